@@ -1,0 +1,30 @@
+"""nmt models: what a recipe can name, explained from the code."""
+
+from typing import Any
+
+from pydantic.fields import FieldInfo
+
+from nmt_cli.errors import UserError
+from nmt_cli.models import MODELS
+
+
+def model_lines() -> list[tuple[str, str]]:
+    """Name and one line about each model."""
+    return [(name, model.summary) for name, model in MODELS.items()]
+
+
+def model_options(name: str) -> list[tuple[str, str, str]]:
+    """Key, default and meaning of each option of a model; UserError for an unknown one."""
+    if name not in MODELS:
+        raise UserError(f"no model {name!r}; there are {', '.join(MODELS)}")
+    fields: dict[str, FieldInfo] = MODELS[name].config_class.model_fields
+    return [
+        (key, _shown(field.default), " ".join((field.description or "").split()))
+        for key, field in fields.items()
+        if key != "type"
+    ]
+
+
+def _shown(value: Any) -> str:
+    return {None: "null", True: "true", False: "false"}.get(value, str(value))
+

@@ -1,0 +1,75 @@
+"""nmt prepare: a recipe's corpus, cleaned, tokenised and memory-mapped."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from nmt_cli.data.corpus import Corpus, find_corpus, search_folders
+from nmt_cli.data.download import cache_folder, fetch
+from nmt_cli.data.fingerprint import changes, find_prepared, identify
+from nmt_cli.data.preparation import Settings, prepare
+from nmt_cli.data.prepared import PreparedData
+from nmt_cli.errors import DataError
+from nmt_cli.recipe import Recipe
+from nmt_cli.reporting import Reporter
+
+STORE = Path("prepared")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Prepared data, and how they came about."""
+
+    data: PreparedData
+    reused: bool
+
+
+def prepare_recipe(recipe: Recipe, reporter: Reporter, store: Path = STORE) -> Prepared:
+    """Prepare a recipe's data under `store`, or find them there unchanged.
+
+    Raises DataError for text that is missing or cannot be used.
+    """
+    corpus = locate_corpus(recipe, reporter)
+    identity = identify(recipe.corpus, recipe.tokenizer, corpus, store)
+    found = find_prepared(store, identity["fingerprint"])
+    if found is not None:
+        reporter.say(f"prepared data are up to date: {found}")
+        return Prepared(PreparedData(found), reused=True)
+    changed = changes(store, recipe.name, identity)
+    if changed:
+        reporter.say("preparing anew, since these changed: " + ", ".join(changed))
+    folder = store / f"{recipe.name}-{identity['fingerprint']}"
+    settings = Settings(recipe.corpus, recipe.tokenizer)
+    data = prepare(settings, corpus, folder, identity, reporter)
+    report(data, reporter)
+    return Prepared(data, reused=False)
+
+
+def locate_corpus(recipe: Recipe, reporter: Reporter) -> Corpus:
+    """Find the corpus's files, downloading them where the recipe says how; DataError if not."""
+    folders = search_folders(recipe.folder, cache_folder())
+    try:
+        return find_corpus(recipe.corpus, folders)
+    except DataError:
+        if recipe.corpus.download is None or Path(recipe.corpus.root).is_absolute():
+            raise
+    fetch(recipe.corpus.download, cache_folder() / recipe.corpus.root, reporter)
+    return find_corpus(recipe.corpus, folders)
+
+
+def report(data: PreparedData, reporter: Reporter) -> None:
+    """Say what was read, kept and dropped, with examples."""
+    manifest = data.manifest
+    sizes = " + ".join(f"{size:,}" for size in dict.fromkeys(manifest["vocabulary"]))
+    reporter.say(
+        f"{data.folder}: {manifest['read']:,} pairs read, {manifest['train']:,} for training, "
+        + ", ".join(f"{count:,} for {name}" for name, count in manifest["splits"].items())
+        + f"; {sizes} pieces"
+    )
+    if manifest["held_out"]:
+        reporter.say(f"no corpus.dev: {manifest['held_out']:,} pairs held out for development")
+    for name, dropped in manifest["filters"].items():
+        if dropped["count"]:
+            share = dropped["count"] / manifest["read"]
+            reporter.say(f"  dropped {dropped['count']:,} ({share:.2%}): {name}")
+            for example in dropped["examples"]:
+                reporter.say(f"      {example}", style="dim")

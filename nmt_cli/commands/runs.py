@@ -1,0 +1,73 @@
+"""Opening a run folder: its recipe, its tokenizers and its model, ready to translate."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from nmt_cli.checkpoint import RunFolder, Tensors
+from nmt_cli.data.prepared import Tokenizers
+from nmt_cli.device import Precision, choose_precision
+from nmt_cli.errors import RunError
+from nmt_cli.models import MODELS
+from nmt_cli.models.contract import Autoregressive
+from nmt_cli.recipe import Recipe, load_recipe
+from nmt_cli.vocabulary import Vocabulary
+
+Model = Autoregressive[Any, Any]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that can translate."""
+
+    folder: RunFolder
+    recipe: Recipe
+    tokenizers: Tokenizers
+    model: Model
+    update: int
+
+    @property
+    def model_has_no_attention(self) -> bool:
+        """Whether there are no weights to align words with."""
+        return getattr(self.recipe.model, "attention", None) == "none"
+
+
+def open_run(
+    path: Path, device: torch.device, precision: Precision, settings: tuple[str, ...] = ()
+) -> Run:
+    """Load a run's best weights; RunError says what is missing or does not fit."""
+    folder = RunFolder(path)
+    if not path.is_dir():
+        raise RunError(f"{path}: no such run folder; nmt train RECIPE makes one")
+    if not folder.recipe.is_file():
+        raise RunError(f"{path}: not a run folder: it has no recipe.yaml")
+    recipe = load_recipe(folder.recipe, settings)
+    tokenizers = Tokenizers.load(path)
+    checkpoint = folder.best()
+    model = build_model(recipe, tokenizers.vocabulary)
+    load_weights(model, checkpoint.tensors(), path)
+    model.to(device=device, dtype=choose_precision(precision, device)).eval()
+    return Run(folder, recipe, tokenizers, model, checkpoint.update)
+
+
+def build_model(recipe: Recipe, vocabulary: Vocabulary) -> Model:
+    """A new model as the recipe describes it, initialised by training.seed."""
+    torch.manual_seed(recipe.training.seed)
+    return MODELS[recipe.model.type](recipe.model, vocabulary)
+
+
+def load_weights(model: Model, tensors: Tensors, source: Path) -> None:
+    """Copy tensors into the model; RunError where names or shapes differ."""
+    parameters = dict(model.named_parameters())
+    if set(parameters) != set(tensors):
+        odd = sorted(set(parameters) ^ set(tensors))
+        raise RunError(f"{source}: the weights do not fit the recipe: {odd[0]}")
+    for name, parameter in parameters.items():
+        if parameter.shape != tensors[name].shape:
+            raise RunError(
+                f"{source}: the weights do not fit the recipe or tokenizer: {name} is "
+                f"{list(tensors[name].shape)}, not {list(parameter.shape)}"
+            )
+        parameter.data.copy_(tensors[name])

@@ -1,0 +1,67 @@
+"""nmt score: BLEU, chrF and TER of hypotheses against references."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from nmt_cli.data.files import read_lines
+from nmt_cli.errors import DataError, UserError
+from nmt_cli.evaluation.metrics import METRICS, MetricName, Score, score
+
+
+def score_files(
+    references: Sequence[Path],
+    hypotheses: BinaryIO | Path,
+    metrics: str = "bleu,chrf,ter",
+    *,
+    lowercase: bool = False,
+    tokenize: str | None = None,
+) -> list[Score]:
+    """Score a file or stream of hypotheses; DataError where line counts differ.
+
+    References may be plain, .gz or .zst. As in sacreBLEU, white space at the end of lines does not
+    count.
+    """
+    names = [name.strip() for name in metrics.split(",") if name.strip()]
+    odd = [name for name in names if name not in METRICS]
+    if odd or not names:
+        raise UserError(f"--metrics {metrics}: use some of {', '.join(METRICS)}")
+    if tokenize is not None:
+        _check_tokenizer(tokenize)
+    label = str(hypotheses) if isinstance(hypotheses, Path) else "standard input"
+    texts = _texts(hypotheses, label)
+    if not texts:
+        raise DataError(f"{label}: no hypotheses to score")
+    all_references = []
+    for path in references:
+        lines = _texts(path, str(path))
+        if len(lines) != len(texts):
+            raise DataError(f"{path} has {len(lines):,} lines and {label} has {len(texts):,}")
+        all_references.append(lines)
+    known: list[MetricName] = [name for name in METRICS if name in names]
+    return score(texts, all_references, known, lowercase=lowercase, tokenize=tokenize)
+
+
+def _texts(source: BinaryIO | Path, label: str) -> list[str]:
+    """Lines as sacreBLEU's command reads them: without white space at the end."""
+    if isinstance(source, Path):
+        if source.is_dir():
+            raise DataError(f"{source}: this is a folder, not a file")
+        raw = read_lines(source)
+    else:
+        raw = (line for line in source)
+    texts = []
+    for number, line in enumerate(raw, 1):
+        try:
+            texts.append(line.decode().rstrip())
+        except UnicodeDecodeError as error:
+            raise DataError(f"{label}:{number}: not UTF-8 text") from error
+    return texts
+
+
+def _check_tokenizer(name: str) -> None:
+    from sacrebleu.metrics.bleu import BLEU
+
+    known = sorted(BLEU.TOKENIZERS)
+    if name not in known:
+        raise UserError(f"--tokenize {name}: use one of {', '.join(known)}")

@@ -1,0 +1,211 @@
+"""nmt train: from a recipe to a run folder."""
+
+import platform
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from nmt_cli import __version__
+from nmt_cli.checkpoint import RunFolder, write_whole
+from nmt_cli.commands.prepare import locate_corpus, prepare_recipe
+from nmt_cli.commands.runs import Model, build_model, load_weights
+from nmt_cli.data.prepared import PreparedData
+from nmt_cli.decoding.translator import Translator
+from nmt_cli.device import choose_precision, describe, find_device, keep_memory
+from nmt_cli.errors import DataError, RunError
+from nmt_cli.evaluation.metrics import Score, bleu_tokenizer, score
+from nmt_cli.evaluation.validation import Validator
+from nmt_cli.recipe import Recipe, load_recipe
+from nmt_cli.reporting import Reporter
+from nmt_cli.training.feed import BatchFeed
+from nmt_cli.training.trainer import Trainer, TrainingState
+
+FREE_TO_CHANGE = ("training.updates", "training.max_minutes", "training.patience", "search.")
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What a finished run achieved."""
+
+    folder: Path
+    state: TrainingState
+    scores: list[Score]
+
+
+def train(
+    recipe: Recipe, out: Path, reporter: Reporter, *, resume: bool = False, device: str = "auto"
+) -> TrainingResult:
+    """Prepare the data if nobody has, train, and score the test text.
+
+    Raises RunError where `out` exists and `resume` is off, or where the run cannot be resumed as
+    asked; DataError for unusable text; Stopped where a signal ended training early.
+    """
+    folder = RunFolder(out)
+    begun = folder.recipe.is_file()
+    if folder.exists() and not resume:
+        raise RunError(f"{out} exists: go on with --resume, or train elsewhere with --out DIR")
+    place = find_device(device)
+    dtype = choose_precision(recipe.training.precision, place)
+    if begun:
+        _compare(recipe, load_recipe(folder.recipe), reporter)
+    keep_memory()
+    data = prepare_recipe(recipe, reporter).data
+    split = data.split("dev")
+    if split is None:
+        raise DataError(f"{data.folder}: no development part")
+    model = build_model(recipe, data.tokenizers.vocabulary)
+    _open_folder(folder, recipe, data, reporter)
+    _introduce(recipe, model, data, describe(place), dtype, reporter)
+    feed = BatchFeed(data, recipe.training.tokens_per_batch, recipe.training.seed)
+    model.to(place)
+    validator = Validator(
+        model, split, data.tokenizers, recipe.training, recipe.search, recipe.corpus.target
+    )
+    trainer = Trainer(
+        model, recipe.training, feed, folder, validator, reporter, device=place, dtype=dtype
+    )
+    if resume:
+        _resume(trainer, folder, reporter)
+    state = trainer.run()
+    if state.finished:
+        reporter.say(state.finished)
+    return _conclude(recipe, model, data, folder, state, reporter)
+
+
+def _compare(recipe: Recipe, before: Recipe, reporter: Reporter) -> None:
+    """Say which settings changed since the run began; RunError for those that cannot."""
+    old, new = _flat(before.to_dict()), _flat(recipe.to_dict())
+    changed = [key for key in new if old.get(key) != new[key]]
+    changed = [key for key in changed if key not in ("name", "corpus.root")]
+    fixed = [key for key in changed if not key.startswith(FREE_TO_CHANGE)]
+    shown = {key: f"{key} ({old.get(key)} -> {new[key]})" for key in changed}
+    if fixed:
+        raise RunError(
+            "cannot resume with other settings than the run began with: "
+            + ", ".join(shown[key] for key in fixed)
+        )
+    for key in changed:
+        reporter.say(f"resuming with {shown[key]}")
+
+
+def _flat(value: Any, path: str = "") -> dict[str, Any]:
+    if not isinstance(value, dict):
+        return {path: value}
+    found: dict[str, Any] = {}
+    for key, inner in value.items():
+        found |= _flat(inner, f"{path}.{key}" if path else key)
+    return found
+
+
+def _open_folder(folder: RunFolder, recipe: Recipe, data: PreparedData, reporter: Reporter) -> None:
+    """Write what a run needs besides its checkpoints."""
+    folder.checkpoints.mkdir(parents=True, exist_ok=True)
+    manifest_path = folder.path / "manifest.json"
+    if manifest_path.exists():
+        before = folder.read_json("manifest.json").get("fingerprint")
+        if before != data.fingerprint:
+            raise RunError(
+                f"{folder.path}: began with prepared data {before}, these are {data.fingerprint}"
+            )
+    data.tokenizers.save(folder.path)
+    counts = {key: data.manifest[key] for key in ("read", "train", "splits", "vocabulary")}
+    folder.write_json(
+        "manifest.json",
+        {
+            "fingerprint": data.fingerprint,
+            "prepared": data.folder.name,
+            "inputs": data.manifest["inputs"],
+            **counts,
+        },
+    )
+    root = recipe.corpus.root
+    if recipe.corpus.name is None and recipe.folder is not None:
+        files = locate_corpus(recipe, reporter).files()
+        root = str(files[0].parent) if files and not Path(root).is_absolute() else root
+    resolved = recipe.to_dict()
+    resolved["corpus"]["root"] = root
+    from nmt_cli.yaml12 import write_yaml
+
+    write_whole(folder.recipe, write_yaml(resolved))
+
+
+def _introduce(
+    recipe: Recipe,
+    model: Model,
+    data: PreparedData,
+    device: str,
+    dtype: torch.dtype,
+    reporter: Reporter,
+) -> None:
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    precision = str(dtype).removeprefix("torch.")
+    reporter.say(
+        f"{recipe.name}: {recipe.model.type}, {parameters:,} parameters, {precision} on {device}; "
+        f"{data.manifest['train']:,} pairs, {recipe.training.updates:,} updates"
+    )
+
+
+def _resume(trainer: Trainer, folder: RunFolder, reporter: Reporter) -> None:
+    checkpoint, damaged = folder.last()
+    for line in damaged:
+        reporter.warn(f"{line}; using the one before it")
+    if checkpoint is None:
+        reporter.say("no checkpoint yet: starting at update 0")
+        return
+    trainer.resume(checkpoint)
+    state, updates = trainer.state, trainer.config.updates
+    if state.update >= updates:
+        reporter.say(
+            f"already at {state.update:,} of {updates:,} updates; for more use "
+            f"--set training.updates={2 * updates}"
+        )
+    elif state.finished:
+        state.finished = None
+    else:
+        reporter.say(f"resuming at update {state.update:,} of {updates:,}")
+
+
+def _conclude(
+    recipe: Recipe,
+    model: Model,
+    data: PreparedData,
+    folder: RunFolder,
+    state: TrainingState,
+    reporter: Reporter,
+) -> TrainingResult:
+    """Score the test text with the best checkpoint and write result.json."""
+    best = folder.best()
+    load_weights(model, best.tensors(), folder.path)
+    model.eval()
+    split = data.split("test")
+    scores: list[Score] = []
+    started = time.perf_counter()
+    if split is not None:
+        translator = Translator(model, data.tokenizers, recipe.search)
+        texts = [one.text for one in translator.translate(split.sources)]
+        tokenize = recipe.training.metric_tokenize or bleu_tokenizer(recipe.corpus.target)
+        scores = score(texts, [split.references], ["bleu", "chrf"], tokenize=tokenize)
+    folder.write_json(
+        "result.json",
+        {
+            "recipe": recipe.name,
+            "recipe_hash": recipe.hash(),
+            "checkpoint": best.update,
+            "updates": state.update,
+            "beam": recipe.search.beam,
+            "test": {one.name: asdict(one) for one in scores},
+            "training_seconds": state.seconds,
+            "test_seconds": time.perf_counter() - started,
+            "hardware": describe(next(model.parameters()).device),
+            "machine": platform.machine(),
+            "versions": {"nmt": __version__, "torch": torch.__version__},
+        },
+    )
+    for one in scores:
+        reporter.say(f"test: {one.text}  ({one.signature}|beam:{recipe.search.beam}|step:{best.update})")
+    return TrainingResult(folder.path, state, scores)
+
+

@@ -1,0 +1,15 @@
+"""What every section of a recipe has in common: frozen, strict, and no unknown keys."""
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Section(BaseModel):
+    """One section of a recipe.
+
+    Values are never converted (a string is no number) and unknown keys are refused. The text under
+    each field is its documentation: `nmt models show` and docs/recipes.md are made from it.
+    """
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True
+    )

@@ -1,0 +1,199 @@
+"""Where parallel text comes from: files, by name or by path, or a corpus made in this package."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from nmt_cli.config import Section
+from nmt_cli.data.files import RawPair, existing, read_jsonl, read_tsv, read_two_files
+from nmt_cli.data.quickstart import corpus as quickstart_corpus
+from nmt_cli.errors import DataError
+
+
+class Part(Section):
+    """One parallel corpus: a name, two files, or one file with both sides."""
+
+    name: str | None = None
+    """Base name: the files <root>/<name>.<source> and <root>/<name>.<target> (.gz, .zst)."""
+    source: str | None = None
+    """File of the source side."""
+    target: str | None = None
+    """File of the target side."""
+    tsv: str | None = None
+    """File with source<TAB>target on each line."""
+    jsonl: str | None = None
+    """File with an object on each line, its keys the two languages or "source" and "target"."""
+    weight: float = Field(default=1.0, gt=0, le=1000)
+    """How often each pair is seen in an epoch; the fraction is drawn by seed."""
+
+    def problems(self) -> list[str]:
+        """A part must say where its text is, in exactly one way."""
+        two = [self.source, self.target]
+        if any(two) != all(two):
+            return ["source and target go together"]
+        ways = sum((self.name is not None, any(two), self.tsv is not None, self.jsonl is not None))
+        if ways != 1:
+            return ["needs exactly one of name, source + target, tsv, jsonl"]
+        return []
+
+
+class Download(Section):
+    """Where the corpus can be had."""
+
+    address: str
+    """Address of the folder that holds the files, with a slash at its end."""
+    sha256: dict[str, str]
+    """File name to the SHA-256 of its decompressed content."""
+    licence: str = ""
+    """The terms under which the data may be used."""
+
+
+class CorpusConfig(Section):
+    """The corpus section of a recipe."""
+
+    name: Literal["quickstart"] | None = None
+    """A corpus that comes with this program, instead of files."""
+    root: str = "."
+    """Folder of the files: absolute, or looked for beside the recipe, in the current folder, under
+    $NMT_DATA, and in the download cache."""
+    source: str
+    """Source language code, which is also the ending of the source files."""
+    target: str
+    """Target language code, which is also the ending of the target files."""
+    train: str | tuple[Part, ...] = "train"
+    """Training text: a base name, or a list of parts with weights."""
+    dev: str | Part | None = None
+    """Development text; null: held out from the training text (1 %, at most 2,000 pairs)."""
+    test: str | Part | None = None
+    """Test text, scored at the end of training."""
+    download: Download | None = None
+    """Where to get the files when they are not there."""
+    normalization: Literal["nfc", "none"] = "nfc"
+    """Unicode normalisation of all text."""
+    deduplicate: bool = True
+    """Drop a training pair that is exactly like an earlier one."""
+    max_length: int | None = Field(default=250, ge=1)
+    """Drop training pairs with more pieces than this on either side; null: no limit."""
+    max_length_ratio: float | None = Field(default=9.0, ge=1)
+    """Drop training pairs whose longer side has more than so many times the characters of the
+    shorter one (plus 10); null: no limit."""
+    seed: int = 1
+    """Decides which pairs are held out and how fractions of weights are drawn."""
+
+    def problems(self) -> list[str]:
+        """Options that do not fit together."""
+        found = []
+        parts = {"dev": self.dev, "test": self.test}
+        for number, part in enumerate(self.train if isinstance(self.train, tuple) else ()):
+            found += [f"train[{number}]: {text}" for text in part.problems()]
+        for key, part in parts.items():
+            if isinstance(part, Part):
+                found += [f"{key}: {text}" for text in part.problems()]
+        if self.train == ():
+            found.append("train: the list is empty")
+        return found
+
+
+@dataclass(frozen=True)
+class TextPart:
+    """A part that was found: its files, and how to read it."""
+
+    label: str
+    files: tuple[Path, ...]
+    read: Callable[[], Iterator[RawPair]]
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Everything that a recipe's corpus section names, found but not yet read."""
+
+    train: list[TextPart]
+    dev: TextPart | None
+    test: TextPart | None
+
+    def files(self) -> list[Path]:
+        """Every file that is read."""
+        parts = [*self.train, *(part for part in (self.dev, self.test) if part is not None)]
+        return [file for part in parts for file in part.files]
+
+
+def find_corpus(config: CorpusConfig, folders: Sequence[Path]) -> Corpus:
+    """Locate every file; DataError lists all that are missing and where they were looked for.
+
+    `folders` are the places for relative paths, first one first.
+    """
+    if config.name == "quickstart":
+        return _embedded()
+    train = config.train if isinstance(config.train, tuple) else (Part(name=config.train),)
+    named = [("train", part) for part in train]
+    for key, value in (("dev", config.dev), ("test", config.test)):
+        if value is not None:
+            named.append((key, Part(name=value) if isinstance(value, str) else value))
+    roots = _roots(config.root, folders)
+    found, missing = [], []
+    for key, part in named:
+        text_part = _locate(part, config, roots)
+        if isinstance(text_part, str):
+            missing.append(f"corpus.{key}: {text_part}")
+        else:
+            found.append((key, text_part))
+    if missing:
+        places = ", ".join(str(root) for root in roots)
+        raise DataError("; ".join(missing) + f" (looked in {places})")
+    one = {key: part for key, part in found if key != "train"}
+    return Corpus([part for key, part in found if key == "train"], one.get("dev"), one.get("test"))
+
+
+def search_folders(recipe_folder: Path | None, download_cache: Path | None = None) -> list[Path]:
+    """Where relative paths of a corpus are looked for, in order."""
+    data = os.environ.get("NMT_DATA")
+    places = [recipe_folder, Path.cwd(), Path(data) if data else None, download_cache]
+    return list(dict.fromkeys(place.absolute() for place in places if place is not None))
+
+
+def _roots(root: str, folders: Sequence[Path]) -> list[Path]:
+    path = Path(root).expanduser()
+    return [path] if path.is_absolute() else [(folder / path).resolve() for folder in folders]
+
+
+def _locate(part: Part, config: CorpusConfig, roots: Sequence[Path]) -> TextPart | str:
+    """The part with its files, or what is missing."""
+    if part.name is not None:
+        wanted = [f"{part.name}.{config.source}", f"{part.name}.{config.target}"]
+    else:
+        sides = [part.source, part.target, part.tsv, part.jsonl]
+        wanted = [side for side in sides if side is not None]
+    for root in roots:
+        paths = [existing(root / Path(name).expanduser()) for name in wanted]
+        files = tuple(path for path in paths if path is not None)
+        if len(files) == len(wanted):
+            return TextPart(wanted[0], files, _reader(part, config, files), part.weight)
+    return "no such file: " + " and ".join(wanted) + " (or .gz, .zst)"
+
+
+def _reader(
+    part: Part, config: CorpusConfig, files: tuple[Path, ...]
+) -> Callable[[], Iterator[RawPair]]:
+    if part.tsv is not None:
+        return lambda: read_tsv(files[0])
+    if part.jsonl is not None:
+        return lambda: read_jsonl(files[0], config.source, config.target)
+    return lambda: read_two_files(files[0], files[1])
+
+
+def _embedded() -> Corpus:
+    """The quickstart corpus, made by its grammar when it is read."""
+
+    def part(label: str, number: int) -> TextPart:
+        def read() -> Iterator[RawPair]:
+            for line, pair in enumerate(quickstart_corpus()[number], 1):
+                yield RawPair(pair.source.encode(), pair.target.encode(), line)
+
+        return TextPart(f"quickstart {label}", (), read)
+
+    return Corpus([part("train", 0)], part("dev", 1), part("test", 2))

@@ -1,0 +1,101 @@
+"""Text files as lines: plain, .gz or .zst; a line ends at a line feed and nowhere else."""
+
+import gzip
+import io
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+import zstandard
+
+from nmt_cli.errors import DataError
+
+COMPRESSIONS = ("", ".gz", ".zst")
+BOM = b"\xef\xbb\xbf"
+
+
+class RawPair(NamedTuple):
+    """A source and target line as bytes, and where they stand."""
+
+    source: bytes
+    target: bytes
+    number: int  # line number, from 1
+
+
+def existing(path: Path) -> Path | None:
+    """The path itself, or with .gz or .zst behind it, whichever is a file."""
+    for ending in COMPRESSIONS:
+        candidate = path.with_name(path.name + ending)
+        if candidate.is_file():
+            return candidate
+    return None
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[BinaryIO]:
+    """The file's bytes, decompressed by its ending; DataError names what is wrong with it."""
+    try:
+        with open(path, "rb") as file:
+            if path.suffix == ".gz":
+                yield gzip.GzipFile(fileobj=file)  # type: ignore[misc]
+            elif path.suffix == ".zst":
+                yield io.BufferedReader(zstandard.ZstdDecompressor().stream_reader(file))
+            else:
+                yield file
+    except (OSError, EOFError, zstandard.ZstdError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise DataError(f"{path}: cannot read: {reason}") from error
+
+
+def read_lines(path: Path) -> Iterator[bytes]:
+    """Each line without its line feed; a byte order mark at the start is dropped."""
+    with opened(path) as file:
+        for number, line in enumerate(file):
+            yield line.removesuffix(b"\n").removeprefix(BOM if number == 0 else b"")
+
+
+def read_two_files(source: Path, target: Path) -> Iterator[RawPair]:
+    """Pairs of lines; DataError where one file has more lines than the other."""
+    ends = object()
+    sources, targets = read_lines(source), read_lines(target)
+    number = 0
+    while True:
+        left, right = next(sources, ends), next(targets, ends)
+        if left is ends and right is ends:
+            return
+        if not isinstance(left, bytes) or not isinstance(right, bytes):
+            more = sum(1 for _ in (targets if left is ends else sources)) + 1
+            counts = (number, number + more) if left is ends else (number + more, number)
+            raise DataError(
+                f"{source} has {counts[0]:,} lines and {target} has {counts[1]:,}: "
+                "line i of one must be the translation of line i of the other"
+            )
+        number += 1
+        yield RawPair(left, right, number)
+
+
+def read_tsv(path: Path) -> Iterator[RawPair]:
+    """Pairs from the first two tab-separated columns; DataError where a line has only one."""
+    for number, line in enumerate(read_lines(path), 1):
+        columns = line.split(b"\t")
+        if len(columns) < 2:
+            raise DataError(f"{path}:{number}: no tab in the line; a TSV has source<TAB>target")
+        yield RawPair(columns[0], columns[1], number)
+
+
+def read_jsonl(path: Path, source: str, target: str) -> Iterator[RawPair]:
+    """Pairs from JSON objects with the keys `source` and `target` (as {"translation": {}} too)."""
+    for number, line in enumerate(read_lines(path), 1):
+        try:
+            item = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"{path}:{number}: not JSON: {error}") from error
+        if isinstance(item, dict) and isinstance(item.get("translation"), dict):
+            item = item["translation"]
+        texts = [item.get(key) if isinstance(item, dict) else None for key in (source, target)]
+        if not isinstance(texts[0], str) or not isinstance(texts[1], str):
+            raise DataError(f'{path}:{number}: needs the texts "{source}" and "{target}"')
+        left, right = (str(text).encode("utf-8", "surrogatepass") for text in texts)
+        yield RawPair(left, right, number)

@@ -1,0 +1,96 @@
+"""What prepared data were made from, so that unchanged data are found again."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from nmt_cli.data.corpus import Corpus, CorpusConfig
+from nmt_cli.data.prepared import FORMAT, read_manifest
+from nmt_cli.data.tokenizer import TokenizerConfig
+from nmt_cli.errors import DataError
+
+PLACES = ("root", "download")  # where the text was found does not change what is made of it
+
+
+def identify(
+    corpus_config: CorpusConfig, tokenizer: TokenizerConfig, corpus: Corpus, store: Path
+) -> dict[str, Any]:
+    """Settings and the SHA-256 of every input file, and the fingerprint of it all.
+
+    Hashes of files whose size and time have not changed are taken from `store`/inputs.json.
+    """
+    known = _known_hashes(store)
+    files = {str(path): _file_hash(path, known) for path in corpus.files()}
+    _remember(store, known)
+    facts = {
+        "corpus": corpus_config.model_dump(mode="json", exclude=set(PLACES)),
+        "tokenizer": tokenizer.model_dump(mode="json"),
+        "inputs": [{"file": Path(path).name, "sha256": digest} for path, digest in files.items()],
+    }
+    text = json.dumps([FORMAT, facts], sort_keys=True)
+    return {**facts, "fingerprint": hashlib.sha256(text.encode()).hexdigest()[:12]}
+
+
+def find_prepared(store: Path, fingerprint: str) -> Path | None:
+    """The folder in the store that has this fingerprint, whatever recipe made it."""
+    found = sorted(p for p in store.glob(f"*-{fingerprint}") if (p / "manifest.json").is_file())
+    return found[0] if found else None
+
+
+def changes(store: Path, name: str, identity: dict[str, Any]) -> list[str]:
+    """What differs from the newest data prepared under this name; empty where there are none."""
+    folders = [p for p in store.glob(f"{name}-*") if (p / "manifest.json").is_file()]
+    if not folders:
+        return []
+    newest = max(folders, key=lambda path: (path / "manifest.json").stat().st_mtime)
+    try:
+        before = read_manifest(newest)
+    except DataError:
+        return [f"the format of {newest.name}"]
+    found = []
+    for section in ("corpus", "tokenizer"):
+        for key, value in identity[section].items():
+            old = before.get(section, {}).get(key)
+            if old != value:
+                found.append(f"{section}.{key} ({_short(old)} -> {_short(value)})")
+    old_files = {one["file"]: one["sha256"] for one in before.get("inputs", [])}
+    for one in identity["inputs"]:
+        if old_files.get(one["file"]) != one["sha256"]:
+            found.append(f"the text of {one['file']}")
+    return found
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 40 else text[:37] + "..."
+
+
+def _known_hashes(store: Path) -> dict[str, list[Any]]:
+    try:
+        known: dict[str, list[Any]] = json.loads((store / "inputs.json").read_text())
+        return known if isinstance(known, dict) else {}
+    except (OSError, ValueError):
+        return {}
+
+
+def _file_hash(path: Path, known: dict[str, list[Any]]) -> str:
+    status = path.stat()
+    key = [status.st_size, status.st_mtime_ns]
+    entry = known.get(str(path))
+    if entry is not None and entry[:2] == key:
+        return str(entry[2])
+    try:
+        with open(path, "rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise DataError(f"{path}: cannot read: {error.strerror}") from error
+    known[str(path)] = [*key, digest]
+    return digest
+
+
+def _remember(store: Path, known: dict[str, list[Any]]) -> None:
+    store.mkdir(parents=True, exist_ok=True)
+    scratch = store / "inputs.json.tmp"
+    scratch.write_text(json.dumps(known, indent=1))
+    scratch.replace(store / "inputs.json")

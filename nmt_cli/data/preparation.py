@@ -1,0 +1,254 @@
+"""From a corpus to a prepared folder: clean, learn the tokenizer, encode, write, all streamed."""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from nmt_cli.data.cleaning import Cleaner, Report, normalize
+from nmt_cli.data.corpus import Corpus, CorpusConfig, TextPart
+from nmt_cli.data.files import read_lines
+from nmt_cli.data.prepared import FORMAT, PartRange, PreparedData, Tokenizers
+from nmt_cli.data.tokenizer import TokenizerConfig, batches
+from nmt_cli.data.tokenizer_training import train_tokenizer
+from nmt_cli.data.variants import VariantEncoder
+from nmt_cli.data.writing import SequenceWriter, TextWriter
+from nmt_cli.errors import DataError
+from nmt_cli.reporting import Reporter
+
+SIDES = ("source", "target")
+HELD_OUT_SHARE, HELD_OUT_MOST = 0.01, 2000
+
+
+class Settings(NamedTuple):
+    """The two sections of a recipe that decide what prepared data look like."""
+
+    corpus: CorpusConfig
+    tokenizer: TokenizerConfig
+
+
+def prepare(
+    settings: Settings, corpus: Corpus, folder: Path, identity: dict[str, Any], reporter: Reporter
+) -> PreparedData:
+    """Write `folder`, which appears whole or not at all, and open it.
+
+    `identity` goes into the manifest: what `fingerprint.identify` found out about the inputs.
+    Raises DataError for text that cannot be used.
+    """
+    scratch = folder.with_name(f".{folder.name}.{os.getpid()}")
+    scratch.mkdir(parents=True)
+    try:
+        facts = _Preparation(settings, corpus, scratch, reporter).run()
+        manifest = {"format": FORMAT, **identity, **facts, "arrays": _hashes(scratch)}
+        text = json.dumps(manifest, indent=2, ensure_ascii=False)
+        (scratch / "manifest.json").write_text(text + "\n", encoding="utf-8")
+        scratch.rename(folder)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return PreparedData(folder)
+
+
+class _Preparation:
+    """The steps in order; each reads what the one before it wrote."""
+
+    def __init__(
+        self, settings: Settings, corpus: Corpus, folder: Path, reporter: Reporter
+    ) -> None:
+        self.settings, self.corpus, self.folder = settings, corpus, folder
+        self.reporter = reporter
+        self.cleaner = Cleaner(settings.corpus)
+
+    def run(self) -> dict[str, Any]:
+        """Everything; returns the facts for the manifest."""
+        parts = self._clean()
+        total = parts[-1].end
+        if total == 0:
+            raise DataError("corpus.train: no pair is left to train on" + _losses(self.cleaner.report))
+        held_out = self._held_out(total)
+        tokenizers = self._learn()
+        tokenizers.save(self.folder)
+        kept = self._encode_training(tokenizers, parts, held_out)
+        splits = self._encode_splits(tokenizers, held_out)
+        for side in SIDES:
+            (self.folder / f"clean.{side}.txt").unlink()
+        return {
+            "variants": self.settings.tokenizer.variants,
+            "parts": [asdict(part) for part in kept],
+            "read": self.read,
+            "train": kept[-1].end,
+            "splits": splits,
+            "held_out": len(held_out),
+            "filters": {name: asdict(dropped) for name, dropped in self.cleaner.report.items()},
+            "vocabulary": [tokenizers.source.size, tokenizers.target.size],
+        }
+
+    def _clean(self) -> list[PartRange]:
+        """Write clean.source.txt and clean.target.txt; the ranges of the parts in them."""
+        ranges: list[PartRange] = []
+        self.read = 0
+        with TextWriter(self.folder, "clean") as writer:
+            for part in self.corpus.train:
+                first = writer.lines
+                for pair in self.cleaner.clean(self._counted(part), part.label):
+                    writer.write(*pair)
+                ranges.append(PartRange(part.label, first, writer.lines, part.weight))
+        return ranges
+
+    def _counted(self, part: TextPart) -> Iterator[Any]:
+        with self.reporter.progress(f"read {part.label}", None) as bar:
+            for pair in part.read():
+                self.read += 1
+                if self.read % 10_000 == 0:
+                    bar.advance(10_000, f"{self.read:,} pairs")
+                yield pair
+
+    def _held_out(self, total: int) -> set[int]:
+        """Pairs that serve as development text where the recipe names none."""
+        if self.corpus.dev is not None:
+            return set()
+        count = min(HELD_OUT_MOST, max(1, int(total * HELD_OUT_SHARE)))
+        if total < 2:
+            raise DataError("corpus.train: one pair is too few to hold out a development part")
+        draw = np.random.Generator(np.random.PCG64(self.settings.corpus.seed))
+        return set(draw.choice(total, count, replace=False).tolist())
+
+    def _learn(self) -> Tokenizers:
+        config, nfc = self.settings.tokenizer, self.settings.corpus.normalization == "nfc"
+        self.reporter.say(f"learning a {config.type} tokenizer")
+
+        def text(side: str) -> Callable[[], Iterator[str]]:
+            return lambda: self._sample(side)
+
+        if config.joint:
+            both = train_tokenizer(lambda: chain(*(text(side)() for side in SIDES)), config, nfc=nfc)
+            return Tokenizers(both, both)
+        one, other = (train_tokenizer(text(side), config, nfc=nfc) for side in SIDES)
+        return Tokenizers(one, other)
+
+    def _sample(self, side: str) -> Iterator[str]:
+        """The clean text of a side, thinned out evenly to the wanted number of lines."""
+        lines = sum(1 for _ in read_lines(self.folder / f"clean.{side}.txt"))
+        stride = -(-lines // self.settings.tokenizer.sample_lines)
+        return islice(self._text(side), 0, None, stride)
+
+    def _text(self, side: str) -> Iterator[str]:
+        return (line.decode() for line in read_lines(self.folder / f"clean.{side}.txt"))
+
+    def _encode_training(
+        self, tokenizers: Tokenizers, parts: list[PartRange], held_out: set[int]
+    ) -> list[PartRange]:
+        """Write ids and text of the training pairs that are not too long or held out."""
+        stores = _Stores(self.folder, tokenizers, self.settings.tokenizer)
+        pairs = enumerate(zip(self._text("source"), self._text("target"), strict=True))
+        kept: list[PartRange] = []
+        progress = self.reporter.progress("encode", parts[-1].end)
+        with TextWriter(self.folder, "train") as text, progress as bar:
+            for part in parts:
+                first = text.lines
+                inside = islice(pairs, part.end - part.first)
+                for block in batches(pair for n, pair in inside if n not in held_out):
+                    for pair, ids in zip(block, stores.encode(block), strict=True):
+                        if self._too_long(ids):
+                            self.cleaner.report["too long"].add(" ||| ".join(pair))
+                        else:
+                            text.write(*pair)
+                            stores.write(ids)
+                    bar.advance(len(block))
+                kept.append(PartRange(part.label, first, text.lines, part.weight))
+        if kept[-1].end == 0:
+            raise DataError("corpus.train: no pair is left to train on" + _losses(self.cleaner.report))
+        stores.close()
+        return kept
+
+    def _too_long(self, ids: list[list[int]]) -> bool:
+        limit = self.settings.corpus.max_length
+        return limit is not None and max(len(ids[0]), len(ids[1])) > limit
+
+    def _encode_splits(self, tokenizers: Tokenizers, held_out: set[int]) -> dict[str, int]:
+        """Write raw text and ids of the development and test parts; their sizes."""
+        sizes = {}
+        for name, part in (("dev", self.corpus.dev), ("test", self.corpus.test)):
+            if part is None and not (name == "dev" and held_out):
+                continue
+            with TextWriter(self.folder, name) as text:
+                for pair in self._raw_pairs(part, held_out):
+                    text.write(*pair)
+            if text.lines == 0:
+                raise DataError(f"corpus.{name}: the text is empty")
+            sizes[name] = text.lines
+            for side in SIDES:
+                tokenizer = getattr(tokenizers, side)
+                writer = SequenceWriter(self.folder, f"{name}.{side}")
+                for block in batches(map(bytes.decode, read_lines(self.folder / f"{name}.{side}.txt"))):
+                    clean = [normalize(line, self.settings.corpus) for line in block]
+                    for ids in tokenizer.encode(clean):
+                        writer.write(ids)
+                writer.close(tokenizer.size)
+        return sizes
+
+    def _raw_pairs(self, part: TextPart | None, held_out: set[int]) -> Iterator[tuple[str, str]]:
+        """Pairs as they stand in the corpus; bytes that are not UTF-8 become U+FFFD."""
+        if part is not None:
+            for raw in part.read():
+                yield raw.source.decode(errors="replace"), raw.target.decode(errors="replace")
+            return
+        for number, pair in enumerate(zip(self._text("source"), self._text("target"), strict=True)):
+            if number in held_out:
+                yield pair
+
+
+class _Stores:
+    """Encodes training pairs in every variant and writes them to one store a side and variant."""
+
+    def __init__(self, folder: Path, tokenizers: Tokenizers, config: TokenizerConfig) -> None:
+        self.sides = (tokenizers.source, tokenizers.target)
+        self.samplers = [VariantEncoder(side, config) for side in self.sides]
+        self.variants = range(config.variants)
+        self.writers = [
+            SequenceWriter(folder, f"train.{side}.{variant}")
+            for variant in self.variants
+            for side in SIDES
+        ]
+
+    def encode(self, block: list[tuple[str, str]]) -> Iterator[list[list[int]]]:
+        """For each pair the ids of source and target, variant by variant; the first is the best."""
+        columns = []
+        for variant in self.variants:
+            for side, (tokenizer, sampler) in enumerate(zip(self.sides, self.samplers, strict=True)):
+                lines = [pair[side] for pair in block]
+                ids = sampler.encode(lines, variant) if variant else tokenizer.encode(lines)
+                columns.append(ids)
+        return (list(row) for row in zip(*columns, strict=True))
+
+    def write(self, ids: list[list[int]]) -> None:
+        """Store what `encode` made of a pair."""
+        for writer, sequence in zip(self.writers, ids, strict=True):
+            writer.write(sequence)
+
+    def close(self) -> None:
+        """Finish the arrays."""
+        sizes = [side.size for side in self.sides] * len(self.variants)
+        for writer, size in zip(self.writers, sizes, strict=True):
+            writer.close(size)
+
+
+def _losses(report: Report) -> str:
+    """What the filters dropped, for a message."""
+    dropped = [f"{value.count:,} {name}" for name, value in report.items() if value.count]
+    return f": dropped {', '.join(dropped)}" if dropped else ": the text is empty"
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    """SHA-256 of each file in the folder."""
+    found = {}
+    for path in sorted(folder.iterdir()):
+        with open(path, "rb") as file:
+            found[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
+    return found

@@ -1,0 +1,142 @@
+"""Text to pieces and back, exactly, in the Hugging Face tokenizers format.
+
+A piece is a stretch of text, spaces included (' dog'); decoding is concatenation. One space goes
+before every text, so that a word has the same piece at the beginning of a line and inside it, and
+is taken off again. No special token is ever matched in text: text that spells one is cut after its
+first character before pieces are looked for. Characters that the vocabulary lacks become pieces for
+their UTF-8 bytes (all types but `word`).
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import Field
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
+
+from nmt_cli.config import Section
+from nmt_cli.errors import DataError
+from nmt_cli.vocabulary import SPECIAL_PIECES
+
+T = TypeVar("T")
+Kind = Literal["bpe", "unigram", "character", "word"]
+
+BYTE_PIECES = tuple(f"<0x{byte:02X}>" for byte in range(256))
+VISIBLE_SPACE = "▁"  # how a space inside a piece is printed; never part of a vocabulary
+SPELLED_SPECIAL = r"<(?=(?:pad|unk|/?s|0x[0-9A-F]{2})>)"
+WORDS = r" ?[\p{L}\p{M}]+| ?\p{N}| ?[^\s\p{L}\p{M}\p{N}]+|\s+(?!\S)|\s+"
+
+
+class TokenizerConfig(Section):
+    """The tokenizer section of a recipe."""
+
+    type: Kind = "bpe"
+    """bpe (Sennrich et al. 2016), unigram (Kudo 2018), character or word."""
+    vocab_size: int = Field(default=8000, ge=8)
+    """Pieces in each vocabulary, 4 specials and (but for word) 256 bytes included."""
+    joint: bool = True
+    """One vocabulary for both languages, which tying all embeddings needs."""
+    character_coverage: float = Field(default=0.9999, gt=0, le=1)
+    """Share of the text's characters that get pieces; rarer ones are spelled in bytes."""
+    variants: int = Field(default=1, ge=1, le=64)
+    """Encodings of the training text, one an epoch in turn; the first is always the best one."""
+    sampling: float = Field(default=0.1, gt=0, lt=1)
+    """For the other variants: dropout of BPE merges (Provilkov et al. 2020), or alpha of unigram
+    sampling (Kudo 2018)."""
+    sample_lines: int = Field(default=2_000_000, ge=1)
+    """At most so many training lines a language, spread evenly, are read to learn the pieces."""
+
+
+class TextTokenizer:
+    """A trained tokenizer of one language, or of both."""
+
+    def __init__(self, backend: Tokenizer) -> None:
+        self.backend = backend
+        self.size: int = backend.get_vocab_size()
+
+    @classmethod
+    def load(cls, path: Path) -> "TextTokenizer":
+        """Read a tokenizer.json; DataError where it is not one of ours."""
+        try:
+            text = path.read_text(encoding="utf-8")
+            content = json.loads(text)
+            backend = Tokenizer.from_str(text)
+        except OSError as error:
+            raise DataError(f"{path}: cannot read the tokenizer: {error.strerror}") from error
+        except Exception as error:  # the library raises bare Exception
+            raise DataError(f"{path}: not a tokenizer file: {error}") from error
+        if content.get("added_tokens") or any(
+            backend.token_to_id(piece) != number for number, piece in enumerate(SPECIAL_PIECES)
+        ):
+            raise DataError(f"{path}: not a tokenizer made by nmt prepare")
+        return cls(backend)
+
+    def save(self, path: Path) -> None:
+        """Write tokenizer.json."""
+        path.write_text(self.backend.to_str(pretty=True) + "\n", encoding="utf-8")
+
+    def encode(self, lines: Sequence[str]) -> list[list[int]]:
+        """Ids of each line, without an end of sentence. Uses every core."""
+        batch = self.backend.encode_batch_fast(lines, add_special_tokens=False)
+        return [encoding.ids for encoding in batch]
+
+    def decode(self, sequences: Sequence[Sequence[int]]) -> list[str]:
+        """The text of each sequence; specials but `<unk>` leave no trace, bad bytes become U+FFFD."""
+        text = [[i for i in ids if i >= len(SPECIAL_PIECES) or i == 1] for ids in sequences]
+        decoded: list[str] = self.backend.decode_batch(text, skip_special_tokens=False)
+        return decoded
+
+    def pieces(self, ids: Iterable[int]) -> list[str]:
+        """The piece of each id, as it stands in the vocabulary."""
+        return [self.backend.id_to_token(i) for i in ids]
+
+    def visible_pieces(self, ids: Iterable[int]) -> list[str]:
+        """Pieces with their spaces made visible."""
+        return [piece.replace(" ", VISIBLE_SPACE) for piece in self.pieces(ids)]
+
+    def ids_of_visible(self, pieces: Iterable[str]) -> list[int]:
+        """The way back from `visible_pieces`; DataError for a piece that is not in the vocabulary."""
+        ids = []
+        for piece in pieces:
+            number = self.backend.token_to_id(piece.replace(VISIBLE_SPACE, " "))
+            if number is None:
+                raise DataError(f"{piece!r} is not a piece of this tokenizer")
+            ids.append(number)
+        return ids
+
+    def words(self, line: str) -> list[str]:
+        """The stretches that are cut into pieces one by one; together they are the line."""
+        normalized = self.backend.normalizer.normalize_str(line)
+        return [word for word, _ in self.backend.pre_tokenizer.pre_tokenize_str(normalized)]
+
+
+def frame(model: models.Model, *, nfc: bool) -> Tokenizer:
+    """A tokenizer around a model: everything but the choice of pieces."""
+    backend = Tokenizer(model)
+    space = normalizers.Prepend(" ")
+    backend.normalizer = normalizers.Sequence([normalizers.NFC(), space] if nfc else [space])
+    backend.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(SPELLED_SPECIAL), "isolated"),
+            pre_tokenizers.Split(Regex(WORDS), "isolated"),
+        ]
+    )
+    backend.decoder = decoders.Sequence(
+        [decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
+    )
+    return backend
+
+
+def model_content(tokenizer: TextTokenizer) -> dict[str, Any]:
+    """The model part of tokenizer.json."""
+    content: dict[str, Any] = json.loads(tokenizer.backend.to_str())["model"]
+    return content
+
+
+def batches(items: Iterable[T], size: int = 10_000) -> Iterator[list[T]]:
+    """Lists of at most `size` items."""
+    source = iter(items)
+    while block := list(islice(source, size)):
+        yield block

@@ -1,0 +1,113 @@
+"""Learn a tokenizer's pieces from text. Training twice on the same text gives the same file."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+
+from tokenizers import models, trainers
+
+from nmt_cli.data.tokenizer import (
+    BYTE_PIECES,
+    VISIBLE_SPACE,
+    TextTokenizer,
+    TokenizerConfig,
+    frame,
+    model_content,
+)
+from nmt_cli.data.unigram import train_unigram
+from nmt_cli.errors import DataError
+from nmt_cli.vocabulary import SPECIAL_PIECES
+
+RESERVED = [*SPECIAL_PIECES, *BYTE_PIECES]
+
+
+def train_tokenizer(
+    lines: Callable[[], Iterable[str]], config: TokenizerConfig, *, nfc: bool = True
+) -> TextTokenizer:
+    """A tokenizer for the text that `lines()` yields, anew at each call.
+
+    DataError where vocab_size has no room for the characters of the text.
+    """
+    if config.type == "word":
+        return TextTokenizer(frame(_words(lines(), config, nfc), nfc=nfc))
+    alphabet = _alphabet(lines(), config)
+    room = config.vocab_size - len(RESERVED)
+    if room < len(alphabet):
+        raise DataError(
+            f"tokenizer.vocab_size: {config.vocab_size} has no room for 4 specials, 256 bytes and "
+            f"the text's {len(alphabet)} characters; "
+            f"use {len(alphabet) + len(RESERVED)} or more, or lower tokenizer.character_coverage"
+        )
+    train = {"bpe": _bpe, "unigram": _unigram, "character": _characters}[config.type]
+    return TextTokenizer(frame(train(lines(), alphabet, room), nfc=nfc))
+
+
+def _alphabet(lines: Iterable[str], config: TokenizerConfig) -> list[str]:
+    """The most frequent characters that make up the wanted share of the text, most frequent first.
+
+    U+2581 is always spelled in bytes, so that it can stand for the space when pieces are printed.
+    """
+    counts: Counter[str] = Counter(" ")
+    for line in lines:
+        counts.update(line)
+    del counts[VISIBLE_SPACE]
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    wanted, covered = config.character_coverage * counts.total(), 0
+    alphabet = []
+    for character, count in ordered:
+        if covered >= wanted:
+            break
+        alphabet.append(character)
+        covered += count
+    return alphabet
+
+
+def _covered(lines: Iterable[str], alphabet: list[str]) -> Iterable[str]:
+    """The lines with every character outside the alphabet replaced by a line end.
+
+    Pieces are never learned across such a character.
+    """
+    known = set(alphabet)
+    for line in lines:
+        rare = set(line) - known
+        yield line.translate({ord(character): "\n" for character in rare}) if rare else line
+
+
+def _bpe(lines: Iterable[str], alphabet: list[str], room: int) -> models.Model:
+    scratch = frame(models.BPE(), nfc=False)
+    trainer = trainers.BpeTrainer(
+        vocab_size=room, initial_alphabet=alphabet, limit_alphabet=len(alphabet),
+        show_progress=False,
+    )  # fmt: skip
+    scratch.train_from_iterator(_covered(lines, alphabet), trainer)
+    merges = [(left, right) for left, right in model_content(TextTokenizer(scratch))["merges"]]
+    learned = sorted(scratch.get_vocab().items(), key=lambda item: item[1])
+    vocabulary = {piece: n for n, piece in enumerate([*RESERVED, *(p for p, _ in learned)])}
+    return models.BPE(vocabulary, merges, byte_fallback=True, unk_token=SPECIAL_PIECES[1])
+
+
+def _unigram(lines: Iterable[str], alphabet: list[str], room: int) -> models.Model:
+    counts: Counter[str] = Counter()
+    scratch = TextTokenizer(frame(models.BPE(), nfc=False))
+    for line in _covered(lines, alphabet):
+        counts.update(word for word in scratch.words(line) if "\n" not in word)
+    pieces = train_unigram(counts, room, alphabet)
+    lowest = min(score for _, score in pieces)
+    scored = [*((piece, lowest) for piece in RESERVED), *pieces]
+    return models.Unigram(scored, unk_id=1, byte_fallback=True)
+
+
+def _characters(lines: Iterable[str], alphabet: list[str], room: int) -> models.Model:
+    vocabulary = {piece: number for number, piece in enumerate([*RESERVED, *alphabet])}
+    return models.BPE(vocabulary, [], byte_fallback=True, unk_token=SPECIAL_PIECES[1])
+
+
+def _words(lines: Iterable[str], config: TokenizerConfig, nfc: bool) -> models.Model:
+    scratch = TextTokenizer(frame(models.BPE(), nfc=nfc))
+    counts: Counter[str] = Counter()
+    for line in lines:
+        counts.update(scratch.words(line))
+    plain = ((word, count) for word, count in counts.items() if VISIBLE_SPACE not in word)
+    ordered = sorted(plain, key=lambda item: (-item[1], item[0]))
+    pieces = [*SPECIAL_PIECES, *(word for word, _ in ordered)][: config.vocab_size]
+    vocabulary = {piece: number for number, piece in enumerate(pieces)}
+    return models.WordLevel(vocabulary, unk_token=SPECIAL_PIECES[1])

@@ -1,0 +1,36 @@
+"""The user's mistakes, as one small tree.
+
+UserError               anything that the user can mend; the command line prints it as one line, exit 2
+├── RecipeError         a recipe that does not say what it must; carries every problem found
+├── DataError           corpora and prepared data: missing, unequal, empty, damaged
+├── RunError            a run folder: missing, half there, of another version, already finished
+└── DeviceError         a device that is not there or has too little memory
+
+Our own bugs are AssertionError or whatever Python raises; they end with exit 1.
+"""
+
+from collections.abc import Sequence
+
+
+class UserError(Exception):
+    """A mistake that the user can mend; its text is one clear line."""
+
+
+class RecipeError(UserError):
+    """Everything that is wrong with a recipe, each problem a line of its own."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = list(problems)
+
+
+class DataError(UserError):
+    """A corpus or prepared data that cannot be used."""
+
+
+class RunError(UserError):
+    """A run folder that cannot be used as asked."""
+
+
+class DeviceError(UserError):
+    """A device that is not there or cannot do what was asked."""

@@ -1,0 +1,55 @@
+"""BLEU, chrF and TER through sacreBLEU. Imports no torch."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+MetricName = Literal["bleu", "chrf", "ter"]
+METRICS: tuple[MetricName, ...] = ("bleu", "chrf", "ter")
+
+
+@dataclass(frozen=True)
+class Score:
+    """A number with what it takes to compare it."""
+
+    name: str
+    score: float
+    signature: str
+    text: str  # as sacreBLEU prints it
+
+
+def bleu_tokenizer(language: str) -> str:
+    """sacreBLEU's tokenizer for a target language where nobody asked for another."""
+    code = language.replace("_", "-").lower().split("-")[0]
+    if code == "zh":
+        return "zh"
+    return "char" if code in ("ja", "ko", "th", "lo", "km", "my", "bo", "dz", "yue") else "13a"
+
+
+def score(
+    hypotheses: Sequence[str],
+    references: Sequence[Sequence[str]],
+    metrics: Sequence[MetricName] = METRICS,
+    *,
+    lowercase: bool = False,
+    tokenize: str | None = None,
+) -> list[Score]:
+    """Corpus scores; `references` holds one list a reference file, each as long as hypotheses."""
+    results = []
+    for name in metrics:
+        metric = _metric(name, lowercase, tokenize)
+        found = metric.corpus_score(list(hypotheses), [list(one) for one in references])
+        signature = str(metric.get_signature())
+        results.append(Score(name, found.score, signature, found.format(width=2)))
+    return results
+
+
+def _metric(name: MetricName, lowercase: bool, tokenize: str | None) -> Any:
+    from sacrebleu.metrics import BLEU, CHRF, TER
+
+    if name == "bleu":
+        options = {} if tokenize is None else {"tokenize": tokenize}
+        return BLEU(lowercase=lowercase, **options)
+    if name == "chrf":
+        return CHRF(lowercase=lowercase)
+    return TER(case_sensitive=False) if lowercase else TER()

@@ -1,0 +1,77 @@
+"""Loss and translations of the development text while a model trains."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+
+from nmt_cli.data.batching import collate, in_batches_of
+from nmt_cli.data.prepared import Split, Tokenizers
+from nmt_cli.decoding.search import SearchConfig
+from nmt_cli.decoding.translator import Translator
+from nmt_cli.evaluation.metrics import bleu_tokenizer, score
+from nmt_cli.models.contract import Autoregressive
+from nmt_cli.training.feed import to_tensors
+from nmt_cli.training.loss import evaluate
+from nmt_cli.training.trainer import TrainingConfig, Validation
+
+
+
+class Validator:
+    """Scores a model on the development text; called by the trainer."""
+
+    def __init__(
+        self,
+        model: Autoregressive[Any, Any],
+        split: Split,
+        tokenizers: Tokenizers,
+        config: TrainingConfig,
+        search: SearchConfig,
+        target_language: str,
+    ) -> None:
+        self.model, self.split, self.config = model, split, config
+        self.vocabulary = tokenizers.vocabulary
+        quick = search.model_copy(
+            update={"beam": config.validation_beam, "n_best": 1, "sampling": False}
+        )
+        self.translator = Translator(model, tokenizers, quick)
+        self.tokenize = config.metric_tokenize or bleu_tokenizer(target_language)
+
+    def __call__(self) -> Validation:
+        """Validate with the model's present weights."""
+        if self.config.metric == "loss":
+            return Validation(self.loss(), {})
+        texts = [one.text for one in self.translator.translate(self.split.sources)]
+        found = score(texts, [self.split.references], ["bleu", "chrf"], tokenize=self.tokenize)
+        scores = {one.name: one.score for one in found}
+        if self.config.metric == "ter":
+            scores["ter"] = score(texts, [self.split.references], ["ter"])[0].score
+        return Validation(self.loss(), scores, self._samples(texts))
+
+    def loss(self) -> float:
+        """Negative log-likelihood a target token, ends of sentences included, in nats."""
+        split, device = self.split, next(self.model.parameters()).device
+        lengths = np.maximum(split.source.lengths(), split.target.lengths()) + 1
+        total, tokens = 0.0, 0
+        for group in in_batches_of(lengths.tolist(), self.config.tokens_per_batch):
+            batch = collate(split.source, split.target, np.array(group), self.vocabulary)
+            found = evaluate(self.model, *to_tensors(batch, device))
+            total += float(found.nll)
+            tokens += found.tokens
+        return total / tokens if tokens else math.nan
+
+    def _samples(self, texts: list[str]) -> list[dict[str, str]]:
+        """A few sentences, the same at each validation, spread over the text."""
+        count = min(self.config.samples, len(texts))
+        chosen = [(2 * number + 1) * len(texts) // (2 * count) for number in range(count)]
+        return [
+            {
+                "source": self.split.sources[i],
+                "hypothesis": texts[i],
+                "reference": self.split.references[i],
+            }
+            for i in chosen
+        ]
+
+

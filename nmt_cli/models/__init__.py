@@ -1,0 +1,12 @@
+"""The registry of models: a name in a recipe's `model.type`, and the class behind it."""
+
+from typing import Any
+
+from nmt_cli.models.contract import Autoregressive
+from nmt_cli.models.rnn import RNN
+from nmt_cli.models.transformer import Transformer
+
+MODELS: dict[str, type[Autoregressive[Any, Any]]] = {
+    "transformer": Transformer,
+    "rnn": RNN,
+}

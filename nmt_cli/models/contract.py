@@ -1,0 +1,128 @@
+"""The contract between models and everything else: training, search and plots know nothing more.
+
+Shapes: B sentences, S source positions, T target positions, D model width, V target vocabulary,
+W hypotheses a sentence ("width").
+"""
+
+from abc import ABC, abstractmethod
+from typing import ClassVar, Generic, NamedTuple, Self, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from nmt_cli.config import Section
+from nmt_cli.vocabulary import Vocabulary
+
+
+class Sequences(NamedTuple):
+    """A batch of id sequences, padded at the end.
+
+    Positions at or after a sequence's length never influence a result.
+    """
+
+    ids: Tensor  # [B, L] int64
+    lengths: Tensor  # [B] int64, at least 1
+
+    def padding(self) -> Tensor | None:
+        """True where a position is padding, [B, L]; None where the batch has none."""
+        width = self.ids.shape[1]
+        if int(self.lengths.min()) == width:
+            return None
+        positions = torch.arange(width, device=self.ids.device)
+        return positions >= self.lengths[:, None]
+
+
+class ModelConfig(Section):
+    """What every model's section of a recipe offers."""
+
+    type: str
+    """Name in the registry of models."""
+
+    def problems(self, joint_vocabulary: bool) -> list[str]:
+        """Options that do not fit together, each as `key: what is wrong`."""
+        return []
+
+    @classmethod
+    def tiny(cls) -> list[Self]:
+        """Small configurations that between them use every value of every option."""
+        raise NotImplementedError
+
+
+class State(ABC):
+    """What a model remembers between two steps of decoding, for [B, W] hypotheses."""
+
+    @abstractmethod
+    def reorder(self, parents: Tensor) -> None:
+        """Let hypothesis w of sentence b continue hypothesis parents[b, w] of the same sentence.
+
+        Called after every step of a search with width above 1. `parents` is [B, W] int64.
+        """
+
+    @abstractmethod
+    def keep(self, sentences: Tensor) -> None:
+        """Drop all sentences but those at these indices ([K] int64, ascending)."""
+
+
+ConfigT = TypeVar("ConfigT", bound=ModelConfig)
+StateT = TypeVar("StateT", bound=State)
+
+
+class Autoregressive(nn.Module, ABC, Generic[ConfigT, StateT]):
+    """A model that predicts the target from left to right, one distribution a position."""
+
+    config_class: ClassVar[type[ModelConfig]]
+    summary: ClassVar[str]
+
+    def __init__(self, config: ConfigT, vocabulary: Vocabulary) -> None:
+        super().__init__()
+        self.config = config
+        self.vocabulary = vocabulary
+
+    @property
+    @abstractmethod
+    def width(self) -> int:
+        """The D of `forward`, which the noam schedule scales with."""
+
+    @property
+    def first_token(self) -> int:
+        """The id that every target begins with; it is read, never predicted."""
+        return self.vocabulary.start
+
+    @property
+    def longest_source(self) -> int | None:
+        """How many source tokens the model can read, end of sentence included; None: any number."""
+        return None
+
+    @property
+    def longest_target(self) -> int | None:
+        """How many target tokens the model can write, end of sentence included; None: any."""
+        return None
+
+    @abstractmethod
+    def forward(self, source: Sequences, target_in: Sequences) -> Tensor:
+        """Teacher forcing: the hidden states that predict the token after each of `target_in`.
+
+        Returns [B, T, D].
+        """
+
+    @abstractmethod
+    def project(self, hidden: Tensor) -> Tensor:
+        """Unnormalised scores of the next token, [..., V], from hidden states [..., D]."""
+
+    @abstractmethod
+    def start(self, source: Sequences, width: int, capacity: int) -> StateT:
+        """Encode the source once, for `width` hypotheses a sentence of up to `capacity` steps."""
+
+    @abstractmethod
+    def step(self, tokens: Tensor, state: StateT) -> tuple[Tensor, StateT]:
+        """Extend each hypothesis by one token ([B * W] int64) and score the next: [B * W, V].
+
+        The state handed in is spent: only the returned one may be used afterwards.
+        """
+
+    @abstractmethod
+    def attention(self, source: Sequences, target_in: Sequences) -> Tensor | None:
+        """Weights over the source for each prediction, [B, layers, heads, T, S]; None without any.
+
+        One teacher-forced pass, for pictures and alignments.
+        """

@@ -1,0 +1,91 @@
+"""Where a token stands: sinusoidal, learned and rotary positions.
+
+Positions count real tokens from 0. Legend: B batch, T length, D width, H heads, K head width.
+"""
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+Positions = Literal["sinusoidal", "sinusoidal_halves", "learned", "rotary", "none"]
+
+
+def sinusoids(length: int, width: int, *, halves: bool = False) -> Tensor:
+    """The encodings of Vaswani et al. 2017, section 3.5: [length, width] float32.
+
+    Sines stand at even and cosines at odd dimensions; with `halves`, as in tensor2tensor and
+    Marian, sines fill the first half and cosines the second.
+    """
+    half = (width + 1) // 2
+    exponent = torch.arange(half, dtype=torch.float64)
+    rate = 10000.0 ** -(exponent / max(half - 1, 1) if halves else 2 * exponent / width)
+    angle = torch.arange(length, dtype=torch.float64)[:, None] * rate  # [T, D/2]
+    parts = (angle.sin(), angle.cos())
+    table = torch.cat(parts, 1) if halves else torch.stack(parts, 2).flatten(1)
+    return table[:, :width].float()
+
+
+class SinusoidalPositions(nn.Module):
+    """Adds fixed sinusoids; the table grows with the longest sequence seen."""
+
+    table: Tensor
+
+    def __init__(self, width: int, *, halves: bool) -> None:
+        super().__init__()
+        self.width, self.halves = width, halves
+        self.register_buffer("table", sinusoids(512, width, halves=halves), persistent=False)
+
+    def forward(self, x: Tensor, first: int = 0) -> Tensor:
+        """Add the encodings of positions first, first + 1, ... to x, [..., T, D]."""
+        end = first + x.shape[-2]
+        if end > self.table.shape[0]:
+            table = sinusoids(2 * end, self.width, halves=self.halves)
+            self.table = table.to(self.table.device, self.table.dtype)
+        return x + self.table[first:end].to(x.dtype)
+
+
+class LearnedPositions(nn.Module):
+    """Adds a trained vector for each of the first `limit` positions (Gehring et al. 2017)."""
+
+    def __init__(self, width: int, limit: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(limit, width).normal_(std=0.02))
+
+    def forward(self, x: Tensor, first: int = 0) -> Tensor:
+        """Add the vectors of positions first, first + 1, ... to x, [..., T, D]."""
+        return x + self.weight[first : first + x.shape[-2]]
+
+
+class NoPositions(nn.Module):
+    """Leaves x as it is: for rotary attention, which sees positions itself, and for none."""
+
+    def forward(self, x: Tensor, first: int = 0) -> Tensor:
+        """Return x."""
+        return x
+
+
+def positions(kind: Positions, width: int, limit: int) -> nn.Module:
+    """The module that adds positions of this kind to embeddings [..., T, D]."""
+    if kind == "learned":
+        return LearnedPositions(width, limit)
+    if kind in ("sinusoidal", "sinusoidal_halves"):
+        return SinusoidalPositions(width, halves=kind == "sinusoidal_halves")
+    return NoPositions()
+
+
+def rotate(x: Tensor, first: int, dim: int = -2) -> Tensor:
+    """Rotary positions (Su et al. 2021, eq. 34) for queries or keys [..., T, K].
+
+    Dimension i is paired with i + K/2 and turned by position / 10000^(2i/K). `dim` is the axis of
+    T; where that axis has size 1 the one position is `first`.
+    """
+    half = x.shape[-1] // 2
+    rate = 10000.0 ** -(torch.arange(half, dtype=torch.float32, device=x.device) / half)
+    position = torch.arange(first, first + x.shape[dim], device=x.device, dtype=torch.float32)
+    angle = position[:, None] * rate  # [T, K/2]
+    shape = [1] * x.ndim
+    shape[dim], shape[-1] = angle.shape
+    cos, sin = angle.cos().view(shape).to(x.dtype), angle.sin().view(shape).to(x.dtype)
+    left, right = x[..., :half], x[..., half:]
+    return torch.cat([left * cos - right * sin, left * sin + right * cos], -1)

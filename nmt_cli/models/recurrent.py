@@ -1,0 +1,68 @@
+"""Recurrent layers: a (bidirectional) encoder and a stack of decoder cells, LSTM or GRU.
+
+Legend: B batch, S source positions, E input width, U hidden width ("units"), N = B * W hypotheses.
+"""
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from nmt_cli.models.dropout import Dropout
+
+Cell = Literal["lstm", "gru"]
+Units = list[tuple[Tensor, ...]]  # for each layer (h,) or (h, c), each [N, U]
+
+
+class RecurrentEncoder(nn.Module):
+    """Layers of LSTM (Hochreiter and Schmidhuber 1997) or GRU (Cho et al. 2014) over a sequence."""
+
+    def __init__(
+        self, cell: Cell, width: int, units: int, layers: int, bidirectional: bool, dropout: float
+    ) -> None:
+        super().__init__()
+        kind = nn.LSTM if cell == "lstm" else nn.GRU
+        between = dropout if layers > 1 else 0.0
+        self.layers = kind(
+            width, units, layers, batch_first=True, bidirectional=bidirectional, dropout=between
+        )
+
+    def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """[B, S, E] to outputs [B, S, U or 2U] and a summary [B, U].
+
+        The summary is the last layer's state after the whole sequence; of a bidirectional encoder
+        the backward one, which ends on the first word (Bahdanau et al. 2015, appendix A.2.2).
+        """
+        packed = pack_padded_sequence(x, lengths.cpu(), batch_first=True, enforce_sorted=False)
+        outputs, final = self.layers(packed)
+        hidden = final[0] if isinstance(final, tuple) else final  # [layers * directions, B, U]
+        padded, _ = pad_packed_sequence(outputs, batch_first=True, total_length=x.shape[1])
+        return padded, hidden[-1]
+
+
+class CellStack(nn.Module):
+    """Decoder layers advanced one position at a time."""
+
+    def __init__(self, cell: Cell, width: int, units: int, layers: int, dropout: float) -> None:
+        super().__init__()
+        kind = nn.LSTMCell if cell == "lstm" else nn.GRUCell
+        self.cells = nn.ModuleList(kind(units if n else width, units) for n in range(layers))
+        self.gated_memory = cell == "lstm"
+        self.dropout = Dropout(dropout)
+
+    def first(self, hidden: Tensor) -> Units:
+        """All layers begin with `hidden` [N, U]; an LSTM's memory cell begins with zeros."""
+        zeros = torch.zeros_like(hidden)
+        one = (hidden, zeros) if self.gated_memory else (hidden,)
+        return [one for _ in self.cells]
+
+    def forward(self, x: Tensor, units: Units) -> tuple[Tensor, Units]:
+        """Input [N, E] and the state of each layer to the top layer's h [N, U] and all states."""
+        after: Units = []
+        for number, (cell, before) in enumerate(zip(self.cells, units, strict=True)):
+            inner = self.dropout(x) if number else x
+            one = cell(inner, before) if self.gated_memory else (cell(inner, before[0]),)
+            after.append(one)
+            x = one[0]
+        return x, after

@@ -1,0 +1,307 @@
+"""Recurrent encoder-decoders, without attention and with every attention of the classic papers.
+
+Legend: B batch, S source, T target, E embedding, U units, M memory width, R readout, V vocabulary,
+W hypotheses a sentence, N = B * W.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, Self
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from nmt_cli.models.alignment import Aligner, Alignment, Memory
+from nmt_cli.models.contract import Autoregressive, ModelConfig, Sequences, State
+from nmt_cli.models.dropout import Dropout
+from nmt_cli.models.embedding import Embedding
+from nmt_cli.models.recurrent import Cell, CellStack, RecurrentEncoder, Units
+from nmt_cli.vocabulary import Vocabulary
+
+
+class RNNConfig(ModelConfig):
+    """Options of the recurrent models; the defaults are RNNsearch (Bahdanau et al. 2015)."""
+
+    type: Literal["rnn"] = "rnn"
+    attention: Alignment = "additive"
+    """none: one fixed vector; additive: from the previous state, as in RNNsearch; the others from
+    the present state, as in Luong et al. 2015."""
+    cell: Cell = "gru"
+    """Recurrent unit."""
+    embedding_size: int = Field(default=256, ge=1)
+    """Width of word vectors."""
+    hidden_size: int = Field(default=512, ge=1)
+    """Units of the decoder and of each direction of the encoder."""
+    encoder_layers: int = Field(default=1, ge=1)
+    """Layers of the encoder."""
+    decoder_layers: int = Field(default=1, ge=1)
+    """Layers of the decoder."""
+    bidirectional: bool = True
+    """Read the source in both directions."""
+    reverse_source: bool = False
+    """Read the source from its last word to its first (Sutskever et al. 2014)."""
+    readout: Literal["tanh", "maxout"] = "tanh"
+    """How state, word and context become the vector that predicts (maxout: Bahdanau, appendix)."""
+    readout_size: int | None = Field(default=None, ge=1)
+    """Width of that vector; null: embedding_size."""
+    input_feeding: bool = True
+    """Feed the last attentional vector to the next step (attention other than additive)."""
+    scaled_attention: bool = False
+    """Divide dot and general scores by the square root of hidden_size."""
+    local_window: int | None = Field(default=None, ge=1)
+    """Radius of predictive local attention (Luong et al. 2015, local-p); null: global."""
+    tied_embeddings: Literal["all", "target", "none"] = "target"
+    """Share one table between source, target and output; between target and output; or not."""
+    dropout: float = Field(default=0.2, ge=0, lt=1)
+    """Rate on embeddings, between layers and on the readout."""
+
+    def problems(self, joint_vocabulary: bool) -> list[str]:
+        """Options that do not fit together."""
+        found = []
+        if self.attention in ("dot", "cosine") and self.bidirectional:
+            found.append(
+                f"attention: {self.attention} needs an encoder as wide as the decoder; "
+                "set bidirectional: false or use general"
+            )
+        if self.local_window is not None and self.attention in ("none", "additive"):
+            found.append(f"local_window: does not go with attention {self.attention}")
+        if self.scaled_attention and self.attention not in ("dot", "general"):
+            found.append("scaled_attention: goes with attention dot or general only")
+        if self.readout == "maxout" and self.attention not in ("none", "additive"):
+            found.append("readout: maxout goes with attention additive or none only")
+        if self.tied_embeddings != "none" and self.readout_size not in (None, self.embedding_size):
+            found.append(
+                f"readout_size: {self.readout_size} is not embedding_size {self.embedding_size}; "
+                "tied_embeddings needs them equal"
+            )
+        if self.tied_embeddings == "all" and not joint_vocabulary:
+            found.append("tied_embeddings: all needs tokenizer.joint: true; use target or none")
+        return found
+
+    @classmethod
+    def tiny(cls) -> list[Self]:
+        """Configurations of a few thousand parameters that use every option."""
+        small = dict(embedding_size=12, hidden_size=16, dropout=0.0)
+        variants: list[dict[str, object]] = [
+            {},
+            dict(cell="lstm", readout="maxout", tied_embeddings="none", readout_size=10),
+            dict(attention="none", cell="lstm", reverse_source=True, bidirectional=False),
+            dict(attention="none", tied_embeddings="all", encoder_layers=2, decoder_layers=2),
+            dict(attention="dot", bidirectional=False, cell="lstm", decoder_layers=2),
+            dict(attention="dot", bidirectional=False, scaled_attention=True, local_window=2),
+            dict(attention="general", input_feeding=False),
+            dict(attention="concat", encoder_layers=2),
+            dict(attention="cosine", bidirectional=False),
+        ]
+        return [cls.model_validate(small | variant) for variant in variants]
+
+
+@dataclass
+class RNNState(State):
+    """Encoded source and, for every hypothesis, the decoder's units and last readout."""
+
+    memory: Memory
+    units: Units
+    feed: Tensor  # [N, R]
+    beam: int
+
+    def reorder(self, parents: Tensor) -> None:
+        """See `State.reorder`."""
+        first = torch.arange(parents.shape[0], device=parents.device)[:, None] * self.beam
+        self._select((first + parents).flatten())
+
+    def keep(self, sentences: Tensor) -> None:
+        """See `State.keep`."""
+        self.memory.keep(sentences)
+        slots = torch.arange(self.beam, device=sentences.device)
+        self._select((sentences[:, None] * self.beam + slots).flatten())
+
+    def _select(self, rows: Tensor) -> None:
+        self.units = [tuple(x[rows] for x in one) for one in self.units]
+        self.feed = self.feed[rows]
+
+
+class _Readout(nn.Module):
+    """State, word and context to the vector that predicts, by tanh or maxout (k = 2)."""
+
+    def __init__(self, config: RNNConfig, memory: int, size: int) -> None:
+        super().__init__()
+        self.maxout = config.readout == "maxout"
+        width = config.hidden_size + config.embedding_size + memory
+        self.linear = nn.Linear(width, size * (2 if self.maxout else 1))
+
+    def forward(self, state: Tensor, word: Tensor, context: Tensor) -> Tensor:
+        """[..., U], [..., E] and [..., M] to [..., R]."""
+        mixed = self.linear(torch.cat([state, word, context], -1))
+        result: Tensor = mixed.unflatten(-1, (-1, 2)).amax(-1) if self.maxout else mixed.tanh()
+        return result
+
+
+class RNN(Autoregressive[RNNConfig, RNNState]):
+    """A recurrent encoder and a recurrent decoder that may look back at the source."""
+
+    config_class = RNNConfig
+    summary = "recurrent encoder-decoder, with or without attention (Bahdanau 2015, Luong 2015)"
+
+    def __init__(self, config: RNNConfig, vocabulary: Vocabulary) -> None:
+        super().__init__(config, vocabulary)
+        units, memory = config.hidden_size, config.hidden_size * (2 if config.bidirectional else 1)
+        size = config.readout_size or config.embedding_size
+        self.source_embedding = Embedding(vocabulary.source_size, config.embedding_size)
+        shared = config.tied_embeddings == "all"
+        self.target_embedding = (
+            self.source_embedding
+            if shared
+            else Embedding(vocabulary.target_size, config.embedding_size)
+        )
+        self.encoder = RecurrentEncoder(
+            config.cell,
+            config.embedding_size,
+            units,
+            config.encoder_layers,
+            config.bidirectional,
+            config.dropout,
+        )
+        self.bridge = nn.Linear(units, units)
+        self.early = config.attention in ("none", "additive")
+        fed = memory if self.early else size * config.input_feeding
+        self.decoder = CellStack(
+            config.cell, config.embedding_size + fed, units, config.decoder_layers, config.dropout
+        )
+        if config.attention != "none":
+            self.aligner = Aligner(
+                config.attention,
+                units,
+                memory,
+                scaled=config.scaled_attention,
+                radius=config.local_window,
+            )
+        if self.early:
+            self.readout = _Readout(config, memory, size)
+        else:
+            self.attentional = nn.Linear(units + memory, size)
+        self.dropout = Dropout(config.dropout)
+        self.output = nn.Linear(size, vocabulary.target_size)
+        if config.tied_embeddings != "none":
+            self.output.weight = self.target_embedding.weight
+        self._initialize()
+
+    def _initialize(self) -> None:
+        """Glorot-uniform input matrices, orthogonal recurrent ones for each gate, zero biases."""
+        for name, parameter in self.named_parameters():
+            if "embedding" in name or "sharpness" in name or parameter is self.target_embedding.weight:
+                continue
+            if parameter.ndim < 2:
+                nn.init.zeros_(parameter)
+            elif "weight_hh" in name:
+                for gate in parameter.data.split(parameter.shape[1]):
+                    nn.init.orthogonal_(gate)
+            else:
+                nn.init.xavier_uniform_(parameter)
+
+    @property
+    def width(self) -> int:
+        """R."""
+        return self.output.in_features
+
+    def forward(self, source: Sequences, target_in: Sequences) -> Tensor:
+        """See `Autoregressive.forward`."""
+        return self._unroll(source, target_in)[0]
+
+    def project(self, hidden: Tensor) -> Tensor:
+        """See `Autoregressive.project`."""
+        result: Tensor = self.output(hidden)
+        return result
+
+    def start(self, source: Sequences, width: int, capacity: int) -> RNNState:
+        """See `Autoregressive.start`."""
+        memory, hidden = self._encode(source)
+        units = self.decoder.first(hidden.repeat_interleave(width, 0))
+        feed = hidden.new_zeros(hidden.shape[0] * width, self.width)
+        return RNNState(memory, units, feed, width)
+
+    def step(self, tokens: Tensor, state: RNNState) -> tuple[Tensor, RNNState]:
+        """See `Autoregressive.step`."""
+        word = self.target_embedding(tokens)
+        top, context, _ = self._advance(word, state)
+        state.feed = self._read(top, word, context) if self.early else state.feed
+        return self.project(state.feed), state
+
+    def attention(self, source: Sequences, target_in: Sequences) -> Tensor | None:
+        """See `Autoregressive.attention`; one layer, one head."""
+        weights = self._unroll(source, target_in)[1]
+        return None if weights is None else weights[:, None, None]
+
+    def _encode(self, source: Sequences) -> tuple[Memory, Tensor]:
+        """The memory and the decoder's first hidden state [B, U]."""
+        ids, padding = source.ids, source.padding()
+        if self.config.reverse_source:
+            ids = _reversed(ids, source.lengths)
+        outputs, summary = self.encoder(self.dropout(self.source_embedding(ids)), source.lengths)
+        first: Tensor = self.bridge(summary).tanh()
+        if self.config.attention == "none":
+            # The fixed vector: all that the decoder will ever see of the source.
+            vector = outputs[:, 0] if self.config.bidirectional else summary
+            if self.config.bidirectional:
+                last = outputs[torch.arange(len(ids)), source.lengths - 1]
+                half = self.config.hidden_size
+                vector = torch.cat([last[:, :half], vector[:, half:]], 1)
+            return Memory(vector.unsqueeze(1), None, None, source.lengths), first
+        keys = self.aligner.score.keys(outputs)
+        mask = None if padding is None else padding[:, None]
+        return Memory(outputs, keys, mask, source.lengths), first
+
+    def _unroll(self, source: Sequences, target_in: Sequences) -> tuple[Tensor, Tensor | None]:
+        """Teacher forcing: readouts [B, T, R] and, with attention, weights [B, T, S]."""
+        memory, hidden = self._encode(source)
+        words = self.dropout(self.target_embedding(target_in.ids))  # [B, T, E]
+        state = RNNState(
+            memory, self.decoder.first(hidden), hidden.new_zeros(len(hidden), self.width), 1
+        )
+        tops, contexts, weights = [], [], []
+        for word in words.unbind(1):
+            top, context, looked = self._advance(word, state)
+            tops.append(top if self.early else state.feed)
+            contexts.append(context)
+            weights.append(looked)
+        read = torch.stack(tops, 1)
+        if self.early:
+            read = self._read(read, words, torch.stack(contexts, 1))
+        present = [one for one in weights if one is not None]
+        return self.dropout(read), torch.stack(present, 1) if present else None
+
+    def _advance(self, word: Tensor, state: RNNState) -> tuple[Tensor, Tensor, Tensor | None]:
+        """One position of [N] hypotheses: top units [N, U], context [N, M], weights [N, S].
+
+        Additive attention looks with the previous state and feeds the context to the cell; the
+        others look with the new state and feed its mixture with the context to the next step.
+        """
+        looked: Tensor | None
+        if self.early:
+            context, looked = self._look(state.units[-1][0], state)
+            top, state.units = self.decoder(torch.cat([word, context], -1), state.units)
+            return top, context, looked
+        fed = torch.cat([word, state.feed], -1) if self.config.input_feeding else word
+        top, state.units = self.decoder(fed, state.units)
+        context, looked = self._look(top, state)
+        state.feed = self.attentional(torch.cat([context, top], -1)).tanh()
+        return top, context, looked
+
+    def _look(self, query: Tensor, state: RNNState) -> tuple[Tensor, Tensor | None]:
+        """Context [N, M] for queries [N, U], and the weights [N, S] if there is attention."""
+        memory, beam = state.memory, state.beam
+        if self.config.attention == "none":
+            return memory.values.expand(-1, beam, -1).flatten(0, 1), None
+        context, weights = self.aligner(query.unflatten(0, (-1, beam)), memory)
+        return context.flatten(0, 1), weights.flatten(0, 1)
+
+    def _read(self, top: Tensor, word: Tensor, context: Tensor) -> Tensor:
+        result: Tensor = self.readout(top, word, context)
+        return result
+
+
+def _reversed(ids: Tensor, lengths: Tensor) -> Tensor:
+    """Each sequence backwards, its padding still behind it, [B, S]."""
+    positions = torch.arange(ids.shape[1], device=ids.device)
+    index = (lengths[:, None] - 1 - positions).remainder(ids.shape[1])
+    return ids.gather(1, torch.where(positions < lengths[:, None], index, positions))

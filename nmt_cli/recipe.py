@@ -1,0 +1,250 @@
+"""A recipe: the sum of the sections, read from YAML, changed by --set, written back resolved."""
+
+import difflib
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
+
+from nmt_cli.config import Section
+from nmt_cli.data.corpus import CorpusConfig
+from nmt_cli.data.tokenizer import TokenizerConfig
+from nmt_cli.decoding.search import SearchConfig
+from nmt_cli.errors import RecipeError
+from nmt_cli.models import MODELS
+from nmt_cli.models.contract import ModelConfig
+from nmt_cli.recipe_files import find_recipe
+from nmt_cli.training.trainer import TrainingConfig
+from nmt_cli.yaml12 import Lines, YamlError, read_yaml, write_yaml
+
+SECTIONS = ("corpus", "tokenizer", "model", "training", "search")
+DEFAULT_MODEL = "transformer"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides a run, in the order in which data flows."""
+
+    name: str
+    corpus: CorpusConfig
+    tokenizer: TokenizerConfig
+    model: ModelConfig
+    training: TrainingConfig
+    search: SearchConfig
+    folder: Path | None = None  # where its relative paths are looked for first
+
+    def to_dict(self) -> dict[str, Any]:
+        """All keys with their values, defaults included."""
+        sections = {key: getattr(self, key).model_dump(mode="json") for key in SECTIONS}
+        return {"name": self.name, **sections}
+
+    def to_yaml(self) -> str:
+        """The resolved recipe; reading it gives this recipe again."""
+        return write_yaml(self.to_dict())
+
+    def hash(self) -> str:
+        """Eight digits that identify the resolved recipe."""
+        text = json.dumps(self.to_dict(), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+class _Problem(NamedTuple):
+    path: tuple[str | int, ...]
+    text: str
+
+
+def load_recipe(recipe: str | Path, settings: Sequence[str] = ()) -> Recipe:
+    """Read a recipe by path or by the name of a shipped one, with `section.key=value` settings.
+
+    RecipeError carries every problem found.
+    """
+    path = find_recipe(recipe)
+    try:
+        text = path.read_bytes().decode()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not UTF-8 text"
+        raise RecipeError([f"{path}: cannot read the recipe: {reason}"]) from error
+    try:
+        content, lines = read_yaml(text)
+    except YamlError as error:
+        raise RecipeError([f"{path}: {error}"]) from error
+    if not isinstance(content, dict):
+        raise RecipeError([f"{path}: a recipe is a mapping with the keys name, {', '.join(SECTIONS)}"])
+    content.setdefault("name", path.stem)
+    changed = _apply(content, settings)
+    return build_recipe(content, str(path), lines, path.absolute().parent, changed)
+
+
+def build_recipe(
+    content: dict[str, Any],
+    label: str = "recipe",
+    lines: Lines | None = None,
+    folder: Path | None = None,
+    changed: frozenset[tuple[str, ...]] = frozenset(),
+) -> Recipe:
+    """A recipe from plain values; RecipeError carries every problem found.
+
+    `lines` tells where each value stands in the file `label`, `changed` which came from --set.
+    """
+    problems: list[_Problem] = []
+    sections: dict[str, Any] = {}
+    known = ("name", *SECTIONS)
+    problems += [_unknown((key,), known) for key in content if key not in known]
+    if not isinstance(content.get("name"), str) or not content["name"] or "/" in content["name"]:
+        problems.append(_Problem(("name",), "should be a name without slashes"))
+    classes: dict[str, type[Section]] = {
+        "corpus": CorpusConfig,
+        "tokenizer": TokenizerConfig,
+        "training": TrainingConfig,
+        "search": SearchConfig,
+    }
+    model_class = _model_class(content.get("model"), problems)
+    if model_class is not None:
+        classes["model"] = model_class
+    if "corpus" not in content:
+        problems.append(_Problem(("corpus",), "missing: a recipe must say where its text is"))
+    for key, kind in classes.items():
+        sections[key] = _section(key, kind, content.get(key), problems)
+    if not problems:
+        problems = _disagreements(sections)
+    if problems:
+        raise RecipeError([_locate(problem, label, lines or {}, changed) for problem in problems])
+    return Recipe(name=content["name"], folder=folder, **sections)
+
+
+def _model_class(section: Any, problems: list[_Problem]) -> type[ModelConfig] | None:
+    name = section.get("type", DEFAULT_MODEL) if isinstance(section, dict) else DEFAULT_MODEL
+    if isinstance(name, str) and name in MODELS:
+        return MODELS[name].config_class
+    near = _nearest(str(name), MODELS)
+    problems.append(_Problem(("model", "type"), f"no model {name!r}{near}; see nmt models"))
+    return None
+
+
+def _section(
+    key: str, kind: type[Section], value: Any, problems: list[_Problem]
+) -> Section | None:
+    """The section, or None with its problems collected."""
+    value = {} if value is None else value
+    if not isinstance(value, dict):
+        problems.append(_Problem((key,), f"should be a mapping, not {_shown(value)}"))
+        return None
+    try:
+        return kind.model_validate_json(json.dumps(value))
+    except ValidationError as error:
+        found = [_explain(kind, key, value, one) for one in error.errors(include_url=False)]
+        problems += [one for one in found if one is not None]
+        return None
+
+
+def _explain(kind: type[Section], key: str, value: Any, error: Any) -> _Problem | None:
+    """A problem with the path as the user wrote it; None for a branch of a union not meant."""
+    path: list[str | int] = [key]
+    fields: Sequence[str] = list(kind.model_fields)
+    here = value
+    for number, part in enumerate(error["loc"]):
+        last = number == len(error["loc"]) - 1
+        inside = (isinstance(here, dict) and part in here) or (
+            isinstance(here, list) and isinstance(part, int)
+        )
+        if inside:
+            path.append(part)
+            here = here[part]
+        elif last and error["type"] == "missing":
+            path.append(part)
+        elif not _branch_fits(str(part), here):
+            return None
+        else:
+            from nmt_cli.data.corpus import Part
+
+            fields = list(Part.model_fields)
+    if error["type"] == "extra_forbidden":
+        parents = fields if len(path) > 2 else list(kind.model_fields)
+        return _unknown(tuple(path), parents)
+    if error["type"] == "missing":
+        return _Problem(tuple(path), "missing")
+    return _Problem(tuple(path), f"{_sentence(error['msg'])}, not {_shown(here)}")
+
+
+def _branch_fits(branch: str, value: Any) -> bool:
+    """Whether pydantic's name for a branch of a union fits the value that is there."""
+    wanted = {"str": str, "Part": dict}.get(branch, list if branch.startswith("tuple") else object)
+    return isinstance(value, wanted)
+
+
+def _sentence(text: str) -> str:
+    text = text.removeprefix("Input ").replace("valid dictionary", "mapping")
+    return text.replace("should be a valid", "should be a")
+
+
+def _shown(value: Any) -> str:
+    kind = {str: "the text ", bool: "the truth value ", list: "the list ", dict: "the mapping "}
+    return kind.get(type(value), "") + json.dumps(value, ensure_ascii=False)[:80]
+
+
+def _unknown(path: tuple[str | int, ...], known: Sequence[str]) -> _Problem:
+    return _Problem(path, f"unknown key{_nearest(str(path[-1]), known)}")
+
+
+def _nearest(name: str, known: Sequence[str] | Mapping[str, Any]) -> str:
+    near = difflib.get_close_matches(name, list(known), 1, cutoff=0.5)
+    return f"; did you mean {near[0]}?" if near else f"; known are {', '.join(known)}"
+
+
+def _disagreements(sections: dict[str, Any]) -> list[_Problem]:
+    """Values that are right by themselves and do not go together."""
+    joint = sections["tokenizer"].joint
+    found = {key: sections[key].problems() for key in ("corpus", "training", "search")}
+    found["model"] = sections["model"].problems(joint)
+    problems = []
+    for key, texts in found.items():
+        for text in texts:
+            name, _, rest = text.partition(": ")
+            problems.append(_Problem((key, *name.split(".")), rest))
+    return problems
+
+
+def _locate(
+    problem: _Problem, label: str, lines: Lines, changed: frozenset[tuple[str, ...]]
+) -> str:
+    """`file:line: section.key: what is wrong`, or `--set section.key: ...`."""
+    dotted = ".".join(map(str, problem.path))
+    path = problem.path
+    if any(path[: len(one)] == one for one in changed):
+        return f"--set {dotted}: {problem.text}"
+    while path and path not in lines:
+        path = path[:-1]
+    where = f"{label}:{lines[path]}" if path in lines and path else label
+    return f"{where}: {dotted}: {problem.text}"
+
+
+def _apply(content: dict[str, Any], settings: Sequence[str]) -> frozenset[tuple[str, ...]]:
+    """Put `a.b=value` settings into the content; the paths that were set."""
+    changed, problems = set(), []
+    for setting in settings:
+        dotted, equals, text = setting.partition("=")
+        path = tuple(dotted.strip().split("."))
+        if not equals or not all(path):
+            problems.append(f"--set {setting}: write it as section.key=value")
+            continue
+        try:
+            value, _ = read_yaml(text)
+        except YamlError as error:
+            problems.append(f"--set {setting}: {error}")
+            continue
+        here = content
+        for key in path[:-1]:
+            inner = here.get(key)
+            if not isinstance(inner, dict):
+                inner = {}
+                here[key] = inner
+            here = inner
+        here[path[-1]] = value
+        changed.add(path)
+    if problems:
+        raise RecipeError(problems)
+    return frozenset(changed)

@@ -1,0 +1,69 @@
+"""The conversation on standard error: lines, warnings and progress bars. Only here is rich used."""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+class Progress:
+    """One bar; `advance` moves it and may change the text behind it."""
+
+    def __init__(self, bar: Any = None, task: Any = None) -> None:
+        self._bar, self._task = bar, task
+
+    def advance(self, amount: float = 1, note: str | None = None) -> None:
+        """Move on by `amount`, and show `note` behind the bar."""
+        if self._bar is not None:
+            fields = {} if note is None else {"note": note}
+            self._bar.update(self._task, advance=amount, **fields)
+
+
+@dataclass
+class Reporter:
+    """Where a command says what it does: standard error, or nowhere when quiet."""
+
+    quiet: bool = False
+    started: float = field(default_factory=time.monotonic)
+    _console: "Console | None" = None
+
+    @property
+    def console(self) -> "Console":
+        """The terminal on standard error."""
+        if self._console is None:
+            from rich.console import Console
+
+            self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+        return self._console
+
+    def say(self, text: str, *, style: str = "") -> None:
+        """One line of conversation."""
+        if not self.quiet:
+            self.console.print(text, style=style, markup=False)
+
+    def warn(self, text: str) -> None:
+        """A line that is shown even when quiet."""
+        self.console.print(f"warning: {text}", style="yellow", markup=False)
+
+    @contextmanager
+    def progress(self, label: str, total: float | None, done: float = 0) -> Iterator[Progress]:
+        """A progress bar while the block runs; nothing where standard error is no terminal."""
+        if self.quiet or not sys.stderr.isatty():
+            yield Progress()
+            return
+        from rich import progress as bars
+
+        columns = (
+            bars.TextColumn("{task.description}"),
+            bars.BarColumn(bar_width=24),
+            bars.TaskProgressColumn(),
+            bars.TimeRemainingColumn(elapsed_when_finished=True),
+            bars.TextColumn("{task.fields[note]}", markup=False),
+        )
+        with bars.Progress(*columns, console=self.console, transient=True) as bar:
+            yield Progress(bar, bar.add_task(label, total=total, completed=done, note=""))

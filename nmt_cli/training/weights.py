@@ -1,0 +1,133 @@
+"""A model's parameters as flat float32 masters, and the optimizer that updates them.
+
+Computation runs in the chosen type; the masters, the gradients' sum over micro-batches and the
+moments are float32. One flat tensor for all parameters makes the optimizer, clipping, averaging
+and (across processes) the exchange of gradients one operation each.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+OptimizerName = Literal["adam", "adamw"]
+
+
+class Weights:
+    """Flat master weights; the model's own parameters are views of the computing copy."""
+
+    def __init__(self, model: nn.Module, dtype: torch.dtype) -> None:
+        model.to(dtype)
+        named = sorted(model.named_parameters(), key=lambda item: item[1].ndim < 2)
+        self.shapes = {name: parameter.shape for name, parameter in named}
+        self.matrices = sum(p.numel() for _, p in named if p.ndim >= 2)
+        self.count = sum(p.numel() for _, p in named)
+        device = named[0][1].device
+        self.computing = torch.cat([p.detach().flatten() for _, p in named])
+        self.master = self.computing if dtype == torch.float32 else self.computing.float()
+        self._small_gradient = torch.zeros_like(self.computing)
+        same = dtype == torch.float32
+        self.gradient = self._small_gradient if same else torch.zeros(self.count, device=device)
+        views = zip(self.split(self.computing).values(), self.split(self._small_gradient).values())
+        for (_, parameter), (value, gradient) in zip(named, views, strict=True):
+            parameter.data, parameter.grad = value, gradient
+
+    def split(self, flat: Tensor) -> dict[str, Tensor]:
+        """Views of a flat tensor, by the names of the parameters."""
+        parts = flat.split([shape.numel() for shape in self.shapes.values()])
+        named = zip(self.shapes.items(), parts, strict=True)
+        return {name: part.view(shape) for (name, shape), part in named}
+
+    def join(self, named: dict[str, Tensor]) -> Tensor:
+        """The way back from `split`, as a float32 copy on the masters' device."""
+        parts = [named[name].to(self.master).flatten() for name in self.shapes]
+        return torch.cat(parts)
+
+    def set_master(self, flat: Tensor) -> None:
+        """Replace the masters and what is computed with."""
+        self.master.copy_(flat)
+        self.synchronize()
+
+    def synchronize(self) -> None:
+        """Round the masters into the computing copy."""
+        if self.computing is not self.master:
+            self.computing.copy_(self.master)
+
+    def collect_gradient(self) -> None:
+        """Add the gradient of a micro-batch to the float32 sum."""
+        if self.gradient is not self._small_gradient:
+            self.gradient.add_(self._small_gradient)
+            self._small_gradient.zero_()
+
+    @contextmanager
+    def showing(self, flat: Tensor | None) -> Iterator[None]:
+        """Compute with other weights for a while; None: with the masters."""
+        if flat is None:
+            yield
+            return
+        kept = self.computing.clone()
+        self.computing.copy_(flat)
+        try:
+            yield
+        finally:
+            self.computing.copy_(kept)
+
+
+class Optimizer:
+    """Adam (Kingma and Ba 2015) or AdamW (Loshchilov and Hutter 2019) over flat weights.
+
+    Weight decay applies to matrices only.
+    """
+
+    def __init__(
+        self,
+        weights: Weights,
+        name: OptimizerName,
+        betas: tuple[float, float],
+        epsilon: float,
+        weight_decay: float,
+    ) -> None:
+        self.weights = weights
+        kind = torch.optim.Adam if name == "adam" else torch.optim.AdamW
+        cut = weights.matrices
+        self._parts = [nn.Parameter(part) for part in (weights.master[:cut], weights.master[cut:])]
+        for part, gradient in zip(self._parts, weights.gradient.tensor_split([cut]), strict=True):
+            part.grad = gradient
+        groups = [
+            {"params": [part], "weight_decay": decay}
+            for part, decay in zip(self._parts, (weight_decay, 0.0), strict=True)
+            if part.numel()
+        ]
+        self.inner = kind(groups, lr=0.0, betas=betas, eps=epsilon, fused=True)
+
+    def update(self, rate: float, clip: float | None) -> Tensor:
+        """One step with the summed gradient, which is zero afterwards; returns its norm."""
+        gradient = self.weights.gradient
+        norm = gradient.norm()
+        if clip is not None:
+            gradient.mul_((clip / (norm + 1e-6)).clamp(max=1.0))
+        for group in self.inner.param_groups:
+            group["lr"] = rate
+        self.inner.step()
+        gradient.zero_()
+        self.weights.synchronize()
+        return norm
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The optimizer's memory, to be saved."""
+        state: dict[str, Tensor] = {}
+        for number, part in enumerate(self._parts):
+            for key, value in self.inner.state[part].items():
+                state[f"{number}.{key}"] = value
+        return state
+
+    def restore(self, tensors: dict[str, Tensor]) -> None:
+        """The way back from `tensors`."""
+        for name, value in tensors.items():
+            number, key = name.split(".")
+            part = self._parts[int(number)]
+            target = value if key == "step" else value.to(part.device)
+            self.inner.state[part][key] = target.clone()
+

@@ -1,0 +1,106 @@
+"""YAML as the 1.2 core schema reads it: `no` is text, `1e-3` a number, `12:30` text.
+
+PyYAML follows YAML 1.1; here its parser is used and its idea of scalars is not. Duplicate keys,
+anchors and tags are refused: a recipe needs none of them.
+"""
+
+import re
+from typing import Any
+
+import yaml
+
+from nmt_cli.errors import UserError
+
+LONGEST = 1_000_000  # characters in a file
+DEEPEST = 50  # levels of nesting
+Lines = dict[tuple[str | int, ...], int]  # where each value stands, from 1
+
+_NULL = re.compile(r"~|null|Null|NULL|")
+_BOOL = re.compile(r"true|True|TRUE|false|False|FALSE")
+_INT = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_SPECIAL_FLOAT = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
+
+
+class YamlError(UserError):
+    """Text that is not YAML, or uses what is refused here."""
+
+
+def read_yaml(text: str) -> tuple[Any, Lines]:
+    """The value and the line of each of its parts; YamlError names line and reason."""
+    if len(text) > LONGEST:
+        raise YamlError(f"longer than {LONGEST:,} characters")
+    try:
+        for event in yaml.parse(text, Loader=yaml.SafeLoader):
+            if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+                raise YamlError(f"line {event.start_mark.line + 1}: anchors are not allowed here")
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f"line {mark.line + 1}: " if mark else ""
+        raise YamlError(f"{where}not YAML: {error.problem}") from error
+    except (yaml.YAMLError, RecursionError) as error:
+        raise YamlError(f"not YAML: {error}".replace("\n", " ")) from error
+    lines: Lines = {}
+    return (None if node is None else _value(node, (), lines)), lines
+
+
+def _value(node: yaml.Node, path: tuple[str | int, ...], lines: Lines) -> Any:
+    line = node.start_mark.line + 1
+    lines.setdefault(path, line)
+    if len(path) > DEEPEST:
+        raise YamlError(f"line {line}: nested too deeply")
+    if isinstance(node, yaml.SequenceNode):
+        return [_value(item, (*path, n), lines) for n, item in enumerate(node.value)]
+    if isinstance(node, yaml.MappingNode):
+        return _mapping(node, path, lines)
+    assert isinstance(node, yaml.ScalarNode)
+    return node.value if node.style in ("'", '"', "|", ">") else scalar(node.value)
+
+
+def _mapping(
+    node: yaml.MappingNode, path: tuple[str | int, ...], lines: Lines
+) -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    for key_node, value_node in node.value:
+        line = key_node.start_mark.line + 1
+        if not isinstance(key_node, yaml.ScalarNode):
+            raise YamlError(f"line {line}: a key must be plain text")
+        key = str(key_node.value)
+        if key in result:
+            raise YamlError(f"line {line}: the key {key} stands here twice")
+        lines[(*path, key)] = line
+        result[key] = _value(value_node, (*path, key), lines)
+    return result
+
+
+def scalar(text: str) -> str | int | float | bool | None:
+    """The value of an unquoted scalar."""
+    if _NULL.fullmatch(text):
+        return None
+    if _BOOL.fullmatch(text):
+        return text.lower() == "true"
+    if _INT.fullmatch(text):
+        return int(text, 0 if text.startswith("0") and text[1:2] in ("o", "x") else 10)
+    if _FLOAT.fullmatch(text):
+        return float(text)
+    if _SPECIAL_FLOAT.fullmatch(text):
+        return float(text.replace(".", ""))
+    return text
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes text in quotes where the core schema would read something else."""
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    plain = isinstance(scalar(text), str) and not re.match(r"[\s&*!]", text)
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if plain else '"')
+
+
+_Dumper.add_representer(str, _text)
+
+
+def write_yaml(value: Any) -> str:
+    """The value as YAML that `read_yaml` reads back as the same."""
+    return str(yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1000))

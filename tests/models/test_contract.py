@@ -1,0 +1,212 @@
+"""The contract, for every registered model and every value of every option."""
+
+import copy
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from nmt_cli.models import MODELS
+from nmt_cli.models.contract import Autoregressive, ModelConfig, Sequences
+from nmt_cli.training.loss import backward, evaluate
+from nmt_cli.training.weights import Optimizer, Weights
+from nmt_cli.vocabulary import Vocabulary
+
+VOCABULARY = Vocabulary(source_size=23, target_size=23, joint=True)
+SEPARATE = Vocabulary(source_size=19, target_size=23, joint=False)
+Model = Autoregressive[Any, Any]
+
+
+def every_configuration() -> list[Any]:
+    cases = []
+    for name, model in MODELS.items():
+        for number, config in enumerate(model.config_class.tiny()):
+            options = config.model_dump(exclude_defaults=True)
+            label = "-".join(f"{v}" for v in options.values() if isinstance(v, str))
+            cases.append(pytest.param(name, config, id=f"{name}-{number}-{label}"))
+    return cases
+
+
+each_model = pytest.mark.parametrize("name, config", every_configuration())
+
+
+def build(name: str, config: ModelConfig) -> Model:
+    joint = getattr(config, "tied_embeddings", "all") == "all"
+    torch.manual_seed(5)
+    return MODELS[name](config, VOCABULARY if joint else SEPARATE).eval()
+
+
+def sequences(lengths: list[int], size: int, seed: int) -> Sequences:
+    """Random ids of these lengths; padding is filled with ids that would show if they mattered."""
+    draw = torch.Generator().manual_seed(seed)
+    ids = torch.randint(4, size, (len(lengths), max(lengths)), generator=draw)
+    return Sequences(ids, torch.tensor(lengths))
+
+
+def batch(model: Model) -> tuple[Sequences, Sequences]:
+    source = sequences([5, 2, 7, 1], model.vocabulary.source_size, 1)
+    target = sequences([4, 6, 1, 3], model.vocabulary.target_size, 2)
+    target.ids[:, 0] = model.first_token
+    return source, target
+
+
+def real(logits: Tensor, target: Sequences) -> list[Tensor]:
+    return [row[:n] for row, n in zip(logits, target.lengths.tolist(), strict=True)]
+
+
+def test_every_option_value_occurs_in_the_tiny_configurations() -> None:
+    for name, model in MODELS.items():
+        seen = model.config_class.tiny()
+        for key, field in model.config_class.model_fields.items():
+            choices = getattr(field.annotation, "__args__", ())
+            wanted = [c for c in choices if isinstance(c, str)]
+            if field.annotation is bool:
+                wanted = [True, False]
+            missing = set(wanted) - {getattr(config, key) for config in seen}
+            assert not missing, f"{name}.{key}: no tiny configuration has {missing}"
+
+
+@each_model
+def test_tiny_configurations_are_consistent(name: str, config: ModelConfig) -> None:
+    assert config.problems(joint_vocabulary=True) == []
+
+
+@each_model
+@torch.no_grad()
+def test_forward_equals_step_by_step(name: str, config: ModelConfig) -> None:
+    model = build(name, config)
+    source, target = batch(model)
+    whole = real(model.project(model(source, target)), target)
+    state = model.start(source, 1, target.ids.shape[1])
+    steps = []
+    for token in target.ids.unbind(1):
+        logits, state = model.step(token, state)
+        steps.append(logits)
+    for expected, found in zip(whole, real(torch.stack(steps, 1), target), strict=True):
+        torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+
+
+@each_model
+@torch.no_grad()
+def test_padding_order_and_batch_mates_change_nothing(name: str, config: ModelConfig) -> None:
+    model = build(name, config)
+    source, target = batch(model)
+    together = real(model.project(model(source, target)), target)
+    order = torch.tensor([2, 0, 3, 1])
+    shuffled = Sequences(source.ids[order], source.lengths[order])
+    turned = Sequences(target.ids[order], target.lengths[order])
+    mixed = real(model.project(model(shuffled, turned)), turned)
+    for row, before in enumerate(order.tolist()):
+        torch.testing.assert_close(mixed[row], together[before], atol=1e-5, rtol=1e-5)
+    for row in range(4):
+        s, t = int(source.lengths[row]), int(target.lengths[row])
+        alone = model.project(
+            model(
+                Sequences(source.ids[row : row + 1, :s], source.lengths[row : row + 1]),
+                Sequences(target.ids[row : row + 1, :t], target.lengths[row : row + 1]),
+            )
+        )
+        torch.testing.assert_close(alone[0], together[row], atol=1e-5, rtol=1e-5)
+
+
+@each_model
+@torch.no_grad()
+def test_reorder_and_keep_follow_the_hypotheses(name: str, config: ModelConfig) -> None:
+    """A beam that is reordered at every step scores each path as if it had been alone."""
+    model = build(name, config)
+    source, _ = batch(model)
+    draw = torch.Generator().manual_seed(3)
+    width, sentences = 3, [0, 1, 2, 3]
+    paths = [[[model.first_token]] * width for _ in sentences]
+    state = model.start(source, width, 8)
+    for length in range(6):
+        tokens = torch.tensor([path[-1] for row in paths for path in row])
+        logits, state = model.step(tokens, state)
+        logits = logits.view(len(sentences), width, -1)
+        for row, sentence in enumerate(sentences):
+            for slot, path in enumerate(paths[row]):
+                expected = _alone(model, source, sentence, path)
+                torch.testing.assert_close(logits[row, slot], expected, atol=1e-5, rtol=1e-5)
+        parents = torch.randint(width, (len(sentences), width), generator=draw)
+        fresh = torch.randint(4, 23, (len(sentences), width), generator=draw)
+        paths = [
+            [[*row[int(p)], int(new)] for p, new in zip(ps, news, strict=True)]
+            for row, ps, news in zip(paths, parents, fresh, strict=True)
+        ]
+        state.reorder(parents)
+        if length in (1, 3):
+            rows = torch.tensor([0, 2, 3] if length == 1 else [1, 2])
+            state.keep(rows)
+            sentences = [sentences[i] for i in rows.tolist()]
+            paths = [paths[i] for i in rows.tolist()]
+
+
+def _alone(model: Model, source: Sequences, sentence: int, path: list[int]) -> Tensor:
+    length = int(source.lengths[sentence])
+    one = Sequences(source.ids[sentence : sentence + 1, :length], source.lengths[[sentence]])
+    written = Sequences(torch.tensor([path]), torch.tensor([len(path)]))
+    return model.project(model(one, written))[0, -1]
+
+
+@each_model
+@torch.no_grad()
+def test_attention_weights_are_a_distribution_over_the_source(
+    name: str, config: ModelConfig
+) -> None:
+    model = build(name, config)
+    source, target = batch(model)
+    weights = model.attention(source, target)
+    if weights is None:
+        assert getattr(config, "attention", None) == "none"
+        return
+    assert weights.shape[0] == 4 and weights.shape[3:] == (6, 7)
+    padded = torch.arange(7)[None, :] >= source.lengths[:, None]
+    for row, t in enumerate(target.lengths.tolist()):
+        inside = weights[row, :, :, :t]
+        assert float(inside[..., padded[row]].sum()) == 0.0
+        total = inside.sum(-1)
+        if getattr(config, "local_window", None) is None:
+            torch.testing.assert_close(total, torch.ones_like(total))
+        else:
+            assert bool((total <= 1 + 1e-5).all())
+
+
+@each_model
+def test_every_parameter_gets_a_gradient(name: str, config: ModelConfig) -> None:
+    model = build(name, config).train()
+    source, target = batch(model)
+    backward(model, source, target, target, smoothing=0.1, scale=1.0)
+    for parameter_name, parameter in model.named_parameters():
+        assert parameter.grad is not None, parameter_name
+        assert float(parameter.grad.abs().sum()) > 0, parameter_name
+
+
+@each_model
+def test_it_learns_twenty_pairs_by_heart(name: str, config: ModelConfig) -> None:
+    model = build(name, config).train()
+    source = sequences([4 + n % 3 for n in range(20)], model.vocabulary.source_size, 7)
+    out = sequences([3 + n % 4 for n in range(20)], model.vocabulary.target_size, 8)
+    start = torch.full((20, 1), model.first_token)
+    target_in = Sequences(torch.cat([start, out.ids[:, :-1]], 1), out.lengths)
+    weights = Weights(model, torch.float32)
+    optimizer = Optimizer(weights, "adam", (0.9, 0.98), 1e-9, 0.0)
+    for update in range(400):
+        found = backward(model, source, target_in, out, smoothing=0.0, scale=1 / 90)
+        optimizer.update(0.01 if update < 250 else 0.003, 1.0)
+        if float(found.nll) / found.tokens < 0.05:
+            break
+    assert float(evaluate(model, source, target_in, out).nll) / int(out.lengths.sum()) < 0.1
+
+
+@each_model
+def test_a_copy_with_the_same_weights_gives_the_same_output(
+    name: str, config: ModelConfig
+) -> None:
+    model = build(name, config)
+    source, target = batch(model)
+    named = {key: value.detach().clone() for key, value in model.named_parameters()}
+    other = copy.deepcopy(MODELS[name](config, model.vocabulary)).eval()
+    for key, parameter in other.named_parameters():
+        parameter.data.copy_(named[key])
+    assert torch.equal(other(source, target), model(source, target))
