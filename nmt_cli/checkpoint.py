@@ -81,7 +81,9 @@ class RunFolder:
 
     def save(self, update: int, tensors: Mapping[str, Tensors], state: dict[str, Any]) -> None:
         """Write step-NNNNNN with <name>.safetensors for each group of tensors."""
-        _write_checkpoint(self.checkpoints / f"step-{update:06d}", tensors, state | {"update": update})
+        _write_checkpoint(
+            self.checkpoints / f"step-{update:06d}", tensors, state | {"update": update}
+        )
 
     def save_best(self, update: int, weights: Tensors, state: dict[str, Any]) -> None:
         """Write best-NNNNNN, point best.json to it, and drop the best one before it."""

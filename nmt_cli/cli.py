@@ -52,15 +52,13 @@ def _main(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
-    debug: Annotated[
-        bool, typer.Option("--debug", help="Show the traceback of an error.")
-    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
     """Neural machine translation: from parallel text to a translation on standard output."""
 
 
 @app.command()
-def prepare(recipe: Recipe, settings: Settings = [], quiet: Quiet = False) -> None:  # noqa: B006
+def prepare(recipe: Recipe, settings: Settings = [], quiet: Quiet = False) -> None:
     """Clean, tokenise and store a recipe's corpus under prepared/.
 
     Example: nmt prepare quickstart
@@ -78,7 +76,7 @@ def train(
         Path | None, typer.Option(help="Run folder; default runs/<recipe name>.")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an earlier run.")] = False,
-    settings: Settings = [],  # noqa: B006
+    settings: Settings = [],
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
@@ -105,7 +103,7 @@ def translate(
     runs: Annotated[list[Path], typer.Argument(help="Run folders; several are an ensemble.")],
     beam: Annotated[int | None, typer.Option(help="search.beam; 1 is greedy.")] = None,
     n_best: Annotated[int | None, typer.Option(help="search.n_best.")] = None,
-    settings: Settings = [],  # noqa: B006
+    settings: Settings = [],
     prefix: Annotated[
         Path | None, typer.Option(help="File with the beginning of each translation.")
     ] = None,
@@ -164,7 +162,11 @@ def score(
     source = hypotheses if hypotheses is not None else sys.stdin.buffer
     found = score_files(references, source, metrics, lowercase=lowercase, tokenize=tokenize)
     if as_json:
-        _put(json.dumps({one.name: {"score": one.score, "signature": one.signature} for one in found}))
+        _put(
+            json.dumps(
+                {one.name: {"score": one.score, "signature": one.signature} for one in found}
+            )
+        )
         return
     for one in found:
         _put(f"{one.text}\n  {one.signature}")

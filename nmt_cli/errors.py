@@ -1,6 +1,6 @@
 """The user's mistakes, as one small tree.
 
-UserError               anything that the user can mend; the command line prints it as one line, exit 2
+UserError               anything that the user can mend; shown as one line, exit 2
 ├── RecipeError         a recipe that does not say what it must; carries every problem found
 ├── DataError           corpora and prepared data: missing, unequal, empty, damaged
 ├── RunError            a run folder: missing, half there, of another version, already finished

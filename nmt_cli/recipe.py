@@ -73,7 +73,9 @@ def load_recipe(recipe: str | Path, settings: Sequence[str] = ()) -> Recipe:
     except YamlError as error:
         raise RecipeError([f"{path}: {error}"]) from error
     if not isinstance(content, dict):
-        raise RecipeError([f"{path}: a recipe is a mapping with the keys name, {', '.join(SECTIONS)}"])
+        raise RecipeError(
+            [f"{path}: a recipe is a mapping with the keys name, {', '.join(SECTIONS)}"]
+        )
     content.setdefault("name", path.stem)
     changed = _apply(content, settings)
     return build_recipe(content, str(path), lines, path.absolute().parent, changed)
@@ -125,9 +127,7 @@ def _model_class(section: Any, problems: list[_Problem]) -> type[ModelConfig] | 
     return None
 
 
-def _section(
-    key: str, kind: type[Section], value: Any, problems: list[_Problem]
-) -> Section | None:
+def _section(key: str, kind: type[Section], value: Any, problems: list[_Problem]) -> Section | None:
     """The section, or None with its problems collected."""
     value = {} if value is None else value
     if not isinstance(value, dict):

@@ -58,9 +58,7 @@ def _value(node: yaml.Node, path: tuple[str | int, ...], lines: Lines) -> Any:
     return node.value if node.style in ("'", '"', "|", ">") else scalar(node.value)
 
 
-def _mapping(
-    node: yaml.MappingNode, path: tuple[str | int, ...], lines: Lines
-) -> dict[str, Any]:
+def _mapping(node: yaml.MappingNode, path: tuple[str | int, ...], lines: Lines) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for key_node, value_node in node.value:
         line = key_node.start_mark.line + 1

@@ -27,4 +27,3 @@ def model_options(name: str) -> list[tuple[str, str, str]]:
 
 def _shown(value: Any) -> str:
     return {None: "null", True: "true", False: "false"}.get(value, str(value))
-

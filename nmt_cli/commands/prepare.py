@@ -1,6 +1,6 @@
 """nmt prepare: a recipe's corpus, cleaned, tokenised and memory-mapped."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nmt_cli.data.corpus import Corpus, find_corpus, search_folders
@@ -17,10 +17,11 @@ STORE = Path("prepared")
 
 @dataclass(frozen=True)
 class Prepared:
-    """Prepared data, and how they came about."""
+    """Prepared data, how they came about, and the recipe with the place of its text written out."""
 
     data: PreparedData
     reused: bool
+    recipe: Recipe
 
 
 def prepare_recipe(recipe: Recipe, reporter: Reporter, store: Path = STORE) -> Prepared:
@@ -29,11 +30,12 @@ def prepare_recipe(recipe: Recipe, reporter: Reporter, store: Path = STORE) -> P
     Raises DataError for text that is missing or cannot be used.
     """
     corpus = locate_corpus(recipe, reporter)
+    rooted = _with_root(recipe, corpus)
     identity = identify(recipe.corpus, recipe.tokenizer, corpus, store)
     found = find_prepared(store, identity["fingerprint"])
     if found is not None:
         reporter.say(f"prepared data are up to date: {found}")
-        return Prepared(PreparedData(found), reused=True)
+        return Prepared(PreparedData(found), True, rooted)
     changed = changes(store, recipe.name, identity)
     if changed:
         reporter.say("preparing anew, since these changed: " + ", ".join(changed))
@@ -41,7 +43,7 @@ def prepare_recipe(recipe: Recipe, reporter: Reporter, store: Path = STORE) -> P
     settings = Settings(recipe.corpus, recipe.tokenizer)
     data = prepare(settings, corpus, folder, identity, reporter)
     report(data, reporter)
-    return Prepared(data, reused=False)
+    return Prepared(data, False, rooted)
 
 
 def locate_corpus(recipe: Recipe, reporter: Reporter) -> Corpus:
@@ -54,6 +56,14 @@ def locate_corpus(recipe: Recipe, reporter: Reporter) -> Corpus:
             raise
     fetch(recipe.corpus.download, cache_folder() / recipe.corpus.root, reporter)
     return find_corpus(recipe.corpus, folders)
+
+
+def _with_root(recipe: Recipe, corpus: Corpus) -> Recipe:
+    """The recipe with an absolute corpus.root, so that it runs again from any folder."""
+    if corpus.root is None:
+        return recipe
+    section = recipe.corpus.model_copy(update={"root": str(corpus.root)})
+    return replace(recipe, corpus=section)
 
 
 def report(data: PreparedData, reporter: Reporter) -> None:

@@ -10,7 +10,7 @@ import torch
 
 from nmt_cli import __version__
 from nmt_cli.checkpoint import RunFolder, write_whole
-from nmt_cli.commands.prepare import locate_corpus, prepare_recipe
+from nmt_cli.commands.prepare import prepare_recipe
 from nmt_cli.commands.runs import Model, build_model, load_weights
 from nmt_cli.data.prepared import PreparedData
 from nmt_cli.decoding.translator import Translator
@@ -52,12 +52,13 @@ def train(
     if begun:
         _compare(recipe, load_recipe(folder.recipe), reporter)
     keep_memory()
-    data = prepare_recipe(recipe, reporter).data
+    prepared = prepare_recipe(recipe, reporter)
+    recipe, data = prepared.recipe, prepared.data
     split = data.split("dev")
     if split is None:
         raise DataError(f"{data.folder}: no development part")
     model = build_model(recipe, data.tokenizers.vocabulary)
-    _open_folder(folder, recipe, data, reporter)
+    _open_folder(folder, recipe, data)
     _introduce(recipe, model, data, describe(place), dtype, reporter)
     feed = BatchFeed(data, recipe.training.tokens_per_batch, recipe.training.seed)
     model.to(place)
@@ -100,7 +101,7 @@ def _flat(value: Any, path: str = "") -> dict[str, Any]:
     return found
 
 
-def _open_folder(folder: RunFolder, recipe: Recipe, data: PreparedData, reporter: Reporter) -> None:
+def _open_folder(folder: RunFolder, recipe: Recipe, data: PreparedData) -> None:
     """Write what a run needs besides its checkpoints."""
     folder.checkpoints.mkdir(parents=True, exist_ok=True)
     manifest_path = folder.path / "manifest.json"
@@ -121,15 +122,7 @@ def _open_folder(folder: RunFolder, recipe: Recipe, data: PreparedData, reporter
             **counts,
         },
     )
-    root = recipe.corpus.root
-    if recipe.corpus.name is None and recipe.folder is not None:
-        files = locate_corpus(recipe, reporter).files()
-        root = str(files[0].parent) if files and not Path(root).is_absolute() else root
-    resolved = recipe.to_dict()
-    resolved["corpus"]["root"] = root
-    from nmt_cli.yaml12 import write_yaml
-
-    write_whole(folder.recipe, write_yaml(resolved))
+    write_whole(folder.recipe, recipe.to_yaml())
 
 
 def _introduce(
@@ -176,18 +169,12 @@ def _conclude(
     state: TrainingState,
     reporter: Reporter,
 ) -> TrainingResult:
-    """Score the test text with the best checkpoint and write result.json."""
+    """Translate the test text with the best checkpoint, score it, write result.json."""
     best = folder.best()
     load_weights(model, best.tensors(), folder.path)
     model.eval()
-    split = data.split("test")
-    scores: list[Score] = []
     started = time.perf_counter()
-    if split is not None:
-        translator = Translator(model, data.tokenizers, recipe.search)
-        texts = [one.text for one in translator.translate(split.sources)]
-        tokenize = recipe.training.metric_tokenize or bleu_tokenizer(recipe.corpus.target)
-        scores = score(texts, [split.references], ["bleu", "chrf"], tokenize=tokenize)
+    scores = _score_test(recipe, model, data, folder)
     folder.write_json(
         "result.json",
         {
@@ -199,13 +186,30 @@ def _conclude(
             "test": {one.name: asdict(one) for one in scores},
             "training_seconds": state.seconds,
             "test_seconds": time.perf_counter() - started,
+            "finished": state.finished or "all updates done",
             "hardware": describe(next(model.parameters()).device),
             "machine": platform.machine(),
             "versions": {"nmt": __version__, "torch": torch.__version__},
         },
     )
+    settings = f"recipe:{recipe.hash()}|step:{best.update}|beam:{recipe.search.beam}"
     for one in scores:
-        reporter.say(f"test: {one.text}  ({one.signature}|beam:{recipe.search.beam}|step:{best.update})")
+        reporter.say(f"test {one.text}  {one.signature}|{settings}")
+    reporter.say(f"{folder.path}: done in {state.seconds / 60:.1f} minutes of training")
     return TrainingResult(folder.path, state, scores)
 
 
+def _score_test(
+    recipe: Recipe, model: Model, data: PreparedData, folder: RunFolder
+) -> list[Score]:
+    """Scores of the test text, whose three sides are left in the run folder; none without one."""
+    split = data.split("test")
+    if split is None:
+        return []
+    translator = Translator(model, data.tokenizers, recipe.search)
+    texts = [one.text for one in translator.translate(split.sources)]
+    sides = {"source": split.sources, "target": split.references, "hypotheses": texts}
+    for name, lines in sides.items():
+        write_whole(folder.path / f"test.{name}.txt", "".join(f"{line}\n" for line in lines))
+    tokenize = recipe.training.metric_tokenize or bleu_tokenizer(recipe.corpus.target)
+    return score(texts, [split.references], ["bleu", "chrf"], tokenize=tokenize)

@@ -1,0 +1,1 @@
+"""Text and ids: corpora, tokenizers, prepared data, batches. NumPy, no torch."""

@@ -3,14 +3,15 @@
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 
 from nmt_cli.config import Section
+from nmt_cli.data import quickstart
 from nmt_cli.data.files import RawPair, existing, read_jsonl, read_tsv, read_two_files
-from nmt_cli.data.quickstart import corpus as quickstart_corpus
 from nmt_cli.errors import DataError
 
 
@@ -115,6 +116,7 @@ class Corpus:
     train: list[TextPart]
     dev: TextPart | None
     test: TextPart | None
+    root: Path | None = None  # the folder that relative names were found in
 
     def files(self) -> list[Path]:
         """Every file that is read."""
@@ -134,19 +136,19 @@ def find_corpus(config: CorpusConfig, folders: Sequence[Path]) -> Corpus:
     for key, value in (("dev", config.dev), ("test", config.test)):
         if value is not None:
             named.append((key, Part(name=value) if isinstance(value, str) else value))
-    roots = _roots(config.root, folders)
-    found, missing = [], []
-    for key, part in named:
-        text_part = _locate(part, config, roots)
-        if isinstance(text_part, str):
-            missing.append(f"corpus.{key}: {text_part}")
-        else:
-            found.append((key, text_part))
-    if missing:
-        places = ", ".join(str(root) for root in roots)
-        raise DataError("; ".join(missing) + f" (looked in {places})")
-    one = {key: part for key, part in found if key != "train"}
-    return Corpus([part for key, part in found if key == "train"], one.get("dev"), one.get("test"))
+    misses = []
+    for root in _roots(config.root, folders):
+        found = [(key, _locate(part, config, root)) for key, part in named]
+        missing = [f"corpus.{key}: {part}" for key, part in found if isinstance(part, str)]
+        if not missing:
+            parts = [(key, part) for key, part in found if isinstance(part, TextPart)]
+            one = {key: part for key, part in parts if key != "train"}
+            train_parts = [part for key, part in parts if key == "train"]
+            return Corpus(train_parts, one.get("dev"), one.get("test"), root)
+        misses.append((root, missing))
+    nearest = min(misses, key=lambda miss: len(miss[1]))
+    places = ", ".join(str(root) for root, _ in misses)
+    raise DataError("; ".join(nearest[1]) + f" (looked in {places})")
 
 
 def search_folders(recipe_folder: Path | None, download_cache: Path | None = None) -> list[Path]:
@@ -161,19 +163,19 @@ def _roots(root: str, folders: Sequence[Path]) -> list[Path]:
     return [path] if path.is_absolute() else [(folder / path).resolve() for folder in folders]
 
 
-def _locate(part: Part, config: CorpusConfig, roots: Sequence[Path]) -> TextPart | str:
-    """The part with its files, or what is missing."""
+def _locate(part: Part, config: CorpusConfig, root: Path) -> TextPart | str:
+    """The part with its files under `root`, or what is missing."""
     if part.name is not None:
         wanted = [f"{part.name}.{config.source}", f"{part.name}.{config.target}"]
     else:
         sides = [part.source, part.target, part.tsv, part.jsonl]
         wanted = [side for side in sides if side is not None]
-    for root in roots:
-        paths = [existing(root / Path(name).expanduser()) for name in wanted]
-        files = tuple(path for path in paths if path is not None)
-        if len(files) == len(wanted):
-            return TextPart(wanted[0], files, _reader(part, config, files), part.weight)
-    return "no such file: " + " and ".join(wanted) + " (or .gz, .zst)"
+    paths = [existing(root / Path(name).expanduser()) for name in wanted]
+    files = tuple(path for path in paths if path is not None)
+    if len(files) == len(wanted):
+        return TextPart(wanted[0], files, _reader(part, config, files), part.weight)
+    absent = [name for name, path in zip(wanted, paths, strict=True) if path is None]
+    return "no file " + " and ".join(absent) + " (nor .gz, .zst)"
 
 
 def _reader(
@@ -186,14 +188,19 @@ def _reader(
     return lambda: read_two_files(files[0], files[1])
 
 
+@cache
+def _quickstart() -> quickstart.Corpus:
+    return quickstart.corpus()
+
+
 def _embedded() -> Corpus:
     """The quickstart corpus, made by its grammar when it is read."""
 
-    def part(label: str, number: int) -> TextPart:
+    def part(name: str) -> TextPart:
         def read() -> Iterator[RawPair]:
-            for line, pair in enumerate(quickstart_corpus()[number], 1):
+            for line, pair in enumerate(getattr(_quickstart(), name), 1):
                 yield RawPair(pair.source.encode(), pair.target.encode(), line)
 
-        return TextPart(f"quickstart {label}", (), read)
+        return TextPart(f"quickstart {name}", (), read)
 
-    return Corpus([part("train", 0)], part("dev", 1), part("test", 2))
+    return Corpus([part("train")], part("dev"), part("test"))

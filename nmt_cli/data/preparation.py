@@ -70,7 +70,9 @@ class _Preparation:
         parts = self._clean()
         total = parts[-1].end
         if total == 0:
-            raise DataError("corpus.train: no pair is left to train on" + _losses(self.cleaner.report))
+            raise DataError(
+                "corpus.train: no pair is left to train on" + _losses(self.cleaner.report)
+            )
         held_out = self._held_out(total)
         tokenizers = self._learn()
         tokenizers.save(self.folder)
@@ -127,7 +129,9 @@ class _Preparation:
             return lambda: self._sample(side)
 
         if config.joint:
-            both = train_tokenizer(lambda: chain(*(text(side)() for side in SIDES)), config, nfc=nfc)
+            both = train_tokenizer(
+                lambda: chain(*(text(side)() for side in SIDES)), config, nfc=nfc
+            )
             return Tokenizers(both, both)
         one, other = (train_tokenizer(text(side), config, nfc=nfc) for side in SIDES)
         return Tokenizers(one, other)
@@ -163,7 +167,9 @@ class _Preparation:
                     bar.advance(len(block))
                 kept.append(PartRange(part.label, first, text.lines, part.weight))
         if kept[-1].end == 0:
-            raise DataError("corpus.train: no pair is left to train on" + _losses(self.cleaner.report))
+            raise DataError(
+                "corpus.train: no pair is left to train on" + _losses(self.cleaner.report)
+            )
         stores.close()
         return kept
 
@@ -186,7 +192,9 @@ class _Preparation:
             for side in SIDES:
                 tokenizer = getattr(tokenizers, side)
                 writer = SequenceWriter(self.folder, f"{name}.{side}")
-                for block in batches(map(bytes.decode, read_lines(self.folder / f"{name}.{side}.txt"))):
+                for block in batches(
+                    map(bytes.decode, read_lines(self.folder / f"{name}.{side}.txt"))
+                ):
                     clean = [normalize(line, self.settings.corpus) for line in block]
                     for ids in tokenizer.encode(clean):
                         writer.write(ids)
@@ -221,7 +229,9 @@ class _Stores:
         """For each pair the ids of source and target, variant by variant; the first is the best."""
         columns = []
         for variant in self.variants:
-            for side, (tokenizer, sampler) in enumerate(zip(self.sides, self.samplers, strict=True)):
+            for side, (tokenizer, sampler) in enumerate(
+                zip(self.sides, self.samplers, strict=True)
+            ):
                 lines = [pair[side] for pair in block]
                 ids = sampler.encode(lines, variant) if variant else tokenizer.encode(lines)
                 columns.append(ids)

@@ -18,7 +18,7 @@ Ids = NDArray[np.unsignedinteger[Any]]
 
 @dataclass(frozen=True)
 class SequenceStore:
-    """Many id sequences in one memory-mapped array; sequence i is ids[offsets[i]:offsets[i + 1]]."""
+    """Many id sequences in one memory-mapped array: sequence i is ids[offsets[i]:offsets[i+1]]."""
 
     ids: Ids
     offsets: NDArray[np.int64]
@@ -134,7 +134,9 @@ class PreparedData:
             for side in ("source", "target")
         ]
         sources, references = (text.removesuffix("\n").split("\n") for text in texts)
-        stores = [SequenceStore.open(self.folder, f"{name}.{side}") for side in ("source", "target")]
+        stores = [
+            SequenceStore.open(self.folder, f"{name}.{side}") for side in ("source", "target")
+        ]
         return Split(sources, references, stores[0], stores[1])
 
 

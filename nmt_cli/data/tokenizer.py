@@ -83,7 +83,7 @@ class TextTokenizer:
         return [encoding.ids for encoding in batch]
 
     def decode(self, sequences: Sequence[Sequence[int]]) -> list[str]:
-        """The text of each sequence; specials but `<unk>` leave no trace, bad bytes become U+FFFD."""
+        """The text of each sequence; specials but `<unk>` vanish, bad bytes become U+FFFD."""
         text = [[i for i in ids if i >= len(SPECIAL_PIECES) or i == 1] for ids in sequences]
         decoded: list[str] = self.backend.decode_batch(text, skip_special_tokens=False)
         return decoded
@@ -97,7 +97,7 @@ class TextTokenizer:
         return [piece.replace(" ", VISIBLE_SPACE) for piece in self.pieces(ids)]
 
     def ids_of_visible(self, pieces: Iterable[str]) -> list[int]:
-        """The way back from `visible_pieces`; DataError for a piece that is not in the vocabulary."""
+        """The way back from `visible_pieces`; DataError for a piece that is not known."""
         ids = []
         for piece in pieces:
             number = self.backend.token_to_id(piece.replace(VISIBLE_SPACE, " "))

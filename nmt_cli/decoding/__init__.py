@@ -1,0 +1,1 @@
+"""Search over ids, and translation of text."""

@@ -53,11 +53,11 @@ class _Draws:
         texts: list[list[list[int]]] = [[[] for _ in range(self.width)] for _ in range(self.count)]
         for length in range(int(self.limits.max()) + 1):
             logits, self.state = self.model.step(tokens.flatten(), self.state)
-            rows = logits.float().view(*shape, -1)
-            self._restrict(rows, length)
-            drawn = self._draw(rows)
-            log_probabilities = rows.log_softmax(-1).gather(2, drawn[..., None]).squeeze(2)
-            total += torch.where(alive, log_probabilities, 0.0)
+            rows = logits.float().view(*shape, -1).log_softmax(-1)
+            allowed = rows.clone()
+            self._restrict(allowed, length)
+            drawn = self._draw(allowed)
+            total += torch.where(alive, rows.gather(2, drawn[..., None]).squeeze(2), 0.0)
             tokens = drawn
             alive = alive & (drawn != self.end)
             for row, column in alive.nonzero().tolist():

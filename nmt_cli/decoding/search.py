@@ -151,8 +151,9 @@ class _Beams:
     def step(self) -> None:
         """Write one token for every hypothesis, and let finished sentences go."""
         logits, self.state = self.model.step(self.tokens.flatten(), self.state)
+        norm = logits.float().logsumexp(-1, keepdim=True)  # before anything is ruled out
         self._restrict(logits)
-        scores, tokens, parents = self._candidates(logits)
+        scores, tokens, parents = self._candidates(logits, norm)
         ends = tokens == self.end
         self._finish(scores, parents, ends)
         live = scores.masked_fill(ends, -math.inf)
@@ -179,19 +180,18 @@ class _Beams:
         if self.prefixes is not None and self.length < self.prefixes.shape[1]:
             force(rows, self.prefixes[:, self.length])
 
-    def _candidates(self, logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _candidates(self, logits: Tensor, norm: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The 2 W best extensions: log-probabilities, tokens and parents, each [B, 2W].
 
         So many that W are left to go on with if W of them end the sentence. Greedy search takes
         the one best.
         """
-        width = self.width
-        count = min(2 * width, logits.shape[-1]) if width > 1 else 1
-        best, tokens = logits.topk(count)  # [B * W, 2W]
-        best = best.float() - logits.float().logsumexp(-1, keepdim=True)
-        total = (self.scores.view(-1, 1) + best).view(self.count, -1)  # [B, W * 2W]
-        scores, index = total.topk(count)
-        return scores, tokens.view(self.count, -1).gather(1, index), index // count
+        wanted = 2 * self.width if self.width > 1 else 1
+        each = min(wanted, logits.shape[-1])
+        best, tokens = logits.topk(each)  # [B * W, 2W]
+        total = (self.scores.view(-1, 1) + (best.float() - norm)).view(self.count, -1)
+        scores, index = total.topk(wanted)  # [B, 2W] of [B, W * 2W]
+        return scores, tokens.view(self.count, -1).gather(1, index), index // each
 
     def _finish(self, scores: Tensor, parents: Tensor, ends: Tensor) -> None:
         """Collect the hypotheses among the W best candidates that have just ended."""

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 
-
 from nmt_cli.data.batching import collate, in_batches_of
 from nmt_cli.data.prepared import Split, Tokenizers
 from nmt_cli.decoding.search import SearchConfig
@@ -15,7 +14,6 @@ from nmt_cli.models.contract import Autoregressive
 from nmt_cli.training.feed import to_tensors
 from nmt_cli.training.loss import evaluate
 from nmt_cli.training.trainer import TrainingConfig, Validation
-
 
 
 class Validator:
@@ -73,5 +71,3 @@ class Validator:
             }
             for i in chosen
         ]
-
-

@@ -39,5 +39,3 @@ class Embedding(nn.Module):
             return functional.embedding(ids, self.weight)
         result: Tensor = _Lookup.apply(ids, self.weight)  # type: ignore[no-untyped-call]
         return result
-
-

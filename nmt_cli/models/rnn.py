@@ -81,17 +81,27 @@ class RNNConfig(ModelConfig):
     @classmethod
     def tiny(cls) -> list[Self]:
         """Configurations of a few thousand parameters that use every option."""
-        small = dict(embedding_size=12, hidden_size=16, dropout=0.0)
+        small = {"embedding_size": 12, "hidden_size": 16, "dropout": 0.0}
         variants: list[dict[str, object]] = [
             {},
-            dict(cell="lstm", readout="maxout", tied_embeddings="none", readout_size=10),
-            dict(attention="none", cell="lstm", reverse_source=True, bidirectional=False),
-            dict(attention="none", tied_embeddings="all", encoder_layers=2, decoder_layers=2),
-            dict(attention="dot", bidirectional=False, cell="lstm", decoder_layers=2),
-            dict(attention="dot", bidirectional=False, scaled_attention=True, local_window=2),
-            dict(attention="general", input_feeding=False),
-            dict(attention="concat", encoder_layers=2),
-            dict(attention="cosine", bidirectional=False),
+            {"cell": "lstm", "readout": "maxout", "tied_embeddings": "none", "readout_size": 10},
+            {"attention": "none", "cell": "lstm", "reverse_source": True, "bidirectional": False},
+            {
+                "attention": "none",
+                "tied_embeddings": "all",
+                "encoder_layers": 2,
+                "decoder_layers": 2,
+            },
+            {"attention": "dot", "bidirectional": False, "cell": "lstm", "decoder_layers": 2},
+            {
+                "attention": "dot",
+                "bidirectional": False,
+                "scaled_attention": True,
+                "local_window": 2,
+            },
+            {"attention": "general", "input_feeding": False},
+            {"attention": "concat", "encoder_layers": 2},
+            {"attention": "cosine", "bidirectional": False},
         ]
         return [cls.model_validate(small | variant) for variant in variants]
 
@@ -189,7 +199,11 @@ class RNN(Autoregressive[RNNConfig, RNNState]):
     def _initialize(self) -> None:
         """Glorot-uniform input matrices, orthogonal recurrent ones for each gate, zero biases."""
         for name, parameter in self.named_parameters():
-            if "embedding" in name or "sharpness" in name or parameter is self.target_embedding.weight:
+            if (
+                "embedding" in name
+                or "sharpness" in name
+                or parameter is self.target_embedding.weight
+            ):
                 continue
             if parameter.ndim < 2:
                 nn.init.zeros_(parameter)

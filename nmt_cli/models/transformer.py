@@ -74,14 +74,25 @@ class TransformerConfig(ModelConfig):
     @classmethod
     def tiny(cls) -> list[Self]:
         """Configurations of a few thousand parameters that use every option."""
-        small = dict(d_model=16, heads=4, encoder_layers=2, decoder_layers=2, d_ff=32, dropout=0.0)
+        small = {
+            "d_model": 16,
+            "heads": 4,
+            "encoder_layers": 2,
+            "decoder_layers": 2,
+            "d_ff": 32,
+            "dropout": 0.0,
+        }
         variants: list[dict[str, object]] = [
             {},
-            dict(norm_position="post", positions="learned", activation="gelu"),
-            dict(positions="rotary", norm="rms", activation="swiglu", key_value_heads=2),
-            dict(positions="none", activation="swish", tied_embeddings="target"),
-            dict(positions="sinusoidal_halves", tied_embeddings="none", scaled_attention=False),
-            dict(decoder_layers=1, key_value_heads=1, norm="rms", norm_position="post"),
+            {"norm_position": "post", "positions": "learned", "activation": "gelu"},
+            {"positions": "rotary", "norm": "rms", "activation": "swiglu", "key_value_heads": 2},
+            {"positions": "none", "activation": "swish", "tied_embeddings": "target"},
+            {
+                "positions": "sinusoidal_halves",
+                "tied_embeddings": "none",
+                "scaled_attention": False,
+            },
+            {"decoder_layers": 1, "key_value_heads": 1, "norm": "rms", "norm_position": "post"},
         ]
         return [cls.model_validate(small | variant) for variant in variants]
 
@@ -318,7 +329,9 @@ class Transformer(Autoregressive[TransformerConfig, TransformerState]):
         for layer in self.encoder:
             x = layer(x, bias)
         x = self.encoder_norm(x)
-        return _Memory([layer.cross_attention.attend.keys_values(x) for layer in self.decoder], bias)
+        return _Memory(
+            [layer.cross_attention.attend.keys_values(x) for layer in self.decoder], bias
+        )
 
     def _embed_target(self, ids: Tensor) -> Tensor:
         x = self.target_positions(self._scaled(self.target_embedding, ids))

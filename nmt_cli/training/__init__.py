@@ -1,0 +1,1 @@
+"""Loss, schedules, optimizer and the loop."""

@@ -17,6 +17,7 @@ from nmt_cli.models.dropout import seed_masks
 from nmt_cli.reporting import Progress, Reporter
 from nmt_cli.training.feed import BatchFeed, to_tensors
 from nmt_cli.training.loss import backward
+from nmt_cli.training.records import Records
 from nmt_cli.training.schedule import Schedule, rate
 from nmt_cli.training.stopping import Stopped, StopSignals
 from nmt_cli.training.weights import Optimizer, OptimizerName, Weights
@@ -81,6 +82,8 @@ class TrainingConfig(Section):
     """Updates between lines of the log."""
     samples: int = Field(default=2, ge=0)
     """Translations of the development text shown after each validation."""
+    tensorboard: bool = False
+    """Also write TensorBoard events into the run folder (extra nmt-cli[tensorboard])."""
     max_minutes: float | None = Field(default=None, gt=0)
     """Safety stop; a run that reaches it depends on the speed of the machine, and says so."""
 
@@ -153,6 +156,7 @@ class Trainer:
         self.optimizer = Optimizer(
             self.weights, config.optimizer, betas, config.epsilon, config.weight_decay
         )
+        self.records = Records(folder, tensorboard=config.tensorboard)
         self.state = TrainingState()
         self.average = self.weights.master.clone() if config.average_decay else None
         self._window = _Window()
@@ -231,7 +235,7 @@ class Trainer:
         loss = float(torch.stack(window.losses).sum()) / window.tokens
         speed = window.tokens / max(window.seconds, 1e-9)
         self._note = f"loss {loss:.3f} · {speed:,.0f} tok/s · lr {self._rate():.2g}"
-        self.folder.log(
+        self.records.write(
             {
                 "event": "train",
                 "update": self.state.update,
@@ -298,7 +302,7 @@ class Trainer:
 
     def _tell(self, found: Validation, better: bool) -> None:
         state = self.state
-        self.folder.log(
+        self.records.write(
             {
                 "event": "validation",
                 "update": state.update,

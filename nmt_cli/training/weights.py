@@ -30,7 +30,11 @@ class Weights:
         self._small_gradient = torch.zeros_like(self.computing)
         same = dtype == torch.float32
         self.gradient = self._small_gradient if same else torch.zeros(self.count, device=device)
-        views = zip(self.split(self.computing).values(), self.split(self._small_gradient).values())
+        views = zip(
+            self.split(self.computing).values(),
+            self.split(self._small_gradient).values(),
+            strict=True,
+        )
         for (_, parameter), (value, gradient) in zip(named, views, strict=True):
             parameter.data, parameter.grad = value, gradient
 
@@ -130,4 +134,3 @@ class Optimizer:
             part = self._parts[int(number)]
             target = value if key == "step" else value.to(part.device)
             self.inner.state[part][key] = target.clone()
-

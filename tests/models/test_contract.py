@@ -200,9 +200,7 @@ def test_it_learns_twenty_pairs_by_heart(name: str, config: ModelConfig) -> None
 
 
 @each_model
-def test_a_copy_with_the_same_weights_gives_the_same_output(
-    name: str, config: ModelConfig
-) -> None:
+def test_a_copy_with_the_same_weights_gives_the_same_output(name: str, config: ModelConfig) -> None:
     model = build(name, config)
     source, target = batch(model)
     named = {key: value.detach().clone() for key, value in model.named_parameters()}

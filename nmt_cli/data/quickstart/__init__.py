@@ -1,0 +1,21 @@
+"""A small English-German corpus that a synchronous grammar writes.
+
+The grammar derives each English sentence together with its one German translation: gender, case
+and adjective endings, verb-second and verb-final clauses, separable and modal verbs, the perfect,
+negation, questions, times and dates.  It reads from the outside in: `corpus` draws and divides
+pairs, `grammar` makes sentences of clauses, `clauses` and `complements` decide what goes with
+which verb, `topology` puts a clause in order, `phrases` and `times` build what stands in it, and
+`english` and `german` inflect the words of `lexicon`, `nouns` and `verbs`.  `domain` is the
+algebra underneath, in which a grammar can be counted as well as drawn from.
+"""
+
+from nmt_cli.data.quickstart.corpus import (
+    Corpus,
+    Pair,
+    corpus,
+    count_sentences,
+    generate,
+    part_of,
+)
+
+__all__ = ["Corpus", "Pair", "corpus", "count_sentences", "generate", "part_of"]

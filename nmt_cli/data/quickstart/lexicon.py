@@ -1,0 +1,261 @@
+"""The lexicon: every word of the corpus with what its two languages need to inflect it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Literal
+
+from nmt_cli.data.quickstart import nouns, verbs
+
+Gender = Literal["m", "f", "n"]
+Number = Literal["sg", "pl"]
+Paradigm = Literal["der", "dieser", "ein", "bare"]
+
+ARTICLE_GENDER: dict[str, Gender] = {"der": "m", "die": "f", "das": "n"}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Noun:
+    """A noun; without a plural it is a mass noun, and a place has three prepositions, its locus."""
+
+    english: str
+    german: str
+    gender: Gender
+    plural: str
+    weak: bool
+    kind: str
+    locus: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Adjective:
+    """An adjective and, where it has one here, its comparative in both languages."""
+
+    english: str
+    german: str
+    comparative: tuple[str, str] | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Determiner:
+    """An article word: its English form, German stem and the paradigm that inflects the stem."""
+
+    english: str
+    german: str
+    paradigm: Paradigm
+    number: Number
+    lemma: str
+    definite: bool = False
+    negative: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Verb:
+    """A verb: principal parts in both languages, and the classes of its subject and complements."""
+
+    english: str
+    past: str
+    prefix: str
+    german: str
+    third: str
+    participle: str
+    auxiliary: Literal["haben", "sein"]
+    subject: str
+    complements: tuple[str, ...]
+    adjuncts: tuple[str, ...]
+
+
+ADJECTIVES = """
+old, older = alt, älter         | young, younger = jung, jünger   | new, newer = neu, neuer
+big, bigger = groß, größer      | small, smaller = klein, kleiner | tall, taller = groß, größer
+rich, richer = reich, reicher   | poor, poorer = arm, ärmer       | smart, smarter = klug, klüger
+fast, faster = schnell, schneller         | slow, slower = langsam, langsamer
+strong, stronger = stark, stärker         | heavy, heavier = schwer, schwerer
+expensive, more expensive = teuer, teurer | cheap, cheaper = billig, billiger
+beautiful, more beautiful = schön, schöner
+friendly = freundlich | tired = müde           | happy = glücklich     | sad = traurig
+famous = berühmt      | strict = streng        | polite = höflich      | lazy = faul
+curious = neugierig   | honest = ehrlich       | careful = vorsichtig  | sick = krank
+hungry = hungrig      | nervous = nervös       | brave = mutig         | wild = wild
+dangerous = gefährlich | fresh = frisch        | cold = kalt           | warm = warm
+sweet = süß           | good = gut             | delicious = lecker    | red = rot
+green = grün          | yellow = gelb          | black = schwarz       | white = weiß
+blue = blau           | brown = braun          | dirty = schmutzig     | clean = sauber
+broken = kaputt       | modern = modern        | strange = seltsam     | long = lang
+short = kurz          | funny = lustig         | boring = langweilig   | quiet = ruhig
+interesting = interessant | difficult = schwierig | simple = einfach   | important = wichtig
+dark = dunkel
+"""
+
+# Which adjectives suit which kind of noun.
+ADJECTIVES_OF: dict[str, str] = {
+    "person": "old young tall small rich poor strong smart friendly tired happy sad hungry famous"
+    " strict polite lazy brave curious honest careful sick nervous",
+    "animal": "old young big small strong smart slow tired hungry lazy curious wild dangerous sick"
+    " black white brown",
+    "food": "big small cheap expensive fresh cold warm good delicious",
+    "dish": "cheap expensive fresh good delicious",
+    "drink": "cheap expensive cold warm good sweet",
+    "thing": "old new big small heavy cheap expensive beautiful red blue green yellow black white"
+    " dirty clean broken modern strange",
+    "opening": "old new big small green blue white dirty broken",
+    "furniture": "old new big small heavy cheap expensive beautiful red brown black modern strange",
+    "clothing": "old new beautiful cheap expensive warm red blue green yellow black white brown"
+    " dirty clean",
+    "vehicle": "old new big small fast slow cheap expensive red blue green yellow black white"
+    " modern dirty",
+    "text": "old new long short funny sad boring interesting beautiful important strange",
+    "idea": "new big small difficult simple important interesting strange",
+    "event": "big small long short interesting important boring difficult",
+    "place": "old new big small famous beautiful modern quiet dark dirty clean",
+}
+
+ARTICLES: dict[str, Determiner] = {
+    "the.sg": Determiner("the", "d", "der", "sg", "the", definite=True),
+    "the.pl": Determiner("the", "d", "der", "pl", "the", definite=True),
+    "this.sg": Determiner("this", "dies", "dieser", "sg", "this", definite=True),
+    "this.pl": Determiner("these", "dies", "dieser", "pl", "this", definite=True),
+    "every.sg": Determiner("every", "jed", "dieser", "sg", "every", definite=True),
+    "a.sg": Determiner("a", "ein", "ein", "sg", "a"),
+    "some.pl": Determiner("some", "einig", "dieser", "pl", "some"),
+    "many.pl": Determiner("many", "viel", "dieser", "pl", "many"),
+    "bare.sg": Determiner("", "", "bare", "sg", ""),
+    "bare.pl": Determiner("", "", "bare", "pl", ""),
+    # Next to "not", English "a" and "any" are German kein.
+    "not a.sg": Determiner("a", "kein", "ein", "sg", "a", negative=True),
+    "any.sg": Determiner("any", "kein", "ein", "sg", "any", negative=True),
+    "any.pl": Determiner("any", "kein", "ein", "pl", "any", negative=True),
+}
+
+POSSESSIVES = "my = mein | your = dein | his = sein | her = ihr | our = unser | their = ihr"
+
+NUMERALS = """
+two = zwei | three = drei | four = vier | five = fünf | six = sechs | seven = sieben | eight = acht
+nine = neun | ten = zehn | eleven = elf | twelve = zwölf
+"""
+
+FREQUENCIES = """
+always = immer | often = oft | sometimes = manchmal | rarely = selten | never = nie
+"""
+
+# Nothing is very red or too broken.
+UNGRADED = "red blue green yellow black white brown broken fresh delicious"
+
+INTENSIFIERS = "very = sehr | too = zu | really = wirklich"
+
+
+def entries(table: str) -> Iterator[tuple[list[str], list[str]]]:
+    """Read the entries ``a, b = x, y`` of a table, separated by bars and line ends."""
+    for entry in table.replace("\n", "|").split("|"):
+        if entry.strip():
+            english, german = entry.split("=")
+            yield _fields(english), _fields(german)
+
+
+def pairs(table: str) -> list[tuple[str, str]]:
+    """Read a table of one English word to one German word."""
+    return [(english[0], german[0]) for english, german in entries(table)]
+
+
+def _fields(text: str) -> list[str]:
+    return [field.strip() for field in text.split(",")]
+
+
+def _noun(kind: str, english: str, singular: str, plural: str = "", *locus: str) -> Noun:
+    article, word = singular.split()
+    word, weak = word.rstrip("*"), word.endswith("*")
+    return Noun(english, word, ARTICLE_GENDER[article], plural, weak, kind, locus)
+
+
+@cache
+def all_nouns() -> dict[str, Noun]:
+    """Every noun by its English lemma."""
+    return {
+        english[0]: _noun(kind, english[0], *german)
+        for kind, table in nouns.KINDS.items()
+        for english, german in entries(table)
+    }
+
+
+@cache
+def nouns_of(spec: str) -> tuple[Noun, ...]:
+    """The nouns of a comma-separated list of kinds, classes and single nouns, in table order."""
+    names: set[str] = set()
+    queue = spec.split(",")
+    while queue:
+        name = queue.pop()
+        queue += nouns.CLASSES[name].split() if name in nouns.CLASSES else []
+        names.add(name)
+    return tuple(noun for noun in all_nouns().values() if {noun.english, noun.kind} & names)
+
+
+@cache
+def all_adjectives() -> dict[str, Adjective]:
+    """Every adjective by its English lemma."""
+    return {
+        english[0]: Adjective(
+            english[0], german[0], (english[1], german[1]) if len(english) > 1 else None
+        )
+        for english, german in entries(ADJECTIVES)
+    }
+
+
+@cache
+def adjectives_of(kind: str) -> tuple[Adjective, ...]:
+    """The adjectives that suit a kind of noun."""
+    return tuple(all_adjectives()[name] for name in ADJECTIVES_OF[kind].split())
+
+
+@cache
+def determiners(name: str) -> tuple[Determiner, ...]:
+    """The determiners with a name: one article, or all possessives or numerals."""
+    group, _, suffix = name.partition(".")
+    number: Number = "sg" if suffix == "sg" else "pl"
+    if group == "possessive":
+        return tuple(
+            Determiner(english, german, "ein", number, english, definite=True)
+            for english, german in pairs(POSSESSIVES)
+        )
+    if group == "numeral":
+        return tuple(Determiner(en, de, "bare", number, en) for en, de in pairs(NUMERALS))
+    return (ARTICLES[name],)
+
+
+@cache
+def verb_entries(table: str) -> tuple[Verb, ...]:
+    """Read a table of verbs."""
+    return tuple(_verb(*line.split()) for line in table.split("\n") if line.strip())
+
+
+def _verb(
+    english: str,
+    past: str,
+    infinitive: str,
+    third: str,
+    participle: str,
+    subject: str,
+    complements: str,
+    adjuncts: str,
+) -> Verb:
+    prefix, _, german = infinitive.rpartition("|")
+    return Verb(
+        english.replace("_", " "),
+        past.strip("-"),
+        prefix,
+        german,
+        third.strip("-"),
+        participle.removeprefix("ist_").strip("-"),
+        "sein" if participle.startswith("ist_") else "haben",
+        subject,
+        tuple(complements.strip("-").split("+")) if complements != "-" else (),
+        tuple(adjuncts.split(",")) if adjuncts != "-" else (),
+    )
+
+
+@cache
+def all_verbs() -> tuple[Verb, ...]:
+    """Every verb but the copula."""
+    return verb_entries(verbs.VERBS) + verb_entries(verbs.CLAUSE_VERBS)
+
+
+COPULA = Verb("be", "was", "", "sein", "ist", "gewesen", "sein", "", (), ())

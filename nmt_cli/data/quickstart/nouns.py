@@ -1,0 +1,183 @@
+"""The nouns: one table for each kind of thing, and classes that cut across the kinds.
+
+An entry reads ``english = article German, plural``.  A star marks the weak masculines, which take
+-(e)n outside the nominative (der Junge, den Jungen); a noun without a plural is a mass noun
+(bread, coffee).  Places carry three prepositions more: the English one and the German one for
+being there, and the German one for going there (``station = der Bahnhof, Bahnhöfe, at, an, zu``).
+"""
+
+KINDS: dict[str, str] = {
+    "person": """
+    man = der Mann, Männer            | woman = die Frau, Frauen
+    child = das Kind, Kinder          | girl = das Mädchen, Mädchen
+    boy = der Junge*, Jungen          | father = der Vater, Väter
+    mother = die Mutter, Mütter       | brother = der Bruder, Brüder
+    sister = die Schwester, Schwestern | grandmother = die Großmutter, Großmütter
+    grandfather = der Großvater, Großväter | uncle = der Onkel, Onkel
+    aunt = die Tante, Tanten          | son = der Sohn, Söhne
+    daughter = die Tochter, Töchter   | niece = die Nichte, Nichten
+    nephew = der Neffe*, Neffen       | friend = der Freund, Freunde
+    neighbor = der Nachbar*, Nachbarn | colleague = der Kollege*, Kollegen
+    teacher = der Lehrer, Lehrer      | doctor = der Arzt, Ärzte
+    nurse = die Krankenschwester, Krankenschwestern | baker = der Bäcker, Bäcker
+    farmer = der Bauer*, Bauern       | gardener = der Gärtner, Gärtner
+    waiter = der Kellner, Kellner     | waitress = die Kellnerin, Kellnerinnen
+    student = der Student*, Studenten | policeman = der Polizist*, Polizisten
+    judge = der Richter, Richter      | lawyer = der Anwalt, Anwälte
+    engineer = der Ingenieur, Ingenieure | saleswoman = die Verkäuferin, Verkäuferinnen
+    actress = die Schauspielerin, Schauspielerinnen | king = der König, Könige
+    queen = die Königin, Königinnen   | guest = der Gast, Gäste
+    tourist = der Tourist*, Touristen | customer = der Kunde*, Kunden
+    boss = der Chef, Chefs            | painter = der Maler, Maler
+    musician = der Musiker, Musiker   | mechanic = der Mechaniker, Mechaniker
+    """,
+    "animal": """
+    dog = der Hund, Hunde             | cat = die Katze, Katzen
+    horse = das Pferd, Pferde         | cow = die Kuh, Kühe
+    bird = der Vogel, Vögel           | mouse = die Maus, Mäuse
+    lion = der Löwe*, Löwen           | bear = der Bär*, Bären
+    monkey = der Affe*, Affen         | elephant = der Elefant*, Elefanten
+    rabbit = das Kaninchen, Kaninchen | pig = das Schwein, Schweine
+    duck = die Ente, Enten            | goose = die Gans, Gänse
+    fox = der Fuchs, Füchse           | wolf = der Wolf, Wölfe
+    goat = die Ziege, Ziegen          | donkey = der Esel, Esel
+    """,
+    "food": """
+    apple = der Apfel, Äpfel          | pear = die Birne, Birnen
+    banana = die Banane, Bananen      | egg = das Ei, Eier
+    potato = die Kartoffel, Kartoffeln | tomato = die Tomate, Tomaten
+    cake = der Kuchen, Kuchen         | sausage = die Wurst, Würste
+    roll = das Brötchen, Brötchen     | cookie = der Keks, Kekse
+    strawberry = die Erdbeere, Erdbeeren | onion = die Zwiebel, Zwiebeln
+    mushroom = der Pilz, Pilze        | pizza = die Pizza, Pizzas
+    """,
+    "dish": """
+    bread = das Brot   | cheese = der Käse       | soup = die Suppe | rice = der Reis
+    meat = das Fleisch | chocolate = die Schokolade | honey = der Honig
+    """,
+    "drink": """
+    coffee = der Kaffee | tea = der Tee   | milk = die Milch | water = das Wasser
+    juice = der Saft    | beer = das Bier | wine = der Wein  | lemonade = die Limonade
+    """,
+    "thing": """
+    ball = der Ball, Bälle            | key = der Schlüssel, Schlüssel
+    bag = die Tasche, Taschen         | suitcase = der Koffer, Koffer
+    clock = die Uhr, Uhren            | umbrella = der Regenschirm, Regenschirme
+    knife = das Messer, Messer        | spoon = der Löffel, Löffel
+    plate = der Teller, Teller        | cup = die Tasse, Tassen
+    glass = das Glas, Gläser          | bottle = die Flasche, Flaschen
+    lamp = die Lampe, Lampen          | carpet = der Teppich, Teppiche
+    mirror = der Spiegel, Spiegel     | vase = die Vase, Vasen
+    candle = die Kerze, Kerzen        | camera = die Kamera, Kameras
+    computer = der Computer, Computer | radio = das Radio, Radios
+    guitar = die Gitarre, Gitarren    | doll = die Puppe, Puppen
+    ring = der Ring, Ringe            | gift = das Geschenk, Geschenke
+    box = die Schachtel, Schachteln   | basket = der Korb, Körbe
+    picture = das Bild, Bilder        | telephone = das Telefon, Telefone
+    television = der Fernseher, Fernseher | machine = die Maschine, Maschinen
+    """,
+    "opening": """
+    door = die Tür, Türen             | window = das Fenster, Fenster
+    """,
+    "furniture": """
+    table = der Tisch, Tische         | chair = der Stuhl, Stühle
+    bed = das Bett, Betten            | sofa = das Sofa, Sofas
+    cupboard = der Schrank, Schränke  | shelf = das Regal, Regale
+    desk = der Schreibtisch, Schreibtische | bench = die Bank, Bänke
+    """,
+    "clothing": """
+    shirt = das Hemd, Hemden          | dress = das Kleid, Kleider
+    coat = der Mantel, Mäntel         | jacket = die Jacke, Jacken
+    shoe = der Schuh, Schuhe          | hat = der Hut, Hüte
+    skirt = der Rock, Röcke           | sweater = der Pullover, Pullover
+    glove = der Handschuh, Handschuhe | boot = der Stiefel, Stiefel
+    cap = die Mütze, Mützen           | blouse = die Bluse, Blusen
+    """,
+    "vehicle": """
+    car = das Auto, Autos             | bicycle = das Fahrrad, Fahrräder
+    bus = der Bus, Busse              | train = der Zug, Züge
+    boat = das Boot, Boote            | truck = der Lastwagen, Lastwagen
+    taxi = das Taxi, Taxis            | motorcycle = das Motorrad, Motorräder
+    """,
+    "text": """
+    book = das Buch, Bücher           | letter = der Brief, Briefe
+    newspaper = die Zeitung, Zeitungen | story = die Geschichte, Geschichten
+    poem = das Gedicht, Gedichte      | song = das Lied, Lieder
+    novel = der Roman, Romane         | report = der Bericht, Berichte
+    """,
+    "idea": """
+    problem = das Problem, Probleme   | plan = der Plan, Pläne
+    question = die Frage, Fragen      | rule = die Regel, Regeln
+    task = die Aufgabe, Aufgaben      | mistake = der Fehler, Fehler
+    """,
+    "event": """
+    concert = das Konzert, Konzerte   | wedding = die Hochzeit, Hochzeiten
+    course = der Kurs, Kurse          | exam = die Prüfung, Prüfungen
+    party = das Fest, Feste           | trip = der Ausflug, Ausflüge
+    """,
+    "place": """
+    kitchen = die Küche, Küchen, in, in, in     | garden = der Garten, Gärten, in, in, in
+    house = das Haus, Häuser, in, in, in        | school = die Schule, Schulen, in, in, in
+    church = die Kirche, Kirchen, in, in, in    | park = der Park, Parks, in, in, in
+    hospital = das Krankenhaus, Krankenhäuser, in, in, in
+    station = der Bahnhof, Bahnhöfe, at, an, zu | airport = der Flughafen, Flughäfen, at, an, zu
+    market = der Markt, Märkte, at, auf, auf    | museum = das Museum, Museen, in, in, in
+    supermarket = der Supermarkt, Supermärkte, in, in, in
+    theater = das Theater, Theater, in, in, in  | cinema = das Kino, Kinos, in, in, in
+    restaurant = das Restaurant, Restaurants, in, in, in
+    hotel = das Hotel, Hotels, in, in, in       | office = das Büro, Büros, in, in, in
+    factory = die Fabrik, Fabriken, in, in, in  | forest = der Wald, Wälder, in, in, in
+    library = die Bibliothek, Bibliotheken, in, in, in
+    city = die Stadt, Städte, in, in, in        | village = das Dorf, Dörfer, in, in, in
+    bridge = die Brücke, Brücken, on, auf, zu   | island = die Insel, Inseln, on, auf, auf
+    beach = der Strand, Strände, on, an, an     | lake = der See, Seen, at, an, an
+    river = der Fluss, Flüsse, at, an, an       | bakery = die Bäckerei, Bäckereien, in, in, in
+    pharmacy = die Apotheke, Apotheken, in, in, in | castle = das Schloss, Schlösser, in, in, in
+    store = das Geschäft, Geschäfte, in, in, in | stadium = das Stadion, Stadien, in, in, in
+    farm = der Bauernhof, Bauernhöfe, on, auf, auf
+    """,
+}
+
+# A class names what a verb may take: whole kinds, single nouns, or both.
+CLASSES: dict[str, str] = {
+    "living": "person animal",
+    "goods": "thing clothing furniture car bicycle boat motorcycle",
+    "edible": "food dish",
+    "meal": "soup rice meat pizza potato egg mushroom sausage",
+    "menu": "food dish drink",
+    "valuable": "thing clothing vehicle",
+    "openable": "opening suitcase bottle box bag cupboard",
+    "lockable": "opening suitcase cupboard car",
+    "device": "lamp radio computer television machine camera",
+    "portable": "suitcase box basket bag chair table lamp mirror carpet computer",
+    "upright": "vase bottle cup glass plate lamp candle basket box suitcase",
+    "flat": "book letter newspaper key ball knife spoon umbrella camera doll ring picture",
+    "seat": "chair bench sofa bed",
+    "writing": "letter story poem song novel report",
+    "loan": "book newspaper novel",
+    "present": "thing clothing text",
+    "topic": "idea event text",
+    "washable": "clothing car plate cup glass",
+    "ridden": "bus train taxi boat",
+    "rented": "car bicycle boat truck motorcycle house",
+    "driven": "car bus truck taxi motorcycle",
+    "comparable": "vehicle thing clothing",
+    "outdoors": "garden park forest village river lake bridge beach island farm house",
+    "town": "school church park hospital station airport market museum supermarket theater cinema"
+    " restaurant hotel office factory library city village beach lake bakery pharmacy castle store"
+    " stadium farm",
+    "shops": "supermarket store market bakery pharmacy city village",
+    "home": "house village city castle hotel island farm",
+}
+
+NAMES = "Anna Peter Maria Paul Julia Thomas Sophie Felix"
+
+CITIES = """
+Berlin = Berlin | Munich = München | Cologne = Köln | Vienna = Wien    | Zurich = Zürich
+Rome = Rom      | Paris = Paris    | Prague = Prag  | Warsaw = Warschau | Hamburg = Hamburg
+"""
+
+COUNTRIES = """
+Germany = Deutschland | Austria = Österreich | France = Frankreich | Italy = Italien
+Spain = Spanien       | Poland = Polen       | Greece = Griechenland | Norway = Norwegen
+"""

@@ -1,0 +1,212 @@
+"""Search against exhaustive enumeration, on a model whose distribution is a small table."""
+
+import itertools
+import math
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from nmt_cli.decoding.ensemble import Ensemble
+from nmt_cli.decoding.search import Hypothesis, SearchConfig, search
+from nmt_cli.models import MODELS
+from nmt_cli.models.contract import Autoregressive, ModelConfig, Sequences, State
+from nmt_cli.vocabulary import Vocabulary
+
+SIZE, END = 7, 3
+VOCABULARY = Vocabulary(source_size=SIZE, target_size=SIZE, joint=True)
+
+
+class TableState(State):
+    """The source words of the open sentences, and how far each has been written."""
+
+    def __init__(self, keys: Tensor, width: int) -> None:
+        self.keys, self.width, self.length = keys, width, 0
+
+    def reorder(self, parents: Tensor) -> None:
+        pass
+
+    def keep(self, sentences: Tensor) -> None:
+        self.keys = self.keys[sentences]
+
+
+class TableModel(Autoregressive[ModelConfig, TableState]):
+    """Scores depend on the last token, the position and the first source word: a fake."""
+
+    def __init__(self, seed: int, sharpness: float = 1.5) -> None:
+        super().__init__(ModelConfig(type="table"), VOCABULARY)
+        draw = torch.Generator().manual_seed(seed)
+        table = torch.randn(SIZE, 12, SIZE, SIZE, generator=draw) * sharpness
+        table[..., [0, 1, 2]] = -math.inf
+        self.table = torch.nn.Parameter(table)
+
+    @property
+    def width(self) -> int:
+        return 1
+
+    def forward(self, source: Sequences, target_in: Sequences) -> Tensor:
+        raise NotImplementedError
+
+    def project(self, hidden: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def start(self, source: Sequences, width: int, capacity: int) -> TableState:
+        return TableState(source.ids[:, 0], width)
+
+    def step(self, tokens: Tensor, state: TableState) -> tuple[Tensor, TableState]:
+        keys = state.keys.repeat_interleave(state.width)
+        logits = self.table[keys, min(state.length, 11), tokens].clone()
+        state.length += 1
+        return logits, state
+
+    def attention(self, source: Sequences, target_in: Sequences) -> Tensor | None:
+        return None
+
+
+def source(words: list[int]) -> Sequences:
+    return Sequences(torch.tensor([[w, END] for w in words]), torch.tensor([2] * len(words)))
+
+
+def everything(model: TableModel, word: int, config: SearchConfig) -> list[Hypothesis]:
+    """All translations up to the longest, best first."""
+    found = []
+    tables = model.table.detach().log_softmax(-1)
+    longest = config.longest(1)
+    for length in range(config.min_length, longest + 1):
+        for ids in itertools.product(range(4, SIZE), repeat=length):
+            total, last = 0.0, VOCABULARY.start
+            for position, token in enumerate((*ids, END)):
+                row = tables[word, position, last]
+                if position == longest:  # only the end is possible, at its own probability
+                    row = tables[word, position, last]
+                total += float(row[token])
+                last = token
+            found.append(Hypothesis(list(ids), total, config.normalize(total, length + 1)))
+    return sorted(found, key=lambda one: -one.score)
+
+
+@pytest.mark.parametrize("normalization", ["average", "gnmt", "none"])
+@pytest.mark.parametrize("alpha", [0.6, 1.0])
+@pytest.mark.parametrize("seed", range(5))
+def test_a_wide_beam_finds_what_enumeration_finds(
+    normalization: str, alpha: float, seed: int
+) -> None:
+    config = SearchConfig(
+        beam=120, n_best=4, max_length=4,
+        length_normalization=normalization, length_penalty=alpha,  # type: ignore[arg-type]
+    )  # fmt: skip
+    model = TableModel(seed)
+    words = [4, 5, 6]
+    for word, found in zip(words, search(model, source(words), config), strict=True):
+        best = everything(model, word, config)[:4]
+        assert [one.ids for one in found] == [one.ids for one in best]
+        for one, wanted in zip(found, best, strict=True):
+            assert one.log_probability == pytest.approx(wanted.log_probability, abs=1e-4)
+            assert one.score == pytest.approx(wanted.score, abs=1e-4)
+
+
+def test_greedy_takes_the_best_token_at_each_step() -> None:
+    model = TableModel(3)
+    config = SearchConfig(beam=1, max_length=6)
+    (found,) = search(model, source([4]), config)
+    ids, last = [], VOCABULARY.start
+    for position in range(6):
+        last = int(model.table[4, position, last].argmax())
+        if last == END:
+            break
+        ids.append(last)
+    assert found[0].ids == ids
+
+
+@pytest.mark.parametrize("beam", [1, 2, 5])
+def test_lengths_stay_between_shortest_and_longest(beam: int) -> None:
+    model = TableModel(1)
+    config = SearchConfig(beam=beam, min_length=3, max_length=5, n_best=beam)
+    for found in search(model, source([4, 5, 6]), config):
+        assert found and all(3 <= len(one.ids) <= 5 for one in found)
+
+
+@pytest.mark.parametrize("beam", [1, 3])
+def test_every_translation_begins_with_its_prefix(beam: int) -> None:
+    model = TableModel(2)
+    config = SearchConfig(beam=beam, max_length=6)
+    found = search(model, source([4, 5, 6]), config, [[6, 6], [], [4]])
+    assert found[0][0].ids[:2] == [6, 6]
+    assert found[2][0].ids[:1] == [4]
+    free = search(model, source([5]), config)
+    assert found[1][0].ids == free[0][0].ids
+
+
+def test_a_sentence_is_searched_alike_alone_and_among_others() -> None:
+    model = TableModel(4)
+    config = SearchConfig(beam=3, max_length=8, n_best=3)
+    together = search(model, source([4, 5, 6, 4]), config)
+    for word, found in zip([4, 5, 6, 4], together, strict=True):
+        (alone,) = search(model, source([word]), config)
+        assert [one.ids for one in alone] == [one.ids for one in found]
+
+
+def test_an_ensemble_of_one_model_twice_is_that_model() -> None:
+    model = TableModel(6)
+    config = SearchConfig(beam=4, max_length=6)
+    (single,) = search(model, source([4]), config)
+    (double,) = search(Ensemble([model, model]), source([4]), config)
+    assert single[0].ids == double[0].ids
+    assert double[0].log_probability == pytest.approx(single[0].log_probability, abs=1e-4)
+
+
+def test_an_ensemble_averages_probabilities() -> None:
+    one, other = TableModel(7), TableModel(8)
+    both = Ensemble([one, other])
+    tokens, words = torch.tensor([2]), source([4])
+    logits, _ = both.step(tokens, both.start(words, 1, 4))
+    mean = (one.table[4, 0, 2].softmax(-1) + other.table[4, 0, 2].softmax(-1)) / 2
+    torch.testing.assert_close(logits[0].exp(), mean)
+
+
+def test_sampling_depends_on_seed_and_text_and_not_on_the_batch() -> None:
+    model = TableModel(5, sharpness=0.3)
+    config = SearchConfig(beam=1, sampling=True, n_best=5, max_length=8, seed=3)
+    together = search(model, source([4, 5, 6]), config)
+    (alone,) = search(model, source([5]), config)
+    assert [one.ids for one in alone] == [one.ids for one in together[1]]
+    other = search(model, source([5]), config.model_copy(update={"seed": 4}))
+    assert [one.ids for one in other[0]] != [one.ids for one in alone]
+
+
+def test_samples_follow_the_distribution() -> None:
+    model = TableModel(9, sharpness=1.0)
+    config = SearchConfig(sampling=True, n_best=4000, max_length=1, beam=1)
+    (found,) = search(model, source([4]), config)
+    wanted = model.table[4, 0, 2].detach().softmax(-1)
+    empty = sum(1 for one in found if not one.ids) / 4000
+    assert empty == pytest.approx(float(wanted[END]), abs=0.03)
+
+
+@pytest.mark.parametrize("extra", [{"top_k": 1}, {"top_p": 1e-6}, {"temperature": 0.01}])
+def test_narrow_sampling_is_greedy(extra: dict[str, Any]) -> None:
+    model = TableModel(3)
+    config = SearchConfig(sampling=True, max_length=6, beam=1, **extra)
+    greedy = search(model, source([4, 5]), SearchConfig(beam=1, max_length=6))
+    for found, wanted in zip(search(model, source([4, 5]), config), greedy, strict=True):
+        assert found[0].ids == wanted[0].ids
+
+
+@pytest.mark.parametrize("name", list(MODELS))
+def test_log_probabilities_are_those_of_forced_decoding(name: str) -> None:
+    torch.manual_seed(1)
+    vocabulary = Vocabulary(source_size=30, target_size=30, joint=True)
+    model = MODELS[name](MODELS[name].config_class.tiny()[0], vocabulary).eval()
+    ids = torch.randint(4, 30, (3, 6))
+    sources = Sequences(ids, torch.tensor([6, 4, 2]))
+    found = search(model, sources, SearchConfig(beam=4, n_best=2, max_length=9))
+    for row, hypotheses in enumerate(found):
+        for one in hypotheses:
+            length = int(sources.lengths[row])
+            target = torch.tensor([[model.first_token, *one.ids]])
+            alone = Sequences(ids[row : row + 1, :length], sources.lengths[row : row + 1])
+            hidden = model(alone, Sequences(target, torch.tensor([target.shape[1]])))
+            rows = model.project(hidden)[0].log_softmax(-1)
+            total = sum(float(rows[t, i]) for t, i in enumerate([*one.ids, vocabulary.end]))
+            assert one.log_probability == pytest.approx(total, abs=1e-3)
