@@ -1,8 +1,7 @@
 """Train the unigram language model over subwords (Kudo 2018), the same way every time.
 
-The model gives each piece x a probability p(x), and a segmentation of a word the product of its
-pieces' probabilities. Training starts from too many pieces, fits p with EM and drops the pieces
-that the likelihood misses least, until vocab_size of them are left.
+A segmentation of a word has the product of its pieces' probabilities. Training starts from too
+many pieces, fits their probabilities with EM, and drops those that the likelihood misses least.
 
 All texts lie one after another in one array of slots, an end mark after each. The slot of a
 character is also the lattice node before it, and that of the end mark the node after the text.
@@ -78,7 +77,7 @@ def _parts(word_counts: Counts, alphabet: set[str]) -> dict[str, int]:
         for known, run in groupby(word, alphabet.__contains__):
             if known:
                 parts["".join(run)] += word_counts[word]
-    return dict(sorted(parts.items()))
+    return parts
 
 
 class _Texts(NamedTuple):
@@ -133,21 +132,16 @@ class _Substrings(NamedTuple):
 
 
 def _seeds(words: Counts, alphabet: set[str], max_length: int, most: int) -> dict[str, int]:
-    """The alphabet and the `most` best longer substrings that occur twice, with count * length.
-
-    In order of code points, which every stable sort keeps where numbers are equal.
-    """
+    """The alphabet and the `most` best longer substrings that occur twice, with count * length."""
     worth = dict(_repeated(words, max_length, max(most, len(alphabet))))
     ranked = sorted((-value, piece) for piece, value in worth.items() if len(piece) > 1)
     chosen = [*alphabet, *(piece for _, piece in ranked[:most])]
+    # in order of code points, which stable sorts keep where numbers are equal
     return {piece: worth.get(piece, 0) for piece in sorted(chosen)}
 
 
 def _repeated(words: Counts, max_length: int, most: int) -> Iterator[tuple[str, int]]:
-    """Substrings that occur twice and their count * length.
-
-    Of each length the `most` best ones, and those equal to the last of them.
-    """
+    """The `most` best substrings of each length, with ties, that occur twice; count * length."""
     texts = _Texts.laid_out(list(words))
     counts = np.repeat(np.fromiter(words.values(), np.float64, len(words)), np.diff(texts.bounds))
     level = _Substrings.single(texts.symbols)
@@ -280,10 +274,9 @@ class _Model:
         return expected
 
     def _maximise(self, expected: Floats) -> None:
-        """The M-step: ln p = digamma(count) - digamma(sum of counts).
+        """The M-step, variational for a Dirichlet prior: ln p = digamma(count) - digamma(sum).
 
-        The variational step for a Dirichlet over p, as in SentencePiece: it takes about half a
-        count from every piece, and so prefers few frequent pieces to many rare ones.
+        It takes about half a count from every piece, and so prefers few frequent ones.
         """
         raised = np.maximum(expected[self.alive], LEAST_COUNT)
         self._scores[self.alive] = _digamma(raised) - _digamma(raised.sum(keepdims=True))
@@ -302,6 +295,6 @@ class _Model:
         self._spelling = edges.keep(self.alive[edges.piece] & self.alive[text[edges.start]])
 
     def best_first(self) -> list[tuple[str, float]]:
-        alive = np.flatnonzero(self.alive).tolist()
-        scored = [(self._pieces[n], float(self._scores[n])) for n in alive]
-        return sorted(scored, key=lambda item: (-item[1], item[0]))
+        scored = zip(self._pieces, self._scores.tolist(), self.alive, strict=True)
+        alive = [(piece, score) for piece, score, alive in scored if alive]
+        return sorted(alive, key=lambda item: (-item[1], item[0]))

@@ -91,6 +91,11 @@ def test_an_unknown_character_stays_alone_among_known_pieces() -> None:
     assert drawn == ["ab", "?", "ca"]
 
 
+def test_a_piece_is_better_than_the_unknown_character_in_it() -> None:
+    sampler = UnigramSampler({"a": -1.0, "a?": -5.0}, 20.0)
+    assert sampler.segment("a?", random.Random(8)) == ["a?"]
+
+
 def test_a_sentence_without_spaces_does_not_underflow() -> None:
     sentence = "abcca" * 200
     assert "".join(UnigramSampler(PIECES, 1.0).segment(sentence, random.Random(7))) == sentence
