@@ -60,7 +60,9 @@ class RunFolder:
 
     def exists(self) -> bool:
         """Whether there is anything of a run here."""
-        return self.path.exists() and any(self.path.iterdir())
+        if not self.path.is_dir():
+            return self.path.exists()
+        return any(self.path.iterdir())
 
     def log(self, record: Mapping[str, Any]) -> None:
         """Append a record to log.jsonl."""
@@ -74,8 +76,7 @@ class RunFolder:
     def read_json(self, name: str) -> dict[str, Any]:
         """Read a JSON file of the run; RunError where that fails."""
         try:
-            content: dict[str, Any] = json.loads((self.path / name).read_text(encoding="utf-8"))
-            return content
+            return _object((self.path / name).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise RunError(f"{self.path / name}: missing or damaged: {error}") from error
 
@@ -97,11 +98,11 @@ class RunFolder:
     def steps(self) -> list[Path]:
         """Folders of the regular checkpoints, oldest first."""
         found = [p for p in self.checkpoints.glob("step-*") if p.is_dir() and p.suffix != ".tmp"]
-        return sorted(found, key=lambda path: path.name)
+        return sorted(found, key=lambda path: (len(path.name), path.name))  # 7 digits after 6
 
     def last(self) -> tuple[Checkpoint | None, list[str]]:
         """The newest whole checkpoint, and a line for each newer one that is damaged."""
-        damaged = []
+        damaged: list[str] = []
         for folder in reversed(self.steps()):
             try:
                 return read_checkpoint(folder), damaged
@@ -133,13 +134,15 @@ class RunFolder:
 def read_checkpoint(folder: Path) -> Checkpoint:
     """Open a checkpoint and verify its files; RunError where one is missing or damaged."""
     try:
-        state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
+        state = _object((folder / "state.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise RunError(f"{folder}: damaged checkpoint: {error}") from error
     if state.get("format") != FORMAT:
         raise RunError(
             f"{folder}: checkpoint of format {state.get('format')}; this version reads {FORMAT}"
         )
+    if not isinstance(state.get("update"), int) or not isinstance(state.get("files"), dict):
+        raise RunError(f"{folder}: damaged checkpoint: state.json is not what was written")
     for name, digest in state["files"].items():
         if "/" in name or not (folder / name).is_file() or _digest(folder / name) != digest:
             raise RunError(f"{folder}: damaged checkpoint: {name} is not what was written")
@@ -171,6 +174,14 @@ def _write_checkpoint(folder: Path, groups: Mapping[str, Tensors], state: dict[s
     shutil.rmtree(folder, ignore_errors=True)
     os.replace(scratch, folder)
     _sync(folder.parent)
+
+
+def _object(text: str) -> dict[str, Any]:
+    """A JSON object; ValueError for anything else."""
+    content = json.loads(text)
+    if not isinstance(content, dict):
+        raise ValueError("not a JSON object")
+    return content
 
 
 def _digest(path: Path) -> str:

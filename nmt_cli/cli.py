@@ -7,11 +7,12 @@ import json
 import os
 import signal
 import sys
+import threading
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
-import click
 import typer
 
 from nmt_cli import __version__
@@ -29,6 +30,9 @@ recipes_app = typer.Typer(help="Recipes that come with nmt.", invoke_without_com
 models_app = typer.Typer(help="Models that a recipe can name.", invoke_without_command=True)
 app.add_typer(recipes_app, name="recipes")
 app.add_typer(models_app, name="models")
+
+# The click under typer is a package of its own or, in later versions, a part of typer.
+_UsageError: Any = typer.BadParameter.__base__
 
 Recipe = Annotated[str, typer.Argument(help="Path of a recipe, or the name of a shipped one.")]
 Settings = Annotated[
@@ -252,6 +256,14 @@ def recipes_copy(
     print(copy_recipe(find_recipe(name), path), file=sys.stderr)
 
 
+@recipes_app.command("keys")
+def recipes_keys() -> None:
+    """Explain every key that a recipe can have."""
+    from nmt_cli.commands.reference import recipe_reference
+
+    _put(recipe_reference().rstrip("\n"))
+
+
 @models_app.callback()
 def models(context: typer.Context) -> None:
     """List the models."""
@@ -296,34 +308,47 @@ def _put(text: str) -> None:
 def main() -> NoReturn:
     """Run the command line; 0 done, 1 our bug, 2 the user's mistake, 130 and 143 interrupted."""
     signal.signal(signal.SIGTERM, _terminate)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _terminate)
     command = typer.main.get_command(app)
     try:
         code = command.main(prog_name="nmt", standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
-        _leave(error.exit_code)
+    except _UsageError as error:
+        context = error.ctx.command_path if error.ctx else "nmt"
+        text = " ".join(error.format_message().split()).rstrip(".")
+        _complain(f"{text} (see {context} --help)" if text else "")
+        _leave(2)
     except UserError as error:
         if "--debug" in sys.argv:
-            raise
-        for line in str(error).splitlines() or [""]:
-            print(f"nmt: {line}", file=sys.stderr)
+            traceback.print_exc()
+        _complain(str(error))
         _leave(2)
-    except BrokenPipeError:
-        _leave(0)
-    except (KeyboardInterrupt, click.Abort):
-        print("nmt: interrupted", file=sys.stderr)
-        _leave(130)
+    except SystemExit as stop:  # typer makes an exit of 1 out of a closed pipe
+        closed = isinstance(stop.__context__, BrokenPipeError)
+        _leave(0 if closed or not isinstance(stop.code, int) else stop.code)
     _leave(code if isinstance(code, int) else 0)
 
 
+def _complain(text: str) -> None:
+    for line in text.splitlines():
+        print(f"nmt: {line}", file=sys.stderr)
+
+
 def _terminate(number: int, frame: object) -> NoReturn:
+    if number == signal.SIGINT:
+        _complain("interrupted")
     raise SystemExit(128 + number)
 
 
 def _leave(code: int) -> NoReturn:
     """Exit, without Python's complaint where nobody reads our output any more."""
+    from nmt_cli.decoding.stream import READER
+
     try:
         sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if any(thread.name == READER for thread in threading.enumerate()):
+        sys.stderr.flush()
+        os._exit(code)  # Python would abort, as the reader holds the lock of standard input
     sys.exit(code)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 from pydantic import ValidationError
 
@@ -55,6 +55,14 @@ class Recipe:
 class _Problem(NamedTuple):
     path: tuple[str | int, ...]
     text: str
+
+
+class _Misfit(NamedTuple):
+    """A branch of a union, by pydantic's name, that is of another kind than the value."""
+
+    path: tuple[str | int, ...]
+    branch: str
+    value: Any
 
 
 def load_recipe(recipe: str | Path, settings: Sequence[str] = ()) -> Recipe:
@@ -136,15 +144,31 @@ def _section(key: str, kind: type[Section], value: Any, problems: list[_Problem]
     try:
         return kind.model_validate_json(json.dumps(value))
     except ValidationError as error:
-        found = [_explain(kind, key, value, one) for one in error.errors(include_url=False)]
-        problems += [one for one in found if one is not None]
+        problems += _explain_all(kind, key, value, error.errors(include_url=False))
         return None
 
 
-def _explain(kind: type[Section], key: str, value: Any, error: Any) -> _Problem | None:
-    """A problem with the path as the user wrote it; None for a branch of a union not meant."""
+def _explain_all(
+    kind: type[Section], key: str, value: Any, errors: Sequence[Any]
+) -> list[_Problem]:
+    """The problems of a section, without those of branches of a union that were not meant."""
+    found = [_explain(kind, key, value, one) for one in errors]
+    meant = [one for one in found if not isinstance(one, _Misfit)]
+    misfits: dict[tuple[str | int, ...], list[_Misfit]] = {}
+    for one in found:
+        if isinstance(one, _Misfit):
+            misfits.setdefault(one.path, []).append(one)
+    for path, some in misfits.items():
+        if not any(one.path[: len(path)] == path for one in meant):
+            branches = " or ".join(dict.fromkeys(_branch_name(one.branch) for one in some))
+            meant.append(_Problem(path, f"should be {branches}, not {_shown(some[0].value)}"))
+    return meant
+
+
+def _explain(kind: type[Section], key: str, value: Any, error: Any) -> "_Problem | _Misfit":
+    """A problem with the path as the user wrote it, or a branch of a union that does not fit."""
     path: list[str | int] = [key]
-    fields: Sequence[str] = list(kind.model_fields)
+    known: type[Section] = kind
     here = value
     for number, part in enumerate(error["loc"]):
         last = number == len(error["loc"]) - 1
@@ -154,31 +178,42 @@ def _explain(kind: type[Section], key: str, value: Any, error: Any) -> _Problem 
         if inside:
             path.append(part)
             here = here[part]
+            known = _section_of(known, part)
         elif last and error["type"] == "missing":
             path.append(part)
         elif not _branch_fits(str(part), here):
-            return None
-        else:
-            from nmt_cli.data.corpus import Part
-
-            fields = list(Part.model_fields)
+            return _Misfit(tuple(path), str(part), here)
     if error["type"] == "extra_forbidden":
-        parents = fields if len(path) > 2 else list(kind.model_fields)
-        return _unknown(tuple(path), parents)
+        return _unknown(tuple(path), list(known.model_fields))
     if error["type"] == "missing":
         return _Problem(tuple(path), "missing")
     return _Problem(tuple(path), f"{_sentence(error['msg'])}, not {_shown(here)}")
 
 
+def _section_of(kind: type[Section], key: str | int) -> type[Section]:
+    """The section class inside a field, through unions and lists; `kind` itself where none is."""
+    field = kind.model_fields.get(str(key))
+    inner = [] if field is None else [field.annotation]
+    for one in inner:  # grows while it is walked
+        inner += get_args(one)
+        if isinstance(one, type) and issubclass(one, Section):
+            return one
+    return kind
+
+
 def _branch_fits(branch: str, value: Any) -> bool:
     """Whether pydantic's name for a branch of a union fits the value that is there."""
-    wanted = {"str": str, "Part": dict}.get(branch, list if branch.startswith("tuple") else object)
+    wanted = {"text": str, "a mapping": dict, "a list": list}[_branch_name(branch)]
     return isinstance(value, wanted)
 
 
+def _branch_name(branch: str) -> str:
+    return "text" if branch == "str" else "a list" if branch.startswith("tuple") else "a mapping"
+
+
 def _sentence(text: str) -> str:
-    text = text.removeprefix("Input ").replace("valid dictionary", "mapping")
-    return text.replace("should be a valid", "should be a")
+    text = text.removeprefix("Input ").replace("an object", "a mapping")
+    return text.replace("a valid integer", "an integer").replace("a valid", "a")
 
 
 def _shown(value: Any) -> str:
@@ -204,7 +239,9 @@ def _disagreements(sections: dict[str, Any]) -> list[_Problem]:
     for key, texts in found.items():
         for text in texts:
             name, _, rest = text.partition(": ")
-            problems.append(_Problem((key, *name.split(".")), rest))
+            parts = name.replace("[", ".").replace("]", "").split(".")  # train[0] is train.0
+            path = [int(part) if part.isdigit() else part for part in parts]
+            problems.append(_Problem((key, *path), rest))
     return problems
 
 
@@ -214,7 +251,7 @@ def _locate(
     """`file:line: section.key: what is wrong`, or `--set section.key: ...`."""
     dotted = ".".join(map(str, problem.path))
     path = problem.path
-    if any(path[: len(one)] == one for one in changed):
+    if any(path[: len(one)] == one or one[: len(path)] == path not in lines for one in changed):
         return f"--set {dotted}: {problem.text}"
     while path and path not in lines:
         path = path[:-1]

@@ -46,5 +46,8 @@ def copy_recipe(source: Path, target: Path) -> Path:
     path = target / source.name if target.is_dir() else target
     if path.exists():
         raise UserError(f"{path} exists: choose another name")
-    path.write_bytes(source.read_bytes())
+    try:
+        path.write_bytes(source.read_bytes())
+    except OSError as error:
+        raise UserError(f"{path}: cannot write: {error.strerror}") from error
     return path

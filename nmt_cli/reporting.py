@@ -66,4 +66,4 @@ class Reporter:
             bars.TextColumn("{task.fields[note]}", markup=False),
         )
         with bars.Progress(*columns, console=self.console, transient=True) as bar:
-            yield Progress(bar, bar.add_task(label, total=total, completed=done, note=""))
+            yield Progress(bar, bar.add_task(label, total=total, completed=int(done), note=""))

@@ -31,31 +31,46 @@ def read_yaml(text: str) -> tuple[Any, Lines]:
     if len(text) > LONGEST:
         raise YamlError(f"longer than {LONGEST:,} characters")
     try:
+        depth = 0  # counted before nodes are built, which is slow and recursive
         for event in yaml.parse(text, Loader=yaml.SafeLoader):
+            line = _line(event)
             if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-                raise YamlError(f"line {event.start_mark.line + 1}: anchors are not allowed here")
+                raise YamlError(f"line {line}: anchors are not allowed here")
+            if getattr(event, "tag", None):
+                raise YamlError(f"line {line}: tags are not allowed here")
+            depth += isinstance(event, yaml.CollectionStartEvent)
+            depth -= isinstance(event, yaml.CollectionEndEvent)
+            if depth > DEEPEST:
+                raise YamlError(f"line {line}: nested too deeply")
         node = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         where = f"line {mark.line + 1}: " if mark else ""
         raise YamlError(f"{where}not YAML: {error.problem}") from error
-    except (yaml.YAMLError, RecursionError) as error:
+    except yaml.YAMLError as error:
         raise YamlError(f"not YAML: {error}".replace("\n", " ")) from error
     lines: Lines = {}
     return (None if node is None else _value(node, (), lines)), lines
 
 
+def _line(event: yaml.Event) -> int:
+    return event.start_mark.line + 1 if event.start_mark else 0
+
+
 def _value(node: yaml.Node, path: tuple[str | int, ...], lines: Lines) -> Any:
     line = node.start_mark.line + 1
     lines.setdefault(path, line)
-    if len(path) > DEEPEST:
-        raise YamlError(f"line {line}: nested too deeply")
     if isinstance(node, yaml.SequenceNode):
         return [_value(item, (*path, n), lines) for n, item in enumerate(node.value)]
     if isinstance(node, yaml.MappingNode):
         return _mapping(node, path, lines)
     assert isinstance(node, yaml.ScalarNode)
-    return node.value if node.style in ("'", '"', "|", ">") else scalar(node.value)
+    if node.style in ("'", '"', "|", ">"):
+        return node.value
+    try:
+        return scalar(node.value)
+    except ValueError as error:  # Python reads numbers of up to 4,300 digits
+        raise YamlError(f"line {line}: a number with too many digits") from error
 
 
 def _mapping(node: yaml.MappingNode, path: tuple[str | int, ...], lines: Lines) -> dict[str, Any]:
@@ -90,9 +105,12 @@ def scalar(text: str) -> str | int | float | bool | None:
 class _Dumper(yaml.SafeDumper):
     """Writes text in quotes where the core schema would read something else."""
 
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    plain = isinstance(scalar(text), str) and not re.match(r"[\s&*!]", text)
+    plain = isinstance(scalar(text), str) and not re.search(r"^[\s&*!]|[\x85\u2028\u2029]", text)
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if plain else '"')
 
 

@@ -26,4 +26,6 @@ def model_options(name: str) -> list[tuple[str, str, str]]:
 
 
 def _shown(value: Any) -> str:
-    return {None: "null", True: "true", False: "false"}.get(value, str(value))
+    if value is None:
+        return "null"
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -65,3 +65,7 @@ def _check_tokenizer(name: str) -> None:
     known = sorted(BLEU.TOKENIZERS)
     if name not in known:
         raise UserError(f"--tokenize {name}: use one of {', '.join(known)}")
+    try:
+        BLEU(tokenize=name)
+    except (ImportError, OSError, RuntimeError) as error:  # an extra or a download is missing
+        raise UserError(f"--tokenize {name}: {' '.join(str(error).split())}") from error

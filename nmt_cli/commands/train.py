@@ -199,9 +199,7 @@ def _conclude(
     return TrainingResult(folder.path, state, scores)
 
 
-def _score_test(
-    recipe: Recipe, model: Model, data: PreparedData, folder: RunFolder
-) -> list[Score]:
+def _score_test(recipe: Recipe, model: Model, data: PreparedData, folder: RunFolder) -> list[Score]:
     """Scores of the test text, whose three sides are left in the run folder; none without one."""
     split = data.split("test")
     if split is None:

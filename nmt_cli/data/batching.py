@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nmt_cli.data.prepared import PartRange, SequenceStore
+from nmt_cli.data.prepared import Ids, PartRange, SequenceStore
 from nmt_cli.vocabulary import Vocabulary
 
 Indices = NDArray[np.int64]
@@ -107,7 +107,7 @@ def collate(
     )
 
 
-def pad(sequences: Sequence[Sequence[Sequence[int]]], filler: int) -> Padded:
+def pad(sequences: Sequence[Sequence[Ids | list[int]]], filler: int) -> Padded:
     """Sequences given in pieces ([2, 3], [1]) as rows of one array, filled up at the end."""
     lengths = np.array([sum(map(len, parts)) for parts in sequences], dtype=np.int64)
     ids = np.full((len(sequences), int(lengths.max(initial=1))), filler, dtype=np.int64)

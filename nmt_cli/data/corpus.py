@@ -29,7 +29,7 @@ class Part(Section):
     jsonl: str | None = None
     """File with an object on each line, its keys the two languages or "source" and "target"."""
     weight: float = Field(default=1.0, gt=0, le=1000)
-    """How often each pair is seen in an epoch; the fraction is drawn by seed."""
+    """How often each pair is seen in an epoch; the fraction is drawn by training.seed."""
 
     def problems(self) -> list[str]:
         """A part must say where its text is, in exactly one way."""
@@ -82,18 +82,17 @@ class CorpusConfig(Section):
     max_length_ratio: float | None = Field(default=9.0, ge=1)
     """Drop training pairs whose longer side has more than so many times the characters of the
     shorter one (plus 10); null: no limit."""
-    seed: int = 1
-    """Decides which pairs are held out and how fractions of weights are drawn."""
+    seed: int = Field(default=1, ge=0)
+    """Decides which pairs are held out; training.seed draws the fractions of weights."""
 
     def problems(self) -> list[str]:
         """Options that do not fit together."""
         found = []
-        parts = {"dev": self.dev, "test": self.test}
         for number, part in enumerate(self.train if isinstance(self.train, tuple) else ()):
             found += [f"train[{number}]: {text}" for text in part.problems()]
-        for key, part in parts.items():
-            if isinstance(part, Part):
-                found += [f"{key}: {text}" for text in part.problems()]
+        for key, other in (("dev", self.dev), ("test", self.test)):
+            if isinstance(other, Part):
+                found += [f"{key}: {text}" for text in other.problems()]
         if self.train == ():
             found.append("train: the list is empty")
         return found

@@ -1,10 +1,13 @@
 """Fetch a corpus's files into the cache: over TLS, verified by SHA-256, whole or not at all."""
 
 import hashlib
+import http.client
 import os
 import urllib.error
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from nmt_cli.data.corpus import Download
@@ -34,29 +37,62 @@ def fetch(download: Download, folder: Path, reporter: Reporter) -> None:
 
 
 def _fetch_file(address: str, path: Path, digest: str, reporter: Reporter) -> None:
-    parts = urlsplit(address)
-    if parts.scheme != "https" and parts.hostname not in LOOPBACK:
-        raise DataError(f"{address}: only https addresses are downloaded")
+    _refuse_plain(address)
     scratch = path.with_name("partial-" + path.name)
     try:
-        with urllib.request.urlopen(address, timeout=30) as answer, open(scratch, "wb") as file:
+        _copy(address, scratch, path.name, reporter)
+        try:
+            found = content_hash(scratch)
+        except DataError as error:
+            raise DataError(f"{address}: not used: {error}") from error
+        if found != digest:
+            raise DataError(
+                f"{address}: SHA-256 is {found[:12]}..., not {digest[:12]}...: not used"
+            )
+        os.replace(scratch, path)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def _copy(address: str, scratch: Path, name: str, reporter: Reporter) -> None:
+    fetcher = urllib.request.build_opener(_Redirects)
+    try:
+        with fetcher.open(address, timeout=30) as answer, open(scratch, "wb") as file:
             size = answer.headers.get("Content-Length")
-            with reporter.progress(path.name, int(size) if size else None) as bar:
+            with reporter.progress(name, int(size) if size else None) as bar:
                 while block := answer.read(BLOCK):
                     file.write(block)
                     bar.advance(len(block))
-    except (OSError, urllib.error.URLError, ValueError) as error:
-        scratch.unlink(missing_ok=True)
-        reason = getattr(error, "reason", None) or error
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        if isinstance(error, urllib.error.HTTPError):
+            error.close()
+        reason = " ".join(str(getattr(error, "reason", None) or error).split())
         raise DataError(
             f"{address}: cannot download: {reason}; put the files into a folder and name it with "
             "--set corpus.root=FOLDER or NMT_DATA"
         ) from error
-    found = content_hash(scratch)
-    if found != digest:
-        scratch.unlink()
-        raise DataError(f"{address}: SHA-256 is {found[:12]}..., not {digest[:12]}...: not used")
-    os.replace(scratch, path)
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows an answer that names another address only where that one is as safe."""
+
+    def redirect_request(
+        self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str
+    ) -> urllib.request.Request | None:
+        try:
+            _refuse_plain(newurl)
+        except DataError:
+            fp.close()
+            raise
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _refuse_plain(address: str) -> None:
+    with suppress(ValueError):  # an address that cannot be taken apart
+        parts = urlsplit(address)
+        if parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK):
+            return
+    raise DataError(f"{address}: only https addresses are downloaded")
 
 
 def content_hash(path: Path) -> str:

@@ -3,10 +3,12 @@
 import gzip
 import io
 import json
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import zstandard
 
@@ -14,6 +16,7 @@ from nmt_cli.errors import DataError
 
 COMPRESSIONS = ("", ".gz", ".zst")
 BOM = b"\xef\xbb\xbf"
+BLOCK = 1 << 14  # compressed bytes read at a time
 
 
 class RawPair(NamedTuple):
@@ -41,19 +44,48 @@ def opened(path: Path) -> Iterator[BinaryIO]:
             if path.suffix == ".gz":
                 yield gzip.GzipFile(fileobj=file)  # type: ignore[misc]
             elif path.suffix == ".zst":
-                yield io.BufferedReader(zstandard.ZstdDecompressor().stream_reader(file))
+                yield io.BufferedReader(_Zstandard(file))
             else:
                 yield file
-    except (OSError, EOFError, zstandard.ZstdError) as error:
+    except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise DataError(f"{path}: cannot read: {reason}") from error
+
+
+class _Zstandard(io.RawIOBase):
+    """All frames of a .zst file; EOFError where the last is cut off: zstandard lets that pass."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._frame: zstandard.ZstdDecompressionObj | None = None
+        self._packed = self._plain = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._plain:
+            packed = self._packed or self._file.read(BLOCK)
+            if not packed and self._frame is not None:
+                raise EOFError("Compressed file ended before the end of its last frame")
+            if not packed:
+                return 0
+            frame = self._frame or zstandard.ZstdDecompressor().decompressobj()
+            self._plain = frame.decompress(packed)
+            self._packed = frame.unused_data
+            self._frame = None if frame.eof else frame
+        size = min(len(buffer), len(self._plain))
+        buffer[:size] = self._plain[:size]
+        self._plain = self._plain[size:]
+        return size
 
 
 def read_lines(path: Path) -> Iterator[bytes]:
     """Each line without its line feed; a byte order mark at the start is dropped."""
     with opened(path) as file:
-        for number, line in enumerate(file):
-            yield line.removesuffix(b"\n").removeprefix(BOM if number == 0 else b"")
+        first = file.readline().removeprefix(BOM)
+        for line in chain([first] if first else [], file):
+            yield line.removesuffix(b"\n")
 
 
 def read_two_files(source: Path, target: Path) -> Iterator[RawPair]:
@@ -86,7 +118,9 @@ def read_tsv(path: Path) -> Iterator[RawPair]:
 
 
 def read_jsonl(path: Path, source: str, target: str) -> Iterator[RawPair]:
-    """Pairs from JSON objects with the keys `source` and `target` (as {"translation": {}} too)."""
+    """Pairs from JSON objects with the keys `source` and `target`, or else literally "source" and
+    "target"; within {"translation": {}} too.
+    """
     for number, line in enumerate(read_lines(path), 1):
         try:
             item = json.loads(line)
@@ -94,8 +128,13 @@ def read_jsonl(path: Path, source: str, target: str) -> Iterator[RawPair]:
             raise DataError(f"{path}:{number}: not JSON: {error}") from error
         if isinstance(item, dict) and isinstance(item.get("translation"), dict):
             item = item["translation"]
-        texts = [item.get(key) if isinstance(item, dict) else None for key in (source, target)]
+        item = item if isinstance(item, dict) else {}
+        keys = (source, target) if source in item or target in item else ("source", "target")
+        texts = [item.get(key) for key in keys]
         if not isinstance(texts[0], str) or not isinstance(texts[1], str):
-            raise DataError(f'{path}:{number}: needs the texts "{source}" and "{target}"')
+            raise DataError(
+                f'{path}:{number}: needs the texts "{source}" and "{target}" '
+                '(or "source" and "target")'
+            )
         left, right = (str(text).encode("utf-8", "surrogatepass") for text in texts)
         yield RawPair(left, right, number)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,8 @@ def find_prepared(store: Path, fingerprint: str) -> Path | None:
 
 def changes(store: Path, name: str, identity: dict[str, Any]) -> list[str]:
     """What differs from the newest data prepared under this name; empty where there are none."""
-    folders = [p for p in store.glob(f"{name}-*") if (p / "manifest.json").is_file()]
+    named = [p for p in store.glob("*-*") if p.name.rpartition("-")[0] == name]
+    folders = [p for p in named if (p / "manifest.json").is_file()]
     if not folders:
         return []
     newest = max(folders, key=lambda path: (path / "manifest.json").stat().st_mtime)
@@ -54,10 +56,8 @@ def changes(store: Path, name: str, identity: dict[str, Any]) -> list[str]:
             old = before.get(section, {}).get(key)
             if old != value:
                 found.append(f"{section}.{key} ({_short(old)} -> {_short(value)})")
-    old_files = {one["file"]: one["sha256"] for one in before.get("inputs", [])}
-    for one in identity["inputs"]:
-        if old_files.get(one["file"]) != one["sha256"]:
-            found.append(f"the text of {one['file']}")
+    inputs = before.get("inputs", [])
+    found += [f"the text of {one['file']}" for one in identity["inputs"] if one not in inputs]
     return found
 
 
@@ -91,6 +91,6 @@ def _file_hash(path: Path, known: dict[str, list[Any]]) -> str:
 
 def _remember(store: Path, known: dict[str, list[Any]]) -> None:
     store.mkdir(parents=True, exist_ok=True)
-    scratch = store / "inputs.json.tmp"
+    scratch = store / f".inputs.json.{os.getpid()}"  # others may prepare at the same time
     scratch.write_text(json.dumps(known, indent=1))
     scratch.replace(store / "inputs.json")

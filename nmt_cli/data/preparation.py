@@ -8,13 +8,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
 from nmt_cli.data.cleaning import Cleaner, Report, normalize
 from nmt_cli.data.corpus import Corpus, CorpusConfig, TextPart
-from nmt_cli.data.files import read_lines
 from nmt_cli.data.prepared import FORMAT, PartRange, PreparedData, Tokenizers
 from nmt_cli.data.tokenizer import TokenizerConfig, batches
 from nmt_cli.data.tokenizer_training import train_tokenizer
@@ -43,16 +42,26 @@ def prepare(
     Raises DataError for text that cannot be used.
     """
     scratch = folder.with_name(f".{folder.name}.{os.getpid()}")
+    shutil.rmtree(scratch, ignore_errors=True)  # of a killed process that had the same number
     scratch.mkdir(parents=True)
     try:
         facts = _Preparation(settings, corpus, scratch, reporter).run()
         manifest = {"format": FORMAT, **identity, **facts, "arrays": _hashes(scratch)}
         text = json.dumps(manifest, indent=2, ensure_ascii=False)
         (scratch / "manifest.json").write_text(text + "\n", encoding="utf-8")
-        scratch.rename(folder)
+        _put(scratch, folder)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     return PreparedData(folder)
+
+
+def _put(scratch: Path, folder: Path) -> None:
+    """Give the folder its name, unless another process has meanwhile prepared the same."""
+    try:
+        scratch.rename(folder)
+    except OSError as error:
+        if not (folder / "manifest.json").is_file():
+            raise DataError(f"{folder}: cannot be written: {error.strerror}") from error
 
 
 class _Preparation:
@@ -138,12 +147,14 @@ class _Preparation:
 
     def _sample(self, side: str) -> Iterator[str]:
         """The clean text of a side, thinned out evenly to the wanted number of lines."""
-        lines = sum(1 for _ in read_lines(self.folder / f"clean.{side}.txt"))
+        lines = sum(1 for _ in self._text(side))
         stride = -(-lines // self.settings.tokenizer.sample_lines)
         return islice(self._text(side), 0, None, stride)
 
-    def _text(self, side: str) -> Iterator[str]:
-        return (line.decode() for line in read_lines(self.folder / f"clean.{side}.txt"))
+    def _text(self, side: str, name: str = "clean") -> Iterator[str]:
+        """Lines that a `TextWriter` wrote, where a byte order mark is text."""
+        with open(self.folder / f"{name}.{side}.txt", encoding="utf-8", newline="\n") as file:
+            yield from (line.removesuffix("\n") for line in file)
 
     def _encode_training(
         self, tokenizers: Tokenizers, parts: list[PartRange], held_out: set[int]
@@ -153,7 +164,7 @@ class _Preparation:
         pairs = enumerate(zip(self._text("source"), self._text("target"), strict=True))
         kept: list[PartRange] = []
         progress = self.reporter.progress("encode", parts[-1].end)
-        with TextWriter(self.folder, "train") as text, progress as bar:
+        with TextWriter(self.folder, "train") as text, stores, progress as bar:
             for part in parts:
                 first = text.lines
                 inside = islice(pairs, part.end - part.first)
@@ -191,21 +202,23 @@ class _Preparation:
             sizes[name] = text.lines
             for side in SIDES:
                 tokenizer = getattr(tokenizers, side)
-                writer = SequenceWriter(self.folder, f"{name}.{side}")
-                for block in batches(
-                    map(bytes.decode, read_lines(self.folder / f"{name}.{side}.txt"))
-                ):
-                    clean = [normalize(line, self.settings.corpus) for line in block]
-                    for ids in tokenizer.encode(clean):
-                        writer.write(ids)
-                writer.close(tokenizer.size)
+                with SequenceWriter(self.folder, f"{name}.{side}") as writer:
+                    for block in batches(self._text(side, name)):
+                        clean = [normalize(line, self.settings.corpus) for line in block]
+                        for ids in tokenizer.encode(clean):
+                            writer.write(ids)
+                    writer.close(tokenizer.size)
         return sizes
 
     def _raw_pairs(self, part: TextPart | None, held_out: set[int]) -> Iterator[tuple[str, str]]:
-        """Pairs as they stand in the corpus; bytes that are not UTF-8 become U+FFFD."""
+        """Pairs as they stand in the corpus; bytes that are not UTF-8 become U+FFFD.
+
+        A line feed, which JSON text may hold, becomes a space: it would end the line.
+        """
         if part is not None:
             for raw in part.read():
-                yield raw.source.decode(errors="replace"), raw.target.decode(errors="replace")
+                source, target = (text.replace(b"\n", b" ") for text in (raw.source, raw.target))
+                yield source.decode(errors="replace"), target.decode(errors="replace")
             return
         for number, pair in enumerate(zip(self._text("source"), self._text("target"), strict=True)):
             if number in held_out:
@@ -224,6 +237,13 @@ class _Stores:
             for variant in self.variants
             for side in SIDES
         ]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for writer in self.writers:
+            writer.__exit__(*error)
 
     def encode(self, block: list[tuple[str, str]]) -> Iterator[list[list[int]]]:
         """For each pair the ids of source and target, variant by variant; the first is the best."""

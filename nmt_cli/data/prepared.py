@@ -31,7 +31,7 @@ class SequenceStore:
                 np.load(folder / f"{name}.{kind}.npy", mmap_mode="r", allow_pickle=False)
                 for kind in ("ids", "offsets")
             ]
-        except (OSError, ValueError) as error:
+        except (OSError, EOFError, ValueError) as error:
             raise DataError(f"{folder}: damaged prepared data: {error}") from error
         return cls(parts[0], parts[1])
 

@@ -90,7 +90,8 @@ class TextTokenizer:
 
     def pieces(self, ids: Iterable[int]) -> list[str]:
         """The piece of each id, as it stands in the vocabulary."""
-        return [self.backend.id_to_token(i) for i in ids]
+        pieces: list[str] = [self.backend.id_to_token(i) or "" for i in ids]
+        return pieces
 
     def visible_pieces(self, ids: Iterable[int]) -> list[str]:
         """Pieces with their spaces made visible."""

@@ -48,6 +48,12 @@ class SequenceWriter:
         self._file = open(self._path, "wb")
         self._offsets = array("q", [0])
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._file.close()
+
     def write(self, ids: Sequence[int]) -> None:
         """Append a sequence."""
         self._file.write(array("I", ids).tobytes())

@@ -12,6 +12,7 @@ from typing import BinaryIO
 
 MOST = 4096  # lines translated together
 AHEAD = 2 * MOST  # lines read before anybody asked for them
+READER = "nmt-reader"  # the thread's name
 
 
 @dataclass(frozen=True)
@@ -26,23 +27,22 @@ class InputLine:
 def arriving_blocks(stream: BinaryIO, most: int = MOST) -> Iterator[list[InputLine]]:
     """Lists of the lines that have arrived, waiting only for the first of each list."""
     lines: queue.Queue[InputLine | BaseException | None] = queue.Queue(AHEAD)
-    threading.Thread(target=_read, args=(stream, lines), daemon=True).start()
-    over = False
-    while not over:
+    threading.Thread(target=_read, args=(stream, lines), name=READER, daemon=True).start()
+    item: InputLine | BaseException | None
+    while True:
         block: list[InputLine] = []
         item = lines.get()
-        while True:
-            if isinstance(item, BaseException):
-                raise item
-            if item is None:
-                over = True
-                break
+        while isinstance(item, InputLine):
             block.append(item)
             if len(block) == most or lines.empty():
                 break
             item = lines.get()
         if block:
             yield block
+        if isinstance(item, BaseException):
+            raise item
+        if item is None:
+            return
 
 
 def _read(stream: BinaryIO, lines: "queue.Queue[InputLine | BaseException | None]") -> None:

@@ -45,11 +45,12 @@ def score(
 
 
 def _metric(name: MetricName, lowercase: bool, tokenize: str | None) -> Any:
-    from sacrebleu.metrics import BLEU, CHRF, TER
+    from sacrebleu.metrics.bleu import BLEU
+    from sacrebleu.metrics.chrf import CHRF
+    from sacrebleu.metrics.ter import TER
 
     if name == "bleu":
-        options = {} if tokenize is None else {"tokenize": tokenize}
-        return BLEU(lowercase=lowercase, **options)
+        return BLEU(lowercase=lowercase, tokenize=tokenize)
     if name == "chrf":
         return CHRF(lowercase=lowercase)
     return TER(case_sensitive=False) if lowercase else TER()

@@ -47,7 +47,8 @@ class MultiHeadAttention(nn.Module):
 
     def queries(self, x: Tensor) -> Tensor:
         """[B, Q, D] to [B, H, Q, K]."""
-        return self.query(x).unflatten(-1, (self.heads, self.head_width)).transpose(1, 2)
+        split: Tensor = self.query(x).unflatten(-1, (self.heads, self.head_width))
+        return split.transpose(1, 2)
 
     def keys_values(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """[B, N, D] to keys and values, each [B, G, N, K]."""

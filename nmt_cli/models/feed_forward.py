@@ -1,5 +1,6 @@
 """The position-wise feed-forward network of a Transformer layer."""
 
+from collections.abc import Callable
 from typing import Literal
 
 from torch import Tensor, nn
@@ -8,7 +9,7 @@ from torch.nn import functional
 from nmt_cli.models.dropout import Dropout
 
 Activation = Literal["relu", "gelu", "swish", "swiglu"]
-_FUNCTIONS = {
+_FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": functional.relu,
     "gelu": functional.gelu,
     "swish": functional.silu,

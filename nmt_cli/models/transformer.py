@@ -4,7 +4,7 @@ Legend: B batch, S source, T target, D model width, H heads, V vocabulary, W hyp
 """
 
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Literal, Self, cast
 
 import torch
 from pydantic import Field
@@ -107,7 +107,7 @@ class _Sublayer(nn.Module):
         self.dropout = Dropout(config.dropout)
 
     def before(self, x: Tensor) -> Tensor:
-        return self.norm(x) if self.pre else x  # type: ignore[no-any-return]
+        return self.norm(x) if self.pre else x
 
     def after(self, x: Tensor, update: Tensor) -> Tensor:
         total: Tensor = x + self.dropout(update)
@@ -274,7 +274,7 @@ class Transformer(Autoregressive[TransformerConfig, TransformerState]):
         """See `Autoregressive.forward`."""
         memory = self._encode(source)
         x, bias = self._embed_target(target_in.ids), self._causal(target_in.ids)
-        for layer, (keys, values) in zip(self.decoder, memory.layers, strict=True):
+        for layer, (keys, values) in zip(self._decoder, memory.layers, strict=True):
             x = layer.self_attention(x, bias)
             x = layer.cross_attention(x, keys, values, memory.bias)
             x = layer.feed_forward(x)
@@ -289,10 +289,10 @@ class Transformer(Autoregressive[TransformerConfig, TransformerState]):
     def start(self, source: Sequences, width: int, capacity: int) -> TransformerState:
         """See `Autoregressive.start`."""
         memory = self._encode(source)
-        attend = self.decoder[0].self_attention.attend
+        attend = self._decoder[0].self_attention.attend
         like = self.output.weight.new_empty(source.ids.shape[0], width)
         slots = capacity * width
-        cache = BeamCache(like, len(self.decoder), attend.groups, attend.head_width, slots)
+        cache = BeamCache(like, len(self._decoder), attend.groups, attend.head_width, slots)
         return TransformerState(memory, cache)
 
     def step(self, tokens: Tensor, state: TransformerState) -> tuple[Tensor, TransformerState]:
@@ -303,7 +303,7 @@ class Transformer(Autoregressive[TransformerConfig, TransformerState]):
         ids = tokens.view(cache.batch, cache.beam)  # [B, W]
         x = self._scaled(self.target_embedding, ids).unsqueeze(2)  # [B, W, 1, D]
         x = self.target_positions(x, position).squeeze(2)  # [B, W, D]
-        for number, layer in enumerate(self.decoder):
+        for number, layer in enumerate(self._decoder):
             x = layer.self_attention.step(x, cache, number)
             x = layer.cross_attention(x, *memory.layers[number], memory.bias)
             x = layer.feed_forward(x)
@@ -314,12 +314,16 @@ class Transformer(Autoregressive[TransformerConfig, TransformerState]):
         memory = self._encode(source)
         x, bias = self._embed_target(target_in.ids), self._causal(target_in.ids)
         weights = []
-        for layer, (keys, values) in zip(self.decoder, memory.layers, strict=True):
+        for layer, (keys, values) in zip(self._decoder, memory.layers, strict=True):
             x = layer.self_attention(x, bias)
             weights.append(layer.cross_attention.weights(x, keys, memory.bias))
             x = layer.cross_attention(x, keys, values, memory.bias)
             x = layer.feed_forward(x)
         return torch.stack(weights, 1)  # [B, layers, H, T, S]
+
+    @property
+    def _decoder(self) -> list[_DecoderLayer]:
+        return cast(list[_DecoderLayer], self.decoder)
 
     def _encode(self, source: Sequences) -> _Memory:
         x = self.source_positions(self._scaled(self.source_embedding, source.ids))
@@ -330,7 +334,7 @@ class Transformer(Autoregressive[TransformerConfig, TransformerState]):
             x = layer(x, bias)
         x = self.encoder_norm(x)
         return _Memory(
-            [layer.cross_attention.attend.keys_values(x) for layer in self.decoder], bias
+            [layer.cross_attention.attend.keys_values(x) for layer in self._decoder], bias
         )
 
     def _embed_target(self, ids: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 
 from nmt_cli.data.batching import Batch, EpochBatches, Padded, collate, epoch_batches, epoch_pairs
-from nmt_cli.data.prepared import PreparedData
+from nmt_cli.data.prepared import PreparedData, SequenceStore
 from nmt_cli.models.contract import Sequences
 
 
@@ -65,5 +65,5 @@ class BatchFeed:
         """Set the cursor, to resume."""
         self.epoch, self.index, self._plan = epoch, index, None
 
-    def _stores(self):  # type: ignore[no-untyped-def]
+    def _stores(self) -> tuple[SequenceStore, SequenceStore]:
         return self.data.variants[self.epoch % len(self.data.variants)]

@@ -54,11 +54,11 @@ def backward(
     for part, ids in zip(hidden.detach().split(size), targets.split(size), strict=True):
         leaf = part.requires_grad_()
         smoothed, nll = _cross_entropy(model.project(leaf), ids, smoothing)
-        (smoothed * scale).backward()  # type: ignore[no-untyped-call]
+        (smoothed * scale).backward()
         assert leaf.grad is not None
         gradients.append(leaf.grad)
         sums.append(torch.stack([smoothed.detach(), nll]))
-    hidden.backward(torch.cat(gradients))  # type: ignore[no-untyped-call]
+    hidden.backward(torch.cat(gradients))
     smoothed, nll = torch.stack(sums).sum(0)
     return LossSum(smoothed, nll, len(targets))
 

@@ -19,7 +19,7 @@ class Records:
                 raise UserError(
                     "training.tensorboard: needs the extra: pip install 'nmt-cli[tensorboard]'"
                 ) from error
-            self._events = SummaryWriter(str(folder.path / "tensorboard"))  # type: ignore[no-untyped-call]
+            self._events = SummaryWriter(str(folder.path / "tensorboard"))
 
     def write(self, record: dict[str, Any]) -> None:
         """One record; its numbers become TensorBoard scalars under its event's name."""

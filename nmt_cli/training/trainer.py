@@ -64,8 +64,8 @@ class TrainingConfig(Section):
     metric: Metric = "bleu"
     """What the best checkpoint is best at, on the development text."""
     metric_tokenize: str | None = None
-    """sacreBLEU tokenizer for BLEU; null: by the target language (13a, zh, ja-mecab, ko-mecab or
-    char)."""
+    """sacreBLEU tokenizer for BLEU; null: by the target language (zh for Chinese, char
+    for Japanese, Korean and others without spaces, else 13a)."""
     validation_beam: int = Field(default=1, ge=1)
     """Beam of the translations that are scored while training."""
     patience: int | None = Field(default=None, ge=1)
@@ -182,7 +182,8 @@ class Trainer:
                 self._update(bar)
                 if state.update % config.log_every == 0:
                     self._log()
-                if state.update % config.validate_every == 0 or state.update == config.updates:
+                over = state.update == config.updates or state.finished is not None
+                if over or state.update % config.validate_every == 0:
                     self._validate()
                     self._save()
                 elif signals.received is not None:

@@ -109,7 +109,7 @@ class Optimizer:
     def update(self, rate: float, clip: float | None) -> Tensor:
         """One step with the summed gradient, which is zero afterwards; returns its norm."""
         gradient = self.weights.gradient
-        norm = gradient.norm()
+        norm: Tensor = gradient.norm()
         if clip is not None:
             gradient.mul_((clip / (norm + 1e-6)).clamp(max=1.0))
         for group in self.inner.param_groups:

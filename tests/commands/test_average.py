@@ -1,0 +1,70 @@
+"""nmt average: the mean of a run's last checkpoints, as a run of its own."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from nmt_cli.checkpoint import RunFolder, Tensors, read_checkpoint
+from nmt_cli.commands.average import average
+from nmt_cli.commands.runs import open_run
+from nmt_cli.errors import RunError
+
+
+def weights(run: Path, update: int) -> Tensors:
+    return next(
+        found.tensors()
+        for path in RunFolder(run).steps()
+        if (found := read_checkpoint(path)).update == update
+    )
+
+
+@pytest.mark.parametrize("last, updates", [(None, [10, 20, 30]), (2, [20, 30]), (1, [30])])
+def test_the_mean_of_the_last_checkpoints_is_what_is_translated_with(
+    last: int | None, updates: list[int], tiny_run: Path, tmp_path: Path
+) -> None:
+    found = average(tiny_run, tmp_path / "mean", last)
+    assert (found.folder, found.updates) == (tmp_path / "mean", updates)
+    best = RunFolder(tmp_path / "mean").best()
+    assert best.update == 30 and best.state["averaged"] == updates
+    some = [weights(tiny_run, update) for update in updates]
+    for name, value in best.tensors().items():
+        torch.testing.assert_close(value, torch.stack([one[name] for one in some]).mean(0))
+    run = open_run(tmp_path / "mean", torch.device("cpu"), "fp32")
+    assert run.recipe.name == "tiny" and run.update == 30
+
+
+def test_the_averaged_run_is_left_as_it_was(tiny_run: Path, tmp_path: Path) -> None:
+    before = sorted((path, path.stat().st_mtime_ns) for path in tiny_run.rglob("*"))
+    average(tiny_run, tmp_path / "mean")
+    assert sorted((path, path.stat().st_mtime_ns) for path in tiny_run.rglob("*")) == before
+
+
+def test_what_cannot_be_averaged_is_named_and_nothing_is_written(
+    tiny_run: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "mean"
+    with pytest.raises(
+        RunError, match=r"tiny: has 3 checkpoints, not 4; training.average: N keeps"
+    ):
+        average(tiny_run, out, 4)
+    with pytest.raises(RunError, match=r"not a run folder: it has no recipe.yaml"):
+        average(tmp_path, out)
+    run = tmp_path / "run"
+    shutil.copytree(tiny_run, run)
+    (run / "checkpoints" / "step-000020" / "model.safetensors").write_bytes(b"x")
+    with pytest.raises(RunError, match=r"step-000020: damaged checkpoint"):
+        average(run, out)
+    shutil.rmtree(run / "checkpoints")
+    with pytest.raises(RunError, match="no checkpoint yet"):
+        average(run, out)
+    assert not out.exists()
+
+
+def test_a_folder_or_file_that_exists_is_not_written_to(tiny_run: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    for out in (tmp_path, tmp_path / "file"):
+        with pytest.raises(RunError, match="exists: choose another folder"):
+            average(tiny_run, out)
+    assert (tmp_path / "file").read_text() == "mine"

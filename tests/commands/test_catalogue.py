@@ -1,0 +1,30 @@
+"""nmt models: every model and every option, explained from the code."""
+
+import pytest
+
+from nmt_cli.commands.catalogue import model_lines, model_options
+from nmt_cli.errors import UserError
+from nmt_cli.models import MODELS
+from nmt_cli.yaml12 import scalar
+
+
+def test_every_model_is_listed_with_one_line() -> None:
+    assert [name for name, _ in model_lines()] == list(MODELS)
+    assert all(20 < len(summary) < 120 and "\n" not in summary for _, summary in model_lines())
+
+
+@pytest.mark.parametrize("name", list(MODELS))
+def test_every_option_is_explained_with_its_default_as_a_recipe_writes_it(name: str) -> None:
+    fields = MODELS[name].config_class.model_fields
+    options = model_options(name)
+    assert [key for key, _, _ in options] == [key for key in fields if key != "type"]
+    for key, default, meaning in options:
+        assert meaning and "\n" not in meaning, key
+        value, wanted = scalar(default), fields[key].default
+        assert value == wanted and type(value) is type(wanted), key
+
+
+def test_an_unknown_model_is_refused_with_those_there_are() -> None:
+    with pytest.raises(UserError) as caught:
+        model_options("lstm")
+    assert str(caught.value) == f"no model 'lstm'; there are {', '.join(MODELS)}"

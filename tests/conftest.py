@@ -1,0 +1,117 @@
+"""Text and recipes that tests share: sequences of syllables, to be written backwards."""
+
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nmt_cli.checkpoint import RunFolder, write_whole
+from nmt_cli.commands.runs import build_model
+from nmt_cli.data.prepared import Tokenizers
+from nmt_cli.data.tokenizer import TextTokenizer, TokenizerConfig
+from nmt_cli.data.tokenizer_training import train_tokenizer
+from nmt_cli.models import MODELS
+from nmt_cli.recipe import Recipe, build_recipe
+
+SYLLABLES = ["ba", "ce", "di", "fo", "gu", "ka", "le", "mi", "no", "pu", "ra", "se", "ti", "vo"]
+
+
+def syllable_lines(count: int, seed: int, longest: int = 7) -> list[str]:
+    """Different lines of 1 to `longest` syllables."""
+    draw = random.Random(seed)
+    lines: dict[str, None] = {}
+    while len(lines) < count:
+        lines[" ".join(draw.choice(SYLLABLES) for _ in range(draw.randint(1, longest)))] = None
+    return list(lines)
+
+
+def backwards(line: str) -> str:
+    """The right translation of a line."""
+    return " ".join(reversed(line.split()))
+
+
+def write_syllables(folder: Path, sizes: dict[str, int], longest: int = 7) -> None:
+    """<name>.ab and <name>.ba for each name, all lines different."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = syllable_lines(sum(sizes.values()), 1, longest)
+    for name, size in sizes.items():
+        part, lines = lines[:size], lines[size:]
+        (folder / f"{name}.ab").write_text("".join(f"{line}\n" for line in part))
+        (folder / f"{name}.ba").write_text("".join(f"{backwards(line)}\n" for line in part))
+
+
+TINY_MODELS: dict[str, dict[str, Any]] = {
+    "transformer": {
+        "type": "transformer", "d_model": 32, "heads": 2, "encoder_layers": 1,
+        "decoder_layers": 1, "d_ff": 64, "dropout": 0.1,
+    },
+    "rnn": {"type": "rnn", "embedding_size": 24, "hidden_size": 32, "dropout": 0.1},
+}  # fmt: skip
+
+
+def toy_content(root: Path, model: str = "transformer", **training: Any) -> dict[str, Any]:
+    """A recipe over syllables, as plain values."""
+    return {
+        "name": "toy",
+        "corpus": {
+            "root": str(root), "source": "ab", "target": "ba", "dev": "dev", "test": "test"
+        },
+        "tokenizer": {"type": "word", "vocab_size": 60},
+        "model": TINY_MODELS[model],
+        "training": {
+            "updates": 12, "tokens_per_batch": 256, "validate_every": 6, "log_every": 3,
+            "samples": 1, **training,
+        },
+        "search": {"beam": 2},
+    }  # fmt: skip
+
+
+@pytest.fixture
+def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with a small corpus in text/."""
+    write_syllables(tmp_path / "text", {"train": 300, "dev": 20, "test": 20})
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def toy_recipe(root: Path, model: str = "transformer", **training: Any) -> Recipe:
+    """The same, built."""
+    return build_recipe(toy_content(root, model, **training))
+
+
+@pytest.fixture(scope="session")
+def tokenizer() -> TextTokenizer:
+    """A small BPE tokenizer with byte pieces."""
+    lines = [
+        "The old man reads a book.", "Two dogs don't see 1995 houses, do they?",
+        "Der alte Mann liest ein Buch.", "ein Haus, zwei Häuser — „schön“",
+        "我喜欢读书。他也喜欢。",
+    ] * 4  # fmt: skip
+    return train_tokenizer(lambda: lines, TokenizerConfig(vocab_size=420))
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory: pytest.TempPathFactory, tokenizer: TextTokenizer) -> Path:
+    """A run folder that can be opened: random weights after updates 10, 20 and 30."""
+    folder = RunFolder(tmp_path_factory.mktemp("runs") / "tiny")
+    folder.checkpoints.mkdir(parents=True)
+    recipe = build_recipe(
+        {
+            "name": "tiny",
+            "corpus": {"source": "en", "target": "de"},
+            "model": MODELS["transformer"].config_class.tiny()[0].model_dump(mode="json"),
+            "search": {"beam": 2, "max_length": 8, "precision": "fp32"},
+        }
+    )
+    write_whole(folder.recipe, recipe.to_yaml())
+    folder.write_json("manifest.json", {"fingerprint": "0"})
+    tokenizers = Tokenizers(tokenizer, tokenizer)
+    tokenizers.save(folder.path)
+    parameters = build_model(recipe, tokenizers.vocabulary).named_parameters()
+    weights = {name: value.detach() for name, value in parameters}
+    for update in (10, 20, 30):
+        tensors = {name: value * (update / 10) for name, value in weights.items()}
+        folder.save(update, {"model": tensors}, {})
+    folder.save_best(10, weights, {})
+    return folder.path

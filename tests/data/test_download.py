@@ -1,0 +1,283 @@
+"""Downloads: verified, whole or not at all, and never without TLS from afar."""
+
+import gzip
+import hashlib
+import socket
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+import zstandard
+
+from nmt_cli.data.corpus import Download
+from nmt_cli.data.download import cache_folder, content_hash, fetch
+from nmt_cli.errors import DataError
+from nmt_cli.reporting import Reporter
+
+TEXT = "Größe\n".encode() * 50_000
+PACKED = gzip.compress(TEXT)
+FILES = {
+    "plain.en": TEXT,
+    "packed.en.gz": PACKED,
+    "packed.de.zst": zstandard.ZstdCompressor().compress(TEXT),
+    "empty.en": b"",
+    "page.en.gz": b"<html>Please log in</html>",
+}
+ADVICE = "; put the files into a folder and name it with --set corpus.root=FOLDER or NMT_DATA"
+REPORTER = Reporter(quiet=True)
+
+
+class Files(BaseHTTPRequestHandler):
+    """Serves FILES, and a few answers that are wrong in their own ways."""
+
+    def do_GET(self) -> None:
+        name = self.path.removeprefix("/")
+        self.server.asked.append(name)  # type: ignore[attr-defined]
+        if name == "garbage":
+            self.wfile.write(b"this is not HTTP\r\n\r\n")
+        elif name == "cut.en.gz":
+            self.answer(200, PACKED[:-9], length=len(PACKED))
+        elif name == "moved.en":
+            self.answer(302, b"", Location="/plain.en")
+        elif name == "away.en":
+            self.answer(302, b"", Location="http://192.0.2.1/plain.en")
+        elif name in FILES:
+            self.answer(200, FILES[name])
+        else:
+            self.answer(404, b"nothing here")
+
+    def answer(self, status: int, body: bytes, length: int | None = None, **more: str) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body) if length is None else length))
+        for key, value in more.items():
+            self.send_header(key, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[ThreadingHTTPServer]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Files) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def server(running: ThreadingHTTPServer, monkeypatch: pytest.MonkeyPatch) -> ThreadingHTTPServer:
+    """The server with nothing asked yet, reached without a proxy; everything else is far away."""
+    monkeypatch.setenv("no_proxy", "*")
+    connect = socket.create_connection
+
+    def near(address: tuple[str, int], *args: Any, **more: Any) -> socket.socket:
+        assert address[0] == "127.0.0.1", f"{address} must not be asked"
+        return connect(address, *args, **more)
+
+    monkeypatch.setattr(socket, "create_connection", near)
+    running.asked = []  # type: ignore[attr-defined]
+    return running
+
+
+def address(server: ThreadingHTTPServer) -> str:
+    return f"http://127.0.0.1:{server.server_port}/"
+
+
+def asked(server: ThreadingHTTPServer) -> list[str]:
+    found: list[str] = server.asked  # type: ignore[attr-defined]
+    return found
+
+
+def download(where: str, **sha256: str) -> Download:
+    names = {name.replace("_", "."): digest for name, digest in sha256.items()}
+    return Download(address=where, sha256=names)
+
+
+def digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def refusal(wanted: Download, folder: Path) -> str:
+    """Why nothing was fetched; one line, and the folder as empty as before."""
+    with pytest.raises(DataError) as caught:
+        fetch(wanted, folder, REPORTER)
+    assert "\n" not in str(caught.value)
+    assert not folder.exists() or list(folder.iterdir()) == []
+    return str(caught.value)
+
+
+# 1. What arrives.
+
+
+def test_files_arrive_as_they_are_when_their_text_has_the_right_hash(
+    server: ThreadingHTTPServer, tmp_path: Path
+) -> None:
+    names = ["plain.en", "packed.en.gz", "packed.de.zst"]
+    wanted = Download(address=address(server), sha256=dict.fromkeys(names, digest(TEXT)))
+    fetch(wanted, tmp_path / "deep" / "cache", REPORTER)
+    found = {path.name: path.read_bytes() for path in (tmp_path / "deep" / "cache").iterdir()}
+    assert found == {name: FILES[name] for name in names}
+    assert asked(server) == names
+
+
+def test_a_file_that_is_there_is_not_fetched_again(
+    server: ThreadingHTTPServer, tmp_path: Path
+) -> None:
+    (tmp_path / "plain.en").write_text("mine")
+    fetch(
+        download(address(server), plain_en=digest(TEXT), empty_en=digest(b"")), tmp_path, REPORTER
+    )
+    assert asked(server) == ["empty.en"]
+    assert (tmp_path / "plain.en").read_text() == "mine"
+    fetch(download("http://127.0.0.1:1/", empty_en=digest(b"")), tmp_path, REPORTER)
+    assert asked(server) == ["empty.en"]
+
+
+def test_an_answer_may_name_another_place_that_is_as_safe(
+    server: ThreadingHTTPServer, tmp_path: Path
+) -> None:
+    fetch(download(address(server), moved_en=digest(TEXT)), tmp_path, REPORTER)
+    assert (tmp_path / "moved.en").read_bytes() == TEXT
+
+
+def test_what_an_interrupted_download_left_is_written_over(
+    server: ThreadingHTTPServer, tmp_path: Path
+) -> None:
+    (tmp_path / "partial-plain.en").write_bytes(TEXT * 2)
+    fetch(download(address(server), plain_en=digest(TEXT)), tmp_path, REPORTER)
+    assert [path.name for path in tmp_path.iterdir()] == ["plain.en"]
+
+
+# 2. What does not.
+
+
+def test_text_with_another_hash_is_not_used(server: ThreadingHTTPServer, tmp_path: Path) -> None:
+    wanted = download(address(server), plain_en=digest(b"other"))
+    assert refusal(wanted, tmp_path) == (
+        f"{address(server)}plain.en: SHA-256 is {digest(TEXT)[:12]}..., "
+        f"not {digest(b'other')[:12]}...: not used"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("page.en.gz", "Not a gzipped file (b'<h')"),
+        ("cut.en.gz", "Compressed file ended before the end-of-stream marker was reached"),
+    ],
+)
+def test_a_file_that_cannot_be_unpacked_is_not_used(
+    name: str, reason: str, server: ThreadingHTTPServer, tmp_path: Path
+) -> None:
+    wanted = Download(address=address(server), sha256={name: digest(TEXT)})
+    assert refusal(wanted, tmp_path) == (
+        f"{address(server)}{name}: not used: {tmp_path / 'partial-'}{name}: cannot read: {reason}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("none.en", "Not Found"),
+        ("garbage", "this is not HTTP"),
+        ("with space.en", "URL can't contain control characters. '/with space.en' (found at leas"),
+    ],
+)
+def test_what_cannot_be_had_is_said_with_what_to_do(
+    name: str, reason: str, server: ThreadingHTTPServer, tmp_path: Path
+) -> None:
+    wanted = Download(address=address(server), sha256={name: digest(TEXT)})
+    message = refusal(wanted, tmp_path)
+    assert message.startswith(f"{address(server)}{name}: cannot download: {reason}")
+    assert message.endswith(ADVICE)
+
+
+def test_a_missing_file_is_said_in_one_line(server: ThreadingHTTPServer, tmp_path: Path) -> None:
+    assert refusal(download(address(server), none_en=digest(TEXT)), tmp_path / "cache") == (
+        f"{address(server)}none.en: cannot download: Not Found{ADVICE}"
+    )
+
+
+def test_a_server_that_is_not_there_is_said(tmp_path: Path, server: ThreadingHTTPServer) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        where = f"http://127.0.0.1:{free.getsockname()[1]}/"
+        message = refusal(download(where, plain_en=digest(TEXT)), tmp_path)
+    assert message.startswith(f"{where}plain.en: cannot download: [Errno ")
+    assert message.endswith(f"Connection refused{ADVICE}")
+
+
+def test_an_interrupted_download_leaves_nothing(
+    server: ThreadingHTTPServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(path: Path) -> NoReturn:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("nmt_cli.data.download.content_hash", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        fetch(download(address(server), plain_en=digest(TEXT)), tmp_path, REPORTER)
+    assert list(tmp_path.iterdir()) == []
+
+
+# 3. What is not even asked for.
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "http://192.0.2.1/", "http://localhost.example.org/", "http://127.0.0.1.example.org/",
+        "http://localhost@192.0.2.1/", "ftp://localhost/", "file://localhost/etc/", "file:///etc/",
+        "http://[::1/", "/etc/", "",
+    ],
+)  # fmt: skip
+def test_nothing_but_https_is_asked_for_unless_it_is_on_this_machine(
+    where: str, server: ThreadingHTTPServer, tmp_path: Path
+) -> None:
+    wanted = download(where, hosts=digest(TEXT))
+    assert refusal(wanted, tmp_path) == f"{where}hosts: only https addresses are downloaded"
+
+
+def test_an_answer_that_names_a_place_without_tls_is_not_followed(
+    server: ThreadingHTTPServer, tmp_path: Path
+) -> None:
+    assert refusal(download(address(server), away_en=digest(TEXT)), tmp_path) == (
+        "http://192.0.2.1/plain.en: only https addresses are downloaded"
+    )
+    assert asked(server) == ["away.en"]
+
+
+@pytest.mark.parametrize("name", ["../plain.en", "sub/plain.en", "/plain.en", ".hidden", ".."])
+def test_a_file_is_named_without_a_folder(
+    name: str, server: ThreadingHTTPServer, tmp_path: Path
+) -> None:
+    wanted = Download(address=address(server), sha256={name: digest(TEXT)})
+    assert refusal(wanted, tmp_path / "cache") == (
+        f"corpus.download.sha256: {name!r} is not a plain file name"
+    )
+    assert asked(server) == []
+
+
+# 4. Hashes and the cache.
+
+
+@pytest.mark.parametrize("name", ["plain.en", "packed.en.gz", "packed.de.zst"])
+def test_the_hash_is_that_of_the_text_however_it_is_packed(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(FILES[name])
+    assert content_hash(tmp_path / name) == digest(TEXT)
+
+
+def test_the_cache_is_where_the_system_wants_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    assert cache_folder() == tmp_path / "cache" / "nmt"
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert cache_folder() == tmp_path / ".cache" / "nmt"

@@ -1,0 +1,170 @@
+"""One line in, one line out, whatever the line holds; with a random model."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from nmt_cli.commands.translate import open_translator, translate_stream
+from nmt_cli.data.prepared import Tokenizers
+from nmt_cli.data.tokenizer import TextTokenizer
+from nmt_cli.decoding.search import SearchConfig
+from nmt_cli.decoding.translator import Translator, one_line
+from nmt_cli.errors import DataError, RecipeError, RunError, UserError
+from nmt_cli.models import MODELS
+
+TABLE: list[bytes] = [
+    b"The old man reads a book.", b"", b" ", b"\t", "\u3000".encode(), b"\xef\xbb\xbf", b"\x00",
+    b"\x01\x02\x7f\x1b[31m", b"a\rb\r", "a\u2028b\u2029".encode(), b"\xff\xfe", b"caf\xe9",
+    "</s> <pad> ▁".encode(), "我喜欢读书。".encode(), "🙂👩‍👧".encode(),
+    "e\u0301".encode(), b"x" * 3000, b".", b"a",
+]  # fmt: skip
+
+
+def translator(tokenizer: TextTokenizer, align: bool = False, **options: Any) -> Translator:
+    torch.manual_seed(3)
+    both = Tokenizers(tokenizer, tokenizer)
+    kind = MODELS["transformer"]
+    model = kind(kind.config_class.tiny()[0], both.vocabulary).eval()
+    settings = {"beam": 2, "max_length": 6, **options}
+    return Translator(model, both, SearchConfig.model_validate(settings), align=align)
+
+
+@pytest.mark.parametrize("last", [b"", b"\n"])
+def test_as_many_lines_come_out_as_went_in(last: bytes, tokenizer: TextTokenizer) -> None:
+    stream = io.BytesIO(b"\n".join(TABLE) + last)
+    found = list(translate_stream(translator(tokenizer), stream))
+    assert [one.line.number for one in found] == list(range(1, len(TABLE) + 1))
+    for raw, one in zip(TABLE, found, strict=True):
+        assert "\n" not in one.translation.text
+        blank = not raw.decode(errors="replace").strip()
+        assert (one.translation.candidates == []) == blank
+
+
+def test_what_was_replaced_or_cut_is_said(tokenizer: TextTokenizer) -> None:
+    found = list(translate_stream(translator(tokenizer), io.BytesIO(b"\n".join(TABLE))))
+    damaged = [n for n, one in enumerate(found) if "bytes that are not UTF-8" in str(one.warnings)]
+    assert damaged == [TABLE.index(b"\xff\xfe"), TABLE.index(b"caf\xe9")]
+    cut = [n for n, one in enumerate(found) if "longer than the model reads" in str(one.warnings)]
+    assert cut == [TABLE.index(b"x" * 3000)]
+
+
+def test_ten_thousand_words_are_one_line_translated_in_parts(tokenizer: TextTokenizer) -> None:
+    line = "The old man reads a book. " * 1666 + "a book a book"
+    small = translator(tokenizer, beam=1, max_length=2)
+    long, short = small.translate([line, "a book"])
+    assert "\n" not in long.text and len(long.text) > 50 and len(long.candidates) == 1
+    assert long.warnings and "translated in" in long.warnings[0] and not short.warnings
+
+
+def test_parts_are_as_long_as_the_model_reads_and_hold_the_whole_line(
+    tokenizer: TextTokenizer,
+) -> None:
+    small = translator(tokenizer, max_source_length=9)
+    line = "The old man reads. Two dogs don't see 1995 houses 我喜欢读书。 " + "z" * 40 + "🙂🙂🙂"
+    parts = small._parts(line, tokenizer.encode([line])[0])
+    assert all(0 < len(part) <= 9 for part in parts)
+    texts = tokenizer.decode(parts)
+    assert "".join("".join(texts).split()) == "".join(line.split())
+
+
+def test_a_translation_does_not_depend_on_the_other_lines(tokenizer: TextTokenizer) -> None:
+    one = translator(tokenizer, n_best=2)
+    lines = ["a book", "The old man reads a book.", "", "dogs", "z " * 30, "a book"]
+    together = one.translate(lines)
+    assert together[0] == together[-1]
+    for line, found in zip(lines, together, strict=True):
+        (alone,) = one.translate([line])
+        assert [c.text for c in alone.candidates] == [c.text for c in found.candidates]
+        for a, b in zip(alone.candidates, found.candidates, strict=True):
+            assert a.score == pytest.approx(b.score, abs=1e-4)
+
+
+def test_blanks_around_a_line_change_nothing(tokenizer: TextTokenizer) -> None:
+    plain, padded = translator(tokenizer).translate(["a book", "\t a book  "])
+    assert plain == padded
+
+
+def test_no_lines_give_no_translations(tokenizer: TextTokenizer) -> None:
+    assert translator(tokenizer).translate([]) == []
+    assert list(translate_stream(translator(tokenizer), io.BytesIO(b""))) == []
+
+
+def test_translations_begin_with_their_prefixes(tokenizer: TextTokenizer) -> None:
+    lines, prefixes = ["a book", "", "The old man", "dogs"], ["Der alte", "x", "", "ein Haus"]
+    found = translator(tokenizer).translate(lines, prefixes)
+    assert found[0].text.startswith("Der alte") and found[3].text.startswith("ein Haus")
+    assert found[1].candidates == []
+    assert found[2] == translator(tokenizer).translate(lines)[2]
+
+
+def test_too_few_prefixes_are_refused(tokenizer: TextTokenizer, tmp_path: Path) -> None:
+    (tmp_path / "prefixes").write_text("a\n")
+    stream = translate_stream(translator(tokenizer), io.BytesIO(b"x\ny\n"), tmp_path / "prefixes")
+    with pytest.raises(DataError, match="prefixes: fewer lines than the input"):
+        list(stream)
+
+
+def test_prefixes_go_with_their_lines_over_many_blocks(
+    tokenizer: TextTokenizer, tmp_path: Path
+) -> None:
+    (tmp_path / "prefixes").write_text("".join(f"{n % 2}\n" for n in range(60)))
+    stream = translate_stream(
+        translator(tokenizer, beam=1, max_length=2),
+        io.BytesIO(b"a\n" * 60),
+        tmp_path / "prefixes",
+    )
+    assert [one.translation.text[0] for one in stream] == ["0", "1"] * 30
+
+
+def test_alignments_count_the_words_of_both_sides(tokenizer: TextTokenizer) -> None:
+    line = "The old man reads a book."
+    found = translator(tokenizer, align=True, min_length=3).translate([line, "", "a"])
+    pairs = found[0].candidates[0].alignment
+    assert pairs and all(0 <= source < len(line.split(" ")) for source, _ in pairs)
+    assert [target for _, target in pairs] == list(range(len(found[0].text.split(" "))))
+    assert translator(tokenizer).translate([line])[0].candidates[0].alignment is None
+
+
+def test_line_feeds_that_pieces_spell_become_spaces(tokenizer: TextTokenizer) -> None:
+    feed = tokenizer.ids_of_visible(["<0x0A>"])
+    assert tokenizer.decode([feed]) == ["\n"]
+    assert one_line("a\nb\r\n") == "a b\r "
+
+
+def test_a_record_tells_everything_about_a_line(tokenizer: TextTokenizer) -> None:
+    one = translator(tokenizer, n_best=2, align=True)
+    first, blank = (x.record() for x in translate_stream(one, io.BytesIO(b"a \xff book\n \n")))
+    assert first["line"] == 1 and first["source"] == "a \ufffd book"
+    assert first["score"] == first["candidates"][0]["score"] >= first["candidates"][1]["score"]
+    assert first["warnings"] == ["bytes that are not UTF-8 became U+FFFD"]
+    assert isinstance(first["alignment"], list)
+    assert blank == {
+        "line": 2, "source": " ", "translation": "", "score": None, "log_probability": None,
+    }  # fmt: skip
+
+
+def test_a_run_is_opened_with_its_best_weights_and_its_recipe(tiny_run: Path) -> None:
+    plain = open_translator([tiny_run], [], "cpu")
+    assert (plain.config.beam, plain.config.max_length) == (2, 8)
+    wide = open_translator([tiny_run], ["search.beam=3", "search.n_best=3"], "cpu")
+    assert len(wide.translate(["a book"])[0].candidates) == 3
+    twice = open_translator([tiny_run, tiny_run], [], "cpu")
+    assert twice.translate(["a book"])[0].text == plain.translate(["a book"])[0].text
+
+
+def test_what_cannot_be_opened_is_named(tiny_run: Path, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="no such run folder; nmt train RECIPE makes one"):
+        open_translator([tmp_path / "no"], [], "cpu")
+    with pytest.raises(RunError, match=r"not a run folder: it has no recipe.yaml"):
+        open_translator([tmp_path], [], "cpu")
+    with pytest.raises(UserError, match=r"--set model.heads=1: a finished run can only be given"):
+        open_translator([tiny_run], ["model.heads=1"], "cpu")
+    with pytest.raises(RecipeError, match=r"--set search.beam: should be greater than or equal"):
+        open_translator([tiny_run], ["search.beam=0"], "cpu")
+    (tmp_path / "recipe.yaml").write_bytes((tiny_run / "recipe.yaml").read_bytes())
+    (tmp_path / "tokenizer.json").write_bytes((tiny_run / "tokenizer.json").read_bytes())
+    with pytest.raises(RunError, match="no checkpoint yet"):
+        open_translator([tmp_path], [], "cpu")

@@ -1,0 +1,53 @@
+"""Scores with their signatures, and which tokenizer a language gets."""
+
+import pytest
+
+from nmt_cli.evaluation.metrics import METRICS, bleu_tokenizer, score
+
+HYPOTHESES = ["The cat sat on the mat .", "two dogs"]
+REFERENCES = [["The cat sat on a mat .", "Two dogs bark"]]
+
+
+@pytest.mark.parametrize(
+    "language, tokenizer",
+    [
+        ("de", "13a"), ("en", "13a"), ("fr", "13a"), ("no", "13a"), ("zh", "zh"), ("zh-CN", "zh"),
+        ("zh_Hant", "zh"), ("ZH", "zh"), ("ja", "char"), ("ja_JP", "char"), ("ko", "char"),
+        ("th", "char"), ("yue", "char"), ("", "13a"),
+    ],
+)  # fmt: skip
+def test_each_language_has_its_tokenizer(language: str, tokenizer: str) -> None:
+    assert bleu_tokenizer(language) == tokenizer
+
+
+def test_a_translation_equal_to_its_reference_is_perfect() -> None:
+    found = {one.name: one.score for one in score(REFERENCES[0], REFERENCES)}
+    assert list(found) == list(METRICS)
+    assert found == pytest.approx({"bleu": 100.0, "chrf": 100.0, "ter": 0.0})
+
+
+def test_an_empty_translation_scores_nothing() -> None:
+    found = {one.name: one.score for one in score(["", ""], REFERENCES)}
+    assert found == pytest.approx({"bleu": 0.0, "chrf": 0.0, "ter": 100.0})
+
+
+def test_every_score_carries_its_signature() -> None:
+    for one in score(HYPOTHESES, REFERENCES):
+        assert "nrefs:1" in one.signature and "version:" in one.signature
+        assert f"{one.score:.2f}" in one.text
+    (bleu,) = score(HYPOTHESES, REFERENCES * 2, ["bleu"], lowercase=True, tokenize="char")
+    for part in ("nrefs:2", "case:lc", "tok:char"):
+        assert part in bleu.signature.split("|")
+
+
+def test_a_second_reference_can_only_help() -> None:
+    both = [*REFERENCES, ["The cat sat on the mat .", "two dogs"]]
+    one, two = (score(HYPOTHESES, some, ["bleu", "chrf"]) for some in (REFERENCES, both))
+    assert all(better.score > worse.score for better, worse in zip(two, one, strict=True))
+
+
+def test_lowercase_ignores_case() -> None:
+    shouted = [line.upper() for line in REFERENCES[0]]
+    for one in score(shouted, REFERENCES, ["bleu", "chrf"], lowercase=True):
+        assert one.score == pytest.approx(100.0)
+    assert all(one.score < 50 for one in score(shouted, REFERENCES, ["bleu", "chrf"]))

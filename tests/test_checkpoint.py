@@ -1,0 +1,291 @@
+"""A checkpoint is whole or not there, and nothing in a run folder leads out of it."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from nmt_cli import checkpoint
+from nmt_cli.checkpoint import RunFolder, Tensors, read_checkpoint, write_whole
+from nmt_cli.errors import RunError
+
+
+def tensors(value: float) -> Tensors:
+    return {"a": torch.full((3, 2), value), "b": torch.tensor([value, -1.0]).half()}
+
+
+def run_with(path: Path, *updates: int) -> RunFolder:
+    folder = RunFolder(path)
+    for update in updates:
+        groups = {"model": tensors(update), "optimizer": tensors(-update)}
+        folder.save(update, groups, {"epoch": update / 2, "note": "ü"})
+    return folder
+
+
+def names(folder: RunFolder) -> list[str]:
+    return sorted(path.name for path in folder.checkpoints.iterdir())
+
+
+def test_what_was_saved_is_read_back(tmp_path: Path) -> None:
+    found, damaged = run_with(tmp_path, 5).last()
+    assert found is not None and damaged == []
+    assert found.update == 5 and found.state["epoch"] == 2.5 and found.state["note"] == "ü"
+    for name, sign in (("model", 1), ("optimizer", -1)):
+        for key, value in tensors(5.0 * sign).items():
+            assert torch.equal(found.tensors(name)[key], value)
+
+
+def test_only_safetensors_and_json_are_written(tmp_path: Path) -> None:
+    folder = run_with(tmp_path, 5)
+    folder.save_best(5, tensors(1), {})
+    files = {path.suffix for path in tmp_path.rglob("*") if path.is_file()}
+    assert files == {".safetensors", ".json"}
+
+
+def test_tensors_that_share_memory_or_are_transposed_are_saved_as_they_are(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    table = torch.arange(6.0).view(2, 3)
+    folder.save(1, {"model": {"x": table.t()}}, {})
+    found, _ = folder.last()
+    assert found is not None and torch.equal(found.tensors()["x"], table.t())
+
+
+def test_the_newest_is_the_last_even_when_the_number_grows_a_digit(tmp_path: Path) -> None:
+    folder = run_with(tmp_path, 1_000_000, 999_999, 5)
+    assert [path.name for path in folder.steps()] == [
+        "step-000005", "step-999999", "step-1000000",
+    ]  # fmt: skip
+    folder.prune(1)
+    assert names(folder) == ["step-1000000"]
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+
+DAMAGES: dict[str, tuple[Any, str]] = {
+    "a flipped bit": (lambda f: flip(f / "model.safetensors"), "model.safetensors is not what"),
+    "a cut file": (lambda f: os.truncate(f / "optimizer.safetensors", 20), "optimizer.safetensors"),
+    "a missing file": (lambda f: (f / "model.safetensors").unlink(), "model.safetensors is not"),
+    "no state": (lambda f: (f / "state.json").unlink(), "damaged checkpoint"),
+    "a cut state": (lambda f: os.truncate(f / "state.json", 30), "damaged checkpoint"),
+    "an empty state": (lambda f: (f / "state.json").write_text(""), "damaged checkpoint"),
+    "a list": (lambda f: (f / "state.json").write_text("[]"), "damaged checkpoint"),
+    "no list of files": (
+        lambda f: (f / "state.json").write_text('{"format": 1, "update": 3}'),
+        "damaged checkpoint",
+    ),
+    "bytes": (lambda f: (f / "state.json").write_bytes(b"\xff\xfe"), "damaged checkpoint"),
+    "another format": (
+        lambda f: (f / "state.json").write_text('{"format": 99}'),
+        "checkpoint of format 99; this version reads 1",
+    ),
+    "a way out": (
+        lambda f: (f / "state.json").write_text(
+            '{"format": 1, "update": 3, "files": {"../../secret": "0"}}'
+        ),
+        "damaged checkpoint",
+    ),
+}
+
+
+@pytest.mark.parametrize("damage", list(DAMAGES))
+def test_a_damaged_checkpoint_is_named_and_the_one_before_it_used(
+    damage: str, tmp_path: Path
+) -> None:
+    folder = run_with(tmp_path, 1, 2, 3)
+    do, message = DAMAGES[damage]
+    do(folder.checkpoints / "step-000003")
+    found, damaged = folder.last()
+    assert found is not None and found.update == 2
+    assert len(damaged) == 1 and "step-000003" in damaged[0] and message in damaged[0]
+    assert "\n" not in damaged[0]
+
+
+def test_where_all_are_damaged_all_are_named(tmp_path: Path) -> None:
+    folder = run_with(tmp_path, 1, 2)
+    for path in folder.steps():
+        flip(path / "model.safetensors")
+    found, damaged = folder.last()
+    assert (
+        found is None and ["step-000002" in damaged[0], "step-000001" in damaged[1]] == [True] * 2
+    )
+    with pytest.raises(RunError, match="damaged checkpoint"):
+        folder.best()
+
+
+def test_tensors_of_a_group_that_is_not_there_are_an_error_of_the_run(tmp_path: Path) -> None:
+    found, _ = run_with(tmp_path, 1).last()
+    assert found is not None
+    with pytest.raises(RunError, match=r"average.safetensors: damaged or missing"):
+        found.tensors("average")
+
+
+class Killed(BaseException):
+    """What a kill does to the code after it: nothing runs any more."""
+
+
+@pytest.mark.parametrize("at", ["save_file", "_digest", "_sync", "write_whole", "replace"])
+def test_killed_while_writing_the_new_checkpoint_is_not_there(
+    at: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = run_with(tmp_path, 1)
+
+    def die(*_: object, **__: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os if at == "replace" else checkpoint, at, die)
+        with pytest.raises(Killed):
+            folder.save(2, {"model": tensors(2)}, {})
+    assert [path.name for path in folder.steps()] == ["step-000001"]
+    found, damaged = folder.last()
+    assert found is not None and (found.update, damaged) == (1, [])
+    folder.save(2, {"model": tensors(2)}, {})
+    folder.prune(5)
+    assert names(folder) == ["step-000001", "step-000002"]
+
+
+def test_every_file_is_on_disk_before_the_checkpoint_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+    real_sync, real_replace = checkpoint._sync, os.replace
+
+    def sync(path: Path) -> None:
+        order.append(f"sync {path.name}")
+        real_sync(path)
+
+    def replace(source: Path, target: Path) -> None:
+        order.append(f"name {target.name}")
+        real_replace(source, target)
+
+    monkeypatch.setattr(checkpoint, "_sync", sync)
+    monkeypatch.setattr(os, "replace", replace)
+    RunFolder(tmp_path).save(1, {"model": tensors(1)}, {})
+    assert order == [
+        "sync model.safetensors", "name state.json", "name step-000001", "sync checkpoints",
+    ]  # fmt: skip
+
+
+def test_write_whole_leaves_the_old_text_when_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "x.json"
+    write_whole(path, "old")
+
+    def die(*_: object) -> None:
+        raise Killed
+
+    monkeypatch.setattr(os, "fsync", die)
+    with pytest.raises(Killed):
+        write_whole(path, "new")
+    assert path.read_text() == "old"
+
+
+def test_the_best_checkpoint_is_one_and_the_one_pointed_to(tmp_path: Path) -> None:
+    folder = run_with(tmp_path, 10, 20)
+    folder.save_best(10, tensors(10), {"score": 1})
+    folder.save_best(20, tensors(20), {"score": 2})
+    assert names(folder) == ["best-000020", "best.json", "step-000010", "step-000020"]
+    assert folder.best().update == 20 and folder.best().state["score"] == 2
+    assert json.loads((folder.checkpoints / "best.json").read_text()) == {"folder": "best-000020"}
+
+
+def test_without_a_best_one_the_last_whole_one_is_best(tmp_path: Path) -> None:
+    folder = run_with(tmp_path, 10, 20)
+    flip(folder.checkpoints / "step-000020" / "model.safetensors")
+    assert folder.best().update == 10
+
+
+@pytest.mark.parametrize("update", [0, 1])
+def test_a_run_without_checkpoints_says_so(update: int, tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    if update:
+        folder.checkpoints.mkdir()
+    assert folder.last() == (None, [])
+    with pytest.raises(RunError, match="no checkpoint yet"):
+        folder.best()
+
+
+POINTERS = [
+    ("best-000009", "damaged checkpoint"),
+    ("../elsewhere", "names no checkpoint of this run"),
+    ("best-/../../elsewhere", "names no checkpoint of this run"),
+    ("/tmp/elsewhere", "names no checkpoint of this run"),
+    ("step-000001", "names no checkpoint of this run"),
+    (["best-000001"], "names no checkpoint of this run"),
+    (None, "names no checkpoint of this run"),
+]
+
+
+@pytest.mark.parametrize("pointer, message", POINTERS)
+def test_a_pointer_that_leads_nowhere_or_outside_is_refused(
+    pointer: Any, message: str, tmp_path: Path
+) -> None:
+    folder = run_with(tmp_path / "run", 1)
+    shutil.copytree(folder.checkpoints / "step-000001", tmp_path / "run" / "elsewhere")
+    (folder.checkpoints / "best.json").write_text(json.dumps({"folder": pointer}))
+    with pytest.raises(RunError, match=message):
+        folder.best()
+
+
+@pytest.mark.parametrize("content", ["", "[]", '"best-000001"', "{", "5"])
+def test_a_damaged_pointer_is_named(content: str, tmp_path: Path) -> None:
+    folder = run_with(tmp_path, 1)
+    (folder.checkpoints / "best.json").write_text(content)
+    with pytest.raises(RunError, match=r"best.json: (missing or damaged|names no checkpoint)"):
+        folder.best()
+
+
+def test_prune_keeps_the_newest_the_best_and_nothing_half_done(tmp_path: Path) -> None:
+    folder = run_with(tmp_path, 10, 20, 30, 40)
+    folder.save_best(10, tensors(10), {})
+    (folder.checkpoints / "step-000050.tmp").mkdir()
+    folder.prune(2)
+    assert names(folder) == ["best-000010", "best.json", "step-000030", "step-000040"]
+    folder.prune(7)
+    assert len(folder.steps()) == 2
+
+
+def test_no_pickle_is_read(tmp_path: Path) -> None:
+    folder = run_with(tmp_path, 1)
+    path = folder.checkpoints / "step-000001" / "model.safetensors"
+    torch.save(tensors(1), path)
+    state = json.loads((path.parent / "state.json").read_text())
+    state["files"]["model.safetensors"] = checkpoint._digest(path)
+    (path.parent / "state.json").write_text(json.dumps(state))
+    with pytest.raises(RunError, match="damaged or missing"):
+        read_checkpoint(path.parent).tensors()
+
+
+def test_a_folder_with_anything_in_it_and_a_file_exist(tmp_path: Path) -> None:
+    assert not RunFolder(tmp_path / "none").exists()
+    assert not RunFolder(tmp_path).exists()
+    (tmp_path / "file").write_text("")
+    assert RunFolder(tmp_path).exists()
+    assert RunFolder(tmp_path / "file").exists()
+
+
+def test_the_log_grows_by_a_line_a_record(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.log({"update": 1, "text": "schön\n"})
+    folder.log({"update": 2})
+    lines = (tmp_path / "log.jsonl").read_text(encoding="utf-8").split("\n")
+    assert [json.loads(line) for line in lines[:-1]] == [
+        {"update": 1, "text": "schön\n"}, {"update": 2},
+    ]  # fmt: skip
+
+
+def test_json_of_the_run_is_written_and_read(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.write_json("x.json", {"a": "ü"})
+    assert folder.read_json("x.json") == {"a": "ü"}
+    with pytest.raises(RunError, match=r"y.json: missing or damaged"):
+        folder.read_json("y.json")

@@ -1,0 +1,320 @@
+"""The face: exit codes, one line a mistake, pipes, signals, and how soon it answers."""
+
+import io
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from nmt_cli import __version__, cli
+from nmt_cli.decoding.stream import READER
+from nmt_cli.models import MODELS
+from nmt_cli.recipe_files import shipped_recipes
+
+ROOT = Path(__file__).parent.parent
+NMT = [sys.executable, "-m", "nmt_cli"]
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "100"}
+Call = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def nmt(
+    monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+) -> Iterator[Call]:
+    """Run a command line in this process: exit code, standard output, standard error."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def call(*arguments: object, stdin: bytes = b"") -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["nmt", *map(str, arguments)])
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        with pytest.raises(SystemExit) as left:
+            cli.main()
+        out, err = capfdbinary.readouterr()
+        assert isinstance(left.value.code, int)
+        return left.value.code, out.decode(), err.decode()
+
+    monkeypatch.setenv("COLUMNS", "100")
+    yield call
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def run(*arguments: object, stdin: bytes = b"") -> "subprocess.CompletedProcess[bytes]":
+    """Run a command line in a process of its own."""
+    command = [*NMT, *map(str, arguments)]
+    return subprocess.run(command, input=stdin, capture_output=True, env=ENVIRONMENT)
+
+
+def start(*arguments: object) -> "subprocess.Popen[bytes]":
+    """The same, to be spoken with."""
+    return subprocess.Popen(
+        [*NMT, *map(str, arguments)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENVIRONMENT,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
+
+
+# What it prints
+
+
+def test_the_version_is_printed(nmt: Call) -> None:
+    assert nmt("--version") == (0, f"{__version__}\n", "")
+
+
+COMMANDS = [
+    "prepare", "train", "translate", "score", "tokenize", "detokenize", "average", "recipes",
+    "models",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(command: str, nmt: Call) -> None:
+    for flag in ("--help", "-h"):
+        code, out, err = nmt(command, flag)
+        assert (code, err) == (0, "") and f"nmt {command}" in out
+    code, out, _ = nmt("--help")
+    assert code == 0 and f" {command} " in out
+
+
+def test_every_command_that_does_something_gives_an_example(nmt: Call) -> None:
+    for command in COMMANDS[:-2]:
+        assert "Example: " in nmt(command, "--help")[1]
+
+
+def test_recipes_are_listed_one_a_line_shown_and_copied(
+    nmt: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out, _ = nmt("recipes")
+    assert code == 0 and [line.split()[0] for line in out.splitlines()] == list(shipped_recipes())
+    text = shipped_recipes()["quickstart"].read_text()
+    assert nmt("recipes", "show", "quickstart") == (0, text, "")
+    assert nmt("recipes", "copy", "quickstart") == (0, "", "quickstart.yaml\n")
+    assert Path("quickstart.yaml").read_text() == text
+    assert nmt("recipes", "copy", "quickstart") == (
+        2, "", "nmt: quickstart.yaml exists: choose another name\n",
+    )  # fmt: skip
+
+
+def test_models_are_listed_one_a_line_and_shown(nmt: Call) -> None:
+    code, out, _ = nmt("models")
+    assert code == 0 and [line.split()[0] for line in out.splitlines()] == list(MODELS)
+    code, out, _ = nmt("models", "show", "rnn")
+    assert code == 0 and "encoder_layers (default 1)\n    Layers of the encoder.\n" in out
+    assert "local_window (default null)" in out and "bidirectional (default true)" in out
+
+
+def test_scores_are_printed_with_signatures_or_as_json(nmt: Call, tmp_path: Path) -> None:
+    (tmp_path / "ref").write_text("a b c d e\n")
+    code, out, err = nmt("score", tmp_path / "ref", stdin=b"a b c d e\n")
+    assert (code, err) == (0, "")
+    assert out.startswith("BLEU = 100.00") and out.count("\n  nrefs:1|case:") == 3
+    code, out, _ = nmt("score", tmp_path / "ref", "-i", tmp_path / "ref", "--json")
+    found = json.loads(out)
+    assert list(found) == ["bleu", "chrf", "ter"] and out.count("\n") == 1
+    assert all(set(one) == {"score", "signature"} for one in found.values())
+    assert found["bleu"]["score"] == pytest.approx(100)
+    out = nmt("score", tmp_path / "ref", "--metrics", "bleu", "--json", "--lowercase",
+              "--tokenize", "char", stdin=b"A b c d e\n")[1]  # fmt: skip
+    assert "case:lc" in out and "tok:char" in out and list(json.loads(out)) == ["bleu"]
+
+
+def test_text_goes_through_tokenize_and_detokenize(nmt: Call, tiny_run: Path) -> None:
+    text = "The old man\n\n two  spaces \na\u2028b\r\n🙂".encode()
+    code, pieces, err = nmt("tokenize", tiny_run, stdin=text)
+    assert (code, err, pieces.count("\n")) == (0, "", 5)
+    code, back, err = nmt("detokenize", tiny_run, "--side", "target", stdin=pieces.encode())
+    assert (code, back.encode(), err) == (0, text + b"\n", "")
+    code, _, err = nmt("tokenize", tiny_run, stdin=b"ok\n\xff\n")
+    assert (code, err) == (0, "warning: line 2: bytes that are not UTF-8 became U+FFFD\n")
+
+
+def test_translate_writes_one_line_a_line_in_each_form(nmt: Call, tiny_run: Path) -> None:
+    text = b"a book\n\n\xff\nThe old man"
+    code, out, err = nmt("translate", tiny_run, "--device", "cpu", stdin=text)
+    assert code == 0 and out.count("\n") == 4 and out.split("\n")[1] == ""
+    assert err == "warning: line 3: bytes that are not UTF-8 became U+FFFD\n"
+    out = nmt("translate", tiny_run, "--jsonl", "--device", "cpu", stdin=text)[1]
+    assert [json.loads(line)["line"] for line in out.removesuffix("\n").split("\n")] == [1, 2, 3, 4]
+    out = nmt("translate", tiny_run, "--alignments", "--beam", 1, "--device", "cpu", stdin=text)[1]
+    assert out.count("\n") == 4 and out.count(" ||| ") == 4 and "-0" in out
+    out = nmt("translate", tiny_run, "--n-best", 2, "--device", "cpu", stdin=b"a book")[1]
+    assert [line.split(" ||| ")[0] for line in out.removesuffix("\n").split("\n")] == ["1", "1"]
+
+
+def test_average_says_what_it_wrote(nmt: Call, tiny_run: Path, tmp_path: Path) -> None:
+    code, out, err = nmt("average", tiny_run, "--out", tmp_path / "mean", "--last", 2)
+    assert (code, out) == (0, "")
+    assert err == f"{tmp_path / 'mean'}: mean of the checkpoints after updates 20, 30\n"
+
+
+# Mistakes
+
+MISTAKES: list[tuple[list[str], str]] = [
+    (["train", "quickstrat"], "quickstrat: no such recipe, neither a file nor a shipped one; did "
+     "you mean quickstart?"),
+    (["train", "quickstart", "--set", "search.beem=3"], "--set search.beem: unknown key; did you"),
+    (["prepare", "quickstart", "--set", "x"], "--set x: write it as section.key=value"),
+    (["translate", "nowhere"], "nowhere: no such run folder; nmt train RECIPE makes one"),
+    (["translate", ".", "--set", "model.heads=1"], "--set model.heads=1: a finished run can only"),
+    (["translate", ".", "--device", "tpu"], "--device tpu: use auto, cpu, cuda or cuda:N"),
+    (["score", "nowhere"], "nowhere: cannot read: No such file"),
+    (["score", ".", "--metrics", "x"], "--metrics x: use some of bleu, chrf, ter"),
+    (["tokenize", "nowhere"], "nowhere: no such run folder or tokenizer file"),
+    (["tokenize", ".", "--side", "left"], "--side left: use source or target"),
+    (["detokenize", "."], ".: no tokenizer.json here"),
+    (["average", "nowhere", "--out", "x"], "nowhere: not a run folder: it has no recipe.yaml"),
+    (["recipes", "show", "x"], "x: no such recipe"),
+    (["models", "show", "x"], "no model 'x'; there are"),
+    (["score"], "Missing "),
+    (["score", "--bogus", "x"], "No such option: --bogus"),
+    (["translat"], "No such command"),
+    (["average", "x", "--out", "y", "--last", "0"], ""),
+    (["translate", "x", "--beam", "many"], ""),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("arguments, message", MISTAKES, ids=[" ".join(a) for a, _ in MISTAKES])
+def test_a_mistake_is_one_line_and_exit_code_2(
+    arguments: list[str], message: str, nmt: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out, err = nmt(*arguments, stdin=b"x\n")
+    assert (code, out) == (2, "") and err.count("\n") == 1
+    assert err.startswith(f"nmt: {message}") and "Traceback" not in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_wrong_usage_names_the_help_that_explains_it(nmt: Call) -> None:
+    assert nmt("score", "--bogus", "x")[2].endswith("(see nmt score --help)\n")
+
+
+def test_no_command_shows_the_help(nmt: Call) -> None:
+    code, out, err = nmt()
+    assert code == 2 and "Usage: nmt" in out + err and "Traceback" not in err
+
+
+@pytest.mark.parametrize("command", ["train", "prepare"])
+def test_every_mistake_of_a_recipe_is_a_line_and_nothing_is_written(
+    command: str, nmt: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("bad.yaml").write_text(
+        "trian: {}\ncorpus: {source: no, target: de}\nmodel: {dmodel: '4'}\n"
+    )
+    code, out, err = nmt(command, "bad.yaml")
+    assert (code, out) == (2, "")
+    assert err.splitlines() == [
+        "nmt: bad.yaml:1: trian: unknown key; did you mean training?",
+        "nmt: bad.yaml:3: model.dmodel: unknown key; did you mean d_model?",
+    ]
+    assert [path.name for path in tmp_path.iterdir()] == ["bad.yaml"]
+
+
+def test_debug_shows_where_a_mistake_was_found(nmt: Call) -> None:
+    code, _, err = nmt("--debug", "recipes", "show", "x")
+    assert code == 2 and err.startswith("Traceback (most recent call last)")
+    assert err.splitlines()[-1].startswith("nmt: x: no such recipe")
+
+
+def test_our_own_bug_is_exit_code_1_with_a_traceback() -> None:
+    script = (
+        "import nmt_cli.recipe_files as f, nmt_cli.cli as c, sys\n"
+        "f.shipped_recipes = lambda: 1 / 0\n"
+        "sys.argv = ['nmt', 'recipes']\nc.main()"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, env=ENVIRONMENT)
+    assert done.returncode == 1 and b"ZeroDivisionError" in done.stderr
+
+
+# Pipes and signals
+
+
+@pytest.mark.parametrize("arguments", [["recipes"], ["--help"], ["score", "-h"]])
+def test_a_closed_pipe_is_no_mistake(arguments: list[str]) -> None:
+    end, begin = os.pipe()
+    os.close(end)
+    done = subprocess.run([*NMT, *arguments], stdout=begin, stderr=subprocess.PIPE, env=ENVIRONMENT)
+    os.close(begin)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_typed_lines_are_answered_one_by_one_until_nobody_reads(tiny_run: Path) -> None:
+    """As in a pipe into head, whose end comes while the next line is still being typed."""
+    with start("translate", tiny_run, "--device", "cpu") as process:
+        assert process.stdin and process.stdout and process.stderr
+        for line in (b"a book\n", b"\n", b"The old man\n"):
+            process.stdin.write(line)
+            process.stdin.flush()
+            assert process.stdout.readline().endswith(b"\n")
+        process.stdout.close()
+        process.stdin.write(b"dogs\n")
+        process.stdin.flush()
+        assert process.wait(60) == 0
+        assert process.stderr.read() == b""
+
+
+@pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_translation_ends_at_once(
+    number: signal.Signals, code: int, tiny_run: Path
+) -> None:
+    with start("translate", tiny_run, "--device", "cpu") as process:
+        assert process.stdin and process.stdout and process.stderr
+        process.stdin.write(b"a book\n")
+        process.stdin.flush()
+        assert process.stdout.readline().endswith(b"\n")
+        process.send_signal(number)
+        assert process.wait(60) == code
+        said = process.stderr.read()
+    assert said == (b"nmt: interrupted\n" if number == signal.SIGINT else b"")
+
+
+def test_the_reader_of_standard_input_has_ended_when_a_translation_has(
+    nmt: Call, tiny_run: Path
+) -> None:
+    import threading
+
+    assert nmt("translate", tiny_run, "--device", "cpu", stdin=b"a\n")[0] == 0
+    assert READER not in [thread.name for thread in threading.enumerate()]
+
+
+# How soon it answers
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["score", "--help"], ["recipes"], ["recipes", "show", "quickstart"],
+     ["score", "README"], ["tokenize", "nowhere"]],
+)  # fmt: skip
+def test_what_needs_no_tensors_never_imports_torch(arguments: list[str]) -> None:
+    script = (
+        f"import sys\nfrom nmt_cli.cli import main\nsys.argv = ['nmt', *{arguments!r}]\n"
+        "try:\n    main()\nexcept SystemExit:\n"
+        "    heavy = {'torch', 'matplotlib', 'tokenizers'} & set(sys.modules)\n"
+        "    sys.exit(f'IMPORTED {sorted(heavy)}')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, env=ENVIRONMENT
+    )
+    imported = done.stderr.splitlines()[-1]
+    allowed = ["IMPORTED []"] + (["IMPORTED ['tokenizers']"] if arguments[0] == "tokenize" else [])
+    assert imported in allowed
+
+
+def cpu_seconds(command: list[str]) -> float:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(command, capture_output=True, check=True, env=ENVIRONMENT)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def test_help_answers_at_once() -> None:
+    bare = min(cpu_seconds([sys.executable, "-c", "import typer, rich"]) for _ in range(3))
+    help_ = min(cpu_seconds([*NMT, "--help"]) for _ in range(3))
+    assert help_ - bare < 0.3

@@ -1,0 +1,96 @@
+"""README and docs say what is true: commands run as written, the map is the tree."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from nmt_cli.commands.reference import recipe_reference
+from nmt_cli.recipe import load_recipe
+from nmt_cli.recipe_files import shipped_recipes
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+NOT_RUN = {
+    "make quickstart": "run by .ci/run, where it trains for real",
+    "pip install .": "installing is what this test stands on",
+}
+SHRUNKEN = {"nmt train quickstart": " --quiet --set training.updates=20 --set training.warmup=5"}
+
+
+def readme_commands() -> list[str]:
+    blocks = re.findall(r"```console\n(.*?)```", README, re.DOTALL)
+    lines = [line for block in blocks for line in block.splitlines() if line.startswith("$ ")]
+    return [line[2:].split("  #")[0].strip() for line in lines]
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """A PATH on which `nmt` is this checkout's."""
+    folder = tmp_path_factory.mktemp("bin")
+    nmt = folder / "nmt"
+    nmt.write_text(f'#!/bin/sh\nexec {sys.executable} -m nmt_cli "$@"\n')
+    nmt.chmod(0o755)
+    places = f"{folder}{os.pathsep}{os.environ['PATH']}"
+    return {**os.environ, "PATH": places, "PYTHONPATH": str(ROOT)}
+
+
+def test_every_readme_command_runs_as_written(tmp_path: Path, environment: dict[str, str]) -> None:
+    commands = readme_commands()
+    assert "nmt train quickstart" in commands and len(commands) >= 6
+    for command in commands:
+        if command in NOT_RUN:
+            continue
+        script = "set -o pipefail; " + command + SHRUNKEN.get(command, "")
+        done = subprocess.run(
+            ["bash", "-c", script], cwd=tmp_path, env=environment, capture_output=True, check=False
+        )
+        assert done.returncode == 0, f"{command}: {done.stderr.decode()}"
+    assert (tmp_path / "mine.yaml").is_file()
+
+
+def test_the_example_script_translates_three_sentences(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    sets = ["--set", "training.updates=4", "--set", "training.validate_every=4", "--quiet"]
+    train = ["nmt", "train", "quickstart", *sets]
+    subprocess.run(train, cwd=tmp_path, env=environment, check=True)
+    script = ["sh", str(ROOT / "examples/three_sentences.sh"), "nmt", "runs/quickstart"]
+    done = subprocess.run(script, cwd=tmp_path, env=environment, capture_output=True, check=True)
+    assert len(done.stdout.decode().splitlines()) == 3
+
+
+def test_the_map_of_files_is_the_tree() -> None:
+    mapped = set(re.findall(r"^\| `([\w/.]+)` \|", README, re.MULTILINE))
+    package = ROOT / "nmt_cli"
+    there = {
+        f"nmt_cli/{path.name}{'/' if path.is_dir() else ''}"
+        for path in package.iterdir()
+        if path.name != "py.typed" and not path.name.startswith("__")
+    }
+    assert {name for name in mapped if name.startswith("nmt_cli/")} == there
+    assert all((ROOT / name).exists() for name in mapped)
+
+
+def test_the_reference_of_recipe_keys_is_current() -> None:
+    written = (ROOT / "docs/recipes.md").read_text(encoding="utf-8")
+    assert written == recipe_reference(), "nmt recipes keys > docs/recipes.md"
+
+
+@pytest.mark.parametrize("name", list(shipped_recipes()))
+def test_every_shipped_recipe_loads_and_begins_with_a_line_about_itself(name: str) -> None:
+    assert load_recipe(name).name == name
+    assert shipped_recipes()[name].read_text().startswith("# ")
+
+
+def test_paired_recipes_share_corpus_tokenizer_and_search_word_for_word() -> None:
+    texts = [
+        shipped_recipes()[f"multi30k-en-de-{model}"].read_text() for model in ("transformer", "rnn")
+    ]
+    for section in ("corpus", "tokenizer", "search"):
+        parts = [re.search(rf"^{section}:.*?(?=^\w|\Z)", t, re.M | re.S) for t in texts]
+        assert parts[0] is not None and parts[1] is not None
+        assert parts[0].group() == parts[1].group()

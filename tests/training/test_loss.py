@@ -1,0 +1,49 @@
+"""The loss in chunks against PyTorch's own in one piece."""
+
+import pytest
+import torch
+from torch.nn import functional
+
+from nmt_cli.models import MODELS
+from nmt_cli.models.contract import Sequences
+from nmt_cli.training import loss as module
+from nmt_cli.vocabulary import Vocabulary
+
+VOCABULARY = Vocabulary(source_size=40, target_size=40, joint=True)
+
+
+def batch() -> tuple[Sequences, Sequences, Sequences]:
+    torch.manual_seed(0)
+    lengths = torch.tensor([5, 3, 6])
+    return (
+        Sequences(torch.randint(4, 40, (3, 4)), torch.tensor([4, 2, 3])),
+        Sequences(torch.randint(4, 40, (3, 6)), lengths),
+        Sequences(torch.randint(4, 40, (3, 6)), lengths),
+    )
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("chunk", [40, 120, 10_000])
+def test_chunks_give_the_loss_and_gradients_of_the_whole(
+    monkeypatch: pytest.MonkeyPatch, smoothing: float, chunk: int
+) -> None:
+    monkeypatch.setattr(module, "CHUNK", chunk)
+    torch.manual_seed(1)
+    model = MODELS["transformer"](MODELS["transformer"].config_class.tiny()[0], VOCABULARY)
+    source, target_in, target_out = batch()
+    found = module.backward(model, source, target_in, target_out, smoothing=smoothing, scale=0.5)
+    gradients = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+    model.zero_grad()
+    logits = model.project(model(source, target_in))
+    ids = target_out.ids.masked_fill(torch.arange(6) >= target_out.lengths[:, None], -100)
+    whole = functional.cross_entropy(
+        logits.flatten(0, 1), ids.flatten(), label_smoothing=smoothing, reduction="sum"
+    )
+    (0.5 * whole).backward()  # type: ignore[no-untyped-call]
+    assert found.tokens == 14
+    torch.testing.assert_close(found.smoothed, whole.detach())
+    for name, parameter in model.named_parameters():
+        torch.testing.assert_close(gradients[name], parameter.grad, atol=1e-5, rtol=1e-4)
+    plain = functional.cross_entropy(logits.flatten(0, 1), ids.flatten(), reduction="sum")
+    torch.testing.assert_close(found.nll, plain.detach())
+    torch.testing.assert_close(module.evaluate(model, source, target_in, target_out).nll, found.nll)
