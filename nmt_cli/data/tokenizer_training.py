@@ -17,6 +17,7 @@ from nmt_cli.data.unigram import train_unigram
 from nmt_cli.errors import DataError
 from nmt_cli.vocabulary import SPECIAL_PIECES
 
+LONGEST_PIECE = 20  # characters; text without spaces would else get whole sentences as pieces
 RESERVED = [*SPECIAL_PIECES, *BYTE_PIECES]
 
 
@@ -46,7 +47,7 @@ def _alphabet(lines: Iterable[str], config: TokenizerConfig) -> list[str]:
 
     U+2581 is always spelled in bytes, so that it can stand for the space when pieces are printed.
     """
-    counts: Counter[str] = Counter(" ")
+    counts: Counter[str] = Counter()
     for line in lines:
         counts.update(line)
     del counts[VISIBLE_SPACE]
@@ -58,6 +59,8 @@ def _alphabet(lines: Iterable[str], config: TokenizerConfig) -> list[str]:
             break
         alphabet.append(character)
         covered += count
+    if " " not in alphabet:  # it goes before every text, also where words have none between them
+        alphabet.append(" ")
     return alphabet
 
 
@@ -76,7 +79,7 @@ def _bpe(lines: Iterable[str], alphabet: list[str], room: int) -> models.Model:
     scratch = frame(models.BPE(), nfc=False)
     trainer = trainers.BpeTrainer(
         vocab_size=room, initial_alphabet=alphabet, limit_alphabet=len(alphabet),
-        show_progress=False,
+        max_token_length=LONGEST_PIECE, show_progress=False,
     )  # fmt: skip
     scratch.train_from_iterator(_covered(lines, alphabet), trainer)
     merges = [(left, right) for left, right in model_content(TextTokenizer(scratch))["merges"]]

@@ -96,6 +96,14 @@ def test_rare_characters_below_the_coverage_are_spelled_in_bytes() -> None:
     assert "q" not in tokenizer.backend.get_vocab()
 
 
+def test_text_without_spaces_needs_no_bytes_and_gets_no_sentence_as_a_piece() -> None:
+    text = ["我喜欢读书也喜欢看电影和听音乐但是我不喜欢在雨中走路"] * 50 + ["他不喜欢读书"] * 20
+    tokenizer = train_tokenizer(lambda: text, TokenizerConfig(vocab_size=400))
+    pieces = tokenizer.pieces(tokenizer.encode(text[:1])[0])
+    assert not set(pieces) & set(BYTE_PIECES)
+    assert max(map(len, tokenizer.backend.get_vocab())) <= 20
+
+
 def test_a_word_tokenizer_knows_words_and_unk() -> None:
     tokenizer = trained("word")
     (ids,) = tokenizer.encode(["The old zebra reads."])
