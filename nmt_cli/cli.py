@@ -88,11 +88,12 @@ def train(
 
     Example: nmt train quickstart
     """
-    from nmt_cli.commands.train import train as run_training
     from nmt_cli.recipe import load_recipe
+
+    loaded = load_recipe(recipe, settings)  # before the rest is imported: mistakes show sooner
+    from nmt_cli.commands.train import train as run_training
     from nmt_cli.training.stopping import Stopped
 
-    loaded = load_recipe(recipe, settings)
     folder = out or Path("runs") / loaded.name
     try:
         run_training(loaded, folder, Reporter(quiet), resume=resume, device=device)

@@ -106,6 +106,11 @@ def test_the_deepest_nesting_allowed_is_read() -> None:
     assert value == []
 
 
+def test_many_values_side_by_side_are_not_deep() -> None:
+    value = {"a": [[] for _ in range(5 * DEEPEST)]}
+    assert read_yaml(write_yaml(value))[0] == value
+
+
 TEXTS = st.one_of(
     st.text(st.characters(codec="utf-8"), max_size=12),
     st.sampled_from([text for text, _ in SCALARS] + ["a\x85b", "a\u2028b", " a", "a ", "- a", "#"]),

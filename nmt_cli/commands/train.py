@@ -21,7 +21,8 @@ from nmt_cli.evaluation.validation import Validator
 from nmt_cli.recipe import Recipe, load_recipe
 from nmt_cli.reporting import Reporter
 from nmt_cli.training.feed import BatchFeed
-from nmt_cli.training.trainer import Trainer, TrainingState
+from nmt_cli.training.state import TrainingState
+from nmt_cli.training.trainer import Trainer
 
 FREE_TO_CHANGE = ("training.updates", "training.max_minutes", "training.patience", "search.")
 

@@ -5,14 +5,16 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
 from nmt_cli.config import Section
-from nmt_cli.data import quickstart
 from nmt_cli.data.files import RawPair, existing, read_jsonl, read_tsv, read_two_files
 from nmt_cli.errors import DataError
+
+if TYPE_CHECKING:
+    from nmt_cli.data import quickstart
 
 
 class Part(Section):
@@ -188,7 +190,9 @@ def _reader(
 
 
 @cache
-def _quickstart() -> quickstart.Corpus:
+def _quickstart() -> "quickstart.Corpus":
+    from nmt_cli.data import quickstart  # its word tables take time that other recipes need not pay
+
     return quickstart.corpus()
 
 

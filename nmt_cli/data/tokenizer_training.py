@@ -1,7 +1,9 @@
 """Learn a tokenizer's pieces from text. Training twice on the same text gives the same file."""
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable
+from itertools import accumulate
 
 from tokenizers import models, trainers
 
@@ -17,6 +19,7 @@ from nmt_cli.data.unigram import train_unigram
 from nmt_cli.errors import DataError
 from nmt_cli.vocabulary import SPECIAL_PIECES
 
+LEAST_COVERAGE = 0.99  # share of the text whose characters must have pieces of their own
 LONGEST_PIECE = 20  # characters; text without spaces would else get whole sentences as pieces
 RESERVED = [*SPECIAL_PIECES, *BYTE_PIECES]
 
@@ -30,37 +33,38 @@ def train_tokenizer(
     """
     if config.type == "word":
         return TextTokenizer(frame(_words(lines(), config, nfc), nfc=nfc))
-    alphabet = _alphabet(lines(), config)
     room = config.vocab_size - len(RESERVED)
-    if room < len(alphabet):
-        raise DataError(
-            f"tokenizer.vocab_size: {config.vocab_size} has no room for 4 specials, 256 bytes and "
-            f"the text's {len(alphabet)} characters; "
-            f"use {len(alphabet) + len(RESERVED)} or more, or lower tokenizer.character_coverage"
-        )
+    alphabet = _alphabet(lines(), config, room if config.type == "character" else room * 2 // 3)
     train = {"bpe": _bpe, "unigram": _unigram, "character": _characters}[config.type]
     return TextTokenizer(frame(train(lines(), alphabet, room), nfc=nfc))
 
 
-def _alphabet(lines: Iterable[str], config: TokenizerConfig) -> list[str]:
+def _alphabet(lines: Iterable[str], config: TokenizerConfig, most: int) -> list[str]:
     """The most frequent characters that make up the wanted share of the text, most frequent first.
 
-    U+2581 is always spelled in bytes, so that it can stand for the space when pieces are printed.
+    At most `most` of them, so that room is left for longer pieces; DataError where those would be
+    less than LEAST_COVERAGE of the text. U+2581 is always spelled in bytes, so that it can stand
+    for the space when pieces are printed.
     """
     counts: Counter[str] = Counter()
     for line in lines:
         counts.update(line)
     del counts[VISIBLE_SPACE]
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    wanted, covered = config.character_coverage * counts.total(), 0
-    alphabet = []
-    for character, count in ordered:
-        if covered >= wanted:
-            break
-        alphabet.append(character)
-        covered += count
+    sums = list(accumulate(count for _, count in ordered))
+    total = sums[-1] if sums else 0
+    wanted = bisect_left(sums, config.character_coverage * total) + 1
+    least = bisect_left(sums, min(LEAST_COVERAGE, config.character_coverage) * total) + 1
+    if least > most:
+        size = len(RESERVED) + (least if config.type == "character" else -(-least * 3 // 2))
+        raise DataError(
+            f"tokenizer.vocab_size: {config.vocab_size} has no room for 4 specials, 256 bytes and "
+            f"the {least} characters that make up {LEAST_COVERAGE:.0%} of the text; "
+            f"use {size} or more"
+        )
+    alphabet = [character for character, _ in ordered[: min(wanted, most)]]
     if " " not in alphabet:  # it goes before every text, also where words have none between them
-        alphabet.append(" ")
+        alphabet = [*alphabet[: most - 1], " "]
     return alphabet
 
 

@@ -13,7 +13,8 @@ from nmt_cli.evaluation.metrics import bleu_tokenizer, score
 from nmt_cli.models.contract import Autoregressive
 from nmt_cli.training.feed import to_tensors
 from nmt_cli.training.loss import evaluate
-from nmt_cli.training.trainer import TrainingConfig, Validation
+from nmt_cli.training.state import Validation
+from nmt_cli.training.trainer import TrainingConfig
 
 
 class Validator:

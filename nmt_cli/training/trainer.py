@@ -2,8 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from pydantic import Field
@@ -19,10 +18,11 @@ from nmt_cli.training.feed import BatchFeed, to_tensors
 from nmt_cli.training.loss import backward
 from nmt_cli.training.records import Records
 from nmt_cli.training.schedule import Schedule, rate
+from nmt_cli.training.state import Metric, TrainingState, Validation, Window
 from nmt_cli.training.stopping import Stopped, StopSignals
 from nmt_cli.training.weights import Optimizer, OptimizerName, Weights
 
-Metric = Literal["bleu", "chrf", "ter", "loss"]
+NOTE_EVERY = 10  # updates between new texts beside the progress bar
 
 
 class TrainingConfig(Section):
@@ -94,46 +94,6 @@ class TrainingConfig(Section):
         return []
 
 
-@dataclass
-class Validation:
-    """What a validation found out."""
-
-    loss: float  # negative log-likelihood a token, natural logarithm
-    scores: dict[str, float]
-    samples: list[dict[str, str]] = field(default_factory=list)
-
-    def value(self, metric: Metric) -> float:
-        """The number to make large."""
-        if metric == "loss":
-            return -self.loss
-        return -self.scores[metric] if metric == "ter" else self.scores[metric]
-
-
-@dataclass
-class TrainingState:
-    """All that a resumed run must know besides tensors; saved as JSON."""
-
-    update: int = 0
-    epoch: int = 0
-    batch: int = 0
-    best: float | None = None
-    best_update: int = 0
-    stale: int = 0  # validations since the best one
-    plateau_stale: int = 0
-    rate_factor: float = 1.0
-    seconds: float = 0.0
-    finished: str | None = None
-
-
-@dataclass
-class _Window:
-    """Sums since the last line of the log; tensors stay on the device until it is written."""
-
-    losses: list[Tensor] = field(default_factory=list)
-    tokens: int = 0
-    seconds: float = 0.0
-
-
 class Trainer:
     """Trains one model in one run folder."""
 
@@ -159,7 +119,7 @@ class Trainer:
         self.records = Records(folder, tensorboard=config.tensorboard)
         self.state = TrainingState()
         self.average = self.weights.master.clone() if config.average_decay else None
-        self._window = _Window()
+        self._window = Window()
         self._note = ""
 
     def resume(self, checkpoint: Checkpoint) -> None:
@@ -214,6 +174,8 @@ class Trainer:
         self._window.tokens += tokens
         self._window.seconds += time.perf_counter() - started
         state.seconds += time.perf_counter() - started
+        if state.update % NOTE_EVERY == 0:
+            self._note = self._window.describe(self._rate())
         bar.advance(1, self._note)
         limit = config.max_minutes
         if limit is not None and state.seconds > 60 * limit:
@@ -232,18 +194,16 @@ class Trainer:
         return full * self.state.rate_factor
 
     def _log(self) -> None:
-        window, self._window = self._window, _Window()
-        loss = float(torch.stack(window.losses).sum()) / window.tokens
-        speed = window.tokens / max(window.seconds, 1e-9)
-        self._note = f"loss {loss:.3f} · {speed:,.0f} tok/s · lr {self._rate():.2g}"
+        window, self._window = self._window, Window()
+        self._note = window.describe(self._rate())
         self.records.write(
             {
                 "event": "train",
                 "update": self.state.update,
                 "epoch": self.state.epoch,
-                "loss": loss,
+                "loss": window.loss(),
                 "learning_rate": self._rate(),
-                "tokens_per_second": speed,
+                "tokens_per_second": window.speed(),
                 "seconds": self.state.seconds,
             }
         )
@@ -318,7 +278,7 @@ class Trainer:
         star = " *" if better else ""
         self.reporter.say(
             f"{state.update:>7,} updates · {state.seconds / 60:5.1f} min · "
-            f"dev loss {found.loss:.3f} · {scores}{star}   ({self._note})"
+            f"dev loss {found.loss:.3f} · {scores}{star}"
         )
         for sample in found.samples:
             for key, text in sample.items():

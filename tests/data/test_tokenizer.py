@@ -112,8 +112,20 @@ def test_a_word_tokenizer_knows_words_and_unk() -> None:
 
 
 def test_a_vocabulary_without_room_for_the_characters_is_refused() -> None:
-    with pytest.raises(DataError, match=r"vocab_size: 265 has no room .* 256 bytes"):
+    with pytest.raises(DataError, match=r"vocab_size: 265 has no room .* use \d+ or more$"):
         trained("bpe", vocab_size=265)
+    with pytest.raises(DataError) as refused:
+        trained("character", vocab_size=265)
+    enough = int(str(refused.value).split("use ")[1].split()[0])
+    assert trained("character", vocab_size=enough).size <= enough
+
+
+def test_a_large_alphabet_leaves_room_for_longer_pieces() -> None:
+    rare = "".join(chr(0x4E00 + n) for n in range(100))
+    text = ["ab abc abcd " * 100] * 100 + [rare]
+    tokenizer = train_tokenizer(lambda: text, TokenizerConfig(vocab_size=300, character_coverage=1))
+    assert tokenizer.decode(tokenizer.encode([rare])) == [rare]
+    assert " abcd" in tokenizer.backend.get_vocab()
 
 
 @pytest.mark.parametrize("kind", ["bpe", "unigram"])

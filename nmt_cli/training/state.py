@@ -1,0 +1,61 @@
+"""What a run knows about itself: validations, its place in time, sums since the last log line."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+Metric = Literal["bleu", "chrf", "ter", "loss"]
+
+
+@dataclass
+class Validation:
+    """What a validation found out."""
+
+    loss: float  # negative log-likelihood a token, natural logarithm
+    scores: dict[str, float]
+    samples: list[dict[str, str]] = field(default_factory=list)
+
+    def value(self, metric: Metric) -> float:
+        """The number to make large."""
+        if metric == "loss":
+            return -self.loss
+        return -self.scores[metric] if metric == "ter" else self.scores[metric]
+
+
+@dataclass
+class TrainingState:
+    """All that a resumed run must know besides tensors; saved as JSON."""
+
+    update: int = 0
+    epoch: int = 0
+    batch: int = 0
+    best: float | None = None
+    best_update: int = 0
+    stale: int = 0  # validations since the best one
+    plateau_stale: int = 0
+    rate_factor: float = 1.0
+    seconds: float = 0.0
+    finished: str | None = None
+
+
+@dataclass
+class Window:
+    """Sums since the last line of the log; tensors stay on the device until it is written."""
+
+    losses: list[Tensor] = field(default_factory=list)
+    tokens: int = 0
+    seconds: float = 0.0
+
+    def loss(self) -> float:
+        """Smoothed loss a token; waits for the device."""
+        return float(torch.stack(self.losses).sum()) / self.tokens
+
+    def speed(self) -> float:
+        """Target tokens a second."""
+        return self.tokens / max(self.seconds, 1e-9)
+
+    def describe(self, rate: float) -> str:
+        """For the progress bar."""
+        return f"loss {self.loss():.3f} · {self.speed():,.0f} tok/s · lr {rate:.2g}"
