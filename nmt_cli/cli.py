@@ -137,6 +137,8 @@ def translate(
         elif translator.config.n_best > 1:
             for found in one.translation.candidates:
                 _put(f"{one.line.number} ||| {found.text} ||| {found.score:.4f}")
+            if not one.translation.candidates:
+                _put(f"{one.line.number} |||  ||| ")
         elif alignments:
             best = one.translation.candidates[0] if one.translation.candidates else None
             pairs = (best.alignment or []) if best else []
@@ -323,6 +325,11 @@ def main() -> NoReturn:
         if "--debug" in sys.argv:
             traceback.print_exc()
         _complain(str(error))
+        _leave(2)
+    except OSError as error:  # no permission, a full disk
+        if "--debug" in sys.argv or error.filename is None:
+            traceback.print_exc()
+        _complain(f"{error.filename or 'input or output'}: {error.strerror or error}")
         _leave(2)
     except SystemExit as stop:  # typer makes an exit of 1 out of a closed pipe
         closed = isinstance(stop.__context__, BrokenPipeError)

@@ -1,10 +1,10 @@
 """nmt score: BLEU, chrF and TER of hypotheses against references."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from nmt_cli.data.files import read_lines
+from nmt_cli.data.files import opened
 from nmt_cli.errors import DataError, UserError
 from nmt_cli.evaluation.metrics import METRICS, MetricName, Score, score
 
@@ -47,11 +47,14 @@ def _texts(source: BinaryIO | Path, label: str) -> list[str]:
     if isinstance(source, Path):
         if source.is_dir():
             raise DataError(f"{source}: this is a folder, not a file")
-        raw = read_lines(source)
-    else:
-        raw = (line for line in source)
+        with opened(source) as file:
+            return _decoded(file, label)
+    return _decoded(source, label)
+
+
+def _decoded(lines: Iterable[bytes], label: str) -> list[str]:
     texts = []
-    for number, line in enumerate(raw, 1):
+    for number, line in enumerate(lines, 1):
         try:
             texts.append(line.decode().rstrip())
         except UnicodeDecodeError as error:

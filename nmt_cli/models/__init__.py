@@ -3,10 +3,12 @@
 from typing import Any
 
 from nmt_cli.models.contract import Autoregressive
+from nmt_cli.models.decoder_only import DecoderOnly
 from nmt_cli.models.rnn import RNN
 from nmt_cli.models.transformer import Transformer
 
 MODELS: dict[str, type[Autoregressive[Any, Any]]] = {
     "transformer": Transformer,
     "rnn": RNN,
+    "decoder_only": DecoderOnly,
 }

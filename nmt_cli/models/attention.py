@@ -99,44 +99,70 @@ class BeamCache:
     One `bias` serves all layers.
     """
 
-    def __init__(self, like: Tensor, layers: int, groups: int, head_width: int, slots: int) -> None:
-        """`like` gives batch size, width, type and device as [B, W, ...]; slots = capacity * W."""
+    def __init__(
+        self, like: Tensor, layers: int, groups: int, head_width: int, slots: int, shared: int = 0
+    ) -> None:
+        """`like` gives batch size, width, type and device as [B, W, ...]; slots = capacity * W.
+
+        `shared` entries before those, filled by `share`, are seen by all hypotheses of a sentence.
+        """
         self.batch, self.beam = like.shape[:2]
-        shape = (layers, 2, self.batch, groups, slots, head_width)
+        self.shared = shared
+        shape = (layers, 2, self.batch, groups, shared + slots, head_width)
         self.entries = torch.zeros(shape, dtype=like.dtype, device=like.device)
-        none = torch.full((self.batch, 1, self.beam, slots), float("-inf"), device=like.device)
-        self.bias = none.to(like.dtype)
+        self.bias = torch.full(
+            (self.batch, 1, self.beam, shared + slots),
+            float("-inf"), dtype=like.dtype, device=like.device,
+        )  # fmt: skip
+        self.uniform = self.beam == 1  # whether every hypothesis sees every entry
         self.own = blocked(~torch.eye(self.beam, dtype=torch.bool, device=like.device), like)
         self.length = 0
+
+    @property
+    def end(self) -> int:
+        """Entries in use."""
+        return self.shared + self.length * self.beam
+
+    def share(self, layer: int, keys: Tensor, values: Tensor) -> None:
+        """Fill the shared entries of a layer with [B, G, shared, K]."""
+        self.entries[layer, 0, :, :, : self.shared] = keys
+        self.entries[layer, 1, :, :, : self.shared] = values
+
+    def hide(self, padding: Tensor | None) -> None:
+        """Let all hypotheses see the shared entries but where `padding` [B, shared] is True."""
+        self.bias[..., : self.shared] = 0
+        if padding is not None:
+            self.uniform = False
+            self.bias[..., : self.shared].masked_fill_(padding[:, None, None], float("-inf"))
 
     def advance(self) -> None:
         """Open the next position: each hypothesis sees the entry that it writes itself."""
         assert self.own is not None
-        first = self.length * self.beam
+        first = self.end
         self.bias[:, :, :, first : first + self.beam] = self.own
         self.length += 1
 
     def write(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         """Store keys and values [B, G, W, K] of the newest position; return all so far."""
-        end = self.length * self.beam
+        end = self.end
         here = self.entries[layer]
         here[0, :, :, end - self.beam : end] = keys
         here[1, :, :, end - self.beam : end] = values
         return here[0, :, :, :end], here[1, :, :, :end]
 
     def visible(self) -> Tensor | None:
-        """The bias for the entries so far, [B, 1, W, length * W]; None where W is 1."""
-        return None if self.beam == 1 else self.bias[..., : self.length * self.beam]
+        """The bias for the entries so far, [B, 1, W, end]; None where it would be zero."""
+        return None if self.uniform else self.bias[..., : self.end]
 
     def reorder(self, parents: Tensor) -> None:
         """Give each hypothesis the ancestors of its parent, [B, W]."""
-        seen = self.bias[..., : self.length * self.beam]
+        seen = self.bias[..., self.shared : self.end]
         index = parents[:, None, :, None].expand_as(seen)
-        self.bias[..., : self.length * self.beam] = seen.gather(2, index)
+        self.bias[..., self.shared : self.end] = seen.gather(2, index)
 
     def keep(self, sentences: Tensor) -> None:
         """Move the sentences that stay to the front and forget the others."""
-        count, end = len(sentences), self.length * self.beam
+        count, end = len(sentences), self.end
         self.entries[:, :, :count, :, :end] = self.entries[:, :, sentences, :, :end]
         self.bias[:count, ..., :end] = self.bias[sentences, ..., :end]
         self.entries = self.entries[:, :, :count]

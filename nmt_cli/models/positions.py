@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+First = int | Tensor  # position of the first token, for all sentences or [B]; or of each, [B, T]
 Positions = Literal["sinusoidal", "sinusoidal_halves", "learned", "rotary", "none"]
 
 
@@ -36,13 +37,13 @@ class SinusoidalPositions(nn.Module):
         self.width, self.halves = width, halves
         self.register_buffer("table", sinusoids(512, width, halves=halves), persistent=False)
 
-    def forward(self, x: Tensor, first: int = 0) -> Tensor:
+    def forward(self, x: Tensor, first: First = 0) -> Tensor:
         """Add the encodings of positions first, first + 1, ... to x, [..., T, D]."""
-        end = first + x.shape[-2]
+        end = int(first.max() if isinstance(first, Tensor) else first) + x.shape[-2]
         if end > self.table.shape[0]:
             table = sinusoids(2 * end, self.width, halves=self.halves)
             self.table = table.to(self.table.device, self.table.dtype)
-        return x + self.table[first:end].to(x.dtype)
+        return x + _rows(self.table, first, x.shape[-2]).to(x.dtype)
 
 
 class LearnedPositions(nn.Module):
@@ -52,17 +53,31 @@ class LearnedPositions(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.empty(limit, width).normal_(std=0.02))
 
-    def forward(self, x: Tensor, first: int = 0) -> Tensor:
+    def forward(self, x: Tensor, first: First = 0) -> Tensor:
         """Add the vectors of positions first, first + 1, ... to x, [..., T, D]."""
-        return x + self.weight[first : first + x.shape[-2]]
+        return x + _rows(self.weight, first, x.shape[-2])
 
 
 class NoPositions(nn.Module):
     """Leaves x as it is: for rotary attention, which sees positions itself, and for none."""
 
-    def forward(self, x: Tensor, first: int = 0) -> Tensor:
+    def forward(self, x: Tensor, first: First = 0) -> Tensor:
         """Return x."""
         return x
+
+
+def _rows(table: Tensor, first: First, length: int) -> Tensor:
+    """Rows first, first + 1, ... of a table: [T, D], or [B, T, D] where `first` is a tensor."""
+    if isinstance(first, int):
+        return table[first : first + length]
+    return table[_each(first, length)]
+
+
+def _each(first: Tensor, length: int) -> Tensor:
+    """The position of each token, [B, T]."""
+    if first.ndim == 2:
+        return first
+    return first[:, None] + torch.arange(length, device=first.device)
 
 
 def positions(kind: Positions, width: int, limit: int) -> nn.Module:
@@ -74,18 +89,17 @@ def positions(kind: Positions, width: int, limit: int) -> nn.Module:
     return NoPositions()
 
 
-def rotate(x: Tensor, first: int, dim: int = -2) -> Tensor:
-    """Rotary positions (Su et al. 2021, eq. 34) for queries or keys [..., T, K].
+def rotate(x: Tensor, first: First) -> Tensor:
+    """Rotary positions (Su et al. 2021, eq. 34) for queries or keys [B, H, ..., T, K].
 
-    Dimension i is paired with i + K/2 and turned by position / 10000^(2i/K). `dim` is the axis of
-    T; where that axis has size 1 the one position is `first`.
+    Dimension i is paired with i + K/2 and turned by position / 10000^(2i/K); the T positions are
+    first, first + 1, ...
     """
-    half = x.shape[-1] // 2
-    rate = 10000.0 ** -(torch.arange(half, dtype=torch.float32, device=x.device) / half)
-    position = torch.arange(first, first + x.shape[dim], device=x.device, dtype=torch.float32)
-    angle = position[:, None] * rate  # [T, K/2]
-    shape = [1] * x.ndim
-    shape[dim], shape[-1] = angle.shape
-    cos, sin = angle.cos().view(shape).to(x.dtype), angle.sin().view(shape).to(x.dtype)
+    half, device = x.shape[-1] // 2, x.device
+    rate = 10000.0 ** -(torch.arange(half, dtype=torch.float32, device=device) / half)
+    start = first if isinstance(first, Tensor) else torch.tensor([first], device=device)
+    position = _each(start, x.shape[-2])  # [B or 1, T]
+    angle = position.unflatten(0, (-1, *[1] * (x.ndim - 3))).unsqueeze(-1) * rate
+    cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)  # [B or 1, 1, ..., T, K/2]
     left, right = x[..., :half], x[..., half:]
     return torch.cat([left * cos - right * sin, left * sin + right * cos], -1)

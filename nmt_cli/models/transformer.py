@@ -10,63 +10,36 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from nmt_cli.models.attention import BeamCache, MultiHeadAttention, blocked, causal
-from nmt_cli.models.contract import Autoregressive, ModelConfig, Sequences, State
+from nmt_cli.models.attention import BeamCache, blocked, causal
+from nmt_cli.models.contract import Autoregressive, Sequences, State
 from nmt_cli.models.dropout import Dropout
 from nmt_cli.models.embedding import Embedding
-from nmt_cli.models.feed_forward import Activation, FeedForward
-from nmt_cli.models.normalization import Normalization, normalization
-from nmt_cli.models.positions import Positions, positions, rotate
+from nmt_cli.models.layers import (
+    CrossAttention,
+    FeedForwardSublayer,
+    LayerConfig,
+    SelfAttention,
+    initialize,
+)
+from nmt_cli.models.normalization import normalization
+from nmt_cli.models.positions import positions
 from nmt_cli.vocabulary import Vocabulary
 
 
-class TransformerConfig(ModelConfig):
+class TransformerConfig(LayerConfig):
     """Options of the Transformer; the defaults are the base model, with pre-norm layers."""
 
     type: Literal["transformer"] = "transformer"
-    d_model: int = Field(default=512, ge=1)
-    """Width of embeddings and layers."""
-    heads: int = Field(default=8, ge=1)
-    """Attention heads a layer; divides d_model."""
-    key_value_heads: int | None = Field(default=None, ge=1)
-    """Heads that have keys and values of their own (Ainslie et al. 2023); null: all of them."""
     encoder_layers: int = Field(default=6, ge=1)
     """Layers of the encoder."""
     decoder_layers: int = Field(default=6, ge=1)
     """Layers of the decoder; few make translation fast (Kasai et al. 2021)."""
-    d_ff: int = Field(default=2048, ge=1)
-    """Inner width of the feed-forward networks."""
-    activation: Activation = "relu"
-    """Activation of the feed-forward networks."""
-    norm: Normalization = "layer"
-    """Layer normalisation or RMSNorm."""
-    norm_position: Literal["pre", "post"] = "pre"
-    """Normalise the input of each sub-layer (pre) or the sum after it, as in the paper (post)."""
-    positions: Positions = "sinusoidal"
-    """How the model sees positions; rotary works inside attention."""
-    max_positions: int = Field(default=1024, ge=8)
-    """How many positions there are when they are learned."""
     tied_embeddings: Literal["all", "target", "none"] = "all"
     """Share one table between source, target and output; between target and output; or not."""
-    scaled_attention: bool = True
-    """Divide dot products by the square root of the head width."""
-    dropout: float = Field(default=0.1, ge=0, lt=1)
-    """Rate after each sub-layer and on embeddings."""
-    attention_dropout: float = Field(default=0.0, ge=0, lt=1)
-    """Rate on attention weights."""
-    activation_dropout: float = Field(default=0.0, ge=0, lt=1)
-    """Rate inside the feed-forward networks."""
 
     def problems(self, joint_vocabulary: bool) -> list[str]:
         """Options that do not fit together."""
-        found = []
-        groups = self.key_value_heads or self.heads
-        if self.d_model % self.heads:
-            found.append(f"heads: d_model {self.d_model} is not divisible by heads {self.heads}")
-        elif self.positions == "rotary" and self.d_model // self.heads % 2:
-            found.append("positions: rotary needs an even head width (d_model / heads)")
-        if self.heads % groups:
-            found.append(f"key_value_heads: heads {self.heads} is not divisible by {groups}")
+        found = super().problems(joint_vocabulary)
         if self.tied_embeddings == "all" and not joint_vocabulary:
             found.append("tied_embeddings: all needs tokenizer.joint: true; use target or none")
         return found
@@ -97,86 +70,11 @@ class TransformerConfig(ModelConfig):
         return [cls.model_validate(small | variant) for variant in variants]
 
 
-class _Sublayer(nn.Module):
-    """Residual connection, dropout and normalisation around a sub-layer."""
-
-    def __init__(self, config: TransformerConfig) -> None:
-        super().__init__()
-        self.norm = normalization(config.norm, config.d_model)
-        self.pre = config.norm_position == "pre"
-        self.dropout = Dropout(config.dropout)
-
-    def before(self, x: Tensor) -> Tensor:
-        return self.norm(x) if self.pre else x
-
-    def after(self, x: Tensor, update: Tensor) -> Tensor:
-        total: Tensor = x + self.dropout(update)
-        return total if self.pre else self.norm(total)
-
-
-class _SelfAttention(_Sublayer):
-    def __init__(self, config: TransformerConfig) -> None:
-        super().__init__(config)
-        self.attend = _attention(config)
-        self.rotary = config.positions == "rotary"
-
-    def forward(self, x: Tensor, bias: Tensor | None) -> Tensor:
-        """[B, T, D] in and out; `bias` broadcasts to [B, H, T, T]."""
-        inner = self.before(x)
-        queries, (keys, values) = self.attend.queries(inner), self.attend.keys_values(inner)
-        if self.rotary:
-            queries, keys = rotate(queries, 0), rotate(keys, 0)
-        return self.after(x, self.attend(queries, keys, values, bias))
-
-    def step(self, x: Tensor, cache: BeamCache, layer: int) -> Tensor:
-        """One position of every hypothesis, [B, W, D] in and out."""
-        inner = self.before(x)
-        queries, (keys, values) = self.attend.queries(inner), self.attend.keys_values(inner)
-        if self.rotary:  # all W hypotheses stand at the same position
-            position = cache.length - 1
-            queries = rotate(queries.unsqueeze(3), position).squeeze(3)
-            keys = rotate(keys.unsqueeze(3), position).squeeze(3)
-        keys, values = cache.write(layer, keys, values)
-        return self.after(x, self.attend(queries, keys, values, cache.visible()))
-
-
-class _CrossAttention(_Sublayer):
-    def __init__(self, config: TransformerConfig) -> None:
-        super().__init__(config)
-        self.attend = _attention(config)
-
-    def forward(self, x: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None) -> Tensor:
-        """[B, T, D] in and out; keys and values [B, G, S, K] are the encoded source."""
-        queries = self.attend.queries(self.before(x))
-        return self.after(x, self.attend(queries, keys, values, bias))
-
-    def weights(self, x: Tensor, keys: Tensor, bias: Tensor | None) -> Tensor:
-        """[B, H, T, S]."""
-        return self.attend.weights(self.attend.queries(self.before(x)), keys, bias)
-
-
-class _FeedForward(_Sublayer):
-    def __init__(self, config: TransformerConfig) -> None:
-        super().__init__(config)
-        rate = config.activation_dropout
-        self.network = FeedForward(config.d_model, config.d_ff, config.activation, rate)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """[B, T, D] in and out."""
-        return self.after(x, self.network(self.before(x)))
-
-
-def _attention(config: TransformerConfig) -> MultiHeadAttention:
-    groups = config.key_value_heads or config.heads
-    rate, scaled = config.attention_dropout, config.scaled_attention
-    return MultiHeadAttention(config.d_model, config.heads, groups, rate, scaled=scaled)
-
-
 class _EncoderLayer(nn.Module):
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
-        self.self_attention = _SelfAttention(config)
-        self.feed_forward = _FeedForward(config)
+        self.self_attention = SelfAttention(config)
+        self.feed_forward = FeedForwardSublayer(config)
 
     def forward(self, x: Tensor, bias: Tensor | None) -> Tensor:
         """[B, S, D] in and out."""
@@ -187,9 +85,9 @@ class _EncoderLayer(nn.Module):
 class _DecoderLayer(nn.Module):
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
-        self.self_attention = _SelfAttention(config)
-        self.cross_attention = _CrossAttention(config)
-        self.feed_forward = _FeedForward(config)
+        self.self_attention = SelfAttention(config)
+        self.cross_attention = CrossAttention(config)
+        self.feed_forward = FeedForwardSublayer(config)
 
 
 @dataclass
@@ -245,15 +143,7 @@ class Transformer(Autoregressive[TransformerConfig, TransformerState]):
         self.output = nn.Linear(config.d_model, vocabulary.target_size)
         if config.tied_embeddings != "none":
             self.output.weight = self.target_embedding.weight
-        self._initialize()
-
-    def _initialize(self) -> None:
-        """Glorot-uniform matrices and zero biases, as in the paper's own code."""
-        for module in self.modules():
-            if isinstance(module, nn.Linear):
-                if module is not self.output or self.config.tied_embeddings == "none":
-                    nn.init.xavier_uniform_(module.weight)
-                nn.init.zeros_(module.bias)
+        initialize(self, tied=None if config.tied_embeddings == "none" else self.output)
 
     @property
     def width(self) -> int:
@@ -304,7 +194,7 @@ class Transformer(Autoregressive[TransformerConfig, TransformerState]):
         x = self._scaled(self.target_embedding, ids).unsqueeze(2)  # [B, W, 1, D]
         x = self.target_positions(x, position).squeeze(2)  # [B, W, D]
         for number, layer in enumerate(self._decoder):
-            x = layer.self_attention.step(x, cache, number)
+            x = layer.self_attention.step(x, cache, number, position)
             x = layer.cross_attention(x, *memory.layers[number], memory.bias)
             x = layer.feed_forward(x)
         return self.project(self.decoder_norm(x)).flatten(0, 1), state

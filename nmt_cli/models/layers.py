@@ -1,0 +1,168 @@
+"""The layers that Transformers are built from, and the options that they share.
+
+Legend: B batch, S source, T target, D model width, H heads, G key-value heads, K head width,
+W hypotheses a sentence.
+"""
+
+from typing import Literal
+
+from pydantic import Field
+from torch import Tensor, nn
+
+from nmt_cli.models.attention import BeamCache, MultiHeadAttention
+from nmt_cli.models.contract import ModelConfig
+from nmt_cli.models.dropout import Dropout
+from nmt_cli.models.feed_forward import Activation, FeedForward
+from nmt_cli.models.normalization import Normalization, normalization
+from nmt_cli.models.positions import First, Positions, rotate
+
+
+class LayerConfig(ModelConfig):
+    """Options of every model that is made of Transformer layers."""
+
+    d_model: int = Field(default=512, ge=1)
+    """Width of embeddings and layers."""
+    heads: int = Field(default=8, ge=1)
+    """Attention heads a layer; divides d_model."""
+    key_value_heads: int | None = Field(default=None, ge=1)
+    """Heads that have keys and values of their own (Ainslie et al. 2023); null: all of them."""
+    d_ff: int = Field(default=2048, ge=1)
+    """Inner width of the feed-forward networks."""
+    activation: Activation = "relu"
+    """Activation of the feed-forward networks."""
+    norm: Normalization = "layer"
+    """Layer normalisation or RMSNorm."""
+    norm_position: Literal["pre", "post"] = "pre"
+    """Normalise the input of each sub-layer (pre) or the sum after it, as in the paper (post)."""
+    positions: Positions = "sinusoidal"
+    """How the model sees positions; rotary works inside attention."""
+    max_positions: int = Field(default=1024, ge=8)
+    """How many positions there are when they are learned."""
+    scaled_attention: bool = True
+    """Divide dot products by the square root of the head width."""
+    dropout: float = Field(default=0.1, ge=0, lt=1)
+    """Rate after each sub-layer and on embeddings."""
+    attention_dropout: float = Field(default=0.0, ge=0, lt=1)
+    """Rate on attention weights."""
+    activation_dropout: float = Field(default=0.0, ge=0, lt=1)
+    """Rate inside the feed-forward networks."""
+
+    def problems(self, joint_vocabulary: bool) -> list[str]:
+        """Options that do not fit together."""
+        found = []
+        groups = self.key_value_heads or self.heads
+        if self.d_model % self.heads:
+            found.append(f"heads: d_model {self.d_model} is not divisible by heads {self.heads}")
+        elif self.positions == "rotary" and self.d_model // self.heads % 2:
+            found.append("positions: rotary needs an even head width (d_model / heads)")
+        if self.heads % groups:
+            found.append(f"key_value_heads: heads {self.heads} is not divisible by {groups}")
+        return found
+
+
+def initialize(model: nn.Module, *, tied: nn.Linear | None) -> None:
+    """Glorot-uniform matrices and zero biases, as in the paper's own code.
+
+    The matrix of `tied` is an embedding table and stays as it is.
+    """
+    for module in model.modules():
+        if isinstance(module, nn.Linear):
+            if module is not tied:
+                nn.init.xavier_uniform_(module.weight)
+            nn.init.zeros_(module.bias)
+
+
+class Sublayer(nn.Module):
+    """Residual connection, dropout and normalisation around a sub-layer."""
+
+    def __init__(self, config: LayerConfig) -> None:
+        super().__init__()
+        self.norm = normalization(config.norm, config.d_model)
+        self.pre = config.norm_position == "pre"
+        self.dropout = Dropout(config.dropout)
+
+    def before(self, x: Tensor) -> Tensor:
+        """What the sub-layer reads."""
+        return self.norm(x) if self.pre else x
+
+    def after(self, x: Tensor, update: Tensor) -> Tensor:
+        """The sub-layer's output added to its input."""
+        total: Tensor = x + self.dropout(update)
+        return total if self.pre else self.norm(total)
+
+
+class SelfAttention(Sublayer):
+    """Attention of a sequence to itself."""
+
+    def __init__(self, config: LayerConfig) -> None:
+        super().__init__(config)
+        self.attend = attention(config)
+        self.rotary = config.positions == "rotary"
+
+    def forward(self, x: Tensor, bias: Tensor | None, first: First = 0) -> Tensor:
+        """[B, T, D] in and out; `bias` broadcasts to [B, H, T, T]."""
+        queries, keys, values = self._all(x, first)
+        return self.after(x, self.attend(queries, keys, values, bias))
+
+    def keys_values(self, x: Tensor, first: First = 0) -> tuple[Tensor, Tensor]:
+        """What later tokens will look at, each [B, G, T, K]."""
+        return self._all(x, first)[1:]
+
+    def weights(self, x: Tensor, bias: Tensor | None, first: First = 0) -> Tensor:
+        """[B, H, T, T]."""
+        queries, keys, _ = self._all(x, first)
+        return self.attend.weights(queries, keys, bias)
+
+    def _all(self, x: Tensor, first: First) -> tuple[Tensor, Tensor, Tensor]:
+        inner = self.before(x)
+        queries, (keys, values) = self.attend.queries(inner), self.attend.keys_values(inner)
+        if self.rotary:
+            queries, keys = rotate(queries, first), rotate(keys, first)
+        return queries, keys, values
+
+    def step(self, x: Tensor, cache: BeamCache, layer: int, position: First) -> Tensor:
+        """One position of every hypothesis, [B, W, D] in and out."""
+        inner = self.before(x)
+        queries, (keys, values) = self.attend.queries(inner), self.attend.keys_values(inner)
+        if self.rotary:  # all W hypotheses of a sentence stand at the same position
+            queries = rotate(queries.unsqueeze(3), position).squeeze(3)
+            keys = rotate(keys.unsqueeze(3), position).squeeze(3)
+        keys, values = cache.write(layer, keys, values)
+        return self.after(x, self.attend(queries, keys, values, cache.visible()))
+
+
+class CrossAttention(Sublayer):
+    """Attention to an encoded source."""
+
+    def __init__(self, config: LayerConfig) -> None:
+        super().__init__(config)
+        self.attend = attention(config)
+
+    def forward(self, x: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None) -> Tensor:
+        """[B, T, D] in and out; keys and values [B, G, S, K] are the encoded source."""
+        queries = self.attend.queries(self.before(x))
+        return self.after(x, self.attend(queries, keys, values, bias))
+
+    def weights(self, x: Tensor, keys: Tensor, bias: Tensor | None) -> Tensor:
+        """[B, H, T, S]."""
+        return self.attend.weights(self.attend.queries(self.before(x)), keys, bias)
+
+
+class FeedForwardSublayer(Sublayer):
+    """The feed-forward network."""
+
+    def __init__(self, config: LayerConfig) -> None:
+        super().__init__(config)
+        rate = config.activation_dropout
+        self.network = FeedForward(config.d_model, config.d_ff, config.activation, rate)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, T, D] in and out."""
+        return self.after(x, self.network(self.before(x)))
+
+
+def attention(config: LayerConfig) -> MultiHeadAttention:
+    """Multi-head attention as the options say."""
+    groups = config.key_value_heads or config.heads
+    rate, scaled = config.attention_dropout, config.scaled_attention
+    return MultiHeadAttention(config.d_model, config.heads, groups, rate, scaled=scaled)
