@@ -7,11 +7,10 @@ import json
 import os
 import signal
 import sys
-import threading
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, BinaryIO, NoReturn
 
 import typer
 
@@ -129,7 +128,7 @@ def translate(
     extra += [f"search.n_best={n_best}"] if n_best is not None else []
     reporter = Reporter(quiet)
     translator = open_translator(runs, [*settings, *extra], device, align=alignments)
-    for one in translate_stream(translator, sys.stdin.buffer, prefix):
+    for one in translate_stream(translator, _standard_input(), prefix):
         for warning in one.warnings:
             reporter.warn(f"line {one.line.number}: {warning}")
         if jsonl:
@@ -302,6 +301,15 @@ def _input_lines() -> Iterator[str]:
         yield line.text
 
 
+def _standard_input() -> BinaryIO:
+    """Standard input, not through sys.stdin: a thread that reads it may be waiting when we exit,
+    and Python cannot end while somebody else holds the lock of sys.stdin."""
+    try:
+        return open(sys.stdin.fileno(), "rb", closefd=False)
+    except (OSError, ValueError):
+        return sys.stdin.buffer
+
+
 def _put(text: str) -> None:
     """A line of the product, at once."""
     sys.stdout.buffer.write(text.encode("utf-8", "replace") + b"\n")
@@ -350,13 +358,8 @@ def _terminate(number: int, frame: object) -> NoReturn:
 
 def _leave(code: int) -> NoReturn:
     """Exit, without Python's complaint where nobody reads our output any more."""
-    from nmt_cli.decoding.stream import READER
-
     try:
         sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    if any(thread.name == READER for thread in threading.enumerate()):
-        sys.stderr.flush()
-        os._exit(code)  # Python would abort, as the reader holds the lock of standard input
     sys.exit(code)

@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from nmt_cli import __version__, cli
-from nmt_cli.decoding.stream import READER
 from nmt_cli.models import MODELS
 from nmt_cli.recipe_files import shipped_recipes
 
@@ -273,15 +272,6 @@ def test_an_interrupted_translation_ends_at_once(
         assert process.wait(60) == code
         said = process.stderr.read()
     assert said == (b"nmt: interrupted\n" if number == signal.SIGINT else b"")
-
-
-def test_the_reader_of_standard_input_has_ended_when_a_translation_has(
-    nmt: Call, tiny_run: Path
-) -> None:
-    import threading
-
-    assert nmt("translate", tiny_run, "--device", "cpu", stdin=b"a\n")[0] == 0
-    assert READER not in [thread.name for thread in threading.enumerate()]
 
 
 # How soon it answers

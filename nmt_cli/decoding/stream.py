@@ -12,7 +12,6 @@ from typing import BinaryIO
 
 MOST = 4096  # lines translated together
 AHEAD = 2 * MOST  # lines read before anybody asked for them
-READER = "nmt-reader"  # the thread's name
 
 
 @dataclass(frozen=True)
@@ -27,7 +26,7 @@ class InputLine:
 def arriving_blocks(stream: BinaryIO, most: int = MOST) -> Iterator[list[InputLine]]:
     """Lists of the lines that have arrived, waiting only for the first of each list."""
     lines: queue.Queue[InputLine | BaseException | None] = queue.Queue(AHEAD)
-    threading.Thread(target=_read, args=(stream, lines), name=READER, daemon=True).start()
+    threading.Thread(target=_read, args=(stream, lines), daemon=True).start()
     item: InputLine | BaseException | None
     while True:
         block: list[InputLine] = []

@@ -194,6 +194,7 @@ def test_narrow_sampling_is_greedy(extra: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("name", list(MODELS))
+@torch.no_grad()
 def test_log_probabilities_are_those_of_forced_decoding(name: str) -> None:
     torch.manual_seed(1)
     vocabulary = Vocabulary(source_size=30, target_size=30, joint=True)
