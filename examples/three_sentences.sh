@@ -4,8 +4,8 @@ set -eu
 nmt=$1
 run=$2
 sentences='Tomorrow the old man buys a bicycle.
-She does not call the doctor because she will visit him on Monday.
-Has the tired teacher opened the small window?'
+The tired neighbor does not borrow any novels because many painters watch our girl.
+Will their curious grandmother send the sister these boots?'
 printf '%s\n' "$sentences" | "$nmt" translate "$run" | while IFS= read -r translation; do
     printf '  %s\n' "$translation"
 done

@@ -204,7 +204,7 @@ def test_a_batch_is_padded_at_the_end_and_framed_by_start_and_end() -> None:
 
 @given(st.lists(st.lists(st.integers(4, 98), max_size=9), min_size=1, max_size=9))
 def test_padding_keeps_every_sequence(sequences: list[list[int]]) -> None:
-    padded = pad([(ids[:2], ids[2:]) for ids in sequences], 0)
+    padded = pad([(ids[:2], ids[2:5], ids[5:]) for ids in sequences], 0)
     assert padded.ids.shape == (len(sequences), max(1, *map(len, sequences), 0))
     for row, length, ids in zip(padded.ids, padded.lengths, sequences, strict=True):
         assert row[:length].tolist() == ids
