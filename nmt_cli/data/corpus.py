@@ -122,7 +122,7 @@ class Corpus:
     def files(self) -> list[Path]:
         """Every file that is read."""
         parts = [*self.train, *(part for part in (self.dev, self.test) if part is not None)]
-        return [file for part in parts for file in part.files]
+        return list(dict.fromkeys(file for part in parts for file in part.files))
 
 
 def find_corpus(config: CorpusConfig, folders: Sequence[Path]) -> Corpus:
@@ -197,13 +197,14 @@ def _quickstart() -> "quickstart.Corpus":
 
 
 def _embedded() -> Corpus:
-    """The quickstart corpus, made by its grammar when it is read."""
+    """The quickstart corpus, made by its grammar when it is read; its files are the grammar's."""
+    grammar = tuple(sorted((Path(__file__).parent / "quickstart").glob("*.py")))
 
     def part(name: str) -> TextPart:
         def read() -> Iterator[RawPair]:
             for line, pair in enumerate(getattr(_quickstart(), name), 1):
                 yield RawPair(pair.source.encode(), pair.target.encode(), line)
 
-        return TextPart(f"quickstart {name}", (), read)
+        return TextPart(f"quickstart {name}", grammar, read)
 
     return Corpus([part("train")], part("dev"), part("test"))

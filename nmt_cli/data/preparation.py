@@ -186,7 +186,7 @@ class _Preparation:
 
     def _too_long(self, ids: list[list[int]]) -> bool:
         limit = self.settings.corpus.max_length
-        return limit is not None and max(len(ids[0]), len(ids[1])) > limit
+        return limit is not None and max(map(len, ids)) > limit
 
     def _encode_splits(self, tokenizers: Tokenizers, held_out: set[int]) -> dict[str, int]:
         """Write raw text and ids of the development and test parts; their sizes."""

@@ -6,6 +6,7 @@ import torch
 
 from nmt_cli.data.batching import Batch, EpochBatches, Padded, collate, epoch_batches, epoch_pairs
 from nmt_cli.data.prepared import PreparedData, SequenceStore
+from nmt_cli.errors import DataError
 from nmt_cli.models.contract import Sequences
 
 
@@ -49,6 +50,8 @@ class BatchFeed:
             source, target = self._stores()
             pairs = epoch_pairs(self.data.parts, self.seed, self.epoch)
             lengths = source.lengths() + 1, target.lengths() + 1
+            if not len(pairs):
+                raise DataError(f"corpus.train: the weights leave no pair for epoch {self.epoch}")
             key = [self.seed, self.epoch]
             self._plan = epoch_batches(*lengths, pairs, self.budget, key)
         return self._plan
