@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from nmt_cli.config import Section
 from nmt_cli.data.corpus import CorpusConfig
 from nmt_cli.data.tokenizer import TokenizerConfig
-from nmt_cli.decoding.search import SearchConfig
+from nmt_cli.decoding.hypothesis import SearchConfig
 from nmt_cli.errors import RecipeError
 from nmt_cli.models import MODELS
 from nmt_cli.models.contract import ModelConfig

@@ -11,11 +11,11 @@ from nmt_cli.data.prepared import Tokenizers
 from nmt_cli.device import Precision, choose_precision
 from nmt_cli.errors import RunError
 from nmt_cli.models import MODELS
-from nmt_cli.models.contract import Autoregressive
+from nmt_cli.models.contract import TranslationModel
 from nmt_cli.recipe import Recipe, load_recipe
 from nmt_cli.vocabulary import Vocabulary
 
-Model = Autoregressive[Any, Any]
+Model = TranslationModel[Any]
 
 
 @dataclass(frozen=True)
@@ -27,11 +27,6 @@ class Run:
     tokenizers: Tokenizers
     model: Model
     update: int
-
-    @property
-    def model_has_no_attention(self) -> bool:
-        """Whether there are no weights to align words with."""
-        return getattr(self.recipe.model, "attention", None) == "none"
 
 
 def open_run(

@@ -9,11 +9,12 @@ from typing import Any, BinaryIO
 from nmt_cli.commands.runs import Run, open_run
 from nmt_cli.data.files import read_lines
 from nmt_cli.decoding.ensemble import Ensemble
-from nmt_cli.decoding.search import SearchConfig
+from nmt_cli.decoding.hypothesis import SearchConfig
 from nmt_cli.decoding.stream import InputLine, arriving_blocks
 from nmt_cli.decoding.translator import Translation, Translator
 from nmt_cli.device import find_device, keep_memory
 from nmt_cli.errors import DataError, RunError, UserError
+from nmt_cli.models.contract import Autoregressive
 from nmt_cli.recipe import load_recipe
 
 
@@ -71,10 +72,18 @@ def open_translator(
     opened = [open_run(path, place, search.precision) for path in runs]
     for other in opened[1:]:
         _agree(opened[0], other)
-    if align and opened[0].model_has_no_attention:
+    if align and not opened[0].model.has_attention:
         raise UserError(f"{runs[0]}: --alignments needs a model with attention")
-    model = opened[0].model if len(opened) == 1 else Ensemble([one.model for one in opened]).eval()
+    model = opened[0].model if len(opened) == 1 else _ensemble(opened)
     return Translator(model, opened[0].tokenizers, search, align=align)
+
+
+def _ensemble(runs: list[Run]) -> Ensemble:
+    """The runs' models as one; RunError where one does not write from left to right."""
+    members = [run.model for run in runs if isinstance(run.model, Autoregressive)]
+    if len(members) < len(runs):
+        raise RunError("an ensemble needs models that write from left to right, not ctc")
+    return Ensemble(members).eval()
 
 
 def _search_settings(run: Path, settings: list[str]) -> SearchConfig:

@@ -1,21 +1,24 @@
 """Which source word each target word looked at most, from attention weights."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from nmt_cli.data.batching import pad
-from nmt_cli.decoding.search import Model
-from nmt_cli.models.contract import Sequences
+from nmt_cli.models.contract import Autoregressive, Sequences, TranslationModel
 
 
 @torch.inference_mode()
 def attention_weights(
-    model: Model, sources: list[list[int]], targets: list[list[int]]
+    model: TranslationModel[Any], sources: list[list[int]], targets: list[list[int]]
 ) -> list[Tensor] | None:
     """For each pair the weights [layers, heads, T, S], both ends of sentence included.
 
     None where the model has no attention.
     """
+    if not isinstance(model, Autoregressive):
+        return None
     vocabulary, device = model.vocabulary, next(model.parameters()).device
     source = pad([(ids, [vocabulary.end]) for ids in sources], vocabulary.pad)
     target = pad([([model.first_token], ids) for ids in targets], vocabulary.pad)

@@ -1,12 +1,14 @@
 """Several models as one: the mean of their probabilities."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from nmt_cli.decoding.search import Model
 from nmt_cli.models.contract import Autoregressive, ModelConfig, Sequences, State
+
+Model = Autoregressive[Any, Any]
 
 
 @dataclass

@@ -1,13 +1,17 @@
 """Random translations: each token drawn from the model's distribution."""
 
 import math
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from nmt_cli.decoding.search import Hypothesis, Model, SearchConfig, force, prefix_table
-from nmt_cli.models.contract import Sequences
+from nmt_cli.decoding.forcing import force, prefix_table
+from nmt_cli.decoding.hypothesis import Hypothesis, SearchConfig
+from nmt_cli.models.contract import Autoregressive, Sequences
+
+Model = Autoregressive[Any, Any]
 
 
 def sample(

@@ -2,15 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 
 from nmt_cli.data.batching import in_batches_of, pad
 from nmt_cli.data.prepared import Tokenizers
 from nmt_cli.decoding.alignments import attention_weights, word_alignment
-from nmt_cli.decoding.search import Hypothesis, Model, SearchConfig, search
+from nmt_cli.decoding.hypothesis import Hypothesis, SearchConfig
+from nmt_cli.decoding.search import search
 from nmt_cli.decoding.segments import split_line
-from nmt_cli.models.contract import Sequences
+from nmt_cli.models.contract import Sequences, TranslationModel
 
 Ids = list[int]
 
@@ -42,7 +44,12 @@ class Translator:
     """Translates lines with one model (which may be an ensemble)."""
 
     def __init__(
-        self, model: Model, tokenizers: Tokenizers, config: SearchConfig, *, align: bool = False
+        self,
+        model: TranslationModel[Any],
+        tokenizers: Tokenizers,
+        config: SearchConfig,
+        *,
+        align: bool = False,
     ) -> None:
         self.model, self.tokenizers, self.config = model, tokenizers, config
         self.align = align

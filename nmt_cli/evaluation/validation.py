@@ -7,10 +7,10 @@ import numpy as np
 
 from nmt_cli.data.batching import collate, in_batches_of
 from nmt_cli.data.prepared import Split, Tokenizers
-from nmt_cli.decoding.search import SearchConfig
+from nmt_cli.decoding.hypothesis import SearchConfig
 from nmt_cli.decoding.translator import Translator
 from nmt_cli.evaluation.metrics import bleu_tokenizer, score
-from nmt_cli.models.contract import Autoregressive
+from nmt_cli.models.contract import TranslationModel
 from nmt_cli.training.feed import to_tensors
 from nmt_cli.training.loss import evaluate
 from nmt_cli.training.state import Validation
@@ -22,7 +22,7 @@ class Validator:
 
     def __init__(
         self,
-        model: Autoregressive[Any, Any],
+        model: TranslationModel[Any],
         split: Split,
         tokenizers: Tokenizers,
         config: TrainingConfig,

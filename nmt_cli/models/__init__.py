@@ -2,13 +2,15 @@
 
 from typing import Any
 
-from nmt_cli.models.contract import Autoregressive
+from nmt_cli.models.contract import TranslationModel
+from nmt_cli.models.ctc import CTC
 from nmt_cli.models.decoder_only import DecoderOnly
 from nmt_cli.models.rnn import RNN
 from nmt_cli.models.transformer import Transformer
 
-MODELS: dict[str, type[Autoregressive[Any, Any]]] = {
+MODELS: dict[str, type[TranslationModel[Any]]] = {
     "transformer": Transformer,
     "rnn": RNN,
     "decoder_only": DecoderOnly,
+    "ctc": CTC,
 }

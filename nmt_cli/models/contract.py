@@ -67,8 +67,8 @@ ConfigT = TypeVar("ConfigT", bound=ModelConfig)
 StateT = TypeVar("StateT", bound=State)
 
 
-class Autoregressive(nn.Module, ABC, Generic[ConfigT, StateT]):
-    """A model that predicts the target from left to right, one distribution a position."""
+class TranslationModel(nn.Module, ABC, Generic[ConfigT]):
+    """What both contracts share; a contract decides the loss and the search of its models."""
 
     config_class: ClassVar[type[ModelConfig]]
     summary: ClassVar[str]
@@ -84,9 +84,9 @@ class Autoregressive(nn.Module, ABC, Generic[ConfigT, StateT]):
         """The D of `forward`, which the noam schedule scales with."""
 
     @property
-    def first_token(self) -> int:
-        """The id that every target begins with; it is read, never predicted."""
-        return self.vocabulary.start
+    def has_attention(self) -> bool:
+        """Whether there are weights over the source to look at or to align words with."""
+        return False
 
     @property
     def longest_source(self) -> int | None:
@@ -99,15 +99,42 @@ class Autoregressive(nn.Module, ABC, Generic[ConfigT, StateT]):
         return None
 
     @abstractmethod
+    def project(self, hidden: Tensor) -> Tensor:
+        """Unnormalised scores of tokens, [..., V], from hidden states [..., D]."""
+
+
+class Aligned(TranslationModel[ConfigT]):
+    """A model that emits all positions at once; repetitions and blanks collapse (CTC)."""
+
+    @property
+    def blank(self) -> int:
+        """The id that stands for no token."""
+        return self.vocabulary.pad
+
+    @abstractmethod
+    def forward(self, source: Sequences) -> tuple[Tensor, Tensor]:
+        """Hidden states of the emitted positions [B, U, D], and how many are real [B]."""
+
+
+class Autoregressive(TranslationModel[ConfigT], Generic[ConfigT, StateT]):
+    """A model that predicts the target from left to right, one distribution a position."""
+
+    @property
+    def has_attention(self) -> bool:
+        """See `TranslationModel.has_attention`."""
+        return True
+
+    @property
+    def first_token(self) -> int:
+        """The id that every target begins with; it is read, never predicted."""
+        return self.vocabulary.start
+
+    @abstractmethod
     def forward(self, source: Sequences, target_in: Sequences) -> Tensor:
         """Teacher forcing: the hidden states that predict the token after each of `target_in`.
 
         Returns [B, T, D].
         """
-
-    @abstractmethod
-    def project(self, hidden: Tensor) -> Tensor:
-        """Unnormalised scores of the next token, [..., V], from hidden states [..., D]."""
 
     @abstractmethod
     def start(self, source: Sequences, width: int, capacity: int) -> StateT:

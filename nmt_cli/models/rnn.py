@@ -218,6 +218,11 @@ class RNN(Autoregressive[RNNConfig, RNNState]):
         """R."""
         return self.output.in_features
 
+    @property
+    def has_attention(self) -> bool:
+        """Unless there is only the fixed vector."""
+        return self.config.attention != "none"
+
     def forward(self, source: Sequences, target_in: Sequences) -> Tensor:
         """See `Autoregressive.forward`."""
         return self._unroll(source, target_in)[0]

@@ -1,4 +1,4 @@
-"""Cross-entropy with label smoothing, in pieces that never hold all logits at once."""
+"""The loss that a contract fixes, in pieces that never hold all logits at once."""
 
 from typing import Any, NamedTuple
 
@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from nmt_cli.models.contract import Autoregressive, Sequences
+from nmt_cli.models.contract import Aligned, Autoregressive, Sequences, TranslationModel
+from nmt_cli.training.ctc_loss import Part, Score, ctc_parts
 
 CHUNK = 1 << 23  # logits held at a time: 32 MiB in float32
 
@@ -19,19 +20,7 @@ class LossSum(NamedTuple):
     tokens: int
 
 
-Model = Autoregressive[Any, Any]
-
-
-def hidden_and_targets(
-    model: Model, source: Sequences, target_in: Sequences, target_out: Sequences
-) -> tuple[Tensor, Tensor]:
-    """Hidden states [N, D] of the N real target positions, and the ids [N] to predict there."""
-    hidden = model(source, target_in)
-    padding = target_out.padding()
-    if padding is None:
-        return hidden.flatten(0, 1), target_out.ids.flatten()
-    real = (~padding).flatten().nonzero().squeeze(1)
-    return hidden.flatten(0, 1)[real], target_out.ids.flatten()[real]
+Model = TranslationModel[Any]
 
 
 def backward(
@@ -45,22 +34,21 @@ def backward(
 ) -> LossSum:
     """Add the gradients of scale * loss to the parameters.
 
-    Each chunk of positions is projected, scored and differentiated by itself, so that its logits
-    are gone before the next chunk's are made; the sum of its gradients goes on into the model.
+    Each part of the hidden states is projected, scored and differentiated by itself, so that its
+    logits are gone before the next part's are made; their gradients go on into the model together.
     """
-    hidden, targets = hidden_and_targets(model, source, target_in, target_out)
-    size = max(1, CHUNK // model.vocabulary.target_size)
+    hidden, parts = _parts(model, source, target_in, target_out, smoothing)
     gradients, sums = [], []
-    for part, ids in zip(hidden.detach().split(size), targets.split(size), strict=True):
-        leaf = part.requires_grad_()
-        smoothed, nll = _cross_entropy(model.project(leaf), ids, smoothing)
+    for some, part in zip(hidden.detach().split([p.size for p in parts]), parts, strict=True):
+        leaf = some.requires_grad_()
+        smoothed, nll = part.score(model.project(leaf))
         (smoothed * scale).backward()
         assert leaf.grad is not None
         gradients.append(leaf.grad)
         sums.append(torch.stack([smoothed.detach(), nll]))
     hidden.backward(torch.cat(gradients))
     smoothed, nll = torch.stack(sums).sum(0)
-    return LossSum(smoothed, nll, len(targets))
+    return LossSum(smoothed, nll, int(target_out.lengths.sum()))
 
 
 @torch.no_grad()
@@ -73,21 +61,48 @@ def evaluate(
     smoothing: float = 0.0,
 ) -> LossSum:
     """The same sums without gradients."""
-    hidden, targets = hidden_and_targets(model, source, target_in, target_out)
-    size = max(1, CHUNK // model.vocabulary.target_size)
+    hidden, parts = _parts(model, source, target_in, target_out, smoothing)
     sums = [
-        torch.stack(_cross_entropy(model.project(part), ids, smoothing))
-        for part, ids in zip(hidden.split(size), targets.split(size), strict=True)
+        torch.stack(part.score(model.project(some)))
+        for some, part in zip(hidden.split([p.size for p in parts]), parts, strict=True)
     ]
     smoothed, nll = torch.stack(sums).sum(0)
-    return LossSum(smoothed, nll, len(targets))
+    return LossSum(smoothed, nll, int(target_out.lengths.sum()))
 
 
-def _cross_entropy(logits: Tensor, targets: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:
-    """Sums over positions of the smoothed loss (Szegedy et al. 2016, section 7) and of the nll."""
-    log_probabilities = logits.float().log_softmax(-1)  # [n, V]
-    nll = functional.nll_loss(log_probabilities, targets, reduction="sum")
-    if smoothing == 0.0:
-        return nll, nll.detach()
-    uniform = -log_probabilities.mean(-1).sum()
-    return (1 - smoothing) * nll + smoothing * uniform, nll.detach()
+def _parts(
+    model: Model, source: Sequences, target_in: Sequences, target_out: Sequences, smoothing: float
+) -> tuple[Tensor, list[Part]]:
+    """Hidden states, and how to score each stretch of them along their first axis.
+
+    The one place where training asks for a model's contract.
+    """
+    if isinstance(model, Aligned):
+        return ctc_parts(model, source, target_out, smoothing, CHUNK)
+    assert isinstance(model, Autoregressive)
+    hidden, targets = _real_positions(model(source, target_in), target_out)
+    size = max(1, CHUNK // model.vocabulary.target_size)
+    return hidden, [Part(len(ids), _cross_entropy(ids, smoothing)) for ids in targets.split(size)]
+
+
+def _real_positions(hidden: Tensor, target_out: Sequences) -> tuple[Tensor, Tensor]:
+    """Hidden states [N, D] of the N positions that are not padding, and the ids [N] to predict."""
+    padding = target_out.padding()
+    if padding is None:
+        return hidden.flatten(0, 1), target_out.ids.flatten()
+    real = (~padding).flatten().nonzero().squeeze(1)
+    return hidden.flatten(0, 1)[real], target_out.ids.flatten()[real]
+
+
+def _cross_entropy(targets: Tensor, smoothing: float) -> Score:
+    """Scores logits [n, V] by label-smoothed cross-entropy (Szegedy et al. 2016, section 7)."""
+
+    def score(logits: Tensor) -> tuple[Tensor, Tensor]:
+        log_probabilities = logits.float().log_softmax(-1)
+        nll = functional.nll_loss(log_probabilities, targets, reduction="sum")
+        if smoothing == 0.0:
+            return nll, nll.detach()
+        uniform = -log_probabilities.mean(-1).sum()
+        return (1 - smoothing) * nll + smoothing * uniform, nll.detach()
+
+    return score

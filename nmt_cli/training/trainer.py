@@ -11,7 +11,7 @@ from torch import Tensor
 from nmt_cli.checkpoint import WEIGHTS, Checkpoint, RunFolder, read_checkpoint
 from nmt_cli.config import Section
 from nmt_cli.device import Precision
-from nmt_cli.models.contract import Autoregressive
+from nmt_cli.models.contract import TranslationModel
 from nmt_cli.models.dropout import seed_masks
 from nmt_cli.reporting import Progress, Reporter
 from nmt_cli.training.feed import BatchFeed, to_tensors
@@ -99,7 +99,7 @@ class Trainer:
 
     def __init__(
         self,
-        model: Autoregressive[Any, Any],
+        model: TranslationModel[Any],
         config: TrainingConfig,
         feed: BatchFeed,
         folder: RunFolder,

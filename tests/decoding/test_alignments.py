@@ -8,6 +8,7 @@ from torch import Tensor
 
 from nmt_cli.decoding.alignments import attention_weights, word_alignment
 from nmt_cli.models import MODELS
+from nmt_cli.models.contract import Autoregressive
 from nmt_cli.vocabulary import Vocabulary
 
 VOCABULARY = Vocabulary(source_size=30, target_size=30, joint=True)
@@ -54,7 +55,9 @@ def test_nothing_is_aligned_with_nothing(source: list[str], target: list[str]) -
     assert word_alignment(weights(STRAIGHT), source, target) == []
 
 
-@pytest.mark.parametrize("name", list(MODELS))
+@pytest.mark.parametrize(
+    "name", [name for name, model in MODELS.items() if issubclass(model, Autoregressive)]
+)
 def test_weights_of_a_pair_are_the_same_alone_and_beside_longer_ones(name: str) -> None:
     model = build(name)
     sources, targets = [[4, 5, 6], [7], [8, 9, 10, 11, 12]], [[5], [6, 7, 8, 9], []]
@@ -71,3 +74,7 @@ def test_weights_of_a_pair_are_the_same_alone_and_beside_longer_ones(name: str) 
 def test_a_model_without_attention_has_no_weights() -> None:
     model = build("rnn", attention="none", tied_embeddings="none")
     assert attention_weights(model, [[4, 5]], [[6]]) is None
+
+
+def test_a_model_that_emits_all_at_once_has_no_weights() -> None:
+    assert attention_weights(build("ctc"), [[4, 5]], [[6]]) is None

@@ -10,7 +10,7 @@ import torch
 from nmt_cli.commands.translate import open_translator, translate_stream
 from nmt_cli.data.prepared import Tokenizers
 from nmt_cli.data.tokenizer import TextTokenizer
-from nmt_cli.decoding.search import SearchConfig
+from nmt_cli.decoding.hypothesis import SearchConfig
 from nmt_cli.decoding.translator import Translator, one_line
 from nmt_cli.errors import DataError, RecipeError, RunError, UserError
 from nmt_cli.models import MODELS

@@ -1,0 +1,107 @@
+"""Search for models that emit all positions at once: best path, and beam over prefixes.
+
+Legend: B sentences, U emitted positions, V vocabulary.
+"""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from nmt_cli.decoding.hypothesis import Hypothesis, SearchConfig
+from nmt_cli.errors import UserError
+from nmt_cli.models.contract import Aligned, Sequences
+
+Prefix = tuple[int, ...]
+Ending = tuple[float, float]  # log-probability of all paths to a prefix: by a blank, by a token
+NEVER = (-math.inf, -math.inf)
+
+
+def ctc_search(
+    model: Aligned[Any], source: Sequences, config: SearchConfig, prefixes: object
+) -> list[list[Hypothesis]]:
+    """Hypotheses with their probability summed over all alignments, best first.
+
+    With beam 1 the best path, collapsed (Graves et al. 2006, section 3.2); else a beam over
+    prefixes (Hannun et al. 2014). Nothing can be forced on a model that emits all at once:
+    UserError for sampling and prefixes.
+    """
+    if config.sampling or prefixes:
+        raise UserError("a ctc model knows neither search.sampling nor --prefix")
+    hidden, emitted = model(source)
+    rows = model.project(hidden).float().log_softmax(-1)  # [B, U, V]
+    lengths = emitted.tolist()
+    if config.beam == 1:
+        found = [[one] for one in _best_paths(rows.argmax(-1), lengths, model.blank)]
+    else:
+        found = [
+            _prefix_beam(row[:length].cpu(), config.beam, model.blank)
+            for row, length in zip(rows, lengths, strict=True)
+        ]
+    banned = {model.blank, model.vocabulary.start, model.vocabulary.end}
+    clean = [[[i for i in ids if i not in banned] for ids in some] for some in found]
+    return [
+        _ranked(row, length, texts, config, model.blank)
+        for row, length, texts in zip(rows, lengths, clean, strict=True)
+    ]
+
+
+def _best_paths(best: Tensor, lengths: list[int], blank: int) -> list[list[int]]:
+    paths = [ids[:n] for ids, n in zip(best.tolist(), lengths, strict=True)]
+    return [
+        [token for n, token in enumerate(path) if token != blank and path[n - 1 : n] != [token]]
+        for path in paths
+    ]
+
+
+def _prefix_beam(rows: Tensor, beam: int, blank: int) -> list[list[int]]:
+    """The `beam` most probable prefixes after all rows [U, V], best first."""
+    values, tokens = rows.topk(min(2 * beam, rows.shape[1]))
+    silent = rows[:, blank].tolist()
+    prefixes: dict[Prefix, Ending] = {(): (0.0, -math.inf)}
+    for here, some, nothing in zip(values.tolist(), tokens.tolist(), silent, strict=True):
+        grown: dict[Prefix, Ending] = {}
+        for prefix, (by_blank, by_token) in prefixes.items():
+            total = _add(by_blank, by_token)
+            _put(grown, prefix, total + nothing, -math.inf)
+            for value, token in zip(here, some, strict=True):
+                if token == blank:
+                    continue
+                if prefix and prefix[-1] == token:
+                    _put(grown, prefix, -math.inf, by_token + value)
+                    _put(grown, (*prefix, token), -math.inf, by_blank + value)
+                else:
+                    _put(grown, (*prefix, token), -math.inf, total + value)
+        best = sorted(grown.items(), key=lambda item: (-_add(*item[1]), item[0]))[:beam]
+        prefixes = dict(best)
+    return [list(prefix) for prefix in prefixes]
+
+
+def _put(prefixes: dict[Prefix, Ending], prefix: Prefix, by_blank: float, by_token: float) -> None:
+    before = prefixes.get(prefix, NEVER)
+    prefixes[prefix] = (_add(before[0], by_blank), _add(before[1], by_token))
+
+
+def _add(left: float, right: float) -> float:
+    """log(exp(left) + exp(right))."""
+    if left < right:
+        left, right = right, left
+    return left if right == -math.inf else left + math.log1p(math.exp(right - left))
+
+
+def _ranked(
+    rows: Tensor, length: int, texts: list[list[int]], config: SearchConfig, blank: int
+) -> list[Hypothesis]:
+    """The texts with their log-probability over all alignments, ranked by search's own norm."""
+    sizes = torch.tensor([len(ids) for ids in texts])
+    flat = torch.tensor([i for ids in texts for i in ids], dtype=torch.long)
+    spread = rows[:length, None].expand(-1, len(texts), -1).cpu()
+    emitted = torch.full((len(texts),), length)
+    nll = functional.ctc_loss(spread, flat, emitted, sizes, blank, "none").tolist()
+    found = [
+        Hypothesis(ids, -value, config.normalize(-value, len(ids) + 1))
+        for ids, value in zip(texts, nll, strict=True)
+    ]
+    return sorted(found, key=lambda one: -one.score)[: config.n_best]

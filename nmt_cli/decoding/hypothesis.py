@@ -1,0 +1,87 @@
+"""How search is configured, and what it finds."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import Field
+
+from nmt_cli.config import Section
+
+LengthNormalization = Literal["average", "gnmt", "none"]
+
+
+class SearchConfig(Section):
+    """The search section of a recipe."""
+
+    beam: int = Field(default=5, ge=1, le=256)
+    """Hypotheses kept a sentence; 1 is greedy search."""
+    n_best: int = Field(default=1, ge=1)
+    """Translations given a sentence, best first; at most beam (or drawn, when sampling)."""
+    length_normalization: LengthNormalization = "average"
+    """average: log-probability / length^alpha; gnmt: / ((5 + length) / 6)^alpha (Wu et al. 2016,
+    eq. 14); none. The end of sentence counts as a token."""
+    length_penalty: float = Field(default=1.0, ge=0, le=10)
+    """The alpha of length_normalization."""
+    coverage_penalty: float = Field(default=0.0, ge=0, le=10)
+    """The beta of Wu et al. 2016, eq. 14, applied when finished hypotheses are ranked."""
+    min_length: int = Field(default=0, ge=0)
+    """Fewest target pieces, end of sentence not counted."""
+    max_length: int | None = Field(default=None, ge=1)
+    """Most target pieces, end of sentence not counted; null: max_length_factor * source + 10."""
+    max_length_factor: float = Field(default=1.5, gt=0, le=100)
+    """See max_length."""
+    sampling: bool = False
+    """Draw each token at random instead of searching for the best translation."""
+    temperature: float = Field(default=1.0, gt=0, le=100)
+    """Divides the scores before sampling."""
+    top_k: int | None = Field(default=None, ge=1)
+    """Sample among the k most probable tokens only (Fan et al. 2018)."""
+    top_p: float | None = Field(default=None, gt=0, le=1)
+    """Sample among the fewest tokens that hold this probability (Holtzman et al. 2020)."""
+    seed: int = 1
+    """Decides what is sampled, together with the text of the line."""
+    max_source_length: int = Field(default=256, ge=1)
+    """A line of more source pieces is cut at sentence ends (or spaces) and translated in parts."""
+    tokens_per_batch: int = Field(default=4096, ge=1)
+    """Source positions translated at once, counted for every hypothesis."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """Type of weights and activations."""
+
+    def problems(self) -> list[str]:
+        """Options that do not fit together."""
+        found = []
+        if self.n_best > self.beam and not self.sampling:
+            found.append(f"n_best: {self.n_best} is more than beam {self.beam}")
+        if self.max_length is not None and self.min_length > self.max_length:
+            found.append(f"min_length: {self.min_length} is more than max_length {self.max_length}")
+        if not self.sampling and (self.top_k is not None or self.top_p is not None):
+            found.append("top_k and top_p: only with sampling: true")
+        return found
+
+    def longest(self, source_length: int) -> int:
+        """Most target pieces for a source of so many pieces."""
+        if self.max_length is not None:
+            return self.max_length
+        return max(self.min_length, math.ceil(self.max_length_factor * source_length) + 10)
+
+    def normalize(self, log_probability: float, length: int) -> float:
+        """The score that hypotheses are compared by; `length` counts the end of sentence."""
+        return log_probability / self.norm(length)
+
+    def norm(self, length: int) -> float:
+        """What a log-probability is divided by."""
+        if self.length_normalization == "average":
+            return float(length**self.length_penalty)
+        if self.length_normalization == "gnmt":
+            return float(((5 + length) / 6) ** self.length_penalty)
+        return 1.0
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """A finished translation."""
+
+    ids: list[int]  # without the end of sentence
+    log_probability: float  # sum over ids and end of sentence, natural logarithm
+    score: float  # what it was ranked by

@@ -1,0 +1,122 @@
+"""Translation of all positions at once with CTC (Libovický and Helcl 2018).
+
+Legend: B batch, S source, K = upsample, U = S * K emitted positions, D model width, V vocabulary.
+"""
+
+from typing import Literal, Self
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from nmt_cli.models.attention import blocked
+from nmt_cli.models.contract import Aligned, Sequences
+from nmt_cli.models.dropout import Dropout
+from nmt_cli.models.embedding import Embedding
+from nmt_cli.models.layers import FeedForwardSublayer, LayerConfig, SelfAttention, initialize
+from nmt_cli.models.normalization import normalization
+from nmt_cli.models.positions import positions
+from nmt_cli.vocabulary import Vocabulary
+
+
+class CTCConfig(LayerConfig):
+    """Options of the CTC model."""
+
+    type: Literal["ctc"] = "ctc"
+    encoder_layers: int = Field(default=6, ge=1)
+    """Layers before each state is split."""
+    decoder_layers: int = Field(default=6, ge=0)
+    """Layers after it; they see all positions, too."""
+    upsample: int = Field(default=3, ge=1, le=10)
+    """Positions that each source token is split into; more than the longest target needs."""
+    tied_embeddings: Literal["all", "none"] = "all"
+    """Share one table between source and output, or not."""
+
+    def problems(self, joint_vocabulary: bool) -> list[str]:
+        """Options that do not fit together."""
+        found = super().problems(joint_vocabulary)
+        if self.tied_embeddings == "all" and not joint_vocabulary:
+            found.append("tied_embeddings: all needs tokenizer.joint: true; use none")
+        return found
+
+    @classmethod
+    def tiny(cls) -> list[Self]:
+        """Configurations of a few thousand parameters that use every option."""
+        small = {"d_model": 16, "heads": 4, "encoder_layers": 1, "decoder_layers": 1, "d_ff": 32}
+        variants: list[dict[str, object]] = [
+            {},
+            {"norm_position": "post", "positions": "learned", "activation": "gelu", "upsample": 2},
+            {"positions": "rotary", "norm": "rms", "activation": "swiglu", "key_value_heads": 2},
+            {"positions": "sinusoidal_halves", "activation": "swish", "tied_embeddings": "none"},
+            {"positions": "none", "scaled_attention": False, "decoder_layers": 0},
+        ]
+        return [cls.model_validate(small | {"dropout": 0.0} | variant) for variant in variants]
+
+
+class _Layer(nn.Module):
+    def __init__(self, config: CTCConfig) -> None:
+        super().__init__()
+        self.self_attention = SelfAttention(config)
+        self.feed_forward = FeedForwardSublayer(config)
+
+    def forward(self, x: Tensor, bias: Tensor | None) -> Tensor:
+        """[B, U, D] in and out."""
+        result: Tensor = self.feed_forward(self.self_attention(x, bias))
+        return result
+
+
+class CTC(Aligned[CTCConfig]):
+    """An encoder whose states are split into several positions, each of which emits a token."""
+
+    config_class = CTCConfig
+    summary = "all positions at once, non-autoregressive (Libovický and Helcl 2018)"
+
+    def __init__(self, config: CTCConfig, vocabulary: Vocabulary) -> None:
+        super().__init__(config, vocabulary)
+        width = config.d_model
+        self.source_embedding = Embedding(vocabulary.source_size, width)
+        self.source_positions = positions(config.positions, width, config.max_positions)
+        self.emitted_positions = positions(
+            config.positions, width, config.max_positions * config.upsample
+        )
+        self.dropout = Dropout(config.dropout)
+        self.before = nn.ModuleList(_Layer(config) for _ in range(config.encoder_layers))
+        self.split = nn.Linear(width, width * config.upsample)
+        self.after = nn.ModuleList(_Layer(config) for _ in range(config.decoder_layers))
+        pre = config.norm_position == "pre"
+        self.norm = normalization(config.norm, width) if pre else nn.Identity()
+        self.output = nn.Linear(width, vocabulary.target_size)
+        tied = config.tied_embeddings == "all"
+        if tied:
+            self.output.weight = self.source_embedding.weight
+        initialize(self, tied=self.output if tied else None)
+
+    @property
+    def width(self) -> int:
+        """D."""
+        return self.config.d_model
+
+    @property
+    def longest_source(self) -> int | None:
+        """The number of learned positions, if they are learned."""
+        return self.config.max_positions if self.config.positions == "learned" else None
+
+    def forward(self, source: Sequences) -> tuple[Tensor, Tensor]:
+        """See `Aligned.forward`."""
+        factor, padding = self.config.upsample, source.padding()
+        x = self.source_embedding(source.ids) * self.config.d_model**0.5
+        x = self.dropout(self.source_positions(x))
+        bias = None if padding is None else blocked(padding[:, None, None], x)  # [B, 1, 1, S]
+        for layer in self.before:
+            x = layer(x, bias)
+        x = self.split(x).unflatten(-1, (factor, -1)).flatten(1, 2)  # [B, U, D]
+        x = self.emitted_positions(x)
+        bias = None if bias is None else torch.repeat_interleave(bias, factor, 3)
+        for layer in self.after:
+            x = layer(x, bias)
+        return self.norm(x), source.lengths * factor
+
+    def project(self, hidden: Tensor) -> Tensor:
+        """See `TranslationModel.project`."""
+        result: Tensor = self.output(hidden)
+        return result

@@ -1,0 +1,85 @@
+"""The contract of models that emit all positions at once."""
+
+from typing import Any
+
+import pytest
+import torch
+
+from nmt_cli.models import MODELS
+from nmt_cli.models.contract import Aligned, ModelConfig, Sequences
+from nmt_cli.training.loss import backward, evaluate
+from nmt_cli.training.weights import Optimizer, Weights
+from nmt_cli.vocabulary import Vocabulary
+
+JOINT = Vocabulary(source_size=23, target_size=23, joint=True)
+SEPARATE = Vocabulary(source_size=19, target_size=23, joint=False)
+
+
+def every_configuration() -> list[Any]:
+    return [
+        pytest.param(name, config, id=f"{name}-{number}")
+        for name, model in MODELS.items()
+        if issubclass(model, Aligned)
+        for number, config in enumerate(model.config_class.tiny())
+    ]
+
+
+each_model = pytest.mark.parametrize("name, config", every_configuration())
+
+
+def build(name: str, config: ModelConfig) -> Aligned[Any]:
+    joint = getattr(config, "tied_embeddings", "all") == "all"
+    torch.manual_seed(5)
+    model = MODELS[name](config, JOINT if joint else SEPARATE).eval()
+    assert isinstance(model, Aligned)
+    return model
+
+
+def sequences(lengths: list[int], size: int, seed: int) -> Sequences:
+    draw = torch.Generator().manual_seed(seed)
+    ids = torch.randint(4, size, (len(lengths), max(lengths)), generator=draw)
+    return Sequences(ids, torch.tensor(lengths))
+
+
+@each_model
+@torch.no_grad()
+def test_padding_order_and_batch_mates_change_nothing(name: str, config: ModelConfig) -> None:
+    model = build(name, config)
+    source = sequences([5, 2, 7, 1], model.vocabulary.source_size, 1)
+    hidden, emitted = model(source)
+    logits = model.project(hidden)
+    assert logits.shape[2] == 23 and bool((emitted >= source.lengths).all())
+    for row in range(4):
+        length = int(source.lengths[row])
+        alone = Sequences(source.ids[row : row + 1, :length], source.lengths[row : row + 1])
+        single = model.project(model(alone)[0])[0]
+        expected = logits[row, : int(emitted[row])]
+        torch.testing.assert_close(single, expected, atol=1e-5, rtol=1e-5)
+
+
+@each_model
+def test_every_parameter_gets_a_gradient(name: str, config: ModelConfig) -> None:
+    model = build(name, config).train()
+    source = sequences([5, 2, 7, 3], model.vocabulary.source_size, 1)
+    target = sequences([4, 3, 6, 3], model.vocabulary.target_size, 2)
+    backward(model, source, target, target, smoothing=0.1, scale=1.0)
+    for parameter_name, parameter in model.named_parameters():
+        assert parameter.grad is not None, parameter_name
+        assert float(parameter.grad.abs().sum()) > 0, parameter_name
+
+
+@each_model
+def test_it_learns_twenty_pairs_by_heart(name: str, config: ModelConfig) -> None:
+    model = build(name, config).train()
+    source = sequences([4 + n % 3 for n in range(20)], model.vocabulary.source_size, 7)
+    target = sequences([3 + n % 4 for n in range(20)], model.vocabulary.target_size, 8)
+    optimizer = Optimizer(Weights(model, torch.float32), "adam", (0.9, 0.98), 1e-9, 0.0)
+    for update in range(400):
+        found = backward(model, source, target, target, smoothing=0.0, scale=1 / 90)
+        optimizer.update(0.01 if update < 250 else 0.003, 1.0)
+        if float(found.nll) / found.tokens < 0.05:
+            break
+    if getattr(config, "positions", "") == "none":  # a bag of words: better, not by heart
+        assert float(found.nll) / found.tokens < 2.0
+    else:
+        assert float(evaluate(model, source, target, target).nll) / found.tokens < 0.1
