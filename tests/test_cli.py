@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from nmt_cli import __version__, cli
+from nmt_cli import __version__
+from nmt_cli.cli import entry
 from nmt_cli.models import MODELS
 from nmt_cli.recipe_files import shipped_recipes
 
@@ -33,7 +34,7 @@ def nmt(
         monkeypatch.setattr(sys, "argv", ["nmt", *map(str, arguments)])
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
         with pytest.raises(SystemExit) as left:
-            cli.main()
+            entry.main()
         out, err = capfdbinary.readouterr()
         assert isinstance(left.value.code, int)
         return left.value.code, out.decode(), err.decode()
@@ -224,7 +225,7 @@ def test_debug_shows_where_a_mistake_was_found(nmt: Call) -> None:
 
 def test_our_own_bug_is_exit_code_1_with_a_traceback() -> None:
     script = (
-        "import nmt_cli.recipe_files as f, nmt_cli.cli as c, sys\n"
+        "import nmt_cli.recipe_files as f, nmt_cli.cli.entry as c, sys\n"
         "f.shipped_recipes = lambda: 1 / 0\n"
         "sys.argv = ['nmt', 'recipes']\nc.main()"
     )
@@ -284,7 +285,7 @@ def test_an_interrupted_translation_ends_at_once(
 )  # fmt: skip
 def test_what_needs_no_tensors_never_imports_torch(arguments: list[str]) -> None:
     script = (
-        f"import sys\nfrom nmt_cli.cli import main\nsys.argv = ['nmt', *{arguments!r}]\n"
+        f"import sys\nfrom nmt_cli.cli.entry import main\nsys.argv = ['nmt', *{arguments!r}]\n"
         "try:\n    main()\nexcept SystemExit:\n"
         "    heavy = {'torch', 'matplotlib', 'tokenizers'} & set(sys.modules)\n"
         "    sys.exit(f'IMPORTED {sorted(heavy)}')"

@@ -1,0 +1,1 @@
+"""Typer's face of the commands: parse, call one function, print, exit."""

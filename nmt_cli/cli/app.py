@@ -1,0 +1,64 @@
+"""The command line: every command in its place, in the order in which they are used.
+
+Nothing heavy is imported until a command needs it, so that `nmt --help` answers at once.
+"""
+
+from typing import Annotated
+
+import typer
+
+from nmt_cli import __version__
+from nmt_cli.cli import catalogue, data, training, translation
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(__version__)
+        raise typer.Exit
+
+
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Neural machine translation: from parallel text to a translation on standard output."""
+
+
+def build_app() -> typer.Typer:
+    """The whole command line."""
+    app = typer.Typer(
+        name="nmt",
+        help="Neural machine translation: from parallel text to a translation on standard output.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_main)
+    app.command()(data.prepare)
+    app.command()(training.train)
+    app.command()(translation.translate)
+    app.command()(translation.score)
+    app.command()(data.tokenize)
+    app.command()(data.detokenize)
+    app.command()(training.average)
+    app.add_typer(_recipes(), name="recipes")
+    app.add_typer(_models(), name="models")
+    return app
+
+
+def _recipes() -> typer.Typer:
+    recipes = typer.Typer(help="Recipes that come with nmt.", invoke_without_command=True)
+    recipes.callback()(catalogue.recipes)
+    recipes.command("show")(catalogue.recipes_show)
+    recipes.command("copy")(catalogue.recipes_copy)
+    recipes.command("keys")(catalogue.recipes_keys)
+    return recipes
+
+
+def _models() -> typer.Typer:
+    models = typer.Typer(help="Models that a recipe can name.", invoke_without_command=True)
+    models.callback()(catalogue.models)
+    models.command("show")(catalogue.models_show)
+    return models

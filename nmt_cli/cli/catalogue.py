@@ -1,0 +1,59 @@
+"""The face of recipes and models."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nmt_cli.cli.options import Recipe, put
+
+
+def recipes(context: typer.Context) -> None:
+    """List the recipes that come with nmt."""
+    if context.invoked_subcommand is None:
+        from nmt_cli.recipe_files import describe, shipped_recipes
+
+        for name, path in shipped_recipes().items():
+            put(f"{name:32} {describe(path)}")
+
+
+def recipes_show(name: Recipe) -> None:
+    """Print a recipe."""
+    from nmt_cli.recipe_files import find_recipe
+
+    put(find_recipe(name).read_text(encoding="utf-8").rstrip("\n"))
+
+
+def recipes_copy(
+    name: Recipe,
+    path: Annotated[Path, typer.Argument(help="File or folder to copy it to.")] = Path("."),
+) -> None:
+    """Copy a shipped recipe, to change it."""
+    from nmt_cli.recipe_files import copy_recipe, find_recipe
+
+    print(copy_recipe(find_recipe(name), path), file=sys.stderr)
+
+
+def recipes_keys() -> None:
+    """Explain every key that a recipe can have."""
+    from nmt_cli.commands.reference import recipe_reference
+
+    put(recipe_reference().rstrip("\n"))
+
+
+def models(context: typer.Context) -> None:
+    """List the models."""
+    if context.invoked_subcommand is None:
+        from nmt_cli.commands.catalogue import model_lines
+
+        for name, summary in model_lines():
+            put(f"{name:16} {summary}")
+
+
+def models_show(name: Annotated[str, typer.Argument(help="Name of a model.")]) -> None:
+    """Explain a model's options."""
+    from nmt_cli.commands.catalogue import model_options
+
+    for key, default, meaning in model_options(name):
+        put(f"{key} (default {default})\n    {meaning}")

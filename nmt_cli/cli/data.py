@@ -1,0 +1,57 @@
+"""The face of prepare, tokenize and detokenize."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from nmt_cli.cli.options import Quiet, Recipe, Settings, input_lines, put
+from nmt_cli.errors import UserError
+from nmt_cli.reporting import Reporter
+
+
+def prepare(recipe: Recipe, settings: Settings = [], quiet: Quiet = False) -> None:
+    """Clean, tokenise and store a recipe's corpus under prepared/.
+
+    Example: nmt prepare quickstart
+    """
+    from nmt_cli.commands.prepare import prepare_recipe
+    from nmt_cli.recipe import load_recipe
+
+    prepare_recipe(load_recipe(recipe, settings), Reporter(quiet))
+
+
+def tokenize(
+    tokenizer: Annotated[Path, typer.Argument(help="Run folder or tokenizer file.")],
+    side: Annotated[str | None, typer.Option(help="source or target, where they differ.")] = None,
+) -> None:
+    """Cut standard input into pieces; a space inside a piece is shown as U+2581.
+
+    Example: nmt tokenize runs/quickstart < text
+    """
+    from nmt_cli.commands import tokenize as command
+
+    opened = command.open_tokenizer(tokenizer, _side(side))
+    for line in command.tokenize(input_lines(), opened):
+        put(line)
+
+
+def detokenize(
+    tokenizer: Annotated[Path, typer.Argument(help="Run folder or tokenizer file.")],
+    side: Annotated[str | None, typer.Option(help="source or target, where they differ.")] = None,
+) -> None:
+    """Put pieces from standard input together again.
+
+    Example: nmt tokenize RUN < text | nmt detokenize RUN
+    """
+    from nmt_cli.commands import tokenize as command
+
+    opened = command.open_tokenizer(tokenizer, _side(side))
+    for line in command.detokenize(input_lines(), opened):
+        put(line)
+
+
+def _side(text: str | None) -> Any:
+    if text not in (None, "source", "target"):
+        raise UserError(f"--side {text}: use source or target")
+    return text

@@ -1,0 +1,46 @@
+"""Arguments that several commands share, and how they read and write lines."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, BinaryIO
+
+import typer
+
+from nmt_cli.reporting import Reporter
+
+Recipe = Annotated[str, typer.Argument(help="Path of a recipe, or the name of a shipped one.")]
+Settings = Annotated[
+    list[str],
+    typer.Option("--set", metavar="KEY=VALUE", help="Change the recipe: section.key=value."),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but warnings.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
+Run = Annotated[Path, typer.Argument(help="Run folder.", show_default=False)]
+
+
+def input_lines() -> Iterator[str]:
+    """Lines of standard input; one that is not UTF-8 is mended, and said."""
+    from nmt_cli.decoding.stream import decode_line
+
+    for number, raw in enumerate(iter(sys.stdin.buffer.readline, b""), 1):
+        line = decode_line(raw, number)
+        if line.damaged:
+            Reporter().warn(f"line {number}: bytes that are not UTF-8 became U+FFFD")
+        yield line.text
+
+
+def standard_input() -> BinaryIO:
+    """Standard input, not through sys.stdin: a thread that reads it may be waiting when we exit,
+    and Python cannot end while somebody else holds the lock of sys.stdin."""
+    try:
+        return open(sys.stdin.fileno(), "rb", closefd=False)
+    except (OSError, ValueError):
+        return sys.stdin.buffer
+
+
+def put(text: str) -> None:
+    """A line of the product, at once."""
+    sys.stdout.buffer.write(text.encode("utf-8", "replace") + b"\n")
+    sys.stdout.buffer.flush()

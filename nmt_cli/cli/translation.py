@@ -1,0 +1,85 @@
+"""The face of translate and score."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nmt_cli.cli.options import Device, Json, Quiet, Settings, put, standard_input
+from nmt_cli.reporting import Reporter
+
+
+def translate(
+    runs: Annotated[list[Path], typer.Argument(help="Run folders; several are an ensemble.")],
+    beam: Annotated[int | None, typer.Option(help="search.beam; 1 is greedy.")] = None,
+    n_best: Annotated[int | None, typer.Option(help="search.n_best.")] = None,
+    settings: Settings = [],
+    prefix: Annotated[
+        Path | None, typer.Option(help="File with the beginning of each translation.")
+    ] = None,
+    alignments: Annotated[
+        bool, typer.Option("--alignments", help="Add ||| and source-target word pairs.")
+    ] = False,
+    jsonl: Annotated[bool, typer.Option("--jsonl", help="One JSON object a line.")] = False,
+    device: Device = "auto",
+    quiet: Quiet = False,
+) -> None:
+    """Translate standard input: one line in, one line out.
+
+    Example: echo 'The old man reads a book.' | nmt translate runs/quickstart
+    """
+    from nmt_cli.commands.translate import open_translator, translate_stream
+
+    extra = [f"search.beam={beam}"] if beam is not None else []
+    extra += [f"search.n_best={n_best}"] if n_best is not None else []
+    reporter = Reporter(quiet)
+    translator = open_translator(runs, [*settings, *extra], device, align=alignments)
+    for one in translate_stream(translator, standard_input(), prefix):
+        for warning in one.warnings:
+            reporter.warn(f"line {one.line.number}: {warning}")
+        if jsonl:
+            put(json.dumps(one.record(), ensure_ascii=False))
+        elif translator.config.n_best > 1:
+            for found in one.translation.candidates:
+                put(f"{one.line.number} ||| {found.text} ||| {found.score:.4f}")
+            if not one.translation.candidates:
+                put(f"{one.line.number} |||  ||| ")
+        elif alignments:
+            best = one.translation.candidates[0] if one.translation.candidates else None
+            pairs = (best.alignment or []) if best else []
+            put(f"{one.translation.text} ||| {' '.join(f'{s}-{t}' for s, t in pairs)}")
+        else:
+            put(one.translation.text)
+
+
+def score(
+    references: Annotated[list[Path], typer.Argument(help="Reference files.")],
+    hypotheses: Annotated[
+        Path | None, typer.Option("--hypotheses", "-i", help="File; default standard input.")
+    ] = None,
+    metrics: Annotated[str, typer.Option(help="Some of bleu,chrf,ter.")] = "bleu,chrf,ter",
+    lowercase: Annotated[bool, typer.Option("--lowercase", help="Ignore case.")] = False,
+    tokenize: Annotated[
+        str | None, typer.Option(help="sacreBLEU tokenizer for BLEU; default 13a.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Score translations with sacreBLEU.
+
+    Example: nmt translate RUN < test.en | nmt score test.de
+    """
+    from nmt_cli.commands.score import score_files
+
+    source = hypotheses if hypotheses is not None else sys.stdin.buffer
+    found = score_files(references, source, metrics, lowercase=lowercase, tokenize=tokenize)
+    if as_json:
+        put(
+            json.dumps(
+                {one.name: {"score": one.score, "signature": one.signature} for one in found}
+            )
+        )
+        return
+    for one in found:
+        put(f"{one.text}\n  {one.signature}")
