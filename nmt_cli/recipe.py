@@ -233,7 +233,7 @@ def _nearest(name: str, known: Sequence[str] | Mapping[str, Any]) -> str:
 def _disagreements(sections: dict[str, Any]) -> list[_Problem]:
     """Values that are right by themselves and do not go together."""
     joint = sections["tokenizer"].joint
-    found = {key: sections[key].problems() for key in ("corpus", "training", "search")}
+    found = {key: sections[key].problems() for key in SECTIONS if key != "model"}
     found["model"] = sections["model"].problems(joint)
     problems = []
     for key, texts in found.items():

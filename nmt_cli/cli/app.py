@@ -37,6 +37,7 @@ def build_app() -> typer.Typer:
     )
     app.callback()(_main)
     app.command()(data.prepare)
+    app.command()(data.check)
     app.command()(training.train)
     app.command()(translation.translate)
     app.command()(translation.score)

@@ -1,11 +1,12 @@
-"""The face of prepare, tokenize and detokenize."""
+"""The face of prepare, check, tokenize and detokenize."""
 
+import json
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from nmt_cli.cli.options import Quiet, Recipe, Settings, input_lines, put
+from nmt_cli.cli.options import Device, Json, Quiet, Recipe, Settings, input_lines, put
 from nmt_cli.errors import UserError
 from nmt_cli.reporting import Reporter
 
@@ -19,6 +20,35 @@ def prepare(recipe: Recipe, settings: Settings = [], quiet: Quiet = False) -> No
     from nmt_cli.recipe import load_recipe
 
     prepare_recipe(load_recipe(recipe, settings), Reporter(quiet))
+
+
+def check(
+    recipe: Recipe,
+    out: Annotated[
+        Path | None, typer.Option(help="Run folder; default runs/<recipe name>.")
+    ] = None,
+    settings: Settings = [],
+    device: Device = "auto",
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Find in seconds what would go wrong hours into a run.
+
+    Looks at the recipe, its files and their text, lengths, vocabulary, memory and disk; writes
+    nothing. The exit code is 2 where training could not succeed.
+
+    Example: nmt check quickstart
+    """
+    from nmt_cli.commands.check import check as run_checks
+
+    reporter = Reporter(quiet)
+    found = run_checks(recipe, settings, out, reporter, device)
+    if as_json:
+        put(json.dumps([one.record() for one in found], ensure_ascii=False))
+    for one in found if not as_json else []:
+        put(f"{one.level:8} {one.about}: {one.text}")
+    if any(one.level == "error" for one in found):
+        raise typer.Exit(2)
 
 
 def tokenize(

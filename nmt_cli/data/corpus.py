@@ -103,6 +103,13 @@ class CorpusConfig(Section):
             found.append("train: the list is empty")
         return found
 
+    def doubts(self) -> list[str]:
+        """See `Section.doubts`."""
+        if self.name != "quickstart":
+            return []
+        keys = self.changed("root", "train", "dev", "test", "download")
+        return [f"{key}: does nothing with name: quickstart" for key in keys]
+
 
 @dataclass(frozen=True)
 class TextPart:

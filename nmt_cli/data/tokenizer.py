@@ -48,6 +48,21 @@ class TokenizerConfig(Section):
     sample_lines: int = Field(default=2_000_000, ge=1)
     """At most so many training lines a language, spread evenly, are read to learn the pieces."""
 
+    def problems(self) -> list[str]:
+        """Options that do not fit together."""
+        if self.variants > 1 and self.type in ("character", "word"):
+            return [f"variants: type {self.type} knows one encoding of a text; use bpe or unigram"]
+        return []
+
+    def doubts(self) -> list[str]:
+        """See `Section.doubts`."""
+        found = []
+        if self.variants == 1 and self.changed("sampling"):
+            found.append("sampling: does nothing without variants")
+        if self.type == "word" and self.changed("character_coverage"):
+            found.append("character_coverage: does nothing with type: word")
+        return found
+
 
 class TextTokenizer:
     """A trained tokenizer of one language, or of both."""

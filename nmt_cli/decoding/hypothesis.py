@@ -59,6 +59,22 @@ class SearchConfig(Section):
             found.append("top_k and top_p: only with sampling: true")
         return found
 
+    def doubts(self) -> list[str]:
+        """See `Section.doubts`."""
+        found = []
+        if not self.sampling:
+            keys = self.changed("temperature", "seed")
+            found += [f"{key}: does nothing without sampling: true" for key in keys]
+            keys = self.changed("length_penalty", "coverage_penalty", "length_normalization")
+            found += [f"{key}: does nothing with beam: 1" for key in keys if self.beam == 1]
+        if self.sampling and self.changed("beam"):
+            found.append("beam: does nothing with sampling: true; n_best says how many are drawn")
+        if self.length_normalization == "none" and self.changed("length_penalty"):
+            found.append("length_penalty: does nothing with length_normalization: none")
+        if self.max_length is not None and self.changed("max_length_factor"):
+            found.append("max_length_factor: does nothing beside max_length")
+        return found
+
     def longest(self, source_length: int) -> int:
         """Most target pieces for a source of so many pieces."""
         if self.max_length is not None:

@@ -59,6 +59,12 @@ class LayerConfig(ModelConfig):
             found.append(f"key_value_heads: heads {self.heads} is not divisible by {groups}")
         return found
 
+    def doubts(self) -> list[str]:
+        """See `Section.doubts`."""
+        if self.positions != "learned" and self.changed("max_positions"):
+            return [f"max_positions: does nothing with positions: {self.positions}"]
+        return []
+
 
 def initialize(model: nn.Module, *, tied: nn.Linear | None) -> None:
     """Glorot-uniform matrices and zero biases, as in the paper's own code.

@@ -78,6 +78,12 @@ class RNNConfig(ModelConfig):
             found.append("tied_embeddings: all needs tokenizer.joint: true; use target or none")
         return found
 
+    def doubts(self) -> list[str]:
+        """See `Section.doubts`."""
+        if self.attention in ("none", "additive") and self.changed("input_feeding"):
+            return [f"input_feeding: does nothing with attention: {self.attention}"]
+        return []
+
     @classmethod
     def tiny(cls) -> list[Self]:
         """Configurations of a few thousand parameters that use every option."""

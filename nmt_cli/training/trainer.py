@@ -93,6 +93,28 @@ class TrainingConfig(Section):
             return ["average and average_decay: use one of them"]
         return []
 
+    def doubts(self) -> list[str]:
+        """See `Section.doubts`."""
+        found = []
+        if self.schedule != "plateau":
+            keys = self.changed("plateau_factor", "plateau_patience")
+            found += [f"{key}: does nothing without schedule: plateau" for key in keys]
+        if self.metric == "loss":
+            keys = self.changed("metric_tokenize", "validation_beam", "samples")
+            found += [f"{key}: does nothing with metric: loss" for key in keys]
+        if self.warmup >= self.updates:
+            found.append(f"warmup: of {self.warmup} updates is not over after {self.updates}")
+        if self.validate_every > self.updates:
+            found.append(
+                f"validate_every: {self.validate_every} is more than {self.updates} updates"
+            )
+        validations = -(-self.updates // self.validate_every)
+        if self.average > validations:
+            found.append(f"average: of {self.average}, but there are {validations} checkpoints")
+        if self.patience is not None and self.patience >= validations:
+            found.append(f"patience: {self.patience}, but there are {validations} validations")
+        return found
+
 
 class Trainer:
     """Trains one model in one run folder."""
