@@ -58,7 +58,7 @@ def run(tree: Path, *arguments: str) -> str:
 def test_the_new_model_keeps_the_contract(tree: Path) -> None:
     tests = ["tests/models/test_contract.py", "tests/test_docs.py"]
     chosen = "bag or every_option_value or shipped_recipe"
-    told = run(tree, "pytest", *tests, "-k", chosen, "-p", "no:cacheprovider", "-v")
+    told = run(tree, "pytest", *tests, "-k", chosen, "-p", "no:cacheprovider", "-vv")
     for promise in ("step_by_step", "padding", "reorder", "every_parameter", "by_heart"):
         assert re.search(rf"{promise}.*bag.*PASSED", told), promise
 
