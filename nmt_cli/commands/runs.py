@@ -2,16 +2,17 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
 from nmt_cli.checkpoint import RunFolder, Tensors
 from nmt_cli.data.prepared import Tokenizers
 from nmt_cli.device import Precision, choose_precision
-from nmt_cli.errors import RunError
+from nmt_cli.errors import DeviceError, RunError
 from nmt_cli.models import MODELS
 from nmt_cli.models.contract import TranslationModel
+from nmt_cli.models.quantized import quantize
 from nmt_cli.recipe import Recipe, load_recipe
 from nmt_cli.vocabulary import Vocabulary
 
@@ -30,9 +31,14 @@ class Run:
 
 
 def open_run(
-    path: Path, device: torch.device, precision: Precision, settings: tuple[str, ...] = ()
+    path: Path,
+    device: torch.device,
+    precision: Precision | Literal["int8"],
+    settings: tuple[str, ...] = (),
 ) -> Run:
     """Load a run's best weights; RunError says what is missing or does not fit."""
+    if precision == "int8" and device.type != "cpu":
+        raise DeviceError("search.precision: int8 runs on a CPU; use auto here, or --device cpu")
     folder = RunFolder(path)
     if not path.is_dir():
         raise RunError(f"{path}: no such run folder; nmt train RECIPE makes one")
@@ -43,7 +49,10 @@ def open_run(
     checkpoint = folder.best()
     model = build_model(recipe, tokenizers.vocabulary)
     load_weights(model, checkpoint.tensors(), path)
-    model.to(device=device, dtype=choose_precision(precision, device)).eval()
+    dtype = torch.float32 if precision == "int8" else choose_precision(precision, device)
+    model.to(device=device, dtype=dtype).eval()
+    if precision == "int8":
+        quantize(model)
     return Run(folder, recipe, tokenizers, model, checkpoint.update)
 
 

@@ -84,9 +84,9 @@ class _Beams:
     def step(self) -> None:
         """Write one token for every hypothesis, and let finished sentences go."""
         logits, self.state = self.model.step(self.tokens.flatten(), self.state)
-        norm = logits.float().logsumexp(-1, keepdim=True)  # before anything is ruled out
-        self._restrict(logits)
-        scores, tokens, parents = self._candidates(logits, norm)
+        rows = logits.log_softmax(-1, dtype=torch.float32)  # before anything is ruled out
+        self._restrict(rows)
+        scores, tokens, parents = self._candidates(rows)
         ends = tokens == self.end
         self._finish(scores, parents, ends)
         live = scores.masked_fill(ends, -math.inf)
@@ -100,9 +100,9 @@ class _Beams:
             self.state.reorder(parents)
         self._close()
 
-    def _restrict(self, logits: Tensor) -> None:
+    def _restrict(self, log_probabilities: Tensor) -> None:
         """Prefixes, shortest and longest length, by making other tokens impossible."""
-        rows = logits.view(self.count, self.width, -1)
+        rows = log_probabilities.view(self.count, self.width, -1)
         if self.length < self.config.min_length:
             rows[:, :, self.end] = -math.inf
         full = self.limits <= self.length
@@ -113,16 +113,16 @@ class _Beams:
         if self.prefixes is not None and self.length < self.prefixes.shape[1]:
             force(rows, self.prefixes[:, self.length])
 
-    def _candidates(self, logits: Tensor, norm: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _candidates(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The 2 W best extensions: log-probabilities, tokens and parents, each [B, 2W].
 
         So many that W are left to go on with if W of them end the sentence. Greedy search takes
         the one best.
         """
         wanted = 2 * self.width if self.width > 1 else 1
-        each = min(wanted, logits.shape[-1])
-        best, tokens = logits.topk(each)  # [B * W, 2W]
-        total = (self.scores.view(-1, 1) + (best.float() - norm)).view(self.count, -1)
+        each = min(wanted, rows.shape[-1])
+        best, tokens = rows.topk(each)  # [B * W, 2W]
+        total = (self.scores.view(-1, 1) + best).view(self.count, -1)
         scores, index = total.topk(wanted)  # [B, 2W] of [B, W * 2W]
         return scores, tokens.view(self.count, -1).gather(1, index), index // each
 
