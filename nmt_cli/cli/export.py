@@ -34,4 +34,5 @@ def export(
     if as_json:
         put(json.dumps(asdict(found), ensure_ascii=False, default=str))
         return
-    print(f"{found.folder}: {found.format}, {found.quantization}; {found.parity}", file=sys.stderr)
+    about = f"{found.format}, {found.quantization}; {found.parity.text}"
+    print(f"{found.folder}: {about}", file=sys.stderr)

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from nmt_cli import __version__
-from nmt_cli.checkpoint import RunFolder, write_whole
+from nmt_cli.checkpoint import RunFolder, digest, write_whole
 from nmt_cli.commands.runs import Run, open_run
 from nmt_cli.data.files import read_lines
 from nmt_cli.data.prepared import PreparedData, Tokenizers
@@ -48,23 +48,23 @@ def export(
     *,
     quantization: str | None = None,
     device: str = "auto",
+    replace: bool = False,
 ) -> ExportResult:
     """Write `run` in the format `to` into the folder `out`, whole or not at all.
 
     The export translates lines of the run's own text, as the run does; where the translations
     differ too much, nothing is kept. UserError for what cannot be exported, or not like this;
-    RunError for a run that cannot be opened, or an `out` that exists; DeviceError where `device`
-    does not run the quantization.
+    RunError for a run that cannot be opened, or an `out` that exists (but with `replace`);
+    DeviceError where `device` does not run the quantization.
     """
     form, kind = _format(to, quantization)
-    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+    if RunFolder(out).exists() and not replace:
         raise RunError(f"{out} exists: choose another folder")
     opened = open_run(run, torch.device("cpu"), "fp32")
     found = problems(opened.recipe, to)
     if found:
         raise UserError(f"{run} cannot be exported to {to}: " + "; ".join(found))
-    scratch = out.with_name(out.name + ".tmp")
-    shutil.rmtree(scratch, ignore_errors=True)
+    scratch = out.with_name(f"{out.name}.{os.getpid()}.tmp")
     scratch.mkdir(parents=True)
     try:
         form.write(opened.model, opened.tokenizers, opened.recipe.search, scratch, kind)
@@ -72,7 +72,7 @@ def export(
         if parity.problem is not None:
             raise UserError(f"{run}: the export to {to} is not what it should be: {parity.problem}")
         _describe(opened, to, kind, parity, scratch)
-        os.replace(scratch, out)
+        _put(scratch, out)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     return ExportResult(out, to, kind, parity)
@@ -81,6 +81,19 @@ def export(
 def problems(recipe: Recipe, to: str) -> list[str]:
     """Why a recipe's runs could not be exported, each as `section.key: reason`."""
     return FORMATS[to].problems(recipe.model, recipe.search, recipe.tokenizer.joint)
+
+
+def _put(scratch: Path, out: Path) -> None:
+    """Move a folder to its place; what stood there goes, unless it is as new as ours."""
+    if out.is_dir():
+        old = out.with_name(f"{out.name}.{os.getpid()}.old")
+        os.replace(out, old)
+        shutil.rmtree(old)
+    try:
+        os.replace(scratch, out)
+    except OSError:  # another process was faster with the same export
+        if not (out / MANIFEST).is_file():
+            raise
 
 
 def _format(to: str, quantization: str | None) -> tuple[Format, str]:
@@ -152,6 +165,7 @@ def _describe(run: Run, to: str, kind: str, parity: Parity, folder: Path) -> Non
         "recipe_hash": run.recipe.hash(),
         "checkpoint": run.update,
         "weights": weights_digest(run.folder),
+        "files": {path.name: digest(path) for path in sorted(folder.iterdir())},
         "parity": asdict(parity),
         "machine": platform.machine(),
         "versions": {"nmt": __version__, "torch": torch.__version__}

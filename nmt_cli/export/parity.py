@@ -41,7 +41,20 @@ class Parity:
     greedy: float  # share of lines with the same text
     beam: float
     bleu: tuple[float, float] | None  # ours and the export's, at beam 5
+    signature: str | None  # sacreBLEU's
     problem: str | None  # why it is not good enough; None where it is
+
+    @property
+    def text(self) -> str:
+        """One line about it."""
+        greedy, beam = (round(share * self.lines) for share in (self.greedy, self.beam))
+        found = (
+            f"of {self.lines} lines {greedy} are translated the same greedily, "
+            f"{beam} at beam {BEAM_SIZE}"
+        )
+        if self.bleu is None:
+            return found
+        return f"{found}; BLEU {self.bleu[0]:.2f} here, {self.bleu[1]:.2f} there, {self.signature}"
 
 
 def compare(
@@ -62,12 +75,13 @@ def compare(
         pair = [_texts(engine, tokenizers, config, few) for engine in (ours, theirs)]
         same = sum(a == b for a, b in zip(*pair, strict=True))
         shares.append(same / max(1, len(few.sources)))
-    bleu = _bleu(few, pair)
+    bleu, signature = _bleu(few, pair)
     if not exact and _differ(bleu) and len(sample.sources) > FEW:
         many = sample.first(MANY)
-        bleu = _bleu(many, [_texts(one, tokenizers, config, many) for one in (ours, theirs)])
+        pair = [_texts(engine, tokenizers, config, many) for engine in (ours, theirs)]
+        bleu, signature = _bleu(many, pair)
     problem = _inexact(shares, len(few.sources)) if exact else _worse(bleu)
-    return Parity(len(few.sources), shares[0], shares[1], bleu, problem)
+    return Parity(len(few.sources), shares[0], shares[1], bleu, signature, problem)
 
 
 def _texts(
@@ -77,14 +91,16 @@ def _texts(
     return [one.text for one in found]
 
 
-def _bleu(sample: Sample, pair: Sequence[Sequence[str]]) -> tuple[float, float] | None:
+def _bleu(
+    sample: Sample, pair: Sequence[Sequence[str]]
+) -> tuple[tuple[float, float] | None, str | None]:
+    """BLEU of both and its signature."""
     if sample.references is None:
-        return None
+        return None, None
     ours, theirs = (
-        score(texts, [sample.references], ["bleu"], tokenize=sample.tokenize)[0].score
-        for texts in pair
+        score(texts, [sample.references], ["bleu"], tokenize=sample.tokenize)[0] for texts in pair
     )
-    return ours, theirs
+    return (ours.score, theirs.score), ours.signature
 
 
 def _differ(bleu: tuple[float, float] | None) -> bool:
