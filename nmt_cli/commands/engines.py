@@ -50,6 +50,6 @@ def _up_to_date(folder: Path, run: RunFolder) -> bool:
     try:
         content: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         whole = all(digest(folder / name) == was for name, was in content["files"].items())
-    except (OSError, ValueError, KeyError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
     return whole and content.get("weights") == weights_digest(run)

@@ -8,6 +8,7 @@ What the two do differently, and what is done about it here:
   ones (Kasai et al. 2022). Both find the same with enough patience; see `PATIENCE`.
 - Ours ends a hypothesis of the greatest length by force and counts what that costs; CTranslate2
   leaves it open. Such hypotheses are scored once more, end of sentence included.
+- CTranslate2's beam never ends right after a prefix, so that this hypothesis is added by hand.
 - CTranslate2 leaves prefixes out of a score, scales probabilities up where search.min_length rules
   the end out, and scores samples at their temperature: all these are scored once more as well.
 - A batch has one greatest length there, so sentences are batched by their own.
@@ -76,6 +77,8 @@ class CTranslate2Engine(Engine):
         if config.sampling:
             _seed(config.seed)
         drafts = self._drafts(sources, config, prefixes)
+        if prefixes is not None and config.beam > 1 and not config.sampling:
+            self._end_at_once(sources, drafts, prefixes, config)
         exact = not (config.sampling or config.min_length or prefixes)
         self._score(sources, drafts, only_open=exact)
         return [self._ranked(some, config) for some in drafts]
@@ -85,7 +88,7 @@ class CTranslate2Engine(Engine):
     ) -> list[list[_Draft]]:
         """Translate in batches of equal greatest length, all of them waiting for a free core."""
         waiting: list[tuple[int, Any]] = []
-        for group, limit in self._batches(sources, config):
+        for group, limit in self._batches(sources, config, prefixes):
             start = None if prefixes is None else [prefixes[number] for number in group]
             found = self.translator.translate_batch(
                 [self._source(sources[number]) for number in group],
@@ -102,17 +105,23 @@ class CTranslate2Engine(Engine):
                 result[number].append(self._draft(pieces, score))
         return result
 
-    def _batches(self, sources: list[Ids], config: SearchConfig) -> list[tuple[list[int], int]]:
-        """Indices of each batch and the greatest length of its translations."""
-        by_limit = defaultdict(list)
+    def _batches(
+        self, sources: list[Ids], config: SearchConfig, prefixes: list[Ids] | None
+    ) -> list[tuple[list[int], int]]:
+        """Indices of each batch and the greatest length of its translations.
+
+        Prefixes of different lengths are kept apart: beside a longer one, a hypothesis of a shorter
+        one is not let end when it should.
+        """
+        alike: dict[tuple[int, int], list[int]] = defaultdict(list)
         for number, ids in enumerate(sources):
             limit = config.longest(len(ids))
             if self.longest_target is not None:
                 limit = min(limit, self.longest_target - 1)
-            by_limit[limit].append(number)
+            alike[limit, len(prefixes[number]) if prefixes else 0].append(number)
         budget = max(1, config.tokens_per_batch // config.beam)
         batches = []
-        for limit, numbers in sorted(by_limit.items(), reverse=True):  # the longest first
+        for (limit, _), numbers in sorted(alike.items(), reverse=True):  # the longest first
             for group in in_batches_of([len(sources[number]) + 1 for number in numbers], budget):
                 batches.append(([numbers[index] for index in group], limit))
         return batches
@@ -143,6 +152,37 @@ class CTranslate2Engine(Engine):
         ids = [self.target_ids[piece] for piece in pieces]
         ended = bool(ids) and ids[-1] == self.end
         return _Draft(ids[:-1] if ended else ids, ended, score * len(ids))
+
+    def _end_at_once(
+        self,
+        sources: list[Ids],
+        drafts: list[list[_Draft]],
+        prefixes: list[Ids],
+        config: SearchConfig,
+    ) -> None:
+        """Add the prefix alone where an end is among the `beam` best tokens behind it."""
+        for group, limit in self._batches(sources, config, prefixes):
+            length = len(prefixes[group[0]])
+            if not config.min_length <= length < limit or length == 0:
+                continue
+            pair = (
+                [self._source(sources[number]) for number in group],
+                [self._target(prefixes[number]) for number in group],
+            )
+            others = self.translator.translate_batch(  # the best tokens that are no end
+                *pair,
+                beam_size=1,
+                num_hypotheses=config.beam,
+                return_alternatives=True,
+                return_scores=True,
+                length_penalty=0,
+                max_decoding_length=length + 1,
+                max_input_length=0,
+            )
+            ends = self.translator.score_batch(*pair, max_input_length=0)
+            for number, other, end in zip(group, others, ends, strict=True):
+                if end.log_probs[-1] >= other.scores[-1]:
+                    drafts[number].append(_Draft(prefixes[number], True, sum(end.log_probs)))
 
     def _score(self, sources: list[Ids], drafts: list[list[_Draft]], *, only_open: bool) -> None:
         """Replace log-probabilities by those of the whole hypothesis, end of sentence included."""
