@@ -28,10 +28,11 @@ if TYPE_CHECKING:
 
 PACKAGES: tuple[str, ...] = ("ctranslate2",)
 QUANTIZATIONS: tuple[str, ...] = (
-    "float32", "int8", "bfloat16", "float16", "int16", "int8_float16", "int8_bfloat16",
+    "float32", "int8", "bfloat16", "float16", "int8_float16", "int8_bfloat16",
 )  # fmt: skip
 POSITIONS = 2048  # rows of a table of positions, where search asks for no more
 
+SEVEN_BITS = 63
 Array = NDArray[np.float32]
 _ACTIVATIONS = {"relu": "RELU", "gelu": "GELU", "swish": "SWISH", "swiglu": "SWISH"}
 
@@ -61,12 +62,13 @@ def write(
     _fill(spec, model, table_size(model.config, search))
     spec.register_source_vocabulary(_pieces(tokenizers.source))
     spec.register_target_vocabulary(_pieces(tokenizers.target))
-    spec.config.add_source_eos = True
-    spec.config.layer_norm_epsilon = 1e-6
-    if model.config.positions != "rotary":
-        spec.config.add_attribute("max_position_embeddings", table_size(model.config, search))
+    _configure(spec.config, model, tokenizers, search)
     spec.validate()
-    spec.optimize(None if quantization == "float32" else quantization)
+    if quantization.startswith("int8"):
+        spec.optimize()  # writes equal matrices once
+        _to_seven_bits(spec)
+    else:
+        spec.optimize(quantization)
     spec.save(str(folder))
 
 
@@ -114,6 +116,21 @@ def _specification(config: TransformerConfig) -> "TransformerSpec":
     )
 
 
+def _configure(
+    config: Any, model: Transformer, tokenizers: Tokenizers, search: SearchConfig
+) -> None:
+    """What CTranslate2 reads from config.json."""
+    vocabulary = model.vocabulary
+    ids = (vocabulary.unknown, vocabulary.start, vocabulary.end, model.first_token)
+    names = ("unk_token", "bos_token", "eos_token", "decoder_start_token")
+    for name, piece in zip(names, tokenizers.target.pieces(ids), strict=True):
+        setattr(config, name, piece)
+    config.add_source_eos = True
+    config.layer_norm_epsilon = 1e-6
+    if model.config.positions != "rotary":  # read by our engine only
+        config.add_attribute("max_position_embeddings", table_size(model.config, search))
+
+
 def _fill(spec: Any, model: Transformer, rows: int) -> None:
     """The model's weights into the specification, as copies: quantizing works in place."""
     for side, layers, embeddings in (
@@ -159,6 +176,27 @@ def _fill_layer(spec: Any, layer: Any) -> None:
         spec.ffn.linear_0_noact.bias = _copy(linear_bias)
     spec.ffn.linear_0.weight, spec.ffn.linear_0.bias = _copy(weight), _copy(bias)
     _linear(spec.ffn.linear_1, network.contract)
+
+
+def _to_seven_bits(spec: "TransformerSpec") -> None:
+    """Round each row of a matrix to whole numbers from -63 to 63, with a scale of its own.
+
+    With the 8 bits that CTranslate2 would take, a sum of two products does not fit into the 16
+    bits that oneDNN has for it on a CPU without VNNI instructions; see docs/decisions.md for what
+    that costs.
+    """
+    from ctranslate2.specs.model_spec import NumpyVariable, Variable, visit_spec
+
+    def shrink(layer: Any, name: str, value: Any) -> None:
+        key = name.rpartition("/")[2]
+        if not isinstance(value, Variable) or not hasattr(layer, f"{key}_scale"):
+            return
+        rows = value.numpy()
+        scale = SEVEN_BITS / np.maximum(np.abs(rows).max(1), 1e-30)
+        setattr(layer, key, NumpyVariable(np.rint(rows * scale[:, None]).astype(np.int8)))
+        setattr(layer, f"{key}_scale", NumpyVariable(scale.astype(np.float32)))
+
+    visit_spec(spec, shrink)
 
 
 def _position_table(config: TransformerConfig, module: Any, rows: int) -> Array:

@@ -213,6 +213,27 @@ def test_quantizing_leaves_the_model_as_it_was_and_stays_close(
     assert sum(a[0].ids[:1] == b[0].ids[:1] for a, b in pairs) >= 20
 
 
+@pytest.mark.parametrize("tied", ["all", "target", "none"])
+def test_matrices_of_int8_have_seven_bits_a_row(
+    tied: str, both: Tokenizers, tmp_path: Path
+) -> None:
+    """More would overflow in the matrix product of a CPU without VNNI instructions."""
+    model = random_model(config(d_model=64, d_ff=128, tied_embeddings=tied), both)
+    with torch.no_grad():  # the worst case: products of the largest values, all of one sign
+        for layer in model.decoder:
+            layer.feed_forward.network.contract.weight.fill_(0.5)
+    ctranslate2.write(model, both, SearchConfig(), tmp_path, "int8")
+    theirs = ctranslate2.engine(tmp_path, "cpu", "int8")
+    assert isinstance(theirs, CTranslate2Engine)
+    some = sources(both)
+    found = TorchEngine(model).search(some, SearchConfig(beam=1))
+    scored = theirs.translator.score_batch(
+        [theirs._source(ids) for ids in some], [theirs._target(one.ids) for (one,) in found]
+    )
+    for (ours,), one in zip(found, scored, strict=True):
+        assert sum(one.log_probs) == pytest.approx(ours.log_probability, rel=0.02, abs=0.2)
+
+
 def test_a_type_that_the_device_does_not_run_is_refused(both: Tokenizers, tmp_path: Path) -> None:
     model = random_model(config(), both)
     ctranslate2.write(model, both, SearchConfig(), tmp_path, "float16")
