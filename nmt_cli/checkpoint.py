@@ -143,8 +143,8 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         )
     if not isinstance(state.get("update"), int) or not isinstance(state.get("files"), dict):
         raise RunError(f"{folder}: damaged checkpoint: state.json is not what was written")
-    for name, digest in state["files"].items():
-        if "/" in name or not (folder / name).is_file() or _digest(folder / name) != digest:
+    for name, known in state["files"].items():
+        if "/" in name or not (folder / name).is_file() or digest(folder / name) != known:
             raise RunError(f"{folder}: damaged checkpoint: {name} is not what was written")
     return Checkpoint(folder, state)
 
@@ -168,7 +168,7 @@ def _write_checkpoint(folder: Path, groups: Mapping[str, Tensors], state: dict[s
         path = scratch / f"{name}.safetensors"
         save_file({key: value.contiguous() for key, value in tensors.items()}, path)
         _sync(path)
-        files[path.name] = _digest(path)
+        files[path.name] = digest(path)
     content = {"format": FORMAT, **state, "files": files}
     write_whole(scratch / "state.json", json.dumps(content, indent=2) + "\n")
     shutil.rmtree(folder, ignore_errors=True)
@@ -184,7 +184,8 @@ def _object(text: str) -> dict[str, Any]:
     return content
 
 
-def _digest(path: Path) -> str:
+def digest(path: Path) -> str:
+    """SHA-256 of a file."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

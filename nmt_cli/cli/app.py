@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from nmt_cli import __version__
-from nmt_cli.cli import catalogue, data, training, translation
+from nmt_cli.cli import catalogue, data, export, training, translation
 
 
 def _version(wanted: bool) -> None:
@@ -44,6 +44,7 @@ def build_app() -> typer.Typer:
     app.command()(data.tokenize)
     app.command()(data.detokenize)
     app.command()(training.average)
+    app.command()(export.export)
     app.add_typer(_recipes(), name="recipes")
     app.add_typer(_models(), name="models")
     return app

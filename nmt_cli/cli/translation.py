@@ -23,6 +23,12 @@ def translate(
         bool, typer.Option("--alignments", help="Add ||| and source-target word pairs.")
     ] = False,
     jsonl: Annotated[bool, typer.Option("--jsonl", help="One JSON object a line.")] = False,
+    engine: Annotated[
+        str, typer.Option(help="torch, or ctranslate2, into which the run is exported once.")
+    ] = "torch",
+    quantization: Annotated[
+        str | None, typer.Option(help="Weights of ctranslate2: float32, int8 ...")
+    ] = None,
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
@@ -35,7 +41,15 @@ def translate(
     extra = [f"search.beam={beam}"] if beam is not None else []
     extra += [f"search.n_best={n_best}"] if n_best is not None else []
     reporter = Reporter(quiet)
-    translator = open_translator(runs, [*settings, *extra], device, align=alignments)
+    translator = open_translator(
+        runs,
+        [*settings, *extra],
+        device,
+        align=alignments,
+        engine=engine,
+        quantization=quantization,
+        reporter=reporter,
+    )
     for one in translate_stream(translator, standard_input(), prefix):
         for warning in one.warnings:
             reporter.warn(f"line {one.line.number}: {warning}")

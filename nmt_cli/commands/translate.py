@@ -6,16 +6,18 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from nmt_cli.commands.engines import ENGINES, open_engine
 from nmt_cli.commands.runs import Run, open_run
 from nmt_cli.data.files import read_lines
+from nmt_cli.data.prepared import Tokenizers
 from nmt_cli.decoding.ensemble import Ensemble
-from nmt_cli.decoding.hypothesis import SearchConfig
 from nmt_cli.decoding.stream import InputLine, arriving_blocks
 from nmt_cli.decoding.translator import Translation, Translator
 from nmt_cli.device import find_device, keep_memory
 from nmt_cli.errors import DataError, RunError, UserError
 from nmt_cli.models.contract import Autoregressive
-from nmt_cli.recipe import load_recipe
+from nmt_cli.recipe import Recipe, load_recipe
+from nmt_cli.reporting import Reporter
 
 
 @dataclass(frozen=True)
@@ -54,12 +56,20 @@ class TranslatedLine:
 
 
 def open_translator(
-    runs: list[Path], settings: list[str], device: str = "auto", *, align: bool = False
+    runs: list[Path],
+    settings: list[str],
+    device: str = "auto",
+    *,
+    align: bool = False,
+    engine: str = "torch",
+    quantization: str | None = None,
+    reporter: Reporter | None = None,
 ) -> Translator:
     """A translator of one run, or of several with the same tokenizer as an ensemble.
 
     `settings` are `search.key=value`. UserError for other settings; RunError for runs that cannot
-    be opened or do not go together.
+    be opened or do not go together. `engine` is one of ENGINES; `quantization` is for the others
+    than torch, which are made from the run first and say so to `reporter`.
     """
     odd = [one for one in settings if not one.startswith("search.")]
     if odd:
@@ -68,7 +78,18 @@ def open_translator(
     keep_memory(256 << 20)
     if not runs[0].is_dir():
         raise RunError(f"{runs[0]}: no such run folder; nmt train RECIPE makes one")
-    search = _search_settings(runs[0], settings)
+    recipe = _recipe(runs[0], settings)
+    search = recipe.search
+    if engine != "torch":
+        _only_torch(engine, runs, align=align)
+        quiet = reporter or Reporter(quiet=True)
+        return Translator(
+            open_engine(engine, runs[0], recipe, quiet, quantization=quantization, device=device),
+            Tokenizers.load(runs[0]),
+            search,
+        )
+    if quantization is not None:
+        raise UserError("--quantization: only with --engine ctranslate2; see search.precision")
     opened = [open_run(path, place, search.precision) for path in runs]
     for other in opened[1:]:
         _agree(opened[0], other)
@@ -76,6 +97,16 @@ def open_translator(
         raise UserError(f"{runs[0]}: --alignments needs a model with attention")
     model = opened[0].model if len(opened) == 1 else _ensemble(opened)
     return Translator(model, opened[0].tokenizers, search, align=align)
+
+
+def _only_torch(engine: str, runs: list[Path], *, align: bool) -> None:
+    """UserError for what no other engine than our own does."""
+    if engine not in ENGINES:
+        raise UserError(f"--engine {engine}: there are {', '.join(ENGINES)}")
+    if len(runs) > 1:
+        raise UserError(f"--engine {engine}: an ensemble needs --engine torch")
+    if align:
+        raise UserError(f"--engine {engine}: --alignments needs --engine torch")
 
 
 def _ensemble(runs: list[Run]) -> Ensemble:
@@ -86,10 +117,10 @@ def _ensemble(runs: list[Run]) -> Ensemble:
     return Ensemble(members).eval()
 
 
-def _search_settings(run: Path, settings: list[str]) -> SearchConfig:
+def _recipe(run: Path, settings: list[str]) -> Recipe:
     if not (run / "recipe.yaml").is_file():
         raise RunError(f"{run}: not a run folder: it has no recipe.yaml")
-    return load_recipe(run / "recipe.yaml", settings).search
+    return load_recipe(run / "recipe.yaml", settings)
 
 
 def _agree(first: Run, other: Run) -> None:

@@ -4,15 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
-
-from nmt_cli.data.batching import in_batches_of, pad
+from nmt_cli.data.batching import in_batches_of
 from nmt_cli.data.prepared import Tokenizers
-from nmt_cli.decoding.alignments import attention_weights, word_alignment
+from nmt_cli.decoding.alignments import word_alignment
+from nmt_cli.decoding.engine import Engine, TorchEngine
 from nmt_cli.decoding.hypothesis import Hypothesis, SearchConfig
-from nmt_cli.decoding.search import search
 from nmt_cli.decoding.segments import split_line
-from nmt_cli.models.contract import Sequences, TranslationModel
+from nmt_cli.models.contract import TranslationModel
 
 Ids = list[int]
 
@@ -41,20 +39,20 @@ class Translation:
 
 
 class Translator:
-    """Translates lines with one model (which may be an ensemble)."""
+    """Translates lines with a model (which may be an ensemble) or another runtime's engine."""
 
     def __init__(
         self,
-        model: TranslationModel[Any],
+        model: TranslationModel[Any] | Engine,
         tokenizers: Tokenizers,
         config: SearchConfig,
         *,
         align: bool = False,
     ) -> None:
-        self.model, self.tokenizers, self.config = model, tokenizers, config
+        self.engine = model if isinstance(model, Engine) else TorchEngine(model)
+        self.tokenizers, self.config = tokenizers, config
         self.align = align
-        self.device = next(model.parameters()).device
-        limits = [config.max_source_length, (model.longest_source or 1 << 30) - 1]
+        limits = [config.max_source_length, (self.engine.longest_source or 1 << 30) - 1]
         self.limit = min(limits)
 
     def translate(
@@ -92,21 +90,15 @@ class Translator:
     def _translate_ids(self, sources: list[Ids], forced: list[Ids] | None) -> list[list[Candidate]]:
         """Candidates of each source, in batches of similar length."""
         result: list[list[Candidate]] = [[] for _ in sources]
-        budget = max(1, self.config.tokens_per_batch // self.config.beam)
+        budget = self.engine.positions(self.config)
         for group in in_batches_of([len(ids) + 1 for ids in sources], budget):
             chosen = [sources[number] for number in group]
             start = None if forced is None else [forced[number] for number in group]
-            found = search(self.model, self._tensors(chosen), self.config, start)
+            found = self.engine.search(chosen, self.config, start)
             decoded = self._decode(chosen, found)
             for number, candidates in zip(group, decoded, strict=True):
                 result[number] = candidates
         return result
-
-    def _tensors(self, sources: list[Ids]) -> Sequences:
-        vocabulary = self.model.vocabulary
-        padded = pad([(ids, [vocabulary.end]) for ids in sources], vocabulary.pad)
-        ids, lengths = torch.from_numpy(padded.ids), torch.from_numpy(padded.lengths)
-        return Sequences(ids.to(self.device), lengths.to(self.device))
 
     def _decode(self, sources: list[Ids], found: list[list[Hypothesis]]) -> list[list[Candidate]]:
         flat = [one for some in found for one in some]
@@ -126,7 +118,7 @@ class Translator:
     ) -> list[list[tuple[int, int]] | None]:
         if not self.align or not sources:
             return [None] * len(sources)
-        weights = attention_weights(self.model, sources, targets)
+        weights = self.engine.attention(sources, targets)
         if weights is None:
             return [None] * len(sources)
         pieces = self.tokenizers.source.pieces, self.tokenizers.target.pieces
