@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from nmt_cli import __version__
-from nmt_cli.cli import catalogue, data, training, translation
+from nmt_cli.cli import catalogue, data, plot, training, translation
 
 
 def _version(wanted: bool) -> None:
@@ -43,9 +43,16 @@ def build_app() -> typer.Typer:
     app.command()(data.tokenize)
     app.command()(data.detokenize)
     app.command()(training.average)
+    app.add_typer(_plots(), name="plot")
     app.add_typer(_recipes(), name="recipes")
     app.add_typer(_models(), name="models")
     return app
+
+
+def _plots() -> typer.Typer:
+    plots = typer.Typer(help="Pictures of runs, in files or in the terminal.", no_args_is_help=True)
+    plots.command()(plot.attention)
+    return plots
 
 
 def _recipes() -> typer.Typer:
