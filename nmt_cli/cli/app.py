@@ -52,6 +52,9 @@ def build_app() -> typer.Typer:
 def _plots() -> typer.Typer:
     plots = typer.Typer(help="Pictures of runs, in files or in the terminal.", no_args_is_help=True)
     plots.command()(plot.attention)
+    plots.command()(plot.lengths)
+    plots.command()(plot.positions)
+    plots.command()(plot.curves)
     return plots
 
 

@@ -31,7 +31,7 @@ class Bucket:
     def label(self) -> str:
         """1–10, or >50 for the open one."""
         if self.last is None:
-            return f"all {self.first}+" if self.first <= 1 else f">{self.first - 1}"
+            return f">{self.first - 1}"
         return str(self.last) if self.first == self.last else f"{self.first}–{self.last}"
 
 
@@ -93,8 +93,7 @@ def automatic_ends(lengths: Sequence[int]) -> list[int]:
 
 
 def divide(lengths: Sequence[int], ends: Sequence[int]) -> list[Bucket]:
-    """Buckets up to each of the ascending `ends`, and one above; those without sentences are left
-    out."""
+    """Buckets up to each of the ascending `ends`, and one above, but for empty ones."""
     starts = [0, *(end + 1 for end in ends)]
     buckets = []
     for first, last in zip(starts, [*ends, None], strict=True):

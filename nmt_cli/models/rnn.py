@@ -249,7 +249,13 @@ class RNN(Autoregressive[RNNConfig, RNNState]):
     def attention(self, source: Sequences, target_in: Sequences) -> Tensor | None:
         """See `Autoregressive.attention`; one layer, one head."""
         weights = self._unroll(source, target_in)[1]
-        return None if weights is None else weights[:, None, None]
+        if weights is None:
+            return None
+        if self.config.reverse_source:  # the memory lies backwards, the source does not
+            weights = _reversed(
+                weights.flatten(0, 1), source.lengths.repeat_interleave(target_in.ids.shape[1])
+            ).view_as(weights)
+        return weights[:, None, None]
 
     def _encode(self, source: Sequences) -> tuple[Memory, Tensor]:
         """The memory and the decoder's first hidden state [B, U]."""
@@ -320,7 +326,7 @@ class RNN(Autoregressive[RNNConfig, RNNState]):
 
 
 def _reversed(ids: Tensor, lengths: Tensor) -> Tensor:
-    """Each sequence backwards, its padding still behind it, [B, S]."""
+    """Each row [B, S] backwards, its padding still behind it."""
     positions = torch.arange(ids.shape[1], device=ids.device)
     index = (lengths[:, None] - 1 - positions).remainder(ids.shape[1])
     return ids.gather(1, torch.where(positions < lengths[:, None], index, positions))

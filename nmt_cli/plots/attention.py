@@ -74,8 +74,10 @@ def piece_labels(pieces: Sequence[str]) -> list[str]:
 
 def parse_choice(option: str, text: str, count: int, kind: str) -> Choice:
     """What `--layer` or `--head` asks for; UserError for what this model does not have."""
-    if text == "all" or text == "mean":
-        return text
+    if text == "all":
+        return "all"
+    if text == "mean":
+        return "mean"
     if not text.isdecimal() or not 1 <= int(text) <= count:
         there = f"{kind} 1" if count == 1 else f"{kind}s 1 to {count}"
         raise UserError(f"{option} {text}: this model has {there}; all and mean are possible too")

@@ -19,7 +19,7 @@ DOTS = 160  # an inch of a PNG, where that gives no more pixels
 
 INK, FAINT, GRID = "#222222", "#666666", "#dddddd"
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#222222")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+MARKERS = ("o", "s", "^", "D", "v", "<", ">")
 DASHES = ("-", "--", ":", "-.")
 _DATES = {".svg": "Date", ".pdf": "CreationDate"}  # left out, so that the same picture is the same
 
@@ -88,7 +88,8 @@ def drawing(texts: Sequence[str] = ()) -> Iterator[None]:
 
     from nmt_cli.plots.fonts import families
 
-    with matplotlib.rc_context({**_STYLE, "font.family": families("".join(texts))}):
+    style: Any = {**_STYLE, "font.family": families("".join(texts))}
+    with matplotlib.rc_context(style):
         yield
 
 
@@ -96,7 +97,7 @@ def new_figure(width: float, height: float, *, constrained: bool = False) -> Any
     """A figure of this size in inches; axes are laid out by us or by matplotlib."""
     from matplotlib.figure import Figure
 
-    layout = "constrained" if constrained else None
+    layout: Any = "constrained" if constrained else None
     return Figure(figsize=(width, height), layout=layout, facecolor="white")
 
 
@@ -112,6 +113,7 @@ def write(figure: Any, path: Path, *, title: str) -> None:
         metadata[_DATES[ending]] = None
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r"(?s)Glyph .* missing from")
+        warnings.filterwarnings("ignore", message="Matplotlib currently does not support")
         figure.savefig(
             path, format=ending[1:], dpi=dots, bbox_inches="tight", pad_inches=0.15,
             metadata=metadata,
