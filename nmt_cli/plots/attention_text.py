@@ -33,7 +33,7 @@ def attention_rows(
     margin = max(map(cells, down)) + 1
     room = max(screen.width - margin, LABEL + 4)
     wide = _fitting(across, 3, room) == len(across)
-    size, first, top = 3 if wide else 2, 0, float(weights.max())
+    size, first, top = 3 if wide else 2, 0, float(weights.max()) or 1.0
     while first < len(across):
         count = _fitting(across[first:], size, room)
         part = slice(first, first + count)
@@ -73,7 +73,7 @@ def _ascii(weight: float, size: int, top: float) -> str:
     """A percentage, or a letter that is darker the larger the weight."""
     if size == 3:
         return f"{100 * weight:3.0f}" if weight >= 0.005 else "  ."
-    return " " + RAMP[round((len(RAMP) - 1) * weight / top)]
+    return RAMP[round((len(RAMP) - 1) * weight / top)] + " "
 
 
 def _shaded(weight: float, size: int, top: float) -> Span:
