@@ -68,8 +68,8 @@ def test_the_version_is_printed(nmt: Call) -> None:
 
 
 COMMANDS = [
-    "prepare", "train", "translate", "score", "tokenize", "detokenize", "average", "recipes",
-    "models",
+    "prepare", "train", "translate", "score", "tokenize", "detokenize", "average", "plot",
+    "recipes", "models",
 ]  # fmt: skip
 
 
@@ -83,7 +83,7 @@ def test_every_command_explains_itself(command: str, nmt: Call) -> None:
 
 
 def test_every_command_that_does_something_gives_an_example(nmt: Call) -> None:
-    for command in COMMANDS[:-2]:
+    for command in COMMANDS[:-3]:
         assert "Example: " in nmt(command, "--help")[1]
 
 

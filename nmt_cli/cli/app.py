@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from nmt_cli import __version__
-from nmt_cli.cli import catalogue, data, export, training, translation
+from nmt_cli.cli import catalogue, data, export, plot, training, translation
 
 
 def _version(wanted: bool) -> None:
@@ -45,9 +45,19 @@ def build_app() -> typer.Typer:
     app.command()(data.detokenize)
     app.command()(training.average)
     app.command()(export.export)
+    app.add_typer(_plots(), name="plot")
     app.add_typer(_recipes(), name="recipes")
     app.add_typer(_models(), name="models")
     return app
+
+
+def _plots() -> typer.Typer:
+    plots = typer.Typer(help="Pictures of runs, in files or in the terminal.", no_args_is_help=True)
+    plots.command()(plot.attention)
+    plots.command()(plot.lengths)
+    plots.command()(plot.positions)
+    plots.command()(plot.curves)
+    return plots
 
 
 def _recipes() -> typer.Typer:

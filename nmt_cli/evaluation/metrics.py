@@ -37,14 +37,15 @@ def score(
     """Corpus scores; `references` holds one list a reference file, each as long as hypotheses."""
     results = []
     for name in metrics:
-        metric = _metric(name, lowercase, tokenize)
-        found = metric.corpus_score(list(hypotheses), [list(one) for one in references])
-        signature = str(metric.get_signature())
+        scorer = metric(name, lowercase=lowercase, tokenize=tokenize)
+        found = scorer.corpus_score(list(hypotheses), [list(one) for one in references])
+        signature = str(scorer.get_signature())
         results.append(Score(name, found.score, signature, found.format(width=2)))
     return results
 
 
-def _metric(name: MetricName, lowercase: bool, tokenize: str | None) -> Any:
+def metric(name: MetricName, *, lowercase: bool = False, tokenize: str | None = None) -> Any:
+    """sacreBLEU's object that computes a metric."""
     from sacrebleu.metrics.bleu import BLEU
     from sacrebleu.metrics.chrf import CHRF
     from sacrebleu.metrics.ter import TER

@@ -240,7 +240,13 @@ class RNN(Autoregressive[RNNConfig, RNNState]):
     def attention(self, source: Sequences, target_in: Sequences) -> Tensor | None:
         """See `Autoregressive.attention`; one layer, one head."""
         weights = self._unroll(source, target_in)[1]
-        return None if weights is None else weights[:, None, None]
+        if weights is None:
+            return None
+        if self.config.reverse_source:  # the memory lies backwards, the source does not
+            weights = backwards(
+                weights.flatten(0, 1), source.lengths.repeat_interleave(target_in.ids.shape[1])
+            ).view_as(weights)
+        return weights[:, None, None]
 
     def _encode(self, source: Sequences) -> tuple[Memory, Tensor]:
         """The memory and the decoder's first hidden state [B, U]."""
