@@ -13,6 +13,7 @@ from nmt_cli.errors import RunError
 from nmt_cli.models import MODELS
 from nmt_cli.models.contract import TranslationModel
 from nmt_cli.recipe import Recipe, load_recipe
+from nmt_cli.reporting import Reporter
 from nmt_cli.vocabulary import Vocabulary
 
 Model = TranslationModel[Any]
@@ -32,7 +33,10 @@ class Run:
 def open_run(
     path: Path, device: torch.device, precision: Precision, settings: tuple[str, ...] = ()
 ) -> Run:
-    """Load a run's best weights; RunError says what is missing or does not fit."""
+    """Load a run's best weights; RunError says what is missing or does not fit.
+
+    Where they are damaged, the newest whole checkpoint is used, with a warning.
+    """
     folder = RunFolder(path)
     if not path.is_dir():
         raise RunError(f"{path}: no such run folder; nmt train RECIPE makes one")
@@ -41,6 +45,8 @@ def open_run(
     recipe = load_recipe(folder.recipe, settings)
     tokenizers = Tokenizers.load(path)
     checkpoint = folder.best()
+    for line in checkpoint.notes:
+        Reporter().warn(line)
     model = build_model(recipe, tokenizers.vocabulary)
     load_weights(model, checkpoint.tensors(), path)
     model.to(device=device, dtype=choose_precision(precision, device)).eval()

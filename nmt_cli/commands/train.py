@@ -9,12 +9,13 @@ from typing import Any
 import torch
 
 from nmt_cli import __version__
-from nmt_cli.checkpoint import RunFolder, write_whole
+from nmt_cli.checkpoint import RunFolder
 from nmt_cli.commands.prepare import prepare_recipe
 from nmt_cli.commands.runs import Model, build_model, load_weights
 from nmt_cli.data.prepared import PreparedData
 from nmt_cli.decoding.translator import Translator
 from nmt_cli.device import choose_precision, describe, find_device, keep_memory
+from nmt_cli.disk import write_whole
 from nmt_cli.errors import DataError, RunError
 from nmt_cli.evaluation.metrics import Score, bleu_tokenizer, score
 from nmt_cli.evaluation.validation import Validator
@@ -112,7 +113,8 @@ def _open_folder(folder: RunFolder, recipe: Recipe, data: PreparedData) -> None:
             raise RunError(
                 f"{folder.path}: began with prepared data {before}, these are {data.fingerprint}"
             )
-    data.tokenizers.save(folder.path)
+    if not folder.recipe.exists():  # which is written last: a run that began keeps what it has
+        data.tokenizers.save(folder.path)
     counts = {key: data.manifest[key] for key in ("read", "train", "splits", "vocabulary")}
     folder.write_json(
         "manifest.json",
@@ -144,8 +146,10 @@ def _introduce(
 
 def _resume(trainer: Trainer, folder: RunFolder, reporter: Reporter) -> None:
     checkpoint, damaged = folder.last()
+    before = f"using {checkpoint.folder.name}" if checkpoint else "there is none before it"
     for line in damaged:
-        reporter.warn(f"{line}; using the one before it")
+        reporter.warn(f"{line}; {before}")
+    folder.rewind_log(checkpoint.update if checkpoint else 0)
     if checkpoint is None:
         reporter.say("no checkpoint yet: starting at update 0")
         return
@@ -156,9 +160,7 @@ def _resume(trainer: Trainer, folder: RunFolder, reporter: Reporter) -> None:
             f"already at {state.update:,} of {updates:,} updates; for more use "
             f"--set training.updates={2 * updates}"
         )
-    elif state.finished:
-        state.finished = None
-    else:
+    elif state.finished is None:
         reporter.say(f"resuming at update {state.update:,} of {updates:,}")
 
 
@@ -172,6 +174,8 @@ def _conclude(
 ) -> TrainingResult:
     """Translate the test text with the best checkpoint, score it, write result.json."""
     best = folder.best()
+    for line in best.notes:
+        reporter.warn(line)
     load_weights(model, best.tensors(), folder.path)
     model.eval()
     started = time.perf_counter()

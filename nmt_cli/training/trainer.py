@@ -1,5 +1,6 @@
 """The training loop: updates, validations, checkpoints, and where each stands in time."""
 
+import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -11,6 +12,7 @@ from torch import Tensor
 from nmt_cli.checkpoint import WEIGHTS, Checkpoint, RunFolder, read_checkpoint
 from nmt_cli.config import Section
 from nmt_cli.device import Precision
+from nmt_cli.errors import RunError
 from nmt_cli.models.contract import TranslationModel
 from nmt_cli.models.dropout import seed_masks
 from nmt_cli.reporting import Progress, Reporter
@@ -123,14 +125,19 @@ class Trainer:
         self._note = ""
 
     def resume(self, checkpoint: Checkpoint) -> None:
-        """Go on exactly where the checkpoint was written."""
+        """Go on exactly where the checkpoint was written; RunError where it does not fit."""
         known = {k: v for k, v in checkpoint.state.items() if k in TrainingState.__annotations__}
-        self.state = TrainingState(**known)
-        self.weights.set_master(self.weights.join(checkpoint.tensors()))
-        self.optimizer.restore(checkpoint.tensors("optimizer"))
-        if self.average is not None:
-            self.average.copy_(self.weights.join(checkpoint.tensors("average")))
+        try:
+            self.state = TrainingState(**known)
+            self.weights.set_master(self.weights.join(checkpoint.tensors()))
+            self.optimizer.restore(checkpoint.tensors("optimizer"))
+            if self.average is not None:
+                self.average.copy_(self.weights.join(checkpoint.tensors("average")))
+        except (LookupError, TypeError, ValueError) as error:
+            raise RunError(f"{checkpoint.folder}: does not fit the recipe: {error}") from error
         self.feed.move_to(self.state.epoch, self.state.batch)
+        self.state.finished = self._finished()  # a limit may have been raised since
+        self.folder.point_best(self.state.best_update)
 
     def run(self) -> TrainingState:
         """Train to the end of the recipe; Stopped where a signal ended it early, after saving."""
@@ -177,9 +184,7 @@ class Trainer:
         if state.update % NOTE_EVERY == 0:
             self._note = self._window.describe(self._rate())
         bar.advance(1, self._note)
-        limit = config.max_minutes
-        if limit is not None and state.seconds > 60 * limit:
-            state.finished = f"stopped by training.max_minutes at update {state.update}"
+        state.finished = self._finished()
 
     def _rate(self) -> float:
         config = self.config
@@ -217,12 +222,12 @@ class Trainer:
             found = self.validate()
         self.model.train()
         value = found.value(config.metric)
-        better = state.best is None or value > state.best
+        better = not math.isnan(value) and (state.best is None or value > state.best)
         if better:
             state.best, state.best_update, state.stale = value, state.update, 0
             state.plateau_stale = 0
             named = self.weights.split(self.weights.master if flat is None else flat)
-            self.folder.save_best(state.update, named, {"loss": found.loss, **found.scores})
+            self.folder.write_best(state.update, named, {"loss": found.loss, **found.scores})
         else:
             state.stale += 1
             state.plateau_stale += 1
@@ -236,20 +241,32 @@ class Trainer:
         if config.schedule == "plateau" and state.plateau_stale >= config.plateau_patience:
             state.rate_factor *= config.plateau_factor
             state.plateau_stale = 0
+        state.finished = self._finished()
+
+    def _finished(self) -> str | None:
+        """Why training is over before its last update; None where it is not."""
+        state, config = self.state, self.config
         if config.patience is not None and state.stale >= config.patience:
-            state.finished = f"no better validation in {state.stale}: stopped at {state.update}"
+            return f"no better validation in {state.stale}: stopped at {state.update}"
+        if config.max_minutes is not None and state.seconds > 60 * config.max_minutes:
+            return f"stopped by training.max_minutes at update {state.update}"
+        return None
 
     def _averaged(self) -> Tensor | None:
         """The weights to validate, where they are not the present ones."""
         if self.average is not None:
             return self.average
-        earlier = self.folder.steps()[1 - self.config.average :] if self.config.average > 1 else []
-        if not earlier:
+        if self.config.average == 1:
             return None
-        total = self.weights.master.clone()
-        for path in earlier:
-            total += self.weights.join(read_checkpoint(path).tensors())
-        return total / (len(earlier) + 1)
+        total, count = self.weights.master.clone(), 1
+        steps = self.folder.regular(self.config.validate_every, before=self.state.update)
+        for path in steps[1 - self.config.average :]:
+            try:
+                total += self.weights.join(read_checkpoint(path).tensors())
+                count += 1
+            except RunError as error:
+                self.reporter.warn(f"{error}; left out of the average")
+        return total / count if count > 1 else None
 
     def _save(self) -> None:
         tensors = {
@@ -259,7 +276,8 @@ class Trainer:
         if self.average is not None:
             tensors["average"] = self.weights.split(self.average)
         self.folder.save(self.state.update, tensors, vars(self.state))
-        self.folder.prune(max(2, self.config.average))
+        self.folder.point_best(self.state.best_update)
+        self.folder.prune(max(2, self.config.average), self.config.validate_every)
 
     def _tell(self, found: Validation, better: bool) -> None:
         state = self.state
