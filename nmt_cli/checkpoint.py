@@ -160,8 +160,8 @@ class RunFolder:
     def best(self) -> Checkpoint:
         """The checkpoint to translate with: the best one, or the last where none was validated.
 
-        Where the best one is damaged, the newest whole one with `notes` that say so. RunError for
-        a best.json that names something else, and where no checkpoint is whole.
+        Where the best one is damaged, the newest whole one with `notes` that say so. RunError
+        where no checkpoint is whole.
         """
         notes: list[str] = []
         try:
@@ -253,7 +253,7 @@ def _write_files(
         sync(path)
         files[path.name] = _digest(path)
     content = {"format": FORMAT, **state, "files": files}
-    write_whole(scratch / "state.json", json.dumps(content, indent=2) + "\n")
+    write_whole(scratch / "state.json", json.dumps(content, indent=2) + "\n")  # syncs the folder
     return content
 
 

@@ -10,9 +10,12 @@ import os
 import random
 import sys
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
+from signal import SIGKILL, Signals
 from typing import Any
 
 import torch
@@ -21,10 +24,29 @@ from safetensors.torch import load_file
 from nmt_cli.checkpoint import RunFolder
 
 SERVER = multiprocessing.get_context("forkserver")
+SERVER.set_forkserver_preload(["nmt_cli.cli.app", "nmt_cli.commands.train", __name__])
 TIMES = {"seconds", "tokens_per_second", "training_seconds", "test_seconds"}
 
 # What a process does, and how many seconds of it a kill may come after its beginning.
-PHASES = {"update": 0.02, "validation": 0.08, "checkpoint": 0.015, "test": 0.08}
+PHASES = {"update": 0.02, "validation": 0.08, "checkpoint": 0.015, "test": 0.08, "prepare": 0.03}
+
+
+@dataclass(frozen=True)
+class Blow:
+    """What is done to a process: when it begins a phase for the `count`th time, so many seconds
+    later, a signal is sent, or `act` is called with its number."""
+
+    phase: str
+    count: int = 1
+    seconds: float = 0.0
+    signal: Signals = SIGKILL
+    act: Callable[[int], object] | None = None
+
+    def fall(self, process: int) -> None:
+        """Do it."""
+        time.sleep(self.seconds)
+        with suppress(ProcessLookupError):
+            os.kill(process, self.signal) if self.act is None else self.act(process)
 
 
 def _tell(phase: str, place: Any, name: str, wire: Connection) -> None:
@@ -50,6 +72,7 @@ def _live(arguments: list[str], folder: str, said: str, wire: Connection) -> Non
     output = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(output, 1)
     os.dup2(output, 2)
+    _tell("prepare", train, "prepare_recipe", wire)
     _tell("update", Trainer, "_update", wire)
     _tell("validation", Trainer, "_validate", wire)
     _tell("checkpoint", checkpoint, "_write_checkpoint", wire)
@@ -62,9 +85,8 @@ def _live(arguments: list[str], folder: str, said: str, wire: Connection) -> Non
 class Life:
     """What came of a process."""
 
-    killed: bool
-    code: int | None
-    said: str
+    code: int | None = None  # -9: killed
+    said: str = ""
     phases: list[str] = field(default_factory=list)
     lost: int = 0  # updates that it began and that no checkpoint has
 
@@ -75,47 +97,34 @@ def newest(run: Path) -> int:
     return int(steps[-1].name.partition("-")[2]) if steps else 0
 
 
-def live(
-    arguments: list[str], folder: Path, run: Path, death: tuple[str, int, float] | None = None
-) -> Life:
-    """Run `nmt ARGUMENTS`; `death` kills it (seconds) after the (n)th beginning of a (phase)."""
+def live(arguments: list[str], folder: Path, run: Path, blow: Blow | None = None) -> Life:
+    """Run `nmt ARGUMENTS` in a process of its own, perhaps under a blow."""
     ours, theirs = SERVER.Pipe(duplex=False)
     said = folder / "said.txt"
     process = SERVER.Process(
         target=_live, args=(arguments, str(folder), str(said), theirs), daemon=True
     )
-    began = newest(run)
+    began, found = newest(run), Life()
     process.start()
     theirs.close()
-    found = Life(False, None, "")
-    try:
-        while not found.killed:
+    with ours, suppress(EOFError):
+        while True:
             phase = ours.recv_bytes().decode()
             found.phases.append(phase)
-            if death and phase == death[0] and found.phases.count(phase) == death[1]:
-                time.sleep(death[2])
-                found.killed = process.is_alive()
-                process.kill()
-    except EOFError:
-        pass
+            if blow and phase == blow.phase and found.phases.count(phase) == blow.count:
+                assert process.pid is not None
+                blow.fall(process.pid)
     process.join()
-    while ours.poll():  # what it still told before it was gone
-        try:
-            found.phases.append(ours.recv_bytes().decode())
-        except EOFError:
-            break
-    ours.close()
     found.code, found.said = process.exitcode, said.read_text() if said.exists() else ""
-    found.killed = found.killed and process.exitcode == -9
     found.lost = max(0, began + found.phases.count("update") - newest(run))
     return found
 
 
-def moment(draw: random.Random, every: int) -> tuple[str, int, float]:
-    """A random moment of the next updates, with as many kills in each phase."""
-    phase = draw.choice(["update", "validation", "checkpoint"])
-    count = draw.randint(1, every + 5) if phase == "update" else draw.randint(1, 2)
-    return phase, count, draw.uniform(0, PHASES[phase])
+def kill_at_random(draw: random.Random, every: int, phase: str | None = None) -> Blow:
+    """SIGKILL at a random moment of a phase within the next `every` updates or so."""
+    chosen = phase or draw.choice(["update", "validation", "checkpoint"])
+    count = {"update": draw.randint(1, every), "checkpoint": draw.randint(1, 2)}.get(chosen, 1)
+    return Blow(chosen, count, draw.uniform(0, PHASES[chosen]))
 
 
 def _timeless(value: Any) -> Any:

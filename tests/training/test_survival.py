@@ -11,10 +11,10 @@ import pytest
 
 from nmt_cli.yaml12 import write_yaml
 from tests.conftest import toy_content, write_syllables
-from tests.training.killing import PHASES, differences, live, moment, newest
+from tests.training.killing import differences, kill_at_random, live, newest
 
 ROOT = Path(__file__).parent.parent.parent
-EVERY = 25
+EVERY = 20
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def place(tmp_path: Path) -> Path:
     """A folder with a corpus and a recipe that uses all that a checkpoint must remember."""
     write_syllables(tmp_path / "text", {"train": 300, "dev": 20, "test": 20})
     content = toy_content(
-        tmp_path / "text", updates=250, tokens_per_batch=128, validate_every=EVERY, log_every=5,
+        tmp_path / "text", updates=200, tokens_per_batch=96, validate_every=EVERY, log_every=5,
         accumulate=2, average_decay=0.9, precision="fp32", learning_rate=5e-3, warmup=20,
         schedule="plateau", plateau_patience=1,
     )  # fmt: skip
@@ -38,9 +38,7 @@ def kill_fresh_process(place: Path, seconds: float) -> bool:
     """Kill `python -m nmt_cli train` so many seconds after its first word; whether it lived."""
     command = [sys.executable, "-m", "nmt_cli", *train("broken")]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    with subprocess.Popen(
-        command, cwd=place, env=environment, stderr=subprocess.PIPE
-    ) as process:
+    with subprocess.Popen(command, cwd=place, env=environment, stderr=subprocess.PIPE) as process:
         assert process.stderr is not None
         process.stderr.readline()
         time.sleep(seconds)
@@ -52,18 +50,17 @@ def test_twenty_kills_at_random_moments_change_no_bit(place: Path) -> None:
     draw = random.Random()
     straight, broken = place / "straight", place / "broken"
     assert live(train("straight"), place, straight).code == 0
-    lost, phases = [], set()
-    for _ in range(2):
-        assert kill_fresh_process(place, draw.uniform(0, 0.5))
-    while len(lost) < 17:
-        life = live(train("broken"), place, broken, moment(draw, EVERY))
-        assert life.killed, f"{life.code}: {life.said}"
+    lost, phases = [], ["update", "validation", "checkpoint"]
+    for seconds in (0, draw.uniform(0, 0.5)):
+        assert kill_fresh_process(place, seconds)
+    for number in range(17):
+        blow = kill_at_random(draw, EVERY, phases[number] if number < 3 else None)
+        life = live(train("broken"), place, broken, blow)
+        assert life.code == -9, f"{life.code}: {life.said}"
         lost.append(life.lost)
-        phases.add(life.phases[-1])
     assert sum(count > 0 for count in lost) > len(lost) / 2, f"lost updates: {lost}"
-    assert phases >= {"update", "validation", "checkpoint"}
-    assert live(train("broken"), place, broken, ("test", 1, draw.uniform(0, PHASES["test"]))).killed
-    assert newest(broken) == 250
+    assert live(train("broken"), place, broken, kill_at_random(draw, 1, "test")).code == -9
     last = live(train("broken"), place, broken)
-    assert last.code == 0 and "already at 250 of 250 updates" in last.said
+    assert last.code == 0 and "already at 200 of 200 updates" in last.said
+    assert newest(broken) == 200
     assert differences(straight, broken) == []
