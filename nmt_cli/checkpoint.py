@@ -138,14 +138,14 @@ class RunFolder:
         Others are where a signal or the end of training came: what a run does must not depend on
         them.
         """
-        return [p for p in self.steps() if _update(p) % every == 0 and _update(p) < before]
+        return [p for p in self.steps() if update_of(p) % every == 0 and update_of(p) < before]
 
     def _bests(self) -> list[Path]:
         return self._numbered("best-*")
 
     def _numbered(self, pattern: str) -> list[Path]:
-        found = [p for p in self.checkpoints.glob(pattern) if p.is_dir() and _update(p) >= 0]
-        return sorted(found, key=_update)
+        found = [p for p in self.checkpoints.glob(pattern) if p.is_dir() and update_of(p) >= 0]
+        return sorted(found, key=update_of)
 
     def last(self) -> tuple[Checkpoint | None, list[str]]:
         """The newest whole checkpoint, and a line for each newer one that is damaged."""
@@ -183,7 +183,7 @@ class RunFolder:
         if not pointer.exists():
             return None
         name = self.read_json("checkpoints/best.json").get("folder")
-        if not isinstance(name, str) or _update(Path(name)) < 0 or name[:5] != "best-":
+        if not isinstance(name, str) or update_of(Path(name)) < 0 or name[:5] != "best-":
             raise RunError(f"{pointer}: names no checkpoint of this run")
         return self.checkpoints / name
 
@@ -191,7 +191,7 @@ class RunFolder:
         """Delete what a kill left half done, and all steps but the newest `keep` and the newest
         `keep` regular ones, those after a multiple of `every` updates."""
         steps = self.steps()
-        kept = {*steps[-keep:], *[path for path in steps if _update(path) % every == 0][-keep:]}
+        kept = {*steps[-keep:], *[path for path in steps if update_of(path) % every == 0][-keep:]}
         for folder in steps:
             if folder not in kept:
                 _drop(folder)
@@ -201,7 +201,7 @@ class RunFolder:
     def forget_after(self, update: int) -> None:
         """Delete the steps after `update`, from which nobody shall go on."""
         for folder in self.steps():
-            if _update(folder) > update:
+            if update_of(folder) > update:
                 _drop(folder)
 
 
@@ -274,7 +274,7 @@ def _drop(folder: Path) -> None:
         shutil.rmtree(doomed, ignore_errors=True)
 
 
-def _update(folder: Path) -> int:
+def update_of(folder: Path) -> int:
     """The number in step-NNNNNN and best-NNNNNN; -1 where the name is another."""
     kind, _, number = folder.name.partition("-")
     known = kind in ("step", "best") and number.isascii() and number.isdigit()

@@ -204,8 +204,9 @@ def test_a_run_without_checkpoints_says_so(update: int, tmp_path: Path) -> None:
 
 
 WRONG_POINTERS = [
-    '{"folder": "../elsewhere"}', '{"folder": "best-/../../elsewhere"}', '{"folder": "step-000001"}',
-    '{"folder": "/tmp/elsewhere"}', '{"folder": ["best-000001"]}', '{"folder": null}', "{}",
+    '{"folder": "../elsewhere"}', '{"folder": "best-/../../elsewhere"}',
+    '{"folder": "step-000001"}', '{"folder": "/tmp/elsewhere"}', '{"folder": ["best-000001"]}',
+    '{"folder": null}', "{}",
     '{"folder": "best-000001.old.tmp"}', "", "[]", '"best-000001"', "{", "5", "[" * 100_000,
 ]  # fmt: skip
 

@@ -72,6 +72,11 @@ class Weights:
             self.gradient.add_(self._small_gradient)
             self._small_gradient.zero_()
 
+    def drop_gradient(self) -> None:
+        """Forget what micro-batches have summed up."""
+        self.gradient.zero_()
+        self._small_gradient.zero_()
+
     @contextmanager
     def showing(self, flat: Tensor | None) -> Iterator[None]:
         """Compute with other weights for a while; None: with the masters."""
@@ -133,6 +138,14 @@ class Optimizer:
             for key, value in self.inner.state[part].items():
                 state[f"{number}.{key}"] = value
         return state
+
+    def memory(self) -> int:
+        """Numbers that the first update will take memory for; 0 after it."""
+        return 0 if self.inner.state else 2 * self.weights.count
+
+    def forget(self) -> None:
+        """Be as new."""
+        self.inner.state.clear()
 
     def restore(self, tensors: dict[str, Tensor]) -> None:
         """The way back from `tensors`; ValueError or IndexError for what came from elsewhere."""

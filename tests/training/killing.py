@@ -1,4 +1,4 @@
-"""Training processes that are killed with SIGKILL at chosen moments, and what is left of their runs.
+"""Training processes that are killed with SIGKILL at chosen moments, and what they leave.
 
 Processes are forked from a server that has torch imported, and run the real entry point of the
 command line; the kernel ends them from outside, between any two machine instructions.
@@ -25,7 +25,7 @@ from nmt_cli.checkpoint import RunFolder
 
 SERVER = multiprocessing.get_context("forkserver")
 SERVER.set_forkserver_preload(["nmt_cli.cli.app", "nmt_cli.commands.train", __name__])
-TIMES = {"seconds", "tokens_per_second", "training_seconds", "test_seconds"}
+TIMES = {"seconds", "tokens_per_second", "training_seconds", "test_seconds", "peak_rss_mib"}
 
 # What a process does, and how many seconds of it a kill may come after its beginning.
 PHASES = {"update": 0.02, "validation": 0.08, "checkpoint": 0.015, "test": 0.08, "prepare": 0.03}
@@ -134,7 +134,7 @@ def _timeless(value: Any) -> Any:
 
 
 def differences(straight: Path, broken: Path) -> list[str]:
-    """What differs between two runs, apart from times: tensors bit by bit, states, results, logs."""
+    """What differs between two runs, apart from times: tensors, states, results, logs."""
     found = []
     files = [
         sorted(str(p.relative_to(run)) for p in run.rglob("*") if p.is_file())
