@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from nmt_cli.checkpoint import RunFolder, write_whole
+from nmt_cli.checkpoint import RunFolder
 from nmt_cli.commands.runs import build_model
 from nmt_cli.data.prepared import Tokenizers
 from nmt_cli.data.tokenizer import TextTokenizer, TokenizerConfig
 from nmt_cli.data.tokenizer_training import train_tokenizer
+from nmt_cli.disk import write_whole
 from nmt_cli.models import MODELS
 from nmt_cli.recipe import Recipe, build_recipe
 

@@ -272,7 +272,7 @@ def test_an_interrupted_translation_ends_at_once(
         process.send_signal(number)
         assert process.wait(60) == code
         said = process.stderr.read()
-    assert said == (b"nmt: interrupted\n" if number == signal.SIGINT else b"")
+    assert said == (b"nmt: interrupted\n" if number == signal.SIGINT else b"nmt: terminated\n")
 
 
 # How soon it answers

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 import typer
 
 from nmt_cli.cli.app import build_app
+from nmt_cli.cli.interruption import Interrupted
 from nmt_cli.errors import UserError
 
 # The click under typer is a package of its own or, in later versions, a part of typer.
@@ -38,6 +39,9 @@ def main() -> NoReturn:
             traceback.print_exc()
         _complain(f"{error.filename or 'input or output'}: {error.strerror or error}")
         _leave(2)
+    except Interrupted as stop:
+        _complain(str(stop))
+        _leave(128 + stop.number)
     except SystemExit as stop:  # typer makes an exit of 1 out of a closed pipe
         closed = isinstance(stop.__context__, BrokenPipeError)
         _leave(0 if closed or not isinstance(stop.code, int) else stop.code)
@@ -50,9 +54,7 @@ def _complain(text: str) -> None:
 
 
 def _terminate(number: int, frame: object) -> NoReturn:
-    if number == signal.SIGINT:
-        _complain("interrupted")
-    raise SystemExit(128 + number)
+    raise Interrupted(number)
 
 
 def _leave(code: int) -> NoReturn:

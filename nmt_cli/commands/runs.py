@@ -14,6 +14,7 @@ from nmt_cli.models import MODELS
 from nmt_cli.models.contract import TranslationModel
 from nmt_cli.models.quantized import quantize
 from nmt_cli.recipe import Recipe, load_recipe
+from nmt_cli.reporting import Reporter
 from nmt_cli.vocabulary import Vocabulary
 
 Model = TranslationModel[Any]
@@ -36,7 +37,10 @@ def open_run(
     precision: Precision | Literal["int8"],
     settings: tuple[str, ...] = (),
 ) -> Run:
-    """Load a run's best weights; RunError says what is missing or does not fit."""
+    """Load a run's best weights; RunError says what is missing or does not fit.
+
+    Where they are damaged, the newest whole checkpoint is used, with a warning.
+    """
     if precision == "int8" and device.type != "cpu":
         raise DeviceError("search.precision: int8 runs on a CPU; use auto here, or --device cpu")
     folder = RunFolder(path)
@@ -47,6 +51,8 @@ def open_run(
     recipe = load_recipe(folder.recipe, settings)
     tokenizers = Tokenizers.load(path)
     checkpoint = folder.best()
+    for line in checkpoint.notes:
+        Reporter().warn(line)
     model = build_model(recipe, tokenizers.vocabulary)
     load_weights(model, checkpoint.tensors(), path)
     dtype = torch.float32 if precision == "int8" else choose_precision(precision, device)

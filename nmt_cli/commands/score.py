@@ -6,7 +6,7 @@ from typing import BinaryIO
 
 from nmt_cli.data.files import opened
 from nmt_cli.errors import DataError, UserError
-from nmt_cli.evaluation.metrics import METRICS, MetricName, Score, score
+from nmt_cli.evaluation.metrics import METRICS, MetricName, Score, score, why_no_tokenizer
 
 
 def score_files(
@@ -64,12 +64,6 @@ def _decoded(lines: Iterable[bytes], label: str) -> list[str]:
 
 def check_tokenizer(name: str) -> None:
     """UserError where sacreBLEU has no such tokenizer, or not here."""
-    from sacrebleu.metrics.bleu import BLEU
-
-    known = sorted(BLEU.TOKENIZERS)
-    if name not in known:
-        raise UserError(f"--tokenize {name}: use one of {', '.join(known)}")
-    try:
-        BLEU(tokenize=name)
-    except (ImportError, OSError, RuntimeError) as error:  # an extra or a download is missing
-        raise UserError(f"--tokenize {name}: {' '.join(str(error).split())}") from error
+    reason = why_no_tokenizer(name)
+    if reason is not None:
+        raise UserError(f"--tokenize {name}: {reason}")

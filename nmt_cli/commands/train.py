@@ -2,25 +2,28 @@
 
 import platform
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from nmt_cli import __version__
-from nmt_cli.checkpoint import RunFolder, write_whole
+from nmt_cli.checkpoint import RunFolder
 from nmt_cli.commands.prepare import prepare_recipe
 from nmt_cli.commands.runs import Model, build_model, load_weights
 from nmt_cli.data.prepared import PreparedData
 from nmt_cli.decoding.translator import Translator
 from nmt_cli.device import choose_precision, describe, find_device, keep_memory
+from nmt_cli.disk import write_whole
 from nmt_cli.errors import DataError, RunError
 from nmt_cli.evaluation.metrics import Score, bleu_tokenizer, score
 from nmt_cli.evaluation.validation import Validator
 from nmt_cli.recipe import Recipe, load_recipe
 from nmt_cli.reporting import Reporter
+from nmt_cli.training.budget import measure_budget
 from nmt_cli.training.feed import BatchFeed
+from nmt_cli.training.memory import peak_memory
 from nmt_cli.training.state import TrainingState
 from nmt_cli.training.trainer import Trainer
 
@@ -51,7 +54,7 @@ def train(
     place = find_device(device)
     dtype = choose_precision(recipe.training.precision, place)
     if begun:
-        _compare(recipe, load_recipe(folder.recipe), reporter)
+        recipe = _compare(recipe, load_recipe(folder.recipe), reporter)
     keep_memory()
     prepared = prepare_recipe(recipe, reporter)
     recipe, data = prepared.recipe, prepared.data
@@ -59,9 +62,10 @@ def train(
     if split is None:
         raise DataError(f"{data.folder}: no development part")
     model = build_model(recipe, data.tokenizers.vocabulary)
+    recipe = _with_budget(recipe, model, data, place, dtype, reporter)
     _open_folder(folder, recipe, data)
     _introduce(recipe, model, data, describe(place), dtype, reporter)
-    feed = BatchFeed(data, recipe.training.tokens_per_batch, recipe.training.seed)
+    feed = BatchFeed(data, recipe.training.budget, recipe.training.seed)
     model.to(place)
     validator = Validator(
         model, split, data.tokenizers, recipe.training, recipe.search, recipe.corpus.target
@@ -77,8 +81,13 @@ def train(
     return _conclude(recipe, model, data, folder, state, reporter)
 
 
-def _compare(recipe: Recipe, before: Recipe, reporter: Reporter) -> None:
-    """Say which settings changed since the run began; RunError for those that cannot."""
+def _compare(recipe: Recipe, before: Recipe, reporter: Reporter) -> Recipe:
+    """Say which settings changed since the run began; RunError for those that cannot.
+
+    Returns the recipe with what was resolved when the run began.
+    """
+    if recipe.training.tokens_per_batch == "auto":
+        recipe = _with_tokens(recipe, before.training.budget)
     old, new = _flat(before.to_dict()), _flat(recipe.to_dict())
     changed = [key for key in new if old.get(key) != new[key]]
     changed = [key for key in changed if key not in ("name", "corpus.root")]
@@ -91,6 +100,32 @@ def _compare(recipe: Recipe, before: Recipe, reporter: Reporter) -> None:
         )
     for key in changed:
         reporter.say(f"resuming with {shown[key]}")
+    return recipe
+
+
+def _with_budget(
+    recipe: Recipe,
+    model: Model,
+    data: PreparedData,
+    device: torch.device,
+    dtype: torch.dtype,
+    reporter: Reporter,
+) -> Recipe:
+    """The recipe with a number in the place of `tokens_per_batch: auto`."""
+    if recipe.training.tokens_per_batch != "auto":
+        return recipe
+    seed = recipe.training.seed
+    tokens, needed, available = measure_budget(model, data, device=device, dtype=dtype, seed=seed)
+    takes = "more" if needed is None else f"{needed / (1 << 30):.1f} GiB"
+    reporter.say(
+        f"training.tokens_per_batch: auto is {tokens:,} here: it takes {takes} of "
+        f"{available / (1 << 30):.1f} GiB that are free"
+    )
+    return _with_tokens(recipe, tokens)
+
+
+def _with_tokens(recipe: Recipe, tokens: int) -> Recipe:
+    return replace(recipe, training=recipe.training.model_copy(update={"tokens_per_batch": tokens}))
 
 
 def _flat(value: Any, path: str = "") -> dict[str, Any]:
@@ -112,7 +147,8 @@ def _open_folder(folder: RunFolder, recipe: Recipe, data: PreparedData) -> None:
             raise RunError(
                 f"{folder.path}: began with prepared data {before}, these are {data.fingerprint}"
             )
-    data.tokenizers.save(folder.path)
+    if not folder.recipe.exists():  # which is written last: a run that began keeps what it has
+        data.tokenizers.save(folder.path)
     counts = {key: data.manifest[key] for key in ("read", "train", "splits", "vocabulary")}
     folder.write_json(
         "manifest.json",
@@ -144,8 +180,10 @@ def _introduce(
 
 def _resume(trainer: Trainer, folder: RunFolder, reporter: Reporter) -> None:
     checkpoint, damaged = folder.last()
+    before = f"using {checkpoint.folder.name}" if checkpoint else "there is none before it"
     for line in damaged:
-        reporter.warn(f"{line}; using the one before it")
+        reporter.warn(f"{line}; {before}")
+    folder.rewind_log(checkpoint.update if checkpoint else 0)
     if checkpoint is None:
         reporter.say("no checkpoint yet: starting at update 0")
         return
@@ -156,9 +194,7 @@ def _resume(trainer: Trainer, folder: RunFolder, reporter: Reporter) -> None:
             f"already at {state.update:,} of {updates:,} updates; for more use "
             f"--set training.updates={2 * updates}"
         )
-    elif state.finished:
-        state.finished = None
-    else:
+    elif state.finished is None:
         reporter.say(f"resuming at update {state.update:,} of {updates:,}")
 
 
@@ -172,6 +208,8 @@ def _conclude(
 ) -> TrainingResult:
     """Translate the test text with the best checkpoint, score it, write result.json."""
     best = folder.best()
+    for line in best.notes:
+        reporter.warn(line)
     load_weights(model, best.tensors(), folder.path)
     model.eval()
     started = time.perf_counter()
@@ -189,6 +227,7 @@ def _conclude(
             "test_seconds": time.perf_counter() - started,
             "finished": state.finished or "all updates done",
             "hardware": describe(next(model.parameters()).device),
+            **peak_memory(next(model.parameters()).device),
             "machine": platform.machine(),
             "versions": {"nmt": __version__, "torch": torch.__version__},
         },

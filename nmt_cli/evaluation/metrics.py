@@ -26,6 +26,24 @@ def bleu_tokenizer(language: str) -> str:
     return "char" if code in ("ja", "ko", "th", "lo", "km", "my", "bo", "dz", "yue") else "13a"
 
 
+def tokenizers() -> list[str]:
+    """Names of the tokenizers that sacreBLEU's BLEU knows."""
+    from sacrebleu.metrics.bleu import BLEU
+
+    return sorted(BLEU.TOKENIZERS)
+
+
+def why_no_tokenizer(name: str) -> str | None:
+    """Why a tokenizer cannot be used, or None: tries it, since some need an extra or a download."""
+    if name not in tokenizers():
+        return f"use one of {', '.join(tokenizers())}"
+    try:
+        _metric("bleu", False, name)
+    except (ImportError, OSError, RuntimeError) as error:
+        return " ".join(str(error).split())
+    return None
+
+
 def score(
     hypotheses: Sequence[str],
     references: Sequence[Sequence[str]],

@@ -1,0 +1,52 @@
+"""A text file is the old or the new one at every moment."""
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from nmt_cli.disk import write_whole, writing
+from nmt_cli.errors import RunError
+
+
+class Killed(BaseException):
+    """What a kill does to the code after it: nothing runs any more."""
+
+
+def test_write_whole_leaves_the_old_text_when_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "x.json"
+    write_whole(path, "old")
+
+    def die(*_: object) -> None:
+        raise Killed
+
+    monkeypatch.setattr(os, "fsync", die)
+    with pytest.raises(Killed):
+        write_whole(path, "new")
+    assert path.read_text() == "old"
+
+
+def test_on_a_full_disk_the_old_text_stays_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "x.json"
+    write_whole(path, "old")
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(RunError, match=r"x.json: cannot be written: No space .*; make room and go"):
+        write_whole(path, "new")
+    assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
+
+
+def test_other_reasons_ask_for_no_room(tmp_path: Path) -> None:
+    with (
+        pytest.raises(RunError, match=r"x: cannot be written: Permission denied$"),
+        writing(tmp_path / "x"),
+    ):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
