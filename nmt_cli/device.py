@@ -2,8 +2,6 @@
 
 import ctypes
 import sys
-from contextlib import suppress
-from pathlib import Path
 from typing import Literal
 
 import torch
@@ -57,17 +55,6 @@ def keep_memory(limit: int = 1 << 30) -> None:
     mallopt(_M_MMAP_MAX, 0)
     mallopt(_M_TRIM_THRESHOLD, limit)
     mallopt(_M_TOP_PAD, 64 << 20)
-
-
-def available_memory(device: torch.device) -> int:
-    """Bytes that a program could take now without pushing others out; 0 where that is not known."""
-    if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
-    with suppress(OSError, ValueError, IndexError):
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) << 10
-    return 0
 
 
 def describe(device: torch.device) -> str:

@@ -14,17 +14,19 @@ from nmt_cli.data.download import cache_folder
 from nmt_cli.data.inspection import Lengths, PartFacts, inspect_all, piece_lengths
 from nmt_cli.data.prepared import Tokenizers
 from nmt_cli.data.tokenizer_training import train_tokenizer
-from nmt_cli.device import available_memory, choose_precision, find_device
+from nmt_cli.device import choose_precision, find_device
 from nmt_cli.errors import DataError, RecipeError, UserError
 from nmt_cli.models.contract import Autoregressive
 from nmt_cli.recipe import SECTIONS, Recipe, load_recipe
 from nmt_cli.reporting import Reporter
 from nmt_cli.training.footprint import Footprint, footprint
+from nmt_cli.training.memory import available_memory
 
 LOOKED_AT = 100_000  # pairs of each part that are cleaned
 LEARNED_FROM = 40_000  # of them for the tokenizer that lengths are measured with
 LEAST_SEEN = 30  # occurrences of a piece, on average, below which a vocabulary is too large
 LEAST_KEPT = 0.95  # share of pairs, below which a filter is worth a warning
+AUTOMATIC = 4096  # target positions that training.tokens_per_batch: auto is taken for
 GIB = 1 << 30
 
 Level = Literal["error", "warning", "note"]
@@ -212,7 +214,8 @@ class _Check:
             return
         parameters = sum(parameter.numel() for parameter in model.parameters())
         tokens = (float(target[kept].mean()) + 1) * total * float(kept.mean())
-        budget = training.tokens_per_batch
+        wanted = training.tokens_per_batch
+        budget = AUTOMATIC if wanted == "auto" else wanted
         passes = training.updates * training.accumulate * budget / tokens
         text = f"{parameters:,} parameters; {training.updates:,} updates are {passes:,.1f} epochs"
         yield Finding("note", "training", text)

@@ -13,11 +13,12 @@ from typing import Any
 import torch
 
 from nmt_cli import __version__
-from nmt_cli.checkpoint import RunFolder, digest, write_whole
+from nmt_cli.checkpoint import RunFolder, digest
 from nmt_cli.commands.runs import Run, open_run
 from nmt_cli.data.files import read_lines
 from nmt_cli.data.prepared import PreparedData, Tokenizers
 from nmt_cli.decoding.engine import TorchEngine
+from nmt_cli.disk import write_whole
 from nmt_cli.errors import DataError, RunError, UserError
 from nmt_cli.evaluation.metrics import bleu_tokenizer
 from nmt_cli.export import ctranslate2

@@ -8,7 +8,6 @@ from typing import BinaryIO
 import numpy as np
 import torch
 
-from nmt_cli.checkpoint import write_whole
 from nmt_cli.commands.runs import Run, open_run
 from nmt_cli.data.batching import pad
 from nmt_cli.data.files import read_lines
@@ -17,6 +16,7 @@ from nmt_cli.decoding.alignments import alignment_layer, attention_weights, word
 from nmt_cli.decoding.search import search
 from nmt_cli.decoding.stream import InputLine, arriving_blocks
 from nmt_cli.device import find_device
+from nmt_cli.disk import write_whole
 from nmt_cli.errors import DataError, UserError
 from nmt_cli.models.contract import Sequences
 from nmt_cli.plots.attention import (

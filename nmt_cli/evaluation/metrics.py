@@ -38,7 +38,7 @@ def why_no_tokenizer(name: str) -> str | None:
     if name not in tokenizers():
         return f"use one of {', '.join(tokenizers())}"
     try:
-        _metric("bleu", False, name)
+        metric("bleu", tokenize=name)
     except (ImportError, OSError, RuntimeError) as error:
         return " ".join(str(error).split())
     return None
