@@ -13,9 +13,10 @@ from plan import BOTTLENECK, POSITIONS, ROWS, SYSTEMS
 PAGE = ROOT / "docs/comparison.md"
 HEAD = """# The systems of the line, side by side
 
-Made by `make comparison` from the shipped recipes and written by `benchmarks/comparison/page.py`; do not edit it. Every run has the same
-text (Multi30k English-German), tokenizer, batches, seed and search; the learning rate is the recipe's, and the cosine schedule ends
-where the minutes end. Scores are of test_2016_flickr, cased and detokenised, with beam 5 and the checkpoint that was best on the
+Made by `make comparison` from the shipped recipes, written by `benchmarks/comparison/page.py`; do
+not edit it. Every run has the same text (Multi30k English-German), tokenizer, batches, seed and
+search; the learning rate is the recipe's, and its cosine ends where the minutes end. Scores are of
+test_2016_flickr, cased and detokenised, with beam 5 and the checkpoint that was best on the
 development text by greedy BLEU. Results with all settings lie in `docs/comparison/results/`.
 """
 
@@ -70,8 +71,8 @@ def signatures() -> str:
         for one in present
     }
     return (
-        f"Signatures: {', '.join(f'`{mark}`' for mark in sorted(marks))}. tokens/s: target tokens in "
-        f"training; sentences/s: the whole command `nmt translate`, start included. "
+        f"Signatures: {', '.join(f'`{mark}`' for mark in sorted(marks))}. tokens/s: target "
+        f"tokens in training; sentences/s: the whole command `nmt translate`, start included. "
         f"Machine: {'; '.join(sorted(machines))}. Not measured on a GPU.\n"
     )
 
@@ -82,7 +83,7 @@ def by_length(label: str, names: dict[str, Any]) -> str:
         return "Not measured yet.\n"
     ends = [bucket["label"] for bucket in told["buckets"]]
     found = [[name, *(f"{one['score']:.1f}" for one in told["systems"][name])] for name in names]
-    counts = ["sentences", *(str(bucket["count"]) for bucket in told["buckets"])]
+    counts = ["sentences", *(str(bucket["sentences"]) for bucket in told["buckets"])]
     return table(["words", *ends], [*found, counts]) + f"\n![by length](comparison/{label}.svg)\n"
 
 
