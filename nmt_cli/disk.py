@@ -1,4 +1,4 @@
-"""Files that are whole or not there, and what goes wrong with writing as one line."""
+"""Files that are whole or not there, what goes wrong with writing, and links that lead out."""
 
 import errno
 import os
@@ -42,6 +42,22 @@ def write_whole(path: Path, text: str) -> None:
             scratch.unlink(missing_ok=True)
             raise
         sync(path.parent)
+
+
+def refuse_ways_out(folder: Path) -> None:
+    """RunError where anything in a folder leads out of it, or is no file and no folder.
+
+    A run may come from a stranger: a link in it shall not make us read what the stranger cannot.
+    """
+    root = folder.resolve()
+    for place, folders, files in os.walk(root, followlinks=False):
+        for name in (*folders, *files):
+            path = Path(place, name)
+            shown = folder / path.relative_to(root)
+            if path.is_symlink() and not path.resolve().is_relative_to(root):
+                raise RunError(f"{shown}: a link that leads out of {folder}; copy the file instead")
+            if path.exists() and not (path.is_file() or path.is_dir()):
+                raise RunError(f"{shown}: neither a file nor a folder")
 
 
 def sync(path: Path) -> None:

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import resource
 import shutil
 from pathlib import Path
 from typing import Any
@@ -327,6 +328,37 @@ def test_no_pickle_is_read(tmp_path: Path) -> None:
     (path.parent / "state.json").write_text(json.dumps(state))
     with pytest.raises(RunError, match="damaged or missing"):
         read_checkpoint(path.parent).tensors()
+
+
+HEADERS = {
+    "longer than the file": (1 << 40).to_bytes(8, "little") + b"{}",
+    "the longest": b"\xff" * 8 + b"{}",
+    "no JSON": (2).to_bytes(8, "little") + b"{x",
+    "tensors past the end": b'{"a":{"dtype":"F32","shape":[1099511627776],'
+                            b'"data_offsets":[0,4398046511104]}}',
+    "a shape that lies": b'{"a":{"dtype":"F32","shape":[1099511627776],'
+                         b'"data_offsets":[0,8]}}12345678',
+    "nothing": b"",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("lie", list(HEADERS))
+def test_a_header_that_lies_takes_no_memory(lie: str, tmp_path: Path) -> None:
+    folder = run_with(tmp_path, 1)
+    path = folder.checkpoints / "step-000001" / "model.safetensors"
+    content = HEADERS[lie]
+    if content.startswith(b"{"):
+        end = content.rindex(b"}") + 1
+        content = end.to_bytes(8, "little") + content
+    path.write_bytes(content)
+    state = json.loads((path.parent / "state.json").read_text())
+    state["files"]["model.safetensors"] = checkpoint._digest(path)
+    (path.parent / "state.json").write_text(json.dumps(state))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(RunError, match=r"model.safetensors: damaged or missing: ") as caught:
+        read_checkpoint(path.parent).tensors()
+    assert "\n" not in str(caught.value)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # KiB
 
 
 def test_a_folder_with_anything_in_it_and_a_file_exist(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nmt_cli.disk import write_whole, writing
+from nmt_cli.disk import refuse_ways_out, write_whole, writing
 from nmt_cli.errors import RunError
 
 
@@ -50,3 +50,32 @@ def test_other_reasons_ask_for_no_room(tmp_path: Path) -> None:
         writing(tmp_path / "x"),
     ):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+
+def test_links_that_stay_inside_are_followed(tmp_path: Path) -> None:
+    (tmp_path / "run" / "a").mkdir(parents=True)
+    (tmp_path / "run" / "a" / "x").write_text("")
+    (tmp_path / "run" / "b").symlink_to("a")
+    (tmp_path / "run" / "y").symlink_to("a/x")
+    (tmp_path / "run" / "dead").symlink_to("nothing")
+    refuse_ways_out(tmp_path / "run")
+    (tmp_path / "linked").symlink_to("run")  # the run itself may lie elsewhere
+    refuse_ways_out(tmp_path / "linked")
+
+
+WAYS_OUT = ["../secret", "/etc/passwd", "../../run/../secret", "../run2", "a/../../secret"]
+
+
+@pytest.mark.parametrize("target", WAYS_OUT)
+@pytest.mark.parametrize("name", ["x", "a/x"])
+def test_a_link_that_leads_out_is_refused(name: str, target: str, tmp_path: Path) -> None:
+    (tmp_path / "run" / "a").mkdir(parents=True)
+    (tmp_path / "run" / name).symlink_to("../" * name.count("/") + target)
+    with pytest.raises(RunError, match=f"run/{name}: a link that leads out of .*run; copy the fi"):
+        refuse_ways_out(tmp_path / "run")
+
+
+def test_a_pipe_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "recipe.yaml")
+    with pytest.raises(RunError, match=r"recipe.yaml: neither a file nor a folder"):
+        refuse_ways_out(tmp_path)

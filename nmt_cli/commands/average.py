@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nmt_cli.checkpoint import RunFolder, Tensors, read_checkpoint
+from nmt_cli.disk import refuse_ways_out
 from nmt_cli.errors import RunError
 
 
@@ -21,6 +22,7 @@ def average(run: Path, out: Path, last: int | None = None) -> Averaged:
     source = RunFolder(run)
     if not source.recipe.is_file():
         raise RunError(f"{run}: not a run folder: it has no recipe.yaml")
+    refuse_ways_out(run)
     if RunFolder(out).exists():
         raise RunError(f"{out} exists: choose another folder")
     steps = source.steps()

@@ -9,6 +9,7 @@ import torch
 from nmt_cli.checkpoint import RunFolder, Tensors
 from nmt_cli.data.prepared import Tokenizers
 from nmt_cli.device import Precision, choose_precision
+from nmt_cli.disk import refuse_ways_out
 from nmt_cli.errors import DeviceError, RunError
 from nmt_cli.models import MODELS
 from nmt_cli.models.contract import TranslationModel
@@ -48,6 +49,7 @@ def open_run(
         raise RunError(f"{path}: no such run folder; nmt train RECIPE makes one")
     if not folder.recipe.is_file():
         raise RunError(f"{path}: not a run folder: it has no recipe.yaml")
+    refuse_ways_out(path)
     recipe = load_recipe(folder.recipe, settings)
     tokenizers = Tokenizers.load(path)
     checkpoint = folder.best()

@@ -6,6 +6,7 @@ from typing import Literal
 
 from nmt_cli.data.prepared import Tokenizers
 from nmt_cli.data.tokenizer import TextTokenizer, batches
+from nmt_cli.disk import refuse_ways_out
 from nmt_cli.errors import DataError, UserError
 
 Side = Literal["source", "target"]
@@ -20,6 +21,7 @@ def open_tokenizer(path: Path, side: Side | None) -> TextTokenizer:
         return TextTokenizer.load(path)
     if not path.is_dir():
         raise DataError(f"{path}: no such run folder or tokenizer file")
+    refuse_ways_out(path)
     both = Tokenizers.load(path)
     if not both.joint and side is None:
         raise UserError(f"{path}: source and target have different tokenizers: use --side")

@@ -1,5 +1,6 @@
 """nmt train: from a recipe to a run folder."""
 
+import json
 import platform
 import time
 from dataclasses import asdict, dataclass, replace
@@ -15,7 +16,7 @@ from nmt_cli.commands.runs import Model, build_model, load_weights
 from nmt_cli.data.prepared import PreparedData
 from nmt_cli.decoding.translator import Translator
 from nmt_cli.device import choose_precision, describe, find_device, keep_memory
-from nmt_cli.disk import write_whole
+from nmt_cli.disk import refuse_ways_out, write_whole
 from nmt_cli.errors import DataError, RunError
 from nmt_cli.evaluation.metrics import Score, bleu_tokenizer, score
 from nmt_cli.evaluation.validation import Validator
@@ -27,7 +28,15 @@ from nmt_cli.training.memory import peak_memory
 from nmt_cli.training.state import TrainingState
 from nmt_cli.training.trainer import Trainer
 
-FREE_TO_CHANGE = ("training.updates", "training.max_minutes", "training.patience", "search.")
+FREE_TO_CHANGE = (
+    "training.updates",
+    "training.max_minutes",
+    "training.patience",
+    "training.log_every",
+    "training.samples",
+    "training.tensorboard",
+    "search.",
+)
 
 
 @dataclass(frozen=True)
@@ -51,6 +60,8 @@ def train(
     begun = folder.recipe.is_file()
     if folder.exists() and not resume:
         raise RunError(f"{out} exists: go on with --resume, or train elsewhere with --out DIR")
+    if out.is_dir():
+        refuse_ways_out(out)
     place = find_device(device)
     dtype = choose_precision(recipe.training.precision, place)
     if begun:
@@ -89,10 +100,10 @@ def _compare(recipe: Recipe, before: Recipe, reporter: Reporter) -> Recipe:
     if recipe.training.tokens_per_batch == "auto":
         recipe = _with_tokens(recipe, before.training.budget)
     old, new = _flat(before.to_dict()), _flat(recipe.to_dict())
-    changed = [key for key in new if old.get(key) != new[key]]
+    changed = [key for key in {**old, **new} if old.get(key) != new.get(key)]
     changed = [key for key in changed if key not in ("name", "corpus.root")]
     fixed = [key for key in changed if not key.startswith(FREE_TO_CHANGE)]
-    shown = {key: f"{key} ({old.get(key)} -> {new[key]})" for key in changed}
+    shown = {key: f"{key} ({_value(old, key)} -> {_value(new, key)})" for key in changed}
     if fixed:
         raise RunError(
             "cannot resume with other settings than the run began with: "
@@ -126,6 +137,10 @@ def _with_budget(
 
 def _with_tokens(recipe: Recipe, tokens: int) -> Recipe:
     return replace(recipe, training=recipe.training.model_copy(update={"tokens_per_batch": tokens}))
+
+
+def _value(settings: dict[str, Any], key: str) -> str:
+    return json.dumps(settings[key], ensure_ascii=False) if key in settings else "not there"
 
 
 def _flat(value: Any, path: str = "") -> dict[str, Any]:
