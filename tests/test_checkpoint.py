@@ -134,7 +134,7 @@ class Killed(BaseException):
     """What a kill does to the code after it: nothing runs any more."""
 
 
-@pytest.mark.parametrize("at", ["save_file", "_digest", "sync", "write_whole", "replace"])
+@pytest.mark.parametrize("at", ["save_file", "digest", "sync", "write_whole", "replace"])
 def test_killed_while_writing_the_new_checkpoint_is_not_there(
     at: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -324,7 +324,7 @@ def test_no_pickle_is_read(tmp_path: Path) -> None:
     path = folder.checkpoints / "step-000001" / "model.safetensors"
     torch.save(tensors(1), path)
     state = json.loads((path.parent / "state.json").read_text())
-    state["files"]["model.safetensors"] = checkpoint._digest(path)
+    state["files"]["model.safetensors"] = checkpoint.digest(path)
     (path.parent / "state.json").write_text(json.dumps(state))
     with pytest.raises(RunError, match="damaged or missing"):
         read_checkpoint(path.parent).tensors()
@@ -352,7 +352,7 @@ def test_a_header_that_lies_takes_no_memory(lie: str, tmp_path: Path) -> None:
         content = end.to_bytes(8, "little") + content
     path.write_bytes(content)
     state = json.loads((path.parent / "state.json").read_text())
-    state["files"]["model.safetensors"] = checkpoint._digest(path)
+    state["files"]["model.safetensors"] = checkpoint.digest(path)
     (path.parent / "state.json").write_text(json.dumps(state))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(RunError, match=r"model.safetensors: damaged or missing: ") as caught:

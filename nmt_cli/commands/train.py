@@ -25,6 +25,7 @@ from nmt_cli.reporting import Reporter
 from nmt_cli.training.budget import measure_budget
 from nmt_cli.training.feed import BatchFeed
 from nmt_cli.training.memory import peak_memory
+from nmt_cli.training.records import event_writer
 from nmt_cli.training.state import TrainingState
 from nmt_cli.training.trainer import Trainer
 
@@ -64,6 +65,8 @@ def train(
         refuse_ways_out(out)
     place = find_device(device)
     dtype = choose_precision(recipe.training.precision, place)
+    if recipe.training.tensorboard:
+        event_writer()  # now, and not when all is prepared
     if begun:
         recipe = _compare(recipe, load_recipe(folder.recipe), reporter)
     keep_memory()
@@ -74,13 +77,13 @@ def train(
         raise DataError(f"{data.folder}: no development part")
     model = build_model(recipe, data.tokenizers.vocabulary)
     recipe = _with_budget(recipe, model, data, place, dtype, reporter)
+    validator = Validator(
+        model, split, data.tokenizers, recipe.training, recipe.search, recipe.corpus.target
+    )
     _open_folder(folder, recipe, data)
     _introduce(recipe, model, data, describe(place), dtype, reporter)
     feed = BatchFeed(data, recipe.training.budget, recipe.training.seed)
     model.to(place)
-    validator = Validator(
-        model, split, data.tokenizers, recipe.training, recipe.search, recipe.corpus.target
-    )
     trainer = Trainer(
         model, recipe.training, feed, folder, validator, reporter, device=place, dtype=dtype
     )

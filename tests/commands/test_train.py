@@ -152,7 +152,7 @@ def test_resuming_refuses_what_cannot_be_changed(
     monkeypatch.chdir(finished)
     content = toy_content(finished / "text")
     for section, values in change.items():
-        content[section] |= values
+        content[section] = content[section] | values
     before = sorted(finished.rglob("*"))
     with pytest.raises(RunError, match="cannot resume with other settings .* with: " + message):
         train(build_recipe(content), finished / "run", QUIET, resume=True)
@@ -178,7 +178,7 @@ def test_resuming_lists_each_change_of_what_can_be_changed(
     content["search"]["beam"] = 1
     content["name"] = "another"
     train(build_recipe(content), toy / "run", Reporter(), resume=True)
-    said = [line for line in capsys.readouterr().err.splitlines() if "resuming" in line]
+    said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("resuming")]
     assert said == [
         "resuming with training.updates (12 -> 14)",
         "resuming with training.patience (null -> 9)",
