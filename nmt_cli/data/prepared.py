@@ -1,5 +1,6 @@
 """Prepared data on disk: memory-mapped ids, raw development and test text, and a manifest."""
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,6 +75,11 @@ class Tokenizers:
         if not sides[0].exists():
             raise DataError(f"{folder}: no tokenizer.json here")
         return cls(TextTokenizer.load(sides[0]), TextTokenizer.load(sides[1]))
+
+    def digest(self) -> str:
+        """SHA-256 of both, which tells whether two runs cut text into the same ids."""
+        texts = [side.backend.to_str() for side in (self.source, self.target)]
+        return hashlib.sha256("\n".join(texts).encode()).hexdigest()
 
     def save(self, folder: Path) -> None:
         """Write them in the form that `load` reads."""
