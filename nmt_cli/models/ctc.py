@@ -85,9 +85,7 @@ class CTC(Aligned[CTCConfig]):
         self.split = nn.Linear(width, width * config.upsample)
         self.after = nn.ModuleList(_Layer(config) for _ in range(config.decoder_layers))
         pre = config.norm_position == "pre"
-        self.norm = (
-            normalization(config.norm, width, config.norm_epsilon) if pre else nn.Identity()
-        )
+        self.norm = normalization(config.norm, width, config.norm_epsilon) if pre else nn.Identity()
         self.output = nn.Linear(width, vocabulary.target_size)
         tied = config.tied_embeddings == "all"
         if tied:

@@ -145,7 +145,9 @@ class Transformer(Autoregressive[TransformerConfig, TransformerState]):
         self.decoder = nn.ModuleList(_DecoderLayer(config) for _ in range(config.decoder_layers))
         pre = config.norm_position == "pre"
         norms = [
-            normalization(config.norm, config.d_model, config.norm_epsilon) if pre else nn.Identity()
+            normalization(config.norm, config.d_model, config.norm_epsilon)
+            if pre
+            else nn.Identity()
             for _ in range(2)
         ]
         self.encoder_norm, self.decoder_norm = norms
