@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from tokenizers import processors
 from torch import Tensor, nn
 
+from nmt_cli.data.imported import Imported
 from nmt_cli.data.prepared import Tokenizers
 from nmt_cli.data.tokenizer import TextTokenizer
 from nmt_cli.decoding.engine import Engine
@@ -68,6 +69,9 @@ def write(
     save_file(tensors, folder / "model.safetensors", {"format": "pt"})
     _config(model, rows).save_pretrained(folder)
     _generation(model.vocabulary, search, rows).save_pretrained(folder)
+    if tokenizers.imported is not None:
+        _write_originals(tokenizers.imported, folder)
+        return
     _write_tokenizer(tokenizers.source, folder, rows)
     if tokenizers.source is not tokenizers.target:
         (folder / TARGET).mkdir()
@@ -215,6 +219,13 @@ def _attention(prefix: str, attend: MultiHeadAttention) -> dict[str, Tensor]:
 
 def _pair(prefix: str, module: nn.Module) -> dict[str, Tensor]:
     return {f"{prefix}.{name}": value for name, value in module.named_parameters()}
+
+
+def _write_originals(imported: Imported, folder: Path) -> None:
+    """The SentencePiece files that a model came with, for the class that it came with."""
+    settings = json.dumps({"tokenizer_class": "MarianTokenizer"}).encode()
+    for name, content in ({"tokenizer_config.json": settings} | imported.originals).items():
+        (folder / name).write_bytes(content)
 
 
 def _write_tokenizer(tokenizer: TextTokenizer, folder: Path, longest: int) -> None:

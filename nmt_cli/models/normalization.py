@@ -8,7 +8,7 @@ Normalization = Literal["layer", "rms"]
 
 
 def normalization(kind: Normalization, width: int, epsilon: float) -> nn.Module:
-    """A normalisation over the last dimension of size `width`; `epsilon` is added to the variance."""
+    """A normalisation over the last dimension, of this width; the variance gets epsilon added."""
     if kind == "rms":
         return nn.RMSNorm(width, eps=epsilon)
     return nn.LayerNorm(width, eps=epsilon)

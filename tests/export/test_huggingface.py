@@ -122,9 +122,10 @@ def test_transformers_alone_translates_text_to_the_same_text(exported: tuple[Pat
     batch = tokenizer(lines, return_tensors="pt", padding=True)
     opened = open_run(run, torch.device("cpu"), "fp32")
     ids = opened.tokenizers.source.encode(lines)
-    assert [row[:n] for row, n in zip(batch.input_ids.tolist(), batch.attention_mask.sum(1))] == [
-        [*one, 3] for one in ids
-    ]
+    assert [
+        row[:n]
+        for row, n in zip(batch.input_ids.tolist(), batch.attention_mask.sum(1), strict=True)
+    ] == [[*one, 3] for one in ids]
     found = model.generate(
         input_ids=batch.input_ids, attention_mask=batch.attention_mask,
         num_beams=1, early_stopping=False, length_penalty=1.0, max_length=13,
