@@ -45,6 +45,7 @@ def build_app() -> typer.Typer:
     app.command()(data.detokenize)
     app.command()(training.average)
     app.command()(export.export)
+    app.command("import")(export.import_run)
     app.add_typer(_plots(), name="plot")
     app.add_typer(_recipes(), name="recipes")
     app.add_typer(_models(), name="models")

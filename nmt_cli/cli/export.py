@@ -36,3 +36,24 @@ def export(
         return
     about = f"{found.format}, {found.quantization}; {found.parity.text}"
     print(f"{found.folder}: {about}", file=sys.stderr)
+
+
+def import_run(
+    folder: Annotated[Path, typer.Argument(help="MarianMT or OPUS-MT folder.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="Run folder to write.")],
+    source: Annotated[str | None, typer.Option(help="Source language code.")] = None,
+    target: Annotated[str | None, typer.Option(help="Target language code.")] = None,
+) -> None:
+    """Make a run of a MarianMT folder (safetensors) of transformers.
+
+    Example: nmt import opus-mt-en-de --out runs/opus-en-de
+    """
+    from nmt_cli.commands.importing import import_marian
+
+    found = import_marian(folder, out, source, target)
+    cut = (
+        "; text is cut by SentencePiece, so spaces and rare characters may change"
+        if found.sentencepiece
+        else ""
+    )
+    print(f"{found.folder}: {found.parameters:,} parameters{cut}", file=sys.stderr)

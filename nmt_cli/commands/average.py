@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nmt_cli.checkpoint import RunFolder, Tensors, read_checkpoint
+from nmt_cli.data.prepared import Tokenizers
 from nmt_cli.disk import refuse_ways_out
 from nmt_cli.errors import RunError
 
@@ -41,8 +42,9 @@ def average(run: Path, out: Path, last: int | None = None) -> Averaged:
     mean = {name: value / len(chosen) for name, value in total.items()}
     target = RunFolder(out)
     target.checkpoints.mkdir(parents=True)
-    for path in [source.recipe, run / "manifest.json", *run.glob("tokenizer*.json")]:
+    for path in [source.recipe, run / "manifest.json"]:
         shutil.copy(path, out / path.name)
+    Tokenizers.load(run).save(out)
     updates = [checkpoint.update for checkpoint in chosen]
     target.save_best(updates[-1], mean, {"averaged": updates})
     return Averaged(out, updates)

@@ -21,13 +21,13 @@ from nmt_cli.decoding.engine import TorchEngine
 from nmt_cli.disk import write_whole
 from nmt_cli.errors import DataError, RunError, UserError
 from nmt_cli.evaluation.metrics import bleu_tokenizer
-from nmt_cli.export import ctranslate2
+from nmt_cli.export import ctranslate2, huggingface
 from nmt_cli.export.format import Format, require
 from nmt_cli.export.parity import MANY, Parity, Sample, compare
 from nmt_cli.recipe import Recipe
 from nmt_cli.reporting import Reporter
 
-FORMATS: dict[str, Format] = {"ctranslate2": ctranslate2}
+FORMATS: dict[str, Format] = {"ctranslate2": ctranslate2, "huggingface": huggingface}
 MANIFEST = "export.json"
 
 
@@ -68,6 +68,7 @@ def export(
     scratch = out.with_name(f"{out.name}.{os.getpid()}.tmp")
     scratch.mkdir(parents=True)
     try:
+        opened.tokenizers.save(scratch)
         form.write(opened.model, opened.tokenizers, opened.recipe.search, scratch, kind)
         parity = _check(opened, form, kind, scratch, device, reporter)
         if parity.problem is not None:
@@ -156,8 +157,7 @@ def _made_up(tokenizers: Tokenizers, count: int = 100) -> list[str]:
 
 
 def _describe(run: Run, to: str, kind: str, parity: Parity, folder: Path) -> None:
-    """Leave beside the model what reads its text, and where it came from."""
-    run.tokenizers.save(folder)
+    """Leave beside the model where it came from."""
     packages: Sequence[str] = FORMATS[to].PACKAGES
     content: dict[str, Any] = {
         "format": to,
@@ -166,7 +166,11 @@ def _describe(run: Run, to: str, kind: str, parity: Parity, folder: Path) -> Non
         "recipe_hash": run.recipe.hash(),
         "checkpoint": run.update,
         "weights": weights_digest(run.folder),
-        "files": {path.name: digest(path) for path in sorted(folder.iterdir())},
+        "files": {
+            str(path.relative_to(folder)): digest(path)
+            for path in sorted(folder.rglob("*"))
+            if path.is_file()
+        },
         "parity": asdict(parity),
         "machine": platform.machine(),
         "versions": {"nmt": __version__, "torch": torch.__version__}

@@ -5,10 +5,10 @@ from pathlib import Path
 from nmt_cli.commands.runs import open_run
 from nmt_cli.device import find_device
 from nmt_cli.errors import UserError
-from nmt_cli.models.positions import LearnedPositions, sinusoids
+from nmt_cli.models.positions import LearnedPositions, Sinusoids, sinusoids
 from nmt_cli.plots.positions import Table, draw_positions
 
-LAYOUTS = {"sinusoidal": False, "sinusoidal_halves": True}
+LAYOUTS: tuple[Sinusoids, ...] = ("sinusoidal", "sinusoidal_halves")
 SIDES = {"source_positions": "source", "target_positions": "target"}
 
 
@@ -23,9 +23,8 @@ def position_tables(
     learned = {} if run is None else _learned(run, count, width)
     if learned:
         count, width = next(iter(learned.values())).shape
-    found = {
-        name: sinusoids(count or 128, width or 128, halves=halves).numpy()
-        for name, halves in LAYOUTS.items()
+    found: dict[str, Table] = {
+        name: sinusoids(count or 128, width or 128, name).numpy() for name in LAYOUTS
     }
     return found | learned
 

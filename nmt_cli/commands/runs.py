@@ -72,6 +72,13 @@ def build_model(recipe: Recipe, vocabulary: Vocabulary) -> Model:
 
 def load_weights(model: Model, tensors: Tensors, source: Path) -> None:
     """Copy tensors into the model; RunError where names or shapes differ."""
+    check_weights(model, tensors, source)
+    for name, parameter in model.named_parameters():
+        parameter.data.copy_(tensors[name])
+
+
+def check_weights(model: Model, tensors: Tensors, source: Path) -> None:
+    """RunError where names or shapes differ from the model's."""
     parameters = dict(model.named_parameters())
     if set(parameters) != set(tensors):
         odd = sorted(set(parameters) ^ set(tensors))
@@ -82,4 +89,3 @@ def load_weights(model: Model, tensors: Tensors, source: Path) -> None:
                 f"{source}: the weights do not fit the recipe or tokenizer: {name} is "
                 f"{list(tensors[name].shape)}, not {list(parameter.shape)}"
             )
-        parameter.data.copy_(tensors[name])

@@ -11,8 +11,9 @@ import torch
 
 from nmt_cli import __version__
 from nmt_cli.checkpoint import RunFolder
+from nmt_cli.commands.fine_tuning import Origin, find_origin, inherit
 from nmt_cli.commands.prepare import prepare_recipe
-from nmt_cli.commands.runs import Model, build_model, load_weights
+from nmt_cli.commands.runs import Model, build_model, check_weights, load_weights
 from nmt_cli.data.prepared import PreparedData
 from nmt_cli.decoding.translator import Translator
 from nmt_cli.device import choose_precision, describe, find_device, keep_memory
@@ -67,10 +68,12 @@ def train(
     dtype = choose_precision(recipe.training.precision, place)
     if recipe.training.tensorboard:
         event_writer()  # now, and not when all is prepared
+    origin = find_origin(recipe, out if begun else None)
+    recipe = recipe if origin is None else inherit(recipe, origin)
     if begun:
         recipe = _compare(recipe, load_recipe(folder.recipe), reporter)
     keep_memory()
-    prepared = prepare_recipe(recipe, reporter)
+    prepared = prepare_recipe(recipe, reporter, origin=origin)
     recipe, data = prepared.recipe, prepared.data
     split = data.split("dev")
     if split is None:
@@ -87,6 +90,8 @@ def train(
     trainer = Trainer(
         model, recipe.training, feed, folder, validator, reporter, device=place, dtype=dtype
     )
+    if origin is not None and not folder.steps():
+        _begin_with(find_origin(recipe), trainer, folder, reporter)
     if resume:
         _resume(trainer, folder, reporter)
     state = trainer.run()
@@ -158,9 +163,11 @@ def _flat(value: Any, path: str = "") -> dict[str, Any]:
 def _open_folder(folder: RunFolder, recipe: Recipe, data: PreparedData) -> None:
     """Write what a run needs besides its checkpoints."""
     folder.checkpoints.mkdir(parents=True, exist_ok=True)
-    manifest_path = folder.path / "manifest.json"
-    if manifest_path.exists():
-        before = folder.read_json("manifest.json").get("fingerprint")
+    kept = {}
+    if (folder.path / "manifest.json").exists():
+        manifest = folder.read_json("manifest.json")
+        kept = {key: manifest[key] for key in ("init_from",) if key in manifest}
+        before = manifest.get("fingerprint")
         if before != data.fingerprint:
             raise RunError(
                 f"{folder.path}: began with prepared data {before}, these are {data.fingerprint}"
@@ -175,6 +182,7 @@ def _open_folder(folder: RunFolder, recipe: Recipe, data: PreparedData) -> None:
             "prepared": data.folder.name,
             "inputs": data.manifest["inputs"],
             **counts,
+            **kept,
         },
     )
     write_whole(folder.recipe, recipe.to_yaml())
@@ -194,6 +202,20 @@ def _introduce(
         f"{recipe.name}: {recipe.model.type}, {parameters:,} parameters, {precision} on {device}; "
         f"{data.manifest['train']:,} pairs, {recipe.training.updates:,} updates"
     )
+
+
+def _begin_with(
+    origin: Origin | None, trainer: Trainer, folder: RunFolder, reporter: Reporter
+) -> None:
+    """Give a new run the weights of the one that training.init_from names, and note which."""
+    assert origin is not None
+    checkpoint = origin.checkpoint()
+    tensors = checkpoint.tensors()
+    check_weights(trainer.model, tensors, origin.folder.path)
+    trainer.begin_with(tensors)
+    note = {"run": str(origin.folder.path), "checkpoint": checkpoint.update}
+    folder.write_json("manifest.json", folder.read_json("manifest.json") | {"init_from": note})
+    reporter.say(f"beginning with {origin.folder.path} after {checkpoint.update:,} updates")
 
 
 def _resume(trainer: Trainer, folder: RunFolder, reporter: Reporter) -> None:

@@ -125,9 +125,7 @@ def _recipe(run: Path, settings: list[str]) -> Recipe:
 
 def _agree(first: Run, other: Run) -> None:
     """RunError where two runs have different tokenizers."""
-    sides = ("source", "target")
-    texts = [[getattr(run.tokenizers, s).backend.to_str() for s in sides] for run in (first, other)]
-    if texts[0] != texts[1]:
+    if first.tokenizers.digest() != other.tokenizers.digest():
         raise RunError(
             f"{other.folder.path} has another tokenizer than {first.folder.path}: "
             "an ensemble needs the same one"

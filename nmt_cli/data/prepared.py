@@ -1,5 +1,6 @@
 """Prepared data on disk: memory-mapped ids, raw development and test text, and a manifest."""
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nmt_cli.data.imported import (
+    VOCABULARY,
+    Imported,
+    ImportedTokenizer,
+    load_imported,
+    save_imported,
+)
 from nmt_cli.data.tokenizer import TextTokenizer
 from nmt_cli.errors import DataError
 from nmt_cli.vocabulary import Vocabulary
@@ -47,10 +55,16 @@ class SequenceStore:
 
 
 class Tokenizers:
-    """The tokenizer of each side; one and the same where the vocabulary is joint."""
+    """The tokenizer of each side; one and the same where the vocabulary is joint.
 
-    def __init__(self, source: TextTokenizer, target: TextTokenizer) -> None:
-        self.source, self.target = source, target
+    Imported ones may cut each language in its own way and have a joint vocabulary all the same,
+    and special tokens with other ids: `imported` tells them apart.
+    """
+
+    def __init__(
+        self, source: TextTokenizer, target: TextTokenizer, imported: Imported | None = None
+    ) -> None:
+        self.source, self.target, self.imported = source, target, imported
 
     @property
     def joint(self) -> bool:
@@ -59,7 +73,9 @@ class Tokenizers:
 
     @property
     def vocabulary(self) -> Vocabulary:
-        """Sizes for a model."""
+        """Sizes and special tokens for a model."""
+        if self.imported is not None:
+            return self.imported.vocabulary
         return Vocabulary(
             source_size=self.source.size, target_size=self.target.size, joint=self.joint
         )
@@ -67,6 +83,8 @@ class Tokenizers:
     @classmethod
     def load(cls, folder: Path) -> "Tokenizers":
         """Read tokenizer.json, or tokenizer.source.json and tokenizer.target.json."""
+        if (folder / VOCABULARY).exists():
+            return cls(*load_imported(folder))
         if (folder / "tokenizer.json").exists():
             both = TextTokenizer.load(folder / "tokenizer.json")
             return cls(both, both)
@@ -75,8 +93,18 @@ class Tokenizers:
             raise DataError(f"{folder}: no tokenizer.json here")
         return cls(TextTokenizer.load(sides[0]), TextTokenizer.load(sides[1]))
 
+    def digest(self) -> str:
+        """SHA-256 of both, which tells whether two runs cut text into the same ids."""
+        texts = [side.identity() for side in (self.source, self.target)]
+        return hashlib.sha256("\n".join(texts).encode()).hexdigest()
+
     def save(self, folder: Path) -> None:
         """Write them in the form that `load` reads."""
+        if self.imported is not None:
+            assert isinstance(self.source, ImportedTokenizer)
+            assert isinstance(self.target, ImportedTokenizer)
+            save_imported(self.source, self.target, self.imported, folder)
+            return
         if self.joint:
             self.source.save(folder / "tokenizer.json")
         else:

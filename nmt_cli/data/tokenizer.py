@@ -92,6 +92,10 @@ class TextTokenizer:
         """Write tokenizer.json."""
         path.write_text(self.backend.to_str(pretty=True) + "\n", encoding="utf-8")
 
+    def identity(self) -> str:
+        """Text that differs where two tokenizers may give other ids."""
+        return str(self.backend.to_str())
+
     def encode(self, lines: Sequence[str]) -> list[list[int]]:
         """Ids of each line, without an end of sentence. Uses every core."""
         batch = self.backend.encode_batch_fast(lines, add_special_tokens=False)

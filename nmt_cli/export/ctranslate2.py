@@ -126,7 +126,7 @@ def _configure(
     for name, piece in zip(names, tokenizers.target.pieces(ids), strict=True):
         setattr(config, name, piece)
     config.add_source_eos = True
-    config.layer_norm_epsilon = 1e-6
+    config.layer_norm_epsilon = model.config.norm_epsilon
     if model.config.positions != "rotary":  # read by our engine only
         config.add_attribute("max_position_embeddings", table_size(model.config, search))
 
@@ -208,8 +208,8 @@ def _position_table(config: TransformerConfig, module: Any, rows: int) -> Array:
         return _copy(module.weight)
     if config.positions == "none":
         return np.zeros((rows, config.d_model), dtype=np.float32)
-    halves = config.positions == "sinusoidal_halves"
-    return _copy(sinusoids(rows, config.d_model, halves=halves))
+    assert config.positions != "rotary"
+    return _copy(sinusoids(rows, config.d_model, config.positions))
 
 
 def _linear(spec: Any, *layers: nn.Linear) -> None:

@@ -36,7 +36,10 @@ class Format(Protocol):
         folder: Path,
         quantization: str,
     ) -> None:
-        """Write the model, in float32 on the CPU, into `folder`, which exists and is empty."""
+        """Write the model, in float32 on the CPU, into `folder`.
+
+        There it finds the run's tokenizers, as the run has them, and may replace them.
+        """
 
     def engine(self, folder: Path, device: str, quantization: str) -> Engine:
         """What was written, opened by the runtime itself; `device` is auto, cpu or cuda[:N].

@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from nmt_cli.checkpoint import WEIGHTS, Checkpoint, RunFolder, read_checkpoint
+from nmt_cli.checkpoint import WEIGHTS, Checkpoint, RunFolder, Tensors, read_checkpoint
 from nmt_cli.config import Section
 from nmt_cli.device import Precision
 from nmt_cli.errors import RunError
@@ -31,6 +31,9 @@ NOTE_EVERY = 10  # updates between new texts beside the progress bar
 class TrainingConfig(Section):
     """The training section of a recipe."""
 
+    init_from: str | None = None
+    """Run folder whose best weights, tokenizers and model section this run begins with
+    (fine-tuning); null: begin with random weights."""
     updates: int = Field(default=10_000, ge=1)
     """Updates of the weights after which training is done."""
     tokens_per_batch: Annotated[int, Field(ge=1)] | Literal["auto"] = 4096
@@ -170,6 +173,18 @@ class Trainer:
         self._window = Window()
         self._note = ""
         self._split_told = False
+        self._inherited = False
+
+    def begin_with(self, tensors: Tensors) -> None:
+        """Begin at update 0 with these weights instead of random ones, and validate them first.
+
+        The best checkpoint is then never worse than what the run began with.
+        """
+        self.weights.set_master(self.weights.join(tensors))
+        if self.average is not None:
+            self.average.copy_(self.weights.master)
+        self._initial = self.weights.master.to("cpu", copy=True)
+        self._inherited = True
 
     def resume(self, checkpoint: Checkpoint) -> None:
         """Go on exactly where the checkpoint was written; RunError where it does not fit."""
@@ -195,6 +210,8 @@ class Trainer:
         """Train to the end of the recipe; Stopped where a signal ended it early, after saving."""
         self.model.train()
         state, config = self.state, self.config
+        if self._inherited and state.update == 0:
+            self._validate()
         progress = self.reporter.progress("train", config.updates, state.update)
         with StopSignals() as signals, progress as bar:
             if state.update < config.updates and state.finished is None:
@@ -264,6 +281,8 @@ class Trainer:
             self.average.copy_(self.weights.master)
         vars(self.state).update(vars(TrainingState()))
         self._follow()
+        if self._inherited:
+            self._validate()
 
     def _rate(self) -> float:
         config = self.config
