@@ -4,8 +4,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from nmt_cli.checkpoint import RunFolder, write_whole
+from nmt_cli.checkpoint import RunFolder
 from nmt_cli.commands.runs import build_model, check_weights
+from nmt_cli.disk import write_whole
 from nmt_cli.errors import RunError, UserError
 from nmt_cli.export.marianmt import (
     MarianFolder,
