@@ -24,7 +24,9 @@ from safetensors.torch import load_file
 from nmt_cli.checkpoint import RunFolder
 
 SERVER = multiprocessing.get_context("forkserver")
-SERVER.set_forkserver_preload(["nmt_cli.cli.app", "nmt_cli.commands.train", __name__])
+SERVER.set_forkserver_preload(
+    ["nmt_cli.cli.app", "nmt_cli.commands.train", "torch._dynamo", "sacrebleu", "rich.console"]
+)
 TIMES = {"seconds", "tokens_per_second", "training_seconds", "test_seconds", "peak_rss_mib"}
 
 # What a process does, and how many seconds of it a kill may come after its beginning.
