@@ -51,11 +51,20 @@ def chart(
         yield [Span(f"{label:>{MARGIN - 2}} {bar}", "dim"), *grid.row(number)]
     corner, dash = ("└", "─") if screen.colours else ("+", "-")
     yield [Span(f"{' ' * (MARGIN - 1)}{corner}{dash * width}", "dim")]
-    middle, end = short_number(right / 2), f"{short_number(right)} {axis}"
-    gap = MARGIN + width // 2 - 1
-    text = " " * MARGIN + "0"
-    text = text.ljust(gap - len(middle) // 2) + middle
-    yield [Span(text.ljust(MARGIN + width - len(end)) + end, "dim")]
+    yield [Span(_scale(right, axis, width), "dim")]
+
+
+def _scale(right: float, axis: str, width: int) -> str:
+    """Zero, half way (where there is room for it) and the end of the axis."""
+    middle, end = (
+        f"{one:.0f}" if one == round(one) and one < 1e4 else short_number(one)
+        for one in (right / 2, right)
+    )
+    end = f"{end} {axis}"
+    begin = "0".ljust(width // 2 - 1 - len(middle) // 2)
+    if len(begin) + len(middle) + len(end) + 2 <= width:
+        begin += middle
+    return " " * MARGIN + begin.ljust(width - len(end)) + end
 
 
 def _bounds(values: list[float]) -> tuple[float, float]:
@@ -70,7 +79,7 @@ def short_number(value: float) -> str:
     """Three significant digits, with k and M for thousands and millions: at most 7 letters."""
     size = abs(value)
     if size >= 1e12 or 0 < size < 1e-3:
-        return f"{value:.1e}".replace("e-0", "e-").replace("e+0", "e+")
+        return f"{value:.1e}".replace("e-0", "e-").replace("e+", "e")
     for limit, unit in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
         if size >= limit:
             return f"{value / (1e3 if unit == 'k' else limit):.3g}{unit}"
