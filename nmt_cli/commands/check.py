@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from nmt_cli.commands.export import FORMATS, problems
 from nmt_cli.commands.runs import build_model
 from nmt_cli.data.corpus import Corpus, find_corpus, search_folders
 from nmt_cli.data.download import cache_folder
@@ -70,6 +71,7 @@ class _Check:
     def run(self) -> Iterator[Finding]:
         """All findings; a step that cannot be made ends the checks that stand on it."""
         yield from self._doubts()
+        yield from self._exports()
         yield from self._folder()
         try:
             corpus = find_corpus(
@@ -110,6 +112,11 @@ class _Check:
         if search.coverage_penalty and (model.type == "ctc" or attention == "none"):
             text = f"does nothing: {model.type} has no attention here"
             yield Finding("warning", "search.coverage_penalty", text)
+
+    def _exports(self) -> Iterator[Finding]:
+        for name in FORMATS:
+            if found := problems(self.recipe, name):
+                yield Finding("note", "nmt export", f"not to {name}: {'; '.join(found)}")
 
     def _folder(self) -> Iterator[Finding]:
         if self.out.exists():

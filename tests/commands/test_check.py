@@ -19,7 +19,7 @@ from nmt_cli.reporting import Reporter
 from nmt_cli.training.footprint import PROBE, footprint
 from nmt_cli.vocabulary import Vocabulary
 from nmt_cli.yaml12 import write_yaml
-from tests.conftest import toy_content
+from tests.conftest import TINY_MODELS, toy_content
 
 
 def findings(folder: Path, *settings: str, **content: Any) -> list[Finding]:
@@ -93,6 +93,13 @@ def test_options_of_other_models_are_looked_at_too(toy: Path) -> None:
     corpus = {"name": "quickstart", "root": "x", "source": "en", "target": "de"}
     found = findings(toy, "tokenizer.type=bpe", "tokenizer.vocab_size=400", corpus=corpus)
     assert "root: does nothing with name: quickstart" in said(found, "warning")
+
+
+def test_formats_that_the_model_does_not_fit_are_named(toy: Path) -> None:
+    assert "ctranslate2" not in said(findings(toy), "note")
+    notes = said(findings(toy, model=TINY_MODELS["rnn"]), "note")
+    expected = "nmt export: not to ctranslate2: model.type: CTranslate2 runs transformer, not rnn"
+    assert expected in notes.splitlines()
 
 
 def test_every_mistake_in_a_recipe_is_an_error(toy: Path) -> None:

@@ -6,8 +6,10 @@ import shutil
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from nmt_cli.checkpoint import RunFolder
+from nmt_cli.cli.app import build_app
 from nmt_cli.commands.translate import open_translator, translate_stream
 from nmt_cli.decoding.translator import Translator
 from nmt_cli.errors import DeviceError, UserError
@@ -126,3 +128,13 @@ def test_translations_begin_with_their_prefixes(run: Path) -> None:
     ours = open_translator([run], ["search.max_length=12"], "cpu").translate(lines, prefixes)
     assert [one.text for one in theirs] == [one.text for one in ours]
     assert theirs[0].text.startswith("Der alte")
+
+
+def test_the_command_takes_the_engine_and_the_type_of_its_weights(run: Path) -> None:
+    arguments = ["translate", str(run), "--device", "cpu"]
+    text = "a book\n\ndogs"
+    ours = CliRunner().invoke(build_app(), arguments, input=text)
+    other = [*arguments, "--engine", "ctranslate2", "--quantization", "float32"]
+    theirs = CliRunner().invoke(build_app(), other, input=text)
+    assert theirs.exit_code == 0 and theirs.stdout == ours.stdout
+    assert len(theirs.stdout.split("\n")) == 4

@@ -6,9 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from nmt_cli.checkpoint import RunFolder, digest
+from nmt_cli.cli.app import build_app
 from nmt_cli.commands.export import FORMATS, export, problems
+from nmt_cli.commands.translate import open_translator
 from nmt_cli.errors import DeviceError, RunError, UserError
 from nmt_cli.export import ctranslate2
 from nmt_cli.recipe import build_recipe
@@ -119,3 +122,29 @@ def test_without_text_of_the_run_lines_are_made_up(
 @pytest.mark.parametrize("name", FORMATS)
 def test_a_format_is_named_as_its_module(name: str) -> None:
     assert FORMATS[name].__name__.endswith(f".{name}")  # type: ignore[attr-defined]
+
+
+def test_the_command_says_how_the_two_compare(run: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    arguments = ["export", str(run), "--to", "ctranslate2", "--out"]
+    done = CliRunner().invoke(build_app(), [*arguments, str(out)])
+    assert done.exit_code == 0 and done.stdout == ""
+    assert done.stderr.startswith(
+        f"{out}: ctranslate2, float32; of 3 lines 3 are translated the same greedily, 3 at beam 5; "
+    )
+    asked = [*arguments, str(tmp_path / "int8"), "--quantization", "int8", "--json"]
+    record = json.loads(CliRunner().invoke(build_app(), asked).stdout)
+    assert record["quantization"] == "int8" and record["parity"]["lines"] == 3
+
+
+def test_a_missing_extra_is_one_line(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ctranslate2, "PACKAGES", ("ctranslate2_that_is_not_here",))
+    with pytest.raises(
+        UserError,
+        match=r"^nmt export --to ctranslate2 needs ctranslate2_that_is_not_here: install the extra",
+    ):
+        export(run, "ctranslate2", tmp_path / "out", QUIET)
+    with pytest.raises(UserError, match=r"^nmt translate --engine ctranslate2 needs ctranslate2_"):
+        open_translator([run], [], "cpu", engine="ctranslate2")
