@@ -38,6 +38,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "swiglu": {"activation": "swiglu"},
     "learned positions": {"positions": "learned", "max_positions": 40},
     "sinusoids in halves": {"positions": "sinusoidal_halves"},
+    "sinusoids of MarianMT": {"positions": "sinusoidal_marianmt"},
+    "a large epsilon": {"norm_epsilon": 0.1},
     "no positions": {"positions": "none"},
     "unscaled attention": {"scaled_attention": False},
     "unscaled attention, rotary, post-norm": {
