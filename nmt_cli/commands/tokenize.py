@@ -6,8 +6,8 @@ from typing import Literal
 
 from nmt_cli.data.prepared import Tokenizers
 from nmt_cli.data.tokenizer import TextTokenizer, batches
-from nmt_cli.disk import refuse_ways_out
 from nmt_cli.decoding.stream import one_line
+from nmt_cli.disk import refuse_ways_out
 from nmt_cli.errors import DataError, UserError
 
 Side = Literal["source", "target"]
