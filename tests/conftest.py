@@ -102,7 +102,7 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory, tokenizer: TextTokenizer)
             "name": "tiny",
             "corpus": {"source": "en", "target": "de"},
             "model": MODELS["transformer"].config_class.tiny()[0].model_dump(mode="json"),
-            "search": {"beam": 2, "max_length": 8, "precision": "fp32"},
+            "search": {"beam": 2, "max_length": 8, "precision": "fp32", "guard": False},
         }
     )
     write_whole(folder.recipe, recipe.to_yaml())

@@ -68,7 +68,8 @@ def test_the_version_is_printed(nmt: Call) -> None:
 
 
 COMMANDS = [
-    "prepare", "train", "translate", "score", "tokenize", "detokenize", "average", "plot",
+    "prepare", "train", "translate", "rescore", "score", "tokenize", "detokenize", "average",
+    "plot",
     "recipes", "models",
 ]  # fmt: skip
 
@@ -146,6 +147,50 @@ def test_translate_writes_one_line_a_line_in_each_form(nmt: Call, tiny_run: Path
     assert out.count("\n") == 4 and out.count(" ||| ") == 4 and "-0" in out
     out = nmt("translate", tiny_run, "--n-best", 2, "--device", "cpu", stdin=b"a book")[1]
     assert [line.split(" ||| ")[0] for line in out.removesuffix("\n").split("\n")] == ["1", "1"]
+
+
+def test_translate_strict_stops_before_a_line_that_is_not_utf8(nmt: Call, tiny_run: Path) -> None:
+    text = b"a book\n\n\xff\nThe old man"
+    code, out, err = nmt("translate", tiny_run, "--strict", "--device", "cpu", stdin=text)
+    assert (code, err) == (2, "nmt: line 3: not UTF-8 text (--strict)\n") and out.count("\n") == 2
+
+
+def test_rescore_prints_columns_or_json_one_line_a_pair(
+    nmt: Call, tiny_run: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "s").write_bytes(b"a book\n\n")
+    (tmp_path / "t").write_bytes(b"ein Buch\nx\n")
+    arguments = ("rescore", tiny_run, tmp_path / "s", tmp_path / "t", "--device", "cpu")
+    code, out, err = nmt(*arguments)
+    rows = [line.split("\t") for line in out.splitlines()]
+    assert code == 0 and [len(row) for row in rows] == [4, 4] and float(rows[0][0]) < 0
+    assert rows[1][:2] == ["-inf", "-inf"]
+    assert err == "warning: line 2: the source is blank: not scored\n"
+    found = [json.loads(line) for line in nmt(*arguments, "--jsonl")[1].splitlines()]
+    assert found[0]["log_probability"] == pytest.approx(float(rows[0][0]), abs=1e-5)
+    assert found[1]["log_probability"] is None and found[1]["warnings"]
+
+
+def test_typed_lines_are_tokenized_one_by_one(tiny_run: Path) -> None:
+    for command, line in (("tokenize", b"a book\n"), ("detokenize", "▁a\n".encode())):
+        with start(command, tiny_run) as process:
+            assert process.stdin and process.stdout and process.stderr
+            for _ in range(3):
+                process.stdin.write(line)
+                process.stdin.flush()
+                assert process.stdout.readline().endswith(b"\n")
+            process.stdin.close()
+            assert process.wait(60) == 0 and process.stderr.read() == b""
+
+
+@pytest.mark.parametrize("command", ["translate", "tokenize"])
+def test_a_long_translation_ends_quietly_when_head_has_enough(command: str, tiny_run: Path) -> None:
+    script = f'yes "a book" | "$0" -m nmt_cli {command} "$1" | head -n 3; echo ${{PIPESTATUS[1]}}'
+    done = subprocess.run(
+        ["bash", "-c", script, sys.executable, str(tiny_run)], capture_output=True, env=ENVIRONMENT
+    )
+    lines = done.stdout.decode().splitlines()
+    assert len(lines) == 4 and lines[3] == "0" and done.stderr == b""
 
 
 def test_average_says_what_it_wrote(nmt: Call, tiny_run: Path, tmp_path: Path) -> None:
@@ -244,6 +289,8 @@ MISTAKES: list[tuple[list[str], str]] = [
     (["translate", ".", "--set", "model.heads=1"], "--set model.heads=1: a finished run can only"),
     (["translate", ".", "--device", "tpu"], "--device tpu: use auto, cpu, cuda or cuda:N"),
     (["score", "nowhere"], "nowhere: cannot read: No such file"),
+    (["rescore", "x", "y"], "nmt rescore RUN... SOURCE TARGET: give a run folder and two files"),
+    (["rescore", "nowhere", "y", "z"], "nowhere: no such run folder; nmt train RECIPE makes one"),
     (["score", ".", "--metrics", "x"], "--metrics x: use some of bleu, chrf, ter"),
     (["tokenize", "nowhere"], "nowhere: no such run folder or tokenizer file"),
     (["tokenize", ".", "--side", "left"], "--side left: use source or target"),

@@ -40,6 +40,7 @@ def build_app() -> typer.Typer:
     app.command()(data.check)
     app.command()(training.train)
     app.command()(translation.translate)
+    app.command()(translation.rescore)
     app.command()(translation.score)
     app.command()(data.tokenize)
     app.command()(data.detokenize)

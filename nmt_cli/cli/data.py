@@ -1,12 +1,13 @@
 """The face of prepare, check, tokenize and detokenize."""
 
 import json
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from nmt_cli.cli.options import Device, Json, Quiet, Recipe, Settings, input_lines, put
+from nmt_cli.cli.options import Device, Json, Quiet, Recipe, Settings, input_blocks, put
 from nmt_cli.errors import UserError
 from nmt_cli.reporting import Reporter
 
@@ -62,8 +63,9 @@ def tokenize(
     from nmt_cli.commands import tokenize as command
 
     opened = command.open_tokenizer(tokenizer, _side(side))
-    for line in command.tokenize(input_lines(), opened):
-        put(line)
+    for block in input_blocks():
+        for line in command.tokenize(block, opened):
+            put(line)
 
 
 def detokenize(
@@ -77,7 +79,7 @@ def detokenize(
     from nmt_cli.commands import tokenize as command
 
     opened = command.open_tokenizer(tokenizer, _side(side))
-    for line in command.detokenize(input_lines(), opened):
+    for line in command.detokenize(chain.from_iterable(input_blocks()), opened):
         put(line)
 
 

@@ -1,5 +1,6 @@
 """nmt translate: lines in, translations out, as they arrive."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -12,7 +13,8 @@ from nmt_cli.data.files import read_lines
 from nmt_cli.data.prepared import Tokenizers
 from nmt_cli.decoding.ensemble import Ensemble
 from nmt_cli.decoding.stream import InputLine, arriving_blocks
-from nmt_cli.decoding.translator import Translation, Translator
+from nmt_cli.decoding.translation import Translation
+from nmt_cli.decoding.translator import Translator
 from nmt_cli.device import find_device, keep_memory
 from nmt_cli.errors import DataError, RunError, UserError
 from nmt_cli.models.contract import Autoregressive
@@ -41,18 +43,28 @@ class TranslatedLine:
             "source": self.line.text,
             "translation": self.translation.text,
             "score": None if best is None else best.score,
-            "log_probability": None if best is None else best.log_probability,
+            "log_probability": None if best is None else _finite(best.log_probability),
         }
         if best is not None and best.alignment is not None:
             record["alignment"] = best.alignment
         if len(self.translation.candidates) > 1:
             record["candidates"] = [
-                {"text": one.text, "score": one.score, "log_probability": one.log_probability}
+                {
+                    "text": one.text,
+                    "score": one.score,
+                    "log_probability": _finite(one.log_probability),
+                }
                 for one in self.translation.candidates
             ]
+        record |= self.translation.notes()
         if self.warnings:
             record["warnings"] = self.warnings
         return record
+
+
+def _finite(value: float) -> float | None:
+    """JSON knows no infinity."""
+    return value if math.isfinite(value) else None
 
 
 def open_translator(
@@ -133,22 +145,45 @@ def _agree(first: Run, other: Run) -> None:
 
 
 def translate_stream(
-    translator: Translator, stream: BinaryIO, prefixes: Path | None = None
+    translator: Translator, stream: BinaryIO, prefixes: Path | None = None, *, strict: bool = False
 ) -> Iterator[TranslatedLine]:
     """Translate lines in their order, each block of lines as soon as it has arrived.
 
-    `prefixes` is a file with the beginning of each translation; DataError where it is shorter than
-    the input.
+    `prefixes` is a file with the beginning of each translation; DataError where it has more or
+    fewer lines than the input, after all lines that have one. With `strict`, DataError in place of
+    a line that is not UTF-8 or cannot be read whole.
     """
-    starts = None if prefixes is None else map(_text, read_lines(prefixes))
+    starts = None if prefixes is None else _prefixes(prefixes)
+    count = 0
     for block in arriving_blocks(stream):
-        texts = [line.text for line in block]
-        some = None if starts is None else list(islice(starts, len(block)))
-        if some is not None and len(some) < len(block):
-            raise DataError(f"{prefixes}: fewer lines than the input")
-        for line, translation in zip(block, translator.translate(texts, some), strict=True):
+        lines, problem = _sound(block) if strict else (block, None)
+        some = None if starts is None else list(islice(starts, len(lines)))
+        if some is not None and len(some) < len(lines):
+            lines = lines[: len(some)]
+            problem = f"{prefixes}: fewer lines than the input"
+        texts = [line.text for line in lines]
+        for line, translation in zip(lines, translator.translate(texts, some), strict=True):
+            if strict and translation.lost:
+                raise DataError(f"line {line.number}: longer than the model reads (--strict)")
             yield TranslatedLine(line, translation)
+        if problem is not None:
+            raise DataError(problem)
+        count += len(block)
+    if starts is not None and next(starts, None) is not None:
+        raise DataError(f"{prefixes}: more lines than the input, which has {count:,}")
 
 
-def _text(raw: bytes) -> str:
-    return raw.decode(errors="replace")
+def _sound(block: list[InputLine]) -> tuple[list[InputLine], str | None]:
+    """The lines before the first that is not UTF-8, and what is wrong with that one."""
+    for place, line in enumerate(block):
+        if line.damaged:
+            return block[:place], f"line {line.number}: not UTF-8 text (--strict)"
+    return block, None
+
+
+def _prefixes(path: Path) -> Iterator[str]:
+    for number, raw in enumerate(read_lines(path), 1):
+        try:
+            yield raw.decode()
+        except UnicodeDecodeError as error:
+            raise DataError(f"{path}:{number}: not UTF-8 text") from error

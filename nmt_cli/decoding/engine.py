@@ -13,6 +13,7 @@ from torch import Tensor
 from nmt_cli.data.batching import pad
 from nmt_cli.decoding.alignments import attention_weights
 from nmt_cli.decoding.hypothesis import Hypothesis, SearchConfig
+from nmt_cli.decoding.rescoring import log_probabilities
 from nmt_cli.decoding.search import search
 from nmt_cli.models.contract import Sequences, TranslationModel
 
@@ -24,6 +25,8 @@ class Engine(ABC):
 
     longest_source: int | None = None
     """How many source tokens it can read, end of sentence included; None: any number."""
+    longest_target: int | None = None
+    """How many target tokens it can write, end of sentence included; None: any number."""
 
     @abstractmethod
     def positions(self, config: SearchConfig) -> int:
@@ -43,6 +46,12 @@ class Engine(ABC):
         """For each pair the weights [layers, heads, T, S]; None where it cannot tell them."""
         return None
 
+    def log_probabilities(
+        self, sources: list[Ids], targets: list[Ids], config: SearchConfig
+    ) -> list[float] | None:
+        """log p(target | source) of each pair; None where it cannot tell."""
+        return None
+
 
 class TorchEngine(Engine):
     """Our own search over a model (which may be an ensemble), where the model's tensors are."""
@@ -50,11 +59,12 @@ class TorchEngine(Engine):
     def __init__(self, model: TranslationModel[Any]) -> None:
         self.model = model
         self.device = next(model.parameters()).device
-        self.longest_source = model.longest_source
+        self.longest_source, self.longest_target = model.longest_source, model.longest_target
 
     def positions(self, config: SearchConfig) -> int:
         """One batch."""
-        return max(1, config.tokens_per_batch // config.beam)
+        width = config.n_best if config.sampling else config.beam
+        return max(1, config.tokens_per_batch // width)
 
     def search(
         self, sources: list[Ids], config: SearchConfig, prefixes: list[Ids] | None = None
@@ -69,3 +79,9 @@ class TorchEngine(Engine):
     def attention(self, sources: list[Ids], targets: list[Ids]) -> list[Tensor] | None:
         """See `Engine.attention`."""
         return attention_weights(self.model, sources, targets)
+
+    def log_probabilities(
+        self, sources: list[Ids], targets: list[Ids], config: SearchConfig
+    ) -> list[float] | None:
+        """See `Engine.log_probabilities`."""
+        return log_probabilities(self.model, sources, targets, config.tokens_per_batch)

@@ -33,7 +33,12 @@ class Validator:
         self.model, self.split, self.config = model, split, config
         self.vocabulary = tokenizers.vocabulary
         quick = search.model_copy(
-            update={"beam": config.validation_beam, "n_best": 1, "sampling": False}
+            update={
+                "beam": config.validation_beam,
+                "n_best": 1,
+                "sampling": False,
+                "guard": False,  # what the model does by itself, at the cost of one search
+            }
         )
         self.translator = Translator(model, tokenizers, quick)
         self.tokenize = config.metric_tokenize or bleu_tokenizer(target_language)

@@ -11,6 +11,7 @@ What the two do differently, and what is done about it here:
 - CTranslate2's beam never ends right after a prefix, so that this hypothesis is added by hand.
 - CTranslate2 leaves prefixes out of a score, scales probabilities up where search.min_length rules
   the end out, and scores samples at their temperature: all these are scored once more as well.
+- search.no_repeat_ngram bans every repetition there; ours allows as many as the source has.
 - A batch has one greatest length there, so sentences are batched by their own.
 """
 
@@ -131,6 +132,7 @@ class CTranslate2Engine(Engine):
             "return_scores": True,
             "return_end_token": True,
             "min_decoding_length": config.min_length,
+            "no_repeat_ngram_size": config.no_repeat_ngram or 0,
             "max_input_length": 0,
             "length_penalty": 1.0,  # any but 0, which would stop at the first that ends
         }
@@ -194,20 +196,31 @@ class CTranslate2Engine(Engine):
         ]
         if not places:
             return
+        chosen = [sources[number] for number, _ in places]
+        targets = [drafts[number][index].ids for number, index in places]
+        for (number, index), value in zip(places, self._forced(chosen, targets), strict=True):
+            drafts[number][index] = drafts[number][index]._replace(log_probability=value)
+
+    def log_probabilities(
+        self, sources: list[Ids], targets: list[Ids], config: SearchConfig
+    ) -> list[float] | None:
+        """See `Engine.log_probabilities`."""
+        return self._forced(sources, targets)
+
+    def _forced(self, sources: list[Ids], targets: list[Ids]) -> list[float]:
+        """log p(target | source), end of sentence included."""
         scored = self.translator.score_batch(
-            [self._source(sources[number]) for number, _ in places],
-            [self._target(drafts[number][index].ids) for number, index in places],
+            [self._source(ids) for ids in sources],
+            [self._target(ids) for ids in targets],
             max_batch_size=4096,
             batch_type="tokens",
             max_input_length=0,
         )
-        for (number, index), one in zip(places, scored, strict=True):
-            ids = drafts[number][index].ids
-            drafts[number][index] = _Draft(ids, True, float(sum(one.log_probs)))
+        return [float(sum(one.log_probs)) for one in scored]
 
     def _ranked(self, drafts: list[_Draft], config: SearchConfig) -> list[Hypothesis]:
         found = [
-            Hypothesis(one.ids, one.log_probability, score)
+            Hypothesis(one.ids, one.log_probability, score, forced=not one.ended)
             for one in drafts
             for score in [config.normalize(one.log_probability, len(one.ids) + 1)]
         ]

@@ -43,6 +43,7 @@ class HuggingFaceEngine(Engine):
             raise UserError(
                 "--engine huggingface: search.sampling and --prefix need --engine torch"
             )
+        assert self.longest_target is not None
         by_limit = defaultdict(list)
         for number, ids in enumerate(sources):
             by_limit[min(config.longest(len(ids)), self.longest_target - 1)].append(number)
@@ -68,6 +69,7 @@ class HuggingFaceEngine(Engine):
             attention_mask=mask.long(),
             max_length=limit + 2,  # the first token and the end of sentence
             min_new_tokens=config.min_length,
+            no_repeat_ngram_size=config.no_repeat_ngram or 0,
             logits_processor=[lambda past, scores: self._end_at(limit, past, scores)],
             num_return_sequences=config.n_best,
             return_dict_in_generate=True,

@@ -71,6 +71,7 @@ def compare(
     shares = []
     for beam in (1, BEAM_SIZE):
         change = {"beam": beam, "n_best": 1, "sampling": False, "top_k": None, "top_p": None}
+        change |= {"guard": False, "split": False}  # each by itself, without mending
         config = search.model_copy(update=change)
         pair = [_texts(engine, tokenizers, config, few) for engine in (ours, theirs)]
         same = sum(a == b for a, b in zip(*pair, strict=True))
