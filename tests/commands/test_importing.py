@@ -175,6 +175,19 @@ def test_an_imported_run_is_exported_to_the_folder_it_came_from(run: Path, opus:
     assert generated(out, LINES)[0] == generated(opus, LINES)[0]
 
 
+def test_an_imported_run_is_translated_by_ctranslate2(run: Path) -> None:
+    pytest.importorskip("ctranslate2")
+    some = [*LINES, *sentences(ENGLISH, 40)]
+    for beam in (1, 4):
+        settings = [f"search.beam={beam}"]
+        ours = open_translator([run], settings, "cpu").translate(some)
+        theirs = open_translator([run], settings, "cpu", engine="ctranslate2").translate(some)
+        same = [a.text == b.text for a, b in zip(ours, theirs, strict=True)]
+        assert sum(same) >= len(some) - 1 and len({one.text for one in ours}) > 5
+    config = json.loads((run / "exports" / "ctranslate2-float32" / "config.json").read_text())
+    assert config["decoder_start_token"] == "<pad>" and config["eos_token"] == "</s>"
+
+
 def test_what_nmt_export_wrote_can_be_imported(tmp_path: Path, tiny_run: Path) -> None:
     run = tmp_path / "run"
     shutil.copytree(tiny_run, run)
