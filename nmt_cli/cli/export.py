@@ -14,7 +14,7 @@ from nmt_cli.reporting import Reporter
 
 def export(
     run: Run,
-    to: Annotated[str, typer.Option(help="Format: ctranslate2.")],
+    to: Annotated[str, typer.Option(help="Format: ctranslate2, onnx or huggingface.")],
     out: Annotated[Path, typer.Option(help="Folder to write.")],
     quantization: Annotated[
         str | None, typer.Option(help="Type of the weights: float32 (default), int8, bfloat16 ...")

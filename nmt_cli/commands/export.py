@@ -21,13 +21,17 @@ from nmt_cli.decoding.engine import TorchEngine
 from nmt_cli.disk import write_whole
 from nmt_cli.errors import DataError, RunError, UserError
 from nmt_cli.evaluation.metrics import bleu_tokenizer
-from nmt_cli.export import ctranslate2, huggingface
+from nmt_cli.export import ctranslate2, huggingface, onnx
 from nmt_cli.export.format import Format, require
 from nmt_cli.export.parity import MANY, Parity, Sample, compare
 from nmt_cli.recipe import Recipe
 from nmt_cli.reporting import Reporter
 
-FORMATS: dict[str, Format] = {"ctranslate2": ctranslate2, "huggingface": huggingface}
+FORMATS: dict[str, Format] = {
+    "ctranslate2": ctranslate2,
+    "onnx": onnx,
+    "huggingface": huggingface,
+}
 MANIFEST = "export.json"
 
 

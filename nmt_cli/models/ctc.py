@@ -110,7 +110,7 @@ class CTC(Aligned[CTCConfig]):
         bias = None if padding is None else blocked(padding[:, None, None], x)  # [B, 1, 1, S]
         for layer in self.before:
             x = layer(x, bias)
-        x = self.split(x).unflatten(-1, (factor, -1)).flatten(1, 2)  # [B, U, D]
+        x = self.split(x).unflatten(-1, (factor, self.width)).flatten(1, 2)  # [B, U, D]
         x = self.emitted_positions(x)
         bias = None if bias is None else torch.repeat_interleave(bias, factor, 3)
         for layer in self.after:

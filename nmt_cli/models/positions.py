@@ -106,7 +106,9 @@ def rotate(x: Tensor, first: First) -> Tensor:
     rate = 10000.0 ** -(torch.arange(half, dtype=torch.float32, device=device) / half)
     start = first if isinstance(first, Tensor) else torch.tensor([first], device=device)
     position = _each(start, x.shape[-2])  # [B or 1, T]
-    angle = position.unflatten(0, (-1, *[1] * (x.ndim - 3))).unsqueeze(-1) * rate
+    for _ in range(x.ndim - 3):
+        position = position.unsqueeze(1)
+    angle = position.unsqueeze(-1) * rate
     cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)  # [B or 1, 1, ..., T, K/2]
     left, right = x[..., :half], x[..., half:]
     return torch.cat([left * cos - right * sin, left * sin + right * cos], -1)

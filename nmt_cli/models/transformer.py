@@ -97,13 +97,14 @@ class _DecoderLayer(nn.Module):
 
 
 @dataclass
-class _Memory:
+class TransformerMemory:
     """The encoded source as every decoder layer reads it."""
 
     layers: list[tuple[Tensor, Tensor]]  # keys and values, each [B, G, S, K]
     bias: Tensor | None  # [B, 1, 1, S]
 
     def keep(self, sentences: Tensor) -> None:
+        """Drop the other sentences."""
         self.layers = [(keys[sentences], values[sentences]) for keys, values in self.layers]
         self.bias = None if self.bias is None else self.bias[sentences]
 
@@ -112,7 +113,7 @@ class _Memory:
 class TransformerState(State):
     """Encoded source, shared by a sentence's hypotheses, and what each of them has written."""
 
-    memory: _Memory
+    memory: TransformerMemory
     cache: BeamCache
 
     def reorder(self, parents: Tensor) -> None:
@@ -226,7 +227,7 @@ class Transformer(Autoregressive[TransformerConfig, TransformerState]):
     def _decoder(self) -> list[_DecoderLayer]:
         return cast(list[_DecoderLayer], self.decoder)
 
-    def _encode(self, source: Sequences) -> _Memory:
+    def _encode(self, source: Sequences) -> TransformerMemory:
         x = self.source_positions(self._scaled(self.source_embedding, source.ids))
         x = self.dropout(x)
         padding = source.padding()
@@ -234,7 +235,7 @@ class Transformer(Autoregressive[TransformerConfig, TransformerState]):
         for layer in self.encoder:
             x = layer(x, bias)
         x = self.encoder_norm(x)
-        return _Memory(
+        return TransformerMemory(
             [layer.cross_attention.attend.keys_values(x) for layer in self._decoder], bias
         )
 

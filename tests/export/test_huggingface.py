@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 import torch
 
-from nmt_cli.checkpoint import RunFolder, write_whole
+from nmt_cli.checkpoint import RunFolder
 from nmt_cli.commands.export import export
 from nmt_cli.commands.runs import build_model, open_run
 from nmt_cli.data.prepared import Tokenizers
 from nmt_cli.data.tokenizer import TextTokenizer
 from nmt_cli.decoding.engine import TorchEngine
 from nmt_cli.decoding.hypothesis import SearchConfig
+from nmt_cli.disk import write_whole
 from nmt_cli.errors import UserError
 from nmt_cli.export import huggingface
 from nmt_cli.models.contract import Sequences
