@@ -19,10 +19,11 @@ QUICK_ROWS = ("concat", "cosine")
 
 
 def recipe(system: str) -> str:
-    return f"multi30k-en-de-{system if system in TRANSFORMERS else f'rnn-{system}'}"
+    """The shipped recipe of a system."""
+    names = {"additive": "rnn", "transformer": "transformer"}
+    names |= {one: one for one in ("decoder-only", "ctc")}
+    return f"multi30k-en-de-{names.get(system, f'rnn-{system}')}"
 
-
-TRANSFORMERS = ("transformer", "decoder-only", "ctc")
 
 ROWS = {
     system: Experiment(system, recipe(system), SHORT if system in QUICK_ROWS else TABLE)
