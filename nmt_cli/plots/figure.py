@@ -5,6 +5,7 @@ window, no global figure. Lines are told apart by colour (Okabe and Ito 2008, sa
 readers), marker and dash.
 """
 
+import logging
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -89,8 +90,14 @@ def drawing(texts: Sequence[str] = ()) -> Iterator[None]:
     from nmt_cli.plots.fonts import families
 
     style: Any = {**_STYLE, "font.family": families("".join(texts))}
-    with matplotlib.rc_context(style):
-        yield
+    fonts = logging.getLogger("matplotlib.font_manager")
+    before = fonts.level
+    fonts.setLevel(logging.ERROR)  # a found font that has no bold is no news to the user
+    try:
+        with matplotlib.rc_context(style):
+            yield
+    finally:
+        fonts.setLevel(before)
 
 
 def new_figure(width: float, height: float, *, constrained: bool = False) -> Any:

@@ -5,16 +5,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nmt_cli.models.positions import sinusoids
+from nmt_cli.models.positions import Sinusoids, sinusoids
 from nmt_cli.plots.positions import draw_positions, products
 from tests.plots.pictures import png_size
 
 
-@pytest.mark.parametrize("halves", [False, True])
-def test_products_of_sinusoids_depend_on_the_distance_alone(halves: bool) -> None:
-    mean, least, largest = products(sinusoids(40, 32, halves=halves).numpy())
+@pytest.mark.parametrize("kind, slowest", [("sinusoidal", 16), ("sinusoidal_halves", 15)])
+def test_products_of_sinusoids_depend_on_the_distance_alone(kind: Sinusoids, slowest: int) -> None:
+    mean, least, largest = products(sinusoids(40, 32, kind).numpy())
     np.testing.assert_allclose(least, largest, atol=1e-4)
-    rate = 10000.0 ** -(np.arange(16) / (15 if halves else 16))
+    rate = 10000.0 ** -(np.arange(16) / slowest)
     wanted = [np.cos(distance * rate).mean() for distance in range(40)]
     np.testing.assert_allclose(mean, wanted, atol=1e-4)
 
