@@ -219,7 +219,7 @@ def test_an_average_is_over_the_same_checkpoints_after_a_signal(
     toy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The checkpoints that signals leave are in no average, and push none out."""
-    recipe = toy_recipe(toy / "text", average=3, validate_every=3, learning_rate=1e-2)
+    recipe = toy_recipe(toy / "text", average=3, validate_every=3, metric="loss")
     train(recipe, toy / "straight", QUIET)
     for update in (4, 5, 7, 8):
         with monkeypatch.context() as patched:
@@ -227,6 +227,7 @@ def test_an_average_is_over_the_same_checkpoints_after_a_signal(
             with pytest.raises(Stopped):
                 train(recipe, toy / "broken", QUIET, resume=True)
     train(recipe, toy / "broken", QUIET, resume=True)
+    assert RunFolder(toy / "straight").best().update == 12
     best = [RunFolder(toy / run).best().tensors() for run in ("straight", "broken")]
     assert all(torch.equal(best[0][name], best[1][name]) for name in best[0])
 

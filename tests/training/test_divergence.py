@@ -22,6 +22,7 @@ from nmt_cli.training.feed import BatchFeed, Place
 from nmt_cli.training.loss import LossSum
 from nmt_cli.training.state import TrainingState
 from nmt_cli.training.stopping import Stopped
+from nmt_cli.training.trainer import Trainer
 from tests.conftest import toy_recipe
 from tests.training.killing import differences
 
@@ -120,6 +121,20 @@ def batch_of(run: Path, recipe: Any, update: int) -> Tensor:
     return torch.from_numpy(batches[-1].source.ids)
 
 
+def stop_after(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    """Send a signal in the course of the (count)th update that is made, however they count."""
+    original, made = Trainer._update, 0
+
+    def stopping(self: Trainer, bar: Any) -> None:
+        nonlocal made
+        original(self, bar)
+        made += 1
+        if made == count:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(Trainer, "_update", stopping)
+
+
 def records(run: Path, event: str) -> list[dict[str, Any]]:
     lines = (run / "log.jsonl").read_text().splitlines()
     return [one for one in map(json.loads, lines) if one["event"] == event]
@@ -168,24 +183,40 @@ def test_a_run_that_diverged_and_was_stopped_goes_on_bit_for_bit(
     poison(monkeypatch, lambda ids: torch.equal(ids, bad))
     train(recipe, toy / "straight", QUIET)
     assert records(toy / "straight", "divergence")[0]["update"] == 9
-    from nmt_cli.training.trainer import Trainer
-
-    original, count = Trainer._update, 0
-
-    def stopping(self: Trainer, bar: Any) -> None:
-        nonlocal count
-        original(self, bar)
-        count += 1
-        if count == stop:
-            os.kill(os.getpid(), signal.SIGTERM)
-
     with monkeypatch.context() as patched:
-        patched.setattr(Trainer, "_update", stopping)
+        stop_after(patched, stop)
         with pytest.raises(Stopped):
             train(recipe, toy / "broken", QUIET)
     train(recipe, toy / "broken", QUIET, resume=True)
     odd = [name for name in differences(toy / "straight", toy / "broken") if name != "log.jsonl"]
     assert [name for name in odd if not name.startswith("files:")] == []
+
+
+def test_a_rise_is_undone_back_to_before_it_and_later_checkpoints_are_gone(
+    toy: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Else a run that is stopped now would go on from a checkpoint of what was undone."""
+    recipe, original = toy_recipe(toy / "text", updates=18), Watch.look
+
+    def look(self: Watch, state: TrainingState, weights: Tensor | None = None) -> Any:
+        if state.update == 18 and state.divergences == 0:
+            return Divergence(18, 9, "the loss rose from 1 to 3")
+        return original(self, state, weights)
+
+    monkeypatch.setattr(Watch, "look", look)
+    with monkeypatch.context() as patched:
+        stop_after(patched, 20)
+        with pytest.raises(Stopped, match="at update 8"):
+            train(recipe, toy / "run", QUIET)
+    assert [path.name[-2:] for path in RunFolder(toy / "run").steps()] == ["06", "08"]
+    said = " ".join(capsys.readouterr().err.split())
+    assert said == (
+        "warning: update 18: the loss rose from 1 to 3; back to update 6 at 0.5 times the learning "
+        "rate"
+    )
+    assert not list((toy / "run").glob("diverged-*"))
+    state = train(recipe, toy / "run", QUIET, resume=True).state
+    assert (state.update, state.divergences, state.rate_factor) == (18, 1, 0.5)
 
 
 def test_pairs_that_were_set_aside_never_come_again(toy: Path) -> None:
