@@ -175,10 +175,12 @@ class OnnxEngine(Engine):
         kind = OnnxAligned if "whole" in content else OnnxSteps
         self.model: TranslationModel[Any] = kind(folder, content, device)
         self.longest_source = self.model.longest_source
+        self.longest_target = self.model.longest_target
 
     def positions(self, config: SearchConfig) -> int:
         """One batch."""
-        return max(1, config.tokens_per_batch // config.beam)
+        width = config.n_best if config.sampling else config.beam
+        return max(1, config.tokens_per_batch // width)
 
     def search(
         self, sources: list[Ids], config: SearchConfig, prefixes: list[Ids] | None = None
