@@ -88,9 +88,13 @@ class RunFolder:
                     kept.append(line.decode() + "\n")
         write_whole(path, "".join(kept))
 
+    def write_text(self, name: str, text: str) -> None:
+        """Write a text file of the run, whole or not at all."""
+        write_whole(self.path / name, text)
+
     def write_json(self, name: str, content: Mapping[str, Any]) -> None:
         """Write a JSON file of the run, whole or not at all."""
-        write_whole(self.path / name, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+        self.write_text(name, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
     def read_json(self, name: str) -> dict[str, Any]:
         """Read a JSON file of the run; RunError where that fails."""
@@ -203,6 +207,34 @@ class RunFolder:
         for folder in self.steps():
             if update_of(folder) > update:
                 _drop(folder)
+
+
+class WatchedRun(RunFolder):
+    """A run that another process writes; this one reads, and what it would write is dropped."""
+
+    def log(self, record: Mapping[str, Any]) -> None:
+        """Nothing."""
+
+    def rewind_log(self, update: int) -> None:
+        """Nothing."""
+
+    def write_text(self, name: str, text: str) -> None:
+        """Nothing."""
+
+    def save(self, update: int, tensors: Mapping[str, Tensors], state: dict[str, Any]) -> None:
+        """Nothing."""
+
+    def write_best(self, update: int, weights: Tensors, state: dict[str, Any]) -> None:
+        """Nothing."""
+
+    def point_best(self, update: int) -> None:
+        """Nothing."""
+
+    def prune(self, keep: int, every: int = 1) -> None:
+        """Nothing."""
+
+    def forget_after(self, update: int) -> None:
+        """Nothing."""
 
 
 def read_checkpoint(folder: Path) -> Checkpoint:

@@ -30,6 +30,7 @@ class Reporter:
     """Where a command says what it does: standard error, or nowhere when quiet."""
 
     quiet: bool = False
+    silent: bool = False  # not even warnings: another process says the same
     started: float = field(default_factory=time.monotonic)
     _console: "Console | None" = None
 
@@ -44,17 +45,18 @@ class Reporter:
 
     def say(self, text: str, *, style: str = "") -> None:
         """One line of conversation."""
-        if not self.quiet:
+        if not self.quiet and not self.silent:
             self.console.print(text, style=style, markup=False)
 
     def warn(self, text: str) -> None:
         """A line that is shown even when quiet."""
-        self.console.print(f"warning: {text}", style="yellow", markup=False)
+        if not self.silent:
+            self.console.print(f"warning: {text}", style="yellow", markup=False)
 
     @contextmanager
     def progress(self, label: str, total: float | None, done: float = 0) -> Iterator[Progress]:
         """A progress bar while the block runs; nothing where standard error is no terminal."""
-        if self.quiet or not sys.stderr.isatty():
+        if self.quiet or self.silent or not sys.stderr.isatty():
             yield Progress()
             return
         from rich import progress as bars

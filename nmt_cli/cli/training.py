@@ -3,13 +3,18 @@
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from nmt_cli.cli.interruption import Interrupted
 from nmt_cli.cli.options import Device, Quiet, Recipe, Run, Settings
+from nmt_cli.errors import UserError
+from nmt_cli.launcher import launch, launched
 from nmt_cli.reporting import Reporter
+
+if TYPE_CHECKING:
+    from nmt_cli.distributed import Processes
 
 
 def train(
@@ -18,6 +23,9 @@ def train(
         Path | None, typer.Option(help="Run folder; default runs/<recipe name>.")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an earlier run.")] = False,
+    processes: Annotated[
+        int, typer.Option(min=1, help="Processes on this machine that share each update.")
+    ] = 1,
     settings: Settings = [],
     device: Device = "auto",
     quiet: Quiet = False,
@@ -28,28 +36,79 @@ def train(
     """
     from nmt_cli.recipe import load_recipe
 
-    loaded = load_recipe(recipe, settings)  # before the rest is imported: mistakes show sooner
+    words = _words(recipe, out, settings, device)
+    if launched():
+        if processes > 1:
+            raise UserError("--processes: a launcher has started these already; leave it out")
+    else:
+        loaded = load_recipe(recipe, settings)  # before torch is imported: mistakes show sooner
+        if processes > 1:
+            folder = out or Path("runs") / loaded.name
+            command = [*words, *["--resume"] * resume, *["--quiet"] * quiet]
+            raise typer.Exit(launch(processes, command, lambda: _newest(folder), Reporter(quiet)))
+    from nmt_cli.distributed import EndedElsewhere, ProcessLost, join
+
+    try:
+        with join() as group:
+            more = [] if group.alone else ["--processes", str(group.count)]
+            again = shlex.join(["nmt", *words, *more, "--resume"])
+            _train(group, again, recipe, out, resume or group.again, settings, device, quiet)
+    except EndedElsewhere:
+        raise typer.Exit(0) from None
+    except ProcessLost as lost:
+        print(f"nmt: {lost}", file=sys.stderr)
+        raise typer.Exit(1) from None
+
+
+def _train(
+    group: "Processes",
+    again: str,
+    recipe: str,
+    out: Path | None,
+    resume: bool,
+    settings: list[str],
+    device: str,
+    quiet: bool,
+) -> None:
+    """Train alone or as one of a group, of which rank 0 alone speaks; `again` is how to go on."""
     from nmt_cli.commands.train import train as run_training
+    from nmt_cli.recipe import load_recipe
     from nmt_cli.training.stopping import Stopped
 
-    folder = out or Path("runs") / loaded.name
+    reporter = Reporter(quiet, silent=not group.leads)
     try:
-        run_training(loaded, folder, Reporter(quiet), resume=resume, device=device)
+        loaded = group.after_first(lambda: load_recipe(recipe, settings))
+        folder = out or Path("runs") / loaded.name
+        run_training(loaded, folder, reporter, resume=resume, device=device, processes=group)
     except Stopped as stopped:
-        again = _again(recipe, out, settings, device)
-        print(f"nmt: {stopped}; saved. Go on with: {again}", file=sys.stderr)
-        raise typer.Exit(128 + stopped.signal_number) from None
+        if group.leads:
+            print(f"nmt: {stopped}; saved. Go on with: {again}", file=sys.stderr)
+            raise typer.Exit(128 + stopped.signal_number) from None
     except Interrupted as stop:  # while nothing was to be saved: preparing, translating the test
-        raise Interrupted(stop.number, _again(recipe, out, settings, device)) from None
+        if group.leads:
+            raise Interrupted(stop.number, again) from None
+        raise typer.Exit(128 + stop.number) from None
+    except UserError as error:
+        if group.leads:
+            raise
+        raise UserError(f"rank {group.rank}: {error}") from error
 
 
-def _again(recipe: str, out: Path | None, settings: list[str], device: str) -> str:
-    """The command line that goes on with this one."""
-    words = ["nmt", "train", recipe]
+def _words(recipe: str, out: Path | None, settings: list[str], device: str) -> list[str]:
+    """What `nmt` is told on this command line, but for what differs from start to start."""
+    words = ["train", recipe]
     words += ["--out", str(out)] if out else []
     words += [word for setting in settings for word in ("--set", setting)]
     words += ["--device", device] if device != "auto" else []
-    return shlex.join([*words, "--resume"])
+    return words
+
+
+def _newest(folder: Path) -> str | None:
+    """The name of a run's newest checkpoint."""
+    from nmt_cli.checkpoint import RunFolder
+
+    steps = RunFolder(folder).steps()
+    return steps[-1].name if steps else None
 
 
 def average(

@@ -1,44 +1,31 @@
 """nmt train: from a recipe to a run folder."""
 
-import json
 import platform
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from nmt_cli import __version__
-from nmt_cli.checkpoint import RunFolder
-from nmt_cli.commands.fine_tuning import Origin, find_origin, inherit
-from nmt_cli.commands.prepare import prepare_recipe
+from nmt_cli.checkpoint import RunFolder, WatchedRun
+from nmt_cli.commands.beginning import begin, with_budget
+from nmt_cli.commands.fine_tuning import Origin, find_origin
 from nmt_cli.commands.runs import Model, build_model, check_weights, load_weights
 from nmt_cli.data.prepared import PreparedData
 from nmt_cli.decoding.translator import Translator
-from nmt_cli.device import choose_precision, describe, find_device, keep_memory
-from nmt_cli.disk import refuse_ways_out, write_whole
-from nmt_cli.errors import DataError, RunError
+from nmt_cli.device import choose_precision, describe, keep_memory
+from nmt_cli.disk import write_whole
+from nmt_cli.distributed import ALONE, EndedElsewhere, Processes
+from nmt_cli.errors import DeviceError, RunError, TrainingError
 from nmt_cli.evaluation.metrics import Score, bleu_tokenizer, score
-from nmt_cli.evaluation.validation import Validator
-from nmt_cli.recipe import Recipe, load_recipe
+from nmt_cli.evaluation.validation import Validator, translate_together
+from nmt_cli.recipe import Recipe
 from nmt_cli.reporting import Reporter
-from nmt_cli.training.budget import measure_budget
 from nmt_cli.training.feed import BatchFeed
 from nmt_cli.training.memory import peak_memory
-from nmt_cli.training.records import event_writer
 from nmt_cli.training.state import TrainingState
 from nmt_cli.training.trainer import Trainer
-
-FREE_TO_CHANGE = (
-    "training.updates",
-    "training.max_minutes",
-    "training.patience",
-    "training.log_every",
-    "training.samples",
-    "training.tensorboard",
-    "search.",
-)
 
 
 @dataclass(frozen=True)
@@ -51,113 +38,64 @@ class TrainingResult:
 
 
 def train(
-    recipe: Recipe, out: Path, reporter: Reporter, *, resume: bool = False, device: str = "auto"
+    recipe: Recipe,
+    out: Path,
+    reporter: Reporter,
+    *,
+    resume: bool = False,
+    device: str = "auto",
+    processes: Processes = ALONE,
 ) -> TrainingResult:
     """Prepare the data if nobody has, train, and score the test text.
 
+    Of several processes each calls this; rank 0 prepares, writes and speaks.
+
     Raises RunError where `out` exists and `resume` is off, or where the run cannot be resumed as
-    asked; DataError for unusable text; Stopped where a signal ended training early.
+    asked; DataError for unusable text; Stopped where a signal ended training early; ProcessLost
+    where another process is gone, EndedElsewhere where rank 0 raises what the user must mend.
     """
-    folder = RunFolder(out)
-    begun = folder.recipe.is_file()
-    if folder.exists() and not resume:
-        raise RunError(f"{out} exists: go on with --resume, or train elsewhere with --out DIR")
-    if out.is_dir():
-        refuse_ways_out(out)
-    place = find_device(device)
+    folder = RunFolder(out) if processes.leads else WatchedRun(out)
+    place = processes.after_first(lambda: processes.place(device))
     dtype = choose_precision(recipe.training.precision, place)
-    if recipe.training.tensorboard:
-        event_writer()  # now, and not when all is prepared
-    origin = find_origin(recipe, out if begun else None)
-    recipe = recipe if origin is None else inherit(recipe, origin)
-    if begun:
-        recipe = _compare(recipe, load_recipe(folder.recipe), reporter)
     keep_memory()
-    prepared = prepare_recipe(recipe, reporter, origin=origin)
-    recipe, data = prepared.recipe, prepared.data
+    recipe, data = begin(recipe, folder, resume, reporter, processes)
     split = data.split("dev")
-    if split is None:
-        raise DataError(f"{data.folder}: no development part")
+    assert split is not None
     model = build_model(recipe, data.tokenizers.vocabulary)
-    recipe = _with_budget(recipe, model, data, place, dtype, reporter)
-    validator = Validator(
-        model, split, data.tokenizers, recipe.training, recipe.search, recipe.corpus.target
-    )
-    _open_folder(folder, recipe, data)
-    _introduce(recipe, model, data, describe(place), dtype, reporter)
-    feed = BatchFeed(data, recipe.training.budget, recipe.training.seed)
+    recipe = with_budget(recipe, model, data, place, dtype, reporter, processes)
+    section, target = recipe.training, recipe.corpus.target
+    validator = processes.after_first(
+        lambda: Validator(
+            model, split, data.tokenizers, section, recipe.search, target, processes
+        )
+    )  # fmt: skip
+    processes.first(lambda: _open_folder(folder, recipe, data))
+    _introduce(recipe, model, data, describe(place), dtype, reporter, processes)
+    feed = BatchFeed(data, section.budget, section.seed)
     model.to(place)
     trainer = Trainer(
-        model, recipe.training, feed, folder, validator, reporter, device=place, dtype=dtype
-    )
-    if origin is not None and not folder.steps():
-        _begin_with(find_origin(recipe), trainer, folder, reporter)
+        model, section, feed, folder, validator, reporter, device=place, dtype=dtype,
+        processes=processes,
+    )  # fmt: skip
+    if section.init_from is not None and not folder.steps():
+        _begin_with(processes.after_first(lambda: find_origin(recipe)), trainer, folder, reporter)
     if resume:
         _resume(trainer, folder, reporter)
-    state = trainer.run()
+    processes.watch(60 * section.timeout_minutes, "training.timeout_minutes")
+    state = _run(trainer)
     if state.finished:
         reporter.say(state.finished)
-    return _conclude(recipe, model, data, folder, state, reporter)
+    return _conclude(recipe, model, data, folder, state, reporter, processes)
 
 
-def _compare(recipe: Recipe, before: Recipe, reporter: Reporter) -> Recipe:
-    """Say which settings changed since the run began; RunError for those that cannot.
-
-    Returns the recipe with what was resolved when the run began.
-    """
-    if recipe.training.tokens_per_batch == "auto":
-        recipe = _with_tokens(recipe, before.training.budget)
-    old, new = _flat(before.to_dict()), _flat(recipe.to_dict())
-    changed = [key for key in {**old, **new} if old.get(key) != new.get(key)]
-    changed = [key for key in changed if key not in ("name", "corpus.root")]
-    fixed = [key for key in changed if not key.startswith(FREE_TO_CHANGE)]
-    shown = {key: f"{key} ({_value(old, key)} -> {_value(new, key)})" for key in changed}
-    if fixed:
-        raise RunError(
-            "cannot resume with other settings than the run began with: "
-            + ", ".join(shown[key] for key in fixed)
-        )
-    for key in changed:
-        reporter.say(f"resuming with {shown[key]}")
-    return recipe
-
-
-def _with_budget(
-    recipe: Recipe,
-    model: Model,
-    data: PreparedData,
-    device: torch.device,
-    dtype: torch.dtype,
-    reporter: Reporter,
-) -> Recipe:
-    """The recipe with a number in the place of `tokens_per_batch: auto`."""
-    if recipe.training.tokens_per_batch != "auto":
-        return recipe
-    seed = recipe.training.seed
-    tokens, needed, available = measure_budget(model, data, device=device, dtype=dtype, seed=seed)
-    takes = "more" if needed is None else f"{needed / (1 << 30):.1f} GiB"
-    reporter.say(
-        f"training.tokens_per_batch: auto is {tokens:,} here: it takes {takes} of "
-        f"{available / (1 << 30):.1f} GiB that are free"
-    )
-    return _with_tokens(recipe, tokens)
-
-
-def _with_tokens(recipe: Recipe, tokens: int) -> Recipe:
-    return replace(recipe, training=recipe.training.model_copy(update={"tokens_per_batch": tokens}))
-
-
-def _value(settings: dict[str, Any], key: str) -> str:
-    return json.dumps(settings[key], ensure_ascii=False) if key in settings else "not there"
-
-
-def _flat(value: Any, path: str = "") -> dict[str, Any]:
-    if not isinstance(value, dict):
-        return {path: value}
-    found: dict[str, Any] = {}
-    for key, inner in value.items():
-        found |= _flat(inner, f"{path}.{key}" if path else key)
-    return found
+def _run(trainer: Trainer) -> TrainingState:
+    """Train; where that fails for all processes alike, rank 0 says so."""
+    try:
+        return trainer.run()
+    except (TrainingError, DeviceError) as error:
+        if trainer.processes.leads:
+            raise
+        raise EndedElsewhere(str(error)) from error
 
 
 def _open_folder(folder: RunFolder, recipe: Recipe, data: PreparedData) -> None:
@@ -195,12 +133,14 @@ def _introduce(
     device: str,
     dtype: torch.dtype,
     reporter: Reporter,
+    processes: Processes,
 ) -> None:
     parameters = sum(parameter.numel() for parameter in model.parameters())
     precision = str(dtype).removeprefix("torch.")
     reporter.say(
         f"{recipe.name}: {recipe.model.type}, {parameters:,} parameters, {precision} on {device}; "
         f"{data.manifest['train']:,} pairs, {recipe.training.updates:,} updates"
+        + ("" if processes.alone else f", {processes.count} processes")
     )
 
 
@@ -219,7 +159,14 @@ def _begin_with(
 
 
 def _resume(trainer: Trainer, folder: RunFolder, reporter: Reporter) -> None:
-    checkpoint, damaged = folder.last()
+    processes = trainer.processes
+    checkpoint, damaged = processes.after_first(folder.last)
+    seen = processes.gather(checkpoint.update if checkpoint else 0)
+    if len(set(seen)) > 1:
+        raise RunError(
+            f"{folder.path}: the processes see different checkpoints "
+            f"({', '.join(map(str, seen))}): it must lie where all machines see the same"
+        )
     before = f"using {checkpoint.folder.name}" if checkpoint else "there is none before it"
     for line in damaged:
         reporter.warn(f"{line}; {before}")
@@ -229,6 +176,13 @@ def _resume(trainer: Trainer, folder: RunFolder, reporter: Reporter) -> None:
         return
     trainer.resume(checkpoint)
     state, updates = trainer.state, trainer.config.updates
+    if state.group != trainer.config.accumulate * processes.count:
+        reporter.say(
+            f"the run began with {state.group} batches an update and keeps them, "
+            f"now over {processes.count} process(es)"
+        )
+    if state.group < processes.count:
+        reporter.warn(f"{processes.count - state.group} process(es) will have nothing to do")
     if state.update >= updates:
         reporter.say(
             f"already at {state.update:,} of {updates:,} updates; for more use "
@@ -245,15 +199,16 @@ def _conclude(
     folder: RunFolder,
     state: TrainingState,
     reporter: Reporter,
+    processes: Processes,
 ) -> TrainingResult:
     """Translate the test text with the best checkpoint, score it, write result.json."""
-    best = folder.best()
+    best = processes.after_first(folder.best)
     for line in best.notes:
         reporter.warn(line)
     load_weights(model, best.tensors(), folder.path)
     model.eval()
     started = time.perf_counter()
-    scores = _score_test(recipe, model, data, folder)
+    scores = _score_test(recipe, model, data, folder, processes)
     folder.write_json(
         "result.json",
         {
@@ -266,6 +221,7 @@ def _conclude(
             "training_seconds": state.seconds,
             "test_seconds": time.perf_counter() - started,
             "finished": state.finished or "all updates done",
+            "processes": processes.count,
             "hardware": describe(next(model.parameters()).device),
             **peak_memory(next(model.parameters()).device),
             "machine": platform.machine(),
@@ -275,19 +231,22 @@ def _conclude(
     settings = f"recipe:{recipe.hash()}|step:{best.update}|beam:{recipe.search.beam}"
     for one in scores:
         reporter.say(f"test {one.text}  {one.signature}|{settings}")
-    reporter.say(f"{folder.path}: done in {state.seconds / 60:.1f} minutes of training")
+    idle = "" if processes.alone else f", {state.waited / max(state.seconds, 1e-9):.1%} of it idle"
+    reporter.say(f"{folder.path}: done in {state.seconds / 60:.1f} minutes of training{idle}")
     return TrainingResult(folder.path, state, scores)
 
 
-def _score_test(recipe: Recipe, model: Model, data: PreparedData, folder: RunFolder) -> list[Score]:
+def _score_test(
+    recipe: Recipe, model: Model, data: PreparedData, folder: RunFolder, processes: Processes
+) -> list[Score]:
     """Scores of the test text, whose three sides are left in the run folder; none without one."""
     split = data.split("test")
     if split is None:
         return []
     translator = Translator(model, data.tokenizers, recipe.search)
-    texts = [one.text for one in translator.translate(split.sources)]
+    texts = translate_together(translator, split.sources, processes)
     sides = {"source": split.sources, "target": split.references, "hypotheses": texts}
     for name, lines in sides.items():
-        write_whole(folder.path / f"test.{name}.txt", "".join(f"{line}\n" for line in lines))
+        folder.write_text(f"test.{name}.txt", "".join(f"{line}\n" for line in lines))
     tokenize = recipe.training.metric_tokenize or bleu_tokenizer(recipe.corpus.target)
     return score(texts, [split.references], ["bleu", "chrf"], tokenize=tokenize)

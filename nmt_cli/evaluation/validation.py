@@ -1,14 +1,16 @@
 """Loss and translations of the development text while a model trains."""
 
-import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 
 from nmt_cli.data.batching import collate, in_batches_of
 from nmt_cli.data.prepared import Split, Tokenizers
 from nmt_cli.decoding.hypothesis import SearchConfig
 from nmt_cli.decoding.translator import Translator
+from nmt_cli.distributed import ALONE, Processes
 from nmt_cli.errors import UserError
 from nmt_cli.evaluation.metrics import bleu_tokenizer, score, why_no_tokenizer
 from nmt_cli.models.contract import TranslationModel
@@ -18,8 +20,23 @@ from nmt_cli.training.state import Validation
 from nmt_cli.training.trainer import TrainingConfig
 
 
+def translate_together(
+    translator: Translator, lines: Sequence[str], processes: Processes
+) -> list[str]:
+    """The translations of all lines, known to every process; each of them translates its share."""
+    rank, count = processes.rank, processes.count
+    own = [one.text for one in translator.translate(lines[rank::count])]
+    texts = [""] * len(lines)
+    for other, share in enumerate(processes.gather(own)):
+        texts[other::count] = share
+    return texts
+
+
 class Validator:
-    """Scores a model on the development text; called by the trainer."""
+    """Scores a model on the development text; called by the trainer.
+
+    Processes share the work, and all of them know the result.
+    """
 
     def __init__(
         self,
@@ -29,7 +46,9 @@ class Validator:
         config: TrainingConfig,
         search: SearchConfig,
         target_language: str,
+        processes: Processes = ALONE,
     ) -> None:
+        self.processes = processes
         self.model, self.split, self.config = model, split, config
         self.vocabulary = tokenizers.vocabulary
         quick = search.model_copy(
@@ -50,7 +69,7 @@ class Validator:
         """Validate with the model's present weights."""
         if self.config.metric == "loss":
             return Validation(self.loss(), {})
-        texts = [one.text for one in self.translator.translate(self.split.sources)]
+        texts = translate_together(self.translator, self.split.sources, self.processes)
         found = score(texts, [self.split.references], ["bleu", "chrf"], tokenize=self.tokenize)
         scores = {one.name: one.score for one in found}
         if self.config.metric == "ter":
@@ -62,12 +81,15 @@ class Validator:
         split, device = self.split, next(self.model.parameters()).device
         lengths = np.maximum(split.source.lengths(), split.target.lengths()) + 1
         total, tokens = 0.0, 0
-        for group in in_batches_of(lengths.tolist(), self.config.budget):
+        groups = list(in_batches_of(lengths.tolist(), self.config.budget))
+        for group in groups[self.processes.rank :: self.processes.count]:
             batch = collate(split.source, split.target, np.array(group), self.vocabulary)
             found = evaluate(self.model, *to_tensors(batch, device))
             total += float(found.nll)
             tokens += found.tokens
-        return total / tokens if tokens else math.nan
+        sums = torch.tensor([total, tokens], dtype=torch.float64)
+        self.processes.sum(sums)
+        return float(sums[0] / sums[1])
 
     def _samples(self, texts: list[str]) -> list[dict[str, str]]:
         """A few sentences, the same at each validation, spread over the text."""

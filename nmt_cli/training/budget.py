@@ -25,11 +25,14 @@ def measure_budget(
     device: torch.device,
     dtype: torch.dtype,
     seed: int,
+    sharers: int = 1,
 ) -> tuple[int, int | None, int]:
     """Tokens a batch for a model on a device; bytes that they need (None: more than there are), and
-    bytes that there are. The model stays as it is.
+    bytes that there are. The model stays as it is. So many `sharers` share the machine; a GPU is
+    not shared.
     """
     before, available = taken_memory(device), available_memory(device)
+    available //= sharers if device.type == "cpu" else 1
     trial = deepcopy(model).to(device).train()
     weights = Weights(trial, dtype)
     gradients = Gradients(trial, weights, device=device, seed=seed)

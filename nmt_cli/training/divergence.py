@@ -9,6 +9,7 @@ stopped and resumed finds the same.
 import json
 import math
 from dataclasses import dataclass, replace
+from pathlib import Path
 from statistics import median
 from typing import Any, Protocol
 
@@ -16,7 +17,7 @@ import torch
 from torch import Tensor
 
 from nmt_cli.checkpoint import Checkpoint, RunFolder, read_checkpoint, update_of
-from nmt_cli.disk import write_whole
+from nmt_cli.distributed import Processes
 from nmt_cli.errors import RunError, TrainingError
 from nmt_cli.reporting import Reporter
 from nmt_cli.training.feed import BatchFeed, Place
@@ -114,6 +115,7 @@ class Trains(Protocol):
     folder: RunFolder
     records: Records
     reporter: Reporter
+    processes: Processes
 
     def resume(self, checkpoint: Checkpoint) -> None:
         """Be as the checkpoint says."""
@@ -137,8 +139,8 @@ def go_back(trainer: Trains, found: Divergence) -> None:
             f"update {found.update:,}: {found.reason}{kept}; diverged {number} times: lower "
             "training.learning_rate, raise training.warmup, or look at these pairs"
         )
-    point = _restore_point(trainer, found.since)
-    trainer.begin_again() if point is None else trainer.resume(point)
+    point = trainer.processes.first(lambda: _restore_point(trainer, found.since))
+    trainer.begin_again() if point is None else trainer.resume(read_checkpoint(Path(point)))
     trainer.folder.forget_after(state.update)
     state.divergences, state.seconds = number, before.seconds
     state.rate_factor = before.rate_factor * LOWER
@@ -159,7 +161,7 @@ def go_back(trainer: Trains, found: Divergence) -> None:
     )
 
 
-def _restore_point(trainer: Trains, before: int) -> Checkpoint | None:
+def _restore_point(trainer: Trains, before: int) -> str | None:
     """The newest whole regular checkpoint before an update, or else the oldest that is sure to be
     kept; None where there is none yet.
 
@@ -171,7 +173,7 @@ def _restore_point(trainer: Trains, before: int) -> Checkpoint | None:
     kept = list(reversed(steps[-config.checkpoints_kept :]))
     for path in [p for p in kept if update_of(p) < before] or kept[-1:]:
         try:
-            return read_checkpoint(path)
+            return str(read_checkpoint(path).folder)
         except RunError as error:
             trainer.reporter.warn(str(error))
     return None
@@ -194,5 +196,5 @@ def _set_aside(folder: RunFolder, feed: BatchFeed, found: Divergence, number: in
             lines.append(
                 json.dumps(record | {"source": source, "target": target}, ensure_ascii=False)
             )
-    write_whole(folder.path / name, "".join(f"{line}\n" for line in lines))
+    folder.write_text(name, "".join(f"{line}\n" for line in lines))
     return name

@@ -1,6 +1,7 @@
 """The stream of training batches, whose position is two numbers: epoch and batch."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +16,7 @@ from nmt_cli.data.batching import (
     epoch_batches,
     epoch_pairs,
 )
+from nmt_cli.data.grouping import costs, dealt, grouped
 from nmt_cli.data.prepared import PreparedData, SequenceStore
 from nmt_cli.errors import DataError
 from nmt_cli.models.contract import Sequences
@@ -40,6 +42,14 @@ class Place(NamedTuple):
     batch: int
 
 
+class Share(NamedTuple):
+    """What one process computes of an update."""
+
+    batches: list[tuple[int, Batch]]  # each with its number within the update
+    tokens: int  # real target positions of the whole update, over all processes
+    places: tuple[Place, ...]  # of all its batches, over all processes
+
+
 def to_tensors(batch: Batch, device: torch.device) -> TensorBatch:
     """Move a batch to the device."""
 
@@ -53,13 +63,16 @@ def to_tensors(batch: Batch, device: torch.device) -> TensorBatch:
 
 
 class BatchFeed:
-    """Endless batches of prepared data in an order decided by (seed, epoch)."""
+    """Endless updates of prepared data in an order decided by (seed, epoch).
 
-    def __init__(self, data: PreparedData, budget: int, seed: int) -> None:
-        self.data, self.budget, self.seed = data, budget, seed
+    An update has `group` batches, over all processes; the last one of an epoch has what is left.
+    The cursor counts batches of all processes, so that any number of them can go on from it.
+    """
+
+    def __init__(self, data: PreparedData, budget: int, seed: int, group: int = 1) -> None:
+        self.data, self.budget, self.seed, self.group = data, budget, seed, group
         self.vocabulary = data.tokenizers.vocabulary
         self.epoch, self.index = 0, 0
-        self.place = Place(0, 0)  # of the batch that came last
         self.set_aside: list[dict[str, Any]] = []  # epoch, batch and pairs of what diverged
         self._plan: EpochBatches | None = None
 
@@ -69,16 +82,30 @@ class BatchFeed:
             self._plan = self._make_plan(self.epoch)
         return self._plan
 
-    def next(self) -> Batch:
-        """The batch at the cursor, which moves on; those that were set aside are passed over."""
+    def share(self, rank: int = 0, count: int = 1) -> Share:
+        """What process `rank` of `count` computes of the next update; the cursor moves past it all.
+
+        Batches that were set aside are passed over.
+        """
+        places = self._next_places()
+        order, mine = self.plan().order, set(dealt(len(places), rank, count))
+        pairs = [order[place.batch] for place in places]
+        offsets = self._stores(self.epoch)[1].offsets
+        tokens = sum(int((offsets[some + 1] - offsets[some]).sum()) + len(some) for some in pairs)
+        own = [(n, self._read(some)) for n, some in enumerate(pairs) if n in mine]
+        return Share(own, tokens, tuple(places))
+
+    def _next_places(self) -> list[Place]:
         passed = {Place(one["epoch"], one["batch"]) for one in self.set_aside}
         while True:
             if self.index >= len(self.plan().order):
                 self.epoch, self.index, self._plan = self.epoch + 1, 0, None
-            self.place = Place(self.epoch, self.index)
-            self.index += 1
-            if self.place not in passed:
-                return self._read(self.plan().order[self.place.batch])
+            first, end = self.index, min(self.index + self.group, len(self.plan().order))
+            self.index = end
+            places = [Place(self.epoch, batch) for batch in range(first, end)]
+            found = [place for place in places if place not in passed]
+            if found:
+                return found
 
     def largest(self) -> list[Batch]:
         """The batches of this epoch that take the most memory: the one with the most positions, and
@@ -90,9 +117,9 @@ class BatchFeed:
         chosen = {size.index(max(size)) for size in sizes}
         return [self._read(order[number]) for number in sorted(chosen)]
 
-    def move_to(self, epoch: int, index: int) -> None:
-        """Set the cursor, to resume."""
-        self.epoch, self.index, self._plan = epoch, index, None
+    def move_to(self, epoch: int, index: int, group: int = 1) -> None:
+        """Set the cursor, to resume with updates of `group` batches."""
+        self.epoch, self.index, self.group, self._plan = epoch, index, group, None
 
     def pairs_at(self, place: Place) -> Indices:
         """Which pairs a batch is made of."""
@@ -116,8 +143,12 @@ class BatchFeed:
                 pairs = pairs[~np.isin(pairs, one["pairs"])]
         if not len(pairs):
             raise DataError(f"corpus.train: the weights leave no pair for epoch {epoch}")
-        lengths = source.lengths() + 1, target.lengths() + 1
-        return epoch_batches(*lengths, pairs, self.budget, [self.seed, epoch])
+        lengths, key = (source.lengths() + 1, target.lengths() + 1), [self.seed, epoch]
+        plan = epoch_batches(*lengths, pairs, self.budget, key)
+        if self.group == 1:
+            return plan
+        order = grouped(plan.order, costs(*lengths, plan.order), self.group, key)
+        return replace(plan, order=order)
 
     def _read(self, pairs: Indices) -> Batch:
         return collate(*self._stores(self.epoch), pairs, self.vocabulary)

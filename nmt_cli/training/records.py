@@ -1,9 +1,11 @@
-"""The log of a run: log.jsonl, and TensorBoard events where the recipe asks for them."""
+"""The log of a run: log.jsonl, TensorBoard events if the recipe asks for them, what is said."""
 
 from typing import Any
 
 from nmt_cli.checkpoint import RunFolder
 from nmt_cli.errors import UserError
+from nmt_cli.reporting import Reporter
+from nmt_cli.training.state import TrainingState, Validation
 
 
 def event_writer() -> Any:
@@ -35,3 +37,18 @@ class Records:
                 if isinstance(value, float):
                     self._events.add_scalar(f"{record['event']}/{key}", value, record["update"])
             self._events.flush()
+
+
+def tell_validation(
+    reporter: Reporter, state: TrainingState, found: Validation, better: bool
+) -> None:
+    """Say what a validation found, with its samples; a star where it is the best so far."""
+    scores = " · ".join(f"{name} {value:.2f}" for name, value in found.scores.items())
+    star = " *" if better else ""
+    reporter.say(
+        f"{state.update:>7,} updates · {state.seconds / 60:5.1f} min · "
+        f"dev loss {found.loss:.3f} · {scores}{star}"
+    )
+    for sample in found.samples:
+        for key, text in sample.items():
+            reporter.say(f"          {key:>10}: {text}", style="dim")

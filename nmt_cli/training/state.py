@@ -37,6 +37,8 @@ class TrainingState:
     plateau_stale: int = 0
     rate_factor: float = 1.0
     seconds: float = 0.0
+    group: int = 1  # batches an update, over all processes
+    waited: float = 0.0  # of the seconds: what a process waited for others, on average
     finished: str | None = None
     part: int | None = None  # positions that fit into memory at a time; None: every batch did
     losses: list[float] = field(default_factory=list)  # of the last updates; see divergence.py
@@ -53,6 +55,18 @@ class Window:
     losses: list[Tensor] = field(default_factory=list)
     tokens: int = 0
     seconds: float = 0.0
+    waited: float = 0.0  # seconds that a process waited for the slowest one, on average
+    transfer: float = 0.0  # seconds in which gradients travelled
+
+    def add(
+        self, loss: Tensor, tokens: int, seconds: float, waited: float, transfer: float
+    ) -> None:
+        """One update more."""
+        self.losses.append(loss)
+        self.tokens += tokens
+        self.seconds += seconds
+        self.waited += waited
+        self.transfer += transfer
 
     def loss(self) -> float:
         """Smoothed loss a token; waits for the device."""
@@ -61,6 +75,11 @@ class Window:
     def speed(self) -> float:
         """Target tokens a second."""
         return self.tokens / max(self.seconds, 1e-9)
+
+    def shares(self) -> dict[str, float]:
+        """Of the time: what went into waiting for the slowest process, and into the exchange."""
+        seconds = max(self.seconds, 1e-9)
+        return {"idle": self.waited / seconds, "exchange": self.transfer / seconds}
 
     def describe(self, rate: float) -> str:
         """For the progress bar."""

@@ -14,9 +14,14 @@ class Stopped(Exception):
 
 
 class StopSignals:
-    """While active, the first SIGINT or SIGTERM is remembered; a second one acts as ever."""
+    """While active, the first SIGINT or SIGTERM is remembered; a second one acts as ever.
 
-    def __init__(self) -> None:
+    With `every`, later ones are remembered too: a launcher and a batch system may both send one to
+    each process for the same reason, and a launcher ends by force what does not end.
+    """
+
+    def __init__(self, *, every: bool = False) -> None:
+        self.every = every
         self.received: int | None = None
         self._before: dict[int, Any] = {}
 
@@ -30,7 +35,8 @@ class StopSignals:
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         self.received = number
-        self._restore()
+        if not self.every:
+            self._restore()
 
     def _restore(self) -> None:
         for number, handler in self._before.items():

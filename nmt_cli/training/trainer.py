@@ -12,17 +12,19 @@ from torch import Tensor
 from nmt_cli.checkpoint import WEIGHTS, Checkpoint, RunFolder, Tensors, read_checkpoint
 from nmt_cli.config import Section
 from nmt_cli.device import Precision
+from nmt_cli.distributed import ALONE, Processes
 from nmt_cli.errors import RunError
 from nmt_cli.models.contract import TranslationModel
 from nmt_cli.reporting import Progress, Reporter
 from nmt_cli.training.divergence import LOOK_EVERY, Watch, go_back
+from nmt_cli.training.exchange import Exchange, riders
 from nmt_cli.training.feed import BatchFeed
 from nmt_cli.training.gradients import Gradients
 from nmt_cli.training.memory import peak_memory
-from nmt_cli.training.records import Records
+from nmt_cli.training.records import Records, tell_validation
 from nmt_cli.training.schedule import Schedule, rate
 from nmt_cli.training.state import Metric, TrainingState, Validation, Window
-from nmt_cli.training.stopping import Stopped, StopSignals
+from nmt_cli.training.stopping import Stopped
 from nmt_cli.training.weights import Optimizer, OptimizerName, Weights
 
 NOTE_EVERY = 10  # updates between new texts beside the progress bar
@@ -40,7 +42,8 @@ class TrainingConfig(Section):
     """Target positions a batch, padding and ends of sentences included; auto: as many as the memory
     takes, measured once at the start, at most 4096 on a CPU and 32768 on a GPU."""
     accumulate: int = Field(default=1, ge=1)
-    """Batches whose gradients are summed for one update."""
+    """Batches whose gradients a process sums for one update: of N processes, N times as many. The
+    last update of an epoch has what is left."""
     optimizer: OptimizerName = "adam"
     """adam or adamw."""
     learning_rate: float = Field(default=1e-3, gt=0)
@@ -93,6 +96,9 @@ class TrainingConfig(Section):
     """Also write TensorBoard events into the run folder (extra nmt-cli[tensorboard])."""
     max_minutes: float | None = Field(default=None, gt=0)
     """Safety stop; a run that reaches it depends on the speed of the machine, and says so."""
+    timeout_minutes: float = Field(default=30.0, gt=0)
+    """Of several processes: one that needs longer for an update or a validation is stuck; all end
+    and print where they stand."""
 
     @property
     def budget(self) -> int:
@@ -148,16 +154,19 @@ class Trainer:
         *,
         device: torch.device,
         dtype: torch.dtype,
+        processes: Processes = ALONE,
     ) -> None:
         self.model, self.config, self.feed, self.folder = model.to(device), config, feed, folder
         self.validate, self.reporter, self.device = validate, reporter, device
-        self.weights = Weights(model, dtype)
+        self.processes = processes
+        self.weights = Weights(model, dtype, riders(processes))
+        self.exchange = Exchange(self.weights, processes)
         betas = (config.beta1, config.beta2)
         self.optimizer = Optimizer(
             self.weights, config.optimizer, betas, config.epsilon, config.weight_decay
         )
-        self.records = Records(folder, tensorboard=config.tensorboard)
-        self.state = TrainingState()
+        self.records = Records(folder, tensorboard=config.tensorboard and processes.leads)
+        self.state = TrainingState(group=config.accumulate * processes.count)
         self.watch = Watch(
             warmup=config.warmup,
             vocabulary=model.vocabulary.target_size,
@@ -165,9 +174,9 @@ class Trainer:
         )
         self.gradients = Gradients(
             model, self.weights, device=device, seed=config.seed,
-            smoothing=config.label_smoothing, on_split=self._tell_split,
+            smoothing=config.label_smoothing, on_split=self._tell_split, exchange=self.exchange,
         )  # fmt: skip
-        self.feed.set_aside = self.state.set_aside
+        self._follow()
         self._initial: Tensor | None = self.weights.master.to("cpu", copy=True)
         self.average = self.weights.master.clone() if config.average_decay else None
         self._window = Window()
@@ -189,6 +198,7 @@ class Trainer:
     def resume(self, checkpoint: Checkpoint) -> None:
         """Go on exactly where the checkpoint was written; RunError where it does not fit."""
         known = {k: v for k, v in checkpoint.state.items() if k in TrainingState.__annotations__}
+        known = {"group": self.config.accumulate, **known}  # in runs older than this field
         try:
             vars(self.state).update(vars(TrainingState(**known)))
             self.weights.set_master(self.weights.join(checkpoint.tensors()))
@@ -204,23 +214,25 @@ class Trainer:
     def _follow(self) -> None:
         """Let the feed stand where the state says."""
         self.feed.set_aside = self.state.set_aside
-        self.feed.move_to(self.state.epoch, self.state.batch)
+        self.feed.move_to(self.state.epoch, self.state.batch, self.state.group)
 
     def run(self) -> TrainingState:
         """Train to the end of the recipe; Stopped where a signal ended it early, after saving."""
         self.model.train()
+        self.processes.share(self.weights.master)  # the same start, whatever each machine computes
+        self.weights.synchronize()
         state, config = self.state, self.config
         if self._inherited and state.update == 0:
             self._validate()
         progress = self.reporter.progress("train", config.updates, state.update)
-        with StopSignals() as signals, progress as bar:
+        with self.exchange.signals, progress as bar:
             if state.update < config.updates and state.finished is None:
                 self.gradients.rehearse(self.feed.largest(), state, self.optimizer.memory())
             while state.update < config.updates and state.finished is None:
                 self._update(bar)
                 over = state.update == config.updates or state.finished is not None
                 validating = over or state.update % config.validate_every == 0
-                saving = validating or signals.received is not None
+                saving = validating or self.exchange.signal is not None
                 if self._diverged(saving, bar):
                     continue
                 if state.update % config.log_every == 0:
@@ -229,30 +241,27 @@ class Trainer:
                     self._validate()
                 if saving:
                     self._save()
-                if signals.received is not None:
-                    raise Stopped(signals.received, state.update)
+                if saving and self.exchange.signal is not None:
+                    raise Stopped(self.exchange.signal, state.update)
         return state
 
     def _update(self, bar: Progress) -> None:
         started = time.perf_counter()
         state, config = self.state, self.config
-        raw, places = [], []
-        for _ in range(config.accumulate):
-            raw.append(self.feed.next())
-            places.append(self.feed.place)
-        tokens = sum(int(batch.target_out.lengths.sum()) for batch in raw)
+        share = self.feed.share(self.processes.rank, self.processes.count)
         state.update += 1
-        losses = self.gradients.add_up(raw, state)
+        agreed = self.gradients.add_up(share, state)
         norm = self.optimizer.update(self._rate(), config.clip_norm)
-        self.watch.add(state.update, tuple(places), torch.stack(losses).sum() / tokens, norm)
-        self._window.losses += losses
+        self.watch.add(state.update, share.places, agreed.loss / share.tokens, norm)
         if self.average is not None and config.average_decay is not None:
             decay = min(config.average_decay, (1 + state.update) / (10 + state.update))
             self.average.lerp_(self.weights.master, 1 - decay)
         state.epoch, state.batch = self.feed.epoch, self.feed.index
-        self._window.tokens += tokens
-        self._window.seconds += time.perf_counter() - started
-        state.seconds += time.perf_counter() - started
+        seconds = self.processes.agreed(time.perf_counter() - started)
+        state.seconds += seconds
+        state.waited += agreed.waited
+        self._window.add(agreed.loss, share.tokens, seconds, agreed.waited, agreed.transfer)
+        self.processes.watchdog.progress(f"after update {state.update}")
         if state.update % NOTE_EVERY == 0:
             self._note = self._window.describe(self._rate())
         bar.advance(1, self._note)
@@ -279,7 +288,7 @@ class Trainer:
         self.optimizer.forget()
         if self.average is not None:
             self.average.copy_(self.weights.master)
-        vars(self.state).update(vars(TrainingState()))
+        vars(self.state).update(vars(TrainingState(group=self.state.group)))
         self._follow()
         if self._inherited:
             self._validate()
@@ -308,6 +317,7 @@ class Trainer:
                 "learning_rate": self._rate(),
                 "tokens_per_second": window.speed(),
                 "seconds": self.state.seconds,
+                **({} if self.processes.alone else window.shares()),
                 **peak_memory(self.device),
             }
         )
@@ -331,7 +341,7 @@ class Trainer:
             state.stale += 1
             state.plateau_stale += 1
         self._react()
-        state.seconds += time.perf_counter() - started
+        state.seconds += self.processes.agreed(time.perf_counter() - started)
         self._tell(found, better)
 
     def _react(self) -> None:
@@ -405,12 +415,4 @@ class Trainer:
                 "samples": found.samples,
             }
         )
-        scores = " · ".join(f"{name} {value:.2f}" for name, value in found.scores.items())
-        star = " *" if better else ""
-        self.reporter.say(
-            f"{state.update:>7,} updates · {state.seconds / 60:5.1f} min · "
-            f"dev loss {found.loss:.3f} · {scores}{star}"
-        )
-        for sample in found.samples:
-            for key, text in sample.items():
-                self.reporter.say(f"          {key:>10}: {text}", style="dim")
+        tell_validation(self.reporter, state, found, better)

@@ -16,9 +16,12 @@ OptimizerName = Literal["adam", "adamw"]
 
 
 class Weights:
-    """Flat master weights; the model's own parameters are views of the computing copy."""
+    """Flat master weights; the model's own parameters are views of the computing copy.
 
-    def __init__(self, model: nn.Module, dtype: torch.dtype) -> None:
+    `exchanged` is the gradient and, behind it, `riders` further numbers that processes sum with it.
+    """
+
+    def __init__(self, model: nn.Module, dtype: torch.dtype, riders: int = 0) -> None:
         model.to(dtype)
         named = sorted(model.named_parameters(), key=lambda item: item[1].ndim < 2)
         self.shapes = {name: parameter.shape for name, parameter in named}
@@ -27,9 +30,10 @@ class Weights:
         device = named[0][1].device
         self.computing = torch.cat([p.detach().flatten() for _, p in named])
         self.master = self.computing if dtype == torch.float32 else self.computing.float()
-        self._small_gradient = torch.zeros_like(self.computing)
+        self.exchanged = torch.zeros(self.count + riders, device=device)
+        self.gradient, self.riders = self.exchanged[: self.count], self.exchanged[self.count :]
         same = dtype == torch.float32
-        self.gradient = self._small_gradient if same else torch.zeros(self.count, device=device)
+        self._small_gradient = self.gradient if same else torch.zeros_like(self.computing)
         views = zip(
             self.split(self.computing).values(),
             self.split(self._small_gradient).values(),

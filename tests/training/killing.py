@@ -66,7 +66,7 @@ def _live(arguments: list[str], folder: str, said: str, wire: Connection) -> Non
     """In the forked process: be `nmt ARGUMENTS` in the folder, until the end or a kill."""
     from nmt_cli import checkpoint
     from nmt_cli.cli import entry
-    from nmt_cli.commands import train
+    from nmt_cli.commands import beginning, train
     from nmt_cli.training.trainer import Trainer
 
     torch.set_num_threads(1)
@@ -74,7 +74,7 @@ def _live(arguments: list[str], folder: str, said: str, wire: Connection) -> Non
     output = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(output, 1)
     os.dup2(output, 2)
-    _tell("prepare", train, "prepare_recipe", wire)
+    _tell("prepare", beginning, "prepare_recipe", wire)
     _tell("update", Trainer, "_update", wire)
     _tell("validation", Trainer, "_validate", wire)
     _tell("checkpoint", checkpoint, "_write_checkpoint", wire)

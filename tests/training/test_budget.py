@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from nmt_cli.commands import train as command
+from nmt_cli.commands import beginning as command
 from nmt_cli.commands.train import train
 from nmt_cli.recipe import load_recipe
 from nmt_cli.reporting import Reporter

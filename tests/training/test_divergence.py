@@ -112,13 +112,14 @@ def poison(monkeypatch: pytest.MonkeyPatch, bad: Callable[[Tensor], bool]) -> No
 
 
 def batch_of(run: Path, recipe: Any, update: int) -> Tensor:
-    """The source ids that a run without divergence reads at this update."""
+    """The source ids of the last batch that a run without divergence reads at this update."""
     from nmt_cli.commands.prepare import prepare_recipe
 
     data = prepare_recipe(recipe, QUIET).data
-    feed = BatchFeed(data, recipe.training.budget, recipe.training.seed)
-    batches = [feed.next() for _ in range(update)]
-    return torch.from_numpy(batches[-1].source.ids)
+    training = recipe.training
+    feed = BatchFeed(data, training.budget, training.seed, training.accumulate)
+    updates = [feed.share().batches for _ in range(update)]
+    return torch.from_numpy(updates[-1][-1][1].source.ids)
 
 
 def stop_after(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
@@ -179,7 +180,7 @@ def test_a_run_that_diverged_and_was_stopped_goes_on_bit_for_bit(
 ) -> None:
     """A checkpoint that a signal left behind is none to go back to: the other run has none."""
     recipe = toy_recipe(toy / "text", updates=18, accumulate=2, schedule="constant", warmup=2)
-    bad = batch_of(toy, recipe, 18)  # the second batch of update 9
+    bad = batch_of(toy, recipe, 9)
     poison(monkeypatch, lambda ids: torch.equal(ids, bad))
     train(recipe, toy / "straight", QUIET)
     assert records(toy / "straight", "divergence")[0]["update"] == 9
@@ -228,10 +229,8 @@ def test_pairs_that_were_set_aside_never_come_again(toy: Path) -> None:
     feed.set_aside.append({"epoch": 0, "batch": 1, "pairs": bad})
     size = len(feed.plan().order)
     for _ in range(size - 1):
-        feed.next()
-        assert feed.place != Place(0, 1)
-    feed.next()
-    assert feed.place == Place(1, 0)
+        assert feed.share().places != (Place(0, 1),)
+    assert feed.share().places == (Place(1, 0),)
     assert not set(bad) & {int(pair) for batch in feed.plan().order for pair in batch}
 
 

@@ -11,7 +11,7 @@ from nmt_cli.data.prepared import PreparedData
 from nmt_cli.errors import DataError
 from nmt_cli.recipe import build_recipe
 from nmt_cli.reporting import Reporter
-from nmt_cli.training.feed import BatchFeed, to_tensors
+from nmt_cli.training.feed import BatchFeed, Share, to_tensors
 from tests.conftest import toy_content
 
 
@@ -26,7 +26,7 @@ def test_an_epoch_has_every_pair_once_and_the_next_another_order(toy: Path) -> N
     first = np.concatenate(feed.plan().order)
     assert sorted(first.tolist()) == list(range(300))
     for _ in range(len(feed.plan().order) + 1):
-        feed.next()
+        feed.share()
     assert feed.epoch == 1 and feed.index == 1
     second = np.concatenate(feed.plan().order)
     assert sorted(second.tolist()) == list(range(300)) and first.tolist() != second.tolist()
@@ -36,14 +36,16 @@ def test_a_moved_cursor_goes_on_with_the_same_batches(toy: Path) -> None:
     data = prepared(toy)
     straight, moved = BatchFeed(data, 64, seed=1), BatchFeed(data, 64, seed=1)
     for _ in range(len(straight.plan().order) + 3):
-        straight.next()
+        straight.share()
     moved.move_to(straight.epoch, straight.index)
-    one, other = straight.next(), moved.next()
+    one, other = straight.share().batches[0][1], moved.share().batches[0][1]
     assert np.array_equal(one.source.ids, other.source.ids)
 
 
 def test_a_batch_reads_start_and_predicts_end(toy: Path) -> None:
-    batch = to_tensors(BatchFeed(prepared(toy), 128, seed=1).next(), torch.device("cpu"))
+    batch = to_tensors(
+        BatchFeed(prepared(toy), 128, seed=1).share().batches[0][1], torch.device("cpu")
+    )
     lengths = batch.target_out.lengths
     assert bool((batch.target_in.ids[:, 0] == 2).all())
     rows = torch.arange(len(lengths))
@@ -54,4 +56,53 @@ def test_a_batch_reads_start_and_predicts_end(toy: Path) -> None:
 
 def test_weights_that_leave_nothing_are_refused(toy: Path) -> None:
     with pytest.raises(DataError, match="the weights leave no pair for epoch 0"):
-        BatchFeed(prepared(toy, weight=1e-7), 128, seed=1).next()
+        BatchFeed(prepared(toy, weight=1e-7), 128, seed=1).share()
+
+
+def pairs_of(share: Share) -> dict[int, bytes]:
+    return {number: batch.source.ids.tobytes() for number, batch in share.batches}
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_any_number_of_processes_share_the_same_updates(toy: Path, count: int) -> None:
+    data = prepared(toy)
+    alone = BatchFeed(data, 64, seed=1, group=4)
+    feeds = [BatchFeed(data, 64, seed=1, group=4) for _ in range(count)]
+    for _ in range(len(alone.plan().order) // 4 + 3):  # into the next epoch
+        whole = alone.share()
+        parts = [feed.share(rank, count) for rank, feed in enumerate(feeds)]
+        together = {n: ids for part in parts for n, ids in pairs_of(part).items()}
+        assert together == pairs_of(whole) and list(pairs_of(whole)) == list(range(len(together)))
+        real = sum(int(batch.target_out.lengths.sum()) for _, batch in whole.batches)
+        assert {part.tokens for part in parts} == {whole.tokens} == {real}
+        assert {part.places for part in parts} == {whole.places}
+    assert alone.epoch == 1
+
+
+def test_the_last_update_of_an_epoch_has_what_is_left_and_the_next_are_alike(toy: Path) -> None:
+    feed = BatchFeed(prepared(toy), 32, seed=1, group=8)
+    whole, left = divmod(len(feed.plan().order), 8)
+    assert left
+    assert [len(feed.share().batches) for _ in range(whole + 1)] == [8] * whole + [left]
+    for _ in range(3):
+        sizes = [batch.source.ids.size for _, batch in feed.share().batches]
+        assert max(sizes) < 1.6 * min(sizes)
+    assert feed.epoch == 1
+
+
+def test_what_was_set_aside_leaves_its_update_smaller_and_moves_no_other(toy: Path) -> None:
+    data = prepared(toy)
+    straight, feed = (BatchFeed(data, 64, seed=1, group=4) for _ in range(2))
+    feed.set_aside = [{"epoch": 0, "batch": number, "pairs": []} for number in (1, 4, 5, 6, 7)]
+    first, second, third = (straight.share().places for _ in range(3))
+    assert feed.share(0, 2).places == (first[0], *first[2:])
+    assert feed.share(0, 2).places == third and len(second) == 4
+
+
+def test_a_cursor_moved_into_a_later_epoch_finds_the_same_updates(toy: Path) -> None:
+    data = prepared(toy)
+    straight, moved = (BatchFeed(data, 32, seed=1, group=8) for _ in range(2))
+    while straight.epoch < 2 or straight.index < 16:
+        straight.share()
+    moved.move_to(straight.epoch, straight.index, 8)
+    assert pairs_of(moved.share()) == pairs_of(straight.share())

@@ -16,7 +16,8 @@ from nmt_cli.models import MODELS
 from nmt_cli.recipe import build_recipe
 from nmt_cli.reporting import Reporter
 from nmt_cli.training import gradients
-from nmt_cli.training.feed import BatchFeed
+from nmt_cli.training.exchange import Agreed
+from nmt_cli.training.feed import BatchFeed, Share
 from nmt_cli.training.gradients import Gradients, parts, positions
 from nmt_cli.training.state import TrainingState
 from nmt_cli.training.weights import Weights
@@ -66,7 +67,9 @@ def test_the_gradient_of_the_parts_is_the_gradient_of_the_batch(
     recipe = build_recipe(content)
     data = prepare_recipe(recipe, QUIET).data
     feed = BatchFeed(data, 256, 1)
-    batches = [feed.next(), feed.next()]
+    one_batch, other = feed.share(), feed.share()
+    batches = [(0, one_batch.batches[0][1]), (1, other.batches[0][1])]
+    share = Share(batches, one_batch.tokens + other.tokens, ())
     found = []
     for limit in (None, 100):
         network = build_model(recipe, data.tokenizers.vocabulary).train()
@@ -76,8 +79,8 @@ def test_the_gradient_of_the_parts_is_the_gradient_of_the_batch(
             if limit:
                 tried = run_out_above(patched, limit, ERRORS[0])
             state = TrainingState(update=1)
-            losses = one.add_up(batches, state)
-        found.append((weights.gradient.clone(), sum(losses)))
+            loss = one.add_up(share, state).loss
+        found.append((weights.gradient.clone(), loss))
     assert state.part is not None and state.part <= max(tried) // 2
     for whole, split in zip(*found, strict=True):
         if dtype == torch.float32:
@@ -85,8 +88,36 @@ def test_the_gradient_of_the_parts_is_the_gradient_of_the_batch(
         assert float((whole - split).norm() / whole.norm()) < 0.02
 
 
+def test_a_shortage_in_another_process_makes_all_take_smaller_parts(toy: Path) -> None:
+    """The sum that was exchanged is dropped: it lacks the other one's share."""
+    recipe = toy_recipe(toy / "text")
+    data = prepare_recipe(recipe, QUIET).data
+    network = build_model(recipe, data.tokenizers.vocabulary).train()
+    weights = Weights(network, torch.float32)
+    told: list[tuple[int, int]] = []
+    heard = [300, 120, 0]
+
+    def exchange(loss: torch.Tensor, shortage: int) -> Agreed:
+        weights.gradient.add_(1000.0)  # the other one's gradient
+        assert shortage == 0
+        return Agreed(loss, 0.0, 0.0, heard.pop(0))
+
+    one = Gradients(
+        network, weights, device=torch.device("cpu"), seed=1, exchange=exchange,
+        on_split=lambda largest, part: told.append((largest, part)),
+    )  # fmt: skip
+    state = TrainingState(update=1)
+    one.add_up(BatchFeed(data, 256, 1).share(), state)
+    assert told == [(300, 150), (120, 60)] and state.part == 60
+    assert float((weights.gradient - 1000.0).norm()) < 100.0
+    heard[:] = [-70]
+    with pytest.raises(DeviceError, match="not enough memory for one pair of 70 positions"):
+        one.add_up(BatchFeed(data, 256, 1).share(), state)
+
+
 def test_parts_are_all_rows_without_their_padding(toy: Path) -> None:
-    batch = BatchFeed(prepare_recipe(toy_recipe(toy / "text"), QUIET).data, 256, 1).next()
+    feed = BatchFeed(prepare_recipe(toy_recipe(toy / "text"), QUIET).data, 256, 1)
+    batch = feed.share().batches[0][1]
     assert parts(batch, None) == [batch] and parts(batch, positions(batch)) == [batch]
     for limit in (1, 40, 100, positions(batch) - 1):
         cut = parts(batch, limit)
@@ -156,7 +187,7 @@ def test_the_rehearsal_takes_the_largest_batches_and_changes_nothing(
     train(toy_recipe(toy / "text", updates=20), toy / "run", QUIET)
     data = prepare_recipe(toy_recipe(toy / "text"), QUIET).data
     feed = BatchFeed(data, 256, 1)
-    sizes = [positions(feed.next()) for _ in feed.plan().order]
+    sizes = [positions(feed.share().batches[0][1]) for _ in feed.plan().order]
     assert tried[0] == max(sizes) or tried[1] == max(sizes)
     monkeypatch.undo()
     monkeypatch.chdir(toy)
