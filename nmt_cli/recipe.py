@@ -19,7 +19,7 @@ from nmt_cli.evaluation.metrics import tokenizers
 from nmt_cli.models import MODELS
 from nmt_cli.models.contract import ModelConfig
 from nmt_cli.recipe_files import find_recipe
-from nmt_cli.training.trainer import TrainingConfig
+from nmt_cli.training.settings import TrainingConfig
 from nmt_cli.yaml12 import Lines, YamlError, read_yaml, write_yaml
 
 SECTIONS = ("corpus", "tokenizer", "model", "training", "search")

@@ -7,7 +7,7 @@ from nmt_cli.data.corpus import CorpusConfig, Download, Part
 from nmt_cli.data.tokenizer import TokenizerConfig
 from nmt_cli.decoding.hypothesis import SearchConfig
 from nmt_cli.models import MODELS
-from nmt_cli.training.trainer import TrainingConfig
+from nmt_cli.training.settings import TrainingConfig
 
 
 def recipe_reference() -> str:

@@ -17,7 +17,7 @@ from nmt_cli.decoding.translator import Translator
 from nmt_cli.device import choose_precision, describe, keep_memory
 from nmt_cli.disk import write_whole
 from nmt_cli.distributed import ALONE, EndedElsewhere, Processes
-from nmt_cli.errors import DeviceError, RunError, TrainingError
+from nmt_cli.errors import DataError, DeviceError, RunError, TrainingError
 from nmt_cli.evaluation.metrics import Score, bleu_tokenizer, score
 from nmt_cli.evaluation.validation import Validator, translate_together
 from nmt_cli.recipe import Recipe
@@ -62,6 +62,7 @@ def train(
     split = data.split("dev")
     assert split is not None
     model = build_model(recipe, data.tokenizers.vocabulary)
+    processes.after_first(lambda: _check_positions(model, data))
     recipe = with_budget(recipe, model, data, place, dtype, reporter, processes)
     section, target = recipe.training, recipe.corpus.target
     validator = processes.after_first(
@@ -86,6 +87,21 @@ def train(
     if state.finished:
         reporter.say(state.finished)
     return _conclude(recipe, model, data, folder, state, reporter, processes)
+
+
+def _check_positions(model: Model, data: PreparedData) -> None:
+    """DataError where the model has fewer positions than its text needs."""
+    stores = [*data.variants[0]]
+    dev = data.split("dev")
+    stores += [] if dev is None else [dev.source, dev.target]
+    limits = (model.longest_source, model.longest_target) * 2
+    for store, side, limit in zip(stores, ("source", "target") * 2, limits, strict=False):
+        needed = int(store.lengths().max()) + 1
+        if limit is not None and needed > limit:
+            raise DataError(
+                f"the longest {side} needs {needed:,} positions, the model has {limit:,}: raise "
+                "model.max_positions, or lower corpus.max_length (for development text: shorten it)"
+            )
 
 
 def _run(trainer: Trainer) -> TrainingState:

@@ -16,8 +16,8 @@ from nmt_cli.evaluation.metrics import bleu_tokenizer, score, why_no_tokenizer
 from nmt_cli.models.contract import TranslationModel
 from nmt_cli.training.feed import to_tensors
 from nmt_cli.training.loss import evaluate
+from nmt_cli.training.settings import TrainingConfig
 from nmt_cli.training.state import Validation
-from nmt_cli.training.trainer import TrainingConfig
 
 
 def translate_together(

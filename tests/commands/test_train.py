@@ -15,7 +15,7 @@ from nmt_cli.commands.average import average
 from nmt_cli.commands.runs import open_run
 from nmt_cli.commands.tokenize import open_tokenizer
 from nmt_cli.commands.train import train
-from nmt_cli.errors import RunError, UserError
+from nmt_cli.errors import DataError, RunError, UserError
 from nmt_cli.evaluation import metrics
 from nmt_cli.recipe import build_recipe, load_recipe
 from nmt_cli.reporting import Reporter
@@ -379,3 +379,26 @@ def test_no_gpu_where_one_was_asked_for_is_one_line(toy: Path) -> None:
 def test_a_time_limit_is_a_safety_stop_that_says_so(toy: Path) -> None:
     result = train(toy_recipe(toy / "text", max_minutes=1e-9), toy / "run", QUIET)
     assert result.state.finished == "stopped by training.max_minutes at update 1"
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        (
+            "train",
+            r"longest target needs 41 positions, the model has 16: raise model.max_positions",
+        ),
+        ("dev", r"longest target needs 41 positions.*for development text: shorten it"),
+    ],
+)
+def test_text_longer_than_the_models_positions_is_refused_before_anything_is_written(
+    toy: Path, name: str, message: str
+) -> None:
+    for side, length in (("ab", 10), ("ba", 40)):
+        path = toy / f"text/{name}.{side}"
+        path.write_text("ba " * length + "\n" + path.read_text())
+    content = toy_content(toy / "text")
+    content["model"] |= {"positions": "learned", "max_positions": 16}
+    with pytest.raises(DataError, match=message):
+        train(build_recipe(content), toy / "run", QUIET)
+    assert not (toy / "run").exists()
