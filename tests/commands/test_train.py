@@ -396,7 +396,7 @@ def test_text_longer_than_the_models_positions_is_refused_before_anything_is_wri
 ) -> None:
     for side, length in (("ab", 10), ("ba", 40)):
         path = toy / f"text/{name}.{side}"
-        path.write_text("ba " * length + "\n" + path.read_text())
+        path.write_text(" ".join(["ba"] * length) + "\n" + path.read_text())
     content = toy_content(toy / "text")
     content["model"] |= {"positions": "learned", "max_positions": 16}
     with pytest.raises(DataError, match=message):
