@@ -52,7 +52,8 @@ def test_all_mistakes_are_reported_at_once_with_line_path_and_nearest_key(tmp_pa
     )
     assert sorted(problems(tmp_path, text)) == sorted(
         [
-            "my.yaml:1: name: should be a name without slashes",
+            "my.yaml:1: name: should be a name without slashes, at most 100 characters, not "
+            "beginning with a dot",
             "my.yaml:2: trian: unknown key; did you mean training?",
             "my.yaml:3: corpus.target: missing",
             "my.yaml:7: model.dmodel: unknown key; did you mean d_model?",

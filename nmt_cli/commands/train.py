@@ -1,5 +1,6 @@
 """nmt train: from a recipe to a run folder."""
 
+import os
 import platform
 import time
 from dataclasses import asdict, dataclass
@@ -9,12 +10,13 @@ from typing import Any
 import torch
 
 from nmt_cli import __version__
-from nmt_cli.checkpoint import RunFolder, write_whole
+from nmt_cli.checkpoint import FORMAT, RunFolder, write_whole
 from nmt_cli.commands.prepare import prepare_recipe
-from nmt_cli.commands.runs import Model, build_model, load_weights
+from nmt_cli.commands.runs import Model, build_model, load_weights, tokenizer_hashes
 from nmt_cli.data.prepared import PreparedData
 from nmt_cli.decoding.translator import Translator
 from nmt_cli.device import choose_precision, describe, find_device, keep_memory
+from nmt_cli.enclosed import own_file, read_json
 from nmt_cli.errors import DataError, RunError
 from nmt_cli.evaluation.metrics import Score, bleu_tokenizer, score
 from nmt_cli.evaluation.validation import Validator
@@ -46,12 +48,11 @@ def train(
     """
     folder = RunFolder(out)
     begun = folder.recipe.is_file()
-    if folder.exists() and not resume:
-        raise RunError(f"{out} exists: go on with --resume, or train elsewhere with --out DIR")
+    _check_place(folder, resume)
     place = find_device(device)
     dtype = choose_precision(recipe.training.precision, place)
     if begun:
-        _compare(recipe, load_recipe(folder.recipe), reporter)
+        _compare(recipe, load_recipe(own_file(out, "recipe.yaml")), reporter)
     keep_memory()
     prepared = prepare_recipe(recipe, reporter)
     recipe, data = prepared.recipe, prepared.data
@@ -75,6 +76,20 @@ def train(
     if state.finished:
         reporter.say(state.finished)
     return _conclude(recipe, model, data, folder, state, reporter)
+
+
+def _check_place(folder: RunFolder, resume: bool) -> None:
+    """RunError where no run can be written or gone on with, before hours of work go there."""
+    out = folder.path
+    standing = next(path for path in (out, *out.absolute().parents) if path.exists())
+    if not standing.is_dir():
+        raise RunError(f"{out}: {standing} is a file, not a folder: choose another --out")
+    if folder.exists() and not resume:
+        raise RunError(f"{out} exists: go on with --resume, or train elsewhere with --out DIR")
+    if folder.exists() and not folder.checkpoints.is_dir():
+        raise RunError(f"{out}: not a run folder: train elsewhere with --out DIR")
+    if not os.access(standing, os.W_OK | os.X_OK):
+        raise RunError(f"{out}: cannot write into {standing}: choose another --out")
 
 
 def _compare(recipe: Recipe, before: Recipe, reporter: Reporter) -> None:
@@ -107,7 +122,7 @@ def _open_folder(folder: RunFolder, recipe: Recipe, data: PreparedData) -> None:
     folder.checkpoints.mkdir(parents=True, exist_ok=True)
     manifest_path = folder.path / "manifest.json"
     if manifest_path.exists():
-        before = folder.read_json("manifest.json").get("fingerprint")
+        before = read_json(own_file(folder.path, "manifest.json")).get("fingerprint")
         if before != data.fingerprint:
             raise RunError(
                 f"{folder.path}: began with prepared data {before}, these are {data.fingerprint}"
@@ -117,7 +132,9 @@ def _open_folder(folder: RunFolder, recipe: Recipe, data: PreparedData) -> None:
     folder.write_json(
         "manifest.json",
         {
+            "format": FORMAT,
             "fingerprint": data.fingerprint,
+            "tokenizers": tokenizer_hashes(folder.path),
             "prepared": data.folder.name,
             "inputs": data.manifest["inputs"],
             **counts,

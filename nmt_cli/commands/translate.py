@@ -13,6 +13,7 @@ from nmt_cli.decoding.hypothesis import SearchConfig
 from nmt_cli.decoding.stream import InputLine, arriving_blocks
 from nmt_cli.decoding.translator import Translation, Translator
 from nmt_cli.device import find_device, keep_memory
+from nmt_cli.enclosed import own_file
 from nmt_cli.errors import DataError, RunError, UserError
 from nmt_cli.models.contract import Autoregressive
 from nmt_cli.recipe import load_recipe
@@ -89,7 +90,7 @@ def _ensemble(runs: list[Run]) -> Ensemble:
 def _search_settings(run: Path, settings: list[str]) -> SearchConfig:
     if not (run / "recipe.yaml").is_file():
         raise RunError(f"{run}: not a run folder: it has no recipe.yaml")
-    return load_recipe(run / "recipe.yaml", settings).search
+    return load_recipe(own_file(run, "recipe.yaml"), settings).search
 
 
 def _agree(first: Run, other: Run) -> None:
@@ -111,7 +112,7 @@ def translate_stream(
     `prefixes` is a file with the beginning of each translation; DataError where it is shorter than
     the input.
     """
-    starts = None if prefixes is None else map(_text, read_lines(prefixes))
+    starts = None if prefixes is None else _texts(prefixes)
     for block in arriving_blocks(stream):
         texts = [line.text for line in block]
         some = None if starts is None else list(islice(starts, len(block)))
@@ -121,5 +122,9 @@ def translate_stream(
             yield TranslatedLine(line, translation)
 
 
-def _text(raw: bytes) -> str:
-    return raw.decode(errors="replace")
+def _texts(path: Path) -> Iterator[str]:
+    for number, raw in enumerate(read_lines(path), 1):
+        try:
+            yield raw.decode()
+        except UnicodeDecodeError as error:
+            raise DataError(f"{path}:{number}: not UTF-8 text") from error
