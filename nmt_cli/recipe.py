@@ -133,6 +133,7 @@ def build_recipe(
         classes["model"] = model_class
     if "corpus" not in content:
         problems.append(_Problem(("corpus",), "missing: a recipe must say where its text is"))
+        del classes["corpus"]
     for key, kind in classes.items():
         sections[key] = _section(key, kind, content.get(key), problems)
     if not problems:

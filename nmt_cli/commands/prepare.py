@@ -87,6 +87,11 @@ def report(data: PreparedData, reporter: Reporter) -> None:
         + ", ".join(f"{count:,} for {name}" for name, count in manifest["splits"].items())
         + f"; {sizes} pieces"
     )
+    wanted = manifest["tokenizer"]["vocab_size"]
+    if max(manifest["vocabulary"]) < wanted:
+        reporter.say(
+            f"the text has only {sizes} pieces, not the {wanted:,} of tokenizer.vocab_size"
+        )
     if manifest["held_out"]:
         reporter.say(f"no corpus.dev: {manifest['held_out']:,} pairs held out for development")
     for name, dropped in manifest["filters"].items():

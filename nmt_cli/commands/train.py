@@ -88,7 +88,8 @@ def _check_place(folder: RunFolder, resume: bool) -> None:
         raise RunError(f"{out} exists: go on with --resume, or train elsewhere with --out DIR")
     if folder.exists() and not folder.checkpoints.is_dir():
         raise RunError(f"{out}: not a run folder: train elsewhere with --out DIR")
-    if not os.access(standing, os.W_OK | os.X_OK):
+    effective = os.access in os.supports_effective_ids
+    if not os.access(standing, os.W_OK | os.X_OK, effective_ids=effective):
         raise RunError(f"{out}: cannot write into {standing}: choose another --out")
 
 

@@ -84,7 +84,7 @@ class CorpusConfig(Section):
     max_length_ratio: float | None = Field(default=9.0, ge=1)
     """Drop training pairs whose longer side has more than so many times the characters of the
     shorter one (plus 10); null: no limit."""
-    seed: int = Field(default=1, ge=0)
+    seed: int = Field(default=1, ge=0, lt=1 << 63)
     """Decides which pairs are held out; training.seed draws the fractions of weights."""
 
     def problems(self) -> list[str]:

@@ -37,7 +37,7 @@ class TokenizerConfig(Section):
 
     type: Kind = "bpe"
     """bpe (Sennrich et al. 2016), unigram (Kudo 2018), character or word."""
-    vocab_size: int = Field(default=8000, ge=8)
+    vocab_size: int = Field(default=8000, ge=8, le=10_000_000)
     """Pieces in each vocabulary, 4 specials and (but for word) 256 bytes included."""
     joint: bool = True
     """One vocabulary for both languages, which tying all embeddings needs."""
