@@ -59,8 +59,12 @@ def average(run: Path, out: Path, last: int | None = None) -> Averaged:
 
 
 def _mean(chosen: list[Checkpoint]) -> Tensors:
-    """The mean of the checkpoints' weights; RunError where names or shapes differ."""
+    """The mean of the checkpoints' weights; RunError where names or shapes differ.
+
+    Sums are taken in float64, where the order of a few float32 numbers does not matter.
+    """
     total: Tensors = {}
+    kinds = {}
     for number, checkpoint in enumerate(chosen):
         tensors = checkpoint.tensors()
         shapes = {name: value.shape for name, value in tensors.items()}
@@ -68,5 +72,7 @@ def _mean(chosen: list[Checkpoint]) -> Tensors:
             raise RunError(
                 f"{checkpoint.folder}: its weights are not those of {chosen[0].folder.name}"
             )
-        total = {name: total[name] + value if number else value for name, value in tensors.items()}
-    return {name: value / len(chosen) for name, value in total.items()}
+        for name, value in tensors.items():
+            total[name] = total[name] + value.double() if number else value.double()
+            kinds[name] = value.dtype
+    return {name: (value / len(chosen)).to(kinds[name]) for name, value in total.items()}

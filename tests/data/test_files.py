@@ -5,10 +5,11 @@ import json
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import zstandard
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from nmt_cli.data import files
@@ -264,6 +265,45 @@ def test_utf_16_is_no_text_with_nul_before_each_letter(codec: str, tmp_path: Pat
     assert complaint(lambda: list(read_lines(tmp_path / "x"))) == (
         f"{tmp_path / 'x'}: UTF-16 or binary, not UTF-8 text; iconv -t UTF-8 converts it"
     )
+
+
+CELLS = st.binary(max_size=8).map(lambda cell: cell.replace(b"\n", b" ").replace(b"\t", b"\r"))
+
+
+@pytest.mark.parametrize("ending", ["", ".gz", ".zst"])
+@given(rows=st.lists(st.tuples(CELLS, CELLS, st.lists(CELLS, max_size=2))))
+@settings(max_examples=60, deadline=None)
+def test_the_first_two_columns_of_any_tsv_come_back(
+    ending: str, rows: list[tuple[bytes, bytes, list[bytes]]], tmp_path_factory: Any
+) -> None:
+    lines = [b"\t".join([left, right, *more]) + b"\n" for left, right, more in rows]
+    content = b"".join(lines)
+    assume(3 * content.partition(b"\n")[0].count(b"\0") <= len(lines[0] if lines else b""))
+    assume(not content.startswith((BOM, b"\xff\xfe", b"\xfe\xff")))
+    path = packed(tmp_path_factory.mktemp("tsv") / "x.tsv", content, ending)
+    expected = [RawPair(left, right, n) for n, (left, right, _) in enumerate(rows, 1)]
+    assert list(read_tsv(path)) == expected
+
+
+TEXTS = st.text(st.characters(codec="utf-8"), max_size=9)
+
+
+@pytest.mark.parametrize("ascii_only", [False, True])
+@given(pairs=st.lists(st.tuples(TEXTS, TEXTS, st.booleans(), st.booleans())))
+@settings(max_examples=60, deadline=None)
+def test_the_texts_of_any_json_lines_come_back(
+    ascii_only: bool, pairs: list[tuple[str, str, bool, bool]], tmp_path_factory: Any
+) -> None:
+    path = tmp_path_factory.mktemp("jsonl") / "x.jsonl"
+    with open(path, "w", encoding="utf-8", newline="\n") as file:
+        for left, right, named, nested in pairs:
+            item: dict[str, Any] = dict(zip(("en", "de") if named else ("source", "target"),
+                                            (left, right), strict=True))  # fmt: skip
+            item = {"translation": item, "more": 1} if nested else item
+            file.write(json.dumps(item, ensure_ascii=ascii_only) + "\n")
+    assert list(read_jsonl(path, "en", "de")) == [
+        RawPair(left.encode(), right.encode(), n) for n, (left, right, *_) in enumerate(pairs, 1)
+    ]
 
 
 NEEDED = 'needs the texts "en" and "de" (or "source" and "target")'
