@@ -130,8 +130,8 @@ MISTAKES: list[tuple[list[str], str]] = [
     (["score"], "Missing "),
     (["score", "--bogus", "x"], "No such option: --bogus"),
     (["translat"], "No such command"),
-    (["average", "x", "--out", "y", "--last", "0"], ""),
-    (["translate", "x", "--beam", "many"], ""),
+    (["average", "x", "--out", "y", "--last", "0"], "Invalid value for '--last': "),
+    (["translate", "x", "--beam", "many"], "Invalid value for '--beam': "),
 ]  # fmt: skip
 
 

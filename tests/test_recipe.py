@@ -139,6 +139,10 @@ def test_a_part_of_the_training_text_is_found_by_its_own_line(tmp_path: Path) ->
 
 TOGETHER: list[tuple[str, str]] = [
     ("model: {d_model: 10, heads: 4}", "model.heads: d_model 10 is not divisible by heads 4"),
+    (
+        "model: {type: ctc}\ntokenizer: {joint: false}",
+        "model.tied_embeddings: all needs tokenizer.joint: true; use none",
+    ),
     ("model: {key_value_heads: 3}", "model.key_value_heads: heads 8 is not divisible by 3"),
     ("model: {d_model: 12, heads: 4, positions: rotary}", "model.positions: rotary needs an even"),
     ("model: {type: rnn, attention: dot}", "model.attention: dot needs an encoder as wide"),

@@ -2,11 +2,14 @@
 
 import gzip
 import hashlib
+import io
 import os
 import re
 import socket
+import ssl
 import threading
 import time
+import urllib.request
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -31,6 +34,25 @@ FILES = {
     "page.en.gz": b"<html>Please log in</html>",
 }
 ADVICE = "; put the files into a folder and name it with --set corpus.root=FOLDER or NMT_DATA"
+# self-signed for 127.0.0.1, made for this test alone: openssl req -x509 -newkey ec -nodes ...
+CERTIFICATE = """\
+-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgbwHGW99+VOAStFYQ
+TV4/wEDqaYDXvmmCrOvIho5F06OhRANCAARaUbxzWl8xm0uj0EV8J/FStCoDe9aJ
+l0m6q/V+9vRzRETR+A5MBDyqPEXrO/akl0CsI/QE3a32oZ7kvSKD12rs
+-----END PRIVATE KEY-----
+-----BEGIN CERTIFICATE-----
+MIIBkDCCATagAwIBAgIUcwNVpLxG+CvsAEoijeUZzJuu7YcwCgYIKoZIzj0EAwIw
+FDESMBAGA1UEAwwJbG9jYWxob3N0MCAXDTI2MTEyMTEwMzYzN1oYDzIxMjYxMDI4
+MTAzNjM3WjAUMRIwEAYDVQQDDAlsb2NhbGhvc3QwWTATBgcqhkjOPQIBBggqhkjO
+PQMBBwNCAARaUbxzWl8xm0uj0EV8J/FStCoDe9aJl0m6q/V+9vRzRETR+A5MBDyq
+PEXrO/akl0CsI/QE3a32oZ7kvSKD12rso2QwYjAdBgNVHQ4EFgQUPPprvQx7Qgx6
+66Lc7MwV1sNSR9owHwYDVR0jBBgwFoAUPPprvQx7Qgx666Lc7MwV1sNSR9owDwYD
+VR0TAQH/BAUwAwEB/zAPBgNVHREECDAGhwR/AAABMAoGCCqGSM49BAMCA0gAMEUC
+IQCmt7JnxQ6cWEA+JI1JlNmSFDhBUWGy0/Tp7WUOWo8i0wIgTjTyyjc2tcQSKKlw
+CngK1JqXdWxo67Z5Ns/llW3mbQs=
+-----END CERTIFICATE-----
+"""
 REPORTER = Reporter(quiet=True)
 
 
@@ -70,6 +92,15 @@ class Files(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+class QuietServer(ThreadingHTTPServer):
+    """Says nothing about a client that hangs up."""
+
+    asked: list[str]
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
         pass
 
 
@@ -309,6 +340,50 @@ def test_an_answer_that_names_a_place_without_tls_is_not_followed(
         "http://192.0.2.1/plain.en: only https addresses are downloaded"
     )
     assert asked(server) == ["away.en"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "told", "followed"),
+    [
+        ("https://example.org/x", "https://example.com/y", True),
+        ("http://127.0.0.1:80/x", "http://localhost/y", True),
+        ("http://127.0.0.1:80/x", "https://example.com/y", True),
+        ("https://example.org/x", "http://127.0.0.1/y", False),
+        ("https://example.org/x", "https://localhost/y", False),
+        ("https://example.org/x", "http://example.org/y", False),
+        ("https://example.org/x", "file:///etc/hosts", False),
+    ],
+)
+def test_an_answer_from_afar_leads_neither_to_this_machine_nor_away_from_tls(
+    asked: str, told: str, followed: bool
+) -> None:
+    request = urllib.request.Request(asked)
+    redirect = downloading._Redirects().redirect_request
+    if followed:
+        found = redirect(request, io.BytesIO(), 302, "", {}, told)
+        assert found is not None and found.full_url == told
+        return
+    with pytest.raises(DataError, match="only https addresses are downloaded"):
+        redirect(request, io.BytesIO(), 302, "", {}, told)
+
+
+def test_a_certificate_that_nobody_vouches_for_is_refused(
+    server: ThreadingHTTPServer, tmp_path: Path
+) -> None:
+    (tmp_path / "both.pem").write_text(CERTIFICATE)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "both.pem")
+    with QuietServer(("127.0.0.1", 0), Files) as secure:
+        secure.asked = []
+        secure.socket = context.wrap_socket(secure.socket, server_side=True)
+        thread = threading.Thread(target=secure.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        where = f"https://127.0.0.1:{secure.server_port}/"
+        message = refusal(download(where, plain_en=digest(TEXT)), tmp_path / "cache")
+        secure.shutdown()
+        thread.join()
+    assert message.startswith(f"{where}plain.en: cannot download: [SSL: CERTIFICATE_VERIFY_FAILED]")
+    assert secure.asked == []
 
 
 @pytest.mark.parametrize("name", ["../plain.en", "sub/plain.en", "/plain.en", ".hidden", ".."])
