@@ -3,6 +3,9 @@
 A checkpoint is written beside its place, synced, and renamed: it is whole or not there. Every
 file's SHA-256 stands in its state.json. Nothing but safetensors and JSON is ever read, and no
 name in a file leads out of the folder.
+
+A step checkpoint is the one thing that a run goes on from. All else follows it: best.json points
+to the best checkpoint that the newest step knows of, and log.jsonl is cut back to it.
 """
 
 import hashlib
@@ -10,7 +13,8 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +22,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from nmt_cli.disk import read_json, sync, write_whole, writing
 from nmt_cli.errors import RunError
 
 FORMAT = 1
@@ -31,6 +36,7 @@ class Checkpoint:
 
     folder: Path
     state: dict[str, Any]
+    notes: tuple[str, ...] = ()  # a line for each better one that is damaged
 
     @property
     def update(self) -> int:
@@ -65,9 +71,22 @@ class RunFolder:
         return any(self.path.iterdir())
 
     def log(self, record: Mapping[str, Any]) -> None:
-        """Append a record to log.jsonl."""
-        with open(self.path / "log.jsonl", "a", encoding="utf-8") as file:
+        """Append a record to log.jsonl; RunError where the disk is full."""
+        path = self.path / "log.jsonl"
+        with writing(path), open(path, "a", encoding="utf-8") as file:
             file.write(json.dumps(record, ensure_ascii=False) + "\n")
+
+    def rewind_log(self, update: int) -> None:
+        """Drop what log.jsonl says about later updates, which come again, and a half line."""
+        path = self.path / "log.jsonl"
+        if not path.exists():
+            return
+        kept = []
+        for line in path.read_bytes().split(b"\n"):
+            with suppress(ValueError, TypeError):
+                if _object(line.decode()).get("update", 0) <= update:
+                    kept.append(line.decode() + "\n")
+        write_whole(path, "".join(kept))
 
     def write_json(self, name: str, content: Mapping[str, Any]) -> None:
         """Write a JSON file of the run, whole or not at all."""
@@ -75,30 +94,55 @@ class RunFolder:
 
     def read_json(self, name: str) -> dict[str, Any]:
         """Read a JSON file of the run; RunError where that fails."""
-        try:
-            return _object((self.path / name).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise RunError(f"{self.path / name}: missing or damaged: {error}") from error
+        return read_json(self.path / name, kind=RunError)
 
     def save(self, update: int, tensors: Mapping[str, Tensors], state: dict[str, Any]) -> None:
-        """Write step-NNNNNN with <name>.safetensors for each group of tensors."""
+        """Write step-NNNNNN with <name>.safetensors for each group of tensors.
+
+        RunError where that fails; what was there before is left as it was.
+        """
         _write_checkpoint(
             self.checkpoints / f"step-{update:06d}", tensors, state | {"update": update}
         )
 
     def save_best(self, update: int, weights: Tensors, state: dict[str, Any]) -> None:
         """Write best-NNNNNN, point best.json to it, and drop the best one before it."""
+        self.write_best(update, weights, state)
+        self.point_best(update)
+
+    def write_best(self, update: int, weights: Tensors, state: dict[str, Any]) -> None:
+        """Write best-NNNNNN, which is the best one only when `point_best` says so."""
+        folder = self.checkpoints / f"best-{update:06d}"
+        _write_checkpoint(folder, {WEIGHTS: weights}, state | {"update": update})
+
+    def point_best(self, update: int) -> None:
+        """Point best.json to best-NNNNNN and drop all others; nothing where it is not there."""
         name = f"best-{update:06d}"
-        _write_checkpoint(self.checkpoints / name, {WEIGHTS: weights}, state | {"update": update})
+        if not (self.checkpoints / name).is_dir():
+            return
         write_whole(self.checkpoints / "best.json", json.dumps({"folder": name}) + "\n")
-        for folder in self.checkpoints.glob("best-*"):
-            if folder.is_dir() and folder.name != name:
-                shutil.rmtree(folder)
+        for folder in self._bests():
+            if folder.name != name:
+                _drop(folder)
 
     def steps(self) -> list[Path]:
         """Folders of the regular checkpoints, oldest first."""
-        found = [p for p in self.checkpoints.glob("step-*") if p.is_dir() and p.suffix != ".tmp"]
-        return sorted(found, key=lambda path: (len(path.name), path.name))  # 7 digits after 6
+        return self._numbered("step-*")
+
+    def regular(self, every: int, before: int) -> list[Path]:
+        """Those after 1, 2, 3 ... times `every` updates and before `before`, oldest first.
+
+        Others are where a signal or the end of training came: what a run does must not depend on
+        them.
+        """
+        return [p for p in self.steps() if update_of(p) % every == 0 and update_of(p) < before]
+
+    def _bests(self) -> list[Path]:
+        return self._numbered("best-*")
+
+    def _numbered(self, pattern: str) -> list[Path]:
+        found = [p for p in self.checkpoints.glob(pattern) if p.is_dir() and update_of(p) >= 0]
+        return sorted(found, key=update_of)
 
     def last(self) -> tuple[Checkpoint | None, list[str]]:
         """The newest whole checkpoint, and a line for each newer one that is damaged."""
@@ -111,31 +155,58 @@ class RunFolder:
         return None, damaged
 
     def best(self) -> Checkpoint:
-        """The checkpoint to translate with: the best one, or the last where none was validated."""
-        pointer = self.checkpoints / "best.json"
-        if pointer.exists():
-            name = self.read_json("checkpoints/best.json").get("folder")
-            if not isinstance(name, str) or not name.startswith("best-") or "/" in name:
-                raise RunError(f"{pointer}: names no checkpoint of this run")
-            return read_checkpoint(self.checkpoints / name)
-        checkpoint, damaged = self.last()
-        if checkpoint is None:
-            raise RunError(damaged[-1] if damaged else f"{self.path}: no checkpoint yet")
-        return checkpoint
+        """The checkpoint to translate with: the best one, or the last where none was validated.
 
-    def prune(self, keep: int) -> None:
-        """Delete all but the newest `keep` regular checkpoints, and what a kill left half done."""
-        for folder in self.steps()[:-keep]:
-            shutil.rmtree(folder)
+        Where the best one is damaged, the newest whole one with `notes` that say so. RunError
+        where no checkpoint is whole.
+        """
+        notes: list[str] = []
+        try:
+            folder = self._pointed_to()
+            if folder is not None:
+                return read_checkpoint(folder)
+        except RunError as error:
+            notes.append(str(error))
+        checkpoint, damaged = self.last()
+        notes += damaged
+        if checkpoint is None:
+            raise RunError(notes[0] if notes else f"{self.path}: no checkpoint yet")
+        instead = f"using {checkpoint.folder.name} instead"
+        return replace(checkpoint, notes=tuple(f"{note}; {instead}" for note in notes))
+
+    def _pointed_to(self) -> Path | None:
+        """The folder that best.json names; None without one, RunError where it is damaged."""
+        pointer = self.checkpoints / "best.json"
+        if not pointer.exists():
+            return None
+        name = self.read_json("checkpoints/best.json").get("folder")
+        if not isinstance(name, str) or update_of(Path(name)) < 0 or name[:5] != "best-":
+            raise RunError(f"{pointer}: names no checkpoint of this run")
+        return self.checkpoints / name
+
+    def prune(self, keep: int, every: int = 1) -> None:
+        """Delete what a kill left half done, and all steps but the newest `keep` and the newest
+        `keep` regular ones, those after a multiple of `every` updates."""
+        steps = self.steps()
+        kept = {*steps[-keep:], *[path for path in steps if update_of(path) % every == 0][-keep:]}
+        for folder in steps:
+            if folder not in kept:
+                _drop(folder)
         for folder in self.checkpoints.glob("*.tmp"):
             shutil.rmtree(folder, ignore_errors=True)
+
+    def forget_after(self, update: int) -> None:
+        """Delete the steps after `update`, from which nobody shall go on."""
+        for folder in self.steps():
+            if update_of(folder) > update:
+                _drop(folder)
 
 
 def read_checkpoint(folder: Path) -> Checkpoint:
     """Open a checkpoint and verify its files; RunError where one is missing or damaged."""
     try:
-        state = _object((folder / "state.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        state = read_json(folder / "state.json", kind=RunError)
+    except RunError as error:
         raise RunError(f"{folder}: damaged checkpoint: {error}") from error
     if state.get("format") != FORMAT:
         raise RunError(
@@ -143,55 +214,82 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         )
     if not isinstance(state.get("update"), int) or not isinstance(state.get("files"), dict):
         raise RunError(f"{folder}: damaged checkpoint: state.json is not what was written")
-    for name, digest in state["files"].items():
-        if "/" in name or not (folder / name).is_file() or _digest(folder / name) != digest:
+    for name, known in state["files"].items():
+        if "/" in name or not (folder / name).is_file() or digest(folder / name) != known:
             raise RunError(f"{folder}: damaged checkpoint: {name} is not what was written")
     return Checkpoint(folder, state)
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Replace a text file so that it is the old or the new one at every moment."""
-    scratch = path.with_name(path.name + ".tmp")
-    with open(scratch, "w", encoding="utf-8", newline="\n") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(scratch, path)
-
-
 def _write_checkpoint(folder: Path, groups: Mapping[str, Tensors], state: dict[str, Any]) -> None:
+    """Write a checkpoint that is whole or not there; one that is there already, whole and equal,
+    stays, so that there is no moment without it."""
     scratch = folder.with_name(folder.name + ".tmp")
     shutil.rmtree(scratch, ignore_errors=True)
-    scratch.mkdir(parents=True)
+    with writing(folder):
+        try:
+            scratch.mkdir(parents=True)
+            if _same(folder, _write_files(scratch, groups, state)):
+                shutil.rmtree(scratch)
+                return
+            _drop(folder)
+            os.replace(scratch, folder)
+            sync(folder.parent)
+        except (OSError, SafetensorError, RunError):
+            shutil.rmtree(scratch, ignore_errors=True)
+            raise
+
+
+def _write_files(
+    scratch: Path, groups: Mapping[str, Tensors], state: dict[str, Any]
+) -> dict[str, Any]:
+    """Write and sync all files of a checkpoint; returns what state.json says."""
     files = {}
     for name, tensors in groups.items():
         path = scratch / f"{name}.safetensors"
         save_file({key: value.contiguous() for key, value in tensors.items()}, path)
-        _sync(path)
-        files[path.name] = _digest(path)
+        sync(path)
+        files[path.name] = digest(path)
     content = {"format": FORMAT, **state, "files": files}
-    write_whole(scratch / "state.json", json.dumps(content, indent=2) + "\n")
-    shutil.rmtree(folder, ignore_errors=True)
-    os.replace(scratch, folder)
-    _sync(folder.parent)
+    write_whole(scratch / "state.json", json.dumps(content, indent=2) + "\n")  # syncs the folder
+    return content
+
+
+def _same(folder: Path, state: dict[str, Any]) -> bool:
+    """Whether a whole checkpoint with these very tensors and state is there."""
+    try:
+        return read_checkpoint(folder).state | {"seconds": 0} == state | {"seconds": 0}
+    except RunError:
+        return False
+
+
+def _drop(folder: Path) -> None:
+    """Delete a folder, so that half of it is never taken for a checkpoint."""
+    if folder.exists():
+        doomed = folder.with_name(folder.name + ".old.tmp")
+        shutil.rmtree(doomed, ignore_errors=True)
+        os.replace(folder, doomed)
+        shutil.rmtree(doomed, ignore_errors=True)
+
+
+def update_of(folder: Path) -> int:
+    """The number in step-NNNNNN and best-NNNNNN; -1 where the name is another."""
+    kind, _, number = folder.name.partition("-")
+    known = kind in ("step", "best") and number.isascii() and number.isdigit()
+    return int(number) if known else -1
 
 
 def _object(text: str) -> dict[str, Any]:
     """A JSON object; ValueError for anything else."""
-    content = json.loads(text)
+    try:
+        content = json.loads(text)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
     if not isinstance(content, dict):
         raise ValueError("not a JSON object")
     return content
 
 
-def _digest(path: Path) -> str:
+def digest(path: Path) -> str:
+    """SHA-256 of a file."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -4,6 +4,7 @@ UserError               anything that the user can mend; shown as one line, exit
 ├── RecipeError         a recipe that does not say what it must; carries every problem found
 ├── DataError           corpora and prepared data: missing, unequal, empty, damaged
 ├── RunError            a run folder: missing, half there, of another version, already finished
+├── TrainingError       a training that diverges again and again
 └── DeviceError         a device that is not there or has too little memory
 
 Our own bugs are AssertionError or whatever Python raises; they end with exit 1.
@@ -30,6 +31,10 @@ class DataError(UserError):
 
 class RunError(UserError):
     """A run folder that cannot be used as asked."""
+
+
+class TrainingError(UserError):
+    """A training that cannot go on with these settings."""
 
 
 class DeviceError(UserError):

@@ -16,6 +16,7 @@ from nmt_cli.data.corpus import CorpusConfig
 from nmt_cli.data.tokenizer import TokenizerConfig
 from nmt_cli.decoding.hypothesis import SearchConfig
 from nmt_cli.errors import RecipeError
+from nmt_cli.evaluation.metrics import tokenizers
 from nmt_cli.models import MODELS
 from nmt_cli.models.contract import ModelConfig
 from nmt_cli.recipe_files import find_recipe, read_text
@@ -220,11 +221,16 @@ def _section_of(kind: type[Section], key: str | int) -> type[Section]:
 
 def _branch_fits(branch: str, value: Any) -> bool:
     """Whether pydantic's name for a branch of a union fits the value that is there."""
-    wanted = {"text": str, "a mapping": dict, "a list": list}[_branch_name(branch)]
-    return isinstance(value, wanted)
+    kinds = {"text": str, "a mapping": dict, "a list": list, "an integer": int}
+    wanted = kinds.get(_branch_name(branch))  # none for a word: only that word fits it
+    return wanted is not None and isinstance(value, wanted) and not isinstance(value, bool)
 
 
 def _branch_name(branch: str) -> str:
+    if branch.startswith("literal["):
+        return branch[len("literal[") : -1].replace("'", "")
+    if branch in ("int", "constrained-int"):
+        return "an integer"
     return "text" if branch == "str" else "a list" if branch.startswith("tuple") else "a mapping"
 
 
@@ -250,7 +256,7 @@ def _nearest(name: str, known: Sequence[str] | Mapping[str, Any]) -> str:
 def _disagreements(sections: dict[str, Any]) -> list[_Problem]:
     """Values that are right by themselves and do not go together."""
     joint = sections["tokenizer"].joint
-    found = {key: sections[key].problems() for key in ("corpus", "training", "search")}
+    found = {key: sections[key].problems() for key in SECTIONS if key != "model"}
     found["model"] = sections["model"].problems(joint)
     problems = []
     for key, texts in found.items():
@@ -259,6 +265,10 @@ def _disagreements(sections: dict[str, Any]) -> list[_Problem]:
             parts = name.replace("[", ".").replace("]", "").split(".")  # train[0] is train.0
             path = [int(part) if part.isdigit() else part for part in parts]
             problems.append(_Problem((key, *path), rest))
+    tokenizer = sections["training"].metric_tokenize
+    if tokenizer is not None and tokenizer not in tokenizers():
+        text = f"no tokenizer of sacreBLEU; use one of {', '.join(tokenizers())}"
+        problems.append(_Problem(("training", "metric_tokenize"), text))
     return problems
 
 

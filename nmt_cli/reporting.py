@@ -1,11 +1,12 @@
-"""The conversation on standard error: lines, warnings and progress bars. Only here is rich used."""
+"""The conversation on standard error: lines, warnings and progress bars; and what standard output
+can show of a picture. Only here is rich used."""
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -67,3 +68,46 @@ class Reporter:
         )
         with bars.Progress(*columns, console=self.console, transient=True) as bar:
             yield Progress(bar, bar.add_task(label, total=total, completed=int(done), note=""))
+
+
+class Span(NamedTuple):
+    """A stretch of text in a style: `bold`, `blue`, `#ffffff on #003366`, or nothing."""
+
+    text: str
+    style: str = ""
+
+
+@dataclass(frozen=True)
+class Screen:
+    """Standard output as a place for pictures; without colours they are drawn in plain ASCII."""
+
+    width: int = 80
+    colours: bool = False
+
+    @classmethod
+    def of_standard_output(cls) -> "Screen":
+        """Colours where it is a terminal that has some and NO_COLOR is not set."""
+        from rich.console import Console
+
+        console = Console()
+        plain = console.no_color or console.color_system is None or not console.is_terminal
+        return cls(console.width, not plain)
+
+    def render(self, row: Sequence[Span]) -> str:
+        """A line as it is to be printed, with the terminal's codes where it has colours."""
+        if not self.colours:
+            return "".join(span.text for span in row).rstrip()
+        from rich.console import Console
+        from rich.text import Text
+
+        console = Console(soft_wrap=True, highlight=False)
+        with console.capture() as captured:
+            console.print(Text.assemble(*row), end="")
+        return captured.get()
+
+
+def cells(text: str) -> int:
+    """Columns that a text takes in a terminal: two for a Chinese character, none for an accent."""
+    from rich.cells import cell_len
+
+    return cell_len(text)

@@ -12,12 +12,13 @@ from typing import Any
 
 import pytest
 
-from nmt_cli.checkpoint import RunFolder, write_whole
+from nmt_cli.checkpoint import RunFolder
 from nmt_cli.cli import entry
 from nmt_cli.commands.runs import build_model
 from nmt_cli.data.prepared import Tokenizers
 from nmt_cli.data.tokenizer import TextTokenizer, TokenizerConfig
 from nmt_cli.data.tokenizer_training import train_tokenizer
+from nmt_cli.disk import write_whole
 from nmt_cli.models import MODELS
 from nmt_cli.recipe import Recipe, build_recipe
 
@@ -143,7 +144,7 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory, tokenizer: TextTokenizer)
             "name": "tiny",
             "corpus": {"source": "en", "target": "de"},
             "model": MODELS["transformer"].config_class.tiny()[0].model_dump(mode="json"),
-            "search": {"beam": 2, "max_length": 8, "precision": "fp32"},
+            "search": {"beam": 2, "max_length": 8, "precision": "fp32", "guard": False},
         }
     )
     write_whole(folder.recipe, recipe.to_yaml())

@@ -493,22 +493,22 @@ RUNS = [
 
 ELSEWHERE = [
     Case("tokenizer that is a link out", "tokenize run",
-         "run/tokenizer.json: leads out of the folder; put a copy of the file there",
+         "run/tokenizer.json: a link that leads out of run; copy the file instead",
          both(copied("run/tokenizer.json", "t.json"),
               link("run/tokenizer.json", "../t.json"))),
     Case("tokenizer in a circle of links", "translate run", "run/tokenizer.json: ",
          link("run/tokenizer.json", "tokenizer.json")),
-    Case("recipe that is a link out", "translate run", "run/recipe.yaml: leads out of the folder",
+    Case("recipe that is a link out", "translate run", "run/recipe.yaml: a link that leads out of run",
          link("run/recipe.yaml", "../toy.yaml")),
-    Case("manifest that is a link out", "translate run", "run/manifest.json: leads out of the fold",
+    Case("manifest that is a link out", "translate run", "run/manifest.json: a link that leads out",
          link("run/manifest.json", "/etc/hostname")),
-    Case("averaging a link out", "average run --out mean", "run/tokenizer.json: leads out of the f",
+    Case("averaging a link out", "average run --out mean", "run/tokenizer.json: a link that leads out",
          link("run/tokenizer.json", "../toy.yaml")),
     Case("best checkpoint elsewhere", "translate run", "best.json: names no checkpoint of this run",
          both(gone(*STEPS), put("run/checkpoints/best.json", '{"folder": "../../elsewhere"}'))),
-    Case("prepared text that is a link out", "train toy.yaml", "dev.source.txt: leads out of the fo",
+    Case("prepared text that is a link out", "train toy.yaml", "dev.source.txt: a link that leads out of",
          prepared(lambda folder: link(str(folder / "dev.source.txt"), "../../ref.txt")())),
-    Case("prepared array that is a link out", "train toy.yaml", "train.source.0.ids.npy: leads out",
+    Case("prepared array that is a link out", "train toy.yaml", "train.source.0.ids.npy: a link that leads out",
          prepared(lambda folder: link(str(folder / "train.source.0.ids.npy"), "/dev/zero")())),
 ]  # fmt: skip
 
@@ -639,11 +639,10 @@ STREAMS = [
         "standard output: cannot write: No space left on",
     ),
     ("nmt recipes >/dev/full", "standard output: cannot write: No space left on device"),
-    ("nmt --help >/dev/full", "standard output: cannot write: No space left on device"),
+    ("nmt --help >/dev/full", "input or output: No space left on device"),
     ("nmt score ref.txt -i ref.txt >&-", "standard output is closed"),
     ("nmt tokenize run <&-", "standard input is closed"),
     ("nmt score ref.txt <&-", "standard input is closed"),
-    ("nmt translate run --device cpu <text", "input or output: Is a directory"),
 ]
 
 
@@ -728,7 +727,7 @@ def test_ctrl_c_while_training_saves_and_says_how_to_go_on(here: Path) -> None:
     process = start("train", "toy.yaml", "--device", "cpu", *long, cwd=here)
     (said,) = interrupted(process, lambda: (here / "runs/toy/log.jsonl").is_file())
     assert said.startswith("nmt: stopped by SIGINT at update ")
-    assert said.endswith("; saved. Go on with: nmt train toy.yaml --resume")
+    assert "; saved. Go on with: nmt train toy.yaml " in said and said.endswith(" --resume")
 
 
 # What is no mistake, but must be seen or work.

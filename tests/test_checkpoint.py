@@ -1,16 +1,19 @@
 """A checkpoint is whole or not there, and nothing in a run folder leads out of it."""
 
+import errno
 import json
 import os
+import resource
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors import SafetensorError
 
-from nmt_cli import checkpoint
-from nmt_cli.checkpoint import RunFolder, Tensors, read_checkpoint, write_whole
+from nmt_cli import checkpoint, disk
+from nmt_cli.checkpoint import RunFolder, Tensors, read_checkpoint
 from nmt_cli.errors import RunError
 
 
@@ -131,7 +134,7 @@ class Killed(BaseException):
     """What a kill does to the code after it: nothing runs any more."""
 
 
-@pytest.mark.parametrize("at", ["save_file", "_digest", "_sync", "write_whole", "replace"])
+@pytest.mark.parametrize("at", ["save_file", "digest", "sync", "write_whole", "replace"])
 def test_killed_while_writing_the_new_checkpoint_is_not_there(
     at: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -156,7 +159,7 @@ def test_every_file_is_on_disk_before_the_checkpoint_has_its_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     order: list[str] = []
-    real_sync, real_replace = checkpoint._sync, os.replace
+    real_sync, real_replace = disk.sync, os.replace
 
     def sync(path: Path) -> None:
         order.append(f"sync {path.name}")
@@ -166,27 +169,14 @@ def test_every_file_is_on_disk_before_the_checkpoint_has_its_name(
         order.append(f"name {target.name}")
         real_replace(source, target)
 
-    monkeypatch.setattr(checkpoint, "_sync", sync)
+    monkeypatch.setattr(checkpoint, "sync", sync)
+    monkeypatch.setattr(disk, "sync", sync)
     monkeypatch.setattr(os, "replace", replace)
     RunFolder(tmp_path).save(1, {"model": tensors(1)}, {})
     assert order == [
-        "sync model.safetensors", "name state.json", "name step-000001", "sync checkpoints",
+        "sync model.safetensors", "name state.json", "sync step-000001.tmp", "name step-000001",
+        "sync checkpoints",
     ]  # fmt: skip
-
-
-def test_write_whole_leaves_the_old_text_when_killed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "x.json"
-    write_whole(path, "old")
-
-    def die(*_: object) -> None:
-        raise Killed
-
-    monkeypatch.setattr(os, "fsync", die)
-    with pytest.raises(Killed):
-        write_whole(path, "new")
-    assert path.read_text() == "old"
 
 
 def test_the_best_checkpoint_is_one_and_the_one_pointed_to(tmp_path: Path) -> None:
@@ -214,34 +204,109 @@ def test_a_run_without_checkpoints_says_so(update: int, tmp_path: Path) -> None:
         folder.best()
 
 
-POINTERS = [
-    ("best-000009", "damaged checkpoint"),
-    ("../elsewhere", "names no checkpoint of this run"),
-    ("best-/../../elsewhere", "names no checkpoint of this run"),
-    ("/tmp/elsewhere", "names no checkpoint of this run"),
-    ("step-000001", "names no checkpoint of this run"),
-    (["best-000001"], "names no checkpoint of this run"),
-    (None, "names no checkpoint of this run"),
-]
+WRONG_POINTERS = [
+    '{"folder": "../elsewhere"}', '{"folder": "best-/../../elsewhere"}',
+    '{"folder": "step-000001"}', '{"folder": "/tmp/elsewhere"}', '{"folder": ["best-000001"]}',
+    '{"folder": null}', "{}",
+    '{"folder": "best-000001.old.tmp"}', "", "[]", '"best-000001"', "{", "5", "[" * 100_000,
+]  # fmt: skip
 
 
-@pytest.mark.parametrize("pointer, message", POINTERS)
-def test_a_pointer_that_leads_nowhere_or_outside_is_refused(
-    pointer: Any, message: str, tmp_path: Path
+@pytest.mark.parametrize("content", WRONG_POINTERS, ids=lambda content: content[:40])
+def test_a_pointer_that_leads_nowhere_or_outside_is_named_and_not_followed(
+    content: str, tmp_path: Path
 ) -> None:
     folder = run_with(tmp_path / "run", 1)
-    shutil.copytree(folder.checkpoints / "step-000001", tmp_path / "run" / "elsewhere")
-    (folder.checkpoints / "best.json").write_text(json.dumps({"folder": pointer}))
-    with pytest.raises(RunError, match=message):
-        folder.best()
-
-
-@pytest.mark.parametrize("content", ["", "[]", '"best-000001"', "{", "5"])
-def test_a_damaged_pointer_is_named(content: str, tmp_path: Path) -> None:
-    folder = run_with(tmp_path, 1)
+    for name in ("elsewhere", "checkpoints/best-000001.old.tmp"):
+        shutil.copytree(folder.checkpoints / "step-000001", tmp_path / "run" / name)
     (folder.checkpoints / "best.json").write_text(content)
-    with pytest.raises(RunError, match=r"best.json: (missing or damaged|names no checkpoint)"):
+    found = folder.best()
+    assert found.folder.name == "step-000001" and len(found.notes) == 1
+    assert "best.json: " in found.notes[0] and "\n" not in found.notes[0]
+    assert found.notes[0].endswith("; using step-000001 instead")
+
+
+def test_a_damaged_best_checkpoint_is_named_and_the_newest_good_step_used(tmp_path: Path) -> None:
+    folder = run_with(tmp_path, 10, 20, 30)
+    folder.save_best(20, tensors(20), {})
+    flip(folder.checkpoints / "best-000020" / "model.safetensors")
+    flip(folder.checkpoints / "step-000030" / "model.safetensors")
+    found = folder.best()
+    assert found.folder.name == "step-000020"
+    for name, note in zip(("best-000020", "step-000030"), found.notes, strict=True):
+        assert note.endswith(
+            f"{name}: damaged checkpoint: model.safetensors is not what was written; "
+            "using step-000020 instead"
+        )
+    for path in folder.steps():
+        flip(path / "optimizer.safetensors")
+    with pytest.raises(RunError, match="best-000020: damaged checkpoint"):
         folder.best()
+
+
+def test_a_best_checkpoint_that_is_gone_is_named(tmp_path: Path) -> None:
+    folder = run_with(tmp_path, 10)
+    folder.save_best(10, tensors(10), {})
+    shutil.rmtree(folder.checkpoints / "best-000010")
+    assert "best-000010: damaged checkpoint" in folder.best().notes[0]
+
+
+def test_the_best_one_is_what_the_newest_step_says(tmp_path: Path) -> None:
+    """Killed between the best checkpoint and the step that knows of it, the old one is best."""
+    folder = run_with(tmp_path, 10)
+    folder.save_best(10, tensors(10), {})
+    folder.write_best(20, tensors(20), {})
+    assert folder.best().update == 10
+    folder.point_best(10)
+    assert names(folder) == ["best-000010", "best.json", "step-000010"]
+    folder.write_best(20, tensors(20), {})
+    folder.point_best(20)
+    assert names(folder) == ["best-000020", "best.json", "step-000010"]
+    folder.point_best(10)  # which is gone
+    assert folder.best().update == 20
+
+
+def test_a_checkpoint_written_again_is_there_at_every_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = run_with(tmp_path, 1)
+    inode = (folder.checkpoints / "step-000001").stat().st_ino
+    folder.save(1, {"model": tensors(1), "optimizer": tensors(-1)},
+                {"epoch": 0.5, "note": "ü", "seconds": 9})  # fmt: skip
+    assert (folder.checkpoints / "step-000001").stat().st_ino == inode
+    folder.save(1, {"model": tensors(2)}, {})
+    found, _ = folder.last()
+    assert found is not None and torch.equal(found.tensors()["a"], tensors(2)["a"])
+    assert names(folder) == ["step-000001"]
+
+
+def test_half_a_deleted_checkpoint_is_not_taken_for_a_damaged_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = run_with(tmp_path, 10, 20, 30)
+
+    def die(path: Path, ignore_errors: bool = False) -> None:
+        if path.exists():
+            (path / "model.safetensors").unlink()
+            raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", die)
+        with pytest.raises(Killed):
+            folder.prune(2)
+    assert [path.name for path in folder.steps()] == ["step-000020", "step-000030"]
+    folder.prune(2)
+    assert names(folder) == ["step-000020", "step-000030"]
+
+
+def test_prune_keeps_the_regular_ones_that_an_average_needs(tmp_path: Path) -> None:
+    folder = run_with(tmp_path, 10, 20, 30, 34, 37)
+    assert [path.name[-2:] for path in folder.regular(10, before=34)] == ["10", "20", "30"]
+    assert [path.name[-2:] for path in folder.regular(10, before=30)] == ["10", "20"]
+    folder.prune(2, every=10)
+    assert [path.name[-2:] for path in folder.steps()] == ["20", "30", "34", "37"]
+    folder.forget_after(30)
+    assert [path.name[-2:] for path in folder.steps()] == ["20", "30"]
 
 
 def test_prune_keeps_the_newest_the_best_and_nothing_half_done(tmp_path: Path) -> None:
@@ -259,10 +324,41 @@ def test_no_pickle_is_read(tmp_path: Path) -> None:
     path = folder.checkpoints / "step-000001" / "model.safetensors"
     torch.save(tensors(1), path)
     state = json.loads((path.parent / "state.json").read_text())
-    state["files"]["model.safetensors"] = checkpoint._digest(path)
+    state["files"]["model.safetensors"] = checkpoint.digest(path)
     (path.parent / "state.json").write_text(json.dumps(state))
     with pytest.raises(RunError, match="damaged or missing"):
         read_checkpoint(path.parent).tensors()
+
+
+HEADERS = {
+    "longer than the file": (1 << 40).to_bytes(8, "little") + b"{}",
+    "the longest": b"\xff" * 8 + b"{}",
+    "no JSON": (2).to_bytes(8, "little") + b"{x",
+    "tensors past the end": b'{"a":{"dtype":"F32","shape":[1099511627776],'
+                            b'"data_offsets":[0,4398046511104]}}',
+    "a shape that lies": b'{"a":{"dtype":"F32","shape":[1099511627776],'
+                         b'"data_offsets":[0,8]}}12345678',
+    "nothing": b"",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("lie", list(HEADERS))
+def test_a_header_that_lies_takes_no_memory(lie: str, tmp_path: Path) -> None:
+    folder = run_with(tmp_path, 1)
+    path = folder.checkpoints / "step-000001" / "model.safetensors"
+    content = HEADERS[lie]
+    if content.startswith(b"{"):
+        end = content.rindex(b"}") + 1
+        content = end.to_bytes(8, "little") + content
+    path.write_bytes(content)
+    state = json.loads((path.parent / "state.json").read_text())
+    state["files"]["model.safetensors"] = checkpoint.digest(path)
+    (path.parent / "state.json").write_text(json.dumps(state))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(RunError, match=r"model.safetensors: damaged or missing: ") as caught:
+        read_checkpoint(path.parent).tensors()
+    assert "\n" not in str(caught.value)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # KiB
 
 
 def test_a_folder_with_anything_in_it_and_a_file_exist(tmp_path: Path) -> None:
@@ -289,3 +385,35 @@ def test_json_of_the_run_is_written_and_read(tmp_path: Path) -> None:
     assert folder.read_json("x.json") == {"a": "ü"}
     with pytest.raises(RunError, match=r"y.json: missing or damaged"):
         folder.read_json("y.json")
+
+
+def test_the_log_is_cut_back_to_the_checkpoint(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.rewind_log(5)
+    for update in (5, 10, 15):
+        folder.log({"update": update})
+    with open(tmp_path / "log.jsonl", "a") as file:
+        file.write('{"update": 7, "half')
+    folder.rewind_log(10)
+    assert (tmp_path / "log.jsonl").read_text() == '{"update": 5}\n{"update": 10}\n'
+
+
+@pytest.mark.parametrize("number, shown", [(errno.ENOSPC, "No space left on device"),
+                                           (errno.EDQUOT, "Disk quota exceeded")])  # fmt: skip
+def test_a_full_disk_is_one_line_and_leaves_the_last_checkpoint(
+    number: int, shown: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = run_with(tmp_path, 1)
+
+    def full(*_: object, **__: object) -> None:
+        raise SafetensorError(f"Error while serializing: I/O error: {shown} (os error {number})")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "save_file", full)
+        with pytest.raises(RunError) as caught:
+            folder.save(2, {"model": tensors(2)}, {})
+    assert str(caught.value) == (
+        f"{folder.checkpoints / 'step-000002'}: cannot be written: Error while serializing: I/O "
+        f"error: {shown} (os error {number}); make room and go on (nmt train with --resume)"
+    )
+    assert names(folder) == ["step-000001"]

@@ -23,8 +23,9 @@ def test_the_version_is_printed(nmt: Call) -> None:
 
 
 COMMANDS = [
-    "prepare", "train", "translate", "score", "tokenize", "detokenize", "average", "recipes",
-    "models",
+    "prepare", "train", "translate", "rescore", "score", "tokenize", "detokenize", "average",
+    "plot",
+    "recipes", "models",
 ]  # fmt: skip
 
 
@@ -38,7 +39,7 @@ def test_every_command_explains_itself(command: str, nmt: Call) -> None:
 
 
 def test_every_command_that_does_something_gives_an_example(nmt: Call) -> None:
-    for command in COMMANDS[:-2]:
+    for command in COMMANDS[:-3]:
         assert "Example: " in nmt(command, "--help")[1]
 
 
@@ -103,10 +104,133 @@ def test_translate_writes_one_line_a_line_in_each_form(nmt: Call, tiny_run: Path
     assert [line.split(" ||| ")[0] for line in out.removesuffix("\n").split("\n")] == ["1", "1"]
 
 
+def test_translate_strict_stops_before_a_line_that_is_not_utf8(nmt: Call, tiny_run: Path) -> None:
+    text = b"a book\n\n\xff\nThe old man"
+    code, out, err = nmt("translate", tiny_run, "--strict", "--device", "cpu", stdin=text)
+    assert (code, err) == (2, "nmt: line 3: not UTF-8 text (--strict)\n") and out.count("\n") == 2
+
+
+def test_rescore_prints_columns_or_json_one_line_a_pair(
+    nmt: Call, tiny_run: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "s").write_bytes(b"a book\n\n")
+    (tmp_path / "t").write_bytes(b"ein Buch\nx\n")
+    arguments = ("rescore", tiny_run, tmp_path / "s", tmp_path / "t", "--device", "cpu")
+    code, out, err = nmt(*arguments)
+    rows = [line.split("\t") for line in out.splitlines()]
+    assert code == 0 and [len(row) for row in rows] == [4, 4] and float(rows[0][0]) < 0
+    assert rows[1][:2] == ["-inf", "-inf"]
+    assert err == "warning: line 2: the source is blank: not scored\n"
+    found = [json.loads(line) for line in nmt(*arguments, "--jsonl")[1].splitlines()]
+    assert found[0]["log_probability"] == pytest.approx(float(rows[0][0]), abs=1e-5)
+    assert found[1]["log_probability"] is None and found[1]["warnings"]
+
+
+def test_typed_lines_are_tokenized_one_by_one(tiny_run: Path) -> None:
+    for command, line in (("tokenize", b"a book\n"), ("detokenize", "▁a\n".encode())):
+        with start(command, tiny_run) as process:
+            assert process.stdin and process.stdout and process.stderr
+            for _ in range(3):
+                process.stdin.write(line)
+                process.stdin.flush()
+                assert process.stdout.readline().endswith(b"\n")
+            process.stdin.close()
+            assert process.wait(60) == 0 and process.stderr.read() == b""
+
+
+@pytest.mark.parametrize("command", ["translate", "tokenize"])
+def test_a_long_translation_ends_quietly_when_head_has_enough(command: str, tiny_run: Path) -> None:
+    script = f'yes "a book" | "$0" -m nmt_cli {command} "$1" | head -n 3; echo ${{PIPESTATUS[1]}}'
+    done = subprocess.run(
+        ["bash", "-c", script, sys.executable, str(tiny_run)], capture_output=True, env=ENVIRONMENT
+    )
+    lines = done.stdout.decode().splitlines()
+    assert len(lines) == 4 and lines[3] == "0" and done.stderr == b""
+
+
 def test_average_says_what_it_wrote(nmt: Call, tiny_run: Path, tmp_path: Path) -> None:
     code, out, err = nmt("average", tiny_run, "--out", tmp_path / "mean", "--last", 2)
     assert (code, out) == (0, "")
     assert err == f"{tmp_path / 'mean'}: mean of the checkpoints after updates 20, 30\n"
+
+
+PLOTS = ["attention", "lengths", "positions", "curves"]
+
+
+@pytest.mark.parametrize("picture", PLOTS)
+def test_every_picture_explains_itself_with_an_example(picture: str, nmt: Call) -> None:
+    code, out, err = nmt("plot", picture, "--help")
+    assert (code, err) == (0, "") and "Example: " in out and f"nmt plot {picture}" in out
+    assert f" {picture} " in nmt("plot", "--help")[1]
+
+
+def test_attention_is_plotted_in_the_terminal_and_in_files(
+    nmt: Call, tiny_run: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "target").write_text("ein Buch\nMann\n")
+    plot = ["plot", "attention", tiny_run, "--device", "cpu", "--target", tmp_path / "target"]
+    code, out, err = nmt(*plot, "--words", "--layer", 2, "--head", 3, stdin=b"a book\nman\n")
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[:4] == [
+        "line 1 · layer 2, head 3", "      . a", "      |  . book", "      |  |  . </s>",
+    ]  # fmt: skip
+    assert [line.split()[0] for line in lines[4:7]] == ["ein", "Buch", "</s>"]
+    assert "\x1b" not in out
+    picture = tmp_path / "a.png"
+    code, out, err = nmt(*plot, "-o", picture, stdin=b"a book\nman\n")
+    assert (code, out) == (0, "")
+    assert err == f"{tmp_path / 'a-1.png'}\n{tmp_path / 'a-2.png'}\n"
+    assert nmt(*plot, "-q", "-o", tmp_path / "a.html", stdin=b"a book\nman\n") == (0, "", "")
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "target", "a-1.png", "a-2.png", "a.html"
+    }  # fmt: skip
+
+
+def test_lengths_are_a_table_or_json_and_a_figure(nmt: Call, tmp_path: Path) -> None:
+    (tmp_path / "t").write_text("a b c d\na b\n")
+    same = ["--source", tmp_path / "t", "--reference", tmp_path / "t"]
+    plot = ["plot", "lengths", *same, "--hypotheses", f"mine={tmp_path / 't'}", "--samples", 5]
+    code, out, err = nmt(*plot, "--metric", "chrf", "--buckets", "2")
+    assert (code, err) == (0, "")
+    assert out.splitlines()[:2] == [
+        "words  sentences                     mine",
+        "1-2            1  100.00 [100.00, 100.00]",
+    ]
+    code, out, err = nmt(*plot, "--json", "-o", tmp_path / "a.svg")
+    assert code == 0 and err == f"{tmp_path / 'a.svg'}\n" and (tmp_path / "a.svg").is_file()
+    assert list(json.loads(out)["systems"]) == ["mine"] and out.count("\n") == 1
+
+
+def test_positions_are_drawn(nmt: Call, tmp_path: Path) -> None:
+    out = tmp_path / "p.svg"
+    assert nmt("plot", "positions", "-o", out, "--count", 8, "--width", 4) == (0, "", f"{out}\n")
+    assert out.is_file()
+
+
+def test_curves_are_shown_in_the_terminal_or_drawn(nmt: Call, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    record = {"event": "train", "update": 10, "loss": 2.5, "seconds": 60.0}
+    (run / "log.jsonl").write_text(json.dumps(record) + "\n")
+    code, out, err = nmt("plot", "curves", run, "--by", "minutes")
+    assert (code, err) == (0, "") and "loss (line: training" in out and "1 minutes" in out
+    picture = tmp_path / "c.png"
+    assert nmt("plot", "curves", f"x={run}", "-o", picture) == (0, "", f"{picture}\n")
+    assert picture.is_file()
+
+
+def test_typed_sentences_are_plotted_one_by_one(tiny_run: Path) -> None:
+    with start("plot", "attention", tiny_run, "--device", "cpu") as process:
+        assert process.stdin and process.stdout and process.stderr
+        for number in (1, 2):
+            process.stdin.write(b"a book\n")
+            process.stdin.flush()
+            assert process.stdout.readline().startswith(b"line %d " % number)
+            while process.stdout.readline() != b"\n":
+                pass
+        process.stdin.close()
+        assert process.wait(60) == 0 and process.stderr.read() == b""
 
 
 # Mistakes
@@ -120,11 +244,21 @@ MISTAKES: list[tuple[list[str], str]] = [
     (["translate", ".", "--set", "model.heads=1"], "--set model.heads=1: a finished run can only"),
     (["translate", ".", "--device", "tpu"], "--device tpu: use auto, cpu, cuda or cuda:N"),
     (["score", "nowhere"], "nowhere: cannot read: No such file"),
+    (["rescore", "x", "y"], "nmt rescore RUN... SOURCE TARGET: give a run folder and two files"),
+    (["rescore", "nowhere", "y", "z"], "nowhere: no such run folder; nmt train RECIPE makes one"),
     (["score", ".", "--metrics", "x"], "--metrics x: use some of bleu, chrf, ter"),
     (["tokenize", "nowhere"], "nowhere: no such run folder or tokenizer file"),
     (["tokenize", ".", "--side", "left"], "--side left: use source or target"),
     (["detokenize", "."], ".: no tokenizer.json here"),
     (["average", "nowhere", "--out", "x"], "nowhere: not a run folder: it has no recipe.yaml"),
+    (["plot", "attention", "nowhere"], "nowhere: no such run folder; nmt train RECIPE makes one"),
+    (["plot", "attention", "x", "-o", "a.gif"], "-o a.gif: end it in .png, .svg, .pdf or .html"),
+    (["plot", "positions", "-o", "no/a.png"], "-o no/a.png: there is no folder no"),
+    (["plot", "curves", "nowhere", "-o", "a.svg"], "nowhere: no such run folder"),
+    (["plot", "curves", "x", "-o", "a.html"], "-o a.html: end it in .png, .svg or .pdf"),
+    (["plot", "lengths", "--source", "x", "--reference", "y"], "name a run, or a file of"),
+    (["plot", "lengths", "x"], "Missing "),
+    (["plot", "picture"], "No such command"),
     (["recipes", "show", "x"], "x: no such recipe"),
     (["models", "show", "x"], "no model 'x'; there are"),
     (["score"], "Missing "),
@@ -227,7 +361,7 @@ def test_an_interrupted_translation_ends_at_once(
         process.send_signal(number)
         assert process.wait(60) == code
         said = process.stderr.read()
-    assert said == (b"nmt: interrupted\n" if number == signal.SIGINT else b"")
+    assert said == (b"nmt: interrupted\n" if number == signal.SIGINT else b"nmt: terminated\n")
 
 
 # How soon it answers
@@ -236,7 +370,8 @@ def test_an_interrupted_translation_ends_at_once(
 @pytest.mark.parametrize(
     "arguments",
     [["--help"], ["score", "--help"], ["recipes"], ["recipes", "show", "quickstart"],
-     ["score", "README"], ["tokenize", "nowhere"]],
+     ["score", "README"], ["tokenize", "nowhere"], ["plot", "--help"],
+     ["plot", "curves", "nowhere"], ["plot", "lengths", "--source", "x", "--reference", "y"]],
 )  # fmt: skip
 def test_what_needs_no_tensors_never_imports_torch(arguments: list[str]) -> None:
     script = (

@@ -79,12 +79,16 @@ SOURCES = [
 ]
 
 
+# A name that stands in the source and not in a file: is a package of an extra installed?
+ALLOWED = {"nmt_cli/export/format.py: importlib.import_module"}
+
+
 def test_no_source_runs_code_out_of_a_file() -> None:
     assert len(SOURCES) > 90
-    found = [
+    found = {
         f"{path.relative_to(ROOT)}: {one}" for path in SOURCES for one in offences(path.read_text())
-    ]
-    assert found == []
+    }
+    assert found == ALLOWED
 
 
 BAD_SOURCES = [

@@ -87,6 +87,14 @@ MISTAKES: list[tuple[str, str]] = [
     ("training: {learning_rate: .inf}", "2: training.learning_rate: should be a finite number"),
     ("training: {learning_rate: .nan}", "2: training.learning_rate: should be a finite number"),
     ("training: {clip_norm: 1e999}", "2: training.clip_norm: should be a finite number"),
+    ("training: {tokens_per_batch: many}", "2: training.tokens_per_batch: should be an integer or "
+     'auto, not the text "many"'),
+    ("training: {tokens_per_batch: true}", "2: training.tokens_per_batch: should be an integer or "
+     "auto, not the truth value true"),
+    ("training: {tokens_per_batch: 0}", "2: training.tokens_per_batch: should be greater than or "
+     "equal to 1, not 0"),
+    ("training: {metric_tokenize: 13b}", "2: training.metric_tokenize: no tokenizer of sacreBLEU; "
+     "use one of 13a, char, "),
     ("name: 5", "2: name: should be a name without slashes"),
     ("name: ''", "2: name: should be a name without slashes"),
 ]  # fmt: skip

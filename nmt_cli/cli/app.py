@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from nmt_cli import __version__
-from nmt_cli.cli import catalogue, data, training, translation
+from nmt_cli.cli import catalogue, data, export, plot, training, translation
 
 
 def _version(wanted: bool) -> None:
@@ -37,15 +37,29 @@ def build_app() -> typer.Typer:
     )
     app.callback()(_main)
     app.command()(data.prepare)
+    app.command()(data.check)
     app.command()(training.train)
     app.command()(translation.translate)
+    app.command()(translation.rescore)
     app.command()(translation.score)
     app.command()(data.tokenize)
     app.command()(data.detokenize)
     app.command()(training.average)
+    app.command()(export.export)
+    app.command("import")(export.import_run)
+    app.add_typer(_plots(), name="plot")
     app.add_typer(_recipes(), name="recipes")
     app.add_typer(_models(), name="models")
     return app
+
+
+def _plots() -> typer.Typer:
+    plots = typer.Typer(help="Pictures of runs, in files or in the terminal.", no_args_is_help=True)
+    plots.command()(plot.attention)
+    plots.command()(plot.lengths)
+    plots.command()(plot.positions)
+    plots.command()(plot.curves)
+    return plots
 
 
 def _recipes() -> typer.Typer:

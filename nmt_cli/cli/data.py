@@ -1,11 +1,13 @@
-"""The face of prepare, tokenize and detokenize."""
+"""The face of prepare, check, tokenize and detokenize."""
 
+import json
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from nmt_cli.cli.options import Quiet, Recipe, Settings, input_lines, put
+from nmt_cli.cli.options import Device, Json, Quiet, Recipe, Settings, input_blocks, put
 from nmt_cli.errors import UserError
 from nmt_cli.reporting import Reporter
 
@@ -21,6 +23,35 @@ def prepare(recipe: Recipe, settings: Settings = [], quiet: Quiet = False) -> No
     prepare_recipe(load_recipe(recipe, settings), Reporter(quiet))
 
 
+def check(
+    recipe: Recipe,
+    out: Annotated[
+        Path | None, typer.Option(help="Run folder; default runs/<recipe name>.")
+    ] = None,
+    settings: Settings = [],
+    device: Device = "auto",
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Find in seconds what would go wrong hours into a run.
+
+    Looks at the recipe, its files and their text, lengths, vocabulary, memory and disk; writes
+    nothing. The exit code is 2 where training could not succeed.
+
+    Example: nmt check quickstart
+    """
+    from nmt_cli.commands.check import check as run_checks
+
+    reporter = Reporter(quiet)
+    found = run_checks(recipe, settings, out, reporter, device)
+    if as_json:
+        put(json.dumps([one.record() for one in found], ensure_ascii=False))
+    for one in found if not as_json else []:
+        put(f"{one.level:8} {one.about}: {one.text}")
+    if any(one.level == "error" for one in found):
+        raise typer.Exit(2)
+
+
 def tokenize(
     tokenizer: Annotated[Path, typer.Argument(help="Run folder or tokenizer file.")],
     side: Annotated[str | None, typer.Option(help="source or target, where they differ.")] = None,
@@ -32,8 +63,9 @@ def tokenize(
     from nmt_cli.commands import tokenize as command
 
     opened = command.open_tokenizer(tokenizer, _side(side))
-    for line in command.tokenize(input_lines(), opened):
-        put(line)
+    for block in input_blocks():
+        for line in command.tokenize(block, opened):
+            put(line)
 
 
 def detokenize(
@@ -47,7 +79,7 @@ def detokenize(
     from nmt_cli.commands import tokenize as command
 
     opened = command.open_tokenizer(tokenizer, _side(side))
-    for line in command.detokenize(input_lines(), opened):
+    for line in command.detokenize(chain.from_iterable(input_blocks()), opened):
         put(line)
 
 

@@ -6,6 +6,7 @@ import sys
 from contextlib import suppress
 from typing import Any, NoReturn
 
+from nmt_cli.cli.interruption import Interrupted
 from nmt_cli.errors import UserError
 
 
@@ -37,6 +38,9 @@ def main() -> NoReturn:
         if not _memory_is_short(error):
             raise
         _refuse(error, "not enough memory: try a smaller model, batch or beam")
+    except Interrupted as stop:
+        _complain(str(stop))
+        _leave(128 + stop.number)
     except SystemExit as stop:  # typer makes an exit of 1 out of a closed pipe
         closed = isinstance(stop.__context__, BrokenPipeError)
         _leave(0 if closed or not isinstance(stop.code, int) else stop.code)
@@ -67,9 +71,7 @@ def _complain(text: str) -> None:
 
 def _terminate(number: int, frame: object) -> NoReturn:
     signal.signal(number, signal.SIG_DFL)  # the next one does not wait for us to tidy up
-    if number == signal.SIGINT:
-        _complain("interrupted")
-    raise SystemExit(128 + number)
+    raise Interrupted(number)
 
 
 def _leave(code: int) -> NoReturn:

@@ -21,16 +21,15 @@ Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
 Run = Annotated[Path, typer.Argument(help="Run folder.", show_default=False)]
 
 
-def input_lines() -> Iterator[str]:
-    """Lines of standard input; one that is not UTF-8 is mended, and said."""
-    from nmt_cli.decoding.stream import decode_line
+def input_blocks() -> Iterator[list[str]]:
+    """Lines of standard input as they arrive; one that is not UTF-8 is mended, and said."""
+    from nmt_cli.decoding.stream import arriving_blocks
 
-    stream = standard_input()
-    for number, raw in enumerate(iter(stream.readline, b""), 1):
-        line = decode_line(raw, number)
-        if line.damaged:
-            Reporter().warn(f"line {number}: bytes that are not UTF-8 became U+FFFD")
-        yield line.text
+    for block in arriving_blocks(standard_input()):
+        for line in block:
+            if line.damaged:
+                Reporter().warn(f"line {line.number}: bytes that are not UTF-8 became U+FFFD")
+        yield [line.text for line in block]
 
 
 def standard_input() -> BinaryIO:

@@ -1,11 +1,13 @@
 """The face of train and average."""
 
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from nmt_cli.cli.interruption import Interrupted
 from nmt_cli.cli.options import Device, Quiet, Recipe, Run, Settings
 from nmt_cli.reporting import Reporter
 
@@ -34,9 +36,20 @@ def train(
     try:
         run_training(loaded, folder, Reporter(quiet), resume=resume, device=device)
     except Stopped as stopped:
-        again = f"nmt train {recipe}{f' --out {out}' if out else ''} --resume"
+        again = _again(recipe, out, settings, device)
         print(f"nmt: {stopped}; saved. Go on with: {again}", file=sys.stderr)
         raise typer.Exit(128 + stopped.signal_number) from None
+    except Interrupted as stop:  # while nothing was to be saved: preparing, translating the test
+        raise Interrupted(stop.number, _again(recipe, out, settings, device)) from None
+
+
+def _again(recipe: str, out: Path | None, settings: list[str], device: str) -> str:
+    """The command line that goes on with this one."""
+    words = ["nmt", "train", recipe]
+    words += ["--out", str(out)] if out else []
+    words += [word for setting in settings for word in ("--set", setting)]
+    words += ["--device", device] if device != "auto" else []
+    return shlex.join([*words, "--resume"])
 
 
 def average(

@@ -1,4 +1,4 @@
-"""The face of translate and score."""
+"""The face of translate, rescore and score."""
 
 import json
 from pathlib import Path
@@ -22,6 +22,16 @@ def translate(
         bool, typer.Option("--alignments", help="Add ||| and source-target word pairs.")
     ] = False,
     jsonl: Annotated[bool, typer.Option("--jsonl", help="One JSON object a line.")] = False,
+    engine: Annotated[
+        str, typer.Option(help="torch, or ctranslate2, into which the run is exported once.")
+    ] = "torch",
+    quantization: Annotated[
+        str | None, typer.Option(help="Weights of ctranslate2: float32, int8 ...")
+    ] = None,
+    strict: Annotated[
+        bool,
+        typer.Option("--strict", help="Refuse lines that are not UTF-8 or cannot be read whole."),
+    ] = False,
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
@@ -34,8 +44,16 @@ def translate(
     extra = [f"search.beam={beam}"] if beam is not None else []
     extra += [f"search.n_best={n_best}"] if n_best is not None else []
     reporter = Reporter(quiet)
-    translator = open_translator(runs, [*settings, *extra], device, align=alignments)
-    for one in translate_stream(translator, standard_input(), prefix):
+    translator = open_translator(
+        runs,
+        [*settings, *extra],
+        device,
+        align=alignments,
+        engine=engine,
+        quantization=quantization,
+        reporter=reporter,
+    )
+    for one in translate_stream(translator, standard_input(), prefix, strict=strict):
         for warning in one.warnings:
             reporter.warn(f"line {one.line.number}: {warning}")
         if jsonl:
@@ -51,6 +69,34 @@ def translate(
             put(f"{one.translation.text} ||| {' '.join(f'{s}-{t}' for s, t in pairs)}")
         else:
             put(one.translation.text)
+
+
+def rescore(
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN... SOURCE TARGET", help="Run folders, two files.")
+    ],
+    settings: Settings = [],
+    jsonl: Annotated[bool, typer.Option("--jsonl", help="One JSON object a line.")] = False,
+    device: Device = "auto",
+) -> None:
+    """Print how probable a model finds given translations, one line a pair.
+
+    Columns: log-probability, the same a target token, source tokens, target tokens. A pair that
+    cannot be scored has -inf (in --jsonl null) and a warning.
+
+    Example: nmt rescore runs/quickstart test.en test.de
+    """
+    from nmt_cli.commands.rescore import rescore as rescore_files
+    from nmt_cli.errors import UserError
+
+    if len(runs) < 3:
+        raise UserError("nmt rescore RUN... SOURCE TARGET: give a run folder and two files")
+    *folders, source, target = runs
+    reporter = Reporter()
+    for one in rescore_files(folders, source, target, settings, device):
+        for warning in one.warnings:
+            reporter.warn(f"line {one.number}: {warning}")
+        put(json.dumps(one.record()) if jsonl else one.text)
 
 
 def score(

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nmt_cli.checkpoint import Checkpoint, RunFolder, Tensors, read_checkpoint
-from nmt_cli.enclosed import own_file
+from nmt_cli.data.prepared import Tokenizers
+from nmt_cli.disk import refuse_ways_out
 from nmt_cli.errors import RunError
 
 
@@ -27,6 +28,7 @@ def average(run: Path, out: Path, last: int | None = None) -> Averaged:
     source = RunFolder(run)
     if not source.recipe.is_file():
         raise RunError(f"{run}: not a run folder: it has no recipe.yaml")
+    refuse_ways_out(run)
     if RunFolder(out).exists():
         raise RunError(f"{out} exists: choose another folder")
     steps = source.steps()
@@ -38,11 +40,11 @@ def average(run: Path, out: Path, last: int | None = None) -> Averaged:
             "training.average: N keeps the last N while training"
         )
     chosen = [read_checkpoint(path) for path in steps[-(last or len(steps)) :]]
-    files = [source.recipe, run / "manifest.json", *run.glob("tokenizer*.json")]
-    copied = [own_file(run, path.name) for path in files]
+    copied = [source.recipe, run / "manifest.json"]
     for path in copied:
         if not path.is_file():
             raise RunError(f"{run}: damaged: it has no {path.name}")
+    tokenizers = Tokenizers.load(run)
     mean = _mean(chosen)
     updates = [checkpoint.update for checkpoint in chosen]
     scratch = out.absolute().with_name(f".{out.name}.{os.getpid()}")
@@ -51,6 +53,7 @@ def average(run: Path, out: Path, last: int | None = None) -> Averaged:
         target.checkpoints.mkdir(parents=True)
         for path in copied:
             shutil.copy(path, scratch / path.name)
+        tokenizers.save(scratch)
         target.save_best(updates[-1], mean, {"averaged": updates})
         scratch.rename(out)
     finally:

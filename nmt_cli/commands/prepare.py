@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from nmt_cli.commands.fine_tuning import Origin, find_origin, inherit
 from nmt_cli.data.corpus import Corpus, find_corpus, search_folders
 from nmt_cli.data.download import cache_folder, fetch
 from nmt_cli.data.fingerprint import (
@@ -30,15 +31,21 @@ class Prepared:
     recipe: Recipe
 
 
-def prepare_recipe(recipe: Recipe, reporter: Reporter, store: Path = STORE) -> Prepared:
+def prepare_recipe(
+    recipe: Recipe, reporter: Reporter, store: Path = STORE, origin: Origin | None = None
+) -> Prepared:
     """Prepare a recipe's data under `store`, or find them there unchanged.
 
-    Raises DataError for text that is missing or cannot be used.
+    The tokenizers are those of `origin`, or else of the run that training.init_from names, or else
+    learned. Raises DataError for text that is missing or cannot be used.
     """
+    origin = origin or find_origin(recipe)
+    given = None if origin is None else origin.tokenizers
+    recipe = recipe if origin is None else inherit(recipe, origin)
     corpus = locate_corpus(recipe, reporter)
     rooted = _with_root(recipe, corpus)
     known = known_hashes(store)
-    identity = identify(recipe.corpus, recipe.tokenizer, corpus, known)
+    identity = identify(recipe.corpus, recipe.tokenizer, corpus, known, given)
     found = find_prepared(store, identity["fingerprint"])
     if found is not None:
         data = PreparedData(found)
@@ -49,7 +56,7 @@ def prepare_recipe(recipe: Recipe, reporter: Reporter, store: Path = STORE) -> P
     if changed:
         reporter.say("preparing anew, since these changed: " + ", ".join(changed))
     folder = store / f"{recipe.name}-{identity['fingerprint']}"
-    settings = Settings(recipe.corpus, recipe.tokenizer)
+    settings = Settings(recipe.corpus, recipe.tokenizer, given)
     data = prepare(settings, corpus, folder, identity, reporter)
     remember(known, store)
     report(data, reporter)

@@ -6,7 +6,7 @@ from typing import BinaryIO
 
 from nmt_cli.data.files import opened
 from nmt_cli.errors import DataError, UserError
-from nmt_cli.evaluation.metrics import METRICS, MetricName, Score, score
+from nmt_cli.evaluation.metrics import METRICS, MetricName, Score, score, why_no_tokenizer
 
 
 def score_files(
@@ -27,14 +27,14 @@ def score_files(
     if odd or not names:
         raise UserError(f"--metrics {metrics}: use some of {', '.join(METRICS)}")
     if tokenize is not None:
-        _check_tokenizer(tokenize)
+        check_tokenizer(tokenize)
     label = str(hypotheses) if isinstance(hypotheses, Path) else "standard input"
-    texts = _texts(hypotheses, label)
+    texts = read_texts(hypotheses, label)
     if not texts:
         raise DataError(f"{label}: no hypotheses to score")
     all_references = []
     for path in references:
-        lines = _texts(path, str(path))
+        lines = read_texts(path, str(path))
         if len(lines) != len(texts):
             raise DataError(f"{path} has {len(lines):,} lines and {label} has {len(texts):,}")
         all_references.append(lines)
@@ -42,7 +42,7 @@ def score_files(
     return score(texts, all_references, known, lowercase=lowercase, tokenize=tokenize)
 
 
-def _texts(source: BinaryIO | Path, label: str) -> list[str]:
+def read_texts(source: BinaryIO | Path, label: str) -> list[str]:
     """Lines as sacreBLEU's command reads them: without white space at the end."""
     if isinstance(source, Path):
         if source.is_dir():
@@ -62,13 +62,8 @@ def _decoded(lines: Iterable[bytes], label: str) -> list[str]:
     return texts
 
 
-def _check_tokenizer(name: str) -> None:
-    from sacrebleu.metrics.bleu import BLEU
-
-    known = sorted(BLEU.TOKENIZERS)
-    if name not in known:
-        raise UserError(f"--tokenize {name}: use one of {', '.join(known)}")
-    try:
-        BLEU(tokenize=name)
-    except (ImportError, OSError, RuntimeError) as error:  # an extra or a download is missing
-        raise UserError(f"--tokenize {name}: {' '.join(str(error).split())}") from error
+def check_tokenizer(name: str) -> None:
+    """UserError where sacreBLEU has no such tokenizer, or not here."""
+    reason = why_no_tokenizer(name)
+    if reason is not None:
+        raise UserError(f"--tokenize {name}: {reason}")

@@ -6,6 +6,8 @@ from typing import Literal
 
 from nmt_cli.data.prepared import Tokenizers
 from nmt_cli.data.tokenizer import TextTokenizer, batches
+from nmt_cli.decoding.stream import one_line
+from nmt_cli.disk import refuse_ways_out
 from nmt_cli.errors import DataError, UserError
 
 Side = Literal["source", "target"]
@@ -20,6 +22,7 @@ def open_tokenizer(path: Path, side: Side | None) -> TextTokenizer:
         return TextTokenizer.load(path)
     if not path.is_dir():
         raise DataError(f"{path}: no such run folder or tokenizer file")
+    refuse_ways_out(path)
     both = Tokenizers.load(path)
     if not both.joint and side is None:
         raise UserError(f"{path}: source and target have different tokenizers: use --side")
@@ -34,11 +37,11 @@ def tokenize(lines: Iterable[str], tokenizer: TextTokenizer) -> Iterator[str]:
 
 
 def detokenize(lines: Iterable[str], tokenizer: TextTokenizer) -> Iterator[str]:
-    """The text of each line of pieces; DataError names the line of an unknown piece."""
+    """The text of each line of pieces, on one line; DataError names the line of a bad piece."""
     for number, line in enumerate(lines, 1):
         pieces = line.split(" ") if line else []
         try:
             ids = tokenizer.ids_of_visible(pieces)
         except DataError as error:
             raise DataError(f"line {number}: {error}") from error
-        yield tokenizer.decode([ids])[0]
+        yield one_line(tokenizer.decode([ids])[0])

@@ -1,22 +1,25 @@
 """nmt translate: lines in, translations out, as they arrive."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from nmt_cli.commands.engines import ENGINES, open_engine
 from nmt_cli.commands.runs import Run, open_run
 from nmt_cli.data.files import read_lines
+from nmt_cli.data.prepared import Tokenizers
 from nmt_cli.decoding.ensemble import Ensemble
-from nmt_cli.decoding.hypothesis import SearchConfig
 from nmt_cli.decoding.stream import InputLine, arriving_blocks
-from nmt_cli.decoding.translator import Translation, Translator
+from nmt_cli.decoding.translation import Translation
+from nmt_cli.decoding.translator import Translator
 from nmt_cli.device import find_device, keep_memory
-from nmt_cli.enclosed import own_file
 from nmt_cli.errors import DataError, RunError, UserError
 from nmt_cli.models.contract import Autoregressive
-from nmt_cli.recipe import load_recipe
+from nmt_cli.recipe import Recipe, load_recipe
+from nmt_cli.reporting import Reporter
 
 
 @dataclass(frozen=True)
@@ -40,27 +43,45 @@ class TranslatedLine:
             "source": self.line.text,
             "translation": self.translation.text,
             "score": None if best is None else best.score,
-            "log_probability": None if best is None else best.log_probability,
+            "log_probability": None if best is None else _finite(best.log_probability),
         }
         if best is not None and best.alignment is not None:
             record["alignment"] = best.alignment
         if len(self.translation.candidates) > 1:
             record["candidates"] = [
-                {"text": one.text, "score": one.score, "log_probability": one.log_probability}
+                {
+                    "text": one.text,
+                    "score": one.score,
+                    "log_probability": _finite(one.log_probability),
+                }
                 for one in self.translation.candidates
             ]
+        record |= self.translation.notes()
         if self.warnings:
             record["warnings"] = self.warnings
         return record
 
 
+def _finite(value: float) -> float | None:
+    """JSON knows no infinity."""
+    return value if math.isfinite(value) else None
+
+
 def open_translator(
-    runs: list[Path], settings: list[str], device: str = "auto", *, align: bool = False
+    runs: list[Path],
+    settings: list[str],
+    device: str = "auto",
+    *,
+    align: bool = False,
+    engine: str = "torch",
+    quantization: str | None = None,
+    reporter: Reporter | None = None,
 ) -> Translator:
     """A translator of one run, or of several with the same tokenizer as an ensemble.
 
     `settings` are `search.key=value`. UserError for other settings; RunError for runs that cannot
-    be opened or do not go together.
+    be opened or do not go together. `engine` is one of ENGINES; `quantization` is for the others
+    than torch, which are made from the run first and say so to `reporter`.
     """
     odd = [one for one in settings if not one.startswith("search.")]
     if odd:
@@ -69,7 +90,18 @@ def open_translator(
     keep_memory(256 << 20)
     if not runs[0].is_dir():
         raise RunError(f"{runs[0]}: no such run folder; nmt train RECIPE makes one")
-    search = _search_settings(runs[0], settings)
+    recipe = _recipe(runs[0], settings)
+    search = recipe.search
+    if engine != "torch":
+        _only_torch(engine, runs, align=align)
+        quiet = reporter or Reporter(quiet=True)
+        return Translator(
+            open_engine(engine, runs[0], recipe, quiet, quantization=quantization, device=device),
+            Tokenizers.load(runs[0]),
+            search,
+        )
+    if quantization is not None:
+        raise UserError("--quantization: only with --engine ctranslate2; see search.precision")
     opened = [open_run(path, place, search.precision) for path in runs]
     for other in opened[1:]:
         _agree(opened[0], other)
@@ -77,6 +109,16 @@ def open_translator(
         raise UserError(f"{runs[0]}: --alignments needs a model with attention")
     model = opened[0].model if len(opened) == 1 else _ensemble(opened)
     return Translator(model, opened[0].tokenizers, search, align=align)
+
+
+def _only_torch(engine: str, runs: list[Path], *, align: bool) -> None:
+    """UserError for what no other engine than our own does."""
+    if engine not in ENGINES:
+        raise UserError(f"--engine {engine}: there are {', '.join(ENGINES)}")
+    if len(runs) > 1:
+        raise UserError(f"--engine {engine}: an ensemble needs --engine torch")
+    if align:
+        raise UserError(f"--engine {engine}: --alignments needs --engine torch")
 
 
 def _ensemble(runs: list[Run]) -> Ensemble:
@@ -87,17 +129,15 @@ def _ensemble(runs: list[Run]) -> Ensemble:
     return Ensemble(members).eval()
 
 
-def _search_settings(run: Path, settings: list[str]) -> SearchConfig:
+def _recipe(run: Path, settings: list[str]) -> Recipe:
     if not (run / "recipe.yaml").is_file():
         raise RunError(f"{run}: not a run folder: it has no recipe.yaml")
-    return load_recipe(own_file(run, "recipe.yaml"), settings).search
+    return load_recipe(run / "recipe.yaml", settings)
 
 
 def _agree(first: Run, other: Run) -> None:
     """RunError where two runs have different tokenizers."""
-    sides = ("source", "target")
-    texts = [[getattr(run.tokenizers, s).backend.to_str() for s in sides] for run in (first, other)]
-    if texts[0] != texts[1]:
+    if first.tokenizers.digest() != other.tokenizers.digest():
         raise RunError(
             f"{other.folder.path} has another tokenizer than {first.folder.path}: "
             "an ensemble needs the same one"
@@ -105,24 +145,43 @@ def _agree(first: Run, other: Run) -> None:
 
 
 def translate_stream(
-    translator: Translator, stream: BinaryIO, prefixes: Path | None = None
+    translator: Translator, stream: BinaryIO, prefixes: Path | None = None, *, strict: bool = False
 ) -> Iterator[TranslatedLine]:
     """Translate lines in their order, each block of lines as soon as it has arrived.
 
-    `prefixes` is a file with the beginning of each translation; DataError where it is shorter than
-    the input.
+    `prefixes` is a file with the beginning of each translation; DataError where it has more or
+    fewer lines than the input, after all lines that have one. With `strict`, DataError in place of
+    a line that is not UTF-8 or cannot be read whole.
     """
-    starts = None if prefixes is None else _texts(prefixes)
+    starts = None if prefixes is None else _prefixes(prefixes)
+    count = 0
     for block in arriving_blocks(stream):
-        texts = [line.text for line in block]
-        some = None if starts is None else list(islice(starts, len(block)))
-        if some is not None and len(some) < len(block):
-            raise DataError(f"{prefixes}: fewer lines than the input")
-        for line, translation in zip(block, translator.translate(texts, some), strict=True):
+        lines, problem = _sound(block) if strict else (block, None)
+        some = None if starts is None else list(islice(starts, len(lines)))
+        if some is not None and len(some) < len(lines):
+            lines = lines[: len(some)]
+            problem = f"{prefixes}: fewer lines than the input"
+        texts = [line.text for line in lines]
+        for line, translation in zip(lines, translator.translate(texts, some), strict=True):
+            if strict and translation.lost:
+                raise DataError(f"line {line.number}: longer than the model reads (--strict)")
             yield TranslatedLine(line, translation)
+        if problem is not None:
+            raise DataError(problem)
+        count += len(block)
+    if starts is not None and next(starts, None) is not None:
+        raise DataError(f"{prefixes}: more lines than the input, which has {count:,}")
 
 
-def _texts(path: Path) -> Iterator[str]:
+def _sound(block: list[InputLine]) -> tuple[list[InputLine], str | None]:
+    """The lines before the first that is not UTF-8, and what is wrong with that one."""
+    for place, line in enumerate(block):
+        if line.damaged:
+            return block[:place], f"line {line.number}: not UTF-8 text (--strict)"
+    return block, None
+
+
+def _prefixes(path: Path) -> Iterator[str]:
     for number, raw in enumerate(read_lines(path), 1):
         try:
             yield raw.decode()

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -11,6 +11,7 @@ from pydantic import Field
 
 from nmt_cli.config import Section
 from nmt_cli.data.files import RawPair, existing, read_jsonl, read_tsv, read_two_files
+from nmt_cli.data.joining import join_neighbours
 from nmt_cli.errors import DataError
 
 if TYPE_CHECKING:
@@ -75,6 +76,9 @@ class CorpusConfig(Section):
     """Test text, scored at the end of training."""
     download: Download | None = None
     """Where to get the files when they are not there."""
+    join: int = Field(default=1, ge=1, le=100)
+    """Make of each pair an example of 1 to so many neighbouring pairs, how many by corpus.seed; in
+    training, development and test text alike. For translation of more than a sentence."""
     normalization: Literal["nfc", "none"] = "nfc"
     """Unicode normalisation of all text."""
     deduplicate: bool = True
@@ -85,7 +89,7 @@ class CorpusConfig(Section):
     """Drop training pairs whose longer side has more than so many times the characters of the
     shorter one (plus 10); null: no limit."""
     seed: int = Field(default=1, ge=0, lt=1 << 63)
-    """Decides which pairs are held out; training.seed draws the fractions of weights."""
+    """Decides which pairs are held out and joined; training.seed draws the fractions of weights."""
 
     def problems(self) -> list[str]:
         """Options that do not fit together."""
@@ -98,6 +102,13 @@ class CorpusConfig(Section):
         if self.train == ():
             found.append("train: the list is empty")
         return found
+
+    def doubts(self) -> list[str]:
+        """See `Section.doubts`."""
+        if self.name != "quickstart":
+            return []
+        keys = self.changed("root", "train", "dev", "test", "download")
+        return [f"{key}: does nothing with name: quickstart" for key in keys]
 
 
 @dataclass(frozen=True)
@@ -131,7 +142,7 @@ def find_corpus(config: CorpusConfig, folders: Sequence[Path]) -> Corpus:
     `folders` are the places for relative paths, first one first.
     """
     if config.name == "quickstart":
-        return _embedded()
+        return _embedded(config)
     train = config.train if isinstance(config.train, tuple) else (Part(name=config.train),)
     named = [("train", part) for part in train]
     for key, value in (("dev", config.dev), ("test", config.test)):
@@ -189,6 +200,13 @@ def _locate(part: Part, config: CorpusConfig, root: Path) -> TextPart | str:
 def _reader(
     part: Part, config: CorpusConfig, files: tuple[Path, ...]
 ) -> Callable[[], Iterator[RawPair]]:
+    single = _pair_reader(part, config, files)
+    return lambda: join_neighbours(single(), config.join, config.seed)
+
+
+def _pair_reader(
+    part: Part, config: CorpusConfig, files: tuple[Path, ...]
+) -> Callable[[], Iterator[RawPair]]:
     if part.tsv is not None:
         return lambda: read_tsv(files[0])
     if part.jsonl is not None:
@@ -203,7 +221,7 @@ def _quickstart() -> "quickstart.Corpus":
     return quickstart.corpus()
 
 
-def _embedded() -> Corpus:
+def _embedded(config: CorpusConfig) -> Corpus:
     """The quickstart corpus, made by its grammar when it is read; its files are the grammar's."""
     grammar = tuple(sorted((Path(__file__).parent / "quickstart").glob("*.py")))
 
@@ -212,6 +230,7 @@ def _embedded() -> Corpus:
             for line, pair in enumerate(getattr(_quickstart(), name), 1):
                 yield RawPair(pair.source.encode(), pair.target.encode(), line)
 
-        return TextPart(f"quickstart {name}", grammar, read)
+        joined = partial(join_neighbours, most=config.join, seed=config.seed)
+        return TextPart(f"quickstart {name}", grammar, lambda: joined(read()))
 
     return Corpus([part("train")], part("dev"), part("test"))

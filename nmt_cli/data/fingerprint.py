@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from nmt_cli.data.corpus import Corpus, CorpusConfig
-from nmt_cli.data.prepared import FORMAT, read_manifest
+from nmt_cli.data.prepared import FORMAT, Tokenizers, read_manifest
 from nmt_cli.data.tokenizer import TokenizerConfig
-from nmt_cli.enclosed import read_json
+from nmt_cli.disk import read_json
 from nmt_cli.errors import DataError
 
 Known = dict[str, Any]  # path to [size, time of the last change in ns, SHA-256]
@@ -17,9 +17,15 @@ PLACES = ("root", "download")  # where the text was found does not change what i
 
 
 def identify(
-    corpus_config: CorpusConfig, tokenizer: TokenizerConfig, corpus: Corpus, known: Known
+    corpus_config: CorpusConfig,
+    tokenizer: TokenizerConfig,
+    corpus: Corpus,
+    known: Known,
+    given: Tokenizers | None = None,
 ) -> dict[str, Any]:
     """Settings and the SHA-256 of every input file, and the fingerprint of it all.
+
+    `given` are tokenizers that are used as they are instead of learning new ones.
 
     Hashes of files whose size and time have not changed are taken from `known`, and new ones noted
     in it. Nothing is written; `remember` does that when the data could be prepared.
@@ -28,6 +34,7 @@ def identify(
     facts = {
         "corpus": corpus_config.model_dump(mode="json", exclude=set(PLACES)),
         "tokenizer": tokenizer.model_dump(mode="json"),
+        **({} if given is None else {"given_tokenizer": given.digest()}),
         "inputs": [{"file": Path(path).name, "sha256": digest} for path, digest in files.items()],
     }
     text = json.dumps([FORMAT, facts], sort_keys=True)
@@ -57,6 +64,8 @@ def changes(store: Path, name: str, identity: dict[str, Any]) -> list[str]:
             old = before.get(section, {}).get(key)
             if old != value:
                 found.append(f"{section}.{key} ({_short(old)} -> {_short(value)})")
+    if before.get("given_tokenizer") != identity.get("given_tokenizer"):
+        found.append("the tokenizer that training.init_from gives")
     inputs = before.get("inputs", [])
     found += [f"the text of {one['file']}" for one in identity["inputs"] if one not in inputs]
     return found

@@ -28,10 +28,14 @@ HELD_OUT_SHARE, HELD_OUT_MOST = 0.01, 2000
 
 
 class Settings(NamedTuple):
-    """The two sections of a recipe that decide what prepared data look like."""
+    """What decides what prepared data look like: two sections of a recipe.
+
+    `given` are tokenizers of another run, used instead of learning new ones.
+    """
 
     corpus: CorpusConfig
     tokenizer: TokenizerConfig
+    given: Tokenizers | None = None
 
 
 def prepare(
@@ -136,6 +140,8 @@ class _Preparation:
         return set(draw.choice(total, count, replace=False).tolist())
 
     def _learn(self) -> Tokenizers:
+        if self.settings.given is not None:
+            return self.settings.given
         config, nfc = self.settings.tokenizer, self.settings.corpus.normalization == "nfc"
         self.reporter.say(f"learning a {config.type} tokenizer")
 

@@ -4,6 +4,7 @@ Whatever is damaged is named in one line before anything is trained on it: shape
 are checked when a folder is opened, and no file is read that a link or a name puts elsewhere.
 """
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nmt_cli.data.imported import (
+    VOCABULARY,
+    Imported,
+    ImportedTokenizer,
+    load_imported,
+    save_imported,
+)
 from nmt_cli.data.tokenizer import TextTokenizer
-from nmt_cli.enclosed import own_file, read_json
+from nmt_cli.disk import read_json, refuse_ways_out
 from nmt_cli.errors import DataError
 from nmt_cli.vocabulary import Vocabulary
 
@@ -60,10 +68,16 @@ class SequenceStore:
 
 
 class Tokenizers:
-    """The tokenizer of each side; one and the same where the vocabulary is joint."""
+    """The tokenizer of each side; one and the same where the vocabulary is joint.
 
-    def __init__(self, source: TextTokenizer, target: TextTokenizer) -> None:
-        self.source, self.target = source, target
+    Imported ones may cut each language in its own way and have a joint vocabulary all the same,
+    and special tokens with other ids: `imported` tells them apart.
+    """
+
+    def __init__(
+        self, source: TextTokenizer, target: TextTokenizer, imported: Imported | None = None
+    ) -> None:
+        self.source, self.target, self.imported = source, target, imported
 
     @property
     def joint(self) -> bool:
@@ -72,7 +86,9 @@ class Tokenizers:
 
     @property
     def vocabulary(self) -> Vocabulary:
-        """Sizes for a model."""
+        """Sizes and special tokens for a model."""
+        if self.imported is not None:
+            return self.imported.vocabulary
         return Vocabulary(
             source_size=self.source.size, target_size=self.target.size, joint=self.joint
         )
@@ -80,17 +96,28 @@ class Tokenizers:
     @classmethod
     def load(cls, folder: Path) -> "Tokenizers":
         """Read tokenizer.json, or tokenizer.source.json and tokenizer.target.json."""
-        joint = own_file(folder, "tokenizer.json")
-        if joint.exists():
-            both = TextTokenizer.load(joint)
+        if (folder / VOCABULARY).exists():
+            return cls(*load_imported(folder))
+        if (folder / "tokenizer.json").exists():
+            both = TextTokenizer.load(folder / "tokenizer.json")
             return cls(both, both)
-        sides = [own_file(folder, f"tokenizer.{side}.json") for side in ("source", "target")]
+        sides = [folder / f"tokenizer.{side}.json" for side in ("source", "target")]
         if not sides[0].exists():
             raise DataError(f"{folder}: no tokenizer.json here")
         return cls(TextTokenizer.load(sides[0]), TextTokenizer.load(sides[1]))
 
+    def digest(self) -> str:
+        """SHA-256 of both, which tells whether two runs cut text into the same ids."""
+        texts = [side.identity() for side in (self.source, self.target)]
+        return hashlib.sha256("\n".join(texts).encode()).hexdigest()
+
     def save(self, folder: Path) -> None:
         """Write them in the form that `load` reads."""
+        if self.imported is not None:
+            assert isinstance(self.source, ImportedTokenizer)
+            assert isinstance(self.target, ImportedTokenizer)
+            save_imported(self.source, self.target, self.imported, folder)
+            return
         if self.joint:
             self.source.save(folder / "tokenizer.json")
         else:
@@ -123,6 +150,7 @@ class PreparedData:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        refuse_ways_out(folder)
         self.manifest = _complete_manifest(folder)
         self.tokenizers = Tokenizers.load(folder)
         numbers = range(self.manifest["variants"])
@@ -171,7 +199,7 @@ class PreparedData:
 
 def _array(folder: Path, name: str) -> NDArray[Any]:
     """One memory-mapped array of one dimension; DataError where it is anything else."""
-    path = own_file(folder, name)
+    path = folder / name
     try:
         array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, EOFError, ValueError, OverflowError) as error:
@@ -183,7 +211,7 @@ def _array(folder: Path, name: str) -> NDArray[Any]:
 
 def _lines(folder: Path, name: str) -> list[str]:
     try:
-        text = own_file(folder, name).read_bytes().decode()
+        text = (folder / name).read_bytes().decode()
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not UTF-8 text"
         raise _damaged(folder, f"{name}: {reason}") from error
@@ -198,7 +226,7 @@ def _damaged(folder: Path, what: str) -> DataError:
 
 def read_manifest(folder: Path) -> dict[str, Any]:
     """The manifest of a prepared folder; DataError where it is missing or of another format."""
-    manifest = read_json(own_file(folder, "manifest.json"))
+    manifest = read_json(folder / "manifest.json")
     if manifest.get("format") != FORMAT:
         raise DataError(
             f"{folder}: prepared data of format {manifest.get('format')}, this version reads "

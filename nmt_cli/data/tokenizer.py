@@ -17,7 +17,7 @@ from pydantic import Field
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 
 from nmt_cli.config import Section
-from nmt_cli.enclosed import read_json
+from nmt_cli.disk import read_json
 from nmt_cli.errors import DataError
 from nmt_cli.vocabulary import SPECIAL_PIECES
 
@@ -51,6 +51,21 @@ class TokenizerConfig(Section):
     sample_lines: int = Field(default=2_000_000, ge=1)
     """At most so many training lines a language, spread evenly, are read to learn the pieces."""
 
+    def problems(self) -> list[str]:
+        """Options that do not fit together."""
+        if self.variants > 1 and self.type in ("character", "word"):
+            return [f"variants: type {self.type} knows one encoding of a text; use bpe or unigram"]
+        return []
+
+    def doubts(self) -> list[str]:
+        """See `Section.doubts`."""
+        found = []
+        if self.variants == 1 and self.changed("sampling"):
+            found.append("sampling: does nothing without variants")
+        if self.type == "word" and self.changed("character_coverage"):
+            found.append("character_coverage: does nothing with type: word")
+        return found
+
 
 class TextTokenizer:
     """A trained tokenizer of one language, or of both."""
@@ -78,6 +93,10 @@ class TextTokenizer:
     def save(self, path: Path) -> None:
         """Write tokenizer.json."""
         path.write_text(self.backend.to_str(pretty=True) + "\n", encoding="utf-8")
+
+    def identity(self) -> str:
+        """Text that differs where two tokenizers may give other ids."""
+        return str(self.backend.to_str())
 
     def encode(self, lines: Sequence[str]) -> list[list[int]]:
         """Ids of each line, without an end of sentence. Uses every core."""

@@ -3,14 +3,21 @@
 import random
 from collections.abc import Sequence
 
+from nmt_cli.data.imported import ImportedTokenizer
 from nmt_cli.data.subword_sampling import BpeDropout, Segmenter, UnigramSampler
 from nmt_cli.data.tokenizer import BYTE_PIECES, TextTokenizer, TokenizerConfig, model_content
+from nmt_cli.errors import DataError
 
 
 class VariantEncoder:
-    """Encodes lines in a randomly sampled way; variant and text decide how."""
+    """Encodes lines in a randomly sampled way; variant and text decide how.
+
+    DataError for variants of an imported tokenizer.
+    """
 
     def __init__(self, tokenizer: TextTokenizer, config: TokenizerConfig) -> None:
+        if config.variants > 1 and isinstance(tokenizer, ImportedTokenizer):
+            raise DataError("tokenizer.variants: an imported tokenizer cuts text in one way: use 1")
         self.tokenizer = tokenizer
         self._ids = tokenizer.backend.get_vocab()
         self._bytes = [self._ids.get(piece, 1) for piece in BYTE_PIECES]

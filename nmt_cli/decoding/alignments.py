@@ -38,11 +38,10 @@ def word_alignment(
 ) -> list[tuple[int, int]]:
     """Pairs (source word, target word), counted from 0; words are what spaces separate.
 
-    The mean over heads of the layer before the last is used, which aligns best in Transformers
-    (Garg et al. 2019, section 4).
+    The mean over heads of `alignment_layer` is used.
     """
-    layer = weights[max(0, weights.shape[0] - 2)].mean(0)  # [T, S]
-    source_words, target_words = _word_numbers(source_pieces), _word_numbers(target_pieces)
+    layer = weights[alignment_layer(weights.shape[0])].mean(0)  # [T, S]
+    source_words, target_words = word_numbers(source_pieces), word_numbers(target_pieces)
     if not source_words or not target_words:
         return []
     table = torch.zeros(target_words[-1] + 1, source_words[-1] + 1)
@@ -53,7 +52,15 @@ def word_alignment(
     return [(int(row.argmax()), number) for number, row in enumerate(table)]
 
 
-def _word_numbers(pieces: list[str]) -> list[int]:
+def alignment_layer(layers: int) -> int:
+    """The layer before the last, from 0, whose mean over heads aligns best in Transformers.
+
+    Garg et al. 2019, section 4.
+    """
+    return max(0, layers - 2)
+
+
+def word_numbers(pieces: list[str]) -> list[int]:
     """The word that each piece belongs to; a piece that begins with a space begins a word."""
     numbers, word = [], -1
     for number, piece in enumerate(pieces):

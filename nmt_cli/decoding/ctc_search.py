@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from nmt_cli.decoding.forcing import most_repeated
 from nmt_cli.decoding.hypothesis import Hypothesis, SearchConfig
 from nmt_cli.errors import UserError
 from nmt_cli.models.contract import Aligned, Sequences
@@ -33,18 +34,20 @@ def ctc_search(
     hidden, emitted = model(source)
     rows = model.project(hidden).float().log_softmax(-1)  # [B, U, V]
     lengths = emitted.tolist()
-    if config.beam == 1:
-        found = [[one] for one in _best_paths(rows.argmax(-1), lengths, model.blank)]
+    never = [model.vocabulary.start, model.vocabulary.end]
+    if config.beam == 1 and not (config.min_length or config.max_length or config.no_repeat_ngram):
+        paths = _best_paths(rows.argmax(-1), lengths, model.blank)
+        found = [[[i for i in ids if i not in never]] for ids in paths]
     else:
+        rows[:, :, never] = -math.inf
+        sources = [ids[: n - 1] for ids, n in zip(source.ids.tolist(), source.lengths, strict=True)]
         found = [
-            _prefix_beam(row[:length].cpu(), config.beam, model.blank)
-            for row, length in zip(rows, lengths, strict=True)
+            _prefix_beam(row[:length].cpu(), config, model.blank, ids)
+            for row, length, ids in zip(rows, lengths, sources, strict=True)
         ]
-    banned = {model.blank, model.vocabulary.start, model.vocabulary.end}
-    clean = [[[i for i in ids if i not in banned] for ids in some] for some in found]
     return [
         _ranked(row, length, texts, config, model.blank)
-        for row, length, texts in zip(rows, lengths, clean, strict=True)
+        for row, length, texts in zip(rows, lengths, found, strict=True)
     ]
 
 
@@ -56,8 +59,15 @@ def _best_paths(best: Tensor, lengths: list[int], blank: int) -> list[list[int]]
     ]
 
 
-def _prefix_beam(rows: Tensor, beam: int, blank: int) -> list[list[int]]:
-    """The `beam` most probable prefixes after all rows [U, V], best first."""
+def _prefix_beam(
+    rows: Tensor, config: SearchConfig, blank: int, source: list[int]
+) -> list[list[int]]:
+    """The `beam` most probable prefixes after all rows [U, V], best first.
+
+    Those shorter than search.min_length are left out, unless there are no others.
+    """
+    beam, size = config.beam, config.no_repeat_ngram
+    repeats = 1 if size is None else most_repeated(source, size)
     values, tokens = rows.topk(min(2 * beam, rows.shape[1]))
     silent = rows[:, blank].tolist()
     prefixes: dict[Prefix, Ending] = {(): (0.0, -math.inf)}
@@ -67,16 +77,29 @@ def _prefix_beam(rows: Tensor, beam: int, blank: int) -> list[list[int]]:
             total = _add(by_blank, by_token)
             _put(grown, prefix, total + nothing, -math.inf)
             for value, token in zip(here, some, strict=True):
-                if token == blank:
+                if token == blank or value == -math.inf:
                     continue
-                if prefix and prefix[-1] == token:
+                same = bool(prefix) and prefix[-1] == token
+                if same:
                     _put(grown, prefix, -math.inf, by_token + value)
-                    _put(grown, (*prefix, token), -math.inf, by_blank + value)
-                else:
-                    _put(grown, (*prefix, token), -math.inf, total + value)
+                if _may_grow(prefix, token, config, repeats):
+                    _put(grown, (*prefix, token), -math.inf, (by_blank if same else total) + value)
         best = sorted(grown.items(), key=lambda item: (-_add(*item[1]), item[0]))[:beam]
         prefixes = dict(best)
-    return [list(prefix) for prefix in prefixes]
+    long_enough = [prefix for prefix in prefixes if len(prefix) >= config.min_length]
+    return [list(prefix) for prefix in long_enough or prefixes]
+
+
+def _may_grow(prefix: Prefix, token: int, config: SearchConfig, repeats: int) -> bool:
+    """Whether the token may follow: search.max_length and search.no_repeat_ngram."""
+    if config.max_length is not None and len(prefix) >= config.max_length:
+        return False
+    size = config.no_repeat_ngram
+    if size is None or len(prefix) < size:
+        return True
+    wanted = (*prefix[len(prefix) - size + 1 :], token)
+    grams = zip(*(prefix[first:] for first in range(size)), strict=False)
+    return sum(gram == wanted for gram in grams) < repeats
 
 
 def _put(prefixes: dict[Prefix, Ending], prefix: Prefix, by_blank: float, by_token: float) -> None:

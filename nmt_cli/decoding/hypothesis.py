@@ -41,12 +41,21 @@ class SearchConfig(Section):
     """Sample among the fewest tokens that hold this probability (Holtzman et al. 2020)."""
     seed: int = 1
     """Decides what is sampled, together with the text of the line."""
+    no_repeat_ngram: int | None = Field(default=None, ge=1)
+    """No sequence of so many target pieces twice (Paulus et al. 2018), or as often as the source
+    repeats one of its own; null: any."""
+    guard: bool = True
+    """Detect translations that loop, run on or are empty; search again without that, keep what is
+    better, and say so."""
+    split: bool = True
+    """Translate a line of more than max_source_length pieces in parts, cut at sentence ends (or
+    commas, spaces, characters); false: only its beginning is read, and that is said."""
     max_source_length: int = Field(default=256, ge=1)
-    """A line of more source pieces is cut at sentence ends (or spaces) and translated in parts."""
+    """Most source pieces that are read at once; never more than the model can read."""
     tokens_per_batch: int = Field(default=4096, ge=1)
     """Source positions translated at once, counted for every hypothesis."""
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """Type of weights and activations."""
+    precision: Literal["auto", "fp32", "bf16", "int8"] = "auto"
+    """Type of weights and activations; int8 rounds linear layers to 8 bits, on a CPU only."""
 
     def problems(self) -> list[str]:
         """Options that do not fit together."""
@@ -57,6 +66,24 @@ class SearchConfig(Section):
             found.append(f"min_length: {self.min_length} is more than max_length {self.max_length}")
         if not self.sampling and (self.top_k is not None or self.top_p is not None):
             found.append("top_k and top_p: only with sampling: true")
+        if self.sampling and self.no_repeat_ngram is not None:
+            found.append("no_repeat_ngram: not with sampling: true")
+        return found
+
+    def doubts(self) -> list[str]:
+        """See `Section.doubts`."""
+        found = []
+        if not self.sampling:
+            keys = self.changed("temperature", "seed")
+            found += [f"{key}: does nothing without sampling: true" for key in keys]
+            keys = self.changed("length_penalty", "coverage_penalty", "length_normalization")
+            found += [f"{key}: does nothing with beam: 1" for key in keys if self.beam == 1]
+        if self.sampling and self.changed("beam"):
+            found.append("beam: does nothing with sampling: true; n_best says how many are drawn")
+        if self.length_normalization == "none" and self.changed("length_penalty"):
+            found.append("length_penalty: does nothing with length_normalization: none")
+        if self.max_length is not None and self.changed("max_length_factor"):
+            found.append("max_length_factor: does nothing beside max_length")
         return found
 
     def longest(self, source_length: int) -> int:
@@ -85,3 +112,4 @@ class Hypothesis:
     ids: list[int]  # without the end of sentence
     log_probability: float  # sum over ids and end of sentence, natural logarithm
     score: float  # what it was ranked by
+    forced: bool = False  # it ended only because it was as long as a translation may be

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nmt_cli.decoding.forcing import force, prefix_table
+from nmt_cli.decoding.forcing import force, length_limits, prefix_table
 from nmt_cli.decoding.hypothesis import Hypothesis, SearchConfig
 from nmt_cli.models.contract import Autoregressive, Sequences
 
@@ -38,10 +38,9 @@ class _Draws:
         self.end = model.vocabulary.end
         self.count, self.device = source.ids.shape[0], source.ids.device
         lengths = source.lengths.tolist()
-        self.limits = torch.tensor([config.longest(n - 1) for n in lengths], device=self.device)
-        if model.longest_target is not None:
-            self.limits.clamp_(max=model.longest_target - 1)
-        self.prefixes = prefix_table(prefixes, self.count, self.device)
+        limits = length_limits(model, source, config, prefixes)
+        self.limits = torch.tensor(limits, device=self.device)
+        self.prefixes = prefix_table(prefixes, limits, self.device)
         self.generators = [
             np.random.Generator(np.random.PCG64([config.seed, *ids[:n]]))
             for ids, n in zip(source.ids.tolist(), lengths, strict=True)
@@ -68,11 +67,12 @@ class _Draws:
                 texts[row][column].append(int(drawn[row, column]))
             if not bool(alive.any()):
                 break
-        return [self._ranked(row, total[i].tolist()) for i, row in enumerate(texts)]
+        limits = self.limits.tolist()
+        return [self._ranked(row, total[i].tolist(), limits[i]) for i, row in enumerate(texts)]
 
-    def _ranked(self, texts: list[list[int]], totals: list[float]) -> list[Hypothesis]:
+    def _ranked(self, texts: list[list[int]], totals: list[float], limit: int) -> list[Hypothesis]:
         found = [
-            Hypothesis(ids, value, self.config.normalize(value, len(ids) + 1))
+            Hypothesis(ids, value, self.config.normalize(value, len(ids) + 1), len(ids) == limit)
             for ids, value in zip(texts, totals, strict=True)
         ]
         return sorted(found, key=lambda one: -one.score)

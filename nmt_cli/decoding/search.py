@@ -10,7 +10,13 @@ import torch
 from torch import Tensor
 
 from nmt_cli.decoding.ctc_search import ctc_search
-from nmt_cli.decoding.forcing import force, prefix_table
+from nmt_cli.decoding.forcing import (
+    ban_repeats,
+    force,
+    length_limits,
+    most_repeated,
+    prefix_table,
+)
 from nmt_cli.decoding.hypothesis import Hypothesis, SearchConfig
 from nmt_cli.decoding.sampling import sample
 from nmt_cli.models.contract import (
@@ -62,13 +68,13 @@ class _Beams:
         self.model, self.config, self.width = model, config, width
         self.end = model.vocabulary.end
         count, device = source.ids.shape[0], source.ids.device
-        limits = [config.longest(int(n) - 1) for n in source.lengths]
-        if model.longest_target is not None:
-            limits = [min(limit, model.longest_target - 1) for limit in limits]
+        limits = length_limits(model, source, config, prefixes)
         self.limits = torch.tensor(limits, device=device)  # [B], end of sentence not counted
         self.sentences = list(range(count))  # the input's index of each open sentence
         self.finished: list[list[Hypothesis]] = [[] for _ in range(count)]
-        self.prefixes = prefix_table(prefixes, count, device)
+        self.prefixes = prefix_table(prefixes, limits, device)
+        self.repeats = _repeats(source, config)
+        self.forced = torch.zeros((count, width), dtype=torch.bool, device=device)
         self.state: State = model.start(source, width, max(limits) + 1)
         self.tokens = torch.full((count, width), model.first_token, device=device)
         self.scores = torch.full((count, width), -math.inf, device=device)
@@ -84,9 +90,9 @@ class _Beams:
     def step(self) -> None:
         """Write one token for every hypothesis, and let finished sentences go."""
         logits, self.state = self.model.step(self.tokens.flatten(), self.state)
-        norm = logits.float().logsumexp(-1, keepdim=True)  # before anything is ruled out
-        self._restrict(logits)
-        scores, tokens, parents = self._candidates(logits, norm)
+        rows = logits.log_softmax(-1, dtype=torch.float32)  # before anything is ruled out
+        self._restrict(rows)
+        scores, tokens, parents = self._candidates(rows)
         ends = tokens == self.end
         self._finish(scores, parents, ends)
         live = scores.masked_fill(ends, -math.inf)
@@ -100,29 +106,39 @@ class _Beams:
             self.state.reorder(parents)
         self._close()
 
-    def _restrict(self, logits: Tensor) -> None:
-        """Prefixes, shortest and longest length, by making other tokens impossible."""
-        rows = logits.view(self.count, self.width, -1)
-        if self.length < self.config.min_length:
-            rows[:, :, self.end] = -math.inf
+    def _restrict(self, log_probabilities: Tensor) -> None:
+        """Prefixes, repetitions, shortest and longest length, by making tokens impossible."""
+        rows = log_probabilities.view(self.count, self.width, -1)
         full = self.limits <= self.length
+        last = None
         if bool(full.any()):
             last = rows[full][:, :, self.end].clone()
+            self.forced[full] = rows[full].argmax(-1) != self.end
+        wanted = None
+        if self.prefixes is not None and self.length < self.prefixes.shape[1]:
+            wanted = self.prefixes[:, self.length]
+        if self.repeats is not None and self.config.no_repeat_ngram is not None:
+            allowed = self.repeats if wanted is None else self.repeats.where(wanted < 0, math.inf)
+            past = self.history[:, :, : self.length]
+            ban_repeats(rows, past, self.config.no_repeat_ngram, allowed)
+        if wanted is not None:
+            force(rows, wanted)
+        if self.length < self.config.min_length:
+            rows[:, :, self.end] = -math.inf
+        if last is not None:
             rows[full] = -math.inf
             rows[full, :, self.end] = last
-        if self.prefixes is not None and self.length < self.prefixes.shape[1]:
-            force(rows, self.prefixes[:, self.length])
 
-    def _candidates(self, logits: Tensor, norm: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _candidates(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The 2 W best extensions: log-probabilities, tokens and parents, each [B, 2W].
 
         So many that W are left to go on with if W of them end the sentence. Greedy search takes
         the one best.
         """
         wanted = 2 * self.width if self.width > 1 else 1
-        each = min(wanted, logits.shape[-1])
-        best, tokens = logits.topk(each)  # [B * W, 2W]
-        total = (self.scores.view(-1, 1) + (best.float() - norm)).view(self.count, -1)
+        each = min(wanted, rows.shape[-1])
+        best, tokens = rows.topk(each)  # [B * W, 2W]
+        total = (self.scores.view(-1, 1) + best).view(self.count, -1)
         scores, index = total.topk(wanted)  # [B, 2W] of [B, W * 2W]
         return scores, tokens.view(self.count, -1).gather(1, index), index // each
 
@@ -134,9 +150,10 @@ class _Beams:
             return
         texts = self.history[rows, parents[rows, columns], : self.length].tolist()
         values = scores[rows, columns].tolist()
-        for row, ids, value in zip(rows.tolist(), texts, values, strict=True):
+        forced = self.forced[rows, parents[rows, columns]].tolist()
+        for row, ids, value, cut in zip(rows.tolist(), texts, values, forced, strict=True):
             score = self.config.normalize(value, len(ids) + 1)
-            self.finished[self.sentences[row]].append(Hypothesis(ids, value, score))
+            self.finished[self.sentences[row]].append(Hypothesis(ids, value, score, cut))
 
     def _close(self) -> None:
         """Drop sentences none of whose live hypotheses can beat their n-th best finished one.
@@ -166,7 +183,22 @@ class _Beams:
         self.sentences = [self.sentences[row] for row in rows]
         self.tokens, self.scores = self.tokens[index], self.scores[index]
         self.limits, self.history = self.limits[index], self.history[index]
+        self.forced = self.forced[index]
+        if self.repeats is not None:
+            self.repeats = self.repeats[index]
         if self.prefixes is not None:
             self.prefixes = self.prefixes[index]
         if rows:
             self.state.keep(index)
+
+
+def _repeats(source: Sequences, config: SearchConfig) -> Tensor | None:
+    """How often each sentence's translation may hold the same n-gram [B]; None: any number."""
+    size = config.no_repeat_ngram
+    if size is None:
+        return None
+    lengths = (source.lengths - 1).tolist()
+    rows = [
+        most_repeated(ids[:n], size) for ids, n in zip(source.ids.tolist(), lengths, strict=True)
+    ]
+    return torch.tensor(rows, dtype=torch.float32, device=source.ids.device)

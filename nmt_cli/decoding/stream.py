@@ -12,6 +12,7 @@ from typing import BinaryIO
 
 MOST = 4096  # lines translated together
 AHEAD = 2 * MOST  # lines read before anybody asked for them
+USUAL = 1024  # characters: a longer line counts as several
 
 
 @dataclass(frozen=True)
@@ -23,17 +24,47 @@ class InputLine:
     damaged: bool
 
 
+class _Ahead(queue.Queue["InputLine | BaseException | None"]):
+    """A queue whose size is the weight of its lines, so that long lines do not fill the memory."""
+
+    def _init(self, maxsize: int) -> None:
+        super()._init(maxsize)
+        self.weight = 0
+
+    def _qsize(self) -> int:
+        return self.weight
+
+    def _put(self, item: "InputLine | BaseException | None") -> None:
+        self.weight += _weight(item)
+        super()._put(item)
+
+    def _get(self) -> "InputLine | BaseException | None":
+        item: InputLine | BaseException | None = super()._get()
+        self.weight -= _weight(item)
+        return item
+
+
+def _weight(item: "InputLine | BaseException | None") -> int:
+    """1 for a line of usual length."""
+    return 1 + len(item.text) // USUAL if isinstance(item, InputLine) else 1
+
+
 def arriving_blocks(stream: BinaryIO, most: int = MOST) -> Iterator[list[InputLine]]:
-    """Lists of the lines that have arrived, waiting only for the first of each list."""
-    lines: queue.Queue[InputLine | BaseException | None] = queue.Queue(AHEAD)
+    """Lists of the lines that have arrived, waiting only for the first of each list.
+
+    A list has at most `most` lines, fewer where they are long.
+    """
+    lines = _Ahead(AHEAD)
     threading.Thread(target=_read, args=(stream, lines), daemon=True).start()
     item: InputLine | BaseException | None
     while True:
         block: list[InputLine] = []
         item = lines.get()
+        weight = 0
         while isinstance(item, InputLine):
             block.append(item)
-            if len(block) == most or lines.empty():
+            weight += _weight(item)
+            if weight >= most or lines.empty():
                 break
             item = lines.get()
         if block:
@@ -44,7 +75,7 @@ def arriving_blocks(stream: BinaryIO, most: int = MOST) -> Iterator[list[InputLi
             return
 
 
-def _read(stream: BinaryIO, lines: "queue.Queue[InputLine | BaseException | None]") -> None:
+def _read(stream: BinaryIO, lines: _Ahead) -> None:
     try:
         for number, raw in enumerate(iter(stream.readline, b""), 1):
             lines.put(decode_line(raw, number))
@@ -62,3 +93,8 @@ def decode_line(raw: bytes, number: int) -> InputLine:
         return InputLine(number, raw.decode(), False)
     except UnicodeDecodeError:
         return InputLine(number, raw.decode(errors="replace"), True)
+
+
+def one_line(text: str) -> str:
+    """Line feeds, which byte pieces can spell, become spaces: one line in, one line out."""
+    return text.replace("\n", " ")

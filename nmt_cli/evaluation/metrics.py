@@ -26,6 +26,24 @@ def bleu_tokenizer(language: str) -> str:
     return "char" if code in ("ja", "ko", "th", "lo", "km", "my", "bo", "dz", "yue") else "13a"
 
 
+def tokenizers() -> list[str]:
+    """Names of the tokenizers that sacreBLEU's BLEU knows."""
+    from sacrebleu.metrics.bleu import BLEU
+
+    return sorted(BLEU.TOKENIZERS)
+
+
+def why_no_tokenizer(name: str) -> str | None:
+    """Why a tokenizer cannot be used, or None: tries it, since some need an extra or a download."""
+    if name not in tokenizers():
+        return f"use one of {', '.join(tokenizers())}"
+    try:
+        metric("bleu", tokenize=name)
+    except (ImportError, OSError, RuntimeError) as error:
+        return " ".join(str(error).split())
+    return None
+
+
 def score(
     hypotheses: Sequence[str],
     references: Sequence[Sequence[str]],
@@ -37,14 +55,15 @@ def score(
     """Corpus scores; `references` holds one list a reference file, each as long as hypotheses."""
     results = []
     for name in metrics:
-        metric = _metric(name, lowercase, tokenize)
-        found = metric.corpus_score(list(hypotheses), [list(one) for one in references])
-        signature = str(metric.get_signature())
+        scorer = metric(name, lowercase=lowercase, tokenize=tokenize)
+        found = scorer.corpus_score(list(hypotheses), [list(one) for one in references])
+        signature = str(scorer.get_signature())
         results.append(Score(name, found.score, signature, found.format(width=2)))
     return results
 
 
-def _metric(name: MetricName, lowercase: bool, tokenize: str | None) -> Any:
+def metric(name: MetricName, *, lowercase: bool = False, tokenize: str | None = None) -> Any:
+    """sacreBLEU's object that computes a metric."""
     from sacrebleu.metrics.bleu import BLEU
     from sacrebleu.metrics.chrf import CHRF
     from sacrebleu.metrics.ter import TER

@@ -9,7 +9,8 @@ from nmt_cli.data.batching import collate, in_batches_of
 from nmt_cli.data.prepared import Split, Tokenizers
 from nmt_cli.decoding.hypothesis import SearchConfig
 from nmt_cli.decoding.translator import Translator
-from nmt_cli.evaluation.metrics import bleu_tokenizer, score
+from nmt_cli.errors import UserError
+from nmt_cli.evaluation.metrics import bleu_tokenizer, score, why_no_tokenizer
 from nmt_cli.models.contract import TranslationModel
 from nmt_cli.training.feed import to_tensors
 from nmt_cli.training.loss import evaluate
@@ -32,10 +33,18 @@ class Validator:
         self.model, self.split, self.config = model, split, config
         self.vocabulary = tokenizers.vocabulary
         quick = search.model_copy(
-            update={"beam": config.validation_beam, "n_best": 1, "sampling": False}
+            update={
+                "beam": config.validation_beam,
+                "n_best": 1,
+                "sampling": False,
+                "guard": False,  # what the model does by itself, at the cost of one search
+            }
         )
         self.translator = Translator(model, tokenizers, quick)
         self.tokenize = config.metric_tokenize or bleu_tokenizer(target_language)
+        reason = why_no_tokenizer(self.tokenize)
+        if reason is not None:  # now, and not hours later at the first validation
+            raise UserError(f"training.metric_tokenize {self.tokenize}: {reason}")
 
     def __call__(self) -> Validation:
         """Validate with the model's present weights."""
@@ -53,7 +62,7 @@ class Validator:
         split, device = self.split, next(self.model.parameters()).device
         lengths = np.maximum(split.source.lengths(), split.target.lengths()) + 1
         total, tokens = 0.0, 0
-        for group in in_batches_of(lengths.tolist(), self.config.tokens_per_batch):
+        for group in in_batches_of(lengths.tolist(), self.config.budget):
             batch = collate(split.source, split.target, np.array(group), self.vocabulary)
             found = evaluate(self.model, *to_tensors(batch, device))
             total += float(found.nll)

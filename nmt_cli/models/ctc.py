@@ -42,6 +42,7 @@ class CTCConfig(LayerConfig):
             {"positions": "rotary", "norm": "rms", "activation": "swiglu", "key_value_heads": 2},
             {"positions": "sinusoidal_halves", "activation": "swish", "tied_embeddings": "none"},
             {"positions": "none", "scaled_attention": False, "decoder_layers": 0},
+            {"positions": "sinusoidal_marianmt"},
         ]
         return [cls.model_validate(small | {"dropout": 0.0} | variant) for variant in variants]
 
@@ -77,7 +78,7 @@ class CTC(Aligned[CTCConfig]):
         self.split = nn.Linear(width, width * config.upsample)
         self.after = nn.ModuleList(_Layer(config) for _ in range(config.decoder_layers))
         pre = config.norm_position == "pre"
-        self.norm = normalization(config.norm, width) if pre else nn.Identity()
+        self.norm = normalization(config.norm, width, config.norm_epsilon) if pre else nn.Identity()
         self.output = nn.Linear(width, vocabulary.target_size)
         tied = config.tied_embeddings == "all"
         if tied:

@@ -50,6 +50,7 @@ class DecoderOnlyConfig(LayerConfig):
                 "tied_embeddings": "none",
             },
             {"positions": "sinusoidal_halves", "activation": "relu", "scaled_attention": False},
+            {"positions": "sinusoidal_marianmt", "layers": 1},
         ]
         return [cls.model_validate(small | variant) for variant in variants]
 
@@ -95,7 +96,7 @@ class DecoderOnly(Autoregressive[DecoderOnlyConfig, DecoderOnlyState]):
         self.dropout = Dropout(config.dropout)
         self.stack = nn.ModuleList(_Layer(config) for _ in range(config.layers))
         pre = config.norm_position == "pre"
-        self.norm = normalization(config.norm, width) if pre else nn.Identity()
+        self.norm = normalization(config.norm, width, config.norm_epsilon) if pre else nn.Identity()
         self.output = nn.Linear(width, vocabulary.target_size)
         tied = config.tied_embeddings != "none"
         if tied:

@@ -32,6 +32,8 @@ class LayerConfig(ModelConfig):
     """Activation of the feed-forward networks."""
     norm: Normalization = "layer"
     """Layer normalisation or RMSNorm."""
+    norm_epsilon: float = Field(default=1e-6, gt=0, lt=1)
+    """Added to the variance; 1e-5 in many other programs, transformers' MarianMT among them."""
     norm_position: Literal["pre", "post"] = "pre"
     """Normalise the input of each sub-layer (pre) or the sum after it, as in the paper (post)."""
     positions: Positions = "sinusoidal"
@@ -65,6 +67,12 @@ class LayerConfig(ModelConfig):
             found.append(f"tied_embeddings: all needs tokenizer.joint: true; use {others}")
         return found
 
+    def doubts(self) -> list[str]:
+        """See `Section.doubts`."""
+        if self.positions != "learned" and self.changed("max_positions"):
+            return [f"max_positions: does nothing with positions: {self.positions}"]
+        return []
+
 
 def initialize(model: nn.Module, *, tied: nn.Linear | None) -> None:
     """Glorot-uniform matrices and zero biases, as in the paper's own code.
@@ -83,7 +91,7 @@ class Sublayer(nn.Module):
 
     def __init__(self, config: LayerConfig) -> None:
         super().__init__()
-        self.norm = normalization(config.norm, config.d_model)
+        self.norm = normalization(config.norm, config.d_model, config.norm_epsilon)
         self.pre = config.norm_position == "pre"
         self.dropout = Dropout(config.dropout)
 

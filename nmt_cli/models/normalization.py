@@ -7,8 +7,8 @@ from torch import nn
 Normalization = Literal["layer", "rms"]
 
 
-def normalization(kind: Normalization, width: int) -> nn.Module:
-    """A normalisation over the last dimension of size `width`."""
+def normalization(kind: Normalization, width: int, epsilon: float) -> nn.Module:
+    """A normalisation over the last dimension, of this width; the variance gets epsilon added."""
     if kind == "rms":
-        return nn.RMSNorm(width, eps=1e-6)
-    return nn.LayerNorm(width, eps=1e-6)
+        return nn.RMSNorm(width, eps=epsilon)
+    return nn.LayerNorm(width, eps=epsilon)

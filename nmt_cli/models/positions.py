@@ -9,21 +9,28 @@ import torch
 from torch import Tensor, nn
 
 First = int | Tensor  # position of the first token, for all sentences or [B]; or of each, [B, T]
-Positions = Literal["sinusoidal", "sinusoidal_halves", "learned", "rotary", "none"]
+Sinusoids = Literal["sinusoidal", "sinusoidal_halves", "sinusoidal_marianmt"]
+Positions = Literal[
+    "sinusoidal", "sinusoidal_halves", "sinusoidal_marianmt", "learned", "rotary", "none"
+]
 
 
-def sinusoids(length: int, width: int, *, halves: bool = False) -> Tensor:
+def sinusoids(length: int, width: int, kind: Sinusoids = "sinusoidal") -> Tensor:
     """The encodings of Vaswani et al. 2017, section 3.5: [length, width] float32.
 
-    Sines stand at even and cosines at odd dimensions; with `halves`, as in tensor2tensor and
-    Marian, sines fill the first half and cosines the second.
+    Sines stand at even and cosines at odd dimensions. In `sinusoidal_halves` sines fill the first
+    half and cosines the second, and the slowest wave is exactly 10000 times as slow as the fastest,
+    as in tensor2tensor and Marian; `sinusoidal_marianmt` has the halves with the paper's waves, as
+    the class MarianMTModel of transformers.
     """
     half = (width + 1) // 2
     exponent = torch.arange(half, dtype=torch.float64)
-    rate = 10000.0 ** -(exponent / max(half - 1, 1) if halves else 2 * exponent / width)
+    slowest = max(half - 1, 1) if kind == "sinusoidal_halves" else width / 2
+    rate = 10000.0 ** -(exponent / slowest)
     angle = torch.arange(length, dtype=torch.float64)[:, None] * rate  # [T, D/2]
     parts = (angle.sin(), angle.cos())
-    table = torch.cat(parts, 1) if halves else torch.stack(parts, 2).flatten(1)
+    mixed = kind == "sinusoidal"
+    table = torch.stack(parts, 2).flatten(1) if mixed else torch.cat(parts, 1)
     return table[:, :width].float()
 
 
@@ -32,16 +39,16 @@ class SinusoidalPositions(nn.Module):
 
     table: Tensor
 
-    def __init__(self, width: int, *, halves: bool) -> None:
+    def __init__(self, width: int, kind: Sinusoids) -> None:
         super().__init__()
-        self.width, self.halves = width, halves
-        self.register_buffer("table", sinusoids(512, width, halves=halves), persistent=False)
+        self.width, self.kind = width, kind
+        self.register_buffer("table", sinusoids(512, width, kind), persistent=False)
 
     def forward(self, x: Tensor, first: First = 0) -> Tensor:
         """Add the encodings of positions first, first + 1, ... to x, [..., T, D]."""
         end = int(first.max() if isinstance(first, Tensor) else first) + x.shape[-2]
         if end > self.table.shape[0]:
-            table = sinusoids(2 * end, self.width, halves=self.halves)
+            table = sinusoids(2 * end, self.width, self.kind)
             self.table = table.to(self.table.device, self.table.dtype)
         return x + _rows(self.table, first, x.shape[-2]).to(x.dtype)
 
@@ -84,9 +91,9 @@ def positions(kind: Positions, width: int, limit: int) -> nn.Module:
     """The module that adds positions of this kind to embeddings [..., T, D]."""
     if kind == "learned":
         return LearnedPositions(width, limit)
-    if kind in ("sinusoidal", "sinusoidal_halves"):
-        return SinusoidalPositions(width, halves=kind == "sinusoidal_halves")
-    return NoPositions()
+    if kind == "rotary" or kind == "none":
+        return NoPositions()
+    return SinusoidalPositions(width, kind)
 
 
 def rotate(x: Tensor, first: First) -> Tensor:

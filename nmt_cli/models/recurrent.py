@@ -1,6 +1,7 @@
 """Recurrent layers: a (bidirectional) encoder and a stack of decoder cells, LSTM or GRU.
 
-Legend: B batch, S source positions, E input width, U hidden width ("units"), N = B * W hypotheses.
+Legend: B batch, S source positions, E input width, U hidden width ("units"), M memory,
+R readout, N = B * W hypotheses.
 """
 
 from typing import Literal
@@ -66,3 +67,25 @@ class CellStack(nn.Module):
             after.append(one)
             x = one[0]
         return x, after
+
+
+class Readout(nn.Module):
+    """State, word and context to the vector that predicts, by tanh or maxout (k = 2)."""
+
+    def __init__(self, inputs: int, size: int, *, maxout: bool) -> None:
+        super().__init__()
+        self.maxout = maxout
+        self.linear = nn.Linear(inputs, size * (2 if maxout else 1))
+
+    def forward(self, state: Tensor, word: Tensor, context: Tensor) -> Tensor:
+        """[..., U], [..., E] and [..., M] to [..., R]."""
+        mixed = self.linear(torch.cat([state, word, context], -1))
+        result: Tensor = mixed.unflatten(-1, (-1, 2)).amax(-1) if self.maxout else mixed.tanh()
+        return result
+
+
+def backwards(ids: Tensor, lengths: Tensor) -> Tensor:
+    """Each sequence from its last token to its first, its padding still behind it, [B, S]."""
+    positions = torch.arange(ids.shape[1], device=ids.device)
+    index = (lengths[:, None] - 1 - positions).remainder(ids.shape[1])
+    return ids.gather(1, torch.where(positions < lengths[:, None], index, positions))

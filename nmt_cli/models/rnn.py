@@ -15,7 +15,7 @@ from nmt_cli.models.alignment import Aligner, Alignment, Memory
 from nmt_cli.models.contract import Autoregressive, ModelConfig, Sequences, State
 from nmt_cli.models.dropout import Dropout
 from nmt_cli.models.embedding import Embedding
-from nmt_cli.models.recurrent import Cell, CellStack, RecurrentEncoder, Units
+from nmt_cli.models.recurrent import Cell, CellStack, Readout, RecurrentEncoder, Units, backwards
 from nmt_cli.vocabulary import Vocabulary
 
 
@@ -78,6 +78,12 @@ class RNNConfig(ModelConfig):
             found.append("tied_embeddings: all needs tokenizer.joint: true; use target or none")
         return found
 
+    def doubts(self) -> list[str]:
+        """See `Section.doubts`."""
+        if self.attention in ("none", "additive") and self.changed("input_feeding"):
+            return [f"input_feeding: does nothing with attention: {self.attention}"]
+        return []
+
     @classmethod
     def tiny(cls) -> list[Self]:
         """Configurations of a few thousand parameters that use every option."""
@@ -131,22 +137,6 @@ class RNNState(State):
         self.feed = self.feed[rows]
 
 
-class _Readout(nn.Module):
-    """State, word and context to the vector that predicts, by tanh or maxout (k = 2)."""
-
-    def __init__(self, config: RNNConfig, memory: int, size: int) -> None:
-        super().__init__()
-        self.maxout = config.readout == "maxout"
-        width = config.hidden_size + config.embedding_size + memory
-        self.linear = nn.Linear(width, size * (2 if self.maxout else 1))
-
-    def forward(self, state: Tensor, word: Tensor, context: Tensor) -> Tensor:
-        """[..., U], [..., E] and [..., M] to [..., R]."""
-        mixed = self.linear(torch.cat([state, word, context], -1))
-        result: Tensor = mixed.unflatten(-1, (-1, 2)).amax(-1) if self.maxout else mixed.tanh()
-        return result
-
-
 class RNN(Autoregressive[RNNConfig, RNNState]):
     """A recurrent encoder and a recurrent decoder that may look back at the source."""
 
@@ -187,7 +177,8 @@ class RNN(Autoregressive[RNNConfig, RNNState]):
                 radius=config.local_window,
             )
         if self.early:
-            self.readout = _Readout(config, memory, size)
+            inputs = units + config.embedding_size + memory
+            self.readout = Readout(inputs, size, maxout=config.readout == "maxout")
         else:
             self.attentional = nn.Linear(units + memory, size)
         self.dropout = Dropout(config.dropout)
@@ -249,13 +240,19 @@ class RNN(Autoregressive[RNNConfig, RNNState]):
     def attention(self, source: Sequences, target_in: Sequences) -> Tensor | None:
         """See `Autoregressive.attention`; one layer, one head."""
         weights = self._unroll(source, target_in)[1]
-        return None if weights is None else weights[:, None, None]
+        if weights is None:
+            return None
+        if self.config.reverse_source:  # the memory lies backwards, the source does not
+            weights = backwards(
+                weights.flatten(0, 1), source.lengths.repeat_interleave(target_in.ids.shape[1])
+            ).view_as(weights)
+        return weights[:, None, None]
 
     def _encode(self, source: Sequences) -> tuple[Memory, Tensor]:
         """The memory and the decoder's first hidden state [B, U]."""
         ids, padding = source.ids, source.padding()
         if self.config.reverse_source:
-            ids = _reversed(ids, source.lengths)
+            ids = backwards(ids, source.lengths)
         outputs, summary = self.encoder(self.dropout(self.source_embedding(ids)), source.lengths)
         first: Tensor = self.bridge(summary).tanh()
         if self.config.attention == "none":
@@ -317,10 +314,3 @@ class RNN(Autoregressive[RNNConfig, RNNState]):
     def _read(self, top: Tensor, word: Tensor, context: Tensor) -> Tensor:
         result: Tensor = self.readout(top, word, context)
         return result
-
-
-def _reversed(ids: Tensor, lengths: Tensor) -> Tensor:
-    """Each sequence backwards, its padding still behind it, [B, S]."""
-    positions = torch.arange(ids.shape[1], device=ids.device)
-    index = (lengths[:, None] - 1 - positions).remainder(ids.shape[1])
-    return ids.gather(1, torch.where(positions < lengths[:, None], index, positions))

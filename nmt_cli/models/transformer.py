@@ -56,7 +56,13 @@ class TransformerConfig(LayerConfig):
                 "tied_embeddings": "none",
                 "scaled_attention": False,
             },
-            {"decoder_layers": 1, "key_value_heads": 1, "norm": "rms", "norm_position": "post"},
+            {
+                "decoder_layers": 1,
+                "key_value_heads": 1,
+                "norm": "rms",
+                "norm_position": "post",
+                "positions": "sinusoidal_marianmt",
+            },
         ]
         return [cls.model_validate(small | variant) for variant in variants]
 
@@ -129,8 +135,13 @@ class Transformer(Autoregressive[TransformerConfig, TransformerState]):
         self.encoder = nn.ModuleList(_EncoderLayer(config) for _ in range(config.encoder_layers))
         self.decoder = nn.ModuleList(_DecoderLayer(config) for _ in range(config.decoder_layers))
         pre = config.norm_position == "pre"
-        self.encoder_norm = normalization(config.norm, config.d_model) if pre else nn.Identity()
-        self.decoder_norm = normalization(config.norm, config.d_model) if pre else nn.Identity()
+        norms = [
+            normalization(config.norm, config.d_model, config.norm_epsilon)
+            if pre
+            else nn.Identity()
+            for _ in range(2)
+        ]
+        self.encoder_norm, self.decoder_norm = norms
         self.output = nn.Linear(config.d_model, vocabulary.target_size)
         if config.tied_embeddings != "none":
             self.output.weight = self.target_embedding.weight

@@ -1,10 +1,20 @@
 """The stream of training batches, whose position is two numbers: epoch and batch."""
 
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 
-from nmt_cli.data.batching import Batch, EpochBatches, Padded, collate, epoch_batches, epoch_pairs
+from nmt_cli.data.batching import (
+    Batch,
+    EpochBatches,
+    Indices,
+    Padded,
+    collate,
+    epoch_batches,
+    epoch_pairs,
+)
 from nmt_cli.data.prepared import PreparedData, SequenceStore
 from nmt_cli.errors import DataError
 from nmt_cli.models.contract import Sequences
@@ -21,6 +31,13 @@ class TensorBatch(NamedTuple):
     def tokens(self) -> int:
         """Real target positions, ends of sentences included."""
         return int(self.target_out.lengths.sum())
+
+
+class Place(NamedTuple):
+    """Where a batch stands in the stream."""
+
+    epoch: int
+    batch: int
 
 
 def to_tensors(batch: Batch, device: torch.device) -> TensorBatch:
@@ -42,31 +59,68 @@ class BatchFeed:
         self.data, self.budget, self.seed = data, budget, seed
         self.vocabulary = data.tokenizers.vocabulary
         self.epoch, self.index = 0, 0
+        self.place = Place(0, 0)  # of the batch that came last
+        self.set_aside: list[dict[str, Any]] = []  # epoch, batch and pairs of what diverged
         self._plan: EpochBatches | None = None
 
     def plan(self) -> EpochBatches:
         """The batches of the present epoch."""
         if self._plan is None:
-            source, target = self._stores()
-            pairs = epoch_pairs(self.data.parts, self.seed, self.epoch)
-            lengths = source.lengths() + 1, target.lengths() + 1
-            if not len(pairs):
-                raise DataError(f"corpus.train: the weights leave no pair for epoch {self.epoch}")
-            key = [self.seed, self.epoch]
-            self._plan = epoch_batches(*lengths, pairs, self.budget, key)
+            self._plan = self._make_plan(self.epoch)
         return self._plan
 
     def next(self) -> Batch:
-        """The batch at the cursor, which moves on."""
-        if self.index >= len(self.plan().order):
-            self.epoch, self.index, self._plan = self.epoch + 1, 0, None
-        pairs = self.plan().order[self.index]
-        self.index += 1
-        return collate(*self._stores(), pairs, self.vocabulary)
+        """The batch at the cursor, which moves on; those that were set aside are passed over."""
+        passed = {Place(one["epoch"], one["batch"]) for one in self.set_aside}
+        while True:
+            if self.index >= len(self.plan().order):
+                self.epoch, self.index, self._plan = self.epoch + 1, 0, None
+            self.place = Place(self.epoch, self.index)
+            self.index += 1
+            if self.place not in passed:
+                return self._read(self.plan().order[self.place.batch])
+
+    def largest(self) -> list[Batch]:
+        """The batches of this epoch that take the most memory: the one with the most positions, and
+        the one with the most pairs of positions to attend to."""
+        source, target = (store.lengths() + 1 for store in self._stores(self.epoch))
+        order = self.plan().order
+        longest = [(len(b), int(source[b].max()), int(target[b].max())) for b in order]
+        sizes = [[b * (s + t) for b, s, t in longest], [b * (s + t) ** 2 for b, s, t in longest]]
+        chosen = {size.index(max(size)) for size in sizes}
+        return [self._read(order[number]) for number in sorted(chosen)]
 
     def move_to(self, epoch: int, index: int) -> None:
         """Set the cursor, to resume."""
         self.epoch, self.index, self._plan = epoch, index, None
 
-    def _stores(self) -> tuple[SequenceStore, SequenceStore]:
-        return self.data.variants[self.epoch % len(self.data.variants)]
+    def pairs_at(self, place: Place) -> Indices:
+        """Which pairs a batch is made of."""
+        plan = self.plan() if place.epoch == self.epoch else self._make_plan(place.epoch)
+        return plan.order[place.batch]
+
+    def texts(self, place: Place) -> Iterator[tuple[str, str]]:
+        """The text of each pair of a batch, as its pieces spell it."""
+        stores, tokenizers = self._stores(place.epoch), self.data.tokenizers
+        sides = zip(stores, (tokenizers.source, tokenizers.target), strict=True)
+        pairs = self.pairs_at(place)
+        return zip(
+            *[tok.decode([store[i].tolist() for i in pairs]) for store, tok in sides], strict=True
+        )
+
+    def _make_plan(self, epoch: int) -> EpochBatches:
+        source, target = self._stores(epoch)
+        pairs = epoch_pairs(self.data.parts, self.seed, epoch)
+        for one in self.set_aside:
+            if one["epoch"] < epoch:
+                pairs = pairs[~np.isin(pairs, one["pairs"])]
+        if not len(pairs):
+            raise DataError(f"corpus.train: the weights leave no pair for epoch {epoch}")
+        lengths = source.lengths() + 1, target.lengths() + 1
+        return epoch_batches(*lengths, pairs, self.budget, [self.seed, epoch])
+
+    def _read(self, pairs: Indices) -> Batch:
+        return collate(*self._stores(self.epoch), pairs, self.vocabulary)
+
+    def _stores(self, epoch: int) -> tuple[SequenceStore, SequenceStore]:
+        return self.data.variants[epoch % len(self.data.variants)]

@@ -6,6 +6,17 @@ from nmt_cli.checkpoint import RunFolder
 from nmt_cli.errors import UserError
 
 
+def event_writer() -> Any:
+    """The class that writes TensorBoard events; UserError without the extra."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise UserError(
+            "training.tensorboard: needs the extra: pip install 'nmt-cli[tensorboard]'"
+        ) from error
+    return SummaryWriter
+
+
 class Records:
     """Writes each record of training to every log."""
 
@@ -13,13 +24,7 @@ class Records:
         self.folder = folder
         self._events: Any = None
         if tensorboard:
-            try:
-                from torch.utils.tensorboard import SummaryWriter
-            except ImportError as error:
-                raise UserError(
-                    "training.tensorboard: needs the extra: pip install 'nmt-cli[tensorboard]'"
-                ) from error
-            self._events = SummaryWriter(str(folder.path / "tensorboard"))
+            self._events = event_writer()(str(folder.path / "tensorboard"))
 
     def write(self, record: dict[str, Any]) -> None:
         """One record; its numbers become TensorBoard scalars under its event's name."""

@@ -1,7 +1,7 @@
 """What a run knows about itself: validations, its place in time, sums since the last log line."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -38,6 +38,12 @@ class TrainingState:
     rate_factor: float = 1.0
     seconds: float = 0.0
     finished: str | None = None
+    part: int | None = None  # positions that fit into memory at a time; None: every batch did
+    losses: list[float] = field(default_factory=list)  # of the last updates; see divergence.py
+    norms: list[float] = field(default_factory=list)
+    lowest_loss: float | None = None
+    divergences: int = 0
+    set_aside: list[dict[str, Any]] = field(default_factory=list)  # epoch, batch, pairs
 
 
 @dataclass

@@ -45,7 +45,14 @@ class Weights:
         return {name: part.view(shape) for (name, shape), part in named}
 
     def join(self, named: dict[str, Tensor]) -> Tensor:
-        """The way back from `split`, as a float32 copy on the masters' device."""
+        """The way back from `split`, as a float32 copy on the masters' device.
+
+        ValueError for tensors of other names or shapes.
+        """
+        shapes = {name: value.shape for name, value in named.items()}
+        if shapes != self.shapes:
+            odd = next(n for n in {**shapes, **self.shapes} if shapes.get(n) != self.shapes.get(n))
+            raise ValueError(f"the weights {odd} are others")
         parts = [named[name].to(self.master).flatten() for name in self.shapes]
         return torch.cat(parts)
 
@@ -64,6 +71,11 @@ class Weights:
         if self.gradient is not self._small_gradient:
             self.gradient.add_(self._small_gradient)
             self._small_gradient.zero_()
+
+    def drop_gradient(self) -> None:
+        """Forget what micro-batches have summed up."""
+        self.gradient.zero_()
+        self._small_gradient.zero_()
 
     @contextmanager
     def showing(self, flat: Tensor | None) -> Iterator[None]:
@@ -127,10 +139,20 @@ class Optimizer:
                 state[f"{number}.{key}"] = value
         return state
 
+    def memory(self) -> int:
+        """Numbers that the first update will take memory for; 0 after it."""
+        return 0 if self.inner.state else 2 * self.weights.count
+
+    def forget(self) -> None:
+        """Be as new."""
+        self.inner.state.clear()
+
     def restore(self, tensors: dict[str, Tensor]) -> None:
-        """The way back from `tensors`."""
+        """The way back from `tensors`; ValueError or IndexError for what came from elsewhere."""
         for name, value in tensors.items():
             number, key = name.split(".")
             part = self._parts[int(number)]
+            if key != "step" and value.shape != part.shape:
+                raise ValueError(f"the optimizer's {name} is of another size")
             target = value if key == "step" else value.to(part.device)
             self.inner.state[part][key] = target.clone()

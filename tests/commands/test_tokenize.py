@@ -69,3 +69,7 @@ def test_what_is_no_tokenizer_is_named(tmp_path: Path) -> None:
         (tmp_path / "x.json").write_text(content)
         with pytest.raises(DataError, match=r"not a tokenizer|missing or damaged"):
             open_tokenizer(tmp_path / "x.json", None)
+
+
+def test_a_piece_that_spells_a_line_feed_makes_no_second_line(tokenizer: TextTokenizer) -> None:
+    assert list(detokenize(["▁a <0x0A> ▁b", "<0x0A>"], tokenizer)) == ["a  b", " "]

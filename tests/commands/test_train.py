@@ -1,6 +1,8 @@
 """Training from a recipe to a run folder, and going on after it was stopped."""
 
 import json
+import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +12,17 @@ from safetensors.torch import load_file
 
 from nmt_cli.checkpoint import RunFolder
 from nmt_cli.commands.average import average
+from nmt_cli.commands.runs import open_run
+from nmt_cli.commands.tokenize import open_tokenizer
 from nmt_cli.commands.train import train
 from nmt_cli.errors import RunError, UserError
-from nmt_cli.recipe import load_recipe
+from nmt_cli.evaluation import metrics
+from nmt_cli.recipe import build_recipe, load_recipe
 from nmt_cli.reporting import Reporter
 from nmt_cli.training.stopping import Stopped
 from nmt_cli.training.trainer import Trainer
-from tests.conftest import toy_recipe
+from tests.conftest import toy_content, toy_recipe, write_syllables
+from tests.training.killing import differences
 
 QUIET = Reporter(quiet=True)
 
@@ -116,6 +122,211 @@ def test_resuming_with_other_settings_names_them(toy: Path) -> None:
     message = r"learning_rate \(0.001 -> 0.5\), training.label_smoothing \(0.1 -> 0.0\)"
     with pytest.raises(RunError, match=message):
         train(changed, toy / "run", QUIET, resume=True)
+
+
+FIXED = [
+    ({"training": {"clip_norm": None}}, r"training.clip_norm \(1.0 -> null\)"),
+    ({"model": {"d_model": 64}}, r"model.d_model \(32 -> 64\)"),
+    ({"tokenizer": {"vocab_size": 50}}, r"tokenizer.vocab_size \(60 -> 50\)"),
+    ({"corpus": {"train": "dev"}}, r'corpus.train \("train" -> "dev"\)'),
+    ({"training": {"validate_every": 3}}, r"training.validate_every \(6 -> 3\)"),
+    ({"training": {"tokens_per_batch": 99}}, r"training.tokens_per_batch \(256 -> 99\)"),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with text, prepared data and a run that is done."""
+    place = tmp_path_factory.mktemp("finished")
+    write_syllables(place / "text", {"train": 300, "dev": 20, "test": 20})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(place)
+        train(toy_recipe(place / "text"), place / "run", QUIET)
+    return place
+
+
+@pytest.mark.parametrize("change, message", FIXED)
+def test_resuming_refuses_what_cannot_be_changed(
+    change: dict[str, Any], message: str, finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(finished)
+    content = toy_content(finished / "text")
+    for section, values in change.items():
+        content[section] = content[section] | values
+    before = sorted(finished.rglob("*"))
+    with pytest.raises(RunError, match="cannot resume with other settings .* with: " + message):
+        train(build_recipe(content), finished / "run", QUIET, resume=True)
+    assert sorted(finished.rglob("*")) == before
+
+
+def test_resuming_with_another_model_names_what_is_there_no_more(
+    finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(finished)
+    with pytest.raises(RunError) as caught:
+        train(toy_recipe(finished / "text", "rnn"), finished / "run", QUIET, resume=True)
+    assert 'model.type ("transformer" -> "rnn")' in str(caught.value)
+    assert "model.d_model (32 -> not there)" in str(caught.value)
+    assert "model.hidden_size (not there -> 32)" in str(caught.value)
+
+
+def test_resuming_lists_each_change_of_what_can_be_changed(
+    toy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(toy_recipe(toy / "text"), toy / "run", QUIET)
+    content = toy_content(toy / "text", updates=14, patience=9, samples=0, log_every=2)
+    content["search"]["beam"] = 1
+    content["name"] = "another"
+    train(build_recipe(content), toy / "run", Reporter(), resume=True)
+    said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("resuming")]
+    assert said == [
+        "resuming with training.updates (12 -> 14)",
+        "resuming with training.patience (null -> 9)",
+        "resuming with training.log_every (3 -> 2)",
+        "resuming with training.samples (1 -> 0)",
+        "resuming with search.beam (2 -> 1)",
+        "resuming at update 12 of 14",
+    ]
+    assert load_recipe(toy / "run" / "recipe.yaml").training.updates == 14
+
+
+def test_resuming_with_other_text_under_the_same_names_is_refused(toy: Path) -> None:
+    train(toy_recipe(toy / "text"), toy / "run", QUIET)
+    for side in ("ab", "ba"):
+        path = toy / "text" / f"train.{side}"
+        path.write_text(path.read_text() + "ba ba ba ba ba ba ba ba\n")
+    with pytest.raises(RunError, match=r"run: began with prepared data \w+, these are \w+"):
+        train(toy_recipe(toy / "text"), toy / "run", QUIET, resume=True)
+
+
+def test_a_run_that_patience_ended_stays_ended_when_resumed_and_goes_on_with_more(
+    toy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Killed after it ended and before its test was scored, it must not train on."""
+    options = {"updates": 50, "validate_every": 1, "learning_rate": 1e-9, "metric": "chrf"}
+    first = train(toy_recipe(toy / "text", patience=3, **options), toy / "run", QUIET)
+    again = train(
+        toy_recipe(toy / "text", patience=3, **options), toy / "run", Reporter(), resume=True
+    )
+    assert again.state.update == first.state.update
+    assert again.state.finished == first.state.finished
+    assert str(first.state.finished) in capsys.readouterr().err
+    more = train(toy_recipe(toy / "text", patience=5, **options), toy / "run", QUIET, resume=True)
+    assert more.state.update == first.state.update + 2
+
+
+def test_an_average_is_over_the_same_checkpoints_after_a_signal(
+    toy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The checkpoints that signals leave are in no average, and push none out."""
+    recipe = toy_recipe(toy / "text", average=3, validate_every=3, learning_rate=1e-2)
+    train(recipe, toy / "straight", QUIET)
+    for update in (4, 5, 7, 8):
+        with monkeypatch.context() as patched:
+            stop_after(patched, update)
+            with pytest.raises(Stopped):
+                train(recipe, toy / "broken", QUIET, resume=True)
+    train(recipe, toy / "broken", QUIET, resume=True)
+    best = [RunFolder(toy / run).best().tensors() for run in ("straight", "broken")]
+    assert all(torch.equal(best[0][name], best[1][name]) for name in best[0])
+
+
+def test_a_damaged_checkpoint_is_left_out_of_the_average_with_a_warning(
+    toy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(toy_recipe(toy / "text", average=3, validate_every=3), toy / "run", QUIET)
+    (toy / "run" / "checkpoints" / "step-000009" / "state.json").write_text("{}")
+    recipe = toy_recipe(toy / "text", average=3, validate_every=3, updates=15)
+    train(recipe, toy / "run", QUIET, resume=True)
+    said = " ".join(capsys.readouterr().err.split())
+    assert "step-000009: checkpoint of format None" in said and "left out of the average" in said
+
+
+def test_damaged_checkpoints_are_named_and_training_ends_as_without(
+    toy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = toy_recipe(toy / "text", updates=18)
+    train(recipe, toy / "straight", QUIET)
+    train(recipe, toy / "broken", QUIET)
+    (toy / "broken" / "checkpoints" / "step-000018" / "optimizer.safetensors").write_bytes(b"x")
+    train(recipe, toy / "broken", Reporter(), resume=True)
+    said = " ".join(capsys.readouterr().err.split())
+    assert "step-000018: damaged checkpoint: optimizer.safetensors is not what was written" in said
+    assert "; using step-000012 resuming at update 12 of 18" in said
+    assert differences(toy / "straight", toy / "broken") == []
+
+
+def test_a_damaged_best_checkpoint_is_named_where_it_is_used(
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(finished / "run", tmp_path / "run")
+    (best,) = (tmp_path / "run" / "checkpoints").glob("best-*/model.safetensors")
+    best.write_bytes(b"")
+    run = open_run(tmp_path / "run", torch.device("cpu"), "fp32")
+    said = " ".join(capsys.readouterr().err.split())
+    assert run.update == 12 and said.startswith("warning: ")
+    assert said.endswith("model.safetensors is not what was written; using step-000012 instead")
+
+
+@pytest.mark.parametrize("group", ["model", "optimizer"])
+def test_a_checkpoint_of_another_model_is_one_line(group: str, toy: Path) -> None:
+    train(toy_recipe(toy / "text"), toy / "run", QUIET)
+    folder = RunFolder(toy / "run")
+    newest = folder.last()[0]
+    assert newest is not None
+    tensors = {name: newest.tensors(name) for name in ("model", "optimizer")}
+    tensors[group] = {name: value[..., :1] if value.ndim else value
+                      for name, value in tensors[group].items()}  # fmt: skip
+    folder.save(13, tensors, newest.state)
+    with pytest.raises(RunError, match=r"step-000013: does not fit the recipe: the"):
+        train(toy_recipe(toy / "text", updates=20), toy / "run", QUIET, resume=True)
+
+
+@pytest.mark.parametrize("name", ["recipe.yaml", "tokenizer.json", "manifest.json",
+                                  "checkpoints/best.json", "checkpoints/step-000012",
+                                  "checkpoints/step-000012/state.json",
+                                  "checkpoints/step-000012/model.safetensors"])  # fmt: skip
+def test_nothing_in_a_run_leads_out_of_it(
+    name: str, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(finished)
+    shutil.copytree(finished / "run", tmp_path / "run")
+    (tmp_path / "run" / name).rename(tmp_path / "outside")
+    (tmp_path / "run" / name).symlink_to(tmp_path / "outside")
+    message = f"run/{name}: a link that leads out of"
+    with pytest.raises(RunError, match=message):
+        open_run(tmp_path / "run", torch.device("cpu"), "fp32")
+    with pytest.raises(RunError, match=message):
+        train(toy_recipe(finished / "text"), tmp_path / "run", QUIET, resume=True)
+    with pytest.raises(RunError, match=message):
+        average(tmp_path / "run", tmp_path / "mean")
+    with pytest.raises(RunError, match=message):
+        open_tokenizer(tmp_path / "run", None)
+
+
+def test_tensorboard_without_the_extra_is_one_line(
+    toy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(UserError) as caught:
+        train(toy_recipe(toy / "text", tensorboard=True), toy / "run", QUIET)
+    assert str(caught.value) == (
+        "training.tensorboard: needs the extra: pip install 'nmt-cli[tensorboard]'"
+    )
+    assert not (toy / "run").exists()
+
+
+def test_a_tokenizer_of_the_metric_that_cannot_be_had_is_found_before_training(
+    toy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("Please install\n mecab")
+
+    monkeypatch.setattr(metrics, "metric", fail)
+    recipe = toy_recipe(toy / "text", metric_tokenize="ja-mecab")
+    with pytest.raises(UserError, match=r"^training.metric_tokenize ja-mecab: Please install mec"):
+        train(recipe, toy / "run", QUIET)
+    assert not (toy / "run").exists()
 
 
 def test_resuming_before_the_first_checkpoint_starts_at_zero(

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from nmt_cli.decoding.stream import AHEAD, MOST, InputLine, arriving_blocks, decode_line
+from nmt_cli.decoding.stream import AHEAD, MOST, USUAL, InputLine, arriving_blocks, decode_line
 
 LINES: list[tuple[bytes, list[str]]] = [
     (b"", []),
@@ -115,3 +115,20 @@ def test_an_error_of_the_reader_reaches_who_asked_after_the_lines_before_it() ->
         for block in arriving_blocks(Broken(b"a\nb\n")):
             found += block
     assert [line.text for line in found] == ["a", "b"]
+
+
+def test_long_lines_count_as_several_so_that_they_do_not_fill_the_memory() -> None:
+    long = b"x" * (64 * USUAL) + b"\n"
+    stream = Counted(long * 1000, 2 + 2 * AHEAD // 64)
+    blocks = arriving_blocks(stream)
+    first = next(blocks)
+    assert not stream.reached.wait(0.3)
+    found = [first, *blocks]
+    assert max(map(len, found)) <= MOST // 64
+    assert sum(map(len, found)) == 1000
+
+
+def test_a_line_longer_than_everything_read_ahead_comes_through() -> None:
+    line = b"x" * (2 * AHEAD * USUAL) + b"\n"
+    found = flat(arriving_blocks(io.BytesIO(line + b"a\n" + line)))
+    assert [len(one.text) for one in found] == [len(line) - 1, 1, len(line) - 1]

@@ -11,7 +11,8 @@ from nmt_cli.commands.translate import open_translator, translate_stream
 from nmt_cli.data.prepared import Tokenizers
 from nmt_cli.data.tokenizer import TextTokenizer
 from nmt_cli.decoding.hypothesis import SearchConfig
-from nmt_cli.decoding.translator import Translator, one_line
+from nmt_cli.decoding.stream import one_line
+from nmt_cli.decoding.translator import Translator
 from nmt_cli.errors import DataError, RecipeError, RunError, UserError
 from nmt_cli.models import MODELS
 
@@ -28,7 +29,7 @@ def translator(tokenizer: TextTokenizer, align: bool = False, **options: Any) ->
     both = Tokenizers(tokenizer, tokenizer)
     kind = MODELS["transformer"]
     model = kind(kind.config_class.tiny()[0], both.vocabulary).eval()
-    settings = {"beam": 2, "max_length": 6, **options}
+    settings = {"beam": 2, "max_length": 6, "guard": False, **options}
     return Translator(model, both, SearchConfig.model_validate(settings), align=align)
 
 
@@ -64,7 +65,7 @@ def test_parts_are_as_long_as_the_model_reads_and_hold_the_whole_line(
 ) -> None:
     small = translator(tokenizer, max_source_length=9)
     line = "The old man reads. Two dogs don't see 1995 houses 我喜欢读书。 " + "z" * 40 + "🙂🙂🙂"
-    parts = small._parts(line, tokenizer.encode([line])[0])
+    parts = [part.ids for part in small._plan(line, tokenizer.encode([line])[0]).parts]
     assert all(0 < len(part) <= 9 for part in parts)
     texts = tokenizer.decode(parts)
     assert "".join("".join(texts).split()) == "".join(line.split())
@@ -97,7 +98,7 @@ def test_translations_begin_with_their_prefixes(tokenizer: TextTokenizer) -> Non
     found = translator(tokenizer).translate(lines, prefixes)
     assert found[0].text.startswith("Der alte") and found[3].text.startswith("ein Haus")
     assert found[1].candidates == []
-    assert found[2] == translator(tokenizer).translate(lines)[2]
+    assert found[2].text == translator(tokenizer).translate(lines)[2].text
 
 
 def test_too_few_prefixes_are_refused(tokenizer: TextTokenizer, tmp_path: Path) -> None:

@@ -1,0 +1,173 @@
+"""Make docs/comparison.md out of the results in docs/comparison/results.
+
+python benchmarks/comparison/page.py
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from experiment import RESULTS, ROOT
+from plan import BOTTLENECK, POSITIONS, ROWS, SYSTEMS
+
+PAGE = ROOT / "docs/comparison.md"
+HEAD = """# The systems of the line, side by side
+
+Made by `make comparison` from the shipped recipes, written by `benchmarks/comparison/page.py`; do
+not edit it. Every run has the same text (Multi30k English-German), tokenizer, batches, seed and
+search; the learning rate is the recipe's, and its cosine ends where the minutes end. Scores are of
+test_2016_flickr, cased and detokenised, with beam 5 and the checkpoint that was best on the
+development text by greedy BLEU. Results with all settings lie in `docs/comparison/results/`.
+"""
+
+
+def result(name: str) -> Any:
+    path = RESULTS / f"{name}.json"
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def table(header: list[str], rows: list[list[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def rows() -> str:
+    found = []
+    for key, label in SYSTEMS.items():
+        one = result(key)
+        if one is None:
+            found.append([f"`{ROWS[key].recipe}`", label, *["not measured"] * 6])
+            continue
+        bleu, chrf = one["test"]["bleu"]["score"], one["test"]["chrf"]["score"]
+        found.append(
+            [
+                f"`{ROWS[key].recipe}`", label, f"{one['parameters'] / 1e6:.1f} M",
+                f"{one['tokens_per_second']:,.0f}", f"{one['sentences_per_second']:,.0f}",
+                f"{one['minutes']:.0f}", f"**{bleu:.2f}**", f"{chrf:.2f}",
+            ]
+        )  # fmt: skip
+    header = [
+        "recipe",
+        "system",
+        "parameters",
+        "tokens/s",
+        "sentences/s",
+        "minutes",
+        "BLEU",
+        "chrF",
+    ]
+    return table(header, found) + "\n" + signatures()
+
+
+def signatures() -> str:
+    """How the scores were computed and on what machine the rows were made."""
+    present = [one for one in map(result, SYSTEMS) if one is not None]
+    if not present:
+        return "Not measured yet.\n"
+    marks = {score["signature"] for one in present for score in one["test"].values()}
+    machines = {
+        f"{one['machine']['processor']}, {one['machine']['threads']} thread(s) a run, "
+        f"PyTorch {one['machine']['torch']}"
+        for one in present
+    }
+    return (
+        f"Signatures: {', '.join(f'`{mark}`' for mark in sorted(marks))}. tokens/s: target "
+        f"tokens in training; sentences/s: the whole command `nmt translate`, start included. "
+        f"Machine: {'; '.join(sorted(machines))}. Not measured on a GPU.\n"
+    )
+
+
+def by_length(label: str, names: dict[str, Any]) -> str:
+    told = result(f"lengths-{label}")
+    if told is None:
+        return "Not measured yet.\n"
+    ends = [bucket["label"] for bucket in told["buckets"]]
+    found = [[name, *(f"{one['score']:.1f}" for one in told["systems"][name])] for name in names]
+    counts = ["sentences", *(str(bucket["sentences"]) for bucket in told["buckets"])]
+    return table(["words", *ends], [*found, counts]) + f"\n![by length](comparison/{label}.svg)\n"
+
+
+def scaling() -> str:
+    told = result("scaling")
+    if told is None:
+        return "Not measured yet.\n"
+    found = []
+    for key, one in told.items():
+        width, kind = key.split()
+        after = one["trained"]
+        found.append(
+            [
+                width, kind, f"{one['entropy']:.2f}", f"{one['jacobian']:.3f}",
+                f"{after['entropy']:.2f}", f"{after['training_loss']:.3f}",
+                f"{after['dev_loss']:.3f}",
+            ]
+        )  # fmt: skip
+    header = [
+        "d_k", "dot product", "entropy at the start", "softmax Jacobian", "entropy after training",
+        "training loss", "development loss",
+    ]  # fmt: skip
+    return table(header, found)
+
+
+def parallelism() -> str:
+    told = json.loads(path.read_text()) if (path := GROWTH).exists() else None
+    if told is None:
+        return "Not measured yet.\n"
+    lengths = list(told["length w1"])
+    found = [
+        [label, *(f"{told[key][length]:,.0f}" for length in lengths)]
+        for label, key in (("Transformer 4+4, d 256", "length w1"), ("RNN, GRU 512", "length w3"))
+    ]
+    return table(["positions", *lengths], found)
+
+
+GROWTH = Path("runs/bench/growth-cpu.json")
+
+SECTIONS = [
+    ("Translation quality and speed", "", rows),
+    (
+        "1. The bottleneck",
+        "Trained and tested on examples of 1 to 5 neighbouring captions (`corpus.join: 5`), as "
+        "figure 2 of Bahdanau et al. 2015 asks: BLEU by the number of source words.",
+        lambda: by_length("bottleneck", BOTTLENECK),
+    ),
+    (
+        "2. Alignment",
+        "A sentence whose verbs change places, through additive attention and through the "
+        "Transformer's layer before the last (mean of its heads).",
+        lambda: "".join(
+            f"![{name}](comparison/alignment-{name}-1.svg)\n"
+            for name in ("additive", "transformer")
+        ),
+    ),
+    (
+        "3. Parallelism",
+        "Target tokens a second in training, by the length of the sequences, with about 4,096 "
+        "target tokens a batch whatever their length.",
+        parallelism,
+    ),
+    (
+        "4. The scaling factor",
+        "Dot products with and without 1 / sqrt(d_k). At the start: queries and keys of variance "
+        "one, 32 keys; entropy as a share of the highest possible; Frobenius norm of the softmax's "
+        "Jacobian, which is what a gradient passes through. Then after 400 updates of a small "
+        "Transformer of width 512 with 512 / d_k heads.",
+        scaling,
+    ),
+    (
+        "5. Positions",
+        "Trained on sentences of at most 20 pieces, tested on joined ones.",
+        lambda: by_length("positions", POSITIONS),
+    ),
+]
+
+
+def main() -> None:
+    parts = [HEAD]
+    for title, text, body in SECTIONS:
+        parts.append(f"\n## {title}\n\n" + (f"{text}\n\n" if text else "") + body())
+    PAGE.write_text("".join(parts), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

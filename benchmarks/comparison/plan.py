@@ -1,0 +1,48 @@
+"""What is compared: every row of the table, and the experiments behind each claim."""
+
+from experiment import Experiment
+
+TABLE, SHORT = 30.0, 12.0  # minutes of training
+
+SYSTEMS = {
+    "none": "LSTM, one fixed vector (Sutskever et al. 2014)",
+    "additive": "GRU, additive attention (Bahdanau et al. 2015)",
+    "dot": "GRU, dot attention (Luong et al. 2015)",
+    "general": "GRU, general attention (Luong et al. 2015)",
+    "concat": "GRU, concat attention (Luong et al. 2015)",
+    "cosine": "GRU, cosine attention (Graves et al. 2014)",
+    "transformer": "Transformer (Vaswani et al. 2017)",
+    "decoder-only": "decoder-only Transformer (Wang et al. 2021)",
+    "ctc": "CTC, all positions at once (Libovický and Helcl 2018)",
+}
+QUICK_ROWS = ("concat", "cosine")
+
+
+def recipe(system: str) -> str:
+    return f"multi30k-en-de-{system if system in TRANSFORMERS else f'rnn-{system}'}"
+
+
+TRANSFORMERS = ("transformer", "decoder-only", "ctc")
+
+ROWS = {
+    system: Experiment(system, recipe(system), SHORT if system in QUICK_ROWS else TABLE)
+    for system in SYSTEMS
+}
+
+# The bottleneck (Bahdanau et al. 2015, figure 2): examples of 1 to 5 neighbouring captions.
+JOINED = {"corpus.join": 5, "search.guard": "false", "training.tokens_per_batch": 4096}
+BOTTLENECK = {
+    system: Experiment(f"joined-{system}", recipe(system), TABLE, JOINED)
+    for system in ("none", "additive", "transformer")
+}
+
+# Positions: trained on short sentences only, tried on longer ones.
+POSITIONS = {
+    kind: Experiment(
+        f"positions-{kind}",
+        recipe("transformer"),
+        SHORT,
+        {"model.positions": kind, "corpus.max_length": 20},
+    )
+    for kind in ("sinusoidal", "learned", "rotary", "none")
+}

@@ -1,0 +1,44 @@
+"""Translate standard input with CTranslate2 alone: two workers of one thread, batches of 64.
+
+Arguments: exported folder, compute type, beam, length of every output (0: as it comes).
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import ctranslate2
+from tokenizers import Tokenizer
+
+BATCH = 64
+
+
+def main() -> None:
+    folder, kind, beam, length = sys.argv[1:]
+    translator = ctranslate2.Translator(
+        folder, device="cpu", compute_type=kind, inter_threads=2, intra_threads=1
+    )
+    tokenizer = Tokenizer.from_file(str(tokenizer_of(Path(folder))))
+    lines = [line.rstrip("\n") for line in sys.stdin]
+    pieces = [one.tokens for one in tokenizer.encode_batch_fast(lines, add_special_tokens=False)]
+    limits = {"min_decoding_length": int(length), "max_decoding_length": int(length)}
+    found = translator.translate_batch(
+        pieces, beam_size=int(beam), max_batch_size=BATCH, batch_type="examples",
+        **(limits if int(length) else {"max_decoding_length": 100}),
+    )  # fmt: skip
+    ids = [[tokenizer.token_to_id(piece) for piece in one.hypotheses[0]] for one in found]
+    for text in tokenizer.decode_batch(ids):
+        print(text.replace("\n", " "))
+
+
+def tokenizer_of(folder: Path) -> Path:
+    """The tokenizer of the run that was exported."""
+    inside = folder / "tokenizer.json"
+    if inside.exists():
+        return inside
+    manifest = json.loads((folder / "manifest.json").read_text())
+    return Path(manifest["run"]) / "tokenizer.json"
+
+
+if __name__ == "__main__":
+    main()

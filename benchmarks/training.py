@@ -1,0 +1,81 @@
+"""Training speed: W1, W2 and W3, alternately with Hugging Face's MarianMT in plain PyTorch.
+
+    python benchmarks/training.py --updates 40 --rounds 2
+
+Real text, padding, masks, clipping and reading of batches included: a run of `nmt train` is
+timed by its own log, the peer by the same rule (tokens without padding, windows after a warm-up).
+"""
+
+import argparse
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+from machine import describe
+from workloads import (
+    FOLDER,
+    keep,
+    nmt,
+    operations_per_token,
+    run,
+    training_speed,
+    workload,
+    write_recipe,
+)
+
+from nmt_cli.commands.prepare import prepare_recipe
+from nmt_cli.reporting import Reporter
+
+WARM = 3  # windows of five updates that do not count
+PEERS = {"w1": ["fp32"], "w2": ["fp32"], "w3": []}
+
+
+def ours(name: str, updates: int, arguments: list[str]) -> dict[str, Any]:
+    """A run of `nmt train`."""
+    recipe = workload(name, updates=updates, validate_every=updates)
+    out = FOLDER / f"train-{name}"
+    shutil.rmtree(out, ignore_errors=True)
+    cost = run(nmt("train", write_recipe(recipe), "--out", out, "--quiet", *arguments))
+    return training_speed(out, WARM) | {"memory": cost.peak_memory, "seconds": cost.seconds}
+
+
+def marian(name: str, updates: int, precision: str) -> dict[str, Any]:
+    """The same with the peer."""
+    data = prepare_recipe(workload(name), Reporter(quiet=True)).data.folder
+    script = Path(__file__).parent / "peers/marian_training.py"
+    shape = json.dumps(workload(name).model.model_dump(mode="json"))
+    cost = run([sys.executable, str(script), str(data), shape, precision, str(updates), str(WARM)])
+    return json.loads(cost.stdout) | {"memory": cost.peak_memory, "seconds": cost.seconds}
+
+
+def measure(name: str, updates: int, rounds: int, arguments: list[str], fast: bool) -> Any:
+    """Both, in turns."""
+    precisions = [*PEERS[name], *(["bf16"] if fast and PEERS[name] else [])]
+    found: dict[str, list[Any]] = {"nmt": []} | {f"marian {one}": [] for one in precisions}
+    for number in range(rounds):
+        found["nmt"].append(ours(name, updates, arguments))
+        for one in precisions:
+            found[f"marian {one}"].append(marian(name, updates, one))
+        print(name, number + 1, {key: value[-1]["median"] for key, value in found.items()})
+    recipe = workload(name)
+    data = prepare_recipe(recipe, Reporter(quiet=True)).data
+    return {"runs": found, "operations_per_token": operations_per_token(recipe, data)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--updates", type=int, default=40)
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--only", nargs="*", default=["w1", "w2", "w3"])
+    parser.add_argument("nmt", nargs="*", help="more arguments for nmt train, after --")
+    wanted = parser.parse_args()
+    machine = describe()
+    for name in wanted.only:
+        found = measure(name, wanted.updates, wanted.rounds, wanted.nmt, "peak_bf16" in machine)
+        keep(f"training-{name}", {"machine": machine, "arguments": wanted.nmt, **found})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,177 @@
+"""The work that is measured, the same for every toolkit, and what a command costs.
+
+Everything is kept under runs/bench; what has been measured is in runs/bench/*.json.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+
+from nmt_cli.commands.runs import build_model
+from nmt_cli.data.prepared import PreparedData
+from nmt_cli.recipe import Recipe, build_recipe
+from nmt_cli.yaml12 import write_yaml
+
+FOLDER = Path("runs/bench")
+CORPUS = {
+    "root": "multi30k", "source": "en", "target": "de", "train": "train", "dev": "val",
+    "test": "test_2016_flickr",
+}  # fmt: skip
+TRAINING = {
+    "tokens_per_batch": 4096, "learning_rate": 1.0e-3, "warmup": 400, "label_smoothing": 0.1,
+    "metric": "loss", "log_every": 5, "seed": 1,
+}  # fmt: skip
+MODELS: dict[str, dict[str, Any]] = {
+    "w1": {
+        "type": "transformer", "d_model": 256, "heads": 4, "encoder_layers": 4,
+        "decoder_layers": 4, "d_ff": 1024, "dropout": 0.1,
+    },
+    "w2": {
+        "type": "transformer", "d_model": 512, "heads": 8, "encoder_layers": 6,
+        "decoder_layers": 6, "d_ff": 2048, "dropout": 0.1,
+    },
+    "w3": {
+        "type": "rnn", "attention": "additive", "cell": "gru", "embedding_size": 256,
+        "hidden_size": 512, "dropout": 0.1,
+    },
+}  # fmt: skip
+
+
+def workload(name: str, **training: Any) -> Recipe:
+    """The recipe of W1, W2 or W3."""
+    content = {
+        "name": f"bench-{name}",
+        "corpus": CORPUS,
+        "tokenizer": {"type": "bpe", "vocab_size": 8000, "joint": True},
+        "model": MODELS[name],
+        "training": TRAINING | training,
+    }
+    return build_recipe(content)
+
+
+def write_recipe(recipe: Recipe) -> Path:
+    """The recipe as a file that commands can be given."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    path = FOLDER / f"{recipe.name}.yaml"
+    path.write_text(write_yaml(recipe.to_dict()))
+    return path
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a command took."""
+
+    seconds: float
+    peak_memory: int  # bytes, of the largest process; proportional share summed over processes
+    stdout: bytes
+    stderr: str
+
+
+def run(command: list[str], *, stdin: Path | None = None, **environment: str) -> Cost:
+    """Run a command to its end, watching the memory of all its processes."""
+    started = time.perf_counter()
+    with open(stdin or os.devnull, "rb") as source:
+        process = subprocess.Popen(
+            command, stdin=source, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            env=os.environ | environment, start_new_session=True,
+        )  # fmt: skip
+    watch = _Watch(process.pid)
+    watch.start()
+    out, err = process.communicate()
+    seconds = time.perf_counter() - started
+    watch.stop()
+    if process.returncode != 0:
+        raise RuntimeError(f"{' '.join(command)}: exit {process.returncode}\n{err.decode()}")
+    return Cost(seconds, watch.peak, out, err.decode())
+
+
+def nmt(*arguments: object) -> list[str]:
+    """This checkout's command line."""
+    return [sys.executable, "-m", "nmt_cli", *map(str, arguments)]
+
+
+class _Watch:
+    """Samples the memory of a session's processes, pages that they share counted once."""
+
+    def __init__(self, session: int) -> None:
+        import threading
+
+        self.session, self.peak = session, 0
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._sample, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _sample(self) -> None:
+        while not self._over.wait(0.5):
+            self.peak = max(self.peak, sum(map(_share, _members(self.session))))
+
+
+def _members(session: int) -> list[Path]:
+    found = []
+    for place in Path("/proc").glob("[0-9]*"):
+        try:
+            fields = (place / "stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[3]) == session:
+            found.append(place)
+    return found
+
+
+def _share(place: Path) -> int:
+    """Proportional set size: a page shared by n processes counts as 1/n in each."""
+    try:
+        lines = (place / "smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) << 10 for line in lines if line.startswith("Pss:")), 0)
+
+
+def training_speed(folder: Path, skip: int) -> dict[str, float]:
+    """Target tokens a second of a run's log, without the first `skip` records."""
+    records = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    speeds = [one["tokens_per_second"] for one in records if one["event"] == "train"][skip:]
+    return {"median": median(speeds), "least": min(speeds), "most": max(speeds)}
+
+
+def operations_per_token(recipe: Recipe, data: PreparedData) -> float:
+    """Multiplications and additions of matrix products a target token, forward and backward.
+
+    Six for each weight of a matrix that a token passes through (Kaplan et al. 2020, section 2.1);
+    source tokens pass through the encoder and the keys and values of attention to it. Products
+    between activations are left out: at the lengths of sentences they are a few per cent.
+    """
+    model = build_model(recipe, data.tokenizers.vocabulary)
+    source, target = (sum(store.lengths() + 1) for store in data.variants[0])
+    total = 0.0
+    for name, module in model.named_modules():
+        if isinstance(module, torch.nn.Linear):
+            by_source = name.startswith("encoder") or "cross_attention.attend.key_value" in name
+            total += 6 * module.weight.numel() * (source / target if by_source else 1.0)
+    return total
+
+
+def keep(name: str, value: Any) -> None:
+    """Remember what was measured."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    (FOLDER / f"{name}.json").write_text(json.dumps(value, indent=1) + "\n")
+
+
+def kept(name: str) -> Any:
+    """What was measured earlier; None where nothing was."""
+    path = FOLDER / f"{name}.json"
+    return json.loads(path.read_text()) if path.exists() else None

@@ -1,0 +1,95 @@
+"""training.init_from: a run that begins with the weights and the tokenizers of another one."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from nmt_cli.checkpoint import Checkpoint, RunFolder
+from nmt_cli.config import Section
+from nmt_cli.data.prepared import Tokenizers
+from nmt_cli.errors import RecipeError, RunError
+from nmt_cli.recipe import Recipe, load_recipe
+
+# What may be set anew: everything else decides the shape or the meaning of weights and pieces.
+FREE = {
+    "tokenizer": ("variants", "sampling"),
+    "model": ("dropout", "attention_dropout", "activation_dropout"),
+}
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The run that another one begins from."""
+
+    folder: RunFolder
+    recipe: Recipe
+    tokenizers: Tokenizers
+
+    def checkpoint(self) -> Checkpoint:
+        """Its best weights; RunError where there are none."""
+        return self.folder.best()
+
+
+def find_origin(recipe: Recipe, begun: Path | None = None) -> Origin | None:
+    """The run that training.init_from names; None where the recipe names none.
+
+    A run that has `begun` is its own origin: it can be resumed when the other one is gone.
+    Relative paths are looked for beside the recipe, then in the current folder. RunError where
+    there is no such run.
+    """
+    if recipe.training.init_from is None:
+        return None
+    path = begun or _place(recipe, recipe.training.init_from)
+    folder = RunFolder(path)
+    if not folder.recipe.is_file():
+        raise RunError(
+            f"training.init_from: {recipe.training.init_from}: no run folder here; "
+            "nmt train makes one, nmt import makes one of a MarianMT folder"
+        )
+    return Origin(folder, load_recipe(folder.recipe), Tokenizers.load(path))
+
+
+def inherit(recipe: Recipe, origin: Origin) -> Recipe:
+    """The recipe with the origin's tokenizer and model sections.
+
+    Keys that the recipe does not state are taken from the origin. RecipeError names every one that
+    it states otherwise, but for `FREE`.
+    """
+    sections: dict[str, Section] = {}
+    problems: list[str] = []
+    for name, free in FREE.items():
+        mine, theirs = getattr(recipe, name), getattr(origin.recipe, name)
+        problems += [f"{name}.{text}" for text in _differences(mine, theirs, free)]
+        stated = {key: getattr(mine, key) for key in free if key in mine.model_fields_set}
+        sections[name] = theirs.model_copy(update=stated)
+    if problems:
+        raise RecipeError(
+            [
+                f"training.init_from: {origin.folder.path} was trained otherwise: "
+                + ", ".join(problems)
+                + "; leave these keys out to take over its own"
+            ]
+        )
+    assert recipe.training.init_from is not None
+    place = str(_place(recipe, recipe.training.init_from))
+    training = recipe.training.model_copy(update={"init_from": place})
+    changed: dict[str, Any] = {**sections, "training": training}
+    return replace(recipe, **changed)
+
+
+def _differences(mine: Section, theirs: Section, free: tuple[str, ...]) -> list[str]:
+    """`key (old -> new)` for each key that is stated and does not agree."""
+    before = theirs.model_dump(mode="json")
+    stated = mine.model_dump(mode="json", include=set(mine.model_fields_set))
+    return [
+        f"{key} ({before.get(key)} -> {value})"
+        for key, value in stated.items()
+        if before.get(key) != value and (key not in free or key not in before)
+    ]
+
+
+def _place(recipe: Recipe, path: str) -> Path:
+    """The absolute path, so that the resolved recipe runs again from any folder."""
+    wanted = Path(path).expanduser()
+    places = [folder / wanted for folder in (recipe.folder, Path.cwd()) if folder is not None]
+    return next((place for place in places if place.is_dir()), places[-1]).resolve()

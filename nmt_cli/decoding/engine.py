@@ -1,0 +1,87 @@
+"""What searches for translations: PyTorch here, or another runtime.
+
+An engine turns ids into hypotheses and knows nothing of text; the translator above it knows
+nothing of tensors.
+"""
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nmt_cli.data.batching import pad
+from nmt_cli.decoding.alignments import attention_weights
+from nmt_cli.decoding.hypothesis import Hypothesis, SearchConfig
+from nmt_cli.decoding.rescoring import log_probabilities
+from nmt_cli.decoding.search import search
+from nmt_cli.models.contract import Sequences, TranslationModel
+
+Ids = list[int]
+
+
+class Engine(ABC):
+    """A model that is ready to translate."""
+
+    longest_source: int | None = None
+    """How many source tokens it can read, end of sentence included; None: any number."""
+    longest_target: int | None = None
+    """How many target tokens it can write, end of sentence included; None: any number."""
+
+    @abstractmethod
+    def positions(self, config: SearchConfig) -> int:
+        """How many source positions, padding included, `search` is best given at once."""
+
+    @abstractmethod
+    def search(
+        self, sources: list[Ids], config: SearchConfig, prefixes: list[Ids] | None = None
+    ) -> list[list[Hypothesis]]:
+        """For each source its `n_best` hypotheses, best first.
+
+        Sources have no end of sentence and at least one id. `prefixes` are ids that each
+        translation must begin with, as many as there are sources.
+        """
+
+    def attention(self, sources: list[Ids], targets: list[Ids]) -> list[Tensor] | None:
+        """For each pair the weights [layers, heads, T, S]; None where it cannot tell them."""
+        return None
+
+    def log_probabilities(
+        self, sources: list[Ids], targets: list[Ids], config: SearchConfig
+    ) -> list[float] | None:
+        """log p(target | source) of each pair; None where it cannot tell."""
+        return None
+
+
+class TorchEngine(Engine):
+    """Our own search over a model (which may be an ensemble), where the model's tensors are."""
+
+    def __init__(self, model: TranslationModel[Any]) -> None:
+        self.model = model
+        self.device = next(model.parameters()).device
+        self.longest_source, self.longest_target = model.longest_source, model.longest_target
+
+    def positions(self, config: SearchConfig) -> int:
+        """One batch."""
+        width = config.n_best if config.sampling else config.beam
+        return max(1, config.tokens_per_batch // width)
+
+    def search(
+        self, sources: list[Ids], config: SearchConfig, prefixes: list[Ids] | None = None
+    ) -> list[list[Hypothesis]]:
+        """See `Engine.search`; all sources are one batch."""
+        vocabulary = self.model.vocabulary
+        padded = pad([(ids, [vocabulary.end]) for ids in sources], vocabulary.pad)
+        ids, lengths = torch.from_numpy(padded.ids), torch.from_numpy(padded.lengths)
+        batch = Sequences(ids.to(self.device), lengths.to(self.device))
+        return search(self.model, batch, config, prefixes)
+
+    def attention(self, sources: list[Ids], targets: list[Ids]) -> list[Tensor] | None:
+        """See `Engine.attention`."""
+        return attention_weights(self.model, sources, targets)
+
+    def log_probabilities(
+        self, sources: list[Ids], targets: list[Ids], config: SearchConfig
+    ) -> list[float] | None:
+        """See `Engine.log_probabilities`."""
+        return log_probabilities(self.model, sources, targets, config.tokens_per_batch)

@@ -1,0 +1,1 @@
+"""Pictures: attention, scores by length, positions, curves. Files need matplotlib."""

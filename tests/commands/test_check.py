@@ -1,0 +1,219 @@
+"""nmt check: each thing that would go wrong later is found, and nothing is written."""
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from nmt_cli.cli.app import build_app
+from nmt_cli.commands import check as command
+from nmt_cli.commands.check import Finding, check
+from nmt_cli.commands.runs import build_model
+from nmt_cli.models.contract import Sequences
+from nmt_cli.recipe import build_recipe
+from nmt_cli.reporting import Reporter
+from nmt_cli.training.footprint import PROBE, footprint
+from nmt_cli.vocabulary import Vocabulary
+from nmt_cli.yaml12 import write_yaml
+from tests.conftest import TINY_MODELS, toy_content
+
+
+def findings(folder: Path, *settings: str, **content: Any) -> list[Finding]:
+    recipe = folder / "toy.yaml"
+    recipe.write_text(write_yaml(toy_content(folder / "text") | content))
+    return check(recipe, list(settings), None, Reporter(quiet=True), "cpu")
+
+
+def said(found: list[Finding], level: str) -> str:
+    return "\n".join(f"{one.about}: {one.text}" for one in found if one.level == level)
+
+
+def test_a_sound_recipe_has_no_errors_and_nothing_is_written(toy: Path) -> None:
+    before = sorted(toy.rglob("*"))
+    found = findings(toy)
+    assert said(found, "error") == ""
+    notes = said(found, "note")
+    for text in (
+        "train.ab: 300 pairs", "dev.ab: 20 pairs", "source lengths: pieces: half below",
+        "parameters; 12 updates are", "GiB for the largest batch", "checkpoints, ",
+    ):  # fmt: skip
+        assert text in notes
+    assert sorted(toy.rglob("*")) == sorted([*before, toy / "toy.yaml"])
+
+
+@pytest.mark.parametrize(
+    ("setting", "about"),
+    [
+        ("training.plateau_factor=0.3", "plateau_factor: does nothing without schedule: plateau"),
+        ("training.plateau_patience=3", "plateau_patience: does nothing without schedule"),
+        ("training.warmup=12", "warmup: of 12 updates is not over after 12"),
+        ("training.validate_every=13", "validate_every: 13 is more than 12 updates"),
+        ("training.average=3", "average: of 3, but there are 2 checkpoints"),
+        ("training.patience=2", "patience: 2, but there are 2 validations"),
+        ("search.temperature=2", "temperature: does nothing without sampling: true"),
+        ("search.seed=2", "seed: does nothing without sampling"),
+        ("tokenizer.sampling=0.2", "sampling: does nothing without variants"),
+        ("tokenizer.character_coverage=0.5", "character_coverage: does nothing with type: word"),
+        ("model.max_positions=99", "max_positions: does nothing with positions: sinusoidal"),
+        ("tokenizer.vocab_size=500", "vocab_size: 500, but the text gives only 18 pieces"),
+    ],
+)  # fmt: skip
+def test_an_option_that_does_nothing_is_named(toy: Path, setting: str, about: str) -> None:
+    assert about in said(findings(toy, setting), "warning")
+    assert about not in said(findings(toy), "warning")
+
+
+@pytest.mark.parametrize(
+    ("settings", "about"),
+    [
+        (["search.beam=1", "search.length_penalty=2"], "length_penalty: does nothing with beam: 1"),
+        (["search.length_normalization=none", "search.length_penalty=2"],
+         "length_penalty: does nothing with length_normalization: none"),
+        (["search.sampling=true", "search.beam=3"], "beam: does nothing with sampling: true"),
+        (["search.max_length=9", "search.max_length_factor=2"],
+         "max_length_factor: does nothing beside max_length"),
+        (["training.metric=loss", "training.samples=1"], "samples: does nothing with metric: loss"),
+    ],
+)  # fmt: skip
+def test_options_that_cancel_each_other_are_named(
+    toy: Path, settings: list[str], about: str
+) -> None:
+    assert about in said(findings(toy, *settings), "warning")
+
+
+def test_options_of_other_models_are_looked_at_too(toy: Path) -> None:
+    model = {"type": "rnn", "attention": "none", "input_feeding": False, "hidden_size": 8}
+    found = findings(toy, "search.coverage_penalty=0.5", model=model)
+    assert "input_feeding: does nothing with attention: none" in said(found, "warning")
+    assert "coverage_penalty: does nothing: rnn has no attention" in said(found, "warning")
+    corpus = {"name": "quickstart", "root": "x", "source": "en", "target": "de"}
+    found = findings(toy, "tokenizer.type=bpe", "tokenizer.vocab_size=400", corpus=corpus)
+    assert "root: does nothing with name: quickstart" in said(found, "warning")
+
+
+def test_formats_that_the_model_does_not_fit_are_named(toy: Path) -> None:
+    assert "ctranslate2" not in said(findings(toy), "note")
+    notes = said(findings(toy, model=TINY_MODELS["rnn"]), "note")
+    expected = "nmt export: not to ctranslate2: model.type: CTranslate2 runs transformer, not rnn"
+    assert expected in notes.splitlines()
+
+
+def test_every_mistake_in_a_recipe_is_an_error(toy: Path) -> None:
+    found = findings(toy, "training.warmupp=3", "model.heads=0")
+    assert [one.level for one in found] == ["error", "error"]
+    assert "warmupp: unknown key" in said(found, "error") and "heads" in said(found, "error")
+
+
+def test_heads_that_do_not_divide_are_an_error(toy: Path) -> None:
+    assert "not divisible by heads 3" in said(findings(toy, "model.heads=3"), "error")
+
+
+@pytest.mark.parametrize(
+    ("damage", "level", "about"),
+    [
+        (lambda f: (f / "train.ba").unlink(), "error", "no file train.ba"),
+        (lambda f: (f / "train.ba").write_text("le\n"), "error", "train.ab has 300 lines"),
+        (lambda f: [(f / f"dev.{s}").write_text("") for s in ("ab", "ba")],
+         "error", "dev.ab: the text is empty"),
+        (lambda f: [(f / f"train.{s}").write_text("\n\n") for s in ("ab", "ba")],
+         "error", "no pair is left to train on"),
+        (lambda f: (f / "dev.ab").write_bytes(b"ba\n\xff\n" + b"le\n" * 18),
+         "warning", "dev.ab: not UTF-8: line 2"),
+        (lambda f: [(f / f"train.{s}").write_text("ba le\n" * 300) for s in ("ab", "ba")],
+         "warning", "99.7% dropped: duplicate, as in train.ab:2: ba le ||| ba le"),
+    ],
+)  # fmt: skip
+def test_text_that_cannot_be_used_is_found(toy: Path, damage: Any, level: str, about: str) -> None:
+    damage(toy / "text")
+    assert about in said(findings(toy), level)
+
+
+def test_a_broken_archive_is_found(toy: Path) -> None:
+    whole = gzip.compress((toy / "text/train.ab").read_bytes())
+    (toy / "text/train.ab").unlink()
+    (toy / "text/train.ab.gz").write_bytes(whole[:100])
+    assert "train.ab.gz: cannot read" in said(findings(toy), "error")
+
+
+def test_what_is_cut_or_does_not_fit_is_found(toy: Path) -> None:
+    assert "longer than 3 pieces and dropped" in said(
+        findings(toy, "corpus.max_length=3"), "warning"
+    )
+    learned = ["model.positions=learned", "model.max_positions=8"]
+    (toy / "text/train.ab").write_text("ba " * 40 + "\n" + (toy / "text/train.ab").read_text())
+    (toy / "text/train.ba").write_text("ba " * 40 + "\n" + (toy / "text/train.ba").read_text())
+    assert "the model has 8 positions, the longest source needs 41" in said(
+        findings(toy, *learned), "error"
+    )
+
+
+def test_too_little_memory_or_disk_is_an_error(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "available_memory", lambda place: 1000)
+    monkeypatch.setattr(command.shutil, "disk_usage", lambda path: type("Free", (), {"free": 7}))
+    errors = said(findings(toy), "error")
+    assert "0.0 GiB are free; a smaller training.tokens_per_batch" in errors
+    assert "disk: 0.00 GiB for 3 checkpoints" in errors
+
+
+def test_what_is_missing_but_can_be_fetched_is_a_warning(toy: Path) -> None:
+    corpus = {
+        "root": "elsewhere", "source": "ab", "target": "ba", "train": "train",
+        "download": {"address": "https://example.org/", "sha256": {"train.ab": "0" * 64}},
+    }  # fmt: skip
+    found = findings(toy, corpus=corpus)
+    assert "nmt prepare will fetch train.ab from https://example.org/" in said(found, "warning")
+
+
+def test_a_run_folder_that_exists_is_said(toy: Path) -> None:
+    (toy / "runs/toy").mkdir(parents=True)
+    assert "runs/toy exists: go on with --resume" in said(findings(toy), "warning")
+
+
+def test_memory_is_linear_in_sentences_and_counts_what_the_backward_pass_needs() -> None:
+    recipe = build_recipe(toy_content(Path(".")))
+    vocabulary = Vocabulary(source_size=60, target_size=60, joint=True)
+    model = build_model(recipe, vocabulary)
+    one, ten = (footprint(model, torch.float32, 12, 10, n * PROBE) for n in (1, 10))
+    assert ten.activations == 10 * one.activations > 0
+    half = footprint(model, torch.bfloat16, 12, 10, PROBE)
+    assert half.activations == one.activations // 2
+    count = sum(parameter.numel() for parameter in model.parameters())
+    assert one.checkpoint == 12 * count and one.weights == 16 * count
+    assert half.weights == 20 * count
+    by_hand = _kept_by_autograd(model, 12, 10, PROBE)
+    assert 0.5 < one.activations / by_hand < 2.0
+
+
+def _kept_by_autograd(model: Any, source: int, target: int, sentences: int) -> int:
+    """Bytes that the graph holds after a forward pass, walked from its end."""
+    ids = [torch.full((sentences, n), 2) for n in (source, target)]
+    lengths = [torch.full((sentences,), n) for n in (source, target)]
+    hidden = model(Sequences(ids[0], lengths[0]), Sequences(ids[1], lengths[1]))
+    seen, found, todo = set(), {}, [model.project(hidden).log_softmax(-1).sum().grad_fn]
+    while todo:
+        node = todo.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        todo += [parent for parent, _ in node.next_functions]
+        for name in dir(node):
+            if name.startswith("_saved_") and torch.is_tensor(value := getattr(node, name)):
+                found[value.untyped_storage().data_ptr()] = value.untyped_storage().nbytes()
+    own = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
+    return sum(size for place, size in found.items() if place not in own)
+
+
+def test_the_command_prints_a_line_each_and_fails_where_training_would(toy: Path) -> None:
+    (toy / "toy.yaml").write_text(write_yaml(toy_content(toy / "text")))
+    arguments = ["check", "toy.yaml", "--quiet", "--device", "cpu"]
+    good = CliRunner().invoke(build_app(), arguments)
+    assert good.exit_code == 0
+    assert "note     corpus.train: train.ab: 300 pairs" in good.stdout.splitlines()
+    bad = CliRunner().invoke(build_app(), [*arguments, "--json", "--set", "training.updates=0"])
+    assert bad.exit_code == 2
+    (only,) = json.loads(bad.stdout)
+    assert only["level"] == "error" and "training.updates" in only["text"]

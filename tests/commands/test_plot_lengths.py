@@ -1,0 +1,101 @@
+"""nmt plot lengths: runs and files of translations against references."""
+
+import gzip
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nmt_cli.commands.plot_lengths import plot_lengths
+from nmt_cli.commands.translate import open_translator
+from nmt_cli.errors import DataError, RunError, UserError
+from nmt_cli.evaluation.metrics import score
+from nmt_cli.reporting import Reporter
+from tests.plots.pictures import png_size
+
+SOURCE = ["a book", "the old man reads", "dogs", "the old man reads a book"] * 3
+REFERENCE = ["ein Buch", "der alte Mann liest", "Hunde", "der alte Mann liest ein Buch"] * 3
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    Path("s").write_text("".join(f"{line}\n" for line in SOURCE))
+    Path("r.gz").write_bytes(gzip.compress("".join(f"{one}\n" for one in REFERENCE).encode()))
+    Path("perfect").write_text("".join(f"{line}\n" for line in REFERENCE))
+    Path("short").write_text("x\n")
+    return tmp_path
+
+
+def plot(runs: list[str] | None = None, **options: Any) -> Any:
+    wanted: dict[str, Any] = {"source": Path("s"), "references": [Path("r.gz")], "samples": 10}
+    reporter = Reporter(quiet=True)
+    return plot_lengths(runs or [], reporter=reporter, **(wanted | options))
+
+
+def test_runs_and_files_are_scored_beside_each_other(files: Path, tiny_run: Path) -> None:
+    found = plot(
+        [f"mine={tiny_run}"], hypotheses=["perfect"], buckets="1,4", out=Path("a.png"),
+        metric="chrf", device="cpu",
+    )  # fmt: skip
+    assert list(found.systems) == ["mine", "perfect"]
+    assert [len(one.sentences) for one in found.buckets] == [3, 6, 3]
+    assert found.whole["perfect"].score == pytest.approx(100)
+    texts = [one.text for one in open_translator([tiny_run], [], "cpu").translate(SOURCE)]
+    (wanted,) = score(texts, [REFERENCE], ["chrf"])
+    assert found.whole["mine"].score == pytest.approx(wanted.score)
+    assert png_size(Path("a.png"))[0] > 600
+
+
+def test_without_a_file_to_draw_nothing_is_written(files: Path) -> None:
+    before = sorted(files.iterdir())
+    found = plot(hypotheses=["x=perfect"], unit="characters")
+    assert sorted(files.iterdir()) == before
+    assert found.unit == "characters" and found.buckets[0].first == 1
+    assert found.metric == "bleu" and "tok:13a" in found.signature
+
+
+def test_bleu_is_tokenised_for_the_language_of_the_run(
+    files: Path, tiny_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nmt_cli.commands.plot_lengths.bleu_tokenizer", {"de": "char"}.__getitem__)
+    assert "tok:char" in plot([str(tiny_run)], device="cpu").signature
+    found = plot([str(tiny_run)], device="cpu", tokenize="none")
+    assert "tok:none" in found.signature
+
+
+@pytest.mark.parametrize(
+    "options, kind, message",
+    [
+        ({"hypotheses": ["perfect"], "metric": "ter"}, UserError,
+         "--metric ter: use bleu or chrf"),
+        ({"hypotheses": ["perfect"], "unit": "x"}, UserError,
+         "--unit x: use words or characters"),
+        ({"hypotheses": ["perfect"], "buckets": "10,5"}, UserError,
+         "--buckets 10,5: write rising whole numbers, as in 10,20,30"),
+        ({"hypotheses": ["perfect"], "buckets": "0,5"}, UserError, "--buckets 0,5: write rising"),
+        ({"hypotheses": ["perfect"], "buckets": ""}, UserError, "--buckets : write rising"),
+        ({"hypotheses": ["perfect"], "tokenize": "x"}, UserError, "--tokenize x: use one of"),
+        ({}, UserError, "name a run, or a file of translations with --hypotheses"),
+        ({"hypotheses": ["short"]}, DataError, "short has 1 lines and s has 12"),
+        ({"hypotheses": ["perfect"], "references": [Path("short")]}, DataError,
+         "short has 1 lines and s has 12"),
+        ({"hypotheses": ["perfect"], "source": Path("no")}, DataError, "no: cannot read"),
+        ({"hypotheses": ["no"]}, DataError, "no: cannot read"),
+        ({"runs": ["no"]}, RunError, "no: no such run folder; nmt train RECIPE makes one"),
+        ({"hypotheses": ["perfect", "perfect"]}, UserError, "two are called perfect"),
+    ],
+)  # fmt: skip
+def test_mistakes_are_named_before_anything_is_translated(
+    options: dict[str, Any], kind: type[Exception], message: str, files: Path
+) -> None:
+    with pytest.raises(kind) as caught:
+        plot(out=Path("a.png"), **options)
+    assert str(caught.value).startswith(message)
+    assert not Path("a.png").exists()
+
+
+def test_an_empty_source_is_a_mistake(files: Path) -> None:
+    Path("empty").write_text("")
+    with pytest.raises(DataError, match="empty: no sentences to score"):
+        plot(hypotheses=["perfect"], source=Path("empty"))

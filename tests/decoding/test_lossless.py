@@ -1,0 +1,408 @@
+"""Line i in, line i out, whatever the bytes; a real translator over a random model."""
+
+import io
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from nmt_cli.commands.translate import TranslatedLine, open_translator, translate_stream
+from nmt_cli.data.prepared import Tokenizers
+from nmt_cli.data.tokenizer import TextTokenizer
+from nmt_cli.decoding.engine import Engine
+from nmt_cli.decoding.hypothesis import Hypothesis, SearchConfig
+from nmt_cli.decoding.translator import Translator
+from nmt_cli.errors import DataError
+from nmt_cli.models import MODELS
+
+ROOT = Path(__file__).parents[2]
+
+
+class Echo(Engine):
+    """Answers every source with itself: a fake that shows what reached the model."""
+
+    def __init__(self, longest: int | None = None) -> None:
+        self.longest_source = self.longest_target = longest
+        self.most = 0  # pieces of the longest source so far
+
+    def positions(self, config: SearchConfig) -> int:
+        return 1 << 16
+
+    def search(
+        self, sources: list[list[int]], config: SearchConfig, prefixes: Any = None
+    ) -> list[list[Hypothesis]]:
+        self.most = max(self.most, *map(len, sources))
+        starts = prefixes or [[] for _ in sources]
+        return [
+            [Hypothesis([*start, *ids], -1.0, -1.0)]
+            for start, ids in zip(starts, sources, strict=True)
+        ]
+
+
+def echo(tokenizer: TextTokenizer, longest: int | None = None, **options: Any) -> Translator:
+    both = Tokenizers(tokenizer, tokenizer)
+    return Translator(Echo(longest), both, SearchConfig.model_validate(options))
+
+
+def real(tokenizer: TextTokenizer, name: str = "transformer", **options: Any) -> Translator:
+    torch.manual_seed(3)
+    both = Tokenizers(tokenizer, tokenizer)
+    model = MODELS[name](MODELS[name].config_class.tiny()[0], both.vocabulary).eval()
+    extra = {"beam": 2, "max_length": 4, "max_source_length": 12, **options}
+    return Translator(model, both, SearchConfig.model_validate(extra))
+
+
+def stream(one: Translator, text: bytes, *rest: Any, **options: Any) -> list[TranslatedLine]:
+    return list(translate_stream(one, io.BytesIO(text), *rest, **options))
+
+
+def expected_lines(text: bytes) -> list[bytes]:
+    lines = text.split(b"\n")
+    return lines[:-1] if lines[-1] == b"" else lines
+
+
+BYTES = st.one_of(
+    st.binary(max_size=60),
+    st.text(max_size=40).map(str.encode),
+    st.lists(
+        st.sampled_from(
+            [b"a book", b"\n", b"\r", b"\r\n", b"\x00", b"\xef\xbb\xbf", b"\xff", "\u2028".encode(),
+             "\x85".encode(), b"\x0b", b"\x0c", b" ", "🙂".encode(), "ሰላም".encode(), b"<0x0A>",
+             b"</s>", b"dogs. " * 9]
+        ),
+        max_size=12,
+    ).map(b"".join),
+)  # fmt: skip
+FEW = settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+@FEW
+@given(text=BYTES, guard=st.booleans(), name=st.sampled_from(["transformer", "ctc"]))
+def test_any_bytes_give_as_many_lines_as_they_are(
+    text: bytes, guard: bool, name: str, tokenizer: TextTokenizer
+) -> None:
+    lines = expected_lines(text)
+    found = stream(real(tokenizer, name, guard=guard), text)
+    assert [one.line.number for one in found] == list(range(1, len(lines) + 1))
+    for raw, one in zip(lines, found, strict=True):
+        assert "\n" not in one.translation.text
+        assert bool(one.translation.candidates) == bool(one.line.text.strip())
+        try:
+            raw.decode()
+        except UnicodeDecodeError:
+            assert "bytes that are not UTF-8 became U+FFFD" in one.warnings
+
+
+@FEW
+@given(text=BYTES, limit=st.integers(8, 40))
+def test_every_character_of_every_line_reaches_the_model(
+    text: bytes, limit: int, tokenizer: TextTokenizer
+) -> None:
+    one = echo(tokenizer, max_source_length=limit)
+    for line in stream(one, text):
+        read = "".join(line.translation.text.split())
+        whole = tokenizer.decode(tokenizer.encode([line.line.text.strip()]))[0]  # its NFC form
+        assert read == "".join(whole.split())
+        assert line.translation.lost == 0
+
+
+@FEW
+@given(lines=st.lists(st.text("ab .\u2028\x85🙂", max_size=30), max_size=12), order=st.randoms())
+def test_the_order_of_lines_is_restored_whatever_their_lengths(
+    lines: list[str], order: Any, tokenizer: TextTokenizer
+) -> None:
+    one = real(tokenizer)
+    shuffled = lines[:]
+    order.shuffle(shuffled)
+    texts = dict(zip(shuffled, one.translate(shuffled), strict=True))
+    for line, found in zip(lines, one.translate(lines), strict=True):
+        assert found.text == texts[line].text
+
+
+NEVER_LINE_ENDS = ["\r", "\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c", "\x1d", "\x1e"]
+
+
+@pytest.mark.parametrize("character", NEVER_LINE_ENDS, ids=lambda one: f"{ord(one):x}")
+def test_a_line_ends_at_a_line_feed_only(character: str, tokenizer: TextTokenizer) -> None:
+    text = f"a{character}b{character}\nc".encode()
+    first, second = stream(echo(tokenizer), text)
+    assert first.translation.text == f"a{character}b" and second.translation.text == "c"
+
+
+# Lines longer than the model reads
+
+HUGE = {
+    "no spaces": "x" * 100_000,
+    "no sentence ends": "word " * 20_000,
+    "sentences": "The old man reads a book. " * 4_000,
+    "emoji": "🙂" * 100_000,
+    "Chinese": "我喜欢读书。" * 16_000,
+    "accents": "e\u0301" * 50_000,
+    "a tower of accents": "e" + "\u0301" * 99_999,
+    "NULs": "\x00" * 100_000,
+    "dots": "." * 100_000,
+    "blanks inside": "a" + " " * 100_000 + "b",
+    "carriage returns": "a\r" * 50_000,
+}
+
+
+@pytest.mark.parametrize("kind", HUGE)
+def test_a_hundred_thousand_characters_in_a_line_are_all_read(
+    kind: str, tokenizer: TextTokenizer
+) -> None:
+    line = HUGE[kind]
+    one = echo(tokenizer)
+    started = time.process_time()
+    (found, after) = stream(one, f"{line}\na\n".encode())
+    assert time.process_time() - started < 20
+    assert isinstance(one.engine, Echo) and one.engine.most <= 256
+    whole = tokenizer.decode(tokenizer.encode([line.strip()]))[0]
+    assert "".join(found.translation.text.split()) == "".join(whole.split())
+    assert after.translation.text == "a" and after.warnings == []
+    (warning,) = found.warnings
+    assert warning.startswith("longer than the model reads: translated in ")
+    assert 2 <= int(warning.split()[-2]) < 5000
+
+
+def test_a_huge_line_goes_through_a_real_model(tokenizer: TextTokenizer) -> None:
+    one = real(tokenizer, max_source_length=200, beam=1, guard=False)
+    found = one.translate(["The old man reads a book. " * 4_000, "a book"])
+    assert len(found[0].candidates) == 1 and "\n" not in found[0].text
+    assert found[1].text == one.translate(["a book"])[0].text
+
+
+@pytest.mark.parametrize("longest, limit", [(None, 10), (11, 256)])
+def test_without_splitting_a_long_line_is_cut_and_that_is_said(
+    longest: int | None, limit: int, tokenizer: TextTokenizer
+) -> None:
+    one = echo(tokenizer, longest, split=False, max_source_length=limit)
+    line = "The old man reads a book and two dogs and the houses and 1995 of them."
+    pieces = len(tokenizer.encode([line])[0])
+    (found,) = stream(one, line.encode())
+    assert found.warnings == [
+        f"longer than the model reads: {pieces - 10} of its pieces were not read"
+    ]
+    assert found.record()["pieces_not_read"] == pieces - 10
+    with pytest.raises(DataError, match=r"line 1: longer than the model reads \(--strict\)"):
+        stream(one, line.encode(), strict=True)
+    assert stream(echo(tokenizer, split=False), line.encode(), strict=True)[0].warnings == []
+
+
+def test_a_character_of_more_pieces_than_are_read_is_cut_and_that_is_said(
+    tokenizer: TextTokenizer,
+) -> None:
+    (found,) = stream(echo(tokenizer, max_source_length=3), "a 🙂".encode())
+    assert any(warning.endswith("of its pieces were not read") for warning in found.warnings)
+
+
+# Bytes that are not UTF-8
+
+
+def test_strict_refuses_bytes_that_are_not_utf8_before_their_line(tokenizer: TextTokenizer) -> None:
+    found = []
+    with pytest.raises(DataError) as caught:
+        lines = translate_stream(echo(tokenizer), io.BytesIO(b"a\nb\n\xff\nc\n"), strict=True)
+        for one in lines:
+            found.append(one.translation.text)
+    assert found == ["a", "b"] and str(caught.value) == "line 3: not UTF-8 text (--strict)"
+    assert len(stream(echo(tokenizer), b"a\n\xef\xbf\xbd\n", strict=True)) == 2  # a real U+FFFD
+
+
+# Prefixes
+
+
+def write(folder: Path, content: bytes) -> Path:
+    path = folder / "prefixes"
+    path.write_bytes(content)
+    return path
+
+
+def test_lines_that_have_a_prefix_are_translated_before_its_lack_is_said(
+    tokenizer: TextTokenizer, tmp_path: Path
+) -> None:
+    found = []
+    path = write(tmp_path, b"x\ny\n")
+    with pytest.raises(DataError, match="prefixes: fewer lines than the input"):
+        for one in translate_stream(echo(tokenizer), io.BytesIO(b"a\nb\nc\n"), path):
+            found.append(one.translation.text)
+    assert found == ["x a", "y b"]
+
+
+def test_more_prefixes_than_lines_are_a_mistake_that_is_said_at_the_end(
+    tokenizer: TextTokenizer, tmp_path: Path
+) -> None:
+    found = []
+    with pytest.raises(DataError, match="more lines than the input, which has 2"):
+        path = write(tmp_path, b"x\ny\nz\n")
+        for one in translate_stream(echo(tokenizer), io.BytesIO(b"a\nb\n"), path):
+            found.append(one.translation.text)
+    assert found == ["x a", "y b"]
+
+
+def test_prefixes_that_are_not_utf8_are_refused_with_their_line(
+    tokenizer: TextTokenizer, tmp_path: Path
+) -> None:
+    with pytest.raises(DataError, match=r"prefixes:2: not UTF-8 text"):
+        stream(echo(tokenizer), b"a\nb\n", write(tmp_path, b"x\n\xff\n"))
+
+
+def test_prefixes_that_cannot_be_used_are_said(tokenizer: TextTokenizer, tmp_path: Path) -> None:
+    path = write(tmp_path, b"x\n" + b"y " * 30 + b"\n\n")
+    blank, cut, none = stream(echo(tokenizer, 9), b"\na\n\n", path)
+    assert blank.warnings == ["the line is blank: its prefix was not used"]
+    assert cut.warnings == ["the prefix is longer than the 8 pieces that the model can write: cut"]
+    assert none.warnings == []
+
+
+def test_the_prefix_of_a_long_line_begins_its_first_part_only(tokenizer: TextTokenizer) -> None:
+    (found,) = echo(tokenizer, max_source_length=9).translate(["a book. " * 20], ["Der"])
+    assert found.text.count("Der") == 1 and found.text.startswith("Der")
+
+
+# The guard
+
+
+class Loops(Echo):
+    """Loops unless that is forbidden: a fake."""
+
+    def search(
+        self, sources: list[list[int]], config: SearchConfig, prefixes: Any = None
+    ) -> list[list[Hypothesis]]:
+        times = 1 if config.no_repeat_ngram else 7
+        return [[Hypothesis(ids * times, -float(times), -1.0)] for ids in sources]
+
+
+def test_a_loop_is_mended_flagged_and_said(tokenizer: TextTokenizer) -> None:
+    both = Tokenizers(tokenizer, tokenizer)
+    one = Translator(Loops(), both, SearchConfig())
+    loop, blank = stream(one, b"old man\n\n")
+    assert loop.translation.text == "old man"
+    assert loop.record()["guard"] == {"found": ["loop"], "left": [], "mended": True}
+    assert loop.record()["warnings"] == [
+        "the translation was found repeating itself; another one was taken"
+    ]
+    assert loop.record()["log_probability"] == -1.0
+    assert "guard" not in blank.record() and blank.warnings == []
+    free = Translator(Loops(), both, SearchConfig(guard=False))
+    (loop,) = stream(free, b"old man\n")
+    assert loop.translation.text == " ".join(["old man"] * 7) and loop.warnings == []
+
+
+def test_a_part_of_a_long_line_is_mended_by_itself(tokenizer: TextTokenizer) -> None:
+    config = SearchConfig(max_source_length=8)
+    line = "The old man reads a book. Two dogs don't see 1995 houses, do they?"
+    (found,) = Translator(Loops(), Tokenizers(tokenizer, tokenizer), config).translate([line])
+    assert found.verdict is not None and found.verdict.mended
+    assert found.text == line
+
+
+def test_the_guard_leaves_repetitive_sources_alone(tokenizer: TextTokenizer) -> None:
+    one = echo(tokenizer)
+    lines = ["ha ha ha ha", "1 1 1 1 1", "0 | 0 | 0 | 0 | 0 | 0 | 0 | 0 | 0 | 0", "no, no, no, no!"]
+    for line, found in zip(lines, one.translate(lines), strict=True):
+        assert found.text == line and found.verdict is None and found.warnings == []
+
+
+class Silent(Echo):
+    """Finds nothing at all, as search over weights that are not numbers does: a fake."""
+
+    def search(
+        self, sources: list[list[int]], config: SearchConfig, prefixes: Any = None
+    ) -> list[list[Hypothesis]]:
+        return [[] for _ in sources]
+
+
+@pytest.mark.parametrize("guard", [True, False])
+def test_a_line_without_any_hypothesis_is_never_silent(
+    guard: bool, tokenizer: TextTokenizer
+) -> None:
+    both = Tokenizers(tokenizer, tokenizer)
+    one = Translator(Silent(), both, SearchConfig(guard=guard, max_source_length=8))
+    for line in ("a book", "The old man reads a book. The old man reads a book."):
+        (found,) = one.translate([line])
+        assert found.text == "" and "search found no translation" in found.warnings
+
+
+# Batches
+
+
+@pytest.mark.parametrize("name", list(MODELS))
+def test_a_translation_is_the_same_alone_in_a_batch_and_in_another_order(
+    name: str, tokenizer: TextTokenizer
+) -> None:
+    one = real(tokenizer, name, beam=3, max_length=8, max_source_length=256, guard=True)
+    words = ["The", "old", "man", "reads", "a", "book", "dogs", "see", "houses", "1995", "ein"]
+    lines = [" ".join(words[n % 11 :][: 1 + n % 7]) for n in range(64)]
+    together, backwards = one.translate(lines), one.translate(lines[::-1])[::-1]
+    for number, line in enumerate(lines[:7]):
+        (alone,) = one.translate([line])
+        for other in (together[number], backwards[number]):
+            assert other.text == alone.text
+            best = other.candidates[0].log_probability
+            assert best == pytest.approx(alone.candidates[0].log_probability, abs=1e-4)
+
+
+def test_batch_mates_change_nothing_in_an_ensemble(tiny_run: Path, tmp_path: Path) -> None:
+    one = open_translator([tiny_run, tiny_run], ["search.beam=3", "search.n_best=3"], "cpu")
+    lines = [
+        "a book",
+        "The old man reads a book.",
+        "",
+        "dogs",
+        "Two dogs see 1995 houses, do they?",
+    ]
+    for line, found in zip(lines, one.translate(lines), strict=True):
+        (alone,) = one.translate([line])
+        assert [c.text for c in alone.candidates] == [c.text for c in found.candidates]
+        for a, b in zip(alone.candidates, found.candidates, strict=True):
+            assert a.log_probability == pytest.approx(b.log_probability, abs=1e-4)
+
+
+# Memory
+
+
+def test_two_hundred_thousand_lines_take_no_more_memory_than_a_few(tmp_path: Path) -> None:
+    script = textwrap.dedent(
+        """
+        import io, sys
+        sys.path.insert(0, sys.argv[1])
+        from tests.decoding.test_lossless import echo
+        from nmt_cli.commands.translate import translate_stream
+        from nmt_cli.data.tokenizer import TokenizerConfig
+        from nmt_cli.data.tokenizer_training import train_tokenizer
+
+        def resident():
+            with open("/proc/self/statm") as file:
+                return int(file.read().split()[1]) * 4096 / 2**20
+
+        class Endless(io.RawIOBase):
+            left = 200_000
+            def readline(self, size=-1):
+                self.left -= 1
+                return b"The old man reads %d books.\\n" % self.left if self.left >= 0 else b""
+
+        tokenizer = train_tokenizer(lambda: ["The old man reads a book."] * 4,
+                                    TokenizerConfig(vocab_size=300))
+        count, first = 0, 0.0
+        for line in translate_stream(echo(tokenizer), Endless()):
+            count += 1
+            assert line.line.number == count
+            first = resident() if count == 40_000 else first
+        print(count, resident() - first)
+        """
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(ROOT)], capture_output=True, text=True, cwd=ROOT
+    )
+    assert done.returncode == 0, done.stderr
+    count, grown = done.stdout.split()
+    assert int(count) == 200_000 and float(grown) < 64

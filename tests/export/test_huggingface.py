@@ -1,0 +1,178 @@
+"""A MarianMT folder, loaded by transformers' own classes."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from nmt_cli.checkpoint import RunFolder, write_whole
+from nmt_cli.commands.export import export
+from nmt_cli.commands.runs import build_model, open_run
+from nmt_cli.data.prepared import Tokenizers
+from nmt_cli.data.tokenizer import TextTokenizer
+from nmt_cli.decoding.engine import TorchEngine
+from nmt_cli.decoding.hypothesis import SearchConfig
+from nmt_cli.errors import UserError
+from nmt_cli.export import huggingface
+from nmt_cli.models.contract import Sequences
+from nmt_cli.models.rnn import RNNConfig
+from nmt_cli.models.transformer import TransformerConfig
+from nmt_cli.recipe import build_recipe
+from nmt_cli.reporting import Reporter
+
+transformers = pytest.importorskip("transformers")
+QUIET = Reporter(quiet=True)
+SMALL = {
+    "d_model": 16, "heads": 4, "encoder_layers": 2, "decoder_layers": 2, "d_ff": 32,
+    "norm_position": "post", "norm_epsilon": 1e-5,
+}  # fmt: skip
+VARIANTS: dict[str, dict[str, Any]] = {
+    "as_marian": {"positions": "sinusoidal_marianmt", "activation": "swish"},
+    "halves_gelu_target": {
+        "positions": "sinusoidal_halves", "activation": "gelu", "tied_embeddings": "target",
+    },
+    "learned_none_grouped": {
+        "positions": "learned", "max_positions": 48, "tied_embeddings": "none",
+        "key_value_heads": 2, "decoder_layers": 1,
+    },
+    "unscaled_no_positions": {"positions": "none", "scaled_attention": False},
+    "paper": {"positions": "sinusoidal"},
+}  # fmt: skip
+
+
+def random_run(folder: Path, tokenizers: Tokenizers, model: dict[str, Any]) -> Path:
+    """A run with random weights, biases included, that seldom ends a sentence."""
+    run = RunFolder(folder)
+    run.checkpoints.mkdir(parents=True)
+    recipe = build_recipe(
+        {
+            "name": "random",
+            "corpus": {"source": "en", "target": "de"},
+            "tokenizer": {"joint": tokenizers.joint},
+            "model": {"type": "transformer", **model},
+            "search": {"beam": 3, "max_length": 12, "precision": "fp32"},
+        }
+    )
+    write_whole(run.recipe, recipe.to_yaml())
+    run.write_json("manifest.json", {"fingerprint": "0"})
+    tokenizers.save(folder)
+    draw = torch.Generator().manual_seed(3)
+    tensors = {
+        name: value.detach() + scale * torch.randn(value.shape, generator=draw)
+        for name, value in build_model(recipe, tokenizers.vocabulary).named_parameters()
+        for scale in [0.6 if "coder." in name else 0.1]
+    }
+    tensors["output.bias"][3] -= 4
+    run.save_best(10, tensors, {})
+    return folder
+
+
+@pytest.fixture(scope="module", params=list(VARIANTS))
+def exported(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory,
+    tokenizer: TextTokenizer,
+) -> tuple[Path, Path]:  # fmt: skip
+    """The run and what was made of it."""
+    model = SMALL | VARIANTS[request.param]
+    joint = model.get("tied_embeddings", "all") == "all"
+    other = tokenizer if joint else TextTokenizer(tokenizer.backend)
+    folder = tmp_path_factory.mktemp("huggingface")
+    run = random_run(folder / "run", Tokenizers(tokenizer, other), model)
+    opened = open_run(run, torch.device("cpu"), "fp32")
+    (folder / "out").mkdir()
+    search = opened.recipe.search
+    huggingface.write(opened.model, opened.tokenizers, search, folder / "out", "float32")
+    return run, folder / "out"
+
+
+def test_an_export_is_checked_against_the_run(tmp_path: Path, tokenizer: TextTokenizer) -> None:
+    model = SMALL | {"norm_epsilon": 1e-6, "decoder_layers": 1}
+    run = random_run(tmp_path / "run", Tokenizers(tokenizer, tokenizer), model)
+    found = export(run, "huggingface", tmp_path / "out", QUIET)
+    assert found.parity.greedy >= 0.99 and found.parity.beam >= 0.97
+    written = json.loads((tmp_path / "out/export.json").read_text())
+    assert set(written["files"]) == {
+        "config.json", "generation_config.json", "model.safetensors", "tokenizer.json",
+        "tokenizer_config.json",
+    }  # fmt: skip
+
+
+def test_logits_are_the_same(exported: tuple[Path, Path]) -> None:
+    ours = open_run(exported[0], torch.device("cpu"), "fp32").model
+    theirs = transformers.MarianMTModel.from_pretrained(exported[1]).eval()
+    source = Sequences(torch.tensor([[9, 280, 17, 3], [290, 3, 0, 0]]), torch.tensor([4, 2]))
+    target = Sequences(torch.tensor([[2, 270, 40], [2, 280, 7]]), torch.tensor([3, 3]))
+    with torch.no_grad():
+        expected = ours.project(ours(source, target))
+        mask = torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0]])
+        found = theirs(source.ids, attention_mask=mask, decoder_input_ids=target.ids).logits
+    assert expected.std() > 0.1
+    assert torch.allclose(expected, found, atol=1e-4), (expected - found).abs().max()
+
+
+def test_transformers_alone_translates_text_to_the_same_text(exported: tuple[Path, Path]) -> None:
+    run, folder = exported
+    model = transformers.MarianMTModel.from_pretrained(folder)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    target = folder / "target"
+    decoder = transformers.AutoTokenizer.from_pretrained(target if target.is_dir() else folder)
+    lines = ["The old man reads a book.", "two dogs </s> — „schön“", "don't"]
+    batch = tokenizer(lines, return_tensors="pt", padding=True)
+    opened = open_run(run, torch.device("cpu"), "fp32")
+    ids = opened.tokenizers.source.encode(lines)
+    assert [
+        row[:n]
+        for row, n in zip(batch.input_ids.tolist(), batch.attention_mask.sum(1), strict=True)
+    ] == [[*one, 3] for one in ids]
+    found = model.generate(
+        input_ids=batch.input_ids, attention_mask=batch.attention_mask,
+        num_beams=1, early_stopping=False, length_penalty=1.0, max_length=13,
+    )  # fmt: skip
+    texts = decoder.batch_decode(found, skip_special_tokens=True)
+    config = SearchConfig(beam=1, max_length=12)
+    best = [one[0].ids for one in TorchEngine(opened.model).search(ids, config)]
+    assert texts == opened.tokenizers.target.decode(best)
+    assert all(best)
+
+
+def test_what_search_finds_when_it_is_told_nothing_is_what_the_recipe_says(
+    exported: tuple[Path, Path],
+) -> None:
+    settings = transformers.GenerationConfig.from_pretrained(exported[1])
+    assert (settings.num_beams, settings.length_penalty) == (3, 1.0)
+    assert (settings.decoder_start_token_id, settings.eos_token_id) == (2, 3)
+
+
+@pytest.mark.parametrize(
+    "option, said",
+    [
+        ({"norm_position": "pre"}, "model.norm_position: pre is nothing that MarianMT knows"),
+        ({"norm": "rms"}, "model.norm: rms is nothing that MarianMT knows"),
+        ({"activation": "swiglu"}, "model.activation: swiglu is nothing that MarianMT knows"),
+        ({"positions": "rotary"}, "model.positions: rotary is nothing that MarianMT knows"),
+    ],
+)
+def test_what_does_not_fit_is_said_before_training(option: dict[str, str], said: str) -> None:
+    config = TransformerConfig.model_validate(SMALL | option)
+    assert huggingface.problems(config, SearchConfig(), True) == [said]
+
+
+def test_other_models_and_searches_are_said() -> None:
+    assert huggingface.problems(RNNConfig(), SearchConfig(), True) == [
+        "model.type: MarianMT is a transformer, not rnn"
+    ]
+    search = SearchConfig(length_normalization="gnmt", coverage_penalty=0.1)
+    assert huggingface.problems(TransformerConfig.model_validate(SMALL), search, True) == [
+        "search.length_normalization: transformers knows average and none, not gnmt",
+        "search.coverage_penalty: transformers has none: set it to 0",
+    ]
+
+
+def test_the_engine_refuses_what_generate_does_not_do_as_we_do(
+    exported: tuple[Path, Path],
+) -> None:
+    engine = huggingface.engine(exported[1], "cpu", "float32")
+    with pytest.raises(UserError, match="sampling and --prefix need --engine torch"):
+        engine.search([[5]], SearchConfig(sampling=True))

@@ -1,0 +1,112 @@
+"""An export that translates otherwise than the run is not called done."""
+
+import pytest
+
+from nmt_cli.data.prepared import Tokenizers
+from nmt_cli.data.tokenizer import TextTokenizer
+from nmt_cli.decoding.engine import Engine, Ids
+from nmt_cli.decoding.hypothesis import Hypothesis, SearchConfig
+from nmt_cli.export.parity import MANY, Parity, Sample, compare
+
+
+class Echo(Engine):
+    """Repeats the source, but not for sources whose number, counted by beam, is in `wrong`."""
+
+    def __init__(self, wrong: dict[int, range] | None = None) -> None:
+        self.wrong = wrong or {}
+        self.beams: list[tuple[int, int]] = []
+
+    def positions(self, config: SearchConfig) -> int:
+        return 1 << 20
+
+    def search(
+        self, sources: list[Ids], config: SearchConfig, prefixes: list[Ids] | None = None
+    ) -> list[list[Hypothesis]]:
+        self.beams.append((config.beam, len(sources)))
+        found = []
+        for ids in sources:
+            wrong = len(ids) in self.wrong.get(config.beam, range(0))
+            found.append([Hypothesis(ids[:-1] if wrong else ids, -1.0, -1.0)])
+        return found
+
+
+@pytest.fixture(scope="module")
+def both(tokenizer: TextTokenizer) -> Tokenizers:
+    return Tokenizers(tokenizer, tokenizer)
+
+
+def lines_of_all_lengths(both: Tokenizers, count: int) -> list[str]:
+    """Line i has i + 1 pieces."""
+    lines = ["\x01" * number for number in range(1, count + 1)]
+    lengths = [len(ids) for ids in both.source.encode(lines)]
+    assert len(set(lengths)) == count
+    return lines
+
+
+def shares(
+    both: Tokenizers, wrong: dict[int, int], *, exact: bool = True, references: bool = True
+) -> Parity:
+    lines = lines_of_all_lengths(both, 100)
+    first = len(both.source.encode(lines[:1])[0])
+    theirs = Echo({beam: range(first, first + count) for beam, count in wrong.items()})
+    sample = Sample(lines, lines if references else None)
+    return compare(Echo(), theirs, both, SearchConfig(), sample, exact=exact)
+
+
+@pytest.mark.parametrize(
+    "wrong, problem",
+    [
+        ({}, None),
+        ({1: 1, 5: 3}, None),
+        ({1: 2}, "greedy: 98 of 100 lines have the same translation, at least 99% must"),
+        ({5: 4}, "beam 5: 96 of 100 lines have the same translation, at least 97% must"),
+    ],
+)
+def test_float32_gives_the_same_text(
+    wrong: dict[int, int], problem: str | None, both: Tokenizers
+) -> None:
+    found = shares(both, wrong)
+    assert found.problem == problem
+    assert (found.greedy, found.beam) == (1 - wrong.get(1, 0) / 100, 1 - wrong.get(5, 0) / 100)
+
+
+def sentences(count: int) -> list[str]:
+    return [
+        "The old man reads a book in the house ." + " ." * (number % 7) for number in range(count)
+    ]
+
+
+def test_fewer_bits_are_judged_by_bleu(both: Tokenizers) -> None:
+    lines = sentences(100)
+    sample = Sample(lines, lines)
+    shortest, longest = (size(len(ids) for ids in both.source.encode(lines)) for size in (min, max))
+    bad = Echo({5: range(shortest, longest + 1)})
+    found = compare(Echo(), bad, both, SearchConfig(), sample, exact=False)
+    assert found.bleu is not None and found.bleu[0] == pytest.approx(100)
+    assert found.problem == (
+        f"BLEU {found.bleu[1]:.2f} instead of 100.00, at most 0.3 may be between them"
+    )
+    good = compare(Echo(), Echo({1: range(shortest, longest)}), both, SearchConfig(), sample,
+                   exact=False)  # fmt: skip
+    assert good.problem is None and good.greedy < 0.9
+    assert "version:" in str(good.signature)
+
+
+def test_where_bleu_differs_on_few_lines_many_decide(both: Tokenizers) -> None:
+    lines = ["one " * 3 + "line"] * 20 + ["The old man reads a book."] * (MANY + 200)
+    odd = len(both.source.encode(lines[:1])[0])
+    ours, theirs = Echo(), Echo({5: range(odd, odd + 1)})
+    found = compare(ours, theirs, both, SearchConfig(), Sample(lines, lines), exact=False)
+    assert ours.beams == theirs.beams == [(1, 100), (5, 100), (5, MANY)]
+    assert found.lines == 100 and found.bleu is not None and found.bleu[1] > 97
+
+
+def test_without_references_there_is_no_bleu(both: Tokenizers) -> None:
+    found = shares(both, {5: 50}, exact=False, references=False)
+    assert found.bleu is None and found.problem is None
+    assert found.text == "of 100 lines 100 are translated the same greedily, 50 at beam 5"
+
+
+def test_the_text_has_both_scores_with_their_signature(both: Tokenizers) -> None:
+    text = shares(both, {}).text
+    assert "; BLEU " in text and " here, " in text and " there, nrefs:1|" in text

@@ -1,0 +1,56 @@
+"""Linear layers in 8 bits: near the exact result, and whole models with them."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from nmt_cli.decoding.hypothesis import SearchConfig
+from nmt_cli.decoding.search import search
+from nmt_cli.models import MODELS
+from nmt_cli.models.contract import Sequences
+from nmt_cli.models.quantized import Int8Linear, quantize
+from nmt_cli.vocabulary import Vocabulary
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("shift", [0.0, 5.0, -5.0])
+@torch.no_grad()
+def test_a_layer_is_within_a_hundredth_of_the_exact_one(bias: bool, shift: float) -> None:
+    torch.manual_seed(1)
+    exact = nn.Linear(64, 96, bias=bias)
+    x = torch.randn(3, 7, 64) + shift
+    wanted, found = exact(x), Int8Linear(exact)(x)
+    assert found.shape == wanted.shape
+    assert float((found - wanted).norm() / wanted.norm()) < 0.02
+
+
+@torch.no_grad()
+def test_zero_stays_zero_and_a_constant_input_is_no_division_by_zero() -> None:
+    layer = nn.Linear(8, 4)
+    assert torch.equal(Int8Linear(layer)(torch.zeros(2, 8)), layer.bias.expand(2, 4))
+
+
+@torch.no_grad()
+def test_every_output_has_a_scale_of_its_own() -> None:
+    layer = nn.Linear(32, 2, bias=False)
+    layer.weight[0] *= 1000
+    x = torch.randn(5, 32)
+    wanted, found = layer(x)[:, 1], Int8Linear(layer)(x)[:, 1]
+    assert float((found - wanted).norm() / wanted.norm()) < 0.03
+
+
+@pytest.mark.parametrize("name", list(MODELS))
+def test_every_model_searches_with_scores_close_to_float32(name: str) -> None:
+    config: Any = MODELS[name].config_class.tiny()[0]
+    torch.manual_seed(3)
+    model = MODELS[name](config, Vocabulary(source_size=23, target_size=23, joint=True)).eval()
+    source = Sequences(torch.randint(4, 23, (4, 6)), torch.tensor([6, 6, 4, 2]))
+    settings = SearchConfig(beam=2, max_length=6)
+    exact = search(model, source, settings)
+    quantize(model)
+    assert not any(type(one) is nn.Linear for one in model.modules())
+    rounded = search(model, source, settings)
+    for left, right in zip(exact, rounded, strict=True):
+        assert left[0].score == pytest.approx(right[0].score, abs=0.15)

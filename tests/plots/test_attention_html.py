@@ -1,0 +1,115 @@
+"""The page to point at: self-contained, well-formed, with all weights."""
+
+import json
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from nmt_cli.plots.attention import AttentionMap
+from nmt_cli.plots.attention_html import attention_page
+
+EVIL = "</script><script>alert(1)</script><!-- @TITLE@ & \u202e"
+
+
+def a_map(number: int = 1, source: tuple[str, ...] = ("a", "b", "</s>")) -> AttentionMap:
+    draw = np.random.default_rng(number).random((2, 3, 2, len(source)), np.float32)
+    return AttentionMap(number, list(source), ["x", "</s>"], draw / draw.sum(-1, keepdims=True))
+
+
+class Outline(HTMLParser):
+    """Elements that are opened and closed, and every address."""
+
+    VOID = ("meta", "link", "img", "br", "input")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.seen: list[str] = []
+        self.addresses: list[str] = []
+        self.scripts: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append(tag)
+        self.addresses += [v or "" for k, v in attrs if k in ("src", "href", "action", "srcset")]
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] == "script":
+            self.scripts.append(data)
+
+
+def outline(page: str) -> Outline:
+    found = Outline()
+    found.feed(page)
+    found.close()
+    assert found.open == []
+    return found
+
+
+def test_the_page_holds_every_weight_of_every_layer_and_head() -> None:
+    maps = [a_map(1), a_map(3, ("c", "</s>"))]
+    data = json.loads(outline(attention_page(maps, "run", 2, "mean")).scripts[0])
+    assert {key: data[key] for key in ("layers", "heads", "layer", "head")} == {
+        "layers": 2, "heads": 3, "layer": 2, "head": "mean",
+    }  # fmt: skip
+    assert [one["number"] for one in data["sentences"]] == [1, 3]
+    for one, sentence in zip(maps, data["sentences"], strict=True):
+        assert (sentence["source"], sentence["target"]) == (one.source, one.target)
+        shown = np.array(sentence["weights"]) / data["unit"]
+        np.testing.assert_allclose(shown, one.weights, atol=1e-4)
+        np.testing.assert_allclose(shown.sum(-1), 1, atol=1e-3)
+
+
+def test_the_page_needs_nothing_else_and_can_ask_nobody() -> None:
+    page = attention_page([a_map()], "run", 1, "all")
+    found = outline(page)
+    assert found.addresses == [] and "link" not in found.seen and "img" not in found.seen
+    assert not re.search(r"https?:|//[a-z]|@import|url\(|fetch\(|XMLHttp|@TITLE@|@DATA@", page)
+    assert "default-src 'none'" in page and len(found.scripts) == 2
+    assert '"head":"mean"' in page  # all heads at once are a matter of pictures
+
+
+def test_text_cannot_break_out_of_its_place() -> None:
+    page = attention_page([a_map(1, (EVIL, "@DATA@", "</s>"))], EVIL, 1, 1)
+    found = outline(page)
+    assert found.seen.count("script") == 2 and "alert(1)</script>" not in page
+    data = json.loads(found.scripts[0])
+    assert data["sentences"][0]["source"][:2] == [EVIL.replace("\u202e", "<U+202E>"), "@DATA@"]
+
+
+def test_it_is_right_in_light_and_dark_and_by_keyboard() -> None:
+    page = attention_page([a_map()], "run", 1, 1)
+    for part in (
+        "prefers-color-scheme: dark",
+        "focus-visible",
+        "ArrowRight",
+        "aria-live",
+        '"focus"',
+    ):
+        assert part in page
+    for name in ("--paper", "--ink", "--shade", "--on-shade", "--focus"):
+        assert page.count(f"{name}:") == 2, name
+
+
+@pytest.mark.parametrize("name", ["paper", "card"])
+def test_ink_is_readable_on_every_ground(name: str) -> None:
+    """A contrast of 4.5 to 1 at least (WCAG 2.1, 1.4.3), in both schemes."""
+    page = attention_page([a_map()], "run", 1, 1)
+    for ink in ("ink", "faint"):
+        colours = [re.findall(rf"--{one}: (#[0-9a-f]+)", page) for one in (name, ink)]
+        for ground, letters in zip(*colours, strict=True):
+            low, high = sorted((luminance(ground), luminance(letters)))
+            assert (high + 0.05) / (low + 0.05) >= 4.5
+
+
+def luminance(colour: str) -> float:
+    digits = colour[1:] if len(colour) == 7 else "".join(2 * one for one in colour[1:])
+    parts = [int(digits[n : n + 2], 16) / 255 for n in (0, 2, 4)]
+    linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

@@ -1,0 +1,57 @@
+"""The figure of curves: which panels there are, one run or several."""
+
+from pathlib import Path
+
+import pytest
+
+from nmt_cli.plots import curves, figure
+from nmt_cli.plots.curves import draw_curves, present
+from nmt_cli.plots.training_log import Course, read_course
+from tests.plots.pictures import png_size, svg_size
+from tests.plots.test_training_log import train, validation, write_log
+
+
+def course(folder: Path, bleu: float | None = 20.0) -> Course:
+    records = [train(10 * n, 9 / n) for n in range(1, 6)]
+    return read_course(write_log(folder, *records, validation(50, 2, bleu)))
+
+
+def test_only_what_was_measured_gets_panels(tmp_path: Path) -> None:
+    full, without = course(tmp_path / "a"), course(tmp_path / "b", None)
+    labels = ["loss", "BLEU", "learning rate", "tokens/s"]
+    assert [one.label for one in present({"a": full, "b": without})] == labels
+    assert [one.label for one in present({"b": without})] == ["loss", "learning rate", "tokens/s"]
+    only = read_course(write_log(tmp_path / "c", validation(5, 2)))
+    assert [one.label for one in present({"c": only})] == ["loss"]
+
+
+@pytest.mark.parametrize("runs", [1, 6])
+def test_runs_are_overlaid_and_named(
+    runs: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = []
+
+    def write(picture: object, path: Path, *, title: str) -> None:
+        figure.write(picture, path, title=title)
+        drawn.append(picture)
+
+    monkeypatch.setattr(curves, "write", write)
+    draw_curves(tmp_path / "a.svg", {f"run {n}": course(tmp_path / str(n)) for n in range(runs)})
+    (picture,) = drawn
+    (key,) = picture.legends  # type: ignore[attr-defined]
+    assert [text.get_text() for text in key.get_texts()] == [f"run {n}" for n in range(runs)]
+    panels = picture.axes  # type: ignore[attr-defined]
+    assert len(panels) == 8 and len(panels[0].lines) == 2 * runs
+    assert list(panels[0].lines[0].get_xdata()) == [10, 20, 30, 40, 50]
+    assert list(panels[1].lines[0].get_xdata()) == [1, 2, 3, 4, 5]
+    assert list(panels[0].lines[1].get_ydata()) == [2]
+    assert [axes.get_ylabel() for axes in panels[::2]] == [
+        "loss", "BLEU", "learning rate", "tokens/s",
+    ]  # fmt: skip
+    assert [axes.get_xlabel() for axes in panels[-2:]] == ["updates", "minutes of training"]
+    assert svg_size(tmp_path / "a.svg")[0] > 600
+
+
+def test_a_run_with_a_single_record_can_be_drawn(tmp_path: Path) -> None:
+    draw_curves(tmp_path / "a.png", {"x": read_course(write_log(tmp_path / "x", train(1, 5)))})
+    assert png_size(tmp_path / "a.png")[0] > 1000

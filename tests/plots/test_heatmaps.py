@@ -1,0 +1,89 @@
+"""Heatmaps: one, grids, lines of heads, sentences of any length."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nmt_cli.plots import heatmaps
+from nmt_cli.plots.attention import Choice, panels
+from nmt_cli.plots.heatmaps import draw_attention
+from tests.plots.pictures import png_size, svg_size
+
+
+def draw(
+    path: Path, source: list[str], target: list[str], layers: int, heads: int, *chosen: Choice
+) -> None:
+    draws = np.random.default_rng(1).random((layers, heads, len(target), len(source)), np.float32)
+    draw_attention(path, source, target, panels(draws, *chosen), "run")
+
+
+def words(count: int) -> list[str]:
+    return [f"word{number}" for number in range(count - 1)] + ["</s>"]
+
+
+def test_a_picture_grows_with_its_sentence(tmp_path: Path) -> None:
+    sizes = []
+    for count in (1, 8, 61):
+        draw(tmp_path / f"{count}.png", words(count), words(count), 1, 1, "mean", "mean")
+        sizes.append(png_size(tmp_path / f"{count}.png"))
+    assert sizes[0] < sizes[1] < sizes[2]
+    assert sizes[2][1] > 61 * 0.12 * 160  # inches of a row, dots an inch
+
+
+def test_heads_make_a_grid_as_wide_as_there_are_heads(tmp_path: Path) -> None:
+    draw(tmp_path / "all.svg", words(4), words(3), 2, 3, "all", "all")
+    draw(tmp_path / "one.svg", words(4), words(3), 2, 3, 1, 1)
+    assert svg_size(tmp_path / "all.svg")[0] > 1.2 * svg_size(tmp_path / "one.svg")[0]
+
+
+def test_many_heads_of_one_layer_are_wrapped(tmp_path: Path) -> None:
+    for heads in (4, 6):
+        draw(tmp_path / f"{heads}.png", words(4), words(4), 1, heads, 1, "all")
+    four, six = (png_size(tmp_path / f"{heads}.png") for heads in (4, 6))
+    assert six[0] == pytest.approx(four[0], abs=8) and six[1] > 1.3 * four[1]
+
+
+def labels_of(path: Path, source: list[str], target: list[str], monkeypatch: object) -> list[str]:
+    """All texts of a picture."""
+    seen: list[str] = []
+    original = heatmaps.write
+
+    def write(figure: object, place: Path, *, title: str) -> None:
+        from matplotlib.text import Text
+
+        original(figure, place, title=title)
+        seen.extend(t.get_text() for t in figure.findobj(Text) if t.get_text() and t.get_visible())  # type: ignore[attr-defined]
+
+    monkeypatch.setattr(heatmaps, "write", write)  # type: ignore[attr-defined]
+    draw(path, source, target, 2, 2, 2, 1)
+    return seen
+
+
+def test_every_word_is_written_once_and_oddities_are_mended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = ["a", "x" * 200, "$b$", "tab\t", "مرحبا"]
+    seen = labels_of(tmp_path / "a.png", source, ["y", "</s>"], monkeypatch)
+    wanted = ["a", "x" * 27 + "…", "$b$", "tab<U+0009>", "مرحبا", "y", "</s>"]
+    for label in [*wanted, "run · layer 2, head 1", "attention weight"]:
+        assert seen.count(label) == 1, label
+
+
+def test_labels_do_not_overlap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows are higher than their letters, at 1 and at 60 pieces, alone and in a grid."""
+    found: list[tuple[float, float]] = []
+    original = heatmaps.write
+
+    def write(figure: object, place: Path, *, title: str) -> None:
+        original(figure, place, title=title)
+        axes = figure.axes[0]  # type: ignore[attr-defined]
+        rows = axes.transData.transform([(0, 0), (0, 1)])
+        tall = max(label.get_fontsize() for label in axes.get_yticklabels())
+        found.append((abs(rows[1][1] - rows[0][1]) * 72 / figure.dpi, tall))  # type: ignore[attr-defined]
+
+    monkeypatch.setattr(heatmaps, "write", write)
+    for count in (1, 12, 60):
+        draw(tmp_path / "a.png", words(count), words(count), 2, 2, 1, 1)
+        draw(tmp_path / "a.png", words(count), words(count), 2, 2, "all", "all")
+    assert len(found) == 6 and all(height >= 1.1 * letters for height, letters in found), found

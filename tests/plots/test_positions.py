@@ -1,0 +1,40 @@
+"""Position encodings: dot products by distance, and the figure."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nmt_cli.models.positions import sinusoids
+from nmt_cli.plots.positions import draw_positions, products
+from tests.plots.pictures import png_size
+
+
+@pytest.mark.parametrize("halves", [False, True])
+def test_products_of_sinusoids_depend_on_the_distance_alone(halves: bool) -> None:
+    mean, least, largest = products(sinusoids(40, 32, halves=halves).numpy())
+    np.testing.assert_allclose(least, largest, atol=1e-4)
+    rate = 10000.0 ** -(np.arange(16) / (15 if halves else 16))
+    wanted = [np.cos(distance * rate).mean() for distance in range(40)]
+    np.testing.assert_allclose(mean, wanted, atol=1e-4)
+
+
+def test_products_of_others_spread_around_their_mean() -> None:
+    table = np.random.default_rng(1).normal(size=(50, 16)).astype(np.float32)
+    mean, least, largest = products(table)
+    assert mean[0] == pytest.approx(1) and len(mean) == 50
+    assert (least <= mean + 1e-6).all() and (mean <= largest + 1e-6).all()
+    assert largest[1] - least[1] > 0.5 and abs(mean[1:20]).max() < 0.3
+    np.testing.assert_allclose(products(7 * table)[0], mean, rtol=1e-4)
+
+
+def test_vectors_of_zero_have_products_of_zero() -> None:
+    assert not any(part.any() for part in products(np.zeros((3, 4), np.float32)))
+
+
+@pytest.mark.parametrize("count", [1, 2, 4, 5])
+def test_tables_stand_side_by_side(count: int, tmp_path: Path) -> None:
+    table = sinusoids(20, 8).numpy()
+    draw_positions(tmp_path / "a.png", {f"table {n}": table for n in range(count)}, "20 positions")
+    width, height = png_size(tmp_path / "a.png")
+    assert width > (1000 if count < 4 else 2000) and height > (1400 if count == 5 else 900)

@@ -1,0 +1,63 @@
+"""What standard output shows of a picture: colours, width, columns of letters."""
+
+import io
+import sys
+
+import pytest
+
+from nmt_cli.reporting import Screen, Span, cells
+
+ROW = [Span("label ", "bold"), Span(" 87", "#ffffff on #003366"), Span("   ", "on #000000")]
+
+
+class Terminal(io.StringIO):
+    encoding = "utf-8"
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture(autouse=True)
+def plain_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("NO_COLOR", "FORCE_COLOR", "COLORTERM", "COLUMNS", "TTY_COMPATIBLE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "xterm-256color")
+
+
+def test_a_pipe_has_no_colours_and_eighty_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
+    screen = Screen.of_standard_output()
+    assert screen == Screen(80, colours=False)
+    assert screen.render(ROW) == "label  87"
+
+
+def test_a_terminal_has_colours_and_its_own_width(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setenv("COLORTERM", "truecolor")
+    screen = Screen.of_standard_output()
+    assert screen == Screen(120, colours=True)
+    shown = screen.render(ROW)
+    assert "\x1b[38;2;255;255;255;48;2;0;51;102m 87\x1b[0m" in shown
+    assert shown.endswith("\x1b[48;2;0;0;0m   \x1b[0m")  # cells at the end of a line stay
+
+
+@pytest.mark.parametrize("name, value", [("NO_COLOR", "1"), ("TERM", "dumb")])
+def test_a_terminal_without_colours_is_drawn_in_ascii(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    monkeypatch.setenv(name, value)
+    assert not Screen.of_standard_output().colours
+
+
+def test_text_that_looks_like_markup_is_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    row = [Span("[bold]x[/bold] :smile:")]
+    assert Screen(80, colours=True).render(row) == "[bold]x[/bold] :smile:"
+    assert Screen(80, colours=True).render([Span("x" * 300)]) == "x" * 300
+
+
+@pytest.mark.parametrize("text, columns", [("abc", 3), ("我们", 4), ("e\u0301", 1), ("", 0)])
+def test_letters_are_counted_in_columns(text: str, columns: int) -> None:
+    assert cells(text) == columns

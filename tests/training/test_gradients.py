@@ -1,0 +1,166 @@
+"""A batch that does not fit into memory is taken in parts, to the same gradient."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from nmt_cli.commands.prepare import prepare_recipe
+from nmt_cli.commands.runs import build_model
+from nmt_cli.commands.train import train
+from nmt_cli.errors import DeviceError
+from nmt_cli.models import MODELS
+from nmt_cli.recipe import build_recipe
+from nmt_cli.reporting import Reporter
+from nmt_cli.training import gradients
+from nmt_cli.training.feed import BatchFeed
+from nmt_cli.training.gradients import Gradients, parts, positions
+from nmt_cli.training.state import TrainingState
+from nmt_cli.training.weights import Weights
+from tests.conftest import toy_content, toy_recipe
+from tests.training.killing import differences
+
+QUIET = Reporter(quiet=True)
+
+
+def run_out_above(monkeypatch: pytest.MonkeyPatch, limit: int, error: BaseException) -> list[int]:
+    """Let memory run out for more than `limit` positions, in the middle of the work; returns the
+    sizes that were tried."""
+    original = gradients.backward
+    tried: list[int] = []
+
+    def backward(model: Any, source: Any, target_in: Any, *rest: Any, **options: Any) -> Any:
+        tried.append(source.ids.numel() + target_in.ids.numel())
+        found = original(model, source, target_in, *rest, **options)
+        if tried[-1] > limit:
+            raise error
+        return found
+
+    monkeypatch.setattr(gradients, "backward", backward)
+    return tried
+
+
+ERRORS = [
+    RuntimeError("[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't "
+                 "allocate memory: you tried to allocate 4 bytes. Error code 12"),
+    RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 4 bytes."),
+    RuntimeError("std::bad_alloc"),
+    RuntimeError("could not create a memory object"),
+    RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+    MemoryError(),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("model", list(MODELS))
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_gradient_of_the_parts_is_the_gradient_of_the_batch(
+    model: str, dtype: torch.dtype, toy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = toy_content(toy / "text")
+    content["model"] = MODELS[model].config_class.tiny()[0].model_dump(mode="json")
+    content["model"] |= {"dropout": 0.0} if "dropout" in content["model"] else {}
+    recipe = build_recipe(content)
+    data = prepare_recipe(recipe, QUIET).data
+    feed = BatchFeed(data, 256, 1)
+    batches = [feed.next(), feed.next()]
+    found = []
+    for limit in (None, 100):
+        network = build_model(recipe, data.tokenizers.vocabulary).train()
+        weights = Weights(network, dtype)
+        one = Gradients(network, weights, device=torch.device("cpu"), seed=1, smoothing=0.1)
+        with monkeypatch.context() as patched:
+            if limit:
+                tried = run_out_above(patched, limit, ERRORS[0])
+            state = TrainingState(update=1)
+            losses = one.add_up(batches, state)
+        found.append((weights.gradient.clone(), sum(losses)))
+    assert state.part is not None and state.part <= max(tried) // 2
+    for whole, split in zip(*found, strict=True):
+        if dtype == torch.float32:
+            torch.testing.assert_close(whole, split, rtol=1e-4, atol=1e-6)
+        assert float((whole - split).norm() / whole.norm()) < 0.02
+
+
+def test_parts_are_all_rows_without_their_padding(toy: Path) -> None:
+    batch = BatchFeed(prepare_recipe(toy_recipe(toy / "text"), QUIET).data, 256, 1).next()
+    assert parts(batch, None) == [batch] and parts(batch, positions(batch)) == [batch]
+    for limit in (1, 40, 100, positions(batch) - 1):
+        cut = parts(batch, limit)
+        assert all(positions(one) <= max(limit, 20) or len(one.source.ids) == 1 for one in cut)
+        for side in range(3):
+            rows = [row[:n].tolist() for one in cut for row, n in zip(*one[side], strict=True)]
+            assert rows == [row[:n].tolist() for row, n in zip(*batch[side], strict=True)]
+            assert all(one[side].ids.shape[1] == one[side].lengths.max() for one in cut)
+    assert [len(one.source.ids) for one in parts(batch, 1)] == [1] * len(batch.source.ids)
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: str(error)[:30])
+def test_a_run_whose_memory_runs_out_goes_on_in_parts_and_says_so_once(
+    error: BaseException, toy: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    tried = run_out_above(monkeypatch, 130, error)
+    result = train(toy_recipe(toy / "text", accumulate=2, updates=6), toy / "run", QUIET)
+    said = " ".join(capsys.readouterr().err.split())
+    assert said.count("warning") == 1 and said.startswith("warning: not enough memory for a batch")
+    assert said.endswith(
+        "positions: such batches are split and their gradients summed; "
+        "training.tokens_per_batch makes them smaller"
+    )
+    assert result.state.part is not None and max(tried[3:]) <= max(130, result.state.part * 2)
+    lines = [json.loads(line) for line in (toy / "run" / "log.jsonl").read_text().splitlines()]
+    split = [line for line in lines if line["event"] == "split"]
+    assert split[-1]["part"] == result.state.part and split[0]["update"] == 0  # in the rehearsal
+    train_records = [line for line in lines if line["event"] == "train"]
+    assert all(line["peak_rss_mib"] > 10 for line in train_records)
+    assert json.loads((toy / "run" / "result.json").read_text())["peak_rss_mib"] > 10
+
+
+def test_a_stopped_run_goes_on_with_the_same_parts(
+    toy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        run_out_above(patched, 130, MemoryError())
+        train(toy_recipe(toy / "text"), toy / "straight", QUIET)
+        train(toy_recipe(toy / "text", updates=6), toy / "broken", QUIET)
+    train(toy_recipe(toy / "text"), toy / "broken", QUIET, resume=True)  # where memory is enough
+    odd = differences(toy / "straight", toy / "broken")
+    assert odd == ["log.jsonl"] or odd == []
+
+
+def test_one_pair_that_does_not_fit_is_one_line_before_the_first_update(
+    toy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_out_above(monkeypatch, 1, MemoryError())
+    with pytest.raises(DeviceError, match=r"^not enough memory for one pair of \d+ positions: low"):
+        train(toy_recipe(toy / "text"), toy / "run", QUIET)
+    assert not list((toy / "run" / "checkpoints").iterdir())
+
+
+def test_other_errors_are_not_taken_for_want_of_memory(
+    toy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_out_above(monkeypatch, 1, RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
+    with pytest.raises(RuntimeError, match="mat1 and mat2"):
+        train(toy_recipe(toy / "text"), toy / "run", QUIET)
+
+
+def test_the_rehearsal_takes_the_largest_batches_and_changes_nothing(
+    toy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = run_out_above(monkeypatch, 10**9, MemoryError())
+    train(toy_recipe(toy / "text", updates=20), toy / "run", QUIET)
+    data = prepare_recipe(toy_recipe(toy / "text"), QUIET).data
+    feed = BatchFeed(data, 256, 1)
+    sizes = [positions(feed.next()) for _ in feed.plan().order]
+    assert tried[0] == max(sizes) or tried[1] == max(sizes)
+    monkeypatch.undo()
+    monkeypatch.chdir(toy)
+    monkeypatch.setattr(Gradients, "rehearse", lambda *_: None)
+    train(toy_recipe(toy / "text", updates=20), toy / "unrehearsed", QUIET)
+    assert differences(toy / "run", toy / "unrehearsed") == []
+    assert np.isfinite(tried).all()
