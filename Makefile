@@ -1,8 +1,8 @@
-# make quickstart | test | check | bench; each builds .venv first if it is not there.
+# make quickstart | test | check | fuzz | lock | audit; each builds .venv first if it is not there.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: quickstart test check format clean
+.PHONY: quickstart test check format fuzz lock audit clean
 
 .venv/ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "nmt needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
@@ -36,6 +36,22 @@ check: .venv/ready
 format: .venv/ready
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+# MINUTES each: the readers of recipes, tokenizers, JSON lines and TSV, and translate
+fuzz: .venv/ready
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[fuzz]'
+	$(BIN)/python -m tests.fuzz.run --minutes $(or $(MINUTES),10)
+
+# the versions of constraints.txt with the hashes of all files that the registry publishes for them
+lock: .venv/ready
+	$(BIN)/python -m pip install --quiet 'pip-tools>=7.5'
+	$(BIN)/python -m piptools compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header 	  --no-annotate --no-emit-index-url --no-emit-find-links --no-emit-options --constraint constraints.txt 	  --extra plot --output-file .lock pyproject.toml
+	{ sed '/^[^#]/,$$d' requirements.lock; cat .lock; } > .lock.new && mv .lock.new requirements.lock && rm .lock
+
+# asks the registry for known vulnerabilities of what is locked; needs the network
+audit: .venv/ready
+	$(BIN)/python -m pip install --quiet 'pip-audit>=2.7'
+	$(BIN)/pip-audit --requirement requirements.lock --disable-pip
 
 clean:
 	rm -rf .venv runs prepared

@@ -22,7 +22,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from nmt_cli.disk import sync, write_whole, writing
+from nmt_cli.disk import read_json, sync, write_whole, writing
 from nmt_cli.errors import RunError
 
 FORMAT = 1
@@ -98,10 +98,7 @@ class RunFolder:
 
     def read_json(self, name: str) -> dict[str, Any]:
         """Read a JSON file of the run; RunError where that fails."""
-        try:
-            return _object((self.path / name).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise RunError(f"{self.path / name}: missing or damaged: {error}") from error
+        return read_json(self.path / name, kind=RunError)
 
     def save(self, update: int, tensors: Mapping[str, Tensors], state: dict[str, Any]) -> None:
         """Write step-NNNNNN with <name>.safetensors for each group of tensors.
@@ -240,8 +237,8 @@ class WatchedRun(RunFolder):
 def read_checkpoint(folder: Path) -> Checkpoint:
     """Open a checkpoint and verify its files; RunError where one is missing or damaged."""
     try:
-        state = _object((folder / "state.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        state = read_json(folder / "state.json", kind=RunError)
+    except RunError as error:
         raise RunError(f"{folder}: damaged checkpoint: {error}") from error
     if state.get("format") != FORMAT:
         raise RunError(

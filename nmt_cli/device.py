@@ -1,6 +1,7 @@
 """Where tensors run and in which precision; settings of the machine that matter for speed."""
 
 import ctypes
+import re
 import sys
 from typing import Literal
 
@@ -18,9 +19,9 @@ def find_device(name: str) -> torch.device:
     """`auto` is the first GPU where there is one; DeviceError for one that is not there."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    kind, _, number = name.partition(":")
-    if kind not in ("cpu", "cuda") or (number and (kind == "cpu" or not number.isdigit())):
+    if not re.fullmatch(r"cpu|cuda(:(0|[1-9][0-9]{0,3}))?", name):
         raise DeviceError(f"--device {name}: use auto, cpu, cuda or cuda:N")
+    kind, _, number = name.partition(":")
     if kind == "cuda" and not torch.cuda.is_available():
         raise DeviceError(f"--device {name}: no GPU that PyTorch can use; try --device cpu")
     if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():

@@ -1,13 +1,20 @@
-"""Files that are whole or not there, what goes wrong with writing, and links that lead out."""
+"""Files that are whole or not there, what goes wrong with writing, and what may not come in.
+
+A run or a prepared folder can come from anywhere: a link that leads out of it is refused, and JSON
+without bound.
+"""
 
 import errno
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from nmt_cli.errors import RunError
+from nmt_cli.errors import DataError, RunError, UserError
 
+LARGEST_JSON = 16 << 20  # bytes; a manifest has some thousand
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -54,10 +61,37 @@ def refuse_ways_out(folder: Path) -> None:
         for name in (*folders, *files):
             path = Path(place, name)
             shown = folder / path.relative_to(root)
-            if path.is_symlink() and not path.resolve().is_relative_to(root):
+            if path.is_symlink() and not _leads_to(path).is_relative_to(root):
                 raise RunError(f"{shown}: a link that leads out of {folder}; copy the file instead")
             if path.exists() and not (path.is_file() or path.is_dir()):
                 raise RunError(f"{shown}: neither a file nor a folder")
+
+
+def _leads_to(path: Path) -> Path:
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError):  # links in a circle lead nowhere
+        return Path("/")
+
+
+def read_json(
+    path: Path, largest: int = LARGEST_JSON, kind: type[UserError] = DataError
+) -> dict[str, Any]:
+    """The JSON object in a file; a `kind` where it is missing, damaged, or of more bytes."""
+    try:
+        with open(path, "rb") as file:
+            content = file.read(largest + 1)
+        if len(content) > largest:
+            raise ValueError(f"more than {largest:,} bytes")
+        found = json.loads(content.decode())
+    except UnicodeDecodeError as error:
+        raise kind(f"{path}: missing or damaged: not UTF-8 text") from error
+    except (OSError, ValueError, RecursionError) as error:
+        reason = " ".join(str(getattr(error, "strerror", None) or error).split())
+        raise kind(f"{path}: missing or damaged: {reason}") from error
+    if not isinstance(found, dict):
+        raise kind(f"{path}: missing or damaged: not a JSON object")
+    return found
 
 
 def sync(path: Path) -> None:

@@ -3,6 +3,7 @@
 import difflib
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,12 +19,17 @@ from nmt_cli.errors import RecipeError
 from nmt_cli.evaluation.metrics import tokenizers
 from nmt_cli.models import MODELS
 from nmt_cli.models.contract import ModelConfig
-from nmt_cli.recipe_files import find_recipe
+from nmt_cli.recipe_files import find_recipe, read_text
 from nmt_cli.training.settings import TrainingConfig
 from nmt_cli.yaml12 import Lines, YamlError, read_yaml, write_yaml
 
 SECTIONS = ("corpus", "tokenizer", "model", "training", "search")
 DEFAULT_MODEL = "transformer"
+KeyPath = tuple[str | int, ...]
+
+_NAME = re.compile(r"(?!\.)[^/\x00-\x1f\x7f]{1,100}")  # it becomes the name of a folder
+_INDEX = re.compile(r"[0-9]{1,9}")
+_NAME_RULE = "should be a name without slashes, at most 100 characters, not beginning with a dot"
 
 
 @dataclass(frozen=True)
@@ -54,14 +60,21 @@ class Recipe:
 
 
 class _Problem(NamedTuple):
-    path: tuple[str | int, ...]
+    path: KeyPath
     text: str
+
+
+class _Change(NamedTuple):
+    """One --set: where, and what."""
+
+    path: KeyPath
+    value: Any
 
 
 class _Misfit(NamedTuple):
     """A branch of a union, by pydantic's name, that is of another kind than the value."""
 
-    path: tuple[str | int, ...]
+    path: KeyPath
     branch: str
     value: Any
 
@@ -72,22 +85,24 @@ def load_recipe(recipe: str | Path, settings: Sequence[str] = ()) -> Recipe:
     RecipeError carries every problem found.
     """
     path = find_recipe(recipe)
+    changes, wrong = _parse(settings)
     try:
-        text = path.read_bytes().decode()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not UTF-8 text"
-        raise RecipeError([f"{path}: cannot read the recipe: {reason}"]) from error
-    try:
-        content, lines = read_yaml(text)
+        content, lines = read_yaml(read_text(path))
     except YamlError as error:
-        raise RecipeError([f"{path}: {error}"]) from error
+        raise RecipeError([f"{path}: {error}", *wrong]) from error
     if not isinstance(content, dict):
-        raise RecipeError(
-            [f"{path}: a recipe is a mapping with the keys name, {', '.join(SECTIONS)}"]
-        )
+        known = f"a recipe is a mapping with the keys name, {', '.join(SECTIONS)}"
+        raise RecipeError([f"{path}: {known}", *wrong])
     content.setdefault("name", path.stem)
-    changed = _apply(content, settings)
-    return build_recipe(content, str(path), lines, path.absolute().parent, changed)
+    wrong += _apply(content, changes)
+    changed = frozenset(change.path for change in changes)
+    try:
+        recipe_found = build_recipe(content, str(path), lines, path.absolute().parent, changed)
+    except RecipeError as error:
+        raise RecipeError([*error.problems, *wrong]) from error
+    if wrong:
+        raise RecipeError(wrong)
+    return recipe_found
 
 
 def build_recipe(
@@ -95,7 +110,7 @@ def build_recipe(
     label: str = "recipe",
     lines: Lines | None = None,
     folder: Path | None = None,
-    changed: frozenset[tuple[str, ...]] = frozenset(),
+    changed: frozenset[KeyPath] = frozenset(),
 ) -> Recipe:
     """A recipe from plain values; RecipeError carries every problem found.
 
@@ -105,8 +120,9 @@ def build_recipe(
     sections: dict[str, Any] = {}
     known = ("name", *SECTIONS)
     problems += [_unknown((key,), known) for key in content if key not in known]
-    if not isinstance(content.get("name"), str) or not content["name"] or "/" in content["name"]:
-        problems.append(_Problem(("name",), "should be a name without slashes"))
+    name = content.get("name")
+    if not isinstance(name, str) or not _NAME.fullmatch(name) or len(name.encode()) > 200:
+        problems.append(_Problem(("name",), _NAME_RULE))
     classes: dict[str, type[Section]] = {
         "corpus": CorpusConfig,
         "tokenizer": TokenizerConfig,
@@ -118,6 +134,7 @@ def build_recipe(
         classes["model"] = model_class
     if "corpus" not in content:
         problems.append(_Problem(("corpus",), "missing: a recipe must say where its text is"))
+        del classes["corpus"]
     for key, kind in classes.items():
         sections[key] = _section(key, kind, content.get(key), problems)
     if not problems:
@@ -155,7 +172,7 @@ def _explain_all(
     """The problems of a section, without those of branches of a union that were not meant."""
     found = [_explain(kind, key, value, one) for one in errors]
     meant = [one for one in found if not isinstance(one, _Misfit)]
-    misfits: dict[tuple[str | int, ...], list[_Misfit]] = {}
+    misfits: dict[KeyPath, list[_Misfit]] = {}
     for one in found:
         if isinstance(one, _Misfit):
             misfits.setdefault(one.path, []).append(one)
@@ -255,9 +272,7 @@ def _disagreements(sections: dict[str, Any]) -> list[_Problem]:
     return problems
 
 
-def _locate(
-    problem: _Problem, label: str, lines: Lines, changed: frozenset[tuple[str, ...]]
-) -> str:
+def _locate(problem: _Problem, label: str, lines: Lines, changed: frozenset[KeyPath]) -> str:
     """`file:line: section.key: what is wrong`, or `--set section.key: ...`."""
     dotted = ".".join(map(str, problem.path))
     path = problem.path
@@ -269,29 +284,61 @@ def _locate(
     return f"{where}: {dotted}: {problem.text}"
 
 
-def _apply(content: dict[str, Any], settings: Sequence[str]) -> frozenset[tuple[str, ...]]:
-    """Put `a.b=value` settings into the content; the paths that were set."""
-    changed, problems = set(), []
+def _parse(settings: Sequence[str]) -> tuple[list[_Change], list[str]]:
+    """What `a.b=value` settings ask for, and what is wrong with how they are written."""
+    changes, problems = [], []
     for setting in settings:
         dotted, equals, text = setting.partition("=")
-        path = tuple(dotted.strip().split("."))
-        if not equals or not all(path):
+        keys = dotted.strip().split(".")
+        if not equals or not all(keys):
             problems.append(f"--set {setting}: write it as section.key=value")
             continue
+        path = tuple(int(key) if _INDEX.fullmatch(key) else key for key in keys)
         try:
-            value, _ = read_yaml(text)
+            changes.append(_Change(path, read_yaml(text)[0]))
         except YamlError as error:
             problems.append(f"--set {setting}: {error}")
-            continue
-        here = content
-        for key in path[:-1]:
-            inner = here.get(key)
-            if not isinstance(inner, dict):
-                inner = {}
-                here[key] = inner
-            here = inner
-        here[path[-1]] = value
-        changed.add(path)
-    if problems:
-        raise RecipeError(problems)
-    return frozenset(changed)
+    return changes, problems
+
+
+def _apply(content: dict[str, Any], changes: Sequence[_Change]) -> list[str]:
+    """Put the changes into the content; what could not be put there."""
+    problems = []
+    for path, value in changes:
+        here: Any = content
+        try:
+            for number, key in enumerate(path[:-1]):
+                here = _inside(here, key, path[: number + 1])
+            _put(here, path[-1], value, path)
+        except RecipeError as error:
+            problems += error.problems
+    return problems
+
+
+def _inside(here: Any, key: str | int, path: KeyPath) -> Any:
+    """The mapping or list under a key, made where there is none."""
+    if isinstance(here, dict):
+        inner = here.get(str(key))
+        if not isinstance(inner, dict | list):
+            inner = here[str(key)] = {}
+        return inner
+    _check_index(here, key, path)
+    if not isinstance(here[key], dict | list):
+        here[key] = {}
+    return here[key]
+
+
+def _put(here: Any, key: str | int, value: Any, path: KeyPath) -> None:
+    if isinstance(here, dict):
+        here[str(key)] = value
+    else:
+        _check_index(here, key, path)
+        here[key] = value
+
+
+def _check_index(items: list[Any], key: str | int, path: KeyPath) -> None:
+    """RecipeError where a list has no entry of this number."""
+    if not isinstance(key, int) or key >= len(items):
+        whole, outer = (".".join(map(str, one)) for one in (path, path[:-1]))
+        entries = f"0 to {len(items) - 1}" if items else "none"
+        raise RecipeError([f"--set {whole}: {outer} is a list; its entries are {entries}"])

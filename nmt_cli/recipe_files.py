@@ -5,6 +5,8 @@ from pathlib import Path
 
 from nmt_cli.errors import RecipeError, UserError
 
+LARGEST = 4_000_000  # bytes
+
 
 def shipped_folder() -> Path:
     """The folder of shipped recipes: inside the installed package, else beside it in a checkout."""
@@ -33,9 +35,22 @@ def find_recipe(recipe: str | Path) -> Path:
     raise RecipeError([f"{recipe}: no such recipe, neither a file nor a shipped one{hint}"])
 
 
+def read_text(path: Path) -> str:
+    """The text of a recipe; RecipeError where it cannot be read, is huge or is not UTF-8."""
+    try:
+        with open(path, "rb") as file:
+            content = file.read(LARGEST + 1)
+        if len(content) > LARGEST:
+            raise RecipeError([f"{path}: cannot read the recipe: more than {LARGEST:,} bytes"])
+        return content.decode()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not UTF-8 text"
+        raise RecipeError([f"{path}: cannot read the recipe: {reason}"]) from error
+
+
 def describe(path: Path) -> str:
     """The first comment line of a recipe."""
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in read_text(path).splitlines():
         if line.startswith("#"):
             return line.lstrip("# ").strip()
     return ""
@@ -44,10 +59,11 @@ def describe(path: Path) -> str:
 def copy_recipe(source: Path, target: Path) -> Path:
     """Copy a shipped recipe to a file or into a folder; UserError where it would overwrite."""
     path = target / source.name if target.is_dir() else target
-    if path.exists():
-        raise UserError(f"{path} exists: choose another name")
     try:
-        path.write_bytes(source.read_bytes())
+        with open(path, "xb") as file:
+            file.write(read_text(source).encode())
+    except FileExistsError as error:
+        raise UserError(f"{path} exists: choose another name") from error
     except OSError as error:
         raise UserError(f"{path}: cannot write: {error.strerror}") from error
     return path

@@ -19,6 +19,7 @@ _NULL = re.compile(r"~|null|Null|NULL|")
 _BOOL = re.compile(r"true|True|TRUE|false|False|FALSE")
 _INT = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_SURROGATE = re.compile("[\ud800-\udfff]")  # no text: it cannot be written as UTF-8
 _SPECIAL_FLOAT = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 
 
@@ -30,6 +31,8 @@ def read_yaml(text: str) -> tuple[Any, Lines]:
     """The value and the line of each of its parts; YamlError names line and reason."""
     if len(text) > LONGEST:
         raise YamlError(f"longer than {LONGEST:,} characters")
+    if _SURROGATE.search(text):
+        raise YamlError("not UTF-8 text")
     try:
         depth = 0  # counted before nodes are built, which is slow and recursive
         for event in yaml.parse(text, Loader=yaml.SafeLoader):
@@ -65,6 +68,8 @@ def _value(node: yaml.Node, path: tuple[str | int, ...], lines: Lines) -> Any:
     if isinstance(node, yaml.MappingNode):
         return _mapping(node, path, lines)
     assert isinstance(node, yaml.ScalarNode)
+    if _SURROGATE.search(node.value):  # half of a pair, spelled "\\ud800"
+        raise YamlError(f"line {line}: not a character: {ascii(node.value)[:40]}")
     if node.style in ("'", '"', "|", ">"):
         return node.value
     try:
@@ -80,6 +85,8 @@ def _mapping(node: yaml.MappingNode, path: tuple[str | int, ...], lines: Lines) 
         if not isinstance(key_node, yaml.ScalarNode):
             raise YamlError(f"line {line}: a key must be plain text")
         key = str(key_node.value)
+        if _SURROGATE.search(key):
+            raise YamlError(f"line {line}: not a character: {ascii(key)[:40]}")
         if key in result:
             raise YamlError(f"line {line}: the key {key} stands here twice")
         lines[(*path, key)] = line

@@ -1,12 +1,19 @@
 """Text and recipes that tests share: sequences of syllables, to be written backwards."""
 
+import io
+import os
 import random
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from nmt_cli.checkpoint import RunFolder
+from nmt_cli.cli import entry
 from nmt_cli.commands.runs import build_model
 from nmt_cli.data.prepared import Tokenizers
 from nmt_cli.data.tokenizer import TextTokenizer, TokenizerConfig
@@ -15,6 +22,10 @@ from nmt_cli.disk import write_whole
 from nmt_cli.models import MODELS
 from nmt_cli.recipe import Recipe, build_recipe
 
+ROOT = Path(__file__).parent.parent
+NMT = [sys.executable, "-m", "nmt_cli"]
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "100"}
+Call = Callable[..., tuple[int, str, str]]
 SYLLABLES = ["ba", "ce", "di", "fo", "gu", "ka", "le", "mi", "no", "pu", "ra", "se", "ti", "vo"]
 
 
@@ -79,6 +90,37 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def toy_recipe(root: Path, model: str = "transformer", **training: Any) -> Recipe:
     """The same, built."""
     return build_recipe(toy_content(root, model, **training))
+
+
+@pytest.fixture
+def nmt(
+    monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+) -> Iterator[Call]:
+    """Run a command line in this process: exit code, standard output, standard error."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def call(*arguments: object, stdin: bytes = b"") -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["nmt", *map(str, arguments)])
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        with pytest.raises(SystemExit) as left:
+            entry.main()
+        out, err = capfdbinary.readouterr()
+        assert isinstance(left.value.code, int)
+        return left.value.code, out.decode(), err.decode()
+
+    monkeypatch.setenv("COLUMNS", "100")
+    yield call
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def start(*arguments: object, cwd: Path | None = None) -> "subprocess.Popen[bytes]":
+    """A command line in a process of its own, to be spoken with."""
+    return subprocess.Popen(
+        [*NMT, *map(str, arguments)], cwd=cwd,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENVIRONMENT,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
 
 
 @pytest.fixture(scope="session")

@@ -1,64 +1,19 @@
 """The face: exit codes, one line a mistake, pipes, signals, and how soon it answers."""
 
-import io
 import json
 import os
 import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from nmt_cli import __version__
-from nmt_cli.cli import entry
 from nmt_cli.models import MODELS
 from nmt_cli.recipe_files import shipped_recipes
-
-ROOT = Path(__file__).parent.parent
-NMT = [sys.executable, "-m", "nmt_cli"]
-ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "100"}
-Call = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def nmt(
-    monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
-) -> Iterator[Call]:
-    """Run a command line in this process: exit code, standard output, standard error."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def call(*arguments: object, stdin: bytes = b"") -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["nmt", *map(str, arguments)])
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
-        with pytest.raises(SystemExit) as left:
-            entry.main()
-        out, err = capfdbinary.readouterr()
-        assert isinstance(left.value.code, int)
-        return left.value.code, out.decode(), err.decode()
-
-    monkeypatch.setenv("COLUMNS", "100")
-    yield call
-    for number, handler in before.items():
-        signal.signal(number, handler)
-
-
-def run(*arguments: object, stdin: bytes = b"") -> "subprocess.CompletedProcess[bytes]":
-    """Run a command line in a process of its own."""
-    command = [*NMT, *map(str, arguments)]
-    return subprocess.run(command, input=stdin, capture_output=True, env=ENVIRONMENT)
-
-
-def start(*arguments: object) -> "subprocess.Popen[bytes]":
-    """The same, to be spoken with."""
-    return subprocess.Popen(
-        [*NMT, *map(str, arguments)],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENVIRONMENT,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )  # fmt: skip
-
+from tests.conftest import ENVIRONMENT, NMT, Call, start
 
 # What it prints
 
@@ -309,8 +264,8 @@ MISTAKES: list[tuple[list[str], str]] = [
     (["score"], "Missing "),
     (["score", "--bogus", "x"], "No such option: --bogus"),
     (["translat"], "No such command"),
-    (["average", "x", "--out", "y", "--last", "0"], ""),
-    (["translate", "x", "--beam", "many"], ""),
+    (["average", "x", "--out", "y", "--last", "0"], "Invalid value for '--last': "),
+    (["translate", "x", "--beam", "many"], "Invalid value for '--beam': "),
 ]  # fmt: skip
 
 

@@ -1,10 +1,13 @@
 """Recipes: every mistake at once and where it stands, --set, and the resolved form."""
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from nmt_cli.errors import RecipeError
 from nmt_cli.models import MODELS
@@ -52,7 +55,8 @@ def test_all_mistakes_are_reported_at_once_with_line_path_and_nearest_key(tmp_pa
     )
     assert sorted(problems(tmp_path, text)) == sorted(
         [
-            "my.yaml:1: name: should be a name without slashes",
+            "my.yaml:1: name: should be a name without slashes, at most 100 characters, not "
+            "beginning with a dot",
             "my.yaml:2: trian: unknown key; did you mean training?",
             "my.yaml:3: corpus.target: missing",
             "my.yaml:7: model.dmodel: unknown key; did you mean d_model?",
@@ -143,6 +147,10 @@ def test_a_part_of_the_training_text_is_found_by_its_own_line(tmp_path: Path) ->
 
 TOGETHER: list[tuple[str, str]] = [
     ("model: {d_model: 10, heads: 4}", "model.heads: d_model 10 is not divisible by heads 4"),
+    (
+        "model: {type: ctc}\ntokenizer: {joint: false}",
+        "model.tied_embeddings: all needs tokenizer.joint: true; use none",
+    ),
     ("model: {key_value_heads: 3}", "model.key_value_heads: heads 8 is not divisible by 3"),
     ("model: {d_model: 12, heads: 4, positions: rotary}", "model.positions: rotary needs an even"),
     ("model: {type: rnn, attention: dot}", "model.attention: dot needs an encoder as wide"),
@@ -279,6 +287,49 @@ def test_every_model_configuration_is_written_out_and_read_back(name: str) -> No
             }
         )  # fmt: skip
         assert reread(recipe) == recipe
+
+
+NAMES = st.text(st.characters(codec="utf-8"), min_size=1, max_size=12)
+PARTS = st.one_of(
+    st.fixed_dictionaries({"name": NAMES}, optional={"weight": st.floats(0.001, 1000)}),
+    st.fixed_dictionaries({"source": NAMES, "target": NAMES}),
+    st.fixed_dictionaries({"tsv": NAMES}, optional={"weight": st.integers(1, 1000)}),
+)
+CONTENTS = st.fixed_dictionaries(
+    {
+        "name": st.from_regex(r"[^./\x00-\x1f\x7f][^/\x00-\x1f\x7f]{0,9}", fullmatch=True)
+        .filter(lambda name: not re.search("[\ud800-\udfff]", name)),
+        "corpus": st.fixed_dictionaries(
+            {"source": NAMES, "target": NAMES},
+            optional={
+                "root": NAMES, "train": NAMES | st.lists(PARTS, min_size=1, max_size=3).map(tuple),
+                "dev": st.none() | NAMES | PARTS, "max_length": st.none() | st.integers(1, 10**30),
+                "max_length_ratio": st.none() | st.floats(1, 1e300),
+                "seed": st.integers(0, 2**63 - 1),
+            },
+        ),
+    },
+    optional={
+        "model": st.sampled_from(
+            [one.model_dump(mode="json") for m in MODELS.values() for one in m.config_class.tiny()]
+        ),
+        "training": st.fixed_dictionaries({}, optional={
+            "learning_rate": st.floats(min_value=0, exclude_min=True, allow_infinity=False),
+            "clip_norm": st.none() | st.floats(1e-300, 1e300), "updates": st.integers(1, 10**30),
+            "schedule": st.sampled_from(["noam", "cosine", "constant"]),
+            "metric_tokenize": st.none() | NAMES, "tensorboard": st.booleans(),
+        }),
+    },
+)  # fmt: skip
+
+
+@given(content=CONTENTS)
+@settings(max_examples=200, deadline=None)
+def test_any_recipe_written_out_is_the_same_when_it_is_read(content: dict[str, Any]) -> None:
+    recipe = build_recipe(content)
+    assert reread(recipe) == recipe
+    assert reread(recipe).hash() == recipe.hash()
+    assert reread(recipe).to_yaml() == recipe.to_yaml()
 
 
 def test_the_resolved_recipe_names_every_key(tmp_path: Path) -> None:

@@ -20,9 +20,9 @@ def recipes(context: typer.Context) -> None:
 
 def recipes_show(name: Recipe) -> None:
     """Print a recipe."""
-    from nmt_cli.recipe_files import find_recipe
+    from nmt_cli.recipe_files import find_recipe, read_text
 
-    put(find_recipe(name).read_text(encoding="utf-8").rstrip("\n"))
+    put(read_text(find_recipe(name)).rstrip("\n"))
 
 
 def recipes_copy(

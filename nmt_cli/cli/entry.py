@@ -3,17 +3,11 @@
 import os
 import signal
 import sys
-import traceback
+from contextlib import suppress
 from typing import Any, NoReturn
 
-import typer
-
-from nmt_cli.cli.app import build_app
 from nmt_cli.cli.interruption import Interrupted
 from nmt_cli.errors import UserError
-
-# The click under typer is a package of its own or, in later versions, a part of typer.
-_UsageError: Any = typer.BadParameter.__base__
 
 
 def main() -> NoReturn:
@@ -21,24 +15,29 @@ def main() -> NoReturn:
     signal.signal(signal.SIGTERM, _terminate)
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _terminate)
+    import typer  # now: an interrupt while it is imported is one line, too
+
+    from nmt_cli.cli.app import build_app
+
+    # The click under typer is a package of its own or, in later versions, a part of typer.
+    usage_error: Any = typer.BadParameter.__base__
     command = typer.main.get_command(build_app())
     try:
         code = command.main(prog_name="nmt", standalone_mode=False)
-    except _UsageError as error:
+    except usage_error as error:
         context = error.ctx.command_path if error.ctx else "nmt"
         text = " ".join(error.format_message().split()).rstrip(".")
-        _complain(f"{text} (see {context} --help)" if text else "")
-        _leave(2)
+        _refuse(error, f"{text} (see {context} --help)" if text else "")
     except UserError as error:
-        if "--debug" in sys.argv:
-            traceback.print_exc()
-        _complain(str(error))
-        _leave(2)
+        _refuse(error, str(error))
     except OSError as error:  # no permission, a full disk
-        if "--debug" in sys.argv or error.filename is None:
-            traceback.print_exc()
-        _complain(f"{error.filename or 'input or output'}: {error.strerror or error}")
-        _leave(2)
+        if error.strerror is None:
+            raise
+        _refuse(error, f"{error.filename or 'input or output'}: {error.strerror}")
+    except (MemoryError, RuntimeError) as error:
+        if not _memory_is_short(error):
+            raise
+        _refuse(error, "not enough memory: try a smaller model, batch or beam")
     except Interrupted as stop:
         _complain(str(stop))
         _leave(128 + stop.number)
@@ -48,19 +47,41 @@ def main() -> NoReturn:
     _leave(code if isinstance(code, int) else 0)
 
 
+def _refuse(error: BaseException, text: str) -> NoReturn:
+    if "--debug" in sys.argv:
+        import traceback
+
+        traceback.print_exception(error)
+    _complain(text)
+    _leave(2)
+
+
+def _memory_is_short(error: BaseException) -> bool:
+    """Whether memory ran out: PyTorch says so by a RuntimeError of its own, or by words alone."""
+    names = {kind.__name__ for kind in type(error).__mro__}
+    words = ("can't allocate memory", "Storage size calculation overflowed")
+    return bool(names & {"MemoryError", "OutOfMemoryError"}) or any(w in str(error) for w in words)
+
+
 def _complain(text: str) -> None:
-    for line in text.splitlines():
-        print(f"nmt: {line}", file=sys.stderr)
+    with suppress(OSError):  # nobody may be listening
+        for line in text.splitlines():
+            print(f"nmt: {line}", file=sys.stderr)
 
 
 def _terminate(number: int, frame: object) -> NoReturn:
+    signal.signal(number, signal.SIG_DFL)  # the next one does not wait for us to tidy up
     raise Interrupted(number)
 
 
 def _leave(code: int) -> NoReturn:
-    """Exit, without Python's complaint where nobody reads our output any more."""
+    """Exit, without Python's complaint where nobody can or will read our output any more."""
     try:
-        sys.stdout.flush()
-    except BrokenPipeError:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError as error:
+        if not isinstance(error, BrokenPipeError):
+            _complain(f"standard output: cannot write: {error.strerror}")
+            code = code or 2
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(code)

@@ -7,6 +7,7 @@ from typing import Annotated, BinaryIO
 
 import typer
 
+from nmt_cli.errors import UserError
 from nmt_cli.reporting import Reporter
 
 Recipe = Annotated[str, typer.Argument(help="Path of a recipe, or the name of a shipped one.")]
@@ -34,6 +35,8 @@ def input_blocks() -> Iterator[list[str]]:
 def standard_input() -> BinaryIO:
     """Standard input, not through sys.stdin: a thread that reads it may be waiting when we exit,
     and Python cannot end while somebody else holds the lock of sys.stdin."""
+    if sys.stdin is None:
+        raise UserError("standard input is closed")
     try:
         return open(sys.stdin.fileno(), "rb", closefd=False)
     except (OSError, ValueError):
@@ -41,6 +44,13 @@ def standard_input() -> BinaryIO:
 
 
 def put(text: str) -> None:
-    """A line of the product, at once."""
-    sys.stdout.buffer.write(text.encode("utf-8", "replace") + b"\n")
-    sys.stdout.buffer.flush()
+    """A line of the product, at once; UserError where it cannot be written."""
+    if sys.stdout is None:
+        raise UserError("standard output is closed")
+    try:
+        sys.stdout.buffer.write(text.encode("utf-8", "replace") + b"\n")
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise UserError(f"standard output: cannot write: {error.strerror}") from error

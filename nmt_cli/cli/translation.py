@@ -1,7 +1,6 @@
 """The face of translate, rescore and score."""
 
 import json
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -118,7 +117,7 @@ def score(
     """
     from nmt_cli.commands.score import score_files
 
-    source = hypotheses if hypotheses is not None else sys.stdin.buffer
+    source = hypotheses if hypotheses is not None else standard_input()
     found = score_files(references, source, metrics, lowercase=lowercase, tokenize=tokenize)
     if as_json:
         put(

@@ -1,6 +1,7 @@
 """What must hold and be known before a run trains: folder, settings, data, size of a batch."""
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -51,8 +52,7 @@ def begin(
 def _prepare(recipe: Recipe, folder: RunFolder, resume: bool, reporter: Reporter) -> Prepared:
     """Make sure that the run may begin, and its data are there."""
     out, begun = folder.path, folder.recipe.is_file()
-    if folder.exists() and not resume:
-        raise RunError(f"{out} exists: go on with --resume, or train elsewhere with --out DIR")
+    _check_place(folder, resume)
     if out.is_dir():
         refuse_ways_out(out)
     if recipe.training.tensorboard:
@@ -65,6 +65,21 @@ def _prepare(recipe: Recipe, folder: RunFolder, resume: bool, reporter: Reporter
     if prepared.data.split("dev") is None:
         raise DataError(f"{prepared.data.folder}: no development part")
     return prepared
+
+
+def _check_place(folder: RunFolder, resume: bool) -> None:
+    """RunError where no run can be written or gone on with, before hours of work go there."""
+    out = folder.path
+    standing = next(path for path in (out, *out.absolute().parents) if path.exists())
+    if not standing.is_dir():
+        raise RunError(f"{out}: {standing} is a file, not a folder: choose another --out")
+    if folder.exists() and not resume:
+        raise RunError(f"{out} exists: go on with --resume, or train elsewhere with --out DIR")
+    if folder.exists() and not folder.checkpoints.is_dir():
+        raise RunError(f"{out}: not a run folder: train elsewhere with --out DIR")
+    effective = os.access in os.supports_effective_ids
+    if not os.access(standing, os.W_OK | os.X_OK, effective_ids=effective):
+        raise RunError(f"{out}: cannot write into {standing}: choose another --out")
 
 
 def _compare(recipe: Recipe, before: Recipe, reporter: Reporter) -> Recipe:

@@ -6,7 +6,13 @@ from pathlib import Path
 from nmt_cli.commands.fine_tuning import Origin, find_origin, inherit
 from nmt_cli.data.corpus import Corpus, find_corpus, search_folders
 from nmt_cli.data.download import cache_folder, fetch
-from nmt_cli.data.fingerprint import changes, find_prepared, identify
+from nmt_cli.data.fingerprint import (
+    changes,
+    find_prepared,
+    identify,
+    known_hashes,
+    remember,
+)
 from nmt_cli.data.preparation import Settings, prepare
 from nmt_cli.data.prepared import PreparedData
 from nmt_cli.errors import DataError
@@ -38,17 +44,21 @@ def prepare_recipe(
     recipe = recipe if origin is None else inherit(recipe, origin)
     corpus = locate_corpus(recipe, reporter)
     rooted = _with_root(recipe, corpus)
-    identity = identify(recipe.corpus, recipe.tokenizer, corpus, store, given)
+    known = known_hashes(store)
+    identity = identify(recipe.corpus, recipe.tokenizer, corpus, known, given)
     found = find_prepared(store, identity["fingerprint"])
     if found is not None:
+        data = PreparedData(found)
+        remember(known, store)
         reporter.say(f"prepared data are up to date: {found}")
-        return Prepared(PreparedData(found), True, rooted)
+        return Prepared(data, True, rooted)
     changed = changes(store, recipe.name, identity)
     if changed:
         reporter.say("preparing anew, since these changed: " + ", ".join(changed))
     folder = store / f"{recipe.name}-{identity['fingerprint']}"
     settings = Settings(recipe.corpus, recipe.tokenizer, given)
     data = prepare(settings, corpus, folder, identity, reporter)
+    remember(known, store)
     report(data, reporter)
     return Prepared(data, False, rooted)
 
@@ -61,6 +71,8 @@ def locate_corpus(recipe: Recipe, reporter: Reporter) -> Corpus:
     except DataError:
         if recipe.corpus.download is None or Path(recipe.corpus.root).is_absolute():
             raise
+    if ".." in Path(recipe.corpus.root).parts:
+        raise DataError(f"corpus.root: {recipe.corpus.root}: downloads stay in their cache; no ..")
     fetch(recipe.corpus.download, cache_folder() / recipe.corpus.root, reporter)
     return find_corpus(recipe.corpus, folders)
 
@@ -82,6 +94,11 @@ def report(data: PreparedData, reporter: Reporter) -> None:
         + ", ".join(f"{count:,} for {name}" for name, count in manifest["splits"].items())
         + f"; {sizes} pieces"
     )
+    wanted = manifest["tokenizer"]["vocab_size"]
+    if max(manifest["vocabulary"]) < wanted:
+        reporter.say(
+            f"the text has only {sizes} pieces, not the {wanted:,} of tokenizer.vocab_size"
+        )
     if manifest["held_out"]:
         reporter.say(f"no corpus.dev: {manifest['held_out']:,} pairs held out for development")
     for name, dropped in manifest["filters"].items():

@@ -1,15 +1,16 @@
 """Opening a run folder: its recipe, its tokenizers and its model, ready to translate."""
 
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 
-from nmt_cli.checkpoint import RunFolder, Tensors
+from nmt_cli.checkpoint import FORMAT, RunFolder, Tensors
 from nmt_cli.data.prepared import Tokenizers
 from nmt_cli.device import Precision, choose_precision
-from nmt_cli.disk import refuse_ways_out
+from nmt_cli.disk import read_json, refuse_ways_out
 from nmt_cli.errors import DeviceError, RunError
 from nmt_cli.models import MODELS
 from nmt_cli.models.contract import TranslationModel
@@ -51,6 +52,7 @@ def open_run(
         raise RunError(f"{path}: not a run folder: it has no recipe.yaml")
     refuse_ways_out(path)
     recipe = load_recipe(folder.recipe, settings)
+    check_manifest(path)
     tokenizers = Tokenizers.load(path)
     checkpoint = folder.best()
     for line in checkpoint.notes:
@@ -64,10 +66,31 @@ def open_run(
     return Run(folder, recipe, tokenizers, model, checkpoint.update)
 
 
+def tokenizer_hashes(path: Path) -> dict[str, str]:
+    """SHA-256 of each tokenizer file of a run, by name."""
+    files = sorted(path.glob("tokenizer*.json"))
+    return {file.name: sha256(file.read_bytes()).hexdigest() for file in files}
+
+
+def check_manifest(path: Path) -> None:
+    """RunError where a run was written by a newer version, or its tokenizer is that of another.
+
+    Another tokenizer of the same size would translate, into nonsense.
+    """
+    manifest = read_json(path / "manifest.json")
+    number = manifest.get("format", FORMAT)
+    if number != FORMAT:
+        raise RunError(f"{path}: a run of format {number}; this version reads {FORMAT}")
+    noted = manifest.get("tokenizers")
+    if noted is not None and noted != tokenizer_hashes(path):
+        raise RunError(f"{path}: its tokenizer is not the one that it was trained with")
+
+
 def build_model(recipe: Recipe, vocabulary: Vocabulary) -> Model:
     """A new model as the recipe describes it, initialised by training.seed."""
     torch.manual_seed(recipe.training.seed)
-    return MODELS[recipe.model.type](recipe.model, vocabulary)
+    model: Model = MODELS[recipe.model.type](recipe.model, vocabulary)
+    return model
 
 
 def load_weights(model: Model, tensors: Tensors, source: Path) -> None:

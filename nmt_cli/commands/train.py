@@ -8,10 +8,16 @@ from pathlib import Path
 import torch
 
 from nmt_cli import __version__
-from nmt_cli.checkpoint import RunFolder, WatchedRun
+from nmt_cli.checkpoint import FORMAT, RunFolder, WatchedRun
 from nmt_cli.commands.beginning import begin, with_budget
 from nmt_cli.commands.fine_tuning import Origin, find_origin
-from nmt_cli.commands.runs import Model, build_model, check_weights, load_weights
+from nmt_cli.commands.runs import (
+    Model,
+    build_model,
+    check_weights,
+    load_weights,
+    tokenizer_hashes,
+)
 from nmt_cli.data.prepared import PreparedData
 from nmt_cli.decoding.translator import Translator
 from nmt_cli.device import choose_precision, describe, keep_memory
@@ -132,7 +138,9 @@ def _open_folder(folder: RunFolder, recipe: Recipe, data: PreparedData) -> None:
     folder.write_json(
         "manifest.json",
         {
+            "format": FORMAT,
             "fingerprint": data.fingerprint,
+            "tokenizers": tokenizer_hashes(folder.path),
             "prepared": data.folder.name,
             "inputs": data.manifest["inputs"],
             **counts,

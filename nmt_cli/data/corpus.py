@@ -88,7 +88,7 @@ class CorpusConfig(Section):
     max_length_ratio: float | None = Field(default=9.0, ge=1)
     """Drop training pairs whose longer side has more than so many times the characters of the
     shorter one (plus 10); null: no limit."""
-    seed: int = Field(default=1, ge=0)
+    seed: int = Field(default=1, ge=0, lt=1 << 63)
     """Decides which pairs are held out and joined; training.seed draws the fractions of weights."""
 
     def problems(self) -> list[str]:
@@ -171,8 +171,15 @@ def search_folders(recipe_folder: Path | None, download_cache: Path | None = Non
 
 
 def _roots(root: str, folders: Sequence[Path]) -> list[Path]:
-    path = Path(root).expanduser()
+    path = _expanded(root)
     return [path] if path.is_absolute() else [(folder / path).resolve() for folder in folders]
+
+
+def _expanded(name: str) -> Path:
+    try:
+        return Path(name).expanduser()
+    except RuntimeError as error:
+        raise DataError(f"corpus: {name}: there is no such user") from error
 
 
 def _locate(part: Part, config: CorpusConfig, root: Path) -> TextPart | str:
@@ -182,7 +189,7 @@ def _locate(part: Part, config: CorpusConfig, root: Path) -> TextPart | str:
     else:
         sides = [part.source, part.target, part.tsv, part.jsonl]
         wanted = [side for side in sides if side is not None]
-    paths = [existing(root / Path(name).expanduser()) for name in wanted]
+    paths = [existing(root / _expanded(name)) for name in wanted]
     files = tuple(path for path in paths if path is not None)
     if len(files) == len(wanted):
         return TextPart(wanted[0], files, _reader(part, config, files), part.weight)

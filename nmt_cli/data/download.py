@@ -3,6 +3,9 @@
 import hashlib
 import http.client
 import os
+import secrets
+import shutil
+import time
 import urllib.error
 import urllib.request
 from contextlib import suppress
@@ -16,13 +19,16 @@ from nmt_cli.errors import DataError
 from nmt_cli.reporting import Reporter
 
 BLOCK = 1 << 16
+LARGEST = 1 << 36  # bytes of one file, 64 GiB
+PARTIAL = "partial-"
+STALE = 24 * 3600  # seconds after which nobody writes into a partial file any more
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 def cache_folder() -> Path:
     """Where downloaded corpora are kept: $XDG_CACHE_HOME/nmt, by default ~/.cache/nmt."""
     base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "nmt"
+    return (Path(base) if base else Path(os.path.expanduser("~")) / ".cache") / "nmt"
 
 
 def fetch(download: Download, folder: Path, reporter: Reporter) -> None:
@@ -33,12 +39,22 @@ def fetch(download: Download, folder: Path, reporter: Reporter) -> None:
         path = folder / name
         if not path.exists():
             folder.mkdir(parents=True, exist_ok=True)
+            _sweep(path)
             _fetch_file(download.address + name, path, digest, reporter)
+
+
+def _sweep(path: Path) -> None:
+    """Delete what killed downloads of a file left; younger ones may still be going on."""
+    for left in path.parent.glob(f"{PARTIAL}*"):
+        with suppress(OSError):
+            if left.name.endswith(path.name) and time.time() - left.stat().st_mtime > STALE:
+                left.unlink()
 
 
 def _fetch_file(address: str, path: Path, digest: str, reporter: Reporter) -> None:
     _refuse_plain(address)
-    scratch = path.with_name("partial-" + path.name)
+    # a name of its own for each download: two at a time must not write into one file
+    scratch = path.with_name(f"{PARTIAL}{secrets.token_hex(8)}-{path.name}")
     try:
         _copy(address, scratch, path.name, reporter)
         try:
@@ -58,11 +74,17 @@ def _copy(address: str, scratch: Path, name: str, reporter: Reporter) -> None:
     fetcher = urllib.request.build_opener(_Redirects)
     try:
         with fetcher.open(address, timeout=30) as answer, open(scratch, "wb") as file:
-            size = answer.headers.get("Content-Length")
-            with reporter.progress(name, int(size) if size else None) as bar:
+            size = _announced(answer, address, scratch.parent)
+            with reporter.progress(name, size) as bar:
                 while block := answer.read(BLOCK):
+                    if file.tell() + len(block) > (LARGEST if size is None else size):
+                        raise DataError(f"{address}: longer than it may be: not used")
                     file.write(block)
                     bar.advance(len(block))
+            if size is not None and file.tell() < size:
+                raise OSError(f"ended after {file.tell():,} of {size:,} bytes")
+            file.flush()
+            os.fsync(file.fileno())
     except (OSError, http.client.HTTPException, ValueError) as error:
         if isinstance(error, urllib.error.HTTPError):
             error.close()
@@ -73,6 +95,20 @@ def _copy(address: str, scratch: Path, name: str, reporter: Reporter) -> None:
         ) from error
 
 
+def _announced(answer: Any, address: str, folder: Path) -> int | None:
+    """The size that the answer names; DataError where it is too large for us or for the disk."""
+    header = answer.headers.get("Content-Length")
+    if header is None:
+        return None
+    size = int(header)
+    free = shutil.disk_usage(folder).free
+    if not 0 <= size <= min(LARGEST, free):
+        raise DataError(
+            f"{address}: {size:,} bytes; {folder} has {free:,} free, and {LARGEST:,} are the most"
+        )
+    return size
+
+
 class _Redirects(urllib.request.HTTPRedirectHandler):
     """Follows an answer that names another address only where that one is as safe."""
 
@@ -80,17 +116,24 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str
     ) -> urllib.request.Request | None:
         try:
-            _refuse_plain(newurl)
+            _refuse_plain(newurl, nearby=urlsplit(req.full_url).hostname in LOOPBACK)
         except DataError:
             fp.close()
             raise
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-def _refuse_plain(address: str) -> None:
+def _refuse_plain(address: str, *, nearby: bool = True) -> None:
+    """DataError for an address without TLS; on this machine it may lack it, if `nearby`.
+
+    An answer from afar must not send us to what listens on this machine.
+    """
     with suppress(ValueError):  # an address that cannot be taken apart
         parts = urlsplit(address)
-        if parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK):
+        loopback = parts.hostname in LOOPBACK
+        if loopback and nearby and parts.scheme in ("http", "https"):
+            return
+        if not loopback and parts.scheme == "https":
             return
     raise DataError(f"{address}: only https addresses are downloaded")
 

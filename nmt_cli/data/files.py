@@ -16,6 +16,7 @@ from nmt_cli.errors import DataError
 
 COMPRESSIONS = ("", ".gz", ".zst")
 BOM = b"\xef\xbb\xbf"
+WIDE_BOMS = (b"\xff\xfe", b"\xfe\xff")  # of UTF-16; that of UTF-32 starts with the first
 BLOCK = 1 << 14  # compressed bytes read at a time
 
 
@@ -81,9 +82,15 @@ class _Zstandard(io.RawIOBase):
 
 
 def read_lines(path: Path) -> Iterator[bytes]:
-    """Each line without its line feed; a byte order mark at the start is dropped."""
+    """Each line without its line feed; a byte order mark at the start is dropped.
+
+    DataError for UTF-16, which would else pass for text with a NUL before each letter.
+    """
     with opened(path) as file:
-        first = file.readline().removeprefix(BOM)
+        first = file.readline()
+        if first.startswith(WIDE_BOMS) or 3 * first.count(b"\0") > len(first):
+            raise DataError(f"{path}: UTF-16 or binary, not UTF-8 text; iconv -t UTF-8 converts it")
+        first = first.removeprefix(BOM)
         for line in chain([first] if first else [], file):
             yield line.removesuffix(b"\n")
 
@@ -120,10 +127,13 @@ def read_tsv(path: Path) -> Iterator[RawPair]:
 def read_jsonl(path: Path, source: str, target: str) -> Iterator[RawPair]:
     """Pairs from JSON objects with the keys `source` and `target`, or else literally "source" and
     "target"; within {"translation": {}} too.
+
+    Bytes that are not UTF-8 stay as they are, as in the other readers: what uses the pair decides.
     """
     for number, line in enumerate(read_lines(path), 1):
+        text, errors = _text(line)
         try:
-            item = json.loads(line)
+            item = json.loads(text)
         except (ValueError, RecursionError) as error:
             raise DataError(f"{path}:{number}: not JSON: {error}") from error
         if isinstance(item, dict) and isinstance(item.get("translation"), dict):
@@ -136,5 +146,20 @@ def read_jsonl(path: Path, source: str, target: str) -> Iterator[RawPair]:
                 f'{path}:{number}: needs the texts "{source}" and "{target}" '
                 '(or "source" and "target")'
             )
-        left, right = (str(text).encode("utf-8", "surrogatepass") for text in texts)
+        left, right = (_bytes(str(text), errors) for text in texts)
         yield RawPair(left, right, number)
+
+
+def _text(line: bytes) -> tuple[str, str]:
+    """A line of JSON, and how its texts become the bytes that they were."""
+    try:
+        return line.decode(), "surrogatepass"
+    except UnicodeDecodeError:
+        return line.decode("utf-8", "surrogateescape"), "surrogateescape"
+
+
+def _bytes(text: str, errors: str) -> bytes:
+    try:
+        return text.encode("utf-8", errors)
+    except UnicodeEncodeError:  # half of a pair of surrogates, spelled out in JSON
+        return text.encode("utf-8", "surrogatepass")

@@ -9,8 +9,10 @@ from typing import Any
 from nmt_cli.data.corpus import Corpus, CorpusConfig
 from nmt_cli.data.prepared import FORMAT, Tokenizers, read_manifest
 from nmt_cli.data.tokenizer import TokenizerConfig
+from nmt_cli.disk import read_json
 from nmt_cli.errors import DataError
 
+Known = dict[str, Any]  # path to [size, time of the last change in ns, SHA-256]
 PLACES = ("root", "download")  # where the text was found does not change what is made of it
 
 
@@ -18,18 +20,17 @@ def identify(
     corpus_config: CorpusConfig,
     tokenizer: TokenizerConfig,
     corpus: Corpus,
-    store: Path,
+    known: Known,
     given: Tokenizers | None = None,
 ) -> dict[str, Any]:
     """Settings and the SHA-256 of every input file, and the fingerprint of it all.
 
     `given` are tokenizers that are used as they are instead of learning new ones.
 
-    Hashes of files whose size and time have not changed are taken from `store`/inputs.json.
+    Hashes of files whose size and time have not changed are taken from `known`, and new ones noted
+    in it. Nothing is written; `remember` does that when the data could be prepared.
     """
-    known = _known_hashes(store)
     files = {str(path): _file_hash(path, known) for path in corpus.files()}
-    _remember(store, known)
     facts = {
         "corpus": corpus_config.model_dump(mode="json", exclude=set(PLACES)),
         "tokenizer": tokenizer.model_dump(mode="json"),
@@ -75,19 +76,27 @@ def _short(value: Any) -> str:
     return text if len(text) <= 40 else text[:37] + "..."
 
 
-def _known_hashes(store: Path) -> dict[str, list[Any]]:
+def known_hashes(store: Path) -> Known:
+    """What `store`/inputs.json says about files; empty where it is missing or damaged."""
     try:
-        known: dict[str, list[Any]] = json.loads((store / "inputs.json").read_text())
-        return known if isinstance(known, dict) else {}
-    except (OSError, ValueError):
+        return read_json(store / "inputs.json")
+    except DataError:
         return {}
 
 
-def _file_hash(path: Path, known: dict[str, list[Any]]) -> str:
+def remember(known: Known, store: Path) -> None:
+    """Write `store`/inputs.json, for the next time."""
+    store.mkdir(parents=True, exist_ok=True)
+    scratch = store / f".inputs.json.{os.getpid()}"  # others may prepare at the same time
+    scratch.write_text(json.dumps(known, indent=1))
+    scratch.replace(store / "inputs.json")
+
+
+def _file_hash(path: Path, known: Known) -> str:
     status = path.stat()
     key = [status.st_size, status.st_mtime_ns]
     entry = known.get(str(path))
-    if entry is not None and entry[:2] == key:
+    if isinstance(entry, list) and len(entry) == 3 and entry[:2] == key:
         return str(entry[2])
     try:
         with open(path, "rb") as file:
@@ -96,10 +105,3 @@ def _file_hash(path: Path, known: dict[str, list[Any]]) -> str:
         raise DataError(f"{path}: cannot read: {error.strerror}") from error
     known[str(path)] = [*key, digest]
     return digest
-
-
-def _remember(store: Path, known: dict[str, list[Any]]) -> None:
-    store.mkdir(parents=True, exist_ok=True)
-    scratch = store / f".inputs.json.{os.getpid()}"  # others may prepare at the same time
-    scratch.write_text(json.dumps(known, indent=1))
-    scratch.replace(store / "inputs.json")

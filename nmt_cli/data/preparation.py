@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import asdict
 from itertools import chain, islice
 from pathlib import Path
@@ -46,6 +47,7 @@ def prepare(
     Raises DataError for text that cannot be used.
     """
     scratch = folder.with_name(f".{folder.name}.{os.getpid()}")
+    begun = folder.parent.exists()
     shutil.rmtree(scratch, ignore_errors=True)  # of a killed process that had the same number
     scratch.mkdir(parents=True)
     try:
@@ -56,6 +58,9 @@ def prepare(
         _put(scratch, folder)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+        if not begun:  # a mistake leaves nothing, not even an empty folder
+            with suppress(OSError):
+                folder.parent.rmdir()
     return PreparedData(folder)
 
 

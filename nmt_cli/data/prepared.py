@@ -1,7 +1,10 @@
-"""Prepared data on disk: memory-mapped ids, raw development and test text, and a manifest."""
+"""Prepared data on disk: memory-mapped ids, raw development and test text, and a manifest.
+
+Whatever is damaged is named in one line before anything is trained on it: shapes, types and order
+are checked when a folder is opened, and no file is read that a link or a name puts elsewhere.
+"""
 
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,10 +20,13 @@ from nmt_cli.data.imported import (
     save_imported,
 )
 from nmt_cli.data.tokenizer import TextTokenizer
+from nmt_cli.disk import read_json, refuse_ways_out
 from nmt_cli.errors import DataError
 from nmt_cli.vocabulary import Vocabulary
 
 FORMAT = 1
+BLOCK = 1 << 24  # ids looked at together
+SIDES = ("source", "target")
 Ids = NDArray[np.unsignedinteger[Any]]
 
 
@@ -33,15 +39,22 @@ class SequenceStore:
 
     @classmethod
     def open(cls, folder: Path, name: str) -> "SequenceStore":
-        """Map the arrays <name>.ids.npy and <name>.offsets.npy."""
-        try:
-            parts = [
-                np.load(folder / f"{name}.{kind}.npy", mmap_mode="r", allow_pickle=False)
-                for kind in ("ids", "offsets")
-            ]
-        except (OSError, EOFError, ValueError) as error:
-            raise DataError(f"{folder}: damaged prepared data: {error}") from error
-        return cls(parts[0], parts[1])
+        """Map the arrays <name>.ids.npy and <name>.offsets.npy; DataError where they are damaged.
+
+        Their headers are held against the sizes of the files before memory is taken.
+        """
+        ids, offsets = (_array(folder, f"{name}.{kind}.npy") for kind in ("ids", "offsets"))
+        whole = ids.dtype in (np.uint16, np.uint32) and offsets.dtype == np.int64
+        if not whole or len(offsets) < 1 or offsets[0] != 0 or offsets[-1] > len(ids):
+            raise _damaged(folder, f"{name} is not what was written")
+        if bool((np.diff(offsets) < 0).any()):
+            raise _damaged(folder, f"{name}.offsets.npy is not in order")
+        return cls(ids, offsets)
+
+    def largest(self) -> int:
+        """The largest id; -1 where there is none. Reads all of them."""
+        blocks = range(0, int(self.offsets[-1]), BLOCK)
+        return max((int(self.ids[first : first + BLOCK].max()) for first in blocks), default=-1)
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -137,16 +150,36 @@ class PreparedData:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.manifest = read_manifest(folder)
+        refuse_ways_out(folder)
+        self.manifest = _complete_manifest(folder)
         self.tokenizers = Tokenizers.load(folder)
-        self.variants = [
-            (
-                SequenceStore.open(folder, f"train.source.{number}"),
-                SequenceStore.open(folder, f"train.target.{number}"),
-            )
-            for number in range(self.manifest["variants"])
-        ]
-        self.parts = [PartRange(**part) for part in self.manifest["parts"]]
+        numbers = range(self.manifest["variants"])
+        self.variants = [self._sides(f"train.{{}}.{number}") for number in numbers]
+        self.parts = self._part_ranges()
+
+    def _sides(self, name: str) -> tuple[SequenceStore, SequenceStore]:
+        """The stores of both sides, `{}` in the name; DataError where they do not go together."""
+        source, target = (SequenceStore.open(self.folder, name.format(side)) for side in SIDES)
+        sizes = self.tokenizers.vocabulary
+        if len(source) != len(target):
+            raise _damaged(self.folder, f"{name.format('source')} has {len(source):,} sequences, "
+                           f"{name.format('target')} has {len(target):,}")  # fmt: skip
+        if source.largest() >= sizes.source_size or target.largest() >= sizes.target_size:
+            raise _damaged(self.folder, f"{name.format('*')} has pieces that its tokenizer lacks")
+        return source, target
+
+    def _part_ranges(self) -> list[PartRange]:
+        pairs = len(self.variants[0][0])
+        try:
+            parts = [PartRange(**part) for part in self.manifest["parts"]]
+            ends = [0, *(end for part in parts for end in (part.first, part.end)), pairs]
+            whole = ends == sorted(ends) and parts[-1].end == pairs
+            whole = whole and all(0 < float(part.weight) <= 1000 for part in parts)
+        except (TypeError, IndexError, ValueError) as error:
+            raise _damaged(self.folder, "the parts in manifest.json") from error
+        if not whole:
+            raise _damaged(self.folder, "the parts in manifest.json do not cover the pairs")
+        return parts
 
     @property
     def fingerprint(self) -> str:
@@ -157,27 +190,58 @@ class PreparedData:
         """The development ("dev") or test ("test") part; None where there is none."""
         if name not in self.manifest["splits"]:
             return None
-        texts = [
-            (self.folder / f"{name}.{side}.txt").read_bytes().decode()
-            for side in ("source", "target")
-        ]
-        sources, references = (text.removesuffix("\n").split("\n") for text in texts)
-        stores = [
-            SequenceStore.open(self.folder, f"{name}.{side}") for side in ("source", "target")
-        ]
-        return Split(sources, references, stores[0], stores[1])
+        sources, references = (_lines(self.folder, f"{name}.{side}.txt") for side in SIDES)
+        source, target = self._sides(f"{name}.{{}}")
+        if not len(sources) == len(references) == len(source):
+            raise _damaged(self.folder, f"the files of {name} have different numbers of lines")
+        return Split(sources, references, source, target)
+
+
+def _array(folder: Path, name: str) -> NDArray[Any]:
+    """One memory-mapped array of one dimension; DataError where it is anything else."""
+    path = folder / name
+    try:
+        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, EOFError, ValueError, OverflowError) as error:
+        raise _damaged(folder, f"{name}: {' '.join(str(error).split())}") from error
+    if not isinstance(array, np.memmap) or array.ndim != 1:
+        raise _damaged(folder, f"{name} is not what was written")
+    return array
+
+
+def _lines(folder: Path, name: str) -> list[str]:
+    try:
+        text = (folder / name).read_bytes().decode()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not UTF-8 text"
+        raise _damaged(folder, f"{name}: {reason}") from error
+    return text.removesuffix("\n").split("\n")
+
+
+def _damaged(folder: Path, what: str) -> DataError:
+    return DataError(
+        f"{folder}: damaged prepared data: {what}; delete the folder and run nmt prepare again"
+    )
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
     """The manifest of a prepared folder; DataError where it is missing or of another format."""
-    path = folder / "manifest.json"
-    try:
-        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: not a prepared folder: {error}") from error
+    manifest = read_json(folder / "manifest.json")
     if manifest.get("format") != FORMAT:
         raise DataError(
             f"{folder}: prepared data of format {manifest.get('format')}, this version reads "
             f"{FORMAT}: delete the folder and run nmt prepare again"
         )
+    return manifest
+
+
+def _complete_manifest(folder: Path) -> dict[str, Any]:
+    manifest = read_manifest(folder)
+    kinds: dict[str, type] = {
+        "fingerprint": str, "inputs": list, "variants": int, "parts": list, "read": int,
+        "train": int, "splits": dict, "held_out": int, "filters": dict, "vocabulary": list,
+    }  # fmt: skip
+    odd = [key for key, kind in kinds.items() if not isinstance(manifest.get(key), kind)]
+    if odd or not 1 <= manifest["variants"] <= 64:
+        raise _damaged(folder, f"{(odd or ['variants'])[0]} in manifest.json")
     return manifest

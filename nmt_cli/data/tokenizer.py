@@ -17,6 +17,7 @@ from pydantic import Field
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 
 from nmt_cli.config import Section
+from nmt_cli.disk import read_json
 from nmt_cli.errors import DataError
 from nmt_cli.vocabulary import SPECIAL_PIECES
 
@@ -24,6 +25,8 @@ T = TypeVar("T")
 Kind = Literal["bpe", "unigram", "character", "word"]
 
 BYTE_PIECES = tuple(f"<0x{byte:02X}>" for byte in range(256))
+LARGEST = 1 << 29  # bytes of a tokenizer.json; a million pieces take some hundred million
+_PROBE = "The 3 “odd” \u2581 </s> \U0001f642\t\u0301"  # text with something for each part to do
 VISIBLE_SPACE = "▁"  # how a space inside a piece is printed; never part of a vocabulary
 SPELLED_SPECIAL = r"<(?=(?:pad|unk|/?s|0x[0-9A-F]{2})>)"
 WORDS = r" ?[\p{L}\p{M}]+| ?\p{N}| ?[^\s\p{L}\p{M}\p{N}]+|\s+(?!\S)|\s+"
@@ -34,7 +37,7 @@ class TokenizerConfig(Section):
 
     type: Kind = "bpe"
     """bpe (Sennrich et al. 2016), unigram (Kudo 2018), character or word."""
-    vocab_size: int = Field(default=8000, ge=8)
+    vocab_size: int = Field(default=8000, ge=8, le=10_000_000)
     """Pieces in each vocabulary, 4 specials and (but for word) 256 bytes included."""
     joint: bool = True
     """One vocabulary for both languages, which tying all embeddings needs."""
@@ -74,18 +77,17 @@ class TextTokenizer:
     @classmethod
     def load(cls, path: Path) -> "TextTokenizer":
         """Read a tokenizer.json; DataError where it is not one of ours."""
+        content = read_json(path, LARGEST)
         try:
-            text = path.read_text(encoding="utf-8")
-            content = json.loads(text)
-            backend = Tokenizer.from_str(text)
-        except OSError as error:
-            raise DataError(f"{path}: cannot read the tokenizer: {error.strerror}") from error
-        except Exception as error:  # the library raises bare Exception
-            raise DataError(f"{path}: not a tokenizer file: {error}") from error
-        if content.get("added_tokens") or any(
-            backend.token_to_id(piece) != number for number, piece in enumerate(SPECIAL_PIECES)
-        ):
-            raise DataError(f"{path}: not a tokenizer made by nmt prepare")
+            backend = Tokenizer.from_str(json.dumps(content))
+            odd = _oddity(content, backend)
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # the library raises bare Exception; a panic is none
+            reason = " ".join(str(error).split())
+            raise DataError(f"{path}: not a tokenizer file: {reason}") from error
+        if odd:
+            raise DataError(f"{path}: not a tokenizer made by nmt prepare: {odd}")
         return cls(backend)
 
     def save(self, path: Path) -> None:
@@ -130,6 +132,29 @@ class TextTokenizer:
         """The stretches that are cut into pieces one by one; together they are the line."""
         normalized = self.backend.normalizer.normalize_str(line)
         return [word for word, _ in self.backend.pre_tokenizer.pre_tokenize_str(normalized)]
+
+
+def _oddity(content: dict[str, Any], backend: Tokenizer) -> str | None:
+    """What a tokenizer has that ours never have; raises whatever the library does where it fails.
+
+    A tokenizer that cuts text short, matches specials in it or has ids beyond its size would lose
+    text or stop a translation in its middle: that must show when it is opened.
+    """
+    for key in ("added_tokens", "truncation", "padding", "post_processor"):
+        if content.get(key):
+            return f"it has {key}"
+    for number, piece in enumerate(SPECIAL_PIECES):
+        if backend.token_to_id(piece) != number:
+            return f"{piece} is not piece {number}"
+    if max(backend.get_vocab().values()) >= backend.get_vocab_size():
+        return "its ids have gaps"
+    if backend.normalizer is None or backend.pre_tokenizer is None or backend.decoder is None:
+        return "it has no normalizer, pre_tokenizer or decoder"
+    tokenizer = TextTokenizer(backend)
+    (ids,) = tokenizer.encode([_PROBE])
+    tokenizer.words(_PROBE)
+    tokenizer.decode([ids])
+    return None
 
 
 def frame(model: models.Model, *, nfc: bool) -> Tokenizer:

@@ -32,13 +32,6 @@ class CTCConfig(LayerConfig):
     tied_embeddings: Literal["all", "none"] = "all"
     """Share one table between source and output, or not."""
 
-    def problems(self, joint_vocabulary: bool) -> list[str]:
-        """Options that do not fit together."""
-        found = super().problems(joint_vocabulary)
-        if self.tied_embeddings == "all" and not joint_vocabulary:
-            found.append("tied_embeddings: all needs tokenizer.joint: true; use none")
-        return found
-
     @classmethod
     def tiny(cls) -> list[Self]:
         """Configurations of a few thousand parameters that use every option."""

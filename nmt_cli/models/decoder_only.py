@@ -28,15 +28,6 @@ class DecoderOnlyConfig(LayerConfig):
     """Layers of the stack."""
     source_attention: Literal["bidirectional", "causal"] = "bidirectional"
     """What a source token sees: the whole source (a prefix language model) or what precedes it."""
-    tied_embeddings: Literal["all", "target", "none"] = "all"
-    """Share one table between source, target and output; between target and output; or not."""
-
-    def problems(self, joint_vocabulary: bool) -> list[str]:
-        """Options that do not fit together."""
-        found = super().problems(joint_vocabulary)
-        if self.tied_embeddings == "all" and not joint_vocabulary:
-            found.append("tied_embeddings: all needs tokenizer.joint: true; use target or none")
-        return found
 
     @classmethod
     def tiny(cls) -> list[Self]:

@@ -4,7 +4,7 @@ Legend: B batch, S source, T target, D model width, H heads, G key-value heads, 
 W hypotheses a sentence.
 """
 
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import Field
 from torch import Tensor, nn
@@ -48,6 +48,8 @@ class LayerConfig(ModelConfig):
     """Rate on attention weights."""
     activation_dropout: float = Field(default=0.0, ge=0, lt=1)
     """Rate inside the feed-forward networks."""
+    tied_embeddings: Literal["all", "target", "none"] = "all"
+    """Share one table between source, target and output; between target and output; or not."""
 
     def problems(self, joint_vocabulary: bool) -> list[str]:
         """Options that do not fit together."""
@@ -59,6 +61,10 @@ class LayerConfig(ModelConfig):
             found.append("positions: rotary needs an even head width (d_model / heads)")
         if self.heads % groups:
             found.append(f"key_value_heads: heads {self.heads} is not divisible by {groups}")
+        if self.tied_embeddings == "all" and not joint_vocabulary:
+            choices = get_args(type(self).model_fields["tied_embeddings"].annotation)
+            others = " or ".join(choices[1:])
+            found.append(f"tied_embeddings: all needs tokenizer.joint: true; use {others}")
         return found
 
     def doubts(self) -> list[str]:

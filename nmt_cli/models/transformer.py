@@ -34,15 +34,6 @@ class TransformerConfig(LayerConfig):
     """Layers of the encoder."""
     decoder_layers: int = Field(default=6, ge=1)
     """Layers of the decoder; few make translation fast (Kasai et al. 2021)."""
-    tied_embeddings: Literal["all", "target", "none"] = "all"
-    """Share one table between source, target and output; between target and output; or not."""
-
-    def problems(self, joint_vocabulary: bool) -> list[str]:
-        """Options that do not fit together."""
-        found = super().problems(joint_vocabulary)
-        if self.tied_embeddings == "all" and not joint_vocabulary:
-            found.append("tied_embeddings: all needs tokenizer.joint: true; use target or none")
-        return found
 
     @classmethod
     def tiny(cls) -> list[Self]:

@@ -48,7 +48,7 @@ class TrainingConfig(Section):
     precision: Precision = "auto"
     """Type computed in: auto is bf16 where the machine is faster with it; weights are always kept
     in float32."""
-    seed: int = Field(default=1, ge=0)
+    seed: int = Field(default=1, ge=0, lt=1 << 63)
     """Decides initial weights, order of batches and dropout."""
     validate_every: int = Field(default=500, ge=1)
     """Updates between validations; each writes a checkpoint."""

@@ -1,12 +1,18 @@
 """nmt average: the mean of a run's last checkpoints, as a run of its own."""
 
+import random
 import shutil
+from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from nmt_cli.checkpoint import RunFolder, Tensors, read_checkpoint
+from nmt_cli.commands import average as averaging
 from nmt_cli.commands.average import average
 from nmt_cli.commands.runs import open_run
 from nmt_cli.errors import RunError
@@ -33,6 +39,43 @@ def test_the_mean_of_the_last_checkpoints_is_what_is_translated_with(
         torch.testing.assert_close(value, torch.stack([one[name] for one in some]).mean(0))
     run = open_run(tmp_path / "mean", torch.device("cpu"), "fp32")
     assert run.recipe.name == "tiny" and run.update == 30
+
+
+@dataclass(frozen=True)
+class FakeCheckpoint:
+    """Weights in memory."""
+
+    found: Tensors
+    folder: Path = Path("step")
+
+    def tensors(self) -> Tensors:
+        return dict(self.found)
+
+
+NUMBERS = st.floats(-1e3, 1e3, width=32).filter(lambda x: x == 0 or abs(x) > 1e-3)
+
+
+@given(
+    rows=st.lists(st.tuples(NUMBERS, NUMBERS, NUMBERS), min_size=1, max_size=8),
+    order=st.randoms(use_true_random=False),
+)
+@settings(max_examples=200, deadline=None)
+def test_the_mean_is_exact_and_does_not_depend_on_the_order(
+    rows: list[tuple[float, float, float]], order: random.Random
+) -> None:
+    some = [FakeCheckpoint({"a": torch.tensor(row), "b": torch.tensor(row[:1])}) for row in rows]
+    mean = averaging._mean(some)  # type: ignore[arg-type]
+    exact = [float(sum(map(Fraction, column)) / len(rows)) for column in zip(*rows, strict=True)]
+    torch.testing.assert_close(mean["a"], torch.tensor(exact), rtol=1e-6, atol=1e-30)
+    assert mean["a"].dtype == torch.float32 and torch.equal(mean["b"], mean["a"][:1])
+    order.shuffle(some)
+    assert torch.equal(averaging._mean(some)["a"], mean["a"])  # type: ignore[arg-type]
+
+
+def test_checkpoints_that_do_not_go_together_are_named() -> None:
+    some = [FakeCheckpoint({"a": torch.ones(2)}), FakeCheckpoint({"a": torch.ones(1)})]
+    with pytest.raises(RunError, match="step: its weights are not those of step"):
+        averaging._mean(some)  # type: ignore[arg-type]
 
 
 def test_the_averaged_run_is_left_as_it_was(tiny_run: Path, tmp_path: Path) -> None:

@@ -2,8 +2,14 @@
 
 import gzip
 import hashlib
+import io
+import os
+import re
 import socket
+import ssl
 import threading
+import time
+import urllib.request
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -12,8 +18,9 @@ from typing import Any, NoReturn
 import pytest
 import zstandard
 
+from nmt_cli.data import download as downloading
 from nmt_cli.data.corpus import Download
-from nmt_cli.data.download import cache_folder, content_hash, fetch
+from nmt_cli.data.download import STALE, cache_folder, content_hash, fetch
 from nmt_cli.errors import DataError
 from nmt_cli.reporting import Reporter
 
@@ -27,6 +34,25 @@ FILES = {
     "page.en.gz": b"<html>Please log in</html>",
 }
 ADVICE = "; put the files into a folder and name it with --set corpus.root=FOLDER or NMT_DATA"
+# self-signed for 127.0.0.1, made for this test alone: openssl req -x509 -newkey ec -nodes ...
+CERTIFICATE = """\
+-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgbwHGW99+VOAStFYQ
+TV4/wEDqaYDXvmmCrOvIho5F06OhRANCAARaUbxzWl8xm0uj0EV8J/FStCoDe9aJ
+l0m6q/V+9vRzRETR+A5MBDyqPEXrO/akl0CsI/QE3a32oZ7kvSKD12rs
+-----END PRIVATE KEY-----
+-----BEGIN CERTIFICATE-----
+MIIBkDCCATagAwIBAgIUcwNVpLxG+CvsAEoijeUZzJuu7YcwCgYIKoZIzj0EAwIw
+FDESMBAGA1UEAwwJbG9jYWxob3N0MCAXDTI2MTEyMTEwMzYzN1oYDzIxMjYxMDI4
+MTAzNjM3WjAUMRIwEAYDVQQDDAlsb2NhbGhvc3QwWTATBgcqhkjOPQIBBggqhkjO
+PQMBBwNCAARaUbxzWl8xm0uj0EV8J/FStCoDe9aJl0m6q/V+9vRzRETR+A5MBDyq
+PEXrO/akl0CsI/QE3a32oZ7kvSKD12rso2QwYjAdBgNVHQ4EFgQUPPprvQx7Qgx6
+66Lc7MwV1sNSR9owHwYDVR0jBBgwFoAUPPprvQx7Qgx666Lc7MwV1sNSR9owDwYD
+VR0TAQH/BAUwAwEB/zAPBgNVHREECDAGhwR/AAABMAoGCCqGSM49BAMCA0gAMEUC
+IQCmt7JnxQ6cWEA+JI1JlNmSFDhBUWGy0/Tp7WUOWo8i0wIgTjTyyjc2tcQSKKlw
+CngK1JqXdWxo67Z5Ns/llW3mbQs=
+-----END CERTIFICATE-----
+"""
 REPORTER = Reporter(quiet=True)
 
 
@@ -44,6 +70,13 @@ class Files(BaseHTTPRequestHandler):
             self.answer(302, b"", Location="/plain.en")
         elif name == "away.en":
             self.answer(302, b"", Location="http://192.0.2.1/plain.en")
+        elif name == "endless.en":
+            self.answer(200, TEXT, length=-1)
+        elif name == "slow.en":
+            self.answer(200, TEXT[:1000], length=len(TEXT))
+            self.wfile.flush()
+            self.server.meeting.wait()  # type: ignore[attr-defined]
+            self.wfile.write(TEXT[1000:])
         elif name in FILES:
             self.answer(200, FILES[name])
         else:
@@ -51,13 +84,23 @@ class Files(BaseHTTPRequestHandler):
 
     def answer(self, status: int, body: bytes, length: int | None = None, **more: str) -> None:
         self.send_response(status)
-        self.send_header("Content-Length", str(len(body) if length is None else length))
+        if length != -1:
+            self.send_header("Content-Length", str(len(body) if length is None else length))
         for key, value in more.items():
             self.send_header(key, value)
         self.end_headers()
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+class QuietServer(ThreadingHTTPServer):
+    """Says nothing about a client that hangs up."""
+
+    asked: list[str]
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
         pass
 
 
@@ -147,12 +190,16 @@ def test_an_answer_may_name_another_place_that_is_as_safe(
     assert (tmp_path / "moved.en").read_bytes() == TEXT
 
 
-def test_what_an_interrupted_download_left_is_written_over(
+def test_what_a_killed_download_left_a_day_ago_is_deleted(
     server: ThreadingHTTPServer, tmp_path: Path
 ) -> None:
-    (tmp_path / "partial-plain.en").write_bytes(TEXT * 2)
+    names = ("partial-0123-plain.en", "partial-4567-plain.en", "partial-4567-other.en")
+    for name in names:
+        (tmp_path / name).write_bytes(TEXT * 2)
+    os.utime(tmp_path / names[0], (time.time() - STALE - 9,) * 2)
+    os.utime(tmp_path / names[2], (time.time() - STALE - 9,) * 2)
     fetch(download(address(server), plain_en=digest(TEXT)), tmp_path, REPORTER)
-    assert [path.name for path in tmp_path.iterdir()] == ["plain.en"]
+    assert {path.name for path in tmp_path.iterdir()} == {"plain.en", *names[1:]}
 
 
 # 2. What does not.
@@ -166,20 +213,62 @@ def test_text_with_another_hash_is_not_used(server: ThreadingHTTPServer, tmp_pat
     )
 
 
-@pytest.mark.parametrize(
-    ("name", "reason"),
-    [
-        ("page.en.gz", "Not a gzipped file (b'<h')"),
-        ("cut.en.gz", "Compressed file ended before the end-of-stream marker was reached"),
-    ],
-)
 def test_a_file_that_cannot_be_unpacked_is_not_used(
-    name: str, reason: str, server: ThreadingHTTPServer, tmp_path: Path
+    server: ThreadingHTTPServer, tmp_path: Path
 ) -> None:
-    wanted = Download(address=address(server), sha256={name: digest(TEXT)})
-    assert refusal(wanted, tmp_path) == (
-        f"{address(server)}{name}: not used: {tmp_path / 'partial-'}{name}: cannot read: {reason}"
+    wanted = Download(address=address(server), sha256={"page.en.gz": digest(TEXT)})
+    assert re.sub("partial-[0-9a-f]{16}-", "", refusal(wanted, tmp_path)) == (
+        f"{address(server)}page.en.gz: not used: {tmp_path}/page.en.gz: cannot read: "
+        "Not a gzipped file (b'<h')"
     )
+
+
+def test_an_answer_that_was_cut_off_is_not_used(
+    server: ThreadingHTTPServer, tmp_path: Path
+) -> None:
+    wanted = Download(address=address(server), sha256={"cut.en.gz": digest(TEXT)})
+    assert refusal(wanted, tmp_path) == (
+        f"{address(server)}cut.en.gz: cannot download: ended after {len(PACKED) - 9:,} of "
+        f"{len(PACKED):,} bytes{ADVICE}"
+    )
+
+
+@pytest.mark.parametrize("name", ["plain.en", "endless.en"])
+def test_what_is_longer_than_it_may_be_is_not_taken(
+    name: str, server: ThreadingHTTPServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(downloading, "LARGEST", 100_000)
+    wanted = Download(address=address(server), sha256={name: digest(TEXT)})
+    message = refusal(wanted, tmp_path)
+    expected = {
+        "plain.en": rf"{len(TEXT):,} bytes; .* has [0-9,]+ free, and 100,000 are the most",
+        "endless.en": "longer than it may be: not used",
+    }
+    assert re.fullmatch(f"{address(server)}{name}: {expected[name]}", message)
+
+
+def test_two_downloads_of_a_file_at_a_time_do_not_meet(
+    server: ThreadingHTTPServer, tmp_path: Path
+) -> None:
+    """Both wait in the middle of the file until the other has come as far."""
+    server.meeting = threading.Barrier(2, timeout=20)  # type: ignore[attr-defined]
+    wanted = download(address(server), slow_en=digest(TEXT))
+    errors: list[Exception] = []
+
+    def run() -> None:
+        try:
+            fetch(wanted, tmp_path, REPORTER)
+        except Exception as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=run) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == [] and asked(server) == ["slow.en"] * 2
+    assert [path.name for path in tmp_path.iterdir()] == ["slow.en"]
+    assert (tmp_path / "slow.en").read_bytes() == TEXT
 
 
 @pytest.mark.parametrize(
@@ -251,6 +340,50 @@ def test_an_answer_that_names_a_place_without_tls_is_not_followed(
         "http://192.0.2.1/plain.en: only https addresses are downloaded"
     )
     assert asked(server) == ["away.en"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "told", "followed"),
+    [
+        ("https://example.org/x", "https://example.com/y", True),
+        ("http://127.0.0.1:80/x", "http://localhost/y", True),
+        ("http://127.0.0.1:80/x", "https://example.com/y", True),
+        ("https://example.org/x", "http://127.0.0.1/y", False),
+        ("https://example.org/x", "https://localhost/y", False),
+        ("https://example.org/x", "http://example.org/y", False),
+        ("https://example.org/x", "file:///etc/hosts", False),
+    ],
+)
+def test_an_answer_from_afar_leads_neither_to_this_machine_nor_away_from_tls(
+    asked: str, told: str, followed: bool
+) -> None:
+    request = urllib.request.Request(asked)
+    redirect = downloading._Redirects().redirect_request
+    if followed:
+        found = redirect(request, io.BytesIO(), 302, "", {}, told)
+        assert found is not None and found.full_url == told
+        return
+    with pytest.raises(DataError, match="only https addresses are downloaded"):
+        redirect(request, io.BytesIO(), 302, "", {}, told)
+
+
+def test_a_certificate_that_nobody_vouches_for_is_refused(
+    server: ThreadingHTTPServer, tmp_path: Path
+) -> None:
+    (tmp_path / "both.pem").write_text(CERTIFICATE)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "both.pem")
+    with QuietServer(("127.0.0.1", 0), Files) as secure:
+        secure.asked = []
+        secure.socket = context.wrap_socket(secure.socket, server_side=True)
+        thread = threading.Thread(target=secure.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        where = f"https://127.0.0.1:{secure.server_port}/"
+        message = refusal(download(where, plain_en=digest(TEXT)), tmp_path / "cache")
+        secure.shutdown()
+        thread.join()
+    assert message.startswith(f"{where}plain.en: cannot download: [SSL: CERTIFICATE_VERIFY_FAILED]")
+    assert secure.asked == []
 
 
 @pytest.mark.parametrize("name", ["../plain.en", "sub/plain.en", "/plain.en", ".hidden", ".."])

@@ -5,10 +5,11 @@ import json
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import zstandard
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from nmt_cli.data import files
@@ -58,7 +59,7 @@ LINES = [
     ("a\u2028b\u2029c\u0085d\n".encode(), ["a\u2028b\u2029c\u0085d".encode()]),
     (b"a\x0bb\x0cc\x1cd\x1de\x1ef\x00g\n", [b"a\x0bb\x0cc\x1cd\x1de\x1ef\x00g"]),
     (b" \t spaces stay \t \n", [b" \t spaces stay \t "]),
-    (b"\xff\xfe not UTF-8\n\x80", [b"\xff\xfe not UTF-8", b"\x80"]),
+    (b"\xff\xfd not UTF-8\n\x80", [b"\xff\xfd not UTF-8", b"\x80"]),
     (BOM + b"one\n" + BOM + b"two\n", [b"one", BOM + b"two"]),
     (BOM + BOM + b"one", [BOM + b"one"]),
     (b"one" + BOM, [b"one" + BOM]),
@@ -234,11 +235,82 @@ def test_json_text_is_given_as_utf8_with_escapes_resolved(tmp_path: Path) -> Non
     assert pair.target.decode(errors="replace") == "\ufffd" * 3  # half of a character is no text
 
 
+def test_bytes_that_are_not_utf_8_come_as_they_are_from_every_reader(tmp_path: Path) -> None:
+    """Training drops and counts such pairs; a development or test text keeps them."""
+    pairs = [RawPair(b"\xff a", b"A", 1), RawPair("ä".encode(), b"\xe4", 2)]
+    (tmp_path / "x.en").write_bytes(b"\xff a\n\xc3\xa4\n")
+    (tmp_path / "x.de").write_bytes(b"A\n\xe4\n")
+    (tmp_path / "x.tsv").write_bytes(b"\xff a\tA\n\xc3\xa4\t\xe4\n")
+    (tmp_path / "x.jsonl").write_bytes(
+        b'{"en": "\xff a", "de": "A"}\n{"en": "\xc3\xa4", "de": "\xe4"}\n'
+    )
+    assert list(read_two_files(tmp_path / "x.en", tmp_path / "x.de")) == pairs
+    assert list(read_tsv(tmp_path / "x.tsv")) == pairs
+    assert list(read_jsonl(tmp_path / "x.jsonl", "en", "de")) == pairs
+
+
+@pytest.mark.parametrize(
+    "line", [rb'{"en": "\udcc3\udca9", "de": "A"}', b'{"en": "\xff\\ud83d", "de": "A"}']
+)
+def test_half_a_pair_of_surrogates_never_becomes_text(line: bytes, tmp_path: Path) -> None:
+    (tmp_path / "x.jsonl").write_bytes(line)
+    (pair,) = read_jsonl(tmp_path / "x.jsonl", "en", "de")
+    with pytest.raises(UnicodeDecodeError):
+        pair.source.decode()
+
+
+@pytest.mark.parametrize("codec", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_utf_16_is_no_text_with_nul_before_each_letter(codec: str, tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes("one line\nanother\n".encode(codec))
+    assert complaint(lambda: list(read_lines(tmp_path / "x"))) == (
+        f"{tmp_path / 'x'}: UTF-16 or binary, not UTF-8 text; iconv -t UTF-8 converts it"
+    )
+
+
+CELLS = st.binary(max_size=8).map(lambda cell: cell.replace(b"\n", b" ").replace(b"\t", b"\r"))
+
+
+@pytest.mark.parametrize("ending", ["", ".gz", ".zst"])
+@given(rows=st.lists(st.tuples(CELLS, CELLS, st.lists(CELLS, max_size=2))))
+@settings(max_examples=60, deadline=None)
+def test_the_first_two_columns_of_any_tsv_come_back(
+    ending: str, rows: list[tuple[bytes, bytes, list[bytes]]], tmp_path_factory: Any
+) -> None:
+    lines = [b"\t".join([left, right, *more]) + b"\n" for left, right, more in rows]
+    content = b"".join(lines)
+    assume(3 * content.partition(b"\n")[0].count(b"\0") <= len(lines[0] if lines else b""))
+    assume(not content.startswith((BOM, b"\xff\xfe", b"\xfe\xff")))
+    path = packed(tmp_path_factory.mktemp("tsv") / "x.tsv", content, ending)
+    expected = [RawPair(left, right, n) for n, (left, right, _) in enumerate(rows, 1)]
+    assert list(read_tsv(path)) == expected
+
+
+TEXTS = st.text(st.characters(codec="utf-8"), max_size=9)
+
+
+@pytest.mark.parametrize("ascii_only", [False, True])
+@given(pairs=st.lists(st.tuples(TEXTS, TEXTS, st.booleans(), st.booleans())))
+@settings(max_examples=60, deadline=None)
+def test_the_texts_of_any_json_lines_come_back(
+    ascii_only: bool, pairs: list[tuple[str, str, bool, bool]], tmp_path_factory: Any
+) -> None:
+    path = tmp_path_factory.mktemp("jsonl") / "x.jsonl"
+    with open(path, "w", encoding="utf-8", newline="\n") as file:
+        for left, right, named, nested in pairs:
+            item: dict[str, Any] = dict(zip(("en", "de") if named else ("source", "target"),
+                                            (left, right), strict=True))  # fmt: skip
+            item = {"translation": item, "more": 1} if nested else item
+            file.write(json.dumps(item, ensure_ascii=ascii_only) + "\n")
+    assert list(read_jsonl(path, "en", "de")) == [
+        RawPair(left.encode(), right.encode(), n) for n, (left, right, *_) in enumerate(pairs, 1)
+    ]
+
+
 NEEDED = 'needs the texts "en" and "de" (or "source" and "target")'
 BAD_OBJECTS = [
     (b"", "not JSON: Expecting value: line 1 column 1 (char 0)"),
     (b'{"en": "a"', "not JSON: Expecting ',' delimiter: line 1 column 11 (char 10)"),
-    (b'{"en": "\xff"}', "not JSON: 'utf-8' codec can't decode byte 0xff in position 8: invalid"),
+    ('{"en": "ä", "de": "Ä"}'.encode("utf-16-le"), "not JSON: Expecting property name"),
     (b"[" * 100_000, "not JSON: maximum recursion depth exceeded"),
     (b"1" * 5000, "not JSON: Exceeds the limit (4300 digits) for integer string conversion"),
     (b'["a", "A"]', NEEDED),

@@ -8,7 +8,13 @@ from typing import Any
 import pytest
 
 from nmt_cli.data.corpus import Corpus, CorpusConfig, TextPart, find_corpus
-from nmt_cli.data.fingerprint import changes, find_prepared, identify
+from nmt_cli.data.fingerprint import (
+    changes,
+    find_prepared,
+    identify,
+    known_hashes,
+    remember,
+)
 from nmt_cli.data.preparation import Settings, prepare
 from nmt_cli.data.prepared import FORMAT, PreparedData
 from nmt_cli.data.tokenizer import TokenizerConfig
@@ -47,7 +53,10 @@ def sections(
 def identity(
     root: Path, store: Path, tokenizer: dict[str, Any] | None = None, **corpus: Any
 ) -> Identity:
-    return identify(*sections(root, tokenizer, **corpus), store)
+    known = known_hashes(store)
+    found = identify(*sections(root, tokenizer, **corpus), known)
+    remember(known, store)
+    return found
 
 
 def finished(store: Path, name: str, what: Identity, number: int = FORMAT) -> Path:
@@ -136,11 +145,18 @@ def test_damaged_notes_about_files_are_made_anew(content: bytes, root: Path, sto
     assert (store / "inputs.json").read_text() == notes
 
 
+@pytest.mark.parametrize("note", [5, None, [1, 2], "text", {"a": 1}])
+def test_a_note_that_is_none_is_passed_over(note: Any, root: Path) -> None:
+    parts = sections(root)
+    known = {str(path): note for path in parts[2].files()}
+    assert identify(*parts, known) == identify(*parts, {})
+
+
 def test_a_file_that_cannot_be_read_is_named(root: Path, store: Path) -> None:
     config, tokenizer, _ = sections(root)
     corpus = Corpus([TextPart("x", (root,), lambda: iter(()))], None, None)
     with pytest.raises(DataError) as caught:
-        identify(config, tokenizer, corpus, store)
+        identify(config, tokenizer, corpus, {})
     assert str(caught.value) == f"{root}: cannot read: Is a directory"
 
 
@@ -149,7 +165,7 @@ def test_a_file_that_cannot_be_read_is_named(root: Path, store: Path) -> None:
 
 def test_data_are_reused_under_whatever_recipe_name(root: Path, store: Path) -> None:
     config, tokenizer, corpus = sections(root)
-    what = identify(config, tokenizer, corpus, store)
+    what = identify(config, tokenizer, corpus, {})
     folder = store / f"first-recipe-{what['fingerprint']}"
     assert find_prepared(store, what["fingerprint"]) is None
     data = prepare(Settings(config, tokenizer), corpus, folder, what, Reporter(quiet=True))

@@ -5,40 +5,19 @@ from typing import Any
 import pytest
 import torch
 
-from nmt_cli.models import MODELS
 from nmt_cli.models.contract import Aligned, ModelConfig, Sequences
 from nmt_cli.training.loss import backward, evaluate
 from nmt_cli.training.weights import Optimizer, Weights
-from nmt_cli.vocabulary import Vocabulary
+from tests.models import conftest
+from tests.models.conftest import check_gradients, every_configuration, sequences
 
-JOINT = Vocabulary(source_size=23, target_size=23, joint=True)
-SEPARATE = Vocabulary(source_size=19, target_size=23, joint=False)
-
-
-def every_configuration() -> list[Any]:
-    return [
-        pytest.param(name, config, id=f"{name}-{number}")
-        for name, model in MODELS.items()
-        if issubclass(model, Aligned)
-        for number, config in enumerate(model.config_class.tiny())
-    ]
-
-
-each_model = pytest.mark.parametrize("name, config", every_configuration())
+each_model = pytest.mark.parametrize("name, config", every_configuration(Aligned))
 
 
 def build(name: str, config: ModelConfig) -> Aligned[Any]:
-    joint = getattr(config, "tied_embeddings", "all") == "all"
-    torch.manual_seed(5)
-    model = MODELS[name](config, JOINT if joint else SEPARATE).eval()
+    model = conftest.build(name, config)
     assert isinstance(model, Aligned)
     return model
-
-
-def sequences(lengths: list[int], size: int, seed: int) -> Sequences:
-    draw = torch.Generator().manual_seed(seed)
-    ids = torch.randint(4, size, (len(lengths), max(lengths)), generator=draw)
-    return Sequences(ids, torch.tensor(lengths))
 
 
 @each_model
@@ -62,10 +41,7 @@ def test_every_parameter_gets_a_gradient(name: str, config: ModelConfig) -> None
     model = build(name, config).train()
     source = sequences([5, 2, 7, 3], model.vocabulary.source_size, 1)
     target = sequences([4, 3, 6, 3], model.vocabulary.target_size, 2)
-    backward(model, source, target, target, smoothing=0.1, scale=1.0)
-    for parameter_name, parameter in model.named_parameters():
-        assert parameter.grad is not None, parameter_name
-        assert float(parameter.grad.abs().sum()) > 0, parameter_name
+    check_gradients(model, source, target)
 
 
 @each_model

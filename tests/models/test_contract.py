@@ -11,41 +11,17 @@ from nmt_cli.models import MODELS
 from nmt_cli.models.contract import Autoregressive, ModelConfig, Sequences
 from nmt_cli.training.loss import backward, evaluate
 from nmt_cli.training.weights import Optimizer, Weights
-from nmt_cli.vocabulary import Vocabulary
+from tests.models import conftest
+from tests.models.conftest import check_gradients, every_configuration, sequences
 
-VOCABULARY = Vocabulary(source_size=23, target_size=23, joint=True)
-SEPARATE = Vocabulary(source_size=19, target_size=23, joint=False)
 Model = Autoregressive[Any, Any]
-
-
-def every_configuration() -> list[Any]:
-    cases = []
-    for name, model in MODELS.items():
-        if not issubclass(model, Autoregressive):
-            continue
-        for number, config in enumerate(model.config_class.tiny()):
-            options = config.model_dump(exclude_defaults=True)
-            label = "-".join(f"{v}" for v in options.values() if isinstance(v, str))
-            cases.append(pytest.param(name, config, id=f"{name}-{number}-{label}"))
-    return cases
-
-
-each_model = pytest.mark.parametrize("name, config", every_configuration())
+each_model = pytest.mark.parametrize("name, config", every_configuration(Autoregressive))
 
 
 def build(name: str, config: ModelConfig) -> Model:
-    joint = getattr(config, "tied_embeddings", "all") == "all"
-    torch.manual_seed(5)
-    model = MODELS[name](config, VOCABULARY if joint else SEPARATE).eval()
+    model = conftest.build(name, config)
     assert isinstance(model, Autoregressive)
     return model
-
-
-def sequences(lengths: list[int], size: int, seed: int) -> Sequences:
-    """Random ids of these lengths; padding is filled with ids that would show if they mattered."""
-    draw = torch.Generator().manual_seed(seed)
-    ids = torch.randint(4, size, (len(lengths), max(lengths)), generator=draw)
-    return Sequences(ids, torch.tensor(lengths))
 
 
 def batch(model: Model) -> tuple[Sequences, Sequences]:
@@ -180,10 +156,7 @@ def test_attention_weights_are_a_distribution_over_the_source(
 def test_every_parameter_gets_a_gradient(name: str, config: ModelConfig) -> None:
     model = build(name, config).train()
     source, target = batch(model)
-    backward(model, source, target, target, smoothing=0.1, scale=1.0)
-    for parameter_name, parameter in model.named_parameters():
-        assert parameter.grad is not None, parameter_name
-        assert float(parameter.grad.abs().sum()) > 0, parameter_name
+    check_gradients(model, source, target)
 
 
 @each_model

@@ -1,0 +1,49 @@
+"""What the tests of both contracts share: configurations, models, sequences and two promises."""
+
+from typing import Any
+
+import pytest
+import torch
+
+from nmt_cli.models import MODELS
+from nmt_cli.models.contract import ModelConfig, Sequences, TranslationModel
+from nmt_cli.training.loss import backward
+from nmt_cli.vocabulary import Vocabulary
+
+VOCABULARY = Vocabulary(source_size=23, target_size=23, joint=True)
+SEPARATE = Vocabulary(source_size=19, target_size=23, joint=False)
+
+
+def every_configuration(contract: type[TranslationModel[Any]]) -> list[Any]:
+    """Name and configuration of each tiny model under a contract."""
+    cases = []
+    for name, model in MODELS.items():
+        if not issubclass(model, contract):
+            continue
+        for number, config in enumerate(model.config_class.tiny()):
+            options = config.model_dump(exclude_defaults=True)
+            label = "-".join(f"{v}" for v in options.values() if isinstance(v, str))
+            cases.append(pytest.param(name, config, id=f"{name}-{number}-{label}"))
+    return cases
+
+
+def build(name: str, config: ModelConfig) -> TranslationModel[Any]:
+    """A model in evaluation mode, with separate vocabularies where its tables are not all one."""
+    joint = getattr(config, "tied_embeddings", "all") == "all"
+    torch.manual_seed(5)
+    return MODELS[name](config, VOCABULARY if joint else SEPARATE).eval()
+
+
+def sequences(lengths: list[int], size: int, seed: int) -> Sequences:
+    """Random ids of these lengths; padding is filled with ids that would show if they mattered."""
+    draw = torch.Generator().manual_seed(seed)
+    ids = torch.randint(4, size, (len(lengths), max(lengths)), generator=draw)
+    return Sequences(ids, torch.tensor(lengths))
+
+
+def check_gradients(model: TranslationModel[Any], source: Sequences, target: Sequences) -> None:
+    """Every parameter gets a gradient that is not nought throughout."""
+    backward(model, source, target, target, smoothing=0.1, scale=1.0)
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, name
+        assert float(parameter.grad.abs().sum()) > 0, name
