@@ -10,7 +10,7 @@ import typer
 
 from nmt_cli.cli.app import build_app
 from nmt_cli.cli.interruption import Interrupted
-from nmt_cli.errors import UserError
+from nmt_cli.errors import UserError, WorkerError
 
 # The click under typer is a package of its own or, in later versions, a part of typer.
 _UsageError: Any = typer.BadParameter.__base__
@@ -34,6 +34,11 @@ def main() -> NoReturn:
             traceback.print_exc()
         _complain(str(error))
         _leave(2)
+    except WorkerError as error:
+        if "--debug" in sys.argv:
+            traceback.print_exc()
+        _complain(str(error))
+        _leave(1)
     except OSError as error:  # no permission, a full disk
         if "--debug" in sys.argv or error.filename is None:
             traceback.print_exc()

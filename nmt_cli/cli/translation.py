@@ -9,6 +9,7 @@ import typer
 
 from nmt_cli.cli.options import Device, Json, Quiet, Settings, put, standard_input
 from nmt_cli.reporting import Reporter
+from nmt_cli.workers import start_no_threads
 
 
 def translate(
@@ -30,42 +31,31 @@ def translate(
         str | None, typer.Option(help="Weights of ctranslate2: float32, int8 ...")
     ] = None,
     device: Device = "auto",
+    processes: Annotated[
+        str, typer.Option(metavar="N|auto", help="Processes of this machine to share the lines.")
+    ] = "auto",
     quiet: Quiet = False,
 ) -> None:
     """Translate standard input: one line in, one line out.
 
     Example: echo 'The old man reads a book.' | nmt translate runs/quickstart
     """
-    from nmt_cli.commands.translate import open_translator, translate_stream
+    start_no_threads()
+    from nmt_cli.commands.processes import Opening, ParallelTranslator
 
     extra = [f"search.beam={beam}"] if beam is not None else []
     extra += [f"search.n_best={n_best}"] if n_best is not None else []
     reporter = Reporter(quiet)
-    translator = open_translator(
-        runs,
-        [*settings, *extra],
-        device,
-        align=alignments,
-        engine=engine,
-        quantization=quantization,
-        reporter=reporter,
+    opening = Opening(
+        tuple(map(str, runs)), (*settings, *extra), device, alignments, engine, quantization
     )
-    for one in translate_stream(translator, standard_input(), prefix):
+    translator = ParallelTranslator(opening, processes, reporter)
+    form = translator.form(jsonl=jsonl)
+    for one in translator.translate(standard_input(), prefix):
         for warning in one.warnings:
             reporter.warn(f"line {one.line.number}: {warning}")
-        if jsonl:
-            put(json.dumps(one.record(), ensure_ascii=False))
-        elif translator.config.n_best > 1:
-            for found in one.translation.candidates:
-                put(f"{one.line.number} ||| {found.text} ||| {found.score:.4f}")
-            if not one.translation.candidates:
-                put(f"{one.line.number} |||  ||| ")
-        elif alignments:
-            best = one.translation.candidates[0] if one.translation.candidates else None
-            pairs = (best.alignment or []) if best else []
-            put(f"{one.translation.text} ||| {' '.join(f'{s}-{t}' for s, t in pairs)}")
-        else:
-            put(one.translation.text)
+        for text in one.output(form):
+            put(text)
 
 
 def score(

@@ -1,10 +1,11 @@
 """nmt translate: lines in, translations out, as they arrive."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 from nmt_cli.commands.engines import ENGINES, open_engine
 from nmt_cli.commands.runs import Run, open_run
@@ -19,6 +20,8 @@ from nmt_cli.models.contract import Autoregressive
 from nmt_cli.recipe import Recipe, load_recipe
 from nmt_cli.reporting import Reporter
 
+Form = Literal["text", "candidates", "alignments", "jsonl"]
+
 
 @dataclass(frozen=True)
 class TranslatedLine:
@@ -32,6 +35,19 @@ class TranslatedLine:
         """What had to be replaced or cut."""
         damaged = ["bytes that are not UTF-8 became U+FFFD"] if self.line.damaged else []
         return damaged + self.translation.warnings
+
+    def output(self, form: Form) -> list[str]:
+        """The line as it is printed; only `candidates` can be several lines."""
+        found = self.translation.candidates
+        if form == "jsonl":
+            return [json.dumps(self.record(), ensure_ascii=False)]
+        if form == "candidates":
+            scored = [f"{self.line.number} ||| {one.text} ||| {one.score:.4f}" for one in found]
+            return scored or [f"{self.line.number} |||  ||| "]
+        if form == "alignments":
+            pairs = (found[0].alignment or []) if found else []
+            return [f"{self.translation.text} ||| {' '.join(f'{s}-{t}' for s, t in pairs)}"]
+        return [self.translation.text]
 
     def record(self) -> dict[str, Any]:
         """The line as an object for --jsonl."""
