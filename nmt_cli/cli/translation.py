@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from nmt_cli.cli.options import Device, Json, Quiet, Settings, put, standard_input
+from nmt_cli.cli.shards import shards_wanted, translate_shards
 from nmt_cli.reporting import Reporter
 from nmt_cli.workers import start_no_threads
 
@@ -34,12 +35,18 @@ def translate(
     processes: Annotated[
         str, typer.Option(metavar="N|auto", help="Processes of this machine to share the lines.")
     ] = "auto",
+    shard: Annotated[
+        str | None, typer.Option(metavar="I/N", help="Part I of N of --input; all/N: every part.")
+    ] = None,
+    text: Annotated[Path | None, typer.Option("--input", help="With --shard: the text.")] = None,
+    out: Annotated[Path | None, typer.Option(help="With --shard: folder of the parts.")] = None,
     quiet: Quiet = False,
 ) -> None:
     """Translate standard input: one line in, one line out.
 
     Example: echo 'The old man reads a book.' | nmt translate runs/quickstart
     """
+    shards = shards_wanted(shard, text, out, prefix)
     start_no_threads()
     from nmt_cli.commands.processes import Opening, ParallelTranslator
 
@@ -51,11 +58,14 @@ def translate(
     )
     translator = ParallelTranslator(opening, processes, reporter)
     form = translator.form(jsonl=jsonl)
+    if shards:
+        translate_shards(translator, shards, form, reporter)
+        return
     for one in translator.translate(standard_input(), prefix):
         for warning in one.warnings:
             reporter.warn(f"line {one.line.number}: {warning}")
-        for text in one.output(form):
-            put(text)
+        for written in one.output(form):
+            put(written)
 
 
 def score(

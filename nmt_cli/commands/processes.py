@@ -90,12 +90,15 @@ class ParallelTranslator:
             return "candidates"
         return "alignments" if self.opening.align else "text"
 
-    def translate(self, stream: BinaryIO, prefixes: Path | None = None) -> Iterator[TranslatedLine]:
+    def translate(
+        self, stream: BinaryIO, prefixes: Path | None = None, *, much: bool = False
+    ) -> Iterator[TranslatedLine]:
         """Translate lines in their order; see `translate_stream`.
 
-        WorkerError where a block of lines has killed two workers.
+        `much` says that the stream is long where it cannot be asked. WorkerError where a block of
+        lines has killed two workers.
         """
-        small = self.wanted is None and waiting_bytes(stream) < WORTHWHILE
+        small = self.wanted is None and not much and waiting_bytes(stream) < WORTHWHILE
         if small or self.most == 1:
             yield from translate_stream(self.translator, stream, prefixes)
             return
