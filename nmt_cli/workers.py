@@ -13,8 +13,9 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, Generic, Self, TypeVar
@@ -24,6 +25,8 @@ from nmt_cli.errors import UserError, WorkerError
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 Opener = Callable[[int], Callable[[Any], Any]]  # the worker's number, from 0, to its work
+Apply = Callable[[Iterable[Any]], Iterator[Any]]  # tasks to their results, in the same order
+Pool = Callable[[Opener], AbstractContextManager[Apply]]  # somewhere to work
 
 AHEAD = 4  # tasks a worker that may be under way or wait for the result of an earlier one
 _DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
@@ -174,6 +177,40 @@ class Workers(Generic[Task, Result]):
         self._repeated.add(number)
         self._workers[place] = self._start(place)
         self._hand(place, number, task)
+
+
+@contextmanager
+def in_this_process(opener: Opener) -> Iterator[Apply]:
+    """A pool without workers."""
+    yield partial(map, opener(0))
+
+
+def pool_of(count: int, describe: Callable[[Any], str], warn: Callable[[str], None]) -> Pool:
+    """A pool of `count` workers, or this process alone where that is one."""
+
+    @contextmanager
+    def pool(opener: Opener) -> Iterator[Apply]:
+        with Workers[Any, Any](count, opener, describe, warn) as workers:
+            yield workers.map
+
+    return pool if count > 1 else in_this_process
+
+
+def parse_processes(processes: str) -> int | None:
+    """The number, or None for auto; UserError for anything else."""
+    if processes == "auto":
+        return None
+    if not processes.isascii() or not processes.isdigit() or int(processes) < 1:
+        raise UserError(f"--processes {processes}: use auto or a number from 1")
+    return int(processes)
+
+
+def usable_cores() -> int:
+    """The cores that this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on every system
+        return os.cpu_count() or 1
 
 
 def start_no_threads() -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nmt_cli.cli.options import Device, Json, Quiet, Settings, put, standard_input
+from nmt_cli.cli.options import Device, Json, Processes, Quiet, Settings, put, standard_input
 from nmt_cli.cli.shards import shards_wanted, translate_shards
 from nmt_cli.reporting import Reporter
 from nmt_cli.workers import start_no_threads
@@ -32,9 +32,7 @@ def translate(
         str | None, typer.Option(help="Weights of ctranslate2: float32, int8 ...")
     ] = None,
     device: Device = "auto",
-    processes: Annotated[
-        str, typer.Option(metavar="N|auto", help="Processes of this machine to share the lines.")
-    ] = "auto",
+    processes: Processes = "auto",
     shard: Annotated[
         str | None, typer.Option(metavar="I/N", help="Part I of N of --input; all/N: every part.")
     ] = None,

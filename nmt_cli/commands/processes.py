@@ -23,9 +23,7 @@ from nmt_cli.decoding.translator import Translator
 from nmt_cli.device import find_device
 from nmt_cli.errors import DataError, UserError
 from nmt_cli.reporting import Reporter
-from nmt_cli.workers import Opener, Workers, single_threaded
-
-AUTO = "auto"
+from nmt_cli.workers import Opener, Workers, parse_processes, single_threaded
 
 
 @dataclass(frozen=True)
@@ -63,7 +61,7 @@ class ParallelTranslator:
 
     def __init__(self, opening: Opening, processes: str, reporter: Reporter) -> None:
         self.opening, self.reporter = opening, reporter
-        self.wanted = _parsed(processes)
+        self.wanted = parse_processes(processes)
         if opening.engine != "torch":
             if self.wanted not in (None, 1):
                 raise UserError(f"--engine {opening.engine}: uses all cores without --processes")
@@ -128,15 +126,6 @@ def _single(translator: Translator) -> Work:
     """The work of a forked worker."""
     torch.set_num_threads(1)
     return Work(translator)
-
-
-def _parsed(processes: str) -> int | None:
-    """The number, or None for auto; UserError for anything else."""
-    if processes == AUTO:
-        return None
-    if not processes.isascii() or not processes.isdigit() or int(processes) < 1:
-        raise UserError(f"--processes {processes}: use auto or a number from 1")
-    return int(processes)
 
 
 def _gpus(device: str) -> int:
