@@ -7,6 +7,8 @@ UserError               anything that the user can mend; shown as one line, exit
 ├── TrainingError       a training that diverges again and again
 └── DeviceError         a device that is not there or has too little memory
 
+WorkerError             a worker process that died or failed over a task; shown as one line, exit 1
+
 Our own bugs are AssertionError or whatever Python raises; they end with exit 1.
 """
 
@@ -39,3 +41,7 @@ class TrainingError(UserError):
 
 class DeviceError(UserError):
     """A device that is not there or cannot do what was asked."""
+
+
+class WorkerError(Exception):
+    """Worker processes that died or failed: one line, and exit 1, since it is not the user's."""

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from nmt_cli import __version__
-from nmt_cli.cli import catalogue, data, export, plot, training, translation
+from nmt_cli.cli import catalogue, data, export, plot, shards, training, translation
 
 
 def _version(wanted: bool) -> None:
@@ -41,6 +41,7 @@ def build_app() -> typer.Typer:
     app.command()(training.train)
     app.command()(translation.translate)
     app.command()(translation.rescore)
+    app.command()(shards.join)
     app.command()(translation.score)
     app.command()(data.tokenize)
     app.command()(data.detokenize)

@@ -7,20 +7,37 @@ from typing import Annotated, Any
 
 import typer
 
-from nmt_cli.cli.options import Device, Json, Quiet, Recipe, Settings, input_blocks, put
+from nmt_cli.cli.options import (
+    Device,
+    Json,
+    Processes,
+    Quiet,
+    Recipe,
+    Settings,
+    input_blocks,
+    put,
+)
 from nmt_cli.errors import UserError
 from nmt_cli.reporting import Reporter
+from nmt_cli.workers import parse_processes, start_no_threads
 
 
-def prepare(recipe: Recipe, settings: Settings = [], quiet: Quiet = False) -> None:
+def prepare(
+    recipe: Recipe,
+    settings: Settings = [],
+    processes: Processes = "auto",
+    quiet: Quiet = False,
+) -> None:
     """Clean, tokenise and store a recipe's corpus under prepared/.
 
     Example: nmt prepare quickstart
     """
+    start_no_threads()
     from nmt_cli.commands.prepare import prepare_recipe
     from nmt_cli.recipe import load_recipe
 
-    prepare_recipe(load_recipe(recipe, settings), Reporter(quiet))
+    wanted = parse_processes(processes)
+    prepare_recipe(load_recipe(recipe, settings), Reporter(quiet), processes=wanted)
 
 
 def check(

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any, NoReturn
 
 from nmt_cli.cli.interruption import Interrupted
-from nmt_cli.errors import UserError
+from nmt_cli.errors import UserError, WorkerError
 
 
 def main() -> NoReturn:
@@ -30,6 +30,8 @@ def main() -> NoReturn:
         _refuse(error, f"{text} (see {context} --help)" if text else "")
     except UserError as error:
         _refuse(error, str(error))
+    except WorkerError as error:
+        _refuse(error, str(error), 1)
     except OSError as error:  # no permission, a full disk
         if error.strerror is None:
             raise
@@ -47,13 +49,13 @@ def main() -> NoReturn:
     _leave(code if isinstance(code, int) else 0)
 
 
-def _refuse(error: BaseException, text: str) -> NoReturn:
+def _refuse(error: BaseException, text: str, code: int = 2) -> NoReturn:
     if "--debug" in sys.argv:
         import traceback
 
         traceback.print_exception(error)
     _complain(text)
-    _leave(2)
+    _leave(code)
 
 
 def _memory_is_short(error: BaseException) -> bool:

@@ -17,6 +17,9 @@ Settings = Annotated[
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but warnings.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+Processes = Annotated[
+    str, typer.Option(metavar="N|auto", help="Processes of this machine to share the lines.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
 Run = Annotated[Path, typer.Argument(help="Run folder.", show_default=False)]
 

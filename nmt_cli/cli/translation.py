@@ -6,8 +6,10 @@ from typing import Annotated
 
 import typer
 
-from nmt_cli.cli.options import Device, Json, Quiet, Settings, put, standard_input
+from nmt_cli.cli.options import Device, Json, Processes, Quiet, Settings, put, standard_input
+from nmt_cli.cli.shards import shards_wanted, translate_shards
 from nmt_cli.reporting import Reporter
+from nmt_cli.workers import start_no_threads
 
 
 def translate(
@@ -33,42 +35,38 @@ def translate(
         typer.Option("--strict", help="Refuse lines that are not UTF-8 or cannot be read whole."),
     ] = False,
     device: Device = "auto",
+    processes: Processes = "auto",
+    shard: Annotated[
+        str | None, typer.Option(metavar="I/N", help="Part I of N of --input; all/N: every part.")
+    ] = None,
+    text: Annotated[Path | None, typer.Option("--input", help="With --shard: the text.")] = None,
+    out: Annotated[Path | None, typer.Option(help="With --shard: folder of the parts.")] = None,
     quiet: Quiet = False,
 ) -> None:
     """Translate standard input: one line in, one line out.
 
     Example: echo 'The old man reads a book.' | nmt translate runs/quickstart
     """
-    from nmt_cli.commands.translate import open_translator, translate_stream
+    shards = shards_wanted(shard, text, out, prefix)
+    start_no_threads()
+    from nmt_cli.commands.processes import Opening, ParallelTranslator
 
     extra = [f"search.beam={beam}"] if beam is not None else []
     extra += [f"search.n_best={n_best}"] if n_best is not None else []
     reporter = Reporter(quiet)
-    translator = open_translator(
-        runs,
-        [*settings, *extra],
-        device,
-        align=alignments,
-        engine=engine,
-        quantization=quantization,
-        reporter=reporter,
+    opening = Opening(
+        tuple(map(str, runs)), (*settings, *extra), device, alignments, engine, quantization
     )
-    for one in translate_stream(translator, standard_input(), prefix, strict=strict):
+    translator = ParallelTranslator(opening, processes, reporter)
+    form = translator.form(jsonl=jsonl)
+    if shards:
+        translate_shards(translator, shards, form, reporter)
+        return
+    for one in translator.translate(standard_input(), prefix, strict=strict):
         for warning in one.warnings:
             reporter.warn(f"line {one.line.number}: {warning}")
-        if jsonl:
-            put(json.dumps(one.record(), ensure_ascii=False))
-        elif translator.config.n_best > 1:
-            for found in one.translation.candidates:
-                put(f"{one.line.number} ||| {found.text} ||| {found.score:.4f}")
-            if not one.translation.candidates:
-                put(f"{one.line.number} |||  ||| ")
-        elif alignments:
-            best = one.translation.candidates[0] if one.translation.candidates else None
-            pairs = (best.alignment or []) if best else []
-            put(f"{one.translation.text} ||| {' '.join(f'{s}-{t}' for s, t in pairs)}")
-        else:
-            put(one.translation.text)
+        for written in one.output(form):
+            put(written)
 
 
 def rescore(

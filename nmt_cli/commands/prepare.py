@@ -18,8 +18,11 @@ from nmt_cli.data.prepared import PreparedData
 from nmt_cli.errors import DataError
 from nmt_cli.recipe import Recipe
 from nmt_cli.reporting import Reporter
+from nmt_cli.workers import Pool, pool_of, usable_cores
 
 STORE = Path("prepared")
+WORTHWHILE = 16 << 20  # bytes of corpus files from which several processes are worth it
+MOST_WORKERS = 8  # more than that the process that reads and writes does not keep busy
 
 
 @dataclass(frozen=True)
@@ -32,12 +35,17 @@ class Prepared:
 
 
 def prepare_recipe(
-    recipe: Recipe, reporter: Reporter, store: Path = STORE, origin: Origin | None = None
+    recipe: Recipe,
+    reporter: Reporter,
+    store: Path = STORE,
+    origin: Origin | None = None,
+    processes: int | None = None,
 ) -> Prepared:
     """Prepare a recipe's data under `store`, or find them there unchanged.
 
     The tokenizers are those of `origin`, or else of the run that training.init_from names, or else
-    learned. Raises DataError for text that is missing or cannot be used.
+    learned. Without a number of `processes` it is one, or for much text one a core. Raises
+    DataError for text that is missing or cannot be used.
     """
     origin = origin or find_origin(recipe)
     given = None if origin is None else origin.tokenizers
@@ -57,10 +65,19 @@ def prepare_recipe(
         reporter.say("preparing anew, since these changed: " + ", ".join(changed))
     folder = store / f"{recipe.name}-{identity['fingerprint']}"
     settings = Settings(recipe.corpus, recipe.tokenizer, given)
-    data = prepare(settings, corpus, folder, identity, reporter)
+    pool = _pool(processes, corpus, reporter)
+    data = prepare(settings, corpus, folder, identity, reporter, pool)
     remember(known, store)
     report(data, reporter)
     return Prepared(data, False, rooted)
+
+
+def _pool(processes: int | None, corpus: Corpus, reporter: Reporter) -> Pool:
+    """So many workers; without a number one for each core where there is much text."""
+    if processes is None:
+        size = sum(path.stat().st_size for path in corpus.files())
+        processes = min(usable_cores(), MOST_WORKERS) if size >= WORTHWHILE else 1
+    return pool_of(processes, lambda _: "a block of training pairs", reporter.warn)
 
 
 def locate_corpus(recipe: Recipe, reporter: Reporter) -> Corpus:

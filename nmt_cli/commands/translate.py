@@ -1,11 +1,12 @@
 """nmt translate: lines in, translations out, as they arrive."""
 
+import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 from nmt_cli.commands.engines import ENGINES, open_engine
 from nmt_cli.commands.runs import Run, open_run
@@ -21,6 +22,8 @@ from nmt_cli.models.contract import Autoregressive
 from nmt_cli.recipe import Recipe, load_recipe
 from nmt_cli.reporting import Reporter
 
+Form = Literal["text", "candidates", "alignments", "jsonl"]
+
 
 @dataclass(frozen=True)
 class TranslatedLine:
@@ -34,6 +37,19 @@ class TranslatedLine:
         """What had to be replaced or cut."""
         damaged = ["bytes that are not UTF-8 became U+FFFD"] if self.line.damaged else []
         return damaged + self.translation.warnings
+
+    def output(self, form: Form) -> list[str]:
+        """The line as it is printed; only `candidates` can be several lines."""
+        found = self.translation.candidates
+        if form == "jsonl":
+            return [json.dumps(self.record(), ensure_ascii=False)]
+        if form == "candidates":
+            scored = [f"{self.line.number} ||| {one.text} ||| {one.score:.4f}" for one in found]
+            return scored or [f"{self.line.number} |||  ||| "]
+        if form == "alignments":
+            pairs = (found[0].alignment or []) if found else []
+            return [f"{self.translation.text} ||| {' '.join(f'{s}-{t}' for s, t in pairs)}"]
+        return [self.translation.text]
 
     def record(self) -> dict[str, Any]:
         """The line as an object for --jsonl."""
@@ -153,7 +169,7 @@ def translate_stream(
     fewer lines than the input, after all lines that have one. With `strict`, DataError in place of
     a line that is not UTF-8 or cannot be read whole.
     """
-    starts = None if prefixes is None else _prefixes(prefixes)
+    starts = None if prefixes is None else read_prefixes(prefixes)
     count = 0
     for block in arriving_blocks(stream):
         lines, problem = _sound(block) if strict else (block, None)
@@ -163,14 +179,22 @@ def translate_stream(
             problem = f"{prefixes}: fewer lines than the input"
         texts = [line.text for line in lines]
         for line, translation in zip(lines, translator.translate(texts, some), strict=True):
-            if strict and translation.lost:
-                raise DataError(f"line {line.number}: longer than the model reads (--strict)")
+            if strict:
+                check_strictly(line, translation)
             yield TranslatedLine(line, translation)
         if problem is not None:
             raise DataError(problem)
         count += len(block)
     if starts is not None and next(starts, None) is not None:
         raise DataError(f"{prefixes}: more lines than the input, which has {count:,}")
+
+
+def check_strictly(line: InputLine, translation: Translation) -> None:
+    """DataError for a line that was not text, or not read whole."""
+    if line.damaged:
+        raise DataError(f"line {line.number}: not UTF-8 text (--strict)")
+    if translation.lost:
+        raise DataError(f"line {line.number}: longer than the model reads (--strict)")
 
 
 def _sound(block: list[InputLine]) -> tuple[list[InputLine], str | None]:
@@ -181,7 +205,8 @@ def _sound(block: list[InputLine]) -> tuple[list[InputLine], str | None]:
     return block, None
 
 
-def _prefixes(path: Path) -> Iterator[str]:
+def read_prefixes(path: Path) -> Iterator[str]:
+    """The lines of a prefix file; DataError for one that is not UTF-8."""
     for number, raw in enumerate(read_lines(path), 1):
         try:
             yield raw.decode()

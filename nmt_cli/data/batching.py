@@ -76,20 +76,19 @@ def epoch_batches(
 
 
 def _cut(pool: Indices, source: Indices, target: Indices, budget: int) -> list[Indices]:
-    """Consecutive stretches of a sorted pool that keep the budget."""
+    """Consecutive stretches of a sorted pool that keep the budget, each as long as it can be."""
     batches = []
     first = 0
-    longest_source = longest_target = 0
-    for here in range(len(pool)):
-        longest_source = max(longest_source, int(source[here]))
-        longest_target = max(longest_target, int(target[here]))
-        size = here - first + 1
-        if size > 1 and max(size * longest_target, size * longest_source / 2) > budget:
-            batches.append(pool[first:here])
-            first = here
-            longest_source, longest_target = int(source[here]), int(target[here])
-    if first < len(pool):
-        batches.append(pool[first:])
+    while first < len(pool):
+        # Targets are sorted: no more than this many fit, and the longest is the last.
+        window = slice(first, first + budget // max(1, int(target[first])) + 2)
+        longest = np.maximum.accumulate(source[window])
+        sizes = np.arange(1, len(longest) + 1)
+        over = np.maximum(sizes * target[window], sizes * longest / 2) > budget
+        over[0] = False  # a pair longer than the budget makes a batch of its own
+        size = int(over.argmax()) if over.any() else len(over)
+        batches.append(pool[first : first + size])
+        first += size
     return batches
 
 

@@ -4,26 +4,30 @@ import hashlib
 import json
 import os
 import shutil
+from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from nmt_cli.data.cleaning import Cleaner, Report, normalize
+from nmt_cli.data.cleaning import Cleaner, Report, normalize, open_look
 from nmt_cli.data.corpus import Corpus, CorpusConfig, TextPart
+from nmt_cli.data.encoding import Encoded, open_encoder
 from nmt_cli.data.prepared import FORMAT, PartRange, PreparedData, Tokenizers
 from nmt_cli.data.tokenizer import TokenizerConfig, batches
 from nmt_cli.data.tokenizer_training import train_tokenizer
-from nmt_cli.data.variants import VariantEncoder
 from nmt_cli.data.writing import SequenceWriter, TextWriter
 from nmt_cli.errors import DataError
 from nmt_cli.reporting import Reporter
+from nmt_cli.workers import Apply, Pool, in_this_process
 
 SIDES = ("source", "target")
+ENCODED = 2000  # pairs encoded together, in whatever process
 HELD_OUT_SHARE, HELD_OUT_MOST = 0.01, 2000
 
 
@@ -39,19 +43,25 @@ class Settings(NamedTuple):
 
 
 def prepare(
-    settings: Settings, corpus: Corpus, folder: Path, identity: dict[str, Any], reporter: Reporter
+    settings: Settings,
+    corpus: Corpus,
+    folder: Path,
+    identity: dict[str, Any],
+    reporter: Reporter,
+    pool: Pool = in_this_process,
 ) -> PreparedData:
     """Write `folder`, which appears whole or not at all, and open it.
 
-    `identity` goes into the manifest: what `fingerprint.identify` found out about the inputs.
-    Raises DataError for text that cannot be used.
+    `identity` goes into the manifest: what `fingerprint.identify` found out about the inputs. The
+    `pool` cleans and encodes blocks of pairs; the data are the same bytes, whatever it is. Raises
+    DataError for text that cannot be used.
     """
     scratch = folder.with_name(f".{folder.name}.{os.getpid()}")
     begun = folder.parent.exists()
     shutil.rmtree(scratch, ignore_errors=True)  # of a killed process that had the same number
     scratch.mkdir(parents=True)
     try:
-        facts = _Preparation(settings, corpus, scratch, reporter).run()
+        facts = _Preparation(settings, corpus, scratch, reporter, pool).run()
         manifest = {"format": FORMAT, **identity, **facts, "arrays": _hashes(scratch)}
         text = json.dumps(manifest, indent=2, ensure_ascii=False)
         (scratch / "manifest.json").write_text(text + "\n", encoding="utf-8")
@@ -77,10 +87,15 @@ class _Preparation:
     """The steps in order; each reads what the one before it wrote."""
 
     def __init__(
-        self, settings: Settings, corpus: Corpus, folder: Path, reporter: Reporter
+        self,
+        settings: Settings,
+        corpus: Corpus,
+        folder: Path,
+        reporter: Reporter,
+        pool: Pool,
     ) -> None:
         self.settings, self.corpus, self.folder = settings, corpus, folder
-        self.reporter = reporter
+        self.reporter, self.pool = reporter, pool
         self.cleaner = Cleaner(settings.corpus)
 
     def run(self) -> dict[str, Any]:
@@ -113,10 +128,11 @@ class _Preparation:
         """Write clean.source.txt and clean.target.txt; the ranges of the parts in them."""
         ranges: list[PartRange] = []
         self.read = 0
-        with TextWriter(self.folder, "clean") as writer:
+        look = partial(open_look, self.settings.corpus)
+        with TextWriter(self.folder, "clean") as writer, self.pool(look) as work:
             for part in self.corpus.train:
                 first = writer.lines
-                for pair in self.cleaner.clean(self._counted(part), part.label):
+                for pair in self.cleaner.clean(self._counted(part), part.label, work):
                     writer.write(*pair)
                 ranges.append(PartRange(part.label, first, writer.lines, part.weight))
         return ranges
@@ -171,21 +187,27 @@ class _Preparation:
         self, tokenizers: Tokenizers, parts: list[PartRange], held_out: set[int]
     ) -> list[PartRange]:
         """Write ids and text of the training pairs that are not too long or held out."""
-        stores = _Stores(self.folder, tokenizers, self.settings.tokenizer)
+        stores = _Stores(self.folder, tokenizers, self.settings.tokenizer.variants)
         pairs = enumerate(zip(self._text("source"), self._text("target"), strict=True))
         kept: list[PartRange] = []
         progress = self.reporter.progress("encode", parts[-1].end)
-        with TextWriter(self.folder, "train") as text, stores, progress as bar:
+        with (
+            TextWriter(self.folder, "train") as text,
+            stores,
+            self._encoder() as work,
+            progress as bar,
+        ):
             for part in parts:
                 first = text.lines
                 inside = islice(pairs, part.end - part.first)
-                for block in batches(pair for n, pair in inside if n not in held_out):
-                    for pair, ids in zip(block, stores.encode(block), strict=True):
-                        if self._too_long(ids):
-                            self.cleaner.report["too long"].add(" ||| ".join(pair))
-                        else:
+                blocks = batches((pair for n, pair in inside if n not in held_out), ENCODED)
+                for block, encoded in _with_results(blocks, work):
+                    for pair, one in zip(block, encoded.kept, strict=True):
+                        if one:
                             text.write(*pair)
-                            stores.write(ids)
+                        else:
+                            self.cleaner.report["too long"].add(" ||| ".join(pair))
+                    stores.write(encoded)
                     bar.advance(len(block))
                 kept.append(PartRange(part.label, first, text.lines, part.weight))
         if kept[-1].end == 0:
@@ -195,9 +217,9 @@ class _Preparation:
         stores.close()
         return kept
 
-    def _too_long(self, ids: list[list[int]]) -> bool:
+    def _encoder(self) -> AbstractContextManager[Apply]:
         limit = self.settings.corpus.max_length
-        return limit is not None and max(map(len, ids)) > limit
+        return self.pool(partial(open_encoder, self.folder, self.settings.tokenizer, limit))
 
     def _encode_splits(self, tokenizers: Tokenizers, held_out: set[int]) -> dict[str, int]:
         """Write raw text and ids of the development and test parts; their sizes."""
@@ -236,16 +258,29 @@ class _Preparation:
                 yield pair
 
 
-class _Stores:
-    """Encodes training pairs in every variant and writes them to one store a side and variant."""
+def _with_results(
+    blocks: Iterator[list[tuple[str, str]]], work: Apply
+) -> Iterator[tuple[list[tuple[str, str]], Encoded]]:
+    """Each block with what the work makes of its two columns."""
+    waiting: deque[list[tuple[str, str]]] = deque()
 
-    def __init__(self, folder: Path, tokenizers: Tokenizers, config: TokenizerConfig) -> None:
-        self.sides = (tokenizers.source, tokenizers.target)
-        self.samplers = [VariantEncoder(side, config) for side in self.sides]
-        self.variants = range(config.variants)
+    def columns() -> Iterator[Any]:
+        for block in blocks:
+            waiting.append(block)
+            yield [source for source, _ in block], [target for _, target in block]
+
+    for result in work(columns()):
+        yield waiting.popleft(), result
+
+
+class _Stores:
+    """A store of ids for each side and variant of the training text."""
+
+    def __init__(self, folder: Path, tokenizers: Tokenizers, variants: int) -> None:
+        self.sizes = [tokenizers.source.size, tokenizers.target.size] * variants
         self.writers = [
             SequenceWriter(folder, f"train.{side}.{variant}")
-            for variant in self.variants
+            for variant in range(variants)
             for side in SIDES
         ]
 
@@ -256,27 +291,14 @@ class _Stores:
         for writer in self.writers:
             writer.__exit__(*error)
 
-    def encode(self, block: list[tuple[str, str]]) -> Iterator[list[list[int]]]:
-        """For each pair the ids of source and target, variant by variant; the first is the best."""
-        columns = []
-        for variant in self.variants:
-            for side, (tokenizer, sampler) in enumerate(
-                zip(self.sides, self.samplers, strict=True)
-            ):
-                lines = [pair[side] for pair in block]
-                ids = sampler.encode(lines, variant) if variant else tokenizer.encode(lines)
-                columns.append(ids)
-        return (list(row) for row in zip(*columns, strict=True))
-
-    def write(self, ids: list[list[int]]) -> None:
-        """Store what `encode` made of a pair."""
-        for writer, sequence in zip(self.writers, ids, strict=True):
-            writer.write(sequence)
+    def write(self, encoded: Encoded) -> None:
+        """Append a block."""
+        for writer, *column in zip(self.writers, encoded.ids, encoded.lengths, strict=True):
+            writer.write_block(*column)
 
     def close(self) -> None:
         """Finish the arrays."""
-        sizes = [side.size for side in self.sides] * len(self.variants)
-        for writer, size in zip(self.writers, sizes, strict=True):
+        for writer, size in zip(self.writers, self.sizes, strict=True):
             writer.close(size)
 
 

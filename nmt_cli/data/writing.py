@@ -1,14 +1,15 @@
 """Writers of prepared data: text files and arrays that grow without being held in memory."""
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
-BLOCK = 1 << 20  # ids copied at a time
+BLOCK = 1 << 20  # numbers copied at a time
 
 
 class TextWriter:
@@ -44,33 +45,55 @@ class SequenceWriter:
 
     def __init__(self, folder: Path, name: str) -> None:
         self.folder, self.name = folder, name
-        self._path = folder / f"{name}.growing"
-        self._file = open(self._path, "wb")
-        self._offsets = array("q", [0])
+        self._paths = [folder / f"{name}.{kind}.growing" for kind in ("ids", "lengths")]
+        self._ids, self._lengths = (open(path, "wb") for path in self._paths)
+        self._total = self._count = 0
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._file.close()
+        self._ids.close()
+        self._lengths.close()
 
     def write(self, ids: Sequence[int]) -> None:
         """Append a sequence."""
-        self._file.write(array("I", ids).tobytes())
-        self._offsets.append(self._offsets[-1] + len(ids))
+        self.write_block(array("I", ids).tobytes(), array("I", [len(ids)]).tobytes())
+
+    def write_block(self, ids: bytes, lengths: bytes) -> None:
+        """Append many sequences at once: their ids and their lengths, as bytes of uint32."""
+        self._ids.write(ids)
+        self._lengths.write(lengths)
+        self._total += len(ids) // 4
+        self._count += len(lengths) // 4
 
     def close(self, vocabulary: int) -> None:
         """Write <name>.ids.npy (in the smallest type that fits) and <name>.offsets.npy."""
-        self._file.close()
-        kind = np.uint16 if vocabulary <= 1 << 16 else np.uint32
-        total = self._offsets[-1]
-        ids = np.lib.format.open_memmap(
-            self.folder / f"{self.name}.ids.npy", mode="w+", dtype=kind, shape=(max(total, 1),)
-        )
-        with open(self._path, "rb") as file:
-            for first in range(0, total, BLOCK):
-                part = np.frombuffer(file.read(4 * BLOCK), dtype=np.uint32)
-                ids[first : first + len(part)] = part
-        ids.flush()
-        self._path.unlink()
-        np.save(self.folder / f"{self.name}.offsets.npy", np.array(self._offsets, dtype=np.int64))
+        self._ids.close()
+        self._lengths.close()
+        kind = np.dtype(np.uint16 if vocabulary <= 1 << 16 else np.uint32)
+        ids = self._array("ids", kind, max(self._total, 1))
+        for first, part in _blocks(self._paths[0]):
+            ids[first : first + len(part)] = part
+        offsets = self._array("offsets", np.dtype(np.int64), self._count + 1)
+        last = 0
+        for first, part in _blocks(self._paths[1]):
+            ends = last + np.cumsum(part, dtype=np.int64)
+            offsets[first + 1 : first + 1 + len(part)] = ends
+            last = int(ends[-1])
+        for written, path in zip((ids, offsets), self._paths, strict=True):
+            written.flush()
+            path.unlink()
+
+    def _array(self, name: str, kind: np.dtype[Any], size: int) -> Any:
+        path = self.folder / f"{self.name}.{name}.npy"
+        return np.lib.format.open_memmap(path, mode="w+", dtype=kind, shape=(size,))
+
+
+def _blocks(path: Path) -> Iterator[tuple[int, NDArray[np.uint32]]]:
+    """The numbers in a file of uint32, in blocks, each with the place of its first."""
+    first = 0
+    with open(path, "rb") as file:
+        while data := file.read(4 * BLOCK):
+            yield first, np.frombuffer(data, dtype=np.uint32)
+            first += len(data) // 4

@@ -227,3 +227,30 @@ def test_groups_hold_every_index_once_longest_first_within_the_budget(
 
 def test_groups_are_as_large_as_the_budget_allows() -> None:
     assert list(in_batches_of([3, 5, 3, 5, 1], 10)) == [[1, 3], [0, 2, 4]]
+
+
+def cut_one_by_one(pool: Indices, source: Indices, target: Indices, budget: int) -> list[list[int]]:
+    """What `_cut` does, pair by pair."""
+    batches: list[list[int]] = []
+    longest = [0, 0]
+    for place, pair in enumerate(pool):
+        grown = [max(longest[0], source[place]), max(longest[1], target[place])]
+        size = len(batches[-1]) + 1 if batches else 1
+        if batches and max(size * grown[1], size * grown[0] / 2) <= budget:
+            batches[-1].append(int(pair))
+            longest = grown
+        else:
+            batches.append([int(pair)])
+            longest = [source[place], target[place]]
+    return batches
+
+
+@pytest.mark.parametrize("budget", [1, 10, 64, 1000, 10**6])
+def test_batches_are_as_long_as_the_budget_allows(budget: int) -> None:
+    draw = np.random.default_rng(budget)
+    source, target = draw.integers(1, 90, 700), draw.integers(1, 70, 700)
+    pool = np.lexsort((source, target))
+    found = batching._cut(pool, source[pool], target[pool], budget)
+    assert [batch.tolist() for batch in found] == cut_one_by_one(
+        pool, source[pool], target[pool], budget
+    )

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nmt_cli.data import preparation, writing
+from nmt_cli.data import cleaning, preparation, writing
 from nmt_cli.data.batching import epoch_pairs
 from nmt_cli.data.corpus import Corpus, CorpusConfig, TextPart, find_corpus
 from nmt_cli.data.files import RawPair
@@ -24,6 +24,7 @@ from nmt_cli.data.variants import VariantEncoder
 from nmt_cli.data.writing import SequenceWriter, TextWriter
 from nmt_cli.errors import DataError
 from nmt_cli.reporting import Reporter
+from nmt_cli.workers import Pool, in_this_process, pool_of
 
 Pairs = list[tuple[str, str]]
 WORDS = [
@@ -60,11 +61,16 @@ def sections(
 
 
 def prepared(
-    root: Path, tokenizer: dict[str, Any] | None = None, name: str = "out", **corpus: Any
+    root: Path,
+    tokenizer: dict[str, Any] | None = None,
+    name: str = "out",
+    pool: Pool = in_this_process,
+    **corpus: Any,
 ) -> PreparedData:
     folder = root / name
     found = sections(root, tokenizer, **corpus)
-    return prepare(*found, folder, {"fingerprint": "f00d", "inputs": []}, Reporter(quiet=True))
+    identity = {"fingerprint": "f00d", "inputs": []}
+    return prepare(*found, folder, identity, Reporter(quiet=True), pool)
 
 
 def lines(path: Path) -> list[str]:
@@ -331,10 +337,25 @@ def test_packing_and_blocks_change_nothing(root: Path, monkeypatch: pytest.Monke
     (root / "train.en.gz").write_bytes(gzip.compress((root / "train.en").read_bytes()))
     (root / "train.en").unlink()
     batches = preparation.batches
-    monkeypatch.setattr(preparation, "batches", lambda items: batches(items, 7))
+    monkeypatch.setattr(preparation, "batches", lambda items, _=0: batches(items, 7))
+    monkeypatch.setattr(cleaning, "BLOCK", 3)
     monkeypatch.setattr(writing, "BLOCK", 5)
     packed = prepared(root, KINDS[0], "two", dev="dev")
     assert contents(plain.folder) == contents(packed.folder)
+
+
+@pytest.mark.parametrize("kind, limit", [(KINDS[0], 17), (KINDS[1], 9)])
+def test_workers_change_no_byte_and_no_line_of_the_report(
+    kind: dict[str, Any], limit: int, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cleaning, "BLOCK", 3)
+    monkeypatch.setattr(preparation, "ENCODED", 4)
+    alone = prepared(root, kind, "one", max_length=limit)
+    pool = pool_of(2, str, lambda text: pytest.fail(text))
+    together = prepared(root, kind, "two", pool, max_length=limit)
+    assert contents(alone.folder) == contents(together.folder)
+    assert alone.manifest == together.manifest
+    assert alone.manifest["filters"]["too long"]["count"] > 0
 
 
 def test_a_tokenizer_learns_from_lines_spread_evenly(tmp_path: Path) -> None:

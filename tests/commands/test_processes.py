@@ -1,0 +1,158 @@
+"""Translation by several processes: the same lines as one makes, and nobody left over."""
+
+import io
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from nmt_cli.commands.processes import Opening, ParallelTranslator
+from nmt_cli.decoding.parallel import WORTHWHILE, Block, describe, waiting_bytes
+from nmt_cli.errors import UserError
+from nmt_cli.reporting import Reporter
+from tests.test_cli import run, start
+
+WORDS = ["old", "man", "reads", "book", "two", "dogs", "see", "houses", "they", "do"]
+LINES = [
+    " ".join(WORDS[(n * k) % 10] for k in range(1, 2 + n % 9)) if n % 11 else "" for n in range(300)
+]
+TEXT = "".join(f"{line}\n" for line in LINES).encode()
+CPU = ["--device", "cpu", "--beam", "1"]
+
+
+def translator(
+    run: Path, processes: str, *settings: str, align: bool = False
+) -> ParallelTranslator:
+    opening = Opening((str(run),), ("search.beam=1", *settings), "cpu", align)
+    return ParallelTranslator(opening, processes, Reporter())
+
+
+def test_several_processes_print_what_one_prints(tiny_run: Path) -> None:
+    one = translator(tiny_run, "1").translate(io.BytesIO(TEXT))
+    two = run("translate", tiny_run, *CPU, "--processes", 2, stdin=TEXT)
+    assert (two.returncode, two.stderr) == (0, b"")
+    assert two.stdout.decode().split("\n")[:-1] == [line.translation.text for line in one]
+
+
+def test_spawned_workers_do_the_same_with_damage_prefixes_and_alignments(
+    tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = b"a book\n\n\xff\nThe old man"
+    (tmp_path / "starts").write_text("ein\nHaus\nDer\nDer\n")
+    monkeypatch.setattr("nmt_cli.commands.processes.single_threaded", lambda: False)
+    found = []
+    for processes in ("1", "2"):
+        both = translator(tiny_run, processes, align=True)
+        lines = list(both.translate(io.BytesIO(text), tmp_path / "starts"))
+        found.append([json.loads(one) for line in lines for one in line.output("jsonl")])
+    assert (both.form(), both.form(jsonl=True)) == ("alignments", "jsonl")
+    for record in (*found[0], *found[1]):
+        for key in ("score", "log_probability"):
+            record[key] = record[key] and pytest.approx(record[key], rel=1e-4)
+    assert found[0] == found[1] and found[1][0]["alignment"]
+    assert [one["line"] for one in found[1]] == [1, 2, 3, 4]
+    assert [one["translation"][:3] for one in found[1]] == ["ein", "", "Der", "Der"]
+    assert found[1][2]["warnings"] == ["bytes that are not UTF-8 became U+FFFD"]
+
+
+@pytest.mark.parametrize("wanted", ["0", "-1", "many", "1.5", "²"])
+def test_a_number_of_processes_is_auto_or_a_number(wanted: str, tiny_run: Path) -> None:
+    with pytest.raises(UserError) as error:
+        translator(tiny_run, wanted)
+    assert str(error.value) == f"--processes {wanted}: use auto or a number from 1"
+
+
+def test_auto_starts_workers_only_where_much_is_waiting(
+    tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    several = translator(tiny_run, "auto")
+    monkeypatch.setattr(several, "_threads", 2)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("workers")
+
+    monkeypatch.setattr("nmt_cli.commands.processes.Workers", refuse)
+    assert len(list(several.translate(io.BytesIO(b"a book\n")))) == 1
+    (tmp_path / "long").write_bytes(TEXT * 3)
+    with open(tmp_path / "long", "rb") as file, pytest.raises(AssertionError, match="workers"):
+        list(several.translate(file))
+
+
+def test_what_waits_is_known_of_files_and_pipes(tmp_path: Path) -> None:
+    path = tmp_path / "text"
+    path.write_bytes(b"x" * 100)
+    with open(path, "rb") as file:
+        assert waiting_bytes(file) == 100
+        file.seek(60)
+        assert waiting_bytes(file) == 40
+    end, begin = os.pipe()
+    with os.fdopen(end, "rb") as stream, os.fdopen(begin, "wb", buffering=0) as keyboard:
+        assert waiting_bytes(stream) == 0
+        keyboard.write(b"x" * WORTHWHILE)
+        assert waiting_bytes(stream) == WORTHWHILE
+    assert waiting_bytes(io.BytesIO(b"x")) == 0
+
+
+def test_a_block_is_named_by_its_lines() -> None:
+    assert describe(Block(5, ["a"], None)) == "line 5"
+    assert describe(Block(5, ["a", "b", "c"], None)) == "lines 5 to 7"
+
+
+def children(process: "subprocess.Popen[bytes]") -> list[int]:
+    path = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    return [int(one) for one in path.read_text().split()]
+
+
+def gone(processes: list[int]) -> bool:
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        states = [Path(f"/proc/{one}/stat") for one in processes]
+        if not any(path.exists() and path.read_text().split()[2] != "Z" for path in states):
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def test_typed_lines_are_answered_a_killed_worker_is_replaced_and_an_interrupt_ends_all(
+    tiny_run: Path,
+) -> None:
+    with start("translate", tiny_run, *CPU, "--processes", 2) as process:
+        assert process.stdin and process.stdout and process.stderr
+        for line in (b"a book\n", b"\n", b"The old man\n"):
+            process.stdin.write(line)
+            process.stdin.flush()
+            assert process.stdout.readline().endswith(b"\n")
+        workers = children(process)
+        assert len(workers) == 2
+        for worker in workers:
+            os.kill(worker, signal.SIGKILL)
+        assert gone(workers)
+        process.stdin.write(b"dogs\n")
+        process.stdin.flush()
+        assert process.stdout.readline().endswith(b"\n")
+        workers = children(process)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130
+        assert process.stderr.read() == (
+            b"warning: a worker died (SIGKILL): line 4: done again by another one\n"
+            b"nmt: interrupted\n"
+        )
+    assert gone(workers)
+
+
+def test_a_reader_that_leaves_ends_all_with_exit_0(tiny_run: Path) -> None:
+    with start("translate", tiny_run, *CPU, "--processes", 2) as process:
+        assert process.stdin and process.stdout and process.stderr
+        process.stdin.write(b"a book\n")
+        process.stdin.flush()
+        process.stdout.readline()
+        workers = children(process)
+        process.stdout.close()
+        process.stdin.write(b"dogs\n")
+        process.stdin.flush()
+        assert process.wait(60) == 0 and process.stderr.read() == b""
+    assert gone(workers)

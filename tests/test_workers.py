@@ -1,0 +1,150 @@
+"""Workers: every result in order, whatever dies; errors keep their kind; nobody is left over."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nmt_cli.errors import UserError, WorkerError
+from nmt_cli.workers import AHEAD, Workers, single_threaded
+
+ROOT = Path(__file__).parent.parent
+START = [False] + [True] * single_threaded()  # spawned everywhere, forked where that is safe
+
+
+def square(task: int) -> int:
+    return task * task
+
+
+def slow_square(task: int) -> int:
+    time.sleep(0.002 * (task % 5))
+    return task * task
+
+
+def die(marks: Path, task: int) -> int:
+    """Odd tasks kill the first worker that has them; 7 kills every one."""
+    mark = marks / str(task)
+    if task % 2 and (task == 7 or not mark.exists()):
+        mark.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return task
+
+
+def fail(task: int) -> int:
+    if task == 1:
+        raise UserError("line 1 of the text is odd")
+    return 1 // (task - 2)
+
+
+def opened(work: Callable[[int], Any], _: int) -> Callable[[int], Any]:
+    return work
+
+
+def start(work: Callable[[int], Any], count: int, said: list[str], fork: bool) -> Workers[int, int]:
+    return Workers(count, partial(opened, work), lambda n: f"task {n}", said.append, fork=fork)
+
+
+@pytest.mark.parametrize("fork", START)
+def test_results_come_in_the_order_of_the_tasks(fork: bool) -> None:
+    with start(slow_square, 3, [], fork) as workers:
+        assert list(workers.map(range(50))) == [n * n for n in range(50)]
+        assert list(workers.map([])) == []
+
+
+def test_few_tasks_are_taken_before_their_results_are_wanted() -> None:
+    asked = 0
+
+    def tasks() -> Iterator[int]:
+        nonlocal asked
+        while True:
+            asked += 1
+            yield asked
+
+    with start(square, 2, [], START[-1]) as workers:
+        found = workers.map(tasks())
+        assert next(found) == 1
+        assert asked <= 1 + 2 * AHEAD
+
+
+@pytest.mark.parametrize("fork", START)
+def test_a_worker_that_dies_is_said_in_a_line_and_its_task_done_again(
+    fork: bool, tmp_path: Path
+) -> None:
+    said: list[str] = []
+    with start(partial(die, tmp_path), 2, said, fork) as workers:
+        assert list(workers.map([0, 1, 2, 3, 4])) == [0, 1, 2, 3, 4]
+    assert sorted(said) == [
+        f"a worker died (SIGKILL): task {n}: done again by another one" for n in (1, 3)
+    ]
+
+
+def test_a_task_that_kills_two_workers_is_named_and_given_up(tmp_path: Path) -> None:
+    said: list[str] = []
+    with start(partial(die, tmp_path), 2, said, START[-1]) as workers:
+        found = workers.map([6, 7, 8])
+        with pytest.raises(WorkerError) as error:
+            list(found)
+    assert str(error.value) == "task 7: given up, since two workers died over it (SIGKILL)"
+    assert said == ["a worker died (SIGKILL): task 7: done again by another one"]
+
+
+def test_a_worker_that_died_while_it_had_nothing_to_do_is_replaced() -> None:
+    said: list[str] = []
+    with start(square, 1, said, START[-1]) as workers:
+        assert list(workers.map([3])) == [9]
+        os.kill(workers.processes()[0], signal.SIGKILL)
+        time.sleep(0.1)
+        assert list(workers.map([4])) == [16]
+    assert said == ["a worker died (SIGKILL): task 4: done again by another one"]
+
+
+@pytest.mark.parametrize("fork", START)
+def test_a_mistake_of_the_user_stays_one_and_our_bug_names_its_task(fork: bool) -> None:
+    with start(fail, 1, [], fork) as workers, pytest.raises(UserError) as mistake:
+        list(workers.map([1]))
+    assert str(mistake.value) == "line 1 of the text is odd"
+    with start(fail, 1, [], fork) as workers, pytest.raises(WorkerError) as bug:
+        list(workers.map([2]))
+    assert str(bug.value).startswith("task 2: ZeroDivisionError: ")
+    assert "in fail" in bug.value.__notes__[0]
+
+
+def alive(process: int) -> bool:
+    try:
+        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks /proc")
+@pytest.mark.parametrize("fork", ["True", "False"])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_no_worker_outlives_its_parent(number: signal.Signals, fork: str) -> None:
+    script = (
+        "import time, sys\nfrom functools import partial\nfrom nmt_cli.workers import Workers\n"
+        "from tests.test_workers import opened\n"
+        "if __name__ == '__main__':\n"
+        f"    workers = Workers(2, partial(opened, time.sleep), str, print, fork={fork})\n"
+        "    workers.give(0, 60)\n    workers.give(1, 60)\n"
+        "    print(*workers.processes(), flush=True)\n    time.sleep(60)\n"
+    )
+    command = [sys.executable, "-c", script]
+    parent = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT, text=True)
+    assert parent.stdout
+    children = [int(one) for one in parent.stdout.readline().split()]
+    assert len(children) == 2 and all(map(alive, children))
+    parent.send_signal(number)
+    parent.wait(20)
+    parent.stdout.close()
+    deadline = time.monotonic() + 20
+    while any(map(alive, children)) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not any(map(alive, children))
