@@ -14,7 +14,7 @@ from nmt_cli.commands.processes import Opening, ParallelTranslator
 from nmt_cli.decoding.parallel import WORTHWHILE, Block, describe, waiting_bytes
 from nmt_cli.errors import UserError
 from nmt_cli.reporting import Reporter
-from tests.test_cli import run, start
+from tests.conftest import run, start
 
 WORDS = ["old", "man", "reads", "book", "two", "dogs", "see", "houses", "they", "do"]
 LINES = [

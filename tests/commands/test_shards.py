@@ -21,7 +21,7 @@ from nmt_cli.data.ranges import Shard
 from nmt_cli.data.shards import ShardWriter, joined
 from nmt_cli.errors import DataError
 from nmt_cli.reporting import Reporter
-from tests.test_cli import Call, nmt  # noqa: F401
+from tests.conftest import Call
 
 LINES = ["a book", "", "The old man", "two dogs see 1995 houses", "they do", "\ufeffodd"] * 5
 
@@ -205,13 +205,13 @@ def test_join_names_what_is_missing_damaged_or_of_another_input(tiny_run: Path, 
 def test_options_that_do_not_fit_are_one_line(
     arguments: list[str],
     message: str,
-    nmt: Call,  # noqa: F811
+    nmt: Call,
 ) -> None:
     code, out, err = nmt("translate", "run", *arguments)
     assert (code, out) == (2, "") and err.startswith(f"nmt: {message}") and err.count("\n") == 1
 
 
-def test_the_commands_translate_and_join(nmt: Call, tiny_run: Path, text: Path) -> None:  # noqa: F811
+def test_the_commands_translate_and_join(nmt: Call, tiny_run: Path, text: Path) -> None:
     folder = text.parent / "parts"
     text.write_bytes(b"a book\n\xff\nThe old man\nbook")
     code, out, err = nmt(
