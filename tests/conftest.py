@@ -114,6 +114,12 @@ def nmt(
         signal.signal(number, handler)
 
 
+def run(*arguments: object, stdin: bytes = b"") -> "subprocess.CompletedProcess[bytes]":
+    """Run a command line in a process of its own."""
+    command = [*NMT, *map(str, arguments)]
+    return subprocess.run(command, input=stdin, capture_output=True, env=ENVIRONMENT)
+
+
 def start(*arguments: object, cwd: Path | None = None) -> "subprocess.Popen[bytes]":
     """A command line in a process of its own, to be spoken with."""
     return subprocess.Popen(
