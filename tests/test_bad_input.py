@@ -389,7 +389,7 @@ RECIPES = [
          "--set training.seed: should be less than 9223372036854775808, not"),
     Case("vocabulary of a billion", "train toy.yaml --set tokenizer.vocab_size=1000000000",
          "--set tokenizer.vocab_size: should be less than or equal to 10000000"),
-    Case("model larger than memory", "train toy.yaml --set model.d_model=4000000000 --device cpu",
+    Case("model larger than memory", "train toy.yaml --set model.d_model=4000000000000 --device cpu",
          "not enough memory: try a smaller model, batch or beam"),
     Case("nothing but a name", "train my.yaml", "my.yaml: corpus: missing: a recipe must say where",
          recipe("name: x\n")),
