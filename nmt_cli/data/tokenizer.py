@@ -77,7 +77,11 @@ class TextTokenizer:
     @classmethod
     def load(cls, path: Path) -> "TextTokenizer":
         """Read a tokenizer.json; DataError where it is not one of ours."""
-        content = read_json(path, LARGEST)
+        return cls.of(read_json(path, LARGEST), path)
+
+    @classmethod
+    def of(cls, content: dict[str, Any], path: Path) -> "TextTokenizer":
+        """The tokenizer that the content of a tokenizer.json describes; DataError likewise."""
         try:
             backend = Tokenizer.from_str(json.dumps(content))
             odd = _oddity(content, backend)
@@ -150,10 +154,10 @@ def _oddity(content: dict[str, Any], backend: Tokenizer) -> str | None:
         return "its ids have gaps"
     if backend.normalizer is None or backend.pre_tokenizer is None or backend.decoder is None:
         return "it has no normalizer, pre_tokenizer or decoder"
-    tokenizer = TextTokenizer(backend)
-    (ids,) = tokenizer.encode([_PROBE])
-    tokenizer.words(_PROBE)
-    tokenizer.decode([ids])
+    # Not in batches: the library's threads would forbid to fork this process.
+    ids = backend.encode(_PROBE, add_special_tokens=False).ids
+    TextTokenizer(backend).words(_PROBE)
+    backend.decode(ids, skip_special_tokens=False)
     return None
 
 

@@ -16,7 +16,8 @@ from torch import Tensor
 from nmt_cli.data.imported import Imported, ImportedTokenizer
 from nmt_cli.data.prepared import Tokenizers
 from nmt_cli.data.sentencepiece import SentencePieceModel, build_tokenizer, read_sentencepiece
-from nmt_cli.data.tokenizer import TextTokenizer
+from nmt_cli.data.tokenizer import LARGEST, TextTokenizer
+from nmt_cli.disk import read_json
 from nmt_cli.errors import RunError
 from nmt_cli.vocabulary import Vocabulary
 
@@ -70,15 +71,7 @@ def _pickle_hint(path: Path) -> str:
 
 
 def _json(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(content, dict):
-            raise ValueError("not a JSON object")
-    except (OSError, ValueError) as error:
-        raise RunError(f"{path}: damaged: {error}") from error
-    return content
+    return read_json(path, kind=RunError) if path.is_file() else {}
 
 
 def _misfits(config: dict[str, Any]) -> list[str]:
@@ -135,13 +128,18 @@ def search_section(folder: MarianFolder) -> dict[str, Any]:
     return section
 
 
+def _exported(path: Path) -> TextTokenizer:
+    """A tokenizer as nmt export writes it: ours, which for transformers ends each text itself."""
+    return TextTokenizer.of(read_json(path, LARGEST) | {"post_processor": None}, path)
+
+
 def read_tokenizers(folder: MarianFolder) -> tuple[Tokenizers, str]:
     """The tokenizers and their type; RunError or DataError where the folder has none."""
     path = folder.path
     if (path / "tokenizer.json").is_file():  # what nmt export wrote
-        source = TextTokenizer.load(path / "tokenizer.json")
+        source = _exported(path / "tokenizer.json")
         other = path / "target" / "tokenizer.json"
-        target = TextTokenizer.load(other) if other.is_file() else source
+        target = _exported(other) if other.is_file() else source
         return Tokenizers(source, target), _kind(source)
     names = ["source.spm", "target.spm", "vocab.json"]
     if folder.tokenizer.get("separate_vocabs"):

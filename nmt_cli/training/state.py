@@ -79,7 +79,8 @@ class Window:
     def shares(self) -> dict[str, float]:
         """Of the time: what went into waiting for the slowest process, and into the exchange."""
         seconds = max(self.seconds, 1e-9)
-        return {"idle": self.waited / seconds, "exchange": self.transfer / seconds}
+        parts = {"idle": self.waited, "exchange": self.transfer}  # measured by other clocks
+        return {name: min(1.0, part / seconds) for name, part in parts.items()}
 
     def describe(self, rate: float) -> str:
         """For the progress bar."""

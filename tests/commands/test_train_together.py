@@ -170,7 +170,7 @@ def test_a_signal_saves_once_and_one_process_can_go_on(
     stopped = re.search(
         r"nmt: stopped by SIGTERM at update (\d+); saved\. Go on with: (.*)\n", said
     )
-    assert stopped and stopped[2] == "nmt train toy.yaml --out stopped --resume --processes 2"
+    assert stopped and stopped[2] == "nmt train toy.yaml --out stopped --processes 2 --resume"
     update = int(stopped[1])
     assert RunFolder(place.folder / "stopped").steps()[-1].name == f"step-{update:06d}"
     monkeypatch.chdir(place.folder)
