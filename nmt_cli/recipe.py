@@ -20,15 +20,14 @@ from nmt_cli.evaluation.metrics import tokenizers
 from nmt_cli.models import MODELS
 from nmt_cli.models.contract import ModelConfig
 from nmt_cli.recipe_files import find_recipe, read_text
+from nmt_cli.recipe_settings import KeyPath, apply, parse
 from nmt_cli.training.settings import TrainingConfig
 from nmt_cli.yaml12 import Lines, YamlError, read_yaml, write_yaml
 
 SECTIONS = ("corpus", "tokenizer", "model", "training", "search")
 DEFAULT_MODEL = "transformer"
-KeyPath = tuple[str | int, ...]
 
 _NAME = re.compile(r"(?!\.)[^/\x00-\x1f\x7f]{1,100}")  # it becomes the name of a folder
-_INDEX = re.compile(r"[0-9]{1,9}")
 _NAME_RULE = "should be a name without slashes, at most 100 characters, not beginning with a dot"
 
 
@@ -64,13 +63,6 @@ class _Problem(NamedTuple):
     text: str
 
 
-class _Change(NamedTuple):
-    """One --set: where, and what."""
-
-    path: KeyPath
-    value: Any
-
-
 class _Misfit(NamedTuple):
     """A branch of a union, by pydantic's name, that is of another kind than the value."""
 
@@ -85,7 +77,7 @@ def load_recipe(recipe: str | Path, settings: Sequence[str] = ()) -> Recipe:
     RecipeError carries every problem found.
     """
     path = find_recipe(recipe)
-    changes, wrong = _parse(settings)
+    changes, wrong = parse(settings)
     try:
         content, lines = read_yaml(read_text(path))
     except YamlError as error:
@@ -94,7 +86,7 @@ def load_recipe(recipe: str | Path, settings: Sequence[str] = ()) -> Recipe:
         known = f"a recipe is a mapping with the keys name, {', '.join(SECTIONS)}"
         raise RecipeError([f"{path}: {known}", *wrong])
     content.setdefault("name", path.stem)
-    wrong += _apply(content, changes)
+    wrong += apply(content, changes)
     changed = frozenset(change.path for change in changes)
     try:
         recipe_found = build_recipe(content, str(path), lines, path.absolute().parent, changed)
@@ -282,63 +274,3 @@ def _locate(problem: _Problem, label: str, lines: Lines, changed: frozenset[KeyP
         path = path[:-1]
     where = f"{label}:{lines[path]}" if path in lines and path else label
     return f"{where}: {dotted}: {problem.text}"
-
-
-def _parse(settings: Sequence[str]) -> tuple[list[_Change], list[str]]:
-    """What `a.b=value` settings ask for, and what is wrong with how they are written."""
-    changes, problems = [], []
-    for setting in settings:
-        dotted, equals, text = setting.partition("=")
-        keys = dotted.strip().split(".")
-        if not equals or not all(keys):
-            problems.append(f"--set {setting}: write it as section.key=value")
-            continue
-        path = tuple(int(key) if _INDEX.fullmatch(key) else key for key in keys)
-        try:
-            changes.append(_Change(path, read_yaml(text)[0]))
-        except YamlError as error:
-            problems.append(f"--set {setting}: {error}")
-    return changes, problems
-
-
-def _apply(content: dict[str, Any], changes: Sequence[_Change]) -> list[str]:
-    """Put the changes into the content; what could not be put there."""
-    problems = []
-    for path, value in changes:
-        here: Any = content
-        try:
-            for number, key in enumerate(path[:-1]):
-                here = _inside(here, key, path[: number + 1])
-            _put(here, path[-1], value, path)
-        except RecipeError as error:
-            problems += error.problems
-    return problems
-
-
-def _inside(here: Any, key: str | int, path: KeyPath) -> Any:
-    """The mapping or list under a key, made where there is none."""
-    if isinstance(here, dict):
-        inner = here.get(str(key))
-        if not isinstance(inner, dict | list):
-            inner = here[str(key)] = {}
-        return inner
-    _check_index(here, key, path)
-    if not isinstance(here[key], dict | list):
-        here[key] = {}
-    return here[key]
-
-
-def _put(here: Any, key: str | int, value: Any, path: KeyPath) -> None:
-    if isinstance(here, dict):
-        here[str(key)] = value
-    else:
-        _check_index(here, key, path)
-        here[key] = value
-
-
-def _check_index(items: list[Any], key: str | int, path: KeyPath) -> None:
-    """RecipeError where a list has no entry of this number."""
-    if not isinstance(key, int) or key >= len(items):
-        whole, outer = (".".join(map(str, one)) for one in (path, path[:-1]))
-        entries = f"0 to {len(items) - 1}" if items else "none"
-        raise RecipeError([f"--set {whole}: {outer} is a list; its entries are {entries}"])

@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from nmt_cli.checkpoint import RunFolder
 from nmt_cli.cli import entry
 from nmt_cli.commands.runs import build_model
 from nmt_cli.data.prepared import Tokenizers
@@ -21,6 +20,7 @@ from nmt_cli.data.tokenizer_training import train_tokenizer
 from nmt_cli.disk import write_whole
 from nmt_cli.models import MODELS
 from nmt_cli.recipe import Recipe, build_recipe
+from nmt_cli.run_folder import RunFolder
 
 ROOT = Path(__file__).parent.parent
 NMT = [sys.executable, "-m", "nmt_cli"]

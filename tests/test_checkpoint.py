@@ -13,8 +13,9 @@ import torch
 from safetensors import SafetensorError
 
 from nmt_cli import checkpoint, disk
-from nmt_cli.checkpoint import RunFolder, Tensors, read_checkpoint
+from nmt_cli.checkpoint import Tensors, read_checkpoint
 from nmt_cli.errors import RunError
+from nmt_cli.run_folder import RunFolder
 
 
 def tensors(value: float) -> Tensors:

@@ -105,7 +105,7 @@ def _words(recipe: str, out: Path | None, settings: list[str], device: str) -> l
 
 def _newest(folder: Path) -> str | None:
     """The name of a run's newest checkpoint."""
-    from nmt_cli.checkpoint import RunFolder
+    from nmt_cli.run_folder import RunFolder
 
     steps = RunFolder(folder).steps()
     return steps[-1].name if steps else None

@@ -5,10 +5,11 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from nmt_cli.checkpoint import Checkpoint, RunFolder, Tensors, read_checkpoint
+from nmt_cli.checkpoint import Checkpoint, Tensors, read_checkpoint
 from nmt_cli.data.prepared import Tokenizers
 from nmt_cli.disk import refuse_ways_out
 from nmt_cli.errors import RunError
+from nmt_cli.run_folder import RunFolder
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 
-from nmt_cli.checkpoint import RunFolder
 from nmt_cli.commands.fine_tuning import find_origin, inherit
 from nmt_cli.commands.prepare import Prepared, prepare_recipe
 from nmt_cli.commands.runs import Model
@@ -18,6 +17,7 @@ from nmt_cli.distributed import Processes
 from nmt_cli.errors import DataError, RunError
 from nmt_cli.recipe import Recipe, build_recipe, load_recipe
 from nmt_cli.reporting import Reporter
+from nmt_cli.run_folder import RunFolder
 from nmt_cli.training.budget import measure_budget
 from nmt_cli.training.records import event_writer
 

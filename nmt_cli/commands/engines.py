@@ -4,13 +4,14 @@ import json
 from pathlib import Path
 from typing import Any
 
-from nmt_cli.checkpoint import RunFolder, digest
+from nmt_cli.checkpoint import digest
 from nmt_cli.commands.export import FORMATS, MANIFEST, export, problems, weights_digest
 from nmt_cli.decoding.engine import Engine
 from nmt_cli.errors import UserError
 from nmt_cli.export.format import require
 from nmt_cli.recipe import Recipe
 from nmt_cli.reporting import Reporter
+from nmt_cli.run_folder import RunFolder
 
 ENGINES = ("torch", "ctranslate2")
 QUANTIZATIONS = {"auto": "float32", "fp32": "float32", "bf16": "bfloat16"}

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from nmt_cli import __version__
-from nmt_cli.checkpoint import RunFolder, digest
+from nmt_cli.checkpoint import digest
 from nmt_cli.commands.runs import Run, open_run
 from nmt_cli.data.files import read_lines
 from nmt_cli.data.prepared import PreparedData, Tokenizers
@@ -26,6 +26,7 @@ from nmt_cli.export.format import Format, require
 from nmt_cli.export.parity import MANY, Parity, Sample, compare
 from nmt_cli.recipe import Recipe
 from nmt_cli.reporting import Reporter
+from nmt_cli.run_folder import RunFolder
 
 FORMATS: dict[str, Format] = {
     "ctranslate2": ctranslate2,

@@ -4,11 +4,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from nmt_cli.checkpoint import Checkpoint, RunFolder
+from nmt_cli.checkpoint import Checkpoint
 from nmt_cli.config import Section
 from nmt_cli.data.prepared import Tokenizers
 from nmt_cli.errors import RecipeError, RunError
 from nmt_cli.recipe import Recipe, load_recipe
+from nmt_cli.run_folder import RunFolder
 
 # What may be set anew: everything else decides the shape or the meaning of weights and pieces.
 FREE = {

@@ -4,7 +4,6 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from nmt_cli.checkpoint import RunFolder
 from nmt_cli.commands.runs import build_model, check_weights
 from nmt_cli.disk import write_whole
 from nmt_cli.errors import RunError, UserError
@@ -18,6 +17,7 @@ from nmt_cli.export.marianmt import (
     search_section,
 )
 from nmt_cli.recipe import build_recipe
+from nmt_cli.run_folder import RunFolder
 
 
 @dataclass(frozen=True)

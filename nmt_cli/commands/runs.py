@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import torch
 
-from nmt_cli.checkpoint import FORMAT, RunFolder, Tensors
+from nmt_cli.checkpoint import FORMAT, Tensors
 from nmt_cli.data.prepared import Tokenizers
 from nmt_cli.device import Precision, choose_precision
 from nmt_cli.disk import read_json, refuse_ways_out
@@ -17,6 +17,7 @@ from nmt_cli.models.contract import TranslationModel
 from nmt_cli.models.quantized import quantize
 from nmt_cli.recipe import Recipe, load_recipe
 from nmt_cli.reporting import Reporter
+from nmt_cli.run_folder import RunFolder
 from nmt_cli.vocabulary import Vocabulary
 
 Model = TranslationModel[Any]

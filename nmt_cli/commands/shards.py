@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from nmt_cli.checkpoint import RunFolder
 from nmt_cli.commands.processes import ParallelTranslator
 from nmt_cli.commands.translate import Form, TranslatedLine
 from nmt_cli.data.ranges import Shard, find_range, open_range, sample_hash
@@ -16,6 +15,7 @@ from nmt_cli.data.shards import ShardWriter, digest
 from nmt_cli.errors import DataError
 from nmt_cli.recipe import load_recipe
 from nmt_cli.reporting import Reporter
+from nmt_cli.run_folder import RunFolder
 
 MARK_SECONDS = 10.0  # of work that a kill can cost
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from nmt_cli import __version__
-from nmt_cli.checkpoint import FORMAT, RunFolder, WatchedRun
+from nmt_cli.checkpoint import FORMAT
 from nmt_cli.commands.beginning import begin, with_budget
 from nmt_cli.commands.fine_tuning import Origin, find_origin
 from nmt_cli.commands.runs import (
@@ -28,6 +28,7 @@ from nmt_cli.evaluation.metrics import Score, bleu_tokenizer, score
 from nmt_cli.evaluation.validation import Validator, translate_together
 from nmt_cli.recipe import Recipe
 from nmt_cli.reporting import Reporter
+from nmt_cli.run_folder import RunFolder, WatchedRun
 from nmt_cli.training.feed import BatchFeed
 from nmt_cli.training.memory import peak_memory
 from nmt_cli.training.state import TrainingState

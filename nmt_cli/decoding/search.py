@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from nmt_cli.decoding.coverage import with_coverage
 from nmt_cli.decoding.ctc_search import ctc_search
 from nmt_cli.decoding.forcing import (
     ban_repeats,
@@ -51,7 +52,10 @@ def search(
     open_ = _Beams(model, source, width, config, prefixes)
     while open_.count:
         open_.step()
-    return [sorted(done, key=lambda h: -h.score)[: config.n_best] for done in open_.finished]
+    finished = open_.finished
+    if config.coverage_penalty:
+        finished = with_coverage(model, source, finished, config.coverage_penalty)
+    return [sorted(done, key=lambda h: -h.score)[: config.n_best] for done in finished]
 
 
 class _Beams:

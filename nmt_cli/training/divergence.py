@@ -16,10 +16,11 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from nmt_cli.checkpoint import Checkpoint, RunFolder, read_checkpoint, update_of
+from nmt_cli.checkpoint import Checkpoint, read_checkpoint, update_of
 from nmt_cli.distributed import Processes
 from nmt_cli.errors import RunError, TrainingError
 from nmt_cli.reporting import Reporter
+from nmt_cli.run_folder import RunFolder
 from nmt_cli.training.feed import BatchFeed, Place
 from nmt_cli.training.records import Records
 from nmt_cli.training.state import TrainingState

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from nmt_cli.checkpoint import RunFolder
 from nmt_cli.errors import UserError
 from nmt_cli.reporting import Reporter
+from nmt_cli.run_folder import RunFolder
 from nmt_cli.training.state import TrainingState, Validation
 
 

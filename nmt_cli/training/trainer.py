@@ -8,11 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nmt_cli.checkpoint import WEIGHTS, Checkpoint, RunFolder, Tensors, read_checkpoint
+from nmt_cli.checkpoint import WEIGHTS, Checkpoint, Tensors, read_checkpoint
 from nmt_cli.distributed import ALONE, Processes
 from nmt_cli.errors import RunError
 from nmt_cli.models.contract import TranslationModel
 from nmt_cli.reporting import Progress, Reporter
+from nmt_cli.run_folder import RunFolder
 from nmt_cli.training.divergence import LOOK_EVERY, Watch, go_back
 from nmt_cli.training.exchange import Exchange, riders
 from nmt_cli.training.feed import BatchFeed

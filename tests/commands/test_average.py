@@ -11,11 +11,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nmt_cli.checkpoint import RunFolder, Tensors, read_checkpoint
+from nmt_cli.checkpoint import Tensors, read_checkpoint
 from nmt_cli.commands import average as averaging
 from nmt_cli.commands.average import average
 from nmt_cli.commands.runs import open_run
 from nmt_cli.errors import RunError
+from nmt_cli.run_folder import RunFolder
 
 
 def weights(run: Path, update: int) -> Tensors:

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from nmt_cli.checkpoint import RunFolder
 from nmt_cli.cli.app import build_app
 from nmt_cli.commands.translate import open_translator, translate_stream
 from nmt_cli.decoding.translator import Translator
 from nmt_cli.errors import DeviceError, UserError
 from nmt_cli.reporting import Reporter
+from nmt_cli.run_folder import RunFolder
 from tests.decoding.test_translator import TABLE
 
 pytest.importorskip("ctranslate2")

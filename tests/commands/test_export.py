@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from nmt_cli.checkpoint import RunFolder, digest
+from nmt_cli.checkpoint import digest
 from nmt_cli.cli.app import build_app
 from nmt_cli.commands.export import FORMATS, export, problems
 from nmt_cli.commands.translate import open_translator
@@ -16,6 +16,7 @@ from nmt_cli.errors import DeviceError, RunError, UserError
 from nmt_cli.export import ctranslate2
 from nmt_cli.recipe import build_recipe
 from nmt_cli.reporting import Reporter
+from nmt_cli.run_folder import RunFolder
 
 pytest.importorskip("ctranslate2")
 QUIET = Reporter(quiet=True)

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 import torch
 
-from nmt_cli.checkpoint import RunFolder
 from nmt_cli.commands.prepare import prepare_recipe
 from nmt_cli.commands.train import train
 from nmt_cli.data.prepared import PreparedData
 from nmt_cli.errors import RecipeError, RunError
 from nmt_cli.recipe import Recipe, build_recipe, load_recipe
 from nmt_cli.reporting import Reporter
+from nmt_cli.run_folder import RunFolder
 from nmt_cli.training.stopping import Stopped
 from nmt_cli.yaml12 import write_yaml
 from tests.commands.test_train import final_weights, stop_after

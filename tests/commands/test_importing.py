@@ -12,7 +12,6 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from nmt_cli.checkpoint import RunFolder
 from nmt_cli.commands.average import average
 from nmt_cli.commands.export import export
 from nmt_cli.commands.importing import import_marian
@@ -27,6 +26,7 @@ from nmt_cli.errors import DataError, RunError, UserError
 from nmt_cli.export import huggingface
 from nmt_cli.recipe import build_recipe, load_recipe
 from nmt_cli.reporting import Reporter
+from nmt_cli.run_folder import RunFolder
 
 transformers = pytest.importorskip("transformers")
 sentencepiece = pytest.importorskip("sentencepiece")

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-from nmt_cli.checkpoint import RunFolder
 from nmt_cli.commands.plot_attention import (
     Shown,
     attention_maps,
@@ -27,6 +26,7 @@ from nmt_cli.models.contract import Autoregressive
 from nmt_cli.plots.attention import AttentionMap
 from nmt_cli.recipe import build_recipe
 from nmt_cli.reporting import Reporter, Screen
+from nmt_cli.run_folder import RunFolder
 from tests.plots.pictures import png_size
 
 

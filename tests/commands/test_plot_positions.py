@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 
-from nmt_cli.checkpoint import RunFolder
 from nmt_cli.commands.plot_positions import plot_positions, position_tables
 from nmt_cli.commands.runs import Run, build_model
 from nmt_cli.data.prepared import Tokenizers
@@ -16,6 +15,7 @@ from nmt_cli.errors import UserError
 from nmt_cli.models import MODELS
 from nmt_cli.models.positions import sinusoids
 from nmt_cli.recipe import build_recipe
+from nmt_cli.run_folder import RunFolder
 from tests.plots.pictures import svg_size
 
 

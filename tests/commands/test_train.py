@@ -10,7 +10,6 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from nmt_cli.checkpoint import RunFolder
 from nmt_cli.commands.average import average
 from nmt_cli.commands.runs import open_run
 from nmt_cli.commands.tokenize import open_tokenizer
@@ -19,6 +18,7 @@ from nmt_cli.errors import DataError, RunError, UserError
 from nmt_cli.evaluation import metrics
 from nmt_cli.recipe import build_recipe, load_recipe
 from nmt_cli.reporting import Reporter
+from nmt_cli.run_folder import RunFolder
 from nmt_cli.training.stopping import Stopped
 from nmt_cli.training.trainer import Trainer
 from tests.conftest import toy_content, toy_recipe, write_syllables

@@ -16,10 +16,10 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
-from nmt_cli.checkpoint import RunFolder
 from nmt_cli.commands.train import train
 from nmt_cli.recipe import load_recipe
 from nmt_cli.reporting import Reporter
+from nmt_cli.run_folder import RunFolder
 from tests.conftest import toy_content, write_syllables
 
 ROOT = Path(__file__).parent.parent.parent

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 import torch
 
-from nmt_cli.checkpoint import RunFolder
 from nmt_cli.commands.export import export
 from nmt_cli.commands.runs import build_model, open_run
 from nmt_cli.data.prepared import Tokenizers
@@ -22,6 +21,7 @@ from nmt_cli.models.rnn import RNNConfig
 from nmt_cli.models.transformer import TransformerConfig
 from nmt_cli.recipe import build_recipe
 from nmt_cli.reporting import Reporter
+from nmt_cli.run_folder import RunFolder
 
 transformers = pytest.importorskip("transformers")
 QUIET = Reporter(quiet=True)

@@ -12,10 +12,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from nmt_cli.checkpoint import RunFolder
 from nmt_cli.commands.train import train
 from nmt_cli.errors import TrainingError
 from nmt_cli.reporting import Reporter
+from nmt_cli.run_folder import RunFolder
 from nmt_cli.training import gradients
 from nmt_cli.training.divergence import WINDOW, Divergence, Watch
 from nmt_cli.training.feed import BatchFeed, Place

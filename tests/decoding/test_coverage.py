@@ -1,0 +1,52 @@
+"""The coverage penalty of Wu et al. 2016, by hand and through search."""
+
+import math
+from typing import Any
+
+import pytest
+import torch
+
+from nmt_cli.decoding.coverage import coverage, with_coverage
+from nmt_cli.decoding.hypothesis import Hypothesis, SearchConfig
+from nmt_cli.decoding.search import search
+from nmt_cli.models import MODELS
+from nmt_cli.models.contract import Sequences
+from nmt_cli.vocabulary import Vocabulary
+
+
+def test_it_is_the_sum_of_logarithms_of_what_each_word_got_at_most_one() -> None:
+    rows = torch.tensor([[0.5, 0.3, 0.2], [0.7, 0.1, 0.2]])  # T = 2, S = 2 and the end
+    weights = rows.expand(2, 4, 2, 3)  # layers, heads
+    assert coverage(weights) == pytest.approx(math.log(0.4))  # 1.2 counts as 1, the end not at all
+
+
+def test_the_layer_before_the_last_counts() -> None:
+    rows = torch.tensor([[[[0.5, 0.5]]], [[[0.9, 0.1]]]])  # two layers, a head, T = 1, S = 1 + end
+    assert coverage(rows) == pytest.approx(math.log(0.5))
+
+
+def model(name: str, number: int = 0) -> Any:
+    torch.manual_seed(3)
+    config: Any = MODELS[name].config_class.tiny()[number]
+    return MODELS[name](config, Vocabulary(source_size=23, target_size=23, joint=True)).eval()
+
+
+def test_search_ranks_finished_hypotheses_by_it() -> None:
+    source = Sequences(torch.randint(4, 23, (3, 7)), torch.tensor([7, 7, 4]))
+    plain = SearchConfig(beam=6, n_best=6, max_length=8)
+    one = model("rnn")
+    before = search(one, source, plain)
+    after = search(one, source, plain.model_copy(update={"coverage_penalty": 2.0}))
+    expected = with_coverage(one, source, before, 2.0)
+    for found, wanted in zip(after, expected, strict=True):
+        scores = {tuple(h.ids): h.score for h in wanted}
+        assert [h.score for h in found] == sorted((h.score for h in found), reverse=True)
+        shared = [h for h in found if tuple(h.ids) in scores]
+        assert shared and all(h.score == pytest.approx(scores[tuple(h.ids)]) for h in shared)
+        assert all(h.score < h.log_probability / (len(h.ids) + 1) for h in found)
+
+
+def test_a_model_without_attention_is_left_as_it_is() -> None:
+    some = [[Hypothesis([5], -1.0, -0.5)]]
+    source = Sequences(torch.tensor([[5, 2]]), torch.tensor([2]))
+    assert with_coverage(model("rnn", 2), source, some, 1.0) == some
