@@ -10,11 +10,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 from tokenizers import Tokenizer, decoders
 
-from nmt_cli.data.tokenizer import VISIBLE_SPACE, TextTokenizer
+from nmt_cli.data.tokenizer import LARGEST, VISIBLE_SPACE, TextTokenizer
+from nmt_cli.disk import read_json
 from nmt_cli.errors import DataError
 from nmt_cli.vocabulary import Vocabulary
 
@@ -137,7 +137,7 @@ def load_imported(folder: Path) -> tuple[ImportedTokenizer, ImportedTokenizer, I
     """Read what `save_imported` wrote; DataError where that fails."""
     path = folder / VOCABULARY
     try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path, LARGEST)
         pieces = content.pop("pieces")
         vocabulary = Vocabulary(**content)
         source, target = (
