@@ -10,6 +10,7 @@ import typer
 from nmt_cli.cli.options import (
     Device,
     Json,
+    On,
     Processes,
     Quiet,
     Recipe,
@@ -17,6 +18,7 @@ from nmt_cli.cli.options import (
     input_blocks,
     put,
 )
+from nmt_cli.cli.shards import check_place
 from nmt_cli.errors import UserError
 from nmt_cli.reporting import Reporter
 from nmt_cli.workers import parse_processes, start_no_threads
@@ -26,6 +28,7 @@ def prepare(
     recipe: Recipe,
     settings: Settings = [],
     processes: Processes = "auto",
+    on: On = "here",
     quiet: Quiet = False,
 ) -> None:
     """Clean, tokenise and store a recipe's corpus under prepared/.
@@ -37,7 +40,14 @@ def prepare(
     from nmt_cli.recipe import load_recipe
 
     wanted = parse_processes(processes)
-    prepare_recipe(load_recipe(recipe, settings), Reporter(quiet), processes=wanted)
+    check_place(on)
+    if on == "ray":
+        from nmt_cli.commands.cluster import connected, ray_pool
+
+        with connected() as ray:
+            prepare_recipe(load_recipe(recipe, settings), Reporter(quiet), pool=ray_pool(ray))
+    else:
+        prepare_recipe(load_recipe(recipe, settings), Reporter(quiet), processes=wanted)
 
 
 def check(

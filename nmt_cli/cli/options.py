@@ -20,6 +20,9 @@ Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 Processes = Annotated[
     str, typer.Option(metavar="N|auto", help="Processes of this machine to share the lines.")
 ]
+On = Annotated[
+    str, typer.Option(metavar="here|ray", help="This machine, or a Ray cluster (RAY_ADDRESS).")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
 Run = Annotated[Path, typer.Argument(help="Run folder.", show_default=False)]
 

@@ -21,13 +21,17 @@ class Wanted(NamedTuple):
     shards: "list[Shard]"
     text: Path
     out: Path
+    on: str
 
 
 def shards_wanted(
-    shard: str | None, text: Path | None, out: Path | None, prefix: Path | None
+    shard: str | None, text: Path | None, out: Path | None, prefix: Path | None, on: str
 ) -> Wanted | None:
-    """What --shard, --input and --out say together; UserError where they do not fit."""
+    """What --shard, --input, --out and --on say together; UserError where they do not fit."""
+    check_place(on)
     if shard is None:
+        if on == "ray":
+            raise UserError("--on ray: needs --shard all/N, --input FILE and --out FOLDER")
         if text is not None or out is not None:
             name = "--input" if text is not None else "--out"
             raise UserError(f"{name}: goes with --shard; else standard input is translated")
@@ -38,13 +42,24 @@ def shards_wanted(
         raise UserError("--prefix does not go with --shard")
     from nmt_cli.data.ranges import parse_shards
 
-    return Wanted(parse_shards(shard), text, out)
+    return Wanted(parse_shards(shard), text, out, on)
+
+
+def check_place(on: str) -> None:
+    """UserError for another --on than there is."""
+    if on not in ("here", "ray"):
+        raise UserError(f"--on {on}: use here or ray")
 
 
 def translate_shards(
     translator: "ParallelTranslator", wanted: Wanted, form: "Form", reporter: Reporter
 ) -> None:
-    """Translate the parts, one after the other."""
+    """Translate the parts, one after the other, or side by side on a cluster."""
+    if wanted.on == "ray":
+        from nmt_cli.commands.cluster import translate_on_ray
+
+        translate_on_ray(translator.opening, wanted.text, wanted.shards, wanted.out, form, reporter)
+        return
     from nmt_cli.commands.shards import translate_shard
 
     for shard in wanted.shards:

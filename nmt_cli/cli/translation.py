@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from nmt_cli.cli.options import Device, Json, Processes, Quiet, Settings, put, standard_input
+from nmt_cli.cli.options import Device, Json, On, Processes, Quiet, Settings, put, standard_input
 from nmt_cli.cli.shards import shards_wanted, translate_shards
 from nmt_cli.reporting import Reporter
 from nmt_cli.workers import start_no_threads
@@ -41,13 +41,14 @@ def translate(
     ] = None,
     text: Annotated[Path | None, typer.Option("--input", help="With --shard: the text.")] = None,
     out: Annotated[Path | None, typer.Option(help="With --shard: folder of the parts.")] = None,
+    on: On = "here",
     quiet: Quiet = False,
 ) -> None:
     """Translate standard input: one line in, one line out.
 
     Example: echo 'The old man reads a book.' | nmt translate runs/quickstart
     """
-    shards = shards_wanted(shard, text, out, prefix)
+    shards = shards_wanted(shard, text, out, prefix, on)
     start_no_threads()
     from nmt_cli.commands.processes import Opening, ParallelTranslator
 

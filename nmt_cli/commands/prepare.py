@@ -40,11 +40,13 @@ def prepare_recipe(
     store: Path = STORE,
     origin: Origin | None = None,
     processes: int | None = None,
+    pool: Pool | None = None,
 ) -> Prepared:
     """Prepare a recipe's data under `store`, or find them there unchanged.
 
     The tokenizers are those of `origin`, or else of the run that training.init_from names, or else
-    learned. Without a number of `processes` it is one, or for much text one a core. Raises
+    learned. Without a number of `processes` it is one, or for much text one a core; a
+    `pool` is worked in as it is. Raises
     DataError for text that is missing or cannot be used.
     """
     origin = origin or find_origin(recipe)
@@ -65,8 +67,8 @@ def prepare_recipe(
         reporter.say("preparing anew, since these changed: " + ", ".join(changed))
     folder = store / f"{recipe.name}-{identity['fingerprint']}"
     settings = Settings(recipe.corpus, recipe.tokenizer, given)
-    pool = _pool(processes, corpus, reporter)
-    data = prepare(settings, corpus, folder, identity, reporter, pool)
+    place = pool or _pool(processes, corpus, reporter)
+    data = prepare(settings, corpus, folder, identity, reporter, place)
     remember(known, store)
     report(data, reporter)
     return Prepared(data, False, rooted)

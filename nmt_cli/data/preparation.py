@@ -219,7 +219,8 @@ class _Preparation:
 
     def _encoder(self) -> AbstractContextManager[Apply]:
         limit = self.settings.corpus.max_length
-        return self.pool(partial(open_encoder, self.folder, self.settings.tokenizer, limit))
+        folder = self.folder.absolute()  # a worker may stand in another one
+        return self.pool(partial(open_encoder, folder, self.settings.tokenizer, limit))
 
     def _encode_splits(self, tokenizers: Tokenizers, held_out: set[int]) -> dict[str, int]:
         """Write raw text and ids of the development and test parts; their sizes."""
