@@ -341,7 +341,7 @@ def test_damaged_files_are_named(tmp_path: Path, opus: Path) -> None:
     with pytest.raises(RunError, match=r"model\.safetensors: damaged"):
         import_marian(folder, tmp_path / "run")
     (folder / "config.json").write_text("[]")
-    with pytest.raises(RunError, match=r"config\.json: damaged: not a JSON object"):
+    with pytest.raises(RunError, match=r"config\.json: missing or damaged: not a JSON object"):
         import_marian(folder, tmp_path / "run")
 
 

@@ -167,5 +167,6 @@ def test_what_cannot_be_opened_is_named(tiny_run: Path, tmp_path: Path) -> None:
         open_translator([tiny_run], ["search.beam=0"], "cpu")
     (tmp_path / "recipe.yaml").write_bytes((tiny_run / "recipe.yaml").read_bytes())
     (tmp_path / "tokenizer.json").write_bytes((tiny_run / "tokenizer.json").read_bytes())
+    (tmp_path / "manifest.json").write_bytes((tiny_run / "manifest.json").read_bytes())
     with pytest.raises(RunError, match="no checkpoint yet"):
         open_translator([tmp_path], [], "cpu")

@@ -30,7 +30,7 @@ SERVER.set_forkserver_preload(
 TIMES = {"seconds", "tokens_per_second", "training_seconds", "test_seconds", "peak_rss_mib"}
 
 # What a process does, and how many seconds of it a kill may come after its beginning.
-PHASES = {"update": 0.02, "validation": 0.08, "checkpoint": 0.015, "test": 0.08, "prepare": 0.03}
+PHASES = {"update": 0.02, "validation": 0.08, "checkpoint": 0.015, "test": 0.02, "prepare": 0.03}
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def _tell(phase: str, place: Any, name: str, wire: Connection) -> None:
 
 def _live(arguments: list[str], folder: str, said: str, wire: Connection) -> None:
     """In the forked process: be `nmt ARGUMENTS` in the folder, until the end or a kill."""
-    from nmt_cli import checkpoint
+    from nmt_cli import run_folder
     from nmt_cli.cli import entry
     from nmt_cli.commands import beginning, train
     from nmt_cli.training.trainer import Trainer
@@ -77,7 +77,7 @@ def _live(arguments: list[str], folder: str, said: str, wire: Connection) -> Non
     _tell("prepare", beginning, "prepare_recipe", wire)
     _tell("update", Trainer, "_update", wire)
     _tell("validation", Trainer, "_validate", wire)
-    _tell("checkpoint", checkpoint, "_write_checkpoint", wire)
+    _tell("checkpoint", run_folder, "write_checkpoint", wire)
     _tell("test", train, "_conclude", wire)
     sys.argv = ["nmt", *arguments]
     entry.main()
