@@ -18,8 +18,7 @@ from nmt_cli.commands.shards import ShardDone
 from nmt_cli.data.ranges import Shard
 from nmt_cli.errors import UserError, WorkerError
 from nmt_cli.reporting import Reporter
-from tests.conftest import toy_recipe
-from tests.test_cli import Call, nmt  # noqa: F401
+from tests.conftest import Call, toy_recipe
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -177,7 +176,7 @@ def test_a_cluster_that_cannot_be_reached_or_is_not_installed_is_one_line(
 def test_a_place_that_does_not_fit_is_one_line(
     arguments: list[str],
     message: str,
-    nmt: Call,  # noqa: F811
+    nmt: Call,
 ) -> None:
     assert nmt(*arguments) == (2, "", f"nmt: {message}\n")
 
@@ -191,7 +190,7 @@ from nmt_cli.commands.processes import Opening
 from nmt_cli.data.ranges import parse_shards
 from nmt_cli.data.shards import joined
 from nmt_cli.reporting import Reporter
-from tests.conftest import toy_recipe
+from tests.conftest import Call, toy_recipe
 
 with connected() as ray:
     quiet = Reporter(quiet=True)
