@@ -29,6 +29,7 @@ Apply = Callable[[Iterable[Any]], Iterator[Any]]  # tasks to their results, in t
 Pool = Callable[[Opener], AbstractContextManager[Apply]]  # somewhere to work
 
 AHEAD = 4  # tasks a worker that may be under way or wait for the result of an earlier one
+TOKENIZER_THREADS = "TOKENIZERS_PARALLELISM"  # whether the tokenizers library uses any
 _DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
 
 
@@ -249,7 +250,7 @@ def _serve(
     for other in inherited:  # while we held the parent's ends, no worker would see it end
         other.close()
     _end_with(parent)
-    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # its threads are not ours to use
+    os.environ[TOKENIZER_THREADS] = "false"  # its threads are not ours to use
     work: Callable[[Any], Any] | None = None
     with suppress(EOFError, OSError):  # the parent is gone
         while True:

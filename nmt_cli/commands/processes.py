@@ -1,6 +1,8 @@
 """nmt translate --processes N: the same lines, shared out among processes of this machine."""
 
+import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -29,7 +31,7 @@ from nmt_cli.decoding.translator import Translator
 from nmt_cli.device import find_device
 from nmt_cli.errors import DataError, UserError
 from nmt_cli.reporting import Reporter
-from nmt_cli.workers import Opener, Workers, parse_processes, single_threaded
+from nmt_cli.workers import TOKENIZER_THREADS, Opener, Workers, parse_processes, single_threaded
 
 
 @dataclass(frozen=True)
@@ -72,12 +74,8 @@ class ParallelTranslator:
             if self.wanted not in (None, 1):
                 raise UserError(f"--engine {opening.engine}: uses all cores without --processes")
             self.wanted = 1
-        self._threads = torch.get_num_threads()
-        torch.set_num_threads(1)  # no thread may start in here, or this process cannot be forked
-        try:
+        with _no_threads() as self._threads:
             self.translator = opening.open(reporter)
-        finally:
-            torch.set_num_threads(self._threads)
         on_gpu = find_device(opening.device).type == "cuda"
         self.gpus = _gpus(opening.device) if on_gpu else 0
 
@@ -146,3 +144,22 @@ def _single(translator: Translator) -> Work:
 def _gpus(device: str) -> int:
     """GPUs that may be used: all, or the one that is named."""
     return torch.cuda.device_count() if device in ("auto", "cuda") else 1
+
+
+@contextmanager
+def _no_threads() -> Iterator[int]:
+    """Let PyTorch and the tokenizers start none inside: a process that has some is not forked.
+
+    Gives the number of threads that PyTorch uses outside.
+    """
+    threads, before = torch.get_num_threads(), os.environ.get(TOKENIZER_THREADS)
+    torch.set_num_threads(1)
+    os.environ[TOKENIZER_THREADS] = "false"
+    try:
+        yield threads
+    finally:
+        torch.set_num_threads(threads)
+        if before is None:
+            del os.environ[TOKENIZER_THREADS]
+        else:
+            os.environ[TOKENIZER_THREADS] = before

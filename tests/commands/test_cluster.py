@@ -190,7 +190,7 @@ from nmt_cli.commands.processes import Opening
 from nmt_cli.data.ranges import parse_shards
 from nmt_cli.data.shards import joined
 from nmt_cli.reporting import Reporter
-from tests.conftest import toy_recipe
+from tests.conftest import Call, toy_recipe
 
 with connected() as ray:
     quiet = Reporter(quiet=True)
