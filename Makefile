@@ -1,8 +1,8 @@
-# make quickstart | test | check | fuzz | lock | audit; each builds .venv first if it is not there.
+# make quickstart | test | check | bench | comparison | fuzz | lock | audit; each builds .venv first if it is not there.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: quickstart test check format fuzz lock audit clean
+.PHONY: quickstart test check format bench comparison fuzz lock audit clean
 
 .venv/ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "nmt needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
@@ -36,6 +36,19 @@ check: .venv/ready
 format: .venv/ready
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+# needs NMT_DATA=folder with multi30k/; results in runs/bench
+bench: .venv/ready
+	$(BIN)/python benchmarks/training.py
+	$(BIN)/python benchmarks/translating.py
+	$(BIN)/python benchmarks/growth.py
+
+# hours; needs NMT_DATA; goes on where it was interrupted
+comparison: .venv/ready
+	$(BIN)/python benchmarks/growth.py
+	$(BIN)/python benchmarks/comparison/run.py $(JOBS)
+	$(BIN)/python benchmarks/comparison/scaling.py
+	$(BIN)/python benchmarks/comparison/page.py
 
 # MINUTES each: the readers of recipes, tokenizers, JSON lines and TSV, and translate
 fuzz: .venv/ready
