@@ -22,7 +22,7 @@ def place(tmp_path: Path) -> Path:
     """A folder with a corpus and a recipe that uses all that a checkpoint must remember."""
     write_syllables(tmp_path / "text", {"train": 300, "dev": 20, "test": 20})
     content = toy_content(
-        tmp_path / "text", updates=200, tokens_per_batch=96, validate_every=EVERY, log_every=5,
+        tmp_path / "text", updates=400, tokens_per_batch=96, validate_every=EVERY, log_every=5,
         accumulate=2, average_decay=0.9, precision="fp32", learning_rate=5e-3, warmup=20,
         schedule="plateau", plateau_patience=1,
     )  # fmt: skip
@@ -61,6 +61,6 @@ def test_twenty_kills_at_random_moments_change_no_bit(place: Path) -> None:
     assert sum(count > 0 for count in lost) > len(lost) / 2, f"lost updates: {lost}"
     assert live(train("broken"), place, broken, kill_at_random(draw, 1, "test")).code == -9
     last = live(train("broken"), place, broken)
-    assert last.code == 0 and "already at 200 of 200 updates" in last.said
-    assert newest(broken) == 200
+    assert last.code == 0 and "already at 400 of 400 updates" in last.said
+    assert newest(broken) == 400
     assert differences(straight, broken) == []
