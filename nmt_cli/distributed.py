@@ -11,7 +11,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -154,12 +154,14 @@ class Processes:
             if not self.leads:
                 answer = self._hear()
                 if "mistake" in answer:
+                    self._part()
                     raise EndedElsewhere(answer["mistake"])
                 return answer["value"]  # type: ignore[no-any-return]
             try:
                 value = work()
             except UserError as error:
                 self._tell({"mistake": str(error)})
+                self._part()
                 raise
             self._tell({"value": value})
             return value
@@ -169,6 +171,11 @@ class Processes:
         own: list[T] = []
         self.first(lambda: own.append(work()))
         return own[0] if own else work()
+
+    def _part(self) -> None:
+        """Before all end: whoever ends while another still listens would be taken for lost."""
+        with suppress(ProcessLost):
+            self.sum(torch.zeros(1))
 
     def _tell(self, answer: dict[str, Any]) -> None:
         content = _to_bytes(answer)

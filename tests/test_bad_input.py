@@ -471,7 +471,7 @@ RUNS = [
              "direction": "Right", "max_length": 1, "strategy": "LongestFirst", "stride": 0}))),
     Case("tokenizer without specials", "tokenize run", "made by nmt prepare: <pad> is not piece 0",
          tokenizer(lambda content: content["model"]["vocab"].update({"<pad>": 1, "<unk>": 0}))),
-    Case("tokenizer without normalizer", "tokenize run", "it has no normalizer, pre_tokenizer or",
+    Case("tokenizer without normalizer", "tokenize run", "it has no normalizer or pre_tokenizer",
          tokenizer(lambda content: content.update(normalizer=None))),
     Case("unreadable tokenizer", "tokenize run/tokenizer.json", "missing or damaged: Permission de",
          unreadable("run/tokenizer.json")),
