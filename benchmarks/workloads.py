@@ -155,13 +155,17 @@ def operations_per_token(recipe: Recipe, data: PreparedData) -> float:
     source tokens pass through the encoder and the keys and values of attention to it. Products
     between activations are left out: at the lengths of sentences they are a few per cent.
     """
-    model = build_model(recipe, data.tokenizers.vocabulary)
     source, target = (sum(store.lengths() + 1) for store in data.variants[0])
+    return per_token(build_model(recipe, data.tokenizers.vocabulary), source / target)
+
+
+def per_token(model: torch.nn.Module, ratio: float) -> float:
+    """The same for `ratio` source tokens a target token."""
     total = 0.0
     for name, module in model.named_modules():
         if isinstance(module, torch.nn.Linear):
             by_source = name.startswith("encoder") or "cross_attention.attend.key_value" in name
-            total += 6 * module.weight.numel() * (source / target if by_source else 1.0)
+            total += 6 * module.weight.numel() * (ratio if by_source else 1.0)
     return total
 
 

@@ -1,9 +1,9 @@
 """Train and measure everything that docs/comparison.md compares; what is there is not made again.
 
-    NMT_DATA=... python benchmarks/comparison/run.py [--jobs 2] [none additive joined scaling ...]
+    NMT_DATA=... python benchmarks/comparison/run.py [--jobs 2] [none additive joined ...]
 
-With --jobs 2 two experiments run at once, with one thread on a core of its own each. Interrupted,
-it goes on where it was. `page.py` makes the page out of the results.
+What stands behind -- goes to every `nmt train`. With --jobs 2 two experiments run at once, each
+on a core of its own. Interrupted, it goes on where it was. `page.py` makes the page of the results.
 """
 
 import argparse
@@ -36,7 +36,7 @@ def experiments(names: Iterable[str]) -> list[Experiment]:
     return list(found.values())
 
 
-def run_all(wanted: list[Experiment], jobs: int) -> None:
+def run_all(wanted: list[Experiment], jobs: int, more: list[str]) -> None:
     """Each in a process of its own, `jobs` at a time, bound to its share of the cores."""
     cores = sorted(os.sched_getaffinity(0))
     share = max(1, len(cores) // jobs)
@@ -49,7 +49,8 @@ def run_all(wanted: list[Experiment], jobs: int) -> None:
         try:
             command = ["taskset", "-c", ",".join(map(str, mine)), sys.executable, __file__]
             environment = os.environ | {"OMP_NUM_THREADS": str(len(mine))}
-            subprocess.run([*command, "--alone", one.name], env=environment, check=True)
+            command += ["--alone", one.name, "--", *more]
+            subprocess.run(command, env=environment, check=True)
         finally:
             free.put(mine)
 
@@ -92,15 +93,16 @@ def main() -> None:
     parser.add_argument("names", nargs="*", default=["rows", "joined", "positions"])
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
-    wanted: Any = parser.parse_args()
+    own, _, more = " ".join(sys.argv[1:]).partition(" -- ")
+    wanted: Any = parser.parse_args(own.split())
     if wanted.alone:
         from experiment import measure
 
         (one,) = experiments(wanted.names)
-        print(json.dumps(measure(one)["test"]))
+        print(json.dumps(measure(one, more.split())["test"]))
         return
     FIGURES.mkdir(parents=True, exist_ok=True)
-    run_all(experiments(wanted.names), wanted.jobs)
+    run_all(experiments(wanted.names), wanted.jobs, more.split())
     lengths("bottleneck", BOTTLENECK)
     lengths("positions", POSITIONS)
     alignment()

@@ -48,7 +48,7 @@ def main() -> None:
     speeds, tokens, started = [], 0, time.perf_counter()
     model.train()
     for update in range(1, int(updates) + 1):
-        source, target_in, target_out = to_tensors(feed.next(), device)
+        source, target_in, target_out = to_tensors(feed.share().batches[0][1], device)
         padding, mask = target_out.padding(), source.padding()
         labels = target_out.ids if padding is None else target_out.ids.masked_fill(padding, -100)
         seen = torch.ones_like(source.ids) if mask is None else (~mask).long()

@@ -182,7 +182,8 @@ def _translated(run: Run, sources: list[Ids]) -> list[Ids]:
     """The ids of the best translation of each source."""
     vocabulary, device = run.model.vocabulary, next(run.model.parameters()).device
     padded = pad([(ids, [vocabulary.end]) for ids in sources], vocabulary.pad)
-    batch = Sequences(*(torch.from_numpy(part).to(device) for part in padded))
+    ids, lengths = (torch.from_numpy(part).to(device) for part in padded)
+    batch = Sequences(ids, lengths)
     return [found[0].ids for found in search(run.model, batch, run.recipe.search)]
 
 

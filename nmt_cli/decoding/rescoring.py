@@ -6,7 +6,6 @@ Legend: B pairs, T target positions, U emitted positions, D width, V vocabulary.
 from typing import Any
 
 import torch
-from torch import Tensor
 from torch.nn import functional
 
 from nmt_cli.data.batching import in_batches_of, pad
@@ -79,7 +78,5 @@ def _aligned(model: TranslationModel[Any], sources: list[Ids], targets: list[Ids
 def _sequences(model: TranslationModel[Any], rows: list[tuple[Ids, Ids]]) -> Sequences:
     device = next(model.parameters()).device
     padded = pad(rows, model.vocabulary.pad)
-    tensors: list[Tensor] = [
-        torch.from_numpy(one).to(device) for one in (padded.ids, padded.lengths)
-    ]
-    return Sequences(*tensors)
+    ids, lengths = (torch.from_numpy(one).to(device) for one in (padded.ids, padded.lengths))
+    return Sequences(ids, lengths, int(padded.lengths.sum()))

@@ -99,17 +99,26 @@ def _write_aligned(model: Aligned[Any], folder: Path) -> dict[str, Any]:
     source, names = _example(model.vocabulary.source_size), ["logits", "emitted"]
     axes = {"logits": {0: "batch", 1: "emitted"}, "emitted": {0: "batch"}}
     inputs = ["source", "lengths"]
-    _trace(AlignedGraph(model), tuple(source), folder / WHOLE, inputs, names, axes | _source_axes())
+    _trace(
+        AlignedGraph(model),
+        (source.ids, source.lengths),
+        folder / WHOLE,
+        inputs,
+        names,
+        axes | _source_axes(),
+    )
     return {"whole": {"file": WHOLE, "inputs": inputs, "outputs": names}}
 
 
 def _write_steps(model: Autoregressive[Any, Any], folder: Path) -> dict[str, Any]:
     source = _example(model.vocabulary.source_size)
     start = StartGraph(model)
-    tensors = start(*source)
+    tensors = start(source.ids, source.lengths)
     names, inputs = start.names, ["source", "lengths"]
     axes = {name: _axes(name, value) for name, value in zip(names, tensors, strict=True)}
-    _trace(start, tuple(source), folder / ENCODER, inputs, names, axes | _source_axes())
+    _trace(
+        start, (source.ids, source.lengths), folder / ENCODER, inputs, names, axes | _source_axes()
+    )
     parts = split(model, model.start(source, 1, 0))
     memory, state = list(parts.memory), list(parts.state)
     after = [f"next.{name}" for name in state]

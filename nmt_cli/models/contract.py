@@ -22,13 +22,17 @@ class Sequences(NamedTuple):
 
     ids: Tensor  # [B, L] int64
     lengths: Tensor  # [B] int64, at least 1
+    known_total: int | None = None  # the sum of lengths, where asking the device would cost a wait
+
+    def total(self) -> int:
+        """Real positions; waits for the device where the number is not known."""
+        return int(self.lengths.sum()) if self.known_total is None else self.known_total
 
     def padding(self) -> Tensor | None:
         """True where a position is padding, [B, L]; None where the batch has none."""
-        width = self.ids.shape[1]
-        if int(self.lengths.min()) == width:
+        if self.total() == self.ids.numel():
             return None
-        positions = torch.arange(width, device=self.ids.device)
+        positions = torch.arange(self.ids.shape[1], device=self.ids.device)
         return positions >= self.lengths[:, None]
 
 
@@ -97,6 +101,10 @@ class TranslationModel(nn.Module, ABC, Generic[ConfigT]):
     def longest_target(self) -> int | None:
         """How many target tokens the model can write, end of sentence included; None: any."""
         return None
+
+    def repeated(self) -> list[nn.Module]:
+        """Layers that are many of a kind and make up most of `forward`: worth compiling."""
+        return []
 
     @abstractmethod
     def project(self, hidden: Tensor) -> Tensor:

@@ -95,6 +95,10 @@ class CTC(Aligned[CTCConfig]):
         """The number of learned positions, if they are learned."""
         return self.config.max_positions if self.config.positions == "learned" else None
 
+    def repeated(self) -> list[nn.Module]:
+        """See `TranslationModel.repeated`."""
+        return [*self.before, *self.after]
+
     def forward(self, source: Sequences) -> tuple[Tensor, Tensor]:
         """See `Aligned.forward`."""
         factor, padding = self.config.upsample, source.padding()

@@ -16,7 +16,7 @@ from nmt_cli.models.dropout import Dropout
 from nmt_cli.models.embedding import Embedding
 from nmt_cli.models.layers import FeedForwardSublayer, LayerConfig, SelfAttention, initialize
 from nmt_cli.models.normalization import normalization
-from nmt_cli.models.positions import positions
+from nmt_cli.models.positions import First, positions
 from nmt_cli.vocabulary import Vocabulary
 
 
@@ -60,6 +60,11 @@ class _Layer(nn.Module):
         super().__init__()
         self.self_attention = SelfAttention(config)
         self.feed_forward = FeedForwardSublayer(config)
+
+    def forward(self, x: Tensor, bias: Tensor | None, first: First = 0) -> Tensor:
+        """[B, T, D] in and out; `first` is the position of each token."""
+        result: Tensor = self.feed_forward(self.self_attention(x, bias, first))
+        return result
 
 
 @dataclass
@@ -118,13 +123,17 @@ class DecoderOnly(Autoregressive[DecoderOnlyConfig, DecoderOnlyState]):
         """The other half."""
         return self.longest_source
 
+    def repeated(self) -> list[nn.Module]:
+        """See `TranslationModel.repeated`."""
+        return [*self.stack]
+
     def forward(self, source: Sequences, target_in: Sequences) -> Tensor:
         """See `Autoregressive.forward`."""
         size = source.ids.shape[1]
         x, bias = self._embed(source, target_in), self._bias(source, target_in)
+        first = self._first(source, target_in)
         for layer in self._layers:
-            x = layer.self_attention(x, bias, self._first(source, target_in))
-            x = layer.feed_forward(x)
+            x = layer(x, bias, first)
         result: Tensor = self.norm(x[:, size:])
         return result
 
@@ -144,7 +153,7 @@ class DecoderOnly(Autoregressive[DecoderOnlyConfig, DecoderOnlyState]):
         bias = self._source_bias(source, x)
         for number, layer in enumerate(self._layers):
             cache.share(number, *layer.self_attention.keys_values(x, 0))
-            x = layer.feed_forward(layer.self_attention(x, bias))
+            x = layer(x, bias)
         return DecoderOnlyState(cache, source.lengths)
 
     def step(self, tokens: Tensor, state: DecoderOnlyState) -> tuple[Tensor, DecoderOnlyState]:
@@ -168,7 +177,7 @@ class DecoderOnly(Autoregressive[DecoderOnlyConfig, DecoderOnlyState]):
         for layer in self._layers:
             whole = layer.self_attention.weights(x, bias, first)[:, :, size:, :size]
             found.append(whole / whole.sum(-1, keepdim=True))
-            x = layer.feed_forward(layer.self_attention(x, bias, first))
+            x = layer(x, bias, first)
         return torch.stack(found, 1)  # [B, layers, H, T, S]
 
     @property

@@ -86,6 +86,15 @@ class _DecoderLayer(nn.Module):
         self.cross_attention = CrossAttention(config)
         self.feed_forward = FeedForwardSublayer(config)
 
+    def forward(
+        self, x: Tensor, bias: Tensor, keys: Tensor, values: Tensor, padding: Tensor | None
+    ) -> Tensor:
+        """[B, T, D] in and out; `padding` is the bias for keys and values [B, G, S, K]."""
+        x = self.self_attention(x, bias)
+        x = self.cross_attention(x, keys, values, padding)
+        result: Tensor = self.feed_forward(x)
+        return result
+
 
 @dataclass
 class TransformerMemory:
@@ -163,14 +172,16 @@ class Transformer(Autoregressive[TransformerConfig, TransformerState]):
         """The number of learned positions, if they are learned."""
         return self.longest_source
 
+    def repeated(self) -> list[nn.Module]:
+        """See `TranslationModel.repeated`."""
+        return [*self.encoder, *self.decoder]
+
     def forward(self, source: Sequences, target_in: Sequences) -> Tensor:
         """See `Autoregressive.forward`."""
         memory = self._encode(source)
         x, bias = self._embed_target(target_in.ids), self._causal(target_in.ids)
         for layer, (keys, values) in zip(self._decoder, memory.layers, strict=True):
-            x = layer.self_attention(x, bias)
-            x = layer.cross_attention(x, keys, values, memory.bias)
-            x = layer.feed_forward(x)
+            x = layer(x, bias, keys, values, memory.bias)
         result: Tensor = self.decoder_norm(x)
         return result
 

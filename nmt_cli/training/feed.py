@@ -32,7 +32,7 @@ class TensorBatch(NamedTuple):
     @property
     def tokens(self) -> int:
         """Real target positions, ends of sentences included."""
-        return int(self.target_out.lengths.sum())
+        return self.target_out.total()
 
 
 class Place(NamedTuple):
@@ -57,7 +57,8 @@ def to_tensors(batch: Batch, device: torch.device) -> TensorBatch:
         ids, lengths = torch.from_numpy(padded.ids), torch.from_numpy(padded.lengths)
         if device.type == "cuda":
             ids, lengths = ids.pin_memory(), lengths.pin_memory()
-        return Sequences(ids.to(device, non_blocking=True), lengths.to(device, non_blocking=True))
+        ids, lengths = (one.to(device, non_blocking=True) for one in (ids, lengths))
+        return Sequences(ids, lengths, int(padded.lengths.sum()))
 
     return TensorBatch(*(move(padded) for padded in batch))
 

@@ -17,9 +17,10 @@ from nmt_cli.data.batching import Batch, Padded
 from nmt_cli.errors import DeviceError
 from nmt_cli.models.contract import TranslationModel
 from nmt_cli.models.dropout import seed_masks
+from nmt_cli.training.compilation import compile_layers, forget_compiled
 from nmt_cli.training.exchange import Agreed, keep_to_oneself
 from nmt_cli.training.feed import Share, to_tensors
-from nmt_cli.training.loss import backward
+from nmt_cli.training.loss import CrossEntropy, backward
 from nmt_cli.training.memory import free_cached, ran_out
 from nmt_cli.training.state import TrainingState
 from nmt_cli.training.weights import Weights
@@ -40,6 +41,7 @@ class Gradients:
         exchange: Callable[[Tensor, int], Agreed] = keep_to_oneself,
     ) -> None:
         self.exchange = exchange
+        self.entropy: CrossEntropy | None = None  # another than the usual one
         self.model, self.weights, self.device = model, weights, device
         self.seed, self.smoothing, self.on_split = seed, smoothing, on_split
 
@@ -66,6 +68,20 @@ class Gradients:
             self.add_up(_alone(batch), state)
             self.weights.drop_gradient()
             del reserved
+
+    def compile(self, batch: Batch, state: TrainingState) -> str | None:
+        """Compile the model's layers and the loss, with a first batch; why that cannot be done
+        here (there is no C compiler, say), in a line. Then everything is as it was."""
+        self.entropy = compile_layers(self.model)
+        try:
+            self._attempt(_alone(batch), state)
+        except Exception as error:  # of whatever kind: the compiler's own and those of its tools
+            forget_compiled(self.model)
+            self.entropy = None
+            return (str(error).strip() or type(error).__name__).splitlines()[0]
+        finally:
+            self.weights.drop_gradient()
+        return None
 
     def fits(self, batch: Batch) -> bool:
         """Whether the memory is enough for a batch as it is; changes nothing."""
@@ -96,7 +112,10 @@ class Gradients:
             for part, some in enumerate(parts(batch, state.part)):
                 seed_masks(self.seed, state.update, number, *([part] if part else []))
                 tensors, scale = to_tensors(some, self.device), 1.0 / share.tokens
-                loss = backward(self.model, *tensors, smoothing=self.smoothing, scale=scale)
+                loss = backward(
+                    self.model, *tensors, smoothing=self.smoothing, scale=scale,
+                    entropy=self.entropy,
+                )  # fmt: skip
                 self.weights.collect_gradient()
                 total += loss.smoothed
         return total

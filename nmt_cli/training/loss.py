@@ -1,5 +1,7 @@
 """The loss that a contract fixes, in pieces that never hold all logits at once."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -7,9 +9,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from nmt_cli.models.contract import Aligned, Autoregressive, Sequences, TranslationModel
-from nmt_cli.training.ctc_loss import Part, Score, ctc_parts
+from nmt_cli.training.ctc_loss import Part, ctc_parts
 
-CHUNK = 1 << 23  # logits held at a time: 32 MiB in float32
+CHUNK = 1 << 23  # logits held at a time on a CPU: 32 MiB in float32
+GPU_CHUNK = 1 << 27  # on a GPU, which needs large products to be busy
 
 
 class LossSum(NamedTuple):
@@ -21,6 +24,7 @@ class LossSum(NamedTuple):
 
 
 Model = TranslationModel[Any]
+CrossEntropy = Callable[..., tuple[Tensor, Tensor]]  # of `cross_entropy`'s arguments
 
 
 def backward(
@@ -31,13 +35,14 @@ def backward(
     *,
     smoothing: float,
     scale: float,
+    entropy: CrossEntropy | None = None,
 ) -> LossSum:
-    """Add the gradients of scale * loss to the parameters.
+    """Add the gradients of scale * loss to the parameters; `entropy` may be a compiled one.
 
     Each part of the hidden states is projected, scored and differentiated by itself, so that its
     logits are gone before the next part's are made; their gradients go on into the model together.
     """
-    hidden, parts = _parts(model, source, target_in, target_out, smoothing)
+    hidden, parts = _parts(model, source, target_in, target_out, smoothing, entropy)
     gradients, sums = [], []
     for some, part in zip(hidden.detach().split([p.size for p in parts]), parts, strict=True):
         leaf = some.requires_grad_()
@@ -48,7 +53,7 @@ def backward(
         sums.append(torch.stack([smoothed.detach(), nll]))
     hidden.backward(torch.cat(gradients))
     smoothed, nll = torch.stack(sums).sum(0)
-    return LossSum(smoothed, nll, int(target_out.lengths.sum()))
+    return LossSum(smoothed, nll, target_out.total())
 
 
 @torch.no_grad()
@@ -67,22 +72,32 @@ def evaluate(
         for some, part in zip(hidden.split([p.size for p in parts]), parts, strict=True)
     ]
     smoothed, nll = torch.stack(sums).sum(0)
-    return LossSum(smoothed, nll, int(target_out.lengths.sum()))
+    return LossSum(smoothed, nll, target_out.total())
 
 
 def _parts(
-    model: Model, source: Sequences, target_in: Sequences, target_out: Sequences, smoothing: float
+    model: Model,
+    source: Sequences,
+    target_in: Sequences,
+    target_out: Sequences,
+    smoothing: float,
+    entropy: CrossEntropy | None = None,
 ) -> tuple[Tensor, list[Part]]:
     """Hidden states, and how to score each stretch of them along their first axis.
 
     The one place where training asks for a model's contract.
     """
+    chunk = CHUNK if source.ids.device.type == "cpu" else GPU_CHUNK
     if isinstance(model, Aligned):
-        return ctc_parts(model, source, target_out, smoothing, CHUNK)
+        return ctc_parts(model, source, target_out, smoothing, chunk)
     assert isinstance(model, Autoregressive)
     hidden, targets = _real_positions(model(source, target_in), target_out)
-    size = max(1, CHUNK // model.vocabulary.target_size)
-    return hidden, [Part(len(ids), _cross_entropy(ids, smoothing)) for ids in targets.split(size)]
+    size = max(1, chunk // model.vocabulary.target_size)
+    scored = entropy or cross_entropy
+    return hidden, [
+        Part(len(ids), partial(scored, targets=ids, smoothing=smoothing))
+        for ids in targets.split(size)
+    ]
 
 
 def _real_positions(hidden: Tensor, target_out: Sequences) -> tuple[Tensor, Tensor]:
@@ -90,19 +105,27 @@ def _real_positions(hidden: Tensor, target_out: Sequences) -> tuple[Tensor, Tens
     padding = target_out.padding()
     if padding is None:
         return hidden.flatten(0, 1), target_out.ids.flatten()
-    real = (~padding).flatten().nonzero().squeeze(1)
+    real = (~padding).flatten().nonzero_static(size=target_out.total()).squeeze(1)
     return hidden.flatten(0, 1)[real], target_out.ids.flatten()[real]
 
 
-def _cross_entropy(targets: Tensor, smoothing: float) -> Score:
-    """Scores logits [n, V] by label-smoothed cross-entropy (Szegedy et al. 2016, section 7)."""
+def cross_entropy(logits: Tensor, targets: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:
+    """Label-smoothed cross-entropy (Szegedy et al. 2016, section 7) of logits [n, V], and the
+    negative log-likelihood, as sums."""
+    log_probabilities = logits.float().log_softmax(-1)
+    nll = functional.nll_loss(log_probabilities, targets, reduction="sum")
+    if smoothing == 0.0:
+        return nll, nll.detach()
+    uniform = -log_probabilities.mean(-1).sum()
+    return (1 - smoothing) * nll + smoothing * uniform, nll.detach()
 
-    def score(logits: Tensor) -> tuple[Tensor, Tensor]:
-        log_probabilities = logits.float().log_softmax(-1)
-        nll = functional.nll_loss(log_probabilities, targets, reduction="sum")
-        if smoothing == 0.0:
-            return nll, nll.detach()
-        uniform = -log_probabilities.mean(-1).sum()
-        return (1 - smoothing) * nll + smoothing * uniform, nll.detach()
 
-    return score
+def cross_entropy_without_copy(
+    logits: Tensor, targets: Tensor, smoothing: float
+) -> tuple[Tensor, Tensor]:
+    """The same from sums over rows, which a compiler makes in one pass; slower as it stands."""
+    rows = logits.float()
+    total = rows.logsumexp(-1)
+    nll = (total - rows.gather(1, targets[:, None]).squeeze(1)).sum()
+    uniform = (total - rows.mean(-1)).sum()
+    return (1 - smoothing) * nll + smoothing * uniform, nll.detach()

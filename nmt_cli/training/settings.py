@@ -6,6 +6,7 @@ from pydantic import Field
 
 from nmt_cli.config import Section
 from nmt_cli.device import Precision
+from nmt_cli.training.compilation import Compile
 from nmt_cli.training.schedule import Schedule
 from nmt_cli.training.state import Metric
 from nmt_cli.training.weights import OptimizerName
@@ -48,6 +49,9 @@ class TrainingConfig(Section):
     precision: Precision = "auto"
     """Type computed in: auto is bf16 where the machine is faster with it; weights are always kept
     in float32."""
+    compile: Compile = "auto"
+    """Compile the layers of Transformers with torch.compile: auto is on a GPU; needs a C compiler
+    and half a minute at the start."""
     seed: int = Field(default=1, ge=0, lt=1 << 63)
     """Decides initial weights, order of batches and dropout."""
     validate_every: int = Field(default=500, ge=1)

@@ -14,6 +14,7 @@ from nmt_cli.errors import RunError
 from nmt_cli.models.contract import TranslationModel
 from nmt_cli.reporting import Progress, Reporter
 from nmt_cli.run_folder import RunFolder
+from nmt_cli.training.compilation import compiles, graphs, uncompiled
 from nmt_cli.training.divergence import LOOK_EVERY, Watch, go_back
 from nmt_cli.training.exchange import Exchange, riders
 from nmt_cli.training.feed import BatchFeed
@@ -65,6 +66,7 @@ class Trainer:
             model, self.weights, device=device, seed=config.seed,
             smoothing=config.label_smoothing, on_split=self._tell_split, exchange=self.exchange,
         )  # fmt: skip
+        self.compiled = compiles(config.compile, device) and bool(model.repeated())
         self._follow()
         self._initial: Tensor | None = self.weights.master.to("cpu", copy=True)
         self.average = self.weights.master.clone() if config.average_decay else None
@@ -116,7 +118,7 @@ class Trainer:
         progress = self.reporter.progress("train", config.updates, state.update)
         with self.exchange.signals, progress as bar:
             if state.update < config.updates and state.finished is None:
-                self.gradients.rehearse(self.feed.largest(), state, self.optimizer.memory())
+                self._rehearse()
             while state.update < config.updates and state.finished is None:
                 self._update(bar)
                 over = state.update == config.updates or state.finished is not None
@@ -133,6 +135,18 @@ class Trainer:
                 if saving and self.exchange.signal is not None:
                     raise Stopped(self.exchange.signal, state.update)
         return state
+
+    def _rehearse(self) -> None:
+        """Find out what fails before the first update: the compiler, or the memory."""
+        largest = self.feed.largest()
+        if self.compiled:
+            problem = self.gradients.compile(largest[0], self.state)
+            if problem is None:
+                self.reporter.say("layers compiled by torch.compile; the log counts their graphs")
+            else:
+                self.compiled = False
+                self.reporter.warn(f"training.compile: not on this machine: {problem}")
+        self.gradients.rehearse(largest, self.state, self.optimizer.memory())
 
     def _update(self, bar: Progress) -> None:
         started = time.perf_counter()
@@ -207,6 +221,7 @@ class Trainer:
                 "tokens_per_second": window.speed(),
                 "seconds": self.state.seconds,
                 **({} if self.processes.alone else window.shares()),
+                **({"graphs": graphs()} if self.compiled else {}),
                 **peak_memory(self.device),
             }
         )
@@ -216,7 +231,7 @@ class Trainer:
         state, config = self.state, self.config
         flat = self._averaged()
         self.model.eval()
-        with self.weights.showing(flat):
+        with uncompiled(self.compiled), self.weights.showing(flat):
             found = self.validate()
         self.model.train()
         value = found.value(config.metric)

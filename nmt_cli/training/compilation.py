@@ -1,0 +1,56 @@
+"""Compiled layers: on a GPU many small operations become few kernels (torch.compile).
+
+A layer's code is compiled once for all layers of its kind and all shapes: with dynamic shapes
+there is a graph for batches with padding and one for those without, and nothing is compiled again
+after that; `graphs` counts them, and the log of a run shows the count. Validation and search run
+uncompiled, so that they add no graphs of their own. Dropout masks are drawn by the compiled code
+itself: other ones than without it, but from the same seeds.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Literal
+
+import torch
+
+from nmt_cli.models.contract import TranslationModel
+from nmt_cli.training.loss import CrossEntropy, cross_entropy_without_copy
+
+Compile = Literal["auto", "on", "off"]
+
+
+def compiles(choice: Compile, device: torch.device) -> bool:
+    """Whether `training.compile` means that layers are compiled for this device."""
+    return choice == "on" or (choice == "auto" and device.type == "cuda")
+
+
+def compile_layers(model: TranslationModel[Any]) -> CrossEntropy:
+    """Let the model's repeated layers be compiled when they are first called; returns a loss that
+    is, too."""
+    for layer in model.repeated():
+        layer.compile(dynamic=True)
+    entropy: CrossEntropy = torch.compile(cross_entropy_without_copy, dynamic=True)
+    return entropy
+
+
+def forget_compiled(model: TranslationModel[Any]) -> None:
+    """Undo `compile_layers`."""
+    for layer in model.repeated():
+        layer._compiled_call_impl = None
+
+
+def graphs() -> int:
+    """How many graphs have been compiled in this process."""
+    from torch._dynamo.utils import counters
+
+    return int(counters["stats"]["unique_graphs"])
+
+
+@contextmanager
+def uncompiled(compiled: bool) -> Iterator[None]:
+    """Run everything as written for a while, where it is compiled at all."""
+    if not compiled:
+        yield
+        return
+    with torch.compiler.set_stance("force_eager"):
+        yield
