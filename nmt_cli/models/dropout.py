@@ -29,7 +29,8 @@ class Dropout(nn.Module):
         """Any shape in, the same shape out."""
         if not self.training or self.rate == 0.0:
             return x
-        if x.device.type != "cpu" or x.dtype not in _MASK_TYPES:
+        plain = x.device.type != "cpu" or x.dtype not in _MASK_TYPES
+        if plain or torch.compiler.is_compiling():
             return functional.dropout(x, self.rate)
         return x * _mask(x, self.rate)
 

@@ -24,12 +24,12 @@ def compiles(choice: Compile, device: torch.device) -> bool:
     return choice == "on" or (choice == "auto" and device.type == "cuda")
 
 
-def compile_layers(model: TranslationModel[Any]) -> CrossEntropy:
+def compile_layers(model: TranslationModel[Any], backend: str = "inductor") -> CrossEntropy:
     """Let the model's repeated layers be compiled when they are first called; returns a loss that
     is, too."""
     for layer in model.repeated():
-        layer.compile(dynamic=True)
-    entropy: CrossEntropy = torch.compile(cross_entropy_without_copy, dynamic=True)
+        layer.compile(dynamic=True, backend=backend)
+    entropy: CrossEntropy = torch.compile(cross_entropy_without_copy, dynamic=True, backend=backend)
     return entropy
 
 

@@ -94,8 +94,8 @@ def _parts(
     hidden, targets = _real_positions(model(source, target_in), target_out)
     size = max(1, chunk // model.vocabulary.target_size)
     scored = entropy or cross_entropy
-    return hidden, [
-        Part(len(ids), partial(scored, targets=ids, smoothing=smoothing))
+    return hidden, [  # a view would tell compiled code how large the whole is
+        Part(len(ids), partial(scored, targets=ids.clone(), smoothing=smoothing))
         for ids in targets.split(size)
     ]
 

@@ -14,7 +14,12 @@ from nmt_cli.errors import RunError
 from nmt_cli.models.contract import TranslationModel
 from nmt_cli.reporting import Progress, Reporter
 from nmt_cli.run_folder import RunFolder
-from nmt_cli.training.compilation import compiles, graphs, uncompiled
+from nmt_cli.training.compilation import (
+    compiles,
+    forget_compiled,
+    graphs,
+    uncompiled,
+)
 from nmt_cli.training.divergence import LOOK_EVERY, Watch, go_back
 from nmt_cli.training.exchange import Exchange, riders
 from nmt_cli.training.feed import BatchFeed
@@ -134,6 +139,7 @@ class Trainer:
                     self._save()
                 if saving and self.exchange.signal is not None:
                     raise Stopped(self.exchange.signal, state.update)
+        forget_compiled(self.model)  # what follows is search
         return state
 
     def _rehearse(self) -> None:

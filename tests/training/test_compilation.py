@@ -1,0 +1,123 @@
+"""Compiled layers give the numbers of uncompiled ones, and nothing is compiled twice."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from nmt_cli.commands.train import train
+from nmt_cli.models import MODELS
+from nmt_cli.models.contract import Sequences
+from nmt_cli.reporting import Reporter
+from nmt_cli.training import gradients
+from nmt_cli.training.compilation import compile_layers, compiles, forget_compiled, graphs
+from nmt_cli.training.loss import backward
+from nmt_cli.vocabulary import Vocabulary
+from tests.conftest import toy_recipe
+
+# PyTorch's tracer warns itself of its own doings, which pytest would make errors of.
+pytestmark = pytest.mark.filterwarnings("default")
+
+SIZES = [(8, 12, 10), (6, 9, 14), (7, 11, 11), (9, 5, 6)]
+COMPILED = [name for name in MODELS if name != "rnn"]
+
+
+def batch(count: int, size: int, *, padded: bool) -> Sequences:
+    missing = torch.arange(count) % 3 if padded else torch.zeros(count, dtype=torch.long)
+    lengths = size - missing
+    return Sequences(torch.randint(4, 80, (count, size)), lengths, int(lengths.sum()))
+
+
+@pytest.fixture(autouse=True)
+def without_generating_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Layers are traced as always, but no C++ is made of them, which takes minutes on a CPU."""
+    monkeypatch.setattr(
+        gradients, "compile_layers", lambda model: compile_layers(model, backend="eager")
+    )
+
+
+def test_auto_compiles_on_a_gpu_only() -> None:
+    cpu, gpu = torch.device("cpu"), torch.device("cuda")
+    assert [compiles("auto", one) for one in (cpu, gpu)] == [False, True]
+    assert compiles("on", cpu) and not compiles("off", gpu)
+
+
+@pytest.mark.parametrize("name", COMPILED)
+def test_the_gradient_is_the_same_and_a_new_shape_needs_no_new_graph(name: str) -> None:
+    torch._dynamo.reset()
+    vocabulary = Vocabulary(source_size=80, target_size=80, joint=True)
+    plain, compiled = (
+        MODELS[name](MODELS[name].config_class.tiny()[0], vocabulary).train() for _ in range(2)
+    )
+    compiled.load_state_dict(plain.state_dict())
+    entropy = compile_layers(compiled, backend="eager")
+    counts = []
+    for count, source, target in SIZES:
+        for padded in (False, True):
+            texts = batch(count, source, padded=padded), batch(count, target, padded=padded)
+            sides = texts[0], texts[1], texts[1]
+            one = backward(plain, *sides, smoothing=0.1, scale=0.01)
+            other = backward(compiled, *sides, smoothing=0.1, scale=0.01, entropy=entropy)
+            torch.testing.assert_close(one.smoothed, other.smoothed)
+            torch.testing.assert_close(one.nll, other.nll)
+        counts.append(graphs())
+    both = zip(plain.named_parameters(), compiled.named_parameters(), strict=True)
+    for (key, one_), (_, other_) in both:
+        torch.testing.assert_close(one_.grad, other_.grad, msg=key)
+    assert counts[0] > 0 and counts[1:] == [counts[0]] * 3
+
+
+def test_a_recurrent_model_has_nothing_to_compile() -> None:
+    vocabulary = Vocabulary(source_size=80, target_size=80, joint=True)
+    assert MODELS["rnn"](MODELS["rnn"].config_class.tiny()[0], vocabulary).repeated() == []
+
+
+def records(run: Path) -> list[dict[str, Any]]:
+    lines = (run / "log.jsonl").read_text().splitlines()
+    return [record for record in map(json.loads, lines) if record["event"] == "train"]
+
+
+def test_a_compiled_run_says_so_and_counts_its_graphs(
+    toy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch._dynamo.reset()
+    settings = {"updates": 24, "validate_every": 6, "log_every": 6}
+    train(toy_recipe(toy / "text", compile="on", **settings), toy / "run", Reporter())
+    said = capsys.readouterr().err
+    assert "layers compiled by torch.compile; the log counts their graphs" in said
+    counts = [record["graphs"] for record in records(toy / "run")]
+    assert counts[0] > 0 and counts[1:] == [counts[1]] * 3  # validations added none
+    train(toy_recipe(toy / "text", **settings), toy / "plain", Reporter(quiet=True))
+    losses = [[record["loss"] for record in records(toy / run)] for run in ("run", "plain")]
+    assert losses[0] == pytest.approx(losses[1], rel=0.05)  # other masks
+    assert "graphs" not in records(toy / "plain")[0]
+
+
+def test_where_it_cannot_compile_a_run_goes_on_without(
+    toy: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails(model: Any) -> Any:
+        def entropy(*_: Any, **__: Any) -> Any:
+            raise RuntimeError("no C++ compiler\nand more about it")
+
+        compile_layers(model, backend="eager")
+        return entropy
+
+    monkeypatch.setattr(gradients, "compile_layers", fails)
+    train(toy_recipe(toy / "text", updates=4, compile="on"), toy / "run", Reporter())
+    said = capsys.readouterr().err
+    assert "\nwarning: training.compile: not on this machine: no C++ compiler\n" in said
+    train(toy_recipe(toy / "text", updates=4), toy / "plain", Reporter(quiet=True))
+    results = [(toy / run / "test.hypotheses.txt").read_text() for run in ("run", "plain")]
+    assert results[0] == results[1]
+
+
+def test_forgetting_leaves_the_model_as_it_was() -> None:
+    vocabulary = Vocabulary(source_size=80, target_size=80, joint=True)
+    model = MODELS["transformer"](MODELS["transformer"].config_class.tiny()[0], vocabulary)
+    compile_layers(model, backend="eager")
+    assert all(layer._compiled_call_impl is not None for layer in model.repeated())
+    forget_compiled(model)
+    assert all(layer._compiled_call_impl is None for layer in model.repeated())
