@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 from machine import describe
-from workloads import FOLDER, MODELS, keep, per_token, workload
+from workloads import MODELS, keep, per_token, workload
 
 from nmt_cli.commands.runs import build_model
 from nmt_cli.data.prepared import PartRange, SequenceStore
@@ -179,7 +179,7 @@ def main() -> None:
     parser.add_argument("--updates", type=int, default=60)
     parser.add_argument("--tokens", type=int, help="tokens a batch other than the usual")
     parser.add_argument("--compile", choices=("on", "off"), default="on")
-    parser.add_argument("--name", default="gpu", help="of the file in runs/bench")
+    parser.add_argument("--name", default="gpu", help="of the file in docs/benchmarks")
     wanted = parser.parse_args()
     found: dict[str, Any] = {"machine": describe("cuda")}
     peak = found["machine"]["peak_bf16"]
@@ -198,7 +198,6 @@ def main() -> None:
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
     keep(wanted.name, found)
-    print(f"written to {FOLDER}/{wanted.name}.json")
 
 
 if __name__ == "__main__":

@@ -2,12 +2,14 @@
 
     python benchmarks/training.py --updates 40 --rounds 2
 
+W3's peer is OpenNMT-py, where NMT_PEER_OPENNMT names a Python that has it.
 Real text, padding, masks, clipping and reading of batches included: a run of `nmt train` is
 timed by its own log, the peer by the same rule (tokens without padding, windows after a warm-up).
 """
 
 import argparse
 import json
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -28,7 +30,7 @@ from workloads import (
 from nmt_cli.commands.prepare import prepare_recipe
 from nmt_cli.reporting import Reporter
 
-WARM = 3  # windows of five updates that do not count
+WARM = 1  # windows of five updates that do not count
 PEERS = {"w1": ["fp32"], "w2": ["fp32"], "w3": []}
 
 
@@ -50,14 +52,27 @@ def marian(name: str, updates: int, precision: str) -> dict[str, Any]:
     return json.loads(cost.stdout) | {"memory": cost.peak_memory, "seconds": cost.seconds}
 
 
+def opennmt(name: str, updates: int, python: str) -> dict[str, Any]:
+    """The nearest that OpenNMT-py has to W3."""
+    data = prepare_recipe(workload(name), Reporter(quiet=True)).data.folder
+    script = Path(__file__).parent / "peers/opennmt_training.py"
+    cost = run([sys.executable, str(script), python, str(data), str(updates), str(WARM)])
+    return json.loads(cost.stdout) | {"memory": cost.peak_memory, "seconds": cost.seconds}
+
+
 def measure(name: str, updates: int, rounds: int, arguments: list[str], fast: bool) -> Any:
     """Both, in turns."""
     precisions = [*PEERS[name], *(["bf16"] if fast and PEERS[name] else [])]
     found: dict[str, list[Any]] = {"nmt": []} | {f"marian {one}": [] for one in precisions}
+    other = os.environ.get("NMT_PEER_OPENNMT") if name == "w3" else None
+    if other:
+        found["OpenNMT-py 3.5"] = []
     for number in range(rounds):
         found["nmt"].append(ours(name, updates, arguments))
         for one in precisions:
             found[f"marian {one}"].append(marian(name, updates, one))
+        if other:
+            found["OpenNMT-py 3.5"].append(opennmt(name, updates, other))
         print(name, number + 1, {key: value[-1]["median"] for key, value in found.items()})
     recipe = workload(name)
     data = prepare_recipe(recipe, Reporter(quiet=True)).data

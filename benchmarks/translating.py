@@ -1,11 +1,12 @@
 """Translation speed: W4, alternately with CTranslate2 on the same weights.
 
-    python benchmarks/translating.py --rounds 3
+    python benchmarks/translating.py [w1 w2] [--run RUN] [--rounds 2]
 
-test_2016_flickr five times over (5,000 lines), greedy and beam 5, W1's and W2's shape; W2's
-outputs have 20 pieces each. Both read text and write text. A system's time is that of its whole
-command for all lines, less that for the first hundred of them (which pays for loading) scaled out;
-the whole command stands beside it.
+The test text over and over, greedy and beam 5. W1's and W2's shape after two updates, every output
+15 (W1) or 20 (W2) pieces long; and, with --run, a run that was trained to its end, whose outputs
+have the length that they have: there BLEU and chrF stand beside the speed. All systems read text
+and write text. A system's time is that of its whole command, less that for the first lines (which
+pays for loading) scaled out; the whole command stands beside it. Systems take turns.
 """
 
 import argparse
@@ -16,88 +17,112 @@ from typing import Any
 from machine import describe
 from workloads import FOLDER, Cost, keep, nmt, run, workload, write_recipe
 
-FEW = 100
-LENGTH = 20
-SHAPES = {"w1": 1500, "w2": 2}  # updates; W2's output lengths are forced, so few are enough
+from nmt_cli.evaluation.metrics import score
+
+FEW = 64
+OUTPUT = {"w1": 15, "w2": 20}  # pieces
+LINES = {("w1", 1): 3000, ("w1", 5): 1500, ("w2", 1): 600, ("w2", 5): 300}
 BEAMS = (1, 5)
 
 
-def trained(name: str, updates: int) -> Path:
+def made(name: str) -> Path:
     """A run of this shape; made once."""
     out = FOLDER / f"translate-{name}"
-    recipe = workload(name, updates=updates, validate_every=updates)
+    recipe = workload(name, updates=2, validate_every=2)
     run(nmt("train", write_recipe(recipe), "--out", out, "--quiet", "--resume"))
     return out
 
 
-def inputs(run_folder: Path) -> tuple[Path, Path]:
-    """All lines, and the first few."""
-    lines = (run_folder / "test.source.txt").read_bytes().splitlines(keepends=True) * 5
+def inputs(folder: Path, count: int) -> tuple[Path, Path]:
+    """`count` lines, and the first few."""
+    once = (folder / "test.source.txt").read_bytes().splitlines(keepends=True)
+    lines = (once * (1 + count // len(once)))[:count]
     whole, few = FOLDER / "lines.txt", FOLDER / "few.txt"
     whole.write_bytes(b"".join(lines))
     few.write_bytes(b"".join(lines[:FEW]))
     return whole, few
 
 
-def settings(shape: str, beam: int) -> list[str]:
-    """Guard and splitting off, lengths as the workload says."""
+def settings(beam: int, length: int) -> list[str]:
+    """Guard and splitting off, lengths as the workload says (0: as they come)."""
     options = [f"search.beam={beam}", "search.guard=false", "search.split=false"]
-    if shape == "w2":
-        options += [f"search.min_length={LENGTH}", f"search.max_length={LENGTH}"]
+    if length:
+        options += [f"search.min_length={length}", f"search.max_length={length}"]
     return [word for one in options for word in ("--set", one)]
 
 
-def systems(folder: Path, shape: str, beam: int, precision: str) -> dict[str, list[str]]:
+def exported(folder: Path) -> Path:
+    """The run's weights for CTranslate2, in float32; it makes int8 of them when it loads them."""
+    from nmt_cli.commands.runs import open_run
+    from nmt_cli.device import find_device
+    from nmt_cli.export import ctranslate2
+
+    out = FOLDER / f"{folder.name}-ctranslate2"
+    if not out.exists():
+        opened = open_run(folder, find_device("cpu"), "fp32")
+        out.mkdir(parents=True)
+        ctranslate2.write(opened.model, opened.tokenizers, opened.recipe.search, out, "float32")  # type: ignore[arg-type]
+        (out / "tokenizer.json").write_bytes((folder / "tokenizer.json").read_bytes())
+    return out
+
+
+def systems(folder: Path, beam: int, length: int) -> dict[str, list[str]]:
     """Command lines that read lines and write translations."""
-    common = [folder, "--quiet", *settings(shape, beam)]
-    exported = FOLDER / f"{folder.name}-ctranslate2"
-    if not exported.exists():
-        run(nmt("export", folder, "--to", "ctranslate2", "--out", exported))
     peer = Path(__file__).parent / "peers/ctranslate2_translating.py"
-    length = str(LENGTH if shape == "w2" else 0)
-    found = {
-        f"nmt {precision}": nmt(
-            "translate", *common, "--processes", 2, "--set", f"search.precision={precision}"
-        )
-    }
+    found = {}
+    for kind in ("fp32", "int8"):
+        options = [*settings(beam, length), "--set", f"search.precision={kind}"]
+        found[f"nmt {kind}"] = nmt("translate", folder, "--quiet", *options, "--processes", 2)
     for kind in ("int8", "float32"):
-        found[f"CTranslate2 {kind}"] = [
-            sys.executable, str(peer), str(exported), kind, str(beam), length
-        ]  # fmt: skip
+        words = [str(peer), str(exported(folder)), kind, str(beam), str(length)]
+        found[f"CTranslate2 {kind}"] = [sys.executable, *words]
     return found
 
 
-def speed(command: list[str], whole: Path, few: Path, lines: int) -> dict[str, Any]:
-    """Sentences a second, without loading and with it, and memory."""
-    first: Cost = run(command, stdin=few)
-    full: Cost = run(command, stdin=whole)
+def speed(command: list[str], whole: Path, few: Path, references: list[str]) -> dict[str, Any]:
+    """Sentences a second, without loading and with it, and memory; quality where it is known."""
+    lines = whole.read_bytes().count(b"\n")
+    threads = {"OMP_NUM_THREADS": "1"}
+    first: Cost = run(command, stdin=few, **threads)
+    full: Cost = run(command, stdin=whole, **threads)
     assert full.stdout.count(b"\n") == lines, "a line went missing"
-    inner = (full.seconds - first.seconds) / (lines - FEW)
-    return {
-        "sentences_per_second": 1 / inner,
+    found: dict[str, Any] = {
+        "sentences_per_second": (lines - FEW) / (full.seconds - first.seconds),
         "whole_command": lines / full.seconds,
         "memory": full.peak_memory,
     }
+    if references:
+        texts = full.stdout.decode().splitlines()[: len(references)]
+        for one in score(texts, [references], ["bleu", "chrf"]):
+            found[one.name] = one.score
+    return found
+
+
+def measure(name: str, folder: Path, beam: int, rounds: int, count: int, length: int) -> None:
+    whole, few = inputs(folder, count)
+    references = [] if length else (folder / "test.target.txt").read_text("utf-8").splitlines()
+    found: dict[str, list[Any]] = {}
+    for _ in range(rounds):
+        for label, command in systems(folder, beam, length).items():
+            found.setdefault(label, []).append(speed(command, whole, few, references))
+            print(name, beam, label, found[label][-1], flush=True)
+    keep(f"translating-{name}-{beam}", {"machine": describe(), "lines": count, "runs": found})
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", nargs="*", default=list(SHAPES))
+    parser.add_argument("shapes", nargs="*", default=list(OUTPUT))
+    parser.add_argument("--run", type=Path, help="a trained run, in place of the shapes")
+    parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--beams", nargs="*", type=int, default=BEAMS)
-    parser.add_argument("--precision", default="auto", help="search.precision of our side")
     wanted = parser.parse_args()
-    for shape in wanted.only:
-        folder = trained(shape, SHAPES[shape])
-        whole, few = inputs(folder)
-        lines = whole.read_bytes().count(b"\n")
-        for beam in wanted.beams:
-            found: dict[str, list[Any]] = {}
-            for _ in range(wanted.rounds):
-                for name, command in systems(folder, shape, beam, wanted.precision).items():
-                    found.setdefault(name, []).append(speed(command, whole, few, lines))
-                    print(shape, beam, name, found[name][-1])
-            keep(f"translating-{shape}-{beam}", {"machine": describe(), "runs": found})
+    for beam in wanted.beams:
+        if wanted.run:
+            measure("run", wanted.run, beam, wanted.rounds, 3000, 0)
+            continue
+        for shape in wanted.shapes:
+            lines = LINES[shape, beam]
+            measure(shape, made(shape), beam, wanted.rounds, lines, OUTPUT[shape])
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """The work that is measured, the same for every toolkit, and what a command costs.
 
-Everything is kept under runs/bench; what has been measured is in runs/bench/*.json.
+Runs lie in runs/bench; what has been measured is in docs/benchmarks/*.json.
 """
 
 import json
@@ -20,7 +20,7 @@ from nmt_cli.data.prepared import PreparedData
 from nmt_cli.recipe import Recipe, build_recipe
 from nmt_cli.yaml12 import write_yaml
 
-FOLDER = Path("runs/bench")
+FOLDER, RESULTS = Path("runs/bench"), Path("docs/benchmarks")
 CORPUS = {
     "root": "multi30k", "source": "en", "target": "de", "train": "train", "dev": "val",
     "test": "test_2016_flickr",
@@ -171,11 +171,11 @@ def per_token(model: torch.nn.Module, ratio: float) -> float:
 
 def keep(name: str, value: Any) -> None:
     """Remember what was measured."""
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    (FOLDER / f"{name}.json").write_text(json.dumps(value, indent=1) + "\n")
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    (RESULTS / f"{name}.json").write_text(json.dumps(value, indent=1) + "\n")
 
 
 def kept(name: str) -> Any:
     """What was measured earlier; None where nothing was."""
-    path = FOLDER / f"{name}.json"
+    path = RESULTS / f"{name}.json"
     return json.loads(path.read_text()) if path.exists() else None

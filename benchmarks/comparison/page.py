@@ -4,7 +4,6 @@ python benchmarks/comparison/page.py
 """
 
 import json
-from pathlib import Path
 from typing import Any
 
 from experiment import RESULTS, ROOT
@@ -121,7 +120,7 @@ def parallelism() -> str:
     return table(["positions", *lengths], found)
 
 
-GROWTH = Path("runs/bench/growth-cpu.json")
+GROWTH = ROOT / "docs/benchmarks/growth-cpu.json"
 
 SECTIONS = [
     ("Translation quality and speed", "", rows),

@@ -1,0 +1,207 @@
+"""Make docs/benchmarks.md and its figures out of what was measured (docs/benchmarks/*.json).
+
+python benchmarks/report.py
+"""
+
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from workloads import FOLDER, RESULTS, kept
+
+from nmt_cli.plots.figure import drawing, grid_lines, look, new_figure, write
+
+PAGE = Path("docs/benchmarks.md")
+ABSENT = "Not measured yet.\n"
+HEAD = """# How fast it is
+
+Made by `make bench` and `python benchmarks/report.py`; do not edit it. Whatever is compared was
+measured in turns in one run on the same machine, whose fastest large matrix product stands beside
+it. Figures of other machines are no ratios. Not measured on a GPU: none was at hand;
+`benchmarks/gpu.py` is the program for one.
+"""
+# JoeyNMT 2.3.0 with W1's shape on two cores that multiply fp32 matrices at 230 GFLOP/s (our own
+# measurement, 2026-11-21): minutes with validations, greedy BLEU of the development text.
+JOEY = [(10.4, 4.60), (21.1, 15.23)]
+
+
+def table(header: list[str], rows: list[list[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def machine(facts: dict[str, Any]) -> str:
+    bf16 = f", bf16 {facts['peak_bf16'] / 1e9:,.0f}" if "peak_bf16" in facts else ""
+    return (
+        f"{facts['processor']}, {facts['cores']} cores, PyTorch {facts['torch']}, Python "
+        f"{facts['python']}; peak of a matrix product, GFLOP/s: fp32 "
+        f"{facts['peak_fp32'] / 1e9:,.0f}{bf16}."
+    )
+
+
+def middle(runs: list[dict[str, Any]], key: str) -> float:
+    return median(one[key] for one in runs)
+
+
+def training() -> str:
+    rows, notes = [], set()
+    for name in ("w1", "w2", "w3"):
+        told = kept(f"training-{name}")
+        if told is None:
+            continue
+        notes.add(machine(told["machine"]))
+        peak = told["machine"].get("peak_bf16", told["machine"]["peak_fp32"])
+        speeds = {label: middle(runs, "median") for label, runs in told["runs"].items()}
+        for label, runs in told["runs"].items():
+            share = speeds[label] * told["operations_per_token"] / peak
+            ratio = "" if label == "nmt" else f"{speeds['nmt'] / speeds[label]:.2f}"
+            least, most = min(one["least"] for one in runs), max(one["most"] for one in runs)
+            rows.append(
+                [
+                    name.upper(), label, f"{speeds[label]:,.0f} ({least:,.0f} to {most:,.0f})",
+                    ratio, f"{share:.0%}", f"{middle(runs, 'memory') / 2**30:.1f} GiB",
+                ]
+            )  # fmt: skip
+    if not rows:
+        return ABSENT
+    header = ["work", "system", "target tokens/s", "nmt is x times as fast", "of peak", "memory"]
+    return table(header, rows) + "\nMachine: " + " ".join(notes) + "\n"
+
+
+def translating() -> str:
+    rows, notes = [], set()
+    for name, label in (("run", "a trained run"), ("w1", "W1, 15 pieces"), ("w2", "W2, 20 pieces")):
+        for beam in (1, 5):
+            told = kept(f"translating-{name}-{beam}")
+            if told is None:
+                continue
+            notes.add(machine(told["machine"]))
+            fastest = middle(told["runs"]["CTranslate2 int8"], "sentences_per_second")
+            for system, runs in told["runs"].items():
+                speed = middle(runs, "sentences_per_second")
+                quality = (
+                    f"{runs[0]['bleu']:.2f} / {runs[0]['chrf']:.2f}" if "bleu" in runs[0] else ""
+                )
+                rows.append(
+                    [
+                        label, str(beam), system, f"{speed:,.0f}", f"{speed / fastest:.2f}",
+                        f"{middle(runs, 'whole_command'):,.0f}",
+                        f"{middle(runs, 'memory') / 2**20:,.0f} MiB", quality,
+                    ]
+                )  # fmt: skip
+    if not rows:
+        return ABSENT
+    header = [
+        "work", "beam", "system", "sentences/s", "of CTranslate2 int8", "whole command", "memory",
+        "BLEU / chrF",
+    ]  # fmt: skip
+    return table(header, rows) + "\nMachine: " + " ".join(notes) + "\n"
+
+
+def starting() -> str:
+    told = kept("starting")
+    if told is None:
+        return ABSENT
+    rows = [[f"`{name}`", f"{seconds:.2f} s"] for name, seconds in told["seconds"].items()]
+    return table(["command", "median"], rows) + "\nMachine: " + machine(told["machine"]) + "\n"
+
+
+PANELS = {
+    "target tokens/s in training, by length": ("length w1", "length w3"),
+    "by tokens a batch": ("batch w1", "batch w3"),
+    "by vocabulary": ("vocabulary",),
+    "tokens/s in translation, by beam": ("beam",),
+    "ms a step, by pieces already written": ("written",),
+}
+NAMES = {"w1": "Transformer (W1)", "w3": "RNN (W3)"}
+
+
+def growth() -> str:
+    told = kept("growth-cpu")
+    if told is None:
+        return ABSENT
+    with drawing():
+        figure = new_figure(11, 6, constrained=True)
+        for place, (title, keys) in enumerate(PANELS.items()):
+            axes = figure.add_subplot(2, 3, place + 1)
+            for key in keys:
+                points = {int(x): y for x, y in told[key].items()}
+                factor = 1000 if key == "written" else 1
+                style = look(0 if "w3" not in key else 1)._asdict()
+                axes.plot(
+                    list(points), [factor * y for y in points.values()],
+                    label=NAMES.get(key.split()[-1], NAMES["w1"]), **style,
+                )  # fmt: skip
+            axes.set_title(title, fontsize=9)
+            axes.set_xscale("log", base=2)
+            axes.set_xticks(list(points), [f"{x:,}" for x in points], fontsize=8)
+            axes.set_ylim(bottom=0)
+            grid_lines(axes)
+            if place == 0:
+                axes.legend(fontsize=8)
+        write(figure, RESULTS / "growth.svg", title="How cost grows")
+    return (
+        "![how cost grows](benchmarks/growth.svg)\n\nW1's and W3's models, random ids. Machine: "
+        + machine(told["machine"]) + "\n"
+    )  # fmt: skip
+
+
+def budget() -> str:
+    told = kept("budget")
+    if told is None:
+        return ABSENT
+    with drawing():
+        figure = new_figure(7, 4, constrained=True)
+        axes = figure.add_subplot()
+        course = [(minutes, bleu) for minutes, _, bleu in told["course"]]
+        axes.plot(*zip(*course, strict=True), label=f"nmt, {told['recipe']}", **look(0)._asdict())
+        axes.plot(*zip(*JOEY, strict=True), label="JoeyNMT 2.3.0, W1", **look(1)._asdict())
+        axes.set_xlabel("minutes of training on two cores, validations included")
+        axes.set_ylabel("BLEU of the development text, greedy")
+        axes.set_ylim(bottom=0)
+        axes.set_xlim(left=0)
+        grid_lines(axes)
+        axes.legend()
+        write(figure, RESULTS / "budget.svg", title="BLEU by minute")
+    rows = []
+    for limit in (5, 10, 20, 40):
+        reached = [one for one in told["course"] if one[0] <= limit]
+        if reached:
+            minutes, update, bleu = reached[-1]
+            rows.append([str(limit), f"{minutes:.1f}", f"{update:,}", f"{bleu:.2f}"])
+    test = told["test"]["bleu"]
+    header = ["minutes", "validated at", "updates", "BLEU, greedy, development text"]
+    return (
+        "![BLEU by minute](benchmarks/budget.svg)\n\n" + table(header, rows)
+        + f"\nAt the end, after {told['minutes']:.0f} minutes, the best checkpoint has "
+        f"{test['score']:.2f} BLEU on test_2016_flickr with beam 5 (`{test['signature']}`); "
+        f"{told['hardware']}. JoeyNMT on two cores of a faster machine (fp32 peak 230 GFLOP/s): "
+        "28.7 after 30 minutes, of which 11 were its validations.\n"
+    )  # fmt: skip
+
+
+SECTIONS = [
+    ("Training", "`benchmarks/training.py`. W1: 4+4 layers, d 256, ff 1024; W2: 6+6, "
+     "d 512, ff 2048; W3: additive attention, GRU 512; Multi30k English-German, joint BPE of "
+     "8,000, about 4,096 target tokens a batch. Tokens are real; reading, masks, clipping and the "
+     "optimizer are included. The peak is bf16's where the processor multiplies it fast.",
+     training),
+    ("Translating", "`benchmarks/translating.py`. Two processes of one thread each, as "
+     "CTranslate2's two workers. Without loading, and the whole command.", translating),
+    ("Starting", "`benchmarks/starting.py`: one line through `nmt translate`.", starting),
+    ("Quality by minute", "`benchmarks/budget.py`.", budget),
+    ("How cost grows", "`benchmarks/growth.py`.", growth),
+]  # fmt: skip
+
+
+def main() -> None:
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    parts = [HEAD]
+    for title, text, body in SECTIONS:
+        parts.append(f"\n## {title}\n\n{text}\n\n{body()}")
+    PAGE.write_text("".join(parts), encoding="utf-8")
+    print(f"{PAGE}, from {RESULTS}; runs are under {FOLDER}")
+
+
+if __name__ == "__main__":
+    main()
