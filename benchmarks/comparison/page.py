@@ -13,10 +13,10 @@ PAGE = ROOT / "docs/comparison.md"
 HEAD = """# The systems of the line, side by side
 
 Made by `make comparison` from the shipped recipes, written by `benchmarks/comparison/page.py`; do
-not edit it. Every run has the same text (Multi30k English-German), tokenizer, batches, seed and
-search; the learning rate is the recipe's, and its cosine ends where the minutes end. Scores are of
-test_2016_flickr, cased and detokenised, with beam 5 and the checkpoint that was best on the
-development text by greedy BLEU. Results with all settings lie in `docs/comparison/results/`.
+not edit it. Every run has the same text (Multi30k English-German), tokenizer, number of updates,
+tokens a batch, seed and search; the learning rate is the recipe's. Scores are of test_2016_flickr,
+cased and detokenised, with beam 5 and the checkpoint that was best on the development text by
+greedy BLEU. Results with all settings lie in `docs/comparison/results/`. Not measured on a GPU.
 """
 
 
@@ -31,48 +31,41 @@ def table(header: list[str], rows: list[list[str]]) -> str:
 
 
 def rows() -> str:
+    speed = result("speed") or {"rows": {}}
     found = []
     for key, label in SYSTEMS.items():
-        one = result(key)
+        one, fast = result(key), speed["rows"].get(key)
+        start = [f"`{ROWS[key].recipe}`", label]
         if one is None:
-            found.append([f"`{ROWS[key].recipe}`", label, *["not measured"] * 6])
+            found.append([*start, *["not measured"] * 6])
             continue
-        bleu, chrf = one["test"]["bleu"]["score"], one["test"]["chrf"]["score"]
-        found.append(
-            [
-                f"`{ROWS[key].recipe}`", label, f"{one['parameters'] / 1e6:.1f} M",
-                f"{one['tokens_per_second']:,.0f}", f"{one['sentences_per_second']:,.0f}",
-                f"{one['minutes']:.0f}", f"**{bleu:.2f}**", f"{chrf:.2f}",
-            ]
-        )  # fmt: skip
-    header = [
-        "recipe",
-        "system",
-        "parameters",
-        "tokens/s",
-        "sentences/s",
-        "minutes",
-        "BLEU",
-        "chrF",
-    ]
-    return table(header, found) + "\n" + signatures()
+        rates = ["not measured"] * 3
+        if fast is not None:
+            minutes = one["updates"] * fast["seconds_per_update"] / 60
+            rates = [
+                f"{fast['tokens_per_second']:,.0f}", f"{minutes:.0f}",
+                f"{fast['sentences_per_second']:,.0f}",
+            ]  # fmt: skip
+        bleu, chrf = (one["test"][name]["score"] for name in ("bleu", "chrf"))
+        size = f"{one['parameters'] / 1e6:.1f} M"
+        found.append([*start, size, *rates, f"**{bleu:.2f}**", f"{chrf:.2f}"])
+    header = ["recipe", "system", "parameters", "tokens/s", "minutes", "sentences/s"]
+    return table([*header, "BLEU", "chrF"], found) + "\n" + signatures(speed)
 
 
-def signatures() -> str:
+def signatures(speed: dict[str, Any]) -> str:
     """How the scores were computed and on what machine the rows were made."""
     present = [one for one in map(result, SYSTEMS) if one is not None]
     if not present:
         return "Not measured yet.\n"
     marks = {score["signature"] for one in present for score in one["test"].values()}
-    machines = {
-        f"{one['machine']['processor']}, {one['machine']['threads']} thread(s) a run, "
-        f"PyTorch {one['machine']['torch']}"
-        for one in present
-    }
+    machines = {f"{one['hardware']}, PyTorch {one['versions']['torch']}" for one in present}
+    where = f"two cores of {speed['processor']}" if "processor" in speed else "not measured"
     return (
-        f"Signatures: {', '.join(f'`{mark}`' for mark in sorted(marks))}. tokens/s: target "
-        f"tokens in training; sentences/s: the whole command `nmt translate`, start included. "
-        f"Machine: {'; '.join(sorted(machines))}. Not measured on a GPU.\n"
+        f"Signatures: {', '.join(f'`{mark}`' for mark in sorted(marks))}. Trained on: "
+        f"{'; '.join(sorted(machines))}. Speeds, {where}: tokens/s are target tokens in training, "
+        "minutes what the recipe's updates take at that rate, validations not counted; sentences/s "
+        "those of `nmt translate` with beam 5, start not counted.\n"
     )
 
 

@@ -1,4 +1,4 @@
-"""Train OpenNMT-py's attention RNN (W3) on the pieces of prepared data, in an environment of its own.
+"""Train OpenNMT-py's attention RNN (W3) on the pieces of prepared data, in its own environment.
 
 Arguments: Python with OpenNMT-py 3.5, prepared folder, updates, windows that do not count. An LSTM
 of 512 units, its attention a feed-forward net: what OpenNMT-py has that is nearest to W3.
