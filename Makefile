@@ -37,16 +37,21 @@ format: .venv/ready
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-# needs NMT_DATA=folder with multi30k/; results in runs/bench
+# needs NMT_DATA=folder with multi30k/; what comes out is in docs/benchmarks.md. RUN: a trained run
 bench: .venv/ready
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/translating.py
+	$(if $(RUN),$(BIN)/python benchmarks/translating.py --run $(RUN))
+	$(if $(RUN),$(BIN)/python benchmarks/starting.py $(RUN))
+	$(if $(RUN),$(BIN)/python benchmarks/budget.py $(RUN))
 	$(BIN)/python benchmarks/growth.py
+	$(BIN)/python benchmarks/report.py
 
 # hours; needs NMT_DATA; goes on where it was interrupted
 comparison: .venv/ready
 	$(BIN)/python benchmarks/growth.py
 	$(BIN)/python benchmarks/comparison/run.py $(JOBS)
+	$(BIN)/python benchmarks/comparison/speed.py
 	$(BIN)/python benchmarks/comparison/scaling.py
 	$(BIN)/python benchmarks/comparison/page.py
 
