@@ -25,6 +25,9 @@ class SearchConfig(Section):
     """The alpha of length_normalization."""
     coverage_penalty: float = Field(default=0.0, ge=0, le=10)
     """The beta of Wu et al. 2016, eq. 14, applied when finished hypotheses are ranked."""
+    patience: float | None = Field(default=None, gt=0, le=1000)
+    """A sentence is done at the latest when patience * beam of its hypotheses have ended (Kasai et
+    al. 2024), 1 and 2 being fast; null: when none that is still open can win."""
     min_length: int = Field(default=0, ge=0)
     """Fewest target pieces, end of sentence not counted."""
     max_length: int | None = Field(default=None, ge=1)
@@ -77,9 +80,12 @@ class SearchConfig(Section):
             keys = self.changed("temperature", "seed")
             found += [f"{key}: does nothing without sampling: true" for key in keys]
             keys = self.changed("length_penalty", "coverage_penalty", "length_normalization")
+            keys += self.changed("patience")
             found += [f"{key}: does nothing with beam: 1" for key in keys if self.beam == 1]
         if self.sampling and self.changed("beam"):
             found.append("beam: does nothing with sampling: true; n_best says how many are drawn")
+        if self.sampling and self.changed("patience"):
+            found.append("patience: does nothing with sampling: true")
         if self.length_normalization == "none" and self.changed("length_penalty"):
             found.append("length_penalty: does nothing with length_normalization: none")
         if self.max_length is not None and self.changed("max_length_factor"):

@@ -163,8 +163,11 @@ class _Beams:
         """Drop sentences none of whose live hypotheses can beat their n-th best finished one.
 
         A live hypothesis can at best add nothing to its log-probability (which only falls) up to
-        the length at which that is worth most, its longest.
+        the length at which that is worth most, its longest. With search.patience a sentence is done
+        with so many finished ones, too.
         """
+        patience = self.config.patience
+        enough = max(self.config.n_best, math.inf if patience is None else patience * self.width)
         best = self.scores[:, 0].tolist()
         limits = self.limits.tolist()
         stay = []
@@ -174,6 +177,8 @@ class _Beams:
                 hopeless = bool(done)
             elif len(done) < self.config.n_best:
                 hopeless = best[row] == -math.inf and bool(done)
+            elif len(done) >= enough:
+                hopeless = True
             else:
                 bar = sorted((h.score for h in done), reverse=True)[self.config.n_best - 1]
                 hopeless = self.config.normalize(best[row], limits[row] + 1) <= bar

@@ -5,7 +5,8 @@ What the two do differently, and what is done about it here:
 - CTranslate2 ranks by log-probability / length^alpha only. So it is asked for every hypothesis that
   it finished, and they are ranked here, by whatever search.length_normalization says.
 - Ours goes on until no live hypothesis can win; CTranslate2 stops after `patience` * beam finished
-  ones (Kasai et al. 2022). Both find the same with enough patience; see `PATIENCE`.
+  ones (Kasai et al. 2024), those of search.patience or else `PATIENCE`. Both find the same with
+  enough of it.
 - Ours ends a hypothesis of the greatest length by force and counts what that costs; CTranslate2
   leaves it open. Such hypotheses are scored once more, end of sentence included.
 - CTranslate2's beam never ends right after a prefix, so that this hypothesis is added by hand.
@@ -146,9 +147,9 @@ class CTranslate2Engine(Engine):
             }
         if config.beam == 1:
             return common | {"beam_size": 1}
-        wanted = max(config.n_best, round(self.patience * config.beam))
-        patience = {"patience": self.patience, "num_hypotheses": wanted}
-        return common | {"beam_size": config.beam} | patience
+        patience = config.patience or self.patience
+        wanted = max(config.n_best, round(patience * config.beam))
+        return common | {"beam_size": config.beam, "patience": patience, "num_hypotheses": wanted}
 
     def _draft(self, pieces: list[str], score: float) -> _Draft:
         ids = [self.target_ids[piece] for piece in pieces]

@@ -107,6 +107,22 @@ def test_a_wide_beam_finds_what_enumeration_finds(
             assert one.score == pytest.approx(wanted.score, abs=1e-4)
 
 
+@pytest.mark.parametrize("seed", [0, 1])
+def test_patience_ends_a_sentence_once_so_many_hypotheses_have_ended(seed: int) -> None:
+    found, steps = {}, {}
+    for patience in (None, 1000, 1.0, 0.2):
+        model = TableModel(seed)
+        config = SearchConfig(beam=5, max_length=10, patience=patience)
+        counted = itertools.count()
+        original = model.step
+        model.step = lambda *rest, go=original, n=counted: (next(n), go(*rest))[1]  # type: ignore
+        found[patience] = search(model, source([4]), config)[0][0]
+        steps[patience] = next(counted)
+    assert found[1000] == found[None] and steps[1000] == steps[None]
+    assert steps[0.2] <= steps[1.0] < steps[None] == 11
+    assert found[0.2].score <= found[1.0].score <= found[None].score
+
+
 def test_greedy_takes_the_best_token_at_each_step() -> None:
     model = TableModel(3)
     config = SearchConfig(beam=1, max_length=6)
