@@ -34,7 +34,7 @@ def extract(archive: Path, wanted: Mapping[str, Path]) -> None:
                 if not missing:
                     return
     except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{archive}: cannot unpack: {error}") from error
+        raise DataError(f"{archive}: cannot unpack: {' '.join(str(error).split())}") from error
     if missing:
         raise DataError(f"{archive}: there is no {', '.join(missing)} in it")
 

@@ -32,7 +32,8 @@ def fetch_corpus(selection: Selection, reporter: Reporter, folder: Path | None =
     if is_unpacked(folder):
         return folder
     entry = selection.entry
-    reporter.say(f"{selection.name} {selection.pair}: {entry.licence}: {entry.terms}")
+    terms = " ".join(entry.terms.split())
+    reporter.say(f"{selection.name} {selection.pair}: {entry.licence}: {terms}")
     try:
         files = {name: download(name, one, reporter) for name, one in selection.files().items()}
         _unpack(selection, files, folder, reporter)
@@ -83,7 +84,7 @@ def _note(path: Path, reporter: Reporter) -> None:
         digest = _file_hash(path)
         write_whole(beside, f"{digest}  {path.name}\n")
         reporter.warn(
-            f"{path.name}: nobody published a SHA-256 of it; from now on {digest[:12]}..."
+            f"{path.name}: nobody published a SHA-256 of it; from now on it must be {digest[:12]}..."
         )
 
 

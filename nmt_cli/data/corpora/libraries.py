@@ -128,4 +128,6 @@ def _output(command: list[str], reference: Reference) -> Iterator[str]:
             said.seek(0)
             words = said.read().decode("utf-8", "replace").strip().splitlines()
             reason = " ".join(words[-1].split()) if words else f"exit code {process.returncode}"
-            raise DataError(f"{reference.name}: mtdata cannot give it: {reason}")
+            raise DataError(
+                f"{reference.name}: mtdata cannot give it: {reason}; mtdata list shows what it has"
+            )
