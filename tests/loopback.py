@@ -59,7 +59,12 @@ class Shop:
             "first_member": "talks/t.ab.xml",
             "second_member": "talks/t.{second}.xml",
         }
-        text = {"title": "Syllables", "licence": "free", "terms": "Do as\nyou like.", "citation": ""}
+        text = {
+            "title": "Syllables",
+            "licence": "free",
+            "terms": "Do as\nyou like.",
+            "citation": "",
+        }
         corpora = {
             "toy": {
                 **text,

@@ -1,9 +1,9 @@
 """Where downloaded corpora lie, and what a name that is not a file stands for."""
 
 import os
-import re
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import quote
 
 LIBRARIES = ("hf", "mtdata")  # what may stand before the colon of a name
 SPLITS = {"train": "train", "dev": "validation", "test": "test"}  # ours, and Hugging Face's
@@ -42,10 +42,12 @@ class Reference(NamedTuple):
         return f"hf:{self.dataset}:{self.configuration}:{self.split}"
 
     def paths(self, source: str, target: str) -> tuple[Path, Path]:
-        """The two files that its text is written to."""
-        folder = re.sub(r"[^\w.@-]+", "_", f"{self.dataset}:{self.configuration}".strip(":"))
-        place = cache_folder() / "corpora" / self.library / folder / f"{source}-{target}"
-        return place / f"{self.split}.{source}", place / f"{self.split}.{target}"
+        """The two files that its text is written to; in the cache, whatever the names are."""
+        place = cache_folder() / "corpora" / self.library
+        for part in (f"{self.dataset}:{self.configuration}", f"{source}-{target}"):
+            place /= quote(part, safe="")
+        first, second = (quote(f"{self.split}.{side}", safe="") for side in (source, target))
+        return place / first, place / second
 
 
 def parse_reference(name: str | None, role: str) -> Reference | None:

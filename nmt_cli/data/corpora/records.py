@@ -24,7 +24,7 @@ def fetched(folder: Path) -> list[dict[str, Any]]:
 def record_path(reference: Reference, source: str, target: str) -> Path:
     """The record of another library's text."""
     first, _ = reference.paths(source, target)
-    return first.with_name(f"{reference.split}.json")
+    return first.with_name(first.name + ".json")
 
 
 def is_here(reference: Reference, source: str, target: str) -> bool:

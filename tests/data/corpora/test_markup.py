@@ -67,7 +67,7 @@ def test_a_translation_memory_gives_the_pairs_that_have_both_languages(
 def test_what_is_no_translation_memory_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.tmx"
     path.write_text("<tmx><tu>")
-    with pytest.raises(DataError, match="x.tmx: not TMX: no element found: line 1"):
+    with pytest.raises(DataError, match=r"x\.tmx: not TMX: no element found: line 1"):
         list(read_tmx(path, "ro", "en"))
 
 

@@ -30,10 +30,21 @@ def test_each_text_has_a_place_of_its_own_inside_the_cache(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    names = ["hf:a/b", "hf:a/b:c", "hf:a/b:c:test", "hf:../../x", "mtdata:a-b", "hf:a-b"]
+    names = [
+        "hf:a/b",
+        "hf:a/b:c",
+        "hf:a/b:c:test",
+        "hf:../../x",
+        "hf:..",
+        "mtdata:a-b",
+        "hf:a-b",
+        "hf:a_b",
+        "hf:a/b::../x",
+    ]
     found = [parse_reference(name, "train") for name in names]
     paths = [one.paths("en", "de")[0] for one in found if one is not None]
-    assert len(set(paths)) == len(names)
+    paths += [one.paths("../../../en", "de/x")[0] for one in found if one is not None]
+    assert len(set(paths)) == 2 * len(names)
     inside = tmp_path / "nmt" / "corpora"
     assert all(path.resolve().is_relative_to(inside) for path in paths)
-    assert paths[2] == inside / "hf" / "a_b_c" / "en-de" / "test.en"
+    assert paths[2] == inside / "hf" / "a%2Fb%3Ac" / "en-de" / "test.en"
