@@ -84,7 +84,8 @@ def _note(path: Path, reporter: Reporter) -> None:
         digest = _file_hash(path)
         write_whole(beside, f"{digest}  {path.name}\n")
         reporter.warn(
-            f"{path.name}: nobody published a SHA-256 of it; from now on it must be {digest[:12]}..."
+            f"{path.name}: nobody published a SHA-256 of it; "
+            f"from now on it must be {digest[:12]}..."
         )
 
 
