@@ -25,7 +25,7 @@ def test_the_version_is_printed(nmt: Call) -> None:
 COMMANDS = [
     "prepare", "train", "translate", "rescore", "score", "tokenize", "detokenize", "average",
     "plot",
-    "recipes", "models",
+    "corpora", "recipes", "models",
 ]  # fmt: skip
 
 
@@ -39,7 +39,7 @@ def test_every_command_explains_itself(command: str, nmt: Call) -> None:
 
 
 def test_every_command_that_does_something_gives_an_example(nmt: Call) -> None:
-    for command in COMMANDS[:-3]:
+    for command in COMMANDS[:-4]:
         assert "Example: " in nmt(command, "--help")[1]
 
 

@@ -123,7 +123,11 @@ CORPUS: list[tuple[str, list[str]]] = [
      ["corpus.download.licnce: unknown key; did you mean licence?"]),
     ("download: {sha256: {a: 5}}", ["corpus.download.address: missing",
                                     "corpus.download.sha256.a: should be a string, not 5"]),
-    ("name: wmt", ["corpus.name: should be 'quickstart', not the text \"wmt\""]),
+    ("name: wmt", ["corpus.name: no corpus 'wmt' (see nmt corpora); did you mean wmt16?"]),
+    ("name: brown", ["corpus.name: no corpus 'brown' (see nmt corpora); there are quickstart, "
+                     "multi30k, iwslt14, iwslt15, iwslt17, wmt14, wmt16, wmt16-ro"]),
+    ("name: iwslt15", ["corpus.name: iwslt15 has no en-de; it has en-vi"]),
+    ("name: 5", ["corpus.name: should be a string, not 5"]),
     ("dev: 5, train: {}, tset: a", [
         "corpus.tset: unknown key; did you mean test?",
         "corpus.train: should be text or a list, not the mapping {}",

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from nmt_cli import __version__
-from nmt_cli.cli import catalogue, data, export, plot, shards, training, translation
+from nmt_cli.cli import catalogue, corpora, data, export, plot, shards, training, translation
 
 
 def _version(wanted: bool) -> None:
@@ -49,6 +49,7 @@ def build_app() -> typer.Typer:
     app.command()(export.export)
     app.command("import")(export.import_run)
     app.add_typer(_plots(), name="plot")
+    app.add_typer(_corpora(), name="corpora")
     app.add_typer(_recipes(), name="recipes")
     app.add_typer(_models(), name="models")
     return app
@@ -61,6 +62,14 @@ def _plots() -> typer.Typer:
     plots.command()(plot.positions)
     plots.command()(plot.curves)
     return plots
+
+
+def _corpora() -> typer.Typer:
+    named = typer.Typer(help="Corpora that a recipe can name.", invoke_without_command=True)
+    named.callback()(corpora.corpora)
+    named.command("show")(corpora.corpora_show)
+    named.command("fetch")(corpora.corpora_fetch)
+    return named
 
 
 def _recipes() -> typer.Typer:

@@ -10,8 +10,8 @@ import numpy as np
 
 from nmt_cli.commands.export import FORMATS, problems
 from nmt_cli.commands.runs import build_model
-from nmt_cli.data.corpus import Corpus, find_corpus, search_folders
-from nmt_cli.data.download import cache_folder
+from nmt_cli.data.corpora.places import cache_folder
+from nmt_cli.data.corpus import Corpus, find_corpus, search_folders, unfetched
 from nmt_cli.data.inspection import Lengths, PartFacts, inspect_all, piece_lengths
 from nmt_cli.data.prepared import Tokenizers
 from nmt_cli.data.tokenizer_training import train_tokenizer
@@ -124,7 +124,11 @@ class _Check:
             yield Finding("warning", "run folder", text)
 
     def _missing(self, error: DataError) -> Finding:
-        download = self.recipe.corpus.download
+        config = self.recipe.corpus
+        wanted, download = unfetched(config), config.download
+        if wanted:
+            text = f"not here yet; nmt prepare will fetch {', '.join(wanted)}"
+            return Finding("warning", "corpus.name", text)
         if download is None:
             return Finding("error", "corpus", str(error))
         files = ", ".join(download.sha256)

@@ -4,8 +4,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nmt_cli.commands.fine_tuning import Origin, find_origin, inherit
-from nmt_cli.data.corpus import Corpus, find_corpus, search_folders
-from nmt_cli.data.download import cache_folder, fetch
+from nmt_cli.data.corpora.places import cache_folder
+from nmt_cli.data.corpus import Corpus, find_corpus, references, search_folders, selected
+from nmt_cli.data.download import fetch
 from nmt_cli.data.fingerprint import (
     changes,
     find_prepared,
@@ -56,6 +57,8 @@ def prepare_recipe(
     rooted = _with_root(recipe, corpus)
     known = known_hashes(store)
     identity = identify(recipe.corpus, recipe.tokenizer, corpus, known, given)
+    if corpus.fetched:
+        identity["fetched"] = list(corpus.fetched)
     found = find_prepared(store, identity["fingerprint"])
     if found is not None:
         data = PreparedData(found)
@@ -85,6 +88,7 @@ def _pool(processes: int | None, corpus: Corpus, reporter: Reporter) -> Pool:
 def locate_corpus(recipe: Recipe, reporter: Reporter) -> Corpus:
     """Find the corpus's files, downloading them where the recipe says how; DataError if not."""
     folders = search_folders(recipe.folder, cache_folder())
+    _fetch_named(recipe, reporter)
     try:
         return find_corpus(recipe.corpus, folders)
     except DataError:
@@ -94,6 +98,20 @@ def locate_corpus(recipe: Recipe, reporter: Reporter) -> Corpus:
         raise DataError(f"corpus.root: {recipe.corpus.root}: downloads stay in their cache; no ..")
     fetch(recipe.corpus.download, cache_folder() / recipe.corpus.root, reporter)
     return find_corpus(recipe.corpus, folders)
+
+
+def _fetch_named(recipe: Recipe, reporter: Reporter) -> None:
+    """Get what the recipe names and is not there yet: of the catalogue, or another library's."""
+    selection, wanted = selected(recipe.corpus), references(recipe.corpus)
+    if selection is not None:
+        from nmt_cli.data.corpora.fetching import fetch_corpus
+
+        fetch_corpus(selection, reporter)
+    if wanted:
+        from nmt_cli.data.corpora.libraries import fetch_text
+
+        for one in wanted:
+            fetch_text(one, recipe.corpus.source, recipe.corpus.target, reporter)
 
 
 def _with_root(recipe: Recipe, corpus: Corpus) -> Recipe:

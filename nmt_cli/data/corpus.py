@@ -5,11 +5,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
 from nmt_cli.config import Section
+from nmt_cli.data.corpora.catalogue import ROLES, Selection, select
+from nmt_cli.data.corpora.places import FILLED, Reference, parse_reference, unpacked_folder
+from nmt_cli.data.corpora.records import fetched, fetched_text, is_here, is_unpacked
 from nmt_cli.data.files import RawPair, existing, read_jsonl, read_tsv, read_two_files
 from nmt_cli.data.joining import join_neighbours
 from nmt_cli.errors import DataError
@@ -59,8 +62,10 @@ class Download(Section):
 class CorpusConfig(Section):
     """The corpus section of a recipe."""
 
-    name: Literal["quickstart"] | None = None
-    """A corpus that comes with this program, instead of files."""
+    name: str | None = None
+    """A corpus by its name instead of files: quickstart, which is made here; one of `nmt corpora`,
+    fetched where it is not there; or hf:DATASET[:CONFIGURATION], whose splits are train, validation
+    and test. mtdata:ID and hf:DATASET[:CONFIGURATION[:SPLIT]] also stand for a base name below."""
     root: str = "."
     """Folder of the files: absolute, or looked for beside the recipe, in the current folder, under
     $NMT_DATA, and in the download cache."""
@@ -101,14 +106,22 @@ class CorpusConfig(Section):
                 found += [f"{key}: {text}" for text in other.problems()]
         if self.train == ():
             found.append("train: the list is empty")
+        if self.name not in (None, "quickstart") and parse_reference(self.name, "train") is None:
+            try:
+                select(str(self.name), self.source, self.target)
+            except DataError as error:
+                found.append(f"name: {error}")
         return found
 
     def doubts(self) -> list[str]:
         """See `Section.doubts`."""
-        if self.name != "quickstart":
+        if self.name is None:
             return []
-        keys = self.changed("root", "train", "dev", "test", "download")
-        return [f"{key}: does nothing with name: quickstart" for key in keys]
+        whole = parse_reference(self.name, "train") is None  # else dev and test may be files
+        keys = self.changed(
+            *(("root", "train", "dev", "test", "download") if whole else ("train",))
+        )
+        return [f"{key}: does nothing with name: {self.name}" for key in keys]
 
 
 @dataclass(frozen=True)
@@ -129,6 +142,7 @@ class Corpus:
     dev: TextPart | None
     test: TextPart | None
     root: Path | None = None  # the folder that relative names were found in
+    fetched: tuple[dict[str, Any], ...] = ()  # where the text of corpora by name came from
 
     def files(self) -> list[Path]:
         """Every file that is read."""
@@ -143,24 +157,76 @@ def find_corpus(config: CorpusConfig, folders: Sequence[Path]) -> Corpus:
     """
     if config.name == "quickstart":
         return _embedded(config)
-    train = config.train if isinstance(config.train, tuple) else (Part(name=config.train),)
-    named = [("train", part) for part in train]
-    for key, value in (("dev", config.dev), ("test", config.test)):
-        if value is not None:
-            named.append((key, Part(name=value) if isinstance(value, str) else value))
+    if (selection := selected(config)) is not None:
+        return _unpacked(config, unpacked_folder(selection.name, selection.pair))
+    named = _named(config)
     misses = []
     for root in _roots(config.root, folders):
-        found = [(key, _locate(part, config, root)) for key, part in named]
+        found = [(key, _locate(key, part, config, root)) for key, part in named]
         missing = [f"corpus.{key}: {part}" for key, part in found if isinstance(part, str)]
         if not missing:
             parts = [(key, part) for key, part in found if isinstance(part, TextPart)]
             one = {key: part for key, part in parts if key != "train"}
             train_parts = [part for key, part in parts if key == "train"]
-            return Corpus(train_parts, one.get("dev"), one.get("test"), root)
+            sources = tuple(
+                fetched_text(one, config.source, config.target) for one in references(config)
+            )
+            return Corpus(train_parts, one.get("dev"), one.get("test"), root, sources)
         misses.append((root, missing))
     nearest = min(misses, key=lambda miss: len(miss[1]))
     places = ", ".join(str(root) for root, _ in misses)
     raise DataError("; ".join(nearest[1]) + f" (looked in {places})")
+
+
+def selected(config: CorpusConfig) -> Selection | None:
+    """The corpus of the catalogue that is named, or None."""
+    if config.name in (None, "quickstart") or parse_reference(config.name, "train") is not None:
+        return None
+    return select(str(config.name), config.source, config.target)
+
+
+def references(config: CorpusConfig) -> list[Reference]:
+    """Every text that another library is to fetch."""
+    if selected(config) is not None or config.name == "quickstart":
+        return []
+    found = [parse_reference(part.name, key) for key, part in _named(config)]
+    return list(dict.fromkeys(one for one in found if one is not None))
+
+
+def unfetched(config: CorpusConfig) -> list[str]:
+    """Addresses and names of what a recipe names and nobody has fetched yet."""
+    selection = selected(config)
+    if selection is not None:
+        here = is_unpacked(unpacked_folder(selection.name, selection.pair))
+        return [] if here else [one.address for one in selection.files().values()]
+    texts = references(config)
+    return [one.name for one in texts if not is_here(one, config.source, config.target)]
+
+
+def _named(config: CorpusConfig) -> list[tuple[str, Part]]:
+    """Every part, with train, dev or test before it."""
+    given: dict[str, Any] = {key: getattr(config, key) for key in ("train", "dev", "test")}
+    if (reference := parse_reference(config.name, "train")) is not None:
+        for key in FILLED[reference.library]:
+            given[key] = config.name if key == "train" else given[key] or config.name
+    parts = []
+    for key, value in given.items():
+        values = value if isinstance(value, tuple) else () if value is None else (value,)
+        parts += [(key, Part(name=one) if isinstance(one, str) else one) for one in values]
+    return parts
+
+
+def _unpacked(config: CorpusConfig, folder: Path) -> Corpus:
+    """The corpus of the catalogue that was unpacked into a folder; DataError where none was."""
+    if not is_unpacked(folder):
+        name = f"{config.name} {config.source} {config.target}"
+        raise DataError(f"corpus.name: {name} is not in {folder}; nmt corpora fetch {name} gets it")
+    parts = [_locate(key, Part(name=key), config, folder) for key in ROLES]
+    for part in parts:
+        if isinstance(part, str):
+            raise DataError(f"corpus.name: {folder} is damaged: {part}; delete it")
+    train, dev, test = (part for part in parts if isinstance(part, TextPart))
+    return Corpus([train], dev, test, fetched=tuple(fetched(folder)))
 
 
 def search_folders(recipe_folder: Path | None, download_cache: Path | None = None) -> list[Path]:
@@ -182,8 +248,14 @@ def _expanded(name: str) -> Path:
         raise DataError(f"corpus: {name}: there is no such user") from error
 
 
-def _locate(part: Part, config: CorpusConfig, root: Path) -> TextPart | str:
+def _locate(role: str, part: Part, config: CorpusConfig, root: Path) -> TextPart | str:
     """The part with its files under `root`, or what is missing."""
+    reference = parse_reference(part.name, role)
+    if reference is not None:
+        if not is_here(reference, config.source, config.target):
+            return f"{reference.name} is not here yet; nmt prepare fetches it"
+        both = reference.paths(config.source, config.target)
+        return TextPart(reference.name, both, _reader(part, config, both), part.weight)
     if part.name is not None:
         wanted = [f"{part.name}.{config.source}", f"{part.name}.{config.target}"]
     else:

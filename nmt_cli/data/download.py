@@ -8,39 +8,71 @@ import shutil
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from nmt_cli.data.corpus import Download
 from nmt_cli.data.files import opened
 from nmt_cli.errors import DataError
 from nmt_cli.reporting import Reporter
+
+if TYPE_CHECKING:
+    from nmt_cli.data.corpus import Download
 
 BLOCK = 1 << 16
 LARGEST = 1 << 36  # bytes of one file, 64 GiB
 PARTIAL = "partial-"
 STALE = 24 * 3600  # seconds after which nobody writes into a partial file any more
+ADVICE = "put the files into a folder and name it with --set corpus.root=FOLDER or NMT_DATA"
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
-def cache_folder() -> Path:
-    """Where downloaded corpora are kept: $XDG_CACHE_HOME/nmt, by default ~/.cache/nmt."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path(os.path.expanduser("~")) / ".cache") / "nmt"
-
-
-def fetch(download: Download, folder: Path, reporter: Reporter) -> None:
+def fetch(download: "Download", folder: Path, reporter: Reporter) -> None:
     """Download the files that are missing in `folder`; DataError says what could not be had."""
     for name, digest in download.sha256.items():
         if "/" in name or name.startswith("."):
             raise DataError(f"corpus.download.sha256: {name!r} is not a plain file name")
         path = folder / name
         if not path.exists():
-            folder.mkdir(parents=True, exist_ok=True)
-            _sweep(path)
-            _fetch_file(download.address + name, path, digest, reporter)
+            address = download.address + name
+            fetch_file(address, path, partial(_check_text, address, digest), reporter, ADVICE)
+
+
+def fetch_file(
+    address: str, path: Path, check: Callable[[Path], None], reporter: Reporter, advice: str
+) -> None:
+    """Download one file, which gets its name once `check` has not refused it.
+
+    DataError says what could not be had, and `advice` what to do about it.
+    """
+    _refuse_plain(address)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _sweep(path)
+    # a name of its own for each download: two at a time must not write into one file
+    scratch = path.with_name(f"{PARTIAL}{secrets.token_hex(8)}-{path.name}")
+    try:
+        _copy(address, scratch, path.name, reporter, advice)
+        check(scratch)
+        os.replace(scratch, path)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def _check_text(address: str, digest: str, path: Path) -> None:
+    try:
+        found = content_hash(path)
+    except DataError as error:
+        raise DataError(f"{address}: not used: {error}") from error
+    refuse_other(address, found, digest)
+
+
+def refuse_other(address: str, found: str, digest: str) -> None:
+    """DataError where a SHA-256 is not the one that it should be."""
+    if found != digest:
+        raise DataError(f"{address}: SHA-256 is {found[:12]}..., not {digest[:12]}...: not used")
 
 
 def _sweep(path: Path) -> None:
@@ -51,26 +83,7 @@ def _sweep(path: Path) -> None:
                 left.unlink()
 
 
-def _fetch_file(address: str, path: Path, digest: str, reporter: Reporter) -> None:
-    _refuse_plain(address)
-    # a name of its own for each download: two at a time must not write into one file
-    scratch = path.with_name(f"{PARTIAL}{secrets.token_hex(8)}-{path.name}")
-    try:
-        _copy(address, scratch, path.name, reporter)
-        try:
-            found = content_hash(scratch)
-        except DataError as error:
-            raise DataError(f"{address}: not used: {error}") from error
-        if found != digest:
-            raise DataError(
-                f"{address}: SHA-256 is {found[:12]}..., not {digest[:12]}...: not used"
-            )
-        os.replace(scratch, path)
-    finally:
-        scratch.unlink(missing_ok=True)
-
-
-def _copy(address: str, scratch: Path, name: str, reporter: Reporter) -> None:
+def _copy(address: str, scratch: Path, name: str, reporter: Reporter, advice: str) -> None:
     fetcher = urllib.request.build_opener(_Redirects)
     try:
         with fetcher.open(address, timeout=30) as answer, open(scratch, "wb") as file:
@@ -89,10 +102,7 @@ def _copy(address: str, scratch: Path, name: str, reporter: Reporter) -> None:
         if isinstance(error, urllib.error.HTTPError):
             error.close()
         reason = " ".join(str(getattr(error, "reason", None) or error).split())
-        raise DataError(
-            f"{address}: cannot download: {reason}; put the files into a folder and name it with "
-            "--set corpus.root=FOLDER or NMT_DATA"
-        ) from error
+        raise DataError(f"{address}: cannot download: {reason}; {advice}") from error
 
 
 def _announced(answer: Any, address: str, folder: Path) -> int | None:

@@ -1,0 +1,74 @@
+"""The catalogue that is shipped: whole, with real addresses, licences and digests."""
+
+import re
+
+import pytest
+
+from nmt_cli.data.corpora.catalogue import ROLES, Selection, _catalogue, corpora, select
+from nmt_cli.errors import DataError
+
+CORPORA = list(corpora())
+SELECTIONS = [
+    Selection(name, *pair.split("-")) for name, entry in corpora().items() for pair in entry.pairs
+]
+
+
+def test_the_corpora_that_people_ask_for_are_there() -> None:
+    assert {"multi30k", "iwslt14", "iwslt15", "iwslt17", "wmt14", "wmt16"} <= set(CORPORA)
+
+
+@pytest.mark.parametrize("name", CORPORA)
+def test_every_corpus_says_its_terms_and_whom_to_cite(name: str) -> None:
+    entry = corpora()[name]
+    assert entry.title and 5 < len(entry.licence) < 50 and len(entry.terms) > 40
+    assert entry.citation.startswith("@inproceedings{") or entry.citation == "see wmt16"
+
+
+@pytest.mark.parametrize("selection", SELECTIONS, ids=lambda one: f"{one.name}-{one.pair}")
+def test_every_text_of_every_pair_has_two_sides_in_files_that_there_are(
+    selection: Selection,
+) -> None:
+    for role in ROLES:
+        texts = list(selection.texts(role))
+        assert texts or (role == "dev" and selection.entry.splits.every)
+        for first, second in texts:
+            assert (first[:2] != second[:2]) == (".tmx" not in first.file)
+            assert not {"{", "}"} & set(first.name + second.name)
+            assert {first.language, second.language} == {selection.first, selection.second}
+    assert all(selection.files())
+
+
+def test_every_file_has_an_address_with_tls_and_all_but_one_a_digest() -> None:
+    files = _catalogue().files
+    assert all(one.address.startswith("https://") for one in files.values())
+    bare = [name for name, one in files.items() if not (one.sha256 or one.text_sha256)]
+    assert bare == ["iwslt14.de-en.tgz"]
+    digests = [one.sha256 or one.text_sha256 for one in files.values() if one.bytes]
+    assert all(re.fullmatch("[0-9a-f]{64}", str(one)) for one in digests)
+    assert len(set(digests)) == len(digests)
+
+
+def test_every_file_belongs_to_a_corpus() -> None:
+    used = {name for selection in SELECTIONS for name in selection.files()}
+    assert used == set(_catalogue().files)
+
+
+def test_both_directions_are_the_same_corpus() -> None:
+    assert select("wmt16", "de", "en") == select("wmt16", "en", "de")
+    first, second = next(select("wmt16", "en", "de").texts("test"))
+    assert first.member == "dev/newstest2016-deen-src.de.sgm"
+    assert second.member == "dev/newstest2016-deen-ref.en.sgm"
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("wmt15", "no corpus 'wmt15' (see nmt corpora); did you mean wmt16?"),
+        ("iwslt15", "iwslt15 has no en-de; it has en-vi"),
+        ("multi30k", "multi30k has no en-en; it has en-de, en-fr, de-fr"),
+    ],
+)
+def test_what_there_is_not_is_said_with_what_there_is(name: str, message: str) -> None:
+    with pytest.raises(DataError) as caught:
+        select(name, "en", "en" if name == "multi30k" else "de")
+    assert str(caught.value) == message
