@@ -1,4 +1,4 @@
-# make quickstart | test | check | bench | comparison | fuzz | lock | audit; each builds .venv first if it is not there.
+# make quickstart | test [WORKERS=2] | check | bench | comparison | fuzz | lock | audit; each builds .venv first if it is not there.
 PYTHON ?= python3
 BIN := .venv/bin
 
@@ -25,7 +25,7 @@ quickstart: .venv/ready
 	@echo "  $(BIN)/nmt recipes copy quickstart mine.yaml            # your own data: edit corpus:"
 
 test: .venv/ready
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(or $(WORKERS),2) --dist loadfile --no-loadscope-reorder
 
 check: .venv/ready
 	$(BIN)/ruff format --check .

@@ -78,20 +78,34 @@ def read_json(
     path: Path, largest: int = LARGEST_JSON, kind: type[UserError] = DataError
 ) -> dict[str, Any]:
     """The JSON object in a file; a `kind` where it is missing, damaged, or of more bytes."""
+    found = _read_json(path, largest, kind)
+    if not isinstance(found, dict):
+        raise kind(f"{path}: missing or damaged: not a JSON object")
+    return found
+
+
+def read_json_list(
+    path: Path, largest: int = LARGEST_JSON, kind: type[UserError] = DataError
+) -> list[Any]:
+    """The JSON list in a file; a `kind` as for `read_json`."""
+    found = _read_json(path, largest, kind)
+    if not isinstance(found, list):
+        raise kind(f"{path}: missing or damaged: not a JSON list")
+    return found
+
+
+def _read_json(path: Path, largest: int, kind: type[UserError]) -> Any:
     try:
         with open(path, "rb") as file:
             content = file.read(largest + 1)
         if len(content) > largest:
             raise ValueError(f"more than {largest:,} bytes")
-        found = json.loads(content.decode())
+        return json.loads(content.decode())
     except UnicodeDecodeError as error:
         raise kind(f"{path}: missing or damaged: not UTF-8 text") from error
     except (OSError, ValueError, RecursionError) as error:
         reason = " ".join(str(getattr(error, "strerror", None) or error).split())
         raise kind(f"{path}: missing or damaged: {reason}") from error
-    if not isinstance(found, dict):
-        raise kind(f"{path}: missing or damaged: not a JSON object")
-    return found
 
 
 def sync(path: Path) -> None:

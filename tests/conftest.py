@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from nmt_cli.cli import entry
 from nmt_cli.commands.runs import build_model
@@ -21,6 +22,10 @@ from nmt_cli.disk import write_whole
 from nmt_cli.models import MODELS
 from nmt_cli.recipe import Recipe, build_recipe
 from nmt_cli.run_folder import RunFolder
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # a core each: threads of two workers wait for each other
+    os.environ["OMP_NUM_THREADS"] = "1"  # for the processes that tests start
+    torch.set_num_threads(1)
 
 ROOT = Path(__file__).parent.parent
 NMT = [sys.executable, "-m", "nmt_cli"]
@@ -70,7 +75,7 @@ def toy_content(root: Path, model: str = "transformer", **training: Any) -> dict
             "root": str(root), "source": "ab", "target": "ba", "dev": "dev", "test": "test"
         },
         "tokenizer": {"type": "word", "vocab_size": 60},
-        "model": TINY_MODELS[model],
+        "model": dict(TINY_MODELS[model]),
         "training": {
             "updates": 12, "tokens_per_batch": 256, "validate_every": 6, "log_every": 3,
             "samples": 1, **training,

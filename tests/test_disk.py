@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from nmt_cli.disk import refuse_ways_out, write_whole, writing
-from nmt_cli.errors import RunError
+from nmt_cli.disk import read_json_list, refuse_ways_out, write_whole, writing
+from nmt_cli.errors import DataError, RunError
 
 
 class Killed(BaseException):
@@ -80,3 +80,15 @@ def test_a_pipe_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "recipe.yaml")
     with pytest.raises(RunError, match=r"recipe.yaml: neither a file nor a folder"):
         refuse_ways_out(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [("{}", "not a JSON list"), ("[" * 9, "more than 8 bytes"), ("[1", "Expecting")],
+)
+def test_a_list_that_is_none_or_too_long_is_refused(text: str, why: str, tmp_path: Path) -> None:
+    (tmp_path / "x.json").write_text(text)
+    with pytest.raises(DataError, match=f"x.json: missing or damaged: {why}"):
+        read_json_list(tmp_path / "x.json", 8)
+    (tmp_path / "x.json").write_text('["a", 2]')
+    assert read_json_list(tmp_path / "x.json", 8) == ["a", 2]

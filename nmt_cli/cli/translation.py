@@ -25,7 +25,7 @@ def translate(
     ] = False,
     jsonl: Annotated[bool, typer.Option("--jsonl", help="One JSON object a line.")] = False,
     engine: Annotated[
-        str, typer.Option(help="torch, or ctranslate2, into which the run is exported once.")
+        str, typer.Option(help="torch; or ctranslate2 or onnx, to which the run is exported once.")
     ] = "torch",
     quantization: Annotated[
         str | None, typer.Option(help="Weights of ctranslate2: float32, int8 ...")

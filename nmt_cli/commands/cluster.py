@@ -13,15 +13,17 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from nmt_cli.commands.processes import Opening, ParallelTranslator
-from nmt_cli.commands.shards import ShardDone, translate_shard
-from nmt_cli.commands.translate import Form
 from nmt_cli.data.ranges import Shard
 from nmt_cli.errors import UserError, WorkerError
 from nmt_cli.reporting import Reporter
 from nmt_cli.workers import AHEAD, Apply, Opener, Pool
+
+if TYPE_CHECKING:  # with torch, for which those that only prepare need not wait
+    from nmt_cli.commands.processes import Opening, ParallelTranslator
+    from nmt_cli.commands.shards import ShardDone
+    from nmt_cli.commands.translate import Form
 
 QUIET = {"RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}  # or it warns of what a later version will do
 
@@ -52,8 +54,13 @@ def connected() -> Iterator[Any]:
 
 
 def translate_on_ray(
-    opening: Opening, text: Path, shards: list[Shard], folder: Path, form: Form, reporter: Reporter
-) -> list[ShardDone]:
+    opening: "Opening",
+    text: Path,
+    shards: list[Shard],
+    folder: Path,
+    form: "Form",
+    reporter: Reporter,
+) -> "list[ShardDone]":
     """`translate_shard` for each shard, each on a core (or GPU) of the cluster.
 
     A shard whose machine is lost is gone on with on another one. Raises as `translate_shard` does;
@@ -85,16 +92,20 @@ def translate_on_ray(
 
 
 def _translate_one(
-    opening: Opening, text: str, shard: tuple[int, int], folder: str, form: Form
-) -> ShardDone:
+    opening: "Opening", text: str, shard: tuple[int, int], folder: str, form: "Form"
+) -> "ShardDone":
     """A shard, in a process of the cluster."""
+    from nmt_cli.commands.shards import translate_shard
+
     quiet = Reporter(quiet=True)
     return translate_shard(_opened(opening), Path(text), Shard(*shard), Path(folder), form, quiet)
 
 
 @cache
-def _opened(opening: Opening) -> ParallelTranslator:
+def _opened(opening: "Opening") -> "ParallelTranslator":
     """The translator, once in each process, which has one thread as Ray has set it."""
+    from nmt_cli.commands.processes import ParallelTranslator
+
     return ParallelTranslator(opening, "1", Reporter(quiet=True))
 
 

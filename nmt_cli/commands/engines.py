@@ -1,20 +1,19 @@
 """Translating a run with another runtime, in place: exported once, then kept in the run folder."""
 
-import json
 from pathlib import Path
-from typing import Any
 
 from nmt_cli.checkpoint import digest
 from nmt_cli.commands.export import FORMATS, MANIFEST, export, problems, weights_digest
-from nmt_cli.decoding.engine import Engine
-from nmt_cli.errors import UserError
+from nmt_cli.decoding.engine import Engine, ModelEngine
+from nmt_cli.disk import read_json
+from nmt_cli.errors import DataError, UserError
 from nmt_cli.export.format import require
 from nmt_cli.recipe import Recipe
 from nmt_cli.reporting import Reporter
 from nmt_cli.run_folder import RunFolder
 
-ENGINES = ("torch", "ctranslate2")
-QUANTIZATIONS = {"auto": "float32", "fp32": "float32", "bf16": "bfloat16"}
+ENGINES = ("torch", "ctranslate2", "onnx")
+QUANTIZATIONS = {"auto": "float32", "fp32": "float32", "bf16": "bfloat16", "int8": "int8"}
 
 
 def open_engine(
@@ -37,20 +36,24 @@ def open_engine(
     if found:
         raise UserError(f"--engine {name} cannot translate with this: " + "; ".join(found))
     kind = quantization or QUANTIZATIONS[recipe.search.precision]
+    if kind not in form.QUANTIZATIONS:
+        asked = "--quantization" if quantization else "search.precision"
+        raise UserError(f"{asked}: --engine {name} has {', '.join(form.QUANTIZATIONS)}, not {kind}")
     folder = run / "exports" / f"{name}-{kind}"
     if not _up_to_date(folder, RunFolder(run)):
         reporter.say(f"exporting to {folder}, once for this checkpoint")
         export(run, name, folder, reporter, quantization=kind, device=device, replace=True)
-    if recipe.search.sampling:
+    engine = form.engine(folder, device, kind)
+    if recipe.search.sampling and not isinstance(engine, ModelEngine):
         reporter.warn(f"search.sampling with {name}: other draws than ours, and not repeatable")
-    return form.engine(folder, device, kind)
+    return engine
 
 
 def _up_to_date(folder: Path, run: RunFolder) -> bool:
     """Whether an export is whole and of the weights that the run translates with now."""
     try:
-        content: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        content = read_json(folder / MANIFEST)
         whole = all(digest(folder / name) == was for name, was in content["files"].items())
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (DataError, OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
     return whole and content.get("weights") == weights_digest(run)

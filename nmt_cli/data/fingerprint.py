@@ -13,6 +13,7 @@ from nmt_cli.disk import read_json
 from nmt_cli.errors import DataError
 
 Known = dict[str, Any]  # path to [size, time of the last change in ns, SHA-256]
+LEARNED_FROM = "tokenizer_learned_from"
 PLACES = ("root", "download")  # where the text was found does not change what is made of it
 
 
@@ -34,11 +35,22 @@ def identify(
     facts = {
         "corpus": corpus_config.model_dump(mode="json", exclude=set(PLACES)),
         "tokenizer": tokenizer.model_dump(mode="json"),
-        **({} if given is None else {"given_tokenizer": given.digest()}),
+        **_tokenizer_text(corpus, given),
         "inputs": [{"file": Path(path).name, "sha256": digest} for path, digest in files.items()],
     }
     text = json.dumps([FORMAT, facts], sort_keys=True)
     return {**facts, "fingerprint": hashlib.sha256(text.encode()).hexdigest()[:12]}
+
+
+def _tokenizer_text(corpus: Corpus, given: Tokenizers | None) -> dict[str, str]:
+    """Where tokenizers come from, unless it is all of the training text.
+
+    Data prepared before 2026-11-21 have tokenizers that saw held-out pairs, too, and so another
+    fingerprint.
+    """
+    if given is not None:
+        return {"given_tokenizer": given.digest()}
+    return {LEARNED_FROM: "pairs that are not held out"} if corpus.dev is None else {}
 
 
 def find_prepared(store: Path, fingerprint: str) -> Path | None:
@@ -68,6 +80,8 @@ def changes(store: Path, name: str, identity: dict[str, Any]) -> list[str]:
         found.append("the tokenizer that training.init_from gives")
     inputs = before.get("inputs", [])
     found += [f"the text of {one['file']}" for one in identity["inputs"] if one not in inputs]
+    if not found and before.get(LEARNED_FROM) != identity.get(LEARNED_FROM):
+        found.append("the text that the tokenizer is learned from, now without held-out pairs")
     return found
 
 

@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict
 from functools import partial
@@ -13,8 +13,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-import numpy as np
-
+from nmt_cli.data.clean_text import CLEAN, SIDES, CleanText, draw_held_out, written_lines
 from nmt_cli.data.cleaning import Cleaner, Report, normalize, open_look
 from nmt_cli.data.corpus import Corpus, CorpusConfig, TextPart
 from nmt_cli.data.encoding import Encoded, open_encoder
@@ -26,9 +25,7 @@ from nmt_cli.errors import DataError
 from nmt_cli.reporting import Reporter
 from nmt_cli.workers import Apply, Pool, in_this_process
 
-SIDES = ("source", "target")
 ENCODED = 2000  # pairs encoded together, in whatever process
-HELD_OUT_SHARE, HELD_OUT_MOST = 0.01, 2000
 
 
 class Settings(NamedTuple):
@@ -106,20 +103,19 @@ class _Preparation:
             raise DataError(
                 "corpus.train: no pair is left to train on" + _losses(self.cleaner.report)
             )
-        held_out = self._held_out(total)
-        tokenizers = self._learn()
+        text = CleanText(self.folder, self._held_out(total))
+        tokenizers = self._learn(text)
         tokenizers.save(self.folder)
-        kept = self._encode_training(tokenizers, parts, held_out)
-        splits = self._encode_splits(tokenizers, held_out)
-        for side in SIDES:
-            (self.folder / f"clean.{side}.txt").unlink()
+        kept = self._encode_training(tokenizers, parts, text)
+        splits = self._encode_splits(tokenizers, text)
+        text.remove()
         return {
             "variants": self.settings.tokenizer.variants,
             "parts": [asdict(part) for part in kept],
             "read": self.read,
             "train": kept[-1].end,
             "splits": splits,
-            "held_out": len(held_out),
+            "held_out": len(text.held_out),
             "filters": {name: asdict(dropped) for name, dropped in self.cleaner.report.items()},
             "vocabulary": [tokenizers.source.size, tokenizers.target.size],
         }
@@ -129,7 +125,7 @@ class _Preparation:
         ranges: list[PartRange] = []
         self.read = 0
         look = partial(open_look, self.settings.corpus)
-        with TextWriter(self.folder, "clean") as writer, self.pool(look) as work:
+        with TextWriter(self.folder, CLEAN) as writer, self.pool(look) as work:
             for part in self.corpus.train:
                 first = writer.lines
                 for pair in self.cleaner.clean(self._counted(part), part.label, work):
@@ -145,50 +141,33 @@ class _Preparation:
                     bar.advance(10_000, f"{self.read:,} pairs")
                 yield pair
 
-    def _held_out(self, total: int) -> set[int]:
+    def _held_out(self, total: int) -> frozenset[int]:
         """Pairs that serve as development text where the recipe names none."""
         if self.corpus.dev is not None:
-            return set()
-        count = min(HELD_OUT_MOST, max(1, int(total * HELD_OUT_SHARE)))
-        if total < 2:
-            raise DataError("corpus.train: one pair is too few to hold out a development part")
-        draw = np.random.Generator(np.random.PCG64(self.settings.corpus.seed))
-        return set(draw.choice(total, count, replace=False).tolist())
+            return frozenset()
+        return draw_held_out(total, self.settings.corpus.seed)
 
-    def _learn(self) -> Tokenizers:
+    def _learn(self, text: CleanText) -> Tokenizers:
         if self.settings.given is not None:
             return self.settings.given
         config, nfc = self.settings.tokenizer, self.settings.corpus.normalization == "nfc"
         self.reporter.say(f"learning a {config.type} tokenizer")
 
-        def text(side: str) -> Callable[[], Iterator[str]]:
-            return lambda: self._sample(side)
+        def sample(side: str) -> Iterator[str]:
+            return text.sample(side, config.sample_lines)
 
         if config.joint:
-            both = train_tokenizer(
-                lambda: chain(*(text(side)() for side in SIDES)), config, nfc=nfc
-            )
+            both = train_tokenizer(lambda: chain.from_iterable(map(sample, SIDES)), config, nfc=nfc)
             return Tokenizers(both, both)
-        one, other = (train_tokenizer(text(side), config, nfc=nfc) for side in SIDES)
+        one, other = (train_tokenizer(partial(sample, side), config, nfc=nfc) for side in SIDES)
         return Tokenizers(one, other)
 
-    def _sample(self, side: str) -> Iterator[str]:
-        """The clean text of a side, thinned out evenly to the wanted number of lines."""
-        lines = sum(1 for _ in self._text(side))
-        stride = -(-lines // self.settings.tokenizer.sample_lines)
-        return islice(self._text(side), 0, None, stride)
-
-    def _text(self, side: str, name: str = "clean") -> Iterator[str]:
-        """Lines that a `TextWriter` wrote, where a byte order mark is text."""
-        with open(self.folder / f"{name}.{side}.txt", encoding="utf-8", newline="\n") as file:
-            yield from (line.removesuffix("\n") for line in file)
-
     def _encode_training(
-        self, tokenizers: Tokenizers, parts: list[PartRange], held_out: set[int]
+        self, tokenizers: Tokenizers, parts: list[PartRange], clean: CleanText
     ) -> list[PartRange]:
         """Write ids and text of the training pairs that are not too long or held out."""
         stores = _Stores(self.folder, tokenizers, self.settings.tokenizer.variants)
-        pairs = enumerate(zip(self._text("source"), self._text("target"), strict=True))
+        pairs = clean.pairs()
         kept: list[PartRange] = []
         progress = self.reporter.progress("encode", parts[-1].end)
         with (
@@ -200,7 +179,7 @@ class _Preparation:
             for part in parts:
                 first = text.lines
                 inside = islice(pairs, part.end - part.first)
-                blocks = batches((pair for n, pair in inside if n not in held_out), ENCODED)
+                blocks = batches((pair for pair, held_out in inside if not held_out), ENCODED)
                 for block, encoded in _with_results(blocks, work):
                     for pair, one in zip(block, encoded.kept, strict=True):
                         if one:
@@ -222,14 +201,18 @@ class _Preparation:
         folder = self.folder.absolute()  # a worker may stand in another one
         return self.pool(partial(open_encoder, folder, self.settings.tokenizer, limit))
 
-    def _encode_splits(self, tokenizers: Tokenizers, held_out: set[int]) -> dict[str, int]:
+    def _encode_splits(self, tokenizers: Tokenizers, clean: CleanText) -> dict[str, int]:
         """Write raw text and ids of the development and test parts; their sizes."""
         sizes = {}
         for name, part in (("dev", self.corpus.dev), ("test", self.corpus.test)):
-            if part is None and not (name == "dev" and held_out):
+            if part is not None:
+                pairs = _raw_pairs(part)
+            elif name == "dev":
+                pairs = (pair for pair, held_out in clean.pairs() if held_out)
+            else:
                 continue
             with TextWriter(self.folder, name) as text:
-                for pair in self._raw_pairs(part, held_out):
+                for pair in pairs:
                     text.write(*pair)
             if text.lines == 0:
                 raise DataError(f"corpus.{name}: the text is empty")
@@ -237,26 +220,22 @@ class _Preparation:
             for side in SIDES:
                 tokenizer = getattr(tokenizers, side)
                 with SequenceWriter(self.folder, f"{name}.{side}") as writer:
-                    for block in batches(self._text(side, name)):
-                        clean = [normalize(line, self.settings.corpus) for line in block]
-                        for ids in tokenizer.encode(clean):
+                    for block in batches(written_lines(self.folder, name, side)):
+                        normal = [normalize(line, self.settings.corpus) for line in block]
+                        for ids in tokenizer.encode(normal):
                             writer.write(ids)
                     writer.close(tokenizer.size)
         return sizes
 
-    def _raw_pairs(self, part: TextPart | None, held_out: set[int]) -> Iterator[tuple[str, str]]:
-        """Pairs as they stand in the corpus; bytes that are not UTF-8 become U+FFFD.
 
-        A line feed, which JSON text may hold, becomes a space: it would end the line.
-        """
-        if part is not None:
-            for raw in part.read():
-                source, target = (text.replace(b"\n", b" ") for text in (raw.source, raw.target))
-                yield source.decode(errors="replace"), target.decode(errors="replace")
-            return
-        for number, pair in enumerate(zip(self._text("source"), self._text("target"), strict=True)):
-            if number in held_out:
-                yield pair
+def _raw_pairs(part: TextPart) -> Iterator[tuple[str, str]]:
+    """Pairs as they stand in the corpus; bytes that are not UTF-8 become U+FFFD.
+
+    A line feed, which JSON text may hold, becomes a space: it would end the line.
+    """
+    for raw in part.read():
+        source, target = (text.replace(b"\n", b" ") for text in (raw.source, raw.target))
+        yield source.decode(errors="replace"), target.decode(errors="replace")
 
 
 def _with_results(

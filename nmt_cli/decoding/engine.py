@@ -53,12 +53,14 @@ class Engine(ABC):
         return None
 
 
-class TorchEngine(Engine):
-    """Our own search over a model (which may be an ensemble), where the model's tensors are."""
+class ModelEngine(Engine):
+    """Our own search over a model (which may be an ensemble), whoever computes what it says.
 
-    def __init__(self, model: TranslationModel[Any]) -> None:
-        self.model = model
-        self.device = next(model.parameters()).device
+    `device` is where the model takes and gives tensors.
+    """
+
+    def __init__(self, model: TranslationModel[Any], device: torch.device) -> None:
+        self.model, self.device = model, device
         self.longest_source, self.longest_target = model.longest_source, model.longest_target
 
     def positions(self, config: SearchConfig) -> int:
@@ -75,6 +77,13 @@ class TorchEngine(Engine):
         ids, lengths = torch.from_numpy(padded.ids), torch.from_numpy(padded.lengths)
         batch = Sequences(ids.to(self.device), lengths.to(self.device))
         return search(self.model, batch, config, prefixes)
+
+
+class TorchEngine(ModelEngine):
+    """A model that PyTorch computes, where its parameters are."""
+
+    def __init__(self, model: TranslationModel[Any]) -> None:
+        super().__init__(model, next(model.parameters()).device)
 
     def attention(self, sources: list[Ids], targets: list[Ids]) -> list[Tensor] | None:
         """See `Engine.attention`."""

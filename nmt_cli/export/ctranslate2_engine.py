@@ -16,7 +16,6 @@ What the two do differently, and what is done about it here:
 - A batch has one greatest length there, so sentences are batched by their own.
 """
 
-import json
 import os
 from collections import defaultdict
 from pathlib import Path
@@ -25,8 +24,10 @@ from typing import Any, NamedTuple
 import torch
 
 from nmt_cli.data.batching import in_batches_of
+from nmt_cli.data.tokenizer import LARGEST
 from nmt_cli.decoding.engine import Engine, Ids
 from nmt_cli.decoding.hypothesis import Hypothesis, SearchConfig
+from nmt_cli.disk import read_json, read_json_list
 from nmt_cli.errors import DeviceError
 
 PATIENCE = 2.0
@@ -64,7 +65,7 @@ class CTranslate2Engine(Engine):
         self.source_pieces = _vocabulary(folder, "source")
         self.target_pieces = _vocabulary(folder, "target")
         self.target_ids = {piece: number for number, piece in enumerate(self.target_pieces)}
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        config = read_json(folder / "config.json")
         self.end = self.target_ids[config["eos_token"]]
         self.longest_source = self.longest_target = config.get("max_position_embeddings")
 
@@ -237,8 +238,7 @@ class CTranslate2Engine(Engine):
 def _vocabulary(folder: Path, side: str) -> list[str]:
     shared = folder / "shared_vocabulary.json"
     path = shared if shared.exists() else folder / f"{side}_vocabulary.json"
-    pieces: list[str] = json.loads(path.read_text(encoding="utf-8"))
-    return pieces
+    return read_json_list(path, LARGEST)
 
 
 def _seed(seed: int) -> None:

@@ -37,7 +37,9 @@ ENCODER, STEP, WHOLE = "encoder.onnx", "decoder_step.onnx", "model.onnx"
 
 
 def problems(config: ModelConfig, search: SearchConfig, joint: bool) -> list[str]:
-    """See `Format.problems`: every model fits, and search is the reader's own."""
+    """See `Format.problems`: every model fits, but its attention stays inside the graphs."""
+    if search.coverage_penalty:
+        return ["search.coverage_penalty: the graphs do not give attention: set it to 0"]
     return []
 
 

@@ -1,6 +1,5 @@
 """Our own search over graphs that onnxruntime runs."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,17 +7,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nmt_cli.data.batching import pad
-from nmt_cli.decoding.engine import Engine, Ids
-from nmt_cli.decoding.hypothesis import Hypothesis, SearchConfig
-from nmt_cli.decoding.search import search
+from nmt_cli.decoding.engine import ModelEngine
+from nmt_cli.disk import read_json
 from nmt_cli.models.contract import (
     Aligned,
     Autoregressive,
     ModelConfig,
     Sequences,
     State,
-    TranslationModel,
 )
 from nmt_cli.vocabulary import Vocabulary
 
@@ -167,29 +163,13 @@ class OnnxAligned(Aligned[ModelConfig]):
         return hidden
 
 
-class OnnxEngine(Engine):
-    """An exported folder; graphs run where `device` is, search runs on the CPU."""
+class OnnxEngine(ModelEngine):
+    """Our own search over an exported folder: graphs run where `device` is, search on the CPU."""
 
     def __init__(self, folder: Path, device: torch.device) -> None:
-        content = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        content = read_json(folder / "config.json")
         kind = OnnxAligned if "whole" in content else OnnxSteps
-        self.model: TranslationModel[Any] = kind(folder, content, device)
-        self.longest_source = self.model.longest_source
-        self.longest_target = self.model.longest_target
-
-    def positions(self, config: SearchConfig) -> int:
-        """One batch."""
-        width = config.n_best if config.sampling else config.beam
-        return max(1, config.tokens_per_batch // width)
-
-    def search(
-        self, sources: list[Ids], config: SearchConfig, prefixes: list[Ids] | None = None
-    ) -> list[list[Hypothesis]]:
-        """See `Engine.search`."""
-        vocabulary = self.model.vocabulary
-        padded = pad([(ids, [vocabulary.end]) for ids in sources], vocabulary.pad)
-        batch = Sequences(torch.from_numpy(padded.ids), torch.from_numpy(padded.lengths))
-        return search(self.model, batch, config, prefixes)
+        super().__init__(kind(folder, content, device), torch.device("cpu"))
 
 
 def _vocabulary(content: dict[str, Any]) -> Vocabulary:

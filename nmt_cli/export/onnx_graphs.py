@@ -19,7 +19,8 @@ from nmt_cli.models.contract import Aligned, Autoregressive, Sequences, State, T
 from nmt_cli.models.decoder_only import DecoderOnly, DecoderOnlyState
 from nmt_cli.models.positions import First, SinusoidalPositions, sinusoids
 from nmt_cli.models.recurrent import RecurrentEncoder
-from nmt_cli.models.rnn import RNN, RNNState
+from nmt_cli.models.recurrent_state import RecurrentState
+from nmt_cli.models.rnn import RNN
 from nmt_cli.models.transformer import Transformer, TransformerMemory, TransformerState
 
 Tensors = dict[str, Tensor]
@@ -223,7 +224,7 @@ def _put_decoder_only(model: DecoderOnly, parts: Parts) -> DecoderOnlyState:
     return DecoderOnlyState(cache, parts.state["position"])
 
 
-def _take_rnn(state: RNNState) -> Parts:
+def _take_rnn(state: RecurrentState) -> Parts:
     memory = {"memory": state.memory.values, "source_lengths": state.memory.lengths}
     if state.memory.keys is not None:
         assert state.memory.padding is not None
@@ -236,7 +237,7 @@ def _take_rnn(state: RNNState) -> Parts:
     return Parts(memory, units | {"feed": state.feed})
 
 
-def _put_rnn(model: RNN, parts: Parts) -> RNNState:
+def _put_rnn(model: RNN, parts: Parts) -> RecurrentState:
     memory = Memory(
         parts.memory["memory"],
         parts.memory.get("memory_keys"),
@@ -248,4 +249,4 @@ def _put_rnn(model: RNN, parts: Parts) -> RNNState:
         tuple(parts.state[f"units.{layer}.{name}"] for name in names)
         for layer in range(len(model.decoder.cells))
     ]
-    return RNNState(memory, units, parts.state["feed"], 1)
+    return RecurrentState(memory, units, parts.state["feed"], 1)

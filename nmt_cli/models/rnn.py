@@ -4,7 +4,6 @@ Legend: B batch, S source, T target, E embedding, U units, M memory width, R rea
 W hypotheses a sentence, N = B * W.
 """
 
-from dataclasses import dataclass
 from typing import Literal, Self
 
 import torch
@@ -12,10 +11,11 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from nmt_cli.models.alignment import Aligner, Alignment, Memory
-from nmt_cli.models.contract import Autoregressive, ModelConfig, Sequences, State
+from nmt_cli.models.contract import Autoregressive, ModelConfig, Sequences
 from nmt_cli.models.dropout import Dropout
 from nmt_cli.models.embedding import Embedding
-from nmt_cli.models.recurrent import Cell, CellStack, Readout, RecurrentEncoder, Units, backwards
+from nmt_cli.models.recurrent import Cell, CellStack, Readout, RecurrentEncoder, backwards
+from nmt_cli.models.recurrent_state import RecurrentState
 from nmt_cli.vocabulary import Vocabulary
 
 
@@ -112,32 +112,7 @@ class RNNConfig(ModelConfig):
         return [cls.model_validate(small | variant) for variant in variants]
 
 
-@dataclass
-class RNNState(State):
-    """Encoded source and, for every hypothesis, the decoder's units and last readout."""
-
-    memory: Memory
-    units: Units
-    feed: Tensor  # [N, R]
-    beam: int
-
-    def reorder(self, parents: Tensor) -> None:
-        """See `State.reorder`."""
-        first = torch.arange(parents.shape[0], device=parents.device)[:, None] * self.beam
-        self._select((first + parents).flatten())
-
-    def keep(self, sentences: Tensor) -> None:
-        """See `State.keep`."""
-        self.memory.keep(sentences)
-        slots = torch.arange(self.beam, device=sentences.device)
-        self._select((sentences[:, None] * self.beam + slots).flatten())
-
-    def _select(self, rows: Tensor) -> None:
-        self.units = [tuple(x[rows] for x in one) for one in self.units]
-        self.feed = self.feed[rows]
-
-
-class RNN(Autoregressive[RNNConfig, RNNState]):
+class RNN(Autoregressive[RNNConfig, RecurrentState]):
     """A recurrent encoder and a recurrent decoder that may look back at the source."""
 
     config_class = RNNConfig
@@ -223,14 +198,14 @@ class RNN(Autoregressive[RNNConfig, RNNState]):
         result: Tensor = self.output(hidden)
         return result
 
-    def start(self, source: Sequences, width: int, capacity: int) -> RNNState:
+    def start(self, source: Sequences, width: int, capacity: int) -> RecurrentState:
         """See `Autoregressive.start`."""
         memory, hidden = self._encode(source)
         units = self.decoder.first(hidden.repeat_interleave(width, 0))
         feed = hidden.new_zeros(hidden.shape[0] * width, self.width)
-        return RNNState(memory, units, feed, width)
+        return RecurrentState(memory, units, feed, width)
 
-    def step(self, tokens: Tensor, state: RNNState) -> tuple[Tensor, RNNState]:
+    def step(self, tokens: Tensor, state: RecurrentState) -> tuple[Tensor, RecurrentState]:
         """See `Autoregressive.step`."""
         word = self.target_embedding(tokens)
         top, context, _ = self._advance(word, state)
@@ -271,7 +246,7 @@ class RNN(Autoregressive[RNNConfig, RNNState]):
         """Teacher forcing: readouts [B, T, R] and, with attention, weights [B, T, S]."""
         memory, hidden = self._encode(source)
         words = self.dropout(self.target_embedding(target_in.ids))  # [B, T, E]
-        state = RNNState(
+        state = RecurrentState(
             memory, self.decoder.first(hidden), hidden.new_zeros(len(hidden), self.width), 1
         )
         tops, contexts, weights = [], [], []
@@ -286,7 +261,7 @@ class RNN(Autoregressive[RNNConfig, RNNState]):
         present = [one for one in weights if one is not None]
         return self.dropout(read), torch.stack(present, 1) if present else None
 
-    def _advance(self, word: Tensor, state: RNNState) -> tuple[Tensor, Tensor, Tensor | None]:
+    def _advance(self, word: Tensor, state: RecurrentState) -> tuple[Tensor, Tensor, Tensor | None]:
         """One position of [N] hypotheses: top units [N, U], context [N, M], weights [N, S].
 
         Additive attention looks with the previous state and feeds the context to the cell; the
@@ -303,7 +278,7 @@ class RNN(Autoregressive[RNNConfig, RNNState]):
         state.feed = self.attentional(torch.cat([context, top], -1)).tanh()
         return top, context, looked
 
-    def _look(self, query: Tensor, state: RNNState) -> tuple[Tensor, Tensor | None]:
+    def _look(self, query: Tensor, state: RecurrentState) -> tuple[Tensor, Tensor | None]:
         """Context [N, M] for queries [N, U], and the weights [N, S] if there is attention."""
         memory, beam = state.memory, state.beam
         if self.config.attention == "none":

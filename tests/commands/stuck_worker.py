@@ -2,6 +2,7 @@
 
 import os
 import time
+from importlib import import_module
 from typing import Any
 
 from nmt_cli.cli.entry import main
@@ -16,6 +17,7 @@ def sleeping(trainer: Trainer, bar: Any) -> None:
     original(trainer, bar)
 
 
+import_module("torch._dynamo")  # seconds that the first update need not take of its time
 if os.environ["RANK"] == "1" and os.environ["TORCHELASTIC_RESTART_COUNT"] == "0":
     Trainer._update = sleeping  # type: ignore[method-assign]
 main()

@@ -13,6 +13,8 @@ from nmt_cli.cli.app import build_app
 from nmt_cli.commands import check as command
 from nmt_cli.commands.check import Finding, check
 from nmt_cli.commands.runs import build_model
+from nmt_cli.data import corpus as corpora
+from nmt_cli.data import quickstart
 from nmt_cli.models.contract import Sequences
 from nmt_cli.recipe import build_recipe
 from nmt_cli.reporting import Reporter
@@ -90,6 +92,13 @@ def test_options_of_other_models_are_looked_at_too(toy: Path) -> None:
     found = findings(toy, "search.coverage_penalty=0.5", model=model)
     assert "input_feeding: does nothing with attention: none" in said(found, "warning")
     assert "coverage_penalty: does nothing: rnn has no attention" in said(found, "warning")
+
+
+def test_options_beside_the_embedded_corpus_are_named(
+    toy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = quickstart.corpus(train=300, dev=20, test=20)
+    monkeypatch.setattr(corpora, "_quickstart", lambda: small)
     corpus = {"name": "quickstart", "root": "x", "source": "en", "target": "de"}
     found = findings(toy, "tokenizer.type=bpe", "tokenizer.vocab_size=400", corpus=corpus)
     assert "root: does nothing with name: quickstart" in said(found, "warning")

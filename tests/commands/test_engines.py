@@ -1,4 +1,4 @@
-"""nmt translate --engine ctranslate2: the same lines out, from an export kept in the run."""
+"""nmt translate --engine ctranslate2, onnx: the same lines out, from an export kept in the run."""
 
 import io
 import json
@@ -25,19 +25,24 @@ def run(tiny_run: Path, tmp_path: Path) -> Path:
     return tmp_path / "run"
 
 
-def opened(run: Path, *settings: str, quantization: str | None = None) -> Translator:
+def opened(
+    run: Path, *settings: str, quantization: str | None = None, engine: str = "ctranslate2"
+) -> Translator:
     return open_translator(
         [run], list(settings), "cpu",
-        engine="ctranslate2", quantization=quantization, reporter=Reporter(),
+        engine=engine, quantization=quantization, reporter=Reporter(),
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("engine", ["ctranslate2", "onnx"])
 @pytest.mark.parametrize("beam", [1, 2])
-def test_every_line_comes_out_as_from_our_own_search(beam: int, run: Path) -> None:
+def test_every_line_comes_out_as_from_our_own_search(beam: int, engine: str, run: Path) -> None:
     data = b"\n".join(TABLE)
     settings = [f"search.beam={beam}", "search.max_length=6"]
     ours = list(translate_stream(open_translator([run], settings, "cpu"), io.BytesIO(data)))
-    theirs = list(translate_stream(opened(run, *settings), io.BytesIO(data)))
+    translator = opened(run, *settings, engine=engine)
+    theirs = list(translate_stream(translator, io.BytesIO(data)))
+    assert [path.name for path in (run / "exports").iterdir()] == [f"{engine}-float32"]
     assert len(theirs) == len(TABLE)
     for one, other in zip(ours, theirs, strict=True):
         assert (one.line, one.warnings) == (other.line, other.warnings)
@@ -97,8 +102,34 @@ def test_each_type_of_weights_has_its_own_export(run: Path) -> None:
     assert [path.name for path in (run / "exports").iterdir()] == ["ctranslate2-int8"]
 
 
+def test_a_precision_that_an_engine_does_not_have_is_refused_by_its_name(run: Path) -> None:
+    for name, options in (
+        ("search.precision", {"settings": ["search.precision=bf16"]}),
+        ("--quantization", {"settings": [], "quantization": "bfloat16"}),
+    ):
+        with pytest.raises(UserError) as error:
+            open_translator([run], device="cpu", engine="onnx", **options)  # type: ignore[arg-type]
+        assert str(error.value) == f"{name}: --engine onnx has float32, not bfloat16"
+    assert not (run / "exports").exists()
+
+
+def test_8_bits_are_asked_for_by_the_precision_of_search_too(run: Path) -> None:
+    opened(run, "search.precision=int8")
+    assert [path.name for path in (run / "exports").iterdir()] == ["ctranslate2-int8"]
+
+
+def test_samples_of_our_own_search_over_graphs_are_those_of_the_run(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = ["search.sampling=true", "search.n_best=3"]
+    theirs = opened(run, *settings, engine="onnx").translate(["a book"])[0]
+    assert "other draws" not in capsys.readouterr().err
+    ours = open_translator([run], settings, "cpu").translate(["a book"])[0]
+    assert [one.text for one in theirs.candidates] == [one.text for one in ours.candidates]
+
+
 def test_what_another_engine_does_not_do_is_refused(run: Path) -> None:
-    with pytest.raises(UserError, match="--engine tpu: there are torch, ctranslate2"):
+    with pytest.raises(UserError, match="--engine tpu: there are torch, ctranslate2, onnx"):
         open_translator([run], [], "cpu", engine="tpu")
     with pytest.raises(UserError, match="--engine ctranslate2: an ensemble needs --engine torch"):
         open_translator([run, run], [], "cpu", engine="ctranslate2")
@@ -111,6 +142,8 @@ def test_what_another_engine_does_not_do_is_refused(run: Path) -> None:
         match=r"--engine ctranslate2 cannot translate with this: search.coverage_penalty: ",
     ):
         opened(run, "search.coverage_penalty=0.2")
+    with pytest.raises(UserError, match=r"search.coverage_penalty: the graphs do not give atten"):
+        opened(run, "search.coverage_penalty=0.2", engine="onnx")
     assert not (run / "exports").exists()
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from nmt_cli.data.corpus import Corpus, CorpusConfig, TextPart, find_corpus
 from nmt_cli.data.fingerprint import (
+    LEARNED_FROM,
     changes,
     find_prepared,
     identify,
@@ -205,6 +206,24 @@ def test_changed_settings_are_named_with_old_and_new_value(
 ) -> None:
     finished(store, "a", identity(root, store))
     assert changes(store, "a", identity(root, store, tokenizer, **corpus)) == found
+
+
+def test_data_whose_tokenizer_saw_held_out_pairs_are_made_anew_and_no_others(
+    root: Path, store: Path
+) -> None:
+    assert (
+        identity(root, store)["fingerprint"] == "c49f129d0559"
+    )  # as ever: there is development text
+    what = identity(root, store, dev=None)
+    before = {key: value for key, value in what.items() if key != LEARNED_FROM}
+    finished(store, "a", before | {"fingerprint": "0ld"})
+    assert find_prepared(store, what["fingerprint"]) is None
+    assert changes(store, "a", what) == [
+        "the text that the tokenizer is learned from, now without held-out pairs"
+    ]
+    assert changes(store, "a", identity(root, store)) == [
+        'corpus.dev (null -> "dev")', "the text of dev.en", "the text of dev.de",
+    ]  # fmt: skip
 
 
 def test_changed_text_is_named(root: Path, store: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nmt_cli.data import cleaning, preparation, writing
+from nmt_cli.data import clean_text, cleaning, preparation, writing
 from nmt_cli.data.batching import epoch_pairs
 from nmt_cli.data.corpus import Corpus, CorpusConfig, TextPart, find_corpus
 from nmt_cli.data.files import RawPair
@@ -24,6 +24,7 @@ from nmt_cli.data.variants import VariantEncoder
 from nmt_cli.data.writing import SequenceWriter, TextWriter
 from nmt_cli.errors import DataError
 from nmt_cli.reporting import Reporter
+from nmt_cli.vocabulary import SPECIAL_PIECES
 from nmt_cli.workers import Pool, in_this_process, pool_of
 
 Pairs = list[tuple[str, str]]
@@ -214,7 +215,7 @@ def test_held_out_pairs_leave_the_parts_in_step(tmp_path: Path) -> None:
     write(tmp_path, "one", SENTENCES[:70])
     write(tmp_path, "two", SENTENCES[70:])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(preparation, "HELD_OUT_SHARE", 0.3)
+        patch.setattr(clean_text, "HELD_OUT_SHARE", 0.3)
         data = prepared(tmp_path, train=[{"name": "one"}, {"name": "two"}])
     text, split = training_text(data), data.split("dev")
     assert split is not None
@@ -231,8 +232,8 @@ def test_held_out_pairs_leave_the_parts_in_step(tmp_path: Path) -> None:
 def test_one_percent_is_held_out_and_no_more_than_the_most(
     size: int, most: int, count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert (preparation.HELD_OUT_SHARE, preparation.HELD_OUT_MOST) == (0.01, 2000)
-    monkeypatch.setattr(preparation, "HELD_OUT_MOST", most)
+    assert (clean_text.HELD_OUT_SHARE, clean_text.HELD_OUT_MOST) == (0.01, 2000)
+    monkeypatch.setattr(clean_text, "HELD_OUT_MOST", most)
     write(tmp_path, "train", [(f"number {n}", f"Zahl {n}") for n in range(size)])
     data = prepared(tmp_path)
     assert (data.manifest["held_out"], data.manifest["train"]) == (count, size - count)
@@ -253,6 +254,24 @@ def test_held_out_pairs_are_drawn_by_seed_and_are_not_trained_on(tmp_path: Path)
         drawn.append(pairs)
     assert drawn[0] == drawn[1] != drawn[2]
     assert len(drawn[0]) == 10
+
+
+@pytest.mark.parametrize("joint", [True, False])
+@pytest.mark.parametrize("sample_lines", [10_000_000, 60])
+def test_the_tokenizer_is_learned_without_held_out_pairs(
+    joint: bool, sample_lines: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clean_text, "HELD_OUT_SHARE", 0.5)
+    names = [chr(97 + n // 26) + chr(97 + n % 26) for n in range(200)]
+    write(tmp_path, "train", [(f"x{name}", f"y{name}") for name in names])
+    kind = {"type": "word", "vocab_size": 1000, "joint": joint, "sample_lines": sample_lines}
+    data = prepared(tmp_path, kind)
+    text, split = training_text(data), data.split("dev")
+    assert split is not None and len(split.sources) == len(text) == 100
+    read = text[:: 1 if sample_lines > 100 else 2]  # thinned out to at most so many
+    for side, tokenizer in enumerate((data.tokenizers.source, data.tokenizers.target)):
+        pieces = {piece.strip() for piece in tokenizer.backend.get_vocab()} - {*SPECIAL_PIECES}
+        assert pieces == {word for pair in read for word in (pair if joint else pair[side:][:1])}
 
 
 def test_a_split_that_is_not_there_is_none(root: Path) -> None:

@@ -8,6 +8,7 @@ import json
 import multiprocessing
 import os
 import random
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -69,6 +70,7 @@ def _live(arguments: list[str], folder: str, said: str, wire: Connection) -> Non
     from nmt_cli.commands import beginning, train
     from nmt_cli.training.trainer import Trainer
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs start without it
     torch.set_num_threads(1)
     os.chdir(folder)
     output = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
