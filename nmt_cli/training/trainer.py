@@ -8,12 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nmt_cli.checkpoint import WEIGHTS, Checkpoint, Tensors, read_checkpoint
+from nmt_cli.checkpoint import WEIGHTS, Checkpoint, Tensors
 from nmt_cli.distributed import ALONE, Processes
 from nmt_cli.errors import RunError
 from nmt_cli.models.contract import TranslationModel
 from nmt_cli.reporting import Progress, Reporter
 from nmt_cli.run_folder import RunFolder
+from nmt_cli.training.averaging import Average
 from nmt_cli.training.compilation import (
     compiles,
     forget_compiled,
@@ -74,7 +75,7 @@ class Trainer:
         self.compiled = compiles(config.compile, device) and bool(model.repeated())
         self._follow()
         self._initial: Tensor | None = self.weights.master.to("cpu", copy=True)
-        self.average = self.weights.master.clone() if config.average_decay else None
+        self.average = Average(self.weights, config, folder, reporter)
         self._window = Window()
         self._note = ""
         self._split_told = False
@@ -86,8 +87,7 @@ class Trainer:
         The best checkpoint is then never worse than what the run began with.
         """
         self.weights.set_master(self.weights.join(tensors))
-        if self.average is not None:
-            self.average.copy_(self.weights.master)
+        self.average.begin()
         self._initial = self.weights.master.to("cpu", copy=True)
         self._inherited = True
 
@@ -99,8 +99,7 @@ class Trainer:
             vars(self.state).update(vars(TrainingState(**known)))
             self.weights.set_master(self.weights.join(checkpoint.tensors()))
             self.optimizer.restore(checkpoint.tensors("optimizer"))
-            if self.average is not None:
-                self.average.copy_(self.weights.join(checkpoint.tensors("average")))
+            self.average.restore(checkpoint)
         except (LookupError, TypeError, ValueError) as error:
             raise RunError(f"{checkpoint.folder}: does not fit the recipe: {error}") from error
         self._follow()
@@ -162,9 +161,7 @@ class Trainer:
         agreed = self.gradients.add_up(share, state)
         norm = self.optimizer.update(self._rate(), config.clip_norm)
         self.watch.add(state.update, share.places, agreed.loss / share.tokens, norm)
-        if self.average is not None and config.average_decay is not None:
-            decay = min(config.average_decay, (1 + state.update) / (10 + state.update))
-            self.average.lerp_(self.weights.master, 1 - decay)
+        self.average.add(state.update)
         state.epoch, state.batch = self.feed.epoch, self.feed.index
         seconds = self.processes.agreed(time.perf_counter() - started)
         state.seconds += seconds
@@ -195,8 +192,7 @@ class Trainer:
             raise RunError(f"{self.folder.path}: no whole checkpoint to go back to")
         self.weights.set_master(self._initial.to(self.device))
         self.optimizer.forget()
-        if self.average is not None:
-            self.average.copy_(self.weights.master)
+        self.average.begin()
         vars(self.state).update(vars(TrainingState(group=self.state.group)))
         self._follow()
         if self._inherited:
@@ -235,7 +231,7 @@ class Trainer:
     def _validate(self) -> None:
         started = time.perf_counter()
         state, config = self.state, self.config
-        flat = self._averaged()
+        flat = self.average.flat(state.update)
         self.model.eval()
         with uncompiled(self.compiled), self.weights.showing(flat):
             found = self.validate()
@@ -271,29 +267,12 @@ class Trainer:
             return f"stopped by training.max_minutes at update {state.update}"
         return None
 
-    def _averaged(self) -> Tensor | None:
-        """The weights to validate, where they are not the present ones."""
-        if self.average is not None:
-            return self.average
-        if self.config.average == 1:
-            return None
-        total, count = self.weights.master.clone(), 1
-        steps = self.folder.regular(self.config.validate_every, before=self.state.update)
-        for path in steps[1 - self.config.average :]:
-            try:
-                total += self.weights.join(read_checkpoint(path).tensors())
-                count += 1
-            except RunError as error:
-                self.reporter.warn(f"{error}; left out of the average")
-        return total / count if count > 1 else None
-
     def _save(self) -> None:
         tensors = {
             WEIGHTS: self.weights.split(self.weights.master),
             "optimizer": self.optimizer.tensors(),
+            **self.average.tensors(),
         }
-        if self.average is not None:
-            tensors["average"] = self.weights.split(self.average)
         self.folder.save(self.state.update, tensors, vars(self.state))
         self.folder.point_best(self.state.best_update)
         if self.state.update % self.config.validate_every == 0:
