@@ -91,7 +91,7 @@ def _rescored(translator: Translator, block: list[RawPair]) -> Iterator[Rescored
         engine.model,
         [source_ids[number] for number in chosen],
         [target_ids[number] for number in chosen],
-        translator.config.tokens_per_batch,
+        translator.config.budget(engine.device.type),
     )
     found = dict(zip(chosen, values, strict=True))
     for number, pair in enumerate(block):

@@ -66,7 +66,7 @@ class ModelEngine(Engine):
     def positions(self, config: SearchConfig) -> int:
         """One batch."""
         width = config.n_best if config.sampling else config.beam
-        return max(1, config.tokens_per_batch // width)
+        return max(1, config.budget(self.device.type) // width)
 
     def search(
         self, sources: list[Ids], config: SearchConfig, prefixes: list[Ids] | None = None
@@ -93,4 +93,4 @@ class TorchEngine(ModelEngine):
         self, sources: list[Ids], targets: list[Ids], config: SearchConfig
     ) -> list[float] | None:
         """See `Engine.log_probabilities`."""
-        return log_probabilities(self.model, sources, targets, config.tokens_per_batch)
+        return log_probabilities(self.model, sources, targets, config.budget(self.device.type))

@@ -122,7 +122,7 @@ class CTranslate2Engine(Engine):
             if self.longest_target is not None:
                 limit = min(limit, self.longest_target - 1)
             alike[limit, len(prefixes[number]) if prefixes else 0].append(number)
-        budget = max(1, config.tokens_per_batch // config.beam)
+        budget = max(1, config.budget() // config.beam)
         batches = []
         for (limit, _), numbers in sorted(alike.items(), reverse=True):  # the longest first
             for group in in_batches_of([len(sources[number]) + 1 for number in numbers], budget):

@@ -29,7 +29,7 @@ class HuggingFaceEngine(Engine):
 
     def positions(self, config: SearchConfig) -> int:
         """One batch for each greatest length; see `search`."""
-        return max(1, config.tokens_per_batch // config.beam)
+        return max(1, config.budget() // config.beam)
 
     @torch.inference_mode()
     def search(
