@@ -53,6 +53,7 @@ def workload(name: str, **training: Any) -> Recipe:
         "tokenizer": {"type": "bpe", "vocab_size": 8000, "joint": True},
         "model": MODELS[name],
         "training": TRAINING | training,
+        "search": {"beam": 1, "max_length": 8},  # training is what is measured
     }
     return build_recipe(content)
 

@@ -20,7 +20,7 @@ def main() -> None:
     )
     tokenizer = Tokenizer.from_file(str(tokenizer_of(Path(folder))))
     lines = [line.rstrip("\n") for line in sys.stdin]
-    pieces = [one.tokens for one in tokenizer.encode_batch_fast(lines, add_special_tokens=False)]
+    pieces = [one.tokens for one in tokenizer.encode_batch(lines, add_special_tokens=False)]
     limits = {"min_decoding_length": int(length), "max_decoding_length": int(length)}
     found = translator.translate_batch(
         pieces, beam_size=int(beam), max_batch_size=BATCH, batch_type="examples",

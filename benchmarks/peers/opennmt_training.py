@@ -37,7 +37,10 @@ def write_texts(data: PreparedData, folder: Path) -> None:
     for name, store, tokenizer in zip(("src", "tgt"), data.variants[0], sides, strict=True):
         with open(folder / f"train.{name}", "w", encoding="utf-8") as file:
             for number in range(len(store)):
-                pieces = tokenizer.pieces(store[number].tolist())
+                pieces = [
+                    "".join(piece.replace(" ", "\u2581").split()) or "\u2581"
+                    for piece in tokenizer.pieces(store[number].tolist())
+                ]
                 counts.update(pieces)
                 file.write(" ".join(pieces) + "\n")
     lines = (f"{piece}\t{count}\n" for piece, count in counts.most_common())
