@@ -30,6 +30,12 @@ def table(header: list[str], rows: list[list[str]]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
+def origin(told: dict[str, Any]) -> str:
+    """When and by which command something was measured, and on what machine."""
+    note = f" {told['note']}" if "note" in told else ""
+    return f"`{told['command']}`, {told['date']}: {machine(told['machine'])}{note}"
+
+
 def machine(facts: dict[str, Any]) -> str:
     bf16 = f", bf16 {facts['peak_bf16'] / 1e9:,.0f}" if "peak_bf16" in facts else ""
     return (
@@ -44,12 +50,13 @@ def middle(runs: list[dict[str, Any]], key: str) -> float:
 
 
 def training() -> str:
-    rows, notes = [], set()
+    rows: list[list[str]] = []
+    notes: list[str] = []
     for name in ("w1", "w2", "w3"):
         told = kept(f"training-{name}")
         if told is None:
             continue
-        notes.add(machine(told["machine"]))
+        notes.append(origin(told))
         peak = told["machine"].get("peak_bf16", told["machine"]["peak_fp32"])
         speeds = {label: middle(runs, "median") for label, runs in told["runs"].items()}
         for label, runs in told["runs"].items():
@@ -65,17 +72,18 @@ def training() -> str:
     if not rows:
         return ABSENT
     header = ["work", "system", "target tokens/s", "nmt is x times as fast", "of peak", "memory"]
-    return table(header, rows) + "\nMachine: " + " ".join(notes) + "\n"
+    return table(header, rows) + "\n" + "".join(f"- {note}\n" for note in dict.fromkeys(notes))
 
 
 def translating() -> str:
-    rows, notes = [], set()
+    rows: list[list[str]] = []
+    notes: list[str] = []
     for name, label in (("run", "a trained run"), ("w1", "W1, 15 pieces"), ("w2", "W2, 20 pieces")):
         for beam in (1, 5):
             told = kept(f"translating-{name}-{beam}")
             if told is None:
                 continue
-            notes.add(machine(told["machine"]))
+            notes.append(origin(told))
             fastest = middle(told["runs"]["CTranslate2 int8"], "sentences_per_second")
             for system, runs in told["runs"].items():
                 speed = middle(runs, "sentences_per_second")
@@ -95,7 +103,7 @@ def translating() -> str:
         "work", "beam", "system", "sentences/s", "of CTranslate2 int8", "whole command", "memory",
         "BLEU / chrF",
     ]  # fmt: skip
-    return table(header, rows) + "\nMachine: " + " ".join(notes) + "\n"
+    return table(header, rows) + "\n" + "".join(f"- {note}\n" for note in dict.fromkeys(notes))
 
 
 def starting() -> str:
@@ -103,7 +111,7 @@ def starting() -> str:
     if told is None:
         return ABSENT
     rows = [[f"`{name}`", f"{seconds:.2f} s"] for name, seconds in told["seconds"].items()]
-    return table(["command", "median"], rows) + "\nMachine: " + machine(told["machine"]) + "\n"
+    return table(["command", "median"], rows) + "\n- " + origin(told) + "\n"
 
 
 PANELS = {
@@ -141,8 +149,8 @@ def growth() -> str:
                 axes.legend(fontsize=8)
         write(figure, RESULTS / "growth.svg", title="How cost grows")
     return (
-        "![how cost grows](benchmarks/growth.svg)\n\nW1's and W3's models, random ids. Machine: "
-        + machine(told["machine"]) + "\n"
+        "![how cost grows](benchmarks/growth.svg)\n\nW1's and W3's models, random ids.\n\n- "
+        + origin(told) + "\n"
     )  # fmt: skip
 
 
@@ -179,7 +187,8 @@ def budget() -> str:
     header = ["minutes", "validated at", "updates", "BLEU, greedy, development text"]
     return (
         "![BLEU by minute](benchmarks/budget.svg)\n\n" + table(header, rows)
-        + f"\n{ending}{told['note']} Machine: {told['machine']['processor']}, 2 cores. "
+        + f"\n{ending}{told['note']} `{told['command']}`, {told['date']}, "
+        f"{told['machine']['processor']}, 2 cores. "
         "JoeyNMT on two cores of a faster machine (fp32 peak 230 GFLOP/s): 28.7 BLEU on the test "
         "text with beam 5 after 30 minutes, of which 11 were its validations.\n"
     )  # fmt: skip
@@ -192,7 +201,8 @@ SECTIONS = [
      "optimizer are included. The peak is bf16's where the processor multiplies it fast.",
      training),
     ("Translating", "`benchmarks/translating.py`. Two processes of one thread each, as "
-     "CTranslate2's two workers. Without loading, and the whole command.", translating),
+     "CTranslate2's two workers. Without loading, and the whole command. The trained run is "
+     "docs/export.md's post-norm one.", translating),
     ("Starting", "`benchmarks/starting.py`: one line through `nmt translate`.", starting),
     ("Quality by minute", "`benchmarks/budget.py`.", budget),
     ("How cost grows", "`benchmarks/growth.py`.", growth),

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -171,7 +172,9 @@ def per_token(model: torch.nn.Module, ratio: float) -> float:
 
 
 def keep(name: str, value: Any) -> None:
-    """Remember what was measured."""
+    """Remember what was measured, when, and by which command."""
+    words = [Path(sys.argv[0]).name, *sys.argv[1:]]
+    value = {"date": date.today().isoformat(), "command": " ".join(words)} | value
     RESULTS.mkdir(parents=True, exist_ok=True)
     (RESULTS / f"{name}.json").write_text(json.dumps(value, indent=1) + "\n")
 

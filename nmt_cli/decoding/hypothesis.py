@@ -10,8 +10,7 @@ from nmt_cli.config import Section
 
 LengthNormalization = Literal["average", "gnmt", "none"]
 
-
-BUDGETS = {"cpu": 4096, "cuda": 65536}  # a GPU is idle with less
+BUDGETS = {"cpu": 4096, "cuda": 65536}  # the latter not measured; a GPU wants more at a time
 
 
 class SearchConfig(Section):

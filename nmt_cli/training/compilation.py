@@ -1,10 +1,11 @@
 """Compiled layers: on a GPU many small operations become few kernels (torch.compile).
 
-A layer's code is compiled once for all layers of its kind and all shapes: with dynamic shapes
-there is a graph for batches with padding and one for those without, and nothing is compiled again
-after that; `graphs` counts them, and the log of a run shows the count. Validation and search run
-uncompiled, so that they add no graphs of their own. Dropout masks are drawn by the compiled code
-itself: other ones than without it, but from the same seeds.
+A layer's code is compiled once for all layers of its kind, with dynamic shapes: there is a graph
+for batches with padding and one for those without, and another one where a size is 1 or happens to
+equal a size that it need not equal. After the first batches there is nothing left to compile;
+`graphs` counts them, and the log of a run shows the count. Validation and search run uncompiled, so
+that they add no graphs of their own. Dropout masks are drawn by the compiled code itself: other
+ones than without it, but from the same seeds. Not measured on a GPU.
 """
 
 from collections.abc import Iterator

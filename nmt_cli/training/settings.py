@@ -51,7 +51,7 @@ class TrainingConfig(Section):
     in float32."""
     compile: Compile = "auto"
     """Compile the layers of Transformers with torch.compile: auto is on a GPU; needs a C compiler
-    and half a minute at the start."""
+    and some time at the start."""
     seed: int = Field(default=1, ge=0, lt=1 << 63)
     """Decides initial weights, order of batches and dropout."""
     validate_every: int = Field(default=500, ge=1)

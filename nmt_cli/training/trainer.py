@@ -15,12 +15,7 @@ from nmt_cli.models.contract import TranslationModel
 from nmt_cli.reporting import Progress, Reporter
 from nmt_cli.run_folder import RunFolder
 from nmt_cli.training.averaging import Average
-from nmt_cli.training.compilation import (
-    compiles,
-    forget_compiled,
-    graphs,
-    uncompiled,
-)
+from nmt_cli.training.compilation import compiles, forget_compiled, graphs, uncompiled
 from nmt_cli.training.divergence import LOOK_EVERY, Watch, go_back
 from nmt_cli.training.exchange import Exchange, riders
 from nmt_cli.training.feed import BatchFeed

@@ -123,6 +123,12 @@ def test_patience_ends_a_sentence_once_so_many_hypotheses_have_ended(seed: int) 
     assert found[0.2].score <= found[1.0].score <= found[None].score
 
 
+def test_a_batch_is_larger_on_a_gpu_unless_its_size_is_given() -> None:
+    assert [SearchConfig().budget(device) for device in ("cpu", "cuda")] == [4096, 65536]
+    given = SearchConfig(tokens_per_batch=100)
+    assert [given.budget(device) for device in ("cpu", "cuda")] == [100, 100]
+
+
 def test_greedy_takes_the_best_token_at_each_step() -> None:
     model = TableModel(3)
     config = SearchConfig(beam=1, max_length=6)
