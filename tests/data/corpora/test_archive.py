@@ -61,7 +61,9 @@ def test_a_member_far_larger_than_its_archive_is_refused(
     assert message.endswith(" free, and 3 times the archive is the most: not unpacked")
 
 
-@pytest.mark.parametrize("content", [b"<html>", archive({"a": b"x" * 5000})[:-30]])
+@pytest.mark.parametrize(
+    "content", [b"<html>", archive({"a": b"x" * 5000})[:-30]], ids=["a page", "cut off"]
+)
 def test_what_is_no_whole_archive_is_refused(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "a.tgz"
     path.write_bytes(content)
