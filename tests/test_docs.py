@@ -106,8 +106,12 @@ def test_paired_recipes_differ_in_model_and_learning_rate_only() -> None:
         name: [x for x in shipped_recipes()[name].read_text().splitlines() if not own.match(x)]
         for name in paired
     }
+    # The cheapest update has half as many again, so that all take about as many minutes.
+    cheapest = texts.pop("multi30k-en-de-transformer")
+    assert "  updates: 4500" in cheapest
+    shared = [line.replace("updates: 4500", "updates: 3000") for line in cheapest]
     for name, lines in texts.items():
-        assert lines == texts[paired[0]], name
+        assert lines == shared, name
 
 
 def test_every_system_of_the_line_has_a_recipe() -> None:

@@ -32,6 +32,11 @@ class Experiment:
         return RUNS / self.name
 
     @property
+    def place(self) -> str:
+        """Of its run, from the project's root."""
+        return str(self.run.relative_to(ROOT))
+
+    @property
     def result(self) -> Path:
         return RESULTS / f"{self.name}.json"
 
@@ -40,7 +45,9 @@ def nmt(*arguments: object, stdin: Path | None = None) -> subprocess.CompletedPr
     """Run a command line of this checkout; its conversation is shown."""
     command = [sys.executable, "-m", "nmt_cli", *map(str, arguments)]
     with open(stdin or os.devnull, "rb") as source:
-        return subprocess.run(command, stdin=source, stdout=subprocess.PIPE, text=True, check=True)
+        return subprocess.run(
+            command, stdin=source, stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT
+        )
 
 
 def sets(settings: dict[str, Any]) -> list[str]:
