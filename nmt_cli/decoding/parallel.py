@@ -18,7 +18,7 @@ from nmt_cli.decoding.translator import Translator
 from nmt_cli.errors import DataError
 from nmt_cli.workers import AHEAD, Workers
 
-BLOCK = 512  # most lines of a task: enough to sort by length
+BLOCK = 1024  # most lines of a task: enough to sort by length
 LEAST = 32  # lines of a task where the last ones are shared out evenly
 WORTHWHILE = 8 << 10  # bytes waiting at the start from which several processes are worth it
 

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from nmt_cli.decoding.best import topk
 from nmt_cli.decoding.coverage import with_coverage
 from nmt_cli.decoding.ctc_search import ctc_search
 from nmt_cli.decoding.forcing import (
@@ -102,12 +103,12 @@ class _Beams:
         live = scores.masked_fill(ends, -math.inf)
         self.scores, order = live.topk(self.width)  # [B, W]
         self.tokens, parents = tokens.gather(1, order), parents.gather(1, order)
-        past = self.history[:, :, : self.length]
-        past.copy_(past.gather(1, parents[:, :, None].expand_as(past)))
+        if self.width > 1:
+            past = self.history[:, :, : self.length]
+            past.copy_(past.gather(1, parents[:, :, None].expand_as(past)))
+            self.state.reorder(parents)
         self.history[:, :, self.length] = self.tokens
         self.length += 1
-        if self.width > 1:
-            self.state.reorder(parents)
         self._close()
 
     def _restrict(self, log_probabilities: Tensor) -> None:
@@ -141,7 +142,7 @@ class _Beams:
         """
         wanted = 2 * self.width if self.width > 1 else 1
         each = min(wanted, rows.shape[-1])
-        best, tokens = rows.topk(each)  # [B * W, 2W]
+        best, tokens = topk(rows, each)  # [B * W, 2W]
         total = (self.scores.view(-1, 1) + best).view(self.count, -1)
         scores, index = total.topk(wanted)  # [B, 2W] of [B, W * 2W]
         return scores, tokens.view(self.count, -1).gather(1, index), index // each
@@ -185,7 +186,7 @@ class _Beams:
             if not hopeless and self.length <= limits[row]:
                 stay.append(row)
         if len(stay) < self.count:
-            self._keep(stay)
+            self._keep(in_place(stay))
 
     def _keep(self, rows: list[int]) -> None:
         index = torch.tensor(rows, dtype=torch.long, device=self.tokens.device)
@@ -199,6 +200,17 @@ class _Beams:
             self.prefixes = self.prefixes[index]
         if rows:
             self.state.keep(index)
+
+
+def in_place(stay: list[int]) -> list[int]:
+    """Ascending indices in an order in which most stand where they stood: the last fill the holes.
+
+    What the state holds for a sentence that stays in its place need not be moved.
+    """
+    count = len(stay)
+    early = {row for row in stay if row < count}
+    late = iter([row for row in stay if row >= count])
+    return [row if row in early else next(late) for row in range(count)]
 
 
 def _repeats(source: Sequences, config: SearchConfig) -> Tensor | None:

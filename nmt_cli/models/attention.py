@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nmt_cli.models.dropout import Dropout
+from nmt_cli.models.keeping import Kept
 
 
 def blocked(mask: Tensor | None, like: Tensor) -> Tensor | None:
@@ -109,11 +110,8 @@ class BeamCache:
         self.batch, self.beam = like.shape[:2]
         self.shared = shared
         shape = (layers, 2, self.batch, groups, shared + slots, head_width)
-        self.entries = torch.zeros(shape, dtype=like.dtype, device=like.device)
-        self.bias = torch.full(
-            (self.batch, 1, self.beam, shared + slots),
-            float("-inf"), dtype=like.dtype, device=like.device,
-        )  # fmt: skip
+        self.entries = torch.empty(shape, dtype=like.dtype, device=like.device)
+        self.bias = like.new_full((self.batch, 1, self.beam, shared + slots), float("-inf"))
         self.uniform = self.beam == 1  # whether every hypothesis sees every entry
         self.own = blocked(~torch.eye(self.beam, dtype=torch.bool, device=like.device), like)
         self.length = 0
@@ -161,10 +159,9 @@ class BeamCache:
         self.bias[..., self.shared : self.end] = seen.gather(2, index)
 
     def keep(self, sentences: Tensor) -> None:
-        """Move the sentences that stay to the front and forget the others."""
-        count, end = len(sentences), self.end
-        self.entries[:, :, :count, :, :end] = self.entries[:, :, sentences, :, :end]
-        self.bias[:count, ..., :end] = self.bias[sentences, ..., :end]
-        self.entries = self.entries[:, :, :count]
-        self.bias = self.bias[:count]
-        self.batch = count
+        """Forget the other sentences."""
+        kept, end = Kept.of(sentences), self.end
+        kept.rows(self.entries[..., :end, :], 2)
+        kept.rows(self.bias[..., :end])
+        self.batch = kept.count
+        self.entries, self.bias = self.entries[:, :, : self.batch], self.bias[: self.batch]

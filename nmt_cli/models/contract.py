@@ -64,7 +64,7 @@ class State(ABC):
 
     @abstractmethod
     def keep(self, sentences: Tensor) -> None:
-        """Drop all sentences but those at these indices ([K] int64, ascending)."""
+        """Drop all sentences but those at these indices ([K] int64), in this order."""
 
 
 ConfigT = TypeVar("ConfigT", bound=ModelConfig)

@@ -22,6 +22,31 @@ def largest_input() -> int:
     return 255 if wide or not features.get("avx2") else 127
 
 
+def rounded_input(x: Tensor, top: int) -> tuple[Tensor, float, int]:
+    """`x` [M, in] in steps of one size as integers from 0 to `top`, the size, and zero's integer.
+
+    Nothing has to be clamped: zero is rounded by at most a half, for which the steps leave room.
+    There may be more rows than M, with anything in them: see `even`.
+    """
+    low, high = (float(end) for end in x.aminmax())
+    low, high = min(low, 0.0), max(high, 0.0)  # zero is always exact
+    step = max((high - low) / (top - 0.5), 1e-12)
+    zero = round(-low / step)
+    steps = torch.add(torch.tensor(zero + 0.5), x, alpha=1 / step)  # in one pass
+    rounded = torch.empty((even(len(x)), x.shape[1]), dtype=torch.uint8)
+    if top <= 127:
+        rounded.view(torch.int8)[: len(x)] = steps  # three times as fast as to uint8
+    else:
+        rounded[: len(x)] = steps.to(torch.int16)
+    return rounded, step, zero
+
+
+def even(rows: int) -> int:
+    """A few more rows, so that few different numbers occur: oneDNN makes code for each."""
+    unit = 1 << max(0, rows.bit_length() - 4)
+    return -(-rows // unit) * unit
+
+
 class Int8Linear(nn.Module):
     """A linear layer made from another one, for inference only: float32 in and out."""
 
@@ -39,17 +64,12 @@ class Int8Linear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """[..., in] to [..., out]."""
         flat = x.reshape(-1, self.in_features)
-        low, high = (float(end) for end in flat.aminmax())
-        low, high = min(low, 0.0), max(high, 0.0)  # zero is always exact
-        top = largest_input()
-        step = max((high - low) / top, 1e-12)
-        zero = round(-low / step)
-        rounded = flat.mul(1 / step).add_(zero + 0.5).clamp_(0, top).to(torch.uint8)
+        rounded, step, zero = rounded_input(flat, largest_input())
         result: Tensor = torch.ops.onednn.qlinear_pointwise(
             rounded, step, zero, self.packed, self.scale, self.zeros, self.bias,
             1.0, 0, torch.float32, "none", [], "",
         )  # fmt: skip
-        return result.view(*x.shape[:-1], self.out_features)
+        return result[: len(flat)].view(*x.shape[:-1], self.out_features)
 
 
 def quantize(model: nn.Module) -> None:

@@ -14,6 +14,7 @@ from nmt_cli.models.attention import BeamCache, blocked, causal
 from nmt_cli.models.contract import Autoregressive, Sequences, State
 from nmt_cli.models.dropout import Dropout
 from nmt_cli.models.embedding import Embedding
+from nmt_cli.models.keeping import Kept
 from nmt_cli.models.layers import (
     CrossAttention,
     FeedForwardSublayer,
@@ -105,8 +106,9 @@ class TransformerMemory:
 
     def keep(self, sentences: Tensor) -> None:
         """Drop the other sentences."""
-        self.layers = [(keys[sentences], values[sentences]) for keys, values in self.layers]
-        self.bias = None if self.bias is None else self.bias[sentences]
+        kept = Kept.of(sentences)
+        self.layers = [(kept.rows(keys), kept.rows(values)) for keys, values in self.layers]
+        self.bias = None if self.bias is None else kept.rows(self.bias)
 
 
 @dataclass
@@ -193,6 +195,7 @@ class Transformer(Autoregressive[TransformerConfig, TransformerState]):
     def start(self, source: Sequences, width: int, capacity: int) -> TransformerState:
         """See `Autoregressive.start`."""
         memory = self._encode(source)
+        memory.layers = [(keys.contiguous(), values.contiguous()) for keys, values in memory.layers]
         attend = self._decoder[0].self_attention.attend
         like = self.output.weight.new_empty(source.ids.shape[0], width)
         slots = capacity * width

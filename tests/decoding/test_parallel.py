@@ -72,7 +72,7 @@ def test_a_short_input_is_shared_out_evenly_and_the_end_of_a_long_one_too() -> N
     translate(workers, b"x\n" * 200)
     assert workers.sizes[:3] == [50, 38, 32] and sum(workers.sizes) == 200
     workers = FakeWorkers(2)
-    translate(workers, b"x\n" * 5000)
+    translate(workers, b"x\n" * 10_000)
     assert workers.sizes[:4] == [BLOCK] * 4
     assert workers.sizes[-1] <= LEAST and workers.sizes[-4] <= 128
 

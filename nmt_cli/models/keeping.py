@@ -1,0 +1,26 @@
+"""Letting the sentences of a state go that are finished, without copying those that stay."""
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+
+class Kept(NamedTuple):
+    """Which rows stay, in their new order; only those that change place are moved."""
+
+    count: int
+    places: Tensor  # rows that get another one's content
+    origins: Tensor  # whose content that is
+
+    @classmethod
+    def of(cls, sentences: Tensor) -> "Kept":
+        """`sentences` are the old indices of the rows that stay, [count] int64."""
+        places = sentences.new_ones(len(sentences)).cumsum(0) - 1
+        moved = sentences != places
+        return cls(len(sentences), places[moved], sentences[moved])
+
+    def rows(self, x: Tensor, dimension: int = 0) -> Tensor:
+        """A view of the rows of `x` that stay; `x` itself is changed."""
+        if len(self.places):
+            x.index_copy_(dimension, self.places, x.index_select(dimension, self.origins))
+        return x.narrow(dimension, 0, self.count)
