@@ -56,8 +56,9 @@ def translate(
     extra += [f"search.n_best={n_best}"] if n_best is not None else []
     reporter = Reporter(quiet)
     opening = Opening(
-        tuple(map(str, runs)), (*settings, *extra), device, alignments, engine, quantization
-    )
+        tuple(map(str, runs)), (*settings, *extra), device, alignments, engine, quantization,
+        respell=jsonl,
+    )  # fmt: skip
     translator = ParallelTranslator(opening, processes, reporter)
     form = translator.form(jsonl=jsonl)
     if shards:

@@ -44,6 +44,7 @@ class Opening:
     align: bool = False
     engine: str = "torch"
     quantization: str | None = None
+    respell: bool = True
 
     def open(self, reporter: Reporter) -> Translator:
         """See `open_translator`."""
@@ -52,6 +53,7 @@ class Opening:
             list(self.settings),
             self.device,
             align=self.align,
+            respell=self.respell,
             engine=self.engine,
             quantization=self.quantization,
             reporter=reporter,

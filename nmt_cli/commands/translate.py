@@ -89,6 +89,7 @@ def open_translator(
     device: str = "auto",
     *,
     align: bool = False,
+    respell: bool = True,
     engine: str = "torch",
     quantization: str | None = None,
     reporter: Reporter | None = None,
@@ -97,7 +98,8 @@ def open_translator(
 
     `settings` are `search.key=value`. UserError for other settings; RunError for runs that cannot
     be opened or do not go together. `engine` is one of ENGINES; `quantization` is for the others
-    than torch, which are made from the run first and say so to `reporter`.
+    than torch, which are made from the run first and say so to `reporter`. `align` and
+    `respell` are those of Translator.
     """
     odd = [one for one in settings if not one.startswith("search.")]
     if odd:
@@ -115,6 +117,7 @@ def open_translator(
             open_engine(engine, runs[0], recipe, quiet, quantization=quantization, device=device),
             Tokenizers.load(runs[0]),
             search,
+            respell=respell,
         )
     if quantization is not None:
         raise UserError("--quantization: only with --engine ctranslate2; see search.precision")
@@ -124,7 +127,7 @@ def open_translator(
     if align and not opened[0].model.has_attention:
         raise UserError(f"{runs[0]}: --alignments needs a model with attention")
     model = opened[0].model if len(opened) == 1 else _ensemble(opened)
-    return Translator(model, opened[0].tokenizers, search, align=align)
+    return Translator(model, opened[0].tokenizers, search, align=align, respell=respell)
 
 
 def _only_torch(engine: str, runs: list[Path], *, align: bool) -> None:

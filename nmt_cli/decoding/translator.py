@@ -28,10 +28,14 @@ class Translator:
         config: SearchConfig,
         *,
         align: bool = False,
+        respell: bool = True,
     ) -> None:
+        """With `align`, candidates have an alignment. Without `respell`, their log-probability is
+        that of the pieces that search wrote, which is what it costs nothing to know.
+        """
         self.engine = model if isinstance(model, Engine) else TorchEngine(model)
         self.tokenizers, self.config = tokenizers, config
-        self.align = align
+        self.align, self.respell = align, respell
         limits = [config.max_source_length, (self.engine.longest_source or 1 << 30) - 1]
         self.limit = min(limits)
 
@@ -126,6 +130,8 @@ class Translator:
         more in those of the tokenizer.
         """
         values = [draft.hypothesis.log_probability for _, draft in drafts]
+        if not self.respell:
+            return values
         spelled = self.tokenizers.target.encode([draft.text.strip() for _, draft in drafts])
         longest = self.engine.longest_target
         other = [

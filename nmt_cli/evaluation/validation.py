@@ -59,7 +59,7 @@ class Validator:
                 "guard": False,  # what the model does by itself, at the cost of one search
             }
         )
-        self.translator = Translator(model, tokenizers, quick)
+        self.translator = Translator(model, tokenizers, quick, respell=False)
         self.tokenize = config.metric_tokenize or bleu_tokenizer(target_language)
         reason = why_no_tokenizer(self.tokenize)
         if reason is not None:  # now, and not hours later at the first validation

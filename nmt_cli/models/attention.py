@@ -163,5 +163,5 @@ class BeamCache:
         kept, end = Kept.of(sentences), self.end
         kept.rows(self.entries[..., :end, :], 2)
         kept.rows(self.bias[..., :end])
-        self.batch = kept.count
+        self.batch = kept.staying
         self.entries, self.bias = self.entries[:, :, : self.batch], self.bias[: self.batch]

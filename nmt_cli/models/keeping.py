@@ -8,13 +8,13 @@ from torch import Tensor
 class Kept(NamedTuple):
     """Which rows stay, in their new order; only those that change place are moved."""
 
-    count: int
+    staying: int
     places: Tensor  # rows that get another one's content
     origins: Tensor  # whose content that is
 
     @classmethod
     def of(cls, sentences: Tensor) -> "Kept":
-        """`sentences` are the old indices of the rows that stay, [count] int64."""
+        """`sentences` are the old indices of the rows that stay, [staying] int64."""
         places = sentences.new_ones(len(sentences)).cumsum(0) - 1
         moved = sentences != places
         return cls(len(sentences), places[moved], sentences[moved])
@@ -23,4 +23,4 @@ class Kept(NamedTuple):
         """A view of the rows of `x` that stay; `x` itself is changed."""
         if len(self.places):
             x.index_copy_(dimension, self.places, x.index_select(dimension, self.origins))
-        return x.narrow(dimension, 0, self.count)
+        return x.narrow(dimension, 0, self.staying)

@@ -56,6 +56,19 @@ def test_translations_are_given_the_score_that_translate_gave(
         assert log_probabilities(model, *ids, budget) == pytest.approx(wanted, abs=1e-4)
 
 
+def test_nothing_is_scored_again_where_no_one_sees_the_score(tokenizer: TextTokenizer) -> None:
+    torch.manual_seed(4)
+    both = Tokenizers(tokenizer, tokenizer)
+    model = MODELS["transformer"](MODELS["transformer"].config_class.tiny()[0], both.vocabulary)
+    config = SearchConfig(beam=3, n_best=2, max_length=6, precision="fp32")
+    exact = Translator(model.eval(), both, config)
+    quick = Translator(model, both, config, respell=False)
+    quick.engine.log_probabilities = None  # type: ignore[method-assign,assignment]
+    pairs = list(zip(exact.translate(SOURCES), quick.translate(SOURCES), strict=True))
+    assert all(one.text == other.text for one, other in pairs)
+    assert any(one != other for one, other in pairs)
+
+
 def test_the_numbers_of_jsonl_and_rescore_are_the_same(tiny_run: Path, tmp_path: Path) -> None:
     translator = open_translator([tiny_run], [], "cpu")
     text = "\n".join(SOURCES).encode()
