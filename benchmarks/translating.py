@@ -123,7 +123,7 @@ def main() -> None:
     wanted = parser.parse_args()
     for beam in wanted.beams:
         if wanted.run:
-            measure("run", wanted.run, beam, wanted.rounds, 5000 if beam == 1 else 3000, 0)
+            measure("run", wanted.run, beam, wanted.rounds, 5000 if beam == 1 else 2000, 0)
             continue
         for shape in wanted.shapes:
             lines = LINES[shape, beam]

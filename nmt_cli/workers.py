@@ -83,9 +83,9 @@ class Workers(Generic[Task, Result]):
             worker.process.join()
 
     @property
-    def idle(self) -> bool:
-        """Whether a worker has nothing to do."""
-        return any(worker.task is None for worker in self._workers)
+    def idle(self) -> int:
+        """How many workers have nothing to do."""
+        return sum(worker.task is None for worker in self._workers)
 
     def processes(self) -> list[int]:
         """The process ids, by the workers' numbers."""

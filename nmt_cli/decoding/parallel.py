@@ -19,7 +19,7 @@ from nmt_cli.errors import DataError
 from nmt_cli.workers import AHEAD, Workers
 
 BLOCK = 1024  # most lines of a task: enough to sort by length
-LEAST = 32  # lines of a task where the last ones are shared out evenly
+LEAST = 128  # lines of a task where the last ones are shared out; fewer take longer a line
 WORTHWHILE = 8 << 10  # bytes waiting at the start from which several processes are worth it
 
 Plain = tuple[list[tuple[Any, ...]], list[str], tuple[Any, ...] | None, int]
@@ -105,8 +105,7 @@ def translate_in_order(
         if free and len(arrivals) and not over:
             if len(arrivals) < BLOCK * len(workers) and _read_or_collect(workers, arrivals, 0):
                 continue  # more has arrived
-            share = -(-len(arrivals) // len(workers))
-            block = arrivals.take(min(BLOCK, max(LEAST, share)))
+            block = arrivals.take(share(len(arrivals), workers.idle, len(workers)))
             some = None if starts is None else list(islice(starts, len(block)))
             if some is not None and len(some) < len(block):
                 block, over = block[: len(some)], True
@@ -122,6 +121,15 @@ def translate_in_order(
             return
         else:
             _read_or_collect(workers, arrivals, None)
+
+
+def share(lines: int, idle: int, workers: int) -> int:
+    """How many of the lines that are left an idle worker gets.
+
+    Its share among all; small tasks are slow ones, so that LEAST is the fewest where there are as
+    many for all that are idle.
+    """
+    return min(BLOCK, max(-(-lines // workers), min(LEAST, -(-lines // idle))))
 
 
 def _read_or_collect(
