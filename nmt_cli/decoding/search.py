@@ -137,14 +137,14 @@ class _Beams:
     def _candidates(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The 2 W best extensions: log-probabilities, tokens and parents, each [B, 2W].
 
-        So many that W are left to go on with if W of them end the sentence. Greedy search takes
-        the one best.
+        So many that W are left to go on with if W of them end the sentence; of one hypothesis no
+        more than W + 1, since only one token ends it. Greedy search takes the one best.
         """
-        wanted = 2 * self.width if self.width > 1 else 1
-        each = min(wanted, rows.shape[-1])
-        best, tokens = topk(rows, each)  # [B * W, 2W]
+        wanted, each = (2 * self.width, self.width + 1) if self.width > 1 else (1, 1)
+        each = min(each, rows.shape[-1])
+        best, tokens = topk(rows, each)  # [B * W, W + 1]
         total = (self.scores.view(-1, 1) + best).view(self.count, -1)
-        scores, index = total.topk(wanted)  # [B, 2W] of [B, W * 2W]
+        scores, index = total.topk(wanted)  # [B, 2W] of [B, W * (W + 1)]
         return scores, tokens.view(self.count, -1).gather(1, index), index // each
 
     def _finish(self, scores: Tensor, parents: Tensor, ends: Tensor) -> None:

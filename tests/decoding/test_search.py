@@ -124,7 +124,7 @@ def test_patience_ends_a_sentence_once_so_many_hypotheses_have_ended(seed: int) 
 
 
 def test_a_batch_is_larger_on_a_gpu_unless_its_size_is_given() -> None:
-    assert [SearchConfig().budget(device) for device in ("cpu", "cuda")] == [4096, 65536]
+    assert [SearchConfig().budget(device) for device in ("cpu", "cuda")] == [8192, 65536]
     given = SearchConfig(tokens_per_batch=100)
     assert [given.budget(device) for device in ("cpu", "cuda")] == [100, 100]
 
