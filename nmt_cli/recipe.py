@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, get_args
 from pydantic import ValidationError
 
 from nmt_cli.config import Section
-from nmt_cli.data.corpus import CorpusConfig
+from nmt_cli.data.corpus_settings import CorpusConfig
 from nmt_cli.data.tokenizer import TokenizerConfig
 from nmt_cli.decoding.hypothesis import SearchConfig
 from nmt_cli.errors import RecipeError

@@ -237,7 +237,7 @@ class _Check:
             return
         dtype = choose_precision(training.precision, place)
         sentences = max(1, budget // max(longest[1], longest[0] // 2))
-        size = footprint(model, dtype, *longest, sentences)
+        size = footprint(model, dtype, *longest, sentences, place.type)
         yield self._memory(size, available_memory(place), longest, sentences)
         yield self._disk(size)
 

@@ -3,7 +3,7 @@
 from pydantic.fields import FieldInfo
 
 from nmt_cli.config import Section
-from nmt_cli.data.corpus import CorpusConfig, Download, Part
+from nmt_cli.data.corpus_settings import CorpusConfig, Download, Part
 from nmt_cli.data.tokenizer import TokenizerConfig
 from nmt_cli.decoding.hypothesis import SearchConfig
 from nmt_cli.models import MODELS

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nmt_cli.data.corpus import CorpusConfig
+from nmt_cli.data.corpus_settings import CorpusConfig
 from nmt_cli.data.duplicates import SeenHashes
 from nmt_cli.data.files import RawPair
 from nmt_cli.data.tokenizer import batches

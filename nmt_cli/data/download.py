@@ -20,7 +20,7 @@ from nmt_cli.errors import DataError
 from nmt_cli.reporting import Reporter
 
 if TYPE_CHECKING:
-    from nmt_cli.data.corpus import Download
+    from nmt_cli.data.corpus_settings import Download
 
 BLOCK = 1 << 16
 LARGEST = 1 << 36  # bytes of one file, 64 GiB

@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from nmt_cli.data.corpus import Corpus, CorpusConfig
+from nmt_cli.data.corpus import Corpus
+from nmt_cli.data.corpus_settings import CorpusConfig
 from nmt_cli.data.prepared import FORMAT, Tokenizers, read_manifest
 from nmt_cli.data.tokenizer import TokenizerConfig
 from nmt_cli.disk import read_json

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nmt_cli.data.cleaning import Cleaner, Pair, Report
-from nmt_cli.data.corpus import Corpus, CorpusConfig, TextPart
+from nmt_cli.data.corpus import Corpus, TextPart
+from nmt_cli.data.corpus_settings import CorpusConfig
 from nmt_cli.data.files import RawPair
 from nmt_cli.data.prepared import Tokenizers
 

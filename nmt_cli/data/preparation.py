@@ -15,7 +15,8 @@ from typing import Any, NamedTuple, Self
 
 from nmt_cli.data.clean_text import CLEAN, SIDES, CleanText, draw_held_out, written_lines
 from nmt_cli.data.cleaning import Cleaner, Report, normalize, open_look
-from nmt_cli.data.corpus import Corpus, CorpusConfig, TextPart
+from nmt_cli.data.corpus import Corpus, TextPart
+from nmt_cli.data.corpus_settings import CorpusConfig
 from nmt_cli.data.encoding import Encoded, open_encoder
 from nmt_cli.data.prepared import FORMAT, PartRange, PreparedData, Tokenizers
 from nmt_cli.data.tokenizer import TokenizerConfig, batches

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from nmt_cli.models.contract import Sequences, TranslationModel
-from nmt_cli.training.loss import CHUNK, backward
+from nmt_cli.training.loss import CHUNKS, backward
 
 PROBE = 2  # pairs in the batch that activations are measured with
 
@@ -33,8 +33,9 @@ def footprint(
     source_length: int,
     target_length: int,
     sentences: int,
+    device: str = "cpu",
 ) -> Footprint:
-    """Memory for a batch of so many sentences of these lengths.
+    """Memory for a batch of so many sentences of these lengths, on this type of device.
 
     The tensors that a backward pass needs are counted for a batch of two such sentences, which
     have the same sizes on every device, and scaled up: they are linear in the number of sentences.
@@ -46,7 +47,7 @@ def footprint(
     return Footprint(
         weights=4 * masters + small,
         activations=kept * sentences // PROBE,
-        logits=3 * 4 * CHUNK,
+        logits=3 * 4 * CHUNKS[device],
         checkpoint=3 * masters,
     )
 

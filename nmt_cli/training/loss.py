@@ -11,8 +11,8 @@ from torch.nn import functional
 from nmt_cli.models.contract import Aligned, Autoregressive, Sequences, TranslationModel
 from nmt_cli.training.ctc_loss import Part, ctc_parts
 
-CHUNK = 1 << 23  # logits held at a time on a CPU: 32 MiB in float32
-GPU_CHUNK = 1 << 27  # on a GPU, which needs large products to be busy
+CHUNKS = {"cpu": 1 << 23, "cuda": 1 << 27}
+"""Logits held at a time: 32 MiB in float32 on a CPU; a GPU needs large products to be busy."""
 
 
 class LossSum(NamedTuple):
@@ -87,7 +87,7 @@ def _parts(
 
     The one place where training asks for a model's contract.
     """
-    chunk = CHUNK if source.ids.device.type == "cpu" else GPU_CHUNK
+    chunk = CHUNKS[source.ids.device.type]
     if isinstance(model, Aligned):
         return ctc_parts(model, source, target_out, smoothing, chunk)
     assert isinstance(model, Autoregressive)

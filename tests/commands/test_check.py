@@ -195,6 +195,8 @@ def test_memory_is_linear_in_sentences_and_counts_what_the_backward_pass_needs()
     count = sum(parameter.numel() for parameter in model.parameters())
     assert one.checkpoint == 12 * count and one.weights == 16 * count
     assert half.weights == 20 * count
+    gpu = footprint(model, torch.bfloat16, 12, 10, PROBE, "cuda")
+    assert gpu.total - half.total == 12 * ((1 << 27) - (1 << 23))
     by_hand = _kept_by_autograd(model, 12, 10, PROBE)
     assert 0.5 < one.activations / by_hand < 2.0
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nmt_cli.data.cleaning import EXAMPLES, Cleaner, Pair, normalize
-from nmt_cli.data.corpus import CorpusConfig
+from nmt_cli.data.corpus_settings import CorpusConfig
 from nmt_cli.data.files import RawPair
 
 

@@ -10,7 +10,8 @@ import pytest
 from pydantic import ValidationError
 
 from nmt_cli.data import quickstart
-from nmt_cli.data.corpus import Corpus, CorpusConfig, Part, TextPart, find_corpus, search_folders
+from nmt_cli.data.corpus import Corpus, TextPart, find_corpus, search_folders
+from nmt_cli.data.corpus_settings import CorpusConfig, Part
 from nmt_cli.errors import DataError
 
 

@@ -20,7 +20,7 @@ import zstandard
 
 from nmt_cli.data import download as downloading
 from nmt_cli.data.corpora.places import cache_folder
-from nmt_cli.data.corpus import Download
+from nmt_cli.data.corpus_settings import Download
 from nmt_cli.data.download import STALE, content_hash, fetch
 from nmt_cli.errors import DataError
 from nmt_cli.reporting import Reporter

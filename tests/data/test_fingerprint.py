@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from nmt_cli.data.corpus import Corpus, CorpusConfig, TextPart, find_corpus
+from nmt_cli.data.corpus import Corpus, TextPart, find_corpus
+from nmt_cli.data.corpus_settings import CorpusConfig
 from nmt_cli.data.fingerprint import (
     LEARNED_FROM,
     changes,

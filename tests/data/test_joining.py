@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from nmt_cli.data.corpus import CorpusConfig, find_corpus
+from nmt_cli.data.corpus import find_corpus
+from nmt_cli.data.corpus_settings import CorpusConfig
 from nmt_cli.data.files import RawPair
 from nmt_cli.data.joining import join_neighbours
 
@@ -56,3 +57,13 @@ def test_a_recipe_joins_training_development_and_test_text(tmp_path: Path, join:
     embedded = CorpusConfig(name="quickstart", source="en", target="de", join=join)
     first = next(find_corpus(embedded, []).train[0].read())
     assert first.number == 1
+
+
+def test_joined_text_needs_a_development_text_of_its_own() -> None:
+    both = {"source": "en", "target": "de", "join": 3}
+    (problem,) = CorpusConfig.model_validate(both).problems()
+    assert problem == (
+        "join: needs dev, since pairs held out from the training text would be neighbours of it"
+    )
+    assert not CorpusConfig.model_validate(both | {"dev": "val"}).problems()
+    assert not CorpusConfig.model_validate(both | {"name": "quickstart"}).problems()

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from nmt_cli.data import clean_text, cleaning, preparation, writing
 from nmt_cli.data.batching import epoch_pairs
-from nmt_cli.data.corpus import Corpus, CorpusConfig, TextPart, find_corpus
+from nmt_cli.data.corpus import Corpus, TextPart, find_corpus
+from nmt_cli.data.corpus_settings import CorpusConfig
 from nmt_cli.data.files import RawPair
 from nmt_cli.data.preparation import Settings, prepare
 from nmt_cli.data.prepared import FORMAT, PreparedData, SequenceStore, Tokenizers, read_manifest

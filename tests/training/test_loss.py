@@ -27,7 +27,7 @@ def batch() -> tuple[Sequences, Sequences, Sequences]:
 def test_chunks_give_the_loss_and_gradients_of_the_whole(
     monkeypatch: pytest.MonkeyPatch, smoothing: float, chunk: int
 ) -> None:
-    monkeypatch.setattr(module, "CHUNK", chunk)
+    monkeypatch.setitem(module.CHUNKS, "cpu", chunk)
     torch.manual_seed(1)
     model = MODELS["transformer"](MODELS["transformer"].config_class.tiny()[0], VOCABULARY)
     source, target_in, target_out = batch()
