@@ -3,7 +3,7 @@
     python benchmarks/measure.py nmt translate RUN --processes 2 < text > translations
 
 Memory is the sum of PSS over the command and all its descendants (a page that n processes share
-counts 1/n in each), read from /proc/*/smaps_rollup ten times a second. Linux only.
+counts 1/n in each), read from /proc/*/smaps_rollup several times a second. Linux only.
 """
 
 import os
@@ -12,24 +12,44 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from threading import Event, Thread
 
 
-def descendants(root: int) -> list[int]:
+class Watch(Thread):
+    """Samples the memory of a process and its descendants until it is stopped."""
+
+    def __init__(self, process: int, pause: float = 0.2) -> None:
+        super().__init__(daemon=True)
+        self.process, self.pause = process, pause
+        self.peak, self.processes = 0, 1  # bytes; most at a time
+        self._over = Event()
+
+    def run(self) -> None:
+        while not self._over.wait(self.pause):
+            family = _descendants(self.process)
+            self.peak = max(self.peak, sum(map(_proportional_share, family)))
+            self.processes = max(self.processes, len(family))
+
+    def stop(self) -> None:
+        self._over.set()
+        self.join()
+
+
+def _descendants(root: int) -> list[int]:
     children: dict[int, list[int]] = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-            except OSError:
-                continue  # it has just ended
-            children.setdefault(parent, []).append(int(entry.name))
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+        except OSError:
+            continue  # it has just ended
+        children.setdefault(parent, []).append(int(entry.name))
     found = [root]
     for one in found:  # grows while it is walked
         found += children.get(one, [])
     return found
 
 
-def pss(process: int) -> int:
+def _proportional_share(process: int) -> int:
     try:
         lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
     except OSError:
@@ -40,19 +60,19 @@ def pss(process: int) -> int:
 def main() -> None:
     started = time.monotonic()
     command = subprocess.Popen(sys.argv[1:])
-    peak, most = 0, 1
-    while command.poll() is None:
-        family = descendants(command.pid)
-        peak, most = max(peak, sum(map(pss, family))), max(most, len(family))
-        time.sleep(0.1)
+    watch = Watch(command.pid)
+    watch.start()
+    code = command.wait()
     seconds = time.monotonic() - started
+    watch.stop()
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     print(
         f"{seconds:.1f} s, {usage.ru_utime + usage.ru_stime:.1f} CPU s, "
-        f"peak PSS {peak / 2**20:.0f} MiB in {most} processes, {os.cpu_count()} cores",
+        f"peak PSS {watch.peak / 2**20:.0f} MiB in {watch.processes} processes, "
+        f"{os.cpu_count()} cores",
         file=sys.stderr,
     )
-    sys.exit(command.returncode)
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from statistics import median
 from typing import Any
 
 import torch
+from measure import Watch
 
 from nmt_cli.commands.runs import build_model
 from nmt_cli.data.prepared import PreparedData
@@ -83,9 +84,9 @@ def run(command: list[str], *, stdin: Path | None = None, **environment: str) ->
     with open(stdin or os.devnull, "rb") as source:
         process = subprocess.Popen(
             command, stdin=source, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            env=os.environ | environment, start_new_session=True,
+            env=os.environ | environment,
         )  # fmt: skip
-    watch = _Watch(process.pid)
+    watch = Watch(process.pid)
     watch.start()
     out, err = process.communicate()
     seconds = time.perf_counter() - started
@@ -98,49 +99,6 @@ def run(command: list[str], *, stdin: Path | None = None, **environment: str) ->
 def nmt(*arguments: object) -> list[str]:
     """This checkout's command line."""
     return [sys.executable, "-m", "nmt_cli", *map(str, arguments)]
-
-
-class _Watch:
-    """Samples the memory of a session's processes, pages that they share counted once."""
-
-    def __init__(self, session: int) -> None:
-        import threading
-
-        self.session, self.peak = session, 0
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._sample, daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def _sample(self) -> None:
-        while not self._over.wait(0.5):
-            self.peak = max(self.peak, sum(map(_share, _members(self.session))))
-
-
-def _members(session: int) -> list[Path]:
-    found = []
-    for place in Path("/proc").glob("[0-9]*"):
-        try:
-            fields = (place / "stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if int(fields[3]) == session:
-            found.append(place)
-    return found
-
-
-def _share(place: Path) -> int:
-    """Proportional set size: a page shared by n processes counts as 1/n in each."""
-    try:
-        lines = (place / "smaps_rollup").read_text().splitlines()
-    except OSError:
-        return 0
-    return next((int(line.split()[1]) << 10 for line in lines if line.startswith("Pss:")), 0)
 
 
 def training_speed(folder: Path, skip: int) -> dict[str, float]:
