@@ -13,10 +13,12 @@ PAGE = ROOT / "docs/comparison.md"
 HEAD = """# The systems of the line, side by side
 
 Made by `make comparison` from the shipped recipes, written by `benchmarks/comparison/page.py`; do
-not edit it. Every run has the same text (Multi30k English-German), tokenizer, number of updates,
-tokens a batch, seed and search; the learning rate is the recipe's. Scores are of test_2016_flickr,
-cased and detokenised, with beam 5 and the checkpoint that was best on the development text by
-greedy BLEU. Results with all settings lie in `docs/comparison/results/`. Not measured on a GPU.
+not edit it. Every run has the same text (Multi30k English-German), tokenizer, tokens a batch, seed
+and search. Model and learning rate are the recipe's, and so is the number of updates, with which
+all take about as long; `concat` and `cosine`, variants of other rows, have a third. Scores are of
+test_2016_flickr, cased and detokenised, with beam 5 and the checkpoint that was best on the
+development text by greedy BLEU. Results with all settings lie in `docs/comparison/results/`; what
+is not there yet is not measured. Not measured on a GPU.
 """
 
 
@@ -37,7 +39,7 @@ def rows() -> str:
         one, fast = result(key), speed["rows"].get(key)
         start = [f"`{ROWS[key].recipe}`", label]
         if one is None:
-            found.append([*start, *["not measured"] * 6])
+            found.append([*start, *["not measured"] * 7])
             continue
         rates = ["not measured"] * 3
         if fast is not None:
@@ -48,9 +50,15 @@ def rows() -> str:
             ]  # fmt: skip
         bleu, chrf = (one["test"][name]["score"] for name in ("bleu", "chrf"))
         size = f"{one['parameters'] / 1e6:.1f} M"
-        found.append([*start, size, *rates, f"**{bleu:.2f}**", f"{chrf:.2f}"])
-    header = ["recipe", "system", "parameters", "tokens/s", "minutes", "sentences/s"]
-    return table([*header, "BLEU", "chrF"], found) + "\n" + signatures(speed)
+        updates = f"{one['updates']:,}"
+        found.append([*start, size, updates, *rates, f"**{bleu:.2f}**", f"{chrf:.2f}"])
+    header = ["recipe", "system", "parameters", "updates", "tokens/s", "minutes"]
+    return (
+        table([*header, "sentences/s", "BLEU", "chrF"], found)
+        + "\n"
+        + signatures(speed)
+        + figures("curves")
+    )
 
 
 def signatures(speed: dict[str, Any]) -> str:
@@ -69,6 +77,12 @@ def signatures(speed: dict[str, Any]) -> str:
     )
 
 
+def figures(*names: str) -> str:
+    """Those pictures that were drawn."""
+    drawn = [name for name in names if (ROOT / f"docs/comparison/{name}.svg").exists()]
+    return "".join(f"\n![{name}](comparison/{name}.svg)\n" for name in drawn)
+
+
 def by_length(label: str, names: dict[str, Any]) -> str:
     told = result(f"lengths-{label}")
     if told is None:
@@ -76,7 +90,7 @@ def by_length(label: str, names: dict[str, Any]) -> str:
     ends = [bucket["label"] for bucket in told["buckets"]]
     found = [[name, *(f"{one['score']:.1f}" for one in told["systems"][name])] for name in names]
     counts = ["sentences", *(str(bucket["sentences"]) for bucket in told["buckets"])]
-    return table(["words", *ends], [*found, counts]) + f"\n![by length](comparison/{label}.svg)\n"
+    return table(["words", *ends], [*found, counts]) + figures(label)
 
 
 def scaling() -> str:
@@ -120,17 +134,15 @@ SECTIONS = [
     (
         "1. The bottleneck",
         "Trained and tested on examples of 1 to 5 neighbouring captions (`corpus.join: 5`), as "
-        "figure 2 of Bahdanau et al. 2015 asks: BLEU by the number of source words.",
+        "figure 2 of Bahdanau et al. 2015 asks: BLEU by the number of source words. Each run goes on "
+        "from the row of its system above.",
         lambda: by_length("bottleneck", BOTTLENECK),
     ),
     (
         "2. Alignment",
         "A sentence whose verbs change places, through additive attention and through the "
         "Transformer's layer before the last (mean of its heads).",
-        lambda: "".join(
-            f"![{name}](comparison/alignment-{name}-1.svg)\n"
-            for name in ("additive", "transformer")
-        ),
+        lambda: figures("alignment-additive", "alignment-transformer") or "Not drawn yet.\n",
     ),
     (
         "3. Parallelism",
