@@ -134,8 +134,8 @@ SECTIONS = [
     (
         "1. The bottleneck",
         "Trained and tested on examples of 1 to 5 neighbouring captions (`corpus.join: 5`), as "
-        "figure 2 of Bahdanau et al. 2015 asks: BLEU by the number of source words. Each run goes on "
-        "from the row of its system above.",
+        "figure 2 of Bahdanau et al. 2015 asks: BLEU by the number of source words. Each run goes "
+        "on from the row of its system above.",
         lambda: by_length("bottleneck", BOTTLENECK),
     ),
     (
