@@ -201,8 +201,9 @@ SECTIONS = [
      "optimizer are included. The peak is bf16's where the processor multiplies it fast.",
      training),
     ("Translating", "`benchmarks/translating.py`. Two processes of one thread each, as "
-     "CTranslate2's two workers. Without loading, and the whole command. The trained run is "
-     "docs/export.md's post-norm one.", translating),
+     "CTranslate2's two workers. Without loading, and the whole command. Beam 5 with "
+     "search.patience=1, CTranslate2's way to end (the default goes on until nothing open can "
+     "win). The trained run is docs/export.md's post-norm one.", translating),
     ("Starting", "`benchmarks/starting.py`: one line through `nmt translate`.", starting),
     ("Quality by minute", "`benchmarks/budget.py`.", budget),
     ("How cost grows", "`benchmarks/growth.py`.", growth),

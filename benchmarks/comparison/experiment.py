@@ -64,6 +64,9 @@ def measure(one: Experiment, more: list[str]) -> dict[str, Any]:
     if one.result.exists():
         found: dict[str, Any] = json.loads(one.result.read_text())
         return found
+    origin = one.settings.get("training.init_from")
+    if origin is not None and not (ROOT / origin).exists():
+        sys.exit(f"{one.name} goes on from {origin}: delete that row's result to train it again")
     RUNS.mkdir(parents=True, exist_ok=True)
     nmt("train", one.recipe, "--resume", "--out", one.run, "--quiet", *sets(one.settings), *more)
     return _conclude(one, more)

@@ -49,13 +49,19 @@ def run_all(wanted: list[Experiment], jobs: int, more: list[str]) -> None:
         try:
             command = ["taskset", "-c", ",".join(map(str, mine)), sys.executable, __file__]
             environment = os.environ | {"OMP_NUM_THREADS": str(len(mine))}
+            if data := environment.get("NMT_DATA"):
+                environment["NMT_DATA"] = str(Path(data).resolve())
             command += ["--alone", one.name, "--", *more]
             subprocess.run(command, env=environment, check=True)
         finally:
             free.put(mine)
 
+    open_ = [one for one in wanted if not one.result.exists()]
+    rounds = [[one for one in open_ if later == ("training.init_from" in one.settings)]
+              for later in (False, True)]  # fmt: skip
     with ThreadPoolExecutor(jobs) as pool:
-        list(pool.map(work, [one for one in wanted if not one.result.exists()]))
+        for some in rounds:
+            list(pool.map(work, some))
 
 
 def lengths(label: str, runs: dict[str, Experiment]) -> None:

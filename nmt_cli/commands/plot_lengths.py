@@ -119,7 +119,7 @@ def _translated(
     """A run's translations of all lines."""
     from nmt_cli.commands.translate import open_translator  # torch, only where there is a run
 
-    translator = open_translator([path], [], device)
+    translator = open_translator([path], [], device, respell=False)
     texts: list[str] = []
     with reporter.progress(label, len(sources)) as bar:
         for first in range(0, len(sources), TOGETHER):

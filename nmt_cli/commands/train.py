@@ -268,7 +268,7 @@ def _score_test(
     split = data.split("test")
     if split is None:
         return []
-    translator = Translator(model, data.tokenizers, recipe.search)
+    translator = Translator(model, data.tokenizers, recipe.search, respell=False)
     texts = translate_together(translator, split.sources, processes)
     sides = {"source": split.sources, "target": split.references, "hypotheses": texts}
     for name, lines in sides.items():

@@ -48,7 +48,8 @@ class Corpus:
 def find_corpus(config: CorpusConfig, folders: Sequence[Path]) -> Corpus:
     """Locate every file; DataError lists all that are missing and where they were looked for.
 
-    `folders` are the places for relative paths, first one first.
+    DataError, too, where development text would have to be held out from joined text, whose
+    examples share lines. `folders` are the places for relative paths, first one first.
     """
     if config.name == "quickstart":
         return _embedded(config)
@@ -62,6 +63,11 @@ def find_corpus(config: CorpusConfig, folders: Sequence[Path]) -> Corpus:
         if not missing:
             parts = [(key, part) for key, part in found if isinstance(part, TextPart)]
             one = {key: part for key, part in parts if key != "train"}
+            if config.join > 1 and "dev" not in one:
+                raise DataError(
+                    "corpus.join: needs corpus.dev, since pairs held out from joined text share "
+                    "lines with it"
+                )
             train_parts = [part for key, part in parts if key == "train"]
             sources = tuple(
                 fetched_text(one, config.source, config.target) for one in references(config)

@@ -72,7 +72,8 @@ class CorpusConfig(Section):
     """Where to get the files when they are not there."""
     join: int = Field(default=1, ge=1, le=100)
     """Make of each pair an example of 1 to so many neighbouring pairs, how many by corpus.seed; in
-    training, development and test text alike. For translation of more than a sentence."""
+    training, development and test text alike. For translation of more than a sentence; needs a
+    development text."""
     normalization: Literal["nfc", "none"] = "nfc"
     """Unicode normalisation of all text."""
     deduplicate: bool = True
@@ -95,9 +96,6 @@ class CorpusConfig(Section):
                 found += [f"{key}: {text}" for text in other.problems()]
         if self.train == ():
             found.append("train: the list is empty")
-        if self.join > 1 and self.name is None and self.dev is None:
-            found.append("join: needs dev, since pairs held out from the training text would be "
-                         "neighbours of it")  # fmt: skip
         if self.name not in (None, "quickstart") and parse_reference(self.name, "train") is None:
             try:
                 select(str(self.name), self.source, self.target)

@@ -11,7 +11,8 @@ from typing import BinaryIO
 
 from nmt_cli.decoding.stream import InputLine, decode_line
 
-READ = 1 << 16  # bytes taken at a time
+READ = 1 << 16  # bytes read at a time
+TAKEN = 1 << 18  # bytes of the lines that are taken at a time
 HELD = 1 << 20  # bytes held before nothing more is read, unless they are all one line
 
 
@@ -56,12 +57,12 @@ class Arrivals:
             self._rest = [others[-1]]
 
     def take(self, most: int) -> list[InputLine]:
-        """At most so many lines, and at most `READ` bytes of them unless it is a single one."""
+        """At most so many lines, and at most `TAKEN` bytes of them unless it is a single one."""
         taken: list[InputLine] = []
         size = 0
         while self._lines and len(taken) < most:
             size += len(self._lines[0]) + 1
-            if taken and size > READ:
+            if taken and size > TAKEN:
                 break
             raw = self._lines.popleft()
             self._held -= len(raw) + 1

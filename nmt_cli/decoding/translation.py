@@ -13,7 +13,7 @@ class Candidate:
 
     text: str
     score: float  # what search ranked it by, in the pieces that search wrote
-    log_probability: float  # of the text, in the pieces of the tokenizer; natural logarithm
+    log_probability: float  # of the text, spelled by the tokenizer (see Translator); natural log
     alignment: list[tuple[int, int]] | None = None  # (source word, target word), from 0
 
 

@@ -124,7 +124,7 @@ class Translator:
         return [[next(found) for _ in some] for some in drafts]
 
     def _log_probabilities(self, drafts: list[tuple[Ids, Draft]]) -> list[float]:
-        """The log-probability of each draft's text, which `nmt rescore` computes as well.
+        """The log-probability of each draft's text, which `nmt rescore` computes, too.
 
         Search may spell a text in other pieces than the tokenizer does; such a text is scored once
         more in those of the tokenizer.

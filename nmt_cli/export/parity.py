@@ -88,7 +88,7 @@ def compare(
 def _texts(
     engine: Engine, tokenizers: Tokenizers, config: SearchConfig, sample: Sample
 ) -> list[str]:
-    found = Translator(engine, tokenizers, config).translate(sample.sources)
+    found = Translator(engine, tokenizers, config, respell=False).translate(sample.sources)
     return [one.text for one in found]
 
 

@@ -44,10 +44,11 @@ def footprint(
     small = 0 if dtype == torch.float32 else 2 * 2 * count  # copy and gradient in bfloat16
     kept = _saved_bytes(model, source_length, target_length) * dtype.itemsize // 4
     masters = 4 * count
+    scored = max(target_length, source_length * getattr(model.config, "upsample", 1))
     return Footprint(
         weights=4 * masters + small,
         activations=kept * sentences // PROBE,
-        logits=3 * 4 * CHUNKS[device],
+        logits=3 * 4 * min(CHUNKS[device], sentences * scored * model.vocabulary.target_size),
         checkpoint=3 * masters,
     )
 

@@ -9,6 +9,7 @@ from nmt_cli.data.corpus import find_corpus
 from nmt_cli.data.corpus_settings import CorpusConfig
 from nmt_cli.data.files import RawPair
 from nmt_cli.data.joining import join_neighbours
+from nmt_cli.errors import DataError
 
 PAIRS = [RawPair(b"s%d" % n, b"t%d" % n, n) for n in range(1, 201)]
 
@@ -59,11 +60,14 @@ def test_a_recipe_joins_training_development_and_test_text(tmp_path: Path, join:
     assert first.number == 1
 
 
-def test_joined_text_needs_a_development_text_of_its_own() -> None:
-    both = {"source": "en", "target": "de", "join": 3}
-    (problem,) = CorpusConfig.model_validate(both).problems()
-    assert problem == (
-        "join: needs dev, since pairs held out from the training text would be neighbours of it"
+def test_joined_text_needs_a_development_text_of_its_own(tmp_path: Path) -> None:
+    for name in ("train.en", "train.de", "val.en", "val.de"):
+        (tmp_path / name).write_text("a\n")
+    both = {"root": str(tmp_path), "source": "en", "target": "de", "join": 3}
+    with pytest.raises(DataError) as caught:
+        find_corpus(CorpusConfig.model_validate(both), [])
+    assert str(caught.value) == (
+        "corpus.join: needs corpus.dev, since pairs held out from joined text share lines with it"
     )
-    assert not CorpusConfig.model_validate(both | {"dev": "val"}).problems()
-    assert not CorpusConfig.model_validate(both | {"name": "quickstart"}).problems()
+    assert find_corpus(CorpusConfig.model_validate(both | {"dev": "val"}), []).dev is not None
+    assert find_corpus(CorpusConfig.model_validate(both | {"name": "quickstart"}), []).dev

@@ -116,7 +116,7 @@ def test_reorder_and_keep_follow_the_hypotheses(name: str, config: ModelConfig) 
         ]
         state.reorder(parents)
         if length in (1, 3):
-            rows = torch.tensor([0, 2, 3] if length == 1 else [1, 2])
+            rows = torch.tensor([0, 3, 2] if length == 1 else [2, 1])
             state.keep(rows)
             sentences = [sentences[i] for i in rows.tolist()]
             paths = [paths[i] for i in rows.tolist()]
