@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
-import numpy as np
+from numpy.random import PCG64, Generator
 
 from nmt_cli.errors import DataError
 
@@ -55,7 +55,7 @@ def draw_held_out(total: int, seed: int) -> frozenset[int]:
     if total < 2:
         raise DataError("corpus.train: one pair is too few to hold out a development part")
     count = min(HELD_OUT_MOST, max(1, int(total * HELD_OUT_SHARE)))
-    draw = np.random.Generator(np.random.PCG64(seed))
+    draw = Generator(PCG64(seed))
     return frozenset(draw.choice(total, count, replace=False).tolist())
 
 

@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Iterable, Iterator
 
-import numpy as np
+from numpy.random import PCG64, Generator  # now: loading it swallows a Ctrl-C that comes meanwhile
 
 from nmt_cli.data.files import RawPair
 
@@ -14,7 +14,7 @@ def join_neighbours(pairs: Iterable[RawPair], most: int, seed: int) -> Iterator[
     How many is drawn by `seed` for each pair, 1 to `most` with equal chances; near the end of the
     text fewer may be left. Sides are joined by a space, lines without text add nothing.
     """
-    draw = np.random.Generator(np.random.PCG64(seed))
+    draw = Generator(PCG64(seed))
     window: deque[RawPair] = deque()
     for pair in pairs:
         window.append(pair)

@@ -57,8 +57,8 @@ def prepare(
     scratch = folder.with_name(f".{folder.name}.{os.getpid()}")
     begun = folder.parent.exists()
     shutil.rmtree(scratch, ignore_errors=True)  # of a killed process that had the same number
-    scratch.mkdir(parents=True)
     try:
+        scratch.mkdir(parents=True)
         facts = _Preparation(settings, corpus, scratch, reporter, pool).run()
         manifest = {"format": FORMAT, **identity, **facts, "arrays": _hashes(scratch)}
         text = json.dumps(manifest, indent=2, ensure_ascii=False)
