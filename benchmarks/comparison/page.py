@@ -77,6 +77,15 @@ def signatures(speed: dict[str, Any]) -> str:
     )
 
 
+def curves() -> str:
+    drawn = figures("curves")
+    note = (
+        "\nMinutes and tokens/s of this picture are those of the runs as they were made: on one "
+        "core each, with pauses, beside other work.\n"
+    )
+    return drawn + note if drawn else ""
+
+
 def figures(*names: str) -> str:
     """Those pictures that were drawn."""
     drawn = [name for name in names if (ROOT / f"docs/comparison/{name}.svg").exists()]
