@@ -57,7 +57,7 @@ def rows() -> str:
         table([*header, "sentences/s", "BLEU", "chrF"], found)
         + "\n"
         + signatures(speed)
-        + figures("curves")
+        + curves()
     )
 
 
