@@ -54,10 +54,7 @@ def rows() -> str:
         found.append([*start, size, updates, *rates, f"**{bleu:.2f}**", f"{chrf:.2f}"])
     header = ["recipe", "system", "parameters", "updates", "tokens/s", "minutes"]
     return (
-        table([*header, "sentences/s", "BLEU", "chrF"], found)
-        + "\n"
-        + signatures(speed)
-        + curves()
+        table([*header, "sentences/s", "BLEU", "chrF"], found) + "\n" + signatures(speed) + curves()
     )
 
 
