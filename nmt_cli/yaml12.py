@@ -35,7 +35,7 @@ def read_yaml(text: str) -> tuple[Any, Lines]:
         raise YamlError("not UTF-8 text")
     try:
         depth = 0  # counted before nodes are built, which is slow and recursive
-        for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        for event in yaml.parse(text, Loader=_FlatLoader):
             line = _line(event)
             if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
                 raise YamlError(f"line {line}: anchors are not allowed here")
@@ -54,6 +54,15 @@ def read_yaml(text: str) -> tuple[Any, Lines]:
         raise YamlError(f"not YAML: {error}".replace("\n", " ")) from error
     lines: Lines = {}
     return (None if node is None else _value(node, (), lines)), lines
+
+
+class _FlatLoader(yaml.SafeLoader):
+    """Refuses deep brackets as they are read: PyYAML looks a thousand of them ahead, slowly."""
+
+    def fetch_flow_collection_start(self, token: Any) -> None:
+        if self.flow_level >= DEEPEST:
+            raise YamlError(f"line {self.line + 1}: nested too deeply")
+        super().fetch_flow_collection_start(token)
 
 
 def _line(event: yaml.Event) -> int:

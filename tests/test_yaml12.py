@@ -92,13 +92,10 @@ def test_what_is_not_allowed_is_refused_in_one_line(text: str, message: str) -> 
     "text", ["[" * 300_000, "{a: " * 100_000, "- " * 300_000, "[" * 300_000 + "]" * 300_000]
 )
 def test_huge_nesting_is_refused_at_once(text: str) -> None:
-    times = []
-    for _ in range(3):  # the least: what else the machine does counts in the others
-        started = time.process_time()
-        with pytest.raises(YamlError, match=r"^line 1: nested too deeply$"):
-            read_yaml(text)
-        times.append(time.process_time() - started)
-    assert min(times) < 1
+    started = time.process_time()
+    with pytest.raises(YamlError, match=r"^line 1: nested too deeply$"):
+        read_yaml(text)
+    assert time.process_time() - started < 1
 
 
 def test_the_deepest_nesting_allowed_is_read() -> None:

@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -17,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "docs/comparison/results"
 RUNS = ROOT / "runs/comparison"
 sys.path.insert(0, str(ROOT / "benchmarks"))
+from machine import processor  # noqa: E402 (it lies there)
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,8 @@ def _conclude(one: Experiment, more: list[str]) -> dict[str, Any]:
         "tokens_per_second": median(speeds),
         "test": told["test"],
         "best": told["checkpoint"],
+        "date": date.today().isoformat(),
+        "processor": processor(),
         "hardware": told["hardware"],
         "versions": told["versions"],
         "validations": [

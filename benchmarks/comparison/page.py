@@ -64,10 +64,14 @@ def signatures(speed: dict[str, Any]) -> str:
     if not present:
         return "Not measured yet.\n"
     marks = {score["signature"] for one in present for score in one["test"].values()}
-    machines = {f"{one['hardware']}, PyTorch {one['versions']['torch']}" for one in present}
+    machines = {
+        f"{one['processor']}, {one['hardware']}, PyTorch {one['versions']['torch']}, {one['date']}"
+        for one in present
+    }
     where = f"two cores of {speed['processor']}" if "processor" in speed else "not measured"
     return (
-        f"Signatures: {', '.join(f'`{mark}`' for mark in sorted(marks))}. Trained on: "
+        f"Signatures: {', '.join(f'`{mark}`' for mark in sorted(marks))}. Trained by "
+        "`nmt train RECIPE` on: "
         f"{'; '.join(sorted(machines))}. Speeds, {where}: tokens/s are target tokens in training, "
         "minutes what the updates take at that rate, validations not counted; sentences/s "
         "those of `nmt translate` with beam 5, start not counted.\n"
@@ -77,8 +81,8 @@ def signatures(speed: dict[str, Any]) -> str:
 def curves() -> str:
     drawn = figures("curves")
     note = (
-        "\nMinutes and tokens/s of this picture are those of the runs as they were made: on one "
-        "core each, with pauses, beside other work.\n"
+        "\nMinutes and tokens/s of this picture are those of the runs as they were made, beside "
+        "each other and other work; the table's are measured alone.\n"
     )
     return drawn + note if drawn else ""
 

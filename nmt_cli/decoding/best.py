@@ -9,7 +9,7 @@ DEPTH = 8
 def topk(rows: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """`rows.topk(count)` of [N, V]: values, descending, and indices, each [N, count].
 
-    On a CPU two to four times as fast as PyTorch's, which compares one entry after another. A row
+    On a CPU up to four times as fast as PyTorch's, which compares one entry after another. A row
     is laid out as DEPTH lines; the maxima of the columns are vectorised, and the best entries
     stand in the columns with the best maxima.
     """

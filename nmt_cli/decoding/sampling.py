@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.random import PCG64, Generator
 from torch import Tensor
 
 from nmt_cli.decoding.forcing import force, length_limits, prefix_table
@@ -42,7 +43,7 @@ class _Draws:
         self.limits = torch.tensor(limits, device=self.device)
         self.prefixes = prefix_table(prefixes, limits, self.device)
         self.generators = [
-            np.random.Generator(np.random.PCG64([config.seed, *ids[:n]]))
+            Generator(PCG64([config.seed, *ids[:n]]))
             for ids, n in zip(source.ids.tolist(), lengths, strict=True)
         ]
         self.state = model.start(source, self.width, int(self.limits.max()) + 1)

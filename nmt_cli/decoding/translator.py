@@ -30,8 +30,10 @@ class Translator:
         align: bool = False,
         respell: bool = True,
     ) -> None:
-        """With `align`, candidates have an alignment. Without `respell`, their log-probability is
-        that of the pieces that search wrote, which is what it costs nothing to know.
+        """With `align`, candidates have an alignment.
+
+        Without `respell`, a log-probability is that of the pieces that search wrote, which nothing
+        has to be computed for.
         """
         self.engine = model if isinstance(model, Engine) else TorchEngine(model)
         self.tokenizers, self.config = tokenizers, config

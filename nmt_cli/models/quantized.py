@@ -35,7 +35,7 @@ def rounded_input(x: Tensor, top: int) -> tuple[Tensor, float, int]:
     steps = torch.add(torch.tensor(zero + 0.5), x, alpha=1 / step)  # in one pass
     rounded = torch.empty((even(len(x)), x.shape[1]), dtype=torch.uint8)
     if top <= 127:
-        rounded.view(torch.int8)[: len(x)] = steps  # three times as fast as to uint8
+        rounded.view(torch.int8)[: len(x)] = steps  # several times as fast as to uint8
     else:
         rounded[: len(x)] = steps.to(torch.int16)
     return rounded, step, zero

@@ -1,4 +1,4 @@
-"""The best entries of rows, found block by block."""
+"""The best entries of rows, found column by column."""
 
 import pytest
 import torch
@@ -10,7 +10,7 @@ from nmt_cli.decoding.best import topk
 @pytest.mark.parametrize("count", [1, 3, 10])
 def test_the_best_are_those_that_pytorch_finds(width: int, count: int) -> None:
     rows = torch.randn(7, width, generator=torch.Generator().manual_seed(width))
-    rows[3] = rows[3].sort().values  # the best at the end, which is no whole block
+    rows[3] = rows[3].sort().values  # the best at the end, which may be in no column
     rows[4] = rows[4].sort(descending=True).values
     values, index = topk(rows, count)
     assert torch.equal(values, rows.topk(count).values)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from nmt_cli.decoding.ensemble import Ensemble
 from nmt_cli.decoding.hypothesis import Hypothesis, SearchConfig
-from nmt_cli.decoding.search import search
+from nmt_cli.decoding.search import in_place, search
 from nmt_cli.models import MODELS
 from nmt_cli.models.contract import Autoregressive, ModelConfig, Sequences, State
 from nmt_cli.vocabulary import Vocabulary
@@ -236,3 +236,10 @@ def test_log_probabilities_are_those_of_forced_decoding(name: str) -> None:
             rows = model.project(hidden)[0].log_softmax(-1)
             total = sum(float(rows[t, i]) for t, i in enumerate([*one.ids, vocabulary.end]))
             assert one.log_probability == pytest.approx(total, abs=1e-3)
+
+
+@pytest.mark.parametrize("stay", [[], [0], [3], [0, 2, 3], [1, 2, 5], [4, 5], [0, 1, 2]])
+def test_sentences_that_stay_move_only_into_places_that_became_free(stay: list[int]) -> None:
+    order = in_place(stay)
+    assert sorted(order) == stay
+    assert all(order[row] == row for row in stay if row < len(stay))

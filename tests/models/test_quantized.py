@@ -47,11 +47,19 @@ def test_every_model_has_scores_close_to_float32_and_can_be_searched(name: str) 
     torch.manual_seed(3)
     model = MODELS[name](config, Vocabulary(source_size=23, target_size=23, joint=True)).eval()
     source = Sequences(torch.randint(4, 23, (4, 6)), torch.tensor([6, 6, 4, 2]))
-    exact = logits(model, source)
+    settings = SearchConfig(beam=2, max_length=6)
+    exact, found = logits(model, source), search(model, source, settings)
     quantize(model)
     assert not any(type(one) is nn.Linear for one in model.modules())
     assert float((logits(model, source) - exact).norm() / exact.norm()) < 0.04
-    assert all(search(model, source, SearchConfig(beam=2, max_length=6)))
+    rounded = search(model, source, settings)
+    if isinstance(
+        model, Aligned
+    ):  # untrained, it scores many texts alike: which one is found varies
+        assert all(rounded)
+        return
+    for left, right in zip(found, rounded, strict=True):
+        assert left[0].score == pytest.approx(right[0].score, abs=0.15)
 
 
 @torch.inference_mode()
