@@ -114,7 +114,8 @@ class ParallelTranslator:
         starts = None if prefixes is None else read_prefixes(prefixes)
         short = DataError(f"{prefixes}: fewer lines than the input")
         with self._workers() as workers:
-            for line, translation in translate_in_order(workers, stream, starts, short):
+            width = self.translator.config.width
+            for line, translation in translate_in_order(workers, stream, starts, short, width):
                 if strict:
                     check_strictly(line, translation)
                 yield TranslatedLine(line, translation)

@@ -65,8 +65,7 @@ class ModelEngine(Engine):
 
     def positions(self, config: SearchConfig) -> int:
         """One batch."""
-        width = config.n_best if config.sampling else config.beam
-        return max(1, config.budget(self.device.type) // width)
+        return max(1, config.budget(self.device.type) // config.width)
 
     def search(
         self, sources: list[Ids], config: SearchConfig, prefixes: list[Ids] | None = None

@@ -95,6 +95,11 @@ class SearchConfig(Section):
             found.append("max_length_factor: does nothing beside max_length")
         return found
 
+    @property
+    def width(self) -> int:
+        """Hypotheses of a sentence that are written at once."""
+        return self.n_best if self.sampling else self.beam
+
     def budget(self, device: str = "cpu") -> int:
         """tokens_per_batch as a number, for this type of device."""
         return BUDGETS[device] if self.tokens_per_batch == "auto" else self.tokens_per_batch

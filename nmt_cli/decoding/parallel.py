@@ -19,7 +19,7 @@ from nmt_cli.errors import DataError
 from nmt_cli.workers import AHEAD, Workers
 
 BLOCK = 1024  # most lines of a task: enough to sort by length
-LEAST = 128  # lines of a task where the last ones are shared out; fewer take longer a line
+USEFUL = 384  # hypotheses that a task should begin with; fewer take longer each
 WORTHWHILE = 8 << 10  # bytes waiting at the start from which several processes are worth it
 
 Plain = tuple[list[tuple[Any, ...]], list[str], tuple[Any, ...] | None, int]
@@ -84,12 +84,13 @@ def translate_in_order(
     stream: BinaryIO,
     starts: Iterator[str] | None,
     short: DataError,
+    beam: int = 1,
 ) -> Iterator[tuple[InputLine, Translation]]:
     """Each line with its translation, in order, as soon as it and all before it are done.
 
     `starts` are the beginnings of the translations; where they are too few, `short` is raised after
     all lines that have one.
-    At most `AHEAD` blocks a worker are held.
+    At most `AHEAD` blocks a worker are held. A line has `beam` hypotheses.
     """
     arrivals = Arrivals(stream)
     blocks: dict[int, list[InputLine]] = {}
@@ -105,7 +106,8 @@ def translate_in_order(
         if free and len(arrivals) and not over:
             if len(arrivals) < BLOCK * len(workers) and _read_or_collect(workers, arrivals, 0):
                 continue  # more has arrived
-            block = arrivals.take(share(len(arrivals), workers.idle, len(workers)))
+            useful = -(-USEFUL // beam)
+            block = arrivals.take(share(len(arrivals), workers.idle, len(workers), useful))
             some = None if starts is None else list(islice(starts, len(block)))
             if some is not None and len(some) < len(block):
                 block, over = block[: len(some)], True
@@ -123,13 +125,14 @@ def translate_in_order(
             _read_or_collect(workers, arrivals, None)
 
 
-def share(lines: int, idle: int, workers: int) -> int:
+def share(lines: int, idle: int, workers: int, useful: int) -> int:
     """How many of the lines that are left an idle worker gets.
 
-    Its share among all; small tasks are slow ones, so that LEAST is the fewest where there are as
-    many for all that are idle.
+    Its share among all workers; but the last lines are tasks of about `useful` ones, more only
+    where as many workers are idle.
     """
-    return min(BLOCK, max(-(-lines // workers), min(LEAST, -(-lines // idle))))
+    tasks = max(idle, round(lines / useful))
+    return min(BLOCK, max(-(-lines // workers), -(-lines // tasks)))
 
 
 def _read_or_collect(

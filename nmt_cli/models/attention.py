@@ -111,6 +111,7 @@ class BeamCache:
         self.shared = shared
         shape = (layers, 2, self.batch, groups, shared + slots, head_width)
         self.entries = torch.empty(shape, dtype=like.dtype, device=like.device)
+        self.entries[..., :shared, :] = 0  # what lies in padding is multiplied by zero
         self.bias = like.new_full((self.batch, 1, self.beam, shared + slots), float("-inf"))
         self.uniform = self.beam == 1  # whether every hypothesis sees every entry
         self.own = blocked(~torch.eye(self.beam, dtype=torch.bool, device=like.device), like)
@@ -121,10 +122,11 @@ class BeamCache:
         """Entries in use."""
         return self.shared + self.length * self.beam
 
-    def share(self, layer: int, keys: Tensor, values: Tensor) -> None:
-        """Fill the shared entries of a layer with [B, G, shared, K]."""
-        self.entries[layer, 0, :, :, : self.shared] = keys
-        self.entries[layer, 1, :, :, : self.shared] = values
+    def share(self, layer: int, rows: slice, keys: Tensor, values: Tensor) -> None:
+        """Fill the first shared entries of these rows of a layer with [rows, G, N, K]."""
+        size = keys.shape[2]
+        self.entries[layer, 0, rows, :, :size] = keys
+        self.entries[layer, 1, rows, :, :size] = values
 
     def hide(self, padding: Tensor | None) -> None:
         """Let all hypotheses see the shared entries but where `padding` [B, shared] is True."""

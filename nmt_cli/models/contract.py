@@ -5,6 +5,7 @@ W hypotheses a sentence ("width").
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from typing import ClassVar, Generic, NamedTuple, Self, TypeVar
 
 import torch
@@ -12,6 +13,8 @@ from torch import Tensor, nn
 
 from nmt_cli.config import Section
 from nmt_cli.vocabulary import Vocabulary
+
+PART = 1024  # positions, padding included, that a CPU encodes at once for a search
 
 
 class Sequences(NamedTuple):
@@ -34,6 +37,26 @@ class Sequences(NamedTuple):
             return None
         positions = torch.arange(self.ids.shape[1], device=self.ids.device)
         return positions >= self.lengths[:, None]
+
+    def parts(self) -> Iterator[tuple[slice, "Sequences"]]:
+        """Neighbouring rows, each time with no more padding than their own longest one needs.
+
+        What is computed of a part stays in a processor's caches; another device gets all at once.
+        """
+        if self.ids.device.type != "cpu" or self.ids.numel() <= PART:
+            yield slice(0, len(self.ids)), self
+            return
+        first = longest = 0
+        for row, length in enumerate(self.lengths.tolist()):
+            if row > first and (row + 1 - first) * max(longest, length) > PART:
+                yield self._part(first, row, longest)
+                first, longest = row, 0
+            longest = max(longest, length)
+        yield self._part(first, len(self.ids), longest)
+
+    def _part(self, first: int, end: int, longest: int) -> tuple[slice, "Sequences"]:
+        rows = slice(first, end)
+        return rows, Sequences(self.ids[rows, :longest], self.lengths[rows])
 
 
 class ModelConfig(Section):

@@ -149,11 +149,12 @@ class DecoderOnly(Autoregressive[DecoderOnlyConfig, DecoderOnlyState]):
         layers, slots = len(self._layers), capacity * width
         cache = BeamCache(like, layers, attend.groups, attend.head_width, slots, shared=size)
         cache.hide(source.padding())
-        x = self.positions(self._scaled(self.source_embedding, source.ids))
-        bias = self._source_bias(source, x)
-        for number, layer in enumerate(self._layers):
-            cache.share(number, *layer.self_attention.keys_values(x, 0))
-            x = layer(x, bias)
+        for rows, part in source.parts():
+            x = self.positions(self._scaled(self.source_embedding, part.ids))
+            bias = self._source_bias(part, x)
+            for number, layer in enumerate(self._layers):
+                cache.share(number, rows, *layer.self_attention.keys_values(x, 0))
+                x = layer(x, bias)
         return DecoderOnlyState(cache, source.lengths)
 
     def step(self, tokens: Tensor, state: DecoderOnlyState) -> tuple[Tensor, DecoderOnlyState]:

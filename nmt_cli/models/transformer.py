@@ -194,13 +194,11 @@ class Transformer(Autoregressive[TransformerConfig, TransformerState]):
 
     def start(self, source: Sequences, width: int, capacity: int) -> TransformerState:
         """See `Autoregressive.start`."""
-        memory = self._encode(source)
-        memory.layers = [(keys.contiguous(), values.contiguous()) for keys, values in memory.layers]
         attend = self._decoder[0].self_attention.attend
         like = self.output.weight.new_empty(source.ids.shape[0], width)
         slots = capacity * width
         cache = BeamCache(like, len(self._decoder), attend.groups, attend.head_width, slots)
-        return TransformerState(memory, cache)
+        return TransformerState(self._remember(source, like), cache)
 
     def step(self, tokens: Tensor, state: TransformerState) -> tuple[Tensor, TransformerState]:
         """See `Autoregressive.step`."""
@@ -243,6 +241,19 @@ class Transformer(Autoregressive[TransformerConfig, TransformerState]):
         return TransformerMemory(
             [layer.cross_attention.attend.keys_values(x) for layer in self._decoder], bias
         )
+
+    def _remember(self, source: Sequences, like: Tensor) -> TransformerMemory:
+        """What `_encode` says, in memory that steps read from end to end."""
+        (count, longest), attend = source.ids.shape, self._decoder[0].cross_attention.attend
+        shape = (len(self._decoder), 2, count, attend.groups, longest, attend.head_width)
+        memory = like.new_zeros(shape)  # what lies in padding is multiplied by zero
+        for rows, part in source.parts():
+            for layer, both in zip(memory, self._encode(part).layers, strict=True):
+                for whole, some in zip(layer, both, strict=True):
+                    whole[rows, :, : some.shape[2]] = some
+        padding = source.padding()
+        bias = None if padding is None else blocked(padding[:, None, None], like)
+        return TransformerMemory([(keys, values) for keys, values in memory], bias)
 
     def _embed_target(self, ids: Tensor) -> Tensor:
         x = self.target_positions(self._scaled(self.target_embedding, ids))

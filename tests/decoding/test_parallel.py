@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from nmt_cli.decoding.parallel import BLOCK, LEAST, Block, Plain, translate_in_order
+from nmt_cli.decoding.parallel import BLOCK, USEFUL, Block, Plain, translate_in_order
 from nmt_cli.errors import DataError
 from nmt_cli.workers import AHEAD
 
@@ -50,10 +50,12 @@ class FakeWorkers:
         return False
 
 
-def translate(workers: FakeWorkers, raw: bytes, starts: list[str] | None = None) -> list[str]:
+def translate(
+    workers: FakeWorkers, raw: bytes, starts: list[str] | None = None, beam: int = 1
+) -> list[str]:
     given: Any = workers
     some = None if starts is None else iter(starts)
-    found = list(translate_in_order(given, io.BytesIO(raw), some, SHORT))
+    found = list(translate_in_order(given, io.BytesIO(raw), some, SHORT, beam))
     assert [line.number for line, _ in found] == list(range(1, len(found) + 1))
     return [translation.text for _, translation in found]
 
@@ -71,10 +73,11 @@ def test_a_short_input_is_shared_out_evenly_and_the_end_of_a_long_one_too() -> N
     workers = FakeWorkers(4)
     translate(workers, b"x\n" * 200)
     assert workers.sizes == [50, 50, 50, 50]
-    workers = FakeWorkers(2)
-    translate(workers, b"x\n" * 10_000)
-    assert workers.sizes[:4] == [BLOCK] * 4
-    assert workers.sizes[-1] <= LEAST < workers.sizes[-4] < 512
+    for beam in (1, 5):
+        workers = FakeWorkers(2)
+        translate(workers, b"x\n" * 10_000, beam=beam)
+        assert workers.sizes[:4] == [BLOCK] * 4
+        assert USEFUL / 2 <= beam * workers.sizes[-1] <= 2 * USEFUL
 
 
 def test_every_block_has_the_beginnings_of_its_own_lines() -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from nmt_cli.models import MODELS
+from nmt_cli.models import MODELS, contract
 from nmt_cli.models.contract import Autoregressive, ModelConfig, Sequences
 from nmt_cli.training.loss import backward, evaluate
 from nmt_cli.training.weights import Optimizer, Weights
@@ -53,8 +53,12 @@ def test_tiny_configurations_are_consistent(name: str, config: ModelConfig) -> N
 
 
 @each_model
+@pytest.mark.parametrize("part", [contract.PART, 12], ids=["at once", "in parts"])
 @torch.no_grad()
-def test_forward_equals_step_by_step(name: str, config: ModelConfig) -> None:
+def test_forward_equals_step_by_step(
+    name: str, config: ModelConfig, part: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contract, "PART", part)
     model = build(name, config)
     source, target = batch(model)
     whole = real(model.project(model(source, target)), target)
@@ -65,6 +69,21 @@ def test_forward_equals_step_by_step(name: str, config: ModelConfig) -> None:
         steps.append(logits)
     for expected, found in zip(whole, real(torch.stack(steps, 1), target), strict=True):
         torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+
+
+def test_parts_are_all_rows_in_their_order_without_padding_that_they_do_not_need(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(contract, "PART", 12)
+    source = sequences([5, 2, 7, 1, 4, 3], 50, 1)
+    parts = list(source.parts())
+    assert [rows for rows, _ in parts] == [slice(0, 2), slice(2, 3), slice(3, 6)]
+    for rows, part in parts:
+        assert part.lengths.tolist() == source.lengths[rows].tolist()
+        assert part.ids.shape[1] == part.lengths.max()
+        assert torch.equal(part.ids, source.ids[rows, : part.ids.shape[1]])
+    monkeypatch.setattr(contract, "PART", source.ids.numel())
+    assert [part for _, part in source.parts()] == [source]
 
 
 @each_model
