@@ -15,7 +15,7 @@ HEAD = """# The systems of the line, side by side
 Made by `make comparison` from the shipped recipes, written by `benchmarks/comparison/page.py`; do
 not edit it. Every row of the table has the same text (Multi30k English-German), tokenizer, tokens
 a batch, seed and search. Model and learning rate are the recipe's, and so is the number of updates,
-with which all take about as long; `concat` and `cosine`, variants of other rows, have a third.
+with which all take about as long; `concat` and `cosine`, variants of other rows, have a fifth.
 Scores are of test_2016_flickr, cased and detokenised, with beam 5 and the checkpoint that was best
 on the development text by greedy BLEU. Results with all settings lie in `docs/comparison/results/`;
 what is not there yet is not measured. Not measured on a GPU.
@@ -165,13 +165,13 @@ SECTIONS = [
         "4. The scaling factor",
         "Dot products with and without 1 / sqrt(d_k). At the start: queries and keys of variance "
         "one, 32 keys; entropy as a share of the highest possible; Frobenius norm of the softmax's "
-        "Jacobian, which is what a gradient passes through. Then after 400 updates of a small "
-        "Transformer of width 512 with 512 / d_k heads.",
+        "Jacobian, which is what a gradient passes through. Then after 200 updates of 1,024 tokens "
+        "of a small Transformer of width 512 with 512 / d_k heads.",
         scaling,
     ),
     (
         "5. Positions",
-        "The Transformer's recipe on sentences of at most 20 pieces, 1,200 updates; tested on "
+        "The Transformer's recipe on sentences of at most 20 pieces, 600 updates; tested on "
         "joined ones.",
         lambda: by_length("positions", POSITIONS),
     ),
