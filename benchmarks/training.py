@@ -63,14 +63,14 @@ def opennmt(name: str, updates: int, python: str) -> dict[str, Any]:
 def measure(name: str, updates: int, rounds: int, arguments: list[str], fast: bool) -> Any:
     """Both, in turns."""
     precisions = [*PEERS[name], *(["bf16"] if fast and PEERS[name] else [])]
-    found: dict[str, list[Any]] = {"nmt": []} | {f"marian {one}": [] for one in precisions}
+    found: dict[str, list[Any]] = {"nmt": []} | {f"MarianMT {one}": [] for one in precisions}
     other = os.environ.get("NMT_PEER_OPENNMT") if name == "w3" else None
     if other:
         found["OpenNMT-py 3.5"] = []
     for number in range(rounds):
         found["nmt"].append(ours(name, updates, arguments))
         for one in precisions:
-            found[f"marian {one}"].append(marian(name, updates, one))
+            found[f"MarianMT {one}"].append(marian(name, updates, one))
         if other:
             found["OpenNMT-py 3.5"].append(opennmt(name, updates, other))
         print(name, number + 1, {key: value[-1]["median"] for key, value in found.items()})

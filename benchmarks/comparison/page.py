@@ -10,7 +10,7 @@ from experiment import RESULTS, ROOT
 from plan import BOTTLENECK, POSITIONS, ROWS, SYSTEMS
 
 PAGE = ROOT / "docs/comparison.md"
-HEAD = """# The systems of the line, side by side
+HEAD = """# From the fixed vector to the Transformer, side by side
 
 Made by `make comparison` from the shipped recipes, written by `benchmarks/comparison/page.py`; do
 not edit it. Every row of the table has the same text (Multi30k English-German), tokenizer, tokens

@@ -1,5 +1,8 @@
 """Every key of a recipe with its default and meaning, made from the code."""
 
+import re
+from typing import Any, Literal, get_args, get_origin
+
 from pydantic.fields import FieldInfo
 
 from nmt_cli.config import Section
@@ -8,6 +11,23 @@ from nmt_cli.data.tokenizer import TokenizerConfig
 from nmt_cli.decoding.hypothesis import SearchConfig
 from nmt_cli.models import MODELS
 from nmt_cli.training.settings import TrainingConfig
+
+HEAD = """# Every key of a recipe
+
+Printed by `nmt recipes keys`, from the code. A key without a default must be given. Sections stand
+in the order in which data flows; all but `corpus` may be left out:
+
+```yaml
+name: mine                                           # the run will be runs/mine
+corpus: {root: data, source: en, target: de, train: train, dev: dev, test: test}
+tokenizer: {type: bpe, vocab_size: 8000, joint: true}
+model: {type: transformer, d_model: 256, heads: 4}   # keys: `nmt models show transformer`
+training: {updates: 10000, tokens_per_batch: 4096}
+search: {beam: 5}
+```
+
+The same on the command line: `--set training.updates=5000`, `--set corpus.train.0.weight=2`.
+"""
 
 
 def recipe_reference() -> str:
@@ -21,34 +41,45 @@ def recipe_reference() -> str:
         ("training", TrainingConfig),
         ("search", SearchConfig),
     ]
-    head = (
-        "# Every key of a recipe\n\nPrinted by `nmt recipes keys`, from the code. A key without a "
-        "default must be given.\n"
-    )
-    return head + "".join(f"\n## {title}\n\n{_table(kind)}" for title, kind in sections)
+    return HEAD + "".join(f"\n## {title}\n\n{_table(kind)}" for title, kind in sections)
+
+
+def options(kind: type[Section]) -> list[tuple[str, str, str]]:
+    """Key, default and meaning of each option of a section; no default where one must be given.
+
+    The name of a model is no option of the model.
+    """
+    return [
+        (key, "" if field.is_required() else _shown(field.default), _meaning(field))
+        for key, field in kind.model_fields.items()
+        if key != "type" or kind is TokenizerConfig
+    ]
 
 
 def _table(kind: type[Section]) -> str:
-    rows = [f"| {key} | {_default(field)} | {_meaning(field)} |\n" for key, field in _fields(kind)]
-    return "| key | default | meaning |\n|---|---|---|\n" + "".join(rows)
+    rows = ["| key | default | meaning |", "|---|---|---|"]
+    for key, default, meaning in options(kind):
+        escaped = meaning.replace("|", "\\|")
+        rows.append(f"| {key} | {default and f'`{default}`'} | {escaped} |")
+    return "\n".join(rows) + "\n"
 
 
-def _fields(kind: type[Section]) -> list[tuple[str, FieldInfo]]:
-    return [(key, field) for key, field in kind.model_fields.items() if key != "type" or _own(kind)]
-
-
-def _own(kind: type[Section]) -> bool:
-    """Whether `type` is a choice of the section itself and not the name of a model."""
-    return kind is TokenizerConfig
-
-
-def _default(field: FieldInfo) -> str:
-    if field.is_required():
-        return ""
-    words = {None: "null", True: "true", False: "false"}
-    value = field.default
-    return f"`{words[value] if value is None or value is True or value is False else value}`"
+def _shown(value: Any) -> str:
+    if value is None or value == "":
+        return "null" if value is None else '""'
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _meaning(field: FieldInfo) -> str:
-    return " ".join((field.description or "").split()).replace("|", "\\|")
+    text = " ".join((field.description or "").split())
+    choices = _choices(field.annotation)
+    if len(choices) < 2 or set(choices) <= set(re.findall(r"\w+", text)):
+        return text
+    return f"{text} One of: {', '.join(choices)}."
+
+
+def _choices(kind: Any) -> list[str]:
+    """The words that a type allows."""
+    if get_origin(kind) is Literal:
+        return [str(one) for one in get_args(kind)]
+    return [name for one in get_args(kind) for name in _choices(one)]

@@ -24,6 +24,12 @@ def test_every_option_is_explained_with_its_default_as_a_recipe_writes_it(name: 
         assert value == wanted and type(value) is type(wanted), key
 
 
+def test_options_that_are_words_name_them_all() -> None:
+    meanings = {key: meaning for key, _, meaning in model_options("rnn")}
+    assert meanings["attention"].endswith("none, additive, dot, general, concat, cosine.")
+    assert meanings["cell"] == "Recurrent unit. One of: lstm, gru."
+
+
 def test_an_unknown_model_is_refused_with_those_there_are() -> None:
     with pytest.raises(UserError) as caught:
         model_options("lstm")
