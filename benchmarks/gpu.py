@@ -1,15 +1,17 @@
 """A GPU: training and translating at the sizes that one is used for.
 
-    python benchmarks/gpu.py [w1 w2 base big translate] [--updates 60] [--compile off]
+    PYTHONPATH=. python benchmarks/gpu.py [w1 w2 base big translate] [--updates 60] [--compile off]
 
 Training: whole updates of `nmt train`'s own machinery (reading batches, masks, loss, clipping,
 optimizer) on random ids whose lengths are distributed as WMT14's; the share of the card's bf16 peak
 counts the matrix products of real tokens only. Translating: random weights of W1's and W2's shape,
 5,000 sources of Multi30k's lengths, outputs of 20 pieces, from ids to ids, beside transformers'
-MarianMT and CTranslate2 (where it finds its CUDA libraries). Times end after the device is done.
+MarianMT where that is installed. Times end after the device is done. Every part is kept in
+docs/benchmarks/NAME.json as soon as it is there. Not run on a GPU yet.
 """
 
 import argparse
+import gc
 import json
 import time
 from types import SimpleNamespace
@@ -24,7 +26,7 @@ from nmt_cli.commands.runs import build_model
 from nmt_cli.data.prepared import PartRange, SequenceStore
 from nmt_cli.decoding.hypothesis import SearchConfig
 from nmt_cli.decoding.search import search
-from nmt_cli.device import choose_precision
+from nmt_cli.device import choose_precision, find_device
 from nmt_cli.models.contract import Sequences
 from nmt_cli.recipe import load_recipe
 from nmt_cli.training.compilation import graphs
@@ -35,7 +37,7 @@ from nmt_cli.training.weights import Optimizer, Weights
 from nmt_cli.vocabulary import Vocabulary
 
 DEVICE = torch.device("cuda")
-PAIRS = 200_000
+PAIRS, SENTENCES = 200_000, 5000
 WARM = 12  # updates that do not count, compilation among them
 PAPER = 100_000 * 25_000  # target tokens that the paper's base model saw (section 5.1 and 5.2)
 SIZES = {"w1": (8000, 4096, 1), "w2": (8000, 4096, 1)}  # vocabulary, tokens a batch, accumulate
@@ -70,6 +72,8 @@ def feed_of(size: int, tokens: int) -> BatchFeed:
 
 def train(name: str, updates: int, compile_: bool, tokens: int | None) -> dict[str, Any]:
     """Target tokens a second and what they are of the card's peak."""
+    torch._dynamo.reset()  # each model compiles anew, and lets the one before it go
+    gc.collect()
     size, budget, accumulate = SIZES[name]
     budget = tokens or budget
     recipe = workload(name) if name in MODELS else load_recipe(f"wmt14-en-de-{name}")
@@ -116,24 +120,23 @@ def train(name: str, updates: int, compile_: bool, tokens: int | None) -> dict[s
 
 
 def sources(vocabulary: int) -> list[Sequences]:
-    """5,000 random sources of Multi30k's lengths in batches of similar length."""
+    """Random sources of Multi30k's lengths in batches of similar length."""
     draw = np.random.default_rng(4)
-    lengths = np.sort(draw.normal(15, 4.5, 5000).clip(5, 40).astype(np.int64))[::-1]
+    lengths = np.sort(draw.normal(15, 4.5, SENTENCES).clip(5, 40).astype(np.int64))[::-1]
     found = []
     for some in np.array_split(lengths, 10):
         ids = torch.from_numpy(draw.integers(4, vocabulary, (len(some), int(some.max()))))
-        found.append(Sequences(ids.to(DEVICE), torch.from_numpy(some.copy()).to(DEVICE)))
+        sizes = torch.from_numpy(some.copy())
+        found.append(Sequences(ids.to(DEVICE), sizes.to(DEVICE), int(some.sum())))
     return found
 
 
-def translate(name: str, beam: int) -> dict[str, float]:
-    """Sentences a second, ours and the peers'."""
-    from transformers import MarianConfig, MarianMTModel
-
-    shape = MODELS[name]
-    vocabulary = Vocabulary(source_size=8000, target_size=8000, joint=True)
-    torch.manual_seed(1)
-    ours = build_model(workload(name), vocabulary).to(DEVICE, torch.bfloat16).eval()
+def marian(shape: dict[str, Any]) -> Any:
+    """transformers' MarianMT of this shape; None where transformers is not installed."""
+    try:
+        from transformers import MarianConfig, MarianMTModel
+    except ImportError:
+        return None
     config = MarianConfig(
         vocab_size=8000, decoder_vocab_size=8000, d_model=shape["d_model"],
         encoder_layers=shape["encoder_layers"], decoder_layers=shape["decoder_layers"],
@@ -142,7 +145,15 @@ def translate(name: str, beam: int) -> dict[str, float]:
         pad_token_id=0, eos_token_id=3, bos_token_id=3, decoder_start_token_id=0,
         forced_eos_token_id=None, max_position_embeddings=512,
     )  # fmt: skip
-    peer = MarianMTModel(config).to(DEVICE, torch.bfloat16).eval()
+    return MarianMTModel(config).to(DEVICE, torch.bfloat16).eval()
+
+
+def translate(name: str, beam: int) -> dict[str, float]:
+    """Sentences a second, ours and the peer's."""
+    vocabulary = Vocabulary(source_size=8000, target_size=8000, joint=True)
+    torch.manual_seed(1)
+    ours = build_model(workload(name), vocabulary).to(DEVICE, torch.bfloat16).eval()
+    peer = marian(MODELS[name])
     options = SearchConfig(beam=beam, min_length=20, max_length=20)
     batches = sources(8000)
 
@@ -160,7 +171,8 @@ def translate(name: str, beam: int) -> dict[str, float]:
             )  # fmt: skip
 
     found = {}
-    for label, action in {"nmt bf16": ours_all, "transformers bf16": peer_all}.items():
+    actions = {"nmt bf16": ours_all} | ({} if peer is None else {"transformers bf16": peer_all})
+    for label, action in actions.items():
         action()
         times = []
         for _ in range(2):
@@ -169,7 +181,7 @@ def translate(name: str, beam: int) -> dict[str, float]:
             action()
             torch.cuda.synchronize()
             times.append(time.perf_counter() - started)
-        found[label] = 5000 / min(times)
+        found[label] = SENTENCES / min(times)
     return found
 
 
@@ -181,6 +193,7 @@ def main() -> None:
     parser.add_argument("--compile", choices=("on", "off"), default="on")
     parser.add_argument("--name", default="gpu", help="of the file in docs/benchmarks")
     wanted = parser.parse_args()
+    find_device("cuda")
     found: dict[str, Any] = {"machine": describe("cuda")}
     peak = found["machine"]["peak_bf16"]
     print(json.dumps(found["machine"]), flush=True)
@@ -190,14 +203,15 @@ def main() -> None:
                 for beam in (1, 5):
                     found[f"translate {shape} {beam}"] = translate(shape, beam)
                     print(shape, beam, found[f"translate {shape} {beam}"], flush=True)
+                    keep(wanted.name, found)
             continue
         one = train(name, wanted.updates, wanted.compile == "on", wanted.tokens)
         one["share_of_peak"] = one["tokens_per_second"] * one["operations_per_token"] / peak
         found[name] = one
         print(name, json.dumps(one), flush=True)
+        keep(wanted.name, found)
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
-    keep(wanted.name, found)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import ctypes
 import re
 import sys
+import warnings
 from typing import Literal
 
 import torch
@@ -18,7 +19,7 @@ _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
 def find_device(name: str) -> torch.device:
     """`auto` is the first GPU where there is one; DeviceError for one that is not there."""
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return _ready(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     if not re.fullmatch(r"cpu|cuda(:(0|[1-9][0-9]{0,3}))?", name):
         raise DeviceError(f"--device {name}: use auto, cpu, cuda or cuda:N")
     kind, _, number = name.partition(":")
@@ -26,7 +27,21 @@ def find_device(name: str) -> torch.device:
         raise DeviceError(f"--device {name}: no GPU that PyTorch can use; try --device cpu")
     if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
         raise DeviceError(f"--device {name}: this machine has {torch.cuda.device_count()} GPU(s)")
-    return torch.device(name)
+    return _ready(torch.device(name))
+
+
+def _ready(device: torch.device) -> torch.device:
+    """A device with PyTorch's settings for it.
+
+    Attention by cuDNN is off: it plans anew for every shape, and batches and steps of a search have
+    hundreds. Recurrent layers have their weights among all others, which cuDNN warns about.
+    """
+    if device.type == "cuda":
+        torch.backends.cuda.enable_cudnn_sdp(False)
+        warnings.filterwarnings("ignore", message="RNN module weights are not part of single")
+        if device.index is not None:
+            torch.cuda.set_device(device)
+    return device
 
 
 def choose_precision(wanted: Precision, device: torch.device) -> torch.dtype:

@@ -74,7 +74,8 @@ class ModelEngine(Engine):
         vocabulary = self.model.vocabulary
         padded = pad([(ids, [vocabulary.end]) for ids in sources], vocabulary.pad)
         ids, lengths = torch.from_numpy(padded.ids), torch.from_numpy(padded.lengths)
-        batch = Sequences(ids.to(self.device), lengths.to(self.device))
+        total = int(padded.lengths.sum())
+        batch = Sequences(ids.to(self.device), lengths.to(self.device), total)
         return search(self.model, batch, config, prefixes)
 
 

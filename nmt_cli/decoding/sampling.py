@@ -40,13 +40,14 @@ class _Draws:
         self.count, self.device = source.ids.shape[0], source.ids.device
         lengths = source.lengths.tolist()
         limits = length_limits(model, source, config, prefixes)
+        self.shortest, self.longest = min(limits), max(limits)
         self.limits = torch.tensor(limits, device=self.device)
         self.prefixes = prefix_table(prefixes, limits, self.device)
         self.generators = [
             Generator(PCG64([config.seed, *ids[:n]]))
             for ids, n in zip(source.ids.tolist(), lengths, strict=True)
         ]
-        self.state = model.start(source, self.width, int(self.limits.max()) + 1)
+        self.state = model.start(source, self.width, self.longest + 1)
 
     def run(self) -> list[list[Hypothesis]]:
         """Draw until every hypothesis has ended."""
@@ -55,7 +56,7 @@ class _Draws:
         total = torch.zeros(shape, device=self.device)
         alive = torch.ones(shape, dtype=torch.bool, device=self.device)
         texts: list[list[list[int]]] = [[[] for _ in range(self.width)] for _ in range(self.count)]
-        for length in range(int(self.limits.max()) + 1):
+        for length in range(self.longest + 1):
             logits, self.state = self.model.step(tokens.flatten(), self.state)
             rows = logits.float().view(*shape, -1).log_softmax(-1)
             allowed = rows.clone()
@@ -64,9 +65,10 @@ class _Draws:
             total += torch.where(alive, rows.gather(2, drawn[..., None]).squeeze(2), 0.0)
             tokens = drawn
             alive = alive & (drawn != self.end)
-            for row, column in alive.nonzero().tolist():
-                texts[row][column].append(int(drawn[row, column]))
-            if not bool(alive.any()):
+            chosen, open_ = drawn.tolist(), alive.nonzero().tolist()
+            for row, column in open_:
+                texts[row][column].append(chosen[row][column])
+            if not open_:
                 break
         limits = self.limits.tolist()
         return [self._ranked(row, total[i].tolist(), limits[i]) for i, row in enumerate(texts)]
@@ -81,8 +83,8 @@ class _Draws:
     def _restrict(self, rows: Tensor, length: int) -> None:
         if length < self.config.min_length:
             rows[:, :, self.end] = -math.inf
-        full = self.limits <= length
-        if bool(full.any()):
+        if self.shortest <= length:
+            full = self.limits <= length
             ending = torch.full_like(rows, -math.inf)
             ending[:, :, self.end] = 0.0
             rows.copy_(torch.where(full[:, None, None], ending, rows))

@@ -74,7 +74,8 @@ class _Beams:
         self.end = model.vocabulary.end
         count, device = source.ids.shape[0], source.ids.device
         limits = length_limits(model, source, config, prefixes)
-        self.limits = torch.tensor(limits, device=device)  # [B], end of sentence not counted
+        self.longest = limits  # of each open sentence, end of sentence not counted
+        self.limits = torch.tensor(limits, device=device)  # the same, [B]
         self.sentences = list(range(count))  # the input's index of each open sentence
         self.finished: list[list[Hypothesis]] = [[] for _ in range(count)]
         self.prefixes = prefix_table(prefixes, limits, device)
@@ -114,9 +115,9 @@ class _Beams:
     def _restrict(self, log_probabilities: Tensor) -> None:
         """Prefixes, repetitions, shortest and longest length, by making tokens impossible."""
         rows = log_probabilities.view(self.count, self.width, -1)
-        full = self.limits <= self.length
-        last = None
-        if bool(full.any()):
+        last = full = None
+        if min(self.longest) <= self.length:
+            full = self.limits <= self.length
             last = rows[full][:, :, self.end].clone()
             self.forced[full] = rows[full].argmax(-1) != self.end
         wanted = None
@@ -170,7 +171,7 @@ class _Beams:
         patience = self.config.patience
         enough = max(self.config.n_best, math.inf if patience is None else patience * self.width)
         best = self.scores[:, 0].tolist()
-        limits = self.limits.tolist()
+        limits = self.longest
         stay = []
         for row, sentence in enumerate(self.sentences):
             done = self.finished[sentence]
@@ -191,6 +192,7 @@ class _Beams:
     def _keep(self, rows: list[int]) -> None:
         index = torch.tensor(rows, dtype=torch.long, device=self.tokens.device)
         self.sentences = [self.sentences[row] for row in rows]
+        self.longest = [self.longest[row] for row in rows]
         self.tokens, self.scores = self.tokens[index], self.scores[index]
         self.limits, self.history = self.limits[index], self.history[index]
         self.forced = self.forced[index]

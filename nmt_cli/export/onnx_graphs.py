@@ -7,7 +7,7 @@ one step to the next has a name, and a row for each hypothesis in its first dime
 Legend: B rows, S source positions, T positions so far, G key-value heads, K head width.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -34,12 +34,16 @@ class Parts(NamedTuple):
 
 
 class PaddedSequences(Sequences):
-    """Sequences that never ask whether they have padding: a graph must not depend on that."""
+    """Sequences that ask nothing of their sizes: a graph must not depend on what they are."""
 
     def padding(self) -> Tensor:
         """True where a position is padding, [B, L]."""
         positions = torch.arange(self.ids.shape[1], device=self.ids.device)
         return positions >= self.lengths[:, None]
+
+    def parts(self) -> Iterator[tuple[slice, Sequences]]:
+        """All rows at once."""
+        yield slice(None), self
 
 
 class TablePositions(nn.Module):
@@ -51,7 +55,7 @@ class TablePositions(nn.Module):
         super().__init__()
         self.register_buffer("table", sinusoids(rows, original.width, original.kind))
 
-    def forward(self, x: Tensor, first: First = 0) -> Tensor:
+    def forward(self, x: Tensor, first: First = 0, bound: int | None = None) -> Tensor:
         """See `SinusoidalPositions.forward`."""
         one = x[(0,) * (x.ndim - 2)][:, 0]  # [T]; tracing takes some sizes for constants
         rows = torch.ones_like(one, dtype=torch.long).cumsum(0) - 1
@@ -80,7 +84,7 @@ class GrowingCache(BeamCache):
         """Keys and values of each layer, [B, G, T, K]; `bias` [B, 1, 1, T] hides some of them."""
         keys = pairs[0][0]
         self.pairs = list(pairs)
-        self.batch, self.beam = keys.shape[0], 1
+        self.batch, self.beam, self.shared = keys.shape[0], 1, 0
         # As a tensor: a number would be written into the graph.
         self.length = torch.arange(keys.shape[2] + 1, device=keys.device)[-1:]  # type: ignore[assignment]
         self.hidden = bias

@@ -16,8 +16,17 @@ def blocked(mask: Tensor | None, like: Tensor) -> Tensor | None:
     """An additive bias in the type of `like` from a mask that is True where not to look."""
     if mask is None:
         return None
-    bias = torch.zeros(mask.shape, dtype=like.dtype, device=mask.device)
-    return bias.masked_fill_(mask, float("-inf"))
+    shape = (*mask.shape[:-1], _aligned(mask.shape[-1], mask.device))
+    bias = torch.zeros(shape, dtype=like.dtype, device=mask.device)
+    return bias[..., : mask.shape[-1]].masked_fill_(mask, float("-inf"))
+
+
+def _aligned(length: int, device: torch.device) -> int:
+    """So many entries that the next row of a bias begins where attention on a GPU can read it.
+
+    Rows that begin elsewhere are copied at every use.
+    """
+    return -(-length // 8) * 8 if device.type == "cuda" else length
 
 
 def causal(length: int, like: Tensor) -> Tensor:
@@ -112,7 +121,8 @@ class BeamCache:
         shape = (layers, 2, self.batch, groups, shared + slots, head_width)
         self.entries = torch.empty(shape, dtype=like.dtype, device=like.device)
         self.entries[..., :shared, :] = 0  # what lies in padding is multiplied by zero
-        self.bias = like.new_full((self.batch, 1, self.beam, shared + slots), float("-inf"))
+        room = _aligned(shared + slots, like.device)
+        self.bias = like.new_full((self.batch, 1, self.beam, room), float("-inf"))
         self.uniform = self.beam == 1  # whether every hypothesis sees every entry
         self.own = blocked(~torch.eye(self.beam, dtype=torch.bool, device=like.device), like)
         self.length = 0
@@ -160,9 +170,9 @@ class BeamCache:
         index = parents[:, None, :, None].expand_as(seen)
         self.bias[..., self.shared : self.end] = seen.gather(2, index)
 
-    def keep(self, sentences: Tensor) -> None:
+    def keep(self, kept: Kept) -> None:
         """Forget the other sentences."""
-        kept, end = Kept.of(sentences), self.end
+        end = self.end
         kept.rows(self.entries[..., :end, :], 2)
         kept.rows(self.bias[..., :end])
         self.batch = kept.staying

@@ -44,7 +44,7 @@ class Sequences(NamedTuple):
         What is computed of a part stays in a processor's caches; another device gets all at once.
         """
         if self.ids.device.type != "cpu" or self.ids.numel() <= PART:
-            yield slice(0, len(self.ids)), self
+            yield slice(None), self
             return
         first = longest = 0
         for row, length in enumerate(self.lengths.tolist()):

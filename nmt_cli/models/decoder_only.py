@@ -14,6 +14,7 @@ from nmt_cli.models.attention import BeamCache, blocked
 from nmt_cli.models.contract import Autoregressive, Sequences, State
 from nmt_cli.models.dropout import Dropout
 from nmt_cli.models.embedding import Embedding
+from nmt_cli.models.keeping import Kept
 from nmt_cli.models.layers import FeedForwardSublayer, LayerConfig, SelfAttention, initialize
 from nmt_cli.models.normalization import normalization
 from nmt_cli.models.positions import First, positions
@@ -80,7 +81,7 @@ class DecoderOnlyState(State):
 
     def keep(self, sentences: Tensor) -> None:
         """See `State.keep`."""
-        self.cache.keep(sentences)
+        self.cache.keep(Kept.of(sentences))
         self.lengths = self.lengths[sentences]
 
 
@@ -164,7 +165,7 @@ class DecoderOnly(Autoregressive[DecoderOnlyConfig, DecoderOnlyState]):
         ids = tokens.view(cache.batch, cache.beam)
         x = self._scaled(self.target_embedding, ids)  # [B, W, D]
         spread = position.repeat_interleave(cache.beam)
-        x = self.positions(x.flatten(0, 1).unsqueeze(1), spread).view_as(x)
+        x = self.positions(x.flatten(0, 1).unsqueeze(1), spread, cache.end).view_as(x)
         for number, layer in enumerate(self._layers):
             x = layer.self_attention.step(x, cache, number, position)
             x = layer.feed_forward(x)
@@ -189,7 +190,8 @@ class DecoderOnly(Autoregressive[DecoderOnlyConfig, DecoderOnlyState]):
         """Both sides in a row, [B, S + T, D]; target positions follow the real source."""
         left = self.positions(self._scaled(self.source_embedding, source.ids))
         right = self._scaled(self.target_embedding, target_in.ids)
-        both = torch.cat([left, self.positions(right, source.lengths)], 1)
+        bound = source.ids.shape[1] + target_in.ids.shape[1]
+        both = torch.cat([left, self.positions(right, source.lengths, bound)], 1)
         result: Tensor = self.dropout(both)
         return result
 

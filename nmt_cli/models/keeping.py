@@ -15,9 +15,9 @@ class Kept(NamedTuple):
     @classmethod
     def of(cls, sentences: Tensor) -> "Kept":
         """`sentences` are the old indices of the rows that stay, [staying] int64."""
-        places = sentences.new_ones(len(sentences)).cumsum(0) - 1
-        moved = sentences != places
-        return cls(len(sentences), places[moved], sentences[moved])
+        moved = [(place, row) for place, row in enumerate(sentences.tolist()) if place != row]
+        places, origins = sentences.new_tensor(moved).view(-1, 2).unbind(1)
+        return cls(len(sentences), places, origins)
 
     def rows(self, x: Tensor, dimension: int = 0) -> Tensor:
         """A view of the rows of `x` that stay; `x` itself is changed."""

@@ -44,11 +44,15 @@ class SinusoidalPositions(nn.Module):
         self.width, self.kind = width, kind
         self.register_buffer("table", sinusoids(512, width, kind), persistent=False)
 
-    def forward(self, x: Tensor, first: First = 0) -> Tensor:
-        """Add the encodings of positions first, first + 1, ... to x, [..., T, D]."""
-        end = int(first.max() if isinstance(first, Tensor) else first) + x.shape[-2]
-        if end > self.table.shape[0]:
-            table = sinusoids(2 * end, self.width, self.kind)
+    def forward(self, x: Tensor, first: First = 0, bound: int | None = None) -> Tensor:
+        """Add the encodings of positions first, first + 1, ... to x, [..., T, D].
+
+        All positions are below `bound`, where that is given; asking a GPU would cost a wait.
+        """
+        if bound is None:
+            bound = int(first.max() if isinstance(first, Tensor) else first) + x.shape[-2]
+        if bound > self.table.shape[0]:
+            table = sinusoids(2 * bound, self.width, self.kind)
             self.table = table.to(self.table.device, self.table.dtype)
         return x + _rows(self.table, first, x.shape[-2]).to(x.dtype)
 
@@ -60,7 +64,7 @@ class LearnedPositions(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.empty(limit, width).normal_(std=0.02))
 
-    def forward(self, x: Tensor, first: First = 0) -> Tensor:
+    def forward(self, x: Tensor, first: First = 0, bound: int | None = None) -> Tensor:
         """Add the vectors of positions first, first + 1, ... to x, [..., T, D]."""
         return x + _rows(self.weight, first, x.shape[-2])
 
@@ -68,7 +72,7 @@ class LearnedPositions(nn.Module):
 class NoPositions(nn.Module):
     """Leaves x as it is: for rotary attention, which sees positions itself, and for none."""
 
-    def forward(self, x: Tensor, first: First = 0) -> Tensor:
+    def forward(self, x: Tensor, first: First = 0, bound: int | None = None) -> Tensor:
         """Return x."""
         return x
 
@@ -104,8 +108,11 @@ def rotate(x: Tensor, first: First) -> Tensor:
     """
     half, device = x.shape[-1] // 2, x.device
     rate = 10000.0 ** -(torch.arange(half, dtype=torch.float32, device=device) / half)
-    start = first if isinstance(first, Tensor) else torch.tensor([first], device=device)
-    position = _each(start, x.shape[-2])  # [B or 1, T]
+    length = x.shape[-2]
+    if isinstance(first, Tensor):
+        position = _each(first, length)  # [B, T]
+    else:
+        position = torch.arange(first, first + length, device=device)[None]
     for _ in range(x.ndim - 3):
         position = position.unsqueeze(1)
     angle = position.unsqueeze(-1) * rate

@@ -234,7 +234,7 @@ class RNN(Autoregressive[RNNConfig, RecurrentState]):
             # The fixed vector: all that the decoder will ever see of the source.
             vector = outputs[:, 0] if self.config.bidirectional else summary
             if self.config.bidirectional:
-                last = outputs[torch.arange(ids.shape[0]), source.lengths - 1]
+                last = outputs[torch.arange(ids.shape[0], device=ids.device), source.lengths - 1]
                 half = self.config.hidden_size
                 vector = torch.cat([last[:, :half], vector[:, half:]], 1)
             return Memory(vector.unsqueeze(1), None, None, source.lengths), first

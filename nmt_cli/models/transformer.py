@@ -104,9 +104,8 @@ class TransformerMemory:
     layers: list[tuple[Tensor, Tensor]]  # keys and values, each [B, G, S, K]
     bias: Tensor | None  # [B, 1, 1, S]
 
-    def keep(self, sentences: Tensor) -> None:
+    def keep(self, kept: Kept) -> None:
         """Drop the other sentences."""
-        kept = Kept.of(sentences)
         self.layers = [(kept.rows(keys), kept.rows(values)) for keys, values in self.layers]
         self.bias = None if self.bias is None else kept.rows(self.bias)
 
@@ -124,8 +123,9 @@ class TransformerState(State):
 
     def keep(self, sentences: Tensor) -> None:
         """See `State.keep`."""
-        self.memory.keep(sentences)
-        self.cache.keep(sentences)
+        kept = Kept.of(sentences)
+        self.memory.keep(kept)
+        self.cache.keep(kept)
 
 
 class Transformer(Autoregressive[TransformerConfig, TransformerState]):
@@ -198,7 +198,7 @@ class Transformer(Autoregressive[TransformerConfig, TransformerState]):
         like = self.output.weight.new_empty(source.ids.shape[0], width)
         slots = capacity * width
         cache = BeamCache(like, len(self._decoder), attend.groups, attend.head_width, slots)
-        return TransformerState(self._remember(source, like), cache)
+        return TransformerState(self._remember(source), cache)
 
     def step(self, tokens: Tensor, state: TransformerState) -> tuple[Tensor, TransformerState]:
         """See `Autoregressive.step`."""
@@ -233,8 +233,7 @@ class Transformer(Autoregressive[TransformerConfig, TransformerState]):
     def _encode(self, source: Sequences) -> TransformerMemory:
         x = self.source_positions(self._scaled(self.source_embedding, source.ids))
         x = self.dropout(x)
-        padding = source.padding()
-        bias = None if padding is None else blocked(padding[:, None, None], x)  # [B, 1, 1, S]
+        bias = self._hidden(source, x)
         for layer in self.encoder:
             x = layer(x, bias)
         x = self.encoder_norm(x)
@@ -242,18 +241,27 @@ class Transformer(Autoregressive[TransformerConfig, TransformerState]):
             [layer.cross_attention.attend.keys_values(x) for layer in self._decoder], bias
         )
 
-    def _remember(self, source: Sequences, like: Tensor) -> TransformerMemory:
+    def _remember(self, source: Sequences) -> TransformerMemory:
         """What `_encode` says, in memory that steps read from end to end."""
+        parts = list(source.parts())
+        if len(parts) == 1:
+            memory = self._encode(source)
+            both = [(keys.contiguous(), values.contiguous()) for keys, values in memory.layers]
+            return TransformerMemory(both, memory.bias)
         (count, longest), attend = source.ids.shape, self._decoder[0].cross_attention.attend
         shape = (len(self._decoder), 2, count, attend.groups, longest, attend.head_width)
-        memory = like.new_zeros(shape)  # what lies in padding is multiplied by zero
-        for rows, part in source.parts():
-            for layer, both in zip(memory, self._encode(part).layers, strict=True):
-                for whole, some in zip(layer, both, strict=True):
-                    whole[rows, :, : some.shape[2]] = some
+        whole = self.output.weight.new_zeros(shape)  # what lies in padding is multiplied by zero
+        for rows, part in parts:
+            for layer, found in zip(whole, self._encode(part).layers, strict=True):
+                for side, some in zip(layer, found, strict=True):
+                    side[rows, :, : some.shape[2]] = some
+        bias = self._hidden(source, whole)
+        return TransformerMemory([(keys, values) for keys, values in whole], bias)
+
+    def _hidden(self, source: Sequences, like: Tensor) -> Tensor | None:
+        """The bias that hides padding, [B, 1, 1, S]; None where there is none."""
         padding = source.padding()
-        bias = None if padding is None else blocked(padding[:, None, None], like)
-        return TransformerMemory([(keys, values) for keys, values in memory], bias)
+        return None if padding is None else blocked(padding[:, None, None], like)
 
     def _embed_target(self, ids: Tensor) -> Tensor:
         x = self.target_positions(self._scaled(self.target_embedding, ids))

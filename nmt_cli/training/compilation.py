@@ -19,6 +19,8 @@ from nmt_cli.training.loss import CrossEntropy, cross_entropy_without_copy
 
 Compile = Literal["auto", "on", "off"]
 
+MOST_GRAPHS = 64  # of one layer's code; with PyTorch's 8, further kinds of batches would run slowly
+
 
 def compiles(choice: Compile, device: torch.device) -> bool:
     """Whether `training.compile` means that layers are compiled for this device."""
@@ -28,6 +30,7 @@ def compiles(choice: Compile, device: torch.device) -> bool:
 def compile_layers(model: TranslationModel[Any], backend: str = "inductor") -> CrossEntropy:
     """Let the model's repeated layers be compiled when they are first called; returns a loss that
     is, too."""
+    torch._dynamo.config.recompile_limit = MOST_GRAPHS
     for layer in model.repeated():
         layer.compile(dynamic=True, backend=backend)
     entropy: CrossEntropy = torch.compile(cross_entropy_without_copy, dynamic=True, backend=backend)

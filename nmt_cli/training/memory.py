@@ -15,6 +15,7 @@ _SIGNS = (
     "out of memory",
     "bad_alloc",
     "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
     "could not create a memory",
 )
 

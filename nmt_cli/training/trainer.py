@@ -158,6 +158,8 @@ class Trainer:
         self.watch.add(state.update, share.places, agreed.loss / share.tokens, norm)
         self.average.add(state.update)
         state.epoch, state.batch = self.feed.epoch, self.feed.index
+        if self.device.type == "cuda" and state.update % LOOK_EVERY == 0:
+            torch.cuda.synchronize(self.device)  # what was only asked for so far takes time, too
         seconds = self.processes.agreed(time.perf_counter() - started)
         state.seconds += seconds
         state.waited += agreed.waited

@@ -158,5 +158,4 @@ class Optimizer:
             part = self._parts[int(number)]
             if key != "step" and value.shape != part.shape:
                 raise ValueError(f"the optimizer's {name} is of another size")
-            target = value if key == "step" else value.to(part.device)
-            self.inner.state[part][key] = target.clone()
+            self.inner.state[part][key] = value.to(part.device, copy=True)

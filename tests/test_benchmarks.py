@@ -1,0 +1,54 @@
+"""The program for a GPU runs to its end on a CPU, and keeps what it has measured so far."""
+
+import importlib
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    """benchmarks/gpu.py with small work, on the CPU."""
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    program, workloads = (importlib.import_module(name) for name in ("gpu", "workloads"))
+    small = {"d_model": 16, "heads": 2, "encoder_layers": 1, "decoder_layers": 1, "d_ff": 32}
+    for name in ("w1", "w2"):
+        monkeypatch.setitem(workloads.MODELS, name, {"type": "transformer", **small})
+    for name, value in {"DEVICE": torch.device("cpu"), "PAIRS": 300, "WARM": 1}.items():
+        monkeypatch.setattr(program, name, value)
+    monkeypatch.setattr(program, "find_device", lambda name: torch.device("cpu"))
+    monkeypatch.setattr(program, "describe", lambda kind: {"peak_bf16": 1e12})
+    monkeypatch.setattr(workloads, "RESULTS", tmp_path)
+    for name in ("synchronize", "empty_cache", "reset_peak_memory_stats"):
+        monkeypatch.setattr(torch.cuda, name, lambda: None)
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda: 0)
+    return program
+
+
+def test_training_and_translation_are_measured(
+    gpu: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    words = ["gpu.py", "w1", "translate", "--updates", "2", "--tokens", "256", "--compile", "off"]
+    monkeypatch.setattr(sys, "argv", words)
+    monkeypatch.setattr(gpu, "SENTENCES", 20)
+    gpu.main()
+    told = json.loads((tmp_path / "gpu.json").read_text())
+    assert told["w1"]["tokens_per_second"] > 0 and 0 < told["w1"]["share_of_peak"] < 1
+    speeds = [told[f"translate {shape} {beam}"] for shape in ("w1", "w2") for beam in (1, 5)]
+    assert all(one["nmt bf16"] > 0 and one["transformers bf16"] > 0 for one in speeds)
+
+
+def test_what_was_measured_before_a_failure_is_kept(
+    gpu: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    words = ["gpu.py", "w1", "nothing", "--updates", "1", "--tokens", "256", "--compile", "off"]
+    monkeypatch.setattr(sys, "argv", words)
+    with pytest.raises(KeyError):
+        gpu.main()
+    assert "w1" in json.loads((tmp_path / "gpu.json").read_text())
