@@ -34,7 +34,7 @@ def recipe_reference() -> str:
     """A Markdown page: a table for each section and each model."""
     sections: list[tuple[str, type[Section]]] = [
         ("corpus", CorpusConfig),
-        ("corpus.train, corpus.dev, corpus.test: an entry of the list", Part),
+        ("corpus.dev, corpus.test, and each entry of the list corpus.train", Part),
         ("corpus.download", Download),
         ("tokenizer", TokenizerConfig),
         *((f"model, type: {name}", model.config_class) for name, model in MODELS.items()),
