@@ -81,8 +81,9 @@ def systems(folder: Path, beam: int, length: int) -> dict[str, list[str]]:
     for kind in ("int8", "float32"):
         words = [str(peer), str(exported(folder)), kind, str(beam), str(length)]
         found[f"CTranslate2 {kind}"] = [sys.executable, *words]
-    engine = ["--engine", "ctranslate2", *settings(beam, length), "--set", "search.precision=int8"]
-    found["nmt --engine ctranslate2"] = nmt("translate", folder, "--quiet", *engine)
+    if not length:  # beside a least length it scores every hypothesis again
+        engine = ["--engine", "ctranslate2", *settings(beam, 0), "--set", "search.precision=int8"]
+        found["nmt --engine ctranslate2"] = nmt("translate", folder, "--quiet", *engine)
     return found
 
 
@@ -109,7 +110,8 @@ def measure(name: str, folder: Path, beam: int, rounds: int, count: int, length:
     whole, few = inputs(folder, count)
     references = [] if length else (folder / "test.target.txt").read_text("utf-8").splitlines()
     found: dict[str, list[Any]] = {}
-    run(systems(folder, beam, length)["nmt --engine ctranslate2"], stdin=few)  # exports, once
+    if not length:
+        run(systems(folder, beam, length)["nmt --engine ctranslate2"], stdin=few)  # exports, once
     for _ in range(rounds):
         for label, command in systems(folder, beam, length).items():
             found.setdefault(label, []).append(speed(command, whole, few, references))

@@ -84,7 +84,7 @@ def translate_in_order(
     stream: BinaryIO,
     starts: Iterator[str] | None,
     short: DataError,
-    beam: int = 1,
+    beam: int,
 ) -> Iterator[tuple[InputLine, Translation]]:
     """Each line with its translation, in order, as soon as it and all before it are done.
 
@@ -128,10 +128,12 @@ def translate_in_order(
 def share(lines: int, idle: int, workers: int, useful: int) -> int:
     """How many of the lines that are left an idle worker gets.
 
-    Its share among all workers; but the last lines are tasks of about `useful` ones, more only
-    where as many workers are idle.
+    Its share among all workers; but where the lines make only a few tasks of `useful` ones, every
+    idle worker gets one, of whatever size, and the others none.
     """
-    tasks = max(idle, round(lines / useful))
+    tasks = round(lines / useful)
+    if tasks < 2 * idle:
+        tasks = idle
     return min(BLOCK, max(-(-lines // workers), -(-lines // tasks)))
 
 

@@ -165,7 +165,8 @@ class DecoderOnly(Autoregressive[DecoderOnlyConfig, DecoderOnlyState]):
         ids = tokens.view(cache.batch, cache.beam)
         x = self._scaled(self.target_embedding, ids)  # [B, W, D]
         spread = position.repeat_interleave(cache.beam)
-        x = self.positions(x.flatten(0, 1).unsqueeze(1), spread, cache.end).view_as(x)
+        bound = cache.shared + cache.length
+        x = self.positions(x.flatten(0, 1).unsqueeze(1), spread, bound).view_as(x)
         for number, layer in enumerate(self._layers):
             x = layer.self_attention.step(x, cache, number, position)
             x = layer.feed_forward(x)
