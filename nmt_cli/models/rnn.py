@@ -31,7 +31,9 @@ class RNNConfig(ModelConfig):
     embedding_size: int = Field(default=256, ge=1)
     """Width of word vectors."""
     hidden_size: int = Field(default=512, ge=1)
-    """Units of the decoder and of each direction of the encoder."""
+    """Units of the decoder."""
+    encoder_hidden_size: int | None = Field(default=None, ge=1)
+    """Units of each direction of the encoder; null: hidden_size."""
     encoder_layers: int = Field(default=1, ge=1)
     """Layers of the encoder."""
     decoder_layers: int = Field(default=1, ge=1)
@@ -55,13 +57,24 @@ class RNNConfig(ModelConfig):
     dropout: float = Field(default=0.2, ge=0, lt=1)
     """Rate on embeddings, between layers and on the readout."""
 
+    @property
+    def encoder_units(self) -> int:
+        """Of each direction."""
+        return self.encoder_hidden_size or self.hidden_size
+
+    @property
+    def memory_size(self) -> int:
+        """M, the units of all directions."""
+        return self.encoder_units * (2 if self.bidirectional else 1)
+
     def problems(self, joint_vocabulary: bool) -> list[str]:
         """Options that do not fit together."""
         found = []
-        if self.attention in ("dot", "cosine") and self.bidirectional:
+        if self.attention in ("dot", "cosine") and self.memory_size != self.hidden_size:
             found.append(
-                f"attention: {self.attention} needs an encoder as wide as the decoder; "
-                "set bidirectional: false or use general"
+                f"attention: {self.attention} needs an encoder as wide as the decoder, "
+                f"{self.hidden_size} units and not {self.memory_size}; set encoder_hidden_size "
+                "(of each direction), or use general"
             )
         if self.local_window is not None and self.attention in ("none", "additive"):
             found.append(f"local_window: does not go with attention {self.attention}")
@@ -108,6 +121,8 @@ class RNNConfig(ModelConfig):
             {"attention": "general", "input_feeding": False},
             {"attention": "concat", "encoder_layers": 2},
             {"attention": "cosine", "bidirectional": False},
+            {"attention": "dot", "encoder_hidden_size": 8, "encoder_layers": 2},
+            {"attention": "none", "encoder_hidden_size": 10},
         ]
         return [cls.model_validate(small | variant) for variant in variants]
 
@@ -120,7 +135,7 @@ class RNN(Autoregressive[RNNConfig, RecurrentState]):
 
     def __init__(self, config: RNNConfig, vocabulary: Vocabulary) -> None:
         super().__init__(config, vocabulary)
-        units, memory = config.hidden_size, config.hidden_size * (2 if config.bidirectional else 1)
+        units, memory = config.hidden_size, config.memory_size
         size = config.readout_size or config.embedding_size
         self.source_embedding = Embedding(vocabulary.source_size, config.embedding_size)
         shared = config.tied_embeddings == "all"
@@ -132,12 +147,12 @@ class RNN(Autoregressive[RNNConfig, RecurrentState]):
         self.encoder = RecurrentEncoder(
             config.cell,
             config.embedding_size,
-            units,
+            config.encoder_units,
             config.encoder_layers,
             config.bidirectional,
             config.dropout,
         )
-        self.bridge = nn.Linear(units, units)
+        self.bridge = nn.Linear(config.encoder_units, units)
         self.early = config.attention in ("none", "additive")
         fed = memory if self.early else size * config.input_feeding
         self.decoder = CellStack(
@@ -235,7 +250,7 @@ class RNN(Autoregressive[RNNConfig, RecurrentState]):
             vector = outputs[:, 0] if self.config.bidirectional else summary
             if self.config.bidirectional:
                 last = outputs[torch.arange(ids.shape[0], device=ids.device), source.lengths - 1]
-                half = self.config.hidden_size
+                half = self.config.encoder_units
                 vector = torch.cat([last[:, :half], vector[:, half:]], 1)
             return Memory(vector.unsqueeze(1), None, None, source.lengths), first
         keys = self.aligner.score.keys(outputs)
