@@ -21,7 +21,6 @@ from nmt_cli.cli.options import (
 from nmt_cli.cli.shards import check_place
 from nmt_cli.errors import UserError
 from nmt_cli.reporting import Reporter
-from nmt_cli.workers import parse_processes, start_no_threads
 
 
 def prepare(
@@ -35,6 +34,8 @@ def prepare(
 
     Example: nmt prepare quickstart
     """
+    from nmt_cli.workers import parse_processes, start_no_threads
+
     start_no_threads()
     from nmt_cli.commands.prepare import prepare_recipe
     from nmt_cli.recipe import load_recipe

@@ -9,7 +9,6 @@ import typer
 from nmt_cli.cli.options import Device, Json, On, Processes, Quiet, Settings, put, standard_input
 from nmt_cli.cli.shards import shards_wanted, translate_shards
 from nmt_cli.reporting import Reporter
-from nmt_cli.workers import start_no_threads
 
 
 def translate(
@@ -49,6 +48,8 @@ def translate(
     Example: echo 'The old man reads a book.' | nmt translate runs/quickstart
     """
     shards = shards_wanted(shard, text, out, prefix, on)
+    from nmt_cli.workers import start_no_threads
+
     start_no_threads()
     from nmt_cli.commands.processes import Opening, ParallelTranslator
 
