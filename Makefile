@@ -22,7 +22,7 @@ quickstart: .venv/ready
 	@echo "Try next:"
 	@echo "  $(BIN)/nmt recipes                                      # what else there is to train"
 	@echo "  $(BIN)/nmt translate runs/quickstart                    # type English, end with Ctrl-D"
-	@echo "  $(BIN)/nmt recipes copy quickstart mine.yaml            # your own data: edit corpus:"
+	@echo "  $(BIN)/nmt recipes copy quickstart mine.yaml            # your own data: replace corpus:"
 
 test: .venv/ready
 	$(BIN)/python -m pytest -n $(or $(WORKERS),2) --dist loadfile --no-loadscope-reorder

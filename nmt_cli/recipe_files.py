@@ -1,6 +1,7 @@
 """Where recipes lie: a path, or the name of one that ships with this program. Imports no torch."""
 
 import difflib
+import re
 from pathlib import Path
 
 from nmt_cli.errors import RecipeError, UserError
@@ -57,11 +58,17 @@ def describe(path: Path) -> str:
 
 
 def copy_recipe(source: Path, target: Path) -> Path:
-    """Copy a shipped recipe to a file or into a folder; UserError where it would overwrite."""
+    """Copy a shipped recipe to a file or into a folder; UserError where it would overwrite.
+
+    A copy of another name has no `name`, so that its runs are called after its file.
+    """
     path = target / source.name if target.is_dir() else target
+    text = read_text(source)
+    if path.stem != source.stem:
+        text = re.sub(r"^name:.*\n", "", text, count=1, flags=re.MULTILINE)
     try:
         with open(path, "xb") as file:
-            file.write(read_text(source).encode())
+            file.write(text.encode())
     except FileExistsError as error:
         raise UserError(f"{path} exists: choose another name") from error
     except OSError as error:

@@ -157,7 +157,11 @@ TOGETHER: list[tuple[str, str]] = [
     ),
     ("model: {key_value_heads: 3}", "model.key_value_heads: heads 8 is not divisible by 3"),
     ("model: {d_model: 12, heads: 4, positions: rotary}", "model.positions: rotary needs an even"),
-    ("model: {type: rnn, attention: dot}", "model.attention: dot needs an encoder as wide"),
+    (
+        "model: {type: rnn, attention: dot}",
+        "model.attention: dot needs an encoder as wide as the decoder, 512 units and not 1024; "
+        "set encoder_hidden_size (of each direction), or use general",
+    ),
     ("model: {type: rnn, local_window: 3}", "model.local_window: does not go with attention"),
     ("search: {beam: 2, n_best: 3}", "search.n_best: 3 is more than beam 2"),
     ("search: {min_length: 9, max_length: 3}", "search.min_length: 9 is more than max_length 3"),

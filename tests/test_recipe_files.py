@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from nmt_cli.errors import RecipeError, UserError
+from nmt_cli.recipe import load_recipe
 from nmt_cli.recipe_files import (
     copy_recipe,
     describe,
@@ -67,8 +68,17 @@ def test_a_folder_is_no_recipe(tmp_path: Path) -> None:
 
 def test_a_recipe_is_copied_into_a_folder_or_to_a_name(tmp_path: Path) -> None:
     source = shipped_recipes()["quickstart"]
-    assert copy_recipe(source, tmp_path) == tmp_path / "quickstart.yaml"
-    assert copy_recipe(source, tmp_path / "mine.yaml").read_bytes() == source.read_bytes()
+    copy = copy_recipe(source, tmp_path)
+    assert copy == tmp_path / "quickstart.yaml" and copy.read_bytes() == source.read_bytes()
+
+
+@pytest.mark.parametrize("name", list(shipped_recipes()))
+def test_a_copy_of_another_name_is_the_same_recipe_under_that_name(
+    name: str, tmp_path: Path
+) -> None:
+    copy = load_recipe(copy_recipe(shipped_recipes()[name], tmp_path / "mine.yaml"))
+    assert copy.name == "mine"
+    assert copy.to_dict() == load_recipe(name).to_dict() | {"name": "mine"}
 
 
 def test_copying_never_overwrites(tmp_path: Path) -> None:

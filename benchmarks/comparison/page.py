@@ -15,7 +15,8 @@ HEAD = """# From the fixed vector to the Transformer, side by side
 Made by `make comparison` from the shipped recipes, written by `benchmarks/comparison/page.py`; do
 not edit it. Every row of the table has the same text (Multi30k English-German), tokenizer, tokens
 a batch, seed and search. Model and learning rate are the recipe's, and so is the number of updates,
-with which all take about as long; `concat` and `cosine`, variants of other rows, have a fifth.
+with which all take about as long; `concat` and `cosine`, variants of other rows, have a fifth
+(and a warm-up of 100).
 Scores are of test_2016_flickr, cased and detokenised, with beam 5 and the checkpoint that was best
 on the development text by greedy BLEU. Results with all settings lie in `docs/comparison/results/`;
 what is not there yet is not measured. Not measured on a GPU.
@@ -171,8 +172,8 @@ SECTIONS = [
     ),
     (
         "5. Positions",
-        "The Transformer's recipe on sentences of at most 20 pieces, 600 updates; tested on "
-        "joined ones.",
+        "The Transformer's recipe on sentences of at most 20 pieces, 600 updates with a warm-up "
+        "of 100; tested on joined ones.",
         lambda: by_length("positions", POSITIONS),
     ),
 ]

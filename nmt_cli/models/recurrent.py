@@ -89,3 +89,21 @@ def backwards(ids: Tensor, lengths: Tensor) -> Tensor:
     positions = torch.arange(ids.shape[1], device=ids.device)
     index = (lengths[:, None] - 1 - positions).remainder(ids.shape[1])
     return ids.gather(1, torch.where(positions < lengths[:, None], index, positions))
+
+
+def initialize(model: nn.Module, table: Tensor) -> None:
+    """Glorot-uniform input matrices, orthogonal recurrent ones for each gate, zero biases.
+
+    Embeddings, among them `table`, which may be the output's too, and the sharpness of cosine
+    attention stay as they are.
+    """
+    for name, parameter in model.named_parameters():
+        if "embedding" in name or "sharpness" in name or parameter is table:
+            continue
+        if parameter.ndim < 2:
+            nn.init.zeros_(parameter)
+        elif "weight_hh" in name:
+            for gate in parameter.data.split(parameter.shape[1]):
+                nn.init.orthogonal_(gate)
+        else:
+            nn.init.xavier_uniform_(parameter)

@@ -14,7 +14,14 @@ from nmt_cli.models.alignment import Aligner, Alignment, Memory
 from nmt_cli.models.contract import Autoregressive, ModelConfig, Sequences
 from nmt_cli.models.dropout import Dropout
 from nmt_cli.models.embedding import Embedding
-from nmt_cli.models.recurrent import Cell, CellStack, Readout, RecurrentEncoder, backwards
+from nmt_cli.models.recurrent import (
+    Cell,
+    CellStack,
+    Readout,
+    RecurrentEncoder,
+    backwards,
+    initialize,
+)
 from nmt_cli.models.recurrent_state import RecurrentState
 from nmt_cli.vocabulary import Vocabulary
 
@@ -175,24 +182,7 @@ class RNN(Autoregressive[RNNConfig, RecurrentState]):
         self.output = nn.Linear(size, vocabulary.target_size)
         if config.tied_embeddings != "none":
             self.output.weight = self.target_embedding.weight
-        self._initialize()
-
-    def _initialize(self) -> None:
-        """Glorot-uniform input matrices, orthogonal recurrent ones for each gate, zero biases."""
-        for name, parameter in self.named_parameters():
-            if (
-                "embedding" in name
-                or "sharpness" in name
-                or parameter is self.target_embedding.weight
-            ):
-                continue
-            if parameter.ndim < 2:
-                nn.init.zeros_(parameter)
-            elif "weight_hh" in name:
-                for gate in parameter.data.split(parameter.shape[1]):
-                    nn.init.orthogonal_(gate)
-            else:
-                nn.init.xavier_uniform_(parameter)
+        initialize(self, self.target_embedding.weight)
 
     @property
     def width(self) -> int:

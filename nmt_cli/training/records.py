@@ -40,9 +40,20 @@ class Records:
 
 
 def tell_validation(
-    reporter: Reporter, state: TrainingState, found: Validation, better: bool
+    records: Records, reporter: Reporter, state: TrainingState, found: Validation, better: bool
 ) -> None:
-    """Say what a validation found, with its samples; a star where it is the best so far."""
+    """Log and say what a validation found, with its samples; a star where it is the best so far."""
+    records.write(
+        {
+            "event": "validation",
+            "update": state.update,
+            "loss": found.loss,
+            "scores": found.scores,
+            "best": better,
+            "seconds": state.seconds,
+            "samples": found.samples,
+        }
+    )
     scores = " · ".join(f"{name} {value:.2f}" for name, value in found.scores.items())
     star = " *" if better else ""
     reporter.say(

@@ -245,7 +245,7 @@ class Trainer:
             state.plateau_stale += 1
         self._react()
         state.seconds += self.processes.agreed(time.perf_counter() - started)
-        self._tell(found, better)
+        tell_validation(self.records, self.reporter, state, found, better)
 
     def _react(self) -> None:
         """Lower the rate or stop where validations have not become better for long."""
@@ -287,18 +287,3 @@ class Trainer:
                 "and their gradients summed; training.tokens_per_batch makes them smaller"
             )
         self._split_told = True
-
-    def _tell(self, found: Validation, better: bool) -> None:
-        state = self.state
-        self.records.write(
-            {
-                "event": "validation",
-                "update": state.update,
-                "loss": found.loss,
-                "scores": found.scores,
-                "best": better,
-                "seconds": state.seconds,
-                "samples": found.samples,
-            }
-        )
-        tell_validation(self.reporter, state, found, better)
