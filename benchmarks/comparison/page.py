@@ -135,7 +135,12 @@ def parallelism() -> str:
         [label, *(f"{told[key][length]:,.0f}" for length in lengths)]
         for label, key in (("Transformer 4+4, d 256", "length w1"), ("RNN, GRU 512", "length w3"))
     ]
-    return table(["positions", *lengths], found)
+    kept = [told[key][lengths[-1]] / told[key][lengths[0]] for key in ("length w1", "length w3")]
+    return table(["positions", *lengths], found) + (
+        f"\nFrom {lengths[0]} to {lengths[-1]} positions the Transformer keeps {kept[0]:.0%} of "
+        f"its rate and the RNN {kept[1]:.0%}: its steps have to follow one another, and the longer the "
+        "sequences are, the fewer there are to compute at once.\n"
+    )
 
 
 GROWTH = ROOT / "docs/benchmarks/growth-cpu.json"
