@@ -138,7 +138,7 @@ def parallelism() -> str:
     kept = [told[key][lengths[-1]] / told[key][lengths[0]] for key in ("length w1", "length w3")]
     return table(["positions", *lengths], found) + (
         f"\nFrom {lengths[0]} to {lengths[-1]} positions the Transformer keeps {kept[0]:.0%} of "
-        f"its rate and the RNN {kept[1]:.0%}: its steps have to follow one another, and the longer the "
+        f"its rate and the RNN {kept[1]:.0%}: its steps follow one another, and the longer the "
         "sequences are, the fewer there are to compute at once.\n"
     )
 
