@@ -60,14 +60,17 @@ def keep_memory(limit: int = 1 << 30) -> None:
     """Let the C allocator keep up to `limit` bytes of freed memory instead of returning it.
 
     Training frees and takes the same large blocks at every update; giving them back costs a page
-    fault for each page taken again. Does nothing where the C library is not glibc.
+    fault for each page taken again. What was freed before this call is given back. Does nothing
+    where the C library is not glibc.
     """
     if not sys.platform.startswith("linux"):
         return
     try:
-        mallopt = ctypes.CDLL("libc.so.6").mallopt
+        library = ctypes.CDLL("libc.so.6")
+        mallopt, trim = library.mallopt, library.malloc_trim
     except (OSError, AttributeError):
         return
+    trim(0)
     mallopt(_M_MMAP_MAX, 0)
     mallopt(_M_TRIM_THRESHOLD, limit)
     mallopt(_M_TOP_PAD, 64 << 20)

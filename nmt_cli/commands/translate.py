@@ -105,7 +105,6 @@ def open_translator(
     if odd:
         raise UserError(f"--set {odd[0]}: a finished run can only be given search.* settings")
     place = find_device(device)
-    keep_memory(256 << 20)
     if not runs[0].is_dir():
         raise RunError(f"{runs[0]}: no such run folder; nmt train RECIPE makes one")
     recipe = _recipe(runs[0], settings)
@@ -127,6 +126,7 @@ def open_translator(
     if align and not opened[0].model.has_attention:
         raise UserError(f"{runs[0]}: --alignments needs a model with attention")
     model = opened[0].model if len(opened) == 1 else _ensemble(opened)
+    keep_memory(64 << 20)  # what loading took and freed is given back
     return Translator(model, opened[0].tokenizers, search, align=align, respell=respell)
 
 

@@ -65,7 +65,7 @@ class ModelEngine(Engine):
 
     def positions(self, config: SearchConfig) -> int:
         """One batch."""
-        return max(1, config.budget(self.device.type) // config.width)
+        return max(1, config.budget(self.device.type, self.model.cached) // config.width)
 
     def search(
         self, sources: list[Ids], config: SearchConfig, prefixes: list[Ids] | None = None

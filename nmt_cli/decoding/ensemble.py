@@ -59,6 +59,11 @@ class Ensemble(Autoregressive[ModelConfig, EnsembleState]):
         """The shortest limit of a member."""
         return _smallest([model.longest_target for model in self._models])
 
+    @property
+    def cached(self) -> int:
+        """What all members keep."""
+        return sum(model.cached for model in self._models)
+
     def forward(self, source: Sequences, target_in: Sequences) -> Tensor:
         """The members' hidden states side by side."""
         return torch.cat([model(source, target_in) for model in self._models], -1)

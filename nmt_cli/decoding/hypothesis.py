@@ -11,6 +11,7 @@ from nmt_cli.config import Section
 LengthNormalization = Literal["average", "gnmt", "none"]
 
 BUDGETS = {"cpu": 8192, "cuda": 65536}  # the latter not measured; a GPU wants more at a time
+CACHE = 160 << 20  # bytes of keys and values that a batch may have on a CPU
 
 
 class SearchConfig(Section):
@@ -58,8 +59,8 @@ class SearchConfig(Section):
     max_source_length: int = Field(default=256, ge=1)
     """Most source pieces that are read at once; never more than the model can read."""
     tokens_per_batch: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
-    """Source positions translated at once, counted for every hypothesis; auto: 8192 on a CPU, 65536
-    on a GPU."""
+    """Source positions translated at once, counted for every hypothesis; auto: 8192 on a CPU, fewer
+    where keys and values would fill 160 MiB; 65536 on a GPU."""
     precision: Literal["auto", "fp32", "bf16", "int8"] = "auto"
     """Type of weights and activations; int8 rounds linear layers to 8 bits, on a CPU only."""
 
@@ -100,9 +101,17 @@ class SearchConfig(Section):
         """Hypotheses of a sentence that are written at once."""
         return self.n_best if self.sampling else self.beam
 
-    def budget(self, device: str = "cpu") -> int:
-        """tokens_per_batch as a number, for this type of device."""
-        return BUDGETS[device] if self.tokens_per_batch == "auto" else self.tokens_per_batch
+    def budget(self, device: str = "cpu", cached: int = 0) -> int:
+        """tokens_per_batch as a number, for this type of device.
+
+        `cached` is how many numbers are kept for a position of source or target, which are about as
+        many.
+        """
+        if self.tokens_per_batch != "auto":
+            return self.tokens_per_batch
+        if device == "cpu" and cached:
+            return min(BUDGETS[device], CACHE // (2 * 4 * cached))
+        return BUDGETS[device]
 
     def longest(self, source_length: int) -> int:
         """Most target pieces for a source of so many pieces."""

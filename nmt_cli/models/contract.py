@@ -125,6 +125,11 @@ class TranslationModel(nn.Module, ABC, Generic[ConfigT]):
         """How many target tokens the model can write, end of sentence included; None: any."""
         return None
 
+    @property
+    def cached(self) -> int:
+        """How many numbers a search keeps for a position of source or target; 0: negligibly few."""
+        return 0
+
     def repeated(self) -> list[nn.Module]:
         """Layers that are many of a kind and make up most of `forward`: worth compiling."""
         return []

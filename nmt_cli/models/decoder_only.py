@@ -124,6 +124,11 @@ class DecoderOnly(Autoregressive[DecoderOnlyConfig, DecoderOnlyState]):
         """The other half."""
         return self.longest_source
 
+    @property
+    def cached(self) -> int:
+        """Keys and values of each layer."""
+        return self.config.layers * self.config.cached_by_layer
+
     def repeated(self) -> list[nn.Module]:
         """See `TranslationModel.repeated`."""
         return [*self.stack]

@@ -51,16 +51,25 @@ class LayerConfig(ModelConfig):
     tied_embeddings: Literal["all", "target", "none"] = "all"
     """Share one table between source, target and output; between target and output; or not."""
 
+    @property
+    def groups(self) -> int:
+        """Heads that have keys and values of their own."""
+        return self.key_value_heads or self.heads
+
+    @property
+    def cached_by_layer(self) -> int:
+        """Numbers in the keys and values of a position."""
+        return 2 * self.groups * self.d_model // self.heads
+
     def problems(self, joint_vocabulary: bool) -> list[str]:
         """Options that do not fit together."""
         found = []
-        groups = self.key_value_heads or self.heads
         if self.d_model % self.heads:
             found.append(f"heads: d_model {self.d_model} is not divisible by heads {self.heads}")
         elif self.positions == "rotary" and self.d_model // self.heads % 2:
             found.append("positions: rotary needs an even head width (d_model / heads)")
-        if self.heads % groups:
-            found.append(f"key_value_heads: heads {self.heads} is not divisible by {groups}")
+        if self.heads % self.groups:
+            found.append(f"key_value_heads: heads {self.heads} is not divisible by {self.groups}")
         if self.tied_embeddings == "all" and not joint_vocabulary:
             choices = get_args(type(self).model_fields["tied_embeddings"].annotation)
             others = " or ".join(choices[1:])
@@ -177,6 +186,5 @@ class FeedForwardSublayer(Sublayer):
 
 def attention(config: LayerConfig) -> MultiHeadAttention:
     """Multi-head attention as the options say."""
-    groups = config.key_value_heads or config.heads
     rate, scaled = config.attention_dropout, config.scaled_attention
-    return MultiHeadAttention(config.d_model, config.heads, groups, rate, scaled=scaled)
+    return MultiHeadAttention(config.d_model, config.heads, config.groups, rate, scaled=scaled)

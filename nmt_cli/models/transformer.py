@@ -174,6 +174,11 @@ class Transformer(Autoregressive[TransformerConfig, TransformerState]):
         """The number of learned positions, if they are learned."""
         return self.longest_source
 
+    @property
+    def cached(self) -> int:
+        """Keys and values of each layer of the decoder."""
+        return self.config.decoder_layers * self.config.cached_by_layer
+
     def repeated(self) -> list[nn.Module]:
         """See `TranslationModel.repeated`."""
         return [*self.encoder, *self.decoder]

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from nmt_cli.models import MODELS, contract
 from nmt_cli.models.contract import Autoregressive, ModelConfig, Sequences
+from nmt_cli.models.recurrent_state import RecurrentState
 from nmt_cli.training.loss import backward, evaluate
 from nmt_cli.training.weights import Optimizer, Weights
 from tests.models import conftest
@@ -148,6 +149,20 @@ def _alone(model: Model, source: Sequences, sentence: int, path: list[int]) -> T
     one = Sequences(source.ids[sentence : sentence + 1, :length], source.lengths[[sentence]])
     written = Sequences(torch.tensor([path]), torch.tensor([len(path)]))
     return model.project(model(one, written))[0, -1]
+
+
+@each_model
+@torch.no_grad()
+def test_a_model_says_how_much_it_keeps_for_a_position(name: str, config: ModelConfig) -> None:
+    model = build(name, config)
+    source, _ = batch(model)
+    count = source.ids.shape[0]
+    states = [model.start(source, 1, capacity) for capacity in (3, 4)]
+    if isinstance(states[0], RecurrentState):  # of a constant size
+        assert model.cached == 0
+        return
+    sizes = [one.cache.entries.numel() for one in states]
+    assert sizes[1] - sizes[0] == count * model.cached
 
 
 @each_model
