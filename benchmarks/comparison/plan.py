@@ -30,8 +30,8 @@ ROWS = {system: Experiment(system, recipe(system), BRIEF.get(system, {})) for sy
 # The bottleneck (Bahdanau et al. 2015, figure 2): examples of 1 to 5 neighbouring captions. Each
 # goes on from the row of single captions, so that a few epochs of the long examples are enough.
 JOINED = {
-    "corpus.join": 5, "search.guard": "false", "search.split": "false", "training.updates": 700,
-    "training.tokens_per_batch": 4096, "training.warmup": 100, "training.validate_every": 350,
+    "corpus.join": 5, "search.guard": "false", "search.split": "false", "training.updates": 500,
+    "training.tokens_per_batch": 4096, "training.warmup": 100, "training.validate_every": 250,
 }  # fmt: skip
 BOTTLENECK = {
     system: Experiment(

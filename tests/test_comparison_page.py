@@ -1,0 +1,79 @@
+"""The page of the comparison is made of whatever results are there."""
+
+import importlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nmt_cli.evaluation.by_length import score_by_length
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def page(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    """benchmarks/comparison/page.py over an empty folder of results."""
+    for folder in ("benchmarks", "benchmarks/comparison"):
+        monkeypatch.syspath_prepend(ROOT / folder)
+    program = importlib.import_module("page")
+    for name in ("RESULTS", "ROOT"):
+        monkeypatch.setattr(program, name, tmp_path)
+    monkeypatch.setattr(program, "GROWTH", tmp_path / "growth.json")
+    return program
+
+
+def keep(folder: Path, name: str, value: Any) -> None:
+    (folder / f"{name}.json").write_text(json.dumps(value))
+
+
+def row(bleu: float) -> dict[str, Any]:
+    scores = {name: {"score": bleu, "signature": "s"} for name in ("bleu", "chrf")}
+    return {
+        "test": scores, "parameters": 5_000_000, "updates": 3000, "processor": "P",
+        "hardware": "CPU", "versions": {"torch": "2"}, "date": "2026-01-01",
+    }  # fmt: skip
+
+
+def test_what_is_not_measured_is_said(page: Any) -> None:
+    assert page.rows().count("not measured") == len(page.SYSTEMS)
+    parts = [page.scaling(), page.parallelism(), page.by_length("bottleneck", ["none"])]
+    assert parts == [page.ABSENT] * 3
+
+
+def test_rows_say_what_each_step_was_worth(page: Any, tmp_path: Path) -> None:
+    for name, bleu in {"none": 20.0, "additive": 35.5, "dot": 34.0, "transformer": 38.25}.items():
+        keep(tmp_path, name, row(bleu))
+    keep(tmp_path, "speed", {"processor": "P", "rows": {"dot": {
+        "seconds_per_update": 0.5, "tokens_per_second": 1234.4, "sentences_per_second": 56.4,
+    }}})  # fmt: skip
+    told = page.rows()
+    assert "| 5.0 M | 3,000 | 1,234 | 25 | 56 | **34.00** | 34.00 |" in told
+    assert "(additive, the best of 2) adds 15.5 BLEU" in told and "the Transformer 2.8 to" in told
+
+
+def test_scores_by_length_are_those_that_nmt_plot_writes(page: Any, tmp_path: Path) -> None:
+    texts = ["a b", "a b c d e f", "a b c d e f g h"]
+    systems = {"none": ["x", "y", "z"], "transformer": texts}
+    found = score_by_length([2, 6, 8], [texts], systems, "chrf", ends=[5], samples=10)
+    keep(tmp_path, "lengths-bottleneck", found.record())
+    told = page.by_length("bottleneck", ["none", "transformer"])
+    assert "| words | 1–5 | 6 or more |" in told and "| sentences | 1 | 2 |" in told
+    assert "transformer 100.0 and 100.0" in told
+
+
+def test_the_scaling_factor_is_told_from_widths_that_have_both(page: Any, tmp_path: Path) -> None:
+    one = {"entropy": 0.5, "jacobian": 0.1, "trained": {
+        "entropy": 0.4, "training_loss": 3.0, "dev_loss": 2.0}}  # fmt: skip
+    keep(tmp_path, "scaling", dict.fromkeys(("16 scaled", "16 plain", "32 scaled"), one))
+    told = page.scaling()
+    assert told.count("| 16 |") == 2 and told.count("| 32 |") == 1
+    assert "Unscaled, from d_k = 16 to 16: entropy at the start 0.50 to 0.50" in told
+
+
+def test_parallelism_says_what_is_kept(page: Any, tmp_path: Path) -> None:
+    lengths = {"length w1": {"16": 2000.0, "512": 1000.0}, "length w3": {"16": 2000, "512": 200}}
+    keep(tmp_path, "growth", lengths)
+    told = page.parallelism()
+    assert "keeps 50% of its rate and the RNN 10%" in told
