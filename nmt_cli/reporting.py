@@ -3,7 +3,7 @@ can show of a picture. Only here is rich used."""
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -23,6 +23,9 @@ class Progress:
         if self._bar is not None:
             fields = {} if note is None else {"note": note}
             self._bar.update(self._task, advance=amount, **fields)
+
+
+MOST_LINES = 100  # whose warnings are said one by one
 
 
 @dataclass
@@ -52,6 +55,30 @@ class Reporter:
         """A line that is shown even when quiet."""
         if not self.silent:
             self.console.print(f"warning: {text}", style="yellow", markup=False)
+
+    @contextmanager
+    def lines(self, place: str = "") -> Iterator[Callable[[int, Sequence[str]], None]]:
+        """Say what is to be known of lines of text: their number, and warnings.
+
+        The first MOST_LINES lines that have any are said one by one, the others counted, so that a
+        text of millions of lines that are all at fault does not bury what else is said.
+        """
+        told = more = 0
+
+        def tell(number: int, warnings: Sequence[str]) -> None:
+            nonlocal told, more
+            if warnings and told == MOST_LINES:
+                more += 1
+                return
+            told += bool(warnings)
+            for warning in warnings:
+                self.warn(f"{place}line {number}: {warning}")
+
+        try:
+            yield tell
+        finally:
+            if more:
+                self.warn(f"{place}{more:,} more lines have warnings; --jsonl writes them all")
 
     @contextmanager
     def progress(self, label: str, total: float | None, done: float = 0) -> Iterator[Progress]:

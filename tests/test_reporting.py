@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from nmt_cli.reporting import Screen, Span, cells
+from nmt_cli.reporting import MOST_LINES, Reporter, Screen, Span, cells
 
 ROW = [Span("label ", "bold"), Span(" 87", "#ffffff on #003366"), Span("   ", "on #000000")]
 
@@ -61,3 +61,33 @@ def test_text_that_looks_like_markup_is_text(monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize("text, columns", [("abc", 3), ("我们", 4), ("e\u0301", 1), ("", 0)])
 def test_letters_are_counted_in_columns(text: str, columns: int) -> None:
     assert cells(text) == columns
+
+
+def test_lines_at_fault_are_said_one_by_one_until_they_are_very_many(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with Reporter(quiet=True).lines("shard 1/2, ") as tell:
+        for number in range(1, MOST_LINES + 31):
+            tell(number, ["one", "two"] if number == 3 else ["cut"])
+            tell(1000 + number, [])
+    told = capsys.readouterr().err.splitlines()
+    assert told[:5] == [
+        "warning: shard 1/2, line 1: cut",
+        "warning: shard 1/2, line 2: cut",
+        "warning: shard 1/2, line 3: one",
+        "warning: shard 1/2, line 3: two",
+        "warning: shard 1/2, line 4: cut",
+    ]
+    assert told[-2:] == [
+        f"warning: shard 1/2, line {MOST_LINES}: cut",
+        "warning: shard 1/2, 30 more lines have warnings; --jsonl writes them all",
+    ]
+    assert len(told) == MOST_LINES + 2
+
+
+def test_few_lines_at_fault_need_no_sum(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(KeyError), Reporter().lines() as tell:
+        for number in range(MOST_LINES):
+            tell(number, ["cut"])
+        raise KeyError
+    assert len(capsys.readouterr().err.splitlines()) == MOST_LINES

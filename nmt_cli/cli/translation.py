@@ -65,11 +65,11 @@ def translate(
     if shards:
         translate_shards(translator, shards, form, reporter)
         return
-    for one in translator.translate(standard_input(), prefix, strict=strict):
-        for warning in one.warnings:
-            reporter.warn(f"line {one.line.number}: {warning}")
-        for written in one.output(form):
-            put(written)
+    with reporter.lines() as tell:
+        for one in translator.translate(standard_input(), prefix, strict=strict):
+            tell(one.line.number, one.warnings)
+            for written in one.output(form):
+                put(written)
 
 
 def rescore(
@@ -93,11 +93,10 @@ def rescore(
     if len(runs) < 3:
         raise UserError("nmt rescore RUN... SOURCE TARGET: give a run folder and two files")
     *folders, source, target = runs
-    reporter = Reporter()
-    for one in rescore_files(folders, source, target, settings, device):
-        for warning in one.warnings:
-            reporter.warn(f"line {one.number}: {warning}")
-        put(json.dumps(one.record()) if jsonl else one.text)
+    with Reporter().lines() as tell:
+        for one in rescore_files(folders, source, target, settings, device):
+            tell(one.number, one.warnings)
+            put(json.dumps(one.record()) if jsonl else one.text)
 
 
 def score(

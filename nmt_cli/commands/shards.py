@@ -55,14 +55,14 @@ def translate_shard(
         part = find_range(text, shard)
         marked = time.monotonic()
         stream = open_range(text, part, before)
-        for one in translator.translate(stream, much=True):
-            shifted = _shifted(one, before)
-            for warning in shifted.warnings:
-                reporter.warn(f"shard {shard}, line {shifted.line.number}: {warning}")
-            writer.write(shifted.output(form))
-            if time.monotonic() - marked > MARK_SECONDS:
-                writer.mark()
-                marked = time.monotonic()
+        with reporter.lines(f"shard {shard}, ") as tell:
+            for one in translator.translate(stream, much=True):
+                shifted = _shifted(one, before)
+                tell(shifted.line.number, shifted.warnings)
+                writer.write(shifted.output(form))
+                if time.monotonic() - marked > MARK_SECONDS:
+                    writer.mark()
+                    marked = time.monotonic()
         writer.finish(part)
     finally:
         writer.close()
