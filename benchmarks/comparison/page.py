@@ -68,9 +68,10 @@ def steps() -> str:
         return ""
     best = max(attending, key=lambda name: bleu[name])
     first, second = bleu[best] - bleu["none"], bleu["transformer"] - bleu[best]
+    others = f", the best of {len(attending)}" if len(attending) > 1 else ""
     return (
-        f"Attention ({best}, the best of {len(attending)}) adds {first:.1f} BLEU to the fixed "
-        f"vector, the Transformer {second:.1f} to that.\n\n"
+        f"Attention ({best}{others}) adds {first:.1f} BLEU to the fixed vector, the "
+        f"Transformer {second:.1f} to that.\n\n"
     )
 
 
