@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from threading import Event, Thread
 
-PAUSE, SELDOM = 0.25, 5.0  # seconds between looks, and between readings where nothing grows
+PAUSE, SELDOM = 0.25, 2.0  # seconds between looks, and between readings where nothing grows
 GROWN = 1.02
 
 
@@ -31,7 +31,9 @@ class Watch(Thread):
 
     def run(self) -> None:
         highest, read = 0.0, 0.0
-        while not self._over.wait(PAUSE):
+        over = False
+        while not over:
+            over = self._over.wait(PAUSE if read else 0.0)
             family = _descendants(self.process)
             self.processes = max(self.processes, len(family))
             resident, now = sum(map(_resident, family)), time.monotonic()

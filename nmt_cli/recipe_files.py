@@ -58,14 +58,17 @@ def describe(path: Path) -> str:
 
 
 def copy_recipe(source: Path, target: Path) -> Path:
-    """Copy a shipped recipe to a file or into a folder; UserError where it would overwrite.
+    """Copy a recipe to a file or into a folder; UserError where it would overwrite.
 
-    A copy of another name has no `name`, so that its runs are called after its file.
+    A name that is the file's is left out of a copy that is called otherwise, so that its runs are
+    called after its own file.
     """
     path = target / source.name if target.is_dir() else target
     text = read_text(source)
     if path.stem != source.stem:
-        text = re.sub(r"^name:.*\n", "", text, count=1, flags=re.MULTILINE)
+        text = re.sub(
+            rf"^name: {re.escape(source.stem)} *\n", "", text, count=1, flags=re.MULTILINE
+        )
     try:
         with open(path, "xb") as file:
             file.write(text.encode())

@@ -68,6 +68,8 @@ class Reporter:
         def tell(number: int, warnings: Sequence[str]) -> None:
             nonlocal told, more
             if warnings and told == MOST_LINES:
+                if not more:
+                    self.warn(f"{place}from here on, lines that have warnings are counted")
                 more += 1
                 return
             told += bool(warnings)
@@ -78,7 +80,7 @@ class Reporter:
             yield tell
         finally:
             if more:
-                self.warn(f"{place}{more:,} more lines have warnings; --jsonl writes them all")
+                self.warn(f"{place}{more:,} more had warnings; --jsonl writes them all")
 
     @contextmanager
     def progress(self, label: str, total: float | None, done: float = 0) -> Iterator[Progress]:

@@ -50,7 +50,8 @@ def test_rows_say_what_each_step_was_worth(page: Any, tmp_path: Path) -> None:
     }}})  # fmt: skip
     told = page.rows()
     assert "| 5.0 M | 3,000 | 1,234 | 25 | 56 | **34.00** | 34.00 |" in told
-    assert "(additive, the best of 2) adds 15.5 BLEU" in told and "Transformer 2.8 to" in told
+    assert "BLEU of additive (the best of 2 with attention): +15.5 against" in told
+    assert "Of the Transformer: +2.8 against additive." in told
 
 
 def test_scores_by_length_are_those_that_nmt_plot_writes(page: Any, tmp_path: Path) -> None:

@@ -78,11 +78,12 @@ def test_lines_at_fault_are_said_one_by_one_until_they_are_very_many(
         "warning: shard 1/2, line 3: two",
         "warning: shard 1/2, line 4: cut",
     ]
-    assert told[-2:] == [
+    assert told[-3:] == [
         f"warning: shard 1/2, line {MOST_LINES}: cut",
-        "warning: shard 1/2, 30 more lines have warnings; --jsonl writes them all",
+        "warning: shard 1/2, from here on, lines that have warnings are counted",
+        "warning: shard 1/2, 30 more had warnings; --jsonl writes them all",
     ]
-    assert len(told) == MOST_LINES + 2
+    assert len(told) == MOST_LINES + 3
 
 
 def test_few_lines_at_fault_need_no_sum(capsys: pytest.CaptureFixture[str]) -> None:

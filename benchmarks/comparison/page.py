@@ -68,10 +68,10 @@ def steps() -> str:
         return ""
     best = max(attending, key=lambda name: bleu[name])
     first, second = bleu[best] - bleu["none"], bleu["transformer"] - bleu[best]
-    others = f", the best of {len(attending)}" if len(attending) > 1 else ""
+    others = f" (the best of {len(attending)} with attention)" if len(attending) > 1 else ""
     return (
-        f"Attention ({best}{others}) adds {first:.1f} BLEU to the fixed vector, the "
-        f"Transformer {second:.1f} to that.\n\n"
+        f"BLEU of {best}{others}: {first:+.1f} against the fixed vector, whose LSTM also reads in "
+        f"one direction only. Of the Transformer: {second:+.1f} against {best}.\n\n"
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from nmt_cli.commands.export import FORMATS, problems
+from nmt_cli.commands.fine_tuning import find_origin, inherit
 from nmt_cli.commands.runs import build_model
 from nmt_cli.data.corpora.places import cache_folder
 from nmt_cli.data.corpus import Corpus, find_corpus, search_folders, unfetched
@@ -56,17 +57,25 @@ def check(
     """Everything that can be found out about a recipe without training it; writes nothing."""
     try:
         loaded = load_recipe(recipe, settings)
+        origin = find_origin(loaded)
+        begun = loaded if origin is None else inherit(loaded, origin)
     except RecipeError as error:
         return [Finding("error", "recipe", text) for text in error.problems]
+    except UserError as error:
+        return [Finding("error", "recipe", str(error))]
     with reporter.progress(f"check {loaded.name}", None):
-        return list(_Check(loaded, out or Path("runs") / loaded.name, device).run())
+        known = None if origin is None else origin.tokenizers
+        return list(_Check(begun, out or Path("runs") / loaded.name, device, known).run())
 
 
 class _Check:
-    """The steps in order; each goes on from what the one before it found."""
+    """The steps in order; each goes on from what the one before it found.
 
-    def __init__(self, recipe: Recipe, out: Path, device: str) -> None:
-        self.recipe, self.out, self.device = recipe, out, device
+    `known` are the tokenizers of the run that this one begins with.
+    """
+
+    def __init__(self, recipe: Recipe, out: Path, device: str, known: Tokenizers | None) -> None:
+        self.recipe, self.out, self.device, self.known = recipe, out, device, known
 
     def run(self) -> Iterator[Finding]:
         """All findings; a step that cannot be made ends the checks that stand on it."""
@@ -91,13 +100,14 @@ class _Check:
             yield Finding("error", "corpus.train", "no pair is left to train on")
             return
         try:
-            tokenizers = self._tokenizers(pairs[:: -(-len(pairs) // LEARNED_FROM)])
+            tokenizers = self.known or self._tokenizers(pairs[:: -(-len(pairs) // LEARNED_FROM)])
         except DataError as error:
             yield Finding("error", "tokenizer", str(error))
             return
         source, target = piece_lengths(tokenizers, pairs)
         total = sum(part.pairs for part in facts["train"])
-        yield from self._vocabulary(tokenizers, source, target, total / len(pairs))
+        if self.known is None:
+            yield from self._vocabulary(tokenizers, source, target, total / len(pairs))
         yield from self._lengths(source, target)
         yield from self._machine(tokenizers, source, target, total)
 

@@ -110,6 +110,7 @@ def open_translator(
     recipe = _recipe(runs[0], settings)
     search = recipe.search
     if engine != "torch":
+        keep_memory(64 << 20)
         _only_torch(engine, runs, align=align)
         quiet = reporter or Reporter(quiet=True)
         return Translator(

@@ -11,7 +11,7 @@ from nmt_cli.config import Section
 LengthNormalization = Literal["average", "gnmt", "none"]
 
 BUDGETS = {"cpu": 8192, "cuda": 65536}  # the latter not measured; a GPU wants more at a time
-CACHE = 160 << 20  # bytes of keys and values that a batch may have on a CPU
+CACHE = 160 << 20  # about as many bytes of keys and values may a batch have on a CPU
 
 
 class SearchConfig(Section):
@@ -60,7 +60,7 @@ class SearchConfig(Section):
     """Most source pieces that are read at once; never more than the model can read."""
     tokens_per_batch: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
     """Source positions translated at once, counted for every hypothesis; auto: 8192 on a CPU, fewer
-    where keys and values would fill 160 MiB; 65536 on a GPU."""
+    where keys and values would fill about 160 MiB; 65536 on a GPU."""
     precision: Literal["auto", "fp32", "bf16", "int8"] = "auto"
     """Type of weights and activations; int8 rounds linear layers to 8 bits, on a CPU only."""
 

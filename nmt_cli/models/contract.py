@@ -127,7 +127,7 @@ class TranslationModel(nn.Module, ABC, Generic[ConfigT]):
 
     @property
     def cached(self) -> int:
-        """How many numbers a search keeps for a position of source or target; 0: negligibly few."""
+        """How many numbers a search keeps for a position of either text; 0: they are not known."""
         return 0
 
     def repeated(self) -> list[nn.Module]:

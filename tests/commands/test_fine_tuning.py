@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from nmt_cli.commands.check import Finding, check
 from nmt_cli.commands.prepare import prepare_recipe
 from nmt_cli.commands.train import train
 from nmt_cli.data.prepared import PreparedData
@@ -205,3 +206,23 @@ def test_init_from_is_looked_for_beside_the_recipe(
     monkeypatch.chdir(base.parent / "below")
     prepared = prepare_recipe(load_recipe(base.parent / "tune.yaml"), QUIET)
     assert prepared.recipe.training.init_from == str(base)
+
+
+def test_checking_knows_the_run_that_a_recipe_begins_with(base: Path) -> None:
+    content = tuned(base.parent).to_dict()
+    lines = {key: content[key] for key in ("corpus", "training")}
+    lines["training"]["init_from"] = "base"
+    path = base.parent / "tune.yaml"
+    path.write_text(write_yaml(lines))
+
+    def found(*settings: str) -> list[Finding]:
+        return check(path, list(settings), base.parent / "new", QUIET)
+
+    size = sum(one.numel() for one in RunFolder(base).best().tensors().values())
+    told = found()
+    assert not [one for one in told if one.level == "error" or one.about.startswith("tokenizer")]
+    assert any(one.text.startswith(f"{size:,} parameters") for one in told)
+    (odd,) = found("model.type=rnn")
+    assert odd.level == "error" and "model.type (transformer -> rnn)" in odd.text
+    (gone,) = found("training.init_from=nowhere")
+    assert gone.level == "error" and "nowhere: no run folder here" in gone.text

@@ -126,7 +126,7 @@ def test_patience_ends_a_sentence_once_so_many_hypotheses_have_ended(seed: int) 
 def test_a_batch_is_larger_on_a_gpu_unless_its_size_is_given() -> None:
     assert [SearchConfig().budget(device) for device in ("cpu", "cuda")] == [8192, 65536]
     sizes = [SearchConfig().budget("cpu", cached) for cached in (0, 2048, 6144, 12288)]
-    assert sizes == [8192, 8192, 3413, 1706]  # keys and values take at most 160 MiB
+    assert sizes == [8192, 8192, 3413, 1706]
     assert SearchConfig().budget("cuda", 12288) == 65536
     given = SearchConfig(tokens_per_batch=100)
     assert [given.budget(device, 12288) for device in ("cpu", "cuda")] == [100, 100]

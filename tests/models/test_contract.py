@@ -158,7 +158,7 @@ def test_a_model_says_how_much_it_keeps_for_a_position(name: str, config: ModelC
     source, _ = batch(model)
     count = source.ids.shape[0]
     states = [model.start(source, 1, capacity) for capacity in (3, 4)]
-    if isinstance(states[0], RecurrentState):  # of a constant size
+    if isinstance(states[0], RecurrentState):  # what it keeps does not grow with what is written
         assert model.cached == 0
         return
     sizes = [one.cache.entries.numel() for one in states]
