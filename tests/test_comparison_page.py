@@ -45,10 +45,12 @@ def test_what_is_not_measured_is_said(page: Any) -> None:
 def test_rows_say_what_each_step_was_worth(page: Any, tmp_path: Path) -> None:
     for name, bleu in {"none": 20.0, "additive": 35.5, "dot": 34.0, "transformer": 38.25}.items():
         keep(tmp_path, name, row(bleu))
-    keep(tmp_path, "speed", {"processor": "P", "rows": {"dot": {
-        "seconds_per_update": 0.5, "tokens_per_second": 1234.4, "sentences_per_second": 56.4,
+    keep(tmp_path, "speed", {"processor": "P", "torch": "2", "rows": {"dot": {
+        "date": "2026-01-02", "seconds_per_update": 0.5, "tokens_per_second": 1234.4,
+        "sentences_per_second": 56.4,
     }}})  # fmt: skip
     told = page.rows()
+    assert "Speeds, `speed.py` on two cores of P, PyTorch 2, 2026-01-02: tokens/s" in told
     assert "| 5.0 M | 3,000 | 1,234 | 25 | 56 | **34.00** | 34.00 |" in told
     assert "BLEU of additive (the best of 2 with attention): +15.5 against" in told
     assert "Of the Transformer: +2.8 against additive." in told

@@ -85,7 +85,11 @@ def signatures(speed: dict[str, Any]) -> str:
         f"{one['processor']}, {one['hardware']}, PyTorch {one['versions']['torch']}, {one['date']}"
         for one in present
     }
-    where = f"two cores of {speed['processor']}" if "processor" in speed else "not measured"
+    where = "not measured"
+    if "processor" in speed:
+        days = sorted({one["date"] for one in speed["rows"].values()})
+        where = f"`speed.py` on two cores of {speed['processor']}, PyTorch {speed['torch']}, "
+        where += " and ".join(dict.fromkeys((days[0], days[-1])))
     return (
         f"Signatures: {', '.join(f'`{mark}`' for mark in sorted(marks))}. Trained by "
         "`nmt train RECIPE` on: "

@@ -15,13 +15,17 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import date
 from queue import Queue
 from statistics import median
 from typing import Any
 
+import torch
 from experiment import RESULTS, RUNS, nmt, records, sets
 from machine import processor
 from plan import ROWS
+
+from nmt_cli.recipe import load_recipe
 
 CORES, UPDATES = 2, 60
 FEW = {
@@ -59,9 +63,16 @@ def translating(name: str) -> float:
     return (lines - 1) / (times[1] - times[0])
 
 
+def settings(name: str) -> Any:
+    """What decides how fast a row is: a row of another model is not kept."""
+    recipe = load_recipe(ROWS[name].recipe).to_dict()
+    return {key: recipe[key] for key in ("tokenizer", "model", "training")}
+
+
 def alone(name: str) -> None:
     """Both, in a process that has its cores already."""
-    found: dict[str, Any] = training(name)
+    found: dict[str, Any] = {"recipe": settings(name), "date": date.today().isoformat()}
+    found |= training(name)
     found["sentences_per_second"] = translating(name)
     print(json.dumps(found))
 
@@ -93,14 +104,14 @@ def main() -> None:
             free.put(mine)
 
     path = RESULTS / "speed.json"
+    made = {"processor": processor(), "cores": CORES, "torch": torch.__version__}
     known = json.loads(path.read_text()) if path.exists() else {}
-    if known.get("processor") != processor():  # rows of another machine do not stand beside these
-        known = {"rows": {}}
+    if any(known.get(key) != value for key, value in made.items()):
+        known = {"rows": {}}  # what was measured elsewhere does not stand beside this
+    kept = {name: row for name, row in known["rows"].items() if row["recipe"] == settings(name)}
     with ThreadPoolExecutor(wanted.jobs) as pool:
-        rows = known["rows"] | dict(pool.map(work, wanted.names))
-    path.write_text(
-        json.dumps({"processor": processor(), "cores": CORES, "rows": rows}, indent=1) + "\n"
-    )
+        rows = kept | dict(pool.map(work, wanted.names))
+    path.write_text(json.dumps(made | {"rows": rows}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

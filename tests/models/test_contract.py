@@ -9,7 +9,6 @@ from torch import Tensor
 
 from nmt_cli.models import MODELS, contract
 from nmt_cli.models.contract import Autoregressive, ModelConfig, Sequences
-from nmt_cli.models.recurrent_state import RecurrentState
 from nmt_cli.training.loss import backward, evaluate
 from nmt_cli.training.weights import Optimizer, Weights
 from tests.models import conftest
@@ -158,7 +157,7 @@ def test_a_model_says_how_much_it_keeps_for_a_position(name: str, config: ModelC
     source, _ = batch(model)
     count = source.ids.shape[0]
     states = [model.start(source, 1, capacity) for capacity in (3, 4)]
-    if isinstance(states[0], RecurrentState):  # what it keeps does not grow with what is written
+    if not hasattr(states[0], "cache"):  # what it keeps does not grow with what is written
         assert model.cached == 0
         return
     sizes = [one.cache.entries.numel() for one in states]
