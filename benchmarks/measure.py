@@ -4,8 +4,7 @@
 
 Memory is the sum of PSS over the command and all its descendants (a page that n processes share
 counts 1/n in each). Linux only. To read it the kernel walks all pages of a process, which may have
-to wait: read five times a second, it slowed a training down by 17 %. So it is read only when
-processes have grown, and every few seconds.
+to wait meanwhile; so it is read only when processes have grown, and every two seconds.
 """
 
 import os

@@ -77,6 +77,8 @@ def test_the_scaling_factor_is_told_from_widths_that_have_both(page: Any, tmp_pa
 
 def test_parallelism_says_what_is_kept(page: Any, tmp_path: Path) -> None:
     lengths = {"length w1": {"16": 2000.0, "512": 1000.0}, "length w3": {"16": 2000, "512": 200}}
-    keep(tmp_path, "growth", lengths)
+    machine = {"processor": "P", "torch": "2"}
+    keep(tmp_path, "growth", lengths | {"command": "C", "date": "D", "machine": machine})
     told = page.parallelism()
     assert "keeps 50% of its rate and the RNN 10%" in told
+    assert "`C`, D: two cores of P, PyTorch 2." in told

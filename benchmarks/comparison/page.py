@@ -183,6 +183,8 @@ def parallelism() -> str:
         f"\nFrom {lengths[0]} to {lengths[-1]} positions the Transformer keeps {kept[0]:.0%} of "
         f"its rate and the RNN {kept[1]:.0%}: its steps follow one another, and the longer the "
         "sequences are, the fewer there are to compute at once.\n"
+        f"\n`{told['command']}`, {told['date']}: two cores of {told['machine']['processor']}, "
+        f"PyTorch {told['machine']['torch']}.\n"
     )
 
 

@@ -22,6 +22,7 @@ from nmt_cli.models.contract import Autoregressive
 from nmt_cli.recipe import Recipe, load_recipe
 from nmt_cli.reporting import Reporter
 
+KEPT = 64 << 20  # bytes of freed memory; 256 MiB saved no more page faults
 Form = Literal["text", "candidates", "alignments", "jsonl"]
 
 
@@ -110,7 +111,7 @@ def open_translator(
     recipe = _recipe(runs[0], settings)
     search = recipe.search
     if engine != "torch":
-        keep_memory(64 << 20)
+        keep_memory(KEPT)
         _only_torch(engine, runs, align=align)
         quiet = reporter or Reporter(quiet=True)
         return Translator(
@@ -127,7 +128,7 @@ def open_translator(
     if align and not opened[0].model.has_attention:
         raise UserError(f"{runs[0]}: --alignments needs a model with attention")
     model = opened[0].model if len(opened) == 1 else _ensemble(opened)
-    keep_memory(64 << 20)  # what loading took and freed is given back
+    keep_memory(KEPT)  # what loading took and freed is given back
     return Translator(model, opened[0].tokenizers, search, align=align, respell=respell)
 
 
