@@ -116,6 +116,10 @@ def test_a_stopped_fine_tuning_goes_on_without_beginning_anew(
     assert all(torch.equal(expected[name], found[name]) for name in expected)
     assert "init_from" in RunFolder(root / "broken").read_json("manifest.json")
     train(load_recipe(root / "broken/recipe.yaml"), root / "broken", QUIET, resume=True)
+    found = check(root / "broken/recipe.yaml", [], root / "broken", QUIET)
+    assert not [one for one in found if one.level == "error"]
+    found = check(root / "broken/recipe.yaml", [], root / "another", QUIET)
+    assert "no run folder here" in found[0].text
 
 
 def test_a_run_that_was_stopped_before_its_first_checkpoint_begins_with_the_weights(
