@@ -110,6 +110,13 @@ def test_translate_strict_stops_before_a_line_that_is_not_utf8(nmt: Call, tiny_r
     assert (code, err) == (2, "nmt: line 3: not UTF-8 text (--strict)\n") and out.count("\n") == 2
 
 
+def test_alignments_of_several_candidates_need_json(nmt: Call, tiny_run: Path) -> None:
+    options = ("--alignments", "--n-best", 2, "--device", "cpu")
+    code, out, err = nmt("translate", tiny_run, *options, stdin=b"a book")
+    assert (code, out) == (2, "")
+    assert err == "nmt: --alignments: with n_best above 1 only in --jsonl\n"
+
+
 def test_rescore_prints_columns_or_json_one_line_a_pair(
     nmt: Call, tiny_run: Path, tmp_path: Path
 ) -> None:

@@ -58,7 +58,7 @@ def translate(
     reporter = Reporter(quiet)
     opening = Opening(
         tuple(map(str, runs)), (*settings, *extra), device, alignments, engine, quantization,
-        respell=jsonl,
+        respell=jsonl, strict=strict,
     )  # fmt: skip
     translator = ParallelTranslator(opening, processes, reporter)
     form = translator.form(jsonl=jsonl)
@@ -66,7 +66,7 @@ def translate(
         translate_shards(translator, shards, form, reporter)
         return
     with reporter.lines() as tell:
-        for one in translator.translate(standard_input(), prefix, strict=strict):
+        for one in translator.translate(standard_input(), prefix):
             tell(one.line.number, one.warnings)
             for written in one.output(form):
                 put(written)

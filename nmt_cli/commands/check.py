@@ -29,6 +29,7 @@ LOOKED_AT = 100_000  # pairs of each part that are cleaned
 LEARNED_FROM = 40_000  # of them for the tokenizer that lengths are measured with
 LEAST_SEEN = 30  # occurrences of a piece, on average, below which a vocabulary is too large
 LEAST_KEPT = 0.95  # share of pairs, below which a filter is worth a warning
+CUT_OFF = 0.01  # share of targets that search cannot write, above which a warning is due
 AUTOMATIC = 4096  # target positions that training.tokens_per_batch: auto is taken for
 GIB = 1 << 30
 
@@ -224,6 +225,11 @@ class _Check:
             level: Level = "warning" if longer > 1 - LEAST_KEPT else "note"
             text = f"{longer:.2%} of the pairs are longer than {limit} pieces and dropped"
             yield Finding(level, "corpus.max_length", text)
+        longest = np.array([self.recipe.search.longest(int(one)) for one in source])
+        if (share := float((target > longest).mean())) > CUT_OFF:
+            text = f"{share:.1%} of the training targets are longer than a translation may be"
+            key = "max_length" if self.recipe.search.max_length else "max_length_factor"
+            yield Finding("warning", f"search.{key}", text)
         reach = self.recipe.search.max_source_length
         if (share := float((source > reach).mean())) > 0:
             text = (

@@ -45,6 +45,7 @@ class Opening:
     engine: str = "torch"
     quantization: str | None = None
     respell: bool = True
+    strict: bool = False
 
     def open(self, reporter: Reporter) -> Translator:
         """See `open_translator`."""
@@ -87,10 +88,12 @@ class ParallelTranslator:
         return self.wanted or max(1, self.gpus or self._threads)
 
     def form(self, *, jsonl: bool = False) -> Form:
-        """What is printed for a line, as the search and alignment settings want it."""
+        """What is printed for a line; UserError for alignments of several candidates as text."""
         if jsonl:
             return "jsonl"
         if self.translator.config.n_best > 1:
+            if self.opening.align:
+                raise UserError("--alignments: with n_best above 1 only in --jsonl")
             return "candidates"
         return "alignments" if self.opening.align else "text"
 
@@ -100,13 +103,13 @@ class ParallelTranslator:
         prefixes: Path | None = None,
         *,
         much: bool = False,
-        strict: bool = False,
     ) -> Iterator[TranslatedLine]:
         """Translate lines in their order; see `translate_stream`.
 
         `much` says that the stream is long where it cannot be asked. WorkerError where a block of
         lines has killed two workers.
         """
+        strict = self.opening.strict
         small = self.wanted is None and not much and waiting_bytes(stream) < WORTHWHILE
         if small or self.most == 1:
             yield from translate_stream(self.translator, stream, prefixes, strict=strict)

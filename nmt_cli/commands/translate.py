@@ -14,7 +14,7 @@ from nmt_cli.data.files import read_lines
 from nmt_cli.data.prepared import Tokenizers
 from nmt_cli.decoding.ensemble import Ensemble
 from nmt_cli.decoding.stream import InputLine, arriving_blocks
-from nmt_cli.decoding.translation import Translation
+from nmt_cli.decoding.translation import Candidate, Translation
 from nmt_cli.decoding.translator import Translator
 from nmt_cli.device import find_device, keep_memory
 from nmt_cli.errors import DataError, RunError, UserError
@@ -59,24 +59,25 @@ class TranslatedLine:
             "line": self.line.number,
             "source": self.line.text,
             "translation": self.translation.text,
-            "score": None if best is None else best.score,
-            "log_probability": None if best is None else _finite(best.log_probability),
+            "score": None,
+            "log_probability": None,
         }
-        if best is not None and best.alignment is not None:
-            record["alignment"] = best.alignment
+        if best is not None:
+            record |= _numbers(best)
         if len(self.translation.candidates) > 1:
             record["candidates"] = [
-                {
-                    "text": one.text,
-                    "score": one.score,
-                    "log_probability": _finite(one.log_probability),
-                }
-                for one in self.translation.candidates
+                {"text": one.text, **_numbers(one)} for one in self.translation.candidates
             ]
         record |= self.translation.notes()
         if self.warnings:
             record["warnings"] = self.warnings
         return record
+
+
+def _numbers(one: Candidate) -> dict[str, Any]:
+    """What --jsonl has of a candidate beside its text."""
+    found = {"score": one.score, "log_probability": _finite(one.log_probability)}
+    return found if one.alignment is None else {**found, "alignment": one.alignment}
 
 
 def _finite(value: float) -> float | None:

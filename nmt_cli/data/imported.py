@@ -65,6 +65,11 @@ class ImportedTokenizer(TextTokenizer):
             for (code, text), ids in zip(coded, self._cut([t for _, t in coded]), strict=True)
         ]
 
+    def lead(self, line: str) -> str:
+        """See `TextTokenizer.lead`; a language code and the space after it."""
+        code, text = _language_code(line)
+        return line[: len(line) - len(text.lstrip())] if code else ""
+
     def _cut(self, texts: list[str]) -> list[list[int]]:
         """SentencePiece's own numbers."""
         batch = self.backend.encode_batch_fast(texts, add_special_tokens=False)

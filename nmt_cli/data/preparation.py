@@ -222,7 +222,7 @@ class _Preparation:
                 tokenizer = getattr(tokenizers, side)
                 with SequenceWriter(self.folder, f"{name}.{side}") as writer:
                     for block in batches(written_lines(self.folder, name, side)):
-                        normal = [normalize(line, self.settings.corpus) for line in block]
+                        normal = [normalize(line.strip(), self.settings.corpus) for line in block]
                         for ids in tokenizer.encode(normal):
                             writer.write(ids)
                     writer.close(tokenizer.size)

@@ -107,6 +107,10 @@ class TextTokenizer:
         batch = self.backend.encode_batch_fast(lines, add_special_tokens=False)
         return [encoding.ids for encoding in batch]
 
+    def lead(self, line: str) -> str:
+        """What a line begins with that each part of it must begin with: nothing."""
+        return ""
+
     def decode(self, sequences: Sequence[Sequence[int]]) -> list[str]:
         """The text of each sequence; specials but `<unk>` vanish, bad bytes become U+FFFD."""
         text = [[i for i in ids if i >= len(SPECIAL_PIECES) or i == 1] for ids in sequences]

@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from nmt_cli.decoding.forcing import most_repeated
 from nmt_cli.decoding.hypothesis import Hypothesis, SearchConfig
+from nmt_cli.decoding.rescoring import CHUNK
 from nmt_cli.errors import UserError
 from nmt_cli.models.contract import Aligned, Sequences
 
@@ -32,15 +33,30 @@ def ctc_search(
     if config.sampling or prefixes:
         raise UserError("a ctc model knows neither search.sampling nor --prefix")
     hidden, emitted = model(source)
-    rows = model.project(hidden).float().log_softmax(-1)  # [B, U, V]
-    lengths = emitted.tolist()
+    sources = [ids[: n - 1] for ids, n in zip(source.ids.tolist(), source.lengths, strict=True)]
+    lengths, found = emitted.tolist(), []
+    size = max(1, CHUNK // (hidden.shape[1] * model.vocabulary.target_size))
+    for first in range(0, len(sources), size):  # all logits of a batch would take gigabytes
+        some = slice(first, first + size)
+        rows = model.project(hidden[some]).float().log_softmax(-1)  # [b, U, V]
+        found += _search_rows(model, rows, lengths[some], sources[some], config)
+    return found
+
+
+def _search_rows(
+    model: Aligned[Any],
+    rows: Tensor,
+    lengths: list[int],
+    sources: list[list[int]],
+    config: SearchConfig,
+) -> list[list[Hypothesis]]:
+    """Hypotheses of sentences whose log-probabilities are rows [b, U, V]."""
     never = [model.vocabulary.start, model.vocabulary.end]
     if config.beam == 1 and not (config.min_length or config.max_length or config.no_repeat_ngram):
         paths = _best_paths(rows.argmax(-1), lengths, model.blank)
         found = [[[i for i in ids if i not in never]] for ids in paths]
     else:
         rows[:, :, never] = -math.inf
-        sources = [ids[: n - 1] for ids, n in zip(source.ids.tolist(), source.lengths, strict=True)]
         found = [
             _prefix_beam(row[:length].cpu(), config, model.blank, ids)
             for row, length, ids in zip(rows, lengths, sources, strict=True)

@@ -7,6 +7,7 @@ tell which is better (a loop is probable at each of its steps), so flaws count f
 """
 
 import re
+import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ BANNED_GRAM = 3  # pieces
 LEAST_BEAM = 5
 NOT_A_WORD = re.compile(r"[\W_]+")
 
-# Bytes of UTF-8, not characters: a character of Chinese says as much as three of English.
+# In characters of an alphabet, see `_amount`.
 LONG_TIMES, LONG_SLACK = 4, 40
 SHORT_TIMES, SHORT_FROM = 8, 60
 OFTEN = {"words": 4, "long_words": 3, "letters": 5, "other": 8}  # repetitions that make a loop
@@ -117,13 +118,18 @@ def flaws(task: Task, drafts: Sequence[Draft]) -> tuple[Flaw, ...]:
     found: list[Flaw] = []
     if loops(f"{task.source} {task.prefix}", text):
         found.append("loop")
-    given = len(task.source.encode()) + len(task.prefix.encode())
-    if drafts[0].hypothesis.forced or len(text.encode()) > LONG_TIMES * given + LONG_SLACK:
+    given = _amount(task.source) + _amount(task.prefix)
+    if drafts[0].hypothesis.forced or _amount(text) > LONG_TIMES * given + LONG_SLACK:
         found.append("run_on")
-    told, retold = (len(NOT_A_WORD.sub("", one).encode()) for one in (task.source, text))
+    told, retold = (_amount(NOT_A_WORD.sub("", one)) for one in (task.source, text))
     if told >= SHORT_FROM and SHORT_TIMES * retold < told:
         found.append("short")
     return tuple(found)
+
+
+def _amount(text: str) -> int:
+    """How much a text says: characters, those of Chinese, Japanese and Korean as three each."""
+    return len(text) + 2 * sum(unicodedata.east_asian_width(one) in "WF" for one in text)
 
 
 def loops(source: str, text: str) -> bool:

@@ -45,7 +45,7 @@ class SearchConfig(Section):
     """Sample among the k most probable tokens only (Fan et al. 2018)."""
     top_p: float | None = Field(default=None, gt=0, le=1)
     """Sample among the fewest tokens that hold this probability (Holtzman et al. 2020)."""
-    seed: int = 1
+    seed: int = Field(default=1, ge=0, lt=1 << 63)
     """Decides what is sampled, together with the text of the line."""
     no_repeat_ngram: int | None = Field(default=None, ge=1)
     """No sequence of so many target pieces twice (Paulus et al. 2018), or as often as the source

@@ -9,8 +9,12 @@ import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-SENTENCE_END = re.compile(r"(?<=[.!?…])[\"'”’»)\]]*\s+|(?<=[。！？])(?![。！？])[”’」』）]*")
-CLAUSE_END = re.compile(r"(?<=[,;:])\s+|(?<=[、，；：])")
+# Marks that a space follows: also those of Hindi and its neighbours, Urdu, Arabic, Armenian and
+# Amharic. Marks that need none: of Chinese and Japanese, Burmese and Khmer.
+SENTENCE_END = re.compile(
+    r"(?<=[.!?…।॥۔؟։።])[\"'”’»)\]]*\s+|(?<=[。！？။។])(?![。！？။។])[”’」』）]*"
+)
+CLAUSE_END = re.compile(r"(?<=[,;:،؛၊])\s+|(?<=[、，；：])")
 SPACE = re.compile(r"\s+")
 CUTS = (SENTENCE_END, CLAUSE_END, SPACE)
 ENOUGH = 8  # pieces: a shorter sentence takes the next one along ('Mr. Smith' has one too many)

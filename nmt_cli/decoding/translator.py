@@ -46,15 +46,15 @@ class Translator:
     ) -> list[Translation]:
         """One translation a line, in the order of the lines; a blank line's is empty.
 
-        `prefixes` are texts that the translations begin with, one a line. A line of more than
-        search.max_source_length pieces is translated in parts (or, with search.split off, cut), and
-        its translation says so.
+        `prefixes` are texts that the translations begin with, one a line; white space around them
+        does not count. A line of more than search.max_source_length pieces is translated in parts
+        (or, with search.split off, cut), and its translation says so.
         """
         texts = [line.strip() for line in lines]
         ids = self.tokenizers.source.encode(texts)
         plans = [self._plan(text, one) for text, one in zip(texts, ids, strict=True)]
         if prefixes is not None:
-            self._begin(plans, prefixes)
+            self._begin(plans, [one.strip() for one in prefixes])
         parts = [part for plan in plans for part in plan.parts]
         drafts = self._search(parts, self.config)
         verdicts: list[Verdict | None] = [None] * len(parts)
@@ -67,7 +67,10 @@ class Translator:
                 lambda numbers, config: self._search([parts[n] for n in numbers], config),
             )
         found = iter(zip(self._candidates(parts, drafts), verdicts, strict=True))
-        return [_translation(plan, [next(found) for _ in plan.parts]) for plan in plans]
+        return [
+            _translation(plan, [next(found) for _ in plan.parts], align=self.align)
+            for plan in plans
+        ]
 
     def _plan(self, text: str, ids: Ids) -> LinePlan:
         """What is translated for a line: nothing for a blank one, several parts of a long one."""
@@ -77,16 +80,19 @@ class Translator:
             return LinePlan([Part(Segment(text), ids)])
         if not self.config.split:
             return LinePlan([Part(Segment(text), ids[: self.limit])], len(ids) - self.limit)
-        encode = self.tokenizers.source.encode
-        segments = split_line(text, self.limit, lambda some: [len(x) for x in encode(some)])
-        encoded = encode([segment.text for segment in segments])
+        encode, lead = self.tokenizers.source.encode, self.tokenizers.source.lead(text)
+        room = self.limit - (len(encode([lead])[0]) if lead else 0)
+        segments = split_line(
+            text[len(lead) :], max(1, room), lambda some: [len(x) for x in encode(some)]
+        )
+        encoded = encode([lead + segment.text for segment in segments])
         lost = sum(max(0, len(one) - self.limit) for one in encoded)
         both = zip(segments, encoded, strict=True)
         return LinePlan([Part(segment, one[: self.limit]) for segment, one in both if one], lost)
 
     def _begin(self, plans: list[LinePlan], prefixes: Sequence[str]) -> None:
         """Give each line's first part its prefix, as far as the model can write it."""
-        encoded = self.tokenizers.target.encode(list(prefixes))
+        encoded = self.tokenizers.target.encode(prefixes)
         longest = self.engine.longest_target
         for plan, text, ids in zip(plans, prefixes, encoded, strict=True):
             if not ids:
@@ -162,13 +168,16 @@ class Translator:
 
 
 def _translation(
-    plan: LinePlan, parts: list[tuple[list[Candidate], Verdict | None]]
+    plan: LinePlan, parts: list[tuple[list[Candidate], Verdict | None]], *, align: bool
 ) -> Translation:
     """The translation of a line from those of its parts."""
     verdict = merged([verdict for _, verdict in parts])
     warnings = [*plan.warnings]
     if len(parts) > 1:
-        warnings.append(f"longer than the model reads: translated in {len(parts)} parts")
+        warnings.append(
+            f"longer than the model reads: translated in {len(parts)} parts"
+            + (", so it has no alignment" if align else "")
+        )
     if plan.lost:
         warnings.append(f"longer than the model reads: {plan.lost:,} of its pieces were not read")
     if verdict is not None:

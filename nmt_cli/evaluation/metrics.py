@@ -5,6 +5,12 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 MetricName = Literal["bleu", "chrf", "ter"]
+# By ISO 639-1 and 639-3, the bibliographic variants included.
+CHINESE = ("zh", "zho", "chi", "cmn")
+BY_CHARACTER = (
+    *("ja", "jpn", "ko", "kor", "th", "tha", "lo", "lao", "km", "khm"),
+    *("my", "mya", "bur", "bo", "bod", "tib", "dz", "dzo", "yue"),
+)
 METRICS: tuple[MetricName, ...] = ("bleu", "chrf", "ter")
 
 
@@ -21,9 +27,9 @@ class Score:
 def bleu_tokenizer(language: str) -> str:
     """sacreBLEU's tokenizer for a target language where nobody asked for another."""
     code = language.replace("_", "-").lower().split("-")[0]
-    if code == "zh":
+    if code in CHINESE:
         return "zh"
-    return "char" if code in ("ja", "ko", "th", "lo", "km", "my", "bo", "dz", "yue") else "13a"
+    return "char" if code in BY_CHARACTER else "13a"
 
 
 def tokenizers() -> list[str]:

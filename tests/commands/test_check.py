@@ -162,6 +162,13 @@ def test_what_is_cut_or_does_not_fit_is_found(toy: Path) -> None:
     )
 
 
+def test_targets_that_search_could_not_write_are_found(toy: Path) -> None:
+    text = "% of the training targets are longer than a translation may be"
+    found = said(findings(toy, "search.max_length=1"), "warning")
+    assert "search.max_length: 9" in found and text in found
+    assert text not in said(findings(toy), "warning")
+
+
 def test_too_little_memory_or_disk_is_an_error(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(command, "available_memory", lambda place: 1000)
     monkeypatch.setattr(command.shutil, "disk_usage", lambda path: type("Free", (), {"free": 7}))

@@ -162,6 +162,18 @@ def test_an_imported_run_translates_lines_with_its_own_settings(run: Path) -> No
     assert len(texts) == 4 and all(texts[:3]) and texts[3] == ""
 
 
+def test_each_part_of_a_long_line_has_its_language_code(run: Path) -> None:
+    opened = open_translator([run], ["search.max_source_length=12"])
+    source = opened.tokenizers.source
+    line = ">>deu<< The old man reads a book. Two dogs see a house. The woman likes a letter."
+    parts = opened._plan(line, source.encode([line])[0]).parts
+    (code,) = source.encode([">>deu<<"])[0]
+    assert len(parts) > 2 and all(part.ids[0] == code and len(part.ids) <= 12 for part in parts)
+    assert not any(">>" in part.segment.text for part in parts)
+    plain = line.removeprefix(">>deu<< ")
+    assert "".join(part.segment.text for part in parts).replace(" ", "") == plain.replace(" ", "")
+
+
 def test_an_imported_run_is_exported_to_the_folder_it_came_from(run: Path, opus: Path) -> None:
     out = run.parent / "back"
     out.mkdir()

@@ -211,6 +211,14 @@ def test_options_that_do_not_fit_are_one_line(
     assert (code, out) == (2, "") and err.startswith(f"nmt: {message}") and err.count("\n") == 1
 
 
+def test_strict_holds_for_parts_too(nmt: Call, tiny_run: Path, tmp_path: Path) -> None:
+    (tmp_path / "text").write_bytes(b"a book\n\xff\n")
+    rest = ["--shard", "all/1", "--input", tmp_path / "text", "--out", tmp_path / "parts"]
+    code, _, err = nmt("translate", tiny_run, "--strict", "--device", "cpu", *rest)
+    assert (code, err) == (2, "nmt: line 2: not UTF-8 text (--strict)\n")
+    assert not list((tmp_path / "parts").glob("*.txt"))
+
+
 def test_the_commands_translate_and_join(nmt: Call, tiny_run: Path, text: Path) -> None:
     folder = text.parent / "parts"
     text.write_bytes(b"a book\n\xff\nThe old man\nbook")

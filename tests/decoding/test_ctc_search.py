@@ -74,6 +74,19 @@ def test_greedy_collapses_the_best_path_and_gives_its_real_probability() -> None
     assert found[0].log_probability == pytest.approx(math.log(everything(model, 5)[text]), abs=1e-4)
 
 
+@pytest.mark.parametrize("beam", [1, 3])
+def test_few_logits_are_held_at_a_time_which_changes_nothing(
+    beam: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, held = Rows(2), []
+    config, lengths = SearchConfig(beam=beam), [5, 2, 4, 3, 1]
+    expected = search(model, source(lengths), config)
+    monkeypatch.setattr("nmt_cli.decoding.ctc_search.CHUNK", 2 * 5 * SIZE)
+    monkeypatch.setattr(model, "project", lambda hidden: held.append(len(hidden)) or hidden)
+    assert search(model, source(lengths), config) == expected
+    assert held == [2, 2, 1]
+
+
 @pytest.mark.parametrize("extra, prefixes", [({"sampling": True}, None), ({}, [[4]])])
 def test_what_cannot_be_forced_is_refused(extra: dict[str, Any], prefixes: Any) -> None:
     with pytest.raises(UserError, match="a ctc model knows neither"):

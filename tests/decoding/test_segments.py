@@ -56,6 +56,24 @@ def test_chinese_is_cut_after_its_full_stops_or_else_its_commas() -> None:
     assert cut("我喜欢，他也喜欢", 7, characters) == ["我喜欢，", "他也喜欢"]
 
 
+@pytest.mark.parametrize(
+    "sentences",
+    [
+        ["एक दो तीन।", "चार पाँच छह।"],  # Hindi
+        ["ایک دو تین۔", "چار پانچ چھ؟"],  # Urdu
+        ["አንድ ሁለት ሦስት።", "አራት አምስት።"],  # Amharic
+        ["մեկ երկու երեք։", "չորս հինգ։"],  # Armenian
+    ],
+)
+def test_other_scripts_are_cut_at_their_own_full_stops(sentences: list[str]) -> None:
+    assert cut(" ".join(sentences), 3) == sentences
+
+
+def test_burmese_needs_no_space_between_sentences_and_arabic_has_its_own_comma() -> None:
+    assert cut("တစ်နှစ်သုံး။လေးငါး။", 15, lengths) == ["တစ်နှစ်သုံး။", "လေးငါး။"]
+    assert cut("واحد اثنان، ثلاثة", 2) == ["واحد اثنان،", "ثلاثة"]
+
+
 def test_a_word_longer_than_the_limit_is_cut_anywhere() -> None:
     assert cut("ab " + "x" * 10, 5, lengths) == ["ab", "xxxxx", "xxxxx"]
 

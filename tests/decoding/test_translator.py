@@ -99,6 +99,7 @@ def test_translations_begin_with_their_prefixes(tokenizer: TextTokenizer) -> Non
     assert found[0].text.startswith("Der alte") and found[3].text.startswith("ein Haus")
     assert found[1].candidates == []
     assert found[2].text == translator(tokenizer).translate(lines)[2].text
+    assert translator(tokenizer).translate(lines, ["Der alte \r", "x", "\r", "ein Haus "]) == found
 
 
 def test_too_few_prefixes_are_refused(tokenizer: TextTokenizer, tmp_path: Path) -> None:
@@ -127,6 +128,9 @@ def test_alignments_count_the_words_of_both_sides(tokenizer: TextTokenizer) -> N
     assert pairs and all(0 <= source < len(line.split(" ")) for source, _ in pairs)
     assert [target for _, target in pairs] == list(range(len(found[0].text.split(" "))))
     assert translator(tokenizer).translate([line])[0].candidates[0].alignment is None
+    parts = translator(tokenizer, align=True, max_source_length=9).translate([line * 3])[0]
+    assert parts.candidates[0].alignment is None
+    assert "so it has no alignment" in parts.warnings[0]
 
 
 def test_line_feeds_that_pieces_spell_become_spaces(tokenizer: TextTokenizer) -> None:
@@ -142,6 +146,7 @@ def test_a_record_tells_everything_about_a_line(tokenizer: TextTokenizer) -> Non
     assert first["score"] == first["candidates"][0]["score"] >= first["candidates"][1]["score"]
     assert first["warnings"] == ["bytes that are not UTF-8 became U+FFFD"]
     assert isinstance(first["alignment"], list)
+    assert first["candidates"][0]["alignment"] == first["alignment"]
     assert blank == {
         "line": 2, "source": " ", "translation": "", "score": None, "log_probability": None,
     }  # fmt: skip

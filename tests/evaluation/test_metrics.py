@@ -13,7 +13,9 @@ REFERENCES = [["The cat sat on a mat .", "Two dogs bark"]]
     [
         ("de", "13a"), ("en", "13a"), ("fr", "13a"), ("no", "13a"), ("zh", "zh"), ("zh-CN", "zh"),
         ("zh_Hant", "zh"), ("ZH", "zh"), ("ja", "char"), ("ja_JP", "char"), ("ko", "char"),
-        ("th", "char"), ("yue", "char"), ("", "13a"),
+        ("th", "char"), ("yue", "char"), ("", "13a"), ("zho_Hans", "zh"), ("cmn", "zh"),
+        ("jpn_Jpan", "char"), ("kor", "char"), ("tha_Thai", "char"), ("mya", "char"),
+        ("deu_Latn", "13a"),
     ],
 )  # fmt: skip
 def test_each_language_has_its_tokenizer(language: str, tokenizer: str) -> None:
