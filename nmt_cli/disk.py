@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from nmt_cli.errors import DataError, RunError, UserError
 
@@ -49,6 +49,24 @@ def write_whole(path: Path, text: str) -> None:
             scratch.unlink(missing_ok=True)
             raise
         sync(path.parent)
+
+
+def hold(path: Path, refusal: UserError) -> BinaryIO:
+    """An open file that no other process holds until it is closed; raises `refusal` where one does.
+
+    A system or file system without locks has none.
+    """
+    file = open(path, "wb")  # noqa: SIM115
+    try:
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        file.close()
+        raise refusal from error
+    except (ImportError, OSError):
+        pass
+    return file
 
 
 def refuse_ways_out(folder: Path) -> None:

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from nmt_cli.device import find_device
 from nmt_cli.errors import DeviceError, UserError
-from nmt_cli.launcher import launched, restarted
+from nmt_cli.launcher import launched
 from nmt_cli.rendezvous import meet
 from nmt_cli.watchdog import Watchdog
 
@@ -54,7 +54,6 @@ class Processes:
         self.rank, self.count = rank, count
         self.local_rank, self.local_count = local_rank, local_count
         self.watchdog = watchdog or Watchdog(f"rank {rank} of {count}")
-        self.again = False  # whether a launcher started them in place of others that failed
         self._free = time.perf_counter()  # when the last collective was over
 
     @property
@@ -215,9 +214,7 @@ def join() -> Iterator[Processes]:
     """
     count = int(os.environ["WORLD_SIZE"]) if launched() else 1
     if count == 1:
-        processes = Processes()
-        processes.again = restarted()
-        yield processes
+        yield Processes()
         return
     processes = Processes(
         int(os.environ["RANK"]),
@@ -225,12 +222,10 @@ def join() -> Iterator[Processes]:
         local_rank=int(os.environ.get("LOCAL_RANK", "0")),
         local_count=int(os.environ.get("LOCAL_WORLD_SIZE", "1")),
     )
-    processes.again = restarted()
     processes.watchdog.start(MEETING, "while waiting for all processes to start")
     nccl = torch.cuda.is_available() and torch_distributed.is_nccl_available()
     backend = "cpu:gloo,cuda:nccl" if nccl else "gloo"
-    store, start = meet(FOREVER)
-    processes.again = processes.again or start > 1
+    store = meet(FOREVER)
     torch_distributed.init_process_group(
         backend, store=store, rank=processes.rank, world_size=count, timeout=FOREVER
     )

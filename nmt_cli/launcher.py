@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from nmt_cli.reporting import Reporter
 
 RESTARTS = 3  # without a new checkpoint between them
+SAVING = 600  # seconds after a signal until torch's launcher kills; a validation may come first
 FINAL = (2, 130, 143)  # exit codes after which nothing is gained by another start
 _VARIABLES = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
@@ -22,11 +23,6 @@ _VARIABLES = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 def launched() -> bool:
     """Whether a launcher started this process as one of a group."""
     return all(name in os.environ for name in _VARIABLES)
-
-
-def restarted() -> bool:
-    """Whether torchrun started this process in place of one that failed."""
-    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
 
 
 def cores() -> int:
@@ -57,6 +53,7 @@ def launch(
     `progress()` having changed. Each gets its share of the cores, unless OMP_NUM_THREADS is set.
     """
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores() // count)))
+    os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", str(SAVING))
     failures = 0
     while True:
         before = progress()

@@ -17,14 +17,14 @@ from torch.distributed.rendezvous import rendezvous
 POLL = 0.05  # seconds
 
 
-def meet(timeout: timedelta) -> tuple[Store, int]:
-    """The store of this start, and its number: 1, or more where a launcher started all again.
+def meet(timeout: timedelta) -> Store:
+    """The store of this start.
 
     Reads RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT; waits until all processes are there.
     """
     store, rank, count = next(rendezvous("env://", timeout=timeout))
     start = open_start(store, count) if rank == 0 else enter_start(store, rank)
-    return PrefixStore(f"start/{start}", store), start
+    return PrefixStore(f"start/{start}", store)
 
 
 def open_start(store: Store, count: int) -> int:

@@ -6,8 +6,8 @@ to the best checkpoint that the newest step knows of, and log.jsonl is cut back 
 
 import json
 import shutil
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from nmt_cli.checkpoint import (
     update_of,
     write_checkpoint,
 )
-from nmt_cli.disk import read_json, write_whole, writing
+from nmt_cli.disk import hold, read_json, write_whole, writing
 from nmt_cli.errors import RunError
 
 
@@ -44,6 +44,19 @@ class RunFolder:
             return self.path.exists()
         return any(self.path.iterdir())
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other processes from training here; RunError where one does."""
+        with writing(self.path):
+            self.checkpoints.mkdir(parents=True, exist_ok=True)
+            lock = self.path / "lock"
+            file = hold(lock, RunError(f"{self.path}: another process is training here"))
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
+            file.close()
+
     def log(self, record: Mapping[str, Any]) -> None:
         """Append a record to log.jsonl; RunError where the disk is full."""
         path = self.path / "log.jsonl"
@@ -51,7 +64,10 @@ class RunFolder:
             file.write(json.dumps(record, ensure_ascii=False) + "\n")
 
     def rewind_log(self, update: int) -> None:
-        """Drop what log.jsonl says about later updates, which come again, and a half line."""
+        """Drop what log.jsonl says about later updates, which come again, and a half line.
+
+        Before any update (-1) nothing is left, not the validation of what the run began with.
+        """
         path = self.path / "log.jsonl"
         if not path.exists():
             return

@@ -7,6 +7,8 @@ from types import SimpleNamespace
 import pytest
 
 from nmt_cli import launcher
+from nmt_cli.cli.training import _again
+from nmt_cli.distributed import Processes
 from nmt_cli.launcher import End, launch
 from nmt_cli.reporting import Reporter
 
@@ -103,12 +105,27 @@ def test_of_several_that_failed_the_killed_one_is_named() -> None:
 
 
 def test_processes_of_a_launcher_know_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert not launcher.launched() and not launcher.restarted()
     for name in ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"):
         assert not launcher.launched()
         monkeypatch.setenv(name, "1")
-    assert launcher.launched() and not launcher.restarted()
-    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "0")
-    assert not launcher.restarted()
-    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "2")
-    assert launcher.restarted()
+    assert launcher.launched()
+
+
+@pytest.mark.parametrize("given, expected", [(None, "600"), ("30", "30")])
+def test_a_stopped_process_has_time_to_save(
+    given: str | None, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", raising=False)
+    if given:
+        monkeypatch.setenv("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", given)
+    run(Starts(End(0)), monkeypatch)
+    assert os.environ["TORCH_ELASTIC_SHUTDOWN_TIMEOUT"] == expected
+
+
+def test_how_to_go_on_is_said_for_one_machine_and_for_several() -> None:
+    words = ["train", "toy"]
+    assert _again(words, Processes()) == "nmt train toy --resume"
+    one = Processes(0, 2, local_count=2)
+    assert _again(words, one) == "nmt train toy --processes 2 --resume"
+    several = Processes(0, 8, local_count=4)
+    assert _again(words, several) == "the same command on every machine, with --resume"

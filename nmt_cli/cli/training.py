@@ -50,9 +50,8 @@ def train(
 
     try:
         with join() as group:
-            more = [] if group.alone else ["--processes", str(group.count)]
-            again = shlex.join(["nmt", *words, *more, "--resume"])
-            _train(group, again, recipe, out, resume or group.again, settings, device, quiet)
+            again = _again(words, group)
+            _train(group, again, recipe, out, resume, settings, device, quiet)
     except EndedElsewhere:
         raise typer.Exit(0) from None
     except ProcessLost as lost:
@@ -92,6 +91,14 @@ def _train(
         if group.leads:
             raise
         raise UserError(f"rank {group.rank}: {error}") from error
+
+
+def _again(words: list[str], group: "Processes") -> str:
+    """How to go on with a training that was stopped."""
+    if group.local_count < group.count:
+        return "the same command on every machine, with --resume"
+    more = [] if group.alone else ["--processes", str(group.count)]
+    return shlex.join(["nmt", *words, *more, "--resume"])
 
 
 def _words(recipe: str, out: Path | None, settings: list[str], device: str) -> list[str]:

@@ -265,7 +265,8 @@ class _Check:
             return
         dtype = choose_precision(training.precision, place)
         sentences = max(1, budget // max(longest[1], longest[0] // 2))
-        size = footprint(model, dtype, *longest, sentences, place.type)
+        averaged = training.average_decay is not None
+        size = footprint(model, dtype, *longest, sentences, place.type, averaged=averaged)
         yield self._memory(size, available_memory(place), longest, sentences)
         yield self._disk(size)
 

@@ -1,5 +1,6 @@
 """training.init_from: a run that begins with the weights and the tokenizers of another one."""
 
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -71,9 +72,7 @@ def inherit(recipe: Recipe, origin: Origin) -> Recipe:
                 + "; leave these keys out to take over its own"
             ]
         )
-    assert recipe.training.init_from is not None
-    place = str(_place(recipe, recipe.training.init_from))
-    training = recipe.training.model_copy(update={"init_from": place})
+    training = recipe.training.model_copy(update={"init_from": _stated(recipe, origin)})
     changed: dict[str, Any] = {**sections, "training": training}
     return replace(recipe, **changed)
 
@@ -89,8 +88,21 @@ def _differences(mine: Section, theirs: Section, free: tuple[str, ...]) -> list[
     ]
 
 
+def _stated(recipe: Recipe, origin: Origin) -> str:
+    """The absolute path, so that the resolved recipe runs again from any folder.
+
+    Of a run that has begun and whose origin is gone, the path that it was at.
+    """
+    wanted, before = recipe.training.init_from, origin.recipe.training.init_from
+    assert wanted is not None
+    place = _place(recipe, wanted)
+    gone = before is not None and not place.is_dir() and Path(before).name == place.name
+    return before if before is not None and gone else str(place)
+
+
 def _place(recipe: Recipe, path: str) -> Path:
-    """The absolute path, so that the resolved recipe runs again from any folder."""
+    """Where the run is, links not followed: `latest` may be another one tomorrow."""
     wanted = Path(path).expanduser()
     places = [folder / wanted for folder in (recipe.folder, Path.cwd()) if folder is not None]
-    return next((place for place in places if place.is_dir()), places[-1]).resolve()
+    found = next((place for place in places if place.is_dir()), places[-1])
+    return Path(os.path.abspath(found))

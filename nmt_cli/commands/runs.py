@@ -59,11 +59,7 @@ def open_run(
     for line in checkpoint.notes:
         Reporter().warn(line)
     model = build_model(recipe, tokenizers.vocabulary)
-    load_weights(model, checkpoint.tensors(), path)
-    dtype = torch.float32 if precision == "int8" else choose_precision(precision, device)
-    model.to(device=device, dtype=dtype).eval()
-    if precision == "int8":
-        quantize(model)
+    adopt(model, checkpoint.tensors(), path, device, precision)
     return Run(folder, recipe, tokenizers, model, checkpoint.update)
 
 
@@ -92,6 +88,21 @@ def build_model(recipe: Recipe, vocabulary: Vocabulary) -> Model:
     torch.manual_seed(recipe.training.seed)
     model: Model = MODELS[recipe.model.type](recipe.model, vocabulary)
     return model
+
+
+def adopt(
+    model: Model,
+    tensors: Tensors,
+    source: Path,
+    device: torch.device,
+    precision: Precision | Literal["int8"],
+) -> None:
+    """Let the model translate with these weights, in this precision."""
+    dtype = torch.float32 if precision == "int8" else choose_precision(precision, device)
+    model.to(device=device, dtype=dtype).eval()
+    load_weights(model, tensors, source)
+    if precision == "int8":
+        quantize(model)
 
 
 def load_weights(model: Model, tensors: Tensors, source: Path) -> None:

@@ -2,6 +2,7 @@
 
 import platform
 import time
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -13,9 +14,9 @@ from nmt_cli.commands.beginning import begin, with_budget
 from nmt_cli.commands.fine_tuning import Origin, find_origin
 from nmt_cli.commands.runs import (
     Model,
+    adopt,
     build_model,
     check_weights,
-    load_weights,
     tokenizer_hashes,
 )
 from nmt_cli.data.prepared import PreparedData
@@ -66,6 +67,23 @@ def train(
     dtype = choose_precision(recipe.training.precision, place)
     keep_memory()
     recipe, data = begin(recipe, folder, resume, reporter, processes)
+    with ExitStack() as held:
+        return _train(recipe, data, folder, held, place, dtype, reporter, processes, resume=resume)
+
+
+def _train(
+    recipe: Recipe,
+    data: PreparedData,
+    folder: RunFolder,
+    held: ExitStack,
+    place: torch.device,
+    dtype: torch.dtype,
+    reporter: Reporter,
+    processes: Processes,
+    *,
+    resume: bool,
+) -> TrainingResult:
+    """Train, and keep others from the folder until `held` is closed."""
     split = data.split("dev")
     assert split is not None
     model = build_model(recipe, data.tokenizers.vocabulary)
@@ -77,7 +95,7 @@ def train(
             model, split, data.tokenizers, section, recipe.search, target, processes
         )
     )  # fmt: skip
-    processes.first(lambda: _open_folder(folder, recipe, data))
+    processes.first(lambda: _open_folder(folder, held, recipe, data))
     _introduce(recipe, model, data, describe(place), dtype, reporter, processes)
     feed = BatchFeed(data, section.budget, section.seed)
     model.to(place)
@@ -98,12 +116,11 @@ def train(
 
 def _check_positions(model: Model, data: PreparedData) -> None:
     """DataError where the model has fewer positions than its text needs."""
-    stores = [*data.variants[0]]
     dev = data.split("dev")
-    stores += [] if dev is None else [dev.source, dev.target]
-    limits = (model.longest_source, model.longest_target) * 2
-    for store, side, limit in zip(stores, ("source", "target") * 2, limits, strict=False):
-        needed = int(store.lengths().max()) + 1
+    both = [*data.variants, *([] if dev is None else [(dev.source, dev.target)])]
+    limits = {"source": model.longest_source, "target": model.longest_target}
+    for number, (side, limit) in enumerate(limits.items()):
+        needed = max(int(stores[number].lengths().max()) for stores in both) + 1
         if limit is not None and needed > limit:
             raise DataError(
                 f"the longest {side} needs {needed:,} positions, the model has {limit:,}: raise "
@@ -121,9 +138,9 @@ def _run(trainer: Trainer) -> TrainingState:
         raise EndedElsewhere(str(error)) from error
 
 
-def _open_folder(folder: RunFolder, recipe: Recipe, data: PreparedData) -> None:
-    """Write what a run needs besides its checkpoints."""
-    folder.checkpoints.mkdir(parents=True, exist_ok=True)
+def _open_folder(folder: RunFolder, held: ExitStack, recipe: Recipe, data: PreparedData) -> None:
+    """Take the folder, and write what a run needs besides its checkpoints."""
+    held.enter_context(folder.held())
     kept = {}
     if (folder.path / "manifest.json").exists():
         manifest = folder.read_json("manifest.json")
@@ -195,7 +212,7 @@ def _resume(trainer: Trainer, folder: RunFolder, reporter: Reporter) -> None:
     before = f"using {checkpoint.folder.name}" if checkpoint else "there is none before it"
     for line in damaged:
         reporter.warn(f"{line}; {before}")
-    folder.rewind_log(checkpoint.update if checkpoint else 0)
+    folder.rewind_log(checkpoint.update if checkpoint else -1)
     if checkpoint is None:
         reporter.say("no checkpoint yet: starting at update 0")
         return
@@ -230,8 +247,12 @@ def _conclude(
     best = processes.after_first(folder.best)
     for line in best.notes:
         reporter.warn(line)
-    load_weights(model, best.tensors(), folder.path)
-    model.eval()
+    place = next(model.parameters()).device
+    precision = recipe.search.precision
+    adopt(
+        model, best.tensors(), folder.path, place,
+        "auto" if precision == "int8" and place.type != "cpu" else precision,
+    )  # fmt: skip
     started = time.perf_counter()
     scores = _score_test(recipe, model, data, folder, processes)
     folder.write_json(
@@ -247,8 +268,8 @@ def _conclude(
             "test_seconds": time.perf_counter() - started,
             "finished": state.finished or "all updates done",
             "processes": processes.count,
-            "hardware": describe(next(model.parameters()).device),
-            **peak_memory(next(model.parameters()).device),
+            "hardware": describe(place),
+            **peak_memory(place),
             "machine": platform.machine(),
             "versions": {"nmt": __version__, "torch": torch.__version__},
         },

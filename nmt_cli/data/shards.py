@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from nmt_cli.data.ranges import Shard, TextRange
+from nmt_cli.disk import hold
 from nmt_cli.errors import DataError
 
 FORMAT = 1
@@ -40,8 +41,8 @@ class ShardWriter:
         self.lines = self.output_lines = 0
         self._file: BinaryIO | None = None
         self._lock_path = folder / f"{shard.name}.lock"
-        self._lock = open(self._lock_path, "wb")  # noqa: SIM115
-        _lock(self._lock, f"{folder}: shard {shard}: another process is writing it")
+        refusal = DataError(f"{folder}: shard {shard}: another process is writing it")
+        self._lock = hold(self._lock_path, refusal)
         self.done = self._manifest.is_file() and self._text.is_file()
         if self.done:
             self.lines = _read(self._manifest)["lines"]
@@ -187,21 +188,6 @@ def _check_ranges(folder: Path, manifests: list[dict[str, Any]]) -> None:
             shard = Shard(*manifest["shard"])
             raise DataError(f"{folder}: shard {shard} does not go on where the one before ends")
         place = part.end
-
-
-def _lock(file: BinaryIO, message: str) -> None:
-    """Hold the file until it is closed; a file system or system without locks has none."""
-    try:
-        import fcntl
-    except ImportError:
-        return
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        file.close()
-        raise DataError(message) from error
-    except OSError:
-        return
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -143,6 +143,7 @@ def go_back(trainer: Trains, found: Divergence) -> None:
     point = trainer.processes.first(lambda: _restore_point(trainer, found.since))
     trainer.begin_again() if point is None else trainer.resume(read_checkpoint(Path(point)))
     trainer.folder.forget_after(state.update)
+    trainer.folder.rewind_log(state.update)
     state.divergences, state.seconds = number, before.seconds
     state.rate_factor = before.rate_factor * LOWER
     state.set_aside[:] = before.set_aside
@@ -153,9 +154,9 @@ def go_back(trainer: Trains, found: Divergence) -> None:
     trainer.records.write(
         {
             "event": "divergence",
-            "update": found.update,
+            "update": state.update + 1,  # so that it stays where a checkpoint knows of it
+            "found": found.update,
             "reason": found.reason,
-            "back_to": state.update,
             "rate_factor": state.rate_factor,
             "set_aside": file,
         }

@@ -16,7 +16,7 @@ PROBE = 2  # pairs in the batch that activations are measured with
 class Footprint:
     """Bytes."""
 
-    weights: int  # masters, gradients, Adam's moments, and the copy that is computed with
+    weights: int  # masters, their average, gradients, Adam's moments, the copy to compute with
     activations: int  # kept for the backward pass of the largest batch
     logits: int  # of one piece of the loss, its logarithms and their gradient
     checkpoint: int  # on disk
@@ -34,8 +34,12 @@ def footprint(
     target_length: int,
     sentences: int,
     device: str = "cpu",
+    *,
+    averaged: bool = False,
 ) -> Footprint:
     """Memory for a batch of so many sentences of these lengths, on this type of device.
+
+    `averaged`: with a moving average of the weights (training.average_decay).
 
     The tensors that a backward pass needs are counted for a batch of two such sentences, which
     have the same sizes on every device, and scaled up: they are linear in the number of sentences.
@@ -46,10 +50,10 @@ def footprint(
     masters = 4 * count
     scored = max(target_length, source_length * getattr(model.config, "upsample", 1))
     return Footprint(
-        weights=4 * masters + small,
+        weights=(4 + averaged) * masters + small,
         activations=kept * sentences // PROBE,
         logits=3 * 4 * min(CHUNKS[device], sentences * scored * model.vocabulary.target_size),
-        checkpoint=3 * masters,
+        checkpoint=(3 + averaged) * masters,
     )
 
 

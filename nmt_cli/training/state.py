@@ -46,6 +46,7 @@ class TrainingState:
     lowest_loss: float | None = None
     divergences: int = 0
     set_aside: list[dict[str, Any]] = field(default_factory=list)  # epoch, batch, pairs
+    window: dict[str, Any] = field(default_factory=dict)  # see Window.record
 
 
 @dataclass
@@ -57,6 +58,17 @@ class Window:
     seconds: float = 0.0
     waited: float = 0.0  # seconds that a process waited for the slowest one, on average
     transfer: float = 0.0  # seconds in which gradients travelled
+
+    @classmethod
+    def of(cls, record: dict[str, Any], device: torch.device) -> "Window":
+        """The way back from `record`; an empty one from an empty record."""
+        losses = torch.tensor(record.get("losses", []), device=device)
+        return cls(**{**record, "losses": list(losses)})
+
+    def record(self) -> dict[str, Any]:
+        """As a plain object; waits for the device."""
+        losses = torch.stack(self.losses).tolist() if self.losses else []
+        return {**vars(self), "losses": losses}
 
     def add(
         self, loss: Tensor, tokens: int, seconds: float, waited: float, transfer: float

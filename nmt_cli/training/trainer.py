@@ -98,8 +98,18 @@ class Trainer:
         except (LookupError, TypeError, ValueError) as error:
             raise RunError(f"{checkpoint.folder}: does not fit the recipe: {error}") from error
         self._follow()
+        self._window = Window.of(self.state.window, self.device)
+        if self.config.init_from is not None and not self._inherited:
+            self._recall()
         self.state.finished = self._finished()  # a limit may have been raised since
         self.folder.point_best(self.state.best_update)
+
+    def _recall(self) -> None:
+        """Know what a resumed run began with, as long as that is its best; else it has regular
+        checkpoints to go back to."""
+        best = self.folder.best()
+        self._inherited = best.update == 0
+        self._initial = self.weights.join(best.tensors()).cpu() if self._inherited else None
 
     def _follow(self) -> None:
         """Let the feed stand where the state says."""
@@ -179,7 +189,6 @@ class Trainer:
             return False
         reached = self.state.update
         go_back(self, found)
-        self._window = Window()
         bar.advance(self.state.update - reached)
         return True
 
@@ -191,6 +200,7 @@ class Trainer:
         self.optimizer.forget()
         self.average.begin()
         vars(self.state).update(vars(TrainingState(group=self.state.group)))
+        self._window = Window()
         self._follow()
         if self._inherited:
             self._validate()
@@ -270,6 +280,7 @@ class Trainer:
             "optimizer": self.optimizer.tensors(),
             **self.average.tensors(),
         }
+        self.state.window = self._window.record()
         self.folder.save(self.state.update, tensors, vars(self.state))
         self.folder.point_best(self.state.best_update)
         if self.state.update % self.config.validate_every == 0:

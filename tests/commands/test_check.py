@@ -202,6 +202,8 @@ def test_memory_is_linear_in_sentences_and_counts_what_the_backward_pass_needs()
     count = sum(parameter.numel() for parameter in model.parameters())
     assert one.checkpoint == 12 * count and one.weights == 16 * count
     assert half.weights == 20 * count
+    averaged = footprint(model, torch.float32, 12, 10, PROBE, averaged=True)
+    assert (averaged.checkpoint, averaged.weights) == (16 * count, 20 * count)
     assert one.logits == 12 * PROBE * 12 * 60
     most = [footprint(model, torch.float32, 12, 10, 10**6, kind).logits for kind in ("cpu", "cuda")]
     assert most == [12 << 23, 12 << 27]

@@ -20,6 +20,7 @@ from nmt_cli.training.stopping import Stopped
 from nmt_cli.yaml12 import write_yaml
 from tests.commands.test_train import final_weights, stop_after
 from tests.conftest import syllable_lines, toy_content, toy_recipe
+from tests.training.test_divergence import batch_of, poison, records
 
 QUIET = Reporter(quiet=True)
 
@@ -122,6 +123,47 @@ def test_a_stopped_fine_tuning_goes_on_without_beginning_anew(
     assert "no run folder here" in found[0].text
 
 
+def test_a_stopped_fine_tuning_that_diverges_goes_back_to_what_it_began_with(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = base.parent
+    recipe = tuned(root, training__metric="loss", training__validate_every=8, training__updates=16)
+    bad = batch_of(root, recipe, 6)
+    poison(monkeypatch, lambda ids: torch.equal(ids, bad))
+    train(recipe, root / "straight", QUIET)
+    with monkeypatch.context() as patched:
+        stop_after(patched, 3)
+        with pytest.raises(Stopped):
+            train(recipe, root / "broken", QUIET)
+    train(recipe, root / "broken", QUIET, resume=True)
+    expected, found = final_weights(root / "straight"), final_weights(root / "broken")
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+    (record,) = records(root / "broken", "divergence")
+    assert (record["found"], record["update"]) == (6, 1)
+
+
+def test_a_begun_fine_tuning_needs_no_origin_that_was_named_by_a_relative_path(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = base.parent
+    (root / "recipes").mkdir()
+    shutil.copytree(base, root / "recipes/general")
+    (root / "recipes/latest").symlink_to("general")
+    content = tuned(root).to_dict()
+    for name in ("general", "latest"):
+        content["training"] |= {"init_from": name}
+        for section in ("model", "tokenizer"):
+            content[section] = {"type": content[section]["type"]} if section == "model" else {}
+        path = root / f"recipes/{name}.yaml"
+        path.write_text(write_yaml(content))
+        train(load_recipe(path), root / f"runs/{name}", QUIET)
+    shutil.rmtree(root / "recipes/general")
+    (root / "recipes/latest").unlink()
+    for name in ("general", "latest"):
+        begun = load_recipe(root / f"recipes/{name}.yaml")
+        train(begun, root / f"runs/{name}", QUIET, resume=True)
+
+
 def test_a_run_that_was_stopped_before_its_first_checkpoint_begins_with_the_weights(
     base: Path,
 ) -> None:
@@ -132,6 +174,8 @@ def test_a_run_that_was_stopped_before_its_first_checkpoint_begins_with_the_weig
     listener = Listener()
     train(tuned(root), root / "straight", listener, resume=True)
     assert f"beginning with {base} after 12 updates" in listener.said
+    updates = [one["update"] for one in validations(root / "straight")]
+    assert updates == sorted(set(updates))  # what was said before is not said twice
 
 
 def test_prepared_data_of_another_tokenizer_are_not_reused(base: Path) -> None:

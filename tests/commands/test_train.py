@@ -10,12 +10,16 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from nmt_cli.commands import runs
 from nmt_cli.commands.average import average
+from nmt_cli.commands.prepare import prepare_recipe
 from nmt_cli.commands.runs import open_run
 from nmt_cli.commands.tokenize import open_tokenizer
 from nmt_cli.commands.train import train
+from nmt_cli.commands.translate import open_translator
 from nmt_cli.errors import DataError, RunError, UserError
 from nmt_cli.evaluation import metrics
+from nmt_cli.models.quantized import quantize
 from nmt_cli.recipe import build_recipe, load_recipe
 from nmt_cli.reporting import Reporter
 from nmt_cli.run_folder import RunFolder
@@ -376,6 +380,34 @@ def test_no_gpu_where_one_was_asked_for_is_one_line(toy: Path) -> None:
     assert not (toy / "run").exists()
 
 
+def test_the_test_text_is_translated_as_nmt_translate_does(
+    toy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Any] = []
+    monkeypatch.setattr(runs, "quantize", lambda model: (seen.append(model), quantize(model)))
+    content = toy_content(toy / "text")
+    content["search"] = {"precision": "int8", "beam": 1}
+    train(build_recipe(content), toy / "run", QUIET)
+    assert len(seen) == 1
+    source, texts = (
+        (toy / f"run/test.{name}.txt").read_text().splitlines() for name in ("source", "hypotheses")
+    )
+    found = open_translator([toy / "run"], []).translate(source)
+    assert [one.text for one in found] == texts
+
+
+def test_two_processes_do_not_train_in_one_folder(toy: Path) -> None:
+    recipe = toy_recipe(toy / "text")
+    train(recipe, toy / "run", QUIET)
+    log = (toy / "run/log.jsonl").read_bytes()
+    with RunFolder(toy / "run").held(), pytest.raises(RunError) as refused:
+        train(recipe, toy / "run", QUIET, resume=True)
+    assert str(refused.value) == f"{toy}/run: another process is training here"
+    assert (toy / "run/log.jsonl").read_bytes() == log
+    train(recipe, toy / "run", QUIET, resume=True)
+    assert not (toy / "run/lock").exists()
+
+
 def test_a_time_limit_is_a_safety_stop_that_says_so(toy: Path) -> None:
     result = train(toy_recipe(toy / "text", max_minutes=1e-9), toy / "run", QUIET)
     assert result.state.finished == "stopped by training.max_minutes at update 1"
@@ -402,3 +434,14 @@ def test_text_longer_than_the_models_positions_is_refused_before_anything_is_wri
     with pytest.raises(DataError, match=message):
         train(build_recipe(content), toy / "run", QUIET)
     assert not (toy / "run").exists()
+
+
+def test_sampled_variants_of_the_text_must_fit_too(toy: Path) -> None:
+    content = toy_content(toy / "text")
+    content["tokenizer"] |= {"type": "bpe", "vocab_size": 300, "variants": 3, "sampling": 0.5}
+    data = prepare_recipe(build_recipe(content), QUIET).data
+    longest = [max(int(side.lengths().max()) for side in sides) + 1 for sides in data.variants]
+    assert longest[0] < max(longest)
+    content["model"] |= {"positions": "learned", "max_positions": max(longest) - 1}
+    with pytest.raises(DataError, match=f"needs {max(longest)} positions, the model has"):
+        train(build_recipe(content), toy / "run", QUIET)

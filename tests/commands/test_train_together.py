@@ -143,7 +143,8 @@ def test_a_killed_worker_costs_nothing_but_time(place: Workplace) -> None:
 
 def test_a_stuck_rank_ends_all_with_their_stacks_and_torchrun_goes_on(place: Workplace) -> None:
     script = str(ROOT / "tests/commands/stuck_worker.py")
-    arguments = ["train", "toy.yaml", "--out", "stuck", "--set", "training.timeout_minutes=0.1"]
+    arguments = ["train", "toy.yaml", "--out", "stuck", "--resume"]
+    arguments += ["--set", "training.timeout_minutes=0.1"]
     code, said = place.finish(place.start(*TORCHRUN, "--max-restarts", "1", script, *arguments))
     assert code == 0, said
     for rank in (0, 1):
