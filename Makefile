@@ -47,10 +47,10 @@ bench: .venv/ready
 	$(BIN)/python benchmarks/growth.py
 	$(BIN)/python benchmarks/report.py
 
-# hours; needs NMT_DATA; goes on where it was interrupted
+# hours; needs NMT_DATA; goes on where it was interrupted. JOBS: how many trainings at a time
 comparison: .venv/ready
 	$(BIN)/python benchmarks/growth.py
-	$(BIN)/python benchmarks/comparison/run.py $(JOBS)
+	$(BIN)/python benchmarks/comparison/run.py $(if $(JOBS),--jobs $(JOBS))
 	$(BIN)/python benchmarks/comparison/speed.py
 	$(BIN)/python benchmarks/comparison/scaling.py
 	$(BIN)/python benchmarks/comparison/page.py

@@ -3,6 +3,7 @@
 import io
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from nmt_cli.data.tokenizer_training import train_tokenizer
 from nmt_cli.disk import write_whole
 from nmt_cli.models import MODELS
 from nmt_cli.recipe import Recipe, build_recipe
+from nmt_cli.reporting import Reporter
 from nmt_cli.run_folder import RunFolder
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # a core each: threads of two workers wait for each other
@@ -169,3 +171,21 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory, tokenizer: TextTokenizer)
         folder.save(update, {"model": tensors}, {})
     folder.save_best(10, weights, {})
     return folder.path
+
+
+def documented_program(page: str, line: str) -> str:
+    """The Python program in a page of the documentation that has this line."""
+    text = (Path(__file__).parents[1] / page).read_text(encoding="utf-8")
+    programs = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    return next(program for program in programs if line in program.splitlines())
+
+
+class Listener(Reporter):
+    """Keeps what is said."""
+
+    def __init__(self) -> None:
+        super().__init__(quiet=True)
+        self.said: list[str] = []
+
+    def say(self, text: str, style: str | None = None) -> None:
+        self.said.append(text)

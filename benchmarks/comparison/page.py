@@ -204,7 +204,10 @@ SECTIONS = [
         "2. Alignment",
         "A sentence whose verbs change places, through additive attention and through the "
         "Transformer's layer before the last (mean of its heads).",
-        lambda: figures("alignment-additive", "alignment-transformer") or "Not drawn yet.\n",
+        lambda: "".join(
+            figures(f"alignment-{name}") or f"\n{name}: not drawn yet.\n"
+            for name in ("additive", "transformer")
+        ),
     ),
     (
         "3. Parallelism",
@@ -223,7 +226,7 @@ SECTIONS = [
     (
         "5. Positions",
         "The Transformer's recipe on sentences of at most 20 pieces, 600 updates with a warm-up "
-        "of 100; tested on joined ones.",
+        "of 100; tested on joined ones, without search.guard and search.split.",
         lambda: by_length("positions", POSITIONS),
     ),
 ]

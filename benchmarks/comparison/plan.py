@@ -3,7 +3,7 @@
 from experiment import Experiment
 
 SYSTEMS = {
-    "none": "LSTM, one fixed vector (Sutskever et al. 2014)",
+    "none": "LSTM, one fixed vector (Cho et al. 2014), source reversed (Sutskever et al. 2014)",
     "additive": "GRU, additive attention (Bahdanau et al. 2015)",
     "dot": "GRU, dot attention (Luong et al. 2015)",
     "general": "GRU, general attention (Luong et al. 2015)",
@@ -29,9 +29,10 @@ ROWS = {system: Experiment(system, recipe(system), BRIEF.get(system, {})) for sy
 
 # The bottleneck (Bahdanau et al. 2015, figure 2): examples of 1 to 5 neighbouring captions. Each
 # goes on from the row of single captions, so that a few epochs of the long examples are enough.
-JOINED = {
-    "corpus.join": 5, "search.guard": "false", "search.split": "false", "training.updates": 500,
-    "training.tokens_per_batch": 4096, "training.warmup": 100, "training.validate_every": 250,
+PLAIN = {"search.guard": "false", "search.split": "false"}  # no mending of what is to be seen
+JOINED = PLAIN | {
+    "corpus.join": 5, "training.updates": 500, "training.tokens_per_batch": 4096,
+    "training.warmup": 100, "training.validate_every": 250,
 }  # fmt: skip
 BOTTLENECK = {
     system: Experiment(
@@ -44,7 +45,7 @@ BOTTLENECK = {
 POSITIONS = {
     kind: Experiment(
         f"positions-{kind}", recipe("transformer"),
-        {"model.positions": kind, "corpus.max_length": 20} | FEW,
+        {"model.positions": kind, "corpus.max_length": 20} | PLAIN | FEW,
     )
     for kind in ("sinusoidal", "learned", "rotary", "none")
 }  # fmt: skip

@@ -22,7 +22,7 @@ from plan import BOTTLENECK, POSITIONS, ROWS
 
 FIGURES = ROOT / "docs/comparison"
 LONG = "10,20,30,40,50,60,80"  # upper ends of the buckets, in words
-REORDERED = "A boy wearing a red shirt is trying to catch a ball with his hands ."
+REORDERED = "A boy wearing a red shirt is trying to catch a ball with his hands."
 
 
 def experiments(names: Iterable[str]) -> list[Experiment]:
@@ -99,16 +99,17 @@ def main() -> None:
     parser.add_argument("names", nargs="*", default=["rows", "joined", "positions"])
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
-    own, _, more = " ".join(sys.argv[1:]).partition(" -- ")
-    wanted: Any = parser.parse_args(own.split())
+    end = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
+    wanted: Any = parser.parse_args(sys.argv[1:end])
+    more = sys.argv[end + 1 :]
     if wanted.alone:
         from experiment import measure
 
         (one,) = experiments(wanted.names)
-        print(json.dumps(measure(one, more.split())["test"]))
+        print(json.dumps(measure(one, more)["test"]))
         return
     FIGURES.mkdir(parents=True, exist_ok=True)
-    run_all(experiments(wanted.names), wanted.jobs, more.split())
+    run_all(experiments(wanted.names), wanted.jobs, more)
     lengths("bottleneck", BOTTLENECK)
     lengths("positions", POSITIONS)
     alignment()

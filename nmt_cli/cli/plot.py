@@ -38,6 +38,8 @@ def attention(
 ) -> None:  # fmt: skip
     """Show what each produced word looks at, for sentences from standard input.
 
+    Weights of a decoder-only model are its shares among the source words.
+
     Example: echo 'The old man buys a bicycle.' | nmt plot attention runs/quickstart -o map.png
     """
     from nmt_cli.plots.figure import check_output

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from nmt_cli.commands.named_paths import named_paths
 from nmt_cli.errors import UserError
-from nmt_cli.plots.chart import Line, Row, chart, key
+from nmt_cli.plots.chart import COLOURS, Line, Row, chart, key
 from nmt_cli.plots.curves import AXES, draw_curves, present
 from nmt_cli.plots.training_log import Course, read_course
 from nmt_cli.reporting import Reporter, Screen
@@ -28,9 +28,14 @@ def plot_curves(courses: Mapping[str, Course], out: Path) -> None:
 
 
 def curves_text(courses: Mapping[str, Course], by: str, screen: Screen) -> Iterator[Row]:
-    """Charts for the terminal, by `updates` or `minutes`; UserError for anything else."""
+    """Charts for the terminal, by `updates` or `minutes`; UserError for anything else, or for more
+    runs than a terminal can tell apart."""
     if by not in AXES:
         raise UserError(f"--by {by}: use {' or '.join(AXES)}")
+    if len(courses) > len(COLOURS):
+        raise UserError(
+            f"{len(courses)} runs: a terminal tells {len(COLOURS)} apart; draw them with -o FILE"
+        )
     if len(courses) > 1 or not screen.colours:
         for number, name in enumerate(courses):
             yield key(name, number, screen)

@@ -96,7 +96,12 @@ def locate_corpus(recipe: Recipe, reporter: Reporter) -> Corpus:
             raise
     if ".." in Path(recipe.corpus.root).parts:
         raise DataError(f"corpus.root: {recipe.corpus.root}: downloads stay in their cache; no ..")
-    fetch(recipe.corpus.download, cache_folder() / recipe.corpus.root, reporter)
+    folder = cache_folder() / recipe.corpus.root
+    reporter.say(
+        f"corpus.root: {recipe.corpus.root}: its files are not here; fetching them from "
+        f"{recipe.corpus.download.address} into {folder}"
+    )
+    fetch(recipe.corpus.download, folder, reporter)
     return find_corpus(recipe.corpus, folders)
 
 

@@ -131,20 +131,26 @@ def _generation(vocabulary: Vocabulary, search: SearchConfig, rows: int) -> "Gen
     """How `generate` searches when it is told nothing: as the run does, as far as it can."""
     from transformers import GenerationConfig
 
-    beam = {}
+    options: dict[str, Any] = {}
     if search.beam > 1:
         average = search.length_normalization == "average"
-        beam = {
+        options = {
             "length_penalty": search.length_penalty if average else 0.0,
             "early_stopping": "never",  # until no live hypothesis can win
         }
+    if search.min_length:
+        options["min_new_tokens"] = search.min_length
+    if search.no_repeat_ngram is not None:
+        options["no_repeat_ngram_size"] = search.no_repeat_ngram
+    if search.max_length is not None:  # and the first token and the end of sentence
+        rows = min(rows, search.max_length + 2)
     return GenerationConfig(
         num_beams=search.beam,
         max_length=rows,
         pad_token_id=vocabulary.pad,
         eos_token_id=vocabulary.end,
         decoder_start_token_id=vocabulary.start,
-        **beam,
+        **options,
     )
 
 

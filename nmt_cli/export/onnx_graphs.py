@@ -213,7 +213,7 @@ def _put_transformer(model: Transformer, parts: Parts) -> TransformerState:
 
 
 def _take_decoder_only(state: DecoderOnlyState) -> Parts:
-    cache, position = state.cache, state.first
+    cache, position = state.cache, state.lengths
     if isinstance(cache, GrowingCache):  # a step has been taken
         bias, position = cache.visible(), position + 1
     else:
@@ -224,7 +224,7 @@ def _take_decoder_only(state: DecoderOnlyState) -> Parts:
 
 def _put_decoder_only(model: DecoderOnly, parts: Parts) -> DecoderOnlyState:
     cache = GrowingCache(_pairs("past", parts.state), parts.state["bias"])
-    cache.length = 0  # positions are counted from the first one, in `position`
+    cache.length = 0  # positions are counted from the end of the source, in `position`
     return DecoderOnlyState(cache, parts.state["position"])
 
 

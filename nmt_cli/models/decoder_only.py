@@ -29,9 +29,6 @@ class DecoderOnlyConfig(LayerConfig):
     """Layers of the stack."""
     source_attention: Literal["bidirectional", "causal"] = "bidirectional"
     """What a source token sees: the whole source (a prefix language model) or what precedes it."""
-    target_positions: Literal["continued", "restarted"] = "continued"
-    """Positions of the target go on behind the source, or begin anew, where a trained vector tells
-    the sides apart (Conneau and Lample 2019, section 3.3)."""
 
     @classmethod
     def tiny(cls) -> list[Self]:
@@ -55,8 +52,6 @@ class DecoderOnlyConfig(LayerConfig):
             },
             {"positions": "sinusoidal_halves", "activation": "relu", "scaled_attention": False},
             {"positions": "sinusoidal_marianmt", "layers": 1},
-            {"target_positions": "restarted"},
-            {"target_positions": "restarted", "positions": "rotary", "norm_position": "post"},
         ]
         return [cls.model_validate(small | variant) for variant in variants]
 
@@ -78,7 +73,7 @@ class DecoderOnlyState(State):
     """Keys and values of the source and of what each hypothesis has written, in one cache."""
 
     cache: BeamCache
-    first: Tensor  # [B] where the target's positions begin
+    lengths: Tensor  # [B] source tokens, where the target's positions begin
 
     def reorder(self, parents: Tensor) -> None:
         """See `State.reorder`."""
@@ -87,7 +82,7 @@ class DecoderOnlyState(State):
     def keep(self, sentences: Tensor) -> None:
         """See `State.keep`."""
         self.cache.keep(Kept.of(sentences))
-        self.first = self.first[sentences]
+        self.lengths = self.lengths[sentences]
 
 
 class DecoderOnly(Autoregressive[DecoderOnlyConfig, DecoderOnlyState]):
@@ -103,9 +98,6 @@ class DecoderOnly(Autoregressive[DecoderOnlyConfig, DecoderOnlyState]):
         self.target_embedding = (
             self.source_embedding if shared else Embedding(vocabulary.target_size, width)
         )
-        self.restarted = config.target_positions == "restarted"
-        if self.restarted:
-            self.target_side = nn.Parameter(torch.empty(width).normal_(std=width**-0.5))
         self.positions = positions(config.positions, width, config.max_positions)
         self.dropout = Dropout(config.dropout)
         self.stack = nn.ModuleList(_Layer(config) for _ in range(config.layers))
@@ -124,14 +116,12 @@ class DecoderOnly(Autoregressive[DecoderOnlyConfig, DecoderOnlyState]):
 
     @property
     def longest_source(self) -> int | None:
-        """Half of the learned positions, if they are learned; all where the target has its own."""
-        if self.config.positions != "learned":
-            return None
-        return self.config.max_positions // (1 if self.restarted else 2)
+        """Half of the learned positions, if they are learned."""
+        return self.config.max_positions // 2 if self.config.positions == "learned" else None
 
     @property
     def longest_target(self) -> int | None:
-        """The other half, or as many."""
+        """The other half."""
         return self.longest_source
 
     @property
@@ -171,14 +161,14 @@ class DecoderOnly(Autoregressive[DecoderOnlyConfig, DecoderOnlyState]):
             for number, layer in enumerate(self._layers):
                 cache.share(number, rows, *layer.self_attention.keys_values(x, 0))
                 x = layer(x, bias)
-        return DecoderOnlyState(cache, self._begin(source))
+        return DecoderOnlyState(cache, source.lengths)
 
     def step(self, tokens: Tensor, state: DecoderOnlyState) -> tuple[Tensor, DecoderOnlyState]:
         """See `Autoregressive.step`."""
-        cache, position = state.cache, state.first + state.cache.length  # [B]
+        cache, position = state.cache, state.lengths + state.cache.length  # [B]
         cache.advance()
         ids = tokens.view(cache.batch, cache.beam)
-        x = self._target(ids)  # [B, W, D]
+        x = self._scaled(self.target_embedding, ids)  # [B, W, D]
         spread = position.repeat_interleave(cache.beam)
         bound = cache.shared + cache.length
         x = self.positions(x.flatten(0, 1).unsqueeze(1), spread, bound).view_as(x)
@@ -203,11 +193,11 @@ class DecoderOnly(Autoregressive[DecoderOnlyConfig, DecoderOnlyState]):
         return cast(list[_Layer], self.stack)
 
     def _embed(self, source: Sequences, target_in: Sequences) -> Tensor:
-        """Both sides in a row, [B, S + T, D]."""
+        """Both sides in a row, [B, S + T, D]; target positions follow the real source."""
         left = self.positions(self._scaled(self.source_embedding, source.ids))
-        right = self._target(target_in.ids)
+        right = self._scaled(self.target_embedding, target_in.ids)
         bound = source.ids.shape[1] + target_in.ids.shape[1]
-        both = torch.cat([left, self.positions(right, self._begin(source), bound)], 1)
+        both = torch.cat([left, self.positions(right, source.lengths, bound)], 1)
         result: Tensor = self.dropout(both)
         return result
 
@@ -216,11 +206,7 @@ class DecoderOnly(Autoregressive[DecoderOnlyConfig, DecoderOnlyState]):
         left = torch.arange(source.ids.shape[1], device=source.ids.device)
         right = torch.arange(target_in.ids.shape[1], device=source.ids.device)
         count = source.ids.shape[0]
-        return torch.cat([left.expand(count, -1), self._begin(source)[:, None] + right], 1)
-
-    def _begin(self, source: Sequences) -> Tensor:
-        """The first position of the target, [B]: behind the real source, or 0."""
-        return torch.zeros_like(source.lengths) if self.restarted else source.lengths
+        return torch.cat([left.expand(count, -1), source.lengths[:, None] + right], 1)
 
     def _source_bias(self, source: Sequences, like: Tensor) -> Tensor | None:
         """What source tokens may not look at, [B, 1, S or 1, S]."""
@@ -246,10 +232,6 @@ class DecoderOnly(Autoregressive[DecoderOnlyConfig, DecoderOnlyState]):
         bias = blocked(mask, like)
         assert bias is not None
         return bias
-
-    def _target(self, ids: Tensor) -> Tensor:
-        x = self._scaled(self.target_embedding, ids)
-        return x + self.target_side * self.config.d_model**0.5 if self.restarted else x
 
     def _scaled(self, embedding: nn.Module, ids: Tensor) -> Tensor:
         result: Tensor = embedding(ids) * self.config.d_model**0.5

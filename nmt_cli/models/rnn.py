@@ -31,8 +31,8 @@ class RNNConfig(ModelConfig):
 
     type: Literal["rnn"] = "rnn"
     attention: Alignment = "additive"
-    """none: one fixed vector; additive: from the previous state, as in RNNsearch; the others from
-    the present state, as in Luong et al. 2015."""
+    """none: one fixed vector, read at every step as in Cho et al. 2014; additive: from the previous
+    state, as in RNNsearch; the others from the present state, as in Luong et al. 2015."""
     cell: Cell = "gru"
     """Recurrent unit."""
     embedding_size: int = Field(default=256, ge=1)

@@ -9,7 +9,7 @@ from nmt_cli.plots.figure import FAINT, Look, drawing, grid_lines, look, new_fig
 from nmt_cli.plots.training_log import Course, Series
 
 AXES = {"updates": "updates", "minutes": "minutes of training"}
-FEW = 40  # points that still get markers each
+FEW = 40  # markers of a line, about
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Quantity:
     """One row of panels: what is drawn in it, and how its axis is called."""
 
     label: str
-    curves: tuple[str, ...]  # fields of Course; the second is drawn dashed
+    curves: tuple[str, ...]  # fields of Course; what validations found has markers
 
 
 QUANTITIES = (
@@ -62,15 +62,14 @@ def draw_curves(path: Path, courses: Mapping[str, Course]) -> None:
 
 
 def _draw(axes: Any, quantity: Quantity, course: Course, axis: str, style: Look) -> None:
-    for number, curve in enumerate(quantity.curves):
+    for curve in quantity.curves:
         series: Series = getattr(course, curve)
         validated = curve in ("dev_loss", "bleu")
-        marker = style.marker if validated and len(series.values) <= FEW else None
-        single = style.marker if len(series.values) == 1 else marker
+        marker = style.marker if validated or len(series.values) == 1 else None
         axes.plot(
-            series.along(axis), series.values, color=style.color, marker=single,
-            linestyle="--" if number else style.linestyle, markersize=4.5,
-            linewidth=1.4 if validated or len(quantity.curves) == 1 else 1.7,
+            series.along(axis), series.values, color=style.color, marker=marker,
+            linestyle=style.linestyle, markersize=4.5, markevery=-(-len(series.values) // FEW) or 1,
+            linewidth=1.0 if validated and len(quantity.curves) > 1 else 1.5,
             markeredgecolor="white", markeredgewidth=0.5,
         )  # fmt: skip
 
@@ -96,12 +95,11 @@ def _key(
 
     handles = []
     for number, name in enumerate(courses):
-        style = look(number)
-        handles.append(Line2D([], [], **style._asdict(), label=name))
+        handles.append(Line2D([], [], **look(number)._asdict(), label=name))
     figure.legend(handles=handles, loc="outside upper left", ncols=columns)
     if with_loss:
         kinds = [
-            Line2D([], [], color=FAINT, linestyle="-", label="training, label-smoothed"),
-            Line2D([], [], color=FAINT, linestyle="--", label="validation"),
+            Line2D([], [], color=FAINT, label="training, label-smoothed"),
+            Line2D([], [], color=FAINT, marker="o", markersize=4.5, label="validation"),
         ]
         axes.legend(handles=kinds, loc="upper right", fontsize=8, labelcolor=FAINT)

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from nmt_cli.commands import prepare
 from nmt_cli.commands.corpora import corpus_facts, corpus_rows, corpus_table, fetch_by_name
 from nmt_cli.data.corpora.fetching import download_folder
-from nmt_cli.errors import UserError
+from nmt_cli.errors import DataError, UserError
+from nmt_cli.recipe import build_recipe
 from nmt_cli.reporting import Reporter
-from tests.conftest import Call
+from tests.conftest import Call, Listener, toy_content
 from tests.loopback import Shop, shop
 
 __all__ = ["shop"]
@@ -198,3 +200,20 @@ def test_languages_and_names_that_there_are_not_are_mistakes_of_the_recipe(
     code, _, err = nmt("prepare", recipe, *options)
     found = message.removeprefix("--set ") if "target" in settings[0] else message
     assert code == 2 and found in err and err.count("\n") == 1
+
+
+def test_what_is_fetched_in_place_of_a_missing_folder_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = toy_content(tmp_path)
+    download = {"address": "https://example.org/", "sha256": {"train.ab": "0" * 64}}
+    content["corpus"] |= {"root": "mistyped", "download": download}
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(prepare, "fetch", lambda *_: None)
+    listener = Listener()
+    with pytest.raises(DataError, match=r"corpus\.train"):
+        prepare.locate_corpus(build_recipe(content), listener)
+    assert listener.said == [
+        "corpus.root: mistyped: its files are not here; fetching them from https://example.org/ "
+        f"into {tmp_path}/nmt/mistyped"
+    ]

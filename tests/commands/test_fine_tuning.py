@@ -19,21 +19,10 @@ from nmt_cli.run_folder import RunFolder
 from nmt_cli.training.stopping import Stopped
 from nmt_cli.yaml12 import write_yaml
 from tests.commands.test_train import final_weights, stop_after
-from tests.conftest import syllable_lines, toy_content, toy_recipe
+from tests.conftest import Listener, syllable_lines, toy_content, toy_recipe
 from tests.training.test_divergence import batch_of, poison, records
 
 QUIET = Reporter(quiet=True)
-
-
-class Listener(Reporter):
-    """Keeps what is said."""
-
-    def __init__(self) -> None:
-        super().__init__(quiet=True)
-        self.said: list[str] = []
-
-    def say(self, text: str, style: str | None = None) -> None:
-        self.said.append(text)
 
 
 @pytest.fixture

@@ -63,3 +63,9 @@ def test_one_run_in_colours_needs_no_key(runs: list[str]) -> None:
 def test_a_file_is_drawn(runs: list[str], tmp_path: Path) -> None:
     plot_curves(read_courses(runs, Reporter(quiet=True)), tmp_path / "c.svg")
     assert svg_size(tmp_path / "c.svg")[0] > 600
+
+
+def test_more_runs_than_colours_need_a_picture(runs: list[str]) -> None:
+    course = read_courses(runs[:1], Reporter(quiet=True))["a"]
+    with pytest.raises(UserError, match="7 runs: a terminal tells 6 apart; draw them with -o FILE"):
+        shown({str(number): course for number in range(7)})

@@ -2,12 +2,16 @@
 
 import json
 import random
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from nmt_cli.commands.export import export
+from nmt_cli.commands.translate import open_translator
 from nmt_cli.data.prepared import Tokenizers
 from nmt_cli.data.tokenizer import TextTokenizer, TokenizerConfig
 from nmt_cli.data.tokenizer_training import train_tokenizer
@@ -18,6 +22,8 @@ from nmt_cli.export import ctranslate2
 from nmt_cli.export.ctranslate2_engine import CTranslate2Engine
 from nmt_cli.models import MODELS
 from nmt_cli.models.transformer import Transformer, TransformerConfig
+from nmt_cli.reporting import Reporter
+from tests.conftest import documented_program
 
 pytest.importorskip("ctranslate2")
 CPU = torch.device("cpu")
@@ -281,3 +287,20 @@ def test_the_folder_says_what_ctranslate2_needs_to_know(both: Tokenizers, tmp_pa
     }  # fmt: skip
     content = json.loads((tmp_path / "config.json").read_text())
     assert content["add_source_eos"] is True and content["decoder_start_token"] == "<s>"
+
+
+def test_the_program_in_the_docs_begins_as_the_run_does(tmp_path: Path, tiny_run: Path) -> None:
+    export(tiny_run, "ctranslate2", tmp_path / "out", Reporter(quiet=True))
+    program = documented_program("docs/export.md", "import ctranslate2")
+    (tmp_path / "beam.py").write_text(program.replace("beam_size=5", "beam_size=1"))
+    lines = ["The old man reads a book.", "dogs", "Two dogs don't see 1995 houses"]
+    done = subprocess.run(
+        [sys.executable, str(tmp_path / "beam.py"), str(tmp_path / "out")],
+        input="\n".join(lines).encode(), capture_output=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr.decode()
+    greedy = open_translator([tiny_run], ["search.beam=1", "search.guard=false"])
+    texts = [one.text[:12] for one in greedy.translate(lines)]
+    assert all(texts)
+    found = done.stdout.decode().split("\n")
+    assert [one[: len(text)] for one, text in zip(found, texts, strict=False)] == texts

@@ -22,6 +22,7 @@ from nmt_cli.models.transformer import TransformerConfig
 from nmt_cli.recipe import build_recipe
 from nmt_cli.reporting import Reporter
 from nmt_cli.run_folder import RunFolder
+from nmt_cli.vocabulary import Vocabulary
 
 transformers = pytest.importorskip("transformers")
 QUIET = Reporter(quiet=True)
@@ -177,3 +178,11 @@ def test_the_engine_refuses_what_generate_does_not_do_as_we_do(
     engine = huggingface.engine(exported[1], "cpu", "float32")
     with pytest.raises(UserError, match="sampling and --prefix need --engine torch"):
         engine.search([[5]], SearchConfig(sampling=True))
+
+
+def test_generation_is_told_what_the_recipe_says_of_lengths_and_repetitions() -> None:
+    search = SearchConfig(beam=1, min_length=2, max_length=30, no_repeat_ngram=3)
+    vocabulary = Vocabulary(source_size=60, target_size=60, joint=True)
+    told = huggingface._generation(vocabulary, search, 512)
+    assert (told.min_new_tokens, told.max_length, told.no_repeat_ngram_size) == (2, 32, 3)
+    assert huggingface._generation(vocabulary, SearchConfig(), 512).max_length == 512

@@ -1,7 +1,6 @@
 """Graphs of every model, run by onnxruntime."""
 
 import json
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +20,7 @@ from nmt_cli.models import MODELS
 from nmt_cli.models.contract import Aligned, Autoregressive, Sequences, TranslationModel
 from nmt_cli.reporting import Reporter
 from nmt_cli.vocabulary import Vocabulary
+from tests.conftest import documented_program
 
 onnxruntime = pytest.importorskip("onnxruntime")
 CPU = torch.device("cpu")
@@ -102,20 +102,10 @@ def test_tables_of_positions_are_as_long_as_search_asks_for(tmp_path: Path) -> N
     assert difference(model, engine.model, 1, 1150, 2) < 1e-4
 
 
-def example() -> str:
-    """The program in docs/export.md."""
-    text = (Path(__file__).parents[2] / "docs/export.md").read_text(encoding="utf-8")
-    return next(
-        block
-        for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-        if "onnxruntime" in block
-    )
-
-
 def test_the_program_in_the_docs_translates_as_the_run_does(tmp_path: Path, tiny_run: Path) -> None:
     found = export(tiny_run, "onnx", tmp_path / "out", Reporter(quiet=True))
     assert (found.parity.greedy, found.parity.beam) == (1.0, 1.0)
-    (tmp_path / "greedy.py").write_text(example())
+    (tmp_path / "greedy.py").write_text(documented_program("docs/export.md", "import onnxruntime"))
     lines = ["The old man reads a book.", "dogs", "Two dogs don't see 1995 houses"]
     done = subprocess.run(
         [sys.executable, str(tmp_path / "greedy.py"), str(tmp_path / "out")],
