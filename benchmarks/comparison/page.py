@@ -82,21 +82,28 @@ def signatures(speed: dict[str, Any]) -> str:
         return ABSENT
     marks = {score["signature"] for one in present for score in one["test"].values()}
     machines = {
-        f"{one['processor']}, {one['hardware']}, PyTorch {one['versions']['torch']}, {one['date']}"
+        f"{one['processor']}, {one['hardware']}, PyTorch {one['versions']['torch']}"
         for one in present
     }
+    made = span(one["date"] for one in present)
     where = "not measured"
     if "processor" in speed:
-        days = sorted({one["date"] for one in speed["rows"].values()})
         where = f"`speed.py` on two cores of {speed['processor']}, PyTorch {speed['torch']}, "
-        where += " and ".join(dict.fromkeys((days[0], days[-1])))
+        where += span(one["date"] for one in speed["rows"].values())
     return (
         f"Signatures: {', '.join(f'`{mark}`' for mark in sorted(marks))}. Trained by "
         "`nmt train RECIPE` on: "
-        f"{'; '.join(sorted(machines))}. Speeds, {where}: tokens/s are target tokens in training, "
+        f"{'; '.join(sorted(machines))}, {made}. "
+        f"Speeds, {where}: tokens/s are target tokens in training, "
         "minutes what the updates take at that rate, validations not counted; sentences/s "
         "those of `nmt translate` with beam 5, start not counted.\n"
     )
+
+
+def span(days: Iterable[str]) -> str:
+    """The first day and the last."""
+    ordered = sorted(days)
+    return " to ".join(dict.fromkeys((ordered[0], ordered[-1])))
 
 
 def curves() -> str:

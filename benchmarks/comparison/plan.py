@@ -6,7 +6,7 @@ SYSTEMS = {
     "none": "LSTM, one fixed vector (Cho et al. 2014), source reversed (Sutskever et al. 2014)",
     "additive": "GRU, additive attention (Bahdanau et al. 2015)",
     "dot": "GRU, dot attention (Luong et al. 2015)",
-    "general": "GRU, general attention (Luong et al. 2015)",
+    "general": "GRU, general attention, scaled (Luong et al. 2015)",
     "concat": "GRU, concat attention (Luong et al. 2015)",
     "cosine": "GRU, cosine attention (Graves et al. 2014)",
     "transformer": "Transformer (Vaswani et al. 2017)",
