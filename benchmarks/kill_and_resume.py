@@ -31,7 +31,7 @@ PRECISIONS = ("fp32", "bf16")
 def write_recipe(place: Path, model: str, precision: str, updates: int) -> Path:
     """A recipe with dropout, accumulation and averages, whose epochs end between checkpoints."""
     content = toy_content(
-        place / "text", updates=updates, tokens_per_batch=96, validate_every=EVERY, log_every=5,
+        place / "text", updates=updates, tokens_per_batch=96, validate_every=EVERY, log_every=7,
         accumulate=2, average_decay=0.9, precision=precision, schedule="plateau",
         plateau_patience=1, learning_rate=5e-3, warmup=20,
     )  # fmt: skip

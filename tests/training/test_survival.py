@@ -22,7 +22,7 @@ def place(tmp_path: Path) -> Path:
     """A folder with a corpus and a recipe that uses all that a checkpoint must remember."""
     write_syllables(tmp_path / "text", {"train": 300, "dev": 20, "test": 20})
     content = toy_content(
-        tmp_path / "text", updates=400, tokens_per_batch=96, validate_every=EVERY, log_every=5,
+        tmp_path / "text", updates=400, tokens_per_batch=96, validate_every=EVERY, log_every=7,
         accumulate=2, average_decay=0.9, precision="fp32", learning_rate=5e-3, warmup=20,
         schedule="plateau", plateau_patience=1,
     )  # fmt: skip
