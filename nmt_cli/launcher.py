@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from nmt_cli.reporting import Reporter
+from nmt_cli.workers import usable_cores
 
 RESTARTS = 3  # without a new checkpoint between them
 SAVING = 600  # seconds after a signal until torch's launcher kills; a validation may come first
@@ -23,13 +24,6 @@ _VARIABLES = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 def launched() -> bool:
     """Whether a launcher started this process as one of a group."""
     return all(name in os.environ for name in _VARIABLES)
-
-
-def cores() -> int:
-    """Processor cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 class End(NamedTuple):
@@ -52,7 +46,7 @@ def launch(
     Where one of them fails, all start again with --resume, up to RESTARTS times without
     `progress()` having changed. Each gets its share of the cores, unless OMP_NUM_THREADS is set.
     """
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores() // count)))
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, usable_cores() // count)))
     os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", str(SAVING))
     failures = 0
     while True:

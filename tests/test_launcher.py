@@ -76,22 +76,15 @@ def test_starts_without_progress_come_to_an_end(
 def test_processes_divide_the_cores(
     given: str | None, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(launcher, "cores", lambda: 9)
+    monkeypatch.setattr(launcher, "usable_cores", lambda: 9)
     if given:
         monkeypatch.setenv("OMP_NUM_THREADS", given)
     run(Starts(End(0)), monkeypatch)
     assert os.environ["OMP_NUM_THREADS"] == expected
     monkeypatch.delenv("OMP_NUM_THREADS")
-    monkeypatch.setattr(launcher, "cores", lambda: 1)
+    monkeypatch.setattr(launcher, "usable_cores", lambda: 1)
     run(Starts(End(0)), monkeypatch)
     assert os.environ["OMP_NUM_THREADS"] == "1"
-
-
-def test_cores_are_those_that_the_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 3}, raising=False)
-    assert launcher.cores() == 2
-    monkeypatch.delattr(os, "sched_getaffinity")
-    assert launcher.cores() >= 1
 
 
 def test_of_several_that_failed_the_killed_one_is_named() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from nmt_cli.errors import UserError, WorkerError
-from nmt_cli.workers import AHEAD, Workers, single_threaded
+from nmt_cli.workers import AHEAD, Workers, single_threaded, usable_cores
 
 ROOT = Path(__file__).parent.parent
 START = [False] + [True] * single_threaded()  # spawned everywhere, forked where that is safe
@@ -148,3 +148,10 @@ def test_no_worker_outlives_its_parent(number: signal.Signals, fork: str) -> Non
     while any(map(alive, children)) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert not any(map(alive, children))
+
+
+def test_cores_are_those_that_the_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 3}, raising=False)
+    assert usable_cores() == 2
+    monkeypatch.delattr(os, "sched_getaffinity")
+    assert usable_cores() >= 1
