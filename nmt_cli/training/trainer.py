@@ -119,9 +119,10 @@ class Trainer:
     def run(self) -> TrainingState:
         """Train to the end of the recipe; Stopped where a signal ended it early, after saving."""
         self.model.train()
-        self.processes.share(self.weights.master)  # the same start, whatever each machine computes
-        self.weights.synchronize()
         state, config = self.state, self.config
+        self._share()
+        if state.update == 0:
+            self.average.begin()
         if self._inherited and state.update == 0:
             self._validate()
         progress = self.reporter.progress("train", config.updates, state.update)
@@ -145,6 +146,11 @@ class Trainer:
                     raise Stopped(self.exchange.signal, state.update)
         forget_compiled(self.model)  # what follows is search
         return state
+
+    def _share(self) -> None:
+        """Give all processes the same weights, whatever each machine has computed."""
+        self.processes.share(self.weights.master)
+        self.weights.synchronize()
 
     def _rehearse(self) -> None:
         """Find out what fails before the first update: the compiler, or the memory."""
@@ -197,6 +203,7 @@ class Trainer:
         if self._initial is None:
             raise RunError(f"{self.folder.path}: no whole checkpoint to go back to")
         self.weights.set_master(self._initial.to(self.device))
+        self._share()
         self.optimizer.forget()
         self.average.begin()
         vars(self.state).update(vars(TrainingState(group=self.state.group)))
