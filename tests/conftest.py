@@ -173,11 +173,17 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory, tokenizer: TextTokenizer)
     return folder.path
 
 
-def documented_program(page: str, line: str) -> str:
-    """The Python program in a page of the documentation that has this line."""
-    text = (Path(__file__).parents[1] / page).read_text(encoding="utf-8")
+def translated_by_documented(line: str, folder: Path, lines: list[str], beam: int = 1) -> list[str]:
+    """What the program in docs/export.md that has this line prints for an export."""
+    text = (Path(__file__).parents[1] / "docs/export.md").read_text(encoding="utf-8")
     programs = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    return next(program for program in programs if line in program.splitlines())
+    program = next(one for one in programs if line in one.splitlines())
+    done = subprocess.run(
+        [sys.executable, "-c", program.replace("beam_size=5", f"beam_size={beam}"), str(folder)],
+        input="\n".join(lines).encode(), capture_output=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout.decode().split("\n")[: len(lines)]
 
 
 class Listener(Reporter):

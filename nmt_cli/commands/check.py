@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from nmt_cli.commands.export import FORMATS, problems
-from nmt_cli.commands.fine_tuning import Origin, find_origin, inherit
+from nmt_cli.commands.fine_tuning import find_origin_or_begun, inherit
 from nmt_cli.commands.runs import build_model
 from nmt_cli.data.corpora.places import cache_folder
 from nmt_cli.data.corpus import Corpus, find_corpus, search_folders, unfetched
@@ -17,11 +17,10 @@ from nmt_cli.data.inspection import Lengths, PartFacts, inspect_all, piece_lengt
 from nmt_cli.data.prepared import Tokenizers
 from nmt_cli.data.tokenizer_training import train_tokenizer
 from nmt_cli.device import choose_precision, find_device
-from nmt_cli.errors import DataError, RecipeError, RunError, UserError
+from nmt_cli.errors import DataError, RecipeError, UserError
 from nmt_cli.models.contract import Autoregressive
 from nmt_cli.recipe import SECTIONS, Recipe, load_recipe
 from nmt_cli.reporting import Reporter
-from nmt_cli.run_folder import RunFolder
 from nmt_cli.training.footprint import Footprint, footprint
 from nmt_cli.training.memory import available_memory
 
@@ -60,7 +59,7 @@ def check(
     try:
         loaded = load_recipe(recipe, settings)
         place = out or Path("runs") / loaded.name
-        origin = _origin(loaded, place)
+        origin = find_origin_or_begun(loaded, place)
         begun = loaded if origin is None else inherit(loaded, origin)
     except RecipeError as error:
         return [Finding("error", "recipe", text) for text in error.problems]
@@ -69,16 +68,6 @@ def check(
     with reporter.progress(f"check {loaded.name}", None):
         known = None if origin is None else origin.tokenizers
         return list(_Check(begun, place, device, known).run())
-
-
-def _origin(recipe: Recipe, out: Path) -> Origin | None:
-    """What training.init_from names; a run that has begun goes on without it, where it is gone."""
-    try:
-        return find_origin(recipe)
-    except RunError:
-        if not RunFolder(out).recipe.is_file():
-            raise
-        return find_origin(recipe, out)
 
 
 class _Check:

@@ -51,6 +51,19 @@ def find_origin(recipe: Recipe, begun: Path | None = None) -> Origin | None:
     return Origin(folder, load_recipe(folder.recipe), Tokenizers.load(path))
 
 
+def find_origin_or_begun(recipe: Recipe, out: Path) -> Origin | None:
+    """The run that training.init_from names or, where it is gone, the one that has begun in `out`.
+
+    RunError where there is neither.
+    """
+    try:
+        return find_origin(recipe)
+    except RunError:
+        if not RunFolder(out).recipe.is_file():
+            raise
+        return find_origin(recipe, out)
+
+
 def inherit(recipe: Recipe, origin: Origin) -> Recipe:
     """The recipe with the origin's tokenizer and model sections.
 

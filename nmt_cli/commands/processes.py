@@ -36,7 +36,10 @@ from nmt_cli.workers import TOKENIZER_THREADS, Opener, Workers, parse_processes,
 
 @dataclass(frozen=True)
 class Opening:
-    """How a translator is opened, in plain values, so that another process can open the same."""
+    """How a translator is opened, in plain values, so that another process can open the same.
+
+    `strict`: it refuses lines that are not UTF-8 or cannot be read whole.
+    """
 
     runs: tuple[str, ...]
     settings: tuple[str, ...] = ()

@@ -249,10 +249,9 @@ def _conclude(
         reporter.warn(line)
     place = next(model.parameters()).device
     precision = recipe.search.precision
-    adopt(
-        model, best.tensors(), folder.path, place,
-        "auto" if precision == "int8" and place.type != "cpu" else precision,
-    )  # fmt: skip
+    if precision == "int8" and place.type != "cpu":  # for later, where there is no GPU
+        precision = "auto"
+    adopt(model, best.tensors(), folder.path, place, precision)
     started = time.perf_counter()
     scores = _score_test(recipe, model, data, folder, processes)
     folder.write_json(

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 MetricName = Literal["bleu", "chrf", "ter"]
+METRICS: tuple[MetricName, ...] = ("bleu", "chrf", "ter")
 # By ISO 639-1 and 639-3, the bibliographic variants included.
 CHINESE = ("zh", "zho", "chi", "cmn")
 BY_CHARACTER = (
     *("ja", "jpn", "ko", "kor", "th", "tha", "lo", "lao", "km", "khm"),
     *("my", "mya", "bur", "bo", "bod", "tib", "dz", "dzo", "yue"),
 )
-METRICS: tuple[MetricName, ...] = ("bleu", "chrf", "ter")
 
 
 @dataclass(frozen=True)

@@ -95,10 +95,10 @@ class Trainer:
             self.weights.set_master(self.weights.join(checkpoint.tensors()))
             self.optimizer.restore(checkpoint.tensors("optimizer"))
             self.average.restore(checkpoint)
+            self._window = Window.of(self.state.window, self.device)
         except (LookupError, TypeError, ValueError) as error:
             raise RunError(f"{checkpoint.folder}: does not fit the recipe: {error}") from error
         self._follow()
-        self._window = Window.of(self.state.window, self.device)
         if self.config.init_from is not None and not self._inherited:
             self._recall()
         self.state.finished = self._finished()  # a limit may have been raised since
@@ -202,6 +202,7 @@ class Trainer:
         """Be as before the first update; RunError where a resumed run does not know that."""
         if self._initial is None:
             raise RunError(f"{self.folder.path}: no whole checkpoint to go back to")
+        self.folder.rewind_log(-1)
         self.weights.set_master(self._initial.to(self.device))
         self._share()
         self.optimizer.forget()
@@ -215,13 +216,9 @@ class Trainer:
     def _rate(self) -> float:
         config = self.config
         full = rate(
-            config.schedule,
-            config.learning_rate,
-            self.state.update,
-            warmup=config.warmup,
-            updates=config.updates,
-            width=self.model.width,
-        )
+            config.schedule, config.learning_rate, self.state.update, warmup=config.warmup,
+            updates=config.updates, width=self.model.width,
+        )  # fmt: skip
         return full * self.state.rate_factor
 
     def _log(self) -> None:

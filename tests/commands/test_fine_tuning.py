@@ -129,6 +129,7 @@ def test_a_stopped_fine_tuning_that_diverges_goes_back_to_what_it_began_with(
     assert all(torch.equal(expected[name], found[name]) for name in expected)
     (record,) = records(root / "broken", "divergence")
     assert (record["found"], record["update"]) == (6, 1)
+    assert [one["update"] for one in validations(root / "broken")] == [0, 8, 16]
 
 
 def test_a_begun_fine_tuning_needs_no_origin_that_was_named_by_a_relative_path(

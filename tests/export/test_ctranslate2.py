@@ -2,8 +2,6 @@
 
 import json
 import random
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +21,7 @@ from nmt_cli.export.ctranslate2_engine import CTranslate2Engine
 from nmt_cli.models import MODELS
 from nmt_cli.models.transformer import Transformer, TransformerConfig
 from nmt_cli.reporting import Reporter
-from tests.conftest import documented_program
+from tests.conftest import translated_by_documented
 
 pytest.importorskip("ctranslate2")
 CPU = torch.device("cpu")
@@ -291,16 +289,9 @@ def test_the_folder_says_what_ctranslate2_needs_to_know(both: Tokenizers, tmp_pa
 
 def test_the_program_in_the_docs_begins_as_the_run_does(tmp_path: Path, tiny_run: Path) -> None:
     export(tiny_run, "ctranslate2", tmp_path / "out", Reporter(quiet=True))
-    program = documented_program("docs/export.md", "import ctranslate2")
-    (tmp_path / "beam.py").write_text(program.replace("beam_size=5", "beam_size=1"))
     lines = ["The old man reads a book.", "dogs", "Two dogs don't see 1995 houses"]
-    done = subprocess.run(
-        [sys.executable, str(tmp_path / "beam.py"), str(tmp_path / "out")],
-        input="\n".join(lines).encode(), capture_output=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr.decode()
+    printed = translated_by_documented("import ctranslate2", tmp_path / "out", lines)
     greedy = open_translator([tiny_run], ["search.beam=1", "search.guard=false"])
     texts = [one.text[:12] for one in greedy.translate(lines)]
     assert all(texts)
-    found = done.stdout.decode().split("\n")
-    assert [one[: len(text)] for one, text in zip(found, texts, strict=False)] == texts
+    assert [one[: len(text)] for one, text in zip(printed, texts, strict=True)] == texts

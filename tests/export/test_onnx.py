@@ -1,8 +1,6 @@
 """Graphs of every model, run by onnxruntime."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +18,7 @@ from nmt_cli.models import MODELS
 from nmt_cli.models.contract import Aligned, Autoregressive, Sequences, TranslationModel
 from nmt_cli.reporting import Reporter
 from nmt_cli.vocabulary import Vocabulary
-from tests.conftest import documented_program
+from tests.conftest import translated_by_documented
 
 onnxruntime = pytest.importorskip("onnxruntime")
 CPU = torch.device("cpu")
@@ -105,13 +103,8 @@ def test_tables_of_positions_are_as_long_as_search_asks_for(tmp_path: Path) -> N
 def test_the_program_in_the_docs_translates_as_the_run_does(tmp_path: Path, tiny_run: Path) -> None:
     found = export(tiny_run, "onnx", tmp_path / "out", Reporter(quiet=True))
     assert (found.parity.greedy, found.parity.beam) == (1.0, 1.0)
-    (tmp_path / "greedy.py").write_text(documented_program("docs/export.md", "import onnxruntime"))
     lines = ["The old man reads a book.", "dogs", "Two dogs don't see 1995 houses"]
-    done = subprocess.run(
-        [sys.executable, str(tmp_path / "greedy.py"), str(tmp_path / "out")],
-        input="\n".join(lines).encode(), capture_output=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr.decode()
+    printed = translated_by_documented("import onnxruntime", tmp_path / "out", lines)
     run = open_run(tiny_run, CPU, "fp32")
     ids = Tokenizers.load(tiny_run).source.encode(lines)
     longest = int(1.5 * (max(map(len, ids)) + 1) + 10)
@@ -119,4 +112,4 @@ def test_the_program_in_the_docs_translates_as_the_run_does(tmp_path: Path, tiny
     best = [one[0].ids for one in TorchEngine(run.model).search(ids, search)]
     assert all(best)
     texts = [text[:12] for text in run.tokenizers.target.decode(best)]
-    assert [text[:12] for text in done.stdout.decode().split("\n")[: len(texts)]] == texts
+    assert [text[:12] for text in printed] == texts
