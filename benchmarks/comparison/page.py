@@ -11,6 +11,7 @@ from experiment import RESULTS, ROOT
 from plan import BOTTLENECK, POSITIONS, ROWS, SYSTEMS
 
 ABSENT = "Not measured yet.\n"
+MANY = 50  # sentences, for a bucket of lengths to be spoken of
 PAGE = ROOT / "docs/comparison.md"
 HEAD = """# From the fixed vector to the Transformer, side by side
 
@@ -132,12 +133,26 @@ def by_length(label: str, names: Iterable[str]) -> str:
     scores = {name: [one["score"] for one in told["systems"][name]["buckets"]] for name in names}
     found = [[name, *(f"{score:.1f}" for score in line)] for name, line in scores.items()]
     counts = ["sentences", *(str(one["sentences"]) for one in buckets)]
-    low, high = (f"{ends[place]} words" for place in (0, -1))
-    falls = [f"{name} {line[0]:.1f} and {line[-1]:.1f}" for name, line in scores.items()]
+    many = [place for place, one in enumerate(buckets) if one["sentences"] >= MANY]
+    first, last = many[0], many[-1]
+    falls = [
+        f"{name} {line[first]:.1f} and {line[last]:.1f} ({line[last] / line[first]:.0%} kept)"
+        for name, line in scores.items()
+    ]
     return (
         table(["words", *ends], [*found, counts]) + figures(label)
-        + f"\nBLEU with {low} and with {high}: {', '.join(falls)}.\n"
+        + f"\nBLEU with {ends[first]} words and with {ends[last]} (the longest of which there are "
+        f"at least {MANY} sentences): {', '.join(falls)}.\n"
     )  # fmt: skip
+
+
+def joined_updates() -> str:
+    """How long each went on with joined captions."""
+    made = {name: told for name in BOTTLENECK if (told := result(f"joined-{name}"))}
+    if not made:
+        return ""
+    spent = [f"{name} {told['updates']} in {told['minutes']:.0f}" for name, told in made.items()]
+    return f"\nUpdates of 4,096 tokens, and minutes beside other work: {', '.join(spent)}.\n"
 
 
 def scaling() -> str:
@@ -203,9 +218,10 @@ SECTIONS = [
         "1. The bottleneck",
         "Trained and tested on examples of 1 to 5 neighbouring captions (`corpus.join: 5`), as "
         "figure 2 of Bahdanau et al. 2015 asks: BLEU by the number of source words. Each run goes "
-        "on from the row of its system above: 500 updates of 4,096 tokens, without search.guard "
-        "and search.split.",
-        lambda: by_length("bottleneck", BOTTLENECK),
+        "on from the row of its system above, without search.guard and search.split. The "
+        "Transformer meets positions behind the end of one caption for the first time then; "
+        "nothing in an RNN is bound to a position.",
+        lambda: by_length("bottleneck", BOTTLENECK) + joined_updates(),
     ),
     (
         "2. Alignment",
