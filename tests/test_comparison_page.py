@@ -57,13 +57,21 @@ def test_rows_say_what_each_step_was_worth(page: Any, tmp_path: Path) -> None:
 
 
 def test_scores_by_length_are_those_that_nmt_plot_writes(page: Any, tmp_path: Path) -> None:
-    texts = ["a b", "a b c d e f", "a b c d e f g h"]
-    systems = {"none": ["x", "y", "z"], "transformer": texts}
-    found = score_by_length([2, 6, 8], [texts], systems, "chrf", ends=[5], samples=10)
+    texts = ["a b c", "a b c d e f"] * page.MANY + ["a b c d e f g h"]
+    systems = {"none": ["x"] * len(texts), "transformer": texts}
+    words = [len(text.split()) for text in texts]
+    found = score_by_length(words, [texts], systems, "chrf", ends=[5, 7], samples=10)
     keep(tmp_path, "lengths-bottleneck", found.record())
     told = page.by_length("bottleneck", ["none", "transformer"])
-    assert "| words | 1–5 | 6 or more |" in told and "| sentences | 1 | 2 |" in told
-    assert "transformer 100.0 and 100.0" in told
+    assert "| words | 1–5 | 6–7 | 8 or more |" in told and "| sentences | 50 | 50 | 1 |" in told
+    assert "with 1–5 words and with 6–7 (" in told  # one sentence of 8 words says nothing
+    assert "none 0.0 and 0.0 (+0.0), transformer 100.0 and 100.0 (+0.0)." in told
+
+
+def test_short_tests_have_scores_by_length_without_a_sentence(page: Any, tmp_path: Path) -> None:
+    found = score_by_length([2], [["a b"]], {"none": ["a b"]}, "chrf", ends=[5], samples=10)
+    keep(tmp_path, "lengths-positions", found.record())
+    assert page.by_length("positions", ["none"]).endswith("| sentences | 1 |\n")
 
 
 def test_the_scaling_factor_is_told_from_widths_that_have_both(page: Any, tmp_path: Path) -> None:

@@ -134,9 +134,11 @@ def by_length(label: str, names: Iterable[str]) -> str:
     found = [[name, *(f"{score:.1f}" for score in line)] for name, line in scores.items()]
     counts = ["sentences", *(str(one["sentences"]) for one in buckets)]
     many = [place for place, one in enumerate(buckets) if one["sentences"] >= MANY]
+    if not many:
+        return table(["words", *ends], [*found, counts]) + figures(label)
     first, last = many[0], many[-1]
     falls = [
-        f"{name} {line[first]:.1f} and {line[last]:.1f} ({line[last] / line[first]:.0%} kept)"
+        f"{name} {line[first]:.1f} and {line[last]:.1f} ({line[last] - line[first]:+.1f})"
         for name, line in scores.items()
     ]
     return (
