@@ -68,6 +68,14 @@ def test_scores_by_length_are_those_that_nmt_plot_writes(page: Any, tmp_path: Pa
     assert "none 0.0 and 0.0 (+0.0), transformer 100.0 and 100.0 (+0.0)." in told
 
 
+def test_joined_runs_say_their_minutes_and_machine(page: Any, tmp_path: Path) -> None:
+    assert page.joined_updates() == ""
+    for name, minutes in {"none": 30.2, "additive": 50.7}.items():
+        keep(tmp_path, f"joined-{name}", row(20.0) | {"updates": 500, "minutes": minutes})
+    told = page.joined_updates()
+    assert "none 500 in 30, additive 500 in 51. `run.py joined`, 2026-01-01, on P, CPU" in told
+
+
 def test_short_tests_have_scores_by_length_without_a_sentence(page: Any, tmp_path: Path) -> None:
     found = score_by_length([2], [["a b"]], {"none": ["a b"]}, "chrf", ends=[5], samples=10)
     keep(tmp_path, "lengths-positions", found.record())

@@ -82,10 +82,6 @@ def signatures(speed: dict[str, Any]) -> str:
     if not present:
         return ABSENT
     marks = {score["signature"] for one in present for score in one["test"].values()}
-    machines = {
-        f"{one['processor']}, {one['hardware']}, PyTorch {one['versions']['torch']}"
-        for one in present
-    }
     made = span(one["date"] for one in present)
     where = "not measured"
     if "processor" in speed:
@@ -94,11 +90,19 @@ def signatures(speed: dict[str, Any]) -> str:
     return (
         f"Signatures: {', '.join(f'`{mark}`' for mark in sorted(marks))}. Trained by "
         "`nmt train RECIPE` on: "
-        f"{'; '.join(sorted(machines))}, {made}. "
+        f"{machines(present)}, {made}. "
         f"Speeds, {where}: tokens/s are target tokens in training, "
         "minutes what the updates take at that rate, validations not counted; sentences/s "
         "those of `nmt translate` with beam 5, start not counted.\n"
     )
+
+
+def machines(made: Iterable[dict[str, Any]]) -> str:
+    """What results were made on."""
+    found = {
+        f"{one['processor']}, {one['hardware']}, PyTorch {one['versions']['torch']}" for one in made
+    }
+    return "; ".join(sorted(found))
 
 
 def span(days: Iterable[str]) -> str:
@@ -149,12 +153,16 @@ def by_length(label: str, names: Iterable[str]) -> str:
 
 
 def joined_updates() -> str:
-    """How long each went on with joined captions."""
+    """How long each went on with joined captions, and where."""
     made = {name: told for name in BOTTLENECK if (told := result(f"joined-{name}"))}
     if not made:
         return ""
     spent = [f"{name} {told['updates']} in {told['minutes']:.0f}" for name, told in made.items()]
-    return f"\nUpdates of 4,096 tokens, and minutes beside other work: {', '.join(spent)}.\n"
+    when = span(one["date"] for one in made.values())
+    return (
+        f"\nUpdates of 4,096 tokens, and minutes beside other work: {', '.join(spent)}. "
+        f"`run.py joined`, {when}, on {machines(made.values())}.\n"
+    )
 
 
 def scaling() -> str:

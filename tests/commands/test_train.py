@@ -287,6 +287,17 @@ def test_a_checkpoint_of_another_model_is_one_line(group: str, toy: Path) -> Non
         train(toy_recipe(toy / "text", updates=20), toy / "run", QUIET, resume=True)
 
 
+def test_a_checkpoint_with_sums_that_no_log_has_is_one_line(toy: Path) -> None:
+    train(toy_recipe(toy / "text"), toy / "run", QUIET)
+    folder = RunFolder(toy / "run")
+    newest = folder.last()[0]
+    assert newest is not None
+    tensors = {name: newest.tensors(name) for name in ("model", "optimizer")}
+    folder.save(13, tensors, newest.state | {"window": {"unheard_of": 1}})
+    with pytest.raises(RunError, match=r"step-000013: does not fit the recipe: .*unheard_of"):
+        train(toy_recipe(toy / "text", updates=20), toy / "run", QUIET, resume=True)
+
+
 @pytest.mark.parametrize("name", ["recipe.yaml", "tokenizer.json", "manifest.json",
                                   "checkpoints/best.json", "checkpoints/step-000012",
                                   "checkpoints/step-000012/state.json",
