@@ -18,7 +18,7 @@ def page(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     for folder in ("benchmarks", "benchmarks/comparison"):
         monkeypatch.syspath_prepend(ROOT / folder)
     program = importlib.import_module("page")
-    for name in ("RESULTS", "ROOT"):
+    for name in ("RESULTS", "PICTURES"):
         monkeypatch.setattr(program, name, tmp_path)
     monkeypatch.setattr(program, "GROWTH", tmp_path / "growth.json")
     return program
@@ -83,12 +83,14 @@ def test_short_tests_have_scores_by_length_without_a_sentence(page: Any, tmp_pat
 
 
 def test_the_scaling_factor_is_told_from_widths_that_have_both(page: Any, tmp_path: Path) -> None:
-    one = {"entropy": 0.5, "jacobian": 0.1, "trained": {
-        "entropy": 0.4, "training_loss": 3.0, "dev_loss": 2.0}}  # fmt: skip
+    after = {"entropy": 0.4, "training_loss": 3.0, "dev_loss": 2.0, "minutes": 4.2} | row(0)
+    one = {"entropy": 0.5, "jacobian": 0.1, "trained": after}
     keep(tmp_path, "scaling", dict.fromkeys(("16 scaled", "16 plain", "32 scaled"), one))
     told = page.scaling()
     assert told.count("| 16 |") == 2 and told.count("| 32 |") == 1
     assert "Unscaled, from d_k = 16 to 16: entropy at the start 0.50 to 0.50" in told
+    assert "![scaling](comparison/scaling.svg)" in told and (tmp_path / "scaling.svg").exists()
+    assert "`scaling.py`, 2026-01-01, 4 minutes each in the middle" in told and "on P, CPU" in told
 
 
 def test_parallelism_says_what_is_kept(page: Any, tmp_path: Path) -> None:
@@ -98,3 +100,5 @@ def test_parallelism_says_what_is_kept(page: Any, tmp_path: Path) -> None:
     told = page.parallelism()
     assert "keeps 50% of its rate and the RNN 10%" in told
     assert "`C`, D: two cores of P, PyTorch 2." in told
+    assert "![parallelism](comparison/parallelism.svg)" in told
+    assert (tmp_path / "parallelism.svg").read_text().startswith("<?xml")

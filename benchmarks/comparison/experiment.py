@@ -82,23 +82,30 @@ def _conclude(one: Experiment, more: list[str]) -> dict[str, Any]:
         "recipe": one.recipe,
         "settings": one.settings,
         "more": more,
-        "minutes": told["training_seconds"] / 60,
         "updates": told["updates"],
         "parameters": parameters(one.run),
         "tokens_per_second": median(speeds),
         "test": told["test"],
         "best": told["checkpoint"],
+        "validations": [
+            {key: record[key] for key in kept} for record in records(one.run, "validation")
+        ],
+    } | made(one.run)
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    one.result.write_text(json.dumps(found, indent=1) + "\n")
+    return found
+
+
+def made(run: Path) -> dict[str, Any]:
+    """How long a run that has just ended took, when, and on what machine."""
+    told = json.loads((run / "result.json").read_text())
+    return {
+        "minutes": told["training_seconds"] / 60,
         "date": date.today().isoformat(),
         "processor": processor(),
         "hardware": told["hardware"],
         "versions": told["versions"],
-        "validations": [
-            {key: record[key] for key in kept} for record in records(one.run, "validation")
-        ],
     }
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    one.result.write_text(json.dumps(found, indent=1) + "\n")
-    return found
 
 
 def parameters(run: Path) -> int:

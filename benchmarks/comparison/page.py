@@ -5,14 +5,17 @@ python benchmarks/comparison/page.py
 
 import json
 from collections.abc import Iterable
+from statistics import median
 from typing import Any
 
 from experiment import RESULTS, ROOT
+from pictures import draw_parallelism, draw_scaling
 from plan import BOTTLENECK, POSITIONS, ROWS, SYSTEMS
 
 ABSENT = "Not measured yet.\n"
 MANY = 50  # sentences, for a bucket of lengths to be spoken of
 PAGE = ROOT / "docs/comparison.md"
+PICTURES = ROOT / "docs/comparison"
 HEAD = """# From the fixed vector to the Transformer, side by side
 
 Made by `make comparison` from the shipped recipes, written by `benchmarks/comparison/page.py`; do
@@ -122,7 +125,7 @@ def curves() -> str:
 
 def figures(*names: str) -> str:
     """Those pictures that were drawn."""
-    drawn = [name for name in names if (ROOT / f"docs/comparison/{name}.svg").exists()]
+    drawn = [name for name in names if (PICTURES / f"{name}.svg").exists()]
     return "".join(f"\n![{name}](comparison/{name}.svg)\n" for name in drawn)
 
 
@@ -184,10 +187,12 @@ def scaling() -> str:
         "d_k", "dot product", "entropy at the start", "softmax Jacobian", "entropy after training",
         "training loss", "development loss",
     ]  # fmt: skip
+    draw_scaling(PICTURES / "scaling.svg", told)
+    drawn = table(header, found) + figures("scaling")
     both = [width for width in (key.split()[0] for key in told if key.endswith("plain"))
             if f"{width} scaled" in told]  # fmt: skip
     if not both:
-        return table(header, found)
+        return drawn + trained_at(told)
     first, last = both[0], both[-1]
     sentences = []
     for kind in ("plain", "scaled"):
@@ -198,7 +203,17 @@ def scaling() -> str:
             f"{small['jacobian']:.3f} to {large['jacobian']:.3f}, development loss "
             f"{small['trained']['dev_loss']:.3f} to {large['trained']['dev_loss']:.3f}."
         )
-    return table(header, found) + "\n" + " ".join(sentences) + "\n"
+    return drawn + "\n" + " ".join(sentences) + "\n" + trained_at(told)
+
+
+def trained_at(told: dict[str, Any]) -> str:
+    """When, where and how long the runs of the scaling factor were trained."""
+    made = [one["trained"] for one in told.values()]
+    minutes = median(one["minutes"] for one in made)
+    return (
+        f"\n`scaling.py`, {span(one['date'] for one in made)}, {minutes:.0f} minutes each in the "
+        f"middle, beside other work, on {machines(made)}.\n"
+    )
 
 
 def parallelism() -> str:
@@ -206,18 +221,18 @@ def parallelism() -> str:
     if told is None:
         return ABSENT
     lengths = list(told["length w1"])
-    found = [
-        [label, *(f"{told[key][length]:,.0f}" for length in lengths)]
-        for label, key in (("Transformer 4+4, d 256", "length w1"), ("RNN, GRU 512", "length w3"))
-    ]
-    kept = [told[key][lengths[-1]] / told[key][lengths[0]] for key in ("length w1", "length w3")]
-    return table(["positions", *lengths], found) + (
-        f"\nFrom {lengths[0]} to {lengths[-1]} positions the Transformer keeps {kept[0]:.0%} of "
-        f"its rate and the RNN {kept[1]:.0%}: its steps follow one another, and the longer the "
+    rates = {"Transformer 4+4, d 256": told["length w1"], "RNN, GRU 512": told["length w3"]}
+    found = [[label, *(f"{one[at]:,.0f}" for at in lengths)] for label, one in rates.items()]
+    kept = [one[lengths[-1]] / one[lengths[0]] for one in rates.values()]
+    draw_parallelism(PICTURES / "parallelism.svg", rates)
+    return (
+        table(["positions", *lengths], found) + figures("parallelism")
+        + f"\nFrom {lengths[0]} to {lengths[-1]} positions the Transformer keeps {kept[0]:.0%} "
+        f"of its rate and the RNN {kept[1]:.0%}: its steps follow one another, and the longer the "
         "sequences are, the fewer there are to compute at once.\n"
         f"\n`{told['command']}`, {told['date']}: two cores of {told['machine']['processor']}, "
         f"PyTorch {told['machine']['torch']}.\n"
-    )
+    )  # fmt: skip
 
 
 GROWTH = ROOT / "docs/benchmarks/growth-cpu.json"

@@ -8,7 +8,7 @@ import math
 from typing import Any
 
 import torch
-from experiment import RESULTS, RUNS, nmt, records, sets
+from experiment import RESULTS, RUNS, made, nmt, records, sets
 
 from nmt_cli.commands.runs import open_run
 from nmt_cli.data.prepared import PreparedData
@@ -66,7 +66,7 @@ def trained(width: int, scaled: bool) -> dict[str, Any]:
         "training_loss": records(run, "train")[-1]["loss"],
         "dev_loss": validation["loss"],
         "entropy": sum(entropy_of(one) for one in weights) / len(weights),
-    }
+    } | made(run)
 
 
 def _fingerprint(run: Any) -> str:
