@@ -69,11 +69,12 @@ def test_scores_by_length_are_those_that_nmt_plot_writes(page: Any, tmp_path: Pa
 
 
 def test_joined_runs_say_their_minutes_and_machine(page: Any, tmp_path: Path) -> None:
-    assert page.joined_updates() == ""
+    assert page.trained_by("joined", ["none"], "T") == ""
     for name, minutes in {"none": 30.2, "additive": 50.7}.items():
         keep(tmp_path, f"joined-{name}", row(20.0) | {"updates": 500, "minutes": minutes})
-    told = page.joined_updates()
-    assert "none 500 in 30, additive 500 in 51. `run.py joined`, 2026-01-01, on P, CPU" in told
+    told = page.trained_by("joined", ["none", "additive", "transformer"], "the text")
+    assert "BLEU on the text: none 20.00 (500 updates in 30 minutes), additive 20.00 (500" in told
+    assert "in 51 minutes). Trained by `run.py joined` beside other work, 2026-01-01, on P" in told
 
 
 def test_short_tests_have_scores_by_length_without_a_sentence(page: Any, tmp_path: Path) -> None:

@@ -155,16 +155,20 @@ def by_length(label: str, names: Iterable[str]) -> str:
     )  # fmt: skip
 
 
-def joined_updates() -> str:
-    """How long each went on with joined captions, and where."""
-    made = {name: told for name in BOTTLENECK if (told := result(f"joined-{name}"))}
+def trained_by(stage: str, names: Iterable[str], text: str) -> str:
+    """What each run of a stage of run.py scores on a text, after how long, and where."""
+    made = {name: told for name in names if (told := result(f"{stage}-{name}"))}
     if not made:
         return ""
-    spent = [f"{name} {told['updates']} in {told['minutes']:.0f}" for name, told in made.items()]
+    scores = [
+        f"{name} {told['test']['bleu']['score']:.2f} ({told['updates']} updates in "
+        f"{told['minutes']:.0f} minutes)"
+        for name, told in made.items()
+    ]
     when = span(one["date"] for one in made.values())
     return (
-        f"\nUpdates of 4,096 tokens, and minutes beside other work: {', '.join(spent)}. "
-        f"`run.py joined`, {when}, on {machines(made.values())}.\n"
+        f"\nBLEU on {text}: {', '.join(scores)}. Trained by `run.py {stage}` beside other work, "
+        f"{when}, on {machines(made.values())}.\n"
     )
 
 
@@ -246,7 +250,10 @@ SECTIONS = [
         "on from the row of its system above, without search.guard and search.split. The "
         "Transformer meets positions behind the end of one caption for the first time then; "
         "nothing in an RNN is bound to a position.",
-        lambda: by_length("bottleneck", BOTTLENECK) + joined_updates(),
+        lambda: (
+            by_length("bottleneck", BOTTLENECK)
+            + trained_by("joined", BOTTLENECK, "the whole joined text")
+        ),
     ),
     (
         "2. Alignment",
@@ -274,8 +281,12 @@ SECTIONS = [
     (
         "5. Positions",
         "The Transformer's recipe on sentences of at most 20 pieces, 600 updates with a warm-up "
-        "of 100; tested on joined ones, without search.guard and search.split.",
-        lambda: by_length("positions", POSITIONS),
+        "of 100; tested on joined ones, of which those of more than 20 words are longer than any "
+        "seen in training, without search.guard and search.split.",
+        lambda: (
+            by_length("positions", POSITIONS)
+            + trained_by("positions", POSITIONS, "test_2016_flickr itself")
+        ),
     ),
 ]
 
