@@ -3,6 +3,7 @@
 import importlib
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,14 +15,15 @@ ROOT = Path(__file__).parent.parent
 
 @pytest.fixture
 def page(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
-    """benchmarks/comparison/page.py over an empty folder of results."""
+    """What benchmarks/comparison/page.py is made of, over an empty folder of results."""
     for folder in ("benchmarks", "benchmarks/comparison"):
         monkeypatch.syspath_prepend(ROOT / folder)
-    program = importlib.import_module("page")
+    names = ("telling", "quality", "claims", "page")
+    telling, quality, claims, whole = (importlib.import_module(name) for name in names)
     for name in ("RESULTS", "PICTURES"):
-        monkeypatch.setattr(program, name, tmp_path)
-    monkeypatch.setattr(program, "GROWTH", tmp_path / "growth.json")
-    return program
+        monkeypatch.setattr(telling, name, tmp_path)
+    monkeypatch.setattr(claims, "GROWTH", tmp_path / "growth.json")
+    return SimpleNamespace(**{**vars(quality), **vars(claims), **vars(whole)})
 
 
 def keep(folder: Path, name: str, value: Any) -> None:
@@ -32,7 +34,7 @@ def row(bleu: float) -> dict[str, Any]:
     scores = {name: {"score": bleu, "signature": "s"} for name in ("bleu", "chrf")}
     return {
         "test": scores, "parameters": 5_000_000, "updates": 3000, "processor": "P",
-        "hardware": "CPU", "versions": {"torch": "2"}, "date": "2026-01-01",
+        "validations": [], "hardware": "CPU", "versions": {"torch": "2"}, "date": "2026-01-01",
     }  # fmt: skip
 
 
@@ -54,6 +56,15 @@ def test_rows_say_what_each_step_was_worth(page: Any, tmp_path: Path) -> None:
     assert "| 5.0 M | 3,000 | 1,234 | 25 | 56 | **34.00** | 34.00 |" in told
     assert "BLEU of additive (the best of 2 with attention): +15.5 against" in told
     assert "Of the Transformer: +2.8 against additive." in told
+
+
+def test_rows_that_take_long_say_what_they_had_reached_by_then(page: Any, tmp_path: Path) -> None:
+    course = [(1000, 10.0), (2000, 30.0), (3000, 29.0), (4000, 35.0)]
+    checks = [{"update": update, "scores": {"bleu": bleu}} for update, bleu in course]
+    keep(tmp_path, "dot", row(34.0) | {"validations": checks})
+    for rate, told in {0.9: "dot 30.00 of 35.00.", 0.6: ""}.items():
+        assert told in page.in_time({"rows": {"dot": {"seconds_per_update": rate}}})
+        assert bool(page.in_time({"rows": {"dot": {"seconds_per_update": rate}}})) == bool(told)
 
 
 def test_scores_by_length_are_those_that_nmt_plot_writes(page: Any, tmp_path: Path) -> None:

@@ -1,0 +1,40 @@
+"""What every part of docs/comparison.md needs: results, tables, pictures, machines."""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from experiment import RESULTS, ROOT
+
+ABSENT = "Not measured yet.\n"
+PICTURES = ROOT / "docs/comparison"
+
+
+def result(name: str) -> Any:
+    path = RESULTS / f"{name}.json"
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def table(header: list[str], rows: list[list[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def figures(*names: str) -> str:
+    """Those pictures that were drawn."""
+    drawn = [name for name in names if (PICTURES / f"{name}.svg").exists()]
+    return "".join(f"\n![{name}](comparison/{name}.svg)\n" for name in drawn)
+
+
+def machines(made: Iterable[dict[str, Any]]) -> str:
+    """What results were made on."""
+    found = {
+        f"{one['processor']}, {one['hardware']}, PyTorch {one['versions']['torch']}" for one in made
+    }
+    return "; ".join(sorted(found))
+
+
+def span(days: Iterable[str]) -> str:
+    """The first day and the last."""
+    ordered = sorted(days)
+    return " to ".join(dict.fromkeys((ordered[0], ordered[-1])))
