@@ -177,9 +177,8 @@ def budget() -> str:
         write(figure, RESULTS / "budget.svg", title="BLEU by minute")
     rows = []
     for limit in (5, 10, 20, 40):
-        reached = [one for one in told["course"] if one[0] <= limit]
-        if reached and limit <= 1.1 * told["course"][-1][0]:  # trained that long
-            minutes, update, bleu = reached[-1]
+        minutes, update, bleu = min(told["course"], key=lambda one: abs(one[0] - limit))
+        if abs(minutes - limit) <= 0.1 * limit:  # it was validated about then
             rows.append([str(limit), f"{minutes:.1f}", f"{update:,}", f"{bleu:.2f}"])
     ending = ""
     if "test" in told:
