@@ -7,12 +7,12 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from pages import ABSENT, table, write_page
 from workloads import FOLDER, RESULTS, kept
 
 from nmt_cli.plots.figure import drawing, grid_lines, look, new_figure, write
 
 PAGE = Path("docs/benchmarks.md")
-ABSENT = "Not measured yet.\n"
 HEAD = """# How fast it is
 
 Made by `make bench` and `python benchmarks/report.py`; do not edit it. Whatever is compared was
@@ -23,11 +23,6 @@ it. Do not compare figures of different machines. Not measured on a GPU: none wa
 # JoeyNMT 2.3.0 with W1's shape on two cores that multiply fp32 matrices at 230 GFLOP/s (our own
 # measurement, 2026-11-21): minutes with validations, greedy BLEU of the development text.
 JOEY = [(10.4, 4.60), (21.1, 15.23)]
-
-
-def table(header: list[str], rows: list[list[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def origin(told: dict[str, Any]) -> str:
@@ -217,10 +212,7 @@ SECTIONS = [
 
 def main() -> None:
     RESULTS.mkdir(parents=True, exist_ok=True)
-    parts = [HEAD]
-    for title, text, body in SECTIONS:
-        parts.append(f"\n## {title}\n\n{text}\n\n{body()}")
-    PAGE.write_text("".join(parts), encoding="utf-8")
+    write_page(PAGE, HEAD, SECTIONS)
     print(f"{PAGE}, from {RESULTS}; runs are under {FOLDER}")
 
 

@@ -54,3 +54,19 @@ def test_what_was_measured_before_a_failure_is_kept(
     with pytest.raises(KeyError):
         gpu.main()
     assert "w1" in json.loads((tmp_path / "gpu.json").read_text())
+
+
+def test_quality_by_minute_is_that_of_validations_near_the_minute(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    report = importlib.import_module("report")
+    told = {
+        "course": [[5.1, 300, 11.0], [10.9, 600, 21.0], [17.0, 900, 25.0], [30.0, 1500, 31.0]],
+        "recipe": "R", "note": "N.", "command": "C", "date": "D", "machine": {"processor": "P"},
+    }  # fmt: skip
+    monkeypatch.setattr(report, "kept", lambda name: told)
+    monkeypatch.setattr(report, "RESULTS", tmp_path)
+    page = report.budget()
+    assert "| 5 | 5.1 | 300 | 11.00 |\n| 10 | 10.9 | 600 | 21.00 |\n\n" in page
+    assert "`C`, D, P" in page and (tmp_path / "budget.svg").exists()

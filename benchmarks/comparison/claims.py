@@ -7,8 +7,9 @@ from typing import Any
 
 import telling
 from experiment import ROOT
+from pages import ABSENT, table
 from pictures import draw_parallelism, draw_scaling
-from telling import ABSENT, figures, machines, result, span, table
+from telling import figures, machines, result, span
 
 MANY = 50  # sentences, for a bucket of lengths to be spoken of
 GROWTH = ROOT / "docs/benchmarks/growth-cpu.json"
@@ -100,8 +101,8 @@ def trained_at(told: dict[str, Any]) -> str:
     made = [one["trained"] for one in told.values()]
     minutes = median(one["minutes"] for one in made)
     return (
-        f"\n`scaling.py`, {span(one['date'] for one in made)}, {minutes:.0f} minutes each in the "
-        f"middle, beside other work, on {machines(made)}.\n"
+        f"\n`scaling.py`, {span(one['date'] for one in made)}, {minutes:.0f} minutes each (median) "
+        f"beside other work, on {machines(made)}.\n"
     )
 
 

@@ -5,6 +5,7 @@ python benchmarks/comparison/page.py
 
 from claims import by_length, parallelism, scaling, trained_by
 from experiment import ROOT
+from pages import write_page
 from plan import BOTTLENECK, POSITIONS
 from quality import rows
 from telling import figures
@@ -15,8 +16,8 @@ HEAD = """# From the fixed vector to the Transformer, side by side
 Made by `make comparison` from the shipped recipes, written by `benchmarks/comparison/page.py`; do
 not edit it. Every row of the table has the same text (Multi30k English-German), tokenizer, tokens
 a batch, seed and search. Model and learning rate are the recipe's, and so is the number of updates,
-with which all take about as long; `concat` and `cosine`, variants of other rows, have a fifth
-(and a warm-up of 100).
+with which all take roughly as long (minutes below); `concat` and `cosine`, variants of other rows,
+have a fifth (and a warm-up of 100).
 Scores are of test_2016_flickr, cased and detokenised, with beam 5 and the checkpoint that was best
 on the development text by greedy BLEU. Results with all settings lie in `docs/comparison/results/`;
 what is not there yet is not measured. Not measured on a GPU.
@@ -73,10 +74,7 @@ SECTIONS = [
 
 
 def main() -> None:
-    parts = [HEAD]
-    for title, text, body in SECTIONS:
-        parts.append(f"\n## {title}\n\n" + (f"{text}\n\n" if text else "") + body())
-    PAGE.write_text("".join(parts), encoding="utf-8")
+    write_page(PAGE, HEAD, SECTIONS)
 
 
 if __name__ == "__main__":

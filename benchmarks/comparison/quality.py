@@ -2,8 +2,9 @@
 
 from typing import Any
 
+from pages import ABSENT, table
 from plan import ROWS, SYSTEMS
-from telling import ABSENT, figures, machines, result, span, table
+from telling import figures, machines, result, span
 
 SITTING = 45  # minutes of training
 

@@ -1,4 +1,4 @@
-"""What every part of docs/comparison.md needs: results, tables, pictures, machines."""
+"""What every part of docs/comparison.md needs: results, pictures, machines, dates."""
 
 import json
 from collections.abc import Iterable
@@ -6,18 +6,12 @@ from typing import Any
 
 from experiment import RESULTS, ROOT
 
-ABSENT = "Not measured yet.\n"
 PICTURES = ROOT / "docs/comparison"
 
 
 def result(name: str) -> Any:
     path = RESULTS / f"{name}.json"
     return json.loads(path.read_text()) if path.exists() else None
-
-
-def table(header: list[str], rows: list[list[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def figures(*names: str) -> str:
