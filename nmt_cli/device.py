@@ -1,6 +1,7 @@
 """Where tensors run and in which precision; settings of the machine that matter for speed."""
 
 import ctypes
+import os
 import re
 import sys
 import warnings
@@ -12,6 +13,7 @@ from nmt_cli.errors import DeviceError
 
 Precision = Literal["auto", "fp32", "bf16"]
 TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+AUTO = "NMT_AUTO_PRECISION"  # environment variable: what `auto` stands for, fp32 or bf16
 
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
 
@@ -45,15 +47,30 @@ def _ready(device: torch.device) -> torch.device:
 
 
 def choose_precision(wanted: Precision, device: torch.device) -> torch.dtype:
-    """`auto` is bfloat16 where the device multiplies it faster than float32."""
-    if wanted != "auto":
-        return TYPES[wanted]
+    """The type to compute in; `auto` is what `automatic_precision` says."""
+    name = automatic_precision(device)[0] if wanted == "auto" else wanted
+    return TYPES[name]
+
+
+def automatic_precision(device: torch.device) -> tuple[str, str]:
+    """What `auto` stands for on a device, and why.
+
+    It is bfloat16 where the device multiplies it faster than float32; NMT_AUTO_PRECISION in the
+    environment overrides that. DeviceError for another value of it than fp32 or bf16.
+    """
+    forced = os.environ.get(AUTO)
+    if forced in TYPES:
+        return forced, f"{AUTO} is set"
+    if forced:
+        raise DeviceError(f"{AUTO}={forced}: use fp32 or bf16")
     if device.type == "cuda":
-        fast = torch.cuda.get_device_capability(device) >= (8, 0)
-    else:
-        features = torch.cpu.get_capabilities()
-        fast = bool(features.get("amx_bf16") or features.get("avx512_bf16"))
-    return torch.bfloat16 if fast else torch.float32
+        major, minor = torch.cuda.get_device_capability(device)
+        return ("bf16" if major >= 8 else "fp32"), f"compute capability {major}.{minor}"
+    features = torch.cpu.get_capabilities()
+    for feature in ("amx_bf16", "avx512_bf16"):
+        if features.get(feature):
+            return "bf16", f"the CPU has {feature}"
+    return "fp32", "the CPU multiplies bfloat16 no faster than float32"
 
 
 def keep_memory(limit: int = 1 << 30) -> None:

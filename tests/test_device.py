@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from nmt_cli.device import find_device
+from nmt_cli.device import TYPES, automatic_precision, choose_precision, find_device
 from nmt_cli.errors import DeviceError
 
 
@@ -46,3 +46,38 @@ def test_a_gpu_is_found_made_the_current_one_and_attends_without_cudnn(
     assert not torch.backends.cuda.cudnn_sdp_enabled()
     with pytest.raises(DeviceError, match=r"--device cuda:2: this machine has 2 GPU\(s\)"):
         find_device("cuda:2")
+
+
+@pytest.mark.parametrize("name", ["fp32", "bf16"])
+def test_the_environment_says_what_auto_stands_for(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NMT_AUTO_PRECISION", name)
+    cpu = torch.device("cpu")
+    assert choose_precision("auto", cpu) == TYPES[name]
+    assert automatic_precision(cpu) == (name, "NMT_AUTO_PRECISION is set")
+    assert choose_precision("fp32", cpu) == torch.float32  # what is named is not overridden
+    assert choose_precision("bf16", cpu) == torch.bfloat16
+
+
+@pytest.mark.parametrize(
+    ("features", "expected"),
+    [
+        ({"amx_bf16": True, "avx512_bf16": True}, ("bf16", "the CPU has amx_bf16")),
+        ({"avx512_bf16": True}, ("bf16", "the CPU has avx512_bf16")),
+        ({"avx2": True}, ("fp32", "the CPU multiplies bfloat16 no faster than float32")),
+    ],
+)
+def test_auto_is_what_the_cpu_is_fast_with(
+    features: dict[str, bool], expected: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NMT_AUTO_PRECISION", raising=False)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: features)
+    assert automatic_precision(torch.device("cpu")) == expected
+
+
+def test_another_word_for_auto_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NMT_AUTO_PRECISION", "fp16")
+    with pytest.raises(DeviceError) as caught:
+        choose_precision("auto", torch.device("cpu"))
+    assert str(caught.value) == "NMT_AUTO_PRECISION=fp16: use fp32 or bf16"
