@@ -12,12 +12,21 @@ from nmt_cli.models.dropout import Dropout
 from nmt_cli.models.keeping import Kept
 
 
+def attention_type(x: Tensor) -> torch.dtype:
+    """The type that attention computes in where the rest computes in that of x: float32 on a CPU.
+
+    Products of a few positions gain little from bfloat16 there, and oneDNN would make a kernel of
+    half a MiB for every pair of lengths.
+    """
+    return torch.float32 if x.device.type == "cpu" else x.dtype
+
+
 def blocked(mask: Tensor | None, like: Tensor) -> Tensor | None:
-    """An additive bias in the type of `like` from a mask that is True where not to look."""
+    """An additive bias for attention over `like` from a mask that is True where not to look."""
     if mask is None:
         return None
     shape = (*mask.shape[:-1], _aligned(mask.shape[-1], mask.device))
-    bias = torch.zeros(shape, dtype=like.dtype, device=mask.device)
+    bias = torch.zeros(shape, dtype=attention_type(like), device=mask.device)
     return bias[..., : mask.shape[-1]].masked_fill_(mask, float("-inf"))
 
 
@@ -56,13 +65,15 @@ class MultiHeadAttention(nn.Module):
         self.dropout = Dropout(dropout)
 
     def queries(self, x: Tensor) -> Tensor:
-        """[B, Q, D] to [B, H, Q, K]."""
-        split: Tensor = self.query(x).unflatten(-1, (self.heads, self.head_width))
+        """[B, Q, D] to [B, H, Q, K], in `attention_type`."""
+        all_heads: Tensor = self.query(x).to(attention_type(x))
+        split: Tensor = all_heads.unflatten(-1, (self.heads, self.head_width))
         return split.transpose(1, 2)
 
     def keys_values(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """[B, N, D] to keys and values, each [B, G, N, K]."""
-        both = self.key_value(x).unflatten(-1, (2, self.groups, self.head_width))
+        """[B, N, D] to keys and values, each [B, G, N, K] in `attention_type`."""
+        both = self.key_value(x).to(attention_type(x))
+        both = both.unflatten(-1, (2, self.groups, self.head_width))
         return both[:, :, 0].transpose(1, 2), both[:, :, 1].transpose(1, 2)
 
     def forward(self, queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None) -> Tensor:
@@ -79,7 +90,7 @@ class MultiHeadAttention(nn.Module):
             mixed = functional.scaled_dot_product_attention(
                 queries, keys, values, bias, rate, scale=self.scale
             )
-        result: Tensor = self.out(mixed.transpose(1, 2).flatten(2))
+        result: Tensor = self.out(mixed.transpose(1, 2).flatten(2).to(self.out.weight.dtype))
         return result
 
     def weights(self, queries: Tensor, keys: Tensor, bias: Tensor | None) -> Tensor:
@@ -112,17 +123,18 @@ class BeamCache:
     def __init__(
         self, like: Tensor, layers: int, groups: int, head_width: int, slots: int, shared: int = 0
     ) -> None:
-        """`like` gives batch size, width, type and device as [B, W, ...]; slots = capacity * W.
+        """`like` gives batch size and width as [B, W, ...], type and device of the model; slots =
+        capacity * W.
 
         `shared` entries before those, filled by `share`, are seen by all hypotheses of a sentence.
         """
         self.batch, self.beam = like.shape[:2]
         self.shared = shared
         shape = (layers, 2, self.batch, groups, shared + slots, head_width)
-        self.entries = torch.empty(shape, dtype=like.dtype, device=like.device)
+        self.entries = torch.empty(shape, dtype=attention_type(like), device=like.device)
         self.entries[..., :shared, :] = 0  # what lies in padding is multiplied by zero
         room = _aligned(shared + slots, like.device)
-        self.bias = like.new_full((self.batch, 1, self.beam, room), float("-inf"))
+        self.bias = self.entries.new_full((self.batch, 1, self.beam, room), float("-inf"))
         self.uniform = self.beam == 1  # whether every hypothesis sees every entry
         self.own = blocked(~torch.eye(self.beam, dtype=torch.bool, device=like.device), like)
         self.length = 0

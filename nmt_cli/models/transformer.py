@@ -10,7 +10,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from nmt_cli.models.attention import BeamCache, blocked, causal
+from nmt_cli.models.attention import BeamCache, attention_type, blocked, causal
 from nmt_cli.models.contract import Autoregressive, Sequences, State
 from nmt_cli.models.dropout import Dropout
 from nmt_cli.models.embedding import Embedding
@@ -255,7 +255,8 @@ class Transformer(Autoregressive[TransformerConfig, TransformerState]):
             return TransformerMemory(both, memory.bias)
         (count, longest), attend = source.ids.shape, self._decoder[0].cross_attention.attend
         shape = (len(self._decoder), 2, count, attend.groups, longest, attend.head_width)
-        whole = self.output.weight.new_zeros(shape)  # what lies in padding is multiplied by zero
+        like = self.output.weight
+        whole = like.new_zeros(shape, dtype=attention_type(like))  # padding is multiplied by zero
         for rows, part in parts:
             for layer, found in zip(whole, self._encode(part).layers, strict=True):
                 for side, some in zip(layer, found, strict=True):

@@ -93,7 +93,7 @@ class BatchFeed:
         pairs = [order[place.batch] for place in places]
         offsets = self._stores(self.epoch)[1].offsets
         tokens = sum(int((offsets[some + 1] - offsets[some]).sum()) + len(some) for some in pairs)
-        own = [(n, self._read(some)) for n, some in enumerate(pairs) if n in mine]
+        own = [(n, self._read(place.batch)) for n, place in enumerate(places) if n in mine]
         return Share(own, tokens, tuple(places))
 
     def _next_places(self) -> list[Place]:
@@ -111,12 +111,13 @@ class BatchFeed:
     def largest(self) -> list[Batch]:
         """The batches of this epoch that take the most memory: the one with the most positions, and
         the one with the most pairs of positions to attend to."""
-        source, target = (store.lengths() + 1 for store in self._stores(self.epoch))
-        order = self.plan().order
-        longest = [(len(b), int(source[b].max()), int(target[b].max())) for b in order]
-        sizes = [[b * (s + t) for b, s, t in longest], [b * (s + t) ** 2 for b, s, t in longest]]
+        shapes = [self.plan().shape(number) for number in range(len(self.plan().order))]
+        sizes = [
+            [rows * (source + target) ** power for rows, source, target in shapes]
+            for power in (1, 2)
+        ]
         chosen = {size.index(max(size)) for size in sizes}
-        return [self._read(order[number]) for number in sorted(chosen)]
+        return [self._read(number) for number in sorted(chosen)]
 
     def move_to(self, epoch: int, index: int, group: int = 1) -> None:
         """Set the cursor, to resume with updates of `group` batches."""
@@ -148,11 +149,14 @@ class BatchFeed:
         plan = epoch_batches(*lengths, pairs, self.budget, key)
         if self.group == 1:
             return plan
-        order = grouped(plan.order, costs(*lengths, plan.order), self.group, key)
+        padded = costs(plan.source_lengths, plan.target_lengths, plan.order)
+        order = grouped(plan.order, padded, self.group, key)
         return replace(plan, order=order)
 
-    def _read(self, pairs: Indices) -> Batch:
-        return collate(*self._stores(self.epoch), pairs, self.vocabulary)
+    def _read(self, number: int) -> Batch:
+        """A batch of the present epoch."""
+        plan, stores = self.plan(), self._stores(self.epoch)
+        return collate(*stores, plan.order[number], self.vocabulary, plan.shape(number))
 
     def _stores(self, epoch: int) -> tuple[SequenceStore, SequenceStore]:
         return self.data.variants[epoch % len(self.data.variants)]

@@ -14,6 +14,9 @@ from nmt_cli.training.ctc_loss import Part, ctc_parts
 CHUNKS = {"cpu": 1 << 23, "cuda": 1 << 27}
 """Logits held at a time: 32 MiB in float32 on a CPU; a GPU needs large products to be busy."""
 
+ROWS = 64  # positions are scored in multiples of so many, so that few shapes occur
+IGNORED = -100  # the target of a row that only fills up
+
 
 class LossSum(NamedTuple):
     """Sums over the real tokens of a batch; stays on the device until it is read."""
@@ -92,7 +95,7 @@ def _parts(
         return ctc_parts(model, source, target_out, smoothing, chunk)
     assert isinstance(model, Autoregressive)
     hidden, targets = _real_positions(model(source, target_in), target_out)
-    size = max(1, chunk // model.vocabulary.target_size)
+    size = max(ROWS, chunk // model.vocabulary.target_size // ROWS * ROWS)
     scored = entropy or cross_entropy
     return hidden, [  # a view would tell compiled code how large the whole is
         Part(len(ids), partial(scored, targets=ids.clone(), smoothing=smoothing))
@@ -101,22 +104,27 @@ def _parts(
 
 
 def _real_positions(hidden: Tensor, target_out: Sequences) -> tuple[Tensor, Tensor]:
-    """Hidden states [N, D] of the N positions that are not padding, and the ids [N] to predict."""
+    """Hidden states [N, D] of the positions that are not padding, and the ids [N] to predict.
+
+    Where there is padding, a few more rows make N a multiple of ROWS; their id is IGNORED.
+    """
     padding = target_out.padding()
     if padding is None:
         return hidden.flatten(0, 1), target_out.ids.flatten()
     real = (~padding).flatten().nonzero_static(size=target_out.total()).squeeze(1)
-    return hidden.flatten(0, 1)[real], target_out.ids.flatten()[real]
+    more = -len(real) % ROWS
+    rows, targets = functional.pad(real, (0, more)), target_out.ids.flatten()[real]
+    return hidden.flatten(0, 1)[rows], functional.pad(targets, (0, more), value=IGNORED)
 
 
 def cross_entropy(logits: Tensor, targets: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:
     """Label-smoothed cross-entropy (Szegedy et al. 2016, section 7) of logits [n, V], and the
-    negative log-likelihood, as sums."""
+    negative log-likelihood, as sums over the rows whose target is not IGNORED."""
     log_probabilities = logits.float().log_softmax(-1)
-    nll = functional.nll_loss(log_probabilities, targets, reduction="sum")
+    nll = functional.nll_loss(log_probabilities, targets, ignore_index=IGNORED, reduction="sum")
     if smoothing == 0.0:
         return nll, nll.detach()
-    uniform = -log_probabilities.mean(-1).sum()
+    uniform = -log_probabilities.mean(-1).dot((targets != IGNORED).float())
     return (1 - smoothing) * nll + smoothing * uniform, nll.detach()
 
 
@@ -124,8 +132,9 @@ def cross_entropy_without_copy(
     logits: Tensor, targets: Tensor, smoothing: float
 ) -> tuple[Tensor, Tensor]:
     """The same from sums over rows, which a compiler makes in one pass; slower as it stands."""
-    rows = logits.float()
+    rows, real = logits.float(), targets != IGNORED
     total = rows.logsumexp(-1)
-    nll = (total - rows.gather(1, targets[:, None]).squeeze(1)).sum()
-    uniform = (total - rows.mean(-1)).sum()
+    predicted = rows.gather(1, targets.clamp(min=0)[:, None]).squeeze(1)
+    nll = ((total - predicted) * real).sum()
+    uniform = ((total - rows.mean(-1)) * real).sum()
     return (1 - smoothing) * nll + smoothing * uniform, nll.detach()
