@@ -53,7 +53,7 @@ def _machine(found: "Diagnosis") -> Iterator[tuple[str, str | None]]:
     load = UNKNOWN if found.load is None else f"{found.load:.1f}"
     yield "cores", f"{found.cores or UNKNOWN} usable, {threads}, load {load} before measuring"
     for number, gpu in enumerate(found.gpus):
-        yield f"GPU {number}", _gpu(gpu)
+        yield f"GPU {number}", None if gpu is None else _gpu(gpu)
     if not found.gpus:
         yield "GPU", "none that PyTorch can use"
     if found.gpu_warning:

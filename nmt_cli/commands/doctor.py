@@ -3,7 +3,6 @@
 What cannot be found out is None. Nothing private is in it: no path and no name of a user.
 """
 
-import importlib
 import os
 import platform
 import re
@@ -12,6 +11,7 @@ import time
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
@@ -24,6 +24,8 @@ from nmt_cli import __version__
 from nmt_cli.commands.engines import ENGINES
 from nmt_cli.commands.export import FORMATS
 from nmt_cli.device import AUTO, TYPES, automatic_precision, find_device
+from nmt_cli.errors import UserError
+from nmt_cli.export.format import require
 from nmt_cli.machine import allocator, instruction_sets, processor_name, product_rates
 from nmt_cli.models.quantized import Int8Linear
 from nmt_cli.training.memory import free_memory
@@ -95,7 +97,7 @@ class Diagnosis:
     environment: dict[str, str]
     allocator: str | None
     cuda: str | None
-    gpus: list[Gpu]
+    gpus: list[Gpu | None]
     gpu_warning: str | None
     precision: str | None
     precision_reason: str | None
@@ -182,13 +184,13 @@ def _system() -> str:
     return ", ".join(filter(None, [release.get("PRETTY_NAME"), kernel]))
 
 
-def _devices() -> tuple[torch.device, list[Gpu], str | None]:
+def _devices() -> tuple[torch.device, list[Gpu | None], str | None]:
     """What `--device auto` is, all GPUs, and what PyTorch warns of: a driver that is too old."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         device = _told(lambda: find_device("auto")) or torch.device("cpu")
         count = (_told(torch.cuda.device_count) or 0) if device.type == "cuda" else 0
-        gpus = [gpu for n in range(count) if (gpu := _told(lambda n=n: _gpu(n)))]  # type: ignore[misc]
+        gpus = [_told(partial(_gpu, number)) for number in range(count)]
     said = [str(one.message).partition("(Triggered")[0] for one in caught]
     return device, gpus, " ".join(said[0].split()) if said else None
 
@@ -266,7 +268,9 @@ def _imported(package: str) -> Package:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            importlib.import_module(package)
+            require((package,), package)
+    except UserError:
+        return Package(package, found.version, ImportError.__name__)
     except Exception as error:
         return Package(package, found.version, type(error).__name__)
     return found

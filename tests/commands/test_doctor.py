@@ -37,7 +37,8 @@ MADE_UP = Diagnosis(
     versions={"nmt": "0.1.0", "NumPy": None}, system="Linux 6.1 x86_64", libc="glibc 2.36",
     processor="Some CPU", instruction_sets=["avx2"], cores=2, threads=1, load=0.25,
     environment={"OMP_NUM_THREADS": "1"}, allocator="libjemalloc.so.2", cuda="12.8",
-    gpus=[Gpu("Some GPU", "9.0", 80 * GIB, 79 * GIB), Gpu("Other GPU", "7.5", 16 * GIB, None)],
+    gpus=[Gpu("Some GPU", "9.0", 80 * GIB, 79 * GIB), Gpu("Other GPU", "7.5", 16 * GIB, None),
+          None],
     gpu_warning=None, precision="bf16", precision_reason="compute capability 9.0",
     speeds=[Speed("cpu", "fp32", 1024, 120.04), Speed("cuda", "bf16", 8192, 654321.0),
             Speed("cpu", "int8", None, None)],
@@ -60,6 +61,7 @@ instruction sets   avx2
 cores              2 usable, 1 PyTorch thread, load 0.2 before measuring
 GPU 0              Some GPU, compute capability 9.0, 80.0 GiB of memory, 79.0 GiB free
 GPU 1              Other GPU, compute capability 7.5, 16.0 GiB of memory, unknown free
+GPU 2              unknown
 precision: auto    bf16 (compute capability 9.0)
 matrix products    median speed, in 10^9 operations a second
   CPU, fp32            120.0  (1024 x 1024)
@@ -196,29 +198,34 @@ def test_another_word_for_auto_is_told_and_not_repeated(monkeypatch: pytest.Monk
     assert "anna" not in json.dumps(found.record())
 
 
+@pytest.mark.parametrize("kind", [ImportError, OSError])
 def test_a_package_that_cannot_be_imported_is_told_by_the_kind_of_error(
-    monkeypatch: pytest.MonkeyPatch,
+    kind: type[Exception], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    def broken(name: str) -> None:
-        raise OSError("/home/anna/lib/x.so: undefined symbol")
-
+    (tmp_path / "broken_engine.py").write_text(f"raise {kind.__name__}('/home/anna/x.so')")
+    monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(command, "version", lambda name: "1.0")
-    monkeypatch.setattr(command.importlib, "import_module", broken)
-    assert command._imported("ctranslate2") == Package("ctranslate2", "1.0", "OSError")
+    assert command._imported("broken_engine") == Package("broken_engine", "1.0", kind.__name__)
 
 
 def test_gpus_are_listed_and_what_pytorch_warns_of(monkeypatch: pytest.MonkeyPatch) -> None:
-    def device(name: str) -> torch.device:
+    def found(name: str) -> torch.device:
         warnings.warn("The driver\nis too old. (Triggered internally at x.cpp:1.)", stacklevel=1)
         return torch.device("cuda")
 
-    about = SimpleNamespace(name="Some GPU", major=9, minor=0, total_memory=80 * GIB)
-    monkeypatch.setattr(command, "find_device", device)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda number: about)
+    def about(number: int) -> SimpleNamespace:
+        if number == 2:
+            raise RuntimeError("fallen off the bus")
+        return SimpleNamespace(name="Some GPU", major=9, minor=0, total_memory=80 * GIB)
+
+    monkeypatch.setattr(command, "find_device", found)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", about)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda number: (GIB, GIB) if number else 1 / 0)
-    expected = [Gpu("Some GPU", "9.0", 80 * GIB, None), Gpu("Some GPU", "9.0", 80 * GIB, GIB)]
-    assert command._devices() == (torch.device("cuda"), expected, "The driver is too old.")
+    device, gpus, warning = command._devices()
+    assert (device, warning) == (torch.device("cuda"), "The driver is too old.")
+    first, second = (Gpu("Some GPU", "9.0", 80 * GIB, free) for free in (None, GIB))
+    assert gpus == [first, second, None]
 
 
 def fails(*_: Any, **__: Any) -> Any:
