@@ -4,13 +4,20 @@ BIN := .venv/bin
 
 .PHONY: quickstart test check format bench comparison fuzz lock audit clean
 
-.venv/ready: pyproject.toml constraints.txt
+# quickstart needs the core alone; tests and checks need developers' tools and the extras, in the same .venv
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.venv/core: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "nmt needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,plot,export,ray,datasets]'
+	$(INSTALL) -e .
 	@touch $@
 
-quickstart: .venv/ready
+.venv/all: .venv/core
+	$(INSTALL) -e '.[dev,plot,export,ray,datasets]'
+	@touch $@
+
+quickstart: .venv/core
 	$(BIN)/nmt train quickstart --resume
 	@echo
 	@echo "Its test part, translated and scored:"
@@ -24,21 +31,21 @@ quickstart: .venv/ready
 	@echo "  $(BIN)/nmt translate runs/quickstart                    # type English, end with Ctrl-D"
 	@echo "  $(BIN)/nmt recipes copy quickstart mine.yaml            # your own data: replace corpus:"
 
-test: .venv/ready
+test: .venv/all
 	$(BIN)/python -m pytest -n $(or $(WORKERS),2) --dist loadfile --no-loadscope-reorder
 
-check: .venv/ready
+check: .venv/all
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-format: .venv/ready
+format: .venv/all
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 # needs NMT_DATA=folder with multi30k/; what comes out is in docs/benchmarks.md. RUN: a trained run
-bench: .venv/ready
+bench: .venv/all
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/translating.py
 	$(if $(RUN),$(BIN)/python benchmarks/translating.py --run $(RUN))
@@ -48,7 +55,7 @@ bench: .venv/ready
 	$(BIN)/python benchmarks/report.py
 
 # hours; needs NMT_DATA; goes on where it was interrupted. JOBS: how many trainings at a time
-comparison: .venv/ready
+comparison: .venv/all
 	$(BIN)/python benchmarks/growth.py
 	$(BIN)/python benchmarks/comparison/run.py $(if $(JOBS),--jobs $(JOBS))
 	$(BIN)/python benchmarks/comparison/speed.py
@@ -56,18 +63,18 @@ comparison: .venv/ready
 	$(BIN)/python benchmarks/comparison/page.py
 
 # MINUTES each: the readers of recipes, tokenizers, JSON lines and TSV, and translate
-fuzz: .venv/ready
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[fuzz]'
+fuzz: .venv/all
+	$(INSTALL) -e '.[fuzz]'
 	$(BIN)/python -m tests.fuzz.run --minutes $(or $(MINUTES),10)
 
 # the versions of constraints.txt with the hashes of all files that the registry publishes for them
-lock: .venv/ready
+lock: .venv/core
 	$(BIN)/python -m pip install --quiet 'pip-tools>=7.5'
 	$(BIN)/python -m piptools compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header 	  --no-annotate --no-emit-index-url --no-emit-find-links --no-emit-options --constraint constraints.txt 	  --extra plot --output-file .lock pyproject.toml
 	{ sed '/^[^#]/,$$d' requirements.lock; cat .lock; } > .lock.new && mv .lock.new requirements.lock && rm .lock
 
 # asks the registry for known vulnerabilities of what is locked; needs the network
-audit: .venv/ready
+audit: .venv/core
 	$(BIN)/python -m pip install --quiet 'pip-audit>=2.7'
 	$(BIN)/pip-audit --requirement requirements.lock --disable-pip
 

@@ -4,64 +4,47 @@ import argparse
 import json
 import os
 import platform
-import time
-from pathlib import Path
 from typing import Any
 
 import torch
 
+from nmt_cli.machine import instruction_sets, processor_name, product_rates
+from nmt_cli.workers import usable_cores
+
 SHAPE = (4096, 512, 2048)  # what a feed-forward layer multiplies: tokens, width, inner width
 SECONDS = 1.0
+SIDE, TOGETHER = 8192, 20  # of a GPU's matrices, and how many products it is given at a time
 
 
 def peak(dtype: torch.dtype, shape: tuple[int, int, int] = SHAPE) -> float:
-    """Operations a second of a CPU's matrix product, the best of several stretches."""
+    """Operations a second of a CPU's fastest matrix product of several."""
     rows, inner, columns = shape
     left, right = torch.randn(rows, inner).to(dtype), torch.randn(inner, columns).to(dtype)
-    best = 0.0
-    for _ in range(5):
-        started, count = time.perf_counter(), 0
-        while time.perf_counter() - started < SECONDS / 5:
-            left @ right
-            count += 1
-        best = max(best, 2 * rows * inner * columns * count / (time.perf_counter() - started))
-    return best
+    return max(product_rates(lambda: left @ right, 2 * rows * inner * columns, SECONDS))
 
 
 def processor() -> str:
     """The processor's name, with what it multiplies narrow numbers with."""
-    names = [
-        line.partition(":")[2].strip()
-        for line in Path("/proc/cpuinfo").read_text().splitlines()
-        if line.startswith("model name")
-    ] if Path("/proc/cpuinfo").exists() else [platform.processor()]  # fmt: skip
-    features = torch.cpu.get_capabilities()
-    wanted = ("avx2", "avx512_f", "avx512_bf16", "avx512_vnni", "amx_bf16", "amx_int8")
-    return f"{names[0]} ({', '.join(one for one in wanted if features.get(one)) or 'plain'})"
+    return f"{processor_name()} ({', '.join(instruction_sets()) or 'plain'})"
 
 
 def peak_of_card() -> float:
-    """The best rate of large bf16 products that a GPU reaches, whose time it keeps itself."""
-    left, right = (torch.randn(8192, 8192, device="cuda", dtype=torch.bfloat16) for _ in range(2))
-    for _ in range(3):
-        left @ right
-    times = []
-    for _ in range(3):
-        begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-        begin.record()
-        for _ in range(20):
+    """The best rate of large bf16 products that a GPU reaches."""
+    left, right = (torch.randn(SIDE, SIDE, device="cuda").bfloat16() for _ in range(2))
+
+    def multiply() -> None:
+        for _ in range(TOGETHER):
             left @ right
-        end.record()
         torch.cuda.synchronize()
-        times.append(begin.elapsed_time(end) / 20_000)
-    return 2 * 8192**3 / min(times)
+
+    return max(product_rates(multiply, TOGETHER * 2 * SIDE**3, SECONDS))
 
 
 def describe(device: str = "cpu") -> dict[str, Any]:
     """The machine of a figure."""
     facts: dict[str, Any] = {
         "processor": processor(),
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": usable_cores(),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
         "python": platform.python_version(),

@@ -1,11 +1,17 @@
 #!/bin/sh
-# Translate three sentences with a run: three_sentences.sh NMT RUN
+# Translate three sentences with a run and show its attention: three_sentences.sh NMT RUN
 set -eu
 nmt=$1
 run=$2
 sentences='Tomorrow the old man buys a bicycle.
 The tired neighbor does not borrow any novels because many painters watch our girl.
 Will their curious grandmother send the sister these boots?'
-printf '%s\n' "$sentences" | "$nmt" translate "$run" | while IFS= read -r translation; do
-    printf '  %s\n' "$translation"
-done
+
+printf '%s\n' "$sentences" | "$nmt" translate "$run"
+
+echo
+echo 'Where each word of the first translation looked, in percent:'
+printf '%s\n' "$sentences" | head -n 1 | "$nmt" plot attention "$run" --words
+
+printf '%s\n' "$sentences" | "$nmt" plot attention "$run" --words --quiet -o "$run/attention.html"
+echo "All three, as a page for a browser: $run/attention.html"

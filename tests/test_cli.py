@@ -24,7 +24,7 @@ def test_the_version_is_printed(nmt: Call) -> None:
 
 COMMANDS = [
     "prepare", "train", "translate", "rescore", "score", "tokenize", "detokenize", "average",
-    "plot",
+    "doctor", "plot",
     "corpora", "recipes", "models",
 ]  # fmt: skip
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from nmt_cli.commands.doctor import EXTRAS
 from nmt_cli.commands.reference import recipe_reference
 from nmt_cli.models import MODELS
 from nmt_cli.recipe import load_recipe
@@ -32,10 +33,14 @@ def readme_commands() -> list[str]:
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """A PATH on which `nmt` is this checkout's."""
+    """A PATH on which `nmt` is this checkout's, without any extra, as quickstart installs it."""
     folder = tmp_path_factory.mktemp("bin")
-    nmt = folder / "nmt"
-    nmt.write_text(f'#!/bin/sh\nexec {sys.executable} -m nmt_cli "$@"\n')
+    nmt, extras = folder / "nmt", sorted({one for names in EXTRAS.values() for one in names})
+    program = (
+        f"import sys\nsys.modules.update(dict.fromkeys({extras}))\n"
+        "from nmt_cli.cli.entry import main\nmain()"
+    )
+    nmt.write_text(f'#!/bin/sh\nexec {sys.executable} -c "{program}" "$@"\n')
     nmt.chmod(0o755)
     places = f"{folder}{os.pathsep}{os.environ['PATH']}"
     return {**os.environ, "PATH": places, "PYTHONPATH": str(ROOT)}
@@ -80,12 +85,17 @@ def test_the_recipe_of_the_readme_is_one_for_two_files_of_ones_own(
     assert "error" not in done.stdout
 
 
-def test_the_example_script_translates_three_sentences(
+def test_the_example_script_translates_three_sentences_and_shows_their_attention(
     followed: tuple[Path, dict[str, str]], environment: dict[str, str]
 ) -> None:
     script = ["sh", str(ROOT / "examples/three_sentences.sh"), "nmt", "runs/quickstart"]
     done = subprocess.run(script, cwd=followed[0], env=environment, capture_output=True, check=True)
-    assert len(done.stdout.decode().splitlines()) == 3
+    *translations, empty, heading, picture = done.stdout.decode().splitlines()[:6]
+    assert len(translations) == 3 and empty == "" and heading.startswith("Where each word of the")
+    assert picture.startswith("line 1 · layer ")
+    page = followed[0] / "runs/quickstart/attention.html"
+    assert done.stdout.decode().endswith(": runs/quickstart/attention.html\n")
+    assert page.read_text().count('"number":') == 3
 
 
 def test_the_map_of_files_is_the_tree() -> None:

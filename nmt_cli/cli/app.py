@@ -8,7 +8,17 @@ from typing import Annotated
 import typer
 
 from nmt_cli import __version__
-from nmt_cli.cli import catalogue, corpora, data, export, plot, shards, training, translation
+from nmt_cli.cli import (
+    catalogue,
+    corpora,
+    data,
+    doctor,
+    export,
+    plot,
+    shards,
+    training,
+    translation,
+)
 
 
 def _version(wanted: bool) -> None:
@@ -52,6 +62,7 @@ def build_app() -> typer.Typer:
     app.add_typer(_corpora(), name="corpora")
     app.add_typer(_recipes(), name="recipes")
     app.add_typer(_models(), name="models")
+    app.command()(doctor.doctor)
     return app
 
 

@@ -42,10 +42,16 @@ def peak_memory(device: torch.device) -> dict[str, float]:
 
 
 def available_memory(device: torch.device) -> int:
-    """Bytes that can still be taken; of main memory what the kernel and the cgroup leave."""
+    """Bytes that can still be taken; of main memory `free_memory`, or 4 GiB where nobody says."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
-    return min([*_meminfo("MemAvailable"), *_cgroup()], default=4 << 30)
+    left = free_memory()
+    return 4 << 30 if left is None else left
+
+
+def free_memory() -> int | None:
+    """Bytes of main memory that the kernel and the cgroup leave; None where neither says."""
+    return min([*_meminfo("MemAvailable"), *_cgroup()], default=None)
 
 
 def _meminfo(key: str, path: Path = Path("/proc/meminfo")) -> list[int]:

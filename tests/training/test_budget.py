@@ -12,7 +12,13 @@ from nmt_cli.recipe import load_recipe
 from nmt_cli.reporting import Reporter
 from nmt_cli.training import memory
 from nmt_cli.training.budget import choose_budget, most_tokens
-from nmt_cli.training.memory import available_memory, most_taken, peak_memory, taken_memory
+from nmt_cli.training.memory import (
+    available_memory,
+    free_memory,
+    most_taken,
+    peak_memory,
+    taken_memory,
+)
 from tests.conftest import toy_recipe
 from tests.training.killing import differences
 
@@ -85,7 +91,10 @@ def test_memory_is_what_the_kernel_and_the_container_leave(
     cpu = torch.device("cpu")
     monkeypatch.setattr(memory, "_meminfo", lambda key: [5 * GIB])
     monkeypatch.setattr(memory, "_cgroup", lambda: [3 * GIB])
-    assert available_memory(cpu) == 3 * GIB
+    assert available_memory(cpu) == free_memory() == 3 * GIB
+    monkeypatch.setattr(memory, "_meminfo", lambda key: [])
+    monkeypatch.setattr(memory, "_cgroup", lambda: [])
+    assert available_memory(cpu) == 4 * GIB and free_memory() is None
     monkeypatch.undo()
     (tmp_path / "memory.max").write_text("1000\n")
     (tmp_path / "memory.current").write_text("400\n")
