@@ -49,6 +49,14 @@ def standard_input() -> BinaryIO:
         return sys.stdin.buffer
 
 
+def at_terminal() -> bool:
+    """Whether standard input is a terminal, where somebody types."""
+    try:
+        return sys.stdin is not None and sys.stdin.isatty()
+    except ValueError:  # it is closed
+        return False
+
+
 def put(text: str) -> None:
     """A line of the product, at once; UserError where it cannot be written."""
     if sys.stdout is None:

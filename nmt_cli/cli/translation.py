@@ -1,14 +1,28 @@
 """The face of translate, rescore and score."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nmt_cli.cli.options import Device, Json, On, Processes, Quiet, Settings, put, standard_input
+from nmt_cli.cli.options import (
+    Device,
+    Json,
+    On,
+    Processes,
+    Quiet,
+    Settings,
+    at_terminal,
+    put,
+    standard_input,
+)
 from nmt_cli.cli.shards import shards_wanted, translate_shards
 from nmt_cli.reporting import Reporter
+
+if TYPE_CHECKING:
+    from nmt_cli.commands.translate import Form, TranslatedLine
 
 
 def translate(
@@ -56,20 +70,31 @@ def translate(
     extra = [f"search.beam={beam}"] if beam is not None else []
     extra += [f"search.n_best={n_best}"] if n_best is not None else []
     reporter = Reporter(quiet)
+    typed = not shards and not jsonl and at_terminal()
     opening = Opening(
         tuple(map(str, runs)), (*settings, *extra), device, alignments, engine, quantization,
-        respell=jsonl, strict=strict,
+        respell=jsonl, strict=strict, unknown=jsonl or typed,
     )  # fmt: skip
     translator = ParallelTranslator(opening, processes, reporter)
     form = translator.form(jsonl=jsonl)
     if shards:
         translate_shards(translator, shards, form, reporter)
         return
+    _print_lines(translator.translate(standard_input(), prefix), form, reporter, typed=typed)
+
+
+def _print_lines(
+    lines: "Iterator[TranslatedLine]", form: "Form", reporter: Reporter, *, typed: bool
+) -> None:
+    """Print what is made of each line; who typed it is also told its unknown words."""
     with reporter.lines() as tell:
-        for one in translator.translate(standard_input(), prefix):
+        for one in lines:
             tell(one.line.number, one.warnings)
             for written in one.output(form):
                 put(written)
+            if typed and one.unknown_words:
+                words = ", ".join(one.unknown_words)
+                reporter.say(f"line {one.line.number}: not in the training text: {words}")
 
 
 def rescore(

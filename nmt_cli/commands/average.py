@@ -7,6 +7,7 @@ from pathlib import Path
 
 from nmt_cli.checkpoint import Checkpoint, Tensors, read_checkpoint
 from nmt_cli.data.prepared import Tokenizers
+from nmt_cli.data.words import word_files
 from nmt_cli.disk import refuse_ways_out
 from nmt_cli.errors import RunError
 from nmt_cli.run_folder import RunFolder
@@ -52,7 +53,7 @@ def average(run: Path, out: Path, last: int | None = None) -> Averaged:
     try:
         target = RunFolder(scratch)
         target.checkpoints.mkdir(parents=True)
-        for path in copied:
+        for path in [*copied, *word_files(run)]:
             shutil.copy(path, scratch / path.name)
         tokenizers.save(scratch)
         target.save_best(updates[-1], mean, {"averaged": updates})

@@ -7,7 +7,8 @@ from typing import Any
 
 from nmt_cli.checkpoint import Checkpoint
 from nmt_cli.config import Section
-from nmt_cli.data.prepared import Tokenizers
+from nmt_cli.data.prepared import PreparedData, Tokenizers
+from nmt_cli.data.words import Words
 from nmt_cli.errors import RecipeError, RunError
 from nmt_cli.recipe import Recipe, load_recipe
 from nmt_cli.run_folder import RunFolder
@@ -88,6 +89,18 @@ def inherit(recipe: Recipe, origin: Origin) -> Recipe:
     training = recipe.training.model_copy(update={"init_from": _stated(recipe, origin)})
     changed: dict[str, Any] = {**sections, "training": training}
     return replace(recipe, **changed)
+
+
+def learned_words(data: PreparedData, origin: Origin | None) -> Words | None:
+    """The words of all text that a run learns from, its origin's too; None where they are unknown.
+
+    They are where data were prepared, or the origin was trained or imported, without their list.
+    """
+    words = Words.load(data.folder)
+    if words is None or origin is None:
+        return words
+    before = Words.load(origin.folder.path)
+    return None if before is None else before.joined(words)
 
 
 def _differences(mine: Section, theirs: Section, free: tuple[str, ...]) -> list[str]:

@@ -18,6 +18,7 @@ from nmt_cli.commands.translate import (
     read_prefixes,
     translate_stream,
 )
+from nmt_cli.data.words import Words, unknown_words
 from nmt_cli.decoding.parallel import (
     WORTHWHILE,
     Block,
@@ -38,7 +39,8 @@ from nmt_cli.workers import TOKENIZER_THREADS, Opener, Workers, parse_processes,
 class Opening:
     """How a translator is opened, in plain values, so that another process can open the same.
 
-    `strict`: it refuses lines that are not UTF-8 or cannot be read whole.
+    `strict`: it refuses lines that are not UTF-8 or cannot be read whole. `unknown`: lines tell
+    their words that no run's training text had, where all runs have a list of its words.
     """
 
     runs: tuple[str, ...]
@@ -49,6 +51,7 @@ class Opening:
     quantization: str | None = None
     respell: bool = True
     strict: bool = False
+    unknown: bool = False
 
     def open(self, reporter: Reporter) -> Translator:
         """See `open_translator`."""
@@ -62,6 +65,12 @@ class Opening:
             quantization=self.quantization,
             reporter=reporter,
         )
+
+    def known_words(self) -> list[Words]:
+        """The words of each run's training text; none where nothing is told of unknown ones."""
+        found = [Words.load(Path(run)) for run in self.runs] if self.unknown else []
+        known = [one for one in found if one is not None]
+        return known if len(known) == len(found) else []
 
 
 class ParallelTranslator:
@@ -82,6 +91,7 @@ class ParallelTranslator:
             self.wanted = 1
         with _no_threads() as self._threads:
             self.translator = opening.open(reporter)
+        self.known_words = opening.known_words()
         on_gpu = find_device(opening.device).type == "cuda"
         self.gpus = _gpus(opening.device) if on_gpu else 0
 
@@ -112,6 +122,13 @@ class ParallelTranslator:
         `much` says that the stream is long where it cannot be asked. WorkerError where a block of
         lines has killed two workers.
         """
+        for one in self._translated(stream, prefixes, much=much):
+            unknown = unknown_words(one.line.text, self.known_words) if self.known_words else []
+            yield replace(one, unknown_words=unknown)
+
+    def _translated(
+        self, stream: BinaryIO, prefixes: Path | None, *, much: bool
+    ) -> Iterator[TranslatedLine]:
         strict = self.opening.strict
         small = self.wanted is None and not much and waiting_bytes(stream) < WORTHWHILE
         if small or self.most == 1:

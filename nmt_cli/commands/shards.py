@@ -12,6 +12,7 @@ from nmt_cli.commands.processes import ParallelTranslator
 from nmt_cli.commands.translate import Form, TranslatedLine
 from nmt_cli.data.ranges import Shard, find_range, open_range, sample_hash
 from nmt_cli.data.shards import ShardWriter, digest
+from nmt_cli.data.words import word_files
 from nmt_cli.errors import DataError
 from nmt_cli.recipe import load_recipe
 from nmt_cli.reporting import Reporter
@@ -88,11 +89,11 @@ def describe_job(
 
 
 def _describe_run(path: Path) -> dict[str, Any]:
-    """Recipe, update, and SHA-256 of the weights and tokenizers of a run."""
+    """Recipe, update, and SHA-256 of the weights, tokenizers and list of words of a run."""
     checkpoint = RunFolder(path).best()
-    tokenizers = {one.name: digest(one) for one in sorted(path.glob("tokenizer*.json"))}
+    others = [*sorted(path.glob("tokenizer*.json")), *word_files(path)]
     return {
         "recipe": load_recipe(path / "recipe.yaml").hash(),
         "update": checkpoint.update,
-        "files": checkpoint.state["files"] | tokenizers,
+        "files": checkpoint.state["files"] | {one.name: digest(one) for one in others},
     }

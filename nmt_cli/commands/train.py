@@ -11,7 +11,7 @@ import torch
 from nmt_cli import __version__
 from nmt_cli.checkpoint import FORMAT
 from nmt_cli.commands.beginning import begin, with_budget
-from nmt_cli.commands.fine_tuning import Origin, find_origin
+from nmt_cli.commands.fine_tuning import Origin, find_origin, learned_words
 from nmt_cli.commands.runs import (
     Model,
     adopt,
@@ -152,6 +152,9 @@ def _open_folder(folder: RunFolder, held: ExitStack, recipe: Recipe, data: Prepa
             )
     if not folder.recipe.exists():  # which is written last: a run that began keeps what it has
         data.tokenizers.save(folder.path)
+        words = learned_words(data, find_origin(recipe))
+        if words is not None:
+            words.save(folder.path)
     counts = {key: data.manifest[key] for key in ("read", "train", "splits", "vocabulary")}
     folder.write_json(
         "manifest.json",

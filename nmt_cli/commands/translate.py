@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
@@ -32,6 +32,8 @@ class TranslatedLine:
 
     line: InputLine
     translation: Translation
+    unknown_words: list[str] = field(default_factory=list)
+    """Those that the training text did not have, where that was asked for."""
 
     @property
     def warnings(self) -> list[str]:
@@ -69,6 +71,8 @@ class TranslatedLine:
                 {"text": one.text, **_numbers(one)} for one in self.translation.candidates
             ]
         record |= self.translation.notes()
+        if self.unknown_words:
+            record["unknown_words"] = self.unknown_words
         if self.warnings:
             record["warnings"] = self.warnings
         return record

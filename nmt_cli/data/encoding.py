@@ -16,6 +16,7 @@ from tokenizers import models
 from nmt_cli.data.prepared import Tokenizers
 from nmt_cli.data.tokenizer import TextTokenizer, TokenizerConfig, frame
 from nmt_cli.data.variants import VariantEncoder
+from nmt_cli.data.words import NewWords
 
 WORDS_KEPT = 200_000  # words whose ids are remembered; then all are forgotten
 ID = np.dtype(np.uint32)
@@ -29,6 +30,7 @@ class Encoded(NamedTuple):
     kept: bytes  # a byte for each pair of the block: 0 for one that is too long
     ids: list[bytes]  # uint32, of all kept pairs, a string a column
     lengths: list[bytes]  # uint32, one for each kept pair, a string a column
+    words: list[str]  # of the kept sources, those that no block before had and perhaps others
 
 
 class WordCache:
@@ -84,6 +86,7 @@ class Encode:
         self.caches = [WordCache(side) for side in self.sides]
         self.samplers = [VariantEncoder(side, config) for side in self.sides]
         self.variants, self.max_length = range(config.variants), max_length
+        self.new_words = NewWords()
 
     def __call__(self, block: Block) -> Encoded:
         """The ids of the pairs that are not too long in any variant."""
@@ -104,6 +107,7 @@ class Encode:
             kept.tobytes(),
             [b"".join([column[place] for place in chosen]) for column in columns],
             [lengths[kept].tobytes() for lengths in sizes],
+            self.new_words(block[0][place] for place in chosen),
         )
 
 

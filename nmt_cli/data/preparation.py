@@ -21,6 +21,7 @@ from nmt_cli.data.encoding import Encoded, open_encoder
 from nmt_cli.data.prepared import FORMAT, PartRange, PreparedData, Tokenizers
 from nmt_cli.data.tokenizer import TokenizerConfig, batches
 from nmt_cli.data.tokenizer_training import train_tokenizer
+from nmt_cli.data.words import Words
 from nmt_cli.data.writing import SequenceWriter, TextWriter
 from nmt_cli.errors import DataError
 from nmt_cli.reporting import Reporter
@@ -166,9 +167,9 @@ class _Preparation:
     def _encode_training(
         self, tokenizers: Tokenizers, parts: list[PartRange], clean: CleanText
     ) -> list[PartRange]:
-        """Write ids and text of the training pairs that are not too long or held out."""
+        """Write ids, text and words of the training pairs that are not too long or held out."""
         stores = _Stores(self.folder, tokenizers, self.settings.tokenizer.variants)
-        pairs = clean.pairs()
+        pairs, words = clean.pairs(), Words()
         kept: list[PartRange] = []
         progress = self.reporter.progress("encode", parts[-1].end)
         with (
@@ -188,6 +189,7 @@ class _Preparation:
                         else:
                             self.cleaner.report["too long"].add(" ||| ".join(pair))
                     stores.write(encoded)
+                    words.add(encoded.words)
                     bar.advance(len(block))
                 kept.append(PartRange(part.label, first, text.lines, part.weight))
         if kept[-1].end == 0:
@@ -195,6 +197,7 @@ class _Preparation:
                 "corpus.train: no pair is left to train on" + _losses(self.cleaner.report)
             )
         stores.close()
+        words.save(self.folder)
         return kept
 
     def _encoder(self) -> AbstractContextManager[Apply]:

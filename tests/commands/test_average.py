@@ -79,6 +79,14 @@ def test_checkpoints_that_do_not_go_together_are_named() -> None:
         averaging._mean(some)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("name", ["words.source.txt", "words.source.bloom"])
+def test_the_list_of_words_goes_along(name: str, tiny_run: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(tiny_run, tmp_path / "run")
+    (run / name).write_bytes(b"a\n")
+    average(run, tmp_path / "mean")
+    assert (tmp_path / "mean" / name).read_bytes() == b"a\n"
+
+
 def test_the_averaged_run_is_left_as_it_was(tiny_run: Path, tmp_path: Path) -> None:
     before = sorted((path, path.stat().st_mtime_ns) for path in tiny_run.rglob("*"))
     average(tiny_run, tmp_path / "mean")

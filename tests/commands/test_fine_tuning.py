@@ -19,7 +19,7 @@ from nmt_cli.run_folder import RunFolder
 from nmt_cli.training.stopping import Stopped
 from nmt_cli.yaml12 import write_yaml
 from tests.commands.test_train import final_weights, stop_after
-from tests.conftest import Listener, syllable_lines, toy_content, toy_recipe
+from tests.conftest import SYLLABLES, Listener, syllable_lines, toy_content, toy_recipe
 from tests.training.test_divergence import batch_of, poison, records
 
 QUIET = Reporter(quiet=True)
@@ -72,6 +72,17 @@ def test_a_run_begins_with_the_weights_tokenizer_and_model_of_another(base: Path
     assert first["update"] == 0 and first["loss"] == pytest.approx(before["loss"], abs=1e-9)
     manifest = RunFolder(root / "tuned").read_json("manifest.json")
     assert manifest["init_from"] == {"run": str(base), "checkpoint": 12}
+
+
+def test_a_run_knows_the_words_of_both_texts_where_both_have_a_list(base: Path) -> None:
+    root = base.parent
+    (base / "words.source.txt").write_text("ba\nolder\n")
+    train(tuned(root), root / "tuned", QUIET)
+    found = (root / "tuned/words.source.txt").read_text().split()
+    assert found == sorted([*SYLLABLES, "older", "zz"])
+    (base / "words.source.txt").unlink()
+    train(tuned(root), root / "other", QUIET)
+    assert not list((root / "other").glob("words*"))
 
 
 def test_weights_are_begun_with_in_full_precision(base: Path) -> None:

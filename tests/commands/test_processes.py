@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -14,7 +15,7 @@ from nmt_cli.commands.processes import Opening, ParallelTranslator
 from nmt_cli.decoding.parallel import WORTHWHILE, Block, describe, waiting_bytes
 from nmt_cli.errors import UserError
 from nmt_cli.reporting import Reporter
-from tests.conftest import run, start
+from tests.conftest import ENVIRONMENT, NMT, Call, run, start
 
 WORDS = ["old", "man", "reads", "book", "two", "dogs", "see", "houses", "they", "do"]
 LINES = [
@@ -156,3 +157,76 @@ def test_a_reader_that_leaves_ends_all_with_exit_0(tiny_run: Path) -> None:
         process.stdin.flush()
         assert process.wait(60) == 0 and process.stderr.read() == b""
     assert gone(workers)
+
+
+UNKNOWN = b"The old man\n\nquux, the frobnicate!\nQUUX \xff\nold \xe6\x88\x91\n"
+
+
+@pytest.fixture
+def knowing_run(tiny_run: Path, tmp_path: Path) -> Path:
+    """The run, with a list of words."""
+    run = shutil.copytree(tiny_run, tmp_path / "knowing")
+    (run / "words.source.txt").write_text("man\nold\nthe\n")
+    return run
+
+
+def unknown_of(out: str) -> list[list[str] | None]:
+    return [json.loads(line).get("unknown_words") for line in out.splitlines()]
+
+
+@pytest.mark.parametrize("options", [(), ("--processes", 2), ("--n-best", 2), ("--prefix", "p")])
+def test_json_lines_have_the_words_that_the_training_text_had_not(
+    options: tuple[object, ...],
+    nmt: Call,
+    knowing_run: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(knowing_run.parent)
+    Path("p").write_text("Der\n\n\n\n\n")
+    code, out, err = nmt("translate", knowing_run, *CPU[:2], "--jsonl", *options, stdin=UNKNOWN)
+    assert (code, "quux" in err) == (0, False)
+    assert unknown_of(out) == [None, None, ["quux", "frobnicate"], ["QUUX"], None]
+
+
+def test_runs_without_a_list_and_piped_text_say_nothing(
+    nmt: Call, tiny_run: Path, knowing_run: Path
+) -> None:
+    _, out, err = nmt("translate", tiny_run, *CPU, "--jsonl", stdin=b"quux\n")
+    assert unknown_of(out) == [None] and err == ""
+    assert nmt("translate", knowing_run, *CPU, stdin=b"quux\n")[2] == ""
+    (knowing_run / "words.source.txt").write_bytes(b"\xff")  # which is not even read
+    assert nmt("translate", knowing_run, *CPU, stdin=b"quux\n")[0] == 0
+    code, _, err = nmt("translate", knowing_run, *CPU, "--jsonl", stdin=b"quux\n")
+    assert code == 2 and "words.source.txt: damaged: not UTF-8 text; delete it to do" in err
+
+
+def test_an_ensemble_tells_what_no_member_knows(
+    nmt: Call, tiny_run: Path, knowing_run: Path
+) -> None:
+    other = shutil.copytree(knowing_run, knowing_run.parent / "other")
+    (other / "words.source.txt").write_text("quux\n")
+    _, out, _ = nmt("translate", knowing_run, other, *CPU, "--jsonl", stdin=UNKNOWN)
+    assert unknown_of(out) == [None, None, ["frobnicate"], None, None]
+    _, out, _ = nmt("translate", knowing_run, tiny_run, *CPU, "--jsonl", stdin=UNKNOWN)
+    assert unknown_of(out) == [None] * 5  # what one was trained on is not known
+
+
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="no terminals here")
+@pytest.mark.parametrize("options, told", [([], True), (["--jsonl"], False), (["-q"], False)])
+def test_who_types_is_told_behind_the_translation(
+    options: list[str], told: bool, knowing_run: Path
+) -> None:
+    ours, theirs = os.openpty()
+    process = subprocess.Popen(
+        [*NMT, "translate", str(knowing_run), *CPU, *options], stdin=theirs,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=ENVIRONMENT,
+    )  # fmt: skip
+    os.close(theirs)
+    os.write(ours, b"The old quux\nold\n\x04")
+    out = process.communicate(timeout=120)[0].decode().splitlines()
+    os.close(ours)
+    assert process.returncode == 0
+    if told:
+        assert len(out) == 3 and out[1] == "line 1: not in the training text: quux"
+    else:
+        assert len(out) == 2 and "not in the" not in "".join(out)

@@ -4,6 +4,7 @@ import io
 import itertools
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -151,6 +152,20 @@ def test_another_text_run_or_search_needs_another_folder(tiny_run: Path, text: P
         translate(tiny_run, text, [2], form="jsonl")
     with pytest.raises(DataError, match="nowhere: no such file"):
         translate(tiny_run, text.with_name("nowhere"), [2])
+
+
+def test_parts_in_json_have_unknown_words_and_need_the_same_list(
+    nmt: Call, tiny_run: Path, text: Path
+) -> None:
+    run, parts = shutil.copytree(tiny_run, text.parent / "knowing"), text.parent / "parts"
+    (run / "words.source.txt").write_text("a\nbook\nold\nman\nthe\nsee\ndo\ntwo\n")
+    command = ["translate", run, "--input", text, "--out", parts, "--jsonl", "--beam", 1]
+    assert nmt(*command, "--shard", "all/2")[0] == 0
+    found = [json.loads(line).get("unknown_words") for line in joined(parts)]
+    assert found == [None, None, None, ["dogs", "houses"], ["they"], ["odd"]] * 5
+    (run / "words.source.txt").write_text("a\n")
+    code, _, err = nmt(*command, "--shard", "1/2")
+    assert code == 2 and "holds shards of another job (other runs)" in err
 
 
 def test_two_processes_do_not_write_the_same_part(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from nmt_cli.reporting import Reporter
 from nmt_cli.run_folder import RunFolder
 from nmt_cli.training.stopping import Stopped
 from nmt_cli.training.trainer import Trainer
-from tests.conftest import toy_content, toy_recipe, write_syllables
+from tests.conftest import SYLLABLES, toy_content, toy_recipe, write_syllables
 from tests.training.killing import differences
 
 QUIET = Reporter(quiet=True)
@@ -87,6 +87,7 @@ def test_the_run_folder_explains_itself(toy: Path) -> None:
     again = load_recipe(run / "recipe.yaml")
     assert again.to_dict() == recipe.to_dict()
     assert (run / "tokenizer.json").is_file()
+    assert (run / "words.source.txt").read_text() == "".join(f"{one}\n" for one in SYLLABLES)
     records = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
     assert {"train", "validation"} == {record["event"] for record in records}
     trained = [record for record in records if record["event"] == "train"]
@@ -96,6 +97,21 @@ def test_the_run_folder_explains_itself(toy: Path) -> None:
     assert result["recipe_hash"] == recipe.hash() and result["updates"] == 12
     assert "version:" in result["test"]["bleu"]["signature"]
     assert not list(run.rglob("*.pt")) and not list(run.rglob("*.pkl"))
+
+
+def test_a_run_of_data_prepared_without_a_list_of_words_has_none(toy: Path) -> None:
+    prepared = prepare_recipe(toy_recipe(toy / "text"), QUIET).data.folder
+    (prepared / "words.source.txt").unlink()
+    train(toy_recipe(toy / "text"), toy / "run", QUIET)
+    assert [one.name for one in Path("prepared").glob("toy-*")] == [prepared.name]
+    assert not list((toy / "run").glob("words*"))
+
+
+def test_a_resumed_run_keeps_its_list_of_words(toy: Path) -> None:
+    train(toy_recipe(toy / "text"), toy / "run", QUIET)
+    (toy / "run/words.source.txt").write_text("ba\n")
+    train(toy_recipe(toy / "text", updates=14), toy / "run", QUIET, resume=True)
+    assert (toy / "run/words.source.txt").read_text() == "ba\n"
 
 
 def test_an_existing_folder_is_refused_in_one_line(toy: Path) -> None:

@@ -80,4 +80,12 @@ def test_pairs_too_long_in_any_variant_are_left_out_of_every_column() -> None:
         assert len(sizes) == 2 and 4 * sizes.sum() == len(ids)
     first = np.frombuffer(found.ids[0], dtype=np.uint32).tolist()
     assert first == [i for ids in TOKENIZERS[0].encode(["The old man", "The"]) for i in ids]
+    assert sorted(found.words) == ["man", "old", "the"]
     assert Encode(tokenizers, config, None)((sources, targets)).kept == b"\1\1\1\1"
+
+
+def test_words_of_pairs_too_long_are_told_when_a_shorter_pair_has_them() -> None:
+    tokenizers = Tokenizers(TOKENIZERS[0], TOKENIZERS[0])
+    encode = Encode(tokenizers, TokenizerConfig(vocab_size=360), 20)
+    assert encode((["An odd word " * 30, "Old"], ["a", "b"])).words == ["old"]
+    assert encode((["odd", "Old"], ["a", "b"])).words == ["odd"]

@@ -337,6 +337,27 @@ def test_a_line_feed_in_json_does_not_part_sources_from_references(root: Path) -
     assert data.manifest["splits"]["dev"] == len(split.source) == len(split.target) == 2
 
 
+def test_the_words_of_the_training_sources_are_listed_and_no_others(tmp_path: Path) -> None:
+    other = [("the xylophone.", "das Xylophon.")]
+    long = [("the unreadable " * 9, "das Unlesbare " * 9)]
+    write(tmp_path, "train", [*SENTENCES, *long, ("l’odd e\u0301tude 3D", "x y z")])
+    write(tmp_path, "dev", other)
+    data = prepared(tmp_path, dev="dev", max_length=60)
+    found = lines(data.folder / "words.source.txt")
+    sources = " ".join(source for source, _ in training_text(data)).casefold()
+    wanted = sources.replace(".", "").replace("’", " ").replace("3", "").split()
+    assert found == sorted(set(wanted)) and "étude" in found and "unreadable" not in found
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_list_of_words_is_that_of_the_text_whatever_the_tokenizer(
+    kind: dict[str, Any], root: Path
+) -> None:
+    found = contents(prepared(root, kind, dev="dev").folder)["words.source.txt"]
+    assert found == contents(prepared(root, name="other", dev="dev").folder)["words.source.txt"]
+    assert len(found.split()) == 20
+
+
 # 5. The same inputs give the same bytes.
 
 
@@ -363,6 +384,7 @@ def test_packing_and_blocks_change_nothing(root: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(writing, "BLOCK", 5)
     packed = prepared(root, KINDS[0], "two", dev="dev")
     assert contents(plain.folder) == contents(packed.folder)
+    assert "words.source.txt" in contents(plain.folder)
 
 
 @pytest.mark.parametrize("kind, limit", [(KINDS[0], 17), (KINDS[1], 9)])
