@@ -93,7 +93,8 @@ def _things(item: str) -> Domain[Complement]:
     """Pronouns for things: them is also for people, so that it is here for no class of these."""
     _, _, spec = item.partition(":")
     pronouns = (IT,) if is_human(spec) else (IT, THEM)
-    return OneOf([bare_object("acc", "", pronoun) for pronoun in pronouns if nouns_of(spec)])
+    things = any(noun.kind != "person" for noun in nouns_of(spec))
+    return OneOf([bare_object("acc", "", pronoun) for pronoun in pronouns if things])
 
 
 @cache
