@@ -52,6 +52,12 @@ SPREAD = {
     "acc:owned": 6, "acc:tongue": 1.5, "acc:nothing": 3, "acc:sport": 1.5,
 }  # fmt: skip
 
+# In simple sentences these are drawn more often, as they are where people speak.
+COMMON = (
+    "know", "love", "like", "have", "want", "see", "go", "come", "read", "eat", "drink", "do",
+    "help", "open", "give", "speak", "sleep", "play", "need", "buy", "understand", "work",
+)  # fmt: skip
+
 # The share of clauses with to be, in long sentences and in simple ones.
 COPULAR_SHARE = (0.08, 0.3)
 
@@ -62,7 +68,9 @@ BRIEF_NOW = Shape(time="none", adjunct="none", current=True)
 @cache
 def clauses(shape: Shape) -> Domain[Clause]:
     """The clauses of a shape, all verbs together."""
-    verbs = [(_weight(verb), verb_clauses(verb, shape)) for verb in verb_entries(VERBS)]
+    verbs = [
+        (_weight(verb, shape.simple), verb_clauses(verb, shape)) for verb in verb_entries(VERBS)
+    ]
     share = COPULAR_SHARE[shape.simple] * has_copula(shape)
     if shape.mood == "imperative":
         share = 0.04  # there are few
@@ -71,8 +79,9 @@ def clauses(shape: Shape) -> Domain[Clause]:
     return Choice((1 - share, Choice(*verbs)), (share, copular_clauses(shape)))
 
 
-def _weight(verb: Verb) -> float:
-    return max(SPREAD.get(item, 1.0) for item in (*verb.complements, ""))
+def _weight(verb: Verb, simple: bool) -> float:
+    common = 2 if simple and verb.english in COMMON else 1
+    return common * max(SPREAD.get(item, 1.0) for item in (*verb.complements, ""))
 
 
 def verb_clauses(verb: Verb, shape: Shape) -> Domain[Clause]:

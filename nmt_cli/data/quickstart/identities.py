@@ -42,8 +42,8 @@ def identities(negated: bool) -> list[tuple[float, Domain[Any], Domain[Any]]]:
     uses = "not identities" if negated else "identities"
     several: Domain[Any] = OneOf((PRONOUNS[4], PRONOUNS[5]))
     return [
-        (1.8, _of_sex("m"), _roles("m", "sg", negated)),
-        (1.8, _of_sex("f"), _roles("f", "sg", negated)),
+        (2, _of_sex("m"), _roles("m", "sg", negated)),
+        (1.2, _of_sex("f"), _roles("f", "sg", negated)),
         (0.8, several, _roles("m", "pl", negated)),
         (1.6, OneOf(THAT[:2]), Product(_is, noun_phrases(POINTED_AT, use, 0.15))),
         (0.1, OneOf(PRONOUNS[:2]), _kinswomen()),
