@@ -46,20 +46,16 @@ from nmt_cli.data.quickstart.lexicon import (
 )
 from nmt_cli.data.quickstart.nouns import CLASSES, KINDS
 from nmt_cli.data.quickstart.phrases import (
-    MASS_USES,
     PRONOUNS,
     SILENT,
-    USES,
     NounPhrase,
     Phrase,
     Pronoun,
-    destinations,
-    locations,
     names,
     noun_phrases,
-    positions,
     prepositional,
 )
+from nmt_cli.data.quickstart.places import destinations, locations, positions
 from nmt_cli.data.quickstart.times import times
 from nmt_cli.data.quickstart.topology import (
     NOT,
@@ -162,18 +158,16 @@ def test_different_time_and_place_phrases_differ_in_english(domain: Domain[Phras
 
 @pytest.mark.parametrize("use", ["subject", "object", "negated", "theme"])
 def test_different_noun_phrases_differ_in_english(use: str) -> None:
-    kinds = [
-        kind for kind in KINDS if use in (USES if kind not in ("dish", "drink") else MASS_USES)
-    ]
     phrases = [
-        join(phrase.english("object")) for kind in kinds for phrase in noun_phrases(kind, use)
+        join(phrase.english("object")) for kind in KINDS for phrase in noun_phrases(kind, use)
     ]
-    assert len(phrases) == len(set(phrases)) == sum(noun_phrases(k, use).size for k in kinds)
+    assert len(phrases) == len(set(phrases)) == sum(noun_phrases(k, use).size for k in KINDS)
 
 
-def test_every_english_verb_form_tells_its_tense() -> None:
-    for verb in all_verbs():
-        assert verb.past != verb.english.split()[0], verb.english
+def test_every_english_verb_form_tells_its_tense_but_that_of_read_and_cut() -> None:
+    # What these two do about it is in test_quickstart_simple.
+    same = {verb.english for verb in all_verbs() if verb.past == verb.english.split()[0]}
+    assert same == {"read", "cut"}
 
 
 # 2. Counting.
@@ -195,7 +189,7 @@ def test_a_weight_of_zero_removes_an_alternative() -> None:
 def test_the_complements_of_a_verb_multiply() -> None:
     give = verb("give")
     recipients = noun_phrases("person", "definite").size + names().size + len(PRONOUNS)
-    assert complements(give, False, True, "").size == (
+    assert complements(give, False, (*PRONOUNS, *names()), "").size == (
         recipients * noun_phrases("present", "theme").size
     )
 
@@ -205,11 +199,11 @@ def test_the_grammar_has_far_more_than_ten_million_sentences() -> None:
     assert count_sentences() > 10_000_000
 
 
-def test_sentences_have_eight_to_eleven_words_and_hardly_any_has_more_than_22(
+def test_sentences_have_seven_to_nine_words_and_hardly_any_has_more_than_22(
     drawn: Corpus,
 ) -> None:
     lengths = [len(pair.source.split()) for pair in drawn.train]
-    assert 8 <= sum(lengths) / len(lengths) <= 11
+    assert 7 <= sum(lengths) / len(lengths) <= 9
     assert sum(length > 22 for length in lengths) < 30
     assert max(lengths) <= 26
 
@@ -241,12 +235,17 @@ def test_every_word_of_the_lexicon_occurs_at_least_ten_times_in_training(drawn: 
 
 def test_no_word_has_two_translations_that_the_sentence_cannot_tell_apart() -> None:
     # "a" is kein next to "not"; a plan and a park are told from to plan and to park by what
-    # stands before them.
+    # stands before them, and so are open and clean.  Animals fressen and people essen, one knows
+    # (kennt) a man and knows (weiß) that he sleeps, answers him and a question, listens to him and
+    # to a song, watches him and a movie; and who is from Rome, kommt aus Rom.
     seen: dict[str, str] = {}
     ambiguous = {
         english for english, german in glossary() if seen.setdefault(english, german) != german
     }
-    assert ambiguous == {"a", "plan", "park"}
+    assert ambiguous == {
+        *("a", "plan", "park", "open", "clean"),
+        *("eat", "know", "answer", "listen to", "watch", "be"),
+    }
 
 
 def test_classes_of_nouns_are_not_named_like_nouns() -> None:
@@ -335,10 +334,19 @@ CONJUGATIONS = [
     ("see", "sehe siehst sieht sehen sehen", "gesehen"),
     ("invite", "lade lädst lädt laden laden", "eingeladen"),
     ("dance", "tanze tanzt tanzt tanzen tanzen", "getanzt"),
-    ("close", "mache machst macht machen machen", "zugemacht"),
+    ("close", "schließe schließt schließt schließen schließen", "geschlossen"),
+    ("open", "öffne öffnest öffnet öffnen öffnen", "geöffnet"),
+    ("turn on", "schalte schaltest schaltet schalten schalten", "eingeschaltet"),
+    ("play", "spiele spielst spielt spielen spielen", "gespielt"),
+    ("have", "habe hast hat haben haben", "gehabt"),
+    ("like", "mag magst mag mögen mögen", "gemocht"),
+    ("want", "will willst will wollen wollen", "gewollt"),
+    ("read", "lese liest liest lesen lesen", "gelesen"),
+    ("take", "nehme nimmst nimmt nehmen nehmen", "genommen"),
     ("stroke", "streichle streichelst streichelt streicheln streicheln", "gestreichelt"),
     ("feed", "füttere fütterst füttert füttern füttern", "gefüttert"),
-    ("know", "weiß weißt weiß wissen wissen", "gewusst"),
+    ("know", "kenne kennst kennt kennen kennen", "gekannt"),
+    ("smile", "lächle lächelst lächelt lächeln lächeln", "gelächelt"),
     ("visit", "besuche besuchst besucht besuchen besuchen", "besucht"),
     ("try on", "probiere probierst probiert probieren probieren", "anprobiert"),
     ("prepare", "bereite bereitest bereitet bereiten bereiten", "zubereitet"),
@@ -478,7 +486,7 @@ CLAUSES: list[tuple[tuple[Any, ...], str, str]] = [
     (
         ("statement", "the.pl woman", "open", "present", "acc: the.sg window"),
         "the women open the window",
-        "die Frauen machen das Fenster auf",
+        "die Frauen öffnen das Fenster",
     ),
     (
         ("verb-final", "she", "call", "present", "acc: the.sg brother"),
@@ -616,7 +624,7 @@ def test_conjunctions_and_relative_clauses_stand_after_a_comma() -> None:
 def test_sentences_are_tidy_text(everything: list[Pair]) -> None:
     for source, target, _ in everything:
         for text in (source, target):
-            assert text[0].isupper() and text[-1] in ".?", text
+            assert text[0].isupper() and text[-1] in ".?!", text
             assert "  " not in text and " ," not in text and ",." not in text, text
 
 
@@ -654,7 +662,7 @@ def test_the_pairs_do_not_depend_on_the_hash_seed_of_the_process(hash_seed: str)
 def test_the_first_pairs_of_seed_one_are_what_they_were_on_the_day_they_were_written() -> None:
     # random() is the same on every platform; this notices when the grammar itself changes.
     text = "\n".join(f"{pair.source}\t{pair.target}" for pair in generate(1000, seed=1))
-    assert hashlib.sha256(text.encode()).hexdigest()[:16] == "b0492a10586b59e2"
+    assert hashlib.sha256(text.encode()).hexdigest()[:16] == "5091ba4f4e956a07"
 
 
 def test_the_package_needs_nothing_but_the_standard_library() -> None:

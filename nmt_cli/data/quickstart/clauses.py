@@ -5,179 +5,126 @@ by verb, the rules make sure that people write and horses run, that kein meets n
 only, and that yesterday meets the past.
 """
 
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import cache, partial
-from typing import Any, Literal
+from typing import Any
 
+from nmt_cli.data.quickstart.circumstances import (
+    STATES,
+    TIMELESS,
+    Shape,
+    circumstances,
+    has_own_past,
+    has_past_alone,
+    past_alone,
+    polarities,
+)
 from nmt_cli.data.quickstart.complements import (
+    Others,
     adjuncts,
     asked_object,
     complements,
     has_place,
     is_human,
     place_question,
-    question_word,
+    question_words,
 )
+from nmt_cli.data.quickstart.copulas import copular_clauses, has_copula
 from nmt_cli.data.quickstart.domain import Choice, Domain, OneOf, Product, just
-from nmt_cli.data.quickstart.english import Tense, Word, Words, words
-from nmt_cli.data.quickstart.lexicon import (
-    COPULA,
-    FREQUENCIES,
-    INTENSIFIERS,
-    UNGRADED,
-    Adjective,
-    Verb,
-    adjectives_of,
-    pairs,
-    verb_entries,
-)
+from nmt_cli.data.quickstart.lexicon import Verb, verb_entries
 from nmt_cli.data.quickstart.phrases import (
+    IT,
     PRONOUNS,
     SILENT,
-    NounPhrase,
+    TOLD,
     Phrase,
+    couples,
     names,
     noun_phrases,
 )
-from nmt_cli.data.quickstart.times import times
-from nmt_cli.data.quickstart.topology import NOT, Circumstance, Clause, Complement
+from nmt_cli.data.quickstart.topology import Clause
 from nmt_cli.data.quickstart.verbs import VERBS
-
-Polarity = Literal["affirmative", "plain", "negative"]
-Gap = Literal["", "subject", "object", "place", "time"]
-
-# A modal with a negation is left out where English and German disagree: "must not" is "darf nicht".
-MODALS: dict[Polarity, tuple[Tense, ...]] = {
-    "affirmative": ("can", "must", "want", "should", "may"),
-    "plain": ("can", "must", "want", "should", "may"),
-    "negative": ("can", "want", "should"),
-}
-
-# Verbs without a time and a modal: those of state, as nobody plans to belong to somebody on Monday,
-# and those with a clause, whose time would be taken for that of the clause.
-TIMELESS = ("belong to", "stand", "lie", "say", "believe", "know", "hope", "notice", "ask")
-
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """What a sentence asks of a clause: what it may have, must have, and lacks.
-
-    The gap is what a question asks for or a relative pronoun stands for.  A `plain` clause has no
-    negation and no adverb of frequency, a `current` one no past and no future.
-    """
-
-    time: Literal["none", "optional", "required"] = "optional"
-    adjunct: Literal["none", "optional", "place"] = "optional"
-    gap: Gap = ""
-    plain: bool = False
-    current: bool = False
-    infinitive: bool = False
-
 
 # Verbs are drawn alike, save those on which the many nouns of a class depend.
 SPREAD = {
     "acc:goods": 1.8, "acc:present": 1.4, "acc:animal": 1.5, "acc:living": 1.3, "acc:menu": 2,
-    "acc:edible": 1.5, "acc:meal": 1.5, "acc:drink": 2,
+    "acc:edible": 1.5, "acc:meal": 1.5, "acc:drink": 2, "acc:anything": 3, "acc:wares": 2.4,
+    "acc:owned": 6, "acc:tongue": 1.5, "acc:nothing": 3, "acc:sport": 1.5,
 }  # fmt: skip
+
+# In simple sentences these are drawn more often, as they are where people speak.
+COMMON = (
+    "know", "love", "like", "have", "want", "see", "go", "come", "read", "eat", "drink", "do",
+    "help", "open", "give", "speak", "sleep", "play", "need", "buy", "understand", "work",
+)  # fmt: skip
+
+# The share of clauses with to be, in long sentences and in simple ones.
+COPULAR_SHARE = (0.08, 0.3)
 
 BRIEF = Shape(time="none", adjunct="none")
 BRIEF_NOW = Shape(time="none", adjunct="none", current=True)
 
 
 @cache
-def circumstances(polarity: Polarity, time: str, current: bool = False) -> Domain[Circumstance]:
-    """Tense, adverb and time, which depend on one another."""
-    then = 0 if current else 1
-    adverb = just(NOT if polarity == "negative" else None)
-    often = OneOf(Phrase(words(english), german) for english, german in pairs(FREQUENCIES))
-    modal = OneOf(MODALS[polarity])
-    timeless: Choice[Circumstance] = Choice(
-        (3, Product(Circumstance, just("present"), adverb)),
-        (2 * then, Product(Circumstance, just("past"), adverb)),
-        (1 * then, Product(Circumstance, just("future"), adverb)),
-        (2.5, Product(Circumstance, modal, adverb)),
-        (2 * (polarity == "affirmative"), Product(Circumstance, just("present"), often)),
-        (1 * then * (polarity == "affirmative"), Product(Circumstance, just("past"), often)),
-    )
-    timed: Choice[Circumstance] = Choice(
-        (3, Product(Circumstance, just("present"), adverb, times("present"))),
-        (3 * then, Product(Circumstance, just("past"), adverb, times("past"))),
-        (1.5 * then, Product(Circumstance, just("future"), adverb, times("future"))),
-        (1.5, Product(Circumstance, modal, adverb, times("future"))),
-    )
-    share = {"none": 0.0, "optional": 0.4, "required": 1.0}[time]
-    return Choice((1 - share, timeless), (share, timed))
-
-
-@cache
-def _timeless(polarity: Polarity, current: bool) -> Domain[Circumstance]:
-    adverb = just(NOT if polarity == "negative" else None)
-    then = 0 if current else 1
-    present, past = just("present"), just("past")
-    return Choice(
-        (3, Product(Circumstance, present, adverb)), (2 * then, Product(Circumstance, past, adverb))
-    )
-
-
-def _circumstances(verb: Verb, shape: Shape, polarity: Polarity) -> Domain[Circumstance]:
-    if shape.infinitive:
-        return just(Circumstance("infinitive"))
-    if verb is COPULA or verb.english in TIMELESS:
-        return _timeless(polarity, shape.current)
-    return circumstances(polarity, shape.time, shape.current)
-
-
-def _polarities(shape: Shape) -> tuple[tuple[float, Polarity], ...]:
-    if shape.plain or shape.infinitive:
-        return ((1, "plain"),)
-    return ((0.84, "affirmative"), (0.16, "negative"))
-
-
-@cache
-def _known() -> Domain[Any]:
-    """Subjects that need no noun."""
-    return Choice[Any]((1, names()), (2, OneOf(PRONOUNS)))
-
-
-@cache
 def clauses(shape: Shape) -> Domain[Clause]:
     """The clauses of a shape, all verbs together."""
-    rules = [(_weight(verb), verb_clauses(verb, shape)) for verb in verb_entries(VERBS)]
-    if shape in (Shape(), Shape(adjunct="none"), BRIEF, BRIEF_NOW):
-        rules.append((9, copular_clauses(shape)))
-    return Choice(*rules)
+    verbs = [
+        (_weight(verb, shape.simple), verb_clauses(verb, shape)) for verb in verb_entries(VERBS)
+    ]
+    share = COPULAR_SHARE[shape.simple] * has_copula(shape)
+    if shape.mood == "imperative":
+        share = 0.04  # there are few
+    if not share:
+        return Choice(*verbs)
+    return Choice((1 - share, Choice(*verbs)), (share, copular_clauses(shape)))
 
 
-def _weight(verb: Verb) -> float:
-    return max(SPREAD.get(item, 1.0) for item in (*verb.complements, ""))
+def _weight(verb: Verb, simple: bool) -> float:
+    common = 2 if simple and verb.english in COMMON else 1
+    return common * max(SPREAD.get(item, 1.0) for item in (*verb.complements, ""))
 
 
 def verb_clauses(verb: Verb, shape: Shape) -> Domain[Clause]:
     """The clauses of a verb in a shape; none if the verb lacks what the shape asks for."""
     if not _fits(verb, shape):
         return Choice()
+    # Of most verbs a question has the clauses that a statement has.
+    alike = has_own_past(verb)
+    return _clauses_of(verb, replace(shape, question=False) if alike else shape)
+
+
+@cache
+def _clauses_of(verb: Verb, shape: Shape) -> Domain[Clause]:
     rules: list[tuple[float, Domain[Clause]]] = []
-    for weight, polarity in _polarities(shape):
+    for weight, polarity in polarities(shape):
         negated = polarity == "negative"
-        build = partial(Clause, verb=verb, asked=_asked(verb, shape))
-        circumstance = _circumstances(verb, shape, polarity)
-        adjunct = adjuncts(verb, shape.adjunct)
-        # A name or pronoun is the subject or an object, not both, lest Anna should meet Anna.
-        for share, subject, pronouns in _subjects(verb, shape, negated):
-            objects = complements(verb, negated, pronouns, shape.gap)
-            rule = Product(build, subject, circumstance, objects, adjunct)
-            rules.append((weight * share, rule))
+        circumstance = circumstances(verb, shape, polarity)
+        adjunct = adjuncts(verb, shape.adjunct, shape.described)
+        for share, subject, others in _subjects(verb, shape, negated):
+            objects = complements(verb, negated, others, shape.gap, shape.described)
+            for asked in _asked(verb, shape):
+                build = partial(Clause, verb=verb, asked=asked)
+                rule = Product(build, subject, circumstance, objects, adjunct)
+                rules.append((weight * share, rule))
+        if has_past_alone(verb, shape, polarity):
+            one = Choice[Any]((3, noun_phrases(verb.subject, "single")), (2, OneOf(PRONOUNS[2:4])))
+            objects = complements(verb, negated, (), "", shape.described)
+            build = partial(Clause, verb=verb)
+            rules.append((0.2, Product(build, one, past_alone(shape), objects, adjunct)))
     return Choice(*rules)
 
 
 def _fits(verb: Verb, shape: Shape) -> bool:
     timeless = verb.english in TIMELESS
-    if shape.infinitive:
-        return is_human(verb.subject) and any(item.startswith("acc:") for item in verb.complements)
+    if shape.mood != "finite":
+        if not is_human(verb.subject) or verb.english in STATES:
+            return False
+        return shape.mood == "imperative" or asked_object(verb).startswith("acc:")
     fits_gap = {
         "": True,
         "subject": is_human(verb.subject),
         "object": bool(asked_object(verb)),
+        "amount": asked_object(verb).startswith("acc:"),
         "place": place_question(verb) is not None,
         "time": not timeless,
     }[shape.gap]
@@ -185,80 +132,50 @@ def _fits(verb: Verb, shape: Shape) -> bool:
     return fits_gap and fits_time and (shape.adjunct != "place" or has_place(verb))
 
 
-def _asked(verb: Verb, shape: Shape) -> Phrase | None:
+def _asked(verb: Verb, shape: Shape) -> tuple[Phrase | None, ...]:
     if shape.gap == "object":
-        return question_word(verb)
-    return place_question(verb) if shape.gap == "place" else None
+        return question_words(verb)
+    return (place_question(verb) if shape.gap == "place" else None,)
 
 
-def _subjects(
-    verb: Verb, shape: Shape, negated: bool
-) -> tuple[tuple[float, Domain[Any], bool], ...]:
-    """The subjects by weight, and whether pronouns may be objects next to them."""
-    if shape.gap == "subject" or shape.infinitive:
-        return ((1, just(SILENT), False),)
-    phrases = noun_phrases(verb.subject, "definite" if negated else "subject")
+def _subjects(verb: Verb, shape: Shape, negated: bool) -> list[tuple[float, Domain[Any], Others]]:
+    """The subjects by weight, and which names and pronouns may be objects next to them."""
+    everybody = (*PRONOUNS, *names())
+    if shape.mood == "imperative":
+        return [(1, just(TOLD), _others("you"))]
+    if shape.mood == "infinitive":
+        return [(1, just(SILENT), ())]
+    if shape.gap == "subject":
+        return [(1, just(SILENT), everybody)]
+    if verb.subject == "it":
+        return [(1, just(IT), ())]
+    phrases = noun_phrases(verb.subject, "definite" if negated else "subject", shape.described)
     if not is_human(verb.subject):
-        return ((1, phrases, True),)
-    return ((0.68, phrases, True), (0.32, _known(), False))
-
-
-# Clauses with to be: each kind of noun with the adjectives that suit it.
-
-COPULAR_KINDS: dict[str, float] = {
-    "person": 3, "animal": 1, "food": 0.6, "dish": 0.4, "drink": 0.5, "thing": 1.2, "opening": 0.3,
-    "furniture": 0.6, "clothing": 0.8, "vehicle": 1, "text": 0.8, "idea": 0.8, "event": 0.7,
-    "place": 1,
-}  # fmt: skip
+        return [(1, phrases, everybody)]
+    known = 0.5 if shape.simple else 0.32
+    return [
+        (1 - known, phrases, everybody),
+        (0.03 * (shape.simple and not negated), couples(), everybody),
+        *[(known * share, subject, others) for share, subject, others in _known()],
+    ]
 
 
 @cache
-def copular_clauses(shape: Shape) -> Domain[Clause]:
-    """The clauses that say how somebody or something is or was."""
-    rules: list[tuple[float, Domain[Clause]]] = []
-    for kind, share in COPULAR_KINDS.items():
-        for weight, polarity in _polarities(shape):
-            use = "definite" if polarity == "negative" or kind != "person" else "subject"
-            subject: Domain[Any] = noun_phrases(kind, use, described=0)
-            if kind == "person":
-                subject = Choice((2, subject), (1, _known()))
-            build = partial(Clause, verb=COPULA)
-            frame = _timeless(polarity, shape.current)
-            rule = Product(build, subject, frame, _predicates(kind))
-            rules.append((share * weight, rule))
-    return Choice(*rules)
-
-
-@cache
-def _predicates(kind: str) -> Domain[tuple[Complement]]:
-    ungraded = UNGRADED.split()
-    adjectives = adjectives_of(kind)
-    graded = [item for item in adjectives if item.english not in ungraded]
-    compared = [item for item in adjectives if item.comparative]
-    degrees = OneOf(Phrase(words(english), german) for english, german in pairs(INTENSIFIERS))
-    standards = noun_phrases(kind, "standard", described=0)
-    return Choice(
-        (1, Product(_predicate, just(None), OneOf(adjectives))),
-        (1, Product(_predicate, degrees, OneOf(graded))),
-        (1, Product(_comparison, OneOf(compared), standards)),
+def _known() -> tuple[tuple[float, Domain[Any], Others], ...]:
+    """Subjects that need no noun: nobody meets himself, so Anna meets Peter and I meet you."""
+    called = tuple(names())
+    first, second = called[::2], called[1::2]
+    pronoun = 0.8 / len(PRONOUNS)
+    return (
+        (0.1, OneOf(first), (*PRONOUNS, *second)),
+        (0.1, OneOf(second), (*PRONOUNS, *first)),
+        (2 * pronoun, OneOf((PRONOUNS[0], PRONOUNS[4])), _others("I", "we")),
+        (pronoun, just(PRONOUNS[1]), _others("you")),
+        (3 * pronoun, OneOf((*PRONOUNS[2:4], PRONOUNS[5])), (*PRONOUNS, *called)),
     )
 
 
-def _predicate(degree: Phrase | None, adjective: Adjective) -> tuple[Complement]:
-    english = (degree.english if degree else ()) + words(adjective.english)
-    german = f"{degree.german} {adjective.german}" if degree else adjective.german
-    return (Complement(Phrase(english, german)),)
-
-
-def _comparison(adjective: Adjective, standard: NounPhrase) -> tuple[Complement]:
-    """Older than my house; in German the standard stands in the case of the subject."""
-    assert adjective.comparative
-    english, german = adjective.comparative
-    than = (*_graded(adjective, english), *words("than"), *standard.english("object"))
-    return (Complement(Phrase(than, f"{german} als {standard.german('nom')}")),)
-
-
-def _graded(adjective: Adjective, comparative: str) -> Words:
-    if comparative.startswith("more "):
-        return words(comparative)
-    return (Word(comparative, adjective.english),)
+@cache
+def _others(*subjects: str) -> Others:
+    """The names and pronouns that are not these."""
+    return tuple(item for item in (*PRONOUNS, *names()) if item.forms[0] not in subjects)

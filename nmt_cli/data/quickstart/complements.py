@@ -8,37 +8,60 @@ from nmt_cli.data.quickstart.english import words
 from nmt_cli.data.quickstart.german import Case
 from nmt_cli.data.quickstart.lexicon import Verb, nouns_of
 from nmt_cli.data.quickstart.phrases import (
-    PRONOUNS,
+    IT,
+    THEM,
     WHO,
     Phrase,
-    destinations,
-    locations,
+    Pronoun,
     names,
     noun_phrases,
-    positions,
+    pairs_of,
     prepositional,
 )
+from nmt_cli.data.quickstart.places import destinations, locations, origins, positions
 from nmt_cli.data.quickstart.topology import Complement, bare_object
 
+Others = tuple[Pronoun, ...]
 
+# The share of noun phrases that have an adjective, save in simple sentences.
+DESCRIBED = 0.4
+
+# Classes whose nouns come in pairs in simple sentences: bread and milk, a dog and a cat.
+COUPLED = {
+    "edible": ("dish", "bare.sg"), "drink": ("drink", "bare.sg"),
+    "wares": ("dish,drink", "bare.sg"), "owned": ("animal", "a.sg"),
+}  # fmt: skip
+
+
+@cache
 def is_human(spec: str) -> bool:
     """Whether a class of nouns has people among it, whom pronouns and names can stand for."""
     return any(noun.kind == "person" for noun in nouns_of(spec))
 
 
 @cache
-def objects(spec: str, use: str, pronouns: bool) -> Domain[Any]:
-    """The nominals over a class: noun phrases, and for people also names and pronouns."""
-    phrases = noun_phrases(spec, use)
-    if not (pronouns and is_human(spec)):
+def objects(spec: str, use: str, others: Others, described: float) -> Domain[Any]:
+    """The nominals over a class: noun phrases, and for people also others that can be meant."""
+    phrases: Domain[Any] = noun_phrases(spec, use, described)
+    if spec in COUPLED and use != "negated" and described != DESCRIBED:
+        phrases = Choice((30, phrases), (1, pairs_of(*COUPLED[spec])))
+    if not is_human(spec):
         return phrases
-    return Choice((8, phrases), (1, names()), (1.6, OneOf(PRONOUNS)))
+    called = OneOf(item for item in others if item.field == "definite")
+    pronouns = OneOf(item for item in others if item.field == "pronouns")
+    # Short sentences are about you and me.
+    return Choice((8, phrases), (1, called), (1.6 if described == DESCRIBED else 4, pronouns))
 
 
+@cache
 def complements(
-    verb: Verb, negated: bool, pronouns: bool, gap: str
+    verb: Verb, negated: bool, others: Others, gap: str, described: float = DESCRIBED
 ) -> Domain[tuple[Complement, ...]]:
-    """All complements of a verb, less the one that a question asks for."""
+    """All complements of a verb, less the one that a question asks for.
+
+    The `others` are the pronouns and names that may be objects next to the subject, and
+    `described` is the share of noun phrases that have an adjective.
+    """
     several = len(verb.complements) > 1
     parts: list[Domain[Complement]] = []
     for item in verb.complements:
@@ -46,28 +69,53 @@ def complements(
         use = "negated" if negated else "theme" if several else "object"
         if several and "dat:" in item:
             use = "definite"
-        if gap == "object" and item == asked_object(verb):
+        if verb.english == "have" and not negated:
+            use = "owned"
+        if gap in ("object", "amount") and item == asked_object(verb):
             parts += _stranded(item)
+        elif gap == "place" and item.startswith("from:"):
+            parts.append(just(Complement(Phrase(words("from"), ""))))
         elif not (gap == "place" and _is_place(item)):
-            parts.append(_complement(item, use, pronouns))
+            parts.append(_complement(item, use, others, described))
+            if item.startswith("acc:") and not several and others and _is_free(verb):
+                parts[-1] = Choice((12, parts[-1]), (1, _things(item)))
     return Product(lambda *items: items, *parts)
 
 
-def _complement(item: str, use: str, pronouns: bool) -> Domain[Complement]:
+def _is_free(verb: Verb) -> bool:
+    # "Turn it on" has an order of its own, and with "watch it" nobody can tell which verb it is.
+    particle = verb.english.split()[-1] in ("on", "off", "along", "away", "out")
+    return not particle and verb.english not in ("watch", "listen to", "answer")
+
+
+@cache
+def _things(item: str) -> Domain[Complement]:
+    """Pronouns for things: them is also for people, so that it is here for no class of these."""
+    _, _, spec = item.partition(":")
+    pronouns = (IT,) if is_human(spec) else (IT, THEM)
+    things = any(noun.kind != "person" for noun in nouns_of(spec))
+    return OneOf([bare_object("acc", "", pronoun) for pronoun in pronouns if things])
+
+
+@cache
+def _complement(item: str, use: str, others: Others, described: float) -> Domain[Complement]:
     """The domain that one item of the verb table stands for."""
     marker, _, spec = item.partition(":")
     if marker == "to":
-        return Product(Complement, destinations(spec))
+        return Product(Complement, destinations(spec, described))
+    if marker == "from":
+        return Product(Complement, origins())
     if marker == "at":
-        return Product(Complement, locations(spec))
+        return Product(Complement, locations(spec, described))
     if marker.startswith("on."):
-        return Product(Complement, positions(spec, _case(marker)))
+        return Product(Complement, positions(spec, _case(marker), described))
     english, _, government = marker.rpartition("=")
     preposition, _, _ = government.rpartition(".")
     if preposition:
         build = partial(prepositional, english, preposition, _case(marker))
-        return Product(Complement, Product(build, objects(spec, "definite", pronouns)))
-    return Product(partial(bare_object, _case(marker), english), objects(spec, use, pronouns))
+        return Product(Complement, Product(build, objects(spec, "definite", others, described)))
+    nominals = objects(spec, use, others, described)
+    return Product(partial(bare_object, _case(marker), english), nominals)
 
 
 def _case(marker: str) -> Case:
@@ -75,9 +123,10 @@ def _case(marker: str) -> Case:
 
 
 def _is_place(item: str) -> bool:
-    return item.startswith(("to:", "at:"))
+    return item.startswith(("to:", "at:", "from:"))
 
 
+@cache
 def asked_object(verb: Verb) -> str:
     """The complement that *what* or *who* asks for: the accusative, else a person alone."""
     accusative = [item for item in verb.complements if item.startswith("acc:")]
@@ -85,13 +134,17 @@ def asked_object(verb: Verb) -> str:
     return next(iter(accusative + alone), "")
 
 
-def question_word(verb: Verb) -> Phrase:
-    """The question word for the object: what, was; who, wen or wem; who ... for, auf wen."""
+@cache
+def question_words(verb: Verb) -> tuple[Phrase, ...]:
+    """The question words for the object: what, was; who, wen or wem; who ... for, auf wen."""
     marker, _, spec = asked_object(verb).partition(":")
+    what = Phrase(words("what"), "was")
     if not is_human(spec):
-        return Phrase(words("what"), "was")
+        return (what,)
     preposition, _, _ = marker.rpartition("=")[2].rpartition(".")
-    return Phrase(words("who"), f"{preposition} {WHO.german(_case(marker))}".strip())
+    who = Phrase(words("who"), f"{preposition} {WHO.german(_case(marker))}".strip())
+    things = any(noun.kind not in ("person", "animal") for noun in nouns_of(spec))
+    return (what, who) if things and marker == "acc" else (who,)
 
 
 def _stranded(item: str) -> list[Domain[Complement]]:
@@ -99,10 +152,13 @@ def _stranded(item: str) -> list[Domain[Complement]]:
     return [just(Complement(Phrase(words(english), "")))] if english else []
 
 
+@cache
 def place_question(verb: Verb) -> Phrase | None:
     """The question word for the place (where, wo) or the goal (where, wohin), if there is one."""
     if any(item.startswith("to:") for item in verb.complements):
         return Phrase(words("where"), "wohin")
+    if any(item.startswith("from:") for item in verb.complements):
+        return Phrase(words("where"), "woher")
     stays = any(item.startswith("at:") for item in verb.complements)
     return Phrase(words("where"), "wo") if stays or has_place(verb) else None
 
@@ -112,17 +168,21 @@ def has_place(verb: Verb) -> bool:
     return any(item not in ("with", "for") for item in verb.adjuncts)
 
 
-def adjuncts(verb: Verb, wanted: str) -> Domain[Any]:
+@cache
+def adjuncts(verb: Verb, wanted: str, described: float = DESCRIBED) -> Domain[Any]:
     """With whom, for whom or where; a `wanted` place leaves no other choice."""
     rules: list[tuple[float, Domain[Any]]] = []
-    other = 0.35 if wanted == "optional" else 0.0
+    long = described == DESCRIBED
+    other = (0.35 if long else 0.1) * (wanted == "optional")
+    often = 3 if long or wanted == "place" else 0.7
     for item in verb.adjuncts:
         if item == "with":
             rules.append((other, _companions()))
         elif item == "for":
             rules.append((other, _people("for", "für", "acc")))
         else:
-            rules.append((3 if item.endswith("!") else 0.25, locations(item.removesuffix("!"))))
+            places = locations(item.removesuffix("!"), described)
+            rules.append((often if item.endswith("!") else 0.25, places))
     if wanted == "place":
         return Choice(*rules)
     return Choice((1, just(None)), *rules) if wanted == "optional" else just(None)

@@ -60,17 +60,19 @@ class Choice(Domain[T]):
         kept = [(weight, domain) for weight, domain in alternatives if domain.size and weight]
         self.alternatives = [domain for _, domain in kept]
         self.bounds = list(itertools.accumulate(weight for weight, _ in kept))
+        self.total = self.bounds[-1] if kept else 0.0
+        # The upper limit guards against a product that rounds up to the last bound.
+        self.last = len(kept) - 1
         self.size = sum(domain.size for domain in self.alternatives)
 
     def pick(self, rng: Random) -> int:
         """Draw the number of an alternative by weight."""
-        point = rng.random() * self.bounds[-1]
-        # The upper limit guards against a product that rounds up to the last bound.
-        return bisect_right(self.bounds, point, hi=len(self.bounds) - 1)
+        return bisect_right(self.bounds, rng.random() * self.total, 0, self.last)
 
     def draw(self, rng: Random) -> T:
         """Draw an alternative by weight, then a derivation from it."""
-        return self.alternatives[self.pick(rng)].draw(rng)
+        number = bisect_right(self.bounds, rng.random() * self.total, 0, self.last)
+        return self.alternatives[number].draw(rng)
 
     def __iter__(self) -> Iterator[T]:
         """List the derivations of each alternative in turn."""

@@ -9,7 +9,11 @@ from typing import Literal, NamedTuple
 from nmt_cli.data.quickstart.lexicon import COPULA, Noun, Number, Verb
 
 Agreement = Literal["1sg", "2sg", "3sg", "1pl", "3pl"]
-Tense = Literal["present", "past", "future", "infinitive", "can", "must", "want", "should", "may"]
+Tense = Literal[
+    "present", "past", "future", "progressive", "perfect", "infinitive", "imperative",
+    "can", "must", "want", "should", "may", "have to", "would like",
+    "like to",
+]  # fmt: skip
 
 
 class Word(NamedTuple):
@@ -25,7 +29,21 @@ IRREGULAR_PLURALS = {
     "man": "men", "woman": "women", "child": "children", "policeman": "policemen",
     "saleswoman": "saleswomen", "mouse": "mice", "goose": "geese", "wolf": "wolves",
     "knife": "knives", "shelf": "shelves", "potato": "potatoes", "tomato": "tomatoes",
+    "foot": "feet", "wife": "wives", "parents": "parents", "people": "people",
 }  # fmt: skip
+
+# Participles that are not like the past tense.
+PARTICIPLES = {
+    "see": "seen", "take": "taken", "choose": "chosen", "throw": "thrown", "forget": "forgotten",
+    "steal": "stolen", "wear": "worn", "eat": "eaten", "drink": "drunk", "write": "written",
+    "give": "given", "show": "shown", "go": "gone", "run": "run", "drive": "driven",
+    "fly": "flown", "lie": "lain", "sing": "sung", "wake": "woken", "fall": "fallen",
+    "know": "known", "draw": "drawn", "speak": "spoken", "swim": "swum", "begin": "begun",
+    "come": "come", "do": "done",
+}  # fmt: skip
+
+# Verbs that double their last letter before -ing.
+DOUBLING = "get shop plan run sit cut swim begin hug win forget put stop"
 
 BE = {
     "present": {"1sg": "am", "2sg": "are", "3sg": "is", "1pl": "are", "3pl": "are"},
@@ -33,6 +51,7 @@ BE = {
 }
 
 
+@cache
 def words(text: str) -> Words:
     """The words of a text that does not inflect."""
     return tuple(Word(word, word) for word in text.split())
@@ -56,6 +75,15 @@ def with_ed(stem: str) -> str:
     return stem + "ed"
 
 
+def with_ing(stem: str) -> str:
+    """The form in -ing."""
+    if stem in DOUBLING.split():
+        return stem + stem[-1] + "ing"
+    if stem.endswith("ie"):
+        return stem[:-2] + "ying"
+    return (stem[:-1] if stem.endswith("e") and not stem.endswith("ee") else stem) + "ing"
+
+
 def noun_word(noun: Noun, number: Number) -> Word:
     """A noun in the singular or the plural."""
     if number == "sg":
@@ -74,27 +102,41 @@ class VerbGroup:
 @cache
 def verb_group(verb: Verb, tense: Tense, agreement: Agreement, supported: bool) -> VerbGroup:
     """Inflect a verb; negated and inverted clauses are `supported` by an auxiliary (do)."""
-    if verb is COPULA and tense in BE:
+    if verb.english == COPULA.english and tense in BE:
         return VerbGroup((Word(BE[tense][agreement], "be"),), ())
     base, *particles = verb.english.split()
     rest = words(" ".join(particles))
     plain = (Word(base, base), *rest)
-    if tense == "infinitive":
-        return VerbGroup((), plain)
+    if tense in ("infinitive", "imperative"):
+        return VerbGroup(words("do") if supported else (), plain)
     if tense in ("future", "can", "must", "should", "may"):
         return VerbGroup(words("will" if tense == "future" else tense), plain)
-    if tense == "want":
-        base, plain = "want", (Word("want", "want"), *words("to"), *plain)
+    if tense == "progressive":
+        return VerbGroup(
+            (Word(BE["present"][agreement], "be"),), (Word(with_ing(base), base), *rest)
+        )
+    if tense == "perfect":
+        done = PARTICIPLES.get(base) or verb.past or with_ed(base)
+        auxiliary = Word(_finite("have", "", "present", agreement), "have")
+        return VerbGroup((auxiliary,), (Word(done, base), *rest))
+    if tense == "would like":
+        return VerbGroup(words("would"), plain if base == "like" else words("like to") + plain)
+    if tense in ("want", "have to", "like to"):
+        base = tense.split()[0]
+        plain = (Word(base, base), *words("to"), *plain)
     if supported:
         return VerbGroup((Word(_finite("do", "did", tense, agreement), "do"),), plain)
-    finite = Word(_finite(base, verb.past, tense, agreement), base)
+    past = verb.past if base == verb.english.split()[0] else ""
+    finite = Word(_finite(base, past, tense, agreement), base)
     return VerbGroup((), (finite, *plain[1:]))
 
 
 def _finite(base: str, past: str, tense: Tense, agreement: Agreement) -> str:
     if tense == "past":
         return past or with_ed(base)
-    return with_s(base) if agreement == "3sg" else base
+    if agreement == "3sg":
+        return "has" if base == "have" else with_s(base)
+    return base
 
 
 def _takes_an(word: str) -> bool:

@@ -4,7 +4,7 @@ from functools import cache
 from typing import Literal
 
 from nmt_cli.data.quickstart.english import Agreement, Tense
-from nmt_cli.data.quickstart.lexicon import COPULA, Adjective, Determiner, Noun, Number, Verb
+from nmt_cli.data.quickstart.lexicon import EXISTENCE, Adjective, Determiner, Noun, Number, Verb
 
 Case = Literal["nom", "acc", "dat", "gen"]
 
@@ -30,15 +30,27 @@ _PERSONS: tuple[Agreement, ...] = ("1sg", "2sg", "3sg", "1pl", "3pl")
 _FINITE: dict[str, str] = {
     "haben": "habe hast hat haben haben",
     "sein": "bin bist ist sind sind",
-    "war": "war warst war waren waren",
     "future": "werde wirst wird werden werden",
     "can": "kann kannst kann können können",
     "must": "muss musst muss müssen müssen",
     "want": "will willst will wollen wollen",
     "should": "sollte solltest sollte sollten sollten",
     "may": "darf darfst darf dürfen dürfen",
+    "have to": "muss musst muss müssen müssen",
+    "would like": "möchte möchtest möchte möchten möchten",
     "wissen": "weiß weißt weiß wissen wissen",
+    "mögen": "mag magst mag mögen mögen",
+    "wollen": "will willst will wollen wollen",
 }
+# The verbs whose past is not the perfect.
+_PRETERITES: dict[str, str] = {
+    "sein": "war warst war waren waren",
+    "haben": "hatte hattest hatte hatten hatten",
+    "mögen": "mochte mochtest mochte mochten mochten",
+    "wollen": "wollte wolltest wollte wollten wollten",
+}
+# Stems that cannot be followed by t or st alone: arbeitest, öffnet, regnet.
+_LINKING = ("t", "d", "ffn", "chn", "gn")
 _INSEPARABLE = ("be", "ge", "er", "ver", "zer", "ent", "emp")
 
 
@@ -106,12 +118,26 @@ def present(verb: Verb, agreement: Agreement) -> str:
     if agreement in ("1pl", "3pl"):
         return verb.german
     if agreement == "1sg":
-        return stem[:-2] + "le" if stem.endswith("el") else stem + "e"
-    linking = "e" if stem.endswith(("t", "d")) else ""
+        return stem[:-2] + "le" if verb.german.endswith("eln") else stem + "e"
+    linking = "e" if stem.endswith(_LINKING) else ""
     if agreement == "3sg":
         return verb.third or stem + linking + "t"
     changed = verb.third.removesuffix("t") if verb.third else stem + linking
     return changed + ("t" if changed.endswith(("s", "ß", "z")) else "st")
+
+
+@cache
+def imperative(verb: Verb) -> str:
+    """What one says to du, without the prefix: warte, kauf, and with the vowel of isst: iss."""
+    stem = _stem(verb.german)
+    if verb.german == "sein":
+        return "sei"
+    if verb.third and "ä" not in verb.third:
+        return verb.third.removesuffix("t")
+    if verb.german.endswith("eln"):
+        return stem[:-2] + "le"
+    linking = verb.german.endswith("ern") or stem.endswith(_LINKING)
+    return stem + ("e" if linking else "")
 
 
 @cache
@@ -121,7 +147,7 @@ def participle(verb: Verb) -> str:
         return verb.participle
     stem = _stem(verb.german)
     bare = verb.german.startswith(_INSEPARABLE) or verb.german.endswith("ieren")
-    linking = "e" if stem.endswith(("t", "d")) else ""
+    linking = "e" if stem.endswith(_LINKING) else ""
     return verb.prefix + ("" if bare else "ge") + stem + linking + "t"
 
 
@@ -136,12 +162,18 @@ def verb_complex(verb: Verb, tense: Tense, agreement: Agreement) -> tuple[str, s
     if tense == "infinitive":
         joined = f"{verb.prefix}zu{verb.german}" if verb.prefix else f"zu {verb.german}"
         return "", joined, joined
-    if verb is COPULA and tense == "past":
-        finite = _FINITE["war"].split()[person]
+    if tense == "past" and verb.german in _PRETERITES:
+        finite = _PRETERITES[verb.german].split()[person]
         return finite, "", finite
-    if tense == "present":
-        finite = present(verb, agreement)
+    if tense == "would like" and verb.german == "mögen":
+        finite = _FINITE[tense].split()[person]
+        return finite, "", finite
+    if tense in ("present", "progressive", "imperative", "like to"):
+        # There are is es gibt, too.
+        person_ = "3sg" if verb is EXISTENCE else agreement
+        finite = imperative(verb) if tense == "imperative" else present(verb, person_)
         return finite, verb.prefix, verb.prefix + finite
-    finite = _FINITE[verb.auxiliary if tense == "past" else tense].split()[person]
-    close = participle(verb) if tense == "past" else verb.prefix + verb.german
+    done = tense in ("past", "perfect")
+    finite = _FINITE[verb.auxiliary if done else tense].split()[person]
+    close = participle(verb) if done else verb.prefix + verb.german
     return finite, close, f"{close} {finite}"

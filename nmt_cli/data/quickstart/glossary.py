@@ -1,6 +1,6 @@
 """The glossary: every lemma of the corpus that has a translation of its own."""
 
-from nmt_cli.data.quickstart import grammar, lexicon, nouns, phrases, times
+from nmt_cli.data.quickstart import grammar, lexicon, nouns, phrases, places, times
 
 TABLES = (
     lexicon.POSSESSIVES,
@@ -13,7 +13,7 @@ TABLES = (
     times.MONTHS,
     times.SEASONS,
     times.ORDINALS,
-    phrases.POSITIONS,
+    places.POSITIONS,
     grammar.CONJUNCTIONS,
     grammar.PRESENT_CONJUNCTIONS,
 )

@@ -8,14 +8,19 @@ from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import Literal, NamedTuple
 
-from nmt_cli.data.quickstart.clauses import BRIEF, BRIEF_NOW, Shape, clauses, verb_clauses
+from nmt_cli.data.quickstart.circumstances import Shape
+from nmt_cli.data.quickstart.clauses import BRIEF, BRIEF_NOW, clauses, verb_clauses
+from nmt_cli.data.quickstart.complements import asked_object
+from nmt_cli.data.quickstart.copulas import asked_identities, existences, measured_clauses
 from nmt_cli.data.quickstart.domain import Choice, Domain, OneOf, Product
-from nmt_cli.data.quickstart.english import Agreement, Word, Words, words
+from nmt_cli.data.quickstart.english import BE, Agreement, Word, Words, words
 from nmt_cli.data.quickstart.german import Case
-from nmt_cli.data.quickstart.lexicon import pairs, verb_entries
+from nmt_cli.data.quickstart.lexicon import Determiner, Noun, nouns_of, pairs, verb_entries
 from nmt_cli.data.quickstart.phrases import (
+    PRONOUNS,
     WHO,
     Field,
+    Nominal,
     NounPhrase,
     Phrase,
     noun_phrases,
@@ -23,6 +28,10 @@ from nmt_cli.data.quickstart.phrases import (
 )
 from nmt_cli.data.quickstart.topology import Clause, Layout, linearize
 from nmt_cli.data.quickstart.verbs import CLAUSE_VERBS, VERBS
+
+# What is simple is short, has few adjectives and many pronouns.
+SIMPLE = Shape(simple=True)
+SIMPLE_QUESTION = Shape(simple=True, question=True)
 
 
 class Sentence(NamedTuple):
@@ -36,36 +45,76 @@ def _sentence(layout: Layout, mark: str, clause: Clause) -> Sentence:
     return Sentence(linearize(layout, clause), mark)
 
 
-def _simple(layout: Layout, mark: str, shape: Shape) -> Domain[Sentence]:
+def _one_clause(layout: Layout, mark: str, domain: Domain[Clause]) -> Domain[Sentence]:
     """A sentence of one clause."""
-    return Product(partial(_sentence, layout, mark), clauses(shape))
+    return Product(partial(_sentence, layout, mark), domain)
 
 
 # Questions that need more than their layout: who asks for the subject, and so keeps the order of a
 # statement; why, when and how often ask for nothing that the verb has in its entry.
 
 
-def _who_questions() -> Domain[Sentence]:
+def _who_questions(shape: Shape) -> Domain[Sentence]:
     def ask(clause: Clause) -> Sentence:
         return _sentence("statement", "?", replace(clause, subject=WHO))
 
-    return Product(ask, clauses(Shape(gap="subject")))
+    return Product(ask, clauses(replace(shape, gap="subject")))
 
 
 ADVERBIAL_QUESTIONS = (
-    (Phrase(words("why"), "warum"), Shape(adjunct="none")),
-    (Phrase(words("when"), "wann"), Shape(time="none", gap="time", plain=True)),
-    (Phrase(words("how often"), "wie oft"), Shape(time="none", gap="time", plain=True)),
+    (Phrase(words("why"), "warum"), {"adjunct": "none"}),
+    (Phrase(words("when"), "wann"), {"time": "none", "gap": "time", "plain": True}),
+    (Phrase(words("how often"), "wie oft"), {"time": "none", "gap": "time", "plain": True}),
 )
 
 
-def _adverbial_questions() -> Domain[Sentence]:
+def _adverbial_questions(shape: Shape) -> Domain[Sentence]:
     def ask(asked: Phrase, clause: Clause) -> Sentence:
         return _sentence("question", "?", replace(clause, asked=asked))
 
     return Choice(
-        *[(1, Product(partial(ask, asked), clauses(shape))) for asked, shape in ADVERBIAL_QUESTIONS]
+        *[
+            (1, Product(partial(ask, asked), clauses(replace(shape, **demands))))
+            for asked, demands in ADVERBIAL_QUESTIONS
+        ]
     )
+
+
+def _amount_questions() -> Domain[Sentence]:
+    """How many dogs do you have, which dog do you see: with every verb that takes an object."""
+    askers = (
+        Determiner("how many", "wie viel", "dieser", "pl", ""),
+        Determiner("which", "welch", "dieser", "sg", ""),
+        Determiner("which", "welch", "dieser", "pl", ""),
+    )
+
+    def ask(asker: Determiner, noun: Noun, clause: Clause) -> Sentence:
+        counted = NounPhrase(asker, None, noun)
+        english = words(asker.english) + counted.english("object")[1:]
+        asked = Phrase(english, counted.german("acc"))
+        return _sentence("question", "?", replace(clause, asked=asked))
+
+    shape = replace(SIMPLE_QUESTION, gap="amount", plain=True, adjunct="none", time="none")
+    rules: list[tuple[float, Domain[Sentence]]] = []
+    for verb in verb_entries(VERBS):
+        counted = nouns_of(asked_object(verb).removeprefix("acc:"))
+        several = OneOf(noun for noun in counted if noun.number is None)
+        rules.append((1, Product(ask, OneOf(askers), several, verb_clauses(verb, shape))))
+    return Choice(*rules)
+
+
+def _wellbeing() -> Domain[Sentence]:
+    """How are you, which German does not say with to be."""
+
+    def ask(somebody: Nominal) -> Sentence:
+        form = BE["present"][somebody.agreement]
+        english = (*words("how"), Word(form, "be"), *somebody.english("subject"))
+        return Sentence(Phrase(english, f"wie geht es {somebody.german('dat')}"), "?")
+
+    people: Choice[Nominal] = Choice(
+        (1, OneOf(PRONOUNS)), (2, noun_phrases("person", "definite", described=0))
+    )
+    return Product(ask, people)
 
 
 # Two clauses.
@@ -140,7 +189,7 @@ def _purposes() -> Domain[Sentence]:
     """She goes to the park in order to feed the ducks: an infinitive has no subject."""
     goals = [verb for verb in verb_entries(VERBS) if verb.complements[:1] in MOTIONS]
     main: Choice[Clause] = Choice(*[(1, verb_clauses(verb, PLAIN)) for verb in goals])
-    infinitives = clauses(replace(BRIEF, infinitive=True))
+    infinitives = clauses(replace(BRIEF, mood="infinitive"))
     return Product(partial(_main_first, ("in order to", "um")), main, infinitives)
 
 
@@ -191,22 +240,51 @@ def _relative_clauses() -> Domain[Sentence]:
 @cache
 def rules() -> dict[str, tuple[float, Domain[Sentence]]]:
     """The sentence types by name, each with its weight."""
-    object_gap = Shape(gap="object", plain=True)
-    place_gap = Shape(gap="place", adjunct="none", plain=True)
+    return _long_rules() | simple_rules()
+
+
+def _long_rules() -> dict[str, tuple[float, Domain[Sentence]]]:
+    question = Shape(question=True)
+    object_gap = replace(question, gap="object", plain=True)
+    place_gap = replace(question, gap="place", adjunct="none", plain=True)
     return {
-        "statement": (26, _simple("statement", ".", Shape())),
-        "time first": (18, _simple("time first", ".", Shape(time="required"))),
-        "place first": (5, _simple("place first", ".", Shape(adjunct="place"))),
-        "polar question": (9, _simple("question", "?", Shape())),
-        "who question": (3, _who_questions()),
-        "object question": (4, _simple("question", "?", object_gap)),
-        "place question": (2, _simple("question", "?", place_gap)),
-        "adverbial question": (5, _adverbial_questions()),
+        "statement": (26, _one_clause("statement", ".", clauses(Shape()))),
+        "time first": (18, _one_clause("time first", ".", clauses(Shape(time="required")))),
+        "place first": (5, _one_clause("place first", ".", clauses(Shape(adjunct="place")))),
+        "polar question": (9, _one_clause("question", "?", clauses(question))),
+        "who question": (3, _who_questions(question)),
+        "object question": (4, _one_clause("question", "?", clauses(object_gap))),
+        "place question": (2, _one_clause("question", "?", clauses(place_gap))),
+        "adverbial question": (5, _adverbial_questions(question)),
         "subordination": (10, _subordinations()),
         "embedded clause": (6, _embedded_clauses()),
         "coordination": (5, _coordinations()),
         "purpose": (3, _purposes()),
         "relative clause": (4, _relative_clauses()),
+    }
+
+
+@cache
+def simple_rules() -> dict[str, tuple[float, Domain[Sentence]]]:
+    """The sentences that one would try first."""
+    question = SIMPLE_QUESTION
+    object_gap = replace(question, gap="object", plain=True)
+    place_gap = replace(question, gap="place", adjunct="none", plain=True)
+    imperative = replace(SIMPLE, mood="imperative")
+    return {
+        "simple statement": (40, _one_clause("statement", ".", clauses(SIMPLE))),
+        "simple polar question": (14, _one_clause("question", "?", clauses(question))),
+        "simple who question": (4, _who_questions(question)),
+        "simple object question": (5, _one_clause("question", "?", clauses(object_gap))),
+        "simple place question": (3, _one_clause("question", "?", clauses(place_gap))),
+        "simple adverbial question": (4, _adverbial_questions(question)),
+        "imperative": (6, _one_clause("imperative", "!", clauses(imperative))),
+        "identity question": (0.7, _one_clause("question", "?", asked_identities())),
+        "measure question": (1, _one_clause("question", "?", measured_clauses())),
+        "amount question": (1.6, _amount_questions()),
+        "wellbeing": (0.3, _wellbeing()),
+        "existence": (1, _one_clause("statement", ".", existences())),
+        "existence question": (0.6, _one_clause("question", "?", existences())),
     }
 
 

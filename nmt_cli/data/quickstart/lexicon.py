@@ -1,7 +1,7 @@
 """The lexicon: every word of the corpus with what its two languages need to inflect it."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Literal
 
@@ -25,6 +25,13 @@ class Noun:
     weak: bool
     kind: str
     locus: tuple[str, ...]
+
+    @property
+    def number(self) -> Number | None:
+        """The one number that the noun has: mass nouns the singular, parents the plural."""
+        if not self.plural:
+            return "sg"
+        return "pl" if self.gender == "f" and self.plural == self.german else None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,30 +91,43 @@ blue = blau           | brown = braun          | dirty = schmutzig     | clean =
 broken = kaputt       | modern = modern        | strange = seltsam     | long = lang
 short = kurz          | funny = lustig         | boring = langweilig   | quiet = ruhig
 interesting = interessant | difficult = schwierig | simple = einfach   | important = wichtig
-dark = dunkel
+dark = dunkel         | hot = heiß           | bad = schlecht        | angry = wütend
+thirsty = durstig     | loud = laut          | ugly = hässlich       | empty = leer
+full = voll           | nice = nett          | healthy = gesund      | easy = einfach
+open = offen          | closed = geschlossen | right = richtig       | wrong = falsch
+gray = grau           | intelligent = intelligent
 """
 
 # Which adjectives suit which kind of noun.
 ADJECTIVES_OF: dict[str, str] = {
     "person": "old young tall small rich poor strong smart friendly tired happy sad hungry famous"
-    " strict polite lazy brave curious honest careful sick nervous",
+    " strict polite lazy brave curious honest careful sick nervous angry thirsty nice healthy"
+    " beautiful good bad intelligent",
     "animal": "old young big small strong smart slow tired hungry lazy curious wild dangerous sick"
-    " black white brown",
-    "food": "big small cheap expensive fresh cold warm good delicious",
-    "dish": "cheap expensive fresh good delicious",
-    "drink": "cheap expensive cold warm good sweet",
+    " black white brown gray beautiful thirsty",
+    "foodstuff": "big small cheap expensive fresh cold warm good delicious hot bad",
+    "dish": "cheap expensive fresh good delicious cold hot warm",
+    "drink": "cheap expensive cold warm good sweet hot",
     "thing": "old new big small heavy cheap expensive beautiful red blue green yellow black white"
-    " dirty clean broken modern strange",
-    "opening": "old new big small green blue white dirty broken",
+    " dirty clean broken modern strange ugly empty full good",
+    "plant": "old big small beautiful green yellow red white",
+    "body": "big small beautiful dirty clean cold warm blue brown green",
+    "sky": "beautiful good bad warm cold hot",
+    "matter": "good bad important",
+    "tongue": "good bad",
+    "sport": "",
+    "opening": "old new big small green blue white dirty broken open closed",
     "furniture": "old new big small heavy cheap expensive beautiful red brown black modern strange",
     "clothing": "old new beautiful cheap expensive warm red blue green yellow black white brown"
-    " dirty clean",
+    " dirty clean ugly gray",
     "vehicle": "old new big small fast slow cheap expensive red blue green yellow black white"
-    " modern dirty",
-    "text": "old new long short funny sad boring interesting beautiful important strange",
-    "idea": "new big small difficult simple important interesting strange",
-    "event": "big small long short interesting important boring difficult",
-    "place": "old new big small famous beautiful modern quiet dark dirty clean",
+    " modern dirty loud gray good empty full",
+    "text": "old new long short funny sad boring interesting beautiful important strange good bad",
+    "idea": "new big small difficult simple important interesting strange easy right wrong good"
+    " bad",
+    "event": "big small long short interesting important boring difficult easy loud good bad",
+    "place": "old new big small famous beautiful modern quiet dark dirty clean ugly empty cold"
+    " open closed",
 }
 
 ARTICLES: dict[str, Determiner] = {
@@ -119,9 +139,16 @@ ARTICLES: dict[str, Determiner] = {
     "a.sg": Determiner("a", "ein", "ein", "sg", "a"),
     "some.pl": Determiner("some", "einig", "dieser", "pl", "some"),
     "many.pl": Determiner("many", "viel", "dieser", "pl", "many"),
+    "one.sg": Determiner("one", "ein", "ein", "sg", "one"),
     "bare.sg": Determiner("", "", "bare", "sg", ""),
     "bare.pl": Determiner("", "", "bare", "pl", ""),
-    # Next to "not", English "a" and "any" are German kein.
+    # Without an article: er ist Arzt.
+    "profession.sg": Determiner("a", "", "bare", "sg", "a"),
+    "no.sg": Determiner("no", "kein", "ein", "sg", "no", negative=True),
+    "no.pl": Determiner("no", "kein", "ein", "pl", "no", negative=True),
+    # Next to "not", English "a", "any" and no article at all are German kein.
+    "not bare.sg": Determiner("", "kein", "ein", "sg", "", negative=True),
+    "not bare.pl": Determiner("", "kein", "ein", "pl", "", negative=True),
     "not a.sg": Determiner("a", "kein", "ein", "sg", "a", negative=True),
     "any.sg": Determiner("any", "kein", "ein", "sg", "any", negative=True),
     "any.pl": Determiner("any", "kein", "ein", "pl", "any", negative=True),
@@ -139,7 +166,13 @@ always = immer | often = oft | sometimes = manchmal | rarely = selten | never = 
 """
 
 # Nothing is very red or too broken.
-UNGRADED = "red blue green yellow black white brown broken fresh delicious"
+UNGRADED = """
+red blue green yellow black white brown gray broken fresh delicious open closed right wrong
+"""
+
+# What somebody is, but not in front of a noun.
+PREDICATIVES = "alone = allein"
+TIMELY = "late = spät | early = früh"
 
 INTENSIFIERS = "very = sehr | too = zu | really = wirklich"
 
@@ -224,7 +257,13 @@ def determiners(name: str) -> tuple[Determiner, ...]:
 @cache
 def verb_entries(table: str) -> tuple[Verb, ...]:
     """Read a table of verbs."""
-    return tuple(_verb(*line.split()) for line in table.split("\n") if line.strip())
+    verbs_: list[Verb] = []
+    for line in table.split("\n"):
+        if line.strip():
+            verb = _verb(*line.replace("?", "").split())
+            # What may be missing makes two verbs of one.
+            verbs_ += [verb, replace(verb, complements=())] if "?" in line else [verb]
+    return tuple(verbs_)
 
 
 def _verb(
@@ -257,5 +296,14 @@ def all_verbs() -> tuple[Verb, ...]:
     """Every verb but the copula."""
     return verb_entries(verbs.VERBS) + verb_entries(verbs.CLAUSE_VERBS)
 
+
+def feminine(noun: Noun) -> Noun:
+    """The word for a woman, if German has one of its own (teacher: Lehrerin)."""
+    word = dict(pairs(nouns.FEMININES)).get(noun.english)
+    return replace(noun, german=word, gender="f", plural=f"{word}nen", weak=False) if word else noun
+
+
+EXISTENCE = Verb("be", "was", "", "geben", "gibt", "gegeben", "haben", "", (), ())
+"""There is and there are, es gibt."""
 
 COPULA = Verb("be", "was", "", "sein", "ist", "gewesen", "sein", "", (), ())

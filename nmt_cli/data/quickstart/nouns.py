@@ -1,9 +1,10 @@
 """The nouns: one table for each kind of thing, and classes that cut across the kinds.
 
 An entry reads ``english = article German, plural``.  A star marks the weak masculines, which take
--(e)n outside the nominative (der Junge, den Jungen); a noun without a plural is a mass noun
-(bread, coffee).  Places carry three prepositions more: the English one and the German one for
-being there, and the German one for going there (``station = der Bahnhof, Bahnhöfe, at, an, zu``).
+-(e)n outside the nominative (der Junge, den Jungen).  A noun without a plural is a mass noun
+(bread, coffee), and a feminine that is its own plural has nothing else (die Eltern).  Places carry
+three prepositions more: the English one and the German one for being there, and the German one for
+going there (``station = der Bahnhof, Bahnhöfe, at, an, zu``).
 """
 
 KINDS: dict[str, str] = {
@@ -30,6 +31,9 @@ KINDS: dict[str, str] = {
     tourist = der Tourist*, Touristen | customer = der Kunde*, Kunden
     boss = der Chef, Chefs            | painter = der Maler, Maler
     musician = der Musiker, Musiker   | mechanic = der Mechaniker, Mechaniker
+    husband = der Mann, Männer        | wife = die Frau, Frauen
+    baby = das Baby, Babys            | family = die Familie, Familien
+    parents = die Eltern, Eltern      | people = die Leute, Leute
     """,
     "animal": """
     dog = der Hund, Hunde             | cat = die Katze, Katzen
@@ -41,8 +45,9 @@ KINDS: dict[str, str] = {
     duck = die Ente, Enten            | goose = die Gans, Gänse
     fox = der Fuchs, Füchse           | wolf = der Wolf, Wölfe
     goat = die Ziege, Ziegen          | donkey = der Esel, Esel
+    animal = das Tier, Tiere          | chicken = das Huhn, Hühner
     """,
-    "food": """
+    "foodstuff": """
     apple = der Apfel, Äpfel          | pear = die Birne, Birnen
     banana = die Banane, Bananen      | egg = das Ei, Eier
     potato = die Kartoffel, Kartoffeln | tomato = die Tomate, Tomaten
@@ -50,10 +55,13 @@ KINDS: dict[str, str] = {
     roll = das Brötchen, Brötchen     | cookie = der Keks, Kekse
     strawberry = die Erdbeere, Erdbeeren | onion = die Zwiebel, Zwiebeln
     mushroom = der Pilz, Pilze        | pizza = die Pizza, Pizzas
+    orange = die Orange, Orangen
     """,
     "dish": """
     bread = das Brot   | cheese = der Käse       | soup = die Suppe | rice = der Reis
     meat = das Fleisch | chocolate = die Schokolade | honey = der Honig
+    fish = der Fisch   | butter = die Butter        | sugar = der Zucker
+    salad = der Salat  | food = das Essen
     """,
     "drink": """
     coffee = der Kaffee | tea = der Tee   | milk = die Milch | water = das Wasser
@@ -75,6 +83,31 @@ KINDS: dict[str, str] = {
     box = die Schachtel, Schachteln   | basket = der Korb, Körbe
     picture = das Bild, Bilder        | telephone = das Telefon, Telefone
     television = der Fernseher, Fernseher | machine = die Maschine, Maschinen
+    pen = der Stift, Stifte           | photo = das Foto, Fotos
+    phone = das Telefon, Telefone     | toy = das Spielzeug, Spielzeuge
+    """,
+    "plant": """
+    flower = die Blume, Blumen        | tree = der Baum, Bäume
+    """,
+    "body": """
+    eye = das Auge, Augen             | hand = die Hand, Hände
+    nose = die Nase, Nasen            | foot = der Fuß, Füße
+    head = der Kopf, Köpfe
+    """,
+    "sky": """
+    sun = die Sonne, Sonnen           | moon = der Mond, Monde
+    weather = das Wetter, Wetter
+    """,
+    "matter": """
+    money = das Geld | time = die Zeit | music = die Musik
+    """,
+    "tongue": """
+    German = das Deutsch              | English = das Englisch
+    French = das Französisch          | Spanish = das Spanisch
+    """,
+    "sport": """
+    football = der Fußball            | tennis = das Tennis
+    chess = das Schach
     """,
     "opening": """
     door = die Tür, Türen             | window = das Fenster, Fenster
@@ -98,22 +131,26 @@ KINDS: dict[str, str] = {
     bus = der Bus, Busse              | train = der Zug, Züge
     boat = das Boot, Boote            | truck = der Lastwagen, Lastwagen
     taxi = das Taxi, Taxis            | motorcycle = das Motorrad, Motorräder
+    plane = das Flugzeug, Flugzeuge   | ship = das Schiff, Schiffe
     """,
     "text": """
     book = das Buch, Bücher           | letter = der Brief, Briefe
     newspaper = die Zeitung, Zeitungen | story = die Geschichte, Geschichten
     poem = das Gedicht, Gedichte      | song = das Lied, Lieder
     novel = der Roman, Romane         | report = der Bericht, Berichte
+    movie = der Film, Filme
     """,
     "idea": """
     problem = das Problem, Probleme   | plan = der Plan, Pläne
     question = die Frage, Fragen      | rule = die Regel, Regeln
     task = die Aufgabe, Aufgaben      | mistake = der Fehler, Fehler
+    language = die Sprache, Sprachen  | word = das Wort, Wörter
     """,
     "event": """
     concert = das Konzert, Konzerte   | wedding = die Hochzeit, Hochzeiten
     course = der Kurs, Kurse          | exam = die Prüfung, Prüfungen
     party = das Fest, Feste           | trip = der Ausflug, Ausflüge
+    game = das Spiel, Spiele
     """,
     "place": """
     kitchen = die Küche, Küchen, in, in, in     | garden = der Garten, Gärten, in, in, in
@@ -134,19 +171,37 @@ KINDS: dict[str, str] = {
     river = der Fluss, Flüsse, at, an, an       | bakery = die Bäckerei, Bäckereien, in, in, in
     pharmacy = die Apotheke, Apotheken, in, in, in | castle = das Schloss, Schlösser, in, in, in
     store = das Geschäft, Geschäfte, in, in, in | stadium = das Stadion, Stadien, in, in, in
-    farm = der Bauernhof, Bauernhöfe, on, auf, auf
+    farm = der Bauernhof, Bauernhöfe, on, auf, auf | street = die Straße, Straßen, on, auf, auf
+    room = das Zimmer, Zimmer, in, in, in       | bathroom = das Badezimmer, Badezimmer, in, in, in
+    university = die Universität, Universitäten, at, an, an
     """,
 }
 
 # A class names what a verb may take: whole kinds, single nouns, or both.
 CLASSES: dict[str, str] = {
     "living": "person animal",
+    # That which can only be asked for.
+    "nothing": "",
+    "anything": "living edible drink thing plant opening furniture clothing vehicle text idea event"
+    " place body music money",
     "goods": "thing clothing furniture car bicycle boat motorcycle",
-    "edible": "food dish",
+    "wares": "goods edible drink text flower house",
+    "owned": "living goods edible drink vehicle text plant body idea house garden farm hotel room"
+    " restaurant money time",
+    "known": "person text idea event place animal",
+    "received": "present money flower animal",
+    "taken": "thing clothing foodstuff text bus train taxi plane money",
+    "used": "thing furniture vehicle word language",
+    "readable": "book letter newspaper story poem novel report word",
+    "baked": "cake cookie pizza roll bread",
+    "drawn": "living plant picture house bridge castle body",
+    "built": "house bridge boat castle school church ship street hotel hospital",
+    "cleaned": "opening furniture kitchen house room bathroom shoe mirror lamp bicycle",
+    "edible": "foodstuff dish",
     "meal": "soup rice meat pizza potato egg mushroom sausage",
-    "menu": "food dish drink",
+    "menu": "foodstuff dish drink",
     "valuable": "thing clothing vehicle",
-    "openable": "opening suitcase bottle box bag cupboard",
+    "openable": "opening suitcase bottle box bag cupboard eye letter",
     "lockable": "opening suitcase cupboard car",
     "device": "lamp radio computer television machine camera",
     "portable": "suitcase box basket bag chair table lamp mirror carpet computer",
@@ -157,7 +212,7 @@ CLASSES: dict[str, str] = {
     "loan": "book newspaper novel",
     "present": "thing clothing text",
     "topic": "idea event text",
-    "washable": "clothing car plate cup glass",
+    "washable": "clothing car plate cup glass body",
     "ridden": "bus train taxi boat",
     "rented": "car bicycle boat truck motorcycle house",
     "driven": "car bus truck taxi motorcycle",
@@ -166,9 +221,43 @@ CLASSES: dict[str, str] = {
     "town": "school church park hospital station airport market museum supermarket theater cinema"
     " restaurant hotel office factory library city village beach lake bakery pharmacy castle store"
     " stadium farm",
+    "swimming": "lake river",
+    "buildings": "school church park hospital station airport museum supermarket theater cinema"
+    " restaurant hotel library bridge castle lake river bakery pharmacy store stadium market",
+    "settlement": "city village",
     "shops": "supermarket store market bakery pharmacy city village",
     "home": "house village city castle hotel island farm",
 }
+
+# Professions say what somebody is without an article: er ist Arzt.
+PROFESSIONS = (
+    "teacher doctor baker farmer gardener waiter student policeman judge lawyer engineer painter"
+    " musician mechanic nurse waitress saleswoman actress"
+)
+
+# Of somebody female German says so: sie ist Ärztin.
+FEMININES = """
+friend = Freundin   | neighbor = Nachbarin | colleague = Kollegin | teacher = Lehrerin
+doctor = Ärztin     | baker = Bäckerin     | farmer = Bäuerin     | gardener = Gärtnerin
+student = Studentin | judge = Richterin    | lawyer = Anwältin    | engineer = Ingenieurin
+boss = Chefin       | painter = Malerin    | musician = Musikerin | mechanic = Mechanikerin
+"""
+
+# What people are to one another, and what they are with an article.
+ROLES = (
+    "father mother brother sister son daughter uncle aunt grandfather grandmother friend neighbor"
+    " colleague boss teacher doctor nephew niece king queen"
+)
+
+# What one may be without being anybody's.
+HUMANS = "man woman boy girl child baby"
+
+# Of these one can tell whether they are men or women.
+SEXES = {
+    "m": "man boy father brother grandfather uncle son nephew husband",
+    "f": "woman girl mother sister grandmother aunt daughter niece wife",
+}
+FEMALE_NAMES = "Anna Maria Julia Sophie"
 
 NAMES = "Anna Peter Maria Paul Julia Thomas Sophie Felix"
 

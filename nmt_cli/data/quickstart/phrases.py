@@ -6,11 +6,11 @@ clause has to know about it.
 """
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Literal, Protocol
 
 from nmt_cli.data.quickstart import german
-from nmt_cli.data.quickstart.domain import Choice, Domain, OneOf, Product, maybe
+from nmt_cli.data.quickstart.domain import Choice, Domain, OneOf, Product, just, maybe
 from nmt_cli.data.quickstart.english import Agreement, Word, Words, noun_word, words
 from nmt_cli.data.quickstart.german import Case
 from nmt_cli.data.quickstart.lexicon import (
@@ -19,11 +19,9 @@ from nmt_cli.data.quickstart.lexicon import (
     Noun,
     adjectives_of,
     determiners,
-    entries,
     nouns_of,
-    pairs,
 )
-from nmt_cli.data.quickstart.nouns import CITIES, COUNTRIES, NAMES
+from nmt_cli.data.quickstart.nouns import NAMES, SEXES
 
 Field = Literal["pronouns", "definite", "indefinite", "complement"]
 
@@ -100,6 +98,25 @@ class NounPhrase:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Couple:
+    """Two noun phrases joined by and."""
+
+    first: NounPhrase
+    second: NounPhrase
+    agreement: Agreement = "3pl"
+    field: Field = "definite"
+    negative: bool = False
+
+    def english(self, role: Literal["subject", "object"]) -> Words:
+        """The man and the woman."""
+        return self.first.english(role) + words("and") + self.second.english(role)
+
+    def german(self, case: Case) -> str:
+        """Der Mann und die Frau, both in the same case."""
+        return f"{self.first.german(case)} und {self.second.german(case)}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Pronoun:
     """A pronoun or a name, with its forms spelled out."""
 
@@ -127,9 +144,25 @@ PRONOUNS = (
     Pronoun(("we", "us"), ("wir", "uns", "uns"), "1pl"),
     Pronoun(("they", "them"), ("sie", "sie", "ihnen"), "3pl"),
 )
+IT = Pronoun(("it", "it"), ("es", "es", "ihm"), "3sg")
+THEM = PRONOUNS[-1]
+THAT = (
+    Pronoun(("that", "that"), ("das", "das", "dem"), "3sg"),
+    Pronoun(("this", "this"), ("das", "das", "dem"), "3sg"),
+    Pronoun(("these", "these"), ("das", "das", "dem"), "3pl"),
+    Pronoun(("those", "those"), ("das", "das", "dem"), "3pl"),
+)
+"""Those that point at what has no name yet; in German all of them are das."""
+THERE = (
+    Pronoun(("there", "there"), ("es", "es", "es"), "3sg"),
+    Pronoun(("there", "there"), ("es", "es", "es"), "3pl"),
+)
+"""The subject of there is and there are."""
 WHO = Pronoun(("who", "who"), ("wer", "wen", "wem"), "3sg")
 SILENT = Pronoun(("", ""), ("", "", ""), "3sg")
 """The subject of a clause that waits for one, or of an infinitive, which never gets one."""
+TOLD = Pronoun(("", ""), ("", "", ""), "2sg")
+"""The subject of an imperative."""
 
 
 def relative(antecedent: NounPhrase) -> Pronoun:
@@ -151,23 +184,54 @@ def names() -> Domain[Pronoun]:
 # excludes: kein only stands in negated clauses, and there it is the only indefinite.
 _KNOWN = "the.sg:6, this.sg:.7, this.pl:.7, possessive.sg:4"
 USES: dict[str, str] = {
-    "subject": f"{_KNOWN}, the.pl:3, possessive.pl:1, a.sg:3, every.sg:.6, many.pl:.6",
+    "subject": f"{_KNOWN}, the.pl:3, possessive.pl:1, a.sg:3, every.sg:.6, many.pl:.6,"
+    " numeral.pl:.6, bare.pl:.8",
     "definite": f"{_KNOWN}, the.pl:2, possessive.pl:1",
     "theme": f"{_KNOWN}, the.pl:2, possessive.pl:1, a.sg:6, numeral.pl:2, some.pl:1",
     "object": f"{_KNOWN}, the.pl:2, possessive.pl:1, a.sg:6, numeral.pl:2, some.pl:1, many.pl:.6,"
-    " bare.pl:1.5",
-    "negated": f"{_KNOWN}, the.pl:2, not a.sg:4, any.pl:3",
+    " bare.pl:1.5, one.sg:.4",
+    "owned": "a.sg:6, the.sg:2, possessive.sg:1, the.pl:1, numeral.pl:4, one.sg:1, some.pl:.6,"
+    " many.pl:1, bare.pl:1, no.sg:1.5, no.pl:1",
+    "negated": f"{_KNOWN}, the.pl:2, not a.sg:4, any.pl:2, not bare.pl:1.5",
+    "single": "the.sg:6, this.sg:.7, possessive.sg:4",
+    "existing": "a.sg:6, numeral.pl:2, many.pl:1, no.sg:1, no.pl:1",
+    "identity": "a.sg:4, the.sg:2, possessive.sg:5",
+    "identities": "bare.pl:2, the.pl:2, possessive.pl:5",
+    "not identity": "not a.sg:3, the.sg:2, possessive.sg:5",
+    "not identities": "not bare.pl:3, the.pl:2, possessive.pl:5",
     "antecedent": "the.sg:6, the.pl:3, a.sg:3",
-    "standard": "possessive.sg:2, possessive.pl:1",
+    "standard": "possessive.sg:2, possessive.pl:1, the.sg:1.5",
     "place": "the.sg:6, this.sg:.7, a.sg:1.5",
     "position": "the.sg:6, this.sg:.7, possessive.sg:2",
 }
 MASS_USES: dict[str, str] = {
+    "subject": "the.sg:4, this.sg:1, possessive.sg:2, bare.sg:2",
+    "owned": "bare.sg:4, the.sg:2, no.sg:2",
+    "existing": "bare.sg:1, no.sg:.4",
+    "identity": "bare.sg:2, possessive.sg:2",
     "object": "the.sg:4, this.sg:1, possessive.sg:2, bare.sg:4",
-    "negated": "the.sg:3, this.sg:1, possessive.sg:1, any.sg:4",
+    "negated": "the.sg:3, this.sg:1, possessive.sg:1, any.sg:2, not bare.sg:4",
+    "not identity": "not bare.sg:2, possessive.sg:2",
+    "theme": "the.sg:4, this.sg:1, possessive.sg:2, bare.sg:4",
     "definite": "the.sg:4, this.sg:1, possessive.sg:2",
     "standard": "possessive.sg:1",
 }
+# Kinds that keep to one article in all uses, but for kein.
+KIND_USES: dict[str, str] = {"sky": "the.sg:1", "tongue": "bare.sg:1", "sport": "bare.sg:1"}
+
+
+def _options(noun: Noun, use: str) -> list[tuple[str, float]]:
+    """The determiners that a noun may have in a use, each with its weight."""
+    text = MASS_USES.get(use, "") if noun.number == "sg" else USES[use]
+    if noun.kind in KIND_USES:
+        kin = use == "negated" and KIND_USES[noun.kind].startswith("bare")
+        text = "not bare.sg:1" if kin else KIND_USES[noun.kind]
+    options = [option.strip().partition(":") for option in text.split(",") if option]
+    return [
+        (name, float(weight))
+        for name, _, weight in options
+        if noun.number != "pl" or name.endswith(".pl")
+    ]
 
 
 @cache
@@ -175,73 +239,37 @@ def noun_phrases(spec: str, use: str, described: float = 0.4) -> Domain[NounPhra
     """The noun phrases over a class of nouns; `described` is the share that has an adjective."""
     nouns = nouns_of(spec)
     alternatives: list[tuple[float, Domain[NounPhrase]]] = []
-    for kind in dict.fromkeys(noun.kind for noun in nouns):
-        members = OneOf(noun for noun in nouns if noun.kind == kind)
+    for kind, number in dict.fromkeys((noun.kind, noun.number) for noun in nouns):
+        members = OneOf(noun for noun in nouns if (noun.kind, noun.number) == (kind, number))
         adjectives = maybe(OneOf(adjectives_of(kind)), described)
-        uses = USES if members.items[0].plural else MASS_USES
-        options = [option.strip().partition(":") for option in uses[use].split(",")]
         rules = [
-            (float(weight), Product(NounPhrase, OneOf(determiners(name)), adjectives, members))
-            for name, _, weight in options
+            (weight, Product(NounPhrase, OneOf(determiners(name)), adjectives, members))
+            for name, weight in _options(members.items[0], use)
         ]
         alternatives.append((members.size, Choice(*rules)))
     return Choice(*alternatives)
+
+
+@cache
+def couples() -> Domain[Couple]:
+    """A man and a woman; from two lists, so that both are not the same."""
+    men, women = (noun_phrases(SEXES[sex].replace(" ", ","), "single", 0) for sex in "mf")
+    return Choice((1, Product(Couple, men, women)), (1, Product(Couple, women, men)))
+
+
+@cache
+def pairs_of(spec: str, determiner: str) -> Domain[Couple]:
+    """Two nouns of a class, bread and milk, one from each half of the list."""
+    (article,), nouns = determiners(determiner), nouns_of(spec)
+    halves = [
+        Product(NounPhrase, just(article), just(None), OneOf(half))
+        for half in (nouns[::2], nouns[1::2])
+    ]
+    build = partial(Couple, field="indefinite")
+    return Choice((1, Product(build, *halves)), (1, Product(build, *reversed(halves))))
 
 
 def prepositional(english: str, preposition: str, case: Case, nominal: Nominal) -> Phrase:
     """A preposition with its object, melted with the article where German does so."""
     text = german.contract(f"{preposition} {nominal.german(case)}")
     return Phrase(words(english) + nominal.english("object"), text)
-
-
-@cache
-def proper_places(table: str, english: str, preposition: str) -> Domain[Phrase]:
-    """Cities or countries after a preposition: in Berlin, nach Italien."""
-    return OneOf(
-        Phrase(words(f"{english} {en[0]}"), f"{preposition} {de[0]}") for en, de in entries(table)
-    )
-
-
-def _located(place: NounPhrase) -> Phrase:
-    english, preposition, _ = place.noun.locus
-    return prepositional(english, preposition, "dat", place)
-
-
-def _approached(place: NounPhrase) -> Phrase:
-    _, _, preposition = place.noun.locus
-    return prepositional("to", preposition, "dat" if preposition == "zu" else "acc", place)
-
-
-@cache
-def locations(spec: str) -> Domain[Phrase]:
-    """Where something happens: in the park, in Berlin."""
-    cities = proper_places(CITIES, "in", "in")
-    countries = proper_places(COUNTRIES, "in", "in")
-    places = Product(_located, noun_phrases(spec, "place"))
-    return Choice((5, places), (1, cities), (0.7, countries))
-
-
-@cache
-def destinations(spec: str) -> Domain[Phrase]:
-    """Where somebody goes: a class of places, ``abroad``, or both (``town,abroad``)."""
-    cities = proper_places(CITIES, "to", "nach")
-    countries = proper_places(COUNTRIES, "to", "nach")
-    abroad: Domain[Phrase] = Choice((1, cities), (1, countries))
-    nearby = [name for name in spec.split(",") if name != "abroad"]
-    options = [(2, Product(_approached, noun_phrases(name, "place"))) for name in nearby]
-    return Choice(*options, (1, abroad)) if "abroad" in spec else Choice(*options)
-
-
-POSITIONS = "on = auf | next to = neben | behind = hinter | in front of = vor | under = unter"
-
-
-@cache
-def positions(spec: str, case: Case) -> Domain[Phrase]:
-    """Next to or on a piece of furniture; the case tells place (dative) from goal (accusative)."""
-
-    def build(pair: tuple[str, str], nominal: NounPhrase) -> Phrase:
-        return prepositional(*pair, case, nominal)
-
-    # Who sits, sits under nothing.
-    options = [pair for pair in pairs(POSITIONS) if (spec, pair[0]) != ("seat", "under")]
-    return Product(build, OneOf(options), noun_phrases(spec, "position"))

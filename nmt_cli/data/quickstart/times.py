@@ -163,6 +163,12 @@ def times(tense: Literal["past", "present", "future"]) -> Domain[Phrase]:
 
 
 @cache
+def moments() -> Domain[Phrase]:
+    """When something is in progress."""
+    return _fixed("now = jetzt | today = heute")
+
+
+@cache
 def _calendar(tense: Literal["past", "present", "future"]) -> Domain[Phrase]:
     """The expressions that tell the tense; what is to come the present may tell, too."""
     if tense == "past":

@@ -12,7 +12,7 @@ from functools import cache
 from typing import Literal
 
 from nmt_cli.data.quickstart import german
-from nmt_cli.data.quickstart.english import Tense, Words, verb_group, words
+from nmt_cli.data.quickstart.english import Tense, Word, Words, verb_group, words
 from nmt_cli.data.quickstart.german import Case
 from nmt_cli.data.quickstart.lexicon import Verb
 from nmt_cli.data.quickstart.phrases import Field, Nominal, Phrase
@@ -20,7 +20,9 @@ from nmt_cli.data.quickstart.phrases import Field, Nominal, Phrase
 # Known before new, and the negation between them: nicht denies all that follows it.
 MIDDLE_FIELD = "pronouns time definite adverb adjunct indefinite complement"
 
-Layout = Literal["statement", "time first", "place first", "inverted", "question", "verb-final"]
+Layout = Literal[
+    "statement", "time first", "place first", "inverted", "question", "imperative", "verb-final"
+]
 
 # Clause type: the English order, the German order.
 LAYOUTS: dict[Layout, tuple[str, str]] = {
@@ -28,6 +30,7 @@ LAYOUTS: dict[Layout, tuple[str, str]] = {
     "time first": ("time subject VERBS adjunct", "time finite subject MIDDLE close"),
     "place first": ("adjunct subject VERBS time", "adjunct finite subject MIDDLE close"),
     "inverted": ("subject VERBS adjunct time", "finite subject MIDDLE close"),
+    "imperative": ("VERBS adjunct time", "finite MIDDLE close"),
     "verb-final": ("subject VERBS adjunct time", "subject MIDDLE final"),
     "question": (
         "asked auxiliary subject adverb main complements adjunct time",
@@ -93,10 +96,11 @@ def linearize(layout: Layout, clause: Clause) -> Phrase:
     english = _english_fields(clause, layout == "question")
     german_fields = _german_fields(clause)
     # A field that stands first is gone from where it would stand otherwise: hence pop.
-    return Phrase(
-        tuple(word for name in english_order for word in english.pop(name, ())),
-        " ".join(text for name in german_order if (text := german_fields.pop(name, ""))),
-    )
+    said: list[Word] = []
+    for name in english_order:
+        said += english.pop(name, ())
+    texts = [german_fields.pop(name, "") for name in german_order]
+    return Phrase(tuple(said), " ".join(filter(None, texts)))
 
 
 def _english_fields(clause: Clause, inverted: bool) -> dict[str, Words]:
@@ -137,6 +141,8 @@ def _german_fields(clause: Clause) -> dict[str, str]:
 
 def _german_adverb(clause: Clause) -> str:
     adverb = clause.circumstance.adverb
+    if clause.circumstance.tense == "like to":
+        return "gern"
     # Where kein has negated the clause there is no nicht.
     if adverb is None or (adverb is NOT and any(item.negative for item in clause.complements)):
         return ""

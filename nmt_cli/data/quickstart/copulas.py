@@ -1,0 +1,269 @@
+"""The clauses with to be: how somebody or something is, what, and where; and what there is."""
+
+from functools import cache, partial
+from typing import Any
+
+from nmt_cli.data.quickstart.circumstances import Polarity, Shape, circumstances, polarities
+from nmt_cli.data.quickstart.domain import Choice, Domain, OneOf, Product, just
+from nmt_cli.data.quickstart.english import Word, Words, words
+from nmt_cli.data.quickstart.identities import identities
+from nmt_cli.data.quickstart.lexicon import (
+    COPULA,
+    EXISTENCE,
+    INTENSIFIERS,
+    PREDICATIVES,
+    TIMELY,
+    UNGRADED,
+    Adjective,
+    adjectives_of,
+    all_adjectives,
+    pairs,
+)
+from nmt_cli.data.quickstart.phrases import (
+    IT,
+    PRONOUNS,
+    SILENT,
+    THAT,
+    THERE,
+    TOLD,
+    WHO,
+    Nominal,
+    NounPhrase,
+    Phrase,
+    names,
+    noun_phrases,
+)
+from nmt_cli.data.quickstart.places import locations, positions
+from nmt_cli.data.quickstart.topology import Circumstance, Clause, Complement
+
+# Each kind of noun with how often something is said about it; the adjectives are those that suit.
+KINDS: dict[str, float] = {
+    "person": 3, "animal": 1, "foodstuff": 0.6, "dish": 0.6, "drink": 0.5, "thing": 1.2,
+    "opening": 0.6, "furniture": 0.6, "clothing": 0.8, "vehicle": 1, "text": 0.8, "idea": 1.4,
+    "event": 0.7, "place": 1, "plant": 0.3, "body": 0.5, "sky": 0.5, "matter": 0.3,
+}  # fmt: skip
+
+# What stands, sits or lies somewhere, and what stands on tables.
+LOCATED = "person,animal,thing,clothing,vehicle,text"
+PLACED = "thing,text,clothing,foodstuff,cat"
+
+# How one asks somebody to be, and how not.
+ASKED_TO_BE = "careful polite quiet nice honest brave friendly good happy smart"
+ASKED_NOT_TO_BE = "sad nervous lazy angry strict sick"
+
+MEASURED = (
+    "old big tall fast heavy expensive cheap rich strong long cold warm hot good bad difficult"
+    " important dangerous beautiful"
+)
+
+
+def _known() -> Domain[Any]:
+    return Choice[Any]((1, names()), (2, OneOf(PRONOUNS)))
+
+
+def has_copula(shape: Shape) -> bool:
+    """Whether a clause of this shape may be one with to be."""
+    return (
+        shape.time != "required"
+        and shape.adjunct != "place"
+        and shape.gap not in ("object", "amount")
+        and shape.mood != "infinitive"
+    )
+
+
+@cache
+def copular_clauses(shape: Shape) -> Domain[Clause]:
+    """The clauses that say how, what or where somebody or something is or was."""
+    rules: list[tuple[float, Domain[Clause]]] = []
+    for weight, polarity in polarities(shape):
+        build = partial(Clause, verb=COPULA)
+        frame = circumstances(COPULA, shape, polarity)
+        if shape.mood == "imperative":
+            wanted = ASKED_NOT_TO_BE if polarity == "negative" else ASKED_TO_BE
+            predicates: Domain[Any] = Product(_predicate, just(None), _adjectives(wanted))
+            rules.append((weight, Product(build, just(TOLD), frame, predicates)))
+            continue
+        for share, subject, predicates in _sayings(shape, polarity):
+            asked = partial(build, asked=Phrase(words("where"), "wo"))
+            builder = asked if shape.gap == "place" else build
+            rules.append((weight * share, Product(builder, subject, frame, predicates)))
+    return Choice(*rules)
+
+
+def _sayings(shape: Shape, polarity: Polarity) -> list[tuple[float, Domain[Any], Domain[Any]]]:
+    """Subjects with what can be said about them, weighted."""
+    negated = polarity == "negative"
+    nothing: Domain[Any] = just(())
+    if shape.gap == "time":
+        return [(1, noun_phrases("event", "definite", 0), nothing)]
+    if shape.gap == "place":
+        subjects: Domain[Any] = Choice(
+            (8, noun_phrases(LOCATED, "definite", shape.described)),
+            (2, noun_phrases("place", "definite", 0)),
+            (1.5, _known()),
+            (0.3, just(IT)),
+        )
+        return [(1, subjects, nothing)]
+    if shape.gap == "subject":
+        silent: Domain[Any] = just(SILENT)
+        return [(3, silent, _predicates("person", shape)), (2, silent, _whereabouts(shape))]
+    said = [
+        (share, _subjects(kind, shape, negated), _predicates(kind, shape))
+        for kind, share in KINDS.items()
+    ]
+    if not shape.simple:
+        return said
+    said.append((1.2, OneOf((IT, *THAT[:2])), _predicates_of_it()))
+    placed = positions("furniture", "dat", 0)
+    said.append((1.6, Choice((2, _movable(negated)), (1, _known())), _whereabouts(shape)))
+    said.append((0.8, noun_phrases(PLACED, "definite", 0), Product(_standing, placed)))
+    return said + identities(negated)
+
+
+def _subjects(kind: str, shape: Shape, negated: bool) -> Domain[Any]:
+    new = kind == "person" or (shape.simple and kind not in ("sky",))
+    subject: Domain[Any] = noun_phrases(kind, "subject" if new and not negated else "definite", 0)
+    if kind != "person":
+        return subject
+    return Choice((2, subject), (1.5 if shape.simple else 1, _known()))
+
+
+def _movable(negated: bool) -> Domain[Any]:
+    return noun_phrases(LOCATED, "definite", 0)
+
+
+def _standing(place: Phrase) -> tuple[Complement]:
+    return (Complement(place),)
+
+
+def _whereabouts(shape: Shape) -> Domain[tuple[Complement]]:
+    return Product(_standing, locations("place", shape.described))
+
+
+# How somebody or something is.
+
+
+def _adjectives(names_: str) -> Domain[Adjective]:
+    return OneOf(all_adjectives()[name] for name in names_.split())
+
+
+@cache
+def _predicates(kind: str, shape: Shape) -> Domain[tuple[Complement]]:
+    ungraded = UNGRADED.split()
+    adjectives = adjectives_of(kind)
+    graded = [item for item in adjectives if item.english not in ungraded]
+    compared = [item for item in adjectives if item.comparative]
+    degrees = OneOf(Phrase(words(english), german) for english, german in pairs(INTENSIFIERS))
+    standards = noun_phrases(kind, "standard", described=0)
+    plain = 5 if shape.simple else 1
+    alone = 0.4 * (kind == "person" and shape.simple)
+    return Choice(
+        (plain, Product(_predicate, just(None), OneOf(adjectives))),
+        (1.5, Product(_predicate, degrees, OneOf(graded))),
+        (1, Product(_comparison, OneOf(compared), standards)),
+        (0.4 * (alone > 0), Product(_comparison, OneOf(compared), OneOf(PRONOUNS))),
+        (alone, _fixed(PREDICATIVES)),
+        (0.3 * shape.simple, Product(_two, OneOf(adjectives[::2]), OneOf(adjectives[1::2]))),
+    )
+
+
+@cache
+def _predicates_of_it() -> Domain[tuple[Complement]]:
+    kinds = [kind for kind in KINDS if kind not in ("person", "animal")]
+    adjectives = dict.fromkeys(item for kind in kinds for item in adjectives_of(kind))
+    degrees = OneOf(Phrase(words(english), german) for english, german in pairs(INTENSIFIERS))
+    graded = [item for item in adjectives if item.english not in UNGRADED.split()]
+    return Choice(
+        (0.15, _fixed(TIMELY)),
+        (3, Product(_predicate, just(None), OneOf(adjectives))),
+        (1, Product(_predicate, degrees, OneOf(graded))),
+    )
+
+
+def _predicate(degree: Phrase | None, adjective: Adjective) -> tuple[Complement]:
+    english = (degree.english if degree else ()) + words(adjective.english)
+    german = f"{degree.german} {adjective.german}" if degree else adjective.german
+    return (Complement(Phrase(english, german)),)
+
+
+def _two(one: Adjective, other: Adjective) -> tuple[Complement]:
+    english = words(f"{one.english} and {other.english}")
+    return (Complement(Phrase(english, f"{one.german} und {other.german}")),)
+
+
+def _fixed(table: str) -> Domain[tuple[Complement]]:
+    return OneOf(_standing(Phrase(words(en), de)) for en, de in pairs(table))
+
+
+def _comparison(adjective: Adjective, standard: Nominal) -> tuple[Complement]:
+    """Older than my house; in German the standard stands in the case of the subject."""
+    assert adjective.comparative
+    english, german = adjective.comparative
+    than = (*_graded(adjective, english), *words("than"), *standard.english("object"))
+    return (Complement(Phrase(than, f"{german} als {standard.german('nom')}")),)
+
+
+def _graded(adjective: Adjective, comparative: str) -> Words:
+    if comparative.startswith("more "):
+        return words(comparative)
+    return (Word(comparative, adjective.english),)
+
+
+# Questions of their own.
+
+
+def asked_identities() -> Domain[Clause]:
+    """Who is the man, what is this."""
+    who, what = Phrase(words("who"), WHO.german("nom")), Phrase(words("what"), "was")
+    people: Choice[Any] = Choice(
+        (3, noun_phrases("person", "definite", 0.15)),
+        (1, OneOf(PRONOUNS)),
+        (1, OneOf(THAT[:2])),
+    )
+    things: Choice[Any] = Choice(
+        (1, OneOf((IT, *THAT))), (1, noun_phrases("idea,text", "standard", 0))
+    )
+    now = just(Circumstance("present"))
+    return Choice(
+        (3, Product(partial(Clause, verb=COPULA, asked=who), people, now)),
+        (1, Product(partial(Clause, verb=COPULA, asked=what), things, now)),
+    )
+
+
+def measured_clauses() -> Domain[Clause]:
+    """How old the man is."""
+
+    def ask(adjective: Adjective, subject: Any, frame: Circumstance) -> Clause:
+        asked = Phrase(words(f"how {adjective.english}"), f"wie {adjective.german}")
+        return Clause(subject, frame, verb=COPULA, asked=asked)
+
+    shape = Shape(simple=True, plain=True)
+    rules: list[tuple[float, Domain[Clause]]] = []
+    for kind, share in KINDS.items():
+        adjectives = [item for item in adjectives_of(kind) if item.english in MEASURED.split()]
+        subjects: Domain[Any] = noun_phrases(kind, "definite", 0)
+        if kind == "person":
+            subjects = Choice((1, subjects), (1, _known()))
+        frame = circumstances(COPULA, shape, "plain")
+        rules.append((share, Product(ask, OneOf(adjectives), subjects, frame)))
+    return Choice(*rules)
+
+
+def existences() -> Domain[Clause]:
+    """There is a dog in the garden."""
+    things = noun_phrases("animal,thing,person,dish,drink,plant", "existing", 0.1)
+    buildings = noun_phrases("buildings", "existing", 0.1)
+
+    def build(thing: NounPhrase, place: Phrase) -> Clause:
+        subject = THERE[thing.agreement == "3pl"]
+        what = Complement(
+            Phrase(thing.english("object"), thing.german("acc")), thing.field, thing.negative
+        )
+        now = Circumstance("present")
+        return Clause(subject, now, (what, Complement(place)), verb=EXISTENCE)
+
+    places = Choice((5, locations("place", 0.1)), (1, positions("furniture", "dat", 0)))
+    return Choice(
+        (2, Product(build, things, places)),
+        (1, Product(build, buildings, locations("settlement", 0.1))),
+    )

@@ -1,0 +1,106 @@
+"""What somebody or something is: he is a teacher, she is my friend, this is a book."""
+
+from functools import cache
+from typing import Any
+
+from nmt_cli.data.quickstart.domain import Choice, Domain, OneOf, Product, just
+from nmt_cli.data.quickstart.lexicon import (
+    Noun,
+    Number,
+    adjectives_of,
+    all_nouns,
+    determiners,
+    feminine,
+)
+from nmt_cli.data.quickstart.nouns import FEMALE_NAMES, HUMANS, PROFESSIONS, ROLES, SEXES
+from nmt_cli.data.quickstart.phrases import (
+    IT,
+    PRONOUNS,
+    THAT,
+    NounPhrase,
+    Phrase,
+    names,
+    noun_phrases,
+)
+from nmt_cli.data.quickstart.topology import Complement
+
+# What one points at.
+POINTED_AT = (
+    "person,animal,foodstuff,dish,drink,thing,plant,opening,furniture,clothing,vehicle,text,idea"
+    ",place"
+)
+
+
+def _is(nominal: NounPhrase) -> tuple[Complement]:
+    english = nominal.english("object")
+    return (Complement(Phrase(english, nominal.german("nom")), negative=nominal.negative),)
+
+
+def identities(negated: bool) -> list[tuple[float, Domain[Any], Domain[Any]]]:
+    """He is a teacher, she is my friend, this is a book."""
+    use = "not identity" if negated else "identity"
+    uses = "not identities" if negated else "identities"
+    several: Domain[Any] = OneOf((PRONOUNS[4], PRONOUNS[5]))
+    return [
+        (2, _of_sex("m"), _roles("m", "sg", negated)),
+        (1.2, _of_sex("f"), _roles("f", "sg", negated)),
+        (0.8, several, _roles("m", "pl", negated)),
+        (1.6, OneOf(THAT[:2]), Product(_is, noun_phrases(POINTED_AT, use, 0.15))),
+        (0.1, OneOf(PRONOUNS[:2]), _kinswomen()),
+        (0.3, just(IT), Product(_is, noun_phrases(POINTED_AT.removeprefix("person,"), use, 0.3))),
+        (0.7, OneOf(THAT[2:]), Product(_is, noun_phrases(POINTED_AT, uses, 0.15))),
+    ]
+
+
+def _of_sex(sex: str) -> Domain[Any]:
+    """The men or the women; I and you count as men, as English does not tell."""
+    female = FEMALE_NAMES.split()
+    called = [name for name in names() if (name.forms[0] in female) == (sex == "f")]
+    pronouns = (PRONOUNS[3],) if sex == "f" else PRONOUNS[:3]
+    phrases = noun_phrases(SEXES[sex].replace(" ", ","), "single", 0)
+    return Choice[Any]((4, phrases), (1, OneOf(called)), (4, OneOf(pronouns)))
+
+
+def _kinswomen() -> Domain[tuple[Complement]]:
+    # The others of _of_sex could be men or women as well.
+    women = [all_nouns()[name] for name in ROLES.split() if name in SEXES["f"].split()]
+    parts = OneOf(determiners("possessive.sg")), just(None), OneOf(women)
+    return Product(_is, Product(NounPhrase, *parts))
+
+
+@cache
+def _roles(sex: str, number: Number, negated: bool) -> Domain[tuple[Complement]]:
+    """Professions without an article in German, other roles with one."""
+
+    def members(names_: str) -> Domain[Noun]:
+        nouns = [all_nouns()[name] for name in names_.split()]
+        if sex == "f":
+            nouns = [feminine(noun) for noun in nouns]
+        other = SEXES["m" if sex == "f" else "f"].split()
+        return OneOf(
+            noun for noun in nouns if noun.gender in (sex, "n") and noun.english not in other
+        )
+
+    def phrases(determiner: str, names_: str, described: bool = False) -> Domain[Any]:
+        adjectives = OneOf(adjectives_of("person")) if described else just(None)
+        parts = OneOf(determiners(determiner)), adjectives, members(names_)
+        return Product(_is, Product(NounPhrase, *parts))
+
+    if number == "pl":
+        bare = "not bare.pl" if negated else "bare.pl"
+        return Choice(
+            (2, phrases(bare, PROFESSIONS)),
+            (0.5, phrases(bare, PROFESSIONS, described=True)),
+            (1.5, phrases("possessive.pl", ROLES)),
+        )
+    article = "not a.sg" if negated else "a.sg"
+    kin = [name for name in ROLES.split() if name not in PROFESSIONS.split()]
+    others = f"{HUMANS} {' '.join(kin)}"
+    return Choice(
+        (2, phrases("not a.sg" if negated else "profession.sg", PROFESSIONS)),
+        (1, phrases(article, PROFESSIONS, described=True)),
+        (0.5, phrases(article, others)),
+        (0.5, phrases(article, HUMANS, described=True)),
+        (2, phrases("possessive.sg", ROLES)),
+        (0.5, phrases("the.sg", PROFESSIONS)),
+    )

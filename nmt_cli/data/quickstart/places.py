@@ -1,0 +1,83 @@
+"""Where something is or happens, where somebody goes, and where somebody comes from."""
+
+from functools import cache
+
+from nmt_cli.data.quickstart.domain import Choice, Domain, OneOf, Product
+from nmt_cli.data.quickstart.english import words
+from nmt_cli.data.quickstart.german import Case
+from nmt_cli.data.quickstart.lexicon import entries, pairs
+from nmt_cli.data.quickstart.nouns import CITIES, COUNTRIES
+from nmt_cli.data.quickstart.phrases import NounPhrase, Phrase, noun_phrases, prepositional
+
+# Places and goals without an article in English.
+PLACES = (
+    "at home = zu Hause | here = hier | there = dort | at school = in der Schule"
+    " | at work = bei der Arbeit"
+)
+GOALS = "home = nach Hause | to school = zur Schule | to bed = ins Bett | here = hierher"
+
+
+@cache
+def proper_places(table: str, english: str, preposition: str) -> Domain[Phrase]:
+    """Cities or countries after a preposition: in Berlin, nach Italien."""
+    return OneOf(
+        Phrase(words(f"{english} {en[0]}"), f"{preposition} {de[0]}") for en, de in entries(table)
+    )
+
+
+def _located(place: NounPhrase) -> Phrase:
+    english, preposition, _ = place.noun.locus
+    return prepositional(english, preposition, "dat", place)
+
+
+def _approached(place: NounPhrase) -> Phrase:
+    _, _, preposition = place.noun.locus
+    return prepositional("to", preposition, "dat" if preposition == "zu" else "acc", place)
+
+
+@cache
+def locations(spec: str, described: float = 0.4) -> Domain[Phrase]:
+    """Where something happens: in the park, in Berlin, at home."""
+    cities = proper_places(CITIES, "in", "in")
+    countries = proper_places(COUNTRIES, "in", "in")
+    places = Product(_located, noun_phrases(spec, "place", described))
+    fixed = OneOf(Phrase(words(english), german) for english, german in pairs(PLACES))
+    return Choice((5, places), (1, cities), (0.7, countries), (0.4, fixed))
+
+
+@cache
+def destinations(spec: str, described: float = 0.4) -> Domain[Phrase]:
+    """Where somebody goes: a class of places, ``abroad``, or both (``town,abroad``)."""
+    cities = proper_places(CITIES, "to", "nach")
+    countries = proper_places(COUNTRIES, "to", "nach")
+    abroad: Domain[Phrase] = Choice((1, cities), (1, countries))
+    nearby = [name for name in spec.split(",") if name != "abroad"]
+    options: list[tuple[float, Domain[Phrase]]] = [
+        (2, Product(_approached, noun_phrases(name, "place", described))) for name in nearby
+    ]
+    if "place" in nearby:
+        fixed = OneOf(Phrase(words(english), german) for english, german in pairs(GOALS))
+        options.append((0.3, fixed))
+    return Choice(*options, (1, abroad)) if "abroad" in spec else Choice(*options)
+
+
+@cache
+def origins() -> Domain[Phrase]:
+    """Where somebody comes from."""
+    tables = CITIES, COUNTRIES
+    return Choice(*[(1, proper_places(table, "from", "aus")) for table in tables])
+
+
+POSITIONS = "on = auf | next to = neben | behind = hinter | in front of = vor | under = unter"
+
+
+@cache
+def positions(spec: str, case: Case, described: float = 0.4) -> Domain[Phrase]:
+    """Next to or on a piece of furniture; the case tells place (dative) from goal (accusative)."""
+
+    def build(pair: tuple[str, str], nominal: NounPhrase) -> Phrase:
+        return prepositional(*pair, case, nominal)
+
+    # Who sits, sits under nothing.
+    options = [pair for pair in pairs(POSITIONS) if (spec, pair[0]) != ("seat", "under")]
+    return Product(build, OneOf(options), noun_phrases(spec, "position", described))
