@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 
 from nmt_cli.commands.processes import Opening, ParallelTranslator
+from nmt_cli.commands.translate import open_translator
 from nmt_cli.decoding.parallel import WORTHWHILE, Block, describe, waiting_bytes
 from nmt_cli.errors import UserError
 from nmt_cli.reporting import Reporter
 from tests.conftest import run, start
+from tests.margins import clear_lines
 
 WORDS = ["old", "man", "reads", "book", "two", "dogs", "see", "houses", "they", "do"]
 LINES = [
@@ -35,14 +37,19 @@ def test_several_processes_print_what_one_prints(tiny_run: Path) -> None:
     one = translator(tiny_run, "1").translate(io.BytesIO(TEXT))
     two = run("translate", tiny_run, *CPU, "--processes", 2, stdin=TEXT)
     assert (two.returncode, two.stderr) == (0, b"")
+    assert all(clear_lines(open_translator([tiny_run], ["search.beam=1"], "cpu"), LINES))
     assert two.stdout.decode().split("\n")[:-1] == [line.translation.text for line in one]
 
 
+@pytest.mark.slow
 def test_spawned_workers_do_the_same_with_damage_prefixes_and_alignments(
     tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = b"a book\n\n\xff\nThe old man"
     (tmp_path / "starts").write_text("ein\nHaus\nDer\nDer\n")
+    lines, starts = ["a book", "", "\ufffd", "The old man"], ["ein", "Haus", "Der", "Der"]
+    one = open_translator([tiny_run], ["search.beam=1"], "cpu")
+    assert all(clear_lines(one, lines, starts))
     monkeypatch.setattr("nmt_cli.commands.processes.single_threaded", lambda: False)
     found = []
     for processes in ("1", "2"):
@@ -144,6 +151,7 @@ def test_typed_lines_are_answered_a_killed_worker_is_replaced_and_an_interrupt_e
     assert gone(workers)
 
 
+@pytest.mark.slow
 def test_a_reader_that_leaves_ends_all_with_exit_0(tiny_run: Path) -> None:
     with start("translate", tiny_run, *CPU, "--processes", 2) as process:
         assert process.stdin and process.stdout and process.stderr

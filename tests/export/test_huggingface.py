@@ -23,6 +23,7 @@ from nmt_cli.recipe import build_recipe
 from nmt_cli.reporting import Reporter
 from nmt_cli.run_folder import RunFolder
 from nmt_cli.vocabulary import Vocabulary
+from tests.margins import watched
 
 transformers = pytest.importorskip("transformers")
 QUIET = Reporter(quiet=True)
@@ -134,6 +135,7 @@ def test_transformers_alone_translates_text_to_the_same_text(exported: tuple[Pat
     )  # fmt: skip
     texts = decoder.batch_decode(found, skip_special_tokens=True)
     config = SearchConfig(beam=1, max_length=12)
+    assert all(sure for sure, _ in watched(opened.model, ids, config))
     best = [one[0].ids for one in TorchEngine(opened.model).search(ids, config)]
     assert texts == opened.tokenizers.target.decode(best)
     assert all(best)
