@@ -71,6 +71,8 @@ from nmt_cli.data.quickstart.topology import (
     linearize,
 )
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def drawn() -> Corpus:
