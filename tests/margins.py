@@ -8,11 +8,13 @@ import itertools
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 from torch import Tensor
 
+from nmt_cli.commands.translate import open_translator
 from nmt_cli.decoding import search as searching
 from nmt_cli.decoding.engine import TorchEngine
 from nmt_cli.decoding.hypothesis import Hypothesis, SearchConfig
@@ -116,6 +118,21 @@ def clear_lines(
     certain |= zip(seen, (sure for sure, _ in watched(translator.engine.model, *some)), strict=True)
     enough([certain[number] for number in seen])
     return list(certain.values())
+
+
+def give_clear_text(run: Path) -> int:
+    """Give a run a test text that its greedy search and that of beam 5 translate without a doubt,
+    so that `nmt export` finds no line translated otherwise; how many lines these are."""
+    words = ["The", "old", "man", "reads", "a", "book", "two", "dogs", "see", "houses", "1995"]
+    lines = [" ".join(words[first : first + 1 + first % 3]) for first in range(len(words))]
+    for beam in (1, 5):
+        translator = open_translator([run], [f"search.beam={beam}"], "cpu")
+        pairs = zip(lines, clear_lines(translator, lines), strict=True)
+        lines = [line for line, sure in pairs if sure]
+    assert len(lines) >= 5
+    for side in ("source", "target"):
+        (run / f"test.{side}.txt").write_text("".join(f"{line}\n" for line in lines))
+    return len(lines)
 
 
 def enough(certain: list[bool]) -> None:

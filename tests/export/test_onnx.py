@@ -1,6 +1,7 @@
 """Graphs of every model, run by onnxruntime."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from nmt_cli.models.contract import Aligned, Autoregressive, Sequences, Translat
 from nmt_cli.reporting import Reporter
 from nmt_cli.vocabulary import Vocabulary
 from tests.conftest import translated_by_documented
-from tests.margins import assert_found, watched
+from tests.margins import assert_found, give_clear_text, watched
 
 onnxruntime = pytest.importorskip("onnxruntime")
 CPU = torch.device("cpu")
@@ -108,7 +109,9 @@ def test_tables_of_positions_are_as_long_as_search_asks_for(tmp_path: Path) -> N
 
 
 def test_the_program_in_the_docs_translates_as_the_run_does(tmp_path: Path, tiny_run: Path) -> None:
-    found = export(tiny_run, "onnx", tmp_path / "out", Reporter(quiet=True))
+    shutil.copytree(tiny_run, tmp_path / "run")
+    give_clear_text(tmp_path / "run")
+    found = export(tmp_path / "run", "onnx", tmp_path / "out", Reporter(quiet=True))
     assert (found.parity.greedy, found.parity.beam) == (1.0, 1.0)
     lines = ["The old man reads a book.", "dogs", "Two dogs don't see 1995 houses"]
     printed = translated_by_documented("import onnxruntime", tmp_path / "out", lines)
