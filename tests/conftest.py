@@ -20,7 +20,7 @@ from nmt_cli.commands.runs import build_model
 from nmt_cli.data.prepared import Tokenizers
 from nmt_cli.data.tokenizer import TextTokenizer, TokenizerConfig
 from nmt_cli.data.tokenizer_training import train_tokenizer
-from nmt_cli.device import AUTO, automatic_precision
+from nmt_cli.device import AUTO, automatic_precision, find_device
 from nmt_cli.disk import write_whole
 from nmt_cli.models import MODELS
 from nmt_cli.recipe import Recipe, build_recipe
@@ -55,7 +55,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     """Say what `precision: auto` stands for, whatever -q leaves out."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if reporter is not None and "PYTEST_XDIST_WORKER" not in os.environ:
-        name, why = automatic_precision(torch.device("cpu"))
+        name, why = automatic_precision(find_device("auto"))
         reporter.write_line(f"precision: auto stands for {name} ({why})")
 
 
