@@ -1,8 +1,9 @@
-# make quickstart | test [WORKERS=2] | check | bench | comparison | fuzz | lock | audit; each builds .venv first if it is not there.
+# make quickstart | test | test-all [WORKERS=2] | test-precision PRECISION=fp32 | check | bench | comparison | fuzz | lock | audit; each builds .venv first if it is not there.
 PYTHON ?= python3
 BIN := .venv/bin
+PYTEST = $(BIN)/python -m pytest -n $(or $(WORKERS),2) --dist loadfile --no-loadscope-reorder
 
-.PHONY: quickstart test check format bench comparison fuzz lock audit clean
+.PHONY: quickstart test test-all test-precision check format bench comparison fuzz lock audit clean
 
 # quickstart needs the core alone; tests and checks need developers' tools and the extras, in the same .venv
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
@@ -31,8 +32,16 @@ quickstart: .venv/core
 	@echo "  $(BIN)/nmt translate runs/quickstart                    # type English, end with Ctrl-D"
 	@echo "  $(BIN)/nmt recipes copy quickstart mine.yaml            # your own data: replace corpus:"
 
+# what takes a minute or two; test-all: everything; test-precision: what uses `precision: auto`, with
+# PRECISION=fp32 or bf16 instead of what auto stands for on this machine (the tests say it first)
 test: .venv/all
-	$(BIN)/python -m pytest -n $(or $(WORKERS),2) --dist loadfile --no-loadscope-reorder
+	$(PYTEST) -m "not slow"
+
+test-all: .venv/all
+	$(PYTEST) --hypothesis-profile full
+
+test-precision: .venv/all
+	NMT_AUTO_PRECISION=$(or $(PRECISION),$(error PRECISION=fp32 or bf16)) $(PYTEST) -m precision
 
 check: .venv/all
 	$(BIN)/ruff format --check .

@@ -1,4 +1,4 @@
-"""Text and recipes that tests share: sequences of syllables, to be written backwards."""
+"""What tests share: text and recipes (syllables, to be written backwards), runs, command lines."""
 
 import io
 import os
@@ -7,18 +7,20 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from hypothesis import settings
 
 from nmt_cli.cli import entry
 from nmt_cli.commands.runs import build_model
 from nmt_cli.data.prepared import Tokenizers
 from nmt_cli.data.tokenizer import TextTokenizer, TokenizerConfig
 from nmt_cli.data.tokenizer_training import train_tokenizer
+from nmt_cli.device import AUTO, automatic_precision, find_device
 from nmt_cli.disk import write_whole
 from nmt_cli.models import MODELS
 from nmt_cli.recipe import Recipe, build_recipe
@@ -31,9 +33,65 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # a core each: threads of two workers w
 
 ROOT = Path(__file__).parent.parent
 NMT = [sys.executable, "-m", "nmt_cli"]
-ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "100"}
 Call = Callable[..., tuple[int, str, str]]
 SYLLABLES = ["ba", "ce", "di", "fo", "gu", "ka", "le", "mi", "no", "pu", "ra", "se", "ti", "vo"]
+
+
+# Which tests run, and how: `make test`, `make test-all`, `make test-precision`
+
+QUICK, FULL = "quick", "full"  # Hypothesis profiles; pytest --hypothesis-profile full
+settings.register_profile(QUICK, deadline=None, max_examples=25)
+settings.register_profile(FULL, deadline=None, max_examples=200)
+settings.load_profile(QUICK)
+
+
+def examples(full: int, **options: Any) -> settings:
+    """So many examples in the profile `full`, an eighth of them, but 10 at least, otherwise."""
+    whole = settings.get_current_profile_name() == FULL
+    return settings(max_examples=full if whole else max(10, full // 8), deadline=None, **options)
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Say what `precision: auto` stands for, whatever -q leaves out."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is not None and "PYTEST_XDIST_WORKER" not in os.environ:
+        name, why = automatic_precision(find_device("auto"))
+        reporter.write_line(f"precision: auto stands for {name} ({why})")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that are slow as a whole come first: no worker is left alone with one at the end."""
+
+    def soon(item: pytest.Item) -> bool:
+        module = item.getparent(pytest.Module)
+        return module is None or all(mark.name != "slow" for mark in module.own_markers)
+
+    items.sort(key=soon)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Only tests with the mark `precision` may use what `precision: auto` stands for.
+
+    For the others, for the fixtures that they are the first to need and for the processes that they
+    start, it stands for nothing: nmt refuses it with a message that has these words. So the marked
+    tests are all that must be run with both precisions.
+    """
+    before = os.environ.get(AUTO)
+    if item.get_closest_marker("precision") is None:
+        os.environ[AUTO] = "a test without the mark precision"
+    try:
+        return (yield)
+    finally:
+        os.environ.pop(AUTO, None)
+        if before is not None:
+            os.environ[AUTO] = before
+
+
+# Text and recipes
+
+
+TOY = {"train": 300, "dev": 20, "test": 20}  # lines
 
 
 def syllable_lines(count: int, seed: int, longest: int = 7) -> list[str]:
@@ -86,10 +144,17 @@ def toy_content(root: Path, model: str = "transformer", **training: Any) -> dict
     }  # fmt: skip
 
 
+def in_float32(content: dict[str, Any]) -> dict[str, Any]:
+    """A recipe that leaves nothing to what `precision: auto` stands for."""
+    for section in ("training", "search"):
+        content[section] = {**content.get(section, {}), "precision": "fp32"}
+    return content
+
+
 @pytest.fixture
 def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working folder with a small corpus in text/."""
-    write_syllables(tmp_path / "text", {"train": 300, "dev": 20, "test": 20})
+    write_syllables(tmp_path / "text", TOY)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -121,17 +186,22 @@ def nmt(
         signal.signal(number, handler)
 
 
+def environment() -> dict[str, str]:
+    """For processes that tests start: this checkout's package, and lines of 100 characters."""
+    return os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "100"}
+
+
 def run(*arguments: object, stdin: bytes = b"") -> "subprocess.CompletedProcess[bytes]":
     """Run a command line in a process of its own."""
     command = [*NMT, *map(str, arguments)]
-    return subprocess.run(command, input=stdin, capture_output=True, env=ENVIRONMENT)
+    return subprocess.run(command, input=stdin, capture_output=True, env=environment())
 
 
 def start(*arguments: object, cwd: Path | None = None) -> "subprocess.Popen[bytes]":
     """A command line in a process of its own, to be spoken with."""
     return subprocess.Popen(
         [*NMT, *map(str, arguments)], cwd=cwd,
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENVIRONMENT,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(),
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = [pytest.mark.slow, pytest.mark.precision]
+
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs/add-a-model.md").read_text(encoding="utf-8")
 

@@ -32,7 +32,7 @@ from nmt_cli.data.tokenizer_training import train_tokenizer
 from nmt_cli.recipe import load_recipe
 from nmt_cli.reporting import Reporter
 from nmt_cli.yaml12 import write_yaml
-from tests.conftest import ENVIRONMENT, NMT, Call, start, toy_content, write_syllables
+from tests.conftest import NMT, Call, environment, in_float32, start, toy_content, write_syllables
 
 PAIRS = 30
 BOMB = "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 9))
@@ -43,7 +43,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, tiny_run: Path) -> Path:
     """A folder with text, a recipe, its prepared data, and a run."""
     folder = tmp_path_factory.mktemp("world")
     write_syllables(folder / "text", {"train": PAIRS, "dev": 4, "test": 4}, longest=4)
-    content = toy_content(Path("text"))
+    content = in_float32(toy_content(Path("text")))
     content["tokenizer"] = {"type": "word", "vocab_size": 40}
     (folder / "toy.yaml").write_text(write_yaml(content))
     shutil.copytree(tiny_run, folder / "run")
@@ -69,7 +69,7 @@ def here(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def snapshot(folder: Path) -> dict[str, Any]:
-    """Every name below a folder with what it holds.
+    """Every name below a folder with how much it holds, and since when.
 
     But prepared/inputs.json, notes that are renewed whenever prepared data could be used.
     """
@@ -83,10 +83,7 @@ def snapshot(folder: Path) -> dict[str, Any]:
         elif path.is_dir():
             found[name] = None
         else:
-            mode = path.stat().st_mode
-            os.chmod(path, 0o600)
-            found[name] = path.read_bytes()
-            os.chmod(path, mode)
+            found[name] = path.stat().st_size, path.stat().st_mtime_ns
     return found
 
 
@@ -457,7 +454,8 @@ RUNS = [
     Case("recipe that is a list", "translate run", "run/recipe.yaml: a recipe is a mapping",
          put("run/recipe.yaml", "- a")),
     Case("recipe of another model", "translate run", "run: the weights do not fit the recipe",
-         put("run/recipe.yaml", CORPUS_HEAD + "model: {type: rnn, hidden_size: 8}\n")),
+         put("run/recipe.yaml", CORPUS_HEAD + "model: {type: rnn, hidden_size: 8}\n"
+             "search: {precision: fp32}\n")),
     Case("tokenizer that is not json", "tokenize run", "run/tokenizer.json: missing or damaged: Exp",
          put("run/tokenizer.json", "{")),
     Case("tokenizer that is a list", "tokenize run", "run/tokenizer.json: missing or damaged: not a",
@@ -591,7 +589,27 @@ OPTIONS = [
     Case("no number", "translate run --beam many", "--beam"),
 ]  # fmt: skip
 
-CASES = [*FILES, *RECIPES, *RUNS, *ELSEWHERE, *PREPARED, *OPTIONS]
+OTHERS = [
+    Case("nothing to rescore", "rescore x y", "nmt: nmt rescore RUN... SOURCE TARGET: give a run folder"),
+    Case("rescoring with no run", "rescore nowhere y z", "nmt: nowhere: no such run folder; nmt train"),
+    Case("detokenizing without a tokenizer", "detokenize text", "nmt: text: no tokenizer.json here"),
+    Case("average of no run", "average nowhere --out x", "nmt: nowhere: not a run folder: it has no re"),
+    Case("average of none", "average run --out x --last 0", "nmt: Invalid value for '--last': "),
+    Case("attention of no run", "plot attention nowhere", "nmt: nowhere: no such run folder; nmt train"),
+    Case("picture of another kind", "plot attention x -o a.gif",
+         "nmt: -o a.gif: end it in .png, .svg, .pdf or .html"),
+    Case("picture in no folder", "plot positions -o no/a.png", "nmt: -o no/a.png: there is no folder no"),
+    Case("curves of no run", "plot curves nowhere -o a.svg", "nmt: nowhere: no such run folder"),
+    Case("curves as a page", "plot curves x -o a.html", "nmt: -o a.html: end it in .png, .svg or .pdf"),
+    Case("lengths of nothing", "plot lengths --source x --reference y", "nmt: name a run, or a file of"),
+    Case("lengths without a text", "plot lengths x", "nmt: Missing "),
+    Case("no such picture", "plot picture", "nmt: No such command"),
+    Case("recipe to show", "recipes show x", "nmt: x: no such recipe"),
+    Case("no reference named", "score", "nmt: Missing "),
+    Case("option by its name", "score --bogus x", "nmt: No such option: --bogus"),
+]  # fmt: skip
+
+CASES = [*FILES, *RECIPES, *RUNS, *ELSEWHERE, *PREPARED, *OPTIONS, *OTHERS]
 
 
 def words(command: str) -> list[str]:
@@ -629,7 +647,7 @@ def shell(line: str, folder: Path, stdin: bytes = b"") -> "subprocess.CompletedP
     program = " ".join(map(shlex.quote, NMT))
     return subprocess.run(
         ["sh", "-c", f'nmt() {{ exec {program} "$@"; }}; {line}'],
-        input=stdin, capture_output=True, cwd=folder, env=ENVIRONMENT, timeout=120,
+        input=stdin, capture_output=True, cwd=folder, env=environment(), timeout=120,
     )  # fmt: skip
 
 
@@ -646,7 +664,13 @@ STREAMS = [
 ]
 
 
-@pytest.mark.parametrize("line, says", STREAMS, ids=[line for line, _ in STREAMS])
+@pytest.mark.parametrize(
+    "line, says",
+    [
+        pytest.param(*one, id=one[0], marks=pytest.mark.slow if "translate" in one[0] else [])
+        for one in STREAMS
+    ],
+)
 def test_a_stream_that_cannot_be_used_is_one_clear_line(line: str, says: str, here: Path) -> None:
     before = snapshot(here)
     done = shell(line, here, b"a book\n")
@@ -656,9 +680,10 @@ def test_a_stream_that_cannot_be_used_is_one_clear_line(line: str, says: str, he
 
 
 def test_nobody_listening_to_the_mistake_changes_no_exit_code(here: Path) -> None:
-    assert shell("nmt translate nowhere 2>/dev/full", here).returncode == 2
+    assert shell("nmt score nowhere 2>/dev/full", here).returncode == 2
 
 
+@pytest.mark.slow
 def test_data_that_do_not_fit_on_the_disk_leave_what_was_there(here: Path) -> None:
     """A limit on the size of files stands for the full disk."""
     before = snapshot(here)
@@ -712,6 +737,7 @@ def test_ctrl_c_while_torch_is_loaded_is_one_line(here: Path) -> None:
     assert interrupted(process, loading) == ["nmt: interrupted"]
 
 
+@pytest.mark.slow
 def test_ctrl_c_while_preparing_leaves_nothing(here: Path) -> None:
     write_syllables(here / "text", {"big": 60_000}, longest=9)
     before = snapshot(here)
@@ -722,6 +748,7 @@ def test_ctrl_c_while_preparing_leaves_nothing(here: Path) -> None:
     assert snapshot(here) == before
 
 
+@pytest.mark.slow
 def test_ctrl_c_while_training_saves_and_says_how_to_go_on(here: Path) -> None:
     long = ["--set", "training.updates=1000000", "--set", "training.log_every=1"]
     process = start("train", "toy.yaml", "--device", "cpu", *long, cwd=here)

@@ -32,6 +32,8 @@ def gpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     return program
 
 
+@pytest.mark.slow
+@pytest.mark.precision
 def test_training_and_translation_are_measured(
     gpu: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -46,6 +48,8 @@ def test_training_and_translation_are_measured(
     assert all(set(one) == systems and min(one.values()) > 0 for one in speeds)
 
 
+@pytest.mark.slow
+@pytest.mark.precision
 def test_what_was_measured_before_a_failure_is_kept(
     gpu: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -1,8 +1,7 @@
-"""The face: exit codes, one line a mistake, pipes, signals, and how soon it answers."""
+"""The face: exit codes, one line a mistake, pipes, signals, and how little it loads."""
 
 import json
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -13,7 +12,7 @@ import pytest
 from nmt_cli import __version__
 from nmt_cli.models import MODELS
 from nmt_cli.recipe_files import shipped_recipes
-from tests.conftest import ENVIRONMENT, NMT, Call, start
+from tests.conftest import NMT, Call, environment, start
 
 # What it prints
 
@@ -145,11 +144,13 @@ def test_typed_lines_are_tokenized_one_by_one(tiny_run: Path) -> None:
             assert process.wait(60) == 0 and process.stderr.read() == b""
 
 
-@pytest.mark.parametrize("command", ["translate", "tokenize"])
+@pytest.mark.parametrize("command", [pytest.param("translate", marks=pytest.mark.slow), "tokenize"])
 def test_a_long_translation_ends_quietly_when_head_has_enough(command: str, tiny_run: Path) -> None:
     script = f'yes "a book" | "$0" -m nmt_cli {command} "$1" | head -n 3; echo ${{PIPESTATUS[1]}}'
     done = subprocess.run(
-        ["bash", "-c", script, sys.executable, str(tiny_run)], capture_output=True, env=ENVIRONMENT
+        ["bash", "-c", script, sys.executable, str(tiny_run)],
+        capture_output=True,
+        env=environment(),
     )
     lines = done.stdout.decode().splitlines()
     assert len(lines) == 4 and lines[3] == "0" and done.stderr == b""
@@ -227,6 +228,7 @@ def test_curves_are_shown_in_the_terminal_or_drawn(nmt: Call, tmp_path: Path) ->
     assert picture.is_file()
 
 
+@pytest.mark.slow
 def test_typed_sentences_are_plotted_one_by_one(tiny_run: Path) -> None:
     with start("plot", "attention", tiny_run, "--device", "cpu") as process:
         assert process.stdin and process.stdout and process.stderr
@@ -240,51 +242,7 @@ def test_typed_sentences_are_plotted_one_by_one(tiny_run: Path) -> None:
         assert process.wait(60) == 0 and process.stderr.read() == b""
 
 
-# Mistakes
-
-MISTAKES: list[tuple[list[str], str]] = [
-    (["train", "quickstrat"], "quickstrat: no such recipe, neither a file nor a shipped one; did "
-     "you mean quickstart?"),
-    (["train", "quickstart", "--set", "search.beem=3"], "--set search.beem: unknown key; did you"),
-    (["prepare", "quickstart", "--set", "x"], "--set x: write it as section.key=value"),
-    (["translate", "nowhere"], "nowhere: no such run folder; nmt train RECIPE makes one"),
-    (["translate", ".", "--set", "model.heads=1"], "--set model.heads=1: a finished run can only"),
-    (["translate", ".", "--device", "tpu"], "--device tpu: use auto, cpu, cuda or cuda:N"),
-    (["score", "nowhere"], "nowhere: cannot read: No such file"),
-    (["rescore", "x", "y"], "nmt rescore RUN... SOURCE TARGET: give a run folder and two files"),
-    (["rescore", "nowhere", "y", "z"], "nowhere: no such run folder; nmt train RECIPE makes one"),
-    (["score", ".", "--metrics", "x"], "--metrics x: use some of bleu, chrf, ter"),
-    (["tokenize", "nowhere"], "nowhere: no such run folder or tokenizer file"),
-    (["tokenize", ".", "--side", "left"], "--side left: use source or target"),
-    (["detokenize", "."], ".: no tokenizer.json here"),
-    (["average", "nowhere", "--out", "x"], "nowhere: not a run folder: it has no recipe.yaml"),
-    (["plot", "attention", "nowhere"], "nowhere: no such run folder; nmt train RECIPE makes one"),
-    (["plot", "attention", "x", "-o", "a.gif"], "-o a.gif: end it in .png, .svg, .pdf or .html"),
-    (["plot", "positions", "-o", "no/a.png"], "-o no/a.png: there is no folder no"),
-    (["plot", "curves", "nowhere", "-o", "a.svg"], "nowhere: no such run folder"),
-    (["plot", "curves", "x", "-o", "a.html"], "-o a.html: end it in .png, .svg or .pdf"),
-    (["plot", "lengths", "--source", "x", "--reference", "y"], "name a run, or a file of"),
-    (["plot", "lengths", "x"], "Missing "),
-    (["plot", "picture"], "No such command"),
-    (["recipes", "show", "x"], "x: no such recipe"),
-    (["models", "show", "x"], "no model 'x'; there are"),
-    (["score"], "Missing "),
-    (["score", "--bogus", "x"], "No such option: --bogus"),
-    (["translat"], "No such command"),
-    (["average", "x", "--out", "y", "--last", "0"], "Invalid value for '--last': "),
-    (["translate", "x", "--beam", "many"], "Invalid value for '--beam': "),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("arguments, message", MISTAKES, ids=[" ".join(a) for a, _ in MISTAKES])
-def test_a_mistake_is_one_line_and_exit_code_2(
-    arguments: list[str], message: str, nmt: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    code, out, err = nmt(*arguments, stdin=b"x\n")
-    assert (code, out) == (2, "") and err.count("\n") == 1
-    assert err.startswith(f"nmt: {message}") and "Traceback" not in err
-    assert list(tmp_path.iterdir()) == []
+# Mistakes: the table is in test_bad_input.py
 
 
 def test_wrong_usage_names_the_help_that_explains_it(nmt: Call) -> None:
@@ -325,7 +283,7 @@ def test_our_own_bug_is_exit_code_1_with_a_traceback() -> None:
         "f.shipped_recipes = lambda: 1 / 0\n"
         "sys.argv = ['nmt', 'recipes']\nc.main()"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, env=ENVIRONMENT)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, env=environment())
     assert done.returncode == 1 and b"ZeroDivisionError" in done.stderr
 
 
@@ -336,7 +294,9 @@ def test_our_own_bug_is_exit_code_1_with_a_traceback() -> None:
 def test_a_closed_pipe_is_no_mistake(arguments: list[str]) -> None:
     end, begin = os.pipe()
     os.close(end)
-    done = subprocess.run([*NMT, *arguments], stdout=begin, stderr=subprocess.PIPE, env=ENVIRONMENT)
+    done = subprocess.run(
+        [*NMT, *arguments], stdout=begin, stderr=subprocess.PIPE, env=environment()
+    )
     os.close(begin)
     assert (done.returncode, done.stderr) == (0, b"")
 
@@ -356,7 +316,10 @@ def test_typed_lines_are_answered_one_by_one_until_nobody_reads(tiny_run: Path) 
         assert process.stderr.read() == b""
 
 
-@pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    "number, code",
+    [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)],
+)
 def test_an_interrupted_translation_ends_at_once(
     number: signal.Signals, code: int, tiny_run: Path
 ) -> None:
@@ -371,40 +334,50 @@ def test_an_interrupted_translation_ends_at_once(
     assert said == (b"nmt: interrupted\n" if number == signal.SIGINT else b"nmt: terminated\n")
 
 
-# How soon it answers
+# How little it loads
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [["--help"], ["score", "--help"], ["recipes"], ["recipes", "show", "quickstart"],
-     ["score", "README"], ["tokenize", "nowhere"], ["plot", "--help"],
-     ["plot", "curves", "nowhere"], ["plot", "lengths", "--source", "x", "--reference", "y"]],
-)  # fmt: skip
-def test_what_needs_no_tensors_never_imports_torch(arguments: list[str]) -> None:
-    script = (
-        f"import sys\nfrom nmt_cli.cli.entry import main\nsys.argv = ['nmt', *{arguments!r}]\n"
-        "try:\n    main()\nexcept SystemExit:\n"
-        "    heavy = {'torch', 'matplotlib', 'tokenizers'} & set(sys.modules)\n"
-        "    sys.exit(f'IMPORTED {sorted(heavy)}')"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, env=ENVIRONMENT
-    )
-    imported = done.stderr.splitlines()[-1]
-    allowed = ["IMPORTED []"] + (["IMPORTED ['tokenizers']"] if arguments[0] == "tokenize" else [])
-    assert imported in allowed
+LIGHT = [
+    ["--help"], ["score", "--help"], ["recipes"], ["recipes", "show", "quickstart"],
+    ["score", "README"], ["plot", "--help"], ["plot", "curves", "nowhere"],
+    ["plot", "lengths", "--source", "x", "--reference", "y"], ["tokenize", "nowhere"],
+]  # fmt: skip
+LOADING = """
+import contextlib, json, pathlib, sys
+import typer.rich_utils, rich.traceback  # what any help needs
+from nmt_cli.cli.entry import main
+given, out, loaded, told = *sys.argv[1:], set(sys.modules), []
+for arguments in json.loads(given):
+    sys.argv = ["nmt", *arguments]
+    with contextlib.suppress(SystemExit):
+        main()
+    told.append(sorted(set(sys.modules) - loaded))
+    loaded |= set(sys.modules)
+pathlib.Path(out).write_text(json.dumps(told))
+"""
 
 
-def cpu_seconds(command: list[str]) -> float:
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run(command, capture_output=True, check=True, env=ENVIRONMENT)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
+    """Which modules each command loads that those before it had not, all in one process."""
+    out = tmp_path_factory.mktemp("loaded") / "told.json"
+    command = [sys.executable, "-c", LOADING, json.dumps(LIGHT), str(out)]
+    done = subprocess.run(command, input=b"", capture_output=True, env=environment())
+    assert done.returncode == 0, done.stderr
+    return dict(zip(map(" ".join, LIGHT), json.loads(out.read_text()), strict=True))
 
 
-def test_help_answers_at_once() -> None:
-    bare, help_ = (
-        min(cpu_seconds(command) for _ in range(8))  # the least: whatever else runs slows it down
-        for command in ([sys.executable, "-c", "import typer, rich"], [*NMT, "--help"])
-    )
-    assert help_ - bare < 0.3
+@pytest.mark.parametrize("command", [" ".join(arguments) for arguments in LIGHT])
+def test_what_needs_no_tensors_never_imports_torch(
+    command: str, loaded: dict[str, list[str]]
+) -> None:
+    heavy = {"torch", "matplotlib", "tokenizers"} & set(loaded[command])
+    assert heavy <= ({"tokenizers"} if command.startswith("tokenize") else set())
+
+
+def test_help_loads_nothing_but_the_face(loaded: dict[str, list[str]]) -> None:
+    """So that it answers at once."""
+    packages = {name.partition(".")[0] for name in loaded["--help"] if name[:2] != "__"}
+    packages -= set(sys.stdlib_module_names)
+    assert packages <= {"nmt_cli", "typer", "rich", "attr"}  # rich asks for attr where it is there
+    assert 0 < sum(name.startswith("nmt_cli.") for name in loaded["--help"]) <= 25

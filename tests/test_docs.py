@@ -64,12 +64,15 @@ def followed(
     return folder, failed
 
 
+@pytest.mark.slow
+@pytest.mark.precision
 def test_every_readme_command_runs_as_written(followed: tuple[Path, dict[str, str]]) -> None:
     commands = readme_commands()
     assert "nmt train quickstart" in commands and len(commands) >= 5
     assert followed[1] == {}
 
 
+@pytest.mark.precision
 def test_the_recipe_of_the_readme_is_one_for_two_files_of_ones_own(
     tmp_path: Path, environment: dict[str, str]
 ) -> None:
@@ -85,6 +88,8 @@ def test_the_recipe_of_the_readme_is_one_for_two_files_of_ones_own(
     assert "error" not in done.stdout
 
 
+@pytest.mark.slow
+@pytest.mark.precision
 def test_the_example_script_translates_three_sentences_and_shows_their_attention(
     followed: tuple[Path, dict[str, str]], environment: dict[str, str]
 ) -> None:

@@ -16,7 +16,7 @@ from nmt_cli.commands.prepare import prepare_recipe
 from nmt_cli.recipe import load_recipe
 from nmt_cli.reporting import Reporter
 from nmt_cli.yaml12 import write_yaml
-from tests.conftest import ROOT, Call, toy_content, write_syllables
+from tests.conftest import ROOT, Call, in_float32, toy_content, write_syllables
 
 # 1. What the source may not say.
 
@@ -136,7 +136,7 @@ def here(tmp_path: Path, tiny_run: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
     """A working folder with a recipe, its prepared data and a run with one checkpoint."""
     monkeypatch.chdir(tmp_path)
     write_syllables(tmp_path / "text", {"train": 30, "dev": 4, "test": 4}, longest=4)
-    Path("toy.yaml").write_text(write_yaml(toy_content(Path("text"))))
+    Path("toy.yaml").write_text(write_yaml(in_float32(toy_content(Path("text")))))
     prepare_recipe(load_recipe("toy.yaml"), Reporter(quiet=True))
     shutil.copytree(tiny_run, "run")
     for step in Path("run/checkpoints").glob("step-*"):

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from nmt_cli.errors import RecipeError
@@ -14,6 +14,7 @@ from nmt_cli.models import MODELS
 from nmt_cli.recipe import SECTIONS, Recipe, build_recipe, load_recipe
 from nmt_cli.recipe_files import shipped_recipes
 from nmt_cli.yaml12 import read_yaml
+from tests.conftest import examples
 
 MINIMAL = "corpus: {source: en, target: de}\n"
 
@@ -333,7 +334,7 @@ CONTENTS = st.fixed_dictionaries(
 
 
 @given(content=CONTENTS)
-@settings(max_examples=200, deadline=None)
+@examples(200)
 def test_any_recipe_written_out_is_the_same_when_it_is_read(content: dict[str, Any]) -> None:
     recipe = build_recipe(content)
     assert reread(recipe) == recipe

@@ -10,6 +10,8 @@ import pytest
 from nmt_cli.yaml12 import write_yaml
 from tests.conftest import TINY_MODELS, toy_content, write_syllables
 
+pytestmark = [pytest.mark.slow, pytest.mark.precision]
+
 LEARNING = {
     "transformer": {"updates": 700, "learning_rate": 1e-2},
     "rnn": {"updates": 500, "learning_rate": 1e-2},

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from nmt_cli.checkpoint import Tensors, read_checkpoint
@@ -17,6 +17,7 @@ from nmt_cli.commands.average import average
 from nmt_cli.commands.runs import open_run
 from nmt_cli.errors import RunError
 from nmt_cli.run_folder import RunFolder
+from tests.conftest import examples
 
 
 def weights(run: Path, update: int) -> Tensors:
@@ -60,7 +61,7 @@ NUMBERS = st.floats(-1e3, 1e3, width=32).filter(lambda x: x == 0 or abs(x) > 1e-
     rows=st.lists(st.tuples(NUMBERS, NUMBERS, NUMBERS), min_size=1, max_size=8),
     order=st.randoms(use_true_random=False),
 )
-@settings(max_examples=200, deadline=None)
+@examples(200)
 def test_the_mean_is_exact_and_does_not_depend_on_the_order(
     rows: list[tuple[float, float, float]], order: random.Random
 ) -> None:

@@ -23,6 +23,8 @@ from nmt_cli.vocabulary import Vocabulary
 from nmt_cli.yaml12 import write_yaml
 from tests.conftest import TINY_MODELS, toy_content
 
+pytestmark = pytest.mark.precision
+
 
 def findings(folder: Path, *settings: str, **content: Any) -> list[Finding]:
     recipe = folder / "toy.yaml"

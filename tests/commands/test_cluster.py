@@ -205,6 +205,7 @@ print(data.folder.name)
 """
 
 
+@pytest.mark.slow
 def test_a_real_cluster_of_this_machine_prepares_and_translates(toy: Path, tiny_run: Path) -> None:
     pytest.importorskip("ray")
     alone = prepare_recipe(toy_recipe(Path("text")), Reporter(quiet=True), Path("one")).data

@@ -149,6 +149,7 @@ def test_a_recipe_that_names_a_corpus_is_prepared_and_notes_its_digests(
     assert code == 0 and "prepared data are up to date" in err and len(shop.asked) == asked
 
 
+@pytest.mark.precision
 def test_a_recipe_that_names_a_corpus_is_trained_and_goes_on(
     nmt: Call, shop: Shop, recipe: Path
 ) -> None:

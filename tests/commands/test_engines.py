@@ -15,6 +15,7 @@ from nmt_cli.errors import DeviceError, UserError
 from nmt_cli.reporting import Reporter
 from nmt_cli.run_folder import RunFolder
 from tests.decoding.test_translator import TABLE
+from tests.margins import clear_lines
 
 pytest.importorskip("ctranslate2")
 
@@ -39,16 +40,18 @@ def opened(
 def test_every_line_comes_out_as_from_our_own_search(beam: int, engine: str, run: Path) -> None:
     data = b"\n".join(TABLE)
     settings = [f"search.beam={beam}", "search.max_length=6"]
-    ours = list(translate_stream(open_translator([run], settings, "cpu"), io.BytesIO(data)))
+    here = open_translator([run], settings, "cpu")
+    certain = clear_lines(here, [line.decode(errors="replace") for line in TABLE])
+    ours = list(translate_stream(here, io.BytesIO(data)))
     translator = opened(run, *settings, engine=engine)
     theirs = list(translate_stream(translator, io.BytesIO(data)))
     assert [path.name for path in (run / "exports").iterdir()] == [f"{engine}-float32"]
     assert len(theirs) == len(TABLE)
-    for one, other in zip(ours, theirs, strict=True):
+    for one, other, sure in zip(ours, theirs, certain, strict=True):
         assert (one.line, one.warnings) == (other.line, other.warnings)
-        assert one.translation.text == other.translation.text
+        assert not sure or one.translation.text == other.translation.text
         for a, b in zip(one.translation.candidates, other.translation.candidates, strict=True):
-            assert a.score == pytest.approx(b.score, abs=1e-3)
+            assert not sure or a.score == pytest.approx(b.score, abs=1e-3)
 
 
 def test_a_run_is_exported_once_for_each_checkpoint(
@@ -69,8 +72,9 @@ def test_a_run_is_exported_once_for_each_checkpoint(
     assert said in capsys.readouterr().err
     content = json.loads((model.parent / "export.json").read_text())
     assert content["checkpoint"] == 20
-    ours = open_translator([run], [], "cpu").translate(["a book"])[0]
-    assert again.translate(["a book"])[0].text == ours.text
+    ours = open_translator([run], [], "cpu")
+    assert clear_lines(ours, ["a book"]) == [True]
+    assert again.translate(["a book"])[0].text == ours.translate(["a book"])[0].text
     assert [path.name for path in (run / "exports").iterdir()] == ["ctranslate2-float32"]
 
 
@@ -158,14 +162,16 @@ def test_samples_are_said_to_be_other_draws(run: Path, capsys: pytest.CaptureFix
 def test_translations_begin_with_their_prefixes(run: Path) -> None:
     lines, prefixes = ["a book", "", "dogs"], ["Der alte", "x", ""]
     theirs = opened(run, "search.max_length=12").translate(lines, prefixes)
-    ours = open_translator([run], ["search.max_length=12"], "cpu").translate(lines, prefixes)
-    assert [one.text for one in theirs] == [one.text for one in ours]
+    ours = open_translator([run], ["search.max_length=12"], "cpu")
+    assert all(clear_lines(ours, lines, prefixes))
+    assert [one.text for one in theirs] == [one.text for one in ours.translate(lines, prefixes)]
     assert theirs[0].text.startswith("Der alte")
 
 
 def test_the_command_takes_the_engine_and_the_type_of_its_weights(run: Path) -> None:
     arguments = ["translate", str(run), "--device", "cpu"]
     text = "a book\n\ndogs"
+    assert all(clear_lines(open_translator([run], [], "cpu"), text.split("\n")))
     ours = CliRunner().invoke(build_app(), arguments, input=text)
     other = [*arguments, "--engine", "ctranslate2", "--quantization", "float32"]
     theirs = CliRunner().invoke(build_app(), other, input=text)

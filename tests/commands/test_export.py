@@ -17,6 +17,7 @@ from nmt_cli.export import ctranslate2
 from nmt_cli.recipe import build_recipe
 from nmt_cli.reporting import Reporter
 from nmt_cli.run_folder import RunFolder
+from tests.margins import clear_lines
 
 pytest.importorskip("ctranslate2")
 QUIET = Reporter(quiet=True)
@@ -35,6 +36,8 @@ def run(tiny_run: Path, tmp_path: Path) -> Path:
 
 def test_an_export_explains_itself(run: Path, tmp_path: Path) -> None:
     out = tmp_path / "exports" / "ct2"
+    for beam in (1, 5):  # so that each must be translated the same
+        assert all(clear_lines(open_translator([run], [f"search.beam={beam}"], "cpu"), TEXT))
     found = export(run, "ctranslate2", out, QUIET)
     assert (found.folder, found.format, found.quantization) == (out, "ctranslate2", "float32")
     assert found.parity.lines == 3 and found.parity.greedy == found.parity.beam == 1.0

@@ -19,16 +19,37 @@ from nmt_cli.run_folder import RunFolder
 from nmt_cli.training.stopping import Stopped
 from nmt_cli.yaml12 import write_yaml
 from tests.commands.test_train import final_weights, stop_after
-from tests.conftest import SYLLABLES, Listener, syllable_lines, toy_content, toy_recipe
+from tests.conftest import (
+    SYLLABLES,
+    TOY,
+    Listener,
+    syllable_lines,
+    toy_content,
+    toy_recipe,
+    write_syllables,
+)
 from tests.training.test_divergence import batch_of, poison, records
+
+pytestmark = pytest.mark.precision
 
 QUIET = Reporter(quiet=True)
 
 
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A trained run."""
+    place = tmp_path_factory.mktemp("trained")
+    write_syllables(place / "text", TOY)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(place)
+        train(toy_recipe(place / "text", metric="loss"), place / "base", QUIET)
+    return place / "base"
+
+
 @pytest.fixture
-def base(toy: Path) -> Path:
-    """A trained run, and a domain corpus whose words differ in frequency and that has new ones."""
-    train(toy_recipe(toy / "text", metric="loss"), toy / "base", QUIET)
+def base(toy: Path, trained: Path) -> Path:
+    """Its copy, and a domain corpus whose words differ in frequency and that has new ones."""
+    shutil.copytree(trained, toy / "base")
     lines = [f"{line} zz" for line in syllable_lines(60, 9)]
     for side, some in (("ab", lines), ("ba", [f"zz {' '.join(x.split()[:-1])}" for x in lines])):
         (toy / "text" / f"domain.{side}").write_text("".join(f"{line}\n" for line in some))

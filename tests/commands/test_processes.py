@@ -12,10 +12,12 @@ from pathlib import Path
 import pytest
 
 from nmt_cli.commands.processes import Opening, ParallelTranslator
+from nmt_cli.commands.translate import open_translator
 from nmt_cli.decoding.parallel import WORTHWHILE, Block, describe, waiting_bytes
 from nmt_cli.errors import UserError
 from nmt_cli.reporting import Reporter
-from tests.conftest import ENVIRONMENT, NMT, Call, run, start
+from tests.conftest import NMT, Call, environment, run, start
+from tests.margins import clear_lines
 
 WORDS = ["old", "man", "reads", "book", "two", "dogs", "see", "houses", "they", "do"]
 LINES = [
@@ -36,14 +38,19 @@ def test_several_processes_print_what_one_prints(tiny_run: Path) -> None:
     one = translator(tiny_run, "1").translate(io.BytesIO(TEXT))
     two = run("translate", tiny_run, *CPU, "--processes", 2, stdin=TEXT)
     assert (two.returncode, two.stderr) == (0, b"")
+    assert all(clear_lines(open_translator([tiny_run], ["search.beam=1"], "cpu"), LINES))
     assert two.stdout.decode().split("\n")[:-1] == [line.translation.text for line in one]
 
 
+@pytest.mark.slow
 def test_spawned_workers_do_the_same_with_damage_prefixes_and_alignments(
     tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = b"a book\n\n\xff\nThe old man"
     (tmp_path / "starts").write_text("ein\nHaus\nDer\nDer\n")
+    lines, starts = ["a book", "", "\ufffd", "The old man"], ["ein", "Haus", "Der", "Der"]
+    one = open_translator([tiny_run], ["search.beam=1"], "cpu")
+    assert all(clear_lines(one, lines, starts))
     monkeypatch.setattr("nmt_cli.commands.processes.single_threaded", lambda: False)
     found = []
     for processes in ("1", "2"):
@@ -145,6 +152,7 @@ def test_typed_lines_are_answered_a_killed_worker_is_replaced_and_an_interrupt_e
     assert gone(workers)
 
 
+@pytest.mark.slow
 def test_a_reader_that_leaves_ends_all_with_exit_0(tiny_run: Path) -> None:
     with start("translate", tiny_run, *CPU, "--processes", 2) as process:
         assert process.stdin and process.stdout and process.stderr
@@ -219,7 +227,7 @@ def test_who_types_is_told_behind_the_translation(
     ours, theirs = os.openpty()
     process = subprocess.Popen(
         [*NMT, "translate", str(knowing_run), *CPU, *options], stdin=theirs,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=ENVIRONMENT,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment(),
     )  # fmt: skip
     os.close(theirs)
     os.write(ours, b"The old quux\nold\n\x04")

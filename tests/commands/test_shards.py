@@ -17,12 +17,13 @@ import pytest
 from nmt_cli.commands import shards
 from nmt_cli.commands.processes import Opening, ParallelTranslator
 from nmt_cli.commands.shards import translate_shard
-from nmt_cli.commands.translate import Form, TranslatedLine
+from nmt_cli.commands.translate import Form, TranslatedLine, open_translator
 from nmt_cli.data.ranges import Shard
 from nmt_cli.data.shards import ShardWriter, joined
 from nmt_cli.errors import DataError
 from nmt_cli.reporting import Reporter
 from tests.conftest import Call
+from tests.margins import clear_lines
 
 LINES = ["a book", "", "The old man", "two dogs see 1995 houses", "they do", "\ufeffodd"] * 5
 
@@ -49,6 +50,9 @@ def translate(
 
 
 def straight(run: Path, text: Path, *settings: str, form: Form = "text") -> bytes:
+    """What one command prints; its lines are clear, so that in other batches they are the same."""
+    some = open_translator([run], ["search.beam=2", "search.max_length=4", *settings], "cpu")
+    assert all(clear_lines(some, LINES[:6]))
     found = opened(run, *settings).translate(io.BytesIO(text.read_bytes()))
     return "".join(f"{line}\n" for one in found for line in one.output(form)).encode()
 
@@ -259,6 +263,7 @@ def test_the_commands_translate_and_join(nmt: Call, tiny_run: Path, text: Path) 
     assert (code, err, out.count("\n")) == (0, "", 4)
 
 
+@pytest.mark.slow
 def test_a_killed_command_leaves_no_half_part(tiny_run: Path, tmp_path: Path) -> None:
     """Killed by the system in the middle, with workers; the next one ends the part."""
     text, folder = tmp_path / "text", tmp_path / "parts"

@@ -28,6 +28,8 @@ from nmt_cli.training.trainer import Trainer
 from tests.conftest import SYLLABLES, toy_content, toy_recipe, write_syllables
 from tests.training.killing import differences
 
+pytestmark = pytest.mark.precision
+
 QUIET = Reporter(quiet=True)
 
 
@@ -51,8 +53,15 @@ def stop_after(monkeypatch: pytest.MonkeyPatch, update: int) -> None:
     monkeypatch.setattr(Trainer, "_update", stopping)
 
 
-@pytest.mark.parametrize("model", ["transformer", "rnn"])
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize(
+    "precision, model",
+    [
+        ("fp32", "transformer"),
+        ("bf16", "rnn"),
+        pytest.param("fp32", "rnn", marks=pytest.mark.slow),
+        pytest.param("bf16", "transformer", marks=pytest.mark.slow),
+    ],
+)
 def test_a_stopped_run_goes_on_to_bit_identical_weights(
     toy: Path, monkeypatch: pytest.MonkeyPatch, model: str, precision: str
 ) -> None:

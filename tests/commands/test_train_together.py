@@ -1,6 +1,7 @@
 """Training with real processes: the same as with one, whatever happens to one of them."""
 
 import json
+import math
 import os
 import re
 import signal
@@ -17,13 +18,16 @@ import yaml
 from safetensors.torch import load_file
 
 from nmt_cli.commands.train import train
+from nmt_cli.commands.translate import open_translator
 from nmt_cli.recipe import load_recipe
 from nmt_cli.reporting import Reporter
 from nmt_cli.run_folder import RunFolder
-from tests.conftest import toy_content, write_syllables
+from tests.conftest import in_float32, toy_content, write_syllables
+from tests.margins import clear_lines
 
 ROOT = Path(__file__).parent.parent.parent
 QUIET = Reporter(quiet=True)
+pytestmark = pytest.mark.slow
 TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 
 
@@ -35,9 +39,10 @@ class Workplace:
         write_syllables(folder / "text", {"train": 300, "dev": 20, "test": 20})
         content = toy_content(
             folder / "text", updates=36, validate_every=12, log_every=1, warmup=4,
-            average_decay=0.9, precision="fp32",
+            average_decay=0.9,
         )  # fmt: skip
-        (folder / "toy.yaml").write_text(yaml.safe_dump(content))
+        content["search"] |= {"guard": False}
+        (folder / "toy.yaml").write_text(yaml.safe_dump(in_float32(content)))
 
     def start(self, *arguments: str) -> "subprocess.Popen[str]":
         """Python with these arguments, in the folder."""
@@ -81,9 +86,15 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workplace]:
 
 
 def assert_same_losses(one: list[dict[str, Any]], other: list[dict[str, Any]]) -> None:
+    """Up to the order in which float32 numbers are added up.
+
+    A loss is a sum over tokens and vocabulary (256 x 60), whose roundings, each 2^-24, grow with
+    the root of their number; so do those of the gradients, and each update adds its own.
+    """
     assert [record["update"] for record in one] == [record["update"] for record in other]
-    losses = [[record["loss"] for record in records] for records in (one, other)]
-    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+    for first, second in zip(one, other, strict=True):
+        rounding = 2**-24 * math.sqrt(256 * 60) * (first["update"] + 1)
+        assert first["loss"] == pytest.approx(second["loss"], rel=rounding)
 
 
 def test_two_processes_train_as_one_that_accumulates_two_batches(
@@ -96,14 +107,21 @@ def test_two_processes_train_as_one_that_accumulates_two_batches(
     assert_same_losses(one, two)
     assert_same_losses(place.records("one", "validation"), place.records("two", "validation"))
     results = [json.loads((Path(run) / "result.json").read_text()) for run in ("one", "two")]
-    assert results[0]["test"]["chrf"]["score"] == pytest.approx(
-        results[1]["test"]["chrf"]["score"], abs=0.3
-    )
     assert [result["processes"] for result in results] == [1, 2]
-    texts = [(Path(run) / "test.hypotheses.txt").read_text() for run in ("one", "two")]
-    assert len(texts[1].splitlines()) == 20
-    same = [a == b for a, b in zip(*(text.splitlines() for text in texts), strict=True)]
-    assert sum(same) >= 19
+
+
+def test_two_processes_translate_the_test_text_as_one_does(
+    place: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(place.folder)
+    source, written = (
+        Path(f"two/test.{name}.txt").read_text().splitlines() for name in ("source", "hypotheses")
+    )
+    alone = open_translator([Path("two")], [], "cpu")
+    texts = [one.text for one in alone.translate(source)]
+    assert len(written) == 20 and len(set(texts)) > 1
+    for sure, text, line in zip(clear_lines(alone, source), texts, written, strict=True):
+        assert not sure or text == line
 
 
 def test_only_rank_0_speaks_and_idle_time_is_logged(place: Workplace) -> None:

@@ -6,7 +6,7 @@ from itertools import accumulate
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from nmt_cli.data import batching
@@ -21,6 +21,7 @@ from nmt_cli.data.batching import (
 )
 from nmt_cli.data.prepared import PartRange, SequenceStore
 from nmt_cli.vocabulary import Vocabulary
+from tests.conftest import examples
 
 WORDS = Vocabulary(source_size=99, target_size=99, joint=True)
 
@@ -61,7 +62,7 @@ def as_lists(order: list[Indices]) -> list[list[int]]:
 
 
 @given(LENGTHS, st.integers(1, 200), st.integers(1, 70), st.integers(0, 9), st.integers(0, 9))
-@settings(max_examples=200, deadline=None)
+@examples(200)
 def test_every_pair_is_in_exactly_one_batch_of_an_epoch(
     lengths: list[tuple[int, int]], budget: int, pool: int, seed: int, epoch: int
 ) -> None:
@@ -74,7 +75,7 @@ def test_every_pair_is_in_exactly_one_batch_of_an_epoch(
 
 
 @given(LENGTHS, st.integers(1, 200), st.integers(0, 9))
-@settings(max_examples=200, deadline=None)
+@examples(200)
 def test_a_batch_keeps_the_budget_unless_it_is_one_pair(
     lengths: list[tuple[int, int]], budget: int, seed: int
 ) -> None:
@@ -97,7 +98,7 @@ def test_pairs_of_like_length_go_together_so_that_little_is_padding() -> None:
 
 
 @given(LENGTHS.filter(bool), st.integers(1, 100))
-@settings(max_examples=100, deadline=None)
+@examples(100)
 def test_the_padding_is_the_share_of_filled_up_target_positions(
     lengths: list[tuple[int, int]], budget: int
 ) -> None:

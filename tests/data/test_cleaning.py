@@ -6,12 +6,13 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from nmt_cli.data.cleaning import EXAMPLES, Cleaner, Pair, normalize
 from nmt_cli.data.corpus_settings import CorpusConfig
 from nmt_cli.data.files import RawPair
+from tests.conftest import examples
 
 
 def config(**options: Any) -> CorpusConfig:
@@ -150,7 +151,7 @@ SIDE = st.one_of(
 
 
 @given(pairs=st.lists(st.tuples(SIDE, SIDE), max_size=20), deduplicate=st.booleans())
-@settings(max_examples=200, deadline=None)
+@examples(200)
 def test_every_pair_is_kept_or_counted_once_and_what_is_kept_is_clean(
     pairs: list[tuple[bytes, bytes]], deduplicate: bool
 ) -> None:

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, pre_tokenizers
 
@@ -10,6 +10,7 @@ from nmt_cli.data.encoding import Encode, WordCache
 from nmt_cli.data.prepared import Tokenizers
 from nmt_cli.data.tokenizer import TextTokenizer, TokenizerConfig
 from nmt_cli.data.tokenizer_training import train_tokenizer
+from tests.conftest import examples
 
 ODD = [
     "", " ", "  ", "a", " a", "a ", "a  b", "The old man", "<s> </s> <0x41> x<pad>", "don't 1995!",
@@ -37,7 +38,7 @@ def test_odd_lines_have_the_same_ids(any_tokenizer: TextTokenizer) -> None:
         assert by_cache(cache, ODD) == any_tokenizer.encode(ODD)
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(st.lists(st.text(st.sampled_from("ab <s>/pd0x41\u0301é \u3000\x1f1.,'我"), max_size=20)))
 def test_any_text_has_the_same_ids(lines: list[str]) -> None:
     for tokenizer in TOKENIZERS:

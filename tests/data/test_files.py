@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import zstandard
-from hypothesis import assume, example, given, settings
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from nmt_cli.data import files
@@ -24,6 +24,7 @@ from nmt_cli.data.files import (
     read_two_files,
 )
 from nmt_cli.errors import DataError
+from tests.conftest import examples
 
 PACK: dict[str, Callable[[bytes], bytes]] = {
     "": bytes,
@@ -78,7 +79,7 @@ def test_a_line_ends_at_a_line_feed_and_nowhere_else(
 
 @given(lines=st.lists(st.binary(max_size=8).map(lambda line: line.replace(b"\n", b"\r"))))
 @example(lines=[b"text", b"\0\0\0"])
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_any_bytes_come_back_from_every_packing(lines: list[bytes]) -> None:
     assume(not lines or 3 * lines[0].count(b"\0") <= len(lines[0]))  # which is refused as UTF-16
     content = BOM + b"".join(line + b"\n" for line in lines)
@@ -274,7 +275,7 @@ CELLS = st.binary(max_size=8).map(lambda cell: cell.replace(b"\n", b" ").replace
 
 @pytest.mark.parametrize("ending", ["", ".gz", ".zst"])
 @given(rows=st.lists(st.tuples(CELLS, CELLS, st.lists(CELLS, max_size=2))))
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_the_first_two_columns_of_any_tsv_come_back(
     ending: str, rows: list[tuple[bytes, bytes, list[bytes]]], tmp_path_factory: Any
 ) -> None:
@@ -292,7 +293,7 @@ TEXTS = st.text(st.characters(codec="utf-8"), max_size=9)
 
 @pytest.mark.parametrize("ascii_only", [False, True])
 @given(pairs=st.lists(st.tuples(TEXTS, TEXTS, st.booleans(), st.booleans())))
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_the_texts_of_any_json_lines_come_back(
     ascii_only: bool, pairs: list[tuple[str, str, bool, bool]], tmp_path_factory: Any
 ) -> None:

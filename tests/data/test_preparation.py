@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from nmt_cli.data import clean_text, cleaning, preparation, writing
@@ -27,6 +27,7 @@ from nmt_cli.errors import DataError
 from nmt_cli.reporting import Reporter
 from nmt_cli.vocabulary import SPECIAL_PIECES
 from nmt_cli.workers import Pool, in_this_process, pool_of
+from tests.conftest import examples
 
 Pairs = list[tuple[str, str]]
 WORDS = [
@@ -574,7 +575,7 @@ def test_another_format_is_refused_with_what_to_do(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("vocabulary", "kind"), [(65536, "uint16"), (65537, "uint32")])
 @given(sequences=st.lists(st.lists(st.integers(0, 65535), max_size=6), max_size=12))
-@settings(max_examples=40, deadline=None)
+@examples(40)
 def test_any_sequences_come_back_in_the_smallest_type(
     vocabulary: int, kind: str, sequences: list[list[int]], tmp_path_factory: pytest.TempPathFactory
 ) -> None:

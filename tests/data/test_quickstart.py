@@ -67,6 +67,8 @@ from nmt_cli.data.quickstart.topology import (
     linearize,
 )
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def drawn() -> Corpus:

@@ -4,7 +4,7 @@ import unicodedata
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from nmt_cli.data.tokenizer import BYTE_PIECES, VISIBLE_SPACE, TextTokenizer, TokenizerConfig
@@ -12,6 +12,7 @@ from nmt_cli.data.tokenizer_training import train_tokenizer
 from nmt_cli.data.variants import VariantEncoder
 from nmt_cli.errors import DataError
 from nmt_cli.vocabulary import SPECIAL_PIECES
+from tests.conftest import examples
 
 TEXT = [
     "The old man reads a book.", "the dogs don't see 1995 houses, do they?",
@@ -43,7 +44,7 @@ def test_hard_text_comes_back_exactly(kind: str, text: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(text=st.text(st.characters(codec="utf-8", exclude_characters="\n"), max_size=40))
-@settings(max_examples=300, deadline=None)
+@examples(300)
 def test_any_text_comes_back_exactly(kind: str, text: str) -> None:
     tokenizer = TRAINED[kind]
     assert tokenizer.decode(tokenizer.encode([text])) == [unicodedata.normalize("NFC", text)]
@@ -51,7 +52,7 @@ def test_any_text_comes_back_exactly(kind: str, text: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(text=st.lists(st.sampled_from(["<", ">", "s", "/", "0x", "41", "▁", " ", "unk", "e\u0301"])))
-@settings(max_examples=300, deadline=None)
+@examples(300)
 def test_text_that_spells_special_tokens_comes_back_exactly(kind: str, text: list[str]) -> None:
     tokenizer, line = TRAINED[kind], "".join(text)
     (ids,) = tokenizer.encode([line])
@@ -64,7 +65,7 @@ KNOWN = sorted(word[1:] for word in WORDS.backend.get_vocab() if word.startswith
 
 
 @given(words=st.lists(st.sampled_from(KNOWN), max_size=9))
-@settings(max_examples=100, deadline=None)
+@examples(100)
 def test_known_words_come_back_exactly_from_a_word_tokenizer(words: list[str]) -> None:
     text = " ".join(words)
     assert len(KNOWN) > 20
@@ -73,7 +74,7 @@ def test_known_words_come_back_exactly_from_a_word_tokenizer(words: list[str]) -
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(text=st.text(st.characters(codec="utf-8", exclude_characters="\n"), max_size=30))
-@settings(max_examples=100, deadline=None)
+@examples(100)
 def test_visible_pieces_lead_back_to_the_ids(kind: str, text: str) -> None:
     tokenizer = TRAINED[kind]
     (ids,) = tokenizer.encode([text])

@@ -9,12 +9,13 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import models
 
 from nmt_cli.data import unigram
 from nmt_cli.data.unigram import train_unigram
+from tests.conftest import examples
 
 STEMS = ["walk", "talk", "play", "open", "turn", "look", "jump", "call", "hund", "katze", "straße"]
 ENDINGS = ["", "s", "ed", "ing", "er", "en", "est"]
@@ -169,7 +170,7 @@ def test_of_too_many_words_the_most_frequent_are_used(monkeypatch: pytest.Monkey
     assert "ab" not in pieces
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(
     words=st.dictionaries(st.text(alphabet="ab ä\0\U0001f600", max_size=12), st.integers(1, 9)),
     size=st.integers(0, 30),

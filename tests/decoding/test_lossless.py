@@ -4,13 +4,12 @@ import io
 import subprocess
 import sys
 import textwrap
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from nmt_cli.commands.translate import TranslatedLine, open_translator, translate_stream
@@ -21,6 +20,9 @@ from nmt_cli.decoding.hypothesis import Hypothesis, SearchConfig
 from nmt_cli.decoding.translator import Translator
 from nmt_cli.errors import DataError
 from nmt_cli.models import MODELS
+from nmt_cli.models.contract import Autoregressive
+from tests.conftest import examples
+from tests.margins import clear_lines
 
 ROOT = Path(__file__).parents[2]
 
@@ -80,9 +82,7 @@ BYTES = st.one_of(
         max_size=12,
     ).map(b"".join),
 )  # fmt: skip
-FEW = settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+FEW = examples(40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @FEW
@@ -155,15 +155,26 @@ HUGE = {
 }
 
 
-@pytest.mark.parametrize("kind", HUGE)
+SOON = ("no spaces", "sentences", "a tower of accents", "dots")
+
+
+@pytest.mark.parametrize(
+    "kind", [pytest.param(one, marks=[] if one in SOON else pytest.mark.slow) for one in HUGE]
+)
 def test_a_hundred_thousand_characters_in_a_line_are_all_read(
-    kind: str, tokenizer: TextTokenizer
+    kind: str, tokenizer: TextTokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     line = HUGE[kind]
-    one = echo(tokenizer)
-    started = time.process_time()
+    one, encode, encoded = echo(tokenizer), TextTokenizer.encode, 0
+
+    def counted(self: TextTokenizer, texts: list[str], *rest: Any) -> list[list[int]]:
+        nonlocal encoded
+        encoded += sum(map(len, texts))
+        return encode(self, texts, *rest)
+
+    monkeypatch.setattr(TextTokenizer, "encode", counted)
     (found, after) = stream(one, f"{line}\na\n".encode())
-    assert time.process_time() - started < 20
+    assert encoded <= 12 * len(line)  # a few times each, not once more for each part
     assert isinstance(one.engine, Echo) and one.engine.most <= 256
     whole = tokenizer.decode(tokenizer.encode([line.strip()]))[0]
     assert "".join(found.translation.text.split()) == "".join(whole.split())
@@ -343,10 +354,14 @@ def test_a_translation_is_the_same_alone_in_a_batch_and_in_another_order(
     words = ["The", "old", "man", "reads", "a", "book", "dogs", "see", "houses", "1995", "ein"]
     lines = [" ".join(words[n % 11 :][: 1 + n % 7]) for n in range(64)]
     together, backwards = one.translate(lines), one.translate(lines[::-1])[::-1]
+    if isinstance(one.engine.model, Autoregressive):  # type: ignore[attr-defined]
+        certain = clear_lines(one, lines[:7])
+    else:  # texts of CTC that are scored alike may take turns; their scores may not
+        certain = [False] * 7
     for number, line in enumerate(lines[:7]):
         (alone,) = one.translate([line])
         for other in (together[number], backwards[number]):
-            assert other.text == alone.text
+            assert not certain[number] or other.text == alone.text
             best = other.candidates[0].log_probability
             assert best == pytest.approx(alone.candidates[0].log_probability, abs=1e-4)
 
@@ -360,6 +375,7 @@ def test_batch_mates_change_nothing_in_an_ensemble(tiny_run: Path, tmp_path: Pat
         "dogs",
         "Two dogs see 1995 houses, do they?",
     ]
+    assert all(clear_lines(one, lines))
     for line, found in zip(lines, one.translate(lines), strict=True):
         (alone,) = one.translate([line])
         assert [c.text for c in alone.candidates] == [c.text for c in found.candidates]
@@ -370,6 +386,7 @@ def test_batch_mates_change_nothing_in_an_ensemble(tiny_run: Path, tmp_path: Pat
 # Memory
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_lines_take_no_more_memory_than_a_few(tmp_path: Path) -> None:
     script = textwrap.dedent(
         """

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from nmt_cli.decoding.ctc_search import ctc_search
@@ -17,12 +17,13 @@ from nmt_cli.decoding.search import search
 from nmt_cli.models import MODELS
 from nmt_cli.models.contract import Autoregressive
 from nmt_cli.vocabulary import Vocabulary
+from tests.conftest import examples
 from tests.decoding.test_ctc_search import Rows
 from tests.decoding.test_ctc_search import everything as every_text
 from tests.decoding.test_ctc_search import source as emitted
 from tests.decoding.test_search import TableModel, everything, source
 
-QUICK = settings(max_examples=60, deadline=None)
+QUICK = examples(60)
 WIDE = 64  # more than there are hypotheses of up to 3 of 3 tokens
 
 options = st.fixed_dictionaries(
@@ -201,7 +202,7 @@ def test_what_would_have_gone_on_is_marked_and_what_ended_is_not() -> None:
 # Models that emit all positions at once
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(seed=st.integers(0, 500), extra=options)
 def test_a_prefix_beam_keeps_to_lengths_and_repeats(seed: int, extra: dict[str, Any]) -> None:
     config = SearchConfig(beam=30, **extra)

@@ -23,6 +23,7 @@ from nmt_cli.recipe import build_recipe
 from nmt_cli.reporting import Reporter
 from nmt_cli.run_folder import RunFolder
 from nmt_cli.vocabulary import Vocabulary
+from tests.margins import give_clear_text, watched
 
 transformers = pytest.importorskip("transformers")
 QUIET = Reporter(quiet=True)
@@ -92,8 +93,9 @@ def exported(
 def test_an_export_is_checked_against_the_run(tmp_path: Path, tokenizer: TextTokenizer) -> None:
     model = SMALL | {"norm_epsilon": 1e-6, "decoder_layers": 1}
     run = random_run(tmp_path / "run", Tokenizers(tokenizer, tokenizer), model)
+    count = give_clear_text(run)
     found = export(run, "huggingface", tmp_path / "out", QUIET)
-    assert found.parity.greedy >= 0.99 and found.parity.beam >= 0.97
+    assert (found.parity.lines, found.parity.greedy, found.parity.beam) == (count, 1.0, 1.0)
     written = json.loads((tmp_path / "out/export.json").read_text())
     assert set(written["files"]) == {
         "config.json", "generation_config.json", "model.safetensors", "tokenizer.json",
@@ -134,6 +136,7 @@ def test_transformers_alone_translates_text_to_the_same_text(exported: tuple[Pat
     )  # fmt: skip
     texts = decoder.batch_decode(found, skip_special_tokens=True)
     config = SearchConfig(beam=1, max_length=12)
+    assert all(sure for sure, _ in watched(opened.model, ids, config))
     best = [one[0].ids for one in TorchEngine(opened.model).search(ids, config)]
     assert texts == opened.tokenizers.target.decode(best)
     assert all(best)

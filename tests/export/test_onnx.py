@@ -1,6 +1,7 @@
 """Graphs of every model, run by onnxruntime."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,15 @@ from nmt_cli.models.contract import Aligned, Autoregressive, Sequences, Translat
 from nmt_cli.reporting import Reporter
 from nmt_cli.vocabulary import Vocabulary
 from tests.conftest import translated_by_documented
+from tests.margins import assert_found, give_clear_text, watched
 
 onnxruntime = pytest.importorskip("onnxruntime")
 CPU = torch.device("cpu")
-CASES = [(name, n) for name, m in MODELS.items() for n in range(len(m.config_class.tiny()))]
+CASES = [
+    pytest.param(name, n, marks=pytest.mark.slow if n else [])
+    for name, m in MODELS.items()
+    for n in range(len(m.config_class.tiny()))
+]
 SHAPES = ((2, 3, 4), (5, 9, 3), (1, 1, 6))  # sentences, source and target tokens; none as traced
 Model = TranslationModel[Any]
 NO_TOKENIZERS: Any = None  # graphs know nothing of text
@@ -73,10 +79,12 @@ def test_scores_and_searches_are_the_same(tmp_path: Path, name: str, number: int
     sources = [[5, 6], [7, 8, 9, 10, 11, 12, 13], [11]]
     for beam in (1, 3):
         config = SearchConfig(beam=beam, max_length=9)
-        ours, theirs = (e.search(sources, config) for e in (TorchEngine(model), engine))
-        assert [some[0].ids for some in ours] == [some[0].ids for some in theirs]
-        scores = [some[0].score for some in ours]
-        assert [some[0].score for some in theirs] == pytest.approx(scores, abs=1e-4)
+        found = engine.search(sources, config)
+        if isinstance(model, Autoregressive):
+            assert_found(found, model, sources, config)
+        else:  # the best path's score is the sum of the best of each position, whichever these are
+            scores = [some[0].score for some in TorchEngine(model).search(sources, config)]
+            assert [some[0].score for some in found] == pytest.approx(scores, abs=1e-4)
 
 
 def test_config_json_names_what_goes_in_and_out(tmp_path: Path) -> None:
@@ -101,7 +109,9 @@ def test_tables_of_positions_are_as_long_as_search_asks_for(tmp_path: Path) -> N
 
 
 def test_the_program_in_the_docs_translates_as_the_run_does(tmp_path: Path, tiny_run: Path) -> None:
-    found = export(tiny_run, "onnx", tmp_path / "out", Reporter(quiet=True))
+    shutil.copytree(tiny_run, tmp_path / "run")
+    give_clear_text(tmp_path / "run")
+    found = export(tmp_path / "run", "onnx", tmp_path / "out", Reporter(quiet=True))
     assert (found.parity.greedy, found.parity.beam) == (1.0, 1.0)
     lines = ["The old man reads a book.", "dogs", "Two dogs don't see 1995 houses"]
     printed = translated_by_documented("import onnxruntime", tmp_path / "out", lines)
@@ -109,6 +119,7 @@ def test_the_program_in_the_docs_translates_as_the_run_does(tmp_path: Path, tiny
     ids = Tokenizers.load(tiny_run).source.encode(lines)
     longest = int(1.5 * (max(map(len, ids)) + 1) + 10)
     search = SearchConfig(beam=1, max_length=longest)
+    assert all(sure for sure, _ in watched(run.model, ids, search))
     best = [one[0].ids for one in TorchEngine(run.model).search(ids, search)]
     assert all(best)
     texts = [text[:12] for text in run.tokenizers.target.decode(best)]

@@ -27,6 +27,16 @@ def every_configuration(contract: type[TranslationModel[Any]]) -> list[Any]:
     return cases
 
 
+def one_of_each(cases: list[Any]) -> list[Any]:
+    """The same cases, of which all but the first of each model are slow."""
+    names = [one.values[0] for one in cases]
+    slow = [name in names[:number] for number, name in enumerate(names)]
+    return [
+        pytest.param(*one.values, id=one.id, marks=[pytest.mark.slow] if late else [])
+        for one, late in zip(cases, slow, strict=True)
+    ]
+
+
 def build(name: str, config: ModelConfig) -> TranslationModel[Any]:
     """A model in evaluation mode, with separate vocabularies where its tables are not all one."""
     joint = getattr(config, "tied_embeddings", "all") == "all"

@@ -63,7 +63,9 @@ def _tell(phase: str, place: Any, name: str, wire: Connection) -> None:
     setattr(place, name, told)
 
 
-def _live(arguments: list[str], folder: str, said: str, wire: Connection) -> None:
+def _live(
+    arguments: list[str], folder: str, said: str, wire: Connection, environment: dict[str, str]
+) -> None:
     """In the forked process: be `nmt ARGUMENTS` in the folder, until the end or a kill."""
     from nmt_cli import run_folder
     from nmt_cli.cli import entry
@@ -73,6 +75,7 @@ def _live(arguments: list[str], folder: str, said: str, wire: Connection) -> Non
     signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs start without it
     torch.set_num_threads(1)
     os.chdir(folder)
+    os.environ.update(environment)  # the server's own is that of its first use
     output = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(output, 1)
     os.dup2(output, 2)
@@ -105,9 +108,8 @@ def live(arguments: list[str], folder: Path, run: Path, blow: Blow | None = None
     """Run `nmt ARGUMENTS` in a process of its own, perhaps under a blow."""
     ours, theirs = SERVER.Pipe(duplex=False)
     said = folder / "said.txt"
-    process = SERVER.Process(
-        target=_live, args=(arguments, str(folder), str(said), theirs), daemon=True
-    )
+    given = arguments, str(folder), str(said), theirs, dict(os.environ)
+    process = SERVER.Process(target=_live, args=given, daemon=True)
     began, found = newest(run), Life()
     process.start()
     theirs.close()

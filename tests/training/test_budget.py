@@ -61,6 +61,7 @@ def test_a_small_corpus_gets_smaller_batches() -> None:
     assert most_tokens(cpu, 100_000) == 1000 and most_tokens(gpu, 100) == 256
 
 
+@pytest.mark.precision
 def test_auto_is_said_written_down_and_the_same_when_resumed(
     toy: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -24,6 +24,8 @@ from nmt_cli.training.weights import Weights
 from tests.conftest import toy_content, toy_recipe
 from tests.training.killing import differences
 
+pytestmark = pytest.mark.precision
+
 QUIET = Reporter(quiet=True)
 
 
@@ -129,7 +131,13 @@ def test_parts_are_all_rows_without_their_padding(toy: Path) -> None:
     assert [len(one.source.ids) for one in parts(batch, 1)] == [1] * len(batch.source.ids)
 
 
-@pytest.mark.parametrize("error", ERRORS, ids=lambda error: str(error)[:30])
+@pytest.mark.parametrize(
+    "error",
+    [
+        pytest.param(one, id=str(one)[:30], marks=pytest.mark.slow if number > 1 else [])
+        for number, one in enumerate(ERRORS)
+    ],
+)
 def test_a_run_whose_memory_runs_out_goes_on_in_parts_and_says_so_once(
     error: BaseException, toy: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],

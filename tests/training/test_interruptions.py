@@ -15,8 +15,13 @@ from nmt_cli.yaml12 import write_yaml
 from tests.conftest import toy_content, write_syllables
 from tests.training.killing import Blow, differences, live, newest
 
+pytestmark = pytest.mark.precision
+
 SETTINGS = ["--set", "training.label_smoothing=0.2", "--set", "training.average_decay=0.9"]
-SIGNALS = [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
+SIGNALS = [
+    (signal.SIGINT, 130, "interrupted"),
+    pytest.param(signal.SIGTERM, 143, "terminated", marks=pytest.mark.slow),
+]
 
 
 @pytest.fixture(scope="module")

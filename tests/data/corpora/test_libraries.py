@@ -170,6 +170,7 @@ def test_what_lies_on_this_machine_is_read_anew(
         assert fetch("hf:toy") == [f"{text}\n"] * 2
 
 
+@pytest.mark.slow
 def test_a_folder_of_this_machine_goes_through_the_library(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -183,7 +184,8 @@ def test_a_folder_of_this_machine_goes_through_the_library(
     recipe = "corpus: {name: 'hf:toy-text', source: en, target: de}\ntokenizer: {type: character}\n"
     (tmp_path / "toy.yaml").write_text(recipe)
     set_up = {"XDG_CACHE_HOME": "cache", "HF_HOME": str(tmp_path / "hf"), "HF_HUB_OFFLINE": "1"}
-    monkeypatch.setattr("tests.conftest.ENVIRONMENT", {**_environment(), **set_up})
+    for name, value in set_up.items():
+        monkeypatch.setenv(name, value)
     done = run("prepare", "toy.yaml")
     assert done.returncode == 0, done.stderr.decode()
     first = "fetching hf:toy-text::train with datasets; its terms are those of its makers"
@@ -194,12 +196,6 @@ def test_a_folder_of_this_machine_goes_through_the_library(
     assert [one["name"] for one in manifest["fetched"]] == [
         "hf:toy-text::train", "hf:toy-text::validation", "hf:toy-text::test"
     ]  # fmt: skip
-
-
-def _environment() -> dict[str, str]:
-    from tests.conftest import ENVIRONMENT
-
-    return dict(ENVIRONMENT)
 
 
 # 3. Where the library is not there.

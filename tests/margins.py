@@ -1,0 +1,160 @@
+"""How clearly a search decides: where it does so by more than rounding, every way to compute it
+(in another batch, by another engine, on another processor) must find the same ids.
+
+A random model decides near a tie now and then. What a test compares is taken from where it doesn't.
+"""
+
+import itertools
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from torch import Tensor
+
+from nmt_cli.commands.translate import open_translator
+from nmt_cli.decoding import search as searching
+from nmt_cli.decoding.engine import TorchEngine
+from nmt_cli.decoding.hypothesis import Hypothesis, SearchConfig
+from nmt_cli.decoding.rescoring import log_probabilities
+from nmt_cli.decoding.translator import Translator
+
+Ids = list[int]
+
+
+def rounding(model: Any, steps: int, token: float, total: float) -> float:
+    """How far apart two float32 computations of the log-probability of so many tokens may be.
+
+    A token's log-probability comes out of sums: a matrix of R x C adds up C products, all matrices
+    `terms`, and one rounding errs by 2^-24 of the size that numbers have there, `token`, the
+    greatest log-probability of one token. Adding it to those before errs by 2^-24 of `total`.
+    Errors that know nothing of each other grow with the root of their number: that is a standard
+    deviation of one computation; between two it is the root of 2 times as large, and they are no
+    further apart than four of these.
+    """
+    terms = sum(one.shape[-1] for one in model.parameters() if one.ndim > 1)
+    deviation = 2**-24 * math.sqrt(steps * (terms * token**2 + total**2))
+    return 4 * math.sqrt(2) * deviation
+
+
+class _Watched(searching._Beams):
+    """A search of one sentence that notes its narrowest decision."""
+
+    narrowest = math.inf
+    token = total = 1.0
+
+    def _candidates(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        every = self.scores.view(-1, 1) + rows
+        live = every.clone()
+        live[:, self.end] = -math.inf
+        for some in (every, live):  # which of them are the W best, in whatever order
+            best = some.flatten().topk(min(self.width + 1, some.numel())).values
+            if len(best) > self.width and best[-1].isfinite():
+                self.narrowest = min(self.narrowest, float(best[-2] - best[-1]))
+        found = super()._candidates(rows)
+        used = found[0].isfinite()
+        self.total = max(self.total, float(found[0][used].abs().max()))
+        tokens = rows[found[2].flatten(), found[1].flatten()]
+        self.token = max(self.token, float(tokens[used.flatten()].abs().max()))
+        return found
+
+    @property
+    def bound(self) -> float:
+        """How far another computation of a hypothesis may be off."""
+        return rounding(self.model, self.length, self.token, self.total)
+
+    def clear(self) -> bool:
+        """Whether another computation, off by no more than that, must decide alike."""
+        bound = self.bound
+        ranked = sorted(self.finished[0], key=lambda one: -one.score)[: self.config.n_best + 1]
+        share = [abs(one.score / one.log_probability) for one in ranked if one.log_probability]
+        gaps = [one.score - other.score for one, other in itertools.pairwise(ranked)]
+        return self.narrowest > bound and all(gap > bound * max(share) for gap in gaps)
+
+
+@contextmanager
+def _watched() -> Iterator[list[_Watched]]:
+    made: list[_Watched] = []
+
+    def watch(*arguments: Any) -> _Watched:
+        made.append(_Watched(*arguments))
+        return made[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(searching, "_Beams", watch)
+        yield made
+
+
+def watched(
+    model: Any, sources: list[Ids], config: SearchConfig, prefixes: list[Ids] | None = None
+) -> list[tuple[bool, float]]:
+    """For each source whether no decision of its search is nearer to a tie than rounding, and how
+    far off another float32 computation of what it found may be."""
+    found = []
+    for source, prefix in zip(sources, prefixes or [[] for _ in sources], strict=True):
+        with _watched() as made:
+            TorchEngine(model).search([source], config, [prefix] if prefixes else None)
+        (one,) = made
+        found.append((one.clear(), one.bound))
+    return found
+
+
+def clear_lines(
+    translator: Translator, lines: list[str], prefixes: list[str] | None = None
+) -> list[bool]:
+    """For each line whether its search is clear; that of a line of several parts is called unclear.
+
+    What the guard searches for again is not looked at: translate without it.
+    """
+    assert isinstance(translator.engine, TorchEngine)
+    config, tokenizers = translator.config, translator.tokenizers
+    ids = tokenizers.source.encode([line.strip() for line in lines])
+    starts = tokenizers.target.encode(prefixes or [""] * len(lines))
+    certain = {number: not one for number, one in enumerate(ids)}  # a blank line is not searched
+    seen = [n for n, one in enumerate(ids) if 0 < len(one) <= config.max_source_length]
+    some = [ids[number] for number in seen], config, [starts[number] for number in seen]
+    certain |= zip(seen, (sure for sure, _ in watched(translator.engine.model, *some)), strict=True)
+    enough([certain[number] for number in seen])
+    return list(certain.values())
+
+
+def give_clear_text(run: Path) -> int:
+    """Give a run a test text that its greedy search and that of beam 5 translate without a doubt,
+    so that `nmt export` finds no line translated otherwise; how many lines these are."""
+    words = ["The", "old", "man", "reads", "a", "book", "two", "dogs", "see", "houses", "1995"]
+    lines = [" ".join(words[first : first + 1 + first % 3]) for first in range(len(words))]
+    for beam in (1, 5):
+        translator = open_translator([run], [f"search.beam={beam}"], "cpu")
+        pairs = zip(lines, clear_lines(translator, lines), strict=True)
+        lines = [line for line, sure in pairs if sure]
+    assert len(lines) >= 5
+    for side in ("source", "target"):
+        (run / f"test.{side}.txt").write_text("".join(f"{line}\n" for line in lines))
+    return len(lines)
+
+
+def enough(certain: list[bool]) -> None:
+    """A comparison of the clear ones compares something."""
+    assert sum(certain) * 2 > len(certain), "too few of these searches are clear to compare"
+
+
+def assert_found(
+    theirs: list[list[Hypothesis]], model: Any, sources: list[Ids], config: SearchConfig,
+    prefixes: list[Ids] | None = None,
+) -> None:  # fmt: skip
+    """Another way to search found what ours does: the same ids where these are clear, and for all
+    ids that it found the probability that the model gives them."""
+    ours = TorchEngine(model).search(sources, config, prefixes)
+    seen = watched(model, sources, config, prefixes)
+    enough([sure for sure, _ in seen])
+    for source, some, others, (sure, bound) in zip(sources, ours, theirs, seen, strict=True):
+        assert len(some) == len(others)
+        assert not sure or [one.ids for one in some] == [one.ids for one in others]
+        texts = [one.ids for one in others]
+        scores = log_probabilities(model, [source] * len(texts), texts, 4096)
+        for one, score in zip(others, scores, strict=True):
+            assert one.log_probability == pytest.approx(score, abs=bound)
+            normalized = config.normalize(score, len(one.ids) + 1)
+            assert one.score == pytest.approx(normalized, abs=bound)
