@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
+from nmt_cli import device
 from nmt_cli.device import TYPES, automatic_precision, choose_precision, find_device
 from nmt_cli.errors import DeviceError
 
@@ -61,19 +62,30 @@ def test_the_environment_says_what_auto_stands_for(
 
 
 @pytest.mark.parametrize(
-    ("features", "expected"),
+    ("features", "speedup", "expected"),
     [
-        ({"amx_bf16": True, "avx512_bf16": True}, ("bf16", "the CPU has amx_bf16")),
-        ({"avx512_bf16": True}, ("bf16", "the CPU has avx512_bf16")),
-        ({"avx2": True}, ("fp32", "the CPU multiplies bfloat16 no faster than float32")),
+        ("amx_bf16 avx512_bf16", 0.0, ("bf16", "the CPU has amx_bf16")),
+        ("avx512_bf16", 1.9, ("bf16", "the CPU multiplies bf16 1.9 times as fast as fp32")),
+        ("avx512_bf16", 0.5, ("fp32", "the CPU multiplies bf16 0.5 times as fast as fp32")),
+        ("avx2", 9.9, ("fp32", "the CPU has no instructions for bfloat16")),
     ],
 )
 def test_auto_is_what_the_cpu_is_fast_with(
-    features: dict[str, bool], expected: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+    features: str, speedup: float, expected: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("NMT_AUTO_PRECISION", raising=False)
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: features)
+    monkeypatch.setattr(
+        torch.cpu, "get_capabilities", lambda: dict.fromkeys(features.split(), True)
+    )
+    monkeypatch.setattr(device, "_bf16_speedup", lambda: speedup)
     assert automatic_precision(torch.device("cpu")) == expected
+
+
+def test_the_speed_of_bf16_is_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    device._bf16_speedup.cache_clear()
+    assert 0.01 < device._bf16_speedup() < 100
+    monkeypatch.setattr(torch, "mm", None)
+    assert device._bf16_speedup() > 0
 
 
 def test_another_word_for_auto_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

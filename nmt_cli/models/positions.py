@@ -35,14 +35,16 @@ def sinusoids(length: int, width: int, kind: Sinusoids = "sinusoidal") -> Tensor
 
 
 class SinusoidalPositions(nn.Module):
-    """Adds fixed sinusoids; the table grows with the longest sequence seen."""
+    """Adds fixed sinusoids; the table grows with the longest sequence seen.
 
-    table: Tensor
+    The table is no buffer: a model that goes through bfloat16 and back (to train, then to translate)
+    would come back with another table, and so with other translations.
+    """
 
     def __init__(self, width: int, kind: Sinusoids) -> None:
         super().__init__()
         self.width, self.kind = width, kind
-        self.register_buffer("table", sinusoids(512, width, kind), persistent=False)
+        self.table = sinusoids(512, width, kind)  # float32
 
     def forward(self, x: Tensor, first: First = 0, bound: int | None = None) -> Tensor:
         """Add the encodings of positions first, first + 1, ... to x, [..., T, D].
@@ -51,9 +53,10 @@ class SinusoidalPositions(nn.Module):
         """
         if bound is None:
             bound = int(first.max() if isinstance(first, Tensor) else first) + x.shape[-2]
-        if bound > self.table.shape[0]:
-            table = sinusoids(2 * bound, self.width, self.kind)
-            self.table = table.to(self.table.device, self.table.dtype)
+        if bound > len(self.table):
+            self.table = sinusoids(2 * bound, self.width, self.kind)
+        if self.table.device != x.device:
+            self.table = self.table.to(x.device)
         return x + _rows(self.table, first, x.shape[-2]).to(x.dtype)
 
 

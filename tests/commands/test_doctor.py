@@ -29,7 +29,7 @@ from nmt_cli.commands.doctor import (
     speed_variables,
 )
 from nmt_cli.device import automatic_precision
-from tests.conftest import ENVIRONMENT, ROOT, Call
+from tests.conftest import ROOT, Call, environment
 
 BRIEF = 0.01  # seconds of measuring
 GIB = 1 << 30
@@ -143,8 +143,8 @@ def test_malloc_is_that_of_the_c_library_or_of_what_is_preloaded(tmp_path: Path)
     except (OSError, subprocess.CalledProcessError):
         pytest.skip("no C compiler")
     program = "from nmt_cli.machine import allocator; print(allocator())"
-    environment = ENVIRONMENT | {"LD_PRELOAD": str(library)}
-    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True)
+    changed = environment() | {"LD_PRELOAD": str(library)}
+    done = subprocess.run([sys.executable, "-c", program], env=changed, capture_output=True)
     assert done.stdout == b"libown.so\n"
 
 
