@@ -19,8 +19,8 @@ from nmt_cli.commands.translate import (
     translate_stream,
 )
 from nmt_cli.data.words import Words, unknown_words
+from nmt_cli.decoding.blocks import WORTHWHILE, Division
 from nmt_cli.decoding.parallel import (
-    WORTHWHILE,
     Block,
     Plain,
     Work,
@@ -100,6 +100,11 @@ class ParallelTranslator:
         """How many processes it will use where there is enough input."""
         return self.wanted or max(1, self.gpus or self._threads)
 
+    @property
+    def division(self) -> Division:
+        """How the input is cut: as for all workers that this machine would have unasked."""
+        return Division(max(1, self.gpus or self._threads), self.translator.config.width)
+
     def form(self, *, jsonl: bool = False) -> Form:
         """What is printed for a line; UserError for alignments of several candidates as text."""
         if jsonl:
@@ -132,13 +137,16 @@ class ParallelTranslator:
         strict = self.opening.strict
         small = self.wanted is None and not much and waiting_bytes(stream) < WORTHWHILE
         if small or self.most == 1:
-            yield from translate_stream(self.translator, stream, prefixes, strict=strict)
+            division = self.division if self.opening.engine == "torch" else None
+            yield from translate_stream(
+                self.translator, stream, prefixes, strict=strict, division=division
+            )
             return
         starts = None if prefixes is None else read_prefixes(prefixes)
         short = DataError(f"{prefixes}: fewer lines than the input")
         with self._workers() as workers:
-            width = self.translator.config.width
-            for line, translation in translate_in_order(workers, stream, starts, short, width):
+            lines = translate_in_order(workers, stream, starts, short, self.division)
+            for line, translation in lines:
                 if strict:
                     check_strictly(line, translation)
                 yield TranslatedLine(line, translation)

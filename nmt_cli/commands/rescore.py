@@ -9,8 +9,11 @@ from nmt_cli.commands.translate import open_translator
 from nmt_cli.data.files import RawPair, read_two_files
 from nmt_cli.decoding.engine import TorchEngine
 from nmt_cli.decoding.rescoring import log_probabilities
-from nmt_cli.decoding.stream import MOST, USUAL, decode_line
+from nmt_cli.decoding.stream import decode_line
 from nmt_cli.decoding.translator import Translator
+
+MOST = 4096  # pairs scored together
+USUAL = 1024  # characters of a pair
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ def rescore(
 
 
 def _blocks(pairs: Iterable[RawPair]) -> Iterator[list[RawPair]]:
-    """What is scored together: as many pairs as `arriving_blocks` gives lines."""
+    """What is scored together: MOST pairs, of which a long one counts as several."""
     block: list[RawPair] = []
     weight = 0
     for pair in pairs:

@@ -26,7 +26,7 @@ from nmt_cli.disk import write_whole
 from nmt_cli.distributed import ALONE, EndedElsewhere, Processes
 from nmt_cli.errors import DataError, DeviceError, RunError, TrainingError
 from nmt_cli.evaluation.metrics import Score, bleu_tokenizer, score
-from nmt_cli.evaluation.validation import Validator, translate_together
+from nmt_cli.evaluation.validation import Validator, translate_like_a_file
 from nmt_cli.recipe import Recipe
 from nmt_cli.reporting import Reporter
 from nmt_cli.run_folder import RunFolder, WatchedRun
@@ -256,7 +256,7 @@ def _conclude(
         precision = "auto"
     adopt(model, best.tensors(), folder.path, place, precision)
     started = time.perf_counter()
-    scores = _score_test(recipe, model, data, folder, processes)
+    scores = _score_test(recipe, model, data, folder, processes, place)
     folder.write_json(
         "result.json",
         {
@@ -285,14 +285,19 @@ def _conclude(
 
 
 def _score_test(
-    recipe: Recipe, model: Model, data: PreparedData, folder: RunFolder, processes: Processes
+    recipe: Recipe,
+    model: Model,
+    data: PreparedData,
+    folder: RunFolder,
+    processes: Processes,
+    place: torch.device,
 ) -> list[Score]:
     """Scores of the test text, whose three sides are left in the run folder; none without one."""
     split = data.split("test")
     if split is None:
         return []
     translator = Translator(model, data.tokenizers, recipe.search, respell=False)
-    texts = translate_together(translator, split.sources, processes)
+    texts = translate_like_a_file(translator, split.sources, processes, place)
     sides = {"source": split.sources, "target": split.references, "hypotheses": texts}
     for name, lines in sides.items():
         folder.write_text(f"test.{name}.txt", "".join(f"{line}\n" for line in lines))

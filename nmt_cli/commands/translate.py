@@ -12,6 +12,7 @@ from nmt_cli.commands.engines import ENGINES, open_engine
 from nmt_cli.commands.runs import Run, open_run
 from nmt_cli.data.files import read_lines
 from nmt_cli.data.prepared import Tokenizers
+from nmt_cli.decoding.blocks import Division
 from nmt_cli.decoding.ensemble import Ensemble
 from nmt_cli.decoding.stream import InputLine, arriving_blocks
 from nmt_cli.decoding.translation import Candidate, Translation
@@ -171,17 +172,23 @@ def _agree(first: Run, other: Run) -> None:
 
 
 def translate_stream(
-    translator: Translator, stream: BinaryIO, prefixes: Path | None = None, *, strict: bool = False
+    translator: Translator,
+    stream: BinaryIO,
+    prefixes: Path | None = None,
+    *,
+    strict: bool = False,
+    division: Division | None = None,
 ) -> Iterator[TranslatedLine]:
     """Translate lines in their order, each block of lines as soon as it has arrived.
 
     `prefixes` is a file with the beginning of each translation; DataError where it has more or
     fewer lines than the input, after all lines that have one. With `strict`, DataError in place of
-    a line that is not UTF-8 or cannot be read whole.
+    a line that is not UTF-8 or cannot be read whole. `division` says which lines are translated
+    together; None: all that have arrived, up to MOST.
     """
     starts = None if prefixes is None else read_prefixes(prefixes)
     count = 0
-    for block in arriving_blocks(stream):
+    for block in arriving_blocks(stream) if division is None else division.blocks(stream):
         lines, problem = _sound(block) if strict else (block, None)
         some = None if starts is None else list(islice(starts, len(lines)))
         if some is not None and len(some) < len(lines):

@@ -10,17 +10,13 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any, BinaryIO, NamedTuple
 
-from nmt_cli.decoding.arrivals import Arrivals
+from nmt_cli.decoding.blocks import Division
 from nmt_cli.decoding.guard import Verdict
-from nmt_cli.decoding.stream import InputLine
+from nmt_cli.decoding.stream import Arrivals, InputLine
 from nmt_cli.decoding.translation import Candidate, Translation
 from nmt_cli.decoding.translator import Translator
 from nmt_cli.errors import DataError
 from nmt_cli.workers import AHEAD, Workers
-
-BLOCK = 1024  # most lines of a task: enough to sort by length
-USEFUL = 384  # hypotheses that a task should begin with; fewer take longer each
-WORTHWHILE = 8 << 10  # bytes waiting at the start from which several processes are worth it
 
 Plain = tuple[list[tuple[Any, ...]], list[str], tuple[Any, ...] | None, int]
 """Of a line: candidates, warnings, the guard's verdict, and how many pieces were not read."""
@@ -84,13 +80,13 @@ def translate_in_order(
     stream: BinaryIO,
     starts: Iterator[str] | None,
     short: DataError,
-    beam: int,
+    division: Division,
 ) -> Iterator[tuple[InputLine, Translation]]:
     """Each line with its translation, in order, as soon as it and all before it are done.
 
     `starts` are the beginnings of the translations; where they are too few, `short` is raised after
     all lines that have one.
-    At most `AHEAD` blocks a worker are held. A line has `beam` hypotheses.
+    At most `AHEAD` blocks a worker are held.
     """
     arrivals = Arrivals(stream)
     blocks: dict[int, list[InputLine]] = {}
@@ -104,10 +100,9 @@ def translate_in_order(
             taken += 1
         free = workers.idle and given - taken < AHEAD * len(workers)
         if free and len(arrivals) and not over:
-            if len(arrivals) < BLOCK * len(workers) and _read_or_collect(workers, arrivals, 0):
+            if len(arrivals) < division.ahead and _read_or_collect(workers, arrivals, 0):
                 continue  # more has arrived
-            useful = -(-USEFUL // beam)
-            block = arrivals.take(share(len(arrivals), workers.idle, len(workers), useful))
+            block = arrivals.take(division.size(min(len(arrivals), division.ahead)))
             some = None if starts is None else list(islice(starts, len(block)))
             if some is not None and len(some) < len(block):
                 block, over = block[: len(some)], True
@@ -123,18 +118,6 @@ def translate_in_order(
             return
         else:
             _read_or_collect(workers, arrivals, None)
-
-
-def share(lines: int, idle: int, workers: int, useful: int) -> int:
-    """How many of the lines that are left an idle worker gets.
-
-    Its share among all workers; but where the lines make only a few tasks of `useful` ones, every
-    idle worker gets one, of whatever size, and the others none.
-    """
-    tasks = round(lines / useful)
-    if tasks < 2 * idle:
-        tasks = idle
-    return min(BLOCK, max(-(-lines // workers), -(-lines // tasks)))
 
 
 def _read_or_collect(

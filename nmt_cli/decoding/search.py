@@ -96,7 +96,8 @@ class _Beams:
     def step(self) -> None:
         """Write one token for every hypothesis, and let finished sentences go."""
         logits, self.state = self.model.step(self.tokens.flatten(), self.state)
-        rows = logits.log_softmax(-1, dtype=torch.float32)  # before anything is ruled out
+        rows = logits.float()
+        torch.log_softmax(rows, -1, out=rows)  # before anything is ruled out
         self._restrict(rows)
         scores, tokens, parents = self._candidates(rows)
         ends = tokens == self.end

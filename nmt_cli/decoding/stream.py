@@ -1,18 +1,21 @@
-"""Lines from a byte stream as they arrive, and their translations in the same order.
+"""Lines of a byte stream as they arrive.
 
-The reader runs in a thread of its own, so that lines typed one by one are answered one by one and
-a file is taken in large blocks: whatever has arrived, up to a limit, is translated next.
+They are read without a thread, since a process that is forked must not have one: whoever waits for
+something else as well asks with `readable` whether there is more to read.
 """
 
-import queue
-import threading
-from collections.abc import Iterator
+import io
+import os
+import select
+from collections import deque
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-MOST = 4096  # lines translated together
-AHEAD = 2 * MOST  # lines read before anybody asked for them
-USUAL = 1024  # characters: a longer line counts as several
+MOST = 4096  # lines of a block
+READ = 1 << 16  # bytes read at a time
+TAKEN = 1 << 18  # bytes of the lines that are taken at a time
+HELD = 1 << 20  # bytes held before nothing more is read, unless they are all one line
 
 
 @dataclass(frozen=True)
@@ -24,64 +27,93 @@ class InputLine:
     damaged: bool
 
 
-class _Ahead(queue.Queue["InputLine | BaseException | None"]):
-    """A queue whose size is the weight of its lines, so that long lines do not fill the memory."""
+class Arrivals:
+    """What has arrived of a stream and has not been taken yet."""
 
-    def _init(self, maxsize: int) -> None:
-        super()._init(maxsize)
-        self.weight = 0
+    def __init__(self, stream: BinaryIO) -> None:
+        self.stream = stream
+        try:
+            self.handle: int | None = stream.fileno()
+        except (io.UnsupportedOperation, AttributeError):  # bytes in memory
+            self.handle = None
+        self.ended = False
+        self._lines: deque[bytes] = deque()
+        self._rest: list[bytes] = []  # of a line whose end has not arrived
+        self._held = 0
+        self._number = 0
+        self._problem: OSError | None = None
 
-    def _qsize(self) -> int:
-        return self.weight
+    def __len__(self) -> int:
+        return len(self._lines)
 
-    def _put(self, item: "InputLine | BaseException | None") -> None:
-        self.weight += _weight(item)
-        super()._put(item)
+    @property
+    def wanted(self) -> bool:
+        """Whether more should be read: the stream goes on, and not much is held."""
+        return not self.ended and (self._held < HELD or not self._lines)
 
-    def _get(self) -> "InputLine | BaseException | None":
-        item: InputLine | BaseException | None = super()._get()
-        self.weight -= _weight(item)
-        return item
+    def readable(self) -> bool:
+        """Whether reading would not have to wait."""
+        return self.handle is None or bool(select.select([self.handle], [], [], 0)[0])
+
+    def gather(self, lines: int) -> None:
+        """Read until so many lines are held or no more is there; only for the first line wait.
+
+        An error of the stream is raised when the lines before it have been taken.
+        """
+        while self.wanted and len(self) < lines and (not len(self) or self.readable()):
+            try:
+                self.read()
+            except OSError as error:
+                self.ended, self._problem = True, error
+        if self._problem is not None and not len(self):
+            raise self._problem
+
+    def read(self) -> None:
+        """Take what is there, waiting where there is nothing."""
+        block = self.stream.read(READ) if self.handle is None else os.read(self.handle, READ)
+        if not block:
+            self.ended = True
+            last = b"".join(self._rest)
+            self._lines.extend([last] if last else [])
+            self._rest = []
+            return
+        self._held += len(block)
+        first, *others = block.split(b"\n")
+        self._rest.append(first)
+        if others:
+            self._lines.append(b"".join(self._rest))
+            self._lines.extend(others[:-1])
+            self._rest = [others[-1]]
+
+    def take(self, most: int) -> list[InputLine]:
+        """At most so many lines, and at most `TAKEN` bytes of them unless it is a single one."""
+        taken: list[InputLine] = []
+        size = 0
+        while self._lines and len(taken) < most:
+            size += len(self._lines[0]) + 1
+            if taken and size > TAKEN:
+                break
+            raw = self._lines.popleft()
+            self._held -= len(raw) + 1
+            self._number += 1
+            taken.append(decode_line(raw, self._number))
+        return taken
 
 
-def _weight(item: "InputLine | BaseException | None") -> int:
-    """1 for a line of usual length."""
-    return 1 + len(item.text) // USUAL if isinstance(item, InputLine) else 1
-
-
-def arriving_blocks(stream: BinaryIO, most: int = MOST) -> Iterator[list[InputLine]]:
+def arriving_blocks(
+    stream: BinaryIO, most: int = MOST, size: Callable[[int], int] = lambda lines: lines
+) -> Iterator[list[InputLine]]:
     """Lists of the lines that have arrived, waiting only for the first of each list.
 
-    A list has at most `most` lines, fewer where they are long.
+    At most `most` lines are looked at, of which `size` says how many make a list: of a file always
+    the same. A list has fewer where lines are long.
     """
-    lines = _Ahead(AHEAD)
-    threading.Thread(target=_read, args=(stream, lines), daemon=True).start()
-    item: InputLine | BaseException | None
+    arrivals = Arrivals(stream)
     while True:
-        block: list[InputLine] = []
-        item = lines.get()
-        weight = 0
-        while isinstance(item, InputLine):
-            block.append(item)
-            weight += _weight(item)
-            if weight >= most or lines.empty():
-                break
-            item = lines.get()
-        if block:
-            yield block
-        if isinstance(item, BaseException):
-            raise item
-        if item is None:
+        arrivals.gather(most)
+        if not len(arrivals):
             return
-
-
-def _read(stream: BinaryIO, lines: _Ahead) -> None:
-    try:
-        for number, raw in enumerate(iter(stream.readline, b""), 1):
-            lines.put(decode_line(raw, number))
-        lines.put(None)
-    except BaseException as error:  # handed over to the main thread
-        lines.put(error)
+        yield arrivals.take(size(min(len(arrivals), most)))
 
 
 def decode_line(raw: bytes, number: int) -> InputLine:

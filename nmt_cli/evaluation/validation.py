@@ -1,6 +1,7 @@
 """Loss and translations of the development text while a model trains."""
 
 from collections.abc import Sequence
+from io import BytesIO
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 
 from nmt_cli.data.batching import collate, in_batches_of
 from nmt_cli.data.prepared import Split, Tokenizers
+from nmt_cli.decoding.blocks import WORTHWHILE, Division
 from nmt_cli.decoding.hypothesis import SearchConfig
 from nmt_cli.decoding.translator import Translator
 from nmt_cli.distributed import ALONE, Processes
@@ -30,6 +32,34 @@ def translate_together(
     for other, share in enumerate(processes.gather(own)):
         texts[other::count] = share
     return texts
+
+
+def translate_like_a_file(
+    translator: Translator, lines: Sequence[str], processes: Processes, device: torch.device
+) -> list[str]:
+    """What `nmt translate` makes of a file with these lines on this machine, to the letter; known
+    to every process.
+
+    So they are cut into the same blocks, and where it would have several processes with a thread
+    each, each process has one here.
+    """
+    stream = BytesIO("".join(f"{line}\n" for line in lines).encode())
+    threads = torch.get_num_threads()
+    on_gpu = device.type == "cuda"
+    workers = torch.cuda.device_count() if on_gpu else threads * processes.count
+    blocks = list(Division(workers, translator.config.width).blocks(stream))
+    if workers > 1 and not on_gpu and stream.getbuffer().nbytes >= WORTHWHILE:
+        torch.set_num_threads(1)
+    try:
+        own = [
+            [one.text for one in translator.translate([line.text for line in block])]
+            for block in blocks[processes.rank :: processes.count]
+        ]
+    finally:
+        torch.set_num_threads(threads)
+    shares = [iter(share) for share in processes.gather(own)]
+    in_order = (next(shares[number % processes.count]) for number in range(len(blocks)))
+    return [text for block in in_order for text in block]
 
 
 class Validator:

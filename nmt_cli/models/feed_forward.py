@@ -3,14 +3,22 @@
 from collections.abc import Callable
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from nmt_cli.models.dropout import Dropout
 
 Activation = Literal["relu", "gelu", "swish", "swiglu"]
+
+
+def _relu(x: Tensor) -> Tensor:
+    """In place where nobody asks for gradients: a pass over memory less."""
+    return functional.relu(x, inplace=not torch.is_grad_enabled())
+
+
 _FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "relu": functional.relu,
+    "relu": _relu,
     "gelu": functional.gelu,
     "swish": functional.silu,
     "swiglu": functional.silu,
@@ -26,6 +34,7 @@ class FeedForward(nn.Module):
 
     def __init__(self, width: int, inner: int, activation: Activation, dropout: float) -> None:
         super().__init__()
+        self.activation = activation
         self.gated = activation == "swiglu"
         self.activate = _FUNCTIONS[activation]
         self.expand = nn.Linear(width, inner * (2 if self.gated else 1))

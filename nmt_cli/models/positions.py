@@ -37,8 +37,8 @@ def sinusoids(length: int, width: int, kind: Sinusoids = "sinusoidal") -> Tensor
 class SinusoidalPositions(nn.Module):
     """Adds fixed sinusoids; the table grows with the longest sequence seen.
 
-    The table is no buffer: a model that goes through bfloat16 and back (to train, then to translate)
-    would come back with another table, and so with other translations.
+    The table is no buffer: a model that goes through bfloat16 and back, as one that is trained and
+    then translates, would come back with another table.
     """
 
     def __init__(self, width: int, kind: Sinusoids) -> None:

@@ -1,17 +1,22 @@
 """Linear layers in 8-bit integers for translation on a CPU.
 
 Weights are rounded once, symmetrically, with a scale for each output; inputs at each use, with a
-scale and zero point for the whole tensor (Jacob et al. 2018, section 2.1). Products are summed in
-32-bit integers by oneDNN. A processor without VNNI adds two products in 16 bits on the way, where
+scale for each row (Jacob et al. 2018, section 2.1; a scale a token as in Yao et al. 2022). So a row
+comes out the same to the last bit, whatever stands beside it. Products are summed in 32-bit
+integers by oneDNN. A processor without VNNI adds two products in 16 bits on the way, where
 255 * 127 * 2 has no room (oneDNN, "Nuances of int8 computations"): there inputs have 7 bits.
 """
 
+from collections.abc import Iterator
 from functools import cache
 
 import torch
 from torch import Tensor, nn
 
+from nmt_cli.models.feed_forward import FeedForward
+
 LARGEST_WEIGHT = 127
+CACHED = 1 << 24  # numbers that are worked on at a time: half a MiB
 
 
 @cache
@@ -22,23 +27,33 @@ def largest_input() -> int:
     return 255 if wide or not features.get("avx2") else 127
 
 
-def rounded_input(x: Tensor, top: int) -> tuple[Tensor, float, int]:
-    """`x` [M, in] in steps of one size as integers from 0 to `top`, the size, and zero's integer.
+def rounded_input(x: Tensor, top: int, *, positive: bool = False) -> tuple[Tensor, Tensor, int]:
+    """`x` [M, in] as integers from 0 to `top`, the size of a step in each row [M, 1], and the
+    integer that zero becomes.
 
-    Nothing has to be clamped: zero is rounded by at most a half, for which the steps leave room.
-    There may be more rows than M, with anything in them: see `even`.
+    Where no input is negative (`positive`), that is 0 and steps are half as large. There may be
+    more rows than M, with anything in them: see `even`.
     """
-    low, high = (float(end) for end in x.aminmax())
-    low, high = min(low, 0.0), max(high, 0.0)  # zero is always exact
-    step = max((high - low) / (top - 0.5), 1e-12)
-    zero = round(-low / step)
-    steps = torch.add(torch.tensor(zero + 0.5), x, alpha=1 / step)  # in one pass
+    zero, most = (0, top) if positive else ((top + 1) // 2, top // 2)
     rounded = torch.empty((even(len(x)), x.shape[1]), dtype=torch.uint8)
-    if top <= 127:
-        rounded.view(torch.int8)[: len(x)] = steps  # several times as fast as to uint8
-    else:
-        rounded[: len(x)] = steps.to(torch.int16)
+    step = x.new_empty((len(x), 1))
+    for rows in in_cache(x):
+        part = x[rows]
+        largest = torch.amax(part if positive else part.abs(), 1, keepdim=True, out=step[rows])
+        largest.clamp_(min=1e-12).div_(most)
+        steps = (part * largest.reciprocal()).add_(zero + 0.5)  # cut off below, to the nearest
+        if top <= 127:
+            rounded.view(torch.int8)[rows] = steps  # several times as fast as to uint8
+        else:
+            rounded[rows] = steps.to(torch.int16)
     return rounded, step, zero
+
+
+def in_cache(x: Tensor) -> Iterator[slice]:
+    """The rows of x in stretches that stay in a core's cache between two operations."""
+    count = max(1, CACHED // x.shape[1])
+    for first in range(0, len(x), count):
+        yield slice(first, min(first + count, len(x)))
 
 
 def even(rows: int) -> int:
@@ -50,12 +65,14 @@ def even(rows: int) -> int:
 class Int8Linear(nn.Module):
     """A linear layer made from another one, for inference only: float32 in and out."""
 
-    def __init__(self, linear: nn.Linear) -> None:
+    def __init__(self, linear: nn.Linear, *, positive: bool = False) -> None:
+        """`positive`: no input will ever be below zero."""
         super().__init__()
         matrix = linear.weight.detach().float()
         scale = matrix.abs().amax(1).clamp(min=1e-12) / LARGEST_WEIGHT  # [out]
         rounded = (matrix / scale[:, None]).round().to(torch.int8)
         self.in_features, self.out_features = linear.in_features, linear.out_features
+        self.positive = positive
         self.packed = torch.ops.onednn.qlinear_prepack(rounded, None)
         self.scale, self.zeros = scale, torch.zeros(len(scale), dtype=torch.int32)
         self.bias = None if linear.bias is None else linear.bias.detach().float()
@@ -64,12 +81,17 @@ class Int8Linear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """[..., in] to [..., out]."""
         flat = x.reshape(-1, self.in_features)
-        rounded, step, zero = rounded_input(flat, largest_input())
-        result: Tensor = torch.ops.onednn.qlinear_pointwise(
-            rounded, step, zero, self.packed, self.scale, self.zeros, self.bias,
+        rounded, step, zero = rounded_input(flat, largest_input(), positive=self.positive)
+        products: Tensor = torch.ops.onednn.qlinear_pointwise(
+            rounded, 1.0, zero, self.packed, self.scale, self.zeros, None,
             1.0, 0, torch.float32, "none", [], "",
         )  # fmt: skip
-        return result[: len(flat)].view(*x.shape[:-1], self.out_features)
+        result = products[: len(flat)]
+        for rows in in_cache(result):
+            part = result[rows].mul_(step[rows])
+            if self.bias is not None:
+                part.add_(self.bias)
+        return result.view(*x.shape[:-1], self.out_features)
 
 
 def quantize(model: nn.Module) -> None:
@@ -77,4 +99,6 @@ def quantize(model: nn.Module) -> None:
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
             if type(child) is nn.Linear:
-                setattr(parent, name, Int8Linear(child))
+                positive = isinstance(parent, FeedForward) and child is parent.contract
+                positive = positive and parent.activation == "relu"
+                setattr(parent, name, Int8Linear(child, positive=positive))

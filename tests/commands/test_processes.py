@@ -13,7 +13,8 @@ import pytest
 
 from nmt_cli.commands.processes import Opening, ParallelTranslator
 from nmt_cli.commands.translate import open_translator
-from nmt_cli.decoding.parallel import WORTHWHILE, Block, describe, waiting_bytes
+from nmt_cli.decoding.blocks import WORTHWHILE
+from nmt_cli.decoding.parallel import Block, describe, waiting_bytes
 from nmt_cli.errors import UserError
 from nmt_cli.reporting import Reporter
 from tests.conftest import NMT, Call, environment, run, start

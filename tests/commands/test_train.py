@@ -16,7 +16,6 @@ from nmt_cli.commands.prepare import prepare_recipe
 from nmt_cli.commands.runs import open_run
 from nmt_cli.commands.tokenize import open_tokenizer
 from nmt_cli.commands.train import train
-from nmt_cli.commands.translate import open_translator
 from nmt_cli.errors import DataError, RunError, UserError
 from nmt_cli.evaluation import metrics
 from nmt_cli.models.quantized import quantize
@@ -25,7 +24,7 @@ from nmt_cli.reporting import Reporter
 from nmt_cli.run_folder import RunFolder
 from nmt_cli.training.stopping import Stopped
 from nmt_cli.training.trainer import Trainer
-from tests.conftest import SYLLABLES, toy_content, toy_recipe, write_syllables
+from tests.conftest import SYLLABLES, Call, toy_content, toy_recipe, write_syllables
 from tests.training.killing import differences
 
 pytestmark = pytest.mark.precision
@@ -416,20 +415,21 @@ def test_no_gpu_where_one_was_asked_for_is_one_line(toy: Path) -> None:
     assert not (toy / "run").exists()
 
 
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "int8"])
 def test_the_test_text_is_translated_as_nmt_translate_does(
-    toy: Path, monkeypatch: pytest.MonkeyPatch
+    toy: Path, monkeypatch: pytest.MonkeyPatch, nmt: Call, precision: str
 ) -> None:
     seen: list[Any] = []
     monkeypatch.setattr(runs, "quantize", lambda model: (seen.append(model), quantize(model)))
-    content = toy_content(toy / "text")
-    content["search"] = {"precision": "int8", "beam": 1}
+    write_syllables(toy / "text", {"train": 300, "dev": 20, "test": 400})  # several blocks
+    content = toy_content(toy / "text", precision="bf16")
+    content["search"] = {"precision": precision, "beam": 2}
     train(build_recipe(content), toy / "run", QUIET)
-    assert len(seen) == 1
-    source, texts = (
-        (toy / f"run/test.{name}.txt").read_text().splitlines() for name in ("source", "hypotheses")
-    )
-    found = open_translator([toy / "run"], []).translate(source)
-    assert [one.text for one in found] == texts
+    assert len(seen) == (precision == "int8")
+    source = (toy / "run/test.source.txt").read_bytes()
+    code, out, _ = nmt("translate", toy / "run", stdin=source)
+    assert code == 0 and len(set(out.splitlines())) > 9
+    assert out == (toy / "run/test.hypotheses.txt").read_text()
 
 
 def test_two_processes_do_not_train_in_one_folder(toy: Path) -> None:

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from nmt_cli.decoding.parallel import BLOCK, USEFUL, Block, Plain, translate_in_order
+from nmt_cli.decoding.blocks import BLOCK, USEFUL, Division
+from nmt_cli.decoding.parallel import Block, Plain, translate_in_order
 from nmt_cli.errors import DataError
 from nmt_cli.workers import AHEAD
 
@@ -55,7 +56,9 @@ def translate(
 ) -> list[str]:
     given: Any = workers
     some = None if starts is None else iter(starts)
-    found = list(translate_in_order(given, io.BytesIO(raw), some, SHORT, beam))
+    found = list(
+        translate_in_order(given, io.BytesIO(raw), some, SHORT, Division(workers.count, beam))
+    )
     assert [line.number for line, _ in found] == list(range(1, len(found) + 1))
     return [translation.text for _, translation in found]
 
@@ -81,6 +84,20 @@ def test_a_short_input_is_shared_out_evenly_and_the_end_of_a_long_one_too() -> N
         translate(workers, b"x\n" * 10_000, beam=beam)
         assert workers.sizes[:4] == [BLOCK] * 4
         assert USEFUL / 2 <= beam * workers.sizes[-1] <= 2 * USEFUL
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+@pytest.mark.parametrize("beam", [1, 5])
+@pytest.mark.parametrize("lines", [1, 130, 1000, 7777])
+def test_the_same_lines_are_together_whoever_translates_them(
+    count: int, beam: int, lines: int
+) -> None:
+    raw = b"".join(b"%s\n" % (b"x" * (n % 300)) for n in range(lines))
+    alone = [len(block) for block in Division(2, beam).blocks(io.BytesIO(raw))]
+    workers = FakeWorkers(count)
+    given: Any = workers
+    list(translate_in_order(given, io.BytesIO(raw), None, SHORT, Division(2, beam)))
+    assert workers.sizes == alone and sum(alone) == lines
 
 
 def test_every_block_has_the_beginnings_of_its_own_lines() -> None:

@@ -2,12 +2,21 @@
 
 import io
 import os
-import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from nmt_cli.decoding.stream import AHEAD, MOST, USUAL, InputLine, arriving_blocks, decode_line
+from nmt_cli.decoding.stream import (
+    HELD,
+    MOST,
+    READ,
+    TAKEN,
+    Arrivals,
+    InputLine,
+    arriving_blocks,
+    decode_line,
+)
 
 LINES: list[tuple[bytes, list[str]]] = [
     (b"", []),
@@ -61,36 +70,34 @@ def test_a_typed_line_is_answered_before_the_next_one_arrives() -> None:
         assert list(blocks) == []
 
 
-class Counted(io.BytesIO):
-    """A file that says when so many of its lines have been read."""
-
-    def __init__(self, content: bytes, wanted: int) -> None:
-        super().__init__(content)
-        self.wanted, self.reached = wanted, threading.Event()
-
-    def readline(self, size: int | None = -1) -> bytes:
-        self.wanted -= 1
-        if self.wanted == 0:
-            self.reached.set()
-        return super().readline(size)
-
-
-def test_a_big_file_comes_in_full_blocks_while_somebody_works_on_the_first() -> None:
-    count = 3 * AHEAD
-    stream = Counted(b"".join(b"%d\n" % n for n in range(1, count + 1)), AHEAD)
-    blocks = arriving_blocks(stream)
-    first = next(blocks)
-    assert stream.reached.wait(10)
-    second = next(blocks)
-    assert len(first) <= MOST and len(second) == MOST
-    rest = flat(blocks)
-    assert [line.text for line in first + second + rest] == [str(n) for n in range(1, count + 1)]
+def test_a_big_file_comes_in_full_blocks() -> None:
+    count = 3 * MOST
+    stream = io.BytesIO(b"".join(b"%d\n" % n for n in range(1, count + 1)))
+    blocks = list(arriving_blocks(stream))
+    assert [len(block) for block in blocks] == [MOST] * 3
+    assert [line.text for line in flat(iter(blocks))] == [str(n) for n in range(1, count + 1)]
 
 
 def test_no_more_is_read_ahead_than_fits() -> None:
-    stream = Counted(b"x\n" * (4 * AHEAD), 3 * AHEAD)
-    next(arriving_blocks(stream))
-    assert not stream.reached.wait(0.3)
+    stream = io.BytesIO(b"x\n" * (4 * MOST))
+    next(arriving_blocks(stream, 10))
+    assert stream.tell() == min(READ, 8 * MOST)
+
+
+@pytest.mark.parametrize("kind", ["file", "memory"])
+def test_a_file_is_always_cut_in_the_same_way(kind: str, tmp_path: Path) -> None:
+    raw = b"".join(b"%s\n" % (b"x" * (n % 400)) for n in range(9000))
+    (tmp_path / "file").write_bytes(raw)
+    asked: list[int] = []
+
+    def size(lines: int) -> int:
+        asked.append(lines)
+        return -(-lines // 3)
+
+    with (tmp_path / "file").open("rb", buffering=0) if kind == "file" else io.BytesIO(raw) as some:
+        blocks = list(arriving_blocks(some, 1000, size))
+    assert asked[:20] == [1000] * 20 and len(blocks[0]) == 334
+    assert sum(map(len, blocks)) == 9000
 
 
 @pytest.mark.parametrize("most", [1, 2, 7])
@@ -100,13 +107,13 @@ def test_blocks_are_no_longer_than_asked_for(most: int) -> None:
 
 
 class Broken(io.BytesIO):
-    """A file that fails after its first line."""
+    """A file that fails after its first lines."""
 
-    def readline(self, size: int | None = -1) -> bytes:
-        line = super().readline(size)
-        if not line:
+    def read(self, size: int | None = -1) -> bytes:
+        block = super().read(size)
+        if not block:
             raise OSError("the disk is gone")
-        return line
+        return block
 
 
 def test_an_error_of_the_reader_reaches_who_asked_after_the_lines_before_it() -> None:
@@ -117,18 +124,37 @@ def test_an_error_of_the_reader_reaches_who_asked_after_the_lines_before_it() ->
     assert [line.text for line in found] == ["a", "b"]
 
 
-def test_long_lines_count_as_several_so_that_they_do_not_fill_the_memory() -> None:
-    long = b"x" * (64 * USUAL) + b"\n"
-    stream = Counted(long * 1000, 2 + 2 * AHEAD // 64)
-    blocks = arriving_blocks(stream)
-    first = next(blocks)
-    assert not stream.reached.wait(0.3)
-    found = [first, *blocks]
-    assert max(map(len, found)) <= MOST // 64
-    assert sum(map(len, found)) == 1000
+def test_a_line_that_arrives_in_pieces_is_one_line() -> None:
+    end, start = os.pipe()
+    with os.fdopen(end, "rb") as stream, os.fdopen(start, "wb", buffering=0) as keyboard:
+        arrivals = Arrivals(stream)
+        for piece in (b"The \xc3", b"\xa4lteste", b" man\nand"):
+            assert len(arrivals) == 0
+            keyboard.write(piece)
+            arrivals.read()
+        assert [line.text for line in arrivals.take(9)] == ["The älteste man"]
+        keyboard.close()
+        arrivals.read()
+        assert [line.text for line in arrivals.take(9)] == ["and"] and arrivals.ended
 
 
-def test_a_line_longer_than_everything_read_ahead_comes_through() -> None:
-    line = b"x" * (2 * AHEAD * USUAL) + b"\n"
-    found = flat(arriving_blocks(io.BytesIO(line + b"a\n" + line)))
-    assert [len(one.text) for one in found] == [len(line) - 1, 1, len(line) - 1]
+def test_no_more_is_held_than_fits_but_a_line_may_be_longer() -> None:
+    arrivals = Arrivals(io.BytesIO(b"x\n" * (4 * HELD)))
+    while arrivals.wanted:
+        arrivals.read()
+    assert HELD <= 2 * len(arrivals) <= HELD + READ
+    long = Arrivals(io.BytesIO(b"x" * (3 * HELD) + b"\ny"))
+    while long.wanted:
+        long.read()
+    assert [len(line.text) for line in long.take(9)] == [3 * HELD]
+
+
+def test_a_block_of_long_lines_is_cut_by_its_size() -> None:
+    lines = [b"x" * (TAKEN // 2)] * 5 + [b"y" * (2 * TAKEN)]
+    arrivals = Arrivals(io.BytesIO(b"\n".join(lines)))
+    sizes = []
+    while arrivals.wanted or len(arrivals):
+        while arrivals.wanted:
+            arrivals.read()
+        sizes.append(len(arrivals.take(100)))
+    assert sizes == [1, 1, 1, 1, 1, 1]

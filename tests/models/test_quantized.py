@@ -80,10 +80,44 @@ def test_few_different_numbers_of_rows_occur_and_few_are_added() -> None:
 
 
 @pytest.mark.parametrize("top", [127, 255])
-@pytest.mark.parametrize("shift", [-3.0, 0.0, 0.7, 40.0])
-def test_inputs_are_rounded_to_the_nearest_step(top: int, shift: float) -> None:
-    x = torch.randn(37, 64, generator=torch.Generator().manual_seed(top)) + shift
-    rounded, step, zero = rounded_input(x, top)
+@pytest.mark.parametrize("positive", [False, True])
+def test_inputs_are_rounded_to_the_nearest_step_of_their_row(top: int, positive: bool) -> None:
+    x = torch.randn(37, 64, generator=torch.Generator().manual_seed(top)) + 0.7
+    x = (x.relu() if positive else x) * torch.logspace(-3, 3, 37)[:, None]
+    rounded, step, zero = rounded_input(x, top, positive=positive)
     assert rounded.dtype == torch.uint8 and len(rounded) == even(37)
-    found = (rounded[:37].float() - zero) * step
-    assert float((found - x).abs().max()) <= step * 0.501
+    assert zero == (0 if positive else (top + 1) // 2)
+    back = (rounded[:37].float() - zero) * step
+    assert float(((back - x).abs() / step).max()) <= 0.501
+    assert int(rounded[:37].max()) <= top
+    assert torch.equal(step[:, 0], x.abs().amax(1) / (top if positive else top // 2))
+
+
+@pytest.mark.parametrize(("inner", "outer"), [(64, 96), (256, 8000), (1024, 256)])
+@pytest.mark.parametrize("positive", [False, True])
+@torch.no_grad()
+def test_a_row_is_the_same_alone_in_another_order_and_in_any_batch(
+    inner: int, outer: int, positive: bool
+) -> None:
+    torch.manual_seed(2)
+    layer = Int8Linear(nn.Linear(inner, outer), positive=positive)
+    x = torch.randn(300, inner) * torch.logspace(-2, 2, 300)[:, None]
+    x = x.relu() if positive else x
+    together, order = layer(x), torch.randperm(300)
+    assert torch.equal(layer(x[order]), together[order])
+    for first, size in ((0, 1), (17, 1), (5, 7), (100, 64), (13, 250)):
+        assert torch.equal(layer(x[first : first + size]), together[first : first + size])
+    assert torch.equal(layer(x.view(3, 100, inner)).flatten(0, 1), together)
+
+
+@torch.no_grad()
+def test_layers_behind_a_relu_use_all_integers_for_what_is_above_zero() -> None:
+    config: Any = MODELS["transformer"].config_class.tiny()
+    for one in config:
+        model = MODELS["transformer"](one, Vocabulary(source_size=23, target_size=23, joint=True))
+        quantize(model)
+        positive = {n for n, m in model.named_modules() if isinstance(m, Int8Linear) and m.positive}
+        assert len(positive) == (one.encoder_layers + one.decoder_layers) * (
+            one.activation == "relu"
+        )
+        assert all(name.endswith("feed_forward.network.contract") for name in positive)
