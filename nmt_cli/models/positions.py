@@ -3,6 +3,7 @@
 Positions count real tokens from 0. Legend: B batch, T length, D width, H heads, K head width.
 """
 
+from functools import lru_cache
 from typing import Literal
 
 import torch
@@ -109,16 +110,41 @@ def rotate(x: Tensor, first: First) -> Tensor:
     Dimension i is paired with i + K/2 and turned by position / 10000^(2i/K); the T positions are
     first, first + 1, ...
     """
-    half, device = x.shape[-1] // 2, x.device
-    rate = 10000.0 ** -(torch.arange(half, dtype=torch.float32, device=device) / half)
-    length = x.shape[-2]
+    half, length = x.shape[-1] // 2, x.shape[-2]
     if isinstance(first, Tensor):
-        position = _each(first, length)  # [B, T]
+        angle = _each(first, length).unsqueeze(-1) * _rates(half, x.device)  # [B, T, K/2]
+        cos, sin = _turns(angle, x.dtype)
+        for _ in range(x.ndim - 3):
+            cos, sin = cos.unsqueeze(1), sin.unsqueeze(1)
+    elif torch.jit.is_tracing() or torch.compiler.is_compiling():  # type: ignore[no-untyped-call, attr-defined]
+        cos, sin = _turns_from(first, length, half, x.dtype, x.device)
     else:
-        position = torch.arange(first, first + length, device=device)[None]
-    for _ in range(x.ndim - 3):
-        position = position.unsqueeze(1)
-    angle = position.unsqueeze(-1) * rate
-    cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)  # [B or 1, 1, ..., T, K/2]
-    left, right = x[..., :half], x[..., half:]
-    return torch.cat([left * cos - right * sin, left * sin + right * cos], -1)
+        cos, sin = _known_turns(first, length, half, x.dtype, x.device)  # [T, K]
+    return torch.addcmul(x * cos, x.roll(half, -1), sin)
+
+
+def _rates(half: int, device: torch.device) -> Tensor:
+    return 10000.0 ** -(torch.arange(half, dtype=torch.float32, device=device) / half)
+
+
+def _turns(angle: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """The factors [..., K] of each dimension and of its partner, for angles [..., K/2]."""
+    cos, sin = angle.cos().to(dtype), angle.sin().to(dtype)
+    return torch.cat([cos, cos], -1), torch.cat([-sin, sin], -1)
+
+
+def _turns_from(
+    first: int, length: int, half: int, dtype: torch.dtype, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """For positions first, first + 1, ..., each [T, K]."""
+    places = torch.arange(first, first + length, device=device)
+    return _turns(places[:, None] * _rates(half, device), dtype)
+
+
+@lru_cache(maxsize=256)
+@torch.inference_mode(False)  # what a search has computed, training may need
+def _known_turns(
+    first: int, length: int, half: int, dtype: torch.dtype, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """The same, computed once."""
+    return _turns_from(first, length, half, dtype, device)

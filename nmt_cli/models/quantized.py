@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from nmt_cli.models.feed_forward import FeedForward
 
 LARGEST_WEIGHT = 127
-CACHED = 1 << 24  # numbers that are worked on at a time: half a MiB
+CACHED = 1 << 18  # numbers that are worked on at a time: half a MiB
 
 
 @cache

@@ -256,11 +256,12 @@ class Transformer(Autoregressive[TransformerConfig, TransformerState]):
         (count, longest), attend = source.ids.shape, self._decoder[0].cross_attention.attend
         shape = (len(self._decoder), 2, count, attend.groups, longest, attend.head_width)
         like = self.output.weight
-        whole = like.new_zeros(shape, dtype=attention_type(like))  # padding is multiplied by zero
+        whole = like.new_empty(shape, dtype=attention_type(like))
         for rows, part in parts:
-            for layer, found in zip(whole, self._encode(part).layers, strict=True):
-                for side, some in zip(layer, found, strict=True):
-                    side[rows, :, : some.shape[2]] = some
+            for layer, encoded in zip(whole, self._encode(part).layers, strict=True):
+                for side, values in zip(layer, encoded, strict=True):
+                    side[rows, :, : values.shape[2]] = values
+                    side[rows, :, values.shape[2] :] = 0  # padding is multiplied by zero
         bias = self._hidden(source, whole)
         return TransformerMemory([(keys, values) for keys, values in whole], bias)
 

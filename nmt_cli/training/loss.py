@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.autograd import Function
 from torch.nn import functional
 
 from nmt_cli.models.contract import Aligned, Autoregressive, Sequences, TranslationModel
@@ -15,6 +16,7 @@ CHUNKS = {"cpu": 1 << 23, "cuda": 1 << 27}
 """Logits held at a time: 32 MiB in float32 on a CPU; a GPU needs large products to be busy."""
 
 ROWS = 64  # positions are scored in multiples of so many, so that few shapes occur
+CACHED = 1 << 18  # logits worked on at a time on a CPU: 1 MiB
 IGNORED = -100  # the target of a row that only fills up
 
 
@@ -119,13 +121,53 @@ def _real_positions(hidden: Tensor, target_out: Sequences) -> tuple[Tensor, Tens
 
 def cross_entropy(logits: Tensor, targets: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:
     """Label-smoothed cross-entropy (Szegedy et al. 2016, section 7) of logits [n, V], and the
-    negative log-likelihood, as sums over the rows whose target is not IGNORED."""
-    log_probabilities = logits.float().log_softmax(-1)
-    nll = functional.nll_loss(log_probabilities, targets, ignore_index=IGNORED, reduction="sum")
-    if smoothing == 0.0:
-        return nll, nll.detach()
-    uniform = -log_probabilities.mean(-1).dot((targets != IGNORED).float())
-    return (1 - smoothing) * nll + smoothing * uniform, nll.detach()
+    negative log-likelihood, as sums over the rows whose target is not IGNORED.
+
+    The logits are used up: where they need a gradient, it takes their place.
+    """
+    smoothed, nll = _CrossEntropy.apply(logits, targets, smoothing)  # type: ignore[no-untyped-call]
+    return smoothed, nll
+
+
+class _CrossEntropy(Function):
+    """Written down with its gradient, softmax - smoothed target, a few rows at a time, which stay
+    in the cache of a core; composed of PyTorch's operations it is a quarter of an update."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, logits: Tensor, targets: Tensor, smoothing: float
+    ) -> tuple[Tensor, Tensor]:
+        rows = max(1, CACHED // logits.shape[1]) if logits.device.type == "cpu" else len(logits)
+        parts = zip(logits.detach().split(rows), targets.split(rows), strict=True)
+        with_gradient = ctx.needs_input_grad[0]
+        sums = [_used_up(*part, smoothing, with_gradient=with_gradient) for part in parts]
+        nll, uniform = torch.stack(sums).sum(0)
+        ctx.gradient = logits.detach() if with_gradient else None
+        ctx.mark_non_differentiable(nll)
+        return (1 - smoothing) * nll + smoothing * uniform, nll
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+        gradient, ctx.gradient = ctx.gradient, None
+        return gradient.mul_(grads[0]), None, None
+
+
+def _used_up(logits: Tensor, targets: Tensor, smoothing: float, *, with_gradient: bool) -> Tensor:
+    """Negative log-likelihood of the targets and of all tokens alike, as sums [2]; the logits, or
+    with_gradient the gradient of the smoothed loss, take the place of the logits."""
+    size = logits.shape[1]
+    real, predicted = (targets != IGNORED).float(), targets.clamp(min=0)[:, None]
+    x = logits.float()
+    x.sub_(x.amax(1, keepdim=True))
+    of_target, of_all = x.gather(1, predicted).squeeze(1), x.sum(1) / size
+    total = x.exp_().sum(1)
+    log_total = total.log()
+    if with_gradient:
+        x.mul_((real / total)[:, None]).sub_((smoothing / size * real)[:, None])
+        x.scatter_add_(1, predicted, ((smoothing - 1) * real)[:, None])
+        if x is not logits:
+            logits.copy_(x)
+    return torch.stack([(log_total - of_target).dot(real), (log_total - of_all).dot(real)])
 
 
 def cross_entropy_without_copy(
