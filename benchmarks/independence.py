@@ -1,11 +1,12 @@
 """Whether a line's translation depends on its batch, and whether its score is its probability.
 
-    python benchmarks/independence.py RUN SOURCE [--limit N]
+    python benchmarks/independence.py RUN SOURCE [REFERENCE] [--limit N]
 
-Translates the lines of SOURCE in fp32 together, in another order, in batches of 64 lines and alone,
-with search.guard and search.split off, and scores what came out by forced decoding. Prints how many
-texts and scores differ; exit 1 where fewer than 999 of 1,000 texts are the same, or a score of an
-equal text differs by more than 1e-4.
+Translates the lines of SOURCE in fp32 and in int8 together, in another order, in batches of 64
+lines and alone, with search.guard and search.split off; what fp32 writes is scored by forced
+decoding. Prints how many texts and scores differ, and with REFERENCE the BLEU of both. Exit 1 where
+of 1,000 texts fewer than 999 (fp32) or 990 (int8) are the same, a score of an equal text differs by
+more than 1e-4 (1e-2), or int8 loses more than 0.1 BLEU.
 """
 
 import argparse
@@ -21,8 +22,12 @@ from nmt_cli.data.files import read_lines
 from nmt_cli.data.tokenizer import batches
 from nmt_cli.decoding.translation import Translation
 from nmt_cli.decoding.translator import Translator
+from nmt_cli.evaluation.metrics import score
 
-SETTINGS = ["search.precision=fp32", "search.guard=false", "search.split=false"]
+SETTINGS = ["search.guard=false", "search.split=false"]
+LEAST_SAME = {"fp32": 0.999, "int8": 0.99}
+LARGEST_GAP = {"fp32": 1e-4, "int8": 1e-2}
+LARGEST_LOSS = 0.1  # BLEU
 Way = Callable[[list[str]], list[Translation]]
 
 
@@ -51,7 +56,10 @@ def rescored(run: Path, lines: list[str], found: list[Translation]) -> bool:
         files = [Path(folder) / name for name in ("source", "target")]
         for path, texts in zip(files, (lines, [one.text for one in found]), strict=True):
             path.write_text("".join(f"{text}\n" for text in texts), encoding="utf-8")
-        values = [one.log_probability for one in rescore([run], *files, SETTINGS, "cpu")]
+        values = [
+            one.log_probability
+            for one in rescore([run], *files, ["search.precision=fp32", *SETTINGS], "cpu")
+        ]
     gaps = [
         abs((value or 0.0) - one.candidates[0].log_probability)
         for value, one in zip(values, found, strict=True)
@@ -61,25 +69,43 @@ def rescored(run: Path, lines: list[str], found: list[Translation]) -> bool:
     return same == len(lines)
 
 
+def compared(run: Path, lines: list[str], precision: str) -> tuple[bool, list[Translation]]:
+    """Print a line for each comparison; whether all are good, and the translations together."""
+    translator = open_translator([run], [f"search.precision={precision}", *SETTINGS], "cpu")
+    together = translator.translate(lines)
+    good = precision != "fp32" or rescored(run, lines, together)
+    for name, way in ways(translator):
+        pairs = list(zip(together, way(lines), strict=True))
+        same = [(a.candidates[0], b.candidates[0]) for a, b in pairs if a.text == b.text]
+        gap = max(abs(a.log_probability - b.log_probability) for a, b in same)
+        print(
+            f"{precision}, {name}: {len(same)} of {len(lines)} texts the same, "
+            f"scores within {gap:.2e}"
+        )
+        enough = len(same) >= LEAST_SAME[precision] * len(lines)
+        good = good and enough and gap <= LARGEST_GAP[precision]
+    return good, together
+
+
 def main() -> int:
-    """Print a line for each comparison."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", type=Path)
     parser.add_argument("source", type=Path)
+    parser.add_argument("reference", type=Path, nargs="?")
     parser.add_argument("--limit", type=int, default=1000)
     options = parser.parse_args()
     lines = [raw.decode() for raw in read_lines(options.source)]
-    lines = [line for line in lines if line.strip()][: options.limit]
-    translator = open_translator([options.run], SETTINGS, "cpu")
-    first = translator.translate(lines)
-    good = rescored(options.run, lines, first)
-    for name, way in ways(translator):
-        pairs = list(zip(first, way(lines), strict=True))
-        same = [(a.candidates[0], b.candidates[0]) for a, b in pairs if a.text == b.text]
-        gap = max(abs(a.log_probability - b.log_probability) for a, b in same)
-        print(f"{name}: {len(same)} of {len(lines)} texts the same, scores within {gap:.2e}")
-        good = good and len(same) >= 0.999 * len(lines) and gap <= 1e-4
-    return 0 if good else 1
+    numbers = [n for n, line in enumerate(lines) if line.strip()][: options.limit]
+    good, bleu = True, []
+    for precision in LEAST_SAME:
+        fine, found = compared(options.run, [lines[n] for n in numbers], precision)
+        good = good and fine
+        if options.reference:
+            references = [raw.decode() for raw in read_lines(options.reference)]
+            texts = [one.text for one in found]
+            bleu.append(score(texts, [[references[n] for n in numbers]], ["bleu"])[0].score)
+            print(f"{precision}: {bleu[-1]:.2f} BLEU")
+    return 0 if good and (not bleu or bleu[0] - bleu[1] <= LARGEST_LOSS) else 1
 
 
 if __name__ == "__main__":

@@ -12,8 +12,8 @@ from torch.nn import functional
 from nmt_cli.models.contract import Aligned, Autoregressive, Sequences, TranslationModel
 from nmt_cli.training.ctc_loss import Part, ctc_parts
 
-CHUNKS = {"cpu": 1 << 23, "cuda": 1 << 27}
-"""Logits held at a time: 32 MiB in float32 on a CPU; a GPU needs large products to be busy."""
+CHUNKS = {"cpu": 1 << 22, "cuda": 1 << 27}
+"""Logits held at a time: 16 MiB in float32 on a CPU; a GPU needs large products to be busy."""
 
 ROWS = 64  # positions are scored in multiples of so many, so that few shapes occur
 CACHED = 1 << 18  # logits worked on at a time on a CPU: 1 MiB

@@ -1,0 +1,104 @@
+"""Whether a long command is as fast, and takes as little memory, at its end as at its beginning.
+
+    python benchmarks/steady.py train [--recipe RECIPE] [--updates 4500] [--set KEY=VALUE]
+    python benchmarks/steady.py translate RUN SOURCE [--lines 100000] [--set search.beam=1]
+
+Trains so many updates, or translates the lines of SOURCE over and over until there are so many, and
+compares the first tenth with the last: the median speed of fifty windows each way, and the memory
+that the processes have had by then. Exit 1 where the last tenth is more than 5 % slower, or memory
+has grown by more than 5 % since the first tenth. One thread, so that other work on the machine
+changes little; windows are timed by the clock.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from machine import describe
+from measure import Watch
+from workloads import FOLDER, keep, nmt
+
+WINDOWS = 500  # of the whole command
+ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
+
+
+def training(recipe: str, updates: int, settings: list[str]) -> tuple[list[float], list[float]]:
+    """Target tokens a second, and MiB, window by window."""
+    out = FOLDER / "steady"
+    shutil.rmtree(out, ignore_errors=True)
+    every = max(1, updates // WINDOWS)
+    options = [f"training.updates={updates}", f"training.log_every={every}", *settings]
+    words = [word for one in options for word in ("--set", one)]
+    subprocess.run(nmt("train", recipe, "--out", out, *words), check=True, env=ENVIRONMENT)
+    records = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    windows = [one for one in records if one["event"] == "train"]
+    return [w["tokens_per_second"] for w in windows], [w["peak_rss_mib"] for w in windows]
+
+
+def translating(
+    run: Path, source: Path, lines: int, settings: list[str]
+) -> tuple[list[float], list[float]]:
+    """Lines a second, and MiB, window by window."""
+    once = [line for line in source.read_bytes().splitlines(keepends=True) if line.strip()]
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    path, every = FOLDER / "steady.txt", max(1, lines // WINDOWS)
+    path.write_bytes(b"".join((once * (1 + lines // len(once)))[:lines]))
+    words = [word for one in settings for word in ("--set", one)]
+    with path.open("rb") as stdin:
+        process = subprocess.Popen(
+            nmt("translate", run, "--quiet", *words), stdin=stdin, stdout=subprocess.PIPE,
+            env=ENVIRONMENT,
+        )  # fmt: skip
+    watch = Watch(process.pid)
+    watch.start()
+    times, memory = [time.perf_counter()], []
+    assert process.stdout is not None
+    for number, _ in enumerate(process.stdout, 1):
+        if number % every == 0:
+            times.append(time.perf_counter())
+            memory.append(watch.peak / (1 << 20))
+    watch.stop()
+    assert process.wait() == 0
+    # lines come out in blocks: a tenth is timed as a whole
+    tenth = len(times) // 10
+    spans = [times[n + tenth] - times[n] for n in range(len(times) - tenth)]
+    return [tenth * every / span for span in spans], memory
+
+
+def main() -> int:
+    """Print both tenths, and keep them in docs/benchmarks."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=["train", "translate"])
+    parser.add_argument("run", type=Path, nargs="?")
+    parser.add_argument("source", type=Path, nargs="?")
+    parser.add_argument("--recipe", default="multi30k-en-de-transformer")
+    parser.add_argument("--updates", type=int, default=4500)
+    parser.add_argument("--lines", type=int, default=100_000)
+    parser.add_argument("--set", dest="settings", action="append", default=[])
+    parser.add_argument("--name", help="what the figures are kept as")
+    wanted = parser.parse_args()
+    if wanted.what == "train":
+        speeds, memory = training(wanted.recipe, wanted.updates, wanted.settings)
+    else:
+        speeds, memory = translating(wanted.run, wanted.source, wanted.lines, wanted.settings)
+    tenth = max(1, len(speeds) // 10)
+    found: dict[str, Any] = {
+        "speed": [round(median(part), 1) for part in (speeds[:tenth], speeds[-tenth:])],
+        "memory": [round(memory[len(memory) // 10], 1), round(memory[-1], 1)],
+    }
+    faster, larger = (round(last / first, 3) for first, last in found.values())
+    found |= {"speed_ratio": faster, "memory_ratio": larger}
+    print(f"first and last tenth: {found}")
+    keep(wanted.name or f"steady-{wanted.what}", {"machine": describe(), **found})
+    return 0 if faster >= 0.95 and larger <= 1.05 else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,55 @@
+"""Batches of few shapes, so that oneDNN makes its kernels in the first epoch and never again."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import environment as environment_of_tests
+from tests.conftest import write_syllables
+
+PROGRAM = """
+import torch
+from pathlib import Path
+from nmt_cli.commands.prepare import prepare_recipe
+from nmt_cli.commands.runs import build_model
+from nmt_cli.reporting import Reporter
+from nmt_cli.training.feed import BatchFeed
+from nmt_cli.training.gradients import Gradients
+from nmt_cli.training.state import TrainingState
+from nmt_cli.training.weights import Weights
+from tests.conftest import toy_recipe
+
+recipe = toy_recipe(Path("text"))
+data = prepare_recipe(recipe, Reporter(quiet=True)).data
+model = build_model(recipe, data.tokenizers.vocabulary).train()
+gradients = Gradients(
+    model, Weights(model, torch.bfloat16), device=torch.device("cpu"), seed=1, smoothing=0.1
+)
+feed, state = BatchFeed(data, 512, seed=1), TrainingState()
+for epoch in range(3):
+    for _ in feed.plan().order:
+        state.update += 1
+        gradients.add_up(feed.share(), state)
+        gradients.weights.drop_gradient()
+    print("epoch over", flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_after_the_first_epoch_onednn_makes_no_kernel_anew(tmp_path: Path) -> None:
+    write_syllables(tmp_path / "text", {"train": 3000, "dev": 2, "test": 2}, longest=30)
+    environment = environment_of_tests() | {"ONEDNN_VERBOSE": "profile_create"}
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM], cwd=tmp_path, env=environment, capture_output=True
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    epochs = done.stdout.decode().split("epoch over\n")
+    made = [len(re.findall("create:cache_miss", epoch)) for epoch in epochs[:3]]
+    used = [len(re.findall("create:cache_hit", epoch)) for epoch in epochs[:3]]
+    if not made[0]:
+        pytest.skip("PyTorch multiplies bfloat16 without oneDNN on this processor")
+    assert made[1:] == [0, 0] and used[1] == used[2] > 1000
+    assert made[0] < 1024  # as many as it keeps
