@@ -3,8 +3,8 @@
 set -eu
 nmt=$1
 run=$2
-sentences='Tomorrow the old man buys a bicycle.
-The tired neighbor does not borrow any novels because many painters watch our girl.
+sentences='The old man reads a book.
+Tomorrow his little sister will buy a bicycle.
 Will their curious grandmother send the sister these boots?'
 
 printf '%s\n' "$sentences" | "$nmt" translate "$run"

@@ -91,7 +91,7 @@ blue = blau           | brown = braun          | dirty = schmutzig     | clean =
 broken = kaputt       | modern = modern        | strange = seltsam     | long = lang
 short = kurz          | funny = lustig         | boring = langweilig   | quiet = ruhig
 interesting = interessant | difficult = schwierig | simple = einfach   | important = wichtig
-dark = dunkel         | hot = heiß           | bad = schlecht        | angry = wütend
+dark = dunkel | little = klein | hot = heiß | bad = schlecht | angry = wütend
 thirsty = durstig     | loud = laut          | ugly = hässlich       | empty = leer
 full = voll           | nice = nett          | healthy = gesund      | easy = einfach
 open = offen          | closed = geschlossen | right = richtig       | wrong = falsch
@@ -102,14 +102,14 @@ gray = grau           | intelligent = intelligent
 ADJECTIVES_OF: dict[str, str] = {
     "person": "old young tall small rich poor strong smart friendly tired happy sad hungry famous"
     " strict polite lazy brave curious honest careful sick nervous angry thirsty nice healthy"
-    " beautiful good bad intelligent",
+    " beautiful good bad intelligent little",
     "animal": "old young big small strong smart slow tired hungry lazy curious wild dangerous sick"
-    " black white brown gray beautiful thirsty",
+    " black white brown gray beautiful thirsty little",
     "foodstuff": "big small cheap expensive fresh cold warm good delicious hot bad",
     "dish": "cheap expensive fresh good delicious cold hot warm",
     "drink": "cheap expensive cold warm good sweet hot",
     "thing": "old new big small heavy cheap expensive beautiful red blue green yellow black white"
-    " dirty clean broken modern strange ugly empty full good",
+    " dirty clean broken modern strange ugly empty full good little",
     "plant": "old big small beautiful green yellow red white",
     "body": "big small beautiful dirty clean cold warm blue brown green",
     "sky": "beautiful good bad warm cold hot",
