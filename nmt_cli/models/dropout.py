@@ -1,8 +1,11 @@
 """Dropout (Srivastava et al. 2014) whose masks are cheap to draw on a CPU."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.autograd import Function
 from torch.nn import functional
 
 _MASK_TYPES = {torch.bfloat16: (torch.int16, 15), torch.float32: (torch.int32, 31)}
@@ -32,25 +35,47 @@ class Dropout(nn.Module):
         plain = x.device.type != "cpu" or x.dtype not in _MASK_TYPES
         if plain or torch.compiler.is_compiling():
             return functional.dropout(x, self.rate)
-        return x * _mask(x, self.rate)
+        masked: Tensor = _Masked.apply(x, self.rate)  # type: ignore[no-untyped-call]
+        return masked
 
     def extra_repr(self) -> str:
         """The rate, for printing a model."""
         return f"rate={self.rate}"
 
 
-def _mask(x: Tensor, rate: float) -> Tensor:
-    """0 with probability `rate`, else 1 / (1 - rate), in the shape and type of x.
+class _Masked(Function):
+    """x with a share `rate` of zeros and the rest scaled up; a byte an element is kept for the
+    gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, rate: float) -> Tensor:
+        kept = _kept(x, rate)
+        ctx.save_for_backward(kept.to(torch.int8))
+        ctx.scale = 1.0 / (1.0 - rate)
+        return _only(x, kept).mul_(ctx.scale)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        (kept,), (grad,) = ctx.saved_tensors, grads
+        return _only(grad, kept.to(_MASK_TYPES[grad.dtype][0])).mul_(ctx.scale), None
+
+
+def _only(x: Tensor, kept: Tensor) -> Tensor:
+    """The elements of x where `kept` has all bits set, and zeros where it has none."""
+    bits = x.contiguous().view(kept.dtype)
+    return kept.bitwise_and_(bits).view(x.dtype)
+
+
+def _kept(x: Tensor, rate: float) -> Tensor:
+    """No bit set with probability `rate`, else all of them: integers in the shape and size of x.
 
     r - threshold is negative for a share `rate` of the random non-negative integers r; the shift
-    spreads its sign over all bits, which then cut out the bit pattern of the scale.
+    spreads its sign over all bits.
     """
     integer, bits = _MASK_TYPES[x.dtype]
     seed = int(torch.randint(2**62, (1,)))
     per_word = 8 // integer.itemsize
     words = np.random.SFC64(seed).random_raw((x.numel() + per_word - 1) // per_word)
     random = torch.from_numpy(words.view(np.int64)).view(integer)[: x.numel()]
-    scale = torch.tensor(1.0 / (1.0 - rate), dtype=x.dtype).view(integer)
     random.bitwise_and_((1 << bits) - 1).sub_(round(rate * (1 << bits)))
-    kept = random.bitwise_right_shift_(bits).bitwise_not_().bitwise_and_(scale)
-    return kept.view(x.dtype).view(x.shape)
+    return random.bitwise_right_shift_(bits).bitwise_not_().view(x.shape)
