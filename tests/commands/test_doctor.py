@@ -84,6 +84,7 @@ def here() -> Diagnosis:
     return diagnose(BRIEF)
 
 
+@pytest.mark.precision
 def test_what_is_told_is_true_of_this_machine(here: Diagnosis) -> None:
     assert here.versions["nmt"] == __version__
     assert here.versions["Python"] == platform.python_version()

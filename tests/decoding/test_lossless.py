@@ -403,7 +403,7 @@ def test_a_hundred_thousand_lines_take_no_more_memory_than_a_few(tmp_path: Path)
 
         class Endless(io.RawIOBase):
             left = 100_000
-            def readline(self, size=-1):
+            def read(self, size=-1):
                 self.left -= 1
                 return b"The old man reads %d books.\\n" % self.left if self.left >= 0 else b""
 
