@@ -62,12 +62,35 @@ def even(rows: int) -> int:
     return -(-rows // unit) * unit
 
 
+class Inputs:
+    """The last input that a layer of a model was given, rounded.
+
+    Queries, keys and values are made of the same tensor, one layer after the other, which nobody
+    changes meanwhile.
+    """
+
+    def __init__(self) -> None:
+        self._x: Tensor | None = None
+        self._rounded: tuple[Tensor, Tensor, int] | None = None
+
+    def rounded(self, x: Tensor, *, positive: bool) -> tuple[Tensor, Tensor, int]:
+        """See `rounded_input`; x is [..., in], of which all rows are one M."""
+        if x is not self._x or self._rounded is None:
+            flat = x.reshape(-1, x.shape[-1])
+            self._rounded = rounded_input(flat, largest_input(), positive=positive)
+            self._x = x
+        return self._rounded
+
+
 class Int8Linear(nn.Module):
     """A linear layer made from another one, for inference only: float32 in and out."""
 
-    def __init__(self, linear: nn.Linear, *, positive: bool = False) -> None:
-        """`positive`: no input will ever be below zero."""
+    def __init__(
+        self, linear: nn.Linear, inputs: Inputs | None = None, *, positive: bool = False
+    ) -> None:
+        """`inputs` is shared by the layers of a model. `positive`: none is ever below zero."""
         super().__init__()
+        self.inputs = inputs or Inputs()
         matrix = linear.weight.detach().float()
         scale = matrix.abs().amax(1).clamp(min=1e-12) / LARGEST_WEIGHT  # [out]
         rounded = (matrix / scale[:, None]).round().to(torch.int8)
@@ -80,13 +103,12 @@ class Int8Linear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., in] to [..., out]."""
-        flat = x.reshape(-1, self.in_features)
-        rounded, step, zero = rounded_input(flat, largest_input(), positive=self.positive)
+        rounded, step, zero = self.inputs.rounded(x, positive=self.positive)
         products: Tensor = torch.ops.onednn.qlinear_pointwise(
             rounded, 1.0, zero, self.packed, self.scale, self.zeros, None,
             1.0, 0, torch.float32, "none", [], "",
         )  # fmt: skip
-        result = products[: len(flat)]
+        result = products[: len(step)]
         for rows in in_cache(result):
             part = result[rows].mul_(step[rows])
             if self.bias is not None:
@@ -96,9 +118,10 @@ class Int8Linear(nn.Module):
 
 def quantize(model: nn.Module) -> None:
     """Replace every linear layer of a float32 model on the CPU."""
+    inputs = Inputs()
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
             if type(child) is nn.Linear:
                 positive = isinstance(parent, FeedForward) and child is parent.contract
                 positive = positive and parent.activation == "relu"
-                setattr(parent, name, Int8Linear(child, positive=positive))
+                setattr(parent, name, Int8Linear(child, inputs, positive=positive))
