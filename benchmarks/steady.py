@@ -54,7 +54,7 @@ def translating(
     with path.open("rb") as stdin:
         process = subprocess.Popen(
             nmt("translate", run, "--quiet", *words), stdin=stdin, stdout=subprocess.PIPE,
-            env=ENVIRONMENT,
+            stderr=subprocess.DEVNULL, env=ENVIRONMENT,
         )  # fmt: skip
     watch = Watch(process.pid)
     watch.start()
