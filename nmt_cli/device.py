@@ -98,6 +98,15 @@ def _bf16_speedup() -> float:
     return seconds[torch.float32] / seconds[torch.bfloat16]
 
 
+def limit_kernels() -> None:
+    """Let oneDNN keep 512 compiled kernels, not 1,024, each of which takes half a MiB in bfloat16.
+
+    A training makes fewer (see data/batching.py); it is search that never comes to an end. Only
+    before the first product; ONEDNN_PRIMITIVE_CACHE_CAPACITY in the environment overrides it.
+    """
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "512")
+
+
 def keep_memory(limit: int = 1 << 30) -> None:
     """Let the C allocator keep up to `limit` bytes of freed memory instead of returning it.
 

@@ -21,7 +21,7 @@ from nmt_cli.commands.runs import (
 )
 from nmt_cli.data.prepared import PreparedData
 from nmt_cli.decoding.translator import Translator
-from nmt_cli.device import choose_precision, describe, keep_memory
+from nmt_cli.device import choose_precision, describe, keep_memory, limit_kernels
 from nmt_cli.disk import write_whole
 from nmt_cli.distributed import ALONE, EndedElsewhere, Processes
 from nmt_cli.errors import DataError, DeviceError, RunError, TrainingError
@@ -64,6 +64,7 @@ def train(
     """
     folder = RunFolder(out) if processes.leads else WatchedRun(out)
     place = processes.after_first(lambda: processes.place(device))
+    limit_kernels()
     dtype = choose_precision(recipe.training.precision, place)
     keep_memory()
     recipe, data = begin(recipe, folder, resume, reporter, processes)
@@ -255,6 +256,7 @@ def _conclude(
     if precision == "int8" and place.type != "cpu":  # for later, where there is no GPU
         precision = "auto"
     adopt(model, best.tensors(), folder.path, place, precision)
+    keep_memory()
     started = time.perf_counter()
     scores = _score_test(recipe, model, data, folder, processes, place)
     folder.write_json(

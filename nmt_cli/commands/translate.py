@@ -17,7 +17,7 @@ from nmt_cli.decoding.ensemble import Ensemble
 from nmt_cli.decoding.stream import InputLine, arriving_blocks
 from nmt_cli.decoding.translation import Candidate, Translation
 from nmt_cli.decoding.translator import Translator
-from nmt_cli.device import find_device, keep_memory
+from nmt_cli.device import find_device, keep_memory, limit_kernels
 from nmt_cli.errors import DataError, RunError, UserError
 from nmt_cli.models.contract import Autoregressive
 from nmt_cli.recipe import Recipe, load_recipe
@@ -111,6 +111,7 @@ def open_translator(
     odd = [one for one in settings if not one.startswith("search.")]
     if odd:
         raise UserError(f"--set {odd[0]}: a finished run can only be given search.* settings")
+    limit_kernels()
     place = find_device(device)
     if not runs[0].is_dir():
         raise RunError(f"{runs[0]}: no such run folder; nmt train RECIPE makes one")

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from nmt_cli.checkpoint import WEIGHTS, Checkpoint, Tensors
+from nmt_cli.device import keep_memory
 from nmt_cli.distributed import ALONE, Processes
 from nmt_cli.errors import RunError
 from nmt_cli.models.contract import TranslationModel
@@ -246,6 +247,7 @@ class Trainer:
         self.model.eval()
         with uncompiled(self.compiled), self.weights.showing(flat):
             found = self.validate()
+        keep_memory()  # what the search has freed lies between what it leaves: give it back
         self.model.train()
         value = found.value(config.metric)
         better = not math.isnan(value) and (state.best is None or value > state.best)
