@@ -82,7 +82,7 @@ def automatic_precision(device: torch.device) -> tuple[str, str]:
 
 @cache
 def _bf16_speedup() -> float:
-    """How many times as fast as float32 this CPU multiplies bfloat16; takes about 30 ms.
+    """How many times as fast as float32 this CPU multiplies bfloat16; takes about 45 ms.
 
     Of several products in turns the fastest of each type counts, so that other work on the machine
     changes little.

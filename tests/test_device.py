@@ -1,5 +1,6 @@
 """Where tensors run: what is found, what is refused, and what a GPU is made ready with."""
 
+import os
 import warnings
 from collections.abc import Iterator
 
@@ -93,3 +94,15 @@ def test_another_word_for_auto_is_refused(monkeypatch: pytest.MonkeyPatch) -> No
     with pytest.raises(DeviceError) as caught:
         choose_precision("auto", torch.device("cpu"))
     assert str(caught.value) == "NMT_AUTO_PRECISION=fp16: use fp32 or bf16"
+
+
+def test_fewer_kernels_are_kept_unless_the_environment_says_how_many(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    key = "ONEDNN_PRIMITIVE_CACHE_CAPACITY"
+    monkeypatch.setenv(key, "7")
+    device.limit_kernels()
+    assert os.environ[key] == "7"
+    monkeypatch.delenv(key)
+    device.limit_kernels()
+    assert os.environ[key] == "512"
