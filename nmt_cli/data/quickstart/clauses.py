@@ -37,6 +37,7 @@ from nmt_cli.data.quickstart.phrases import (
     PRONOUNS,
     SILENT,
     TOLD,
+    YOU,
     Phrase,
     couples,
     names,
@@ -48,7 +49,7 @@ from nmt_cli.data.quickstart.verbs import VERBS
 # Verbs are drawn alike, save those on which the many nouns of a class depend.
 SPREAD = {
     "acc:goods": 1.8, "acc:present": 1.4, "acc:animal": 1.5, "acc:living": 1.3, "acc:menu": 2,
-    "acc:edible": 1.5, "acc:meal": 1.5, "acc:drink": 2, "acc:anything": 3, "acc:wares": 2.4,
+    "acc:edible": 2.5, "acc:meal": 1.5, "acc:drink": 2, "acc:anything": 3, "acc:wares": 2.4,
     "acc:owned": 6, "acc:tongue": 1.5, "acc:nothing": 3, "acc:sport": 1.5,
 }  # fmt: skip
 
@@ -59,7 +60,7 @@ COMMON = (
 )  # fmt: skip
 
 # The share of clauses with to be, in long sentences and in simple ones.
-COPULAR_SHARE = (0.08, 0.3)
+COPULAR_SHARE = (0.08, 0.38)
 
 BRIEF = Shape(time="none", adjunct="none")
 BRIEF_NOW = Shape(time="none", adjunct="none", current=True)
@@ -149,20 +150,32 @@ def _subjects(verb: Verb, shape: Shape, negated: bool) -> list[tuple[float, Doma
         return [(1, just(SILENT), everybody)]
     if verb.subject == "it":
         return [(1, just(IT), ())]
-    phrases = noun_phrases(verb.subject, "definite" if negated else "subject", shape.described)
+    new = "simple subject" if shape.simple else "subject"
+    phrases = noun_phrases(verb.subject, "definite" if negated else new, shape.described)
     if not is_human(verb.subject):
         return [(1, phrases, everybody)]
     known = 0.5 if shape.simple else 0.32
+    called = _known(_addressed(shape))
     return [
         (1 - known, phrases, everybody),
         (0.03 * (shape.simple and not negated), couples(), everybody),
-        *[(known * share, subject, others) for share, subject, others in _known()],
+        *[(known * share, subject, others) for share, subject, others in called],
     ]
 
 
+def _addressed(shape: Shape) -> float:
+    # Whoever tries a translator talks to somebody, and asks him more than he tells him.
+    if not shape.simple:
+        return 1
+    return 5 if shape.gap else 2.5
+
+
 @cache
-def _known() -> tuple[tuple[float, Domain[Any], Others], ...]:
-    """Subjects that need no noun: nobody meets himself, so Anna meets Peter and I meet you."""
+def _known(addressed: float) -> tuple[tuple[float, Domain[Any], Others], ...]:
+    """Subjects that need no noun: nobody meets himself, so Anna meets Peter and I meet you.
+
+    `addressed` says how many times as often as another pronoun it is *you*.
+    """
     called = tuple(names())
     first, second = called[::2], called[1::2]
     pronoun = 0.8 / len(PRONOUNS)
@@ -170,7 +183,7 @@ def _known() -> tuple[tuple[float, Domain[Any], Others], ...]:
         (0.1, OneOf(first), (*PRONOUNS, *second)),
         (0.1, OneOf(second), (*PRONOUNS, *first)),
         (2 * pronoun, OneOf((PRONOUNS[0], PRONOUNS[4])), _others("I", "we")),
-        (pronoun, just(PRONOUNS[1]), _others("you")),
+        (addressed * pronoun, just(YOU), _others("you")),
         (3 * pronoun, OneOf((*PRONOUNS[2:4], PRONOUNS[5])), (*PRONOUNS, *called)),
     )
 

@@ -27,6 +27,7 @@ from nmt_cli.data.quickstart.phrases import (
     THERE,
     TOLD,
     WHO,
+    YOU,
     Nominal,
     NounPhrase,
     Phrase,
@@ -38,9 +39,9 @@ from nmt_cli.data.quickstart.topology import Circumstance, Clause, Complement
 
 # Each kind of noun with how often something is said about it; the adjectives are those that suit.
 KINDS: dict[str, float] = {
-    "person": 3, "animal": 1, "foodstuff": 0.6, "dish": 0.6, "drink": 0.5, "thing": 1.2,
+    "person": 3, "animal": 1.5, "foodstuff": 1, "dish": 0.6, "drink": 0.5, "thing": 1.2,
     "opening": 0.6, "furniture": 0.6, "clothing": 0.8, "vehicle": 1, "text": 0.8, "idea": 1.4,
-    "event": 0.7, "place": 1, "plant": 0.3, "body": 0.5, "sky": 0.5, "matter": 0.3,
+    "event": 0.7, "place": 1, "plant": 0.6, "body": 0.7, "sky": 0.5, "matter": 0.3,
 }  # fmt: skip
 
 # What stands, sits or lies somewhere, and what stands on tables.
@@ -57,8 +58,10 @@ MEASURED = (
 )
 
 
-def _known() -> Domain[Any]:
-    return Choice[Any]((1, names()), (2, OneOf(PRONOUNS)))
+def _known(asked: bool = False) -> Domain[Any]:
+    # Questions are often about whom they are put to.
+    others = [item for item in PRONOUNS if item is not YOU]
+    return Choice[Any]((3, names()), (5, OneOf(others)), (5.5 if asked else 1, just(YOU)))
 
 
 def has_copula(shape: Shape) -> bool:
@@ -100,7 +103,7 @@ def _sayings(shape: Shape, polarity: Polarity) -> list[tuple[float, Domain[Any],
         subjects: Domain[Any] = Choice(
             (8, noun_phrases(LOCATED, "definite", shape.described)),
             (2, noun_phrases("place", "definite", 0)),
-            (1.5, _known()),
+            (1.5 * (1 + shape.simple), _known(shape.simple)),
             (0.3, just(IT)),
         )
         return [(1, subjects, nothing)]
@@ -115,17 +118,20 @@ def _sayings(shape: Shape, polarity: Polarity) -> list[tuple[float, Domain[Any],
         return said
     said.append((1.2, OneOf((IT, *THAT[:2])), _predicates_of_it()))
     placed = positions("furniture", "dat", 0)
-    said.append((1.6, Choice((2, _movable(negated)), (1, _known())), _whereabouts(shape)))
+    somebody = Choice((2, _movable(negated)), (1, _known(shape.question)))
+    said.append((1.6, somebody, _whereabouts(shape)))
     said.append((0.8, noun_phrases(PLACED, "definite", 0), Product(_standing, placed)))
-    return said + identities(negated)
+    return said + identities(negated, shape.question)
 
 
 def _subjects(kind: str, shape: Shape, negated: bool) -> Domain[Any]:
     new = kind == "person" or (shape.simple and kind not in ("sky",))
-    subject: Domain[Any] = noun_phrases(kind, "subject" if new and not negated else "definite", 0)
+    use = "simple subject" if shape.simple else "subject"
+    subject: Domain[Any] = noun_phrases(kind, use if new and not negated else "definite", 0)
     if kind != "person":
         return subject
-    return Choice((2, subject), (1.5 if shape.simple else 1, _known()))
+    known = _known(shape.simple and shape.question)
+    return Choice((2, subject), (1.5 if shape.simple else 1, known))
 
 
 def _movable(negated: bool) -> Domain[Any]:
@@ -243,7 +249,7 @@ def measured_clauses() -> Domain[Clause]:
         adjectives = [item for item in adjectives_of(kind) if item.english in MEASURED.split()]
         subjects: Domain[Any] = noun_phrases(kind, "definite", 0)
         if kind == "person":
-            subjects = Choice((1, subjects), (1, _known()))
+            subjects = Choice((1, subjects), (1, _known(asked=True)))
         frame = circumstances(COPULA, shape, "plain")
         rules.append((share, Product(ask, OneOf(adjectives), subjects, frame)))
     return Choice(*rules)

@@ -280,7 +280,7 @@ def simple_rules() -> dict[str, tuple[float, Domain[Sentence]]]:
         "simple adverbial question": (4, _adverbial_questions(question)),
         "imperative": (6, _one_clause("imperative", "!", clauses(imperative))),
         "identity question": (0.7, _one_clause("question", "?", asked_identities())),
-        "measure question": (1, _one_clause("question", "?", measured_clauses())),
+        "measure question": (1.4, _one_clause("question", "?", measured_clauses())),
         "amount question": (1.6, _amount_questions()),
         "wellbeing": (0.3, _wellbeing()),
         "existence": (1, _one_clause("statement", ".", existences())),

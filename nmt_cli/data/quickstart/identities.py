@@ -17,6 +17,7 @@ from nmt_cli.data.quickstart.phrases import (
     IT,
     PRONOUNS,
     THAT,
+    YOU,
     NounPhrase,
     Phrase,
     names,
@@ -36,15 +37,15 @@ def _is(nominal: NounPhrase) -> tuple[Complement]:
     return (Complement(Phrase(english, nominal.german("nom")), negative=nominal.negative),)
 
 
-def identities(negated: bool) -> list[tuple[float, Domain[Any], Domain[Any]]]:
+def identities(negated: bool, asked: bool) -> list[tuple[float, Domain[Any], Domain[Any]]]:
     """He is a teacher, she is my friend, this is a book."""
     use = "not identity" if negated else "identity"
     uses = "not identities" if negated else "identities"
     several: Domain[Any] = OneOf((PRONOUNS[4], PRONOUNS[5]))
     return [
-        (2, _of_sex("m"), _roles("m", "sg", negated)),
-        (1.2, _of_sex("f"), _roles("f", "sg", negated)),
-        (0.8, several, _roles("m", "pl", negated)),
+        (4, _of_sex("m", asked), _roles("m", "sg", negated)),
+        (4, _of_sex("f", asked), _roles("f", "sg", negated)),
+        (1.2, several, _roles("m", "pl", negated)),
         (1.6, OneOf(THAT[:2]), Product(_is, noun_phrases(POINTED_AT, use, 0.15))),
         (0.1, OneOf(PRONOUNS[:2]), _kinswomen()),
         (0.3, just(IT), Product(_is, noun_phrases(POINTED_AT.removeprefix("person,"), use, 0.3))),
@@ -52,13 +53,16 @@ def identities(negated: bool) -> list[tuple[float, Domain[Any], Domain[Any]]]:
     ]
 
 
-def _of_sex(sex: str) -> Domain[Any]:
+def _of_sex(sex: str, asked: bool) -> Domain[Any]:
     """The men or the women; I and you count as men, as English does not tell."""
     female = FEMALE_NAMES.split()
     called = [name for name in names() if (name.forms[0] in female) == (sex == "f")]
-    pronouns = (PRONOUNS[3],) if sex == "f" else PRONOUNS[:3]
+    pronouns = (PRONOUNS[3],) if sex == "f" else (PRONOUNS[0], PRONOUNS[2])
     phrases = noun_phrases(SEXES[sex].replace(" ", ","), "single", 0)
-    return Choice[Any]((4, phrases), (1, OneOf(called)), (4, OneOf(pronouns)))
+    people: list[tuple[float, Domain[Any]]] = [(4, phrases), (1, OneOf(called))]
+    if sex == "f":
+        return Choice(*people, (4, OneOf(pronouns)))
+    return Choice(*people, (2.7, OneOf(pronouns)), (4.3 if asked else 1.3, just(YOU)))
 
 
 def _kinswomen() -> Domain[tuple[Complement]]:
@@ -97,7 +101,7 @@ def _roles(sex: str, number: Number, negated: bool) -> Domain[tuple[Complement]]
     kin = [name for name in ROLES.split() if name not in PROFESSIONS.split()]
     others = f"{HUMANS} {' '.join(kin)}"
     return Choice(
-        (2, phrases("not a.sg" if negated else "profession.sg", PROFESSIONS)),
+        (5, phrases("not a.sg" if negated else "profession.sg", PROFESSIONS)),
         (1, phrases(article, PROFESSIONS, described=True)),
         (0.5, phrases(article, others)),
         (0.5, phrases(article, HUMANS, described=True)),

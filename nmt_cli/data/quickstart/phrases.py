@@ -144,6 +144,7 @@ PRONOUNS = (
     Pronoun(("we", "us"), ("wir", "uns", "uns"), "1pl"),
     Pronoun(("they", "them"), ("sie", "sie", "ihnen"), "3pl"),
 )
+YOU = PRONOUNS[1]
 IT = Pronoun(("it", "it"), ("es", "es", "ihm"), "3sg")
 THEM = PRONOUNS[-1]
 THAT = (
@@ -186,6 +187,9 @@ _KNOWN = "the.sg:6, this.sg:.7, this.pl:.7, possessive.sg:4"
 USES: dict[str, str] = {
     "subject": f"{_KNOWN}, the.pl:3, possessive.pl:1, a.sg:3, every.sg:.6, many.pl:.6,"
     " numeral.pl:.6, bare.pl:.8",
+    # What is simple often has no article: horses are strong.
+    "simple subject": f"{_KNOWN}, the.pl:4, possessive.pl:1, a.sg:2, every.sg:.6, many.pl:.6,"
+    " numeral.pl:.8, bare.pl:3",
     "definite": f"{_KNOWN}, the.pl:2, possessive.pl:1",
     "theme": f"{_KNOWN}, the.pl:2, possessive.pl:1, a.sg:6, numeral.pl:2, some.pl:1",
     "object": f"{_KNOWN}, the.pl:2, possessive.pl:1, a.sg:6, numeral.pl:2, some.pl:1, many.pl:.6,"
@@ -206,6 +210,7 @@ USES: dict[str, str] = {
 }
 MASS_USES: dict[str, str] = {
     "subject": "the.sg:4, this.sg:1, possessive.sg:2, bare.sg:2",
+    "simple subject": "the.sg:4, this.sg:1, possessive.sg:2, bare.sg:2",
     "owned": "bare.sg:4, the.sg:2, no.sg:2",
     "existing": "bare.sg:1, no.sg:.4",
     "identity": "bare.sg:2, possessive.sg:2",
@@ -218,6 +223,10 @@ MASS_USES: dict[str, str] = {
 }
 # Kinds that keep to one article in all uses, but for kein.
 KIND_USES: dict[str, str] = {"sky": "the.sg:1", "tongue": "bare.sg:1", "sport": "bare.sg:1"}
+
+# Where kinds meet in a class, these are drawn less or more often than their size says: people are
+# in most sentences anyway, and few verbs are about trees or hands.
+SHARES = {"person": 0.4, "foodstuff": 1.5, "plant": 3, "body": 2.5}
 
 
 def _options(noun: Noun, use: str) -> list[tuple[str, float]]:
@@ -246,7 +255,7 @@ def noun_phrases(spec: str, use: str, described: float = 0.4) -> Domain[NounPhra
             (weight, Product(NounPhrase, OneOf(determiners(name)), adjectives, members))
             for name, weight in _options(members.items[0], use)
         ]
-        alternatives.append((members.size, Choice(*rules)))
+        alternatives.append((members.size * SHARES.get(kind, 1), Choice(*rules)))
     return Choice(*alternatives)
 
 
