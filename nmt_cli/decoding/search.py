@@ -1,6 +1,6 @@
 """Search over ids: greedy, beam and sampling, for any model that keeps the contract.
 
-Legend: B sentences still open, W hypotheses a sentence, V vocabulary, L steps so far.
+Legend: B sentences still computed, W hypotheses a sentence, V vocabulary, L steps so far.
 """
 
 import math
@@ -30,6 +30,8 @@ from nmt_cli.models.contract import (
 )
 
 Model = Autoregressive[Any, Any]
+BITS = 4  # significant ones in the size of a batch; 3 make half as many sizes and cost more rows
+NEVER = 1 << 62  # a length that no translation reaches
 
 
 @torch.inference_mode()
@@ -60,7 +62,11 @@ def search(
 
 
 class _Beams:
-    """The hypotheses of a batch of sentences; a sentence leaves when it can't be improved."""
+    """The hypotheses of a batch of sentences; a sentence is closed when it can't be improved.
+
+    The batch shrinks to few different sizes only (see `coarse`), since matrix libraries make code
+    for each number of rows. A closed sentence that stays until then has no possible hypothesis.
+    """
 
     def __init__(
         self,
@@ -74,9 +80,10 @@ class _Beams:
         self.end = model.vocabulary.end
         count, device = source.ids.shape[0], source.ids.device
         limits = length_limits(model, source, config, prefixes)
-        self.longest = limits  # of each open sentence, end of sentence not counted
+        self.longest = limits  # of each sentence, end not counted; NEVER where closed
         self.limits = torch.tensor(limits, device=device)  # the same, [B]
-        self.sentences = list(range(count))  # the input's index of each open sentence
+        self.sentences = list(range(count))  # the input's index of each sentence
+        self.open = [True] * count
         self.finished: list[list[Hypothesis]] = [[] for _ in range(count)]
         self.prefixes = prefix_table(prefixes, limits, device)
         self.repeats = _repeats(source, config)
@@ -90,7 +97,7 @@ class _Beams:
 
     @property
     def count(self) -> int:
-        """Open sentences."""
+        """Sentences still computed, B; 0 once all are closed."""
         return len(self.sentences)
 
     def step(self) -> None:
@@ -163,7 +170,7 @@ class _Beams:
             self.finished[self.sentences[row]].append(Hypothesis(ids, value, score, cut))
 
     def _close(self) -> None:
-        """Drop sentences none of whose live hypotheses can beat their n-th best finished one.
+        """Close sentences none of whose live hypotheses can beat their n-th best finished one.
 
         A live hypothesis can at best add nothing to its log-probability (which only falls) up to
         the length at which that is worth most, its longest. With search.patience a sentence is done
@@ -173,8 +180,10 @@ class _Beams:
         enough = max(self.config.n_best, math.inf if patience is None else patience * self.width)
         best = self.scores[:, 0].tolist()
         limits = self.longest
-        stay = []
+        closing = []
         for row, sentence in enumerate(self.sentences):
+            if not self.open[row]:
+                continue
             done = self.finished[sentence]
             if self.width == 1:
                 hopeless = bool(done)
@@ -185,15 +194,26 @@ class _Beams:
             else:
                 bar = sorted((h.score for h in done), reverse=True)[self.config.n_best - 1]
                 hopeless = self.config.normalize(best[row], limits[row] + 1) <= bar
-            if not hopeless and self.length <= limits[row]:
-                stay.append(row)
-        if len(stay) < self.count:
-            self._keep(in_place(stay))
+            if hopeless or self.length > limits[row]:
+                closing.append(row)
+        if closing:
+            self._rule_out(closing)
+            stay = staying(self.open)
+            if len(stay) < self.count:
+                self._keep(in_place(stay))
+
+    def _rule_out(self, rows: list[int]) -> None:
+        """Close sentences: whatever is still computed for them is impossible."""
+        for row in rows:
+            self.open[row], self.longest[row] = False, NEVER
+        index = torch.tensor(rows, dtype=torch.long, device=self.tokens.device)
+        self.scores[index], self.limits[index] = -math.inf, NEVER
 
     def _keep(self, rows: list[int]) -> None:
         index = torch.tensor(rows, dtype=torch.long, device=self.tokens.device)
         self.sentences = [self.sentences[row] for row in rows]
         self.longest = [self.longest[row] for row in rows]
+        self.open = [self.open[row] for row in rows]
         self.tokens, self.scores = self.tokens[index], self.scores[index]
         self.limits, self.history = self.limits[index], self.history[index]
         self.forced = self.forced[index]
@@ -203,6 +223,22 @@ class _Beams:
             self.prefixes = self.prefixes[index]
         if rows:
             self.state.keep(index)
+
+
+def staying(open_: list[bool]) -> list[int]:
+    """The rows that a batch keeps, ascending: those open, and the first others up to `coarse`."""
+    spare = min(coarse(sum(open_)), len(open_)) - sum(open_)
+    closed = [row for row, one in enumerate(open_) if not one]
+    return sorted([row for row, one in enumerate(open_) if one] + closed[:spare])
+
+
+def coarse(count: int) -> int:
+    """The next number with BITS significant bits: 1 to 16, 18, 20 to 32, 36 and so on.
+
+    There are 64 up to 1,024.
+    """
+    unit = 1 << max(0, (count - 1).bit_length() - BITS)
+    return -(-count // unit) * unit
 
 
 def in_place(stay: list[int]) -> list[int]:

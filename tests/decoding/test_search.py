@@ -10,7 +10,7 @@ from torch import Tensor
 
 from nmt_cli.decoding.ensemble import Ensemble
 from nmt_cli.decoding.hypothesis import Hypothesis, SearchConfig
-from nmt_cli.decoding.search import in_place, search
+from nmt_cli.decoding.search import coarse, in_place, search, staying
 from nmt_cli.models import MODELS
 from nmt_cli.models.contract import Autoregressive, ModelConfig, Sequences, State
 from nmt_cli.vocabulary import Vocabulary
@@ -246,3 +246,66 @@ def test_sentences_that_stay_move_only_into_places_that_became_free(stay: list[i
     order = in_place(stay)
     assert sorted(order) == stay
     assert all(order[row] == row for row in stay if row < len(stay))
+
+
+class ManyWords(TableModel):
+    """Has a table for each of 200 source words, and notes how many rows it was given."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__(seed)
+        draw = torch.Generator().manual_seed(seed)
+        table = torch.randn(200, 12, SIZE, SIZE, generator=draw)
+        table[..., [0, 1, 2]] = -math.inf
+        self.table = torch.nn.Parameter(table)
+        self.rows: list[int] = []
+
+    def step(self, tokens: Tensor, state: TableState) -> tuple[Tensor, TableState]:
+        self.rows.append(len(tokens))
+        return super().step(tokens, state)
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        {},
+        {"beam": 1},
+        {"n_best": 3, "length_normalization": "none"},
+        {"patience": 1.0, "n_best": 2},
+        {"min_length": 4, "no_repeat_ngram": 2},
+        {"beam": 1, "min_length": 2, "no_repeat_ngram": 1},
+        {"max_length": 6, "length_normalization": "gnmt"},
+    ],
+)
+@pytest.mark.parametrize("with_prefixes", [False, True])
+def test_a_batch_shrinks_to_few_sizes_and_closed_sentences_change_nothing(
+    extra: dict[str, Any], with_prefixes: bool
+) -> None:
+    model, config = ManyWords(1), SearchConfig(**{"beam": 4, "max_length_factor": 2.0, **extra})
+    lengths = [2 + 7 * word % 23 for word in range(200)]
+    ids = torch.tensor([[word] + [4 + n % 2 for n in range(23)] for word in range(200)])
+    for row, length in zip(ids, lengths, strict=True):
+        row[length - 1] = END
+    starts = [[4 + word % 3] * (word % 4) for word in range(200)] if with_prefixes else None
+    together = search(model, Sequences(ids, torch.tensor(lengths)), config, starts)
+    sizes = {rows // config.beam for rows in model.rows}
+    assert sizes <= {200, *map(coarse, range(1, 200))} and len(sizes) > 3
+    for word in range(0, 200, 9):
+        length = lengths[word]
+        one = Sequences(ids[word : word + 1, :length], torch.tensor([length]))
+        prefix = None if starts is None else starts[word : word + 1]
+        assert search(model, one, config, prefix)[0] == together[word]  # to the last bit
+
+
+def test_few_sizes_of_a_batch_occur() -> None:
+    assert [coarse(count) for count in (0, 1, 15, 16, 17, 33)] == [0, 1, 15, 16, 18, 36]
+    sizes = [coarse(count) for count in range(1, 1025)]
+    assert sizes == sorted(sizes) and len(set(sizes)) == 64
+    assert all(count <= size < count * 1.125 for count, size in enumerate(sizes, 1))
+
+
+def test_no_more_closed_sentences_stay_than_fill_the_batch() -> None:
+    opened = [row % 3 == 2 for row in range(51)]  # 17 of them
+    stay = staying(opened)
+    assert len(stay) == 18 and stay == sorted(stay) and {*range(2, 51, 3)} < {*stay}
+    assert staying([True] * 17) == list(range(17))  # none is made up
+    assert staying([False, True, False]) == [1] and staying([False]) == []
