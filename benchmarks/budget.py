@@ -10,31 +10,36 @@ import json
 from pathlib import Path
 
 from machine import describe
-from workloads import keep
+from workloads import save_result
 
-from nmt_cli.recipe import load_recipe
+from nmt_cli.recipe.loader import load_recipe
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", type=Path)
     parser.add_argument("--note", default="", help="what else is to be known of the run")
-    wanted = parser.parse_args()
-    run, note = wanted.run, wanted.note
+    arguments = parser.parse_args()
+    run, note = arguments.run, arguments.note
     lines = map(json.loads, (run / "log.jsonl").read_text(encoding="utf-8").splitlines())
-    course = [
-        [one["seconds"] / 60, one["update"], one["scores"]["bleu"]]
-        for one in lines
-        if one["event"] == "validation"
+    validations = [
+        [record["seconds"] / 60, record["update"], record["scores"]["bleu"]]
+        for record in lines
+        if record["event"] == "validation"
     ]
-    result = run / "result.json"
-    told = json.loads(result.read_text(encoding="utf-8")) if result.exists() else {}
+    result_path = run / "result.json"
+    run_result = json.loads(result_path.read_text(encoding="utf-8")) if result_path.exists() else {}
     recipe = load_recipe(run / "recipe.yaml")
-    found = {"recipe": recipe.name, "machine": describe(), "course": course, "note": note}
-    if told:
-        found |= {"test": told["test"], "minutes": told["training_seconds"] / 60}
-    keep("budget", found)
-    for minutes, update, bleu in course:
+    measurement = {
+        "recipe": recipe.name,
+        "machine": describe(),
+        "course": validations,
+        "note": note,
+    }
+    if run_result:
+        measurement |= {"test": run_result["test"], "minutes": run_result["training_seconds"] / 60}
+    save_result("budget", measurement)
+    for minutes, update, bleu in validations:
         print(f"{minutes:6.1f} min  {update:6,} updates  {bleu:5.2f} BLEU")
 
 

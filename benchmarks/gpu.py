@@ -20,115 +20,125 @@ from typing import Any
 import numpy as np
 import torch
 from machine import describe
-from workloads import MODELS, keep, per_token, workload
+from workloads import MODELS, flops_per_token, save_result, workload
 
-from nmt_cli.commands.runs import build_model
-from nmt_cli.data.prepared import PartRange, SequenceStore
+from nmt_cli.data.prepared.store import PairRange, SequenceStore
+from nmt_cli.decoding.beam import search
 from nmt_cli.decoding.hypothesis import SearchConfig
-from nmt_cli.decoding.search import search
-from nmt_cli.device import choose_precision, find_device
+from nmt_cli.device import choose_dtype, find_device
 from nmt_cli.models.contract import Sequences
-from nmt_cli.recipe import load_recipe
-from nmt_cli.training.compilation import graphs
-from nmt_cli.training.feed import BatchFeed
-from nmt_cli.training.gradients import Gradients
+from nmt_cli.recipe.loader import load_recipe
+from nmt_cli.runs.loading import build_model
+from nmt_cli.training.batches import BatchIterator
+from nmt_cli.training.compilation import compiled_graph_count
+from nmt_cli.training.gradients import GradientAccumulator
+from nmt_cli.training.parameters import FlatOptimizer, FlatParameters
 from nmt_cli.training.state import TrainingState
-from nmt_cli.training.weights import Optimizer, Weights
 from nmt_cli.vocabulary import Vocabulary
 
 DEVICE = torch.device("cuda")
 PAIRS, SENTENCES = 200_000, 5000
-WARM = 12  # updates that do not count, compilation among them
-PAPER = 100_000 * 25_000  # target tokens that the paper's base model saw (section 5.1 and 5.2)
+WARMUP_UPDATES = 12  # updates that do not count, compilation among them
+PAPER_TARGET_TOKENS = (
+    100_000 * 25_000
+)  # target tokens that the paper's base model saw (section 5.1 and 5.2)
 SIZES = {"w1": (8000, 4096, 1), "w2": (8000, 4096, 1)}  # vocabulary, tokens a batch, accumulate
 SIZES |= {"base": (37000, 25000, 1), "big": (37000, 25000, 1)}
 
 
 def wmt_lengths(count: int, seed: int) -> tuple[Any, Any]:
     """Pieces a sentence, source and target: log-normal with WMT14's mean of about 29 and spread."""
-    draw = np.random.default_rng(seed)
-    source = np.exp(draw.normal(3.2, 0.6, count))
-    target = source * np.exp(draw.normal(0.03, 0.18, count))
+    rng = np.random.default_rng(seed)
+    source = np.exp(rng.normal(3.2, 0.6, count))
+    target = source * np.exp(rng.normal(0.03, 0.18, count))
     return source.clip(2, 150).astype(np.int64), target.clip(2, 150).astype(np.int64)
 
 
 def random_store(lengths: Any, vocabulary: int, seed: int) -> SequenceStore:
-    draw = np.random.default_rng(seed)
-    ids = draw.integers(4, vocabulary, int(lengths.sum()), dtype=np.uint16)
+    rng = np.random.default_rng(seed)
+    ids = rng.integers(4, vocabulary, int(lengths.sum()), dtype=np.uint16)
     return SequenceStore(ids, np.concatenate([[0], np.cumsum(lengths)]))
 
 
-def feed_of(size: int, tokens: int) -> BatchFeed:
+def random_batch_iterator(size: int, tokens: int) -> BatchIterator:
     """Batches of random pairs."""
     source, target = wmt_lengths(PAIRS, 1)
     vocabulary = Vocabulary(source_size=size, target_size=size, joint=True)
     data = SimpleNamespace(
         tokenizers=SimpleNamespace(vocabulary=vocabulary),
-        parts=[PartRange("random", 0, PAIRS, 1.0)],
+        parts=[PairRange("random", 0, PAIRS, 1.0)],
         variants=[(random_store(source, size, 2), random_store(target, size, 3))],
     )  # fmt: skip
-    return BatchFeed(data, tokens, 1)  # type: ignore[arg-type]
+    return BatchIterator(data, tokens, 1)  # type: ignore[arg-type]
 
 
 def train(name: str, updates: int, compile_: bool, tokens: int | None) -> dict[str, Any]:
     """Target tokens a second and what they are of the card's peak."""
     torch._dynamo.reset()  # each model compiles anew, and lets the one before it go
-    gc.collect()
-    size, budget, accumulate = SIZES[name]
-    budget = tokens or budget
+    gc.wait_for_results()
+    size, tokens_per_batch, accumulate = SIZES[name]
+    tokens_per_batch = tokens or tokens_per_batch
     recipe = workload(name) if name in MODELS else load_recipe(f"wmt14-en-de-{name}")
-    feed = feed_of(size, budget)
-    feed.group = accumulate
+    batch_iterator = random_batch_iterator(size, tokens_per_batch)
+    batch_iterator.batches_per_update = accumulate
     torch.manual_seed(1)
-    model = build_model(recipe, feed.vocabulary).to(DEVICE).train()
-    weights = Weights(model, choose_precision("auto", DEVICE))
+    model = build_model(recipe, batch_iterator.vocabulary).to(DEVICE).train()
+    weights = FlatParameters(model, choose_dtype("auto", DEVICE))
     section = recipe.training
-    gradients = Gradients(model, weights, device=DEVICE, seed=1, smoothing=section.label_smoothing)
-    optimizer = Optimizer(weights, "adam", (0.9, 0.98), 1e-9, 0.0)
+    gradients = GradientAccumulator(
+        model, weights, device=DEVICE, seed=1, smoothing=section.label_smoothing
+    )
+    optimizer = FlatOptimizer(weights, "adam", (0.9, 0.98), 1e-9, 0.0)
     state, started = TrainingState(), time.perf_counter()
     if compile_:
-        problem = gradients.compile(feed.largest()[0], state)
+        problem = gradients.compile(batch_iterator.largest_batches()[0], state)
         assert problem is None, problem
-    gradients.rehearse(feed.largest(), state, optimizer.memory())
-    counted = real = 0
-    for update in range(1, WARM + updates + 1):
-        if update == WARM + 1:
+    gradients.dry_run(batch_iterator.largest_batches(), state, optimizer.state_numel())
+    target_tokens = source_tokens = 0
+    for update in range(1, WARMUP_UPDATES + updates + 1):
+        if update == WARMUP_UPDATES + 1:
             torch.cuda.synchronize()
-            preparing, before = time.perf_counter() - started, graphs()
+            setup_seconds, graphs_before = time.perf_counter() - started, compiled_graph_count()
             started = time.perf_counter()
-        share = feed.share()
+        rank_batches = batch_iterator.next_micro_batches()
         state.update = update
-        gradients.add_up(share, state)
-        optimizer.update(1e-4, section.clip_norm)
-        if update > WARM:
-            counted += share.tokens
-            real += sum(int(batch.source.lengths.sum()) for _, batch in share.batches)
+        gradients.accumulate_gradients(rank_batches, state)
+        optimizer.step(1e-4, section.clip_norm)
+        if update > WARMUP_UPDATES:
+            target_tokens += rank_batches.update_tokens
+            source_tokens += sum(
+                int(batch.source.lengths.sum()) for _, batch in rank_batches.batches
+            )
     torch.cuda.synchronize()
     seconds = time.perf_counter() - started
-    speed = counted / seconds
+    speed = target_tokens / seconds
     return {
         "tokens_per_second": speed,
         "milliseconds": 1000 * seconds / updates,
-        "operations_per_token": per_token(model, real / counted),
-        "target_tokens_per_update": counted / updates,
+        "operations_per_token": flops_per_token(model, source_tokens / target_tokens),
+        "target_tokens_per_update": target_tokens / updates,
         "compiled": compile_,
-        "seconds_before": preparing,
-        "new_graphs": graphs() - before,
+        "seconds_before": setup_seconds,
+        "new_graphs": compiled_graph_count() - graphs_before,
         "peak_gib": torch.cuda.max_memory_allocated() / 2**30,
-        "paper_hours": PAPER / speed / 3600,
+        "paper_hours": PAPER_TARGET_TOKENS / speed / 3600,
     }
 
 
-def sources(vocabulary: int) -> list[Sequences]:
+def random_source_batches(vocabulary: int) -> list[Sequences]:
     """Random sources of Multi30k's lengths in batches of similar length."""
-    draw = np.random.default_rng(4)
-    lengths = np.sort(draw.normal(15, 4.5, SENTENCES).clip(5, 40).astype(np.int64))[::-1]
-    found = []
-    for some in np.array_split(lengths, 10):
-        ids = torch.from_numpy(draw.integers(4, vocabulary, (len(some), int(some.max()))))
-        sizes = torch.from_numpy(some.copy())
-        found.append(Sequences(ids.to(DEVICE), sizes.to(DEVICE), int(some.sum())))
-    return found
+    rng = np.random.default_rng(4)
+    lengths = np.sort(rng.normal(15, 4.5, SENTENCES).clip(5, 40).astype(np.int64))[::-1]
+    batches = []
+    for batch_lengths in np.array_split(lengths, 10):
+        ids = torch.from_numpy(
+            rng.integers(4, vocabulary, (len(batch_lengths), int(batch_lengths.max())))
+        )
+        length_tensor = torch.from_numpy(batch_lengths.copy())
+        batches.append(
+            Sequences(ids.to(DEVICE), length_tensor.to(DEVICE), int(batch_lengths.sum()))
+        )
+    return batches
 
 
 def marian(shape: dict[str, Any]) -> Any:
@@ -148,14 +158,14 @@ def marian(shape: dict[str, Any]) -> Any:
     return MarianMTModel(config).to(DEVICE, torch.bfloat16).eval()
 
 
-def translate(name: str, beam: int) -> dict[str, float]:
+def translate(name: str, beam_size: int) -> dict[str, float]:
     """Sentences a second, ours and the peer's."""
     vocabulary = Vocabulary(source_size=8000, target_size=8000, joint=True)
     torch.manual_seed(1)
     ours = build_model(workload(name), vocabulary).to(DEVICE, torch.bfloat16).eval()
     peer = marian(MODELS[name])
-    options = SearchConfig(beam=beam, min_length=20, max_length=20)
-    batches = sources(8000)
+    options = SearchConfig(beam=beam_size, min_length=20, max_length=20)
+    batches = random_source_batches(8000)
 
     def ours_all() -> None:
         for batch in batches:
@@ -166,11 +176,11 @@ def translate(name: str, beam: int) -> dict[str, float]:
         for batch in batches:
             mask = (torch.arange(batch.ids.shape[1], device=DEVICE) < batch.lengths[:, None]).long()
             peer.generate(
-                input_ids=batch.ids, attention_mask=mask, num_beams=beam, do_sample=False,
+                input_ids=batch.ids, attention_mask=mask, num_beams=beam_size, do_sample=False,
                 min_new_tokens=20, max_new_tokens=20,
             )  # fmt: skip
 
-    found = {}
+    speeds = {}
     actions = {"nmt bf16": ours_all} | ({} if peer is None else {"transformers bf16": peer_all})
     for label, action in actions.items():
         action()
@@ -181,8 +191,8 @@ def translate(name: str, beam: int) -> dict[str, float]:
             action()
             torch.cuda.synchronize()
             times.append(time.perf_counter() - started)
-        found[label] = SENTENCES / min(times)
-    return found
+        speeds[label] = SENTENCES / min(times)
+    return speeds
 
 
 def main() -> None:
@@ -192,24 +202,26 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, help="tokens a batch other than the usual")
     parser.add_argument("--compile", choices=("on", "off"), default="on")
     parser.add_argument("--name", default="gpu", help="of the file in docs/benchmarks")
-    wanted = parser.parse_args()
+    arguments = parser.parse_args()
     find_device("cuda")
-    found: dict[str, Any] = {"machine": describe("cuda")}
-    peak = found["machine"]["peak_bf16"]
-    print(json.dumps(found["machine"]), flush=True)
-    for name in wanted.work:
+    results: dict[str, Any] = {"machine": describe("cuda")}
+    peak = results["machine"]["peak_bf16"]
+    print(json.dumps(results["machine"]), flush=True)
+    for name in arguments.work:
         if name == "translate":
             for shape in ("w1", "w2"):
-                for beam in (1, 5):
-                    found[f"translate {shape} {beam}"] = translate(shape, beam)
-                    print(shape, beam, found[f"translate {shape} {beam}"], flush=True)
-                    keep(wanted.name, found)
+                for beam_size in (1, 5):
+                    results[f"translate {shape} {beam_size}"] = translate(shape, beam_size)
+                    print(shape, beam_size, results[f"translate {shape} {beam_size}"], flush=True)
+                    save_result(arguments.name, results)
             continue
-        one = train(name, wanted.updates, wanted.compile == "on", wanted.tokens)
-        one["share_of_peak"] = one["tokens_per_second"] * one["operations_per_token"] / peak
-        found[name] = one
-        print(name, json.dumps(one), flush=True)
-        keep(wanted.name, found)
+        result = train(name, arguments.updates, arguments.compile == "on", arguments.tokens)
+        result["share_of_peak"] = (
+            result["tokens_per_second"] * result["operations_per_token"] / peak
+        )
+        results[name] = result
+        print(name, json.dumps(result), flush=True)
+        save_result(arguments.name, results)
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
 

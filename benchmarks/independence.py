@@ -18,73 +18,77 @@ from pathlib import Path
 
 from nmt_cli.commands.rescore import rescore
 from nmt_cli.commands.translate import open_translator
-from nmt_cli.data.files import read_lines
-from nmt_cli.data.tokenizer import batches
-from nmt_cli.decoding.translation import Translation
-from nmt_cli.decoding.translator import Translator
-from nmt_cli.evaluation.metrics import score
+from nmt_cli.data.sources.files import read_lines
+from nmt_cli.data.tokenization.tokenizer import batched
+from nmt_cli.evaluation.metrics import corpus_scores
+from nmt_cli.inference.translation import Translation
+from nmt_cli.inference.translator import Translator
 
 SETTINGS = ["search.guard=false", "search.split=false"]
-LEAST_SAME = {"fp32": 0.999, "int8": 0.99}
-LARGEST_GAP = {"fp32": 1e-4, "int8": 1e-2}
-LARGEST_LOSS = 0.1  # BLEU
-Way = Callable[[list[str]], list[Translation]]
+MIN_SAME_SHARE = {"fp32": 0.999, "int8": 0.99}
+MAX_SCORE_GAP = {"fp32": 1e-4, "int8": 1e-2}
+MAX_BLEU_LOSS = 0.1  # BLEU
+TranslateFunction = Callable[[list[str]], list[Translation]]
 
 
-def ways(translator: Translator) -> Iterator[tuple[str, Way]]:
+def batch_variants(translator: Translator) -> Iterator[tuple[str, TranslateFunction]]:
     """The same lines, in other company."""
 
-    def shuffled(lines: list[str]) -> list[Translation]:
+    def translate_shuffled(lines: list[str]) -> list[Translation]:
         order = list(range(len(lines)))
         random.Random(1).shuffle(order)
-        found = dict(zip(order, translator.translate([lines[n] for n in order]), strict=True))
-        return [found[n] for n in range(len(lines))]
+        by_index = dict(zip(order, translator.translate([lines[n] for n in order]), strict=True))
+        return [by_index[n] for n in range(len(lines))]
 
-    def by(size: int) -> Way:
+    def in_batches(size: int) -> TranslateFunction:
         return lambda lines: [
-            one for block in batches(lines, size) for one in translator.translate(block)
+            translation
+            for block in batched(lines, size)
+            for translation in translator.translate(block)
         ]
 
-    yield "in another order", shuffled
-    yield "64 at a time", by(64)
-    yield "alone", by(1)
+    yield "in another order", translate_shuffled
+    yield "64 at a time", in_batches(64)
+    yield "alone", in_batches(1)
 
 
-def rescored(run: Path, lines: list[str], found: list[Translation]) -> bool:
+def check_rescoring(run: Path, lines: list[str], translations: list[Translation]) -> bool:
     """Compare scores with those of nmt rescore for the texts."""
     with tempfile.TemporaryDirectory() as folder:
         files = [Path(folder) / name for name in ("source", "target")]
-        for path, texts in zip(files, (lines, [one.text for one in found]), strict=True):
+        for path, texts in zip(
+            files, (lines, [translation.text for translation in translations]), strict=True
+        ):
             path.write_text("".join(f"{text}\n" for text in texts), encoding="utf-8")
         values = [
-            one.log_probability
-            for one in rescore([run], *files, ["search.precision=fp32", *SETTINGS], "cpu")
+            scored_pair.log_probability
+            for scored_pair in rescore([run], *files, ["search.precision=fp32", *SETTINGS], "cpu")
         ]
     gaps = [
-        abs((value or 0.0) - one.candidates[0].log_probability)
-        for value, one in zip(values, found, strict=True)
+        abs((value or 0.0) - translation.candidates[0].log_probability)
+        for value, translation in zip(values, translations, strict=True)
     ]
     same = sum(gap <= 1e-4 for gap in gaps)
     print(f"rescored: {same} of {len(lines)} scores within 1e-4, largest gap {max(gaps):.2e}")
     return same == len(lines)
 
 
-def compared(run: Path, lines: list[str], precision: str) -> tuple[bool, list[Translation]]:
+def compare_variants(run: Path, lines: list[str], precision: str) -> tuple[bool, list[Translation]]:
     """Print a line for each comparison; whether all are good, and the translations together."""
     translator = open_translator([run], [f"search.precision={precision}", *SETTINGS], "cpu")
-    together = translator.translate(lines)
-    good = precision != "fp32" or rescored(run, lines, together)
-    for name, way in ways(translator):
-        pairs = list(zip(together, way(lines), strict=True))
+    reference_translations = translator.translate(lines)
+    passed = precision != "fp32" or check_rescoring(run, lines, reference_translations)
+    for name, translate in batch_variants(translator):
+        pairs = list(zip(reference_translations, translate(lines), strict=True))
         same = [(a.candidates[0], b.candidates[0]) for a, b in pairs if a.text == b.text]
         gap = max(abs(a.log_probability - b.log_probability) for a, b in same)
         print(
             f"{precision}, {name}: {len(same)} of {len(lines)} texts the same, "
             f"scores within {gap:.2e}"
         )
-        enough = len(same) >= LEAST_SAME[precision] * len(lines)
-        good = good and enough and gap <= LARGEST_GAP[precision]
-    return good, together
+        enough_same = len(same) >= MIN_SAME_SHARE[precision] * len(lines)
+        passed = passed and enough_same and gap <= MAX_SCORE_GAP[precision]
+    return passed, reference_translations
 
 
 def main() -> int:
@@ -96,16 +100,18 @@ def main() -> int:
     options = parser.parse_args()
     lines = [raw.decode() for raw in read_lines(options.source)]
     numbers = [n for n, line in enumerate(lines) if line.strip()][: options.limit]
-    good, bleu = True, []
-    for precision in LEAST_SAME:
-        fine, found = compared(options.run, [lines[n] for n in numbers], precision)
-        good = good and fine
+    passed, bleu = True, []
+    for precision in MIN_SAME_SHARE:
+        precision_passed, translations = compare_variants(
+            options.run, [lines[n] for n in numbers], precision
+        )
+        passed = passed and precision_passed
         if options.reference:
             references = [raw.decode() for raw in read_lines(options.reference)]
-            texts = [one.text for one in found]
-            bleu.append(score(texts, [[references[n] for n in numbers]], ["bleu"])[0].score)
+            texts = [translation.text for translation in translations]
+            bleu.append(corpus_scores(texts, [[references[n] for n in numbers]], ["bleu"])[0].score)
             print(f"{precision}: {bleu[-1]:.2f} BLEU")
-    return 0 if good and (not bleu or bleu[0] - bleu[1] <= LARGEST_LOSS) else 1
+    return 0 if passed and (not bleu or bleu[0] - bleu[1] <= MAX_BLEU_LOSS) else 1
 
 
 if __name__ == "__main__":

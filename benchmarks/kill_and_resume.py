@@ -24,48 +24,52 @@ from nmt_cli.yaml12 import write_yaml
 from tests.conftest import toy_content, write_syllables
 from tests.training.killing import differences, kill_at_random, live
 
-EVERY = 20
+VALIDATE_EVERY = 20
 PRECISIONS = ("fp32", "bf16")
 
 
-def write_recipe(place: Path, model: str, precision: str, updates: int) -> Path:
+def write_recipe(folder: Path, model: str, precision: str, updates: int) -> Path:
     """A recipe with dropout, accumulation and averages, whose epochs end between checkpoints."""
     content = toy_content(
-        place / "text", updates=updates, tokens_per_batch=96, validate_every=EVERY, log_every=7,
+        folder / "text", updates=updates, tokens_per_batch=96, validate_every=VALIDATE_EVERY, log_every=7,
         accumulate=2, average_decay=0.9, precision=precision, schedule="plateau",
         plateau_patience=1, learning_rate=5e-3, warmup=20,
     )  # fmt: skip
-    tiny = MODELS[model].config_class.tiny()[0].model_dump(mode="json")
+    tiny = MODELS[model].config_class.tiny_configs()[0].model_dump(mode="json")
     content["model"] = tiny | ({"dropout": 0.1} if "dropout" in tiny else {})
     content["tokenizer"]["joint"] = True
-    path = place / f"{model}-{precision}.yaml"
+    path = folder / f"{model}-{precision}.yaml"
     path.write_text(write_yaml(content | {"name": path.stem}))
     return path
 
 
-def torment(place: Path, model: str, precision: str, kills: int, draw: random.Random) -> Any:
+def kill_repeatedly(
+    folder: Path, model: str, precision: str, kills: int, rng: random.Random
+) -> Any:
     """Kill a run so many times; what it lost, and how it differs from one that was left alone."""
-    recipe = write_recipe(place, model, precision, updates=EVERY * (kills // 2 + 2))
-    straight, broken = (place / f"{recipe.stem}.{kind}" for kind in ("straight", "broken"))
+    recipe = write_recipe(folder, model, precision, updates=VALIDATE_EVERY * (kills // 2 + 2))
+    uninterrupted, interrupted = (
+        folder / f"{recipe.stem}.{kind}" for kind in ("straight", "broken")
+    )
 
     def train(run: Path) -> list[str]:
         return ["train", str(recipe), "--resume", "--quiet", "--device", "cpu", "--out", str(run)]
 
-    first = live(train(straight), place, straight)
+    first = live(train(uninterrupted), folder, uninterrupted)
     assert first.code == 0, first.said
     started, lost, killed = time.time(), [], Counter[str]()
     while len(lost) < kills - 1:
-        blow = kill_at_random(draw, EVERY)
-        life = live(train(broken), place, broken, blow)
-        if life.code != -9:  # it was done before the blow fell
-            assert life.code == 0, life.said
+        kill = kill_at_random(rng, VALIDATE_EVERY)
+        process = live(train(interrupted), folder, interrupted, kill)
+        if process.code != -9:  # it was done before the blow fell
+            assert process.code == 0, process.said
             break
-        lost.append(life.lost)
-        killed[blow.phase] += 1
-    if live(train(broken), place, broken, kill_at_random(draw, 1, "test")).code == -9:
+        lost.append(process.lost)
+        killed[kill.phase] += 1
+    if live(train(interrupted), folder, interrupted, kill_at_random(rng, 1, "test")).code == -9:
         lost.append(0)
         killed["test"] += 1
-    last = live(train(broken), place, broken)
+    last = live(train(interrupted), folder, interrupted)
     return {
         "model": model,
         "precision": precision,
@@ -73,7 +77,8 @@ def torment(place: Path, model: str, precision: str, kills: int, draw: random.Ra
         "in": dict(killed),
         "lost_work": sum(count > 0 for count in lost),
         "lost_updates": sum(lost),
-        "differences": differences(straight, broken) + ([] if last.code == 0 else [last.said]),
+        "differences": differences(uninterrupted, interrupted)
+        + ([] if last.code == 0 else [last.said]),
         "seconds": round(time.time() - started, 1),
     }
 
@@ -87,21 +92,26 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", default=list(MODELS))
     parser.add_argument("--precisions", nargs="+", default=list(PRECISIONS))
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 30))
-    chosen = parser.parse_args()
-    pairs = [(model, one) for model in chosen.models for one in chosen.precisions]
-    draw, results = random.Random(chosen.seed), []
+    arguments = parser.parse_args()
+    pairs = [(model, dtype) for model in arguments.models for dtype in arguments.precisions]
+    rng, results = random.Random(arguments.seed), []
     for number, (model, precision) in enumerate(pairs):
-        kills = chosen.kills * (number + 1) // len(pairs) - chosen.kills * number // len(pairs)
+        kills = arguments.kills * (number + 1) // len(pairs) - arguments.kills * number // len(
+            pairs
+        )
         with tempfile.TemporaryDirectory() as folder:
             write_syllables(Path(folder) / "text", {"train": 300, "dev": 10, "test": 10})
-            results.append(torment(Path(folder), model, precision, kills, draw))
+            results.append(kill_repeatedly(Path(folder), model, precision, kills, rng))
         print(json.dumps(results[-1]), flush=True)
     total = {
-        key: sum(one[key] for one in results) for key in ("kills", "lost_work", "lost_updates")
+        key: sum(result[key] for result in results)
+        for key in ("kills", "lost_work", "lost_updates")
     }
-    wrong = [f"{one['model']} {one['precision']}" for one in results if one["differences"]]
-    print(json.dumps({"seed": chosen.seed, **total, "wrong": wrong}))
-    sys.exit(bool(wrong))
+    differing = [
+        f"{result['model']} {result['precision']}" for result in results if result["differences"]
+    ]
+    print(json.dumps({"seed": arguments.seed, **total, "wrong": differing}))
+    sys.exit(bool(differing))
 
 
 if __name__ == "__main__":

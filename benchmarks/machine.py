@@ -8,19 +8,22 @@ from typing import Any
 
 import torch
 
-from nmt_cli.machine import instruction_sets, processor_name, product_rates
+from nmt_cli.machine import instruction_sets, matmul_rates, processor_name
 from nmt_cli.workers import usable_cores
 
-SHAPE = (4096, 512, 2048)  # what a feed-forward layer multiplies: tokens, width, inner width
-SECONDS = 1.0
-SIDE, TOGETHER = 8192, 20  # of a GPU's matrices, and how many products it is given at a time
+MATMUL_SHAPE = (4096, 512, 2048)  # what a feed-forward layer multiplies: tokens, width, inner width
+MEASURING_SECONDS = 1.0
+GPU_MATRIX_SIZE, MATMULS_PER_SYNC = (
+    8192,
+    20,
+)  # of a GPU's matrices, and how many products it is given at a time
 
 
-def peak(dtype: torch.dtype, shape: tuple[int, int, int] = SHAPE) -> float:
+def peak_cpu_flops(dtype: torch.dtype, shape: tuple[int, int, int] = MATMUL_SHAPE) -> float:
     """Operations a second of a CPU's fastest matrix product of several."""
     rows, inner, columns = shape
     left, right = torch.randn(rows, inner).to(dtype), torch.randn(inner, columns).to(dtype)
-    return max(product_rates(lambda: left @ right, 2 * rows * inner * columns, SECONDS))
+    return max(matmul_rates(lambda: left @ right, 2 * rows * inner * columns, MEASURING_SECONDS))
 
 
 def processor() -> str:
@@ -28,19 +31,21 @@ def processor() -> str:
     return f"{processor_name()} ({', '.join(instruction_sets()) or 'plain'})"
 
 
-def peak_of_card() -> float:
+def peak_gpu_flops() -> float:
     """The best rate of large bf16 products that a GPU reaches."""
-    left, right = (torch.randn(SIDE, SIDE, device="cuda").bfloat16() for _ in range(2))
+    left, right = (
+        torch.randn(GPU_MATRIX_SIZE, GPU_MATRIX_SIZE, device="cuda").bfloat16() for _ in range(2)
+    )
 
     def multiply() -> None:
-        for _ in range(TOGETHER):
+        for _ in range(MATMULS_PER_SYNC):
             left @ right
         torch.cuda.synchronize()
 
-    return max(product_rates(multiply, TOGETHER * 2 * SIDE**3, SECONDS))
+    return max(matmul_rates(multiply, MATMULS_PER_SYNC * 2 * GPU_MATRIX_SIZE**3, MEASURING_SECONDS))
 
 
-def describe(device: str = "cpu") -> dict[str, Any]:
+def describe_machine(device: str = "cpu") -> dict[str, Any]:
     """The machine of a figure."""
     facts: dict[str, Any] = {
         "processor": processor(),
@@ -49,17 +54,17 @@ def describe(device: str = "cpu") -> dict[str, Any]:
         "torch": torch.__version__,
         "python": platform.python_version(),
         "load": os.getloadavg()[0],
-        "peak_fp32": peak(torch.float32),
+        "peak_fp32": peak_cpu_flops(torch.float32),
     }
     features = torch.cpu.get_capabilities()
     if features.get("amx_bf16") or features.get("avx512_bf16"):
-        facts["peak_bf16"] = peak(torch.bfloat16)
+        facts["peak_bf16"] = peak_cpu_flops(torch.bfloat16)
     if device != "cpu":
-        facts |= {"gpu": torch.cuda.get_device_name(), "peak_bf16": peak_of_card()}
+        facts |= {"gpu": torch.cuda.get_device_name(), "peak_bf16": peak_gpu_flops()}
     return facts
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--device", default="cpu")
-    print(json.dumps(describe(parser.parse_args().device), indent=1))
+    print(json.dumps(describe_machine(parser.parse_args().device), indent=1))

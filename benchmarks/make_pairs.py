@@ -14,27 +14,27 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from nmt_cli.data import quickstart
-from nmt_cli.data.files import read_two_files
+from nmt_cli.data.sources.files import read_two_files
 
 Pair = tuple[str, str]
 
 
-def seeds(text: list[Path]) -> list[Pair]:
+def seed_pairs(text: list[Path]) -> list[Pair]:
     grammar = [(pair.source, pair.target) for pair in quickstart.corpus().train]
     if not text:
         return grammar
     real = [(p.source.decode(), p.target.decode()) for p in read_two_files(text[0], text[1])]
-    return [pair for both in zip(real, itertools.cycle(grammar)) for pair in both]
+    return [pair for two_pairs in zip(real, itertools.cycle(grammar)) for pair in two_pairs]
 
 
-def varied(pairs: list[Pair], seed: int = 1) -> Iterator[Pair]:
-    draw = random.Random(seed)
+def varied_pairs(pairs: list[Pair], seed: int = 1) -> Iterator[Pair]:
+    rng = random.Random(seed)
     yield from pairs
     while True:
-        shift = draw.randrange(1, len(pairs))
+        shift = rng.randrange(1, len(pairs))
         for number, (source, target) in enumerate(pairs):
             other = pairs[(number + shift) % len(pairs)]
-            if draw.random() < 0.05:
+            if rng.random() < 0.05:
                 yield other
             else:
                 yield f"{source} {other[0]}", f"{target} {other[1]}"
@@ -45,11 +45,13 @@ def main() -> None:
     parser.add_argument("count", type=int)
     parser.add_argument("out")
     parser.add_argument("--text", type=Path, nargs=2, default=[])
-    wanted = parser.parse_args()
-    with open(f"{wanted.out}.en", "w") as source, open(f"{wanted.out}.de", "w") as target:
-        for left, right in itertools.islice(varied(seeds(wanted.text)), wanted.count):
-            source.write(f"{left}\n")
-            target.write(f"{right}\n")
+    arguments = parser.parse_args()
+    with open(f"{arguments.out}.en", "w") as source, open(f"{arguments.out}.de", "w") as target:
+        for source_text, target_text in itertools.islice(
+            varied_pairs(seed_pairs(arguments.text)), arguments.count
+        ):
+            source.write(f"{source_text}\n")
+            target.write(f"{target_text}\n")
 
 
 if __name__ == "__main__":

@@ -15,33 +15,39 @@ import time
 from pathlib import Path
 from threading import Event, Thread
 
-PAUSE, SELDOM = 0.25, 2.0  # seconds between looks, and between readings where nothing grows
-GROWN = 1.02
+POLL_SECONDS, MAX_READ_INTERVAL_SECONDS = (
+    0.25,
+    2.0,
+)  # seconds between looks, and between readings where nothing grows
+GROWTH_FACTOR = 1.02
 
 
-class Watch(Thread):
+class MemorySampler(Thread):
     """Samples the memory of a process and its descendants until it is stopped."""
 
-    def __init__(self, process: int) -> None:
+    def __init__(self, pid: int) -> None:
         super().__init__(daemon=True)
-        self.process = process
-        self.peak, self.processes = 0, 1  # bytes; most at a time
-        self._over = Event()
+        self.pid = pid
+        self.peak_bytes, self.max_processes = 0, 1  # bytes; most at a time
+        self._stop_requested = Event()
 
     def run(self) -> None:
-        highest, read = 0.0, 0.0
-        over = False
-        while not over:
-            over = self._over.wait(PAUSE if read else 0.0)
-            family = _descendants(self.process)
-            self.processes = max(self.processes, len(family))
-            resident, now = sum(map(_resident, family)), time.monotonic()
-            if resident > GROWN * highest or now - read > SELDOM:
-                highest, read = max(highest, resident), now
-                self.peak = max(self.peak, sum(map(_proportional_share, family)))
+        max_resident, last_read = 0.0, 0.0
+        stopping = False
+        while not stopping:
+            stopping = self._stop_requested.wait(POLL_SECONDS if last_read else 0.0)
+            pids = _descendants(self.pid)
+            self.max_processes = max(self.max_processes, len(pids))
+            resident, now = sum(map(_resident_pages, pids)), time.monotonic()
+            if (
+                resident > GROWTH_FACTOR * max_resident
+                or now - last_read > MAX_READ_INTERVAL_SECONDS
+            ):
+                max_resident, last_read = max(max_resident, resident), now
+                self.peak_bytes = max(self.peak_bytes, sum(map(_pss_bytes, pids)))
 
     def stop(self) -> None:
-        self._over.set()
+        self._stop_requested.set()
         self.join()
 
 
@@ -53,23 +59,23 @@ def _descendants(root: int) -> list[int]:
         except OSError:
             continue  # it has just ended
         children.setdefault(parent, []).append(int(entry.name))
-    found = [root]
-    for one in found:  # grows while it is walked
-        found += children.get(one, [])
-    return found
+    pids = [root]
+    for pid in pids:  # grows while it is walked
+        pids += children.get(pid, [])
+    return pids
 
 
-def _resident(process: int) -> int:
+def _resident_pages(pid: int) -> int:
     """Pages in memory, which the kernel counts anyway; shared ones too."""
     try:
-        return int(Path(f"/proc/{process}/statm").read_text().split()[1])
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     except OSError:
         return 0
 
 
-def _proportional_share(process: int) -> int:
+def _pss_bytes(pid: int) -> int:
     try:
-        lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     except OSError:
         return 0
     return sum(1024 * int(line.split()[1]) for line in lines if line.startswith("Pss:"))
@@ -78,15 +84,15 @@ def _proportional_share(process: int) -> int:
 def main() -> None:
     started = time.monotonic()
     command = subprocess.Popen(sys.argv[1:])
-    watch = Watch(command.pid)
-    watch.start()
+    sampler = MemorySampler(command.pid)
+    sampler.start()
     code = command.wait()
     seconds = time.monotonic() - started
-    watch.stop()
+    sampler.stop()
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     print(
         f"{seconds:.1f} s, {usage.ru_utime + usage.ru_stime:.1f} CPU s, "
-        f"peak PSS {watch.peak / 2**20:.0f} MiB in {watch.processes} processes, "
+        f"peak PSS {sampler.peak_bytes / 2**20:.0f} MiB in {sampler.max_processes} processes, "
         f"{os.cpu_count()} cores",
         file=sys.stderr,
     )

@@ -7,10 +7,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from pages import ABSENT, table, write_page
-from workloads import FOLDER, RESULTS, kept
+from pages import NOT_MEASURED, table, write_page
+from workloads import RESULTS_DIR, RUNS_DIR, load_result
 
-from nmt_cli.plots.figure import drawing, grid_lines, look, new_figure, write
+from nmt_cli.plots.figure import add_grid, figure_style, line_style, new_figure, save_figure
 
 PAGE = Path("docs/benchmarks.md")
 HEAD = """# How fast it is
@@ -22,13 +22,13 @@ it. Do not compare figures of different machines. Not measured on a GPU: none wa
 """
 # JoeyNMT 2.3.0 with W1's shape on two cores that multiply fp32 matrices at 230 GFLOP/s (our own
 # measurement, 2026-11-21): minutes with validations, greedy BLEU of the development text.
-JOEY = [(10.4, 4.60), (21.1, 15.23)]
+JOEYNMT_CURVE = [(10.4, 4.60), (21.1, 15.23)]
 
 
-def origin(told: dict[str, Any]) -> str:
+def origin(record: dict[str, Any]) -> str:
     """When and by which command something was measured, and on what machine."""
-    note = f" {told['note']}" if "note" in told else ""
-    return f"`{told['command']}`, {told['date']}: {machine(told['machine'])}{note}"
+    note = f" {record['note']}" if "note" in record else ""
+    return f"`{record['command']}`, {record['date']}: {machine(record['machine'])}{note}"
 
 
 def machine(facts: dict[str, Any]) -> str:
@@ -41,23 +41,23 @@ def machine(facts: dict[str, Any]) -> str:
 
 
 def middle(runs: list[dict[str, Any]], key: str) -> float:
-    return median(one[key] for one in runs)
+    return median(run[key] for run in runs)
 
 
 def training() -> str:
     rows: list[list[str]] = []
     notes: list[str] = []
     for name in ("w1", "w2", "w3"):
-        told = kept(f"training-{name}")
-        if told is None:
+        record = load_result(f"training-{name}")
+        if record is None:
             continue
-        notes.append(origin(told))
-        peak = told["machine"].get("peak_bf16", told["machine"]["peak_fp32"])
-        speeds = {label: middle(runs, "median") for label, runs in told["runs"].items()}
-        for label, runs in told["runs"].items():
-            share = speeds[label] * told["operations_per_token"] / peak
+        notes.append(origin(record))
+        peak = record["machine"].get("peak_bf16", record["machine"]["peak_fp32"])
+        speeds = {label: middle(runs, "median") for label, runs in record["runs"].items()}
+        for label, runs in record["runs"].items():
+            share = speeds[label] * record["operations_per_token"] / peak
             ratio = "" if label == "nmt" else f"{speeds['nmt'] / speeds[label]:.2f}"
-            least, most = min(one["least"] for one in runs), max(one["most"] for one in runs)
+            least, most = min(run["least"] for run in runs), max(run["most"] for run in runs)
             rows.append(
                 [
                     name.upper(), label, f"{speeds[label]:,.0f} ({least:,.0f} to {most:,.0f})",
@@ -65,7 +65,7 @@ def training() -> str:
                 ]
             )  # fmt: skip
     if not rows:
-        return ABSENT
+        return NOT_MEASURED
     header = ["work", "system", "target tokens/s", "nmt is x times as fast", "of peak", "memory"]
     return table(header, rows) + "\n" + "".join(f"- {note}\n" for note in dict.fromkeys(notes))
 
@@ -75,12 +75,12 @@ def translating() -> str:
     notes: list[str] = []
     for name, label in (("run", "a trained run"), ("w1", "W1, 15 pieces"), ("w2", "W2, 20 pieces")):
         for beam in (1, 5):
-            told = kept(f"translating-{name}-{beam}")
-            if told is None:
+            record = load_result(f"translating-{name}-{beam}")
+            if record is None:
                 continue
-            notes.append(origin(told))
-            fastest = middle(told["runs"]["CTranslate2 int8"], "sentences_per_second")
-            for system, runs in told["runs"].items():
+            notes.append(origin(record))
+            fastest = middle(record["runs"]["CTranslate2 int8"], "sentences_per_second")
+            for system, runs in record["runs"].items():
                 speed = middle(runs, "sentences_per_second")
                 quality = (
                     f"{runs[0]['bleu']:.2f} / {runs[0]['chrf']:.2f}" if "bleu" in runs[0] else ""
@@ -93,7 +93,7 @@ def translating() -> str:
                     ]
                 )  # fmt: skip
     if not rows:
-        return ABSENT
+        return NOT_MEASURED
     header = [
         "work", "beam", "system", "sentences/s", "of CTranslate2 int8", "whole command", "memory",
         "BLEU / chrF",
@@ -102,11 +102,11 @@ def translating() -> str:
 
 
 def starting() -> str:
-    told = kept("starting")
-    if told is None:
-        return ABSENT
-    rows = [[f"`{name}`", f"{seconds:.2f} s"] for name, seconds in told["seconds"].items()]
-    return table(["command", "median"], rows) + "\n- " + origin(told) + "\n"
+    record = load_result("starting")
+    if record is None:
+        return NOT_MEASURED
+    rows = [[f"`{name}`", f"{seconds:.2f} s"] for name, seconds in record["seconds"].items()]
+    return table(["command", "median"], rows) + "\n- " + origin(record) + "\n"
 
 
 PANELS = {
@@ -116,77 +116,83 @@ PANELS = {
     "tokens/s in translation, by beam": ("beam",),
     "ms a step, by pieces already written": ("written",),
 }
-NAMES = {"w1": "Transformer (W1)", "w3": "RNN (W3)"}
+MODEL_NAMES = {"w1": "Transformer (W1)", "w3": "RNN (W3)"}
 
 
 def growth() -> str:
-    told = kept("growth-cpu")
-    if told is None:
-        return ABSENT
-    with drawing():
+    record = load_result("growth-cpu")
+    if record is None:
+        return NOT_MEASURED
+    with figure_style():
         figure = new_figure(11, 6, constrained=True)
-        for place, (title, keys) in enumerate(PANELS.items()):
-            axes = figure.add_subplot(2, 3, place + 1)
+        for index, (title, keys) in enumerate(PANELS.items()):
+            axes = figure.add_subplot(2, 3, index + 1)
             for key in keys:
-                points = {int(x): y for x, y in told[key].items()}
+                points = {int(x): y for x, y in record[key].items()}
                 factor = 1000 if key == "written" else 1
-                style = look(0 if "w3" not in key else 1)._asdict()
+                style = line_style(0 if "w3" not in key else 1)._asdict()
                 axes.plot(
                     list(points), [factor * y for y in points.values()],
-                    label=NAMES.get(key.split()[-1], NAMES["w1"]), **style,
+                    label=MODEL_NAMES.get(key.split()[-1], MODEL_NAMES["w1"]), **style,
                 )  # fmt: skip
             axes.set_title(title, fontsize=9)
             axes.set_xscale("log", base=2)
             axes.set_xticks(list(points), [f"{x:,}" for x in points], fontsize=8)
             axes.set_ylim(bottom=0)
-            grid_lines(axes)
-            if place == 0:
+            add_grid(axes)
+            if index == 0:
                 axes.legend(fontsize=8)
-        write(figure, RESULTS / "growth.svg", title="How cost grows")
-    written = {int(x): y for x, y in told["written"].items()}
-    dearer = written[256] / written[32]
+        save_figure(figure, RESULTS_DIR / "growth.svg", title="How cost grows")
+    written = {int(x): y for x, y in record["written"].items()}
+    cost_ratio = written[256] / written[32]
     return (
         "![how cost grows](benchmarks/growth.svg)\n\nW1's and W3's models, random ids; by beam "
         "with 32 sentences, by pieces written with beam 5 and 8 sentences. A step costs "
-        f"{dearer:.1f} times as much, on average, where 256 pieces are written as where 32 are: "
-        f"attention reads more, nothing is computed again.\n\n- {origin(told)}\n"
+        f"{cost_ratio:.1f} times as much, on average, where 256 pieces are written as where 32 are: "
+        f"attention reads more, nothing is computed again.\n\n- {origin(record)}\n"
     )
 
 
 def budget() -> str:
-    told = kept("budget")
-    if told is None:
-        return ABSENT
-    with drawing():
+    record = load_result("budget")
+    if record is None:
+        return NOT_MEASURED
+    with figure_style():
         figure = new_figure(7, 4, constrained=True)
         axes = figure.add_subplot()
-        course = [(minutes, bleu) for minutes, _, bleu in told["course"]]
-        axes.plot(*zip(*course, strict=True), label=f"nmt, {told['recipe']}", **look(0)._asdict())
-        axes.plot(*zip(*JOEY, strict=True), label="JoeyNMT 2.3.0, W1", **look(1)._asdict())
+        curve = [(minutes, bleu) for minutes, _, bleu in record["course"]]
+        axes.plot(
+            *zip(*curve, strict=True), label=f"nmt, {record['recipe']}", **line_style(0)._asdict()
+        )
+        axes.plot(
+            *zip(*JOEYNMT_CURVE, strict=True), label="JoeyNMT 2.3.0, W1", **line_style(1)._asdict()
+        )
         axes.set_xlabel("minutes of training on two cores, validations included")
         axes.set_ylabel("BLEU of the development text, greedy")
         axes.set_ylim(bottom=0)
         axes.set_xlim(left=0)
-        grid_lines(axes)
+        add_grid(axes)
         axes.legend()
-        write(figure, RESULTS / "budget.svg", title="BLEU by minute")
+        save_figure(figure, RESULTS_DIR / "budget.svg", title="BLEU by minute")
     rows = []
     for limit in (5, 10, 20, 40):
-        minutes, update, bleu = min(told["course"], key=lambda one: abs(one[0] - limit))
+        minutes, update, bleu = min(
+            record["course"], key=lambda validation: abs(validation[0] - limit)
+        )
         if abs(minutes - limit) <= 0.1 * limit:  # it was validated about then
             rows.append([str(limit), f"{minutes:.1f}", f"{update:,}", f"{bleu:.2f}"])
     ending = ""
-    if "test" in told:
-        test = told["test"]["bleu"]
+    if "test" in record:
+        test = record["test"]["bleu"]
         ending = (
-            f"At the end, after {told['minutes']:.0f} minutes, the best checkpoint has "
+            f"At the end, after {record['minutes']:.0f} minutes, the best checkpoint has "
             f"{test['score']:.2f} BLEU on test_2016_flickr with beam 5 (`{test['signature']}`). "
         )
     header = ["minutes", "validated at", "updates", "BLEU, greedy, development text"]
     return (
         "![BLEU by minute](benchmarks/budget.svg)\n\n" + table(header, rows)
-        + f"\n{ending}{told['note']} `{told['command']}`, {told['date']}, "
-        f"{told['machine']['processor']}, 2 cores. "
+        + f"\n{ending}{record['note']} `{record['command']}`, {record['date']}, "
+        f"{record['machine']['processor']}, 2 cores. "
         "JoeyNMT on two cores of a faster machine (fp32 peak 230 GFLOP/s): 28.7 BLEU on the test "
         "text with beam 5, which the table does not have, after 30 minutes, of which 11 were its "
         "validations.\n"
@@ -211,9 +217,9 @@ SECTIONS = [
 
 
 def main() -> None:
-    RESULTS.mkdir(parents=True, exist_ok=True)
+    RESULTS_DIR.mkdir(parents=True, exist_ok=True)
     write_page(PAGE, HEAD, SECTIONS)
-    print(f"{PAGE}, from {RESULTS}; runs are under {FOLDER}")
+    print(f"{PAGE}, from {RESULTS_DIR}; runs are under {RUNS_DIR}")
 
 
 if __name__ == "__main__":

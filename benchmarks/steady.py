@@ -22,54 +22,56 @@ from statistics import median
 from typing import Any
 
 from machine import describe
-from measure import Watch
-from workloads import FOLDER, keep, nmt
+from measure import MemorySampler
+from workloads import RUNS_DIR, nmt, save_result
 
 WINDOWS = 500  # of the whole command
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
 
 
-def training(recipe: str, updates: int, settings: list[str]) -> tuple[list[float], list[float]]:
+def train_windows(
+    recipe: str, updates: int, settings: list[str]
+) -> tuple[list[float], list[float]]:
     """Target tokens a second, and MiB, window by window."""
-    out = FOLDER / "steady"
+    out = RUNS_DIR / "steady"
     shutil.rmtree(out, ignore_errors=True)
-    every = max(1, updates // WINDOWS)
-    options = [f"training.updates={updates}", f"training.log_every={every}", *settings]
-    words = [word for one in options for word in ("--set", one)]
+    log_every = max(1, updates // WINDOWS)
+    options = [f"training.updates={updates}", f"training.log_every={log_every}", *settings]
+    words = [word for option in options for word in ("--set", option)]
     subprocess.run(nmt("train", recipe, "--out", out, *words), check=True, env=ENVIRONMENT)
     records = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
-    windows = [one for one in records if one["event"] == "train"]
+    windows = [record for record in records if record["event"] == "train"]
     return [w["tokens_per_second"] for w in windows], [w["peak_rss_mib"] for w in windows]
 
 
-def translating(
+def translate_windows(
     run: Path, source: Path, lines: int, settings: list[str]
 ) -> tuple[list[float], list[float]]:
     """Lines a second, and MiB, window by window."""
-    once = [line for line in source.read_bytes().splitlines(keepends=True) if line.strip()]
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    path, every = FOLDER / "steady.txt", max(1, lines // WINDOWS)
-    path.write_bytes(b"".join((once * (1 + lines // len(once)))[:lines]))
-    words = [word for one in settings for word in ("--set", one)]
+    source_lines = [line for line in source.read_bytes().splitlines(keepends=True) if line.strip()]
+    RUNS_DIR.mkdir(parents=True, exist_ok=True)
+    path, lines_per_window = RUNS_DIR / "steady.txt", max(1, lines // WINDOWS)
+    path.write_bytes(b"".join((source_lines * (1 + lines // len(source_lines)))[:lines]))
+    words = [word for setting in settings for word in ("--set", setting)]
     with path.open("rb") as stdin:
         process = subprocess.Popen(
             nmt("translate", run, "--quiet", *words), stdin=stdin, stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL, env=ENVIRONMENT,
         )  # fmt: skip
-    watch = Watch(process.pid)
-    watch.start()
+    sampler = MemorySampler(process.pid)
+    sampler.start()
     times, memory = [time.perf_counter()], []
     assert process.stdout is not None
     for number, _ in enumerate(process.stdout, 1):
-        if number % every == 0:
+        if number % lines_per_window == 0:
             times.append(time.perf_counter())
-            memory.append(watch.peak / (1 << 20))
-    watch.stop()
+            memory.append(sampler.peak / (1 << 20))
+    sampler.stop()
     assert process.wait() == 0
     # lines come out in blocks: a tenth is timed as a whole
     tenth = len(times) // 10
     spans = [times[n + tenth] - times[n] for n in range(len(times) - tenth)]
-    return [tenth * every / span for span in spans], memory
+    return [tenth * lines_per_window / span for span in spans], memory
 
 
 def main() -> int:
@@ -83,20 +85,27 @@ def main() -> int:
     parser.add_argument("--lines", type=int, default=100_000)
     parser.add_argument("--set", dest="settings", action="append", default=[])
     parser.add_argument("--name", help="what the figures are kept as")
-    wanted = parser.parse_args()
-    if wanted.what == "train":
-        speeds, memory = training(wanted.recipe, wanted.updates, wanted.settings)
+    arguments = parser.parse_args()
+    if arguments.what == "train":
+        speeds, memory = train_windows(arguments.recipe, arguments.updates, arguments.settings)
     else:
-        speeds, memory = translating(wanted.run, wanted.source, wanted.lines, wanted.settings)
+        speeds, memory = translate_windows(
+            arguments.run, arguments.source, arguments.lines, arguments.settings
+        )
     tenth = max(1, len(speeds) // 10)
-    found: dict[str, Any] = {
-        "speed": [round(median(part), 1) for part in (speeds[:tenth], speeds[-tenth:])],
+    measurement: dict[str, Any] = {
+        "speed": [
+            round(median(speeds_of_tenth), 1)
+            for speeds_of_tenth in (speeds[:tenth], speeds[-tenth:])
+        ],
         "memory": [round(memory[len(memory) // 10], 1), round(memory[-1], 1)],
     }
-    faster, larger = (round(last / first, 3) for first, last in found.values())
-    found |= {"speed_ratio": faster, "memory_ratio": larger}
-    print(f"first and last tenth: {found}")
-    keep(wanted.name or f"steady-{wanted.what}", {"machine": describe(), **found})
+    faster, larger = (round(last / first, 3) for first, last in measurement.values())
+    measurement |= {"speed_ratio": faster, "memory_ratio": larger}
+    print(f"first and last tenth: {measurement}")
+    save_result(
+        arguments.name or f"steady-{arguments.what}", {"machine": describe(), **measurement}
+    )
     return 0 if faster >= 0.95 and larger <= 1.05 else 1
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from machine import describe
 from workloads import (
-    FOLDER,
+    RUNS_DIR,
     keep,
     nmt,
     operations_per_token,
@@ -30,17 +30,20 @@ from workloads import (
 from nmt_cli.commands.prepare import prepare_recipe
 from nmt_cli.reporting import Reporter
 
-WARM = 1  # windows of five updates that do not count
+WARMUP_WINDOWS = 1  # windows of five updates that do not count
 PEERS = {"w1": ["fp32"], "w2": ["fp32"], "w3": []}
 
 
 def ours(name: str, updates: int, arguments: list[str]) -> dict[str, Any]:
     """A run of `nmt train`."""
     recipe = workload(name, updates=updates, validate_every=updates)
-    out = FOLDER / f"train-{name}"
+    out = RUNS_DIR / f"train-{name}"
     shutil.rmtree(out, ignore_errors=True)
     cost = run(nmt("train", write_recipe(recipe), "--out", out, "--quiet", *arguments))
-    return training_speed(out, WARM) | {"memory": cost.peak_memory, "seconds": cost.seconds}
+    return training_speed(out, WARMUP_WINDOWS) | {
+        "memory": cost.peak_memory,
+        "seconds": cost.seconds,
+    }
 
 
 def marian(name: str, updates: int, precision: str) -> dict[str, Any]:
@@ -48,7 +51,17 @@ def marian(name: str, updates: int, precision: str) -> dict[str, Any]:
     data = prepare_recipe(workload(name), Reporter(quiet=True)).data.folder
     script = Path(__file__).parent / "peers/marian_training.py"
     shape = json.dumps(workload(name).model.model_dump(mode="json"))
-    cost = run([sys.executable, str(script), str(data), shape, precision, str(updates), str(WARM)])
+    cost = run(
+        [
+            sys.executable,
+            str(script),
+            str(data),
+            shape,
+            precision,
+            str(updates),
+            str(WARMUP_WINDOWS),
+        ]
+    )
     return json.loads(cost.stdout) | {"memory": cost.peak_memory, "seconds": cost.seconds}
 
 
@@ -56,27 +69,29 @@ def opennmt(name: str, updates: int, python: str) -> dict[str, Any]:
     """The nearest that OpenNMT-py has to W3."""
     data = prepare_recipe(workload(name), Reporter(quiet=True)).data.folder
     script = Path(__file__).parent / "peers/opennmt_training.py"
-    cost = run([sys.executable, str(script), python, str(data), str(updates), str(WARM)])
+    cost = run([sys.executable, str(script), python, str(data), str(updates), str(WARMUP_WINDOWS)])
     return json.loads(cost.stdout) | {"memory": cost.peak_memory, "seconds": cost.seconds}
 
 
 def measure(name: str, updates: int, rounds: int, arguments: list[str], fast: bool) -> Any:
     """Both, in turns."""
     precisions = [*PEERS[name], *(["bf16"] if fast and PEERS[name] else [])]
-    found: dict[str, list[Any]] = {"nmt": []} | {f"MarianMT {one}": [] for one in precisions}
-    other = os.environ.get("NMT_PEER_OPENNMT") if name == "w3" else None
-    if other:
-        found["OpenNMT-py 3.5"] = []
+    runs: dict[str, list[Any]] = {"nmt": []} | {
+        f"MarianMT {precision}": [] for precision in precisions
+    }
+    opennmt_python = os.environ.get("NMT_PEER_OPENNMT") if name == "w3" else None
+    if opennmt_python:
+        runs["OpenNMT-py 3.5"] = []
     for number in range(rounds):
-        found["nmt"].append(ours(name, updates, arguments))
-        for one in precisions:
-            found[f"MarianMT {one}"].append(marian(name, updates, one))
-        if other:
-            found["OpenNMT-py 3.5"].append(opennmt(name, updates, other))
-        print(name, number + 1, {key: value[-1]["median"] for key, value in found.items()})
+        runs["nmt"].append(ours(name, updates, arguments))
+        for precision in precisions:
+            runs[f"MarianMT {precision}"].append(marian(name, updates, precision))
+        if opennmt_python:
+            runs["OpenNMT-py 3.5"].append(opennmt(name, updates, opennmt_python))
+        print(name, number + 1, {key: value[-1]["median"] for key, value in runs.items()})
     recipe = workload(name)
     data = prepare_recipe(recipe, Reporter(quiet=True)).data
-    return {"runs": found, "operations_per_token": operations_per_token(recipe, data)}
+    return {"runs": runs, "operations_per_token": operations_per_token(recipe, data)}
 
 
 def main() -> None:
@@ -85,11 +100,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--only", nargs="*", default=["w1", "w2", "w3"])
     parser.add_argument("nmt", nargs="*", help="more arguments for nmt train, after --")
-    wanted = parser.parse_args()
+    arguments = parser.parse_args()
     machine = describe()
-    for name in wanted.only:
-        found = measure(name, wanted.updates, wanted.rounds, wanted.nmt, "peak_bf16" in machine)
-        keep(f"training-{name}", {"machine": machine, "arguments": wanted.nmt, **found})
+    for name in arguments.only:
+        measurement = measure(
+            name, arguments.updates, arguments.rounds, arguments.nmt, "peak_bf16" in machine
+        )
+        keep(f"training-{name}", {"machine": machine, "arguments": arguments.nmt, **measurement})
 
 
 if __name__ == "__main__":

@@ -15,124 +15,150 @@ from pathlib import Path
 from typing import Any
 
 from machine import describe
-from workloads import FOLDER, Cost, keep, nmt, run, workload, write_recipe
+from workloads import RUNS_DIR, Cost, nmt, run, save_result, workload, write_recipe
 
-from nmt_cli.evaluation.metrics import score
+from nmt_cli.evaluation.metrics import corpus_scores
 
-FEW = 64
-OUTPUT = {"w1": 15, "w2": 20}  # pieces
+WARMUP_LINES = 64
+OUTPUT_TOKENS = {"w1": 15, "w2": 20}  # pieces
 LINES = {("w1", 1): 5000, ("w1", 5): 2000, ("w2", 1): 1000, ("w2", 5): 400}
 BEAMS = (1, 5)
 
 
-def made(name: str) -> Path:
+def make_run(name: str) -> Path:
     """A run of this shape; made once."""
-    out = FOLDER / f"translate-{name}"
+    out = RUNS_DIR / f"translate-{name}"
     recipe = workload(name, updates=2, validate_every=2)
     run(nmt("train", write_recipe(recipe), "--out", out, "--quiet", "--resume"))
     return out
 
 
-def inputs(folder: Path, count: int) -> tuple[Path, Path]:
+def write_inputs(folder: Path, count: int) -> tuple[Path, Path]:
     """`count` lines, and the first few."""
-    once = (folder / "test.source.txt").read_bytes().splitlines(keepends=True)
-    lines = (once * (1 + count // len(once)))[:count]
-    whole, few = FOLDER / "lines.txt", FOLDER / "few.txt"
-    whole.write_bytes(b"".join(lines))
-    few.write_bytes(b"".join(lines[:FEW]))
-    return whole, few
+    test_lines = (folder / "test.source.txt").read_bytes().splitlines(keepends=True)
+    lines = (test_lines * (1 + count // len(test_lines)))[:count]
+    all_path, warmup_path = RUNS_DIR / "lines.txt", RUNS_DIR / "few.txt"
+    all_path.write_bytes(b"".join(lines))
+    warmup_path.write_bytes(b"".join(lines[:WARMUP_LINES]))
+    return all_path, warmup_path
 
 
-def settings(beam: int, length: int) -> list[str]:
+def search_options(beam_size: int, length: int) -> list[str]:
     """Guard and splitting off, lengths as the workload says (0: as they come).
 
     A sentence is done when as many of its hypotheses have ended as the beam is wide, which is how
     CTranslate2 does it.
     """
-    options = [f"search.beam={beam}", "search.guard=false", "search.split=false"]
-    options += ["search.patience=1"] if beam > 1 else []
+    options = [f"search.beam={beam_size}", "search.guard=false", "search.split=false"]
+    options += ["search.patience=1"] if beam_size > 1 else []
     if length:
         options += [f"search.min_length={length}", f"search.max_length={length}"]
-    return [word for one in options for word in ("--set", one)]
+    return [word for option in options for word in ("--set", option)]
 
 
-def exported(folder: Path) -> Path:
+def export_to_ctranslate2(folder: Path) -> Path:
     """The run's weights for CTranslate2, in float32; it makes int8 of them when it loads them."""
-    from nmt_cli.commands.runs import open_run
     from nmt_cli.device import find_device
     from nmt_cli.export import ctranslate2
+    from nmt_cli.runs.loading import open_run
 
-    out = FOLDER / f"{folder.name}-ctranslate2"
+    out = RUNS_DIR / f"{folder.name}-ctranslate2"
     if not out.exists():
         opened = open_run(folder, find_device("cpu"), "fp32")
         out.mkdir(parents=True)
-        ctranslate2.write(opened.model, opened.tokenizers, opened.recipe.search, out, "float32")  # type: ignore[arg-type]
+        ctranslate2.export_model(
+            opened.model, opened.tokenizers, opened.recipe.search, out, "float32"
+        )  # type: ignore[arg-type]
         (out / "tokenizer.json").write_bytes((folder / "tokenizer.json").read_bytes())
     return out
 
 
-def systems(folder: Path, beam: int, length: int) -> dict[str, list[str]]:
+def system_commands(folder: Path, beam_size: int, length: int) -> dict[str, list[str]]:
     """Command lines that read lines and write translations."""
     peer = Path(__file__).parent / "peers/ctranslate2_translating.py"
-    found = {}
+    commands = {}
     for kind in ("fp32", "int8"):
-        options = [*settings(beam, length), "--set", f"search.precision={kind}"]
-        found[f"nmt {kind}"] = nmt("translate", folder, "--quiet", *options, "--processes", 2)
+        options = [*search_options(beam_size, length), "--set", f"search.precision={kind}"]
+        commands[f"nmt {kind}"] = nmt("translate", folder, "--quiet", *options, "--processes", 2)
     for kind in ("int8", "float32"):
-        words = [str(peer), str(exported(folder)), kind, str(beam), str(length)]
-        found[f"CTranslate2 {kind}"] = [sys.executable, *words]
+        words = [str(peer), str(export_to_ctranslate2(folder)), kind, str(beam_size), str(length)]
+        commands[f"CTranslate2 {kind}"] = [sys.executable, *words]
     if not length:  # beside a least length it scores every hypothesis again
-        engine = ["--engine", "ctranslate2", *settings(beam, 0), "--set", "search.precision=int8"]
-        found["nmt --engine ctranslate2"] = nmt("translate", folder, "--quiet", *engine)
-    return found
+        engine = [
+            "--engine",
+            "ctranslate2",
+            *search_options(beam_size, 0),
+            "--set",
+            "search.precision=int8",
+        ]
+        commands["nmt --engine ctranslate2"] = nmt("translate", folder, "--quiet", *engine)
+    return commands
 
 
-def speed(command: list[str], whole: Path, few: Path, references: list[str]) -> dict[str, Any]:
+def measure_speed(
+    command: list[str], all_path: Path, warmup_path: Path, references: list[str]
+) -> dict[str, Any]:
     """Sentences a second, without loading and with it, and memory; quality where it is known."""
-    lines = whole.read_bytes().count(b"\n")
+    lines = all_path.read_bytes().count(b"\n")
     threads = {"OMP_NUM_THREADS": "1"}
-    first: Cost = run(command, stdin=few, **threads)
-    full: Cost = run(command, stdin=whole, **threads)
-    assert full.stdout.count(b"\n") == lines, "a line went missing"
-    found: dict[str, Any] = {
-        "sentences_per_second": (lines - FEW) / (full.seconds - first.seconds),
-        "whole_command": lines / full.seconds,
-        "memory": full.peak_memory,
+    warmup_cost: Cost = run(command, stdin=warmup_path, **threads)
+    full_cost: Cost = run(command, stdin=all_path, **threads)
+    assert full_cost.stdout.count(b"\n") == lines, "a line went missing"
+    measurement: dict[str, Any] = {
+        "sentences_per_second": (lines - WARMUP_LINES) / (full_cost.seconds - warmup_cost.seconds),
+        "whole_command": lines / full_cost.seconds,
+        "memory": full_cost.peak_memory,
     }
     if references:
-        texts = full.stdout.decode().splitlines()[: len(references)]
-        for one in score(texts, [references], ["bleu", "chrf"]):
-            found[one.name] = one.score
-    return found
+        texts = full_cost.stdout.decode().splitlines()[: len(references)]
+        for metric in corpus_scores(texts, [references], ["bleu", "chrf"]):
+            measurement[metric.name] = metric.score
+    return measurement
 
 
-def measure(name: str, folder: Path, beam: int, rounds: int, count: int, length: int) -> None:
-    whole, few = inputs(folder, count)
+def measure(name: str, folder: Path, beam_size: int, rounds: int, count: int, length: int) -> None:
+    all_path, warmup_path = write_inputs(folder, count)
     references = [] if length else (folder / "test.target.txt").read_text("utf-8").splitlines()
-    found: dict[str, list[Any]] = {}
+    runs: dict[str, list[Any]] = {}
     if not length:
-        run(systems(folder, beam, length)["nmt --engine ctranslate2"], stdin=few)  # exports, once
+        run(
+            system_commands(folder, beam_size, length)["nmt --engine ctranslate2"],
+            stdin=warmup_path,
+        )  # exports, once
     for _ in range(rounds):
-        for label, command in systems(folder, beam, length).items():
-            found.setdefault(label, []).append(speed(command, whole, few, references))
-            print(name, beam, label, found[label][-1], flush=True)
-    keep(f"translating-{name}-{beam}", {"machine": describe(), "lines": count, "runs": found})
+        for label, command in system_commands(folder, beam_size, length).items():
+            runs.setdefault(label, []).append(
+                measure_speed(command, all_path, warmup_path, references)
+            )
+            print(name, beam_size, label, runs[label][-1], flush=True)
+    save_result(
+        f"translating-{name}-{beam_size}", {"machine": describe(), "lines": count, "runs": runs}
+    )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("shapes", nargs="*", default=list(OUTPUT))
+    parser.add_argument("shapes", nargs="*", default=list(OUTPUT_TOKENS))
     parser.add_argument("--run", type=Path, help="a trained run, in place of the shapes")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--beams", nargs="*", type=int, default=BEAMS)
-    wanted = parser.parse_args()
-    for beam in wanted.beams:
-        if wanted.run:
-            measure("run", wanted.run, beam, wanted.rounds, 5000 if beam == 1 else 2000, 0)
+    arguments = parser.parse_args()
+    for beam_size in arguments.beams:
+        if arguments.run:
+            measure(
+                "run",
+                arguments.run,
+                beam_size,
+                arguments.rounds,
+                5000 if beam_size == 1 else 2000,
+                0,
+            )
             continue
-        for shape in wanted.shapes:
-            lines = LINES[shape, beam]
-            measure(shape, made(shape), beam, wanted.rounds, lines, OUTPUT[shape])
+        for shape in arguments.shapes:
+            lines = LINES[shape, beam_size]
+            measure(
+                shape, make_run(shape), beam_size, arguments.rounds, lines, OUTPUT_TOKENS[shape]
+            )
 
 
 if __name__ == "__main__":

@@ -15,14 +15,14 @@ from statistics import median
 from typing import Any
 
 import torch
-from measure import Watch
+from measure import MemorySampler
 
-from nmt_cli.commands.runs import build_model
-from nmt_cli.data.prepared import PreparedData
-from nmt_cli.recipe import Recipe, build_recipe
+from nmt_cli.data.prepared.store import PreparedData
+from nmt_cli.recipe.loader import Recipe, build_recipe
+from nmt_cli.runs.loading import build_model
 from nmt_cli.yaml12 import write_yaml
 
-FOLDER, RESULTS = Path("runs/bench"), Path("docs/benchmarks")
+RUNS_DIR, RESULTS_DIR = Path("runs/bench"), Path("docs/benchmarks")
 CORPUS = {
     "root": "multi30k", "source": "en", "target": "de", "train": "train", "dev": "val",
     "test": "test_2016_flickr",
@@ -62,8 +62,8 @@ def workload(name: str, **training: Any) -> Recipe:
 
 def write_recipe(recipe: Recipe) -> Path:
     """The recipe as a file that commands can be given."""
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    path = FOLDER / f"{recipe.name}.yaml"
+    RUNS_DIR.mkdir(parents=True, exist_ok=True)
+    path = RUNS_DIR / f"{recipe.name}.yaml"
     path.write_text(write_yaml(recipe.to_dict()))
     return path
 
@@ -86,14 +86,14 @@ def run(command: list[str], *, stdin: Path | None = None, **environment: str) ->
             command, stdin=source, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             env=os.environ | environment,
         )  # fmt: skip
-    watch = Watch(process.pid)
-    watch.start()
+    sampler = MemorySampler(process.pid)
+    sampler.start()
     out, err = process.communicate()
     seconds = time.perf_counter() - started
-    watch.stop()
+    sampler.stop()
     if process.returncode != 0:
         raise RuntimeError(f"{' '.join(command)}: exit {process.returncode}\n{err.decode()}")
-    return Cost(seconds, watch.peak, out, err.decode())
+    return Cost(seconds, sampler.peak, out, err.decode())
 
 
 def nmt(*arguments: object) -> list[str]:
@@ -104,7 +104,9 @@ def nmt(*arguments: object) -> list[str]:
 def training_speed(folder: Path, skip: int) -> dict[str, float]:
     """Target tokens a second of a run's log, without the first `skip` records."""
     records = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
-    speeds = [one["tokens_per_second"] for one in records if one["event"] == "train"][skip:]
+    speeds = [record["tokens_per_second"] for record in records if record["event"] == "train"][
+        skip:
+    ]
     return {"median": median(speeds), "least": min(speeds), "most": max(speeds)}
 
 
@@ -116,10 +118,10 @@ def operations_per_token(recipe: Recipe, data: PreparedData) -> float:
     between activations are left out: at the lengths of sentences they are a few per cent.
     """
     source, target = (sum(store.lengths() + 1) for store in data.variants[0])
-    return per_token(build_model(recipe, data.tokenizers.vocabulary), source / target)
+    return flops_per_token(build_model(recipe, data.tokenizers.vocabulary), source / target)
 
 
-def per_token(model: torch.nn.Module, ratio: float) -> float:
+def flops_per_token(model: torch.nn.Module, ratio: float) -> float:
     """The same for `ratio` source tokens a target token."""
     total = 0.0
     for name, module in model.named_modules():
@@ -129,15 +131,15 @@ def per_token(model: torch.nn.Module, ratio: float) -> float:
     return total
 
 
-def keep(name: str, value: Any) -> None:
+def save_result(name: str, value: Any) -> None:
     """Remember what was measured, when, and by which command."""
     words = [Path(sys.argv[0]).name, *sys.argv[1:]]
     value = {"date": date.today().isoformat(), "command": " ".join(words)} | value
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    (RESULTS / f"{name}.json").write_text(json.dumps(value, indent=1) + "\n")
+    RESULTS_DIR.mkdir(parents=True, exist_ok=True)
+    (RESULTS_DIR / f"{name}.json").write_text(json.dumps(value, indent=1) + "\n")
 
 
-def kept(name: str) -> Any:
+def load_result(name: str) -> Any:
     """What was measured earlier; None where nothing was."""
-    path = RESULTS / f"{name}.json"
+    path = RESULTS_DIR / f"{name}.json"
     return json.loads(path.read_text()) if path.exists() else None

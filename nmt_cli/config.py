@@ -18,10 +18,10 @@ class Section(BaseModel):
         use_attribute_docstrings=True,
     )
 
-    def changed(self, *keys: str) -> list[str]:
+    def non_default(self, *keys: str) -> list[str]:
         """Those of the keys whose value is not the default."""
         return [key for key in keys if getattr(self, key) != type(self).model_fields[key].default]
 
-    def doubts(self) -> list[str]:
+    def warnings(self) -> list[str]:
         """Options that do nothing, or hardly what was meant, each as `key: why`."""
         return []

@@ -14,9 +14,11 @@ import torch
 from nmt_cli.errors import DeviceError
 
 Precision = Literal["auto", "fp32", "bf16"]
-TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
-WORTHWHILE = 1.2  # times as fast as float32: less does not make up for the precision
-AUTO = "NMT_AUTO_PRECISION"  # environment variable: what `auto` stands for, fp32 or bf16
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+MIN_BF16_SPEEDUP = 1.2  # times as fast as float32: less does not make up for the precision
+AUTO_PRECISION_VARIABLE = (
+    "NMT_AUTO_PRECISION"  # environment variable: what `auto` stands for, fp32 or bf16
+)
 
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
 
@@ -24,7 +26,7 @@ _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
 def find_device(name: str) -> torch.device:
     """`auto` is the first GPU where there is one; DeviceError for one that is not there."""
     if name == "auto":
-        return _ready(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+        return _fill_config(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     if not re.fullmatch(r"cpu|cuda(:(0|[1-9][0-9]{0,3}))?", name):
         raise DeviceError(f"--device {name}: use auto, cpu, cuda or cuda:N")
     kind, _, number = name.partition(":")
@@ -32,10 +34,10 @@ def find_device(name: str) -> torch.device:
         raise DeviceError(f"--device {name}: no GPU that PyTorch can use; try --device cpu")
     if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
         raise DeviceError(f"--device {name}: this machine has {torch.cuda.device_count()} GPU(s)")
-    return _ready(torch.device(name))
+    return _fill_config(torch.device(name))
 
 
-def _ready(device: torch.device) -> torch.device:
+def _fill_config(device: torch.device) -> torch.device:
     """A device with PyTorch's settings for it.
 
     Attention by cuDNN is off: it plans anew for every shape, and batches and steps of a search have
@@ -49,10 +51,10 @@ def _ready(device: torch.device) -> torch.device:
     return device
 
 
-def choose_precision(wanted: Precision, device: torch.device) -> torch.dtype:
+def choose_dtype(precision: Precision, device: torch.device) -> torch.dtype:
     """The type to compute in; `auto` is what `automatic_precision` says."""
-    name = automatic_precision(device)[0] if wanted == "auto" else wanted
-    return TYPES[name]
+    name = automatic_precision(device)[0] if precision == "auto" else precision
+    return DTYPES[name]
 
 
 def automatic_precision(device: torch.device) -> tuple[str, str]:
@@ -62,11 +64,11 @@ def automatic_precision(device: torch.device) -> tuple[str, str]:
     has AVX512-BF16 without AMX: some have twice the speed with it, others half. NMT_AUTO_PRECISION
     in the environment overrides that. DeviceError for another value of it than fp32 or bf16.
     """
-    forced = os.environ.get(AUTO)
-    if forced in TYPES:
-        return forced, f"{AUTO} is set"
-    if forced:
-        raise DeviceError(f"{AUTO}={forced}: use fp32 or bf16")
+    override = os.environ.get(AUTO_PRECISION_VARIABLE)
+    if override in DTYPES:
+        return override, f"{AUTO_PRECISION_VARIABLE} is set"
+    if override:
+        raise DeviceError(f"{AUTO_PRECISION_VARIABLE}={override}: use fp32 or bf16")
     if device.type == "cuda":
         major, minor = torch.cuda.get_device_capability(device)
         return ("bf16" if major >= 8 else "fp32"), f"compute capability {major}.{minor}"
@@ -76,8 +78,8 @@ def automatic_precision(device: torch.device) -> tuple[str, str]:
     if not features.get("avx512_bf16"):
         return "fp32", "the CPU has no instructions for bfloat16"
     speedup = _bf16_speedup()
-    why = f"the CPU multiplies bf16 {speedup:.1f} times as fast as fp32"
-    return ("bf16" if speedup >= WORTHWHILE else "fp32"), why
+    reason = f"the CPU multiplies bf16 {speedup:.1f} times as fast as fp32"
+    return ("bf16" if speedup >= MIN_BF16_SPEEDUP else "fp32"), reason
 
 
 @cache
@@ -88,17 +90,17 @@ def _bf16_speedup() -> float:
     changes little.
     """
     seconds: dict[torch.dtype, float] = {}
-    operands = {kind: torch.ones(512, 512, dtype=kind) for kind in TYPES.values()}
+    operands = {dtype: torch.ones(512, 512, dtype=dtype) for dtype in DTYPES.values()}
     for _ in range(5):
-        for kind, operand in operands.items():
+        for dtype, operand in operands.items():
             started = time.perf_counter()
             torch.mm(operand, operand)
             elapsed = time.perf_counter() - started
-            seconds[kind] = min(elapsed, seconds.get(kind, elapsed))
+            seconds[dtype] = min(elapsed, seconds.get(dtype, elapsed))
     return seconds[torch.float32] / seconds[torch.bfloat16]
 
 
-def limit_kernels() -> None:
+def limit_kernel_cache() -> None:
     """Let oneDNN keep 512 compiled kernels, not 1,024, each of which takes half a MiB in bfloat16.
 
     A training makes fewer (see data/batching.py); it is search that never comes to an end. Only
@@ -107,7 +109,7 @@ def limit_kernels() -> None:
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "512")
 
 
-def keep_memory(limit: int = 1 << 30) -> None:
+def keep_freed_memory(max_bytes: int = 1 << 30) -> None:
     """Let the C allocator keep up to `limit` bytes of freed memory instead of returning it.
 
     Training frees and takes the same large blocks at every update; giving them back costs a page
@@ -123,11 +125,11 @@ def keep_memory(limit: int = 1 << 30) -> None:
         return
     trim(0)
     mallopt(_M_MMAP_MAX, 0)
-    mallopt(_M_TRIM_THRESHOLD, limit)
+    mallopt(_M_TRIM_THRESHOLD, max_bytes)
     mallopt(_M_TOP_PAD, 64 << 20)
 
 
-def describe(device: torch.device) -> str:
+def device_name(device: torch.device) -> str:
     """The device's name for logs and results."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)

@@ -22,9 +22,9 @@ class UserError(Exception):
 class RecipeError(UserError):
     """Everything that is wrong with a recipe, each problem a line of its own."""
 
-    def __init__(self, problems: Sequence[str]) -> None:
-        super().__init__("\n".join(problems))
-        self.problems = list(problems)
+    def __init__(self, errors: Sequence[str]) -> None:
+        super().__init__("\n".join(errors))
+        self.errors = list(errors)
 
 
 class DataError(UserError):

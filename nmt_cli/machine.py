@@ -28,7 +28,7 @@ def instruction_sets() -> list[str]:
     return [name for name in _INSTRUCTION_SETS if features.get(name)]
 
 
-class _Symbol(ctypes.Structure):  # Dl_info of dlfcn.h
+class _DlInfo(ctypes.Structure):  # Dl_info of dlfcn.h
     _fields_ = (
         ("file", ctypes.c_char_p),
         ("base", ctypes.c_void_p),
@@ -37,21 +37,21 @@ class _Symbol(ctypes.Structure):  # Dl_info of dlfcn.h
     )
 
 
-def allocator() -> str:
+def allocator_name() -> str:
     """The name of the library that has this process's malloc: libc.so.6, libjemalloc.so.2.
 
     Another one than the C library's is there where it was preloaded. OSError or AttributeError
     where the system does not tell.
     """
-    process, found = ctypes.CDLL(None), _Symbol()
-    malloc = ctypes.cast(process.malloc, ctypes.c_void_p)
-    if not process.dladdr(malloc, ctypes.byref(found)) or not found.file:
+    library, symbol_info = ctypes.CDLL(None), _DlInfo()
+    malloc = ctypes.cast(library.malloc, ctypes.c_void_p)
+    if not library.dladdr(malloc, ctypes.byref(symbol_info)) or not symbol_info.file:
         raise OSError("malloc is in no file")
-    return Path(found.file.decode(errors="replace")).name
+    return Path(symbol_info.file.decode(errors="replace")).name
 
 
-def product_rates(
-    multiply: Callable[[], object], operations: int, seconds: float, least: int = 3
+def matmul_rates(
+    multiply: Callable[[], object], operations: int, seconds: float, min_calls: int = 3
 ) -> list[float]:
     """Operations a second of each call of `multiply`, which takes that many operations.
 
@@ -61,8 +61,8 @@ def product_rates(
     multiply()
     rates: list[float] = []
     end = time.perf_counter() + seconds
-    while len(rates) < least or time.perf_counter() < end:
-        begin = time.perf_counter()
+    while len(rates) < min_calls or time.perf_counter() < end:
+        started = time.perf_counter()
         multiply()
-        rates.append(operations / (time.perf_counter() - begin))
+        rates.append(operations / (time.perf_counter() - started))
     return rates

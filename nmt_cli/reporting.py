@@ -25,7 +25,7 @@ class Progress:
             self._bar.update(self._task, advance=amount, **fields)
 
 
-MOST_LINES = 100  # whose warnings are said one by one
+MAX_LINES_WITH_WARNINGS = 100  # whose warnings are said one by one
 
 
 @dataclass
@@ -34,7 +34,7 @@ class Reporter:
 
     quiet: bool = False
     silent: bool = False  # not even warnings: another process says the same
-    started: float = field(default_factory=time.monotonic)
+    start_time: float = field(default_factory=time.monotonic)
     _console: "Console | None" = None
 
     @property
@@ -46,44 +46,46 @@ class Reporter:
             self._console = Console(stderr=True, highlight=False, soft_wrap=True)
         return self._console
 
-    def say(self, text: str, *, style: str = "") -> None:
+    def info(self, text: str, *, style: str = "") -> None:
         """One line of conversation."""
         if not self.quiet and not self.silent:
             self.console.print(text, style=style, markup=False)
 
-    def warn(self, text: str) -> None:
+    def warning(self, text: str) -> None:
         """A line that is shown even when quiet."""
         if not self.silent:
             self.console.print(f"warning: {text}", style="yellow", markup=False)
 
     @contextmanager
-    def lines(self, place: str = "") -> Iterator[Callable[[int, Sequence[str]], None]]:
+    def line_warnings(self, prefix: str = "") -> Iterator[Callable[[int, Sequence[str]], None]]:
         """Say what is to be known of lines of text: their number, and warnings.
 
-        The first MOST_LINES lines that have any are said one by one, the others counted, so that a
+        The first MAX_LINES_WITH_WARNINGS lines that have any are said one by one, the others counted, so that a
         text of millions of lines that are all at fault does not bury what else is said.
         """
-        told = more = 0
+        shown_lines = suppressed_lines = 0
 
-        def tell(number: int, warnings: Sequence[str]) -> None:
-            nonlocal told, more
-            if warnings and told == MOST_LINES:
-                if not more:
-                    self.warn(f"{place}from here on, lines that have warnings are counted")
-                more += 1
+        def report_line(number: int, warnings: Sequence[str]) -> None:
+            nonlocal shown_lines, suppressed_lines
+            if warnings and shown_lines == MAX_LINES_WITH_WARNINGS:
+                if not suppressed_lines:
+                    self.warning(f"{prefix}from here on, lines that have warnings are counted")
+                suppressed_lines += 1
                 return
-            told += bool(warnings)
+            shown_lines += bool(warnings)
             for warning in warnings:
-                self.warn(f"{place}line {number}: {warning}")
+                self.warning(f"{prefix}line {number}: {warning}")
 
         try:
-            yield tell
+            yield report_line
         finally:
-            if more:
-                self.warn(f"{place}{more:,} more had warnings; --jsonl writes them all")
+            if suppressed_lines:
+                self.warning(
+                    f"{prefix}{suppressed_lines:,} more had warnings; --jsonl writes them all"
+                )
 
     @contextmanager
-    def progress(self, label: str, total: float | None, done: float = 0) -> Iterator[Progress]:
+    def progress(self, label: str, total: float | None, completed: float = 0) -> Iterator[Progress]:
         """A progress bar while the block runs; nothing where standard error is no terminal."""
         if self.quiet or self.silent or not sys.stderr.isatty():
             yield Progress()
@@ -98,7 +100,7 @@ class Reporter:
             bars.TextColumn("{task.fields[note]}", markup=False),
         )
         with bars.Progress(*columns, console=self.console, transient=True) as bar:
-            yield Progress(bar, bar.add_task(label, total=total, completed=int(done), note=""))
+            yield Progress(bar, bar.add_task(label, total=total, completed=int(completed), note=""))
 
 
 class Span(NamedTuple):
@@ -116,28 +118,28 @@ class Screen:
     colours: bool = False
 
     @classmethod
-    def of_standard_output(cls) -> "Screen":
+    def from_stdout(cls) -> "Screen":
         """Colours where it is a terminal that has some and NO_COLOR is not set."""
         from rich.console import Console
 
         console = Console()
-        plain = console.no_color or console.color_system is None or not console.is_terminal
-        return cls(console.width, not plain)
+        is_plain = console.no_color or console.color_system is None or not console.is_terminal
+        return cls(console.width, not is_plain)
 
-    def render(self, row: Sequence[Span]) -> str:
+    def render(self, spans: Sequence[Span]) -> str:
         """A line as it is to be printed, with the terminal's codes where it has colours."""
         if not self.colours:
-            return "".join(span.text for span in row).rstrip()
+            return "".join(span.text for span in spans).rstrip()
         from rich.console import Console
         from rich.text import Text
 
         console = Console(soft_wrap=True, highlight=False)
         with console.capture() as captured:
-            console.print(Text.assemble(*row), end="")
+            console.print(Text.assemble(*spans), end="")
         return captured.get()
 
 
-def cells(text: str) -> int:
+def display_width(text: str) -> int:
     """Columns that a text takes in a terminal: two for a Chinese character, none for an accent."""
     from rich.cells import cell_len
 

@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass
 
-SPECIAL_PIECES = ("<pad>", "<unk>", "<s>", "</s>")
+SPECIAL_TOKENS = ("<pad>", "<unk>", "<s>", "</s>")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Vocabulary:
     """Sizes of the source and target vocabularies and the ids of the special tokens.
 
-    Tokenizers trained here number the specials as in `SPECIAL_PIECES`; imported models may not.
+    Tokenizers trained here number the specials as in `SPECIAL_TOKENS`; imported models may not.
     """
 
     source_size: int

@@ -24,13 +24,17 @@ from nmt_cli.errors import UserError, WorkerError
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
-Opener = Callable[[int], Callable[[Any], Any]]  # the worker's number, from 0, to its work
-Apply = Callable[[Iterable[Any]], Iterator[Any]]  # tasks to their results, in the same order
-Pool = Callable[[Opener], AbstractContextManager[Apply]]  # somewhere to work
+WorkFactory = Callable[[int], Callable[[Any], Any]]  # the worker's number, from 0, to its work
+MapFunction = Callable[[Iterable[Any]], Iterator[Any]]  # tasks to their results, in the same order
+PoolFactory = Callable[[WorkFactory], AbstractContextManager[MapFunction]]  # somewhere to work
 
-AHEAD = 4  # tasks a worker that may be under way or wait for the result of an earlier one
-TOKENIZER_THREADS = "TOKENIZERS_PARALLELISM"  # whether the tokenizers library uses any
-_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
+MAX_TASKS_PER_WORKER = (
+    4  # tasks a worker that may be under way or wait for the result of an earlier one
+)
+TOKENIZERS_PARALLELISM_VARIABLE = (
+    "TOKENIZERS_PARALLELISM"  # whether the tokenizers library uses any
+)
+_PR_SET_PDEATHSIG = 1  # PR_SET_PDEATHSIG of prctl(2)
 
 
 @dataclass
@@ -42,7 +46,7 @@ class _Worker(Generic[Task]):
     task: tuple[int, Task] | None = None
 
 
-class Workers(Generic[Task, Result]):
+class WorkerPool(Generic[Task, Result]):
     """Processes that run the same work on different tasks.
 
     A worker that dies is said in one line and replaced, and its task is done again; where that
@@ -53,20 +57,20 @@ class Workers(Generic[Task, Result]):
     def __init__(
         self,
         count: int,
-        opener: Opener,
-        describe: Callable[[Task], str],
+        work_factory: WorkFactory,
+        describe_task: Callable[[Task], str],
         warn: Callable[[str], None],
         *,
         fork: bool | None = None,
     ) -> None:
-        self._opener, self._describe, self._warn = opener, describe, warn
-        self._fork = single_threaded() if fork is None else fork
+        self._work_factory, self._describe_task, self._warn = work_factory, describe_task, warn
+        self._fork = is_single_threaded() if fork is None else fork
         self._context = multiprocessing.get_context("fork" if self._fork else "spawn")
-        self._repeated: set[int] = set()  # tasks that have cost a worker
+        self._retried_tasks: set[int] = set()  # tasks that have cost a worker
         self._workers: list[_Worker[Task]] = []
         self.results: dict[int, Result] = {}
         for number in range(count):
-            self._workers.append(self._start(number))
+            self._workers.append(self._start_worker(number))
 
     def __len__(self) -> int:
         return len(self._workers)
@@ -83,121 +87,137 @@ class Workers(Generic[Task, Result]):
             worker.process.join()
 
     @property
-    def idle(self) -> int:
+    def idle_count(self) -> int:
         """How many workers have nothing to do."""
         return sum(worker.task is None for worker in self._workers)
 
-    def processes(self) -> list[int]:
+    def process_ids(self) -> list[int]:
         """The process ids, by the workers' numbers."""
         return [worker.process.pid or 0 for worker in self._workers]
 
-    def give(self, number: int, task: Task) -> None:
+    def submit(self, task_number: int, task: Task) -> None:
         """Hand a task to an idle worker; its result will be results[number]."""
-        place = next(place for place, one in enumerate(self._workers) if one.task is None)
-        self._hand(place, number, task)
+        worker_index = next(
+            worker_index for worker_index, worker in enumerate(self._workers) if worker.task is None
+        )
+        self._send(worker_index, task_number, task)
 
-    def collect(self, also: Sequence[Any] = (), timeout: float | None = None) -> bool:
+    def wait_for_results(
+        self, other_files: Sequence[Any] = (), timeout: float | None = None
+    ) -> bool:
         """Wait until a result is there or one of the files `also` can be read; whether one can."""
-        pipes = {one.pipe: place for place, one in enumerate(self._workers) if one.task is not None}
-        assert pipes or also or timeout is not None, "nothing to wait for"
-        ready = wait([*pipes, *also], timeout)
-        for pipe, place in pipes.items():
+        worker_by_pipe = {
+            worker.pipe: worker_index
+            for worker_index, worker in enumerate(self._workers)
+            if worker.task is not None
+        }
+        assert worker_by_pipe or other_files or timeout is not None, "nothing to wait for"
+        ready = wait([*worker_by_pipe, *other_files], timeout)
+        for pipe, worker_index in worker_by_pipe.items():
             if pipe in ready:
-                self._take(place)
-        return any(one in ready for one in also)
+                self._handle(worker_index)
+        return any(worker in ready for worker in other_files)
 
     def map(self, tasks: Iterable[Task]) -> Iterator[Result]:
         """Results in the order of the tasks, of which few are held at a time."""
-        source = enumerate(tasks)
-        given = taken = 0
-        ended = False
-        while not ended or taken < given:
-            while taken in self.results:
-                yield self.results.pop(taken)
-                taken += 1
-            while not ended and self.idle and given - taken < AHEAD * len(self):
-                upcoming = next(source, None)
-                if upcoming is None:
-                    ended = True
+        numbered_tasks = enumerate(tasks)
+        submitted = yielded = 0
+        exhausted = False
+        while not exhausted or yielded < submitted:
+            while yielded in self.results:
+                yield self.results.pop(yielded)
+                yielded += 1
+            while (
+                not exhausted
+                and self.idle_count
+                and submitted - yielded < MAX_TASKS_PER_WORKER * len(self)
+            ):
+                next_task = next(numbered_tasks, None)
+                if next_task is None:
+                    exhausted = True
                 else:
-                    self.give(*upcoming)
-                    given += 1
-            if taken < given and taken not in self.results:
-                self.collect()
+                    self.submit(*next_task)
+                    submitted += 1
+            if yielded < submitted and yielded not in self.results:
+                self.wait_for_results()
 
-    def _start(self, number: int) -> _Worker[Task]:
-        ours, theirs = self._context.Pipe()
-        inherited = [worker.pipe for worker in self._workers] + [ours] if self._fork else []
-        arguments = (theirs, self._opener, number, os.getpid(), inherited)
+    def _start_worker(self, worker_index: int) -> _Worker[Task]:
+        parent_pipe, child_pipe = self._context.Pipe()
+        inherited_pipes = (
+            [worker.pipe for worker in self._workers] + [parent_pipe] if self._fork else []
+        )
+        arguments = (child_pipe, self._work_factory, worker_index, os.getpid(), inherited_pipes)
         process = self._context.Process(  # type: ignore[attr-defined]
-            target=_serve, args=arguments, name=f"nmt worker {number}", daemon=True
+            target=_worker_main, args=arguments, name=f"nmt worker {worker_index}", daemon=True
         )
         process.start()
-        theirs.close()
-        return _Worker(process, ours)
+        child_pipe.close()
+        return _Worker(process, parent_pipe)
 
-    def _hand(self, place: int, number: int, task: Task) -> None:
-        worker = self._workers[place]
-        worker.task = (number, task)
+    def _send(self, worker_index: int, task_number: int, task: Task) -> None:
+        worker = self._workers[worker_index]
+        worker.task = (task_number, task)
         try:
             worker.pipe.send(task)
         except OSError:  # it has died while it had nothing to do
-            self._replace(place)
+            self._replace(worker_index)
 
-    def _take(self, place: int) -> None:
+    def _handle(self, worker_index: int) -> None:
         """The answer of a worker, or the end of one."""
-        worker = self._workers[place]
+        worker = self._workers[worker_index]
         assert worker.task is not None
         try:
             kind, content = worker.pipe.recv()
         except (EOFError, OSError):
-            self._replace(place)
+            self._replace(worker_index)
             return
-        number, task = worker.task
+        task_number, task = worker.task
         if kind == "user":
             raise UserError(content)
         if kind == "bug":
-            error = WorkerError(f"{self._describe(task)}: {content.splitlines()[-1]}")
+            error = WorkerError(f"{self._describe_task(task)}: {content.splitlines()[-1]}")
             error.add_note(content)
             raise error
-        self.results[number] = content
+        self.results[task_number] = content
         worker.task = None
 
-    def _replace(self, place: int) -> None:
+    def _replace(self, worker_index: int) -> None:
         """Another worker for one that died; it begins with the same task."""
-        worker = self._workers[place]
+        worker = self._workers[worker_index]
         assert worker.task is not None
-        number, task = worker.task
+        task_number, task = worker.task
         worker.process.join()
         worker.pipe.close()
-        reason = _reason(worker.process.exitcode)
-        name = self._describe(task)
-        if number in self._repeated:
+        reason = _exit_reason(worker.process.exitcode)
+        name = self._describe_task(task)
+        if task_number in self._retried_tasks:
             raise WorkerError(f"{name}: given up, since two workers died over it ({reason})")
         self._warn(f"a worker died ({reason}): {name}: done again by another one")
-        self._repeated.add(number)
-        self._workers[place] = self._start(place)
-        self._hand(place, number, task)
+        self._retried_tasks.add(task_number)
+        self._workers[worker_index] = self._start_worker(worker_index)
+        self._send(worker_index, task_number, task)
 
 
 @contextmanager
-def in_this_process(opener: Opener) -> Iterator[Apply]:
+def serial_pool(work_factory: WorkFactory) -> Iterator[MapFunction]:
     """A pool without workers."""
-    yield partial(map, opener(0))
+    yield partial(map, work_factory(0))
 
 
-def pool_of(count: int, describe: Callable[[Any], str], warn: Callable[[str], None]) -> Pool:
+def pool_factory(
+    count: int, describe_task: Callable[[Any], str], warn: Callable[[str], None]
+) -> PoolFactory:
     """A pool of `count` workers, or this process alone where that is one."""
 
     @contextmanager
-    def pool(opener: Opener) -> Iterator[Apply]:
-        with Workers[Any, Any](count, opener, describe, warn) as workers:
+    def pool(work_factory: WorkFactory) -> Iterator[MapFunction]:
+        with WorkerPool[Any, Any](count, work_factory, describe_task, warn) as workers:
             yield workers.map
 
-    return pool if count > 1 else in_this_process
+    return pool if count > 1 else serial_pool
 
 
-def parse_processes(processes: str) -> int | None:
+def parse_process_count(processes: str) -> int | None:
     """The number, or None for auto; UserError for anything else."""
     if processes == "auto":
         return None
@@ -214,7 +234,7 @@ def usable_cores() -> int:
         return os.cpu_count() or 1
 
 
-def start_no_threads() -> None:
+def limit_blas_threads() -> None:
     """Let NumPy's linear algebra start no threads, which would keep this process from forking.
 
     Only before NumPy is imported; no command that has workers needs them.
@@ -222,7 +242,7 @@ def start_no_threads() -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
-def single_threaded() -> bool:
+def is_single_threaded() -> bool:
     """Whether this process may be forked: it is known to have no second thread (Linux)."""
     try:
         return len(os.listdir("/proc/self/task")) == 1
@@ -230,33 +250,33 @@ def single_threaded() -> bool:
         return False
 
 
-def _reason(code: int | None) -> str:
-    if code is not None and code < 0:
+def _exit_reason(exit_code: int | None) -> str:
+    if exit_code is not None and exit_code < 0:
         with suppress(ValueError):
-            return signal.Signals(-code).name
-    return f"exit code {code}"
+            return signal.Signals(-exit_code).name
+    return f"exit code {exit_code}"
 
 
-def _serve(
+def _worker_main(
     pipe: "Connection[Any, Any]",
-    opener: Opener,
-    number: int,
-    parent: int,
-    inherited: list["Connection[Any, Any]"],
+    work_factory: WorkFactory,
+    worker_index: int,
+    parent_pid: int,
+    inherited_pipes: list["Connection[Any, Any]"],
 ) -> None:
     """What a worker does: open the work, then answer tasks until the parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the parent ends us
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    for other in inherited:  # while we held the parent's ends, no worker would see it end
+    for other in inherited_pipes:  # while we held the parent's ends, no worker would see it end
         other.close()
-    _end_with(parent)
-    os.environ[TOKENIZER_THREADS] = "false"  # its threads are not ours to use
+    _die_with_parent(parent_pid)
+    os.environ[TOKENIZERS_PARALLELISM_VARIABLE] = "false"  # its threads are not ours to use
     work: Callable[[Any], Any] | None = None
     with suppress(EOFError, OSError):  # the parent is gone
         while True:
             task = pipe.recv()
             try:
-                work = work or opener(number)
+                work = work or work_factory(worker_index)
                 answer = ("done", work(task))
             except UserError as error:
                 answer = ("user", str(error))
@@ -265,11 +285,11 @@ def _serve(
             pipe.send(answer)
 
 
-def _end_with(parent: int) -> None:
+def _die_with_parent(parent_pid: int) -> None:
     """Be killed when the parent ends, however it ends; on other systems the pipe tells."""
     if not sys.platform.startswith("linux"):
         return
     with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(_DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:  # it was over before we asked
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent_pid:  # it was over before we asked
         os._exit(1)

@@ -11,9 +11,9 @@ import yaml
 
 from nmt_cli.errors import UserError
 
-LONGEST = 1_000_000  # characters in a file
-DEEPEST = 50  # levels of nesting
-Lines = dict[tuple[str | int, ...], int]  # where each value stands, from 1
+MAX_CHARACTERS = 1_000_000  # characters in a file
+MAX_DEPTH = 50  # levels of nesting
+LineNumbers = dict[tuple[str | int, ...], int]  # where each value stands, from 1
 
 _NULL = re.compile(r"~|null|Null|NULL|")
 _BOOL = re.compile(r"true|True|TRUE|false|False|FALSE")
@@ -27,67 +27,71 @@ class YamlError(UserError):
     """Text that is not YAML, or uses what is refused here."""
 
 
-def read_yaml(text: str) -> tuple[Any, Lines]:
+def read_yaml(text: str) -> tuple[Any, LineNumbers]:
     """The value and the line of each of its parts; YamlError names line and reason."""
-    if len(text) > LONGEST:
-        raise YamlError(f"longer than {LONGEST:,} characters")
+    if len(text) > MAX_CHARACTERS:
+        raise YamlError(f"longer than {MAX_CHARACTERS:,} characters")
     if _SURROGATE.search(text):
         raise YamlError("not UTF-8 text")
     try:
         depth = 0  # counted before nodes are built, which is slow and recursive
-        for event in yaml.parse(text, Loader=_FlatLoader):
-            line = _line(event)
+        for event in yaml.parse(text, Loader=_DepthLimitedLoader):
+            line = _line_number(event)
             if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
                 raise YamlError(f"line {line}: anchors are not allowed here")
             if getattr(event, "tag", None):
                 raise YamlError(f"line {line}: tags are not allowed here")
             depth += isinstance(event, yaml.CollectionStartEvent)
             depth -= isinstance(event, yaml.CollectionEndEvent)
-            if depth > DEEPEST:
+            if depth > MAX_DEPTH:
                 raise YamlError(f"line {line}: nested too deeply")
         node = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
-        where = f"line {mark.line + 1}: " if mark else ""
-        raise YamlError(f"{where}not YAML: {error.problem}") from error
+        location = f"line {mark.line + 1}: " if mark else ""
+        raise YamlError(f"{location}not YAML: {error.problem}") from error
     except yaml.YAMLError as error:
         raise YamlError(f"not YAML: {error}".replace("\n", " ")) from error
-    lines: Lines = {}
-    return (None if node is None else _value(node, (), lines)), lines
+    line_numbers: LineNumbers = {}
+    return (None if node is None else _node_value(node, (), line_numbers)), line_numbers
 
 
-class _FlatLoader(yaml.SafeLoader):
+class _DepthLimitedLoader(yaml.SafeLoader):
     """Refuses deep brackets as they are read: PyYAML looks a thousand of them ahead, slowly."""
 
     def fetch_flow_collection_start(self, token: Any) -> None:
-        if self.flow_level >= DEEPEST:
+        if self.flow_level >= MAX_DEPTH:
             raise YamlError(f"line {self.line + 1}: nested too deeply")
         super().fetch_flow_collection_start(token)
 
 
-def _line(event: yaml.Event) -> int:
+def _line_number(event: yaml.Event) -> int:
     return event.start_mark.line + 1 if event.start_mark else 0
 
 
-def _value(node: yaml.Node, path: tuple[str | int, ...], lines: Lines) -> Any:
+def _node_value(node: yaml.Node, path: tuple[str | int, ...], line_numbers: LineNumbers) -> Any:
     line = node.start_mark.line + 1
-    lines.setdefault(path, line)
+    line_numbers.setdefault(path, line)
     if isinstance(node, yaml.SequenceNode):
-        return [_value(item, (*path, n), lines) for n, item in enumerate(node.value)]
+        return [
+            _node_value(item, (*path, index), line_numbers) for index, item in enumerate(node.value)
+        ]
     if isinstance(node, yaml.MappingNode):
-        return _mapping(node, path, lines)
+        return _mapping_value(node, path, line_numbers)
     assert isinstance(node, yaml.ScalarNode)
     if _SURROGATE.search(node.value):  # half of a pair, spelled "\\ud800"
         raise YamlError(f"line {line}: not a character: {ascii(node.value)[:40]}")
     if node.style in ("'", '"', "|", ">"):
         return node.value
     try:
-        return scalar(node.value)
+        return parse_scalar(node.value)
     except ValueError as error:  # Python reads numbers of up to 4,300 digits
         raise YamlError(f"line {line}: a number with too many digits") from error
 
 
-def _mapping(node: yaml.MappingNode, path: tuple[str | int, ...], lines: Lines) -> dict[str, Any]:
+def _mapping_value(
+    node: yaml.MappingNode, path: tuple[str | int, ...], line_numbers: LineNumbers
+) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for key_node, value_node in node.value:
         line = key_node.start_mark.line + 1
@@ -98,12 +102,12 @@ def _mapping(node: yaml.MappingNode, path: tuple[str | int, ...], lines: Lines) 
             raise YamlError(f"line {line}: not a character: {ascii(key)[:40]}")
         if key in result:
             raise YamlError(f"line {line}: the key {key} stands here twice")
-        lines[(*path, key)] = line
-        result[key] = _value(value_node, (*path, key), lines)
+        line_numbers[(*path, key)] = line
+        result[key] = _node_value(value_node, (*path, key), line_numbers)
     return result
 
 
-def scalar(text: str) -> str | int | float | bool | None:
+def parse_scalar(text: str) -> str | int | float | bool | None:
     """The value of an unquoted scalar."""
     if _NULL.fullmatch(text):
         return None
@@ -125,12 +129,14 @@ class _Dumper(yaml.SafeDumper):
         return True
 
 
-def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    plain = isinstance(scalar(text), str) and not re.search(r"^[\s&*!]|[\x85\u2028\u2029]", text)
+def _represent_str(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    plain = isinstance(parse_scalar(text), str) and not re.search(
+        r"^[\s&*!]|[\x85\u2028\u2029]", text
+    )
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if plain else '"')
 
 
-_Dumper.add_representer(str, _text)
+_Dumper.add_representer(str, _represent_str)
 
 
 def write_yaml(value: Any) -> str:

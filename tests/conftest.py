@@ -16,16 +16,16 @@ import torch
 from hypothesis import settings
 
 from nmt_cli.cli import entry
-from nmt_cli.commands.runs import build_model
-from nmt_cli.data.prepared import Tokenizers
-from nmt_cli.data.tokenizer import TextTokenizer, TokenizerConfig
-from nmt_cli.data.tokenizer_training import train_tokenizer
-from nmt_cli.device import AUTO, automatic_precision, find_device
-from nmt_cli.disk import write_whole
+from nmt_cli.data.prepared.store import Tokenizers
+from nmt_cli.data.tokenization.tokenizer import TextTokenizer, TokenizerConfig
+from nmt_cli.data.tokenization.training import train_tokenizer
+from nmt_cli.device import AUTO_PRECISION_VARIABLE, automatic_precision, find_device
+from nmt_cli.fs import atomic_write_text
 from nmt_cli.models import MODELS
-from nmt_cli.recipe import Recipe, build_recipe
+from nmt_cli.recipe.loader import Recipe, build_recipe
 from nmt_cli.reporting import Reporter
-from nmt_cli.run_folder import RunFolder
+from nmt_cli.runs.folder import RunFolder
+from nmt_cli.runs.loading import build_model
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # a core each: threads of two workers wait for each other
     os.environ["OMP_NUM_THREADS"] = "1"  # for the processes that tests start
@@ -77,15 +77,15 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     start, it stands for nothing: nmt refuses it with a message that has these words. So the marked
     tests are all that must be run with both precisions.
     """
-    before = os.environ.get(AUTO)
+    before = os.environ.get(AUTO_PRECISION_VARIABLE)
     if item.get_closest_marker("precision") is None:
-        os.environ[AUTO] = "a test without the mark precision"
+        os.environ[AUTO_PRECISION_VARIABLE] = "a test without the mark precision"
     try:
         return (yield)
     finally:
-        os.environ.pop(AUTO, None)
+        os.environ.pop(AUTO_PRECISION_VARIABLE, None)
         if before is not None:
-            os.environ[AUTO] = before
+            os.environ[AUTO_PRECISION_VARIABLE] = before
 
 
 # Text and recipes
@@ -221,16 +221,16 @@ def tokenizer() -> TextTokenizer:
 def tiny_run(tmp_path_factory: pytest.TempPathFactory, tokenizer: TextTokenizer) -> Path:
     """A run folder that can be opened: random weights after updates 10, 20 and 30."""
     folder = RunFolder(tmp_path_factory.mktemp("runs") / "tiny")
-    folder.checkpoints.mkdir(parents=True)
+    folder.checkpoints_path.mkdir(parents=True)
     recipe = build_recipe(
         {
             "name": "tiny",
             "corpus": {"source": "en", "target": "de"},
-            "model": MODELS["transformer"].config_class.tiny()[0].model_dump(mode="json"),
+            "model": MODELS["transformer"].config_class.tiny_configs()[0].model_dump(mode="json"),
             "search": {"beam": 2, "max_length": 8, "precision": "fp32", "guard": False},
         }
     )
-    write_whole(folder.recipe, recipe.to_yaml())
+    atomic_write_text(folder.recipe_path, recipe.to_yaml())
     folder.write_json("manifest.json", {"fingerprint": "0"})
     tokenizers = Tokenizers(tokenizer, tokenizer)
     tokenizers.save(folder.path)
@@ -238,7 +238,7 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory, tokenizer: TextTokenizer)
     weights = {name: value.detach() for name, value in parameters}
     for update in (10, 20, 30):
         tensors = {name: value * (update / 10) for name, value in weights.items()}
-        folder.save(update, {"model": tensors}, {})
+        folder.save_checkpoint(update, {"model": tensors}, {})
     folder.save_best(10, weights, {})
     return folder.path
 
@@ -247,7 +247,7 @@ def translated_by_documented(line: str, folder: Path, lines: list[str]) -> list[
     """What the program in docs/export.md that has this line prints for an export, greedily."""
     text = (Path(__file__).parents[1] / "docs/export.md").read_text(encoding="utf-8")
     programs = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    program = next(one for one in programs if line in one.splitlines())
+    program = next(candidate for candidate in programs if line in candidate.splitlines())
     done = subprocess.run(
         [sys.executable, "-c", program.replace("beam_size=5", "beam_size=1"), str(folder)],
         input="\n".join(lines).encode(), capture_output=True, check=False,
@@ -263,5 +263,5 @@ class Listener(Reporter):
         super().__init__(quiet=True)
         self.said: list[str] = []
 
-    def say(self, text: str, style: str | None = None) -> None:
+    def info(self, text: str, style: str | None = None) -> None:
         self.said.append(text)

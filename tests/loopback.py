@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from nmt_cli.data.corpora import catalogue
+from nmt_cli.data.sources import catalogue
 from nmt_cli.yaml12 import write_yaml
 from tests.conftest import backwards, syllable_lines
 
@@ -33,15 +33,18 @@ class Shop:
         lines = syllable_lines(120, 1)
         parts = {"train": lines[:100], "dev": lines[100:110], "test": lines[110:]}
         plain = {
-            f"{name}.{language}.gz": gzip.compress("".join(f"{one}\n" for one in text).encode())
-            for name, some in parts.items()
-            for language, text in (("ab", some), ("ba", [backwards(one) for one in some]))
+            f"{name}.{language}.gz": gzip.compress("".join(f"{line}\n" for line in text).encode())
+            for name, part_lines in parts.items()
+            for language, text in (
+                ("ab", part_lines),
+                ("ba", [backwards(line) for line in part_lines]),
+            )
         }
         self.goods |= plain
         members = {"talks/train.tags.ab-ba.ab": tags(lines[:46]), "talks/other": b"x" * 99}
-        members["talks/train.tags.ab-ba.ba"] = tags([backwards(one) for one in lines[:46]])
+        members["talks/train.tags.ab-ba.ba"] = tags([backwards(line) for line in lines[:46]])
         members["talks/t.ab.xml"] = segments(lines[50:55])
-        members["talks/t.ba.xml"] = segments([backwards(one) for one in lines[50:55]])
+        members["talks/t.ba.xml"] = segments([backwards(line) for line in lines[50:55]])
         self.goods["talks.tgz"] = archive(members)
         self.write()
 
@@ -49,8 +52,8 @@ class Shop:
         """The catalogue, in which files may differ by `changes` (a dot in a name is _)."""
         files: dict[str, Any] = {}
         for name, content in self.goods.items():
-            one = {"address": self.address + name, "bytes": len(content)}
-            files[name] = one | {"sha256": hashlib.sha256(content).hexdigest()}
+            entry = {"address": self.address + name, "bytes": len(content)}
+            files[name] = entry | {"sha256": hashlib.sha256(content).hexdigest()}
             files[name] |= changes.get(name.replace(".", "_"), {})
         splits = {role: [{"file": role + ".{language}.gz"}] for role in ("train", "dev", "test")}
         talk = {"file": "talks.tgz", "member": "talks/train.tags.{pair}.{language}"}
@@ -80,7 +83,7 @@ class Shop:
             },
         }
         self.catalogue.write_text(write_yaml({"files": files, "corpora": corpora}))
-        catalogue._catalogue.cache_clear()
+        catalogue._load_catalogue.cache_clear()
 
 
 def tags(lines: list[str]) -> bytes:
@@ -113,30 +116,30 @@ def archive(members: dict[str, bytes], links: dict[str, str] | None = None) -> b
 @pytest.fixture
 def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
     """A shop that is open; the catalogue is the shop's, the cache a folder of the test."""
-    kept = Shop(tmp_path)
+    served = Shop(tmp_path)
 
     class Answers(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             name = self.path.removeprefix("/")
-            kept.asked.append(name)
-            content = kept.goods.get(name)
+            served.asked.append(name)
+            content = served.goods.get(name)
             self.send_response(404 if content is None else 200)
             self.send_header("Content-Length", str(len(content or b"")))
             self.end_headers()
-            self.wfile.write((content or b"")[: -9 if name in kept.cut else None])
+            self.wfile.write((content or b"")[: -9 if name in served.cut else None])
 
         def log_message(self, format: str, *args: Any) -> None:
             pass
 
     monkeypatch.setenv("no_proxy", "*")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(catalogue, "CATALOGUE", kept.catalogue)
+    monkeypatch.setattr(catalogue, "CATALOGUE_PATH", served.catalogue)
     with ThreadingHTTPServer(("127.0.0.1", 0), Answers) as server:
-        kept.address = f"http://127.0.0.1:{server.server_port}/"
+        served.address = f"http://127.0.0.1:{server.server_port}/"
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
-        kept.open()
-        yield kept
+        served.open()
+        yield served
         server.shutdown()
         thread.join()
-    catalogue._catalogue.cache_clear()
+    catalogue._load_catalogue.cache_clear()

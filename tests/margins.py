@@ -15,11 +15,11 @@ import pytest
 from torch import Tensor
 
 from nmt_cli.commands.translate import open_translator
-from nmt_cli.decoding import search as searching
+from nmt_cli.decoding import beam as searching
 from nmt_cli.decoding.engine import TorchEngine
 from nmt_cli.decoding.hypothesis import Hypothesis, SearchConfig
 from nmt_cli.decoding.rescoring import log_probabilities
-from nmt_cli.decoding.translator import Translator
+from nmt_cli.inference.translator import Translator
 
 Ids = list[int]
 
@@ -34,31 +34,31 @@ def rounding(model: Any, steps: int, token: float, total: float) -> float:
     deviation of one computation; between two it is the root of 2 times as large, and they are no
     further apart than four of these.
     """
-    terms = sum(one.shape[-1] for one in model.parameters() if one.ndim > 1)
+    terms = sum(parameter.shape[-1] for parameter in model.parameters() if parameter.ndim > 1)
     deviation = 2**-24 * math.sqrt(steps * (terms * token**2 + total**2))
     return 4 * math.sqrt(2) * deviation
 
 
-class _Watched(searching._Beams):
+class _Watched(searching._BeamSearch):
     """A search of one sentence that notes its narrowest decision."""
 
     narrowest = math.inf
     token = total = 1.0
 
-    def _candidates(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _best_extensions(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         every = self.scores.view(-1, 1) + rows
         live = every.clone()
-        live[:, self.end] = -math.inf
-        for some in (every, live):  # which of them are the W best, in whatever order
-            best = some.flatten().topk(min(self.width + 1, some.numel())).values
-            if len(best) > self.width and best[-1].isfinite():
+        live[:, self.eos_id] = -math.inf
+        for pool in (every, live):  # which of them are the W best, in whatever order
+            best = pool.flatten().topk(min(self.beam_size + 1, pool.numel())).values
+            if len(best) > self.beam_size and best[-1].isfinite():
                 self.narrowest = min(self.narrowest, float(best[-2] - best[-1]))
-        found = super()._candidates(rows)
-        used = found[0].isfinite()
-        self.total = max(self.total, float(found[0][used].abs().max()))
-        tokens = rows[found[2].flatten(), found[1].flatten()]
+        candidates = super()._best_extensions(rows)
+        used = candidates[0].isfinite()
+        self.total = max(self.total, float(candidates[0][used].abs().max()))
+        tokens = rows[candidates[2].flatten(), candidates[1].flatten()]
         self.token = max(self.token, float(tokens[used.flatten()].abs().max()))
-        return found
+        return candidates
 
     @property
     def bound(self) -> float:
@@ -68,9 +68,15 @@ class _Watched(searching._Beams):
     def clear(self) -> bool:
         """Whether another computation, off by no more than that, must decide alike."""
         bound = self.bound
-        ranked = sorted(self.finished[0], key=lambda one: -one.score)[: self.config.n_best + 1]
-        share = [abs(one.score / one.log_probability) for one in ranked if one.log_probability]
-        gaps = [one.score - other.score for one, other in itertools.pairwise(ranked)]
+        ranked = sorted(self.finished[0], key=lambda hypothesis: -hypothesis.score)[
+            : self.config.n_best + 1
+        ]
+        share = [
+            abs(hypothesis.score / hypothesis.log_probability)
+            for hypothesis in ranked
+            if hypothesis.log_probability
+        ]
+        gaps = [hypothesis.score - other.score for hypothesis, other in itertools.pairwise(ranked)]
         return self.narrowest > bound and all(gap > bound * max(share) for gap in gaps)
 
 
@@ -83,7 +89,7 @@ def _watched() -> Iterator[list[_Watched]]:
         return made[-1]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(searching, "_Beams", watch)
+        patch.setattr(searching, "_BeamSearch", watch)
         yield made
 
 
@@ -92,13 +98,13 @@ def watched(
 ) -> list[tuple[bool, float]]:
     """For each source whether no decision of its search is nearer to a tie than rounding, and how
     far off another float32 computation of what it found may be."""
-    found = []
+    results = []
     for source, prefix in zip(sources, prefixes or [[] for _ in sources], strict=True):
         with _watched() as made:
             TorchEngine(model).search([source], config, [prefix] if prefixes else None)
-        (one,) = made
-        found.append((one.clear(), one.bound))
-    return found
+        (watcher,) = made
+        results.append((watcher.clear(), watcher.bound))
+    return results
 
 
 def clear_lines(
@@ -112,10 +118,16 @@ def clear_lines(
     config, tokenizers = translator.config, translator.tokenizers
     ids = tokenizers.source.encode([line.strip() for line in lines])
     starts = tokenizers.target.encode(prefixes or [""] * len(lines))
-    certain = {number: not one for number, one in enumerate(ids)}  # a blank line is not searched
-    seen = [n for n, one in enumerate(ids) if 0 < len(one) <= config.max_source_length]
-    some = [ids[number] for number in seen], config, [starts[number] for number in seen]
-    certain |= zip(seen, (sure for sure, _ in watched(translator.engine.model, *some)), strict=True)
+    certain = {
+        number: not ids_of_line for number, ids_of_line in enumerate(ids)
+    }  # a blank line is not searched
+    seen = [
+        n for n, ids_of_line in enumerate(ids) if 0 < len(ids_of_line) <= config.max_source_length
+    ]
+    search_arguments = [ids[number] for number in seen], config, [starts[number] for number in seen]
+    certain |= zip(
+        seen, (sure for sure, _ in watched(translator.engine.model, *search_arguments)), strict=True
+    )
     enough([certain[number] for number in seen])
     return list(certain.values())
 
@@ -149,12 +161,16 @@ def assert_found(
     ours = TorchEngine(model).search(sources, config, prefixes)
     seen = watched(model, sources, config, prefixes)
     enough([sure for sure, _ in seen])
-    for source, some, others, (sure, bound) in zip(sources, ours, theirs, seen, strict=True):
-        assert len(some) == len(others)
-        assert not sure or [one.ids for one in some] == [one.ids for one in others]
-        texts = [one.ids for one in others]
+    for source, our_hypotheses, others, (sure, bound) in zip(
+        sources, ours, theirs, seen, strict=True
+    ):
+        assert len(our_hypotheses) == len(others)
+        assert not sure or [hypothesis.ids for hypothesis in our_hypotheses] == [
+            hypothesis.ids for hypothesis in others
+        ]
+        texts = [hypothesis.ids for hypothesis in others]
         scores = log_probabilities(model, [source] * len(texts), texts, 4096)
-        for one, score in zip(others, scores, strict=True):
-            assert one.log_probability == pytest.approx(score, abs=bound)
-            normalized = config.normalize(score, len(one.ids) + 1)
-            assert one.score == pytest.approx(normalized, abs=bound)
+        for hypothesis, score in zip(others, scores, strict=True):
+            assert hypothesis.log_probability == pytest.approx(score, abs=bound)
+            normalized = config.normalize(score, len(hypothesis.ids) + 1)
+            assert hypothesis.score == pytest.approx(normalized, abs=bound)

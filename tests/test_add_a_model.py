@@ -60,9 +60,9 @@ def run(tree: Path, *arguments: str) -> str:
 def test_the_new_model_keeps_the_contract(tree: Path) -> None:
     tests = ["tests/models/test_contract.py", "tests/test_docs.py"]
     chosen = "bag or every_option_value or shipped_recipe"
-    told = run(tree, "pytest", *tests, "-k", chosen, "-p", "no:cacheprovider", "-vv")
+    output = run(tree, "pytest", *tests, "-k", chosen, "-p", "no:cacheprovider", "-vv")
     for promise in ("step_by_step", "padding", "reorder", "every_parameter", "by_heart"):
-        assert re.search(rf"{promise}.*bag.*PASSED", told), promise
+        assert re.search(rf"{promise}.*bag.*PASSED", output), promise
 
 
 def test_it_is_listed_explained_trained_and_translates(tree: Path) -> None:
@@ -70,7 +70,7 @@ def test_it_is_listed_explained_trained_and_translates(tree: Path) -> None:
     assert "Width of word vectors" in run(tree, "nmt_cli", "models", "show", "bag")
     few = ["training.updates=4", "training.warmup=2", "model.size=16", "training.samples=0",
            "search.beam=1", "search.max_length=8", "search.guard=false"]  # fmt: skip
-    sets = [word for one in few for word in ("--set", one)]
+    sets = [word for setting in few for word in ("--set", setting)]
     run(tree, "nmt_cli", "train", "quickstart-bag", "--quiet", *sets)
     out = run(tree, "nmt_cli", "translate", "runs/quickstart-bag", "--quiet")
     assert len(out.splitlines()) == 1

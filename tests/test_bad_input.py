@@ -27,9 +27,9 @@ import torch
 import zstandard
 
 from nmt_cli.commands.prepare import prepare_recipe
-from nmt_cli.data.tokenizer import TokenizerConfig
-from nmt_cli.data.tokenizer_training import train_tokenizer
-from nmt_cli.recipe import load_recipe
+from nmt_cli.data.tokenization.tokenizer import TokenizerConfig
+from nmt_cli.data.tokenization.training import train_tokenizer
+from nmt_cli.recipe.loader import load_recipe
 from nmt_cli.reporting import Reporter
 from nmt_cli.yaml12 import write_yaml
 from tests.conftest import NMT, Call, environment, in_float32, start, toy_content, write_syllables
@@ -56,7 +56,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, tiny_run: Path) -> Path:
 
 
 @pytest.fixture
-def here(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def workdir(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the world to work in, with no GPU and no data elsewhere."""
     folder = tmp_path / "here"
     shutil.copytree(world, folder, symlinks=True)
@@ -73,18 +73,18 @@ def snapshot(folder: Path) -> dict[str, Any]:
 
     But prepared/inputs.json, notes that are renewed whenever prepared data could be used.
     """
-    found: dict[str, Any] = {}
+    entries: dict[str, Any] = {}
     for path in sorted(folder.rglob("*")):
         name = str(path.relative_to(folder))
         if name == "prepared/inputs.json":
             continue
         if path.is_symlink():
-            found[name] = os.readlink(path)
+            entries[name] = os.readlink(path)
         elif path.is_dir():
-            found[name] = None
+            entries[name] = None
         else:
-            found[name] = path.stat().st_size, path.stat().st_mtime_ns
-    return found
+            entries[name] = path.stat().st_size, path.stat().st_mtime_ns
+    return entries
 
 
 @contextmanager
@@ -159,10 +159,10 @@ def link(name: str, target: str) -> Damage:
     return act
 
 
-def both(*damages: Damage) -> Damage:
+def all_of(*damages: Damage) -> Damage:
     def act() -> None:
-        for one in damages:
-            one()
+        for damage in damages:
+            damage()
 
     return act
 
@@ -172,14 +172,14 @@ def changed(name: str, **values: Any) -> Damage:
 
     def act() -> None:
         content = json.loads(Path(name).read_text()) | values
-        kept = {key: value for key, value in content.items() if value is not None}
-        Path(name).write_text(json.dumps(kept))
+        filtered = {key: value for key, value in content.items() if value is not None}
+        Path(name).write_text(json.dumps(filtered))
 
     return act
 
 
 def train_text(source: bytes, target: bytes) -> Damage:
-    return both(put("text/train.ab", source), put("text/train.ba", target))
+    return all_of(put("text/train.ab", source), put("text/train.ba", target))
 
 
 def recipe(text: str) -> Damage:
@@ -188,12 +188,12 @@ def recipe(text: str) -> Damage:
 
 def tsv(content: bytes) -> Damage:
     head = "corpus:\n  source: ab\n  target: ba\n  root: text\n  train: [{tsv: x.tsv}]\n"
-    return both(recipe(head), put("text/x.tsv", content))
+    return all_of(recipe(head), put("text/x.tsv", content))
 
 
 def jsonl(content: bytes) -> Damage:
     head = "corpus:\n  source: ab\n  target: ba\n  root: text\n  train: [{jsonl: x.jsonl}]\n"
-    return both(recipe(head), put("text/x.jsonl", content))
+    return all_of(recipe(head), put("text/x.jsonl", content))
 
 
 STEPS = ("run/checkpoints/step-000020", "run/checkpoints/step-000030")
@@ -281,9 +281,9 @@ FILES = [
     Case("unequal text", "prepare toy.yaml", "text/train.ab has 1 lines and ",
          put("text/train.ab", b"ba\n")),
     Case("empty dev", "train toy.yaml", "corpus.dev: the text is empty",
-         both(put("text/dev.ab", b""), put("text/dev.ba", b""))),
+         all_of(put("text/dev.ab", b""), put("text/dev.ba", b""))),
     Case("empty test", "train toy.yaml", "corpus.test: the text is empty",
-         both(put("text/test.ab", b""), put("text/test.ba", b""))),
+         all_of(put("text/test.ab", b""), put("text/test.ba", b""))),
     Case("folder for text", "prepare toy.yaml", "corpus.train: no file train.ab",
          folder("text/train.ab")),
     Case("unreadable text", "prepare toy.yaml", "text/train.ab: cannot read: Permission denied",
@@ -304,13 +304,13 @@ FILES = [
          "corpus.train: one pair is too few to hold out a development part",
          train_text(b"ba\n", b"ab\n")),
     Case("not a gzip file", "prepare toy.yaml", "text/train.ab.gz: cannot read: Not a gzipped file",
-         both(gone("text/train.ab"), put("text/train.ab.gz", b"ba ce\n"))),
+         all_of(gone("text/train.ab"), put("text/train.ab.gz", b"ba ce\n"))),
     Case("truncated gzip", "prepare toy.yaml", "text/train.ab.gz: cannot read: Compressed file end",
-         both(gone("text/train.ab"), put("text/train.ab.gz", gzip.compress(b"ba ce\n" * 99)[:-12]))),
+         all_of(gone("text/train.ab"), put("text/train.ab.gz", gzip.compress(b"ba ce\n" * 99)[:-12]))),
     Case("not a zst file", "prepare toy.yaml", "text/train.ab.zst: cannot read: zstd",
-         both(gone("text/train.ab"), put("text/train.ab.zst", b"ba ce\n"))),
+         all_of(gone("text/train.ab"), put("text/train.ab.zst", b"ba ce\n"))),
     Case("truncated zst", "prepare toy.yaml", "text/train.ab.zst: cannot read: Compressed file end",
-         both(gone("text/train.ab"),
+         all_of(gone("text/train.ab"),
               put("text/train.ab.zst", zstandard.compress(os.urandom(999))[:-9]))),
     Case("tsv without a tab", "prepare my.yaml",
          "text/x.tsv:2: no tab in the line; a TSV has source<TAB>target", tsv(b"a\tb\nc d\n")),
@@ -331,7 +331,7 @@ FILES = [
          recipe("corpus:\n  root: ../x\n  source: ab\n  target: ba\n  download:\n"
                 "    address: https://192.0.2.1/\n    sha256: {train.ab: '0'}\n")),
     Case("prepared is a file", "prepare toy.yaml", "prepared",
-         both(gone("prepared"), put("prepared", b""))),
+         all_of(gone("prepared"), put("prepared", b""))),
 ]  # fmt: skip
 
 RECIPES = [
@@ -433,9 +433,9 @@ RUNS = [
     Case("run of a newer version", "translate run", "run: a run of format 2; this version reads 1",
          changed("run/manifest.json", format=2)),
     Case("checkpoint of a newer version", "translate run", "checkpoint of format 2; this version",
-         both(gone(*STEPS), changed(f"{BEST}/state.json", format=2))),
+         all_of(gone(*STEPS), changed(f"{BEST}/state.json", format=2))),
     Case("half a checkpoint", "translate run", "damaged checkpoint: model.safetensors is not what",
-         both(gone(*STEPS), put(f"{BEST}/model.safetensors", b"half"))),
+         all_of(gone(*STEPS), put(f"{BEST}/model.safetensors", b"half"))),
     Case("header longer than memory", "translate run", "model.safetensors: damaged or missing: ",
          weights(tensors({}, length=1 << 62))),
     Case("header longer than the file", "translate run", "model.safetensors: damaged or missing: ",
@@ -486,13 +486,13 @@ RUNS = [
     Case("average onto a run", "average run --out run", "run exists: choose another folder"),
     Case("average into a file", "average run --out ref.txt/mean", "Not a directory"),
     Case("ensemble of strangers", "translate run other", "other has another tokenizer than run",
-         both(copied("run", "other"), tokenizer(lambda content: content["model"]["merges"].reverse()))),
+         all_of(copied("run", "other"), tokenizer(lambda content: content["model"]["merges"].reverse()))),
 ]  # fmt: skip
 
 ELSEWHERE = [
     Case("tokenizer that is a link out", "tokenize run",
          "run/tokenizer.json: a link that leads out of run; copy the file instead",
-         both(copied("run/tokenizer.json", "t.json"),
+         all_of(copied("run/tokenizer.json", "t.json"),
               link("run/tokenizer.json", "../t.json"))),
     Case("tokenizer in a circle of links", "translate run", "run/tokenizer.json: ",
          link("run/tokenizer.json", "tokenizer.json")),
@@ -503,7 +503,7 @@ ELSEWHERE = [
     Case("averaging a link out", "average run --out mean", "run/tokenizer.json: a link that leads out",
          link("run/tokenizer.json", "../toy.yaml")),
     Case("best checkpoint elsewhere", "translate run", "best.json: names no checkpoint of this run",
-         both(gone(*STEPS), put("run/checkpoints/best.json", '{"folder": "../../elsewhere"}'))),
+         all_of(gone(*STEPS), put("run/checkpoints/best.json", '{"folder": "../../elsewhere"}'))),
     Case("prepared text that is a link out", "train toy.yaml", "dev.source.txt: a link that leads out of",
          prepared(lambda folder: link(str(folder / "dev.source.txt"), "../../ref.txt")())),
     Case("prepared array that is a link out", "train toy.yaml", "train.source.0.ids.npy: a link that leads out",
@@ -620,10 +620,10 @@ def words(command: str) -> list[str]:
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case.label for case in CASES])
-def test_bad_input_is_one_clear_line(case: Case, here: Path, nmt: Call) -> None:
+def test_bad_input_is_one_clear_line(case: Case, workdir: Path, nmt: Call) -> None:
     if case.damage is not None:
         case.damage()
-    before = snapshot(here)
+    before = snapshot(workdir)
     with without_privilege():
         code, out, err = nmt(*words(case.command), stdin=case.stdin)
     said = [line for line in err.splitlines() if line.startswith("nmt:")]
@@ -631,7 +631,7 @@ def test_bad_input_is_one_clear_line(case: Case, here: Path, nmt: Call) -> None:
     assert len(said) == case.lines and any(case.says in line for line in said), err
     assert "Traceback" not in err and 'File "' not in err
     assert err.splitlines()[-case.lines :] == said, err  # nothing comes after them
-    assert snapshot(here) == before
+    assert snapshot(workdir) == before
 
 
 def test_the_table_is_long_and_names_each_case_once() -> None:
@@ -671,29 +671,35 @@ STREAMS = [
         for one in STREAMS
     ],
 )
-def test_a_stream_that_cannot_be_used_is_one_clear_line(line: str, says: str, here: Path) -> None:
-    before = snapshot(here)
-    done = shell(line, here, b"a book\n")
+def test_a_stream_that_cannot_be_used_is_one_clear_line(
+    line: str, says: str, workdir: Path
+) -> None:
+    before = snapshot(workdir)
+    done = shell(line, workdir, b"a book\n")
     assert (done.returncode, done.stdout) == (2, b"")
     assert done.stderr.decode().startswith(f"nmt: {says}") and done.stderr.count(b"\n") == 1
-    assert snapshot(here) == before
+    assert snapshot(workdir) == before
 
 
-def test_nobody_listening_to_the_mistake_changes_no_exit_code(here: Path) -> None:
-    assert shell("nmt score nowhere 2>/dev/full", here).returncode == 2
+def test_nobody_listening_to_the_mistake_changes_no_exit_code(workdir: Path) -> None:
+    assert shell("nmt score nowhere 2>/dev/full", workdir).returncode == 2
 
 
 @pytest.mark.slow
-def test_data_that_do_not_fit_on_the_disk_leave_what_was_there(here: Path) -> None:
+def test_data_that_do_not_fit_on_the_disk_leave_what_was_there(workdir: Path) -> None:
     """A limit on the size of files stands for the full disk."""
-    before = snapshot(here)
+    before = snapshot(workdir)
     line = "trap '' XFSZ; ulimit -f 1; nmt prepare toy.yaml --set corpus.deduplicate=false"
-    write_syllables(here / "more", {"train": 400}, longest=6)
-    done = shell(line + " --set corpus.train=../more/train", here)
+    write_syllables(workdir / "more", {"train": 400}, longest=6)
+    done = shell(line + " --set corpus.train=../more/train", workdir)
     assert done.returncode == 2, done.stderr
-    said = [one for one in done.stderr.decode().splitlines() if one.startswith("nmt:")]
+    said = [
+        line_of_stderr
+        for line_of_stderr in done.stderr.decode().splitlines()
+        if line_of_stderr.startswith("nmt:")
+    ]
     assert len(said) == 1 and "File too large" in said[0] and b"Traceback" not in done.stderr
-    after = {name: held for name, held in snapshot(here).items() if not name.startswith("more")}
+    after = {name: held for name, held in snapshot(workdir).items() if not name.startswith("more")}
     assert after == before
 
 
@@ -718,18 +724,18 @@ def interrupted(
 
 
 @pytest.mark.parametrize("command", ["tokenize run", "detokenize run", "score ref.txt"])
-def test_ctrl_c_while_reading_is_one_line(command: str, here: Path) -> None:
+def test_ctrl_c_while_reading_is_one_line(command: str, workdir: Path) -> None:
     """More than a pipe holds: when all is written, the command has begun to read."""
-    before = snapshot(here)
-    process = start(*command.split(), cwd=here)
+    before = snapshot(workdir)
+    process = start(*command.split(), cwd=workdir)
     drain = threading.Thread(target=lambda: process.stdout and process.stdout.read(), daemon=True)
     drain.start()
     assert interrupted(process, lambda: True, b"\n" * 200_000) == ["nmt: interrupted"]
-    assert snapshot(here) == before
+    assert snapshot(workdir) == before
 
 
-def test_ctrl_c_while_torch_is_loaded_is_one_line(here: Path) -> None:
-    process = start("translate", "run", "--device", "cpu", cwd=here)
+def test_ctrl_c_while_torch_is_loaded_is_one_line(workdir: Path) -> None:
+    process = start("translate", "run", "--device", "cpu", cwd=workdir)
 
     def loading() -> bool:
         return "libtorch" in Path(f"/proc/{process.pid}/maps").read_text()
@@ -738,21 +744,21 @@ def test_ctrl_c_while_torch_is_loaded_is_one_line(here: Path) -> None:
 
 
 @pytest.mark.slow
-def test_ctrl_c_while_preparing_leaves_nothing(here: Path) -> None:
-    write_syllables(here / "text", {"big": 60_000}, longest=9)
-    before = snapshot(here)
+def test_ctrl_c_while_preparing_leaves_nothing(workdir: Path) -> None:
+    write_syllables(workdir / "text", {"big": 60_000}, longest=9)
+    before = snapshot(workdir)
     settings = ["--set", "corpus.train=big", "--set", "tokenizer={type: bpe, vocab_size: 400}"]
-    process = start("prepare", "toy.yaml", *settings, cwd=here)
-    ready = lambda: any((here / "prepared").glob(".toy-*"))  # noqa: E731
+    process = start("prepare", "toy.yaml", *settings, cwd=workdir)
+    ready = lambda: any((workdir / "prepared").glob(".toy-*"))  # noqa: E731
     assert interrupted(process, ready) == ["nmt: interrupted"]
-    assert snapshot(here) == before
+    assert snapshot(workdir) == before
 
 
 @pytest.mark.slow
-def test_ctrl_c_while_training_saves_and_says_how_to_go_on(here: Path) -> None:
+def test_ctrl_c_while_training_saves_and_says_how_to_go_on(workdir: Path) -> None:
     long = ["--set", "training.updates=1000000", "--set", "training.log_every=1"]
-    process = start("train", "toy.yaml", "--device", "cpu", *long, cwd=here)
-    (said,) = interrupted(process, lambda: (here / "runs/toy/log.jsonl").is_file())
+    process = start("train", "toy.yaml", "--device", "cpu", *long, cwd=workdir)
+    (said,) = interrupted(process, lambda: (workdir / "runs/toy/log.jsonl").is_file())
     assert said.startswith("nmt: stopped by SIGINT at update ")
     assert "; saved. Go on with: nmt train toy.yaml " in said and said.endswith(" --resume")
 
@@ -760,7 +766,7 @@ def test_ctrl_c_while_training_saves_and_says_how_to_go_on(here: Path) -> None:
 # What is no mistake, but must be seen or work.
 
 
-def test_an_entry_of_a_list_can_be_set(here: Path) -> None:
+def test_an_entry_of_a_list_can_be_set(workdir: Path) -> None:
     tsv(b"a\tb\n")()
     loaded = load_recipe("my.yaml", ["corpus.train.0.weight=2", "corpus.train.0.tsv=y.tsv"])
     assert isinstance(loaded.corpus.train, tuple)
@@ -768,13 +774,13 @@ def test_an_entry_of_a_list_can_be_set(here: Path) -> None:
 
 
 def test_bytes_that_are_not_utf_8_are_dropped_and_counted_from_json_lines(
-    here: Path, nmt: Call
+    workdir: Path, nmt: Call
 ) -> None:
     jsonl(b'{"ab": "\xe4", "ba": "b"}\n' + b'{"ab": "a", "ba": "b"}\n{"ab": "c", "ba": "d"}\n')()
     code, _, err = nmt("prepare", "my.yaml", "--set", "tokenizer.type=word")
     assert code == 0 and "dropped 1 (33.33%): not UTF-8\n" in err
 
 
-def test_a_vocabulary_larger_than_the_text_can_fill_is_said(here: Path, nmt: Call) -> None:
+def test_a_vocabulary_larger_than_the_text_can_fill_is_said(workdir: Path, nmt: Call) -> None:
     code, _, err = nmt("prepare", "toy.yaml", "--set", "tokenizer.vocab_size=9000")
     assert code == 0 and "the text has only 18 pieces, not the 9,000 of tokenizer.vocab_size" in err

@@ -21,11 +21,11 @@ def gpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     small = {"d_model": 16, "heads": 2, "encoder_layers": 1, "decoder_layers": 1, "d_ff": 32}
     for name in ("w1", "w2"):
         monkeypatch.setitem(workloads.MODELS, name, {"type": "transformer", **small})
-    for name, value in {"DEVICE": torch.device("cpu"), "PAIRS": 300, "WARM": 1}.items():
+    for name, value in {"DEVICE": torch.device("cpu"), "PAIRS": 300, "WARMUP_UPDATES": 1}.items():
         monkeypatch.setattr(program, name, value)
     monkeypatch.setattr(program, "find_device", lambda name: torch.device("cpu"))
-    monkeypatch.setattr(program, "describe", lambda kind: {"peak_bf16": 1e12})
-    monkeypatch.setattr(workloads, "RESULTS", tmp_path)
+    monkeypatch.setattr(program, "describe_machine", lambda kind: {"peak_bf16": 1e12})
+    monkeypatch.setattr(workloads, "RESULTS_DIR", tmp_path)
     for name in ("synchronize", "empty_cache", "reset_peak_memory_stats"):
         monkeypatch.setattr(torch.cuda, name, lambda: None)
     monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda: 0)
@@ -41,11 +41,14 @@ def test_training_and_translation_are_measured(
     monkeypatch.setattr(sys, "argv", words)
     monkeypatch.setattr(gpu, "SENTENCES", 20)
     gpu.main()
-    told = json.loads((tmp_path / "gpu.json").read_text())
-    assert told["w1"]["tokens_per_second"] > 0 and 0 < told["w1"]["share_of_peak"] < 1
-    speeds = [told[f"translate {shape} {beam}"] for shape in ("w1", "w2") for beam in (1, 5)]
+    results = json.loads((tmp_path / "gpu.json").read_text())
+    assert results["w1"]["tokens_per_second"] > 0 and 0 < results["w1"]["share_of_peak"] < 1
+    speeds = [results[f"translate {shape} {beam}"] for shape in ("w1", "w2") for beam in (1, 5)]
     systems = {"nmt bf16"} | ({"transformers bf16"} if find_spec("transformers") else set())
-    assert all(set(one) == systems and min(one.values()) > 0 for one in speeds)
+    assert all(
+        set(speeds_by_system) == systems and min(speeds_by_system.values()) > 0
+        for speeds_by_system in speeds
+    )
 
 
 @pytest.mark.slow
@@ -65,12 +68,12 @@ def test_quality_by_minute_is_that_of_validations_near_the_minute(
 ) -> None:
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
     report = importlib.import_module("report")
-    told = {
+    record = {
         "course": [[5.1, 300, 11.0], [10.9, 600, 21.0], [17.0, 900, 25.0], [30.0, 1500, 31.0]],
         "recipe": "R", "note": "N.", "command": "C", "date": "D", "machine": {"processor": "P"},
     }  # fmt: skip
-    monkeypatch.setattr(report, "kept", lambda name: told)
-    monkeypatch.setattr(report, "RESULTS", tmp_path)
+    monkeypatch.setattr(report, "load_result", lambda name: record)
+    monkeypatch.setattr(report, "RESULTS_DIR", tmp_path)
     page = report.budget()
     assert "| 5 | 5.1 | 300 | 11.00 |\n| 10 | 10.9 | 600 | 21.00 |\n\n" in page
     assert "`C`, D, P" in page and (tmp_path / "budget.svg").exists()

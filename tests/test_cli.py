@@ -11,7 +11,7 @@ import pytest
 
 from nmt_cli import __version__
 from nmt_cli.models import MODELS
-from nmt_cli.recipe_files import shipped_recipes
+from nmt_cli.recipe.paths import shipped_recipes
 from tests.conftest import NMT, Call, environment, start
 
 # What it prints
@@ -71,10 +71,10 @@ def test_scores_are_printed_with_signatures_or_as_json(nmt: Call, tmp_path: Path
     assert (code, err) == (0, "")
     assert out.startswith("BLEU = 100.00") and out.count("\n  nrefs:1|case:") == 3
     code, out, _ = nmt("score", tmp_path / "ref", "-i", tmp_path / "ref", "--json")
-    found = json.loads(out)
-    assert list(found) == ["bleu", "chrf", "ter"] and out.count("\n") == 1
-    assert all(set(one) == {"score", "signature"} for one in found.values())
-    assert found["bleu"]["score"] == pytest.approx(100)
+    scores = json.loads(out)
+    assert list(scores) == ["bleu", "chrf", "ter"] and out.count("\n") == 1
+    assert all(set(score) == {"score", "signature"} for score in scores.values())
+    assert scores["bleu"]["score"] == pytest.approx(100)
     out = nmt("score", tmp_path / "ref", "--metrics", "bleu", "--json", "--lowercase",
               "--tokenize", "char", stdin=b"A b c d e\n")[1]  # fmt: skip
     assert "case:lc" in out and "tok:char" in out and list(json.loads(out)) == ["bleu"]
@@ -127,9 +127,9 @@ def test_rescore_prints_columns_or_json_one_line_a_pair(
     assert code == 0 and [len(row) for row in rows] == [4, 4] and float(rows[0][0]) < 0
     assert rows[1][:2] == ["-inf", "-inf"]
     assert err == "warning: line 2: the source is blank: not scored\n"
-    found = [json.loads(line) for line in nmt(*arguments, "--jsonl")[1].splitlines()]
-    assert found[0]["log_probability"] == pytest.approx(float(rows[0][0]), abs=1e-5)
-    assert found[1]["log_probability"] is None and found[1]["warnings"]
+    records = [json.loads(line) for line in nmt(*arguments, "--jsonl")[1].splitlines()]
+    assert records[0]["log_probability"] == pytest.approx(float(rows[0][0]), abs=1e-5)
+    assert records[1]["log_probability"] is None and records[1]["warnings"]
 
 
 def test_typed_lines_are_tokenized_one_by_one(tiny_run: Path) -> None:
@@ -279,7 +279,7 @@ def test_debug_shows_where_a_mistake_was_found(nmt: Call) -> None:
 
 def test_our_own_bug_is_exit_code_1_with_a_traceback() -> None:
     script = (
-        "import nmt_cli.recipe_files as f, nmt_cli.cli.entry as c, sys\n"
+        "import nmt_cli.recipe.paths as f, nmt_cli.cli.entry as c, sys\n"
         "f.shipped_recipes = lambda: 1 / 0\n"
         "sys.argv = ['nmt', 'recipes']\nc.main()"
     )

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from nmt_cli import device
-from nmt_cli.device import TYPES, automatic_precision, choose_precision, find_device
+from nmt_cli.device import DTYPES, automatic_precision, choose_dtype, find_device
 from nmt_cli.errors import DeviceError
 
 
@@ -56,10 +56,10 @@ def test_the_environment_says_what_auto_stands_for(
 ) -> None:
     monkeypatch.setenv("NMT_AUTO_PRECISION", name)
     cpu = torch.device("cpu")
-    assert choose_precision("auto", cpu) == TYPES[name]
+    assert choose_dtype("auto", cpu) == DTYPES[name]
     assert automatic_precision(cpu) == (name, "NMT_AUTO_PRECISION is set")
-    assert choose_precision("fp32", cpu) == torch.float32  # what is named is not overridden
-    assert choose_precision("bf16", cpu) == torch.bfloat16
+    assert choose_dtype("fp32", cpu) == torch.float32  # what is named is not overridden
+    assert choose_dtype("bf16", cpu) == torch.bfloat16
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_the_speed_of_bf16_is_measured_once(monkeypatch: pytest.MonkeyPatch) -> 
 def test_another_word_for_auto_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NMT_AUTO_PRECISION", "fp16")
     with pytest.raises(DeviceError) as caught:
-        choose_precision("auto", torch.device("cpu"))
+        choose_dtype("auto", torch.device("cpu"))
     assert str(caught.value) == "NMT_AUTO_PRECISION=fp16: use fp32 or bf16"
 
 
@@ -101,8 +101,8 @@ def test_fewer_kernels_are_kept_unless_the_environment_says_how_many(
 ) -> None:
     key = "ONEDNN_PRIMITIVE_CACHE_CAPACITY"
     monkeypatch.setenv(key, "7")
-    device.limit_kernels()
+    device.limit_kernel_cache()
     assert os.environ[key] == "7"
     monkeypatch.delenv(key)
-    device.limit_kernels()
+    device.limit_kernel_cache()
     assert os.environ[key] == "512"

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from nmt_cli.commands.doctor import EXTRAS
-from nmt_cli.commands.reference import recipe_reference
 from nmt_cli.models import MODELS
-from nmt_cli.recipe import load_recipe
-from nmt_cli.recipe_files import shipped_recipes
+from nmt_cli.recipe.docs import recipe_reference
+from nmt_cli.recipe.loader import load_recipe
+from nmt_cli.recipe.paths import shipped_recipes
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -22,7 +22,7 @@ NOT_RUN = {
 }
 FEW = ["training.updates=8", "training.warmup=2", "training.samples=0", "search.beam=2",
        "search.max_length=12", "search.guard=false"]  # fmt: skip
-SHRUNKEN = {"nmt train quickstart": " --quiet" + "".join(f" --set {one}" for one in FEW)}
+SHRUNKEN = {"nmt train quickstart": " --quiet" + "".join(f" --set {setting}" for setting in FEW)}
 
 
 def readme_commands() -> list[str]:
@@ -35,7 +35,7 @@ def readme_commands() -> list[str]:
 def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """A PATH on which `nmt` is this checkout's, without any extra, as quickstart installs it."""
     folder = tmp_path_factory.mktemp("bin")
-    nmt, extras = folder / "nmt", sorted({one for names in EXTRAS.values() for one in names})
+    nmt, extras = folder / "nmt", sorted({extra for names in EXTRAS.values() for extra in names})
     program = (
         f"import sys\nsys.modules.update(dict.fromkeys({extras}))\n"
         "from nmt_cli.cli.entry import main\nmain()"

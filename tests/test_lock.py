@@ -32,8 +32,8 @@ def test_the_lock_and_the_constraints_name_the_same_versions() -> None:
 
 def test_every_dependency_is_locked() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = [*project["dependencies"], *project["optional-dependencies"]["plot"]]
-    names = {plain(re.split(r"[\s<>=!~;\[]", one)[0]) for one in wanted}
+    requirements = [*project["dependencies"], *project["optional-dependencies"]["plot"]]
+    names = {plain(re.split(r"[\s<>=!~;\[]", requirement)[0]) for requirement in requirements}
     assert names <= set(pins(LOCK))
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from nmt_cli.decoding.hypothesis import SearchConfig
-from tests.decoding.test_search import END, TableModel
+from tests.decoding.test_beam import END, TableModel
 from tests.margins import watched
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from nmt_cli.commands.prepare import prepare_recipe
-from nmt_cli.recipe import load_recipe
+from nmt_cli.recipe.loader import load_recipe
 from nmt_cli.reporting import Reporter
 from nmt_cli.yaml12 import write_yaml
 from tests.conftest import ROOT, Call, in_float32, toy_content, write_syllables
@@ -62,7 +62,7 @@ def _offences_of_call(node: ast.Call) -> Iterator[str]:
     short = {"numpy.load": "np.load"}.get(name, name)
     if name in FORBIDDEN_CALLS or name.rpartition(".")[2] in {"extractall", "Unpickler"}:
         yield name
-    given = {one.arg: one.value for one in node.keywords}
+    given = {keyword_argument.arg: keyword_argument.value for keyword_argument in node.keywords}
     for key, value in EMPTY_KEYWORDS.items():
         if key in given and not (
             isinstance(given[key], ast.Constant) and given[key].value is not value
@@ -85,10 +85,12 @@ ALLOWED = {"nmt_cli/export/format.py: importlib.import_module"}
 
 def test_no_source_runs_code_out_of_a_file() -> None:
     assert len(SOURCES) > 90
-    found = {
-        f"{path.relative_to(ROOT)}: {one}" for path in SOURCES for one in offences(path.read_text())
+    offenders = {
+        f"{path.relative_to(ROOT)}: {offence}"
+        for path in SOURCES
+        for offence in offences(path.read_text())
     }
-    assert found == ALLOWED
+    assert offenders == ALLOWED
 
 
 BAD_SOURCES = [
@@ -132,7 +134,7 @@ OBJECTS = np.array([Payload()], dtype=object)
 
 
 @pytest.fixture
-def here(tmp_path: Path, tiny_run: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def workdir(tmp_path: Path, tiny_run: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working folder with a recipe, its prepared data and a run with one checkpoint."""
     monkeypatch.chdir(tmp_path)
     write_syllables(tmp_path / "text", {"train": 30, "dev": 4, "test": 4}, longest=4)
@@ -192,11 +194,11 @@ ATTACKS: list[tuple[str, list[str], Callable[[Path], None]]] = [
     "where, command, attack", ATTACKS, ids=[f"{a.__name__} as {w}" for w, _, a in ATTACKS]
 )
 def test_a_hostile_file_is_refused_in_one_line_and_does_nothing(
-    where: str, command: list[str], attack: Callable[[Path], None], here: Path, nmt: Call
+    where: str, command: list[str], attack: Callable[[Path], None], workdir: Path, nmt: Call
 ) -> None:
-    path = next(here.glob(where), here / where)
+    path = next(workdir.glob(where), workdir / where)
     attack(path)
-    state = here / "run/checkpoints/best-000010/state.json"
+    state = workdir / "run/checkpoints/best-000010/state.json"
     if path.suffix == ".safetensors":  # whoever made the file can note its hash as well
         content = json.loads(state.read_text())
         content["files"][path.name] = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -204,25 +206,25 @@ def test_a_hostile_file_is_refused_in_one_line_and_does_nothing(
     code, out, err = nmt(*command, stdin=b"a\n")
     assert (code, out) == (2, ""), err
     assert err.count("nmt: ") == 1 and "Traceback" not in err
-    assert not (here / "hacked").exists()
+    assert not (workdir / "hacked").exists()
 
 
-def test_notes_about_inputs_that_are_a_pickle_are_made_anew(here: Path, nmt: Call) -> None:
-    hostile_pickle(here / "prepared/inputs.json")
+def test_notes_about_inputs_that_are_a_pickle_are_made_anew(workdir: Path, nmt: Call) -> None:
+    hostile_pickle(workdir / "prepared/inputs.json")
     assert nmt("prepare", "toy.yaml")[0] == 0
-    assert "text/train.ab" in (here / "prepared/inputs.json").read_text()
-    assert not (here / "hacked").exists()
+    assert "text/train.ab" in (workdir / "prepared/inputs.json").read_text()
+    assert not (workdir / "hacked").exists()
 
 
 # 3. Nothing leads out of a folder.
 
 
-def test_a_run_folder_may_itself_be_a_link(here: Path, nmt: Call) -> None:
+def test_a_run_folder_may_itself_be_a_link(workdir: Path, nmt: Call) -> None:
     os.symlink("run", "latest")
     assert nmt("translate", "latest", "--device", "cpu", stdin=b"a\n")[0] == 0
 
 
-def test_a_link_that_stays_inside_is_followed(here: Path, nmt: Call) -> None:
+def test_a_link_that_stays_inside_is_followed(workdir: Path, nmt: Call) -> None:
     os.rename("run/tokenizer.json", "run/kept.json")
     os.symlink("kept.json", "run/tokenizer.json")
     assert nmt("tokenize", "run", stdin=b"a\n")[0] == 0

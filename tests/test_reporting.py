@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from nmt_cli.reporting import MOST_LINES, Reporter, Screen, Span, cells
+from nmt_cli.reporting import MAX_LINES_WITH_WARNINGS, Reporter, Screen, Span, display_width
 
 ROW = [Span("label ", "bold"), Span(" 87", "#ffffff on #003366"), Span("   ", "on #000000")]
 
@@ -26,7 +26,7 @@ def plain_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_pipe_has_no_colours_and_eighty_columns(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdout", io.StringIO())
-    screen = Screen.of_standard_output()
+    screen = Screen.from_stdout()
     assert screen == Screen(80, colours=False)
     assert screen.render(ROW) == "label  87"
 
@@ -35,7 +35,7 @@ def test_a_terminal_has_colours_and_its_own_width(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(sys, "stdout", Terminal())
     monkeypatch.setenv("COLUMNS", "120")
     monkeypatch.setenv("COLORTERM", "truecolor")
-    screen = Screen.of_standard_output()
+    screen = Screen.from_stdout()
     assert screen == Screen(120, colours=True)
     shown = screen.render(ROW)
     assert "\x1b[38;2;255;255;255;48;2;0;51;102m 87\x1b[0m" in shown
@@ -48,7 +48,7 @@ def test_a_terminal_without_colours_is_drawn_in_ascii(
 ) -> None:
     monkeypatch.setattr(sys, "stdout", Terminal())
     monkeypatch.setenv(name, value)
-    assert not Screen.of_standard_output().colours
+    assert not Screen.from_stdout().colours
 
 
 def test_text_that_looks_like_markup_is_text(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,35 +60,35 @@ def test_text_that_looks_like_markup_is_text(monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.parametrize("text, columns", [("abc", 3), ("我们", 4), ("e\u0301", 1), ("", 0)])
 def test_letters_are_counted_in_columns(text: str, columns: int) -> None:
-    assert cells(text) == columns
+    assert display_width(text) == columns
 
 
 def test_lines_at_fault_are_said_one_by_one_until_they_are_very_many(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    with Reporter(quiet=True).lines("shard 1/2, ") as tell:
-        for number in range(1, MOST_LINES + 31):
+    with Reporter(quiet=True).line_warnings("shard 1/2, ") as tell:
+        for number in range(1, MAX_LINES_WITH_WARNINGS + 31):
             tell(number, ["one", "two"] if number == 3 else ["cut"])
             tell(1000 + number, [])
-    told = capsys.readouterr().err.splitlines()
-    assert told[:5] == [
+    stderr_lines = capsys.readouterr().err.splitlines()
+    assert stderr_lines[:5] == [
         "warning: shard 1/2, line 1: cut",
         "warning: shard 1/2, line 2: cut",
         "warning: shard 1/2, line 3: one",
         "warning: shard 1/2, line 3: two",
         "warning: shard 1/2, line 4: cut",
     ]
-    assert told[-3:] == [
-        f"warning: shard 1/2, line {MOST_LINES}: cut",
+    assert stderr_lines[-3:] == [
+        f"warning: shard 1/2, line {MAX_LINES_WITH_WARNINGS}: cut",
         "warning: shard 1/2, from here on, lines that have warnings are counted",
         "warning: shard 1/2, 30 more had warnings; --jsonl writes them all",
     ]
-    assert len(told) == MOST_LINES + 3
+    assert len(stderr_lines) == MAX_LINES_WITH_WARNINGS + 3
 
 
 def test_few_lines_at_fault_need_no_sum(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(KeyError), Reporter().lines() as tell:
-        for number in range(MOST_LINES):
+    with pytest.raises(KeyError), Reporter().line_warnings() as tell:
+        for number in range(MAX_LINES_WITH_WARNINGS):
             tell(number, ["cut"])
         raise KeyError
-    assert len(capsys.readouterr().err.splitlines()) == MOST_LINES
+    assert len(capsys.readouterr().err.splitlines()) == MAX_LINES_WITH_WARNINGS

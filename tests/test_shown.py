@@ -15,7 +15,7 @@ import pytest
 import typer
 
 from nmt_cli.cli.app import build_app
-from nmt_cli.device import AUTO
+from nmt_cli.device import AUTO_PRECISION_VARIABLE
 from tests.conftest import ROOT
 from tests.test_docs import environment as environment  # a fixture: `nmt` is this checkout's
 
@@ -38,13 +38,13 @@ class Shown(NamedTuple):
 
 def shown_in(readme: str) -> list[Shown]:
     """The commands of the console blocks below which something stands."""
-    found = []
+    examples = []
     for block in re.findall(r"```console\n(.*?)```", readme, re.DOTALL):
         for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
             command, *lines = part.splitlines()
             if lines:
-                found.append(Shown(command.split("  #")[0].strip(), lines))
-    return found
+                examples.append(Shown(command.split("  #")[0].strip(), lines))
+    return examples
 
 
 def ranges_in(readme: str) -> dict[str, float]:
@@ -56,22 +56,22 @@ def ranges_in(readme: str) -> dict[str, float]:
 
 def different(shown: list[str], printed: list[str], ranges: Mapping[str, float]) -> list[str]:
     """What is printed and not shown: scores may differ as far as is stated, else nothing."""
-    found = [] if len(shown) == len(printed) else [f"{len(printed)} lines, not {len(shown)}"]
-    for one, other in zip(shown, printed, strict=False):
-        scores = SCORE.match(one), SCORE.match(other)
+    differences = [] if len(shown) == len(printed) else [f"{len(printed)} lines, not {len(shown)}"]
+    for shown_line, other in zip(shown, printed, strict=False):
+        scores = SCORE.match(shown_line), SCORE.match(other)
         if scores[0] and scores[1] and scores[0][1] == scores[1][1]:
             name, far = scores[0][1], abs(float(scores[0][2]) - float(scores[1][2]))
             if far > ranges[name]:
-                found.append(f"{other} (shown: {one}; within {ranges[name]})")
-        elif one != other:
-            found.append(f"{other!r} (shown: {one!r})")
-    return found
+                differences.append(f"{other} (shown: {shown_line}; within {ranges[name]})")
+        elif shown_line != other:
+            differences.append(f"{other!r} (shown: {shown_line!r})")
+    return differences
 
 
 def helps(command: Any) -> list[str]:
     """What --help says of a command and of all below it."""
     below = getattr(command, "commands", {}).values()
-    return [command.help or "", *(text for one in below for text in helps(one))]
+    return [command.help or "", *(text for subcommand in below for text in helps(subcommand))]
 
 
 def examples_in(help_text: str) -> list[str]:
@@ -102,7 +102,7 @@ def printed(
     """What a line of shell prints, and what it says on standard error."""
     done = subprocess.run(
         ["bash", "-c", f"set -o pipefail; {command}"], cwd=place, text=True, check=False,
-        env={**environment, AUTO: precision}, capture_output=True,
+        env={**environment, AUTO_PRECISION_VARIABLE: precision}, capture_output=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines(), done.stderr
@@ -136,14 +136,16 @@ def test_the_examples_of_the_help_are_translated_right(
 def test_every_example_of_the_help_that_translates_has_its_right_translation_here() -> None:
     texts = helps(typer.main.get_command(build_app()))
     assert len(texts) > 15
-    assert {one for text in texts for one in examples_in(text)} == set(RIGHT)
+    assert {example for text in texts for example in examples_in(text)} == set(RIGHT)
 
 
 def test_the_readme_shows_a_translation_and_scores_and_says_how_far_these_may_be() -> None:
-    commands = [one.command for one in OF_README]
-    assert any(one.endswith("nmt translate runs/quickstart") for one in commands)
-    assert any("| nmt score " in one for one in commands)
-    assert all(0 < one <= 5 for one in ranges_in(README.read_text(encoding="utf-8")).values())
+    commands = [example.command for example in OF_README]
+    assert any(command.endswith("nmt translate runs/quickstart") for command in commands)
+    assert any("| nmt score " in command for command in commands)
+    assert all(
+        0 < tolerance <= 5 for tolerance in ranges_in(README.read_text(encoding="utf-8")).values()
+    )
 
 
 # That the tests above can fail

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from nmt_cli.errors import UserError, WorkerError
-from nmt_cli.workers import AHEAD, Workers, single_threaded, usable_cores
+from nmt_cli.workers import MAX_TASKS_PER_WORKER, WorkerPool, is_single_threaded, usable_cores
 
 ROOT = Path(__file__).parent.parent
-START = [False] + [True] * single_threaded()  # spawned everywhere, forked where that is safe
+START = [False] + [True] * is_single_threaded()  # spawned everywhere, forked where that is safe
 
 
 def square(task: int) -> int:
@@ -47,8 +47,10 @@ def opened(work: Callable[[int], Any], _: int) -> Callable[[int], Any]:
     return work
 
 
-def start(work: Callable[[int], Any], count: int, said: list[str], fork: bool) -> Workers[int, int]:
-    return Workers(count, partial(opened, work), lambda n: f"task {n}", said.append, fork=fork)
+def start(
+    work: Callable[[int], Any], count: int, said: list[str], fork: bool
+) -> WorkerPool[int, int]:
+    return WorkerPool(count, partial(opened, work), lambda n: f"task {n}", said.append, fork=fork)
 
 
 @pytest.mark.parametrize("fork", START)
@@ -68,9 +70,9 @@ def test_few_tasks_are_taken_before_their_results_are_wanted() -> None:
             yield asked
 
     with start(square, 2, [], START[-1]) as workers:
-        found = workers.map(tasks())
-        assert next(found) == 1
-        assert asked <= 1 + 2 * AHEAD
+        results = workers.map(tasks())
+        assert next(results) == 1
+        assert asked <= 1 + 2 * MAX_TASKS_PER_WORKER
 
 
 @pytest.mark.parametrize("fork", START)
@@ -88,9 +90,9 @@ def test_a_worker_that_dies_is_said_in_a_line_and_its_task_done_again(
 def test_a_task_that_kills_two_workers_is_named_and_given_up(tmp_path: Path) -> None:
     said: list[str] = []
     with start(partial(die, tmp_path), 2, said, START[-1]) as workers:
-        found = workers.map([6, 7, 8])
+        results = workers.map([6, 7, 8])
         with pytest.raises(WorkerError) as error:
-            list(found)
+            list(results)
     assert str(error.value) == "task 7: given up, since two workers died over it (SIGKILL)"
     assert said == ["a worker died (SIGKILL): task 7: done again by another one"]
 
@@ -99,7 +101,7 @@ def test_a_worker_that_died_while_it_had_nothing_to_do_is_replaced() -> None:
     said: list[str] = []
     with start(square, 1, said, START[-1]) as workers:
         assert list(workers.map([3])) == [9]
-        os.kill(workers.processes()[0], signal.SIGKILL)
+        os.kill(workers.process_ids()[0], signal.SIGKILL)
         time.sleep(0.1)
         assert list(workers.map([4])) == [16]
     assert said == ["a worker died (SIGKILL): task 4: done again by another one"]
@@ -129,17 +131,17 @@ def alive(process: int) -> bool:
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_no_worker_outlives_its_parent(number: signal.Signals, fork: str) -> None:
     script = (
-        "import time, sys\nfrom functools import partial\nfrom nmt_cli.workers import Workers\n"
+        "import time, sys\nfrom functools import partial\nfrom nmt_cli.workers import WorkerPool\n"
         "from tests.test_workers import opened\n"
         "if __name__ == '__main__':\n"
-        f"    workers = Workers(2, partial(opened, time.sleep), str, print, fork={fork})\n"
-        "    workers.give(0, 60)\n    workers.give(1, 60)\n"
-        "    print(*workers.processes(), flush=True)\n    time.sleep(60)\n"
+        f"    workers = WorkerPool(2, partial(opened, time.sleep), str, print, fork={fork})\n"
+        "    workers.submit(0, 60)\n    workers.submit(1, 60)\n"
+        "    print(*workers.process_ids(), flush=True)\n    time.sleep(60)\n"
     )
     command = [sys.executable, "-c", script]
     parent = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT, text=True)
     assert parent.stdout
-    children = [int(one) for one in parent.stdout.readline().split()]
+    children = [int(pid) for pid in parent.stdout.readline().split()]
     assert len(children) == 2 and all(map(alive, children))
     parent.send_signal(number)
     parent.wait(20)

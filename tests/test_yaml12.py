@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nmt_cli.yaml12 import DEEPEST, LONGEST, YamlError, read_yaml, write_yaml
+from nmt_cli.yaml12 import MAX_CHARACTERS, MAX_DEPTH, YamlError, read_yaml, write_yaml
 from tests.conftest import examples
 
 SCALARS: list[tuple[str, Any]] = [
@@ -45,15 +45,15 @@ REFUSED: list[tuple[str, str]] = [
     ("a: \x00", "not YAML"),
     ("a: @x", "line 1: not YAML"),
     ("\na: " + "9" * 5000, "line 2: a number with too many digits"),
-    ("a: " + "[" * (DEEPEST + 1) + "]" * (DEEPEST + 1), "line 1: nested too deeply"),
-    ("x" * (LONGEST + 1), "longer than 1,000,000 characters"),
+    ("a: " + "[" * (MAX_DEPTH + 1) + "]" * (MAX_DEPTH + 1), "line 1: nested too deeply"),
+    ("x" * (MAX_CHARACTERS + 1), "longer than 1,000,000 characters"),
 ]
 
 
 @pytest.mark.parametrize("text, value", SCALARS)
 def test_a_scalar_has_the_value_of_the_core_schema(text: str, value: Any) -> None:
-    found, _ = read_yaml(f"key: {text}")
-    assert found == {"key": value} and type(found["key"]) is type(value)
+    mapping, _ = read_yaml(f"key: {text}")
+    assert mapping == {"key": value} and type(mapping["key"]) is type(value)
 
 
 def test_nan_is_a_number() -> None:
@@ -61,8 +61,8 @@ def test_nan_is_a_number() -> None:
 
 
 def test_keys_are_text_as_they_stand() -> None:
-    found, _ = read_yaml("no: 1\n010: 2\ntrue: 3\n~: 4\n'a b': 5\n<<: {c: 6}")
-    assert list(found) == ["no", "010", "true", "~", "a b", "<<"]
+    mapping, _ = read_yaml("no: 1\n010: 2\ntrue: 3\n~: 4\n'a b': 5\n<<: {c: 6}")
+    assert list(mapping) == ["no", "010", "true", "~", "a b", "<<"]
 
 
 @pytest.mark.parametrize("text", ["", "# only a comment\n", "---\n", "~"])
@@ -110,7 +110,7 @@ def test_huge_nesting_is_refused_after_few_steps(text: str) -> None:
 
 
 def test_the_deepest_nesting_allowed_is_read() -> None:
-    depth = DEEPEST - 1
+    depth = MAX_DEPTH - 1
     value, _ = read_yaml("a: " + "[" * depth + "]" * depth)
     for _ in range(depth):
         value = value["a"] if isinstance(value, dict) else value[0]
@@ -118,7 +118,7 @@ def test_the_deepest_nesting_allowed_is_read() -> None:
 
 
 def test_many_values_side_by_side_are_not_deep() -> None:
-    value = {"a": [[] for _ in range(5 * DEEPEST)]}
+    value = {"a": [[] for _ in range(5 * MAX_DEPTH)]}
     assert read_yaml(write_yaml(value))[0] == value
 
 

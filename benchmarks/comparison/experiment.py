@@ -58,53 +58,64 @@ def sets(settings: dict[str, Any]) -> list[str]:
 
 def records(run: Path, event: str) -> list[dict[str, Any]]:
     lines = (run / "log.jsonl").read_text().splitlines()
-    return [one for one in map(json.loads, lines) if one["event"] == event]
+    return [record for record in map(json.loads, lines) if record["event"] == event]
 
 
-def measure(one: Experiment, more: list[str]) -> dict[str, Any]:
+def measure(experiment: Experiment, more: list[str]) -> dict[str, Any]:
     """The result of an experiment, from its file where it has one; `more` goes to nmt train."""
-    if one.result.exists():
-        found: dict[str, Any] = json.loads(one.result.read_text())
-        return found
-    origin = one.settings.get("training.init_from")
+    if experiment.result.exists():
+        measurement: dict[str, Any] = json.loads(experiment.result.read_text())
+        return measurement
+    origin = experiment.settings.get("training.init_from")
     if origin is not None and not (ROOT / origin).exists():
-        sys.exit(f"{one.name} goes on from {origin}: delete that row's result to train it again")
+        sys.exit(
+            f"{experiment.name} goes on from {origin}: delete that row's result to train it again"
+        )
     RUNS.mkdir(parents=True, exist_ok=True)
-    nmt("train", one.recipe, "--resume", "--out", one.run, "--quiet", *sets(one.settings), *more)
-    return _conclude(one, more)
+    nmt(
+        "train",
+        experiment.recipe,
+        "--resume",
+        "--out",
+        experiment.run,
+        "--quiet",
+        *sets(experiment.settings),
+        *more,
+    )
+    return _conclude(experiment, more)
 
 
-def _conclude(one: Experiment, more: list[str]) -> dict[str, Any]:
-    told = json.loads((one.run / "result.json").read_text())
-    speeds = [record["tokens_per_second"] for record in records(one.run, "train")]
-    kept = ("update", "loss", "scores", "seconds")
-    found = {
-        "recipe": one.recipe,
-        "settings": one.settings,
+def _conclude(experiment: Experiment, more: list[str]) -> dict[str, Any]:
+    run_result = json.loads((experiment.run / "result.json").read_text())
+    speeds = [record["tokens_per_second"] for record in records(experiment.run, "train")]
+    keys = ("update", "loss", "scores", "seconds")
+    measurement = {
+        "recipe": experiment.recipe,
+        "settings": experiment.settings,
         "more": more,
-        "updates": told["updates"],
-        "parameters": parameters(one.run),
+        "updates": run_result["updates"],
+        "parameters": parameters(experiment.run),
         "tokens_per_second": median(speeds),
-        "test": told["test"],
-        "best": told["checkpoint"],
+        "test": run_result["test"],
+        "best": run_result["checkpoint"],
         "validations": [
-            {key: record[key] for key in kept} for record in records(one.run, "validation")
+            {key: record[key] for key in keys} for record in records(experiment.run, "validation")
         ],
-    } | made(one.run)
+    } | made(experiment.run)
     RESULTS.mkdir(parents=True, exist_ok=True)
-    one.result.write_text(json.dumps(found, indent=1) + "\n")
-    return found
+    experiment.result.write_text(json.dumps(measurement, indent=1) + "\n")
+    return measurement
 
 
 def made(run: Path) -> dict[str, Any]:
     """How long a run that has just ended took, when, and on what machine."""
-    told = json.loads((run / "result.json").read_text())
+    run_result = json.loads((run / "result.json").read_text())
     return {
-        "minutes": told["training_seconds"] / 60,
+        "minutes": run_result["training_seconds"] / 60,
         "date": date.today().isoformat(),
         "processor": processor(),
-        "hardware": told["hardware"],
-        "versions": told["versions"],
+        "hardware": run_result["hardware"],
+        "versions": run_result["versions"],
     }
 
 

@@ -18,7 +18,7 @@ SYSTEMS = {
 def recipe(system: str) -> str:
     """The shipped recipe of a system."""
     names = {"additive": "rnn", "transformer": "transformer"}
-    names |= {one: one for one in ("decoder-only", "ctc")}
+    names |= {model_name: model_name for model_name in ("decoder-only", "ctc")}
     return f"multi30k-en-de-{names.get(system, f'rnn-{system}')}"
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pages import ABSENT, table
+from pages import NOT_MEASURED, table
 from plan import ROWS, SYSTEMS
 from telling import figures, machines, result, span
 
@@ -11,32 +11,38 @@ SITTING = 45  # minutes of training
 
 def rows() -> str:
     speed = result("speed") or {"rows": {}}
-    found = []
+    table_rows = []
     for key, label in SYSTEMS.items():
-        one, fast = result(key), speed["rows"].get(key)
+        run_result, fast = result(key), speed["rows"].get(key)
         start = [f"`{ROWS[key].recipe}`", label]
-        if one is None:
-            found.append([*start, *[""] * 5, "not measured", ""])
+        if run_result is None:
+            table_rows.append([*start, *[""] * 5, "not measured", ""])
             continue
         rates = [""] * 3
         if fast is not None:
-            minutes = one["updates"] * fast["seconds_per_update"] / 60
+            minutes = run_result["updates"] * fast["seconds_per_update"] / 60
             rates = [
                 f"{fast['tokens_per_second']:,.0f}", f"{minutes:.0f}",
                 f"{fast['sentences_per_second']:,.0f}",
             ]  # fmt: skip
-        bleu, chrf = (one["test"][name]["score"] for name in ("bleu", "chrf"))
-        size = f"{one['parameters'] / 1e6:.1f} M"
-        updates = f"{one['updates']:,}"
-        found.append([*start, size, updates, *rates, f"**{bleu:.2f}**", f"{chrf:.2f}"])
+        bleu, chrf = (run_result["test"][name]["score"] for name in ("bleu", "chrf"))
+        size = f"{run_result['parameters'] / 1e6:.1f} M"
+        updates = f"{run_result['updates']:,}"
+        table_rows.append([*start, size, updates, *rates, f"**{bleu:.2f}**", f"{chrf:.2f}"])
     header = ["recipe", "system", "parameters", "updates", "tokens/s", "minutes"]
     header += ["sentences/s", "BLEU", "chrF"]
-    return table(header, found) + "\n" + steps() + in_time(speed) + signatures(speed) + curves()
+    return (
+        table(header, table_rows) + "\n" + steps() + in_time(speed) + signatures(speed) + curves()
+    )
 
 
 def steps() -> str:
     """What each step of the line was worth."""
-    bleu = {name: one["test"]["bleu"]["score"] for name in SYSTEMS if (one := result(name))}
+    bleu = {
+        name: run_result["test"]["bleu"]["score"]
+        for name in SYSTEMS
+        if (run_result := result(name))
+    }
     attending = [name for name in ("additive", "dot", "general") if name in bleu]
     if not attending or not {"none", "transformer"} <= set(bleu):
         return ""
@@ -51,34 +57,34 @@ def steps() -> str:
 
 def in_time(speed: dict[str, Any]) -> str:
     """What the rows that take longer than `SITTING` had reached by then."""
-    found = []
+    reached = []
     for name, fast in speed["rows"].items():
-        one = result(name)
-        checks = one["validations"] if one else []
+        run_result = result(name)
+        checks = run_result["validations"] if run_result else []
         bleu = {check["update"]: check["scores"]["bleu"] for check in checks}
         early = [update for update in bleu if update * fast["seconds_per_update"] <= 60 * SITTING]
         if early and len(early) < len(bleu):
             best = max(bleu[update] for update in early)
-            found.append(f"{name} {best:.2f} of {max(bleu.values()):.2f}")
-    if not found:
+            reached.append(f"{name} {best:.2f} of {max(bleu.values()):.2f}")
+    if not reached:
         return ""
     return (
         f"Of the rows that take more than {SITTING} minutes here, greedy BLEU on the development "
-        f"text by then, of what it is at the end: {', '.join(found)}.\n\n"
+        f"text by then, of what it is at the end: {', '.join(reached)}.\n\n"
     )
 
 
 def signatures(speed: dict[str, Any]) -> str:
     """How the scores were computed and on what machine the rows were made."""
-    present = [one for one in map(result, SYSTEMS) if one is not None]
+    present = [run_result for run_result in map(result, SYSTEMS) if run_result is not None]
     if not present:
-        return ABSENT
-    marks = {score["signature"] for one in present for score in one["test"].values()}
-    made = span(one["date"] for one in present)
+        return NOT_MEASURED
+    marks = {score["signature"] for run_result in present for score in run_result["test"].values()}
+    made = span(run_result["date"] for run_result in present)
     where = "not measured"
     if "processor" in speed:
         where = f"`speed.py` on two cores of {speed['processor']}, PyTorch {speed['torch']}, "
-        where += span(one["date"] for one in speed["rows"].values())
+        where += span(row["date"] for row in speed["rows"].values())
     return (
         f"Signatures: {', '.join(f'`{mark}`' for mark in sorted(marks))}. Trained by "
         "`nmt train RECIPE` on: "

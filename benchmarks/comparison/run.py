@@ -28,15 +28,17 @@ REORDERED = "A boy wearing a red shirt is trying to catch a ball with his hands.
 def experiments(names: Iterable[str]) -> list[Experiment]:
     """Those of the names; a stage stands for all of its own."""
     stages = {"rows": ROWS, "joined": BOTTLENECK, "positions": POSITIONS}
-    known = {one.name: one for stage in stages.values() for one in stage.values()}
-    found: dict[str, Experiment] = {}
+    by_name = {
+        experiment.name: experiment for stage in stages.values() for experiment in stage.values()
+    }
+    selected: dict[str, Experiment] = {}
     for name in names:
-        for one in stages[name].values() if name in stages else [known[name]]:
-            found[one.name] = one
-    return list(found.values())
+        for experiment in stages[name].values() if name in stages else [by_name[name]]:
+            selected[experiment.name] = experiment
+    return list(selected.values())
 
 
-def run_all(wanted: list[Experiment], jobs: int, more: list[str]) -> None:
+def run_all(selected: list[Experiment], jobs: int, more: list[str]) -> None:
     """Each in a process of its own, `jobs` at a time, bound to its share of the cores."""
     cores = sorted(os.sched_getaffinity(0))
     share = max(1, len(cores) // jobs)
@@ -44,37 +46,37 @@ def run_all(wanted: list[Experiment], jobs: int, more: list[str]) -> None:
     for job in range(jobs):
         free.put(cores[job * share : (job + 1) * share])
 
-    def work(one: Experiment) -> None:
+    def work(experiment: Experiment) -> None:
         mine = free.get()
         try:
             command = ["taskset", "-c", ",".join(map(str, mine)), sys.executable, __file__]
             environment = os.environ | {"OMP_NUM_THREADS": str(len(mine))}
             if data := environment.get("NMT_DATA"):
                 environment["NMT_DATA"] = str(Path(data).resolve())
-            command += ["--alone", one.name, "--", *more]
+            command += ["--alone", experiment.name, "--", *more]
             subprocess.run(command, env=environment, check=True)
         finally:
             free.put(mine)
 
-    open_ = [one for one in wanted if not one.result.exists()]
-    rounds = [[one for one in open_ if later == ("training.init_from" in one.settings)]
+    open_ = [experiment for experiment in selected if not experiment.result.exists()]
+    rounds = [[experiment for experiment in open_ if later == ("training.init_from" in experiment.settings)]
               for later in (False, True)]  # fmt: skip
     with ThreadPoolExecutor(jobs) as pool:
-        for some in rounds:
-            list(pool.map(work, some))
+        for batch in rounds:
+            list(pool.map(work, batch))
 
 
 def lengths(label: str, runs: dict[str, Experiment]) -> None:
     """Scores by length of several runs on the joined test text, which all of them are given."""
     joined = RUNS / "joined-transformer"
-    if not all(one.result.exists() for one in runs.values()) or not joined.exists():
+    if not all(experiment.result.exists() for experiment in runs.values()) or not joined.exists():
         return
-    named = [f"{key}={one.run}" for key, one in runs.items()]
-    told = nmt(
+    named = [f"{key}={experiment.run}" for key, experiment in runs.items()]
+    command = nmt(
         "plot", "lengths", *named, "--source", joined / "test.source.txt", "--reference",
         joined / "test.target.txt", "--buckets", LONG, "-o", FIGURES / f"{label}.svg", "--json",
     )  # fmt: skip
-    (RESULTS / f"lengths-{label}.json").write_text(told.stdout)
+    (RESULTS / f"lengths-{label}.json").write_text(command.stdout)
 
 
 def alignment() -> None:
@@ -89,8 +91,10 @@ def alignment() -> None:
 
 def curves() -> None:
     """Loss and BLEU by minute of all rows that have been trained."""
-    named = [f"{key}={one.run}" for key, one in ROWS.items() if one.result.exists()]
-    if named and all(Path(one.partition("=")[2]).exists() for one in named):
+    named = [
+        f"{key}={experiment.run}" for key, experiment in ROWS.items() if experiment.result.exists()
+    ]
+    if named and all(Path(named_path.partition("=")[2]).exists() for named_path in named):
         nmt("plot", "curves", *named, "-o", FIGURES / "curves.svg")
 
 
@@ -100,16 +104,16 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
     end = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
-    wanted: Any = parser.parse_args(sys.argv[1:end])
+    arguments: Any = parser.parse_args(sys.argv[1:end])
     more = sys.argv[end + 1 :]
-    if wanted.alone:
+    if arguments.alone:
         from experiment import measure
 
-        (one,) = experiments(wanted.names)
-        print(json.dumps(measure(one, more)["test"]))
+        (experiment,) = experiments(arguments.names)
+        print(json.dumps(measure(experiment, more)["test"]))
         return
     FIGURES.mkdir(parents=True, exist_ok=True)
-    run_all(experiments(wanted.names), wanted.jobs, more)
+    run_all(experiments(arguments.names), arguments.jobs, more)
     lengths("bottleneck", BOTTLENECK)
     lengths("positions", POSITIONS)
     alignment()

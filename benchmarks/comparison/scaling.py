@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from experiment import RESULTS, RUNS, made, nmt, records, sets
 
-from nmt_cli.commands.runs import open_run
-from nmt_cli.data.prepared import PreparedData
-from nmt_cli.decoding.alignments import attention_weights
+from nmt_cli.data.prepared.store import PreparedData
+from nmt_cli.decoding.word_alignment import attention_weights
 from nmt_cli.models.attention import MultiHeadAttention
+from nmt_cli.runs.loading import open_run
 
 WIDTH, UPDATES = 512, 200
 HEAD_WIDTHS = (16, 32, 64, 128, 256, 512)
@@ -27,7 +27,7 @@ def at_the_start(width: int, scaled: bool, tokens: int = 32) -> dict[str, float]
     torch.manual_seed(1)
     attend = MultiHeadAttention(width, 1, 1, 0.0, scaled=scaled)
     queries, keys = torch.randn(2, 200, 1, tokens, width).unbind(0)
-    weights = attend.weights(queries, keys, None)
+    weights = attend.attention_weights(queries, keys, None)
     jacobian = torch.diag_embed(weights) - weights[..., :, None] * weights[..., None, :]
     return {
         "entropy": entropy_of(weights),
@@ -58,14 +58,14 @@ def trained(width: int, scaled: bool) -> dict[str, Any]:
     data = PreparedData(next(run.parents[1].glob(f"../prepared/*{_fingerprint(run)}")))
     split = data.split("dev")
     assert split is not None
-    pairs = [(split.source[n].tolist(), split.target[n].tolist()) for n in range(200)]
+    pairs = [(split.source_ids[n].tolist(), split.target_ids[n].tolist()) for n in range(200)]
     weights = attention_weights(opened.model, *map(list, zip(*pairs, strict=True)))
     assert weights is not None
     (validation,) = records(run, "validation")
     return {
         "training_loss": records(run, "train")[-1]["loss"],
         "dev_loss": validation["loss"],
-        "entropy": sum(entropy_of(one) for one in weights) / len(weights),
+        "entropy": sum(entropy_of(matrix) for matrix in weights) / len(weights),
     } | made(run)
 
 
@@ -79,14 +79,14 @@ def main() -> None:
     import json
 
     path = RESULTS / "scaling.json"
-    found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    results: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
     RESULTS.mkdir(parents=True, exist_ok=True)
     for width in HEAD_WIDTHS:
         for scaled in (True, False):
             key = f"{width} {'scaled' if scaled else 'plain'}"
-            if key not in found:
-                found[key] = at_the_start(width, scaled) | {"trained": trained(width, scaled)}
-                path.write_text(json.dumps(found, indent=1) + "\n")
+            if key not in results:
+                results[key] = at_the_start(width, scaled) | {"trained": trained(width, scaled)}
+                path.write_text(json.dumps(results, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from experiment import RESULTS, RUNS, nmt, records, sets
 from machine import processor
 from plan import ROWS
 
-from nmt_cli.recipe import load_recipe
+from nmt_cli.recipe.loader import load_recipe
 
 CORES, UPDATES = 2, 60
 FEW = {
@@ -44,7 +44,7 @@ def training(name: str) -> dict[str, float]:
     first, last = logged[0], logged[-1]
     each = (last["seconds"] - first["seconds"]) / (last["update"] - first["update"])
     return {
-        "tokens_per_second": median(one["tokens_per_second"] for one in logged[1:]),
+        "tokens_per_second": median(record["tokens_per_second"] for record in logged[1:]),
         "seconds_per_update": each,
     }
 
@@ -52,11 +52,13 @@ def training(name: str) -> dict[str, float]:
 def translating(name: str) -> float:
     """Sentences a second."""
     source, run = RUNS / name / "test.source.txt", RUNS / name
-    one = RUNS / f"{name}-one.txt"
-    one.write_text(source.read_text(encoding="utf-8").splitlines()[0] + "\n", encoding="utf-8")
+    line_path = RUNS / f"{name}-one.txt"
+    line_path.write_text(
+        source.read_text(encoding="utf-8").splitlines()[0] + "\n", encoding="utf-8"
+    )
     lines = len(source.read_text(encoding="utf-8").splitlines())
     times = []
-    for text in (one, source):
+    for text in (line_path, source):
         started = time.perf_counter()
         nmt("translate", run, "--quiet", "--device", "cpu", stdin=text)
         times.append(time.perf_counter() - started)
@@ -71,10 +73,10 @@ def settings(name: str) -> Any:
 
 def alone(name: str) -> None:
     """Both, in a process that has its cores already."""
-    found: dict[str, Any] = {"recipe": settings(name), "date": date.today().isoformat()}
-    found |= training(name)
-    found["sentences_per_second"] = translating(name)
-    print(json.dumps(found))
+    measurement: dict[str, Any] = {"recipe": settings(name), "date": date.today().isoformat()}
+    measurement |= training(name)
+    measurement["sentences_per_second"] = translating(name)
+    print(json.dumps(measurement))
 
 
 def main() -> None:
@@ -82,13 +84,13 @@ def main() -> None:
     parser.add_argument("names", nargs="*", default=list(ROWS))
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
-    wanted = parser.parse_args()
-    if wanted.alone:
-        alone(*wanted.names)
+    arguments = parser.parse_args()
+    if arguments.alone:
+        alone(*arguments.names)
         return
     cores = sorted(os.sched_getaffinity(0))
     free: Queue[str] = Queue()
-    for job in range(wanted.jobs):
+    for job in range(arguments.jobs):
         free.put(",".join(map(str, cores[job * CORES : (job + 1) * CORES])))
 
     def work(name: str) -> tuple[str, Any]:
@@ -96,21 +98,23 @@ def main() -> None:
         try:
             command = ["taskset", "-c", mine, sys.executable, __file__, "--alone", name]
             environment = os.environ | {"OMP_NUM_THREADS": str(CORES)}
-            told = subprocess.run(
+            completed = subprocess.run(
                 command, env=environment, stdout=subprocess.PIPE, text=True, check=True
             )
-            return name, json.loads(told.stdout.splitlines()[-1])
+            return name, json.loads(completed.stdout.splitlines()[-1])
         finally:
             free.put(mine)
 
     path = RESULTS / "speed.json"
     made = {"processor": processor(), "cores": CORES, "torch": torch.__version__}
-    known = json.loads(path.read_text()) if path.exists() else {}
-    if any(known.get(key) != value for key, value in made.items()):
-        known = {"rows": {}}  # what was measured elsewhere does not stand beside this
-    kept = {name: row for name, row in known["rows"].items() if row["recipe"] == settings(name)}
-    with ThreadPoolExecutor(wanted.jobs) as pool:
-        rows = kept | dict(pool.map(work, wanted.names))
+    previous = json.loads(path.read_text()) if path.exists() else {}
+    if any(previous.get(key) != value for key, value in made.items()):
+        previous = {"rows": {}}  # what was measured elsewhere does not stand beside this
+    current_rows = {
+        name: row for name, row in previous["rows"].items() if row["recipe"] == settings(name)
+    }
+    with ThreadPoolExecutor(arguments.jobs) as pool:
+        rows = current_rows | dict(pool.map(work, arguments.names))
     path.write_text(json.dumps(made | {"rows": rows}, indent=1) + "\n")
 
 

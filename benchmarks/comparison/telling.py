@@ -22,10 +22,11 @@ def figures(*names: str) -> str:
 
 def machines(made: Iterable[dict[str, Any]]) -> str:
     """What results were made on."""
-    found = {
-        f"{one['processor']}, {one['hardware']}, PyTorch {one['versions']['torch']}" for one in made
+    machines_used = {
+        f"{entry['processor']}, {entry['hardware']}, PyTorch {entry['versions']['torch']}"
+        for entry in made
     }
-    return "; ".join(sorted(found))
+    return "; ".join(sorted(machines_used))
 
 
 def span(days: Iterable[str]) -> str:

@@ -20,13 +20,15 @@ def main() -> None:
     )
     tokenizer = Tokenizer.from_file(str(tokenizer_of(Path(folder))))
     lines = [line.rstrip("\n") for line in sys.stdin]
-    pieces = [one.tokens for one in tokenizer.encode_batch(lines, add_special_tokens=False)]
+    pieces = [
+        encoding.tokens for encoding in tokenizer.encode_batch(lines, add_special_tokens=False)
+    ]
     limits = {"min_decoding_length": int(length), "max_decoding_length": int(length)}
-    found = translator.translate_batch(
+    results = translator.translate_batch(
         pieces, beam_size=int(beam), max_batch_size=BATCH, batch_type="examples",
         **(limits if int(length) else {"max_decoding_length": 100}),
     )  # fmt: skip
-    ids = [[tokenizer.token_to_id(piece) for piece in one.hypotheses[0]] for one in found]
+    ids = [[tokenizer.token_to_id(piece) for piece in result.hypotheses[0]] for result in results]
     for text in tokenizer.decode_batch(ids):
         print(text.replace("\n", " "))
 

@@ -14,8 +14,8 @@ import torch
 from torch.nn import functional
 from transformers import MarianConfig, MarianMTModel
 
-from nmt_cli.data.prepared import PreparedData
-from nmt_cli.training.feed import BatchFeed, to_tensors
+from nmt_cli.data.prepared.store import PreparedData
+from nmt_cli.training.batches import BatchIterator, to_tensors
 
 WINDOW = 5
 
@@ -44,12 +44,12 @@ def main() -> None:
     torch.manual_seed(1)
     model = build(json.loads(shape), vocabulary.target_size, vocabulary.pad, vocabulary.end)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, betas=(0.9, 0.98), fused=True)
-    feed, device = BatchFeed(data, 4096, 1), torch.device("cpu")
+    feed, device = BatchIterator(data, 4096, 1), torch.device("cpu")
     speeds, tokens, started = [], 0, time.perf_counter()
     model.train()
     for update in range(1, int(updates) + 1):
-        source, target_in, target_out = to_tensors(feed.share().batches[0][1], device)
-        padding, mask = target_out.padding(), source.padding()
+        source, target_in, target_out = to_tensors(feed.next_micro_batches().batches[0][1], device)
+        padding, mask = target_out.padding_mask(), source.padding_mask()
         labels = target_out.ids if padding is None else target_out.ids.masked_fill(padding, -100)
         seen = torch.ones_like(source.ids) if mask is None else (~mask).long()
         with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
@@ -60,7 +60,7 @@ def main() -> None:
         loss = functional.cross_entropy(
             logits.float().flatten(0, 1), labels.flatten(), label_smoothing=0.1
         )
-        loss.backward()
+        loss.forward_backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)

@@ -15,7 +15,7 @@ from statistics import median
 
 import yaml
 
-from nmt_cli.data.prepared import PreparedData
+from nmt_cli.data.prepared.store import PreparedData
 
 WINDOW = 5
 REPORT = re.compile(r"Step\s+(\d+)/.*?([\d.]+)/\s*([\d.]+) tok/s")
@@ -39,7 +39,7 @@ def write_texts(data: PreparedData, folder: Path) -> None:
             for number in range(len(store)):
                 pieces = [
                     "".join(piece.replace(" ", "\u2581").split()) or "\u2581"
-                    for piece in tokenizer.pieces(store[number].tolist())
+                    for piece in tokenizer.ids_to_tokens(store[number].tolist())
                 ]
                 counts.update(pieces)
                 file.write(" ".join(pieces) + "\n")
@@ -61,10 +61,12 @@ def main() -> None:
         config = folder / "config.yaml"
         config.write_text(yaml.safe_dump(content))
         command = [python, "-m", "onmt.bin.train", "-config", str(config)]
-        told = subprocess.run(command, capture_output=True, text=True)
-    if told.returncode:
-        sys.exit(told.stderr[-2000:])
-    speeds = [float(found[3]) for found in REPORT.finditer(told.stderr + told.stdout)][int(warm) :]
+        completed = subprocess.run(command, capture_output=True, text=True)
+    if completed.returncode:
+        sys.exit(completed.stderr[-2000:])
+    speeds = [float(match[3]) for match in REPORT.finditer(completed.stderr + completed.stdout)][
+        int(warm) :
+    ]
     print(json.dumps({"median": median(speeds), "least": min(speeds), "most": max(speeds)}))
 
 

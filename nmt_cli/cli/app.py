@@ -21,15 +21,18 @@ from nmt_cli.cli import (
 )
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _print_version(requested: bool) -> None:
+    if requested:
         print(__version__)
         raise typer.Exit
 
 
 def _main(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
     ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
@@ -67,33 +70,35 @@ def build_app() -> typer.Typer:
 
 
 def _plots() -> typer.Typer:
-    plots = typer.Typer(help="Pictures of runs, in files or in the terminal.", no_args_is_help=True)
-    plots.command()(plot.attention)
-    plots.command()(plot.lengths)
-    plots.command()(plot.positions)
-    plots.command()(plot.curves)
-    return plots
+    plot_app = typer.Typer(
+        help="Pictures of runs, in files or in the terminal.", no_args_is_help=True
+    )
+    plot_app.command()(plot.attention)
+    plot_app.command()(plot.lengths)
+    plot_app.command()(plot.positions)
+    plot_app.command()(plot.curves)
+    return plot_app
 
 
 def _corpora() -> typer.Typer:
-    named = typer.Typer(help="Corpora that a recipe can name.", invoke_without_command=True)
-    named.callback()(corpora.corpora)
-    named.command("show")(corpora.corpora_show)
-    named.command("fetch")(corpora.corpora_fetch)
-    return named
+    corpora_app = typer.Typer(help="Corpora that a recipe can name.", invoke_without_command=True)
+    corpora_app.callback()(corpora.corpora)
+    corpora_app.command("show")(corpora.corpora_show)
+    corpora_app.command("fetch")(corpora.corpora_fetch)
+    return corpora_app
 
 
 def _recipes() -> typer.Typer:
-    recipes = typer.Typer(help="Recipes that come with nmt.", invoke_without_command=True)
-    recipes.callback()(catalogue.recipes)
-    recipes.command("show")(catalogue.recipes_show)
-    recipes.command("copy")(catalogue.recipes_copy)
-    recipes.command("keys")(catalogue.recipes_keys)
-    return recipes
+    recipes_app = typer.Typer(help="Recipes that come with nmt.", invoke_without_command=True)
+    recipes_app.callback()(catalogue.recipes)
+    recipes_app.command("show")(catalogue.recipes_show)
+    recipes_app.command("copy")(catalogue.recipes_copy)
+    recipes_app.command("keys")(catalogue.recipes_keys)
+    return recipes_app
 
 
 def _models() -> typer.Typer:
-    models = typer.Typer(help="Models that a recipe can name.", invoke_without_command=True)
-    models.callback()(catalogue.models)
-    models.command("show")(catalogue.models_show)
-    return models
+    models_app = typer.Typer(help="Models that a recipe can name.", invoke_without_command=True)
+    models_app.callback()(catalogue.models)
+    models_app.command("show")(catalogue.models_show)
+    return models_app

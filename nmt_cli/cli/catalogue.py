@@ -6,23 +6,23 @@ from typing import Annotated
 
 import typer
 
-from nmt_cli.cli.options import Recipe, put
+from nmt_cli.cli.options import Recipe, print_line
 
 
 def recipes(context: typer.Context) -> None:
     """List the recipes that come with nmt."""
     if context.invoked_subcommand is None:
-        from nmt_cli.recipe_files import describe, shipped_recipes
+        from nmt_cli.recipe.paths import first_comment, shipped_recipes
 
         for name, path in shipped_recipes().items():
-            put(f"{name:32} {describe(path)}")
+            print_line(f"{name:32} {first_comment(path)}")
 
 
 def recipes_show(name: Recipe) -> None:
     """Print a recipe."""
-    from nmt_cli.recipe_files import find_recipe, read_text
+    from nmt_cli.recipe.paths import find_recipe, read_recipe_text
 
-    put(read_text(find_recipe(name)).rstrip("\n"))
+    print_line(read_recipe_text(find_recipe(name)).rstrip("\n"))
 
 
 def recipes_copy(
@@ -30,30 +30,30 @@ def recipes_copy(
     path: Annotated[Path, typer.Argument(help="File or folder to copy it to.")] = Path("."),
 ) -> None:
     """Copy a shipped recipe, to change it."""
-    from nmt_cli.recipe_files import copy_recipe, find_recipe
+    from nmt_cli.recipe.paths import copy_recipe, find_recipe
 
     print(copy_recipe(find_recipe(name), path), file=sys.stderr)
 
 
 def recipes_keys() -> None:
     """Explain every key that a recipe can have."""
-    from nmt_cli.commands.reference import recipe_reference
+    from nmt_cli.recipe.docs import recipe_reference
 
-    put(recipe_reference().rstrip("\n"))
+    print_line(recipe_reference().rstrip("\n"))
 
 
 def models(context: typer.Context) -> None:
     """List the models."""
     if context.invoked_subcommand is None:
-        from nmt_cli.commands.catalogue import model_lines
+        from nmt_cli.commands.models import model_summaries
 
-        for name, summary in model_lines():
-            put(f"{name:16} {summary}")
+        for name, summary in model_summaries():
+            print_line(f"{name:16} {summary}")
 
 
 def models_show(name: Annotated[str, typer.Argument(help="Name of a model.")]) -> None:
     """Explain a model's options."""
-    from nmt_cli.commands.catalogue import model_options
+    from nmt_cli.commands.models import model_options
 
     for key, default, meaning in model_options(name):
-        put(f"{key} (default {default})\n    {meaning}")
+        print_line(f"{key} (default {default})\n    {meaning}")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from nmt_cli.cli.options import Json, Quiet, put
+from nmt_cli.cli.options import Json, Quiet, print_line
 from nmt_cli.reporting import Reporter
 
 Name = Annotated[str, typer.Argument(help="Name of a corpus.", show_default=False)]
@@ -18,9 +18,11 @@ def corpora(context: typer.Context, as_json: Json = False) -> None:
     if context.invoked_subcommand is None:
         from nmt_cli.commands.corpora import corpus_rows, corpus_table
 
-        lines = [json.dumps([row.record() for row in corpus_rows()])] if as_json else corpus_table()
+        lines = (
+            [json.dumps([row.to_dict() for row in corpus_rows()])] if as_json else corpus_table()
+        )
         for line in lines:
-            put(line)
+            print_line(line)
 
 
 def corpora_show(name: Name) -> None:
@@ -28,7 +30,7 @@ def corpora_show(name: Name) -> None:
     from nmt_cli.commands.corpora import corpus_facts
 
     for line in corpus_facts(name):
-        put(line)
+        print_line(line)
 
 
 def corpora_fetch(
@@ -46,4 +48,4 @@ def corpora_fetch(
     """
     from nmt_cli.commands.corpora import fetch_by_name
 
-    put(str(fetch_by_name(name, source, target, Reporter(quiet), to)))
+    print_line(str(fetch_by_name(name, source, target, Reporter(quiet), to)))

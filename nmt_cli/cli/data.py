@@ -11,21 +11,21 @@ from nmt_cli.cli.options import (
     Device,
     Json,
     On,
+    Overrides,
     Processes,
     Quiet,
     Recipe,
-    Settings,
     input_blocks,
-    put,
+    print_line,
 )
-from nmt_cli.cli.shards import check_place
+from nmt_cli.cli.shards import check_on_option
 from nmt_cli.errors import UserError
 from nmt_cli.reporting import Reporter
 
 
 def prepare(
     recipe: Recipe,
-    settings: Settings = [],
+    overrides: Overrides = [],
     processes: Processes = "auto",
     on: On = "here",
     quiet: Quiet = False,
@@ -34,21 +34,21 @@ def prepare(
 
     Example: nmt prepare quickstart
     """
-    from nmt_cli.workers import parse_processes, start_no_threads
+    from nmt_cli.workers import limit_blas_threads, parse_process_count
 
-    start_no_threads()
+    limit_blas_threads()
     from nmt_cli.commands.prepare import prepare_recipe
-    from nmt_cli.recipe import load_recipe
+    from nmt_cli.recipe.loader import load_recipe
 
-    wanted = parse_processes(processes)
-    check_place(on)
+    process_count = parse_process_count(processes)
+    check_on_option(on)
     if on == "ray":
-        from nmt_cli.commands.cluster import connected, ray_pool
+        from nmt_cli.inference.ray_cluster import ray_pool, ray_session
 
-        with connected() as ray:
-            prepare_recipe(load_recipe(recipe, settings), Reporter(quiet), pool=ray_pool(ray))
+        with ray_session() as ray:
+            prepare_recipe(load_recipe(recipe, overrides), Reporter(quiet), pool=ray_pool(ray))
     else:
-        prepare_recipe(load_recipe(recipe, settings), Reporter(quiet), processes=wanted)
+        prepare_recipe(load_recipe(recipe, overrides), Reporter(quiet), processes=process_count)
 
 
 def check(
@@ -56,7 +56,7 @@ def check(
     out: Annotated[
         Path | None, typer.Option(help="Run folder; default runs/<recipe name>.")
     ] = None,
-    settings: Settings = [],
+    overrides: Overrides = [],
     device: Device = "auto",
     as_json: Json = False,
     quiet: Quiet = False,
@@ -71,12 +71,12 @@ def check(
     from nmt_cli.commands.check import check as run_checks
 
     reporter = Reporter(quiet)
-    found = run_checks(recipe, settings, out, reporter, device)
+    findings = run_checks(recipe, overrides, out, reporter, device)
     if as_json:
-        put(json.dumps([one.record() for one in found], ensure_ascii=False))
-    for one in found if not as_json else []:
-        put(f"{one.level:8} {one.about}: {one.text}")
-    if any(one.level == "error" for one in found):
+        print_line(json.dumps([finding.record() for finding in findings], ensure_ascii=False))
+    for finding in findings if not as_json else []:
+        print_line(f"{finding.level:8} {finding.about}: {finding.text}")
+    if any(finding.level == "error" for finding in findings):
         raise typer.Exit(2)
 
 
@@ -90,10 +90,10 @@ def tokenize(
     """
     from nmt_cli.commands import tokenize as command
 
-    opened = command.open_tokenizer(tokenizer, _side(side))
+    text_tokenizer = command.open_tokenizer(tokenizer, _parse_side(side))
     for block in input_blocks():
-        for line in command.tokenize(block, opened):
-            put(line)
+        for line in command.tokenize(block, text_tokenizer):
+            print_line(line)
 
 
 def detokenize(
@@ -106,12 +106,12 @@ def detokenize(
     """
     from nmt_cli.commands import tokenize as command
 
-    opened = command.open_tokenizer(tokenizer, _side(side))
-    for line in command.detokenize(chain.from_iterable(input_blocks()), opened):
-        put(line)
+    text_tokenizer = command.open_tokenizer(tokenizer, _parse_side(side))
+    for line in command.detokenize(chain.from_iterable(input_blocks()), text_tokenizer):
+        print_line(line)
 
 
-def _side(text: str | None) -> Any:
+def _parse_side(text: str | None) -> Any:
     if text not in (None, "source", "target"):
         raise UserError(f"--side {text}: use source or target")
     return text

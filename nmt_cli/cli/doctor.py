@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from nmt_cli.cli.options import Json, put
+from nmt_cli.cli.options import Json, print_line
 
 if TYPE_CHECKING:  # with torch
     from nmt_cli.commands.doctor import Diagnosis, Gpu, Package, Speed
@@ -23,84 +23,92 @@ def doctor(as_json: Json = False) -> None:
     """
     from nmt_cli.commands.doctor import diagnose
 
-    found = diagnose()
+    diagnosis = diagnose()
     if as_json:
-        put(json.dumps(found.record(), ensure_ascii=False))
+        print_line(json.dumps(diagnosis.to_dict(), ensure_ascii=False))
         return
-    rows = [*_software(found), *_machine(found), *_packages(found)]
+    rows = [*_software_rows(diagnosis), *_machine_rows(diagnosis), *_package_rows(diagnosis)]
     width = max(len(label) for label, _ in rows) + 2
     for label, text in rows:
-        put(f"{label:{width}}{UNKNOWN if text is None else text}")
+        print_line(f"{label:{width}}{UNKNOWN if text is None else text}")
 
 
-def _software(found: "Diagnosis") -> Iterator[tuple[str, str | None]]:
-    yield from found.versions.items()
-    yield "CUDA", found.cuda or "none: this PyTorch is built without it"
-    yield "system", found.system
-    yield "C library", found.libc
-    yield "malloc from", found.allocator
-    count = len(found.environment) or "no"
+def _software_rows(diagnosis: "Diagnosis") -> Iterator[tuple[str, str | None]]:
+    yield from diagnosis.versions.items()
+    yield "CUDA", diagnosis.cuda or "none: this PyTorch is built without it"
+    yield "system", diagnosis.system
+    yield "C library", diagnosis.libc
+    yield "malloc from", diagnosis.allocator
+    count = len(diagnosis.environment) or "no"
     yield "environment", f"{count} variable{'s' * (count != 1)} set that can change speed"
-    for key, value in found.environment.items():
+    for key, value in diagnosis.environment.items():
         yield f"  {key}", value
 
 
-def _machine(found: "Diagnosis") -> Iterator[tuple[str, str | None]]:
-    yield "processor", found.processor
-    sets = found.instruction_sets
-    yield "instruction sets", None if sets is None else ", ".join(sets) or "none that matter here"
-    threads = f"{found.threads} PyTorch thread{'s' * (found.threads != 1)}"
-    load = UNKNOWN if found.load is None else f"{found.load:.1f}"
-    yield "cores", f"{found.cores or UNKNOWN} usable, {threads}, load {load} before measuring"
-    for number, gpu in enumerate(found.gpus):
-        yield f"GPU {number}", None if gpu is None else _gpu(gpu)
-    if not found.gpus:
+def _machine_rows(diagnosis: "Diagnosis") -> Iterator[tuple[str, str | None]]:
+    yield "processor", diagnosis.processor
+    instruction_sets = diagnosis.instruction_sets
+    yield (
+        "instruction sets",
+        None
+        if instruction_sets is None
+        else ", ".join(instruction_sets) or "none that matter here",
+    )
+    threads = f"{diagnosis.threads} PyTorch thread{'s' * (diagnosis.threads != 1)}"
+    load = UNKNOWN if diagnosis.load is None else f"{diagnosis.load:.1f}"
+    yield "cores", f"{diagnosis.cores or UNKNOWN} usable, {threads}, load {load} before measuring"
+    for number, gpu in enumerate(diagnosis.gpus):
+        yield f"GPU {number}", None if gpu is None else _describe_gpu(gpu)
+    if not diagnosis.gpus:
         yield "GPU", "none that PyTorch can use"
-    if found.gpu_warning:
-        yield "  warning", found.gpu_warning
-    yield "precision: auto", f"{found.precision or UNKNOWN} ({found.precision_reason or UNKNOWN})"
-    yield from _speeds(found.speeds)
-    yield "free memory", _size(found.free_memory)
-    yield "free disk", _size(found.free_disk)
+    if diagnosis.gpu_warning:
+        yield "  warning", diagnosis.gpu_warning
+    yield (
+        "precision: auto",
+        f"{diagnosis.precision or UNKNOWN} ({diagnosis.precision_reason or UNKNOWN})",
+    )
+    yield from _speed_rows(diagnosis.speeds)
+    yield "free memory", _format_gib(diagnosis.free_memory)
+    yield "free disk", _format_gib(diagnosis.free_disk)
 
 
-def _gpu(gpu: "Gpu") -> str:
-    memory = f"{_size(gpu.memory)} of memory, {_size(gpu.free_memory)} free"
+def _describe_gpu(gpu: "Gpu") -> str:
+    memory = f"{_format_gib(gpu.memory)} of memory, {_format_gib(gpu.free_memory)} free"
     return f"{gpu.name}, compute capability {gpu.compute_capability}, {memory}"
 
 
-def _speeds(speeds: "Sequence[Speed]") -> Iterator[tuple[str, str | None]]:
+def _speed_rows(speeds: "Sequence[Speed]") -> Iterator[tuple[str, str | None]]:
     yield "matrix products", "median speed, in 10^9 operations a second"
-    for one in speeds:
-        place = "CPU" if one.device == "cpu" else "GPU"
-        text = f"{one.gflops:9,.1f}  ({one.side} x {one.side})" if one.gflops else None
-        yield f"  {place}, {one.precision}", text
+    for speed in speeds:
+        device_name = "CPU" if speed.device == "cpu" else "GPU"
+        text = f"{speed.gflops:9,.1f}  ({speed.side} x {speed.side})" if speed.gflops else None
+        yield f"  {device_name}, {speed.precision}", text
 
 
-def _packages(found: "Diagnosis") -> Iterator[tuple[str, str | None]]:
+def _package_rows(diagnosis: "Diagnosis") -> Iterator[tuple[str, str | None]]:
     yield "engines", "what nmt translate --engine can use"
-    for name, packages in found.engines.items():
-        yield f"  {name}", _installed(name, packages, "export")
+    for name, packages in diagnosis.engines.items():
+        yield f"  {name}", _describe_packages(name, packages, "export")
     yield "extras", "what pip install 'nmt-cli[EXTRA]' adds"
-    for name, packages in found.extras.items():
-        yield f"  {name}", _installed(name, packages, name)
+    for name, packages in diagnosis.extras.items():
+        yield f"  {name}", _describe_packages(name, packages, name)
 
 
-def _installed(label: str, packages: "Sequence[Package]", extra: str) -> str:
+def _describe_packages(label: str, packages: "Sequence[Package]", extra: str) -> str:
     """The packages with their versions, and how to get those that are missing."""
-    missing = [one for one in packages if one.version is None]
-    advice = f": pip install 'nmt-cli[{extra}]'" if missing else ""
+    missing = [package for package in packages if package.version is None]
+    hint = f": pip install 'nmt-cli[{extra}]'" if missing else ""
     if len(missing) == len(packages):
-        return f"not installed{advice}"
-    if [one.name for one in packages] == [label]:
-        return _version(packages[0]) + advice
-    return ", ".join(f"{one.name} {_version(one)}" for one in packages) + advice
+        return f"not installed{hint}"
+    if [package.name for package in packages] == [label]:
+        return _describe_version(packages[0]) + hint
+    return ", ".join(f"{package.name} {_describe_version(package)}" for package in packages) + hint
 
 
-def _version(package: "Package") -> str:
-    fault = f" (importing it ends with {package.fault})" if package.fault else ""
-    return f"{package.version or 'not installed'}{fault}"
+def _describe_version(package: "Package") -> str:
+    failure = f" (importing it ends with {package.fault})" if package.fault else ""
+    return f"{package.version or 'not installed'}{failure}"
 
 
-def _size(count: int | None) -> str:
-    return UNKNOWN if count is None else f"{count / GIB:.1f} GiB"
+def _format_gib(byte_count: int | None) -> str:
+    return UNKNOWN if byte_count is None else f"{byte_count / GIB:.1f} GiB"

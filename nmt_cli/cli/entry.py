@@ -12,9 +12,9 @@ from nmt_cli.errors import UserError, WorkerError
 
 def main() -> NoReturn:
     """Run the command line; 0 done, 1 our bug, 2 the user's mistake, 130 and 143 interrupted."""
-    signal.signal(signal.SIGTERM, _terminate)
+    signal.signal(signal.SIGTERM, _raise_interrupted)
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, _terminate)
+        signal.signal(signal.SIGINT, _raise_interrupted)
     import typer  # now: an interrupt while it is imported is one line, too
 
     from nmt_cli.cli.app import build_app
@@ -27,63 +27,67 @@ def main() -> NoReturn:
     except usage_error as error:
         context = error.ctx.command_path if error.ctx else "nmt"
         text = " ".join(error.format_message().split()).rstrip(".")
-        _refuse(error, f"{text} (see {context} --help)" if text else "")
+        _exit_with_error(error, f"{text} (see {context} --help)" if text else "")
     except UserError as error:
-        _refuse(error, str(error))
+        _exit_with_error(error, str(error))
     except WorkerError as error:
-        _refuse(error, str(error), 1)
+        _exit_with_error(error, str(error), 1)
     except OSError as error:  # no permission, a full disk
         if error.strerror is None:
             raise
-        _refuse(error, f"{error.filename or 'input or output'}: {error.strerror}")
+        _exit_with_error(error, f"{error.filename or 'input or output'}: {error.strerror}")
     except (MemoryError, RuntimeError) as error:
-        if not _memory_is_short(error):
+        if not _is_out_of_memory(error):
             raise
-        _refuse(error, "not enough memory: try a smaller model, batch or beam")
-    except Interrupted as stop:
-        _complain(str(stop))
-        _leave(128 + stop.number)
-    except SystemExit as stop:  # typer makes an exit of 1 out of a closed pipe
-        closed = isinstance(stop.__context__, BrokenPipeError)
-        _leave(0 if closed or not isinstance(stop.code, int) else stop.code)
-    _leave(code if isinstance(code, int) else 0)
+        _exit_with_error(error, "not enough memory: try a smaller model, batch or beam")
+    except Interrupted as exit_request:
+        _print_error(str(exit_request))
+        _flush_and_exit(128 + exit_request.signal_number)
+    except SystemExit as exit_request:  # typer makes an exit of 1 out of a closed pipe
+        pipe_closed = isinstance(exit_request.__context__, BrokenPipeError)
+        _flush_and_exit(
+            0 if pipe_closed or not isinstance(exit_request.code, int) else exit_request.code
+        )
+    _flush_and_exit(code if isinstance(code, int) else 0)
 
 
-def _refuse(error: BaseException, text: str, code: int = 2) -> NoReturn:
+def _exit_with_error(error: BaseException, text: str, code: int = 2) -> NoReturn:
     if "--debug" in sys.argv:
         import traceback
 
         traceback.print_exception(error)
-    _complain(text)
-    _leave(code)
+    _print_error(text)
+    _flush_and_exit(code)
 
 
-def _memory_is_short(error: BaseException) -> bool:
+def _is_out_of_memory(error: BaseException) -> bool:
     """Whether memory ran out: PyTorch says so by a RuntimeError of its own, or by words alone."""
-    names = {kind.__name__ for kind in type(error).__mro__}
-    words = ("can't allocate memory", "Storage size calculation overflowed")
-    return bool(names & {"MemoryError", "OutOfMemoryError"}) or any(w in str(error) for w in words)
+    class_names = {base.__name__ for base in type(error).__mro__}
+    messages = ("can't allocate memory", "Storage size calculation overflowed")
+    return bool(class_names & {"MemoryError", "OutOfMemoryError"}) or any(
+        message in str(error) for message in messages
+    )
 
 
-def _complain(text: str) -> None:
+def _print_error(text: str) -> None:
     with suppress(OSError):  # nobody may be listening
         for line in text.splitlines():
             print(f"nmt: {line}", file=sys.stderr)
 
 
-def _terminate(number: int, frame: object) -> NoReturn:
-    signal.signal(number, signal.SIG_DFL)  # the next one does not wait for us to tidy up
-    raise Interrupted(number)
+def _raise_interrupted(signal_number: int, frame: object) -> NoReturn:
+    signal.signal(signal_number, signal.SIG_DFL)  # the next one does not wait for us to tidy up
+    raise Interrupted(signal_number)
 
 
-def _leave(code: int) -> NoReturn:
+def _flush_and_exit(code: int) -> NoReturn:
     """Exit, without Python's complaint where nobody can or will read our output any more."""
     try:
         if sys.stdout is not None:
             sys.stdout.flush()
     except OSError as error:
         if not isinstance(error, BrokenPipeError):
-            _complain(f"standard output: cannot write: {error.strerror}")
+            _print_error(f"standard output: cannot write: {error.strerror}")
             code = code or 2
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(code)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from nmt_cli.cli.options import Device, Json, Quiet, Run, put
+from nmt_cli.cli.options import Device, Json, Quiet, Run, print_line
 from nmt_cli.reporting import Reporter
 
 
@@ -30,12 +30,12 @@ def export(
     from nmt_cli.commands.export import export as export_run
 
     reporter = Reporter(quiet)
-    found = export_run(run, to, out, reporter, quantization=quantization, device=device)
+    result = export_run(run, to, out, reporter, quantization=quantization, device=device)
     if as_json:
-        put(json.dumps(asdict(found), ensure_ascii=False, default=str))
+        print_line(json.dumps(asdict(result), ensure_ascii=False, default=str))
         return
-    about = f"{found.format}, {found.quantization}; {found.parity.text}"
-    print(f"{found.folder}: {about}", file=sys.stderr)
+    summary = f"{result.format}, {result.quantization}; {result.parity.summary}"
+    print(f"{result.folder}: {summary}", file=sys.stderr)
 
 
 def import_run(
@@ -48,12 +48,15 @@ def import_run(
 
     Example: nmt import opus-mt-en-de --out runs/opus-en-de
     """
-    from nmt_cli.commands.importing import import_marian
+    from nmt_cli.commands.import_marian import import_marian
 
-    found = import_marian(folder, out, source, target)
-    cut = (
+    imported = import_marian(folder, out, source, target)
+    sentencepiece_note = (
         "; text is cut by SentencePiece, so spaces and rare characters may change"
-        if found.sentencepiece
+        if imported.sentencepiece
         else ""
     )
-    print(f"{found.folder}: {found.parameters:,} parameters{cut}", file=sys.stderr)
+    print(
+        f"{imported.folder}: {imported.parameters:,} parameters{sentencepiece_note}",
+        file=sys.stderr,
+    )

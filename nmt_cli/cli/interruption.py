@@ -6,10 +6,10 @@ import signal
 class Interrupted(SystemExit):
     """Ctrl-C or SIGTERM where nobody waits for it; `again` is the command that goes on."""
 
-    def __init__(self, number: int, again: str | None = None) -> None:
-        super().__init__(128 + number)
-        self.number, self.again = number, again
+    def __init__(self, signal_number: int, resume_command: str | None = None) -> None:
+        super().__init__(128 + signal_number)
+        self.signal_number, self.resume_command = signal_number, resume_command
 
     def __str__(self) -> str:
-        said = "interrupted" if self.number == signal.SIGINT else "terminated"
-        return f"{said}. Go on with: {self.again}" if self.again else said
+        reason = "interrupted" if self.signal_number == signal.SIGINT else "terminated"
+        return f"{reason}. Go on with: {self.resume_command}" if self.resume_command else reason

@@ -11,7 +11,7 @@ from nmt_cli.errors import UserError
 from nmt_cli.reporting import Reporter
 
 Recipe = Annotated[str, typer.Argument(help="Path of a recipe, or the name of a shipped one.")]
-Settings = Annotated[
+Overrides = Annotated[
     list[str],
     typer.Option("--set", metavar="KEY=VALUE", help="Change the recipe: section.key=value."),
 ]
@@ -29,16 +29,16 @@ Run = Annotated[Path, typer.Argument(help="Run folder.", show_default=False)]
 
 def input_blocks() -> Iterator[list[str]]:
     """Lines of standard input as they arrive; one that is not UTF-8 is mended, and said."""
-    from nmt_cli.decoding.stream import arriving_blocks
+    from nmt_cli.inference.lines import read_blocks
 
-    for block in arriving_blocks(standard_input()):
+    for block in read_blocks(open_stdin()):
         for line in block:
-            if line.damaged:
-                Reporter().warn(f"line {line.number}: bytes that are not UTF-8 became U+FFFD")
+            if line.invalid_utf8:
+                Reporter().warning(f"line {line.number}: bytes that are not UTF-8 became U+FFFD")
         yield [line.text for line in block]
 
 
-def standard_input() -> BinaryIO:
+def open_stdin() -> BinaryIO:
     """Standard input, not through sys.stdin: a thread that reads it may be waiting when we exit,
     and Python cannot end while somebody else holds the lock of sys.stdin."""
     if sys.stdin is None:
@@ -49,7 +49,7 @@ def standard_input() -> BinaryIO:
         return sys.stdin.buffer
 
 
-def at_terminal() -> bool:
+def stdin_is_terminal() -> bool:
     """Whether standard input is a terminal, where somebody types."""
     try:
         return sys.stdin is not None and sys.stdin.isatty()
@@ -57,7 +57,7 @@ def at_terminal() -> bool:
         return False
 
 
-def put(text: str) -> None:
+def print_line(text: str) -> None:
     """A line of the product, at once; UserError where it cannot be written."""
     if sys.stdout is None:
         raise UserError("standard output is closed")

@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-from nmt_cli.cli.options import Device, Json, Quiet, Run, put, standard_input
+from nmt_cli.cli.options import Device, Json, Quiet, Run, open_stdin, print_line
 from nmt_cli.reporting import Reporter, Screen
 
-Picture = Annotated[
+FigurePath = Annotated[
     Path | None,
     typer.Option("--out", "-o", help="File to draw: .png, .svg or .pdf."),
 ]
@@ -42,24 +42,24 @@ def attention(
 
     Example: echo 'The old man buys a bicycle.' | nmt plot attention runs/quickstart -o map.png
     """
-    from nmt_cli.plots.figure import check_output
+    from nmt_cli.plots.figure import check_output_path
 
     if out is not None:
-        check_output(out, (".png", ".svg", ".pdf", ".html"))
+        check_output_path(out, (".png", ".svg", ".pdf", ".html"))
     from nmt_cli.commands import plot_attention as command
 
-    reporter, opened = Reporter(quiet), command.open_attention_run(run, device)
-    shown = command.choose_shown(opened, layer, head)
-    maps = command.attention_maps(opened, standard_input(), reporter, target, words=words)
+    reporter, attention_run = Reporter(quiet), command.open_attention_run(run, device)
+    selection = command.choose_selection(attention_run, layer, head)
+    maps = command.attention_maps(attention_run, open_stdin(), reporter, target, words=words)
     title = run.resolve().name
     if out is None:
-        screen = Screen.of_standard_output()
-        for one in maps:
-            for row in command.attention_text(one, shown, screen):
-                put(screen.render(row))
+        screen = Screen.from_stdout()
+        for attention_map in maps:
+            for spans in command.attention_text(attention_map, selection, screen):
+                print_line(screen.render(spans))
         return
-    for path in command.write_attention(list(maps), shown, out, title, reporter):
-        reporter.say(str(path))
+    for path in command.write_attention(list(maps), selection, out, title, reporter):
+        reporter.info(str(path))
 
 
 def lengths(
@@ -74,7 +74,7 @@ def lengths(
         list[str],
         typer.Option(metavar="[NAME=]FILE", help="Translations made elsewhere; may be repeated."),
     ] = [],
-    out: Picture = None,
+    out: FigurePath = None,
     metric: Annotated[str, typer.Option(help="bleu or chrf.")] = "bleu",
     buckets: Annotated[
         str | None, typer.Option(help="Upper ends, as in 10,20,30; default by the text.")
@@ -95,31 +95,31 @@ def lengths(
     Example: nmt plot lengths runs/quickstart --source test.en --reference test.de -o lengths.png
     """
     if out is not None:
-        from nmt_cli.plots.figure import check_output
+        from nmt_cli.plots.figure import check_output_path
 
-        check_output(out)
+        check_output_path(out)
     from nmt_cli.commands.plot_lengths import plot_lengths
-    from nmt_cli.plots.lengths import table
+    from nmt_cli.plots.lengths import format_table
 
     reporter = Reporter(quiet)
-    found = plot_lengths(
+    length_scores = plot_lengths(
         runs, source, reference, reporter, out=out, hypotheses=hypotheses, metric=metric,
         buckets=buckets, unit=unit, samples=samples, tokenize=tokenize, device=device,
     )  # fmt: skip
     if as_json:
-        put(json.dumps(found.record(), ensure_ascii=False))
+        print_line(json.dumps(length_scores.to_dict(), ensure_ascii=False))
     else:
-        for line in table(found):
-            put(line)
+        for line in format_table(length_scores):
+            print_line(line)
     if out is not None:
-        reporter.say(str(out))
+        reporter.info(str(out))
 
 
 def curves(
     runs: Annotated[
         list[str], typer.Argument(metavar="[NAME=]RUN...", help="Run folders.", show_default=False)
     ],
-    out: Picture = None,
+    out: FigurePath = None,
     by: Annotated[str, typer.Option(help="In the terminal: updates or minutes.")] = "updates",
     quiet: Quiet = False,
 ) -> None:
@@ -128,20 +128,20 @@ def curves(
     Example: nmt plot curves runs/quickstart
     """
     if out is not None:
-        from nmt_cli.plots.figure import check_output
+        from nmt_cli.plots.figure import check_output_path
 
-        check_output(out)
+        check_output_path(out)
     from nmt_cli.commands import plot_curves as command
 
     reporter = Reporter(quiet)
-    courses = command.read_courses(runs, reporter)
+    histories = command.read_training_histories(runs, reporter)
     if out is not None:
-        command.plot_curves(courses, out)
-        reporter.say(str(out))
+        command.plot_curves(histories, out)
+        reporter.info(str(out))
         return
-    screen = Screen.of_standard_output()
-    for row in command.curves_text(courses, by, screen):
-        put(screen.render(row))
+    screen = Screen.from_stdout()
+    for spans in command.curves_text(histories, by, screen):
+        print_line(screen.render(spans))
 
 
 def positions(
@@ -159,10 +159,10 @@ def positions(
 
     Example: nmt plot positions -o positions.png
     """
-    from nmt_cli.plots.figure import check_output
+    from nmt_cli.plots.figure import check_output_path
 
-    check_output(out)
+    check_output_path(out)
     from nmt_cli.commands import plot_positions as command
 
     command.plot_positions(command.position_tables(run, count, width), out)
-    Reporter(quiet).say(str(out))
+    Reporter(quiet).info(str(out))

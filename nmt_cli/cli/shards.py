@@ -10,12 +10,12 @@ from nmt_cli.errors import UserError
 from nmt_cli.reporting import Reporter
 
 if TYPE_CHECKING:
-    from nmt_cli.commands.processes import ParallelTranslator
-    from nmt_cli.commands.translate import Form
-    from nmt_cli.data.ranges import Shard
+    from nmt_cli.commands.translate import OutputFormat
+    from nmt_cli.inference.byte_ranges import Shard
+    from nmt_cli.inference.processes import ParallelTranslator
 
 
-class Wanted(NamedTuple):
+class ShardRequest(NamedTuple):
     """Parts of a text to translate into a folder."""
 
     shards: "list[Shard]"
@@ -24,11 +24,11 @@ class Wanted(NamedTuple):
     on: str
 
 
-def shards_wanted(
+def parse_shard_options(
     shard: str | None, text: Path | None, out: Path | None, prefix: Path | None, on: str
-) -> Wanted | None:
+) -> ShardRequest | None:
     """What --shard, --input, --out and --on say together; UserError where they do not fit."""
-    check_place(on)
+    check_on_option(on)
     if shard is None:
         if on == "ray":
             raise UserError("--on ray: needs --shard all/N, --input FILE and --out FOLDER")
@@ -40,30 +40,35 @@ def shards_wanted(
         raise UserError(f"--shard {shard}: also needs --input FILE and --out FOLDER")
     if prefix is not None:
         raise UserError("--prefix does not go with --shard")
-    from nmt_cli.data.ranges import parse_shards
+    from nmt_cli.inference.byte_ranges import parse_shards
 
-    return Wanted(parse_shards(shard), text, out, on)
+    return ShardRequest(parse_shards(shard), text, out, on)
 
 
-def check_place(on: str) -> None:
+def check_on_option(on: str) -> None:
     """UserError for another --on than there is."""
     if on not in ("here", "ray"):
         raise UserError(f"--on {on}: use here or ray")
 
 
 def translate_shards(
-    translator: "ParallelTranslator", wanted: Wanted, form: "Form", reporter: Reporter
+    translator: "ParallelTranslator",
+    request: ShardRequest,
+    output_format: "OutputFormat",
+    reporter: Reporter,
 ) -> None:
     """Translate the parts, one after the other, or side by side on a cluster."""
-    if wanted.on == "ray":
-        from nmt_cli.commands.cluster import translate_on_ray
+    if request.on == "ray":
+        from nmt_cli.inference.ray_cluster import translate_on_ray
 
-        translate_on_ray(translator.opening, wanted.text, wanted.shards, wanted.out, form, reporter)
+        translate_on_ray(
+            translator.spec, request.text, request.shards, request.out, output_format, reporter
+        )
         return
-    from nmt_cli.commands.shards import translate_shard
+    from nmt_cli.inference.shards import translate_shard
 
-    for shard in wanted.shards:
-        translate_shard(translator, wanted.text, shard, wanted.out, form, reporter)
+    for shard in request.shards:
+        translate_shard(translator, request.text, shard, request.out, output_format, reporter)
 
 
 def join(folder: Annotated[Path, typer.Argument(help="Folder that --out named.")]) -> None:
@@ -71,8 +76,8 @@ def join(folder: Annotated[Path, typer.Argument(help="Folder that --out named.")
 
     Example: nmt join parts > translations
     """
-    from nmt_cli.data.shards import joined
+    from nmt_cli.inference.shard_files import join_shards
 
-    for line in joined(folder):
+    for line in join_shards(folder):
         sys.stdout.buffer.write(line)
     sys.stdout.buffer.flush()

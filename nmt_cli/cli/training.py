@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nmt_cli.cli.interruption import Interrupted
-from nmt_cli.cli.options import Device, Quiet, Recipe, Run, Settings
+from nmt_cli.cli.options import Device, Overrides, Quiet, Recipe, Run
+from nmt_cli.distributed.launcher import is_launched, launch
 from nmt_cli.errors import UserError
-from nmt_cli.launcher import launch, launched
 from nmt_cli.reporting import Reporter
 
 if TYPE_CHECKING:
-    from nmt_cli.distributed import Processes
+    from nmt_cli.distributed.process_group import ProcessGroup
 
 
 def train(
@@ -26,7 +26,7 @@ def train(
     processes: Annotated[
         int, typer.Option(min=1, help="Processes on this machine that share each update.")
     ] = 1,
-    settings: Settings = [],
+    overrides: Overrides = [],
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
@@ -34,88 +34,96 @@ def train(
 
     Example: nmt train quickstart
     """
-    from nmt_cli.recipe import load_recipe
+    from nmt_cli.recipe.loader import load_recipe
 
-    words = _words(recipe, out, settings, device)
-    if launched():
+    arguments = _command_arguments(recipe, out, overrides, device)
+    if is_launched():
         if processes > 1:
             raise UserError("--processes: a launcher has started these already; leave it out")
     else:
-        loaded = load_recipe(recipe, settings)  # before torch is imported: mistakes show sooner
+        loaded_recipe = load_recipe(
+            recipe, overrides
+        )  # before torch is imported: mistakes show sooner
         if processes > 1:
-            folder = out or Path("runs") / loaded.name
-            command = [*words, *["--resume"] * resume, *["--quiet"] * quiet]
-            raise typer.Exit(launch(processes, command, lambda: _newest(folder), Reporter(quiet)))
-    from nmt_cli.distributed import EndedElsewhere, ProcessLost, join
+            folder = out or Path("runs") / loaded_recipe.name
+            command = [*arguments, *["--resume"] * resume, *["--quiet"] * quiet]
+            raise typer.Exit(
+                launch(processes, command, lambda: _latest_checkpoint_name(folder), Reporter(quiet))
+            )
+    from nmt_cli.distributed.process_group import MainProcessFailed, PeerLost, join_process_group
 
     try:
-        with join() as group:
-            again = _again(words, group)
-            _train(group, again, recipe, out, resume, settings, device, quiet)
-    except EndedElsewhere:
+        with join_process_group() as group:
+            resume_command = _resume_command(arguments, group)
+            _train_process(group, resume_command, recipe, out, resume, overrides, device, quiet)
+    except MainProcessFailed:
         raise typer.Exit(0) from None
-    except ProcessLost as lost:
-        print(f"nmt: {lost}", file=sys.stderr)
+    except PeerLost as error:
+        print(f"nmt: {error}", file=sys.stderr)
         raise typer.Exit(1) from None
 
 
-def _train(
-    group: "Processes",
-    again: str,
+def _train_process(
+    group: "ProcessGroup",
+    resume_command: str,
     recipe: str,
     out: Path | None,
     resume: bool,
-    settings: list[str],
+    overrides: list[str],
     device: str,
     quiet: bool,
 ) -> None:
     """Train alone or as one of a group, of which rank 0 alone speaks; `again` is how to go on."""
     from nmt_cli.commands.train import train as run_training
-    from nmt_cli.recipe import load_recipe
-    from nmt_cli.training.stopping import Stopped
+    from nmt_cli.recipe.loader import load_recipe
+    from nmt_cli.training.signals import TrainingInterrupted
 
-    reporter = Reporter(quiet, silent=not group.leads)
+    reporter = Reporter(quiet, silent=not group.is_main)
     try:
-        loaded = group.after_first(lambda: load_recipe(recipe, settings))
-        folder = out or Path("runs") / loaded.name
-        run_training(loaded, folder, reporter, resume=resume, device=device, processes=group)
-    except Stopped as stopped:
-        if group.leads:
-            print(f"nmt: {stopped}; saved. Go on with: {again}", file=sys.stderr)
+        loaded_recipe = group.main_first(lambda: load_recipe(recipe, overrides))
+        folder = out or Path("runs") / loaded_recipe.name
+        run_training(loaded_recipe, folder, reporter, resume=resume, device=device, processes=group)
+    except TrainingInterrupted as stopped:
+        if group.is_main:
+            print(f"nmt: {stopped}; saved. Go on with: {resume_command}", file=sys.stderr)
             raise typer.Exit(128 + stopped.signal_number) from None
-    except Interrupted as stop:  # while nothing was to be saved: preparing, translating the test
-        if group.leads:
-            raise Interrupted(stop.number, again) from None
-        raise typer.Exit(128 + stop.number) from None
+    except (
+        Interrupted
+    ) as interrupt:  # while nothing was to be saved: preparing, translating the test
+        if group.is_main:
+            raise Interrupted(interrupt.signal_number, resume_command) from None
+        raise typer.Exit(128 + interrupt.signal_number) from None
     except UserError as error:
-        if group.leads:
+        if group.is_main:
             raise
         raise UserError(f"rank {group.rank}: {error}") from error
 
 
-def _again(words: list[str], group: "Processes") -> str:
+def _resume_command(arguments: list[str], group: "ProcessGroup") -> str:
     """How to go on with a training that was stopped."""
-    if group.local_count < group.count:
+    if group.local_world_size < group.world_size:
         return "the same command on every machine, with --resume"
-    more = [] if group.alone else ["--processes", str(group.count)]
-    return shlex.join(["nmt", *words, *more, "--resume"])
+    process_arguments = [] if group.is_single else ["--processes", str(group.world_size)]
+    return shlex.join(["nmt", *arguments, *process_arguments, "--resume"])
 
 
-def _words(recipe: str, out: Path | None, settings: list[str], device: str) -> list[str]:
+def _command_arguments(
+    recipe: str, out: Path | None, overrides: list[str], device: str
+) -> list[str]:
     """What `nmt` is told on this command line, but for what differs from start to start."""
-    words = ["train", recipe]
-    words += ["--out", str(out)] if out else []
-    words += [word for setting in settings for word in ("--set", setting)]
-    words += ["--device", device] if device != "auto" else []
-    return words
+    arguments = ["train", recipe]
+    arguments += ["--out", str(out)] if out else []
+    arguments += [argument for override in overrides for argument in ("--set", override)]
+    arguments += ["--device", device] if device != "auto" else []
+    return arguments
 
 
-def _newest(folder: Path) -> str | None:
+def _latest_checkpoint_name(folder: Path) -> str | None:
     """The name of a run's newest checkpoint."""
-    from nmt_cli.run_folder import RunFolder
+    from nmt_cli.runs.folder import RunFolder
 
-    steps = RunFolder(folder).steps()
-    return steps[-1].name if steps else None
+    checkpoints = RunFolder(folder).step_folders()
+    return checkpoints[-1].name if checkpoints else None
 
 
 def average(
@@ -131,6 +139,6 @@ def average(
     """
     from nmt_cli.commands.average import average as average_run
 
-    found = average_run(run, out, last)
-    updates = ", ".join(map(str, found.updates))
-    print(f"{found.folder}: mean of the checkpoints after updates {updates}", file=sys.stderr)
+    result = average_run(run, out, last)
+    updates = ", ".join(map(str, result.updates))
+    print(f"{result.folder}: mean of the checkpoints after updates {updates}", file=sys.stderr)

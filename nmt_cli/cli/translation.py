@@ -11,25 +11,25 @@ from nmt_cli.cli.options import (
     Device,
     Json,
     On,
+    Overrides,
     Processes,
     Quiet,
-    Settings,
-    at_terminal,
-    put,
-    standard_input,
+    open_stdin,
+    print_line,
+    stdin_is_terminal,
 )
-from nmt_cli.cli.shards import shards_wanted, translate_shards
+from nmt_cli.cli.shards import parse_shard_options, translate_shards
 from nmt_cli.reporting import Reporter
 
 if TYPE_CHECKING:
-    from nmt_cli.commands.translate import Form, TranslatedLine
+    from nmt_cli.commands.translate import OutputFormat, TranslatedLine
 
 
 def translate(
     runs: Annotated[list[Path], typer.Argument(help="Run folders; several are an ensemble.")],
     beam: Annotated[int | None, typer.Option(help="search.beam; 1 is greedy.")] = None,
     n_best: Annotated[int | None, typer.Option(help="search.n_best.")] = None,
-    settings: Settings = [],
+    overrides: Overrides = [],
     prefix: Annotated[
         Path | None, typer.Option(help="File with the beginning of each translation.")
     ] = None,
@@ -61,47 +61,53 @@ def translate(
 
     Example: echo 'The old man reads a book.' | nmt translate runs/quickstart
     """
-    shards = shards_wanted(shard, text, out, prefix, on)
-    from nmt_cli.workers import start_no_threads
+    shard_request = parse_shard_options(shard, text, out, prefix, on)
+    from nmt_cli.workers import limit_blas_threads
 
-    start_no_threads()
-    from nmt_cli.commands.processes import Opening, ParallelTranslator
+    limit_blas_threads()
+    from nmt_cli.inference.processes import ParallelTranslator, TranslatorSpec
 
-    extra = [f"search.beam={beam}"] if beam is not None else []
-    extra += [f"search.n_best={n_best}"] if n_best is not None else []
+    search_overrides = [f"search.beam={beam}"] if beam is not None else []
+    search_overrides += [f"search.n_best={n_best}"] if n_best is not None else []
     reporter = Reporter(quiet)
-    typed = not shards and not jsonl and at_terminal()
-    opening = Opening(
-        tuple(map(str, runs)), (*settings, *extra), device, alignments, engine, quantization,
-        respell=jsonl, strict=strict, unknown=jsonl or typed,
+    interactive = not shard_request and not jsonl and stdin_is_terminal()
+    spec = TranslatorSpec(
+        tuple(map(str, runs)), (*overrides, *search_overrides), device, alignments, engine, quantization,
+        rescore_canonical=jsonl, strict=strict, report_unknown_words=jsonl or interactive,
     )  # fmt: skip
-    translator = ParallelTranslator(opening, processes, reporter)
-    form = translator.form(jsonl=jsonl)
-    if shards:
-        translate_shards(translator, shards, form, reporter)
+    translator = ParallelTranslator(spec, processes, reporter)
+    output_format = translator.output_format(jsonl=jsonl)
+    if shard_request:
+        translate_shards(translator, shard_request, output_format, reporter)
         return
-    _print_lines(translator.translate(standard_input(), prefix), form, reporter, typed=typed)
+    _print_lines(
+        translator.translate(open_stdin(), prefix), output_format, reporter, interactive=interactive
+    )
 
 
 def _print_lines(
-    lines: "Iterator[TranslatedLine]", form: "Form", reporter: Reporter, *, typed: bool
+    lines: "Iterator[TranslatedLine]",
+    output_format: "OutputFormat",
+    reporter: Reporter,
+    *,
+    interactive: bool,
 ) -> None:
     """Print what is made of each line; who typed it is also told its unknown words."""
-    with reporter.lines() as tell:
-        for one in lines:
-            tell(one.line.number, one.warnings)
-            for written in one.output(form):
-                put(written)
-            if typed and one.unknown_words:
-                words = ", ".join(one.unknown_words)
-                reporter.say(f"line {one.line.number}: not in the training text: {words}")
+    with reporter.line_warnings() as report_line:
+        for translated in lines:
+            report_line(translated.line.number, translated.warnings)
+            for output_line in translated.output_lines(output_format):
+                print_line(output_line)
+            if interactive and translated.unknown_words:
+                words = ", ".join(translated.unknown_words)
+                reporter.info(f"line {translated.line.number}: not in the training text: {words}")
 
 
 def rescore(
     runs: Annotated[
         list[Path], typer.Argument(metavar="RUN... SOURCE TARGET", help="Run folders, two files.")
     ],
-    settings: Settings = [],
+    overrides: Overrides = [],
     jsonl: Annotated[bool, typer.Option("--jsonl", help="One JSON object a line.")] = False,
     device: Device = "auto",
 ) -> None:
@@ -118,10 +124,10 @@ def rescore(
     if len(runs) < 3:
         raise UserError("nmt rescore RUN... SOURCE TARGET: give a run folder and two files")
     *folders, source, target = runs
-    with Reporter().lines() as tell:
-        for one in rescore_files(folders, source, target, settings, device):
-            tell(one.number, one.warnings)
-            put(json.dumps(one.record()) if jsonl else one.text)
+    with Reporter().line_warnings() as report_line:
+        for scored_pair in rescore_files(folders, source, target, overrides, device):
+            report_line(scored_pair.number, scored_pair.warnings)
+            print_line(json.dumps(scored_pair.record()) if jsonl else scored_pair.text)
 
 
 def score(
@@ -142,14 +148,19 @@ def score(
     """
     from nmt_cli.commands.score import score_files
 
-    source = hypotheses if hypotheses is not None else standard_input()
-    found = score_files(references, source, metrics, lowercase=lowercase, tokenize=tokenize)
+    hypothesis_source = hypotheses if hypotheses is not None else open_stdin()
+    results = score_files(
+        references, hypothesis_source, metrics, lowercase=lowercase, tokenize=tokenize
+    )
     if as_json:
-        put(
+        print_line(
             json.dumps(
-                {one.name: {"score": one.score, "signature": one.signature} for one in found}
+                {
+                    result.name: {"score": result.score, "signature": result.signature}
+                    for result in results
+                }
             )
         )
         return
-    for one in found:
-        put(f"{one.text}\n  {one.signature}")
+    for result in results:
+        print_line(f"{result.text}\n  {result.signature}")

@@ -5,16 +5,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from nmt_cli.data.corpora.catalogue import (
-    ROLES,
-    File,
-    Selection,
-    corpora,
-    file,
-    nearest,
-    select,
+from nmt_cli.data.sources.catalogue import (
+    SPLIT_NAMES,
+    CatalogueFile,
+    CorpusSelection,
+    catalogue_corpora,
+    catalogue_file,
+    select_corpus,
+    suggest_corpus,
 )
-from nmt_cli.data.corpora.fetching import fetch_corpus, noted
+from nmt_cli.data.sources.fetching import fetch_corpus, recorded_digest
 from nmt_cli.errors import UserError
 from nmt_cli.reporting import Reporter
 
@@ -22,7 +22,7 @@ UNKNOWN = "not published"
 
 
 @dataclass(frozen=True)
-class Row:
+class CorpusRow:
     """A corpus in two languages, as one line says it."""
 
     name: str
@@ -31,20 +31,20 @@ class Row:
     bytes: int | None  # to download; None where nobody published it
     licence: str
 
-    def record(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """As a plain object."""
         return asdict(self)
 
 
-def corpus_rows() -> list[Row]:
+def corpus_rows() -> list[CorpusRow]:
     """Every corpus of the catalogue in every pair of its languages."""
     rows = []
-    for name, entry in corpora().items():
+    for name, entry in catalogue_corpora().items():
         for pair, facts in entry.pairs.items():
-            files = Selection(name, *pair.split("-")).files().values()
-            sizes = [one.bytes for one in files]
-            known = sum(size for size in sizes if size is not None)
-            rows.append(Row(name, pair, facts.pairs, known or None, entry.licence))
+            files = CorpusSelection(name, *pair.split("-")).files().values()
+            sizes = [remote_file.bytes for remote_file in files]
+            known_bytes = sum(size for size in sizes if size is not None)
+            rows.append(CorpusRow(name, pair, facts.pairs, known_bytes or None, entry.licence))
     return rows
 
 
@@ -64,52 +64,56 @@ def corpus_table() -> Iterator[str]:
 
 def corpus_facts(name: str) -> Iterator[str]:
     """Everything about a corpus, a line each; UserError where there is none of this name."""
-    if name not in corpora():
-        raise UserError(f"no corpus {name!r}; {nearest(name)}")
-    entry = corpora()[name]
-    yield from (f"{name}: {entry.title}", f"licence: {entry.licence}", _flat(entry.terms))
+    if name not in catalogue_corpora():
+        raise UserError(f"no corpus {name!r}; {suggest_corpus(name)}")
+    entry = catalogue_corpora()[name]
+    yield from (f"{name}: {entry.title}", f"licence: {entry.licence}", _single_line(entry.terms))
     if entry.note:
-        yield f"note: {_flat(entry.note)}"
-    files: dict[str, File] = {}
+        yield f"note: {_single_line(entry.note)}"
+    files: dict[str, CatalogueFile] = {}
     for pair, facts in entry.pairs.items():
-        selection = Selection(name, *pair.split("-"))
+        selection = CorpusSelection(name, *pair.split("-"))
         files |= selection.files()
-        counts = zip(facts.pairs, ROLES, strict=True)
+        counts = zip(facts.pairs, SPLIT_NAMES, strict=True)
         yield f"{pair}: " + ", ".join(f"{count:,} {role}" for count, role in counts) + " pairs"
         first, second = selection.first, selection.second
-        yield f"    gives {', '.join(f'{role}.{{{first},{second}}}' for role in ROLES)}"
-    for one in files:
-        yield from _file_facts(one)
+        yield f"    gives {', '.join(f'{role}.{{{first},{second}}}' for role in SPLIT_NAMES)}"
+    for file_name in files:
+        yield from _file_facts(file_name)
     yield "citation:"
     yield from (f"    {line}" for line in entry.citation.rstrip("\n").splitlines())
 
 
 def _file_facts(name: str) -> Iterator[str]:
-    one = file(name)
-    yield f"{name}: " + (f"size {UNKNOWN}" if one.bytes is None else f"{one.bytes:,} bytes")
-    yield f"    {one.address}"
-    if one.sha256 is not None:
-        yield f"    SHA-256 {one.sha256}"
-    elif one.text_sha256 is not None:
-        yield f"    SHA-256 of the decompressed text {one.text_sha256}"
+    remote_file = catalogue_file(name)
+    yield f"{name}: " + (
+        f"size {UNKNOWN}" if remote_file.bytes is None else f"{remote_file.bytes:,} bytes"
+    )
+    yield f"    {remote_file.address}"
+    if remote_file.sha256 is not None:
+        yield f"    SHA-256 {remote_file.sha256}"
+    elif remote_file.text_sha256 is not None:
+        yield f"    SHA-256 of the decompressed text {remote_file.text_sha256}"
     else:
-        before = noted(name)
-        own = "noted at the first download" if before is None else f"first downloaded as {before}"
-        yield f"    SHA-256 {UNKNOWN}; {own}, and later downloads must be the same"
+        digest = recorded_digest(name)
+        digest_note = (
+            "noted at the first download" if digest is None else f"first downloaded as {digest}"
+        )
+        yield f"    SHA-256 {UNKNOWN}; {digest_note}, and later downloads must be the same"
 
 
 def fetch_by_name(
-    name: str, source: str, target: str, reporter: Reporter, to: Path | None = None
+    name: str, source: str, target: str, reporter: Reporter, destination: Path | None = None
 ) -> Path:
     """The folder with a corpus's text, fetched where it is missing; `to` is a folder of its own.
 
     UserError where the folder holds something else, DataError where the corpus cannot be had.
     """
-    selection = select(name, source, target)
-    if to is not None and to.exists():
-        raise UserError(f"{to} exists: choose another folder")
-    return fetch_corpus(selection, reporter, to)
+    selection = select_corpus(name, source, target)
+    if destination is not None and destination.exists():
+        raise UserError(f"{destination} exists: choose another folder")
+    return fetch_corpus(selection, reporter, destination)
 
 
-def _flat(text: str) -> str:
+def _single_line(text: str) -> str:
     return " ".join(text.split())

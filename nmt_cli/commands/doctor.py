@@ -21,17 +21,17 @@ import torch
 from torch import nn
 
 from nmt_cli import __version__
-from nmt_cli.commands.engines import ENGINES
 from nmt_cli.commands.export import FORMATS
-from nmt_cli.device import AUTO, TYPES, automatic_precision, find_device
+from nmt_cli.device import AUTO_PRECISION_VARIABLE, DTYPES, automatic_precision, find_device
 from nmt_cli.errors import UserError
-from nmt_cli.export.format import require
-from nmt_cli.machine import allocator, instruction_sets, processor_name, product_rates
+from nmt_cli.export.format import require_packages
+from nmt_cli.machine import allocator_name, instruction_sets, matmul_rates, processor_name
 from nmt_cli.models.quantized import Int8Linear
+from nmt_cli.runs.exports import ENGINES
 from nmt_cli.training.memory import free_memory
 from nmt_cli.workers import usable_cores
 
-SECONDS = 2.0  # for all measurements together
+MEASUREMENT_SECONDS = 2.0  # for all measurements together
 EXTRAS = {  # as in pyproject.toml, less those that only developers need
     "plot": ("matplotlib",),
     "tensorboard": ("tensorboard",),
@@ -42,12 +42,15 @@ EXTRAS = {  # as in pyproject.toml, less those that only developers need
 }
 SPEED_VARIABLES = re.compile(  # of the environment
     r"(CUBLAS|DNNL|GOMP|KMP|MALLOC|MKL|OMP|ONEDNN|OPENBLAS|PYTORCH|TORCHINDUCTOR)_\w+"
-    rf"|ATEN_CPU_CAPABILITY|CUDA_VISIBLE_DEVICES|GLIBC_TUNABLES|LD_PRELOAD|{AUTO}"
+    rf"|ATEN_CPU_CAPABILITY|CUDA_VISIBLE_DEVICES|GLIBC_TUNABLES|LD_PRELOAD|{AUTO_PRECISION_VARIABLE}"
     "|NVIDIA_TF32_OVERRIDE|RAYON_NUM_THREADS|TOKENIZERS_PARALLELISM"
 )
-HIDDEN = "set, not shown"
-_SMALLEST, _LARGEST = 256, {"cpu": 2048, "cuda": 8192}  # sides of the matrices that are multiplied
-_CALLS = 7  # of a product, for which there must be time
+HIDDEN_VALUE = "set, not shown"
+_MIN_MATRIX_SIZE, _MAX_MATRIX_SIZE = (
+    256,
+    {"cpu": 2048, "cuda": 8192},
+)  # sides of the matrices that are multiplied
+_MIN_TIMED_PRODUCTS = 7  # of a product, for which there must be time
 
 T = TypeVar("T")
 Multiply = Callable[[], object]
@@ -107,38 +110,38 @@ class Diagnosis:
     free_memory: int | None
     free_disk: int | None
 
-    def record(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """As a plain object."""
         return asdict(self)
 
 
-def diagnose(seconds: float = SECONDS) -> Diagnosis:
+def diagnose(seconds: float = MEASUREMENT_SECONDS) -> Diagnosis:
     """Look at everything, and measure for about `seconds`."""
-    load = _told(lambda: os.getloadavg()[0])  # before we are a part of it
+    load = _value_or_none(lambda: os.getloadavg()[0])  # before we are a part of it
     device, gpus, warning = _devices()
     precision, reason = _precision(device)
-    speeds = _speeds(device, seconds)
+    speeds = _measure_speeds(device, seconds)
     return Diagnosis(
         versions=_versions(),
-        system=_told(_system),
-        libc=_told(lambda: " ".join(filter(None, platform.libc_ver()))) or None,
-        processor=_told(processor_name) or None,
-        instruction_sets=_told(instruction_sets),
-        cores=_told(usable_cores),
+        system=_value_or_none(_system),
+        libc=_value_or_none(lambda: " ".join(filter(None, platform.libc_ver()))) or None,
+        processor=_value_or_none(processor_name) or None,
+        instruction_sets=_value_or_none(instruction_sets),
+        cores=_value_or_none(usable_cores),
         threads=torch.get_num_threads(),
         load=load,
         environment=speed_variables(os.environ),
-        allocator=_told(allocator),
+        allocator=_value_or_none(allocator_name),
         cuda=torch.version.cuda,
         gpus=gpus,
         gpu_warning=warning,
         precision=precision,
         precision_reason=reason,
         speeds=speeds,
-        engines={name: list(map(_imported, _packages(name))) for name in ENGINES},
-        extras={name: list(map(_installed, EXTRAS[name])) for name in EXTRAS},
-        free_memory=_told(free_memory),
-        free_disk=_told(lambda: shutil.disk_usage(".").free),
+        engines={name: list(map(_imported_package, _engine_packages(name))) for name in ENGINES},
+        extras={name: list(map(_installed_package, EXTRAS[name])) for name in EXTRAS},
+        free_memory=_value_or_none(free_memory),
+        free_disk=_value_or_none(lambda: shutil.disk_usage(".").free),
     )
 
 
@@ -147,40 +150,40 @@ def speed_variables(environment: Mapping[str, str]) -> dict[str, str]:
 
     Of libraries the names are left. A value that holds a path or the user's name is not shown.
     """
-    names = {environment.get("USER", ""), Path(environment.get("HOME", "")).name}
-    found = {}
+    private_names = {environment.get("USER", ""), Path(environment.get("HOME", "")).name}
+    variables = {}
     for key in sorted(filter(SPEED_VARIABLES.fullmatch, environment)):
         value = environment[key]
         if key == "LD_PRELOAD":
-            value = " ".join(one.rpartition("/")[2] for one in re.split(r"[\s:]+", value))
-        plain = re.fullmatch(r"[\w.,:;=+\-\[\]{} ]{0,200}", value)
-        private = any(len(name) > 2 and name.lower() in value.lower() for name in names)
-        found[key] = value if plain and not private else HIDDEN
-    return found
+            value = " ".join(library.rpartition("/")[2] for library in re.split(r"[\s:]+", value))
+        is_plain = re.fullmatch(r"[\w.,:;=+\-\[\]{} ]{0,200}", value)
+        is_private = any(len(name) > 2 and name.lower() in value.lower() for name in private_names)
+        variables[key] = value if is_plain and not is_private else HIDDEN_VALUE
+    return variables
 
 
-def _told(ask: Callable[[], T]) -> T | None:
+def _value_or_none(query: Callable[[], T]) -> T | None:
     """The answer; None where there is none, since a broken machine is what we are for."""
     try:
-        return ask()
+        return query()
     except Exception:
         return None
 
 
 def _versions() -> dict[str, str | None]:
-    found: dict[str, str | None] = {"nmt": __version__, "Python": platform.python_version()}
-    found["PyTorch"] = torch.__version__
+    versions: dict[str, str | None] = {"nmt": __version__, "Python": platform.python_version()}
+    versions["PyTorch"] = torch.__version__
     for name, package in (
         ("NumPy", "numpy"), ("tokenizers", "tokenizers"), ("sacreBLEU", "sacrebleu")
     ):  # fmt: skip
-        found[name] = _installed(package).version
-    return found
+        versions[name] = _installed_package(package).version
+    return versions
 
 
 def _system() -> str:
     """The distribution where there is one, the kernel and the architecture."""
     kernel = f"{platform.system()} {platform.release()} {platform.machine()}"
-    release = _told(platform.freedesktop_os_release) or {}
+    release = _value_or_none(platform.freedesktop_os_release) or {}
     return ", ".join(filter(None, [release.get("PRETTY_NAME"), kernel]))
 
 
@@ -188,61 +191,76 @@ def _devices() -> tuple[torch.device, list[Gpu | None], str | None]:
     """What `--device auto` is, all GPUs, and what PyTorch warns of: a driver that is too old."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        device = _told(lambda: find_device("auto")) or torch.device("cpu")
-        count = (_told(torch.cuda.device_count) or 0) if device.type == "cuda" else 0
-        gpus = [_told(partial(_gpu, number)) for number in range(count)]
-    said = [str(one.message).partition("(Triggered")[0] for one in caught]
-    return device, gpus, " ".join(said[0].split()) if said else None
+        device = _value_or_none(lambda: find_device("auto")) or torch.device("cpu")
+        count = (_value_or_none(torch.cuda.device_count) or 0) if device.type == "cuda" else 0
+        gpus = [_value_or_none(partial(_gpu_properties, number)) for number in range(count)]
+    messages = [str(record.message).partition("(Triggered")[0] for record in caught]
+    return device, gpus, " ".join(messages[0].split()) if messages else None
 
 
-def _gpu(number: int) -> Gpu:
-    about = torch.cuda.get_device_properties(number)
-    free = _told(lambda: int(torch.cuda.mem_get_info(number)[0]))
-    return Gpu(about.name, f"{about.major}.{about.minor}", about.total_memory, free)
+def _gpu_properties(number: int) -> Gpu:
+    properties = torch.cuda.get_device_properties(number)
+    free_bytes = _value_or_none(lambda: int(torch.cuda.mem_get_info(number)[0]))
+    return Gpu(
+        properties.name,
+        f"{properties.major}.{properties.minor}",
+        properties.total_memory,
+        free_bytes,
+    )
 
 
 def _precision(device: torch.device) -> tuple[str | None, str | None]:
-    if found := _told(lambda: automatic_precision(device)):
-        return found
-    return None, f"{AUTO} is neither fp32 nor bf16" if os.environ.get(AUTO) else None
+    if precision_and_reason := _value_or_none(lambda: automatic_precision(device)):
+        return precision_and_reason
+    return None, f"{AUTO_PRECISION_VARIABLE} is neither fp32 nor bf16" if os.environ.get(
+        AUTO_PRECISION_VARIABLE
+    ) else None
 
 
-def _speeds(device: torch.device, seconds: float) -> list[Speed]:
+def _measure_speeds(device: torch.device, seconds: float) -> list[Speed]:
     """In every precision of a recipe that there is, on the CPU and the GPU."""
-    places = [torch.device("cpu")] + [device] * (device.type == "cuda")
-    wanted = [(place, name) for place in places for name in TYPES]
-    wanted.insert(len(TYPES), (places[0], "int8"))
-    return [_speed(place, name, seconds / len(wanted)) for place, name in wanted]
+    devices = [torch.device("cpu")] + [device] * (device.type == "cuda")
+    measurements = [(target_device, name) for target_device in devices for name in DTYPES]
+    measurements.insert(len(DTYPES), (devices[0], "int8"))
+    return [
+        _measure_speed(target_device, name, seconds / len(measurements))
+        for target_device, name in measurements
+    ]
 
 
-def _speed(device: torch.device, precision: str, seconds: float) -> Speed:
+def _measure_speed(device: torch.device, precision: str, seconds: float) -> Speed:
     """Of matrices as large as can be multiplied several times in these seconds."""
     try:
         with torch.inference_mode():
-            side, rate = _measured(device, precision, seconds)
+            size, rate = _largest_timed_product(device, precision, seconds)
     except Exception:  # a machine may not have what this precision needs
         return Speed(device.type, precision, None, None)
-    return Speed(device.type, precision, side, round(rate / 1e9, 1))
+    return Speed(device.type, precision, size, round(rate / 1e9, 1))
 
 
-def _measured(device: torch.device, precision: str, seconds: float) -> tuple[int, float]:
+def _largest_timed_product(
+    device: torch.device, precision: str, seconds: float
+) -> tuple[int, float]:
     """The side of the matrices, and operations a second."""
-    end, side = time.perf_counter() + seconds, _SMALLEST
+    deadline, size = time.perf_counter() + seconds, _MIN_MATRIX_SIZE
     while True:
-        multiply, operations = _product(device, precision, side), 2 * side**3
-        (rate,) = product_rates(multiply, operations, 0, least=1)
-        left = end - time.perf_counter()
-        if side == _LARGEST[device.type] or _CALLS * 8 * operations / rate > left:
-            return side, median(product_rates(multiply, operations, left))
-        side *= 2
+        multiply, operations = _make_product(device, precision, size), 2 * size**3
+        (rate,) = matmul_rates(multiply, operations, 0, min_calls=1)
+        remaining_seconds = deadline - time.perf_counter()
+        if (
+            size == _MAX_MATRIX_SIZE[device.type]
+            or _MIN_TIMED_PRODUCTS * 8 * operations / rate > remaining_seconds
+        ):
+            return size, median(matmul_rates(multiply, operations, remaining_seconds))
+        size *= 2
 
 
-def _product(device: torch.device, precision: str, side: int) -> Multiply:
+def _make_product(device: torch.device, precision: str, size: int) -> Multiply:
     """A function that multiplies two matrices of this size, and waits for the product."""
     if precision == "int8":  # as nmt translates with it, from float32 to float32
-        layer, rows = Int8Linear(nn.Linear(side, side, bias=False)), torch.randn(side, side)
+        layer, rows = Int8Linear(nn.Linear(size, size, bias=False)), torch.randn(size, size)
         return lambda: layer(rows)
-    left, right = (torch.randn(side, side, device=device).to(TYPES[precision]) for _ in range(2))
+    left, right = (torch.randn(size, size, device=device).to(DTYPES[precision]) for _ in range(2))
 
     def multiply() -> None:
         left @ right
@@ -252,25 +270,25 @@ def _product(device: torch.device, precision: str, side: int) -> Multiply:
     return multiply
 
 
-def _packages(engine: str) -> tuple[str, ...]:
+def _engine_packages(engine: str) -> tuple[str, ...]:
     return FORMATS[engine].PACKAGES if engine in FORMATS else (engine,)
 
 
-def _installed(package: str) -> Package:
-    return Package(package, _told(lambda: version(package)))
+def _installed_package(package: str) -> Package:
+    return Package(package, _value_or_none(lambda: version(package)))
 
 
-def _imported(package: str) -> Package:
+def _imported_package(package: str) -> Package:
     """With the type of error where it is there but broken; its text may name folders."""
-    found = _installed(package)
-    if found.version is None:
-        return found
+    installed = _installed_package(package)
+    if installed.version is None:
+        return installed
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            require((package,), package)
+            require_packages((package,), package)
     except UserError:
-        return Package(package, found.version, ImportError.__name__)
+        return Package(package, installed.version, ImportError.__name__)
     except Exception as error:
-        return Package(package, found.version, type(error).__name__)
-    return found
+        return Package(package, installed.version, type(error).__name__)
+    return installed

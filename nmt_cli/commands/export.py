@@ -13,22 +13,22 @@ from typing import Any
 import torch
 
 from nmt_cli import __version__
-from nmt_cli.checkpoint import digest
-from nmt_cli.commands.runs import Run, open_run
-from nmt_cli.data.files import read_lines
-from nmt_cli.data.prepared import PreparedData, Tokenizers
+from nmt_cli.data.prepared.store import PreparedData, Tokenizers
+from nmt_cli.data.sources.files import read_lines
 from nmt_cli.decoding.engine import TorchEngine
-from nmt_cli.disk import write_whole
 from nmt_cli.errors import DataError, RunError, UserError
-from nmt_cli.evaluation.metrics import bleu_tokenizer
+from nmt_cli.evaluation.metrics import default_bleu_tokenizer
 from nmt_cli.export import ctranslate2, huggingface, onnx
-from nmt_cli.export.format import Format, require
-from nmt_cli.export.parity import MANY, Parity, Sample, compare
-from nmt_cli.recipe import Recipe
+from nmt_cli.export.format import ExportFormat, require_packages
+from nmt_cli.export.parity import LARGE_SAMPLE_LINES, Parity, Sample, compare
+from nmt_cli.fs import atomic_write_text
+from nmt_cli.recipe.loader import Recipe
 from nmt_cli.reporting import Reporter
-from nmt_cli.run_folder import RunFolder
+from nmt_cli.runs.checkpoint import sha256_of_file
+from nmt_cli.runs.folder import RunFolder
+from nmt_cli.runs.loading import LoadedRun, open_run
 
-FORMATS: dict[str, Format] = {
+FORMATS: dict[str, ExportFormat] = {
     "ctranslate2": ctranslate2,
     "onnx": onnx,
     "huggingface": huggingface,
@@ -48,7 +48,7 @@ class ExportResult:
 
 def export(
     run: Path,
-    to: str,
+    format_name: str,
     out: Path,
     reporter: Reporter,
     *,
@@ -63,116 +63,146 @@ def export(
     RunError for a run that cannot be opened, or an `out` that exists (but with `replace`);
     DeviceError where `device` does not run the quantization.
     """
-    form, kind = _format(to, quantization)
+    export_format, weight_type = _find_format(format_name, quantization)
     if RunFolder(out).exists() and not replace:
         raise RunError(f"{out} exists: choose another folder")
-    opened = open_run(run, torch.device("cpu"), "fp32")
-    found = problems(opened.recipe, to)
-    if found:
-        raise UserError(f"{run} cannot be exported to {to}: " + "; ".join(found))
-    scratch = out.with_name(f"{out.name}.{os.getpid()}.tmp")
-    scratch.mkdir(parents=True)
+    loaded_run = open_run(run, torch.device("cpu"), "fp32")
+    reasons = incompatibilities(loaded_run.recipe, format_name)
+    if reasons:
+        raise UserError(f"{run} cannot be exported to {format_name}: " + "; ".join(reasons))
+    temporary = out.with_name(f"{out.name}.{os.getpid()}.tmp")
+    temporary.mkdir(parents=True)
     try:
-        opened.tokenizers.save(scratch)
-        form.write(opened.model, opened.tokenizers, opened.recipe.search, scratch, kind)
-        parity = _check(opened, form, kind, scratch, device, reporter)
+        loaded_run.tokenizers.save(temporary)
+        export_format.export_model(
+            loaded_run.model,
+            loaded_run.tokenizers,
+            loaded_run.recipe.search,
+            temporary,
+            weight_type,
+        )
+        parity = _check_parity(loaded_run, export_format, weight_type, temporary, device, reporter)
         if parity.problem is not None:
-            raise UserError(f"{run}: the export to {to} is not what it should be: {parity.problem}")
-        _describe(opened, to, kind, parity, scratch)
-        _put(scratch, out)
+            raise UserError(
+                f"{run}: the export to {format_name} is not what it should be: {parity.problem}"
+            )
+        _write_manifest(loaded_run, format_name, weight_type, parity, temporary)
+        _replace_folder(temporary, out)
     finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-    return ExportResult(out, to, kind, parity)
+        shutil.rmtree(temporary, ignore_errors=True)
+    return ExportResult(out, format_name, weight_type, parity)
 
 
-def problems(recipe: Recipe, to: str) -> list[str]:
+def incompatibilities(recipe: Recipe, format_name: str) -> list[str]:
     """Why a recipe's runs could not be exported, each as `section.key: reason`."""
-    return FORMATS[to].problems(recipe.model, recipe.search, recipe.tokenizer.joint)
+    return FORMATS[format_name].incompatibilities(
+        recipe.model, recipe.search, recipe.tokenizer.joint
+    )
 
 
-def _put(scratch: Path, out: Path) -> None:
+def _replace_folder(temporary: Path, out: Path) -> None:
     """Move a folder to its place; what stood there goes, unless it is as new as ours."""
     if out.is_dir():
         old = out.with_name(f"{out.name}.{os.getpid()}.old")
         os.replace(out, old)
         shutil.rmtree(old)
     try:
-        os.replace(scratch, out)
+        os.replace(temporary, out)
     except OSError:  # another process was faster with the same export
         if not (out / MANIFEST).is_file():
             raise
 
 
-def _format(to: str, quantization: str | None) -> tuple[Format, str]:
+def _find_format(format_name: str, quantization: str | None) -> tuple[ExportFormat, str]:
     """The format and the type of its weights; UserError for unknown ones or a missing extra."""
-    if to not in FORMATS:
-        raise UserError(f"no format {to!r}; there are {', '.join(FORMATS)}")
-    form = FORMATS[to]
-    kind = quantization or form.QUANTIZATIONS[0]
-    if kind not in form.QUANTIZATIONS:
-        raise UserError(f"--quantization {kind}: {to} has {', '.join(form.QUANTIZATIONS)}")
-    require(form.PACKAGES, f"nmt export --to {to}")
-    return form, kind
+    if format_name not in FORMATS:
+        raise UserError(f"no format {format_name!r}; there are {', '.join(FORMATS)}")
+    export_format = FORMATS[format_name]
+    weight_type = quantization or export_format.QUANTIZATIONS[0]
+    if weight_type not in export_format.QUANTIZATIONS:
+        raise UserError(
+            f"--quantization {weight_type}: {format_name} has {', '.join(export_format.QUANTIZATIONS)}"
+        )
+    require_packages(export_format.PACKAGES, f"nmt export --to {format_name}")
+    return export_format, weight_type
 
 
-def _check(
-    run: Run, form: Format, kind: str, folder: Path, device: str, reporter: Reporter
+def _check_parity(
+    run: LoadedRun,
+    export_format: ExportFormat,
+    weight_type: str,
+    folder: Path,
+    device: str,
+    reporter: Reporter,
 ) -> Parity:
     """Translate with both and say how they compare."""
-    theirs = form.engine(folder, device, kind)
-    sample = _sample(run)
-    exact = kind == "float32"
+    exported_engine = export_format.load_engine(folder, device, weight_type)
+    sample = _parity_sample(run)
+    exact = weight_type == "float32"
     parity = compare(
-        TorchEngine(run.model), theirs, run.tokenizers, run.recipe.search, sample, exact=exact
+        TorchEngine(run.model),
+        exported_engine,
+        run.tokenizers,
+        run.recipe.search,
+        sample,
+        exact=exact,
     )
     if parity.bleu is None and not exact:
-        reporter.warn(
+        reporter.warning(
             f"{run.folder.path}: no test or development text with references: "
-            f"{kind} was not judged by BLEU"
+            f"{weight_type} was not judged by BLEU"
         )
     return parity
 
 
-def _sample(run: Run) -> Sample:
+def _parity_sample(run: LoadedRun) -> Sample:
     """Lines of the run's test or development text; pieces drawn at random where both are gone."""
     path = run.folder.path
-    tokenize = run.recipe.training.metric_tokenize or bleu_tokenizer(run.recipe.corpus.target)
-    sides = [path / f"test.{side}.txt" for side in ("source", "target")]
-    if all(side.is_file() for side in sides):
-        sources, references = ([raw.decode() for raw in read_lines(side)] for side in sides)
-        return Sample(sources[:MANY], references[:MANY], tokenize)
+    tokenize = run.recipe.training.metric_tokenize or default_bleu_tokenizer(
+        run.recipe.corpus.target
+    )
+    side_files = [path / f"test.{side}.txt" for side in ("source", "target")]
+    if all(side.is_file() for side in side_files):
+        sources, references = ([line.decode() for line in read_lines(side)] for side in side_files)
+        return Sample(sources[:LARGE_SAMPLE_LINES], references[:LARGE_SAMPLE_LINES], tokenize)
     prepared = Path("prepared") / str(run.folder.read_json("manifest.json").get("prepared"))
     try:
         split = PreparedData(prepared).split("dev")
     except DataError:
         split = None
     if split is not None:
-        return Sample(split.sources[:MANY], split.references[:MANY], tokenize)
-    return Sample(_made_up(run.tokenizers), None)
+        return Sample(
+            split.sources[:LARGE_SAMPLE_LINES], split.references[:LARGE_SAMPLE_LINES], tokenize
+        )
+    return Sample(_random_lines(run.tokenizers), None)
 
 
-def _made_up(tokenizers: Tokenizers, count: int = 100) -> list[str]:
+def _random_lines(tokenizers: Tokenizers, count: int = 100) -> list[str]:
     """Lines of 1 to 20 pieces of the source vocabulary."""
-    draw = torch.Generator().manual_seed(1)
+    generator = torch.Generator().manual_seed(1)
     ids = [
-        torch.randint(4, tokenizers.source.size, (1 + number % 20,), generator=draw).tolist()
-        for number in range(count)
+        torch.randint(
+            4, tokenizers.source.vocab_size, (1 + index % 20,), generator=generator
+        ).tolist()
+        for index in range(count)
     ]
     return [text.replace("\n", " ") for text in tokenizers.source.decode(ids)]
 
 
-def _describe(run: Run, to: str, kind: str, parity: Parity, folder: Path) -> None:
+def _write_manifest(
+    run: LoadedRun, format_name: str, weight_type: str, parity: Parity, folder: Path
+) -> None:
     """Leave beside the model where it came from."""
-    packages: Sequence[str] = FORMATS[to].PACKAGES
+    packages: Sequence[str] = FORMATS[format_name].PACKAGES
     content: dict[str, Any] = {
-        "format": to,
-        "quantization": kind,
+        "format": format_name,
+        "quantization": weight_type,
         "run": run.recipe.name,
         "recipe_hash": run.recipe.hash(),
         "checkpoint": run.update,
         "weights": weights_digest(run.folder),
         "files": {
-            str(path.relative_to(folder)): digest(path)
+            str(path.relative_to(folder)): sha256_of_file(path)
             for path in sorted(folder.rglob("*"))
             if path.is_file()
         },
@@ -181,9 +211,9 @@ def _describe(run: Run, to: str, kind: str, parity: Parity, folder: Path) -> Non
         "versions": {"nmt": __version__, "torch": torch.__version__}
         | {package: version(package) for package in packages},
     }
-    write_whole(folder / MANIFEST, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    atomic_write_text(folder / MANIFEST, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
 def weights_digest(folder: RunFolder) -> str:
     """SHA-256 of the weights that a run translates with."""
-    return str(folder.best().state["files"]["model.safetensors"])
+    return str(folder.best_checkpoint().state["files"]["model.safetensors"])

@@ -8,44 +8,44 @@ from typing import BinaryIO
 import numpy as np
 import torch
 
-from nmt_cli.commands.runs import Run, open_run
 from nmt_cli.data.batching import pad
-from nmt_cli.data.files import read_lines
-from nmt_cli.data.tokenizer import TextTokenizer
-from nmt_cli.decoding.alignments import alignment_layer, attention_weights, word_numbers
-from nmt_cli.decoding.search import search
-from nmt_cli.decoding.stream import InputLine, arriving_blocks
+from nmt_cli.data.sources.files import read_lines
+from nmt_cli.data.tokenization.tokenizer import TextTokenizer
+from nmt_cli.decoding.beam import search
+from nmt_cli.decoding.word_alignment import alignment_layer, attention_weights, token_word_indices
 from nmt_cli.device import find_device
-from nmt_cli.disk import write_whole
 from nmt_cli.errors import DataError, UserError
+from nmt_cli.fs import atomic_write_text
+from nmt_cli.inference.lines import InputLine, read_blocks
 from nmt_cli.models.contract import Sequences
 from nmt_cli.plots.attention import (
-    END,
+    EOS_LABEL,
     AttentionMap,
-    Choice,
-    panels,
-    parse_choice,
-    piece_labels,
+    Selection,
+    attention_panels,
+    parse_selection,
+    subword_labels,
 )
 from nmt_cli.plots.attention_html import attention_page
 from nmt_cli.plots.attention_text import Row, attention_rows
-from nmt_cli.plots.fonts import missing, visible
+from nmt_cli.plots.fonts import escape_controls, missing_characters
 from nmt_cli.plots.heatmaps import draw_attention
 from nmt_cli.reporting import Reporter, Screen, Span
+from nmt_cli.runs.loading import LoadedRun, open_run
 
-TOGETHER = 64  # most lines in a batch
-Ids = list[int]
+MAX_LINES_PER_BATCH = 64  # most lines in a batch
+TokenIds = list[int]
 
 
 @dataclass(frozen=True)
-class Shown:
+class AttentionSelection:
     """Which layers and heads of a model are shown."""
 
-    layer: Choice
-    head: Choice
+    layer: Selection
+    head: Selection
 
 
-def open_attention_run(path: Path, device: str = "auto") -> Run:
+def open_attention_run(path: Path, device: str = "auto") -> LoadedRun:
     """A run in float32 whose model has attention; UserError for one without."""
     run = open_run(path, find_device(device), "fp32")
     if not run.model.has_attention:
@@ -53,19 +53,20 @@ def open_attention_run(path: Path, device: str = "auto") -> Run:
     return run
 
 
-def choose_shown(run: Run, layer: str | None, head: str) -> Shown:
+def choose_selection(run: LoadedRun, layer: str | None, head: str) -> AttentionSelection:
     """Layer and head by number, `all` or `mean`; no layer: the one that aligns words best."""
     weights = attention_weights(run.model, [[]], [[]])
     assert weights is not None
     layers, heads = weights[0].shape[:2]
-    text = str(alignment_layer(layers) + 1) if layer is None else layer
-    return Shown(
-        parse_choice("--layer", text, layers, "layer"), parse_choice("--head", head, heads, "head")
+    layer_text = str(alignment_layer(layers) + 1) if layer is None else layer
+    return AttentionSelection(
+        parse_selection("--layer", layer_text, layers, "layer"),
+        parse_selection("--head", head, heads, "head"),
     )
 
 
 def attention_maps(
-    run: Run,
+    run: LoadedRun,
     stream: BinaryIO,
     reporter: Reporter,
     targets: Path | None = None,
@@ -78,32 +79,42 @@ def attention_maps(
     same line of the file `targets` (forced decoding); DataError where it has another number of
     lines than the input. What is left out or cut is said.
     """
-    forced = None if targets is None else map(_text, read_lines(targets))
-    for block in arriving_blocks(stream, TOGETHER):
-        pairs = list(_with_targets(block, forced, targets))
+    target_lines = None if targets is None else map(_decode, read_lines(targets))
+    for block in read_blocks(stream, MAX_LINES_PER_BATCH):
+        pairs = list(_with_targets(block, target_lines, targets))
         for line, _ in pairs:
-            if line.damaged:
-                reporter.warn(f"line {line.number}: bytes that are not UTF-8 became U+FFFD")
+            if line.invalid_utf8:
+                reporter.warning(f"line {line.number}: bytes that are not UTF-8 became U+FFFD")
             if not line.text.strip():
-                reporter.warn(f"line {line.number}: empty, so there is no picture of it")
-        kept = [(line, target) for line, target in pairs if line.text.strip()]
-        if kept:
-            yield from _maps(run, kept, reporter, words=words)
-    if forced is not None and next(forced, None) is not None:
+                reporter.warning(f"line {line.number}: empty, so there is no picture of it")
+        nonempty = [(line, target) for line, target in pairs if line.text.strip()]
+        if nonempty:
+            yield from _block_maps(run, nonempty, reporter, words=words)
+    if target_lines is not None and next(target_lines, None) is not None:
         raise DataError(f"{targets}: more lines than the input")
 
 
-def attention_text(one: AttentionMap, shown: Shown, screen: Screen) -> Iterator[Row]:
+def attention_text(
+    attention_map: AttentionMap, selection: AttentionSelection, screen: Screen
+) -> Iterator[Row]:
     """A sentence's heatmaps as lines for the terminal, one below the other."""
-    for panel in (panel for row in panels(one.weights, shown.layer, shown.head) for panel in row):
-        heading = f"line {one.number}" + (f" · {panel.title}" if panel.title else "")
+    for panel in (
+        panel
+        for row in attention_panels(attention_map.weights, selection.layer, selection.head)
+        for panel in row
+    ):
+        heading = f"line {attention_map.line_number}" + (f" · {panel.title}" if panel.title else "")
         yield [Span(heading, "bold")]
-        yield from attention_rows(panel.weights, one.source, one.target, screen)
+        yield from attention_rows(panel.weights, attention_map.source, attention_map.target, screen)
         yield []
 
 
 def write_attention(
-    maps: list[AttentionMap], shown: Shown, out: Path, title: str, reporter: Reporter
+    maps: list[AttentionMap],
+    selection: AttentionSelection,
+    out: Path,
+    title: str,
+    reporter: Reporter,
 ) -> list[Path]:
     """Write the pictures and return their paths.
 
@@ -113,17 +124,19 @@ def write_attention(
     if not maps:
         raise UserError("standard input has no line with text: there is nothing to plot")
     if out.suffix.lower() == ".html":
-        write_whole(out, attention_page(maps, title, shown.layer, shown.head))
+        atomic_write_text(out, attention_page(maps, title, selection.layer, selection.head))
         return [out]
     paths = []
-    for one in maps:
-        path = out if len(maps) == 1 else out.with_stem(f"{out.stem}-{one.number}")
-        rows = panels(one.weights, shown.layer, shown.head)
-        draw_attention(path, one.source, one.target, rows, title)
-        unknown = missing(visible("".join([*one.source, *one.target])))
-        if unknown:
-            reporter.warn(
-                f"{path}: no font here has {unknown}, so they are boxes; "
+    for attention_map in maps:
+        path = out if len(maps) == 1 else out.with_stem(f"{out.stem}-{attention_map.line_number}")
+        rows = attention_panels(attention_map.weights, selection.layer, selection.head)
+        draw_attention(path, attention_map.source, attention_map.target, rows, title)
+        uncovered = missing_characters(
+            escape_controls("".join([*attention_map.source, *attention_map.target]))
+        )
+        if uncovered:
+            reporter.warning(
+                f"{path}: no font here has {uncovered}, so they are boxes; "
                 "install one that has, for example of the Noto family"
             )
         paths.append(path)
@@ -131,80 +144,86 @@ def write_attention(
 
 
 def _with_targets(
-    block: list[InputLine], forced: Iterator[str] | None, targets: Path | None
+    block: list[InputLine], target_lines: Iterator[str] | None, targets: Path | None
 ) -> Iterable[tuple[InputLine, str | None]]:
     for line in block:
-        target = None if forced is None else next(forced, None)
-        if forced is not None and target is None:
+        target = None if target_lines is None else next(target_lines, None)
+        if target_lines is not None and target is None:
             raise DataError(f"{targets}: fewer lines than the input")
         yield line, target
 
 
-def _maps(
-    run: Run, pairs: list[tuple[InputLine, str | None]], reporter: Reporter, *, words: bool
+def _block_maps(
+    run: LoadedRun, pairs: list[tuple[InputLine, str | None]], reporter: Reporter, *, words: bool
 ) -> Iterator[AttentionMap]:
     """The maps of a block of lines with text."""
-    lines, limit = [line for line, _ in pairs], run.recipe.search.max_source_length
+    lines, max_source_tokens = [line for line, _ in pairs], run.recipe.search.max_source_length
     sources = run.tokenizers.source.encode([line.text.strip() for line in lines])
-    sources = _cut(sources, [run.model.longest_source, limit + 1], lines, "source", reporter)
-    given = [target.strip() for _, target in pairs if target is not None]
-    targets = run.tokenizers.target.encode(given) if given else _translated(run, sources)
-    targets = _cut(targets, [run.model.longest_target], lines, "target", reporter)
+    sources = _truncate(
+        sources, [run.model.max_source_positions, max_source_tokens + 1], lines, "source", reporter
+    )
+    target_texts = [target.strip() for _, target in pairs if target is not None]
+    targets = (
+        run.tokenizers.target.encode(target_texts) if target_texts else _translate(run, sources)
+    )
+    targets = _truncate(targets, [run.model.max_target_positions], lines, "target", reporter)
     for line, source, target in zip(lines, sources, targets, strict=True):
         weights = attention_weights(run.model, [source], [target])
         assert weights is not None
         labels = [
-            [*piece_labels(tokenizer.pieces(ids)), END]
+            [*subword_labels(tokenizer.ids_to_tokens(ids)), EOS_LABEL]
             for tokenizer, ids in (
                 (run.tokenizers.source, source), (run.tokenizers.target, target)
             )
         ]  # fmt: skip
-        found = AttentionMap(line.number, labels[0], labels[1], np.asarray(weights[0]))
-        yield _merged(found, run, source, target) if words else found
+        attention_map = AttentionMap(line.number, labels[0], labels[1], np.asarray(weights[0]))
+        yield _merge_to_words(attention_map, run, source, target) if words else attention_map
 
 
-def _cut(
-    sequences: list[Ids], limits: list[int | None], lines: list[InputLine], side: str,
+def _truncate(
+    sequences: list[TokenIds], limits: list[int | None], lines: list[InputLine], side: str,
     reporter: Reporter,
-) -> list[Ids]:  # fmt: skip
+) -> list[TokenIds]:  # fmt: skip
     """No more pieces than the model can take beside an end of sentence; what is cut is said."""
-    most = min((limit for limit in limits if limit is not None), default=1 << 30) - 1
+    max_tokens = min((limit for limit in limits if limit is not None), default=1 << 30) - 1
     for line, ids in zip(lines, sequences, strict=True):
-        if len(ids) > most:
-            reporter.warn(
-                f"line {line.number}: the picture shows the first {most} of {len(ids)} "
+        if len(ids) > max_tokens:
+            reporter.warning(
+                f"line {line.number}: the picture shows the first {max_tokens} of {len(ids)} "
                 f"{side} pieces"
             )
-    return [ids[:most] for ids in sequences]
+    return [ids[:max_tokens] for ids in sequences]
 
 
-def _translated(run: Run, sources: list[Ids]) -> list[Ids]:
+def _translate(run: LoadedRun, sources: list[TokenIds]) -> list[TokenIds]:
     """The ids of the best translation of each source."""
     vocabulary, device = run.model.vocabulary, next(run.model.parameters()).device
     padded = pad([(ids, [vocabulary.end]) for ids in sources], vocabulary.pad)
-    ids, lengths = (torch.from_numpy(part).to(device) for part in padded)
+    ids, lengths = (torch.from_numpy(array).to(device) for array in padded)
     batch = Sequences(ids, lengths)
-    return [found[0].ids for found in search(run.model, batch, run.recipe.search)]
+    return [hypotheses[0].ids for hypotheses in search(run.model, batch, run.recipe.search)]
 
 
-def _merged(found: AttentionMap, run: Run, source: Ids, target: Ids) -> AttentionMap:
+def _merge_to_words(
+    attention_map: AttentionMap, run: LoadedRun, source: TokenIds, target: TokenIds
+) -> AttentionMap:
     """The map for words; each end of sentence is a word of its own."""
-    sides = [
-        _words(tokenizer, ids)
+    words = [
+        _group_words(tokenizer, ids)
         for tokenizer, ids in ((run.tokenizers.source, source), (run.tokenizers.target, target))
     ]
-    return found.merged(sides[0][0], sides[1][0], sides[0][1], sides[1][1])
+    return attention_map.merge_to_words(words[0][0], words[1][0], words[0][1], words[1][1])
 
 
-def _words(tokenizer: TextTokenizer, ids: Ids) -> tuple[list[int], list[str]]:
+def _group_words(tokenizer: TextTokenizer, ids: TokenIds) -> tuple[list[int], list[str]]:
     """The word of each position, the end of sentence included, and the text of each word."""
-    numbers = word_numbers(tokenizer.pieces(ids))
-    count = max(numbers, default=-1) + 1
-    parts: list[Ids] = [[] for _ in range(count)]
-    for number, one in zip(numbers, ids, strict=True):
-        parts[number].append(one)
-    return [*numbers, count], [*tokenizer.decode(parts), END]
+    word_ids = token_word_indices(tokenizer.ids_to_tokens(ids))
+    count = max(word_ids, default=-1) + 1
+    word_tokens: list[TokenIds] = [[] for _ in range(count)]
+    for word_id, token in zip(word_ids, ids, strict=True):
+        word_tokens[word_id].append(token)
+    return [*word_ids, count], [*tokenizer.decode(word_tokens), EOS_LABEL]
 
 
-def _text(raw: bytes) -> str:
+def _decode(raw: bytes) -> str:
     return raw.decode(errors="replace")

@@ -4,15 +4,15 @@ from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from nmt_cli.commands.named_paths import named_paths
 from nmt_cli.commands.score import check_tokenizer, read_texts
 from nmt_cli.errors import DataError, UserError
-from nmt_cli.evaluation.by_length import LengthScores, Unit, lengths_of, score_by_length
-from nmt_cli.evaluation.metrics import MetricName, bleu_tokenizer
+from nmt_cli.evaluation.by_length import LengthScores, LengthUnit, score_by_length, text_lengths
+from nmt_cli.evaluation.metrics import MetricName, default_bleu_tokenizer
+from nmt_cli.plots.labelled_paths import labelled_paths
 from nmt_cli.plots.lengths import draw_lengths
 from nmt_cli.reporting import Reporter
 
-TOGETHER = 512  # lines between two movements of the progress bar
+LINES_PER_PROGRESS_STEP = 512  # lines between two movements of the progress bar
 
 
 def plot_lengths(
@@ -37,94 +37,93 @@ def plot_lengths(
     language of the first run. UserError and DataError say what does not fit, before anything is
     translated.
     """
-    name, by = _metric_name(metric), _unit(unit)
-    ends = None if buckets is None else _ends(buckets)
+    metric_name, length_unit = _parse_metric(metric), _parse_unit(unit)
+    bucket_ends = None if buckets is None else _parse_bucket_ends(buckets)
     if tokenize is not None:
         check_tokenizer(tokenize)
-    files = named_paths(hypotheses)
-    folders = named_paths(runs, already=list(files))
+    files = labelled_paths(hypotheses)
+    folders = labelled_paths(runs, taken=list(files))
     if not files and not folders:
         raise UserError("name a run, or a file of translations with --hypotheses")
-    sources, targets = _parallel(source, references)
-    given = {label: read_texts(path, str(path)) for label, path in files.items()}
+    sources, targets = _read_parallel(source, references)
+    file_texts = {label: read_texts(path, str(path)) for label, path in files.items()}
     for label, path in files.items():
-        _same_length(path, given[label], source, sources)
-    if folders and tokenize is None and name == "bleu":
-        tokenize = _run_tokenizer(next(iter(folders.values())))
-    made = {
-        label: _translated(path, sources, reporter, device, label)
-        for label, path in folders.items()
+        _check_same_length(path, file_texts[label], source, sources)
+    if folders and tokenize is None and metric_name == "bleu":
+        tokenize = _bleu_tokenizer_of_run(next(iter(folders.values())))
+    run_texts = {
+        label: _translate(path, sources, reporter, device, label) for label, path in folders.items()
     }
-    found = score_by_length(
-        lengths_of(sources, by), targets, made | given, name,
-        ends=ends, unit=by, tokenize=tokenize if name == "bleu" else None, samples=samples,
+    scores = score_by_length(
+        text_lengths(sources, length_unit), targets, run_texts | file_texts, metric_name,
+        ends=bucket_ends, unit=length_unit, tokenize=tokenize if metric_name == "bleu" else None, samples=samples,
     )  # fmt: skip
     if out is not None:
-        draw_lengths(out, found)
-    return found
+        draw_lengths(out, scores)
+    return scores
 
 
-def _metric_name(text: str) -> MetricName:
-    known: dict[str, MetricName] = {"bleu": "bleu", "chrf": "chrf"}
-    if text not in known:
+def _parse_metric(text: str) -> MetricName:
+    metrics: dict[str, MetricName] = {"bleu": "bleu", "chrf": "chrf"}
+    if text not in metrics:
         raise UserError(f"--metric {text}: use bleu or chrf")
-    return known[text]
+    return metrics[text]
 
 
-def _unit(text: str) -> Unit:
-    known: dict[str, Unit] = {"words": "words", "characters": "characters"}
-    if text not in known:
+def _parse_unit(text: str) -> LengthUnit:
+    units: dict[str, LengthUnit] = {"words": "words", "characters": "characters"}
+    if text not in units:
         raise UserError(f"--unit {text}: use words or characters")
-    return known[text]
+    return units[text]
 
 
-def _ends(text: str) -> list[int]:
+def _parse_bucket_ends(text: str) -> list[int]:
     """The upper ends of the buckets; UserError where they do not rise from 1."""
-    parts = [part.strip() for part in text.split(",")]
-    ends = [int(part) if part.isdecimal() else 0 for part in parts]
+    fields = [field.strip() for field in text.split(",")]
+    ends = [int(field) if field.isdecimal() else 0 for field in fields]
     if ends[0] < 1 or any(b <= a for a, b in pairwise(ends)):
         raise UserError(f"--buckets {text}: write rising whole numbers, as in 10,20,30")
     return ends
 
 
-def _parallel(source: Path, references: Sequence[Path]) -> tuple[list[str], list[list[str]]]:
+def _read_parallel(source: Path, references: Sequence[Path]) -> tuple[list[str], list[list[str]]]:
     sources = read_texts(source, str(source))
     if not sources:
         raise DataError(f"{source}: no sentences to score")
     targets = []
     for path in references:
         targets.append(read_texts(path, str(path)))
-        _same_length(path, targets[-1], source, sources)
+        _check_same_length(path, targets[-1], source, sources)
     return sources, targets
 
 
-def _same_length(path: Path, lines: list[str], source: Path, sources: list[str]) -> None:
+def _check_same_length(path: Path, lines: list[str], source: Path, sources: list[str]) -> None:
     if len(lines) != len(sources):
         raise DataError(f"{path} has {len(lines):,} lines and {source} has {len(sources):,}")
 
 
-def _run_tokenizer(path: Path) -> str | None:
+def _bleu_tokenizer_of_run(path: Path) -> str | None:
     """sacreBLEU's tokenizer for the run's target language; None where there is no such run."""
-    from nmt_cli.recipe import load_recipe
+    from nmt_cli.recipe.loader import load_recipe
 
     if not (path / "recipe.yaml").is_file():
         return None
     recipe = load_recipe(path / "recipe.yaml")
-    return recipe.training.metric_tokenize or bleu_tokenizer(recipe.corpus.target)
+    return recipe.training.metric_tokenize or default_bleu_tokenizer(recipe.corpus.target)
 
 
-def _translated(
+def _translate(
     path: Path, sources: list[str], reporter: Reporter, device: str, label: str
 ) -> list[str]:
     """A run's translations of all lines."""
     from nmt_cli.commands.translate import open_translator  # torch, only where there is a run
 
-    translator = open_translator([path], [], device, respell=False)
+    translator = open_translator([path], [], device, rescore_canonical=False)
     texts: list[str] = []
     with reporter.progress(label, len(sources)) as bar:
-        for first in range(0, len(sources), TOGETHER):
-            block = sources[first : first + TOGETHER]
-            texts += [one.text for one in translator.translate(block)]
+        for start in range(0, len(sources), LINES_PER_PROGRESS_STEP):
+            block = sources[start : start + LINES_PER_PROGRESS_STEP]
+            texts += [translation.text for translation in translator.translate(block)]
             bar.advance(len(block))
-    reporter.say(f"{label}: {len(texts):,} lines translated")
+    reporter.info(f"{label}: {len(texts):,} lines translated")
     return texts

@@ -3,31 +3,37 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from nmt_cli.commands.fine_tuning import Origin, find_origin, inherit
-from nmt_cli.data.corpora.places import cache_folder
-from nmt_cli.data.corpus import Corpus, find_corpus, references, search_folders, selected
-from nmt_cli.data.download import fetch
-from nmt_cli.data.fingerprint import (
-    changes,
+from nmt_cli.data.prepared.build import PreparationSettings, prepare
+from nmt_cli.data.prepared.fingerprint import (
+    build_identity,
+    describe_changes,
     find_prepared,
-    identify,
-    known_hashes,
-    remember,
+    load_hash_cache,
+    save_hash_cache,
 )
-from nmt_cli.data.preparation import Settings, prepare
-from nmt_cli.data.prepared import PreparedData
+from nmt_cli.data.prepared.store import PreparedData
+from nmt_cli.data.sources.cache_paths import cache_folder
+from nmt_cli.data.sources.corpus import (
+    Corpus,
+    catalogue_selection,
+    dataset_refs,
+    find_corpus,
+    search_folders,
+)
+from nmt_cli.data.sources.download import fetch_missing_files
 from nmt_cli.errors import DataError
-from nmt_cli.recipe import Recipe
+from nmt_cli.recipe.loader import Recipe
 from nmt_cli.reporting import Reporter
-from nmt_cli.workers import Pool, pool_of, usable_cores
+from nmt_cli.runs.init_from import BaseRun, find_base_run, inherit_sections
+from nmt_cli.workers import PoolFactory, pool_factory, usable_cores
 
-STORE = Path("prepared")
-WORTHWHILE = 16 << 20  # bytes of corpus files from which several processes are worth it
-MOST_WORKERS = 8  # more than that the process that reads and writes does not keep busy
+DEFAULT_STORE = Path("prepared")
+MIN_PARALLEL_BYTES = 16 << 20  # bytes of corpus files from which several processes are worth it
+MAX_WORKERS = 8  # more than that the process that reads and writes does not keep busy
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparationResult:
     """Prepared data, how they came about, and the recipe with the place of its text written out."""
 
     data: PreparedData
@@ -38,11 +44,11 @@ class Prepared:
 def prepare_recipe(
     recipe: Recipe,
     reporter: Reporter,
-    store: Path = STORE,
-    origin: Origin | None = None,
+    store: Path = DEFAULT_STORE,
+    base_run: BaseRun | None = None,
     processes: int | None = None,
-    pool: Pool | None = None,
-) -> Prepared:
+    pool: PoolFactory | None = None,
+) -> PreparationResult:
     """Prepare a recipe's data under `store`, or find them there unchanged.
 
     The tokenizers are those of `origin`, or else of the run that training.init_from names, or else
@@ -50,39 +56,41 @@ def prepare_recipe(
     `pool` is worked in as it is. Raises
     DataError for text that is missing or cannot be used.
     """
-    origin = origin or find_origin(recipe)
-    given = None if origin is None else origin.tokenizers
-    recipe = recipe if origin is None else inherit(recipe, origin)
+    base_run = base_run or find_base_run(recipe)
+    base_tokenizers = None if base_run is None else base_run.tokenizers
+    recipe = recipe if base_run is None else inherit_sections(recipe, base_run)
     corpus = locate_corpus(recipe, reporter)
-    rooted = _with_root(recipe, corpus)
-    known = known_hashes(store)
-    identity = identify(recipe.corpus, recipe.tokenizer, corpus, known, given)
-    if corpus.fetched:
-        identity["fetched"] = list(corpus.fetched)
-    found = find_prepared(store, identity["fingerprint"])
-    if found is not None:
-        data = PreparedData(found)
-        remember(known, store)
-        reporter.say(f"prepared data are up to date: {found}")
-        return Prepared(data, True, rooted)
-    changed = changes(store, recipe.name, identity)
-    if changed:
-        reporter.say("preparing anew, since these changed: " + ", ".join(changed))
+    resolved_recipe = _with_root(recipe, corpus)
+    cached_hashes = load_hash_cache(store)
+    identity = build_identity(
+        recipe.corpus, recipe.tokenizer, corpus, cached_hashes, base_tokenizers
+    )
+    if corpus.provenance:
+        identity["fetched"] = list(corpus.provenance)
+    existing = find_prepared(store, identity["fingerprint"])
+    if existing is not None:
+        data = PreparedData(existing)
+        save_hash_cache(cached_hashes, store)
+        reporter.info(f"prepared data are up to date: {existing}")
+        return PreparationResult(data, True, resolved_recipe)
+    changed_inputs = describe_changes(store, recipe.name, identity)
+    if changed_inputs:
+        reporter.info("preparing anew, since these changed: " + ", ".join(changed_inputs))
     folder = store / f"{recipe.name}-{identity['fingerprint']}"
-    settings = Settings(recipe.corpus, recipe.tokenizer, given)
-    place = pool or _pool(processes, corpus, reporter)
-    data = prepare(settings, corpus, folder, identity, reporter, place)
-    remember(known, store)
-    report(data, reporter)
-    return Prepared(data, False, rooted)
+    settings = PreparationSettings(recipe.corpus, recipe.tokenizer, base_tokenizers)
+    worker_pool = pool or _make_pool(processes, corpus, reporter)
+    data = prepare(settings, corpus, folder, identity, reporter, worker_pool)
+    save_hash_cache(cached_hashes, store)
+    report_preparation(data, reporter)
+    return PreparationResult(data, False, resolved_recipe)
 
 
-def _pool(processes: int | None, corpus: Corpus, reporter: Reporter) -> Pool:
+def _make_pool(processes: int | None, corpus: Corpus, reporter: Reporter) -> PoolFactory:
     """So many workers; without a number one for each core where there is much text."""
     if processes is None:
-        size = sum(path.stat().st_size for path in corpus.files())
-        processes = min(usable_cores(), MOST_WORKERS) if size >= WORTHWHILE else 1
-    return pool_of(processes, lambda _: "a block of training pairs", reporter.warn)
+        corpus_bytes = sum(path.stat().st_size for path in corpus.files())
+        processes = min(usable_cores(), MAX_WORKERS) if corpus_bytes >= MIN_PARALLEL_BYTES else 1
+    return pool_factory(processes, lambda _: "a block of training pairs", reporter.warning)
 
 
 def locate_corpus(recipe: Recipe, reporter: Reporter) -> Corpus:
@@ -97,26 +105,26 @@ def locate_corpus(recipe: Recipe, reporter: Reporter) -> Corpus:
     if ".." in Path(recipe.corpus.root).parts:
         raise DataError(f"corpus.root: {recipe.corpus.root}: downloads stay in their cache; no ..")
     folder = cache_folder() / recipe.corpus.root
-    reporter.say(
+    reporter.info(
         f"corpus.root: {recipe.corpus.root}: its files are not here; fetching them from "
         f"{recipe.corpus.download.address} into {folder}"
     )
-    fetch(recipe.corpus.download, folder, reporter)
+    fetch_missing_files(recipe.corpus.download, folder, reporter)
     return find_corpus(recipe.corpus, folders)
 
 
 def _fetch_named(recipe: Recipe, reporter: Reporter) -> None:
     """Get what the recipe names and is not there yet: of the catalogue, or another library's."""
-    selection, wanted = selected(recipe.corpus), references(recipe.corpus)
+    selection, datasets = catalogue_selection(recipe.corpus), dataset_refs(recipe.corpus)
     if selection is not None:
-        from nmt_cli.data.corpora.fetching import fetch_corpus
+        from nmt_cli.data.sources.fetching import fetch_corpus
 
         fetch_corpus(selection, reporter)
-    if wanted:
-        from nmt_cli.data.corpora.libraries import fetch_text
+    if datasets:
+        from nmt_cli.data.sources.hub import fetch_dataset
 
-        for one in wanted:
-            fetch_text(one, recipe.corpus.source, recipe.corpus.target, reporter)
+        for dataset_ref in datasets:
+            fetch_dataset(dataset_ref, recipe.corpus.source, recipe.corpus.target, reporter)
 
 
 def _with_root(recipe: Recipe, corpus: Corpus) -> Recipe:
@@ -127,25 +135,25 @@ def _with_root(recipe: Recipe, corpus: Corpus) -> Recipe:
     return replace(recipe, corpus=section)
 
 
-def report(data: PreparedData, reporter: Reporter) -> None:
+def report_preparation(data: PreparedData, reporter: Reporter) -> None:
     """Say what was read, kept and dropped, with examples."""
     manifest = data.manifest
     sizes = " + ".join(f"{size:,}" for size in dict.fromkeys(manifest["vocabulary"]))
-    reporter.say(
+    reporter.info(
         f"{data.folder}: {manifest['read']:,} pairs read, {manifest['train']:,} for training, "
         + ", ".join(f"{count:,} for {name}" for name, count in manifest["splits"].items())
         + f"; {sizes} pieces"
     )
-    wanted = manifest["tokenizer"]["vocab_size"]
-    if max(manifest["vocabulary"]) < wanted:
-        reporter.say(
-            f"the text has only {sizes} pieces, not the {wanted:,} of tokenizer.vocab_size"
+    requested_size = manifest["tokenizer"]["vocab_size"]
+    if max(manifest["vocabulary"]) < requested_size:
+        reporter.info(
+            f"the text has only {sizes} pieces, not the {requested_size:,} of tokenizer.vocab_size"
         )
     if manifest["held_out"]:
-        reporter.say(f"no corpus.dev: {manifest['held_out']:,} pairs held out for development")
-    for name, dropped in manifest["filters"].items():
-        if dropped["count"]:
-            share = dropped["count"] / manifest["read"]
-            reporter.say(f"  dropped {dropped['count']:,} ({share:.2%}): {name}")
-            for example in dropped["examples"]:
-                reporter.say(f"      {example}", style="dim")
+        reporter.info(f"no corpus.dev: {manifest['held_out']:,} pairs held out for development")
+    for name, filter_stats in manifest["filters"].items():
+        if filter_stats["count"]:
+            fraction = filter_stats["count"] / manifest["read"]
+            reporter.info(f"  dropped {filter_stats['count']:,} ({fraction:.2%}): {name}")
+            for example in filter_stats["examples"]:
+                reporter.info(f"      {example}", style="dim")

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from nmt_cli.commands.translate import open_translator
-from nmt_cli.data.files import RawPair, read_two_files
+from nmt_cli.data.sources.files import RawPair, read_two_files
 from nmt_cli.decoding.engine import TorchEngine
 from nmt_cli.decoding.rescoring import log_probabilities
-from nmt_cli.decoding.stream import decode_line
-from nmt_cli.decoding.translator import Translator
+from nmt_cli.inference.lines import decode_line
+from nmt_cli.inference.translator import Translator
 
-MOST = 4096  # pairs scored together
-USUAL = 1024  # characters of a pair
+MAX_PAIRS_PER_BATCH = 4096  # pairs scored together
+TYPICAL_PAIR_LENGTH = 1024  # characters of a pair
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class RescoredPair:
     warnings: list[str] = field(default_factory=list)
 
     @property
-    def average(self) -> float | None:
+    def average_log_probability(self) -> float | None:
         """Log-probability a target token."""
         return None if self.log_probability is None else self.log_probability / self.target_tokens
 
@@ -36,7 +36,7 @@ class RescoredPair:
         record = {
             "line": self.number,
             "log_probability": self.log_probability,
-            "average": self.average,
+            "average": self.average_log_probability,
             "source_tokens": self.source_tokens,
             "target_tokens": self.target_tokens,
         }
@@ -45,13 +45,16 @@ class RescoredPair:
     @property
     def text(self) -> str:
         """The pair as tab-separated columns; -inf where there is no log-probability."""
-        numbers = [-float("inf") if x is None else x for x in (self.log_probability, self.average)]
+        values = [
+            -float("inf") if value is None else value
+            for value in (self.log_probability, self.average_log_probability)
+        ]
         counts = f"{self.source_tokens}\t{self.target_tokens}"
-        return f"{numbers[0]:.6f}\t{numbers[1]:.6f}\t{counts}"
+        return f"{values[0]:.6f}\t{values[1]:.6f}\t{counts}"
 
 
 def rescore(
-    runs: list[Path], source: Path, target: Path, settings: list[str], device: str = "auto"
+    runs: list[Path], source: Path, target: Path, overrides: list[str], device: str = "auto"
 ) -> Iterator[RescoredPair]:
     """log p(target line | source line) for each pair of lines, in their order, as it is computed.
 
@@ -59,67 +62,76 @@ def rescore(
     may be plain, .gz or .zst. DataError where one has more lines than the other, UserError and
     RunError as for `open_translator`.
     """
-    translator = open_translator(runs, settings, device)
-    for block in _blocks(read_two_files(source, target)):
-        yield from _rescored(translator, block)
+    translator = open_translator(runs, overrides, device)
+    for batch in _batches(read_two_files(source, target)):
+        yield from _rescore_batch(translator, batch)
 
 
-def _blocks(pairs: Iterable[RawPair]) -> Iterator[list[RawPair]]:
+def _batches(pairs: Iterable[RawPair]) -> Iterator[list[RawPair]]:
     """What is scored together: MOST pairs, of which a long one counts as several."""
-    block: list[RawPair] = []
-    weight = 0
+    batch: list[RawPair] = []
+    batch_weight = 0
     for pair in pairs:
-        block.append(pair)
-        weight += 1 + (len(pair.source) + len(pair.target)) // USUAL
-        if weight >= MOST:
-            yield block
-            block, weight = [], 0
-    if block:
-        yield block
+        batch.append(pair)
+        batch_weight += 1 + (len(pair.source) + len(pair.target)) // TYPICAL_PAIR_LENGTH
+        if batch_weight >= MAX_PAIRS_PER_BATCH:
+            yield batch
+            batch, batch_weight = [], 0
+    if batch:
+        yield batch
 
 
-def _rescored(translator: Translator, block: list[RawPair]) -> Iterator[RescoredPair]:
-    lines = [[decode_line(raw, pair.number) for raw in pair[:2]] for pair in block]
-    sources, targets = ([some[side].text.strip() for some in lines] for side in (0, 1))
+def _rescore_batch(translator: Translator, batch: list[RawPair]) -> Iterator[RescoredPair]:
+    line_pairs = [[decode_line(raw, pair.line_number) for raw in pair[:2]] for pair in batch]
+    sources, targets = (
+        [line_pair[side].text.strip() for line_pair in line_pairs] for side in (0, 1)
+    )
     source_ids = translator.tokenizers.source.encode(sources)
     target_ids = translator.tokenizers.target.encode(targets)
-    obstacles = [
-        _obstacle(translator, text, len(s), len(t))
-        for text, s, t in zip(sources, source_ids, target_ids, strict=True)
+    skip_reasons = [
+        _skip_reason(translator, text, len(source_tokens), len(target_tokens))
+        for text, source_tokens, target_tokens in zip(sources, source_ids, target_ids, strict=True)
     ]
-    chosen = [number for number, obstacle in enumerate(obstacles) if obstacle is None]
+    scorable = [index for index, skip_reason in enumerate(skip_reasons) if skip_reason is None]
     engine = translator.engine
     assert isinstance(engine, TorchEngine)
-    values = log_probabilities(
+    scores = log_probabilities(
         engine.model,
-        [source_ids[number] for number in chosen],
-        [target_ids[number] for number in chosen],
-        translator.config.budget(engine.device.type),
+        [source_ids[index] for index in scorable],
+        [target_ids[index] for index in scorable],
+        translator.config.max_positions(engine.device.type),
     )
-    found = dict(zip(chosen, values, strict=True))
-    for number, pair in enumerate(block):
-        value, obstacle = found.get(number), obstacles[number]
-        if value == -float("inf"):
-            value, obstacle = None, "the model cannot write so many pieces for this source"
-        warnings = [obstacle] if obstacle is not None else []
-        if any(line.damaged for line in lines[number]):
+    score_by_index = dict(zip(scorable, scores, strict=True))
+    for index, pair in enumerate(batch):
+        score, skip_reason = score_by_index.get(index), skip_reasons[index]
+        if score == -float("inf"):
+            score, skip_reason = None, "the model cannot write so many pieces for this source"
+        warnings = [skip_reason] if skip_reason is not None else []
+        if any(line.invalid_utf8 for line in line_pairs[index]):
             warnings.insert(0, "bytes that are not UTF-8 became U+FFFD")
-        sizes = len(source_ids[number]) + 1, len(target_ids[number]) + 1
-        yield RescoredPair(pair.number, value, *sizes, warnings)
+        token_counts = len(source_ids[index]) + 1, len(target_ids[index]) + 1
+        yield RescoredPair(pair.line_number, score, *token_counts, warnings)
 
 
-def _obstacle(translator: Translator, source: str, pieces: int, target_pieces: int) -> str | None:
+def _skip_reason(
+    translator: Translator, source: str, source_token_count: int, target_token_count: int
+) -> str | None:
     """Why a pair cannot be scored; None where it can."""
-    if not source or not pieces:
+    if not source or not source_token_count:
         return "the source is blank: not scored"
-    if pieces > translator.limit:
+    if source_token_count > translator.max_source_tokens:
         return (
-            f"{pieces:,} source pieces are more than search.max_source_length or the model "
-            f"allow ({translator.limit:,}): not scored"
+            f"{source_token_count:,} source pieces are more than search.max_source_length or the model "
+            f"allow ({translator.max_source_tokens:,}): not scored"
         )
-    longest = max(translator.config.longest(translator.limit), translator.limit)
-    if translator.engine.longest_target is not None:
-        longest = min(longest, translator.engine.longest_target - 1)
-    if target_pieces > longest:
-        return f"{target_pieces:,} target pieces are more than {longest:,}: not scored"
+    max_target_tokens = max(
+        translator.config.max_target_length(translator.max_source_tokens),
+        translator.max_source_tokens,
+    )
+    if translator.engine.max_target_positions is not None:
+        max_target_tokens = min(max_target_tokens, translator.engine.max_target_positions - 1)
+    if target_token_count > max_target_tokens:
+        return (
+            f"{target_token_count:,} target pieces are more than {max_target_tokens:,}: not scored"
+        )
     return None

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from nmt_cli.data.files import opened
+from nmt_cli.data.sources.files import open_decompressed
 from nmt_cli.errors import DataError, UserError
-from nmt_cli.evaluation.metrics import METRICS, MetricName, Score, score, why_no_tokenizer
+from nmt_cli.evaluation.metrics import METRICS, MetricName, Score, corpus_scores, tokenizer_error
 
 
 def score_files(
@@ -22,9 +22,9 @@ def score_files(
     References may be plain, .gz or .zst. As in sacreBLEU, white space at the end of lines does not
     count.
     """
-    names = [name.strip() for name in metrics.split(",") if name.strip()]
-    odd = [name for name in names if name not in METRICS]
-    if odd or not names:
+    requested_names = [name.strip() for name in metrics.split(",") if name.strip()]
+    unknown_names = [name for name in requested_names if name not in METRICS]
+    if unknown_names or not requested_names:
         raise UserError(f"--metrics {metrics}: use some of {', '.join(METRICS)}")
     if tokenize is not None:
         check_tokenizer(tokenize)
@@ -38,8 +38,10 @@ def score_files(
         if len(lines) != len(texts):
             raise DataError(f"{path} has {len(lines):,} lines and {label} has {len(texts):,}")
         all_references.append(lines)
-    known: list[MetricName] = [name for name in METRICS if name in names]
-    return score(texts, all_references, known, lowercase=lowercase, tokenize=tokenize)
+    metric_names: list[MetricName] = [name for name in METRICS if name in requested_names]
+    return corpus_scores(
+        texts, all_references, metric_names, lowercase=lowercase, tokenize=tokenize
+    )
 
 
 def read_texts(source: BinaryIO | Path, label: str) -> list[str]:
@@ -47,12 +49,12 @@ def read_texts(source: BinaryIO | Path, label: str) -> list[str]:
     if isinstance(source, Path):
         if source.is_dir():
             raise DataError(f"{source}: this is a folder, not a file")
-        with opened(source) as file:
-            return _decoded(file, label)
-    return _decoded(source, label)
+        with open_decompressed(source) as file:
+            return _decode_lines(file, label)
+    return _decode_lines(source, label)
 
 
-def _decoded(lines: Iterable[bytes], label: str) -> list[str]:
+def _decode_lines(lines: Iterable[bytes], label: str) -> list[str]:
     texts = []
     for number, line in enumerate(lines, 1):
         try:
@@ -64,6 +66,6 @@ def _decoded(lines: Iterable[bytes], label: str) -> list[str]:
 
 def check_tokenizer(name: str) -> None:
     """UserError where sacreBLEU has no such tokenizer, or not here."""
-    reason = why_no_tokenizer(name)
+    reason = tokenizer_error(name)
     if reason is not None:
         raise UserError(f"--tokenize {name}: {reason}")

@@ -4,11 +4,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal
 
-from nmt_cli.data.prepared import Tokenizers
-from nmt_cli.data.tokenizer import TextTokenizer, batches
-from nmt_cli.decoding.stream import one_line
-from nmt_cli.disk import refuse_ways_out
+from nmt_cli.data.prepared.store import Tokenizers
+from nmt_cli.data.tokenization.tokenizer import TextTokenizer, batched
 from nmt_cli.errors import DataError, UserError
+from nmt_cli.fs import reject_external_symlinks
+from nmt_cli.inference.lines import to_single_line
 
 Side = Literal["source", "target"]
 
@@ -22,26 +22,26 @@ def open_tokenizer(path: Path, side: Side | None) -> TextTokenizer:
         return TextTokenizer.load(path)
     if not path.is_dir():
         raise DataError(f"{path}: no such run folder or tokenizer file")
-    refuse_ways_out(path)
-    both = Tokenizers.load(path)
-    if not both.joint and side is None:
+    reject_external_symlinks(path)
+    tokenizers = Tokenizers.load(path)
+    if not tokenizers.joint and side is None:
         raise UserError(f"{path}: source and target have different tokenizers: use --side")
-    return both.target if side == "target" else both.source
+    return tokenizers.target if side == "target" else tokenizers.source
 
 
 def tokenize(lines: Iterable[str], tokenizer: TextTokenizer) -> Iterator[str]:
     """The pieces of each line, separated by spaces; a space inside a piece is shown as U+2581."""
-    for block in batches(lines, 1000):
-        for ids in tokenizer.encode(block):
-            yield " ".join(tokenizer.visible_pieces(ids))
+    for batch in batched(lines, 1000):
+        for ids in tokenizer.encode(batch):
+            yield " ".join(tokenizer.ids_to_visible_tokens(ids))
 
 
 def detokenize(lines: Iterable[str], tokenizer: TextTokenizer) -> Iterator[str]:
     """The text of each line of pieces, on one line; DataError names the line of a bad piece."""
     for number, line in enumerate(lines, 1):
-        pieces = line.split(" ") if line else []
+        subwords = line.split(" ") if line else []
         try:
-            ids = tokenizer.ids_of_visible(pieces)
+            ids = tokenizer.visible_tokens_to_ids(subwords)
         except DataError as error:
             raise DataError(f"line {number}: {error}") from error
-        yield one_line(tokenizer.decode([ids])[0])
+        yield to_single_line(tokenizer.decode([ids])[0])

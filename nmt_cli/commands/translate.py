@@ -8,23 +8,23 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
-from nmt_cli.commands.engines import ENGINES, open_engine
-from nmt_cli.commands.runs import Run, open_run
-from nmt_cli.data.files import read_lines
-from nmt_cli.data.prepared import Tokenizers
-from nmt_cli.decoding.blocks import Division
+from nmt_cli.data.prepared.store import Tokenizers
+from nmt_cli.data.sources.files import read_lines
 from nmt_cli.decoding.ensemble import Ensemble
-from nmt_cli.decoding.stream import InputLine, arriving_blocks
-from nmt_cli.decoding.translation import Candidate, Translation
-from nmt_cli.decoding.translator import Translator
-from nmt_cli.device import find_device, keep_memory, limit_kernels
+from nmt_cli.device import find_device, keep_freed_memory, limit_kernel_cache
 from nmt_cli.errors import DataError, RunError, UserError
+from nmt_cli.inference.blocks import BlockPartitioner
+from nmt_cli.inference.lines import InputLine, read_blocks
+from nmt_cli.inference.translation import Candidate, Translation
+from nmt_cli.inference.translator import Translator
 from nmt_cli.models.contract import Autoregressive
-from nmt_cli.recipe import Recipe, load_recipe
+from nmt_cli.recipe.loader import Recipe, load_recipe
 from nmt_cli.reporting import Reporter
+from nmt_cli.runs.exports import ENGINES, open_engine
+from nmt_cli.runs.loading import LoadedRun, open_run
 
-KEPT = 64 << 20  # bytes of freed memory; 256 MiB saved no more page faults
-Form = Literal["text", "candidates", "alignments", "jsonl"]
+ALLOCATOR_CACHE_BYTES = 64 << 20  # bytes of freed memory; 256 MiB saved no more page faults
+OutputFormat = Literal["text", "candidates", "alignments", "jsonl"]
 
 
 @dataclass(frozen=True)
@@ -39,20 +39,27 @@ class TranslatedLine:
     @property
     def warnings(self) -> list[str]:
         """What had to be replaced or cut."""
-        damaged = ["bytes that are not UTF-8 became U+FFFD"] if self.line.damaged else []
-        return damaged + self.translation.warnings
+        encoding_warnings = (
+            ["bytes that are not UTF-8 became U+FFFD"] if self.line.invalid_utf8 else []
+        )
+        return encoding_warnings + self.translation.warnings
 
-    def output(self, form: Form) -> list[str]:
+    def output_lines(self, output_format: OutputFormat) -> list[str]:
         """The line as it is printed; only `candidates` can be several lines."""
-        found = self.translation.candidates
-        if form == "jsonl":
+        candidates = self.translation.candidates
+        if output_format == "jsonl":
             return [json.dumps(self.record(), ensure_ascii=False)]
-        if form == "candidates":
-            scored = [f"{self.line.number} ||| {one.text} ||| {one.score:.4f}" for one in found]
-            return scored or [f"{self.line.number} |||  ||| "]
-        if form == "alignments":
-            pairs = (found[0].alignment or []) if found else []
-            return [f"{self.translation.text} ||| {' '.join(f'{s}-{t}' for s, t in pairs)}"]
+        if output_format == "candidates":
+            candidate_lines = [
+                f"{self.line.number} ||| {candidate.text} ||| {candidate.score:.4f}"
+                for candidate in candidates
+            ]
+            return candidate_lines or [f"{self.line.number} |||  ||| "]
+        if output_format == "alignments":
+            pairs = (candidates[0].alignment or []) if candidates else []
+            return [
+                f"{self.translation.text} ||| {' '.join(f'{source_word}-{target_word}' for source_word, target_word in pairs)}"
+            ]
         return [self.translation.text]
 
     def record(self) -> dict[str, Any]:
@@ -66,12 +73,13 @@ class TranslatedLine:
             "log_probability": None,
         }
         if best is not None:
-            record |= _numbers(best)
+            record |= _candidate_scores(best)
         if len(self.translation.candidates) > 1:
             record["candidates"] = [
-                {"text": one.text, **_numbers(one)} for one in self.translation.candidates
+                {"text": candidate.text, **_candidate_scores(candidate)}
+                for candidate in self.translation.candidates
             ]
-        record |= self.translation.notes()
+        record |= self.translation.annotations()
         if self.unknown_words:
             record["unknown_words"] = self.unknown_words
         if self.warnings:
@@ -79,24 +87,27 @@ class TranslatedLine:
         return record
 
 
-def _numbers(one: Candidate) -> dict[str, Any]:
+def _candidate_scores(candidate: Candidate) -> dict[str, Any]:
     """What --jsonl has of a candidate beside its text."""
-    found = {"score": one.score, "log_probability": _finite(one.log_probability)}
-    return found if one.alignment is None else {**found, "alignment": one.alignment}
+    scores = {
+        "score": candidate.score,
+        "log_probability": _finite_or_none(candidate.log_probability),
+    }
+    return scores if candidate.alignment is None else {**scores, "alignment": candidate.alignment}
 
 
-def _finite(value: float) -> float | None:
+def _finite_or_none(value: float) -> float | None:
     """JSON knows no infinity."""
     return value if math.isfinite(value) else None
 
 
 def open_translator(
     runs: list[Path],
-    settings: list[str],
+    overrides: list[str],
     device: str = "auto",
     *,
     align: bool = False,
-    respell: bool = True,
+    rescore_canonical: bool = True,
     engine: str = "torch",
     quantization: str | None = None,
     reporter: Reporter | None = None,
@@ -108,38 +119,44 @@ def open_translator(
     than torch, which are made from the run first and say so to `reporter`. `align` and
     `respell` are those of Translator.
     """
-    odd = [one for one in settings if not one.startswith("search.")]
-    if odd:
-        raise UserError(f"--set {odd[0]}: a finished run can only be given search.* settings")
-    limit_kernels()
-    place = find_device(device)
+    invalid_overrides = [override for override in overrides if not override.startswith("search.")]
+    if invalid_overrides:
+        raise UserError(
+            f"--set {invalid_overrides[0]}: a finished run can only be given search.* settings"
+        )
+    limit_kernel_cache()
+    torch_device = find_device(device)
     if not runs[0].is_dir():
         raise RunError(f"{runs[0]}: no such run folder; nmt train RECIPE makes one")
-    recipe = _recipe(runs[0], settings)
+    recipe = _load_run_recipe(runs[0], overrides)
     search = recipe.search
     if engine != "torch":
-        keep_memory(KEPT)
-        _only_torch(engine, runs, align=align)
-        quiet = reporter or Reporter(quiet=True)
+        keep_freed_memory(ALLOCATOR_CACHE_BYTES)
+        _check_engine_support(engine, runs, align=align)
+        engine_reporter = reporter or Reporter(quiet=True)
         return Translator(
-            open_engine(engine, runs[0], recipe, quiet, quantization=quantization, device=device),
+            open_engine(
+                engine, runs[0], recipe, engine_reporter, quantization=quantization, device=device
+            ),
             Tokenizers.load(runs[0]),
             search,
-            respell=respell,
+            rescore_canonical=rescore_canonical,
         )
     if quantization is not None:
         raise UserError("--quantization: only with --engine ctranslate2; see search.precision")
-    opened = [open_run(path, place, search.precision) for path in runs]
-    for other in opened[1:]:
-        _agree(opened[0], other)
-    if align and not opened[0].model.has_attention:
+    opened_runs = [open_run(path, torch_device, search.precision) for path in runs]
+    for other in opened_runs[1:]:
+        _check_same_tokenizers(opened_runs[0], other)
+    if align and not opened_runs[0].model.has_attention:
         raise UserError(f"{runs[0]}: --alignments needs a model with attention")
-    model = opened[0].model if len(opened) == 1 else _ensemble(opened)
-    keep_memory(KEPT)  # what loading took and freed is given back
-    return Translator(model, opened[0].tokenizers, search, align=align, respell=respell)
+    model = opened_runs[0].model if len(opened_runs) == 1 else _ensemble(opened_runs)
+    keep_freed_memory(ALLOCATOR_CACHE_BYTES)  # what loading took and freed is given back
+    return Translator(
+        model, opened_runs[0].tokenizers, search, align=align, rescore_canonical=rescore_canonical
+    )
 
 
-def _only_torch(engine: str, runs: list[Path], *, align: bool) -> None:
+def _check_engine_support(engine: str, runs: list[Path], *, align: bool) -> None:
     """UserError for what no other engine than our own does."""
     if engine not in ENGINES:
         raise UserError(f"--engine {engine}: there are {', '.join(ENGINES)}")
@@ -149,7 +166,7 @@ def _only_torch(engine: str, runs: list[Path], *, align: bool) -> None:
         raise UserError(f"--engine {engine}: --alignments needs --engine torch")
 
 
-def _ensemble(runs: list[Run]) -> Ensemble:
+def _ensemble(runs: list[LoadedRun]) -> Ensemble:
     """The runs' models as one; RunError where one does not write from left to right."""
     members = [run.model for run in runs if isinstance(run.model, Autoregressive)]
     if len(members) < len(runs):
@@ -157,13 +174,13 @@ def _ensemble(runs: list[Run]) -> Ensemble:
     return Ensemble(members).eval()
 
 
-def _recipe(run: Path, settings: list[str]) -> Recipe:
+def _load_run_recipe(run: Path, overrides: list[str]) -> Recipe:
     if not (run / "recipe.yaml").is_file():
         raise RunError(f"{run}: not a run folder: it has no recipe.yaml")
-    return load_recipe(run / "recipe.yaml", settings)
+    return load_recipe(run / "recipe.yaml", overrides)
 
 
-def _agree(first: Run, other: Run) -> None:
+def _check_same_tokenizers(first: LoadedRun, other: LoadedRun) -> None:
     """RunError where two runs have different tokenizers."""
     if first.tokenizers.digest() != other.tokenizers.digest():
         raise RunError(
@@ -175,10 +192,10 @@ def _agree(first: Run, other: Run) -> None:
 def translate_stream(
     translator: Translator,
     stream: BinaryIO,
-    prefixes: Path | None = None,
+    prefix_path: Path | None = None,
     *,
     strict: bool = False,
-    division: Division | None = None,
+    partitioner: BlockPartitioner | None = None,
 ) -> Iterator[TranslatedLine]:
     """Translate lines in their order, each block of lines as soon as it has arrived.
 
@@ -187,39 +204,41 @@ def translate_stream(
     a line that is not UTF-8 or cannot be read whole. `division` says which lines are translated
     together; None: all that have arrived, up to MOST.
     """
-    starts = None if prefixes is None else read_prefixes(prefixes)
-    count = 0
-    for block in arriving_blocks(stream) if division is None else division.blocks(stream):
-        lines, problem = _sound(block) if strict else (block, None)
-        some = None if starts is None else list(islice(starts, len(lines)))
-        if some is not None and len(some) < len(lines):
-            lines = lines[: len(some)]
-            problem = f"{prefixes}: fewer lines than the input"
+    prefix_lines = None if prefix_path is None else read_prefixes(prefix_path)
+    line_count = 0
+    for block in read_blocks(stream) if partitioner is None else partitioner.read_blocks(stream):
+        lines, error_message = _split_at_invalid_line(block) if strict else (block, None)
+        block_prefixes = None if prefix_lines is None else list(islice(prefix_lines, len(lines)))
+        if block_prefixes is not None and len(block_prefixes) < len(lines):
+            lines = lines[: len(block_prefixes)]
+            error_message = f"{prefix_path}: fewer lines than the input"
         texts = [line.text for line in lines]
-        for line, translation in zip(lines, translator.translate(texts, some), strict=True):
+        for line, translation in zip(
+            lines, translator.translate(texts, block_prefixes), strict=True
+        ):
             if strict:
-                check_strictly(line, translation)
+                check_strict(line, translation)
             yield TranslatedLine(line, translation)
-        if problem is not None:
-            raise DataError(problem)
-        count += len(block)
-    if starts is not None and next(starts, None) is not None:
-        raise DataError(f"{prefixes}: more lines than the input, which has {count:,}")
+        if error_message is not None:
+            raise DataError(error_message)
+        line_count += len(block)
+    if prefix_lines is not None and next(prefix_lines, None) is not None:
+        raise DataError(f"{prefix_path}: more lines than the input, which has {line_count:,}")
 
 
-def check_strictly(line: InputLine, translation: Translation) -> None:
+def check_strict(line: InputLine, translation: Translation) -> None:
     """DataError for a line that was not text, or not read whole."""
-    if line.damaged:
+    if line.invalid_utf8:
         raise DataError(f"line {line.number}: not UTF-8 text (--strict)")
-    if translation.lost:
+    if translation.truncated_tokens:
         raise DataError(f"line {line.number}: longer than the model reads (--strict)")
 
 
-def _sound(block: list[InputLine]) -> tuple[list[InputLine], str | None]:
+def _split_at_invalid_line(block: list[InputLine]) -> tuple[list[InputLine], str | None]:
     """The lines before the first that is not UTF-8, and what is wrong with that one."""
-    for place, line in enumerate(block):
-        if line.damaged:
-            return block[:place], f"line {line.number}: not UTF-8 text (--strict)"
+    for index, line in enumerate(block):
+        if line.invalid_utf8:
+            return block[:index], f"line {line.number}: not UTF-8 text (--strict)"
     return block, None
 
 

@@ -12,16 +12,18 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nmt_cli.data.prepared import Ids, PartRange, SequenceStore
+from nmt_cli.data.prepared.store import PairRange, SequenceStore, TokenIds
 from nmt_cli.vocabulary import Vocabulary
 
 Indices = NDArray[np.int64]
-POOL = 1_000_000  # pairs sorted by length together: all of a small corpus, parts of a large one
-SOURCE_BITS, TARGET_BITS = 3, 4  # significant bits of padded lengths
-ROW_BITS = 4  # significant bits of the number of rows
+SORT_POOL_PAIRS = (
+    1_000_000  # pairs sorted by length together: all of a small corpus, parts of a large one
+)
+SOURCE_LENGTH_BITS, TARGET_LENGTH_BITS = 3, 4  # significant bits of padded lengths
+ROW_COUNT_BITS = 4  # significant bits of the number of rows
 
 
-class Padded(NamedTuple):
+class PaddedSequences(NamedTuple):
     """Sequences of ids, padded at the end."""
 
     ids: NDArray[np.int64]  # [B, L]
@@ -31,37 +33,40 @@ class Padded(NamedTuple):
 class Batch(NamedTuple):
     """Source with its end of sentence; target as the decoder reads it and as it should predict."""
 
-    source: Padded
-    target_in: Padded
-    target_out: Padded
+    source: PaddedSequences
+    target_in: PaddedSequences
+    target_out: PaddedSequences
 
 
-class Shape(NamedTuple):
+class BatchShape(NamedTuple):
     """What a batch is padded to."""
 
     rows: int
-    source: int
-    target: int
+    source_length: int
+    target_length: int
 
 
 @dataclass(frozen=True)
 class EpochBatches:
     """The batches of an epoch, each an array of pair indices, in the order of training."""
 
-    order: list[Indices]
-    pairs: int
-    padding: float  # share of target positions that are padding
+    batches: list[Indices]
+    pair_count: int
+    padding_fraction: float  # share of target positions that are padding
     source_lengths: Indices  # what each pair of the store is padded to at least
     target_lengths: Indices
 
-    def shape(self, number: int) -> Shape:
+    def shape(self, batch_index: int) -> BatchShape:
         """The shape of a batch."""
-        pairs = self.order[number]
-        lengths = (int(side[pairs].max()) for side in (self.source_lengths, self.target_lengths))
-        return Shape(len(pairs), *lengths)
+        pairs = self.batches[batch_index]
+        lengths = (
+            int(padded_lengths[pairs].max())
+            for padded_lengths in (self.source_lengths, self.target_lengths)
+        )
+        return BatchShape(len(pairs), *lengths)
 
 
-def round_up(lengths: Indices, bits: int) -> Indices:
+def round_up_lengths(lengths: Indices, bits: int) -> Indices:
     """Lengths [N], each at least 1, rounded up to numbers with so many significant bits.
 
     The largest is left as it is: there is no longer one, and a model may have no further position.
@@ -69,32 +74,38 @@ def round_up(lengths: Indices, bits: int) -> Indices:
     """
     if not len(lengths):
         return lengths
-    digits = np.frexp(np.maximum(lengths - 1, 1).astype(np.float64))[1]  # of length - 1, in binary
-    unit = 1 << np.maximum(0, digits - bits).astype(np.int64)
-    rounded: Indices = np.minimum(-(-lengths // unit) * unit, lengths.max())
+    bit_lengths = np.frexp(np.maximum(lengths - 1, 1).astype(np.float64))[
+        1
+    ]  # of length - 1, in binary
+    multiples = 1 << np.maximum(0, bit_lengths - bits).astype(np.int64)
+    rounded: Indices = np.minimum(-(-lengths // multiples) * multiples, lengths.max())
     return rounded
 
 
-def epoch_pairs(parts: Sequence[PartRange], seed: int, epoch: int) -> Indices:
+def draw_epoch_pairs(pair_ranges: Sequence[PairRange], seed: int, epoch: int) -> Indices:
     """The pairs of an epoch in random order.
 
     A pair of a part with weight 2.5 is there two times, and a third time with probability 0.5.
     """
-    draw = np.random.Generator(np.random.PCG64([seed, epoch, 0]))
-    chosen = []
-    for part in parts:
-        pairs = np.arange(part.first, part.end)
-        chosen += [pairs] * int(part.weight)
-        fraction = part.weight - int(part.weight)
+    rng = np.random.Generator(np.random.PCG64([seed, epoch, 0]))
+    drawn_pairs = []
+    for pair_range in pair_ranges:
+        pairs = np.arange(pair_range.first, pair_range.end)
+        drawn_pairs += [pairs] * int(pair_range.weight)
+        fraction = pair_range.weight - int(pair_range.weight)
         if fraction > 0:
-            chosen.append(pairs[draw.random(len(pairs)) < fraction])
-    pairs = np.concatenate(chosen)
-    draw.shuffle(pairs)
+            drawn_pairs.append(pairs[rng.random(len(pairs)) < fraction])
+    pairs = np.concatenate(drawn_pairs)
+    rng.shuffle(pairs)
     return pairs
 
 
-def epoch_batches(
-    source_lengths: Indices, target_lengths: Indices, pairs: Indices, budget: int, key: list[int]
+def build_epoch_batches(
+    source_lengths: Indices,
+    target_lengths: Indices,
+    pairs: Indices,
+    max_positions: int,
+    seed_sequence: list[int],
 ) -> EpochBatches:
     """Cut `pairs` into batches of at most `budget` target positions, padding included.
 
@@ -104,43 +115,62 @@ def epoch_batches(
     Pairs are sorted by padded target length, and within it by source length, upwards and downwards
     in turn, so that neighbours are alike where one target length ends and the next begins.
     """
-    source = round_up(source_lengths, SOURCE_BITS)
-    target = round_up(target_lengths, TARGET_BITS)
-    turn = np.cumsum(np.bincount(target, minlength=1) > 0) % 2 * 2 - 1  # by target length, 1 or -1
-    order: list[Indices] = []
-    for first in range(0, len(pairs), POOL):
-        pool = pairs[first : first + POOL]
-        upwards = turn[target[pool]] * source_lengths[pool]
-        pool = pool[np.lexsort((target_lengths[pool], upwards, target[pool]))]
-        order += _cut(pool, source[pool], target[pool], budget)
-    np.random.Generator(np.random.PCG64([*key, 1])).shuffle(order)
-    real = int(target_lengths[pairs].sum())
-    padded = sum(len(batch) * int(target[batch].max()) for batch in order)
-    return EpochBatches(order, len(pairs), 1 - real / max(padded, 1), source, target)
+    padded_source = round_up_lengths(source_lengths, SOURCE_LENGTH_BITS)
+    padded_target = round_up_lengths(target_lengths, TARGET_LENGTH_BITS)
+    sort_direction = (
+        np.cumsum(np.bincount(padded_target, minlength=1) > 0) % 2 * 2 - 1
+    )  # by target length, 1 or -1
+    batches: list[Indices] = []
+    for start in range(0, len(pairs), SORT_POOL_PAIRS):
+        pool = pairs[start : start + SORT_POOL_PAIRS]
+        signed_source_lengths = sort_direction[padded_target[pool]] * source_lengths[pool]
+        pool = pool[np.lexsort((target_lengths[pool], signed_source_lengths, padded_target[pool]))]
+        batches += _split_into_batches(
+            pool, padded_source[pool], padded_target[pool], max_positions
+        )
+    np.random.Generator(np.random.PCG64([*seed_sequence, 1])).shuffle(batches)
+    real_positions = int(target_lengths[pairs].sum())
+    padded_positions = sum(len(batch) * int(padded_target[batch].max()) for batch in batches)
+    return EpochBatches(
+        batches,
+        len(pairs),
+        1 - real_positions / max(padded_positions, 1),
+        padded_source,
+        padded_target,
+    )
 
 
-def _cut(pool: Indices, source: Indices, target: Indices, budget: int) -> list[Indices]:
+def _split_into_batches(
+    pool: Indices, source_lengths: Indices, target_lengths: Indices, max_positions: int
+) -> list[Indices]:
     """Consecutive stretches of a sorted pool that keep the budget, each as long as it can be with a
     round number of rows."""
     batches = []
-    first = 0
-    while first < len(pool):
+    start = 0
+    while start < len(pool):
         # Targets are sorted: no more than this many fit, and the longest is the last.
-        window = slice(first, first + budget // max(1, int(target[first])) + 2)
-        longest = np.maximum.accumulate(source[window])
-        sizes = np.arange(1, len(longest) + 1)
-        over = np.maximum(sizes * target[window], sizes * longest / 2) > budget
-        over[0] = False  # a pair longer than the budget makes a batch of its own
-        size = _round_down(int(over.argmax())) if over.any() else len(over)
-        batches.append(pool[first : first + size])
-        first += size
+        window = slice(start, start + max_positions // max(1, int(target_lengths[start])) + 2)
+        max_source_lengths = np.maximum.accumulate(source_lengths[window])
+        row_counts = np.arange(1, len(max_source_lengths) + 1)
+        exceeds_budget = (
+            np.maximum(row_counts * target_lengths[window], row_counts * max_source_lengths / 2)
+            > max_positions
+        )
+        exceeds_budget[0] = False  # a pair longer than the budget makes a batch of its own
+        rows = (
+            _round_down_rows(int(exceeds_budget.argmax()))
+            if exceeds_budget.any()
+            else len(exceeds_budget)
+        )
+        batches.append(pool[start : start + rows])
+        start += rows
     return batches
 
 
-def _round_down(rows: int) -> int:
-    """The next lower number with ROW_BITS significant bits."""
-    unit = 1 << max(0, rows.bit_length() - ROW_BITS)
-    return rows // unit * unit
+def _round_down_rows(rows: int) -> int:
+    """The next lower number with ROW_COUNT_BITS significant bits."""
+    multiple = 1 << max(0, rows.bit_length() - ROW_COUNT_BITS)
+    return rows // multiple * multiple
 
 
 def collate(
@@ -148,41 +178,43 @@ def collate(
     target: SequenceStore,
     pairs: Indices,
     vocabulary: Vocabulary,
-    shape: Shape | None = None,
+    shape: BatchShape | None = None,
 ) -> Batch:
     """Read the pairs at these indices and pad them, to `shape` or to the longest of them."""
     sources = [source[i] for i in pairs]
     targets = [target[i] for i in pairs]
-    end, start = [vocabulary.end], [vocabulary.start]
-    longest = (1, 1) if shape is None else (shape.source, shape.target)
+    eos, bos = [vocabulary.end], [vocabulary.start]
+    min_lengths = (1, 1) if shape is None else (shape.source_length, shape.target_length)
     return Batch(
-        pad([(ids, end) for ids in sources], vocabulary.pad, longest[0]),
-        pad([(start, ids) for ids in targets], vocabulary.pad, longest[1]),
-        pad([(ids, end) for ids in targets], vocabulary.pad, longest[1]),
+        pad([(ids, eos) for ids in sources], vocabulary.pad, min_lengths[0]),
+        pad([(bos, ids) for ids in targets], vocabulary.pad, min_lengths[1]),
+        pad([(ids, eos) for ids in targets], vocabulary.pad, min_lengths[1]),
     )
 
 
-def pad(sequences: Sequence[Sequence[Ids | list[int]]], filler: int, least: int = 1) -> Padded:
+def pad(
+    sequences: Sequence[Sequence[TokenIds | list[int]]], pad_id: int, min_length: int = 1
+) -> PaddedSequences:
     """Sequences given in pieces ([2, 3], [1]) as rows of one array of at least `least` columns,
     filled up at the end."""
-    lengths = np.array([sum(map(len, parts)) for parts in sequences], dtype=np.int64)
-    ids = np.full((len(sequences), int(lengths.max(initial=least))), filler, dtype=np.int64)
-    for row, parts in zip(ids, sequences, strict=True):
-        first = 0
-        for part in parts:
-            row[first : first + len(part)] = part
-            first += len(part)
-    return Padded(ids, lengths)
+    lengths = np.array([sum(map(len, chunks)) for chunks in sequences], dtype=np.int64)
+    ids = np.full((len(sequences), int(lengths.max(initial=min_length))), pad_id, dtype=np.int64)
+    for row, chunks in zip(ids, sequences, strict=True):
+        position = 0
+        for chunk in chunks:
+            row[position : position + len(chunk)] = chunk
+            position += len(chunk)
+    return PaddedSequences(ids, lengths)
 
 
-def in_batches_of(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
+def batch_by_length(lengths: Sequence[int], max_positions: int) -> Iterator[list[int]]:
     """Indices sorted by length, longest first, in groups of at most `budget` positions."""
     order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
-    group: list[int] = []
+    batch: list[int] = []
     for index in order:
-        if group and (len(group) + 1) * lengths[group[0]] > budget:
-            yield group
-            group = []
-        group.append(index)
-    if group:
-        yield group
+        if batch and (len(batch) + 1) * lengths[batch[0]] > max_positions:
+            yield batch
+            batch = []
+        batch.append(index)
+    if batch:
+        yield batch

@@ -8,22 +8,24 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nmt_cli.data.corpus_settings import CorpusConfig
+from nmt_cli.data.config import CorpusConfig
 from nmt_cli.data.duplicates import SeenHashes
-from nmt_cli.data.files import RawPair
-from nmt_cli.data.tokenizer import batches
-from nmt_cli.workers import Apply
+from nmt_cli.data.sources.files import RawPair
+from nmt_cli.data.tokenization.tokenizer import batched
+from nmt_cli.workers import MapFunction
 
-Pair = tuple[str, str]
+TextPair = tuple[str, str]
 
-EXAMPLES = 5
-SLACK = 10  # characters that the ratio limit ignores: 'Hm.' may well have a long translation
-BLOCK = 5000  # pairs looked at together, in whatever process
-FILTERS = ("not UTF-8", "empty", "length ratio", "duplicate", "too long")
+MAX_EXAMPLES = 5
+LENGTH_RATIO_SLACK_CHARS = (
+    10  # characters that the ratio limit ignores: 'Hm.' may well have a long translation
+)
+PAIRS_PER_BLOCK = 5000  # pairs looked at together, in whatever process
+FILTER_NAMES = ("not UTF-8", "empty", "length ratio", "duplicate", "too long")
 
 
 @dataclass
-class Dropped:
+class FilterStats:
     """What one filter dropped."""
 
     count: int = 0
@@ -32,20 +34,20 @@ class Dropped:
     def add(self, example: str) -> None:
         """Count one pair, and remember it if it is among the first."""
         self.count += 1
-        if len(self.examples) < EXAMPLES:
+        if len(self.examples) < MAX_EXAMPLES:
             self.examples.append(example if len(example) <= 200 else example[:200] + "…")
 
 
-Report = dict[str, Dropped]
-Block = list[tuple[bytes, bytes, int]]  # what RawPairs hold, in plain tuples
+FilterReport = dict[str, FilterStats]
+RawBlock = list[tuple[bytes, bytes, int]]  # what RawPairs hold, in plain tuples
 
 
-class Looked(NamedTuple):
+class FilteredBlock(NamedTuple):
     """A block of pairs, looked at one by one."""
 
-    kept: list[tuple[str, str, int]]  # normalised source and target, line number
-    dropped: list[tuple[str, str, int]]  # filter, text, line number
-    hashes: bytes  # 8 bytes for each pair that is kept; empty where repetitions may stay
+    kept_pairs: list[tuple[str, str, int]]  # normalised source and target, line number
+    dropped_pairs: list[tuple[str, str, int]]  # filter, text, line number
+    pair_hashes: bytes  # 8 bytes for each pair that is kept; empty where repetitions may stay
 
 
 def normalize(text: str, config: CorpusConfig) -> str:
@@ -53,83 +55,91 @@ def normalize(text: str, config: CorpusConfig) -> str:
     return unicodedata.normalize("NFC", text) if config.normalization == "nfc" else text
 
 
-class Look:
+class PairFilter:
     """The filters that need one pair only: what processes can do side by side."""
 
     def __init__(self, config: CorpusConfig) -> None:
         self.config = config
 
-    def __call__(self, block: Block) -> Looked:
+    def __call__(self, block: RawBlock) -> FilteredBlock:
         """Sort out a block of pairs."""
-        kept: list[tuple[str, str, int]] = []
-        dropped: list[tuple[str, str, int]] = []
-        hashes = bytearray()
-        for raw_source, raw_target, number in block:
+        kept_pairs: list[tuple[str, str, int]] = []
+        dropped_pairs: list[tuple[str, str, int]] = []
+        pair_hashes = bytearray()
+        for raw_source, raw_target, line_number in block:
             try:
-                source = self._normal(raw_source.decode())
-                target = self._normal(raw_target.decode())
+                source = self._normalize(raw_source.decode())
+                target = self._normalize(raw_target.decode())
             except UnicodeDecodeError:
-                shown = (raw_source + b" ||| " + raw_target).decode(errors="replace")
-                dropped.append(("not UTF-8", shown, number))
+                text = (raw_source + b" ||| " + raw_target).decode(errors="replace")
+                dropped_pairs.append(("not UTF-8", text, line_number))
                 continue
-            reason = self._reason(source, target)
+            reason = self._drop_reason(source, target)
             if reason is not None:
-                dropped.append((reason, f"{source} ||| {target}", number))
+                dropped_pairs.append((reason, f"{source} ||| {target}", line_number))
                 continue
-            kept.append((source, target, number))
+            kept_pairs.append((source, target, line_number))
             if self.config.deduplicate:
-                both = f"{source}\n{target}".encode()
-                hashes += hashlib.blake2b(both, digest_size=8).digest()
-        return Looked(kept, dropped, bytes(hashes))
+                joined_pair = f"{source}\n{target}".encode()
+                pair_hashes += hashlib.blake2b(joined_pair, digest_size=8).digest()
+        return FilteredBlock(kept_pairs, dropped_pairs, bytes(pair_hashes))
 
-    def _normal(self, text: str) -> str:
+    def _normalize(self, text: str) -> str:
         if "\n" in text or "\r" in text:  # JSON text may hold them
             text = text.replace("\n", " ").replace("\r", " ")
         return normalize(text.strip(), self.config)
 
-    def _reason(self, source: str, target: str) -> str | None:
+    def _drop_reason(self, source: str, target: str) -> str | None:
         if not source or not target:
             return "empty"
-        ratio = self.config.max_length_ratio
-        short, long = sorted((len(source), len(target)))
-        if ratio is not None and long > ratio * short + SLACK:
+        max_ratio = self.config.max_length_ratio
+        shorter, longer = sorted((len(source), len(target)))
+        if max_ratio is not None and longer > max_ratio * shorter + LENGTH_RATIO_SLACK_CHARS:
             return "length ratio"
         return None
 
 
-def open_look(config: CorpusConfig, number: int) -> Look:
+def make_pair_filter(config: CorpusConfig, worker_index: int) -> PairFilter:
     """The work of a worker."""
-    return Look(config)
+    return PairFilter(config)
 
 
-class Cleaner:
+class CorpusCleaner:
     """Decides pair by pair; remembers the pairs seen, as 8-byte hashes, to drop repetitions."""
 
     def __init__(self, config: CorpusConfig) -> None:
         self.config = config
-        self.report: Report = {name: Dropped() for name in FILTERS}
-        self._seen = SeenHashes()
+        self.report: FilterReport = {name: FilterStats() for name in FILTER_NAMES}
+        self._seen_hashes = SeenHashes()
 
     def clean(
-        self, pairs: Iterable[RawPair], label: str, work: Apply | None = None
-    ) -> Iterator[Pair]:
+        self, pairs: Iterable[RawPair], label: str, apply_filter: MapFunction | None = None
+    ) -> Iterator[TextPair]:
         """The normalised pairs that pass all filters on text.
 
         `work` applies `Look` to blocks, in whatever process; what is seen is compared in this one.
         """
-        blocks: Iterator[Block] = ([(*raw,) for raw in block] for block in batches(pairs, BLOCK))
-        for one in work(blocks) if work else map(Look(self.config), blocks):
-            for reason, text, number in one.dropped:
-                self.report[reason].add(f"{label}:{number}: {text}")
-            new = self._new(one)
-            for (source, target, number), fresh in zip(one.kept, new, strict=True):
-                if fresh:
+        blocks: Iterator[RawBlock] = (
+            [(*pair,) for pair in block] for block in batched(pairs, PAIRS_PER_BLOCK)
+        )
+        for filtered in (
+            apply_filter(blocks) if apply_filter else map(PairFilter(self.config), blocks)
+        ):
+            for reason, text, line_number in filtered.dropped_pairs:
+                self.report[reason].add(f"{label}:{line_number}: {text}")
+            new_flags = self._new_flags(filtered)
+            for (source, target, line_number), is_new in zip(
+                filtered.kept_pairs, new_flags, strict=True
+            ):
+                if is_new:
                     yield source, target
                 else:
-                    self.report["duplicate"].add(f"{label}:{number}: {source} ||| {target}")
+                    self.report["duplicate"].add(f"{label}:{line_number}: {source} ||| {target}")
 
-    def _new(self, looked: Looked) -> list[bool]:
+    def _new_flags(self, filtered: FilteredBlock) -> list[bool]:
         if not self.config.deduplicate:
-            return [True] * len(looked.kept)
-        found: list[bool] = self._seen.add(np.frombuffer(looked.hashes, dtype=np.uint64)).tolist()
-        return found
+            return [True] * len(filtered.kept_pairs)
+        flags: list[bool] = self._seen_hashes.add(
+            np.frombuffer(filtered.pair_hashes, dtype=np.uint64)
+        ).tolist()
+        return flags

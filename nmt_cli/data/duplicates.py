@@ -20,20 +20,20 @@ class SeenHashes:
     def __len__(self) -> int:
         return sum(map(len, self._runs))
 
-    def add(self, block: Hashes) -> NDArray[np.bool_]:
+    def add(self, hashes: Hashes) -> NDArray[np.bool_]:
         """Remember a block; for each of its hashes whether it is there for the first time."""
-        found, first = np.unique(block, return_index=True)
-        known = np.zeros(len(found), dtype=bool)
+        unique_hashes, first_indices = np.unique(hashes, return_index=True)
+        is_known = np.zeros(len(unique_hashes), dtype=bool)
         for run in self._runs:
-            places = np.searchsorted(run, found)
-            places[places == len(run)] = 0
-            known |= run[places] == found
-        self._put(found[~known])
-        new = np.zeros(len(block), dtype=bool)
-        new[first[~known]] = True
-        return new
+            positions = np.searchsorted(run, unique_hashes)
+            positions[positions == len(run)] = 0
+            is_known |= run[positions] == unique_hashes
+        self._push_run(unique_hashes[~is_known])
+        is_new = np.zeros(len(hashes), dtype=bool)
+        is_new[first_indices[~is_known]] = True
+        return is_new
 
-    def _put(self, run: Hashes) -> None:
+    def _push_run(self, run: Hashes) -> None:
         if not len(run):
             return
         while self._runs and len(self._runs[-1]) <= 2 * len(run):

@@ -8,50 +8,56 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
-from nmt_cli.data.cleaning import Cleaner, Pair, Report
-from nmt_cli.data.corpus import Corpus, TextPart
-from nmt_cli.data.corpus_settings import CorpusConfig
-from nmt_cli.data.files import RawPair
-from nmt_cli.data.prepared import Tokenizers
+from nmt_cli.data.cleaning import CorpusCleaner, FilterReport, TextPair
+from nmt_cli.data.config import CorpusConfig
+from nmt_cli.data.prepared.store import Tokenizers
+from nmt_cli.data.sources.corpus import Corpus, ParallelText
+from nmt_cli.data.sources.files import RawPair
 
-Lengths = NDArray[np.int64]
+TokenLengths = NDArray[np.int64]
 
 
 @dataclass
-class PartFacts:
+class ParallelTextStats:
     """What was found out about one part of a corpus."""
 
     label: str
-    pairs: int = 0  # all that it has
-    read: int = 0  # of them looked at closely, from the beginning
-    damaged: list[int] = field(default_factory=list)  # first lines that are not UTF-8
-    dropped: Report = field(default_factory=dict)
-    clean: list[Pair] = field(default_factory=list)
+    pair_count: int = 0  # all that it has
+    inspected_pairs: int = 0  # of them looked at closely, from the beginning
+    invalid_utf8_lines: list[int] = field(default_factory=list)  # first lines that are not UTF-8
+    dropped: FilterReport = field(default_factory=dict)
+    clean_pairs: list[TextPair] = field(default_factory=list)
 
 
-def inspect(part: TextPart, config: CorpusConfig, most: int) -> PartFacts:
+def inspect_text(text: ParallelText, config: CorpusConfig, max_pairs: int) -> ParallelTextStats:
     """Count the pairs of a part and look closely at the first `most` of them.
 
     DataError where the files cannot be read or their lines do not pair.
     """
-    facts, cleaner = PartFacts(part.label), Cleaner(config)
-    pairs = part.read()
-    facts.clean = list(cleaner.clean(_counted(islice(pairs, most), facts), part.label))
-    facts.dropped = {name: one for name, one in cleaner.report.items() if one.count}
-    facts.read = facts.pairs
-    deque(_counted(pairs, facts), maxlen=0)
-    return facts
+    stats, cleaner = ParallelTextStats(text.label), CorpusCleaner(config)
+    pairs = text.read()
+    stats.clean_pairs = list(
+        cleaner.clean(_count_pairs(islice(pairs, max_pairs), stats), text.label)
+    )
+    stats.dropped = {
+        name: filter_stats for name, filter_stats in cleaner.report.items() if filter_stats.count
+    }
+    stats.inspected_pairs = stats.pair_count
+    deque(_count_pairs(pairs, stats), maxlen=0)
+    return stats
 
 
-def _counted(pairs: Iterator[RawPair], facts: PartFacts) -> Iterator[RawPair]:
+def _count_pairs(pairs: Iterator[RawPair], stats: ParallelTextStats) -> Iterator[RawPair]:
     for pair in pairs:
-        facts.pairs += 1
-        if len(facts.damaged) < 3 and not (_is_text(pair.source) and _is_text(pair.target)):
-            facts.damaged.append(pair.number)
+        stats.pair_count += 1
+        if len(stats.invalid_utf8_lines) < 3 and not (
+            _is_utf8(pair.source) and _is_utf8(pair.target)
+        ):
+            stats.invalid_utf8_lines.append(pair.line_number)
         yield pair
 
 
-def _is_text(line: bytes) -> bool:
+def _is_utf8(line: bytes) -> bool:
     try:
         line.decode()
     except UnicodeDecodeError:
@@ -59,17 +65,24 @@ def _is_text(line: bytes) -> bool:
     return True
 
 
-def inspect_all(corpus: Corpus, config: CorpusConfig, most: int) -> dict[str, list[PartFacts]]:
+def inspect_corpus(
+    corpus: Corpus, config: CorpusConfig, max_pairs: int
+) -> dict[str, list[ParallelTextStats]]:
     """The same for every part, by its role: train, dev, test."""
-    roles: dict[str, list[TextPart]] = {"train": corpus.train}
-    roles |= {
+    texts_by_role: dict[str, list[ParallelText]] = {"train": corpus.train}
+    texts_by_role |= {
         "dev": [corpus.dev] if corpus.dev else [],
         "test": [corpus.test] if corpus.test else [],
     }
-    return {role: [inspect(part, config, most) for part in some] for role, some in roles.items()}
+    return {
+        role: [inspect_text(text, config, max_pairs) for text in texts]
+        for role, texts in texts_by_role.items()
+    }
 
 
-def piece_lengths(tokenizers: Tokenizers, pairs: list[Pair]) -> tuple[Lengths, Lengths]:
+def token_lengths(
+    tokenizers: Tokenizers, pairs: list[TextPair]
+) -> tuple[TokenLengths, TokenLengths]:
     """Pieces of each source and target, without an end of sentence."""
     source = tokenizers.source.encode([pair[0] for pair in pairs])
     target = tokenizers.target.encode([pair[1] for pair in pairs])

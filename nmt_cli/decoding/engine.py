@@ -11,30 +11,30 @@ import torch
 from torch import Tensor
 
 from nmt_cli.data.batching import pad
-from nmt_cli.decoding.alignments import attention_weights
+from nmt_cli.decoding.beam import search
 from nmt_cli.decoding.hypothesis import Hypothesis, SearchConfig
 from nmt_cli.decoding.rescoring import log_probabilities
-from nmt_cli.decoding.search import search
+from nmt_cli.decoding.word_alignment import attention_weights
 from nmt_cli.models.contract import Sequences, TranslationModel
 
-Ids = list[int]
+TokenIds = list[int]
 
 
 class Engine(ABC):
     """A model that is ready to translate."""
 
-    longest_source: int | None = None
+    max_source_positions: int | None = None
     """How many source tokens it can read, end of sentence included; None: any number."""
-    longest_target: int | None = None
+    max_target_positions: int | None = None
     """How many target tokens it can write, end of sentence included; None: any number."""
 
     @abstractmethod
-    def positions(self, config: SearchConfig) -> int:
+    def max_batch_positions(self, config: SearchConfig) -> int:
         """How many source positions, padding included, `search` is best given at once."""
 
     @abstractmethod
     def search(
-        self, sources: list[Ids], config: SearchConfig, prefixes: list[Ids] | None = None
+        self, sources: list[TokenIds], config: SearchConfig, prefixes: list[TokenIds] | None = None
     ) -> list[list[Hypothesis]]:
         """For each source its `n_best` hypotheses, best first.
 
@@ -42,12 +42,12 @@ class Engine(ABC):
         translation must begin with, as many as there are sources.
         """
 
-    def attention(self, sources: list[Ids], targets: list[Ids]) -> list[Tensor] | None:
+    def attention(self, sources: list[TokenIds], targets: list[TokenIds]) -> list[Tensor] | None:
         """For each pair the weights [layers, heads, T, S]; None where it cannot tell them."""
         return None
 
     def log_probabilities(
-        self, sources: list[Ids], targets: list[Ids], config: SearchConfig
+        self, sources: list[TokenIds], targets: list[TokenIds], config: SearchConfig
     ) -> list[float] | None:
         """log p(target | source) of each pair; None where it cannot tell."""
         return None
@@ -61,21 +61,28 @@ class ModelEngine(Engine):
 
     def __init__(self, model: TranslationModel[Any], device: torch.device) -> None:
         self.model, self.device = model, device
-        self.longest_source, self.longest_target = model.longest_source, model.longest_target
+        self.max_source_positions, self.max_target_positions = (
+            model.max_source_positions,
+            model.max_target_positions,
+        )
 
-    def positions(self, config: SearchConfig) -> int:
+    def max_batch_positions(self, config: SearchConfig) -> int:
         """One batch."""
-        return max(1, config.budget(self.device.type, self.model.cached) // config.width)
+        return max(
+            1,
+            config.max_positions(self.device.type, self.model.kv_cache_per_token)
+            // config.beam_size,
+        )
 
     def search(
-        self, sources: list[Ids], config: SearchConfig, prefixes: list[Ids] | None = None
+        self, sources: list[TokenIds], config: SearchConfig, prefixes: list[TokenIds] | None = None
     ) -> list[list[Hypothesis]]:
         """See `Engine.search`; all sources are one batch."""
         vocabulary = self.model.vocabulary
         padded = pad([(ids, [vocabulary.end]) for ids in sources], vocabulary.pad)
         ids, lengths = torch.from_numpy(padded.ids), torch.from_numpy(padded.lengths)
-        total = int(padded.lengths.sum())
-        batch = Sequences(ids.to(self.device), lengths.to(self.device), total)
+        total_tokens = int(padded.lengths.sum())
+        batch = Sequences(ids.to(self.device), lengths.to(self.device), total_tokens)
         return search(self.model, batch, config, prefixes)
 
 
@@ -85,12 +92,14 @@ class TorchEngine(ModelEngine):
     def __init__(self, model: TranslationModel[Any]) -> None:
         super().__init__(model, next(model.parameters()).device)
 
-    def attention(self, sources: list[Ids], targets: list[Ids]) -> list[Tensor] | None:
+    def attention(self, sources: list[TokenIds], targets: list[TokenIds]) -> list[Tensor] | None:
         """See `Engine.attention`."""
         return attention_weights(self.model, sources, targets)
 
     def log_probabilities(
-        self, sources: list[Ids], targets: list[Ids], config: SearchConfig
+        self, sources: list[TokenIds], targets: list[TokenIds], config: SearchConfig
     ) -> list[float] | None:
         """See `Engine.log_probabilities`."""
-        return log_probabilities(self.model, sources, targets, config.budget(self.device.type))
+        return log_probabilities(
+            self.model, sources, targets, config.max_positions(self.device.type)
+        )

@@ -22,10 +22,10 @@ class EnsembleState(State):
         for state in self.members:
             state.reorder(parents)
 
-    def keep(self, sentences: Tensor) -> None:
+    def select(self, sentences: Tensor) -> None:
         """See `State.keep`."""
         for state in self.members:
-            state.keep(sentences)
+            state.select(sentences)
 
 
 class Ensemble(Autoregressive[ModelConfig, EnsembleState]):
@@ -40,57 +40,69 @@ class Ensemble(Autoregressive[ModelConfig, EnsembleState]):
         self._models = members
 
     @property
-    def width(self) -> int:
+    def d_model(self) -> int:
         """Sum of the members' widths."""
-        return sum(model.width for model in self._models)
+        return sum(model.d_model for model in self._models)
 
     @property
-    def first_token(self) -> int:
+    def decoder_start_id(self) -> int:
         """The members' own."""
-        return self._models[0].first_token
+        return self._models[0].decoder_start_id
 
     @property
-    def longest_source(self) -> int | None:
+    def max_source_positions(self) -> int | None:
         """The shortest limit of a member."""
-        return _smallest([model.longest_source for model in self._models])
+        return _min_limit([model.max_source_positions for model in self._models])
 
     @property
-    def longest_target(self) -> int | None:
+    def max_target_positions(self) -> int | None:
         """The shortest limit of a member."""
-        return _smallest([model.longest_target for model in self._models])
+        return _min_limit([model.max_target_positions for model in self._models])
 
     @property
-    def cached(self) -> int:
+    def kv_cache_per_token(self) -> int:
         """What all members keep."""
-        return sum(model.cached for model in self._models)
+        return sum(model.kv_cache_per_token for model in self._models)
 
     def forward(self, source: Sequences, target_in: Sequences) -> Tensor:
         """The members' hidden states side by side."""
         return torch.cat([model(source, target_in) for model in self._models], -1)
 
-    def project(self, hidden: Tensor) -> Tensor:
+    def output_logits(self, hidden: Tensor) -> Tensor:
         """See `Autoregressive.project`."""
-        parts = hidden.split([model.width for model in self._models], -1)
-        return _mean([m.project(part) for m, part in zip(self._models, parts, strict=True)])
+        member_states = hidden.split([model.d_model for model in self._models], -1)
+        return _log_mean_probabilities(
+            [
+                m.output_logits(member_hidden)
+                for m, member_hidden in zip(self._models, member_states, strict=True)
+            ]
+        )
 
-    def start(self, source: Sequences, width: int, capacity: int) -> EnsembleState:
+    def init_state(self, source: Sequences, beam_size: int, max_steps: int) -> EnsembleState:
         """See `Autoregressive.start`."""
-        return EnsembleState([model.start(source, width, capacity) for model in self._models])
+        return EnsembleState(
+            [model.init_state(source, beam_size, max_steps) for model in self._models]
+        )
 
-    def step(self, tokens: Tensor, state: EnsembleState) -> tuple[Tensor, EnsembleState]:
+    def decode_step(self, tokens: Tensor, state: EnsembleState) -> tuple[Tensor, EnsembleState]:
         """See `Autoregressive.step`."""
-        found = [m.step(tokens, one) for m, one in zip(self._models, state.members, strict=True)]
-        return _mean([logits for logits, _ in found]), EnsembleState([one for _, one in found])
+        steps = [
+            model.decode_step(tokens, member_state)
+            for model, member_state in zip(self._models, state.members, strict=True)
+        ]
+        return _log_mean_probabilities([logits for logits, _ in steps]), EnsembleState(
+            [member_state for _, member_state in steps]
+        )
 
     def attention(self, source: Sequences, target_in: Sequences) -> Tensor | None:
         """The first member's."""
         return self._models[0].attention(source, target_in)
 
 
-def _mean(logits: list[Tensor]) -> Tensor:
-    each = torch.stack([one.float().log_softmax(-1) for one in logits])
-    return each.logsumexp(0) - torch.tensor(float(len(logits))).log()
+def _log_mean_probabilities(logits: list[Tensor]) -> Tensor:
+    log_probs = torch.stack([member_logits.float().log_softmax(-1) for member_logits in logits])
+    return log_probs.logsumexp(0) - torch.tensor(float(len(logits))).log()
 
 
-def _smallest(limits: list[int | None]) -> int | None:
+def _min_limit(limits: list[int | None]) -> int | None:
     return min((limit for limit in limits if limit is not None), default=None)

@@ -10,8 +10,11 @@ from nmt_cli.config import Section
 
 LengthNormalization = Literal["average", "gnmt", "none"]
 
-BUDGETS = {"cpu": 8192, "cuda": 65536}  # the latter not measured; a GPU wants more at a time
-CACHE = 160 << 20  # about as many bytes of keys and values may a batch have on a CPU
+AUTO_BATCH_POSITIONS = {
+    "cpu": 8192,
+    "cuda": 65536,
+}  # the latter not measured; a GPU wants more at a time
+MAX_KV_CACHE_BYTES = 160 << 20  # about as many bytes of keys and values may a batch have on a CPU
 
 
 class SearchConfig(Section):
@@ -64,44 +67,48 @@ class SearchConfig(Section):
     precision: Literal["auto", "fp32", "bf16", "int8"] = "auto"
     """Type of weights and activations; int8 rounds linear layers to 8 bits, on a CPU only."""
 
-    def problems(self) -> list[str]:
+    def errors(self) -> list[str]:
         """Options that do not fit together."""
-        found = []
+        errors = []
         if self.n_best > self.beam and not self.sampling:
-            found.append(f"n_best: {self.n_best} is more than beam {self.beam}")
+            errors.append(f"n_best: {self.n_best} is more than beam {self.beam}")
         if self.max_length is not None and self.min_length > self.max_length:
-            found.append(f"min_length: {self.min_length} is more than max_length {self.max_length}")
+            errors.append(
+                f"min_length: {self.min_length} is more than max_length {self.max_length}"
+            )
         if not self.sampling and (self.top_k is not None or self.top_p is not None):
-            found.append("top_k and top_p: only with sampling: true")
+            errors.append("top_k and top_p: only with sampling: true")
         if self.sampling and self.no_repeat_ngram is not None:
-            found.append("no_repeat_ngram: not with sampling: true")
-        return found
+            errors.append("no_repeat_ngram: not with sampling: true")
+        return errors
 
-    def doubts(self) -> list[str]:
+    def warnings(self) -> list[str]:
         """See `Section.doubts`."""
-        found = []
+        warnings = []
         if not self.sampling:
-            keys = self.changed("temperature", "seed")
-            found += [f"{key}: does nothing without sampling: true" for key in keys]
-            keys = self.changed("length_penalty", "coverage_penalty", "length_normalization")
-            keys += self.changed("patience")
-            found += [f"{key}: does nothing with beam: 1" for key in keys if self.beam == 1]
-        if self.sampling and self.changed("beam"):
-            found.append("beam: does nothing with sampling: true; n_best says how many are drawn")
-        if self.sampling and self.changed("patience"):
-            found.append("patience: does nothing with sampling: true")
-        if self.length_normalization == "none" and self.changed("length_penalty"):
-            found.append("length_penalty: does nothing with length_normalization: none")
-        if self.max_length is not None and self.changed("max_length_factor"):
-            found.append("max_length_factor: does nothing beside max_length")
-        return found
+            keys = self.non_default("temperature", "seed")
+            warnings += [f"{key}: does nothing without sampling: true" for key in keys]
+            keys = self.non_default("length_penalty", "coverage_penalty", "length_normalization")
+            keys += self.non_default("patience")
+            warnings += [f"{key}: does nothing with beam: 1" for key in keys if self.beam == 1]
+        if self.sampling and self.non_default("beam"):
+            warnings.append(
+                "beam: does nothing with sampling: true; n_best says how many are drawn"
+            )
+        if self.sampling and self.non_default("patience"):
+            warnings.append("patience: does nothing with sampling: true")
+        if self.length_normalization == "none" and self.non_default("length_penalty"):
+            warnings.append("length_penalty: does nothing with length_normalization: none")
+        if self.max_length is not None and self.non_default("max_length_factor"):
+            warnings.append("max_length_factor: does nothing beside max_length")
+        return warnings
 
     @property
-    def width(self) -> int:
+    def beam_size(self) -> int:
         """Hypotheses of a sentence that are written at once."""
         return self.n_best if self.sampling else self.beam
 
-    def budget(self, device: str = "cpu", cached: int = 0) -> int:
+    def max_positions(self, device: str = "cpu", kv_cache_per_token: int = 0) -> int:
         """tokens_per_batch as a number, for this type of device.
 
         `cached` is how many numbers are kept for a position of source or target, which are about as
@@ -109,11 +116,13 @@ class SearchConfig(Section):
         """
         if self.tokens_per_batch != "auto":
             return self.tokens_per_batch
-        if device == "cpu" and cached:
-            return min(BUDGETS[device], CACHE // (2 * 4 * cached))
-        return BUDGETS[device]
+        if device == "cpu" and kv_cache_per_token:
+            return min(
+                AUTO_BATCH_POSITIONS[device], MAX_KV_CACHE_BYTES // (2 * 4 * kv_cache_per_token)
+            )
+        return AUTO_BATCH_POSITIONS[device]
 
-    def longest(self, source_length: int) -> int:
+    def max_target_length(self, source_length: int) -> int:
         """Most target pieces for a source of so many pieces."""
         if self.max_length is not None:
             return self.max_length
@@ -121,9 +130,9 @@ class SearchConfig(Section):
 
     def normalize(self, log_probability: float, length: int) -> float:
         """The score that hypotheses are compared by; `length` counts the end of sentence."""
-        return log_probability / self.norm(length)
+        return log_probability / self.length_norm(length)
 
-    def norm(self, length: int) -> float:
+    def length_norm(self, length: int) -> float:
         """What a log-probability is divided by."""
         if self.length_normalization == "average":
             return float(length**self.length_penalty)
@@ -139,4 +148,4 @@ class Hypothesis:
     ids: list[int]  # without the end of sentence
     log_probability: float  # sum over ids and end of sentence, natural logarithm
     score: float  # what it was ranked by
-    forced: bool = False  # it ended only because it was as long as a translation may be
+    truncated: bool = False  # it ended only because it was as long as a translation may be

@@ -8,16 +8,19 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from nmt_cli.data.batching import in_batches_of, pad
-from nmt_cli.models.contract import Aligned, Autoregressive, Sequences, TranslationModel
+from nmt_cli.data.batching import batch_by_length, pad
+from nmt_cli.models.contract import Autoregressive, NonAutoregressive, Sequences, TranslationModel
 
-CHUNK = 1 << 23  # logits held at a time: 32 MiB in float32
-Ids = list[int]
+MAX_LOGITS_PER_CHUNK = 1 << 23  # logits held at a time: 32 MiB in float32
+TokenIds = list[int]
 
 
 @torch.inference_mode()
 def log_probabilities(
-    model: TranslationModel[Any], sources: list[Ids], targets: list[Ids], budget: int
+    model: TranslationModel[Any],
+    sources: list[TokenIds],
+    targets: list[TokenIds],
+    max_positions: int,
 ) -> list[float]:
     """log p(target | source) of each pair in nats, in the order of the pairs.
 
@@ -26,57 +29,73 @@ def log_probabilities(
     long to be emitted. Ids have no end of sentence. `budget` is the most positions, padding
     included, that are computed at once. The same number as `Hypothesis.log_probability`.
     """
-    result = [0.0] * len(sources)
-    sizes = [max(len(s), len(t)) + 1 for s, t in zip(sources, targets, strict=True)]
-    score = _aligned if isinstance(model, Aligned) else _forced
-    for group in in_batches_of(sizes, budget):
-        found = score(model, [sources[n] for n in group], [targets[n] for n in group])
-        for number, value in zip(group, found, strict=True):
-            result[number] = value
-    return result
-
-
-def _forced(model: TranslationModel[Any], sources: list[Ids], targets: list[Ids]) -> list[float]:
-    assert isinstance(model, Autoregressive)
-    source = _sequences(model, [(ids, [model.vocabulary.end]) for ids in sources])
-    target_in = _sequences(model, [([model.first_token], ids) for ids in targets])
-    target_out = _sequences(model, [(ids, [model.vocabulary.end]) for ids in targets])
-    hidden = model(source, target_in).flatten(0, 1)  # [B * T, D]
-    wanted = target_out.ids.flatten()  # [B * T]
-    size = max(1, CHUNK // model.vocabulary.target_size)
-    parts = [
-        model.project(some).float().log_softmax(-1).gather(1, ids[:, None]).squeeze(1)
-        for some, ids in zip(hidden.split(size), wanted.split(size), strict=True)
+    scores = [0.0] * len(sources)
+    sizes = [
+        max(len(source), len(target)) + 1 for source, target in zip(sources, targets, strict=True)
     ]
-    values = torch.cat(parts).view(target_out.ids.shape)
-    padding = target_out.padding()
+    score = _score_ctc if isinstance(model, NonAutoregressive) else _score_autoregressive
+    for indices in batch_by_length(sizes, max_positions):
+        batch_scores = score(
+            model, [sources[index] for index in indices], [targets[index] for index in indices]
+        )
+        for index, value in zip(indices, batch_scores, strict=True):
+            scores[index] = value
+    return scores
+
+
+def _score_autoregressive(
+    model: TranslationModel[Any], sources: list[TokenIds], targets: list[TokenIds]
+) -> list[float]:
+    assert isinstance(model, Autoregressive)
+    source = _to_sequences(model, [(ids, [model.vocabulary.end]) for ids in sources])
+    target_in = _to_sequences(model, [([model.decoder_start_id], ids) for ids in targets])
+    target_out = _to_sequences(model, [(ids, [model.vocabulary.end]) for ids in targets])
+    hidden = model(source, target_in).flatten(0, 1)  # [B * T, D]
+    target_tokens = target_out.ids.flatten()  # [B * T]
+    chunk_size = max(1, MAX_LOGITS_PER_CHUNK // model.vocabulary.target_size)
+    chunk_scores = [
+        model.output_logits(hidden_chunk).float().log_softmax(-1).gather(1, ids[:, None]).squeeze(1)
+        for hidden_chunk, ids in zip(
+            hidden.split(chunk_size), target_tokens.split(chunk_size), strict=True
+        )
+    ]
+    token_log_probs = torch.cat(chunk_scores).view(target_out.ids.shape)
+    padding = target_out.padding_mask()
     if padding is not None:
-        values = values.masked_fill(padding, 0.0)
-    found: list[float] = values.sum(1).tolist()
-    return found
+        token_log_probs = token_log_probs.masked_fill(padding, 0.0)
+    scores: list[float] = token_log_probs.sum(1).tolist()
+    return scores
 
 
-def _aligned(model: TranslationModel[Any], sources: list[Ids], targets: list[Ids]) -> list[float]:
-    assert isinstance(model, Aligned)
-    source = _sequences(model, [(ids, [model.vocabulary.end]) for ids in sources])
-    hidden, emitted = model(source)
-    group = max(1, CHUNK // (hidden.shape[1] * model.vocabulary.target_size))
-    found: list[float] = []
-    for first in range(0, len(targets), group):
-        some = targets[first : first + group]
-        rows = model.project(hidden[first : first + group]).float().log_softmax(-1)  # [b, U, V]
-        ids = torch.tensor([i for one in some for i in one], dtype=torch.long)
-        sizes = torch.tensor([len(one) for one in some])
+def _score_ctc(
+    model: TranslationModel[Any], sources: list[TokenIds], targets: list[TokenIds]
+) -> list[float]:
+    assert isinstance(model, NonAutoregressive)
+    source = _to_sequences(
+        model, [(flat_targets, [model.vocabulary.end]) for flat_targets in sources]
+    )
+    hidden, output_lengths = model(source)
+    chunk_size = max(1, MAX_LOGITS_PER_CHUNK // (hidden.shape[1] * model.vocabulary.target_size))
+    scores: list[float] = []
+    for start in range(0, len(targets), chunk_size):
+        chunk = targets[start : start + chunk_size]
+        log_probs = (
+            model.output_logits(hidden[start : start + chunk_size]).float().log_softmax(-1)
+        )  # [b, U, V]
+        flat_targets = torch.tensor(
+            [token for target in chunk for token in target], dtype=torch.long
+        )
+        target_lengths = torch.tensor([len(target) for target in chunk])
         nll = functional.ctc_loss(
-            rows.transpose(0, 1).cpu(), ids, emitted[first : first + group].cpu(), sizes,
-            model.blank, "none",
+            log_probs.transpose(0, 1).cpu(), flat_targets, output_lengths[start : start + chunk_size].cpu(), target_lengths,
+            model.blank_id, "none",
         )  # fmt: skip
-        found += (-nll).tolist()
-    return found
+        scores += (-nll).tolist()
+    return scores
 
 
-def _sequences(model: TranslationModel[Any], rows: list[tuple[Ids, Ids]]) -> Sequences:
+def _to_sequences(model: TranslationModel[Any], rows: list[tuple[TokenIds, TokenIds]]) -> Sequences:
     device = next(model.parameters()).device
     padded = pad(rows, model.vocabulary.pad)
-    ids, lengths = (torch.from_numpy(one).to(device) for one in (padded.ids, padded.lengths))
+    ids, lengths = (torch.from_numpy(array).to(device) for array in (padded.ids, padded.lengths))
     return Sequences(ids, lengths, int(padded.lengths.sum()))

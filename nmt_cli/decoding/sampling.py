@@ -8,7 +8,7 @@ import torch
 from numpy.random import PCG64, Generator
 from torch import Tensor
 
-from nmt_cli.decoding.forcing import force, length_limits, prefix_table
+from nmt_cli.decoding.constraints import force_tokens, length_limits, pad_prefixes
 from nmt_cli.decoding.hypothesis import Hypothesis, SearchConfig
 from nmt_cli.models.contract import Autoregressive, Sequences
 
@@ -16,16 +16,16 @@ Model = Autoregressive[Any, Any]
 
 
 def sample(
-    model: Model, source: Sequences, config: SearchConfig, prefixes: list[list[int]] | None
+    model: Model, source: Sequences, config: SearchConfig, prefix_ids: list[list[int]] | None
 ) -> list[list[Hypothesis]]:
     """`n_best` independent draws a sentence, most probable first.
 
     What is drawn depends on search.seed and the source ids alone, not on the batch.
     """
-    return _Draws(model, source, config, prefixes).run()
+    return _Sampler(model, source, config, prefix_ids).run()
 
 
-class _Draws:
+class _Sampler:
     """The draws of a batch, all carried on until the last has ended."""
 
     def __init__(
@@ -33,76 +33,90 @@ class _Draws:
         model: Model,
         source: Sequences,
         config: SearchConfig,
-        prefixes: list[list[int]] | None,
+        prefix_ids: list[list[int]] | None,
     ) -> None:
-        self.model, self.config, self.width = model, config, config.n_best
-        self.end = model.vocabulary.end
-        self.count, self.device = source.ids.shape[0], source.ids.device
+        self.model, self.config, self.sample_count = model, config, config.n_best
+        self.eos_id = model.vocabulary.end
+        self.sentence_count, self.device = source.ids.shape[0], source.ids.device
         lengths = source.lengths.tolist()
-        limits = length_limits(model, source, config, prefixes)
-        self.shortest, self.longest = min(limits), max(limits)
+        limits = length_limits(model, source, config, prefix_ids)
+        self.min_limit, self.max_limit = min(limits), max(limits)
         self.limits = torch.tensor(limits, device=self.device)
-        self.prefixes = prefix_table(prefixes, limits, self.device)
-        self.generators = [
-            Generator(PCG64([config.seed, *ids[:n]]))
-            for ids, n in zip(source.ids.tolist(), lengths, strict=True)
+        self.prefix_ids = pad_prefixes(prefix_ids, limits, self.device)
+        self.rngs = [
+            Generator(PCG64([config.seed, *ids[:length]]))
+            for ids, length in zip(source.ids.tolist(), lengths, strict=True)
         ]
-        self.state = model.start(source, self.width, self.longest + 1)
+        self.state = model.init_state(source, self.sample_count, self.max_limit + 1)
 
     def run(self) -> list[list[Hypothesis]]:
         """Draw until every hypothesis has ended."""
-        shape = (self.count, self.width)
-        tokens = torch.full(shape, self.model.first_token, device=self.device)
-        total = torch.zeros(shape, device=self.device)
-        alive = torch.ones(shape, dtype=torch.bool, device=self.device)
-        texts: list[list[list[int]]] = [[[] for _ in range(self.width)] for _ in range(self.count)]
-        for length in range(self.longest + 1):
-            logits, self.state = self.model.step(tokens.flatten(), self.state)
-            rows = logits.float().view(*shape, -1).log_softmax(-1)
-            allowed = rows.clone()
-            self._restrict(allowed, length)
-            drawn = self._draw(allowed)
-            total += torch.where(alive, rows.gather(2, drawn[..., None]).squeeze(2), 0.0)
-            tokens = drawn
-            alive = alive & (drawn != self.end)
-            chosen, open_ = drawn.tolist(), alive.nonzero().tolist()
-            for row, column in open_:
-                texts[row][column].append(chosen[row][column])
-            if not open_:
+        shape = (self.sentence_count, self.sample_count)
+        tokens = torch.full(shape, self.model.decoder_start_id, device=self.device)
+        total_log_probs = torch.zeros(shape, device=self.device)
+        is_open = torch.ones(shape, dtype=torch.bool, device=self.device)
+        sequences: list[list[list[int]]] = [
+            [[] for _ in range(self.sample_count)] for _ in range(self.sentence_count)
+        ]
+        for length in range(self.max_limit + 1):
+            logits, self.state = self.model.decode_step(tokens.flatten(), self.state)
+            log_probs = logits.float().view(*shape, -1).log_softmax(-1)
+            constrained_log_probs = log_probs.clone()
+            self._apply_constraints(constrained_log_probs, length)
+            sampled = self._sample_tokens(constrained_log_probs)
+            total_log_probs += torch.where(
+                is_open, log_probs.gather(2, sampled[..., None]).squeeze(2), 0.0
+            )
+            tokens = sampled
+            is_open = is_open & (sampled != self.eos_id)
+            sampled_tokens, open_indices = sampled.tolist(), is_open.nonzero().tolist()
+            for sentence, sample_index in open_indices:
+                sequences[sentence][sample_index].append(sampled_tokens[sentence][sample_index])
+            if not open_indices:
                 break
         limits = self.limits.tolist()
-        return [self._ranked(row, total[i].tolist(), limits[i]) for i, row in enumerate(texts)]
-
-    def _ranked(self, texts: list[list[int]], totals: list[float], limit: int) -> list[Hypothesis]:
-        found = [
-            Hypothesis(ids, value, self.config.normalize(value, len(ids) + 1), len(ids) == limit)
-            for ids, value in zip(texts, totals, strict=True)
+        return [
+            self._preference(
+                sentence_sequences, total_log_probs[sentence].tolist(), limits[sentence]
+            )
+            for sentence, sentence_sequences in enumerate(sequences)
         ]
-        return sorted(found, key=lambda one: -one.score)
 
-    def _restrict(self, rows: Tensor, length: int) -> None:
+    def _preference(
+        self, sequences: list[list[int]], log_probs: list[float], limit: int
+    ) -> list[Hypothesis]:
+        hypotheses = [
+            Hypothesis(
+                ids, log_prob, self.config.normalize(log_prob, len(ids) + 1), len(ids) == limit
+            )
+            for ids, log_prob in zip(sequences, log_probs, strict=True)
+        ]
+        return sorted(hypotheses, key=lambda hypothesis: -hypothesis.score)
+
+    def _apply_constraints(self, log_probs: Tensor, length: int) -> None:
         if length < self.config.min_length:
-            rows[:, :, self.end] = -math.inf
-        if self.shortest <= length:
-            full = self.limits <= length
-            ending = torch.full_like(rows, -math.inf)
-            ending[:, :, self.end] = 0.0
-            rows.copy_(torch.where(full[:, None, None], ending, rows))
-        if self.prefixes is not None and length < self.prefixes.shape[1]:
-            force(rows, self.prefixes[:, length])
+            log_probs[:, :, self.eos_id] = -math.inf
+        if self.min_limit <= length:
+            at_limit = self.limits <= length
+            eos_only = torch.full_like(log_probs, -math.inf)
+            eos_only[:, :, self.eos_id] = 0.0
+            log_probs.copy_(torch.where(at_limit[:, None, None], eos_only, log_probs))
+        if self.prefix_ids is not None and length < self.prefix_ids.shape[1]:
+            force_tokens(log_probs, self.prefix_ids[:, length])
 
-    def _draw(self, rows: Tensor) -> Tensor:
+    def _sample_tokens(self, log_probs: Tensor) -> Tensor:
         """A token for each hypothesis, [B, W], by adding Gumbel noise to filtered scores."""
         config = self.config
-        scores = rows / config.temperature
+        scores = log_probs / config.temperature
         if config.top_k is not None:
-            kth = scores.topk(min(config.top_k, scores.shape[-1])).values[..., -1:]
-            scores = scores.masked_fill(scores < kth, -math.inf)
+            kth_score = scores.topk(min(config.top_k, scores.shape[-1])).values[..., -1:]
+            scores = scores.masked_fill(scores < kth_score, -math.inf)
         if config.top_p is not None:
-            ordered, order = scores.softmax(-1).sort(-1, descending=True)
-            outside = ordered.cumsum(-1) - ordered >= config.top_p
+            sorted_probs, sorted_tokens = scores.softmax(-1).sort(-1, descending=True)
+            outside_nucleus = sorted_probs.cumsum(-1) - sorted_probs >= config.top_p
             scores = scores.masked_fill(
-                torch.zeros_like(outside).scatter_(2, order, outside), -math.inf
+                torch.zeros_like(outside_nucleus).scatter_(2, sorted_tokens, outside_nucleus),
+                -math.inf,
             )
-        noise = np.stack([one.gumbel(size=scores.shape[1:]) for one in self.generators])
+        noise = np.stack([rng.gumbel(size=scores.shape[1:]) for rng in self.rngs])
         return (scores + torch.from_numpy(noise).to(scores)).argmax(-1)

@@ -11,12 +11,12 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from nmt_cli.evaluation.metrics import MetricName, metric
+from nmt_cli.evaluation.metrics import MetricName, build_metric
 
-Unit = Literal["words", "characters"]
-WIDTHS = (5, 10, 20, 50, 100, 200, 500, 1000)
-MOST_BUCKETS = 9  # of an automatic division
-LEVEL = 95  # per cent
+LengthUnit = Literal["words", "characters"]
+BUCKET_WIDTHS = (5, 10, 20, 50, 100, 200, 500, 1000)
+MAX_BUCKETS = 9  # of an automatic division
+CONFIDENCE_PERCENT = 95  # per cent
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Bucket:
 
     first: int
     last: int | None
-    sentences: list[int]  # indices
+    sentence_indices: list[int]  # indices
 
     @property
     def label(self) -> str:
@@ -52,58 +52,71 @@ class LengthScores:
     signature: str
     samples: int
     seed: int
-    unit: Unit
+    unit: LengthUnit
     buckets: list[Bucket]
     systems: dict[str, list[Interval]]  # one a bucket
-    whole: dict[str, Interval]  # all sentences
+    overall: dict[str, Interval]  # all sentences
 
-    def record(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The same as plain values, for JSON."""
         return {
             "metric": self.metric,
             "signature": self.signature,
-            "bootstrap": {"samples": self.samples, "seed": self.seed, "level": LEVEL / 100},
+            "bootstrap": {
+                "samples": self.samples,
+                "seed": self.seed,
+                "level": CONFIDENCE_PERCENT / 100,
+            },
             "unit": self.unit,
             "buckets": [
-                {"first": one.first, "last": one.last, "sentences": len(one.sentences)}
-                for one in self.buckets
+                {
+                    "first": bucket.first,
+                    "last": bucket.last,
+                    "sentences": len(bucket.sentence_indices),
+                }
+                for bucket in self.buckets
             ],
             "systems": {
                 name: {
-                    "all": asdict(self.whole[name]),
-                    "buckets": [asdict(one) for one in intervals],
+                    "all": asdict(self.overall[name]),
+                    "buckets": [asdict(interval) for interval in intervals],
                 }
                 for name, intervals in self.systems.items()
             },
         }
 
 
-def lengths_of(texts: Sequence[str], unit: Unit) -> list[int]:
+def text_lengths(texts: Sequence[str], unit: LengthUnit) -> list[int]:
     """Words (what white space separates) of each text, or its characters but white space."""
     if unit == "words":
         return [len(text.split()) for text in texts]
     return [len("".join(text.split())) for text in texts]
 
 
-def automatic_ends(lengths: Sequence[int]) -> list[int]:
+def default_bucket_ends(lengths: Sequence[int]) -> list[int]:
     """Round upper ends of buckets, few enough to read, for all but the longest 1 % of lengths."""
     longest = max(1, int(np.percentile(np.array(lengths), 99)))
-    width = next((w for w in WIDTHS if longest <= w * (MOST_BUCKETS - 1)), WIDTHS[-1])
-    return list(range(width, longest + width, width))[: MOST_BUCKETS - 1]
+    width = next(
+        (candidate for candidate in BUCKET_WIDTHS if longest <= candidate * (MAX_BUCKETS - 1)),
+        BUCKET_WIDTHS[-1],
+    )
+    return list(range(width, longest + width, width))[: MAX_BUCKETS - 1]
 
 
-def divide(lengths: Sequence[int], ends: Sequence[int]) -> list[Bucket]:
+def split_into_buckets(lengths: Sequence[int], ends: Sequence[int]) -> list[Bucket]:
     """Buckets up to each of the ascending `ends`, and one above, but for empty ones."""
     starts = [0, *(end + 1 for end in ends)]
     buckets = []
     for first, last in zip(starts, [*ends, None], strict=True):
-        inside = [
-            i for i, size in enumerate(lengths) if size >= first and (last is None or size <= last)
+        indices = [
+            i
+            for i, length in enumerate(lengths)
+            if length >= first and (last is None or length <= last)
         ]
-        if inside:
+        if indices:
             # A first bucket that holds no empty line begins with one word.
-            begin = min(1, min(lengths[i] for i in inside)) if first == 0 else first
-            buckets.append(Bucket(begin, last, inside))
+            start = min(1, min(lengths[i] for i in indices)) if first == 0 else first
+            buckets.append(Bucket(start, last, indices))
     return buckets
 
 
@@ -111,10 +124,10 @@ def score_by_length(
     lengths: Sequence[int],
     references: Sequence[Sequence[str]],
     systems: Mapping[str, Sequence[str]],
-    name: MetricName,
+    metric_name: MetricName,
     *,
     ends: Sequence[int] | None = None,
-    unit: Unit = "words",
+    unit: LengthUnit = "words",
     tokenize: str | None = None,
     samples: int = 1000,
     seed: int = 12345,
@@ -124,34 +137,51 @@ def score_by_length(
     `lengths` are those of the sources; `references` holds one list a reference file. The same seed
     gives the same intervals.
     """
-    buckets = divide(lengths, automatic_ends(lengths) if ends is None else ends)
-    groups = [np.array(one.sentences) for one in buckets] + [np.arange(len(lengths))]
-    scorer = metric(name, tokenize=tokenize)
-    found: dict[str, list[Interval]] = {}
+    buckets = split_into_buckets(lengths, default_bucket_ends(lengths) if ends is None else ends)
+    index_groups = [np.array(bucket.sentence_indices) for bucket in buckets] + [
+        np.arange(len(lengths))
+    ]
+    scorer = build_metric(metric_name, tokenize=tokenize)
+    intervals_by_system: dict[str, list[Interval]] = {}
     for system, hypotheses in systems.items():
-        rows = scorer._extract_corpus_statistics(list(hypotheses), [list(r) for r in references])
-        table = np.array(rows, np.float64)  # [sentences, counts]
-        found[system] = [_interval(scorer, table[group], samples, seed) for group in groups]
+        rows = scorer._extract_corpus_statistics(
+            list(hypotheses), [list(lines) for lines in references]
+        )
+        sentence_statistics = np.array(rows, np.float64)  # [sentences, counts]
+        intervals_by_system[system] = [
+            _bootstrap_interval(scorer, sentence_statistics[indices], samples, seed)
+            for indices in index_groups
+        ]
     return LengthScores(
-        name, str(scorer.get_signature()), samples, seed, unit, buckets,
-        {system: intervals[:-1] for system, intervals in found.items()},
-        {system: intervals[-1] for system, intervals in found.items()},
+        metric_name, str(scorer.get_signature()), samples, seed, unit, buckets,
+        {system: intervals[:-1] for system, intervals in intervals_by_system.items()},
+        {system: intervals[-1] for system, intervals in intervals_by_system.items()},
     )  # fmt: skip
 
 
-def _interval(scorer: Any, table: NDArray[np.float64], samples: int, seed: int) -> Interval:
+def _bootstrap_interval(
+    scorer: Any, statistics: NDArray[np.float64], samples: int, seed: int
+) -> Interval:
     """The score of all sentences of a table, and where the middle 95 % of its resamples lie."""
-    point = _score(scorer, table.sum(0))
-    draw = np.random.default_rng(seed)
-    count = len(table)
+    corpus_score = _score_from_statistics(scorer, statistics.sum(0))
+    rng = np.random.default_rng(seed)
+    sentence_count = len(statistics)
     scores = [
-        _score(scorer, np.bincount(draw.integers(0, count, count), minlength=count) @ table)
+        _score_from_statistics(
+            scorer,
+            np.bincount(rng.integers(0, sentence_count, sentence_count), minlength=sentence_count)
+            @ statistics,
+        )
         for _ in range(samples)
     ]
-    tail = (100 - LEVEL) / 2
-    low, high = np.percentile(scores, (tail, 100 - tail)) if scores else (point, point)
-    return Interval(point, float(low), float(high))
+    tail_percent = (100 - CONFIDENCE_PERCENT) / 2
+    low, high = (
+        np.percentile(scores, (tail_percent, 100 - tail_percent))
+        if scores
+        else (corpus_score, corpus_score)
+    )
+    return Interval(corpus_score, float(low), float(high))
 
 
-def _score(scorer: Any, counts: NDArray[np.float64]) -> float:
-    return float(scorer._compute_score_from_stats(counts.tolist()).score)
+def _score_from_statistics(scorer: Any, statistics: NDArray[np.float64]) -> float:
+    return float(scorer._compute_score_from_stats(statistics.tolist()).score)

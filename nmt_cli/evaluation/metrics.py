@@ -7,8 +7,8 @@ from typing import Any, Literal
 MetricName = Literal["bleu", "chrf", "ter"]
 METRICS: tuple[MetricName, ...] = ("bleu", "chrf", "ter")
 # By ISO 639-1 and 639-3, the bibliographic variants included.
-CHINESE = ("zh", "zho", "chi", "cmn")
-BY_CHARACTER = (
+CHINESE_CODES = ("zh", "zho", "chi", "cmn")
+CHARACTER_TOKENIZED_CODES = (
     *("ja", "jpn", "ko", "kor", "th", "tha", "lo", "lao", "km", "khm"),
     *("my", "mya", "bur", "bo", "bod", "tib", "dz", "dzo", "yue"),
 )
@@ -24,33 +24,33 @@ class Score:
     text: str  # as sacreBLEU prints it
 
 
-def bleu_tokenizer(language: str) -> str:
+def default_bleu_tokenizer(language: str) -> str:
     """sacreBLEU's tokenizer for a target language where nobody asked for another."""
     code = language.replace("_", "-").lower().split("-")[0]
-    if code in CHINESE:
+    if code in CHINESE_CODES:
         return "zh"
-    return "char" if code in BY_CHARACTER else "13a"
+    return "char" if code in CHARACTER_TOKENIZED_CODES else "13a"
 
 
-def tokenizers() -> list[str]:
+def sacrebleu_tokenizers() -> list[str]:
     """Names of the tokenizers that sacreBLEU's BLEU knows."""
     from sacrebleu.metrics.bleu import BLEU
 
     return sorted(BLEU.TOKENIZERS)
 
 
-def why_no_tokenizer(name: str) -> str | None:
+def tokenizer_error(name: str) -> str | None:
     """Why a tokenizer cannot be used, or None: tries it, since some need an extra or a download."""
-    if name not in tokenizers():
-        return f"use one of {', '.join(tokenizers())}"
+    if name not in sacrebleu_tokenizers():
+        return f"use one of {', '.join(sacrebleu_tokenizers())}"
     try:
-        metric("bleu", tokenize=name)
+        build_metric("bleu", tokenize=name)
     except (ImportError, OSError, RuntimeError) as error:
         return " ".join(str(error).split())
     return None
 
 
-def score(
+def corpus_scores(
     hypotheses: Sequence[str],
     references: Sequence[Sequence[str]],
     metrics: Sequence[MetricName] = METRICS,
@@ -61,14 +61,14 @@ def score(
     """Corpus scores; `references` holds one list a reference file, each as long as hypotheses."""
     results = []
     for name in metrics:
-        scorer = metric(name, lowercase=lowercase, tokenize=tokenize)
-        found = scorer.corpus_score(list(hypotheses), [list(one) for one in references])
+        scorer = build_metric(name, lowercase=lowercase, tokenize=tokenize)
+        result = scorer.corpus_score(list(hypotheses), [list(lines) for lines in references])
         signature = str(scorer.get_signature())
-        results.append(Score(name, found.score, signature, found.format(width=2)))
+        results.append(Score(name, result.score, signature, result.format(width=2)))
     return results
 
 
-def metric(name: MetricName, *, lowercase: bool = False, tokenize: str | None = None) -> Any:
+def build_metric(name: MetricName, *, lowercase: bool = False, tokenize: str | None = None) -> Any:
     """sacreBLEU's object that computes a metric."""
     from sacrebleu.metrics.bleu import BLEU
     from sacrebleu.metrics.chrf import CHRF

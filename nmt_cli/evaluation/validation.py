@@ -7,35 +7,35 @@ from typing import Any
 import numpy as np
 import torch
 
-from nmt_cli.data.batching import collate, in_batches_of
-from nmt_cli.data.prepared import Split, Tokenizers
-from nmt_cli.decoding.blocks import WORTHWHILE, Division
+from nmt_cli.data.batching import batch_by_length, collate
+from nmt_cli.data.prepared.store import Split, Tokenizers
 from nmt_cli.decoding.hypothesis import SearchConfig
-from nmt_cli.decoding.translator import Translator
-from nmt_cli.distributed import ALONE, Processes
+from nmt_cli.distributed.process_group import SINGLE_PROCESS, ProcessGroup
 from nmt_cli.errors import UserError
-from nmt_cli.evaluation.metrics import bleu_tokenizer, score, why_no_tokenizer
+from nmt_cli.evaluation.metrics import corpus_scores, default_bleu_tokenizer, tokenizer_error
+from nmt_cli.inference.blocks import MIN_PARALLEL_INPUT_BYTES, BlockPartitioner
+from nmt_cli.inference.translator import Translator
 from nmt_cli.models.contract import TranslationModel
-from nmt_cli.training.feed import to_tensors
-from nmt_cli.training.loss import evaluate
-from nmt_cli.training.settings import TrainingConfig
-from nmt_cli.training.state import Validation
+from nmt_cli.training.batches import to_tensors
+from nmt_cli.training.config import TrainingConfig
+from nmt_cli.training.loss import evaluate_loss
+from nmt_cli.training.state import ValidationResult
 
 
-def translate_together(
-    translator: Translator, lines: Sequence[str], processes: Processes
+def translate_distributed(
+    translator: Translator, lines: Sequence[str], processes: ProcessGroup
 ) -> list[str]:
     """The translations of all lines, known to every process; each of them translates its share."""
-    rank, count = processes.rank, processes.count
-    own = [one.text for one in translator.translate(lines[rank::count])]
+    rank, world_size = processes.rank, processes.world_size
+    own_texts = [translation.text for translation in translator.translate(lines[rank::world_size])]
     texts = [""] * len(lines)
-    for other, share in enumerate(processes.gather(own)):
-        texts[other::count] = share
+    for other_rank, rank_texts in enumerate(processes.all_gather(own_texts)):
+        texts[other_rank::world_size] = rank_texts
     return texts
 
 
-def translate_like_a_file(
-    translator: Translator, lines: Sequence[str], processes: Processes, device: torch.device
+def translate_as_cli(
+    translator: Translator, lines: Sequence[str], processes: ProcessGroup, device: torch.device
 ) -> list[str]:
     """What `nmt translate` makes of a file with these lines on this machine, to the letter; known
     to every process.
@@ -46,20 +46,25 @@ def translate_like_a_file(
     stream = BytesIO("".join(f"{line}\n" for line in lines).encode())
     threads = torch.get_num_threads()
     on_gpu = device.type == "cuda"
-    workers = torch.cuda.device_count() if on_gpu else threads * processes.count
-    blocks = list(Division(workers, translator.config.width).blocks(stream))
-    if workers > 1 and not on_gpu and stream.getbuffer().nbytes >= WORTHWHILE:
+    workers = torch.cuda.device_count() if on_gpu else threads * processes.world_size
+    blocks = list(BlockPartitioner(workers, translator.config.beam_size).read_blocks(stream))
+    if workers > 1 and not on_gpu and stream.getbuffer().nbytes >= MIN_PARALLEL_INPUT_BYTES:
         torch.set_num_threads(1)
     try:
-        own = [
-            [one.text for one in translator.translate([line.text for line in block])]
-            for block in blocks[processes.rank :: processes.count]
+        own_blocks = [
+            [
+                translation.text
+                for translation in translator.translate([line.text for line in block])
+            ]
+            for block in blocks[processes.rank :: processes.world_size]
         ]
     finally:
         torch.set_num_threads(threads)
-    shares = [iter(share) for share in processes.gather(own)]
-    in_order = (next(shares[number % processes.count]) for number in range(len(blocks)))
-    return [text for block in in_order for text in block]
+    rank_iterators = [iter(rank_blocks) for rank_blocks in processes.all_gather(own_blocks)]
+    ordered_blocks = (
+        next(rank_iterators[index % processes.world_size]) for index in range(len(blocks))
+    )
+    return [text for block in ordered_blocks for text in block]
 
 
 class Validator:
@@ -76,12 +81,12 @@ class Validator:
         config: TrainingConfig,
         search: SearchConfig,
         target_language: str,
-        processes: Processes = ALONE,
+        processes: ProcessGroup = SINGLE_PROCESS,
     ) -> None:
         self.processes = processes
         self.model, self.split, self.config = model, split, config
         self.vocabulary = tokenizers.vocabulary
-        quick = search.model_copy(
+        validation_search = search.model_copy(
             update={
                 "beam": config.validation_beam,
                 "n_best": 1,
@@ -89,47 +94,49 @@ class Validator:
                 "guard": False,  # what the model does by itself, at the cost of one search
             }
         )
-        self.translator = Translator(model, tokenizers, quick, respell=False)
-        self.tokenize = config.metric_tokenize or bleu_tokenizer(target_language)
-        reason = why_no_tokenizer(self.tokenize)
+        self.translator = Translator(model, tokenizers, validation_search, rescore_canonical=False)
+        self.tokenize = config.metric_tokenize or default_bleu_tokenizer(target_language)
+        reason = tokenizer_error(self.tokenize)
         if reason is not None:  # now, and not hours later at the first validation
             raise UserError(f"training.metric_tokenize {self.tokenize}: {reason}")
 
-    def __call__(self) -> Validation:
+    def __call__(self) -> ValidationResult:
         """Validate with the model's present weights."""
         if self.config.metric == "loss":
-            return Validation(self.loss(), {})
-        texts = translate_together(self.translator, self.split.sources, self.processes)
-        found = score(texts, [self.split.references], ["bleu", "chrf"], tokenize=self.tokenize)
-        scores = {one.name: one.score for one in found}
+            return ValidationResult(self.loss(), {})
+        texts = translate_distributed(self.translator, self.split.sources, self.processes)
+        results = corpus_scores(
+            texts, [self.split.references], ["bleu", "chrf"], tokenize=self.tokenize
+        )
+        scores = {result.name: result.score for result in results}
         if self.config.metric == "ter":
-            scores["ter"] = score(texts, [self.split.references], ["ter"])[0].score
-        return Validation(self.loss(), scores, self._samples(texts))
+            scores["ter"] = corpus_scores(texts, [self.split.references], ["ter"])[0].score
+        return ValidationResult(self.loss(), scores, self._sample_translations(texts))
 
     def loss(self) -> float:
         """Negative log-likelihood a target token, ends of sentences included, in nats."""
         split, device = self.split, next(self.model.parameters()).device
-        lengths = np.maximum(split.source.lengths(), split.target.lengths()) + 1
-        total, tokens = 0.0, 0
-        groups = list(in_batches_of(lengths.tolist(), self.config.budget))
-        for group in groups[self.processes.rank :: self.processes.count]:
-            batch = collate(split.source, split.target, np.array(group), self.vocabulary)
-            found = evaluate(self.model, *to_tensors(batch, device))
-            total += float(found.nll)
-            tokens += found.tokens
-        sums = torch.tensor([total, tokens], dtype=torch.float64)
-        self.processes.sum(sums)
+        lengths = np.maximum(split.source_ids.lengths(), split.target_ids.lengths()) + 1
+        nll, tokens = 0.0, 0
+        index_batches = list(batch_by_length(lengths.tolist(), self.config.max_positions))
+        for indices in index_batches[self.processes.rank :: self.processes.world_size]:
+            batch = collate(split.source_ids, split.target_ids, np.array(indices), self.vocabulary)
+            batch_loss = evaluate_loss(self.model, *to_tensors(batch, device))
+            nll += float(batch_loss.nll)
+            tokens += batch_loss.tokens
+        sums = torch.tensor([nll, tokens], dtype=torch.float64)
+        self.processes.all_reduce(sums)
         return float(sums[0] / sums[1])
 
-    def _samples(self, texts: list[str]) -> list[dict[str, str]]:
+    def _sample_translations(self, texts: list[str]) -> list[dict[str, str]]:
         """A few sentences, the same at each validation, spread over the text."""
         count = min(self.config.samples, len(texts))
-        chosen = [(2 * number + 1) * len(texts) // (2 * count) for number in range(count)]
+        indices = [(2 * k + 1) * len(texts) // (2 * count) for k in range(count)]
         return [
             {
                 "source": self.split.sources[i],
                 "hypothesis": texts[i],
                 "reference": self.split.references[i],
             }
-            for i in chosen
+            for i in indices
         ]

@@ -13,14 +13,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from nmt_cli.data.prepared import Tokenizers
-from nmt_cli.data.tokenizer import TextTokenizer
+from nmt_cli.data.prepared.store import Tokenizers
+from nmt_cli.data.tokenization.tokenizer import TextTokenizer
 from nmt_cli.decoding.engine import Engine
 from nmt_cli.decoding.hypothesis import SearchConfig
 from nmt_cli.device import find_device
 from nmt_cli.models.attention import MultiHeadAttention
 from nmt_cli.models.contract import ModelConfig, TranslationModel
-from nmt_cli.models.positions import sinusoids
+from nmt_cli.models.positions import sinusoid_table
 from nmt_cli.models.transformer import Transformer, TransformerConfig
 
 if TYPE_CHECKING:
@@ -30,26 +30,26 @@ PACKAGES: tuple[str, ...] = ("ctranslate2",)
 QUANTIZATIONS: tuple[str, ...] = (
     "float32", "int8", "bfloat16", "float16", "int8_float16", "int8_bfloat16",
 )  # fmt: skip
-POSITIONS = 2048  # rows of a table of positions, where search asks for no more
+MIN_POSITION_TABLE_ROWS = 2048  # rows of a table of positions, where search asks for no more
 
-SEVEN_BITS = 63
+MAX_7BIT_WEIGHT = 63
 Array = NDArray[np.float32]
 _ACTIVATIONS = {"relu": "RELU", "gelu": "GELU", "swish": "SWISH", "swiglu": "SWISH"}
 
 
-def problems(config: ModelConfig, search: SearchConfig, joint: bool) -> list[str]:
+def incompatibilities(config: ModelConfig, search: SearchConfig, joint: bool) -> list[str]:
     """See `Format.problems`."""
-    found = []
+    reasons = []
     if not isinstance(config, TransformerConfig):
-        found.append(f"model.type: CTranslate2 runs transformer, not {config.type}")
+        reasons.append(f"model.type: CTranslate2 runs transformer, not {config.type}")
     if search.coverage_penalty:
-        found.append(
+        reasons.append(
             "search.coverage_penalty: CTranslate2 adds up one layer's attention: set it to 0"
         )
-    return found
+    return reasons
 
 
-def write(
+def export_model(
     model: TranslationModel[Any],
     tokenizers: Tokenizers,
     search: SearchConfig,
@@ -58,43 +58,45 @@ def write(
 ) -> None:
     """See `Format.write`: model.bin, config.json and a JSON list of pieces for each vocabulary."""
     assert isinstance(model, Transformer)
-    spec = _specification(model.config)
-    _fill(spec, model, table_size(model.config, search))
-    spec.register_source_vocabulary(_pieces(tokenizers.source))
-    spec.register_target_vocabulary(_pieces(tokenizers.target))
-    _configure(spec.config, model, tokenizers, search)
+    spec = _build_spec(model.config)
+    _fill_spec(spec, model, position_table_rows(model.config, search))
+    spec.register_source_vocabulary(_vocabulary_tokens(tokenizers.source))
+    spec.register_target_vocabulary(_vocabulary_tokens(tokenizers.target))
+    _fill_config(spec.config, model, tokenizers, search)
     spec.validate()
     if quantization.startswith("int8"):
         spec.optimize()  # writes equal matrices once
-        _to_seven_bits(spec)
+        _quantize_to_7_bits(spec)
     else:
         spec.optimize(quantization)
     spec.save(str(folder))
 
 
-def engine(folder: Path, device: str, quantization: str) -> Engine:
+def load_engine(folder: Path, device: str, quantization: str) -> Engine:
     """See `Format.engine`."""
     from nmt_cli.export.ctranslate2_engine import CTranslate2Engine
 
     return CTranslate2Engine(folder, find_device(device), quantization)
 
 
-def table_size(config: TransformerConfig, search: SearchConfig) -> int:
+def position_table_rows(config: TransformerConfig, search: SearchConfig) -> int:
     """How many positions a table of them needs on either side."""
     if config.positions == "learned":
         return config.max_positions
-    longest = search.max_source_length
-    return max(POSITIONS, longest + 1, search.longest(longest) + 1)
+    source_length = search.max_source_length
+    return max(
+        MIN_POSITION_TABLE_ROWS, source_length + 1, search.max_target_length(source_length) + 1
+    )
 
 
-def _pieces(tokenizer: TextTokenizer) -> list[str]:
+def _vocabulary_tokens(tokenizer: TextTokenizer) -> list[str]:
     """Every piece in the order of ids, each once: CTranslate2 is spoken to in pieces."""
-    pieces = tokenizer.pieces(range(tokenizer.size))
-    assert len(set(pieces)) == tokenizer.size
-    return pieces
+    tokens = tokenizer.ids_to_tokens(range(tokenizer.vocab_size))
+    assert len(set(tokens)) == tokenizer.vocab_size
+    return tokens
 
 
-def _specification(config: TransformerConfig) -> "TransformerSpec":
+def _build_spec(config: TransformerConfig) -> "TransformerSpec":
     """The layers as CTranslate2 describes them, without weights."""
     from ctranslate2.specs import TransformerSpec
     from ctranslate2.specs.common_spec import Activation
@@ -116,69 +118,71 @@ def _specification(config: TransformerConfig) -> "TransformerSpec":
     )
 
 
-def _configure(
+def _fill_config(
     config: Any, model: Transformer, tokenizers: Tokenizers, search: SearchConfig
 ) -> None:
     """What CTranslate2 reads from config.json."""
     vocabulary = model.vocabulary
-    ids = (vocabulary.unknown, vocabulary.start, vocabulary.end, model.first_token)
+    ids = (vocabulary.unknown, vocabulary.start, vocabulary.end, model.decoder_start_id)
     names = ("unk_token", "bos_token", "eos_token", "decoder_start_token")
-    for name, piece in zip(names, tokenizers.target.pieces(ids), strict=True):
-        setattr(config, name, piece)
+    for name, token in zip(names, tokenizers.target.ids_to_tokens(ids), strict=True):
+        setattr(config, name, token)
     config.add_source_eos = True
     config.layer_norm_epsilon = model.config.norm_epsilon
     if model.config.positions != "rotary":  # read by our engine only
-        config.add_attribute("max_position_embeddings", table_size(model.config, search))
+        config.add_attribute("max_position_embeddings", position_table_rows(model.config, search))
 
 
-def _fill(spec: Any, model: Transformer, rows: int) -> None:
+def _fill_spec(spec: Any, model: Transformer, position_rows: int) -> None:
     """The model's weights into the specification, as copies: quantizing works in place."""
-    for side, layers, embeddings in (
+    for side_spec, layers, embeddings in (
         (spec.encoder, model.encoder, [(spec.encoder.embeddings[0], model.source_embedding)]),
         (spec.decoder, model.decoder, [(spec.decoder.embeddings, model.target_embedding)]),
     ):
-        for place, table in embeddings:
-            place.weight = _copy(table.weight)
-        side.scale_embeddings = True
+        for embedding_spec, embedding in embeddings:
+            embedding_spec.weight = _to_numpy(embedding.weight)
+        side_spec.scale_embeddings = True
         if model.config.positions != "rotary":
-            source = side is spec.encoder
-            module = model.source_positions if source else model.target_positions
-            side.position_encodings.encodings = _position_table(model.config, module, rows)
-        for layer_spec, layer in zip(side.layer, layers, strict=True):
+            is_encoder = side_spec is spec.encoder
+            position_module = model.source_positions if is_encoder else model.target_positions
+            side_spec.position_encodings.encodings = _position_table(
+                model.config, position_module, position_rows
+            )
+        for layer_spec, layer in zip(side_spec.layer, layers, strict=True):
             _fill_layer(layer_spec, layer)
     if model.config.norm_position == "pre":
-        _norm(spec.encoder.layer_norm, model.encoder_norm)
-        _norm(spec.decoder.layer_norm, model.decoder_norm)
-    _linear(spec.decoder.projection, model.output)
+        _fill_norm(spec.encoder.layer_norm, model.encoder_norm)
+        _fill_norm(spec.decoder.layer_norm, model.decoder_norm)
+    _fill_linear(spec.decoder.projection, model.output)
 
 
 def _fill_layer(spec: Any, layer: Any) -> None:
     """A layer of the encoder, or of the decoder, which looks at the source as well."""
     attend: MultiHeadAttention = layer.self_attention.attend
-    _norm(spec.self_attention.layer_norm, layer.self_attention.norm)
-    _scale(spec.self_attention, attend)
-    _linear(spec.self_attention.linear[0], attend.query, attend.key_value)
-    _linear(spec.self_attention.linear[1], attend.out)
+    _fill_norm(spec.self_attention.layer_norm, layer.self_attention.norm)
+    _fill_scale(spec.self_attention, attend)
+    _fill_linear(spec.self_attention.linear[0], attend.query, attend.key_value)
+    _fill_linear(spec.self_attention.linear[1], attend.out)
     if hasattr(layer, "cross_attention"):
         attend = layer.cross_attention.attend
-        _norm(spec.attention.layer_norm, layer.cross_attention.norm)
-        _scale(spec.attention, attend)
-        for place, linear in zip(
+        _fill_norm(spec.attention.layer_norm, layer.cross_attention.norm)
+        _fill_scale(spec.attention, attend)
+        for linear_spec, linear in zip(
             spec.attention.linear, (attend.query, attend.key_value, attend.out), strict=True
         ):
-            _linear(place, linear)
+            _fill_linear(linear_spec, linear)
     network = layer.feed_forward.network
-    _norm(spec.ffn.layer_norm, layer.feed_forward.norm)
+    _fill_norm(spec.ffn.layer_norm, layer.feed_forward.norm)
     weight, bias = network.expand.weight, network.expand.bias
     if network.gated:
         (weight, linear), (bias, linear_bias) = weight.chunk(2), bias.chunk(2)
-        spec.ffn.linear_0_noact.weight = _copy(linear)
-        spec.ffn.linear_0_noact.bias = _copy(linear_bias)
-    spec.ffn.linear_0.weight, spec.ffn.linear_0.bias = _copy(weight), _copy(bias)
-    _linear(spec.ffn.linear_1, network.contract)
+        spec.ffn.linear_0_noact.weight = _to_numpy(linear)
+        spec.ffn.linear_0_noact.bias = _to_numpy(linear_bias)
+    spec.ffn.linear_0.weight, spec.ffn.linear_0.bias = _to_numpy(weight), _to_numpy(bias)
+    _fill_linear(spec.ffn.linear_1, network.contract)
 
 
-def _to_seven_bits(spec: "TransformerSpec") -> None:
+def _quantize_to_7_bits(spec: "TransformerSpec") -> None:
     """Round each row of a matrix to whole numbers from -63 to 63, with a scale of its own.
 
     With the 8 bits that CTranslate2 would take, a sum of two products does not fit into the 16
@@ -187,16 +191,16 @@ def _to_seven_bits(spec: "TransformerSpec") -> None:
     """
     from ctranslate2.specs.model_spec import NumpyVariable, Variable, visit_spec
 
-    def shrink(layer: Any, name: str, value: Any) -> None:
-        key = name.rpartition("/")[2]
-        if not isinstance(value, Variable) or not hasattr(layer, f"{key}_scale"):
+    def quantize_weight(layer: Any, name: str, value: Any) -> None:
+        attribute = name.rpartition("/")[2]
+        if not isinstance(value, Variable) or not hasattr(layer, f"{attribute}_scale"):
             return
-        rows = value.numpy()
-        scale = SEVEN_BITS / np.maximum(np.abs(rows).max(1), 1e-30)
-        setattr(layer, key, NumpyVariable(np.rint(rows * scale[:, None]).astype(np.int8)))
-        setattr(layer, f"{key}_scale", NumpyVariable(scale.astype(np.float32)))
+        matrix = value.numpy()
+        scale = MAX_7BIT_WEIGHT / np.maximum(np.abs(matrix).max(1), 1e-30)
+        setattr(layer, attribute, NumpyVariable(np.rint(matrix * scale[:, None]).astype(np.int8)))
+        setattr(layer, f"{attribute}_scale", NumpyVariable(scale.astype(np.float32)))
 
-    visit_spec(spec, shrink)
+    visit_spec(spec, quantize_weight)
 
 
 def _position_table(config: TransformerConfig, module: Any, rows: int) -> Array:
@@ -205,28 +209,28 @@ def _position_table(config: TransformerConfig, module: Any, rows: int) -> Array:
     Always written out: CTranslate2's own sinusoids are halves that begin at position 1.
     """
     if config.positions == "learned":
-        return _copy(module.weight)
+        return _to_numpy(module.weight)
     if config.positions == "none":
         return np.zeros((rows, config.d_model), dtype=np.float32)
     assert config.positions != "rotary"
-    return _copy(sinusoids(rows, config.d_model, config.positions))
+    return _to_numpy(sinusoid_table(rows, config.d_model, config.positions))
 
 
-def _linear(spec: Any, *layers: nn.Linear) -> None:
+def _fill_linear(spec: Any, *layers: nn.Linear) -> None:
     """One matrix from those of several layers that read the same input."""
-    spec.weight = np.concatenate([_copy(layer.weight) for layer in layers])
-    spec.bias = np.concatenate([_copy(layer.bias) for layer in layers])
+    spec.weight = np.concatenate([_to_numpy(layer.weight) for layer in layers])
+    spec.bias = np.concatenate([_to_numpy(layer.bias) for layer in layers])
 
 
-def _norm(spec: Any, module: Any) -> None:
-    spec.gamma = _copy(module.weight)
+def _fill_norm(spec: Any, module: Any) -> None:
+    spec.gamma = _to_numpy(module.weight)
     if hasattr(spec, "beta"):
-        spec.beta = _copy(module.bias)
+        spec.beta = _to_numpy(module.bias)
 
 
-def _scale(spec: Any, attend: MultiHeadAttention) -> None:
+def _fill_scale(spec: Any, attend: MultiHeadAttention) -> None:
     spec.queries_scale = np.float32(attend.scale)
 
 
-def _copy(weight: Tensor) -> Array:
+def _to_numpy(weight: Tensor) -> Array:
     return weight.detach().to("cpu", torch.float32).numpy().copy()

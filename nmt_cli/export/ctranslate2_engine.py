@@ -23,22 +23,22 @@ from typing import Any, NamedTuple
 
 import torch
 
-from nmt_cli.data.batching import in_batches_of
-from nmt_cli.data.tokenizer import LARGEST
-from nmt_cli.decoding.engine import Engine, Ids
+from nmt_cli.data.batching import batch_by_length
+from nmt_cli.data.tokenization.tokenizer import MAX_TOKENIZER_FILE_BYTES
+from nmt_cli.decoding.engine import Engine, TokenIds
 from nmt_cli.decoding.hypothesis import Hypothesis, SearchConfig
-from nmt_cli.disk import read_json, read_json_list
 from nmt_cli.errors import DeviceError
+from nmt_cli.fs import read_json, read_json_list
 
-PATIENCE = 2.0
-AT_ONCE = 1 << 20  # positions handed over together: it cuts and sorts them itself
+DEFAULT_PATIENCE = 2.0
+MAX_POSITIONS_PER_CALL = 1 << 20  # positions handed over together: it cuts and sorts them itself
 
 
-class _Draft(NamedTuple):
+class _Candidate(NamedTuple):
     """A hypothesis as CTranslate2 gave it."""
 
-    ids: Ids  # without the end of sentence
-    ended: bool
+    ids: TokenIds  # without the end of sentence
+    finished: bool
     log_probability: float  # of ids, and of the end of sentence where it ended
 
 
@@ -46,12 +46,16 @@ class CTranslate2Engine(Engine):
     """An exported folder, opened by CTranslate2."""
 
     def __init__(
-        self, folder: Path, device: torch.device, compute_type: str, patience: float = PATIENCE
+        self,
+        folder: Path,
+        device: torch.device,
+        compute_type: str,
+        patience: float = DEFAULT_PATIENCE,
     ) -> None:
         """DeviceError where the device does not run `compute_type`."""
         import ctranslate2
 
-        _supported(device, compute_type)
+        _check_compute_type(device, compute_type)
         on_cpu = device.type == "cpu"
         self.translator = ctranslate2.Translator(
             str(folder),
@@ -62,71 +66,83 @@ class CTranslate2Engine(Engine):
             intra_threads=1 if on_cpu else 0,
         )
         self.patience = patience
-        self.source_pieces = _vocabulary(folder, "source")
-        self.target_pieces = _vocabulary(folder, "target")
-        self.target_ids = {piece: number for number, piece in enumerate(self.target_pieces)}
+        self.source_tokens = _read_vocabulary(folder, "source")
+        self.target_tokens = _read_vocabulary(folder, "target")
+        self.target_token_ids = {
+            token: token_id for token_id, token in enumerate(self.target_tokens)
+        }
         config = read_json(folder / "config.json")
-        self.end = self.target_ids[config["eos_token"]]
-        self.longest_source = self.longest_target = config.get("max_position_embeddings")
+        self.eos_id = self.target_token_ids[config["eos_token"]]
+        self.max_source_positions = self.max_target_positions = config.get(
+            "max_position_embeddings"
+        )
 
-    def positions(self, config: SearchConfig) -> int:
+    def max_batch_positions(self, config: SearchConfig) -> int:
         """All there are: batches are cut in `search`, and run on all cores."""
-        return AT_ONCE
+        return MAX_POSITIONS_PER_CALL
 
     def search(
-        self, sources: list[Ids], config: SearchConfig, prefixes: list[Ids] | None = None
+        self, sources: list[TokenIds], config: SearchConfig, prefixes: list[TokenIds] | None = None
     ) -> list[list[Hypothesis]]:
         """See `Engine.search`."""
         if config.sampling:
-            _seed(config.seed)
-        drafts = self._drafts(sources, config, prefixes)
+            _set_random_seed(config.seed)
+        candidates = self._translate(sources, config, prefixes)
         if prefixes is not None and config.beam > 1 and not config.sampling:
-            self._end_at_once(sources, drafts, prefixes, config)
-        exact = not (config.sampling or config.min_length or prefixes)
-        self._score(sources, drafts, only_open=exact)
-        return [self._ranked(some, config) for some in drafts]
+            self._add_bare_prefixes(sources, candidates, prefixes, config)
+        keep_finished_scores = not (config.sampling or config.min_length or prefixes)
+        self._rescore(sources, candidates, unfinished_only=keep_finished_scores)
+        return [self._preference(sentence_candidates, config) for sentence_candidates in candidates]
 
-    def _drafts(
-        self, sources: list[Ids], config: SearchConfig, prefixes: list[Ids] | None
-    ) -> list[list[_Draft]]:
+    def _translate(
+        self, sources: list[TokenIds], config: SearchConfig, prefixes: list[TokenIds] | None
+    ) -> list[list[_Candidate]]:
         """Translate in batches of equal greatest length, all of them waiting for a free core."""
-        waiting: list[tuple[int, Any]] = []
-        for group, limit in self._batches(sources, config, prefixes):
-            start = None if prefixes is None else [prefixes[number] for number in group]
-            found = self.translator.translate_batch(
-                [self._source(sources[number]) for number in group],
-                None if start is None else [self._target(ids) for ids in start],
-                max_decoding_length=limit,
+        pending: list[tuple[int, Any]] = []
+        for sentences, max_length in self._batches(sources, config, prefixes):
+            batch_prefixes = (
+                None if prefixes is None else [prefixes[sentence] for sentence in sentences]
+            )
+            futures = self.translator.translate_batch(
+                [self._to_source_tokens(sources[sentence]) for sentence in sentences],
+                None
+                if batch_prefixes is None
+                else [self._to_target_tokens(ids) for ids in batch_prefixes],
+                max_decoding_length=max_length,
                 asynchronous=True,
                 **self._options(config),
             )
-            waiting += zip(group, found, strict=True)
-        result: list[list[_Draft]] = [[] for _ in sources]
-        for number, promised in waiting:
-            answer = promised.result()
-            for pieces, score in zip(answer.hypotheses, answer.scores, strict=True):
-                result[number].append(self._draft(pieces, score))
-        return result
+            pending += zip(sentences, futures, strict=True)
+        candidates: list[list[_Candidate]] = [[] for _ in sources]
+        for sentence, future in pending:
+            translation = future.result()
+            for tokens, score in zip(translation.hypotheses, translation.scores, strict=True):
+                candidates[sentence].append(self._make_candidate(tokens, score))
+        return candidates
 
     def _batches(
-        self, sources: list[Ids], config: SearchConfig, prefixes: list[Ids] | None
+        self, sources: list[TokenIds], config: SearchConfig, prefixes: list[TokenIds] | None
     ) -> list[tuple[list[int], int]]:
         """Indices of each batch and the greatest length of its translations.
 
         Prefixes of different lengths are kept apart: beside a longer one, a hypothesis of a shorter
         one is not let end when it should.
         """
-        alike: dict[tuple[int, int], list[int]] = defaultdict(list)
-        for number, ids in enumerate(sources):
-            limit = config.longest(len(ids))
-            if self.longest_target is not None:
-                limit = min(limit, self.longest_target - 1)
-            alike[limit, len(prefixes[number]) if prefixes else 0].append(number)
-        budget = max(1, config.budget() // config.beam)
+        by_limits: dict[tuple[int, int], list[int]] = defaultdict(list)
+        for sentence, ids in enumerate(sources):
+            max_length = config.max_target_length(len(ids))
+            if self.max_target_positions is not None:
+                max_length = min(max_length, self.max_target_positions - 1)
+            by_limits[max_length, len(prefixes[sentence]) if prefixes else 0].append(sentence)
+        max_positions = max(1, config.max_positions() // config.beam)
         batches = []
-        for (limit, _), numbers in sorted(alike.items(), reverse=True):  # the longest first
-            for group in in_batches_of([len(sources[number]) + 1 for number in numbers], budget):
-                batches.append(([numbers[index] for index in group], limit))
+        for (max_length, _), sentences in sorted(
+            by_limits.items(), reverse=True
+        ):  # the longest first
+            for batch in batch_by_length(
+                [len(sources[sentence]) + 1 for sentence in sentences], max_positions
+            ):
+                batches.append(([sentences[index] for index in batch], max_length))
         return batches
 
     def _options(self, config: SearchConfig) -> dict[str, Any]:
@@ -149,110 +165,128 @@ class CTranslate2Engine(Engine):
         if config.beam == 1:
             return common | {"beam_size": 1}
         patience = config.patience or self.patience
-        wanted = max(config.n_best, round(patience * config.beam))
-        return common | {"beam_size": config.beam, "patience": patience, "num_hypotheses": wanted}
+        num_hypotheses = max(config.n_best, round(patience * config.beam))
+        return common | {
+            "beam_size": config.beam,
+            "patience": patience,
+            "num_hypotheses": num_hypotheses,
+        }
 
-    def _draft(self, pieces: list[str], score: float) -> _Draft:
-        ids = [self.target_ids[piece] for piece in pieces]
-        ended = bool(ids) and ids[-1] == self.end
-        return _Draft(ids[:-1] if ended else ids, ended, score * len(ids))
+    def _make_candidate(self, tokens: list[str], score: float) -> _Candidate:
+        ids = [self.target_token_ids[piece] for piece in tokens]
+        finished = bool(ids) and ids[-1] == self.eos_id
+        return _Candidate(ids[:-1] if finished else ids, finished, score * len(ids))
 
-    def _end_at_once(
+    def _add_bare_prefixes(
         self,
-        sources: list[Ids],
-        drafts: list[list[_Draft]],
-        prefixes: list[Ids],
+        sources: list[TokenIds],
+        candidates: list[list[_Candidate]],
+        prefixes: list[TokenIds],
         config: SearchConfig,
     ) -> None:
         """Add the prefix alone where an end is among the `beam` best tokens behind it."""
-        for group, limit in self._batches(sources, config, prefixes):
-            length = len(prefixes[group[0]])
-            if not config.min_length <= length < limit or length == 0:
+        for sentences, max_length in self._batches(sources, config, prefixes):
+            prefix_length = len(prefixes[sentences[0]])
+            if not config.min_length <= prefix_length < max_length or prefix_length == 0:
                 continue
-            pair = (
-                [self._source(sources[number]) for number in group],
-                [self._target(prefixes[number]) for number in group],
+            sources_and_prefixes = (
+                [self._to_source_tokens(sources[sentence]) for sentence in sentences],
+                [self._to_target_tokens(prefixes[sentence]) for sentence in sentences],
             )
-            others = self.translator.translate_batch(  # the best tokens that are no end
-                *pair,
+            alternatives = self.translator.translate_batch(  # the best tokens that are no end
+                *sources_and_prefixes,
                 beam_size=1,
                 num_hypotheses=config.beam,
                 return_alternatives=True,
                 return_scores=True,
                 length_penalty=0,
-                max_decoding_length=length + 1,
+                max_decoding_length=prefix_length + 1,
                 max_input_length=0,
             )
-            ends = self.translator.score_batch(*pair, max_input_length=0)
-            for number, other, end in zip(group, others, ends, strict=True):
-                if end.log_probs[-1] >= other.scores[-1]:
-                    drafts[number].append(_Draft(prefixes[number], True, sum(end.log_probs)))
+            eos_scores = self.translator.score_batch(*sources_and_prefixes, max_input_length=0)
+            for sentence, alternative, eos_score in zip(
+                sentences, alternatives, eos_scores, strict=True
+            ):
+                if eos_score.log_probs[-1] >= alternative.scores[-1]:
+                    candidates[sentence].append(
+                        _Candidate(prefixes[sentence], True, sum(eos_score.log_probs))
+                    )
 
-    def _score(self, sources: list[Ids], drafts: list[list[_Draft]], *, only_open: bool) -> None:
+    def _rescore(
+        self, sources: list[TokenIds], candidates: list[list[_Candidate]], *, unfinished_only: bool
+    ) -> None:
         """Replace log-probabilities by those of the whole hypothesis, end of sentence included."""
-        places = [
-            (number, index)
-            for number, some in enumerate(drafts)
-            for index, draft in enumerate(some)
-            if not (draft.ended and only_open)
+        to_rescore = [
+            (sentence, index)
+            for sentence, sentence_candidates in enumerate(candidates)
+            for index, candidate in enumerate(sentence_candidates)
+            if not (candidate.finished and unfinished_only)
         ]
-        if not places:
+        if not to_rescore:
             return
-        chosen = [sources[number] for number, _ in places]
-        targets = [drafts[number][index].ids for number, index in places]
-        for (number, index), value in zip(places, self._forced(chosen, targets), strict=True):
-            drafts[number][index] = drafts[number][index]._replace(log_probability=value)
+        chosen_sources = [sources[sentence] for sentence, _ in to_rescore]
+        targets = [candidates[sentence][index].ids for sentence, index in to_rescore]
+        for (sentence, index), log_probability in zip(
+            to_rescore, self._forced_log_probabilities(chosen_sources, targets), strict=True
+        ):
+            candidates[sentence][index] = candidates[sentence][index]._replace(
+                log_probability=log_probability
+            )
 
     def log_probabilities(
-        self, sources: list[Ids], targets: list[Ids], config: SearchConfig
+        self, sources: list[TokenIds], targets: list[TokenIds], config: SearchConfig
     ) -> list[float] | None:
         """See `Engine.log_probabilities`."""
-        return self._forced(sources, targets)
+        return self._forced_log_probabilities(sources, targets)
 
-    def _forced(self, sources: list[Ids], targets: list[Ids]) -> list[float]:
+    def _forced_log_probabilities(
+        self, sources: list[TokenIds], targets: list[TokenIds]
+    ) -> list[float]:
         """log p(target | source), end of sentence included."""
-        scored = self.translator.score_batch(
-            [self._source(ids) for ids in sources],
-            [self._target(ids) for ids in targets],
+        results = self.translator.score_batch(
+            [self._to_source_tokens(ids) for ids in sources],
+            [self._to_target_tokens(ids) for ids in targets],
             max_batch_size=4096,
             batch_type="tokens",
             max_input_length=0,
         )
-        return [float(sum(one.log_probs)) for one in scored]
+        return [float(sum(result.log_probs)) for result in results]
 
-    def _ranked(self, drafts: list[_Draft], config: SearchConfig) -> list[Hypothesis]:
-        found = [
-            Hypothesis(one.ids, one.log_probability, score, forced=not one.ended)
-            for one in drafts
-            for score in [config.normalize(one.log_probability, len(one.ids) + 1)]
+    def _preference(self, candidates: list[_Candidate], config: SearchConfig) -> list[Hypothesis]:
+        hypotheses = [
+            Hypothesis(
+                candidate.ids, candidate.log_probability, score, truncated=not candidate.finished
+            )
+            for candidate in candidates
+            for score in [config.normalize(candidate.log_probability, len(candidate.ids) + 1)]
         ]
-        return sorted(found, key=lambda one: -one.score)[: config.n_best]
+        return sorted(hypotheses, key=lambda hypothesis: -hypothesis.score)[: config.n_best]
 
-    def _source(self, ids: Ids) -> list[str]:
-        return [self.source_pieces[number] for number in ids]
+    def _to_source_tokens(self, ids: TokenIds) -> list[str]:
+        return [self.source_tokens[token_id] for token_id in ids]
 
-    def _target(self, ids: Ids) -> list[str]:
-        return [self.target_pieces[number] for number in ids]
+    def _to_target_tokens(self, ids: TokenIds) -> list[str]:
+        return [self.target_tokens[token_id] for token_id in ids]
 
 
-def _vocabulary(folder: Path, side: str) -> list[str]:
+def _read_vocabulary(folder: Path, side: str) -> list[str]:
     shared = folder / "shared_vocabulary.json"
     path = shared if shared.exists() else folder / f"{side}_vocabulary.json"
-    return read_json_list(path, LARGEST)
+    return read_json_list(path, MAX_TOKENIZER_FILE_BYTES)
 
 
-def _seed(seed: int) -> None:
+def _set_random_seed(seed: int) -> None:
     import ctranslate2
 
     ctranslate2.set_random_seed(seed % (1 << 32))
 
 
-def _supported(device: torch.device, compute_type: str) -> None:
+def _check_compute_type(device: torch.device, compute_type: str) -> None:
     import ctranslate2
 
-    runs = ctranslate2.get_supported_compute_types(device.type, device.index or 0)
-    if compute_type not in runs:
+    supported_types = ctranslate2.get_supported_compute_types(device.type, device.index or 0)
+    if compute_type not in supported_types:
         raise DeviceError(
             f"CTranslate2 does not run {compute_type} on this {device.type}; "
-            f"it runs {', '.join(sorted(runs))}"
+            f"it runs {', '.join(sorted(supported_types))}"
         )

@@ -4,14 +4,14 @@ import importlib
 from pathlib import Path
 from typing import Any, Protocol
 
-from nmt_cli.data.prepared import Tokenizers
+from nmt_cli.data.prepared.store import Tokenizers
 from nmt_cli.decoding.engine import Engine
 from nmt_cli.decoding.hypothesis import SearchConfig
 from nmt_cli.errors import UserError
 from nmt_cli.models.contract import ModelConfig, TranslationModel
 
 
-class Format(Protocol):
+class ExportFormat(Protocol):
     """One module of this package: its name is what `--to` takes.
 
     Nothing of the runtime is imported before `write` or `engine` is called.
@@ -22,13 +22,15 @@ class Format(Protocol):
     QUANTIZATIONS: tuple[str, ...]
     """Types that weights can be stored in; the first is the default."""
 
-    def problems(self, config: ModelConfig, search: SearchConfig, joint: bool) -> list[str]:
+    def incompatibilities(
+        self, config: ModelConfig, search: SearchConfig, joint: bool
+    ) -> list[str]:
         """Why a run of this configuration cannot be exported, each as `section.key: reason`.
 
         Needs neither weights nor the runtime, so that it can be said before training.
         """
 
-    def write(
+    def export_model(
         self,
         model: TranslationModel[Any],
         tokenizers: Tokenizers,
@@ -41,14 +43,14 @@ class Format(Protocol):
         There it finds the run's tokenizers, as the run has them, and may replace them.
         """
 
-    def engine(self, folder: Path, device: str, quantization: str) -> Engine:
+    def load_engine(self, folder: Path, device: str, quantization: str) -> Engine:
         """What was written, opened by the runtime itself; `device` is auto, cpu or cuda[:N].
 
         DeviceError where the device does not run this quantization.
         """
 
 
-def require(packages: tuple[str, ...], what: str) -> None:
+def require_packages(packages: tuple[str, ...], purpose: str) -> None:
     """UserError where one of the packages is not installed."""
     missing = []
     for package in packages:
@@ -58,6 +60,6 @@ def require(packages: tuple[str, ...], what: str) -> None:
             missing.append(package)
     if missing:
         raise UserError(
-            f"{what} needs {' and '.join(missing)}: install the extra with "
+            f"{purpose} needs {' and '.join(missing)}: install the extra with "
             "pip install 'nmt-cli[export]'"
         )

@@ -14,48 +14,50 @@ from safetensors.torch import save_file
 from tokenizers import processors
 from torch import Tensor, nn
 
-from nmt_cli.data.imported import Imported
-from nmt_cli.data.prepared import Tokenizers
-from nmt_cli.data.tokenizer import TextTokenizer
+from nmt_cli.data.prepared.store import Tokenizers
+from nmt_cli.data.tokenization.imported import ImportedTokenizerInfo
+from nmt_cli.data.tokenization.tokenizer import TextTokenizer
 from nmt_cli.decoding.engine import Engine
 from nmt_cli.decoding.hypothesis import SearchConfig
 from nmt_cli.device import find_device
 from nmt_cli.models.attention import MultiHeadAttention
 from nmt_cli.models.contract import ModelConfig, TranslationModel
-from nmt_cli.models.positions import sinusoids
+from nmt_cli.models.positions import sinusoid_table
 from nmt_cli.models.transformer import Transformer, TransformerConfig
-from nmt_cli.vocabulary import SPECIAL_PIECES, Vocabulary
+from nmt_cli.vocabulary import SPECIAL_TOKENS, Vocabulary
 
 if TYPE_CHECKING:
     from transformers import GenerationConfig, MarianConfig
 
 PACKAGES: tuple[str, ...] = ("transformers",)
 QUANTIZATIONS: tuple[str, ...] = ("float32",)
-POSITIONS = 512  # rows of the table of positions, where search asks for no more
-TARGET = "target"  # folder of the tokenizer of the target language, where it is another one
+MIN_POSITIONS = 512  # rows of the table of positions, where search asks for no more
+TARGET_TOKENIZER_FOLDER = (
+    "target"  # folder of the tokenizer of the target language, where it is another one
+)
 
 
-def problems(config: ModelConfig, search: SearchConfig, joint: bool) -> list[str]:
+def incompatibilities(config: ModelConfig, search: SearchConfig, joint: bool) -> list[str]:
     """See `Format.problems`."""
     if not isinstance(config, TransformerConfig):
         return [f"model.type: MarianMT is a transformer, not {config.type}"]
-    found = []
-    for key, fits in (
+    reasons = []
+    for key, supported in (
         ("norm_position", config.norm_position == "post"),
         ("norm", config.norm == "layer"),
         ("activation", config.activation != "swiglu"),
         ("positions", config.positions != "rotary"),
     ):
-        if not fits:
-            found.append(f"model.{key}: {getattr(config, key)} is nothing that MarianMT knows")
+        if not supported:
+            reasons.append(f"model.{key}: {getattr(config, key)} is nothing that MarianMT knows")
     if search.length_normalization == "gnmt":
-        found.append("search.length_normalization: transformers knows average and none, not gnmt")
+        reasons.append("search.length_normalization: transformers knows average and none, not gnmt")
     if search.coverage_penalty:
-        found.append("search.coverage_penalty: transformers has none: set it to 0")
-    return found
+        reasons.append("search.coverage_penalty: transformers has none: set it to 0")
+    return reasons
 
 
-def write(
+def export_model(
     model: TranslationModel[Any],
     tokenizers: Tokenizers,
     search: SearchConfig,
@@ -64,40 +66,43 @@ def write(
 ) -> None:
     """See `Format.write`: weights, configurations and the tokenizer of transformers."""
     assert isinstance(model, Transformer) and quantization == "float32"
-    rows = _positions(model.config, search)
-    tensors = {name: value.clone().contiguous() for name, value in _tensors(model, rows).items()}
+    max_positions = _max_positions(model.config, search)
+    tensors = {
+        name: value.clone().contiguous()
+        for name, value in _marian_tensors(model, max_positions).items()
+    }
     save_file(tensors, folder / "model.safetensors", {"format": "pt"})
-    _config(model, rows).save_pretrained(folder)
-    _generation(model.vocabulary, search, rows).save_pretrained(folder)
+    _marian_config(model, max_positions).save_pretrained(folder)
+    _generation_config(model.vocabulary, search, max_positions).save_pretrained(folder)
     if tokenizers.imported is not None:
-        _write_originals(tokenizers.imported, folder)
+        _write_original_files(tokenizers.imported, folder)
         return
-    _write_tokenizer(tokenizers.source, folder, rows)
+    _write_tokenizer(tokenizers.source, folder, max_positions)
     if tokenizers.source is not tokenizers.target:
-        (folder / TARGET).mkdir()
-        _write_tokenizer(tokenizers.target, folder / TARGET, rows)
+        (folder / TARGET_TOKENIZER_FOLDER).mkdir()
+        _write_tokenizer(tokenizers.target, folder / TARGET_TOKENIZER_FOLDER, max_positions)
 
 
-def engine(folder: Path, device: str, quantization: str) -> Engine:
+def load_engine(folder: Path, device: str, quantization: str) -> Engine:
     """See `Format.engine`."""
     from nmt_cli.export.huggingface_engine import HuggingFaceEngine
 
     return HuggingFaceEngine(folder, find_device(device))
 
 
-def _positions(config: TransformerConfig, search: SearchConfig) -> int:
+def _max_positions(config: TransformerConfig, search: SearchConfig) -> int:
     """How many positions MarianMT is told of; it reads and writes no more."""
     if config.positions == "learned":
         return config.max_positions
-    longest = search.max_source_length
-    return max(POSITIONS, longest + 1, search.longest(longest) + 1)
+    source_length = search.max_source_length
+    return max(MIN_POSITIONS, source_length + 1, search.max_target_length(source_length) + 1)
 
 
-def _config(model: Transformer, rows: int) -> "MarianConfig":
+def _marian_config(model: Transformer, max_positions: int) -> "MarianConfig":
     from transformers import MarianConfig
 
     config, vocabulary = model.config, model.vocabulary
-    sides = {
+    side_options = {
         f"{side}_{key}": value
         for side in ("encoder", "decoder")
         for key, value in (("attention_heads", config.heads), ("ffn_dim", config.d_ff))
@@ -110,7 +115,7 @@ def _config(model: Transformer, rows: int) -> "MarianConfig":
         encoder_layers=config.encoder_layers,
         decoder_layers=config.decoder_layers,
         activation_function=config.activation,
-        max_position_embeddings=rows,
+        max_position_embeddings=max_positions,
         scale_embedding=True,
         share_encoder_decoder_embeddings=config.tied_embeddings == "all",
         tie_word_embeddings=config.tied_embeddings != "none",
@@ -123,11 +128,13 @@ def _config(model: Transformer, rows: int) -> "MarianConfig":
         attention_dropout=config.attention_dropout,
         activation_dropout=config.activation_dropout,
         dtype="float32",
-        **sides,
+        **side_options,
     )
 
 
-def _generation(vocabulary: Vocabulary, search: SearchConfig, rows: int) -> "GenerationConfig":
+def _generation_config(
+    vocabulary: Vocabulary, search: SearchConfig, max_positions: int
+) -> "GenerationConfig":
     """How `generate` searches when it is told nothing: as the run does, as far as it can."""
     from transformers import GenerationConfig
 
@@ -143,10 +150,10 @@ def _generation(vocabulary: Vocabulary, search: SearchConfig, rows: int) -> "Gen
     if search.no_repeat_ngram is not None:
         options["no_repeat_ngram_size"] = search.no_repeat_ngram
     if search.max_length is not None:  # and the first token and the end of sentence
-        rows = min(rows, search.max_length + 2)
+        max_positions = min(max_positions, search.max_length + 2)
     return GenerationConfig(
         num_beams=search.beam,
-        max_length=rows,
+        max_length=max_positions,
         pad_token_id=vocabulary.pad,
         eos_token_id=vocabulary.end,
         decoder_start_token_id=vocabulary.start,
@@ -154,106 +161,113 @@ def _generation(vocabulary: Vocabulary, search: SearchConfig, rows: int) -> "Gen
     )
 
 
-def _tensors(model: Transformer, rows: int) -> dict[str, Tensor]:
+def _marian_tensors(model: Transformer, max_positions: int) -> dict[str, Tensor]:
     """The weights by MarianMT's names."""
     config = model.config
-    found = {
+    tensors = {
         "final_logits_bias": model.output.bias[None],
         "model.encoder.embed_tokens.weight": model.source_embedding.weight,
         "model.decoder.embed_tokens.weight": model.target_embedding.weight,
         "lm_head.weight": model.output.weight,
     }
     if config.tied_embeddings != "none":
-        del found["lm_head.weight"]
+        del tensors["lm_head.weight"]
     if config.tied_embeddings == "all":
-        del found["model.decoder.embed_tokens.weight"]
-        found["model.shared.weight"] = found.pop("model.encoder.embed_tokens.weight")
+        del tensors["model.decoder.embed_tokens.weight"]
+        tensors["model.shared.weight"] = tensors.pop("model.encoder.embed_tokens.weight")
     for side, layers, positions in (
         ("encoder", model.encoder, model.source_positions),
         ("decoder", model.decoder, model.target_positions),
     ):
         if config.positions != "sinusoidal_marianmt":  # that table is made by MarianMT itself
-            found[f"model.{side}.embed_positions.weight"] = _table(config, positions, rows)
-        for number, layer in enumerate(layers):
-            found |= _layer(f"model.{side}.layers.{number}", layer)
-    return {name: value.detach() for name, value in found.items()}
+            tensors[f"model.{side}.embed_positions.weight"] = _position_table(
+                config, positions, max_positions
+            )
+        for index, layer in enumerate(layers):
+            tensors |= _layer_tensors(f"model.{side}.layers.{index}", layer)
+    return {name: value.detach() for name, value in tensors.items()}
 
 
-def _table(config: TransformerConfig, module: Any, rows: int) -> Tensor:
+def _position_table(config: TransformerConfig, position_module: Any, max_positions: int) -> Tensor:
     """What is added to embeddings, [rows, D]."""
     assert config.positions != "rotary"
     if config.positions == "learned":
-        weight: Tensor = module.weight
+        weight: Tensor = position_module.weight
         return weight
     if config.positions == "none":
-        return torch.zeros(rows, config.d_model)
-    return sinusoids(rows, config.d_model, config.positions)
+        return torch.zeros(max_positions, config.d_model)
+    return sinusoid_table(max_positions, config.d_model, config.positions)
 
 
-def _layer(prefix: str, layer: Any) -> dict[str, Tensor]:
+def _layer_tensors(prefix: str, layer: Any) -> dict[str, Tensor]:
     """A layer of the encoder, or of the decoder, which looks at the source as well."""
     sublayers = [("self_attn", layer.self_attention)]
     if hasattr(layer, "cross_attention"):
         sublayers.append(("encoder_attn", layer.cross_attention))
-    found: dict[str, Tensor] = {}
+    tensors: dict[str, Tensor] = {}
     for name, sublayer in sublayers:
-        found |= _attention(f"{prefix}.{name}", sublayer.attend)
-        found |= _pair(f"{prefix}.{name}_layer_norm", sublayer.norm)
-    found |= _pair(f"{prefix}.fc1", layer.feed_forward.network.expand)
-    found |= _pair(f"{prefix}.fc2", layer.feed_forward.network.contract)
-    return found | _pair(f"{prefix}.final_layer_norm", layer.feed_forward.norm)
+        tensors |= _attention_tensors(f"{prefix}.{name}", sublayer.attend)
+        tensors |= _named_tensors(f"{prefix}.{name}_layer_norm", sublayer.norm)
+    tensors |= _named_tensors(f"{prefix}.fc1", layer.feed_forward.network.expand)
+    tensors |= _named_tensors(f"{prefix}.fc2", layer.feed_forward.network.contract)
+    return tensors | _named_tensors(f"{prefix}.final_layer_norm", layer.feed_forward.norm)
 
 
-def _attention(prefix: str, attend: MultiHeadAttention) -> dict[str, Tensor]:
+def _attention_tensors(prefix: str, attend: MultiHeadAttention) -> dict[str, Tensor]:
     """Queries, keys and values apart, with a key and value head for each query head.
 
     MarianMT divides dot products by the root of the head width; queries make up for a model that
     does not.
     """
-    factor = attend.scale * attend.head_width**0.5
-    found = {
-        f"{prefix}.q_proj.weight": attend.query.weight * factor,
-        f"{prefix}.q_proj.bias": attend.query.bias * factor,
+    query_scale = attend.scale * attend.head_dim**0.5
+    tensors = {
+        f"{prefix}.q_proj.weight": attend.query.weight * query_scale,
+        f"{prefix}.q_proj.bias": attend.query.bias * query_scale,
     }
-    for kind, both in (("weight", attend.key_value.weight), ("bias", attend.key_value.bias)):
-        for name, part in zip("kv", both.chunk(2), strict=True):
-            heads = part.unflatten(0, (attend.groups, attend.head_width))
-            spread = heads.repeat_interleave(attend.heads // attend.groups, 0).flatten(0, 1)
-            found[f"{prefix}.{name}_proj.{kind}"] = spread
-    return found | _pair(f"{prefix}.out_proj", attend.out)
+    for kind, fused in (("weight", attend.key_value.weight), ("bias", attend.key_value.bias)):
+        for name, projection in zip("kv", fused.chunk(2), strict=True):
+            kv_heads = projection.unflatten(0, (attend.kv_heads, attend.head_dim))
+            repeated = kv_heads.repeat_interleave(attend.heads // attend.kv_heads, 0).flatten(0, 1)
+            tensors[f"{prefix}.{name}_proj.{kind}"] = repeated
+    return tensors | _named_tensors(f"{prefix}.out_proj", attend.out)
 
 
-def _pair(prefix: str, module: nn.Module) -> dict[str, Tensor]:
+def _named_tensors(prefix: str, module: nn.Module) -> dict[str, Tensor]:
     return {f"{prefix}.{name}": value for name, value in module.named_parameters()}
 
 
-def _write_originals(imported: Imported, folder: Path) -> None:
+def _write_original_files(imported: ImportedTokenizerInfo, folder: Path) -> None:
     """The SentencePiece files that a model came with, for the class that it came with."""
-    settings = json.dumps({"tokenizer_class": "MarianTokenizer"}).encode()
-    for name, content in ({"tokenizer_config.json": settings} | imported.originals).items():
+    tokenizer_config = json.dumps({"tokenizer_class": "MarianTokenizer"}).encode()
+    for name, content in (
+        {"tokenizer_config.json": tokenizer_config} | imported.original_files
+    ).items():
         (folder / name).write_bytes(content)
 
 
-def _write_tokenizer(tokenizer: TextTokenizer, folder: Path, longest: int) -> None:
+def _write_tokenizer(tokenizer: TextTokenizer, folder: Path, max_length: int) -> None:
     """tokenizer.json, which adds the end of sentence, and what PreTrainedTokenizerFast asks for."""
-    pad, unknown, start, end = SPECIAL_PIECES
+    pad, unknown, start, end = SPECIAL_TOKENS
     content = json.loads(tokenizer.backend.to_str())
-    ending = processors.TemplateProcessing(
-        single=f"$A {end}", special_tokens=[(end, SPECIAL_PIECES.index(end))]
+    end_template = processors.TemplateProcessing(
+        single=f"$A {end}", special_tokens=[(end, SPECIAL_TOKENS.index(end))]
     )
-    content["post_processor"] = json.loads(ending.__getstate__())
-    settings = {
+    content["post_processor"] = json.loads(end_template.__getstate__())
+    tokenizer_config = {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "pad_token": pad,
         "unk_token": unknown,
         "bos_token": start,
         "eos_token": end,
-        "model_max_length": longest,
+        "model_max_length": max_length,
         "clean_up_tokenization_spaces": False,
         "split_special_tokens": True,  # text that spells one is text
         "padding_side": "right",
         "model_input_names": ["input_ids", "attention_mask"],
     }
-    for name, one in (("tokenizer.json", content), ("tokenizer_config.json", settings)):
-        text = json.dumps(one, indent=2, ensure_ascii=False)
+    for name, document in (
+        ("tokenizer.json", content),
+        ("tokenizer_config.json", tokenizer_config),
+    ):
+        text = json.dumps(document, indent=2, ensure_ascii=False)
         (folder / name).write_text(text + "\n", encoding="utf-8")

@@ -6,8 +6,8 @@ from typing import Any
 
 import torch
 
-from nmt_cli.data.batching import in_batches_of, pad
-from nmt_cli.decoding.engine import Engine, Ids
+from nmt_cli.data.batching import batch_by_length, pad
+from nmt_cli.decoding.engine import Engine, TokenIds
 from nmt_cli.decoding.hypothesis import Hypothesis, SearchConfig
 from nmt_cli.errors import UserError
 
@@ -24,16 +24,16 @@ class HuggingFaceEngine(Engine):
         self.model.to(device).eval()
         self.device = device
         config = self.model.config
-        self.pad, self.end = config.pad_token_id, config.eos_token_id
-        self.longest_source = self.longest_target = config.max_position_embeddings
+        self.pad_id, self.eos_id = config.pad_token_id, config.eos_token_id
+        self.max_source_positions = self.max_target_positions = config.max_position_embeddings
 
-    def positions(self, config: SearchConfig) -> int:
+    def max_batch_positions(self, config: SearchConfig) -> int:
         """One batch for each greatest length; see `search`."""
-        return max(1, config.budget() // config.beam)
+        return max(1, config.max_positions() // config.beam)
 
     @torch.inference_mode()
     def search(
-        self, sources: list[Ids], config: SearchConfig, prefixes: list[Ids] | None = None
+        self, sources: list[TokenIds], config: SearchConfig, prefixes: list[TokenIds] | None = None
     ) -> list[list[Hypothesis]]:
         """See `Engine.search`; UserError for sampling and prefixes.
 
@@ -43,59 +43,69 @@ class HuggingFaceEngine(Engine):
             raise UserError(
                 "--engine huggingface: search.sampling and --prefix need --engine torch"
             )
-        assert self.longest_target is not None
+        assert self.max_target_positions is not None
         by_limit = defaultdict(list)
-        for number, ids in enumerate(sources):
-            by_limit[min(config.longest(len(ids)), self.longest_target - 1)].append(number)
+        for sentence, ids in enumerate(sources):
+            by_limit[min(config.max_target_length(len(ids)), self.max_target_positions - 1)].append(
+                sentence
+            )
         result: list[list[Hypothesis]] = [[] for _ in sources]
-        for limit, numbers in by_limit.items():
-            sizes = [len(sources[number]) + 1 for number in numbers]
-            for group in in_batches_of(sizes, self.positions(config)):
-                chosen = [numbers[index] for index in group]
-                found = self._generate([sources[number] for number in chosen], limit, config)
-                for number, hypotheses in zip(chosen, found, strict=True):
-                    result[number] = hypotheses
+        for max_length, sentences in by_limit.items():
+            sizes = [len(sources[sentence]) + 1 for sentence in sentences]
+            for batch in batch_by_length(sizes, self.max_batch_positions(config)):
+                batch_sentences = [sentences[index] for index in batch]
+                generated = self._generate(
+                    [sources[sentence] for sentence in batch_sentences], max_length, config
+                )
+                for sentence, hypotheses in zip(batch_sentences, generated, strict=True):
+                    result[sentence] = hypotheses
         return result
 
     def _generate(
-        self, sources: list[Ids], limit: int, config: SearchConfig
+        self, sources: list[TokenIds], max_length: int, config: SearchConfig
     ) -> list[list[Hypothesis]]:
         """Hypotheses of at most `limit` tokens, end of sentence not counted."""
-        padded = pad([(ids, [self.end]) for ids in sources], self.pad)
+        padded = pad([(ids, [self.eos_id]) for ids in sources], self.pad_id)
         ids, lengths = (torch.from_numpy(x).to(self.device) for x in padded)
         mask = torch.arange(ids.shape[1], device=self.device) < lengths[:, None]
-        found = self.model.generate(
+        output = self.model.generate(
             input_ids=ids,
             attention_mask=mask.long(),
-            max_length=limit + 2,  # the first token and the end of sentence
+            max_length=max_length + 2,  # the first token and the end of sentence
             min_new_tokens=config.min_length,
             no_repeat_ngram_size=config.no_repeat_ngram or 0,
-            logits_processor=[lambda past, scores: self._end_at(limit, past, scores)],
+            logits_processor=[
+                lambda input_ids, scores: self._force_eos(max_length, input_ids, scores)
+            ],
             num_return_sequences=config.n_best,
             return_dict_in_generate=True,
             output_scores=True,
-            **self._beam(config),
+            **self._beam_options(config),
         )
-        options = {} if config.beam == 1 else {"beam_indices": found.beam_indices}
-        steps = self.model.compute_transition_scores(
-            found.sequences, found.scores, normalize_logits=config.beam == 1, **options
+        options = {} if config.beam == 1 else {"beam_indices": output.beam_indices}
+        transition_scores = self.model.compute_transition_scores(
+            output.sequences, output.scores, normalize_logits=config.beam == 1, **options
         )
         hypotheses = [
-            self._hypothesis(row, values, limit, config)
-            for row, values in zip(found.sequences[:, 1:].tolist(), steps.tolist(), strict=True)
+            self._make_hypothesis(token_ids, token_scores, max_length, config)
+            for token_ids, token_scores in zip(
+                output.sequences[:, 1:].tolist(), transition_scores.tolist(), strict=True
+            )
         ]
-        size = config.n_best
-        return [hypotheses[first : first + size] for first in range(0, len(hypotheses), size)]
+        n_best = config.n_best
+        return [hypotheses[start : start + n_best] for start in range(0, len(hypotheses), n_best)]
 
-    def _end_at(self, limit: int, past: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+    def _force_eos(
+        self, max_length: int, input_ids: torch.Tensor, scores: torch.Tensor
+    ) -> torch.Tensor:
         """End a hypothesis of the greatest length by force and count what that costs, as we do."""
-        if past.shape[1] <= limit:
+        if input_ids.shape[1] <= max_length:
             return scores
-        ending = torch.full_like(scores, float("-inf"))
-        ending[:, self.end] = scores[:, self.end]
-        return ending
+        eos_scores = torch.full_like(scores, float("-inf"))
+        eos_scores[:, self.eos_id] = scores[:, self.eos_id]
+        return eos_scores
 
-    def _beam(self, config: SearchConfig) -> dict[str, Any]:
+    def _beam_options(self, config: SearchConfig) -> dict[str, Any]:
         if config.beam == 1:
             return {"num_beams": 1, "early_stopping": False, "length_penalty": 1.0}
         average = config.length_normalization == "average"
@@ -105,9 +115,13 @@ class HuggingFaceEngine(Engine):
             "early_stopping": "never",
         }
 
-    def _hypothesis(
-        self, row: Ids, values: list[float], limit: int, config: SearchConfig
+    def _make_hypothesis(
+        self, token_ids: TokenIds, token_scores: list[float], max_length: int, config: SearchConfig
     ) -> Hypothesis:
-        size = row.index(self.end) if self.end in row else len(row)
-        total = sum(values[: size + 1])
-        return Hypothesis(row[: min(size, limit)], total, config.normalize(total, size + 1))
+        length = token_ids.index(self.eos_id) if self.eos_id in token_ids else len(token_ids)
+        log_probability = sum(token_scores[: length + 1])
+        return Hypothesis(
+            token_ids[: min(length, max_length)],
+            log_probability,
+            config.normalize(log_probability, length + 1),
+        )

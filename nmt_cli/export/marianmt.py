@@ -13,16 +13,20 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from nmt_cli.data.imported import Imported, ImportedTokenizer
-from nmt_cli.data.prepared import Tokenizers
-from nmt_cli.data.sentencepiece import SentencePieceModel, build_tokenizer, read_sentencepiece
-from nmt_cli.data.tokenizer import LARGEST, TextTokenizer
-from nmt_cli.disk import read_json
+from nmt_cli.data.prepared.store import Tokenizers
+from nmt_cli.data.tokenization.imported import ImportedTokenizer, ImportedTokenizerInfo
+from nmt_cli.data.tokenization.sentencepiece import (
+    SentencePieceModel,
+    build_tokenizer,
+    read_sentencepiece,
+)
+from nmt_cli.data.tokenization.tokenizer import MAX_TOKENIZER_FILE_BYTES, TextTokenizer
 from nmt_cli.errors import RunError
+from nmt_cli.fs import read_json
 from nmt_cli.vocabulary import Vocabulary
 
-WEIGHTS, PICKLE = "model.safetensors", "pytorch_model.bin"
-BANNED = -100.0  # bias of a token that `generate` was told never to write
+WEIGHTS_FILE, PICKLE_FILE = "model.safetensors", "pytorch_model.bin"
+BANNED_TOKEN_BIAS = -100.0  # bias of a token that `generate` was told never to write
 
 Tensors = dict[str, Tensor]
 
@@ -33,11 +37,11 @@ class MarianFolder:
 
     path: Path
     config: dict[str, Any]
-    generation: dict[str, Any]
-    tokenizer: dict[str, Any]
+    generation_config: dict[str, Any]
+    tokenizer_config: dict[str, Any]
 
     @property
-    def shared(self) -> bool:
+    def joint_vocabulary(self) -> bool:
         """Whether source and target have one list of pieces."""
         return bool(self.config.get("share_encoder_decoder_embeddings", True))
 
@@ -46,48 +50,51 @@ def open_marian(path: Path) -> MarianFolder:
     """Read the JSON files; RunError where the folder is no MarianMT model that fits ours."""
     if not (path / "config.json").is_file():
         raise RunError(f"{path}: not a MarianMT folder: it has no config.json")
-    config = _json(path / "config.json")
+    config = _read_optional_json(path / "config.json")
     if config.get("model_type") != "marian":
         raise RunError(f"{path}: model_type is {config.get('model_type')}; nmt import reads marian")
-    if not (path / WEIGHTS).is_file():
-        raise RunError(f"{path}: has no {WEIGHTS}" + _pickle_hint(path))
-    found = MarianFolder(
-        path, config, _json(path / "generation_config.json"), _json(path / "tokenizer_config.json")
+    if not (path / WEIGHTS_FILE).is_file():
+        raise RunError(f"{path}: has no {WEIGHTS_FILE}" + _pickle_hint(path))
+    folder = MarianFolder(
+        path,
+        config,
+        _read_optional_json(path / "generation_config.json"),
+        _read_optional_json(path / "tokenizer_config.json"),
     )
-    misfits = _misfits(config)
-    if misfits:
-        raise RunError(f"{path}: does not fit a transformer of ours: {'; '.join(misfits)}")
-    return found
+    unsupported = _unsupported_settings(config)
+    if unsupported:
+        raise RunError(f"{path}: does not fit a transformer of ours: {'; '.join(unsupported)}")
+    return folder
 
 
 def _pickle_hint(path: Path) -> str:
-    if not (path / PICKLE).is_file():
+    if not (path / PICKLE_FILE).is_file():
         return ""
     return (
-        f", only {PICKLE}, a pickle, which can run code when it is read. Where you trust it: "
+        f", only {PICKLE_FILE}, a pickle, which can run code when it is read. Where you trust it: "
         'python -c "from transformers import MarianMTModel as M; '
         f"M.from_pretrained('{path}').save_pretrained('{path}')\""
     )
 
 
-def _json(path: Path) -> dict[str, Any]:
-    return read_json(path, kind=RunError) if path.is_file() else {}
+def _read_optional_json(path: Path) -> dict[str, Any]:
+    return read_json(path, error_class=RunError) if path.is_file() else {}
 
 
-def _misfits(config: dict[str, Any]) -> list[str]:
+def _unsupported_settings(config: dict[str, Any]) -> list[str]:
     """Settings that ours does not have."""
-    found = [
+    unsupported = [
         f"{key}: {config[key]}"
         for key in ("normalize_before", "normalize_embedding", "add_final_layer_norm")
         if config.get(key)
     ]
     for key in ("attention_heads", "ffn_dim"):
-        both = [config.get(f"{side}_{key}") for side in ("encoder", "decoder")]
-        if both[0] != both[1]:
-            found.append(f"{key}: {both[0]} in the encoder, {both[1]} in the decoder")
+        values = [config.get(f"{side}_{key}") for side in ("encoder", "decoder")]
+        if values[0] != values[1]:
+            unsupported.append(f"{key}: {values[0]} in the encoder, {values[1]} in the decoder")
     if config.get("activation_function") not in ("relu", "gelu", "swish", "silu"):
-        found.append(f"activation_function: {config.get('activation_function')}")
-    return found
+        unsupported.append(f"activation_function: {config.get('activation_function')}")
+    return unsupported
 
 
 def model_section(folder: MarianFolder, tensors: Tensors) -> dict[str, Any]:
@@ -105,21 +112,21 @@ def model_section(folder: MarianFolder, tensors: Tensors) -> dict[str, Any]:
         "norm_position": "post",
         "norm_epsilon": 1e-5,
         "positions": "sinusoidal_marianmt",
-        "tied_embeddings": _tied(config),
+        "tied_embeddings": _tied_embeddings(config),
         **{
             key: float(config.get(key, 0.0))
             for key in ("dropout", "attention_dropout", "activation_dropout")
         },
     }
-    if _position_name("encoder") in tensors:  # a table of its own, as nmt export writes
-        rows = tensors[_position_name("encoder")].shape[0]
-        section |= {"positions": "learned", "max_positions": rows}
+    if _position_tensor_name("encoder") in tensors:  # a table of its own, as nmt export writes
+        max_positions = tensors[_position_tensor_name("encoder")].shape[0]
+        section |= {"positions": "learned", "max_positions": max_positions}
     return section
 
 
 def search_section(folder: MarianFolder) -> dict[str, Any]:
     """The search section of the recipe: what `generate` does when it is told nothing."""
-    settings = folder.config | folder.generation
+    settings = folder.config | folder.generation_config
     section: dict[str, Any] = {}
     if isinstance(settings.get("num_beams"), int):
         section["beam"] = settings["num_beams"]
@@ -128,129 +135,139 @@ def search_section(folder: MarianFolder) -> dict[str, Any]:
     return section
 
 
-def _exported(path: Path) -> TextTokenizer:
+def _read_exported_tokenizer(path: Path) -> TextTokenizer:
     """A tokenizer as nmt export writes it: ours, which for transformers ends each text itself."""
-    return TextTokenizer.of(read_json(path, LARGEST) | {"post_processor": None}, path)
+    return TextTokenizer.from_dict(
+        read_json(path, MAX_TOKENIZER_FILE_BYTES) | {"post_processor": None}, path
+    )
 
 
 def read_tokenizers(folder: MarianFolder) -> tuple[Tokenizers, str]:
     """The tokenizers and their type; RunError or DataError where the folder has none."""
     path = folder.path
     if (path / "tokenizer.json").is_file():  # what nmt export wrote
-        source = _exported(path / "tokenizer.json")
-        other = path / "target" / "tokenizer.json"
-        target = _exported(other) if other.is_file() else source
-        return Tokenizers(source, target), _kind(source)
+        source = _read_exported_tokenizer(path / "tokenizer.json")
+        target_path = path / "target" / "tokenizer.json"
+        target = _read_exported_tokenizer(target_path) if target_path.is_file() else source
+        return Tokenizers(source, target), _tokenizer_type(source)
     names = ["source.spm", "target.spm", "vocab.json"]
-    if folder.tokenizer.get("separate_vocabs"):
+    if folder.tokenizer_config.get("separate_vocabs"):
         names.append("target_vocab.json")
     missing = [name for name in names if not (path / name).is_file()]
     if missing:
         raise RunError(f"{path}: has no {' and no '.join(missing)}")
     models = [read_sentencepiece(path / name) for name in names[:2]]
-    lists = [_pieces(path / name) for name in names[2:]]
-    vocabulary = _vocabulary(folder, lists)
+    token_lists = [_read_tokens(path / name) for name in names[2:]]
+    vocabulary = _build_vocabulary(folder, token_lists)
     sizes = (vocabulary.source_size, vocabulary.target_size)
-    sides = [
-        _imported(model, _filled(pieces, size), vocabulary)
-        for model, pieces, size in zip(models, (lists[0], lists[-1]), sizes, strict=True)
+    tokenizers = [
+        _build_imported_tokenizer(model, _pad_tokens(tokens, size), vocabulary)
+        for model, tokens, size in zip(
+            models, (token_lists[0], token_lists[-1]), sizes, strict=True
+        )
     ]
-    originals = [path / name for name in (*names, "tokenizer_config.json")]
-    files = {one.name: one.read_bytes() for one in originals if one.is_file()}
-    return Tokenizers(sides[0], sides[1], Imported(vocabulary, files)), models[0].kind
+    original_paths = [path / name for name in (*names, "tokenizer_config.json")]
+    files = {
+        original.name: original.read_bytes() for original in original_paths if original.is_file()
+    }
+    return Tokenizers(
+        tokenizers[0], tokenizers[1], ImportedTokenizerInfo(vocabulary, files)
+    ), models[0].model_type
 
 
-def _kind(tokenizer: TextTokenizer) -> str:
+def _tokenizer_type(tokenizer: TextTokenizer) -> str:
     content = json.loads(tokenizer.backend.to_str())["model"]
     if content["type"] == "WordLevel":
         return "word"
     return "unigram" if content["type"] == "Unigram" else "bpe"
 
 
-def _imported(
-    model: SentencePieceModel, pieces: list[str], vocabulary: Vocabulary
+def _build_imported_tokenizer(
+    model: SentencePieceModel, tokens: list[str], vocabulary: Vocabulary
 ) -> ImportedTokenizer:
-    return ImportedTokenizer(build_tokenizer(model), pieces, vocabulary)
+    return ImportedTokenizer(build_tokenizer(model), tokens, vocabulary)
 
 
-def _pieces(path: Path) -> list[str]:
+def _read_tokens(path: Path) -> list[str]:
     """Pieces in the order of ids; RunError where ids are missing or double."""
-    content = _json(path)
-    ordered = sorted(content.items(), key=lambda item: item[1])
-    if [number for _, number in ordered] != list(range(len(ordered))):
-        raise RunError(f"{path}: the ids are not 0 to {len(ordered) - 1}")
-    return [piece for piece, _ in ordered]
+    content = _read_optional_json(path)
+    items_by_id = sorted(content.items(), key=lambda item: item[1])
+    if [token_id for _, token_id in items_by_id] != list(range(len(items_by_id))):
+        raise RunError(f"{path}: the ids are not 0 to {len(items_by_id) - 1}")
+    return [token for token, _ in items_by_id]
 
 
-def _filled(pieces: list[str], size: int) -> list[str]:
+def _pad_tokens(tokens: list[str], size: int) -> list[str]:
     """As many pieces as the model has; rows without one are never found in text."""
-    return pieces + [f"<row {number}>" for number in range(len(pieces), size)]
+    return tokens + [f"<row {token_id}>" for token_id in range(len(tokens), size)]
 
 
-def _vocabulary(folder: MarianFolder, lists: list[list[str]]) -> Vocabulary:
+def _build_vocabulary(folder: MarianFolder, token_lists: list[list[str]]) -> Vocabulary:
     """Sizes and special tokens; RunError where they do not agree."""
     config = folder.config
-    source = int(config["vocab_size"])
-    target = int(config.get("decoder_vocab_size") or source)
-    for pieces, size in zip((lists[0], lists[-1]), (source, target), strict=True):
-        if len(pieces) > size:
+    source_size = int(config["vocab_size"])
+    target_size = int(config.get("decoder_vocab_size") or source_size)
+    for tokens, size in zip(
+        (token_lists[0], token_lists[-1]), (source_size, target_size), strict=True
+    ):
+        if len(tokens) > size:
             raise RunError(
-                f"{folder.path}: has {len(pieces)} pieces, the model has {size} embeddings"
+                f"{folder.path}: has {len(tokens)} pieces, the model has {size} embeddings"
             )
-    ends, pads = config["eos_token_id"], config["pad_token_id"]
-    if any("<unk>" not in pieces for pieces in lists):
+    eos_id, pad_id = config["eos_token_id"], config["pad_token_id"]
+    if any("<unk>" not in tokens for tokens in token_lists):
         raise RunError(f"{folder.path}: vocab.json has no <unk>")
-    unknown = {pieces.index("<unk>") for pieces in lists}
-    if len(unknown) > 1 or not isinstance(ends, int):
+    unknown_ids = {tokens.index("<unk>") for tokens in token_lists}
+    if len(unknown_ids) > 1 or not isinstance(eos_id, int):
         raise RunError(f"{folder.path}: the two vocabularies have other special tokens")
     return Vocabulary(
-        source_size=source,
-        target_size=target,
-        joint=folder.shared,
-        pad=pads,
-        unknown=unknown.pop(),
+        source_size=source_size,
+        target_size=target_size,
+        joint=folder.joint_vocabulary,
+        pad=pad_id,
+        unknown=unknown_ids.pop(),
         start=config["decoder_start_token_id"],
-        end=ends,
+        end=eos_id,
     )
 
 
 def read_weights(folder: MarianFolder) -> Tensors:
     """The tensors by MarianMT's names, in float32; RunError where the file is damaged."""
-    path = folder.path / WEIGHTS
+    path = folder.path / WEIGHTS_FILE
     try:
         return {name: value.float() for name, value in load_file(path).items()}
     except (OSError, SafetensorError) as error:
         raise RunError(f"{path}: damaged: {error}") from error
 
 
-def convert(folder: MarianFolder, tensors: Tensors) -> Tensors:
+def convert_weights(folder: MarianFolder, tensors: Tensors) -> Tensors:
     """The weights by our names; RunError where one is missing."""
     try:
-        return _converted(folder, tensors)
+        return _convert_weights(folder, tensors)
     except KeyError as error:
-        raise RunError(f"{folder.path / WEIGHTS}: has no {error.args[0]}") from error
+        raise RunError(f"{folder.path / WEIGHTS_FILE}: has no {error.args[0]}") from error
 
 
-def _tied(config: dict[str, Any]) -> str:
+def _tied_embeddings(config: dict[str, Any]) -> str:
     """Which tables ours can share: without scaled embeddings, none with the output."""
     if not config.get("tie_word_embeddings", True) or not config.get("scale_embedding"):
         return "none"
     return "all" if config.get("share_encoder_decoder_embeddings", True) else "target"
 
 
-def _converted(folder: MarianFolder, tensors: Tensors) -> Tensors:
+def _convert_weights(folder: MarianFolder, tensors: Tensors) -> Tensors:
     config = folder.config
-    found = _embeddings(folder, tensors)
+    converted = _convert_embeddings(folder, tensors)
     for side in ("encoder", "decoder"):
-        if _position_name(side) in tensors:
+        if _position_tensor_name(side) in tensors:
             name = "source" if side == "encoder" else "target"
-            found[f"{name}_positions.weight"] = tensors[_position_name(side)]
-        for number in range(config[f"{side}_layers"]):
-            found |= _layer(f"model.{side}.layers.{number}", f"{side}.{number}", tensors)
-    return found
+            converted[f"{name}_positions.weight"] = tensors[_position_tensor_name(side)]
+        for layer in range(config[f"{side}_layers"]):
+            converted |= _convert_layer(f"model.{side}.layers.{layer}", f"{side}.{layer}", tensors)
+    return converted
 
 
-def _embeddings(folder: MarianFolder, tensors: Tensors) -> Tensors:
+def _convert_embeddings(folder: MarianFolder, tensors: Tensors) -> Tensors:
     config = folder.config
     source, target = (  # a table that is shared is stored once
         tensors.get(f"model.{side}.embed_tokens.weight", tensors.get("model.shared.weight"))
@@ -260,41 +277,46 @@ def _embeddings(folder: MarianFolder, tensors: Tensors) -> Tensors:
         raise KeyError("model.shared.weight")
     output = target if config.get("tie_word_embeddings", True) else tensors["lm_head.weight"]
     bias = tensors.get("final_logits_bias", torch.zeros(1, len(output)))[0].clone()
-    for banned in folder.generation.get("bad_words_ids") or config.get("bad_words_ids") or []:
-        if len(banned) == 1:
-            bias[banned[0]] = BANNED
+    for banned_ids in (
+        folder.generation_config.get("bad_words_ids") or config.get("bad_words_ids") or []
+    ):
+        if len(banned_ids) == 1:
+            bias[banned_ids[0]] = BANNED_TOKEN_BIAS
     # Ours multiplies embeddings with the square root of their width, always.
     scale = 1.0 if config.get("scale_embedding") else config["d_model"] ** -0.5
-    found = {"source_embedding.weight": source * scale, "output.bias": bias}
-    if _tied(config) != "all":
-        found["target_embedding.weight"] = target * scale
-    if _tied(config) == "none":
-        found["output.weight"] = output.clone()
-    return found
+    converted = {"source_embedding.weight": source * scale, "output.bias": bias}
+    if _tied_embeddings(config) != "all":
+        converted["target_embedding.weight"] = target * scale
+    if _tied_embeddings(config) == "none":
+        converted["output.weight"] = output.clone()
+    return converted
 
 
-def _layer(theirs: str, ours: str, tensors: Tensors) -> Tensors:
+def _convert_layer(marian_prefix: str, prefix: str, tensors: Tensors) -> Tensors:
     """One layer of either side."""
     names = {
         "feed_forward.network.expand": "fc1",
         "feed_forward.network.contract": "fc2",
         "feed_forward.norm": "final_layer_norm",
     }
-    found: Tensors = {}
-    for our, their in (("self_attention", "self_attn"), ("cross_attention", "encoder_attn")):
-        if our == "cross_attention" and ours.startswith("encoder"):
+    converted: Tensors = {}
+    for name, marian_name in (("self_attention", "self_attn"), ("cross_attention", "encoder_attn")):
+        if name == "cross_attention" and prefix.startswith("encoder"):
             continue
-        names[f"{our}.norm"] = f"{their}_layer_norm"
-        names[f"{our}.attend.query"] = f"{their}.q_proj"
-        names[f"{our}.attend.out"] = f"{their}.out_proj"
+        names[f"{name}.norm"] = f"{marian_name}_layer_norm"
+        names[f"{name}.attend.query"] = f"{marian_name}.q_proj"
+        names[f"{name}.attend.out"] = f"{marian_name}.out_proj"
         for kind in ("weight", "bias"):
-            both = [tensors[f"{theirs}.{their}.{one}_proj.{kind}"] for one in "kv"]
-            found[f"{ours}.{our}.attend.key_value.{kind}"] = torch.cat(both)
-    for our, their in names.items():
+            projections = [
+                tensors[f"{marian_prefix}.{marian_name}.{projection}_proj.{kind}"]
+                for projection in "kv"
+            ]
+            converted[f"{prefix}.{name}.attend.key_value.{kind}"] = torch.cat(projections)
+    for name, marian_name in names.items():
         for kind in ("weight", "bias"):
-            found[f"{ours}.{our}.{kind}"] = tensors[f"{theirs}.{their}.{kind}"]
-    return found
+            converted[f"{prefix}.{name}.{kind}"] = tensors[f"{marian_prefix}.{marian_name}.{kind}"]
+    return converted
 
 
-def _position_name(side: str) -> str:
+def _position_tensor_name(side: str) -> str:
     return f"model.{side}.embed_positions.weight"

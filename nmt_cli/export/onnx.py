@@ -15,15 +15,21 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nmt_cli.data.prepared import Tokenizers
+from nmt_cli.data.prepared.store import Tokenizers
 from nmt_cli.decoding.engine import Engine
 from nmt_cli.decoding.hypothesis import SearchConfig
 from nmt_cli.device import find_device
-from nmt_cli.export.onnx_graphs import AlignedGraph, StartGraph, StepGraph, make_traceable, split
+from nmt_cli.export.onnx_graphs import (
+    DecodeStepGraph,
+    InitStateGraph,
+    NonAutoregressiveGraph,
+    flatten_state,
+    make_traceable,
+)
 from nmt_cli.models.contract import (
-    Aligned,
     Autoregressive,
     ModelConfig,
+    NonAutoregressive,
     Sequences,
     TranslationModel,
 )
@@ -31,19 +37,19 @@ from nmt_cli.models.contract import (
 PACKAGES: tuple[str, ...] = ("onnx", "onnxruntime")
 QUANTIZATIONS: tuple[str, ...] = ("float32",)
 OPSET = 17
-POSITIONS = 1024  # rows of tables of positions, where search asks for no more
-FORMAT = 1
-ENCODER, STEP, WHOLE = "encoder.onnx", "decoder_step.onnx", "model.onnx"
+MIN_POSITIONS = 1024  # rows of tables of positions, where search asks for no more
+FORMAT_VERSION = 1
+ENCODER_FILE, DECODER_STEP_FILE, MODEL_FILE = "encoder.onnx", "decoder_step.onnx", "model.onnx"
 
 
-def problems(config: ModelConfig, search: SearchConfig, joint: bool) -> list[str]:
+def incompatibilities(config: ModelConfig, search: SearchConfig, joint: bool) -> list[str]:
     """See `Format.problems`: every model fits, but its attention stays inside the graphs."""
     if search.coverage_penalty:
         return ["search.coverage_penalty: the graphs do not give attention: set it to 0"]
     return []
 
 
-def write(
+def export_model(
     model: TranslationModel[Any],
     tokenizers: Tokenizers,
     search: SearchConfig,
@@ -52,108 +58,127 @@ def write(
 ) -> None:
     """See `Format.write`: graphs, and a config.json that names what goes in and out."""
     assert quantization == "float32"
-    rows = _positions(model, search)
+    max_positions = _max_positions(model, search)
     model = copy.deepcopy(model).eval()
-    make_traceable(model, rows)
-    special = {name: getattr(model.vocabulary, name) for name in ("pad", "unknown", "start", "end")}
-    content: dict[str, Any] = {
-        "format": FORMAT,
+    make_traceable(model, max_positions)
+    special_tokens = {
+        name: getattr(model.vocabulary, name) for name in ("pad", "unknown", "start", "end")
+    }
+    config: dict[str, Any] = {
+        "format": FORMAT_VERSION,
         "model": model.config.type,
-        "special_tokens": special,
+        "special_tokens": special_tokens,
         "source_size": model.vocabulary.source_size,
         "target_size": model.vocabulary.target_size,
-        "longest_source": rows,
-        "longest_target": rows,
+        "longest_source": max_positions,
+        "longest_target": max_positions,
         "beam": search.beam,
     }
     with torch.no_grad():
-        if isinstance(model, Aligned):
-            content |= {"blank": model.blank, **_write_aligned(model, folder)}
+        if isinstance(model, NonAutoregressive):
+            config |= {"blank": model.blank_id, **_write_non_autoregressive(model, folder)}
         else:
             assert isinstance(model, Autoregressive)
-            content |= {"first_token": model.first_token, **_write_steps(model, folder)}
-    text = json.dumps(content, indent=2) + "\n"
+            config |= {
+                "first_token": model.decoder_start_id,
+                **_write_autoregressive(model, folder),
+            }
+    text = json.dumps(config, indent=2) + "\n"
     (folder / "config.json").write_text(text, encoding="utf-8")
 
 
-def engine(folder: Path, device: str, quantization: str) -> Engine:
+def load_engine(folder: Path, device: str, quantization: str) -> Engine:
     """See `Format.engine`."""
     from nmt_cli.export.onnx_engine import OnnxEngine
 
     return OnnxEngine(folder, find_device(device))
 
 
-def _positions(model: TranslationModel[Any], search: SearchConfig) -> int:
+def _max_positions(model: TranslationModel[Any], search: SearchConfig) -> int:
     """Tokens that a side may have, end of sentence included."""
-    if model.longest_source is not None:
-        return model.longest_source
-    longest = search.max_source_length
-    return max(POSITIONS, longest + 1, search.longest(longest) + 1)
+    if model.max_source_positions is not None:
+        return model.max_source_positions
+    source_length = search.max_source_length
+    return max(MIN_POSITIONS, source_length + 1, search.max_target_length(source_length) + 1)
 
 
-def _example(size: int) -> Sequences:
+def _example_batch(vocabulary_size: int) -> Sequences:
     """Three sentences of different lengths; a graph does not depend on which."""
     lengths = torch.tensor([5, 2, 4])
-    return Sequences(torch.arange(15).view(3, 5) % size, lengths)
+    return Sequences(torch.arange(15).view(3, 5) % vocabulary_size, lengths)
 
 
-def _write_aligned(model: Aligned[Any], folder: Path) -> dict[str, Any]:
-    source, names = _example(model.vocabulary.source_size), ["logits", "emitted"]
+def _write_non_autoregressive(model: NonAutoregressive[Any], folder: Path) -> dict[str, Any]:
+    source, outputs = _example_batch(model.vocabulary.source_size), ["logits", "emitted"]
     axes = {"logits": {0: "batch", 1: "emitted"}, "emitted": {0: "batch"}}
     inputs = ["source", "lengths"]
     _trace(
-        AlignedGraph(model),
+        NonAutoregressiveGraph(model),
         (source.ids, source.lengths),
-        folder / WHOLE,
+        folder / MODEL_FILE,
         inputs,
-        names,
+        outputs,
         axes | _source_axes(),
     )
-    return {"whole": {"file": WHOLE, "inputs": inputs, "outputs": names}}
+    return {"whole": {"file": MODEL_FILE, "inputs": inputs, "outputs": outputs}}
 
 
-def _write_steps(model: Autoregressive[Any, Any], folder: Path) -> dict[str, Any]:
-    source = _example(model.vocabulary.source_size)
-    start = StartGraph(model)
-    tensors = start(source.ids, source.lengths)
-    names, inputs = start.names, ["source", "lengths"]
-    axes = {name: _axes(name, value) for name, value in zip(names, tensors, strict=True)}
+def _write_autoregressive(model: Autoregressive[Any, Any], folder: Path) -> dict[str, Any]:
+    source = _example_batch(model.vocabulary.source_size)
+    init_graph = InitStateGraph(model)
+    tensors = init_graph(source.ids, source.lengths)
+    state_names, inputs = init_graph.names, ["source", "lengths"]
+    axes = {
+        name: _dynamic_axes(name, value) for name, value in zip(state_names, tensors, strict=True)
+    }
     _trace(
-        start, (source.ids, source.lengths), folder / ENCODER, inputs, names, axes | _source_axes()
+        init_graph,
+        (source.ids, source.lengths),
+        folder / ENCODER_FILE,
+        inputs,
+        state_names,
+        axes | _source_axes(),
     )
-    parts = split(model, model.start(source, 1, 0))
-    memory, state = list(parts.memory), list(parts.state)
-    after = [f"next.{name}" for name in state]
+    state_tensors = flatten_state(model, model.init_state(source, 1, 0))
+    memory, state = list(state_tensors.memory), list(state_tensors.state)
+    next_state = [f"next.{name}" for name in state]
     step_axes = axes | {f"next.{name}": axes[name] for name in state}
     step_axes |= {"tokens": {0: "batch"}, "logits": {0: "batch"}}
-    tokens = torch.full((3,), model.first_token)
-    arguments = (tokens, *_after_a_step(model, parts, tokens, tensors))
-    inputs, outputs = ["tokens", *memory, *state], ["logits", *after]
-    _trace(StepGraph(model, parts), arguments, folder / STEP, inputs, outputs, step_axes)
+    tokens = torch.full((3,), model.decoder_start_id)
+    arguments = (tokens, *_tensors_after_step(model, state_tensors, tokens, tensors))
+    inputs, outputs = ["tokens", *memory, *state], ["logits", *next_state]
+    _trace(
+        DecodeStepGraph(model, state_tensors),
+        arguments,
+        folder / DECODER_STEP_FILE,
+        inputs,
+        outputs,
+        step_axes,
+    )
     return {
-        "encoder": {"file": ENCODER, "inputs": ["source", "lengths"], "outputs": names},
-        "decoder_step": {"file": STEP, "inputs": inputs, "outputs": outputs},
+        "encoder": {"file": ENCODER_FILE, "inputs": ["source", "lengths"], "outputs": state_names},
+        "decoder_step": {"file": DECODER_STEP_FILE, "inputs": inputs, "outputs": outputs},
         "memory": memory,
         "state": state,
     }
 
 
-def _after_a_step(
-    model: Autoregressive[Any, Any], parts: Any, tokens: Tensor, tensors: Sequence[Tensor]
+def _tensors_after_step(
+    model: Autoregressive[Any, Any], state_tensors: Any, tokens: Tensor, tensors: Sequence[Tensor]
 ) -> list[Tensor]:
     """Memory and state after one step: nothing in them is empty any more, which tracing needs."""
-    _, *state = StepGraph(model, parts)(tokens, *tensors)
-    return [*tensors[: len(parts.memory)], *state]
+    _, *state = DecodeStepGraph(model, state_tensors)(tokens, *tensors)
+    return [*tensors[: len(state_tensors.memory)], *state]
 
 
 def _source_axes() -> dict[str, dict[int, str]]:
     return {"source": {0: "batch", 1: "source_length"}, "lengths": {0: "batch"}}
 
 
-def _axes(name: str, value: Tensor) -> dict[int, str]:
+def _dynamic_axes(name: str, value: Tensor) -> dict[int, str]:
     """Which dimensions of a part may differ from call to call: rows, and a length."""
     kind = name.split(".")[0]
-    places = {
+    axis_by_kind = {
         "source": (2, "source_length"),
         "source_bias": (3, "source_length"),
         "past": (2, "past_length"),
@@ -162,8 +187,12 @@ def _axes(name: str, value: Tensor) -> dict[int, str]:
         "memory_keys": (1, "source_length"),
         "padding": (2, "source_length"),
     }
-    place = {places[kind][0]: places[kind][1]} if kind in places and value.ndim > 1 else {}
-    return {0: "batch", **place}
+    dynamic_axis = (
+        {axis_by_kind[kind][0]: axis_by_kind[kind][1]}
+        if kind in axis_by_kind and value.ndim > 1
+        else {}
+    )
+    return {0: "batch", **dynamic_axis}
 
 
 def _trace(
@@ -175,7 +204,7 @@ def _trace(
     axes: dict[str, dict[int, str]],
 ) -> None:
     register: Any = torch.onnx.register_custom_op_symbolic  # type: ignore[attr-defined]
-    with _quiet():
+    with _suppress_tracer_warnings():
         register("aten::rms_norm", _rms_norm, OPSET)
         register("aten::unflatten", _unflatten, OPSET)
         torch.onnx.export(
@@ -186,7 +215,7 @@ def _trace(
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def _suppress_tracer_warnings() -> Iterator[None]:
     """The tracer warns of Python numbers that it cannot follow; parity shows that none matters."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -205,17 +234,17 @@ def _rms_norm(graph: Any, x: Any, shape: Any, weight: Any, epsilon: Any) -> Any:
 def _unflatten(graph: Any, x: Any, dim: Any, sizes: Any) -> Any:
     """PyTorch's own takes the lengths of the traced example for constants afterwards."""
     rank = x.type().dim()
-    place = dim.node().t("value").item() % rank
+    axis = dim.node().t("value").item() % rank
 
     def constant(values: list[int]) -> Any:
         return graph.op("Constant", value_t=torch.tensor(values))
 
-    wanted = sizes.node().t("value").tolist()
-    if place == rank - 1 and -1 not in wanted:  # 0 copies a dimension, -1 is what is left
-        return graph.op("Reshape", x, constant([-1, *[0] * (place - 1), *wanted]))
+    new_sizes = sizes.node().t("value").tolist()
+    if axis == rank - 1 and -1 not in new_sizes:  # 0 copies a dimension, -1 is what is left
+        return graph.op("Reshape", x, constant([-1, *[0] * (axis - 1), *new_sizes]))
     shape = graph.op("Shape", x)
-    ends = ((0, place), (place + 1, rank))
-    head, rest = (
-        graph.op("Slice", shape, constant([first]), constant([end])) for first, end in ends
+    slice_bounds = ((0, axis), (axis + 1, rank))
+    leading, trailing = (
+        graph.op("Slice", shape, constant([start]), constant([end])) for start, end in slice_bounds
     )
-    return graph.op("Reshape", x, graph.op("Concat", head, sizes, rest, axis_i=0))
+    return graph.op("Reshape", x, graph.op("Concat", leading, sizes, trailing, axis_i=0))

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from nmt_cli.decoding.engine import ModelEngine
-from nmt_cli.disk import read_json
+from nmt_cli.fs import read_json
 from nmt_cli.models.contract import (
-    Aligned,
     Autoregressive,
     ModelConfig,
+    NonAutoregressive,
     Sequences,
     State,
 )
@@ -21,7 +21,7 @@ from nmt_cli.vocabulary import Vocabulary
 Tensors = dict[str, Tensor]
 
 
-class Graph:
+class OnnxGraph:
     """A graph, opened by onnxruntime; tensors go in and out by name, on the CPU."""
 
     def __init__(self, path: Path, device: torch.device) -> None:
@@ -33,14 +33,14 @@ class Graph:
         self.session = onnxruntime.InferenceSession(
             str(path), options, providers=[*on_gpu, "CPUExecutionProvider"]
         )
-        self.inputs = [one.name for one in self.session.get_inputs()]
-        self.outputs = [one.name for one in self.session.get_outputs()]
+        self.inputs = [node.name for node in self.session.get_inputs()]
+        self.outputs = [node.name for node in self.session.get_outputs()]
 
     def __call__(self, tensors: Tensors) -> Tensors:
         """What the graph makes of those tensors that it asks for."""
-        given = {name: tensors[name].numpy() for name in self.inputs}
-        found = self.session.run(None, given)
-        values = map(torch.from_numpy, found)
+        feeds = {name: tensors[name].numpy() for name in self.inputs}
+        outputs = self.session.run(None, feeds)
+        values = map(torch.from_numpy, outputs)
         return dict(zip(self.outputs, values, strict=True))
 
 
@@ -48,77 +48,77 @@ class Graph:
 class OnnxState(State):
     """Parts of a state by name; every hypothesis has a row in each."""
 
-    parts: Tensors
-    changing: list[str]
-    beam: int
+    tensors: Tensors
+    updated_names: list[str]
+    beam_size: int
 
     def reorder(self, parents: Tensor) -> None:
         """See `State.reorder`."""
-        first = torch.arange(parents.shape[0])[:, None] * self.beam
-        self._select((first + parents).flatten(), self.changing)
+        sentence_offsets = torch.arange(parents.shape[0])[:, None] * self.beam_size
+        self._select_rows((sentence_offsets + parents).flatten(), self.updated_names)
 
-    def keep(self, sentences: Tensor) -> None:
+    def select(self, sentences: Tensor) -> None:
         """See `State.keep`."""
-        rows = sentences[:, None] * self.beam + torch.arange(self.beam)
-        self._select(rows.flatten(), list(self.parts))
+        rows = sentences[:, None] * self.beam_size + torch.arange(self.beam_size)
+        self._select_rows(rows.flatten(), list(self.tensors))
 
-    def _select(self, rows: Tensor, names: list[str]) -> None:
-        self.parts |= {name: self.parts[name][rows] for name in names}
+    def _select_rows(self, rows: Tensor, names: list[str]) -> None:
+        self.tensors |= {name: self.tensors[name][rows] for name in names}
 
 
-class OnnxSteps(Autoregressive[ModelConfig, OnnxState]):
+class OnnxAutoregressive(Autoregressive[ModelConfig, OnnxState]):
     """encoder.onnx and decoder_step.onnx behind our contract, as far as search needs it."""
 
     config_class = ModelConfig
     summary = "graphs run by onnxruntime"
 
-    def __init__(self, folder: Path, content: dict[str, Any], device: torch.device) -> None:
-        super().__init__(ModelConfig(type=content["model"]), _vocabulary(content))
-        self.content = content
-        self.encoder = Graph(folder / content["encoder"]["file"], device)
-        self.decoder = Graph(folder / content["decoder_step"]["file"], device)
+    def __init__(self, folder: Path, export_config: dict[str, Any], device: torch.device) -> None:
+        super().__init__(ModelConfig(type=export_config["model"]), _read_vocabulary(export_config))
+        self.export_config = export_config
+        self.encoder = OnnxGraph(folder / export_config["encoder"]["file"], device)
+        self.decoder = OnnxGraph(folder / export_config["decoder_step"]["file"], device)
 
     @property
-    def width(self) -> int:
+    def d_model(self) -> int:
         """V: there is nothing before the scores."""
         return self.vocabulary.target_size
 
     @property
-    def first_token(self) -> int:
+    def decoder_start_id(self) -> int:
         """See `Autoregressive.first_token`."""
-        return int(self.content["first_token"])
+        return int(self.export_config["first_token"])
 
     @property
-    def longest_source(self) -> int:
+    def max_source_positions(self) -> int:
         """Rows of the table of positions."""
-        return int(self.content["longest_source"])
+        return int(self.export_config["longest_source"])
 
     @property
-    def longest_target(self) -> int:
+    def max_target_positions(self) -> int:
         """Rows of the table of positions."""
-        return int(self.content["longest_target"])
+        return int(self.export_config["longest_target"])
 
-    def start(self, source: Sequences, width: int, capacity: int) -> OnnxState:
+    def init_state(self, source: Sequences, beam_size: int, max_steps: int) -> OnnxState:
         """See `Autoregressive.start`; hypotheses of a sentence have copies of its memory."""
-        parts = self.encoder({"source": source.ids, "lengths": source.lengths})
-        spread = {name: value.repeat_interleave(width, 0) for name, value in parts.items()}
-        return OnnxState(spread, list(self.content["state"]), width)
+        tensors = self.encoder({"source": source.ids, "lengths": source.lengths})
+        expanded = {name: value.repeat_interleave(beam_size, 0) for name, value in tensors.items()}
+        return OnnxState(expanded, list(self.export_config["state"]), beam_size)
 
-    def step(self, tokens: Tensor, state: OnnxState) -> tuple[Tensor, OnnxState]:
+    def decode_step(self, tokens: Tensor, state: OnnxState) -> tuple[Tensor, OnnxState]:
         """See `Autoregressive.step`."""
-        found = self.decoder(state.parts | {"tokens": tokens})
-        state.parts |= {name: found[f"next.{name}"] for name in state.changing}
-        return found["logits"], state
+        outputs = self.decoder(state.tensors | {"tokens": tokens})
+        state.tensors |= {name: outputs[f"next.{name}"] for name in state.updated_names}
+        return outputs["logits"], state
 
     def forward(self, source: Sequences, target_in: Sequences) -> Tensor:
         """Scores of all positions, step by step, [B, T, V]."""
-        state, rows = self.start(source, 1, 0), []
+        state, step_logits = self.init_state(source, 1, 0), []
         for tokens in target_in.ids.unbind(1):
-            logits, state = self.step(tokens, state)
-            rows.append(logits)
-        return torch.stack(rows, 1)
+            logits, state = self.decode_step(tokens, state)
+            step_logits.append(logits)
+        return torch.stack(step_logits, 1)
 
-    def project(self, hidden: Tensor) -> Tensor:
+    def output_logits(self, hidden: Tensor) -> Tensor:
         """Nothing is left to do."""
         return hidden
 
@@ -127,38 +127,38 @@ class OnnxSteps(Autoregressive[ModelConfig, OnnxState]):
         return None
 
 
-class OnnxAligned(Aligned[ModelConfig]):
+class OnnxNonAutoregressive(NonAutoregressive[ModelConfig]):
     """model.onnx behind our contract."""
 
     config_class = ModelConfig
     summary = "a graph run by onnxruntime"
 
-    def __init__(self, folder: Path, content: dict[str, Any], device: torch.device) -> None:
-        super().__init__(ModelConfig(type=content["model"]), _vocabulary(content))
-        self.content = content
-        self.graph = Graph(folder / content["whole"]["file"], device)
+    def __init__(self, folder: Path, export_config: dict[str, Any], device: torch.device) -> None:
+        super().__init__(ModelConfig(type=export_config["model"]), _read_vocabulary(export_config))
+        self.export_config = export_config
+        self.graph = OnnxGraph(folder / export_config["whole"]["file"], device)
 
     @property
-    def width(self) -> int:
+    def d_model(self) -> int:
         """V: there is nothing before the scores."""
         return self.vocabulary.target_size
 
     @property
-    def blank(self) -> int:
+    def blank_id(self) -> int:
         """See `Aligned.blank`."""
-        return int(self.content["blank"])
+        return int(self.export_config["blank"])
 
     @property
-    def longest_source(self) -> int:
+    def max_source_positions(self) -> int:
         """Rows of the table of positions."""
-        return int(self.content["longest_source"])
+        return int(self.export_config["longest_source"])
 
     def forward(self, source: Sequences) -> tuple[Tensor, Tensor]:
         """Scores [B, U, V], and how many positions are real [B]."""
-        found = self.graph({"source": source.ids, "lengths": source.lengths})
-        return found["logits"], found["emitted"]
+        outputs = self.graph({"source": source.ids, "lengths": source.lengths})
+        return outputs["logits"], outputs["emitted"]
 
-    def project(self, hidden: Tensor) -> Tensor:
+    def output_logits(self, hidden: Tensor) -> Tensor:
         """Nothing is left to do."""
         return hidden
 
@@ -167,11 +167,11 @@ class OnnxEngine(ModelEngine):
     """Our own search over an exported folder: graphs run where `device` is, search on the CPU."""
 
     def __init__(self, folder: Path, device: torch.device) -> None:
-        content = read_json(folder / "config.json")
-        kind = OnnxAligned if "whole" in content else OnnxSteps
-        super().__init__(kind(folder, content, device), torch.device("cpu"))
+        export_config = read_json(folder / "config.json")
+        model_class = OnnxNonAutoregressive if "whole" in export_config else OnnxAutoregressive
+        super().__init__(model_class(folder, export_config, device), torch.device("cpu"))
 
 
-def _vocabulary(content: dict[str, Any]) -> Vocabulary:
-    sizes = {name: content[name] for name in ("source_size", "target_size")}
-    return Vocabulary(joint=False, **sizes, **content["special_tokens"])
+def _read_vocabulary(export_config: dict[str, Any]) -> Vocabulary:
+    sizes = {name: export_config[name] for name in ("source_size", "target_size")}
+    return Vocabulary(joint=False, **sizes, **export_config["special_tokens"])

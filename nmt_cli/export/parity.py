@@ -7,16 +7,16 @@ another end of search show, on 97. Weights of fewer bits are judged by BLEU.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from nmt_cli.data.prepared import Tokenizers
+from nmt_cli.data.prepared.store import Tokenizers
 from nmt_cli.decoding.engine import Engine
 from nmt_cli.decoding.hypothesis import SearchConfig
-from nmt_cli.decoding.translator import Translator
-from nmt_cli.evaluation.metrics import score
+from nmt_cli.evaluation.metrics import corpus_scores
+from nmt_cli.inference.translator import Translator
 
-GREEDY, BEAM = 0.99, 0.97
+MIN_EQUAL_GREEDY, MIN_EQUAL_BEAM = 0.99, 0.97
 BEAM_SIZE = 5
-BLEU = 0.3
-FEW, MANY = 100, 1000  # lines; where BLEU differs on few, many decide
+MAX_BLEU_DIFFERENCE = 0.3
+SAMPLE_LINES, LARGE_SAMPLE_LINES = 100, 1000  # lines; where BLEU differs on few, many decide
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Sample:
     references: list[str] | None
     tokenize: str | None = None  # for BLEU
 
-    def first(self, count: int) -> "Sample":
+    def head(self, count: int) -> "Sample":
         """At most so many of the lines."""
         references = None if self.references is None else self.references[:count]
         return Sample(self.sources[:count], references, self.tokenize)
@@ -45,21 +45,21 @@ class Parity:
     problem: str | None  # why it is not good enough; None where it is
 
     @property
-    def text(self) -> str:
+    def summary(self) -> str:
         """One line about it."""
         greedy, beam = (round(share * self.lines) for share in (self.greedy, self.beam))
-        found = (
+        comparison = (
             f"of {self.lines} lines {greedy} are translated the same greedily, "
             f"{beam} at beam {BEAM_SIZE}"
         )
         if self.bleu is None:
-            return found
-        return f"{found}; BLEU {self.bleu[0]:.2f} here, {self.bleu[1]:.2f} there, {self.signature}"
+            return comparison
+        return f"{comparison}; BLEU {self.bleu[0]:.2f} here, {self.bleu[1]:.2f} there, {self.signature}"
 
 
 def compare(
-    ours: Engine,
-    theirs: Engine,
+    original_engine: Engine,
+    exported_engine: Engine,
     tokenizers: Tokenizers,
     search: SearchConfig,
     sample: Sample,
@@ -67,61 +67,77 @@ def compare(
     exact: bool,
 ) -> Parity:
     """Translate the first lines of the sample with both; `exact` for weights in float32."""
-    few = sample.first(FEW)
-    shares = []
+    small_sample = sample.head(SAMPLE_LINES)
+    equal_shares = []
     for beam in (1, BEAM_SIZE):
-        change = {"beam": beam, "n_best": 1, "sampling": False, "top_k": None, "top_p": None}
-        change |= {"guard": False, "split": False}  # each by itself, without mending
-        config = search.model_copy(update=change)
-        pair = [_texts(engine, tokenizers, config, few) for engine in (ours, theirs)]
-        same = sum(a == b for a, b in zip(*pair, strict=True))
-        shares.append(same / max(1, len(few.sources)))
-    bleu, signature = _bleu(few, pair)
-    if not exact and _differ(bleu) and len(sample.sources) > FEW:
-        many = sample.first(MANY)
-        pair = [_texts(engine, tokenizers, config, many) for engine in (ours, theirs)]
-        bleu, signature = _bleu(many, pair)
-    problem = _inexact(shares, len(few.sources)) if exact else _worse(bleu)
-    return Parity(len(few.sources), shares[0], shares[1], bleu, signature, problem)
+        overrides = {"beam": beam, "n_best": 1, "sampling": False, "top_k": None, "top_p": None}
+        overrides |= {"guard": False, "split": False}  # each by itself, without mending
+        config = search.model_copy(update=overrides)
+        translations = [
+            _translate(engine, tokenizers, config, small_sample)
+            for engine in (original_engine, exported_engine)
+        ]
+        equal_lines = sum(a == b for a, b in zip(*translations, strict=True))
+        equal_shares.append(equal_lines / max(1, len(small_sample.sources)))
+    bleu, signature = _bleu_scores(small_sample, translations)
+    if not exact and _bleu_differs(bleu) and len(sample.sources) > SAMPLE_LINES:
+        large_sample = sample.head(LARGE_SAMPLE_LINES)
+        translations = [
+            _translate(engine, tokenizers, config, large_sample)
+            for engine in (original_engine, exported_engine)
+        ]
+        bleu, signature = _bleu_scores(large_sample, translations)
+    problem = (
+        _text_problem(equal_shares, len(small_sample.sources)) if exact else _bleu_problem(bleu)
+    )
+    return Parity(
+        len(small_sample.sources), equal_shares[0], equal_shares[1], bleu, signature, problem
+    )
 
 
-def _texts(
+def _translate(
     engine: Engine, tokenizers: Tokenizers, config: SearchConfig, sample: Sample
 ) -> list[str]:
-    found = Translator(engine, tokenizers, config, respell=False).translate(sample.sources)
-    return [one.text for one in found]
+    translations = Translator(engine, tokenizers, config, rescore_canonical=False).translate(
+        sample.sources
+    )
+    return [translation.text for translation in translations]
 
 
-def _bleu(
-    sample: Sample, pair: Sequence[Sequence[str]]
+def _bleu_scores(
+    sample: Sample, translations: Sequence[Sequence[str]]
 ) -> tuple[tuple[float, float] | None, str | None]:
     """BLEU of both and its signature."""
     if sample.references is None:
         return None, None
-    ours, theirs = (
-        score(texts, [sample.references], ["bleu"], tokenize=sample.tokenize)[0] for texts in pair
+    original_bleu, exported_bleu = (
+        corpus_scores(texts, [sample.references], ["bleu"], tokenize=sample.tokenize)[0]
+        for texts in translations
     )
-    return (ours.score, theirs.score), ours.signature
+    return (original_bleu.score, exported_bleu.score), original_bleu.signature
 
 
-def _differ(bleu: tuple[float, float] | None) -> bool:
-    return bleu is not None and abs(bleu[0] - bleu[1]) > BLEU
+def _bleu_differs(bleu: tuple[float, float] | None) -> bool:
+    return bleu is not None and abs(bleu[0] - bleu[1]) > MAX_BLEU_DIFFERENCE
 
 
-def _inexact(shares: list[float], lines: int) -> str | None:
+def _text_problem(equal_shares: list[float], lines: int) -> str | None:
     """Which of the two shares is too small."""
-    for name, share, least in zip(
-        ("greedy", f"beam {BEAM_SIZE}"), shares, (GREEDY, BEAM), strict=True
+    for name, share, minimum in zip(
+        ("greedy", f"beam {BEAM_SIZE}"),
+        equal_shares,
+        (MIN_EQUAL_GREEDY, MIN_EQUAL_BEAM),
+        strict=True,
     ):
-        if share < least:
+        if share < minimum:
             return (
                 f"{name}: {round(share * lines)} of {lines} lines have the same translation, "
-                f"at least {least:.0%} must"
+                f"at least {minimum:.0%} must"
             )
     return None
 
 
-def _worse(bleu: tuple[float, float] | None) -> str | None:
-    if bleu is None or not _differ(bleu):
+def _bleu_problem(bleu: tuple[float, float] | None) -> str | None:
+    if bleu is None or not _bleu_differs(bleu):
         return None
-    return f"BLEU {bleu[1]:.2f} instead of {bleu[0]:.2f}, at most {BLEU} may be between them"
+    return f"BLEU {bleu[1]:.2f} instead of {bleu[0]:.2f}, at most {MAX_BLEU_DIFFERENCE} may be between them"

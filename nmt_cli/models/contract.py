@@ -14,7 +14,9 @@ from torch import Tensor, nn
 from nmt_cli.config import Section
 from nmt_cli.vocabulary import Vocabulary
 
-PART = 1024  # positions, padding included, that a CPU encodes at once for a search
+MAX_CPU_CHUNK_POSITIONS = (
+    1024  # positions, padding included, that a CPU encodes at once for a search
+)
 
 
 class Sequences(NamedTuple):
@@ -25,37 +27,39 @@ class Sequences(NamedTuple):
 
     ids: Tensor  # [B, L] int64
     lengths: Tensor  # [B] int64, at least 1
-    known_total: int | None = None  # the sum of lengths, where asking the device would cost a wait
+    known_num_tokens: int | None = (
+        None  # the sum of lengths, where asking the device would cost a wait
+    )
 
-    def total(self) -> int:
+    def num_tokens(self) -> int:
         """Real positions; waits for the device where the number is not known."""
-        return int(self.lengths.sum()) if self.known_total is None else self.known_total
+        return int(self.lengths.sum()) if self.known_num_tokens is None else self.known_num_tokens
 
-    def padding(self) -> Tensor | None:
+    def padding_mask(self) -> Tensor | None:
         """True where a position is padding, [B, L]; None where the batch has none."""
-        if self.total() == self.ids.numel():
+        if self.num_tokens() == self.ids.numel():
             return None
         positions = torch.arange(self.ids.shape[1], device=self.ids.device)
         return positions >= self.lengths[:, None]
 
-    def parts(self) -> Iterator[tuple[slice, "Sequences"]]:
+    def chunks(self) -> Iterator[tuple[slice, "Sequences"]]:
         """Neighbouring rows, each time with no more padding than their own longest one needs.
 
         What is computed of a part stays in a processor's caches; another device gets all at once.
         """
-        if self.ids.device.type != "cpu" or self.ids.numel() <= PART:
+        if self.ids.device.type != "cpu" or self.ids.numel() <= MAX_CPU_CHUNK_POSITIONS:
             yield slice(None), self
             return
-        first = longest = 0
+        start = longest = 0
         for row, length in enumerate(self.lengths.tolist()):
-            if row > first and (row + 1 - first) * max(longest, length) > PART:
-                yield self._part(first, row, longest)
-                first, longest = row, 0
+            if row > start and (row + 1 - start) * max(longest, length) > MAX_CPU_CHUNK_POSITIONS:
+                yield self._chunk(start, row, longest)
+                start, longest = row, 0
             longest = max(longest, length)
-        yield self._part(first, len(self.ids), longest)
+        yield self._chunk(start, len(self.ids), longest)
 
-    def _part(self, first: int, end: int, longest: int) -> tuple[slice, "Sequences"]:
-        rows = slice(first, end)
+    def _chunk(self, start: int, end: int, longest: int) -> tuple[slice, "Sequences"]:
+        rows = slice(start, end)
         return rows, Sequences(self.ids[rows, :longest], self.lengths[rows])
 
 
@@ -65,12 +69,12 @@ class ModelConfig(Section):
     type: str
     """Name in the registry of models."""
 
-    def problems(self, joint_vocabulary: bool) -> list[str]:
+    def errors(self, joint_vocabulary: bool) -> list[str]:
         """Options that do not fit together, each as `key: what is wrong`."""
         return []
 
     @classmethod
-    def tiny(cls) -> list[Self]:
+    def tiny_configs(cls) -> list[Self]:
         """Small configurations that between them use every value of every option."""
         raise NotImplementedError
 
@@ -86,7 +90,7 @@ class State(ABC):
         """
 
     @abstractmethod
-    def keep(self, sentences: Tensor) -> None:
+    def select(self, sentences: Tensor) -> None:
         """Drop all sentences but those at these indices ([K] int64), in this order."""
 
 
@@ -107,7 +111,7 @@ class TranslationModel(nn.Module, ABC, Generic[ConfigT]):
 
     @property
     @abstractmethod
-    def width(self) -> int:
+    def d_model(self) -> int:
         """The D of `forward`, which the noam schedule scales with."""
 
     @property
@@ -116,34 +120,34 @@ class TranslationModel(nn.Module, ABC, Generic[ConfigT]):
         return False
 
     @property
-    def longest_source(self) -> int | None:
+    def max_source_positions(self) -> int | None:
         """How many source tokens the model can read, end of sentence included; None: any number."""
         return None
 
     @property
-    def longest_target(self) -> int | None:
+    def max_target_positions(self) -> int | None:
         """How many target tokens the model can write, end of sentence included; None: any."""
         return None
 
     @property
-    def cached(self) -> int:
+    def kv_cache_per_token(self) -> int:
         """How many numbers a search keeps for a position of either text; 0: they are not known."""
         return 0
 
-    def repeated(self) -> list[nn.Module]:
+    def compilable_layers(self) -> list[nn.Module]:
         """Layers that are many of a kind and make up most of `forward`: worth compiling."""
         return []
 
     @abstractmethod
-    def project(self, hidden: Tensor) -> Tensor:
+    def output_logits(self, hidden: Tensor) -> Tensor:
         """Unnormalised scores of tokens, [..., V], from hidden states [..., D]."""
 
 
-class Aligned(TranslationModel[ConfigT]):
+class NonAutoregressive(TranslationModel[ConfigT]):
     """A model that emits all positions at once; repetitions and blanks collapse (CTC)."""
 
     @property
-    def blank(self) -> int:
+    def blank_id(self) -> int:
         """The id that stands for no token."""
         return self.vocabulary.pad
 
@@ -161,7 +165,7 @@ class Autoregressive(TranslationModel[ConfigT], Generic[ConfigT, StateT]):
         return True
 
     @property
-    def first_token(self) -> int:
+    def decoder_start_id(self) -> int:
         """The id that every target begins with; it is read, never predicted."""
         return self.vocabulary.start
 
@@ -173,11 +177,11 @@ class Autoregressive(TranslationModel[ConfigT], Generic[ConfigT, StateT]):
         """
 
     @abstractmethod
-    def start(self, source: Sequences, width: int, capacity: int) -> StateT:
+    def init_state(self, source: Sequences, beam_size: int, max_steps: int) -> StateT:
         """Encode the source once, for `width` hypotheses a sentence of up to `capacity` steps."""
 
     @abstractmethod
-    def step(self, tokens: Tensor, state: StateT) -> tuple[Tensor, StateT]:
+    def decode_step(self, tokens: Tensor, state: StateT) -> tuple[Tensor, StateT]:
         """Extend each hypothesis by one token ([B * W] int64) and score the next: [B * W, V].
 
         The state handed in is spent: only the returned one may be used afterwards.

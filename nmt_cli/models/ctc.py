@@ -9,13 +9,18 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from nmt_cli.models.attention import blocked
-from nmt_cli.models.contract import Aligned, Sequences
+from nmt_cli.models.attention import additive_mask
+from nmt_cli.models.contract import NonAutoregressive, Sequences
 from nmt_cli.models.dropout import Dropout
 from nmt_cli.models.embedding import Embedding
-from nmt_cli.models.layers import FeedForwardSublayer, LayerConfig, SelfAttention, initialize
-from nmt_cli.models.normalization import normalization
-from nmt_cli.models.positions import positions
+from nmt_cli.models.layers import (
+    FeedForwardSublayer,
+    LayerConfig,
+    SelfAttention,
+    initialize_weights,
+)
+from nmt_cli.models.normalization import make_normalization
+from nmt_cli.models.positions import make_positions
 from nmt_cli.vocabulary import Vocabulary
 
 
@@ -33,9 +38,9 @@ class CTCConfig(LayerConfig):
     """Share one table between source and output, or not."""
 
     @classmethod
-    def tiny(cls) -> list[Self]:
+    def tiny_configs(cls) -> list[Self]:
         """Configurations of a few thousand parameters that use every option."""
-        small = {"d_model": 16, "heads": 4, "encoder_layers": 1, "decoder_layers": 1, "d_ff": 32}
+        base = {"d_model": 16, "heads": 4, "encoder_layers": 1, "decoder_layers": 1, "d_ff": 32}
         variants: list[dict[str, object]] = [
             {},
             {"norm_position": "post", "positions": "learned", "activation": "gelu", "upsample": 2},
@@ -44,7 +49,7 @@ class CTCConfig(LayerConfig):
             {"positions": "none", "scaled_attention": False, "decoder_layers": 0},
             {"positions": "sinusoidal_marianmt"},
         ]
-        return [cls.model_validate(small | {"dropout": 0.0} | variant) for variant in variants]
+        return [cls.model_validate(base | {"dropout": 0.0} | variant) for variant in variants]
 
 
 class _Layer(nn.Module):
@@ -59,7 +64,7 @@ class _Layer(nn.Module):
         return result
 
 
-class CTC(Aligned[CTCConfig]):
+class CTC(NonAutoregressive[CTCConfig]):
     """An encoder whose states are split into several positions, each of which emits a token."""
 
     config_class = CTCConfig
@@ -67,54 +72,58 @@ class CTC(Aligned[CTCConfig]):
 
     def __init__(self, config: CTCConfig, vocabulary: Vocabulary) -> None:
         super().__init__(config, vocabulary)
-        width = config.d_model
-        self.source_embedding = Embedding(vocabulary.source_size, width)
-        self.source_positions = positions(config.positions, width, config.max_positions)
-        self.emitted_positions = positions(
-            config.positions, width, config.max_positions * config.upsample
+        d_model = config.d_model
+        self.source_embedding = Embedding(vocabulary.source_size, d_model)
+        self.source_positions = make_positions(config.positions, d_model, config.max_positions)
+        self.emitted_positions = make_positions(
+            config.positions, d_model, config.max_positions * config.upsample
         )
         self.dropout = Dropout(config.dropout)
         self.before = nn.ModuleList(_Layer(config) for _ in range(config.encoder_layers))
-        self.split = nn.Linear(width, width * config.upsample)
+        self.split = nn.Linear(d_model, d_model * config.upsample)
         self.after = nn.ModuleList(_Layer(config) for _ in range(config.decoder_layers))
-        pre = config.norm_position == "pre"
-        self.norm = normalization(config.norm, width, config.norm_epsilon) if pre else nn.Identity()
-        self.output = nn.Linear(width, vocabulary.target_size)
+        pre_norm = config.norm_position == "pre"
+        self.norm = (
+            make_normalization(config.norm, d_model, config.norm_epsilon)
+            if pre_norm
+            else nn.Identity()
+        )
+        self.output = nn.Linear(d_model, vocabulary.target_size)
         tied = config.tied_embeddings == "all"
         if tied:
             self.output.weight = self.source_embedding.weight
-        initialize(self, tied=self.output if tied else None)
+        initialize_weights(self, tied_output=self.output if tied else None)
 
     @property
-    def width(self) -> int:
+    def d_model(self) -> int:
         """D."""
         return self.config.d_model
 
     @property
-    def longest_source(self) -> int | None:
+    def max_source_positions(self) -> int | None:
         """The number of learned positions, if they are learned."""
         return self.config.max_positions if self.config.positions == "learned" else None
 
-    def repeated(self) -> list[nn.Module]:
+    def compilable_layers(self) -> list[nn.Module]:
         """See `TranslationModel.repeated`."""
         return [*self.before, *self.after]
 
     def forward(self, source: Sequences) -> tuple[Tensor, Tensor]:
         """See `Aligned.forward`."""
-        factor, padding = self.config.upsample, source.padding()
+        factor, padding = self.config.upsample, source.padding_mask()
         x = self.source_embedding(source.ids) * self.config.d_model**0.5
         x = self.dropout(self.source_positions(x))
-        bias = None if padding is None else blocked(padding[:, None, None], x)  # [B, 1, 1, S]
+        bias = None if padding is None else additive_mask(padding[:, None, None], x)  # [B, 1, 1, S]
         for layer in self.before:
             x = layer(x, bias)
-        x = self.split(x).unflatten(-1, (factor, self.width)).flatten(1, 2)  # [B, U, D]
+        x = self.split(x).unflatten(-1, (factor, self.d_model)).flatten(1, 2)  # [B, U, D]
         x = self.emitted_positions(x)
         bias = None if bias is None else torch.repeat_interleave(bias, factor, 3)
         for layer in self.after:
             x = layer(x, bias)
         return self.norm(x), source.lengths * factor
 
-    def project(self, hidden: Tensor) -> Tensor:
+    def output_logits(self, hidden: Tensor) -> Tensor:
         """See `TranslationModel.project`."""
         result: Tensor = self.output(hidden)
         return result

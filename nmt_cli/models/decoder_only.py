@@ -10,14 +10,19 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from nmt_cli.models.attention import BeamCache, blocked
+from nmt_cli.models.attention import KVCache, additive_mask
+from nmt_cli.models.batch_selection import BatchSelection
 from nmt_cli.models.contract import Autoregressive, Sequences, State
 from nmt_cli.models.dropout import Dropout
 from nmt_cli.models.embedding import Embedding
-from nmt_cli.models.keeping import Kept
-from nmt_cli.models.layers import FeedForwardSublayer, LayerConfig, SelfAttention, initialize
-from nmt_cli.models.normalization import normalization
-from nmt_cli.models.positions import First, positions
+from nmt_cli.models.layers import (
+    FeedForwardSublayer,
+    LayerConfig,
+    SelfAttention,
+    initialize_weights,
+)
+from nmt_cli.models.normalization import make_normalization
+from nmt_cli.models.positions import PositionOffset, make_positions
 from nmt_cli.vocabulary import Vocabulary
 
 
@@ -31,9 +36,9 @@ class DecoderOnlyConfig(LayerConfig):
     """What a source token sees: the whole source (a prefix language model) or what precedes it."""
 
     @classmethod
-    def tiny(cls) -> list[Self]:
+    def tiny_configs(cls) -> list[Self]:
         """Configurations of a few thousand parameters that use every option."""
-        small = {"d_model": 16, "heads": 4, "layers": 2, "d_ff": 32, "dropout": 0.0}
+        base = {"d_model": 16, "heads": 4, "layers": 2, "d_ff": 32, "dropout": 0.0}
         variants: list[dict[str, object]] = [
             {"activation": "gelu"},
             {"source_attention": "causal", "norm_position": "post", "positions": "learned"},
@@ -53,7 +58,7 @@ class DecoderOnlyConfig(LayerConfig):
             {"positions": "sinusoidal_halves", "activation": "relu", "scaled_attention": False},
             {"positions": "sinusoidal_marianmt", "layers": 1},
         ]
-        return [cls.model_validate(small | variant) for variant in variants]
+        return [cls.model_validate(base | variant) for variant in variants]
 
 
 class _Layer(nn.Module):
@@ -62,9 +67,9 @@ class _Layer(nn.Module):
         self.self_attention = SelfAttention(config)
         self.feed_forward = FeedForwardSublayer(config)
 
-    def forward(self, x: Tensor, bias: Tensor | None, first: First = 0) -> Tensor:
+    def forward(self, x: Tensor, bias: Tensor | None, offset: PositionOffset = 0) -> Tensor:
         """[B, T, D] in and out; `first` is the position of each token."""
-        result: Tensor = self.feed_forward(self.self_attention(x, bias, first))
+        result: Tensor = self.feed_forward(self.self_attention(x, bias, offset))
         return result
 
 
@@ -72,17 +77,17 @@ class _Layer(nn.Module):
 class DecoderOnlyState(State):
     """Keys and values of the source and of what each hypothesis has written, in one cache."""
 
-    cache: BeamCache
-    lengths: Tensor  # [B] source tokens, where the target's positions begin
+    cache: KVCache
+    source_lengths: Tensor  # [B] source tokens, where the target's positions begin
 
     def reorder(self, parents: Tensor) -> None:
         """See `State.reorder`."""
         self.cache.reorder(parents)
 
-    def keep(self, sentences: Tensor) -> None:
+    def select(self, sentences: Tensor) -> None:
         """See `State.keep`."""
-        self.cache.keep(Kept.of(sentences))
-        self.lengths = self.lengths[sentences]
+        self.cache.select(BatchSelection.from_indices(sentences))
+        self.source_lengths = self.source_lengths[sentences]
 
 
 class DecoderOnly(Autoregressive[DecoderOnlyConfig, DecoderOnlyState]):
@@ -93,100 +98,122 @@ class DecoderOnly(Autoregressive[DecoderOnlyConfig, DecoderOnlyState]):
 
     def __init__(self, config: DecoderOnlyConfig, vocabulary: Vocabulary) -> None:
         super().__init__(config, vocabulary)
-        width, shared = config.d_model, config.tied_embeddings == "all"
-        self.source_embedding = Embedding(vocabulary.source_size, width)
+        d_model, share_embeddings = config.d_model, config.tied_embeddings == "all"
+        self.source_embedding = Embedding(vocabulary.source_size, d_model)
         self.target_embedding = (
-            self.source_embedding if shared else Embedding(vocabulary.target_size, width)
+            self.source_embedding
+            if share_embeddings
+            else Embedding(vocabulary.target_size, d_model)
         )
-        self.positions = positions(config.positions, width, config.max_positions)
+        self.positions = make_positions(config.positions, d_model, config.max_positions)
         self.dropout = Dropout(config.dropout)
         self.stack = nn.ModuleList(_Layer(config) for _ in range(config.layers))
-        pre = config.norm_position == "pre"
-        self.norm = normalization(config.norm, width, config.norm_epsilon) if pre else nn.Identity()
-        self.output = nn.Linear(width, vocabulary.target_size)
+        pre_norm = config.norm_position == "pre"
+        self.norm = (
+            make_normalization(config.norm, d_model, config.norm_epsilon)
+            if pre_norm
+            else nn.Identity()
+        )
+        self.output = nn.Linear(d_model, vocabulary.target_size)
         tied = config.tied_embeddings != "none"
         if tied:
             self.output.weight = self.target_embedding.weight
-        initialize(self, tied=self.output if tied else None)
+        initialize_weights(self, tied_output=self.output if tied else None)
 
     @property
-    def width(self) -> int:
+    def d_model(self) -> int:
         """D."""
         return self.config.d_model
 
     @property
-    def longest_source(self) -> int | None:
+    def max_source_positions(self) -> int | None:
         """Half of the learned positions, if they are learned."""
         return self.config.max_positions // 2 if self.config.positions == "learned" else None
 
     @property
-    def longest_target(self) -> int | None:
+    def max_target_positions(self) -> int | None:
         """The other half."""
-        return self.longest_source
+        return self.max_source_positions
 
     @property
-    def cached(self) -> int:
+    def kv_cache_per_token(self) -> int:
         """Keys and values of each layer."""
-        return self.config.layers * self.config.cached_by_layer
+        return self.config.layers * self.config.kv_cache_per_layer
 
-    def repeated(self) -> list[nn.Module]:
+    def compilable_layers(self) -> list[nn.Module]:
         """See `TranslationModel.repeated`."""
         return [*self.stack]
 
     def forward(self, source: Sequences, target_in: Sequences) -> Tensor:
         """See `Autoregressive.forward`."""
-        size = source.ids.shape[1]
-        x, bias = self._embed(source, target_in), self._bias(source, target_in)
-        first = self._first(source, target_in)
+        source_length = source.ids.shape[1]
+        x, bias = self._embed(source, target_in), self._attention_bias(source, target_in)
+        token_positions = self._token_positions(source, target_in)
         for layer in self._layers:
-            x = layer(x, bias, first)
-        result: Tensor = self.norm(x[:, size:])
+            x = layer(x, bias, token_positions)
+        result: Tensor = self.norm(x[:, source_length:])
         return result
 
-    def project(self, hidden: Tensor) -> Tensor:
+    def output_logits(self, hidden: Tensor) -> Tensor:
         """See `Autoregressive.project`."""
         result: Tensor = self.output(hidden)
         return result
 
-    def start(self, source: Sequences, width: int, capacity: int) -> DecoderOnlyState:
+    def init_state(self, source: Sequences, beam_size: int, max_steps: int) -> DecoderOnlyState:
         """See `Autoregressive.start`."""
-        (count, size), attend = source.ids.shape, self._layers[0].self_attention.attend
-        like = self.output.weight.new_empty(count, width)
-        layers, slots = len(self._layers), capacity * width
-        cache = BeamCache(like, layers, attend.groups, attend.head_width, slots, shared=size)
-        cache.hide(source.padding())
-        for rows, part in source.parts():
-            x = self.positions(self._scaled(self.source_embedding, part.ids))
-            bias = self._source_bias(part, x)
-            for number, layer in enumerate(self._layers):
-                cache.share(number, rows, *layer.self_attention.keys_values(x, 0))
+        (batch_size, source_length), attend = (
+            source.ids.shape,
+            self._layers[0].self_attention.attend,
+        )
+        like = self.output.weight.new_empty(batch_size, beam_size)
+        num_layers, max_entries = len(self._layers), max_steps * beam_size
+        cache = KVCache(
+            like,
+            num_layers,
+            attend.kv_heads,
+            attend.head_dim,
+            max_entries,
+            prefix_entries=source_length,
+        )
+        cache.mask_padding(source.padding_mask())
+        for rows, chunk in source.chunks():
+            x = self.positions(self._scaled_embedding(self.source_embedding, chunk.ids))
+            bias = self._source_bias(chunk, x)
+            for layer_index, layer in enumerate(self._layers):
+                cache.write_prefix(layer_index, rows, *layer.self_attention.keys_values(x, 0))
                 x = layer(x, bias)
         return DecoderOnlyState(cache, source.lengths)
 
-    def step(self, tokens: Tensor, state: DecoderOnlyState) -> tuple[Tensor, DecoderOnlyState]:
+    def decode_step(
+        self, tokens: Tensor, state: DecoderOnlyState
+    ) -> tuple[Tensor, DecoderOnlyState]:
         """See `Autoregressive.step`."""
-        cache, position = state.cache, state.lengths + state.cache.length  # [B]
+        cache, position = state.cache, state.source_lengths + state.cache.length  # [B]
         cache.advance()
-        ids = tokens.view(cache.batch, cache.beam)
-        x = self._scaled(self.target_embedding, ids)  # [B, W, D]
-        spread = position.repeat_interleave(cache.beam)
-        bound = cache.shared + cache.length
-        x = self.positions(x.flatten(0, 1).unsqueeze(1), spread, bound).view_as(x)
-        for number, layer in enumerate(self._layers):
-            x = layer.self_attention.step(x, cache, number, position)
+        ids = tokens.view(cache.batch_size, cache.beam_size)
+        x = self._scaled_embedding(self.target_embedding, ids)  # [B, W, D]
+        hypothesis_positions = position.repeat_interleave(cache.beam_size)
+        end_position = cache.prefix_entries + cache.length
+        x = self.positions(
+            x.flatten(0, 1).unsqueeze(1), hypothesis_positions, end_position
+        ).view_as(x)
+        for layer_index, layer in enumerate(self._layers):
+            x = layer.self_attention.decode_step(x, cache, layer_index, position)
             x = layer.feed_forward(x)
-        return self.project(self.norm(x)).flatten(0, 1), state
+        return self.output_logits(self.norm(x)).flatten(0, 1), state
 
     def attention(self, source: Sequences, target_in: Sequences) -> Tensor:
         """See `Autoregressive.attention`: the share of the source, scaled up to sum to one."""
-        size = source.ids.shape[1]
-        x, bias = self._embed(source, target_in), self._bias(source, target_in)
-        first, found = self._first(source, target_in), []
+        source_length = source.ids.shape[1]
+        x, bias = self._embed(source, target_in), self._attention_bias(source, target_in)
+        token_positions, layer_weights = self._token_positions(source, target_in), []
         for layer in self._layers:
-            whole = layer.self_attention.weights(x, bias, first)[:, :, size:, :size]
-            found.append(whole / whole.sum(-1, keepdim=True))
-            x = layer(x, bias, first)
-        return torch.stack(found, 1)  # [B, layers, H, T, S]
+            source_weights = layer.self_attention.attention_weights(x, bias, token_positions)[
+                :, :, source_length:, :source_length
+            ]
+            layer_weights.append(source_weights / source_weights.sum(-1, keepdim=True))
+            x = layer(x, bias, token_positions)
+        return torch.stack(layer_weights, 1)  # [B, layers, H, T, S]
 
     @property
     def _layers(self) -> list[_Layer]:
@@ -194,45 +221,58 @@ class DecoderOnly(Autoregressive[DecoderOnlyConfig, DecoderOnlyState]):
 
     def _embed(self, source: Sequences, target_in: Sequences) -> Tensor:
         """Both sides in a row, [B, S + T, D]; target positions follow the real source."""
-        left = self.positions(self._scaled(self.source_embedding, source.ids))
-        right = self._scaled(self.target_embedding, target_in.ids)
-        bound = source.ids.shape[1] + target_in.ids.shape[1]
-        both = torch.cat([left, self.positions(right, source.lengths, bound)], 1)
-        result: Tensor = self.dropout(both)
+        source_embeddings = self.positions(
+            self._scaled_embedding(self.source_embedding, source.ids)
+        )
+        target_embeddings = self._scaled_embedding(self.target_embedding, target_in.ids)
+        end_position = source.ids.shape[1] + target_in.ids.shape[1]
+        embeddings = torch.cat(
+            [source_embeddings, self.positions(target_embeddings, source.lengths, end_position)], 1
+        )
+        result: Tensor = self.dropout(embeddings)
         return result
 
-    def _first(self, source: Sequences, target_in: Sequences) -> Tensor:
+    def _token_positions(self, source: Sequences, target_in: Sequences) -> Tensor:
         """The position of every token, [B, S + T]."""
-        left = torch.arange(source.ids.shape[1], device=source.ids.device)
-        right = torch.arange(target_in.ids.shape[1], device=source.ids.device)
-        count = source.ids.shape[0]
-        return torch.cat([left.expand(count, -1), source.lengths[:, None] + right], 1)
+        source_positions = torch.arange(source.ids.shape[1], device=source.ids.device)
+        target_positions = torch.arange(target_in.ids.shape[1], device=source.ids.device)
+        batch_size = source.ids.shape[0]
+        return torch.cat(
+            [source_positions.expand(batch_size, -1), source.lengths[:, None] + target_positions], 1
+        )
 
     def _source_bias(self, source: Sequences, like: Tensor) -> Tensor | None:
         """What source tokens may not look at, [B, 1, S or 1, S]."""
-        size, padding = source.ids.shape[1], source.padding()
+        source_length, padding = source.ids.shape[1], source.padding_mask()
         mask = None if padding is None else padding[:, None, None]
         if self.config.source_attention == "causal":
-            later = torch.ones(size, size, dtype=torch.bool, device=like.device).triu(1)
-            mask = later if mask is None else mask | later
-        return blocked(mask, like)
+            future = torch.ones(
+                source_length, source_length, dtype=torch.bool, device=like.device
+            ).triu(1)
+            mask = future if mask is None else mask | future
+        return additive_mask(mask, like)
 
-    def _bias(self, source: Sequences, target_in: Sequences) -> Tensor:
+    def _attention_bias(self, source: Sequences, target_in: Sequences) -> Tensor:
         """What tokens may not look at, [B, 1, S + T, S + T]."""
-        (count, size), length = source.ids.shape, target_in.ids.shape[1]
+        (batch_size, source_length), target_length = source.ids.shape, target_in.ids.shape[1]
         device, like = source.ids.device, self.output.weight
-        mask = torch.ones(size + length, size + length, dtype=torch.bool, device=device).triu(1)
+        mask = torch.ones(
+            source_length + target_length,
+            source_length + target_length,
+            dtype=torch.bool,
+            device=device,
+        ).triu(1)
         if self.config.source_attention == "bidirectional":
-            mask[:size, :size] = False
-        mask = mask.expand(count, 1, -1, -1)
-        padding = source.padding()
+            mask[:source_length, :source_length] = False
+        mask = mask.expand(batch_size, 1, -1, -1)
+        padding = source.padding_mask()
         if padding is not None:
-            hidden = torch.cat([padding, padding.new_zeros(count, length)], 1)
-            mask = mask | hidden[:, None, None]
-        bias = blocked(mask, like)
+            key_padding = torch.cat([padding, padding.new_zeros(batch_size, target_length)], 1)
+            mask = mask | key_padding[:, None, None]
+        bias = additive_mask(mask, like)
         assert bias is not None
         return bias
 
-    def _scaled(self, embedding: nn.Module, ids: Tensor) -> Tensor:
+    def _scaled_embedding(self, embedding: nn.Module, ids: Tensor) -> Tensor:
         result: Tensor = embedding(ids) * self.config.d_model**0.5
         return result

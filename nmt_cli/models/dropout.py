@@ -32,50 +32,52 @@ class Dropout(nn.Module):
         """Any shape in, the same shape out."""
         if not self.training or self.rate == 0.0:
             return x
-        plain = x.device.type != "cpu" or x.dtype not in _MASK_TYPES
-        if plain or torch.compiler.is_compiling():
+        unsupported = x.device.type != "cpu" or x.dtype not in _MASK_TYPES
+        if unsupported or torch.compiler.is_compiling():
             return functional.dropout(x, self.rate)
-        masked: Tensor = _Masked.apply(x, self.rate)  # type: ignore[no-untyped-call]
-        return masked
+        dropped: Tensor = _DropoutFunction.apply(x, self.rate)  # type: ignore[no-untyped-call]
+        return dropped
 
     def extra_repr(self) -> str:
         """The rate, for printing a model."""
         return f"rate={self.rate}"
 
 
-class _Masked(Function):
+class _DropoutFunction(Function):
     """x with a share `rate` of zeros and the rest scaled up; a byte an element is kept for the
     gradient."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, rate: float) -> Tensor:
-        kept = _kept(x, rate)
-        ctx.save_for_backward(kept.to(torch.int8))
+        keep_mask = _draw_keep_mask(x, rate)
+        ctx.save_for_backward(keep_mask.to(torch.int8))
         ctx.scale = 1.0 / (1.0 - rate)
-        return _only(x, kept).mul_(ctx.scale)
+        return _apply_keep_mask(x, keep_mask).mul_(ctx.scale)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
-        (kept,), (grad,) = ctx.saved_tensors, grads
-        return _only(grad, kept.to(_MASK_TYPES[grad.dtype][0])).mul_(ctx.scale), None
+        (keep_mask,), (grad,) = ctx.saved_tensors, grads
+        return _apply_keep_mask(grad, keep_mask.to(_MASK_TYPES[grad.dtype][0])).mul_(
+            ctx.scale
+        ), None
 
 
-def _only(x: Tensor, kept: Tensor) -> Tensor:
+def _apply_keep_mask(x: Tensor, keep_mask: Tensor) -> Tensor:
     """The elements of x where `kept` has all bits set, and zeros where it has none."""
-    bits = x.contiguous().view(kept.dtype)
-    return kept.bitwise_and_(bits).view(x.dtype)
+    bits = x.contiguous().view(keep_mask.dtype)
+    return keep_mask.bitwise_and_(bits).view(x.dtype)
 
 
-def _kept(x: Tensor, rate: float) -> Tensor:
+def _draw_keep_mask(x: Tensor, rate: float) -> Tensor:
     """No bit set with probability `rate`, else all of them: integers in the shape and size of x.
 
     r - threshold is negative for a share `rate` of the random non-negative integers r; the shift
     spreads its sign over all bits.
     """
-    integer, bits = _MASK_TYPES[x.dtype]
+    int_dtype, bits = _MASK_TYPES[x.dtype]
     seed = int(torch.randint(2**62, (1,)))
-    per_word = 8 // integer.itemsize
-    words = np.random.SFC64(seed).random_raw((x.numel() + per_word - 1) // per_word)
-    random = torch.from_numpy(words.view(np.int64)).view(integer)[: x.numel()]
-    random.bitwise_and_((1 << bits) - 1).sub_(round(rate * (1 << bits)))
-    return random.bitwise_right_shift_(bits).bitwise_not_().view(x.shape)
+    per_word = 8 // int_dtype.itemsize
+    random_words = np.random.SFC64(seed).random_raw((x.numel() + per_word - 1) // per_word)
+    random_bits = torch.from_numpy(random_words.view(np.int64)).view(int_dtype)[: x.numel()]
+    random_bits.bitwise_and_((1 << bits) - 1).sub_(round(rate * (1 << bits)))
+    return random_bits.bitwise_right_shift_(bits).bitwise_not_().view(x.shape)

@@ -8,7 +8,7 @@ from torch.autograd import Function
 from torch.nn import functional
 
 
-class _Lookup(Function):
+class _EmbeddingFunction(Function):
     """Rows of a table; the gradient of a frequent row would drown in bfloat16 if summed there."""
 
     @staticmethod
@@ -21,21 +21,23 @@ class _Lookup(Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[None, Tensor]:
         (ids,) = ctx.saved_tensors
         (grad,) = grads
-        table = torch.zeros(ctx.rows, grad.shape[-1], dtype=torch.float32, device=grad.device)
-        table.index_add_(0, ids.flatten(), grad.flatten(0, -2).float())
-        return None, table.to(ctx.type)
+        grad_weight = torch.zeros(ctx.rows, grad.shape[-1], dtype=torch.float32, device=grad.device)
+        grad_weight.index_add_(0, ids.flatten(), grad.flatten(0, -2).float())
+        return None, grad_weight.to(ctx.type)
 
 
 class Embedding(nn.Module):
     """A table [V, D] of vectors, drawn from N(0, D^-1/2)."""
 
-    def __init__(self, size: int, width: int) -> None:
+    def __init__(self, num_embeddings: int, embedding_dim: int) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.empty(size, width).normal_(std=width**-0.5))
+        self.weight = nn.Parameter(
+            torch.empty(num_embeddings, embedding_dim).normal_(std=embedding_dim**-0.5)
+        )
 
     def forward(self, ids: Tensor) -> Tensor:
         """Ids of any shape [...] in, vectors [..., D] out."""
         if not (torch.is_grad_enabled() and self.weight.requires_grad):
             return functional.embedding(ids, self.weight)
-        result: Tensor = _Lookup.apply(ids, self.weight)  # type: ignore[no-untyped-call]
+        result: Tensor = _EmbeddingFunction.apply(ids, self.weight)  # type: ignore[no-untyped-call]
         return result

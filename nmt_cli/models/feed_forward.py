@@ -17,7 +17,7 @@ def _relu(x: Tensor) -> Tensor:
     return functional.relu(x, inplace=not torch.is_grad_enabled())
 
 
-_FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
+_ACTIVATION_FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": _relu,
     "gelu": functional.gelu,
     "swish": functional.silu,
@@ -32,22 +32,22 @@ class FeedForward(nn.Module):
     `inner`, so it has half as many parameters again as the others.
     """
 
-    def __init__(self, width: int, inner: int, activation: Activation, dropout: float) -> None:
+    def __init__(self, d_model: int, d_ff: int, activation: Activation, dropout: float) -> None:
         super().__init__()
         self.activation = activation
         self.gated = activation == "swiglu"
-        self.activate = _FUNCTIONS[activation]
-        self.expand = nn.Linear(width, inner * (2 if self.gated else 1))
-        self.contract = nn.Linear(inner, width)
+        self.activate = _ACTIVATION_FUNCTIONS[activation]
+        self.expand = nn.Linear(d_model, d_ff * (2 if self.gated else 1))
+        self.contract = nn.Linear(d_ff, d_model)
         self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., D] in, [..., D] out."""
-        inner = self.expand(x)
+        hidden = self.expand(x)
         if self.gated:
-            gate, linear = inner.chunk(2, -1)
-            inner = self.activate(gate) * linear
+            gate, linear = hidden.chunk(2, -1)
+            hidden = self.activate(gate) * linear
         else:
-            inner = self.activate(inner)
-        result: Tensor = self.contract(self.dropout(inner))
+            hidden = self.activate(hidden)
+        result: Tensor = self.contract(self.dropout(hidden))
         return result

@@ -9,12 +9,12 @@ from typing import Literal, get_args
 from pydantic import Field
 from torch import Tensor, nn
 
-from nmt_cli.models.attention import BeamCache, MultiHeadAttention
+from nmt_cli.models.attention import KVCache, MultiHeadAttention
 from nmt_cli.models.contract import ModelConfig
 from nmt_cli.models.dropout import Dropout
 from nmt_cli.models.feed_forward import Activation, FeedForward
-from nmt_cli.models.normalization import Normalization, normalization
-from nmt_cli.models.positions import First, Positions, rotate
+from nmt_cli.models.normalization import NormalizationType, make_normalization
+from nmt_cli.models.positions import PositionOffset, PositionType, apply_rotary
 
 
 class LayerConfig(ModelConfig):
@@ -30,13 +30,13 @@ class LayerConfig(ModelConfig):
     """Inner width of the feed-forward networks."""
     activation: Activation = "relu"
     """Activation of the feed-forward networks."""
-    norm: Normalization = "layer"
+    norm: NormalizationType = "layer"
     """Layer normalisation or RMSNorm."""
     norm_epsilon: float = Field(default=1e-6, gt=0, lt=1)
     """Added to the variance; 1e-5 in many other programs, transformers' MarianMT among them."""
     norm_position: Literal["pre", "post"] = "pre"
     """Normalise the input of each sub-layer (pre) or the sum after it, as in the paper (post)."""
-    positions: Positions = "sinusoidal"
+    positions: PositionType = "sinusoidal"
     """How the model sees positions; rotary works inside attention."""
     max_positions: int = Field(default=1024, ge=8)
     """How many positions there are when they are learned."""
@@ -52,45 +52,47 @@ class LayerConfig(ModelConfig):
     """Share one table between source, target and output; between target and output; or not."""
 
     @property
-    def groups(self) -> int:
+    def kv_heads(self) -> int:
         """Heads that have keys and values of their own."""
         return self.key_value_heads or self.heads
 
     @property
-    def cached_by_layer(self) -> int:
+    def kv_cache_per_layer(self) -> int:
         """Numbers in the keys and values of a position."""
-        return 2 * self.groups * self.d_model // self.heads
+        return 2 * self.kv_heads * self.d_model // self.heads
 
-    def problems(self, joint_vocabulary: bool) -> list[str]:
+    def errors(self, joint_vocabulary: bool) -> list[str]:
         """Options that do not fit together."""
-        found = []
+        errors = []
         if self.d_model % self.heads:
-            found.append(f"heads: d_model {self.d_model} is not divisible by heads {self.heads}")
+            errors.append(f"heads: d_model {self.d_model} is not divisible by heads {self.heads}")
         elif self.positions == "rotary" and self.d_model // self.heads % 2:
-            found.append("positions: rotary needs an even head width (d_model / heads)")
-        if self.heads % self.groups:
-            found.append(f"key_value_heads: heads {self.heads} is not divisible by {self.groups}")
+            errors.append("positions: rotary needs an even head width (d_model / heads)")
+        if self.heads % self.kv_heads:
+            errors.append(
+                f"key_value_heads: heads {self.heads} is not divisible by {self.kv_heads}"
+            )
         if self.tied_embeddings == "all" and not joint_vocabulary:
             choices = get_args(type(self).model_fields["tied_embeddings"].annotation)
-            others = " or ".join(choices[1:])
-            found.append(f"tied_embeddings: all needs tokenizer.joint: true; use {others}")
-        return found
+            alternatives = " or ".join(choices[1:])
+            errors.append(f"tied_embeddings: all needs tokenizer.joint: true; use {alternatives}")
+        return errors
 
-    def doubts(self) -> list[str]:
+    def warnings(self) -> list[str]:
         """See `Section.doubts`."""
-        if self.positions != "learned" and self.changed("max_positions"):
+        if self.positions != "learned" and self.non_default("max_positions"):
             return [f"max_positions: does nothing with positions: {self.positions}"]
         return []
 
 
-def initialize(model: nn.Module, *, tied: nn.Linear | None) -> None:
+def initialize_weights(model: nn.Module, *, tied_output: nn.Linear | None) -> None:
     """Glorot-uniform matrices and zero biases, as in the paper's own code.
 
     The matrix of `tied` is an embedding table and stays as it is.
     """
     for module in model.modules():
         if isinstance(module, nn.Linear):
-            if module is not tied:
+            if module is not tied_output:
                 nn.init.xavier_uniform_(module.weight)
             nn.init.zeros_(module.bias)
 
@@ -100,18 +102,18 @@ class Sublayer(nn.Module):
 
     def __init__(self, config: LayerConfig) -> None:
         super().__init__()
-        self.norm = normalization(config.norm, config.d_model, config.norm_epsilon)
-        self.pre = config.norm_position == "pre"
+        self.norm = make_normalization(config.norm, config.d_model, config.norm_epsilon)
+        self.is_pre_norm = config.norm_position == "pre"
         self.dropout = Dropout(config.dropout)
 
-    def before(self, x: Tensor) -> Tensor:
+    def normalize_input(self, x: Tensor) -> Tensor:
         """What the sub-layer reads."""
-        return self.norm(x) if self.pre else x
+        return self.norm(x) if self.is_pre_norm else x
 
-    def after(self, x: Tensor, update: Tensor) -> Tensor:
+    def add_and_normalize(self, x: Tensor, sublayer_output: Tensor) -> Tensor:
         """The sub-layer's output added to its input."""
-        total: Tensor = x + self.dropout(update)
-        return total if self.pre else self.norm(total)
+        total: Tensor = x + self.dropout(sublayer_output)
+        return total if self.is_pre_norm else self.norm(total)
 
 
 class SelfAttention(Sublayer):
@@ -119,39 +121,51 @@ class SelfAttention(Sublayer):
 
     def __init__(self, config: LayerConfig) -> None:
         super().__init__(config)
-        self.attend = attention(config)
+        self.attend = make_attention(config)
         self.rotary = config.positions == "rotary"
 
-    def forward(self, x: Tensor, bias: Tensor | None, first: First = 0) -> Tensor:
+    def forward(self, x: Tensor, bias: Tensor | None, offset: PositionOffset = 0) -> Tensor:
         """[B, T, D] in and out; `bias` broadcasts to [B, H, T, T]."""
-        queries, keys, values = self._all(x, first)
-        return self.after(x, self.attend(queries, keys, values, bias))
+        queries, keys, values = self._queries_keys_values(x, offset)
+        return self.add_and_normalize(x, self.attend(queries, keys, values, bias))
 
-    def keys_values(self, x: Tensor, first: First = 0) -> tuple[Tensor, Tensor]:
+    def keys_values(self, x: Tensor, offset: PositionOffset = 0) -> tuple[Tensor, Tensor]:
         """What later tokens will look at, each [B, G, T, K]."""
-        return self._all(x, first)[1:]
+        return self._queries_keys_values(x, offset)[1:]
 
-    def weights(self, x: Tensor, bias: Tensor | None, first: First = 0) -> Tensor:
+    def attention_weights(
+        self, x: Tensor, bias: Tensor | None, offset: PositionOffset = 0
+    ) -> Tensor:
         """[B, H, T, T]."""
-        queries, keys, _ = self._all(x, first)
-        return self.attend.weights(queries, keys, bias)
+        queries, keys, _ = self._queries_keys_values(x, offset)
+        return self.attend.attention_weights(queries, keys, bias)
 
-    def _all(self, x: Tensor, first: First) -> tuple[Tensor, Tensor, Tensor]:
-        inner = self.before(x)
-        queries, (keys, values) = self.attend.queries(inner), self.attend.keys_values(inner)
+    def _queries_keys_values(
+        self, x: Tensor, offset: PositionOffset
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        sublayer_input = self.normalize_input(x)
+        queries, (keys, values) = (
+            self.attend.queries(sublayer_input),
+            self.attend.keys_values(sublayer_input),
+        )
         if self.rotary:
-            queries, keys = rotate(queries, first), rotate(keys, first)
+            queries, keys = apply_rotary(queries, offset), apply_rotary(keys, offset)
         return queries, keys, values
 
-    def step(self, x: Tensor, cache: BeamCache, layer: int, position: First) -> Tensor:
+    def decode_step(
+        self, x: Tensor, cache: KVCache, layer: int, position: PositionOffset
+    ) -> Tensor:
         """One position of every hypothesis, [B, W, D] in and out."""
-        inner = self.before(x)
-        queries, (keys, values) = self.attend.queries(inner), self.attend.keys_values(inner)
+        sublayer_input = self.normalize_input(x)
+        queries, (keys, values) = (
+            self.attend.queries(sublayer_input),
+            self.attend.keys_values(sublayer_input),
+        )
         if self.rotary:  # all W hypotheses of a sentence stand at the same position
-            queries = rotate(queries.unsqueeze(3), position).squeeze(3)
-            keys = rotate(keys.unsqueeze(3), position).squeeze(3)
+            queries = apply_rotary(queries.unsqueeze(3), position).squeeze(3)
+            keys = apply_rotary(keys.unsqueeze(3), position).squeeze(3)
         keys, values = cache.write(layer, keys, values)
-        return self.after(x, self.attend(queries, keys, values, cache.visible()))
+        return self.add_and_normalize(x, self.attend(queries, keys, values, cache.attention_bias()))
 
 
 class CrossAttention(Sublayer):
@@ -159,16 +173,18 @@ class CrossAttention(Sublayer):
 
     def __init__(self, config: LayerConfig) -> None:
         super().__init__(config)
-        self.attend = attention(config)
+        self.attend = make_attention(config)
 
     def forward(self, x: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None) -> Tensor:
         """[B, T, D] in and out; keys and values [B, G, S, K] are the encoded source."""
-        queries = self.attend.queries(self.before(x))
-        return self.after(x, self.attend(queries, keys, values, bias))
+        queries = self.attend.queries(self.normalize_input(x))
+        return self.add_and_normalize(x, self.attend(queries, keys, values, bias))
 
-    def weights(self, x: Tensor, keys: Tensor, bias: Tensor | None) -> Tensor:
+    def attention_weights(self, x: Tensor, keys: Tensor, bias: Tensor | None) -> Tensor:
         """[B, H, T, S]."""
-        return self.attend.weights(self.attend.queries(self.before(x)), keys, bias)
+        return self.attend.attention_weights(
+            self.attend.queries(self.normalize_input(x)), keys, bias
+        )
 
 
 class FeedForwardSublayer(Sublayer):
@@ -181,10 +197,10 @@ class FeedForwardSublayer(Sublayer):
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, T, D] in and out."""
-        return self.after(x, self.network(self.before(x)))
+        return self.add_and_normalize(x, self.network(self.normalize_input(x)))
 
 
-def attention(config: LayerConfig) -> MultiHeadAttention:
+def make_attention(config: LayerConfig) -> MultiHeadAttention:
     """Multi-head attention as the options say."""
     rate, scaled = config.attention_dropout, config.scaled_attention
-    return MultiHeadAttention(config.d_model, config.heads, config.groups, rate, scaled=scaled)
+    return MultiHeadAttention(config.d_model, config.heads, config.kv_heads, rate, scaled=scaled)

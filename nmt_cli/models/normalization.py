@@ -4,11 +4,13 @@ from typing import Literal
 
 from torch import nn
 
-Normalization = Literal["layer", "rms"]
+NormalizationType = Literal["layer", "rms"]
 
 
-def normalization(kind: Normalization, width: int, epsilon: float) -> nn.Module:
+def make_normalization(
+    normalization_type: NormalizationType, dim: int, epsilon: float
+) -> nn.Module:
     """A normalisation over the last dimension, of this width; the variance gets epsilon added."""
-    if kind == "rms":
-        return nn.RMSNorm(width, eps=epsilon)
-    return nn.LayerNorm(width, eps=epsilon)
+    if normalization_type == "rms":
+        return nn.RMSNorm(dim, eps=epsilon)
+    return nn.LayerNorm(dim, eps=epsilon)

@@ -12,21 +12,32 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from nmt_cli.models.dropout import Dropout
 
-Cell = Literal["lstm", "gru"]
-Units = list[tuple[Tensor, ...]]  # for each layer (h,) or (h, c), each [N, U]
+CellType = Literal["lstm", "gru"]
+LayerStates = list[tuple[Tensor, ...]]  # for each layer (h,) or (h, c), each [N, U]
 
 
 class RecurrentEncoder(nn.Module):
     """Layers of LSTM (Hochreiter and Schmidhuber 1997) or GRU (Cho et al. 2014) over a sequence."""
 
     def __init__(
-        self, cell: Cell, width: int, units: int, layers: int, bidirectional: bool, dropout: float
+        self,
+        cell: CellType,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int,
+        bidirectional: bool,
+        dropout: float,
     ) -> None:
         super().__init__()
-        kind = nn.LSTM if cell == "lstm" else nn.GRU
-        between = dropout if layers > 1 else 0.0
-        self.layers = kind(
-            width, units, layers, batch_first=True, bidirectional=bidirectional, dropout=between
+        rnn_class = nn.LSTM if cell == "lstm" else nn.GRU
+        layer_dropout = dropout if num_layers > 1 else 0.0
+        self.layers = rnn_class(
+            input_size,
+            hidden_size,
+            num_layers,
+            batch_first=True,
+            bidirectional=bidirectional,
+            dropout=layer_dropout,
         )
 
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
@@ -36,69 +47,82 @@ class RecurrentEncoder(nn.Module):
         the backward one, which ends on the first word (Bahdanau et al. 2015, appendix A.2.2).
         """
         packed = pack_padded_sequence(x, lengths.cpu(), batch_first=True, enforce_sorted=False)
-        outputs, final = self.layers(packed)
-        hidden = final[0] if isinstance(final, tuple) else final  # [layers * directions, B, U]
-        padded, _ = pad_packed_sequence(outputs, batch_first=True, total_length=x.shape[1])
-        return padded, hidden[-1]
+        outputs, final_state = self.layers(packed)
+        hidden = (
+            final_state[0] if isinstance(final_state, tuple) else final_state
+        )  # [layers * directions, B, U]
+        padded_outputs, _ = pad_packed_sequence(outputs, batch_first=True, total_length=x.shape[1])
+        return padded_outputs, hidden[-1]
 
 
 class CellStack(nn.Module):
     """Decoder layers advanced one position at a time."""
 
-    def __init__(self, cell: Cell, width: int, units: int, layers: int, dropout: float) -> None:
+    def __init__(
+        self, cell: CellType, input_size: int, hidden_size: int, num_layers: int, dropout: float
+    ) -> None:
         super().__init__()
-        kind = nn.LSTMCell if cell == "lstm" else nn.GRUCell
-        self.cells = nn.ModuleList(kind(units if n else width, units) for n in range(layers))
-        self.gated_memory = cell == "lstm"
+        cell_class = nn.LSTMCell if cell == "lstm" else nn.GRUCell
+        self.cells = nn.ModuleList(
+            cell_class(hidden_size if layer else input_size, hidden_size)
+            for layer in range(num_layers)
+        )
+        self.is_lstm = cell == "lstm"
         self.dropout = Dropout(dropout)
 
-    def first(self, hidden: Tensor) -> Units:
+    def init_states(self, hidden: Tensor) -> LayerStates:
         """All layers begin with `hidden` [N, U]; an LSTM's memory cell begins with zeros."""
         zeros = torch.zeros_like(hidden)
-        one = (hidden, zeros) if self.gated_memory else (hidden,)
-        return [one for _ in self.cells]
+        layer_state = (hidden, zeros) if self.is_lstm else (hidden,)
+        return [layer_state for _ in self.cells]
 
-    def forward(self, x: Tensor, units: Units) -> tuple[Tensor, Units]:
+    def forward(self, x: Tensor, states: LayerStates) -> tuple[Tensor, LayerStates]:
         """Input [N, E] and the state of each layer to the top layer's h [N, U] and all states."""
-        after: Units = []
-        for number, (cell, before) in enumerate(zip(self.cells, units, strict=True)):
-            inner = self.dropout(x) if number else x
-            one = cell(inner, before) if self.gated_memory else (cell(inner, before[0]),)
-            after.append(one)
-            x = one[0]
-        return x, after
+        new_states: LayerStates = []
+        for layer, (cell, layer_state) in enumerate(zip(self.cells, states, strict=True)):
+            cell_input = self.dropout(x) if layer else x
+            new_state = (
+                cell(cell_input, layer_state)
+                if self.is_lstm
+                else (cell(cell_input, layer_state[0]),)
+            )
+            new_states.append(new_state)
+            x = new_state[0]
+        return x, new_states
 
 
 class Readout(nn.Module):
     """State, word and context to the vector that predicts, by tanh or maxout (k = 2)."""
 
-    def __init__(self, inputs: int, size: int, *, maxout: bool) -> None:
+    def __init__(self, input_size: int, output_size: int, *, maxout: bool) -> None:
         super().__init__()
         self.maxout = maxout
-        self.linear = nn.Linear(inputs, size * (2 if maxout else 1))
+        self.linear = nn.Linear(input_size, output_size * (2 if maxout else 1))
 
-    def forward(self, state: Tensor, word: Tensor, context: Tensor) -> Tensor:
+    def forward(self, state: Tensor, embedding: Tensor, context: Tensor) -> Tensor:
         """[..., U], [..., E] and [..., M] to [..., R]."""
-        mixed = self.linear(torch.cat([state, word, context], -1))
-        result: Tensor = mixed.unflatten(-1, (-1, 2)).amax(-1) if self.maxout else mixed.tanh()
+        projected = self.linear(torch.cat([state, embedding, context], -1))
+        result: Tensor = (
+            projected.unflatten(-1, (-1, 2)).amax(-1) if self.maxout else projected.tanh()
+        )
         return result
 
 
-def backwards(ids: Tensor, lengths: Tensor) -> Tensor:
+def reverse_sequences(ids: Tensor, lengths: Tensor) -> Tensor:
     """Each sequence from its last token to its first, its padding still behind it, [B, S]."""
     positions = torch.arange(ids.shape[1], device=ids.device)
     index = (lengths[:, None] - 1 - positions).remainder(ids.shape[1])
     return ids.gather(1, torch.where(positions < lengths[:, None], index, positions))
 
 
-def initialize(model: nn.Module, table: Tensor) -> None:
+def initialize_weights(model: nn.Module, tied_embedding: Tensor) -> None:
     """Glorot-uniform input matrices, orthogonal recurrent ones for each gate, zero biases.
 
     Embeddings, among them `table`, which may be the output's too, and the sharpness of cosine
     attention stay as they are.
     """
     for name, parameter in model.named_parameters():
-        if "embedding" in name or "sharpness" in name or parameter is table:
+        if "embedding" in name or "sharpness" in name or parameter is tied_embedding:
             continue
         if parameter.ndim < 2:
             nn.init.zeros_(parameter)

@@ -8,31 +8,35 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nmt_cli.models.alignment import Memory
 from nmt_cli.models.contract import State
-from nmt_cli.models.recurrent import Units
+from nmt_cli.models.recurrent import LayerStates
+from nmt_cli.models.rnn_attention import EncoderMemory
 
 
 @dataclass
 class RecurrentState(State):
     """Encoded source and, for every hypothesis, the decoder's units and last readout."""
 
-    memory: Memory
-    units: Units
-    feed: Tensor  # [N, R]
-    beam: int
+    memory: EncoderMemory
+    layer_states: LayerStates
+    input_feed: Tensor  # [N, R]
+    beam_size: int
 
     def reorder(self, parents: Tensor) -> None:
         """See `State.reorder`."""
-        first = torch.arange(parents.shape[0], device=parents.device)[:, None] * self.beam
-        self._select((first + parents).flatten())
+        sentence_offsets = (
+            torch.arange(parents.shape[0], device=parents.device)[:, None] * self.beam_size
+        )
+        self._select_rows((sentence_offsets + parents).flatten())
 
-    def keep(self, sentences: Tensor) -> None:
+    def select(self, sentences: Tensor) -> None:
         """See `State.keep`."""
-        self.memory.keep(sentences)
-        slots = torch.arange(self.beam, device=sentences.device)
-        self._select((sentences[:, None] * self.beam + slots).flatten())
+        self.memory.select(sentences)
+        beam_indices = torch.arange(self.beam_size, device=sentences.device)
+        self._select_rows((sentences[:, None] * self.beam_size + beam_indices).flatten())
 
-    def _select(self, rows: Tensor) -> None:
-        self.units = [tuple(x[rows] for x in one) for one in self.units]
-        self.feed = self.feed[rows]
+    def _select_rows(self, rows: Tensor) -> None:
+        self.layer_states = [
+            tuple(x[rows] for x in layer_state) for layer_state in self.layer_states
+        ]
+        self.input_feed = self.input_feed[rows]

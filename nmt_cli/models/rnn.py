@@ -10,19 +10,19 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from nmt_cli.models.alignment import Aligner, Alignment, Memory
 from nmt_cli.models.contract import Autoregressive, ModelConfig, Sequences
 from nmt_cli.models.dropout import Dropout
 from nmt_cli.models.embedding import Embedding
 from nmt_cli.models.recurrent import (
-    Cell,
     CellStack,
+    CellType,
     Readout,
     RecurrentEncoder,
-    backwards,
-    initialize,
+    initialize_weights,
+    reverse_sequences,
 )
 from nmt_cli.models.recurrent_state import RecurrentState
+from nmt_cli.models.rnn_attention import AttentionType, EncoderMemory, RNNAttention
 from nmt_cli.vocabulary import Vocabulary
 
 
@@ -30,10 +30,10 @@ class RNNConfig(ModelConfig):
     """Options of the recurrent models; the defaults are RNNsearch (Bahdanau et al. 2015)."""
 
     type: Literal["rnn"] = "rnn"
-    attention: Alignment = "additive"
+    attention: AttentionType = "additive"
     """none: one fixed vector, read at every step as in Cho et al. 2014; additive: from the previous
     state, as in RNNsearch; the others from the present state, as in Luong et al. 2015."""
-    cell: Cell = "gru"
+    cell: CellType = "gru"
     """Recurrent unit."""
     embedding_size: int = Field(default=256, ge=1)
     """Width of word vectors."""
@@ -74,40 +74,40 @@ class RNNConfig(ModelConfig):
         """M, the units of all directions."""
         return self.encoder_units * (2 if self.bidirectional else 1)
 
-    def problems(self, joint_vocabulary: bool) -> list[str]:
+    def errors(self, joint_vocabulary: bool) -> list[str]:
         """Options that do not fit together."""
-        found = []
+        errors = []
         if self.attention in ("dot", "cosine") and self.memory_size != self.hidden_size:
-            found.append(
+            errors.append(
                 f"attention: {self.attention} needs an encoder as wide as the decoder, "
                 f"{self.hidden_size} units and not {self.memory_size}; set encoder_hidden_size "
                 "(of each direction), or use general"
             )
         if self.local_window is not None and self.attention in ("none", "additive"):
-            found.append(f"local_window: does not go with attention {self.attention}")
+            errors.append(f"local_window: does not go with attention {self.attention}")
         if self.scaled_attention and self.attention not in ("dot", "general"):
-            found.append("scaled_attention: goes with attention dot or general only")
+            errors.append("scaled_attention: goes with attention dot or general only")
         if self.readout == "maxout" and self.attention not in ("none", "additive"):
-            found.append("readout: maxout goes with attention additive or none only")
+            errors.append("readout: maxout goes with attention additive or none only")
         if self.tied_embeddings != "none" and self.readout_size not in (None, self.embedding_size):
-            found.append(
+            errors.append(
                 f"readout_size: {self.readout_size} is not embedding_size {self.embedding_size}; "
                 "tied_embeddings needs them equal"
             )
         if self.tied_embeddings == "all" and not joint_vocabulary:
-            found.append("tied_embeddings: all needs tokenizer.joint: true; use target or none")
-        return found
+            errors.append("tied_embeddings: all needs tokenizer.joint: true; use target or none")
+        return errors
 
-    def doubts(self) -> list[str]:
+    def warnings(self) -> list[str]:
         """See `Section.doubts`."""
-        if self.attention in ("none", "additive") and self.changed("input_feeding"):
+        if self.attention in ("none", "additive") and self.non_default("input_feeding"):
             return [f"input_feeding: does nothing with attention: {self.attention}"]
         return []
 
     @classmethod
-    def tiny(cls) -> list[Self]:
+    def tiny_configs(cls) -> list[Self]:
         """Configurations of a few thousand parameters that use every option."""
-        small = {"embedding_size": 12, "hidden_size": 16, "dropout": 0.0}
+        base = {"embedding_size": 12, "hidden_size": 16, "dropout": 0.0}
         variants: list[dict[str, object]] = [
             {},
             {"cell": "lstm", "readout": "maxout", "tied_embeddings": "none", "readout_size": 10},
@@ -131,7 +131,7 @@ class RNNConfig(ModelConfig):
             {"attention": "dot", "encoder_hidden_size": 8, "encoder_layers": 2},
             {"attention": "none", "encoder_hidden_size": 10},
         ]
-        return [cls.model_validate(small | variant) for variant in variants]
+        return [cls.model_validate(base | variant) for variant in variants]
 
 
 class RNN(Autoregressive[RNNConfig, RecurrentState]):
@@ -142,13 +142,13 @@ class RNN(Autoregressive[RNNConfig, RecurrentState]):
 
     def __init__(self, config: RNNConfig, vocabulary: Vocabulary) -> None:
         super().__init__(config, vocabulary)
-        units, memory = config.hidden_size, config.memory_size
-        size = config.readout_size or config.embedding_size
+        hidden_size, memory_size = config.hidden_size, config.memory_size
+        readout_size = config.readout_size or config.embedding_size
         self.source_embedding = Embedding(vocabulary.source_size, config.embedding_size)
-        shared = config.tied_embeddings == "all"
+        share_embeddings = config.tied_embeddings == "all"
         self.target_embedding = (
             self.source_embedding
-            if shared
+            if share_embeddings
             else Embedding(vocabulary.target_size, config.embedding_size)
         )
         self.encoder = RecurrentEncoder(
@@ -159,33 +159,39 @@ class RNN(Autoregressive[RNNConfig, RecurrentState]):
             config.bidirectional,
             config.dropout,
         )
-        self.bridge = nn.Linear(config.encoder_units, units)
-        self.early = config.attention in ("none", "additive")
-        fed = memory if self.early else size * config.input_feeding
+        self.bridge = nn.Linear(config.encoder_units, hidden_size)
+        self.attends_before_cell = config.attention in ("none", "additive")
+        feed_size = memory_size if self.attends_before_cell else readout_size * config.input_feeding
         self.decoder = CellStack(
-            config.cell, config.embedding_size + fed, units, config.decoder_layers, config.dropout
+            config.cell,
+            config.embedding_size + feed_size,
+            hidden_size,
+            config.decoder_layers,
+            config.dropout,
         )
         if config.attention != "none":
-            self.aligner = Aligner(
+            self.aligner = RNNAttention(
                 config.attention,
-                units,
-                memory,
+                hidden_size,
+                memory_size,
                 scaled=config.scaled_attention,
                 radius=config.local_window,
             )
-        if self.early:
-            inputs = units + config.embedding_size + memory
-            self.readout = Readout(inputs, size, maxout=config.readout == "maxout")
+        if self.attends_before_cell:
+            readout_input_size = hidden_size + config.embedding_size + memory_size
+            self.readout = Readout(
+                readout_input_size, readout_size, maxout=config.readout == "maxout"
+            )
         else:
-            self.attentional = nn.Linear(units + memory, size)
+            self.attentional = nn.Linear(hidden_size + memory_size, readout_size)
         self.dropout = Dropout(config.dropout)
-        self.output = nn.Linear(size, vocabulary.target_size)
+        self.output = nn.Linear(readout_size, vocabulary.target_size)
         if config.tied_embeddings != "none":
             self.output.weight = self.target_embedding.weight
-        initialize(self, self.target_embedding.weight)
+        initialize_weights(self, self.target_embedding.weight)
 
     @property
-    def width(self) -> int:
+    def d_model(self) -> int:
         """R."""
         return self.output.in_features
 
@@ -198,24 +204,28 @@ class RNN(Autoregressive[RNNConfig, RecurrentState]):
         """See `Autoregressive.forward`."""
         return self._unroll(source, target_in)[0]
 
-    def project(self, hidden: Tensor) -> Tensor:
+    def output_logits(self, hidden: Tensor) -> Tensor:
         """See `Autoregressive.project`."""
         result: Tensor = self.output(hidden)
         return result
 
-    def start(self, source: Sequences, width: int, capacity: int) -> RecurrentState:
+    def init_state(self, source: Sequences, beam_size: int, max_steps: int) -> RecurrentState:
         """See `Autoregressive.start`."""
         memory, hidden = self._encode(source)
-        units = self.decoder.first(hidden.repeat_interleave(width, 0))
-        feed = hidden.new_zeros(hidden.shape[0] * width, self.width)
-        return RecurrentState(memory, units, feed, width)
+        layer_states = self.decoder.init_states(hidden.repeat_interleave(beam_size, 0))
+        input_feed = hidden.new_zeros(hidden.shape[0] * beam_size, self.d_model)
+        return RecurrentState(memory, layer_states, input_feed, beam_size)
 
-    def step(self, tokens: Tensor, state: RecurrentState) -> tuple[Tensor, RecurrentState]:
+    def decode_step(self, tokens: Tensor, state: RecurrentState) -> tuple[Tensor, RecurrentState]:
         """See `Autoregressive.step`."""
-        word = self.target_embedding(tokens)
-        top, context, _ = self._advance(word, state)
-        state.feed = self._read(top, word, context) if self.early else state.feed
-        return self.project(state.feed), state
+        embedding = self.target_embedding(tokens)
+        top, context, _ = self._decode_position(embedding, state)
+        state.input_feed = (
+            self._compute_readout(top, embedding, context)
+            if self.attends_before_cell
+            else state.input_feed
+        )
+        return self.output_logits(state.input_feed), state
 
     def attention(self, source: Sequences, target_in: Sequences) -> Tensor | None:
         """See `Autoregressive.attention`; one layer, one head."""
@@ -223,74 +233,86 @@ class RNN(Autoregressive[RNNConfig, RecurrentState]):
         if weights is None:
             return None
         if self.config.reverse_source:  # the memory lies backwards, the source does not
-            weights = backwards(
+            weights = reverse_sequences(
                 weights.flatten(0, 1), source.lengths.repeat_interleave(target_in.ids.shape[1])
             ).view_as(weights)
         return weights[:, None, None]
 
-    def _encode(self, source: Sequences) -> tuple[Memory, Tensor]:
+    def _encode(self, source: Sequences) -> tuple[EncoderMemory, Tensor]:
         """The memory and the decoder's first hidden state [B, U]."""
-        ids, padding = source.ids, source.padding()
+        ids, padding = source.ids, source.padding_mask()
         if self.config.reverse_source:
-            ids = backwards(ids, source.lengths)
+            ids = reverse_sequences(ids, source.lengths)
         outputs, summary = self.encoder(self.dropout(self.source_embedding(ids)), source.lengths)
-        first: Tensor = self.bridge(summary).tanh()
+        initial_hidden: Tensor = self.bridge(summary).tanh()
         if self.config.attention == "none":
             # The fixed vector: all that the decoder will ever see of the source.
-            vector = outputs[:, 0] if self.config.bidirectional else summary
+            fixed_vector = outputs[:, 0] if self.config.bidirectional else summary
             if self.config.bidirectional:
-                last = outputs[torch.arange(ids.shape[0], device=ids.device), source.lengths - 1]
-                half = self.config.encoder_units
-                vector = torch.cat([last[:, :half], vector[:, half:]], 1)
-            return Memory(vector.unsqueeze(1), None, None, source.lengths), first
+                last_outputs = outputs[
+                    torch.arange(ids.shape[0], device=ids.device), source.lengths - 1
+                ]
+                encoder_units = self.config.encoder_units
+                fixed_vector = torch.cat(
+                    [last_outputs[:, :encoder_units], fixed_vector[:, encoder_units:]], 1
+                )
+            return EncoderMemory(
+                fixed_vector.unsqueeze(1), None, None, source.lengths
+            ), initial_hidden
         keys = self.aligner.score.keys(outputs)
         mask = None if padding is None else padding[:, None]
-        return Memory(outputs, keys, mask, source.lengths), first
+        return EncoderMemory(outputs, keys, mask, source.lengths), initial_hidden
 
     def _unroll(self, source: Sequences, target_in: Sequences) -> tuple[Tensor, Tensor | None]:
         """Teacher forcing: readouts [B, T, R] and, with attention, weights [B, T, S]."""
         memory, hidden = self._encode(source)
-        words = self.dropout(self.target_embedding(target_in.ids))  # [B, T, E]
+        embeddings = self.dropout(self.target_embedding(target_in.ids))  # [B, T, E]
         state = RecurrentState(
-            memory, self.decoder.first(hidden), hidden.new_zeros(len(hidden), self.width), 1
+            memory, self.decoder.init_states(hidden), hidden.new_zeros(len(hidden), self.d_model), 1
         )
-        tops, contexts, weights = [], [], []
-        for word in words.unbind(1):
-            top, context, looked = self._advance(word, state)
-            tops.append(top if self.early else state.feed)
+        readout_inputs, contexts, weights = [], [], []
+        for embedding in embeddings.unbind(1):
+            top, context, step_weights = self._decode_position(embedding, state)
+            readout_inputs.append(top if self.attends_before_cell else state.input_feed)
             contexts.append(context)
-            weights.append(looked)
-        read = torch.stack(tops, 1)
-        if self.early:
-            read = self._read(read, words, torch.stack(contexts, 1))
-        present = [one for one in weights if one is not None]
-        return self.dropout(read), torch.stack(present, 1) if present else None
+            weights.append(step_weights)
+        readouts = torch.stack(readout_inputs, 1)
+        if self.attends_before_cell:
+            readouts = self._compute_readout(readouts, embeddings, torch.stack(contexts, 1))
+        present_weights = [step for step in weights if step is not None]
+        return self.dropout(readouts), torch.stack(present_weights, 1) if present_weights else None
 
-    def _advance(self, word: Tensor, state: RecurrentState) -> tuple[Tensor, Tensor, Tensor | None]:
+    def _decode_position(
+        self, embedding: Tensor, state: RecurrentState
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
         """One position of [N] hypotheses: top units [N, U], context [N, M], weights [N, S].
 
         Additive attention looks with the previous state and feeds the context to the cell; the
         others look with the new state and feed its mixture with the context to the next step.
         """
-        looked: Tensor | None
-        if self.early:
-            context, looked = self._look(state.units[-1][0], state)
-            top, state.units = self.decoder(torch.cat([word, context], -1), state.units)
-            return top, context, looked
-        fed = torch.cat([word, state.feed], -1) if self.config.input_feeding else word
-        top, state.units = self.decoder(fed, state.units)
-        context, looked = self._look(top, state)
-        state.feed = self.attentional(torch.cat([context, top], -1)).tanh()
-        return top, context, looked
+        attention_weights: Tensor | None
+        if self.attends_before_cell:
+            context, attention_weights = self._attend(state.layer_states[-1][0], state)
+            top, state.layer_states = self.decoder(
+                torch.cat([embedding, context], -1), state.layer_states
+            )
+            return top, context, attention_weights
+        cell_input = (
+            torch.cat([embedding, state.input_feed], -1) if self.config.input_feeding else embedding
+        )
+        top, state.layer_states = self.decoder(cell_input, state.layer_states)
+        context, attention_weights = self._attend(top, state)
+        state.input_feed = self.attentional(torch.cat([context, top], -1)).tanh()
+        return top, context, attention_weights
 
-    def _look(self, query: Tensor, state: RecurrentState) -> tuple[Tensor, Tensor | None]:
+    def _attend(self, query: Tensor, state: RecurrentState) -> tuple[Tensor, Tensor | None]:
         """Context [N, M] for queries [N, U], and the weights [N, S] if there is attention."""
-        memory, beam = state.memory, state.beam
+        memory, beam_size = state.memory, state.beam_size
         if self.config.attention == "none":
-            return memory.values.expand(-1, beam, -1).flatten(0, 1), None
-        context, weights = self.aligner(query.unflatten(0, (-1, beam)), memory)
+            return memory.values.expand(-1, beam_size, -1).flatten(0, 1), None
+        context, weights = self.aligner(query.unflatten(0, (-1, beam_size)), memory)
         return context.flatten(0, 1), weights.flatten(0, 1)
 
-    def _read(self, top: Tensor, word: Tensor, context: Tensor) -> Tensor:
-        result: Tensor = self.readout(top, word, context)
+    def _compute_readout(self, top: Tensor, embedding: Tensor, context: Tensor) -> Tensor:
+        result: Tensor = self.readout(top, embedding, context)
         return result

@@ -10,20 +10,20 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from nmt_cli.models.attention import BeamCache, attention_type, blocked, causal
+from nmt_cli.models.attention import KVCache, additive_mask, attention_dtype, causal_bias
+from nmt_cli.models.batch_selection import BatchSelection
 from nmt_cli.models.contract import Autoregressive, Sequences, State
 from nmt_cli.models.dropout import Dropout
 from nmt_cli.models.embedding import Embedding
-from nmt_cli.models.keeping import Kept
 from nmt_cli.models.layers import (
     CrossAttention,
     FeedForwardSublayer,
     LayerConfig,
     SelfAttention,
-    initialize,
+    initialize_weights,
 )
-from nmt_cli.models.normalization import normalization
-from nmt_cli.models.positions import positions
+from nmt_cli.models.normalization import make_normalization
+from nmt_cli.models.positions import make_positions
 from nmt_cli.vocabulary import Vocabulary
 
 
@@ -37,9 +37,9 @@ class TransformerConfig(LayerConfig):
     """Layers of the decoder; few make translation fast (Kasai et al. 2021)."""
 
     @classmethod
-    def tiny(cls) -> list[Self]:
+    def tiny_configs(cls) -> list[Self]:
         """Configurations of a few thousand parameters that use every option."""
-        small = {
+        base = {
             "d_model": 16,
             "heads": 4,
             "encoder_layers": 2,
@@ -65,7 +65,7 @@ class TransformerConfig(LayerConfig):
                 "positions": "sinusoidal_marianmt",
             },
         ]
-        return [cls.model_validate(small | variant) for variant in variants]
+        return [cls.model_validate(base | variant) for variant in variants]
 
 
 class _EncoderLayer(nn.Module):
@@ -104,10 +104,12 @@ class TransformerMemory:
     layers: list[tuple[Tensor, Tensor]]  # keys and values, each [B, G, S, K]
     bias: Tensor | None  # [B, 1, 1, S]
 
-    def keep(self, kept: Kept) -> None:
+    def select(self, selection: BatchSelection) -> None:
         """Drop the other sentences."""
-        self.layers = [(kept.rows(keys), kept.rows(values)) for keys, values in self.layers]
-        self.bias = None if self.bias is None else kept.rows(self.bias)
+        self.layers = [
+            (selection.apply(keys), selection.apply(values)) for keys, values in self.layers
+        ]
+        self.bias = None if self.bias is None else selection.apply(self.bias)
 
 
 @dataclass
@@ -115,17 +117,17 @@ class TransformerState(State):
     """Encoded source, shared by a sentence's hypotheses, and what each of them has written."""
 
     memory: TransformerMemory
-    cache: BeamCache
+    cache: KVCache
 
     def reorder(self, parents: Tensor) -> None:
         """See `State.reorder`."""
         self.cache.reorder(parents)
 
-    def keep(self, sentences: Tensor) -> None:
+    def select(self, sentences: Tensor) -> None:
         """See `State.keep`."""
-        kept = Kept.of(sentences)
-        self.memory.keep(kept)
-        self.cache.keep(kept)
+        selection = BatchSelection.from_indices(sentences)
+        self.memory.select(selection)
+        self.cache.select(selection)
 
 
 class Transformer(Autoregressive[TransformerConfig, TransformerState]):
@@ -137,19 +139,25 @@ class Transformer(Autoregressive[TransformerConfig, TransformerState]):
     def __init__(self, config: TransformerConfig, vocabulary: Vocabulary) -> None:
         super().__init__(config, vocabulary)
         self.source_embedding = Embedding(vocabulary.source_size, config.d_model)
-        shared = config.tied_embeddings == "all"
+        share_embeddings = config.tied_embeddings == "all"
         self.target_embedding = (
-            self.source_embedding if shared else Embedding(vocabulary.target_size, config.d_model)
+            self.source_embedding
+            if share_embeddings
+            else Embedding(vocabulary.target_size, config.d_model)
         )
-        self.source_positions = positions(config.positions, config.d_model, config.max_positions)
-        self.target_positions = positions(config.positions, config.d_model, config.max_positions)
+        self.source_positions = make_positions(
+            config.positions, config.d_model, config.max_positions
+        )
+        self.target_positions = make_positions(
+            config.positions, config.d_model, config.max_positions
+        )
         self.dropout = Dropout(config.dropout)
         self.encoder = nn.ModuleList(_EncoderLayer(config) for _ in range(config.encoder_layers))
         self.decoder = nn.ModuleList(_DecoderLayer(config) for _ in range(config.decoder_layers))
-        pre = config.norm_position == "pre"
+        pre_norm = config.norm_position == "pre"
         norms = [
-            normalization(config.norm, config.d_model, config.norm_epsilon)
-            if pre
+            make_normalization(config.norm, config.d_model, config.norm_epsilon)
+            if pre_norm
             else nn.Identity()
             for _ in range(2)
         ]
@@ -157,128 +165,146 @@ class Transformer(Autoregressive[TransformerConfig, TransformerState]):
         self.output = nn.Linear(config.d_model, vocabulary.target_size)
         if config.tied_embeddings != "none":
             self.output.weight = self.target_embedding.weight
-        initialize(self, tied=None if config.tied_embeddings == "none" else self.output)
+        initialize_weights(
+            self, tied_output=None if config.tied_embeddings == "none" else self.output
+        )
 
     @property
-    def width(self) -> int:
+    def d_model(self) -> int:
         """D."""
         return self.config.d_model
 
     @property
-    def longest_source(self) -> int | None:
+    def max_source_positions(self) -> int | None:
         """The number of learned positions, if they are learned."""
         return self.config.max_positions if self.config.positions == "learned" else None
 
     @property
-    def longest_target(self) -> int | None:
+    def max_target_positions(self) -> int | None:
         """The number of learned positions, if they are learned."""
-        return self.longest_source
+        return self.max_source_positions
 
     @property
-    def cached(self) -> int:
+    def kv_cache_per_token(self) -> int:
         """Keys and values of each layer of the decoder."""
-        return self.config.decoder_layers * self.config.cached_by_layer
+        return self.config.decoder_layers * self.config.kv_cache_per_layer
 
-    def repeated(self) -> list[nn.Module]:
+    def compilable_layers(self) -> list[nn.Module]:
         """See `TranslationModel.repeated`."""
         return [*self.encoder, *self.decoder]
 
     def forward(self, source: Sequences, target_in: Sequences) -> Tensor:
         """See `Autoregressive.forward`."""
         memory = self._encode(source)
-        x, bias = self._embed_target(target_in.ids), self._causal(target_in.ids)
-        for layer, (keys, values) in zip(self._decoder, memory.layers, strict=True):
+        x, bias = self._embed_target(target_in.ids), self._causal_bias(target_in.ids)
+        for layer, (keys, values) in zip(self._decoder_layers, memory.layers, strict=True):
             x = layer(x, bias, keys, values, memory.bias)
         result: Tensor = self.decoder_norm(x)
         return result
 
-    def project(self, hidden: Tensor) -> Tensor:
+    def output_logits(self, hidden: Tensor) -> Tensor:
         """See `Autoregressive.project`."""
         result: Tensor = self.output(hidden)
         return result
 
-    def start(self, source: Sequences, width: int, capacity: int) -> TransformerState:
+    def init_state(self, source: Sequences, beam_size: int, max_steps: int) -> TransformerState:
         """See `Autoregressive.start`."""
-        attend = self._decoder[0].self_attention.attend
-        like = self.output.weight.new_empty(source.ids.shape[0], width)
-        slots = capacity * width
-        cache = BeamCache(like, len(self._decoder), attend.groups, attend.head_width, slots)
-        return TransformerState(self._remember(source), cache)
+        attend = self._decoder_layers[0].self_attention.attend
+        like = self.output.weight.new_empty(source.ids.shape[0], beam_size)
+        max_entries = max_steps * beam_size
+        cache = KVCache(
+            like, len(self._decoder_layers), attend.kv_heads, attend.head_dim, max_entries
+        )
+        return TransformerState(self._encode_in_chunks(source), cache)
 
-    def step(self, tokens: Tensor, state: TransformerState) -> tuple[Tensor, TransformerState]:
+    def decode_step(
+        self, tokens: Tensor, state: TransformerState
+    ) -> tuple[Tensor, TransformerState]:
         """See `Autoregressive.step`."""
         memory, cache = state.memory, state.cache
         position = cache.length
         cache.advance()
-        ids = tokens.view(cache.batch, cache.beam)  # [B, W]
-        x = self._scaled(self.target_embedding, ids).unsqueeze(2)  # [B, W, 1, D]
+        ids = tokens.view(cache.batch_size, cache.beam_size)  # [B, W]
+        x = self._scaled_embedding(self.target_embedding, ids).unsqueeze(2)  # [B, W, 1, D]
         x = self.target_positions(x, position).squeeze(2)  # [B, W, D]
-        for number, layer in enumerate(self._decoder):
-            x = layer.self_attention.step(x, cache, number, position)
-            x = layer.cross_attention(x, *memory.layers[number], memory.bias)
+        for layer_index, layer in enumerate(self._decoder_layers):
+            x = layer.self_attention.decode_step(x, cache, layer_index, position)
+            x = layer.cross_attention(x, *memory.layers[layer_index], memory.bias)
             x = layer.feed_forward(x)
-        return self.project(self.decoder_norm(x)).flatten(0, 1), state
+        return self.output_logits(self.decoder_norm(x)).flatten(0, 1), state
 
     def attention(self, source: Sequences, target_in: Sequences) -> Tensor:
         """See `Autoregressive.attention`; layers and heads are those of the decoder."""
         memory = self._encode(source)
-        x, bias = self._embed_target(target_in.ids), self._causal(target_in.ids)
+        x, bias = self._embed_target(target_in.ids), self._causal_bias(target_in.ids)
         weights = []
-        for layer, (keys, values) in zip(self._decoder, memory.layers, strict=True):
+        for layer, (keys, values) in zip(self._decoder_layers, memory.layers, strict=True):
             x = layer.self_attention(x, bias)
-            weights.append(layer.cross_attention.weights(x, keys, memory.bias))
+            weights.append(layer.cross_attention.attention_weights(x, keys, memory.bias))
             x = layer.cross_attention(x, keys, values, memory.bias)
             x = layer.feed_forward(x)
         return torch.stack(weights, 1)  # [B, layers, H, T, S]
 
     @property
-    def _decoder(self) -> list[_DecoderLayer]:
+    def _decoder_layers(self) -> list[_DecoderLayer]:
         return cast(list[_DecoderLayer], self.decoder)
 
     def _encode(self, source: Sequences) -> TransformerMemory:
-        x = self.source_positions(self._scaled(self.source_embedding, source.ids))
+        x = self.source_positions(self._scaled_embedding(self.source_embedding, source.ids))
         x = self.dropout(x)
-        bias = self._hidden(source, x)
+        bias = self._padding_bias(source, x)
         for layer in self.encoder:
             x = layer(x, bias)
         x = self.encoder_norm(x)
         return TransformerMemory(
-            [layer.cross_attention.attend.keys_values(x) for layer in self._decoder], bias
+            [layer.cross_attention.attend.keys_values(x) for layer in self._decoder_layers], bias
         )
 
-    def _remember(self, source: Sequences) -> TransformerMemory:
+    def _encode_in_chunks(self, source: Sequences) -> TransformerMemory:
         """What `_encode` says, in memory that steps read from end to end."""
-        parts = list(source.parts())
-        if len(parts) == 1:
+        chunks = list(source.chunks())
+        if len(chunks) == 1:
             memory = self._encode(source)
-            both = [(keys.contiguous(), values.contiguous()) for keys, values in memory.layers]
-            return TransformerMemory(both, memory.bias)
-        (count, longest), attend = source.ids.shape, self._decoder[0].cross_attention.attend
-        shape = (len(self._decoder), 2, count, attend.groups, longest, attend.head_width)
+            contiguous = [
+                (keys.contiguous(), values.contiguous()) for keys, values in memory.layers
+            ]
+            return TransformerMemory(contiguous, memory.bias)
+        (batch_size, source_length), attend = (
+            source.ids.shape,
+            self._decoder_layers[0].cross_attention.attend,
+        )
+        shape = (
+            len(self._decoder_layers),
+            2,
+            batch_size,
+            attend.kv_heads,
+            source_length,
+            attend.head_dim,
+        )
         like = self.output.weight
-        whole = like.new_empty(shape, dtype=attention_type(like))
-        for rows, part in parts:
-            for layer, encoded in zip(whole, self._encode(part).layers, strict=True):
-                for side, values in zip(layer, encoded, strict=True):
-                    side[rows, :, : values.shape[2]] = values
-                    side[rows, :, values.shape[2] :] = 0  # padding is multiplied by zero
-        bias = self._hidden(source, whole)
-        return TransformerMemory([(keys, values) for keys, values in whole], bias)
+        all_layers = like.new_empty(shape, dtype=attention_dtype(like))
+        for rows, chunk in chunks:
+            for layer, encoded in zip(all_layers, self._encode(chunk).layers, strict=True):
+                for buffer, values in zip(layer, encoded, strict=True):
+                    buffer[rows, :, : values.shape[2]] = values
+                    buffer[rows, :, values.shape[2] :] = 0  # padding is multiplied by zero
+        bias = self._padding_bias(source, all_layers)
+        return TransformerMemory([(keys, values) for keys, values in all_layers], bias)
 
-    def _hidden(self, source: Sequences, like: Tensor) -> Tensor | None:
+    def _padding_bias(self, source: Sequences, like: Tensor) -> Tensor | None:
         """The bias that hides padding, [B, 1, 1, S]; None where there is none."""
-        padding = source.padding()
-        return None if padding is None else blocked(padding[:, None, None], like)
+        padding = source.padding_mask()
+        return None if padding is None else additive_mask(padding[:, None, None], like)
 
     def _embed_target(self, ids: Tensor) -> Tensor:
-        x = self.target_positions(self._scaled(self.target_embedding, ids))
+        x = self.target_positions(self._scaled_embedding(self.target_embedding, ids))
         result: Tensor = self.dropout(x)
         return result
 
-    def _scaled(self, embedding: nn.Module, ids: Tensor) -> Tensor:
+    def _scaled_embedding(self, embedding: nn.Module, ids: Tensor) -> Tensor:
         result: Tensor = embedding(ids) * self.config.d_model**0.5
         return result
 
-    def _causal(self, ids: Tensor) -> Tensor:
+    def _causal_bias(self, ids: Tensor) -> Tensor:
         """No mask for padding is needed: it stands behind all that a real position may see."""
-        return causal(ids.shape[1], self.output.weight)
+        return causal_bias(ids.shape[1], self.output.weight)

@@ -11,33 +11,35 @@ from pathlib import Path
 
 import numpy as np
 
-from nmt_cli.plots.attention import AttentionMap, Choice
-from nmt_cli.plots.fonts import visible
+from nmt_cli.plots.attention import AttentionMap, Selection
+from nmt_cli.plots.fonts import escape_controls
 
-PAGE = Path(__file__).with_name("attention.html")
-UNIT = 10_000  # weights are written as whole numbers of this part
+TEMPLATE_PATH = Path(__file__).with_name("attention.html")
+WEIGHT_SCALE = 10_000  # weights are written as whole numbers of this part
 
 
-def attention_page(maps: Sequence[AttentionMap], title: str, layer: Choice, head: Choice) -> str:
+def attention_page(
+    maps: Sequence[AttentionMap], title: str, layer: Selection, head: Selection
+) -> str:
     """The page, with these layer and head chosen at first (`all` as mean)."""
     content = {
-        "unit": UNIT,
+        "unit": WEIGHT_SCALE,
         "layers": maps[0].weights.shape[0] if maps else 1,
         "heads": maps[0].weights.shape[1] if maps else 1,
         "layer": "mean" if layer == "all" else layer,
         "head": "mean" if head == "all" else head,
         "sentences": [
             {
-                "number": one.number,
-                "source": list(map(visible, one.source)),
-                "target": list(map(visible, one.target)),
-                "weights": np.rint(one.weights * UNIT).astype(int).tolist(),
+                "number": attention_map.line_number,
+                "source": list(map(escape_controls, attention_map.source)),
+                "target": list(map(escape_controls, attention_map.target)),
+                "weights": np.rint(attention_map.weights * WEIGHT_SCALE).astype(int).tolist(),
             }
-            for one in maps
+            for attention_map in maps
         ],
     }
     text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
-    safe = text.replace("<", "\\u003c")  # no text can end the script element
-    parts = {"@TITLE@": html.escape(visible(title)), "@DATA@": safe}
-    page = PAGE.read_text(encoding="utf-8")
-    return re.sub("@TITLE@|@DATA@", lambda found: parts[found.group()], page)
+    escaped = text.replace("<", "\\u003c")  # no text can end the script element
+    replacements = {"@TITLE@": html.escape(escape_controls(title)), "@DATA@": escaped}
+    template = TEMPLATE_PATH.read_text(encoding="utf-8")
+    return re.sub("@TITLE@|@DATA@", lambda match: replacements[match.group()], template)

@@ -5,14 +5,14 @@ Every cell has its own background, so that the picture is the same in dark and l
 
 from collections.abc import Iterator, Sequence
 
-from nmt_cli.plots.attention import Weights
-from nmt_cli.plots.fonts import visible
-from nmt_cli.reporting import Screen, Span, cells
+from nmt_cli.plots.attention import AttentionWeights
+from nmt_cli.plots.fonts import escape_controls
+from nmt_cli.reporting import Screen, Span, display_width
 
 Row = list[Span]
 
-LABEL = 16  # most columns of a label
-RAMP = " .:-=+*#%@"  # light to dark
+MAX_LABEL_COLUMNS = 16  # most columns of a label
+ASCII_RAMP = " .:-=+*#%@"  # light to dark
 # cividis (Nunez et al. 2018), at nine equal steps: even in lightness, safe for colour-blind readers
 CIVIDIS = (
     (0, 34, 78), (18, 53, 112), (59, 73, 108), (87, 93, 109), (112, 113, 115),
@@ -21,79 +21,82 @@ CIVIDIS = (
 
 
 def attention_rows(
-    weights: Weights, source: Sequence[str], target: Sequence[str], screen: Screen
+    weights: AttentionWeights, source: Sequence[str], target: Sequence[str], screen: Screen
 ) -> Iterator[Row]:
     """Lines of a heatmap of weights [T, S]: source across, target down, in parts where too wide.
 
     Where all fits with three columns a cell, weights of 10 % and more are written into the cells
     (in ASCII: of 1 % and more).
     """
-    across = [_cut(visible(one), LABEL) for one in source]
-    down = [_cut(visible(one), LABEL) for one in target]
-    margin = max(map(cells, down)) + 1
-    room = max(screen.width - margin, LABEL + 4)
-    wide = _fitting(across, 3, room) == len(across)
-    size, first, top = 3 if wide else 2, 0, float(weights.max()) or 1.0
-    while first < len(across):
-        count = _fitting(across[first:], size, room)
-        part = slice(first, first + count)
-        yield from _header(across[part], size, margin, screen)
-        for label, row in zip(down, weights[:, part], strict=True):
-            padding = " " * (margin - 1 - cells(label))
-            yield [Span(f"{padding}{label} "), *_cells(row, size, top, screen)]
-        first += count
-        if first < len(across):
+    column_labels = [_truncate(escape_controls(text), MAX_LABEL_COLUMNS) for text in source]
+    row_labels = [_truncate(escape_controls(text), MAX_LABEL_COLUMNS) for text in target]
+    margin = max(map(display_width, row_labels)) + 1
+    available_columns = max(screen.width - margin, MAX_LABEL_COLUMNS + 4)
+    wide_cells = _count_fitting(column_labels, 3, available_columns) == len(column_labels)
+    cell_width, start, max_weight = 3 if wide_cells else 2, 0, float(weights.max()) or 1.0
+    while start < len(column_labels):
+        count = _count_fitting(column_labels[start:], cell_width, available_columns)
+        columns = slice(start, start + count)
+        yield from _header(column_labels[columns], cell_width, margin, screen)
+        for label, row in zip(row_labels, weights[:, columns], strict=True):
+            padding = " " * (margin - 1 - display_width(label))
+            yield [Span(f"{padding}{label} "), *_render_cells(row, cell_width, max_weight, screen)]
+        start += count
+        if start < len(column_labels):
             yield []
 
 
-def _fitting(labels: Sequence[str], size: int, room: int) -> int:
+def _count_fitting(labels: Sequence[str], cell_width: int, available_columns: int) -> int:
     """How many of these columns fit, with their labels, which begin above them; at least one."""
     count = 0
-    while count < len(labels) and count * size + 3 + cells(labels[count]) <= room:
+    while (
+        count < len(labels)
+        and count * cell_width + 3 + display_width(labels[count]) <= available_columns
+    ):
         count += 1
     return max(count, 1)
 
 
-def _header(labels: Sequence[str], size: int, margin: int, screen: Screen) -> Iterator[Row]:
+def _header(labels: Sequence[str], cell_width: int, margin: int, screen: Screen) -> Iterator[Row]:
     """Each source label on a line of its own, with a line down to its column."""
     corner, stem = ("╭", "│") if screen.colours else (".", "|")
-    lead = " " * (size - 2)
+    indent = " " * (cell_width - 2)
     for number, label in enumerate(labels):
-        stems = "".join(f"{lead}{stem} " for _ in range(number))
-        yield [Span(f"{' ' * margin}{stems}{lead}{corner} ", "dim"), Span(label)]
+        stems = "".join(f"{indent}{stem} " for _ in range(number))
+        yield [Span(f"{' ' * margin}{stems}{indent}{corner} ", "dim"), Span(label)]
 
 
-def _cells(row: Weights, size: int, top: float, screen: Screen) -> Row:
+def _render_cells(row: AttentionWeights, cell_width: int, max_weight: float, screen: Screen) -> Row:
     if not screen.colours:
-        return [Span("".join(_ascii(float(weight), size, top) for weight in row))]
-    return [_shaded(float(weight), size, top) for weight in row]
+        return [Span("".join(_ascii_cell(float(weight), cell_width, max_weight) for weight in row))]
+    return [_shaded_cell(float(weight), cell_width, max_weight) for weight in row]
 
 
-def _ascii(weight: float, size: int, top: float) -> str:
+def _ascii_cell(weight: float, cell_width: int, max_weight: float) -> str:
     """A percentage, or a letter that is darker the larger the weight."""
-    if size == 3:
+    if cell_width == 3:
         return f"{100 * weight:3.0f}" if weight >= 0.005 else "  ."
-    return RAMP[round((len(RAMP) - 1) * weight / top)] + " "
+    return ASCII_RAMP[round((len(ASCII_RAMP) - 1) * weight / max_weight)] + " "
 
 
-def _shaded(weight: float, size: int, top: float) -> Span:
-    share = weight / top
-    place = share * (len(CIVIDIS) - 1)
-    low = min(int(place), len(CIVIDIS) - 2)
-    mixed = [
-        round(a + (b - a) * (place - low))
-        for a, b in zip(CIVIDIS[low], CIVIDIS[low + 1], strict=True)
+def _shaded_cell(weight: float, cell_width: int, max_weight: float) -> Span:
+    fraction = weight / max_weight
+    ramp_position = fraction * (len(CIVIDIS) - 1)
+    ramp_index = min(int(ramp_position), len(CIVIDIS) - 2)
+    rgb = [
+        round(a + (b - a) * (ramp_position - ramp_index))
+        for a, b in zip(CIVIDIS[ramp_index], CIVIDIS[ramp_index + 1], strict=True)
     ]
-    ground = "#" + "".join(f"{one:02x}" for one in mixed)
-    letters = "#000000" if share > 0.5 else "#ffffff"
-    text = f"{100 * weight:3.0f}" if size == 3 and weight >= 0.095 else " " * size
-    return Span(text, f"{letters} on {ground}")
+    background = "#" + "".join(f"{channel:02x}" for channel in rgb)
+    foreground = "#000000" if fraction > 0.5 else "#ffffff"
+    text = f"{100 * weight:3.0f}" if cell_width == 3 and weight >= 0.095 else " " * cell_width
+    return Span(text, f"{foreground} on {background}")
 
 
-def _cut(text: str, most: int) -> str:
+def _truncate(text: str, max_columns: int) -> str:
     """A label of at most so many columns."""
-    if cells(text) <= most:
+    if display_width(text) <= max_columns:
         return text
-    while cells(text) > most - 1:
+    while display_width(text) > max_columns - 1:
         text = text[:-1]
     return text + "…"

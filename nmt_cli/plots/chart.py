@@ -9,65 +9,68 @@ from nmt_cli.reporting import Screen, Span
 
 Row = list[Span]
 
-MARGIN = 9  # columns for the numbers at the left, the axis included
+LEFT_MARGIN_COLUMNS = 9  # columns for the numbers at the left, the axis included
 # Bits of the eight dots of a braille character, by column and by row from the top.
-DOTS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
-BLANK = 0x2800
+BRAILLE_DOT_BITS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
+BRAILLE_BLANK = 0x2800
 # Named colours, which every terminal shows readably on its own background.
 COLOURS = ("blue", "red", "green", "magenta", "yellow", "cyan")
-LETTERS = "*o+x#@"
+ASCII_MARKERS = "*o+x#@"
 
 
 @dataclass(frozen=True)
-class Line:
+class Curve:
     """A curve: its points in order, and which number of look it has."""
 
     points: list[tuple[float, float]]
-    number: int
-    dotted: bool = False  # its points only, without lines between them
+    style_index: int
+    points_only: bool = False  # its points only, without lines between them
 
 
-def key(name: str, number: int, screen: Screen) -> Row:
+def legend_entry(name: str, style_index: int, screen: Screen) -> Row:
     """A run's name beside what its line looks like."""
-    mark = "━━" if screen.colours else LETTERS[number % len(LETTERS)]
-    return [Span(mark, COLOURS[number % len(COLOURS)]), Span(f" {name}")]
+    mark = "━━" if screen.colours else ASCII_MARKERS[style_index % len(ASCII_MARKERS)]
+    return [Span(mark, COLOURS[style_index % len(COLOURS)]), Span(f" {name}")]
 
 
-def chart(
-    title: str, lines: Sequence[Line], axis: str, right: float, screen: Screen, height: int
+def render_chart(
+    title: str, curves: Sequence[Curve], x_label: str, x_max: float, screen: Screen, height: int
 ) -> Iterator[Row]:
     """A chart from 0 to `right`, `height` rows high and as wide as the screen (at most 100)."""
-    low, high = _bounds([y for line in lines for _, y in line.points if math.isfinite(y)])
-    width = max(10, min(screen.width, 100) - MARGIN - 1)
-    grid = _Grid(width, height, screen.colours)
-    for line in lines:
-        scaled = [(x / (right or 1.0), (y - low) / (high - low)) for x, y in line.points]
-        grid.draw(scaled, line.number, dotted=line.dotted)
+    y_min, y_max = _y_range([y for line in curves for _, y in line.points if math.isfinite(y)])
+    width = max(10, min(screen.width, 100) - LEFT_MARGIN_COLUMNS - 1)
+    canvas = _Canvas(width, height, screen.colours)
+    for line in curves:
+        scaled = [(x / (x_max or 1.0), (y - y_min) / (y_max - y_min)) for x, y in line.points]
+        canvas.draw(scaled, line.style_index, points_only=line.points_only)
     yield [Span(title, "bold")]
-    bar = "│" if screen.colours else "|"
-    for number in range(height):
-        value = high - number / (height - 1) * (high - low)
-        label = "" if number % 2 else short_number(value)
-        yield [Span(f"{label:>{MARGIN - 2}} {bar}", "dim"), *grid.row(number)]
+    axis_bar = "│" if screen.colours else "|"
+    for row_index in range(height):
+        value = y_max - row_index / (height - 1) * (y_max - y_min)
+        label = "" if row_index % 2 else format_short(value)
+        yield [
+            Span(f"{label:>{LEFT_MARGIN_COLUMNS - 2}} {axis_bar}", "dim"),
+            *canvas.row(row_index),
+        ]
     corner, dash = ("└", "─") if screen.colours else ("+", "-")
-    yield [Span(f"{' ' * (MARGIN - 1)}{corner}{dash * width}", "dim")]
-    yield [Span(_scale(right, axis, width), "dim")]
+    yield [Span(f"{' ' * (LEFT_MARGIN_COLUMNS - 1)}{corner}{dash * width}", "dim")]
+    yield [Span(_x_axis_labels(x_max, x_label, width), "dim")]
 
 
-def _scale(right: float, axis: str, width: int) -> str:
+def _x_axis_labels(x_max: float, x_label: str, width: int) -> str:
     """Zero, half way (where there is room for it) and the end of the axis."""
     middle, end = (
-        f"{one:.0f}" if one == round(one) and one < 1e4 else short_number(one)
-        for one in (right / 2, right)
+        f"{value:.0f}" if value == round(value) and value < 1e4 else format_short(value)
+        for value in (x_max / 2, x_max)
     )
-    end = f"{end} {axis}"
-    begin = "0".ljust(width // 2 - 1 - len(middle) // 2)
-    if len(begin) + len(middle) + len(end) + 2 <= width:
-        begin += middle
-    return " " * MARGIN + begin.ljust(width - len(end)) + end
+    end = f"{end} {x_label}"
+    labels = "0".ljust(width // 2 - 1 - len(middle) // 2)
+    if len(labels) + len(middle) + len(end) + 2 <= width:
+        labels += middle
+    return " " * LEFT_MARGIN_COLUMNS + labels.ljust(width - len(end)) + end
 
 
-def _bounds(values: list[float]) -> tuple[float, float]:
+def _y_range(values: list[float]) -> tuple[float, float]:
     """The lowest and the highest value, or room around the only one."""
     low, high = (min(values), max(values)) if values else (0.0, 0.0)
     if high - low > 1e-12 * max(abs(low), abs(high)):
@@ -75,68 +78,74 @@ def _bounds(values: list[float]) -> tuple[float, float]:
     return (low - 1, high + 1) if low == 0 else (min(0.0, 2 * low), max(0.0, 2 * high))
 
 
-def short_number(value: float) -> str:
+def format_short(value: float) -> str:
     """Three significant digits, with k and M for thousands and millions: at most 7 letters."""
-    size = abs(value)
-    if size >= 1e12 or 0 < size < 1e-3:
+    magnitude = abs(value)
+    if magnitude >= 1e12 or 0 < magnitude < 1e-3:
         return f"{value:.1e}".replace("e-0", "e-").replace("e+", "e")
     for limit, unit in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
-        if size >= limit:
+        if magnitude >= limit:
             return f"{value / (1e3 if unit == 'k' else limit):.3g}{unit}"
-    digits = max(0, 2 - math.floor(math.log10(size))) if size else 0
+    digits = max(0, 2 - math.floor(math.log10(magnitude))) if magnitude else 0
     return f"{value:.{min(digits, 4)}f}"
 
 
-class _Grid:
+class _Canvas:
     """A field of characters; each holds 2 x 4 dots, or one letter in plain ASCII."""
 
-    def __init__(self, width: int, height: int, dots: bool) -> None:
-        self.dots, self.height = dots, height
-        self.across, self.down = (2 * width, 4 * height) if dots else (width, height)
-        self.bits = [[0] * width for _ in range(height)]
-        self.owner = [[-1] * width for _ in range(height)]
+    def __init__(self, width: int, height: int, braille: bool) -> None:
+        self.braille, self.height = braille, height
+        self.x_size, self.y_size = (2 * width, 4 * height) if braille else (width, height)
+        self.dot_bits = [[0] * width for _ in range(height)]
+        self.style_indices = [[-1] * width for _ in range(height)]
 
-    def draw(self, points: list[tuple[float, float]], number: int, *, dotted: bool) -> None:
+    def draw(
+        self, points: list[tuple[float, float]], style_index: int, *, points_only: bool
+    ) -> None:
         """Points whose coordinates are shares of the field, from the lower left."""
-        places = [
-            (round(x * (self.across - 1)), round((1 - y) * (self.down - 1)))
+        pixels = [
+            (round(x * (self.x_size - 1)), round((1 - y) * (self.y_size - 1)))
             for x, y in points
             if math.isfinite(x) and math.isfinite(y)
         ]
-        for place in places:
-            self._mark(*place, number)
-            if dotted:
-                self._thicken(*place, number)
-        if not dotted:
-            for begin, end in pairwise(places):
-                steps = max(abs(end[0] - begin[0]), abs(end[1] - begin[1]), 1)
+        for pixel in pixels:
+            self._set_dot(*pixel, style_index)
+            if points_only:
+                self._thicken(*pixel, style_index)
+        if not points_only:
+            for start, end in pairwise(pixels):
+                steps = max(abs(end[0] - start[0]), abs(end[1] - start[1]), 1)
                 for step in range(1, steps):
-                    share = step / steps
-                    x = round(begin[0] + share * (end[0] - begin[0]))
-                    self._mark(x, round(begin[1] + share * (end[1] - begin[1])), number)
+                    fraction = step / steps
+                    x = round(start[0] + fraction * (end[0] - start[0]))
+                    self._set_dot(x, round(start[1] + fraction * (end[1] - start[1])), style_index)
 
-    def row(self, number: int) -> Row:
+    def row(self, row_index: int) -> Row:
         """A row from the top, neighbours of one colour together."""
         spans: Row = []
-        for bits, owner in zip(self.bits[number], self.owner[number], strict=True):
-            style = "" if owner < 0 else COLOURS[owner % len(COLOURS)]
-            if self.dots:
-                text = chr(BLANK + bits) if bits else " "
+        for bits, style_index in zip(
+            self.dot_bits[row_index], self.style_indices[row_index], strict=True
+        ):
+            style = "" if style_index < 0 else COLOURS[style_index % len(COLOURS)]
+            if self.braille:
+                text = chr(BRAILLE_BLANK + bits) if bits else " "
             else:
-                text = " " if owner < 0 else LETTERS[owner % len(LETTERS)]
+                text = " " if style_index < 0 else ASCII_MARKERS[style_index % len(ASCII_MARKERS)]
             if spans and spans[-1].style == style:
                 spans[-1] = Span(spans[-1].text + text, style)
             else:
                 spans.append(Span(text, style))
         return spans
 
-    def _thicken(self, x: int, y: int, number: int) -> None:
+    def _thicken(self, x: int, y: int, style_index: int) -> None:
         """A point that stands alone is two dots wide and high."""
-        if self.dots:
-            for across, down in ((1, 0), (0, 1), (1, 1)):
-                self._mark(min(x + across, self.across - 1), min(y + down, self.down - 1), number)
+        if self.braille:
+            for dx, dy in ((1, 0), (0, 1), (1, 1)):
+                self._set_dot(
+                    min(x + dx, self.x_size - 1), min(y + dy, self.y_size - 1), style_index
+                )
 
-    def _mark(self, x: int, y: int, number: int) -> None:
-        column, row = (x // 2, y // 4) if self.dots else (x, y)
-        self.bits[row][column] |= DOTS[x % 2][y % 4]
-        self.owner[row][column] = number
+    def _set_dot(self, x: int, y: int, style_index: int) -> None:
+        column, row = (x // 2, y // 4) if self.braille else (x, y)
+        self.dot_bits[row][column] |= BRAILLE_DOT_BITS[x % 2][y % 4]
+        self.style_indices[row][column] = style_index

@@ -5,11 +5,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nmt_cli.plots.figure import FAINT, Look, drawing, grid_lines, look, new_figure, write
-from nmt_cli.plots.training_log import Course, Series
+from nmt_cli.plots.figure import (
+    MUTED_COLOUR,
+    LineStyle,
+    add_grid,
+    figure_style,
+    line_style,
+    new_figure,
+    save_figure,
+)
+from nmt_cli.plots.training_log import Series, TrainingHistory
 
 AXES = {"updates": "updates", "minutes": "minutes of training"}
-FEW = 40  # markers of a line, about
+MAX_MARKERS = 40  # markers of a line, about
 
 
 @dataclass(frozen=True)
@@ -28,56 +36,62 @@ QUANTITIES = (
 )
 
 
-def present(courses: Mapping[str, Course]) -> list[Quantity]:
+def available_quantities(histories: Mapping[str, TrainingHistory]) -> list[Quantity]:
     """The quantities of which any run has a point."""
     return [
-        one
-        for one in QUANTITIES
-        if any(getattr(course, curve).values for course in courses.values() for curve in one.curves)
+        quantity
+        for quantity in QUANTITIES
+        if any(
+            getattr(history, curve).values
+            for history in histories.values()
+            for curve in quantity.curves
+        )
     ]
 
 
-def draw_curves(path: Path, courses: Mapping[str, Course]) -> None:
+def draw_curves(path: Path, histories: Mapping[str, TrainingHistory]) -> None:
     """Write the figure: a row for each quantity, by update at the left, by minute at the right."""
-    rows = present(courses)
-    heights = [1.6 if one.label == "loss" else 1.0 for one in rows]
-    with drawing(list(courses)):
-        columns = min(3, len(courses))
-        legend = -(-len(courses) // columns)
-        figure = new_figure(10.5, 1.0 + 1.75 * sum(heights) + 0.24 * legend, constrained=True)
+    rows = available_quantities(histories)
+    heights = [1.6 if row.label == "loss" else 1.0 for row in rows]
+    with figure_style(list(histories)):
+        columns = min(3, len(histories))
+        legend_rows = -(-len(histories) // columns)
+        figure = new_figure(10.5, 1.0 + 1.75 * sum(heights) + 0.24 * legend_rows, constrained=True)
         panels = figure.subplots(
             len(rows), len(AXES), sharex="col", sharey="row", squeeze=False, height_ratios=heights
         )
-        for quantity, line in zip(rows, panels, strict=True):
-            for axis, axes in zip(AXES, line, strict=True):
-                for number, course in enumerate(courses.values()):
-                    _draw(axes, quantity, course, axis, look(number))
-                _finish(axes, quantity)
-            line[0].set_ylabel(quantity.label)
+        for quantity, axes_row in zip(rows, panels, strict=True):
+            for axis, axes in zip(AXES, axes_row, strict=True):
+                for number, history in enumerate(histories.values()):
+                    _draw_quantity(axes, quantity, history, axis, line_style(number))
+                _style_axes(axes, quantity)
+            axes_row[0].set_ylabel(quantity.label)
         for axes, label in zip(panels[-1], AXES.values(), strict=True):
             axes.set_xlabel(label)
             axes.set_xlim(left=0)
-        _key(figure, panels[0][1], courses, columns, with_loss=rows[0].label == "loss")
-        write(figure, path, title="training curves")
+        _draw_legend(figure, panels[0][1], histories, columns, with_loss=rows[0].label == "loss")
+        save_figure(figure, path, title="training curves")
 
 
-def _draw(axes: Any, quantity: Quantity, course: Course, axis: str, style: Look) -> None:
+def _draw_quantity(
+    axes: Any, quantity: Quantity, history: TrainingHistory, axis: str, style: LineStyle
+) -> None:
     for curve in quantity.curves:
-        series: Series = getattr(course, curve)
-        validated = curve in ("dev_loss", "bleu")
-        marker = style.marker if validated or len(series.values) == 1 else None
+        series: Series = getattr(history, curve)
+        is_validation = curve in ("dev_loss", "bleu")
+        marker = style.marker if is_validation or len(series.values) == 1 else None
         axes.plot(
-            series.along(axis), series.values, color=style.color, marker=marker,
-            linestyle=style.linestyle, markersize=4.5, markevery=-(-len(series.values) // FEW) or 1,
-            linewidth=1.0 if validated and len(quantity.curves) > 1 else 1.5,
+            series.x_values(axis), series.values, color=style.color, marker=marker,
+            linestyle=style.linestyle, markersize=4.5, markevery=-(-len(series.values) // MAX_MARKERS) or 1,
+            linewidth=1.0 if is_validation and len(quantity.curves) > 1 else 1.5,
             markeredgecolor="white", markeredgewidth=0.5,
         )  # fmt: skip
 
 
-def _finish(axes: Any, quantity: Quantity) -> None:
+def _style_axes(axes: Any, quantity: Quantity) -> None:
     from matplotlib.ticker import EngFormatter
 
-    grid_lines(axes, "both")
+    add_grid(axes, "both")
     axes.tick_params(labelbottom=axes.get_subplotspec().is_last_row())
     if quantity.label in ("learning rate", "tokens/s"):
         axes.set_ylim(bottom=0)
@@ -87,19 +101,24 @@ def _finish(axes: Any, quantity: Quantity) -> None:
         axes.yaxis.set_major_formatter(EngFormatter(sep=""))
 
 
-def _key(
-    figure: Any, axes: Any, courses: Mapping[str, Course], columns: int, *, with_loss: bool
+def _draw_legend(
+    figure: Any,
+    axes: Any,
+    histories: Mapping[str, TrainingHistory],
+    columns: int,
+    *,
+    with_loss: bool,
 ) -> None:
     """Which line is which run, above all panels; which is training and which validation."""
     from matplotlib.lines import Line2D
 
     handles = []
-    for number, name in enumerate(courses):
-        handles.append(Line2D([], [], **look(number)._asdict(), label=name))
+    for number, name in enumerate(histories):
+        handles.append(Line2D([], [], **line_style(number)._asdict(), label=name))
     figure.legend(handles=handles, loc="outside upper left", ncols=columns)
     if with_loss:
-        kinds = [
-            Line2D([], [], color=FAINT, label="training, label-smoothed"),
-            Line2D([], [], color=FAINT, marker="o", markersize=4.5, label="validation"),
+        loss_handles = [
+            Line2D([], [], color=MUTED_COLOUR, label="training, label-smoothed"),
+            Line2D([], [], color=MUTED_COLOUR, marker="o", markersize=4.5, label="validation"),
         ]
-        axes.legend(handles=kinds, loc="upper right", fontsize=8, labelcolor=FAINT)
+        axes.legend(handles=loss_handles, loc="upper right", fontsize=8, labelcolor=MUTED_COLOUR)

@@ -7,73 +7,93 @@ import unicodedata
 from functools import lru_cache
 from typing import Any
 
-OWN = "DejaVu Sans"
-LIKELY = ("Noto Sans", "Source Han", "WenQuanYi", "Droid Sans", "Hiragino", "Microsoft", "Arial")
-UNFIT = ("Last Resort", "LastResort", "Emoji")  # boxes for all letters; coloured pictures
+DEFAULT_FAMILY = "DejaVu Sans"
+PREFERRED_FAMILIES = (
+    "Noto Sans",
+    "Source Han",
+    "WenQuanYi",
+    "Droid Sans",
+    "Hiragino",
+    "Microsoft",
+    "Arial",
+)
+EXCLUDED_FAMILIES = (
+    "Last Resort",
+    "LastResort",
+    "Emoji",
+)  # boxes for all letters; coloured pictures
 
 
-def families(text: str) -> list[str]:
+def font_families(text: str) -> list[str]:
     """Families that between them know all letters of `text` that any font here knows."""
-    return [OWN, *_search(_unknown(text))[0]]
+    return [DEFAULT_FAMILY, *_find_families(_not_in_default(text))[0]]
 
 
-def missing(text: str) -> str:
+def missing_characters(text: str) -> str:
     """The letters of `text` that no font here knows, each once, in order."""
-    return "".join(sorted(_search(_unknown(text))[1]))
+    return "".join(sorted(_find_families(_not_in_default(text))[1]))
 
 
-def visible(text: str) -> str:
+def escape_controls(text: str) -> str:
     """The text with control characters, which would draw nothing or turn the line, spelled out.
 
     Joiners stay: Persian and Hindi need them.
     """
     return "".join(
-        f"<U+{ord(letter):04X}>"
-        if unicodedata.category(letter) in ("Cc", "Cf", "Cs", "Zl", "Zp")
-        and letter not in "\u200c\u200d\u00ad"
-        else letter
-        for letter in text
+        f"<U+{ord(character):04X}>"
+        if unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp")
+        and character not in "\u200c\u200d\u00ad"
+        else character
+        for character in text
     )
 
 
-def shortened(text: str, most: int) -> str:
+def truncate(text: str, max_characters: int) -> str:
     """The text, or its beginning and an ellipsis: at most so many letters."""
-    return text if len(text) <= most else text[: most - 1] + "…"
+    return text if len(text) <= max_characters else text[: max_characters - 1] + "…"
 
 
-def _unknown(text: str) -> frozenset[str]:
+def _not_in_default(text: str) -> frozenset[str]:
     """Letters that the first font lacks."""
     from matplotlib import font_manager
 
-    path = font_manager.findfont(OWN, fallback_to_default=True)
-    known = _letters(path)
-    return frozenset(letter for letter in set(text) if letter > " " and ord(letter) not in known)
+    path = font_manager.findfont(DEFAULT_FAMILY, fallback_to_default=True)
+    covered = _code_points(path)
+    return frozenset(
+        character for character in set(text) if character > " " and ord(character) not in covered
+    )
 
 
 @lru_cache(maxsize=64)
-def _search(wanted: frozenset[str]) -> tuple[tuple[str, ...], frozenset[str]]:
+def _find_families(characters: frozenset[str]) -> tuple[tuple[str, ...], frozenset[str]]:
     """Families of other fonts that know some of these letters, and the letters that none knows."""
     from matplotlib import font_manager
 
-    left, found = set(wanted), list[str]()
-    fonts = font_manager.fontManager.ttflist if wanted else []
-    for font in sorted(fonts, key=_rank):
-        if left and font.name not in found and not any(word in font.name for word in UNFIT):
-            known = {letter for letter in left if ord(letter) in _letters(font.fname)}
-            if known:
-                found.append(font.name)
-                left -= known
-    return tuple(found), frozenset(left)
+    remaining, names = set(characters), list[str]()
+    fonts = font_manager.fontManager.ttflist if characters else []
+    for font in sorted(fonts, key=_preference):
+        if (
+            remaining
+            and font.name not in names
+            and not any(word in font.name for word in EXCLUDED_FAMILIES)
+        ):
+            covered = {
+                character for character in remaining if ord(character) in _code_points(font.fname)
+            }
+            if covered:
+                names.append(font.name)
+                remaining -= covered
+    return tuple(names), frozenset(remaining)
 
 
-def _rank(font: Any) -> tuple[bool, bool, str, str]:
+def _preference(font: Any) -> tuple[bool, bool, str, str]:
     """Upright, regular fonts of makers that cover many letters first."""
-    plain = font.style == "normal" and font.weight in (400, "normal", "regular")
-    return (not plain, not font.name.startswith(LIKELY), font.name, font.fname)
+    regular = font.style == "normal" and font.weight in (400, "normal", "regular")
+    return (not regular, not font.name.startswith(PREFERRED_FAMILIES), font.name, font.fname)
 
 
 @lru_cache(maxsize=4096)
-def _letters(path: str) -> frozenset[int]:
+def _code_points(path: str) -> frozenset[int]:
     """The code points that a font file has; none where it cannot be read."""
     from matplotlib.ft2font import FT2Font
 

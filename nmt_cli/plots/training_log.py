@@ -21,7 +21,7 @@ class Series:
     minutes: list[float] = field(default_factory=list)
     values: list[float] = field(default_factory=list)
 
-    def along(self, axis: str) -> list[float]:
+    def x_values(self, axis: str) -> list[float]:
         """Where the points stand: `updates` or `minutes`."""
         return self.minutes if axis == "minutes" else list(map(float, self.updates))
 
@@ -34,7 +34,7 @@ class Series:
 
 
 @dataclass
-class Course:
+class TrainingHistory:
     """What happened in a run, in the order of updates."""
 
     train_loss: Series = field(default_factory=Series)  # smoothed, nats a target token
@@ -42,10 +42,10 @@ class Course:
     bleu: Series = field(default_factory=Series)  # of the development text
     learning_rate: Series = field(default_factory=Series)
     speed: Series = field(default_factory=Series)  # target tokens a second
-    damaged: int = 0  # lines that are not records
+    damaged_lines: int = 0  # lines that are not records
 
 
-def read_course(run: Path) -> Course:
+def read_training_history(run: Path) -> TrainingHistory:
     """Read a run's log; RunError where there is none, or nothing in it yet."""
     path = run / "log.jsonl"
     if not run.is_dir():
@@ -55,24 +55,24 @@ def read_course(run: Path) -> Course:
     except OSError as error:
         raise RunError(f"{path}: cannot read: {error.strerror}") from error
     lines = text.split("\n")[:-1]
-    found = [_record(line) for line in lines if line]
-    records = _without_repeats([one for one in found if one is not None])
+    entries = [_parse_record(line) for line in lines if line]
+    records = _drop_repeated([entry for entry in entries if entry is not None])
     if not records:
         raise RunError(f"{path}: nothing is logged yet")
-    course = Course(damaged=found.count(None))
+    history = TrainingHistory(damaged_lines=entries.count(None))
     for record in records:
         if record["event"] == "train":
-            course.train_loss.add(record, record.get("loss"))
-            course.learning_rate.add(record, record.get("learning_rate"))
-            course.speed.add(record, record.get("tokens_per_second"))
+            history.train_loss.add(record, record.get("loss"))
+            history.learning_rate.add(record, record.get("learning_rate"))
+            history.speed.add(record, record.get("tokens_per_second"))
         elif record["event"] == "validation":
-            course.dev_loss.add(record, record.get("loss"))
+            history.dev_loss.add(record, record.get("loss"))
             scores = record.get("scores")
-            course.bleu.add(record, scores.get("bleu") if isinstance(scores, dict) else None)
-    return course
+            history.bleu.add(record, scores.get("bleu") if isinstance(scores, dict) else None)
+    return history
 
 
-def _record(line: str) -> dict[str, Any] | None:
+def _parse_record(line: str) -> dict[str, Any] | None:
     """A record of training; None for a line that is none."""
     try:
         record = json.loads(line)
@@ -83,12 +83,12 @@ def _record(line: str) -> dict[str, Any] | None:
     return record if isinstance(record.get("event"), str) else None
 
 
-def _without_repeats(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _drop_repeated(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The records but those that a resumed run did again."""
-    kept: list[dict[str, Any]] = []
+    unique: list[dict[str, Any]] = []
     for record in records:
         key = (record["update"], record["event"] == "validation")
-        while kept and (kept[-1]["update"], kept[-1]["event"] == "validation") >= key:
-            kept.pop()
-        kept.append(record)
-    return kept
+        while unique and (unique[-1]["update"], unique[-1]["event"] == "validation") >= key:
+            unique.pop()
+        unique.append(record)
+    return unique

@@ -2,55 +2,70 @@
 
 from torch import Tensor
 
-from nmt_cli.checkpoint import Checkpoint, Tensors, read_checkpoint
 from nmt_cli.errors import RunError
 from nmt_cli.reporting import Reporter
-from nmt_cli.run_folder import RunFolder
-from nmt_cli.training.settings import TrainingConfig
-from nmt_cli.training.weights import Weights
+from nmt_cli.runs.checkpoint import Checkpoint, NamedTensors, read_checkpoint
+from nmt_cli.runs.folder import RunFolder
+from nmt_cli.training.config import TrainingConfig
+from nmt_cli.training.parameters import FlatParameters
 
 
-class Average:
+class WeightAverager:
     """An exponential moving average, the mean of the last checkpoints, or neither."""
 
     def __init__(
-        self, weights: Weights, config: TrainingConfig, folder: RunFolder, reporter: Reporter
+        self,
+        parameters: FlatParameters,
+        config: TrainingConfig,
+        folder: RunFolder,
+        reporter: Reporter,
     ) -> None:
-        self.weights, self.config, self.folder, self.reporter = weights, config, folder, reporter
-        self.moving = weights.master.clone() if config.average_decay else None
+        self.parameters, self.config, self.folder, self.reporter = (
+            parameters,
+            config,
+            folder,
+            reporter,
+        )
+        self.moving_average = parameters.master.clone() if config.average_decay else None
 
-    def begin(self) -> None:
+    def reset(self) -> None:
         """Be the present weights."""
-        if self.moving is not None:
-            self.moving.copy_(self.weights.master)
+        if self.moving_average is not None:
+            self.moving_average.copy_(self.parameters.master)
 
-    def add(self, update: int) -> None:
+    def update(self, update_number: int) -> None:
         """Take in the weights after an update; the first ones count for more."""
-        if self.moving is not None and self.config.average_decay is not None:
-            decay = min(self.config.average_decay, (1 + update) / (10 + update))
-            self.moving.lerp_(self.weights.master, 1 - decay)
+        if self.moving_average is not None and self.config.average_decay is not None:
+            decay = min(self.config.average_decay, (1 + update_number) / (10 + update_number))
+            self.moving_average.lerp_(self.parameters.master, 1 - decay)
 
-    def tensors(self) -> dict[str, Tensors]:
+    def tensors(self) -> dict[str, NamedTensors]:
         """What a checkpoint keeps of it."""
-        return {} if self.moving is None else {"average": self.weights.split(self.moving)}
+        return (
+            {}
+            if self.moving_average is None
+            else {"average": self.parameters.unflatten(self.moving_average)}
+        )
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """The way back from `tensors`; raises what `Weights.join` raises."""
-        if self.moving is not None:
-            self.moving.copy_(self.weights.join(checkpoint.tensors("average")))
+        if self.moving_average is not None:
+            self.moving_average.copy_(self.parameters.flatten(checkpoint.tensors("average")))
 
-    def flat(self, update: int) -> Tensor | None:
+    def validation_weights(self, update: int) -> Tensor | None:
         """The weights to validate after an update; None: the present ones."""
-        if self.moving is not None:
-            return self.moving
+        if self.moving_average is not None:
+            return self.moving_average
         if self.config.average == 1:
             return None
-        total, count = self.weights.master.clone(), 1
-        steps = self.folder.regular(self.config.validate_every, before=update)
-        for path in steps[1 - self.config.average :]:
+        total, count = self.parameters.master.clone(), 1
+        checkpoint_folders = self.folder.scheduled_checkpoints(
+            self.config.validate_every, before=update
+        )
+        for path in checkpoint_folders[1 - self.config.average :]:
             try:
-                total += self.weights.join(read_checkpoint(path).tensors())
+                total += self.parameters.flatten(read_checkpoint(path).tensors())
                 count += 1
             except RunError as error:
-                self.reporter.warn(f"{error}; left out of the average")
+                self.reporter.warning(f"{error}; left out of the average")
         return total / count if count > 1 else None

@@ -15,35 +15,39 @@ from typing import Any, Literal
 import torch
 
 from nmt_cli.models.contract import TranslationModel
-from nmt_cli.training.loss import CrossEntropy, cross_entropy_without_copy
+from nmt_cli.training.loss import CrossEntropy, compilable_cross_entropy
 
-Compile = Literal["auto", "on", "off"]
+CompileMode = Literal["auto", "on", "off"]
 
-MOST_GRAPHS = 64  # of one layer's code; with PyTorch's 8, further kinds of batches would run slowly
+MAX_GRAPHS_PER_LAYER = (
+    64  # of one layer's code; with PyTorch's 8, further kinds of batches would run slowly
+)
 
 
-def compiles(choice: Compile, device: torch.device) -> bool:
+def should_compile(mode: CompileMode, device: torch.device) -> bool:
     """Whether `training.compile` means that layers are compiled for this device."""
-    return choice == "on" or (choice == "auto" and device.type == "cuda")
+    return mode == "on" or (mode == "auto" and device.type == "cuda")
 
 
 def compile_layers(model: TranslationModel[Any], backend: str = "inductor") -> CrossEntropy:
     """Let the model's repeated layers be compiled when they are first called; returns a loss that
     is, too."""
-    torch._dynamo.config.recompile_limit = MOST_GRAPHS
-    for layer in model.repeated():
+    torch._dynamo.config.recompile_limit = MAX_GRAPHS_PER_LAYER
+    for layer in model.compilable_layers():
         layer.compile(dynamic=True, backend=backend)
-    entropy: CrossEntropy = torch.compile(cross_entropy_without_copy, dynamic=True, backend=backend)
-    return entropy
+    compiled_cross_entropy: CrossEntropy = torch.compile(
+        compilable_cross_entropy, dynamic=True, backend=backend
+    )
+    return compiled_cross_entropy
 
 
-def forget_compiled(model: TranslationModel[Any]) -> None:
+def uncompile_layers(model: TranslationModel[Any]) -> None:
     """Undo `compile_layers`."""
-    for layer in model.repeated():
+    for layer in model.compilable_layers():
         layer._compiled_call_impl = None
 
 
-def graphs() -> int:
+def compiled_graph_count() -> int:
     """How many graphs have been compiled in this process."""
     from torch._dynamo.utils import counters
 
@@ -51,9 +55,9 @@ def graphs() -> int:
 
 
 @contextmanager
-def uncompiled(compiled: bool) -> Iterator[None]:
+def force_eager(is_compiled: bool) -> Iterator[None]:
     """Run everything as written for a while, where it is compiled at all."""
-    if not compiled:
+    if not is_compiled:
         yield
         return
     with torch.compiler.set_stance("force_eager"):

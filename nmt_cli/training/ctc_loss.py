@@ -7,49 +7,76 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from nmt_cli.models.contract import Aligned, Sequences
+from nmt_cli.models.contract import NonAutoregressive, Sequences
 
-Score = Callable[[Tensor], tuple[Tensor, Tensor]]  # logits to smoothed loss and nll, as sums
+ScoreFunction = Callable[
+    [Tensor], tuple[Tensor, Tensor]
+]  # logits to smoothed loss and nll, as sums
 
 
-class Part(NamedTuple):
+class HiddenChunk(NamedTuple):
     """A stretch of hidden states along their first axis, and how its logits are scored."""
 
     size: int
-    score: Score
+    score: ScoreFunction
 
 
-def ctc_parts(
-    model: Aligned[Any], source: Sequences, target_out: Sequences, smoothing: float, chunk: int
-) -> tuple[Tensor, list[Part]]:
+def ctc_chunks(
+    model: NonAutoregressive[Any],
+    source: Sequences,
+    target_out: Sequences,
+    smoothing: float,
+    max_logits: int,
+) -> tuple[Tensor, list[HiddenChunk]]:
     """Hidden states [B, U, D] and, for groups of sentences whose logits fit into `chunk`, a score.
 
     A target has no end of sentence here: the model says all that it has to say. One that is too
     long for its positions cannot be emitted and counts nothing.
     """
-    hidden, emitted = model(source)
-    lengths = target_out.lengths - 1
-    group = max(1, chunk // (hidden.shape[1] * model.vocabulary.target_size))
-    sides = (emitted.split(group), target_out.ids.split(group), lengths.split(group))
+    hidden, output_lengths = model(source)
+    target_lengths = target_out.lengths - 1
+    sentences_per_chunk = max(1, max_logits // (hidden.shape[1] * model.vocabulary.target_size))
+    chunks = (
+        output_lengths.split(sentences_per_chunk),
+        target_out.ids.split(sentences_per_chunk),
+        target_lengths.split(sentences_per_chunk),
+    )
     return hidden, [
-        Part(len(some), _score(model, some, ids, sizes, smoothing))
-        for some, ids, sizes in zip(*sides, strict=True)
+        HiddenChunk(
+            len(chunk_output_lengths),
+            _make_ctc_score(
+                model, chunk_output_lengths, chunk_targets, chunk_target_lengths, smoothing
+            ),
+        )
+        for chunk_output_lengths, chunk_targets, chunk_target_lengths in zip(*chunks, strict=True)
     ]
 
 
-def _score(
-    model: Aligned[Any], emitted: Tensor, ids: Tensor, lengths: Tensor, smoothing: float
-) -> Score:
+def _make_ctc_score(
+    model: NonAutoregressive[Any],
+    output_lengths: Tensor,
+    targets: Tensor,
+    target_lengths: Tensor,
+    smoothing: float,
+) -> ScoreFunction:
     def score(logits: Tensor) -> tuple[Tensor, Tensor]:
         """[b, U, V] to the sums of the smoothed loss and of the negative log-likelihood."""
-        rows = logits.float().log_softmax(-1)
+        log_probs = logits.float().log_softmax(-1)
         nll = functional.ctc_loss(
-            rows.transpose(0, 1), ids, emitted, lengths, model.blank, "sum", zero_infinity=True
+            log_probs.transpose(0, 1),
+            targets,
+            output_lengths,
+            target_lengths,
+            model.blank_id,
+            "sum",
+            zero_infinity=True,
         )
         if smoothing == 0.0:
             return nll, nll.detach()
-        uniform = -rows.mean(-1)  # [b, U]
-        real = torch.arange(uniform.shape[1], device=rows.device) < emitted[:, None]
-        return (1 - smoothing) * nll + smoothing * (uniform * real).sum(), nll.detach()
+        uniform_loss = -log_probs.mean(-1)  # [b, U]
+        is_output = (
+            torch.arange(uniform_loss.shape[1], device=log_probs.device) < output_lengths[:, None]
+        )
+        return (1 - smoothing) * nll + smoothing * (uniform_loss * is_output).sum(), nll.detach()
 
     return score

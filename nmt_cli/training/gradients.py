@@ -13,39 +13,39 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nmt_cli.data.batching import Batch, Padded
+from nmt_cli.data.batching import Batch, PaddedSequences
 from nmt_cli.errors import DeviceError
 from nmt_cli.models.contract import TranslationModel
 from nmt_cli.models.dropout import seed_masks
-from nmt_cli.training.compilation import compile_layers, forget_compiled
-from nmt_cli.training.exchange import Agreed, keep_to_oneself
-from nmt_cli.training.feed import Share, to_tensors
-from nmt_cli.training.loss import CrossEntropy, backward
-from nmt_cli.training.memory import free_cached, ran_out
+from nmt_cli.training.all_reduce import SyncedStep, no_sync
+from nmt_cli.training.batches import RankBatches, to_tensors
+from nmt_cli.training.compilation import compile_layers, uncompile_layers
+from nmt_cli.training.loss import CrossEntropy, forward_backward
+from nmt_cli.training.memory import empty_cache, is_out_of_memory
+from nmt_cli.training.parameters import FlatParameters
 from nmt_cli.training.state import TrainingState
-from nmt_cli.training.weights import Weights
 
 
-class Gradients:
+class GradientAccumulator:
     """Sums gradients over micro-batches; one that does not fit into memory is taken in parts."""
 
     def __init__(
         self,
         model: TranslationModel[Any],
-        weights: Weights,
+        parameters: FlatParameters,
         *,
         device: torch.device,
         seed: int,
         smoothing: float = 0.0,
         on_split: Callable[[int, int], None] = lambda largest, part: None,
-        exchange: Callable[[Tensor, int], Agreed] = keep_to_oneself,
+        all_reduce: Callable[[Tensor, int], SyncedStep] = no_sync,
     ) -> None:
-        self.exchange = exchange
-        self.entropy: CrossEntropy | None = None  # another than the usual one
-        self.model, self.weights, self.device = model, weights, device
+        self.all_reduce = all_reduce
+        self.cross_entropy: CrossEntropy | None = None  # another than the usual one
+        self.model, self.parameters, self.device = model, parameters, device
         self.seed, self.smoothing, self.on_split = seed, smoothing, on_split
 
-    def add_up(self, share: Share, state: TrainingState) -> Agreed:
+    def accumulate_gradients(self, rank_batches: RankBatches, state: TrainingState) -> SyncedStep:
         """The gradient of the mean loss a token into the weights, and what all processes know then.
 
         Where memory runs out in any process, all do it again in parts of half the size, and
@@ -53,104 +53,119 @@ class Gradients:
         does not fit.
         """
         while True:
-            loss, shortage = self._attempt(share, state)
-            agreed = self.exchange(loss, shortage)
-            if not agreed.shortage:
-                return agreed
-            self.weights.drop_gradient()
-            self._take_smaller_parts(agreed.shortage, state)
+            loss, oom_positions = self._try_forward_backward(rank_batches, state)
+            synced = self.all_reduce(loss, oom_positions)
+            if not synced.oom_positions:
+                return synced
+            self.parameters.zero_grad()
+            self._reduce_micro_batch_size(synced.oom_positions, state)
 
-    def rehearse(self, batches: list[Batch], state: TrainingState, numbers: int) -> None:
+    def dry_run(self, batches: list[Batch], state: TrainingState, optimizer_numel: int) -> None:
         """Try these batches before the first update, beside as many numbers as the optimizer will
         need, so that memory runs out now and not hours later. Changes nothing but state.part."""
         for batch in batches:
-            reserved = torch.empty(numbers, device=self.device)
-            self.add_up(_alone(batch), state)
-            self.weights.drop_gradient()
-            del reserved
+            reserved_memory = torch.empty(optimizer_numel, device=self.device)
+            self.accumulate_gradients(_single_batch(batch), state)
+            self.parameters.zero_grad()
+            del reserved_memory
 
     def compile(self, batch: Batch, state: TrainingState) -> str | None:
         """Compile the model's layers and the loss, with a first batch; why that cannot be done
         here (there is no C compiler, say), in a line. Then everything is as it was."""
-        self.entropy = compile_layers(self.model)
+        self.cross_entropy = compile_layers(self.model)
         try:
-            self._attempt(_alone(batch), state)
+            self._try_forward_backward(_single_batch(batch), state)
         except Exception as error:  # of whatever kind: the compiler's own and those of its tools
-            forget_compiled(self.model)
-            self.entropy = None
+            uncompile_layers(self.model)
+            self.cross_entropy = None
             return (str(error).strip() or type(error).__name__).splitlines()[0]
         finally:
-            self.weights.drop_gradient()
+            self.parameters.zero_grad()
         return None
 
-    def fits(self, batch: Batch) -> bool:
+    def fits_memory(self, batch: Batch) -> bool:
         """Whether the memory is enough for a batch as it is; changes nothing."""
-        _, shortage = self._attempt(_alone(batch), TrainingState())
-        self.weights.drop_gradient()
-        free_cached(self.device)
-        return not shortage
+        _, oom_positions = self._try_forward_backward(_single_batch(batch), TrainingState())
+        self.parameters.zero_grad()
+        empty_cache(self.device)
+        return not oom_positions
 
-    def _attempt(self, share: Share, state: TrainingState) -> tuple[Tensor, int]:
+    def _try_forward_backward(
+        self, rank_batches: RankBatches, state: TrainingState
+    ) -> tuple[Tensor, int]:
         """The sum of losses, and 0; or where memory ran out the positions of the largest part,
         negative where that is a single pair."""
         try:
-            return self._add_up(share, state), 0
+            return self._forward_backward(rank_batches, state), 0
         except (RuntimeError, MemoryError) as error:
-            if not ran_out(error):
+            if not is_out_of_memory(error):
                 raise
         # outside of the except, whose traceback holds on to tensors
-        self.weights.drop_gradient()
-        free_cached(self.device)
-        sizes = [(positions(some), len(some.source.ids)) for _, batch in share.batches
-                 for some in parts(batch, state.part)]  # fmt: skip
-        largest, rows = max(sizes)
-        return torch.zeros((), device=self.device), largest if rows > 1 else -largest
+        self.parameters.zero_grad()
+        empty_cache(self.device)
+        sizes = [(padded_positions(micro_batch), len(micro_batch.source.ids)) for _, batch in rank_batches.batches
+                 for micro_batch in split_batch(batch, state.max_micro_batch_positions)]  # fmt: skip
+        max_positions, rows = max(sizes)
+        return torch.zeros((), device=self.device), max_positions if rows > 1 else -max_positions
 
-    def _add_up(self, share: Share, state: TrainingState) -> Tensor:
-        total = torch.zeros((), device=self.device)
-        for number, batch in share.batches:
-            for part, some in enumerate(parts(batch, state.part)):
-                seed_masks(self.seed, state.update, number, *([part] if part else []))
-                tensors, scale = to_tensors(some, self.device), 1.0 / share.tokens
-                loss = backward(
+    def _forward_backward(self, rank_batches: RankBatches, state: TrainingState) -> Tensor:
+        total_loss = torch.zeros((), device=self.device)
+        for batch_number, batch in rank_batches.batches:
+            for micro_batch_number, micro_batch in enumerate(
+                split_batch(batch, state.max_micro_batch_positions)
+            ):
+                seed_masks(
+                    self.seed,
+                    state.update,
+                    batch_number,
+                    *([micro_batch_number] if micro_batch_number else []),
+                )
+                tensors, scale = (
+                    to_tensors(micro_batch, self.device),
+                    1.0 / rank_batches.update_tokens,
+                )
+                loss = forward_backward(
                     self.model, *tensors, smoothing=self.smoothing, scale=scale,
-                    entropy=self.entropy,
+                    cross_entropy_function=self.cross_entropy,
                 )  # fmt: skip
-                self.weights.collect_gradient()
-                total += loss.smoothed
-        return total
+                self.parameters.accumulate_grad()
+                total_loss += loss.smoothed
+        return total_loss
 
-    def _take_smaller_parts(self, shortage: int, state: TrainingState) -> None:
-        if shortage < 0:
+    def _reduce_micro_batch_size(self, oom_positions: int, state: TrainingState) -> None:
+        if oom_positions < 0:
             raise DeviceError(
-                f"not enough memory for one pair of {-shortage:,} positions: lower "
+                f"not enough memory for one pair of {-oom_positions:,} positions: lower "
                 "corpus.max_length or the size of the model"
             )
-        state.part = shortage // 2
-        self.on_split(shortage, state.part)
+        state.max_micro_batch_positions = oom_positions // 2
+        self.on_split(oom_positions, state.max_micro_batch_positions)
 
 
-def _alone(batch: Batch) -> Share:
+def _single_batch(batch: Batch) -> RankBatches:
     """An update of one batch."""
-    return Share([(0, batch)], int(batch.target_out.lengths.sum()), ())
+    return RankBatches([(0, batch)], int(batch.target_out.lengths.sum()), ())
 
 
-def positions(batch: Batch) -> int:
+def padded_positions(batch: Batch) -> int:
     """Source and target positions, padding included."""
     return int(batch.source.ids.size + batch.target_in.ids.size)
 
 
-def parts(batch: Batch, limit: int | None) -> list[Batch]:
+def split_batch(batch: Batch, max_positions: int | None) -> list[Batch]:
     """The batch in parts of at most `limit` positions, or of one pair; None: as it is."""
     rows = len(batch.source.ids)
-    if limit is None or positions(batch) <= limit or rows == 1:
+    if max_positions is None or padded_positions(batch) <= max_positions or rows == 1:
         return [batch]
-    size = max(1, limit * rows // positions(batch))
-    count = math.ceil(rows / size)
-    cuts = [rows * number // count for number in range(count + 1)]
-    return [Batch(*(_rows(side, first, end) for side in batch)) for first, end in pairwise(cuts)]
+    rows_per_split = max(1, max_positions * rows // padded_positions(batch))
+    split_count = math.ceil(rows / rows_per_split)
+    row_boundaries = [rows * split_number // split_count for split_number in range(split_count + 1)]
+    return [
+        Batch(*(_slice_rows(padded, first, end) for padded in batch))
+        for first, end in pairwise(row_boundaries)
+    ]
 
 
-def _rows(side: Padded, first: int, end: int) -> Padded:
-    lengths = side.lengths[first:end]
-    return Padded(side.ids[first:end, : lengths.max()], lengths)
+def _slice_rows(padded: PaddedSequences, first: int, end: int) -> PaddedSequences:
+    lengths = padded.lengths[first:end]
+    return PaddedSequences(padded.ids[first:end, : lengths.max()], lengths)

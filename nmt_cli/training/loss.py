@@ -9,15 +9,15 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.nn import functional
 
-from nmt_cli.models.contract import Aligned, Autoregressive, Sequences, TranslationModel
-from nmt_cli.training.ctc_loss import Part, ctc_parts
+from nmt_cli.models.contract import Autoregressive, NonAutoregressive, Sequences, TranslationModel
+from nmt_cli.training.ctc_loss import HiddenChunk, ctc_chunks
 
-CHUNKS = {"cpu": 1 << 22, "cuda": 1 << 27}
+MAX_LOGITS_BY_DEVICE = {"cpu": 1 << 22, "cuda": 1 << 27}
 """Logits held at a time: 16 MiB in float32 on a CPU; a GPU needs large products to be busy."""
 
-ROWS = 64  # positions are scored in multiples of so many, so that few shapes occur
-CACHED = 1 << 18  # logits worked on at a time on a CPU: 1 MiB
-IGNORED = -100  # the target of a row that only fills up
+ROW_MULTIPLE = 64  # positions are scored in multiples of so many, so that few shapes occur
+CPU_CACHE_LOGITS = 1 << 18  # logits worked on at a time on a CPU: 1 MiB
+IGNORE_INDEX = -100  # the target of a row that only fills up
 
 
 class LossSum(NamedTuple):
@@ -32,7 +32,7 @@ Model = TranslationModel[Any]
 CrossEntropy = Callable[..., tuple[Tensor, Tensor]]  # of `cross_entropy`'s arguments
 
 
-def backward(
+def forward_backward(
     model: Model,
     source: Sequences,
     target_in: Sequences,
@@ -40,29 +40,33 @@ def backward(
     *,
     smoothing: float,
     scale: float,
-    entropy: CrossEntropy | None = None,
+    cross_entropy_function: CrossEntropy | None = None,
 ) -> LossSum:
     """Add the gradients of scale * loss to the parameters; `entropy` may be a compiled one.
 
     Each part of the hidden states is projected, scored and differentiated by itself, so that its
     logits are gone before the next part's are made; their gradients go on into the model together.
     """
-    hidden, parts = _parts(model, source, target_in, target_out, smoothing, entropy)
-    gradients, sums = [], []
-    for some, part in zip(hidden.detach().split([p.size for p in parts]), parts, strict=True):
-        leaf = some.requires_grad_()
-        smoothed, nll = part.score(model.project(leaf))
+    hidden, chunks = _split_into_chunks(
+        model, source, target_in, target_out, smoothing, cross_entropy_function
+    )
+    chunk_gradients, sums = [], []
+    for hidden_chunk, chunk in zip(
+        hidden.detach().split([c.size for c in chunks]), chunks, strict=True
+    ):
+        leaf = hidden_chunk.requires_grad_()
+        smoothed, nll = chunk.score(model.output_logits(leaf))
         (smoothed * scale).backward()
         assert leaf.grad is not None
-        gradients.append(leaf.grad)
+        chunk_gradients.append(leaf.grad)
         sums.append(torch.stack([smoothed.detach(), nll]))
-    hidden.backward(torch.cat(gradients))
+    hidden.backward(torch.cat(chunk_gradients))
     smoothed, nll = torch.stack(sums).sum(0)
-    return LossSum(smoothed, nll, target_out.total())
+    return LossSum(smoothed, nll, target_out.num_tokens())
 
 
 @torch.no_grad()
-def evaluate(
+def evaluate_loss(
     model: Model,
     source: Sequences,
     target_in: Sequences,
@@ -71,52 +75,62 @@ def evaluate(
     smoothing: float = 0.0,
 ) -> LossSum:
     """The same sums without gradients."""
-    hidden, parts = _parts(model, source, target_in, target_out, smoothing)
+    hidden, chunks = _split_into_chunks(model, source, target_in, target_out, smoothing)
     sums = [
-        torch.stack(part.score(model.project(some)))
-        for some, part in zip(hidden.split([p.size for p in parts]), parts, strict=True)
+        torch.stack(chunk.score(model.output_logits(hidden_chunk)))
+        for hidden_chunk, chunk in zip(hidden.split([c.size for c in chunks]), chunks, strict=True)
     ]
     smoothed, nll = torch.stack(sums).sum(0)
-    return LossSum(smoothed, nll, target_out.total())
+    return LossSum(smoothed, nll, target_out.num_tokens())
 
 
-def _parts(
+def _split_into_chunks(
     model: Model,
     source: Sequences,
     target_in: Sequences,
     target_out: Sequences,
     smoothing: float,
-    entropy: CrossEntropy | None = None,
-) -> tuple[Tensor, list[Part]]:
+    cross_entropy_function: CrossEntropy | None = None,
+) -> tuple[Tensor, list[HiddenChunk]]:
     """Hidden states, and how to score each stretch of them along their first axis.
 
     The one place where training asks for a model's contract.
     """
-    chunk = CHUNKS[source.ids.device.type]
-    if isinstance(model, Aligned):
-        return ctc_parts(model, source, target_out, smoothing, chunk)
+    max_logits = MAX_LOGITS_BY_DEVICE[source.ids.device.type]
+    if isinstance(model, NonAutoregressive):
+        return ctc_chunks(model, source, target_out, smoothing, max_logits)
     assert isinstance(model, Autoregressive)
-    hidden, targets = _real_positions(model(source, target_in), target_out)
-    size = max(ROWS, chunk // model.vocabulary.target_size // ROWS * ROWS)
-    scored = entropy or cross_entropy
+    hidden, targets = _select_unpadded(model(source, target_in), target_out)
+    rows_per_chunk = max(
+        ROW_MULTIPLE, max_logits // model.vocabulary.target_size // ROW_MULTIPLE * ROW_MULTIPLE
+    )
+    score_function = cross_entropy_function or cross_entropy
     return hidden, [  # a view would tell compiled code how large the whole is
-        Part(len(ids), partial(scored, targets=ids.clone(), smoothing=smoothing))
-        for ids in targets.split(size)
+        HiddenChunk(
+            len(chunk_targets),
+            partial(score_function, targets=chunk_targets.clone(), smoothing=smoothing),
+        )
+        for chunk_targets in targets.split(rows_per_chunk)
     ]
 
 
-def _real_positions(hidden: Tensor, target_out: Sequences) -> tuple[Tensor, Tensor]:
+def _select_unpadded(hidden: Tensor, target_out: Sequences) -> tuple[Tensor, Tensor]:
     """Hidden states [N, D] of the positions that are not padding, and the ids [N] to predict.
 
     Where there is padding, a few more rows make N a multiple of ROWS; their id is IGNORED.
     """
-    padding = target_out.padding()
+    padding = target_out.padding_mask()
     if padding is None:
         return hidden.flatten(0, 1), target_out.ids.flatten()
-    real = (~padding).flatten().nonzero_static(size=target_out.total()).squeeze(1)
-    more = -len(real) % ROWS
-    rows, targets = functional.pad(real, (0, more)), target_out.ids.flatten()[real]
-    return hidden.flatten(0, 1)[rows], functional.pad(targets, (0, more), value=IGNORED)
+    unpadded_indices = (~padding).flatten().nonzero_static(size=target_out.num_tokens()).squeeze(1)
+    filler_rows = -len(unpadded_indices) % ROW_MULTIPLE
+    row_indices, targets = (
+        functional.pad(unpadded_indices, (0, filler_rows)),
+        target_out.ids.flatten()[unpadded_indices],
+    )
+    return hidden.flatten(0, 1)[row_indices], functional.pad(
+        targets, (0, filler_rows), value=IGNORE_INDEX
+    )
 
 
 def cross_entropy(logits: Tensor, targets: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:
@@ -137,14 +151,23 @@ class _CrossEntropy(Function):
     def forward(
         ctx: Any, logits: Tensor, targets: Tensor, smoothing: float
     ) -> tuple[Tensor, Tensor]:
-        rows = max(1, CACHED // logits.shape[1]) if logits.device.type == "cpu" else len(logits)
-        parts = zip(logits.detach().split(rows), targets.split(rows), strict=True)
+        rows_per_chunk = (
+            max(1, CPU_CACHE_LOGITS // logits.shape[1])
+            if logits.device.type == "cpu"
+            else len(logits)
+        )
+        chunks = zip(
+            logits.detach().split(rows_per_chunk), targets.split(rows_per_chunk), strict=True
+        )
         with_gradient = ctx.needs_input_grad[0]
-        sums = [_used_up(*part, smoothing, with_gradient=with_gradient) for part in parts]
-        nll, uniform = torch.stack(sums).sum(0)
+        sums = [
+            _cross_entropy_in_place(*chunk, smoothing, with_gradient=with_gradient)
+            for chunk in chunks
+        ]
+        nll, uniform_loss = torch.stack(sums).sum(0)
         ctx.gradient = logits.detach() if with_gradient else None
         ctx.mark_non_differentiable(nll)
-        return (1 - smoothing) * nll + smoothing * uniform, nll
+        return (1 - smoothing) * nll + smoothing * uniform_loss, nll
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
@@ -152,31 +175,37 @@ class _CrossEntropy(Function):
         return gradient.mul_(grads[0]), None, None
 
 
-def _used_up(logits: Tensor, targets: Tensor, smoothing: float, *, with_gradient: bool) -> Tensor:
+def _cross_entropy_in_place(
+    logits: Tensor, targets: Tensor, smoothing: float, *, with_gradient: bool
+) -> Tensor:
     """Negative log-likelihood of the targets and of all tokens alike, as sums [2]; the logits, or
     with_gradient the gradient of the smoothed loss, take the place of the logits."""
-    size = logits.shape[1]
-    real, predicted = (targets != IGNORED).float(), targets.clamp(min=0)[:, None]
+    vocabulary_size = logits.shape[1]
+    is_target, target_index = (targets != IGNORE_INDEX).float(), targets.clamp(min=0)[:, None]
     x = logits.float()
     x.sub_(x.amax(1, keepdim=True))
-    of_target, of_all = x.gather(1, predicted).squeeze(1), x.sum(1) / size
-    total = x.exp_().sum(1)
-    log_total = total.log()
+    target_logits, mean_logits = x.gather(1, target_index).squeeze(1), x.sum(1) / vocabulary_size
+    exp_sum = x.exp_().sum(1)
+    log_exp_sum = exp_sum.log()
     if with_gradient:
-        x.mul_((real / total)[:, None]).sub_((smoothing / size * real)[:, None])
-        x.scatter_add_(1, predicted, ((smoothing - 1) * real)[:, None])
+        x.mul_((is_target / exp_sum)[:, None]).sub_(
+            (smoothing / vocabulary_size * is_target)[:, None]
+        )
+        x.scatter_add_(1, target_index, ((smoothing - 1) * is_target)[:, None])
         if x is not logits:
             logits.copy_(x)
-    return torch.stack([(log_total - of_target).dot(real), (log_total - of_all).dot(real)])
+    return torch.stack(
+        [(log_exp_sum - target_logits).dot(is_target), (log_exp_sum - mean_logits).dot(is_target)]
+    )
 
 
-def cross_entropy_without_copy(
+def compilable_cross_entropy(
     logits: Tensor, targets: Tensor, smoothing: float
 ) -> tuple[Tensor, Tensor]:
     """The same from sums over rows, which a compiler makes in one pass; slower as it stands."""
-    rows, real = logits.float(), targets != IGNORED
-    total = rows.logsumexp(-1)
-    predicted = rows.gather(1, targets.clamp(min=0)[:, None]).squeeze(1)
-    nll = ((total - predicted) * real).sum()
-    uniform = ((total - rows.mean(-1)) * real).sum()
-    return (1 - smoothing) * nll + smoothing * uniform, nll.detach()
+    float_logits, is_target = logits.float(), targets != IGNORE_INDEX
+    log_normalizer = float_logits.logsumexp(-1)
+    target_logits = float_logits.gather(1, targets.clamp(min=0)[:, None]).squeeze(1)
+    nll = ((log_normalizer - target_logits) * is_target).sum()
+    uniform_loss = ((log_normalizer - float_logits.mean(-1)) * is_target).sum()
+    return (1 - smoothing) * nll + smoothing * uniform_loss, nll.detach()

@@ -9,7 +9,7 @@ import torch
 
 MIB = 1 << 20
 
-_SIGNS = (
+_OUT_OF_MEMORY_MESSAGES = (
     "not enough memory",
     "can't allocate memory",
     "out of memory",
@@ -20,14 +20,16 @@ _SIGNS = (
 )
 
 
-def ran_out(error: BaseException) -> bool:
+def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that memory ran out, on a GPU or in the CPU's allocator."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
-    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in _SIGNS)
+    return isinstance(error, RuntimeError) and any(
+        message in str(error) for message in _OUT_OF_MEMORY_MESSAGES
+    )
 
 
-def free_cached(device: torch.device) -> None:
+def empty_cache(device: torch.device) -> None:
     """Give back what the allocator of a GPU keeps, so that larger blocks can be made."""
     if device.type == "cuda":
         torch.cuda.empty_cache()
@@ -45,8 +47,8 @@ def available_memory(device: torch.device) -> int:
     """Bytes that can still be taken; of main memory `free_memory`, or 4 GiB where nobody says."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
-    left = free_memory()
-    return 4 << 30 if left is None else left
+    free_bytes = free_memory()
+    return 4 << 30 if free_bytes is None else free_bytes
 
 
 def free_memory() -> int | None:
@@ -62,15 +64,15 @@ def _meminfo(key: str, path: Path = Path("/proc/meminfo")) -> list[int]:
     return [int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{key}:")]
 
 
-def taken_memory(device: torch.device) -> int:
+def allocated_memory(device: torch.device) -> int:
     """Bytes that are taken at present."""
     if device.type == "cuda":
         return torch.cuda.memory_allocated(device)
-    return _process("VmRSS") or _peak_rss()
+    return _process_status_bytes("VmRSS") or _peak_rss()
 
 
-def forget_peak(device: torch.device) -> None:
-    """Let `most_taken` count from now on, where the system can do that."""
+def reset_peak_memory(device: torch.device) -> None:
+    """Let `peak_allocated_memory` count from now on, where the system can do that."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         return
@@ -78,11 +80,11 @@ def forget_peak(device: torch.device) -> None:
         Path("/proc/self/clear_refs").write_text("5")
 
 
-def most_taken(device: torch.device) -> int:
-    """The most bytes that have been taken since `forget_peak`."""
+def peak_allocated_memory(device: torch.device) -> int:
+    """The most bytes that have been taken since `reset_peak_memory`."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    return _process("VmHWM") or _peak_rss()
+    return _process_status_bytes("VmHWM") or _peak_rss()
 
 
 def _peak_rss() -> int:
@@ -90,14 +92,14 @@ def _peak_rss() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-def _process(key: str) -> int:
+def _process_status_bytes(key: str) -> int:
     return max(_meminfo(key, Path("/proc/self/status")), default=0)
 
 
 def _cgroup(folder: Path = Path("/sys/fs/cgroup")) -> list[int]:
     """What is left of the limit of a container (cgroup v2)."""
     try:
-        limit, used = ((folder / f"memory.{key}").read_text() for key in ("max", "current"))
-        return [max(0, int(limit) - int(used))]
+        limit, current = ((folder / f"memory.{key}").read_text() for key in ("max", "current"))
+        return [max(0, int(limit) - int(current))]
     except (OSError, ValueError):  # not limited: "max"
         return []

@@ -6,8 +6,14 @@ from typing import Literal
 Schedule = Literal["constant", "inverse_sqrt", "noam", "cosine", "linear", "plateau"]
 
 
-def rate(
-    schedule: Schedule, peak: float, update: int, *, warmup: int, updates: int, width: int
+def scheduled_learning_rate(
+    schedule: Schedule,
+    peak_learning_rate: float,
+    update: int,
+    *,
+    warmup_updates: int,
+    total_updates: int,
+    d_model: int,
 ) -> float:
     """The learning rate of an update, counted from 1.
 
@@ -16,14 +22,18 @@ def rate(
     update; cosine (Loshchilov and Hutter 2017) and linear reach zero after `updates`; noam is
     inverse_sqrt with `peak` as factor of width^-0.5 (Vaswani et al. 2017, eq. 3).
     """
-    warmup = max(warmup, 1)
+    warmup_updates = max(warmup_updates, 1)
     if schedule == "noam":
-        return float(peak * width**-0.5 * min(update**-0.5, update * warmup**-1.5))
-    if update <= warmup:
-        return peak * update / warmup
+        return float(
+            peak_learning_rate * d_model**-0.5 * min(update**-0.5, update * warmup_updates**-1.5)
+        )
+    if update <= warmup_updates:
+        return peak_learning_rate * update / warmup_updates
     if schedule == "inverse_sqrt":
-        return peak * math.sqrt(warmup / update)
+        return peak_learning_rate * math.sqrt(warmup_updates / update)
     if schedule in ("cosine", "linear"):
-        share = min(1.0, (update - warmup) / max(updates - warmup, 1))
-        return peak * ((1 + math.cos(math.pi * share)) / 2 if schedule == "cosine" else 1 - share)
-    return peak
+        progress = min(1.0, (update - warmup_updates) / max(total_updates - warmup_updates, 1))
+        return peak_learning_rate * (
+            (1 + math.cos(math.pi * progress)) / 2 if schedule == "cosine" else 1 - progress
+        )
+    return peak_learning_rate

@@ -11,20 +11,20 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nmt_cli.checkpoint import Tensors, read_checkpoint
 from nmt_cli.commands import average as averaging
 from nmt_cli.commands.average import average
-from nmt_cli.commands.runs import open_run
 from nmt_cli.errors import RunError
-from nmt_cli.run_folder import RunFolder
+from nmt_cli.runs.checkpoint import NamedTensors, read_checkpoint
+from nmt_cli.runs.folder import RunFolder
+from nmt_cli.runs.loading import open_run
 from tests.conftest import examples
 
 
-def weights(run: Path, update: int) -> Tensors:
+def weights(run: Path, update: int) -> NamedTensors:
     return next(
-        found.tensors()
-        for path in RunFolder(run).steps()
-        if (found := read_checkpoint(path)).update == update
+        checkpoint.tensors()
+        for path in RunFolder(run).step_folders()
+        if (checkpoint := read_checkpoint(path)).update == update
     )
 
 
@@ -32,13 +32,16 @@ def weights(run: Path, update: int) -> Tensors:
 def test_the_mean_of_the_last_checkpoints_is_what_is_translated_with(
     last: int | None, updates: list[int], tiny_run: Path, tmp_path: Path
 ) -> None:
-    found = average(tiny_run, tmp_path / "mean", last)
-    assert (found.folder, found.updates) == (tmp_path / "mean", updates)
-    best = RunFolder(tmp_path / "mean").best()
+    averaged = average(tiny_run, tmp_path / "mean", last)
+    assert (averaged.folder, averaged.updates) == (tmp_path / "mean", updates)
+    best = RunFolder(tmp_path / "mean").best_checkpoint()
     assert best.update == 30 and best.state["averaged"] == updates
-    some = [weights(tiny_run, update) for update in updates]
+    updates_weights = [weights(tiny_run, update) for update in updates]
     for name, value in best.tensors().items():
-        torch.testing.assert_close(value, torch.stack([one[name] for one in some]).mean(0))
+        torch.testing.assert_close(
+            value,
+            torch.stack([weights_at_update[name] for weights_at_update in updates_weights]).mean(0),
+        )
     run = open_run(tmp_path / "mean", torch.device("cpu"), "fp32")
     assert run.recipe.name == "tiny" and run.update == 30
 
@@ -47,11 +50,11 @@ def test_the_mean_of_the_last_checkpoints_is_what_is_translated_with(
 class FakeCheckpoint:
     """Weights in memory."""
 
-    found: Tensors
+    weights_by_name: NamedTensors
     folder: Path = Path("step")
 
-    def tensors(self) -> Tensors:
-        return dict(self.found)
+    def tensors(self) -> NamedTensors:
+        return dict(self.weights_by_name)
 
 
 NUMBERS = st.floats(-1e3, 1e3, width=32).filter(lambda x: x == 0 or abs(x) > 1e-3)
@@ -65,19 +68,21 @@ NUMBERS = st.floats(-1e3, 1e3, width=32).filter(lambda x: x == 0 or abs(x) > 1e-
 def test_the_mean_is_exact_and_does_not_depend_on_the_order(
     rows: list[tuple[float, float, float]], order: random.Random
 ) -> None:
-    some = [FakeCheckpoint({"a": torch.tensor(row), "b": torch.tensor(row[:1])}) for row in rows]
-    mean = averaging._mean(some)  # type: ignore[arg-type]
+    checkpoints = [
+        FakeCheckpoint({"a": torch.tensor(row), "b": torch.tensor(row[:1])}) for row in rows
+    ]
+    mean = averaging._average_weights(checkpoints)  # type: ignore[arg-type]
     exact = [float(sum(map(Fraction, column)) / len(rows)) for column in zip(*rows, strict=True)]
     torch.testing.assert_close(mean["a"], torch.tensor(exact), rtol=1e-6, atol=1e-30)
     assert mean["a"].dtype == torch.float32 and torch.equal(mean["b"], mean["a"][:1])
-    order.shuffle(some)
-    assert torch.equal(averaging._mean(some)["a"], mean["a"])  # type: ignore[arg-type]
+    order.shuffle(checkpoints)
+    assert torch.equal(averaging._average_weights(checkpoints)["a"], mean["a"])  # type: ignore[arg-type]
 
 
 def test_checkpoints_that_do_not_go_together_are_named() -> None:
-    some = [FakeCheckpoint({"a": torch.ones(2)}), FakeCheckpoint({"a": torch.ones(1)})]
+    checkpoints = [FakeCheckpoint({"a": torch.ones(2)}), FakeCheckpoint({"a": torch.ones(1)})]
     with pytest.raises(RunError, match="step: its weights are not those of step"):
-        averaging._mean(some)  # type: ignore[arg-type]
+        averaging._average_weights(checkpoints)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", ["words.source.txt", "words.source.bloom"])

@@ -12,13 +12,13 @@ from typer.testing import CliRunner
 from nmt_cli.cli.app import build_app
 from nmt_cli.commands import check as command
 from nmt_cli.commands.check import Finding, check
-from nmt_cli.commands.runs import build_model
-from nmt_cli.data import corpus as corpora
 from nmt_cli.data import quickstart
+from nmt_cli.data.sources import corpus as corpora
 from nmt_cli.models.contract import Sequences
-from nmt_cli.recipe import build_recipe
+from nmt_cli.recipe.loader import build_recipe
 from nmt_cli.reporting import Reporter
-from nmt_cli.training.footprint import PROBE, footprint
+from nmt_cli.runs.loading import build_model
+from nmt_cli.training.memory_estimate import PROBE_PAIRS, estimate_memory
 from nmt_cli.vocabulary import Vocabulary
 from nmt_cli.yaml12 import write_yaml
 from tests.conftest import TINY_MODELS, toy_content
@@ -32,15 +32,17 @@ def findings(folder: Path, *settings: str, **content: Any) -> list[Finding]:
     return check(recipe, list(settings), None, Reporter(quiet=True), "cpu")
 
 
-def said(found: list[Finding], level: str) -> str:
-    return "\n".join(f"{one.about}: {one.text}" for one in found if one.level == level)
+def said(reported: list[Finding], level: str) -> str:
+    return "\n".join(
+        f"{finding.about}: {finding.text}" for finding in reported if finding.level == level
+    )
 
 
 def test_a_sound_recipe_has_no_errors_and_nothing_is_written(toy: Path) -> None:
     before = sorted(toy.rglob("*"))
-    found = findings(toy)
-    assert said(found, "error") == ""
-    notes = said(found, "note")
+    reported = findings(toy)
+    assert said(reported, "error") == ""
+    notes = said(reported, "note")
     for text in (
         "train.ab: 300 pairs", "dev.ab: 20 pairs", "source lengths: pieces: half below",
         "parameters; 12 updates are", "GiB for the largest batch", "checkpoints, ",
@@ -93,9 +95,9 @@ def test_options_that_cancel_each_other_are_named(
 
 def test_options_of_other_models_are_looked_at_too(toy: Path) -> None:
     model = {"type": "rnn", "attention": "none", "input_feeding": False, "hidden_size": 8}
-    found = findings(toy, "search.coverage_penalty=0.5", model=model)
-    assert "input_feeding: does nothing with attention: none" in said(found, "warning")
-    assert "coverage_penalty: does nothing: rnn has no attention" in said(found, "warning")
+    reported = findings(toy, "search.coverage_penalty=0.5", model=model)
+    assert "input_feeding: does nothing with attention: none" in said(reported, "warning")
+    assert "coverage_penalty: does nothing: rnn has no attention" in said(reported, "warning")
 
 
 def test_options_beside_the_embedded_corpus_are_named(
@@ -104,8 +106,8 @@ def test_options_beside_the_embedded_corpus_are_named(
     small = quickstart.corpus(train=300, dev=20, test=20)
     monkeypatch.setattr(corpora, "_quickstart", lambda: small)
     corpus = {"name": "quickstart", "root": "x", "source": "en", "target": "de"}
-    found = findings(toy, "tokenizer.type=bpe", "tokenizer.vocab_size=400", corpus=corpus)
-    assert "root: does nothing with name: quickstart" in said(found, "warning")
+    reported = findings(toy, "tokenizer.type=bpe", "tokenizer.vocab_size=400", corpus=corpus)
+    assert "root: does nothing with name: quickstart" in said(reported, "warning")
 
 
 def test_formats_that_the_model_does_not_fit_are_named(toy: Path) -> None:
@@ -116,9 +118,9 @@ def test_formats_that_the_model_does_not_fit_are_named(toy: Path) -> None:
 
 
 def test_every_mistake_in_a_recipe_is_an_error(toy: Path) -> None:
-    found = findings(toy, "training.warmupp=3", "model.heads=0")
-    assert [one.level for one in found] == ["error", "error"]
-    assert "warmupp: unknown key" in said(found, "error") and "heads" in said(found, "error")
+    reported = findings(toy, "training.warmupp=3", "model.heads=0")
+    assert [finding.level for finding in reported] == ["error", "error"]
+    assert "warmupp: unknown key" in said(reported, "error") and "heads" in said(reported, "error")
 
 
 def test_heads_that_do_not_divide_are_an_error(toy: Path) -> None:
@@ -166,8 +168,8 @@ def test_what_is_cut_or_does_not_fit_is_found(toy: Path) -> None:
 
 def test_targets_that_search_could_not_write_are_found(toy: Path) -> None:
     text = "% of the training targets are longer than a translation may be"
-    found = said(findings(toy, "search.max_length=1"), "warning")
-    assert "search.max_length: 9" in found and text in found
+    warnings = said(findings(toy, "search.max_length=1"), "warning")
+    assert "search.max_length: 9" in warnings and text in warnings
     assert text not in said(findings(toy), "warning")
 
 
@@ -184,8 +186,8 @@ def test_what_is_missing_but_can_be_fetched_is_a_warning(toy: Path) -> None:
         "root": "elsewhere", "source": "ab", "target": "ba", "train": "train",
         "download": {"address": "https://example.org/", "sha256": {"train.ab": "0" * 64}},
     }  # fmt: skip
-    found = findings(toy, corpus=corpus)
-    assert "nmt prepare will fetch train.ab from https://example.org/" in said(found, "warning")
+    reported = findings(toy, corpus=corpus)
+    assert "nmt prepare will fetch train.ab from https://example.org/" in said(reported, "warning")
 
 
 def test_a_run_folder_that_exists_is_said(toy: Path) -> None:
@@ -197,20 +199,23 @@ def test_memory_is_linear_in_sentences_and_counts_what_the_backward_pass_needs()
     recipe = build_recipe(toy_content(Path(".")))
     vocabulary = Vocabulary(source_size=60, target_size=60, joint=True)
     model = build_model(recipe, vocabulary)
-    one, ten = (footprint(model, torch.float32, 12, 10, n * PROBE) for n in (1, 10))
-    assert ten.activations == 10 * one.activations > 0
-    half = footprint(model, torch.bfloat16, 12, 10, PROBE)
-    assert half.activations == one.activations // 2
+    single, ten = (estimate_memory(model, torch.float32, 12, 10, n * PROBE_PAIRS) for n in (1, 10))
+    assert ten.activation_bytes == 10 * single.activation_bytes > 0
+    half = estimate_memory(model, torch.bfloat16, 12, 10, PROBE_PAIRS)
+    assert half.activation_bytes == single.activation_bytes // 2
     count = sum(parameter.numel() for parameter in model.parameters())
-    assert one.checkpoint == 12 * count and one.weights == 16 * count
-    assert half.weights == 20 * count
-    averaged = footprint(model, torch.float32, 12, 10, PROBE, averaged=True)
-    assert (averaged.checkpoint, averaged.weights) == (16 * count, 20 * count)
-    assert one.logits == 12 * PROBE * 12 * 60
-    most = [footprint(model, torch.float32, 12, 10, 10**6, kind).logits for kind in ("cpu", "cuda")]
+    assert single.checkpoint_bytes == 12 * count and single.weight_bytes == 16 * count
+    assert half.weight_bytes == 20 * count
+    averaged = estimate_memory(model, torch.float32, 12, 10, PROBE_PAIRS, has_moving_average=True)
+    assert (averaged.checkpoint_bytes, averaged.weight_bytes) == (16 * count, 20 * count)
+    assert single.logit_bytes == 12 * PROBE_PAIRS * 12 * 60
+    most = [
+        estimate_memory(model, torch.float32, 12, 10, 10**6, kind).logit_bytes
+        for kind in ("cpu", "cuda")
+    ]
     assert most == [12 << 22, 12 << 27]
-    by_hand = _kept_by_autograd(model, 12, 10, PROBE)
-    assert 0.5 < one.activations / by_hand < 2.0
+    by_hand = _kept_by_autograd(model, 12, 10, PROBE_PAIRS)
+    assert 0.5 < single.activation_bytes / by_hand < 2.0
 
 
 def _kept_by_autograd(model: Any, source: int, target: int, sentences: int) -> int:
@@ -218,7 +223,11 @@ def _kept_by_autograd(model: Any, source: int, target: int, sentences: int) -> i
     ids = [torch.full((sentences, n), 2) for n in (source, target)]
     lengths = [torch.full((sentences,), n) for n in (source, target)]
     hidden = model(Sequences(ids[0], lengths[0]), Sequences(ids[1], lengths[1]))
-    seen, found, todo = set(), {}, [model.project(hidden).log_softmax(-1).sum().grad_fn]
+    seen, bytes_by_address, todo = (
+        set(),
+        {},
+        [model.output_logits(hidden).log_softmax(-1).sum().grad_fn],
+    )
     while todo:
         node = todo.pop()
         if node is None or node in seen:
@@ -227,9 +236,11 @@ def _kept_by_autograd(model: Any, source: int, target: int, sentences: int) -> i
         todo += [parent for parent, _ in node.next_functions]
         for name in dir(node):
             if name.startswith("_saved_") and torch.is_tensor(value := getattr(node, name)):
-                found[value.untyped_storage().data_ptr()] = value.untyped_storage().nbytes()
+                bytes_by_address[value.untyped_storage().data_ptr()] = (
+                    value.untyped_storage().nbytes()
+                )
     own = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
-    return sum(size for place, size in found.items() if place not in own)
+    return sum(size for place, size in bytes_by_address.items() if place not in own)
 
 
 def test_the_command_prints_a_line_each_and_fails_where_training_would(toy: Path) -> None:

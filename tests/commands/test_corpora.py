@@ -8,9 +8,9 @@ import pytest
 
 from nmt_cli.commands import prepare
 from nmt_cli.commands.corpora import corpus_facts, corpus_rows, corpus_table, fetch_by_name
-from nmt_cli.data.corpora.fetching import download_folder
+from nmt_cli.data.sources.fetching import download_folder
 from nmt_cli.errors import DataError, UserError
-from nmt_cli.recipe import build_recipe
+from nmt_cli.recipe.loader import build_recipe
 from nmt_cli.reporting import Reporter
 from tests.conftest import Call, Listener, toy_content
 from tests.loopback import Shop, shop
@@ -36,8 +36,8 @@ def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def manifest() -> dict[str, object]:
     """Of the only prepared folder."""
     (path,) = Path("prepared").glob("*/manifest.json")
-    found: dict[str, object] = json.loads(path.read_text())
-    return found
+    content: dict[str, object] = json.loads(path.read_text())
+    return content
 
 
 # 1. What there is.
@@ -138,12 +138,12 @@ def test_a_recipe_that_names_a_corpus_is_prepared_and_notes_its_digests(
 ) -> None:
     code, _, err = nmt("prepare", recipe)
     assert code == 0 and "100 pairs read" in err
-    found = manifest()
-    assert found["splits"] == {"dev": 10, "test": 10}
+    manifest_record = manifest()
+    assert manifest_record["splits"] == {"dev": 10, "test": 10}
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in shop.goods.items()}
-    fetched = found["fetched"]
+    fetched = manifest_record["fetched"]
     assert isinstance(fetched, list) and len(fetched) == 6
-    assert all(one["sha256"] == digests[one["file"]] for one in fetched)
+    assert all(record["sha256"] == digests[record["file"]] for record in fetched)
     asked = len(shop.asked)
     code, _, err = nmt("prepare", recipe)
     assert code == 0 and "prepared data are up to date" in err and len(shop.asked) == asked
@@ -167,8 +167,8 @@ def test_check_says_what_would_be_fetched_and_fetches_nothing(
     code, out, _ = nmt("check", recipe, "--set", "corpus.name=talks", "--set", "corpus.root=x")
     assert code == 0 and shop.asked == []
     assert "warning  corpus.root: does nothing with name: talks" in out
-    wanted = f"{shop.address}talks.tgz"
-    assert f"warning  corpus.name: not here yet; nmt prepare will fetch {wanted}" in out
+    expected_url = f"{shop.address}talks.tgz"
+    assert f"warning  corpus.name: not here yet; nmt prepare will fetch {expected_url}" in out
     _, out, _ = nmt("check", recipe, "--set", "corpus.name=hf:a/b", "--set", "corpus.train=t")
     assert "warning  corpus.train: does nothing with name: hf:a/b" in out
     texts = "hf:a/b::train, hf:a/b::validation, hf:a/b::test"
@@ -199,8 +199,8 @@ def test_languages_and_names_that_there_are_not_are_mistakes_of_the_recipe(
 ) -> None:
     options = [word for setting in settings for word in ("--set", setting)]
     code, _, err = nmt("prepare", recipe, *options)
-    found = message.removeprefix("--set ") if "target" in settings[0] else message
-    assert code == 2 and found in err and err.count("\n") == 1
+    expected_message = message.removeprefix("--set ") if "target" in settings[0] else message
+    assert code == 2 and expected_message in err and err.count("\n") == 1
 
 
 def test_what_is_fetched_in_place_of_a_missing_folder_is_said(
@@ -210,7 +210,7 @@ def test_what_is_fetched_in_place_of_a_missing_folder_is_said(
     download = {"address": "https://example.org/", "sha256": {"train.ab": "0" * 64}}
     content["corpus"] |= {"root": "mistyped", "download": download}
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(prepare, "fetch", lambda *_: None)
+    monkeypatch.setattr(prepare, "fetch_missing_files", lambda *_: None)
     listener = Listener()
     with pytest.raises(DataError, match=r"corpus\.train"):
         prepare.locate_corpus(build_recipe(content), listener)

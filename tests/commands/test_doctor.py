@@ -79,30 +79,32 @@ extras             what pip install 'nmt-cli[EXTRA]' adds
 
 
 @pytest.fixture(scope="module")
-def here() -> Diagnosis:
+def diagnosis() -> Diagnosis:
     """Of this machine."""
     return diagnose(BRIEF)
 
 
 @pytest.mark.precision
-def test_what_is_told_is_true_of_this_machine(here: Diagnosis) -> None:
-    assert here.versions["nmt"] == __version__
-    assert here.versions["Python"] == platform.python_version()
-    assert here.versions["PyTorch"] == torch.__version__
-    assert here.versions["NumPy"] == numpy.__version__
-    assert all(here.versions.values())
-    assert here.system and here.processor and here.free_memory and here.free_disk
-    assert here.threads == torch.get_num_threads()
+def test_what_is_told_is_true_of_this_machine(diagnosis: Diagnosis) -> None:
+    assert diagnosis.versions["nmt"] == __version__
+    assert diagnosis.versions["Python"] == platform.python_version()
+    assert diagnosis.versions["PyTorch"] == torch.__version__
+    assert diagnosis.versions["NumPy"] == numpy.__version__
+    assert all(diagnosis.versions.values())
+    assert (
+        diagnosis.system and diagnosis.processor and diagnosis.free_memory and diagnosis.free_disk
+    )
+    assert diagnosis.threads == torch.get_num_threads()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    assert (here.precision, here.precision_reason) == automatic_precision(device)
-    assert here.engines["torch"] == [Package("torch", torch.__version__)]
-    assert bool(here.gpus) == torch.cuda.is_available()
+    assert (diagnosis.precision, diagnosis.precision_reason) == automatic_precision(device)
+    assert diagnosis.engines["torch"] == [Package("torch", torch.__version__)]
+    assert bool(diagnosis.gpus) == torch.cuda.is_available()
 
 
-def test_every_precision_is_measured_on_the_cpu(here: Diagnosis) -> None:
-    found = {one.precision: one for one in here.speeds if one.device == "cpu"}
-    assert list(found) == ["fp32", "bf16", "int8"]
-    assert all(one.side and one.gflops and one.gflops > 0 for one in found.values())
+def test_every_precision_is_measured_on_the_cpu(diagnosis: Diagnosis) -> None:
+    speeds = {speed.precision: speed for speed in diagnosis.speeds if speed.device == "cpu"}
+    assert list(speeds) == ["fp32", "bf16", "int8"]
+    assert all(speed.side and speed.gflops and speed.gflops > 0 for speed in speeds.values())
 
 
 def test_the_largest_matrices_are_multiplied_for_which_there_is_time(
@@ -110,9 +112,9 @@ def test_the_largest_matrices_are_multiplied_for_which_there_is_time(
 ) -> None:
     def sides(rate: float) -> int | None:
         monkeypatch.setattr(
-            command, "product_rates", lambda multiply, operations, seconds, least=3: [rate]
+            command, "matmul_rates", lambda multiply, operations, seconds, min_calls=3: [rate]
         )
-        return command._speed(torch.device("cpu"), "fp32", 0.5).side
+        return command._measure_speed(torch.device("cpu"), "fp32", 0.5).side
 
     assert sides(1e15) == 2048
     assert sides(1e9) == 256
@@ -127,13 +129,13 @@ def test_the_speed_is_operations_by_seconds(monkeypatch: pytest.MonkeyPatch) -> 
     def multiply() -> None:
         clock.now += next(costs)
 
-    assert machine.product_rates(multiply, 12, 6.5) == [6.0, 3.0, 12.0]
+    assert machine.matmul_rates(multiply, 12, 6.5) == [6.0, 3.0, 12.0]
     assert next(costs) == 3.0  # 7 s are over
 
 
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="not Linux")
 def test_malloc_is_that_of_the_c_library_or_of_what_is_preloaded(tmp_path: Path) -> None:
-    assert "libc" in machine.allocator() or "LD_PRELOAD" in os.environ
+    assert "libc" in machine.allocator_name() or "LD_PRELOAD" in os.environ
     source, library = tmp_path / "own.c", tmp_path / "libown.so"
     source.write_text(
         "#include <stddef.h>\nextern void *__libc_malloc(size_t);\n"
@@ -143,7 +145,7 @@ def test_malloc_is_that_of_the_c_library_or_of_what_is_preloaded(tmp_path: Path)
         subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source], check=True)
     except (OSError, subprocess.CalledProcessError):
         pytest.skip("no C compiler")
-    program = "from nmt_cli.machine import allocator; print(allocator())"
+    program = "from nmt_cli.machine import allocator_name; print(allocator_name())"
     changed = environment() | {"LD_PRELOAD": str(library)}
     done = subprocess.run([sys.executable, "-c", program], env=changed, capture_output=True)
     assert done.stdout == b"libown.so\n"
@@ -159,16 +161,16 @@ def test_the_processor_has_at_least_an_architecture(tmp_path: Path) -> None:
 
 def test_the_extras_are_those_of_the_project() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = {
-        name: tuple(one.partition(">")[0] for one in packages)
+    declared = {
+        name: tuple(requirement.partition(">")[0] for requirement in packages)
         for name, packages in project["optional-dependencies"].items()
         if name not in ("dev", "fuzz")
     }
-    assert wanted == EXTRAS
+    assert declared == EXTRAS
 
 
 def test_variables_that_change_speed_are_told_without_what_is_private() -> None:
-    found = speed_variables(
+    variables = speed_variables(
         {
             "HOME": "/home/anna", "USER": "anna", "PATH": "/bin", "NMT_DATA": "/home/anna/data",
             "OMP_NUM_THREADS": "4", "MKL_DYNAMIC": "FALSE", "NMT_AUTO_PRECISION": "bf16",
@@ -178,7 +180,7 @@ def test_variables_that_change_speed_are_told_without_what_is_private() -> None:
             "PYTORCH_ALLOC_CONF": "expandable_segments:True", "MKL_X": "a\nb", "SECRET": "x",
         }
     )  # fmt: skip
-    assert found == {
+    assert variables == {
         "LD_PRELOAD": "libjemalloc.so.2 libx.so",
         "MALLOC_CONF": "dirty_decay_ms:30000,metadata_thp:auto",
         "MKL_DYNAMIC": "FALSE",
@@ -193,10 +195,10 @@ def test_variables_that_change_speed_are_told_without_what_is_private() -> None:
 
 def test_another_word_for_auto_is_told_and_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NMT_AUTO_PRECISION", "/home/anna")
-    found = diagnose(BRIEF)
-    assert found.precision is None
-    assert found.precision_reason == "NMT_AUTO_PRECISION is neither fp32 nor bf16"
-    assert "anna" not in json.dumps(found.record())
+    reported = diagnose(BRIEF)
+    assert reported.precision is None
+    assert reported.precision_reason == "NMT_AUTO_PRECISION is neither fp32 nor bf16"
+    assert "anna" not in json.dumps(reported.to_dict())
 
 
 @pytest.mark.parametrize("kind", [ImportError, OSError])
@@ -206,11 +208,13 @@ def test_a_package_that_cannot_be_imported_is_told_by_the_kind_of_error(
     (tmp_path / "broken_engine.py").write_text(f"raise {kind.__name__}('/home/anna/x.so')")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(command, "version", lambda name: "1.0")
-    assert command._imported("broken_engine") == Package("broken_engine", "1.0", kind.__name__)
+    assert command._imported_package("broken_engine") == Package(
+        "broken_engine", "1.0", kind.__name__
+    )
 
 
 def test_gpus_are_listed_and_what_pytorch_warns_of(monkeypatch: pytest.MonkeyPatch) -> None:
-    def found(name: str) -> torch.device:
+    def find_other_device(name: str) -> torch.device:
         warnings.warn("The driver\nis too old. (Triggered internally at x.cpp:1.)", stacklevel=1)
         return torch.device("cuda")
 
@@ -219,7 +223,7 @@ def test_gpus_are_listed_and_what_pytorch_warns_of(monkeypatch: pytest.MonkeyPat
             raise RuntimeError("fallen off the bus")
         return SimpleNamespace(name="Some GPU", major=9, minor=0, total_memory=80 * GIB)
 
-    monkeypatch.setattr(command, "find_device", found)
+    monkeypatch.setattr(command, "find_device", find_other_device)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
     monkeypatch.setattr(torch.cuda, "get_device_properties", about)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda number: (GIB, GIB) if number else 1 / 0)
@@ -235,8 +239,8 @@ def fails(*_: Any, **__: Any) -> Any:
 
 def test_what_cannot_be_told_is_unknown(nmt: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     places: list[tuple[Any, list[str]]] = [
-        (command, ["find_device", "automatic_precision", "allocator", "instruction_sets",
-                   "processor_name", "product_rates", "free_memory", "usable_cores", "version"]),
+        (command, ["find_device", "automatic_precision", "allocator_name", "instruction_sets",
+                   "processor_name", "matmul_rates", "free_memory", "usable_cores", "version"]),
         (command.os, ["getloadavg"]), (command.shutil, ["disk_usage"]),
         (platform, ["libc_ver", "freedesktop_os_release", "system"]),
     ]  # fmt: skip
@@ -260,7 +264,7 @@ def test_what_cannot_be_told_is_unknown(nmt: Call, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.fixture
-def told(nmt: Call, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+def doctor_output(nmt: Call, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
     """What is printed of a machine that is made up."""
 
     def tell(*options: str, **changes: Any) -> str:
@@ -272,12 +276,12 @@ def told(nmt: Call, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
     return tell
 
 
-def test_the_text_is_aligned(told: Callable[..., str]) -> None:
-    assert told() == TEXT
+def test_the_text_is_aligned(doctor_output: Callable[..., str]) -> None:
+    assert doctor_output() == TEXT
 
 
-def test_what_is_not_there_is_said(told: Callable[..., str]) -> None:
-    out = told(cuda=None, gpus=[], gpu_warning="The driver is too old.", environment={},
+def test_what_is_not_there_is_said(doctor_output: Callable[..., str]) -> None:
+    out = doctor_output(cuda=None, gpus=[], gpu_warning="The driver is too old.", environment={},
                instruction_sets=[], threads=3)  # fmt: skip
     lines = {" ".join(line.split()) for line in out.splitlines()}
     assert lines >= {
@@ -290,6 +294,6 @@ def test_what_is_not_there_is_said(told: Callable[..., str]) -> None:
     }
 
 
-def test_json_is_one_object_on_one_line(told: Callable[..., str]) -> None:
-    out = told("--json")
-    assert out.count("\n") == 1 and json.loads(out) == MADE_UP.record()
+def test_json_is_one_object_on_one_line(doctor_output: Callable[..., str]) -> None:
+    out = doctor_output("--json")
+    assert out.count("\n") == 1 and json.loads(out) == MADE_UP.to_dict()

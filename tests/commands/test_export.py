@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from nmt_cli.checkpoint import digest
 from nmt_cli.cli.app import build_app
-from nmt_cli.commands.export import FORMATS, export, problems
+from nmt_cli.commands.export import FORMATS, export, incompatibilities
 from nmt_cli.commands.translate import open_translator
 from nmt_cli.errors import DeviceError, RunError, UserError
 from nmt_cli.export import ctranslate2
-from nmt_cli.recipe import build_recipe
+from nmt_cli.recipe.loader import build_recipe
 from nmt_cli.reporting import Reporter
-from nmt_cli.run_folder import RunFolder
+from nmt_cli.runs.checkpoint import sha256_of_file
+from nmt_cli.runs.folder import RunFolder
 from tests.margins import clear_lines
 
 pytest.importorskip("ctranslate2")
@@ -38,17 +38,23 @@ def test_an_export_explains_itself(run: Path, tmp_path: Path) -> None:
     out = tmp_path / "exports" / "ct2"
     for beam in (1, 5):  # so that each must be translated the same
         assert all(clear_lines(open_translator([run], [f"search.beam={beam}"], "cpu"), TEXT))
-    found = export(run, "ctranslate2", out, QUIET)
-    assert (found.folder, found.format, found.quantization) == (out, "ctranslate2", "float32")
-    assert found.parity.lines == 3 and found.parity.greedy == found.parity.beam == 1.0
+    exported = export(run, "ctranslate2", out, QUIET)
+    assert (exported.folder, exported.format, exported.quantization) == (
+        out,
+        "ctranslate2",
+        "float32",
+    )
+    assert exported.parity.lines == 3 and exported.parity.greedy == exported.parity.beam == 1.0
     content = json.loads((out / "export.json").read_text())
     assert content["format"] == "ctranslate2" and content["quantization"] == "float32"
     assert content["checkpoint"] == 10 and content["run"] == "tiny"
-    assert content["weights"] == RunFolder(run).best().state["files"]["model.safetensors"]
+    assert (
+        content["weights"] == RunFolder(run).best_checkpoint().state["files"]["model.safetensors"]
+    )
     assert content["parity"]["greedy"] == 1.0 and "version:" in content["parity"]["signature"]
     assert set(content["versions"]) == {"nmt", "torch", "ctranslate2"}
     assert content["files"] == {
-        path.name: digest(path) for path in out.iterdir() if path.name != "export.json"
+        path.name: sha256_of_file(path) for path in out.iterdir() if path.name != "export.json"
     }
     assert {"model.bin", "config.json", "shared_vocabulary.json", "tokenizer.json"} == set(
         content["files"]
@@ -68,14 +74,14 @@ def test_a_folder_that_exists_is_not_written_to(run: Path, tmp_path: Path) -> No
 def test_an_export_that_translates_otherwise_is_not_kept(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = ctranslate2.write
+    original = ctranslate2.export_model
 
     def damaged(model: Any, *rest: Any) -> None:
         model.output.bias.data[40] += 9.0
         original(model, *rest)
         model.output.bias.data[40] -= 9.0
 
-    monkeypatch.setattr(ctranslate2, "write", damaged)
+    monkeypatch.setattr(ctranslate2, "export_model", damaged)
     with pytest.raises(
         UserError,
         match=r"the export to ctranslate2 is not what it should be: greedy: 0 of 3 lines",
@@ -107,17 +113,17 @@ def test_problems_are_known_from_the_recipe_alone() -> None:
     recipe = build_recipe(
         {"name": "x", "corpus": {"source": "en", "target": "de"}, "model": {"type": "rnn"}}
     )
-    (problem,) = problems(recipe, "ctranslate2")
+    (problem,) = incompatibilities(recipe, "ctranslate2")
     assert problem == "model.type: CTranslate2 runs transformer, not rnn"
 
 
 def test_without_text_of_the_run_lines_are_made_up(
     tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found = export(tiny_run, "ctranslate2", tmp_path / "a", Reporter())
-    assert found.parity.lines == 100 and found.parity.bleu is None
+    exported = export(tiny_run, "ctranslate2", tmp_path / "a", Reporter())
+    assert exported.parity.lines == 100 and exported.parity.bleu is None
     assert capsys.readouterr().err == ""
-    found = export(tiny_run, "ctranslate2", tmp_path / "b", Reporter(), quantization="int8")
+    exported = export(tiny_run, "ctranslate2", tmp_path / "b", Reporter(), quantization="int8")
     assert "no test or development text with references: int8 was not judged by BLEU" in (
         capsys.readouterr().err
     )

@@ -9,24 +9,24 @@ import pytest
 import torch
 
 from nmt_cli.commands.plot_attention import (
-    Shown,
+    AttentionSelection,
     attention_maps,
     attention_text,
-    choose_shown,
+    choose_selection,
     open_attention_run,
     write_attention,
 )
-from nmt_cli.commands.runs import Run, build_model
 from nmt_cli.commands.translate import open_translator
-from nmt_cli.data.prepared import Tokenizers
-from nmt_cli.data.tokenizer import TextTokenizer
+from nmt_cli.data.prepared.store import Tokenizers
+from nmt_cli.data.tokenization.tokenizer import TextTokenizer
 from nmt_cli.errors import DataError, UserError
 from nmt_cli.models import MODELS
 from nmt_cli.models.contract import Autoregressive
 from nmt_cli.plots.attention import AttentionMap
-from nmt_cli.recipe import build_recipe
+from nmt_cli.recipe.loader import build_recipe
 from nmt_cli.reporting import Reporter, Screen
-from nmt_cli.run_folder import RunFolder
+from nmt_cli.runs.folder import RunFolder
+from nmt_cli.runs.loading import LoadedRun, build_model
 from tests.plots.pictures import png_size
 
 
@@ -35,49 +35,56 @@ class Said(Reporter):
 
     def __init__(self) -> None:
         super().__init__()
-        self.lines: list[str] = []
+        self.messages: list[str] = []
 
-    def say(self, text: str, *, style: str = "") -> None:
-        self.lines.append(text)
+    def info(self, text: str, *, style: str = "") -> None:
+        self.messages.append(text)
 
-    def warn(self, text: str) -> None:
-        self.lines.append(text)
+    def warning(self, text: str) -> None:
+        self.messages.append(text)
 
 
-def maps(run: Run, text: str, said: Said | None = None, **options: Any) -> list[AttentionMap]:
+def maps(run: LoadedRun, text: str, said: Said | None = None, **options: Any) -> list[AttentionMap]:
     stream = io.BytesIO(text.encode())
     return list(attention_maps(run, stream, said or Said(), **options))
 
 
 @pytest.fixture(scope="module")
-def run(tiny_run: Path) -> Run:
+def run(tiny_run: Path) -> LoadedRun:
     return open_attention_run(tiny_run, "cpu")
 
 
-def a_run(tokenizer: TextTokenizer, name: str, **options: Any) -> Run:
+def a_run(tokenizer: TextTokenizer, name: str, **options: Any) -> LoadedRun:
     """A run of any model, made in memory."""
-    model = MODELS[name].config_class.tiny()[0].model_copy(update=options)
+    model = MODELS[name].config_class.tiny_configs()[0].model_copy(update=options)
     content = {
         "name": "x", "corpus": {"source": "en", "target": "de"},
         "model": model.model_dump(mode="json"), "search": {"beam": 1, "max_length": 5},
     }  # fmt: skip
     recipe, tokenizers = build_recipe(content), Tokenizers(tokenizer, tokenizer)
     built = build_model(recipe, tokenizers.vocabulary).eval()
-    return Run(RunFolder(Path("x")), recipe, tokenizers, built, 1)
+    return LoadedRun(RunFolder(Path("x")), recipe, tokenizers, built, 1)
 
 
-def test_the_map_is_of_the_translation_that_nmt_translate_gives(run: Run, tiny_run: Path) -> None:
+def test_the_map_is_of_the_translation_that_nmt_translate_gives(
+    run: LoadedRun, tiny_run: Path
+) -> None:
     line = "The old man reads a book."
-    (found,) = maps(run, f"{line}\n")
-    (wanted,) = open_translator([tiny_run], [], "cpu").translate([line])
+    (attention_map,) = maps(run, f"{line}\n")
+    (translation,) = open_translator([tiny_run], [], "cpu").translate([line])
     (words,) = maps(run, f"{line}\n", words=True)
     assert words.target[-1] == "</s>" and " ".join(words.target[:-1]).split() == (
-        wanted.text.split()
+        translation.text.split()
     )
-    assert found.number == 1 and found.source[-1] == "</s>"
+    assert attention_map.line_number == 1 and attention_map.source[-1] == "</s>"
     layers, heads = 2, 4
-    assert found.weights.shape == (layers, heads, len(found.target), len(found.source))
-    np.testing.assert_allclose(found.weights.sum(-1), 1, rtol=1e-4)
+    assert attention_map.weights.shape == (
+        layers,
+        heads,
+        len(attention_map.target),
+        len(attention_map.source),
+    )
+    np.testing.assert_allclose(attention_map.weights.sum(-1), 1, rtol=1e-4)
     np.testing.assert_allclose(words.weights.sum(-1), 1, rtol=1e-4)
     assert words.source == ["The", "old", "man", "reads", "a", "book.", "</s>"]
 
@@ -88,7 +95,7 @@ def test_the_map_is_of_the_translation_that_nmt_translate_gives(run: Run, tiny_r
         (name, config.model_dump(mode="json"))
         for name, model in MODELS.items()
         if issubclass(model, Autoregressive)
-        for config in model.config_class.tiny()
+        for config in model.config_class.tiny_configs()
         if getattr(config, "attention", "") != "none" and not getattr(config, "local_window", None)
     ],
 )
@@ -97,37 +104,40 @@ def test_every_model_with_attention_has_maps_whose_rows_sum_to_one(
 ) -> None:
     (tmp_path / "target").write_text("Der alte Mann\n")
     run = a_run(tokenizer, name, **options)
-    (found,) = maps(run, "The old man\n", targets=tmp_path / "target", words=True)
-    assert (found.source, found.target) == (
+    (attention_map,) = maps(run, "The old man\n", targets=tmp_path / "target", words=True)
+    assert (attention_map.source, attention_map.target) == (
         ["The", "old", "man", "</s>"], ["Der", "alte", "Mann", "</s>"],
     )  # fmt: skip
-    np.testing.assert_allclose(found.weights.sum(-1), 1, rtol=1e-4)
-    shown = choose_shown(run, None, "mean")
-    layers = found.weights.shape[0]
-    assert shown == Shown(max(1, layers - 1), "mean")
+    np.testing.assert_allclose(attention_map.weights.sum(-1), 1, rtol=1e-4)
+    shown = choose_selection(run, None, "mean")
+    layers = attention_map.weights.shape[0]
+    assert shown == AttentionSelection(max(1, layers - 1), "mean")
 
 
-def test_a_given_translation_is_looked_at_instead(run: Run, tmp_path: Path) -> None:
+def test_a_given_translation_is_looked_at_instead(run: LoadedRun, tmp_path: Path) -> None:
     (tmp_path / "target").write_text("ein Haus\n\nBuch\n")
     first, third = maps(run, "a house\n\na book\n", targets=tmp_path / "target", words=True)
-    assert (first.number, first.target) == (1, ["ein", "Haus", "</s>"])
-    assert (third.number, third.target) == (3, ["Buch", "</s>"])
+    assert (first.line_number, first.target) == (1, ["ein", "Haus", "</s>"])
+    assert (third.line_number, third.target) == (3, ["Buch", "</s>"])
 
 
 @pytest.mark.parametrize("lines, wrong", [("x\n", "fewer"), ("x\ny\nz\n", "more")])
 def test_a_file_of_translations_of_another_length_is_refused(
-    lines: str, wrong: str, run: Run, tmp_path: Path
+    lines: str, wrong: str, run: LoadedRun, tmp_path: Path
 ) -> None:
     (tmp_path / "target").write_text(lines)
     with pytest.raises(DataError, match=rf"target: {wrong} lines than the input"):
         maps(run, "a\nb\n", targets=tmp_path / "target")
 
 
-def test_empty_and_damaged_lines_are_said(run: Run) -> None:
+def test_empty_and_damaged_lines_are_said(run: LoadedRun) -> None:
     said = Said()
     stream = io.BytesIO(b"a book\n  \n\xff man\n")
-    assert [one.number for one in attention_maps(run, stream, said)] == [1, 3]
-    assert said.lines == [
+    assert [attention_map.line_number for attention_map in attention_maps(run, stream, said)] == [
+        1,
+        3,
+    ]
+    assert said.messages == [
         "line 2: empty, so there is no picture of it",
         "line 3: bytes that are not UTF-8 became U+FFFD",
     ]
@@ -137,19 +147,19 @@ def test_what_is_too_long_is_cut_and_said(tokenizer: TextTokenizer, tmp_path: Pa
     run = a_run(tokenizer, "transformer", positions="learned", max_positions=8)
     (tmp_path / "target").write_text("ein " * 20 + "\n")
     said = Said()
-    (found,) = maps(run, "a " * 30 + "\n", said, targets=tmp_path / "target")
-    assert (len(found.source), len(found.target)) == (8, 8)
-    assert said.lines == [
+    (attention_map,) = maps(run, "a " * 30 + "\n", said, targets=tmp_path / "target")
+    assert (len(attention_map.source), len(attention_map.target)) == (8, 8)
+    assert said.messages == [
         "line 1: the picture shows the first 7 of 30 source pieces",
         "line 1: the picture shows the first 7 of 20 target pieces",
     ]
 
 
-def test_an_empty_translation_is_its_end_of_sentence(run: Run, tmp_path: Path) -> None:
+def test_an_empty_translation_is_its_end_of_sentence(run: LoadedRun, tmp_path: Path) -> None:
     (tmp_path / "target").write_text("\n")
     for words in (False, True):
-        (found,) = maps(run, "a book\n", targets=tmp_path / "target", words=words)
-        assert found.target == ["</s>"]
+        (attention_map,) = maps(run, "a book\n", targets=tmp_path / "target", words=words)
+        assert attention_map.target == ["</s>"]
 
 
 @pytest.mark.parametrize("name, options", [("rnn", {"attention": "none"}), ("ctc", {})])
@@ -163,25 +173,25 @@ def test_a_model_without_attention_is_refused(
         open_attention_run(Path("x"), "cpu")
 
 
-def test_layers_and_heads_that_the_model_lacks_are_refused(run: Run) -> None:
+def test_layers_and_heads_that_the_model_lacks_are_refused(run: LoadedRun) -> None:
     with pytest.raises(UserError, match="--layer 3: this model has layers 1 to 2"):
-        choose_shown(run, "3", "mean")
+        choose_selection(run, "3", "mean")
     with pytest.raises(UserError, match="--head x: this model has heads 1 to 4"):
-        choose_shown(run, None, "x")
-    assert choose_shown(run, "all", "2") == Shown("all", 2)
+        choose_selection(run, None, "x")
+    assert choose_selection(run, "all", "2") == AttentionSelection("all", 2)
 
 
-def test_one_line_makes_one_file_and_several_are_numbered(run: Run, tmp_path: Path) -> None:
+def test_one_line_makes_one_file_and_several_are_numbered(run: LoadedRun, tmp_path: Path) -> None:
     (tmp_path / "target").write_text("ein Buch\n\nMann\n")
-    one, three = maps(run, "a book\n\nThe man\n", targets=tmp_path / "target")
-    shown, said = Shown(1, "all"), Said()
+    first, three = maps(run, "a book\n\nThe man\n", targets=tmp_path / "target")
+    shown, said = AttentionSelection(1, "all"), Said()
     out = tmp_path / "a.png"
-    assert write_attention([one], shown, out, "run", said) == [out]
-    assert write_attention([one, three], shown, out, "run", said) == [
+    assert write_attention([first], shown, out, "run", said) == [out]
+    assert write_attention([first, three], shown, out, "run", said) == [
         tmp_path / "a-1.png", tmp_path / "a-3.png",
     ]  # fmt: skip
-    assert png_size(tmp_path / "a-3.png")[0] > 300 and said.lines == []
-    assert write_attention([one, three], shown, tmp_path / "a.html", "run", said) == [
+    assert png_size(tmp_path / "a-3.png")[0] > 300 and said.messages == []
+    assert write_attention([first, three], shown, tmp_path / "a.html", "run", said) == [
         tmp_path / "a.html"
     ]
     assert (tmp_path / "a.html").read_text().count('"number":') == 2
@@ -189,22 +199,29 @@ def test_one_line_makes_one_file_and_several_are_numbered(run: Run, tmp_path: Pa
 
 def test_nothing_to_plot_is_a_mistake(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="standard input has no line with text"):
-        write_attention([], Shown(1, 1), tmp_path / "a.html", "run", Said())
+        write_attention([], AttentionSelection(1, 1), tmp_path / "a.html", "run", Said())
     assert list(tmp_path.iterdir()) == []
 
 
 def test_letters_without_a_font_are_said(tmp_path: Path) -> None:
-    one = AttentionMap(1, ["\U0010fffd", "</s>"], ["a"], np.full((1, 1, 1, 2), 0.5, np.float32))
+    attention_map = AttentionMap(
+        1, ["\U0010fffd", "</s>"], ["a"], np.full((1, 1, 1, 2), 0.5, np.float32)
+    )
     said = Said()
-    write_attention([one], Shown(1, 1), tmp_path / "a.svg", "run", said)
-    assert len(said.lines) == 1 and said.lines[0].startswith(str(tmp_path / "a.svg"))
-    assert "no font here has \U0010fffd, so they are boxes; install one that has" in said.lines[0]
+    write_attention([attention_map], AttentionSelection(1, 1), tmp_path / "a.svg", "run", said)
+    assert len(said.messages) == 1 and said.messages[0].startswith(str(tmp_path / "a.svg"))
+    assert (
+        "no font here has \U0010fffd, so they are boxes; install one that has" in said.messages[0]
+    )
 
 
-def test_the_terminal_shows_each_chosen_head_below_its_name(run: Run) -> None:
-    (one,) = maps(run, "a book\n")
+def test_the_terminal_shows_each_chosen_head_below_its_name(run: LoadedRun) -> None:
+    (attention_map,) = maps(run, "a book\n")
     screen = Screen(80, colours=False)
-    text = [screen.render(row) for row in attention_text(one, Shown(2, "all"), screen)]
+    text = [
+        screen.render(row)
+        for row in attention_text(attention_map, AttentionSelection(2, "all"), screen)
+    ]
     heads = [line for line in text if line.startswith("line 1")]
     assert heads == [f"line 1 · layer 2, head {n}" for n in (1, 2, 3, 4)]
     assert sum(line.endswith(". </s>") for line in text) == 4 and text[-1] == ""
@@ -212,19 +229,19 @@ def test_the_terminal_shows_each_chosen_head_below_its_name(run: Run) -> None:
 
 def test_weights_of_a_reversed_source_lie_forwards(tokenizer: TextTokenizer) -> None:
     """A model that reads backwards sees what the same model, given the source backwards, sees."""
-    from nmt_cli.decoding.alignments import attention_weights
+    from nmt_cli.decoding.word_alignment import attention_weights
 
     backwards = a_run(tokenizer, "rnn", reverse_source=True, bidirectional=False).model
     forwards = a_run(tokenizer, "rnn", reverse_source=False, bidirectional=False).model
     forwards.load_state_dict(backwards.state_dict())
     end = backwards.vocabulary.end
     source, short, target = [7, 8, 9, 10], [11, 12], [20, 21]
-    found = attention_weights(backwards, [source, short], [target, target])
-    assert found is not None
-    for ids, one in zip((source, short), found, strict=True):
+    weights_per_pair = attention_weights(backwards, [source, short], [target, target])
+    assert weights_per_pair is not None
+    for ids, pair_weights in zip((source, short), weights_per_pair, strict=True):
         turned = [end, *ids[::-1]]  # what the reversed model reads, its end of sentence first
         weights = _weights_of(forwards, turned, target)
-        torch.testing.assert_close(one[0, 0], weights.flip(-1), atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(pair_weights[0, 0], weights.flip(-1), atol=1e-5, rtol=1e-4)
 
 
 def _weights_of(model: Any, source: list[int], target: list[int]) -> torch.Tensor:
@@ -232,7 +249,7 @@ def _weights_of(model: Any, source: list[int], target: list[int]) -> torch.Tenso
 
     batch = [
         Sequences(torch.tensor([ids]), torch.tensor([len(ids)]))
-        for ids in (source, [model.first_token, *target])
+        for ids in (source, [model.decoder_start_id, *target])
     ]
     with torch.inference_mode():
         weights: torch.Tensor = model.attention(*batch)[0, 0, 0]

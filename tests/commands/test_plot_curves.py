@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from nmt_cli.commands.plot_curves import curves_text, plot_curves, read_courses
+from nmt_cli.commands.plot_curves import curves_text, plot_curves, read_training_histories
 from nmt_cli.errors import RunError, UserError
-from nmt_cli.plots.training_log import Course
+from nmt_cli.plots.training_log import TrainingHistory
 from nmt_cli.reporting import Reporter, Screen
 from tests.plots.pictures import svg_size
 from tests.plots.test_training_log import train, validation, write_log
@@ -21,23 +21,25 @@ def runs(tmp_path: Path) -> list[str]:
     return [str(tmp_path / "a"), f"second={tmp_path / 'b'}"]
 
 
-def shown(courses: dict[str, Course], by: str = "updates", screen: Screen = PLAIN) -> list[str]:
+def shown(
+    courses: dict[str, TrainingHistory], by: str = "updates", screen: Screen = PLAIN
+) -> list[str]:
     return ["".join(span.text for span in row).rstrip() for row in curves_text(courses, by, screen)]
 
 
 def test_damaged_lines_are_said_and_runs_are_named(
     runs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    courses = read_courses(runs, Reporter(quiet=True))
+    courses = read_training_histories(runs, Reporter(quiet=True))
     assert list(courses) == ["a", "second"]
     said = " ".join(capsys.readouterr().err.split())
     assert said == f"warning: {tmp_path / 'b' / 'log.jsonl'}: 1 damaged line left out"
     with pytest.raises(RunError, match="nowhere: no such run folder"):
-        read_courses(["nowhere"], Reporter(quiet=True))
+        read_training_histories(["nowhere"], Reporter(quiet=True))
 
 
 def test_the_terminal_has_a_chart_for_each_quantity(runs: list[str]) -> None:
-    text = shown(read_courses(runs, Reporter(quiet=True)))
+    text = shown(read_training_histories(runs, Reporter(quiet=True)))
     assert text[:3] == ["* a", "o second", ""]
     titles = [line for line in text if line and line[0] not in " *o+"]
     assert titles == [
@@ -48,24 +50,24 @@ def test_the_terminal_has_a_chart_for_each_quantity(runs: list[str]) -> None:
 
 
 def test_time_can_be_in_minutes(runs: list[str]) -> None:
-    text = shown(read_courses(runs, Reporter(quiet=True)), "minutes")
+    text = shown(read_training_histories(runs, Reporter(quiet=True)), "minutes")
     assert sum(line.endswith(" 4 minutes") for line in text) == 4
     with pytest.raises(UserError, match="--by hours: use updates or minutes"):
         shown({}, "hours")
 
 
 def test_one_run_in_colours_needs_no_key(runs: list[str]) -> None:
-    courses = read_courses(runs[:1], Reporter(quiet=True))
+    courses = read_training_histories(runs[:1], Reporter(quiet=True))
     assert shown(courses, screen=Screen(80, colours=True))[0].startswith("loss")
     assert shown(courses)[0] == "* a"
 
 
 def test_a_file_is_drawn(runs: list[str], tmp_path: Path) -> None:
-    plot_curves(read_courses(runs, Reporter(quiet=True)), tmp_path / "c.svg")
+    plot_curves(read_training_histories(runs, Reporter(quiet=True)), tmp_path / "c.svg")
     assert svg_size(tmp_path / "c.svg")[0] > 600
 
 
 def test_more_runs_than_colours_need_a_picture(runs: list[str]) -> None:
-    course = read_courses(runs[:1], Reporter(quiet=True))["a"]
+    course = read_training_histories(runs[:1], Reporter(quiet=True))["a"]
     with pytest.raises(UserError, match="7 runs: a terminal tells 6 apart; draw them with -o FILE"):
         shown({str(number): course for number in range(7)})

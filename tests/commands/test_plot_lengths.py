@@ -9,7 +9,7 @@ import pytest
 from nmt_cli.commands.plot_lengths import plot_lengths
 from nmt_cli.commands.translate import open_translator
 from nmt_cli.errors import DataError, RunError, UserError
-from nmt_cli.evaluation.metrics import score
+from nmt_cli.evaluation.metrics import corpus_scores
 from nmt_cli.reporting import Reporter
 from tests.plots.pictures import png_size
 
@@ -21,47 +21,53 @@ REFERENCE = ["ein Buch", "der alte Mann liest", "Hunde", "der alte Mann liest ei
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     Path("s").write_text("".join(f"{line}\n" for line in SOURCE))
-    Path("r.gz").write_bytes(gzip.compress("".join(f"{one}\n" for one in REFERENCE).encode()))
+    Path("r.gz").write_bytes(
+        gzip.compress("".join(f"{reference}\n" for reference in REFERENCE).encode())
+    )
     Path("perfect").write_text("".join(f"{line}\n" for line in REFERENCE))
     Path("short").write_text("x\n")
     return tmp_path
 
 
 def plot(runs: list[str] | None = None, **options: Any) -> Any:
-    wanted: dict[str, Any] = {"source": Path("s"), "references": [Path("r.gz")], "samples": 10}
+    defaults: dict[str, Any] = {"source": Path("s"), "references": [Path("r.gz")], "samples": 10}
     reporter = Reporter(quiet=True)
-    return plot_lengths(runs or [], reporter=reporter, **(wanted | options))
+    return plot_lengths(runs or [], reporter=reporter, **(defaults | options))
 
 
 def test_runs_and_files_are_scored_beside_each_other(files: Path, tiny_run: Path) -> None:
-    found = plot(
+    scores = plot(
         [f"mine={tiny_run}"], hypotheses=["perfect"], buckets="1,4", out=Path("a.png"),
         metric="chrf", device="cpu",
     )  # fmt: skip
-    assert list(found.systems) == ["mine", "perfect"]
-    assert [len(one.sentences) for one in found.buckets] == [3, 6, 3]
-    assert found.whole["perfect"].score == pytest.approx(100)
-    texts = [one.text for one in open_translator([tiny_run], [], "cpu").translate(SOURCE)]
-    (wanted,) = score(texts, [REFERENCE], ["chrf"])
-    assert found.whole["mine"].score == pytest.approx(wanted.score)
+    assert list(scores.systems) == ["mine", "perfect"]
+    assert [len(bucket.sentence_indices) for bucket in scores.buckets] == [3, 6, 3]
+    assert scores.overall["perfect"].score == pytest.approx(100)
+    texts = [
+        translation.text for translation in open_translator([tiny_run], [], "cpu").translate(SOURCE)
+    ]
+    (expected,) = corpus_scores(texts, [REFERENCE], ["chrf"])
+    assert scores.overall["mine"].score == pytest.approx(expected.score)
     assert png_size(Path("a.png"))[0] > 600
 
 
 def test_without_a_file_to_draw_nothing_is_written(files: Path) -> None:
     before = sorted(files.iterdir())
-    found = plot(hypotheses=["x=perfect"], unit="characters")
+    scores = plot(hypotheses=["x=perfect"], unit="characters")
     assert sorted(files.iterdir()) == before
-    assert found.unit == "characters" and found.buckets[0].first == 1
-    assert found.metric == "bleu" and "tok:13a" in found.signature
+    assert scores.unit == "characters" and scores.buckets[0].first == 1
+    assert scores.metric == "bleu" and "tok:13a" in scores.signature
 
 
 def test_bleu_is_tokenised_for_the_language_of_the_run(
     files: Path, tiny_run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nmt_cli.commands.plot_lengths.bleu_tokenizer", {"de": "char"}.__getitem__)
+    monkeypatch.setattr(
+        "nmt_cli.commands.plot_lengths.default_bleu_tokenizer", {"de": "char"}.__getitem__
+    )
     assert "tok:char" in plot([str(tiny_run)], device="cpu").signature
-    found = plot([str(tiny_run)], device="cpu", tokenize="none")
-    assert "tok:none" in found.signature
+    scores = plot([str(tiny_run)], device="cpu", tokenize="none")
+    assert "tok:none" in scores.signature
 
 
 @pytest.mark.parametrize(

@@ -13,15 +13,15 @@ import torch
 
 from nmt_cli.commands.rescore import RescoredPair, rescore
 from nmt_cli.commands.translate import open_translator, translate_stream
-from nmt_cli.data.prepared import Tokenizers
-from nmt_cli.data.tokenizer import TextTokenizer
+from nmt_cli.data.prepared.store import Tokenizers
+from nmt_cli.data.tokenization.tokenizer import TextTokenizer
 from nmt_cli.decoding.hypothesis import SearchConfig
 from nmt_cli.decoding.rescoring import log_probabilities
-from nmt_cli.decoding.translator import Translator
 from nmt_cli.errors import DataError, RunError, UserError
+from nmt_cli.inference.translator import Translator
 from nmt_cli.models import MODELS
 from nmt_cli.models.contract import Sequences
-from tests.decoding.test_ctc_search import Rows, everything
+from tests.decoding.test_ctc_beam import Rows, everything
 
 SOURCES = ["The old man reads a book.", "a book", "dogs", "Two dogs see 1995 houses 🙂", "我喜欢"]
 
@@ -41,38 +41,40 @@ def test_translations_are_given_the_score_that_translate_gave(
     name: str, tokenizer: TextTokenizer
 ) -> None:
     torch.manual_seed(4)
-    both = Tokenizers(tokenizer, tokenizer)
-    model = MODELS[name](MODELS[name].config_class.tiny()[0], both.vocabulary).eval()
+    tokenizers = Tokenizers(tokenizer, tokenizer)
+    model = MODELS[name](MODELS[name].config_class.tiny_configs()[0], tokenizers.vocabulary).eval()
     config = SearchConfig(beam=3, n_best=2, max_length=6, precision="fp32")
-    found = Translator(model, both, config).translate(SOURCES)
-    sources, texts, wanted = [], [], []
-    for source, one in zip(SOURCES, found, strict=True):
-        for candidate in one.candidates:
+    translations = Translator(model, tokenizers, config).translate(SOURCES)
+    sources, texts, expected = [], [], []
+    for source, translation in zip(SOURCES, translations, strict=True):
+        for candidate in translation.candidates:
             sources.append(source)
             texts.append(candidate.text.strip())
-            wanted.append(candidate.log_probability)
+            expected.append(candidate.log_probability)
     ids = tokenizer.encode(sources), tokenizer.encode(texts)
     for budget in (1, 30, 4096):
-        assert log_probabilities(model, *ids, budget) == pytest.approx(wanted, abs=1e-4)
+        assert log_probabilities(model, *ids, budget) == pytest.approx(expected, abs=1e-4)
 
 
 def test_nothing_is_scored_again_where_no_one_sees_the_score(tokenizer: TextTokenizer) -> None:
     torch.manual_seed(4)
-    both = Tokenizers(tokenizer, tokenizer)
-    model = MODELS["transformer"](MODELS["transformer"].config_class.tiny()[0], both.vocabulary)
+    tokenizers = Tokenizers(tokenizer, tokenizer)
+    model = MODELS["transformer"](
+        MODELS["transformer"].config_class.tiny_configs()[0], tokenizers.vocabulary
+    )
     config = SearchConfig(beam=3, n_best=2, max_length=6, precision="fp32")
-    exact = Translator(model.eval(), both, config)
-    quick = Translator(model, both, config, respell=False)
+    exact = Translator(model.eval(), tokenizers, config)
+    quick = Translator(model, tokenizers, config, rescore_canonical=False)
     quick.engine.log_probabilities = None  # type: ignore[method-assign,assignment]
     pairs = list(zip(exact.translate(SOURCES), quick.translate(SOURCES), strict=True))
-    assert all(one.text == other.text for one, other in pairs)
-    assert any(one != other for one, other in pairs)
+    assert all(exact_translation.text == other.text for exact_translation, other in pairs)
+    assert any(exact_translation != other for exact_translation, other in pairs)
 
 
 def test_the_numbers_of_jsonl_and_rescore_are_the_same(tiny_run: Path, tmp_path: Path) -> None:
     translator = open_translator([tiny_run], [], "cpu")
     text = "\n".join(SOURCES).encode()
-    lines = [one.record() for one in translate_stream(translator, io.BytesIO(text))]
+    lines = [translated.record() for translated in translate_stream(translator, io.BytesIO(text))]
     target = "\n".join(line["translation"] for line in lines).encode()
     for line, pair in zip(lines, scored(tiny_run, tmp_path, text, target), strict=True):
         assert pair.log_probability == pytest.approx(line["log_probability"], abs=1e-4)
@@ -81,9 +83,9 @@ def test_the_numbers_of_jsonl_and_rescore_are_the_same(tiny_run: Path, tmp_path:
 
 def test_an_ensemble_rescores_with_its_mean_probability(tiny_run: Path, tmp_path: Path) -> None:
     paths = files(tmp_path, b"a book\ndogs\n", b"ein Buch\nHund\n")
-    one = list(rescore([tiny_run], *paths, [], "cpu"))
+    single_scores = list(rescore([tiny_run], *paths, [], "cpu"))
     two = list(rescore([tiny_run, tiny_run], *paths, [], "cpu"))
-    for a, b in zip(one, two, strict=True):
+    for a, b in zip(single_scores, two, strict=True):
         assert a.log_probability == pytest.approx(b.log_probability, abs=1e-4)
 
 
@@ -91,20 +93,20 @@ def test_ctc_sums_over_all_alignments() -> None:
     model = Rows(2)
     every = everything(model, 4)
     texts = [[], [4], [4, 4], [5, 6], [4, 5, 6]]
-    found = log_probabilities(model, [[4] * 3] * 5, texts, 100)
-    assert found == pytest.approx([math.log(every[tuple(ids)]) for ids in texts], abs=1e-4)
+    log_probs = log_probabilities(model, [[4] * 3] * 5, texts, 100)
+    assert log_probs == pytest.approx([math.log(every[tuple(ids)]) for ids in texts], abs=1e-4)
     assert log_probabilities(model, [[4]], [[4, 4]], 100) == [-math.inf]
 
 
 def test_an_autoregressive_score_is_the_sum_over_positions(tokenizer: TextTokenizer) -> None:
     torch.manual_seed(5)
     vocabulary = Tokenizers(tokenizer, tokenizer).vocabulary
-    model: Any = MODELS["rnn"](MODELS["rnn"].config_class.tiny()[0], vocabulary).eval()
+    model: Any = MODELS["rnn"](MODELS["rnn"].config_class.tiny_configs()[0], vocabulary).eval()
     with torch.inference_mode():
-        state = model.start(Sequences(torch.tensor([[7, 8, 3]]), torch.tensor([3])), 1, 4)
-        total, tokens = 0.0, [model.first_token, 9, 10, vocabulary.end]
+        state = model.init_state(Sequences(torch.tensor([[7, 8, 3]]), torch.tensor([3])), 1, 4)
+        total, tokens = 0.0, [model.decoder_start_id, 9, 10, vocabulary.end]
         for before, after in itertools.pairwise(tokens):
-            logits, state = model.step(torch.tensor([before]), state)
+            logits, state = model.decode_step(torch.tensor([before]), state)
             total += float(logits.log_softmax(-1)[0, after])
     assert log_probabilities(model, [[7, 8]], [[9, 10]], 10) == [pytest.approx(total, abs=1e-4)]
 
@@ -123,10 +125,10 @@ def test_average_and_counts_include_the_end_of_sentence(tiny_run: Path, tmp_path
     (pair,) = scored(tiny_run, tmp_path, b"a book\n", b"ein Buch\n")
     assert pair.source_tokens == len(tokenizer.encode(["a book"])[0]) + 1
     assert pair.target_tokens == len(tokenizer.encode(["ein Buch"])[0]) + 1
-    assert pair.log_probability is not None and pair.average is not None
-    assert pair.average == pytest.approx(pair.log_probability / pair.target_tokens)
+    assert pair.log_probability is not None and pair.average_log_probability is not None
+    assert pair.average_log_probability == pytest.approx(pair.log_probability / pair.target_tokens)
     assert pair.text.split("\t")[2:] == [str(pair.source_tokens), str(pair.target_tokens)]
-    assert json.loads(json.dumps(pair.record()))["average"] == pair.average
+    assert json.loads(json.dumps(pair.record()))["average"] == pair.average_log_probability
 
 
 def test_what_cannot_be_scored_keeps_its_line_and_says_why(tiny_run: Path, tmp_path: Path) -> None:
@@ -143,7 +145,7 @@ def test_what_cannot_be_scored_keeps_its_line_and_says_why(tiny_run: Path, tmp_p
     assert wide.log_probability is None and wide.warnings[0].endswith(": not scored")
     assert damaged.warnings == ["bytes that are not UTF-8 became U+FFFD"]
     assert damaged.log_probability is not None
-    assert [one.number for one in (blank, empty, long, wide, damaged)] == [1, 2, 3, 4, 5]
+    assert [record.number for record in (blank, empty, long, wide, damaged)] == [1, 2, 3, 4, 5]
 
 
 def test_longer_pairs_are_scored_where_that_is_asked_for(tiny_run: Path, tmp_path: Path) -> None:
@@ -172,7 +174,7 @@ def test_files_may_be_compressed_and_the_mistakes_of_translate_are_mistakes_here
 def test_many_pairs_are_answered_block_by_block(
     tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nmt_cli.commands.rescore.MOST", 4)
+    monkeypatch.setattr("nmt_cli.commands.rescore.MAX_PAIRS_PER_BATCH", 4)
     paths = files(tmp_path, b"a\n" * 10, b"b\n" * 9)
     pairs = rescore([tiny_run], *paths, [], "cpu")
     assert [next(pairs).number for _ in range(8)] == list(range(1, 9))  # before the end is read

@@ -40,7 +40,9 @@ def sacrebleu(hypotheses: Path, references: list[Path], *options: str) -> list[t
     command = [sys.executable, "-m", "sacrebleu", *map(str, references), "-i", str(hypotheses)]
     command += ["-m", "bleu", "chrf", "ter", "-w", "10", *options]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return [(f"{float(one['score']):.10f}", one["signature"]) for one in json.loads(done.stdout)]
+    return [
+        (f"{float(entry['score']):.10f}", entry["signature"]) for entry in json.loads(done.stdout)
+    ]
 
 
 CASES: list[tuple[int, dict[str, object], list[str]]] = [
@@ -59,9 +61,11 @@ def test_scores_are_those_of_the_sacrebleu_command(
 ) -> None:
     hypotheses, *references = write(tmp_path, hyp=HYPOTHESES, first=FIRST, second=SECOND)
     references = references[:count]
-    found = score_files(references, io.BytesIO(hypotheses.read_bytes()), **options)  # type: ignore[arg-type]
-    wanted = sacrebleu(hypotheses, references, *command)
-    assert [(f"{one.score:.10f}", one.signature) for one in found] == wanted
+    scores = score_files(references, io.BytesIO(hypotheses.read_bytes()), **options)  # type: ignore[arg-type]
+    expected = sacrebleu(hypotheses, references, *command)
+    assert [
+        (f"{metric_score.score:.10f}", metric_score.signature) for metric_score in scores
+    ] == expected
 
 
 def test_a_stream_a_file_and_compressed_files_score_alike(tmp_path: Path) -> None:
@@ -74,19 +78,21 @@ def test_a_stream_a_file_and_compressed_files_score_alike(tmp_path: Path) -> Non
 
 def test_a_last_line_without_line_end_counts(tmp_path: Path) -> None:
     (reference,) = write(tmp_path, ref=["a b c d e", "f g h i j"])
-    (found,) = score_files([reference], io.BytesIO(b"a b c d e\nf g h i j"), "bleu")
-    assert found.score == pytest.approx(100)
+    (metric_score,) = score_files([reference], io.BytesIO(b"a b c d e\nf g h i j"), "bleu")
+    assert metric_score.score == pytest.approx(100)
 
 
 @pytest.mark.parametrize(
-    "wanted, names",
+    "metrics, names",
     [("bleu", ["bleu"]), ("ter, bleu", ["bleu", "ter"]), ("chrf,,chrf", ["chrf"])],
 )
 def test_only_the_metrics_asked_for_are_computed(
-    wanted: str, names: list[str], tmp_path: Path
+    metrics: str, names: list[str], tmp_path: Path
 ) -> None:
     (reference,) = write(tmp_path, ref=FIRST)
-    assert [one.name for one in score_files([reference], reference, wanted)] == names
+    assert [
+        metric_score.name for metric_score in score_files([reference], reference, metrics)
+    ] == names
 
 
 COUNTS = [

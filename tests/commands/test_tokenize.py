@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from nmt_cli.commands.tokenize import detokenize, open_tokenizer, tokenize
-from nmt_cli.data.prepared import Tokenizers
-from nmt_cli.data.tokenizer import TextTokenizer, TokenizerConfig
-from nmt_cli.data.tokenizer_training import train_tokenizer
+from nmt_cli.data.prepared.store import Tokenizers
+from nmt_cli.data.tokenization.tokenizer import TextTokenizer, TokenizerConfig
+from nmt_cli.data.tokenization.training import train_tokenizer
 from nmt_cli.errors import DataError, UserError
 
 LINES = [
@@ -31,7 +31,7 @@ def test_pieces_come_back_as_the_text(tokenizer: TextTokenizer) -> None:
 def test_each_line_gives_one_line_of_pieces(tokenizer: TextTokenizer) -> None:
     pieces = list(tokenize(LINES * 250, tokenizer))  # more than are encoded at once
     assert len(pieces) == 2500 and pieces == list(tokenize(LINES, tokenizer)) * 250
-    assert not any("\n" in one for one in pieces)
+    assert not any("\n" in subwords for subwords in pieces)
 
 
 def test_pieces_show_their_spaces(tokenizer: TextTokenizer) -> None:
@@ -50,13 +50,16 @@ def test_a_run_folder_and_a_file_give_the_same_tokenizer(
 ) -> None:
     for path in (tiny_run, tiny_run / "tokenizer.json"):
         assert open_tokenizer(path, None).backend.to_str() == tokenizer.backend.to_str()
-    assert open_tokenizer(tiny_run, "target").size == tokenizer.size
+    assert open_tokenizer(tiny_run, "target").vocab_size == tokenizer.vocab_size
 
 
 def test_where_the_sides_differ_a_side_must_be_chosen(separate: Path) -> None:
     with pytest.raises(UserError, match="source and target have different tokenizers: use --side"):
         open_tokenizer(separate, None)
-    sizes = [open_tokenizer(separate, "source").size, open_tokenizer(separate, "target").size]
+    sizes = [
+        open_tokenizer(separate, "source").vocab_size,
+        open_tokenizer(separate, "target").vocab_size,
+    ]
     assert sizes[0] > sizes[1]
 
 

@@ -10,19 +10,19 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from nmt_cli.commands import runs
 from nmt_cli.commands.average import average
 from nmt_cli.commands.prepare import prepare_recipe
-from nmt_cli.commands.runs import open_run
 from nmt_cli.commands.tokenize import open_tokenizer
 from nmt_cli.commands.train import train
 from nmt_cli.errors import DataError, RunError, UserError
 from nmt_cli.evaluation import metrics
 from nmt_cli.models.quantized import quantize
-from nmt_cli.recipe import build_recipe, load_recipe
+from nmt_cli.recipe.loader import build_recipe, load_recipe
 from nmt_cli.reporting import Reporter
-from nmt_cli.run_folder import RunFolder
-from nmt_cli.training.stopping import Stopped
+from nmt_cli.runs import loading as runs
+from nmt_cli.runs.folder import RunFolder
+from nmt_cli.runs.loading import open_run
+from nmt_cli.training.signals import TrainingInterrupted
 from nmt_cli.training.trainer import Trainer
 from tests.conftest import SYLLABLES, Call, toy_content, toy_recipe, write_syllables
 from tests.training.killing import differences
@@ -33,7 +33,7 @@ QUIET = Reporter(quiet=True)
 
 
 def final_weights(run: Path) -> dict[str, torch.Tensor]:
-    newest = RunFolder(run).steps()[-1]
+    newest = RunFolder(run).step_folders()[-1]
     return load_file(newest / "model.safetensors")
 
 
@@ -70,12 +70,12 @@ def test_a_stopped_run_goes_on_to_bit_identical_weights(
     train(recipe, toy / "straight", QUIET)
     with monkeypatch.context() as patched:
         stop_after(patched, 8)
-        with pytest.raises(Stopped, match="SIGTERM at update 8"):
+        with pytest.raises(TrainingInterrupted, match="SIGTERM at update 8"):
             train(recipe, toy / "broken", QUIET)
-    assert RunFolder(toy / "broken").steps()[-1].name == "step-000008"
+    assert RunFolder(toy / "broken").step_folders()[-1].name == "step-000008"
     train(recipe, toy / "broken", QUIET, resume=True)
-    expected, found = final_weights(toy / "straight"), final_weights(toy / "broken")
-    assert all(torch.equal(expected[name], found[name]) for name in expected)
+    expected, resumed = final_weights(toy / "straight"), final_weights(toy / "broken")
+    assert all(torch.equal(expected[name], resumed[name]) for name in expected)
     results = [RunFolder(toy / run).read_json("result.json") for run in ("straight", "broken")]
     assert results[0]["test"] == results[1]["test"]
 
@@ -83,9 +83,9 @@ def test_a_stopped_run_goes_on_to_bit_identical_weights(
 def test_the_same_seed_gives_the_same_run_and_another_seed_another(toy: Path) -> None:
     for run, seed in (("one", 1), ("same", 1), ("other", 2)):
         train(toy_recipe(toy / "text", seed=seed), toy / run, QUIET)
-    one, same, other = (final_weights(toy / run) for run in ("one", "same", "other"))
-    assert all(torch.equal(one[name], same[name]) for name in one)
-    assert not all(torch.equal(one[name], other[name]) for name in one)
+    first, same, other = (final_weights(toy / run) for run in ("one", "same", "other"))
+    assert all(torch.equal(first[name], same[name]) for name in first)
+    assert not all(torch.equal(first[name], other[name]) for name in first)
 
 
 def test_the_run_folder_explains_itself(toy: Path) -> None:
@@ -95,7 +95,7 @@ def test_the_run_folder_explains_itself(toy: Path) -> None:
     again = load_recipe(run / "recipe.yaml")
     assert again.to_dict() == recipe.to_dict()
     assert (run / "tokenizer.json").is_file()
-    assert (run / "words.source.txt").read_text() == "".join(f"{one}\n" for one in SYLLABLES)
+    assert (run / "words.source.txt").read_text() == "".join(f"{word}\n" for word in SYLLABLES)
     records = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
     assert {"train", "validation"} == {record["event"] for record in records}
     trained = [record for record in records if record["event"] == "train"]
@@ -111,7 +111,7 @@ def test_a_run_of_data_prepared_without_a_list_of_words_has_none(toy: Path) -> N
     prepared = prepare_recipe(toy_recipe(toy / "text"), QUIET).data.folder
     (prepared / "words.source.txt").unlink()
     train(toy_recipe(toy / "text"), toy / "run", QUIET)
-    assert [one.name for one in Path("prepared").glob("toy-*")] == [prepared.name]
+    assert [path.name for path in Path("prepared").glob("toy-*")] == [prepared.name]
     assert not list((toy / "run").glob("words*"))
 
 
@@ -237,8 +237,8 @@ def test_a_run_that_patience_ended_stays_ended_when_resumed_and_goes_on_with_mor
         toy_recipe(toy / "text", patience=3, **options), toy / "run", Reporter(), resume=True
     )
     assert again.state.update == first.state.update
-    assert again.state.finished == first.state.finished
-    assert str(first.state.finished) in capsys.readouterr().err
+    assert again.state.stop_reason == first.state.stop_reason
+    assert str(first.state.stop_reason) in capsys.readouterr().err
     more = train(toy_recipe(toy / "text", patience=5, **options), toy / "run", QUIET, resume=True)
     assert more.state.update == first.state.update + 2
 
@@ -252,11 +252,11 @@ def test_an_average_is_over_the_same_checkpoints_after_a_signal(
     for update in (4, 5, 7, 8):
         with monkeypatch.context() as patched:
             stop_after(patched, update)
-            with pytest.raises(Stopped):
+            with pytest.raises(TrainingInterrupted):
                 train(recipe, toy / "broken", QUIET, resume=True)
     train(recipe, toy / "broken", QUIET, resume=True)
-    assert RunFolder(toy / "straight").best().update == 12
-    best = [RunFolder(toy / run).best().tensors() for run in ("straight", "broken")]
+    assert RunFolder(toy / "straight").best_checkpoint().update == 12
+    best = [RunFolder(toy / run).best_checkpoint().tensors() for run in ("straight", "broken")]
     assert all(torch.equal(best[0][name], best[1][name]) for name in best[0])
 
 
@@ -301,12 +301,12 @@ def test_a_damaged_best_checkpoint_is_named_where_it_is_used(
 def test_a_checkpoint_of_another_model_is_one_line(group: str, toy: Path) -> None:
     train(toy_recipe(toy / "text"), toy / "run", QUIET)
     folder = RunFolder(toy / "run")
-    newest = folder.last()[0]
+    newest = folder.last_checkpoint()[0]
     assert newest is not None
     tensors = {name: newest.tensors(name) for name in ("model", "optimizer")}
     tensors[group] = {name: value[..., :1] if value.ndim else value
                       for name, value in tensors[group].items()}  # fmt: skip
-    folder.save(13, tensors, newest.state)
+    folder.save_checkpoint(13, tensors, newest.state)
     with pytest.raises(RunError, match=r"step-000013: does not fit the recipe: the"):
         train(toy_recipe(toy / "text", updates=20), toy / "run", QUIET, resume=True)
 
@@ -314,10 +314,10 @@ def test_a_checkpoint_of_another_model_is_one_line(group: str, toy: Path) -> Non
 def test_a_checkpoint_with_sums_that_no_log_has_is_one_line(toy: Path) -> None:
     train(toy_recipe(toy / "text"), toy / "run", QUIET)
     folder = RunFolder(toy / "run")
-    newest = folder.last()[0]
+    newest = folder.last_checkpoint()[0]
     assert newest is not None
     tensors = {name: newest.tensors(name) for name in ("model", "optimizer")}
-    folder.save(13, tensors, newest.state | {"window": {"unheard_of": 1}})
+    folder.save_checkpoint(13, tensors, newest.state | {"window": {"unheard_of": 1}})
     with pytest.raises(RunError, match=r"step-000013: does not fit the recipe: .*unheard_of"):
         train(toy_recipe(toy / "text", updates=20), toy / "run", QUIET, resume=True)
 
@@ -362,7 +362,7 @@ def test_a_tokenizer_of_the_metric_that_cannot_be_had_is_found_before_training(
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("Please install\n mecab")
 
-    monkeypatch.setattr(metrics, "metric", fail)
+    monkeypatch.setattr(metrics, "build_metric", fail)
     recipe = toy_recipe(toy / "text", metric_tokenize="ja-mecab")
     with pytest.raises(UserError, match=r"^training.metric_tokenize ja-mecab: Please install mec"):
         train(recipe, toy / "run", QUIET)
@@ -382,7 +382,7 @@ def test_patience_ends_a_run_that_gets_no_better(toy: Path) -> None:
     )
     result = train(recipe, toy / "run", QUIET)
     assert result.state.update < 50
-    assert "no better validation in 3" in str(result.state.finished)
+    assert "no better validation in 3" in str(result.state.stop_reason)
 
 
 def test_plateau_lowers_the_rate(toy: Path) -> None:
@@ -390,21 +390,21 @@ def test_plateau_lowers_the_rate(toy: Path) -> None:
         toy / "text", updates=8, validate_every=1, schedule="plateau", plateau_patience=2,
         learning_rate=1e-9, metric="chrf", warmup=0,
     )  # fmt: skip
-    assert train(recipe, toy / "run", QUIET).state.rate_factor < 1.0
+    assert train(recipe, toy / "run", QUIET).state.learning_rate_scale < 1.0
 
 
 def test_the_best_of_averaged_checkpoints_is_their_mean(toy: Path) -> None:
     recipe = toy_recipe(toy / "text", average=2, updates=12, learning_rate=1e-2, metric="loss")
     train(recipe, toy / "run", QUIET)
     folder = RunFolder(toy / "run")
-    assert folder.best().update == 12
-    steps = [load_file(path / "model.safetensors") for path in folder.steps()[-2:]]
-    for name, value in folder.best().tensors().items():
+    assert folder.best_checkpoint().update == 12
+    steps = [load_file(path / "model.safetensors") for path in folder.step_folders()[-2:]]
+    for name, value in folder.best_checkpoint().tensors().items():
         torch.testing.assert_close(value, (steps[0][name] + steps[1][name]) / 2)
     made = average(toy / "run", toy / "mean", 2)
     assert made.updates == [6, 12]
-    for name, value in RunFolder(toy / "mean").best().tensors().items():
-        torch.testing.assert_close(value, folder.best().tensors()[name])
+    for name, value in RunFolder(toy / "mean").best_checkpoint().tensors().items():
+        torch.testing.assert_close(value, folder.best_checkpoint().tensors()[name])
 
 
 def test_no_gpu_where_one_was_asked_for_is_one_line(toy: Path) -> None:
@@ -436,7 +436,7 @@ def test_two_processes_do_not_train_in_one_folder(toy: Path) -> None:
     recipe = toy_recipe(toy / "text")
     train(recipe, toy / "run", QUIET)
     log = (toy / "run/log.jsonl").read_bytes()
-    with RunFolder(toy / "run").held(), pytest.raises(RunError) as refused:
+    with RunFolder(toy / "run").lock(), pytest.raises(RunError) as refused:
         train(recipe, toy / "run", QUIET, resume=True)
     assert str(refused.value) == f"{toy}/run: another process is training here"
     assert (toy / "run/log.jsonl").read_bytes() == log
@@ -446,7 +446,7 @@ def test_two_processes_do_not_train_in_one_folder(toy: Path) -> None:
 
 def test_a_time_limit_is_a_safety_stop_that_says_so(toy: Path) -> None:
     result = train(toy_recipe(toy / "text", max_minutes=1e-9), toy / "run", QUIET)
-    assert result.state.finished == "stopped by training.max_minutes at update 1"
+    assert result.state.stop_reason == "stopped by training.max_minutes at update 1"
 
 
 @pytest.mark.parametrize(

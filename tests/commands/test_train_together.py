@@ -19,9 +19,9 @@ from safetensors.torch import load_file
 
 from nmt_cli.commands.train import train
 from nmt_cli.commands.translate import open_translator
-from nmt_cli.recipe import load_recipe
+from nmt_cli.recipe.loader import load_recipe
 from nmt_cli.reporting import Reporter
-from nmt_cli.run_folder import RunFolder
+from nmt_cli.runs.folder import RunFolder
 from tests.conftest import in_float32, toy_content, write_syllables
 from tests.margins import clear_lines
 
@@ -59,13 +59,13 @@ class Workplace:
         return process.returncode, said
 
     def weights(self, run: str) -> dict[str, torch.Tensor]:
-        newest = RunFolder(self.folder / run).steps()[-1]
+        newest = RunFolder(self.folder / run).step_folders()[-1]
         assert newest.name == "step-000036"
         return load_file(newest / "model.safetensors")
 
     def records(self, run: str, event: str = "train") -> list[dict[str, Any]]:
         lines = (self.folder / run / "log.jsonl").read_text().splitlines()
-        return [one for line in lines if (one := json.loads(line))["event"] == event]
+        return [record for line in lines if (record := json.loads(line))["event"] == event]
 
     def await_checkpoint(self, run: str, name: str, process: "subprocess.Popen[str]") -> None:
         path = self.folder / run / "checkpoints" / name
@@ -85,14 +85,14 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workplace]:
     yield place
 
 
-def assert_same_losses(one: list[dict[str, Any]], other: list[dict[str, Any]]) -> None:
+def assert_same_losses(single: list[dict[str, Any]], other: list[dict[str, Any]]) -> None:
     """Up to the order in which float32 numbers are added up.
 
     A loss is a sum over tokens and vocabulary (256 x 60), whose roundings, each 2^-24, grow with
     the root of their number; so do those of the gradients, and each update adds its own.
     """
-    assert [record["update"] for record in one] == [record["update"] for record in other]
-    for first, second in zip(one, other, strict=True):
+    assert [record["update"] for record in single] == [record["update"] for record in other]
+    for first, second in zip(single, other, strict=True):
         rounding = 2**-24 * math.sqrt(256 * 60) * (first["update"] + 1)
         assert first["loss"] == pytest.approx(second["loss"], rel=rounding)
 
@@ -102,9 +102,11 @@ def test_two_processes_train_as_one_that_accumulates_two_batches(
 ) -> None:
     monkeypatch.chdir(place.folder)
     train(load_recipe("toy.yaml", ["training.accumulate=2"]), Path("one"), QUIET)
-    one, two = place.records("one"), place.records("two")
-    assert len(one) == 36 and one[0]["loss"] - one[-1]["loss"] > 0.1  # there was something to learn
-    assert_same_losses(one, two)
+    single, two = place.records("one"), place.records("two")
+    assert (
+        len(single) == 36 and single[0]["loss"] - single[-1]["loss"] > 0.1
+    )  # there was something to learn
+    assert_same_losses(single, two)
     assert_same_losses(place.records("one", "validation"), place.records("two", "validation"))
     results = [json.loads((Path(run) / "result.json").read_text()) for run in ("one", "two")]
     assert [result["processes"] for result in results] == [1, 2]
@@ -118,7 +120,7 @@ def test_two_processes_translate_the_test_text_as_one_does(
         Path(f"two/test.{name}.txt").read_text().splitlines() for name in ("source", "hypotheses")
     )
     alone = open_translator([Path("two")], [], "cpu")
-    texts = [one.text for one in alone.translate(source)]
+    texts = [translation.text for translation in alone.translate(source)]
     assert len(written) == 20 and len(set(texts)) > 1
     for sure, text, line in zip(clear_lines(alone, source), texts, written, strict=True):
         assert not sure or text == line
@@ -136,12 +138,12 @@ def test_only_rank_0_speaks_and_idle_time_is_logged(place: Workplace) -> None:
 
 def workers(launcher: int) -> dict[int, int]:
     """Process ids of a launcher's workers by rank, as Linux tells them."""
-    found = {}
+    pids_by_rank = {}
     for child in Path(f"/proc/{launcher}/task/{launcher}/children").read_text().split():
         environment = Path(f"/proc/{child}/environ").read_bytes().decode().split("\0")
         ranks = [line[5:] for line in environment if line.startswith("RANK=")]
-        found |= {int(rank): int(child) for rank in ranks}
-    return found
+        pids_by_rank |= {int(rank): int(child) for rank in ranks}
+    return pids_by_rank
 
 
 def test_a_killed_worker_costs_nothing_but_time(place: Workplace) -> None:
@@ -155,8 +157,8 @@ def test_a_killed_worker_costs_nothing_but_time(place: Workplace) -> None:
     assert "warning: rank 1 was killed by SIGKILL; starting again from the last checkpoint" in said
     assert re.search(r"nmt: rank 0 of 2: lost another process (after update|at the start)", said)
     assert re.search(r"resuming at update (12|24) of 36", said) and "Traceback" not in said
-    expected, found = place.weights("two"), place.weights("killed")
-    assert all(torch.equal(expected[name], found[name]) for name in expected)
+    expected, resumed = place.weights("two"), place.weights("killed")
+    assert all(torch.equal(expected[name], resumed[name]) for name in expected)
 
 
 def test_a_stuck_rank_ends_all_with_their_stacks_and_torchrun_goes_on(place: Workplace) -> None:
@@ -172,8 +174,8 @@ def test_a_stuck_rank_ends_all_with_their_stacks_and_torchrun_goes_on(place: Wor
         ) in said
     assert "in sleeping" in said and "in all_reduce" in said
     assert "resuming at update 12 of 36" in said
-    expected, found = place.weights("two"), place.weights("stuck")
-    assert all(torch.equal(expected[name], found[name]) for name in expected)
+    expected, resumed = place.weights("two"), place.weights("stuck")
+    assert all(torch.equal(expected[name], resumed[name]) for name in expected)
 
 
 def test_a_signal_saves_once_and_one_process_can_go_on(
@@ -191,7 +193,7 @@ def test_a_signal_saves_once_and_one_process_can_go_on(
     )
     assert stopped and stopped[2] == "nmt train toy.yaml --out stopped --processes 2 --resume"
     update = int(stopped[1])
-    assert RunFolder(place.folder / "stopped").steps()[-1].name == f"step-{update:06d}"
+    assert RunFolder(place.folder / "stopped").step_folders()[-1].name == f"step-{update:06d}"
     monkeypatch.chdir(place.folder)
     train(load_recipe("toy.yaml"), Path("stopped"), Reporter(), resume=True)
     said = capsys.readouterr().err

@@ -13,13 +13,13 @@ from nmt_cli.data import batching
 from nmt_cli.data.batching import (
     EpochBatches,
     Indices,
+    batch_by_length,
+    build_epoch_batches,
     collate,
-    epoch_batches,
-    epoch_pairs,
-    in_batches_of,
+    draw_epoch_pairs,
     pad,
 )
-from nmt_cli.data.prepared import PartRange, SequenceStore
+from nmt_cli.data.prepared.store import PairRange, SequenceStore
 from nmt_cli.vocabulary import Vocabulary
 from tests.conftest import examples
 
@@ -33,12 +33,12 @@ def store(sequences: Sequence[Sequence[int]]) -> SequenceStore:
     )
 
 
-def parts(*sizes_and_weights: tuple[int, float]) -> list[PartRange]:
-    found, first = [], 0
+def parts(*sizes_and_weights: tuple[int, float]) -> list[PairRange]:
+    ranges, first = [], 0
     for number, (size, weight) in enumerate(sizes_and_weights):
-        found.append(PartRange(f"part {number}", first, first + size, weight))
+        ranges.append(PairRange(f"part {number}", first, first + size, weight))
         first += size
-    return found
+    return ranges
 
 
 LENGTHS = st.lists(st.tuples(st.integers(1, 40), st.integers(1, 40)), max_size=60)
@@ -50,8 +50,8 @@ def lengths_of(pairs: list[tuple[int, int]]) -> tuple[Indices, Indices]:
 
 
 def planned(lengths: list[tuple[int, int]], budget: int, seed: int, epoch: int) -> EpochBatches:
-    pairs = epoch_pairs(parts((len(lengths), 1.0)), seed, epoch)
-    return epoch_batches(*lengths_of(lengths), pairs, budget, [seed, epoch])
+    pairs = draw_epoch_pairs(parts((len(lengths), 1.0)), seed, epoch)
+    return build_epoch_batches(*lengths_of(lengths), pairs, budget, [seed, epoch])
 
 
 def as_lists(order: list[Indices]) -> list[list[int]]:
@@ -67,11 +67,11 @@ def test_every_pair_is_in_exactly_one_batch_of_an_epoch(
     lengths: list[tuple[int, int]], budget: int, pool: int, seed: int, epoch: int
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(batching, "POOL", pool)
+        patch.setattr(batching, "SORT_POOL_PAIRS", pool)
         plan = planned(lengths, budget, seed, epoch)
-    assert sorted(i for batch in plan.order for i in batch) == list(range(len(lengths)))
-    assert plan.pairs == len(lengths)
-    assert all(len(batch) for batch in plan.order)
+    assert sorted(i for batch in plan.batches for i in batch) == list(range(len(lengths)))
+    assert plan.pair_count == len(lengths)
+    assert all(len(batch) for batch in plan.batches)
 
 
 @given(LENGTHS, st.integers(1, 200), st.integers(0, 9))
@@ -80,21 +80,21 @@ def test_a_batch_keeps_the_budget_unless_it_is_one_pair(
     lengths: list[tuple[int, int]], budget: int, seed: int
 ) -> None:
     source, target = lengths_of(lengths)
-    for batch in planned(lengths, budget, seed, 0).order:
+    for batch in planned(lengths, budget, seed, 0).batches:
         assert len(batch) == 1 or len(batch) * target[batch].max() <= budget
         assert len(batch) == 1 or len(batch) * source[batch].max() <= 2 * budget
 
 
 def test_batches_are_as_large_as_the_budget_allows() -> None:
-    assert sorted(map(len, planned([(1, 5)] * 100, 50, 1, 0).order)) == [10] * 10
-    assert sorted(map(len, planned([(20, 5)] * 100, 50, 1, 0).order)) == [5] * 20
-    assert sorted(map(len, planned([(1, 51)] * 3, 50, 1, 0).order)) == [1] * 3
+    assert sorted(map(len, planned([(1, 5)] * 100, 50, 1, 0).batches)) == [10] * 10
+    assert sorted(map(len, planned([(20, 5)] * 100, 50, 1, 0).batches)) == [5] * 20
+    assert sorted(map(len, planned([(1, 51)] * 3, 50, 1, 0).batches)) == [1] * 3
 
 
 def test_pairs_of_like_length_go_together_so_that_little_is_padding() -> None:
     draw = np.random.default_rng(1)
     lengths = [(n, n) for n in draw.integers(1, 60, 3000).tolist()]
-    assert planned(lengths, 1000, 1, 0).padding < 0.045  # 0.03 of it for round lengths
+    assert planned(lengths, 1000, 1, 0).padding_fraction < 0.045  # 0.03 of it for round lengths
 
 
 @given(LENGTHS.filter(bool), st.integers(1, 100))
@@ -106,22 +106,22 @@ def test_the_padding_is_the_share_of_filled_up_target_positions(
     sources, targets = ([[7] * (pair[side] - 1) for pair in lengths] for side in (0, 1))
     out = [
         collate(store(sources), store(targets), pairs, WORDS, plan.shape(number)).target_out.ids
-        for number, pairs in enumerate(plan.order)
+        for number, pairs in enumerate(plan.batches)
     ]
     filled = sum(int((ids == WORDS.pad).sum()) for ids in out)
-    assert plan.padding == pytest.approx(filled / sum(ids.size for ids in out))
+    assert plan.padding_fraction == pytest.approx(filled / sum(ids.size for ids in out))
 
 
 @pytest.mark.parametrize("bits", [3, 4])
 def test_lengths_are_rounded_up_to_few_significant_bits(bits: int) -> None:
     lengths = np.arange(1, 1001)
-    rounded = batching.round_up(lengths, bits)
+    rounded = batching.round_up_lengths(lengths, bits)
     assert (rounded >= lengths).all() and (rounded - lengths < lengths / 2 ** (bits - 1)).all()
     assert rounded[: 2**bits].tolist() == lengths[: 2**bits].tolist()
     for length in set(rounded.tolist()) - {1000}:
         assert len(f"{length:b}".rstrip("0")) <= bits
     assert rounded.max() == 1000  # a model may have no position beyond the longest sentence
-    assert len(batching.round_up(lengths[:0], bits)) == 0
+    assert len(batching.round_up_lengths(lengths[:0], bits)) == 0
 
 
 def caption_lengths(seed: int) -> list[tuple[int, int]]:
@@ -136,20 +136,20 @@ def test_an_epoch_has_few_shapes_at_the_cost_of_little_padding() -> None:
     lengths = caption_lengths(1)
     source, target = lengths_of(lengths)
     plan = planned(lengths, 2048, 1, 0)
-    shapes = [plan.shape(number) for number in range(len(plan.order))]
+    shapes = [plan.shape(number) for number in range(len(plan.batches))]
     assert len(shapes) > 200 and len(set(shapes)) <= 100
     positions = sum(rows * (s + t) for rows, s, t in shapes)
     order = np.lexsort((source, target))
-    exact = batching._cut(order, source[order], target[order], 2048)
-    unrounded = sum(len(some) * (source[some].max() + target[some].max()) for some in exact)
+    exact = batching._split_into_batches(order, source[order], target[order], 2048)
+    unrounded = sum(len(batch) * (source[batch].max() + target[batch].max()) for batch in exact)
     assert positions < 1.03 * unrounded
     again = planned(lengths, 2048, 1, 1)
-    assert {again.shape(number) for number in range(len(again.order))} <= set(shapes)
+    assert {again.shape(number) for number in range(len(again.batches))} <= set(shapes)
 
 
 def test_a_batch_is_padded_to_its_shape() -> None:
     batch = collate(
-        store([[7] * 9]), store([[8] * 17]), np.array([0]), WORDS, batching.Shape(1, 12, 20)
+        store([[7] * 9]), store([[8] * 17]), np.array([0]), WORDS, batching.BatchShape(1, 12, 20)
     )
     assert batch.source.ids.shape == (1, 12) and batch.target_in.ids.shape == (1, 20)
     assert batch.source.lengths.tolist() == [10] and batch.target_out.lengths.tolist() == [18]
@@ -159,7 +159,7 @@ def test_a_batch_is_padded_to_its_shape() -> None:
 
 def test_an_epoch_without_pairs_has_no_batches() -> None:
     plan = planned([], 10, 1, 0)
-    assert (plan.order, plan.pairs, plan.padding) == ([], 0, 1.0)
+    assert (plan.batches, plan.pair_count, plan.padding_fraction) == ([], 0, 1.0)
 
 
 # 2. Order.
@@ -169,14 +169,14 @@ MANY = [(n % 17 + 1, n % 13 + 1) for n in range(400)]
 
 @pytest.mark.parametrize(("seed", "epoch"), [(1, 0), (1, 7), (123456789012, 3)])
 def test_seed_and_epoch_alone_decide_the_batches(seed: int, epoch: int) -> None:
-    first = as_lists(planned(MANY, 60, seed, epoch).order)
+    first = as_lists(planned(MANY, 60, seed, epoch).batches)
     np.random.seed(5)  # the program's own generators are not touched by others
-    assert as_lists(planned(MANY, 60, seed, epoch).order) == first
+    assert as_lists(planned(MANY, 60, seed, epoch).batches) == first
 
 
 def test_other_seeds_and_epochs_give_other_batches_in_another_order() -> None:
     orders = {
-        (seed, epoch): as_lists(planned(MANY, 60, seed, epoch).order)
+        (seed, epoch): as_lists(planned(MANY, 60, seed, epoch).batches)
         for seed in range(3)
         for epoch in range(3)
     }
@@ -187,7 +187,7 @@ def test_other_seeds_and_epochs_give_other_batches_in_another_order() -> None:
 
 def test_short_batches_do_not_come_first() -> None:
     _, target = lengths_of(MANY)
-    longest = [target[batch].max() for batch in planned(MANY, 60, 1, 0).order]
+    longest = [target[batch].max() for batch in planned(MANY, 60, 1, 0).batches]
     assert longest != sorted(longest)
 
 
@@ -196,7 +196,7 @@ def test_short_batches_do_not_come_first() -> None:
 
 def counted(weight: float, seed: int = 1, epoch: int = 0, size: int = 4000) -> Counter[int]:
     """How often each pair of a part with this weight is in an epoch, beside one of weight 1."""
-    pairs = epoch_pairs(parts((10, 1.0), (size, weight)), seed, epoch)
+    pairs = draw_epoch_pairs(parts((10, 1.0), (size, weight)), seed, epoch)
     counts = Counter(pairs.tolist())
     assert all(counts[pair] == 1 for pair in range(10))
     assert max(counts) < size + 10
@@ -227,12 +227,12 @@ def test_who_is_drawn_changes_with_the_epoch_and_the_seed_only() -> None:
 
 
 def test_the_parts_are_mixed() -> None:
-    pairs = epoch_pairs(parts((500, 1.0), (500, 1.0)), 1, 0)
+    pairs = draw_epoch_pairs(parts((500, 1.0), (500, 1.0)), 1, 0)
     assert 200 < (pairs[:500] < 500).sum() < 300
 
 
 def test_a_part_that_is_empty_gives_nothing() -> None:
-    pairs = epoch_pairs(parts((0, 2.5), (3, 1.0), (0, 1.0)), 1, 0)
+    pairs = draw_epoch_pairs(parts((0, 2.5), (3, 1.0), (0, 1.0)), 1, 0)
     assert sorted(pairs.tolist()) == [0, 1, 2]
 
 
@@ -267,7 +267,7 @@ def test_padding_keeps_every_sequence(sequences: list[list[int]]) -> None:
 def test_groups_hold_every_index_once_longest_first_within_the_budget(
     lengths: list[int], budget: int
 ) -> None:
-    groups = list(in_batches_of(lengths, budget))
+    groups = list(batch_by_length(lengths, budget))
     order = [i for group in groups for i in group]
     assert sorted(order) == list(range(len(lengths)))
     assert [lengths[i] for i in order] == sorted(lengths, reverse=True)
@@ -275,7 +275,7 @@ def test_groups_hold_every_index_once_longest_first_within_the_budget(
 
 
 def test_groups_are_as_large_as_the_budget_allows() -> None:
-    assert list(in_batches_of([3, 5, 3, 5, 1], 10)) == [[1, 3], [0, 2, 4]]
+    assert list(batch_by_length([3, 5, 3, 5, 1], 10)) == [[1, 3], [0, 2, 4]]
 
 
 def fits(pairs: Indices, source: Indices, target: Indices, budget: int) -> bool:
@@ -301,5 +301,5 @@ def test_batches_are_as_long_as_the_budget_allows(budget: int) -> None:
     draw = np.random.default_rng(budget)
     source, target = draw.integers(1, 90, 700), draw.integers(1, 70, 700)
     pool = np.lexsort((source, target))
-    batches = batching._cut(pool, source[pool], target[pool], budget)
+    batches = batching._split_into_batches(pool, source[pool], target[pool], budget)
     assert [batch.tolist() for batch in batches] == cut_one_by_one(pool, source, target, budget)

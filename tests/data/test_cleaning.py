@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nmt_cli.data.cleaning import EXAMPLES, Cleaner, Pair, normalize
-from nmt_cli.data.corpus_settings import CorpusConfig
-from nmt_cli.data.files import RawPair
+from nmt_cli.data.cleaning import MAX_EXAMPLES, CorpusCleaner, TextPair, normalize
+from nmt_cli.data.config import CorpusConfig
+from nmt_cli.data.sources.files import RawPair
 from tests.conftest import examples
 
 
@@ -24,11 +24,11 @@ def raw(*pairs: tuple[str | bytes, str | bytes]) -> list[RawPair]:
     return [RawPair(source, target, line) for line, (source, target) in enumerate(sides, 1)]
 
 
-def cleaned(cleaner: Cleaner, *pairs: tuple[str | bytes, str | bytes]) -> list[Pair]:
+def cleaned(cleaner: CorpusCleaner, *pairs: tuple[str | bytes, str | bytes]) -> list[TextPair]:
     return list(cleaner.clean(raw(*pairs), "train.en"))
 
 
-def dropped(cleaner: Cleaner) -> dict[str, int]:
+def dropped(cleaner: CorpusCleaner) -> dict[str, int]:
     return {name: value.count for name, value in cleaner.report.items() if value.count}
 
 
@@ -47,15 +47,15 @@ KEPT = [
 
 
 @pytest.mark.parametrize(("pair", "expected"), KEPT)
-def test_text_is_stripped_on_one_line_and_normalised(pair: Pair, expected: Pair) -> None:
-    cleaner = Cleaner(config())
+def test_text_is_stripped_on_one_line_and_normalised(pair: TextPair, expected: TextPair) -> None:
+    cleaner = CorpusCleaner(config())
     assert cleaned(cleaner, pair) == [expected]
     assert dropped(cleaner) == {}
 
 
 def test_without_normalization_text_stays_decomposed() -> None:
     plain = config(normalization="none")
-    assert cleaned(Cleaner(plain), (" e\u0301", "\u212b")) == [("e\u0301", "\u212b")]
+    assert cleaned(CorpusCleaner(plain), (" e\u0301", "\u212b")) == [("e\u0301", "\u212b")]
     assert normalize("e\u0301", plain) == "e\u0301"
     assert normalize("e\u0301", config()) == "\u00e9"
 
@@ -78,14 +78,14 @@ DROPPED = [
 def test_each_filter_counts_and_shows_where_its_examples_stand(
     pair: tuple[str | bytes, str | bytes], reason: str, shown: str
 ) -> None:
-    cleaner = Cleaner(config())
+    cleaner = CorpusCleaner(config())
     assert cleaned(cleaner, ("x", "X"), pair, ("y", "Y")) == [("x", "X"), ("y", "Y")]
     assert dropped(cleaner) == {reason: 1}
     assert cleaner.report[reason].examples == [f"train.en:2: {shown}"]
 
 
 def test_a_repeated_pair_is_dropped_in_whatever_part_it_is() -> None:
-    cleaner = Cleaner(config())
+    cleaner = CorpusCleaner(config())
     assert cleaned(cleaner, ("a", "A"), ("a", "B"), ("b", "A"), ("a ", "A")) == [
         ("a", "A"), ("a", "B"), ("b", "A"),
     ]  # fmt: skip
@@ -94,52 +94,52 @@ def test_a_repeated_pair_is_dropped_in_whatever_part_it_is() -> None:
 
 
 def test_pairs_that_become_equal_by_cleaning_are_duplicates() -> None:
-    cleaner = Cleaner(config())
+    cleaner = CorpusCleaner(config())
     assert len(cleaned(cleaner, ("e\u0301", "A"), ("\u00e9", "A\r"), (" \u00e9", "A"))) == 1
     assert dropped(cleaner) == {"duplicate": 2}
 
 
 def test_the_border_between_the_sides_counts() -> None:
-    assert len(cleaned(Cleaner(config()), ("a b", "c"), ("a", "b c"), ("a\nb", "c"))) == 2
+    assert len(cleaned(CorpusCleaner(config()), ("a b", "c"), ("a", "b c"), ("a\nb", "c"))) == 2
 
 
 @pytest.mark.parametrize("swapped", [False, True])
 @pytest.mark.parametrize(
-    ("ratio", "short", "long", "kept"),
+    ("ratio", "short", "long", "is_kept"),
     [(9.0, 1, 19, True), (9.0, 1, 20, False), (9.0, 10, 100, True), (9.0, 10, 101, False),
      (1.0, 50, 60, True), (1.0, 50, 61, False), (1.5, 4, 16, True), (1.5, 4, 17, False),
      (None, 1, 1000, True)],
 )  # fmt: skip
 def test_the_ratio_counts_characters_beyond_the_first_ten(
-    ratio: float | None, short: int, long: int, kept: bool, swapped: bool
+    ratio: float | None, short: int, long: int, is_kept: bool, swapped: bool
 ) -> None:
     pair = ("ä" * short, "b" * long)
-    cleaner = Cleaner(config(max_length_ratio=ratio))
+    cleaner = CorpusCleaner(config(max_length_ratio=ratio))
     assert (
         cleaned(cleaner, pair[::-1] if swapped else pair)
-        == [pair[::-1] if swapped else pair] * kept
+        == [pair[::-1] if swapped else pair] * is_kept
     )
-    assert dropped(cleaner) == ({} if kept else {"length ratio": 1})
+    assert dropped(cleaner) == ({} if is_kept else {"length ratio": 1})
 
 
 def test_duplicates_may_stay() -> None:
-    cleaner = Cleaner(config(deduplicate=False))
+    cleaner = CorpusCleaner(config(deduplicate=False))
     assert cleaned(cleaner, ("a", "A"), ("a", "A")) == [("a", "A")] * 2
     assert dropped(cleaner) == {}
 
 
 def test_only_the_first_examples_are_kept_and_long_ones_are_cut() -> None:
-    cleaner = Cleaner(config())
-    cleaned(cleaner, *[(f"{n}{'a' * 300}", "A") for n in range(EXAMPLES + 3)])
+    cleaner = CorpusCleaner(config())
+    cleaned(cleaner, *[(f"{n}{'a' * 300}", "A") for n in range(MAX_EXAMPLES + 3)])
     filtered = cleaner.report["length ratio"]
-    assert filtered.count == EXAMPLES + 3
-    assert [text[12:14] for text in filtered.examples] == [f"{n}a" for n in range(EXAMPLES)]
+    assert filtered.count == MAX_EXAMPLES + 3
+    assert [text[12:14] for text in filtered.examples] == [f"{n}a" for n in range(MAX_EXAMPLES)]
     assert {len(text) for text in filtered.examples} == {201}
     assert all(text.endswith("a…") for text in filtered.examples)
 
 
 def test_every_filter_is_in_the_report_even_when_it_dropped_nothing() -> None:
-    assert list(Cleaner(config()).report) == [
+    assert list(CorpusCleaner(config()).report) == [
         "not UTF-8", "empty", "length ratio", "duplicate", "too long",
     ]  # fmt: skip
 
@@ -155,10 +155,10 @@ SIDE = st.one_of(
 def test_every_pair_is_kept_or_counted_once_and_what_is_kept_is_clean(
     pairs: list[tuple[bytes, bytes]], deduplicate: bool
 ) -> None:
-    cleaner = Cleaner(config(deduplicate=deduplicate, max_length_ratio=2.0))
-    kept = cleaned(cleaner, *pairs)
-    assert len(kept) + sum(dropped(cleaner).values()) == len(pairs)
-    for text in (side for pair in kept for side in pair):
+    cleaner = CorpusCleaner(config(deduplicate=deduplicate, max_length_ratio=2.0))
+    kept_pairs = cleaned(cleaner, *pairs)
+    assert len(kept_pairs) + sum(dropped(cleaner).values()) == len(pairs)
+    for text in (side for pair in kept_pairs for side in pair):
         assert text and text == unicodedata.normalize("NFC", text).strip()
         assert "\n" not in text and "\r" not in text
-    assert not deduplicate or max(Counter(kept).values(), default=1) == 1
+    assert not deduplicate or max(Counter(kept_pairs).values(), default=1) == 1

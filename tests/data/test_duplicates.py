@@ -13,15 +13,15 @@ def test_the_answers_are_those_of_a_set(block: int) -> None:
     draw = random.Random(block)
     hashes = [draw.randrange(3000) << 40 for _ in range(5000)]
     hashes += [0, 2**64 - 1, 2**64 - 1, 0]
-    seen, wanted = SeenHashes(), []
-    known: set[int] = set()
-    for one in hashes:
-        wanted.append(one not in known)
-        known.add(one)
-    found = []
+    seen, expected = SeenHashes(), []
+    seen_hashes: set[int] = set()
+    for hash_value in hashes:
+        expected.append(hash_value not in seen_hashes)
+        seen_hashes.add(hash_value)
+    results = []
     for first in range(0, len(hashes), block):
-        found += seen.add(np.array(hashes[first : first + block], dtype=np.uint64)).tolist()
-    assert found == wanted and len(seen) == len(known)
+        results += seen.add(np.array(hashes[first : first + block], dtype=np.uint64)).tolist()
+    assert results == expected and len(seen) == len(seen_hashes)
 
 
 def test_a_million_hashes_take_few_runs_and_eight_bytes_each() -> None:

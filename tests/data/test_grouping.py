@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from nmt_cli.data.grouping import TARGET_COST, costs, dealt, grouped
+from nmt_cli.data.grouping import TARGET_POSITION_COST, assign_to_rank, batch_costs, group_by_cost
 
 
 def batches(count: int, seed: int = 1) -> tuple[list[np.ndarray], np.ndarray]:
@@ -19,29 +19,29 @@ def numbers(order: list[np.ndarray]) -> list[int]:
 def test_a_batch_costs_its_padded_positions_the_target_more() -> None:
     source, target = np.array([3, 5, 2]), np.array([4, 4, 7])
     order = [np.array([0, 1]), np.array([2])]
-    assert costs(source, target, order).tolist() == pytest.approx(
-        [2 * (5 + 4 * TARGET_COST), 2 + 7 * TARGET_COST]
+    assert batch_costs(source, target, order).tolist() == pytest.approx(
+        [2 * (5 + 4 * TARGET_POSITION_COST), 2 + 7 * TARGET_POSITION_COST]
     )
 
 
 def test_batches_of_an_update_cost_about_the_same() -> None:
     order, prices = batches(403)
-    found = numbers(grouped(order, prices, 4, [1, 0]))
-    assert sorted(found) == list(range(403))
-    groups = prices[found[:400]].reshape(100, 4)
+    batch_order = numbers(group_by_cost(order, prices, 4, [1, 0]))
+    assert sorted(batch_order) == list(range(403))
+    groups = prices[batch_order[:400]].reshape(100, 4)
     assert float((groups.max(1) - groups.min(1)).mean()) < 2.0  # 60 where they come at random
     assert float(np.corrcoef(groups[:-1, 0], groups[1:, 0])[0, 1]) < 0.3  # updates themselves mix
 
 
 def test_the_order_is_decided_by_its_key() -> None:
     order, prices = batches(40)
-    one, same, other = (numbers(grouped(order, prices, 4, [1, e])) for e in (0, 0, 1))
-    assert one == same != other
+    first, same, other = (numbers(group_by_cost(order, prices, 4, [1, e])) for e in (0, 0, 1))
+    assert first == same != other
 
 
 def test_an_epoch_smaller_than_an_update_keeps_all_its_batches() -> None:
     order, prices = batches(4)
-    assert sorted(numbers(grouped(order, prices, 8, [1, 0]))) == [0, 1, 2, 3]
+    assert sorted(numbers(group_by_cost(order, prices, 8, [1, 0]))) == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize(
@@ -57,4 +57,4 @@ def test_an_epoch_smaller_than_an_update_keeps_all_its_batches() -> None:
 def test_batches_are_dealt_in_turn_and_back(
     size: int, count: int, expected: list[list[int]]
 ) -> None:
-    assert [dealt(size, rank, count) for rank in range(count)] == expected
+    assert [assign_to_rank(size, rank, count) for rank in range(count)] == expected

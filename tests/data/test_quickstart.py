@@ -267,8 +267,8 @@ def verb(english: str) -> Verb:
 
 def nominal(text: str) -> NounPhrase | Pronoun:
     """Read ``the.pl old man``, ``him`` or ``Anna``."""
-    known: list[Pronoun] = [*PRONOUNS, *names()]
-    for item in known:
+    pronouns: list[Pronoun] = [*PRONOUNS, *names()]
+    for item in pronouns:
         if text in item.forms:
             return item
     name, *adjective, noun = text.split()
@@ -701,14 +701,14 @@ def test_the_part_of_a_sentence_does_not_depend_on_the_sample(drawn: Corpus) -> 
 
 
 def test_sentences_that_differ_in_inflection_share_their_lemmas() -> None:
-    one = linearize(
+    first = linearize(
         "statement", Clause(nominal("the.sg dog"), Circumstance("past"), verb=verb("wake up"))
     )
     two = linearize(
         "statement", Clause(nominal("the.pl dog"), Circumstance("present"), verb=verb("wake up"))
     )
-    assert [word.lemma for word in one.english] == [word.lemma for word in two.english]
-    assert join(one.english) != join(two.english)
+    assert [word.lemma for word in first.english] == [word.lemma for word in two.english]
+    assert join(first.english) != join(two.english)
 
 
 def test_a_pair_has_as_many_lemmas_as_words(everything: list[Pair]) -> None:

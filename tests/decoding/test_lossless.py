@@ -13,12 +13,12 @@ from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from nmt_cli.commands.translate import TranslatedLine, open_translator, translate_stream
-from nmt_cli.data.prepared import Tokenizers
-from nmt_cli.data.tokenizer import TextTokenizer
+from nmt_cli.data.prepared.store import Tokenizers
+from nmt_cli.data.tokenization.tokenizer import TextTokenizer
 from nmt_cli.decoding.engine import Engine
 from nmt_cli.decoding.hypothesis import Hypothesis, SearchConfig
-from nmt_cli.decoding.translator import Translator
 from nmt_cli.errors import DataError
+from nmt_cli.inference.translator import Translator
 from nmt_cli.models import MODELS
 from nmt_cli.models.contract import Autoregressive
 from tests.conftest import examples
@@ -31,10 +31,10 @@ class Echo(Engine):
     """Answers every source with itself: a fake that shows what reached the model."""
 
     def __init__(self, longest: int | None = None) -> None:
-        self.longest_source = self.longest_target = longest
+        self.max_source_positions = self.max_target_positions = longest
         self.most = 0  # pieces of the longest source so far
 
-    def positions(self, config: SearchConfig) -> int:
+    def max_batch_positions(self, config: SearchConfig) -> int:
         return 1 << 16
 
     def search(
@@ -49,20 +49,20 @@ class Echo(Engine):
 
 
 def echo(tokenizer: TextTokenizer, longest: int | None = None, **options: Any) -> Translator:
-    both = Tokenizers(tokenizer, tokenizer)
-    return Translator(Echo(longest), both, SearchConfig.model_validate(options))
+    tokenizers = Tokenizers(tokenizer, tokenizer)
+    return Translator(Echo(longest), tokenizers, SearchConfig.model_validate(options))
 
 
 def real(tokenizer: TextTokenizer, name: str = "transformer", **options: Any) -> Translator:
     torch.manual_seed(3)
-    both = Tokenizers(tokenizer, tokenizer)
-    model = MODELS[name](MODELS[name].config_class.tiny()[0], both.vocabulary).eval()
+    tokenizers = Tokenizers(tokenizer, tokenizer)
+    model = MODELS[name](MODELS[name].config_class.tiny_configs()[0], tokenizers.vocabulary).eval()
     extra = {"beam": 2, "max_length": 4, "max_source_length": 12, **options}
-    return Translator(model, both, SearchConfig.model_validate(extra))
+    return Translator(model, tokenizers, SearchConfig.model_validate(extra))
 
 
-def stream(one: Translator, text: bytes, *rest: Any, **options: Any) -> list[TranslatedLine]:
-    return list(translate_stream(one, io.BytesIO(text), *rest, **options))
+def stream(translator: Translator, text: bytes, *rest: Any, **options: Any) -> list[TranslatedLine]:
+    return list(translate_stream(translator, io.BytesIO(text), *rest, **options))
 
 
 def expected_lines(text: bytes) -> list[bytes]:
@@ -91,15 +91,17 @@ def test_any_bytes_give_as_many_lines_as_they_are(
     text: bytes, guard: bool, name: str, tokenizer: TextTokenizer
 ) -> None:
     lines = expected_lines(text)
-    found = stream(real(tokenizer, name, guard=guard), text)
-    assert [one.line.number for one in found] == list(range(1, len(lines) + 1))
-    for raw, one in zip(lines, found, strict=True):
-        assert "\n" not in one.translation.text
-        assert bool(one.translation.candidates) == bool(one.line.text.strip())
+    translated_lines = stream(real(tokenizer, name, guard=guard), text)
+    assert [translated.line.number for translated in translated_lines] == list(
+        range(1, len(lines) + 1)
+    )
+    for raw, translated in zip(lines, translated_lines, strict=True):
+        assert "\n" not in translated.translation.text
+        assert bool(translated.translation.candidates) == bool(translated.line.text.strip())
         try:
             raw.decode()
         except UnicodeDecodeError:
-            assert "bytes that are not UTF-8 became U+FFFD" in one.warnings
+            assert "bytes that are not UTF-8 became U+FFFD" in translated.warnings
 
 
 @FEW
@@ -107,12 +109,12 @@ def test_any_bytes_give_as_many_lines_as_they_are(
 def test_every_character_of_every_line_reaches_the_model(
     text: bytes, limit: int, tokenizer: TextTokenizer
 ) -> None:
-    one = echo(tokenizer, max_source_length=limit)
-    for line in stream(one, text):
+    translator = echo(tokenizer, max_source_length=limit)
+    for line in stream(translator, text):
         read = "".join(line.translation.text.split())
         whole = tokenizer.decode(tokenizer.encode([line.line.text.strip()]))[0]  # its NFC form
         assert read == "".join(whole.split())
-        assert line.translation.lost == 0
+        assert line.translation.truncated_tokens == 0
 
 
 @FEW
@@ -120,12 +122,12 @@ def test_every_character_of_every_line_reaches_the_model(
 def test_the_order_of_lines_is_restored_whatever_their_lengths(
     lines: list[str], order: Any, tokenizer: TextTokenizer
 ) -> None:
-    one = real(tokenizer)
+    translator = real(tokenizer)
     shuffled = lines[:]
     order.shuffle(shuffled)
-    texts = dict(zip(shuffled, one.translate(shuffled), strict=True))
-    for line, found in zip(lines, one.translate(lines), strict=True):
-        assert found.text == texts[line].text
+    texts = dict(zip(shuffled, translator.translate(shuffled), strict=True))
+    for line, translation in zip(lines, translator.translate(lines), strict=True):
+        assert translation.text == texts[line].text
 
 
 NEVER_LINE_ENDS = ["\r", "\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c", "\x1d", "\x1e"]
@@ -165,7 +167,7 @@ def test_a_hundred_thousand_characters_in_a_line_are_all_read(
     kind: str, tokenizer: TextTokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     line = HUGE[kind]
-    one, encode, encoded = echo(tokenizer), TextTokenizer.encode, 0
+    translator, encode, encoded = echo(tokenizer), TextTokenizer.encode, 0
 
     def counted(self: TextTokenizer, texts: list[str], *rest: Any) -> list[list[int]]:
         nonlocal encoded
@@ -173,58 +175,58 @@ def test_a_hundred_thousand_characters_in_a_line_are_all_read(
         return encode(self, texts, *rest)
 
     monkeypatch.setattr(TextTokenizer, "encode", counted)
-    (found, after) = stream(one, f"{line}\na\n".encode())
+    (translated, after) = stream(translator, f"{line}\na\n".encode())
     assert encoded <= 12 * len(line)  # a few times each, not once more for each part
-    assert isinstance(one.engine, Echo) and one.engine.most <= 256
+    assert isinstance(translator.engine, Echo) and translator.engine.most <= 256
     whole = tokenizer.decode(tokenizer.encode([line.strip()]))[0]
-    assert "".join(found.translation.text.split()) == "".join(whole.split())
+    assert "".join(translated.translation.text.split()) == "".join(whole.split())
     assert after.translation.text == "a" and after.warnings == []
-    (warning,) = found.warnings
+    (warning,) = translated.warnings
     assert warning.startswith("longer than the model reads: translated in ")
     assert 2 <= int(warning.split()[-2]) < 5000
 
 
 def test_a_huge_line_goes_through_a_real_model(tokenizer: TextTokenizer) -> None:
-    one = real(tokenizer, max_source_length=200, beam=1, guard=False)
-    found = one.translate(["The old man reads a book. " * 4_000, "a book"])
-    assert len(found[0].candidates) == 1 and "\n" not in found[0].text
-    assert found[1].text == one.translate(["a book"])[0].text
+    translator = real(tokenizer, max_source_length=200, beam=1, guard=False)
+    translations = translator.translate(["The old man reads a book. " * 4_000, "a book"])
+    assert len(translations[0].candidates) == 1 and "\n" not in translations[0].text
+    assert translations[1].text == translator.translate(["a book"])[0].text
 
 
 @pytest.mark.parametrize("longest, limit", [(None, 10), (11, 256)])
 def test_without_splitting_a_long_line_is_cut_and_that_is_said(
     longest: int | None, limit: int, tokenizer: TextTokenizer
 ) -> None:
-    one = echo(tokenizer, longest, split=False, max_source_length=limit)
+    translator = echo(tokenizer, longest, split=False, max_source_length=limit)
     line = "The old man reads a book and two dogs and the houses and 1995 of them."
     pieces = len(tokenizer.encode([line])[0])
-    (found,) = stream(one, line.encode())
-    assert found.warnings == [
+    (translated,) = stream(translator, line.encode())
+    assert translated.warnings == [
         f"longer than the model reads: {pieces - 10} of its pieces were not read"
     ]
-    assert found.record()["pieces_not_read"] == pieces - 10
+    assert translated.record()["pieces_not_read"] == pieces - 10
     with pytest.raises(DataError, match=r"line 1: longer than the model reads \(--strict\)"):
-        stream(one, line.encode(), strict=True)
+        stream(translator, line.encode(), strict=True)
     assert stream(echo(tokenizer, split=False), line.encode(), strict=True)[0].warnings == []
 
 
 def test_a_character_of_more_pieces_than_are_read_is_cut_and_that_is_said(
     tokenizer: TextTokenizer,
 ) -> None:
-    (found,) = stream(echo(tokenizer, max_source_length=3), "a 🙂".encode())
-    assert any(warning.endswith("of its pieces were not read") for warning in found.warnings)
+    (translated,) = stream(echo(tokenizer, max_source_length=3), "a 🙂".encode())
+    assert any(warning.endswith("of its pieces were not read") for warning in translated.warnings)
 
 
 # Bytes that are not UTF-8
 
 
 def test_strict_refuses_bytes_that_are_not_utf8_before_their_line(tokenizer: TextTokenizer) -> None:
-    found = []
+    texts = []
     with pytest.raises(DataError) as caught:
         lines = translate_stream(echo(tokenizer), io.BytesIO(b"a\nb\n\xff\nc\n"), strict=True)
-        for one in lines:
-            found.append(one.translation.text)
-    assert found == ["a", "b"] and str(caught.value) == "line 3: not UTF-8 text (--strict)"
+        for translated in lines:
+            texts.append(translated.translation.text)
+    assert texts == ["a", "b"] and str(caught.value) == "line 3: not UTF-8 text (--strict)"
     assert len(stream(echo(tokenizer), b"a\n\xef\xbf\xbd\n", strict=True)) == 2  # a real U+FFFD
 
 
@@ -240,23 +242,23 @@ def write(folder: Path, content: bytes) -> Path:
 def test_lines_that_have_a_prefix_are_translated_before_its_lack_is_said(
     tokenizer: TextTokenizer, tmp_path: Path
 ) -> None:
-    found = []
+    texts = []
     path = write(tmp_path, b"x\ny\n")
     with pytest.raises(DataError, match="prefixes: fewer lines than the input"):
-        for one in translate_stream(echo(tokenizer), io.BytesIO(b"a\nb\nc\n"), path):
-            found.append(one.translation.text)
-    assert found == ["x a", "y b"]
+        for translated in translate_stream(echo(tokenizer), io.BytesIO(b"a\nb\nc\n"), path):
+            texts.append(translated.translation.text)
+    assert texts == ["x a", "y b"]
 
 
 def test_more_prefixes_than_lines_are_a_mistake_that_is_said_at_the_end(
     tokenizer: TextTokenizer, tmp_path: Path
 ) -> None:
-    found = []
+    texts = []
     with pytest.raises(DataError, match="more lines than the input, which has 2"):
         path = write(tmp_path, b"x\ny\nz\n")
-        for one in translate_stream(echo(tokenizer), io.BytesIO(b"a\nb\n"), path):
-            found.append(one.translation.text)
-    assert found == ["x a", "y b"]
+        for translated in translate_stream(echo(tokenizer), io.BytesIO(b"a\nb\n"), path):
+            texts.append(translated.translation.text)
+    assert texts == ["x a", "y b"]
 
 
 def test_prefixes_that_are_not_utf8_are_refused_with_their_line(
@@ -275,8 +277,8 @@ def test_prefixes_that_cannot_be_used_are_said(tokenizer: TextTokenizer, tmp_pat
 
 
 def test_the_prefix_of_a_long_line_begins_its_first_part_only(tokenizer: TextTokenizer) -> None:
-    (found,) = echo(tokenizer, max_source_length=9).translate(["a book. " * 20], ["Der"])
-    assert found.text.count("Der") == 1 and found.text.startswith("Der")
+    (translation,) = echo(tokenizer, max_source_length=9).translate(["a book. " * 20], ["Der"])
+    assert translation.text.count("Der") == 1 and translation.text.startswith("Der")
 
 
 # The guard
@@ -293,9 +295,9 @@ class Loops(Echo):
 
 
 def test_a_loop_is_mended_flagged_and_said(tokenizer: TextTokenizer) -> None:
-    both = Tokenizers(tokenizer, tokenizer)
-    one = Translator(Loops(), both, SearchConfig())
-    loop, blank = stream(one, b"old man\n\n")
+    tokenizers = Tokenizers(tokenizer, tokenizer)
+    translator = Translator(Loops(), tokenizers, SearchConfig())
+    loop, blank = stream(translator, b"old man\n\n")
     assert loop.translation.text == "old man"
     assert loop.record()["guard"] == {"found": ["loop"], "left": [], "mended": True}
     assert loop.record()["warnings"] == [
@@ -303,7 +305,7 @@ def test_a_loop_is_mended_flagged_and_said(tokenizer: TextTokenizer) -> None:
     ]
     assert loop.record()["log_probability"] == -1.0
     assert "guard" not in blank.record() and blank.warnings == []
-    free = Translator(Loops(), both, SearchConfig(guard=False))
+    free = Translator(Loops(), tokenizers, SearchConfig(guard=False))
     (loop,) = stream(free, b"old man\n")
     assert loop.translation.text == " ".join(["old man"] * 7) and loop.warnings == []
 
@@ -311,16 +313,20 @@ def test_a_loop_is_mended_flagged_and_said(tokenizer: TextTokenizer) -> None:
 def test_a_part_of_a_long_line_is_mended_by_itself(tokenizer: TextTokenizer) -> None:
     config = SearchConfig(max_source_length=8)
     line = "The old man reads a book. Two dogs don't see 1995 houses, do they?"
-    (found,) = Translator(Loops(), Tokenizers(tokenizer, tokenizer), config).translate([line])
-    assert found.verdict is not None and found.verdict.mended
-    assert found.text == line
+    (translation,) = Translator(Loops(), Tokenizers(tokenizer, tokenizer), config).translate([line])
+    assert translation.diagnosis is not None and translation.diagnosis.replaced
+    assert translation.text == line
 
 
 def test_the_guard_leaves_repetitive_sources_alone(tokenizer: TextTokenizer) -> None:
-    one = echo(tokenizer)
+    translator = echo(tokenizer)
     lines = ["ha ha ha ha", "1 1 1 1 1", "0 | 0 | 0 | 0 | 0 | 0 | 0 | 0 | 0 | 0", "no, no, no, no!"]
-    for line, found in zip(lines, one.translate(lines), strict=True):
-        assert found.text == line and found.verdict is None and found.warnings == []
+    for line, translation in zip(lines, translator.translate(lines), strict=True):
+        assert (
+            translation.text == line
+            and translation.diagnosis is None
+            and translation.warnings == []
+        )
 
 
 class Silent(Echo):
@@ -336,11 +342,11 @@ class Silent(Echo):
 def test_a_line_without_any_hypothesis_is_never_silent(
     guard: bool, tokenizer: TextTokenizer
 ) -> None:
-    both = Tokenizers(tokenizer, tokenizer)
-    one = Translator(Silent(), both, SearchConfig(guard=guard, max_source_length=8))
+    tokenizers = Tokenizers(tokenizer, tokenizer)
+    translator = Translator(Silent(), tokenizers, SearchConfig(guard=guard, max_source_length=8))
     for line in ("a book", "The old man reads a book. The old man reads a book."):
-        (found,) = one.translate([line])
-        assert found.text == "" and "search found no translation" in found.warnings
+        (translation,) = translator.translate([line])
+        assert translation.text == "" and "search found no translation" in translation.warnings
 
 
 # Batches
@@ -350,16 +356,16 @@ def test_a_line_without_any_hypothesis_is_never_silent(
 def test_a_translation_is_the_same_alone_in_a_batch_and_in_another_order(
     name: str, tokenizer: TextTokenizer
 ) -> None:
-    one = real(tokenizer, name, beam=3, max_length=8, max_source_length=256, guard=True)
+    translator = real(tokenizer, name, beam=3, max_length=8, max_source_length=256, guard=True)
     words = ["The", "old", "man", "reads", "a", "book", "dogs", "see", "houses", "1995", "ein"]
     lines = [" ".join(words[n % 11 :][: 1 + n % 7]) for n in range(64)]
-    together, backwards = one.translate(lines), one.translate(lines[::-1])[::-1]
-    if isinstance(one.engine.model, Autoregressive):  # type: ignore[attr-defined]
-        certain = clear_lines(one, lines[:7])
+    together, backwards = translator.translate(lines), translator.translate(lines[::-1])[::-1]
+    if isinstance(translator.engine.model, Autoregressive):  # type: ignore[attr-defined]
+        certain = clear_lines(translator, lines[:7])
     else:  # texts of CTC that are scored alike may take turns; their scores may not
         certain = [False] * 7
     for number, line in enumerate(lines[:7]):
-        (alone,) = one.translate([line])
+        (alone,) = translator.translate([line])
         for other in (together[number], backwards[number]):
             assert not certain[number] or other.text == alone.text
             best = other.candidates[0].log_probability
@@ -367,7 +373,7 @@ def test_a_translation_is_the_same_alone_in_a_batch_and_in_another_order(
 
 
 def test_batch_mates_change_nothing_in_an_ensemble(tiny_run: Path, tmp_path: Path) -> None:
-    one = open_translator([tiny_run, tiny_run], ["search.beam=3", "search.n_best=3"], "cpu")
+    translator = open_translator([tiny_run, tiny_run], ["search.beam=3", "search.n_best=3"], "cpu")
     lines = [
         "a book",
         "The old man reads a book.",
@@ -375,11 +381,11 @@ def test_batch_mates_change_nothing_in_an_ensemble(tiny_run: Path, tmp_path: Pat
         "dogs",
         "Two dogs see 1995 houses, do they?",
     ]
-    assert all(clear_lines(one, lines))
-    for line, found in zip(lines, one.translate(lines), strict=True):
-        (alone,) = one.translate([line])
-        assert [c.text for c in alone.candidates] == [c.text for c in found.candidates]
-        for a, b in zip(alone.candidates, found.candidates, strict=True):
+    assert all(clear_lines(translator, lines))
+    for line, translation in zip(lines, translator.translate(lines), strict=True):
+        (alone,) = translator.translate([line])
+        assert [c.text for c in alone.candidates] == [c.text for c in translation.candidates]
+        for a, b in zip(alone.candidates, translation.candidates, strict=True):
             assert a.log_probability == pytest.approx(b.log_probability, abs=1e-4)
 
 
@@ -394,8 +400,8 @@ def test_a_hundred_thousand_lines_take_no_more_memory_than_a_few(tmp_path: Path)
         sys.path.insert(0, sys.argv[1])
         from tests.decoding.test_lossless import echo
         from nmt_cli.commands.translate import translate_stream
-        from nmt_cli.data.tokenizer import TokenizerConfig
-        from nmt_cli.data.tokenizer_training import train_tokenizer
+        from nmt_cli.data.tokenization.tokenizer import TokenizerConfig
+        from nmt_cli.data.tokenization.training import train_tokenizer
 
         def resident():
             with open("/proc/self/statm") as file:

@@ -9,19 +9,19 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nmt_cli.decoding.ctc_search import ctc_search
+from nmt_cli.decoding.beam import search
+from nmt_cli.decoding.constraints import ban_repeated_ngrams, max_ngram_count
+from nmt_cli.decoding.ctc_beam import ctc_search
 from nmt_cli.decoding.ensemble import Ensemble
-from nmt_cli.decoding.forcing import ban_repeats, most_repeated
 from nmt_cli.decoding.hypothesis import Hypothesis, SearchConfig
-from nmt_cli.decoding.search import search
 from nmt_cli.models import MODELS
 from nmt_cli.models.contract import Autoregressive
 from nmt_cli.vocabulary import Vocabulary
 from tests.conftest import examples
-from tests.decoding.test_ctc_search import Rows
-from tests.decoding.test_ctc_search import everything as every_text
-from tests.decoding.test_ctc_search import source as emitted
-from tests.decoding.test_search import TableModel, everything, source
+from tests.decoding.test_beam import TableModel, everything, source
+from tests.decoding.test_ctc_beam import Rows
+from tests.decoding.test_ctc_beam import everything as every_text
+from tests.decoding.test_ctc_beam import source as emitted
 
 QUICK = examples(60)
 WIDE = 64  # more than there are hypotheses of up to 3 of 3 tokens
@@ -39,12 +39,14 @@ options = st.fixed_dictionaries(
 
 
 def repeats(ids: list[int], size: int | None) -> bool:
-    return size is not None and most_repeated(ids, size) > 1
+    return size is not None and max_ngram_count(ids, size) > 1
 
 
-def wanted(model: TableModel, word: int, config: SearchConfig) -> list[Hypothesis]:
+def best_by_enumeration(model: TableModel, word: int, config: SearchConfig) -> list[Hypothesis]:
     every = everything(model, word, config)
-    return [one for one in every if not repeats(one.ids, config.no_repeat_ngram)][: config.n_best]
+    return [
+        hypothesis for hypothesis in every if not repeats(hypothesis.ids, config.no_repeat_ngram)
+    ][: config.n_best]
 
 
 @QUICK
@@ -54,17 +56,23 @@ def test_a_beam_as_wide_as_everything_finds_the_best_of_everything(
 ) -> None:
     config = SearchConfig(beam=WIDE, **extra)
     model = TableModel(seed, sharpness)
-    for word, found in zip([4, 6], search(model, source([4, 6]), config), strict=True):
-        best = wanted(model, word, config)
-        assert [one.score for one in found] == pytest.approx([b.score for b in best], abs=1e-4)
-        assert [one.score for one in found] == sorted((h.score for h in found), reverse=True)
+    for word, hypotheses in zip([4, 6], search(model, source([4, 6]), config), strict=True):
+        best = best_by_enumeration(model, word, config)
+        assert [hypothesis.score for hypothesis in hypotheses] == pytest.approx(
+            [b.score for b in best], abs=1e-4
+        )
+        assert [hypothesis.score for hypothesis in hypotheses] == sorted(
+            (h.score for h in hypotheses), reverse=True
+        )
         ranked = everything(model, word, config)
-        scores = {tuple(one.ids): one.log_probability for one in ranked}
-        for one in found:
-            assert one.log_probability == pytest.approx(scores[tuple(one.ids)], abs=1e-4)
-            assert config.min_length <= len(one.ids) <= 3
-            assert not repeats(one.ids, config.no_repeat_ngram)
-        assert len({tuple(one.ids) for one in found}) == len(found)
+        scores = {tuple(hypothesis.ids): hypothesis.log_probability for hypothesis in ranked}
+        for hypothesis in hypotheses:
+            assert hypothesis.log_probability == pytest.approx(
+                scores[tuple(hypothesis.ids)], abs=1e-4
+            )
+            assert config.min_length <= len(hypothesis.ids) <= 3
+            assert not repeats(hypothesis.ids, config.no_repeat_ngram)
+        assert len({tuple(hypothesis.ids) for hypothesis in hypotheses}) == len(hypotheses)
 
 
 @QUICK
@@ -74,11 +82,13 @@ def test_no_beam_finds_better_than_the_best_and_lists_are_ordered(
 ) -> None:
     config = SearchConfig(beam=beam, **{**extra, "n_best": min(beam, extra["n_best"])})
     model = TableModel(seed)
-    (found,) = search(model, source([5]), config)
+    (hypotheses,) = search(model, source([5]), config)
     best = everything(model, 5, config)[0]
-    assert 1 <= len(found) <= config.n_best
-    assert found[0].score <= best.score + 1e-4
-    assert [one.score for one in found] == sorted((h.score for h in found), reverse=True)
+    assert 1 <= len(hypotheses) <= config.n_best
+    assert hypotheses[0].score <= best.score + 1e-4
+    assert [hypothesis.score for hypothesis in hypotheses] == sorted(
+        (h.score for h in hypotheses), reverse=True
+    )
 
 
 @QUICK
@@ -94,10 +104,14 @@ def test_a_sentence_is_searched_alike_in_any_company_ensembles_too(
     model = Ensemble([TableModel(seed), TableModel(seed + 1)]) if twice else model
     config = SearchConfig(beam=3, n_best=2, max_length=5)
     alone = {word: search(model, source([word]), config)[0] for word in set(words)}
-    for word, found in zip(words, search(model, source(words), config), strict=True):
-        assert [one.ids for one in found] == [one.ids for one in alone[word]]
-        scores = [one.log_probability for one in alone[word]]
-        assert [one.log_probability for one in found] == pytest.approx(scores, abs=1e-4)
+    for word, hypotheses in zip(words, search(model, source(words), config), strict=True):
+        assert [hypothesis.ids for hypothesis in hypotheses] == [
+            hypothesis.ids for hypothesis in alone[word]
+        ]
+        scores = [hypothesis.log_probability for hypothesis in alone[word]]
+        assert [hypothesis.log_probability for hypothesis in hypotheses] == pytest.approx(
+            scores, abs=1e-4
+        )
 
 
 @QUICK
@@ -111,7 +125,7 @@ def test_a_token_is_banned_where_it_would_repeat_an_ngram_too_often(
 ) -> None:
     rows = torch.zeros(1, 1, 4)
     history = torch.tensor([[ids]], dtype=torch.long).view(1, 1, len(ids))
-    ban_repeats(rows, history, size, torch.tensor([float(allowed)]))
+    ban_repeated_ngrams(rows, history, size, torch.tensor([float(allowed)]))
     for token in range(4):
         grown = [*ids, token]
         grams = Counter(zip(*(grown[first:] for first in range(size)), strict=False))
@@ -121,8 +135,8 @@ def test_a_token_is_banned_where_it_would_repeat_an_ngram_too_often(
 
 
 def test_the_source_says_how_often_an_ngram_may_be_there() -> None:
-    assert most_repeated([4, 5, 4, 5, 4, 5], 2) == 3
-    assert most_repeated([4, 5, 6], 2) == most_repeated([4], 2) == most_repeated([], 1) == 1
+    assert max_ngram_count([4, 5, 4, 5, 4, 5], 2) == 3
+    assert max_ngram_count([4, 5, 6], 2) == max_ngram_count([4], 2) == max_ngram_count([], 1) == 1
 
 
 def test_repeats_of_the_source_are_allowed_in_its_translation() -> None:
@@ -153,15 +167,15 @@ def test_a_prefix_longer_than_the_longest_translation_is_written_whole(
 ) -> None:
     config = SearchConfig(beam=beam, max_length=2, sampling=sampling)
     prefix = [4, 5, 6, 4, 5]
-    (found, free) = search(TableModel(2), source([4, 5]), config, [prefix, []])
-    assert found[0].ids == prefix and math.isfinite(found[0].log_probability)
+    (hypotheses, free) = search(TableModel(2), source([4, 5]), config, [prefix, []])
+    assert hypotheses[0].ids == prefix and math.isfinite(hypotheses[0].log_probability)
     assert len(free[0].ids) <= 2
 
 
 def tiny_learned(longest: int) -> Any:
     torch.manual_seed(1)
     kind = MODELS["transformer"]
-    config = kind.config_class.tiny()[0].model_copy(
+    config = kind.config_class.tiny_configs()[0].model_copy(
         update={"positions": "learned", "max_positions": longest}
     )
     vocabulary = Vocabulary(source_size=30, target_size=30, joint=True)
@@ -177,26 +191,26 @@ def test_shortest_lengths_and_prefixes_that_no_model_can_write_end_at_its_limit(
     ids = torch.tensor([[6, 7, 3]])
     from nmt_cli.models.contract import Sequences
 
-    (found,) = search(tiny_learned(9), Sequences(ids, torch.tensor([3])), config, prefixes)
-    assert len(found[0].ids) == 8 and found[0].forced
+    (hypotheses,) = search(tiny_learned(9), Sequences(ids, torch.tensor([3])), config, prefixes)
+    assert len(hypotheses[0].ids) == 8 and hypotheses[0].truncated
 
 
 def test_a_prefix_may_repeat_what_the_rest_may_not() -> None:
     config = SearchConfig(beam=2, max_length=6, no_repeat_ngram=1)
-    (found,) = search(TableModel(3), source([4]), config, [[4, 4, 4]])
-    assert found[0].ids[:3] == [4, 4, 4] and found[0].ids[3:].count(4) == 0
+    (hypotheses,) = search(TableModel(3), source([4]), config, [[4, 4, 4]])
+    assert hypotheses[0].ids[:3] == [4, 4, 4] and hypotheses[0].ids[3:].count(4) == 0
 
 
 def test_what_would_have_gone_on_is_marked_and_what_ended_is_not() -> None:
     model = TableModel(1)
     model.table.data[..., 3] = -30.0
-    (found,) = search(model, source([4]), SearchConfig(beam=2, max_length=4))
-    assert found[0].forced and len(found[0].ids) == 4
+    (hypotheses,) = search(model, source([4]), SearchConfig(beam=2, max_length=4))
+    assert hypotheses[0].truncated and len(hypotheses[0].ids) == 4
     model.table.data[:, :3, :, 3] = -30.0
     model.table.data[:, 3:, :, 3] = 30.0  # ends after three by itself
     for longest in (3, 4):
-        (found,) = search(model, source([4]), SearchConfig(beam=2, max_length=longest))
-        assert not found[0].forced and len(found[0].ids) == 3
+        (hypotheses,) = search(model, source([4]), SearchConfig(beam=2, max_length=longest))
+        assert not hypotheses[0].truncated and len(hypotheses[0].ids) == 3
 
 
 # Models that emit all positions at once
@@ -208,19 +222,25 @@ def test_a_prefix_beam_keeps_to_lengths_and_repeats(seed: int, extra: dict[str, 
     config = SearchConfig(beam=30, **extra)
     model = Rows(seed)
     every = every_text(model, 4)
-    (found,) = ctc_search(model, emitted([4]), config, None)
+    (hypotheses,) = ctc_search(model, emitted([4]), config, None)
     size = config.no_repeat_ngram
-    for one in found:
-        assert config.min_length <= len(one.ids) <= extra["max_length"]
-        assert size is None or most_repeated(one.ids, size) <= most_repeated([4] * 3, size)
-        assert one.log_probability == pytest.approx(math.log(every[tuple(one.ids)]), abs=1e-4)
-    assert [one.score for one in found] == sorted((h.score for h in found), reverse=True)
+    for hypothesis in hypotheses:
+        assert config.min_length <= len(hypothesis.ids) <= extra["max_length"]
+        assert size is None or max_ngram_count(hypothesis.ids, size) <= max_ngram_count(
+            [4] * 3, size
+        )
+        assert hypothesis.log_probability == pytest.approx(
+            math.log(every[tuple(hypothesis.ids)]), abs=1e-4
+        )
+    assert [hypothesis.score for hypothesis in hypotheses] == sorted(
+        (h.score for h in hypotheses), reverse=True
+    )
 
 
 @pytest.mark.parametrize("extra", [{"min_length": 2}, {"max_length": 1}, {"no_repeat_ngram": 2}])
 def test_greedy_ctc_search_keeps_to_them_as_well(extra: dict[str, Any]) -> None:
     for seed in range(8):
         config = SearchConfig(beam=1, **extra)
-        (found,) = ctc_search(Rows(seed), emitted([3]), config, None)
-        assert len(found) == 1 and len(found[0].ids) <= extra.get("max_length", 3)
-        assert "no_repeat_ngram" not in extra or not repeats(found[0].ids, 2)
+        (hypotheses,) = ctc_search(Rows(seed), emitted([3]), config, None)
+        assert len(hypotheses) == 1 and len(hypotheses[0].ids) <= extra.get("max_length", 3)
+        assert "no_repeat_ngram" not in extra or not repeats(hypotheses[0].ids, 2)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from nmt_cli.evaluation.metrics import METRICS, bleu_tokenizer, score
+from nmt_cli.evaluation.metrics import METRICS, corpus_scores, default_bleu_tokenizer
 
 HYPOTHESES = ["The cat sat on the mat .", "two dogs"]
 REFERENCES = [["The cat sat on a mat .", "Two dogs bark"]]
@@ -19,37 +19,49 @@ REFERENCES = [["The cat sat on a mat .", "Two dogs bark"]]
     ],
 )  # fmt: skip
 def test_each_language_has_its_tokenizer(language: str, tokenizer: str) -> None:
-    assert bleu_tokenizer(language) == tokenizer
+    assert default_bleu_tokenizer(language) == tokenizer
 
 
 def test_a_translation_equal_to_its_reference_is_perfect() -> None:
-    found = {one.name: one.score for one in score(REFERENCES[0], REFERENCES)}
-    assert list(found) == list(METRICS)
-    assert found == pytest.approx({"bleu": 100.0, "chrf": 100.0, "ter": 0.0})
+    values = {
+        metric_score.name: metric_score.score
+        for metric_score in corpus_scores(REFERENCES[0], REFERENCES)
+    }
+    assert list(values) == list(METRICS)
+    assert values == pytest.approx({"bleu": 100.0, "chrf": 100.0, "ter": 0.0})
 
 
 def test_an_empty_translation_scores_nothing() -> None:
-    found = {one.name: one.score for one in score(["", ""], REFERENCES)}
-    assert found == pytest.approx({"bleu": 0.0, "chrf": 0.0, "ter": 100.0})
+    values = {
+        metric_score.name: metric_score.score
+        for metric_score in corpus_scores(["", ""], REFERENCES)
+    }
+    assert values == pytest.approx({"bleu": 0.0, "chrf": 0.0, "ter": 100.0})
 
 
 def test_every_score_carries_its_signature() -> None:
-    for one in score(HYPOTHESES, REFERENCES):
-        assert "nrefs:1" in one.signature and "version:" in one.signature
-        assert f"{one.score:.2f}" in one.text
-    (bleu,) = score(HYPOTHESES, REFERENCES * 2, ["bleu"], lowercase=True, tokenize="char")
+    for metric_score in corpus_scores(HYPOTHESES, REFERENCES):
+        assert "nrefs:1" in metric_score.signature and "version:" in metric_score.signature
+        assert f"{metric_score.score:.2f}" in metric_score.text
+    (bleu,) = corpus_scores(HYPOTHESES, REFERENCES * 2, ["bleu"], lowercase=True, tokenize="char")
     for part in ("nrefs:2", "case:lc", "tok:char"):
         assert part in bleu.signature.split("|")
 
 
 def test_a_second_reference_can_only_help() -> None:
-    both = [*REFERENCES, ["The cat sat on the mat .", "two dogs"]]
-    one, two = (score(HYPOTHESES, some, ["bleu", "chrf"]) for some in (REFERENCES, both))
-    assert all(better.score > worse.score for better, worse in zip(two, one, strict=True))
+    two_references = [*REFERENCES, ["The cat sat on the mat .", "two dogs"]]
+    with_one, two = (
+        corpus_scores(HYPOTHESES, references, ["bleu", "chrf"])
+        for references in (REFERENCES, two_references)
+    )
+    assert all(better.score > worse.score for better, worse in zip(two, with_one, strict=True))
 
 
 def test_lowercase_ignores_case() -> None:
     shouted = [line.upper() for line in REFERENCES[0]]
-    ignored = score(shouted, REFERENCES, ["bleu", "chrf"], lowercase=True)
-    assert [one.score for one in ignored] == pytest.approx([100.0, 100.0])
-    assert [one.score < 50 for one in score(shouted, REFERENCES, ["bleu", "chrf"])] == [True, True]
+    ignored = corpus_scores(shouted, REFERENCES, ["bleu", "chrf"], lowercase=True)
+    assert [metric_score.score for metric_score in ignored] == pytest.approx([100.0, 100.0])
+    assert [
+        metric_score.score < 50
+        for metric_score in corpus_scores(shouted, REFERENCES, ["bleu", "chrf"])
+    ] == [True, True]

@@ -11,9 +11,9 @@ import torch
 
 from nmt_cli.commands.export import export
 from nmt_cli.commands.translate import open_translator
-from nmt_cli.data.prepared import Tokenizers
-from nmt_cli.data.tokenizer import TextTokenizer, TokenizerConfig
-from nmt_cli.data.tokenizer_training import train_tokenizer
+from nmt_cli.data.prepared.store import Tokenizers
+from nmt_cli.data.tokenization.tokenizer import TextTokenizer, TokenizerConfig
+from nmt_cli.data.tokenization.training import train_tokenizer
 from nmt_cli.decoding.engine import TorchEngine
 from nmt_cli.decoding.hypothesis import Hypothesis, SearchConfig
 from nmt_cli.decoding.rescoring import log_probabilities
@@ -63,7 +63,7 @@ QUICK = {"the defaults", "RMSNorm, post-norm", "rotary, SwiGLU, grouped-query, R
 
 
 @pytest.fixture(scope="module")
-def both(tokenizer: TextTokenizer) -> Tokenizers:
+def tokenizers(tokenizer: TextTokenizer) -> Tokenizers:
     return Tokenizers(tokenizer, tokenizer)
 
 
@@ -87,16 +87,16 @@ def random_model(config: TransformerConfig, tokenizers: Tokenizers) -> Transform
 
 def sources(tokenizers: Tokenizers, count: int = 12) -> list[Ids]:
     draw = random.Random(2)
-    size = tokenizers.source.size
+    size = tokenizers.source.vocab_size
     return [[draw.randrange(4, size) for _ in range(1 + i % 11)] for i in range(count)]
 
 
 def opened(
-    model: Transformer, both: Tokenizers, folder: Path, patience: float = 1000
+    model: Transformer, tokenizers: Tokenizers, folder: Path, patience: float = 1000
 ) -> CTranslate2Engine:
     """So much patience that it goes on until no hypothesis is left, as ours may."""
     folder.mkdir(exist_ok=True)
-    ctranslate2.write(model, both, SearchConfig(), folder, "float32")
+    ctranslate2.export_model(model, tokenizers, SearchConfig(), folder, "float32")
     return CTranslate2Engine(folder, CPU, "float32", patience)
 
 
@@ -108,13 +108,13 @@ def opened(
     ],
 )
 def test_every_variant_is_searched_as_here(
-    variant: dict[str, Any], both: Tokenizers, tmp_path: Path
+    variant: dict[str, Any], tokenizers: Tokenizers, tmp_path: Path
 ) -> None:
-    model = random_model(config(**variant), both)
-    theirs, some = opened(model, both, tmp_path), sources(both)
+    model = random_model(config(**variant), tokenizers)
+    theirs, source_ids = opened(model, tokenizers, tmp_path), sources(tokenizers)
     for beam in (1, 5):
         search = SearchConfig(beam=beam)
-        assert_found(theirs.search(some, search), model, some, search)
+        assert_found(theirs.search(source_ids, search), model, source_ids, search)
 
 
 @pytest.mark.parametrize(
@@ -132,39 +132,41 @@ def test_every_variant_is_searched_as_here(
     ids=str,
 )
 def test_every_setting_of_search_means_the_same(
-    options: dict[str, Any], both: Tokenizers, tmp_path: Path
+    options: dict[str, Any], tokenizers: Tokenizers, tmp_path: Path
 ) -> None:
-    model = random_model(config(norm="rms"), both)
-    theirs, some = opened(model, both, tmp_path), sources(both)
+    model = random_model(config(norm="rms"), tokenizers)
+    theirs, source_ids = opened(model, tokenizers, tmp_path), sources(tokenizers)
     search = SearchConfig.model_validate(options)
-    assert_found(theirs.search(some, search), model, some, search)
+    assert_found(theirs.search(source_ids, search), model, source_ids, search)
 
 
 def test_translations_of_at_least_some_length_have_their_full_probability(
-    both: Tokenizers, tmp_path: Path
+    tokenizers: Tokenizers, tmp_path: Path
 ) -> None:
     """CTranslate2 divides by the probability of not ending yet; the scores here do not."""
-    model = random_model(config(), both)
-    theirs, some = opened(model, both, tmp_path), sources(both)
+    model = random_model(config(), tokenizers)
+    theirs, source_ids = opened(model, tokenizers, tmp_path), sources(tokenizers)
     search = SearchConfig(beam=5, min_length=6)
-    found = theirs.search(some, search)
-    wanted = log_probabilities(model, some, [one.ids for (one,) in found], 4096)
-    bounds = [bound for _, bound in watched(model, some, search)]
-    for (one,), score, bound in zip(found, wanted, bounds, strict=True):
-        assert len(one.ids) >= 6
-        assert one.log_probability == pytest.approx(score, abs=bound)
+    results = theirs.search(source_ids, search)
+    expected = log_probabilities(
+        model, source_ids, [hypothesis.ids for (hypothesis,) in results], 4096
+    )
+    bounds = [bound for _, bound in watched(model, source_ids, search)]
+    for (hypothesis,), score, bound in zip(results, expected, bounds, strict=True):
+        assert len(hypothesis.ids) >= 6
+        assert hypothesis.log_probability == pytest.approx(score, abs=bound)
 
 
 @pytest.mark.parametrize("beam", [1, 5])
-def test_prefixes_are_kept_and_counted(beam: int, both: Tokenizers, tmp_path: Path) -> None:
-    model = random_model(config(), both)
-    theirs, some = opened(model, both, tmp_path), sources(both)
+def test_prefixes_are_kept_and_counted(beam: int, tokenizers: Tokenizers, tmp_path: Path) -> None:
+    model = random_model(config(), tokenizers)
+    theirs, source_ids = opened(model, tokenizers, tmp_path), sources(tokenizers)
     draw = random.Random(3)
-    starts = [[draw.randrange(4, 300) for _ in range(i % 3)] for i in range(len(some))]
+    starts = [[draw.randrange(4, 300) for _ in range(i % 3)] for i in range(len(source_ids))]
     search = SearchConfig(beam=beam, length_normalization="none")
-    found = theirs.search(some, search, starts)
-    assert_found(found, model, some, search, starts)
-    for start, (best, *_) in zip(starts, found, strict=True):
+    results = theirs.search(source_ids, search, starts)
+    assert_found(results, model, source_ids, search, starts)
+    for start, (best, *_) in zip(starts, results, strict=True):
         assert best.ids[: len(start)] == start
 
 
@@ -175,123 +177,142 @@ def test_separate_vocabularies_keep_their_own_ids(tokenizer: TextTokenizer, tmp_
     for tied in ("target", "none"):
         model = random_model(config(tied_embeddings=tied), apart)
         theirs = opened(model, apart, tmp_path / tied)
-        some, search = sources(apart), SearchConfig(beam=5)
-        assert_found(theirs.search(some, search), model, some, search)
-        assert len(theirs.source_pieces) == tokenizer.size != len(theirs.target_pieces)
+        source_ids, search = sources(apart), SearchConfig(beam=5)
+        assert_found(theirs.search(source_ids, search), model, source_ids, search)
+        assert len(theirs.source_tokens) == tokenizer.vocab_size != len(theirs.target_tokens)
 
 
 def test_pieces_of_any_characters_are_kept_apart(tmp_path: Path) -> None:
     """Spaces, tabs, quotes, backslashes, U+2028 and text that spells a special token."""
     lines = [' "a\\b"', "\t\tx", "a\u2028b", " </s> <unk>", "  two  spaces", "\\n \x85 \x00"] * 9
     odd = train_tokenizer(lambda: lines, TokenizerConfig(type="character", vocab_size=300))
-    both = Tokenizers(odd, odd)
-    assert any(piece.isspace() and len(piece) == 1 for piece in odd.pieces(range(odd.size)))
-    model = random_model(config(), both)
-    theirs = opened(model, both, tmp_path)
-    assert theirs.source_pieces == odd.pieces(range(odd.size))
-    some, search = [[i] for i in range(4, odd.size)], SearchConfig(beam=1, max_length=4)
-    assert_found(theirs.search(some, search), model, some, search)
+    tokenizers = Tokenizers(odd, odd)
+    assert any(
+        piece.isspace() and len(piece) == 1 for piece in odd.ids_to_tokens(range(odd.vocab_size))
+    )
+    model = random_model(config(), tokenizers)
+    theirs = opened(model, tokenizers, tmp_path)
+    assert theirs.source_tokens == odd.ids_to_tokens(range(odd.vocab_size))
+    source_ids, search = [[i] for i in range(4, odd.vocab_size)], SearchConfig(beam=1, max_length=4)
+    assert_found(theirs.search(source_ids, search), model, source_ids, search)
 
 
-def test_samples_come_with_their_probability_and_in_order(both: Tokenizers, tmp_path: Path) -> None:
-    model = random_model(config(), both)
-    theirs = opened(model, both, tmp_path)
+def test_samples_come_with_their_probability_and_in_order(
+    tokenizers: Tokenizers, tmp_path: Path
+) -> None:
+    model = random_model(config(), tokenizers)
+    theirs = opened(model, tokenizers, tmp_path)
     search = SearchConfig(sampling=True, n_best=5, temperature=0.7, top_k=4)
-    for source, drawn in zip(some := sources(both, 6), theirs.search(some, search), strict=True):
-        assert len(drawn) == 5 and len({tuple(one.ids) for one in drawn}) > 1
-        assert [one.score for one in drawn] == sorted((one.score for one in drawn), reverse=True)
-        scores = log_probabilities(model, [source] * 5, [one.ids for one in drawn], 4096)
-        for one, score in zip(drawn, scores, strict=True):
-            bound = rounding(model, len(one.ids) + 1, token=abs(score), total=abs(score))
-            assert one.log_probability == pytest.approx(score, abs=bound)
+    for source, drawn in zip(
+        source_ids := sources(tokenizers, 6), theirs.search(source_ids, search), strict=True
+    ):
+        assert len(drawn) == 5 and len({tuple(sample.ids) for sample in drawn}) > 1
+        assert [sample.score for sample in drawn] == sorted(
+            (sample.score for sample in drawn), reverse=True
+        )
+        scores = log_probabilities(model, [source] * 5, [sample.ids for sample in drawn], 4096)
+        for sample, score in zip(drawn, scores, strict=True):
+            bound = rounding(model, len(sample.ids) + 1, token=abs(score), total=abs(score))
+            assert sample.log_probability == pytest.approx(score, abs=bound)
 
 
 def scored(
-    engine: CTranslate2Engine, sources: list[Ids], found: list[list[Hypothesis]]
+    engine: CTranslate2Engine, sources: list[Ids], results: list[list[Hypothesis]]
 ) -> list[float]:
     """The log-probabilities that CTranslate2 gives to hypotheses."""
-    given = [engine._source(ids) for ids in sources], [engine._target(one.ids) for (one,) in found]
-    return [sum(one.log_probs) for one in engine.translator.score_batch(*given)]
+    given = (
+        [engine._to_source_tokens(ids) for ids in sources],
+        [engine._to_target_tokens(hypothesis.ids) for (hypothesis,) in results],
+    )
+    return [
+        sum(scoring_result.log_probs) for scoring_result in engine.translator.score_batch(*given)
+    ]
 
 
 def test_quantizing_leaves_the_model_as_it_was_and_stays_close(
-    both: Tokenizers, tmp_path: Path
+    tokenizers: Tokenizers, tmp_path: Path
 ) -> None:
     """A weight of 7 bits errs by a step of 1/63 of the greatest in its row, an input of 8 bits by
     1/127, evenly spread (standard deviation: the step / sqrt 12); the greatest is about 3 standard
     deviations, so a product errs by 1.6 % of its size, and a logit (size about 1) by the root of
     the number of layers before it times as much. Four standard deviations, over all tokens."""
-    model = random_model(config(d_model=64, d_ff=128), both)
+    model = random_model(config(d_model=64, d_ff=128), tokenizers)
     before = {name: value.clone() for name, value in model.named_parameters()}
-    ctranslate2.write(model, both, SearchConfig(), tmp_path, "int8")
+    ctranslate2.export_model(model, tokenizers, SearchConfig(), tmp_path, "int8")
     assert all(torch.equal(before[name], value) for name, value in model.named_parameters())
-    theirs = ctranslate2.engine(tmp_path, "cpu", "int8")
+    theirs = ctranslate2.load_engine(tmp_path, "cpu", "int8")
     assert isinstance(theirs, CTranslate2Engine)
-    found = TorchEngine(model).search(some := sources(both), SearchConfig(beam=1))
+    results = TorchEngine(model).search(source_ids := sources(tokenizers), SearchConfig(beam=1))
     product = 3 / math.sqrt(12) * math.hypot(1 / 63, 1 / 127)
     layers = 2 * 4 + 2 * 6 + 1  # one after another: attention has 2 (values, output), as has d_ff
-    for (ours,), score in zip(found, scored(theirs, some, found), strict=True):
+    for (ours,), score in zip(results, scored(theirs, source_ids, results), strict=True):
         deviation = product * math.sqrt(layers * (len(ours.ids) + 1))
         assert score == pytest.approx(ours.log_probability, abs=4 * deviation)
 
 
 @pytest.mark.parametrize("tied", ["all", "target", "none"])
 def test_matrices_of_int8_have_seven_bits_a_row(
-    tied: str, both: Tokenizers, tmp_path: Path
+    tied: str, tokenizers: Tokenizers, tmp_path: Path
 ) -> None:
     """More would overflow in the matrix product of a CPU without VNNI instructions."""
-    model = random_model(config(d_model=64, d_ff=128, tied_embeddings=tied), both)
+    model = random_model(config(d_model=64, d_ff=128, tied_embeddings=tied), tokenizers)
     with torch.no_grad():  # the worst case: products of the largest values, all of one sign
         for layer in model.decoder:
             layer.feed_forward.network.contract.weight.fill_(0.5)
-    ctranslate2.write(model, both, SearchConfig(), tmp_path, "int8")
-    theirs = ctranslate2.engine(tmp_path, "cpu", "int8")
+    ctranslate2.export_model(model, tokenizers, SearchConfig(), tmp_path, "int8")
+    theirs = ctranslate2.load_engine(tmp_path, "cpu", "int8")
     assert isinstance(theirs, CTranslate2Engine)
-    found = TorchEngine(model).search(some := sources(both), SearchConfig(beam=1))
-    for (ours,), score in zip(found, scored(theirs, some, found), strict=True):
+    results = TorchEngine(model).search(source_ids := sources(tokenizers), SearchConfig(beam=1))
+    for (ours,), score in zip(results, scored(theirs, source_ids, results), strict=True):
         assert score == pytest.approx(ours.log_probability, rel=0.02, abs=0.2)
 
 
-def test_a_type_that_the_device_does_not_run_is_refused(both: Tokenizers, tmp_path: Path) -> None:
-    model = random_model(config(), both)
-    ctranslate2.write(model, both, SearchConfig(), tmp_path, "float16")
+def test_a_type_that_the_device_does_not_run_is_refused(
+    tokenizers: Tokenizers, tmp_path: Path
+) -> None:
+    model = random_model(config(), tokenizers)
+    ctranslate2.export_model(model, tokenizers, SearchConfig(), tmp_path, "float16")
     with pytest.raises(
         DeviceError, match=r"CTranslate2 does not run float16 on this cpu; it runs .*float32"
     ):
-        ctranslate2.engine(tmp_path, "cpu", "float16")
+        ctranslate2.load_engine(tmp_path, "cpu", "float16")
 
 
 def test_the_table_of_positions_is_as_long_as_search_asks_for(
-    both: Tokenizers, tmp_path: Path
+    tokenizers: Tokenizers, tmp_path: Path
 ) -> None:
     plain = config()
-    assert ctranslate2.table_size(plain, SearchConfig()) == 2048
-    assert ctranslate2.table_size(plain, SearchConfig(max_source_length=2000)) == 3011
-    assert ctranslate2.table_size(plain, SearchConfig(max_length=5000)) == 5001
-    model = random_model(config(positions="learned", max_positions=12), both)
-    engine = opened(model, both, tmp_path)
-    assert engine.longest_source == engine.longest_target == 12
+    assert ctranslate2.position_table_rows(plain, SearchConfig()) == 2048
+    assert ctranslate2.position_table_rows(plain, SearchConfig(max_source_length=2000)) == 3011
+    assert ctranslate2.position_table_rows(plain, SearchConfig(max_length=5000)) == 5001
+    model = random_model(config(positions="learned", max_positions=12), tokenizers)
+    engine = opened(model, tokenizers, tmp_path)
+    assert engine.max_source_positions == engine.max_target_positions == 12
     long = engine.search([[7] * 11], SearchConfig(beam=1))
     assert_found(long, model, [[7] * 11], SearchConfig(beam=1))
-    assert all(len(one.ids) <= 11 for (one,) in long)
+    assert all(len(hypothesis.ids) <= 11 for (hypothesis,) in long)
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_what_cannot_be_exported_is_said_before_training(name: str) -> None:
-    for one in MODELS[name].config_class.tiny():
-        found = ctranslate2.problems(one, SearchConfig(), True)
-        wanted = (
+    for model_config in MODELS[name].config_class.tiny_configs():
+        reasons = ctranslate2.incompatibilities(model_config, SearchConfig(), True)
+        expected = (
             []
             if name == "transformer"
             else [f"model.type: CTranslate2 runs transformer, not {name}"]
         )
-        assert found == wanted
-    (problem,) = ctranslate2.problems(config(), SearchConfig(coverage_penalty=0.2), True)
+        assert reasons == expected
+    (problem,) = ctranslate2.incompatibilities(config(), SearchConfig(coverage_penalty=0.2), True)
     assert problem.startswith("search.coverage_penalty: CTranslate2 adds up one layer's attention")
 
 
-def test_the_folder_says_what_ctranslate2_needs_to_know(both: Tokenizers, tmp_path: Path) -> None:
-    ctranslate2.write(random_model(config(), both), both, SearchConfig(), tmp_path, "float32")
+def test_the_folder_says_what_ctranslate2_needs_to_know(
+    tokenizers: Tokenizers, tmp_path: Path
+) -> None:
+    ctranslate2.export_model(
+        random_model(config(), tokenizers), tokenizers, SearchConfig(), tmp_path, "float32"
+    )
     assert {path.name for path in tmp_path.iterdir()} == {
         "config.json", "model.bin", "shared_vocabulary.json",
     }  # fmt: skip
@@ -305,6 +326,8 @@ def test_the_program_in_the_docs_begins_as_the_run_does(tmp_path: Path, tiny_run
     printed = translated_by_documented("import ctranslate2", tmp_path / "out", lines)
     greedy = open_translator([tiny_run], ["search.beam=1", "search.guard=false"], "cpu")
     assert all(clear_lines(greedy, lines))
-    texts = [one.text[:12] for one in greedy.translate(lines)]
+    texts = [translation.text[:12] for translation in greedy.translate(lines)]
     assert all(texts)
-    assert [one[: len(text)] for one, text in zip(printed, texts, strict=True)] == texts
+    assert [
+        printed_line[: len(text)] for printed_line, text in zip(printed, texts, strict=True)
+    ] == texts

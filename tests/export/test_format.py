@@ -7,7 +7,7 @@ import pytest
 
 from nmt_cli.commands.export import FORMATS
 from nmt_cli.errors import UserError
-from nmt_cli.export.format import require
+from nmt_cli.export.format import require_packages
 
 
 def without(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -27,10 +27,10 @@ def without(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_missing_package_is_one_line_that_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    require(("json", "ctranslate2"), "nmt export --to ctranslate2")
+    require_packages(("json", "ctranslate2"), "nmt export --to ctranslate2")
     without("ctranslate2", monkeypatch)
     with pytest.raises(UserError) as caught:
-        require(("json", "ctranslate2"), "nmt export --to ctranslate2")
+        require_packages(("json", "ctranslate2"), "nmt export --to ctranslate2")
     assert str(caught.value) == (
         "nmt export --to ctranslate2 needs ctranslate2: install the extra with "
         "pip install 'nmt-cli[export]'"
@@ -54,7 +54,7 @@ def test_a_format_can_be_asked_without_its_packages(
 
     monkeypatch.setattr(builtins, "__import__", guarded)
     for model in MODELS.values():
-        for config in model.config_class.tiny():
-            found = FORMATS[name].problems(config, SearchConfig(), True)
-            assert all(": " in one for one in found)
+        for config in model.config_class.tiny_configs():
+            reasons = FORMATS[name].incompatibilities(config, SearchConfig(), True)
+            assert all(": " in reason for reason in reasons)
     assert FORMATS[name].QUANTIZATIONS

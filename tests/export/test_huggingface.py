@@ -8,20 +8,20 @@ import pytest
 import torch
 
 from nmt_cli.commands.export import export
-from nmt_cli.commands.runs import build_model, open_run
-from nmt_cli.data.prepared import Tokenizers
-from nmt_cli.data.tokenizer import TextTokenizer
+from nmt_cli.data.prepared.store import Tokenizers
+from nmt_cli.data.tokenization.tokenizer import TextTokenizer
 from nmt_cli.decoding.engine import TorchEngine
 from nmt_cli.decoding.hypothesis import SearchConfig
-from nmt_cli.disk import write_whole
 from nmt_cli.errors import UserError
 from nmt_cli.export import huggingface
+from nmt_cli.fs import atomic_write_text
 from nmt_cli.models.contract import Sequences
 from nmt_cli.models.rnn import RNNConfig
 from nmt_cli.models.transformer import TransformerConfig
-from nmt_cli.recipe import build_recipe
+from nmt_cli.recipe.loader import build_recipe
 from nmt_cli.reporting import Reporter
-from nmt_cli.run_folder import RunFolder
+from nmt_cli.runs.folder import RunFolder
+from nmt_cli.runs.loading import build_model, open_run
 from nmt_cli.vocabulary import Vocabulary
 from tests.margins import give_clear_text, watched
 
@@ -48,7 +48,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 def random_run(folder: Path, tokenizers: Tokenizers, model: dict[str, Any]) -> Path:
     """A run with random weights, biases included, that seldom ends a sentence."""
     run = RunFolder(folder)
-    run.checkpoints.mkdir(parents=True)
+    run.checkpoints_path.mkdir(parents=True)
     recipe = build_recipe(
         {
             "name": "random",
@@ -58,7 +58,7 @@ def random_run(folder: Path, tokenizers: Tokenizers, model: dict[str, Any]) -> P
             "search": {"beam": 3, "max_length": 12, "precision": "fp32"},
         }
     )
-    write_whole(run.recipe, recipe.to_yaml())
+    atomic_write_text(run.recipe_path, recipe.to_yaml())
     run.write_json("manifest.json", {"fingerprint": "0"})
     tokenizers.save(folder)
     draw = torch.Generator().manual_seed(3)
@@ -86,7 +86,7 @@ def exported(
     opened = open_run(run, torch.device("cpu"), "fp32")
     (folder / "out").mkdir()
     search = opened.recipe.search
-    huggingface.write(opened.model, opened.tokenizers, search, folder / "out", "float32")
+    huggingface.export_model(opened.model, opened.tokenizers, search, folder / "out", "float32")
     return run, folder / "out"
 
 
@@ -94,8 +94,12 @@ def test_an_export_is_checked_against_the_run(tmp_path: Path, tokenizer: TextTok
     model = SMALL | {"norm_epsilon": 1e-6, "decoder_layers": 1}
     run = random_run(tmp_path / "run", Tokenizers(tokenizer, tokenizer), model)
     count = give_clear_text(run)
-    found = export(run, "huggingface", tmp_path / "out", QUIET)
-    assert (found.parity.lines, found.parity.greedy, found.parity.beam) == (count, 1.0, 1.0)
+    export_result = export(run, "huggingface", tmp_path / "out", QUIET)
+    assert (export_result.parity.lines, export_result.parity.greedy, export_result.parity.beam) == (
+        count,
+        1.0,
+        1.0,
+    )
     written = json.loads((tmp_path / "out/export.json").read_text())
     assert set(written["files"]) == {
         "config.json", "generation_config.json", "model.safetensors", "tokenizer.json",
@@ -109,11 +113,11 @@ def test_logits_are_the_same(exported: tuple[Path, Path]) -> None:
     source = Sequences(torch.tensor([[9, 280, 17, 3], [290, 3, 0, 0]]), torch.tensor([4, 2]))
     target = Sequences(torch.tensor([[2, 270, 40], [2, 280, 7]]), torch.tensor([3, 3]))
     with torch.no_grad():
-        expected = ours.project(ours(source, target))
+        expected = ours.output_logits(ours(source, target))
         mask = torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0]])
-        found = theirs(source.ids, attention_mask=mask, decoder_input_ids=target.ids).logits
+        logits = theirs(source.ids, attention_mask=mask, decoder_input_ids=target.ids).logits
     assert expected.std() > 0.1
-    assert torch.allclose(expected, found, atol=1e-4), (expected - found).abs().max()
+    assert torch.allclose(expected, logits, atol=1e-4), (expected - logits).abs().max()
 
 
 def test_transformers_alone_translates_text_to_the_same_text(exported: tuple[Path, Path]) -> None:
@@ -129,15 +133,15 @@ def test_transformers_alone_translates_text_to_the_same_text(exported: tuple[Pat
     assert [
         row[:n]
         for row, n in zip(batch.input_ids.tolist(), batch.attention_mask.sum(1), strict=True)
-    ] == [[*one, 3] for one in ids]
-    found = model.generate(
+    ] == [[*token_ids, 3] for token_ids in ids]
+    output_ids = model.generate(
         input_ids=batch.input_ids, attention_mask=batch.attention_mask,
         num_beams=1, early_stopping=False, length_penalty=1.0, max_length=13,
     )  # fmt: skip
-    texts = decoder.batch_decode(found, skip_special_tokens=True)
+    texts = decoder.batch_decode(output_ids, skip_special_tokens=True)
     config = SearchConfig(beam=1, max_length=12)
     assert all(sure for sure, _ in watched(opened.model, ids, config))
-    best = [one[0].ids for one in TorchEngine(opened.model).search(ids, config)]
+    best = [hypotheses[0].ids for hypotheses in TorchEngine(opened.model).search(ids, config)]
     assert texts == opened.tokenizers.target.decode(best)
     assert all(best)
 
@@ -161,15 +165,15 @@ def test_what_search_finds_when_it_is_told_nothing_is_what_the_recipe_says(
 )
 def test_what_does_not_fit_is_said_before_training(option: dict[str, str], said: str) -> None:
     config = TransformerConfig.model_validate(SMALL | option)
-    assert huggingface.problems(config, SearchConfig(), True) == [said]
+    assert huggingface.incompatibilities(config, SearchConfig(), True) == [said]
 
 
 def test_other_models_and_searches_are_said() -> None:
-    assert huggingface.problems(RNNConfig(), SearchConfig(), True) == [
+    assert huggingface.incompatibilities(RNNConfig(), SearchConfig(), True) == [
         "model.type: MarianMT is a transformer, not rnn"
     ]
     search = SearchConfig(length_normalization="gnmt", coverage_penalty=0.1)
-    assert huggingface.problems(TransformerConfig.model_validate(SMALL), search, True) == [
+    assert huggingface.incompatibilities(TransformerConfig.model_validate(SMALL), search, True) == [
         "search.length_normalization: transformers knows average and none, not gnmt",
         "search.coverage_penalty: transformers has none: set it to 0",
     ]
@@ -178,7 +182,7 @@ def test_other_models_and_searches_are_said() -> None:
 def test_the_engine_refuses_what_generate_does_not_do_as_we_do(
     exported: tuple[Path, Path],
 ) -> None:
-    engine = huggingface.engine(exported[1], "cpu", "float32")
+    engine = huggingface.load_engine(exported[1], "cpu", "float32")
     with pytest.raises(UserError, match="sampling and --prefix need --engine torch"):
         engine.search([[5]], SearchConfig(sampling=True))
 
@@ -186,6 +190,10 @@ def test_the_engine_refuses_what_generate_does_not_do_as_we_do(
 def test_generation_is_told_what_the_recipe_says_of_lengths_and_repetitions() -> None:
     search = SearchConfig(beam=1, min_length=2, max_length=30, no_repeat_ngram=3)
     vocabulary = Vocabulary(source_size=60, target_size=60, joint=True)
-    told = huggingface._generation(vocabulary, search, 512)
-    assert (told.min_new_tokens, told.max_length, told.no_repeat_ngram_size) == (2, 32, 3)
-    assert huggingface._generation(vocabulary, SearchConfig(), 512).max_length == 512
+    generation_config = huggingface._generation_config(vocabulary, search, 512)
+    assert (
+        generation_config.min_new_tokens,
+        generation_config.max_length,
+        generation_config.no_repeat_ngram_size,
+    ) == (2, 32, 3)
+    assert huggingface._generation_config(vocabulary, SearchConfig(), 512).max_length == 512

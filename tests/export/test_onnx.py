@@ -9,15 +9,15 @@ import pytest
 import torch
 
 from nmt_cli.commands.export import export
-from nmt_cli.commands.runs import open_run
-from nmt_cli.data.prepared import Tokenizers
+from nmt_cli.data.prepared.store import Tokenizers
 from nmt_cli.decoding.engine import TorchEngine
 from nmt_cli.decoding.hypothesis import SearchConfig
 from nmt_cli.export import onnx
 from nmt_cli.export.onnx_engine import OnnxEngine
 from nmt_cli.models import MODELS
-from nmt_cli.models.contract import Aligned, Autoregressive, Sequences, TranslationModel
+from nmt_cli.models.contract import Autoregressive, NonAutoregressive, Sequences, TranslationModel
 from nmt_cli.reporting import Reporter
+from nmt_cli.runs.loading import open_run
 from nmt_cli.vocabulary import Vocabulary
 from tests.conftest import translated_by_documented
 from tests.margins import assert_found, give_clear_text, watched
@@ -27,7 +27,7 @@ CPU = torch.device("cpu")
 CASES = [
     pytest.param(name, n, marks=pytest.mark.slow if n else [])
     for name, m in MODELS.items()
-    for n in range(len(m.config_class.tiny()))
+    for n in range(len(m.config_class.tiny_configs()))
 ]
 SHAPES = ((2, 3, 4), (5, 9, 3), (1, 1, 6))  # sentences, source and target tokens; none as traced
 Model = TranslationModel[Any]
@@ -35,7 +35,7 @@ NO_TOKENIZERS: Any = None  # graphs know nothing of text
 
 
 def random_model(name: str, number: int) -> Model:
-    config = MODELS[name].config_class.tiny()[number]
+    config = MODELS[name].config_class.tiny_configs()[number]
     joint = getattr(config, "tied_embeddings", "all") == "all"
     size = 23 if joint else 19
     torch.manual_seed(4)
@@ -56,44 +56,54 @@ def source_of(count: int, size: int) -> Sequences:
 def difference(ours: Model, theirs: Model, count: int, size: int, steps: int) -> float:
     """The greatest between the scores of both."""
     source = source_of(count, size)
-    if isinstance(ours, Aligned):
-        assert isinstance(theirs, Aligned)
+    if isinstance(ours, NonAutoregressive):
+        assert isinstance(theirs, NonAutoregressive)
         hidden, emitted = ours(source)
-        found, lengths = theirs(source)
+        logits, lengths = theirs(source)
         assert torch.equal(emitted, lengths)
         real = torch.arange(hidden.shape[1]) < emitted[:, None]
-        return float((ours.project(hidden) - found).abs()[real].max())
+        return float((ours.output_logits(hidden) - logits).abs()[real].max())
     assert isinstance(ours, Autoregressive)
     ids = torch.randint(4, 19, (count, steps), generator=torch.Generator().manual_seed(steps))
     target = Sequences(ids, torch.full((count,), steps))
-    return float((ours.project(ours(source, target)) - theirs(source, target)).abs().max())
+    return float((ours.output_logits(ours(source, target)) - theirs(source, target)).abs().max())
 
 
 @pytest.mark.parametrize("name, number", CASES)
 def test_scores_and_searches_are_the_same(tmp_path: Path, name: str, number: int) -> None:
     model = random_model(name, number)
-    onnx.write(model, NO_TOKENIZERS, SearchConfig(), tmp_path, "float32")
+    onnx.export_model(model, NO_TOKENIZERS, SearchConfig(), tmp_path, "float32")
     engine = OnnxEngine(tmp_path, CPU)
     for shape in SHAPES:
         assert difference(model, engine.model, *shape) < 1e-4, shape
     sources = [[5, 6], [7, 8, 9, 10, 11, 12, 13], [11]]
     for beam in (1, 3):
         config = SearchConfig(beam=beam, max_length=9)
-        found = engine.search(sources, config)
+        results = engine.search(sources, config)
         if isinstance(model, Autoregressive):
-            assert_found(found, model, sources, config)
+            assert_found(results, model, sources, config)
         else:  # the best path's score is the sum of the best of each position, whichever these are
-            scores = [some[0].score for some in TorchEngine(model).search(sources, config)]
-            assert [some[0].score for some in found] == pytest.approx(scores, abs=1e-4)
+            scores = [
+                hypotheses[0].score for hypotheses in TorchEngine(model).search(sources, config)
+            ]
+            assert [hypotheses[0].score for hypotheses in results] == pytest.approx(
+                scores, abs=1e-4
+            )
 
 
 def test_config_json_names_what_goes_in_and_out(tmp_path: Path) -> None:
-    onnx.write(random_model("rnn", 1), NO_TOKENIZERS, SearchConfig(beam=4), tmp_path, "float32")
+    onnx.export_model(
+        random_model("rnn", 1), NO_TOKENIZERS, SearchConfig(beam=4), tmp_path, "float32"
+    )
     config = json.loads((tmp_path / "config.json").read_text())
     for part in ("encoder", "decoder_step"):
         session = onnxruntime.InferenceSession(str(tmp_path / config[part]["file"]))
-        assert config[part]["outputs"] == [one.name for one in session.get_outputs()]
-        assert {one.name for one in session.get_inputs()} <= set(config[part]["inputs"])
+        assert config[part]["outputs"] == [
+            tensor_info.name for tensor_info in session.get_outputs()
+        ]
+        assert {tensor_info.name for tensor_info in session.get_inputs()} <= set(
+            config[part]["inputs"]
+        )
     assert set(config["encoder"]["outputs"]) == {*config["memory"], *config["state"]}
     assert config["special_tokens"] == {"pad": 0, "unknown": 1, "start": 2, "end": 3}
     assert (config["model"], config["beam"], config["first_token"]) == ("rnn", 4, 2)
@@ -102,17 +112,17 @@ def test_config_json_names_what_goes_in_and_out(tmp_path: Path) -> None:
 def test_tables_of_positions_are_as_long_as_search_asks_for(tmp_path: Path) -> None:
     model = random_model("transformer", 0)
     search = SearchConfig(max_source_length=1200, max_length=1500)
-    onnx.write(model, NO_TOKENIZERS, search, tmp_path, "float32")
+    onnx.export_model(model, NO_TOKENIZERS, search, tmp_path, "float32")
     engine = OnnxEngine(tmp_path, CPU)
-    assert (engine.longest_source, engine.longest_target) == (1501, 1501)
+    assert (engine.max_source_positions, engine.max_target_positions) == (1501, 1501)
     assert difference(model, engine.model, 1, 1150, 2) < 1e-4
 
 
 def test_the_program_in_the_docs_translates_as_the_run_does(tmp_path: Path, tiny_run: Path) -> None:
     shutil.copytree(tiny_run, tmp_path / "run")
     give_clear_text(tmp_path / "run")
-    found = export(tmp_path / "run", "onnx", tmp_path / "out", Reporter(quiet=True))
-    assert (found.parity.greedy, found.parity.beam) == (1.0, 1.0)
+    exported = export(tmp_path / "run", "onnx", tmp_path / "out", Reporter(quiet=True))
+    assert (exported.parity.greedy, exported.parity.beam) == (1.0, 1.0)
     lines = ["The old man reads a book.", "dogs", "Two dogs don't see 1995 houses"]
     printed = translated_by_documented("import onnxruntime", tmp_path / "out", lines)
     run = open_run(tiny_run, CPU, "fp32")
@@ -120,7 +130,7 @@ def test_the_program_in_the_docs_translates_as_the_run_does(tmp_path: Path, tiny
     longest = int(1.5 * (max(map(len, ids)) + 1) + 10)
     search = SearchConfig(beam=1, max_length=longest)
     assert all(sure for sure, _ in watched(run.model, ids, search))
-    best = [one[0].ids for one in TorchEngine(run.model).search(ids, search)]
+    best = [hypotheses[0].ids for hypotheses in TorchEngine(run.model).search(ids, search)]
     assert all(best)
     texts = [text[:12] for text in run.tokenizers.target.decode(best)]
     assert [text[:12] for text in printed] == texts

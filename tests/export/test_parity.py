@@ -2,11 +2,11 @@
 
 import pytest
 
-from nmt_cli.data.prepared import Tokenizers
-from nmt_cli.data.tokenizer import TextTokenizer
-from nmt_cli.decoding.engine import Engine, Ids
+from nmt_cli.data.prepared.store import Tokenizers
+from nmt_cli.data.tokenization.tokenizer import TextTokenizer
+from nmt_cli.decoding.engine import Engine, TokenIds
 from nmt_cli.decoding.hypothesis import Hypothesis, SearchConfig
-from nmt_cli.export.parity import MANY, Parity, Sample, compare
+from nmt_cli.export.parity import LARGE_SAMPLE_LINES, Parity, Sample, compare
 
 
 class Echo(Engine):
@@ -16,41 +16,41 @@ class Echo(Engine):
         self.wrong = wrong or {}
         self.beams: list[tuple[int, int]] = []
 
-    def positions(self, config: SearchConfig) -> int:
+    def max_batch_positions(self, config: SearchConfig) -> int:
         return 1 << 20
 
     def search(
-        self, sources: list[Ids], config: SearchConfig, prefixes: list[Ids] | None = None
+        self, sources: list[TokenIds], config: SearchConfig, prefixes: list[TokenIds] | None = None
     ) -> list[list[Hypothesis]]:
         self.beams.append((config.beam, len(sources)))
-        found = []
+        results = []
         for ids in sources:
             wrong = len(ids) in self.wrong.get(config.beam, range(0))
-            found.append([Hypothesis(ids[:-1] if wrong else ids, -1.0, -1.0)])
-        return found
+            results.append([Hypothesis(ids[:-1] if wrong else ids, -1.0, -1.0)])
+        return results
 
 
 @pytest.fixture(scope="module")
-def both(tokenizer: TextTokenizer) -> Tokenizers:
+def tokenizers(tokenizer: TextTokenizer) -> Tokenizers:
     return Tokenizers(tokenizer, tokenizer)
 
 
-def lines_of_all_lengths(both: Tokenizers, count: int) -> list[str]:
+def lines_of_all_lengths(tokenizers: Tokenizers, count: int) -> list[str]:
     """Line i has i + 1 pieces."""
     lines = ["\x01" * number for number in range(1, count + 1)]
-    lengths = [len(ids) for ids in both.source.encode(lines)]
+    lengths = [len(ids) for ids in tokenizers.source.encode(lines)]
     assert len(set(lengths)) == count
     return lines
 
 
 def shares(
-    both: Tokenizers, wrong: dict[int, int], *, exact: bool = True, references: bool = True
+    tokenizers: Tokenizers, wrong: dict[int, int], *, exact: bool = True, references: bool = True
 ) -> Parity:
-    lines = lines_of_all_lengths(both, 100)
-    first = len(both.source.encode(lines[:1])[0])
+    lines = lines_of_all_lengths(tokenizers, 100)
+    first = len(tokenizers.source.encode(lines[:1])[0])
     theirs = Echo({beam: range(first, first + count) for beam, count in wrong.items()})
     sample = Sample(lines, lines if references else None)
-    return compare(Echo(), theirs, both, SearchConfig(), sample, exact=exact)
+    return compare(Echo(), theirs, tokenizers, SearchConfig(), sample, exact=exact)
 
 
 @pytest.mark.parametrize(
@@ -63,11 +63,11 @@ def shares(
     ],
 )
 def test_float32_gives_the_same_text(
-    wrong: dict[int, int], problem: str | None, both: Tokenizers
+    wrong: dict[int, int], problem: str | None, tokenizers: Tokenizers
 ) -> None:
-    found = shares(both, wrong)
-    assert found.problem == problem
-    assert (found.greedy, found.beam) == (1 - wrong.get(1, 0) / 100, 1 - wrong.get(5, 0) / 100)
+    parity = shares(tokenizers, wrong)
+    assert parity.problem == problem
+    assert (parity.greedy, parity.beam) == (1 - wrong.get(1, 0) / 100, 1 - wrong.get(5, 0) / 100)
 
 
 def sentences(count: int) -> list[str]:
@@ -76,37 +76,39 @@ def sentences(count: int) -> list[str]:
     ]
 
 
-def test_fewer_bits_are_judged_by_bleu(both: Tokenizers) -> None:
+def test_fewer_bits_are_judged_by_bleu(tokenizers: Tokenizers) -> None:
     lines = sentences(100)
     sample = Sample(lines, lines)
-    shortest, longest = (size(len(ids) for ids in both.source.encode(lines)) for size in (min, max))
-    bad = Echo({5: range(shortest, longest + 1)})
-    found = compare(Echo(), bad, both, SearchConfig(), sample, exact=False)
-    assert found.bleu is not None and found.bleu[0] == pytest.approx(100)
-    assert found.problem == (
-        f"BLEU {found.bleu[1]:.2f} instead of 100.00, at most 0.3 may be between them"
+    shortest, longest = (
+        size(len(ids) for ids in tokenizers.source.encode(lines)) for size in (min, max)
     )
-    good = compare(Echo(), Echo({1: range(shortest, longest)}), both, SearchConfig(), sample,
+    bad = Echo({5: range(shortest, longest + 1)})
+    parity = compare(Echo(), bad, tokenizers, SearchConfig(), sample, exact=False)
+    assert parity.bleu is not None and parity.bleu[0] == pytest.approx(100)
+    assert parity.problem == (
+        f"BLEU {parity.bleu[1]:.2f} instead of 100.00, at most 0.3 may be between them"
+    )
+    good = compare(Echo(), Echo({1: range(shortest, longest)}), tokenizers, SearchConfig(), sample,
                    exact=False)  # fmt: skip
     assert good.problem is None and good.greedy < 0.9
     assert "version:" in str(good.signature)
 
 
-def test_where_bleu_differs_on_few_lines_many_decide(both: Tokenizers) -> None:
-    lines = ["one " * 3 + "line"] * 20 + ["The old man reads a book."] * (MANY + 200)
-    odd = len(both.source.encode(lines[:1])[0])
+def test_where_bleu_differs_on_few_lines_many_decide(tokenizers: Tokenizers) -> None:
+    lines = ["one " * 3 + "line"] * 20 + ["The old man reads a book."] * (LARGE_SAMPLE_LINES + 200)
+    odd = len(tokenizers.source.encode(lines[:1])[0])
     ours, theirs = Echo(), Echo({5: range(odd, odd + 1)})
-    found = compare(ours, theirs, both, SearchConfig(), Sample(lines, lines), exact=False)
-    assert ours.beams == theirs.beams == [(1, 100), (5, 100), (5, MANY)]
-    assert found.lines == 100 and found.bleu is not None and found.bleu[1] > 97
+    parity = compare(ours, theirs, tokenizers, SearchConfig(), Sample(lines, lines), exact=False)
+    assert ours.beams == theirs.beams == [(1, 100), (5, 100), (5, LARGE_SAMPLE_LINES)]
+    assert parity.lines == 100 and parity.bleu is not None and parity.bleu[1] > 97
 
 
-def test_without_references_there_is_no_bleu(both: Tokenizers) -> None:
-    found = shares(both, {5: 50}, exact=False, references=False)
-    assert found.bleu is None and found.problem is None
-    assert found.text == "of 100 lines 100 are translated the same greedily, 50 at beam 5"
+def test_without_references_there_is_no_bleu(tokenizers: Tokenizers) -> None:
+    parity = shares(tokenizers, {5: 50}, exact=False, references=False)
+    assert parity.bleu is None and parity.problem is None
+    assert parity.summary == "of 100 lines 100 are translated the same greedily, 50 at beam 5"
 
 
-def test_the_text_has_both_scores_with_their_signature(both: Tokenizers) -> None:
-    text = shares(both, {}).text
+def test_the_text_has_both_scores_with_their_signature(tokenizers: Tokenizers) -> None:
+    text = shares(tokenizers, {}).summary
     assert "; BLEU " in text and " here, " in text and " there, nrefs:1|" in text

@@ -11,17 +11,17 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-from nmt_cli.commands.runs import build_model
 from nmt_cli.commands.translate import translate_stream
-from nmt_cli.data.files import read_jsonl, read_tsv
-from nmt_cli.data.prepared import Tokenizers
-from nmt_cli.data.tokenizer import TextTokenizer, TokenizerConfig
-from nmt_cli.data.tokenizer_training import train_tokenizer
-from nmt_cli.decoding.translator import Translator
+from nmt_cli.data.prepared.store import Tokenizers
+from nmt_cli.data.sources.files import read_jsonl, read_tsv
+from nmt_cli.data.tokenization.tokenizer import TextTokenizer, TokenizerConfig
+from nmt_cli.data.tokenization.training import train_tokenizer
 from nmt_cli.errors import UserError
+from nmt_cli.inference.translator import Translator
 from nmt_cli.models import MODELS
-from nmt_cli.recipe import build_recipe, load_recipe
-from nmt_cli.recipe_files import shipped_recipes
+from nmt_cli.recipe.loader import build_recipe, load_recipe
+from nmt_cli.recipe.paths import shipped_recipes
+from nmt_cli.runs.loading import build_model
 from nmt_cli.yaml12 import read_yaml
 
 SET = b"\n--set "  # what stands behind it, to the end of the line, is a --set
@@ -39,7 +39,7 @@ def recipe(data: bytes) -> None:
     text, *settings = data.split(SET)
     path = scratch() / "fuzz.yaml"
     path.write_bytes(text)
-    loaded = load_recipe(path, [one.decode("utf-8", "surrogateescape") for one in settings])
+    loaded = load_recipe(path, [setting.decode("utf-8", "surrogateescape") for setting in settings])
     content, _ = read_yaml(loaded.to_yaml())
     again = build_recipe(content, folder=loaded.folder)
     assert again == loaded and again.hash() == loaded.hash()
@@ -51,10 +51,10 @@ def tokenizer(data: bytes) -> None:
     path.write_bytes(data)
     opened = TextTokenizer.load(path)
     for ids in opened.encode([*LINES, ""]):
-        assert all(0 <= one < opened.size for one in ids)
+        assert all(0 <= token_id < opened.vocab_size for token_id in ids)
         opened.decode([ids])
-        opened.visible_pieces(ids)
-    opened.decode([list(range(min(opened.size, 300)))])
+        opened.ids_to_visible_tokens(ids)
+    opened.decode([list(range(min(opened.vocab_size, 300)))])
 
 
 def _packed(data: bytes, name: str) -> Path:
@@ -86,7 +86,7 @@ def translator() -> Translator:
     tokenizers = Tokenizers(learnt, learnt)
     content = {
         "name": "fuzz", "corpus": {"source": "en", "target": "de"},
-        "model": MODELS["transformer"].config_class.tiny()[0].model_dump(mode="json"),
+        "model": MODELS["transformer"].config_class.tiny_configs()[0].model_dump(mode="json"),
         "search": {"beam": 2, "max_length": 6, "max_source_length": 40, "precision": "fp32"},
     }  # fmt: skip
     made = build_recipe(content)
@@ -96,11 +96,13 @@ def translator() -> Translator:
 def translate(data: bytes) -> None:
     """Line i in, line i out, whatever the bytes."""
     lines = data.split(b"\n")
-    wanted = len(lines) - (lines[-1] == b"")
-    found = list(translate_stream(translator(), io.BytesIO(data)))
-    assert [one.line.number for one in found] == list(range(1, wanted + 1))
-    assert not any("\n" in one.translation.text for one in found)
-    json.dumps([one.record() for one in found])
+    line_count = len(lines) - (lines[-1] == b"")
+    translated_lines = list(translate_stream(translator(), io.BytesIO(data)))
+    assert [translated.line.number for translated in translated_lines] == list(
+        range(1, line_count + 1)
+    )
+    assert not any("\n" in translated.translation.text for translated in translated_lines)
+    json.dumps([translated.record() for translated in translated_lines])
 
 
 TARGETS: dict[str, Callable[[bytes], None]] = {
@@ -127,7 +129,7 @@ def seeds(name: str) -> list[bytes]:
     if name == "tokenizer":
         text = [train_tokenizer(lambda: LINES, TokenizerConfig(type="word", vocab_size=12))]
         text.append(train_tokenizer(lambda: LINES, TokenizerConfig(vocab_size=330)))
-        return [one.backend.to_str().encode() for one in text]
+        return [tokenizer_.backend.to_str().encode() for tokenizer_ in text]
     if name == "jsonl":
         return [
             b'{"en": "a", "de": "b"}\n',

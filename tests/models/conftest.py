@@ -7,7 +7,7 @@ import torch
 
 from nmt_cli.models import MODELS
 from nmt_cli.models.contract import ModelConfig, Sequences, TranslationModel
-from nmt_cli.training.loss import backward
+from nmt_cli.training.loss import forward_backward
 from nmt_cli.vocabulary import Vocabulary
 
 VOCABULARY = Vocabulary(source_size=23, target_size=23, joint=True)
@@ -20,7 +20,7 @@ def every_configuration(contract: type[TranslationModel[Any]]) -> list[Any]:
     for name, model in MODELS.items():
         if not issubclass(model, contract):
             continue
-        for number, config in enumerate(model.config_class.tiny()):
+        for number, config in enumerate(model.config_class.tiny_configs()):
             options = config.model_dump(exclude_defaults=True)
             label = "-".join(f"{v}" for v in options.values() if isinstance(v, str))
             cases.append(pytest.param(name, config, id=f"{name}-{number}-{label}"))
@@ -29,11 +29,11 @@ def every_configuration(contract: type[TranslationModel[Any]]) -> list[Any]:
 
 def one_of_each(cases: list[Any]) -> list[Any]:
     """The same cases, of which all but the first of each model are slow."""
-    names = [one.values[0] for one in cases]
+    names = [case.values[0] for case in cases]
     slow = [name in names[:number] for number, name in enumerate(names)]
     return [
-        pytest.param(*one.values, id=one.id, marks=[pytest.mark.slow] if late else [])
-        for one, late in zip(cases, slow, strict=True)
+        pytest.param(*case.values, id=case.id, marks=[pytest.mark.slow] if late else [])
+        for case, late in zip(cases, slow, strict=True)
     ]
 
 
@@ -53,7 +53,7 @@ def sequences(lengths: list[int], size: int, seed: int) -> Sequences:
 
 def check_gradients(model: TranslationModel[Any], source: Sequences, target: Sequences) -> None:
     """Every parameter gets a gradient that is not nought throughout."""
-    backward(model, source, target, target, smoothing=0.1, scale=1.0)
+    forward_backward(model, source, target, target, smoothing=0.1, scale=1.0)
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None, name
         assert float(parameter.grad.abs().sum()) > 0, name

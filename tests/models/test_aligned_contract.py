@@ -5,18 +5,18 @@ from typing import Any
 import pytest
 import torch
 
-from nmt_cli.models.contract import Aligned, ModelConfig, Sequences
-from nmt_cli.training.loss import backward, evaluate
-from nmt_cli.training.weights import Optimizer, Weights
+from nmt_cli.models.contract import ModelConfig, NonAutoregressive, Sequences
+from nmt_cli.training.loss import evaluate_loss, forward_backward
+from nmt_cli.training.parameters import FlatOptimizer, FlatParameters
 from tests.models import conftest
 from tests.models.conftest import check_gradients, every_configuration, one_of_each, sequences
 
-each_model = pytest.mark.parametrize("name, config", every_configuration(Aligned))
+each_model = pytest.mark.parametrize("name, config", every_configuration(NonAutoregressive))
 
 
-def build(name: str, config: ModelConfig) -> Aligned[Any]:
+def build(name: str, config: ModelConfig) -> NonAutoregressive[Any]:
     model = conftest.build(name, config)
-    assert isinstance(model, Aligned)
+    assert isinstance(model, NonAutoregressive)
     return model
 
 
@@ -26,12 +26,12 @@ def test_padding_order_and_batch_mates_change_nothing(name: str, config: ModelCo
     model = build(name, config)
     source = sequences([5, 2, 7, 1], model.vocabulary.source_size, 1)
     hidden, emitted = model(source)
-    logits = model.project(hidden)
+    logits = model.output_logits(hidden)
     assert logits.shape[2] == 23 and bool((emitted >= source.lengths).all())
     for row in range(4):
         length = int(source.lengths[row])
         alone = Sequences(source.ids[row : row + 1, :length], source.lengths[row : row + 1])
-        single = model.project(model(alone)[0])[0]
+        single = model.output_logits(model(alone)[0])[0]
         expected = logits[row, : int(emitted[row])]
         torch.testing.assert_close(single, expected, atol=1e-5, rtol=1e-5)
 
@@ -44,18 +44,18 @@ def test_every_parameter_gets_a_gradient(name: str, config: ModelConfig) -> None
     check_gradients(model, source, target)
 
 
-@pytest.mark.parametrize("name, config", one_of_each(every_configuration(Aligned)))
+@pytest.mark.parametrize("name, config", one_of_each(every_configuration(NonAutoregressive)))
 def test_it_learns_twenty_pairs_by_heart(name: str, config: ModelConfig) -> None:
     model = build(name, config).train()
     source = sequences([4 + n % 3 for n in range(20)], model.vocabulary.source_size, 7)
     target = sequences([3 + n % 4 for n in range(20)], model.vocabulary.target_size, 8)
-    optimizer = Optimizer(Weights(model, torch.float32), "adam", (0.9, 0.98), 1e-9, 0.0)
+    optimizer = FlatOptimizer(FlatParameters(model, torch.float32), "adam", (0.9, 0.98), 1e-9, 0.0)
     for update in range(400):
-        found = backward(model, source, target, target, smoothing=0.0, scale=1 / 90)
-        optimizer.update(0.01 if update < 250 else 0.003, 1.0)
-        if float(found.nll) / found.tokens < 0.05:
+        loss = forward_backward(model, source, target, target, smoothing=0.0, scale=1 / 90)
+        optimizer.step(0.01 if update < 250 else 0.003, 1.0)
+        if float(loss.nll) / loss.tokens < 0.05:
             break
     if getattr(config, "positions", "") == "none":  # a bag of words: better, not by heart
-        assert float(found.nll) / found.tokens < 2.0
+        assert float(loss.nll) / loss.tokens < 2.0
     else:
-        assert float(evaluate(model, source, target, target).nll) / found.tokens < 0.1
+        assert float(evaluate_loss(model, source, target, target).nll) / loss.tokens < 0.1

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from nmt_cli.models import MODELS, contract
 from nmt_cli.models.contract import Autoregressive, ModelConfig, Sequences
-from nmt_cli.training.loss import backward, evaluate
-from nmt_cli.training.weights import Optimizer, Weights
+from nmt_cli.training.loss import evaluate_loss, forward_backward
+from nmt_cli.training.parameters import FlatOptimizer, FlatParameters
 from tests.models import conftest
 from tests.models.conftest import check_gradients, every_configuration, one_of_each, sequences
 
@@ -27,7 +27,7 @@ def build(name: str, config: ModelConfig) -> Model:
 def batch(model: Model) -> tuple[Sequences, Sequences]:
     source = sequences([5, 2, 7, 1], model.vocabulary.source_size, 1)
     target = sequences([4, 6, 1, 3], model.vocabulary.target_size, 2)
-    target.ids[:, 0] = model.first_token
+    target.ids[:, 0] = model.decoder_start_id
     return source, target
 
 
@@ -37,19 +37,19 @@ def real(logits: Tensor, target: Sequences) -> list[Tensor]:
 
 def test_every_option_value_occurs_in_the_tiny_configurations() -> None:
     for name, model in MODELS.items():
-        seen = model.config_class.tiny()
+        seen = model.config_class.tiny_configs()
         for key, field in model.config_class.model_fields.items():
             choices = getattr(field.annotation, "__args__", ())
-            wanted = [c for c in choices if isinstance(c, str)]
+            expected = [c for c in choices if isinstance(c, str)]
             if field.annotation is bool:
-                wanted = [True, False]
-            missing = set(wanted) - {getattr(config, key) for config in seen}
+                expected = [True, False]
+            missing = set(expected) - {getattr(config, key) for config in seen}
             assert not missing, f"{name}.{key}: no tiny configuration has {missing}"
 
 
 @each_model
 def test_tiny_configurations_are_consistent(name: str, config: ModelConfig) -> None:
-    assert config.problems(joint_vocabulary=True) == []
+    assert config.errors(joint_vocabulary=True) == []
 
 
 @each_model
@@ -57,29 +57,29 @@ def test_tiny_configurations_are_consistent(name: str, config: ModelConfig) -> N
 def test_forward_equals_step_by_step(name: str, config: ModelConfig) -> None:
     model = build(name, config)
     source, target = batch(model)
-    whole = real(model.project(model(source, target)), target)
-    state = model.start(source, 1, target.ids.shape[1])
+    whole = real(model.output_logits(model(source, target)), target)
+    state = model.init_state(source, 1, target.ids.shape[1])
     steps = []
     for token in target.ids.unbind(1):
-        logits, state = model.step(token, state)
+        logits, state = model.decode_step(token, state)
         steps.append(logits)
-    for expected, found in zip(whole, real(torch.stack(steps, 1), target), strict=True):
-        torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+    for expected, step_logits in zip(whole, real(torch.stack(steps, 1), target), strict=True):
+        torch.testing.assert_close(step_logits, expected, atol=1e-5, rtol=1e-5)
 
 
 def test_parts_are_all_rows_in_their_order_without_padding_that_they_do_not_need(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(contract, "PART", 12)
+    monkeypatch.setattr(contract, "MAX_CPU_CHUNK_POSITIONS", 12)
     source = sequences([5, 2, 7, 1, 4, 3], 50, 1)
-    parts = list(source.parts())
+    parts = list(source.chunks())
     assert [rows for rows, _ in parts] == [slice(0, 2), slice(2, 3), slice(3, 6)]
     for rows, part in parts:
         assert part.lengths.tolist() == source.lengths[rows].tolist()
         assert part.ids.shape[1] == part.lengths.max()
         assert torch.equal(part.ids, source.ids[rows, : part.ids.shape[1]])
-    monkeypatch.setattr(contract, "PART", source.ids.numel())
-    assert [part for _, part in source.parts()] == [source]
+    monkeypatch.setattr(contract, "MAX_CPU_CHUNK_POSITIONS", source.ids.numel())
+    assert [part for _, part in source.chunks()] == [source]
 
 
 @each_model
@@ -87,16 +87,16 @@ def test_parts_are_all_rows_in_their_order_without_padding_that_they_do_not_need
 def test_padding_order_and_batch_mates_change_nothing(name: str, config: ModelConfig) -> None:
     model = build(name, config)
     source, target = batch(model)
-    together = real(model.project(model(source, target)), target)
+    together = real(model.output_logits(model(source, target)), target)
     order = torch.tensor([2, 0, 3, 1])
     shuffled = Sequences(source.ids[order], source.lengths[order])
     turned = Sequences(target.ids[order], target.lengths[order])
-    mixed = real(model.project(model(shuffled, turned)), turned)
+    mixed = real(model.output_logits(model(shuffled, turned)), turned)
     for row, before in enumerate(order.tolist()):
         torch.testing.assert_close(mixed[row], together[before], atol=1e-5, rtol=1e-5)
     for row in range(4):
         s, t = int(source.lengths[row]), int(target.lengths[row])
-        alone = model.project(
+        alone = model.output_logits(
             model(
                 Sequences(source.ids[row : row + 1, :s], source.lengths[row : row + 1]),
                 Sequences(target.ids[row : row + 1, :t], target.lengths[row : row + 1]),
@@ -114,16 +114,16 @@ def test_reorder_and_keep_follow_the_hypotheses(
 
     The source is encoded in three parts.
     """
-    monkeypatch.setattr(contract, "PART", 12)
+    monkeypatch.setattr(contract, "MAX_CPU_CHUNK_POSITIONS", 12)
     model = build(name, config)
     source, _ = batch(model)
     draw = torch.Generator().manual_seed(3)
     width, sentences = 3, [0, 1, 2, 3]
-    paths = [[[model.first_token]] * width for _ in sentences]
-    state = model.start(source, width, 8)
+    paths = [[[model.decoder_start_id]] * width for _ in sentences]
+    state = model.init_state(source, width, 8)
     for length in range(6):
         tokens = torch.tensor([path[-1] for row in paths for path in row])
-        logits, state = model.step(tokens, state)
+        logits, state = model.decode_step(tokens, state)
         logits = logits.view(len(sentences), width, -1)
         for row, sentence in enumerate(sentences):
             for slot, path in enumerate(paths[row]):
@@ -138,16 +138,16 @@ def test_reorder_and_keep_follow_the_hypotheses(
         state.reorder(parents)
         if length in (1, 3):
             rows = torch.tensor([0, 3, 2] if length == 1 else [2, 1])
-            state.keep(rows)
+            state.select(rows)
             sentences = [sentences[i] for i in rows.tolist()]
             paths = [paths[i] for i in rows.tolist()]
 
 
 def _alone(model: Model, source: Sequences, sentence: int, path: list[int]) -> Tensor:
     length = int(source.lengths[sentence])
-    one = Sequences(source.ids[sentence : sentence + 1, :length], source.lengths[[sentence]])
+    single = Sequences(source.ids[sentence : sentence + 1, :length], source.lengths[[sentence]])
     written = Sequences(torch.tensor([path]), torch.tensor([len(path)]))
-    return model.project(model(one, written))[0, -1]
+    return model.output_logits(model(single, written))[0, -1]
 
 
 @each_model
@@ -156,12 +156,12 @@ def test_a_model_says_how_much_it_keeps_for_a_position(name: str, config: ModelC
     model = build(name, config)
     source, _ = batch(model)
     count = source.ids.shape[0]
-    states = [model.start(source, 1, capacity) for capacity in (3, 4)]
+    states = [model.init_state(source, 1, capacity) for capacity in (3, 4)]
     if not hasattr(states[0], "cache"):  # what it keeps does not grow with what is written
-        assert model.cached == 0
+        assert model.kv_cache_per_token == 0
         return
-    sizes = [one.cache.entries.numel() for one in states]
-    assert sizes[1] - sizes[0] == count * model.cached
+    sizes = [decoder_state.cache.entries.numel() for decoder_state in states]
+    assert sizes[1] - sizes[0] == count * model.kv_cache_per_token
 
 
 @each_model
@@ -199,16 +199,16 @@ def test_it_learns_twenty_pairs_by_heart(name: str, config: ModelConfig) -> None
     model = build(name, config).train()
     source = sequences([4 + n % 3 for n in range(20)], model.vocabulary.source_size, 7)
     out = sequences([3 + n % 4 for n in range(20)], model.vocabulary.target_size, 8)
-    start = torch.full((20, 1), model.first_token)
+    start = torch.full((20, 1), model.decoder_start_id)
     target_in = Sequences(torch.cat([start, out.ids[:, :-1]], 1), out.lengths)
-    weights = Weights(model, torch.float32)
-    optimizer = Optimizer(weights, "adam", (0.9, 0.98), 1e-9, 0.0)
+    weights = FlatParameters(model, torch.float32)
+    optimizer = FlatOptimizer(weights, "adam", (0.9, 0.98), 1e-9, 0.0)
     for update in range(400):
-        found = backward(model, source, target_in, out, smoothing=0.0, scale=1 / 90)
-        optimizer.update(0.01 if update < 250 else 0.003, 1.0)
-        if float(found.nll) / found.tokens < 0.05:
+        loss = forward_backward(model, source, target_in, out, smoothing=0.0, scale=1 / 90)
+        optimizer.step(0.01 if update < 250 else 0.003, 1.0)
+        if float(loss.nll) / loss.tokens < 0.05:
             break
-    assert float(evaluate(model, source, target_in, out).nll) / int(out.lengths.sum()) < 0.1
+    assert float(evaluate_loss(model, source, target_in, out).nll) / int(out.lengths.sum()) < 0.1
 
 
 @each_model

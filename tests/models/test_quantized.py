@@ -7,12 +7,12 @@ import pytest
 import torch
 from torch import nn
 
+from nmt_cli.decoding.beam import search
 from nmt_cli.decoding.hypothesis import SearchConfig
 from nmt_cli.decoding.rescoring import log_probabilities
-from nmt_cli.decoding.search import search
 from nmt_cli.models import MODELS
-from nmt_cli.models.contract import Aligned, Sequences
-from nmt_cli.models.quantized import Int8Linear, even, quantize, rounded_input
+from nmt_cli.models.contract import NonAutoregressive, Sequences
+from nmt_cli.models.quantized import Int8Linear, padded_row_count, quantize, quantize_input
 from nmt_cli.vocabulary import Vocabulary
 
 
@@ -23,9 +23,9 @@ def test_a_layer_is_within_a_hundredth_of_the_exact_one(bias: bool, shift: float
     torch.manual_seed(1)
     exact = nn.Linear(64, 96, bias=bias)
     x = torch.randn(3, 7, 64) + shift
-    wanted, found = exact(x), Int8Linear(exact)(x)
-    assert found.shape == wanted.shape
-    assert float((found - wanted).norm() / wanted.norm()) < 0.02
+    expected, actual = exact(x), Int8Linear(exact)(x)
+    assert actual.shape == expected.shape
+    assert float((actual - expected).norm() / expected.norm()) < 0.02
 
 
 @torch.no_grad()
@@ -39,44 +39,44 @@ def test_every_output_has_a_scale_of_its_own() -> None:
     layer = nn.Linear(32, 2, bias=False)
     layer.weight[0] *= 1000
     x = torch.randn(200, 32)
-    wanted, found = layer(x)[:, 1], Int8Linear(layer)(x)[:, 1]
-    assert float((found - wanted).norm() / wanted.norm()) < 0.03
+    expected, actual = layer(x)[:, 1], Int8Linear(layer)(x)[:, 1]
+    assert float((actual - expected).norm() / expected.norm()) < 0.03
 
 
 @pytest.mark.parametrize("name", list(MODELS))
 def test_every_model_has_scores_close_to_float32_and_can_be_searched(name: str) -> None:
-    config: Any = MODELS[name].config_class.tiny()[0]
+    config: Any = MODELS[name].config_class.tiny_configs()[0]
     torch.manual_seed(3)
     model = MODELS[name](config, Vocabulary(source_size=23, target_size=23, joint=True)).eval()
     source = Sequences(torch.randint(4, 23, (4, 6)), torch.tensor([6, 6, 4, 2]))
     settings = SearchConfig(beam=2, max_length=6)
-    exact, found = logits(model, source), search(model, source, settings)
+    exact, hypotheses_per_source = logits(model, source), search(model, source, settings)
     ids = [row[:n] for row, n in zip(source.ids.tolist(), source.lengths.tolist(), strict=True)]
-    pairs = ids, [some[0].ids for some in found]
+    pairs = ids, [hypotheses[0].ids for hypotheses in hypotheses_per_source]
     scores = log_probabilities(model, *pairs, 4096)
     quantize(model)
-    assert not any(type(one) is nn.Linear for one in model.modules())
+    assert not any(type(module) is nn.Linear for module in model.modules())
     assert float((logits(model, source) - exact).norm() / exact.norm()) < 0.04
     assert all(search(model, source, settings))
     # A logit and the logarithm of their sum err by 4 % of their size, as was just seen; for all
     # tokens, and no further than four standard deviations.
     token = math.sqrt(2) * 0.04 * float(exact.square().mean().sqrt())
-    for text, one, other in zip(
+    for text, exact_score, other in zip(
         pairs[1], scores, log_probabilities(model, *pairs, 4096), strict=True
     ):
-        assert other == pytest.approx(one, abs=4 * token * math.sqrt(len(text) + 1))
+        assert other == pytest.approx(exact_score, abs=4 * token * math.sqrt(len(text) + 1))
 
 
 @torch.inference_mode()
 def logits(model: Any, source: Sequences) -> torch.Tensor:
     """Of all positions; the target of models that read one is the source."""
-    hidden = model(source)[0] if isinstance(model, Aligned) else model(source, source)
-    return model.project(hidden)
+    hidden = model(source)[0] if isinstance(model, NonAutoregressive) else model(source, source)
+    return model.output_logits(hidden)
 
 
 def test_few_different_numbers_of_rows_occur_and_few_are_added() -> None:
-    assert all(rows <= even(rows) <= rows * 1.125 for rows in range(1, 2000))
-    assert len({even(rows) for rows in range(1, 2048)}) <= 8 * 11
+    assert all(rows <= padded_row_count(rows) <= rows * 1.125 for rows in range(1, 2000))
+    assert len({padded_row_count(rows) for rows in range(1, 2048)}) <= 8 * 11
 
 
 @pytest.mark.parametrize("top", [127, 255])
@@ -84,8 +84,8 @@ def test_few_different_numbers_of_rows_occur_and_few_are_added() -> None:
 def test_inputs_are_rounded_to_the_nearest_step_of_their_row(top: int, positive: bool) -> None:
     x = torch.randn(37, 64, generator=torch.Generator().manual_seed(top)) + 0.7
     x = (x.relu() if positive else x) * torch.logspace(-3, 3, 37)[:, None]
-    rounded, step, zero = rounded_input(x, top, positive=positive)
-    assert rounded.dtype == torch.uint8 and len(rounded) == even(37)
+    rounded, step, zero = quantize_input(x, top, nonnegative=positive)
+    assert rounded.dtype == torch.uint8 and len(rounded) == padded_row_count(37)
     assert zero == (0 if positive else (top + 1) // 2)
     back = (rounded[:37].float() - zero) * step
     assert float(((back - x).abs() / step).max()) <= 0.501
@@ -100,7 +100,7 @@ def test_a_row_is_the_same_alone_in_another_order_and_in_any_batch(
     inner: int, outer: int, positive: bool
 ) -> None:
     torch.manual_seed(2)
-    layer = Int8Linear(nn.Linear(inner, outer), positive=positive)
+    layer = Int8Linear(nn.Linear(inner, outer), nonnegative=positive)
     x = torch.randn(300, inner) * torch.logspace(-2, 2, 300)[:, None]
     x = x.relu() if positive else x
     together, order = layer(x), torch.randperm(300)
@@ -112,12 +112,16 @@ def test_a_row_is_the_same_alone_in_another_order_and_in_any_batch(
 
 @torch.no_grad()
 def test_layers_behind_a_relu_use_all_integers_for_what_is_above_zero() -> None:
-    config: Any = MODELS["transformer"].config_class.tiny()
-    for one in config:
-        model = MODELS["transformer"](one, Vocabulary(source_size=23, target_size=23, joint=True))
+    config: Any = MODELS["transformer"].config_class.tiny_configs()
+    for model_config in config:
+        model = MODELS["transformer"](
+            model_config, Vocabulary(source_size=23, target_size=23, joint=True)
+        )
         quantize(model)
-        positive = {n for n, m in model.named_modules() if isinstance(m, Int8Linear) and m.positive}
-        assert len(positive) == (one.encoder_layers + one.decoder_layers) * (
-            one.activation == "relu"
+        positive = {
+            n for n, m in model.named_modules() if isinstance(m, Int8Linear) and m.nonnegative
+        }
+        assert len(positive) == (model_config.encoder_layers + model_config.decoder_layers) * (
+            model_config.activation == "relu"
         )
         assert all(name.endswith("feed_forward.network.contract") for name in positive)

@@ -45,11 +45,11 @@ class Outline(HTMLParser):
 
 
 def outline(page: str) -> Outline:
-    found = Outline()
-    found.feed(page)
-    found.close()
-    assert found.open == []
-    return found
+    outline_parser = Outline()
+    outline_parser.feed(page)
+    outline_parser.close()
+    assert outline_parser.open == []
+    return outline_parser
 
 
 def test_the_page_holds_every_weight_of_every_layer_and_head() -> None:
@@ -58,28 +58,35 @@ def test_the_page_holds_every_weight_of_every_layer_and_head() -> None:
     assert {key: data[key] for key in ("layers", "heads", "layer", "head")} == {
         "layers": 2, "heads": 3, "layer": 2, "head": "mean",
     }  # fmt: skip
-    assert [one["number"] for one in data["sentences"]] == [1, 3]
-    for one, sentence in zip(maps, data["sentences"], strict=True):
-        assert (sentence["source"], sentence["target"]) == (one.source, one.target)
+    assert [sentence_data["number"] for sentence_data in data["sentences"]] == [1, 3]
+    for attention_map, sentence in zip(maps, data["sentences"], strict=True):
+        assert (sentence["source"], sentence["target"]) == (
+            attention_map.source,
+            attention_map.target,
+        )
         shown = np.array(sentence["weights"]) / data["unit"]
-        np.testing.assert_allclose(shown, one.weights, atol=1e-4)
+        np.testing.assert_allclose(shown, attention_map.weights, atol=1e-4)
         np.testing.assert_allclose(shown.sum(-1), 1, atol=1e-3)
 
 
 def test_the_page_needs_nothing_else_and_can_ask_nobody() -> None:
     page = attention_page([a_map()], "run", 1, "all")
-    found = outline(page)
-    assert found.addresses == [] and "link" not in found.seen and "img" not in found.seen
+    page_outline = outline(page)
+    assert (
+        page_outline.addresses == []
+        and "link" not in page_outline.seen
+        and "img" not in page_outline.seen
+    )
     assert not re.search(r"https?:|//[a-z]|@import|url\(|fetch\(|XMLHttp|@TITLE@|@DATA@", page)
-    assert "default-src 'none'" in page and len(found.scripts) == 2
+    assert "default-src 'none'" in page and len(page_outline.scripts) == 2
     assert '"head":"mean"' in page  # all heads at once are a matter of pictures
 
 
 def test_text_cannot_break_out_of_its_place() -> None:
     page = attention_page([a_map(1, (EVIL, "@DATA@", "</s>"))], EVIL, 1, 1)
-    found = outline(page)
-    assert found.seen.count("script") == 2 and "alert(1)</script>" not in page
-    data = json.loads(found.scripts[0])
+    page_outline = outline(page)
+    assert page_outline.seen.count("script") == 2 and "alert(1)</script>" not in page
+    data = json.loads(page_outline.scripts[0])
     assert data["sentences"][0]["source"][:2] == [EVIL.replace("\u202e", "<U+202E>"), "@DATA@"]
 
 
@@ -102,14 +109,16 @@ def test_ink_is_readable_on_every_ground(name: str) -> None:
     """A contrast of 4.5 to 1 at least (WCAG 2.1, 1.4.3), in both schemes."""
     page = attention_page([a_map()], "run", 1, 1)
     for ink in ("ink", "faint"):
-        colours = [re.findall(rf"--{one}: (#[0-9a-f]+)", page) for one in (name, ink)]
+        colours = [
+            re.findall(rf"--{colour_name}: (#[0-9a-f]+)", page) for colour_name in (name, ink)
+        ]
         for ground, letters in zip(*colours, strict=True):
             low, high = sorted((luminance(ground), luminance(letters)))
             assert (high + 0.05) / (low + 0.05) >= 4.5
 
 
 def luminance(colour: str) -> float:
-    digits = colour[1:] if len(colour) == 7 else "".join(2 * one for one in colour[1:])
+    digits = colour[1:] if len(colour) == 7 else "".join(2 * digit for digit in colour[1:])
     parts = [int(digits[n : n + 2], 16) / 255 for n in (0, 2, 4)]
     linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

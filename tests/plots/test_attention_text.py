@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nmt_cli.plots.attention_text import CIVIDIS, attention_rows
-from nmt_cli.reporting import Screen, Span, cells
+from nmt_cli.reporting import Screen, Span, display_width
 
 TABLE = np.array([[0.9, 0.1, 0.0], [0.004, 0.5, 0.496], [0.0, 0.0, 1.0]], np.float32)
 SOURCE, TARGET = ["old", "man", "</s>"], ["alter", "Mann", "</s>"]
@@ -56,9 +56,9 @@ def test_a_label_wider_than_its_room_is_cut_by_columns_not_letters() -> None:
     for colours in (False, True):
         screen = Screen(80, colours)
         rows = list(attention_rows(TABLE[:2], source, target, screen))
-        assert all(sum(cells(span.text) for span in row) <= 80 for row in rows)
+        assert all(sum(display_width(span.text) for span in row) <= 80 for row in rows)
         assert any("喜" * 7 + "…" in span.text for span in rows[0])
-    starts = [sum(cells(span.text) for span in row[:1]) for row in rows[-2:]]
+    starts = [sum(display_width(span.text) for span in row[:1]) for row in rows[-2:]]
     assert starts[0] == starts[1]
 
 

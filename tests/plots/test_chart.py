@@ -4,21 +4,21 @@ import math
 
 import pytest
 
-from nmt_cli.plots.chart import Line, chart, key, short_number
+from nmt_cli.plots.chart import Curve, format_short, legend_entry, render_chart
 from nmt_cli.reporting import Screen, Span
 
 PLAIN = Screen(32, colours=False)
 COLOURS = Screen(32, colours=True)
 
 
-def text(lines: list[Line], screen: Screen = PLAIN, height: int = 5) -> list[str]:
-    rows = chart("loss", lines, "updates", 100.0, screen, height)
+def text(lines: list[Curve], screen: Screen = PLAIN, height: int = 5) -> list[str]:
+    rows = render_chart("loss", lines, "updates", 100.0, screen, height)
     return ["".join(span.text for span in row).rstrip() for row in rows]
 
 
 def test_a_chart_in_plain_ascii() -> None:
-    falling = Line([(0, 4), (50, 2), (100, 0)], 0)
-    dots = Line([(100, 4)], 1, dotted=True)
+    falling = Curve([(0, 4), (50, 2), (100, 0)], 0)
+    dots = Curve([(100, 4)], 1, points_only=True)
     assert text([falling, dots]) == [
         "loss",
         "   4.00 |***                  o",
@@ -35,7 +35,7 @@ def test_a_chart_in_plain_ascii() -> None:
 
 
 def test_a_chart_in_braille_has_eight_dots_a_letter() -> None:
-    rows = text([Line([(0, 0), (100, 1)], 0)], COLOURS, height=3)
+    rows = text([Curve([(0, 0), (100, 1)], 0)], COLOURS, height=3)
     drawn = "".join(row[9:] for row in rows[1:4])
     dots = sum(bin(ord(letter) - 0x2800).count("1") for letter in drawn if letter != " ")
     assert dots == 44  # two for each of 22 columns
@@ -44,25 +44,27 @@ def test_a_chart_in_braille_has_eight_dots_a_letter() -> None:
 
 
 def test_runs_have_colours_of_the_terminal_and_letters_without() -> None:
-    rows = list(chart("x", [Line([(0, 0)], 0), Line([(100, 1)], 1)], "u", 100.0, COLOURS, 3))
+    rows = list(
+        render_chart("x", [Curve([(0, 0)], 0), Curve([(100, 1)], 1)], "u", 100.0, COLOURS, 3)
+    )
     assert [span.style for span in rows[3] if span.style] == ["dim", "blue"]
     assert [span.style for span in rows[1] if span.style] == ["dim", "red"]
-    assert key("run", 1, PLAIN) == [Span("o", "red"), Span(" run")]
-    assert key("run", 1, COLOURS) == [Span("━━", "red"), Span(" run")]
+    assert legend_entry("run", 1, PLAIN) == [Span("o", "red"), Span(" run")]
+    assert legend_entry("run", 1, COLOURS) == [Span("━━", "red"), Span(" run")]
 
 
 @pytest.mark.parametrize("width", [80, 100, 120, 300])
 def test_a_chart_is_as_wide_as_the_screen_but_no_wider_than_100(width: int) -> None:
     for screen in (Screen(width, False), Screen(width, True)):
-        rows = text([Line([(n, n % 7) for n in range(101)], 0)], screen)
+        rows = text([Curve([(n, n % 7) for n in range(101)], 0)], screen)
         assert max(map(len, rows)) in (min(width, 100) - 1, min(width, 100))
 
 
 def test_a_flat_line_a_point_and_infinity_are_drawn() -> None:
     for points in ([(0.0, 5.0), (100.0, 5.0)], [(50.0, 0.0)], [(1.0, math.inf), (2.0, 3.0)]):
-        rows = text([Line(points, 0)])
+        rows = text([Curve(points, 0)])
         assert sum(row.count("*") for row in rows) >= 1
-    assert len(text([Line([(1.0, math.nan)], 0)])) == 8
+    assert len(text([Curve([(1.0, math.nan)], 0)])) == 8
 
 
 @pytest.mark.parametrize(
@@ -74,4 +76,4 @@ def test_a_flat_line_a_point_and_infinity_are_drawn() -> None:
     ],
 )  # fmt: skip
 def test_numbers_take_few_letters(value: float, shown: str) -> None:
-    assert short_number(value) == shown and len(shown) <= 7
+    assert format_short(value) == shown and len(shown) <= 7

@@ -5,24 +5,30 @@ from pathlib import Path
 import pytest
 
 from nmt_cli.plots import curves, figure
-from nmt_cli.plots.curves import draw_curves, present
-from nmt_cli.plots.training_log import Course, read_course
+from nmt_cli.plots.curves import available_quantities, draw_curves
+from nmt_cli.plots.training_log import TrainingHistory, read_training_history
 from tests.plots.pictures import png_size, svg_size
 from tests.plots.test_training_log import train, validation, write_log
 
 
-def course(folder: Path, bleu: float | None = 20.0) -> Course:
+def course(folder: Path, bleu: float | None = 20.0) -> TrainingHistory:
     records = [train(10 * n, 9 / n) for n in range(1, 6)]
-    return read_course(write_log(folder, *records, validation(50, 2, bleu)))
+    return read_training_history(write_log(folder, *records, validation(50, 2, bleu)))
 
 
 def test_only_what_was_measured_gets_panels(tmp_path: Path) -> None:
     full, without = course(tmp_path / "a"), course(tmp_path / "b", None)
     labels = ["loss", "BLEU", "learning rate", "tokens/s"]
-    assert [one.label for one in present({"a": full, "b": without})] == labels
-    assert [one.label for one in present({"b": without})] == ["loss", "learning rate", "tokens/s"]
-    only = read_course(write_log(tmp_path / "c", validation(5, 2)))
-    assert [one.label for one in present({"c": only})] == ["loss"]
+    assert [
+        quantity.label for quantity in available_quantities({"a": full, "b": without})
+    ] == labels
+    assert [quantity.label for quantity in available_quantities({"b": without})] == [
+        "loss",
+        "learning rate",
+        "tokens/s",
+    ]
+    only = read_training_history(write_log(tmp_path / "c", validation(5, 2)))
+    assert [quantity.label for quantity in available_quantities({"c": only})] == ["loss"]
 
 
 @pytest.mark.parametrize("runs", [1, 6])
@@ -32,10 +38,10 @@ def test_runs_are_overlaid_and_named(
     drawn = []
 
     def write(picture: object, path: Path, *, title: str) -> None:
-        figure.write(picture, path, title=title)
+        figure.save_figure(picture, path, title=title)
         drawn.append(picture)
 
-    monkeypatch.setattr(curves, "write", write)
+    monkeypatch.setattr(curves, "save_figure", write)
     draw_curves(tmp_path / "a.svg", {f"run {n}": course(tmp_path / str(n)) for n in range(runs)})
     (picture,) = drawn
     (key,) = picture.legends  # type: ignore[attr-defined]
@@ -53,5 +59,7 @@ def test_runs_are_overlaid_and_named(
 
 
 def test_a_run_with_a_single_record_can_be_drawn(tmp_path: Path) -> None:
-    draw_curves(tmp_path / "a.png", {"x": read_course(write_log(tmp_path / "x", train(1, 5)))})
+    draw_curves(
+        tmp_path / "a.png", {"x": read_training_history(write_log(tmp_path / "x", train(1, 5)))}
+    )
     assert png_size(tmp_path / "a.png")[0] > 1000

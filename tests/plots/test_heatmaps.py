@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 
 from nmt_cli.plots import heatmaps
-from nmt_cli.plots.attention import Choice, panels
+from nmt_cli.plots.attention import Selection, attention_panels
 from nmt_cli.plots.heatmaps import draw_attention
 from tests.plots.pictures import png_size, svg_size
 
 
 def draw(
-    path: Path, source: list[str], target: list[str], layers: int, heads: int, *chosen: Choice
+    path: Path, source: list[str], target: list[str], layers: int, heads: int, *chosen: Selection
 ) -> None:
     draws = np.random.default_rng(1).random((layers, heads, len(target), len(source)), np.float32)
-    draw_attention(path, source, target, panels(draws, *chosen), "run")
+    draw_attention(path, source, target, attention_panels(draws, *chosen), "run")
 
 
 def words(count: int) -> list[str]:
@@ -47,7 +47,7 @@ def test_many_heads_of_one_layer_are_wrapped(tmp_path: Path) -> None:
 def labels_of(path: Path, source: list[str], target: list[str], monkeypatch: object) -> list[str]:
     """All texts of a picture."""
     seen: list[str] = []
-    original = heatmaps.write
+    original = heatmaps.save_figure
 
     def write(figure: object, place: Path, *, title: str) -> None:
         from matplotlib.text import Text
@@ -55,7 +55,7 @@ def labels_of(path: Path, source: list[str], target: list[str], monkeypatch: obj
         original(figure, place, title=title)
         seen.extend(t.get_text() for t in figure.findobj(Text) if t.get_text() and t.get_visible())  # type: ignore[attr-defined]
 
-    monkeypatch.setattr(heatmaps, "write", write)  # type: ignore[attr-defined]
+    monkeypatch.setattr(heatmaps, "save_figure", write)  # type: ignore[attr-defined]
     draw(path, source, target, 2, 2, 2, 1)
     return seen
 
@@ -65,23 +65,25 @@ def test_every_word_is_written_once_and_oddities_are_mended(
 ) -> None:
     source = ["a", "x" * 200, "$b$", "tab\t", "مرحبا"]
     seen = labels_of(tmp_path / "a.png", source, ["y", "</s>"], monkeypatch)
-    wanted = ["a", "x" * 27 + "…", "$b$", "tab<U+0009>", "مرحبا", "y", "</s>"]
-    for label in [*wanted, "run · layer 2, head 1", "attention weight"]:
+    expected = ["a", "x" * 27 + "…", "$b$", "tab<U+0009>", "مرحبا", "y", "</s>"]
+    for label in [*expected, "run · layer 2, head 1", "attention weight"]:
         assert seen.count(label) == 1, label
 
 
 def test_labels_do_not_overlap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows are higher than their letters, at 1 and at 60 pieces, alone and in a grid."""
-    found: list[tuple[float, float]] = []
+    tick_heights: list[tuple[float, float]] = []
 
     def write(figure: object, place: Path, *, title: str) -> None:
         axes = figure.axes[0]  # type: ignore[attr-defined]
         rows = axes.transData.transform([(0, 0), (0, 1)])
         tall = max(label.get_fontsize() for label in axes.get_yticklabels())
-        found.append((abs(rows[1][1] - rows[0][1]) * 72 / figure.dpi, tall))  # type: ignore[attr-defined]
+        tick_heights.append((abs(rows[1][1] - rows[0][1]) * 72 / figure.dpi, tall))  # type: ignore[attr-defined]
 
-    monkeypatch.setattr(heatmaps, "write", write)
+    monkeypatch.setattr(heatmaps, "save_figure", write)
     for count in (1, 12, 60):
         draw(tmp_path / "a.png", words(count), words(count), 2, 2, 1, 1)
         draw(tmp_path / "a.png", words(count), words(count), 2, 2, "all", "all")
-    assert len(found) == 6 and all(height >= 1.1 * letters for height, letters in found), found
+    assert len(tick_heights) == 6 and all(
+        height >= 1.1 * letters for height, letters in tick_heights
+    ), tick_heights

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from nmt_cli.errors import RunError
-from nmt_cli.plots.training_log import read_course
+from nmt_cli.plots.training_log import read_training_history
 
 
 def train(update: int, loss: float, seconds: float = 0.0) -> dict[str, Any]:
@@ -27,21 +27,21 @@ def validation(update: int, loss: float, bleu: float | None = None) -> dict[str,
 
 def write_log(run: Path, *records: Any, end: str = "\n") -> Path:
     run.mkdir(parents=True, exist_ok=True)
-    lines = [one if isinstance(one, str) else json.dumps(one) for one in records]
+    lines = [record if isinstance(record, str) else json.dumps(record) for record in records]
     (run / "log.jsonl").write_text("\n".join(lines) + end)
     return run
 
 
 def test_every_quantity_is_read_with_updates_and_minutes(tmp_path: Path) -> None:
     run = write_log(tmp_path, train(10, 5), train(20, 4), validation(20, 3, 12.5), train(30, 3))
-    course = read_course(run)
+    course = read_training_history(run)
     assert course.train_loss.values == [5, 4, 3] and course.train_loss.updates == [10, 20, 30]
-    assert course.train_loss.along("minutes") == [1, 2, 3]
-    assert course.train_loss.along("updates") == [10, 20, 30]
+    assert course.train_loss.x_values("minutes") == [1, 2, 3]
+    assert course.train_loss.x_values("updates") == [10, 20, 30]
     assert (course.dev_loss.values, course.dev_loss.minutes) == ([3], [2])
     assert (course.bleu.values, course.bleu.updates) == ([12.5], [20])
     assert course.learning_rate.values == [0.05, 0.04, 0.03]
-    assert course.speed.values == [5000, 4000, 3000] and course.damaged == 0
+    assert course.speed.values == [5000, 4000, 3000] and course.damaged_lines == 0
 
 
 def test_what_a_resumed_run_did_again_counts_once(tmp_path: Path) -> None:
@@ -50,7 +50,7 @@ def test_what_a_resumed_run_did_again_counts_once(tmp_path: Path) -> None:
         tmp_path, train(10, 9), validation(10, 8, 1), train(20, 7, 200), validation(20, 6, 2),
         train(30, 5, 300), train(20, 4), validation(20, 3.5, 3), train(30, 3), train(40, 2),
     )  # fmt: skip
-    course = read_course(run)
+    course = read_training_history(run)
     assert course.train_loss.values == [9, 4, 3, 2]
     assert course.train_loss.updates == [10, 20, 30, 40]
     assert course.train_loss.minutes == [1, 2, 3, 4]
@@ -58,35 +58,37 @@ def test_what_a_resumed_run_did_again_counts_once(tmp_path: Path) -> None:
 
 
 def test_a_run_that_began_anew_leaves_nothing_of_the_old_one(tmp_path: Path) -> None:
-    course = read_course(write_log(tmp_path, train(10, 9), validation(10, 8), train(5, 4)))
+    course = read_training_history(
+        write_log(tmp_path, train(10, 9), validation(10, 8), train(5, 4))
+    )
     assert course.train_loss.updates == [5] and course.dev_loss.values == []
 
 
 def test_the_line_that_is_being_written_is_left_for_later(tmp_path: Path) -> None:
     run = write_log(tmp_path, train(10, 5), '{"event": "train", "upd', end="")
-    course = read_course(run)
-    assert course.train_loss.values == [5] and course.damaged == 0
+    course = read_training_history(run)
+    assert course.train_loss.values == [5] and course.damaged_lines == 0
 
 
 def test_damaged_lines_are_counted_and_left_out(tmp_path: Path) -> None:
     odd = ['{"event": "tra{"event"', "[]", '{"update": "x", "event": "train"}', "7", "\x00" * 5]
-    course = read_course(write_log(tmp_path, train(10, 5), *odd, train(20, 4)))
-    assert course.train_loss.values == [5, 4] and course.damaged == len(odd)
+    course = read_training_history(write_log(tmp_path, train(10, 5), *odd, train(20, 4)))
+    assert course.train_loss.values == [5, 4] and course.damaged_lines == len(odd)
 
 
 def test_other_events_and_other_scores_are_no_curves(tmp_path: Path) -> None:
     other = {"event": "note", "update": 15, "loss": 99}
     odd = {**validation(20, 2), "scores": {"ter": 50}}
-    course = read_course(write_log(tmp_path, train(10, 5), other, odd))
+    course = read_training_history(write_log(tmp_path, train(10, 5), other, odd))
     assert (course.train_loss.values, course.dev_loss.values) == ([5], [2])
     assert course.bleu.values == []
 
 
 def test_a_run_without_a_log_is_named(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"no: no such run folder; nmt train RECIPE makes one"):
-        read_course(tmp_path / "no")
+        read_training_history(tmp_path / "no")
     with pytest.raises(RunError, match=r"log\.jsonl: cannot read: No such file"):
-        read_course(tmp_path)
+        read_training_history(tmp_path)
     (tmp_path / "log.jsonl").write_text("")
     with pytest.raises(RunError, match=r"log\.jsonl: nothing is logged yet"):
-        read_course(tmp_path)
+        read_training_history(tmp_path)

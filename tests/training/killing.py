@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
-from nmt_cli.run_folder import RunFolder
+from nmt_cli.runs.folder import RunFolder
 
 SERVER = multiprocessing.get_context("forkserver")
 SERVER.set_forkserver_preload(
@@ -56,20 +56,21 @@ def _tell(phase: str, place: Any, name: str, wire: Connection) -> None:
     """Let each call of place.name be told over the wire before it begins."""
     original = getattr(place, name)
 
-    def told(*arguments: Any, **keywords: Any) -> Any:
+    def wrapper(*arguments: Any, **keywords: Any) -> Any:
         wire.send_bytes(phase.encode())
         return original(*arguments, **keywords)
 
-    setattr(place, name, told)
+    setattr(place, name, wrapper)
 
 
 def _live(
     arguments: list[str], folder: str, said: str, wire: Connection, environment: dict[str, str]
 ) -> None:
     """In the forked process: be `nmt ARGUMENTS` in the folder, until the end or a kill."""
-    from nmt_cli import run_folder
     from nmt_cli.cli import entry
-    from nmt_cli.commands import beginning, train
+    from nmt_cli.commands import train
+    from nmt_cli.runs import folder as run_folder
+    from nmt_cli.runs import setup as beginning
     from nmt_cli.training.trainer import Trainer
 
     signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs start without it
@@ -83,7 +84,7 @@ def _live(
     _tell("update", Trainer, "_update", wire)
     _tell("validation", Trainer, "_validate", wire)
     _tell("checkpoint", run_folder, "write_checkpoint", wire)
-    _tell("test", train, "_conclude", wire)
+    _tell("test", train, "_finish_run", wire)
     sys.argv = ["nmt", *arguments]
     entry.main()
 
@@ -100,7 +101,7 @@ class Life:
 
 def newest(run: Path) -> int:
     """The update of the newest checkpoint that has its name; 0 without one."""
-    steps = RunFolder(run).steps()
+    steps = RunFolder(run).step_folders()
     return int(steps[-1].name.partition("-")[2]) if steps else 0
 
 
@@ -110,20 +111,20 @@ def live(arguments: list[str], folder: Path, run: Path, blow: Blow | None = None
     said = folder / "said.txt"
     given = arguments, str(folder), str(said), theirs, dict(os.environ)
     process = SERVER.Process(target=_live, args=given, daemon=True)
-    began, found = newest(run), Life()
+    began, life = newest(run), Life()
     process.start()
     theirs.close()
     with ours, suppress(EOFError):
         while True:
             phase = ours.recv_bytes().decode()
-            found.phases.append(phase)
-            if blow and phase == blow.phase and found.phases.count(phase) == blow.count:
+            life.phases.append(phase)
+            if blow and phase == blow.phase and life.phases.count(phase) == blow.count:
                 assert process.pid is not None
                 blow.fall(process.pid)
     process.join()
-    found.code, found.said = process.exitcode, said.read_text() if said.exists() else ""
-    found.lost = max(0, began + found.phases.count("update") - newest(run))
-    return found
+    life.code, life.said = process.exitcode, said.read_text() if said.exists() else ""
+    life.lost = max(0, began + life.phases.count("update") - newest(run))
+    return life
 
 
 def kill_at_random(draw: random.Random, every: int, phase: str | None = None) -> Blow:
@@ -141,27 +142,27 @@ def _timeless(value: Any) -> Any:
 
 def differences(straight: Path, broken: Path) -> list[str]:
     """What differs between two runs, apart from times: tensors, states, results, logs."""
-    found = []
+    different_names = []
     files = [
         sorted(str(p.relative_to(run)) for p in run.rglob("*") if p.is_file())
         for run in (straight, broken)
     ]
     if files[0] != files[1]:
-        found.append(f"files: {sorted(set(files[0]) ^ set(files[1]))}")
+        different_names.append(f"files: {sorted(set(files[0]) ^ set(files[1]))}")
     for name in (name for name in files[0] if (broken / name).exists()):
-        one, other = straight / name, broken / name
+        straight_path, other = straight / name, broken / name
         if name.endswith(".safetensors"):
-            left, right = load_file(one), load_file(other)
+            left, right = load_file(straight_path), load_file(other)
             same = left.keys() == right.keys()
             if not same or not all(torch.equal(left[key], right[key]) for key in left):
-                found.append(name)
+                different_names.append(name)
         elif name.endswith((".json", ".jsonl")) and not name.startswith("tokenizer"):
-            texts = [path.read_text().split("\n") for path in (one, other)]
+            texts = [path.read_text().split("\n") for path in (straight_path, other)]
             if name.endswith(".json"):
                 texts = [["".join(lines)] for lines in texts]
             left, right = ([_timeless(json.loads(t)) for t in lines if t] for lines in texts)
             if left != right:
-                found.append(name)
-        elif one.read_bytes() != other.read_bytes():
-            found.append(name)
-    return found
+                different_names.append(name)
+        elif straight_path.read_bytes() != other.read_bytes():
+            different_names.append(name)
+    return different_names

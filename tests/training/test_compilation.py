@@ -11,11 +11,16 @@ import torch
 from nmt_cli.commands.train import train
 from nmt_cli.models import MODELS
 from nmt_cli.models.contract import Sequences
-from nmt_cli.recipe import build_recipe
+from nmt_cli.recipe.loader import build_recipe
 from nmt_cli.reporting import Reporter
 from nmt_cli.training import gradients
-from nmt_cli.training.compilation import compile_layers, compiles, forget_compiled, graphs
-from nmt_cli.training.loss import backward
+from nmt_cli.training.compilation import (
+    compile_layers,
+    compiled_graph_count,
+    should_compile,
+    uncompile_layers,
+)
+from nmt_cli.training.loss import forward_backward
 from nmt_cli.vocabulary import Vocabulary
 from tests.conftest import in_float32, toy_content, toy_recipe
 
@@ -46,8 +51,8 @@ def without_generating_code(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_auto_compiles_on_a_gpu_only() -> None:
     cpu, gpu = torch.device("cpu"), torch.device("cuda")
-    assert [compiles("auto", one) for one in (cpu, gpu)] == [False, True]
-    assert compiles("on", cpu) and not compiles("off", gpu)
+    assert [should_compile("auto", device) for device in (cpu, gpu)] == [False, True]
+    assert should_compile("on", cpu) and not should_compile("off", gpu)
 
 
 @pytest.mark.parametrize("name", COMPILED)
@@ -55,7 +60,8 @@ def test_the_gradient_is_the_same_and_a_new_shape_needs_no_new_graph(name: str) 
     torch._dynamo.reset()
     vocabulary = Vocabulary(source_size=80, target_size=80, joint=True)
     plain, compiled = (
-        MODELS[name](MODELS[name].config_class.tiny()[0], vocabulary).train() for _ in range(2)
+        MODELS[name](MODELS[name].config_class.tiny_configs()[0], vocabulary).train()
+        for _ in range(2)
     )
     compiled.load_state_dict(plain.state_dict())
     entropy = compile_layers(compiled, backend="eager")
@@ -64,20 +70,25 @@ def test_the_gradient_is_the_same_and_a_new_shape_needs_no_new_graph(name: str) 
         for padded in (False, True):
             texts = batch(count, source, padded=padded), batch(count, target, padded=padded)
             sides = texts[0], texts[1], texts[1]
-            one = backward(plain, *sides, smoothing=0.1, scale=0.01)
-            other = backward(compiled, *sides, smoothing=0.1, scale=0.01, entropy=entropy)
-            torch.testing.assert_close(one.smoothed, other.smoothed)
-            torch.testing.assert_close(one.nll, other.nll)
-        counts.append(graphs())
-    both = zip(plain.named_parameters(), compiled.named_parameters(), strict=True)
-    for (key, one_), (_, other_) in both:
+            plain_loss = forward_backward(plain, *sides, smoothing=0.1, scale=0.01)
+            other = forward_backward(
+                compiled, *sides, smoothing=0.1, scale=0.01, cross_entropy_function=entropy
+            )
+            torch.testing.assert_close(plain_loss.smoothed, other.smoothed)
+            torch.testing.assert_close(plain_loss.nll, other.nll)
+        counts.append(compiled_graph_count())
+    parameter_pairs = zip(plain.named_parameters(), compiled.named_parameters(), strict=True)
+    for (key, one_), (_, other_) in parameter_pairs:
         torch.testing.assert_close(one_.grad, other_.grad, msg=key)
     assert counts[0] > 0 and counts[1:] == [counts[0]] * 3
 
 
 def test_a_recurrent_model_has_nothing_to_compile() -> None:
     vocabulary = Vocabulary(source_size=80, target_size=80, joint=True)
-    assert MODELS["rnn"](MODELS["rnn"].config_class.tiny()[0], vocabulary).repeated() == []
+    assert (
+        MODELS["rnn"](MODELS["rnn"].config_class.tiny_configs()[0], vocabulary).compilable_layers()
+        == []
+    )
 
 
 def records(run: Path) -> list[dict[str, Any]]:
@@ -132,8 +143,8 @@ def test_where_it_cannot_compile_a_run_goes_on_without(
 
 def test_forgetting_leaves_the_model_as_it_was() -> None:
     vocabulary = Vocabulary(source_size=80, target_size=80, joint=True)
-    model = MODELS["transformer"](MODELS["transformer"].config_class.tiny()[0], vocabulary)
+    model = MODELS["transformer"](MODELS["transformer"].config_class.tiny_configs()[0], vocabulary)
     compile_layers(model, backend="eager")
-    assert all(layer._compiled_call_impl is not None for layer in model.repeated())
-    forget_compiled(model)
-    assert all(layer._compiled_call_impl is None for layer in model.repeated())
+    assert all(layer._compiled_call_impl is not None for layer in model.compilable_layers())
+    uncompile_layers(model)
+    assert all(layer._compiled_call_impl is None for layer in model.compilable_layers())

@@ -15,36 +15,36 @@ from nmt_cli.vocabulary import Vocabulary
 def test_groups_give_the_loss_and_gradients_of_the_whole(
     monkeypatch: pytest.MonkeyPatch, smoothing: float, chunk: int
 ) -> None:
-    monkeypatch.setitem(module.CHUNKS, "cpu", chunk)
+    monkeypatch.setitem(module.MAX_LOGITS_BY_DEVICE, "cpu", chunk)
     torch.manual_seed(1)
     vocabulary = Vocabulary(source_size=40, target_size=40, joint=True)
-    model = MODELS["ctc"](MODELS["ctc"].config_class.tiny()[0], vocabulary)
+    model = MODELS["ctc"](MODELS["ctc"].config_class.tiny_configs()[0], vocabulary)
     source = Sequences(torch.randint(4, 40, (3, 4)), torch.tensor([4, 2, 3]))
     target = Sequences(torch.randint(4, 40, (3, 6)), torch.tensor([5, 3, 6]))
-    found = module.backward(model, source, target, target, smoothing=smoothing, scale=0.5)
+    loss = module.forward_backward(model, source, target, target, smoothing=smoothing, scale=0.5)
     gradients = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
     model.zero_grad()
     hidden, emitted = model(source)
-    rows = model.project(hidden).log_softmax(-1)
+    rows = model.output_logits(hidden).log_softmax(-1)
     nll = functional.ctc_loss(
         rows.transpose(0, 1), target.ids, emitted, target.lengths - 1, 0, "sum"
     )
     real = torch.arange(rows.shape[1]) < emitted[:, None]
     whole = (1 - smoothing) * nll - smoothing * (rows.mean(-1) * real).sum()
     (0.5 * whole).backward()
-    torch.testing.assert_close(found.smoothed, whole.detach())
-    torch.testing.assert_close(found.nll, nll.detach())
+    torch.testing.assert_close(loss.smoothed, whole.detach())
+    torch.testing.assert_close(loss.nll, nll.detach())
     for name, parameter in model.named_parameters():
         torch.testing.assert_close(gradients[name], parameter.grad, atol=1e-5, rtol=1e-4)
-    assert found.tokens == 14
+    assert loss.tokens == 14
 
 
 def test_a_target_too_long_for_its_positions_counts_nothing() -> None:
     vocabulary = Vocabulary(source_size=40, target_size=40, joint=True)
-    model = MODELS["ctc"](MODELS["ctc"].config_class.tiny()[0], vocabulary)
+    model = MODELS["ctc"](MODELS["ctc"].config_class.tiny_configs()[0], vocabulary)
     source = Sequences(torch.tensor([[5]]), torch.tensor([1]))
     target = Sequences(torch.arange(4, 24)[None], torch.tensor([20]))
-    found = module.backward(model, source, target, target, smoothing=0.0, scale=1.0)
-    assert float(found.nll) == 0.0
+    loss = module.forward_backward(model, source, target, target, smoothing=0.0, scale=1.0)
+    assert float(loss.nll) == 0.0
     gradients = [p.grad for p in model.parameters() if p.grad is not None]
-    assert gradients and all(bool(one.isfinite().all()) for one in gradients)
+    assert gradients and all(bool(gradient.isfinite().all()) for gradient in gradients)

@@ -9,18 +9,18 @@ import pytest
 import torch
 
 from nmt_cli.commands.prepare import prepare_recipe
-from nmt_cli.commands.runs import build_model
 from nmt_cli.commands.train import train
 from nmt_cli.errors import DeviceError
 from nmt_cli.models import MODELS
-from nmt_cli.recipe import build_recipe
+from nmt_cli.recipe.loader import build_recipe
 from nmt_cli.reporting import Reporter
+from nmt_cli.runs.loading import build_model
 from nmt_cli.training import gradients
-from nmt_cli.training.exchange import Agreed
-from nmt_cli.training.feed import BatchFeed, Share
-from nmt_cli.training.gradients import Gradients, parts, positions
+from nmt_cli.training.all_reduce import SyncedStep
+from nmt_cli.training.batches import BatchIterator, RankBatches
+from nmt_cli.training.gradients import GradientAccumulator, padded_positions, split_batch
+from nmt_cli.training.parameters import FlatParameters
 from nmt_cli.training.state import TrainingState
-from nmt_cli.training.weights import Weights
 from tests.conftest import toy_content, toy_recipe
 from tests.training.killing import differences
 
@@ -32,17 +32,17 @@ QUIET = Reporter(quiet=True)
 def run_out_above(monkeypatch: pytest.MonkeyPatch, limit: int, error: BaseException) -> list[int]:
     """Let memory run out for more than `limit` positions, in the middle of the work; returns the
     sizes that were tried."""
-    original = gradients.backward
+    original = gradients.forward_backward
     tried: list[int] = []
 
     def backward(model: Any, source: Any, target_in: Any, *rest: Any, **options: Any) -> Any:
         tried.append(source.ids.numel() + target_in.ids.numel())
-        found = original(model, source, target_in, *rest, **options)
+        loss = original(model, source, target_in, *rest, **options)
         if tried[-1] > limit:
             raise error
-        return found
+        return loss
 
-    monkeypatch.setattr(gradients, "backward", backward)
+    monkeypatch.setattr(gradients, "forward_backward", backward)
     return tried
 
 
@@ -64,27 +64,32 @@ def test_the_gradient_of_the_parts_is_the_gradient_of_the_batch(
     model: str, dtype: torch.dtype, toy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     content = toy_content(toy / "text")
-    content["model"] = MODELS[model].config_class.tiny()[0].model_dump(mode="json")
+    content["model"] = MODELS[model].config_class.tiny_configs()[0].model_dump(mode="json")
     content["model"] |= {"dropout": 0.0} if "dropout" in content["model"] else {}
     recipe = build_recipe(content)
     data = prepare_recipe(recipe, QUIET).data
-    feed = BatchFeed(data, 256, 1)
-    one_batch, other = feed.share(), feed.share()
+    feed = BatchIterator(data, 256, 1)
+    one_batch, other = feed.next_micro_batches(), feed.next_micro_batches()
     batches = [(0, one_batch.batches[0][1]), (1, other.batches[0][1])]
-    share = Share(batches, one_batch.tokens + other.tokens, ())
-    found = []
+    share = RankBatches(batches, one_batch.update_tokens + other.update_tokens, ())
+    gradients_and_losses = []
     for limit in (None, 100):
         network = build_model(recipe, data.tokenizers.vocabulary).train()
-        weights = Weights(network, dtype)
-        one = Gradients(network, weights, device=torch.device("cpu"), seed=1, smoothing=0.1)
+        weights = FlatParameters(network, dtype)
+        accumulator = GradientAccumulator(
+            network, weights, device=torch.device("cpu"), seed=1, smoothing=0.1
+        )
         with monkeypatch.context() as patched:
             if limit:
                 tried = run_out_above(patched, limit, ERRORS[0])
             state = TrainingState(update=1)
-            loss = one.add_up(share, state).loss
-        found.append((weights.gradient.clone(), loss))
-    assert state.part is not None and state.part <= max(tried) // 2
-    for whole, split in zip(*found, strict=True):
+            loss = accumulator.accumulate_gradients(share, state).loss
+        gradients_and_losses.append((weights.gradient.clone(), loss))
+    assert (
+        state.max_micro_batch_positions is not None
+        and state.max_micro_batch_positions <= max(tried) // 2
+    )
+    for whole, split in zip(*gradients_and_losses, strict=True):
         if dtype == torch.float32:
             torch.testing.assert_close(whole, split, rtol=1e-4, atol=1e-6)
         assert float((whole - split).norm() / whole.norm()) < 0.02
@@ -95,40 +100,54 @@ def test_a_shortage_in_another_process_makes_all_take_smaller_parts(toy: Path) -
     recipe = toy_recipe(toy / "text")
     data = prepare_recipe(recipe, QUIET).data
     network = build_model(recipe, data.tokenizers.vocabulary).train()
-    weights = Weights(network, torch.float32)
-    told: list[tuple[int, int]] = []
+    weights = FlatParameters(network, torch.float32)
+    splits: list[tuple[int, int]] = []
     heard = [300, 120, 0]
 
-    def exchange(loss: torch.Tensor, shortage: int) -> Agreed:
+    def exchange(loss: torch.Tensor, shortage: int) -> SyncedStep:
         weights.gradient.add_(1000.0)  # the other one's gradient
         assert shortage == 0
-        return Agreed(loss, 0.0, 0.0, heard.pop(0))
+        return SyncedStep(loss, 0.0, 0.0, heard.pop(0))
 
-    one = Gradients(
-        network, weights, device=torch.device("cpu"), seed=1, exchange=exchange,
-        on_split=lambda largest, part: told.append((largest, part)),
+    accumulator = GradientAccumulator(
+        network, weights, device=torch.device("cpu"), seed=1, all_reduce=exchange,
+        on_split=lambda largest, part: splits.append((largest, part)),
     )  # fmt: skip
     state = TrainingState(update=1)
-    one.add_up(BatchFeed(data, 256, 1).share(), state)
-    assert told == [(300, 150), (120, 60)] and state.part == 60
+    accumulator.accumulate_gradients(BatchIterator(data, 256, 1).next_micro_batches(), state)
+    assert splits == [(300, 150), (120, 60)] and state.max_micro_batch_positions == 60
     assert float((weights.gradient - 1000.0).norm()) < 100.0
     heard[:] = [-70]
     with pytest.raises(DeviceError, match="not enough memory for one pair of 70 positions"):
-        one.add_up(BatchFeed(data, 256, 1).share(), state)
+        accumulator.accumulate_gradients(BatchIterator(data, 256, 1).next_micro_batches(), state)
 
 
 def test_parts_are_all_rows_without_their_padding(toy: Path) -> None:
-    feed = BatchFeed(prepare_recipe(toy_recipe(toy / "text"), QUIET).data, 256, 1)
-    batch = feed.share().batches[0][1]
-    assert parts(batch, None) == [batch] and parts(batch, positions(batch)) == [batch]
-    for limit in (1, 40, 100, positions(batch) - 1):
-        cut = parts(batch, limit)
-        assert all(positions(one) <= max(limit, 20) or len(one.source.ids) == 1 for one in cut)
+    feed = BatchIterator(prepare_recipe(toy_recipe(toy / "text"), QUIET).data, 256, 1)
+    batch = feed.next_micro_batches().batches[0][1]
+    assert split_batch(batch, None) == [batch] and split_batch(batch, padded_positions(batch)) == [
+        batch
+    ]
+    for limit in (1, 40, 100, padded_positions(batch) - 1):
+        cut = split_batch(batch, limit)
+        assert all(
+            padded_positions(micro_batch) <= max(limit, 20) or len(micro_batch.source.ids) == 1
+            for micro_batch in cut
+        )
         for side in range(3):
-            rows = [row[:n].tolist() for one in cut for row, n in zip(*one[side], strict=True)]
+            rows = [
+                row[:n].tolist()
+                for micro_batch in cut
+                for row, n in zip(*micro_batch[side], strict=True)
+            ]
             assert rows == [row[:n].tolist() for row, n in zip(*batch[side], strict=True)]
-            assert all(one[side].ids.shape[1] == one[side].lengths.max() for one in cut)
-    assert [len(one.source.ids) for one in parts(batch, 1)] == [1] * len(batch.source.ids)
+            assert all(
+                micro_batch[side].ids.shape[1] == micro_batch[side].lengths.max()
+                for micro_batch in cut
+            )
+    assert [len(micro_batch.source.ids) for micro_batch in split_batch(batch, 1)] == [1] * len(
+        batch.source.ids
+    )
 
 
 @pytest.mark.parametrize(
@@ -150,10 +169,14 @@ def test_a_run_whose_memory_runs_out_goes_on_in_parts_and_says_so_once(
         "positions: such batches are split and their gradients summed; "
         "training.tokens_per_batch makes them smaller"
     )
-    assert result.state.part is not None and max(tried[3:]) <= max(130, result.state.part * 2)
+    assert result.state.max_micro_batch_positions is not None and max(tried[3:]) <= max(
+        130, result.state.max_micro_batch_positions * 2
+    )
     lines = [json.loads(line) for line in (toy / "run" / "log.jsonl").read_text().splitlines()]
     split = [line for line in lines if line["event"] == "split"]
-    assert split[-1]["part"] == result.state.part and split[0]["update"] == 0  # in the rehearsal
+    assert (
+        split[-1]["part"] == result.state.max_micro_batch_positions and split[0]["update"] == 0
+    )  # in the rehearsal
     train_records = [line for line in lines if line["event"] == "train"]
     assert all(line["peak_rss_mib"] > 10 for line in train_records)
     assert json.loads((toy / "run" / "result.json").read_text())["peak_rss_mib"] > 10
@@ -194,12 +217,15 @@ def test_the_rehearsal_takes_the_largest_batches_and_changes_nothing(
     tried = run_out_above(monkeypatch, 10**9, MemoryError())
     train(toy_recipe(toy / "text", updates=20), toy / "run", QUIET)
     data = prepare_recipe(toy_recipe(toy / "text"), QUIET).data
-    feed = BatchFeed(data, 256, 1)
-    sizes = [positions(feed.share().batches[0][1]) for _ in feed.plan().order]
+    feed = BatchIterator(data, 256, 1)
+    sizes = [
+        padded_positions(feed.next_micro_batches().batches[0][1])
+        for _ in feed.epoch_schedule().batches
+    ]
     assert tried[0] == max(sizes) or tried[1] == max(sizes)
     monkeypatch.undo()
     monkeypatch.chdir(toy)
-    monkeypatch.setattr(Gradients, "rehearse", lambda *_: None)
+    monkeypatch.setattr(GradientAccumulator, "dry_run", lambda *_: None)
     train(toy_recipe(toy / "text", updates=20), toy / "unrehearsed", QUIET)
     assert differences(toy / "run", toy / "unrehearsed") == []
     assert np.isfinite(tried).all()

@@ -27,26 +27,30 @@ def batch() -> tuple[Sequences, Sequences, Sequences]:
 def test_chunks_give_the_loss_and_gradients_of_the_whole(
     monkeypatch: pytest.MonkeyPatch, smoothing: float, chunk: int
 ) -> None:
-    monkeypatch.setitem(module.CHUNKS, "cpu", chunk)
+    monkeypatch.setitem(module.MAX_LOGITS_BY_DEVICE, "cpu", chunk)
     monkeypatch.setattr(
-        module, "ROWS", 2
+        module, "ROW_MULTIPLE", 2
     )  # 14 positions are 7 times as many, in chunks of 1, 3, all
     torch.manual_seed(1)
-    model = MODELS["transformer"](MODELS["transformer"].config_class.tiny()[0], VOCABULARY)
+    model = MODELS["transformer"](MODELS["transformer"].config_class.tiny_configs()[0], VOCABULARY)
     source, target_in, target_out = batch()
-    found = module.backward(model, source, target_in, target_out, smoothing=smoothing, scale=0.5)
+    loss = module.forward_backward(
+        model, source, target_in, target_out, smoothing=smoothing, scale=0.5
+    )
     gradients = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
     model.zero_grad()
-    logits = model.project(model(source, target_in))
+    logits = model.output_logits(model(source, target_in))
     ids = target_out.ids.masked_fill(torch.arange(6) >= target_out.lengths[:, None], -100)
     whole = functional.cross_entropy(
         logits.flatten(0, 1), ids.flatten(), label_smoothing=smoothing, reduction="sum"
     )
     (0.5 * whole).backward()  # type: ignore[no-untyped-call]
-    assert found.tokens == 14
-    torch.testing.assert_close(found.smoothed, whole.detach())
+    assert loss.tokens == 14
+    torch.testing.assert_close(loss.smoothed, whole.detach())
     for name, parameter in model.named_parameters():
         torch.testing.assert_close(gradients[name], parameter.grad, atol=1e-5, rtol=1e-4)
     plain = functional.cross_entropy(logits.flatten(0, 1), ids.flatten(), reduction="sum")
-    torch.testing.assert_close(found.nll, plain.detach())
-    torch.testing.assert_close(module.evaluate(model, source, target_in, target_out).nll, found.nll)
+    torch.testing.assert_close(loss.nll, plain.detach())
+    torch.testing.assert_close(
+        module.evaluate_loss(model, source, target_in, target_out).nll, loss.nll
+    )

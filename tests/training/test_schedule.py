@@ -2,7 +2,7 @@
 
 import pytest
 
-from nmt_cli.training.schedule import Schedule, rate
+from nmt_cli.training.schedule import Schedule, scheduled_learning_rate
 
 TABLE: list[tuple[Schedule, int, float]] = [
     ("constant", 50, 0.5), ("constant", 100, 1.0), ("constant", 1000, 1.0),
@@ -15,16 +15,22 @@ TABLE: list[tuple[Schedule, int, float]] = [
 
 @pytest.mark.parametrize("schedule, update, expected", TABLE)
 def test_rates_are_those_of_the_formula(schedule: Schedule, update: int, expected: float) -> None:
-    found = rate(schedule, 1.0, update, warmup=100, updates=1000, width=512)
-    assert found == pytest.approx(expected, abs=1e-9)
+    learning_rate = scheduled_learning_rate(
+        schedule, 1.0, update, warmup_updates=100, total_updates=1000, d_model=512
+    )
+    assert learning_rate == pytest.approx(expected, abs=1e-9)
 
 
 def test_noam_is_equation_three_of_the_paper() -> None:
     for update in (1, 2000, 4000, 100_000):
-        found = rate("noam", 2.0, update, warmup=4000, updates=100_000, width=512)
-        wanted = 2.0 * 512**-0.5 * min(update**-0.5, update * 4000**-1.5)
-        assert found == pytest.approx(wanted)
+        learning_rate = scheduled_learning_rate(
+            "noam", 2.0, update, warmup_updates=4000, total_updates=100_000, d_model=512
+        )
+        expected = 2.0 * 512**-0.5 * min(update**-0.5, update * 4000**-1.5)
+        assert learning_rate == pytest.approx(expected)
 
 
 def test_without_warmup_the_first_update_has_the_full_rate() -> None:
-    assert rate("constant", 0.1, 1, warmup=0, updates=10, width=8) == pytest.approx(0.1)
+    assert scheduled_learning_rate(
+        "constant", 0.1, 1, warmup_updates=0, total_updates=10, d_model=8
+    ) == pytest.approx(0.1)

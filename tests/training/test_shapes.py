@@ -14,12 +14,12 @@ PROGRAM = """
 import torch
 from pathlib import Path
 from nmt_cli.commands.prepare import prepare_recipe
-from nmt_cli.commands.runs import build_model
+from nmt_cli.runs.loading import build_model
 from nmt_cli.reporting import Reporter
-from nmt_cli.training.feed import BatchFeed
+from nmt_cli.training.batches import BatchIterator
 from nmt_cli.training.gradients import Gradients
 from nmt_cli.training.state import TrainingState
-from nmt_cli.training.weights import Weights
+from nmt_cli.training.parameters import Weights
 from tests.conftest import toy_recipe
 
 recipe = toy_recipe(Path("text"))
@@ -28,7 +28,7 @@ model = build_model(recipe, data.tokenizers.vocabulary).train()
 gradients = Gradients(
     model, Weights(model, torch.bfloat16), device=torch.device("cpu"), seed=1, smoothing=0.1
 )
-feed, state = BatchFeed(data, 512, seed=1), TrainingState()
+feed, state = BatchIterator(data, 512, seed=1), TrainingState()
 for epoch in range(3):
     for _ in feed.plan().order:
         state.update += 1
@@ -52,4 +52,4 @@ def test_after_the_first_epoch_onednn_makes_no_kernel_anew(tmp_path: Path) -> No
     if not made[0]:
         pytest.skip("PyTorch multiplies bfloat16 without oneDNN on this processor")
     assert made[1:] == [0, 0] and used[1] == used[2] > 1000
-    assert made[0] < 512  # as many as `limit_kernels` lets it keep
+    assert made[0] < 512  # as many as `limit_kernel_cache` lets it keep

@@ -4,12 +4,20 @@ import re
 
 import pytest
 
-from nmt_cli.data.corpora.catalogue import ROLES, Selection, _catalogue, corpora, select
+from nmt_cli.data.sources.catalogue import (
+    SPLIT_NAMES,
+    CorpusSelection,
+    _load_catalogue,
+    catalogue_corpora,
+    select_corpus,
+)
 from nmt_cli.errors import DataError
 
-CORPORA = list(corpora())
+CORPORA = list(catalogue_corpora())
 SELECTIONS = [
-    Selection(name, *pair.split("-")) for name, entry in corpora().items() for pair in entry.pairs
+    CorpusSelection(name, *pair.split("-"))
+    for name, entry in catalogue_corpora().items()
+    for pair in entry.pairs
 ]
 
 
@@ -19,43 +27,43 @@ def test_the_corpora_that_people_ask_for_are_there() -> None:
 
 @pytest.mark.parametrize("name", CORPORA)
 def test_every_corpus_says_its_terms_and_whom_to_cite(name: str) -> None:
-    entry = corpora()[name]
+    entry = catalogue_corpora()[name]
     assert entry.title and 5 < len(entry.licence) < 50 and len(entry.terms) > 40
     assert entry.citation.startswith("@inproceedings{") or entry.citation == "see wmt16"
 
 
-@pytest.mark.parametrize("selection", SELECTIONS, ids=lambda one: f"{one.name}-{one.pair}")
+@pytest.mark.parametrize("selection", SELECTIONS, ids=lambda one: f"{one.corpus}-{one.pair}")
 def test_every_text_of_every_pair_has_two_sides_in_files_that_there_are(
-    selection: Selection,
+    selection: CorpusSelection,
 ) -> None:
-    for role in ROLES:
+    for role in SPLIT_NAMES:
         texts = list(selection.texts(role))
         assert texts or (role == "dev" and selection.entry.splits.every)
         for first, second in texts:
             assert (first[:2] != second[:2]) == (".tmx" not in first.file)
-            assert not {"{", "}"} & set(first.name + second.name)
+            assert not {"{", "}"} & set(first.format_name + second.format_name)
             assert {first.language, second.language} == {selection.first, selection.second}
     assert all(selection.files())
 
 
 def test_every_file_has_an_address_with_tls_and_all_but_one_a_digest() -> None:
-    files = _catalogue().files
-    assert all(one.address.startswith("https://") for one in files.values())
-    bare = [name for name, one in files.items() if not (one.sha256 or one.text_sha256)]
+    files = _load_catalogue().files
+    assert all(file.address.startswith("https://") for file in files.values())
+    bare = [name for name, file in files.items() if not (file.sha256 or file.text_sha256)]
     assert bare == ["iwslt14.de-en.tgz"]
-    digests = [one.sha256 or one.text_sha256 for one in files.values() if one.bytes]
-    assert all(re.fullmatch("[0-9a-f]{64}", str(one)) for one in digests)
+    digests = [file.sha256 or file.text_sha256 for file in files.values() if file.bytes]
+    assert all(re.fullmatch("[0-9a-f]{64}", str(file_digest)) for file_digest in digests)
     assert len(set(digests)) == len(digests)
 
 
 def test_every_file_belongs_to_a_corpus() -> None:
     used = {name for selection in SELECTIONS for name in selection.files()}
-    assert used == set(_catalogue().files)
+    assert used == set(_load_catalogue().files)
 
 
 def test_both_directions_are_the_same_corpus() -> None:
-    assert select("wmt16", "de", "en") == select("wmt16", "en", "de")
-    first, second = next(select("wmt16", "en", "de").texts("test"))
+    assert select_corpus("wmt16", "de", "en") == select_corpus("wmt16", "en", "de")
+    first, second = next(select_corpus("wmt16", "en", "de").texts("test"))
     assert first.member == "dev/newstest2016-deen-src.de.sgm"
     assert second.member == "dev/newstest2016-deen-ref.en.sgm"
 
@@ -70,5 +78,5 @@ def test_both_directions_are_the_same_corpus() -> None:
 )
 def test_what_there_is_not_is_said_with_what_there_is(name: str, message: str) -> None:
     with pytest.raises(DataError) as caught:
-        select(name, "en", "en" if name == "multi30k" else "de")
+        select_corpus(name, "en", "en" if name == "multi30k" else "de")
     assert str(caught.value) == message

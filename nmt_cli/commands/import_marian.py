@@ -1,0 +1,84 @@
+"""nmt import: a MarianMT folder of transformers as a run, to translate with and to fine-tune."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from nmt_cli.errors import RunError, UserError
+from nmt_cli.export.marianmt import (
+    MarianFolder,
+    convert_weights,
+    model_section,
+    open_marian,
+    read_tokenizers,
+    read_weights,
+    search_section,
+)
+from nmt_cli.fs import atomic_write_text
+from nmt_cli.recipe.loader import build_recipe
+from nmt_cli.runs.folder import RunFolder
+from nmt_cli.runs.loading import build_model, check_weights
+
+
+@dataclass(frozen=True)
+class MarianImport:
+    """The run that was made, and what a user should know of it."""
+
+    folder: Path
+    parameters: int
+    sentencepiece: bool
+
+
+def import_marian(
+    folder: Path, out: Path, source: str | None = None, target: str | None = None
+) -> MarianImport:
+    """Make the run `out` of a MarianMT folder. `source` and `target` are language codes.
+
+    RunError where `out` exists or the folder cannot be used; DataError for its tokenizers;
+    UserError where nothing tells the languages.
+    """
+    run = RunFolder(out)
+    if run.exists():
+        raise RunError(f"{out} exists: choose another folder")
+    marian = open_marian(folder)
+    languages = _languages(marian, source, target)
+    tensors = read_weights(marian)
+    tokenizers, tokenizer_type = read_tokenizers(marian)
+    recipe = build_recipe(
+        {
+            "name": re.sub(r"[\s/]+", "-", folder.resolve().name) or "imported",
+            "corpus": dict(zip(("source", "target"), languages, strict=True)),
+            "tokenizer": {
+                "type": tokenizer_type,
+                "vocab_size": tokenizers.vocabulary.target_size,
+                "joint": tokenizers.vocabulary.joint,
+            },
+            "model": model_section(marian, tensors),
+            "search": search_section(marian),
+        },
+        str(folder),
+    )
+    weights = convert_weights(marian, tensors)
+    model = build_model(recipe, tokenizers.vocabulary)
+    check_weights(model, weights, folder)
+    run.checkpoints_path.mkdir(parents=True)
+    tokenizers.save(out)
+    run.write_json("manifest.json", {"imported": str(folder.resolve())})
+    run.save_best(0, weights, {"imported": folder.resolve().name})
+    atomic_write_text(run.recipe_path, recipe.to_yaml())
+    parameter_count = sum(parameter.numel() for parameter in model.parameters())
+    return MarianImport(out, parameter_count, tokenizers.imported is not None)
+
+
+def _languages(folder: MarianFolder, source: str | None, target: str | None) -> tuple[str, str]:
+    """Codes as the user says, as the tokenizer says, or as the name of an OPUS-MT folder does."""
+    name_match = re.search(r"opus-mt-(?:tc-\w+-)?(\w+)-(\w+)$", folder.path.resolve().name)
+    codes = [
+        requested
+        or folder.tokenizer_config.get(f"{side}_lang")
+        or (name_match and name_match[group_index])
+        for group_index, (side, requested) in enumerate((("source", source), ("target", target)), 1)
+    ]
+    if not all(isinstance(code, str) and code for code in codes):
+        raise UserError(f"{folder.path}: does not tell its languages: use --source and --target")
+    return str(codes[0]), str(codes[1])

@@ -1,0 +1,216 @@
+"""Which words a training text had, so that a word that it did not have can be told.
+
+What is compared is a run of letters and marks, NFC-normalised and case-folded: what stands between
+them, such as the apostrophe of l'homme, joins two. Figures are not words. Scripts without spaces
+(Chinese, Japanese, Thai, ...) have no words that could be found, so nothing is said of them.
+"""
+
+import re
+import struct
+import unicodedata
+from collections.abc import Iterable, Sequence
+from hashlib import blake2b
+from itertools import chain
+from pathlib import Path
+
+from nmt_cli.errors import DataError
+
+MAX_FILE_BYTES = 1 << 20  # bytes of the file
+MAX_REMEMBERED_TOKENS = (
+    200_000  # stretches of text that are known to be told; then all are forgotten
+)
+WORD_JOINERS = "'’׳״·‐‑\u00ad\u200c\u200d-"  # between letters they are inside a word
+SPACELESS_SCRIPTS = re.compile(
+    r"\b(CJK|IDEOGRAPH\w*|HIRAGANA|KATAKANA|BOPOMOFO|NUSHU|TANGUT|YI|THAI|LAO|KHMER|MYANMAR|TIBETAN"
+    r"|JAVANESE|BALINESE|TAI)\b"
+)  # in the names of letters
+SPACELESS_MARK = "\0"  # stands for a letter of such a script
+
+
+class _Letters(dict[int, int | str]):
+    """For str.translate: letters and marks stay, all other characters become spaces."""
+
+    def __missing__(self, code: int) -> int | str:
+        character = chr(code)
+        self[code] = code if unicodedata.category(character)[0] in "LM" else " "
+        return self[code]
+
+
+class _ComparedLetters(_Letters):
+    """The same, with `MARK` for letters of scripts without spaces."""
+
+    def __missing__(self, code: int) -> int | str:
+        replacement = super().__missing__(code)
+        if replacement == code and SPACELESS_SCRIPTS.search(unicodedata.name(chr(code), "")):
+            self[code] = SPACELESS_MARK
+        return self[code]
+
+
+_COMPARISON_TABLE = _ComparedLetters()
+_DISPLAY_TABLE = _Letters({ord(character): character for character in WORD_JOINERS})
+_WORD_PATTERN = re.compile(f"[^ {WORD_JOINERS}]+(?:[{WORD_JOINERS}][^ {WORD_JOINERS}]+)*")
+
+
+def normalized_words(text: str) -> list[str]:
+    """The words of a text in the form in which they are compared, each as often as it stands."""
+    folded = unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
+    runs = [run for run in folded.translate(_COMPARISON_TABLE).split() if SPACELESS_MARK not in run]
+    return [word for word in map(_strip_leading_marks, runs) if word]
+
+
+def _strip_leading_marks(run: str) -> str:
+    """A run without the marks before its first letter, which belong to what stood before it."""
+    while run and not run[0].isalpha():
+        run = run[1:]
+    return run
+
+
+class WordSet:
+    """The words of a text; a word that is not in it was certainly not in the text.
+
+    All of them while their list takes at most `LARGEST` bytes, and a Bloom filter (Bloom 1970) of
+    so many from then on, which takes some words for known that are not.
+    """
+
+    def __init__(self, words: Iterable[str] = ()) -> None:
+        self._words: set[str] = set()
+        self._byte_count = 0  # bytes that they take, a line feed behind each
+        self._bloom_filter: _BloomFilter | None = None
+        self.add(words)
+
+    def __contains__(self, word: str) -> bool:
+        return word in self._words if self._bloom_filter is None else word in self._bloom_filter
+
+    def add(self, words: Iterable[str]) -> None:
+        """Add words as `normalized_words` gives them; neither their order nor repetitions matter."""
+        for word in words:
+            if self._bloom_filter is not None:
+                self._bloom_filter.add(word)
+            elif word not in self._words:
+                self._words.add(word)
+                self._byte_count += len(word.encode()) + 1
+                if self._byte_count > MAX_FILE_BYTES:
+                    self._convert_to_bloom_filter()
+
+    def _convert_to_bloom_filter(self) -> "_BloomFilter":
+        if self._bloom_filter is None:
+            self._bloom_filter = _BloomFilter(bytes(MAX_FILE_BYTES))
+            self.add(self._words)
+            self._words = set()
+        return self._bloom_filter
+
+    def union(self, other: "WordSet") -> "WordSet":
+        """The words of both texts."""
+        merged = WordSet(chain(self._words, other._words))
+        for bloom_filter in (self._bloom_filter, other._bloom_filter):
+            if bloom_filter is not None:
+                merged._convert_to_bloom_filter().update(bloom_filter)
+        return merged
+
+    def save(self, folder: Path) -> None:
+        """Write words.source.txt, a word a line, or words.source.bloom, in place of either."""
+        for path in _file_paths(folder):
+            path.unlink(missing_ok=True)
+        list_path, bloom_path = _file_paths(folder)
+        if self._bloom_filter is None:
+            list_path.write_bytes("".join(f"{word}\n" for word in sorted(self._words)).encode())
+        else:
+            bloom_path.write_bytes(self._bloom_filter.bits)
+
+    @classmethod
+    def load(cls, folder: Path) -> "WordSet | None":
+        """What `save` wrote; None where there is nothing, DataError where it is damaged."""
+        list_path, bloom_path = _file_paths(folder)
+        if list_path.exists():
+            content = _read_file(list_path)
+            if len(content) > MAX_FILE_BYTES:
+                raise _damaged_error(list_path, f"more than {MAX_FILE_BYTES:,} bytes")
+            try:
+                return cls(content.decode().split("\n")[:-1])
+            except UnicodeDecodeError as error:
+                raise _damaged_error(list_path, "not UTF-8 text") from error
+        if bloom_path.exists():
+            content = _read_file(bloom_path)
+            if len(content) != MAX_FILE_BYTES:
+                raise _damaged_error(bloom_path, f"not {MAX_FILE_BYTES:,} bytes")
+            words = cls()
+            words._bloom_filter = _BloomFilter(content)
+            return words
+        return None
+
+
+class _BloomFilter:
+    """A Bloom filter: a word that was added is in it, and so are some others.
+
+    With three bits a word 900,000 words take 2 % of all others for known, 3,000,000 take 29 %.
+    """
+
+    def __init__(self, bits: bytes) -> None:
+        self.bits = bytearray(bits)
+
+    def __contains__(self, word: str) -> bool:
+        return all(self.bits[bit >> 3] & 1 << (bit & 7) for bit in self._bit_indices(word))
+
+    def add(self, word: str) -> None:
+        """Add a word."""
+        for bit in self._bit_indices(word):
+            self.bits[bit >> 3] |= 1 << (bit & 7)
+
+    def update(self, other: "_BloomFilter") -> None:
+        """Add all words of another filter."""
+        bit_sets = (int.from_bytes(bloom_filter.bits, "little") for bloom_filter in (self, other))
+        self.bits = bytearray((next(bit_sets) | next(bit_sets)).to_bytes(MAX_FILE_BYTES, "little"))
+
+    def _bit_indices(self, word: str) -> list[int]:
+        digest = blake2b(word.encode(), digest_size=12).digest()
+        return [number % (8 * MAX_FILE_BYTES) for number in struct.unpack("<3I", digest)]
+
+
+class NewWordCollector:
+    """The words of lines that come block by block, each given once or, seldom, again."""
+
+    def __init__(self, max_remembered: int = MAX_REMEMBERED_TOKENS) -> None:
+        self.max_remembered = max_remembered
+        self._seen_tokens: set[str] = set()
+
+    def __call__(self, lines: Iterable[str]) -> list[str]:
+        """Words that these lines have, as `normalized_words` gives them."""
+        new_tokens = set(chain.from_iterable(map(str.split, lines))) - self._seen_tokens
+        if len(self._seen_tokens) > self.max_remembered:
+            self._seen_tokens = set()
+        self._seen_tokens |= new_tokens
+        return list(set(normalized_words(" ".join(new_tokens))))
+
+
+def unknown_words(line: str, word_sets: Sequence[WordSet]) -> list[str]:
+    """The words of a line that none of the texts had, as they stand in it, each once.
+
+    A word with a hyphen or an apostrophe inside it is unknown where one of its parts is.
+    """
+    unknown: dict[tuple[str, ...], str] = {}
+    for word in _WORD_PATTERN.findall(line.translate(_DISPLAY_TABLE)):
+        parts = tuple(normalized_words(word))
+        if not all(any(part in word_set for word_set in word_sets) for part in parts):
+            unknown.setdefault(parts, word)
+    return list(unknown.values())
+
+
+def word_files(folder: Path) -> list[Path]:
+    """The file that `Words.save` wrote into a folder; empty where there is none."""
+    return [path for path in _file_paths(folder) if path.exists()]
+
+
+def _file_paths(folder: Path) -> tuple[Path, Path]:
+    return folder / "words.source.txt", folder / "words.source.bloom"
+
+
+def _read_file(path: Path) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise _damaged_error(path, error.strerror or "cannot be read") from error
+
+
+def _damaged_error(path: Path, problem: str) -> DataError:
+    return DataError(f"{path}: damaged: {problem}; delete it to do without")

@@ -1,0 +1,1 @@
+"""Prepared data: building, storing and reading encoded corpora."""

@@ -1,0 +1,331 @@
+"""From a corpus to a prepared folder: clean, learn the tokenizer, encode, write, all streamed."""
+
+import hashlib
+import json
+import os
+import shutil
+from collections import deque
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, suppress
+from dataclasses import asdict
+from functools import partial
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+from nmt_cli.data.clean_text import (
+    CLEAN_TEXT_NAME,
+    SIDES,
+    CleanText,
+    draw_held_out,
+    read_written_lines,
+)
+from nmt_cli.data.cleaning import CorpusCleaner, FilterReport, make_pair_filter, normalize
+from nmt_cli.data.config import CorpusConfig
+from nmt_cli.data.known_words import WordSet
+from nmt_cli.data.prepared.store import FORMAT_VERSION, PairRange, PreparedData, Tokenizers
+from nmt_cli.data.prepared.writer import SequenceWriter, TextWriter
+from nmt_cli.data.sources.corpus import Corpus, ParallelText
+from nmt_cli.data.tokenization.encoding import EncodedBlock, make_pair_encoder
+from nmt_cli.data.tokenization.tokenizer import TokenizerConfig, batched
+from nmt_cli.data.tokenization.training import train_tokenizer
+from nmt_cli.errors import DataError
+from nmt_cli.reporting import Reporter
+from nmt_cli.workers import MapFunction, PoolFactory, serial_pool
+
+PAIRS_PER_ENCODE_BLOCK = 2000  # pairs encoded together, in whatever process
+
+
+class PreparationSettings(NamedTuple):
+    """What decides what prepared data look like: two sections of a recipe.
+
+    `given` are tokenizers of another run, used instead of learning new ones.
+    """
+
+    corpus: CorpusConfig
+    tokenizer: TokenizerConfig
+    given_tokenizers: Tokenizers | None = None
+
+
+def prepare(
+    settings: PreparationSettings,
+    corpus: Corpus,
+    folder: Path,
+    identity: dict[str, Any],
+    reporter: Reporter,
+    pool: PoolFactory = serial_pool,
+) -> PreparedData:
+    """Write `folder`, which appears whole or not at all, and open it.
+
+    `identity` goes into the manifest: what `fingerprint.identify` found out about the inputs. The
+    `pool` cleans and encodes blocks of pairs; the data are the same bytes, whatever it is. Raises
+    DataError for text that cannot be used.
+    """
+    temporary_folder = folder.with_name(f".{folder.name}.{os.getpid()}")
+    parent_existed = folder.parent.exists()
+    shutil.rmtree(
+        temporary_folder, ignore_errors=True
+    )  # of a killed process that had the same number
+    try:
+        temporary_folder.mkdir(parents=True)
+        results = _Preparation(settings, corpus, temporary_folder, reporter, pool).run()
+        manifest = {
+            "format": FORMAT_VERSION,
+            **identity,
+            **results,
+            "arrays": _file_hashes(temporary_folder),
+        }
+        text = json.dumps(manifest, indent=2, ensure_ascii=False)
+        (temporary_folder / "manifest.json").write_text(text + "\n", encoding="utf-8")
+        _publish(temporary_folder, folder)
+    finally:
+        shutil.rmtree(temporary_folder, ignore_errors=True)
+        if not parent_existed:  # a mistake leaves nothing, not even an empty folder
+            with suppress(OSError):
+                folder.parent.rmdir()
+    return PreparedData(folder)
+
+
+def _publish(temporary_folder: Path, folder: Path) -> None:
+    """Give the folder its name, unless another process has meanwhile prepared the same."""
+    try:
+        temporary_folder.rename(folder)
+    except OSError as error:
+        if not (folder / "manifest.json").is_file():
+            raise DataError(f"{folder}: cannot be written: {error.strerror}") from error
+
+
+class _Preparation:
+    """The steps in order; each reads what the one before it wrote."""
+
+    def __init__(
+        self,
+        settings: PreparationSettings,
+        corpus: Corpus,
+        folder: Path,
+        reporter: Reporter,
+        pool: PoolFactory,
+    ) -> None:
+        self.settings, self.corpus, self.folder = settings, corpus, folder
+        self.reporter, self.pool = reporter, pool
+        self.cleaner = CorpusCleaner(settings.corpus)
+
+    def run(self) -> dict[str, Any]:
+        """Everything; returns the facts for the manifest."""
+        clean_ranges = self._clean()
+        pair_count = clean_ranges[-1].end
+        if pair_count == 0:
+            raise DataError(
+                "corpus.train: no pair is left to train on" + _dropped_summary(self.cleaner.report)
+            )
+        clean_text = CleanText(self.folder, self._choose_held_out(pair_count))
+        tokenizers = self._obtain_tokenizers(clean_text)
+        tokenizers.save(self.folder)
+        train_ranges = self._encode_training(tokenizers, clean_ranges, clean_text)
+        splits = self._encode_splits(tokenizers, clean_text)
+        clean_text.remove()
+        return {
+            "variants": self.settings.tokenizer.variants,
+            "parts": [asdict(pair_range) for pair_range in train_ranges],
+            "read": self.pairs_read,
+            "train": train_ranges[-1].end,
+            "splits": splits,
+            "held_out": len(clean_text.held_out),
+            "filters": {
+                name: asdict(filter_stats) for name, filter_stats in self.cleaner.report.items()
+            },
+            "vocabulary": [tokenizers.source.vocab_size, tokenizers.target.vocab_size],
+        }
+
+    def _clean(self) -> list[PairRange]:
+        """Write clean.source.txt and clean.target.txt; the ranges of the parts in them."""
+        ranges: list[PairRange] = []
+        self.pairs_read = 0
+        filter_factory = partial(make_pair_filter, self.settings.corpus)
+        with (
+            TextWriter(self.folder, CLEAN_TEXT_NAME) as writer,
+            self.pool(filter_factory) as apply_filter,
+        ):
+            for text in self.corpus.train:
+                first = writer.line_count
+                for pair in self.cleaner.clean(
+                    self._read_with_progress(text), text.label, apply_filter
+                ):
+                    writer.write(*pair)
+                ranges.append(PairRange(text.label, first, writer.line_count, text.weight))
+        return ranges
+
+    def _read_with_progress(self, text: ParallelText) -> Iterator[Any]:
+        with self.reporter.progress(f"read {text.label}", None) as bar:
+            for pair in text.read():
+                self.pairs_read += 1
+                if self.pairs_read % 10_000 == 0:
+                    bar.advance(10_000, f"{self.pairs_read:,} pairs")
+                yield pair
+
+    def _choose_held_out(self, pair_count: int) -> frozenset[int]:
+        """Pairs that serve as development text where the recipe names none."""
+        if self.corpus.dev is not None:
+            return frozenset()
+        return draw_held_out(pair_count, self.settings.corpus.seed)
+
+    def _obtain_tokenizers(self, clean_text: CleanText) -> Tokenizers:
+        if self.settings.given_tokenizers is not None:
+            return self.settings.given_tokenizers
+        config, nfc = self.settings.tokenizer, self.settings.corpus.normalization == "nfc"
+        self.reporter.info(f"learning a {config.type} tokenizer")
+
+        def sample(side: str) -> Iterator[str]:
+            return clean_text.sample(side, config.sample_lines)
+
+        if config.joint:
+            joint_tokenizer = train_tokenizer(
+                lambda: chain.from_iterable(map(sample, SIDES)), config, nfc=nfc
+            )
+            return Tokenizers(joint_tokenizer, joint_tokenizer)
+        source_tokenizer, target_tokenizer = (
+            train_tokenizer(partial(sample, side), config, nfc=nfc) for side in SIDES
+        )
+        return Tokenizers(source_tokenizer, target_tokenizer)
+
+    def _encode_training(
+        self, tokenizers: Tokenizers, clean_ranges: list[PairRange], clean_text: CleanText
+    ) -> list[PairRange]:
+        """Write ids, text and words of the training pairs that are not too long or held out."""
+        writers = _TrainingWriters(self.folder, tokenizers, self.settings.tokenizer.variants)
+        pairs, words = clean_text.pairs(), WordSet()
+        train_ranges: list[PairRange] = []
+        progress = self.reporter.progress("encode", clean_ranges[-1].end)
+        with (
+            TextWriter(self.folder, "train") as text_writer,
+            writers,
+            self._encoder() as apply_encoder,
+            progress as bar,
+        ):
+            for pair_range in clean_ranges:
+                first = text_writer.line_count
+                range_pairs = islice(pairs, pair_range.end - pair_range.first)
+                blocks = batched(
+                    (pair for pair, held_out in range_pairs if not held_out), PAIRS_PER_ENCODE_BLOCK
+                )
+                for block, encoded in _with_results(blocks, apply_encoder):
+                    for pair, is_kept in zip(block, encoded.keep_mask, strict=True):
+                        if is_kept:
+                            text_writer.write(*pair)
+                        else:
+                            self.cleaner.report["too long"].add(" ||| ".join(pair))
+                    writers.write(encoded)
+                    words.add(encoded.new_words)
+                    bar.advance(len(block))
+                train_ranges.append(
+                    PairRange(pair_range.label, first, text_writer.line_count, pair_range.weight)
+                )
+        if train_ranges[-1].end == 0:
+            raise DataError(
+                "corpus.train: no pair is left to train on" + _dropped_summary(self.cleaner.report)
+            )
+        writers.close()
+        words.save(self.folder)
+        return train_ranges
+
+    def _encoder(self) -> AbstractContextManager[MapFunction]:
+        limit = self.settings.corpus.max_length
+        folder = self.folder.absolute()  # a worker may stand in another one
+        return self.pool(partial(make_pair_encoder, folder, self.settings.tokenizer, limit))
+
+    def _encode_splits(self, tokenizers: Tokenizers, clean_text: CleanText) -> dict[str, int]:
+        """Write raw text and ids of the development and test parts; their sizes."""
+        sizes = {}
+        for name, parallel_text in (("dev", self.corpus.dev), ("test", self.corpus.test)):
+            if parallel_text is not None:
+                pairs = _raw_pairs(parallel_text)
+            elif name == "dev":
+                pairs = (pair for pair, held_out in clean_text.pairs() if held_out)
+            else:
+                continue
+            with TextWriter(self.folder, name) as text_writer:
+                for pair in pairs:
+                    text_writer.write(*pair)
+            if text_writer.line_count == 0:
+                raise DataError(f"corpus.{name}: the text is empty")
+            sizes[name] = text_writer.line_count
+            for side in SIDES:
+                tokenizer = getattr(tokenizers, side)
+                with SequenceWriter(self.folder, f"{name}.{side}") as writer:
+                    for block in batched(read_written_lines(self.folder, name, side)):
+                        normalized = [
+                            normalize(line.strip(), self.settings.corpus) for line in block
+                        ]
+                        for ids in tokenizer.encode(normalized):
+                            writer.write(ids)
+                    writer.close(tokenizer.vocab_size)
+        return sizes
+
+
+def _raw_pairs(parallel_text: ParallelText) -> Iterator[tuple[str, str]]:
+    """Pairs as they stand in the corpus; bytes that are not UTF-8 become U+FFFD.
+
+    A line feed, which JSON text may hold, becomes a space: it would end the line.
+    """
+    for pair in parallel_text.read():
+        source, target = (text.replace(b"\n", b" ") for text in (pair.source, pair.target))
+        yield source.decode(errors="replace"), target.decode(errors="replace")
+
+
+def _with_results(
+    blocks: Iterator[list[tuple[str, str]]], apply_encoder: MapFunction
+) -> Iterator[tuple[list[tuple[str, str]], EncodedBlock]]:
+    """Each block with what the work makes of its two columns."""
+    pending: deque[list[tuple[str, str]]] = deque()
+
+    def columns() -> Iterator[Any]:
+        for block in blocks:
+            pending.append(block)
+            yield [source for source, _ in block], [target for _, target in block]
+
+    for result in apply_encoder(columns()):
+        yield pending.popleft(), result
+
+
+class _TrainingWriters:
+    """A store of ids for each side and variant of the training text."""
+
+    def __init__(self, folder: Path, tokenizers: Tokenizers, variants: int) -> None:
+        self.vocab_sizes = [tokenizers.source.vocab_size, tokenizers.target.vocab_size] * variants
+        self.writers = [
+            SequenceWriter(folder, f"train.{side}.{variant}")
+            for variant in range(variants)
+            for side in SIDES
+        ]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for writer in self.writers:
+            writer.__exit__(*error)
+
+    def write(self, encoded: EncodedBlock) -> None:
+        """Append a block."""
+        for writer, *column in zip(self.writers, encoded.ids, encoded.lengths, strict=True):
+            writer.write_block(*column)
+
+    def close(self) -> None:
+        """Finish the arrays."""
+        for writer, size in zip(self.writers, self.vocab_sizes, strict=True):
+            writer.close(size)
+
+
+def _dropped_summary(report: FilterReport) -> str:
+    """What the filters dropped, for a message."""
+    counts = [f"{stats.count:,} {name}" for name, stats in report.items() if stats.count]
+    return f": dropped {', '.join(counts)}" if counts else ": the text is empty"
+
+
+def _file_hashes(folder: Path) -> dict[str, str]:
+    """SHA-256 of each file in the folder."""
+    hashes = {}
+    for path in sorted(folder.iterdir()):
+        with open(path, "rb") as file:
+            hashes[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
+    return hashes

@@ -1,0 +1,130 @@
+"""What prepared data were made from, so that unchanged data are found again."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from nmt_cli.data.config import CorpusConfig
+from nmt_cli.data.prepared.store import FORMAT_VERSION, Tokenizers, read_manifest
+from nmt_cli.data.sources.corpus import Corpus
+from nmt_cli.data.tokenization.tokenizer import TokenizerConfig
+from nmt_cli.errors import DataError
+from nmt_cli.fs import read_json
+
+HashCache = dict[str, Any]  # path to [size, time of the last change in ns, SHA-256]
+TOKENIZER_TEXT_KEY = "tokenizer_learned_from"
+LOCATION_KEYS = ("root", "download")  # where the text was found does not change what is made of it
+
+
+def build_identity(
+    corpus_config: CorpusConfig,
+    tokenizer: TokenizerConfig,
+    corpus: Corpus,
+    hash_cache: HashCache,
+    given_tokenizers: Tokenizers | None = None,
+) -> dict[str, Any]:
+    """Settings and the SHA-256 of every input file, and the fingerprint of it all.
+
+    `given` are tokenizers that are used as they are instead of learning new ones.
+
+    Hashes of files whose size and time have not changed are taken from `known`, and new ones noted
+    in it. Nothing is written; `remember` does that when the data could be prepared.
+    """
+    files = {str(path): _file_hash(path, hash_cache) for path in corpus.files()}
+    facts = {
+        "corpus": corpus_config.model_dump(mode="json", exclude=set(LOCATION_KEYS)),
+        "tokenizer": tokenizer.model_dump(mode="json"),
+        **_tokenizer_origin(corpus, given_tokenizers),
+        "inputs": [{"file": Path(path).name, "sha256": digest} for path, digest in files.items()],
+    }
+    text = json.dumps([FORMAT_VERSION, facts], sort_keys=True)
+    return {**facts, "fingerprint": hashlib.sha256(text.encode()).hexdigest()[:12]}
+
+
+def _tokenizer_origin(corpus: Corpus, given_tokenizers: Tokenizers | None) -> dict[str, str]:
+    """Where tokenizers come from, unless it is all of the training text.
+
+    Data prepared before 2026-11-21 have tokenizers that saw held-out pairs, too, and so another
+    fingerprint.
+    """
+    if given_tokenizers is not None:
+        return {"given_tokenizer": given_tokenizers.digest()}
+    return {TOKENIZER_TEXT_KEY: "pairs that are not held out"} if corpus.dev is None else {}
+
+
+def find_prepared(store: Path, fingerprint: str) -> Path | None:
+    """The folder in the store that has this fingerprint, whatever recipe made it."""
+    folders = sorted(p for p in store.glob(f"*-{fingerprint}") if (p / "manifest.json").is_file())
+    return folders[0] if folders else None
+
+
+def describe_changes(store: Path, name: str, identity: dict[str, Any]) -> list[str]:
+    """What differs from the newest data prepared under this name; empty where there are none."""
+    candidates = [p for p in store.glob("*-*") if p.name.rpartition("-")[0] == name]
+    folders = [p for p in candidates if (p / "manifest.json").is_file()]
+    if not folders:
+        return []
+    newest = max(folders, key=lambda path: (path / "manifest.json").stat().st_mtime)
+    try:
+        old_manifest = read_manifest(newest)
+    except DataError:
+        return [f"the format of {newest.name}"]
+    differences = []
+    for section in ("corpus", "tokenizer"):
+        for key, value in identity[section].items():
+            old_value = old_manifest.get(section, {}).get(key)
+            if old_value != value:
+                differences.append(
+                    f"{section}.{key} ({_abbreviate(old_value)} -> {_abbreviate(value)})"
+                )
+    if old_manifest.get("given_tokenizer") != identity.get("given_tokenizer"):
+        differences.append("the tokenizer that training.init_from gives")
+    inputs = old_manifest.get("inputs", [])
+    differences += [
+        f"the text of {input_file['file']}"
+        for input_file in identity["inputs"]
+        if input_file not in inputs
+    ]
+    if not differences and old_manifest.get(TOKENIZER_TEXT_KEY) != identity.get(TOKENIZER_TEXT_KEY):
+        differences.append(
+            "the text that the tokenizer is learned from, now without held-out pairs"
+        )
+    return differences
+
+
+def _abbreviate(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 40 else text[:37] + "..."
+
+
+def load_hash_cache(store: Path) -> HashCache:
+    """What `store`/inputs.json says about files; empty where it is missing or damaged."""
+    try:
+        return read_json(store / "inputs.json")
+    except DataError:
+        return {}
+
+
+def save_hash_cache(hash_cache: HashCache, store: Path) -> None:
+    """Write `store`/inputs.json, for the next time."""
+    store.mkdir(parents=True, exist_ok=True)
+    scratch = store / f".inputs.json.{os.getpid()}"  # others may prepare at the same time
+    scratch.write_text(json.dumps(hash_cache, indent=1))
+    scratch.replace(store / "inputs.json")
+
+
+def _file_hash(path: Path, hash_cache: HashCache) -> str:
+    stat = path.stat()
+    size_and_mtime = [stat.st_size, stat.st_mtime_ns]
+    entry = hash_cache.get(str(path))
+    if isinstance(entry, list) and len(entry) == 3 and entry[:2] == size_and_mtime:
+        return str(entry[2])
+    try:
+        with open(path, "rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise DataError(f"{path}: cannot read: {error.strerror}") from error
+    hash_cache[str(path)] = [*size_and_mtime, digest]
+    return digest

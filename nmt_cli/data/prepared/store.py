@@ -1,0 +1,261 @@
+"""Prepared data on disk: memory-mapped ids, raw development and test text, and a manifest.
+
+Whatever is damaged is named in one line before anything is trained on it: shapes, types and order
+are checked when a folder is opened, and no file is read that a link or a name puts elsewhere.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nmt_cli.data.tokenization.imported import (
+    VOCABULARY_FILE,
+    ImportedTokenizer,
+    ImportedTokenizerInfo,
+    load_imported,
+    save_imported,
+)
+from nmt_cli.data.tokenization.tokenizer import TextTokenizer
+from nmt_cli.errors import DataError
+from nmt_cli.fs import read_json, reject_external_symlinks
+from nmt_cli.vocabulary import Vocabulary
+
+FORMAT_VERSION = 1
+IDS_PER_BLOCK = 1 << 24  # ids looked at together
+SIDES = ("source", "target")
+TokenIds = NDArray[np.unsignedinteger[Any]]
+
+
+@dataclass(frozen=True)
+class SequenceStore:
+    """Many id sequences in one memory-mapped array: sequence i is ids[offsets[i]:offsets[i+1]]."""
+
+    ids: TokenIds
+    offsets: NDArray[np.int64]
+
+    @classmethod
+    def open(cls, folder: Path, name: str) -> "SequenceStore":
+        """Map the arrays <name>.ids.npy and <name>.offsets.npy; DataError where they are damaged.
+
+        Their headers are held against the sizes of the files before memory is taken.
+        """
+        ids, offsets = (_open_array(folder, f"{name}.{kind}.npy") for kind in ("ids", "offsets"))
+        is_valid = ids.dtype in (np.uint16, np.uint32) and offsets.dtype == np.int64
+        if not is_valid or len(offsets) < 1 or offsets[0] != 0 or offsets[-1] > len(ids):
+            raise _damaged_error(folder, f"{name} is not what was written")
+        if bool((np.diff(offsets) < 0).any()):
+            raise _damaged_error(folder, f"{name}.offsets.npy is not in order")
+        return cls(ids, offsets)
+
+    def max_id(self) -> int:
+        """The largest id; -1 where there is none. Reads all of them."""
+        block_starts = range(0, int(self.offsets[-1]), IDS_PER_BLOCK)
+        return max(
+            (int(self.ids[start : start + IDS_PER_BLOCK].max()) for start in block_starts),
+            default=-1,
+        )
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, index: int) -> TokenIds:
+        return self.ids[self.offsets[index] : self.offsets[index + 1]]
+
+    def lengths(self) -> NDArray[np.int64]:
+        """Pieces of each sequence, without an end of sentence."""
+        return np.diff(self.offsets)
+
+
+class Tokenizers:
+    """The tokenizer of each side; one and the same where the vocabulary is joint.
+
+    Imported ones may cut each language in its own way and have a joint vocabulary all the same,
+    and special tokens with other ids: `imported` tells them apart.
+    """
+
+    def __init__(
+        self,
+        source: TextTokenizer,
+        target: TextTokenizer,
+        imported: ImportedTokenizerInfo | None = None,
+    ) -> None:
+        self.source, self.target, self.imported = source, target, imported
+
+    @property
+    def joint(self) -> bool:
+        """Whether both sides share a tokenizer."""
+        return self.source is self.target
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """Sizes and special tokens for a model."""
+        if self.imported is not None:
+            return self.imported.vocabulary
+        return Vocabulary(
+            source_size=self.source.vocab_size, target_size=self.target.vocab_size, joint=self.joint
+        )
+
+    @classmethod
+    def load(cls, folder: Path) -> "Tokenizers":
+        """Read tokenizer.json, or tokenizer.source.json and tokenizer.target.json."""
+        if (folder / VOCABULARY_FILE).exists():
+            return cls(*load_imported(folder))
+        if (folder / "tokenizer.json").exists():
+            joint_tokenizer = TextTokenizer.load(folder / "tokenizer.json")
+            return cls(joint_tokenizer, joint_tokenizer)
+        paths = [folder / f"tokenizer.{side}.json" for side in ("source", "target")]
+        if not paths[0].exists():
+            raise DataError(f"{folder}: no tokenizer.json here")
+        return cls(TextTokenizer.load(paths[0]), TextTokenizer.load(paths[1]))
+
+    def digest(self) -> str:
+        """SHA-256 of both, which tells whether two runs cut text into the same ids."""
+        serialized = [tokenizer.serialize() for tokenizer in (self.source, self.target)]
+        return hashlib.sha256("\n".join(serialized).encode()).hexdigest()
+
+    def save(self, folder: Path) -> None:
+        """Write them in the form that `load` reads."""
+        if self.imported is not None:
+            assert isinstance(self.source, ImportedTokenizer)
+            assert isinstance(self.target, ImportedTokenizer)
+            save_imported(self.source, self.target, self.imported, folder)
+            return
+        if self.joint:
+            self.source.save(folder / "tokenizer.json")
+        else:
+            self.source.save(folder / "tokenizer.source.json")
+            self.target.save(folder / "tokenizer.target.json")
+
+
+@dataclass(frozen=True)
+class Split:
+    """Development or test text: raw lines, and the ids of their normalised form."""
+
+    sources: list[str]
+    references: list[str]
+    source_ids: SequenceStore
+    target_ids: SequenceStore
+
+
+@dataclass(frozen=True)
+class PairRange:
+    """Which training pairs came from one part of the corpus, and its weight."""
+
+    label: str
+    first: int
+    end: int
+    weight: float
+
+
+class PreparedData:
+    """A prepared folder, opened for reading."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        reject_external_symlinks(folder)
+        self.manifest = _validated_manifest(folder)
+        self.tokenizers = Tokenizers.load(folder)
+        variant_numbers = range(self.manifest["variants"])
+        self.variants = [self._open_stores(f"train.{{}}.{number}") for number in variant_numbers]
+        self.pair_ranges = self._load_pair_ranges()
+
+    def _open_stores(self, name: str) -> tuple[SequenceStore, SequenceStore]:
+        """The stores of both sides, `{}` in the name; DataError where they do not go together."""
+        source, target = (SequenceStore.open(self.folder, name.format(side)) for side in SIDES)
+        vocabulary = self.tokenizers.vocabulary
+        if len(source) != len(target):
+            raise _damaged_error(self.folder, f"{name.format('source')} has {len(source):,} sequences, "
+                           f"{name.format('target')} has {len(target):,}")  # fmt: skip
+        if source.max_id() >= vocabulary.source_size or target.max_id() >= vocabulary.target_size:
+            raise _damaged_error(
+                self.folder, f"{name.format('*')} has pieces that its tokenizer lacks"
+            )
+        return source, target
+
+    def _load_pair_ranges(self) -> list[PairRange]:
+        pair_count = len(self.variants[0][0])
+        try:
+            pair_ranges = [PairRange(**part) for part in self.manifest["parts"]]
+            boundaries = [
+                0,
+                *(end for part in pair_ranges for end in (part.first, part.end)),
+                pair_count,
+            ]
+            is_valid = boundaries == sorted(boundaries) and pair_ranges[-1].end == pair_count
+            is_valid = is_valid and all(0 < float(part.weight) <= 1000 for part in pair_ranges)
+        except (TypeError, IndexError, ValueError) as error:
+            raise _damaged_error(self.folder, "the parts in manifest.json") from error
+        if not is_valid:
+            raise _damaged_error(self.folder, "the parts in manifest.json do not cover the pairs")
+        return pair_ranges
+
+    @property
+    def fingerprint(self) -> str:
+        """Identifies corpus, settings and program version."""
+        return str(self.manifest["fingerprint"])
+
+    def split(self, name: str) -> Split | None:
+        """The development ("dev") or test ("test") part; None where there is none."""
+        if name not in self.manifest["splits"]:
+            return None
+        sources, references = (_read_lines(self.folder, f"{name}.{side}.txt") for side in SIDES)
+        source, target = self._open_stores(f"{name}.{{}}")
+        if not len(sources) == len(references) == len(source):
+            raise _damaged_error(
+                self.folder, f"the files of {name} have different numbers of lines"
+            )
+        return Split(sources, references, source, target)
+
+
+def _open_array(folder: Path, name: str) -> NDArray[Any]:
+    """One memory-mapped array of one dimension; DataError where it is anything else."""
+    path = folder / name
+    try:
+        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, EOFError, ValueError, OverflowError) as error:
+        raise _damaged_error(folder, f"{name}: {' '.join(str(error).split())}") from error
+    if not isinstance(array, np.memmap) or array.ndim != 1:
+        raise _damaged_error(folder, f"{name} is not what was written")
+    return array
+
+
+def _read_lines(folder: Path, name: str) -> list[str]:
+    try:
+        text = (folder / name).read_bytes().decode()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not UTF-8 text"
+        raise _damaged_error(folder, f"{name}: {reason}") from error
+    return text.removesuffix("\n").split("\n")
+
+
+def _damaged_error(folder: Path, problem: str) -> DataError:
+    return DataError(
+        f"{folder}: damaged prepared data: {problem}; delete the folder and run nmt prepare again"
+    )
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a prepared folder; DataError where it is missing or of another format."""
+    manifest = read_json(folder / "manifest.json")
+    if manifest.get("format") != FORMAT_VERSION:
+        raise DataError(
+            f"{folder}: prepared data of format {manifest.get('format')}, this version reads "
+            f"{FORMAT_VERSION}: delete the folder and run nmt prepare again"
+        )
+    return manifest
+
+
+def _validated_manifest(folder: Path) -> dict[str, Any]:
+    manifest = read_manifest(folder)
+    types: dict[str, type] = {
+        "fingerprint": str, "inputs": list, "variants": int, "parts": list, "read": int,
+        "train": int, "splits": dict, "held_out": int, "filters": dict, "vocabulary": list,
+    }  # fmt: skip
+    invalid_keys = [key for key, kind in types.items() if not isinstance(manifest.get(key), kind)]
+    if invalid_keys or not 1 <= manifest["variants"] <= 64:
+        raise _damaged_error(folder, f"{(invalid_keys or ['variants'])[0]} in manifest.json")
+    return manifest

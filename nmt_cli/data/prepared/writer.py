@@ -1,0 +1,99 @@
+"""Writers of prepared data: text files and arrays that grow without being held in memory."""
+
+from array import array
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+IDS_PER_BLOCK = 1 << 20  # numbers copied at a time
+
+
+class TextWriter:
+    """<name>.source.txt and <name>.target.txt, line by line."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        paths = [folder / f"{name}.{side}.txt" for side in ("source", "target")]
+        self._files = [open(path, "w", encoding="utf-8", newline="\n") for path in paths]
+        self.line_count = 0
+
+    def write(self, source: str, target: str) -> None:
+        """One line into each file."""
+        for file, text in zip(self._files, (source, target), strict=True):
+            file.write(text)
+            file.write("\n")
+        self.line_count += 1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        error_type: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for file in self._files:
+            file.close()
+
+
+class SequenceWriter:
+    """The arrays of a `SequenceStore`, whose size is known only when the last sequence is in."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.folder, self.name = folder, name
+        self._paths = [folder / f"{name}.{kind}.growing" for kind in ("ids", "lengths")]
+        self._ids, self._lengths = (open(path, "wb") for path in self._paths)
+        self._id_count = self._sequence_count = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._ids.close()
+        self._lengths.close()
+
+    def write(self, ids: Sequence[int]) -> None:
+        """Append a sequence."""
+        self.write_block(array("I", ids).tobytes(), array("I", [len(ids)]).tobytes())
+
+    def write_block(self, ids: bytes, lengths: bytes) -> None:
+        """Append many sequences at once: their ids and their lengths, as bytes of uint32."""
+        self._ids.write(ids)
+        self._lengths.write(lengths)
+        self._id_count += len(ids) // 4
+        self._sequence_count += len(lengths) // 4
+
+    def close(self, vocab_size: int) -> None:
+        """Write <name>.ids.npy (in the smallest type that fits) and <name>.offsets.npy."""
+        self._ids.close()
+        self._lengths.close()
+        dtype = np.dtype(np.uint16 if vocab_size <= 1 << 16 else np.uint32)
+        ids = self._create_array("ids", dtype, max(self._id_count, 1))
+        for start, block in _read_blocks(self._paths[0]):
+            ids[start : start + len(block)] = block
+        offsets = self._create_array("offsets", np.dtype(np.int64), self._sequence_count + 1)
+        last_offset = 0
+        for start, block in _read_blocks(self._paths[1]):
+            ends = last_offset + np.cumsum(block, dtype=np.int64)
+            offsets[start + 1 : start + 1 + len(block)] = ends
+            last_offset = int(ends[-1])
+        for array_file, path in zip((ids, offsets), self._paths, strict=True):
+            array_file.flush()
+            path.unlink()
+
+    def _create_array(self, name: str, dtype: np.dtype[Any], size: int) -> Any:
+        path = self.folder / f"{self.name}.{name}.npy"
+        return np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=(size,))
+
+
+def _read_blocks(path: Path) -> Iterator[tuple[int, NDArray[np.uint32]]]:
+    """The numbers in a file of uint32, in blocks, each with the place of its first."""
+    start = 0
+    with open(path, "rb") as file:
+        while data := file.read(4 * IDS_PER_BLOCK):
+            yield start, np.frombuffer(data, dtype=np.uint32)
+            start += len(data) // 4

@@ -1,0 +1,56 @@
+"""Named members out of a tar archive, and nothing else of it.
+
+A member's name is compared and never used as a path, so that an archive cannot say where anything
+is written; links, devices and folders are refused.
+"""
+
+import shutil
+import tarfile
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO
+
+from nmt_cli.errors import DataError
+
+COPY_CHUNK_BYTES = 1 << 20
+MAX_EXPANSION_RATIO = (
+    100  # times the archive's size that a member may have; text shrinks to a tenth at most
+)
+
+
+def extract_members(archive: Path, output_paths: Mapping[str, Path]) -> None:
+    """Write each wanted member to its path; DataError where one is missing or not a plain file."""
+    remaining = dict(output_paths)
+    try:
+        with tarfile.open(archive, "r:*") as file:
+            for member in file:
+                path = remaining.pop(member.name.removeprefix("./"), None)
+                if path is None:
+                    continue
+                content = file.extractfile(member) if member.isreg() else None
+                if content is None:
+                    raise DataError(f"{archive}: {member.name}: not a plain file: not unpacked")
+                _check_size(archive, member, path.parent)
+                _write_member(content, path)
+                if not remaining:
+                    return
+    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{archive}: cannot unpack: {' '.join(str(error).split())}") from error
+    if remaining:
+        raise DataError(f"{archive}: there is no {', '.join(remaining)} in it")
+
+
+def _check_size(archive: Path, member: tarfile.TarInfo, folder: Path) -> None:
+    free_bytes = shutil.disk_usage(folder).free
+    max_bytes = min(free_bytes, MAX_EXPANSION_RATIO * archive.stat().st_size)
+    if member.size > max_bytes:
+        raise DataError(
+            f"{archive}: {member.name} has {member.size:,} bytes; {folder} has {free_bytes:,} free, and "
+            f"{MAX_EXPANSION_RATIO} times the archive is the most: not unpacked"
+        )
+
+
+def _write_member(content: IO[bytes], path: Path) -> None:
+    with content, open(path, "wb") as file:
+        shutil.copyfileobj(content, file, COPY_CHUNK_BYTES)

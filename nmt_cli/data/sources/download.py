@@ -1,0 +1,160 @@
+"""Fetch a corpus's files into the cache: over TLS, verified by SHA-256, whole or not at all."""
+
+import hashlib
+import http.client
+import os
+import secrets
+import shutil
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from nmt_cli.data.sources.files import open_decompressed
+from nmt_cli.errors import DataError
+from nmt_cli.reporting import Reporter
+
+if TYPE_CHECKING:
+    from nmt_cli.data.config import Download
+
+CHUNK_BYTES = 1 << 16
+MAX_FILE_BYTES = 1 << 36  # bytes of one file, 64 GiB
+PARTIAL_PREFIX = "partial-"
+STALE_PARTIAL_SECONDS = 24 * 3600  # seconds after which nobody writes into a partial file any more
+ADVICE = "put the files into a folder and name it with --set corpus.root=FOLDER or NMT_DATA"
+LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "::1")
+
+
+def fetch_missing_files(download: "Download", folder: Path, reporter: Reporter) -> None:
+    """Download the files that are missing in `folder`; DataError says what could not be had."""
+    for name, expected_sha256 in download.sha256.items():
+        if "/" in name or name.startswith("."):
+            raise DataError(f"corpus.download.sha256: {name!r} is not a plain file name")
+        path = folder / name
+        if not path.exists():
+            url = download.address + name
+            fetch_file(url, path, partial(_verify_text, url, expected_sha256), reporter, ADVICE)
+
+
+def fetch_file(
+    url: str, path: Path, verify: Callable[[Path], None], reporter: Reporter, advice: str
+) -> None:
+    """Download one file, which gets its name once `check` has not refused it.
+
+    DataError says what could not be had, and `advice` what to do about it.
+    """
+    _require_https(url)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _delete_stale_partials(path)
+    # a name of its own for each download: two at a time must not write into one file
+    partial_path = path.with_name(f"{PARTIAL_PREFIX}{secrets.token_hex(8)}-{path.name}")
+    try:
+        _download(url, partial_path, path.name, reporter, advice)
+        verify(partial_path)
+        os.replace(partial_path, path)
+    finally:
+        partial_path.unlink(missing_ok=True)
+
+
+def _verify_text(url: str, expected_sha256: str, path: Path) -> None:
+    try:
+        actual_sha256 = content_hash(path)
+    except DataError as error:
+        raise DataError(f"{url}: not used: {error}") from error
+    verify_sha256(url, actual_sha256, expected_sha256)
+
+
+def verify_sha256(label: str, actual: str, expected: str) -> None:
+    """DataError where a SHA-256 is not the one that it should be."""
+    if actual != expected:
+        raise DataError(f"{label}: SHA-256 is {actual[:12]}..., not {expected[:12]}...: not used")
+
+
+def _delete_stale_partials(path: Path) -> None:
+    """Delete what killed downloads of a file left; younger ones may still be going on."""
+    for leftover in path.parent.glob(f"{PARTIAL_PREFIX}*"):
+        with suppress(OSError):
+            if (
+                leftover.name.endswith(path.name)
+                and time.time() - leftover.stat().st_mtime > STALE_PARTIAL_SECONDS
+            ):
+                leftover.unlink()
+
+
+def _download(url: str, partial_path: Path, name: str, reporter: Reporter, advice: str) -> None:
+    opener = urllib.request.build_opener(_SafeRedirectHandler)
+    try:
+        with opener.open(url, timeout=30) as response, open(partial_path, "wb") as file:
+            size = _content_length(response, url, partial_path.parent)
+            with reporter.progress(name, size) as bar:
+                while chunk := response.read(CHUNK_BYTES):
+                    if file.tell() + len(chunk) > (MAX_FILE_BYTES if size is None else size):
+                        raise DataError(f"{url}: longer than it may be: not used")
+                    file.write(chunk)
+                    bar.advance(len(chunk))
+            if size is not None and file.tell() < size:
+                raise OSError(f"ended after {file.tell():,} of {size:,} bytes")
+            file.flush()
+            os.fsync(file.fileno())
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        if isinstance(error, urllib.error.HTTPError):
+            error.close()
+        reason = " ".join(str(getattr(error, "reason", None) or error).split())
+        raise DataError(f"{url}: cannot download: {reason}; {advice}") from error
+
+
+def _content_length(response: Any, url: str, folder: Path) -> int | None:
+    """The size that the answer names; DataError where it is too large for us or for the disk."""
+    header = response.headers.get("Content-Length")
+    if header is None:
+        return None
+    size = int(header)
+    free_bytes = shutil.disk_usage(folder).free
+    if not 0 <= size <= min(MAX_FILE_BYTES, free_bytes):
+        raise DataError(
+            f"{url}: {size:,} bytes; {folder} has {free_bytes:,} free, and {MAX_FILE_BYTES:,} are the most"
+        )
+    return size
+
+
+class _SafeRedirectHandler(urllib.request.HTTPRedirectHandler):
+    """Follows an answer that names another address only where that one is as safe."""
+
+    def redirect_request(
+        self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str
+    ) -> urllib.request.Request | None:
+        try:
+            _require_https(newurl, allow_loopback=urlsplit(req.full_url).hostname in LOOPBACK_HOSTS)
+        except DataError:
+            fp.close()
+            raise
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _require_https(url: str, *, allow_loopback: bool = True) -> None:
+    """DataError for an address without TLS; on this machine it may lack it, if `nearby`.
+
+    An answer from afar must not send us to what listens on this machine.
+    """
+    with suppress(ValueError):  # an address that cannot be taken apart
+        url_parts = urlsplit(url)
+        is_loopback = url_parts.hostname in LOOPBACK_HOSTS
+        if is_loopback and allow_loopback and url_parts.scheme in ("http", "https"):
+            return
+        if not is_loopback and url_parts.scheme == "https":
+            return
+    raise DataError(f"{url}: only https addresses are downloaded")
+
+
+def content_hash(path: Path) -> str:
+    """SHA-256 of the text in a file, decompressed by its ending: the same however it was packed."""
+    digest = hashlib.sha256()
+    with open_decompressed(path) as file:
+        while chunk := file.read(CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()

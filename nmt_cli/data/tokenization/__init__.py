@@ -1,0 +1,1 @@
+"""Subword tokenizers: training, encoding, sampling, import."""

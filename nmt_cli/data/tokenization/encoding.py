@@ -1,0 +1,137 @@
+"""Training text to ids, block by block, in whatever process; the bytes do not depend on which.
+
+A line without runs of spaces is a sequence of words with a space before each, and no piece reaches
+from one into the next (`tokenizer.WORDS`). So the ids of a word that was seen before are looked up
+instead of cutting every line anew.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from tokenizers import models
+
+from nmt_cli.data.known_words import NewWordCollector
+from nmt_cli.data.prepared.store import Tokenizers
+from nmt_cli.data.tokenization.tokenizer import TextTokenizer, TokenizerConfig, build_backend
+from nmt_cli.data.tokenization.variants import VariantEncoder
+
+MAX_CACHED_WORDS = 200_000  # words whose ids are remembered; then all are forgotten
+ID_DTYPE = np.dtype(np.uint32)
+
+TextBlock = tuple[list[str], list[str]]  # sources and targets
+
+
+class EncodedBlock(NamedTuple):
+    """Pairs that are not too long, column by column: source and target of each variant in turn."""
+
+    keep_mask: bytes  # a byte for each pair of the block: 0 for one that is too long
+    ids: list[bytes]  # uint32, of all kept pairs, a string a column
+    lengths: list[bytes]  # uint32, one for each kept pair, a string a column
+    new_words: list[str]  # of the kept sources, those that no block before had and perhaps others
+
+
+class WordCache:
+    """`TextTokenizer.encode` with a memory for words; ids come as bytes of uint32."""
+
+    def __init__(self, tokenizer: TextTokenizer, max_words: int = MAX_CACHED_WORDS) -> None:
+        self.tokenizer, self.max_words = tokenizer, max_words
+        self.caches_words = _pre_tokenizes_like_ours(tokenizer)
+        self._ids: dict[str, bytes] = {}
+
+    def encode(self, lines: Sequence[str]) -> list[bytes]:
+        """The ids of each line."""
+        if not self.caches_words:
+            return _as_bytes(self.tokenizer.encode(lines))
+        line_words = [line.split(" ") for line in lines]
+        has_single_spaces = [
+            words == line.split() for words, line in zip(line_words, lines, strict=True)
+        ]
+        word_ids = self._ids_by_word(
+            [
+                words
+                for words, is_plain in zip(line_words, has_single_spaces, strict=True)
+                if is_plain
+            ]
+        )
+        other_lines = [
+            line for line, is_plain in zip(lines, has_single_spaces, strict=True) if not is_plain
+        ]
+        other_ids = iter(_as_bytes(self.tokenizer.encode(other_lines)))
+        return [
+            b"".join([word_ids[word] for word in words]) if is_plain else next(other_ids)
+            for words, is_plain in zip(line_words, has_single_spaces, strict=True)
+        ]
+
+    def _ids_by_word(self, lines: list[list[str]]) -> dict[str, bytes]:
+        """A table with the words of all these lines."""
+        if len(self._ids) > self.max_words:
+            self._ids = {}
+        collect_new_words = list(
+            {word: None for words in lines for word in words if word not in self._ids}
+        )
+        self._ids.update(
+            zip(collect_new_words, _as_bytes(self.tokenizer.encode(collect_new_words)), strict=True)
+        )
+        return self._ids
+
+
+def _pre_tokenizes_like_ours(tokenizer: TextTokenizer) -> bool:
+    """Whether it looks for pieces as those do that are trained here; imported ones may not."""
+    references = [
+        json.loads(build_backend(models.BPE(), nfc=nfc).to_str()) for nfc in (True, False)
+    ]
+    content = json.loads(tokenizer.backend.to_str())
+    keys = ("normalizer", "pre_tokenizer", "post_processor", "added_tokens")
+    return any(all(content[key] == reference[key] for key in keys) for reference in references)
+
+
+def _as_bytes(sequences: Sequence[Sequence[int]]) -> list[bytes]:
+    return [np.array(ids, dtype=ID_DTYPE).tobytes() for ids in sequences]
+
+
+class PairEncoder:
+    """Encodes training pairs in every variant, the first of which is always the best."""
+
+    def __init__(
+        self, tokenizers: Tokenizers, config: TokenizerConfig, max_length: int | None
+    ) -> None:
+        self.tokenizers = (tokenizers.source, tokenizers.target)
+        self.caches = [WordCache(tokenizer) for tokenizer in self.tokenizers]
+        self.variant_encoders = [VariantEncoder(tokenizer, config) for tokenizer in self.tokenizers]
+        self.variants, self.max_length = range(config.variants), max_length
+        self.collect_new_words = NewWordCollector()
+
+    def __call__(self, block: TextBlock) -> EncodedBlock:
+        """The ids of the pairs that are not too long in any variant."""
+        columns = [
+            _as_bytes(self.variant_encoders[side].encode(block[side], variant))
+            if variant
+            else self.caches[side].encode(block[side])
+            for variant in self.variants
+            for side in (0, 1)
+        ]
+        column_lengths = [
+            np.array([len(ids) // ID_DTYPE.itemsize for ids in one], dtype=ID_DTYPE)
+            for one in columns
+        ]
+        keep_mask = np.ones(len(block[0]), dtype=bool)
+        if self.max_length is not None:
+            for lengths in column_lengths:
+                keep_mask &= lengths <= self.max_length
+        kept_indices = np.flatnonzero(keep_mask).tolist()
+        return EncodedBlock(
+            keep_mask.tobytes(),
+            [b"".join([column[index] for index in kept_indices]) for column in columns],
+            [lengths[keep_mask].tobytes() for lengths in column_lengths],
+            self.collect_new_words(block[0][index] for index in kept_indices),
+        )
+
+
+def make_pair_encoder(
+    folder: Path, config: TokenizerConfig, max_length: int | None, worker_index: int
+) -> PairEncoder:
+    """The work of a worker, with the tokenizers of a folder."""
+    return PairEncoder(Tokenizers.load(folder), config, max_length)

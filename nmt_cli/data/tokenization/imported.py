@@ -1,0 +1,178 @@
+"""Tokenizers of models made elsewhere: SentencePiece cuts the text, a list of pieces gives the ids.
+
+OPUS-MT models have a SentencePiece model for each language and one list of pieces for both, in an
+order of its own. SentencePiece normalises (NFKC and more, one space between words), so decoding
+does not give the text back that was encoded, as it does with tokenizers made here.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from itertools import groupby
+from pathlib import Path
+
+from tokenizers import Tokenizer, decoders
+
+from nmt_cli.data.tokenization.tokenizer import MAX_TOKENIZER_FILE_BYTES, META_SPACE, TextTokenizer
+from nmt_cli.errors import DataError
+from nmt_cli.fs import read_json
+from nmt_cli.vocabulary import Vocabulary
+
+VOCABULARY_FILE = "tokenizer.vocabulary.json"  # what marks the tokenizers of a folder as imported
+SIDES = ("source", "target")
+ORIGINAL_PREFIX = "original."  # begins the names of the files as they came
+
+
+@dataclass(frozen=True)
+class ImportedTokenizerInfo:
+    """What the two tokenizers of an imported model have in common."""
+
+    vocabulary: Vocabulary
+    original_files: dict[str, bytes]  # by name, to be handed on when the model is exported again
+
+
+class ImportedTokenizer(TextTokenizer):
+    """A SentencePiece model of one language over the pieces of a model made elsewhere."""
+
+    def __init__(self, backend: Tokenizer, tokens: Sequence[str], vocabulary: Vocabulary) -> None:
+        """`pieces` in the order of ids, with U+2581 for spaces."""
+        super().__init__(backend)
+        self.vocab_size = len(tokens)
+        self._tokens, self._unk_id = list(tokens), vocabulary.unknown
+        self._skipped_ids = {vocabulary.pad, vocabulary.start, vocabulary.end}
+        self._token_ids = {token: token_id for token_id, token in enumerate(tokens)}
+        self._model_id_by_sentencepiece_id = [
+            self._token_ids.get(backend.id_to_token(sentencepiece_id) or "", self._unk_id)
+            for sentencepiece_id in range(backend.get_vocab_size())
+        ]
+        self._decoder = decoders.Sequence(
+            [decoders.ByteFallback(), decoders.Replace(META_SPACE, " "), decoders.Fuse()]
+        )
+
+    def serialize(self) -> str:
+        """See `TextTokenizer.identity`."""
+        return json.dumps([self.backend.to_str(), self._tokens])
+
+    def save(self, path: Path) -> None:
+        """Write the part that cuts text."""
+        path.write_text(self.backend.to_str(pretty=True) + "\n", encoding="utf-8")
+
+    def encode(self, lines: Sequence[str]) -> list[list[int]]:
+        """See `TextTokenizer.encode`; a language code like >>fra<< in front is one piece."""
+        tagged_texts = [_split_language_tag(line) for line in lines]
+        return [
+            [self._token_ids.get(tag, self._unk_id) for tag in tags] + self._to_model_ids(text, ids)
+            for (tags, text), ids in zip(
+                tagged_texts, self._sentencepiece_ids([t for _, t in tagged_texts]), strict=True
+            )
+        ]
+
+    def language_tag(self, line: str) -> str:
+        """See `TextTokenizer.lead`; a language code and the space after it."""
+        tags, text = _split_language_tag(line)
+        return line[: len(line) - len(text.lstrip())] if tags else ""
+
+    def _sentencepiece_ids(self, texts: list[str]) -> list[list[int]]:
+        """SentencePiece's own numbers."""
+        batch = self.backend.encode_batch_fast(texts, add_special_tokens=False)
+        return [encoding.ids for encoding in batch]
+
+    def decode(self, sequences: Sequence[Sequence[int]]) -> list[str]:
+        """See `TextTokenizer.decode`."""
+        token_lists = [
+            [self._tokens[i] for i in ids if i not in self._skipped_ids] for ids in sequences
+        ]
+        return [self._decoder.decode(tokens).strip(" ") if tokens else "" for tokens in token_lists]
+
+    def ids_to_tokens(self, ids: Iterable[int]) -> list[str]:
+        """See `TextTokenizer.pieces`."""
+        return [self._tokens[i].replace(META_SPACE, " ") for i in ids]
+
+    def visible_tokens_to_ids(self, tokens: Iterable[str]) -> list[int]:
+        """See `TextTokenizer.ids_of_visible`."""
+        token_list = list(tokens)
+        for token in token_list:
+            if token not in self._token_ids:
+                raise DataError(f"{token!r} is not a piece of this tokenizer")
+        return [self._token_ids[token] for token in token_list]
+
+    def _to_model_ids(self, text: str, ids: list[int]) -> list[int]:
+        """From SentencePiece's numbers to the model's.
+
+        Unknown characters in a row are one, and looked up themselves: the other language's model
+        may know them.
+        """
+        if all(ids):
+            return [self._model_id_by_sentencepiece_id[i] for i in ids]
+        normalized = self.backend.normalizer.normalize_str(
+            text
+        )  # which normalising leaves as it is
+        encoding = self.backend.encode(normalized, add_special_tokens=False)
+        if encoding.ids != ids:
+            return [self._model_id_by_sentencepiece_id[i] for i in ids]
+        model_ids = []
+        for is_known, run in groupby(range(len(ids)), key=lambda index: bool(ids[index])):
+            indices = list(run)
+            if is_known:
+                model_ids += [self._model_id_by_sentencepiece_id[ids[index]] for index in indices]
+            else:
+                first, last = encoding.offsets[indices[0]], encoding.offsets[indices[-1]]
+                surface = normalized[first[0] : last[1]].replace(" ", META_SPACE)
+                model_ids.append(self._token_ids.get(surface, self._unk_id))
+        return model_ids
+
+    @property
+    def vocabulary_tokens(self) -> list[str]:
+        """All pieces in the order of ids."""
+        return list(self._tokens)
+
+
+def save_imported(
+    source: ImportedTokenizer, target: ImportedTokenizer, info: ImportedTokenizerInfo, folder: Path
+) -> None:
+    """Write both tokenizers and what they have in common."""
+    for name, content in info.original_files.items():
+        (folder / f"{ORIGINAL_PREFIX}{name}").write_bytes(content)
+    vocabulary = info.vocabulary
+    source.save(folder / "tokenizer.source.json")
+    target.save(folder / "tokenizer.target.json")
+    tokens = {"source": source.vocabulary_tokens}
+    if not vocabulary.joint:
+        tokens["target"] = target.vocabulary_tokens
+    fields = {**asdict(vocabulary), "pieces": tokens}
+    text = json.dumps(fields, indent=0, ensure_ascii=False)
+    (folder / VOCABULARY_FILE).write_text(text + "\n", encoding="utf-8")
+
+
+def load_imported(
+    folder: Path,
+) -> tuple[ImportedTokenizer, ImportedTokenizer, ImportedTokenizerInfo]:
+    """Read what `save_imported` wrote; DataError where that fails."""
+    path = folder / VOCABULARY_FILE
+    try:
+        content = read_json(path, MAX_TOKENIZER_FILE_BYTES)
+        tokens = content.pop("pieces")
+        vocabulary = Vocabulary(**content)
+        source, target = (
+            ImportedTokenizer(
+                Tokenizer.from_str((folder / f"tokenizer.{side}.json").read_text(encoding="utf-8")),
+                tokens.get(side, tokens["source"]),
+                vocabulary,
+            )
+            for side in SIDES
+        )
+        files = sorted(folder.glob(f"{ORIGINAL_PREFIX}*"))
+        original_files = {
+            file.name.removeprefix(ORIGINAL_PREFIX): file.read_bytes() for file in files
+        }
+    except Exception as error:  # the library raises bare Exception
+        raise DataError(f"{path}: damaged tokenizer: {error}") from error
+    return source, target, ImportedTokenizerInfo(vocabulary, original_files)
+
+
+def _split_language_tag(line: str) -> tuple[tuple[str, ...], str]:
+    """The code that tells a model of many languages which one to write, and the rest."""
+    end = line.find("<<")
+    if line.startswith(">>") and end != -1:
+        return (line[: end + 2],), line[end + 2 :]
+    return (), line

@@ -1,0 +1,133 @@
+"""Segment words into subwords at random, as a seed decides (subword regularisation).
+
+The tokenizers library has both methods too, but draws BPE dropout from a generator without a seed.
+"""
+
+import random
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from math import exp, log
+from typing import Protocol
+
+UNKNOWN_PENALTY = 10.0  # nats below the worst piece, for a character that is no piece
+MAX_CACHED_WORDS = 1 << 16
+MAX_CACHED_WORD_CHARS = (
+    32  # longer words are mostly sentences without spaces, which do not come again
+)
+
+IncomingEdges = tuple[list[int], list[float]]  # where the last piece starts, and cumulative weights
+
+
+class Segmenter(Protocol):
+    """Cuts words into pieces."""
+
+    def segment(self, word: str, rng: random.Random) -> list[str]:
+        """Pieces that together spell the word; the draws from rng decide which."""
+        ...
+
+
+class BpeDropout:
+    """Byte-pair encoding that now and then overlooks a merge (Provilkov et al. 2020, alg. 1)."""
+
+    def __init__(self, merges: Sequence[tuple[str, str]], dropout: float) -> None:
+        """Merges, best first, and the probability to overlook one, each time it is possible.
+
+        0 gives ordinary BPE (Sennrich et al. 2016) and 1 single characters.
+        """
+        self._ranks = {pair: rank for rank, pair in enumerate(merges)}
+        self._no_rank = len(merges)
+        self._dropout = dropout
+
+    def segment(self, word: str, rng: random.Random) -> list[str]:
+        """Pieces; characters that no merge knows stay alone."""
+        subwords = list(word)
+        no_rank, rank_of = self._no_rank, self._ranks.get
+        ranks = [rank_of(pair, no_rank) for pair in pairwise(subwords)]
+        while (index := self._choose_merge(ranks, rng)) is not None:
+            subwords[index : index + 2] = [subwords[index] + subwords[index + 1]]
+            del ranks[index]
+            if index:
+                ranks[index - 1] = rank_of((subwords[index - 1], subwords[index]), no_rank)
+            if index < len(ranks):
+                ranks[index] = rank_of((subwords[index], subwords[index + 1]), no_rank)
+        return subwords
+
+    def _choose_merge(self, ranks: list[int], rng: random.Random) -> int | None:
+        """The leftmost of the best merges not overlooked.
+
+        Draws only for those better than the best so far: the others would not change the result.
+        """
+        best_rank, best_index = self._no_rank, None
+        for index, rank in enumerate(ranks):
+            if rank < best_rank and rng.random() >= self._dropout:
+                best_rank, best_index = rank, index
+        return best_index
+
+
+class UnigramSampler:
+    """Draws segmentations x of a word with P(x) proportional to p(x) ** alpha.
+
+    Kudo 2018, eq. 9, over all segmentations and not the l best, by forward filtering and backward
+    sampling; p(x) is the product of the pieces' probabilities.
+    """
+
+    def __init__(self, log_probabilities: Mapping[str, float], alpha: float) -> None:
+        """Pieces with natural log probabilities; alpha 0 finds all segmentations equally likely.
+
+        The greater alpha, the surer the best segmentation.
+        """
+        self._scores = {subword: alpha * score for subword, score in log_probabilities.items()}
+        self._unknown_score = alpha * (
+            min(log_probabilities.values(), default=0.0) - UNKNOWN_PENALTY
+        )
+        self._max_subword_chars = max(map(len, log_probabilities), default=1)
+        self._cache: dict[str, list[IncomingEdges]] = {}
+
+    def segment(self, word: str, rng: random.Random) -> list[str]:
+        """Pieces; a character that is none can only be alone, unless it is in a longer one."""
+        edges = self._cache.get(word)
+        if edges is None:
+            edges = self._forward_filter(word)
+            if len(word) <= MAX_CACHED_WORD_CHARS and len(self._cache) < MAX_CACHED_WORDS:
+                self._cache[word] = edges
+        subwords = []
+        end = len(word)
+        while end:
+            starts, weights = edges[end - 1]
+            choice = bisect_right(weights, rng.random() * weights[-1], hi=len(weights) - 1)
+            start = starts[choice]
+            subwords.append(word[start:end])
+            end = start
+        return subwords[::-1]
+
+    def _forward_filter(self, word: str) -> list[IncomingEdges]:
+        """For each end in the word, 1 to its length, the ways to get there."""
+        log_forward = [0.0]  # log of the sum over all ways, at each end
+        edges = []
+        for end in range(1, len(word) + 1):
+            starts, log_weights = self._edges_into(word, end, log_forward)
+            max_log_weight = max(log_weights)
+            weights, total = [], 0.0
+            for log_weight in log_weights:
+                total += exp(log_weight - max_log_weight)
+                weights.append(total)
+            log_forward.append(max_log_weight + log(total))
+            edges.append((starts, weights))
+        return edges
+
+    def _edges_into(
+        self, word: str, end: int, log_forward: Sequence[float]
+    ) -> tuple[list[int], list[float]]:
+        """Starts of the pieces that end there, and log of all ways through each."""
+        starts, log_weights = [], []
+        for start in range(max(end - self._max_subword_chars, 0), end - 1):
+            score = self._scores.get(word[start:end])
+            if score is not None:
+                starts.append(start)
+                log_weights.append(log_forward[start] + score)
+        starts.append(end - 1)
+        log_weights.append(
+            log_forward[end - 1] + self._scores.get(word[end - 1], self._unknown_score)
+        )
+        return starts, log_weights

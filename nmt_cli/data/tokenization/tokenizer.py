@@ -1,0 +1,204 @@
+"""Text to pieces and back, exactly, in the Hugging Face tokenizers format.
+
+A piece is a stretch of text, spaces included (' dog'); decoding is concatenation. One space goes
+before every text, so that a word has the same piece at the beginning of a line and inside it, and
+is taken off again. No special token is ever matched in text: text that spells one is cut after its
+first character before pieces are looked for. Characters that the vocabulary lacks become pieces for
+their UTF-8 bytes (all types but `word`).
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import Field
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
+
+from nmt_cli.config import Section
+from nmt_cli.errors import DataError
+from nmt_cli.fs import read_json
+from nmt_cli.vocabulary import SPECIAL_TOKENS
+
+T = TypeVar("T")
+TokenizerType = Literal["bpe", "unigram", "character", "word"]
+
+BYTE_TOKENS = tuple(f"<0x{byte:02X}>" for byte in range(256))
+MAX_TOKENIZER_FILE_BYTES = (
+    1 << 29
+)  # bytes of a tokenizer.json; a million pieces take some hundred million
+_PROBE_TEXT = (
+    "The 3 “odd” \u2581 </s> \U0001f642\t\u0301"  # text with something for each part to do
+)
+META_SPACE = "▁"  # how a space inside a piece is printed; never part of a vocabulary
+SPECIAL_TOKEN_PATTERN = r"<(?=(?:pad|unk|/?s|0x[0-9A-F]{2})>)"
+WORD_PATTERN = r" ?[\p{L}\p{M}]+| ?\p{N}| ?[^\s\p{L}\p{M}\p{N}]+|\s+(?!\S)|\s+"
+
+
+class TokenizerConfig(Section):
+    """The tokenizer section of a recipe."""
+
+    type: TokenizerType = "bpe"
+    """bpe (Sennrich et al. 2016), unigram (Kudo 2018), character or word."""
+    vocab_size: int = Field(default=8000, ge=8, le=10_000_000)
+    """Pieces in each vocabulary, 4 specials and (but for word) 256 bytes included."""
+    joint: bool = True
+    """One vocabulary for both languages, which tying all embeddings needs."""
+    character_coverage: float = Field(default=0.9999, gt=0, le=1)
+    """Share of the text's characters that get pieces; rarer ones are spelled in bytes."""
+    variants: int = Field(default=1, ge=1, le=64)
+    """Encodings of the training text, one an epoch in turn; the first is always the best one."""
+    sampling: float = Field(default=0.1, gt=0, lt=1)
+    """For the other variants: dropout of BPE merges (Provilkov et al. 2020), or alpha of unigram
+    sampling (Kudo 2018)."""
+    sample_lines: int = Field(default=2_000_000, ge=1)
+    """At most so many training lines a language, spread evenly, are read to learn the pieces."""
+
+    def errors(self) -> list[str]:
+        """Options that do not fit together."""
+        if self.variants > 1 and self.type in ("character", "word"):
+            return [f"variants: type {self.type} knows one encoding of a text; use bpe or unigram"]
+        return []
+
+    def warnings(self) -> list[str]:
+        """See `Section.doubts`."""
+        messages = []
+        if self.variants == 1 and self.non_default("sampling"):
+            messages.append("sampling: does nothing without variants")
+        if self.type == "word" and self.non_default("character_coverage"):
+            messages.append("character_coverage: does nothing with type: word")
+        return messages
+
+
+class TextTokenizer:
+    """A trained tokenizer of one language, or of both."""
+
+    def __init__(self, backend: Tokenizer) -> None:
+        self.backend = backend
+        self.vocab_size: int = backend.get_vocab_size()
+
+    @classmethod
+    def load(cls, path: Path) -> "TextTokenizer":
+        """Read a tokenizer.json; DataError where it is not one of ours."""
+        return cls.from_dict(read_json(path, MAX_TOKENIZER_FILE_BYTES), path)
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any], path: Path) -> "TextTokenizer":
+        """The tokenizer that the content of a tokenizer.json describes; DataError likewise."""
+        try:
+            backend = Tokenizer.from_str(json.dumps(content))
+            unsupported = _unsupported_feature(content, backend)
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # the library raises bare Exception; a panic is none
+            reason = " ".join(str(error).split())
+            raise DataError(f"{path}: not a tokenizer file: {reason}") from error
+        if unsupported:
+            raise DataError(f"{path}: not a tokenizer made by nmt prepare: {unsupported}")
+        return cls(backend)
+
+    def save(self, path: Path) -> None:
+        """Write tokenizer.json."""
+        path.write_text(self.backend.to_str(pretty=True) + "\n", encoding="utf-8")
+
+    def serialize(self) -> str:
+        """Text that differs where two tokenizers may give other ids."""
+        return str(self.backend.to_str())
+
+    def encode(self, lines: Sequence[str]) -> list[list[int]]:
+        """Ids of each line, without an end of sentence. Uses every core."""
+        encodings = self.backend.encode_batch_fast(lines, add_special_tokens=False)
+        return [encoding.ids for encoding in encodings]
+
+    def language_tag(self, line: str) -> str:
+        """What a line begins with that each part of it must begin with: nothing."""
+        return ""
+
+    def decode(self, sequences: Sequence[Sequence[int]]) -> list[str]:
+        """The text of each sequence; specials but `<unk>` vanish, bad bytes become U+FFFD."""
+        visible_ids = [[i for i in ids if i >= len(SPECIAL_TOKENS) or i == 1] for ids in sequences]
+        decoded: list[str] = self.backend.decode_batch(visible_ids, skip_special_tokens=False)
+        return decoded
+
+    def ids_to_tokens(self, ids: Iterable[int]) -> list[str]:
+        """The piece of each id, as it stands in the vocabulary."""
+        tokens: list[str] = [self.backend.id_to_token(i) or "" for i in ids]
+        return tokens
+
+    def ids_to_visible_tokens(self, ids: Iterable[int]) -> list[str]:
+        """Pieces with their spaces made visible."""
+        return [token.replace(" ", META_SPACE) for token in self.ids_to_tokens(ids)]
+
+    def visible_tokens_to_ids(self, tokens: Iterable[str]) -> list[int]:
+        """The way back from `ids_to_visible_tokens`; DataError for a piece that is not known."""
+        ids = []
+        for token in tokens:
+            token_id = self.backend.token_to_id(token.replace(META_SPACE, " "))
+            if token_id is None:
+                raise DataError(f"{token!r} is not a piece of this tokenizer")
+            ids.append(token_id)
+        return ids
+
+    def pre_tokenize(self, line: str) -> list[str]:
+        """The stretches that are cut into pieces one by one; together they are the line."""
+        normalized = self.backend.normalizer.normalize_str(line)
+        return [word for word, _ in self.backend.pre_tokenizer.pre_tokenize_str(normalized)]
+
+
+def _unsupported_feature(content: dict[str, Any], backend: Tokenizer) -> str | None:
+    """What a tokenizer has that ours never have; raises whatever the library does where it fails.
+
+    A tokenizer that cuts text short, matches specials in it or has ids beyond its size would lose
+    text or stop a translation in its middle: that must show when it is opened.
+    """
+    for key in ("added_tokens", "truncation", "padding", "post_processor"):
+        if content.get(key):
+            return f"it has {key}"
+    for token_id, token in enumerate(SPECIAL_TOKENS):
+        if backend.token_to_id(token) != token_id:
+            return f"{token} is not piece {token_id}"
+    if max(backend.get_vocab().values()) >= backend.get_vocab_size():
+        return "its ids have gaps"
+    if backend.normalizer is None or backend.pre_tokenizer is None:
+        return "it has no normalizer or pre_tokenizer"
+    our_decoder = json.loads(build_backend(models.BPE(), nfc=False).to_str())["decoder"]
+    if json.loads(backend.to_str())["decoder"] != our_decoder:
+        return "its decoder is another"
+    # Not in batches: the library's threads would forbid to fork this process.
+    ids = backend.encode(_PROBE_TEXT, add_special_tokens=False).ids
+    TextTokenizer(backend).pre_tokenize(_PROBE_TEXT)
+    backend.decode(ids, skip_special_tokens=False)
+    return None
+
+
+def build_backend(model: models.Model, *, nfc: bool) -> Tokenizer:
+    """A tokenizer around a model: everything but the choice of pieces."""
+    backend = Tokenizer(model)
+    prepend_space = normalizers.Prepend(" ")
+    backend.normalizer = normalizers.Sequence(
+        [normalizers.NFC(), prepend_space] if nfc else [prepend_space]
+    )
+    backend.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(SPECIAL_TOKEN_PATTERN), "isolated"),
+            pre_tokenizers.Split(Regex(WORD_PATTERN), "isolated"),
+        ]
+    )
+    backend.decoder = decoders.Sequence(
+        [decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
+    )
+    return backend
+
+
+def model_dict(tokenizer: TextTokenizer) -> dict[str, Any]:
+    """The model part of tokenizer.json."""
+    content: dict[str, Any] = json.loads(tokenizer.backend.to_str())["model"]
+    return content
+
+
+def batched(items: Iterable[T], size: int = 10_000) -> Iterator[list[T]]:
+    """Lists of at most `size` items."""
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
+        yield batch

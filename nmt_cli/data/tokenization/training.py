@@ -1,0 +1,135 @@
+"""Learn a tokenizer's pieces from text. Training twice on the same text gives the same file."""
+
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Callable, Iterable
+from itertools import accumulate
+
+from tokenizers import models, trainers
+
+from nmt_cli.data.tokenization.tokenizer import (
+    BYTE_TOKENS,
+    META_SPACE,
+    TextTokenizer,
+    TokenizerConfig,
+    build_backend,
+    model_dict,
+)
+from nmt_cli.data.tokenization.unigram import train_unigram
+from nmt_cli.errors import DataError
+from nmt_cli.vocabulary import SPECIAL_TOKENS
+
+MIN_COVERAGE = 0.99  # share of the text whose characters must have pieces of their own
+MAX_SUBWORD_CHARS = 20  # characters; text without spaces would else get whole sentences as pieces
+RESERVED_TOKENS = [*SPECIAL_TOKENS, *BYTE_TOKENS]
+
+
+def train_tokenizer(
+    lines: Callable[[], Iterable[str]], config: TokenizerConfig, *, nfc: bool = True
+) -> TextTokenizer:
+    """A tokenizer for the text that `lines()` yields, anew at each call.
+
+    DataError where vocab_size has no room for the characters of the text.
+    """
+    if config.type == "word":
+        return TextTokenizer(build_backend(_word_model(lines(), config, nfc), nfc=nfc))
+    subword_count = config.vocab_size - len(RESERVED_TOKENS)
+    alphabet = _select_alphabet(
+        lines(), config, subword_count if config.type == "character" else subword_count * 2 // 3
+    )
+    train = {"bpe": _train_bpe, "unigram": _train_unigram, "character": _character_model}[
+        config.type
+    ]
+    return TextTokenizer(build_backend(train(lines(), alphabet, subword_count), nfc=nfc))
+
+
+def _select_alphabet(
+    lines: Iterable[str], config: TokenizerConfig, max_characters: int
+) -> list[str]:
+    """The most frequent characters that make up the wanted share of the text, most frequent first.
+
+    At most `most` of them, so that room is left for longer pieces; DataError where those would be
+    less than MIN_COVERAGE of the text. U+2581 is always spelled in bytes, so that it can stand
+    for the space when pieces are printed.
+    """
+    counts: Counter[str] = Counter()
+    for line in lines:
+        counts.update(line)
+    del counts[META_SPACE]
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    cumulative_counts = list(accumulate(count for _, count in ordered))
+    total = cumulative_counts[-1] if cumulative_counts else 0
+    wanted_characters = bisect_left(cumulative_counts, config.character_coverage * total) + 1
+    min_characters = (
+        bisect_left(cumulative_counts, min(MIN_COVERAGE, config.character_coverage) * total) + 1
+    )
+    if min_characters > max_characters:
+        min_vocab_size = len(RESERVED_TOKENS) + (
+            min_characters if config.type == "character" else -(-min_characters * 3 // 2)
+        )
+        raise DataError(
+            f"tokenizer.vocab_size: {config.vocab_size} has no room for 4 specials, 256 bytes and "
+            f"the {min_characters} characters that make up {MIN_COVERAGE:.0%} of the text; "
+            f"use {min_vocab_size} or more"
+        )
+    alphabet = [character for character, _ in ordered[: min(wanted_characters, max_characters)]]
+    if " " not in alphabet:  # it goes before every text, also where words have none between them
+        alphabet = [*alphabet[: max_characters - 1], " "]
+    return alphabet
+
+
+def _mask_uncovered(lines: Iterable[str], alphabet: list[str]) -> Iterable[str]:
+    """The lines with every character outside the alphabet replaced by a line end.
+
+    Pieces are never learned across such a character.
+    """
+    covered = set(alphabet)
+    for line in lines:
+        uncovered = set(line) - covered
+        yield (
+            line.translate({ord(character): "\n" for character in uncovered}) if uncovered else line
+        )
+
+
+def _train_bpe(lines: Iterable[str], alphabet: list[str], subword_count: int) -> models.Model:
+    backend = build_backend(models.BPE(), nfc=False)
+    trainer = trainers.BpeTrainer(
+        vocab_size=subword_count, initial_alphabet=alphabet, limit_alphabet=len(alphabet),
+        max_token_length=MAX_SUBWORD_CHARS, show_progress=False,
+    )  # fmt: skip
+    backend.train_from_iterator(_mask_uncovered(lines, alphabet), trainer)
+    merges = [(left, right) for left, right in model_dict(TextTokenizer(backend))["merges"]]
+    learned = sorted(backend.get_vocab().items(), key=lambda item: item[1])
+    vocabulary = {
+        token: token_id
+        for token_id, token in enumerate([*RESERVED_TOKENS, *(subword for subword, _ in learned)])
+    }
+    return models.BPE(vocabulary, merges, byte_fallback=True, unk_token=SPECIAL_TOKENS[1])
+
+
+def _train_unigram(lines: Iterable[str], alphabet: list[str], subword_count: int) -> models.Model:
+    counts: Counter[str] = Counter()
+    pre_tokenizer = TextTokenizer(build_backend(models.BPE(), nfc=False))
+    for line in _mask_uncovered(lines, alphabet):
+        counts.update(word for word in pre_tokenizer.pre_tokenize(line) if "\n" not in word)
+    scored_subwords = train_unigram(counts, subword_count, alphabet)
+    lowest_score = min(score for _, score in scored_subwords)
+    scored_tokens = [*((token, lowest_score) for token in RESERVED_TOKENS), *scored_subwords]
+    return models.Unigram(scored_tokens, unk_id=1, byte_fallback=True)
+
+
+def _character_model(lines: Iterable[str], alphabet: list[str], subword_count: int) -> models.Model:
+    vocabulary = {token: token_id for token_id, token in enumerate([*RESERVED_TOKENS, *alphabet])}
+    return models.BPE(vocabulary, [], byte_fallback=True, unk_token=SPECIAL_TOKENS[1])
+
+
+def _word_model(lines: Iterable[str], config: TokenizerConfig, nfc: bool) -> models.Model:
+    pre_tokenizer = TextTokenizer(build_backend(models.BPE(), nfc=nfc))
+    counts: Counter[str] = Counter()
+    for line in lines:
+        counts.update(pre_tokenizer.pre_tokenize(line))
+    without_meta_space = ((word, count) for word, count in counts.items() if META_SPACE not in word)
+    ordered = sorted(without_meta_space, key=lambda item: (-item[1], item[0]))
+    tokens = [*SPECIAL_TOKENS, *(word for word, _ in ordered)][: config.vocab_size]
+    vocabulary = {token: token_id for token_id, token in enumerate(tokens)}
+    return models.WordLevel(vocabulary, unk_token=SPECIAL_TOKENS[1])

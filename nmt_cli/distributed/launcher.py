@@ -1,0 +1,111 @@
+"""torch.distributed's launcher: starting it, and what it tells the processes that it starts.
+
+`nmt train --processes N` is torchrun on one machine. Only the restarting is done here: torchrun
+starts again whatever failed, a mistake in the recipe and an obeyed signal included.
+"""
+
+import logging
+import os
+import signal
+import sys
+import uuid
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from nmt_cli.reporting import Reporter
+from nmt_cli.workers import usable_cores
+
+MAX_RESTARTS = 3  # without a new checkpoint between them
+SHUTDOWN_TIMEOUT_SECONDS = (
+    600  # seconds after a signal until torch's launcher kills; a validation may come first
+)
+FINAL_EXIT_CODES = (2, 130, 143)  # exit codes after which nothing is gained by another start
+_LAUNCHER_VARIABLES = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+
+
+def is_launched() -> bool:
+    """Whether a launcher started this process as one of a group."""
+    return all(name in os.environ for name in _LAUNCHER_VARIABLES)
+
+
+class LaunchResult(NamedTuple):
+    """How a group of processes ended."""
+
+    exit_code: int
+    reason: str = ""
+
+    @property
+    def is_final(self) -> bool:
+        """Whether another start would be in vain."""
+        return self.exit_code == 0 or self.exit_code in FINAL_EXIT_CODES
+
+
+def launch(
+    process_count: int, command: list[str], progress: Callable[[], object], reporter: Reporter
+) -> int:
+    """Run `nmt <command>` in `count` processes of this machine; the exit code of it all.
+
+    Where one of them fails, all start again with --resume, up to RESTARTS times without
+    `progress()` having changed. Each gets its share of the cores, unless OMP_NUM_THREADS is set.
+    """
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, usable_cores() // process_count)))
+    os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", str(SHUTDOWN_TIMEOUT_SECONDS))
+    failures = 0
+    while True:
+        progress_before = progress()
+        result = _run(process_count, command)
+        if result.is_final:
+            return result.exit_code
+        failures = 1 if progress() != progress_before else failures + 1
+        if failures > MAX_RESTARTS:
+            reporter.warning(
+                f"{result.reason}; {failures} times without a new checkpoint: giving up"
+            )
+            return 1
+        reporter.warning(f"{result.reason}; starting again from the last checkpoint")
+        command = [*command, *(["--resume"] if "--resume" not in command else [])]
+
+
+def _run(process_count: int, command: list[str]) -> LaunchResult:
+    """One start of torch's launcher and its end."""
+    logger = logging.getLogger("torch.distributed.elastic")
+    logger.addHandler(logging.NullHandler())  # it reports each failure at length; we say it in one
+    logger.propagate = False
+    from torch.distributed.elastic.multiprocessing.api import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    config = LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=process_count,
+        run_id=uuid.uuid4().hex,
+        rdzv_backend="c10d",
+        rdzv_endpoint="localhost:0",
+        max_restarts=0,
+    )
+    try:
+        elastic_launch(config, sys.executable)("-m", "nmt_cli", *command)
+    except ChildFailedError as error:
+        return _describe_failures(error.failures)
+    except (
+        SignalException
+    ) as signal_error:  # passed on to the processes, which have saved and ended
+        return LaunchResult(128 + int(signal_error.sigval))
+    return LaunchResult(0)
+
+
+def _describe_failures(failures: dict[int, Any]) -> LaunchResult:
+    """What to say of the processes that failed: of one that was killed first of all.
+
+    Others may have ended since they lost that one, or by the SIGTERM that the launcher then sends.
+    """
+
+    def blame_order(item: tuple[int, Any]) -> tuple[bool, bool, int]:
+        return item[1].exitcode == -signal.SIGTERM, item[1].exitcode > 0, item[0]
+
+    rank, failure = min(failures.items(), key=blame_order)
+    exit_code = int(failure.exitcode)
+    if exit_code < 0:
+        return LaunchResult(1, f"rank {rank} was killed by {signal.Signals(-exit_code).name}")
+    return LaunchResult(exit_code, f"rank {rank} ended with exit code {exit_code}")

@@ -1,0 +1,1 @@
+"""Text in, text out: reading lines, segmentation, translation, parallel workers, shards."""

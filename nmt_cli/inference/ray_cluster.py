@@ -1,0 +1,182 @@
+"""The same work on a Ray cluster: shards of a text to translate, blocks of pairs to prepare.
+
+Ray is an extra and only carries: which lines belong to a shard, how it resumes and what its files
+look like is decided where it is for one machine. All machines must see the same files under the
+same paths. Without RAY_ADDRESS it is a cluster of this machine's cores.
+"""
+
+import logging
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nmt_cli.errors import UserError, WorkerError
+from nmt_cli.inference.byte_ranges import Shard
+from nmt_cli.reporting import Reporter
+from nmt_cli.workers import MAX_TASKS_PER_WORKER, MapFunction, PoolFactory, WorkFactory
+
+if TYPE_CHECKING:  # with torch, for which those that only prepare need not wait
+    from nmt_cli.commands.translate import OutputFormat
+    from nmt_cli.inference.processes import ParallelTranslator, TranslatorSpec
+    from nmt_cli.inference.shards import ShardResult
+
+RAY_ENVIRONMENT = {
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"
+}  # or it warns of what a later version will do
+
+
+@contextmanager
+def ray_session() -> Iterator[Any]:
+    """Ray, with a cluster: the one at RAY_ADDRESS, or this machine's cores.
+
+    UserError where Ray is not installed or the cluster cannot be reached.
+    """
+    for key, value in RAY_ENVIRONMENT.items():
+        os.environ.setdefault(key, value)
+    try:
+        import ray
+    except ImportError as error:
+        raise UserError("--on ray: Ray is not installed: pip install 'nmt-cli[ray]'") from error
+    try:
+        initialized_here = not ray.is_initialized()
+        if initialized_here:
+            ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise UserError(f"--on ray: no cluster: {' '.join(str(error).split())}") from error
+    try:
+        yield ray
+    finally:
+        if initialized_here:
+            ray.shutdown()
+
+
+def translate_on_ray(
+    spec: "TranslatorSpec",
+    text: Path,
+    shards: list[Shard],
+    folder: Path,
+    output_format: "OutputFormat",
+    reporter: Reporter,
+) -> "list[ShardResult]":
+    """`translate_shard` for each shard, each on a core (or GPU) of the cluster.
+
+    A shard whose machine is lost is gone on with on another one. Raises as `translate_shard` does;
+    WorkerError where a shard was lost again and again, after the others are done.
+    """
+    runs = tuple(str(Path(run).absolute()) for run in spec.runs)
+    absolute_spec = replace(spec, runs=runs)
+    with ray_session() as ray:
+        use_gpu = ray.cluster_resources().get("GPU", 0) > 0 and spec.device != "cpu"
+        remote_task = ray.remote(num_cpus=1, num_gpus=int(use_gpu), max_retries=3)(
+            _translate_shard_task
+        )
+        pending = {
+            remote_task.remote(
+                absolute_spec,
+                str(text.absolute()),
+                tuple(result),
+                str(folder.absolute()),
+                output_format,
+            ): result
+            for result in shards
+        }
+        results, failures = [], []
+        while pending:
+            (reference,), _ = ray.wait(list(pending), num_returns=1)
+            shard = pending.pop(reference)
+            try:
+                results.append(_get_result(ray, reference, f"shard {shard}"))
+            except WorkerError as error:
+                failures.append(str(error))
+                reporter.warning(str(error))
+            else:
+                reporter.info(f"shard {shard}: {results[-1].lines:,} lines")
+    if failures:
+        raise WorkerError(f"{len(failures)} of {len(shards)} shards failed: run the command again")
+    return sorted(results, key=lambda one: one.shard)
+
+
+def _translate_shard_task(
+    spec: "TranslatorSpec",
+    text: str,
+    shard: tuple[int, int],
+    folder: str,
+    output_format: "OutputFormat",
+) -> "ShardResult":
+    """A shard, in a process of the cluster."""
+    from nmt_cli.inference.shards import translate_shard
+
+    quiet_reporter = Reporter(quiet=True)
+    return translate_shard(
+        _open_translator_once(spec),
+        Path(text),
+        Shard(*shard),
+        Path(folder),
+        output_format,
+        quiet_reporter,
+    )
+
+
+@cache
+def _open_translator_once(spec: "TranslatorSpec") -> "ParallelTranslator":
+    """The translator, once in each process, which has one thread as Ray has set it."""
+    from nmt_cli.inference.processes import ParallelTranslator
+
+    return ParallelTranslator(spec, "1", Reporter(quiet=True))
+
+
+def ray_pool(ray: Any) -> PoolFactory:
+    """Workers on all cores of a cluster, for `data.preparation.prepare`."""
+
+    @contextmanager
+    def pool(opener: WorkFactory) -> Iterator[MapFunction]:
+        worker_count = max(1, int(ray.cluster_resources().get("CPU", 1)))
+        actor_class = ray.remote(num_cpus=1, max_restarts=3, max_task_retries=3)(_Actor)
+        actors = [actor_class.remote(opener, number) for number in range(worker_count)]
+        try:
+            yield lambda tasks: _results_in_order(ray, actors, tasks)
+        finally:
+            for actor in actors:
+                with suppress(Exception):  # it may be gone
+                    ray.kill(actor)
+
+    return pool
+
+
+class _Actor:
+    """A worker: its work, opened once."""
+
+    def __init__(self, opener: WorkFactory, number: int) -> None:
+        self.work: Callable[[Any], Any] = opener(number)
+
+    def do(self, task: Any) -> Any:
+        """The result of a task."""
+        return self.work(task)
+
+
+def _results_in_order(ray: Any, actors: list[Any], tasks: Iterable[Any]) -> Iterator[Any]:
+    """Results in the order of the tasks, of which few are held at a time."""
+    pending: deque[Any] = deque()
+    for number, task in enumerate(tasks):
+        pending.append(actors[number % len(actors)].do.remote(task))
+        if len(pending) >= MAX_TASKS_PER_WORKER * len(actors):
+            yield _get_result(ray, pending.popleft(), "a block of training pairs")
+    while pending:
+        yield _get_result(ray, pending.popleft(), "a block of training pairs")
+
+
+def _get_result(ray: Any, object_ref: Any, description: str) -> Any:
+    """What a task returned; its UserError as it was, anything else as WorkerError."""
+    try:
+        return ray.get(object_ref)
+    except ray.exceptions.RayTaskError as error:
+        if isinstance(error.cause, UserError):
+            raise UserError(str(error.cause)) from error
+        raise WorkerError(f"{description}: {type(error.cause).__name__}: {error.cause}") from error
+    except ray.exceptions.RayError as error:
+        raise WorkerError(f"{description}: lost: {type(error).__name__}") from error

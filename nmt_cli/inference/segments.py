@@ -1,0 +1,195 @@
+"""Lines longer than a model can read: cut into segments, and their translations put together.
+
+A line is cut at sentence ends; a sentence that is still too long at commas and the like, then at
+spaces, then between characters. Every character but the white space around a cut is in a segment.
+"""
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+# Marks that a space follows: also those of Hindi and its neighbours, Urdu, Arabic, Armenian and
+# Amharic. Marks that need none: of Chinese and Japanese, Burmese and Khmer.
+SENTENCE_END = re.compile(
+    r"(?<=[.!?…।॥۔؟։።])[\"'”’»)\]]*\s+|(?<=[。！？။។])(?![。！？။។])[”’」』）]*"
+)
+CLAUSE_END = re.compile(r"(?<=[,;:،؛၊])\s+|(?<=[、，；：])")
+SPACE = re.compile(r"\s+")
+BOUNDARY_PATTERNS = (SENTENCE_END, CLAUSE_END, SPACE)
+MIN_SEGMENT_TOKENS = (
+    8  # pieces: a shorter sentence takes the next one along ('Mr. Smith' has one too many)
+)
+ZERO_WIDTH_JOINER, VARIATION_SELECTORS = "\u200d", range(0xFE00, 0xFE10)  # inside emoji
+
+# Scripts written without spaces: the first three do without them between sentences, too.
+CJK = (range(0x2E80, 0xA4D0), range(0xF900, 0xFB00), range(0xFF00, 0xFFF0))
+ASTRAL_CJK = range(0x20000, 0x33480)
+UNSPACED_SCRIPTS = (
+    range(0x0E00, 0x1100),
+    range(0x1780, 0x1800),
+)  # Thai, Lao, Tibetan, Burmese; Khmer
+
+TokenCounter = Callable[[list[str]], list[int]]  # pieces of each text
+Span = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A part of a line, without white space around it."""
+
+    text: str
+    continues_word: bool = False
+    """It goes on with a word that the segment before it began."""
+
+
+def split_line(text: str, max_tokens: int, count_tokens: TokenCounter) -> list[Segment]:
+    """Segments of at most `limit` pieces, in order.
+
+    A line that has to be cut is cut into its sentences, since most models know only single ones.
+    Only a character that has more pieces than `limit` is left longer than that.
+    """
+    if count_tokens([text])[0] <= max_tokens:
+        return [Segment(text)]
+    spans = _strip_spans(text, _pack_units(text, (0, len(text)), max_tokens, count_tokens, 0))
+    token_counts = count_tokens([text[start:end] for start, end in spans])
+    fitting_spans: list[Span] = []
+    for span, token_count in zip(
+        spans, token_counts, strict=True
+    ):  # joined, units may have more pieces
+        fitting_spans += (
+            [span]
+            if token_count <= max_tokens
+            else _slice_characters(text, _grapheme_boundaries(text, span), max_tokens, count_tokens)
+        )
+    return list(_make_segments(text, _strip_spans(text, fitting_spans)))
+
+
+def join_translations(segments: Sequence[Segment], translations: Sequence[str]) -> str:
+    """The translation of a line from those of its segments.
+
+    A space goes between two of them, but not where the target is written without any, nor inside
+    a word.
+    """
+    joined = ""
+    for segment, text in zip(segments, translations, strict=True):
+        if joined and text:
+            without_space = (
+                segment.continues_word or _in_scripts(CJK, joined[-1]) or _in_scripts(CJK, text[0])
+            )
+            joined += "" if without_space else " "
+        joined += text
+    return joined
+
+
+def _pack_units(
+    text: str, span: Span, max_tokens: int, count_tokens: TokenCounter, level: int
+) -> list[Span]:
+    """Spans of neighbouring units of this level: sentences, clauses, words."""
+    if level == len(BOUNDARY_PATTERNS):
+        return _slice_characters(text, _grapheme_boundaries(text, span), max_tokens, count_tokens)
+    units = list(_split_at(text, span, BOUNDARY_PATTERNS[level]))
+    token_counts = count_tokens([text[start:end].strip() for start, end in units])
+    min_tokens = min(MIN_SEGMENT_TOKENS, max_tokens) if level == 0 else max_tokens
+    packed: list[Span] = []
+    last_token_count = max_tokens  # pieces in the last part; full where nothing may be added to it
+    for unit, token_count in zip(units, token_counts, strict=True):
+        if token_count > max_tokens:
+            packed += _pack_units(text, unit, max_tokens, count_tokens, level + 1)
+            last_token_count = max_tokens
+        elif last_token_count >= min_tokens or last_token_count + token_count > max_tokens:
+            packed.append(unit)
+            last_token_count = token_count
+        else:
+            packed[-1] = (packed[-1][0], unit[1])
+            last_token_count += token_count
+    return packed
+
+
+def _split_at(text: str, span: Span, boundary: re.Pattern[str]) -> Iterator[Span]:
+    start, end = span
+    for match in boundary.finditer(text, start, end):
+        if start < match.end() < end:
+            yield start, match.end()
+            start = match.end()
+    yield start, end
+
+
+def _slice_characters(
+    text: str, bounds: Sequence[int], max_tokens: int, count_tokens: TokenCounter
+) -> list[Span]:
+    """Spans of as many units as fit; unit i is text[bounds[i] : bounds[i + 1]]."""
+    spans: list[Span] = []
+    position, count, unit_count = 0, max_tokens, len(bounds) - 1
+    while position < unit_count:
+        count = _fitting_unit_count(
+            text, bounds[position:], min(count, unit_count - position), max_tokens, count_tokens
+        )
+        start, end = bounds[position], bounds[position + count]
+        if count == 1 and end - start > 1 and count_tokens([text[start:end]])[0] > max_tokens:
+            spans += _slice_characters(
+                text, range(start, end + 1), max_tokens, count_tokens
+            )  # a tower of accents
+        else:
+            spans.append((start, end))
+        position += count
+    return spans
+
+
+def _fitting_unit_count(
+    text: str, bounds: Sequence[int], count: int, max_tokens: int, count_tokens: TokenCounter
+) -> int:
+    """How many of the first units fit, to within a factor of 2; at least one."""
+    token_count = count_tokens([text[bounds[0] : bounds[count]]])[0]
+    while token_count > max_tokens and count > 1:
+        count = max(1, min(count - 1, count * max_tokens // token_count))
+        token_count = count_tokens([text[bounds[0] : bounds[count]]])[0]
+    while 2 * token_count <= max_tokens and count < len(bounds) - 1:
+        larger_count = min(2 * count, len(bounds) - 1)
+        token_count = count_tokens([text[bounds[0] : bounds[larger_count]]])[0]
+        if token_count > max_tokens:
+            break
+        count = larger_count
+    return count
+
+
+def _grapheme_boundaries(text: str, span: Span) -> list[int]:
+    """Where characters begin that do not combine with the one before; the span's end is last."""
+    start, end = span
+    bounds = [start]
+    for position in range(start + 1, end):
+        character = text[position]
+        continues_cluster = (
+            ZERO_WIDTH_JOINER in (character, text[position - 1])
+            or ord(character) in VARIATION_SELECTORS
+        )
+        if not continues_cluster and unicodedata.combining(character) == 0:
+            bounds.append(position)
+    return [*bounds, end]
+
+
+def _strip_spans(text: str, spans: list[Span]) -> list[Span]:
+    """The spans without white space around them, and without those of white space only."""
+    stripped = []
+    for start, end in spans:
+        content = text[start:end]
+        without_leading, without_trailing = len(content.lstrip()), len(content.rstrip())
+        if without_leading:
+            stripped.append((end - without_leading, start + without_trailing))
+    return stripped
+
+
+def _make_segments(text: str, spans: list[Span]) -> Iterator[Segment]:
+    previous_end = 0
+    for index, (start, end) in enumerate(spans):
+        is_adjacent = index > 0 and start == previous_end
+        boundary_characters = (text[start - 1], text[start]) if is_adjacent else ()
+        uses_spaces = not any(
+            _in_scripts((*CJK, *UNSPACED_SCRIPTS), character) for character in boundary_characters
+        )
+        yield Segment(text[start:end], is_adjacent and uses_spaces)
+        previous_end = end
+
+
+def _in_scripts(scripts: Sequence[range], character: str) -> bool:
+    return any(ord(character) in script for script in (*scripts, ASTRAL_CJK))

@@ -1,0 +1,227 @@
+"""A folder of translated shards: resumable, each whole or absent, joined in order when all are in.
+
+job.json                     what all shards must have in common: input, run, search
+shard-03-of-10.partial       output so far; what a kill left behind the last mark is cut off
+shard-03-of-10.mark.json     how many lines of input and bytes of output are safe
+shard-03-of-10.lock          held by the process that writes the shard
+shard-03-of-10.txt           the whole output
+shard-03-of-10.json          its manifest: range of the input, lines, SHA-256; written last
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from nmt_cli.errors import DataError
+from nmt_cli.fs import lock_file
+from nmt_cli.inference.byte_ranges import Shard, TextRange
+
+FORMAT_VERSION = 1
+Job = dict[str, Any]
+
+
+class ShardWriter:
+    """The output of one shard, which may be the continuation of a killed one.
+
+    DataError where the folder belongs to another job, or another process writes the same shard.
+    """
+
+    def __init__(self, folder: Path, shard: Shard, job: Job) -> None:
+        self.folder, self.shard = folder, shard
+        folder.mkdir(parents=True, exist_ok=True)
+        self.job_hash = _claim_folder(folder, job)
+        self._partial_path = folder / f"{shard.name}.partial"
+        self._progress_path = folder / f"{shard.name}.mark.json"
+        self._text_path = folder / f"{shard.name}.txt"
+        self._manifest_path = folder / f"{shard.name}.json"
+        self.line_count = self.output_line_count = 0
+        self._file: BinaryIO | None = None
+        self._lock_path = folder / f"{shard.name}.lock"
+        locked_error = DataError(f"{folder}: shard {shard}: another process is writing it")
+        self._lock = lock_file(self._lock_path, locked_error)
+        self.is_finished = self._manifest_path.is_file() and self._text_path.is_file()
+        if self.is_finished:
+            self.line_count = _read_json(self._manifest_path)["lines"]
+        else:
+            self._resume()
+
+    def _resume(self) -> None:
+        """Open the output behind the last mark."""
+        if self._text_path.exists():  # killed between the last two steps of `finish`
+            self._text_path.rename(self._partial_path)
+        byte_count = 0
+        with suppress(OSError, ValueError, KeyError):
+            progress = json.loads(self._progress_path.read_text())
+            if self._partial_path.stat().st_size >= progress["bytes"]:
+                byte_count = progress["bytes"]
+                self.line_count, self.output_line_count = (
+                    progress["lines"],
+                    progress["output_lines"],
+                )
+        self._file = open(self._partial_path, "ab")  # noqa: SIM115
+        self._file.truncate(byte_count)
+
+    def write(self, texts: Sequence[str]) -> None:
+        """Append the output for one line of input."""
+        assert self._file is not None
+        for text in texts:
+            self._file.write(text.encode("utf-8", "replace") + b"\n")
+        self.line_count += 1
+        self.output_line_count += len(texts)
+
+    def commit(self) -> None:
+        """Make safe what was written."""
+        assert self._file is not None
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        content = {"lines": self.line_count, "output_lines": self.output_line_count}
+        _atomic_write_json(self._progress_path, content | {"bytes": self._file.tell()})
+
+    def finish(self, text_range: TextRange) -> None:
+        """Give the output its name, and write the manifest."""
+        assert self._file is not None
+        self.commit()
+        self._partial_path.rename(self._text_path)
+        content = {
+            "format": FORMAT_VERSION,
+            "job": self.job_hash,
+            "shard": list(self.shard),
+            "range": text_range._asdict(),
+            "lines": self.line_count,
+            "output_lines": self.output_line_count,
+            "sha256": sha256_file(self._text_path),
+        }
+        _atomic_write_json(self._manifest_path, content)
+        self._progress_path.unlink()
+        self.is_finished = True
+
+    def close(self) -> None:
+        """Let go of the shard."""
+        if self._file is not None:
+            self._file.close()
+        if self.is_finished:
+            self._lock_path.unlink(missing_ok=True)
+        self._lock.close()
+
+
+def _claim_folder(folder: Path, job: Job) -> str:
+    """Make the folder this job's, or see that it is; the job's hash."""
+    expected = {"format": FORMAT_VERSION, **job}
+    path = folder / "job.json"
+    if not path.exists():
+        temporary = folder / f".job.json.{os.uname().nodename}.{os.getpid()}"
+        _atomic_write_json(temporary, expected)
+        with suppress(FileExistsError):
+            os.link(temporary, path)  # the first of several shards; a rename would replace it
+        temporary.unlink()
+    existing = _read_json(path)
+    if existing != expected:
+        differing_keys = sorted(
+            key for key in {*existing, *expected} if existing.get(key) != expected.get(key)
+        )
+        raise DataError(
+            f"{folder}: holds shards of another job (other {', '.join(differing_keys)}): choose another --out"
+        )
+    return _job_hash(expected)
+
+
+def _job_hash(job: Job) -> str:
+    return hashlib.sha256(json.dumps(job, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def join_shards(folder: Path) -> Iterator[bytes]:
+    """The output of all shards in order, in lines, after every check has passed.
+
+    DataError names the shards that are missing or damaged.
+    """
+    job = _read_json(folder / "job.json")
+    manifests = _load_manifests(folder, job)
+    _check_ranges(folder, manifests)
+    return _joined_lines(folder, job, manifests)
+
+
+def _joined_lines(folder: Path, job: Job, manifests: list[dict[str, Any]]) -> Iterator[bytes]:
+    line_offset = 0
+    for manifest in manifests:
+        with open(folder / f"{Shard(*manifest['shard']).name}.txt", "rb") as file:
+            for line in file:
+                yield _renumber(line, job.get("form"), line_offset)
+        line_offset += manifest["lines"]
+
+
+def _renumber(line: bytes, output_format: Any, line_offset: int) -> bytes:
+    """The output line with the number that its line has in the whole input."""
+    if output_format == "jsonl":
+        record = json.loads(line)
+        record["line"] += line_offset
+        return json.dumps(record, ensure_ascii=False).encode() + b"\n"
+    if output_format == "candidates":
+        number, separator, remainder = line.partition(b" ||| ")
+        return str(int(number) + line_offset).encode() + separator + remainder
+    return line
+
+
+def _load_manifests(folder: Path, job: Job) -> list[dict[str, Any]]:
+    shards = [Shard(number, job["shards"]) for number in range(1, job["shards"] + 1)]
+    present = [one for one in shards if (folder / f"{one.name}.json").is_file()]
+    missing = [one for one in shards if one not in present]
+    if missing:
+        shown = ", ".join(map(str, missing[:20])) + (", ..." if len(missing) > 20 else "")
+        raise DataError(f"{folder}: {len(missing)} of {len(shards)} shards are missing: {shown}")
+    manifests = [_read_json(folder / f"{one.name}.json") for one in shards]
+    for shard, manifest in zip(shards, manifests, strict=True):
+        path = folder / f"{shard.name}.txt"
+        if manifest.get("job") != _job_hash(job) or manifest.get("shard") != list(shard):
+            raise DataError(f"{path}: belongs to another input or run than the others")
+        if not path.is_file() or sha256_file(path) != manifest["sha256"]:
+            raise DataError(f"{path}: is not what was written: delete it and translate it again")
+    return manifests
+
+
+def _check_ranges(folder: Path, manifests: list[dict[str, Any]]) -> None:
+    """DataError where the ranges leave a gap, as when the input was changed meanwhile."""
+    position = 0
+    for manifest in manifests:
+        text_range = TextRange(**manifest["range"])
+        is_last = manifest is manifests[-1]
+        line_count_matches = (
+            text_range.unit == "bytes" or text_range.end - text_range.begin == manifest["lines"]
+        )
+        if (
+            text_range.begin != position
+            or (is_last and text_range.end != text_range.total)
+            or not line_count_matches
+        ):
+            shard = Shard(*manifest["shard"])
+            raise DataError(f"{folder}: shard {shard} does not go on where the one before ends")
+        position = text_range.end
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: not written by nmt translate --shard: {error}") from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT_VERSION:
+        raise DataError(f"{path}: not written by this version of nmt translate --shard")
+    return content
+
+
+def _atomic_write_json(path: Path, content: dict[str, Any]) -> None:
+    """Replace a JSON file so that it is the old or the new one at every moment."""
+    temporary = path.with_name(path.name + ".tmp")
+    with open(temporary, "w", encoding="utf-8") as file:
+        file.write(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+def sha256_file(path: Path) -> str:
+    """SHA-256 of a file."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,102 @@
+"""nmt translate --shard I/N: one part of a large file, so that any batch system can run the others.
+
+Nothing but the folder of the output connects the processes; nmt join puts the parts together.
+"""
+
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from nmt_cli.commands.translate import OutputFormat, TranslatedLine
+from nmt_cli.data.known_words import word_files
+from nmt_cli.errors import DataError
+from nmt_cli.inference.byte_ranges import Shard, find_range, open_range, sample_hash
+from nmt_cli.inference.processes import ParallelTranslator
+from nmt_cli.inference.shard_files import ShardWriter, sha256_file
+from nmt_cli.recipe.loader import load_recipe
+from nmt_cli.reporting import Reporter
+from nmt_cli.runs.folder import RunFolder
+
+COMMIT_INTERVAL_SECONDS = 10.0  # of work that a kill can cost
+
+
+@dataclass(frozen=True)
+class ShardResult:
+    """A finished shard: its lines, and how many of them were there already."""
+
+    shard: Shard
+    lines: int
+    resumed_lines: int
+
+
+def translate_shard(
+    translator: ParallelTranslator,
+    text: Path,
+    shard: Shard,
+    folder: Path,
+    output_format: OutputFormat,
+    reporter: Reporter,
+) -> ShardResult:
+    """Translate one part of a file into `folder`, going on where a killed process stopped.
+
+    DataError where the text cannot be read, or the folder belongs to another text, run or search.
+    """
+    if not text.is_file():
+        raise DataError(f"{text}: no such file")
+    writer = ShardWriter(folder, shard, describe_job(translator, text, shard.total, output_format))
+    if writer.is_finished:
+        writer.close()
+        reporter.info(f"shard {shard}: already done")
+        return ShardResult(shard, writer.line_count, writer.line_count)
+    resumed_lines = writer.line_count
+    if resumed_lines:
+        reporter.info(f"shard {shard}: going on after line {resumed_lines:,}")
+    try:
+        text_range = find_range(text, shard)
+        last_commit = time.monotonic()
+        stream = open_range(text, text_range, resumed_lines)
+        with reporter.line_warnings(f"shard {shard}, ") as report_line:
+            for translated_line in translator.translate(stream, assume_long_input=True):
+                renumbered = _renumber(translated_line, resumed_lines)
+                report_line(renumbered.line.number, renumbered.warnings)
+                writer.write(renumbered.output_lines(output_format))
+                if time.monotonic() - last_commit > COMMIT_INTERVAL_SECONDS:
+                    writer.commit()
+                    last_commit = time.monotonic()
+        writer.finish(text_range)
+    finally:
+        writer.close()
+    reporter.info(f"shard {shard}: {writer.line_count:,} lines, {folder / shard.name}.txt")
+    return ShardResult(shard, writer.line_count, resumed_lines)
+
+
+def _renumber(translated_line: TranslatedLine, offset: int) -> TranslatedLine:
+    """The line with the number that it has in its shard."""
+    return replace(
+        translated_line,
+        line=replace(translated_line.line, number=translated_line.line.number + offset),
+    )
+
+
+def describe_job(
+    translator: ParallelTranslator, text: Path, shard_count: int, output_format: OutputFormat
+) -> dict[str, Any]:
+    """What all shards must have in common: the text, the runs and how they search."""
+    runs = [_describe_run(Path(run)) for run in translator.spec.runs]
+    search = translator.translator.config.model_dump(mode="json")
+    source = {"name": text.name, "bytes": text.stat().st_size, "sample": sample_hash(text)}
+    engine = [translator.spec.engine, translator.spec.quantization]
+    job = {"input": source, "runs": runs, "engine": engine, "search": search, "form": output_format}
+    return {**job, "shards": shard_count}
+
+
+def _describe_run(path: Path) -> dict[str, Any]:
+    """Recipe, update, and SHA-256 of the weights, tokenizers and list of words of a run."""
+    checkpoint = RunFolder(path).best_checkpoint()
+    other_files = [*sorted(path.glob("tokenizer*.json")), *word_files(path)]
+    return {
+        "recipe": load_recipe(path / "recipe.yaml").hash(),
+        "update": checkpoint.update,
+        "files": checkpoint.state["files"] | {file.name: sha256_file(file) for file in other_files},
+    }

@@ -1,0 +1,1 @@
+"""Recipes: finding, loading, overriding and documenting them."""

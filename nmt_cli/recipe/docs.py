@@ -1,0 +1,87 @@
+"""Every key of a recipe with its default and meaning, made from the code."""
+
+import re
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic.fields import FieldInfo
+
+from nmt_cli.config import Section
+from nmt_cli.data.config import CorpusConfig, Download, ParallelTextConfig
+from nmt_cli.data.tokenization.tokenizer import TokenizerConfig
+from nmt_cli.decoding.hypothesis import SearchConfig
+from nmt_cli.models import MODELS
+from nmt_cli.training.config import TrainingConfig
+
+HEADER = """# Every key of a recipe
+
+Printed by `nmt recipes keys`, from the code. A key without a default must be given. Sections stand
+in the order in which data flows; all but `corpus` may be left out:
+
+```yaml
+name: mine                                           # the run will be runs/mine
+corpus: {root: data, source: en, target: de, train: train, dev: dev, test: test}
+tokenizer: {type: bpe, vocab_size: 8000, joint: true}
+model: {type: transformer, d_model: 256, heads: 4}   # keys: `nmt models show transformer`
+training: {updates: 10000, tokens_per_batch: 4096}
+search: {beam: 5}
+```
+
+The same on the command line: `--set training.updates=5000`, `--set corpus.train.0.weight=2`.
+"""
+
+
+def recipe_reference() -> str:
+    """A Markdown page: a table for each section and each model."""
+    sections: list[tuple[str, type[Section]]] = [
+        ("corpus", CorpusConfig),
+        ("corpus.dev, corpus.test, and each entry of the list corpus.train", ParallelTextConfig),
+        ("corpus.download", Download),
+        ("tokenizer", TokenizerConfig),
+        *((f"model, type: {name}", model.config_class) for name, model in MODELS.items()),
+        ("training", TrainingConfig),
+        ("search", SearchConfig),
+    ]
+    return HEADER + "".join(
+        f"\n## {title}\n\n{_options_table(section_class)}" for title, section_class in sections
+    )
+
+
+def section_options(section_class: type[Section]) -> list[tuple[str, str, str]]:
+    """Key, default and meaning of each option of a section; no default where one must be given.
+
+    The name of a model is no option of the model.
+    """
+    return [
+        (key, "" if field.is_required() else _format_default(field.default), _description(field))
+        for key, field in section_class.model_fields.items()
+        if key != "type" or section_class is TokenizerConfig
+    ]
+
+
+def _options_table(section_class: type[Section]) -> str:
+    rows = ["| key | default | meaning |", "|---|---|---|"]
+    for key, default, meaning in section_options(section_class):
+        escaped = meaning.replace("|", "\\|")
+        rows.append(f"| {key} | {default and f'`{default}`'} | {escaped} |")
+    return "\n".join(rows) + "\n"
+
+
+def _format_default(value: Any) -> str:
+    if value is None or value == "":
+        return "null" if value is None else '""'
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _description(field: FieldInfo) -> str:
+    text = " ".join((field.description or "").split())
+    choices = _choices(field.annotation)
+    if len(choices) < 2 or set(choices) <= set(re.findall(r"\w+", text)):
+        return text
+    return f"{text} One of: {', '.join(choices)}."
+
+
+def _choices(annotation: Any) -> list[str]:
+    """The words that a type allows."""
+    if get_origin(annotation) is Literal:
+        return [str(argument) for argument in get_args(annotation)]
+    return [name for argument in get_args(annotation) for name in _choices(argument)]

@@ -1,0 +1,312 @@
+"""A recipe: the sum of the sections, read from YAML, changed by --set, written back resolved."""
+
+import difflib
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, get_args
+
+from pydantic import ValidationError
+
+from nmt_cli.config import Section
+from nmt_cli.data.config import CorpusConfig
+from nmt_cli.data.tokenization.tokenizer import TokenizerConfig
+from nmt_cli.decoding.hypothesis import SearchConfig
+from nmt_cli.errors import RecipeError
+from nmt_cli.evaluation.metrics import sacrebleu_tokenizers
+from nmt_cli.models import MODELS
+from nmt_cli.models.contract import ModelConfig
+from nmt_cli.recipe.overrides import KeyPath, apply_overrides, parse_overrides
+from nmt_cli.recipe.paths import find_recipe, read_recipe_text
+from nmt_cli.training.config import TrainingConfig
+from nmt_cli.yaml12 import LineNumbers, YamlError, read_yaml, write_yaml
+
+SECTIONS = ("corpus", "tokenizer", "model", "training", "search")
+DEFAULT_MODEL = "transformer"
+
+_NAME = re.compile(r"(?!\.)[^/\x00-\x1f\x7f]{1,100}")  # it becomes the name of a folder
+_NAME_RULE = "should be a name without slashes, at most 100 characters, not beginning with a dot"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides a run, in the order in which data flows."""
+
+    name: str
+    corpus: CorpusConfig
+    tokenizer: TokenizerConfig
+    model: ModelConfig
+    training: TrainingConfig
+    search: SearchConfig
+    folder: Path | None = None  # where its relative paths are looked for first
+
+    def to_dict(self) -> dict[str, Any]:
+        """All keys with their values, defaults included."""
+        sections = {key: getattr(self, key).model_dump(mode="json") for key in SECTIONS}
+        return {"name": self.name, **sections}
+
+    def to_yaml(self) -> str:
+        """The resolved recipe; reading it gives this recipe again."""
+        return write_yaml(self.to_dict())
+
+    def hash(self) -> str:
+        """Eight digits that identify the resolved recipe."""
+        text = json.dumps(self.to_dict(), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+class _FieldError(NamedTuple):
+    path: KeyPath
+    message: str
+
+
+class _UnionMismatch(NamedTuple):
+    """A branch of a union, by pydantic's name, that is of another kind than the value."""
+
+    path: KeyPath
+    branch: str
+    value: Any
+
+
+def load_recipe(recipe: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe by path or by the name of a shipped one, with `section.key=value` settings.
+
+    RecipeError carries every problem found.
+    """
+    path = find_recipe(recipe)
+    parsed_overrides, override_errors = parse_overrides(overrides)
+    try:
+        content, line_numbers = read_yaml(read_recipe_text(path))
+    except YamlError as error:
+        raise RecipeError([f"{path}: {error}", *override_errors]) from error
+    if not isinstance(content, dict):
+        expected = f"a recipe is a mapping with the keys name, {', '.join(SECTIONS)}"
+        raise RecipeError([f"{path}: {expected}", *override_errors])
+    content.setdefault("name", path.stem)
+    override_errors += apply_overrides(content, parsed_overrides)
+    overridden = frozenset(override.path for override in parsed_overrides)
+    try:
+        loaded = build_recipe(content, str(path), line_numbers, path.absolute().parent, overridden)
+    except RecipeError as error:
+        raise RecipeError([*error.errors, *override_errors]) from error
+    if override_errors:
+        raise RecipeError(override_errors)
+    return loaded
+
+
+def build_recipe(
+    content: dict[str, Any],
+    label: str = "recipe",
+    line_numbers: LineNumbers | None = None,
+    folder: Path | None = None,
+    overridden: frozenset[KeyPath] = frozenset(),
+) -> Recipe:
+    """A recipe from plain values; RecipeError carries every problem found.
+
+    `lines` tells where each value stands in the file `label`, `changed` which came from --set.
+    """
+    errors: list[_FieldError] = []
+    sections: dict[str, Any] = {}
+    known_keys = ("name", *SECTIONS)
+    errors += [_unknown_key((key,), known_keys) for key in content if key not in known_keys]
+    name = content.get("name")
+    if not isinstance(name, str) or not _NAME.fullmatch(name) or len(name.encode()) > 200:
+        errors.append(_FieldError(("name",), _NAME_RULE))
+    classes: dict[str, type[Section]] = {
+        "corpus": CorpusConfig,
+        "tokenizer": TokenizerConfig,
+        "training": TrainingConfig,
+        "search": SearchConfig,
+    }
+    model_class = _model_class(content.get("model"), errors)
+    if model_class is not None:
+        classes["model"] = model_class
+    if "corpus" not in content:
+        errors.append(_FieldError(("corpus",), "missing: a recipe must say where its text is"))
+        del classes["corpus"]
+    for key, section_class in classes.items():
+        sections[key] = _parse_section(key, section_class, content.get(key), errors)
+    if not errors:
+        errors = _cross_field_errors(sections)
+    if errors:
+        raise RecipeError(
+            [
+                _format_error(field_error, label, line_numbers or {}, overridden)
+                for field_error in errors
+            ]
+        )
+    return Recipe(name=content["name"], folder=folder, **sections)
+
+
+def _model_class(section: Any, errors: list[_FieldError]) -> type[ModelConfig] | None:
+    name = section.get("type", DEFAULT_MODEL) if isinstance(section, dict) else DEFAULT_MODEL
+    if isinstance(name, str) and name in MODELS:
+        return MODELS[name].config_class
+    suggestion = _suggest(str(name), MODELS)
+    errors.append(_FieldError(("model", "type"), f"no model {name!r}{suggestion}; see nmt models"))
+    return None
+
+
+def _parse_section(
+    key: str, section_class: type[Section], value: Any, errors: list[_FieldError]
+) -> Section | None:
+    """The section, or None with its problems collected."""
+    value = {} if value is None else value
+    if not isinstance(value, dict):
+        errors.append(_FieldError((key,), f"should be a mapping, not {_format_value(value)}"))
+        return None
+    try:
+        return section_class.model_validate_json(json.dumps(value))
+    except ValidationError as error:
+        errors += _section_errors(section_class, key, value, error.errors(include_url=False))
+        return None
+
+
+def _section_errors(
+    section_class: type[Section], key: str, value: Any, pydantic_errors: Sequence[Any]
+) -> list[_FieldError]:
+    """The problems of a section, without those of branches of a union that were not meant."""
+    explained = [_explain_error(section_class, key, value, item) for item in pydantic_errors]
+    field_errors = [item for item in explained if not isinstance(item, _UnionMismatch)]
+    mismatches: dict[KeyPath, list[_UnionMismatch]] = {}
+    for item in explained:
+        if isinstance(item, _UnionMismatch):
+            mismatches.setdefault(item.path, []).append(item)
+    for path, path_mismatches in mismatches.items():
+        if not any(item.path[: len(path)] == path for item in field_errors):
+            branches = " or ".join(
+                dict.fromkeys(_describe_branch(item.branch) for item in path_mismatches)
+            )
+            field_errors.append(
+                _FieldError(
+                    path, f"should be {branches}, not {_format_value(path_mismatches[0].value)}"
+                )
+            )
+    return field_errors
+
+
+def _explain_error(
+    section_class: type[Section], key: str, value: Any, error: Any
+) -> "_FieldError | _UnionMismatch":
+    """A problem with the path as the user wrote it, or a branch of a union that does not fit."""
+    path: list[str | int] = [key]
+    innermost_class: type[Section] = section_class
+    current_value = value
+    for index, element in enumerate(error["loc"]):
+        is_last = index == len(error["loc"]) - 1
+        is_child = (isinstance(current_value, dict) and element in current_value) or (
+            isinstance(current_value, list) and isinstance(element, int)
+        )
+        if is_child:
+            path.append(element)
+            current_value = current_value[element]
+            innermost_class = _nested_section_class(innermost_class, element)
+        elif is_last and error["type"] == "missing":
+            path.append(element)
+        elif not _branch_matches(str(element), current_value):
+            return _UnionMismatch(tuple(path), str(element), current_value)
+    if error["type"] == "extra_forbidden":
+        return _unknown_key(tuple(path), list(innermost_class.model_fields))
+    if error["type"] == "missing":
+        return _FieldError(tuple(path), "missing")
+    return _FieldError(
+        tuple(path), f"{_rephrase(error['msg'])}, not {_format_value(current_value)}"
+    )
+
+
+def _nested_section_class(section_class: type[Section], key: str | int) -> type[Section]:
+    """The section class inside a field, through unions and lists; `kind` itself where none is."""
+    field = section_class.model_fields.get(str(key))
+    annotations = [] if field is None else [field.annotation]
+    for annotation in annotations:  # grows while it is walked
+        annotations += get_args(annotation)
+        if isinstance(annotation, type) and issubclass(annotation, Section):
+            return annotation
+    return section_class
+
+
+def _branch_matches(branch: str, value: Any) -> bool:
+    """Whether pydantic's name for a branch of a union fits the value that is there."""
+    python_types = {"text": str, "a mapping": dict, "a list": list, "an integer": int}
+    expected_type = python_types.get(
+        _describe_branch(branch)
+    )  # none for a word: only that word fits it
+    return (
+        expected_type is not None
+        and isinstance(value, expected_type)
+        and not isinstance(value, bool)
+    )
+
+
+def _describe_branch(branch: str) -> str:
+    if branch.startswith("literal["):
+        return branch[len("literal[") : -1].replace("'", "")
+    if branch in ("int", "constrained-int"):
+        return "an integer"
+    return "text" if branch == "str" else "a list" if branch.startswith("tuple") else "a mapping"
+
+
+def _rephrase(text: str) -> str:
+    text = text.removeprefix("Input ").replace("an object", "a mapping")
+    return text.replace("a valid integer", "an integer").replace("a valid", "a")
+
+
+def _format_value(value: Any) -> str:
+    type_prefixes = {
+        str: "the text ",
+        bool: "the truth value ",
+        list: "the list ",
+        dict: "the mapping ",
+    }
+    return type_prefixes.get(type(value), "") + json.dumps(value, ensure_ascii=False)[:80]
+
+
+def _unknown_key(path: tuple[str | int, ...], known_keys: Sequence[str]) -> _FieldError:
+    return _FieldError(path, f"unknown key{_suggest(str(path[-1]), known_keys)}")
+
+
+def _suggest(name: str, known_names: Sequence[str] | Mapping[str, Any]) -> str:
+    matches = difflib.get_close_matches(name, list(known_names), 1, cutoff=0.5)
+    return f"; did you mean {matches[0]}?" if matches else f"; known are {', '.join(known_names)}"
+
+
+def _cross_field_errors(sections: dict[str, Any]) -> list[_FieldError]:
+    """Values that are right by themselves and do not go together."""
+    joint = sections["tokenizer"].joint
+    messages_by_section = {key: sections[key].errors() for key in SECTIONS if key != "model"}
+    messages_by_section["model"] = sections["model"].errors(joint)
+    errors = []
+    for key, messages in messages_by_section.items():
+        for message in messages:
+            dotted_key, _, reason = message.partition(": ")
+            elements = (
+                dotted_key.replace("[", ".").replace("]", "").split(".")
+            )  # train[0] is train.0
+            path = [int(element) if element.isdigit() else element for element in elements]
+            errors.append(_FieldError((key, *path), reason))
+    tokenizer = sections["training"].metric_tokenize
+    if tokenizer is not None and tokenizer not in sacrebleu_tokenizers():
+        message = f"no tokenizer of sacreBLEU; use one of {', '.join(sacrebleu_tokenizers())}"
+        errors.append(_FieldError(("training", "metric_tokenize"), message))
+    return errors
+
+
+def _format_error(
+    error: _FieldError, label: str, line_numbers: LineNumbers, overridden: frozenset[KeyPath]
+) -> str:
+    """`file:line: section.key: what is wrong`, or `--set section.key: ...`."""
+    dotted = ".".join(map(str, error.path))
+    path = error.path
+    if any(
+        path[: len(override_path)] == override_path
+        or override_path[: len(path)] == path not in line_numbers
+        for override_path in overridden
+    ):
+        return f"--set {dotted}: {error.message}"
+    while path and path not in line_numbers:
+        path = path[:-1]
+    location = f"{label}:{line_numbers[path]}" if path in line_numbers and path else label
+    return f"{location}: {dotted}: {error.message}"

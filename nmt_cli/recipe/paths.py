@@ -1,0 +1,81 @@
+"""Where recipes lie: a path, or the name of one that ships with this program. Imports no torch."""
+
+import difflib
+import re
+from pathlib import Path
+
+from nmt_cli.errors import RecipeError, UserError
+
+MAX_RECIPE_BYTES = 4_000_000  # bytes
+
+
+def shipped_recipes_folder() -> Path:
+    """The folder of shipped recipes: inside the installed package, else beside it in a checkout."""
+    package = Path(__file__).parent.parent
+    packaged = package / "recipes"
+    return packaged if packaged.is_dir() else package.parent / "recipes"
+
+
+def shipped_recipes() -> dict[str, Path]:
+    """Name to path of every shipped recipe."""
+    return {path.stem: path for path in sorted(shipped_recipes_folder().glob("*.yaml"))}
+
+
+def find_recipe(recipe: str | Path) -> Path:
+    """The file of a recipe; RecipeError where there is none, with the nearest name."""
+    path = Path(recipe)
+    if path.is_file():
+        return path
+    shipped = shipped_recipes()
+    if str(recipe) in shipped:
+        return shipped[str(recipe)]
+    if path.is_dir():
+        raise RecipeError([f"{recipe}: this is a folder; a recipe is a YAML file"])
+    matches = difflib.get_close_matches(str(recipe), list(shipped), 1, cutoff=0.5)
+    hint = f"; did you mean {matches[0]}?" if matches else ""
+    raise RecipeError([f"{recipe}: no such recipe, neither a file nor a shipped one{hint}"])
+
+
+def read_recipe_text(path: Path) -> str:
+    """The text of a recipe; RecipeError where it cannot be read, is huge or is not UTF-8."""
+    try:
+        with open(path, "rb") as file:
+            content = file.read(MAX_RECIPE_BYTES + 1)
+        if len(content) > MAX_RECIPE_BYTES:
+            raise RecipeError(
+                [f"{path}: cannot read the recipe: more than {MAX_RECIPE_BYTES:,} bytes"]
+            )
+        return content.decode()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not UTF-8 text"
+        raise RecipeError([f"{path}: cannot read the recipe: {reason}"]) from error
+
+
+def first_comment(path: Path) -> str:
+    """The first comment line of a recipe."""
+    for line in read_recipe_text(path).splitlines():
+        if line.startswith("#"):
+            return line.lstrip("# ").strip()
+    return ""
+
+
+def copy_recipe(source: Path, target: Path) -> Path:
+    """Copy a recipe to a file or into a folder; UserError where it would overwrite.
+
+    A name that is the file's is left out of a copy that is called otherwise, so that its runs are
+    called after its own file.
+    """
+    path = target / source.name if target.is_dir() else target
+    text = read_recipe_text(source)
+    if path.stem != source.stem:
+        text = re.sub(
+            rf"^name: {re.escape(source.stem)} *\n", "", text, count=1, flags=re.MULTILINE
+        )
+    try:
+        with open(path, "xb") as file:
+            file.write(text.encode())
+    except FileExistsError as error:
+        raise UserError(f"{path} exists: choose another name") from error
+    except OSError as error:
+        raise UserError(f"{path}: cannot write: {error.strerror}") from error
+    return path

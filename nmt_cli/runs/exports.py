@@ -1,0 +1,69 @@
+"""Translating a run with another runtime, in place: exported once, then kept in the run folder."""
+
+from pathlib import Path
+
+from nmt_cli.commands.export import FORMATS, MANIFEST, export, incompatibilities, weights_digest
+from nmt_cli.decoding.engine import Engine, ModelEngine
+from nmt_cli.errors import DataError, UserError
+from nmt_cli.export.format import require_packages
+from nmt_cli.fs import read_json
+from nmt_cli.recipe.loader import Recipe
+from nmt_cli.reporting import Reporter
+from nmt_cli.runs.checkpoint import sha256_of_file
+from nmt_cli.runs.folder import RunFolder
+
+ENGINES = ("torch", "ctranslate2", "onnx")
+QUANTIZATION_BY_PRECISION = {
+    "auto": "float32",
+    "fp32": "float32",
+    "bf16": "bfloat16",
+    "int8": "int8",
+}
+
+
+def open_engine(
+    name: str,
+    run: Path,
+    recipe: Recipe,
+    reporter: Reporter,
+    *,
+    quantization: str | None = None,
+    device: str = "auto",
+) -> Engine:
+    """The run's best checkpoint in the runtime `name`, exported first where that is to be done.
+
+    `recipe` is the run's with the settings to translate with; its search.precision decides the
+    type of the weights where `quantization` does not. Raises what `export` raises.
+    """
+    export_format = FORMATS[name]
+    require_packages(export_format.PACKAGES, f"nmt translate --engine {name}")
+    unsupported = incompatibilities(recipe, name)
+    if unsupported:
+        raise UserError(f"--engine {name} cannot translate with this: " + "; ".join(unsupported))
+    weight_type = quantization or QUANTIZATION_BY_PRECISION[recipe.search.precision]
+    if weight_type not in export_format.QUANTIZATIONS:
+        option_name = "--quantization" if quantization else "search.precision"
+        raise UserError(
+            f"{option_name}: --engine {name} has {', '.join(export_format.QUANTIZATIONS)}, not {weight_type}"
+        )
+    folder = run / "exports" / f"{name}-{weight_type}"
+    if not _is_up_to_date(folder, RunFolder(run)):
+        reporter.info(f"exporting to {folder}, once for this checkpoint")
+        export(run, name, folder, reporter, quantization=weight_type, device=device, replace=True)
+    engine = export_format.load_engine(folder, device, weight_type)
+    if recipe.search.sampling and not isinstance(engine, ModelEngine):
+        reporter.warning(f"search.sampling with {name}: other draws than ours, and not repeatable")
+    return engine
+
+
+def _is_up_to_date(folder: Path, run: RunFolder) -> bool:
+    """Whether an export is whole and of the weights that the run translates with now."""
+    try:
+        manifest = read_json(folder / MANIFEST)
+        is_intact = all(
+            sha256_of_file(folder / name) == expected_digest
+            for name, expected_digest in manifest["files"].items()
+        )
+    except (DataError, OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
+    return is_intact and manifest.get("weights") == weights_digest(run)

@@ -1,0 +1,128 @@
+"""Opening a run folder: its recipe, its tokenizers and its model, ready to translate."""
+
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from nmt_cli.data.prepared.store import Tokenizers
+from nmt_cli.device import Precision, choose_dtype
+from nmt_cli.errors import DeviceError, RunError
+from nmt_cli.fs import read_json, reject_external_symlinks
+from nmt_cli.models import MODELS
+from nmt_cli.models.contract import TranslationModel
+from nmt_cli.models.quantized import quantize
+from nmt_cli.recipe.loader import Recipe, load_recipe
+from nmt_cli.reporting import Reporter
+from nmt_cli.runs.checkpoint import FORMAT_VERSION, NamedTensors
+from nmt_cli.runs.folder import RunFolder
+from nmt_cli.vocabulary import Vocabulary
+
+Model = TranslationModel[Any]
+
+
+@dataclass(frozen=True)
+class LoadedRun:
+    """A run that can translate."""
+
+    folder: RunFolder
+    recipe: Recipe
+    tokenizers: Tokenizers
+    model: Model
+    update: int
+
+
+def open_run(
+    path: Path,
+    device: torch.device,
+    precision: Precision | Literal["int8"],
+    overrides: tuple[str, ...] = (),
+) -> LoadedRun:
+    """Load a run's best weights; RunError says what is missing or does not fit.
+
+    Where they are damaged, the newest whole checkpoint is used, with a warning.
+    """
+    if precision == "int8" and device.type != "cpu":
+        raise DeviceError("search.precision: int8 runs on a CPU; use auto here, or --device cpu")
+    folder = RunFolder(path)
+    if not path.is_dir():
+        raise RunError(f"{path}: no such run folder; nmt train RECIPE makes one")
+    if not folder.recipe_path.is_file():
+        raise RunError(f"{path}: not a run folder: it has no recipe.yaml")
+    reject_external_symlinks(path)
+    recipe = load_recipe(folder.recipe_path, overrides)
+    check_manifest(path)
+    tokenizers = Tokenizers.load(path)
+    checkpoint = folder.best_checkpoint()
+    for note in checkpoint.warnings:
+        Reporter().warning(note)
+    model = build_model(recipe, tokenizers.vocabulary)
+    load_for_inference(model, checkpoint.tensors(), path, device, precision)
+    return LoadedRun(folder, recipe, tokenizers, model, checkpoint.update)
+
+
+def tokenizer_hashes(path: Path) -> dict[str, str]:
+    """SHA-256 of each tokenizer file of a run, by name."""
+    files = sorted(path.glob("tokenizer*.json"))
+    return {file.name: sha256(file.read_bytes()).hexdigest() for file in files}
+
+
+def check_manifest(path: Path) -> None:
+    """RunError where a run was written by a newer version, or its tokenizer is that of another.
+
+    Another tokenizer of the same size would translate, into nonsense.
+    """
+    manifest = read_json(path / "manifest.json")
+    format_version = manifest.get("format", FORMAT_VERSION)
+    if format_version != FORMAT_VERSION:
+        raise RunError(
+            f"{path}: a run of format {format_version}; this version reads {FORMAT_VERSION}"
+        )
+    recorded_hashes = manifest.get("tokenizers")
+    if recorded_hashes is not None and recorded_hashes != tokenizer_hashes(path):
+        raise RunError(f"{path}: its tokenizer is not the one that it was trained with")
+
+
+def build_model(recipe: Recipe, vocabulary: Vocabulary) -> Model:
+    """A new model as the recipe describes it, initialised by training.seed."""
+    torch.manual_seed(recipe.training.seed)
+    model: Model = MODELS[recipe.model.type](recipe.model, vocabulary)
+    return model
+
+
+def load_for_inference(
+    model: Model,
+    tensors: NamedTensors,
+    source: Path,
+    device: torch.device,
+    precision: Precision | Literal["int8"],
+) -> None:
+    """Let the model translate with these weights, in this precision."""
+    dtype = torch.float32 if precision == "int8" else choose_dtype(precision, device)
+    model.to(device=device, dtype=dtype).eval()
+    load_weights(model, tensors, source)
+    if precision == "int8":
+        quantize(model)
+
+
+def load_weights(model: Model, tensors: NamedTensors, source: Path) -> None:
+    """Copy tensors into the model; RunError where names or shapes differ."""
+    check_weights(model, tensors, source)
+    for name, parameter in model.named_parameters():
+        parameter.data.copy_(tensors[name])
+
+
+def check_weights(model: Model, tensors: NamedTensors, source: Path) -> None:
+    """RunError where names or shapes differ from the model's."""
+    parameters = dict(model.named_parameters())
+    if set(parameters) != set(tensors):
+        mismatched_names = sorted(set(parameters) ^ set(tensors))
+        raise RunError(f"{source}: the weights do not fit the recipe: {mismatched_names[0]}")
+    for name, parameter in parameters.items():
+        if parameter.shape != tensors[name].shape:
+            raise RunError(
+                f"{source}: the weights do not fit the recipe or tokenizer: {name} is "
+                f"{list(tensors[name].shape)}, not {list(parameter.shape)}"
+            )

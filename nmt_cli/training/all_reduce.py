@@ -1,0 +1,109 @@
+"""What the processes of a run tell each other after an update: gradients, losses, decisions.
+
+The float32 gradient is one flat tensor, so its sum over processes is one all-reduce. A few more
+numbers ride behind it: the loss, and all that a process might decide by itself. So every process
+knows the same at the same update, and none goes on or stops alone.
+"""
+
+import signal
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from nmt_cli.distributed.process_group import ProcessGroup
+from nmt_cli.training.parameters import FlatParameters
+from nmt_cli.training.signals import StopSignals
+
+# Behind the gradient ride: the loss, a flag for each signal, and for each rank the seconds that it
+# computed and its shortage of memory.
+LOSS_OFFSET, SIGNALS_OFFSET = 0, 1
+SIGNALS = (signal.SIGINT, signal.SIGTERM)  # where both came, the second counts
+BUSY_SECONDS_OFFSET = SIGNALS_OFFSET + len(SIGNALS)
+
+
+def extra_scalar_count(processes: ProcessGroup) -> int:
+    """How many numbers ride behind the gradient."""
+    return 0 if processes.is_single else BUSY_SECONDS_OFFSET + 2 * processes.world_size
+
+
+class SyncedStep(NamedTuple):
+    """What every process knows after an exchange."""
+
+    loss: Tensor  # smoothed, summed over the batches of all processes; on the device
+    sync_wait_seconds: float  # seconds that a process waited for the slowest one, on average
+    all_reduce_seconds: float  # seconds from the slowest one's arrival until all had the sums
+    oom_positions: (
+        int  # positions for which memory ran out in some process; 0 where it did in none;
+    )
+    # negative where they were those of a single pair
+
+
+class GradientAllReduce:
+    """Sums gradients over processes, and watches for the signals that end training."""
+
+    def __init__(self, parameters: FlatParameters, processes: ProcessGroup) -> None:
+        self.parameters, self.processes = parameters, processes
+        self.stop_signals = StopSignals(catch_repeated=not processes.is_single)
+        self._agreed_signal: int | None = None
+
+    @property
+    def signal(self) -> int | None:
+        """A signal to stop, of which all processes know."""
+        return (
+            self.stop_signals.received_signal if self.processes.is_single else self._agreed_signal
+        )
+
+    def __call__(self, loss: Tensor, oom_positions: int) -> SyncedStep:
+        """Sum the gradient, and this process's loss, over all; learn of each other's signals, and
+        whether memory ran out (`shortage`, as in Agreed).
+
+        A signal that comes after this call is told with the next update.
+        """
+        if self.processes.is_single:
+            return no_sync(loss, oom_positions)
+        if loss.device.type == "cuda":
+            torch.cuda.synchronize(loss.device)  # else the time below is only that of asking
+        busy_seconds = self.processes.busy_seconds()
+        extra_scalars = self.parameters.extra_scalars
+        extra_scalars.copy_(torch.tensor(self._pack_scalars(busy_seconds, oom_positions)))
+        extra_scalars[LOSS_OFFSET] = loss
+        elapsed = self.processes.timed_all_reduce(self.parameters.reduce_buffer)
+        return self._unpack_scalars(extra_scalars.clone(), elapsed, busy_seconds)
+
+    def _pack_scalars(self, busy_seconds: float, oom_positions: int) -> list[float]:
+        scalars = [0.0] * extra_scalar_count(self.processes)
+        if self.stop_signals.received_signal is not None:
+            scalars[SIGNALS_OFFSET + SIGNALS.index(self.stop_signals.received_signal)] = 1.0
+        scalars[BUSY_SECONDS_OFFSET + self.processes.rank] = busy_seconds
+        scalars[BUSY_SECONDS_OFFSET + self.processes.world_size + self.processes.rank] = (
+            oom_positions
+        )
+        return scalars
+
+    def _unpack_scalars(
+        self, extra_scalars: Tensor, elapsed_seconds: float, busy_seconds: float
+    ) -> SyncedStep:
+        values = extra_scalars.tolist()
+        busy_seconds_by_rank = values[
+            BUSY_SECONDS_OFFSET : BUSY_SECONDS_OFFSET + self.processes.world_size
+        ]
+        oom_positions_by_rank = [
+            int(value)
+            for value in values[BUSY_SECONDS_OFFSET + self.processes.world_size :]
+            if value
+        ]
+        received_signals = [s for n, s in enumerate(SIGNALS) if values[SIGNALS_OFFSET + n] > 0]
+        self._agreed_signal = received_signals[-1] if received_signals else None
+        max_busy_seconds = max(busy_seconds_by_rank)
+        return SyncedStep(
+            extra_scalars[LOSS_OFFSET],
+            max_busy_seconds - sum(busy_seconds_by_rank) / len(busy_seconds_by_rank),
+            max(0.0, elapsed_seconds - (max_busy_seconds - busy_seconds)),
+            min(oom_positions_by_rank, default=0),
+        )
+
+
+def no_sync(loss: Tensor, oom_positions: int) -> SyncedStep:
+    """The exchange of a process alone."""
+    return SyncedStep(loss, 0.0, 0.0, oom_positions)

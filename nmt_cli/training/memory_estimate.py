@@ -1,0 +1,100 @@
+"""How much memory and disk training will take, computed before anything is trained."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nmt_cli.models.contract import Sequences, TranslationModel
+from nmt_cli.training.loss import MAX_LOGITS_BY_DEVICE, forward_backward
+
+PROBE_PAIRS = 2  # pairs in the batch that activations are measured with
+
+
+@dataclass(frozen=True)
+class MemoryEstimate:
+    """Bytes."""
+
+    weight_bytes: int  # masters, their average, gradients, Adam's moments, the copy to compute with
+    activation_bytes: int  # kept for the backward pass of the largest batch
+    logit_bytes: int  # of one piece of the loss, its logarithms and their gradient
+    checkpoint_bytes: int  # on disk
+
+    @property
+    def total_bytes(self) -> int:
+        """In memory at once."""
+        return self.weight_bytes + self.activation_bytes + self.logit_bytes
+
+
+def estimate_memory(
+    model: TranslationModel[Any],
+    dtype: torch.dtype,
+    source_length: int,
+    target_length: int,
+    sentences: int,
+    device: str = "cpu",
+    *,
+    has_moving_average: bool = False,
+) -> MemoryEstimate:
+    """Memory for a batch of so many sentences of these lengths, on this type of device.
+
+    `averaged`: with a moving average of the weights (training.average_decay).
+
+    The tensors that a backward pass needs are counted for a batch of two such sentences, which
+    have the same sizes on every device, and scaled up: they are linear in the number of sentences.
+    """
+    parameter_count = sum(parameter.numel() for parameter in model.parameters())
+    low_precision_bytes = (
+        0 if dtype == torch.float32 else 2 * 2 * parameter_count
+    )  # copy and gradient in bfloat16
+    activation_bytes = (
+        _saved_activation_bytes(model, source_length, target_length) * dtype.itemsize // 4
+    )
+    master_bytes = 4 * parameter_count
+    scored_positions = max(target_length, source_length * getattr(model.config, "upsample", 1))
+    return MemoryEstimate(
+        weight_bytes=(4 + has_moving_average) * master_bytes + low_precision_bytes,
+        activation_bytes=activation_bytes * sentences // PROBE_PAIRS,
+        logit_bytes=3
+        * 4
+        * min(
+            MAX_LOGITS_BY_DEVICE[device],
+            sentences * scored_positions * model.vocabulary.target_size,
+        ),
+        checkpoint_bytes=(3 + has_moving_average) * master_bytes,
+    )
+
+
+def _saved_activation_bytes(
+    model: TranslationModel[Any], source_length: int, target_length: int
+) -> int:
+    """Bytes of all different tensors that a backward pass over PROBE sentences needs, in float32.
+
+    Parameters do not count: they are there anyway.
+    """
+    parameter_addresses = {
+        parameter.untyped_storage().data_ptr() for parameter in model.parameters()
+    }
+    bytes_by_address: dict[int, int] = {}
+    saved_tensors: list[Tensor] = []  # so that no address is used twice
+
+    def record_saved_tensor(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in parameter_addresses:
+            bytes_by_address[storage.data_ptr()] = storage.nbytes()
+            saved_tensors.append(tensor)
+        return tensor
+
+    def make_sequences(length: int) -> Sequences:
+        ids = torch.full((PROBE_PAIRS, length), model.vocabulary.end)
+        return Sequences(ids, torch.full((PROBE_PAIRS,), length))
+
+    model.train()
+    target = make_sequences(target_length)
+    with torch.autograd.graph.saved_tensors_hooks(record_saved_tensor, lambda tensor: tensor):
+        forward_backward(
+            model, make_sequences(source_length), target, target, smoothing=0.1, scale=1.0
+        )
+    model.zero_grad(set_to_none=True)
+    return sum(bytes_by_address.values())

@@ -1,0 +1,52 @@
+"""Ctrl-C and SIGTERM while training: finish the update, save, stop."""
+
+import signal
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+
+class TrainingInterrupted(Exception):
+    """Training ended early on a signal, with a checkpoint written."""
+
+    def __init__(self, signal_number: int, update: int) -> None:
+        super().__init__(f"stopped by {signal.Signals(signal_number).name} at update {update}")
+        self.signal_number, self.update = signal_number, update
+
+
+class StopSignals:
+    """While active, the first SIGINT or SIGTERM is remembered; a second one acts as ever.
+
+    With `every`, later ones are remembered too: a launcher and a batch system may both send one to
+    each process for the same reason, and a launcher ends by force what does not end.
+    """
+
+    def __init__(self, *, catch_repeated: bool = False) -> None:
+        self.catch_repeated = catch_repeated
+        self.received_signal: int | None = None
+        self._previous_handlers: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            try:
+                self._previous_handlers[number] = signal.signal(number, self._handle)
+            except ValueError:  # not in the main thread: whoever calls us handles signals
+                break
+        return self
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        self.received_signal = number
+        if not self.catch_repeated:
+            self._restore_handlers()
+
+    def _restore_handlers(self) -> None:
+        for number, handler in self._previous_handlers.items():
+            signal.signal(number, handler)
+        self._previous_handlers = {}
+
+    def __exit__(
+        self,
+        error_type: type[BaseException] | None,
+        error: BaseException | None,
+        error_traceback: TracebackType | None,
+    ) -> None:
+        self._restore_handlers()

@@ -1,0 +1,217 @@
+"""Where the text of a recipe is looked for, and what is said when it is not there."""
+
+import gzip
+import json
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from nmt_cli.data import quickstart
+from nmt_cli.data.config import CorpusConfig, ParallelTextConfig
+from nmt_cli.data.sources.corpus import Corpus, ParallelText, find_corpus, search_folders
+from nmt_cli.errors import DataError
+
+
+def config(**options: Any) -> CorpusConfig:
+    """A corpus section as a recipe gives it."""
+    return CorpusConfig.model_validate_json(json.dumps({"source": "en", "target": "de", **options}))
+
+
+def write(folder: Path, **texts: str) -> Path:
+    """Files in a folder; `train_en="..."` becomes train.en."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in texts.items():
+        (folder / name.replace("_", ".")).write_text(text)
+    return folder
+
+
+def texts(part: ParallelText | None) -> list[tuple[str, str]]:
+    assert part is not None
+    return [(pair.source.decode(), pair.target.decode()) for pair in part.read()]
+
+
+# 1. What a section may say.
+
+ONE_WAY = "needs exactly one of name, source + target, tsv, jsonl"
+TOGETHER = "source and target go together"
+PARTS = [
+    ({"name": "x"}, []),
+    ({"source": "x", "target": "y", "weight": 2.5}, []),
+    ({"tsv": "x"}, []),
+    ({"jsonl": "x"}, []),
+    ({}, [ONE_WAY]),
+    ({"weight": 2}, [ONE_WAY]),
+    ({"name": "x", "tsv": "y"}, [ONE_WAY]),
+    ({"source": "x", "target": "y", "jsonl": "z"}, [ONE_WAY]),
+    ({"source": "x"}, [TOGETHER]),
+    ({"target": "x", "name": "y"}, [TOGETHER]),
+]
+
+
+@pytest.mark.parametrize(("part", "problems"), PARTS)
+def test_a_part_says_in_exactly_one_way_where_its_text_is(
+    part: dict[str, Any], problems: list[str]
+) -> None:
+    assert ParallelTextConfig.model_validate_json(json.dumps(part)).errors() == problems
+
+
+def test_every_bad_part_is_reported_with_its_place() -> None:
+    section = config(train=[{"name": "x"}, {}, {"source": "y"}], dev={}, test={"target": "z"})
+    assert section.errors() == [
+        f"train[1]: {ONE_WAY}",
+        f"train[2]: {TOGETHER}",
+        f"dev: {ONE_WAY}",
+        f"test: {TOGETHER}",
+    ]
+    assert config(train=[]).errors() == ["train: the list is empty"]
+    assert config(train="x", dev="y", test={"tsv": "z"}).errors() == []
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"seed": -1},
+        {"max_length": 0},
+        {"max_length_ratio": 0.9},
+        {"train": [{"name": "x", "weight": 0}]},
+        {"train": [{"name": "x", "weight": 1001}]},
+        {"train": 1},
+        {"sauce": "en"},
+        {"deduplicate": "yes"},
+        {"normalization": "nfkc"},
+        {"source": None},
+    ],
+)
+def test_values_that_make_no_sense_are_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        config(**options)
+
+
+# 2. Where files are found.
+
+
+def test_named_files_are_found_in_the_first_folder_that_has_them_all(tmp_path: Path) -> None:
+    first = write(tmp_path / "first" / "corpus", train_en="wrong\n", train_de="falsch\n")
+    second = write(
+        tmp_path / "second" / "corpus",
+        train_en="a\n", train_de="A\n", val_en="b\n", val_de="B\n", test_en="c\n", test_de="C\n",
+    )  # fmt: skip
+    write(tmp_path / "third" / "corpus", train_en="late\n", train_de="spät\n")
+    folders = [tmp_path / name for name in ("none", "first", "second", "third")]
+    corpus = find_corpus(config(root="corpus", dev="val", test="test"), folders)
+    assert [texts(part) for part in corpus.train] == [[("a", "A")]]
+    assert (texts(corpus.dev), texts(corpus.test)) == ([("b", "B")], [("c", "C")])
+    assert corpus.root == second
+    assert corpus.files() == [
+        second / name for name in ("train.en", "train.de", "val.en", "val.de", "test.en", "test.de")
+    ]
+    assert find_corpus(config(root="corpus"), folders).root == first
+
+
+def test_parts_of_every_kind_keep_their_order_label_and_weight(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        x_en="a\n", x_de="A\n", left="b\n", right="B\n",
+        x_tsv="c\tC\n", x_jsonl='{"en": "d", "de": "D"}\n{"source": "e", "target": "E"}\n',
+    )  # fmt: skip
+    parts = [
+        {"name": "x"},
+        {"source": "left", "target": "right", "weight": 2.5},
+        {"tsv": "x.tsv", "weight": 0.5},
+        {"jsonl": "x.jsonl", "weight": 3},
+    ]
+    corpus = find_corpus(config(train=parts), [tmp_path])
+    assert [(part.label, part.weight, texts(part)) for part in corpus.train] == [
+        ("x.en", 1.0, [("a", "A")]),
+        ("left", 2.5, [("b", "B")]),
+        ("x.tsv", 0.5, [("c", "C")]),
+        ("x.jsonl", 3.0, [("d", "D"), ("e", "E")]),
+    ]
+    assert (corpus.dev, corpus.test) == (None, None)
+
+
+def test_packed_files_are_found_by_the_plain_name(tmp_path: Path) -> None:
+    (tmp_path / "train.en.gz").write_bytes(gzip.compress(b"a\n"))
+    write(tmp_path, train_de="A\n")
+    (part,) = find_corpus(config(), [tmp_path]).train
+    assert part.files == (tmp_path / "train.en.gz", tmp_path / "train.de")
+    assert texts(part) == [("a", "A")]
+
+
+def test_an_absolute_root_is_the_only_place(tmp_path: Path) -> None:
+    there = write(tmp_path / "there", train_en="a\n", train_de="A\n")
+    write(tmp_path / "here", train_en="b\n", train_de="B\n")
+    assert find_corpus(config(root=str(there)), [tmp_path / "here"]).root == there
+    with pytest.raises(DataError, match=r"no file train\.en and train\.de"):
+        find_corpus(config(root=str(tmp_path / "none")), [tmp_path / "here"])
+
+
+def test_a_tilde_is_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    write(tmp_path / "corpus", train_en="a\n", train_de="A\n")
+    assert find_corpus(config(root="~/corpus"), []).root == tmp_path / "corpus"
+    part = {"source": "~/corpus/train.en", "target": "~/corpus/train.de"}
+    corpus = find_corpus(config(train=[part]), [tmp_path / "elsewhere"])
+    assert texts(corpus.train[0]) == [("a", "A")]
+
+
+def test_relative_paths_are_looked_for_beside_the_recipe_here_in_nmt_data_and_in_the_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NMT_DATA", "data")
+    cache = tmp_path / "cache"
+    assert search_folders(tmp_path / "recipes", cache) == [
+        tmp_path / "recipes", tmp_path, tmp_path / "data", cache,
+    ]  # fmt: skip
+    assert search_folders(tmp_path) == [tmp_path, tmp_path / "data"]
+    monkeypatch.delenv("NMT_DATA")
+    assert search_folders(None) == [tmp_path]
+
+
+# 3. What is missing.
+
+
+def test_everything_that_is_missing_is_said_for_the_place_that_has_most(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    write(second, train_en="a\n", train_de="A\n", val_en="b\n")
+    (second / "test.tsv").mkdir()  # a folder is not a file
+    section = config(dev="val", test={"tsv": "test.tsv"})
+    with pytest.raises(DataError) as caught:
+        find_corpus(section, [first, second])
+    assert str(caught.value) == (
+        "corpus.dev: no file val.de (nor .gz, .zst); "
+        "corpus.test: no file test.tsv (nor .gz, .zst) "
+        f"(looked in {first}, {second})"
+    )
+
+
+def test_both_sides_may_be_missing(tmp_path: Path) -> None:
+    with pytest.raises(DataError) as caught:
+        find_corpus(config(root="x"), [tmp_path])
+    assert str(caught.value) == (
+        f"corpus.train: no file train.en and train.de (nor .gz, .zst) (looked in {tmp_path / 'x'})"
+    )
+
+
+# 4. The embedded corpus.
+
+
+def test_the_quickstart_corpus_has_no_files_but_its_grammar(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def pair(english: str, german: str) -> quickstart.Pair:
+        return quickstart.Pair(english, german, ())
+
+    drawn = quickstart.Corpus([pair("a", "Ä"), pair("b", "B")], [pair("c", "C")], [pair("d", "D")])
+    monkeypatch.setattr("nmt_cli.data.sources.corpus._quickstart", lambda: drawn)
+    corpus = find_corpus(config(name="quickstart"), [])
+    assert corpus == Corpus(corpus.train, corpus.dev, corpus.test)
+    assert {file.parent.name for file in corpus.files()} == {"quickstart"}
+    assert corpus.train[0].label == "quickstart train"
+    assert [pair.line_number for pair in islice(corpus.train[0].read(), 2)] == [1, 2]
+    assert texts(corpus.train[0]) == [("a", "Ä"), ("b", "B")]
+    assert (texts(corpus.dev), texts(corpus.test)) == ([("c", "C")], [("d", "D")])

@@ -1,0 +1,213 @@
+"""Texts of mtdata and Hugging Face datasets.
+
+The second library is here and is asked once; else fakes with the same interface stand for it, since
+they can fail as a test wants. mtdata is not among what tests are run with: it wants older versions
+of two packages (docs/decisions.md).
+"""
+
+import gzip
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from nmt_cli.data.sources.cache_paths import DatasetRef, parse_dataset_ref
+from nmt_cli.data.sources.hub import fetch_dataset
+from nmt_cli.data.sources.provenance import dataset_provenance, is_fetched
+from nmt_cli.errors import DataError
+from nmt_cli.reporting import Reporter
+from tests.conftest import run
+
+QUIET = Reporter(quiet=True)
+ID = "Fake-toy-1-deu-eng"
+MTDATA = """\
+import sys
+if sys.argv[1:] != ["--no-pbar", "echo", "Fake-toy-1-deu-eng"]:
+    print("indexing ...", "AssertionError", sep="\\n", file=sys.stderr)
+    sys.exit(1)
+print("log", file=sys.stderr)
+print(CONTENT, end="")
+"""
+DATASETS = """\
+def disable_progress_bars(): pass
+def load_dataset(name, configuration, split):
+    assert (name, configuration) in {("toy", "de-en"), ("toy", None)}
+    if split != "train":
+        raise ValueError(f'Unknown split "{split}".\\n  Should be one of [\\'train\\'].')
+    return CONTENT
+"""
+
+
+@pytest.fixture
+def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder for packages that are found before others, here and in processes."""
+    folder = tmp_path / "packages"
+    for name in ("mtdata", "datasets"):
+        (folder / f"{name}-9.9.dist-info").mkdir(parents=True)
+        text = f"Metadata-Version: 2.1\nName: {name}\nVersion: 9.9\n"
+        (folder / f"{name}-9.9.dist-info" / "METADATA").write_text(text)
+        for module in [
+            module_name for module_name in sys.modules if module_name.partition(".")[0] == name
+        ]:
+            monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("PYTHONPATH", str(folder))
+    monkeypatch.syspath_prepend(str(folder))
+    return folder
+
+
+def fake_mtdata(folder: Path, content: str) -> None:
+    (folder / "mtdata" / "iso").mkdir(parents=True)
+    (folder / "mtdata" / "__init__.py").touch()
+    (folder / "mtdata" / "__main__.py").write_text(MTDATA.replace("CONTENT", repr(content)))
+    (folder / "mtdata" / "iso" / "__init__.py").touch()
+    codes = "bcp47 = {'de': 'deu', 'deu': 'deu', 'en': 'eng', 'fr': 'fra'}.__getitem__\n"
+    (folder / "mtdata" / "iso" / "bcp47.py").write_text(codes)
+
+
+def fake_datasets(folder: Path, rows: list[dict[str, object]]) -> None:
+    (folder / "datasets.py").write_text(DATASETS.replace("CONTENT", repr(rows)))
+
+
+def fetch(name: str, source: str = "en", target: str = "de", role: str = "train") -> list[str]:
+    """Both files of a text, line for line."""
+    reference = parse_dataset_ref(name, role)
+    assert reference is not None
+    fetch_dataset(reference, source, target, QUIET)
+    return [path.read_text() for path in reference.paths(source, target)]
+
+
+def refusal(name: str, source: str = "en", target: str = "de", role: str = "train") -> str:
+    """Why a text was not fetched, in one line; nothing of it is there."""
+    with pytest.raises(DataError) as caught:
+        fetch(name, source, target, role)
+    reference = parse_dataset_ref(name, role)
+    assert reference is not None and not is_fetched(reference, source, target)
+    folder = reference.paths(source, target)[0].parent
+    assert not folder.exists() or list(folder.iterdir()) == []
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+# 1. mtdata.
+
+
+def test_a_text_of_mtdata_is_written_with_the_source_first(packages: Path) -> None:
+    fake_mtdata(packages, "Ein Haus.\tA house.\textra\nZwei\u2028Äpfel.\tTwo.\n")
+    assert fetch(f"mtdata:{ID}") == ["A house.\nTwo.\n", "Ein Haus.\nZwei\u2028Äpfel.\n"]
+    assert fetch(f"mtdata:{ID}", "deu", "en")[0] == "Ein Haus.\nZwei\u2028Äpfel.\n"
+    facts = dataset_provenance(DatasetRef("mtdata", ID), "en", "de")
+    assert facts == {"name": f"mtdata:{ID}", "by": "mtdata 9.9", "pairs": 2}
+
+
+def test_what_was_fetched_is_not_fetched_again(packages: Path) -> None:
+    fake_mtdata(packages, "Ein Haus.\tA house.\n")
+    first = fetch(f"mtdata:{ID}")
+    (packages / "mtdata" / "__main__.py").write_text("1 / 0")
+    assert fetch(f"mtdata:{ID}") == first
+
+
+def test_other_languages_than_a_dataset_has_are_refused(packages: Path) -> None:
+    fake_mtdata(packages, "")
+    assert refusal(f"mtdata:{ID}", "en", "fr") == f"mtdata:{ID} is deu-eng, not eng-fra"
+
+
+def test_what_mtdata_does_not_know_is_said_in_its_words(packages: Path) -> None:
+    fake_mtdata(packages, "")
+    assert refusal("mtdata:Fake-toi-1-deu-eng") == (
+        "mtdata:Fake-toi-1-deu-eng: mtdata cannot give it: AssertionError; "
+        "mtdata list shows what it has"
+    )
+
+
+def test_a_row_of_one_text_is_refused(packages: Path) -> None:
+    fake_mtdata(packages, "a\tb\nalone\n")
+    assert refusal(f"mtdata:{ID}") == f"mtdata:{ID}: row 2 has no tab between two texts"
+
+
+# 2. Hugging Face datasets.
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"translation": {"en": "A\nhouse.", "de": "Ein Haus."}},
+        {"en": "A\nhouse.", "de": "Ein Haus.", "id": 5},
+        {"source": "A\nhouse.", "target": "Ein Haus."},
+    ],
+)
+def test_pairs_are_found_in_the_usual_columns(row: dict[str, object], packages: Path) -> None:
+    fake_datasets(packages, [row, row])
+    assert fetch("hf:toy:de-en") == ["A house.\n" * 2, "Ein Haus.\n" * 2]
+    facts = dataset_provenance(DatasetRef("hf", "toy", "de-en"), "en", "de")
+    assert facts == {"name": "hf:toy:de-en:train", "by": "datasets 9.9", "pairs": 2}
+
+
+def test_a_row_without_the_languages_is_refused(packages: Path) -> None:
+    fake_datasets(packages, [{"en": "a", "de": "b"}, {"en": "a", "fr": "b"}])
+    assert refusal("hf:toy") == (
+        "hf:toy::train: row 2 has en, fr; it needs the texts en and de, or source and target"
+    )
+
+
+def test_what_the_library_refuses_is_said_in_one_line(packages: Path) -> None:
+    fake_datasets(packages, [])
+    assert refusal("hf:toy", role="dev") == (
+        'hf:toy::validation: datasets cannot load it: Unknown split "validation". '
+        "Should be one of ['train']."
+    )
+
+
+def test_what_lies_on_this_machine_is_read_anew(
+    packages: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "toy").mkdir()
+    for text in ("a", "b"):
+        fake_datasets(packages, [{"en": text, "de": text}])
+        monkeypatch.delitem(sys.modules, "datasets", raising=False)
+        shutil.rmtree(packages / "__pycache__", ignore_errors=True)
+        assert fetch("hf:toy") == [f"{text}\n"] * 2
+
+
+@pytest.mark.slow
+def test_a_folder_of_this_machine_goes_through_the_library(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The real library, in a process of its own: JSON lines, packed, in three splits."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "toy-text").mkdir()
+    for split, size in (("train", 40), ("validation", 3), ("test", 2)):
+        rows = [{"translation": {"en": f"house {n}", "de": f"Haus {n}"}} for n in range(size)]
+        content = "".join(json.dumps(row) + "\n" for row in rows).encode()
+        (tmp_path / "toy-text" / f"{split}.jsonl.gz").write_bytes(gzip.compress(content))
+    recipe = "corpus: {name: 'hf:toy-text', source: en, target: de}\ntokenizer: {type: character}\n"
+    (tmp_path / "toy.yaml").write_text(recipe)
+    set_up = {"XDG_CACHE_HOME": "cache", "HF_HOME": str(tmp_path / "hf"), "HF_HUB_OFFLINE": "1"}
+    for name, value in set_up.items():
+        monkeypatch.setenv(name, value)
+    done = run("prepare", "toy.yaml")
+    assert done.returncode == 0, done.stderr.decode()
+    first = "fetching hf:toy-text::train with datasets; its terms are those of its makers"
+    assert done.stderr.decode().splitlines()[0] == first
+    folder = next((tmp_path / "prepared").glob("toy-*"))
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["splits"] == {"dev": 3, "test": 2} and manifest["train"] == 40
+    assert [record["name"] for record in manifest["fetched"]] == [
+        "hf:toy-text::train", "hf:toy-text::validation", "hf:toy-text::test"
+    ]  # fmt: skip
+
+
+# 3. Where the library is not there.
+
+
+@pytest.mark.parametrize(("name", "extra"), [("hf:a/b", "datasets"), ("mtdata:a-deu", "mtdata")])
+def test_a_library_that_is_not_there_is_said_with_how_to_get_it(
+    name: str, extra: str, packages: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nmt_cli.data.sources.hub.find_spec", lambda _: None)
+    reference = parse_dataset_ref(name, "train")
+    assert reference is not None
+    assert refusal(name) == f"{reference.name} needs {extra}: pip install 'nmt-cli[{extra}]'"

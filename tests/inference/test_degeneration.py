@@ -1,0 +1,190 @@
+"""Nonsense is found by comparison with the source, mended where it can be, and always said."""
+
+from typing import Any
+
+import pytest
+
+from nmt_cli.decoding.hypothesis import Hypothesis, SearchConfig
+from nmt_cli.inference.degeneration import (
+    DecodedHypothesis,
+    Diagnosis,
+    SourceText,
+    find_issues,
+    is_repetitive,
+    merge_diagnoses,
+    repair_degenerate,
+)
+
+
+def draft(text: str, score: float = -1.0, *, forced: bool = False) -> DecodedHypothesis:
+    return DecodedHypothesis(Hypothesis([4], score, score, forced), text)
+
+
+def task(source: str, prefix: str = "") -> SourceText:
+    return SourceText(source, max(1, len(source.split())), prefix)
+
+
+GOOD: list[tuple[str, str]] = [
+    ("The old man reads a book.", "Der alte Mann liest ein Buch."),
+    ("ha ha ha ha", "ha ha ha ha"),
+    ("ha ha ha ha ha ha ha ha ha", "ha, ha, ha, ha, ha, ha, ha, ha, ha"),
+    ("1 1 1 1 1", "1 1 1 1 1"),
+    ("0 0 0 0 0 0 0 0 0 0 0 0 0 0", "0 0 0 0 0 0 0 0 0 0 0 0 0 0"),
+    ("1 | 0.5 | 0.5 | 0.5 | 0.5 | 0.5 | 0.5 | 0.5 | 0.5", "1 | 0,5 | 0,5 | 0,5 | 0,5 | 0,5 | 0,5"),
+    ("No, no, no, no!", "Nein, nein, nein, nein!"),
+    ("very very very good", "sehr sehr sehr gut"),
+    ("hahahahahaha", "ha ha ha ha ha ha"),
+    ("one hundred billion", "100000000000"),
+    ("Chapter 1 ............................ 12", "Kapitel 1 ............................ 12"),
+    ("我喜欢读书，他也喜欢读书。", "I like reading, and he likes reading, too."),
+    ("Hm.", "Hm."),
+    (
+        "人人生而自由，在尊严和权利上一律平等。",
+        "လူတိုင်းသည် တူညီလွတ်လပ်သော ဂုဏ်သိက္ခာဖြင့် လည်းကောင်း၊ "
+        "တူညီလွတ်လပ်သော အခွင့်အရေးများဖြင့် လည်းကောင်း၊ မွေးဖွားလာသူများ ဖြစ်သည်။",
+    ),
+    ("Yes", "Jawohl, das ist richtig"),
+    ("I like reading, and he likes reading, too.", "我喜欢读书，他也喜欢读书。"),
+    ("🙂🙂🙂🙂🙂🙂", "🙂🙂🙂🙂🙂🙂"),
+    ("a b c a b c a b c a b c", "x y z x y z x y z x y z"),
+    ("a red car, a red house, a red dog", "ein rotes Auto, ein rotes Haus, ein roter Hund"),
+    ("---------------------------------------------------------------", "---"),
+    ("\x00\x01", ""),
+]
+
+
+@pytest.mark.parametrize("source, text", GOOD, ids=[source[:20] for source, _ in GOOD])
+def test_good_translations_are_left_alone_repetitive_ones_too(source: str, text: str) -> None:
+    assert find_issues(task(source), [draft(text)]) == ()
+
+
+LONG = "A man in a blue shirt is standing on a ladder cleaning a window of a large house."
+BAD: list[tuple[str, str, tuple[str, ...]]] = [
+    ("salad", "Salat Salat Salat Salat Salat Salat", ("loop",)),
+    ("A man with a dog.", "Ein Mann mit einem Mann mit einem Mann mit einem Hund.", ("loop",)),
+    ("ha ha ha ha", "ha " * 20, ("loop",)),
+    ("Hello....", "Hallo Hallo Hallo Hallo Hallo", ("loop",)),
+    ("What is it?", "Waaaaaaaaaaaaas", ("loop",)),
+    ("What is it?", "?" * 12, ("loop",)),
+    ("它是什么", "什么什么什么什么", ("loop",)),
+    ("Good", "Das ist ein sehr langer Satz, der mit seiner Quelle nichts zu tun hat.", ("run_on",)),
+    (LONG, "", ("empty",)),
+    (LONG, " \t", ("empty",)),
+    (LONG, "Ein Mann.", ("short",)),
+    (LONG, ".", ("short",)),
+    (LONG, "in der Mitte der Straße und der Mann in der Mitte der Straße oder in der Mitte der "
+     "Straße mit der Mitte der Straße und der Mann in der Mitte der Straße", ("loop",)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("source, text, expected", BAD)
+def test_nonsense_is_named(source: str, text: str, expected: tuple[str, ...]) -> None:
+    assert find_issues(task(source), [draft(text)]) == expected
+
+
+def test_what_ended_only_at_the_longest_length_runs_on() -> None:
+    assert find_issues(task("a b"), [draft("x y", forced=True)]) == ("run_on",)
+
+
+def test_no_draft_at_all_is_empty_and_a_blank_task_needs_none() -> None:
+    assert find_issues(task("a"), []) == ("empty",)
+    assert find_issues(task(" "), []) == ()
+
+
+def test_a_prefix_that_was_asked_for_accounts_for_what_it_repeats() -> None:
+    text = "la la la la la la la"
+    assert is_repetitive("song", text) and not is_repetitive("song la la la la la", text)
+    assert find_issues(task("song", "la la la la la la"), [draft(text)]) == ()
+
+
+class Again:
+    """A second search that gives what it is told, and remembers what it was asked."""
+
+    def __init__(self, *texts: str, score: float = -3.0) -> None:
+        self.texts, self.score = texts, score
+        self.asked: list[tuple[list[int], SearchConfig]] = []
+
+    def __call__(self, numbers: list[int], config: SearchConfig) -> list[list[DecodedHypothesis]]:
+        self.asked.append((numbers, config))
+        drafts = [draft(text, self.score - place) for place, text in enumerate(self.texts)]
+        return [drafts for _ in numbers]
+
+
+def guard(
+    source: str, first: list[DecodedHypothesis], again: Again, **options: Any
+) -> tuple[list[str], Diagnosis | None]:
+    config = SearchConfig.model_validate({"beam": 2, **options})
+    (drafts,), (verdict,) = repair_degenerate([task(source)], [first], config, again)
+    return [candidate.text for candidate in drafts], verdict
+
+
+def test_a_loop_is_replaced_by_what_does_not_loop_though_search_scored_it_lower() -> None:
+    again = Again("Salat", score=-20.0)
+    texts, verdict = guard("salad", [draft("Salat " * 8, -0.1)], again)
+    assert texts == ["Salat"] and verdict == Diagnosis(("loop",), (), True)
+    assert verdict.warning == "the translation was found repeating itself; another one was taken"
+    assert verdict.record() == {"found": ["loop"], "left": [], "mended": True}
+    ((numbers, config),) = again.asked
+    assert numbers == [0] and config.no_repeat_ngram == 3
+    assert config.beam == config.n_best == 5 and config.min_length == 1
+
+
+def test_good_drafts_are_not_searched_for_again() -> None:
+    again = Again("x")
+    assert guard("ha ha ha ha", [draft("ha ha ha ha")], again) == (["ha ha ha ha"], None)
+    assert again.asked == []
+
+
+def test_where_the_second_search_is_no_better_the_first_stays() -> None:
+    loop = draft("Salat " * 8, -5.0)
+    texts, verdict = guard("salad", [loop], Again("Essen " * 9, score=-1.0))
+    assert texts == [loop.text] and verdict == Diagnosis(("loop",), ("loop",), False)
+    assert verdict.warning == (
+        "the translation was found repeating itself; no better one was found"
+    )
+
+
+def test_the_smaller_flaw_is_taken_and_said() -> None:
+    texts, verdict = guard(LONG, [draft("")], Again("Ein Mann"))
+    assert texts == ["Ein Mann"] and verdict is not None
+    assert verdict.warning == (
+        "the translation was found empty; another one was taken, "
+        "which is much shorter than its source"
+    )
+
+
+def test_a_short_translation_is_searched_for_with_a_shortest_length() -> None:
+    again = Again("Ein Mann in einem blauen Hemd steht auf einer Leiter und putzt ein Fenster.")
+    guard(LONG, [draft(".")], again)
+    assert again.asked[0][1].min_length == len(LONG.split()) // 3
+    guard(LONG, [draft(".")], again, max_length=4)
+    assert again.asked[1][1].min_length == 4
+
+
+def test_lists_of_n_best_hold_each_text_once_flawless_ones_first() -> None:
+    first = [draft("Salat " * 8, -0.1), draft("ein Salat", -0.5)]
+    texts, _ = guard("salad", first, Again("Salat", "ein Salat"), n_best=2)
+    assert texts == ["ein Salat", "Salat"]
+
+
+def test_samples_are_judged_but_not_drawn_again() -> None:
+    again = Again("Salat")
+    texts, verdict = guard("salad", [draft("Salat " * 8)], again, sampling=True)
+    assert again.asked == [] and verdict == Diagnosis(("loop",), ("loop",), False)
+    assert len(texts) == 1
+
+
+def test_only_flawed_tasks_are_searched_again_each_with_its_own_result() -> None:
+    again = Again("gut")
+    tasks = [task("a"), task("b"), task("c")]
+    drafts = [[draft("x")], [draft("x x x x x")], [draft("")]]
+    results, verdicts = repair_degenerate(tasks, drafts, SearchConfig(), again)
+    assert [candidates[0].text for candidates in results] == ["x", "gut", "gut"]
+    assert [verdict is None for verdict in verdicts] == [True, False, False]
+    assert again.asked[0][0] == [1, 2]
+
+
+def test_verdicts_on_parts_become_one_on_the_line() -> None:
+    assert merge_diagnoses([None, None]) is None
+    first, other = Diagnosis(("loop",), (), True), Diagnosis(("loop", "run_on"), ("run_on",), False)
+    assert merge_diagnoses([first, None, other]) == Diagnosis(("loop", "run_on"), ("run_on",), True)

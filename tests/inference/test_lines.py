@@ -1,0 +1,162 @@
+"""Lines as they arrive: one by one when typed, in blocks when there are many, none ever lost."""
+
+import io
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from nmt_cli.inference.lines import (
+    MAX_BLOCK_BYTES,
+    MAX_BUFFERED_BYTES,
+    MAX_LINES_PER_READ,
+    READ_SIZE_BYTES,
+    InputLine,
+    NonblockingReader,
+    decode_line,
+    read_blocks,
+)
+
+LINES: list[tuple[bytes, list[str]]] = [
+    (b"", []),
+    (b"\n", [""]),
+    (b"a", ["a"]),
+    (b"a\n", ["a"]),
+    (b"a\nb", ["a", "b"]),
+    (b"a\n\n", ["a", ""]),
+    (b"a\r\nb\r", ["a\r", "b\r"]),
+    ("a\u2028b\u2029c\x85d\x0be\x0cf\x1cg\n".encode(), ["a\u2028b\u2029c\x85d\x0be\x0cf\x1cg"]),
+    (b"\x00\x1a\x04\n\x7f", ["\x00\x1a\x04", "\x7f"]),
+    (b"\xef\xbb\xbfa\n\xef\xbb\xbfb\n", ["a", "\ufeffb"]),
+    (b"\xef\xbb\xbf", [""]),
+    (b" a \n\t\n", [" a ", "\t"]),
+    (b"a\xff\n\xc3\x28\n\xed\xa0\x80\nb", ["a\ufffd", "\ufffd(", "\ufffd\ufffd\ufffd", "b"]),
+]
+
+
+def flat(blocks: Iterator[list[InputLine]]) -> list[InputLine]:
+    return [line for block in blocks for line in block]
+
+
+@pytest.mark.parametrize("raw, texts", LINES)
+def test_a_line_ends_at_a_line_feed_and_nowhere_else(raw: bytes, texts: list[str]) -> None:
+    input_lines = flat(read_blocks(io.BytesIO(raw)))
+    assert [line.text for line in input_lines] == texts
+    assert [line.number for line in input_lines] == list(range(1, len(texts) + 1))
+
+
+def test_lines_that_are_not_utf8_are_marked_and_no_others() -> None:
+    input_lines = flat(read_blocks(io.BytesIO("ü\n\ufffd\n".encode() + b"\xfc\nok\n\xe2\x82")))
+    assert [line.number for line in input_lines if line.invalid_utf8] == [3, 5]
+
+
+def test_a_byte_order_mark_goes_only_from_the_first_line() -> None:
+    assert decode_line(b"\xef\xbb\xbfx\n", 1) == InputLine(1, "x", False)
+    assert decode_line(b"\xef\xbb\xbfx\n", 2) == InputLine(2, "\ufeffx", False)
+
+
+def test_a_typed_line_is_answered_before_the_next_one_arrives() -> None:
+    end, start = os.pipe()
+    with os.fdopen(end, "rb") as stream, os.fdopen(start, "wb", buffering=0) as keyboard:
+        blocks = read_blocks(stream)
+        for word in (b"one", b"two", b"three"):
+            keyboard.write(word[:2])
+            keyboard.write(word[2:] + b"\n")
+            assert [line.text for line in next(blocks)] == [word.decode()]
+        keyboard.write(b"no line end")
+        keyboard.close()
+        assert [line.text for line in next(blocks)] == ["no line end"]
+        assert list(blocks) == []
+
+
+def test_a_big_file_comes_in_full_blocks() -> None:
+    count = 3 * MAX_LINES_PER_READ
+    stream = io.BytesIO(b"".join(b"%d\n" % n for n in range(1, count + 1)))
+    blocks = list(read_blocks(stream))
+    assert [len(block) for block in blocks] == [MAX_LINES_PER_READ] * 3
+    assert [line.text for line in flat(iter(blocks))] == [str(n) for n in range(1, count + 1)]
+
+
+def test_no_more_is_read_ahead_than_fits() -> None:
+    stream = io.BytesIO(b"x\n" * (4 * MAX_LINES_PER_READ))
+    next(read_blocks(stream, 10))
+    assert stream.tell() == min(READ_SIZE_BYTES, 8 * MAX_LINES_PER_READ)
+
+
+@pytest.mark.parametrize("kind", ["file", "memory"])
+def test_a_file_is_always_cut_in_the_same_way(kind: str, tmp_path: Path) -> None:
+    raw = b"".join(b"%s\n" % (b"x" * (n % 400)) for n in range(9000))
+    (tmp_path / "file").write_bytes(raw)
+    asked: list[int] = []
+
+    def size(lines: int) -> int:
+        asked.append(lines)
+        return -(-lines // 3)
+
+    with (
+        (tmp_path / "file").open("rb", buffering=0) if kind == "file" else io.BytesIO(raw) as stream
+    ):
+        blocks = list(read_blocks(stream, 1000, size))
+    assert asked[:20] == [1000] * 20 and len(blocks[0]) == 334
+    assert sum(map(len, blocks)) == 9000
+
+
+@pytest.mark.parametrize("most", [1, 2, 7])
+def test_blocks_are_no_longer_than_asked_for(most: int) -> None:
+    blocks = list(read_blocks(io.BytesIO(b"x\n" * 20), most))
+    assert all(1 <= len(block) <= most for block in blocks) and sum(map(len, blocks)) == 20
+
+
+class Broken(io.BytesIO):
+    """A file that fails after its first lines."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        block = super().read(size)
+        if not block:
+            raise OSError("the disk is gone")
+        return block
+
+
+def test_an_error_of_the_reader_reaches_who_asked_after_the_lines_before_it() -> None:
+    input_lines = []
+    with pytest.raises(OSError, match="the disk is gone"):
+        for block in read_blocks(Broken(b"a\nb\n")):
+            input_lines += block
+    assert [line.text for line in input_lines] == ["a", "b"]
+
+
+def test_a_line_that_arrives_in_pieces_is_one_line() -> None:
+    end, start = os.pipe()
+    with os.fdopen(end, "rb") as stream, os.fdopen(start, "wb", buffering=0) as keyboard:
+        arrivals = NonblockingReader(stream)
+        for piece in (b"The \xc3", b"\xa4lteste", b" man\nand"):
+            assert len(arrivals) == 0
+            keyboard.write(piece)
+            arrivals.read()
+        assert [line.text for line in arrivals.pop_lines(9)] == ["The älteste man"]
+        keyboard.close()
+        arrivals.read()
+        assert [line.text for line in arrivals.pop_lines(9)] == ["and"] and arrivals.at_eof
+
+
+def test_no_more_is_held_than_fits_but_a_line_may_be_longer() -> None:
+    arrivals = NonblockingReader(io.BytesIO(b"x\n" * (4 * MAX_BUFFERED_BYTES)))
+    while arrivals.should_read:
+        arrivals.read()
+    assert MAX_BUFFERED_BYTES <= 2 * len(arrivals) <= MAX_BUFFERED_BYTES + READ_SIZE_BYTES
+    long = NonblockingReader(io.BytesIO(b"x" * (3 * MAX_BUFFERED_BYTES) + b"\ny"))
+    while long.should_read:
+        long.read()
+    assert [len(line.text) for line in long.pop_lines(9)] == [3 * MAX_BUFFERED_BYTES]
+
+
+def test_a_block_of_long_lines_is_cut_by_its_size() -> None:
+    lines = [b"x" * (MAX_BLOCK_BYTES // 2)] * 5 + [b"y" * (2 * MAX_BLOCK_BYTES)]
+    arrivals = NonblockingReader(io.BytesIO(b"\n".join(lines)))
+    sizes = []
+    while arrivals.should_read or len(arrivals):
+        while arrivals.should_read:
+            arrivals.read()
+        sizes.append(len(arrivals.pop_lines(100)))
+    assert sizes == [1, 1, 1, 1, 1, 1]

@@ -1,0 +1,199 @@
+"""One line in, one line out, whatever the line holds; with a random model."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from nmt_cli.commands.translate import open_translator, translate_stream
+from nmt_cli.data.prepared.store import Tokenizers
+from nmt_cli.data.tokenization.tokenizer import TextTokenizer
+from nmt_cli.decoding.hypothesis import SearchConfig
+from nmt_cli.errors import DataError, RecipeError, RunError, UserError
+from nmt_cli.inference.lines import to_single_line
+from nmt_cli.inference.translator import Translator
+from nmt_cli.models import MODELS
+from tests.margins import clear_lines
+
+TABLE: list[bytes] = [
+    b"The old man reads a book.", b"", b" ", b"\t", "\u3000".encode(), b"\xef\xbb\xbf", b"\x00",
+    b"\x01\x02\x7f\x1b[31m", b"a\rb\r", "a\u2028b\u2029".encode(), b"\xff\xfe", b"caf\xe9",
+    "</s> <pad> ▁".encode(), "我喜欢读书。".encode(), "🙂👩‍👧".encode(),
+    "e\u0301".encode(), b"x" * 3000, b".", b"a",
+]  # fmt: skip
+
+
+def translator(tokenizer: TextTokenizer, align: bool = False, **options: Any) -> Translator:
+    torch.manual_seed(3)
+    tokenizers = Tokenizers(tokenizer, tokenizer)
+    kind = MODELS["transformer"]
+    model = kind(kind.config_class.tiny_configs()[0], tokenizers.vocabulary).eval()
+    settings = {"beam": 2, "max_length": 6, "guard": False, **options}
+    return Translator(model, tokenizers, SearchConfig.model_validate(settings), align=align)
+
+
+@pytest.mark.parametrize("last", [b"", b"\n"])
+def test_as_many_lines_come_out_as_went_in(last: bytes, tokenizer: TextTokenizer) -> None:
+    stream = io.BytesIO(b"\n".join(TABLE) + last)
+    translated_lines = list(translate_stream(translator(tokenizer), stream))
+    assert [translated.line.number for translated in translated_lines] == list(
+        range(1, len(TABLE) + 1)
+    )
+    for raw, translated in zip(TABLE, translated_lines, strict=True):
+        assert "\n" not in translated.translation.text
+        blank = not raw.decode(errors="replace").strip()
+        assert (translated.translation.candidates == []) == blank
+
+
+def test_what_was_replaced_or_cut_is_said(tokenizer: TextTokenizer) -> None:
+    translated_lines = list(translate_stream(translator(tokenizer), io.BytesIO(b"\n".join(TABLE))))
+    damaged = [
+        n
+        for n, translated in enumerate(translated_lines)
+        if "bytes that are not UTF-8" in str(translated.warnings)
+    ]
+    assert damaged == [TABLE.index(b"\xff\xfe"), TABLE.index(b"caf\xe9")]
+    cut = [
+        n
+        for n, translated in enumerate(translated_lines)
+        if "longer than the model reads" in str(translated.warnings)
+    ]
+    assert cut == [TABLE.index(b"x" * 3000)]
+
+
+def test_ten_thousand_words_are_one_line_translated_in_parts(tokenizer: TextTokenizer) -> None:
+    line = "The old man reads a book. " * 1666 + "a book a book"
+    small = translator(tokenizer, beam=1, max_length=2)
+    long, short = small.translate([line, "a book"])
+    assert "\n" not in long.text and len(long.text) > 50 and len(long.candidates) == 1
+    assert long.warnings and "translated in" in long.warnings[0] and not short.warnings
+
+
+def test_parts_are_as_long_as_the_model_reads_and_hold_the_whole_line(
+    tokenizer: TextTokenizer,
+) -> None:
+    small = translator(tokenizer, max_source_length=9)
+    line = "The old man reads. Two dogs don't see 1995 houses 我喜欢读书。 " + "z" * 40 + "🙂🙂🙂"
+    parts = [part.source_ids for part in small._plan_line(line, tokenizer.encode([line])[0]).units]
+    assert all(0 < len(part) <= 9 for part in parts)
+    texts = tokenizer.decode(parts)
+    assert "".join("".join(texts).split()) == "".join(line.split())
+
+
+def test_a_translation_does_not_depend_on_the_other_lines(tokenizer: TextTokenizer) -> None:
+    batch_translator = translator(tokenizer, n_best=2)
+    lines = ["a book", "The old man reads a book.", "", "dogs", "z " * 30, "a book"]
+    together = batch_translator.translate(lines)
+    assert together[0] == together[-1]
+    for line, translation, sure in zip(
+        lines, together, clear_lines(batch_translator, lines), strict=True
+    ):
+        (alone,) = batch_translator.translate([line])
+        assert not sure or [c.text for c in alone.candidates] == [
+            c.text for c in translation.candidates
+        ]
+        for a, b in zip(alone.candidates, translation.candidates, strict=True):
+            assert not sure or a.score == pytest.approx(b.score, abs=1e-4)
+
+
+def test_blanks_around_a_line_change_nothing(tokenizer: TextTokenizer) -> None:
+    plain, padded = translator(tokenizer).translate(["a book", "\t a book  "])
+    assert plain == padded
+
+
+def test_no_lines_give_no_translations(tokenizer: TextTokenizer) -> None:
+    assert translator(tokenizer).translate([]) == []
+    assert list(translate_stream(translator(tokenizer), io.BytesIO(b""))) == []
+
+
+def test_translations_begin_with_their_prefixes(tokenizer: TextTokenizer) -> None:
+    lines, prefixes = ["a book", "", "The old man", "dogs"], ["Der alte", "x", "", "ein Haus"]
+    translations = translator(tokenizer).translate(lines, prefixes)
+    assert translations[0].text.startswith("Der alte") and translations[3].text.startswith(
+        "ein Haus"
+    )
+    assert translations[1].candidates == []
+    assert translations[2].text == translator(tokenizer).translate(lines)[2].text
+    assert (
+        translator(tokenizer).translate(lines, ["Der alte \r", "x", "\r", "ein Haus "])
+        == translations
+    )
+
+
+def test_too_few_prefixes_are_refused(tokenizer: TextTokenizer, tmp_path: Path) -> None:
+    (tmp_path / "prefixes").write_text("a\n")
+    stream = translate_stream(translator(tokenizer), io.BytesIO(b"x\ny\n"), tmp_path / "prefixes")
+    with pytest.raises(DataError, match="prefixes: fewer lines than the input"):
+        list(stream)
+
+
+def test_prefixes_go_with_their_lines_over_many_blocks(
+    tokenizer: TextTokenizer, tmp_path: Path
+) -> None:
+    (tmp_path / "prefixes").write_text("".join(f"{n % 2}\n" for n in range(60)))
+    stream = translate_stream(
+        translator(tokenizer, beam=1, max_length=2),
+        io.BytesIO(b"a\n" * 60),
+        tmp_path / "prefixes",
+    )
+    assert [translated.translation.text[0] for translated in stream] == ["0", "1"] * 30
+
+
+def test_alignments_count_the_words_of_both_sides(tokenizer: TextTokenizer) -> None:
+    line = "The old man reads a book."
+    translations = translator(tokenizer, align=True, min_length=3).translate([line, "", "a"])
+    pairs = translations[0].candidates[0].alignment
+    assert pairs and all(0 <= source < len(line.split(" ")) for source, _ in pairs)
+    assert [target for _, target in pairs] == list(range(len(translations[0].text.split(" "))))
+    assert translator(tokenizer).translate([line])[0].candidates[0].alignment is None
+    parts = translator(tokenizer, align=True, max_source_length=9).translate([line * 3])[0]
+    assert parts.candidates[0].alignment is None
+    assert "so it has no alignment" in parts.warnings[0]
+
+
+def test_line_feeds_that_pieces_spell_become_spaces(tokenizer: TextTokenizer) -> None:
+    feed = tokenizer.visible_tokens_to_ids(["<0x0A>"])
+    assert tokenizer.decode([feed]) == ["\n"]
+    assert to_single_line("a\nb\r\n") == "a b\r "
+
+
+def test_a_record_tells_everything_about_a_line(tokenizer: TextTokenizer) -> None:
+    translator_n_best = translator(tokenizer, n_best=2, align=True)
+    first, blank = (
+        x.record() for x in translate_stream(translator_n_best, io.BytesIO(b"a \xff book\n \n"))
+    )
+    assert first["line"] == 1 and first["source"] == "a \ufffd book"
+    assert first["score"] == first["candidates"][0]["score"] >= first["candidates"][1]["score"]
+    assert first["warnings"] == ["bytes that are not UTF-8 became U+FFFD"]
+    assert isinstance(first["alignment"], list)
+    assert first["candidates"][0]["alignment"] == first["alignment"]
+    assert blank == {
+        "line": 2, "source": " ", "translation": "", "score": None, "log_probability": None,
+    }  # fmt: skip
+
+
+def test_a_run_is_opened_with_its_best_weights_and_its_recipe(tiny_run: Path) -> None:
+    plain = open_translator([tiny_run], [], "cpu")
+    assert (plain.config.beam, plain.config.max_length) == (2, 8)
+    wide = open_translator([tiny_run], ["search.beam=3", "search.n_best=3"], "cpu")
+    assert len(wide.translate(["a book"])[0].candidates) == 3
+    twice = open_translator([tiny_run, tiny_run], [], "cpu")
+    assert twice.translate(["a book"])[0].text == plain.translate(["a book"])[0].text
+
+
+def test_what_cannot_be_opened_is_named(tiny_run: Path, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="no such run folder; nmt train RECIPE makes one"):
+        open_translator([tmp_path / "no"], [], "cpu")
+    with pytest.raises(RunError, match=r"not a run folder: it has no recipe.yaml"):
+        open_translator([tmp_path], [], "cpu")
+    with pytest.raises(UserError, match=r"--set model.heads=1: a finished run can only be given"):
+        open_translator([tiny_run], ["model.heads=1"], "cpu")
+    with pytest.raises(RecipeError, match=r"--set search.beam: should be greater than or equal"):
+        open_translator([tiny_run], ["search.beam=0"], "cpu")
+    (tmp_path / "recipe.yaml").write_bytes((tiny_run / "recipe.yaml").read_bytes())
+    (tmp_path / "tokenizer.json").write_bytes((tiny_run / "tokenizer.json").read_bytes())
+    (tmp_path / "manifest.json").write_bytes((tiny_run / "manifest.json").read_bytes())
+    with pytest.raises(RunError, match="no checkpoint yet"):
+        open_translator([tmp_path], [], "cpu")

@@ -1,0 +1,183 @@
+"""nmt translate --engine ctranslate2, onnx: the same lines out, from an export kept in the run."""
+
+import io
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from nmt_cli.cli.app import build_app
+from nmt_cli.commands.translate import open_translator, translate_stream
+from nmt_cli.errors import DeviceError, UserError
+from nmt_cli.inference.translator import Translator
+from nmt_cli.reporting import Reporter
+from nmt_cli.runs.folder import RunFolder
+from tests.inference.test_translator import TABLE
+from tests.margins import clear_lines
+
+pytest.importorskip("ctranslate2")
+
+
+@pytest.fixture
+def run(tiny_run: Path, tmp_path: Path) -> Path:
+    shutil.copytree(tiny_run, tmp_path / "run")
+    return tmp_path / "run"
+
+
+def opened(
+    run: Path, *settings: str, quantization: str | None = None, engine: str = "ctranslate2"
+) -> Translator:
+    return open_translator(
+        [run], list(settings), "cpu",
+        engine=engine, quantization=quantization, reporter=Reporter(),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("engine", ["ctranslate2", "onnx"])
+@pytest.mark.parametrize("beam", [1, 2])
+def test_every_line_comes_out_as_from_our_own_search(beam: int, engine: str, run: Path) -> None:
+    data = b"\n".join(TABLE)
+    settings = [f"search.beam={beam}", "search.max_length=6"]
+    own_translator = open_translator([run], settings, "cpu")
+    certain = clear_lines(own_translator, [line.decode(errors="replace") for line in TABLE])
+    ours = list(translate_stream(own_translator, io.BytesIO(data)))
+    translator = opened(run, *settings, engine=engine)
+    theirs = list(translate_stream(translator, io.BytesIO(data)))
+    assert [path.name for path in (run / "exports").iterdir()] == [f"{engine}-float32"]
+    assert len(theirs) == len(TABLE)
+    for our_line, other, sure in zip(ours, theirs, certain, strict=True):
+        assert (our_line.line, our_line.warnings) == (other.line, other.warnings)
+        assert not sure or our_line.translation.text == other.translation.text
+        for a, b in zip(our_line.translation.candidates, other.translation.candidates, strict=True):
+            assert not sure or a.score == pytest.approx(b.score, abs=1e-3)
+
+
+def test_a_run_is_exported_once_for_each_checkpoint(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = f"exporting to {run / 'exports' / 'ctranslate2-float32'}, once for this checkpoint"
+    first = opened(run).translate(["a book"])
+    assert said in capsys.readouterr().err
+    model = run / "exports" / "ctranslate2-float32" / "model.bin"
+    made = model.stat().st_mtime_ns
+    assert opened(run).translate(["a book"]) == first
+    assert said not in capsys.readouterr().err and model.stat().st_mtime_ns == made
+
+    folder = RunFolder(run)
+    changed = {name: value * 1.5 for name, value in folder.best_checkpoint().tensors().items()}
+    folder.save_best(20, changed, {})
+    again = opened(run)
+    assert said in capsys.readouterr().err
+    content = json.loads((model.parent / "export.json").read_text())
+    assert content["checkpoint"] == 20
+    ours = open_translator([run], [], "cpu")
+    assert clear_lines(ours, ["a book"]) == [True]
+    assert again.translate(["a book"])[0].text == ours.translate(["a book"])[0].text
+    assert [path.name for path in (run / "exports").iterdir()] == ["ctranslate2-float32"]
+
+
+@pytest.mark.parametrize("damage", ["half", "gone", "no manifest", "not json"])
+def test_a_damaged_export_is_made_again(
+    damage: str, run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = opened(run).translate(["a book"])
+    folder = run / "exports" / "ctranslate2-float32"
+    if damage == "half":
+        content = (folder / "model.bin").read_bytes()
+        (folder / "model.bin").write_bytes(content[: len(content) // 2])
+    elif damage == "gone":
+        (folder / "shared_vocabulary.json").unlink()
+    elif damage == "no manifest":
+        (folder / "export.json").unlink()
+    else:
+        (folder / "export.json").write_text("[]")
+    capsys.readouterr()
+    assert opened(run).translate(["a book"]) == first
+    assert "once for this checkpoint" in capsys.readouterr().err
+
+
+def test_each_type_of_weights_has_its_own_export(run: Path) -> None:
+    opened(run, quantization="int8")
+    assert [path.name for path in (run / "exports").iterdir()] == ["ctranslate2-int8"]
+    with pytest.raises(DeviceError, match="CTranslate2 does not run bfloat16 on this cpu"):
+        opened(run, "search.precision=bf16")
+    assert [path.name for path in (run / "exports").iterdir()] == ["ctranslate2-int8"]
+
+
+def test_a_precision_that_an_engine_does_not_have_is_refused_by_its_name(run: Path) -> None:
+    for name, options in (
+        ("search.precision", {"overrides": ["search.precision=bf16"]}),
+        ("--quantization", {"overrides": [], "quantization": "bfloat16"}),
+    ):
+        with pytest.raises(UserError) as error:
+            open_translator([run], device="cpu", engine="onnx", **options)  # type: ignore[arg-type]
+        assert str(error.value) == f"{name}: --engine onnx has float32, not bfloat16"
+    assert not (run / "exports").exists()
+
+
+def test_8_bits_are_asked_for_by_the_precision_of_search_too(run: Path) -> None:
+    opened(run, "search.precision=int8")
+    assert [path.name for path in (run / "exports").iterdir()] == ["ctranslate2-int8"]
+
+
+def test_samples_of_our_own_search_over_graphs_are_those_of_the_run(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = ["search.sampling=true", "search.n_best=3"]
+    theirs = opened(run, *settings, engine="onnx").translate(["a book"])[0]
+    assert "other draws" not in capsys.readouterr().err
+    ours = open_translator([run], settings, "cpu").translate(["a book"])[0]
+    assert [hypothesis.text for hypothesis in theirs.candidates] == [
+        hypothesis.text for hypothesis in ours.candidates
+    ]
+
+
+def test_what_another_engine_does_not_do_is_refused(run: Path) -> None:
+    with pytest.raises(UserError, match="--engine tpu: there are torch, ctranslate2, onnx"):
+        open_translator([run], [], "cpu", engine="tpu")
+    with pytest.raises(UserError, match="--engine ctranslate2: an ensemble needs --engine torch"):
+        open_translator([run, run], [], "cpu", engine="ctranslate2")
+    with pytest.raises(UserError, match="--engine ctranslate2: --alignments needs --engine torch"):
+        open_translator([run], [], "cpu", engine="ctranslate2", align=True)
+    with pytest.raises(UserError, match="--quantization: only with --engine ctranslate2"):
+        open_translator([run], [], "cpu", quantization="int8")
+    with pytest.raises(
+        UserError,
+        match=r"--engine ctranslate2 cannot translate with this: search.coverage_penalty: ",
+    ):
+        opened(run, "search.coverage_penalty=0.2")
+    with pytest.raises(UserError, match=r"search.coverage_penalty: the graphs do not give atten"):
+        opened(run, "search.coverage_penalty=0.2", engine="onnx")
+    assert not (run / "exports").exists()
+
+
+def test_samples_are_said_to_be_other_draws(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    translator = opened(run, "search.sampling=true", "search.n_best=3")
+    assert "search.sampling with ctranslate2: other draws than ours, and not repeatable" in (
+        capsys.readouterr().err
+    )
+    assert len(translator.translate(["a book"])[0].candidates) == 3
+
+
+def test_translations_begin_with_their_prefixes(run: Path) -> None:
+    lines, prefixes = ["a book", "", "dogs"], ["Der alte", "x", ""]
+    theirs = opened(run, "search.max_length=12").translate(lines, prefixes)
+    ours = open_translator([run], ["search.max_length=12"], "cpu")
+    assert all(clear_lines(ours, lines, prefixes))
+    assert [translation.text for translation in theirs] == [
+        translation.text for translation in ours.translate(lines, prefixes)
+    ]
+    assert theirs[0].text.startswith("Der alte")
+
+
+def test_the_command_takes_the_engine_and_the_type_of_its_weights(run: Path) -> None:
+    arguments = ["translate", str(run), "--device", "cpu"]
+    text = "a book\n\ndogs"
+    assert all(clear_lines(open_translator([run], [], "cpu"), text.split("\n")))
+    ours = CliRunner().invoke(build_app(), arguments, input=text)
+    other = [*arguments, "--engine", "ctranslate2", "--quantization", "float32"]
+    theirs = CliRunner().invoke(build_app(), other, input=text)
+    assert theirs.exit_code == 0 and theirs.stdout == ours.stdout
+    assert len(theirs.stdout.split("\n")) == 4

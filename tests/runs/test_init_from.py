@@ -1,0 +1,305 @@
+"""training.init_from: a run that begins with the weights and tokenizers of another one."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from nmt_cli.commands.check import Finding, check
+from nmt_cli.commands.prepare import prepare_recipe
+from nmt_cli.commands.train import train
+from nmt_cli.data.prepared.store import PreparedData
+from nmt_cli.errors import RecipeError, RunError
+from nmt_cli.recipe.loader import Recipe, build_recipe, load_recipe
+from nmt_cli.reporting import Reporter
+from nmt_cli.runs.folder import RunFolder
+from nmt_cli.training.signals import TrainingInterrupted
+from nmt_cli.yaml12 import write_yaml
+from tests.commands.test_train import final_weights, stop_after
+from tests.conftest import (
+    SYLLABLES,
+    TOY,
+    Listener,
+    syllable_lines,
+    toy_content,
+    toy_recipe,
+    write_syllables,
+)
+from tests.training.test_loss_monitor import batch_of, poison, records
+
+pytestmark = pytest.mark.precision
+
+QUIET = Reporter(quiet=True)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A trained run."""
+    place = tmp_path_factory.mktemp("trained")
+    write_syllables(place / "text", TOY)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(place)
+        train(toy_recipe(place / "text", metric="loss"), place / "base", QUIET)
+    return place / "base"
+
+
+@pytest.fixture
+def base(toy: Path, trained: Path) -> Path:
+    """Its copy, and a domain corpus whose words differ in frequency and that has new ones."""
+    shutil.copytree(trained, toy / "base")
+    lines = [f"{line} zz" for line in syllable_lines(60, 9)]
+    for side, side_lines in (
+        ("ab", lines),
+        ("ba", [f"zz {' '.join(x.split()[:-1])}" for x in lines]),
+    ):
+        (toy / "text" / f"domain.{side}").write_text("".join(f"{line}\n" for line in side_lines))
+    return toy / "base"
+
+
+def tuned(root: Path, run: Path | str = "base", **changes: Any) -> Recipe:
+    """A recipe that says what a user must say, and no more."""
+    content = {
+        "name": "tuned",
+        "corpus": toy_content(root / "text")["corpus"] | {
+            "train": [{"name": "domain", "weight": 2.0}, {"name": "train", "weight": 0.5}]
+        },
+        "training": {
+            "init_from": str(run), "updates": 8, "tokens_per_batch": 256, "validate_every": 4,
+            "learning_rate": 1e-4,
+        },
+    }  # fmt: skip
+    for key, value in changes.items():
+        section, name = key.split("__")
+        content[section] = {**content.get(section, {}), name: value}
+    return build_recipe(content)
+
+
+def validations(run: Path) -> list[dict[str, Any]]:
+    records = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    return [record for record in records if record["event"] == "validation"]
+
+
+def test_a_run_begins_with_the_weights_tokenizer_and_model_of_another(base: Path) -> None:
+    root = base.parent
+    listener = Listener()
+    train(tuned(root), root / "tuned", listener)
+    assert f"beginning with {base} after 12 updates" in listener.said
+    assert (root / "tuned/tokenizer.json").read_text() == (base / "tokenizer.json").read_text()
+    resolved = load_recipe(root / "tuned/recipe.yaml")
+    old = load_recipe(base / "recipe.yaml")
+    assert (resolved.model, resolved.tokenizer) == (old.model, old.tokenizer)
+    assert resolved.training.init_from == str(base)
+    before, first = validations(base)[-1], validations(root / "tuned")[0]
+    assert first["update"] == 0 and first["loss"] == pytest.approx(before["loss"], abs=1e-9)
+    manifest = RunFolder(root / "tuned").read_json("manifest.json")
+    assert manifest["init_from"] == {"run": str(base), "checkpoint": 12}
+
+
+def test_a_run_knows_the_words_of_both_texts_where_both_have_a_list(base: Path) -> None:
+    root = base.parent
+    (base / "words.source.txt").write_text("ba\nolder\n")
+    train(tuned(root), root / "tuned", QUIET)
+    word_list = (root / "tuned/words.source.txt").read_text().split()
+    assert word_list == sorted([*SYLLABLES, "older", "zz"])
+    (base / "words.source.txt").unlink()
+    train(tuned(root), root / "other", QUIET)
+    assert not list((root / "other").glob("words*"))
+
+
+def test_weights_are_begun_with_in_full_precision(base: Path) -> None:
+    root = base.parent
+    train(tuned(root, training__precision="bf16", training__learning_rate=1e-30), root / "x", QUIET)
+    began, after = RunFolder(base).best_checkpoint().tensors(), final_weights(root / "x")
+    assert all(torch.equal(began[name], after[name]) for name in began)
+
+
+def test_the_best_checkpoint_is_never_worse_than_what_the_run_began_with(base: Path) -> None:
+    root = base.parent
+    recipe = tuned(root, training__learning_rate=5.0, training__warmup=0, training__metric="loss")
+    train(recipe, root / "tuned", QUIET)
+    assert RunFolder(root / "tuned").best_checkpoint().update == 0
+
+
+def test_a_stopped_fine_tuning_goes_on_without_beginning_anew(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = base.parent
+    train(tuned(root), root / "straight", QUIET)
+    with monkeypatch.context() as patched:
+        stop_after(patched, 3)
+        with pytest.raises(TrainingInterrupted):
+            train(tuned(root), root / "broken", QUIET)
+    shutil.move(base, root / "elsewhere")  # what it began with is not needed any more
+    listener = Listener()
+    train(tuned(root), root / "broken", listener, resume=True)
+    assert not any(text.startswith("beginning") for text in listener.said)
+    assert "resuming at update 3 of 8" in listener.said
+    expected, resumed = final_weights(root / "straight"), final_weights(root / "broken")
+    assert all(torch.equal(expected[name], resumed[name]) for name in expected)
+    assert "init_from" in RunFolder(root / "broken").read_json("manifest.json")
+    train(load_recipe(root / "broken/recipe.yaml"), root / "broken", QUIET, resume=True)
+    resumed = check(root / "broken/recipe.yaml", [], root / "broken", QUIET)
+    assert not [finding for finding in resumed if finding.level == "error"]
+    resumed = check(root / "broken/recipe.yaml", [], root / "another", QUIET)
+    assert "no run folder here" in resumed[0].text
+
+
+def test_a_stopped_fine_tuning_that_diverges_goes_back_to_what_it_began_with(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = base.parent
+    recipe = tuned(root, training__metric="loss", training__validate_every=8, training__updates=16)
+    bad = batch_of(root, recipe, 6)
+    poison(monkeypatch, lambda ids: torch.equal(ids, bad))
+    train(recipe, root / "straight", QUIET)
+    with monkeypatch.context() as patched:
+        stop_after(patched, 3)
+        with pytest.raises(TrainingInterrupted):
+            train(recipe, root / "broken", QUIET)
+    train(recipe, root / "broken", QUIET, resume=True)
+    expected, resumed = final_weights(root / "straight"), final_weights(root / "broken")
+    assert all(torch.equal(expected[name], resumed[name]) for name in expected)
+    (record,) = records(root / "broken", "divergence")
+    assert (record["found"], record["update"]) == (6, 1)
+    assert [validation["update"] for validation in validations(root / "broken")] == [0, 8, 16]
+
+
+def test_a_begun_fine_tuning_needs_no_origin_that_was_named_by_a_relative_path(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = base.parent
+    (root / "recipes").mkdir()
+    shutil.copytree(base, root / "recipes/general")
+    (root / "recipes/latest").symlink_to("general")
+    content = tuned(root).to_dict()
+    for name in ("general", "latest"):
+        content["training"] |= {"init_from": name}
+        for section in ("model", "tokenizer"):
+            content[section] = {"type": content[section]["type"]} if section == "model" else {}
+        path = root / f"recipes/{name}.yaml"
+        path.write_text(write_yaml(content))
+        train(load_recipe(path), root / f"runs/{name}", QUIET)
+    shutil.rmtree(root / "recipes/general")
+    (root / "recipes/latest").unlink()
+    for name in ("general", "latest"):
+        begun = load_recipe(root / f"recipes/{name}.yaml")
+        train(begun, root / f"runs/{name}", QUIET, resume=True)
+
+
+def test_a_run_that_was_stopped_before_its_first_checkpoint_begins_with_the_weights(
+    base: Path,
+) -> None:
+    root = base.parent
+    train(tuned(root), root / "straight", QUIET)
+    for path in (root / "straight/checkpoints").iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    listener = Listener()
+    train(tuned(root), root / "straight", listener, resume=True)
+    assert f"beginning with {base} after 12 updates" in listener.said
+    updates = [record["update"] for record in validations(root / "straight")]
+    assert updates == sorted(set(updates))  # what was said before is not said twice
+
+
+def test_prepared_data_of_another_tokenizer_are_not_reused(base: Path) -> None:
+    root = base.parent
+    learned = prepare_recipe(build_recipe(toy_content(root / "text")), QUIET)
+    given = tuned(root, corpus__train="train")
+    first = prepare_recipe(given, QUIET)
+    assert first.data.fingerprint != learned.data.fingerprint
+    assert prepare_recipe(given, QUIET).reused
+    text = (base / "tokenizer.json").read_text()
+    assert (first.data.folder / "tokenizer.json").read_text() == text
+    shutil.copytree(base, root / "other")
+    (root / "other/tokenizer.json").write_text(text.replace('" ba"', '" xx"'))
+    listener = Listener()
+    second = prepare_recipe(tuned(root, "other", corpus__train="train"), listener)
+    assert second.data.fingerprint != first.data.fingerprint
+    assert any("the tokenizer that training.init_from gives" in said for said in listener.said)
+
+
+def test_weights_of_parts_decide_how_often_a_pair_is_seen(base: Path) -> None:
+    data: PreparedData = prepare_recipe(tuned(base.parent), QUIET).data
+    assert [(part.label, part.weight) for part in data.pair_ranges] == [
+        ("domain.ab", 2.0), ("train.ab", 0.5)
+    ]  # fmt: skip
+
+
+def test_dropout_and_sampling_may_be_set_anew(base: Path) -> None:
+    recipe = tuned(base.parent, model__dropout=0.3)
+    prepared = prepare_recipe(recipe, QUIET)
+    assert prepared.recipe.model.dropout == 0.3  # type: ignore[attr-defined]
+    assert prepared.recipe.model.d_model == 32  # type: ignore[attr-defined]
+
+
+def test_all_that_does_not_agree_is_said_in_one_line(base: Path) -> None:
+    recipe = tuned(base.parent, model__d_model=64, tokenizer__vocab_size=70, model__norm="rms")
+    with pytest.raises(RecipeError) as caught:
+        train(recipe, base.parent / "tuned", QUIET)
+    assert str(caught.value) == (
+        f"training.init_from: {base} was trained otherwise: tokenizer.vocab_size (60 -> 70), "
+        "model.d_model (32 -> 64), model.norm (layer -> rms); leave these keys out to take over "
+        "its own"
+    )
+    assert not (base.parent / "tuned").exists()
+
+
+def test_another_kind_of_model_is_said(base: Path) -> None:
+    with pytest.raises(RecipeError, match=r"model\.type \(transformer -> rnn\)"):
+        prepare_recipe(tuned(base.parent, model__type="rnn"), QUIET)
+
+
+def test_a_run_that_is_not_there_is_said_in_one_line(toy: Path) -> None:
+    with pytest.raises(RunError) as caught:
+        train(tuned(toy, "nowhere"), toy / "tuned", QUIET)
+    assert str(caught.value) == (
+        "training.init_from: nowhere: no run folder here; nmt train makes one, "
+        "nmt import makes one of a MarianMT folder"
+    )
+
+
+def test_a_run_of_another_shape_is_found_before_training(base: Path) -> None:
+    tensors = RunFolder(base).best_checkpoint().tensors()
+    name = next(iter(tensors))
+    tensors[name] = tensors[name][:-1].clone()
+    RunFolder(base).save_best(12, tensors, {})
+    with pytest.raises(RunError, match="the weights do not fit the recipe or tokenizer"):
+        train(tuned(base.parent), base.parent / "tuned", QUIET)
+
+
+def test_init_from_is_looked_for_beside_the_recipe(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = tuned(base.parent).to_dict()
+    lines = {key: content[key] for key in ("corpus",)} | {"training": {"init_from": "base"}}
+    (base.parent / "tune.yaml").write_text(write_yaml(lines))
+    (base.parent / "below").mkdir()
+    monkeypatch.chdir(base.parent / "below")
+    prepared = prepare_recipe(load_recipe(base.parent / "tune.yaml"), QUIET)
+    assert prepared.recipe.training.init_from == str(base)
+
+
+def test_checking_knows_the_run_that_a_recipe_begins_with(base: Path) -> None:
+    content = tuned(base.parent).to_dict()
+    lines = {key: content[key] for key in ("corpus", "training")}
+    lines["training"]["init_from"] = "base"
+    path = base.parent / "tune.yaml"
+    path.write_text(write_yaml(lines))
+
+    def check_settings(*settings: str) -> list[Finding]:
+        return check(path, list(settings), base.parent / "new", QUIET)
+
+    size = sum(tensor.numel() for tensor in RunFolder(base).best_checkpoint().tensors().values())
+    reported = check_settings()
+    assert not [
+        finding
+        for finding in reported
+        if finding.level == "error" or finding.about.startswith("tokenizer")
+    ]
+    assert any(finding.text.startswith(f"{size:,} parameters") for finding in reported)
+    (odd,) = check_settings("model.type=rnn")
+    assert odd.level == "error" and "model.type (transformer -> rnn)" in odd.text
+    (gone,) = check_settings("training.init_from=nowhere")
+    assert gone.level == "error" and "nowhere: no run folder here" in gone.text

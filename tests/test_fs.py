@@ -1,0 +1,94 @@
+"""A text file is the old or the new one at every moment."""
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from nmt_cli.errors import DataError, RunError
+from nmt_cli.fs import atomic_write_text, read_json_list, reject_external_symlinks, wrap_io_errors
+
+
+class Killed(BaseException):
+    """What a kill does to the code after it: nothing runs any more."""
+
+
+def test_write_whole_leaves_the_old_text_when_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "x.json"
+    atomic_write_text(path, "old")
+
+    def die(*_: object) -> None:
+        raise Killed
+
+    monkeypatch.setattr(os, "fsync", die)
+    with pytest.raises(Killed):
+        atomic_write_text(path, "new")
+    assert path.read_text() == "old"
+
+
+def test_on_a_full_disk_the_old_text_stays_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "x.json"
+    atomic_write_text(path, "old")
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(RunError, match=r"x.json: cannot be written: No space .*; make room and go"):
+        atomic_write_text(path, "new")
+    assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
+
+
+def test_other_reasons_ask_for_no_room(tmp_path: Path) -> None:
+    with (
+        pytest.raises(RunError, match=r"x: cannot be written: Permission denied$"),
+        wrap_io_errors(tmp_path / "x"),
+    ):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+
+def test_links_that_stay_inside_are_followed(tmp_path: Path) -> None:
+    (tmp_path / "run" / "a").mkdir(parents=True)
+    (tmp_path / "run" / "a" / "x").write_text("")
+    (tmp_path / "run" / "b").symlink_to("a")
+    (tmp_path / "run" / "y").symlink_to("a/x")
+    (tmp_path / "run" / "dead").symlink_to("nothing")
+    reject_external_symlinks(tmp_path / "run")
+    (tmp_path / "linked").symlink_to("run")  # the run itself may lie elsewhere
+    reject_external_symlinks(tmp_path / "linked")
+
+
+WAYS_OUT = ["../secret", "/etc/passwd", "../../run/../secret", "../run2", "a/../../secret"]
+
+
+@pytest.mark.parametrize("target", WAYS_OUT)
+@pytest.mark.parametrize("name", ["x", "a/x"])
+def test_a_link_that_leads_out_is_refused(name: str, target: str, tmp_path: Path) -> None:
+    (tmp_path / "run" / "a").mkdir(parents=True)
+    up = "" if target.startswith("/") else "../" * name.count("/")
+    (tmp_path / "run" / name).symlink_to(up + target)
+    with pytest.raises(RunError, match=f"run/{name}: a link that leads out of .*run; copy the fi"):
+        reject_external_symlinks(tmp_path / "run")
+
+
+def test_a_pipe_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "recipe.yaml")
+    with pytest.raises(RunError, match=r"recipe.yaml: neither a file nor a folder"):
+        reject_external_symlinks(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [("{}", "not a JSON list"), ("[" * 9, "more than 8 bytes"), ("[1", "Expecting")],
+)
+def test_a_list_that_is_none_or_too_long_is_refused(text: str, why: str, tmp_path: Path) -> None:
+    (tmp_path / "x.json").write_text(text)
+    with pytest.raises(DataError, match=f"x.json: missing or damaged: {why}"):
+        read_json_list(tmp_path / "x.json", 8)
+    (tmp_path / "x.json").write_text('["a", 2]')
+    assert read_json_list(tmp_path / "x.json", 8) == ["a", 2]

@@ -1,0 +1,277 @@
+"""What counts as diverged, and how a run comes back from it."""
+
+import json
+import math
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from nmt_cli.commands.train import train
+from nmt_cli.errors import TrainingError
+from nmt_cli.reporting import Reporter
+from nmt_cli.runs.folder import RunFolder
+from nmt_cli.training import gradients
+from nmt_cli.training.batches import BatchIndex, BatchIterator
+from nmt_cli.training.loss import LossSum
+from nmt_cli.training.loss_monitor import MEDIAN_WINDOW_UPDATES, Divergence, LossMonitor
+from nmt_cli.training.signals import TrainingInterrupted
+from nmt_cli.training.state import TrainingState
+from nmt_cli.training.trainer import Trainer
+from tests.conftest import toy_recipe
+from tests.training.killing import differences
+
+pytestmark = pytest.mark.precision
+
+QUIET = Reporter(quiet=True)
+
+
+def watched(
+    losses: list[float], norms: list[float] | None = None, look_every: int = 7, **options: Any
+) -> Divergence | None:
+    """What a watch finds in a run of these losses and norms."""
+    watch = LossMonitor(
+        **{"warmup_updates": 10, "vocabulary_size": 1000, "clips_gradients": True, **options}
+    )
+    state = TrainingState()
+    for update, loss in enumerate(losses, 1):
+        norm = norms[update - 1] if norms else 1.0
+        watch.record(update, (BatchIndex(0, update),), torch.tensor(loss), torch.tensor(norm))
+        if update % look_every == 0 or update == len(losses):
+            divergence = watch.check(state)
+            if divergence:
+                return divergence
+    return None
+
+
+HEALTHY = [6.0 / (1 + n / 40) + 0.4 * math.sin(n) + 0.2 for n in range(300)]
+
+
+def test_a_healthy_run_is_left_alone() -> None:
+    assert watched(HEALTHY) is None
+    assert watched(HEALTHY, [1000.0 if n % 50 == 0 else 1.0 for n in range(300)]) is None
+    assert watched([0.01] * 100 + [0.5] * 5 + [0.01] * 100) is None
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_what_is_not_finite_is_found_at_its_update(bad: float) -> None:
+    divergence = watched([*HEALTHY[:50], bad, *HEALTHY])
+    assert divergence == Divergence(51, 51, "the loss is not finite", (BatchIndex(0, 51),))
+    divergence = watched(HEALTHY, [1.0] * 4 + [bad] + [1.0] * 300)
+    assert divergence == Divergence(5, 5, "the gradient is not finite", (BatchIndex(0, 5),))
+
+
+def test_an_exploding_loss_is_found_at_its_update() -> None:
+    divergence = watched([*HEALTHY[:200], 40.0, *HEALTHY[200:]])
+    assert divergence is not None and (divergence.update, divergence.batch_indices) == (
+        201,
+        (BatchIndex(0, 201),),
+    )
+    assert divergence.reason == "the loss is 40, its median 1.34"
+    assert watched([*HEALTHY[:200], 13.0, *HEALTHY[200:]]) is None  # no worse than two guesses
+
+
+def test_an_exploding_gradient_is_found_where_nothing_clips_it() -> None:
+    norms = [1.0] * 200 + [2000.0] + [1.0] * 99
+    divergence = watched(HEALTHY, norms, clips_gradients=False)
+    assert divergence is not None and divergence.reason == "the gradient is 2e+03, its median 1"
+    assert divergence.update == 201 and watched(HEALTHY, norms) is None
+
+
+def test_a_loss_that_rises_and_stays_is_found_and_no_batch_blamed() -> None:
+    divergence = watched(HEALTHY[:200] + [7.0] * 100)
+    assert divergence is not None and divergence.reason.startswith("the loss rose from 1.34 to ")
+    assert (
+        200 < divergence.update < 200 + MEDIAN_WINDOW_UPDATES
+        and divergence.first_bad_update == divergence.update - MEDIAN_WINDOW_UPDATES
+    )
+    assert divergence.batch_indices == ()
+    assert watched([1.0] * 64 + [7.0] * 64, warmup_updates=500) is None
+
+
+def test_what_is_found_does_not_depend_on_when_somebody_looks() -> None:
+    for losses in (HEALTHY[:200] + [7.0] * 100, [*HEALTHY[:200], 40.0, *HEALTHY[200:]]):
+        assert len({watched(losses, look_every=every) for every in (1, 7, 64, 300)}) == 1
+
+
+def test_weights_that_are_not_finite_are_found_before_they_are_saved() -> None:
+    watch = LossMonitor(warmup_updates=1, vocabulary_size=10, clips_gradients=True)
+    state = TrainingState(update=9)
+    assert watch.check(state, torch.ones(3)) is None
+    divergence = watch.check(state, torch.tensor([1.0, math.nan]))
+    assert divergence == Divergence(9, 9, "a weight is not finite")
+
+
+def poison(monkeypatch: pytest.MonkeyPatch, bad: Callable[[Tensor], bool]) -> None:
+    """Let the loss of every batch whose source ids are `bad` be NaN, as its gradient."""
+    original = gradients.forward_backward
+
+    def poisoned(model: Any, source: Any, *rest: Any, **options: Any) -> LossSum:
+        loss = original(model, source, *rest, **options)
+        if not bad(source.ids):
+            return loss
+        next(model.parameters()).grad.fill_(math.nan)
+        return LossSum(loss.smoothed * math.nan, loss.nll, loss.tokens)
+
+    monkeypatch.setattr(gradients, "forward_backward", poisoned)
+
+
+def batch_of(run: Path, recipe: Any, update: int) -> Tensor:
+    """The source ids of the last batch that a run without divergence reads at this update."""
+    from nmt_cli.commands.prepare import prepare_recipe
+
+    data = prepare_recipe(recipe, QUIET).data
+    training = recipe.training
+    feed = BatchIterator(data, training.max_positions, training.seed, training.accumulate)
+    updates = [feed.next_micro_batches().batches for _ in range(update)]
+    return torch.from_numpy(updates[-1][-1][1].source.ids)
+
+
+def stop_after(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    """Send a signal in the course of the (count)th update that is made, however they count."""
+    original, made = Trainer._update, 0
+
+    def stopping(self: Trainer, bar: Any) -> None:
+        nonlocal made
+        original(self, bar)
+        made += 1
+        if made == count:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(Trainer, "_update", stopping)
+
+
+def records(run: Path, event: str) -> list[dict[str, Any]]:
+    lines = (run / "log.jsonl").read_text().splitlines()
+    return [record for record in map(json.loads, lines) if record["event"] == event]
+
+
+@pytest.mark.parametrize("update, back", [(3, 0), (9, 6)])
+def test_a_bad_batch_is_set_aside_and_the_last_good_state_restored(
+    update: int, back: int, toy: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    recipe = toy_recipe(toy / "text", average_decay=0.9, updates=30)
+    bad = batch_of(toy, recipe, update)
+    poison(monkeypatch, lambda ids: torch.equal(ids, bad))
+    result = train(recipe, toy / "run", QUIET)
+    name = f"diverged-{update:06d}-1.jsonl"
+    assert " ".join(capsys.readouterr().err.split()) == (
+        f"warning: update {update}: the loss is not finite; its pairs are in {name}; back to "
+        f"update {back} at 0.5 times the learning rate"
+    )
+    pairs = [json.loads(line) for line in (toy / "run" / name).read_text().splitlines()]
+    assert len(pairs) == len(bad) and {pair["update"] for pair in pairs} == {update}
+    train_source = (toy / "text" / "train.ab").read_text().splitlines()
+    train_target = (toy / "text" / "train.ba").read_text().splitlines()
+    assert all(pair["source"] == train_source[pair["pair"]] for pair in pairs)
+    assert all(pair["target"] == train_target[pair["pair"]] for pair in pairs)
+    state = result.state
+    assert (state.update, state.divergence_count, state.learning_rate_scale) == (30, 1, 0.5)
+    assert state.epoch > 1  # past the epochs that have these pairs in other batches
+    (record,) = records(toy / "run", "divergence")
+    assert (record["found"], record["update"], record["set_aside"]) == (
+        update,
+        back + 1,
+        name,
+    )
+    logged = [entry["update"] for entry in records(toy / "run", "train")]
+    assert logged == sorted(set(logged))  # nothing of what was undone
+    newest = RunFolder(toy / "run").last_checkpoint()[0]
+    assert newest is not None and all(
+        bool(value.isfinite().all())
+        for group in ("model", "optimizer", "average")
+        for value in newest.tensors(group).values()
+    )
+
+
+@pytest.mark.parametrize(
+    "stop", [pytest.param(at, marks=[] if at == 4 else pytest.mark.slow)
+             for at in (2, 4, 8, 11, 14)]
+)  # fmt: skip
+def test_a_run_that_diverged_and_was_stopped_goes_on_bit_for_bit(
+    stop: int, toy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A checkpoint that a signal left behind is none to go back to: the other run has none."""
+    recipe = toy_recipe(toy / "text", updates=18, accumulate=2, schedule="constant", warmup=2)
+    bad = batch_of(toy, recipe, 9)
+    poison(monkeypatch, lambda ids: torch.equal(ids, bad))
+    train(recipe, toy / "straight", QUIET)
+    assert records(toy / "straight", "divergence")[0]["found"] == 9
+    with monkeypatch.context() as patched:
+        stop_after(patched, stop)
+        with pytest.raises(TrainingInterrupted):
+            train(recipe, toy / "broken", QUIET)
+    train(recipe, toy / "broken", QUIET, resume=True)
+    odd = differences(toy / "straight", toy / "broken")
+    assert [name for name in odd if not name.startswith("files:")] == []
+
+
+def test_a_rise_is_undone_back_to_before_it_and_later_checkpoints_are_gone(
+    toy: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Else a run that is stopped now would go on from a checkpoint of what was undone."""
+    recipe, original = toy_recipe(toy / "text", updates=18), LossMonitor.check
+
+    def look(self: LossMonitor, state: TrainingState, weights: Tensor | None = None) -> Any:
+        if state.update == 18 and state.divergence_count == 0:
+            return Divergence(18, 9, "the loss rose from 1 to 3")
+        return original(self, state, weights)
+
+    monkeypatch.setattr(LossMonitor, "check", look)
+    with monkeypatch.context() as patched:
+        stop_after(patched, 20)
+        with pytest.raises(TrainingInterrupted, match="at update 8"):
+            train(recipe, toy / "run", QUIET)
+    assert [path.name[-2:] for path in RunFolder(toy / "run").step_folders()] == ["06", "08"]
+    said = " ".join(capsys.readouterr().err.split())
+    assert said == (
+        "warning: update 18: the loss rose from 1 to 3; back to update 6 at 0.5 times the learning "
+        "rate"
+    )
+    assert not list((toy / "run").glob("diverged-*"))
+    state = train(recipe, toy / "run", QUIET, resume=True).state
+    assert (state.update, state.divergence_count, state.learning_rate_scale) == (18, 1, 0.5)
+
+
+def test_pairs_that_were_set_aside_never_come_again(toy: Path) -> None:
+    from nmt_cli.commands.prepare import prepare_recipe
+
+    recipe = toy_recipe(toy / "text")
+    feed = BatchIterator(prepare_recipe(recipe, QUIET).data, 256, 1)
+    bad = feed.pair_indices(BatchIndex(0, 1)).tolist()
+    feed.skipped_batches.append({"epoch": 0, "batch": 1, "pairs": bad})
+    size = len(feed.epoch_schedule().batches)
+    for _ in range(size - 1):
+        assert feed.next_micro_batches().batch_indices != (BatchIndex(0, 1),)
+    assert feed.next_micro_batches().batch_indices == (BatchIndex(1, 0),)
+    assert not set(bad) & {int(pair) for batch in feed.epoch_schedule().batches for pair in batch}
+
+
+def test_after_three_times_training_stops_with_the_reason(
+    toy: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    poison(monkeypatch, lambda ids: True)
+    message = (
+        r"^update 1: the loss is not finite; its pairs are in diverged-000001-3.jsonl; diverged 3 "
+        r"times: lower training.learning_rate, raise training.warmup, or look at these pairs$"
+    )
+    with pytest.raises(TrainingError, match=message):
+        train(toy_recipe(toy / "text"), toy / "run", QUIET)
+    assert capsys.readouterr().err.count("warning: update 1: the loss is not finite") == 2
+    assert len(list((toy / "run").glob("diverged-*.jsonl"))) == 3
+    assert RunFolder(toy / "run").step_folders() == []
+
+
+def test_a_rate_far_too_high_is_found_and_lowered(toy: Path) -> None:
+    recipe = toy_recipe(
+        toy / "text", updates=400, validate_every=100, learning_rate=3e38, clip_norm=None, warmup=0,
+        schedule="constant", metric="loss",
+    )  # fmt: skip
+    with pytest.raises(TrainingError, match="diverged 3 times"):
+        train(recipe, toy / "run", QUIET)
