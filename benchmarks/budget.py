@@ -30,12 +30,7 @@ def main() -> None:
     result_path = run / "result.json"
     run_result = json.loads(result_path.read_text(encoding="utf-8")) if result_path.exists() else {}
     recipe = load_recipe(run / "recipe.yaml")
-    measurement = {
-        "recipe": recipe.name,
-        "machine": describe(),
-        "course": validations,
-        "note": note,
-    }
+    measurement = {"recipe": recipe.name, "machine": describe(), "course": validations, "note": note}
     if run_result:
         measurement |= {"test": run_result["test"], "minutes": run_result["training_seconds"] / 60}
     save_result("budget", measurement)

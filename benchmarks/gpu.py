@@ -39,9 +39,7 @@ from nmt_cli.vocabulary import Vocabulary
 DEVICE = torch.device("cuda")
 PAIRS, SENTENCES = 200_000, 5000
 WARMUP_UPDATES = 12  # updates that do not count, compilation among them
-PAPER_TARGET_TOKENS = (
-    100_000 * 25_000
-)  # target tokens that the paper's base model saw (section 5.1 and 5.2)
+PAPER_TARGET_TOKENS = 100_000 * 25_000  # target tokens that the paper's base model saw (section 5.1 and 5.2)
 SIZES = {"w1": (8000, 4096, 1), "w2": (8000, 4096, 1)}  # vocabulary, tokens a batch, accumulate
 SIZES |= {"base": (37000, 25000, 1), "big": (37000, 25000, 1)}
 
@@ -85,9 +83,7 @@ def train(name: str, updates: int, compile_: bool, tokens: int | None) -> dict[s
     model = build_model(recipe, batch_iterator.vocabulary).to(DEVICE).train()
     weights = FlatParameters(model, choose_dtype("auto", DEVICE))
     section = recipe.training
-    gradients = GradientAccumulator(
-        model, weights, device=DEVICE, seed=1, smoothing=section.label_smoothing
-    )
+    gradients = GradientAccumulator(model, weights, device=DEVICE, seed=1, smoothing=section.label_smoothing)
     optimizer = FlatOptimizer(weights, "adam", (0.9, 0.98), 1e-9, 0.0)
     state, started = TrainingState(), time.perf_counter()
     if compile_:
@@ -106,9 +102,7 @@ def train(name: str, updates: int, compile_: bool, tokens: int | None) -> dict[s
         optimizer.step(1e-4, section.clip_norm)
         if update > WARMUP_UPDATES:
             target_tokens += rank_batches.update_tokens
-            source_tokens += sum(
-                int(batch.source.lengths.sum()) for _, batch in rank_batches.batches
-            )
+            source_tokens += sum(int(batch.source.lengths.sum()) for _, batch in rank_batches.batches)
     torch.cuda.synchronize()
     seconds = time.perf_counter() - started
     speed = target_tokens / seconds
@@ -131,13 +125,9 @@ def random_source_batches(vocabulary: int) -> list[Sequences]:
     lengths = np.sort(rng.normal(15, 4.5, SENTENCES).clip(5, 40).astype(np.int64))[::-1]
     batches = []
     for batch_lengths in np.array_split(lengths, 10):
-        ids = torch.from_numpy(
-            rng.integers(4, vocabulary, (len(batch_lengths), int(batch_lengths.max())))
-        )
+        ids = torch.from_numpy(rng.integers(4, vocabulary, (len(batch_lengths), int(batch_lengths.max()))))
         length_tensor = torch.from_numpy(batch_lengths.copy())
-        batches.append(
-            Sequences(ids.to(DEVICE), length_tensor.to(DEVICE), int(batch_lengths.sum()))
-        )
+        batches.append(Sequences(ids.to(DEVICE), length_tensor.to(DEVICE), int(batch_lengths.sum())))
     return batches
 
 
@@ -216,9 +206,7 @@ def main() -> None:
                     save_result(arguments.name, results)
             continue
         result = train(name, arguments.updates, arguments.compile == "on", arguments.tokens)
-        result["share_of_peak"] = (
-            result["tokens_per_second"] * result["operations_per_token"] / peak
-        )
+        result["share_of_peak"] = result["tokens_per_second"] * result["operations_per_token"] / peak
         results[name] = result
         print(name, json.dumps(result), flush=True)
         save_result(arguments.name, results)

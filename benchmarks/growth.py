@@ -56,9 +56,7 @@ def median_seconds(action: Callable[[], object], device: torch.device, seconds: 
     return median(times)
 
 
-def measure_training(
-    name: str, length: int, tokens: int, vocabulary: int, device: torch.device
-) -> float:
+def measure_training(name: str, length: int, tokens: int, vocabulary: int, device: torch.device) -> float:
     """Target tokens a second of whole updates."""
     model = make_model(name, vocabulary, device).train()
     weights = FlatParameters(model, choose_dtype("auto", device))
@@ -73,9 +71,7 @@ def measure_training(
     return batch.ids.numel() / median_seconds(update, device, 3.0)
 
 
-def measure_decoding(
-    beam_size: int, length: int, device: torch.device, sentences: int = 32
-) -> float:
+def measure_decoding(beam_size: int, length: int, device: torch.device, sentences: int = 32) -> float:
     """Seconds to write `length` tokens for `sentences` sentences."""
     model = make_model("w1", 8000, device).eval().to(choose_dtype("auto", device))
     source = random_batch(sentences, 20, 8000, device)
@@ -91,19 +87,12 @@ def main() -> None:
     results: dict[str, Any] = {"machine": describe(device.type)}
     for name in ("w1", "w3"):
         results[f"length {name}"] = {
-            length: measure_training(name, length, TOKENS_PER_BATCH, 8000, device)
-            for length in LENGTHS
+            length: measure_training(name, length, TOKENS_PER_BATCH, 8000, device) for length in LENGTHS
         }
-        results[f"batch {name}"] = {
-            tokens: measure_training(name, 20, tokens, 8000, device) for tokens in BATCHES
-        }
+        results[f"batch {name}"] = {tokens: measure_training(name, 20, tokens, 8000, device) for tokens in BATCHES}
         print(results)
-    results["vocabulary"] = {
-        size: measure_training("w1", 20, TOKENS_PER_BATCH, size, device) for size in VOCABULARIES
-    }
-    results["beam"] = {
-        beam_size: 32 * 20 / measure_decoding(beam_size, 20, device) for beam_size in BEAMS
-    }
+    results["vocabulary"] = {size: measure_training("w1", 20, TOKENS_PER_BATCH, size, device) for size in VOCABULARIES}
+    results["beam"] = {beam_size: 32 * 20 / measure_decoding(beam_size, 20, device) for beam_size in BEAMS}
     times = {length: measure_decoding(5, length, device, 8) for length in (8, *LENGTHS[:5])}
     results["written"] = {length: seconds / length for length, seconds in times.items()}
     print(results)

@@ -42,9 +42,7 @@ def batch_variants(translator: Translator) -> Iterator[tuple[str, TranslateFunct
 
     def in_batches(size: int) -> TranslateFunction:
         return lambda lines: [
-            translation
-            for block in batched(lines, size)
-            for translation in translator.translate(block)
+            translation for block in batched(lines, size) for translation in translator.translate(block)
         ]
 
     yield "in another order", translate_shuffled
@@ -56,9 +54,7 @@ def check_rescoring(run: Path, lines: list[str], translations: list[Translation]
     """Compare scores with those of nmt rescore for the texts."""
     with tempfile.TemporaryDirectory() as folder:
         files = [Path(folder) / name for name in ("source", "target")]
-        for path, texts in zip(
-            files, (lines, [translation.text for translation in translations]), strict=True
-        ):
+        for path, texts in zip(files, (lines, [translation.text for translation in translations]), strict=True):
             path.write_text("".join(f"{text}\n" for text in texts), encoding="utf-8")
         values = [
             scored_pair.log_probability
@@ -82,10 +78,7 @@ def compare_variants(run: Path, lines: list[str], precision: str) -> tuple[bool,
         pairs = list(zip(reference_translations, translate(lines), strict=True))
         same = [(a.candidates[0], b.candidates[0]) for a, b in pairs if a.text == b.text]
         gap = max(abs(a.log_probability - b.log_probability) for a, b in same)
-        print(
-            f"{precision}, {name}: {len(same)} of {len(lines)} texts the same, "
-            f"scores within {gap:.2e}"
-        )
+        print(f"{precision}, {name}: {len(same)} of {len(lines)} texts the same, scores within {gap:.2e}")
         enough_same = len(same) >= MIN_SAME_SHARE[precision] * len(lines)
         passed = passed and enough_same and gap <= MAX_SCORE_GAP[precision]
     return passed, reference_translations
@@ -102,9 +95,7 @@ def main() -> int:
     numbers = [n for n, line in enumerate(lines) if line.strip()][: options.limit]
     passed, bleu = True, []
     for precision in MIN_SAME_SHARE:
-        precision_passed, translations = compare_variants(
-            options.run, [lines[n] for n in numbers], precision
-        )
+        precision_passed, translations = compare_variants(options.run, [lines[n] for n in numbers], precision)
         passed = passed and precision_passed
         if options.reference:
             references = [raw.decode() for raw in read_lines(options.reference)]

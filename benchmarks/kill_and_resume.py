@@ -43,14 +43,10 @@ def write_recipe(folder: Path, model: str, precision: str, updates: int) -> Path
     return path
 
 
-def kill_repeatedly(
-    folder: Path, model: str, precision: str, kills: int, rng: random.Random
-) -> Any:
+def kill_repeatedly(folder: Path, model: str, precision: str, kills: int, rng: random.Random) -> Any:
     """Kill a run so many times; what it lost, and how it differs from one that was left alone."""
     recipe = write_recipe(folder, model, precision, updates=VALIDATE_EVERY * (kills // 2 + 2))
-    uninterrupted, interrupted = (
-        folder / f"{recipe.stem}.{kind}" for kind in ("straight", "broken")
-    )
+    uninterrupted, interrupted = (folder / f"{recipe.stem}.{kind}" for kind in ("straight", "broken"))
 
     def train(run: Path) -> list[str]:
         return ["train", str(recipe), "--resume", "--quiet", "--device", "cpu", "--out", str(run)]
@@ -77,17 +73,14 @@ def kill_repeatedly(
         "in": dict(killed),
         "lost_work": sum(count > 0 for count in lost),
         "lost_updates": sum(lost),
-        "differences": differences(uninterrupted, interrupted)
-        + ([] if last.code == 0 else [last.said]),
+        "differences": differences(uninterrupted, interrupted) + ([] if last.code == 0 else [last.said]),
         "seconds": round(time.time() - started, 1),
     }
 
 
 def main() -> None:
     """Parse, torment, print."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--kills", type=int, default=200, help="in all")
     parser.add_argument("--models", nargs="+", default=list(MODELS))
     parser.add_argument("--precisions", nargs="+", default=list(PRECISIONS))
@@ -96,20 +89,13 @@ def main() -> None:
     pairs = [(model, dtype) for model in arguments.models for dtype in arguments.precisions]
     rng, results = random.Random(arguments.seed), []
     for number, (model, precision) in enumerate(pairs):
-        kills = arguments.kills * (number + 1) // len(pairs) - arguments.kills * number // len(
-            pairs
-        )
+        kills = arguments.kills * (number + 1) // len(pairs) - arguments.kills * number // len(pairs)
         with tempfile.TemporaryDirectory() as folder:
             write_syllables(Path(folder) / "text", {"train": 300, "dev": 10, "test": 10})
             results.append(kill_repeatedly(Path(folder), model, precision, kills, rng))
         print(json.dumps(results[-1]), flush=True)
-    total = {
-        key: sum(result[key] for result in results)
-        for key in ("kills", "lost_work", "lost_updates")
-    }
-    differing = [
-        f"{result['model']} {result['precision']}" for result in results if result["differences"]
-    ]
+    total = {key: sum(result[key] for result in results) for key in ("kills", "lost_work", "lost_updates")}
+    differing = [f"{result['model']} {result['precision']}" for result in results if result["differences"]]
     print(json.dumps({"seed": arguments.seed, **total, "wrong": differing}))
     sys.exit(bool(differing))
 

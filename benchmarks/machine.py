@@ -13,10 +13,7 @@ from nmt_cli.workers import usable_cores
 
 MATMUL_SHAPE = (4096, 512, 2048)  # what a feed-forward layer multiplies: tokens, width, inner width
 MEASURING_SECONDS = 1.0
-GPU_MATRIX_SIZE, MATMULS_PER_SYNC = (
-    8192,
-    20,
-)  # of a GPU's matrices, and how many products it is given at a time
+GPU_MATRIX_SIZE, MATMULS_PER_SYNC = (8192, 20)  # of a GPU's matrices, and how many products it is given at a time
 
 
 def peak_cpu_flops(dtype: torch.dtype, shape: tuple[int, int, int] = MATMUL_SHAPE) -> float:
@@ -33,9 +30,7 @@ def processor() -> str:
 
 def peak_gpu_flops() -> float:
     """The best rate of large bf16 products that a GPU reaches."""
-    left, right = (
-        torch.randn(GPU_MATRIX_SIZE, GPU_MATRIX_SIZE, device="cuda").bfloat16() for _ in range(2)
-    )
+    left, right = (torch.randn(GPU_MATRIX_SIZE, GPU_MATRIX_SIZE, device="cuda").bfloat16() for _ in range(2))
 
     def multiply() -> None:
         for _ in range(MATMULS_PER_SYNC):

@@ -15,10 +15,7 @@ import time
 from pathlib import Path
 from threading import Event, Thread
 
-POLL_SECONDS, MAX_READ_INTERVAL_SECONDS = (
-    0.25,
-    2.0,
-)  # seconds between looks, and between readings where nothing grows
+POLL_SECONDS, MAX_READ_INTERVAL_SECONDS = (0.25, 2.0)  # seconds between looks, and between readings where nothing grows
 GROWTH_FACTOR = 1.02
 
 
@@ -39,10 +36,7 @@ class MemorySampler(Thread):
             pids = _descendants(self.pid)
             self.max_processes = max(self.max_processes, len(pids))
             resident, now = sum(map(_resident_pages, pids)), time.monotonic()
-            if (
-                resident > GROWTH_FACTOR * max_resident
-                or now - last_read > MAX_READ_INTERVAL_SECONDS
-            ):
+            if resident > GROWTH_FACTOR * max_resident or now - last_read > MAX_READ_INTERVAL_SECONDS:
                 max_resident, last_read = max(max_resident, resident), now
                 self.peak_bytes = max(self.peak_bytes, sum(map(_pss_bytes, pids)))
 

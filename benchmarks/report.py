@@ -82,9 +82,7 @@ def translating() -> str:
             fastest = middle(record["runs"]["CTranslate2 int8"], "sentences_per_second")
             for system, runs in record["runs"].items():
                 speed = middle(runs, "sentences_per_second")
-                quality = (
-                    f"{runs[0]['bleu']:.2f} / {runs[0]['chrf']:.2f}" if "bleu" in runs[0] else ""
-                )
+                quality = f"{runs[0]['bleu']:.2f} / {runs[0]['chrf']:.2f}" if "bleu" in runs[0] else ""
                 rows.append(
                     [
                         label, str(beam), system, f"{speed:,.0f}", f"{speed / fastest:.2f}",
@@ -161,12 +159,8 @@ def budget() -> str:
         figure = new_figure(7, 4, constrained=True)
         axes = figure.add_subplot()
         curve = [(minutes, bleu) for minutes, _, bleu in record["course"]]
-        axes.plot(
-            *zip(*curve, strict=True), label=f"nmt, {record['recipe']}", **line_style(0)._asdict()
-        )
-        axes.plot(
-            *zip(*JOEYNMT_CURVE, strict=True), label="JoeyNMT 2.3.0, W1", **line_style(1)._asdict()
-        )
+        axes.plot(*zip(*curve, strict=True), label=f"nmt, {record['recipe']}", **line_style(0)._asdict())
+        axes.plot(*zip(*JOEYNMT_CURVE, strict=True), label="JoeyNMT 2.3.0, W1", **line_style(1)._asdict())
         axes.set_xlabel("minutes of training on two cores, validations included")
         axes.set_ylabel("BLEU of the development text, greedy")
         axes.set_ylim(bottom=0)
@@ -176,9 +170,7 @@ def budget() -> str:
         save_figure(figure, RESULTS_DIR / "budget.svg", title="BLEU by minute")
     rows = []
     for limit in (5, 10, 20, 40):
-        minutes, update, bleu = min(
-            record["course"], key=lambda validation: abs(validation[0] - limit)
-        )
+        minutes, update, bleu = min(record["course"], key=lambda validation: abs(validation[0] - limit))
         if abs(minutes - limit) <= 0.1 * limit:  # it was validated about then
             rows.append([str(limit), f"{minutes:.1f}", f"{update:,}", f"{bleu:.2f}"])
     ending = ""

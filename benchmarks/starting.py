@@ -29,9 +29,7 @@ def main() -> None:
     for _ in range(arguments.rounds + 1):
         for label, command in commands.items():
             times[label].append(run(command, stdin=line).seconds)
-    medians = {
-        label: median(seconds[1:]) for label, seconds in times.items()
-    }  # the first reads the disk
+    medians = {label: median(seconds[1:]) for label, seconds in times.items()}  # the first reads the disk
     print(medians)
     save_result("starting", {"machine": describe(), "seconds": medians})
 

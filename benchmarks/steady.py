@@ -29,9 +29,7 @@ WINDOWS = 500  # of the whole command
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
 
 
-def train_windows(
-    recipe: str, updates: int, settings: list[str]
-) -> tuple[list[float], list[float]]:
+def train_windows(recipe: str, updates: int, settings: list[str]) -> tuple[list[float], list[float]]:
     """Target tokens a second, and MiB, window by window."""
     out = RUNS_DIR / "steady"
     shutil.rmtree(out, ignore_errors=True)
@@ -44,9 +42,7 @@ def train_windows(
     return [w["tokens_per_second"] for w in windows], [w["peak_rss_mib"] for w in windows]
 
 
-def translate_windows(
-    run: Path, source: Path, lines: int, settings: list[str]
-) -> tuple[list[float], list[float]]:
+def translate_windows(run: Path, source: Path, lines: int, settings: list[str]) -> tuple[list[float], list[float]]:
     """Lines a second, and MiB, window by window."""
     source_lines = [line for line in source.read_bytes().splitlines(keepends=True) if line.strip()]
     RUNS_DIR.mkdir(parents=True, exist_ok=True)
@@ -89,23 +85,16 @@ def main() -> int:
     if arguments.what == "train":
         speeds, memory = train_windows(arguments.recipe, arguments.updates, arguments.settings)
     else:
-        speeds, memory = translate_windows(
-            arguments.run, arguments.source, arguments.lines, arguments.settings
-        )
+        speeds, memory = translate_windows(arguments.run, arguments.source, arguments.lines, arguments.settings)
     tenth = max(1, len(speeds) // 10)
     measurement: dict[str, Any] = {
-        "speed": [
-            round(median(speeds_of_tenth), 1)
-            for speeds_of_tenth in (speeds[:tenth], speeds[-tenth:])
-        ],
+        "speed": [round(median(speeds_of_tenth), 1) for speeds_of_tenth in (speeds[:tenth], speeds[-tenth:])],
         "memory": [round(memory[len(memory) // 10], 1), round(memory[-1], 1)],
     }
     faster, larger = (round(last / first, 3) for first, last in measurement.values())
     measurement |= {"speed_ratio": faster, "memory_ratio": larger}
     print(f"first and last tenth: {measurement}")
-    save_result(
-        arguments.name or f"steady-{arguments.what}", {"machine": describe(), **measurement}
-    )
+    save_result(arguments.name or f"steady-{arguments.what}", {"machine": describe(), **measurement})
     return 0 if faster >= 0.95 and larger <= 1.05 else 1
 
 

@@ -16,16 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from machine import describe
-from workloads import (
-    RUNS_DIR,
-    keep,
-    nmt,
-    operations_per_token,
-    run,
-    training_speed,
-    workload,
-    write_recipe,
-)
+from workloads import RUNS_DIR, keep, nmt, operations_per_token, run, training_speed, workload, write_recipe
 
 from nmt_cli.commands.prepare import prepare_recipe
 from nmt_cli.reporting import Reporter
@@ -40,10 +31,7 @@ def ours(name: str, updates: int, arguments: list[str]) -> dict[str, Any]:
     out = RUNS_DIR / f"train-{name}"
     shutil.rmtree(out, ignore_errors=True)
     cost = run(nmt("train", write_recipe(recipe), "--out", out, "--quiet", *arguments))
-    return training_speed(out, WARMUP_WINDOWS) | {
-        "memory": cost.peak_memory,
-        "seconds": cost.seconds,
-    }
+    return training_speed(out, WARMUP_WINDOWS) | {"memory": cost.peak_memory, "seconds": cost.seconds}
 
 
 def marian(name: str, updates: int, precision: str) -> dict[str, Any]:
@@ -51,17 +39,7 @@ def marian(name: str, updates: int, precision: str) -> dict[str, Any]:
     data = prepare_recipe(workload(name), Reporter(quiet=True)).data.folder
     script = Path(__file__).parent / "peers/marian_training.py"
     shape = json.dumps(workload(name).model.model_dump(mode="json"))
-    cost = run(
-        [
-            sys.executable,
-            str(script),
-            str(data),
-            shape,
-            precision,
-            str(updates),
-            str(WARMUP_WINDOWS),
-        ]
-    )
+    cost = run([sys.executable, str(script), str(data), shape, precision, str(updates), str(WARMUP_WINDOWS)])
     return json.loads(cost.stdout) | {"memory": cost.peak_memory, "seconds": cost.seconds}
 
 
@@ -76,9 +54,7 @@ def opennmt(name: str, updates: int, python: str) -> dict[str, Any]:
 def measure(name: str, updates: int, rounds: int, arguments: list[str], fast: bool) -> Any:
     """Both, in turns."""
     precisions = [*PEERS[name], *(["bf16"] if fast and PEERS[name] else [])]
-    runs: dict[str, list[Any]] = {"nmt": []} | {
-        f"MarianMT {precision}": [] for precision in precisions
-    }
+    runs: dict[str, list[Any]] = {"nmt": []} | {f"MarianMT {precision}": [] for precision in precisions}
     opennmt_python = os.environ.get("NMT_PEER_OPENNMT") if name == "w3" else None
     if opennmt_python:
         runs["OpenNMT-py 3.5"] = []
@@ -103,9 +79,7 @@ def main() -> None:
     arguments = parser.parse_args()
     machine = describe()
     for name in arguments.only:
-        measurement = measure(
-            name, arguments.updates, arguments.rounds, arguments.nmt, "peak_bf16" in machine
-        )
+        measurement = measure(name, arguments.updates, arguments.rounds, arguments.nmt, "peak_bf16" in machine)
         keep(f"training-{name}", {"machine": machine, "arguments": arguments.nmt, **measurement})
 
 

@@ -66,9 +66,7 @@ def export_to_ctranslate2(folder: Path) -> Path:
     if not out.exists():
         opened = open_run(folder, find_device("cpu"), "fp32")
         out.mkdir(parents=True)
-        ctranslate2.export_model(
-            opened.model, opened.tokenizers, opened.recipe.search, out, "float32"
-        )  # type: ignore[arg-type]
+        ctranslate2.export_model(opened.model, opened.tokenizers, opened.recipe.search, out, "float32")  # type: ignore[arg-type]
         (out / "tokenizer.json").write_bytes((folder / "tokenizer.json").read_bytes())
     return out
 
@@ -84,20 +82,12 @@ def system_commands(folder: Path, beam_size: int, length: int) -> dict[str, list
         words = [str(peer), str(export_to_ctranslate2(folder)), kind, str(beam_size), str(length)]
         commands[f"CTranslate2 {kind}"] = [sys.executable, *words]
     if not length:  # beside a least length it scores every hypothesis again
-        engine = [
-            "--engine",
-            "ctranslate2",
-            *search_options(beam_size, 0),
-            "--set",
-            "search.precision=int8",
-        ]
+        engine = ["--engine", "ctranslate2", *search_options(beam_size, 0), "--set", "search.precision=int8"]
         commands["nmt --engine ctranslate2"] = nmt("translate", folder, "--quiet", *engine)
     return commands
 
 
-def measure_speed(
-    command: list[str], all_path: Path, warmup_path: Path, references: list[str]
-) -> dict[str, Any]:
+def measure_speed(command: list[str], all_path: Path, warmup_path: Path, references: list[str]) -> dict[str, Any]:
     """Sentences a second, without loading and with it, and memory; quality where it is known."""
     lines = all_path.read_bytes().count(b"\n")
     threads = {"OMP_NUM_THREADS": "1"}
@@ -121,19 +111,12 @@ def measure(name: str, folder: Path, beam_size: int, rounds: int, count: int, le
     references = [] if length else (folder / "test.target.txt").read_text("utf-8").splitlines()
     runs: dict[str, list[Any]] = {}
     if not length:
-        run(
-            system_commands(folder, beam_size, length)["nmt --engine ctranslate2"],
-            stdin=warmup_path,
-        )  # exports, once
+        run(system_commands(folder, beam_size, length)["nmt --engine ctranslate2"], stdin=warmup_path)  # exports, once
     for _ in range(rounds):
         for label, command in system_commands(folder, beam_size, length).items():
-            runs.setdefault(label, []).append(
-                measure_speed(command, all_path, warmup_path, references)
-            )
+            runs.setdefault(label, []).append(measure_speed(command, all_path, warmup_path, references))
             print(name, beam_size, label, runs[label][-1], flush=True)
-    save_result(
-        f"translating-{name}-{beam_size}", {"machine": describe(), "lines": count, "runs": runs}
-    )
+    save_result(f"translating-{name}-{beam_size}", {"machine": describe(), "lines": count, "runs": runs})
 
 
 def main() -> None:
@@ -145,20 +128,11 @@ def main() -> None:
     arguments = parser.parse_args()
     for beam_size in arguments.beams:
         if arguments.run:
-            measure(
-                "run",
-                arguments.run,
-                beam_size,
-                arguments.rounds,
-                5000 if beam_size == 1 else 2000,
-                0,
-            )
+            measure("run", arguments.run, beam_size, arguments.rounds, 5000 if beam_size == 1 else 2000, 0)
             continue
         for shape in arguments.shapes:
             lines = LINES[shape, beam_size]
-            measure(
-                shape, make_run(shape), beam_size, arguments.rounds, lines, OUTPUT_TOKENS[shape]
-            )
+            measure(shape, make_run(shape), beam_size, arguments.rounds, lines, OUTPUT_TOKENS[shape])
 
 
 if __name__ == "__main__":

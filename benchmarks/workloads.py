@@ -104,9 +104,7 @@ def nmt(*arguments: object) -> list[str]:
 def training_speed(folder: Path, skip: int) -> dict[str, float]:
     """Target tokens a second of a run's log, without the first `skip` records."""
     records = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
-    speeds = [record["tokens_per_second"] for record in records if record["event"] == "train"][
-        skip:
-    ]
+    speeds = [record["tokens_per_second"] for record in records if record["event"] == "train"][skip:]
     return {"median": median(speeds), "least": min(speeds), "most": max(speeds)}
 
 

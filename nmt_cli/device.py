@@ -16,9 +16,7 @@ from nmt_cli.errors import DeviceError
 Precision = Literal["auto", "fp32", "bf16"]
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 MIN_BF16_SPEEDUP = 1.2  # times as fast as float32: less does not make up for the precision
-AUTO_PRECISION_VARIABLE = (
-    "NMT_AUTO_PRECISION"  # environment variable: what `auto` stands for, fp32 or bf16
-)
+AUTO_PRECISION_VARIABLE = "NMT_AUTO_PRECISION"  # environment variable: what `auto` stands for, fp32 or bf16
 
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
 

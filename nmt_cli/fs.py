@@ -80,9 +80,7 @@ def reject_external_symlinks(folder: Path) -> None:
             path = Path(directory, name)
             display_path = folder / path.relative_to(root)
             if path.is_symlink() and not _resolve_link(path).is_relative_to(root):
-                raise RunError(
-                    f"{display_path}: a link that leads out of {folder}; copy the file instead"
-                )
+                raise RunError(f"{display_path}: a link that leads out of {folder}; copy the file instead")
             if path.exists() and not (path.is_file() or path.is_dir()):
                 raise RunError(f"{display_path}: neither a file nor a folder")
 
@@ -94,9 +92,7 @@ def _resolve_link(path: Path) -> Path:
         return Path("/")
 
 
-def read_json(
-    path: Path, max_bytes: int = MAX_JSON_BYTES, error_class: type[UserError] = DataError
-) -> dict[str, Any]:
+def read_json(path: Path, max_bytes: int = MAX_JSON_BYTES, error_class: type[UserError] = DataError) -> dict[str, Any]:
     """The JSON object in a file; a `kind` where it is missing, damaged, or of more bytes."""
     value = _read_json(path, max_bytes, error_class)
     if not isinstance(value, dict):
@@ -104,9 +100,7 @@ def read_json(
     return value
 
 
-def read_json_list(
-    path: Path, max_bytes: int = MAX_JSON_BYTES, error_class: type[UserError] = DataError
-) -> list[Any]:
+def read_json_list(path: Path, max_bytes: int = MAX_JSON_BYTES, error_class: type[UserError] = DataError) -> list[Any]:
     """The JSON list in a file; a `kind` as for `read_json`."""
     value = _read_json(path, max_bytes, error_class)
     if not isinstance(value, list):

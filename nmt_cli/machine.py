@@ -50,9 +50,7 @@ def allocator_name() -> str:
     return Path(symbol_info.file.decode(errors="replace")).name
 
 
-def matmul_rates(
-    multiply: Callable[[], object], operations: int, seconds: float, min_calls: int = 3
-) -> list[float]:
+def matmul_rates(multiply: Callable[[], object], operations: int, seconds: float, min_calls: int = 3) -> list[float]:
     """Operations a second of each call of `multiply`, which takes that many operations.
 
     It is called for `seconds`, but no fewer than `least` times, after a call that does not count.

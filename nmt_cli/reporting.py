@@ -80,9 +80,7 @@ class Reporter:
             yield report_line
         finally:
             if suppressed_lines:
-                self.warning(
-                    f"{prefix}{suppressed_lines:,} more had warnings; --jsonl writes them all"
-                )
+                self.warning(f"{prefix}{suppressed_lines:,} more had warnings; --jsonl writes them all")
 
     @contextmanager
     def progress(self, label: str, total: float | None, completed: float = 0) -> Iterator[Progress]:

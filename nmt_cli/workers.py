@@ -28,12 +28,8 @@ WorkFactory = Callable[[int], Callable[[Any], Any]]  # the worker's number, from
 MapFunction = Callable[[Iterable[Any]], Iterator[Any]]  # tasks to their results, in the same order
 PoolFactory = Callable[[WorkFactory], AbstractContextManager[MapFunction]]  # somewhere to work
 
-MAX_TASKS_PER_WORKER = (
-    4  # tasks a worker that may be under way or wait for the result of an earlier one
-)
-TOKENIZERS_PARALLELISM_VARIABLE = (
-    "TOKENIZERS_PARALLELISM"  # whether the tokenizers library uses any
-)
+MAX_TASKS_PER_WORKER = 4  # tasks a worker that may be under way or wait for the result of an earlier one
+TOKENIZERS_PARALLELISM_VARIABLE = "TOKENIZERS_PARALLELISM"  # whether the tokenizers library uses any
 _PR_SET_PDEATHSIG = 1  # PR_SET_PDEATHSIG of prctl(2)
 
 
@@ -97,19 +93,13 @@ class WorkerPool(Generic[Task, Result]):
 
     def submit(self, task_number: int, task: Task) -> None:
         """Hand a task to an idle worker; its result will be results[number]."""
-        worker_index = next(
-            worker_index for worker_index, worker in enumerate(self._workers) if worker.task is None
-        )
+        worker_index = next(worker_index for worker_index, worker in enumerate(self._workers) if worker.task is None)
         self._send(worker_index, task_number, task)
 
-    def wait_for_results(
-        self, other_files: Sequence[Any] = (), timeout: float | None = None
-    ) -> bool:
+    def wait_for_results(self, other_files: Sequence[Any] = (), timeout: float | None = None) -> bool:
         """Wait until a result is there or one of the files `also` can be read; whether one can."""
         worker_by_pipe = {
-            worker.pipe: worker_index
-            for worker_index, worker in enumerate(self._workers)
-            if worker.task is not None
+            worker.pipe: worker_index for worker_index, worker in enumerate(self._workers) if worker.task is not None
         }
         assert worker_by_pipe or other_files or timeout is not None, "nothing to wait for"
         ready = wait([*worker_by_pipe, *other_files], timeout)
@@ -127,11 +117,7 @@ class WorkerPool(Generic[Task, Result]):
             while yielded in self.results:
                 yield self.results.pop(yielded)
                 yielded += 1
-            while (
-                not exhausted
-                and self.idle_count
-                and submitted - yielded < MAX_TASKS_PER_WORKER * len(self)
-            ):
+            while not exhausted and self.idle_count and submitted - yielded < MAX_TASKS_PER_WORKER * len(self):
                 next_task = next(numbered_tasks, None)
                 if next_task is None:
                     exhausted = True
@@ -143,9 +129,7 @@ class WorkerPool(Generic[Task, Result]):
 
     def _start_worker(self, worker_index: int) -> _Worker[Task]:
         parent_pipe, child_pipe = self._context.Pipe()
-        inherited_pipes = (
-            [worker.pipe for worker in self._workers] + [parent_pipe] if self._fork else []
-        )
+        inherited_pipes = [worker.pipe for worker in self._workers] + [parent_pipe] if self._fork else []
         arguments = (child_pipe, self._work_factory, worker_index, os.getpid(), inherited_pipes)
         process = self._context.Process(  # type: ignore[attr-defined]
             target=_worker_main, args=arguments, name=f"nmt worker {worker_index}", daemon=True
@@ -204,9 +188,7 @@ def serial_pool(work_factory: WorkFactory) -> Iterator[MapFunction]:
     yield partial(map, work_factory(0))
 
 
-def pool_factory(
-    count: int, describe_task: Callable[[Any], str], warn: Callable[[str], None]
-) -> PoolFactory:
+def pool_factory(count: int, describe_task: Callable[[Any], str], warn: Callable[[str], None]) -> PoolFactory:
     """A pool of `count` workers, or this process alone where that is one."""
 
     @contextmanager

@@ -73,9 +73,7 @@ def _node_value(node: yaml.Node, path: tuple[str | int, ...], line_numbers: Line
     line = node.start_mark.line + 1
     line_numbers.setdefault(path, line)
     if isinstance(node, yaml.SequenceNode):
-        return [
-            _node_value(item, (*path, index), line_numbers) for index, item in enumerate(node.value)
-        ]
+        return [_node_value(item, (*path, index), line_numbers) for index, item in enumerate(node.value)]
     if isinstance(node, yaml.MappingNode):
         return _mapping_value(node, path, line_numbers)
     assert isinstance(node, yaml.ScalarNode)
@@ -89,9 +87,7 @@ def _node_value(node: yaml.Node, path: tuple[str | int, ...], line_numbers: Line
         raise YamlError(f"line {line}: a number with too many digits") from error
 
 
-def _mapping_value(
-    node: yaml.MappingNode, path: tuple[str | int, ...], line_numbers: LineNumbers
-) -> dict[str, Any]:
+def _mapping_value(node: yaml.MappingNode, path: tuple[str | int, ...], line_numbers: LineNumbers) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for key_node, value_node in node.value:
         line = key_node.start_mark.line + 1
@@ -130,9 +126,7 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _represent_str(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    plain = isinstance(parse_scalar(text), str) and not re.search(
-        r"^[\s&*!]|[\x85\u2028\u2029]", text
-    )
+    plain = isinstance(parse_scalar(text), str) and not re.search(r"^[\s&*!]|[\x85\u2028\u2029]", text)
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if plain else '"')
 
 

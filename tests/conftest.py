@@ -165,9 +165,7 @@ def toy_recipe(root: Path, model: str = "transformer", **training: Any) -> Recip
 
 
 @pytest.fixture
-def nmt(
-    monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
-) -> Iterator[Call]:
+def nmt(monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]) -> Iterator[Call]:
     """Run a command line in this process: exit code, standard output, standard error."""
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 

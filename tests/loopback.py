@@ -35,10 +35,7 @@ class Shop:
         plain = {
             f"{name}.{language}.gz": gzip.compress("".join(f"{line}\n" for line in text).encode())
             for name, part_lines in parts.items()
-            for language, text in (
-                ("ab", part_lines),
-                ("ba", [backwards(line) for line in part_lines]),
-            )
+            for language, text in (("ab", part_lines), ("ba", [backwards(line) for line in part_lines]))
         }
         self.goods |= plain
         members = {"talks/train.tags.ab-ba.ab": tags(lines[:46]), "talks/other": b"x" * 99}
@@ -57,24 +54,10 @@ class Shop:
             files[name] |= changes.get(name.replace(".", "_"), {})
         splits = {role: [{"file": role + ".{language}.gz"}] for role in ("train", "dev", "test")}
         talk = {"file": "talks.tgz", "member": "talks/train.tags.{pair}.{language}"}
-        test = {
-            "file": "talks.tgz",
-            "first_member": "talks/t.ab.xml",
-            "second_member": "talks/t.{second}.xml",
-        }
-        text = {
-            "title": "Syllables",
-            "licence": "free",
-            "terms": "Do as\nyou like.",
-            "citation": "",
-        }
+        test = {"file": "talks.tgz", "first_member": "talks/t.ab.xml", "second_member": "talks/t.{second}.xml"}
+        text = {"title": "Syllables", "licence": "free", "terms": "Do as\nyou like.", "citation": ""}
         corpora = {
-            "toy": {
-                **text,
-                "citation": "@misc{toy}\n",
-                "pairs": {"ab-ba": {"pairs": [100, 10, 10]}},
-                "splits": splits,
-            },
+            "toy": {**text, "citation": "@misc{toy}\n", "pairs": {"ab-ba": {"pairs": [100, 10, 10]}}, "splits": splits},
             "talks": {
                 **text,
                 "note": "Every tenth.",

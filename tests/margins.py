@@ -68,13 +68,9 @@ class _Watched(searching._BeamSearch):
     def clear(self) -> bool:
         """Whether another computation, off by no more than that, must decide alike."""
         bound = self.bound
-        ranked = sorted(self.finished[0], key=lambda hypothesis: -hypothesis.score)[
-            : self.config.n_best + 1
-        ]
+        ranked = sorted(self.finished[0], key=lambda hypothesis: -hypothesis.score)[: self.config.n_best + 1]
         share = [
-            abs(hypothesis.score / hypothesis.log_probability)
-            for hypothesis in ranked
-            if hypothesis.log_probability
+            abs(hypothesis.score / hypothesis.log_probability) for hypothesis in ranked if hypothesis.log_probability
         ]
         gaps = [hypothesis.score - other.score for hypothesis, other in itertools.pairwise(ranked)]
         return self.narrowest > bound and all(gap > bound * max(share) for gap in gaps)
@@ -107,9 +103,7 @@ def watched(
     return results
 
 
-def clear_lines(
-    translator: Translator, lines: list[str], prefixes: list[str] | None = None
-) -> list[bool]:
+def clear_lines(translator: Translator, lines: list[str], prefixes: list[str] | None = None) -> list[bool]:
     """For each line whether its search is clear; that of a line of several parts is called unclear.
 
     What the guard searches for again is not looked at: translate without it.
@@ -118,16 +112,10 @@ def clear_lines(
     config, tokenizers = translator.config, translator.tokenizers
     ids = tokenizers.source.encode([line.strip() for line in lines])
     starts = tokenizers.target.encode(prefixes or [""] * len(lines))
-    certain = {
-        number: not ids_of_line for number, ids_of_line in enumerate(ids)
-    }  # a blank line is not searched
-    seen = [
-        n for n, ids_of_line in enumerate(ids) if 0 < len(ids_of_line) <= config.max_source_length
-    ]
+    certain = {number: not ids_of_line for number, ids_of_line in enumerate(ids)}  # a blank line is not searched
+    seen = [n for n, ids_of_line in enumerate(ids) if 0 < len(ids_of_line) <= config.max_source_length]
     search_arguments = [ids[number] for number in seen], config, [starts[number] for number in seen]
-    certain |= zip(
-        seen, (sure for sure, _ in watched(translator.engine.model, *search_arguments)), strict=True
-    )
+    certain |= zip(seen, (sure for sure, _ in watched(translator.engine.model, *search_arguments)), strict=True)
     enough([certain[number] for number in seen])
     return list(certain.values())
 
@@ -161,9 +149,7 @@ def assert_found(
     ours = TorchEngine(model).search(sources, config, prefixes)
     seen = watched(model, sources, config, prefixes)
     enough([sure for sure, _ in seen])
-    for source, our_hypotheses, others, (sure, bound) in zip(
-        sources, ours, theirs, seen, strict=True
-    ):
+    for source, our_hypotheses, others, (sure, bound) in zip(sources, ours, theirs, seen, strict=True):
         assert len(our_hypotheses) == len(others)
         assert not sure or [hypothesis.ids for hypothesis in our_hypotheses] == [
             hypothesis.ids for hypothesis in others

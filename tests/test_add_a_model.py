@@ -50,9 +50,7 @@ def run(tree: Path, *arguments: str) -> str:
     environment = os.environ | {"PYTHONPATH": str(tree)}
     command = [sys.executable, "-m", *arguments]
     line = "The old man reads a book.\n"
-    done = subprocess.run(
-        command, cwd=tree, env=environment, input=line, capture_output=True, text=True
-    )
+    done = subprocess.run(command, cwd=tree, env=environment, input=line, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

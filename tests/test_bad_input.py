@@ -652,10 +652,7 @@ def shell(line: str, folder: Path, stdin: bytes = b"") -> "subprocess.CompletedP
 
 
 STREAMS = [
-    (
-        "nmt translate run --device cpu >/dev/full",
-        "standard output: cannot write: No space left on",
-    ),
+    ("nmt translate run --device cpu >/dev/full", "standard output: cannot write: No space left on"),
     ("nmt recipes >/dev/full", "standard output: cannot write: No space left on device"),
     ("nmt --help >/dev/full", "input or output: No space left on device"),
     ("nmt score ref.txt -i ref.txt >&-", "standard output is closed"),
@@ -666,14 +663,9 @@ STREAMS = [
 
 @pytest.mark.parametrize(
     "line, says",
-    [
-        pytest.param(*one, id=one[0], marks=pytest.mark.slow if "translate" in one[0] else [])
-        for one in STREAMS
-    ],
+    [pytest.param(*one, id=one[0], marks=pytest.mark.slow if "translate" in one[0] else []) for one in STREAMS],
 )
-def test_a_stream_that_cannot_be_used_is_one_clear_line(
-    line: str, says: str, workdir: Path
-) -> None:
+def test_a_stream_that_cannot_be_used_is_one_clear_line(line: str, says: str, workdir: Path) -> None:
     before = snapshot(workdir)
     done = shell(line, workdir, b"a book\n")
     assert (done.returncode, done.stdout) == (2, b"")
@@ -693,19 +685,13 @@ def test_data_that_do_not_fit_on_the_disk_leave_what_was_there(workdir: Path) ->
     write_syllables(workdir / "more", {"train": 400}, longest=6)
     done = shell(line + " --set corpus.train=../more/train", workdir)
     assert done.returncode == 2, done.stderr
-    said = [
-        line_of_stderr
-        for line_of_stderr in done.stderr.decode().splitlines()
-        if line_of_stderr.startswith("nmt:")
-    ]
+    said = [line_of_stderr for line_of_stderr in done.stderr.decode().splitlines() if line_of_stderr.startswith("nmt:")]
     assert len(said) == 1 and "File too large" in said[0] and b"Traceback" not in done.stderr
     after = {name: held for name, held in snapshot(workdir).items() if not name.startswith("more")}
     assert after == before
 
 
-def interrupted(
-    process: "subprocess.Popen[bytes]", ready: Callable[[], bool], stdin: bytes = b""
-) -> list[str]:
+def interrupted(process: "subprocess.Popen[bytes]", ready: Callable[[], bool], stdin: bytes = b"") -> list[str]:
     """What a command says that gets Ctrl-C as soon as it is `ready`; its exit code must be 130."""
     assert process.stdin and process.stdout and process.stderr
     with process:
@@ -773,9 +759,7 @@ def test_an_entry_of_a_list_can_be_set(workdir: Path) -> None:
     assert (loaded.corpus.train[0].weight, loaded.corpus.train[0].tsv) == (2.0, "y.tsv")
 
 
-def test_bytes_that_are_not_utf_8_are_dropped_and_counted_from_json_lines(
-    workdir: Path, nmt: Call
-) -> None:
+def test_bytes_that_are_not_utf_8_are_dropped_and_counted_from_json_lines(workdir: Path, nmt: Call) -> None:
     jsonl(b'{"ab": "\xe4", "ba": "b"}\n' + b'{"ab": "a", "ba": "b"}\n{"ab": "c", "ba": "d"}\n')()
     code, _, err = nmt("prepare", "my.yaml", "--set", "tokenizer.type=word")
     assert code == 0 and "dropped 1 (33.33%): not UTF-8\n" in err

@@ -34,9 +34,7 @@ def gpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
 
 @pytest.mark.slow
 @pytest.mark.precision
-def test_training_and_translation_are_measured(
-    gpu: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_training_and_translation_are_measured(gpu: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     words = ["gpu.py", "w1", "translate", "--updates", "2", "--tokens", "256", "--compile", "off"]
     monkeypatch.setattr(sys, "argv", words)
     monkeypatch.setattr(gpu, "SENTENCES", 20)
@@ -45,17 +43,12 @@ def test_training_and_translation_are_measured(
     assert results["w1"]["tokens_per_second"] > 0 and 0 < results["w1"]["share_of_peak"] < 1
     speeds = [results[f"translate {shape} {beam}"] for shape in ("w1", "w2") for beam in (1, 5)]
     systems = {"nmt bf16"} | ({"transformers bf16"} if find_spec("transformers") else set())
-    assert all(
-        set(speeds_by_system) == systems and min(speeds_by_system.values()) > 0
-        for speeds_by_system in speeds
-    )
+    assert all(set(speeds_by_system) == systems and min(speeds_by_system.values()) > 0 for speeds_by_system in speeds)
 
 
 @pytest.mark.slow
 @pytest.mark.precision
-def test_what_was_measured_before_a_failure_is_kept(
-    gpu: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_what_was_measured_before_a_failure_is_kept(gpu: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     words = ["gpu.py", "w1", "nothing", "--updates", "1", "--tokens", "256", "--compile", "off"]
     monkeypatch.setattr(sys, "argv", words)
     with pytest.raises(KeyError):

@@ -116,9 +116,7 @@ def test_alignments_of_several_candidates_need_json(nmt: Call, tiny_run: Path) -
     assert err == "nmt: --alignments: with n_best above 1 only in --jsonl\n"
 
 
-def test_rescore_prints_columns_or_json_one_line_a_pair(
-    nmt: Call, tiny_run: Path, tmp_path: Path
-) -> None:
+def test_rescore_prints_columns_or_json_one_line_a_pair(nmt: Call, tiny_run: Path, tmp_path: Path) -> None:
     (tmp_path / "s").write_bytes(b"a book\n\n")
     (tmp_path / "t").write_bytes(b"ein Buch\nx\n")
     arguments = ("rescore", tiny_run, tmp_path / "s", tmp_path / "t", "--device", "cpu")
@@ -147,11 +145,7 @@ def test_typed_lines_are_tokenized_one_by_one(tiny_run: Path) -> None:
 @pytest.mark.parametrize("command", [pytest.param("translate", marks=pytest.mark.slow), "tokenize"])
 def test_a_long_translation_ends_quietly_when_head_has_enough(command: str, tiny_run: Path) -> None:
     script = f'yes "a book" | "$0" -m nmt_cli {command} "$1" | head -n 3; echo ${{PIPESTATUS[1]}}'
-    done = subprocess.run(
-        ["bash", "-c", script, sys.executable, str(tiny_run)],
-        capture_output=True,
-        env=environment(),
-    )
+    done = subprocess.run(["bash", "-c", script, sys.executable, str(tiny_run)], capture_output=True, env=environment())
     lines = done.stdout.decode().splitlines()
     assert len(lines) == 4 and lines[3] == "0" and done.stderr == b""
 
@@ -172,9 +166,7 @@ def test_every_picture_explains_itself_with_an_example(picture: str, nmt: Call) 
     assert f" {picture} " in nmt("plot", "--help")[1]
 
 
-def test_attention_is_plotted_in_the_terminal_and_in_files(
-    nmt: Call, tiny_run: Path, tmp_path: Path
-) -> None:
+def test_attention_is_plotted_in_the_terminal_and_in_files(nmt: Call, tiny_run: Path, tmp_path: Path) -> None:
     (tmp_path / "target").write_text("ein Buch\nMann\n")
     plot = ["plot", "attention", tiny_run, "--device", "cpu", "--target", tmp_path / "target"]
     code, out, err = nmt(*plot, "--words", "--layer", 2, "--head", 3, stdin=b"a book\nman\n")
@@ -259,9 +251,7 @@ def test_every_mistake_of_a_recipe_is_a_line_and_nothing_is_written(
     command: str, nmt: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("bad.yaml").write_text(
-        "trian: {}\ncorpus: {source: no, target: de}\nmodel: {dmodel: '4'}\n"
-    )
+    Path("bad.yaml").write_text("trian: {}\ncorpus: {source: no, target: de}\nmodel: {dmodel: '4'}\n")
     code, out, err = nmt(command, "bad.yaml")
     assert (code, out) == (2, "")
     assert err.splitlines() == [
@@ -294,9 +284,7 @@ def test_our_own_bug_is_exit_code_1_with_a_traceback() -> None:
 def test_a_closed_pipe_is_no_mistake(arguments: list[str]) -> None:
     end, begin = os.pipe()
     os.close(end)
-    done = subprocess.run(
-        [*NMT, *arguments], stdout=begin, stderr=subprocess.PIPE, env=environment()
-    )
+    done = subprocess.run([*NMT, *arguments], stdout=begin, stderr=subprocess.PIPE, env=environment())
     os.close(begin)
     assert (done.returncode, done.stderr) == (0, b"")
 
@@ -317,12 +305,9 @@ def test_typed_lines_are_answered_one_by_one_until_nobody_reads(tiny_run: Path) 
 
 
 @pytest.mark.parametrize(
-    "number, code",
-    [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)],
+    "number, code", [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
 )
-def test_an_interrupted_translation_ends_at_once(
-    number: signal.Signals, code: int, tiny_run: Path
-) -> None:
+def test_an_interrupted_translation_ends_at_once(number: signal.Signals, code: int, tiny_run: Path) -> None:
     with start("translate", tiny_run, "--device", "cpu") as process:
         assert process.stdin and process.stdout and process.stderr
         process.stdin.write(b"a book\n")
@@ -368,9 +353,7 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
 
 
 @pytest.mark.parametrize("command", [" ".join(arguments) for arguments in LIGHT])
-def test_what_needs_no_tensors_never_imports_torch(
-    command: str, loaded: dict[str, list[str]]
-) -> None:
+def test_what_needs_no_tensors_never_imports_torch(command: str, loaded: dict[str, list[str]]) -> None:
     heavy = {"torch", "matplotlib", "tokenizers"} & set(loaded[command])
     assert heavy <= ({"tokenizers"} if command.startswith("tokenize") else set())
 

@@ -74,10 +74,7 @@ def test_scores_by_length_are_those_that_nmt_plot_writes(page: Any, tmp_path: Pa
     scores = score_by_length(words, [texts], systems, "chrf", ends=[5, 7], samples=10)
     keep(tmp_path, "lengths-bottleneck", scores.to_dict())
     page_text = page.by_length("bottleneck", ["none", "transformer"])
-    assert (
-        "| words | 1–5 | 6–7 | 8 or more |" in page_text
-        and "| sentences | 50 | 50 | 1 |" in page_text
-    )
+    assert "| words | 1–5 | 6–7 | 8 or more |" in page_text and "| sentences | 50 | 50 | 1 |" in page_text
     assert "with 1–5 words and with 6–7 (" in page_text  # one sentence of 8 words says nothing
     assert "none 0.0 and 0.0 (+0.0), transformer 100.0 and 100.0 (+0.0)." in page_text
 
@@ -87,13 +84,8 @@ def test_joined_runs_say_their_minutes_and_machine(page: Any, tmp_path: Path) ->
     for name, minutes in {"none": 30.2, "additive": 50.7}.items():
         keep(tmp_path, f"joined-{name}", row(20.0) | {"updates": 500, "minutes": minutes})
     page_text = page.trained_by("joined", ["none", "additive", "transformer"], "the text")
-    assert (
-        "BLEU on the text: none 20.00 (500 updates in 30 minutes), additive 20.00 (500" in page_text
-    )
-    assert (
-        "in 51 minutes). Trained by `run.py joined` beside other work, 2026-01-01, on P"
-        in page_text
-    )
+    assert "BLEU on the text: none 20.00 (500 updates in 30 minutes), additive 20.00 (500" in page_text
+    assert "in 51 minutes). Trained by `run.py joined` beside other work, 2026-01-01, on P" in page_text
 
 
 def test_short_tests_have_scores_by_length_without_a_sentence(page: Any, tmp_path: Path) -> None:
@@ -110,10 +102,7 @@ def test_the_scaling_factor_is_told_from_widths_that_have_both(page: Any, tmp_pa
     assert page_text.count("| 16 |") == 2 and page_text.count("| 32 |") == 1
     assert "Unscaled, from d_k = 16 to 16: entropy at the start 0.50 to 0.50" in page_text
     assert "![scaling](comparison/scaling.svg)" in page_text and (tmp_path / "scaling.svg").exists()
-    assert (
-        "`scaling.py`, 2026-01-01, 4 minutes each (median)" in page_text
-        and "on P, CPU" in page_text
-    )
+    assert "`scaling.py`, 2026-01-01, 4 minutes each (median)" in page_text and "on P, CPU" in page_text
 
 
 def test_parallelism_says_what_is_kept(page: Any, tmp_path: Path) -> None:

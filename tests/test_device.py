@@ -39,9 +39,7 @@ def test_auto_is_the_cpu_where_there_is_no_gpu(monkeypatch: pytest.MonkeyPatch) 
         find_device("cuda")
 
 
-def test_a_gpu_is_found_made_the_current_one_and_attends_without_cudnn(
-    two_gpus: list[torch.device],
-) -> None:
+def test_a_gpu_is_found_made_the_current_one_and_attends_without_cudnn(two_gpus: list[torch.device]) -> None:
     assert find_device("auto") == torch.device("cuda")
     assert two_gpus == []
     assert find_device("cuda:1") == torch.device("cuda:1") == two_gpus[0]
@@ -51,9 +49,7 @@ def test_a_gpu_is_found_made_the_current_one_and_attends_without_cudnn(
 
 
 @pytest.mark.parametrize("name", ["fp32", "bf16"])
-def test_the_environment_says_what_auto_stands_for(
-    name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_environment_says_what_auto_stands_for(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NMT_AUTO_PRECISION", name)
     cpu = torch.device("cpu")
     assert choose_dtype("auto", cpu) == DTYPES[name]
@@ -75,9 +71,7 @@ def test_auto_is_what_the_cpu_is_fast_with(
     features: str, speedup: float, expected: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("NMT_AUTO_PRECISION", raising=False)
-    monkeypatch.setattr(
-        torch.cpu, "get_capabilities", lambda: dict.fromkeys(features.split(), True)
-    )
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: dict.fromkeys(features.split(), True))
     monkeypatch.setattr(device, "_bf16_speedup", lambda: speedup)
     assert automatic_precision(torch.device("cpu")) == expected
 
@@ -96,9 +90,7 @@ def test_another_word_for_auto_is_refused(monkeypatch: pytest.MonkeyPatch) -> No
     assert str(caught.value) == "NMT_AUTO_PRECISION=fp16: use fp32 or bf16"
 
 
-def test_fewer_kernels_are_kept_unless_the_environment_says_how_many(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_fewer_kernels_are_kept_unless_the_environment_says_how_many(monkeypatch: pytest.MonkeyPatch) -> None:
     key = "ONEDNN_PRIMITIVE_CACHE_CAPACITY"
     monkeypatch.setenv(key, "7")
     device.limit_kernel_cache()

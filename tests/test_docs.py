@@ -36,10 +36,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """A PATH on which `nmt` is this checkout's, without any extra, as quickstart installs it."""
     folder = tmp_path_factory.mktemp("bin")
     nmt, extras = folder / "nmt", sorted({extra for names in EXTRAS.values() for extra in names})
-    program = (
-        f"import sys\nsys.modules.update(dict.fromkeys({extras}))\n"
-        "from nmt_cli.cli.entry import main\nmain()"
-    )
+    program = f"import sys\nsys.modules.update(dict.fromkeys({extras}))\nfrom nmt_cli.cli.entry import main\nmain()"
     nmt.write_text(f'#!/bin/sh\nexec {sys.executable} -c "{program}" "$@"\n')
     nmt.chmod(0o755)
     places = f"{folder}{os.pathsep}{os.environ['PATH']}"
@@ -47,18 +44,14 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def followed(
-    tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]
-) -> tuple[Path, dict[str, str]]:
+def followed(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]) -> tuple[Path, dict[str, str]]:
     """A folder where all commands of the README were run, and what those that failed said."""
     folder, failed = tmp_path_factory.mktemp("followed"), {}
     for command in readme_commands():
         if command in NOT_RUN:
             continue
         script = "set -o pipefail; " + command + SHRUNKEN.get(command, "")
-        done = subprocess.run(
-            ["bash", "-c", script], cwd=folder, env=environment, capture_output=True, check=False
-        )
+        done = subprocess.run(["bash", "-c", script], cwd=folder, env=environment, capture_output=True, check=False)
         if done.returncode != 0:
             failed[command] = done.stderr.decode()
     return folder, failed
@@ -73,17 +66,13 @@ def test_every_readme_command_runs_as_written(followed: tuple[Path, dict[str, st
 
 
 @pytest.mark.precision
-def test_the_recipe_of_the_readme_is_one_for_two_files_of_ones_own(
-    tmp_path: Path, environment: dict[str, str]
-) -> None:
+def test_the_recipe_of_the_readme_is_one_for_two_files_of_ones_own(tmp_path: Path, environment: dict[str, str]) -> None:
     (recipe,) = re.findall(r"```yaml\n(name: mine.*?)```", README, re.DOTALL)
     (tmp_path / "mine.yaml").write_text(recipe)
     for name in ("english", "german"):
         lines = [f"{name} {n} {n + 1}.\n" for n in range(3000)]
         (tmp_path / f"{name}.txt").write_text("".join(lines))
-    done = subprocess.run(
-        ["nmt", "check", "mine.yaml"], cwd=tmp_path, env=environment, capture_output=True, text=True
-    )
+    done = subprocess.run(["nmt", "check", "mine.yaml"], cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "error" not in done.stdout
 
@@ -130,10 +119,7 @@ def test_paired_recipes_differ_in_model_and_learning_rate_only() -> None:
     paired = [name for name in shipped_recipes() if name.startswith("multi30k-en-de-")]
     assert len(paired) >= 9
     own = re.compile(r"^(#|name:|model:|  learning_rate:)")
-    texts = {
-        name: [x for x in shipped_recipes()[name].read_text().splitlines() if not own.match(x)]
-        for name in paired
-    }
+    texts = {name: [x for x in shipped_recipes()[name].read_text().splitlines() if not own.match(x)] for name in paired}
     # The cheapest update has half as many again, so that all take about as many minutes.
     cheapest = texts.pop("multi30k-en-de-transformer")
     assert "  updates: 4500" in cheapest

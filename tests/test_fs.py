@@ -14,9 +14,7 @@ class Killed(BaseException):
     """What a kill does to the code after it: nothing runs any more."""
 
 
-def test_write_whole_leaves_the_old_text_when_killed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_write_whole_leaves_the_old_text_when_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "x.json"
     atomic_write_text(path, "old")
 
@@ -29,9 +27,7 @@ def test_write_whole_leaves_the_old_text_when_killed(
     assert path.read_text() == "old"
 
 
-def test_on_a_full_disk_the_old_text_stays_and_nothing_else(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_on_a_full_disk_the_old_text_stays_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "x.json"
     atomic_write_text(path, "old")
 
@@ -45,10 +41,7 @@ def test_on_a_full_disk_the_old_text_stays_and_nothing_else(
 
 
 def test_other_reasons_ask_for_no_room(tmp_path: Path) -> None:
-    with (
-        pytest.raises(RunError, match=r"x: cannot be written: Permission denied$"),
-        wrap_io_errors(tmp_path / "x"),
-    ):
+    with pytest.raises(RunError, match=r"x: cannot be written: Permission denied$"), wrap_io_errors(tmp_path / "x"):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
 
@@ -83,8 +76,7 @@ def test_a_pipe_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "why"),
-    [("{}", "not a JSON list"), ("[" * 9, "more than 8 bytes"), ("[1", "Expecting")],
+    ("text", "why"), [("{}", "not a JSON list"), ("[" * 9, "more than 8 bytes"), ("[1", "Expecting")]
 )
 def test_a_list_that_is_none_or_too_long_is_refused(text: str, why: str, tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text(text)

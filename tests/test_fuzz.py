@@ -7,16 +7,7 @@ import pytest
 from tests.fuzz.targets import TARGETS, attempt, seeds
 
 FINDINGS = sorted((Path(__file__).parent / "fuzz" / "findings").glob("*/*"))
-RUBBISH = [
-    b"",
-    b"\0",
-    b"\xff" * 9,
-    b"[" * 5000,
-    b"{" * 5000,
-    b"g\x1f\x8b",
-    b"z\x28\xb5\x2f\xfd",
-    b"\n" * 9,
-]
+RUBBISH = [b"", b"\0", b"\xff" * 9, b"[" * 5000, b"{" * 5000, b"g\x1f\x8b", b"z\x28\xb5\x2f\xfd", b"\n" * 9]
 
 
 @pytest.mark.parametrize("path", FINDINGS, ids=[f"{p.parent.name}/{p.name}" for p in FINDINGS])

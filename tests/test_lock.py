@@ -16,10 +16,7 @@ def plain(name: str) -> str:
 
 def pins(text: str) -> dict[str, str]:
     """Package to version, from lines of `name==version`."""
-    return {
-        plain(name): version
-        for name, version in re.findall(r"^([\w.-]+)==([^\s;\\]+)", text, re.MULTILINE)
-    }
+    return {plain(name): version for name, version in re.findall(r"^([\w.-]+)==([^\s;\\]+)", text, re.MULTILINE)}
 
 
 def test_the_lock_and_the_constraints_name_the_same_versions() -> None:
@@ -39,16 +36,12 @@ def test_every_dependency_is_locked() -> None:
 
 def test_every_locked_package_has_hashes_and_nothing_else() -> None:
     for line in LOCK.splitlines():
-        assert re.fullmatch(
-            r"#.*|[\w.-]+==[^\s;]+( ; [^\\]+)? \\|    --hash=sha256:[0-9a-f]{64}( \\)?|", line
-        ), line
+        assert re.fullmatch(r"#.*|[\w.-]+==[^\s;]+( ; [^\\]+)? \\|    --hash=sha256:[0-9a-f]{64}( \\)?|", line), line
     entries = re.split(r"\n(?=\w)", LOCK)[1:]
     assert len(entries) == len(pins(LOCK))
     assert all("--hash=sha256:" in entry for entry in entries)
 
 
 def test_nothing_of_the_machine_that_made_the_lock_is_in_it() -> None:
-    assert not re.search(
-        r"https?:|file:|--index|--find-links|--extra-index|/(home|opt|root|tmp)/", LOCK
-    )
+    assert not re.search(r"https?:|file:|--index|--find-links|--extra-index|/(home|opt|root|tmp)/", LOCK)
     assert "+cpu" not in LOCK

@@ -28,9 +28,7 @@ def installs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Installs:
     environment = {key: value for key, value in os.environ.items() if not key.startswith("MAKE")}
 
     def ask(target: str) -> list[str]:
-        done = subprocess.run(
-            ["make", "--dry-run", target], env=environment, capture_output=True, text=True
-        )
+        done = subprocess.run(["make", "--dry-run", target], env=environment, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         lines = [line for line in done.stdout.splitlines() if "pip install" in line]
         assert all(" --quiet " in line and " -c constraints.txt " in line for line in lines)

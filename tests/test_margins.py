@@ -23,9 +23,7 @@ def decided(beam: int, rank: int, gap: float) -> bool:
 
 @pytest.mark.parametrize("beam", [1, 2])
 @pytest.mark.parametrize("gap, sure", [(0.0, False), (1e-6, False), (0.5, True)])
-def test_a_choice_is_clear_where_the_best_that_is_left_out_is_far(
-    beam: int, gap: float, sure: bool
-) -> None:
+def test_a_choice_is_clear_where_the_best_that_is_left_out_is_far(beam: int, gap: float, sure: bool) -> None:
     assert decided(beam, beam, gap) == sure
 
 

@@ -64,9 +64,7 @@ def _offences_of_call(node: ast.Call) -> Iterator[str]:
         yield name
     given = {keyword_argument.arg: keyword_argument.value for keyword_argument in node.keywords}
     for key, value in EMPTY_KEYWORDS.items():
-        if key in given and not (
-            isinstance(given[key], ast.Constant) and given[key].value is not value
-        ):
+        if key in given and not (isinstance(given[key], ast.Constant) and given[key].value is not value):
             yield f"{name}({key}=)"
     if short == "np.load":
         allowed = given.get("allow_pickle")
@@ -74,9 +72,7 @@ def _offences_of_call(node: ast.Call) -> Iterator[str]:
             yield "np.load without allow_pickle=False"
 
 
-SOURCES = [
-    path for folder in ("nmt_cli", "examples") for path in sorted((ROOT / folder).rglob("*.py"))
-]
+SOURCES = [path for folder in ("nmt_cli", "examples") for path in sorted((ROOT / folder).rglob("*.py"))]
 
 
 # A name that stands in the source and not in a file: is a package of an extra installed?
@@ -85,11 +81,7 @@ ALLOWED = {"nmt_cli/export/format.py: importlib.import_module"}
 
 def test_no_source_runs_code_out_of_a_file() -> None:
     assert len(SOURCES) > 90
-    offenders = {
-        f"{path.relative_to(ROOT)}: {offence}"
-        for path in SOURCES
-        for offence in offences(path.read_text())
-    }
+    offenders = {f"{path.relative_to(ROOT)}: {offence}" for path in SOURCES for offence in offences(path.read_text())}
     assert offenders == ALLOWED
 
 
@@ -190,9 +182,7 @@ ATTACKS: list[tuple[str, list[str], Callable[[Path], None]]] = [
 ]
 
 
-@pytest.mark.parametrize(
-    "where, command, attack", ATTACKS, ids=[f"{a.__name__} as {w}" for w, _, a in ATTACKS]
-)
+@pytest.mark.parametrize("where, command, attack", ATTACKS, ids=[f"{a.__name__} as {w}" for w, _, a in ATTACKS])
 def test_a_hostile_file_is_refused_in_one_line_and_does_nothing(
     where: str, command: list[str], attack: Callable[[Path], None], workdir: Path, nmt: Call
 ) -> None:

@@ -43,9 +43,7 @@ def test_a_terminal_has_colours_and_its_own_width(monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize("name, value", [("NO_COLOR", "1"), ("TERM", "dumb")])
-def test_a_terminal_without_colours_is_drawn_in_ascii(
-    name: str, value: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_terminal_without_colours_is_drawn_in_ascii(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdout", Terminal())
     monkeypatch.setenv(name, value)
     assert not Screen.from_stdout().colours
@@ -63,9 +61,7 @@ def test_letters_are_counted_in_columns(text: str, columns: int) -> None:
     assert display_width(text) == columns
 
 
-def test_lines_at_fault_are_said_one_by_one_until_they_are_very_many(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_lines_at_fault_are_said_one_by_one_until_they_are_very_many(capsys: pytest.CaptureFixture[str]) -> None:
     with Reporter(quiet=True).line_warnings("shard 1/2, ") as tell:
         for number in range(1, MAX_LINES_WITH_WARNINGS + 31):
             tell(number, ["one", "two"] if number == 3 else ["cut"])

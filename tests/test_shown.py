@@ -24,9 +24,7 @@ README = ROOT / "README.md"
 # What the help's examples must give, since there is no room for it in the help.
 RIGHT = {"The old man reads a book.": "Der alte Mann liest ein Buch."}
 SCORE = re.compile(r"^(BLEU|chrF2|TER) = ([\d.]+)(.*)$")
-RANGE = re.compile(
-    r"within ([\d.]+) BLEU, ([\d.]+) chrF and ([\d.]+) TER of (?:these|those above)", re.DOTALL
-)
+RANGE = re.compile(r"within ([\d.]+) BLEU, ([\d.]+) chrF and ([\d.]+) TER of (?:these|those above)", re.DOTALL)
 
 
 class Shown(NamedTuple):
@@ -96,9 +94,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def printed(
-    command: str, place: Path, environment: Mapping[str, str], precision: str
-) -> tuple[list[str], str]:
+def printed(command: str, place: Path, environment: Mapping[str, str], precision: str) -> tuple[list[str], str]:
     """What a line of shell prints, and what it says on standard error."""
     done = subprocess.run(
         ["bash", "-c", f"set -o pipefail; {command}"], cwd=place, text=True, check=False,
@@ -143,9 +139,7 @@ def test_the_readme_shows_a_translation_and_scores_and_says_how_far_these_may_be
     commands = [example.command for example in OF_README]
     assert any(command.endswith("nmt translate runs/quickstart") for command in commands)
     assert any("| nmt score " in command for command in commands)
-    assert all(
-        0 < tolerance <= 5 for tolerance in ranges_in(README.read_text(encoding="utf-8")).values()
-    )
+    assert all(0 < tolerance <= 5 for tolerance in ranges_in(README.read_text(encoding="utf-8")).values())
 
 
 # That the tests above can fail

@@ -12,10 +12,7 @@ from tests.conftest import TINY_MODELS, toy_content, write_syllables
 
 pytestmark = [pytest.mark.slow, pytest.mark.precision]
 
-LEARNING = {
-    "transformer": {"updates": 700, "learning_rate": 1e-2},
-    "rnn": {"updates": 500, "learning_rate": 1e-2},
-}
+LEARNING = {"transformer": {"updates": 700, "learning_rate": 1e-2}, "rnn": {"updates": 500, "learning_rate": 1e-2}}
 
 
 def nmt(*arguments: str, stdin: bytes = b"", cwd: Path) -> str:

@@ -47,9 +47,7 @@ def opened(work: Callable[[int], Any], _: int) -> Callable[[int], Any]:
     return work
 
 
-def start(
-    work: Callable[[int], Any], count: int, said: list[str], fork: bool
-) -> WorkerPool[int, int]:
+def start(work: Callable[[int], Any], count: int, said: list[str], fork: bool) -> WorkerPool[int, int]:
     return WorkerPool(count, partial(opened, work), lambda n: f"task {n}", said.append, fork=fork)
 
 
@@ -76,15 +74,11 @@ def test_few_tasks_are_taken_before_their_results_are_wanted() -> None:
 
 
 @pytest.mark.parametrize("fork", START)
-def test_a_worker_that_dies_is_said_in_a_line_and_its_task_done_again(
-    fork: bool, tmp_path: Path
-) -> None:
+def test_a_worker_that_dies_is_said_in_a_line_and_its_task_done_again(fork: bool, tmp_path: Path) -> None:
     said: list[str] = []
     with start(partial(die, tmp_path), 2, said, fork) as workers:
         assert list(workers.map([0, 1, 2, 3, 4])) == [0, 1, 2, 3, 4]
-    assert sorted(said) == [
-        f"a worker died (SIGKILL): task {n}: done again by another one" for n in (1, 3)
-    ]
+    assert sorted(said) == [f"a worker died (SIGKILL): task {n}: done again by another one" for n in (1, 3)]
 
 
 def test_a_task_that_kills_two_workers_is_named_and_given_up(tmp_path: Path) -> None:

@@ -89,9 +89,7 @@ def test_what_is_not_allowed_is_refused_in_one_line(text: str, message: str) -> 
     assert str(caught.value).startswith(message) and "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    "text", ["[" * 300_000, "{a: " * 100_000, "- " * 300_000, "[" * 300_000 + "]" * 300_000]
-)
+@pytest.mark.parametrize("text", ["[" * 300_000, "{a: " * 100_000, "- " * 300_000, "[" * 300_000 + "]" * 300_000])
 def test_huge_nesting_is_refused_after_few_steps(text: str) -> None:
     """Few calls of functions: not one for each bracket."""
     calls = 0
@@ -125,9 +123,7 @@ def test_many_values_side_by_side_are_not_deep() -> None:
 TEXTS = st.one_of(
     st.text(st.characters(codec="utf-8"), max_size=12),
     st.sampled_from([text for text, _ in SCALARS] + ["a\x85b", "a\u2028b", " a", "a ", "- a", "#"]),
-    st.lists(
-        st.sampled_from(list("&*!|>'\"%@`{}[],:#-? \n\r\t\x85\u2028\ufeffa1")), max_size=6
-    ).map("".join),
+    st.lists(st.sampled_from(list("&*!|>'\"%@`{}[],:#-? \n\r\t\x85\u2028\ufeffa1")), max_size=6).map("".join),
 )
 VALUES = st.recursive(
     st.one_of(

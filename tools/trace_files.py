@@ -55,9 +55,7 @@ class Trace:
             returns += back
             seen |= {calling, called}
             lines.append(f"{calling} {caller} {'↩' if back else '→'} {called} {function}")
-        total = (
-            f"{len(seen)} files, {len(self.edges)} changes of file, {returns} to one seen before"
-        )
+        total = f"{len(seen)} files, {len(self.edges)} changes of file, {returns} to one seen before"
         return "\n".join([*lines, total])
 
 

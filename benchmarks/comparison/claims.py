@@ -23,10 +23,7 @@ def by_length(label: str, names: Iterable[str]) -> str:
     buckets = measurement["buckets"]
     ends = [f"{bucket['first']}–{bucket['last']}" if bucket["last"] else f"{bucket['first']} or more"
             for bucket in buckets]  # fmt: skip
-    scores = {
-        name: [bucket["score"] for bucket in measurement["systems"][name]["buckets"]]
-        for name in names
-    }
+    scores = {name: [bucket["score"] for bucket in measurement["systems"][name]["buckets"]] for name in names}
     table_rows = [[name, *(f"{score:.1f}" for score in line)] for name, line in scores.items()]
     counts = ["sentences", *(str(bucket["sentences"]) for bucket in buckets)]
     many = [place for place, bucket in enumerate(buckets) if bucket["sentences"] >= MANY]
@@ -114,18 +111,11 @@ def parallelism() -> str:
     if measurement is None:
         return NOT_MEASURED
     lengths = list(measurement["length w1"])
-    rates = {
-        "Transformer 4+4, d 256": measurement["length w1"],
-        "RNN, GRU 512": measurement["length w3"],
-    }
+    rates = {"Transformer 4+4, d 256": measurement["length w1"], "RNN, GRU 512": measurement["length w3"]}
     table_rows = [
-        [label, *(f"{rates_by_length[at]:,.0f}" for at in lengths)]
-        for label, rates_by_length in rates.items()
+        [label, *(f"{rates_by_length[at]:,.0f}" for at in lengths)] for label, rates_by_length in rates.items()
     ]
-    kept_shares = [
-        rates_by_length[lengths[-1]] / rates_by_length[lengths[0]]
-        for rates_by_length in rates.values()
-    ]
+    kept_shares = [rates_by_length[lengths[-1]] / rates_by_length[lengths[0]] for rates_by_length in rates.values()]
     draw_parallelism(telling.PICTURES / "parallelism.svg", rates)
     return (
         table(["positions", *lengths], table_rows) + figures("parallelism")

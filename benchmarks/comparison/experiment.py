@@ -47,9 +47,7 @@ def nmt(*arguments: object, stdin: Path | None = None) -> subprocess.CompletedPr
     """Run a command line of this checkout; its conversation is shown."""
     command = [sys.executable, "-m", "nmt_cli", *map(str, arguments)]
     with open(stdin or os.devnull, "rb") as source:
-        return subprocess.run(
-            command, stdin=source, stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT
-        )
+        return subprocess.run(command, stdin=source, stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT)
 
 
 def sets(settings: dict[str, Any]) -> list[str]:
@@ -68,20 +66,9 @@ def measure(experiment: Experiment, more: list[str]) -> dict[str, Any]:
         return measurement
     origin = experiment.settings.get("training.init_from")
     if origin is not None and not (ROOT / origin).exists():
-        sys.exit(
-            f"{experiment.name} goes on from {origin}: delete that row's result to train it again"
-        )
+        sys.exit(f"{experiment.name} goes on from {origin}: delete that row's result to train it again")
     RUNS.mkdir(parents=True, exist_ok=True)
-    nmt(
-        "train",
-        experiment.recipe,
-        "--resume",
-        "--out",
-        experiment.run,
-        "--quiet",
-        *sets(experiment.settings),
-        *more,
-    )
+    nmt("train", experiment.recipe, "--resume", "--out", experiment.run, "--quiet", *sets(experiment.settings), *more)
     return _conclude(experiment, more)
 
 
@@ -98,9 +85,7 @@ def _conclude(experiment: Experiment, more: list[str]) -> dict[str, Any]:
         "tokens_per_second": median(speeds),
         "test": run_result["test"],
         "best": run_result["checkpoint"],
-        "validations": [
-            {key: record[key] for key in keys} for record in records(experiment.run, "validation")
-        ],
+        "validations": [{key: record[key] for key in keys} for record in records(experiment.run, "validation")],
     } | made(experiment.run)
     RESULTS.mkdir(parents=True, exist_ok=True)
     experiment.result.write_text(json.dumps(measurement, indent=1) + "\n")

@@ -32,18 +32,14 @@ SECTIONS = [
         "on from the row of its system above, without search.guard and search.split. The "
         "Transformer meets positions behind the end of one caption for the first time then; "
         "nothing in an RNN is bound to a position.",
-        lambda: (
-            by_length("bottleneck", BOTTLENECK)
-            + trained_by("joined", BOTTLENECK, "the whole joined text")
-        ),
+        lambda: by_length("bottleneck", BOTTLENECK) + trained_by("joined", BOTTLENECK, "the whole joined text"),
     ),
     (
         "2. Alignment",
         "A sentence whose verbs change places, through additive attention and through the "
         "Transformer's layer before the last (mean of its heads).",
         lambda: "".join(
-            figures(f"alignment-{name}") or f"\n{name}: not drawn yet.\n"
-            for name in ("additive", "transformer")
+            figures(f"alignment-{name}") or f"\n{name}: not drawn yet.\n" for name in ("additive", "transformer")
         ),
     ),
     (
@@ -65,10 +61,7 @@ SECTIONS = [
         "The Transformer's recipe on sentences of at most 20 pieces, 600 updates with a warm-up "
         "of 100; tested on joined ones, of which those of more than 20 words are longer than any "
         "seen in training, without search.guard and search.split.",
-        lambda: (
-            by_length("positions", POSITIONS)
-            + trained_by("positions", POSITIONS, "test_2016_flickr itself")
-        ),
+        lambda: by_length("positions", POSITIONS) + trained_by("positions", POSITIONS, "test_2016_flickr itself"),
     ),
 ]
 

@@ -38,9 +38,7 @@ def draw_parallelism(path: Path, rates: dict[str, dict[str, float]]) -> None:
         figure = new_figure(6.4, 3.8, constrained=True)
         axes = figure.add_subplot()
         for number, (label, rates_by_length) in enumerate(rates.items()):
-            _line(
-                axes, {int(length): rate for length, rate in rates_by_length.items()}, label, number
-            )
+            _line(axes, {int(length): rate for length, rate in rates_by_length.items()}, label, number)
         lengths = [int(length) for length in next(iter(rates.values()))]
         _by_power(axes, lengths, "target tokens a second in training", "positions of a sequence")
         axes.set_ylim(bottom=0)

@@ -31,18 +31,12 @@ def rows() -> str:
         table_rows.append([*start, size, updates, *rates, f"**{bleu:.2f}**", f"{chrf:.2f}"])
     header = ["recipe", "system", "parameters", "updates", "tokens/s", "minutes"]
     header += ["sentences/s", "BLEU", "chrF"]
-    return (
-        table(header, table_rows) + "\n" + steps() + in_time(speed) + signatures(speed) + curves()
-    )
+    return table(header, table_rows) + "\n" + steps() + in_time(speed) + signatures(speed) + curves()
 
 
 def steps() -> str:
     """What each step of the line was worth."""
-    bleu = {
-        name: run_result["test"]["bleu"]["score"]
-        for name in SYSTEMS
-        if (run_result := result(name))
-    }
+    bleu = {name: run_result["test"]["bleu"]["score"] for name in SYSTEMS if (run_result := result(name))}
     attending = [name for name in ("additive", "dot", "general") if name in bleu]
     if not attending or not {"none", "transformer"} <= set(bleu):
         return ""

@@ -28,9 +28,7 @@ REORDERED = "A boy wearing a red shirt is trying to catch a ball with his hands.
 def experiments(names: Iterable[str]) -> list[Experiment]:
     """Those of the names; a stage stands for all of its own."""
     stages = {"rows": ROWS, "joined": BOTTLENECK, "positions": POSITIONS}
-    by_name = {
-        experiment.name: experiment for stage in stages.values() for experiment in stage.values()
-    }
+    by_name = {experiment.name: experiment for stage in stages.values() for experiment in stage.values()}
     selected: dict[str, Experiment] = {}
     for name in names:
         for experiment in stages[name].values() if name in stages else [by_name[name]]:
@@ -91,9 +89,7 @@ def alignment() -> None:
 
 def curves() -> None:
     """Loss and BLEU by minute of all rows that have been trained."""
-    named = [
-        f"{key}={experiment.run}" for key, experiment in ROWS.items() if experiment.result.exists()
-    ]
+    named = [f"{key}={experiment.run}" for key, experiment in ROWS.items() if experiment.result.exists()]
     if named and all(Path(named_path.partition("=")[2]).exists() for named_path in named):
         nmt("plot", "curves", *named, "-o", FIGURES / "curves.svg")
 

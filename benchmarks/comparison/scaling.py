@@ -29,10 +29,7 @@ def at_the_start(width: int, scaled: bool, tokens: int = 32) -> dict[str, float]
     queries, keys = torch.randn(2, 200, 1, tokens, width).unbind(0)
     weights = attend.attention_weights(queries, keys, None)
     jacobian = torch.diag_embed(weights) - weights[..., :, None] * weights[..., None, :]
-    return {
-        "entropy": entropy_of(weights),
-        "jacobian": float(torch.linalg.matrix_norm(jacobian).mean()),
-    }
+    return {"entropy": entropy_of(weights), "jacobian": float(torch.linalg.matrix_norm(jacobian).mean())}
 
 
 def entropy_of(weights: torch.Tensor) -> float:

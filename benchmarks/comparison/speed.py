@@ -53,9 +53,7 @@ def translating(name: str) -> float:
     """Sentences a second."""
     source, run = RUNS / name / "test.source.txt", RUNS / name
     line_path = RUNS / f"{name}-one.txt"
-    line_path.write_text(
-        source.read_text(encoding="utf-8").splitlines()[0] + "\n", encoding="utf-8"
-    )
+    line_path.write_text(source.read_text(encoding="utf-8").splitlines()[0] + "\n", encoding="utf-8")
     lines = len(source.read_text(encoding="utf-8").splitlines())
     times = []
     for text in (line_path, source):
@@ -98,9 +96,7 @@ def main() -> None:
         try:
             command = ["taskset", "-c", mine, sys.executable, __file__, "--alone", name]
             environment = os.environ | {"OMP_NUM_THREADS": str(CORES)}
-            completed = subprocess.run(
-                command, env=environment, stdout=subprocess.PIPE, text=True, check=True
-            )
+            completed = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
             return name, json.loads(completed.stdout.splitlines()[-1])
         finally:
             free.put(mine)
@@ -110,9 +106,7 @@ def main() -> None:
     previous = json.loads(path.read_text()) if path.exists() else {}
     if any(previous.get(key) != value for key, value in made.items()):
         previous = {"rows": {}}  # what was measured elsewhere does not stand beside this
-    current_rows = {
-        name: row for name, row in previous["rows"].items() if row["recipe"] == settings(name)
-    }
+    current_rows = {name: row for name, row in previous["rows"].items() if row["recipe"] == settings(name)}
     with ThreadPoolExecutor(arguments.jobs) as pool:
         rows = current_rows | dict(pool.map(work, arguments.names))
     path.write_text(json.dumps(made | {"rows": rows}, indent=1) + "\n")

@@ -23,8 +23,7 @@ def figures(*names: str) -> str:
 def machines(made: Iterable[dict[str, Any]]) -> str:
     """What results were made on."""
     machines_used = {
-        f"{entry['processor']}, {entry['hardware']}, PyTorch {entry['versions']['torch']}"
-        for entry in made
+        f"{entry['processor']}, {entry['hardware']}, PyTorch {entry['versions']['torch']}" for entry in made
     }
     return "; ".join(sorted(machines_used))
 

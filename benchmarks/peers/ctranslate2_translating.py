@@ -15,14 +15,10 @@ BATCH = 64
 
 def main() -> None:
     folder, kind, beam, length = sys.argv[1:]
-    translator = ctranslate2.Translator(
-        folder, device="cpu", compute_type=kind, inter_threads=2, intra_threads=1
-    )
+    translator = ctranslate2.Translator(folder, device="cpu", compute_type=kind, inter_threads=2, intra_threads=1)
     tokenizer = Tokenizer.from_file(str(tokenizer_of(Path(folder))))
     lines = [line.rstrip("\n") for line in sys.stdin]
-    pieces = [
-        encoding.tokens for encoding in tokenizer.encode_batch(lines, add_special_tokens=False)
-    ]
+    pieces = [encoding.tokens for encoding in tokenizer.encode_batch(lines, add_special_tokens=False)]
     limits = {"min_decoding_length": int(length), "max_decoding_length": int(length)}
     results = translator.translate_batch(
         pieces, beam_size=int(beam), max_batch_size=BATCH, batch_type="examples",

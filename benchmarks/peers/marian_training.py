@@ -57,9 +57,7 @@ def main() -> None:
                 input_ids=source.ids, attention_mask=seen, decoder_input_ids=target_in.ids,
                 use_cache=False,
             ).logits  # fmt: skip
-        loss = functional.cross_entropy(
-            logits.float().flatten(0, 1), labels.flatten(), label_smoothing=0.1
-        )
+        loss = functional.cross_entropy(logits.float().flatten(0, 1), labels.flatten(), label_smoothing=0.1)
         loss.forward_backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()

@@ -64,9 +64,7 @@ def main() -> None:
         completed = subprocess.run(command, capture_output=True, text=True)
     if completed.returncode:
         sys.exit(completed.stderr[-2000:])
-    speeds = [float(match[3]) for match in REPORT.finditer(completed.stderr + completed.stdout)][
-        int(warm) :
-    ]
+    speeds = [float(match[3]) for match in REPORT.finditer(completed.stderr + completed.stdout)][int(warm) :]
     print(json.dumps({"median": median(speeds), "least": min(speeds), "most": max(speeds)}))
 
 

@@ -8,17 +8,7 @@ from typing import Annotated
 import typer
 
 from nmt_cli import __version__
-from nmt_cli.cli import (
-    catalogue,
-    corpora,
-    data,
-    doctor,
-    export,
-    plot,
-    shards,
-    training,
-    translation,
-)
+from nmt_cli.cli import catalogue, corpora, data, doctor, export, plot, shards, training, translation
 
 
 def _print_version(requested: bool) -> None:
@@ -29,10 +19,7 @@ def _print_version(requested: bool) -> None:
 
 def _main(
     version: Annotated[
-        bool,
-        typer.Option(
-            "--version", callback=_print_version, is_eager=True, help="Print the version."
-        ),
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
@@ -70,9 +57,7 @@ def build_app() -> typer.Typer:
 
 
 def _plots() -> typer.Typer:
-    plot_app = typer.Typer(
-        help="Pictures of runs, in files or in the terminal.", no_args_is_help=True
-    )
+    plot_app = typer.Typer(help="Pictures of runs, in files or in the terminal.", no_args_is_help=True)
     plot_app.command()(plot.attention)
     plot_app.command()(plot.lengths)
     plot_app.command()(plot.positions)

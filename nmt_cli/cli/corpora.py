@@ -18,9 +18,7 @@ def corpora(context: typer.Context, as_json: Json = False) -> None:
     if context.invoked_subcommand is None:
         from nmt_cli.commands.corpora import corpus_rows, corpus_table
 
-        lines = (
-            [json.dumps([row.to_dict() for row in corpus_rows()])] if as_json else corpus_table()
-        )
+        lines = [json.dumps([row.to_dict() for row in corpus_rows()])] if as_json else corpus_table()
         for line in lines:
             print_line(line)
 
@@ -37,9 +35,7 @@ def corpora_fetch(
     name: Name,
     source: Language,
     target: Language,
-    to: Annotated[
-        Path | None, typer.Option(help="Folder for the text; default: in the cache.")
-    ] = None,
+    to: Annotated[Path | None, typer.Option(help="Folder for the text; default: in the cache.")] = None,
     quiet: Quiet = False,
 ) -> None:
     """Download, verify and unpack a corpus, and print the folder of its text.

@@ -7,28 +7,14 @@ from typing import Annotated, Any
 
 import typer
 
-from nmt_cli.cli.options import (
-    Device,
-    Json,
-    On,
-    Overrides,
-    Processes,
-    Quiet,
-    Recipe,
-    input_blocks,
-    print_line,
-)
+from nmt_cli.cli.options import Device, Json, On, Overrides, Processes, Quiet, Recipe, input_blocks, print_line
 from nmt_cli.cli.shards import check_on_option
 from nmt_cli.errors import UserError
 from nmt_cli.reporting import Reporter
 
 
 def prepare(
-    recipe: Recipe,
-    overrides: Overrides = [],
-    processes: Processes = "auto",
-    on: On = "here",
-    quiet: Quiet = False,
+    recipe: Recipe, overrides: Overrides = [], processes: Processes = "auto", on: On = "here", quiet: Quiet = False
 ) -> None:
     """Clean, tokenise and store a recipe's corpus under prepared/.
 
@@ -53,9 +39,7 @@ def prepare(
 
 def check(
     recipe: Recipe,
-    out: Annotated[
-        Path | None, typer.Option(help="Run folder; default runs/<recipe name>.")
-    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder; default runs/<recipe name>.")] = None,
     overrides: Overrides = [],
     device: Device = "auto",
     as_json: Json = False,

@@ -50,9 +50,7 @@ def _machine_rows(diagnosis: "Diagnosis") -> Iterator[tuple[str, str | None]]:
     instruction_sets = diagnosis.instruction_sets
     yield (
         "instruction sets",
-        None
-        if instruction_sets is None
-        else ", ".join(instruction_sets) or "none that matter here",
+        None if instruction_sets is None else ", ".join(instruction_sets) or "none that matter here",
     )
     threads = f"{diagnosis.threads} PyTorch thread{'s' * (diagnosis.threads != 1)}"
     load = UNKNOWN if diagnosis.load is None else f"{diagnosis.load:.1f}"
@@ -63,10 +61,7 @@ def _machine_rows(diagnosis: "Diagnosis") -> Iterator[tuple[str, str | None]]:
         yield "GPU", "none that PyTorch can use"
     if diagnosis.gpu_warning:
         yield "  warning", diagnosis.gpu_warning
-    yield (
-        "precision: auto",
-        f"{diagnosis.precision or UNKNOWN} ({diagnosis.precision_reason or UNKNOWN})",
-    )
+    yield ("precision: auto", f"{diagnosis.precision or UNKNOWN} ({diagnosis.precision_reason or UNKNOWN})")
     yield from _speed_rows(diagnosis.speeds)
     yield "free memory", _format_gib(diagnosis.free_memory)
     yield "free disk", _format_gib(diagnosis.free_disk)

@@ -45,9 +45,7 @@ def main() -> NoReturn:
         _flush_and_exit(128 + exit_request.signal_number)
     except SystemExit as exit_request:  # typer makes an exit of 1 out of a closed pipe
         pipe_closed = isinstance(exit_request.__context__, BrokenPipeError)
-        _flush_and_exit(
-            0 if pipe_closed or not isinstance(exit_request.code, int) else exit_request.code
-        )
+        _flush_and_exit(0 if pipe_closed or not isinstance(exit_request.code, int) else exit_request.code)
     _flush_and_exit(code if isinstance(code, int) else 0)
 
 
@@ -64,9 +62,7 @@ def _is_out_of_memory(error: BaseException) -> bool:
     """Whether memory ran out: PyTorch says so by a RuntimeError of its own, or by words alone."""
     class_names = {base.__name__ for base in type(error).__mro__}
     messages = ("can't allocate memory", "Storage size calculation overflowed")
-    return bool(class_names & {"MemoryError", "OutOfMemoryError"}) or any(
-        message in str(error) for message in messages
-    )
+    return bool(class_names & {"MemoryError", "OutOfMemoryError"}) or any(message in str(error) for message in messages)
 
 
 def _print_error(text: str) -> None:

@@ -52,11 +52,6 @@ def import_run(
 
     imported = import_marian(folder, out, source, target)
     sentencepiece_note = (
-        "; text is cut by SentencePiece, so spaces and rare characters may change"
-        if imported.sentencepiece
-        else ""
+        "; text is cut by SentencePiece, so spaces and rare characters may change" if imported.sentencepiece else ""
     )
-    print(
-        f"{imported.folder}: {imported.parameters:,} parameters{sentencepiece_note}",
-        file=sys.stderr,
-    )
+    print(f"{imported.folder}: {imported.parameters:,} parameters{sentencepiece_note}", file=sys.stderr)

@@ -12,17 +12,12 @@ from nmt_cli.reporting import Reporter
 
 Recipe = Annotated[str, typer.Argument(help="Path of a recipe, or the name of a shipped one.")]
 Overrides = Annotated[
-    list[str],
-    typer.Option("--set", metavar="KEY=VALUE", help="Change the recipe: section.key=value."),
+    list[str], typer.Option("--set", metavar="KEY=VALUE", help="Change the recipe: section.key=value.")
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but warnings.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
-Processes = Annotated[
-    str, typer.Option(metavar="N|auto", help="Processes of this machine to share the lines.")
-]
-On = Annotated[
-    str, typer.Option(metavar="here|ray", help="This machine, or a Ray cluster (RAY_ADDRESS).")
-]
+Processes = Annotated[str, typer.Option(metavar="N|auto", help="Processes of this machine to share the lines.")]
+On = Annotated[str, typer.Option(metavar="here|ray", help="This machine, or a Ray cluster (RAY_ADDRESS).")]
 Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
 Run = Annotated[Path, typer.Argument(help="Run folder.", show_default=False)]
 

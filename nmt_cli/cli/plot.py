@@ -9,10 +9,7 @@ import typer
 from nmt_cli.cli.options import Device, Json, Quiet, Run, open_stdin, print_line
 from nmt_cli.reporting import Reporter, Screen
 
-FigurePath = Annotated[
-    Path | None,
-    typer.Option("--out", "-o", help="File to draw: .png, .svg or .pdf."),
-]
+FigurePath = Annotated[Path | None, typer.Option("--out", "-o", help="File to draw: .png, .svg or .pdf.")]
 
 
 def attention(
@@ -64,28 +61,17 @@ def attention(
 
 def lengths(
     source: Annotated[Path, typer.Option(help="File of source sentences.", show_default=False)],
-    reference: Annotated[
-        list[Path], typer.Option(help="File of references; may be repeated.", show_default=False)
-    ],
-    runs: Annotated[
-        list[str], typer.Argument(metavar="[[NAME=]RUN]...", help="Runs to translate with.")
-    ] = [],
+    reference: Annotated[list[Path], typer.Option(help="File of references; may be repeated.", show_default=False)],
+    runs: Annotated[list[str], typer.Argument(metavar="[[NAME=]RUN]...", help="Runs to translate with.")] = [],
     hypotheses: Annotated[
-        list[str],
-        typer.Option(metavar="[NAME=]FILE", help="Translations made elsewhere; may be repeated."),
+        list[str], typer.Option(metavar="[NAME=]FILE", help="Translations made elsewhere; may be repeated.")
     ] = [],
     out: FigurePath = None,
     metric: Annotated[str, typer.Option(help="bleu or chrf.")] = "bleu",
-    buckets: Annotated[
-        str | None, typer.Option(help="Upper ends, as in 10,20,30; default by the text.")
-    ] = None,
+    buckets: Annotated[str | None, typer.Option(help="Upper ends, as in 10,20,30; default by the text.")] = None,
     unit: Annotated[str, typer.Option(help="Lengths in words or characters.")] = "words",
-    samples: Annotated[
-        int, typer.Option(min=1, max=100_000, help="Resamples of the bootstrap.")
-    ] = 1000,
-    tokenize: Annotated[
-        str | None, typer.Option(help="sacreBLEU tokenizer for BLEU; default by the language.")
-    ] = None,
+    samples: Annotated[int, typer.Option(min=1, max=100_000, help="Resamples of the bootstrap.")] = 1000,
+    tokenize: Annotated[str | None, typer.Option(help="sacreBLEU tokenizer for BLEU; default by the language.")] = None,
     device: Device = "auto",
     as_json: Json = False,
     quiet: Quiet = False,
@@ -116,9 +102,7 @@ def lengths(
 
 
 def curves(
-    runs: Annotated[
-        list[str], typer.Argument(metavar="[NAME=]RUN...", help="Run folders.", show_default=False)
-    ],
+    runs: Annotated[list[str], typer.Argument(metavar="[NAME=]RUN...", help="Run folders.", show_default=False)],
     out: FigurePath = None,
     by: Annotated[str, typer.Option(help="In the terminal: updates or minutes.")] = "updates",
     quiet: Quiet = False,
@@ -145,12 +129,8 @@ def curves(
 
 
 def positions(
-    run: Annotated[
-        Path | None, typer.Argument(help="Run with learned positions.", show_default=False)
-    ] = None,
-    out: Annotated[
-        Path, typer.Option("--out", "-o", help="File to draw: .png, .svg or .pdf.")
-    ] = Path("positions.png"),
+    run: Annotated[Path | None, typer.Argument(help="Run with learned positions.", show_default=False)] = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="File to draw: .png, .svg or .pdf.")] = Path("positions.png"),
     count: Annotated[int | None, typer.Option(min=2, max=4096, help="Positions.")] = None,
     width: Annotated[int | None, typer.Option(min=2, max=4096, help="Dimensions.")] = None,
     quiet: Quiet = False,

@@ -52,18 +52,13 @@ def check_on_option(on: str) -> None:
 
 
 def translate_shards(
-    translator: "ParallelTranslator",
-    request: ShardRequest,
-    output_format: "OutputFormat",
-    reporter: Reporter,
+    translator: "ParallelTranslator", request: ShardRequest, output_format: "OutputFormat", reporter: Reporter
 ) -> None:
     """Translate the parts, one after the other, or side by side on a cluster."""
     if request.on == "ray":
         from nmt_cli.inference.ray_cluster import translate_on_ray
 
-        translate_on_ray(
-            translator.spec, request.text, request.shards, request.out, output_format, reporter
-        )
+        translate_on_ray(translator.spec, request.text, request.shards, request.out, output_format, reporter)
         return
     from nmt_cli.inference.shards import translate_shard
 

@@ -19,13 +19,9 @@ if TYPE_CHECKING:
 
 def train(
     recipe: Recipe,
-    out: Annotated[
-        Path | None, typer.Option(help="Run folder; default runs/<recipe name>.")
-    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder; default runs/<recipe name>.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an earlier run.")] = False,
-    processes: Annotated[
-        int, typer.Option(min=1, help="Processes on this machine that share each update.")
-    ] = 1,
+    processes: Annotated[int, typer.Option(min=1, help="Processes on this machine that share each update.")] = 1,
     overrides: Overrides = [],
     device: Device = "auto",
     quiet: Quiet = False,
@@ -41,15 +37,11 @@ def train(
         if processes > 1:
             raise UserError("--processes: a launcher has started these already; leave it out")
     else:
-        loaded_recipe = load_recipe(
-            recipe, overrides
-        )  # before torch is imported: mistakes show sooner
+        loaded_recipe = load_recipe(recipe, overrides)  # before torch is imported: mistakes show sooner
         if processes > 1:
             folder = out or Path("runs") / loaded_recipe.name
             command = [*arguments, *["--resume"] * resume, *["--quiet"] * quiet]
-            raise typer.Exit(
-                launch(processes, command, lambda: _latest_checkpoint_name(folder), Reporter(quiet))
-            )
+            raise typer.Exit(launch(processes, command, lambda: _latest_checkpoint_name(folder), Reporter(quiet)))
     from nmt_cli.distributed.process_group import MainProcessFailed, PeerLost, join_process_group
 
     try:
@@ -87,9 +79,7 @@ def _train_process(
         if group.is_main:
             print(f"nmt: {stopped}; saved. Go on with: {resume_command}", file=sys.stderr)
             raise typer.Exit(128 + stopped.signal_number) from None
-    except (
-        Interrupted
-    ) as interrupt:  # while nothing was to be saved: preparing, translating the test
+    except Interrupted as interrupt:  # while nothing was to be saved: preparing, translating the test
         if group.is_main:
             raise Interrupted(interrupt.signal_number, resume_command) from None
         raise typer.Exit(128 + interrupt.signal_number) from None
@@ -107,9 +97,7 @@ def _resume_command(arguments: list[str], group: "ProcessGroup") -> str:
     return shlex.join(["nmt", *arguments, *process_arguments, "--resume"])
 
 
-def _command_arguments(
-    recipe: str, out: Path | None, overrides: list[str], device: str
-) -> list[str]:
+def _command_arguments(recipe: str, out: Path | None, overrides: list[str], device: str) -> list[str]:
     """What `nmt` is told on this command line, but for what differs from start to start."""
     arguments = ["train", recipe]
     arguments += ["--out", str(out)] if out else []
@@ -129,9 +117,7 @@ def _latest_checkpoint_name(folder: Path) -> str | None:
 def average(
     run: Run,
     out: Annotated[Path, typer.Option(help="Run folder to write.")],
-    last: Annotated[
-        int | None, typer.Option(min=1, help="How many checkpoints; default all that are kept.")
-    ] = None,
+    last: Annotated[int | None, typer.Option(min=1, help="How many checkpoints; default all that are kept.")] = None,
 ) -> None:
     """Average a run's last checkpoints into a run of its own.
 

@@ -7,17 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nmt_cli.cli.options import (
-    Device,
-    Json,
-    On,
-    Overrides,
-    Processes,
-    Quiet,
-    open_stdin,
-    print_line,
-    stdin_is_terminal,
-)
+from nmt_cli.cli.options import Device, Json, On, Overrides, Processes, Quiet, open_stdin, print_line, stdin_is_terminal
 from nmt_cli.cli.shards import parse_shard_options, translate_shards
 from nmt_cli.reporting import Reporter
 
@@ -30,28 +20,19 @@ def translate(
     beam: Annotated[int | None, typer.Option(help="search.beam; 1 is greedy.")] = None,
     n_best: Annotated[int | None, typer.Option(help="search.n_best.")] = None,
     overrides: Overrides = [],
-    prefix: Annotated[
-        Path | None, typer.Option(help="File with the beginning of each translation.")
-    ] = None,
-    alignments: Annotated[
-        bool, typer.Option("--alignments", help="Add ||| and source-target word pairs.")
-    ] = False,
+    prefix: Annotated[Path | None, typer.Option(help="File with the beginning of each translation.")] = None,
+    alignments: Annotated[bool, typer.Option("--alignments", help="Add ||| and source-target word pairs.")] = False,
     jsonl: Annotated[bool, typer.Option("--jsonl", help="One JSON object a line.")] = False,
     engine: Annotated[
         str, typer.Option(help="torch; or ctranslate2 or onnx, to which the run is exported once.")
     ] = "torch",
-    quantization: Annotated[
-        str | None, typer.Option(help="Weights of ctranslate2: float32, int8 ...")
-    ] = None,
+    quantization: Annotated[str | None, typer.Option(help="Weights of ctranslate2: float32, int8 ...")] = None,
     strict: Annotated[
-        bool,
-        typer.Option("--strict", help="Refuse lines that are not UTF-8 or cannot be read whole."),
+        bool, typer.Option("--strict", help="Refuse lines that are not UTF-8 or cannot be read whole.")
     ] = False,
     device: Device = "auto",
     processes: Processes = "auto",
-    shard: Annotated[
-        str | None, typer.Option(metavar="I/N", help="Part I of N of --input; all/N: every part.")
-    ] = None,
+    shard: Annotated[str | None, typer.Option(metavar="I/N", help="Part I of N of --input; all/N: every part.")] = None,
     text: Annotated[Path | None, typer.Option("--input", help="With --shard: the text.")] = None,
     out: Annotated[Path | None, typer.Option(help="With --shard: folder of the parts.")] = None,
     on: On = "here",
@@ -80,17 +61,11 @@ def translate(
     if shard_request:
         translate_shards(translator, shard_request, output_format, reporter)
         return
-    _print_lines(
-        translator.translate(open_stdin(), prefix), output_format, reporter, interactive=interactive
-    )
+    _print_lines(translator.translate(open_stdin(), prefix), output_format, reporter, interactive=interactive)
 
 
 def _print_lines(
-    lines: "Iterator[TranslatedLine]",
-    output_format: "OutputFormat",
-    reporter: Reporter,
-    *,
-    interactive: bool,
+    lines: "Iterator[TranslatedLine]", output_format: "OutputFormat", reporter: Reporter, *, interactive: bool
 ) -> None:
     """Print what is made of each line; who typed it is also told its unknown words."""
     with reporter.line_warnings() as report_line:
@@ -104,9 +79,7 @@ def _print_lines(
 
 
 def rescore(
-    runs: Annotated[
-        list[Path], typer.Argument(metavar="RUN... SOURCE TARGET", help="Run folders, two files.")
-    ],
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN... SOURCE TARGET", help="Run folders, two files.")],
     overrides: Overrides = [],
     jsonl: Annotated[bool, typer.Option("--jsonl", help="One JSON object a line.")] = False,
     device: Device = "auto",
@@ -132,14 +105,10 @@ def rescore(
 
 def score(
     references: Annotated[list[Path], typer.Argument(help="Reference files.")],
-    hypotheses: Annotated[
-        Path | None, typer.Option("--hypotheses", "-i", help="File; default standard input.")
-    ] = None,
+    hypotheses: Annotated[Path | None, typer.Option("--hypotheses", "-i", help="File; default standard input.")] = None,
     metrics: Annotated[str, typer.Option(help="Some of bleu,chrf,ter.")] = "bleu,chrf,ter",
     lowercase: Annotated[bool, typer.Option("--lowercase", help="Ignore case.")] = False,
-    tokenize: Annotated[
-        str | None, typer.Option(help="sacreBLEU tokenizer for BLEU; default 13a.")
-    ] = None,
+    tokenize: Annotated[str | None, typer.Option(help="sacreBLEU tokenizer for BLEU; default 13a.")] = None,
     as_json: Json = False,
 ) -> None:
     """Score translations with sacreBLEU.
@@ -149,17 +118,10 @@ def score(
     from nmt_cli.commands.score import score_files
 
     hypothesis_source = hypotheses if hypotheses is not None else open_stdin()
-    results = score_files(
-        references, hypothesis_source, metrics, lowercase=lowercase, tokenize=tokenize
-    )
+    results = score_files(references, hypothesis_source, metrics, lowercase=lowercase, tokenize=tokenize)
     if as_json:
         print_line(
-            json.dumps(
-                {
-                    result.name: {"score": result.score, "signature": result.signature}
-                    for result in results
-                }
-            )
+            json.dumps({result.name: {"score": result.score, "signature": result.signature} for result in results})
         )
         return
     for result in results:

@@ -41,9 +41,7 @@ def average(run: Path, out: Path, last: int | None = None) -> AveragedRun:
             f"{run}: has {len(checkpoint_paths)} checkpoints, not {last}; "
             "training.average: N keeps the last N while training"
         )
-    checkpoints = [
-        read_checkpoint(path) for path in checkpoint_paths[-(last or len(checkpoint_paths)) :]
-    ]
+    checkpoints = [read_checkpoint(path) for path in checkpoint_paths[-(last or len(checkpoint_paths)) :]]
     copied_files = [source.recipe_path, run / "manifest.json"]
     for path in copied_files:
         if not path.is_file():
@@ -76,9 +74,7 @@ def _average_weights(checkpoints: list[Checkpoint]) -> NamedTensors:
         tensors = checkpoint.tensors()
         shapes = {name: value.shape for name, value in tensors.items()}
         if index and shapes != {name: value.shape for name, value in sums.items()}:
-            raise RunError(
-                f"{checkpoint.folder}: its weights are not those of {checkpoints[0].folder.name}"
-            )
+            raise RunError(f"{checkpoint.folder}: its weights are not those of {checkpoints[0].folder.name}")
         for name, value in tensors.items():
             sums[name] = sums[name] + value.double() if index else value.double()
             dtypes[name] = value.dtype

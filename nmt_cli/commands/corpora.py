@@ -50,16 +50,11 @@ def corpus_rows() -> list[CorpusRow]:
 
 def corpus_table() -> Iterator[str]:
     """The rows as lines, with a head."""
-    yield (
-        f"{'name':10} {'languages':10} {'train':>10} {'dev':>6} {'test':>6} {'bytes':>14}  licence"
-    )
+    yield (f"{'name':10} {'languages':10} {'train':>10} {'dev':>6} {'test':>6} {'bytes':>14}  licence")
     for row in corpus_rows():
         train, dev, test = row.pairs
         size = UNKNOWN if row.bytes is None else f"{row.bytes:,}"
-        yield (
-            f"{row.name:10} {row.languages:10} {train:>10,} {dev:>6,} {test:>6,} {size:>14}  "
-            f"{row.licence}"
-        )
+        yield (f"{row.name:10} {row.languages:10} {train:>10,} {dev:>6,} {test:>6,} {size:>14}  {row.licence}")
 
 
 def corpus_facts(name: str) -> Iterator[str]:
@@ -86,9 +81,7 @@ def corpus_facts(name: str) -> Iterator[str]:
 
 def _file_facts(name: str) -> Iterator[str]:
     remote_file = catalogue_file(name)
-    yield f"{name}: " + (
-        f"size {UNKNOWN}" if remote_file.bytes is None else f"{remote_file.bytes:,} bytes"
-    )
+    yield f"{name}: " + (f"size {UNKNOWN}" if remote_file.bytes is None else f"{remote_file.bytes:,} bytes")
     yield f"    {remote_file.address}"
     if remote_file.sha256 is not None:
         yield f"    SHA-256 {remote_file.sha256}"
@@ -96,15 +89,11 @@ def _file_facts(name: str) -> Iterator[str]:
         yield f"    SHA-256 of the decompressed text {remote_file.text_sha256}"
     else:
         digest = recorded_digest(name)
-        digest_note = (
-            "noted at the first download" if digest is None else f"first downloaded as {digest}"
-        )
+        digest_note = "noted at the first download" if digest is None else f"first downloaded as {digest}"
         yield f"    SHA-256 {UNKNOWN}; {digest_note}, and later downloads must be the same"
 
 
-def fetch_by_name(
-    name: str, source: str, target: str, reporter: Reporter, destination: Path | None = None
-) -> Path:
+def fetch_by_name(name: str, source: str, target: str, reporter: Reporter, destination: Path | None = None) -> Path:
     """The folder with a corpus's text, fetched where it is missing; `to` is a folder of its own.
 
     UserError where the folder holds something else, DataError where the corpus cannot be had.

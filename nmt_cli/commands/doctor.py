@@ -46,10 +46,7 @@ SPEED_VARIABLES = re.compile(  # of the environment
     "|NVIDIA_TF32_OVERRIDE|RAYON_NUM_THREADS|TOKENIZERS_PARALLELISM"
 )
 HIDDEN_VALUE = "set, not shown"
-_MIN_MATRIX_SIZE, _MAX_MATRIX_SIZE = (
-    256,
-    {"cpu": 2048, "cuda": 8192},
-)  # sides of the matrices that are multiplied
+_MIN_MATRIX_SIZE, _MAX_MATRIX_SIZE = (256, {"cpu": 2048, "cuda": 8192})  # sides of the matrices that are multiplied
 _MIN_TIMED_PRODUCTS = 7  # of a product, for which there must be time
 
 T = TypeVar("T")
@@ -201,12 +198,7 @@ def _devices() -> tuple[torch.device, list[Gpu | None], str | None]:
 def _gpu_properties(number: int) -> Gpu:
     properties = torch.cuda.get_device_properties(number)
     free_bytes = _value_or_none(lambda: int(torch.cuda.mem_get_info(number)[0]))
-    return Gpu(
-        properties.name,
-        f"{properties.major}.{properties.minor}",
-        properties.total_memory,
-        free_bytes,
-    )
+    return Gpu(properties.name, f"{properties.major}.{properties.minor}", properties.total_memory, free_bytes)
 
 
 def _precision(device: torch.device) -> tuple[str | None, str | None]:
@@ -222,10 +214,7 @@ def _measure_speeds(device: torch.device, seconds: float) -> list[Speed]:
     devices = [torch.device("cpu")] + [device] * (device.type == "cuda")
     measurements = [(target_device, name) for target_device in devices for name in DTYPES]
     measurements.insert(len(DTYPES), (devices[0], "int8"))
-    return [
-        _measure_speed(target_device, name, seconds / len(measurements))
-        for target_device, name in measurements
-    ]
+    return [_measure_speed(target_device, name, seconds / len(measurements)) for target_device, name in measurements]
 
 
 def _measure_speed(device: torch.device, precision: str, seconds: float) -> Speed:
@@ -238,19 +227,14 @@ def _measure_speed(device: torch.device, precision: str, seconds: float) -> Spee
     return Speed(device.type, precision, size, round(rate / 1e9, 1))
 
 
-def _largest_timed_product(
-    device: torch.device, precision: str, seconds: float
-) -> tuple[int, float]:
+def _largest_timed_product(device: torch.device, precision: str, seconds: float) -> tuple[int, float]:
     """The side of the matrices, and operations a second."""
     deadline, size = time.perf_counter() + seconds, _MIN_MATRIX_SIZE
     while True:
         multiply, operations = _make_product(device, precision, size), 2 * size**3
         (rate,) = matmul_rates(multiply, operations, 0, min_calls=1)
         remaining_seconds = deadline - time.perf_counter()
-        if (
-            size == _MAX_MATRIX_SIZE[device.type]
-            or _MIN_TIMED_PRODUCTS * 8 * operations / rate > remaining_seconds
-        ):
+        if size == _MAX_MATRIX_SIZE[device.type] or _MIN_TIMED_PRODUCTS * 8 * operations / rate > remaining_seconds:
             return size, median(matmul_rates(multiply, operations, remaining_seconds))
         size *= 2
 

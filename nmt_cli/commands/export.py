@@ -28,11 +28,7 @@ from nmt_cli.runs.checkpoint import sha256_of_file
 from nmt_cli.runs.folder import RunFolder
 from nmt_cli.runs.loading import LoadedRun, open_run
 
-FORMATS: dict[str, ExportFormat] = {
-    "ctranslate2": ctranslate2,
-    "onnx": onnx,
-    "huggingface": huggingface,
-}
+FORMATS: dict[str, ExportFormat] = {"ctranslate2": ctranslate2, "onnx": onnx, "huggingface": huggingface}
 MANIFEST = "export.json"
 
 
@@ -75,17 +71,11 @@ def export(
     try:
         loaded_run.tokenizers.save(temporary)
         export_format.export_model(
-            loaded_run.model,
-            loaded_run.tokenizers,
-            loaded_run.recipe.search,
-            temporary,
-            weight_type,
+            loaded_run.model, loaded_run.tokenizers, loaded_run.recipe.search, temporary, weight_type
         )
         parity = _check_parity(loaded_run, export_format, weight_type, temporary, device, reporter)
         if parity.problem is not None:
-            raise UserError(
-                f"{run}: the export to {format_name} is not what it should be: {parity.problem}"
-            )
+            raise UserError(f"{run}: the export to {format_name} is not what it should be: {parity.problem}")
         _write_manifest(loaded_run, format_name, weight_type, parity, temporary)
         _replace_folder(temporary, out)
     finally:
@@ -95,9 +85,7 @@ def export(
 
 def incompatibilities(recipe: Recipe, format_name: str) -> list[str]:
     """Why a recipe's runs could not be exported, each as `section.key: reason`."""
-    return FORMATS[format_name].incompatibilities(
-        recipe.model, recipe.search, recipe.tokenizer.joint
-    )
+    return FORMATS[format_name].incompatibilities(recipe.model, recipe.search, recipe.tokenizer.joint)
 
 
 def _replace_folder(temporary: Path, out: Path) -> None:
@@ -120,37 +108,22 @@ def _find_format(format_name: str, quantization: str | None) -> tuple[ExportForm
     export_format = FORMATS[format_name]
     weight_type = quantization or export_format.QUANTIZATIONS[0]
     if weight_type not in export_format.QUANTIZATIONS:
-        raise UserError(
-            f"--quantization {weight_type}: {format_name} has {', '.join(export_format.QUANTIZATIONS)}"
-        )
+        raise UserError(f"--quantization {weight_type}: {format_name} has {', '.join(export_format.QUANTIZATIONS)}")
     require_packages(export_format.PACKAGES, f"nmt export --to {format_name}")
     return export_format, weight_type
 
 
 def _check_parity(
-    run: LoadedRun,
-    export_format: ExportFormat,
-    weight_type: str,
-    folder: Path,
-    device: str,
-    reporter: Reporter,
+    run: LoadedRun, export_format: ExportFormat, weight_type: str, folder: Path, device: str, reporter: Reporter
 ) -> Parity:
     """Translate with both and say how they compare."""
     exported_engine = export_format.load_engine(folder, device, weight_type)
     sample = _parity_sample(run)
     exact = weight_type == "float32"
-    parity = compare(
-        TorchEngine(run.model),
-        exported_engine,
-        run.tokenizers,
-        run.recipe.search,
-        sample,
-        exact=exact,
-    )
+    parity = compare(TorchEngine(run.model), exported_engine, run.tokenizers, run.recipe.search, sample, exact=exact)
     if parity.bleu is None and not exact:
         reporter.warning(
-            f"{run.folder.path}: no test or development text with references: "
-            f"{weight_type} was not judged by BLEU"
+            f"{run.folder.path}: no test or development text with references: {weight_type} was not judged by BLEU"
         )
     return parity
 
@@ -158,9 +131,7 @@ def _check_parity(
 def _parity_sample(run: LoadedRun) -> Sample:
     """Lines of the run's test or development text; pieces drawn at random where both are gone."""
     path = run.folder.path
-    tokenize = run.recipe.training.metric_tokenize or default_bleu_tokenizer(
-        run.recipe.corpus.target
-    )
+    tokenize = run.recipe.training.metric_tokenize or default_bleu_tokenizer(run.recipe.corpus.target)
     side_files = [path / f"test.{side}.txt" for side in ("source", "target")]
     if all(side.is_file() for side in side_files):
         sources, references = ([line.decode() for line in read_lines(side)] for side in side_files)
@@ -171,9 +142,7 @@ def _parity_sample(run: LoadedRun) -> Sample:
     except DataError:
         split = None
     if split is not None:
-        return Sample(
-            split.sources[:LARGE_SAMPLE_LINES], split.references[:LARGE_SAMPLE_LINES], tokenize
-        )
+        return Sample(split.sources[:LARGE_SAMPLE_LINES], split.references[:LARGE_SAMPLE_LINES], tokenize)
     return Sample(_random_lines(run.tokenizers), None)
 
 
@@ -181,17 +150,13 @@ def _random_lines(tokenizers: Tokenizers, count: int = 100) -> list[str]:
     """Lines of 1 to 20 pieces of the source vocabulary."""
     generator = torch.Generator().manual_seed(1)
     ids = [
-        torch.randint(
-            4, tokenizers.source.vocab_size, (1 + index % 20,), generator=generator
-        ).tolist()
+        torch.randint(4, tokenizers.source.vocab_size, (1 + index % 20,), generator=generator).tolist()
         for index in range(count)
     ]
     return [text.replace("\n", " ") for text in tokenizers.source.decode(ids)]
 
 
-def _write_manifest(
-    run: LoadedRun, format_name: str, weight_type: str, parity: Parity, folder: Path
-) -> None:
+def _write_manifest(run: LoadedRun, format_name: str, weight_type: str, parity: Parity, folder: Path) -> None:
     """Leave beside the model where it came from."""
     packages: Sequence[str] = FORMATS[format_name].PACKAGES
     content: dict[str, Any] = {
@@ -202,9 +167,7 @@ def _write_manifest(
         "checkpoint": run.update,
         "weights": weights_digest(run.folder),
         "files": {
-            str(path.relative_to(folder)): sha256_of_file(path)
-            for path in sorted(folder.rglob("*"))
-            if path.is_file()
+            str(path.relative_to(folder)): sha256_of_file(path) for path in sorted(folder.rglob("*")) if path.is_file()
         },
         "parity": asdict(parity),
         "machine": platform.machine(),

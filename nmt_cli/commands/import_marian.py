@@ -29,9 +29,7 @@ class MarianImport:
     sentencepiece: bool
 
 
-def import_marian(
-    folder: Path, out: Path, source: str | None = None, target: str | None = None
-) -> MarianImport:
+def import_marian(folder: Path, out: Path, source: str | None = None, target: str | None = None) -> MarianImport:
     """Make the run `out` of a MarianMT folder. `source` and `target` are language codes.
 
     RunError where `out` exists or the folder cannot be used; DataError for its tokenizers;
@@ -74,9 +72,7 @@ def _languages(folder: MarianFolder, source: str | None, target: str | None) -> 
     """Codes as the user says, as the tokenizer says, or as the name of an OPUS-MT folder does."""
     name_match = re.search(r"opus-mt-(?:tc-\w+-)?(\w+)-(\w+)$", folder.path.resolve().name)
     codes = [
-        requested
-        or folder.tokenizer_config.get(f"{side}_lang")
-        or (name_match and name_match[group_index])
+        requested or folder.tokenizer_config.get(f"{side}_lang") or (name_match and name_match[group_index])
         for group_index, (side, requested) in enumerate((("source", source), ("target", target)), 1)
     ]
     if not all(isinstance(code, str) and code for code in codes):

@@ -60,18 +60,12 @@ def choose_selection(run: LoadedRun, layer: str | None, head: str) -> AttentionS
     layers, heads = weights[0].shape[:2]
     layer_text = str(alignment_layer(layers) + 1) if layer is None else layer
     return AttentionSelection(
-        parse_selection("--layer", layer_text, layers, "layer"),
-        parse_selection("--head", head, heads, "head"),
+        parse_selection("--layer", layer_text, layers, "layer"), parse_selection("--head", head, heads, "head")
     )
 
 
 def attention_maps(
-    run: LoadedRun,
-    stream: BinaryIO,
-    reporter: Reporter,
-    targets: Path | None = None,
-    *,
-    words: bool = False,
+    run: LoadedRun, stream: BinaryIO, reporter: Reporter, targets: Path | None = None, *, words: bool = False
 ) -> Iterator[AttentionMap]:
     """The weights of each line with text, as lines arrive.
 
@@ -94,14 +88,10 @@ def attention_maps(
         raise DataError(f"{targets}: more lines than the input")
 
 
-def attention_text(
-    attention_map: AttentionMap, selection: AttentionSelection, screen: Screen
-) -> Iterator[Row]:
+def attention_text(attention_map: AttentionMap, selection: AttentionSelection, screen: Screen) -> Iterator[Row]:
     """A sentence's heatmaps as lines for the terminal, one below the other."""
     for panel in (
-        panel
-        for row in attention_panels(attention_map.weights, selection.layer, selection.head)
-        for panel in row
+        panel for row in attention_panels(attention_map.weights, selection.layer, selection.head) for panel in row
     ):
         heading = f"line {attention_map.line_number}" + (f" · {panel.title}" if panel.title else "")
         yield [Span(heading, "bold")]
@@ -110,11 +100,7 @@ def attention_text(
 
 
 def write_attention(
-    maps: list[AttentionMap],
-    selection: AttentionSelection,
-    out: Path,
-    title: str,
-    reporter: Reporter,
+    maps: list[AttentionMap], selection: AttentionSelection, out: Path, title: str, reporter: Reporter
 ) -> list[Path]:
     """Write the pictures and return their paths.
 
@@ -131,9 +117,7 @@ def write_attention(
         path = out if len(maps) == 1 else out.with_stem(f"{out.stem}-{attention_map.line_number}")
         rows = attention_panels(attention_map.weights, selection.layer, selection.head)
         draw_attention(path, attention_map.source, attention_map.target, rows, title)
-        uncovered = missing_characters(
-            escape_controls("".join([*attention_map.source, *attention_map.target]))
-        )
+        uncovered = missing_characters(escape_controls("".join([*attention_map.source, *attention_map.target])))
         if uncovered:
             reporter.warning(
                 f"{path}: no font here has {uncovered}, so they are boxes; "
@@ -159,13 +143,9 @@ def _block_maps(
     """The maps of a block of lines with text."""
     lines, max_source_tokens = [line for line, _ in pairs], run.recipe.search.max_source_length
     sources = run.tokenizers.source.encode([line.text.strip() for line in lines])
-    sources = _truncate(
-        sources, [run.model.max_source_positions, max_source_tokens + 1], lines, "source", reporter
-    )
+    sources = _truncate(sources, [run.model.max_source_positions, max_source_tokens + 1], lines, "source", reporter)
     target_texts = [target.strip() for _, target in pairs if target is not None]
-    targets = (
-        run.tokenizers.target.encode(target_texts) if target_texts else _translate(run, sources)
-    )
+    targets = run.tokenizers.target.encode(target_texts) if target_texts else _translate(run, sources)
     targets = _truncate(targets, [run.model.max_target_positions], lines, "target", reporter)
     for line, source, target in zip(lines, sources, targets, strict=True):
         weights = attention_weights(run.model, [source], [target])
@@ -189,8 +169,7 @@ def _truncate(
     for line, ids in zip(lines, sequences, strict=True):
         if len(ids) > max_tokens:
             reporter.warning(
-                f"line {line.number}: the picture shows the first {max_tokens} of {len(ids)} "
-                f"{side} pieces"
+                f"line {line.number}: the picture shows the first {max_tokens} of {len(ids)} {side} pieces"
             )
     return [ids[:max_tokens] for ids in sequences]
 
@@ -204,9 +183,7 @@ def _translate(run: LoadedRun, sources: list[TokenIds]) -> list[TokenIds]:
     return [hypotheses[0].ids for hypotheses in search(run.model, batch, run.recipe.search)]
 
 
-def _merge_to_words(
-    attention_map: AttentionMap, run: LoadedRun, source: TokenIds, target: TokenIds
-) -> AttentionMap:
+def _merge_to_words(attention_map: AttentionMap, run: LoadedRun, source: TokenIds, target: TokenIds) -> AttentionMap:
     """The map for words; each end of sentence is a word of its own."""
     words = [
         _group_words(tokenizer, ids)

@@ -27,17 +27,13 @@ def plot_curves(histories: Mapping[str, TrainingHistory], out: Path) -> None:
     draw_curves(out, histories)
 
 
-def curves_text(
-    histories: Mapping[str, TrainingHistory], axis: str, screen: Screen
-) -> Iterator[Row]:
+def curves_text(histories: Mapping[str, TrainingHistory], axis: str, screen: Screen) -> Iterator[Row]:
     """Charts for the terminal, by `updates` or `minutes`; UserError for anything else, or for more
     runs than a terminal can tell apart."""
     if axis not in AXES:
         raise UserError(f"--by {axis}: use {' or '.join(AXES)}")
     if len(histories) > len(COLOURS):
-        raise UserError(
-            f"{len(histories)} runs: a terminal tells {len(COLOURS)} apart; draw them with -o FILE"
-        )
+        raise UserError(f"{len(histories)} runs: a terminal tells {len(COLOURS)} apart; draw them with -o FILE")
     if len(histories) > 1 or not screen.colours:
         for number, name in enumerate(histories):
             yield legend_entry(name, number, screen)
@@ -52,15 +48,9 @@ def curves_text(
     x_max = max(x for series in all_series for x in [0.0, *series.x_values(axis)])
     for quantity in quantities:
         curves = [
-            Curve(
-                list(zip(series.x_values(axis), series.values, strict=True)),
-                number,
-                points_only=curve_index > 0,
-            )
+            Curve(list(zip(series.x_values(axis), series.values, strict=True)), number, points_only=curve_index > 0)
             for number, history in enumerate(histories.values())
-            for curve_index, series in enumerate(
-                getattr(history, curve) for curve in quantity.curves
-            )
+            for curve_index, series in enumerate(getattr(history, curve) for curve in quantity.curves)
         ]
         title = f"{quantity.label} (line: training, dots: validation)"
         yield from render_chart(

@@ -51,9 +51,7 @@ def plot_lengths(
         _check_same_length(path, file_texts[label], source, sources)
     if folders and tokenize is None and metric_name == "bleu":
         tokenize = _bleu_tokenizer_of_run(next(iter(folders.values())))
-    run_texts = {
-        label: _translate(path, sources, reporter, device, label) for label, path in folders.items()
-    }
+    run_texts = {label: _translate(path, sources, reporter, device, label) for label, path in folders.items()}
     scores = score_by_length(
         text_lengths(sources, length_unit), targets, run_texts | file_texts, metric_name,
         ends=bucket_ends, unit=length_unit, tokenize=tokenize if metric_name == "bleu" else None, samples=samples,
@@ -112,9 +110,7 @@ def _bleu_tokenizer_of_run(path: Path) -> str | None:
     return recipe.training.metric_tokenize or default_bleu_tokenizer(recipe.corpus.target)
 
 
-def _translate(
-    path: Path, sources: list[str], reporter: Reporter, device: str, label: str
-) -> list[str]:
+def _translate(path: Path, sources: list[str], reporter: Reporter, device: str, label: str) -> list[str]:
     """A run's translations of all lines."""
     from nmt_cli.commands.translate import open_translator  # torch, only where there is a run
 

@@ -12,9 +12,7 @@ LAYOUTS: tuple[SinusoidType, ...] = ("sinusoidal", "sinusoidal_halves")
 SIDES = {"source_positions": "source", "target_positions": "target"}
 
 
-def position_tables(
-    run: Path | None, count: int | None = None, d_model: int | None = None
-) -> dict[str, PositionTable]:
+def position_tables(run: Path | None, count: int | None = None, d_model: int | None = None) -> dict[str, PositionTable]:
     """Name and table [count, width] of both sinusoidal layouts and of what a run has learned.
 
     Without a run 128 positions of 128 dimensions; with one all of its positions, at most 256, and
@@ -47,13 +45,8 @@ def _learned_tables(path: Path, count: int | None, d_model: int | None) -> dict[
         raise UserError(f"{path}: its positions are {kind}, not learned; leave the run out")
     learned_count, learned_width = next(iter(tables.values())).shape
     if d_model is not None and d_model != learned_width:
-        raise UserError(
-            f"--width {d_model}: the positions of {path} have {learned_width} dimensions"
-        )
+        raise UserError(f"--width {d_model}: the positions of {path} have {learned_width} dimensions")
     if count is not None and count > learned_count:
         raise UserError(f"--count {count}: {path} has learned {learned_count} positions")
     shown_count = count or min(learned_count, 256)
-    return {
-        " ".join(["learned", SIDES.get(name, "")]).strip(): table[:shown_count]
-        for name, table in tables.items()
-    }
+    return {" ".join(["learned", SIDES.get(name, "")]).strip(): table[:shown_count] for name, table in tables.items()}

@@ -13,13 +13,7 @@ from nmt_cli.data.prepared.fingerprint import (
 )
 from nmt_cli.data.prepared.store import PreparedData
 from nmt_cli.data.sources.cache_paths import cache_folder
-from nmt_cli.data.sources.corpus import (
-    Corpus,
-    catalogue_selection,
-    dataset_refs,
-    find_corpus,
-    search_folders,
-)
+from nmt_cli.data.sources.corpus import Corpus, catalogue_selection, dataset_refs, find_corpus, search_folders
 from nmt_cli.data.sources.download import fetch_missing_files
 from nmt_cli.errors import DataError
 from nmt_cli.recipe.loader import Recipe
@@ -62,9 +56,7 @@ def prepare_recipe(
     corpus = locate_corpus(recipe, reporter)
     resolved_recipe = _with_root(recipe, corpus)
     cached_hashes = load_hash_cache(store)
-    identity = build_identity(
-        recipe.corpus, recipe.tokenizer, corpus, cached_hashes, base_tokenizers
-    )
+    identity = build_identity(recipe.corpus, recipe.tokenizer, corpus, cached_hashes, base_tokenizers)
     if corpus.provenance:
         identity["fetched"] = list(corpus.provenance)
     existing = find_prepared(store, identity["fingerprint"])
@@ -146,9 +138,7 @@ def report_preparation(data: PreparedData, reporter: Reporter) -> None:
     )
     requested_size = manifest["tokenizer"]["vocab_size"]
     if max(manifest["vocabulary"]) < requested_size:
-        reporter.info(
-            f"the text has only {sizes} pieces, not the {requested_size:,} of tokenizer.vocab_size"
-        )
+        reporter.info(f"the text has only {sizes} pieces, not the {requested_size:,} of tokenizer.vocab_size")
     if manifest["held_out"]:
         reporter.info(f"no corpus.dev: {manifest['held_out']:,} pairs held out for development")
     for name, filter_stats in manifest["filters"].items():

@@ -46,8 +46,7 @@ class RescoredPair:
     def text(self) -> str:
         """The pair as tab-separated columns; -inf where there is no log-probability."""
         values = [
-            -float("inf") if value is None else value
-            for value in (self.log_probability, self.average_log_probability)
+            -float("inf") if value is None else value for value in (self.log_probability, self.average_log_probability)
         ]
         counts = f"{self.source_tokens}\t{self.target_tokens}"
         return f"{values[0]:.6f}\t{values[1]:.6f}\t{counts}"
@@ -83,9 +82,7 @@ def _batches(pairs: Iterable[RawPair]) -> Iterator[list[RawPair]]:
 
 def _rescore_batch(translator: Translator, batch: list[RawPair]) -> Iterator[RescoredPair]:
     line_pairs = [[decode_line(raw, pair.line_number) for raw in pair[:2]] for pair in batch]
-    sources, targets = (
-        [line_pair[side].text.strip() for line_pair in line_pairs] for side in (0, 1)
-    )
+    sources, targets = ([line_pair[side].text.strip() for line_pair in line_pairs] for side in (0, 1))
     source_ids = translator.tokenizers.source.encode(sources)
     target_ids = translator.tokenizers.target.encode(targets)
     skip_reasons = [
@@ -113,9 +110,7 @@ def _rescore_batch(translator: Translator, batch: list[RawPair]) -> Iterator[Res
         yield RescoredPair(pair.line_number, score, *token_counts, warnings)
 
 
-def _skip_reason(
-    translator: Translator, source: str, source_token_count: int, target_token_count: int
-) -> str | None:
+def _skip_reason(translator: Translator, source: str, source_token_count: int, target_token_count: int) -> str | None:
     """Why a pair cannot be scored; None where it can."""
     if not source or not source_token_count:
         return "the source is blank: not scored"
@@ -125,13 +120,10 @@ def _skip_reason(
             f"allow ({translator.max_source_tokens:,}): not scored"
         )
     max_target_tokens = max(
-        translator.config.max_target_length(translator.max_source_tokens),
-        translator.max_source_tokens,
+        translator.config.max_target_length(translator.max_source_tokens), translator.max_source_tokens
     )
     if translator.engine.max_target_positions is not None:
         max_target_tokens = min(max_target_tokens, translator.engine.max_target_positions - 1)
     if target_token_count > max_target_tokens:
-        return (
-            f"{target_token_count:,} target pieces are more than {max_target_tokens:,}: not scored"
-        )
+        return f"{target_token_count:,} target pieces are more than {max_target_tokens:,}: not scored"
     return None

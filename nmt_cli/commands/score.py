@@ -39,9 +39,7 @@ def score_files(
             raise DataError(f"{path} has {len(lines):,} lines and {label} has {len(texts):,}")
         all_references.append(lines)
     metric_names: list[MetricName] = [name for name in METRICS if name in requested_names]
-    return corpus_scores(
-        texts, all_references, metric_names, lowercase=lowercase, tokenize=tokenize
-    )
+    return corpus_scores(texts, all_references, metric_names, lowercase=lowercase, tokenize=tokenize)
 
 
 def read_texts(source: BinaryIO | Path, label: str) -> list[str]:

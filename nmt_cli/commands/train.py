@@ -22,13 +22,7 @@ from nmt_cli.reporting import Reporter
 from nmt_cli.runs.checkpoint import FORMAT_VERSION
 from nmt_cli.runs.folder import ReadOnlyRun, RunFolder
 from nmt_cli.runs.init_from import BaseRun, find_base_run, training_words
-from nmt_cli.runs.loading import (
-    Model,
-    build_model,
-    check_weights,
-    load_for_inference,
-    tokenizer_hashes,
-)
+from nmt_cli.runs.loading import Model, build_model, check_weights, load_for_inference, tokenizer_hashes
 from nmt_cli.runs.setup import prepare_run, with_resolved_batch_size
 from nmt_cli.training.batches import BatchIterator
 from nmt_cli.training.memory import peak_memory
@@ -69,17 +63,7 @@ def train(
     keep_freed_memory()
     recipe, data = prepare_run(recipe, folder, resume, reporter, processes)
     with ExitStack() as exit_stack:
-        return _train_run(
-            recipe,
-            data,
-            folder,
-            exit_stack,
-            torch_device,
-            dtype,
-            reporter,
-            processes,
-            resume=resume,
-        )
+        return _train_run(recipe, data, folder, exit_stack, torch_device, dtype, reporter, processes, resume=resume)
 
 
 def _train_run(
@@ -115,9 +99,7 @@ def _train_run(
         processes=processes,
     )  # fmt: skip
     if training_config.init_from is not None and not folder.step_folders():
-        _load_base_weights(
-            processes.main_first(lambda: find_base_run(recipe)), trainer, folder, reporter
-        )
+        _load_base_weights(processes.main_first(lambda: find_base_run(recipe)), trainer, folder, reporter)
     if resume:
         _resume(trainer, folder, reporter)
     processes.start_watchdog(60 * training_config.timeout_minutes, "training.timeout_minutes")
@@ -133,9 +115,7 @@ def _check_positions(model: Model, data: PreparedData) -> None:
     store_pairs = [*data.variants, *([] if dev is None else [(dev.source_ids, dev.target_ids)])]
     limits = {"source": model.max_source_positions, "target": model.max_target_positions}
     for index, (side, limit) in enumerate(limits.items()):
-        needed_positions = (
-            max(int(store_pair[index].lengths().max()) for store_pair in store_pairs) + 1
-        )
+        needed_positions = max(int(store_pair[index].lengths().max()) for store_pair in store_pairs) + 1
         if limit is not None and needed_positions > limit:
             raise DataError(
                 f"the longest {side} needs {needed_positions:,} positions, the model has {limit:,}: raise "
@@ -153,9 +133,7 @@ def _run_trainer(trainer: Trainer) -> TrainingState:
         raise MainProcessFailed(str(error)) from error
 
 
-def _set_up_run_folder(
-    folder: RunFolder, exit_stack: ExitStack, recipe: Recipe, data: PreparedData
-) -> None:
+def _set_up_run_folder(folder: RunFolder, exit_stack: ExitStack, recipe: Recipe, data: PreparedData) -> None:
     """Take the folder, and write what a run needs besides its checkpoints."""
     exit_stack.enter_context(folder.lock())
     preserved_entries = {}
@@ -206,9 +184,7 @@ def _log_run_summary(
     )
 
 
-def _load_base_weights(
-    base_run: BaseRun | None, trainer: Trainer, folder: RunFolder, reporter: Reporter
-) -> None:
+def _load_base_weights(base_run: BaseRun | None, trainer: Trainer, folder: RunFolder, reporter: Reporter) -> None:
     """Give a new run the weights of the one that training.init_from names, and note which."""
     assert base_run is not None
     checkpoint = base_run.checkpoint()
@@ -216,9 +192,7 @@ def _load_base_weights(
     check_weights(trainer.model, tensors, base_run.folder.path)
     trainer.load_initial_weights(tensors)
     provenance = {"run": str(base_run.folder.path), "checkpoint": checkpoint.update}
-    folder.write_json(
-        "manifest.json", folder.read_json("manifest.json") | {"init_from": provenance}
-    )
+    folder.write_json("manifest.json", folder.read_json("manifest.json") | {"init_from": provenance})
     reporter.info(f"beginning with {base_run.folder.path} after {checkpoint.update:,} updates")
 
 
@@ -246,13 +220,10 @@ def _resume(trainer: Trainer, folder: RunFolder, reporter: Reporter) -> None:
             f"now over {processes.world_size} process(es)"
         )
     if state.batches_per_update < processes.world_size:
-        reporter.warning(
-            f"{processes.world_size - state.batches_per_update} process(es) will have nothing to do"
-        )
+        reporter.warning(f"{processes.world_size - state.batches_per_update} process(es) will have nothing to do")
     if state.update >= updates:
         reporter.info(
-            f"already at {state.update:,} of {updates:,} updates; for more use "
-            f"--set training.updates={2 * updates}"
+            f"already at {state.update:,} of {updates:,} updates; for more use --set training.updates={2 * updates}"
         )
     elif state.stop_reason is None:
         reporter.info(f"resuming at update {state.update:,} of {updates:,}")
@@ -298,29 +269,18 @@ def _finish_run(
             "versions": {"nmt": __version__, "torch": torch.__version__},
         },
     )
-    signature_suffix = (
-        f"recipe:{recipe.hash()}|step:{best_checkpoint.update}|beam:{recipe.search.beam}"
-    )
+    signature_suffix = f"recipe:{recipe.hash()}|step:{best_checkpoint.update}|beam:{recipe.search.beam}"
     for test_score in scores:
         reporter.info(f"test {test_score.text}  {test_score.signature}|{signature_suffix}")
     idle_note = (
-        ""
-        if processes.is_single
-        else f", {state.sync_wait_seconds / max(state.training_seconds, 1e-9):.1%} of it idle"
+        "" if processes.is_single else f", {state.sync_wait_seconds / max(state.training_seconds, 1e-9):.1%} of it idle"
     )
-    reporter.info(
-        f"{folder.path}: done in {state.training_seconds / 60:.1f} minutes of training{idle_note}"
-    )
+    reporter.info(f"{folder.path}: done in {state.training_seconds / 60:.1f} minutes of training{idle_note}")
     return TrainingResult(folder.path, state, scores)
 
 
 def _score_test(
-    recipe: Recipe,
-    model: Model,
-    data: PreparedData,
-    folder: RunFolder,
-    processes: ProcessGroup,
-    device: torch.device,
+    recipe: Recipe, model: Model, data: PreparedData, folder: RunFolder, processes: ProcessGroup, device: torch.device
 ) -> list[Score]:
     """Scores of the test text, whose three sides are left in the run folder; none without one."""
     split = data.split("test")

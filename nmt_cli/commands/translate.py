@@ -39,9 +39,7 @@ class TranslatedLine:
     @property
     def warnings(self) -> list[str]:
         """What had to be replaced or cut."""
-        encoding_warnings = (
-            ["bytes that are not UTF-8 became U+FFFD"] if self.line.invalid_utf8 else []
-        )
+        encoding_warnings = ["bytes that are not UTF-8 became U+FFFD"] if self.line.invalid_utf8 else []
         return encoding_warnings + self.translation.warnings
 
     def output_lines(self, output_format: OutputFormat) -> list[str]:
@@ -51,8 +49,7 @@ class TranslatedLine:
             return [json.dumps(self.record(), ensure_ascii=False)]
         if output_format == "candidates":
             candidate_lines = [
-                f"{self.line.number} ||| {candidate.text} ||| {candidate.score:.4f}"
-                for candidate in candidates
+                f"{self.line.number} ||| {candidate.text} ||| {candidate.score:.4f}" for candidate in candidates
             ]
             return candidate_lines or [f"{self.line.number} |||  ||| "]
         if output_format == "alignments":
@@ -76,8 +73,7 @@ class TranslatedLine:
             record |= _candidate_scores(best)
         if len(self.translation.candidates) > 1:
             record["candidates"] = [
-                {"text": candidate.text, **_candidate_scores(candidate)}
-                for candidate in self.translation.candidates
+                {"text": candidate.text, **_candidate_scores(candidate)} for candidate in self.translation.candidates
             ]
         record |= self.translation.annotations()
         if self.unknown_words:
@@ -89,10 +85,7 @@ class TranslatedLine:
 
 def _candidate_scores(candidate: Candidate) -> dict[str, Any]:
     """What --jsonl has of a candidate beside its text."""
-    scores = {
-        "score": candidate.score,
-        "log_probability": _finite_or_none(candidate.log_probability),
-    }
+    scores = {"score": candidate.score, "log_probability": _finite_or_none(candidate.log_probability)}
     return scores if candidate.alignment is None else {**scores, "alignment": candidate.alignment}
 
 
@@ -121,9 +114,7 @@ def open_translator(
     """
     invalid_overrides = [override for override in overrides if not override.startswith("search.")]
     if invalid_overrides:
-        raise UserError(
-            f"--set {invalid_overrides[0]}: a finished run can only be given search.* settings"
-        )
+        raise UserError(f"--set {invalid_overrides[0]}: a finished run can only be given search.* settings")
     limit_kernel_cache()
     torch_device = find_device(device)
     if not runs[0].is_dir():
@@ -135,9 +126,7 @@ def open_translator(
         _check_engine_support(engine, runs, align=align)
         engine_reporter = reporter or Reporter(quiet=True)
         return Translator(
-            open_engine(
-                engine, runs[0], recipe, engine_reporter, quantization=quantization, device=device
-            ),
+            open_engine(engine, runs[0], recipe, engine_reporter, quantization=quantization, device=device),
             Tokenizers.load(runs[0]),
             search,
             rescore_canonical=rescore_canonical,
@@ -151,9 +140,7 @@ def open_translator(
         raise UserError(f"{runs[0]}: --alignments needs a model with attention")
     model = opened_runs[0].model if len(opened_runs) == 1 else _ensemble(opened_runs)
     keep_freed_memory(ALLOCATOR_CACHE_BYTES)  # what loading took and freed is given back
-    return Translator(
-        model, opened_runs[0].tokenizers, search, align=align, rescore_canonical=rescore_canonical
-    )
+    return Translator(model, opened_runs[0].tokenizers, search, align=align, rescore_canonical=rescore_canonical)
 
 
 def _check_engine_support(engine: str, runs: list[Path], *, align: bool) -> None:
@@ -184,8 +171,7 @@ def _check_same_tokenizers(first: LoadedRun, other: LoadedRun) -> None:
     """RunError where two runs have different tokenizers."""
     if first.tokenizers.digest() != other.tokenizers.digest():
         raise RunError(
-            f"{other.folder.path} has another tokenizer than {first.folder.path}: "
-            "an ensemble needs the same one"
+            f"{other.folder.path} has another tokenizer than {first.folder.path}: an ensemble needs the same one"
         )
 
 
@@ -213,9 +199,7 @@ def translate_stream(
             lines = lines[: len(block_prefixes)]
             error_message = f"{prefix_path}: fewer lines than the input"
         texts = [line.text for line in lines]
-        for line, translation in zip(
-            lines, translator.translate(texts, block_prefixes), strict=True
-        ):
+        for line, translation in zip(lines, translator.translate(texts, block_prefixes), strict=True):
             if strict:
                 check_strict(line, translation)
             yield TranslatedLine(line, translation)

@@ -16,9 +16,7 @@ from nmt_cli.data.prepared.store import PairRange, SequenceStore, TokenIds
 from nmt_cli.vocabulary import Vocabulary
 
 Indices = NDArray[np.int64]
-SORT_POOL_PAIRS = (
-    1_000_000  # pairs sorted by length together: all of a small corpus, parts of a large one
-)
+SORT_POOL_PAIRS = 1_000_000  # pairs sorted by length together: all of a small corpus, parts of a large one
 SOURCE_LENGTH_BITS, TARGET_LENGTH_BITS = 3, 4  # significant bits of padded lengths
 ROW_COUNT_BITS = 4  # significant bits of the number of rows
 
@@ -59,10 +57,7 @@ class EpochBatches:
     def shape(self, batch_index: int) -> BatchShape:
         """The shape of a batch."""
         pairs = self.batches[batch_index]
-        lengths = (
-            int(padded_lengths[pairs].max())
-            for padded_lengths in (self.source_lengths, self.target_lengths)
-        )
+        lengths = (int(padded_lengths[pairs].max()) for padded_lengths in (self.source_lengths, self.target_lengths))
         return BatchShape(len(pairs), *lengths)
 
 
@@ -74,9 +69,7 @@ def round_up_lengths(lengths: Indices, bits: int) -> Indices:
     """
     if not len(lengths):
         return lengths
-    bit_lengths = np.frexp(np.maximum(lengths - 1, 1).astype(np.float64))[
-        1
-    ]  # of length - 1, in binary
+    bit_lengths = np.frexp(np.maximum(lengths - 1, 1).astype(np.float64))[1]  # of length - 1, in binary
     multiples = 1 << np.maximum(0, bit_lengths - bits).astype(np.int64)
     rounded: Indices = np.minimum(-(-lengths // multiples) * multiples, lengths.max())
     return rounded
@@ -101,11 +94,7 @@ def draw_epoch_pairs(pair_ranges: Sequence[PairRange], seed: int, epoch: int) ->
 
 
 def build_epoch_batches(
-    source_lengths: Indices,
-    target_lengths: Indices,
-    pairs: Indices,
-    max_positions: int,
-    seed_sequence: list[int],
+    source_lengths: Indices, target_lengths: Indices, pairs: Indices, max_positions: int, seed_sequence: list[int]
 ) -> EpochBatches:
     """Cut `pairs` into batches of at most `budget` target positions, padding included.
 
@@ -117,26 +106,18 @@ def build_epoch_batches(
     """
     padded_source = round_up_lengths(source_lengths, SOURCE_LENGTH_BITS)
     padded_target = round_up_lengths(target_lengths, TARGET_LENGTH_BITS)
-    sort_direction = (
-        np.cumsum(np.bincount(padded_target, minlength=1) > 0) % 2 * 2 - 1
-    )  # by target length, 1 or -1
+    sort_direction = np.cumsum(np.bincount(padded_target, minlength=1) > 0) % 2 * 2 - 1  # by target length, 1 or -1
     batches: list[Indices] = []
     for start in range(0, len(pairs), SORT_POOL_PAIRS):
         pool = pairs[start : start + SORT_POOL_PAIRS]
         signed_source_lengths = sort_direction[padded_target[pool]] * source_lengths[pool]
         pool = pool[np.lexsort((target_lengths[pool], signed_source_lengths, padded_target[pool]))]
-        batches += _split_into_batches(
-            pool, padded_source[pool], padded_target[pool], max_positions
-        )
+        batches += _split_into_batches(pool, padded_source[pool], padded_target[pool], max_positions)
     np.random.Generator(np.random.PCG64([*seed_sequence, 1])).shuffle(batches)
     real_positions = int(target_lengths[pairs].sum())
     padded_positions = sum(len(batch) * int(padded_target[batch].max()) for batch in batches)
     return EpochBatches(
-        batches,
-        len(pairs),
-        1 - real_positions / max(padded_positions, 1),
-        padded_source,
-        padded_target,
+        batches, len(pairs), 1 - real_positions / max(padded_positions, 1), padded_source, padded_target
     )
 
 
@@ -153,15 +134,10 @@ def _split_into_batches(
         max_source_lengths = np.maximum.accumulate(source_lengths[window])
         row_counts = np.arange(1, len(max_source_lengths) + 1)
         exceeds_budget = (
-            np.maximum(row_counts * target_lengths[window], row_counts * max_source_lengths / 2)
-            > max_positions
+            np.maximum(row_counts * target_lengths[window], row_counts * max_source_lengths / 2) > max_positions
         )
         exceeds_budget[0] = False  # a pair longer than the budget makes a batch of its own
-        rows = (
-            _round_down_rows(int(exceeds_budget.argmax()))
-            if exceeds_budget.any()
-            else len(exceeds_budget)
-        )
+        rows = _round_down_rows(int(exceeds_budget.argmax())) if exceeds_budget.any() else len(exceeds_budget)
         batches.append(pool[start : start + rows])
         start += rows
     return batches
@@ -192,9 +168,7 @@ def collate(
     )
 
 
-def pad(
-    sequences: Sequence[Sequence[TokenIds | list[int]]], pad_id: int, min_length: int = 1
-) -> PaddedSequences:
+def pad(sequences: Sequence[Sequence[TokenIds | list[int]]], pad_id: int, min_length: int = 1) -> PaddedSequences:
     """Sequences given in pieces ([2, 3], [1]) as rows of one array of at least `least` columns,
     filled up at the end."""
     lengths = np.array([sum(map(len, chunks)) for chunks in sequences], dtype=np.int64)

@@ -17,9 +17,7 @@ from nmt_cli.workers import MapFunction
 TextPair = tuple[str, str]
 
 MAX_EXAMPLES = 5
-LENGTH_RATIO_SLACK_CHARS = (
-    10  # characters that the ratio limit ignores: 'Hm.' may well have a long translation
-)
+LENGTH_RATIO_SLACK_CHARS = 10  # characters that the ratio limit ignores: 'Hm.' may well have a long translation
 PAIRS_PER_BLOCK = 5000  # pairs looked at together, in whatever process
 FILTER_NAMES = ("not UTF-8", "empty", "length ratio", "duplicate", "too long")
 
@@ -119,18 +117,12 @@ class CorpusCleaner:
 
         `work` applies `Look` to blocks, in whatever process; what is seen is compared in this one.
         """
-        blocks: Iterator[RawBlock] = (
-            [(*pair,) for pair in block] for block in batched(pairs, PAIRS_PER_BLOCK)
-        )
-        for filtered in (
-            apply_filter(blocks) if apply_filter else map(PairFilter(self.config), blocks)
-        ):
+        blocks: Iterator[RawBlock] = ([(*pair,) for pair in block] for block in batched(pairs, PAIRS_PER_BLOCK))
+        for filtered in apply_filter(blocks) if apply_filter else map(PairFilter(self.config), blocks):
             for reason, text, line_number in filtered.dropped_pairs:
                 self.report[reason].add(f"{label}:{line_number}: {text}")
             new_flags = self._new_flags(filtered)
-            for (source, target, line_number), is_new in zip(
-                filtered.kept_pairs, new_flags, strict=True
-            ):
+            for (source, target, line_number), is_new in zip(filtered.kept_pairs, new_flags, strict=True):
                 if is_new:
                     yield source, target
                 else:
@@ -139,7 +131,5 @@ class CorpusCleaner:
     def _new_flags(self, filtered: FilteredBlock) -> list[bool]:
         if not self.config.deduplicate:
             return [True] * len(filtered.kept_pairs)
-        flags: list[bool] = self._seen_hashes.add(
-            np.frombuffer(filtered.pair_hashes, dtype=np.uint64)
-        ).tolist()
+        flags: list[bool] = self._seen_hashes.add(np.frombuffer(filtered.pair_hashes, dtype=np.uint64)).tolist()
         return flags

@@ -31,9 +31,7 @@ class ParallelTextConfig(Section):
         file_pair = [self.source, self.target]
         if any(file_pair) != all(file_pair):
             return ["source and target go together"]
-        format_count = sum(
-            (self.name is not None, any(file_pair), self.tsv is not None, self.jsonl is not None)
-        )
+        format_count = sum((self.name is not None, any(file_pair), self.tsv is not None, self.jsonl is not None))
         if format_count != 1:
             return ["needs exactly one of name, source + target, tsv, jsonl"]
         return []
@@ -109,10 +107,6 @@ class CorpusConfig(Section):
         """See `Section.doubts`."""
         if self.name is None:
             return []
-        is_complete = (
-            parse_dataset_ref(self.name, "train") is None
-        )  # else dev and test may be files
-        keys = self.non_default(
-            *(("root", "train", "dev", "test", "download") if is_complete else ("train",))
-        )
+        is_complete = parse_dataset_ref(self.name, "train") is None  # else dev and test may be files
+        keys = self.non_default(*(("root", "train", "dev", "test", "download") if is_complete else ("train",)))
         return [f"{key}: does nothing with name: {self.name}" for key in keys]

@@ -10,24 +10,18 @@ from nmt_cli.data.batching import Indices
 TARGET_POSITION_COST = 2.4
 
 
-def batch_costs(
-    source_lengths: Indices, target_lengths: Indices, batches: list[Indices]
-) -> NDArray[np.float64]:
+def batch_costs(source_lengths: Indices, target_lengths: Indices, batches: list[Indices]) -> NDArray[np.float64]:
     """What each batch costs, in padded source positions."""
     return np.array(
         [
-            len(batch)
-            * (source_lengths[batch].max() + TARGET_POSITION_COST * target_lengths[batch].max())
+            len(batch) * (source_lengths[batch].max() + TARGET_POSITION_COST * target_lengths[batch].max())
             for batch in batches
         ]
     )
 
 
 def group_by_cost(
-    batches: list[Indices],
-    costs: NDArray[np.float64],
-    batches_per_update: int,
-    seed_sequence: list[int],
+    batches: list[Indices], costs: NDArray[np.float64], batches_per_update: int, seed_sequence: list[int]
 ) -> list[Indices]:
     """The same batches, so ordered that updates of `size` batches are made of similar ones.
 
@@ -46,7 +40,6 @@ def assign_to_rank(batches_per_update: int, rank: int, world_size: int) -> list[
     """
     rounds_and_offsets = (divmod(index, world_size) for index in range(batches_per_update))
     assigned_ranks = [
-        offset if round_index % 2 == 0 else world_size - 1 - offset
-        for round_index, offset in rounds_and_offsets
+        offset if round_index % 2 == 0 else world_size - 1 - offset for round_index, offset in rounds_and_offsets
     ]
     return [index for index, assigned_rank in enumerate(assigned_ranks) if assigned_rank == rank]

@@ -36,12 +36,8 @@ def inspect_text(text: ParallelText, config: CorpusConfig, max_pairs: int) -> Pa
     """
     stats, cleaner = ParallelTextStats(text.label), CorpusCleaner(config)
     pairs = text.read()
-    stats.clean_pairs = list(
-        cleaner.clean(_count_pairs(islice(pairs, max_pairs), stats), text.label)
-    )
-    stats.dropped = {
-        name: filter_stats for name, filter_stats in cleaner.report.items() if filter_stats.count
-    }
+    stats.clean_pairs = list(cleaner.clean(_count_pairs(islice(pairs, max_pairs), stats), text.label))
+    stats.dropped = {name: filter_stats for name, filter_stats in cleaner.report.items() if filter_stats.count}
     stats.inspected_pairs = stats.pair_count
     deque(_count_pairs(pairs, stats), maxlen=0)
     return stats
@@ -50,9 +46,7 @@ def inspect_text(text: ParallelText, config: CorpusConfig, max_pairs: int) -> Pa
 def _count_pairs(pairs: Iterator[RawPair], stats: ParallelTextStats) -> Iterator[RawPair]:
     for pair in pairs:
         stats.pair_count += 1
-        if len(stats.invalid_utf8_lines) < 3 and not (
-            _is_utf8(pair.source) and _is_utf8(pair.target)
-        ):
+        if len(stats.invalid_utf8_lines) < 3 and not (_is_utf8(pair.source) and _is_utf8(pair.target)):
             stats.invalid_utf8_lines.append(pair.line_number)
         yield pair
 
@@ -65,24 +59,14 @@ def _is_utf8(line: bytes) -> bool:
     return True
 
 
-def inspect_corpus(
-    corpus: Corpus, config: CorpusConfig, max_pairs: int
-) -> dict[str, list[ParallelTextStats]]:
+def inspect_corpus(corpus: Corpus, config: CorpusConfig, max_pairs: int) -> dict[str, list[ParallelTextStats]]:
     """The same for every part, by its role: train, dev, test."""
     texts_by_role: dict[str, list[ParallelText]] = {"train": corpus.train}
-    texts_by_role |= {
-        "dev": [corpus.dev] if corpus.dev else [],
-        "test": [corpus.test] if corpus.test else [],
-    }
-    return {
-        role: [inspect_text(text, config, max_pairs) for text in texts]
-        for role, texts in texts_by_role.items()
-    }
+    texts_by_role |= {"dev": [corpus.dev] if corpus.dev else [], "test": [corpus.test] if corpus.test else []}
+    return {role: [inspect_text(text, config, max_pairs) for text in texts] for role, texts in texts_by_role.items()}
 
 
-def token_lengths(
-    tokenizers: Tokenizers, pairs: list[TextPair]
-) -> tuple[TokenLengths, TokenLengths]:
+def token_lengths(tokenizers: Tokenizers, pairs: list[TextPair]) -> tuple[TokenLengths, TokenLengths]:
     """Pieces of each source and target, without an end of sentence."""
     source = tokenizers.source.encode([pair[0] for pair in pairs])
     target = tokenizers.target.encode([pair[1] for pair in pairs])

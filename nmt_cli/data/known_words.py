@@ -16,9 +16,7 @@ from pathlib import Path
 from nmt_cli.errors import DataError
 
 MAX_FILE_BYTES = 1 << 20  # bytes of the file
-MAX_REMEMBERED_TOKENS = (
-    200_000  # stretches of text that are known to be told; then all are forgotten
-)
+MAX_REMEMBERED_TOKENS = 200_000  # stretches of text that are known to be told; then all are forgotten
 WORD_JOINERS = "'’׳״·‐‑\u00ad\u200c\u200d-"  # between letters they are inside a word
 SPACELESS_SCRIPTS = re.compile(
     r"\b(CJK|IDEOGRAPH\w*|HIRAGANA|KATAKANA|BOPOMOFO|NUSHU|TANGUT|YI|THAI|LAO|KHMER|MYANMAR|TIBETAN"

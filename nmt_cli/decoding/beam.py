@@ -9,25 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nmt_cli.decoding.constraints import (
-    ban_repeated_ngrams,
-    force_tokens,
-    length_limits,
-    max_ngram_count,
-    pad_prefixes,
-)
+from nmt_cli.decoding.constraints import ban_repeated_ngrams, force_tokens, length_limits, max_ngram_count, pad_prefixes
 from nmt_cli.decoding.coverage import add_coverage_penalty
 from nmt_cli.decoding.ctc_beam import ctc_search
 from nmt_cli.decoding.hypothesis import Hypothesis, SearchConfig
 from nmt_cli.decoding.sampling import sample
 from nmt_cli.decoding.topk import topk
-from nmt_cli.models.contract import (
-    Autoregressive,
-    NonAutoregressive,
-    Sequences,
-    State,
-    TranslationModel,
-)
+from nmt_cli.models.contract import Autoregressive, NonAutoregressive, Sequences, State, TranslationModel
 
 Model = Autoregressive[Any, Any]
 SIGNIFICANT_BITS = 4  # of the size of a batch; 3 make half as many sizes and cost more rows
@@ -36,10 +24,7 @@ UNREACHABLE_LENGTH = 1 << 62  # limit of a closed sentence
 
 @torch.inference_mode()
 def search(
-    model: TranslationModel[Any],
-    source: Sequences,
-    config: SearchConfig,
-    prefixes: list[list[int]] | None = None,
+    model: TranslationModel[Any], source: Sequences, config: SearchConfig, prefixes: list[list[int]] | None = None
 ) -> list[list[Hypothesis]]:
     """Translate: for each sentence its `n_best` hypotheses, best first.
 
@@ -58,10 +43,7 @@ def search(
     finished = beams.finished
     if config.coverage_penalty:
         finished = add_coverage_penalty(model, source, finished, config.coverage_penalty)
-    return [
-        sorted(sentence_hypotheses, key=lambda h: -h.score)[: config.n_best]
-        for sentence_hypotheses in finished
-    ]
+    return [sorted(sentence_hypotheses, key=lambda h: -h.score)[: config.n_best] for sentence_hypotheses in finished]
 
 
 class _BeamSearch:
@@ -73,12 +55,7 @@ class _BeamSearch:
     """
 
     def __init__(
-        self,
-        model: Model,
-        source: Sequences,
-        beam_size: int,
-        config: SearchConfig,
-        prefix_ids: list[list[int]] | None,
+        self, model: Model, source: Sequences, beam_size: int, config: SearchConfig, prefix_ids: list[list[int]] | None
     ) -> None:
         self.model, self.config, self.beam_size = model, config, beam_size
         self.eos_id = model.vocabulary.end
@@ -91,16 +68,12 @@ class _BeamSearch:
         self.finished: list[list[Hypothesis]] = [[] for _ in range(sentence_count)]
         self.prefix_ids = pad_prefixes(prefix_ids, limits, device)
         self.max_ngram_counts = _max_ngram_counts(source, config)
-        self.at_length_limit = torch.zeros(
-            (sentence_count, beam_size), dtype=torch.bool, device=device
-        )
+        self.at_length_limit = torch.zeros((sentence_count, beam_size), dtype=torch.bool, device=device)
         self.state: State = model.init_state(source, beam_size, max(limits) + 1)
         self.tokens = torch.full((sentence_count, beam_size), model.decoder_start_id, device=device)
         self.scores = torch.full((sentence_count, beam_size), -math.inf, device=device)
         self.scores[:, 0] = 0.0
-        self.history = torch.empty(
-            (sentence_count, beam_size, max(limits) + 1), dtype=torch.long, device=device
-        )
+        self.history = torch.empty((sentence_count, beam_size, max(limits) + 1), dtype=torch.long, device=device)
         self.length = 0
 
     @property
@@ -168,11 +141,7 @@ class _BeamSearch:
         best_log_probs, tokens = topk(log_probs, candidates_per_hypothesis)  # [B * W, W + 1]
         total_scores = (self.scores.view(-1, 1) + best_log_probs).view(self.batch_size, -1)
         scores, index = total_scores.topk(candidate_count)  # [B, 2W] of [B, W * (W + 1)]
-        return (
-            scores,
-            tokens.view(self.batch_size, -1).gather(1, index),
-            index // candidates_per_hypothesis,
-        )
+        return (scores, tokens.view(self.batch_size, -1).gather(1, index), index // candidates_per_hypothesis)
 
     def _collect_finished(self, scores: Tensor, parents: Tensor, is_eos: Tensor) -> None:
         """Collect the hypotheses among the W best candidates that have just ended."""
@@ -183,13 +152,9 @@ class _BeamSearch:
         token_ids = self.history[rows, parents[rows, columns], : self.length].tolist()
         log_probs = scores[rows, columns].tolist()
         truncated = self.at_length_limit[rows, parents[rows, columns]].tolist()
-        for row, ids, log_prob, is_truncated in zip(
-            rows.tolist(), token_ids, log_probs, truncated, strict=True
-        ):
+        for row, ids, log_prob, is_truncated in zip(rows.tolist(), token_ids, log_probs, truncated, strict=True):
             score = self.config.normalize(log_prob, len(ids) + 1)
-            self.finished[self.sentences[row]].append(
-                Hypothesis(ids, log_prob, score, is_truncated)
-            )
+            self.finished[self.sentences[row]].append(Hypothesis(ids, log_prob, score, is_truncated))
 
     def _close_finished_sentences(self) -> None:
         """Close sentences none of whose live hypotheses can beat their n-th best finished one.
@@ -199,9 +164,7 @@ class _BeamSearch:
         with so many finished ones, too.
         """
         patience = self.config.patience
-        max_finished = max(
-            self.config.n_best, math.inf if patience is None else patience * self.beam_size
-        )
+        max_finished = max(self.config.n_best, math.inf if patience is None else patience * self.beam_size)
         best_scores = self.scores[:, 0].tolist()
         max_lengths = self.max_lengths
         closing = []
@@ -216,12 +179,8 @@ class _BeamSearch:
             elif len(finished) >= max_finished:
                 is_done = True
             else:
-                score_to_beat = sorted((h.score for h in finished), reverse=True)[
-                    self.config.n_best - 1
-                ]
-                is_done = (
-                    self.config.normalize(best_scores[row], max_lengths[row] + 1) <= score_to_beat
-                )
+                score_to_beat = sorted((h.score for h in finished), reverse=True)[self.config.n_best - 1]
+                is_done = self.config.normalize(best_scores[row], max_lengths[row] + 1) <= score_to_beat
             if is_done or self.length > max_lengths[row]:
                 closing.append(row)
         if closing:
@@ -244,10 +203,7 @@ class _BeamSearch:
         self.max_lengths = [self.max_lengths[row] for row in rows]
         self.is_open = [self.is_open[row] for row in rows]
         self.tokens, self.scores = self.tokens[row_indices], self.scores[row_indices]
-        self.max_lengths_tensor, self.history = (
-            self.max_lengths_tensor[row_indices],
-            self.history[row_indices],
-        )
+        self.max_lengths_tensor, self.history = (self.max_lengths_tensor[row_indices], self.history[row_indices])
         self.at_length_limit = self.at_length_limit[row_indices]
         if self.max_ngram_counts is not None:
             self.max_ngram_counts = self.max_ngram_counts[row_indices]
@@ -290,7 +246,6 @@ def _max_ngram_counts(source: Sequences, config: SearchConfig) -> Tensor | None:
         return None
     lengths = (source.lengths - 1).tolist()
     counts = [
-        max_ngram_count(ids[:length], ngram_size)
-        for ids, length in zip(source.ids.tolist(), lengths, strict=True)
+        max_ngram_count(ids[:length], ngram_size) for ids, length in zip(source.ids.tolist(), lengths, strict=True)
     ]
     return torch.tensor(counts, dtype=torch.float32, device=source.ids.device)

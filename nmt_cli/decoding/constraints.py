@@ -55,9 +55,7 @@ def max_ngram_count(ids: Sequence[int], ngram_size: int) -> int:
     return max(ngram_counts.values(), default=1)
 
 
-def ban_repeated_ngrams(
-    log_probs: Tensor, history: Tensor, ngram_size: int, max_counts: Tensor
-) -> None:
+def ban_repeated_ngrams(log_probs: Tensor, history: Tensor, ngram_size: int, max_counts: Tensor) -> None:
     """Make tokens impossible that would repeat an n-gram of `size` too often.
 
     rows [B, W, V] score the token after history [B, W, L]; an n-gram may occur `allowed` [B] times

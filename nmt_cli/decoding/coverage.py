@@ -14,10 +14,7 @@ MIN_ATTENTION = 1e-6  # attention below which a source word counts as not looked
 
 
 def add_coverage_penalty(
-    model: Autoregressive[Any, Any],
-    source: Sequences,
-    hypotheses: list[list[Hypothesis]],
-    beta: float,
+    model: Autoregressive[Any, Any], source: Sequences, hypotheses: list[list[Hypothesis]], beta: float
 ) -> list[list[Hypothesis]]:
     """The hypotheses of each sentence with beta * coverage added to their scores.
 
@@ -27,17 +24,13 @@ def add_coverage_penalty(
     rescored = []
     for (ids, length), sentence_hypotheses in zip(source_rows, hypotheses, strict=True):
         weights = attention_weights(
-            model,
-            [ids[: length - 1]] * len(sentence_hypotheses),
-            [h.ids for h in sentence_hypotheses],
+            model, [ids[: length - 1]] * len(sentence_hypotheses), [h.ids for h in sentence_hypotheses]
         )
         if weights is None:
             return hypotheses
         rescored.append(
             [
-                replace(
-                    hypothesis, score=hypothesis.score + beta * coverage_score(hypothesis_weights)
-                )
+                replace(hypothesis, score=hypothesis.score + beta * coverage_score(hypothesis_weights))
                 for hypothesis, hypothesis_weights in zip(sentence_hypotheses, weights, strict=True)
             ]
         )

@@ -17,9 +17,7 @@ from nmt_cli.errors import UserError
 from nmt_cli.models.contract import NonAutoregressive, Sequences
 
 Prefix = tuple[int, ...]
-PrefixScores = tuple[
-    float, float
-]  # log-probability of all paths to a prefix: by a blank, by a token
+PrefixScores = tuple[float, float]  # log-probability of all paths to a prefix: by a blank, by a token
 IMPOSSIBLE = (-math.inf, -math.inf)
 
 
@@ -35,9 +33,7 @@ def ctc_search(
     if config.sampling or prefixes:
         raise UserError("a ctc model knows neither search.sampling nor --prefix")
     hidden, output_lengths = model(source)
-    sources = [
-        ids[: length - 1] for ids, length in zip(source.ids.tolist(), source.lengths, strict=True)
-    ]
+    sources = [ids[: length - 1] for ids, length in zip(source.ids.tolist(), source.lengths, strict=True)]
     lengths, hypotheses = output_lengths.tolist(), []
     chunk_size = max(1, MAX_LOGITS_PER_CHUNK // (hidden.shape[1] * model.vocabulary.target_size))
     for start in range(0, len(sources), chunk_size):  # all logits of a batch would take gigabytes
@@ -48,11 +44,7 @@ def ctc_search(
 
 
 def _search_chunk(
-    model: NonAutoregressive[Any],
-    log_probs: Tensor,
-    lengths: list[int],
-    sources: list[list[int]],
-    config: SearchConfig,
+    model: NonAutoregressive[Any], log_probs: Tensor, lengths: list[int], sources: list[list[int]], config: SearchConfig
 ) -> list[list[Hypothesis]]:
     """Hypotheses of sentences whose log-probabilities are rows [b, U, V]."""
     excluded_tokens = [model.vocabulary.start, model.vocabulary.end]
@@ -67,27 +59,19 @@ def _search_chunk(
         ]
     return [
         _preference(sentence_log_probs, length, sentence_candidates, config, model.blank_id)
-        for sentence_log_probs, length, sentence_candidates in zip(
-            log_probs, lengths, candidates, strict=True
-        )
+        for sentence_log_probs, length, sentence_candidates in zip(log_probs, lengths, candidates, strict=True)
     ]
 
 
 def _collapse_best_paths(best_tokens: Tensor, lengths: list[int], blank: int) -> list[list[int]]:
     paths = [ids[:length] for ids, length in zip(best_tokens.tolist(), lengths, strict=True)]
     return [
-        [
-            token
-            for position, token in enumerate(path)
-            if token != blank and path[position - 1 : position] != [token]
-        ]
+        [token for position, token in enumerate(path) if token != blank and path[position - 1 : position] != [token]]
         for path in paths
     ]
 
 
-def _prefix_beam_search(
-    log_probs: Tensor, config: SearchConfig, blank: int, source: list[int]
-) -> list[list[int]]:
+def _prefix_beam_search(log_probs: Tensor, config: SearchConfig, blank: int, source: list[int]) -> list[list[int]]:
     """The `beam` most probable prefixes after all rows [U, V], best first.
 
     Those shorter than search.min_length are left out, unless there are no others.
@@ -112,14 +96,9 @@ def _prefix_beam_search(
                     _accumulate(extended, prefix, -math.inf, token_score + log_prob)
                 if _may_extend(prefix, token, config, max_count):
                     _accumulate(
-                        extended,
-                        (*prefix, token),
-                        -math.inf,
-                        (blank_score if repeats_last else total_score) + log_prob,
+                        extended, (*prefix, token), -math.inf, (blank_score if repeats_last else total_score) + log_prob
                     )
-        best = sorted(extended.items(), key=lambda item: (-_log_add_exp(*item[1]), item[0]))[
-            :beam_size
-        ]
+        best = sorted(extended.items(), key=lambda item: (-_log_add_exp(*item[1]), item[0]))[:beam_size]
         prefixes = dict(best)
     long_enough = [prefix for prefix in prefixes if len(prefix) >= config.min_length]
     return [list(prefix) for prefix in long_enough or prefixes]
@@ -137,14 +116,9 @@ def _may_extend(prefix: Prefix, token: int, config: SearchConfig, max_ngram_coun
     return sum(ngram == new_ngram for ngram in ngrams) < max_ngram_count
 
 
-def _accumulate(
-    prefixes: dict[Prefix, PrefixScores], prefix: Prefix, blank_score: float, token_score: float
-) -> None:
+def _accumulate(prefixes: dict[Prefix, PrefixScores], prefix: Prefix, blank_score: float, token_score: float) -> None:
     previous = prefixes.get(prefix, IMPOSSIBLE)
-    prefixes[prefix] = (
-        _log_add_exp(previous[0], blank_score),
-        _log_add_exp(previous[1], token_score),
-    )
+    prefixes[prefix] = (_log_add_exp(previous[0], blank_score), _log_add_exp(previous[1], token_score))
 
 
 def _log_add_exp(left: float, right: float) -> float:
@@ -162,11 +136,8 @@ def _preference(
     flat_targets = torch.tensor([token for ids in candidates for token in ids], dtype=torch.long)
     expanded_log_probs = log_probs[:length, None].expand(-1, len(candidates), -1).cpu()
     output_lengths = torch.full((len(candidates),), length)
-    nll = functional.ctc_loss(
-        expanded_log_probs, flat_targets, output_lengths, target_lengths, blank, "none"
-    ).tolist()
+    nll = functional.ctc_loss(expanded_log_probs, flat_targets, output_lengths, target_lengths, blank, "none").tolist()
     hypotheses = [
-        Hypothesis(ids, -loss, config.normalize(-loss, len(ids) + 1))
-        for ids, loss in zip(candidates, nll, strict=True)
+        Hypothesis(ids, -loss, config.normalize(-loss, len(ids) + 1)) for ids, loss in zip(candidates, nll, strict=True)
     ]
     return sorted(hypotheses, key=lambda hypothesis: -hypothesis.score)[: config.n_best]

@@ -61,18 +61,11 @@ class ModelEngine(Engine):
 
     def __init__(self, model: TranslationModel[Any], device: torch.device) -> None:
         self.model, self.device = model, device
-        self.max_source_positions, self.max_target_positions = (
-            model.max_source_positions,
-            model.max_target_positions,
-        )
+        self.max_source_positions, self.max_target_positions = (model.max_source_positions, model.max_target_positions)
 
     def max_batch_positions(self, config: SearchConfig) -> int:
         """One batch."""
-        return max(
-            1,
-            config.max_positions(self.device.type, self.model.kv_cache_per_token)
-            // config.beam_size,
-        )
+        return max(1, config.max_positions(self.device.type, self.model.kv_cache_per_token) // config.beam_size)
 
     def search(
         self, sources: list[TokenIds], config: SearchConfig, prefixes: list[TokenIds] | None = None
@@ -100,6 +93,4 @@ class TorchEngine(ModelEngine):
         self, sources: list[TokenIds], targets: list[TokenIds], config: SearchConfig
     ) -> list[float] | None:
         """See `Engine.log_probabilities`."""
-        return log_probabilities(
-            self.model, sources, targets, config.max_positions(self.device.type)
-        )
+        return log_probabilities(self.model, sources, targets, config.max_positions(self.device.type))

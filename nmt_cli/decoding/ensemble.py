@@ -72,17 +72,12 @@ class Ensemble(Autoregressive[ModelConfig, EnsembleState]):
         """See `Autoregressive.project`."""
         member_states = hidden.split([model.d_model for model in self._models], -1)
         return _log_mean_probabilities(
-            [
-                m.output_logits(member_hidden)
-                for m, member_hidden in zip(self._models, member_states, strict=True)
-            ]
+            [m.output_logits(member_hidden) for m, member_hidden in zip(self._models, member_states, strict=True)]
         )
 
     def init_state(self, source: Sequences, beam_size: int, max_steps: int) -> EnsembleState:
         """See `Autoregressive.start`."""
-        return EnsembleState(
-            [model.init_state(source, beam_size, max_steps) for model in self._models]
-        )
+        return EnsembleState([model.init_state(source, beam_size, max_steps) for model in self._models])
 
     def decode_step(self, tokens: Tensor, state: EnsembleState) -> tuple[Tensor, EnsembleState]:
         """See `Autoregressive.step`."""

@@ -10,10 +10,7 @@ from nmt_cli.config import Section
 
 LengthNormalization = Literal["average", "gnmt", "none"]
 
-AUTO_BATCH_POSITIONS = {
-    "cpu": 8192,
-    "cuda": 65536,
-}  # the latter not measured; a GPU wants more at a time
+AUTO_BATCH_POSITIONS = {"cpu": 8192, "cuda": 65536}  # the latter not measured; a GPU wants more at a time
 MAX_KV_CACHE_BYTES = 160 << 20  # about as many bytes of keys and values may a batch have on a CPU
 
 
@@ -73,9 +70,7 @@ class SearchConfig(Section):
         if self.n_best > self.beam and not self.sampling:
             errors.append(f"n_best: {self.n_best} is more than beam {self.beam}")
         if self.max_length is not None and self.min_length > self.max_length:
-            errors.append(
-                f"min_length: {self.min_length} is more than max_length {self.max_length}"
-            )
+            errors.append(f"min_length: {self.min_length} is more than max_length {self.max_length}")
         if not self.sampling and (self.top_k is not None or self.top_p is not None):
             errors.append("top_k and top_p: only with sampling: true")
         if self.sampling and self.no_repeat_ngram is not None:
@@ -92,9 +87,7 @@ class SearchConfig(Section):
             keys += self.non_default("patience")
             warnings += [f"{key}: does nothing with beam: 1" for key in keys if self.beam == 1]
         if self.sampling and self.non_default("beam"):
-            warnings.append(
-                "beam: does nothing with sampling: true; n_best says how many are drawn"
-            )
+            warnings.append("beam: does nothing with sampling: true; n_best says how many are drawn")
         if self.sampling and self.non_default("patience"):
             warnings.append("patience: does nothing with sampling: true")
         if self.length_normalization == "none" and self.non_default("length_penalty"):
@@ -117,9 +110,7 @@ class SearchConfig(Section):
         if self.tokens_per_batch != "auto":
             return self.tokens_per_batch
         if device == "cpu" and kv_cache_per_token:
-            return min(
-                AUTO_BATCH_POSITIONS[device], MAX_KV_CACHE_BYTES // (2 * 4 * kv_cache_per_token)
-            )
+            return min(AUTO_BATCH_POSITIONS[device], MAX_KV_CACHE_BYTES // (2 * 4 * kv_cache_per_token))
         return AUTO_BATCH_POSITIONS[device]
 
     def max_target_length(self, source_length: int) -> int:

@@ -17,10 +17,7 @@ TokenIds = list[int]
 
 @torch.inference_mode()
 def log_probabilities(
-    model: TranslationModel[Any],
-    sources: list[TokenIds],
-    targets: list[TokenIds],
-    max_positions: int,
+    model: TranslationModel[Any], sources: list[TokenIds], targets: list[TokenIds], max_positions: int
 ) -> list[float]:
     """log p(target | source) of each pair in nats, in the order of the pairs.
 
@@ -30,14 +27,10 @@ def log_probabilities(
     included, that are computed at once. The same number as `Hypothesis.log_probability`.
     """
     scores = [0.0] * len(sources)
-    sizes = [
-        max(len(source), len(target)) + 1 for source, target in zip(sources, targets, strict=True)
-    ]
+    sizes = [max(len(source), len(target)) + 1 for source, target in zip(sources, targets, strict=True)]
     score = _score_ctc if isinstance(model, NonAutoregressive) else _score_autoregressive
     for indices in batch_by_length(sizes, max_positions):
-        batch_scores = score(
-            model, [sources[index] for index in indices], [targets[index] for index in indices]
-        )
+        batch_scores = score(model, [sources[index] for index in indices], [targets[index] for index in indices])
         for index, value in zip(indices, batch_scores, strict=True):
             scores[index] = value
     return scores
@@ -55,9 +48,7 @@ def _score_autoregressive(
     chunk_size = max(1, MAX_LOGITS_PER_CHUNK // model.vocabulary.target_size)
     chunk_scores = [
         model.output_logits(hidden_chunk).float().log_softmax(-1).gather(1, ids[:, None]).squeeze(1)
-        for hidden_chunk, ids in zip(
-            hidden.split(chunk_size), target_tokens.split(chunk_size), strict=True
-        )
+        for hidden_chunk, ids in zip(hidden.split(chunk_size), target_tokens.split(chunk_size), strict=True)
     ]
     token_log_probs = torch.cat(chunk_scores).view(target_out.ids.shape)
     padding = target_out.padding_mask()
@@ -67,24 +58,16 @@ def _score_autoregressive(
     return scores
 
 
-def _score_ctc(
-    model: TranslationModel[Any], sources: list[TokenIds], targets: list[TokenIds]
-) -> list[float]:
+def _score_ctc(model: TranslationModel[Any], sources: list[TokenIds], targets: list[TokenIds]) -> list[float]:
     assert isinstance(model, NonAutoregressive)
-    source = _to_sequences(
-        model, [(flat_targets, [model.vocabulary.end]) for flat_targets in sources]
-    )
+    source = _to_sequences(model, [(flat_targets, [model.vocabulary.end]) for flat_targets in sources])
     hidden, output_lengths = model(source)
     chunk_size = max(1, MAX_LOGITS_PER_CHUNK // (hidden.shape[1] * model.vocabulary.target_size))
     scores: list[float] = []
     for start in range(0, len(targets), chunk_size):
         chunk = targets[start : start + chunk_size]
-        log_probs = (
-            model.output_logits(hidden[start : start + chunk_size]).float().log_softmax(-1)
-        )  # [b, U, V]
-        flat_targets = torch.tensor(
-            [token for target in chunk for token in target], dtype=torch.long
-        )
+        log_probs = model.output_logits(hidden[start : start + chunk_size]).float().log_softmax(-1)  # [b, U, V]
+        flat_targets = torch.tensor([token for target in chunk for token in target], dtype=torch.long)
         target_lengths = torch.tensor([len(target) for target in chunk])
         nll = functional.ctc_loss(
             log_probs.transpose(0, 1).cpu(), flat_targets, output_lengths[start : start + chunk_size].cpu(), target_lengths,

@@ -29,11 +29,7 @@ class _Sampler:
     """The draws of a batch, all carried on until the last has ended."""
 
     def __init__(
-        self,
-        model: Model,
-        source: Sequences,
-        config: SearchConfig,
-        prefix_ids: list[list[int]] | None,
+        self, model: Model, source: Sequences, config: SearchConfig, prefix_ids: list[list[int]] | None
     ) -> None:
         self.model, self.config, self.sample_count = model, config, config.n_best
         self.eos_id = model.vocabulary.end
@@ -55,18 +51,14 @@ class _Sampler:
         tokens = torch.full(shape, self.model.decoder_start_id, device=self.device)
         total_log_probs = torch.zeros(shape, device=self.device)
         is_open = torch.ones(shape, dtype=torch.bool, device=self.device)
-        sequences: list[list[list[int]]] = [
-            [[] for _ in range(self.sample_count)] for _ in range(self.sentence_count)
-        ]
+        sequences: list[list[list[int]]] = [[[] for _ in range(self.sample_count)] for _ in range(self.sentence_count)]
         for length in range(self.max_limit + 1):
             logits, self.state = self.model.decode_step(tokens.flatten(), self.state)
             log_probs = logits.float().view(*shape, -1).log_softmax(-1)
             constrained_log_probs = log_probs.clone()
             self._apply_constraints(constrained_log_probs, length)
             sampled = self._sample_tokens(constrained_log_probs)
-            total_log_probs += torch.where(
-                is_open, log_probs.gather(2, sampled[..., None]).squeeze(2), 0.0
-            )
+            total_log_probs += torch.where(is_open, log_probs.gather(2, sampled[..., None]).squeeze(2), 0.0)
             tokens = sampled
             is_open = is_open & (sampled != self.eos_id)
             sampled_tokens, open_indices = sampled.tolist(), is_open.nonzero().tolist()
@@ -76,19 +68,13 @@ class _Sampler:
                 break
         limits = self.limits.tolist()
         return [
-            self._preference(
-                sentence_sequences, total_log_probs[sentence].tolist(), limits[sentence]
-            )
+            self._preference(sentence_sequences, total_log_probs[sentence].tolist(), limits[sentence])
             for sentence, sentence_sequences in enumerate(sequences)
         ]
 
-    def _preference(
-        self, sequences: list[list[int]], log_probs: list[float], limit: int
-    ) -> list[Hypothesis]:
+    def _preference(self, sequences: list[list[int]], log_probs: list[float], limit: int) -> list[Hypothesis]:
         hypotheses = [
-            Hypothesis(
-                ids, log_prob, self.config.normalize(log_prob, len(ids) + 1), len(ids) == limit
-            )
+            Hypothesis(ids, log_prob, self.config.normalize(log_prob, len(ids) + 1), len(ids) == limit)
             for ids, log_prob in zip(sequences, log_probs, strict=True)
         ]
         return sorted(hypotheses, key=lambda hypothesis: -hypothesis.score)
@@ -115,8 +101,7 @@ class _Sampler:
             sorted_probs, sorted_tokens = scores.softmax(-1).sort(-1, descending=True)
             outside_nucleus = sorted_probs.cumsum(-1) - sorted_probs >= config.top_p
             scores = scores.masked_fill(
-                torch.zeros_like(outside_nucleus).scatter_(2, sorted_tokens, outside_nucleus),
-                -math.inf,
+                torch.zeros_like(outside_nucleus).scatter_(2, sorted_tokens, outside_nucleus), -math.inf
             )
         noise = np.stack([rng.gumbel(size=scores.shape[1:]) for rng in self.rngs])
         return (scores + torch.from_numpy(noise).to(scores)).argmax(-1)

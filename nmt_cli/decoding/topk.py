@@ -19,9 +19,7 @@ def topk(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
         return values, indices
     folded = scores[:, : columns * ROWS_PER_COLUMN].unflatten(1, (ROWS_PER_COLUMN, columns))
     best_columns = folded.amax(1).topk(k, sorted=False).indices  # [N, count]
-    column_entries = (
-        best_columns[:, None] + columns * torch.arange(ROWS_PER_COLUMN)[:, None]
-    )  # [N, DEPTH, count]
+    column_entries = best_columns[:, None] + columns * torch.arange(ROWS_PER_COLUMN)[:, None]  # [N, DEPTH, count]
     remainder = torch.arange(columns * ROWS_PER_COLUMN, scores.shape[1]).expand(len(scores), -1)
     candidates = torch.cat([column_entries.flatten(1), remainder], 1)
     values, positions = scores.gather(1, candidates).topk(k)

@@ -23,9 +23,7 @@ def attention_weights(
     source = pad([(ids, [vocabulary.end]) for ids in sources], vocabulary.pad)
     target = pad([([model.decoder_start_id], ids) for ids in targets], vocabulary.pad)
     batch = [
-        Sequences(
-            torch.from_numpy(padded.ids).to(device), torch.from_numpy(padded.lengths).to(device)
-        )
+        Sequences(torch.from_numpy(padded.ids).to(device), torch.from_numpy(padded.lengths).to(device))
         for padded in (source, target)
     ]
     weights = model.attention(batch[0], batch[1])
@@ -38,18 +36,13 @@ def attention_weights(
     ]
 
 
-def word_alignment(
-    weights: Tensor, source_tokens: list[str], target_tokens: list[str]
-) -> list[tuple[int, int]]:
+def word_alignment(weights: Tensor, source_tokens: list[str], target_tokens: list[str]) -> list[tuple[int, int]]:
     """Pairs (source word, target word), counted from 0; words are what spaces separate.
 
     The mean over heads of `alignment_layer` is used.
     """
     layer = weights[alignment_layer(weights.shape[0])].mean(0)  # [T, S]
-    source_words, target_words = (
-        token_word_indices(source_tokens),
-        token_word_indices(target_tokens),
-    )
+    source_words, target_words = (token_word_indices(source_tokens), token_word_indices(target_tokens))
     if not source_words or not target_words:
         return []
     word_weights = torch.zeros(target_words[-1] + 1, source_words[-1] + 1)

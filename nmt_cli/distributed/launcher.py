@@ -16,9 +16,7 @@ from nmt_cli.reporting import Reporter
 from nmt_cli.workers import usable_cores
 
 MAX_RESTARTS = 3  # without a new checkpoint between them
-SHUTDOWN_TIMEOUT_SECONDS = (
-    600  # seconds after a signal until torch's launcher kills; a validation may come first
-)
+SHUTDOWN_TIMEOUT_SECONDS = 600  # seconds after a signal until torch's launcher kills; a validation may come first
 FINAL_EXIT_CODES = (2, 130, 143)  # exit codes after which nothing is gained by another start
 _LAUNCHER_VARIABLES = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
@@ -40,9 +38,7 @@ class LaunchResult(NamedTuple):
         return self.exit_code == 0 or self.exit_code in FINAL_EXIT_CODES
 
 
-def launch(
-    process_count: int, command: list[str], progress: Callable[[], object], reporter: Reporter
-) -> int:
+def launch(process_count: int, command: list[str], progress: Callable[[], object], reporter: Reporter) -> int:
     """Run `nmt <command>` in `count` processes of this machine; the exit code of it all.
 
     Where one of them fails, all start again with --resume, up to RESTARTS times without
@@ -58,9 +54,7 @@ def launch(
             return result.exit_code
         failures = 1 if progress() != progress_before else failures + 1
         if failures > MAX_RESTARTS:
-            reporter.warning(
-                f"{result.reason}; {failures} times without a new checkpoint: giving up"
-            )
+            reporter.warning(f"{result.reason}; {failures} times without a new checkpoint: giving up")
             return 1
         reporter.warning(f"{result.reason}; starting again from the last checkpoint")
         command = [*command, *(["--resume"] if "--resume" not in command else [])]
@@ -88,9 +82,7 @@ def _run(process_count: int, command: list[str]) -> LaunchResult:
         elastic_launch(config, sys.executable)("-m", "nmt_cli", *command)
     except ChildFailedError as error:
         return _describe_failures(error.failures)
-    except (
-        SignalException
-    ) as signal_error:  # passed on to the processes, which have saved and ended
+    except SignalException as signal_error:  # passed on to the processes, which have saved and ended
         return LaunchResult(128 + int(signal_error.sigval))
     return LaunchResult(0)
 

@@ -25,9 +25,7 @@ from nmt_cli.distributed.rendezvous import create_store
 from nmt_cli.distributed.watchdog import Watchdog
 from nmt_cli.errors import DeviceError, UserError
 
-COLLECTIVE_TIMEOUT = timedelta(
-    days=20
-)  # what is stuck is found by the watchdog; gloo counts 2^31 ms at most
+COLLECTIVE_TIMEOUT = timedelta(days=20)  # what is stuck is found by the watchdog; gloo counts 2^31 ms at most
 RENDEZVOUS_TIMEOUT_SECONDS = 30 * 60.0  # seconds until all processes must have found each other
 
 T = TypeVar("T")
@@ -90,9 +88,7 @@ class ProcessGroup:
             return device
         gpu_count = torch.cuda.device_count()
         if device.index is not None:
-            raise DeviceError(
-                f"--device {name}: {self.local_world_size} processes need a GPU each: use --device cuda"
-            )
+            raise DeviceError(f"--device {name}: {self.local_world_size} processes need a GPU each: use --device cuda")
         if self.local_world_size > gpu_count:
             raise DeviceError(
                 f"{self.local_world_size} processes on a machine with {gpu_count} GPU(s): start one for "
@@ -198,9 +194,7 @@ class ProcessGroup:
         except torch.OutOfMemoryError:
             raise
         except RuntimeError as error:
-            raise PeerLost(
-                f"{self.watchdog.name}: lost another process {self.watchdog.last_position}"
-            ) from error
+            raise PeerLost(f"{self.watchdog.name}: lost another process {self.watchdog.last_position}") from error
         self._last_collective_end = time.perf_counter()
         self.watchdog.report_progress()
 

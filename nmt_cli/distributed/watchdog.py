@@ -14,9 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO
 
-TRACEBACK_GRACE_SECONDS = (
-    2.0  # seconds: a launcher ends all as soon as one is gone, and they have stacks too
-)
+TRACEBACK_GRACE_SECONDS = 2.0  # seconds: a launcher ends all as soon as one is gone, and they have stacks too
 
 
 class Watchdog:
@@ -65,10 +63,7 @@ class Watchdog:
     def _watch(self) -> None:
         while not self._stopped.wait(min(self._timeout_seconds / 8, 5.0)):
             self._arm_faulthandler()
-            if (
-                self._last_progress is not None
-                and time.monotonic() - self._last_progress > self._timeout_seconds
-            ):
+            if self._last_progress is not None and time.monotonic() - self._last_progress > self._timeout_seconds:
                 self._dump_and_exit()
 
     def _arm_faulthandler(self) -> None:

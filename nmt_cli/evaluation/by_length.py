@@ -62,25 +62,14 @@ class LengthScores:
         return {
             "metric": self.metric,
             "signature": self.signature,
-            "bootstrap": {
-                "samples": self.samples,
-                "seed": self.seed,
-                "level": CONFIDENCE_PERCENT / 100,
-            },
+            "bootstrap": {"samples": self.samples, "seed": self.seed, "level": CONFIDENCE_PERCENT / 100},
             "unit": self.unit,
             "buckets": [
-                {
-                    "first": bucket.first,
-                    "last": bucket.last,
-                    "sentences": len(bucket.sentence_indices),
-                }
+                {"first": bucket.first, "last": bucket.last, "sentences": len(bucket.sentence_indices)}
                 for bucket in self.buckets
             ],
             "systems": {
-                name: {
-                    "all": asdict(self.overall[name]),
-                    "buckets": [asdict(interval) for interval in intervals],
-                }
+                name: {"all": asdict(self.overall[name]), "buckets": [asdict(interval) for interval in intervals]}
                 for name, intervals in self.systems.items()
             },
         }
@@ -97,8 +86,7 @@ def default_bucket_ends(lengths: Sequence[int]) -> list[int]:
     """Round upper ends of buckets, few enough to read, for all but the longest 1 % of lengths."""
     longest = max(1, int(np.percentile(np.array(lengths), 99)))
     width = next(
-        (candidate for candidate in BUCKET_WIDTHS if longest <= candidate * (MAX_BUCKETS - 1)),
-        BUCKET_WIDTHS[-1],
+        (candidate for candidate in BUCKET_WIDTHS if longest <= candidate * (MAX_BUCKETS - 1)), BUCKET_WIDTHS[-1]
     )
     return list(range(width, longest + width, width))[: MAX_BUCKETS - 1]
 
@@ -108,11 +96,7 @@ def split_into_buckets(lengths: Sequence[int], ends: Sequence[int]) -> list[Buck
     starts = [0, *(end + 1 for end in ends)]
     buckets = []
     for first, last in zip(starts, [*ends, None], strict=True):
-        indices = [
-            i
-            for i, length in enumerate(lengths)
-            if length >= first and (last is None or length <= last)
-        ]
+        indices = [i for i, length in enumerate(lengths) if length >= first and (last is None or length <= last)]
         if indices:
             # A first bucket that holds no empty line begins with one word.
             start = min(1, min(lengths[i] for i in indices)) if first == 0 else first
@@ -138,19 +122,14 @@ def score_by_length(
     gives the same intervals.
     """
     buckets = split_into_buckets(lengths, default_bucket_ends(lengths) if ends is None else ends)
-    index_groups = [np.array(bucket.sentence_indices) for bucket in buckets] + [
-        np.arange(len(lengths))
-    ]
+    index_groups = [np.array(bucket.sentence_indices) for bucket in buckets] + [np.arange(len(lengths))]
     scorer = build_metric(metric_name, tokenize=tokenize)
     intervals_by_system: dict[str, list[Interval]] = {}
     for system, hypotheses in systems.items():
-        rows = scorer._extract_corpus_statistics(
-            list(hypotheses), [list(lines) for lines in references]
-        )
+        rows = scorer._extract_corpus_statistics(list(hypotheses), [list(lines) for lines in references])
         sentence_statistics = np.array(rows, np.float64)  # [sentences, counts]
         intervals_by_system[system] = [
-            _bootstrap_interval(scorer, sentence_statistics[indices], samples, seed)
-            for indices in index_groups
+            _bootstrap_interval(scorer, sentence_statistics[indices], samples, seed) for indices in index_groups
         ]
     return LengthScores(
         metric_name, str(scorer.get_signature()), samples, seed, unit, buckets,
@@ -159,27 +138,19 @@ def score_by_length(
     )  # fmt: skip
 
 
-def _bootstrap_interval(
-    scorer: Any, statistics: NDArray[np.float64], samples: int, seed: int
-) -> Interval:
+def _bootstrap_interval(scorer: Any, statistics: NDArray[np.float64], samples: int, seed: int) -> Interval:
     """The score of all sentences of a table, and where the middle 95 % of its resamples lie."""
     corpus_score = _score_from_statistics(scorer, statistics.sum(0))
     rng = np.random.default_rng(seed)
     sentence_count = len(statistics)
     scores = [
         _score_from_statistics(
-            scorer,
-            np.bincount(rng.integers(0, sentence_count, sentence_count), minlength=sentence_count)
-            @ statistics,
+            scorer, np.bincount(rng.integers(0, sentence_count, sentence_count), minlength=sentence_count) @ statistics
         )
         for _ in range(samples)
     ]
     tail_percent = (100 - CONFIDENCE_PERCENT) / 2
-    low, high = (
-        np.percentile(scores, (tail_percent, 100 - tail_percent))
-        if scores
-        else (corpus_score, corpus_score)
-    )
+    low, high = np.percentile(scores, (tail_percent, 100 - tail_percent)) if scores else (corpus_score, corpus_score)
     return Interval(corpus_score, float(low), float(high))
 
 

@@ -22,9 +22,7 @@ from nmt_cli.training.loss import evaluate_loss
 from nmt_cli.training.state import ValidationResult
 
 
-def translate_distributed(
-    translator: Translator, lines: Sequence[str], processes: ProcessGroup
-) -> list[str]:
+def translate_distributed(translator: Translator, lines: Sequence[str], processes: ProcessGroup) -> list[str]:
     """The translations of all lines, known to every process; each of them translates its share."""
     rank, world_size = processes.rank, processes.world_size
     own_texts = [translation.text for translation in translator.translate(lines[rank::world_size])]
@@ -52,18 +50,13 @@ def translate_as_cli(
         torch.set_num_threads(1)
     try:
         own_blocks = [
-            [
-                translation.text
-                for translation in translator.translate([line.text for line in block])
-            ]
+            [translation.text for translation in translator.translate([line.text for line in block])]
             for block in blocks[processes.rank :: processes.world_size]
         ]
     finally:
         torch.set_num_threads(threads)
     rank_iterators = [iter(rank_blocks) for rank_blocks in processes.all_gather(own_blocks)]
-    ordered_blocks = (
-        next(rank_iterators[index % processes.world_size]) for index in range(len(blocks))
-    )
+    ordered_blocks = (next(rank_iterators[index % processes.world_size]) for index in range(len(blocks)))
     return [text for block in ordered_blocks for text in block]
 
 
@@ -105,9 +98,7 @@ class Validator:
         if self.config.metric == "loss":
             return ValidationResult(self.loss(), {})
         texts = translate_distributed(self.translator, self.split.sources, self.processes)
-        results = corpus_scores(
-            texts, [self.split.references], ["bleu", "chrf"], tokenize=self.tokenize
-        )
+        results = corpus_scores(texts, [self.split.references], ["bleu", "chrf"], tokenize=self.tokenize)
         scores = {result.name: result.score for result in results}
         if self.config.metric == "ter":
             scores["ter"] = corpus_scores(texts, [self.split.references], ["ter"])[0].score
@@ -133,10 +124,6 @@ class Validator:
         count = min(self.config.samples, len(texts))
         indices = [(2 * k + 1) * len(texts) // (2 * count) for k in range(count)]
         return [
-            {
-                "source": self.split.sources[i],
-                "hypothesis": texts[i],
-                "reference": self.split.references[i],
-            }
+            {"source": self.split.sources[i], "hypothesis": texts[i], "reference": self.split.references[i]}
             for i in indices
         ]

@@ -43,18 +43,12 @@ def incompatibilities(config: ModelConfig, search: SearchConfig, joint: bool) ->
     if not isinstance(config, TransformerConfig):
         reasons.append(f"model.type: CTranslate2 runs transformer, not {config.type}")
     if search.coverage_penalty:
-        reasons.append(
-            "search.coverage_penalty: CTranslate2 adds up one layer's attention: set it to 0"
-        )
+        reasons.append("search.coverage_penalty: CTranslate2 adds up one layer's attention: set it to 0")
     return reasons
 
 
 def export_model(
-    model: TranslationModel[Any],
-    tokenizers: Tokenizers,
-    search: SearchConfig,
-    folder: Path,
-    quantization: str,
+    model: TranslationModel[Any], tokenizers: Tokenizers, search: SearchConfig, folder: Path, quantization: str
 ) -> None:
     """See `Format.write`: model.bin, config.json and a JSON list of pieces for each vocabulary."""
     assert isinstance(model, Transformer)
@@ -84,9 +78,7 @@ def position_table_rows(config: TransformerConfig, search: SearchConfig) -> int:
     if config.positions == "learned":
         return config.max_positions
     source_length = search.max_source_length
-    return max(
-        MIN_POSITION_TABLE_ROWS, source_length + 1, search.max_target_length(source_length) + 1
-    )
+    return max(MIN_POSITION_TABLE_ROWS, source_length + 1, search.max_target_length(source_length) + 1)
 
 
 def _vocabulary_tokens(tokenizer: TextTokenizer) -> list[str]:
@@ -118,9 +110,7 @@ def _build_spec(config: TransformerConfig) -> "TransformerSpec":
     )
 
 
-def _fill_config(
-    config: Any, model: Transformer, tokenizers: Tokenizers, search: SearchConfig
-) -> None:
+def _fill_config(config: Any, model: Transformer, tokenizers: Tokenizers, search: SearchConfig) -> None:
     """What CTranslate2 reads from config.json."""
     vocabulary = model.vocabulary
     ids = (vocabulary.unknown, vocabulary.start, vocabulary.end, model.decoder_start_id)
@@ -145,9 +135,7 @@ def _fill_spec(spec: Any, model: Transformer, position_rows: int) -> None:
         if model.config.positions != "rotary":
             is_encoder = side_spec is spec.encoder
             position_module = model.source_positions if is_encoder else model.target_positions
-            side_spec.position_encodings.encodings = _position_table(
-                model.config, position_module, position_rows
-            )
+            side_spec.position_encodings.encodings = _position_table(model.config, position_module, position_rows)
         for layer_spec, layer in zip(side_spec.layer, layers, strict=True):
             _fill_layer(layer_spec, layer)
     if model.config.norm_position == "pre":

@@ -46,11 +46,7 @@ class CTranslate2Engine(Engine):
     """An exported folder, opened by CTranslate2."""
 
     def __init__(
-        self,
-        folder: Path,
-        device: torch.device,
-        compute_type: str,
-        patience: float = DEFAULT_PATIENCE,
+        self, folder: Path, device: torch.device, compute_type: str, patience: float = DEFAULT_PATIENCE
     ) -> None:
         """DeviceError where the device does not run `compute_type`."""
         import ctranslate2
@@ -68,14 +64,10 @@ class CTranslate2Engine(Engine):
         self.patience = patience
         self.source_tokens = _read_vocabulary(folder, "source")
         self.target_tokens = _read_vocabulary(folder, "target")
-        self.target_token_ids = {
-            token: token_id for token_id, token in enumerate(self.target_tokens)
-        }
+        self.target_token_ids = {token: token_id for token_id, token in enumerate(self.target_tokens)}
         config = read_json(folder / "config.json")
         self.eos_id = self.target_token_ids[config["eos_token"]]
-        self.max_source_positions = self.max_target_positions = config.get(
-            "max_position_embeddings"
-        )
+        self.max_source_positions = self.max_target_positions = config.get("max_position_embeddings")
 
     def max_batch_positions(self, config: SearchConfig) -> int:
         """All there are: batches are cut in `search`, and run on all cores."""
@@ -100,14 +92,10 @@ class CTranslate2Engine(Engine):
         """Translate in batches of equal greatest length, all of them waiting for a free core."""
         pending: list[tuple[int, Any]] = []
         for sentences, max_length in self._batches(sources, config, prefixes):
-            batch_prefixes = (
-                None if prefixes is None else [prefixes[sentence] for sentence in sentences]
-            )
+            batch_prefixes = None if prefixes is None else [prefixes[sentence] for sentence in sentences]
             futures = self.translator.translate_batch(
                 [self._to_source_tokens(sources[sentence]) for sentence in sentences],
-                None
-                if batch_prefixes is None
-                else [self._to_target_tokens(ids) for ids in batch_prefixes],
+                None if batch_prefixes is None else [self._to_target_tokens(ids) for ids in batch_prefixes],
                 max_decoding_length=max_length,
                 asynchronous=True,
                 **self._options(config),
@@ -136,12 +124,8 @@ class CTranslate2Engine(Engine):
             by_limits[max_length, len(prefixes[sentence]) if prefixes else 0].append(sentence)
         max_positions = max(1, config.max_positions() // config.beam)
         batches = []
-        for (max_length, _), sentences in sorted(
-            by_limits.items(), reverse=True
-        ):  # the longest first
-            for batch in batch_by_length(
-                [len(sources[sentence]) + 1 for sentence in sentences], max_positions
-            ):
+        for (max_length, _), sentences in sorted(by_limits.items(), reverse=True):  # the longest first
+            for batch in batch_by_length([len(sources[sentence]) + 1 for sentence in sentences], max_positions):
                 batches.append(([sentences[index] for index in batch], max_length))
         return batches
 
@@ -166,11 +150,7 @@ class CTranslate2Engine(Engine):
             return common | {"beam_size": 1}
         patience = config.patience or self.patience
         num_hypotheses = max(config.n_best, round(patience * config.beam))
-        return common | {
-            "beam_size": config.beam,
-            "patience": patience,
-            "num_hypotheses": num_hypotheses,
-        }
+        return common | {"beam_size": config.beam, "patience": patience, "num_hypotheses": num_hypotheses}
 
     def _make_candidate(self, tokens: list[str], score: float) -> _Candidate:
         ids = [self.target_token_ids[piece] for piece in tokens]
@@ -204,17 +184,11 @@ class CTranslate2Engine(Engine):
                 max_input_length=0,
             )
             eos_scores = self.translator.score_batch(*sources_and_prefixes, max_input_length=0)
-            for sentence, alternative, eos_score in zip(
-                sentences, alternatives, eos_scores, strict=True
-            ):
+            for sentence, alternative, eos_score in zip(sentences, alternatives, eos_scores, strict=True):
                 if eos_score.log_probs[-1] >= alternative.scores[-1]:
-                    candidates[sentence].append(
-                        _Candidate(prefixes[sentence], True, sum(eos_score.log_probs))
-                    )
+                    candidates[sentence].append(_Candidate(prefixes[sentence], True, sum(eos_score.log_probs)))
 
-    def _rescore(
-        self, sources: list[TokenIds], candidates: list[list[_Candidate]], *, unfinished_only: bool
-    ) -> None:
+    def _rescore(self, sources: list[TokenIds], candidates: list[list[_Candidate]], *, unfinished_only: bool) -> None:
         """Replace log-probabilities by those of the whole hypothesis, end of sentence included."""
         to_rescore = [
             (sentence, index)
@@ -229,9 +203,7 @@ class CTranslate2Engine(Engine):
         for (sentence, index), log_probability in zip(
             to_rescore, self._forced_log_probabilities(chosen_sources, targets), strict=True
         ):
-            candidates[sentence][index] = candidates[sentence][index]._replace(
-                log_probability=log_probability
-            )
+            candidates[sentence][index] = candidates[sentence][index]._replace(log_probability=log_probability)
 
     def log_probabilities(
         self, sources: list[TokenIds], targets: list[TokenIds], config: SearchConfig
@@ -239,9 +211,7 @@ class CTranslate2Engine(Engine):
         """See `Engine.log_probabilities`."""
         return self._forced_log_probabilities(sources, targets)
 
-    def _forced_log_probabilities(
-        self, sources: list[TokenIds], targets: list[TokenIds]
-    ) -> list[float]:
+    def _forced_log_probabilities(self, sources: list[TokenIds], targets: list[TokenIds]) -> list[float]:
         """log p(target | source), end of sentence included."""
         results = self.translator.score_batch(
             [self._to_source_tokens(ids) for ids in sources],
@@ -254,9 +224,7 @@ class CTranslate2Engine(Engine):
 
     def _preference(self, candidates: list[_Candidate], config: SearchConfig) -> list[Hypothesis]:
         hypotheses = [
-            Hypothesis(
-                candidate.ids, candidate.log_probability, score, truncated=not candidate.finished
-            )
+            Hypothesis(candidate.ids, candidate.log_probability, score, truncated=not candidate.finished)
             for candidate in candidates
             for score in [config.normalize(candidate.log_probability, len(candidate.ids) + 1)]
         ]

@@ -22,9 +22,7 @@ class ExportFormat(Protocol):
     QUANTIZATIONS: tuple[str, ...]
     """Types that weights can be stored in; the first is the default."""
 
-    def incompatibilities(
-        self, config: ModelConfig, search: SearchConfig, joint: bool
-    ) -> list[str]:
+    def incompatibilities(self, config: ModelConfig, search: SearchConfig, joint: bool) -> list[str]:
         """Why a run of this configuration cannot be exported, each as `section.key: reason`.
 
         Needs neither weights nor the runtime, so that it can be said before training.
@@ -60,6 +58,5 @@ def require_packages(packages: tuple[str, ...], purpose: str) -> None:
             missing.append(package)
     if missing:
         raise UserError(
-            f"{purpose} needs {' and '.join(missing)}: install the extra with "
-            "pip install 'nmt-cli[export]'"
+            f"{purpose} needs {' and '.join(missing)}: install the extra with pip install 'nmt-cli[export]'"
         )

@@ -32,9 +32,7 @@ if TYPE_CHECKING:
 PACKAGES: tuple[str, ...] = ("transformers",)
 QUANTIZATIONS: tuple[str, ...] = ("float32",)
 MIN_POSITIONS = 512  # rows of the table of positions, where search asks for no more
-TARGET_TOKENIZER_FOLDER = (
-    "target"  # folder of the tokenizer of the target language, where it is another one
-)
+TARGET_TOKENIZER_FOLDER = "target"  # folder of the tokenizer of the target language, where it is another one
 
 
 def incompatibilities(config: ModelConfig, search: SearchConfig, joint: bool) -> list[str]:
@@ -58,19 +56,12 @@ def incompatibilities(config: ModelConfig, search: SearchConfig, joint: bool) ->
 
 
 def export_model(
-    model: TranslationModel[Any],
-    tokenizers: Tokenizers,
-    search: SearchConfig,
-    folder: Path,
-    quantization: str,
+    model: TranslationModel[Any], tokenizers: Tokenizers, search: SearchConfig, folder: Path, quantization: str
 ) -> None:
     """See `Format.write`: weights, configurations and the tokenizer of transformers."""
     assert isinstance(model, Transformer) and quantization == "float32"
     max_positions = _max_positions(model.config, search)
-    tensors = {
-        name: value.clone().contiguous()
-        for name, value in _marian_tensors(model, max_positions).items()
-    }
+    tensors = {name: value.clone().contiguous() for name, value in _marian_tensors(model, max_positions).items()}
     save_file(tensors, folder / "model.safetensors", {"format": "pt"})
     _marian_config(model, max_positions).save_pretrained(folder)
     _generation_config(model.vocabulary, search, max_positions).save_pretrained(folder)
@@ -132,9 +123,7 @@ def _marian_config(model: Transformer, max_positions: int) -> "MarianConfig":
     )
 
 
-def _generation_config(
-    vocabulary: Vocabulary, search: SearchConfig, max_positions: int
-) -> "GenerationConfig":
+def _generation_config(vocabulary: Vocabulary, search: SearchConfig, max_positions: int) -> "GenerationConfig":
     """How `generate` searches when it is told nothing: as the run does, as far as it can."""
     from transformers import GenerationConfig
 
@@ -180,9 +169,7 @@ def _marian_tensors(model: Transformer, max_positions: int) -> dict[str, Tensor]
         ("decoder", model.decoder, model.target_positions),
     ):
         if config.positions != "sinusoidal_marianmt":  # that table is made by MarianMT itself
-            tensors[f"model.{side}.embed_positions.weight"] = _position_table(
-                config, positions, max_positions
-            )
+            tensors[f"model.{side}.embed_positions.weight"] = _position_table(config, positions, max_positions)
         for index, layer in enumerate(layers):
             tensors |= _layer_tensors(f"model.{side}.layers.{index}", layer)
     return {name: value.detach() for name, value in tensors.items()}
@@ -239,9 +226,7 @@ def _named_tensors(prefix: str, module: nn.Module) -> dict[str, Tensor]:
 def _write_original_files(imported: ImportedTokenizerInfo, folder: Path) -> None:
     """The SentencePiece files that a model came with, for the class that it came with."""
     tokenizer_config = json.dumps({"tokenizer_class": "MarianTokenizer"}).encode()
-    for name, content in (
-        {"tokenizer_config.json": tokenizer_config} | imported.original_files
-    ).items():
+    for name, content in ({"tokenizer_config.json": tokenizer_config} | imported.original_files).items():
         (folder / name).write_bytes(content)
 
 
@@ -249,9 +234,7 @@ def _write_tokenizer(tokenizer: TextTokenizer, folder: Path, max_length: int) ->
     """tokenizer.json, which adds the end of sentence, and what PreTrainedTokenizerFast asks for."""
     pad, unknown, start, end = SPECIAL_TOKENS
     content = json.loads(tokenizer.backend.to_str())
-    end_template = processors.TemplateProcessing(
-        single=f"$A {end}", special_tokens=[(end, SPECIAL_TOKENS.index(end))]
-    )
+    end_template = processors.TemplateProcessing(single=f"$A {end}", special_tokens=[(end, SPECIAL_TOKENS.index(end))])
     content["post_processor"] = json.loads(end_template.__getstate__())
     tokenizer_config = {
         "tokenizer_class": "PreTrainedTokenizerFast",
@@ -265,9 +248,6 @@ def _write_tokenizer(tokenizer: TextTokenizer, folder: Path, max_length: int) ->
         "padding_side": "right",
         "model_input_names": ["input_ids", "attention_mask"],
     }
-    for name, document in (
-        ("tokenizer.json", content),
-        ("tokenizer_config.json", tokenizer_config),
-    ):
+    for name, document in (("tokenizer.json", content), ("tokenizer_config.json", tokenizer_config)):
         text = json.dumps(document, indent=2, ensure_ascii=False)
         (folder / name).write_text(text + "\n", encoding="utf-8")

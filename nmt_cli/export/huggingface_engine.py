@@ -40,30 +40,22 @@ class HuggingFaceEngine(Engine):
         A batch has one greatest length there, so sentences are batched by their own.
         """
         if config.sampling or prefixes:
-            raise UserError(
-                "--engine huggingface: search.sampling and --prefix need --engine torch"
-            )
+            raise UserError("--engine huggingface: search.sampling and --prefix need --engine torch")
         assert self.max_target_positions is not None
         by_limit = defaultdict(list)
         for sentence, ids in enumerate(sources):
-            by_limit[min(config.max_target_length(len(ids)), self.max_target_positions - 1)].append(
-                sentence
-            )
+            by_limit[min(config.max_target_length(len(ids)), self.max_target_positions - 1)].append(sentence)
         result: list[list[Hypothesis]] = [[] for _ in sources]
         for max_length, sentences in by_limit.items():
             sizes = [len(sources[sentence]) + 1 for sentence in sentences]
             for batch in batch_by_length(sizes, self.max_batch_positions(config)):
                 batch_sentences = [sentences[index] for index in batch]
-                generated = self._generate(
-                    [sources[sentence] for sentence in batch_sentences], max_length, config
-                )
+                generated = self._generate([sources[sentence] for sentence in batch_sentences], max_length, config)
                 for sentence, hypotheses in zip(batch_sentences, generated, strict=True):
                     result[sentence] = hypotheses
         return result
 
-    def _generate(
-        self, sources: list[TokenIds], max_length: int, config: SearchConfig
-    ) -> list[list[Hypothesis]]:
+    def _generate(self, sources: list[TokenIds], max_length: int, config: SearchConfig) -> list[list[Hypothesis]]:
         """Hypotheses of at most `limit` tokens, end of sentence not counted."""
         padded = pad([(ids, [self.eos_id]) for ids in sources], self.pad_id)
         ids, lengths = (torch.from_numpy(x).to(self.device) for x in padded)
@@ -74,9 +66,7 @@ class HuggingFaceEngine(Engine):
             max_length=max_length + 2,  # the first token and the end of sentence
             min_new_tokens=config.min_length,
             no_repeat_ngram_size=config.no_repeat_ngram or 0,
-            logits_processor=[
-                lambda input_ids, scores: self._force_eos(max_length, input_ids, scores)
-            ],
+            logits_processor=[lambda input_ids, scores: self._force_eos(max_length, input_ids, scores)],
             num_return_sequences=config.n_best,
             return_dict_in_generate=True,
             output_scores=True,
@@ -95,9 +85,7 @@ class HuggingFaceEngine(Engine):
         n_best = config.n_best
         return [hypotheses[start : start + n_best] for start in range(0, len(hypotheses), n_best)]
 
-    def _force_eos(
-        self, max_length: int, input_ids: torch.Tensor, scores: torch.Tensor
-    ) -> torch.Tensor:
+    def _force_eos(self, max_length: int, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         """End a hypothesis of the greatest length by force and count what that costs, as we do."""
         if input_ids.shape[1] <= max_length:
             return scores
@@ -121,7 +109,5 @@ class HuggingFaceEngine(Engine):
         length = token_ids.index(self.eos_id) if self.eos_id in token_ids else len(token_ids)
         log_probability = sum(token_scores[: length + 1])
         return Hypothesis(
-            token_ids[: min(length, max_length)],
-            log_probability,
-            config.normalize(log_probability, length + 1),
+            token_ids[: min(length, max_length)], log_probability, config.normalize(log_probability, length + 1)
         )

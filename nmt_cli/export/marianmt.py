@@ -15,11 +15,7 @@ from torch import Tensor
 
 from nmt_cli.data.prepared.store import Tokenizers
 from nmt_cli.data.tokenization.imported import ImportedTokenizer, ImportedTokenizerInfo
-from nmt_cli.data.tokenization.sentencepiece import (
-    SentencePieceModel,
-    build_tokenizer,
-    read_sentencepiece,
-)
+from nmt_cli.data.tokenization.sentencepiece import SentencePieceModel, build_tokenizer, read_sentencepiece
 from nmt_cli.data.tokenization.tokenizer import MAX_TOKENIZER_FILE_BYTES, TextTokenizer
 from nmt_cli.errors import RunError
 from nmt_cli.fs import read_json
@@ -113,10 +109,7 @@ def model_section(folder: MarianFolder, tensors: Tensors) -> dict[str, Any]:
         "norm_epsilon": 1e-5,
         "positions": "sinusoidal_marianmt",
         "tied_embeddings": _tied_embeddings(config),
-        **{
-            key: float(config.get(key, 0.0))
-            for key in ("dropout", "attention_dropout", "activation_dropout")
-        },
+        **{key: float(config.get(key, 0.0)) for key in ("dropout", "attention_dropout", "activation_dropout")},
     }
     if _position_tensor_name("encoder") in tensors:  # a table of its own, as nmt export writes
         max_positions = tensors[_position_tensor_name("encoder")].shape[0]
@@ -137,9 +130,7 @@ def search_section(folder: MarianFolder) -> dict[str, Any]:
 
 def _read_exported_tokenizer(path: Path) -> TextTokenizer:
     """A tokenizer as nmt export writes it: ours, which for transformers ends each text itself."""
-    return TextTokenizer.from_dict(
-        read_json(path, MAX_TOKENIZER_FILE_BYTES) | {"post_processor": None}, path
-    )
+    return TextTokenizer.from_dict(read_json(path, MAX_TOKENIZER_FILE_BYTES) | {"post_processor": None}, path)
 
 
 def read_tokenizers(folder: MarianFolder) -> tuple[Tokenizers, str]:
@@ -162,17 +153,11 @@ def read_tokenizers(folder: MarianFolder) -> tuple[Tokenizers, str]:
     sizes = (vocabulary.source_size, vocabulary.target_size)
     tokenizers = [
         _build_imported_tokenizer(model, _pad_tokens(tokens, size), vocabulary)
-        for model, tokens, size in zip(
-            models, (token_lists[0], token_lists[-1]), sizes, strict=True
-        )
+        for model, tokens, size in zip(models, (token_lists[0], token_lists[-1]), sizes, strict=True)
     ]
     original_paths = [path / name for name in (*names, "tokenizer_config.json")]
-    files = {
-        original.name: original.read_bytes() for original in original_paths if original.is_file()
-    }
-    return Tokenizers(
-        tokenizers[0], tokenizers[1], ImportedTokenizerInfo(vocabulary, files)
-    ), models[0].model_type
+    files = {original.name: original.read_bytes() for original in original_paths if original.is_file()}
+    return Tokenizers(tokenizers[0], tokenizers[1], ImportedTokenizerInfo(vocabulary, files)), models[0].model_type
 
 
 def _tokenizer_type(tokenizer: TextTokenizer) -> str:
@@ -207,13 +192,9 @@ def _build_vocabulary(folder: MarianFolder, token_lists: list[list[str]]) -> Voc
     config = folder.config
     source_size = int(config["vocab_size"])
     target_size = int(config.get("decoder_vocab_size") or source_size)
-    for tokens, size in zip(
-        (token_lists[0], token_lists[-1]), (source_size, target_size), strict=True
-    ):
+    for tokens, size in zip((token_lists[0], token_lists[-1]), (source_size, target_size), strict=True):
         if len(tokens) > size:
-            raise RunError(
-                f"{folder.path}: has {len(tokens)} pieces, the model has {size} embeddings"
-            )
+            raise RunError(f"{folder.path}: has {len(tokens)} pieces, the model has {size} embeddings")
     eos_id, pad_id = config["eos_token_id"], config["pad_token_id"]
     if any("<unk>" not in tokens for tokens in token_lists):
         raise RunError(f"{folder.path}: vocab.json has no <unk>")
@@ -277,9 +258,7 @@ def _convert_embeddings(folder: MarianFolder, tensors: Tensors) -> Tensors:
         raise KeyError("model.shared.weight")
     output = target if config.get("tie_word_embeddings", True) else tensors["lm_head.weight"]
     bias = tensors.get("final_logits_bias", torch.zeros(1, len(output)))[0].clone()
-    for banned_ids in (
-        folder.generation_config.get("bad_words_ids") or config.get("bad_words_ids") or []
-    ):
+    for banned_ids in folder.generation_config.get("bad_words_ids") or config.get("bad_words_ids") or []:
         if len(banned_ids) == 1:
             bias[banned_ids[0]] = BANNED_TOKEN_BIAS
     # Ours multiplies embeddings with the square root of their width, always.
@@ -307,10 +286,7 @@ def _convert_layer(marian_prefix: str, prefix: str, tensors: Tensors) -> Tensors
         names[f"{name}.attend.query"] = f"{marian_name}.q_proj"
         names[f"{name}.attend.out"] = f"{marian_name}.out_proj"
         for kind in ("weight", "bias"):
-            projections = [
-                tensors[f"{marian_prefix}.{marian_name}.{projection}_proj.{kind}"]
-                for projection in "kv"
-            ]
+            projections = [tensors[f"{marian_prefix}.{marian_name}.{projection}_proj.{kind}"] for projection in "kv"]
             converted[f"{prefix}.{name}.attend.key_value.{kind}"] = torch.cat(projections)
     for name, marian_name in names.items():
         for kind in ("weight", "bias"):

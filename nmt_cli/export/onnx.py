@@ -26,13 +26,7 @@ from nmt_cli.export.onnx_graphs import (
     flatten_state,
     make_traceable,
 )
-from nmt_cli.models.contract import (
-    Autoregressive,
-    ModelConfig,
-    NonAutoregressive,
-    Sequences,
-    TranslationModel,
-)
+from nmt_cli.models.contract import Autoregressive, ModelConfig, NonAutoregressive, Sequences, TranslationModel
 
 PACKAGES: tuple[str, ...] = ("onnx", "onnxruntime")
 QUANTIZATIONS: tuple[str, ...] = ("float32",)
@@ -50,20 +44,14 @@ def incompatibilities(config: ModelConfig, search: SearchConfig, joint: bool) ->
 
 
 def export_model(
-    model: TranslationModel[Any],
-    tokenizers: Tokenizers,
-    search: SearchConfig,
-    folder: Path,
-    quantization: str,
+    model: TranslationModel[Any], tokenizers: Tokenizers, search: SearchConfig, folder: Path, quantization: str
 ) -> None:
     """See `Format.write`: graphs, and a config.json that names what goes in and out."""
     assert quantization == "float32"
     max_positions = _max_positions(model, search)
     model = copy.deepcopy(model).eval()
     make_traceable(model, max_positions)
-    special_tokens = {
-        name: getattr(model.vocabulary, name) for name in ("pad", "unknown", "start", "end")
-    }
+    special_tokens = {name: getattr(model.vocabulary, name) for name in ("pad", "unknown", "start", "end")}
     config: dict[str, Any] = {
         "format": FORMAT_VERSION,
         "model": model.config.type,
@@ -79,10 +67,7 @@ def export_model(
             config |= {"blank": model.blank_id, **_write_non_autoregressive(model, folder)}
         else:
             assert isinstance(model, Autoregressive)
-            config |= {
-                "first_token": model.decoder_start_id,
-                **_write_autoregressive(model, folder),
-            }
+            config |= {"first_token": model.decoder_start_id, **_write_autoregressive(model, folder)}
     text = json.dumps(config, indent=2) + "\n"
     (folder / "config.json").write_text(text, encoding="utf-8")
 
@@ -128,17 +113,8 @@ def _write_autoregressive(model: Autoregressive[Any, Any], folder: Path) -> dict
     init_graph = InitStateGraph(model)
     tensors = init_graph(source.ids, source.lengths)
     state_names, inputs = init_graph.names, ["source", "lengths"]
-    axes = {
-        name: _dynamic_axes(name, value) for name, value in zip(state_names, tensors, strict=True)
-    }
-    _trace(
-        init_graph,
-        (source.ids, source.lengths),
-        folder / ENCODER_FILE,
-        inputs,
-        state_names,
-        axes | _source_axes(),
-    )
+    axes = {name: _dynamic_axes(name, value) for name, value in zip(state_names, tensors, strict=True)}
+    _trace(init_graph, (source.ids, source.lengths), folder / ENCODER_FILE, inputs, state_names, axes | _source_axes())
     state_tensors = flatten_state(model, model.init_state(source, 1, 0))
     memory, state = list(state_tensors.memory), list(state_tensors.state)
     next_state = [f"next.{name}" for name in state]
@@ -147,14 +123,7 @@ def _write_autoregressive(model: Autoregressive[Any, Any], folder: Path) -> dict
     tokens = torch.full((3,), model.decoder_start_id)
     arguments = (tokens, *_tensors_after_step(model, state_tensors, tokens, tensors))
     inputs, outputs = ["tokens", *memory, *state], ["logits", *next_state]
-    _trace(
-        DecodeStepGraph(model, state_tensors),
-        arguments,
-        folder / DECODER_STEP_FILE,
-        inputs,
-        outputs,
-        step_axes,
-    )
+    _trace(DecodeStepGraph(model, state_tensors), arguments, folder / DECODER_STEP_FILE, inputs, outputs, step_axes)
     return {
         "encoder": {"file": ENCODER_FILE, "inputs": ["source", "lengths"], "outputs": state_names},
         "decoder_step": {"file": DECODER_STEP_FILE, "inputs": inputs, "outputs": outputs},
@@ -187,11 +156,7 @@ def _dynamic_axes(name: str, value: Tensor) -> dict[int, str]:
         "memory_keys": (1, "source_length"),
         "padding": (2, "source_length"),
     }
-    dynamic_axis = (
-        {axis_by_kind[kind][0]: axis_by_kind[kind][1]}
-        if kind in axis_by_kind and value.ndim > 1
-        else {}
-    )
+    dynamic_axis = {axis_by_kind[kind][0]: axis_by_kind[kind][1]} if kind in axis_by_kind and value.ndim > 1 else {}
     return {0: "batch", **dynamic_axis}
 
 
@@ -244,7 +209,5 @@ def _unflatten(graph: Any, x: Any, dim: Any, sizes: Any) -> Any:
         return graph.op("Reshape", x, constant([-1, *[0] * (axis - 1), *new_sizes]))
     shape = graph.op("Shape", x)
     slice_bounds = ((0, axis), (axis + 1, rank))
-    leading, trailing = (
-        graph.op("Slice", shape, constant([start]), constant([end])) for start, end in slice_bounds
-    )
+    leading, trailing = (graph.op("Slice", shape, constant([start]), constant([end])) for start, end in slice_bounds)
     return graph.op("Reshape", x, graph.op("Concat", leading, sizes, trailing, axis_i=0))

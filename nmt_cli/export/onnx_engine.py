@@ -9,13 +9,7 @@ from torch import Tensor
 
 from nmt_cli.decoding.engine import ModelEngine
 from nmt_cli.fs import read_json
-from nmt_cli.models.contract import (
-    Autoregressive,
-    ModelConfig,
-    NonAutoregressive,
-    Sequences,
-    State,
-)
+from nmt_cli.models.contract import Autoregressive, ModelConfig, NonAutoregressive, Sequences, State
 from nmt_cli.vocabulary import Vocabulary
 
 Tensors = dict[str, Tensor]
@@ -30,9 +24,7 @@ class OnnxGraph:
         on_gpu = ["CUDAExecutionProvider"] if device.type == "cuda" else []
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
-        self.session = onnxruntime.InferenceSession(
-            str(path), options, providers=[*on_gpu, "CPUExecutionProvider"]
-        )
+        self.session = onnxruntime.InferenceSession(str(path), options, providers=[*on_gpu, "CPUExecutionProvider"])
         self.inputs = [node.name for node in self.session.get_inputs()]
         self.outputs = [node.name for node in self.session.get_outputs()]
 

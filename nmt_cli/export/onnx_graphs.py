@@ -14,13 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from nmt_cli.models.attention import KVCache
-from nmt_cli.models.contract import (
-    Autoregressive,
-    NonAutoregressive,
-    Sequences,
-    State,
-    TranslationModel,
-)
+from nmt_cli.models.contract import Autoregressive, NonAutoregressive, Sequences, State, TranslationModel
 from nmt_cli.models.decoder_only import DecoderOnly, DecoderOnlyState
 from nmt_cli.models.positions import PositionOffset, SinusoidalPositions, sinusoid_table
 from nmt_cli.models.recurrent import RecurrentEncoder
@@ -59,13 +53,9 @@ class FixedTablePositions(nn.Module):
 
     def __init__(self, original: SinusoidalPositions, max_positions: int) -> None:
         super().__init__()
-        self.register_buffer(
-            "table", sinusoid_table(max_positions, original.d_model, original.kind)
-        )
+        self.register_buffer("table", sinusoid_table(max_positions, original.d_model, original.kind))
 
-    def forward(
-        self, x: Tensor, offset: PositionOffset = 0, end_position: int | None = None
-    ) -> Tensor:
+    def forward(self, x: Tensor, offset: PositionOffset = 0, end_position: int | None = None) -> Tensor:
         """See `SinusoidalPositions.forward`."""
         time_slice = x[(0,) * (x.ndim - 2)][:, 0]  # [T]; tracing takes some sizes for constants
         indices = torch.ones_like(time_slice, dtype=torch.long).cumsum(0) - 1
@@ -138,11 +128,7 @@ class DecodeStepGraph(nn.Module):
 
     def __init__(self, model: Autoregressive[Any, Any], state_tensors: StateTensors) -> None:
         super().__init__()
-        self.model, self.memory_names, self.state_names = (
-            model,
-            list(state_tensors.memory),
-            list(state_tensors.state),
-        )
+        self.model, self.memory_names, self.state_names = (model, list(state_tensors.memory), list(state_tensors.state))
 
     def forward(self, tokens: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
         """Memory and state come in the order of their names; so does the new state."""
@@ -150,9 +136,7 @@ class DecodeStepGraph(nn.Module):
         num_memory_tensors = len(self.memory_names)
         memory = dict(zip(self.memory_names, tensors[:num_memory_tensors], strict=True))
         state = dict(zip(self.state_names, tensors[num_memory_tensors:], strict=True))
-        logits, new_state = self.model.decode_step(
-            tokens, unflatten(self.model, StateTensors(memory, state))
-        )
+        logits, new_state = self.model.decode_step(tokens, unflatten(self.model, StateTensors(memory, state)))
         return logits, *(flatten(new_state).state[name] for name in self.state_names)
 
 
@@ -185,9 +169,7 @@ def flatten_state(model: Autoregressive[Any, Any], state: State) -> StateTensors
     return _state_codec(model)[0](state)
 
 
-def _state_codec(
-    model: Any,
-) -> tuple[Callable[[Any], StateTensors], Callable[[Any, StateTensors], State]]:
+def _state_codec(model: Any) -> tuple[Callable[[Any], StateTensors], Callable[[Any, StateTensors], State]]:
     """How a model's state is taken apart and put together."""
     if isinstance(model, Transformer):
         return _flatten_transformer, _unflatten_transformer
@@ -207,10 +189,7 @@ def _name_key_values(prefix: str, pairs: Sequence[tuple[Tensor, Tensor]]) -> Ten
 
 def _collect_key_values(prefix: str, tensors: Tensors) -> list[tuple[Tensor, Tensor]]:
     num_layers = sum(name.startswith(f"{prefix}.") for name in tensors) // 2
-    return [
-        (tensors[f"{prefix}.{layer}.key"], tensors[f"{prefix}.{layer}.value"])
-        for layer in range(num_layers)
-    ]
+    return [(tensors[f"{prefix}.{layer}.key"], tensors[f"{prefix}.{layer}.value"]) for layer in range(num_layers)]
 
 
 def _cached_key_values(cache: KVCache) -> list[tuple[Tensor, Tensor]]:
@@ -227,12 +206,8 @@ def _flatten_transformer(state: TransformerState) -> StateTensors:
 
 
 def _unflatten_transformer(model: Transformer, tensors: StateTensors) -> TransformerState:
-    memory = TransformerMemory(
-        _collect_key_values("source", tensors.memory), tensors.memory["source_bias"]
-    )
-    return TransformerState(
-        memory, GrowingKVCache(_collect_key_values("past", tensors.state), None)
-    )
+    memory = TransformerMemory(_collect_key_values("source", tensors.memory), tensors.memory["source_bias"])
+    return TransformerState(memory, GrowingKVCache(_collect_key_values("past", tensors.state), None))
 
 
 def _flatten_decoder_only(state: DecoderOnlyState) -> StateTensors:
@@ -242,10 +217,7 @@ def _flatten_decoder_only(state: DecoderOnlyState) -> StateTensors:
     else:
         bias = cache.bias
     assert bias is not None
-    return StateTensors(
-        {},
-        {"position": position, "bias": bias, **_name_key_values("past", _cached_key_values(cache))},
-    )
+    return StateTensors({}, {"position": position, "bias": bias, **_name_key_values("past", _cached_key_values(cache))})
 
 
 def _unflatten_decoder_only(model: DecoderOnly, tensors: StateTensors) -> DecoderOnlyState:
@@ -276,7 +248,6 @@ def _unflatten_rnn(model: RNN, tensors: StateTensors) -> RecurrentState:
     )
     names = "hc" if model.decoder.is_lstm else "h"
     layer_states = [
-        tuple(tensors.state[f"units.{layer}.{name}"] for name in names)
-        for layer in range(len(model.decoder.cells))
+        tuple(tensors.state[f"units.{layer}.{name}"] for name in names) for layer in range(len(model.decoder.cells))
     ]
     return RecurrentState(memory, layer_states, tensors.state["feed"], 1)

@@ -48,10 +48,7 @@ class Parity:
     def summary(self) -> str:
         """One line about it."""
         greedy, beam = (round(share * self.lines) for share in (self.greedy, self.beam))
-        comparison = (
-            f"of {self.lines} lines {greedy} are translated the same greedily, "
-            f"{beam} at beam {BEAM_SIZE}"
-        )
+        comparison = f"of {self.lines} lines {greedy} are translated the same greedily, {beam} at beam {BEAM_SIZE}"
         if self.bleu is None:
             return comparison
         return f"{comparison}; BLEU {self.bleu[0]:.2f} here, {self.bleu[1]:.2f} there, {self.signature}"
@@ -74,8 +71,7 @@ def compare(
         overrides |= {"guard": False, "split": False}  # each by itself, without mending
         config = search.model_copy(update=overrides)
         translations = [
-            _translate(engine, tokenizers, config, small_sample)
-            for engine in (original_engine, exported_engine)
+            _translate(engine, tokenizers, config, small_sample) for engine in (original_engine, exported_engine)
         ]
         equal_lines = sum(a == b for a, b in zip(*translations, strict=True))
         equal_shares.append(equal_lines / max(1, len(small_sample.sources)))
@@ -83,24 +79,15 @@ def compare(
     if not exact and _bleu_differs(bleu) and len(sample.sources) > SAMPLE_LINES:
         large_sample = sample.head(LARGE_SAMPLE_LINES)
         translations = [
-            _translate(engine, tokenizers, config, large_sample)
-            for engine in (original_engine, exported_engine)
+            _translate(engine, tokenizers, config, large_sample) for engine in (original_engine, exported_engine)
         ]
         bleu, signature = _bleu_scores(large_sample, translations)
-    problem = (
-        _text_problem(equal_shares, len(small_sample.sources)) if exact else _bleu_problem(bleu)
-    )
-    return Parity(
-        len(small_sample.sources), equal_shares[0], equal_shares[1], bleu, signature, problem
-    )
+    problem = _text_problem(equal_shares, len(small_sample.sources)) if exact else _bleu_problem(bleu)
+    return Parity(len(small_sample.sources), equal_shares[0], equal_shares[1], bleu, signature, problem)
 
 
-def _translate(
-    engine: Engine, tokenizers: Tokenizers, config: SearchConfig, sample: Sample
-) -> list[str]:
-    translations = Translator(engine, tokenizers, config, rescore_canonical=False).translate(
-        sample.sources
-    )
+def _translate(engine: Engine, tokenizers: Tokenizers, config: SearchConfig, sample: Sample) -> list[str]:
+    translations = Translator(engine, tokenizers, config, rescore_canonical=False).translate(sample.sources)
     return [translation.text for translation in translations]
 
 
@@ -111,8 +98,7 @@ def _bleu_scores(
     if sample.references is None:
         return None, None
     original_bleu, exported_bleu = (
-        corpus_scores(texts, [sample.references], ["bleu"], tokenize=sample.tokenize)[0]
-        for texts in translations
+        corpus_scores(texts, [sample.references], ["bleu"], tokenize=sample.tokenize)[0] for texts in translations
     )
     return (original_bleu.score, exported_bleu.score), original_bleu.signature
 
@@ -124,10 +110,7 @@ def _bleu_differs(bleu: tuple[float, float] | None) -> bool:
 def _text_problem(equal_shares: list[float], lines: int) -> str | None:
     """Which of the two shares is too small."""
     for name, share, minimum in zip(
-        ("greedy", f"beam {BEAM_SIZE}"),
-        equal_shares,
-        (MIN_EQUAL_GREEDY, MIN_EQUAL_BEAM),
-        strict=True,
+        ("greedy", f"beam {BEAM_SIZE}"), equal_shares, (MIN_EQUAL_GREEDY, MIN_EQUAL_BEAM), strict=True
     ):
         if share < minimum:
             return (

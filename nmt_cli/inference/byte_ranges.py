@@ -16,10 +16,7 @@ from nmt_cli.data.sources.files import BOM, open_decompressed
 from nmt_cli.errors import DataError, UserError
 
 READ_SIZE_BYTES = 1 << 20
-SAMPLE_COUNT, SAMPLE_BYTES = (
-    64,
-    1 << 14,
-)  # places of a file that its sample is taken from, and their size
+SAMPLE_COUNT, SAMPLE_BYTES = (64, 1 << 14)  # places of a file that its sample is taken from, and their size
 
 
 class Shard(NamedTuple):
@@ -62,16 +59,11 @@ def find_range(path: Path, shard: Shard) -> TextRange:
     """The shard's part of a file; DataError where that cannot be read."""
     if path.suffix in (".gz", ".zst"):
         line_count = _count_lines(path)
-        begin, end = (
-            line_count * index // shard.total for index in (shard.number - 1, shard.number)
-        )
+        begin, end = (line_count * index // shard.total for index in (shard.number - 1, shard.number))
         return TextRange("lines", begin, end, line_count)
     with open_decompressed(path) as file:
         size = file.seek(0, io.SEEK_END)
-        begin, end = (
-            _next_line_start(file, size * index // shard.total)
-            for index in (shard.number - 1, shard.number)
-        )
+        begin, end = (_next_line_start(file, size * index // shard.total) for index in (shard.number - 1, shard.number))
         return TextRange("bytes", begin, end, size)
 
 

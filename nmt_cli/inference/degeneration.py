@@ -32,12 +32,7 @@ NON_WORD_CHARACTERS = re.compile(r"[\W_]+")
 # In characters of an alphabet, see `_script_adjusted_length`.
 MAX_LENGTH_RATIO, MAX_LENGTH_MARGIN = 4, 40
 MAX_SHORTENING_RATIO, SHORT_CHECK_MIN_LENGTH = 8, 60
-REPETITION_THRESHOLDS = {
-    "words": 4,
-    "long_words": 3,
-    "letters": 5,
-    "other": 8,
-}  # repetitions that make a loop
+REPETITION_THRESHOLDS = {"words": 4, "long_words": 3, "letters": 5, "other": 8}  # repetitions that make a loop
 MAX_REPEATED_NGRAM_FRACTION, NGRAM_CHECK_MIN_WORDS = (
     0.4,
     24,
@@ -74,23 +69,15 @@ class Diagnosis:
         finding = f"the translation was found {_describe_issues(self.issues)}"
         if not self.replaced:
             return f"{finding}; no better one was found"
-        remainder = (
-            f", which is {_describe_issues(self.remaining_issues)}" if self.remaining_issues else ""
-        )
+        remainder = f", which is {_describe_issues(self.remaining_issues)}" if self.remaining_issues else ""
         return f"{finding}; another one was taken{remainder}"
 
     def record(self) -> dict[str, object]:
         """The verdict as an object for --jsonl."""
-        return {
-            "found": list(self.issues),
-            "left": list(self.remaining_issues),
-            "mended": self.replaced,
-        }
+        return {"found": list(self.issues), "left": list(self.remaining_issues), "mended": self.replaced}
 
 
-SearchAgain = Callable[
-    [list[int], SearchConfig], list[list[DecodedHypothesis]]
-]  # numbers of tasks to their drafts
+SearchAgain = Callable[[list[int], SearchConfig], list[list[DecodedHypothesis]]]  # numbers of tasks to their drafts
 
 
 def repair_degenerate(
@@ -104,24 +91,19 @@ def repair_degenerate(
     Samples are judged, but not drawn again: their text depends on the seed alone.
     """
     issues = [
-        find_issues(source, source_hypotheses)
-        for source, source_hypotheses in zip(sources, hypotheses, strict=True)
+        find_issues(source, source_hypotheses) for source, source_hypotheses in zip(sources, hypotheses, strict=True)
     ]
     degenerate = [index for index, source_issues in enumerate(issues) if source_issues]
     diagnoses: list[Diagnosis | None] = [None] * len(sources)
     result = list(hypotheses)
-    retried = (
-        {} if config.sampling else _search_again(degenerate, sources, issues, config, search_again)
-    )
+    retried = {} if config.sampling else _search_again(degenerate, sources, issues, config, search_again)
     for index in degenerate:
         candidates = _preference(sources[index], hypotheses[index], retried.get(index, []), config)
         remaining = find_issues(sources[index], candidates)
         improved = _severity(remaining) < _severity(issues[index])
         if improved:
             result[index] = candidates
-        diagnoses[index] = Diagnosis(
-            issues[index], remaining if improved else issues[index], improved
-        )
+        diagnoses[index] = Diagnosis(issues[index], remaining if improved else issues[index], improved)
     return result, diagnoses
 
 
@@ -132,18 +114,14 @@ def merge_diagnoses(diagnoses: Sequence[Diagnosis | None]) -> Diagnosis | None:
         return None
     issues = {issue: None for diagnosis in present for issue in diagnosis.issues}
     remaining = {issue: None for diagnosis in present for issue in diagnosis.remaining_issues}
-    return Diagnosis(
-        tuple(issues), tuple(remaining), any(diagnosis.replaced for diagnosis in present)
-    )
+    return Diagnosis(tuple(issues), tuple(remaining), any(diagnosis.replaced for diagnosis in present))
 
 
 def find_issues(source: SourceText, hypotheses: Sequence[DecodedHypothesis]) -> tuple[Issue, ...]:
     """What is wrong with the first draft."""
     text = hypotheses[0].text if hypotheses else ""
     if not text.strip():
-        has_visible_text = any(
-            character.isprintable() and not character.isspace() for character in source.text
-        )
+        has_visible_text = any(character.isprintable() and not character.isspace() for character in source.text)
         return ("empty",) if has_visible_text else ()
     issues: list[Issue] = []
     if is_repetitive(f"{source.text} {source.prefix}", text):
@@ -155,22 +133,16 @@ def find_issues(source: SourceText, hypotheses: Sequence[DecodedHypothesis]) -> 
     ):
         issues.append("run_on")
     source_length, target_length = (
-        _script_adjusted_length(NON_WORD_CHARACTERS.sub("", side_text))
-        for side_text in (source.text, text)
+        _script_adjusted_length(NON_WORD_CHARACTERS.sub("", side_text)) for side_text in (source.text, text)
     )
-    if (
-        source_length >= SHORT_CHECK_MIN_LENGTH
-        and MAX_SHORTENING_RATIO * target_length < source_length
-    ):
+    if source_length >= SHORT_CHECK_MIN_LENGTH and MAX_SHORTENING_RATIO * target_length < source_length:
         issues.append("short")
     return tuple(issues)
 
 
 def _script_adjusted_length(text: str) -> int:
     """How much a text says: characters, those of Chinese, Japanese and Korean as three each."""
-    return len(text) + 2 * sum(
-        unicodedata.east_asian_width(character) in "WF" for character in text
-    )
+    return len(text) + 2 * sum(unicodedata.east_asian_width(character) in "WF" for character in text)
 
 
 def is_repetitive(source: str, text: str) -> bool:
@@ -192,13 +164,8 @@ def is_repetitive(source: str, text: str) -> bool:
         count = getattr(target_repetition, kind)
         if count >= threshold and count > 1.5 * source_repeats[kind] + 1:
             return True
-    return (
-        target_repetition.word_count >= NGRAM_CHECK_MIN_WORDS
-        and target_repetition.repeated_ngram_fraction
-        > max(
-            MAX_REPEATED_NGRAM_FRACTION,
-            source_repetition.repeated_ngram_fraction + MAX_REPEATED_NGRAM_FRACTION / 2,
-        )
+    return target_repetition.word_count >= NGRAM_CHECK_MIN_WORDS and target_repetition.repeated_ngram_fraction > max(
+        MAX_REPEATED_NGRAM_FRACTION, source_repetition.repeated_ngram_fraction + MAX_REPEATED_NGRAM_FRACTION / 2
     )
 
 
@@ -227,26 +194,15 @@ def _search_again(
 def _retry_config(config: SearchConfig, min_length: int) -> SearchConfig:
     beam_size = max(config.beam, RETRY_MIN_BEAM_SIZE)
     ngram_size = min(config.no_repeat_ngram or RETRY_NO_REPEAT_NGRAM, RETRY_NO_REPEAT_NGRAM)
-    updates = {
-        "beam": beam_size,
-        "n_best": beam_size,
-        "no_repeat_ngram": ngram_size,
-        "min_length": min_length,
-    }
+    updates = {"beam": beam_size, "n_best": beam_size, "no_repeat_ngram": ngram_size, "min_length": min_length}
     return config.model_copy(update=updates)
 
 
 def _preference(
-    source: SourceText,
-    first: list[DecodedHypothesis],
-    second: list[DecodedHypothesis],
-    config: SearchConfig,
+    source: SourceText, first: list[DecodedHypothesis], second: list[DecodedHypothesis], config: SearchConfig
 ) -> list[DecodedHypothesis]:
     """The n best of both searches: by flaws, then by score; each text once."""
-    ranked = [
-        (_severity(find_issues(source, [hypothesis])), hypothesis)
-        for hypothesis in [*first, *second]
-    ]
+    ranked = [(_severity(find_issues(source, [hypothesis])), hypothesis) for hypothesis in [*first, *second]]
     ranked.sort(key=lambda entry: (entry[0], -entry[1].hypothesis.score))
     unique: dict[str, DecodedHypothesis] = {}
     for _, hypothesis in ranked:

@@ -70,11 +70,7 @@ class NonblockingReader:
 
     def read(self) -> None:
         """Take what is there, waiting where there is nothing."""
-        data = (
-            self.stream.read(READ_SIZE_BYTES)
-            if self.fd is None
-            else os.read(self.fd, READ_SIZE_BYTES)
-        )
+        data = self.stream.read(READ_SIZE_BYTES) if self.fd is None else os.read(self.fd, READ_SIZE_BYTES)
         if not data:
             self.at_eof = True
             last_line = b"".join(self._partial_line)
@@ -105,9 +101,7 @@ class NonblockingReader:
 
 
 def read_blocks(
-    stream: BinaryIO,
-    max_lines: int = MAX_LINES_PER_READ,
-    block_size: Callable[[int], int] = lambda lines: lines,
+    stream: BinaryIO, max_lines: int = MAX_LINES_PER_READ, block_size: Callable[[int], int] = lambda lines: lines
 ) -> Iterator[list[InputLine]]:
     """Lists of the lines that have arrived, waiting only for the first of each list.
 

@@ -48,31 +48,19 @@ def _to_tuple(translation: Translation) -> TranslationTuple:
         for candidate in translation.candidates
     ]
     diagnosis = translation.diagnosis
-    diagnosis_tuple = (
-        None
-        if diagnosis is None
-        else (diagnosis.issues, diagnosis.remaining_issues, diagnosis.replaced)
-    )
+    diagnosis_tuple = None if diagnosis is None else (diagnosis.issues, diagnosis.remaining_issues, diagnosis.replaced)
     return candidates, translation.warnings, diagnosis_tuple, translation.truncated_tokens
 
 
-def _from_tuple(
-    candidates: list[Any], warnings: list[str], diagnosis_tuple: Any, truncated_tokens: int
-) -> Translation:
+def _from_tuple(candidates: list[Any], warnings: list[str], diagnosis_tuple: Any, truncated_tokens: int) -> Translation:
     diagnosis = None if diagnosis_tuple is None else Diagnosis(*diagnosis_tuple)
-    return Translation(
-        [Candidate(*fields) for fields in candidates], warnings, diagnosis, truncated_tokens
-    )
+    return Translation([Candidate(*fields) for fields in candidates], warnings, diagnosis, truncated_tokens)
 
 
 def describe_block(block: LineBlock) -> str:
     """The lines of a block, for a message."""
     last_line = block.first_line + len(block.texts) - 1
-    return (
-        f"line {last_line}"
-        if last_line == block.first_line
-        else f"lines {block.first_line} to {last_line}"
-    )
+    return f"line {last_line}" if last_line == block.first_line else f"lines {block.first_line} to {last_line}"
 
 
 def available_bytes(stream: BinaryIO) -> int:
@@ -110,21 +98,14 @@ def translate_in_order(
     while True:
         while next_yielded in workers.results:
             results = workers.results.pop(next_yielded)
-            for line, translation_tuple in zip(
-                pending_blocks.pop(next_yielded), results, strict=True
-            ):
+            for line, translation_tuple in zip(pending_blocks.pop(next_yielded), results, strict=True):
                 yield line, _from_tuple(*translation_tuple)
             next_yielded += 1
-        can_submit = (
-            workers.idle_count
-            and next_submitted - next_yielded < MAX_TASKS_PER_WORKER * len(workers)
-        )
+        can_submit = workers.idle_count and next_submitted - next_yielded < MAX_TASKS_PER_WORKER * len(workers)
         if can_submit and len(reader) and not prefixes_exhausted:
             if len(reader) < partitioner.lookahead_lines and _read_or_collect(workers, reader, 0):
                 continue  # more has arrived
-            block = reader.pop_lines(
-                partitioner.next_block_size(min(len(reader), partitioner.lookahead_lines))
-            )
+            block = reader.pop_lines(partitioner.next_block_size(min(len(reader), partitioner.lookahead_lines)))
             block_prefixes = None if prefixes is None else list(islice(prefixes, len(block)))
             if block_prefixes is not None and len(block_prefixes) < len(block):
                 block, prefixes_exhausted = block[: len(block_prefixes)], True
@@ -132,9 +113,7 @@ def translate_in_order(
                 pending_blocks[next_submitted] = block
                 workers.submit(
                     next_submitted,
-                    LineBlock(
-                        block[0].number, [input_line.text for input_line in block], block_prefixes
-                    ),
+                    LineBlock(block[0].number, [input_line.text for input_line in block], block_prefixes),
                 )
                 next_submitted += 1
         elif prefixes_exhausted and next_yielded == next_submitted:
@@ -148,9 +127,7 @@ def translate_in_order(
 
 
 def _read_or_collect(
-    workers: WorkerPool[LineBlock, list[TranslationTuple]],
-    reader: NonblockingReader,
-    timeout: float | None,
+    workers: WorkerPool[LineBlock, list[TranslationTuple]], reader: NonblockingReader, timeout: float | None
 ) -> bool:
     """Wait for input or a result, at most `timeout` seconds; whether input came."""
     if not reader.should_read:

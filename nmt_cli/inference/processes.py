@@ -74,9 +74,7 @@ class TranslatorSpec:
 
     def load_known_words(self) -> list[WordSet]:
         """The words of each run's training text; none where nothing is told of unknown ones."""
-        vocabularies = (
-            [WordSet.load(Path(run)) for run in self.runs] if self.report_unknown_words else []
-        )
+        vocabularies = [WordSet.load(Path(run)) for run in self.runs] if self.report_unknown_words else []
         available = [words for words in vocabularies if words is not None]
         return available if len(available) == len(vocabularies) else []
 
@@ -111,9 +109,7 @@ class ParallelTranslator:
     @property
     def partitioner(self) -> BlockPartitioner:
         """How the input is cut: as for all workers that this machine would have unasked."""
-        return BlockPartitioner(
-            max(1, self.gpu_count or self._thread_count), self.translator.config.beam_size
-        )
+        return BlockPartitioner(max(1, self.gpu_count or self._thread_count), self.translator.config.beam_size)
 
     def output_format(self, *, jsonl: bool = False) -> OutputFormat:
         """What is printed for a line; UserError for alignments of several candidates as text."""
@@ -126,25 +122,15 @@ class ParallelTranslator:
         return "alignments" if self.spec.align else "text"
 
     def translate(
-        self,
-        stream: BinaryIO,
-        prefix_path: Path | None = None,
-        *,
-        assume_long_input: bool = False,
+        self, stream: BinaryIO, prefix_path: Path | None = None, *, assume_long_input: bool = False
     ) -> Iterator[TranslatedLine]:
         """Translate lines in their order; see `translate_stream`.
 
         `much` says that the stream is long where it cannot be asked. WorkerError where a block of
         lines has killed two workers.
         """
-        for translated_line in self._translate_lines(
-            stream, prefix_path, assume_long_input=assume_long_input
-        ):
-            unknown = (
-                unknown_words(translated_line.line.text, self.known_words)
-                if self.known_words
-                else []
-            )
+        for translated_line in self._translate_lines(stream, prefix_path, assume_long_input=assume_long_input):
+            unknown = unknown_words(translated_line.line.text, self.known_words) if self.known_words else []
             yield replace(translated_line, unknown_words=unknown)
 
     def _translate_lines(
@@ -158,16 +144,12 @@ class ParallelTranslator:
         )
         if is_short_input or self.max_processes == 1:
             partitioner = self.partitioner if self.spec.engine == "torch" else None
-            yield from translate_stream(
-                self.translator, stream, prefix_path, strict=strict, partitioner=partitioner
-            )
+            yield from translate_stream(self.translator, stream, prefix_path, strict=strict, partitioner=partitioner)
             return
         prefix_lines = None if prefix_path is None else read_prefixes(prefix_path)
         missing_prefixes_error = DataError(f"{prefix_path}: fewer lines than the input")
         with self._start_workers() as workers:
-            translated = translate_in_order(
-                workers, stream, prefix_lines, missing_prefixes_error, self.partitioner
-            )
+            translated = translate_in_order(workers, stream, prefix_lines, missing_prefixes_error, self.partitioner)
             for line, translation in translated:
                 if strict:
                     check_strict(line, translation)
@@ -190,9 +172,7 @@ class ParallelTranslator:
         return WorkerPool(self.max_processes, opener, describe_block, warn, fork=False)
 
 
-def _open_block_translator(
-    spec: TranslatorSpec, gpu_count: int, worker_index: int
-) -> BlockTranslator:
+def _open_block_translator(spec: TranslatorSpec, gpu_count: int, worker_index: int) -> BlockTranslator:
     """The work of a spawned worker: on a GPU in turn, or with one thread."""
     torch.set_num_threads(1)
     device = f"cuda:{worker_index % gpu_count}" if gpu_count > 1 else spec.device
@@ -216,10 +196,7 @@ def _threads_disabled() -> Iterator[int]:
 
     Gives the number of threads that PyTorch uses outside.
     """
-    thread_count, previous_setting = (
-        torch.get_num_threads(),
-        os.environ.get(TOKENIZERS_PARALLELISM_VARIABLE),
-    )
+    thread_count, previous_setting = (torch.get_num_threads(), os.environ.get(TOKENIZERS_PARALLELISM_VARIABLE))
     torch.set_num_threads(1)
     os.environ[TOKENIZERS_PARALLELISM_VARIABLE] = "false"
     try:

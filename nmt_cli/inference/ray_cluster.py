@@ -25,9 +25,7 @@ if TYPE_CHECKING:  # with torch, for which those that only prepare need not wait
     from nmt_cli.inference.processes import ParallelTranslator, TranslatorSpec
     from nmt_cli.inference.shards import ShardResult
 
-RAY_ENVIRONMENT = {
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"
-}  # or it warns of what a later version will do
+RAY_ENVIRONMENT = {"RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}  # or it warns of what a later version will do
 
 
 @contextmanager
@@ -72,16 +70,10 @@ def translate_on_ray(
     absolute_spec = replace(spec, runs=runs)
     with ray_session() as ray:
         use_gpu = ray.cluster_resources().get("GPU", 0) > 0 and spec.device != "cpu"
-        remote_task = ray.remote(num_cpus=1, num_gpus=int(use_gpu), max_retries=3)(
-            _translate_shard_task
-        )
+        remote_task = ray.remote(num_cpus=1, num_gpus=int(use_gpu), max_retries=3)(_translate_shard_task)
         pending = {
             remote_task.remote(
-                absolute_spec,
-                str(text.absolute()),
-                tuple(result),
-                str(folder.absolute()),
-                output_format,
+                absolute_spec, str(text.absolute()), tuple(result), str(folder.absolute()), output_format
             ): result
             for result in shards
         }
@@ -102,23 +94,14 @@ def translate_on_ray(
 
 
 def _translate_shard_task(
-    spec: "TranslatorSpec",
-    text: str,
-    shard: tuple[int, int],
-    folder: str,
-    output_format: "OutputFormat",
+    spec: "TranslatorSpec", text: str, shard: tuple[int, int], folder: str, output_format: "OutputFormat"
 ) -> "ShardResult":
     """A shard, in a process of the cluster."""
     from nmt_cli.inference.shards import translate_shard
 
     quiet_reporter = Reporter(quiet=True)
     return translate_shard(
-        _open_translator_once(spec),
-        Path(text),
-        Shard(*shard),
-        Path(folder),
-        output_format,
-        quiet_reporter,
+        _open_translator_once(spec), Path(text), Shard(*shard), Path(folder), output_format, quiet_reporter
     )
 
 

@@ -12,9 +12,7 @@ from typing import NamedTuple
 UNSPACED_SCRIPTS = r"\u0e00-\u109f\u1780-\u17ff\u2e80-\ua4cf"
 WORD = re.compile(rf"[{UNSPACED_SCRIPTS}]|[^\W_{UNSPACED_SCRIPTS}]+|[^\w\s]|_")
 MAX_UNIT_WORDS = 64  # words of a repeated stretch
-MIN_REPETITIVE_WORD_LENGTH = (
-    10  # characters from which a word can repeat something by itself ('hahahahaha')
-)
+MIN_REPETITIVE_WORD_LENGTH = 10  # characters from which a word can repeat something by itself ('hahahahaha')
 NGRAM_SIZE = 4  # words
 
 
@@ -37,9 +35,7 @@ class Repetition:
         within_word_runs = [run for word in words if _can_repeat(word) for run in _find_runs(word)]
         return cls(
             words=max((run.repeats for run in runs if run.has_letters), default=1),
-            long_words=max(
-                (run.repeats for run in runs if run.has_letters and run.unit_size > 1), default=1
-            ),
+            long_words=max((run.repeats for run in runs if run.has_letters and run.unit_size > 1), default=1),
             letters=max((run.repeats for run in within_word_runs if run.has_letters), default=1),
             other=max((run.repeats for run in runs if not run.has_letters), default=1),
             repeated_ngram_fraction=_repeated_ngram_fraction(words),
@@ -54,11 +50,7 @@ class _RepeatedRun(NamedTuple):
 
 
 def _can_repeat(word: str) -> bool:
-    return (
-        len(word) >= MIN_REPETITIVE_WORD_LENGTH
-        and not word.isdigit()
-        and len(set(word)) <= len(word) // 2
-    )
+    return len(word) >= MIN_REPETITIVE_WORD_LENGTH and not word.isdigit() and len(set(word)) <= len(word) // 2
 
 
 def _find_runs(items: Sequence[str]) -> list[_RepeatedRun]:
@@ -87,7 +79,5 @@ def _find_runs(items: Sequence[str]) -> list[_RepeatedRun]:
 
 
 def _repeated_ngram_fraction(words: list[str]) -> float:
-    ngrams = [
-        tuple(words[start : start + NGRAM_SIZE]) for start in range(len(words) - NGRAM_SIZE + 1)
-    ]
+    ngrams = [tuple(words[start : start + NGRAM_SIZE]) for start in range(len(words) - NGRAM_SIZE + 1)]
     return 1 - len(set(ngrams)) / len(ngrams) if ngrams else 0.0

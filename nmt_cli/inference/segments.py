@@ -11,24 +11,17 @@ from dataclasses import dataclass
 
 # Marks that a space follows: also those of Hindi and its neighbours, Urdu, Arabic, Armenian and
 # Amharic. Marks that need none: of Chinese and Japanese, Burmese and Khmer.
-SENTENCE_END = re.compile(
-    r"(?<=[.!?…।॥۔؟։።])[\"'”’»)\]]*\s+|(?<=[。！？။។])(?![。！？။។])[”’」』）]*"
-)
+SENTENCE_END = re.compile(r"(?<=[.!?…।॥۔؟։።])[\"'”’»)\]]*\s+|(?<=[。！？။។])(?![。！？။។])[”’」』）]*")
 CLAUSE_END = re.compile(r"(?<=[,;:،؛၊])\s+|(?<=[、，；：])")
 SPACE = re.compile(r"\s+")
 BOUNDARY_PATTERNS = (SENTENCE_END, CLAUSE_END, SPACE)
-MIN_SEGMENT_TOKENS = (
-    8  # pieces: a shorter sentence takes the next one along ('Mr. Smith' has one too many)
-)
+MIN_SEGMENT_TOKENS = 8  # pieces: a shorter sentence takes the next one along ('Mr. Smith' has one too many)
 ZERO_WIDTH_JOINER, VARIATION_SELECTORS = "\u200d", range(0xFE00, 0xFE10)  # inside emoji
 
 # Scripts written without spaces: the first three do without them between sentences, too.
 CJK = (range(0x2E80, 0xA4D0), range(0xF900, 0xFB00), range(0xFF00, 0xFFF0))
 ASTRAL_CJK = range(0x20000, 0x33480)
-UNSPACED_SCRIPTS = (
-    range(0x0E00, 0x1100),
-    range(0x1780, 0x1800),
-)  # Thai, Lao, Tibetan, Burmese; Khmer
+UNSPACED_SCRIPTS = (range(0x0E00, 0x1100), range(0x1780, 0x1800))  # Thai, Lao, Tibetan, Burmese; Khmer
 
 TokenCounter = Callable[[list[str]], list[int]]  # pieces of each text
 Span = tuple[int, int]
@@ -54,9 +47,7 @@ def split_line(text: str, max_tokens: int, count_tokens: TokenCounter) -> list[S
     spans = _strip_spans(text, _pack_units(text, (0, len(text)), max_tokens, count_tokens, 0))
     token_counts = count_tokens([text[start:end] for start, end in spans])
     fitting_spans: list[Span] = []
-    for span, token_count in zip(
-        spans, token_counts, strict=True
-    ):  # joined, units may have more pieces
+    for span, token_count in zip(spans, token_counts, strict=True):  # joined, units may have more pieces
         fitting_spans += (
             [span]
             if token_count <= max_tokens
@@ -74,17 +65,13 @@ def join_translations(segments: Sequence[Segment], translations: Sequence[str]) 
     joined = ""
     for segment, text in zip(segments, translations, strict=True):
         if joined and text:
-            without_space = (
-                segment.continues_word or _in_scripts(CJK, joined[-1]) or _in_scripts(CJK, text[0])
-            )
+            without_space = segment.continues_word or _in_scripts(CJK, joined[-1]) or _in_scripts(CJK, text[0])
             joined += "" if without_space else " "
         joined += text
     return joined
 
 
-def _pack_units(
-    text: str, span: Span, max_tokens: int, count_tokens: TokenCounter, level: int
-) -> list[Span]:
+def _pack_units(text: str, span: Span, max_tokens: int, count_tokens: TokenCounter, level: int) -> list[Span]:
     """Spans of neighbouring units of this level: sentences, clauses, words."""
     if level == len(BOUNDARY_PATTERNS):
         return _slice_characters(text, _grapheme_boundaries(text, span), max_tokens, count_tokens)
@@ -115,9 +102,7 @@ def _split_at(text: str, span: Span, boundary: re.Pattern[str]) -> Iterator[Span
     yield start, end
 
 
-def _slice_characters(
-    text: str, bounds: Sequence[int], max_tokens: int, count_tokens: TokenCounter
-) -> list[Span]:
+def _slice_characters(text: str, bounds: Sequence[int], max_tokens: int, count_tokens: TokenCounter) -> list[Span]:
     """Spans of as many units as fit; unit i is text[bounds[i] : bounds[i + 1]]."""
     spans: list[Span] = []
     position, count, unit_count = 0, max_tokens, len(bounds) - 1
@@ -127,9 +112,7 @@ def _slice_characters(
         )
         start, end = bounds[position], bounds[position + count]
         if count == 1 and end - start > 1 and count_tokens([text[start:end]])[0] > max_tokens:
-            spans += _slice_characters(
-                text, range(start, end + 1), max_tokens, count_tokens
-            )  # a tower of accents
+            spans += _slice_characters(text, range(start, end + 1), max_tokens, count_tokens)  # a tower of accents
         else:
             spans.append((start, end))
         position += count
@@ -160,8 +143,7 @@ def _grapheme_boundaries(text: str, span: Span) -> list[int]:
     for position in range(start + 1, end):
         character = text[position]
         continues_cluster = (
-            ZERO_WIDTH_JOINER in (character, text[position - 1])
-            or ord(character) in VARIATION_SELECTORS
+            ZERO_WIDTH_JOINER in (character, text[position - 1]) or ord(character) in VARIATION_SELECTORS
         )
         if not continues_cluster and unicodedata.combining(character) == 0:
             bounds.append(position)
@@ -184,9 +166,7 @@ def _make_segments(text: str, spans: list[Span]) -> Iterator[Segment]:
     for index, (start, end) in enumerate(spans):
         is_adjacent = index > 0 and start == previous_end
         boundary_characters = (text[start - 1], text[start]) if is_adjacent else ()
-        uses_spaces = not any(
-            _in_scripts((*CJK, *UNSPACED_SCRIPTS), character) for character in boundary_characters
-        )
+        uses_spaces = not any(_in_scripts((*CJK, *UNSPACED_SCRIPTS), character) for character in boundary_characters)
         yield Segment(text[start:end], is_adjacent and uses_spaces)
         previous_end = end
 

@@ -58,10 +58,7 @@ class ShardWriter:
             progress = json.loads(self._progress_path.read_text())
             if self._partial_path.stat().st_size >= progress["bytes"]:
                 byte_count = progress["bytes"]
-                self.line_count, self.output_line_count = (
-                    progress["lines"],
-                    progress["output_lines"],
-                )
+                self.line_count, self.output_line_count = (progress["lines"], progress["output_lines"])
         self._file = open(self._partial_path, "ab")  # noqa: SIM115
         self._file.truncate(byte_count)
 
@@ -120,9 +117,7 @@ def _claim_folder(folder: Path, job: Job) -> str:
         temporary.unlink()
     existing = _read_json(path)
     if existing != expected:
-        differing_keys = sorted(
-            key for key in {*existing, *expected} if existing.get(key) != expected.get(key)
-        )
+        differing_keys = sorted(key for key in {*existing, *expected} if existing.get(key) != expected.get(key))
         raise DataError(
             f"{folder}: holds shards of another job (other {', '.join(differing_keys)}): choose another --out"
         )
@@ -188,14 +183,8 @@ def _check_ranges(folder: Path, manifests: list[dict[str, Any]]) -> None:
     for manifest in manifests:
         text_range = TextRange(**manifest["range"])
         is_last = manifest is manifests[-1]
-        line_count_matches = (
-            text_range.unit == "bytes" or text_range.end - text_range.begin == manifest["lines"]
-        )
-        if (
-            text_range.begin != position
-            or (is_last and text_range.end != text_range.total)
-            or not line_count_matches
-        ):
+        line_count_matches = text_range.unit == "bytes" or text_range.end - text_range.begin == manifest["lines"]
+        if text_range.begin != position or (is_last and text_range.end != text_range.total) or not line_count_matches:
             shard = Shard(*manifest["shard"])
             raise DataError(f"{folder}: shard {shard} does not go on where the one before ends")
         position = text_range.end

@@ -73,10 +73,7 @@ def translate_shard(
 
 def _renumber(translated_line: TranslatedLine, offset: int) -> TranslatedLine:
     """The line with the number that it has in its shard."""
-    return replace(
-        translated_line,
-        line=replace(translated_line.line, number=translated_line.line.number + offset),
-    )
+    return replace(translated_line, line=replace(translated_line.line, number=translated_line.line.number + offset))
 
 
 def describe_job(

@@ -8,13 +8,7 @@ from nmt_cli.data.prepared.store import Tokenizers
 from nmt_cli.decoding.engine import Engine, TorchEngine
 from nmt_cli.decoding.hypothesis import Hypothesis, SearchConfig
 from nmt_cli.decoding.word_alignment import word_alignment
-from nmt_cli.inference.degeneration import (
-    DecodedHypothesis,
-    Diagnosis,
-    SourceText,
-    merge_diagnoses,
-    repair_degenerate,
-)
+from nmt_cli.inference.degeneration import DecodedHypothesis, Diagnosis, SourceText, merge_diagnoses, repair_degenerate
 from nmt_cli.inference.lines import to_single_line
 from nmt_cli.inference.segments import Segment, join_translations, split_line
 from nmt_cli.inference.translation import Candidate, LinePlan, Translation, TranslationUnit
@@ -47,9 +41,7 @@ class Translator:
         limits = [config.max_source_length, (self.engine.max_source_positions or 1 << 30) - 1]
         self.max_source_tokens = min(limits)
 
-    def translate(
-        self, lines: Sequence[str], prefixes: Sequence[str] | None = None
-    ) -> list[Translation]:
+    def translate(self, lines: Sequence[str], prefixes: Sequence[str] | None = None) -> list[Translation]:
         """One translation a line, in the order of the lines; a blank line's is empty.
 
         `prefixes` are texts that the translations begin with, one a line; white space around them
@@ -65,9 +57,7 @@ class Translator:
         hypotheses = self._search(units, self.config)
         diagnoses: list[Diagnosis | None] = [None] * len(units)
         if self.config.guard:
-            sources = [
-                SourceText(unit.segment.text, len(unit.source_ids), unit.prefix) for unit in units
-            ]
+            sources = [SourceText(unit.segment.text, len(unit.source_ids), unit.prefix) for unit in units]
             hypotheses, diagnoses = repair_degenerate(
                 sources,
                 hypotheses,
@@ -75,10 +65,7 @@ class Translator:
                 lambda indices, config: self._search([units[index] for index in indices], config),
             )
         unit_results = iter(zip(self._make_candidates(units, hypotheses), diagnoses, strict=True))
-        return [
-            _make_translation(plan, [next(unit_results) for _ in plan.units], align=self.align)
-            for plan in plans
-        ]
+        return [_make_translation(plan, [next(unit_results) for _ in plan.units], align=self.align) for plan in plans]
 
     def _plan_line(self, text: str, ids: TokenIds) -> LinePlan:
         """What is translated for a line: nothing for a blank one, several parts of a long one."""
@@ -88,25 +75,17 @@ class Translator:
             return LinePlan([TranslationUnit(Segment(text), ids)])
         if not self.config.split:
             return LinePlan(
-                [TranslationUnit(Segment(text), ids[: self.max_source_tokens])],
-                len(ids) - self.max_source_tokens,
+                [TranslationUnit(Segment(text), ids[: self.max_source_tokens])], len(ids) - self.max_source_tokens
             )
-        encode, language_tag = (
-            self.tokenizers.source.encode,
-            self.tokenizers.source.language_tag(text),
-        )
-        max_segment_tokens = self.max_source_tokens - (
-            len(encode([language_tag])[0]) if language_tag else 0
-        )
+        encode, language_tag = (self.tokenizers.source.encode, self.tokenizers.source.language_tag(text))
+        max_segment_tokens = self.max_source_tokens - (len(encode([language_tag])[0]) if language_tag else 0)
         segments = split_line(
             text[len(language_tag) :],
             max(1, max_segment_tokens),
             lambda segment_texts: [len(token_ids) for token_ids in encode(segment_texts)],
         )
         encoded = encode([language_tag + segment.text for segment in segments])
-        truncated_tokens = sum(
-            max(0, len(segment_ids) - self.max_source_tokens) for segment_ids in encoded
-        )
+        truncated_tokens = sum(max(0, len(segment_ids) - self.max_source_tokens) for segment_ids in encoded)
         segments_with_ids = zip(segments, encoded, strict=True)
         return LinePlan(
             [
@@ -133,20 +112,14 @@ class Translator:
                 ids = ids[: max_target_positions - 1]
             plan.units[0] = plan.units[0]._replace(prefix=text, prefix_ids=ids)
 
-    def _search(
-        self, units: Sequence[TranslationUnit], config: SearchConfig
-    ) -> list[list[DecodedHypothesis]]:
+    def _search(self, units: Sequence[TranslationUnit], config: SearchConfig) -> list[list[DecodedHypothesis]]:
         """Drafts of each part, best first, from batches of similar length."""
         hypotheses: list[list[Hypothesis]] = [[] for _ in units]
         max_batch_positions = self.engine.max_batch_positions(config)
-        for indices in batch_by_length(
-            [len(unit.source_ids) + 1 for unit in units], max_batch_positions
-        ):
+        for indices in batch_by_length([len(unit.source_ids) + 1 for unit in units], max_batch_positions):
             prefixes = [units[index].prefix_ids for index in indices]
             sources = [units[index].source_ids for index in indices]
-            batch_hypotheses = self.engine.search(
-                sources, config, prefixes if any(prefixes) else None
-            )
+            batch_hypotheses = self.engine.search(sources, config, prefixes if any(prefixes) else None)
             for index, unit_hypotheses in zip(indices, batch_hypotheses, strict=True):
                 hypotheses[index] = unit_hypotheses
         texts = iter(
@@ -155,10 +128,7 @@ class Translator:
             )
         )
         return [
-            [
-                DecodedHypothesis(hypothesis, to_single_line(next(texts)))
-                for hypothesis in unit_hypotheses
-            ]
+            [DecodedHypothesis(hypothesis, to_single_line(next(texts))) for hypothesis in unit_hypotheses]
             for unit_hypotheses in hypotheses
         ]
 
@@ -170,21 +140,15 @@ class Translator:
             for unit, unit_hypotheses in zip(units, hypotheses, strict=True)
             for hypothesis in unit_hypotheses
         ]
-        alignments = self._alignments(
-            [(ids, hypothesis.hypothesis.ids) for ids, hypothesis in flat_hypotheses]
-        )
-        scored_hypotheses = zip(
-            flat_hypotheses, self._log_probabilities(flat_hypotheses), alignments, strict=True
-        )
+        alignments = self._alignments([(ids, hypothesis.hypothesis.ids) for ids, hypothesis in flat_hypotheses])
+        scored_hypotheses = zip(flat_hypotheses, self._log_probabilities(flat_hypotheses), alignments, strict=True)
         candidates = iter(
             Candidate(hypothesis.text, hypothesis.hypothesis.score, log_probability, alignment)
             for (_, hypothesis), log_probability, alignment in scored_hypotheses
         )
         return [[next(candidates) for _ in unit_hypotheses] for unit_hypotheses in hypotheses]
 
-    def _log_probabilities(
-        self, hypotheses: list[tuple[TokenIds, DecodedHypothesis]]
-    ) -> list[float]:
+    def _log_probabilities(self, hypotheses: list[tuple[TokenIds, DecodedHypothesis]]) -> list[float]:
         """The log-probability of each draft's text, which `nmt rescore` computes, too.
 
         Search may spell a text in other pieces than the tokenizer does; such a text is scored once
@@ -193,25 +157,18 @@ class Translator:
         scores = [hypothesis.hypothesis.log_probability for _, hypothesis in hypotheses]
         if not self.rescore_canonical:
             return scores
-        canonical_ids = self.tokenizers.target.encode(
-            [hypothesis.text.strip() for _, hypothesis in hypotheses]
-        )
+        canonical_ids = self.tokenizers.target.encode([hypothesis.text.strip() for _, hypothesis in hypotheses])
         max_target_positions = self.engine.max_target_positions
         noncanonical = [
             index
-            for index, (ids, (_, hypothesis)) in enumerate(
-                zip(canonical_ids, hypotheses, strict=True)
-            )
-            if ids != hypothesis.hypothesis.ids
-            and (max_target_positions is None or len(ids) < max_target_positions)
+            for index, (ids, (_, hypothesis)) in enumerate(zip(canonical_ids, hypotheses, strict=True))
+            if ids != hypothesis.hypothesis.ids and (max_target_positions is None or len(ids) < max_target_positions)
         ]
         sources, targets = (
             [hypotheses[index][0] for index in noncanonical],
             [canonical_ids[index] for index in noncanonical],
         )
-        if noncanonical and (
-            canonical_scores := self.engine.log_probabilities(sources, targets, self.config)
-        ):
+        if noncanonical and (canonical_scores := self.engine.log_probabilities(sources, targets, self.config)):
             for index, score in zip(noncanonical, canonical_scores, strict=True):
                 scores[index] = score
         return scores
@@ -224,15 +181,9 @@ class Translator:
         id_to_tokens = self.tokenizers.source.ids_to_tokens, self.tokenizers.target.ids_to_tokens
         for indices in batch_by_length(lengths, self.engine.max_batch_positions(self.config)):
             batch_pairs = [pairs[index] for index in indices]
-            weights = self.engine.attention(
-                [pair[0] for pair in batch_pairs], [pair[1] for pair in batch_pairs]
-            )
-            for index, pair_weights, (source, target) in zip(
-                indices, weights or [], batch_pairs, strict=False
-            ):
-                alignments[index] = word_alignment(
-                    pair_weights, id_to_tokens[0](source), id_to_tokens[1](target)
-                )
+            weights = self.engine.attention([pair[0] for pair in batch_pairs], [pair[1] for pair in batch_pairs])
+            for index, pair_weights, (source, target) in zip(indices, weights or [], batch_pairs, strict=False):
+                alignments[index] = word_alignment(pair_weights, id_to_tokens[0](source), id_to_tokens[1](target))
         return alignments
 
 
@@ -248,18 +199,14 @@ def _make_translation(
             + (", so it has no alignment" if align else "")
         )
     if plan.truncated_tokens:
-        warnings.append(
-            f"longer than the model reads: {plan.truncated_tokens:,} of its pieces were not read"
-        )
+        warnings.append(f"longer than the model reads: {plan.truncated_tokens:,} of its pieces were not read")
     if diagnosis is not None:
         warnings.append(diagnosis.warning)
     candidates = unit_results[0][0] if len(unit_results) == 1 else []
     if any(not unit_candidates for unit_candidates, _ in unit_results):
         warnings.append("search found no translation")
     if len(unit_results) > 1:
-        candidates = _join_candidates(
-            plan, [unit_candidates for unit_candidates, _ in unit_results]
-        )
+        candidates = _join_candidates(plan, [unit_candidates for unit_candidates, _ in unit_results])
     return Translation(candidates, warnings, diagnosis, plan.truncated_tokens)
 
 

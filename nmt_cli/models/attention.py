@@ -53,9 +53,7 @@ class MultiHeadAttention(nn.Module):
     al. 2023). With `scaled` off the dot products are not divided by sqrt(K).
     """
 
-    def __init__(
-        self, d_model: int, heads: int, key_value_heads: int, dropout: float, *, scaled: bool = True
-    ) -> None:
+    def __init__(self, d_model: int, heads: int, key_value_heads: int, dropout: float, *, scaled: bool = True) -> None:
         super().__init__()
         self.heads, self.kv_heads, self.head_dim = heads, key_value_heads, d_model // heads
         self.scale = self.head_dim**-0.5 if scaled else 1.0
@@ -84,14 +82,10 @@ class MultiHeadAttention(nn.Module):
         """
         keys, values = self._repeat_kv(keys), self._repeat_kv(values)
         if queries.device.type == "cpu":
-            attended = (
-                self.dropout(self._attention_weights(queries, keys, bias)) @ values
-            )  # [B, H, Q, K]
+            attended = self.dropout(self._attention_weights(queries, keys, bias)) @ values  # [B, H, Q, K]
         else:
             rate = self.dropout.rate if self.training else 0.0
-            attended = functional.scaled_dot_product_attention(
-                queries, keys, values, bias, rate, scale=self.scale
-            )
+            attended = functional.scaled_dot_product_attention(queries, keys, values, bias, rate, scale=self.scale)
         result: Tensor = self.out(attended.transpose(1, 2).flatten(2).to(self.out.weight.dtype))
         return result
 
@@ -123,13 +117,7 @@ class KVCache:
     """
 
     def __init__(
-        self,
-        like: Tensor,
-        layers: int,
-        kv_heads: int,
-        head_dim: int,
-        max_entries: int,
-        prefix_entries: int = 0,
+        self, like: Tensor, layers: int, kv_heads: int, head_dim: int, max_entries: int, prefix_entries: int = 0
     ) -> None:
         """`like` gives batch size and width as [B, W, ...], type and device of the model; slots =
         capacity * W.
@@ -142,13 +130,9 @@ class KVCache:
         self.entries = torch.empty(shape, dtype=attention_dtype(like), device=like.device)
         self.entries[..., :prefix_entries, :] = 0  # what lies in padding is multiplied by zero
         bias_entries = _aligned_length(prefix_entries + max_entries, like.device)
-        self.bias = self.entries.new_full(
-            (self.batch_size, 1, self.beam_size, bias_entries), float("-inf")
-        )
+        self.bias = self.entries.new_full((self.batch_size, 1, self.beam_size, bias_entries), float("-inf"))
         self.all_visible = self.beam_size == 1  # whether every hypothesis sees every entry
-        self.self_mask = additive_mask(
-            ~torch.eye(self.beam_size, dtype=torch.bool, device=like.device), like
-        )
+        self.self_mask = additive_mask(~torch.eye(self.beam_size, dtype=torch.bool, device=like.device), like)
         self.length = 0
 
     @property
@@ -167,9 +151,7 @@ class KVCache:
         self.bias[..., : self.prefix_entries] = 0
         if padding is not None:
             self.all_visible = False
-            self.bias[..., : self.prefix_entries].masked_fill_(
-                padding[:, None, None], float("-inf")
-            )
+            self.bias[..., : self.prefix_entries].masked_fill_(padding[:, None, None], float("-inf"))
 
     def advance(self) -> None:
         """Open the next position: each hypothesis sees the entry that it writes itself."""
@@ -202,7 +184,4 @@ class KVCache:
         selection.apply(self.entries[..., :end, :], 2)
         selection.apply(self.bias[..., :end])
         self.batch_size = selection.size
-        self.entries, self.bias = (
-            self.entries[:, :, : self.batch_size],
-            self.bias[: self.batch_size],
-        )
+        self.entries, self.bias = (self.entries[:, :, : self.batch_size], self.bias[: self.batch_size])

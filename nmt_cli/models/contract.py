@@ -14,9 +14,7 @@ from torch import Tensor, nn
 from nmt_cli.config import Section
 from nmt_cli.vocabulary import Vocabulary
 
-MAX_CPU_CHUNK_POSITIONS = (
-    1024  # positions, padding included, that a CPU encodes at once for a search
-)
+MAX_CPU_CHUNK_POSITIONS = 1024  # positions, padding included, that a CPU encodes at once for a search
 
 
 class Sequences(NamedTuple):
@@ -27,9 +25,7 @@ class Sequences(NamedTuple):
 
     ids: Tensor  # [B, L] int64
     lengths: Tensor  # [B] int64, at least 1
-    known_num_tokens: int | None = (
-        None  # the sum of lengths, where asking the device would cost a wait
-    )
+    known_num_tokens: int | None = None  # the sum of lengths, where asking the device would cost a wait
 
     def num_tokens(self) -> int:
         """Real positions; waits for the device where the number is not known."""

@@ -13,12 +13,7 @@ from nmt_cli.models.attention import additive_mask
 from nmt_cli.models.contract import NonAutoregressive, Sequences
 from nmt_cli.models.dropout import Dropout
 from nmt_cli.models.embedding import Embedding
-from nmt_cli.models.layers import (
-    FeedForwardSublayer,
-    LayerConfig,
-    SelfAttention,
-    initialize_weights,
-)
+from nmt_cli.models.layers import FeedForwardSublayer, LayerConfig, SelfAttention, initialize_weights
 from nmt_cli.models.normalization import make_normalization
 from nmt_cli.models.positions import make_positions
 from nmt_cli.vocabulary import Vocabulary
@@ -75,19 +70,13 @@ class CTC(NonAutoregressive[CTCConfig]):
         d_model = config.d_model
         self.source_embedding = Embedding(vocabulary.source_size, d_model)
         self.source_positions = make_positions(config.positions, d_model, config.max_positions)
-        self.emitted_positions = make_positions(
-            config.positions, d_model, config.max_positions * config.upsample
-        )
+        self.emitted_positions = make_positions(config.positions, d_model, config.max_positions * config.upsample)
         self.dropout = Dropout(config.dropout)
         self.before = nn.ModuleList(_Layer(config) for _ in range(config.encoder_layers))
         self.split = nn.Linear(d_model, d_model * config.upsample)
         self.after = nn.ModuleList(_Layer(config) for _ in range(config.decoder_layers))
         pre_norm = config.norm_position == "pre"
-        self.norm = (
-            make_normalization(config.norm, d_model, config.norm_epsilon)
-            if pre_norm
-            else nn.Identity()
-        )
+        self.norm = make_normalization(config.norm, d_model, config.norm_epsilon) if pre_norm else nn.Identity()
         self.output = nn.Linear(d_model, vocabulary.target_size)
         tied = config.tied_embeddings == "all"
         if tied:

@@ -15,12 +15,7 @@ from nmt_cli.models.batch_selection import BatchSelection
 from nmt_cli.models.contract import Autoregressive, Sequences, State
 from nmt_cli.models.dropout import Dropout
 from nmt_cli.models.embedding import Embedding
-from nmt_cli.models.layers import (
-    FeedForwardSublayer,
-    LayerConfig,
-    SelfAttention,
-    initialize_weights,
-)
+from nmt_cli.models.layers import FeedForwardSublayer, LayerConfig, SelfAttention, initialize_weights
 from nmt_cli.models.normalization import make_normalization
 from nmt_cli.models.positions import PositionOffset, make_positions
 from nmt_cli.vocabulary import Vocabulary
@@ -49,12 +44,7 @@ class DecoderOnlyConfig(LayerConfig):
                 "key_value_heads": 2,
                 "tied_embeddings": "target",
             },
-            {
-                "positions": "none",
-                "source_attention": "causal",
-                "activation": "swish",
-                "tied_embeddings": "none",
-            },
+            {"positions": "none", "source_attention": "causal", "activation": "swish", "tied_embeddings": "none"},
             {"positions": "sinusoidal_halves", "activation": "relu", "scaled_attention": False},
             {"positions": "sinusoidal_marianmt", "layers": 1},
         ]
@@ -101,19 +91,13 @@ class DecoderOnly(Autoregressive[DecoderOnlyConfig, DecoderOnlyState]):
         d_model, share_embeddings = config.d_model, config.tied_embeddings == "all"
         self.source_embedding = Embedding(vocabulary.source_size, d_model)
         self.target_embedding = (
-            self.source_embedding
-            if share_embeddings
-            else Embedding(vocabulary.target_size, d_model)
+            self.source_embedding if share_embeddings else Embedding(vocabulary.target_size, d_model)
         )
         self.positions = make_positions(config.positions, d_model, config.max_positions)
         self.dropout = Dropout(config.dropout)
         self.stack = nn.ModuleList(_Layer(config) for _ in range(config.layers))
         pre_norm = config.norm_position == "pre"
-        self.norm = (
-            make_normalization(config.norm, d_model, config.norm_epsilon)
-            if pre_norm
-            else nn.Identity()
-        )
+        self.norm = make_normalization(config.norm, d_model, config.norm_epsilon) if pre_norm else nn.Identity()
         self.output = nn.Linear(d_model, vocabulary.target_size)
         tied = config.tied_embeddings != "none"
         if tied:
@@ -161,20 +145,10 @@ class DecoderOnly(Autoregressive[DecoderOnlyConfig, DecoderOnlyState]):
 
     def init_state(self, source: Sequences, beam_size: int, max_steps: int) -> DecoderOnlyState:
         """See `Autoregressive.start`."""
-        (batch_size, source_length), attend = (
-            source.ids.shape,
-            self._layers[0].self_attention.attend,
-        )
+        (batch_size, source_length), attend = (source.ids.shape, self._layers[0].self_attention.attend)
         like = self.output.weight.new_empty(batch_size, beam_size)
         num_layers, max_entries = len(self._layers), max_steps * beam_size
-        cache = KVCache(
-            like,
-            num_layers,
-            attend.kv_heads,
-            attend.head_dim,
-            max_entries,
-            prefix_entries=source_length,
-        )
+        cache = KVCache(like, num_layers, attend.kv_heads, attend.head_dim, max_entries, prefix_entries=source_length)
         cache.mask_padding(source.padding_mask())
         for rows, chunk in source.chunks():
             x = self.positions(self._scaled_embedding(self.source_embedding, chunk.ids))
@@ -184,9 +158,7 @@ class DecoderOnly(Autoregressive[DecoderOnlyConfig, DecoderOnlyState]):
                 x = layer(x, bias)
         return DecoderOnlyState(cache, source.lengths)
 
-    def decode_step(
-        self, tokens: Tensor, state: DecoderOnlyState
-    ) -> tuple[Tensor, DecoderOnlyState]:
+    def decode_step(self, tokens: Tensor, state: DecoderOnlyState) -> tuple[Tensor, DecoderOnlyState]:
         """See `Autoregressive.step`."""
         cache, position = state.cache, state.source_lengths + state.cache.length  # [B]
         cache.advance()
@@ -194,9 +166,7 @@ class DecoderOnly(Autoregressive[DecoderOnlyConfig, DecoderOnlyState]):
         x = self._scaled_embedding(self.target_embedding, ids)  # [B, W, D]
         hypothesis_positions = position.repeat_interleave(cache.beam_size)
         end_position = cache.prefix_entries + cache.length
-        x = self.positions(
-            x.flatten(0, 1).unsqueeze(1), hypothesis_positions, end_position
-        ).view_as(x)
+        x = self.positions(x.flatten(0, 1).unsqueeze(1), hypothesis_positions, end_position).view_as(x)
         for layer_index, layer in enumerate(self._layers):
             x = layer.self_attention.decode_step(x, cache, layer_index, position)
             x = layer.feed_forward(x)
@@ -221,14 +191,10 @@ class DecoderOnly(Autoregressive[DecoderOnlyConfig, DecoderOnlyState]):
 
     def _embed(self, source: Sequences, target_in: Sequences) -> Tensor:
         """Both sides in a row, [B, S + T, D]; target positions follow the real source."""
-        source_embeddings = self.positions(
-            self._scaled_embedding(self.source_embedding, source.ids)
-        )
+        source_embeddings = self.positions(self._scaled_embedding(self.source_embedding, source.ids))
         target_embeddings = self._scaled_embedding(self.target_embedding, target_in.ids)
         end_position = source.ids.shape[1] + target_in.ids.shape[1]
-        embeddings = torch.cat(
-            [source_embeddings, self.positions(target_embeddings, source.lengths, end_position)], 1
-        )
+        embeddings = torch.cat([source_embeddings, self.positions(target_embeddings, source.lengths, end_position)], 1)
         result: Tensor = self.dropout(embeddings)
         return result
 
@@ -237,18 +203,14 @@ class DecoderOnly(Autoregressive[DecoderOnlyConfig, DecoderOnlyState]):
         source_positions = torch.arange(source.ids.shape[1], device=source.ids.device)
         target_positions = torch.arange(target_in.ids.shape[1], device=source.ids.device)
         batch_size = source.ids.shape[0]
-        return torch.cat(
-            [source_positions.expand(batch_size, -1), source.lengths[:, None] + target_positions], 1
-        )
+        return torch.cat([source_positions.expand(batch_size, -1), source.lengths[:, None] + target_positions], 1)
 
     def _source_bias(self, source: Sequences, like: Tensor) -> Tensor | None:
         """What source tokens may not look at, [B, 1, S or 1, S]."""
         source_length, padding = source.ids.shape[1], source.padding_mask()
         mask = None if padding is None else padding[:, None, None]
         if self.config.source_attention == "causal":
-            future = torch.ones(
-                source_length, source_length, dtype=torch.bool, device=like.device
-            ).triu(1)
+            future = torch.ones(source_length, source_length, dtype=torch.bool, device=like.device).triu(1)
             mask = future if mask is None else mask | future
         return additive_mask(mask, like)
 
@@ -257,10 +219,7 @@ class DecoderOnly(Autoregressive[DecoderOnlyConfig, DecoderOnlyState]):
         (batch_size, source_length), target_length = source.ids.shape, target_in.ids.shape[1]
         device, like = source.ids.device, self.output.weight
         mask = torch.ones(
-            source_length + target_length,
-            source_length + target_length,
-            dtype=torch.bool,
-            device=device,
+            source_length + target_length, source_length + target_length, dtype=torch.bool, device=device
         ).triu(1)
         if self.config.source_attention == "bidirectional":
             mask[:source_length, :source_length] = False

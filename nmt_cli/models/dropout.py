@@ -57,9 +57,7 @@ class _DropoutFunction(Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
         (keep_mask,), (grad,) = ctx.saved_tensors, grads
-        return _apply_keep_mask(grad, keep_mask.to(_MASK_TYPES[grad.dtype][0])).mul_(
-            ctx.scale
-        ), None
+        return _apply_keep_mask(grad, keep_mask.to(_MASK_TYPES[grad.dtype][0])).mul_(ctx.scale), None
 
 
 def _apply_keep_mask(x: Tensor, keep_mask: Tensor) -> Tensor:

@@ -31,9 +31,7 @@ class Embedding(nn.Module):
 
     def __init__(self, num_embeddings: int, embedding_dim: int) -> None:
         super().__init__()
-        self.weight = nn.Parameter(
-            torch.empty(num_embeddings, embedding_dim).normal_(std=embedding_dim**-0.5)
-        )
+        self.weight = nn.Parameter(torch.empty(num_embeddings, embedding_dim).normal_(std=embedding_dim**-0.5))
 
     def forward(self, ids: Tensor) -> Tensor:
         """Ids of any shape [...] in, vectors [..., D] out."""

@@ -69,9 +69,7 @@ class LayerConfig(ModelConfig):
         elif self.positions == "rotary" and self.d_model // self.heads % 2:
             errors.append("positions: rotary needs an even head width (d_model / heads)")
         if self.heads % self.kv_heads:
-            errors.append(
-                f"key_value_heads: heads {self.heads} is not divisible by {self.kv_heads}"
-            )
+            errors.append(f"key_value_heads: heads {self.heads} is not divisible by {self.kv_heads}")
         if self.tied_embeddings == "all" and not joint_vocabulary:
             choices = get_args(type(self).model_fields["tied_embeddings"].annotation)
             alternatives = " or ".join(choices[1:])
@@ -133,34 +131,22 @@ class SelfAttention(Sublayer):
         """What later tokens will look at, each [B, G, T, K]."""
         return self._queries_keys_values(x, offset)[1:]
 
-    def attention_weights(
-        self, x: Tensor, bias: Tensor | None, offset: PositionOffset = 0
-    ) -> Tensor:
+    def attention_weights(self, x: Tensor, bias: Tensor | None, offset: PositionOffset = 0) -> Tensor:
         """[B, H, T, T]."""
         queries, keys, _ = self._queries_keys_values(x, offset)
         return self.attend.attention_weights(queries, keys, bias)
 
-    def _queries_keys_values(
-        self, x: Tensor, offset: PositionOffset
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def _queries_keys_values(self, x: Tensor, offset: PositionOffset) -> tuple[Tensor, Tensor, Tensor]:
         sublayer_input = self.normalize_input(x)
-        queries, (keys, values) = (
-            self.attend.queries(sublayer_input),
-            self.attend.keys_values(sublayer_input),
-        )
+        queries, (keys, values) = (self.attend.queries(sublayer_input), self.attend.keys_values(sublayer_input))
         if self.rotary:
             queries, keys = apply_rotary(queries, offset), apply_rotary(keys, offset)
         return queries, keys, values
 
-    def decode_step(
-        self, x: Tensor, cache: KVCache, layer: int, position: PositionOffset
-    ) -> Tensor:
+    def decode_step(self, x: Tensor, cache: KVCache, layer: int, position: PositionOffset) -> Tensor:
         """One position of every hypothesis, [B, W, D] in and out."""
         sublayer_input = self.normalize_input(x)
-        queries, (keys, values) = (
-            self.attend.queries(sublayer_input),
-            self.attend.keys_values(sublayer_input),
-        )
+        queries, (keys, values) = (self.attend.queries(sublayer_input), self.attend.keys_values(sublayer_input))
         if self.rotary:  # all W hypotheses of a sentence stand at the same position
             queries = apply_rotary(queries.unsqueeze(3), position).squeeze(3)
             keys = apply_rotary(keys.unsqueeze(3), position).squeeze(3)
@@ -182,9 +168,7 @@ class CrossAttention(Sublayer):
 
     def attention_weights(self, x: Tensor, keys: Tensor, bias: Tensor | None) -> Tensor:
         """[B, H, T, S]."""
-        return self.attend.attention_weights(
-            self.attend.queries(self.normalize_input(x)), keys, bias
-        )
+        return self.attend.attention_weights(self.attend.queries(self.normalize_input(x)), keys, bias)
 
 
 class FeedForwardSublayer(Sublayer):

@@ -9,13 +9,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-PositionOffset = (
-    int | Tensor
-)  # position of the first token, for all sentences or [B]; or of each, [B, T]
+PositionOffset = int | Tensor  # position of the first token, for all sentences or [B]; or of each, [B, T]
 SinusoidType = Literal["sinusoidal", "sinusoidal_halves", "sinusoidal_marianmt"]
-PositionType = Literal[
-    "sinusoidal", "sinusoidal_halves", "sinusoidal_marianmt", "learned", "rotary", "none"
-]
+PositionType = Literal["sinusoidal", "sinusoidal_halves", "sinusoidal_marianmt", "learned", "rotary", "none"]
 
 
 def sinusoid_table(length: int, d_model: int, kind: SinusoidType = "sinusoidal") -> Tensor:
@@ -49,9 +45,7 @@ class SinusoidalPositions(nn.Module):
         self.d_model, self.kind = d_model, kind
         self.table = sinusoid_table(512, d_model, kind)  # float32
 
-    def forward(
-        self, x: Tensor, offset: PositionOffset = 0, end_position: int | None = None
-    ) -> Tensor:
+    def forward(self, x: Tensor, offset: PositionOffset = 0, end_position: int | None = None) -> Tensor:
         """Add the encodings of positions first, first + 1, ... to x, [..., T, D].
 
         All positions are below `bound`, where that is given; asking a GPU would cost a wait.
@@ -72,9 +66,7 @@ class LearnedPositions(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.empty(max_positions, d_model).normal_(std=0.02))
 
-    def forward(
-        self, x: Tensor, offset: PositionOffset = 0, end_position: int | None = None
-    ) -> Tensor:
+    def forward(self, x: Tensor, offset: PositionOffset = 0, end_position: int | None = None) -> Tensor:
         """Add the vectors of positions first, first + 1, ... to x, [..., T, D]."""
         return x + _table_rows(self.weight, offset, x.shape[-2])
 
@@ -82,9 +74,7 @@ class LearnedPositions(nn.Module):
 class NoPositions(nn.Module):
     """Leaves x as it is: for rotary attention, which sees positions itself, and for none."""
 
-    def forward(
-        self, x: Tensor, offset: PositionOffset = 0, end_position: int | None = None
-    ) -> Tensor:
+    def forward(self, x: Tensor, offset: PositionOffset = 0, end_position: int | None = None) -> Tensor:
         """Return x."""
         return x
 
@@ -120,9 +110,7 @@ def apply_rotary(x: Tensor, offset: PositionOffset) -> Tensor:
     """
     half_dim, length = x.shape[-1] // 2, x.shape[-2]
     if isinstance(offset, Tensor):
-        angles = _token_positions(offset, length).unsqueeze(-1) * _rotary_frequencies(
-            half_dim, x.device
-        )  # [B, T, K/2]
+        angles = _token_positions(offset, length).unsqueeze(-1) * _rotary_frequencies(half_dim, x.device)  # [B, T, K/2]
         cos, sin = _cos_sin(angles, x.dtype)
         for _ in range(x.ndim - 3):
             cos, sin = cos.unsqueeze(1), sin.unsqueeze(1)

@@ -27,29 +27,21 @@ def max_quantized_input() -> int:
     return 255 if has_vnni or not cpu_features.get("avx2") else 127
 
 
-def quantize_input(
-    x: Tensor, max_quantized: int, *, nonnegative: bool = False
-) -> tuple[Tensor, Tensor, int]:
+def quantize_input(x: Tensor, max_quantized: int, *, nonnegative: bool = False) -> tuple[Tensor, Tensor, int]:
     """`x` [M, in] as integers from 0 to `top`, the size of a step in each row [M, 1], and the
     integer that zero becomes.
 
     Where no input is negative (`positive`), that is 0 and steps are half as large. There may be
     more rows than M, with anything in them: see `even`.
     """
-    zero_point, max_magnitude = (
-        (0, max_quantized) if nonnegative else ((max_quantized + 1) // 2, max_quantized // 2)
-    )
+    zero_point, max_magnitude = (0, max_quantized) if nonnegative else ((max_quantized + 1) // 2, max_quantized // 2)
     quantized = torch.empty((padded_row_count(len(x)), x.shape[1]), dtype=torch.uint8)
     scale = x.new_empty((len(x), 1))
     for rows in row_blocks(x):
         block = x[rows]
-        block_scale = torch.amax(
-            block if nonnegative else block.abs(), 1, keepdim=True, out=scale[rows]
-        )
+        block_scale = torch.amax(block if nonnegative else block.abs(), 1, keepdim=True, out=scale[rows])
         block_scale.clamp_(min=1e-12).div_(max_magnitude)
-        scaled = (block * block_scale.reciprocal()).add_(
-            zero_point + 0.5
-        )  # cut off below, to the nearest
+        scaled = (block * block_scale.reciprocal()).add_(zero_point + 0.5)  # cut off below, to the nearest
         if max_quantized <= 127:
             quantized.view(torch.int8)[rows] = scaled  # several times as fast as to uint8
         else:
@@ -85,9 +77,7 @@ class QuantizedInputCache:
         """See `quantize_input`; x is [..., in], of which all rows are one M."""
         if x is not self._last_input or self._last_quantized is None:
             flat = x.reshape(-1, x.shape[-1])
-            self._last_quantized = quantize_input(
-                flat, max_quantized_input(), nonnegative=nonnegative
-            )
+            self._last_quantized = quantize_input(flat, max_quantized_input(), nonnegative=nonnegative)
             self._last_input = x
         return self._last_quantized
 
@@ -96,11 +86,7 @@ class Int8Linear(nn.Module):
     """A linear layer made from another one, for inference only: float32 in and out."""
 
     def __init__(
-        self,
-        linear: nn.Linear,
-        input_cache: QuantizedInputCache | None = None,
-        *,
-        nonnegative: bool = False,
+        self, linear: nn.Linear, input_cache: QuantizedInputCache | None = None, *, nonnegative: bool = False
     ) -> None:
         """`inputs` is shared by the layers of a model. `positive`: none is ever below zero."""
         super().__init__()
@@ -111,18 +97,13 @@ class Int8Linear(nn.Module):
         self.in_features, self.out_features = linear.in_features, linear.out_features
         self.nonnegative = nonnegative
         self.packed_weight = torch.ops.onednn.qlinear_prepack(quantized, None)
-        self.weight_scale, self.weight_zero_points = (
-            scale,
-            torch.zeros(len(scale), dtype=torch.int32),
-        )
+        self.weight_scale, self.weight_zero_points = (scale, torch.zeros(len(scale), dtype=torch.int32))
         self.bias = None if linear.bias is None else linear.bias.detach().float()
         self.weight = torch.empty(0)  # only tells the type and place of what this layer works on
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., in] to [..., out]."""
-        quantized, input_scale, zero_point = self.input_cache.quantize(
-            x, nonnegative=self.nonnegative
-        )
+        quantized, input_scale, zero_point = self.input_cache.quantize(x, nonnegative=self.nonnegative)
         products: Tensor = torch.ops.onednn.qlinear_pointwise(
             quantized, 1.0, zero_point, self.packed_weight, self.weight_scale, self.weight_zero_points, None,
             1.0, 0, torch.float32, "none", [], "",

@@ -20,24 +20,13 @@ class RecurrentEncoder(nn.Module):
     """Layers of LSTM (Hochreiter and Schmidhuber 1997) or GRU (Cho et al. 2014) over a sequence."""
 
     def __init__(
-        self,
-        cell: CellType,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int,
-        bidirectional: bool,
-        dropout: float,
+        self, cell: CellType, input_size: int, hidden_size: int, num_layers: int, bidirectional: bool, dropout: float
     ) -> None:
         super().__init__()
         rnn_class = nn.LSTM if cell == "lstm" else nn.GRU
         layer_dropout = dropout if num_layers > 1 else 0.0
         self.layers = rnn_class(
-            input_size,
-            hidden_size,
-            num_layers,
-            batch_first=True,
-            bidirectional=bidirectional,
-            dropout=layer_dropout,
+            input_size, hidden_size, num_layers, batch_first=True, bidirectional=bidirectional, dropout=layer_dropout
         )
 
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
@@ -48,9 +37,7 @@ class RecurrentEncoder(nn.Module):
         """
         packed = pack_padded_sequence(x, lengths.cpu(), batch_first=True, enforce_sorted=False)
         outputs, final_state = self.layers(packed)
-        hidden = (
-            final_state[0] if isinstance(final_state, tuple) else final_state
-        )  # [layers * directions, B, U]
+        hidden = final_state[0] if isinstance(final_state, tuple) else final_state  # [layers * directions, B, U]
         padded_outputs, _ = pad_packed_sequence(outputs, batch_first=True, total_length=x.shape[1])
         return padded_outputs, hidden[-1]
 
@@ -58,14 +45,11 @@ class RecurrentEncoder(nn.Module):
 class CellStack(nn.Module):
     """Decoder layers advanced one position at a time."""
 
-    def __init__(
-        self, cell: CellType, input_size: int, hidden_size: int, num_layers: int, dropout: float
-    ) -> None:
+    def __init__(self, cell: CellType, input_size: int, hidden_size: int, num_layers: int, dropout: float) -> None:
         super().__init__()
         cell_class = nn.LSTMCell if cell == "lstm" else nn.GRUCell
         self.cells = nn.ModuleList(
-            cell_class(hidden_size if layer else input_size, hidden_size)
-            for layer in range(num_layers)
+            cell_class(hidden_size if layer else input_size, hidden_size) for layer in range(num_layers)
         )
         self.is_lstm = cell == "lstm"
         self.dropout = Dropout(dropout)
@@ -81,11 +65,7 @@ class CellStack(nn.Module):
         new_states: LayerStates = []
         for layer, (cell, layer_state) in enumerate(zip(self.cells, states, strict=True)):
             cell_input = self.dropout(x) if layer else x
-            new_state = (
-                cell(cell_input, layer_state)
-                if self.is_lstm
-                else (cell(cell_input, layer_state[0]),)
-            )
+            new_state = cell(cell_input, layer_state) if self.is_lstm else (cell(cell_input, layer_state[0]),)
             new_states.append(new_state)
             x = new_state[0]
         return x, new_states
@@ -102,9 +82,7 @@ class Readout(nn.Module):
     def forward(self, state: Tensor, embedding: Tensor, context: Tensor) -> Tensor:
         """[..., U], [..., E] and [..., M] to [..., R]."""
         projected = self.linear(torch.cat([state, embedding, context], -1))
-        result: Tensor = (
-            projected.unflatten(-1, (-1, 2)).amax(-1) if self.maxout else projected.tanh()
-        )
+        result: Tensor = projected.unflatten(-1, (-1, 2)).amax(-1) if self.maxout else projected.tanh()
         return result
 
 

@@ -24,9 +24,7 @@ class RecurrentState(State):
 
     def reorder(self, parents: Tensor) -> None:
         """See `State.reorder`."""
-        sentence_offsets = (
-            torch.arange(parents.shape[0], device=parents.device)[:, None] * self.beam_size
-        )
+        sentence_offsets = torch.arange(parents.shape[0], device=parents.device)[:, None] * self.beam_size
         self._select_rows((sentence_offsets + parents).flatten())
 
     def select(self, sentences: Tensor) -> None:
@@ -36,7 +34,5 @@ class RecurrentState(State):
         self._select_rows((sentences[:, None] * self.beam_size + beam_indices).flatten())
 
     def _select_rows(self, rows: Tensor) -> None:
-        self.layer_states = [
-            tuple(x[rows] for x in layer_state) for layer_state in self.layer_states
-        ]
+        self.layer_states = [tuple(x[rows] for x in layer_state) for layer_state in self.layer_states]
         self.input_feed = self.input_feed[rows]

@@ -112,19 +112,9 @@ class RNNConfig(ModelConfig):
             {},
             {"cell": "lstm", "readout": "maxout", "tied_embeddings": "none", "readout_size": 10},
             {"attention": "none", "cell": "lstm", "reverse_source": True, "bidirectional": False},
-            {
-                "attention": "none",
-                "tied_embeddings": "all",
-                "encoder_layers": 2,
-                "decoder_layers": 2,
-            },
+            {"attention": "none", "tied_embeddings": "all", "encoder_layers": 2, "decoder_layers": 2},
             {"attention": "dot", "bidirectional": False, "cell": "lstm", "decoder_layers": 2},
-            {
-                "attention": "dot",
-                "bidirectional": False,
-                "scaled_attention": True,
-                "local_window": 2,
-            },
+            {"attention": "dot", "bidirectional": False, "scaled_attention": True, "local_window": 2},
             {"attention": "general", "input_feeding": False},
             {"attention": "concat", "encoder_layers": 2},
             {"attention": "cosine", "bidirectional": False},
@@ -147,9 +137,7 @@ class RNN(Autoregressive[RNNConfig, RecurrentState]):
         self.source_embedding = Embedding(vocabulary.source_size, config.embedding_size)
         share_embeddings = config.tied_embeddings == "all"
         self.target_embedding = (
-            self.source_embedding
-            if share_embeddings
-            else Embedding(vocabulary.target_size, config.embedding_size)
+            self.source_embedding if share_embeddings else Embedding(vocabulary.target_size, config.embedding_size)
         )
         self.encoder = RecurrentEncoder(
             config.cell,
@@ -163,25 +151,15 @@ class RNN(Autoregressive[RNNConfig, RecurrentState]):
         self.attends_before_cell = config.attention in ("none", "additive")
         feed_size = memory_size if self.attends_before_cell else readout_size * config.input_feeding
         self.decoder = CellStack(
-            config.cell,
-            config.embedding_size + feed_size,
-            hidden_size,
-            config.decoder_layers,
-            config.dropout,
+            config.cell, config.embedding_size + feed_size, hidden_size, config.decoder_layers, config.dropout
         )
         if config.attention != "none":
             self.aligner = RNNAttention(
-                config.attention,
-                hidden_size,
-                memory_size,
-                scaled=config.scaled_attention,
-                radius=config.local_window,
+                config.attention, hidden_size, memory_size, scaled=config.scaled_attention, radius=config.local_window
             )
         if self.attends_before_cell:
             readout_input_size = hidden_size + config.embedding_size + memory_size
-            self.readout = Readout(
-                readout_input_size, readout_size, maxout=config.readout == "maxout"
-            )
+            self.readout = Readout(readout_input_size, readout_size, maxout=config.readout == "maxout")
         else:
             self.attentional = nn.Linear(hidden_size + memory_size, readout_size)
         self.dropout = Dropout(config.dropout)
@@ -221,9 +199,7 @@ class RNN(Autoregressive[RNNConfig, RecurrentState]):
         embedding = self.target_embedding(tokens)
         top, context, _ = self._decode_position(embedding, state)
         state.input_feed = (
-            self._compute_readout(top, embedding, context)
-            if self.attends_before_cell
-            else state.input_feed
+            self._compute_readout(top, embedding, context) if self.attends_before_cell else state.input_feed
         )
         return self.output_logits(state.input_feed), state
 
@@ -249,16 +225,10 @@ class RNN(Autoregressive[RNNConfig, RecurrentState]):
             # The fixed vector: all that the decoder will ever see of the source.
             fixed_vector = outputs[:, 0] if self.config.bidirectional else summary
             if self.config.bidirectional:
-                last_outputs = outputs[
-                    torch.arange(ids.shape[0], device=ids.device), source.lengths - 1
-                ]
+                last_outputs = outputs[torch.arange(ids.shape[0], device=ids.device), source.lengths - 1]
                 encoder_units = self.config.encoder_units
-                fixed_vector = torch.cat(
-                    [last_outputs[:, :encoder_units], fixed_vector[:, encoder_units:]], 1
-                )
-            return EncoderMemory(
-                fixed_vector.unsqueeze(1), None, None, source.lengths
-            ), initial_hidden
+                fixed_vector = torch.cat([last_outputs[:, :encoder_units], fixed_vector[:, encoder_units:]], 1)
+            return EncoderMemory(fixed_vector.unsqueeze(1), None, None, source.lengths), initial_hidden
         keys = self.aligner.score.keys(outputs)
         mask = None if padding is None else padding[:, None]
         return EncoderMemory(outputs, keys, mask, source.lengths), initial_hidden
@@ -267,9 +237,7 @@ class RNN(Autoregressive[RNNConfig, RecurrentState]):
         """Teacher forcing: readouts [B, T, R] and, with attention, weights [B, T, S]."""
         memory, hidden = self._encode(source)
         embeddings = self.dropout(self.target_embedding(target_in.ids))  # [B, T, E]
-        state = RecurrentState(
-            memory, self.decoder.init_states(hidden), hidden.new_zeros(len(hidden), self.d_model), 1
-        )
+        state = RecurrentState(memory, self.decoder.init_states(hidden), hidden.new_zeros(len(hidden), self.d_model), 1)
         readout_inputs, contexts, weights = [], [], []
         for embedding in embeddings.unbind(1):
             top, context, step_weights = self._decode_position(embedding, state)
@@ -282,9 +250,7 @@ class RNN(Autoregressive[RNNConfig, RecurrentState]):
         present_weights = [step for step in weights if step is not None]
         return self.dropout(readouts), torch.stack(present_weights, 1) if present_weights else None
 
-    def _decode_position(
-        self, embedding: Tensor, state: RecurrentState
-    ) -> tuple[Tensor, Tensor, Tensor | None]:
+    def _decode_position(self, embedding: Tensor, state: RecurrentState) -> tuple[Tensor, Tensor, Tensor | None]:
         """One position of [N] hypotheses: top units [N, U], context [N, M], weights [N, S].
 
         Additive attention looks with the previous state and feeds the context to the cell; the
@@ -293,13 +259,9 @@ class RNN(Autoregressive[RNNConfig, RecurrentState]):
         attention_weights: Tensor | None
         if self.attends_before_cell:
             context, attention_weights = self._attend(state.layer_states[-1][0], state)
-            top, state.layer_states = self.decoder(
-                torch.cat([embedding, context], -1), state.layer_states
-            )
+            top, state.layer_states = self.decoder(torch.cat([embedding, context], -1), state.layer_states)
             return top, context, attention_weights
-        cell_input = (
-            torch.cat([embedding, state.input_feed], -1) if self.config.input_feeding else embedding
-        )
+        cell_input = torch.cat([embedding, state.input_feed], -1) if self.config.input_feeding else embedding
         top, state.layer_states = self.decoder(cell_input, state.layer_states)
         context, attention_weights = self._attend(top, state)
         state.input_feed = self.attentional(torch.cat([context, top], -1)).tanh()

@@ -83,9 +83,7 @@ class LocalWindow(nn.Module):
         self.out = nn.Linear(hidden_size, 1, bias=False)
         self.radius = radius
 
-    def forward(
-        self, queries: Tensor, lengths: Tensor, source_length: int
-    ) -> tuple[Tensor, Tensor]:
+    def forward(self, queries: Tensor, lengths: Tensor, source_length: int) -> tuple[Tensor, Tensor]:
         """Queries [B, W, U] to (True where out of reach, Gaussian factors), each [B, W, S]."""
         relative_center = self.out(self.hidden(queries).tanh()).sigmoid().float()  # [B, W, 1]
         center = relative_center * (lengths[:, None, None] - 1)
@@ -97,17 +95,13 @@ class LocalWindow(nn.Module):
 AttentionScore = FeedForwardScore | ProductScore | CosineScore
 
 
-def make_score(
-    attention_dtype: AttentionType, hidden_size: int, memory_size: int, *, scaled: bool
-) -> AttentionScore:
+def make_score(attention_dtype: AttentionType, hidden_size: int, memory_size: int, *, scaled: bool) -> AttentionScore:
     """The score function of this name between states [U] and memory [M]."""
     if attention_dtype in ("additive", "concat"):
         return FeedForwardScore(hidden_size, memory_size)
     if attention_dtype == "cosine":
         return CosineScore()
-    return ProductScore(
-        hidden_size, memory_size, general=attention_dtype == "general", scaled=scaled
-    )
+    return ProductScore(hidden_size, memory_size, general=attention_dtype == "general", scaled=scaled)
 
 
 @dataclass
@@ -130,13 +124,7 @@ class RNNAttention(nn.Module):
     """Attention of a recurrent decoder: scores, softmax, weighted mean of the memory."""
 
     def __init__(
-        self,
-        attention_dtype: AttentionType,
-        hidden_size: int,
-        memory_size: int,
-        *,
-        scaled: bool,
-        radius: int | None,
+        self, attention_dtype: AttentionType, hidden_size: int, memory_size: int, *, scaled: bool, radius: int | None
     ) -> None:
         super().__init__()
         self.score = make_score(attention_dtype, hidden_size, memory_size, scaled=scaled)

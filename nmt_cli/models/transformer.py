@@ -15,13 +15,7 @@ from nmt_cli.models.batch_selection import BatchSelection
 from nmt_cli.models.contract import Autoregressive, Sequences, State
 from nmt_cli.models.dropout import Dropout
 from nmt_cli.models.embedding import Embedding
-from nmt_cli.models.layers import (
-    CrossAttention,
-    FeedForwardSublayer,
-    LayerConfig,
-    SelfAttention,
-    initialize_weights,
-)
+from nmt_cli.models.layers import CrossAttention, FeedForwardSublayer, LayerConfig, SelfAttention, initialize_weights
 from nmt_cli.models.normalization import make_normalization
 from nmt_cli.models.positions import make_positions
 from nmt_cli.vocabulary import Vocabulary
@@ -39,24 +33,13 @@ class TransformerConfig(LayerConfig):
     @classmethod
     def tiny_configs(cls) -> list[Self]:
         """Configurations of a few thousand parameters that use every option."""
-        base = {
-            "d_model": 16,
-            "heads": 4,
-            "encoder_layers": 2,
-            "decoder_layers": 2,
-            "d_ff": 32,
-            "dropout": 0.0,
-        }
+        base = {"d_model": 16, "heads": 4, "encoder_layers": 2, "decoder_layers": 2, "d_ff": 32, "dropout": 0.0}
         variants: list[dict[str, object]] = [
             {},
             {"norm_position": "post", "positions": "learned", "activation": "gelu"},
             {"positions": "rotary", "norm": "rms", "activation": "swiglu", "key_value_heads": 2},
             {"positions": "none", "activation": "swish", "tied_embeddings": "target"},
-            {
-                "positions": "sinusoidal_halves",
-                "tied_embeddings": "none",
-                "scaled_attention": False,
-            },
+            {"positions": "sinusoidal_halves", "tied_embeddings": "none", "scaled_attention": False},
             {
                 "decoder_layers": 1,
                 "key_value_heads": 1,
@@ -87,9 +70,7 @@ class _DecoderLayer(nn.Module):
         self.cross_attention = CrossAttention(config)
         self.feed_forward = FeedForwardSublayer(config)
 
-    def forward(
-        self, x: Tensor, bias: Tensor, keys: Tensor, values: Tensor, padding: Tensor | None
-    ) -> Tensor:
+    def forward(self, x: Tensor, bias: Tensor, keys: Tensor, values: Tensor, padding: Tensor | None) -> Tensor:
         """[B, T, D] in and out; `padding` is the bias for keys and values [B, G, S, K]."""
         x = self.self_attention(x, bias)
         x = self.cross_attention(x, keys, values, padding)
@@ -106,9 +87,7 @@ class TransformerMemory:
 
     def select(self, selection: BatchSelection) -> None:
         """Drop the other sentences."""
-        self.layers = [
-            (selection.apply(keys), selection.apply(values)) for keys, values in self.layers
-        ]
+        self.layers = [(selection.apply(keys), selection.apply(values)) for keys, values in self.layers]
         self.bias = None if self.bias is None else selection.apply(self.bias)
 
 
@@ -141,33 +120,23 @@ class Transformer(Autoregressive[TransformerConfig, TransformerState]):
         self.source_embedding = Embedding(vocabulary.source_size, config.d_model)
         share_embeddings = config.tied_embeddings == "all"
         self.target_embedding = (
-            self.source_embedding
-            if share_embeddings
-            else Embedding(vocabulary.target_size, config.d_model)
+            self.source_embedding if share_embeddings else Embedding(vocabulary.target_size, config.d_model)
         )
-        self.source_positions = make_positions(
-            config.positions, config.d_model, config.max_positions
-        )
-        self.target_positions = make_positions(
-            config.positions, config.d_model, config.max_positions
-        )
+        self.source_positions = make_positions(config.positions, config.d_model, config.max_positions)
+        self.target_positions = make_positions(config.positions, config.d_model, config.max_positions)
         self.dropout = Dropout(config.dropout)
         self.encoder = nn.ModuleList(_EncoderLayer(config) for _ in range(config.encoder_layers))
         self.decoder = nn.ModuleList(_DecoderLayer(config) for _ in range(config.decoder_layers))
         pre_norm = config.norm_position == "pre"
         norms = [
-            make_normalization(config.norm, config.d_model, config.norm_epsilon)
-            if pre_norm
-            else nn.Identity()
+            make_normalization(config.norm, config.d_model, config.norm_epsilon) if pre_norm else nn.Identity()
             for _ in range(2)
         ]
         self.encoder_norm, self.decoder_norm = norms
         self.output = nn.Linear(config.d_model, vocabulary.target_size)
         if config.tied_embeddings != "none":
             self.output.weight = self.target_embedding.weight
-        initialize_weights(
-            self, tied_output=None if config.tied_embeddings == "none" else self.output
-        )
+        initialize_weights(self, tied_output=None if config.tied_embeddings == "none" else self.output)
 
     @property
     def d_model(self) -> int:
@@ -212,14 +181,10 @@ class Transformer(Autoregressive[TransformerConfig, TransformerState]):
         attend = self._decoder_layers[0].self_attention.attend
         like = self.output.weight.new_empty(source.ids.shape[0], beam_size)
         max_entries = max_steps * beam_size
-        cache = KVCache(
-            like, len(self._decoder_layers), attend.kv_heads, attend.head_dim, max_entries
-        )
+        cache = KVCache(like, len(self._decoder_layers), attend.kv_heads, attend.head_dim, max_entries)
         return TransformerState(self._encode_in_chunks(source), cache)
 
-    def decode_step(
-        self, tokens: Tensor, state: TransformerState
-    ) -> tuple[Tensor, TransformerState]:
+    def decode_step(self, tokens: Tensor, state: TransformerState) -> tuple[Tensor, TransformerState]:
         """See `Autoregressive.step`."""
         memory, cache = state.memory, state.cache
         position = cache.length
@@ -256,31 +221,17 @@ class Transformer(Autoregressive[TransformerConfig, TransformerState]):
         for layer in self.encoder:
             x = layer(x, bias)
         x = self.encoder_norm(x)
-        return TransformerMemory(
-            [layer.cross_attention.attend.keys_values(x) for layer in self._decoder_layers], bias
-        )
+        return TransformerMemory([layer.cross_attention.attend.keys_values(x) for layer in self._decoder_layers], bias)
 
     def _encode_in_chunks(self, source: Sequences) -> TransformerMemory:
         """What `_encode` says, in memory that steps read from end to end."""
         chunks = list(source.chunks())
         if len(chunks) == 1:
             memory = self._encode(source)
-            contiguous = [
-                (keys.contiguous(), values.contiguous()) for keys, values in memory.layers
-            ]
+            contiguous = [(keys.contiguous(), values.contiguous()) for keys, values in memory.layers]
             return TransformerMemory(contiguous, memory.bias)
-        (batch_size, source_length), attend = (
-            source.ids.shape,
-            self._decoder_layers[0].cross_attention.attend,
-        )
-        shape = (
-            len(self._decoder_layers),
-            2,
-            batch_size,
-            attend.kv_heads,
-            source_length,
-            attend.head_dim,
-        )
+        (batch_size, source_length), attend = (source.ids.shape, self._decoder_layers[0].cross_attention.attend)
+        shape = (len(self._decoder_layers), 2, batch_size, attend.kv_heads, source_length, attend.head_dim)
         like = self.output.weight
         all_layers = like.new_empty(shape, dtype=attention_dtype(like))
         for rows, chunk in chunks:

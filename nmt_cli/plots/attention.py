@@ -40,15 +40,10 @@ class AttentionMap:
         A word is looked at as much as its pieces together, and looks where its pieces look on
         average: rows that summed to one still do.
         """
-        columns, rows = (
-            _one_hot(source_word_ids),
-            _one_hot(target_word_ids),
-        )  # [S, words], [T, words]
+        columns, rows = (_one_hot(source_word_ids), _one_hot(target_word_ids))  # [S, words], [T, words]
         rows /= rows.sum(0)
         weights = np.einsum("lhts,ti,sj->lhij", self.weights, rows, columns, optimize=True)
-        return AttentionMap(
-            self.line_number, source_words, target_words, weights.astype(np.float32)
-        )
+        return AttentionMap(self.line_number, source_words, target_words, weights.astype(np.float32))
 
 
 class Panel(NamedTuple):
@@ -85,19 +80,14 @@ def parse_selection(option: str, text: str, count: int, kind: str) -> Selection:
         return "mean"
     if not text.isdecimal() or not 1 <= int(text) <= count:
         available = f"{kind} 1" if count == 1 else f"{kind}s 1 to {count}"
-        raise UserError(
-            f"{option} {text}: this model has {available}; all and mean are possible too"
-        )
+        raise UserError(f"{option} {text}: this model has {available}; all and mean are possible too")
     return int(text)
 
 
-def attention_panels(
-    weights: AttentionWeights, layer: Selection, head: Selection
-) -> list[list[Panel]]:
+def attention_panels(weights: AttentionWeights, layer: Selection, head: Selection) -> list[list[Panel]]:
     """Heatmaps of [L, H, T, S] weights: a row for each chosen layer, a column for each head."""
     layers = [
-        (name, weights[layer_indices].mean(0))
-        for name, layer_indices in _selected_indices("layer", layer, weights, 0)
+        (name, weights[layer_indices].mean(0)) for name, layer_indices in _selected_indices("layer", layer, weights, 0)
     ]
     return [
         [

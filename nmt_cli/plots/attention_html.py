@@ -18,9 +18,7 @@ TEMPLATE_PATH = Path(__file__).with_name("attention.html")
 WEIGHT_SCALE = 10_000  # weights are written as whole numbers of this part
 
 
-def attention_page(
-    maps: Sequence[AttentionMap], title: str, layer: Selection, head: Selection
-) -> str:
+def attention_page(maps: Sequence[AttentionMap], title: str, layer: Selection, head: Selection) -> str:
     """The page, with these layer and head chosen at first (`all` as mean)."""
     content = {
         "unit": WEIGHT_SCALE,

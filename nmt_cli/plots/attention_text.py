@@ -49,10 +49,7 @@ def attention_rows(
 def _count_fitting(labels: Sequence[str], cell_width: int, available_columns: int) -> int:
     """How many of these columns fit, with their labels, which begin above them; at least one."""
     count = 0
-    while (
-        count < len(labels)
-        and count * cell_width + 3 + display_width(labels[count]) <= available_columns
-    ):
+    while count < len(labels) and count * cell_width + 3 + display_width(labels[count]) <= available_columns:
         count += 1
     return max(count, 1)
 

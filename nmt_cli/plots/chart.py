@@ -48,10 +48,7 @@ def render_chart(
     for row_index in range(height):
         value = y_max - row_index / (height - 1) * (y_max - y_min)
         label = "" if row_index % 2 else format_short(value)
-        yield [
-            Span(f"{label:>{LEFT_MARGIN_COLUMNS - 2}} {axis_bar}", "dim"),
-            *canvas.row(row_index),
-        ]
+        yield [Span(f"{label:>{LEFT_MARGIN_COLUMNS - 2}} {axis_bar}", "dim"), *canvas.row(row_index)]
     corner, dash = ("└", "─") if screen.colours else ("+", "-")
     yield [Span(f"{' ' * (LEFT_MARGIN_COLUMNS - 1)}{corner}{dash * width}", "dim")]
     yield [Span(_x_axis_labels(x_max, x_label, width), "dim")]
@@ -60,8 +57,7 @@ def render_chart(
 def _x_axis_labels(x_max: float, x_label: str, width: int) -> str:
     """Zero, half way (where there is room for it) and the end of the axis."""
     middle, end = (
-        f"{value:.0f}" if value == round(value) and value < 1e4 else format_short(value)
-        for value in (x_max / 2, x_max)
+        f"{value:.0f}" if value == round(value) and value < 1e4 else format_short(value) for value in (x_max / 2, x_max)
     )
     end = f"{end} {x_label}"
     labels = "0".ljust(width // 2 - 1 - len(middle) // 2)
@@ -99,9 +95,7 @@ class _Canvas:
         self.dot_bits = [[0] * width for _ in range(height)]
         self.style_indices = [[-1] * width for _ in range(height)]
 
-    def draw(
-        self, points: list[tuple[float, float]], style_index: int, *, points_only: bool
-    ) -> None:
+    def draw(self, points: list[tuple[float, float]], style_index: int, *, points_only: bool) -> None:
         """Points whose coordinates are shares of the field, from the lower left."""
         pixels = [
             (round(x * (self.x_size - 1)), round((1 - y) * (self.y_size - 1)))
@@ -123,9 +117,7 @@ class _Canvas:
     def row(self, row_index: int) -> Row:
         """A row from the top, neighbours of one colour together."""
         spans: Row = []
-        for bits, style_index in zip(
-            self.dot_bits[row_index], self.style_indices[row_index], strict=True
-        ):
+        for bits, style_index in zip(self.dot_bits[row_index], self.style_indices[row_index], strict=True):
             style = "" if style_index < 0 else COLOURS[style_index % len(COLOURS)]
             if self.braille:
                 text = chr(BRAILLE_BLANK + bits) if bits else " "
@@ -141,9 +133,7 @@ class _Canvas:
         """A point that stands alone is two dots wide and high."""
         if self.braille:
             for dx, dy in ((1, 0), (0, 1), (1, 1)):
-                self._set_dot(
-                    min(x + dx, self.x_size - 1), min(y + dy, self.y_size - 1), style_index
-                )
+                self._set_dot(min(x + dx, self.x_size - 1), min(y + dy, self.y_size - 1), style_index)
 
     def _set_dot(self, x: int, y: int, style_index: int) -> None:
         column, row = (x // 2, y // 4) if self.braille else (x, y)

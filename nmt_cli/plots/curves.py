@@ -5,15 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nmt_cli.plots.figure import (
-    MUTED_COLOUR,
-    LineStyle,
-    add_grid,
-    figure_style,
-    line_style,
-    new_figure,
-    save_figure,
-)
+from nmt_cli.plots.figure import MUTED_COLOUR, LineStyle, add_grid, figure_style, line_style, new_figure, save_figure
 from nmt_cli.plots.training_log import Series, TrainingHistory
 
 AXES = {"updates": "updates", "minutes": "minutes of training"}
@@ -41,11 +33,7 @@ def available_quantities(histories: Mapping[str, TrainingHistory]) -> list[Quant
     return [
         quantity
         for quantity in QUANTITIES
-        if any(
-            getattr(history, curve).values
-            for history in histories.values()
-            for curve in quantity.curves
-        )
+        if any(getattr(history, curve).values for history in histories.values() for curve in quantity.curves)
     ]
 
 
@@ -57,9 +45,7 @@ def draw_curves(path: Path, histories: Mapping[str, TrainingHistory]) -> None:
         columns = min(3, len(histories))
         legend_rows = -(-len(histories) // columns)
         figure = new_figure(10.5, 1.0 + 1.75 * sum(heights) + 0.24 * legend_rows, constrained=True)
-        panels = figure.subplots(
-            len(rows), len(AXES), sharex="col", sharey="row", squeeze=False, height_ratios=heights
-        )
+        panels = figure.subplots(len(rows), len(AXES), sharex="col", sharey="row", squeeze=False, height_ratios=heights)
         for quantity, axes_row in zip(rows, panels, strict=True):
             for axis, axes in zip(AXES, axes_row, strict=True):
                 for number, history in enumerate(histories.values()):
@@ -73,9 +59,7 @@ def draw_curves(path: Path, histories: Mapping[str, TrainingHistory]) -> None:
         save_figure(figure, path, title="training curves")
 
 
-def _draw_quantity(
-    axes: Any, quantity: Quantity, history: TrainingHistory, axis: str, style: LineStyle
-) -> None:
+def _draw_quantity(axes: Any, quantity: Quantity, history: TrainingHistory, axis: str, style: LineStyle) -> None:
     for curve in quantity.curves:
         series: Series = getattr(history, curve)
         is_validation = curve in ("dev_loss", "bleu")
@@ -102,12 +86,7 @@ def _style_axes(axes: Any, quantity: Quantity) -> None:
 
 
 def _draw_legend(
-    figure: Any,
-    axes: Any,
-    histories: Mapping[str, TrainingHistory],
-    columns: int,
-    *,
-    with_loss: bool,
+    figure: Any, axes: Any, histories: Mapping[str, TrainingHistory], columns: int, *, with_loss: bool
 ) -> None:
     """Which line is which run, above all panels; which is training and which validation."""
     from matplotlib.lines import Line2D

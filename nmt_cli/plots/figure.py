@@ -22,10 +22,7 @@ TEXT_COLOUR, MUTED_COLOUR, GRID_COLOUR = "#222222", "#666666", "#dddddd"
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#222222")
 MARKERS = ("o", "s", "^", "D", "v", "<", ">")
 LINE_STYLES = ("-", "--", ":", "-.")
-_DATE_KEYS = {
-    ".svg": "Date",
-    ".pdf": "CreationDate",
-}  # left out, so that the same picture is the same
+_DATE_KEYS = {".svg": "Date", ".pdf": "CreationDate"}  # left out, so that the same picture is the same
 
 _STYLE: dict[str, Any] = {
     "font.size": 10,
@@ -62,9 +59,7 @@ class LineStyle(NamedTuple):
 def line_style(index: int) -> LineStyle:
     """The look of system `number`, from 0; different for the first 28."""
     cycle, colour_index = divmod(index, len(COLOURS))
-    return LineStyle(
-        COLOURS[colour_index], MARKERS[colour_index], LINE_STYLES[cycle % len(LINE_STYLES)]
-    )
+    return LineStyle(COLOURS[colour_index], MARKERS[colour_index], LINE_STYLES[cycle % len(LINE_STYLES)])
 
 
 def check_output_path(path: Path, suffixes: Sequence[str] = SUFFIXES) -> None:

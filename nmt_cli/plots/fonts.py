@@ -8,20 +8,8 @@ from functools import lru_cache
 from typing import Any
 
 DEFAULT_FAMILY = "DejaVu Sans"
-PREFERRED_FAMILIES = (
-    "Noto Sans",
-    "Source Han",
-    "WenQuanYi",
-    "Droid Sans",
-    "Hiragino",
-    "Microsoft",
-    "Arial",
-)
-EXCLUDED_FAMILIES = (
-    "Last Resort",
-    "LastResort",
-    "Emoji",
-)  # boxes for all letters; coloured pictures
+PREFERRED_FAMILIES = ("Noto Sans", "Source Han", "WenQuanYi", "Droid Sans", "Hiragino", "Microsoft", "Arial")
+EXCLUDED_FAMILIES = ("Last Resort", "LastResort", "Emoji")  # boxes for all letters; coloured pictures
 
 
 def font_families(text: str) -> list[str]:
@@ -41,8 +29,7 @@ def escape_controls(text: str) -> str:
     """
     return "".join(
         f"<U+{ord(character):04X}>"
-        if unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp")
-        and character not in "\u200c\u200d\u00ad"
+        if unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp") and character not in "\u200c\u200d\u00ad"
         else character
         for character in text
     )
@@ -59,9 +46,7 @@ def _not_in_default(text: str) -> frozenset[str]:
 
     path = font_manager.findfont(DEFAULT_FAMILY, fallback_to_default=True)
     covered = _code_points(path)
-    return frozenset(
-        character for character in set(text) if character > " " and ord(character) not in covered
-    )
+    return frozenset(character for character in set(text) if character > " " and ord(character) not in covered)
 
 
 @lru_cache(maxsize=64)
@@ -72,14 +57,8 @@ def _find_families(characters: frozenset[str]) -> tuple[tuple[str, ...], frozens
     remaining, names = set(characters), list[str]()
     fonts = font_manager.fontManager.ttflist if characters else []
     for font in sorted(fonts, key=_preference):
-        if (
-            remaining
-            and font.name not in names
-            and not any(word in font.name for word in EXCLUDED_FAMILIES)
-        ):
-            covered = {
-                character for character in remaining if ord(character) in _code_points(font.fname)
-            }
+        if remaining and font.name not in names and not any(word in font.name for word in EXCLUDED_FAMILIES):
+            covered = {character for character in remaining if ord(character) in _code_points(font.fname)}
             if covered:
                 names.append(font.name)
                 remaining -= covered

@@ -29,8 +29,7 @@ def draw_attention(
     weight shown. The heads of one layer, or the layers of one head, are wrapped after four.
     """
     column_labels, row_labels = (
-        [truncate(escape_controls(label), MAX_LABEL_CHARACTERS) for label in labels]
-        for labels in (source, target)
+        [truncate(escape_controls(label), MAX_LABEL_CHARACTERS) for label in labels] for labels in (source, target)
     )
     single, rows = len(rows) == len(rows[0]) == 1, _wrap_panels(rows)
     cell_size = _cell_size(len(column_labels), len(row_labels), single)
@@ -57,10 +56,7 @@ def _wrap_panels(rows: list[list[Panel]]) -> list[list[Panel]]:
     if len(rows) > 1 and len(rows[0]) > 1:
         return rows
     panels = [Panel("", panel.title, panel.weights) for row in rows for panel in row]
-    return [
-        panels[start : start + MAX_PANELS_PER_ROW]
-        for start in range(0, len(panels), MAX_PANELS_PER_ROW)
-    ]
+    return [panels[start : start + MAX_PANELS_PER_ROW] for start in range(0, len(panels), MAX_PANELS_PER_ROW)]
 
 
 def _cell_size(columns: int, rows: int, single: bool) -> float:
@@ -73,9 +69,7 @@ def _cell_size(columns: int, rows: int, single: bool) -> float:
 def _panel_figure(rows: list[list[Panel]], panel_size: tuple[float, float]) -> Any:
     """A figure with axes for each panel, of `size` inches each."""
     width = len(rows[0]) * (panel_size[0] + PANEL_GAP_INCHES)
-    bottom_gap = (
-        PANEL_GAP_INCHES if rows[0][0].layer else 2.5 * PANEL_GAP_INCHES
-    )  # room for a name under each
+    bottom_gap = PANEL_GAP_INCHES if rows[0][0].layer else 2.5 * PANEL_GAP_INCHES  # room for a name under each
     height = len(rows) * (panel_size[1] + bottom_gap)
     figure = new_figure(width, height)
     for number, row in enumerate(rows, 1):
@@ -84,9 +78,7 @@ def _panel_figure(rows: list[list[Panel]], panel_size: tuple[float, float]) -> A
                 column * (panel_size[0] + PANEL_GAP_INCHES),
                 height - number * (panel_size[1] + bottom_gap) + bottom_gap,
             )
-            figure.add_axes(
-                (left / width, bottom / height, panel_size[0] / width, panel_size[1] / height)
-            )
+            figure.add_axes((left / width, bottom / height, panel_size[0] / width, panel_size[1] / height))
     return figure
 
 
@@ -94,11 +86,7 @@ def _draw_cell_borders(axes: Any, shape: tuple[int, ...], cell_size: float) -> N
     """Thin lines between the cells and around them."""
     axes.spines[:].set_visible(False)
     height, width = shape
-    style: dict[str, Any] = {
-        "color": CELL_BORDER_COLOUR,
-        "linewidth": min(0.8, 3 * cell_size),
-        "capstyle": "butt",
-    }
+    style: dict[str, Any] = {"color": CELL_BORDER_COLOUR, "linewidth": min(0.8, 3 * cell_size), "capstyle": "butt"}
     axes.vlines(np.arange(width + 1) - 0.5, -0.5, height - 0.5, **style)
     axes.hlines(np.arange(height + 1) - 0.5, -0.5, width - 0.5, **style)
     axes.set_xlim(-0.5, width - 0.5)
@@ -108,11 +96,7 @@ def _draw_cell_borders(axes: Any, shape: tuple[int, ...], cell_size: float) -> N
 
 
 def _draw_labels(
-    all_axes: list[Any],
-    rows: list[list[Panel]],
-    column_labels: list[str],
-    row_labels: list[str],
-    cell_size: float,
+    all_axes: list[Any], rows: list[list[Panel]], column_labels: list[str], row_labels: list[str], cell_size: float
 ) -> None:
     """Words at the top and at the left; heads below and layers at the right of a grid."""
     panels, columns = [panel for row in rows for panel in row], len(rows[0])
@@ -123,13 +107,7 @@ def _draw_labels(
         axes.tick_params(length=0, pad=2)
         tick_style: dict[str, Any] = {"rotation": 90 if not single else 45}
         tick_style |= {} if not single else {"ha": "left", "rotation_mode": "anchor"}
-        axes.set_xticks(
-            range(len(column_labels)),
-            column_labels,
-            fontsize=font_size,
-            color=TEXT_COLOUR,
-            **tick_style,
-        )
+        axes.set_xticks(range(len(column_labels)), column_labels, fontsize=font_size, color=TEXT_COLOUR, **tick_style)
     for axes in all_axes[::columns]:
         axes.tick_params(length=0, pad=2)
         axes.set_yticks(range(len(row_labels)), row_labels, fontsize=font_size, color=TEXT_COLOUR)
@@ -149,12 +127,7 @@ def _draw_colourbar(figure: Any, image: Any, panel_size: tuple[float, float]) ->
     width, height = figure.get_size_inches()
     bar_height = min(2.0, panel_size[1])
     left = width - PANEL_GAP_INCHES + (0.15 if len(figure.axes) == 1 else 0.4)
-    rectangle = (
-        left / width,
-        1 - bar_height / height,
-        COLOURBAR_WIDTH_INCHES / width,
-        bar_height / height,
-    )
+    rectangle = (left / width, 1 - bar_height / height, COLOURBAR_WIDTH_INCHES / width, bar_height / height)
     axes = figure.add_axes(rectangle)
     bar = figure.colorbar(image, cax=axes)
     bar.outline.set_visible(False)

@@ -5,14 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from nmt_cli.evaluation.by_length import CONFIDENCE_PERCENT, Interval, LengthScores
-from nmt_cli.plots.figure import (
-    MUTED_COLOUR,
-    add_grid,
-    figure_style,
-    line_style,
-    new_figure,
-    save_figure,
-)
+from nmt_cli.plots.figure import MUTED_COLOUR, add_grid, figure_style, line_style, new_figure, save_figure
 
 METRIC_NAMES = {"bleu": "BLEU", "chrf": "chrF", "ter": "TER"}
 SYSTEM_SPREAD = 0.5  # of the room between two buckets, over which the systems are spread
@@ -50,9 +43,7 @@ def format_table(scores: LengthScores) -> Iterator[str]:
         label = bucket.label.replace("–", "-")
         rows.append([label, f"{len(bucket.sentence_indices):,}", *cells])
     total = sum(len(bucket.sentence_indices) for bucket in scores.buckets)
-    rows.append(
-        ["all", f"{total:,}", *(_format_interval(interval) for interval in scores.overall.values())]
-    )
+    rows.append(["all", f"{total:,}", *(_format_interval(interval) for interval in scores.overall.values())])
     widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
     for row in rows:
         yield "  ".join(
@@ -62,9 +53,7 @@ def format_table(scores: LengthScores) -> Iterator[str]:
     yield _footnote(scores)
 
 
-def _draw_system(
-    axes: Any, name: str, intervals: list[Interval], number: int, offset: float
-) -> None:
+def _draw_system(axes: Any, name: str, intervals: list[Interval], number: int, offset: float) -> None:
     x_positions = [bucket_index + offset for bucket_index in range(len(intervals))]
     points = [interval.score for interval in intervals]
     # A point can lie outside the interval of very few sentences: its bar has no length there.
@@ -90,9 +79,7 @@ def _set_score_limits(axes: Any, scores: LengthScores) -> None:
 def _draw_counts(axes: Any, scores: LengthScores) -> None:
     counts = [len(bucket.sentence_indices) for bucket in scores.buckets]
     bars = axes.bar(range(len(counts)), counts, width=0.6, color="#c9ced4")
-    axes.bar_label(
-        bars, [f"{count:,}" for count in counts], fontsize=8, color=MUTED_COLOUR, padding=2
-    )
+    axes.bar_label(bars, [f"{count:,}" for count in counts], fontsize=8, color=MUTED_COLOUR, padding=2)
     axes.set_xticks(range(len(counts)), [bucket.label for bucket in scores.buckets])
     axes.set_ylim(0, 1.35 * max(counts))
     axes.set_yticks([])

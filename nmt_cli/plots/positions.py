@@ -10,14 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nmt_cli.plots.figure import (
-    MUTED_COLOUR,
-    add_grid,
-    figure_style,
-    line_style,
-    new_figure,
-    save_figure,
-)
+from nmt_cli.plots.figure import MUTED_COLOUR, add_grid, figure_style, line_style, new_figure, save_figure
 
 PositionTable = NDArray[np.float32]
 MAX_PANELS_PER_ROW = 4
@@ -40,9 +33,7 @@ def draw_positions(path: Path, tables: Mapping[str, PositionTable], title: str) 
         save_figure(figure, path, title=title)
 
 
-def dot_products_by_distance(
-    table: PositionTable,
-) -> tuple[PositionTable, PositionTable, PositionTable]:
+def dot_products_by_distance(table: PositionTable) -> tuple[PositionTable, PositionTable, PositionTable]:
     """Mean, least and largest dot product of two vectors of [P, D] by their distance, each [P].
 
     Divided by the mean squared length of the vectors, so that distance 0 has a mean of 1.
@@ -51,9 +42,7 @@ def dot_products_by_distance(
     gram_matrix = vectors @ vectors.T
     gram_matrix /= max(float(np.trace(gram_matrix)) / len(gram_matrix), 1e-30)
     diagonals = [np.diagonal(gram_matrix, distance) for distance in range(len(gram_matrix))]
-    statistics = [
-        np.array([reduction(row) for row in diagonals]) for reduction in (np.mean, np.min, np.max)
-    ]
+    statistics = [np.array([reduction(row) for row in diagonals]) for reduction in (np.mean, np.min, np.max)]
     mean, least, largest = (statistic.astype(np.float32) for statistic in statistics)
     return mean, least, largest
 
@@ -62,12 +51,7 @@ def _draw_table(figure: Any, axes: Any, name: str, table: PositionTable) -> None
     """Positions down, dimensions across; blue below zero and red above."""
     colour_limit = float(np.percentile(np.abs(table), 99.5)) or 1.0
     image = axes.imshow(
-        table,
-        cmap="RdBu_r",
-        vmin=-colour_limit,
-        vmax=colour_limit,
-        aspect="auto",
-        interpolation="none",
+        table, cmap="RdBu_r", vmin=-colour_limit, vmax=colour_limit, aspect="auto", interpolation="none"
     )
     axes.set_title(name, fontsize=10)
     axes.set_xlabel("dimension")

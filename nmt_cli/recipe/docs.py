@@ -41,9 +41,7 @@ def recipe_reference() -> str:
         ("training", TrainingConfig),
         ("search", SearchConfig),
     ]
-    return HEADER + "".join(
-        f"\n## {title}\n\n{_options_table(section_class)}" for title, section_class in sections
-    )
+    return HEADER + "".join(f"\n## {title}\n\n{_options_table(section_class)}" for title, section_class in sections)
 
 
 def section_options(section_class: type[Section]) -> list[tuple[str, str, str]]:

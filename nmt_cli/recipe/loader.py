@@ -132,12 +132,7 @@ def build_recipe(
     if not errors:
         errors = _cross_field_errors(sections)
     if errors:
-        raise RecipeError(
-            [
-                _format_error(field_error, label, line_numbers or {}, overridden)
-                for field_error in errors
-            ]
-        )
+        raise RecipeError([_format_error(field_error, label, line_numbers or {}, overridden) for field_error in errors])
     return Recipe(name=content["name"], folder=folder, **sections)
 
 
@@ -150,9 +145,7 @@ def _model_class(section: Any, errors: list[_FieldError]) -> type[ModelConfig] |
     return None
 
 
-def _parse_section(
-    key: str, section_class: type[Section], value: Any, errors: list[_FieldError]
-) -> Section | None:
+def _parse_section(key: str, section_class: type[Section], value: Any, errors: list[_FieldError]) -> Section | None:
     """The section, or None with its problems collected."""
     value = {} if value is None else value
     if not isinstance(value, dict):
@@ -177,20 +170,14 @@ def _section_errors(
             mismatches.setdefault(item.path, []).append(item)
     for path, path_mismatches in mismatches.items():
         if not any(item.path[: len(path)] == path for item in field_errors):
-            branches = " or ".join(
-                dict.fromkeys(_describe_branch(item.branch) for item in path_mismatches)
-            )
+            branches = " or ".join(dict.fromkeys(_describe_branch(item.branch) for item in path_mismatches))
             field_errors.append(
-                _FieldError(
-                    path, f"should be {branches}, not {_format_value(path_mismatches[0].value)}"
-                )
+                _FieldError(path, f"should be {branches}, not {_format_value(path_mismatches[0].value)}")
             )
     return field_errors
 
 
-def _explain_error(
-    section_class: type[Section], key: str, value: Any, error: Any
-) -> "_FieldError | _UnionMismatch":
+def _explain_error(section_class: type[Section], key: str, value: Any, error: Any) -> "_FieldError | _UnionMismatch":
     """A problem with the path as the user wrote it, or a branch of a union that does not fit."""
     path: list[str | int] = [key]
     innermost_class: type[Section] = section_class
@@ -212,9 +199,7 @@ def _explain_error(
         return _unknown_key(tuple(path), list(innermost_class.model_fields))
     if error["type"] == "missing":
         return _FieldError(tuple(path), "missing")
-    return _FieldError(
-        tuple(path), f"{_rephrase(error['msg'])}, not {_format_value(current_value)}"
-    )
+    return _FieldError(tuple(path), f"{_rephrase(error['msg'])}, not {_format_value(current_value)}")
 
 
 def _nested_section_class(section_class: type[Section], key: str | int) -> type[Section]:
@@ -231,14 +216,8 @@ def _nested_section_class(section_class: type[Section], key: str | int) -> type[
 def _branch_matches(branch: str, value: Any) -> bool:
     """Whether pydantic's name for a branch of a union fits the value that is there."""
     python_types = {"text": str, "a mapping": dict, "a list": list, "an integer": int}
-    expected_type = python_types.get(
-        _describe_branch(branch)
-    )  # none for a word: only that word fits it
-    return (
-        expected_type is not None
-        and isinstance(value, expected_type)
-        and not isinstance(value, bool)
-    )
+    expected_type = python_types.get(_describe_branch(branch))  # none for a word: only that word fits it
+    return expected_type is not None and isinstance(value, expected_type) and not isinstance(value, bool)
 
 
 def _describe_branch(branch: str) -> str:
@@ -255,12 +234,7 @@ def _rephrase(text: str) -> str:
 
 
 def _format_value(value: Any) -> str:
-    type_prefixes = {
-        str: "the text ",
-        bool: "the truth value ",
-        list: "the list ",
-        dict: "the mapping ",
-    }
+    type_prefixes = {str: "the text ", bool: "the truth value ", list: "the list ", dict: "the mapping "}
     return type_prefixes.get(type(value), "") + json.dumps(value, ensure_ascii=False)[:80]
 
 
@@ -282,9 +256,7 @@ def _cross_field_errors(sections: dict[str, Any]) -> list[_FieldError]:
     for key, messages in messages_by_section.items():
         for message in messages:
             dotted_key, _, reason = message.partition(": ")
-            elements = (
-                dotted_key.replace("[", ".").replace("]", "").split(".")
-            )  # train[0] is train.0
+            elements = dotted_key.replace("[", ".").replace("]", "").split(".")  # train[0] is train.0
             path = [int(element) if element.isdigit() else element for element in elements]
             errors.append(_FieldError((key, *path), reason))
     tokenizer = sections["training"].metric_tokenize
@@ -294,15 +266,12 @@ def _cross_field_errors(sections: dict[str, Any]) -> list[_FieldError]:
     return errors
 
 
-def _format_error(
-    error: _FieldError, label: str, line_numbers: LineNumbers, overridden: frozenset[KeyPath]
-) -> str:
+def _format_error(error: _FieldError, label: str, line_numbers: LineNumbers, overridden: frozenset[KeyPath]) -> str:
     """`file:line: section.key: what is wrong`, or `--set section.key: ...`."""
     dotted = ".".join(map(str, error.path))
     path = error.path
     if any(
-        path[: len(override_path)] == override_path
-        or override_path[: len(path)] == path not in line_numbers
+        path[: len(override_path)] == override_path or override_path[: len(path)] == path not in line_numbers
         for override_path in overridden
     ):
         return f"--set {dotted}: {error.message}"

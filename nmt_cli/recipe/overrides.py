@@ -76,6 +76,4 @@ def _check_index(items: list[Any], key: str | int, path: KeyPath) -> None:
     if not isinstance(key, int) or key >= len(items):
         dotted_path, dotted_parent = (".".join(map(str, keys)) for keys in (path, path[:-1]))
         valid_indices = f"0 to {len(items) - 1}" if items else "none"
-        raise RecipeError(
-            [f"--set {dotted_path}: {dotted_parent} is a list; its entries are {valid_indices}"]
-        )
+        raise RecipeError([f"--set {dotted_path}: {dotted_parent} is a list; its entries are {valid_indices}"])

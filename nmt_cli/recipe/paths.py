@@ -42,9 +42,7 @@ def read_recipe_text(path: Path) -> str:
         with open(path, "rb") as file:
             content = file.read(MAX_RECIPE_BYTES + 1)
         if len(content) > MAX_RECIPE_BYTES:
-            raise RecipeError(
-                [f"{path}: cannot read the recipe: more than {MAX_RECIPE_BYTES:,} bytes"]
-            )
+            raise RecipeError([f"{path}: cannot read the recipe: more than {MAX_RECIPE_BYTES:,} bytes"])
         return content.decode()
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not UTF-8 text"
@@ -68,9 +66,7 @@ def copy_recipe(source: Path, target: Path) -> Path:
     path = target / source.name if target.is_dir() else target
     text = read_recipe_text(source)
     if path.stem != source.stem:
-        text = re.sub(
-            rf"^name: {re.escape(source.stem)} *\n", "", text, count=1, flags=re.MULTILINE
-        )
+        text = re.sub(rf"^name: {re.escape(source.stem)} *\n", "", text, count=1, flags=re.MULTILINE)
     try:
         with open(path, "xb") as file:
             file.write(text.encode())

@@ -54,24 +54,16 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     except RunError as error:
         raise RunError(f"{folder}: damaged checkpoint: {error}") from error
     if state.get("format") != FORMAT_VERSION:
-        raise RunError(
-            f"{folder}: checkpoint of format {state.get('format')}; this version reads {FORMAT_VERSION}"
-        )
+        raise RunError(f"{folder}: checkpoint of format {state.get('format')}; this version reads {FORMAT_VERSION}")
     if not isinstance(state.get("update"), int) or not isinstance(state.get("files"), dict):
         raise RunError(f"{folder}: damaged checkpoint: state.json is not what was written")
     for name, expected_hash in state["files"].items():
-        if (
-            "/" in name
-            or not (folder / name).is_file()
-            or sha256_of_file(folder / name) != expected_hash
-        ):
+        if "/" in name or not (folder / name).is_file() or sha256_of_file(folder / name) != expected_hash:
             raise RunError(f"{folder}: damaged checkpoint: {name} is not what was written")
     return Checkpoint(folder, state)
 
 
-def write_checkpoint(
-    folder: Path, tensor_groups: Mapping[str, NamedTensors], state: dict[str, Any]
-) -> None:
+def write_checkpoint(folder: Path, tensor_groups: Mapping[str, NamedTensors], state: dict[str, Any]) -> None:
     """Write a checkpoint that is whole or not there; one that is there already, whole and equal,
     stays, so that there is no moment without it."""
     temporary_folder = folder.with_name(folder.name + ".tmp")
@@ -101,18 +93,14 @@ def _write_files(
         fsync(path)
         hashes[path.name] = sha256_of_file(path)
     content = {"format": FORMAT_VERSION, **state, "files": hashes}
-    atomic_write_text(
-        temporary_folder / "state.json", json.dumps(content, indent=2) + "\n"
-    )  # syncs the folder
+    atomic_write_text(temporary_folder / "state.json", json.dumps(content, indent=2) + "\n")  # syncs the folder
     return content
 
 
 def _is_identical(folder: Path, state: dict[str, Any]) -> bool:
     """Whether a whole checkpoint with these very tensors and state is there."""
     try:
-        return read_checkpoint(folder).state | {"training_seconds": 0} == state | {
-            "training_seconds": 0
-        }
+        return read_checkpoint(folder).state | {"training_seconds": 0} == state | {"training_seconds": 0}
     except RunError:
         return False
 

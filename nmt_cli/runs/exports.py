@@ -13,22 +13,11 @@ from nmt_cli.runs.checkpoint import sha256_of_file
 from nmt_cli.runs.folder import RunFolder
 
 ENGINES = ("torch", "ctranslate2", "onnx")
-QUANTIZATION_BY_PRECISION = {
-    "auto": "float32",
-    "fp32": "float32",
-    "bf16": "bfloat16",
-    "int8": "int8",
-}
+QUANTIZATION_BY_PRECISION = {"auto": "float32", "fp32": "float32", "bf16": "bfloat16", "int8": "int8"}
 
 
 def open_engine(
-    name: str,
-    run: Path,
-    recipe: Recipe,
-    reporter: Reporter,
-    *,
-    quantization: str | None = None,
-    device: str = "auto",
+    name: str, run: Path, recipe: Recipe, reporter: Reporter, *, quantization: str | None = None, device: str = "auto"
 ) -> Engine:
     """The run's best checkpoint in the runtime `name`, exported first where that is to be done.
 
@@ -61,8 +50,7 @@ def _is_up_to_date(folder: Path, run: RunFolder) -> bool:
     try:
         manifest = read_json(folder / MANIFEST)
         is_intact = all(
-            sha256_of_file(folder / name) == expected_digest
-            for name, expected_digest in manifest["files"].items()
+            sha256_of_file(folder / name) == expected_digest for name, expected_digest in manifest["files"].items()
         )
     except (DataError, OSError, ValueError, KeyError, TypeError, AttributeError):
         return False

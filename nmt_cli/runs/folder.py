@@ -90,25 +90,19 @@ class RunFolder:
         """Read a JSON file of the run; RunError where that fails."""
         return read_json(self.path / name, error_class=RunError)
 
-    def save_checkpoint(
-        self, update: int, tensors: Mapping[str, NamedTensors], state: dict[str, Any]
-    ) -> None:
+    def save_checkpoint(self, update: int, tensors: Mapping[str, NamedTensors], state: dict[str, Any]) -> None:
         """Write step-NNNNNN with <name>.safetensors for each group of tensors.
 
         RunError where that fails; what was there before is left as it was.
         """
-        write_checkpoint(
-            self.checkpoints_path / f"step-{update:06d}", tensors, state | {"update": update}
-        )
+        write_checkpoint(self.checkpoints_path / f"step-{update:06d}", tensors, state | {"update": update})
 
     def save_best(self, update: int, weights: NamedTensors, state: dict[str, Any]) -> None:
         """Write best-NNNNNN, point best.json to it, and drop the best one before it."""
         self.write_best_checkpoint(update, weights, state)
         self.set_best(update)
 
-    def write_best_checkpoint(
-        self, update: int, weights: NamedTensors, state: dict[str, Any]
-    ) -> None:
+    def write_best_checkpoint(self, update: int, weights: NamedTensors, state: dict[str, Any]) -> None:
         """Write best-NNNNNN, which is the best one only when `set_best` says so."""
         folder = self.checkpoints_path / f"best-{update:06d}"
         write_checkpoint(folder, {WEIGHTS_GROUP: weights}, state | {"update": update})
@@ -133,19 +127,13 @@ class RunFolder:
         Others are where a signal or the end of training came: what a run does must not depend on
         them.
         """
-        return [
-            p
-            for p in self.step_folders()
-            if update_number(p) % interval == 0 and update_number(p) < before
-        ]
+        return [p for p in self.step_folders() if update_number(p) % interval == 0 and update_number(p) < before]
 
     def _best_folders(self) -> list[Path]:
         return self._numbered_folders("best-*")
 
     def _numbered_folders(self, pattern: str) -> list[Path]:
-        folders = [
-            p for p in self.checkpoints_path.glob(pattern) if p.is_dir() and update_number(p) >= 0
-        ]
+        folders = [p for p in self.checkpoints_path.glob(pattern) if p.is_dir() and update_number(p) >= 0]
         return sorted(folders, key=update_number)
 
     def last_checkpoint(self) -> tuple[Checkpoint | None, list[str]]:
@@ -221,14 +209,10 @@ class ReadOnlyRun(RunFolder):
     def write_text(self, name: str, text: str) -> None:
         """Nothing."""
 
-    def save_checkpoint(
-        self, update: int, tensors: Mapping[str, NamedTensors], state: dict[str, Any]
-    ) -> None:
+    def save_checkpoint(self, update: int, tensors: Mapping[str, NamedTensors], state: dict[str, Any]) -> None:
         """Nothing."""
 
-    def write_best_checkpoint(
-        self, update: int, weights: NamedTensors, state: dict[str, Any]
-    ) -> None:
+    def write_best_checkpoint(self, update: int, weights: NamedTensors, state: dict[str, Any]) -> None:
         """Nothing."""
 
     def set_best(self, update: int) -> None:

@@ -75,15 +75,8 @@ def inherit_sections(recipe: Recipe, base_run: BaseRun) -> Recipe:
     conflicts: list[str] = []
     for name, overridable in OVERRIDABLE_KEYS.items():
         own_section, base_section = getattr(recipe, name), getattr(base_run.recipe, name)
-        conflicts += [
-            f"{name}.{difference}"
-            for difference in _differences(own_section, base_section, overridable)
-        ]
-        explicit_values = {
-            key: getattr(own_section, key)
-            for key in overridable
-            if key in own_section.model_fields_set
-        }
+        conflicts += [f"{name}.{difference}" for difference in _differences(own_section, base_section, overridable)]
+        explicit_values = {key: getattr(own_section, key) for key in overridable if key in own_section.model_fields_set}
         sections[name] = base_section.model_copy(update=explicit_values)
     if conflicts:
         raise RecipeError(
@@ -93,9 +86,7 @@ def inherit_sections(recipe: Recipe, base_run: BaseRun) -> Recipe:
                 + "; leave these keys out to take over its own"
             ]
         )
-    training = recipe.training.model_copy(
-        update={"init_from": _resolve_init_from(recipe, base_run)}
-    )
+    training = recipe.training.model_copy(update={"init_from": _resolve_init_from(recipe, base_run)})
     replacements: dict[str, Any] = {**sections, "training": training}
     return replace(recipe, **replacements)
 
@@ -112,9 +103,7 @@ def training_words(data: PreparedData, base_run: BaseRun | None) -> WordSet | No
     return None if base_words is None else base_words.union(words)
 
 
-def _differences(
-    own_section: Section, base_section: Section, overridable: tuple[str, ...]
-) -> list[str]:
+def _differences(own_section: Section, base_section: Section, overridable: tuple[str, ...]) -> list[str]:
     """`key (old -> new)` for each key that is stated and does not agree."""
     base_values = base_section.model_dump(mode="json")
     explicit_values = own_section.model_dump(mode="json", include=set(own_section.model_fields_set))
@@ -133,11 +122,7 @@ def _resolve_init_from(recipe: Recipe, base_run: BaseRun) -> str:
     init_from, base_init_from = recipe.training.init_from, base_run.recipe.training.init_from
     assert init_from is not None
     run_path = _resolve_run_path(recipe, init_from)
-    is_gone = (
-        base_init_from is not None
-        and not run_path.is_dir()
-        and Path(base_init_from).name == run_path.name
-    )
+    is_gone = base_init_from is not None and not run_path.is_dir() and Path(base_init_from).name == run_path.name
     return base_init_from if base_init_from is not None and is_gone else str(run_path)
 
 

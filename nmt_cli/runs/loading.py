@@ -35,10 +35,7 @@ class LoadedRun:
 
 
 def open_run(
-    path: Path,
-    device: torch.device,
-    precision: Precision | Literal["int8"],
-    overrides: tuple[str, ...] = (),
+    path: Path, device: torch.device, precision: Precision | Literal["int8"], overrides: tuple[str, ...] = ()
 ) -> LoadedRun:
     """Load a run's best weights; RunError says what is missing or does not fit.
 
@@ -77,9 +74,7 @@ def check_manifest(path: Path) -> None:
     manifest = read_json(path / "manifest.json")
     format_version = manifest.get("format", FORMAT_VERSION)
     if format_version != FORMAT_VERSION:
-        raise RunError(
-            f"{path}: a run of format {format_version}; this version reads {FORMAT_VERSION}"
-        )
+        raise RunError(f"{path}: a run of format {format_version}; this version reads {FORMAT_VERSION}")
     recorded_hashes = manifest.get("tokenizers")
     if recorded_hashes is not None and recorded_hashes != tokenizer_hashes(path):
         raise RunError(f"{path}: its tokenizer is not the one that it was trained with")
@@ -93,11 +88,7 @@ def build_model(recipe: Recipe, vocabulary: Vocabulary) -> Model:
 
 
 def load_for_inference(
-    model: Model,
-    tensors: NamedTensors,
-    source: Path,
-    device: torch.device,
-    precision: Precision | Literal["int8"],
+    model: Model, tensors: NamedTensors, source: Path, device: torch.device, precision: Precision | Literal["int8"]
 ) -> None:
     """Let the model translate with these weights, in this precision."""
     dtype = torch.float32 if precision == "int8" else choose_dtype(precision, device)

@@ -49,9 +49,7 @@ def prepare_run(
     return build_recipe(shared["recipe"]), PreparedData(Path(shared["folder"]))
 
 
-def _prepare_on_main(
-    recipe: Recipe, folder: RunFolder, resume: bool, reporter: Reporter
-) -> PreparationResult:
+def _prepare_on_main(recipe: Recipe, folder: RunFolder, resume: bool, reporter: Reporter) -> PreparationResult:
     """Make sure that the run may begin, and its data are there."""
     out, has_started = folder.path, folder.recipe_path.is_file()
     _check_output_dir(folder, resume)
@@ -84,9 +82,7 @@ def _check_output_dir(folder: RunFolder, resume: bool) -> None:
         raise RunError(f"{out}: cannot write into {existing}: choose another --out")
 
 
-def _reconcile_with_started_run(
-    recipe: Recipe, started_recipe: Recipe, reporter: Reporter
-) -> Recipe:
+def _reconcile_with_started_run(recipe: Recipe, started_recipe: Recipe, reporter: Reporter) -> Recipe:
     """Say which settings changed since the run began; RunError for those that cannot.
 
     Returns the recipe with what was resolved when the run began.
@@ -94,14 +90,11 @@ def _reconcile_with_started_run(
     if recipe.training.tokens_per_batch == "auto":
         recipe = _with_tokens_per_batch(recipe, started_recipe.training.max_positions)
     old_values, new_values = _flatten(started_recipe.to_dict()), _flatten(recipe.to_dict())
-    changed_keys = [
-        key for key in {**old_values, **new_values} if old_values.get(key) != new_values.get(key)
-    ]
+    changed_keys = [key for key in {**old_values, **new_values} if old_values.get(key) != new_values.get(key)]
     changed_keys = [key for key in changed_keys if key not in ("name", "corpus.root")]
     forbidden_keys = [key for key in changed_keys if not key.startswith(CHANGEABLE_ON_RESUME)]
     descriptions = {
-        key: f"{key} ({_format_value(old_values, key)} -> {_format_value(new_values, key)})"
-        for key in changed_keys
+        key: f"{key} ({_format_value(old_values, key)} -> {_format_value(new_values, key)})" for key in changed_keys
     }
     if forbidden_keys:
         raise RunError(

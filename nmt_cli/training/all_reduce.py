@@ -33,9 +33,7 @@ class SyncedStep(NamedTuple):
     loss: Tensor  # smoothed, summed over the batches of all processes; on the device
     sync_wait_seconds: float  # seconds that a process waited for the slowest one, on average
     all_reduce_seconds: float  # seconds from the slowest one's arrival until all had the sums
-    oom_positions: (
-        int  # positions for which memory ran out in some process; 0 where it did in none;
-    )
+    oom_positions: int  # positions for which memory ran out in some process; 0 where it did in none;
     # negative where they were those of a single pair
 
 
@@ -50,9 +48,7 @@ class GradientAllReduce:
     @property
     def signal(self) -> int | None:
         """A signal to stop, of which all processes know."""
-        return (
-            self.stop_signals.received_signal if self.processes.is_single else self._agreed_signal
-        )
+        return self.stop_signals.received_signal if self.processes.is_single else self._agreed_signal
 
     def __call__(self, loss: Tensor, oom_positions: int) -> SyncedStep:
         """Sum the gradient, and this process's loss, over all; learn of each other's signals, and
@@ -76,22 +72,14 @@ class GradientAllReduce:
         if self.stop_signals.received_signal is not None:
             scalars[SIGNALS_OFFSET + SIGNALS.index(self.stop_signals.received_signal)] = 1.0
         scalars[BUSY_SECONDS_OFFSET + self.processes.rank] = busy_seconds
-        scalars[BUSY_SECONDS_OFFSET + self.processes.world_size + self.processes.rank] = (
-            oom_positions
-        )
+        scalars[BUSY_SECONDS_OFFSET + self.processes.world_size + self.processes.rank] = oom_positions
         return scalars
 
-    def _unpack_scalars(
-        self, extra_scalars: Tensor, elapsed_seconds: float, busy_seconds: float
-    ) -> SyncedStep:
+    def _unpack_scalars(self, extra_scalars: Tensor, elapsed_seconds: float, busy_seconds: float) -> SyncedStep:
         values = extra_scalars.tolist()
-        busy_seconds_by_rank = values[
-            BUSY_SECONDS_OFFSET : BUSY_SECONDS_OFFSET + self.processes.world_size
-        ]
+        busy_seconds_by_rank = values[BUSY_SECONDS_OFFSET : BUSY_SECONDS_OFFSET + self.processes.world_size]
         oom_positions_by_rank = [
-            int(value)
-            for value in values[BUSY_SECONDS_OFFSET + self.processes.world_size :]
-            if value
+            int(value) for value in values[BUSY_SECONDS_OFFSET + self.processes.world_size :] if value
         ]
         received_signals = [s for n, s in enumerate(SIGNALS) if values[SIGNALS_OFFSET + n] > 0]
         self._agreed_signal = received_signals[-1] if received_signals else None

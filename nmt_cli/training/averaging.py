@@ -14,18 +14,9 @@ class WeightAverager:
     """An exponential moving average, the mean of the last checkpoints, or neither."""
 
     def __init__(
-        self,
-        parameters: FlatParameters,
-        config: TrainingConfig,
-        folder: RunFolder,
-        reporter: Reporter,
+        self, parameters: FlatParameters, config: TrainingConfig, folder: RunFolder, reporter: Reporter
     ) -> None:
-        self.parameters, self.config, self.folder, self.reporter = (
-            parameters,
-            config,
-            folder,
-            reporter,
-        )
+        self.parameters, self.config, self.folder, self.reporter = (parameters, config, folder, reporter)
         self.moving_average = parameters.master.clone() if config.average_decay else None
 
     def reset(self) -> None:
@@ -41,11 +32,7 @@ class WeightAverager:
 
     def tensors(self) -> dict[str, NamedTensors]:
         """What a checkpoint keeps of it."""
-        return (
-            {}
-            if self.moving_average is None
-            else {"average": self.parameters.unflatten(self.moving_average)}
-        )
+        return {} if self.moving_average is None else {"average": self.parameters.unflatten(self.moving_average)}
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """The way back from `tensors`; raises what `Weights.join` raises."""
@@ -59,9 +46,7 @@ class WeightAverager:
         if self.config.average == 1:
             return None
         total, count = self.parameters.master.clone(), 1
-        checkpoint_folders = self.folder.scheduled_checkpoints(
-            self.config.validate_every, before=update
-        )
+        checkpoint_folders = self.folder.scheduled_checkpoints(self.config.validate_every, before=update)
         for path in checkpoint_folders[1 - self.config.average :]:
             try:
                 total += self.parameters.flatten(read_checkpoint(path).tensors())

@@ -10,19 +10,11 @@ from nmt_cli.data.prepared.store import PreparedData
 from nmt_cli.models.contract import TranslationModel
 from nmt_cli.training.batches import BatchIterator
 from nmt_cli.training.gradients import GradientAccumulator
-from nmt_cli.training.memory import (
-    allocated_memory,
-    available_memory,
-    peak_allocated_memory,
-    reset_peak_memory,
-)
+from nmt_cli.training.memory import allocated_memory, available_memory, peak_allocated_memory, reset_peak_memory
 from nmt_cli.training.parameters import FlatParameters
 
 MEMORY_FRACTION = 0.85  # of the memory that is free before training
-MIN_TRIED_TOKENS, MAX_TRIED_TOKENS = (
-    1024,
-    {"cpu": 4096, "cuda": 32768},
-)  # tokens a batch that are tried
+MIN_TRIED_TOKENS, MAX_TRIED_TOKENS = (1024, {"cpu": 4096, "cuda": 32768})  # tokens a batch that are tried
 MIN_BATCHES_PER_EPOCH = 100  # an epoch shall have at least
 
 
@@ -44,16 +36,11 @@ def find_batch_size(
     trial_model = deepcopy(model).to(device).train()
     parameters = FlatParameters(trial_model, dtype)
     accumulator = GradientAccumulator(trial_model, parameters, device=device, seed=seed)
-    optimizer_moments = torch.ones(
-        2 * parameters.numel, device=device
-    )  # as the optimizer will have
+    optimizer_moments = torch.ones(2 * parameters.numel, device=device)  # as the optimizer will have
 
     def measure_bytes(tokens: int) -> int | None:
         reset_peak_memory(device)
-        fits = all(
-            accumulator.fits_memory(batch)
-            for batch in BatchIterator(data, tokens, seed).largest_batches()
-        )
+        fits = all(accumulator.fits_memory(batch) for batch in BatchIterator(data, tokens, seed).largest_batches())
         return peak_allocated_memory(device) - allocated_before if fits else None
 
     lengths = data.variants[0][1].lengths() + 1
@@ -74,14 +61,9 @@ def choose_batch_size(
     instead of refusing, running out must not be tried. Nothing below 1024 is chosen, except where
     `most` is: what does not fit then is split.
     """
-    batch_tokens, needed_bytes = (
-        min(MIN_TRIED_TOKENS, max_tokens),
-        measure_bytes(min(MIN_TRIED_TOKENS, max_tokens)),
-    )
+    batch_tokens, needed_bytes = (min(MIN_TRIED_TOKENS, max_tokens), measure_bytes(min(MIN_TRIED_TOKENS, max_tokens)))
     while (
-        needed_bytes is not None
-        and batch_tokens < max_tokens
-        and 2 * needed_bytes <= MEMORY_FRACTION * available_bytes
+        needed_bytes is not None and batch_tokens < max_tokens and 2 * needed_bytes <= MEMORY_FRACTION * available_bytes
     ):
         larger_tokens = min(2 * batch_tokens, max_tokens)
         larger_bytes = measure_bytes(larger_tokens)

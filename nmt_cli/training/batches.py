@@ -70,9 +70,7 @@ class BatchIterator:
     The cursor counts batches of all processes, so that any number of them can go on from it.
     """
 
-    def __init__(
-        self, data: PreparedData, max_positions: int, seed: int, batches_per_update: int = 1
-    ) -> None:
+    def __init__(self, data: PreparedData, max_positions: int, seed: int, batches_per_update: int = 1) -> None:
         self.data, self.max_positions, self.seed, self.batches_per_update = (
             data,
             max_positions,
@@ -96,15 +94,10 @@ class BatchIterator:
         Batches that were set aside are passed over.
         """
         batch_indices = self._next_batch_indices()
-        order, rank_numbers = (
-            self.epoch_schedule().batches,
-            set(assign_to_rank(len(batch_indices), rank, world_size)),
-        )
+        order, rank_numbers = (self.epoch_schedule().batches, set(assign_to_rank(len(batch_indices), rank, world_size)))
         pairs_by_batch = [order[batch_index.batch] for batch_index in batch_indices]
         offsets = self._stores(self.epoch)[1].offsets
-        update_tokens = sum(
-            int((offsets[some + 1] - offsets[some]).sum()) + len(some) for some in pairs_by_batch
-        )
+        update_tokens = sum(int((offsets[some + 1] - offsets[some]).sum()) + len(some) for some in pairs_by_batch)
         rank_batches = [
             (number, self._load_batch(batch_index.batch))
             for number, batch_index in enumerate(batch_indices)
@@ -113,10 +106,7 @@ class BatchIterator:
         return RankBatches(rank_batches, update_tokens, tuple(batch_indices))
 
     def _next_batch_indices(self) -> list[BatchIndex]:
-        skipped = {
-            BatchIndex(skipped_batch["epoch"], skipped_batch["batch"])
-            for skipped_batch in self.skipped_batches
-        }
+        skipped = {BatchIndex(skipped_batch["epoch"], skipped_batch["batch"]) for skipped_batch in self.skipped_batches}
         while True:
             if self.next_batch >= len(self.epoch_schedule().batches):
                 self.epoch, self.next_batch, self._epoch_batches = self.epoch + 1, 0, None
@@ -133,17 +123,9 @@ class BatchIterator:
     def largest_batches(self) -> list[Batch]:
         """The batches of this epoch that take the most memory: the one with the most positions, and
         the one with the most pairs of positions to attend to."""
-        shapes = [
-            self.epoch_schedule().shape(number)
-            for number in range(len(self.epoch_schedule().batches))
-        ]
-        costs_by_power = [
-            [rows * (source + target) ** power for rows, source, target in shapes]
-            for power in (1, 2)
-        ]
-        largest_numbers = {
-            costs_by_batch.index(max(costs_by_batch)) for costs_by_batch in costs_by_power
-        }
+        shapes = [self.epoch_schedule().shape(number) for number in range(len(self.epoch_schedule().batches))]
+        costs_by_power = [[rows * (source + target) ** power for rows, source, target in shapes] for power in (1, 2)]
+        largest_numbers = {costs_by_batch.index(max(costs_by_batch)) for costs_by_batch in costs_by_power}
         return [self._load_batch(number) for number in sorted(largest_numbers)]
 
     def seek(self, epoch: int, next_batch: int, batches_per_update: int = 1) -> None:
@@ -157,11 +139,7 @@ class BatchIterator:
 
     def pair_indices(self, batch_index: BatchIndex) -> Indices:
         """Which pairs a batch is made of."""
-        schedule = (
-            self.epoch_schedule()
-            if batch_index.epoch == self.epoch
-            else self._make_schedule(batch_index.epoch)
-        )
+        schedule = self.epoch_schedule() if batch_index.epoch == self.epoch else self._make_schedule(batch_index.epoch)
         return schedule.batches[batch_index.batch]
 
     def texts(self, batch_index: BatchIndex) -> Iterator[tuple[str, str]]:
@@ -170,10 +148,7 @@ class BatchIterator:
         stores_and_tokenizers = zip(stores, (tokenizers.source, tokenizers.target), strict=True)
         pairs = self.pair_indices(batch_index)
         return zip(
-            *[
-                tokenizer.decode([store[i].tolist() for i in pairs])
-                for store, tokenizer in stores_and_tokenizers
-            ],
+            *[tokenizer.decode([store[i].tolist() for i in pairs]) for store, tokenizer in stores_and_tokenizers],
             strict=True,
         )
 
@@ -189,9 +164,7 @@ class BatchIterator:
         schedule = build_epoch_batches(*lengths, pairs, self.max_positions, seed_key)
         if self.batches_per_update == 1:
             return schedule
-        padded_costs = batch_costs(
-            schedule.source_lengths, schedule.target_lengths, schedule.batches
-        )
+        padded_costs = batch_costs(schedule.source_lengths, schedule.target_lengths, schedule.batches)
         order = group_by_cost(schedule.batches, padded_costs, self.batches_per_update, seed_key)
         return replace(schedule, batches=order)
 

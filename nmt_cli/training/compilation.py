@@ -19,9 +19,7 @@ from nmt_cli.training.loss import CrossEntropy, compilable_cross_entropy
 
 CompileMode = Literal["auto", "on", "off"]
 
-MAX_GRAPHS_PER_LAYER = (
-    64  # of one layer's code; with PyTorch's 8, further kinds of batches would run slowly
-)
+MAX_GRAPHS_PER_LAYER = 64  # of one layer's code; with PyTorch's 8, further kinds of batches would run slowly
 
 
 def should_compile(mode: CompileMode, device: torch.device) -> bool:
@@ -35,9 +33,7 @@ def compile_layers(model: TranslationModel[Any], backend: str = "inductor") -> C
     torch._dynamo.config.recompile_limit = MAX_GRAPHS_PER_LAYER
     for layer in model.compilable_layers():
         layer.compile(dynamic=True, backend=backend)
-    compiled_cross_entropy: CrossEntropy = torch.compile(
-        compilable_cross_entropy, dynamic=True, backend=backend
-    )
+    compiled_cross_entropy: CrossEntropy = torch.compile(compilable_cross_entropy, dynamic=True, backend=backend)
     return compiled_cross_entropy
 
 

@@ -114,9 +114,7 @@ class TrainingConfig(Section):
         if self.warmup >= self.updates:
             messages.append(f"warmup: of {self.warmup} updates is not over after {self.updates}")
         if self.validate_every > self.updates:
-            messages.append(
-                f"validate_every: {self.validate_every} is more than {self.updates} updates"
-            )
+            messages.append(f"validate_every: {self.validate_every} is more than {self.updates} updates")
         validations = -(-self.updates // self.validate_every)
         if self.average > validations:
             messages.append(f"average: of {self.average}, but there are {validations} checkpoints")

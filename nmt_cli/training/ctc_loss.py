@@ -9,9 +9,7 @@ from torch.nn import functional
 
 from nmt_cli.models.contract import NonAutoregressive, Sequences
 
-ScoreFunction = Callable[
-    [Tensor], tuple[Tensor, Tensor]
-]  # logits to smoothed loss and nll, as sums
+ScoreFunction = Callable[[Tensor], tuple[Tensor, Tensor]]  # logits to smoothed loss and nll, as sums
 
 
 class HiddenChunk(NamedTuple):
@@ -22,11 +20,7 @@ class HiddenChunk(NamedTuple):
 
 
 def ctc_chunks(
-    model: NonAutoregressive[Any],
-    source: Sequences,
-    target_out: Sequences,
-    smoothing: float,
-    max_logits: int,
+    model: NonAutoregressive[Any], source: Sequences, target_out: Sequences, smoothing: float, max_logits: int
 ) -> tuple[Tensor, list[HiddenChunk]]:
     """Hidden states [B, U, D] and, for groups of sentences whose logits fit into `chunk`, a score.
 
@@ -44,20 +38,14 @@ def ctc_chunks(
     return hidden, [
         HiddenChunk(
             len(chunk_output_lengths),
-            _make_ctc_score(
-                model, chunk_output_lengths, chunk_targets, chunk_target_lengths, smoothing
-            ),
+            _make_ctc_score(model, chunk_output_lengths, chunk_targets, chunk_target_lengths, smoothing),
         )
         for chunk_output_lengths, chunk_targets, chunk_target_lengths in zip(*chunks, strict=True)
     ]
 
 
 def _make_ctc_score(
-    model: NonAutoregressive[Any],
-    output_lengths: Tensor,
-    targets: Tensor,
-    target_lengths: Tensor,
-    smoothing: float,
+    model: NonAutoregressive[Any], output_lengths: Tensor, targets: Tensor, target_lengths: Tensor, smoothing: float
 ) -> ScoreFunction:
     def score(logits: Tensor) -> tuple[Tensor, Tensor]:
         """[b, U, V] to the sums of the smoothed loss and of the negative log-likelihood."""
@@ -74,9 +62,7 @@ def _make_ctc_score(
         if smoothing == 0.0:
             return nll, nll.detach()
         uniform_loss = -log_probs.mean(-1)  # [b, U]
-        is_output = (
-            torch.arange(uniform_loss.shape[1], device=log_probs.device) < output_lengths[:, None]
-        )
+        is_output = torch.arange(uniform_loss.shape[1], device=log_probs.device) < output_lengths[:, None]
         return (1 - smoothing) * nll + smoothing * (uniform_loss * is_output).sum(), nll.detach()
 
     return score

@@ -90,9 +90,7 @@ class GradientAccumulator:
         empty_cache(self.device)
         return not oom_positions
 
-    def _try_forward_backward(
-        self, rank_batches: RankBatches, state: TrainingState
-    ) -> tuple[Tensor, int]:
+    def _try_forward_backward(self, rank_batches: RankBatches, state: TrainingState) -> tuple[Tensor, int]:
         """The sum of losses, and 0; or where memory ran out the positions of the largest part,
         negative where that is a single pair."""
         try:
@@ -111,19 +109,9 @@ class GradientAccumulator:
     def _forward_backward(self, rank_batches: RankBatches, state: TrainingState) -> Tensor:
         total_loss = torch.zeros((), device=self.device)
         for batch_number, batch in rank_batches.batches:
-            for micro_batch_number, micro_batch in enumerate(
-                split_batch(batch, state.max_micro_batch_positions)
-            ):
-                seed_masks(
-                    self.seed,
-                    state.update,
-                    batch_number,
-                    *([micro_batch_number] if micro_batch_number else []),
-                )
-                tensors, scale = (
-                    to_tensors(micro_batch, self.device),
-                    1.0 / rank_batches.update_tokens,
-                )
+            for micro_batch_number, micro_batch in enumerate(split_batch(batch, state.max_micro_batch_positions)):
+                seed_masks(self.seed, state.update, batch_number, *([micro_batch_number] if micro_batch_number else []))
+                tensors, scale = (to_tensors(micro_batch, self.device), 1.0 / rank_batches.update_tokens)
                 loss = forward_backward(
                     self.model, *tensors, smoothing=self.smoothing, scale=scale,
                     cross_entropy_function=self.cross_entropy,
@@ -160,10 +148,7 @@ def split_batch(batch: Batch, max_positions: int | None) -> list[Batch]:
     rows_per_split = max(1, max_positions * rows // padded_positions(batch))
     split_count = math.ceil(rows / rows_per_split)
     row_boundaries = [rows * split_number // split_count for split_number in range(split_count + 1)]
-    return [
-        Batch(*(_slice_rows(padded, first, end) for padded in batch))
-        for first, end in pairwise(row_boundaries)
-    ]
+    return [Batch(*(_slice_rows(padded, first, end) for padded in batch)) for first, end in pairwise(row_boundaries)]
 
 
 def _slice_rows(padded: PaddedSequences, first: int, end: int) -> PaddedSequences:

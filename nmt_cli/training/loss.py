@@ -47,13 +47,9 @@ def forward_backward(
     Each part of the hidden states is projected, scored and differentiated by itself, so that its
     logits are gone before the next part's are made; their gradients go on into the model together.
     """
-    hidden, chunks = _split_into_chunks(
-        model, source, target_in, target_out, smoothing, cross_entropy_function
-    )
+    hidden, chunks = _split_into_chunks(model, source, target_in, target_out, smoothing, cross_entropy_function)
     chunk_gradients, sums = [], []
-    for hidden_chunk, chunk in zip(
-        hidden.detach().split([c.size for c in chunks]), chunks, strict=True
-    ):
+    for hidden_chunk, chunk in zip(hidden.detach().split([c.size for c in chunks]), chunks, strict=True):
         leaf = hidden_chunk.requires_grad_()
         smoothed, nll = chunk.score(model.output_logits(leaf))
         (smoothed * scale).backward()
@@ -67,12 +63,7 @@ def forward_backward(
 
 @torch.no_grad()
 def evaluate_loss(
-    model: Model,
-    source: Sequences,
-    target_in: Sequences,
-    target_out: Sequences,
-    *,
-    smoothing: float = 0.0,
+    model: Model, source: Sequences, target_in: Sequences, target_out: Sequences, *, smoothing: float = 0.0
 ) -> LossSum:
     """The same sums without gradients."""
     hidden, chunks = _split_into_chunks(model, source, target_in, target_out, smoothing)
@@ -101,15 +92,10 @@ def _split_into_chunks(
         return ctc_chunks(model, source, target_out, smoothing, max_logits)
     assert isinstance(model, Autoregressive)
     hidden, targets = _select_unpadded(model(source, target_in), target_out)
-    rows_per_chunk = max(
-        ROW_MULTIPLE, max_logits // model.vocabulary.target_size // ROW_MULTIPLE * ROW_MULTIPLE
-    )
+    rows_per_chunk = max(ROW_MULTIPLE, max_logits // model.vocabulary.target_size // ROW_MULTIPLE * ROW_MULTIPLE)
     score_function = cross_entropy_function or cross_entropy
     return hidden, [  # a view would tell compiled code how large the whole is
-        HiddenChunk(
-            len(chunk_targets),
-            partial(score_function, targets=chunk_targets.clone(), smoothing=smoothing),
-        )
+        HiddenChunk(len(chunk_targets), partial(score_function, targets=chunk_targets.clone(), smoothing=smoothing))
         for chunk_targets in targets.split(rows_per_chunk)
     ]
 
@@ -128,9 +114,7 @@ def _select_unpadded(hidden: Tensor, target_out: Sequences) -> tuple[Tensor, Ten
         functional.pad(unpadded_indices, (0, filler_rows)),
         target_out.ids.flatten()[unpadded_indices],
     )
-    return hidden.flatten(0, 1)[row_indices], functional.pad(
-        targets, (0, filler_rows), value=IGNORE_INDEX
-    )
+    return hidden.flatten(0, 1)[row_indices], functional.pad(targets, (0, filler_rows), value=IGNORE_INDEX)
 
 
 def cross_entropy(logits: Tensor, targets: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:
@@ -148,22 +132,11 @@ class _CrossEntropy(Function):
     in the cache of a core; composed of PyTorch's operations it is a quarter of an update."""
 
     @staticmethod
-    def forward(
-        ctx: Any, logits: Tensor, targets: Tensor, smoothing: float
-    ) -> tuple[Tensor, Tensor]:
-        rows_per_chunk = (
-            max(1, CPU_CACHE_LOGITS // logits.shape[1])
-            if logits.device.type == "cpu"
-            else len(logits)
-        )
-        chunks = zip(
-            logits.detach().split(rows_per_chunk), targets.split(rows_per_chunk), strict=True
-        )
+    def forward(ctx: Any, logits: Tensor, targets: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:
+        rows_per_chunk = max(1, CPU_CACHE_LOGITS // logits.shape[1]) if logits.device.type == "cpu" else len(logits)
+        chunks = zip(logits.detach().split(rows_per_chunk), targets.split(rows_per_chunk), strict=True)
         with_gradient = ctx.needs_input_grad[0]
-        sums = [
-            _cross_entropy_in_place(*chunk, smoothing, with_gradient=with_gradient)
-            for chunk in chunks
-        ]
+        sums = [_cross_entropy_in_place(*chunk, smoothing, with_gradient=with_gradient) for chunk in chunks]
         nll, uniform_loss = torch.stack(sums).sum(0)
         ctx.gradient = logits.detach() if with_gradient else None
         ctx.mark_non_differentiable(nll)
@@ -175,9 +148,7 @@ class _CrossEntropy(Function):
         return gradient.mul_(grads[0]), None, None
 
 
-def _cross_entropy_in_place(
-    logits: Tensor, targets: Tensor, smoothing: float, *, with_gradient: bool
-) -> Tensor:
+def _cross_entropy_in_place(logits: Tensor, targets: Tensor, smoothing: float, *, with_gradient: bool) -> Tensor:
     """Negative log-likelihood of the targets and of all tokens alike, as sums [2]; the logits, or
     with_gradient the gradient of the smoothed loss, take the place of the logits."""
     vocabulary_size = logits.shape[1]
@@ -188,20 +159,14 @@ def _cross_entropy_in_place(
     exp_sum = x.exp_().sum(1)
     log_exp_sum = exp_sum.log()
     if with_gradient:
-        x.mul_((is_target / exp_sum)[:, None]).sub_(
-            (smoothing / vocabulary_size * is_target)[:, None]
-        )
+        x.mul_((is_target / exp_sum)[:, None]).sub_((smoothing / vocabulary_size * is_target)[:, None])
         x.scatter_add_(1, target_index, ((smoothing - 1) * is_target)[:, None])
         if x is not logits:
             logits.copy_(x)
-    return torch.stack(
-        [(log_exp_sum - target_logits).dot(is_target), (log_exp_sum - mean_logits).dot(is_target)]
-    )
+    return torch.stack([(log_exp_sum - target_logits).dot(is_target), (log_exp_sum - mean_logits).dot(is_target)])
 
 
-def compilable_cross_entropy(
-    logits: Tensor, targets: Tensor, smoothing: float
-) -> tuple[Tensor, Tensor]:
+def compilable_cross_entropy(logits: Tensor, targets: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:
     """The same from sums over rows, which a compiler makes in one pass; slower as it stands."""
     float_logits, is_target = logits.float(), targets != IGNORE_INDEX
     log_normalizer = float_logits.logsumexp(-1)

@@ -29,10 +29,7 @@ CHECK_EVERY_UPDATES = 10  # updates between two looks at the device
 MEDIAN_WINDOW_UPDATES = 64  # updates whose median is the usual loss
 LOSS_SPIKE_FACTOR = 10.0  # times the usual loss, and twice a uniform guess: diverged at once
 NORM_SPIKE_FACTOR = 1000.0  # times the usual gradient, where nothing clips it
-LOSS_RISE_FACTOR, MIN_LOSS_RISE_NATS = (
-    2.0,
-    1.0,
-)  # times the lowest usual loss, and nats a token above it
+LOSS_RISE_FACTOR, MIN_LOSS_RISE_NATS = (2.0, 1.0)  # times the lowest usual loss, and nats a token above it
 MAX_DIVERGENCES = 3  # divergences that end a run
 LEARNING_RATE_BACKOFF = 0.5  # what the learning rate is multiplied with
 
@@ -56,13 +53,7 @@ class LossMonitor:
         self._pending_batches: list[tuple[int, tuple[BatchIndex, ...]]] = []
         self._pending_values: list[Tensor] = []
 
-    def record(
-        self,
-        update: int,
-        batch_indices: tuple[BatchIndex, ...],
-        loss: Tensor,
-        gradient_norm: Tensor,
-    ) -> None:
+    def record(self, update: int, batch_indices: tuple[BatchIndex, ...], loss: Tensor, gradient_norm: Tensor) -> None:
         """Take note of an update: smoothed loss a token and gradient norm, both still on the
         device."""
         self._pending_batches.append((update, batch_indices))
@@ -104,10 +95,7 @@ class LossMonitor:
             )
             if gradient_norm > NORM_SPIKE_FACTOR * median_value:
                 return f"the gradient is {gradient_norm:.3g}, its median {median_value:.3g}"
-            state.recent_gradient_norms = [
-                *state.recent_gradient_norms[1 - MEDIAN_WINDOW_UPDATES :],
-                gradient_norm,
-            ]
+            state.recent_gradient_norms = [*state.recent_gradient_norms[1 - MEDIAN_WINDOW_UPDATES :], gradient_norm]
         return None
 
     def _find_rise(self, state: TrainingState, update: int, loss: float) -> str | None:
@@ -117,9 +105,7 @@ class LossMonitor:
             return None
         median_loss = median(state.recent_losses)
         lowest_median_loss = (
-            median_loss
-            if state.lowest_median_loss is None
-            else min(median_loss, state.lowest_median_loss)
+            median_loss if state.lowest_median_loss is None else min(median_loss, state.lowest_median_loss)
         )
         state.lowest_median_loss = lowest_median_loss
         if (
@@ -156,9 +142,7 @@ def roll_back(trainer: ResumableTrainer, divergence: Divergence) -> None:
     """
     state, state_before = trainer.state, replace(trainer.state)
     divergence_number = state_before.divergence_count + 1
-    skipped_file = _skip_batches(
-        trainer.folder, trainer.batch_iterator, divergence, divergence_number
-    )
+    skipped_file = _skip_batches(trainer.folder, trainer.batch_iterator, divergence, divergence_number)
     file_note = f"; its pairs are in {skipped_file}" if skipped_file else ""
     if divergence_number == MAX_DIVERGENCES:
         raise TrainingError(
@@ -168,15 +152,10 @@ def roll_back(trainer: ResumableTrainer, divergence: Divergence) -> None:
     checkpoint_path = trainer.processes.run_on_main(
         lambda: _find_rollback_checkpoint(trainer, divergence.first_bad_update)
     )
-    trainer.restart() if checkpoint_path is None else trainer.resume(
-        read_checkpoint(Path(checkpoint_path))
-    )
+    trainer.restart() if checkpoint_path is None else trainer.resume(read_checkpoint(Path(checkpoint_path)))
     trainer.folder.delete_after(state.update)
     trainer.folder.truncate_log(state.update)
-    state.divergence_count, state.training_seconds = (
-        divergence_number,
-        state_before.training_seconds,
-    )
+    state.divergence_count, state.training_seconds = (divergence_number, state_before.training_seconds)
     state.learning_rate_scale = state_before.learning_rate_scale * LEARNING_RATE_BACKOFF
     state.skipped_batches[:] = state_before.skipped_batches
     trainer.reporter.warning(
@@ -203,9 +182,7 @@ def _find_rollback_checkpoint(trainer: ResumableTrainer, before_update: int) -> 
     would not have it.
     """
     config = trainer.config
-    checkpoint_folders = trainer.folder.scheduled_checkpoints(
-        config.validate_every, trainer.state.update + 1
-    )
+    checkpoint_folders = trainer.folder.scheduled_checkpoints(config.validate_every, trainer.state.update + 1)
     newest_first = list(reversed(checkpoint_folders[-config.keep_last_checkpoints :]))
     for path in [p for p in newest_first if update_number(p) < before_update] or newest_first[-1:]:
         try:
@@ -228,13 +205,9 @@ def _skip_batches(
     lines = []
     for batch_index in divergence.batch_indices:
         pairs = batch_iterator.pair_indices(batch_index).tolist()
-        batch_iterator.skipped_batches.append(
-            {"epoch": batch_index.epoch, "batch": batch_index.batch, "pairs": pairs}
-        )
+        batch_iterator.skipped_batches.append({"epoch": batch_index.epoch, "batch": batch_index.batch, "pairs": pairs})
         for pair, (source, target) in zip(pairs, batch_iterator.texts(batch_index), strict=True):
             record = {"update": divergence.update, **batch_index._asdict(), "pair": pair}
-            lines.append(
-                json.dumps(record | {"source": source, "target": target}, ensure_ascii=False)
-            )
+            lines.append(json.dumps(record | {"source": source, "target": target}, ensure_ascii=False))
     folder.write_text(name, "".join(f"{line}\n" for line in lines))
     return name

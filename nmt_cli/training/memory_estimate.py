@@ -45,12 +45,8 @@ def estimate_memory(
     have the same sizes on every device, and scaled up: they are linear in the number of sentences.
     """
     parameter_count = sum(parameter.numel() for parameter in model.parameters())
-    low_precision_bytes = (
-        0 if dtype == torch.float32 else 2 * 2 * parameter_count
-    )  # copy and gradient in bfloat16
-    activation_bytes = (
-        _saved_activation_bytes(model, source_length, target_length) * dtype.itemsize // 4
-    )
+    low_precision_bytes = 0 if dtype == torch.float32 else 2 * 2 * parameter_count  # copy and gradient in bfloat16
+    activation_bytes = _saved_activation_bytes(model, source_length, target_length) * dtype.itemsize // 4
     master_bytes = 4 * parameter_count
     scored_positions = max(target_length, source_length * getattr(model.config, "upsample", 1))
     return MemoryEstimate(
@@ -58,24 +54,17 @@ def estimate_memory(
         activation_bytes=activation_bytes * sentences // PROBE_PAIRS,
         logit_bytes=3
         * 4
-        * min(
-            MAX_LOGITS_BY_DEVICE[device],
-            sentences * scored_positions * model.vocabulary.target_size,
-        ),
+        * min(MAX_LOGITS_BY_DEVICE[device], sentences * scored_positions * model.vocabulary.target_size),
         checkpoint_bytes=(3 + has_moving_average) * master_bytes,
     )
 
 
-def _saved_activation_bytes(
-    model: TranslationModel[Any], source_length: int, target_length: int
-) -> int:
+def _saved_activation_bytes(model: TranslationModel[Any], source_length: int, target_length: int) -> int:
     """Bytes of all different tensors that a backward pass over PROBE sentences needs, in float32.
 
     Parameters do not count: they are there anyway.
     """
-    parameter_addresses = {
-        parameter.untyped_storage().data_ptr() for parameter in model.parameters()
-    }
+    parameter_addresses = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
     bytes_by_address: dict[int, int] = {}
     saved_tensors: list[Tensor] = []  # so that no address is used twice
 
@@ -93,8 +82,6 @@ def _saved_activation_bytes(
     model.train()
     target = make_sequences(target_length)
     with torch.autograd.graph.saved_tensors_hooks(record_saved_tensor, lambda tensor: tensor):
-        forward_backward(
-            model, make_sequences(source_length), target, target, smoothing=0.1, scale=1.0
-        )
+        forward_backward(model, make_sequences(source_length), target, target, smoothing=0.1, scale=1.0)
     model.zero_grad(set_to_none=True)
     return sum(bytes_by_address.values())

@@ -13,9 +13,7 @@ def tensorboard_writer_class() -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
-        raise UserError(
-            "training.tensorboard: needs the extra: pip install 'nmt-cli[tensorboard]'"
-        ) from error
+        raise UserError("training.tensorboard: needs the extra: pip install 'nmt-cli[tensorboard]'") from error
     return SummaryWriter
 
 
@@ -35,18 +33,12 @@ class MetricLogger:
             values_by_name = {**record, **record.get("scores", {})}
             for key, value in values_by_name.items():
                 if isinstance(value, float):
-                    self._tensorboard_writer.add_scalar(
-                        f"{record['event']}/{key}", value, record["update"]
-                    )
+                    self._tensorboard_writer.add_scalar(f"{record['event']}/{key}", value, record["update"])
             self._tensorboard_writer.flush()
 
 
 def log_validation(
-    metric_logger: MetricLogger,
-    reporter: Reporter,
-    state: TrainingState,
-    validation: ValidationResult,
-    is_best: bool,
+    metric_logger: MetricLogger, reporter: Reporter, state: TrainingState, validation: ValidationResult, is_best: bool
 ) -> None:
     """Log and say what a validation found, with its samples; a star where it is the best so far."""
     metric_logger.log(

@@ -31,18 +31,11 @@ class FlatParameters:
         self.compute_copy = torch.cat([p.detach().flatten() for _, p in named_parameters])
         self.master = self.compute_copy if dtype == torch.float32 else self.compute_copy.float()
         self.reduce_buffer = torch.zeros(self.numel + extra_scalar_count, device=device)
-        self.gradient, self.extra_scalars = (
-            self.reduce_buffer[: self.numel],
-            self.reduce_buffer[self.numel :],
-        )
+        self.gradient, self.extra_scalars = (self.reduce_buffer[: self.numel], self.reduce_buffer[self.numel :])
         is_float32 = dtype == torch.float32
-        self._compute_gradient = (
-            self.gradient if is_float32 else torch.zeros_like(self.compute_copy)
-        )
+        self._compute_gradient = self.gradient if is_float32 else torch.zeros_like(self.compute_copy)
         views = zip(
-            self.unflatten(self.compute_copy).values(),
-            self.unflatten(self._compute_gradient).values(),
-            strict=True,
+            self.unflatten(self.compute_copy).values(), self.unflatten(self._compute_gradient).values(), strict=True
         )
         for (_, parameter), (value, gradient) in zip(named_parameters, views, strict=True):
             parameter.data, parameter.grad = value, gradient
@@ -60,9 +53,7 @@ class FlatParameters:
         """
         shapes = {name: value.shape for name, value in named_tensors.items()}
         if shapes != self.shapes:
-            mismatched_name = next(
-                n for n in {**shapes, **self.shapes} if shapes.get(n) != self.shapes.get(n)
-            )
+            mismatched_name = next(n for n in {**shapes, **self.shapes} if shapes.get(n) != self.shapes.get(n))
             raise ValueError(f"the weights {mismatched_name} are others")
         flat_tensors = [named_tensors[name].to(self.master).flatten() for name in self.shapes]
         return torch.cat(flat_tensors)

@@ -7,13 +7,7 @@ Schedule = Literal["constant", "inverse_sqrt", "noam", "cosine", "linear", "plat
 
 
 def scheduled_learning_rate(
-    schedule: Schedule,
-    peak_learning_rate: float,
-    update: int,
-    *,
-    warmup_updates: int,
-    total_updates: int,
-    d_model: int,
+    schedule: Schedule, peak_learning_rate: float, update: int, *, warmup_updates: int, total_updates: int, d_model: int
 ) -> float:
     """The learning rate of an update, counted from 1.
 
@@ -24,16 +18,12 @@ def scheduled_learning_rate(
     """
     warmup_updates = max(warmup_updates, 1)
     if schedule == "noam":
-        return float(
-            peak_learning_rate * d_model**-0.5 * min(update**-0.5, update * warmup_updates**-1.5)
-        )
+        return float(peak_learning_rate * d_model**-0.5 * min(update**-0.5, update * warmup_updates**-1.5))
     if update <= warmup_updates:
         return peak_learning_rate * update / warmup_updates
     if schedule == "inverse_sqrt":
         return peak_learning_rate * math.sqrt(warmup_updates / update)
     if schedule in ("cosine", "linear"):
         progress = min(1.0, (update - warmup_updates) / max(total_updates - warmup_updates, 1))
-        return peak_learning_rate * (
-            (1 + math.cos(math.pi * progress)) / 2 if schedule == "cosine" else 1 - progress
-        )
+        return peak_learning_rate * ((1 + math.cos(math.pi * progress)) / 2 if schedule == "cosine" else 1 - progress)
     return peak_learning_rate

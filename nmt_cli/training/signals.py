@@ -44,9 +44,6 @@ class StopSignals:
         self._previous_handlers = {}
 
     def __exit__(
-        self,
-        error_type: type[BaseException] | None,
-        error: BaseException | None,
-        error_traceback: TracebackType | None,
+        self, error_type: type[BaseException] | None, error: BaseException | None, error_traceback: TracebackType | None
     ) -> None:
         self._restore_handlers()

@@ -61,12 +61,8 @@ class TrainingState:
     batches_per_update: int = 1  # batches an update, over all processes
     sync_wait_seconds: float = 0.0  # of the seconds: what a process waited for others, on average
     stop_reason: str | None = None
-    max_micro_batch_positions: int | None = (
-        None  # positions that fit into memory at a time; None: every batch did
-    )
-    recent_losses: list[float] = field(
-        default_factory=list
-    )  # of the last updates; see divergence.py
+    max_micro_batch_positions: int | None = None  # positions that fit into memory at a time; None: every batch did
+    recent_losses: list[float] = field(default_factory=list)  # of the last updates; see divergence.py
     recent_gradient_norms: list[float] = field(default_factory=list)
     lowest_median_loss: float | None = None
     divergence_count: int = 0
@@ -103,12 +99,7 @@ class TrainMetrics:
         return {**vars(self), "losses": losses}
 
     def add(
-        self,
-        loss: Tensor,
-        tokens: int,
-        seconds: float,
-        sync_wait_seconds: float,
-        all_reduce_seconds: float,
+        self, loss: Tensor, tokens: int, seconds: float, sync_wait_seconds: float, all_reduce_seconds: float
     ) -> None:
         """One update more."""
         self.losses.append(loss)
@@ -132,9 +123,7 @@ class TrainMetrics:
             "idle": self.sync_wait_seconds,
             "exchange": self.all_reduce_seconds,
         }  # measured by other clocks
-        return {
-            name: min(1.0, part_seconds / seconds) for name, part_seconds in seconds_by_name.items()
-        }
+        return {name: min(1.0, part_seconds / seconds) for name, part_seconds in seconds_by_name.items()}
 
     def progress_text(self, learning_rate: float) -> str:
         """For the progress bar."""

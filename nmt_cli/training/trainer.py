@@ -18,12 +18,7 @@ from nmt_cli.runs.folder import RunFolder
 from nmt_cli.training.all_reduce import GradientAllReduce, extra_scalar_count
 from nmt_cli.training.averaging import WeightAverager
 from nmt_cli.training.batches import BatchIterator
-from nmt_cli.training.compilation import (
-    compiled_graph_count,
-    force_eager,
-    should_compile,
-    uncompile_layers,
-)
+from nmt_cli.training.compilation import compiled_graph_count, force_eager, should_compile, uncompile_layers
 from nmt_cli.training.config import TrainingConfig
 from nmt_cli.training.gradients import GradientAccumulator
 from nmt_cli.training.loss_monitor import CHECK_EVERY_UPDATES, LossMonitor, roll_back
@@ -53,23 +48,14 @@ class Trainer:
         dtype: torch.dtype,
         processes: ProcessGroup = SINGLE_PROCESS,
     ) -> None:
-        self.model, self.config, self.batch_iterator, self.folder = (
-            model.to(device),
-            config,
-            batch_iterator,
-            folder,
-        )
+        self.model, self.config, self.batch_iterator, self.folder = (model.to(device), config, batch_iterator, folder)
         self.validate, self.reporter, self.device = validate, reporter, device
         self.processes = processes
         self.parameters = FlatParameters(model, dtype, extra_scalar_count(processes))
         self.gradient_all_reduce = GradientAllReduce(self.parameters, processes)
         betas = (config.beta1, config.beta2)
-        self.optimizer = FlatOptimizer(
-            self.parameters, config.optimizer, betas, config.epsilon, config.weight_decay
-        )
-        self.metric_logger = MetricLogger(
-            folder, tensorboard=config.tensorboard and processes.is_main
-        )
+        self.optimizer = FlatOptimizer(self.parameters, config.optimizer, betas, config.epsilon, config.weight_decay)
+        self.metric_logger = MetricLogger(folder, tensorboard=config.tensorboard and processes.is_main)
         self.state = TrainingState(batches_per_update=config.accumulate * processes.world_size)
         self.loss_monitor = LossMonitor(
             warmup_updates=config.warmup,
@@ -102,9 +88,7 @@ class Trainer:
     def resume(self, checkpoint: Checkpoint) -> None:
         """Go on exactly where the checkpoint was written; RunError where it does not fit."""
         try:
-            state = TrainingState.from_record(
-                {"batches_per_update": self.config.accumulate, **checkpoint.state}
-            )
+            state = TrainingState.from_record({"batches_per_update": self.config.accumulate, **checkpoint.state})
             vars(self.state).update(vars(state))
             self.parameters.load_master(self.parameters.flatten(checkpoint.tensors()))
             self.optimizer.load_state_tensors(checkpoint.tensors("optimizer"))
@@ -124,9 +108,7 @@ class Trainer:
         best_checkpoint = self.folder.best_checkpoint()
         self._initialized_from_run = best_checkpoint.update == 0
         self._initial_weights = (
-            self.parameters.flatten(best_checkpoint.tensors()).cpu()
-            if self._initialized_from_run
-            else None
+            self.parameters.flatten(best_checkpoint.tensors()).cpu() if self._initialized_from_run else None
         )
 
     def _sync_iterator(self) -> None:
@@ -185,17 +167,12 @@ class Trainer:
     def _update(self, bar: Progress) -> None:
         started = time.perf_counter()
         state, config = self.state, self.config
-        rank_batches = self.batch_iterator.next_micro_batches(
-            self.processes.rank, self.processes.world_size
-        )
+        rank_batches = self.batch_iterator.next_micro_batches(self.processes.rank, self.processes.world_size)
         state.update += 1
         synced = self.gradient_accumulator.accumulate_gradients(rank_batches, state)
         gradient_norm = self.optimizer.step(self._learning_rate(), config.clip_norm)
         self.loss_monitor.record(
-            state.update,
-            rank_batches.batch_indices,
-            synced.loss / rank_batches.update_tokens,
-            gradient_norm,
+            state.update, rank_batches.batch_indices, synced.loss / rank_batches.update_tokens, gradient_norm
         )
         self.weight_averager.update(state.update)
         state.epoch, state.batch = self.batch_iterator.epoch, self.batch_iterator.next_batch
@@ -205,11 +182,7 @@ class Trainer:
         state.training_seconds += seconds
         state.sync_wait_seconds += synced.sync_wait_seconds
         self._metrics.add(
-            synced.loss,
-            rank_batches.update_tokens,
-            seconds,
-            synced.sync_wait_seconds,
-            synced.all_reduce_seconds,
+            synced.loss, rank_batches.update_tokens, seconds, synced.sync_wait_seconds, synced.all_reduce_seconds
         )
         self.processes.watchdog.report_progress(f"after update {state.update}")
         if state.update % BAR_TEXT_EVERY_UPDATES == 0:
@@ -221,9 +194,7 @@ class Trainer:
         """Look now and then, and before saving, whether training is sound; go back where not."""
         if not before_saving and self.state.update % CHECK_EVERY_UPDATES:
             return False
-        divergence = self.loss_monitor.check(
-            self.state, self.parameters.master if before_saving else None
-        )
+        divergence = self.loss_monitor.check(self.state, self.parameters.master if before_saving else None)
         if divergence is None:
             return False
         update_before = self.state.update
@@ -240,9 +211,7 @@ class Trainer:
         self._broadcast_weights()
         self.optimizer.reset()
         self.weight_averager.reset()
-        vars(self.state).update(
-            vars(TrainingState(batches_per_update=self.state.batches_per_update))
-        )
+        vars(self.state).update(vars(TrainingState(batches_per_update=self.state.batches_per_update)))
         self._metrics = TrainMetrics()
         self._sync_iterator()
         if self._initialized_from_run:
@@ -286,11 +255,7 @@ class Trainer:
         score = validation.score(config.metric)
         is_best = not math.isnan(score) and (state.best_score is None or score > state.best_score)
         if is_best:
-            state.best_score, state.best_update, state.validations_since_best = (
-                score,
-                state.update,
-                0,
-            )
+            state.best_score, state.best_update, state.validations_since_best = (score, state.update, 0)
             state.plateau_bad_validations = 0
             named_weights = self.parameters.unflatten(
                 self.parameters.master if validation_weights is None else validation_weights
@@ -308,10 +273,7 @@ class Trainer:
     def _apply_patience(self) -> None:
         """Lower the rate or stop where validations have not become better for long."""
         state, config = self.state, self.config
-        if (
-            config.schedule == "plateau"
-            and state.plateau_bad_validations >= config.plateau_patience
-        ):
+        if config.schedule == "plateau" and state.plateau_bad_validations >= config.plateau_patience:
             state.learning_rate_scale *= config.plateau_factor
             state.plateau_bad_validations = 0
         state.stop_reason = self._find_stop_reason()
@@ -320,9 +282,7 @@ class Trainer:
         """Why training is over before its last update; None where it is not."""
         state, config = self.state, self.config
         if config.patience is not None and state.validations_since_best >= config.patience:
-            return (
-                f"no better validation in {state.validations_since_best}: stopped at {state.update}"
-            )
+            return f"no better validation in {state.validations_since_best}: stopped at {state.update}"
         if config.max_minutes is not None and state.training_seconds > 60 * config.max_minutes:
             return f"stopped by training.max_minutes at update {state.update}"
         return None
@@ -343,12 +303,7 @@ class Trainer:
     def _report_split(self, oom_positions: int, max_positions: int) -> None:
         """A batch did not fit into memory."""
         self.metric_logger.log(
-            {
-                "event": "split",
-                "update": self.state.update,
-                "positions": oom_positions,
-                "part": max_positions,
-            }
+            {"event": "split", "update": self.state.update, "positions": oom_positions, "part": max_positions}
         )
         if not self._split_reported:
             self.reporter.warning(

@@ -39,8 +39,7 @@ def test_the_mean_of_the_last_checkpoints_is_what_is_translated_with(
     updates_weights = [weights(tiny_run, update) for update in updates]
     for name, value in best.tensors().items():
         torch.testing.assert_close(
-            value,
-            torch.stack([weights_at_update[name] for weights_at_update in updates_weights]).mean(0),
+            value, torch.stack([weights_at_update[name] for weights_at_update in updates_weights]).mean(0)
         )
     run = open_run(tmp_path / "mean", torch.device("cpu"), "fp32")
     assert run.recipe.name == "tiny" and run.update == 30
@@ -61,16 +60,13 @@ NUMBERS = st.floats(-1e3, 1e3, width=32).filter(lambda x: x == 0 or abs(x) > 1e-
 
 
 @given(
-    rows=st.lists(st.tuples(NUMBERS, NUMBERS, NUMBERS), min_size=1, max_size=8),
-    order=st.randoms(use_true_random=False),
+    rows=st.lists(st.tuples(NUMBERS, NUMBERS, NUMBERS), min_size=1, max_size=8), order=st.randoms(use_true_random=False)
 )
 @examples(200)
 def test_the_mean_is_exact_and_does_not_depend_on_the_order(
     rows: list[tuple[float, float, float]], order: random.Random
 ) -> None:
-    checkpoints = [
-        FakeCheckpoint({"a": torch.tensor(row), "b": torch.tensor(row[:1])}) for row in rows
-    ]
+    checkpoints = [FakeCheckpoint({"a": torch.tensor(row), "b": torch.tensor(row[:1])}) for row in rows]
     mean = averaging._average_weights(checkpoints)  # type: ignore[arg-type]
     exact = [float(sum(map(Fraction, column)) / len(rows)) for column in zip(*rows, strict=True)]
     torch.testing.assert_close(mean["a"], torch.tensor(exact), rtol=1e-6, atol=1e-30)
@@ -99,13 +95,9 @@ def test_the_averaged_run_is_left_as_it_was(tiny_run: Path, tmp_path: Path) -> N
     assert sorted((path, path.stat().st_mtime_ns) for path in tiny_run.rglob("*")) == before
 
 
-def test_what_cannot_be_averaged_is_named_and_nothing_is_written(
-    tiny_run: Path, tmp_path: Path
-) -> None:
+def test_what_cannot_be_averaged_is_named_and_nothing_is_written(tiny_run: Path, tmp_path: Path) -> None:
     out = tmp_path / "mean"
-    with pytest.raises(
-        RunError, match=r"tiny: has 3 checkpoints, not 4; training.average: N keeps"
-    ):
+    with pytest.raises(RunError, match=r"tiny: has 3 checkpoints, not 4; training.average: N keeps"):
         average(tiny_run, out, 4)
     with pytest.raises(RunError, match=r"not a run folder: it has no recipe.yaml"):
         average(tmp_path, out)

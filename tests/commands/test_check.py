@@ -33,9 +33,7 @@ def findings(folder: Path, *settings: str, **content: Any) -> list[Finding]:
 
 
 def said(reported: list[Finding], level: str) -> str:
-    return "\n".join(
-        f"{finding.about}: {finding.text}" for finding in reported if finding.level == level
-    )
+    return "\n".join(f"{finding.about}: {finding.text}" for finding in reported if finding.level == level)
 
 
 def test_a_sound_recipe_has_no_errors_and_nothing_is_written(toy: Path) -> None:
@@ -87,9 +85,7 @@ def test_an_option_that_does_nothing_is_named(toy: Path, setting: str, about: st
         (["training.metric=loss", "training.samples=1"], "samples: does nothing with metric: loss"),
     ],
 )  # fmt: skip
-def test_options_that_cancel_each_other_are_named(
-    toy: Path, settings: list[str], about: str
-) -> None:
+def test_options_that_cancel_each_other_are_named(toy: Path, settings: list[str], about: str) -> None:
     assert about in said(findings(toy, *settings), "warning")
 
 
@@ -100,9 +96,7 @@ def test_options_of_other_models_are_looked_at_too(toy: Path) -> None:
     assert "coverage_penalty: does nothing: rnn has no attention" in said(reported, "warning")
 
 
-def test_options_beside_the_embedded_corpus_are_named(
-    toy: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_options_beside_the_embedded_corpus_are_named(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     small = quickstart.corpus(train=300, dev=20, test=20)
     monkeypatch.setattr(corpora, "_quickstart", lambda: small)
     corpus = {"name": "quickstart", "root": "x", "source": "en", "target": "de"}
@@ -155,15 +149,11 @@ def test_a_broken_archive_is_found(toy: Path) -> None:
 
 
 def test_what_is_cut_or_does_not_fit_is_found(toy: Path) -> None:
-    assert "longer than 3 pieces and dropped" in said(
-        findings(toy, "corpus.max_length=3"), "warning"
-    )
+    assert "longer than 3 pieces and dropped" in said(findings(toy, "corpus.max_length=3"), "warning")
     learned = ["model.positions=learned", "model.max_positions=8"]
     (toy / "text/train.ab").write_text("ba " * 40 + "\n" + (toy / "text/train.ab").read_text())
     (toy / "text/train.ba").write_text("ba " * 40 + "\n" + (toy / "text/train.ba").read_text())
-    assert "the model has 8 positions, the longest source needs 41" in said(
-        findings(toy, *learned), "error"
-    )
+    assert "the model has 8 positions, the longest source needs 41" in said(findings(toy, *learned), "error")
 
 
 def test_targets_that_search_could_not_write_are_found(toy: Path) -> None:
@@ -209,10 +199,7 @@ def test_memory_is_linear_in_sentences_and_counts_what_the_backward_pass_needs()
     averaged = estimate_memory(model, torch.float32, 12, 10, PROBE_PAIRS, has_moving_average=True)
     assert (averaged.checkpoint_bytes, averaged.weight_bytes) == (16 * count, 20 * count)
     assert single.logit_bytes == 12 * PROBE_PAIRS * 12 * 60
-    most = [
-        estimate_memory(model, torch.float32, 12, 10, 10**6, kind).logit_bytes
-        for kind in ("cpu", "cuda")
-    ]
+    most = [estimate_memory(model, torch.float32, 12, 10, 10**6, kind).logit_bytes for kind in ("cpu", "cuda")]
     assert most == [12 << 22, 12 << 27]
     by_hand = _kept_by_autograd(model, 12, 10, PROBE_PAIRS)
     assert 0.5 < single.activation_bytes / by_hand < 2.0
@@ -223,11 +210,7 @@ def _kept_by_autograd(model: Any, source: int, target: int, sentences: int) -> i
     ids = [torch.full((sentences, n), 2) for n in (source, target)]
     lengths = [torch.full((sentences,), n) for n in (source, target)]
     hidden = model(Sequences(ids[0], lengths[0]), Sequences(ids[1], lengths[1]))
-    seen, bytes_by_address, todo = (
-        set(),
-        {},
-        [model.output_logits(hidden).log_softmax(-1).sum().grad_fn],
-    )
+    seen, bytes_by_address, todo = (set(), {}, [model.output_logits(hidden).log_softmax(-1).sum().grad_fn])
     while todo:
         node = todo.pop()
         if node is None or node in seen:
@@ -236,9 +219,7 @@ def _kept_by_autograd(model: Any, source: int, target: int, sentences: int) -> i
         todo += [parent for parent, _ in node.next_functions]
         for name in dir(node):
             if name.startswith("_saved_") and torch.is_tensor(value := getattr(node, name)):
-                bytes_by_address[value.untyped_storage().data_ptr()] = (
-                    value.untyped_storage().nbytes()
-                )
+                bytes_by_address[value.untyped_storage().data_ptr()] = value.untyped_storage().nbytes()
     own = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
     return sum(size for place, size in bytes_by_address.items() if place not in own)
 

@@ -50,8 +50,7 @@ def test_the_table_has_a_row_for_every_pair_with_its_terms(nmt: Call) -> None:
     assert lines[0].split() == ["name", "languages", "train", "dev", "test", "bytes", "licence"]
     assert len(lines) == len(corpus_rows()) + 1
     assert (
-        "multi30k   en-de          29,000  1,014  1,000      1,296,271  "
-        "captions: research and education only"
+        "multi30k   en-de          29,000  1,014  1,000      1,296,271  captions: research and education only"
     ) in lines
     (row,) = (line for line in lines if line.startswith("iwslt14"))
     assert "not published  CC BY-NC-ND, TED talks" in row
@@ -133,9 +132,7 @@ def test_without_a_network_one_line_says_where_to_put_the_file(nmt: Call, shop: 
 # 3. Recipes.
 
 
-def test_a_recipe_that_names_a_corpus_is_prepared_and_notes_its_digests(
-    nmt: Call, shop: Shop, recipe: Path
-) -> None:
+def test_a_recipe_that_names_a_corpus_is_prepared_and_notes_its_digests(nmt: Call, shop: Shop, recipe: Path) -> None:
     code, _, err = nmt("prepare", recipe)
     assert code == 0 and "100 pairs read" in err
     manifest_record = manifest()
@@ -150,9 +147,7 @@ def test_a_recipe_that_names_a_corpus_is_prepared_and_notes_its_digests(
 
 
 @pytest.mark.precision
-def test_a_recipe_that_names_a_corpus_is_trained_and_goes_on(
-    nmt: Call, shop: Shop, recipe: Path
-) -> None:
+def test_a_recipe_that_names_a_corpus_is_trained_and_goes_on(nmt: Call, shop: Shop, recipe: Path) -> None:
     assert nmt("train", recipe, "-q")[0] == 0
     resolved = Path("runs/named/recipe.yaml")
     assert "name: toy" in resolved.read_text() and str(shop.cache) not in resolved.read_text()
@@ -161,9 +156,7 @@ def test_a_recipe_that_names_a_corpus_is_trained_and_goes_on(
     assert (code, err) == (0, "")
 
 
-def test_check_says_what_would_be_fetched_and_fetches_nothing(
-    nmt: Call, shop: Shop, recipe: Path
-) -> None:
+def test_check_says_what_would_be_fetched_and_fetches_nothing(nmt: Call, shop: Shop, recipe: Path) -> None:
     code, out, _ = nmt("check", recipe, "--set", "corpus.name=talks", "--set", "corpus.root=x")
     assert code == 0 and shop.asked == []
     assert "warning  corpus.root: does nothing with name: talks" in out
@@ -203,9 +196,7 @@ def test_languages_and_names_that_there_are_not_are_mistakes_of_the_recipe(
     assert code == 2 and expected_message in err and err.count("\n") == 1
 
 
-def test_what_is_fetched_in_place_of_a_missing_folder_is_said(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_fetched_in_place_of_a_missing_folder_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     content = toy_content(tmp_path)
     download = {"address": "https://example.org/", "sha256": {"train.ab": "0" * 64}}
     content["corpus"] |= {"root": "mistyped", "download": download}

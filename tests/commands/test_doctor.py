@@ -19,15 +19,7 @@ import torch
 
 from nmt_cli import __version__, machine
 from nmt_cli.commands import doctor as command
-from nmt_cli.commands.doctor import (
-    EXTRAS,
-    Diagnosis,
-    Gpu,
-    Package,
-    Speed,
-    diagnose,
-    speed_variables,
-)
+from nmt_cli.commands.doctor import EXTRAS, Diagnosis, Gpu, Package, Speed, diagnose, speed_variables
 from nmt_cli.device import automatic_precision
 from tests.conftest import ROOT, Call, environment
 
@@ -91,9 +83,7 @@ def test_what_is_told_is_true_of_this_machine(diagnosis: Diagnosis) -> None:
     assert diagnosis.versions["PyTorch"] == torch.__version__
     assert diagnosis.versions["NumPy"] == numpy.__version__
     assert all(diagnosis.versions.values())
-    assert (
-        diagnosis.system and diagnosis.processor and diagnosis.free_memory and diagnosis.free_disk
-    )
+    assert diagnosis.system and diagnosis.processor and diagnosis.free_memory and diagnosis.free_disk
     assert diagnosis.threads == torch.get_num_threads()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     assert (diagnosis.precision, diagnosis.precision_reason) == automatic_precision(device)
@@ -107,13 +97,9 @@ def test_every_precision_is_measured_on_the_cpu(diagnosis: Diagnosis) -> None:
     assert all(speed.side and speed.gflops and speed.gflops > 0 for speed in speeds.values())
 
 
-def test_the_largest_matrices_are_multiplied_for_which_there_is_time(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_the_largest_matrices_are_multiplied_for_which_there_is_time(monkeypatch: pytest.MonkeyPatch) -> None:
     def sides(rate: float) -> int | None:
-        monkeypatch.setattr(
-            command, "matmul_rates", lambda multiply, operations, seconds, min_calls=3: [rate]
-        )
+        monkeypatch.setattr(command, "matmul_rates", lambda multiply, operations, seconds, min_calls=3: [rate])
         return command._measure_speed(torch.device("cpu"), "fp32", 0.5).side
 
     assert sides(1e15) == 2048
@@ -208,9 +194,7 @@ def test_a_package_that_cannot_be_imported_is_told_by_the_kind_of_error(
     (tmp_path / "broken_engine.py").write_text(f"raise {kind.__name__}('/home/anna/x.so')")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(command, "version", lambda name: "1.0")
-    assert command._imported_package("broken_engine") == Package(
-        "broken_engine", "1.0", kind.__name__
-    )
+    assert command._imported_package("broken_engine") == Package("broken_engine", "1.0", kind.__name__)
 
 
 def test_gpus_are_listed_and_what_pytorch_warns_of(monkeypatch: pytest.MonkeyPatch) -> None:

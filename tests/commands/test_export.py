@@ -39,26 +39,16 @@ def test_an_export_explains_itself(run: Path, tmp_path: Path) -> None:
     for beam in (1, 5):  # so that each must be translated the same
         assert all(clear_lines(open_translator([run], [f"search.beam={beam}"], "cpu"), TEXT))
     exported = export(run, "ctranslate2", out, QUIET)
-    assert (exported.folder, exported.format, exported.quantization) == (
-        out,
-        "ctranslate2",
-        "float32",
-    )
+    assert (exported.folder, exported.format, exported.quantization) == (out, "ctranslate2", "float32")
     assert exported.parity.lines == 3 and exported.parity.greedy == exported.parity.beam == 1.0
     content = json.loads((out / "export.json").read_text())
     assert content["format"] == "ctranslate2" and content["quantization"] == "float32"
     assert content["checkpoint"] == 10 and content["run"] == "tiny"
-    assert (
-        content["weights"] == RunFolder(run).best_checkpoint().state["files"]["model.safetensors"]
-    )
+    assert content["weights"] == RunFolder(run).best_checkpoint().state["files"]["model.safetensors"]
     assert content["parity"]["greedy"] == 1.0 and "version:" in content["parity"]["signature"]
     assert set(content["versions"]) == {"nmt", "torch", "ctranslate2"}
-    assert content["files"] == {
-        path.name: sha256_of_file(path) for path in out.iterdir() if path.name != "export.json"
-    }
-    assert {"model.bin", "config.json", "shared_vocabulary.json", "tokenizer.json"} == set(
-        content["files"]
-    )
+    assert content["files"] == {path.name: sha256_of_file(path) for path in out.iterdir() if path.name != "export.json"}
+    assert {"model.bin", "config.json", "shared_vocabulary.json", "tokenizer.json"} == set(content["files"])
     assert [path.name for path in out.parent.iterdir()] == ["ct2"]
 
 
@@ -82,10 +72,7 @@ def test_an_export_that_translates_otherwise_is_not_kept(
         model.output.bias.data[40] -= 9.0
 
     monkeypatch.setattr(ctranslate2, "export_model", damaged)
-    with pytest.raises(
-        UserError,
-        match=r"the export to ctranslate2 is not what it should be: greedy: 0 of 3 lines",
-    ):
+    with pytest.raises(UserError, match=r"the export to ctranslate2 is not what it should be: greedy: 0 of 3 lines"):
         export(run, "ctranslate2", tmp_path / "out", QUIET)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run"]
 
@@ -102,17 +89,13 @@ def test_what_cannot_be_exported_is_named(run: Path, tmp_path: Path) -> None:
         export(tmp_path / "no", "ctranslate2", out, QUIET)
     text = (run / "recipe.yaml").read_text()
     (run / "recipe.yaml").write_text(text.replace("coverage_penalty: 0.0", "coverage_penalty: 0.2"))
-    with pytest.raises(
-        UserError, match=r"run cannot be exported to ctranslate2: search.coverage_penalty: "
-    ):
+    with pytest.raises(UserError, match=r"run cannot be exported to ctranslate2: search.coverage_penalty: "):
         export(run, "ctranslate2", out, QUIET)
     assert not out.exists()
 
 
 def test_problems_are_known_from_the_recipe_alone() -> None:
-    recipe = build_recipe(
-        {"name": "x", "corpus": {"source": "en", "target": "de"}, "model": {"type": "rnn"}}
-    )
+    recipe = build_recipe({"name": "x", "corpus": {"source": "en", "target": "de"}, "model": {"type": "rnn"}})
     (problem,) = incompatibilities(recipe, "ctranslate2")
     assert problem == "model.type: CTranslate2 runs transformer, not rnn"
 
@@ -124,9 +107,7 @@ def test_without_text_of_the_run_lines_are_made_up(
     assert exported.parity.lines == 100 and exported.parity.bleu is None
     assert capsys.readouterr().err == ""
     exported = export(tiny_run, "ctranslate2", tmp_path / "b", Reporter(), quantization="int8")
-    assert "no test or development text with references: int8 was not judged by BLEU" in (
-        capsys.readouterr().err
-    )
+    assert "no test or development text with references: int8 was not judged by BLEU" in (capsys.readouterr().err)
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -147,13 +128,10 @@ def test_the_command_says_how_the_two_compare(run: Path, tmp_path: Path) -> None
     assert record["quantization"] == "int8" and record["parity"]["lines"] == 3
 
 
-def test_a_missing_extra_is_one_line(
-    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_extra_is_one_line(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ctranslate2, "PACKAGES", ("ctranslate2_that_is_not_here",))
     with pytest.raises(
-        UserError,
-        match=r"^nmt export --to ctranslate2 needs ctranslate2_that_is_not_here: install the extra",
+        UserError, match=r"^nmt export --to ctranslate2 needs ctranslate2_that_is_not_here: install the extra"
     ):
         export(run, "ctranslate2", tmp_path / "out", QUIET)
     with pytest.raises(UserError, match=r"^nmt translate --engine ctranslate2 needs ctranslate2_"):

@@ -146,9 +146,7 @@ def test_both_cut_score_and_translate_alike(tmp_path: Path, name: str) -> None:
     assert best == expected and all(best)
     hidden = tokenizer.unk_token_id
     shown = [[i for i in row if i != hidden] for row in best]
-    assert opened.tokenizers.target.decode(shown) == tokenizer.batch_decode(
-        shown, skip_special_tokens=True
-    )
+    assert opened.tokenizers.target.decode(shown) == tokenizer.batch_decode(shown, skip_special_tokens=True)
 
 
 def test_the_recipe_says_what_the_folder_said(run: Path) -> None:
@@ -172,9 +170,7 @@ def test_each_part_of_a_long_line_has_its_language_code(run: Path) -> None:
     line = ">>deu<< The old man reads a book. Two dogs see a house. The woman likes a letter."
     parts = opened._plan_line(line, source.encode([line])[0]).units
     (code,) = source.encode([">>deu<<"])[0]
-    assert len(parts) > 2 and all(
-        part.source_ids[0] == code and len(part.source_ids) <= 12 for part in parts
-    )
+    assert len(parts) > 2 and all(part.source_ids[0] == code and len(part.source_ids) <= 12 for part in parts)
     assert not any(">>" in part.segment.text for part in parts)
     plain = line.removeprefix(">>deu<< ")
     assert "".join(part.segment.text for part in parts).replace(" ", "") == plain.replace(" ", "")
@@ -229,12 +225,7 @@ def test_what_nmt_export_wrote_can_be_imported(tmp_path: Path, tiny_run: Path) -
     assert json.loads(text)["model"]["vocab"]
     ours, again = (open_run(path, CPU, "fp32") for path in (run, tmp_path / "again"))
     search = SearchConfig(beam=1, max_length=6)
-    assert_found(
-        TorchEngine(again.model).search([[9, 20], [30]], search),
-        ours.model,
-        [[9, 20], [30]],
-        search,
-    )
+    assert_found(TorchEngine(again.model).search([[9, 20], [30]], search), ours.model, [[9, 20], [30]], search)
 
 
 def tuning(root: Path, run: Path) -> dict[str, Any]:
@@ -267,9 +258,7 @@ def test_an_imported_run_is_fine_tuned_and_averaged_and_exported(
     average(tmp_path / "tuned", tmp_path / "mean")
     (tmp_path / "out").mkdir()
     mean = open_run(tmp_path / "mean", CPU, "fp32")
-    huggingface.export_model(
-        mean.model, mean.tokenizers, SearchConfig(), tmp_path / "out", "float32"
-    )
+    huggingface.export_model(mean.model, mean.tokenizers, SearchConfig(), tmp_path / "out", "float32")
     rows, _ = generated(tmp_path / "out", ["the old man"])
     assert rows[0]
 
@@ -282,9 +271,7 @@ def test_variants_of_an_imported_tokenizer_are_refused(
     content["tokenizer"] |= {"type": "unigram"}
     with pytest.raises(DataError) as caught:
         prepare_recipe(build_recipe(content), QUIET)
-    assert str(caught.value) == (
-        "tokenizer.variants: an imported tokenizer cuts text in one way: use 1"
-    )
+    assert str(caught.value) == ("tokenizer.variants: an imported tokenizer cuts text in one way: use 1")
 
 
 def test_a_pickle_is_never_read(tmp_path: Path, opus: Path) -> None:
@@ -314,13 +301,9 @@ def changed(opus: Path, folder: Path, **config: Any) -> Path:
         ({"model_type": "bart"}, "model_type is bart; nmt import reads marian"),
         (
             {"normalize_before": True, "decoder_ffn_dim": 99},
-            "does not fit a transformer of ours: normalize_before: True; "
-            "ffn_dim: 24 in the encoder, 99 in the decoder",
+            "does not fit a transformer of ours: normalize_before: True; ffn_dim: 24 in the encoder, 99 in the decoder",
         ),
-        (
-            {"activation_function": "tanh"},
-            "does not fit a transformer of ours: activation_function: tanh",
-        ),
+        ({"activation_function": "tanh"}, "does not fit a transformer of ours: activation_function: tanh"),
         ({"vocab_size": 20}, "has 44 pieces, the model has 20 embeddings"),
         ({"eos_token_id": [0, 1]}, "the two vocabularies have other special tokens"),
     ],
@@ -356,10 +339,7 @@ def test_damaged_files_are_named(tmp_path: Path, opus: Path) -> None:
     with pytest.raises(DataError, match=r"source\.spm: not a SentencePiece model"):
         import_marian(folder, tmp_path / "run")
     vocabulary = json.loads((opus / "vocab.json").read_text())
-    for content, said in (
-        ({"a": 0, "b": 2}, "the ids are not 0 to 1"),
-        ({"a": 0}, "vocab.json has no <unk>"),
-    ):
+    for content, said in (({"a": 0, "b": 2}, "the ids are not 0 to 1"), ({"a": 0}, "vocab.json has no <unk>")):
         shutil.copyfile(opus / "source.spm", folder / "source.spm")
         (folder / "vocab.json").write_text(json.dumps(content))
         with pytest.raises(RunError, match=said):
@@ -384,9 +364,7 @@ def test_languages_must_be_known(tmp_path: Path, opus: Path) -> None:
     assert load_recipe(tmp_path / "run/recipe.yaml").corpus.target == "de"
 
 
-def test_a_missing_weight_is_named_and_a_run_is_never_overwritten(
-    tmp_path: Path, opus: Path, run: Path
-) -> None:
+def test_a_missing_weight_is_named_and_a_run_is_never_overwritten(tmp_path: Path, opus: Path, run: Path) -> None:
     folder = changed(opus, tmp_path / "hub", encoder_layers=3)
     with pytest.raises(RunError, match=r"has no model\.encoder\.layers\.2\.self_attn\.k_proj"):
         import_marian(folder, tmp_path / "run")

@@ -66,24 +66,15 @@ def a_run(tokenizer: TextTokenizer, name: str, **options: Any) -> LoadedRun:
     return LoadedRun(RunFolder(Path("x")), recipe, tokenizers, built, 1)
 
 
-def test_the_map_is_of_the_translation_that_nmt_translate_gives(
-    run: LoadedRun, tiny_run: Path
-) -> None:
+def test_the_map_is_of_the_translation_that_nmt_translate_gives(run: LoadedRun, tiny_run: Path) -> None:
     line = "The old man reads a book."
     (attention_map,) = maps(run, f"{line}\n")
     (translation,) = open_translator([tiny_run], [], "cpu").translate([line])
     (words,) = maps(run, f"{line}\n", words=True)
-    assert words.target[-1] == "</s>" and " ".join(words.target[:-1]).split() == (
-        translation.text.split()
-    )
+    assert words.target[-1] == "</s>" and " ".join(words.target[:-1]).split() == (translation.text.split())
     assert attention_map.line_number == 1 and attention_map.source[-1] == "</s>"
     layers, heads = 2, 4
-    assert attention_map.weights.shape == (
-        layers,
-        heads,
-        len(attention_map.target),
-        len(attention_map.source),
-    )
+    assert attention_map.weights.shape == (layers, heads, len(attention_map.target), len(attention_map.source))
     np.testing.assert_allclose(attention_map.weights.sum(-1), 1, rtol=1e-4)
     np.testing.assert_allclose(words.weights.sum(-1), 1, rtol=1e-4)
     assert words.source == ["The", "old", "man", "reads", "a", "book.", "</s>"]
@@ -133,10 +124,7 @@ def test_a_file_of_translations_of_another_length_is_refused(
 def test_empty_and_damaged_lines_are_said(run: LoadedRun) -> None:
     said = Said()
     stream = io.BytesIO(b"a book\n  \n\xff man\n")
-    assert [attention_map.line_number for attention_map in attention_maps(run, stream, said)] == [
-        1,
-        3,
-    ]
+    assert [attention_map.line_number for attention_map in attention_maps(run, stream, said)] == [1, 3]
     assert said.messages == [
         "line 2: empty, so there is no picture of it",
         "line 3: bytes that are not UTF-8 became U+FFFD",
@@ -191,9 +179,7 @@ def test_one_line_makes_one_file_and_several_are_numbered(run: LoadedRun, tmp_pa
         tmp_path / "a-1.png", tmp_path / "a-3.png",
     ]  # fmt: skip
     assert png_size(tmp_path / "a-3.png")[0] > 300 and said.messages == []
-    assert write_attention([first, three], shown, tmp_path / "a.html", "run", said) == [
-        tmp_path / "a.html"
-    ]
+    assert write_attention([first, three], shown, tmp_path / "a.html", "run", said) == [tmp_path / "a.html"]
     assert (tmp_path / "a.html").read_text().count('"number":') == 2
 
 
@@ -204,24 +190,17 @@ def test_nothing_to_plot_is_a_mistake(tmp_path: Path) -> None:
 
 
 def test_letters_without_a_font_are_said(tmp_path: Path) -> None:
-    attention_map = AttentionMap(
-        1, ["\U0010fffd", "</s>"], ["a"], np.full((1, 1, 1, 2), 0.5, np.float32)
-    )
+    attention_map = AttentionMap(1, ["\U0010fffd", "</s>"], ["a"], np.full((1, 1, 1, 2), 0.5, np.float32))
     said = Said()
     write_attention([attention_map], AttentionSelection(1, 1), tmp_path / "a.svg", "run", said)
     assert len(said.messages) == 1 and said.messages[0].startswith(str(tmp_path / "a.svg"))
-    assert (
-        "no font here has \U0010fffd, so they are boxes; install one that has" in said.messages[0]
-    )
+    assert "no font here has \U0010fffd, so they are boxes; install one that has" in said.messages[0]
 
 
 def test_the_terminal_shows_each_chosen_head_below_its_name(run: LoadedRun) -> None:
     (attention_map,) = maps(run, "a book\n")
     screen = Screen(80, colours=False)
-    text = [
-        screen.render(row)
-        for row in attention_text(attention_map, AttentionSelection(2, "all"), screen)
-    ]
+    text = [screen.render(row) for row in attention_text(attention_map, AttentionSelection(2, "all"), screen)]
     heads = [line for line in text if line.startswith("line 1")]
     assert heads == [f"line 1 · layer 2, head {n}" for n in (1, 2, 3, 4)]
     assert sum(line.endswith(". </s>") for line in text) == 4 and text[-1] == ""
@@ -248,8 +227,7 @@ def _weights_of(model: Any, source: list[int], target: list[int]) -> torch.Tenso
     from nmt_cli.models.contract import Sequences
 
     batch = [
-        Sequences(torch.tensor([ids]), torch.tensor([len(ids)]))
-        for ids in (source, [model.decoder_start_id, *target])
+        Sequences(torch.tensor([ids]), torch.tensor([len(ids)])) for ids in (source, [model.decoder_start_id, *target])
     ]
     with torch.inference_mode():
         weights: torch.Tensor = model.attention(*batch)[0, 0, 0]

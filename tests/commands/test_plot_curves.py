@@ -21,9 +21,7 @@ def runs(tmp_path: Path) -> list[str]:
     return [str(tmp_path / "a"), f"second={tmp_path / 'b'}"]
 
 
-def shown(
-    courses: dict[str, TrainingHistory], by: str = "updates", screen: Screen = PLAIN
-) -> list[str]:
+def shown(courses: dict[str, TrainingHistory], by: str = "updates", screen: Screen = PLAIN) -> list[str]:
     return ["".join(span.text for span in row).rstrip() for row in curves_text(courses, by, screen)]
 
 

@@ -21,9 +21,7 @@ REFERENCE = ["ein Buch", "der alte Mann liest", "Hunde", "der alte Mann liest ei
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     Path("s").write_text("".join(f"{line}\n" for line in SOURCE))
-    Path("r.gz").write_bytes(
-        gzip.compress("".join(f"{reference}\n" for reference in REFERENCE).encode())
-    )
+    Path("r.gz").write_bytes(gzip.compress("".join(f"{reference}\n" for reference in REFERENCE).encode()))
     Path("perfect").write_text("".join(f"{line}\n" for line in REFERENCE))
     Path("short").write_text("x\n")
     return tmp_path
@@ -43,9 +41,7 @@ def test_runs_and_files_are_scored_beside_each_other(files: Path, tiny_run: Path
     assert list(scores.systems) == ["mine", "perfect"]
     assert [len(bucket.sentence_indices) for bucket in scores.buckets] == [3, 6, 3]
     assert scores.overall["perfect"].score == pytest.approx(100)
-    texts = [
-        translation.text for translation in open_translator([tiny_run], [], "cpu").translate(SOURCE)
-    ]
+    texts = [translation.text for translation in open_translator([tiny_run], [], "cpu").translate(SOURCE)]
     (expected,) = corpus_scores(texts, [REFERENCE], ["chrf"])
     assert scores.overall["mine"].score == pytest.approx(expected.score)
     assert png_size(Path("a.png"))[0] > 600
@@ -62,9 +58,7 @@ def test_without_a_file_to_draw_nothing_is_written(files: Path) -> None:
 def test_bleu_is_tokenised_for_the_language_of_the_run(
     files: Path, tiny_run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        "nmt_cli.commands.plot_lengths.default_bleu_tokenizer", {"de": "char"}.__getitem__
-    )
+    monkeypatch.setattr("nmt_cli.commands.plot_lengths.default_bleu_tokenizer", {"de": "char"}.__getitem__)
     assert "tok:char" in plot([str(tiny_run)], device="cpu").signature
     scores = plot([str(tiny_run)], device="cpu", tokenize="none")
     assert "tok:none" in scores.signature

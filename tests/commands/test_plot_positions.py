@@ -20,9 +20,7 @@ from tests.plots.pictures import svg_size
 
 
 @pytest.fixture
-def learned(
-    request: pytest.FixtureRequest, tokenizer: TextTokenizer, monkeypatch: pytest.MonkeyPatch
-) -> LoadedRun:
+def learned(request: pytest.FixtureRequest, tokenizer: TextTokenizer, monkeypatch: pytest.MonkeyPatch) -> LoadedRun:
     """A run with 300 learned positions of 16 dimensions, wherever it is opened."""
     name = request.param
     model = MODELS[name].config_class.tiny_configs()[0]
@@ -32,9 +30,7 @@ def learned(
         "model": model.model_copy(update=options).model_dump(mode="json"),
     }  # fmt: skip
     recipe, tokenizers = build_recipe(content), Tokenizers(tokenizer, tokenizer)
-    run = LoadedRun(
-        RunFolder(Path("x")), recipe, tokenizers, build_model(recipe, tokenizers.vocabulary), 1
-    )
+    run = LoadedRun(RunFolder(Path("x")), recipe, tokenizers, build_model(recipe, tokenizers.vocabulary), 1)
     monkeypatch.setattr("nmt_cli.commands.plot_positions.open_run", lambda *_: run)
     return run
 

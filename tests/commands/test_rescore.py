@@ -37,9 +37,7 @@ def scored(run: Path, folder: Path, source: bytes, target: bytes, *sets: str) ->
 
 
 @pytest.mark.parametrize("name", list(MODELS))
-def test_translations_are_given_the_score_that_translate_gave(
-    name: str, tokenizer: TextTokenizer
-) -> None:
+def test_translations_are_given_the_score_that_translate_gave(name: str, tokenizer: TextTokenizer) -> None:
     torch.manual_seed(4)
     tokenizers = Tokenizers(tokenizer, tokenizer)
     model = MODELS[name](MODELS[name].config_class.tiny_configs()[0], tokenizers.vocabulary).eval()
@@ -59,9 +57,7 @@ def test_translations_are_given_the_score_that_translate_gave(
 def test_nothing_is_scored_again_where_no_one_sees_the_score(tokenizer: TextTokenizer) -> None:
     torch.manual_seed(4)
     tokenizers = Tokenizers(tokenizer, tokenizer)
-    model = MODELS["transformer"](
-        MODELS["transformer"].config_class.tiny_configs()[0], tokenizers.vocabulary
-    )
+    model = MODELS["transformer"](MODELS["transformer"].config_class.tiny_configs()[0], tokenizers.vocabulary)
     config = SearchConfig(beam=3, n_best=2, max_length=6, precision="fp32")
     exact = Translator(model.eval(), tokenizers, config)
     quick = Translator(model, tokenizers, config, rescore_canonical=False)

@@ -40,9 +40,7 @@ def sacrebleu(hypotheses: Path, references: list[Path], *options: str) -> list[t
     command = [sys.executable, "-m", "sacrebleu", *map(str, references), "-i", str(hypotheses)]
     command += ["-m", "bleu", "chrf", "ter", "-w", "10", *options]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return [
-        (f"{float(entry['score']):.10f}", entry["signature"]) for entry in json.loads(done.stdout)
-    ]
+    return [(f"{float(entry['score']):.10f}", entry["signature"]) for entry in json.loads(done.stdout)]
 
 
 CASES: list[tuple[int, dict[str, object], list[str]]] = [
@@ -63,9 +61,7 @@ def test_scores_are_those_of_the_sacrebleu_command(
     references = references[:count]
     scores = score_files(references, io.BytesIO(hypotheses.read_bytes()), **options)  # type: ignore[arg-type]
     expected = sacrebleu(hypotheses, references, *command)
-    assert [
-        (f"{metric_score.score:.10f}", metric_score.signature) for metric_score in scores
-    ] == expected
+    assert [(f"{metric_score.score:.10f}", metric_score.signature) for metric_score in scores] == expected
 
 
 def test_a_stream_a_file_and_compressed_files_score_alike(tmp_path: Path) -> None:
@@ -83,16 +79,11 @@ def test_a_last_line_without_line_end_counts(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "metrics, names",
-    [("bleu", ["bleu"]), ("ter, bleu", ["bleu", "ter"]), ("chrf,,chrf", ["chrf"])],
+    "metrics, names", [("bleu", ["bleu"]), ("ter, bleu", ["bleu", "ter"]), ("chrf,,chrf", ["chrf"])]
 )
-def test_only_the_metrics_asked_for_are_computed(
-    metrics: str, names: list[str], tmp_path: Path
-) -> None:
+def test_only_the_metrics_asked_for_are_computed(metrics: str, names: list[str], tmp_path: Path) -> None:
     (reference,) = write(tmp_path, ref=FIRST)
-    assert [
-        metric_score.name for metric_score in score_files([reference], reference, metrics)
-    ] == names
+    assert [metric_score.name for metric_score in score_files([reference], reference, metrics)] == names
 
 
 COUNTS = [
@@ -104,9 +95,7 @@ COUNTS = [
 
 
 @pytest.mark.parametrize("hypotheses, message", COUNTS)
-def test_hypotheses_that_do_not_fit_are_refused(
-    hypotheses: bytes, message: str, tmp_path: Path
-) -> None:
+def test_hypotheses_that_do_not_fit_are_refused(hypotheses: bytes, message: str, tmp_path: Path) -> None:
     (reference,) = write(tmp_path, ref=["x", "y"])
     with pytest.raises(DataError) as caught:
         score_files([reference], io.BytesIO(hypotheses))
@@ -129,18 +118,14 @@ OPTIONS = [
 
 
 @pytest.mark.parametrize("options, message", OPTIONS)
-def test_an_unknown_metric_or_tokenizer_is_refused(
-    options: dict[str, str], message: str, tmp_path: Path
-) -> None:
+def test_an_unknown_metric_or_tokenizer_is_refused(options: dict[str, str], message: str, tmp_path: Path) -> None:
     (reference,) = write(tmp_path, ref=["x"])
     with pytest.raises(UserError) as caught:
         score_files([reference], reference, **options)  # type: ignore[arg-type]
     assert str(caught.value).startswith(message)
 
 
-def test_a_tokenizer_that_is_not_installed_says_how_to_get_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_tokenizer_that_is_not_installed_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from sacrebleu.tokenizers import tokenizer_ja_mecab
 
     monkeypatch.setattr(tokenizer_ja_mecab, "MeCab", None)

@@ -45,9 +45,7 @@ def test_an_unknown_piece_is_named_with_its_line(tokenizer: TextTokenizer) -> No
     assert str(caught.value) == "line 2: 'zzz' is not a piece of this tokenizer"
 
 
-def test_a_run_folder_and_a_file_give_the_same_tokenizer(
-    tiny_run: Path, tokenizer: TextTokenizer
-) -> None:
+def test_a_run_folder_and_a_file_give_the_same_tokenizer(tiny_run: Path, tokenizer: TextTokenizer) -> None:
     for path in (tiny_run, tiny_run / "tokenizer.json"):
         assert open_tokenizer(path, None).backend.to_str() == tokenizer.backend.to_str()
     assert open_tokenizer(tiny_run, "target").vocab_size == tokenizer.vocab_size
@@ -56,10 +54,7 @@ def test_a_run_folder_and_a_file_give_the_same_tokenizer(
 def test_where_the_sides_differ_a_side_must_be_chosen(separate: Path) -> None:
     with pytest.raises(UserError, match="source and target have different tokenizers: use --side"):
         open_tokenizer(separate, None)
-    sizes = [
-        open_tokenizer(separate, "source").vocab_size,
-        open_tokenizer(separate, "target").vocab_size,
-    ]
+    sizes = [open_tokenizer(separate, "source").vocab_size, open_tokenizer(separate, "target").vocab_size]
     assert sizes[0] > sizes[1]
 
 

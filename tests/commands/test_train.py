@@ -64,9 +64,7 @@ def stop_after(monkeypatch: pytest.MonkeyPatch, update: int) -> None:
 def test_a_stopped_run_goes_on_to_bit_identical_weights(
     toy: Path, monkeypatch: pytest.MonkeyPatch, model: str, precision: str
 ) -> None:
-    recipe = toy_recipe(
-        toy / "text", model, precision=precision, accumulate=2, average_decay=0.9, updates=20
-    )
+    recipe = toy_recipe(toy / "text", model, precision=precision, accumulate=2, average_decay=0.9, updates=20)
     train(recipe, toy / "straight", QUIET)
     with monkeypatch.context() as patched:
         stop_after(patched, 8)
@@ -130,16 +128,12 @@ def test_an_existing_folder_is_refused_in_one_line(toy: Path) -> None:
     assert [path.name for path in (toy / "run").iterdir()] == ["precious.txt"]
 
 
-def test_resuming_a_finished_run_says_so_and_changes_nothing(
-    toy: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_resuming_a_finished_run_says_so_and_changes_nothing(toy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     recipe = toy_recipe(toy / "text")
     train(recipe, toy / "run", QUIET)
     before = final_weights(toy / "run")
     train(recipe, toy / "run", Reporter(), resume=True)
-    assert "already at 12 of 12 updates; for more use --set training.updates=24" in (
-        capsys.readouterr().err
-    )
+    assert "already at 12 of 12 updates; for more use --set training.updates=24" in (capsys.readouterr().err)
     after = final_weights(toy / "run")
     assert all(torch.equal(before[name], after[name]) for name in before)
 
@@ -198,9 +192,7 @@ def test_resuming_with_another_model_names_what_is_there_no_more(
     assert "model.hidden_size (not there -> 32)" in str(caught.value)
 
 
-def test_resuming_lists_each_change_of_what_can_be_changed(
-    toy: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_resuming_lists_each_change_of_what_can_be_changed(toy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     train(toy_recipe(toy / "text"), toy / "run", QUIET)
     content = toy_content(toy / "text", updates=14, patience=9, samples=0, log_every=2)
     content["search"]["beam"] = 1
@@ -233,9 +225,7 @@ def test_a_run_that_patience_ended_stays_ended_when_resumed_and_goes_on_with_mor
     """Killed after it ended and before its test was scored, it must not train on."""
     options = {"updates": 50, "validate_every": 1, "learning_rate": 1e-9, "metric": "chrf"}
     first = train(toy_recipe(toy / "text", patience=3, **options), toy / "run", QUIET)
-    again = train(
-        toy_recipe(toy / "text", patience=3, **options), toy / "run", Reporter(), resume=True
-    )
+    again = train(toy_recipe(toy / "text", patience=3, **options), toy / "run", Reporter(), resume=True)
     assert again.state.update == first.state.update
     assert again.state.stop_reason == first.state.stop_reason
     assert str(first.state.stop_reason) in capsys.readouterr().err
@@ -243,9 +233,7 @@ def test_a_run_that_patience_ended_stays_ended_when_resumed_and_goes_on_with_mor
     assert more.state.update == first.state.update + 2
 
 
-def test_an_average_is_over_the_same_checkpoints_after_a_signal(
-    toy: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_average_is_over_the_same_checkpoints_after_a_signal(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The checkpoints that signals leave are in no average, and push none out."""
     recipe = toy_recipe(toy / "text", average=3, validate_every=3, metric="loss")
     train(recipe, toy / "straight", QUIET)
@@ -344,15 +332,11 @@ def test_nothing_in_a_run_leads_out_of_it(
         open_tokenizer(tmp_path / "run", None)
 
 
-def test_tensorboard_without_the_extra_is_one_line(
-    toy: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_tensorboard_without_the_extra_is_one_line(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     with pytest.raises(UserError) as caught:
         train(toy_recipe(toy / "text", tensorboard=True), toy / "run", QUIET)
-    assert str(caught.value) == (
-        "training.tensorboard: needs the extra: pip install 'nmt-cli[tensorboard]'"
-    )
+    assert str(caught.value) == ("training.tensorboard: needs the extra: pip install 'nmt-cli[tensorboard]'")
     assert not (toy / "run").exists()
 
 
@@ -369,17 +353,13 @@ def test_a_tokenizer_of_the_metric_that_cannot_be_had_is_found_before_training(
     assert not (toy / "run").exists()
 
 
-def test_resuming_before_the_first_checkpoint_starts_at_zero(
-    toy: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_resuming_before_the_first_checkpoint_starts_at_zero(toy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     train(toy_recipe(toy / "text"), toy / "fresh", Reporter(), resume=True)
     assert "no checkpoint yet: starting at update 0" in capsys.readouterr().err
 
 
 def test_patience_ends_a_run_that_gets_no_better(toy: Path) -> None:
-    recipe = toy_recipe(
-        toy / "text", updates=50, validate_every=1, patience=3, learning_rate=1e-9, metric="chrf"
-    )
+    recipe = toy_recipe(toy / "text", updates=50, validate_every=1, patience=3, learning_rate=1e-9, metric="chrf")
     result = train(recipe, toy / "run", QUIET)
     assert result.state.update < 50
     assert "no better validation in 3" in str(result.state.stop_reason)
@@ -452,10 +432,7 @@ def test_a_time_limit_is_a_safety_stop_that_says_so(toy: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        (
-            "train",
-            r"longest target needs 41 positions, the model has 16: raise model.max_positions",
-        ),
+        ("train", r"longest target needs 41 positions, the model has 16: raise model.max_positions"),
         ("dev", r"longest target needs 41 positions.*for development text: shorten it"),
     ],
 )

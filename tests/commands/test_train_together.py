@@ -103,22 +103,16 @@ def test_two_processes_train_as_one_that_accumulates_two_batches(
     monkeypatch.chdir(place.folder)
     train(load_recipe("toy.yaml", ["training.accumulate=2"]), Path("one"), QUIET)
     single, two = place.records("one"), place.records("two")
-    assert (
-        len(single) == 36 and single[0]["loss"] - single[-1]["loss"] > 0.1
-    )  # there was something to learn
+    assert len(single) == 36 and single[0]["loss"] - single[-1]["loss"] > 0.1  # there was something to learn
     assert_same_losses(single, two)
     assert_same_losses(place.records("one", "validation"), place.records("two", "validation"))
     results = [json.loads((Path(run) / "result.json").read_text()) for run in ("one", "two")]
     assert [result["processes"] for result in results] == [1, 2]
 
 
-def test_two_processes_translate_the_test_text_as_one_does(
-    place: Workplace, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_two_processes_translate_the_test_text_as_one_does(place: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(place.folder)
-    source, written = (
-        Path(f"two/test.{name}.txt").read_text().splitlines() for name in ("source", "hypotheses")
-    )
+    source, written = (Path(f"two/test.{name}.txt").read_text().splitlines() for name in ("source", "hypotheses"))
     alone = open_translator([Path("two")], [], "cpu")
     texts = [translation.text for translation in alone.translate(source)]
     assert len(written) == 20 and len(set(texts)) > 1
@@ -147,9 +141,7 @@ def workers(launcher: int) -> dict[int, int]:
 
 
 def test_a_killed_worker_costs_nothing_but_time(place: Workplace) -> None:
-    process = place.start(
-        "-m", "nmt_cli", "train", "toy.yaml", "--out", "killed", "--processes", "2"
-    )
+    process = place.start("-m", "nmt_cli", "train", "toy.yaml", "--out", "killed", "--processes", "2")
     place.await_checkpoint("killed", "step-000012", process)
     os.kill(workers(process.pid)[1], signal.SIGKILL)
     code, said = place.finish(process)
@@ -169,8 +161,7 @@ def test_a_stuck_rank_ends_all_with_their_stacks_and_torchrun_goes_on(place: Wor
     assert code == 0, said
     for rank in (0, 1):
         assert (
-            f"nmt: rank {rank} of 2: no progress for 6 s after update 12 "
-            "(training.timeout_minutes); it stands here:"
+            f"nmt: rank {rank} of 2: no progress for 6 s after update 12 (training.timeout_minutes); it stands here:"
         ) in said
     assert "in sleeping" in said and "in all_reduce" in said
     assert "resuming at update 12 of 36" in said
@@ -181,16 +172,12 @@ def test_a_stuck_rank_ends_all_with_their_stacks_and_torchrun_goes_on(place: Wor
 def test_a_signal_saves_once_and_one_process_can_go_on(
     place: Workplace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    process = place.start(
-        "-m", "nmt_cli", "train", "toy.yaml", "--out", "stopped", "--processes", "2"
-    )
+    process = place.start("-m", "nmt_cli", "train", "toy.yaml", "--out", "stopped", "--processes", "2")
     place.await_checkpoint("stopped", "step-000012", process)
     process.send_signal(signal.SIGTERM)
     code, said = place.finish(process)
     assert code == 143 and "Traceback" not in said
-    stopped = re.search(
-        r"nmt: stopped by SIGTERM at update (\d+); saved\. Go on with: (.*)\n", said
-    )
+    stopped = re.search(r"nmt: stopped by SIGTERM at update (\d+); saved\. Go on with: (.*)\n", said)
     assert stopped and stopped[2] == "nmt train toy.yaml --out stopped --processes 2 --resume"
     update = int(stopped[1])
     assert RunFolder(place.folder / "stopped").step_folders()[-1].name == f"step-{update:06d}"

@@ -28,9 +28,7 @@ WORDS = Vocabulary(source_size=99, target_size=99, joint=True)
 
 def store(sequences: Sequence[Sequence[int]]) -> SequenceStore:
     ids = [i for sequence in sequences for i in sequence]
-    return SequenceStore(
-        np.array(ids, dtype=np.uint16), np.array([0, *accumulate(map(len, sequences))])
-    )
+    return SequenceStore(np.array(ids, dtype=np.uint16), np.array([0, *accumulate(map(len, sequences))]))
 
 
 def parts(*sizes_and_weights: tuple[int, float]) -> list[PairRange]:
@@ -76,9 +74,7 @@ def test_every_pair_is_in_exactly_one_batch_of_an_epoch(
 
 @given(LENGTHS, st.integers(1, 200), st.integers(0, 9))
 @examples(200)
-def test_a_batch_keeps_the_budget_unless_it_is_one_pair(
-    lengths: list[tuple[int, int]], budget: int, seed: int
-) -> None:
+def test_a_batch_keeps_the_budget_unless_it_is_one_pair(lengths: list[tuple[int, int]], budget: int, seed: int) -> None:
     source, target = lengths_of(lengths)
     for batch in planned(lengths, budget, seed, 0).batches:
         assert len(batch) == 1 or len(batch) * target[batch].max() <= budget
@@ -99,9 +95,7 @@ def test_pairs_of_like_length_go_together_so_that_little_is_padding() -> None:
 
 @given(LENGTHS.filter(bool), st.integers(1, 100))
 @examples(100)
-def test_the_padding_is_the_share_of_filled_up_target_positions(
-    lengths: list[tuple[int, int]], budget: int
-) -> None:
+def test_the_padding_is_the_share_of_filled_up_target_positions(lengths: list[tuple[int, int]], budget: int) -> None:
     plan = planned(lengths, budget, 1, 0)
     sources, targets = ([[7] * (pair[side] - 1) for pair in lengths] for side in (0, 1))
     out = [
@@ -148,9 +142,7 @@ def test_an_epoch_has_few_shapes_at_the_cost_of_little_padding() -> None:
 
 
 def test_a_batch_is_padded_to_its_shape() -> None:
-    batch = collate(
-        store([[7] * 9]), store([[8] * 17]), np.array([0]), WORDS, batching.BatchShape(1, 12, 20)
-    )
+    batch = collate(store([[7] * 9]), store([[8] * 17]), np.array([0]), WORDS, batching.BatchShape(1, 12, 20))
     assert batch.source.ids.shape == (1, 12) and batch.target_in.ids.shape == (1, 20)
     assert batch.source.lengths.tolist() == [10] and batch.target_out.lengths.tolist() == [18]
     assert (batch.source.ids[0, 10:] == WORDS.pad).all()
@@ -176,9 +168,7 @@ def test_seed_and_epoch_alone_decide_the_batches(seed: int, epoch: int) -> None:
 
 def test_other_seeds_and_epochs_give_other_batches_in_another_order() -> None:
     orders = {
-        (seed, epoch): as_lists(planned(MANY, 60, seed, epoch).batches)
-        for seed in range(3)
-        for epoch in range(3)
+        (seed, epoch): as_lists(planned(MANY, 60, seed, epoch).batches) for seed in range(3) for epoch in range(3)
     }
     assert len({str(order) for order in orders.values()}) == 9
     members = {str(sorted(map(sorted, order))) for order in orders.values()}
@@ -203,12 +193,8 @@ def counted(weight: float, seed: int = 1, epoch: int = 0, size: int = 4000) -> C
     return Counter({pair: counts[pair] for pair in range(10, size + 10)})
 
 
-@pytest.mark.parametrize(
-    ("weight", "times"), [(2.5, (2, 3)), (0.5, (0, 1)), (1.25, (1, 2)), (10.75, (10, 11))]
-)
-def test_a_fraction_of_a_weight_is_drawn_pair_by_pair(
-    weight: float, times: tuple[int, int]
-) -> None:
+@pytest.mark.parametrize(("weight", "times"), [(2.5, (2, 3)), (0.5, (0, 1)), (1.25, (1, 2)), (10.75, (10, 11))])
+def test_a_fraction_of_a_weight_is_drawn_pair_by_pair(weight: float, times: tuple[int, int]) -> None:
     counts = counted(weight)
     assert set(counts.values()) == set(times)
     assert sum(counts.values()) / len(counts) == pytest.approx(weight, abs=0.03)
@@ -264,9 +250,7 @@ def test_padding_keeps_every_sequence(sequences: list[list[int]]) -> None:
 
 
 @given(st.lists(st.integers(0, 40), max_size=50), st.integers(1, 100))
-def test_groups_hold_every_index_once_longest_first_within_the_budget(
-    lengths: list[int], budget: int
-) -> None:
+def test_groups_hold_every_index_once_longest_first_within_the_budget(lengths: list[int], budget: int) -> None:
     groups = list(batch_by_length(lengths, budget))
     order = [i for group in groups for i in group]
     assert sorted(order) == list(range(len(lengths)))

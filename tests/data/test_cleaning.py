@@ -115,10 +115,7 @@ def test_the_ratio_counts_characters_beyond_the_first_ten(
 ) -> None:
     pair = ("ä" * short, "b" * long)
     cleaner = CorpusCleaner(config(max_length_ratio=ratio))
-    assert (
-        cleaned(cleaner, pair[::-1] if swapped else pair)
-        == [pair[::-1] if swapped else pair] * is_kept
-    )
+    assert cleaned(cleaner, pair[::-1] if swapped else pair) == [pair[::-1] if swapped else pair] * is_kept
     assert dropped(cleaner) == ({} if is_kept else {"length ratio": 1})
 
 
@@ -144,10 +141,7 @@ def test_every_filter_is_in_the_report_even_when_it_dropped_nothing() -> None:
     ]  # fmt: skip
 
 
-SIDE = st.one_of(
-    st.binary(max_size=4),
-    st.text(st.sampled_from("aé\u0301 \n\r\u2028"), max_size=30).map(str.encode),
-)
+SIDE = st.one_of(st.binary(max_size=4), st.text(st.sampled_from("aé\u0301 \n\r\u2028"), max_size=30).map(str.encode))
 
 
 @given(pairs=st.lists(st.tuples(SIDE, SIDE), max_size=20), deduplicate=st.booleans())

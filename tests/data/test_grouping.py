@@ -54,7 +54,5 @@ def test_an_epoch_smaller_than_an_update_keeps_all_its_batches() -> None:
         (2, 3, [[0], [1], []]),
     ],
 )
-def test_batches_are_dealt_in_turn_and_back(
-    size: int, count: int, expected: list[list[int]]
-) -> None:
+def test_batches_are_dealt_in_turn_and_back(size: int, count: int, expected: list[list[int]]) -> None:
     assert [assign_to_rank(size, rank, count) for rank in range(count)] == expected

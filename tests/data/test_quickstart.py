@@ -22,13 +22,7 @@ from nmt_cli.data.quickstart.complements import complements
 from nmt_cli.data.quickstart.corpus import draw_pairs
 from nmt_cli.data.quickstart.domain import Choice, Domain, OneOf, Product, just, maybe
 from nmt_cli.data.quickstart.english import Agreement, Tense, join, words
-from nmt_cli.data.quickstart.german import (
-    Case,
-    noun_form,
-    participle,
-    present,
-    verb_complex,
-)
+from nmt_cli.data.quickstart.german import Case, noun_form, participle, present, verb_complex
 from nmt_cli.data.quickstart.glossary import glossary
 from nmt_cli.data.quickstart.grammar import rules
 from nmt_cli.data.quickstart.lexicon import (
@@ -57,15 +51,7 @@ from nmt_cli.data.quickstart.phrases import (
 )
 from nmt_cli.data.quickstart.places import destinations, locations, positions
 from nmt_cli.data.quickstart.times import times
-from nmt_cli.data.quickstart.topology import (
-    NOT,
-    Circumstance,
-    Clause,
-    Complement,
-    Layout,
-    bare_object,
-    linearize,
-)
+from nmt_cli.data.quickstart.topology import NOT, Circumstance, Clause, Complement, Layout, bare_object, linearize
 
 pytestmark = pytest.mark.slow
 
@@ -160,9 +146,7 @@ def test_different_time_and_place_phrases_differ_in_english(domain: Domain[Phras
 
 @pytest.mark.parametrize("use", ["subject", "object", "negated", "theme"])
 def test_different_noun_phrases_differ_in_english(use: str) -> None:
-    phrases = [
-        join(phrase.english("object")) for kind in KINDS for phrase in noun_phrases(kind, use)
-    ]
+    phrases = [join(phrase.english("object")) for kind in KINDS for phrase in noun_phrases(kind, use)]
     assert len(phrases) == len(set(phrases)) == sum(noun_phrases(k, use).size for k in KINDS)
 
 
@@ -201,9 +185,7 @@ def test_the_grammar_has_far_more_than_ten_million_sentences() -> None:
     assert count_sentences() > 10_000_000
 
 
-def test_sentences_have_seven_to_nine_words_and_hardly_any_has_more_than_22(
-    drawn: Corpus,
-) -> None:
+def test_sentences_have_seven_to_nine_words_and_hardly_any_has_more_than_22(drawn: Corpus) -> None:
     lengths = [len(pair.source.split()) for pair in drawn.train]
     assert 7 <= sum(lengths) / len(lengths) <= 9
     assert sum(length > 22 for length in lengths) < 30
@@ -241,9 +223,7 @@ def test_no_word_has_two_translations_that_the_sentence_cannot_tell_apart() -> N
     # (kennt) a man and knows (weiß) that he sleeps, answers him and a question, listens to him and
     # to a song, watches him and a movie; and who is from Rome, kommt aus Rom.
     seen: dict[str, str] = {}
-    ambiguous = {
-        english for english, german in glossary() if seen.setdefault(english, german) != german
-    }
+    ambiguous = {english for english, german in glossary() if seen.setdefault(english, german) != german}
     assert ambiguous == {
         *("a", "plan", "park", "open", "clean"),
         *("eat", "know", "answer", "listen to", "watch", "be"),
@@ -306,10 +286,7 @@ DECLENSIONS = [
     ("any.pl expensive apple", "keine teuren Äpfel, keine teuren Äpfel, keinen teuren Äpfeln"),
     ("not_a.sg dark school", "keine dunkle Schule, keine dunkle Schule, keiner dunklen Schule"),
     ("my.sg friend", "mein Freund, meinen Freund, meinem Freund"),
-    (
-        "our.sg tired sister",
-        "unsere müde Schwester, unsere müde Schwester, unserer müden Schwester",
-    ),
+    ("our.sg tired sister", "unsere müde Schwester, unsere müde Schwester, unserer müden Schwester"),
     ("their.pl child", "ihre Kinder, ihre Kinder, ihren Kindern"),
     ("this.sg new bicycle", "dieses neue Fahrrad, dieses neue Fahrrad, diesem neuen Fahrrad"),
     ("every.sg good teacher", "jeder gute Lehrer, jeden guten Lehrer, jedem guten Lehrer"),
@@ -376,9 +353,7 @@ def test_verbs_conjugate(english: str, forms: str, perfect: str) -> None:
         ("infinitive", ("", "anzurufen", "anzurufen")),
     ],
 )
-def test_a_separable_verb_opens_and_closes_the_bracket(
-    tense: Tense, bracket: tuple[str, str, str]
-) -> None:
+def test_a_separable_verb_opens_and_closes_the_bracket(tense: Tense, bracket: tuple[str, str, str]) -> None:
     assert verb_complex(verb("call"), tense, "3sg") == bracket
 
 
@@ -490,11 +465,7 @@ CLAUSES: list[tuple[tuple[Any, ...], str, str]] = [
         "the women open the window",
         "die Frauen öffnen das Fenster",
     ),
-    (
-        ("verb-final", "she", "call", "present", "acc: the.sg brother"),
-        "she calls the brother",
-        "sie den Bruder anruft",
-    ),
+    (("verb-final", "she", "call", "present", "acc: the.sg brother"), "she calls the brother", "sie den Bruder anruft"),
     (
         ("verb-final", "I", "call", "past", "acc: the.sg brother", "time: yesterday"),
         "I called the brother yesterday",
@@ -505,11 +476,7 @@ CLAUSES: list[tuple[tuple[Any, ...], str, str]] = [
         "she can shop in the supermarket",
         "sie kann im Supermarkt einkaufen",
     ),
-    (
-        ("statement", "we", "go", "past", "goal: to the cinema"),
-        "we went to the cinema",
-        "wir sind ins Kino gegangen",
-    ),
+    (("statement", "we", "go", "past", "goal: to the cinema"), "we went to the cinema", "wir sind ins Kino gegangen"),
     (
         ("statement", "the.sg child", "bring along", "past", "acc: three.pl book"),
         "the child brought along three books",
@@ -561,14 +528,7 @@ CLAUSES: list[tuple[tuple[Any, ...], str, str]] = [
         "muss er um halb sieben aufwachen",
     ),
     (
-        (
-            "place first",
-            "a.sg farmer",
-            "feed",
-            "present",
-            "acc: the.sg goose",
-            "place: on the farm",
-        ),
+        ("place first", "a.sg farmer", "feed", "present", "acc: the.sg goose", "place: on the farm"),
         "on the farm a farmer feeds the goose",
         "auf dem Bauernhof füttert ein Bauer die Gans",
     ),
@@ -591,9 +551,7 @@ CLAUSES: list[tuple[tuple[Any, ...], str, str]] = [
 
 
 @pytest.mark.parametrize(("clause", "english", "german"), CLAUSES)
-def test_clauses_come_out_right_in_both_languages(
-    clause: tuple[Any, ...], english: str, german: str
-) -> None:
+def test_clauses_come_out_right_in_both_languages(clause: tuple[Any, ...], english: str, german: str) -> None:
     assert say(*clause) == (english, german)
 
 
@@ -652,11 +610,7 @@ def test_the_pairs_do_not_depend_on_the_hash_seed_of_the_process(hash_seed: str)
     program = "from nmt_cli.data.quickstart import generate; print(ascii(generate(200, seed=1)))"
     paths = {"PYTHONHASHSEED": hash_seed, "PYTHONPATH": os.pathsep.join(sys.path)}
     process = subprocess.run(
-        [sys.executable, "-c", program],
-        capture_output=True,
-        text=True,
-        env=os.environ | paths,
-        check=True,
+        [sys.executable, "-c", program], capture_output=True, text=True, env=os.environ | paths, check=True
     )
     assert process.stdout.strip() == ascii(generate(200, seed=1))
 
@@ -681,9 +635,7 @@ def test_the_package_needs_nothing_but_the_standard_library() -> None:
 
 
 def test_no_sequence_of_lemmas_is_in_two_parts(drawn: Corpus) -> None:
-    train, dev, test = (
-        {pair.lemmas for pair in part} for part in (drawn.train, drawn.dev, drawn.test)
-    )
+    train, dev, test = ({pair.lemmas for pair in part} for part in (drawn.train, drawn.dev, drawn.test))
     assert not train & dev
     assert not train & test
     assert not dev & test
@@ -701,12 +653,8 @@ def test_the_part_of_a_sentence_does_not_depend_on_the_sample(drawn: Corpus) -> 
 
 
 def test_sentences_that_differ_in_inflection_share_their_lemmas() -> None:
-    first = linearize(
-        "statement", Clause(nominal("the.sg dog"), Circumstance("past"), verb=verb("wake up"))
-    )
-    two = linearize(
-        "statement", Clause(nominal("the.pl dog"), Circumstance("present"), verb=verb("wake up"))
-    )
+    first = linearize("statement", Clause(nominal("the.sg dog"), Circumstance("past"), verb=verb("wake up")))
+    two = linearize("statement", Clause(nominal("the.pl dog"), Circumstance("present"), verb=verb("wake up")))
     assert [word.lemma for word in first.english] == [word.lemma for word in two.english]
     assert join(first.english) != join(two.english)
 

@@ -154,9 +154,7 @@ def drawn() -> Corpus:
 def forms_of(verb: Verb) -> frozenset[frozenset[str]]:
     """The English words of a verb in each of its forms."""
     groups = [
-        verb_group(verb, tense, agreement, supported=False).main
-        for tense in TENSES
-        for agreement in ("1sg", "3sg")
+        verb_group(verb, tense, agreement, supported=False).main for tense in TENSES for agreement in ("1sg", "3sg")
     ]
     return frozenset(frozenset(word.form for word in group) for group in groups)
 
@@ -263,11 +261,7 @@ def test_what_is_past_without_a_perfect() -> None:
         name: verb_complex(next(v for v in all_verbs() if v.english == name), "past", "1sg")
         for name in ("have", "like", "want")
     }
-    assert past == {
-        "have": ("hatte", "", "hatte"),
-        "like": ("mochte", "", "mochte"),
-        "want": ("wollte", "", "wollte"),
-    }
+    assert past == {"have": ("hatte", "", "hatte"), "like": ("mochte", "", "mochte"), "want": ("wollte", "", "wollte")}
 
 
 # What the corpus has of it.

@@ -8,12 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from nmt_cli.decoding.beam import (
-    compaction_order,
-    round_up_size,
-    rows_to_keep,
-    search,
-)
+from nmt_cli.decoding.beam import compaction_order, round_up_size, rows_to_keep, search
 from nmt_cli.decoding.ensemble import Ensemble
 from nmt_cli.decoding.hypothesis import Hypothesis, SearchConfig
 from nmt_cli.models import MODELS
@@ -95,9 +90,7 @@ def everything(model: TableModel, word: int, config: SearchConfig) -> list[Hypot
 @pytest.mark.parametrize("normalization", ["average", "gnmt", "none"])
 @pytest.mark.parametrize("alpha", [0.6, 1.0])
 @pytest.mark.parametrize("seed", range(5))
-def test_a_wide_beam_finds_what_enumeration_finds(
-    normalization: str, alpha: float, seed: int
-) -> None:
+def test_a_wide_beam_finds_what_enumeration_finds(normalization: str, alpha: float, seed: int) -> None:
     config = SearchConfig(
         beam=120, n_best=4, max_length=4,
         length_normalization=normalization, length_penalty=alpha,  # type: ignore[arg-type]
@@ -106,9 +99,7 @@ def test_a_wide_beam_finds_what_enumeration_finds(
     words = [4, 5, 6]
     for word, hypotheses in zip(words, search(model, source(words), config), strict=True):
         best = everything(model, word, config)[:4]
-        assert [hypothesis.ids for hypothesis in hypotheses] == [
-            hypothesis.ids for hypothesis in best
-        ]
+        assert [hypothesis.ids for hypothesis in hypotheses] == [hypothesis.ids for hypothesis in best]
         for hypothesis, expected in zip(hypotheses, best, strict=True):
             assert hypothesis.log_probability == pytest.approx(expected.log_probability, abs=1e-4)
             assert hypothesis.score == pytest.approx(expected.score, abs=1e-4)
@@ -127,9 +118,7 @@ def test_patience_ends_a_sentence_once_so_many_hypotheses_have_ended(seed: int) 
         steps[patience] = next(counted)
     assert best_by_patience[1000] == best_by_patience[None] and steps[1000] == steps[None]
     assert steps[0.2] <= steps[1.0] < steps[None] == 11
-    assert (
-        best_by_patience[0.2].score <= best_by_patience[1.0].score <= best_by_patience[None].score
-    )
+    assert best_by_patience[0.2].score <= best_by_patience[1.0].score <= best_by_patience[None].score
 
 
 def test_a_batch_is_larger_on_a_gpu_unless_its_size_is_given() -> None:
@@ -179,9 +168,7 @@ def test_a_sentence_is_searched_alike_alone_and_among_others() -> None:
     together = search(model, source([4, 5, 6, 4]), config)
     for word, hypotheses in zip([4, 5, 6, 4], together, strict=True):
         (alone,) = search(model, source([word]), config)
-        assert [hypothesis.ids for hypothesis in alone] == [
-            hypothesis.ids for hypothesis in hypotheses
-        ]
+        assert [hypothesis.ids for hypothesis in alone] == [hypothesis.ids for hypothesis in hypotheses]
 
 
 def test_an_ensemble_of_one_model_twice_is_that_model() -> None:
@@ -207,9 +194,7 @@ def test_sampling_depends_on_seed_and_text_and_not_on_the_batch() -> None:
     config = SearchConfig(beam=1, sampling=True, n_best=5, max_length=8, seed=3)
     together = search(model, source([4, 5, 6]), config)
     (alone,) = search(model, source([5]), config)
-    assert [hypothesis.ids for hypothesis in alone] == [
-        hypothesis.ids for hypothesis in together[1]
-    ]
+    assert [hypothesis.ids for hypothesis in alone] == [hypothesis.ids for hypothesis in together[1]]
     other = search(model, source([5]), config.model_copy(update={"seed": 4}))
     assert [hypothesis.ids for hypothesis in other[0]] != [hypothesis.ids for hypothesis in alone]
 
@@ -232,9 +217,7 @@ def test_narrow_sampling_is_greedy(extra: dict[str, Any]) -> None:
         assert hypotheses[0].ids == expected[0].ids
 
 
-@pytest.mark.parametrize(
-    "name", [name for name, model in MODELS.items() if issubclass(model, Autoregressive)]
-)
+@pytest.mark.parametrize("name", [name for name, model in MODELS.items() if issubclass(model, Autoregressive)])
 @torch.no_grad()
 def test_log_probabilities_are_those_of_forced_decoding(name: str) -> None:
     torch.manual_seed(1)

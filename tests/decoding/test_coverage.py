@@ -17,9 +17,7 @@ from nmt_cli.vocabulary import Vocabulary
 def test_it_is_the_sum_of_logarithms_of_what_each_word_got_at_most_one() -> None:
     rows = torch.tensor([[0.5, 0.3, 0.2], [0.7, 0.1, 0.2]])  # T = 2, S = 2 and the end
     weights = rows.expand(2, 4, 2, 3)  # layers, heads
-    assert coverage_score(weights) == pytest.approx(
-        math.log(0.4)
-    )  # 1.2 counts as 1, the end not at all
+    assert coverage_score(weights) == pytest.approx(math.log(0.4))  # 1.2 counts as 1, the end not at all
 
 
 def test_the_layer_before_the_last_counts() -> None:

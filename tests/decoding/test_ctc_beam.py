@@ -71,15 +71,11 @@ def test_greedy_collapses_the_best_path_and_gives_its_real_probability() -> None
     path = model.rows.detach().argmax(-1).tolist()
     text = tuple(key for key, _ in itertools.groupby(path) if key != 0)
     assert tuple(hypotheses[0].ids) == text
-    assert hypotheses[0].log_probability == pytest.approx(
-        math.log(everything(model, 5)[text]), abs=1e-4
-    )
+    assert hypotheses[0].log_probability == pytest.approx(math.log(everything(model, 5)[text]), abs=1e-4)
 
 
 @pytest.mark.parametrize("beam", [1, 3])
-def test_few_logits_are_held_at_a_time_which_changes_nothing(
-    beam: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_few_logits_are_held_at_a_time_which_changes_nothing(beam: int, monkeypatch: pytest.MonkeyPatch) -> None:
     model, held = Rows(2), []
     config, lengths = SearchConfig(beam=beam), [5, 2, 4, 3, 1]
     expected = search(model, source(lengths), config)

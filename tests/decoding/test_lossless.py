@@ -37,15 +37,10 @@ class Echo(Engine):
     def max_batch_positions(self, config: SearchConfig) -> int:
         return 1 << 16
 
-    def search(
-        self, sources: list[list[int]], config: SearchConfig, prefixes: Any = None
-    ) -> list[list[Hypothesis]]:
+    def search(self, sources: list[list[int]], config: SearchConfig, prefixes: Any = None) -> list[list[Hypothesis]]:
         self.most = max(self.most, *map(len, sources))
         starts = prefixes or [[] for _ in sources]
-        return [
-            [Hypothesis([*start, *ids], -1.0, -1.0)]
-            for start, ids in zip(starts, sources, strict=True)
-        ]
+        return [[Hypothesis([*start, *ids], -1.0, -1.0)] for start, ids in zip(starts, sources, strict=True)]
 
 
 def echo(tokenizer: TextTokenizer, longest: int | None = None, **options: Any) -> Translator:
@@ -92,9 +87,7 @@ def test_any_bytes_give_as_many_lines_as_they_are(
 ) -> None:
     lines = expected_lines(text)
     translated_lines = stream(real(tokenizer, name, guard=guard), text)
-    assert [translated.line.number for translated in translated_lines] == list(
-        range(1, len(lines) + 1)
-    )
+    assert [translated.line.number for translated in translated_lines] == list(range(1, len(lines) + 1))
     for raw, translated in zip(lines, translated_lines, strict=True):
         assert "\n" not in translated.translation.text
         assert bool(translated.translation.candidates) == bool(translated.line.text.strip())
@@ -106,9 +99,7 @@ def test_any_bytes_give_as_many_lines_as_they_are(
 
 @FEW
 @given(text=BYTES, limit=st.integers(8, 40))
-def test_every_character_of_every_line_reaches_the_model(
-    text: bytes, limit: int, tokenizer: TextTokenizer
-) -> None:
+def test_every_character_of_every_line_reaches_the_model(text: bytes, limit: int, tokenizer: TextTokenizer) -> None:
     translator = echo(tokenizer, max_source_length=limit)
     for line in stream(translator, text):
         read = "".join(line.translation.text.split())
@@ -160,9 +151,7 @@ HUGE = {
 SOON = ("no spaces", "sentences", "a tower of accents", "dots")
 
 
-@pytest.mark.parametrize(
-    "kind", [pytest.param(one, marks=[] if one in SOON else pytest.mark.slow) for one in HUGE]
-)
+@pytest.mark.parametrize("kind", [pytest.param(one, marks=[] if one in SOON else pytest.mark.slow) for one in HUGE])
 def test_a_hundred_thousand_characters_in_a_line_are_all_read(
     kind: str, tokenizer: TextTokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -201,18 +190,14 @@ def test_without_splitting_a_long_line_is_cut_and_that_is_said(
     line = "The old man reads a book and two dogs and the houses and 1995 of them."
     pieces = len(tokenizer.encode([line])[0])
     (translated,) = stream(translator, line.encode())
-    assert translated.warnings == [
-        f"longer than the model reads: {pieces - 10} of its pieces were not read"
-    ]
+    assert translated.warnings == [f"longer than the model reads: {pieces - 10} of its pieces were not read"]
     assert translated.record()["pieces_not_read"] == pieces - 10
     with pytest.raises(DataError, match=r"line 1: longer than the model reads \(--strict\)"):
         stream(translator, line.encode(), strict=True)
     assert stream(echo(tokenizer, split=False), line.encode(), strict=True)[0].warnings == []
 
 
-def test_a_character_of_more_pieces_than_are_read_is_cut_and_that_is_said(
-    tokenizer: TextTokenizer,
-) -> None:
+def test_a_character_of_more_pieces_than_are_read_is_cut_and_that_is_said(tokenizer: TextTokenizer) -> None:
     (translated,) = stream(echo(tokenizer, max_source_length=3), "a 🙂".encode())
     assert any(warning.endswith("of its pieces were not read") for warning in translated.warnings)
 
@@ -261,9 +246,7 @@ def test_more_prefixes_than_lines_are_a_mistake_that_is_said_at_the_end(
     assert texts == ["x a", "y b"]
 
 
-def test_prefixes_that_are_not_utf8_are_refused_with_their_line(
-    tokenizer: TextTokenizer, tmp_path: Path
-) -> None:
+def test_prefixes_that_are_not_utf8_are_refused_with_their_line(tokenizer: TextTokenizer, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"prefixes:2: not UTF-8 text"):
         stream(echo(tokenizer), b"a\nb\n", write(tmp_path, b"x\n\xff\n"))
 
@@ -287,9 +270,7 @@ def test_the_prefix_of_a_long_line_begins_its_first_part_only(tokenizer: TextTok
 class Loops(Echo):
     """Loops unless that is forbidden: a fake."""
 
-    def search(
-        self, sources: list[list[int]], config: SearchConfig, prefixes: Any = None
-    ) -> list[list[Hypothesis]]:
+    def search(self, sources: list[list[int]], config: SearchConfig, prefixes: Any = None) -> list[list[Hypothesis]]:
         times = 1 if config.no_repeat_ngram else 7
         return [[Hypothesis(ids * times, -float(times), -1.0)] for ids in sources]
 
@@ -300,9 +281,7 @@ def test_a_loop_is_mended_flagged_and_said(tokenizer: TextTokenizer) -> None:
     loop, blank = stream(translator, b"old man\n\n")
     assert loop.translation.text == "old man"
     assert loop.record()["guard"] == {"found": ["loop"], "left": [], "mended": True}
-    assert loop.record()["warnings"] == [
-        "the translation was found repeating itself; another one was taken"
-    ]
+    assert loop.record()["warnings"] == ["the translation was found repeating itself; another one was taken"]
     assert loop.record()["log_probability"] == -1.0
     assert "guard" not in blank.record() and blank.warnings == []
     free = Translator(Loops(), tokenizers, SearchConfig(guard=False))
@@ -322,26 +301,18 @@ def test_the_guard_leaves_repetitive_sources_alone(tokenizer: TextTokenizer) -> 
     translator = echo(tokenizer)
     lines = ["ha ha ha ha", "1 1 1 1 1", "0 | 0 | 0 | 0 | 0 | 0 | 0 | 0 | 0 | 0", "no, no, no, no!"]
     for line, translation in zip(lines, translator.translate(lines), strict=True):
-        assert (
-            translation.text == line
-            and translation.diagnosis is None
-            and translation.warnings == []
-        )
+        assert translation.text == line and translation.diagnosis is None and translation.warnings == []
 
 
 class Silent(Echo):
     """Finds nothing at all, as search over weights that are not numbers does: a fake."""
 
-    def search(
-        self, sources: list[list[int]], config: SearchConfig, prefixes: Any = None
-    ) -> list[list[Hypothesis]]:
+    def search(self, sources: list[list[int]], config: SearchConfig, prefixes: Any = None) -> list[list[Hypothesis]]:
         return [[] for _ in sources]
 
 
 @pytest.mark.parametrize("guard", [True, False])
-def test_a_line_without_any_hypothesis_is_never_silent(
-    guard: bool, tokenizer: TextTokenizer
-) -> None:
+def test_a_line_without_any_hypothesis_is_never_silent(guard: bool, tokenizer: TextTokenizer) -> None:
     tokenizers = Tokenizers(tokenizer, tokenizer)
     translator = Translator(Silent(), tokenizers, SearchConfig(guard=guard, max_source_length=8))
     for line in ("a book", "The old man reads a book. The old man reads a book."):
@@ -353,9 +324,7 @@ def test_a_line_without_any_hypothesis_is_never_silent(
 
 
 @pytest.mark.parametrize("name", list(MODELS))
-def test_a_translation_is_the_same_alone_in_a_batch_and_in_another_order(
-    name: str, tokenizer: TextTokenizer
-) -> None:
+def test_a_translation_is_the_same_alone_in_a_batch_and_in_another_order(name: str, tokenizer: TextTokenizer) -> None:
     translator = real(tokenizer, name, beam=3, max_length=8, max_source_length=256, guard=True)
     words = ["The", "old", "man", "reads", "a", "book", "dogs", "see", "houses", "1995", "ein"]
     lines = [" ".join(words[n % 11 :][: 1 + n % 7]) for n in range(64)]
@@ -374,13 +343,7 @@ def test_a_translation_is_the_same_alone_in_a_batch_and_in_another_order(
 
 def test_batch_mates_change_nothing_in_an_ensemble(tiny_run: Path, tmp_path: Path) -> None:
     translator = open_translator([tiny_run, tiny_run], ["search.beam=3", "search.n_best=3"], "cpu")
-    lines = [
-        "a book",
-        "The old man reads a book.",
-        "",
-        "dogs",
-        "Two dogs see 1995 houses, do they?",
-    ]
+    lines = ["a book", "The old man reads a book.", "", "dogs", "Two dogs see 1995 houses, do they?"]
     assert all(clear_lines(translator, lines))
     for line, translation in zip(lines, translator.translate(lines), strict=True):
         (alone,) = translator.translate([line])
@@ -423,9 +386,7 @@ def test_a_hundred_thousand_lines_take_no_more_memory_than_a_few(tmp_path: Path)
         print(count, resident() - first)
         """
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script, str(ROOT)], capture_output=True, text=True, cwd=ROOT
-    )
+    done = subprocess.run([sys.executable, "-c", script, str(ROOT)], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     count, grown = done.stdout.split()
     assert int(count) == 100_000 and float(grown) < 32

@@ -44,9 +44,7 @@ def repeats(ids: list[int], size: int | None) -> bool:
 
 def best_by_enumeration(model: TableModel, word: int, config: SearchConfig) -> list[Hypothesis]:
     every = everything(model, word, config)
-    return [
-        hypothesis for hypothesis in every if not repeats(hypothesis.ids, config.no_repeat_ngram)
-    ][: config.n_best]
+    return [hypothesis for hypothesis in every if not repeats(hypothesis.ids, config.no_repeat_ngram)][: config.n_best]
 
 
 @QUICK
@@ -58,18 +56,12 @@ def test_a_beam_as_wide_as_everything_finds_the_best_of_everything(
     model = TableModel(seed, sharpness)
     for word, hypotheses in zip([4, 6], search(model, source([4, 6]), config), strict=True):
         best = best_by_enumeration(model, word, config)
-        assert [hypothesis.score for hypothesis in hypotheses] == pytest.approx(
-            [b.score for b in best], abs=1e-4
-        )
-        assert [hypothesis.score for hypothesis in hypotheses] == sorted(
-            (h.score for h in hypotheses), reverse=True
-        )
+        assert [hypothesis.score for hypothesis in hypotheses] == pytest.approx([b.score for b in best], abs=1e-4)
+        assert [hypothesis.score for hypothesis in hypotheses] == sorted((h.score for h in hypotheses), reverse=True)
         ranked = everything(model, word, config)
         scores = {tuple(hypothesis.ids): hypothesis.log_probability for hypothesis in ranked}
         for hypothesis in hypotheses:
-            assert hypothesis.log_probability == pytest.approx(
-                scores[tuple(hypothesis.ids)], abs=1e-4
-            )
+            assert hypothesis.log_probability == pytest.approx(scores[tuple(hypothesis.ids)], abs=1e-4)
             assert config.min_length <= len(hypothesis.ids) <= 3
             assert not repeats(hypothesis.ids, config.no_repeat_ngram)
         assert len({tuple(hypothesis.ids) for hypothesis in hypotheses}) == len(hypotheses)
@@ -77,52 +69,32 @@ def test_a_beam_as_wide_as_everything_finds_the_best_of_everything(
 
 @QUICK
 @given(seed=st.integers(0, 10_000), beam=st.integers(1, 6), extra=options)
-def test_no_beam_finds_better_than_the_best_and_lists_are_ordered(
-    seed: int, beam: int, extra: dict[str, Any]
-) -> None:
+def test_no_beam_finds_better_than_the_best_and_lists_are_ordered(seed: int, beam: int, extra: dict[str, Any]) -> None:
     config = SearchConfig(beam=beam, **{**extra, "n_best": min(beam, extra["n_best"])})
     model = TableModel(seed)
     (hypotheses,) = search(model, source([5]), config)
     best = everything(model, 5, config)[0]
     assert 1 <= len(hypotheses) <= config.n_best
     assert hypotheses[0].score <= best.score + 1e-4
-    assert [hypothesis.score for hypothesis in hypotheses] == sorted(
-        (h.score for h in hypotheses), reverse=True
-    )
+    assert [hypothesis.score for hypothesis in hypotheses] == sorted((h.score for h in hypotheses), reverse=True)
 
 
 @QUICK
-@given(
-    words=st.lists(st.integers(4, 6), min_size=1, max_size=7),
-    seed=st.integers(0, 1000),
-    twice=st.booleans(),
-)
-def test_a_sentence_is_searched_alike_in_any_company_ensembles_too(
-    words: list[int], seed: int, twice: bool
-) -> None:
+@given(words=st.lists(st.integers(4, 6), min_size=1, max_size=7), seed=st.integers(0, 1000), twice=st.booleans())
+def test_a_sentence_is_searched_alike_in_any_company_ensembles_too(words: list[int], seed: int, twice: bool) -> None:
     model: Autoregressive[Any, Any] = TableModel(seed)
     model = Ensemble([TableModel(seed), TableModel(seed + 1)]) if twice else model
     config = SearchConfig(beam=3, n_best=2, max_length=5)
     alone = {word: search(model, source([word]), config)[0] for word in set(words)}
     for word, hypotheses in zip(words, search(model, source(words), config), strict=True):
-        assert [hypothesis.ids for hypothesis in hypotheses] == [
-            hypothesis.ids for hypothesis in alone[word]
-        ]
+        assert [hypothesis.ids for hypothesis in hypotheses] == [hypothesis.ids for hypothesis in alone[word]]
         scores = [hypothesis.log_probability for hypothesis in alone[word]]
-        assert [hypothesis.log_probability for hypothesis in hypotheses] == pytest.approx(
-            scores, abs=1e-4
-        )
+        assert [hypothesis.log_probability for hypothesis in hypotheses] == pytest.approx(scores, abs=1e-4)
 
 
 @QUICK
-@given(
-    ids=st.lists(st.integers(0, 3), max_size=12),
-    size=st.integers(1, 4),
-    allowed=st.integers(1, 3),
-)
-def test_a_token_is_banned_where_it_would_repeat_an_ngram_too_often(
-    ids: list[int], size: int, allowed: int
-) -> None:
+@given(ids=st.lists(st.integers(0, 3), max_size=12), size=st.integers(1, 4), allowed=st.integers(1, 3))
+def test_a_token_is_banned_where_it_would_repeat_an_ngram_too_often(ids: list[int], size: int, allowed: int) -> None:
     rows = torch.zeros(1, 1, 4)
     history = torch.tensor([[ids]], dtype=torch.long).view(1, 1, len(ids))
     ban_repeated_ngrams(rows, history, size, torch.tensor([float(allowed)]))
@@ -145,9 +117,7 @@ def test_repeats_of_the_source_are_allowed_in_its_translation() -> None:
     model.table.data[..., 4] = 0.0  # whatever comes, write 4
     model.table.data[..., 3] = -1.0
     config = SearchConfig(beam=2, max_length=8, no_repeat_ngram=1, length_normalization="none")
-    once, thrice = (
-        search(model, torch_source(ids), config)[0][0].ids for ids in ([4, 5], [4, 4, 4])
-    )
+    once, thrice = (search(model, torch_source(ids), config)[0][0].ids for ids in ([4, 5], [4, 4, 4]))
     assert once.count(4) <= 1 and thrice.count(4) <= 3
 
 
@@ -162,9 +132,7 @@ def torch_source(ids: list[int]) -> Any:
 
 @pytest.mark.parametrize("beam", [1, 3])
 @pytest.mark.parametrize("sampling", [False, True])
-def test_a_prefix_longer_than_the_longest_translation_is_written_whole(
-    beam: int, sampling: bool
-) -> None:
+def test_a_prefix_longer_than_the_longest_translation_is_written_whole(beam: int, sampling: bool) -> None:
     config = SearchConfig(beam=beam, max_length=2, sampling=sampling)
     prefix = [4, 5, 6, 4, 5]
     (hypotheses, free) = search(TableModel(2), source([4, 5]), config, [prefix, []])
@@ -175,18 +143,14 @@ def test_a_prefix_longer_than_the_longest_translation_is_written_whole(
 def tiny_learned(longest: int) -> Any:
     torch.manual_seed(1)
     kind = MODELS["transformer"]
-    config = kind.config_class.tiny_configs()[0].model_copy(
-        update={"positions": "learned", "max_positions": longest}
-    )
+    config = kind.config_class.tiny_configs()[0].model_copy(update={"positions": "learned", "max_positions": longest})
     vocabulary = Vocabulary(source_size=30, target_size=30, joint=True)
     return kind(config, vocabulary).eval()
 
 
 @pytest.mark.parametrize("sampling", [False, True])
 @pytest.mark.parametrize("prefixes", [None, [[5] * 20]])
-def test_shortest_lengths_and_prefixes_that_no_model_can_write_end_at_its_limit(
-    prefixes: Any, sampling: bool
-) -> None:
+def test_shortest_lengths_and_prefixes_that_no_model_can_write_end_at_its_limit(prefixes: Any, sampling: bool) -> None:
     config = SearchConfig(beam=2, min_length=40, sampling=sampling)
     ids = torch.tensor([[6, 7, 3]])
     from nmt_cli.models.contract import Sequences
@@ -226,15 +190,9 @@ def test_a_prefix_beam_keeps_to_lengths_and_repeats(seed: int, extra: dict[str, 
     size = config.no_repeat_ngram
     for hypothesis in hypotheses:
         assert config.min_length <= len(hypothesis.ids) <= extra["max_length"]
-        assert size is None or max_ngram_count(hypothesis.ids, size) <= max_ngram_count(
-            [4] * 3, size
-        )
-        assert hypothesis.log_probability == pytest.approx(
-            math.log(every[tuple(hypothesis.ids)]), abs=1e-4
-        )
-    assert [hypothesis.score for hypothesis in hypotheses] == sorted(
-        (h.score for h in hypotheses), reverse=True
-    )
+        assert size is None or max_ngram_count(hypothesis.ids, size) <= max_ngram_count([4] * 3, size)
+        assert hypothesis.log_probability == pytest.approx(math.log(every[tuple(hypothesis.ids)]), abs=1e-4)
+    assert [hypothesis.score for hypothesis in hypotheses] == sorted((h.score for h in hypotheses), reverse=True)
 
 
 @pytest.mark.parametrize("extra", [{"min_length": 2}, {"max_length": 1}, {"no_repeat_ngram": 2}])

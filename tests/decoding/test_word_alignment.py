@@ -32,9 +32,7 @@ STRAIGHT = [[0.7, 0.2, 0.1], [0.1, 0.8, 0.1], [0.0, 0.1, 0.9]]
 
 
 @pytest.mark.parametrize("layers", [1, 2, 3])
-def test_each_target_word_points_to_what_it_looked_at_in_the_layer_before_the_last(
-    layers: int,
-) -> None:
+def test_each_target_word_points_to_what_it_looked_at_in_the_layer_before_the_last(layers: int) -> None:
     alignment = word_alignment(weights(STRAIGHT, layers), [" a", " b"], [" x", " y"])
     assert alignment == [(0, 0), (1, 1)]
 
@@ -55,9 +53,7 @@ def test_nothing_is_aligned_with_nothing(source: list[str], target: list[str]) -
     assert word_alignment(weights(STRAIGHT), source, target) == []
 
 
-@pytest.mark.parametrize(
-    "name", [name for name, model in MODELS.items() if issubclass(model, Autoregressive)]
-)
+@pytest.mark.parametrize("name", [name for name, model in MODELS.items() if issubclass(model, Autoregressive)])
 def test_weights_of_a_pair_are_the_same_alone_and_beside_longer_ones(name: str) -> None:
     model = build(name)
     sources, targets = [[4, 5, 6], [7], [8, 9, 10, 11, 12]], [[5], [6, 7, 8, 9], []]

@@ -42,9 +42,7 @@ KILLED = LaunchResult(1, "rank 1 was killed by SIGKILL")
 
 
 @pytest.mark.parametrize("code", [0, 2, 130, 143])
-def test_what_ended_for_good_is_not_started_again(
-    code: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_ended_for_good_is_not_started_again(code: int, monkeypatch: pytest.MonkeyPatch) -> None:
     starts = Starts(LaunchResult(code))
     assert run(starts, monkeypatch) == code
     assert starts.commands == [["train", "toy"]]
@@ -67,15 +65,11 @@ def test_starts_without_progress_come_to_an_end(
     assert run(starts, monkeypatch) == 1
     assert len(starts.commands) == 6  # the third made a checkpoint: three more from there
     last = capsys.readouterr().err.splitlines()[-1]
-    assert last == (
-        "warning: rank 1 was killed by SIGKILL; 4 times without a new checkpoint: giving up"
-    )
+    assert last == ("warning: rank 1 was killed by SIGKILL; 4 times without a new checkpoint: giving up")
 
 
 @pytest.mark.parametrize("given, expected", [(None, "4"), ("3", "3")])
-def test_processes_divide_the_cores(
-    given: str | None, expected: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_processes_divide_the_cores(given: str | None, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(launcher, "usable_cores", lambda: 9)
     if given:
         monkeypatch.setenv("OMP_NUM_THREADS", given)
@@ -93,9 +87,7 @@ def test_of_several_that_failed_the_killed_one_is_named() -> None:
         failures = {0: SimpleNamespace(exitcode=code), 1: SimpleNamespace(exitcode=-signal.SIGKILL)}
         assert launcher._describe_failures(failures) == KILLED
     failures = {0: SimpleNamespace(exitcode=1), 1: SimpleNamespace(exitcode=-signal.SIGTERM)}
-    assert launcher._describe_failures({0: failures[0]}) == LaunchResult(
-        1, "rank 0 ended with exit code 1"
-    )
+    assert launcher._describe_failures({0: failures[0]}) == LaunchResult(1, "rank 0 ended with exit code 1")
     assert launcher._describe_failures({0: SimpleNamespace(exitcode=2)}).is_final
 
 
@@ -107,9 +99,7 @@ def test_processes_of_a_launcher_know_it(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @pytest.mark.parametrize("given, expected", [(None, "600"), ("30", "30")])
-def test_a_stopped_process_has_time_to_save(
-    given: str | None, expected: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_stopped_process_has_time_to_save(given: str | None, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", raising=False)
     if given:
         monkeypatch.setenv("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", given)

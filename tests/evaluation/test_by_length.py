@@ -15,9 +15,7 @@ from nmt_cli.evaluation.by_length import (
 from nmt_cli.evaluation.metrics import MetricName, corpus_scores
 
 DRAW = random.Random(1)
-SOURCES = [
-    " ".join(DRAW.choice("abcdefgh") for _ in range(DRAW.randint(1, 30))) for _ in range(120)
-]
+SOURCES = [" ".join(DRAW.choice("abcdefgh") for _ in range(DRAW.randint(1, 30))) for _ in range(120)]
 REFERENCES = [source.replace("a", "x") for source in SOURCES]
 LENGTHS = text_lengths(SOURCES, "words")
 
@@ -75,9 +73,7 @@ def test_points_are_what_sacrebleu_says_of_the_sentences(name: MetricName) -> No
     for system, hypotheses in SYSTEMS.items():
         for bucket, interval in zip(scores.buckets, scores.systems[system], strict=True):
             bucket_hypotheses = [hypotheses[i] for i in bucket.sentence_indices]
-            (expected,) = corpus_scores(
-                bucket_hypotheses, [[REFERENCES[i] for i in bucket.sentence_indices]], [name]
-            )
+            (expected,) = corpus_scores(bucket_hypotheses, [[REFERENCES[i] for i in bucket.sentence_indices]], [name])
             assert interval.score == pytest.approx(expected.score)
         (expected,) = corpus_scores(hypotheses, [REFERENCES], [name])
         assert scores.overall[system].score == pytest.approx(expected.score)
@@ -85,9 +81,7 @@ def test_points_are_what_sacrebleu_says_of_the_sentences(name: MetricName) -> No
 
 
 def test_several_references_count() -> None:
-    scores = score_by_length(
-        LENGTHS, [worse(0.9), REFERENCES], {"a": REFERENCES}, "bleu", samples=2, tokenize="char"
-    )
+    scores = score_by_length(LENGTHS, [worse(0.9), REFERENCES], {"a": REFERENCES}, "bleu", samples=2, tokenize="char")
     assert scores.overall["a"].score == pytest.approx(100)
     assert "nrefs:2" in scores.signature and "tok:char" in scores.signature
 
@@ -116,8 +110,7 @@ def test_intervals_are_those_of_sacrebleu_up_to_chance() -> None:
 
 def test_the_same_seed_gives_the_same_intervals() -> None:
     first, again, other = (
-        score_by_length(LENGTHS, [REFERENCES], SYSTEMS, "bleu", samples=20, seed=seed)
-        for seed in (1, 1, 2)
+        score_by_length(LENGTHS, [REFERENCES], SYSTEMS, "bleu", samples=20, seed=seed) for seed in (1, 1, 2)
     )
     assert first == again and first.overall != other.overall
 

@@ -23,19 +23,13 @@ def test_each_language_has_its_tokenizer(language: str, tokenizer: str) -> None:
 
 
 def test_a_translation_equal_to_its_reference_is_perfect() -> None:
-    values = {
-        metric_score.name: metric_score.score
-        for metric_score in corpus_scores(REFERENCES[0], REFERENCES)
-    }
+    values = {metric_score.name: metric_score.score for metric_score in corpus_scores(REFERENCES[0], REFERENCES)}
     assert list(values) == list(METRICS)
     assert values == pytest.approx({"bleu": 100.0, "chrf": 100.0, "ter": 0.0})
 
 
 def test_an_empty_translation_scores_nothing() -> None:
-    values = {
-        metric_score.name: metric_score.score
-        for metric_score in corpus_scores(["", ""], REFERENCES)
-    }
+    values = {metric_score.name: metric_score.score for metric_score in corpus_scores(["", ""], REFERENCES)}
     assert values == pytest.approx({"bleu": 0.0, "chrf": 0.0, "ter": 100.0})
 
 
@@ -51,8 +45,7 @@ def test_every_score_carries_its_signature() -> None:
 def test_a_second_reference_can_only_help() -> None:
     two_references = [*REFERENCES, ["The cat sat on the mat .", "two dogs"]]
     with_one, two = (
-        corpus_scores(HYPOTHESES, references, ["bleu", "chrf"])
-        for references in (REFERENCES, two_references)
+        corpus_scores(HYPOTHESES, references, ["bleu", "chrf"]) for references in (REFERENCES, two_references)
     )
     assert all(better.score > worse.score for better, worse in zip(two, with_one, strict=True))
 
@@ -61,7 +54,7 @@ def test_lowercase_ignores_case() -> None:
     shouted = [line.upper() for line in REFERENCES[0]]
     ignored = corpus_scores(shouted, REFERENCES, ["bleu", "chrf"], lowercase=True)
     assert [metric_score.score for metric_score in ignored] == pytest.approx([100.0, 100.0])
-    assert [
-        metric_score.score < 50
-        for metric_score in corpus_scores(shouted, REFERENCES, ["bleu", "chrf"])
-    ] == [True, True]
+    assert [metric_score.score < 50 for metric_score in corpus_scores(shouted, REFERENCES, ["bleu", "chrf"])] == [
+        True,
+        True,
+    ]

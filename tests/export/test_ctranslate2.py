@@ -91,9 +91,7 @@ def sources(tokenizers: Tokenizers, count: int = 12) -> list[Ids]:
     return [[draw.randrange(4, size) for _ in range(1 + i % 11)] for i in range(count)]
 
 
-def opened(
-    model: Transformer, tokenizers: Tokenizers, folder: Path, patience: float = 1000
-) -> CTranslate2Engine:
+def opened(model: Transformer, tokenizers: Tokenizers, folder: Path, patience: float = 1000) -> CTranslate2Engine:
     """So much patience that it goes on until no hypothesis is left, as ours may."""
     folder.mkdir(exist_ok=True)
     ctranslate2.export_model(model, tokenizers, SearchConfig(), folder, "float32")
@@ -107,9 +105,7 @@ def opened(
         for name, options in VARIANTS.items()
     ],
 )
-def test_every_variant_is_searched_as_here(
-    variant: dict[str, Any], tokenizers: Tokenizers, tmp_path: Path
-) -> None:
+def test_every_variant_is_searched_as_here(variant: dict[str, Any], tokenizers: Tokenizers, tmp_path: Path) -> None:
     model = random_model(config(**variant), tokenizers)
     theirs, source_ids = opened(model, tokenizers, tmp_path), sources(tokenizers)
     for beam in (1, 5):
@@ -148,9 +144,7 @@ def test_translations_of_at_least_some_length_have_their_full_probability(
     theirs, source_ids = opened(model, tokenizers, tmp_path), sources(tokenizers)
     search = SearchConfig(beam=5, min_length=6)
     results = theirs.search(source_ids, search)
-    expected = log_probabilities(
-        model, source_ids, [hypothesis.ids for (hypothesis,) in results], 4096
-    )
+    expected = log_probabilities(model, source_ids, [hypothesis.ids for (hypothesis,) in results], 4096)
     bounds = [bound for _, bound in watched(model, source_ids, search)]
     for (hypothesis,), score, bound in zip(results, expected, bounds, strict=True):
         assert len(hypothesis.ids) >= 6
@@ -187,9 +181,7 @@ def test_pieces_of_any_characters_are_kept_apart(tmp_path: Path) -> None:
     lines = [' "a\\b"', "\t\tx", "a\u2028b", " </s> <unk>", "  two  spaces", "\\n \x85 \x00"] * 9
     odd = train_tokenizer(lambda: lines, TokenizerConfig(type="character", vocab_size=300))
     tokenizers = Tokenizers(odd, odd)
-    assert any(
-        piece.isspace() and len(piece) == 1 for piece in odd.ids_to_tokens(range(odd.vocab_size))
-    )
+    assert any(piece.isspace() and len(piece) == 1 for piece in odd.ids_to_tokens(range(odd.vocab_size)))
     model = random_model(config(), tokenizers)
     theirs = opened(model, tokenizers, tmp_path)
     assert theirs.source_tokens == odd.ids_to_tokens(range(odd.vocab_size))
@@ -197,41 +189,29 @@ def test_pieces_of_any_characters_are_kept_apart(tmp_path: Path) -> None:
     assert_found(theirs.search(source_ids, search), model, source_ids, search)
 
 
-def test_samples_come_with_their_probability_and_in_order(
-    tokenizers: Tokenizers, tmp_path: Path
-) -> None:
+def test_samples_come_with_their_probability_and_in_order(tokenizers: Tokenizers, tmp_path: Path) -> None:
     model = random_model(config(), tokenizers)
     theirs = opened(model, tokenizers, tmp_path)
     search = SearchConfig(sampling=True, n_best=5, temperature=0.7, top_k=4)
-    for source, drawn in zip(
-        source_ids := sources(tokenizers, 6), theirs.search(source_ids, search), strict=True
-    ):
+    for source, drawn in zip(source_ids := sources(tokenizers, 6), theirs.search(source_ids, search), strict=True):
         assert len(drawn) == 5 and len({tuple(sample.ids) for sample in drawn}) > 1
-        assert [sample.score for sample in drawn] == sorted(
-            (sample.score for sample in drawn), reverse=True
-        )
+        assert [sample.score for sample in drawn] == sorted((sample.score for sample in drawn), reverse=True)
         scores = log_probabilities(model, [source] * 5, [sample.ids for sample in drawn], 4096)
         for sample, score in zip(drawn, scores, strict=True):
             bound = rounding(model, len(sample.ids) + 1, token=abs(score), total=abs(score))
             assert sample.log_probability == pytest.approx(score, abs=bound)
 
 
-def scored(
-    engine: CTranslate2Engine, sources: list[Ids], results: list[list[Hypothesis]]
-) -> list[float]:
+def scored(engine: CTranslate2Engine, sources: list[Ids], results: list[list[Hypothesis]]) -> list[float]:
     """The log-probabilities that CTranslate2 gives to hypotheses."""
     given = (
         [engine._to_source_tokens(ids) for ids in sources],
         [engine._to_target_tokens(hypothesis.ids) for (hypothesis,) in results],
     )
-    return [
-        sum(scoring_result.log_probs) for scoring_result in engine.translator.score_batch(*given)
-    ]
+    return [sum(scoring_result.log_probs) for scoring_result in engine.translator.score_batch(*given)]
 
 
-def test_quantizing_leaves_the_model_as_it_was_and_stays_close(
-    tokenizers: Tokenizers, tmp_path: Path
-) -> None:
+def test_quantizing_leaves_the_model_as_it_was_and_stays_close(tokenizers: Tokenizers, tmp_path: Path) -> None:
     """A weight of 7 bits errs by a step of 1/63 of the greatest in its row, an input of 8 bits by
     1/127, evenly spread (standard deviation: the step / sqrt 12); the greatest is about 3 standard
     deviations, so a product errs by 1.6 % of its size, and a logit (size about 1) by the root of
@@ -251,9 +231,7 @@ def test_quantizing_leaves_the_model_as_it_was_and_stays_close(
 
 
 @pytest.mark.parametrize("tied", ["all", "target", "none"])
-def test_matrices_of_int8_have_seven_bits_a_row(
-    tied: str, tokenizers: Tokenizers, tmp_path: Path
-) -> None:
+def test_matrices_of_int8_have_seven_bits_a_row(tied: str, tokenizers: Tokenizers, tmp_path: Path) -> None:
     """More would overflow in the matrix product of a CPU without VNNI instructions."""
     model = random_model(config(d_model=64, d_ff=128, tied_embeddings=tied), tokenizers)
     with torch.no_grad():  # the worst case: products of the largest values, all of one sign
@@ -267,20 +245,14 @@ def test_matrices_of_int8_have_seven_bits_a_row(
         assert score == pytest.approx(ours.log_probability, rel=0.02, abs=0.2)
 
 
-def test_a_type_that_the_device_does_not_run_is_refused(
-    tokenizers: Tokenizers, tmp_path: Path
-) -> None:
+def test_a_type_that_the_device_does_not_run_is_refused(tokenizers: Tokenizers, tmp_path: Path) -> None:
     model = random_model(config(), tokenizers)
     ctranslate2.export_model(model, tokenizers, SearchConfig(), tmp_path, "float16")
-    with pytest.raises(
-        DeviceError, match=r"CTranslate2 does not run float16 on this cpu; it runs .*float32"
-    ):
+    with pytest.raises(DeviceError, match=r"CTranslate2 does not run float16 on this cpu; it runs .*float32"):
         ctranslate2.load_engine(tmp_path, "cpu", "float16")
 
 
-def test_the_table_of_positions_is_as_long_as_search_asks_for(
-    tokenizers: Tokenizers, tmp_path: Path
-) -> None:
+def test_the_table_of_positions_is_as_long_as_search_asks_for(tokenizers: Tokenizers, tmp_path: Path) -> None:
     plain = config()
     assert ctranslate2.position_table_rows(plain, SearchConfig()) == 2048
     assert ctranslate2.position_table_rows(plain, SearchConfig(max_source_length=2000)) == 3011
@@ -297,22 +269,14 @@ def test_the_table_of_positions_is_as_long_as_search_asks_for(
 def test_what_cannot_be_exported_is_said_before_training(name: str) -> None:
     for model_config in MODELS[name].config_class.tiny_configs():
         reasons = ctranslate2.incompatibilities(model_config, SearchConfig(), True)
-        expected = (
-            []
-            if name == "transformer"
-            else [f"model.type: CTranslate2 runs transformer, not {name}"]
-        )
+        expected = [] if name == "transformer" else [f"model.type: CTranslate2 runs transformer, not {name}"]
         assert reasons == expected
     (problem,) = ctranslate2.incompatibilities(config(), SearchConfig(coverage_penalty=0.2), True)
     assert problem.startswith("search.coverage_penalty: CTranslate2 adds up one layer's attention")
 
 
-def test_the_folder_says_what_ctranslate2_needs_to_know(
-    tokenizers: Tokenizers, tmp_path: Path
-) -> None:
-    ctranslate2.export_model(
-        random_model(config(), tokenizers), tokenizers, SearchConfig(), tmp_path, "float32"
-    )
+def test_the_folder_says_what_ctranslate2_needs_to_know(tokenizers: Tokenizers, tmp_path: Path) -> None:
+    ctranslate2.export_model(random_model(config(), tokenizers), tokenizers, SearchConfig(), tmp_path, "float32")
     assert {path.name for path in tmp_path.iterdir()} == {
         "config.json", "model.bin", "shared_vocabulary.json",
     }  # fmt: skip
@@ -328,6 +292,4 @@ def test_the_program_in_the_docs_begins_as_the_run_does(tmp_path: Path, tiny_run
     assert all(clear_lines(greedy, lines))
     texts = [translation.text[:12] for translation in greedy.translate(lines)]
     assert all(texts)
-    assert [
-        printed_line[: len(text)] for printed_line, text in zip(printed, texts, strict=True)
-    ] == texts
+    assert [printed_line[: len(text)] for printed_line, text in zip(printed, texts, strict=True)] == texts

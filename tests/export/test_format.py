@@ -24,23 +24,18 @@ def without(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib, "import_module", absent)
 
 
-def test_a_missing_package_is_one_line_that_says_what_to_install(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_missing_package_is_one_line_that_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     require_packages(("json", "ctranslate2"), "nmt export --to ctranslate2")
     without("ctranslate2", monkeypatch)
     with pytest.raises(UserError) as caught:
         require_packages(("json", "ctranslate2"), "nmt export --to ctranslate2")
     assert str(caught.value) == (
-        "nmt export --to ctranslate2 needs ctranslate2: install the extra with "
-        "pip install 'nmt-cli[export]'"
+        "nmt export --to ctranslate2 needs ctranslate2: install the extra with pip install 'nmt-cli[export]'"
     )
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_a_format_can_be_asked_without_its_packages(
-    name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_format_can_be_asked_without_its_packages(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """`nmt check` and `--help` work where the extra is not installed."""
     from nmt_cli.decoding.hypothesis import SearchConfig
     from nmt_cli.models import MODELS

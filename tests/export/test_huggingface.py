@@ -95,11 +95,7 @@ def test_an_export_is_checked_against_the_run(tmp_path: Path, tokenizer: TextTok
     run = random_run(tmp_path / "run", Tokenizers(tokenizer, tokenizer), model)
     count = give_clear_text(run)
     export_result = export(run, "huggingface", tmp_path / "out", QUIET)
-    assert (export_result.parity.lines, export_result.parity.greedy, export_result.parity.beam) == (
-        count,
-        1.0,
-        1.0,
-    )
+    assert (export_result.parity.lines, export_result.parity.greedy, export_result.parity.beam) == (count, 1.0, 1.0)
     written = json.loads((tmp_path / "out/export.json").read_text())
     assert set(written["files"]) == {
         "config.json", "generation_config.json", "model.safetensors", "tokenizer.json",
@@ -130,10 +126,9 @@ def test_transformers_alone_translates_text_to_the_same_text(exported: tuple[Pat
     batch = tokenizer(lines, return_tensors="pt", padding=True)
     opened = open_run(run, torch.device("cpu"), "fp32")
     ids = opened.tokenizers.source.encode(lines)
-    assert [
-        row[:n]
-        for row, n in zip(batch.input_ids.tolist(), batch.attention_mask.sum(1), strict=True)
-    ] == [[*token_ids, 3] for token_ids in ids]
+    assert [row[:n] for row, n in zip(batch.input_ids.tolist(), batch.attention_mask.sum(1), strict=True)] == [
+        [*token_ids, 3] for token_ids in ids
+    ]
     output_ids = model.generate(
         input_ids=batch.input_ids, attention_mask=batch.attention_mask,
         num_beams=1, early_stopping=False, length_penalty=1.0, max_length=13,
@@ -146,9 +141,7 @@ def test_transformers_alone_translates_text_to_the_same_text(exported: tuple[Pat
     assert all(best)
 
 
-def test_what_search_finds_when_it_is_told_nothing_is_what_the_recipe_says(
-    exported: tuple[Path, Path],
-) -> None:
+def test_what_search_finds_when_it_is_told_nothing_is_what_the_recipe_says(exported: tuple[Path, Path]) -> None:
     settings = transformers.GenerationConfig.from_pretrained(exported[1])
     assert (settings.num_beams, settings.length_penalty) == (3, 1.0)
     assert (settings.decoder_start_token_id, settings.eos_token_id) == (2, 3)
@@ -179,9 +172,7 @@ def test_other_models_and_searches_are_said() -> None:
     ]
 
 
-def test_the_engine_refuses_what_generate_does_not_do_as_we_do(
-    exported: tuple[Path, Path],
-) -> None:
+def test_the_engine_refuses_what_generate_does_not_do_as_we_do(exported: tuple[Path, Path]) -> None:
     engine = huggingface.load_engine(exported[1], "cpu", "float32")
     with pytest.raises(UserError, match="sampling and --prefix need --engine torch"):
         engine.search([[5]], SearchConfig(sampling=True))
@@ -191,9 +182,9 @@ def test_generation_is_told_what_the_recipe_says_of_lengths_and_repetitions() ->
     search = SearchConfig(beam=1, min_length=2, max_length=30, no_repeat_ngram=3)
     vocabulary = Vocabulary(source_size=60, target_size=60, joint=True)
     generation_config = huggingface._generation_config(vocabulary, search, 512)
-    assert (
-        generation_config.min_new_tokens,
-        generation_config.max_length,
-        generation_config.no_repeat_ngram_size,
-    ) == (2, 32, 3)
+    assert (generation_config.min_new_tokens, generation_config.max_length, generation_config.no_repeat_ngram_size) == (
+        2,
+        32,
+        3,
+    )
     assert huggingface._generation_config(vocabulary, SearchConfig(), 512).max_length == 512

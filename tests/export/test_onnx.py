@@ -83,27 +83,17 @@ def test_scores_and_searches_are_the_same(tmp_path: Path, name: str, number: int
         if isinstance(model, Autoregressive):
             assert_found(results, model, sources, config)
         else:  # the best path's score is the sum of the best of each position, whichever these are
-            scores = [
-                hypotheses[0].score for hypotheses in TorchEngine(model).search(sources, config)
-            ]
-            assert [hypotheses[0].score for hypotheses in results] == pytest.approx(
-                scores, abs=1e-4
-            )
+            scores = [hypotheses[0].score for hypotheses in TorchEngine(model).search(sources, config)]
+            assert [hypotheses[0].score for hypotheses in results] == pytest.approx(scores, abs=1e-4)
 
 
 def test_config_json_names_what_goes_in_and_out(tmp_path: Path) -> None:
-    onnx.export_model(
-        random_model("rnn", 1), NO_TOKENIZERS, SearchConfig(beam=4), tmp_path, "float32"
-    )
+    onnx.export_model(random_model("rnn", 1), NO_TOKENIZERS, SearchConfig(beam=4), tmp_path, "float32")
     config = json.loads((tmp_path / "config.json").read_text())
     for part in ("encoder", "decoder_step"):
         session = onnxruntime.InferenceSession(str(tmp_path / config[part]["file"]))
-        assert config[part]["outputs"] == [
-            tensor_info.name for tensor_info in session.get_outputs()
-        ]
-        assert {tensor_info.name for tensor_info in session.get_inputs()} <= set(
-            config[part]["inputs"]
-        )
+        assert config[part]["outputs"] == [tensor_info.name for tensor_info in session.get_outputs()]
+        assert {tensor_info.name for tensor_info in session.get_inputs()} <= set(config[part]["inputs"])
     assert set(config["encoder"]["outputs"]) == {*config["memory"], *config["state"]}
     assert config["special_tokens"] == {"pad": 0, "unknown": 1, "start": 2, "end": 3}
     assert (config["model"], config["beam"], config["first_token"]) == ("rnn", 4, 2)

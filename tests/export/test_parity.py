@@ -43,9 +43,7 @@ def lines_of_all_lengths(tokenizers: Tokenizers, count: int) -> list[str]:
     return lines
 
 
-def shares(
-    tokenizers: Tokenizers, wrong: dict[int, int], *, exact: bool = True, references: bool = True
-) -> Parity:
+def shares(tokenizers: Tokenizers, wrong: dict[int, int], *, exact: bool = True, references: bool = True) -> Parity:
     lines = lines_of_all_lengths(tokenizers, 100)
     first = len(tokenizers.source.encode(lines[:1])[0])
     theirs = Echo({beam: range(first, first + count) for beam, count in wrong.items()})
@@ -62,32 +60,24 @@ def shares(
         ({5: 4}, "beam 5: 96 of 100 lines have the same translation, at least 97% must"),
     ],
 )
-def test_float32_gives_the_same_text(
-    wrong: dict[int, int], problem: str | None, tokenizers: Tokenizers
-) -> None:
+def test_float32_gives_the_same_text(wrong: dict[int, int], problem: str | None, tokenizers: Tokenizers) -> None:
     parity = shares(tokenizers, wrong)
     assert parity.problem == problem
     assert (parity.greedy, parity.beam) == (1 - wrong.get(1, 0) / 100, 1 - wrong.get(5, 0) / 100)
 
 
 def sentences(count: int) -> list[str]:
-    return [
-        "The old man reads a book in the house ." + " ." * (number % 7) for number in range(count)
-    ]
+    return ["The old man reads a book in the house ." + " ." * (number % 7) for number in range(count)]
 
 
 def test_fewer_bits_are_judged_by_bleu(tokenizers: Tokenizers) -> None:
     lines = sentences(100)
     sample = Sample(lines, lines)
-    shortest, longest = (
-        size(len(ids) for ids in tokenizers.source.encode(lines)) for size in (min, max)
-    )
+    shortest, longest = (size(len(ids) for ids in tokenizers.source.encode(lines)) for size in (min, max))
     bad = Echo({5: range(shortest, longest + 1)})
     parity = compare(Echo(), bad, tokenizers, SearchConfig(), sample, exact=False)
     assert parity.bleu is not None and parity.bleu[0] == pytest.approx(100)
-    assert parity.problem == (
-        f"BLEU {parity.bleu[1]:.2f} instead of 100.00, at most 0.3 may be between them"
-    )
+    assert parity.problem == (f"BLEU {parity.bleu[1]:.2f} instead of 100.00, at most 0.3 may be between them")
     good = compare(Echo(), Echo({1: range(shortest, longest)}), tokenizers, SearchConfig(), sample,
                    exact=False)  # fmt: skip
     assert good.problem is None and good.greedy < 0.9

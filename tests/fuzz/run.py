@@ -35,9 +35,7 @@ def fuzz(name: str, arguments: list[str]) -> None:
 
 def main() -> int:
     """Fuzz the targets one after another in processes of their own."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--only", help=argparse.SUPPRESS)
     parser.add_argument("targets", nargs="*")

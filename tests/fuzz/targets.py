@@ -98,9 +98,7 @@ def translate(data: bytes) -> None:
     lines = data.split(b"\n")
     line_count = len(lines) - (lines[-1] == b"")
     translated_lines = list(translate_stream(translator(), io.BytesIO(data)))
-    assert [translated.line.number for translated in translated_lines] == list(
-        range(1, line_count + 1)
-    )
+    assert [translated.line.number for translated in translated_lines] == list(range(1, line_count + 1))
     assert not any("\n" in translated.translation.text for translated in translated_lines)
     json.dumps([translated.record() for translated in translated_lines])
 
@@ -131,10 +129,7 @@ def seeds(name: str) -> list[bytes]:
         text.append(train_tokenizer(lambda: LINES, TokenizerConfig(vocab_size=330)))
         return [tokenizer_.backend.to_str().encode() for tokenizer_ in text]
     if name == "jsonl":
-        return [
-            b'{"en": "a", "de": "b"}\n',
-            b'{"translation": {"source": "\\ud83d", "target": ""}}',
-        ]
+        return [b'{"en": "a", "de": "b"}\n', b'{"translation": {"source": "\\ud83d", "target": ""}}']
     if name == "tsv":
         return [b"a\tb\nc\td\te\n", "ä\tö".encode()]
     return ["\n".join(LINES).encode(), b"\xef\xbb\xbfa\r\n\n\0\xff\xe2\x80\xa8 b " + b"c " * 90]

@@ -10,14 +10,7 @@ import pytest
 from nmt_cli.data.sources.files import read_lines
 from nmt_cli.errors import DataError, UserError
 from nmt_cli.inference import byte_ranges as ranges
-from nmt_cli.inference.byte_ranges import (
-    Shard,
-    TextRange,
-    find_range,
-    open_range,
-    parse_shards,
-    sample_hash,
-)
+from nmt_cli.inference.byte_ranges import Shard, TextRange, find_range, open_range, parse_shards, sample_hash
 from nmt_cli.inference.lines import decode_line
 
 TEXTS = {
@@ -61,9 +54,7 @@ def test_a_shard_goes_on_behind_the_lines_that_are_done(ending: str, tmp_path: P
         assert lines_of(path, part, skip) == whole[skip:]
 
 
-def test_a_shard_of_plain_text_reads_no_more_than_its_part(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_shard_of_plain_text_reads_no_more_than_its_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ranges, "READ_SIZE_BYTES", 64)
     path = tmp_path / "text"
     path.write_bytes(b"0123456\n" * 10_000)

@@ -40,8 +40,7 @@ GOOD: list[tuple[str, str]] = [
     ("Hm.", "Hm."),
     (
         "人人生而自由，在尊严和权利上一律平等。",
-        "လူတိုင်းသည် တူညီလွတ်လပ်သော ဂုဏ်သိက္ခာဖြင့် လည်းကောင်း၊ "
-        "တူညီလွတ်လပ်သော အခွင့်အရေးများဖြင့် လည်းကောင်း၊ မွေးဖွားလာသူများ ဖြစ်သည်။",
+        "လူတိုင်းသည် တူညီလွတ်လပ်သော ဂုဏ်သိက္ခာဖြင့် လည်းကောင်း၊ တူညီလွတ်လပ်သော အခွင့်အရေးများဖြင့် လည်းကောင်း၊ မွေးဖွားလာသူများ ဖြစ်သည်။",
     ),
     ("Yes", "Jawohl, das ist richtig"),
     ("I like reading, and he likes reading, too.", "我喜欢读书，他也喜欢读书。"),
@@ -139,17 +138,14 @@ def test_where_the_second_search_is_no_better_the_first_stays() -> None:
     loop = draft("Salat " * 8, -5.0)
     texts, verdict = guard("salad", [loop], Again("Essen " * 9, score=-1.0))
     assert texts == [loop.text] and verdict == Diagnosis(("loop",), ("loop",), False)
-    assert verdict.warning == (
-        "the translation was found repeating itself; no better one was found"
-    )
+    assert verdict.warning == ("the translation was found repeating itself; no better one was found")
 
 
 def test_the_smaller_flaw_is_taken_and_said() -> None:
     texts, verdict = guard(LONG, [draft("")], Again("Ein Mann"))
     assert texts == ["Ein Mann"] and verdict is not None
     assert verdict.warning == (
-        "the translation was found empty; another one was taken, "
-        "which is much shorter than its source"
+        "the translation was found empty; another one was taken, which is much shorter than its source"
     )
 
 

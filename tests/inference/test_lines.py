@@ -94,9 +94,7 @@ def test_a_file_is_always_cut_in_the_same_way(kind: str, tmp_path: Path) -> None
         asked.append(lines)
         return -(-lines // 3)
 
-    with (
-        (tmp_path / "file").open("rb", buffering=0) if kind == "file" else io.BytesIO(raw) as stream
-    ):
+    with (tmp_path / "file").open("rb", buffering=0) if kind == "file" else io.BytesIO(raw) as stream:
         blocks = list(read_blocks(stream, 1000, size))
     assert asked[:20] == [1000] * 20 and len(blocks[0]) == 334
     assert sum(map(len, blocks)) == 9000

@@ -38,9 +38,7 @@ class FakeWorkers:
         self.sizes.append(len(task.texts))
         self.most = max(self.most, len(self.under_way) + len(self.results))
 
-    def wait_for_results(
-        self, other_files: Sequence[Any] = (), timeout: float | None = None
-    ) -> bool:
+    def wait_for_results(self, other_files: Sequence[Any] = (), timeout: float | None = None) -> bool:
         if timeout is None and not other_files:
             number = self.draw.choice(list(self.under_way))
             block = self.under_way.pop(number)
@@ -53,16 +51,10 @@ class FakeWorkers:
         return False
 
 
-def translate(
-    workers: FakeWorkers, raw: bytes, starts: list[str] | None = None, beam: int = 1
-) -> list[str]:
+def translate(workers: FakeWorkers, raw: bytes, starts: list[str] | None = None, beam: int = 1) -> list[str]:
     given: Any = workers
     prefixes = None if starts is None else iter(starts)
-    results = list(
-        translate_in_order(
-            given, io.BytesIO(raw), prefixes, SHORT, BlockPartitioner(workers.count, beam)
-        )
-    )
+    results = list(translate_in_order(given, io.BytesIO(raw), prefixes, SHORT, BlockPartitioner(workers.count, beam)))
     assert [line.number for line, _ in results] == list(range(1, len(results) + 1))
     return [translation.text for _, translation in results]
 
@@ -73,10 +65,7 @@ def test_translations_come_in_the_order_of_the_lines(count: int, lines: int) -> 
     raw = b"".join(b"%s\n" % (b"x" * (n % 50)) for n in range(lines))
     workers = FakeWorkers(count)
     assert translate(workers, raw) == [str(n % 50) for n in range(lines)]
-    assert (
-        max(workers.sizes, default=0) <= MAX_BLOCK_LINES
-        and workers.most <= MAX_TASKS_PER_WORKER * count
-    )
+    assert max(workers.sizes, default=0) <= MAX_BLOCK_LINES and workers.most <= MAX_TASKS_PER_WORKER * count
 
 
 def test_a_short_input_is_shared_out_evenly_and_the_end_of_a_long_one_too() -> None:
@@ -96,9 +85,7 @@ def test_a_short_input_is_shared_out_evenly_and_the_end_of_a_long_one_too() -> N
 @pytest.mark.parametrize("count", [1, 2, 5])
 @pytest.mark.parametrize("beam", [1, 5])
 @pytest.mark.parametrize("lines", [1, 130, 1000, 7777])
-def test_the_same_lines_are_together_whoever_translates_them(
-    count: int, beam: int, lines: int
-) -> None:
+def test_the_same_lines_are_together_whoever_translates_them(count: int, beam: int, lines: int) -> None:
     raw = b"".join(b"%s\n" % (b"x" * (n % 300)) for n in range(lines))
     alone = [len(block) for block in BlockPartitioner(2, beam).read_blocks(io.BytesIO(raw))]
     workers = FakeWorkers(count)

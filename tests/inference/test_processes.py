@@ -21,16 +21,12 @@ from tests.conftest import NMT, Call, environment, run, start
 from tests.margins import clear_lines
 
 WORDS = ["old", "man", "reads", "book", "two", "dogs", "see", "houses", "they", "do"]
-LINES = [
-    " ".join(WORDS[(n * k) % 10] for k in range(1, 2 + n % 9)) if n % 11 else "" for n in range(300)
-]
+LINES = [" ".join(WORDS[(n * k) % 10] for k in range(1, 2 + n % 9)) if n % 11 else "" for n in range(300)]
 TEXT = "".join(f"{line}\n" for line in LINES).encode()
 CPU = ["--device", "cpu", "--beam", "1"]
 
 
-def translator(
-    run: Path, processes: str, *settings: str, align: bool = False
-) -> ParallelTranslator:
+def translator(run: Path, processes: str, *settings: str, align: bool = False) -> ParallelTranslator:
     opening = TranslatorSpec((str(run),), ("search.beam=1", *settings), "cpu", align)
     return ParallelTranslator(opening, processes, Reporter())
 
@@ -40,9 +36,7 @@ def test_several_processes_print_what_one_prints(tiny_run: Path) -> None:
     two = run("translate", tiny_run, *CPU, "--processes", 2, stdin=TEXT)
     assert (two.returncode, two.stderr) == (0, b"")
     assert all(clear_lines(open_translator([tiny_run], ["search.beam=1"], "cpu"), LINES))
-    assert two.stdout.decode().split("\n")[:-1] == [
-        line.translation.text for line in single_process
-    ]
+    assert two.stdout.decode().split("\n")[:-1] == [line.translation.text for line in single_process]
 
 
 @pytest.mark.slow
@@ -59,24 +53,14 @@ def test_spawned_workers_do_the_same_with_damage_prefixes_and_alignments(
     for processes in ("1", "2"):
         multi_process = translator(tiny_run, processes, align=True)
         lines = list(multi_process.translate(io.BytesIO(text), tmp_path / "starts"))
-        outputs.append(
-            [json.loads(json_line) for line in lines for json_line in line.output_lines("jsonl")]
-        )
-    assert (multi_process.output_format(), multi_process.output_format(jsonl=True)) == (
-        "alignments",
-        "jsonl",
-    )
+        outputs.append([json.loads(json_line) for line in lines for json_line in line.output_lines("jsonl")])
+    assert (multi_process.output_format(), multi_process.output_format(jsonl=True)) == ("alignments", "jsonl")
     for record in (*outputs[0], *outputs[1]):
         for key in ("score", "log_probability"):
             record[key] = record[key] and pytest.approx(record[key], rel=1e-4)
     assert outputs[0] == outputs[1] and outputs[1][0]["alignment"]
     assert [result_record["line"] for result_record in outputs[1]] == [1, 2, 3, 4]
-    assert [result_record["translation"][:3] for result_record in outputs[1]] == [
-        "ein",
-        "",
-        "Der",
-        "Der",
-    ]
+    assert [result_record["translation"][:3] for result_record in outputs[1]] == ["ein", "", "Der", "Der"]
     assert outputs[1][2]["warnings"] == ["bytes that are not UTF-8 became U+FFFD"]
 
 
@@ -138,9 +122,7 @@ def gone(processes: list[int]) -> bool:
     return False
 
 
-def test_typed_lines_are_answered_a_killed_worker_is_replaced_and_an_interrupt_ends_all(
-    tiny_run: Path,
-) -> None:
+def test_typed_lines_are_answered_a_killed_worker_is_replaced_and_an_interrupt_ends_all(tiny_run: Path) -> None:
     with start("translate", tiny_run, *CPU, "--processes", 2) as process:
         assert process.stdin and process.stdout and process.stderr
         for line in (b"a book\n", b"\n", b"The old man\n"):
@@ -159,8 +141,7 @@ def test_typed_lines_are_answered_a_killed_worker_is_replaced_and_an_interrupt_e
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 130
         assert process.stderr.read() == (
-            b"warning: a worker died (SIGKILL): line 4: done again by another one\n"
-            b"nmt: interrupted\n"
+            b"warning: a worker died (SIGKILL): line 4: done again by another one\nnmt: interrupted\n"
         )
     assert gone(workers)
 
@@ -197,10 +178,7 @@ def unknown_of(out: str) -> list[list[str] | None]:
 
 @pytest.mark.parametrize("options", [(), ("--processes", 2), ("--n-best", 2), ("--prefix", "p")])
 def test_json_lines_have_the_words_that_the_training_text_had_not(
-    options: tuple[object, ...],
-    nmt: Call,
-    knowing_run: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    options: tuple[object, ...], nmt: Call, knowing_run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(knowing_run.parent)
     Path("p").write_text("Der\n\n\n\n\n")
@@ -209,9 +187,7 @@ def test_json_lines_have_the_words_that_the_training_text_had_not(
     assert unknown_of(out) == [None, None, ["quux", "frobnicate"], ["QUUX"], None]
 
 
-def test_runs_without_a_list_and_piped_text_say_nothing(
-    nmt: Call, tiny_run: Path, knowing_run: Path
-) -> None:
+def test_runs_without_a_list_and_piped_text_say_nothing(nmt: Call, tiny_run: Path, knowing_run: Path) -> None:
     _, out, err = nmt("translate", tiny_run, *CPU, "--jsonl", stdin=b"quux\n")
     assert unknown_of(out) == [None] and err == ""
     assert nmt("translate", knowing_run, *CPU, stdin=b"quux\n")[2] == ""
@@ -221,9 +197,7 @@ def test_runs_without_a_list_and_piped_text_say_nothing(
     assert code == 2 and "words.source.txt: damaged: not UTF-8 text; delete it to do" in err
 
 
-def test_an_ensemble_tells_what_no_member_knows(
-    nmt: Call, tiny_run: Path, knowing_run: Path
-) -> None:
+def test_an_ensemble_tells_what_no_member_knows(nmt: Call, tiny_run: Path, knowing_run: Path) -> None:
     other = shutil.copytree(knowing_run, knowing_run.parent / "other")
     (other / "words.source.txt").write_text("quux\n")
     _, out, _ = nmt("translate", knowing_run, other, *CPU, "--jsonl", stdin=UNKNOWN)
@@ -234,9 +208,7 @@ def test_an_ensemble_tells_what_no_member_knows(
 
 @pytest.mark.skipif(not hasattr(os, "openpty"), reason="no terminals here")
 @pytest.mark.parametrize("options, announced", [([], True), (["--jsonl"], False), (["-q"], False)])
-def test_who_types_is_told_behind_the_translation(
-    options: list[str], announced: bool, knowing_run: Path
-) -> None:
+def test_who_types_is_told_behind_the_translation(options: list[str], announced: bool, knowing_run: Path) -> None:
     ours, theirs = os.openpty()
     process = subprocess.Popen(
         [*NMT, "translate", str(knowing_run), *CPU, *options], stdin=theirs,

@@ -118,9 +118,7 @@ def test_few_blocks_are_under_way_at_a_time(ray: FakeRay) -> None:
 def test_a_mistake_stays_one_and_what_is_lost_is_named(
     ray: FakeRay, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    def translate(
-        opening: TranslatorSpec, text: str, shard: tuple[int, int], *_: Any
-    ) -> ShardResult:
+    def translate(opening: TranslatorSpec, text: str, shard: tuple[int, int], *_: Any) -> ShardResult:
         if shard[0] == 2:
             raise FakeLost
         if shard[0] == 3:
@@ -141,14 +139,10 @@ def test_a_mistake_stays_one_and_what_is_lost_is_named(
         "warning: shard 2/4: lost: FakeLost",
         "shard 1/4: 7 lines",
     ]
-    done = translate_on_ray(
-        TranslatorSpec(("run",)), places[0], shards[:1], places[2], "text", Reporter()
-    )
+    done = translate_on_ray(TranslatorSpec(("run",)), places[0], shards[:1], places[2], "text", Reporter())
     assert done == [ShardResult(Shard(1, 4), 7, 0)]
     with pytest.raises(UserError) as mistake:
-        translate_on_ray(
-            TranslatorSpec(("run",)), tmp_path / "odd", shards[:1], places[2], "text", Reporter()
-        )
+        translate_on_ray(TranslatorSpec(("run",)), tmp_path / "odd", shards[:1], places[2], "text", Reporter())
     assert str(mistake.value) == "the text is odd"
 
 
@@ -177,11 +171,7 @@ def test_a_cluster_that_cannot_be_reached_or_is_not_installed_is_one_line(
         (["prepare", "quickstart", "--on", "mars"], "--on mars: use here or ray"),
     ],
 )  # fmt: skip
-def test_a_place_that_does_not_fit_is_one_line(
-    arguments: list[str],
-    message: str,
-    nmt: Call,
-) -> None:
+def test_a_place_that_does_not_fit_is_one_line(arguments: list[str], message: str, nmt: Call) -> None:
     assert nmt(*arguments) == (2, "", f"nmt: {message}\n")
 
 

@@ -35,6 +35,4 @@ def test_the_share_of_old_four_grams_tells_scattered_repetition() -> None:
     again = "in the middle of the road and the man in the middle of the road or in the middle of "
     assert Repetition.from_text(again).repeated_ngram_fraction > 0.2
     assert Repetition.from_text("one two three four five").repeated_ngram_fraction == 0.0
-    assert Repetition.from_text("a b c d e f a b c d e f").repeated_ngram_fraction == pytest.approx(
-        1 / 3
-    )
+    assert Repetition.from_text("a b c d e f a b c d e f").repeated_ngram_fraction == pytest.approx(1 / 3)

@@ -113,9 +113,7 @@ def test_translations_are_put_together_as_their_script_wants(
 def test_a_cut_inside_a_word_is_told_from_one_between_words() -> None:
     segments = split_line("xxxxyyyy zzzz", 4, lengths)
     assert [segment.continues_word for segment in segments] == [False, True, False]
-    assert not any(
-        segment.continues_word for segment in split_line("我喜欢读书他也喜欢", 4, lengths)
-    )
+    assert not any(segment.continues_word for segment in split_line("我喜欢读书他也喜欢", 4, lengths))
 
 
 @examples(50)
@@ -132,10 +130,7 @@ def test_parts_fit_and_together_are_the_line(text: str, limit: int) -> None:
 def test_any_text_comes_through_untranslated(text: str, limit: int) -> None:
     line = text.strip()
     segments = split_line(line, limit, characters)
-    assert (
-        all(size <= limit for size in characters([segment.text for segment in segments]))
-        or not line
-    )
+    assert all(size <= limit for size in characters([segment.text for segment in segments])) or not line
     again = join_translations(segments, [segment.text for segment in segments])
     assert "".join(again.split()) == "".join(line.split())
 

@@ -40,9 +40,7 @@ def opened(run: Path, *settings: str) -> ParallelTranslator:
     return ParallelTranslator(TranslatorSpec((str(run),), settings, "cpu"), "1", Reporter())
 
 
-def translate(
-    run: Path, text: Path, numbers: list[int], *settings: str, form: OutputFormat = "text"
-) -> None:
+def translate(run: Path, text: Path, numbers: list[int], *settings: str, form: OutputFormat = "text") -> None:
     translator = opened(run, *settings)
     for number in numbers:
         shard = Shard(number, 3)
@@ -54,9 +52,7 @@ def straight(run: Path, text: Path, *settings: str, form: OutputFormat = "text")
     translator = open_translator([run], ["search.beam=2", "search.max_length=4", *settings], "cpu")
     assert all(clear_lines(translator, LINES[:6]))
     translated_lines = opened(run, *settings).translate(io.BytesIO(text.read_bytes()))
-    return "".join(
-        f"{line}\n" for translated in translated_lines for line in translated.output_lines(form)
-    ).encode()
+    return "".join(f"{line}\n" for translated in translated_lines for line in translated.output_lines(form)).encode()
 
 
 FORMS: list[tuple[OutputFormat, str]] = [
@@ -65,35 +61,25 @@ FORMS: list[tuple[OutputFormat, str]] = [
 
 
 @pytest.mark.parametrize("form, setting", FORMS)
-def test_joined_parts_are_what_one_command_prints(
-    form: OutputFormat, setting: str, tiny_run: Path, text: Path
-) -> None:
+def test_joined_parts_are_what_one_command_prints(form: OutputFormat, setting: str, tiny_run: Path, text: Path) -> None:
     translate(tiny_run, text, [3, 1, 2], setting, form=form)
     joined_output = b"".join(join_shards(text.parent / "parts"))
     expected = straight(tiny_run, text, setting, form=form)
     if form == "jsonl":  # scores depend on the batch in their last digits
-        records = [
-            [json.loads(json_line) for json_line in output.splitlines()]
-            for output in (joined_output, expected)
-        ]
+        records = [[json.loads(json_line) for json_line in output.splitlines()] for output in (joined_output, expected)]
         keep = ("line", "source", "translation")
         assert [[record[k] for k in keep] for record in records[0]] == [
             [record[k] for k in keep] for record in records[1]
         ]
     elif form == "candidates":
-        parts = [
-            [output_line.split(b" ||| ")[:2] for output_line in x.splitlines()]
-            for x in (joined_output, expected)
-        ]
+        parts = [[output_line.split(b" ||| ")[:2] for output_line in x.splitlines()] for x in (joined_output, expected)]
         assert parts[0] == parts[1] and parts[0][-1][0] == b"30"
     else:
         assert joined_output == expected
     assert not list((text.parent / "parts").glob("*.lock"))
 
 
-def test_a_finished_part_is_left_alone(
-    tiny_run: Path, text: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_finished_part_is_left_alone(tiny_run: Path, text: Path, capfd: pytest.CaptureFixture[str]) -> None:
     translate(tiny_run, text, [2])
     path = text.parent / "parts" / "shard-2-of-3.txt"
     before = path.stat()
@@ -114,15 +100,9 @@ def test_a_part_that_was_stopped_goes_on_where_it_was(
     for stop in (1, 5, 8):
 
         def broken(
-            self: ParallelTranslator,
-            stream: io.BytesIO,
-            *,
-            assume_long_input: bool,
-            stop: int = stop,
+            self: ParallelTranslator, stream: io.BytesIO, *, assume_long_input: bool, stop: int = stop
         ) -> Iterator[TranslatedLine]:
-            for number, block in enumerate(
-                whole(self, stream, assume_long_input=assume_long_input)
-            ):
+            for number, block in enumerate(whole(self, stream, assume_long_input=assume_long_input)):
                 if number == stop:
                     raise KeyboardInterrupt
                 yield block
@@ -172,9 +152,7 @@ def test_another_text_run_or_search_needs_another_folder(tiny_run: Path, text: P
         translate(tiny_run, text.with_name("nowhere"), [2])
 
 
-def test_parts_in_json_have_unknown_words_and_need_the_same_list(
-    nmt: Call, tiny_run: Path, text: Path
-) -> None:
+def test_parts_in_json_have_unknown_words_and_need_the_same_list(nmt: Call, tiny_run: Path, text: Path) -> None:
     run, parts = shutil.copytree(tiny_run, text.parent / "knowing"), text.parent / "parts"
     (run / "words.source.txt").write_text("a\nbook\nold\nman\nthe\nsee\ndo\ntwo\n")
     command = ["translate", run, "--input", text, "--out", parts, "--jsonl", "--beam", 1]
@@ -235,11 +213,7 @@ def test_join_names_what_is_missing_damaged_or_of_another_input(tiny_run: Path, 
          "--prefix does not go with --shard"),
     ],
 )  # fmt: skip
-def test_options_that_do_not_fit_are_one_line(
-    arguments: list[str],
-    message: str,
-    nmt: Call,
-) -> None:
+def test_options_that_do_not_fit_are_one_line(arguments: list[str], message: str, nmt: Call) -> None:
     code, out, err = nmt("translate", "run", *arguments)
     assert (code, out) == (2, "") and err.startswith(f"nmt: {message}") and err.count("\n") == 1
 
@@ -255,18 +229,7 @@ def test_strict_holds_for_parts_too(nmt: Call, tiny_run: Path, tmp_path: Path) -
 def test_the_commands_translate_and_join(nmt: Call, tiny_run: Path, text: Path) -> None:
     folder = text.parent / "parts"
     text.write_bytes(b"a book\n\xff\nThe old man\nbook")
-    code, out, err = nmt(
-        "translate",
-        tiny_run,
-        "--device",
-        "cpu",
-        "--shard",
-        "all/2",
-        "--input",
-        text,
-        "--out",
-        folder,
-    )
+    code, out, err = nmt("translate", tiny_run, "--device", "cpu", "--shard", "all/2", "--input", text, "--out", folder)
     assert (code, out) == (0, "")
     assert err.splitlines() == [
         "warning: shard 1/2, line 2: bytes that are not UTF-8 became U+FFFD",

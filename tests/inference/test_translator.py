@@ -38,9 +38,7 @@ def translator(tokenizer: TextTokenizer, align: bool = False, **options: Any) ->
 def test_as_many_lines_come_out_as_went_in(last: bytes, tokenizer: TextTokenizer) -> None:
     stream = io.BytesIO(b"\n".join(TABLE) + last)
     translated_lines = list(translate_stream(translator(tokenizer), stream))
-    assert [translated.line.number for translated in translated_lines] == list(
-        range(1, len(TABLE) + 1)
-    )
+    assert [translated.line.number for translated in translated_lines] == list(range(1, len(TABLE) + 1))
     for raw, translated in zip(TABLE, translated_lines, strict=True):
         assert "\n" not in translated.translation.text
         blank = not raw.decode(errors="replace").strip()
@@ -50,15 +48,11 @@ def test_as_many_lines_come_out_as_went_in(last: bytes, tokenizer: TextTokenizer
 def test_what_was_replaced_or_cut_is_said(tokenizer: TextTokenizer) -> None:
     translated_lines = list(translate_stream(translator(tokenizer), io.BytesIO(b"\n".join(TABLE))))
     damaged = [
-        n
-        for n, translated in enumerate(translated_lines)
-        if "bytes that are not UTF-8" in str(translated.warnings)
+        n for n, translated in enumerate(translated_lines) if "bytes that are not UTF-8" in str(translated.warnings)
     ]
     assert damaged == [TABLE.index(b"\xff\xfe"), TABLE.index(b"caf\xe9")]
     cut = [
-        n
-        for n, translated in enumerate(translated_lines)
-        if "longer than the model reads" in str(translated.warnings)
+        n for n, translated in enumerate(translated_lines) if "longer than the model reads" in str(translated.warnings)
     ]
     assert cut == [TABLE.index(b"x" * 3000)]
 
@@ -71,9 +65,7 @@ def test_ten_thousand_words_are_one_line_translated_in_parts(tokenizer: TextToke
     assert long.warnings and "translated in" in long.warnings[0] and not short.warnings
 
 
-def test_parts_are_as_long_as_the_model_reads_and_hold_the_whole_line(
-    tokenizer: TextTokenizer,
-) -> None:
+def test_parts_are_as_long_as_the_model_reads_and_hold_the_whole_line(tokenizer: TextTokenizer) -> None:
     small = translator(tokenizer, max_source_length=9)
     line = "The old man reads. Two dogs don't see 1995 houses 我喜欢读书。 " + "z" * 40 + "🙂🙂🙂"
     parts = [part.source_ids for part in small._plan_line(line, tokenizer.encode([line])[0]).units]
@@ -87,13 +79,9 @@ def test_a_translation_does_not_depend_on_the_other_lines(tokenizer: TextTokeniz
     lines = ["a book", "The old man reads a book.", "", "dogs", "z " * 30, "a book"]
     together = batch_translator.translate(lines)
     assert together[0] == together[-1]
-    for line, translation, sure in zip(
-        lines, together, clear_lines(batch_translator, lines), strict=True
-    ):
+    for line, translation, sure in zip(lines, together, clear_lines(batch_translator, lines), strict=True):
         (alone,) = batch_translator.translate([line])
-        assert not sure or [c.text for c in alone.candidates] == [
-            c.text for c in translation.candidates
-        ]
+        assert not sure or [c.text for c in alone.candidates] == [c.text for c in translation.candidates]
         for a, b in zip(alone.candidates, translation.candidates, strict=True):
             assert not sure or a.score == pytest.approx(b.score, abs=1e-4)
 
@@ -111,15 +99,10 @@ def test_no_lines_give_no_translations(tokenizer: TextTokenizer) -> None:
 def test_translations_begin_with_their_prefixes(tokenizer: TextTokenizer) -> None:
     lines, prefixes = ["a book", "", "The old man", "dogs"], ["Der alte", "x", "", "ein Haus"]
     translations = translator(tokenizer).translate(lines, prefixes)
-    assert translations[0].text.startswith("Der alte") and translations[3].text.startswith(
-        "ein Haus"
-    )
+    assert translations[0].text.startswith("Der alte") and translations[3].text.startswith("ein Haus")
     assert translations[1].candidates == []
     assert translations[2].text == translator(tokenizer).translate(lines)[2].text
-    assert (
-        translator(tokenizer).translate(lines, ["Der alte \r", "x", "\r", "ein Haus "])
-        == translations
-    )
+    assert translator(tokenizer).translate(lines, ["Der alte \r", "x", "\r", "ein Haus "]) == translations
 
 
 def test_too_few_prefixes_are_refused(tokenizer: TextTokenizer, tmp_path: Path) -> None:
@@ -129,14 +112,10 @@ def test_too_few_prefixes_are_refused(tokenizer: TextTokenizer, tmp_path: Path) 
         list(stream)
 
 
-def test_prefixes_go_with_their_lines_over_many_blocks(
-    tokenizer: TextTokenizer, tmp_path: Path
-) -> None:
+def test_prefixes_go_with_their_lines_over_many_blocks(tokenizer: TextTokenizer, tmp_path: Path) -> None:
     (tmp_path / "prefixes").write_text("".join(f"{n % 2}\n" for n in range(60)))
     stream = translate_stream(
-        translator(tokenizer, beam=1, max_length=2),
-        io.BytesIO(b"a\n" * 60),
-        tmp_path / "prefixes",
+        translator(tokenizer, beam=1, max_length=2), io.BytesIO(b"a\n" * 60), tmp_path / "prefixes"
     )
     assert [translated.translation.text[0] for translated in stream] == ["0", "1"] * 30
 
@@ -161,9 +140,7 @@ def test_line_feeds_that_pieces_spell_become_spaces(tokenizer: TextTokenizer) ->
 
 def test_a_record_tells_everything_about_a_line(tokenizer: TextTokenizer) -> None:
     translator_n_best = translator(tokenizer, n_best=2, align=True)
-    first, blank = (
-        x.record() for x in translate_stream(translator_n_best, io.BytesIO(b"a \xff book\n \n"))
-    )
+    first, blank = (x.record() for x in translate_stream(translator_n_best, io.BytesIO(b"a \xff book\n \n")))
     assert first["line"] == 1 and first["source"] == "a \ufffd book"
     assert first["score"] == first["candidates"][0]["score"] >= first["candidates"][1]["score"]
     assert first["warnings"] == ["bytes that are not UTF-8 became U+FFFD"]

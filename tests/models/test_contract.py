@@ -166,9 +166,7 @@ def test_a_model_says_how_much_it_keeps_for_a_position(name: str, config: ModelC
 
 @each_model
 @torch.no_grad()
-def test_attention_weights_are_a_distribution_over_the_source(
-    name: str, config: ModelConfig
-) -> None:
+def test_attention_weights_are_a_distribution_over_the_source(name: str, config: ModelConfig) -> None:
     model = build(name, config)
     source, target = batch(model)
     weights = model.attention(source, target)

@@ -61,9 +61,7 @@ def test_every_model_has_scores_close_to_float32_and_can_be_searched(name: str) 
     # A logit and the logarithm of their sum err by 4 % of their size, as was just seen; for all
     # tokens, and no further than four standard deviations.
     token = math.sqrt(2) * 0.04 * float(exact.square().mean().sqrt())
-    for text, exact_score, other in zip(
-        pairs[1], scores, log_probabilities(model, *pairs, 4096), strict=True
-    ):
+    for text, exact_score, other in zip(pairs[1], scores, log_probabilities(model, *pairs, 4096), strict=True):
         assert other == pytest.approx(exact_score, abs=4 * token * math.sqrt(len(text) + 1))
 
 
@@ -96,9 +94,7 @@ def test_inputs_are_rounded_to_the_nearest_step_of_their_row(top: int, positive:
 @pytest.mark.parametrize(("inner", "outer"), [(64, 96), (256, 8000), (1024, 256)])
 @pytest.mark.parametrize("positive", [False, True])
 @torch.no_grad()
-def test_a_row_is_the_same_alone_in_another_order_and_in_any_batch(
-    inner: int, outer: int, positive: bool
-) -> None:
+def test_a_row_is_the_same_alone_in_another_order_and_in_any_batch(inner: int, outer: int, positive: bool) -> None:
     torch.manual_seed(2)
     layer = Int8Linear(nn.Linear(inner, outer), nonnegative=positive)
     x = torch.randn(300, inner) * torch.logspace(-2, 2, 300)[:, None]
@@ -114,13 +110,9 @@ def test_a_row_is_the_same_alone_in_another_order_and_in_any_batch(
 def test_layers_behind_a_relu_use_all_integers_for_what_is_above_zero() -> None:
     config: Any = MODELS["transformer"].config_class.tiny_configs()
     for model_config in config:
-        model = MODELS["transformer"](
-            model_config, Vocabulary(source_size=23, target_size=23, joint=True)
-        )
+        model = MODELS["transformer"](model_config, Vocabulary(source_size=23, target_size=23, joint=True))
         quantize(model)
-        positive = {
-            n for n, m in model.named_modules() if isinstance(m, Int8Linear) and m.nonnegative
-        }
+        positive = {n for n, m in model.named_modules() if isinstance(m, Int8Linear) and m.nonnegative}
         assert len(positive) == (model_config.encoder_layers + model_config.decoder_layers) * (
             model_config.activation == "relu"
         )

@@ -4,13 +4,7 @@ import numpy as np
 import pytest
 
 from nmt_cli.errors import UserError
-from nmt_cli.plots.attention import (
-    AttentionMap,
-    Selection,
-    attention_panels,
-    parse_selection,
-    subword_labels,
-)
+from nmt_cli.plots.attention import AttentionMap, Selection, attention_panels, parse_selection, subword_labels
 
 
 def weights(layers: int, heads: int, target: int = 4, source: int = 5) -> np.ndarray:
@@ -29,22 +23,16 @@ def weights(layers: int, heads: int, target: int = 4, source: int = 5) -> np.nda
         ("all", "all", [[f"layer {n}, head {m}" for m in (1, 2, 3, 4)] for n in (1, 2, 3)]),
     ],
 )
-def test_layers_are_rows_and_heads_are_columns(
-    layer: Selection, head: Selection, titles: list[list[str]]
-) -> None:
+def test_layers_are_rows_and_heads_are_columns(layer: Selection, head: Selection, titles: list[list[str]]) -> None:
     every = weights(3, 4)
     grid = attention_panels(every, layer, head)
     assert [[panel.title for panel in row] for row in grid] == titles
     for number, row in enumerate(grid):
         for place, panel in enumerate(row):
-            expected_weights = (
-                every if layer == "mean" else every[[number if layer == "all" else layer - 1]]
-            )
+            expected_weights = every if layer == "mean" else every[[number if layer == "all" else layer - 1]]
             expected_weights = expected_weights.mean(0)
             expected_weights = (
-                expected_weights
-                if head == "mean"
-                else expected_weights[[place if head == "all" else head - 1]]
+                expected_weights if head == "mean" else expected_weights[[place if head == "all" else head - 1]]
             )
             np.testing.assert_allclose(panel.weights, expected_weights.mean(0), rtol=1e-6)
             np.testing.assert_allclose(panel.weights.sum(-1), 1, rtol=1e-5)
@@ -58,16 +46,11 @@ def test_a_model_with_one_layer_and_head_needs_no_title() -> None:
 
 def test_choices_are_numbers_from_1_or_all_or_mean() -> None:
     assert parse_selection("--layer", "3", 3, "layer") == 3
-    assert [parse_selection("--head", text, 2, "head") for text in ("all", "mean")] == [
-        "all",
-        "mean",
-    ]
+    assert [parse_selection("--head", text, 2, "head") for text in ("all", "mean")] == ["all", "mean"]
     for text in ("0", "4", "-1", "x", "1.5", "٢٢"):
         with pytest.raises(UserError) as caught:
             parse_selection("--layer", text, 3, "layer")
-        assert str(caught.value) == (
-            f"--layer {text}: this model has layers 1 to 3; all and mean are possible too"
-        )
+        assert str(caught.value) == (f"--layer {text}: this model has layers 1 to 3; all and mean are possible too")
     with pytest.raises(UserError, match=r"--head 2: this model has head 1; all and mean"):
         parse_selection("--head", "2", 1, "head")
 
@@ -82,9 +65,7 @@ def test_words_are_looked_at_by_the_sum_and_look_by_the_mean_of_their_pieces() -
 
 def test_rows_of_merged_words_still_sum_to_one() -> None:
     attention_map = AttentionMap(1, list("abcde"), list("wxyz"), weights(2, 3))
-    merged = attention_map.merge_to_words(
-        [0, 0, 1, 1, 2], [0, 1, 1, 2], ["ab", "cd", "e"], ["w", "xy", "z"]
-    )
+    merged = attention_map.merge_to_words([0, 0, 1, 1, 2], [0, 1, 1, 2], ["ab", "cd", "e"], ["w", "xy", "z"])
     assert merged.weights.shape == (2, 3, 3, 3)
     np.testing.assert_allclose(merged.weights.sum(-1), 1, rtol=1e-5)
 

@@ -60,10 +60,7 @@ def test_the_page_holds_every_weight_of_every_layer_and_head() -> None:
     }  # fmt: skip
     assert [sentence_data["number"] for sentence_data in data["sentences"]] == [1, 3]
     for attention_map, sentence in zip(maps, data["sentences"], strict=True):
-        assert (sentence["source"], sentence["target"]) == (
-            attention_map.source,
-            attention_map.target,
-        )
+        assert (sentence["source"], sentence["target"]) == (attention_map.source, attention_map.target)
         shown = np.array(sentence["weights"]) / data["unit"]
         np.testing.assert_allclose(shown, attention_map.weights, atol=1e-4)
         np.testing.assert_allclose(shown.sum(-1), 1, atol=1e-3)
@@ -72,11 +69,7 @@ def test_the_page_holds_every_weight_of_every_layer_and_head() -> None:
 def test_the_page_needs_nothing_else_and_can_ask_nobody() -> None:
     page = attention_page([a_map()], "run", 1, "all")
     page_outline = outline(page)
-    assert (
-        page_outline.addresses == []
-        and "link" not in page_outline.seen
-        and "img" not in page_outline.seen
-    )
+    assert page_outline.addresses == [] and "link" not in page_outline.seen and "img" not in page_outline.seen
     assert not re.search(r"https?:|//[a-z]|@import|url\(|fetch\(|XMLHttp|@TITLE@|@DATA@", page)
     assert "default-src 'none'" in page and len(page_outline.scripts) == 2
     assert '"head":"mean"' in page  # all heads at once are a matter of pictures
@@ -92,13 +85,7 @@ def test_text_cannot_break_out_of_its_place() -> None:
 
 def test_it_is_right_in_light_and_dark_and_by_keyboard() -> None:
     page = attention_page([a_map()], "run", 1, 1)
-    for part in (
-        "prefers-color-scheme: dark",
-        "focus-visible",
-        "ArrowRight",
-        "aria-live",
-        '"focus"',
-    ):
+    for part in ("prefers-color-scheme: dark", "focus-visible", "ArrowRight", "aria-live", '"focus"'):
         assert part in page
     for name in ("--paper", "--ink", "--shade", "--on-shade", "--focus"):
         assert page.count(f"{name}:") == 2, name
@@ -109,9 +96,7 @@ def test_ink_is_readable_on_every_ground(name: str) -> None:
     """A contrast of 4.5 to 1 at least (WCAG 2.1, 1.4.3), in both schemes."""
     page = attention_page([a_map()], "run", 1, 1)
     for ink in ("ink", "faint"):
-        colours = [
-            re.findall(rf"--{colour_name}: (#[0-9a-f]+)", page) for colour_name in (name, ink)
-        ]
+        colours = [re.findall(rf"--{colour_name}: (#[0-9a-f]+)", page) for colour_name in (name, ink)]
         for ground, letters in zip(*colours, strict=True):
             low, high = sorted((luminance(ground), luminance(letters)))
             assert (high + 0.05) / (low + 0.05) >= 4.5

@@ -76,9 +76,7 @@ def test_shades_grow_lighter_with_the_weight() -> None:
     table = np.linspace(0, 1, 40, dtype=np.float32)[None]
     row = list(attention_rows(table, ["x"] * 40, ["y"], Screen(300, colours=True)))[-1]
     grounds = [span.style.split(" on #")[1] for span in row[1:]]
-    light = [
-        0.299 * int(g[:2], 16) + 0.587 * int(g[2:4], 16) + 0.114 * int(g[4:], 16) for g in grounds
-    ]
+    light = [0.299 * int(g[:2], 16) + 0.587 * int(g[2:4], 16) + 0.114 * int(g[4:], 16) for g in grounds]
     assert light == sorted(light) and len(set(grounds)) == 40
 
 

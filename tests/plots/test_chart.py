@@ -29,9 +29,7 @@ def test_a_chart_in_plain_ascii() -> None:
         "        +----------------------",
         "         0          100 updates",
     ]
-    assert text([falling], Screen(50, False))[-1] == (
-        "         0                 50         100 updates"
-    )
+    assert text([falling], Screen(50, False))[-1] == ("         0                 50         100 updates")
 
 
 def test_a_chart_in_braille_has_eight_dots_a_letter() -> None:
@@ -44,9 +42,7 @@ def test_a_chart_in_braille_has_eight_dots_a_letter() -> None:
 
 
 def test_runs_have_colours_of_the_terminal_and_letters_without() -> None:
-    rows = list(
-        render_chart("x", [Curve([(0, 0)], 0), Curve([(100, 1)], 1)], "u", 100.0, COLOURS, 3)
-    )
+    rows = list(render_chart("x", [Curve([(0, 0)], 0), Curve([(100, 1)], 1)], "u", 100.0, COLOURS, 3))
     assert [span.style for span in rows[3] if span.style] == ["dim", "blue"]
     assert [span.style for span in rows[1] if span.style] == ["dim", "red"]
     assert legend_entry("run", 1, PLAIN) == [Span("o", "red"), Span(" run")]

@@ -19,9 +19,7 @@ def course(folder: Path, bleu: float | None = 20.0) -> TrainingHistory:
 def test_only_what_was_measured_gets_panels(tmp_path: Path) -> None:
     full, without = course(tmp_path / "a"), course(tmp_path / "b", None)
     labels = ["loss", "BLEU", "learning rate", "tokens/s"]
-    assert [
-        quantity.label for quantity in available_quantities({"a": full, "b": without})
-    ] == labels
+    assert [quantity.label for quantity in available_quantities({"a": full, "b": without})] == labels
     assert [quantity.label for quantity in available_quantities({"b": without})] == [
         "loss",
         "learning rate",
@@ -32,9 +30,7 @@ def test_only_what_was_measured_gets_panels(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("runs", [1, 6])
-def test_runs_are_overlaid_and_named(
-    runs: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_runs_are_overlaid_and_named(runs: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = []
 
     def write(picture: object, path: Path, *, title: str) -> None:
@@ -59,7 +55,5 @@ def test_runs_are_overlaid_and_named(
 
 
 def test_a_run_with_a_single_record_can_be_drawn(tmp_path: Path) -> None:
-    draw_curves(
-        tmp_path / "a.png", {"x": read_training_history(write_log(tmp_path / "x", train(1, 5)))}
-    )
+    draw_curves(tmp_path / "a.png", {"x": read_training_history(write_log(tmp_path / "x", train(1, 5)))})
     assert png_size(tmp_path / "a.png")[0] > 1000

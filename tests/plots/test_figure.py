@@ -6,13 +6,7 @@ from pathlib import Path
 import pytest
 
 from nmt_cli.errors import UserError
-from nmt_cli.plots.figure import (
-    check_output_path,
-    figure_style,
-    line_style,
-    new_figure,
-    save_figure,
-)
+from nmt_cli.plots.figure import check_output_path, figure_style, line_style, new_figure, save_figure
 from nmt_cli.plots.fonts import escape_controls, font_families, missing_characters, truncate
 from tests.plots.pictures import png_size, svg_size
 
@@ -63,9 +57,7 @@ def test_what_cannot_be_written_is_said_before_anything_is_computed(tmp_path: Pa
     check_output_path(tmp_path / "a.PNG")
 
 
-def test_without_matplotlib_it_is_said_how_to_get_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_matplotlib_it_is_said_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(UserError) as caught:
         check_output_path(tmp_path / "a.png")
@@ -76,9 +68,7 @@ def test_without_matplotlib_it_is_said_how_to_get_it(
 def test_systems_are_told_apart_by_colour_and_marker() -> None:
     looks = [line_style(number) for number in range(28)]
     assert len(set(looks)) == 28
-    assert (
-        len({style.color for style in looks[:7]}) == len({style.marker for style in looks[:7]}) == 7
-    )
+    assert len({style.color for style in looks[:7]}) == len({style.marker for style in looks[:7]}) == 7
 
 
 def test_two_dollar_signs_are_text(tmp_path: Path) -> None:

@@ -11,9 +11,7 @@ from nmt_cli.plots.heatmaps import draw_attention
 from tests.plots.pictures import png_size, svg_size
 
 
-def draw(
-    path: Path, source: list[str], target: list[str], layers: int, heads: int, *chosen: Selection
-) -> None:
+def draw(path: Path, source: list[str], target: list[str], layers: int, heads: int, *chosen: Selection) -> None:
     draws = np.random.default_rng(1).random((layers, heads, len(target), len(source)), np.float32)
     draw_attention(path, source, target, attention_panels(draws, *chosen), "run")
 
@@ -60,9 +58,7 @@ def labels_of(path: Path, source: list[str], target: list[str], monkeypatch: obj
     return seen
 
 
-def test_every_word_is_written_once_and_oddities_are_mended(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_every_word_is_written_once_and_oddities_are_mended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = ["a", "x" * 200, "$b$", "tab\t", "مرحبا"]
     seen = labels_of(tmp_path / "a.png", source, ["y", "</s>"], monkeypatch)
     expected = ["a", "x" * 27 + "…", "$b$", "tab<U+0009>", "مرحبا", "y", "</s>"]
@@ -84,6 +80,4 @@ def test_labels_do_not_overlap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     for count in (1, 12, 60):
         draw(tmp_path / "a.png", words(count), words(count), 2, 2, 1, 1)
         draw(tmp_path / "a.png", words(count), words(count), 2, 2, "all", "all")
-    assert len(tick_heights) == 6 and all(
-        height >= 1.1 * letters for height, letters in tick_heights
-    ), tick_heights
+    assert len(tick_heights) == 6 and all(height >= 1.1 * letters for height, letters in tick_heights), tick_heights

@@ -32,9 +32,7 @@ def test_the_table_says_it_all_in_plain_text() -> None:
 
 
 @pytest.mark.parametrize("systems, buckets", [(1, 1), (3, 6), (7, 14)])
-def test_a_figure_is_drawn_for_any_number_of_systems_and_buckets(
-    systems: int, buckets: int, tmp_path: Path
-) -> None:
+def test_a_figure_is_drawn_for_any_number_of_systems_and_buckets(systems: int, buckets: int, tmp_path: Path) -> None:
     draw_lengths(tmp_path / "a.png", make_scores(systems, buckets))
     assert min(png_size(tmp_path / "a.png")) > 600
 

@@ -11,9 +11,7 @@ from tests.plots.pictures import png_size
 
 
 @pytest.mark.parametrize("kind, slowest", [("sinusoidal", 16), ("sinusoidal_halves", 15)])
-def test_products_of_sinusoids_depend_on_the_distance_alone(
-    kind: SinusoidType, slowest: int
-) -> None:
+def test_products_of_sinusoids_depend_on_the_distance_alone(kind: SinusoidType, slowest: int) -> None:
     mean, least, largest = dot_products_by_distance(sinusoid_table(40, 32, kind).numpy())
     np.testing.assert_allclose(least, largest, atol=1e-4)
     rate = 10000.0 ** -(np.arange(16) / slowest)

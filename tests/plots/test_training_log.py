@@ -58,9 +58,7 @@ def test_what_a_resumed_run_did_again_counts_once(tmp_path: Path) -> None:
 
 
 def test_a_run_that_began_anew_leaves_nothing_of_the_old_one(tmp_path: Path) -> None:
-    course = read_training_history(
-        write_log(tmp_path, train(10, 9), validation(10, 8), train(5, 4))
-    )
+    course = read_training_history(write_log(tmp_path, train(10, 9), validation(10, 8), train(5, 4)))
     assert course.train_loss.updates == [5] and course.dev_loss.values == []
 
 

@@ -56,8 +56,7 @@ def test_all_mistakes_are_reported_at_once_with_line_path_and_nearest_key(tmp_pa
     )
     assert sorted(problems(tmp_path, text)) == sorted(
         [
-            "my.yaml:1: name: should be a name without slashes, at most 100 characters, not "
-            "beginning with a dot",
+            "my.yaml:1: name: should be a name without slashes, at most 100 characters, not beginning with a dot",
             "my.yaml:2: trian: unknown key; did you mean training?",
             "my.yaml:3: corpus.target: missing",
             "my.yaml:7: model.dmodel: unknown key; did you mean d_model?",
@@ -65,8 +64,7 @@ def test_all_mistakes_are_reported_at_once_with_line_path_and_nearest_key(tmp_pa
             "my.yaml:9: training.updates: should be an integer, not 5.5",
             'my.yaml:10: training.seed: should be an integer, not the text "yes"',
             "my.yaml:11: search.beam: should be greater than or equal to 1, not 0",
-            "my.yaml:11: search.length_normalization: should be 'average', 'gnmt' or 'none', "
-            'not the text "gmnt"',
+            "my.yaml:11: search.length_normalization: should be 'average', 'gnmt' or 'none', not the text \"gmnt\"",
         ]
     )
 
@@ -137,9 +135,7 @@ CORPUS: list[tuple[str, list[str]]] = [
 
 
 @pytest.mark.parametrize("text, messages", CORPUS, ids=[text for text, _ in CORPUS])
-def test_a_mistake_inside_the_corpus_is_named(
-    text: str, messages: list[str], tmp_path: Path
-) -> None:
+def test_a_mistake_inside_the_corpus_is_named(text: str, messages: list[str], tmp_path: Path) -> None:
     errors = problems(tmp_path, f"corpus: {{source: en, target: de, {text}}}\n")
     assert sorted(errors) == sorted(f"my.yaml:1: {message}" for message in messages)
 
@@ -179,16 +175,11 @@ def test_options_that_do_not_go_together_are_named(text: str, message: str, tmp_
 
 def test_a_default_that_does_not_go_with_the_recipe_is_named(tmp_path: Path) -> None:
     (error,) = problems(tmp_path, MINIMAL + "tokenizer: {joint: false}")
-    assert error == (
-        "my.yaml: model.tied_embeddings: all needs tokenizer.joint: true; use target or none"
-    )
+    assert error == ("my.yaml: model.tied_embeddings: all needs tokenizer.joint: true; use target or none")
 
 
 def test_disagreements_of_several_sections_are_reported_together(tmp_path: Path) -> None:
-    text = (
-        "model: {d_model: 10, heads: 4}\nsearch: {n_best: 9}\n"
-        "training: {average: 2, average_decay: .5}"
-    )
+    text = "model: {d_model: 10, heads: 4}\nsearch: {n_best: 9}\ntraining: {average: 2, average_decay: .5}"
     assert len(problems(tmp_path, MINIMAL + text)) == 3
 
 
@@ -226,9 +217,7 @@ SET: list[tuple[str, str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize(
-    "setting, path, value", SET, ids=[model_config for model_config, _, _ in SET]
-)
+@pytest.mark.parametrize("setting, path, value", SET, ids=[model_config for model_config, _, _ in SET])
 def test_set_changes_the_recipe(setting: str, path: str, value: Any, tmp_path: Path) -> None:
     actual: Any = load_recipe(write(tmp_path, MINIMAL + "search: {beam: 4}"), [setting])
     for key in path.split("."):
@@ -256,18 +245,14 @@ SET_MISTAKES: list[tuple[str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(
-    "setting, message", SET_MISTAKES, ids=[model_config for model_config, _ in SET_MISTAKES]
-)
+@pytest.mark.parametrize("setting, message", SET_MISTAKES, ids=[model_config for model_config, _ in SET_MISTAKES])
 def test_a_mistake_in_set_is_named_as_such(setting: str, message: str, tmp_path: Path) -> None:
     (error,) = problems(tmp_path, MINIMAL, setting)
     assert error.startswith(message)
 
 
 def test_mistakes_of_several_settings_and_of_the_file_come_together(tmp_path: Path) -> None:
-    errors = problems(
-        tmp_path, MINIMAL + "tokenizer: {typ: bpe}", "search.baem=3", "training.updates=x"
-    )
+    errors = problems(tmp_path, MINIMAL + "tokenizer: {typ: bpe}", "search.baem=3", "training.updates=x")
     assert [error.split(": ")[0] for error in sorted(errors)] == [
         "--set search.baem", "--set training.updates", "my.yaml:2",
     ]  # fmt: skip
@@ -363,10 +348,7 @@ def test_the_hash_changes_with_any_value_and_not_with_how_it_is_said(tmp_path: P
 
 
 def test_both_multi30k_recipes_share_corpus_tokenizer_and_search_word_for_word() -> None:
-    texts = [
-        shipped_recipes()[f"multi30k-en-de-{model_type}"].read_text()
-        for model_type in ("rnn", "transformer")
-    ]
+    texts = [shipped_recipes()[f"multi30k-en-de-{model_type}"].read_text() for model_type in ("rnn", "transformer")]
     shared = []
     for text in texts:
         _, lines = read_yaml(text)

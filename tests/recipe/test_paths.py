@@ -6,13 +6,7 @@ import pytest
 
 from nmt_cli.errors import RecipeError, UserError
 from nmt_cli.recipe.loader import load_recipe
-from nmt_cli.recipe.paths import (
-    copy_recipe,
-    find_recipe,
-    first_comment,
-    shipped_recipes,
-    shipped_recipes_folder,
-)
+from nmt_cli.recipe.paths import copy_recipe, find_recipe, first_comment, shipped_recipes, shipped_recipes_folder
 
 
 def test_the_recipes_of_the_readme_ship() -> None:
@@ -73,9 +67,7 @@ def test_a_recipe_is_copied_into_a_folder_or_to_a_name(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", list(shipped_recipes()))
-def test_a_copy_of_another_name_is_the_same_recipe_under_that_name(
-    name: str, tmp_path: Path
-) -> None:
+def test_a_copy_of_another_name_is_the_same_recipe_under_that_name(name: str, tmp_path: Path) -> None:
     copy = load_recipe(copy_recipe(shipped_recipes()[name], tmp_path / "mine.yaml"))
     assert copy.name == "mine"
     assert copy.to_dict() == load_recipe(name).to_dict() | {"name": "mine"}

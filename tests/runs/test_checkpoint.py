@@ -82,28 +82,21 @@ DAMAGES: dict[str, tuple[Any, str]] = {
     "a cut state": (lambda f: os.truncate(f / "state.json", 30), "damaged checkpoint"),
     "an empty state": (lambda f: (f / "state.json").write_text(""), "damaged checkpoint"),
     "a list": (lambda f: (f / "state.json").write_text("[]"), "damaged checkpoint"),
-    "no list of files": (
-        lambda f: (f / "state.json").write_text('{"format": 1, "update": 3}'),
-        "damaged checkpoint",
-    ),
+    "no list of files": (lambda f: (f / "state.json").write_text('{"format": 1, "update": 3}'), "damaged checkpoint"),
     "bytes": (lambda f: (f / "state.json").write_bytes(b"\xff\xfe"), "damaged checkpoint"),
     "another format": (
         lambda f: (f / "state.json").write_text('{"format": 99}'),
         "checkpoint of format 99; this version reads 1",
     ),
     "a way out": (
-        lambda f: (f / "state.json").write_text(
-            '{"format": 1, "update": 3, "files": {"../../secret": "0"}}'
-        ),
+        lambda f: (f / "state.json").write_text('{"format": 1, "update": 3, "files": {"../../secret": "0"}}'),
         "damaged checkpoint",
     ),
 }
 
 
 @pytest.mark.parametrize("damage", list(DAMAGES))
-def test_a_damaged_checkpoint_is_named_and_the_one_before_it_used(
-    damage: str, tmp_path: Path
-) -> None:
+def test_a_damaged_checkpoint_is_named_and_the_one_before_it_used(damage: str, tmp_path: Path) -> None:
     folder = run_with(tmp_path, 1, 2, 3)
     do, message = DAMAGES[damage]
     do(folder.checkpoints_path / "step-000003")
@@ -118,9 +111,7 @@ def test_where_all_are_damaged_all_are_named(tmp_path: Path) -> None:
     for path in folder.step_folders():
         flip(path / "model.safetensors")
     loaded, damaged = folder.last_checkpoint()
-    assert (
-        loaded is None and ["step-000002" in damaged[0], "step-000001" in damaged[1]] == [True] * 2
-    )
+    assert loaded is None and ["step-000002" in damaged[0], "step-000001" in damaged[1]] == [True] * 2
     with pytest.raises(RunError, match="damaged checkpoint"):
         folder.best_checkpoint()
 
@@ -136,9 +127,7 @@ class Killed(BaseException):
     """What a kill does to the code after it: nothing runs any more."""
 
 
-@pytest.mark.parametrize(
-    "at", ["save_file", "sha256_of_file", "fsync", "atomic_write_text", "replace"]
-)
+@pytest.mark.parametrize("at", ["save_file", "sha256_of_file", "fsync", "atomic_write_text", "replace"])
 def test_killed_while_writing_the_new_checkpoint_is_not_there(
     at: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -189,9 +178,7 @@ def test_the_best_checkpoint_is_one_and_the_one_pointed_to(tmp_path: Path) -> No
     folder.save_best(20, tensors(20), {"score": 2})
     assert names(folder) == ["best-000020", "best.json", "step-000010", "step-000020"]
     assert folder.best_checkpoint().update == 20 and folder.best_checkpoint().state["score"] == 2
-    assert json.loads((folder.checkpoints_path / "best.json").read_text()) == {
-        "folder": "best-000020"
-    }
+    assert json.loads((folder.checkpoints_path / "best.json").read_text()) == {"folder": "best-000020"}
 
 
 def test_without_a_best_one_the_last_whole_one_is_best(tmp_path: Path) -> None:
@@ -219,9 +206,7 @@ WRONG_POINTERS = [
 
 
 @pytest.mark.parametrize("content", WRONG_POINTERS, ids=lambda content: content[:40])
-def test_a_pointer_that_leads_nowhere_or_outside_is_named_and_not_followed(
-    content: str, tmp_path: Path
-) -> None:
+def test_a_pointer_that_leads_nowhere_or_outside_is_named_and_not_followed(content: str, tmp_path: Path) -> None:
     folder = run_with(tmp_path / "run", 1)
     for name in ("elsewhere", "checkpoints/best-000001.old.tmp"):
         shutil.copytree(folder.checkpoints_path / "step-000001", tmp_path / "run" / name)
@@ -241,8 +226,7 @@ def test_a_damaged_best_checkpoint_is_named_and_the_newest_good_step_used(tmp_pa
     assert best_checkpoint.folder.name == "step-000020"
     for name, note in zip(("best-000020", "step-000030"), best_checkpoint.warnings, strict=True):
         assert note.endswith(
-            f"{name}: damaged checkpoint: model.safetensors is not what was written; "
-            "using step-000020 instead"
+            f"{name}: damaged checkpoint: model.safetensors is not what was written; using step-000020 instead"
         )
     for path in folder.step_folders():
         flip(path / "optimizer.safetensors")
@@ -272,9 +256,7 @@ def test_the_best_one_is_what_the_newest_step_says(tmp_path: Path) -> None:
     assert folder.best_checkpoint().update == 20
 
 
-def test_a_checkpoint_written_again_is_there_at_every_moment(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_checkpoint_written_again_is_there_at_every_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = run_with(tmp_path, 1)
     inode = (folder.checkpoints_path / "step-000001").stat().st_ino
     folder.save_checkpoint(1, {"model": tensors(1), "optimizer": tensors(-1)},
@@ -307,11 +289,7 @@ def test_half_a_deleted_checkpoint_is_not_taken_for_a_damaged_one(
 
 def test_prune_keeps_the_regular_ones_that_an_average_needs(tmp_path: Path) -> None:
     folder = run_with(tmp_path, 10, 20, 30, 34, 37)
-    assert [path.name[-2:] for path in folder.scheduled_checkpoints(10, before=34)] == [
-        "10",
-        "20",
-        "30",
-    ]
+    assert [path.name[-2:] for path in folder.scheduled_checkpoints(10, before=34)] == ["10", "20", "30"]
     assert [path.name[-2:] for path in folder.scheduled_checkpoints(10, before=30)] == ["10", "20"]
     folder.prune(2, interval=10)
     assert [path.name[-2:] for path in folder.step_folders()] == ["20", "30", "34", "37"]

@@ -26,9 +26,7 @@ def run(tiny_run: Path, tmp_path: Path) -> Path:
     return tmp_path / "run"
 
 
-def opened(
-    run: Path, *settings: str, quantization: str | None = None, engine: str = "ctranslate2"
-) -> Translator:
+def opened(run: Path, *settings: str, quantization: str | None = None, engine: str = "ctranslate2") -> Translator:
     return open_translator(
         [run], list(settings), "cpu",
         engine=engine, quantization=quantization, reporter=Reporter(),
@@ -54,9 +52,7 @@ def test_every_line_comes_out_as_from_our_own_search(beam: int, engine: str, run
             assert not sure or a.score == pytest.approx(b.score, abs=1e-3)
 
 
-def test_a_run_is_exported_once_for_each_checkpoint(
-    run: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_run_is_exported_once_for_each_checkpoint(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     said = f"exporting to {run / 'exports' / 'ctranslate2-float32'}, once for this checkpoint"
     first = opened(run).translate(["a book"])
     assert said in capsys.readouterr().err
@@ -79,9 +75,7 @@ def test_a_run_is_exported_once_for_each_checkpoint(
 
 
 @pytest.mark.parametrize("damage", ["half", "gone", "no manifest", "not json"])
-def test_a_damaged_export_is_made_again(
-    damage: str, run: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_damaged_export_is_made_again(damage: str, run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     first = opened(run).translate(["a book"])
     folder = run / "exports" / "ctranslate2-float32"
     if damage == "half":
@@ -129,9 +123,7 @@ def test_samples_of_our_own_search_over_graphs_are_those_of_the_run(
     theirs = opened(run, *settings, engine="onnx").translate(["a book"])[0]
     assert "other draws" not in capsys.readouterr().err
     ours = open_translator([run], settings, "cpu").translate(["a book"])[0]
-    assert [hypothesis.text for hypothesis in theirs.candidates] == [
-        hypothesis.text for hypothesis in ours.candidates
-    ]
+    assert [hypothesis.text for hypothesis in theirs.candidates] == [hypothesis.text for hypothesis in ours.candidates]
 
 
 def test_what_another_engine_does_not_do_is_refused(run: Path) -> None:
@@ -143,10 +135,7 @@ def test_what_another_engine_does_not_do_is_refused(run: Path) -> None:
         open_translator([run], [], "cpu", engine="ctranslate2", align=True)
     with pytest.raises(UserError, match="--quantization: only with --engine ctranslate2"):
         open_translator([run], [], "cpu", quantization="int8")
-    with pytest.raises(
-        UserError,
-        match=r"--engine ctranslate2 cannot translate with this: search.coverage_penalty: ",
-    ):
+    with pytest.raises(UserError, match=r"--engine ctranslate2 cannot translate with this: search.coverage_penalty: "):
         opened(run, "search.coverage_penalty=0.2")
     with pytest.raises(UserError, match=r"search.coverage_penalty: the graphs do not give atten"):
         opened(run, "search.coverage_penalty=0.2", engine="onnx")
@@ -155,9 +144,7 @@ def test_what_another_engine_does_not_do_is_refused(run: Path) -> None:
 
 def test_samples_are_said_to_be_other_draws(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     translator = opened(run, "search.sampling=true", "search.n_best=3")
-    assert "search.sampling with ctranslate2: other draws than ours, and not repeatable" in (
-        capsys.readouterr().err
-    )
+    assert "search.sampling with ctranslate2: other draws than ours, and not repeatable" in (capsys.readouterr().err)
     assert len(translator.translate(["a book"])[0].candidates) == 3
 
 

@@ -19,15 +19,7 @@ from nmt_cli.runs.folder import RunFolder
 from nmt_cli.training.signals import TrainingInterrupted
 from nmt_cli.yaml12 import write_yaml
 from tests.commands.test_train import final_weights, stop_after
-from tests.conftest import (
-    SYLLABLES,
-    TOY,
-    Listener,
-    syllable_lines,
-    toy_content,
-    toy_recipe,
-    write_syllables,
-)
+from tests.conftest import SYLLABLES, TOY, Listener, syllable_lines, toy_content, toy_recipe, write_syllables
 from tests.training.test_loss_monitor import batch_of, poison, records
 
 pytestmark = pytest.mark.precision
@@ -51,10 +43,7 @@ def base(toy: Path, trained: Path) -> Path:
     """Its copy, and a domain corpus whose words differ in frequency and that has new ones."""
     shutil.copytree(trained, toy / "base")
     lines = [f"{line} zz" for line in syllable_lines(60, 9)]
-    for side, side_lines in (
-        ("ab", lines),
-        ("ba", [f"zz {' '.join(x.split()[:-1])}" for x in lines]),
-    ):
+    for side, side_lines in (("ab", lines), ("ba", [f"zz {' '.join(x.split()[:-1])}" for x in lines])):
         (toy / "text" / f"domain.{side}").write_text("".join(f"{line}\n" for line in side_lines))
     return toy / "base"
 
@@ -123,9 +112,7 @@ def test_the_best_checkpoint_is_never_worse_than_what_the_run_began_with(base: P
     assert RunFolder(root / "tuned").best_checkpoint().update == 0
 
 
-def test_a_stopped_fine_tuning_goes_on_without_beginning_anew(
-    base: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_stopped_fine_tuning_goes_on_without_beginning_anew(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = base.parent
     train(tuned(root), root / "straight", QUIET)
     with monkeypatch.context() as patched:
@@ -189,9 +176,7 @@ def test_a_begun_fine_tuning_needs_no_origin_that_was_named_by_a_relative_path(
         train(begun, root / f"runs/{name}", QUIET, resume=True)
 
 
-def test_a_run_that_was_stopped_before_its_first_checkpoint_begins_with_the_weights(
-    base: Path,
-) -> None:
+def test_a_run_that_was_stopped_before_its_first_checkpoint_begins_with_the_weights(base: Path) -> None:
     root = base.parent
     train(tuned(root), root / "straight", QUIET)
     for path in (root / "straight/checkpoints").iterdir():
@@ -269,9 +254,7 @@ def test_a_run_of_another_shape_is_found_before_training(base: Path) -> None:
         train(tuned(base.parent), base.parent / "tuned", QUIET)
 
 
-def test_init_from_is_looked_for_beside_the_recipe(
-    base: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_init_from_is_looked_for_beside_the_recipe(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     content = tuned(base.parent).to_dict()
     lines = {key: content[key] for key in ("corpus",)} | {"training": {"init_from": "base"}}
     (base.parent / "tune.yaml").write_text(write_yaml(lines))
@@ -293,11 +276,7 @@ def test_checking_knows_the_run_that_a_recipe_begins_with(base: Path) -> None:
 
     size = sum(tensor.numel() for tensor in RunFolder(base).best_checkpoint().tensors().values())
     reported = check_settings()
-    assert not [
-        finding
-        for finding in reported
-        if finding.level == "error" or finding.about.startswith("tokenizer")
-    ]
+    assert not [finding for finding in reported if finding.level == "error" or finding.about.startswith("tokenizer")]
     assert any(finding.text.startswith(f"{size:,} parameters") for finding in reported)
     (odd,) = check_settings("model.type=rnn")
     assert odd.level == "error" and "model.type (transformer -> rnn)" in odd.text

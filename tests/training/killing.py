@@ -63,9 +63,7 @@ def _tell(phase: str, place: Any, name: str, wire: Connection) -> None:
     setattr(place, name, wrapper)
 
 
-def _live(
-    arguments: list[str], folder: str, said: str, wire: Connection, environment: dict[str, str]
-) -> None:
+def _live(arguments: list[str], folder: str, said: str, wire: Connection, environment: dict[str, str]) -> None:
     """In the forked process: be `nmt ARGUMENTS` in the folder, until the end or a kill."""
     from nmt_cli.cli import entry
     from nmt_cli.commands import train
@@ -143,10 +141,7 @@ def _timeless(value: Any) -> Any:
 def differences(straight: Path, broken: Path) -> list[str]:
     """What differs between two runs, apart from times: tensors, states, results, logs."""
     different_names = []
-    files = [
-        sorted(str(p.relative_to(run)) for p in run.rglob("*") if p.is_file())
-        for run in (straight, broken)
-    ]
+    files = [sorted(str(p.relative_to(run)) for p in run.rglob("*") if p.is_file()) for run in (straight, broken)]
     if files[0] != files[1]:
         different_names.append(f"files: {sorted(set(files[0]) ^ set(files[1]))}")
     for name in (name for name in files[0] if (broken / name).exists()):

@@ -51,19 +51,14 @@ def test_gradients_and_losses_are_summed_in_float32(dtype: torch.dtype) -> None:
 
 
 def test_waiting_is_the_mean_distance_from_the_slowest() -> None:
-    assert exchange({})(torch.tensor(0.0), 0).sync_wait_seconds == pytest.approx(
-        1.0
-    )  # 1 s here, 3 s there
+    assert exchange({})(torch.tensor(0.0), 0).sync_wait_seconds == pytest.approx(1.0)  # 1 s here, 3 s there
     assert exchange({})(torch.tensor(0.0), 0).all_reduce_seconds == 0.0  # all of it was waiting
 
 
 def test_riders_of_an_update_do_not_add_to_the_next() -> None:
     all_reduce = exchange({})
     first, second = all_reduce(torch.tensor(2.0), 0), all_reduce(torch.tensor(2.0), 0)
-    assert (
-        float(first.loss) == float(second.loss)
-        and first.sync_wait_seconds == second.sync_wait_seconds
-    )
+    assert float(first.loss) == float(second.loss) and first.sync_wait_seconds == second.sync_wait_seconds
 
 
 def test_a_signal_to_another_process_is_known_here() -> None:
@@ -87,12 +82,9 @@ def test_an_own_signal_counts_when_all_have_been_told() -> None:
 
 
 @pytest.mark.parametrize(
-    "local_shortage, there, agreed",
-    [(0, 0, 0), (200, 0, 200), (0, 300, 300), (200, 300, 200), (200, -9, -9)],
+    "local_shortage, there, agreed", [(0, 0, 0), (200, 0, 200), (0, 300, 300), (200, 300, 200), (200, -9, -9)]
 )
-def test_memory_that_ran_out_anywhere_ran_out_for_all(
-    local_shortage: int, there: int, agreed: int
-) -> None:
+def test_memory_that_ran_out_anywhere_ran_out_for_all(local_shortage: int, there: int, agreed: int) -> None:
     all_reduce = exchange({BUSY_SECONDS_OFFSET + 3: there})
     assert all_reduce(torch.tensor(0.0), local_shortage).oom_positions == agreed
 

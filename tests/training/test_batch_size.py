@@ -12,13 +12,7 @@ from nmt_cli.reporting import Reporter
 from nmt_cli.runs import setup as command
 from nmt_cli.training import memory
 from nmt_cli.training.batch_size import choose_batch_size, max_batch_tokens
-from nmt_cli.training.memory import (
-    allocated_memory,
-    available_memory,
-    free_memory,
-    peak_allocated_memory,
-    peak_memory,
-)
+from nmt_cli.training.memory import allocated_memory, available_memory, free_memory, peak_allocated_memory, peak_memory
 from tests.conftest import toy_recipe
 from tests.training.killing import differences
 
@@ -86,9 +80,7 @@ def test_auto_is_said_written_down_and_the_same_when_resumed(
     assert json.loads((toy / "run" / "result.json").read_text())["updates"] == 12
 
 
-def test_memory_is_what_the_kernel_and_the_container_leave(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_memory_is_what_the_kernel_and_the_container_leave(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cpu = torch.device("cpu")
     monkeypatch.setattr(memory, "_meminfo", lambda key: [5 * GIB])
     monkeypatch.setattr(memory, "_cgroup", lambda: [3 * GIB])
@@ -111,8 +103,5 @@ def test_the_peak_is_at_least_what_is_taken() -> None:
     cpu = torch.device("cpu")
     memory.reset_peak_memory(cpu)
     block = torch.ones(50 << 20, dtype=torch.uint8)
-    assert (
-        peak_allocated_memory(cpu) >= allocated_memory(cpu) * 0.95
-        and allocated_memory(cpu) > 50 << 20
-    )
+    assert peak_allocated_memory(cpu) >= allocated_memory(cpu) * 0.95 and allocated_memory(cpu) > 50 << 20
     assert peak_memory(cpu)["peak_rss_mib"] > 50 and int(block[-1]) == 1

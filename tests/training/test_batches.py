@@ -38,17 +38,13 @@ def test_a_moved_cursor_goes_on_with_the_same_batches(toy: Path) -> None:
     for _ in range(len(straight.epoch_schedule().batches) + 3):
         straight.next_micro_batches()
     moved.seek(straight.epoch, straight.next_batch)
-    expected_batch, other = (
-        straight.next_micro_batches().batches[0][1],
-        moved.next_micro_batches().batches[0][1],
-    )
+    expected_batch, other = (straight.next_micro_batches().batches[0][1], moved.next_micro_batches().batches[0][1])
     assert np.array_equal(expected_batch.source.ids, other.source.ids)
 
 
 def test_a_batch_reads_start_and_predicts_end(toy: Path) -> None:
     batch = to_tensors(
-        BatchIterator(prepared(toy), 128, seed=1).next_micro_batches().batches[0][1],
-        torch.device("cpu"),
+        BatchIterator(prepared(toy), 128, seed=1).next_micro_batches().batches[0][1], torch.device("cpu")
     )
     lengths = batch.target_out.lengths
     assert bool((batch.target_in.ids[:, 0] == 2).all())
@@ -87,9 +83,7 @@ def test_the_last_update_of_an_epoch_has_what_is_left_and_the_next_are_alike(toy
     feed = BatchIterator(prepared(toy), 32, seed=1, batches_per_update=8)
     whole, left = divmod(len(feed.epoch_schedule().batches), 8)
     assert left
-    assert [len(feed.next_micro_batches().batches) for _ in range(whole + 1)] == [8] * whole + [
-        left
-    ]
+    assert [len(feed.next_micro_batches().batches) for _ in range(whole + 1)] == [8] * whole + [left]
     for _ in range(3):
         sizes = [batch.source.ids.size for _, batch in feed.next_micro_batches().batches]
         assert max(sizes) < 1.6 * min(sizes)
@@ -99,9 +93,7 @@ def test_the_last_update_of_an_epoch_has_what_is_left_and_the_next_are_alike(toy
 def test_what_was_set_aside_leaves_its_update_smaller_and_moves_no_other(toy: Path) -> None:
     data = prepared(toy)
     straight, feed = (BatchIterator(data, 64, seed=1, batches_per_update=4) for _ in range(2))
-    feed.skipped_batches = [
-        {"epoch": 0, "batch": number, "pairs": []} for number in (1, 4, 5, 6, 7)
-    ]
+    feed.skipped_batches = [{"epoch": 0, "batch": number, "pairs": []} for number in (1, 4, 5, 6, 7)]
     first, second, third = (straight.next_micro_batches().batch_indices for _ in range(3))
     assert feed.next_micro_batches(0, 2).batch_indices == (first[0], *first[2:])
     assert feed.next_micro_batches(0, 2).batch_indices == third and len(second) == 4

@@ -14,12 +14,7 @@ from nmt_cli.models.contract import Sequences
 from nmt_cli.recipe.loader import build_recipe
 from nmt_cli.reporting import Reporter
 from nmt_cli.training import gradients
-from nmt_cli.training.compilation import (
-    compile_layers,
-    compiled_graph_count,
-    should_compile,
-    uncompile_layers,
-)
+from nmt_cli.training.compilation import compile_layers, compiled_graph_count, should_compile, uncompile_layers
 from nmt_cli.training.loss import forward_backward
 from nmt_cli.vocabulary import Vocabulary
 from tests.conftest import in_float32, toy_content, toy_recipe
@@ -28,11 +23,7 @@ from tests.conftest import in_float32, toy_content, toy_recipe
 pytestmark = pytest.mark.filterwarnings("default")
 
 SIZES = [(8, 12, 10), (6, 9, 14), (7, 11, 11), (9, 5, 6)]
-COMPILED = [
-    pytest.param(name, marks=[] if name == "ctc" else pytest.mark.slow)
-    for name in MODELS
-    if name != "rnn"
-]
+COMPILED = [pytest.param(name, marks=[] if name == "ctc" else pytest.mark.slow) for name in MODELS if name != "rnn"]
 
 
 def batch(count: int, size: int, *, padded: bool) -> Sequences:
@@ -44,9 +35,7 @@ def batch(count: int, size: int, *, padded: bool) -> Sequences:
 @pytest.fixture(autouse=True)
 def without_generating_code(monkeypatch: pytest.MonkeyPatch) -> None:
     """Layers are traced as always, but no C++ is made of them, which takes minutes on a CPU."""
-    monkeypatch.setattr(
-        gradients, "compile_layers", lambda model: compile_layers(model, backend="eager")
-    )
+    monkeypatch.setattr(gradients, "compile_layers", lambda model: compile_layers(model, backend="eager"))
 
 
 def test_auto_compiles_on_a_gpu_only() -> None:
@@ -59,10 +48,7 @@ def test_auto_compiles_on_a_gpu_only() -> None:
 def test_the_gradient_is_the_same_and_a_new_shape_needs_no_new_graph(name: str) -> None:
     torch._dynamo.reset()
     vocabulary = Vocabulary(source_size=80, target_size=80, joint=True)
-    plain, compiled = (
-        MODELS[name](MODELS[name].config_class.tiny_configs()[0], vocabulary).train()
-        for _ in range(2)
-    )
+    plain, compiled = (MODELS[name](MODELS[name].config_class.tiny_configs()[0], vocabulary).train() for _ in range(2))
     compiled.load_state_dict(plain.state_dict())
     entropy = compile_layers(compiled, backend="eager")
     counts = []
@@ -71,9 +57,7 @@ def test_the_gradient_is_the_same_and_a_new_shape_needs_no_new_graph(name: str) 
             texts = batch(count, source, padded=padded), batch(count, target, padded=padded)
             sides = texts[0], texts[1], texts[1]
             plain_loss = forward_backward(plain, *sides, smoothing=0.1, scale=0.01)
-            other = forward_backward(
-                compiled, *sides, smoothing=0.1, scale=0.01, cross_entropy_function=entropy
-            )
+            other = forward_backward(compiled, *sides, smoothing=0.1, scale=0.01, cross_entropy_function=entropy)
             torch.testing.assert_close(plain_loss.smoothed, other.smoothed)
             torch.testing.assert_close(plain_loss.nll, other.nll)
         counts.append(compiled_graph_count())
@@ -85,10 +69,7 @@ def test_the_gradient_is_the_same_and_a_new_shape_needs_no_new_graph(name: str) 
 
 def test_a_recurrent_model_has_nothing_to_compile() -> None:
     vocabulary = Vocabulary(source_size=80, target_size=80, joint=True)
-    assert (
-        MODELS["rnn"](MODELS["rnn"].config_class.tiny_configs()[0], vocabulary).compilable_layers()
-        == []
-    )
+    assert MODELS["rnn"](MODELS["rnn"].config_class.tiny_configs()[0], vocabulary).compilable_layers() == []
 
 
 def records(run: Path) -> list[dict[str, Any]]:
@@ -97,9 +78,7 @@ def records(run: Path) -> list[dict[str, Any]]:
 
 
 @pytest.mark.slow
-def test_a_compiled_run_says_so_and_counts_its_graphs(
-    toy: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_compiled_run_says_so_and_counts_its_graphs(toy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Without dropout, whose masks are other ones, its losses are the same up to rounding.
 
     A loss adds up 256 tokens x 60 logits, and each of the 24 updates adds its own roundings.

@@ -26,9 +26,7 @@ def test_groups_give_the_loss_and_gradients_of_the_whole(
     model.zero_grad()
     hidden, emitted = model(source)
     rows = model.output_logits(hidden).log_softmax(-1)
-    nll = functional.ctc_loss(
-        rows.transpose(0, 1), target.ids, emitted, target.lengths - 1, 0, "sum"
-    )
+    nll = functional.ctc_loss(rows.transpose(0, 1), target.ids, emitted, target.lengths - 1, 0, "sum")
     real = torch.arange(rows.shape[1]) < emitted[:, None]
     whole = (1 - smoothing) * nll - smoothing * (rows.mean(-1) * real).sum()
     (0.5 * whole).backward()

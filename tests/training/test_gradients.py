@@ -76,19 +76,14 @@ def test_the_gradient_of_the_parts_is_the_gradient_of_the_batch(
     for limit in (None, 100):
         network = build_model(recipe, data.tokenizers.vocabulary).train()
         weights = FlatParameters(network, dtype)
-        accumulator = GradientAccumulator(
-            network, weights, device=torch.device("cpu"), seed=1, smoothing=0.1
-        )
+        accumulator = GradientAccumulator(network, weights, device=torch.device("cpu"), seed=1, smoothing=0.1)
         with monkeypatch.context() as patched:
             if limit:
                 tried = run_out_above(patched, limit, ERRORS[0])
             state = TrainingState(update=1)
             loss = accumulator.accumulate_gradients(share, state).loss
         gradients_and_losses.append((weights.gradient.clone(), loss))
-    assert (
-        state.max_micro_batch_positions is not None
-        and state.max_micro_batch_positions <= max(tried) // 2
-    )
+    assert state.max_micro_batch_positions is not None and state.max_micro_batch_positions <= max(tried) // 2
     for whole, split in zip(*gradients_and_losses, strict=True):
         if dtype == torch.float32:
             torch.testing.assert_close(whole, split, rtol=1e-4, atol=1e-6)
@@ -125,29 +120,17 @@ def test_a_shortage_in_another_process_makes_all_take_smaller_parts(toy: Path) -
 def test_parts_are_all_rows_without_their_padding(toy: Path) -> None:
     feed = BatchIterator(prepare_recipe(toy_recipe(toy / "text"), QUIET).data, 256, 1)
     batch = feed.next_micro_batches().batches[0][1]
-    assert split_batch(batch, None) == [batch] and split_batch(batch, padded_positions(batch)) == [
-        batch
-    ]
+    assert split_batch(batch, None) == [batch] and split_batch(batch, padded_positions(batch)) == [batch]
     for limit in (1, 40, 100, padded_positions(batch) - 1):
         cut = split_batch(batch, limit)
         assert all(
-            padded_positions(micro_batch) <= max(limit, 20) or len(micro_batch.source.ids) == 1
-            for micro_batch in cut
+            padded_positions(micro_batch) <= max(limit, 20) or len(micro_batch.source.ids) == 1 for micro_batch in cut
         )
         for side in range(3):
-            rows = [
-                row[:n].tolist()
-                for micro_batch in cut
-                for row, n in zip(*micro_batch[side], strict=True)
-            ]
+            rows = [row[:n].tolist() for micro_batch in cut for row, n in zip(*micro_batch[side], strict=True)]
             assert rows == [row[:n].tolist() for row, n in zip(*batch[side], strict=True)]
-            assert all(
-                micro_batch[side].ids.shape[1] == micro_batch[side].lengths.max()
-                for micro_batch in cut
-            )
-    assert [len(micro_batch.source.ids) for micro_batch in split_batch(batch, 1)] == [1] * len(
-        batch.source.ids
-    )
+            assert all(micro_batch[side].ids.shape[1] == micro_batch[side].lengths.max() for micro_batch in cut)
+    assert [len(micro_batch.source.ids) for micro_batch in split_batch(batch, 1)] == [1] * len(batch.source.ids)
 
 
 @pytest.mark.parametrize(
@@ -166,25 +149,20 @@ def test_a_run_whose_memory_runs_out_goes_on_in_parts_and_says_so_once(
     said = " ".join(capsys.readouterr().err.split())
     assert said.count("warning") == 1 and said.startswith("warning: not enough memory for a batch")
     assert said.endswith(
-        "positions: such batches are split and their gradients summed; "
-        "training.tokens_per_batch makes them smaller"
+        "positions: such batches are split and their gradients summed; training.tokens_per_batch makes them smaller"
     )
     assert result.state.max_micro_batch_positions is not None and max(tried[3:]) <= max(
         130, result.state.max_micro_batch_positions * 2
     )
     lines = [json.loads(line) for line in (toy / "run" / "log.jsonl").read_text().splitlines()]
     split = [line for line in lines if line["event"] == "split"]
-    assert (
-        split[-1]["part"] == result.state.max_micro_batch_positions and split[0]["update"] == 0
-    )  # in the rehearsal
+    assert split[-1]["part"] == result.state.max_micro_batch_positions and split[0]["update"] == 0  # in the rehearsal
     train_records = [line for line in lines if line["event"] == "train"]
     assert all(line["peak_rss_mib"] > 10 for line in train_records)
     assert json.loads((toy / "run" / "result.json").read_text())["peak_rss_mib"] > 10
 
 
-def test_a_stopped_run_goes_on_with_the_same_parts(
-    toy: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_stopped_run_goes_on_with_the_same_parts(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patched:
         run_out_above(patched, 130, MemoryError())
         train(toy_recipe(toy / "text"), toy / "straight", QUIET)
@@ -203,9 +181,7 @@ def test_one_pair_that_does_not_fit_is_one_line_before_the_first_update(
     assert not list((toy / "run" / "checkpoints").iterdir())
 
 
-def test_other_errors_are_not_taken_for_want_of_memory(
-    toy: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_other_errors_are_not_taken_for_want_of_memory(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run_out_above(monkeypatch, 1, RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
     with pytest.raises(RuntimeError, match="mat1 and mat2"):
         train(toy_recipe(toy / "text"), toy / "run", QUIET)
@@ -218,10 +194,7 @@ def test_the_rehearsal_takes_the_largest_batches_and_changes_nothing(
     train(toy_recipe(toy / "text", updates=20), toy / "run", QUIET)
     data = prepare_recipe(toy_recipe(toy / "text"), QUIET).data
     feed = BatchIterator(data, 256, 1)
-    sizes = [
-        padded_positions(feed.next_micro_batches().batches[0][1])
-        for _ in feed.epoch_schedule().batches
-    ]
+    sizes = [padded_positions(feed.next_micro_batches().batches[0][1]) for _ in feed.epoch_schedule().batches]
     assert tried[0] == max(sizes) or tried[1] == max(sizes)
     monkeypatch.undo()
     monkeypatch.chdir(toy)

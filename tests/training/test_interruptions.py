@@ -18,10 +18,7 @@ from tests.training.killing import Blow, differences, live, newest
 pytestmark = pytest.mark.precision
 
 SETTINGS = ["--set", "training.label_smoothing=0.2", "--set", "training.average_decay=0.9"]
-SIGNALS = [
-    (signal.SIGINT, 130, "interrupted"),
-    pytest.param(signal.SIGTERM, 143, "terminated", marks=pytest.mark.slow),
-]
+SIGNALS = [(signal.SIGINT, 130, "interrupted"), pytest.param(signal.SIGTERM, 143, "terminated", marks=pytest.mark.slow)]
 
 
 @pytest.fixture(scope="module")
@@ -79,9 +76,7 @@ def test_a_signal_while_the_test_text_is_translated_leaves_nothing_half_written(
 
 
 @pytest.mark.parametrize("number, code, word", SIGNALS)
-def test_a_signal_while_preparing_leaves_nothing(
-    number: signal.Signals, code: int, word: str, tmp_path: Path
-) -> None:
+def test_a_signal_while_preparing_leaves_nothing(number: signal.Signals, code: int, word: str, tmp_path: Path) -> None:
     write_syllables(tmp_path / "text", {"train": 300, "dev": 20, "test": 20})
     (tmp_path / "toy.yaml").write_text(write_yaml(toy_content(tmp_path / "text")))
     life = live(train("run"), tmp_path, tmp_path / "run", Blow("prepare", signal=number))

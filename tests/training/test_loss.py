@@ -28,22 +28,16 @@ def test_chunks_give_the_loss_and_gradients_of_the_whole(
     monkeypatch: pytest.MonkeyPatch, smoothing: float, chunk: int
 ) -> None:
     monkeypatch.setitem(module.MAX_LOGITS_BY_DEVICE, "cpu", chunk)
-    monkeypatch.setattr(
-        module, "ROW_MULTIPLE", 2
-    )  # 14 positions are 7 times as many, in chunks of 1, 3, all
+    monkeypatch.setattr(module, "ROW_MULTIPLE", 2)  # 14 positions are 7 times as many, in chunks of 1, 3, all
     torch.manual_seed(1)
     model = MODELS["transformer"](MODELS["transformer"].config_class.tiny_configs()[0], VOCABULARY)
     source, target_in, target_out = batch()
-    loss = module.forward_backward(
-        model, source, target_in, target_out, smoothing=smoothing, scale=0.5
-    )
+    loss = module.forward_backward(model, source, target_in, target_out, smoothing=smoothing, scale=0.5)
     gradients = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
     model.zero_grad()
     logits = model.output_logits(model(source, target_in))
     ids = target_out.ids.masked_fill(torch.arange(6) >= target_out.lengths[:, None], -100)
-    whole = functional.cross_entropy(
-        logits.flatten(0, 1), ids.flatten(), label_smoothing=smoothing, reduction="sum"
-    )
+    whole = functional.cross_entropy(logits.flatten(0, 1), ids.flatten(), label_smoothing=smoothing, reduction="sum")
     (0.5 * whole).backward()  # type: ignore[no-untyped-call]
     assert loss.tokens == 14
     torch.testing.assert_close(loss.smoothed, whole.detach())
@@ -51,6 +45,4 @@ def test_chunks_give_the_loss_and_gradients_of_the_whole(
         torch.testing.assert_close(gradients[name], parameter.grad, atol=1e-5, rtol=1e-4)
     plain = functional.cross_entropy(logits.flatten(0, 1), ids.flatten(), reduction="sum")
     torch.testing.assert_close(loss.nll, plain.detach())
-    torch.testing.assert_close(
-        module.evaluate_loss(model, source, target_in, target_out).nll, loss.nll
-    )
+    torch.testing.assert_close(module.evaluate_loss(model, source, target_in, target_out).nll, loss.nll)

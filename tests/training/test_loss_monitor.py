@@ -35,9 +35,7 @@ def watched(
     losses: list[float], norms: list[float] | None = None, look_every: int = 7, **options: Any
 ) -> Divergence | None:
     """What a watch finds in a run of these losses and norms."""
-    watch = LossMonitor(
-        **{"warmup_updates": 10, "vocabulary_size": 1000, "clips_gradients": True, **options}
-    )
+    watch = LossMonitor(**{"warmup_updates": 10, "vocabulary_size": 1000, "clips_gradients": True, **options})
     state = TrainingState()
     for update, loss in enumerate(losses, 1):
         norm = norms[update - 1] if norms else 1.0
@@ -68,10 +66,7 @@ def test_what_is_not_finite_is_found_at_its_update(bad: float) -> None:
 
 def test_an_exploding_loss_is_found_at_its_update() -> None:
     divergence = watched([*HEALTHY[:200], 40.0, *HEALTHY[200:]])
-    assert divergence is not None and (divergence.update, divergence.batch_indices) == (
-        201,
-        (BatchIndex(0, 201),),
-    )
+    assert divergence is not None and (divergence.update, divergence.batch_indices) == (201, (BatchIndex(0, 201),))
     assert divergence.reason == "the loss is 40, its median 1.34"
     assert watched([*HEALTHY[:200], 13.0, *HEALTHY[200:]]) is None  # no worse than two guesses
 
@@ -175,11 +170,7 @@ def test_a_bad_batch_is_set_aside_and_the_last_good_state_restored(
     assert (state.update, state.divergence_count, state.learning_rate_scale) == (30, 1, 0.5)
     assert state.epoch > 1  # past the epochs that have these pairs in other batches
     (record,) = records(toy / "run", "divergence")
-    assert (record["found"], record["update"], record["set_aside"]) == (
-        update,
-        back + 1,
-        name,
-    )
+    assert (record["found"], record["update"], record["set_aside"]) == (update, back + 1, name)
     logged = [entry["update"] for entry in records(toy / "run", "train")]
     assert logged == sorted(set(logged))  # nothing of what was undone
     newest = RunFolder(toy / "run").last_checkpoint()[0]
@@ -230,10 +221,7 @@ def test_a_rise_is_undone_back_to_before_it_and_later_checkpoints_are_gone(
             train(recipe, toy / "run", QUIET)
     assert [path.name[-2:] for path in RunFolder(toy / "run").step_folders()] == ["06", "08"]
     said = " ".join(capsys.readouterr().err.split())
-    assert said == (
-        "warning: update 18: the loss rose from 1 to 3; back to update 6 at 0.5 times the learning "
-        "rate"
-    )
+    assert said == ("warning: update 18: the loss rose from 1 to 3; back to update 6 at 0.5 times the learning rate")
     assert not list((toy / "run").glob("diverged-*"))
     state = train(recipe, toy / "run", QUIET, resume=True).state
     assert (state.update, state.divergence_count, state.learning_rate_scale) == (18, 1, 0.5)

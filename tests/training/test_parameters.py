@@ -12,9 +12,7 @@ def network(seed: int = 0) -> nn.Module:
     return nn.Sequential(nn.Linear(3, 4), nn.LayerNorm(4), nn.Linear(4, 2))
 
 
-def learn(
-    model: nn.Module, weights: FlatParameters, optimizer: FlatOptimizer, updates: int
-) -> None:
+def learn(model: nn.Module, weights: FlatParameters, optimizer: FlatOptimizer, updates: int) -> None:
     for update in range(updates):
         torch.manual_seed(update)
         x = torch.randn(5, 3, dtype=next(model.parameters()).dtype)
@@ -67,23 +65,13 @@ def test_showing_other_weights_ends_with_the_block() -> None:
     with weights.swapped_in(torch.zeros_like(before)):
         assert all(float(p.detach().abs().sum()) == 0 for p in model.parameters())
     assert torch.equal(weights.master, before)
-    assert torch.equal(
-        next(model.parameters()).flatten(), weights.unflatten(before)["0.weight"].flatten()
-    )
+    assert torch.equal(next(model.parameters()).flatten(), weights.unflatten(before)["0.weight"].flatten())
 
 
 def test_a_restored_optimizer_goes_on_bit_for_bit() -> None:
     straight, broken = network(), network()
-    straight_weights, other = (
-        FlatParameters(straight, torch.float32),
-        FlatParameters(broken, torch.float32),
-    )
-    learn(
-        straight,
-        straight_weights,
-        FlatOptimizer(straight_weights, "adam", (0.9, 0.98), 1e-9, 0.0),
-        4,
-    )
+    straight_weights, other = (FlatParameters(straight, torch.float32), FlatParameters(broken, torch.float32))
+    learn(straight, straight_weights, FlatOptimizer(straight_weights, "adam", (0.9, 0.98), 1e-9, 0.0), 4)
     first = FlatOptimizer(other, "adam", (0.9, 0.98), 1e-9, 0.0)
     learn(broken, other, first, 4)
     again = FlatParameters(network(1), torch.float32)

@@ -15,9 +15,7 @@ TABLE: list[tuple[Schedule, int, float]] = [
 
 @pytest.mark.parametrize("schedule, update, expected", TABLE)
 def test_rates_are_those_of_the_formula(schedule: Schedule, update: int, expected: float) -> None:
-    learning_rate = scheduled_learning_rate(
-        schedule, 1.0, update, warmup_updates=100, total_updates=1000, d_model=512
-    )
+    learning_rate = scheduled_learning_rate(schedule, 1.0, update, warmup_updates=100, total_updates=1000, d_model=512)
     assert learning_rate == pytest.approx(expected, abs=1e-9)
 
 
@@ -31,6 +29,6 @@ def test_noam_is_equation_three_of_the_paper() -> None:
 
 
 def test_without_warmup_the_first_update_has_the_full_rate() -> None:
-    assert scheduled_learning_rate(
-        "constant", 0.1, 1, warmup_updates=0, total_updates=10, d_model=8
-    ) == pytest.approx(0.1)
+    assert scheduled_learning_rate("constant", 0.1, 1, warmup_updates=0, total_updates=10, d_model=8) == pytest.approx(
+        0.1
+    )

@@ -42,9 +42,7 @@ for epoch in range(3):
 def test_after_the_first_epoch_onednn_makes_no_kernel_anew(tmp_path: Path) -> None:
     write_syllables(tmp_path / "text", {"train": 3000, "dev": 2, "test": 2}, longest=30)
     environment = environment_of_tests() | {"ONEDNN_VERBOSE": "profile_create"}
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM], cwd=tmp_path, env=environment, capture_output=True
-    )
+    done = subprocess.run([sys.executable, "-c", PROGRAM], cwd=tmp_path, env=environment, capture_output=True)
     assert done.returncode == 0, done.stderr.decode()
     epochs = done.stdout.decode().split("epoch over\n")
     made = [len(re.findall("create:cache_miss", epoch)) for epoch in epochs[:3]]

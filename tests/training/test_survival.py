@@ -50,9 +50,7 @@ def kill_fresh_process(place: Path, command: list[str], seconds: float) -> bool:
     [(0, 4, 6, 48), pytest.param(2, 17, 20, 400, marks=pytest.mark.slow)],
     ids=["five kills", "twenty kills"],
 )
-def test_kills_at_random_moments_change_no_bit(
-    fresh: int, kills: int, every: int, updates: int, place: Path
-) -> None:
+def test_kills_at_random_moments_change_no_bit(fresh: int, kills: int, every: int, updates: int, place: Path) -> None:
     """`fresh` of them in a process of its own, the others in ones forked where torch is loaded.
 
     A validation and a checkpoint come every so many updates.

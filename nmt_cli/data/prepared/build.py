@@ -13,13 +13,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-from nmt_cli.data.clean_text import (
-    CLEAN_TEXT_NAME,
-    SIDES,
-    CleanText,
-    draw_held_out,
-    read_written_lines,
-)
+from nmt_cli.data.clean_text import CLEAN_TEXT_NAME, SIDES, CleanText, draw_held_out, read_written_lines
 from nmt_cli.data.cleaning import CorpusCleaner, FilterReport, make_pair_filter, normalize
 from nmt_cli.data.config import CorpusConfig
 from nmt_cli.data.known_words import WordSet
@@ -63,18 +57,11 @@ def prepare(
     """
     temporary_folder = folder.with_name(f".{folder.name}.{os.getpid()}")
     parent_existed = folder.parent.exists()
-    shutil.rmtree(
-        temporary_folder, ignore_errors=True
-    )  # of a killed process that had the same number
+    shutil.rmtree(temporary_folder, ignore_errors=True)  # of a killed process that had the same number
     try:
         temporary_folder.mkdir(parents=True)
         results = _Preparation(settings, corpus, temporary_folder, reporter, pool).run()
-        manifest = {
-            "format": FORMAT_VERSION,
-            **identity,
-            **results,
-            "arrays": _file_hashes(temporary_folder),
-        }
+        manifest = {"format": FORMAT_VERSION, **identity, **results, "arrays": _file_hashes(temporary_folder)}
         text = json.dumps(manifest, indent=2, ensure_ascii=False)
         (temporary_folder / "manifest.json").write_text(text + "\n", encoding="utf-8")
         _publish(temporary_folder, folder)
@@ -99,12 +86,7 @@ class _Preparation:
     """The steps in order; each reads what the one before it wrote."""
 
     def __init__(
-        self,
-        settings: PreparationSettings,
-        corpus: Corpus,
-        folder: Path,
-        reporter: Reporter,
-        pool: PoolFactory,
+        self, settings: PreparationSettings, corpus: Corpus, folder: Path, reporter: Reporter, pool: PoolFactory
     ) -> None:
         self.settings, self.corpus, self.folder = settings, corpus, folder
         self.reporter, self.pool = reporter, pool
@@ -115,9 +97,7 @@ class _Preparation:
         clean_ranges = self._clean()
         pair_count = clean_ranges[-1].end
         if pair_count == 0:
-            raise DataError(
-                "corpus.train: no pair is left to train on" + _dropped_summary(self.cleaner.report)
-            )
+            raise DataError("corpus.train: no pair is left to train on" + _dropped_summary(self.cleaner.report))
         clean_text = CleanText(self.folder, self._choose_held_out(pair_count))
         tokenizers = self._obtain_tokenizers(clean_text)
         tokenizers.save(self.folder)
@@ -131,9 +111,7 @@ class _Preparation:
             "train": train_ranges[-1].end,
             "splits": splits,
             "held_out": len(clean_text.held_out),
-            "filters": {
-                name: asdict(filter_stats) for name, filter_stats in self.cleaner.report.items()
-            },
+            "filters": {name: asdict(filter_stats) for name, filter_stats in self.cleaner.report.items()},
             "vocabulary": [tokenizers.source.vocab_size, tokenizers.target.vocab_size],
         }
 
@@ -142,15 +120,10 @@ class _Preparation:
         ranges: list[PairRange] = []
         self.pairs_read = 0
         filter_factory = partial(make_pair_filter, self.settings.corpus)
-        with (
-            TextWriter(self.folder, CLEAN_TEXT_NAME) as writer,
-            self.pool(filter_factory) as apply_filter,
-        ):
+        with TextWriter(self.folder, CLEAN_TEXT_NAME) as writer, self.pool(filter_factory) as apply_filter:
             for text in self.corpus.train:
                 first = writer.line_count
-                for pair in self.cleaner.clean(
-                    self._read_with_progress(text), text.label, apply_filter
-                ):
+                for pair in self.cleaner.clean(self._read_with_progress(text), text.label, apply_filter):
                     writer.write(*pair)
                 ranges.append(PairRange(text.label, first, writer.line_count, text.weight))
         return ranges
@@ -179,13 +152,9 @@ class _Preparation:
             return clean_text.sample(side, config.sample_lines)
 
         if config.joint:
-            joint_tokenizer = train_tokenizer(
-                lambda: chain.from_iterable(map(sample, SIDES)), config, nfc=nfc
-            )
+            joint_tokenizer = train_tokenizer(lambda: chain.from_iterable(map(sample, SIDES)), config, nfc=nfc)
             return Tokenizers(joint_tokenizer, joint_tokenizer)
-        source_tokenizer, target_tokenizer = (
-            train_tokenizer(partial(sample, side), config, nfc=nfc) for side in SIDES
-        )
+        source_tokenizer, target_tokenizer = (train_tokenizer(partial(sample, side), config, nfc=nfc) for side in SIDES)
         return Tokenizers(source_tokenizer, target_tokenizer)
 
     def _encode_training(
@@ -205,9 +174,7 @@ class _Preparation:
             for pair_range in clean_ranges:
                 first = text_writer.line_count
                 range_pairs = islice(pairs, pair_range.end - pair_range.first)
-                blocks = batched(
-                    (pair for pair, held_out in range_pairs if not held_out), PAIRS_PER_ENCODE_BLOCK
-                )
+                blocks = batched((pair for pair, held_out in range_pairs if not held_out), PAIRS_PER_ENCODE_BLOCK)
                 for block, encoded in _with_results(blocks, apply_encoder):
                     for pair, is_kept in zip(block, encoded.keep_mask, strict=True):
                         if is_kept:
@@ -217,13 +184,9 @@ class _Preparation:
                     writers.write(encoded)
                     words.add(encoded.new_words)
                     bar.advance(len(block))
-                train_ranges.append(
-                    PairRange(pair_range.label, first, text_writer.line_count, pair_range.weight)
-                )
+                train_ranges.append(PairRange(pair_range.label, first, text_writer.line_count, pair_range.weight))
         if train_ranges[-1].end == 0:
-            raise DataError(
-                "corpus.train: no pair is left to train on" + _dropped_summary(self.cleaner.report)
-            )
+            raise DataError("corpus.train: no pair is left to train on" + _dropped_summary(self.cleaner.report))
         writers.close()
         words.save(self.folder)
         return train_ranges
@@ -253,9 +216,7 @@ class _Preparation:
                 tokenizer = getattr(tokenizers, side)
                 with SequenceWriter(self.folder, f"{name}.{side}") as writer:
                     for block in batched(read_written_lines(self.folder, name, side)):
-                        normalized = [
-                            normalize(line.strip(), self.settings.corpus) for line in block
-                        ]
+                        normalized = [normalize(line.strip(), self.settings.corpus) for line in block]
                         for ids in tokenizer.encode(normalized):
                             writer.write(ids)
                     writer.close(tokenizer.vocab_size)
@@ -293,9 +254,7 @@ class _TrainingWriters:
     def __init__(self, folder: Path, tokenizers: Tokenizers, variants: int) -> None:
         self.vocab_sizes = [tokenizers.source.vocab_size, tokenizers.target.vocab_size] * variants
         self.writers = [
-            SequenceWriter(folder, f"train.{side}.{variant}")
-            for variant in range(variants)
-            for side in SIDES
+            SequenceWriter(folder, f"train.{side}.{variant}") for variant in range(variants) for side in SIDES
         ]
 
     def __enter__(self) -> Self:

@@ -76,21 +76,15 @@ def describe_changes(store: Path, name: str, identity: dict[str, Any]) -> list[s
         for key, value in identity[section].items():
             old_value = old_manifest.get(section, {}).get(key)
             if old_value != value:
-                differences.append(
-                    f"{section}.{key} ({_abbreviate(old_value)} -> {_abbreviate(value)})"
-                )
+                differences.append(f"{section}.{key} ({_abbreviate(old_value)} -> {_abbreviate(value)})")
     if old_manifest.get("given_tokenizer") != identity.get("given_tokenizer"):
         differences.append("the tokenizer that training.init_from gives")
     inputs = old_manifest.get("inputs", [])
     differences += [
-        f"the text of {input_file['file']}"
-        for input_file in identity["inputs"]
-        if input_file not in inputs
+        f"the text of {input_file['file']}" for input_file in identity["inputs"] if input_file not in inputs
     ]
     if not differences and old_manifest.get(TOKENIZER_TEXT_KEY) != identity.get(TOKENIZER_TEXT_KEY):
-        differences.append(
-            "the text that the tokenizer is learned from, now without held-out pairs"
-        )
+        differences.append("the text that the tokenizer is learned from, now without held-out pairs")
     return differences
 
 

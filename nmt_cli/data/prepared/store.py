@@ -54,10 +54,7 @@ class SequenceStore:
     def max_id(self) -> int:
         """The largest id; -1 where there is none. Reads all of them."""
         block_starts = range(0, int(self.offsets[-1]), IDS_PER_BLOCK)
-        return max(
-            (int(self.ids[start : start + IDS_PER_BLOCK].max()) for start in block_starts),
-            default=-1,
-        )
+        return max((int(self.ids[start : start + IDS_PER_BLOCK].max()) for start in block_starts), default=-1)
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -78,10 +75,7 @@ class Tokenizers:
     """
 
     def __init__(
-        self,
-        source: TextTokenizer,
-        target: TextTokenizer,
-        imported: ImportedTokenizerInfo | None = None,
+        self, source: TextTokenizer, target: TextTokenizer, imported: ImportedTokenizerInfo | None = None
     ) -> None:
         self.source, self.target, self.imported = source, target, imported
 
@@ -95,9 +89,7 @@ class Tokenizers:
         """Sizes and special tokens for a model."""
         if self.imported is not None:
             return self.imported.vocabulary
-        return Vocabulary(
-            source_size=self.source.vocab_size, target_size=self.target.vocab_size, joint=self.joint
-        )
+        return Vocabulary(source_size=self.source.vocab_size, target_size=self.target.vocab_size, joint=self.joint)
 
     @classmethod
     def load(cls, folder: Path) -> "Tokenizers":
@@ -171,20 +163,14 @@ class PreparedData:
             raise _damaged_error(self.folder, f"{name.format('source')} has {len(source):,} sequences, "
                            f"{name.format('target')} has {len(target):,}")  # fmt: skip
         if source.max_id() >= vocabulary.source_size or target.max_id() >= vocabulary.target_size:
-            raise _damaged_error(
-                self.folder, f"{name.format('*')} has pieces that its tokenizer lacks"
-            )
+            raise _damaged_error(self.folder, f"{name.format('*')} has pieces that its tokenizer lacks")
         return source, target
 
     def _load_pair_ranges(self) -> list[PairRange]:
         pair_count = len(self.variants[0][0])
         try:
             pair_ranges = [PairRange(**part) for part in self.manifest["parts"]]
-            boundaries = [
-                0,
-                *(end for part in pair_ranges for end in (part.first, part.end)),
-                pair_count,
-            ]
+            boundaries = [0, *(end for part in pair_ranges for end in (part.first, part.end)), pair_count]
             is_valid = boundaries == sorted(boundaries) and pair_ranges[-1].end == pair_count
             is_valid = is_valid and all(0 < float(part.weight) <= 1000 for part in pair_ranges)
         except (TypeError, IndexError, ValueError) as error:
@@ -205,9 +191,7 @@ class PreparedData:
         sources, references = (_read_lines(self.folder, f"{name}.{side}.txt") for side in SIDES)
         source, target = self._open_stores(f"{name}.{{}}")
         if not len(sources) == len(references) == len(source):
-            raise _damaged_error(
-                self.folder, f"the files of {name} have different numbers of lines"
-            )
+            raise _damaged_error(self.folder, f"the files of {name} have different numbers of lines")
         return Split(sources, references, source, target)
 
 
@@ -233,9 +217,7 @@ def _read_lines(folder: Path, name: str) -> list[str]:
 
 
 def _damaged_error(folder: Path, problem: str) -> DataError:
-    return DataError(
-        f"{folder}: damaged prepared data: {problem}; delete the folder and run nmt prepare again"
-    )
+    return DataError(f"{folder}: damaged prepared data: {problem}; delete the folder and run nmt prepare again")
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

@@ -152,9 +152,7 @@ def _timed(
 
 
 @cache
-def _untimed(
-    polarity: Polarity, past: bool, then: bool, progressive: bool, simple: bool
-) -> Domain[Circumstance]:
+def _untimed(polarity: Polarity, past: bool, then: bool, progressive: bool, simple: bool) -> Domain[Circumstance]:
     # Weights of long and of simple sentences.
     weights: list[tuple[tuple[float, float], Tense, bool]] = [
         ((3, 6), "present", True), ((0.6, 2), "progressive", progressive),
@@ -164,10 +162,7 @@ def _untimed(
     often = [Phrase(words(english), german) for english, german in pairs(FREQUENCIES)]
     seldom = (0.4 if simple else 1) * (polarity == "affirmative")
     return Choice(
-        *[
-            (weight[simple] * allowed, just(Circumstance(tense, adverb)))
-            for weight, tense, allowed in weights
-        ],
+        *[(weight[simple] * allowed, just(Circumstance(tense, adverb))) for weight, tense, allowed in weights],
         (2.5, OneOf(Circumstance(tense, adverb) for tense in MODALS[polarity])),
         (2 * seldom, OneOf(Circumstance("present", item) for item in often)),
         (seldom * past, OneOf(Circumstance("past", item) for item in often)),

@@ -32,17 +32,7 @@ from nmt_cli.data.quickstart.complements import (
 from nmt_cli.data.quickstart.copulas import copular_clauses, has_copula
 from nmt_cli.data.quickstart.domain import Choice, Domain, OneOf, Product, just
 from nmt_cli.data.quickstart.lexicon import Verb, verb_entries
-from nmt_cli.data.quickstart.phrases import (
-    IT,
-    PRONOUNS,
-    SILENT,
-    TOLD,
-    YOU,
-    Phrase,
-    couples,
-    names,
-    noun_phrases,
-)
+from nmt_cli.data.quickstart.phrases import IT, PRONOUNS, SILENT, TOLD, YOU, Phrase, couples, names, noun_phrases
 from nmt_cli.data.quickstart.topology import Clause
 from nmt_cli.data.quickstart.verbs import VERBS
 
@@ -69,9 +59,7 @@ BRIEF_NOW = Shape(time="none", adjunct="none", current=True)
 @cache
 def clauses(shape: Shape) -> Domain[Clause]:
     """The clauses of a shape, all verbs together."""
-    verbs = [
-        (_weight(verb, shape.simple), verb_clauses(verb, shape)) for verb in verb_entries(VERBS)
-    ]
+    verbs = [(_weight(verb, shape.simple), verb_clauses(verb, shape)) for verb in verb_entries(VERBS)]
     share = COPULAR_SHARE[shape.simple] * has_copula(shape)
     if shape.mood == "imperative":
         share = 0.04  # there are few

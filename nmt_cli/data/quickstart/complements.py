@@ -7,17 +7,7 @@ from nmt_cli.data.quickstart.domain import Choice, Domain, OneOf, Product, just
 from nmt_cli.data.quickstart.english import words
 from nmt_cli.data.quickstart.german import Case
 from nmt_cli.data.quickstart.lexicon import Verb, nouns_of
-from nmt_cli.data.quickstart.phrases import (
-    IT,
-    THEM,
-    WHO,
-    Phrase,
-    Pronoun,
-    names,
-    noun_phrases,
-    pairs_of,
-    prepositional,
-)
+from nmt_cli.data.quickstart.phrases import IT, THEM, WHO, Phrase, Pronoun, names, noun_phrases, pairs_of, prepositional
 from nmt_cli.data.quickstart.places import destinations, locations, origins, positions
 from nmt_cli.data.quickstart.topology import Complement, bare_object
 

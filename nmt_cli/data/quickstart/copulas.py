@@ -110,10 +110,7 @@ def _sayings(shape: Shape, polarity: Polarity) -> list[tuple[float, Domain[Any],
     if shape.gap == "subject":
         silent: Domain[Any] = just(SILENT)
         return [(3, silent, _predicates("person", shape)), (2, silent, _whereabouts(shape))]
-    said = [
-        (share, _subjects(kind, shape, negated), _predicates(kind, shape))
-        for kind, share in KINDS.items()
-    ]
+    said = [(share, _subjects(kind, shape, negated), _predicates(kind, shape)) for kind, share in KINDS.items()]
     if not shape.simple:
         return said
     said.append((1.2, OneOf((IT, *THAT[:2])), _predicates_of_it()))
@@ -222,13 +219,9 @@ def asked_identities() -> Domain[Clause]:
     """Who is the man, what is this."""
     who, what = Phrase(words("who"), WHO.german("nom")), Phrase(words("what"), "was")
     people: Choice[Any] = Choice(
-        (3, noun_phrases("person", "definite", 0.15)),
-        (1, OneOf(PRONOUNS)),
-        (1, OneOf(THAT[:2])),
+        (3, noun_phrases("person", "definite", 0.15)), (1, OneOf(PRONOUNS)), (1, OneOf(THAT[:2]))
     )
-    things: Choice[Any] = Choice(
-        (1, OneOf((IT, *THAT))), (1, noun_phrases("idea,text", "standard", 0))
-    )
+    things: Choice[Any] = Choice((1, OneOf((IT, *THAT))), (1, noun_phrases("idea,text", "standard", 0)))
     now = just(Circumstance("present"))
     return Choice(
         (3, Product(partial(Clause, verb=COPULA, asked=who), people, now)),
@@ -262,14 +255,9 @@ def existences() -> Domain[Clause]:
 
     def build(thing: NounPhrase, place: Phrase) -> Clause:
         subject = THERE[thing.agreement == "3pl"]
-        what = Complement(
-            Phrase(thing.english("object"), thing.german("acc")), thing.field, thing.negative
-        )
+        what = Complement(Phrase(thing.english("object"), thing.german("acc")), thing.field, thing.negative)
         now = Circumstance("present")
         return Clause(subject, now, (what, Complement(place)), verb=EXISTENCE)
 
     places = Choice((5, locations("place", 0.1)), (1, positions("furniture", "dat", 0)))
-    return Choice(
-        (2, Product(build, things, places)),
-        (1, Product(build, buildings, locations("settlement", 0.1))),
-    )
+    return Choice((2, Product(build, things, places)), (1, Product(build, buildings, locations("settlement", 0.1))))

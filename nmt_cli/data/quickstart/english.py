@@ -112,9 +112,7 @@ def verb_group(verb: Verb, tense: Tense, agreement: Agreement, supported: bool) 
     if tense in ("future", "can", "must", "should", "may"):
         return VerbGroup(words("will" if tense == "future" else tense), plain)
     if tense == "progressive":
-        return VerbGroup(
-            (Word(BE["present"][agreement], "be"),), (Word(with_ing(base), base), *rest)
-        )
+        return VerbGroup((Word(BE["present"][agreement], "be"),), (Word(with_ing(base), base), *rest))
     if tense == "perfect":
         done = PARTICIPLES.get(base) or verb.past or with_ed(base)
         auxiliary = Word(_finite("have", "", "present", agreement), "have")

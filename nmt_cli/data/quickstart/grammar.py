@@ -16,16 +16,7 @@ from nmt_cli.data.quickstart.domain import Choice, Domain, OneOf, Product
 from nmt_cli.data.quickstart.english import BE, Agreement, Word, Words, words
 from nmt_cli.data.quickstart.german import Case
 from nmt_cli.data.quickstart.lexicon import Determiner, Noun, nouns_of, pairs, verb_entries
-from nmt_cli.data.quickstart.phrases import (
-    PRONOUNS,
-    WHO,
-    Field,
-    Nominal,
-    NounPhrase,
-    Phrase,
-    noun_phrases,
-    relative,
-)
+from nmt_cli.data.quickstart.phrases import PRONOUNS, WHO, Field, Nominal, NounPhrase, Phrase, noun_phrases, relative
 from nmt_cli.data.quickstart.topology import Clause, Layout, linearize
 from nmt_cli.data.quickstart.verbs import CLAUSE_VERBS, VERBS
 
@@ -111,9 +102,7 @@ def _wellbeing() -> Domain[Sentence]:
         english = (*words("how"), Word(form, "be"), *somebody.english("subject"))
         return Sentence(Phrase(english, f"wie geht es {somebody.german('dat')}"), "?")
 
-    people: Choice[Nominal] = Choice(
-        (1, OneOf(PRONOUNS)), (2, noun_phrases("person", "definite", described=0))
-    )
+    people: Choice[Nominal] = Choice((1, OneOf(PRONOUNS)), (2, noun_phrases("person", "definite", described=0)))
     return Product(ask, people)
 
 

@@ -4,32 +4,13 @@ from functools import cache
 from typing import Any
 
 from nmt_cli.data.quickstart.domain import Choice, Domain, OneOf, Product, just
-from nmt_cli.data.quickstart.lexicon import (
-    Noun,
-    Number,
-    adjectives_of,
-    all_nouns,
-    determiners,
-    feminine,
-)
+from nmt_cli.data.quickstart.lexicon import Noun, Number, adjectives_of, all_nouns, determiners, feminine
 from nmt_cli.data.quickstart.nouns import FEMALE_NAMES, HUMANS, PROFESSIONS, ROLES, SEXES
-from nmt_cli.data.quickstart.phrases import (
-    IT,
-    PRONOUNS,
-    THAT,
-    YOU,
-    NounPhrase,
-    Phrase,
-    names,
-    noun_phrases,
-)
+from nmt_cli.data.quickstart.phrases import IT, PRONOUNS, THAT, YOU, NounPhrase, Phrase, names, noun_phrases
 from nmt_cli.data.quickstart.topology import Complement
 
 # What one points at.
-POINTED_AT = (
-    "person,animal,foodstuff,dish,drink,thing,plant,opening,furniture,clothing,vehicle,text,idea"
-    ",place"
-)
+POINTED_AT = "person,animal,foodstuff,dish,drink,thing,plant,opening,furniture,clothing,vehicle,text,idea,place"
 
 
 def _is(nominal: NounPhrase) -> tuple[Complement]:
@@ -81,9 +62,7 @@ def _roles(sex: str, number: Number, negated: bool) -> Domain[tuple[Complement]]
         if sex == "f":
             nouns = [feminine(noun) for noun in nouns]
         other = SEXES["m" if sex == "f" else "f"].split()
-        return OneOf(
-            noun for noun in nouns if noun.gender in (sex, "n") and noun.english not in other
-        )
+        return OneOf(noun for noun in nouns if noun.gender in (sex, "n") and noun.english not in other)
 
     def phrases(determiner: str, names_: str, described: bool = False) -> Domain[Any]:
         adjectives = OneOf(adjectives_of("person")) if described else just(None)

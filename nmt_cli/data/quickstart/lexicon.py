@@ -118,16 +118,13 @@ ADJECTIVES_OF: dict[str, str] = {
     "sport": "",
     "opening": "old new big small green blue white dirty broken open closed",
     "furniture": "old new big small heavy cheap expensive beautiful red brown black modern strange",
-    "clothing": "old new beautiful cheap expensive warm red blue green yellow black white brown"
-    " dirty clean ugly gray",
+    "clothing": "old new beautiful cheap expensive warm red blue green yellow black white brown dirty clean ugly gray",
     "vehicle": "old new big small fast slow cheap expensive red blue green yellow black white"
     " modern dirty loud gray good empty full",
     "text": "old new long short funny sad boring interesting beautiful important strange good bad",
-    "idea": "new big small difficult simple important interesting strange easy right wrong good"
-    " bad",
+    "idea": "new big small difficult simple important interesting strange easy right wrong good bad",
     "event": "big small long short interesting important boring difficult easy loud good bad",
-    "place": "old new big small famous beautiful modern quiet dark dirty clean ugly empty cold"
-    " open closed",
+    "place": "old new big small famous beautiful modern quiet dark dirty clean ugly empty cold open closed",
 }
 
 ARTICLES: dict[str, Determiner] = {
@@ -226,9 +223,7 @@ def nouns_of(spec: str) -> tuple[Noun, ...]:
 def all_adjectives() -> dict[str, Adjective]:
     """Every adjective by its English lemma."""
     return {
-        english[0]: Adjective(
-            english[0], german[0], (english[1], german[1]) if len(english) > 1 else None
-        )
+        english[0]: Adjective(english[0], german[0], (english[1], german[1]) if len(english) > 1 else None)
         for english, german in entries(ADJECTIVES)
     }
 
@@ -246,8 +241,7 @@ def determiners(name: str) -> tuple[Determiner, ...]:
     number: Number = "sg" if suffix == "sg" else "pl"
     if group == "possessive":
         return tuple(
-            Determiner(english, german, "ein", number, english, definite=True)
-            for english, german in pairs(POSSESSIVES)
+            Determiner(english, german, "ein", number, english, definite=True) for english, german in pairs(POSSESSIVES)
         )
     if group == "numeral":
         return tuple(Determiner(en, de, "bare", number, en) for en, de in pairs(NUMERALS))
@@ -267,14 +261,7 @@ def verb_entries(table: str) -> tuple[Verb, ...]:
 
 
 def _verb(
-    english: str,
-    past: str,
-    infinitive: str,
-    third: str,
-    participle: str,
-    subject: str,
-    complements: str,
-    adjuncts: str,
+    english: str, past: str, infinitive: str, third: str, participle: str, subject: str, complements: str, adjuncts: str
 ) -> Verb:
     prefix, _, german = infinitive.rpartition("|")
     return Verb(

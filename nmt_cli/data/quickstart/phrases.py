@@ -13,14 +13,7 @@ from nmt_cli.data.quickstart import german
 from nmt_cli.data.quickstart.domain import Choice, Domain, OneOf, Product, just, maybe
 from nmt_cli.data.quickstart.english import Agreement, Word, Words, noun_word, words
 from nmt_cli.data.quickstart.german import Case
-from nmt_cli.data.quickstart.lexicon import (
-    Adjective,
-    Determiner,
-    Noun,
-    adjectives_of,
-    determiners,
-    nouns_of,
-)
+from nmt_cli.data.quickstart.lexicon import Adjective, Determiner, Noun, adjectives_of, determiners, nouns_of
 from nmt_cli.data.quickstart.nouns import NAMES, SEXES
 
 Field = Literal["pronouns", "definite", "indefinite", "complement"]
@@ -154,10 +147,7 @@ THAT = (
     Pronoun(("those", "those"), ("das", "das", "dem"), "3pl"),
 )
 """Those that point at what has no name yet; in German all of them are das."""
-THERE = (
-    Pronoun(("there", "there"), ("es", "es", "es"), "3sg"),
-    Pronoun(("there", "there"), ("es", "es", "es"), "3pl"),
-)
+THERE = (Pronoun(("there", "there"), ("es", "es", "es"), "3sg"), Pronoun(("there", "there"), ("es", "es", "es"), "3pl"))
 """The subject of there is and there are."""
 WHO = Pronoun(("who", "who"), ("wer", "wen", "wem"), "3sg")
 SILENT = Pronoun(("", ""), ("", "", ""), "3sg")
@@ -176,20 +166,16 @@ def relative(antecedent: NounPhrase) -> Pronoun:
 @cache
 def names() -> Domain[Pronoun]:
     """First names."""
-    return OneOf(
-        Pronoun((name, name), (name, name, name), "3sg", "definite") for name in NAMES.split()
-    )
+    return OneOf(Pronoun((name, name), (name, name, name), "3sg", "definite") for name in NAMES.split())
 
 
 # How often each determiner is drawn, for each use of a noun phrase.  What a use leaves out it
 # excludes: kein only stands in negated clauses, and there it is the only indefinite.
 _KNOWN = "the.sg:6, this.sg:.7, this.pl:.7, possessive.sg:4"
 USES: dict[str, str] = {
-    "subject": f"{_KNOWN}, the.pl:3, possessive.pl:1, a.sg:3, every.sg:.6, many.pl:.6,"
-    " numeral.pl:.6, bare.pl:.8",
+    "subject": f"{_KNOWN}, the.pl:3, possessive.pl:1, a.sg:3, every.sg:.6, many.pl:.6, numeral.pl:.6, bare.pl:.8",
     # What is simple often has no article: horses are strong.
-    "simple subject": f"{_KNOWN}, the.pl:4, possessive.pl:1, a.sg:2, every.sg:.6, many.pl:.6,"
-    " numeral.pl:.8, bare.pl:3",
+    "simple subject": f"{_KNOWN}, the.pl:4, possessive.pl:1, a.sg:2, every.sg:.6, many.pl:.6, numeral.pl:.8, bare.pl:3",
     "definite": f"{_KNOWN}, the.pl:2, possessive.pl:1",
     "theme": f"{_KNOWN}, the.pl:2, possessive.pl:1, a.sg:6, numeral.pl:2, some.pl:1",
     "object": f"{_KNOWN}, the.pl:2, possessive.pl:1, a.sg:6, numeral.pl:2, some.pl:1, many.pl:.6,"
@@ -236,11 +222,7 @@ def _options(noun: Noun, use: str) -> list[tuple[str, float]]:
         kin = use == "negated" and KIND_USES[noun.kind].startswith("bare")
         text = "not bare.sg:1" if kin else KIND_USES[noun.kind]
     options = [option.strip().partition(":") for option in text.split(",") if option]
-    return [
-        (name, float(weight))
-        for name, _, weight in options
-        if noun.number != "pl" or name.endswith(".pl")
-    ]
+    return [(name, float(weight)) for name, _, weight in options if noun.number != "pl" or name.endswith(".pl")]
 
 
 @cache
@@ -270,10 +252,7 @@ def couples() -> Domain[Couple]:
 def pairs_of(spec: str, determiner: str) -> Domain[Couple]:
     """Two nouns of a class, bread and milk, one from each half of the list."""
     (article,), nouns = determiners(determiner), nouns_of(spec)
-    halves = [
-        Product(NounPhrase, just(article), just(None), OneOf(half))
-        for half in (nouns[::2], nouns[1::2])
-    ]
+    halves = [Product(NounPhrase, just(article), just(None), OneOf(half)) for half in (nouns[::2], nouns[1::2])]
     build = partial(Couple, field="indefinite")
     return Choice((1, Product(build, *halves)), (1, Product(build, *reversed(halves))))
 

@@ -10,19 +10,14 @@ from nmt_cli.data.quickstart.nouns import CITIES, COUNTRIES
 from nmt_cli.data.quickstart.phrases import NounPhrase, Phrase, noun_phrases, prepositional
 
 # Places and goals without an article in English.
-PLACES = (
-    "at home = zu Hause | here = hier | there = dort | at school = in der Schule"
-    " | at work = bei der Arbeit"
-)
+PLACES = "at home = zu Hause | here = hier | there = dort | at school = in der Schule | at work = bei der Arbeit"
 GOALS = "home = nach Hause | to school = zur Schule | to bed = ins Bett | here = hierher"
 
 
 @cache
 def proper_places(table: str, english: str, preposition: str) -> Domain[Phrase]:
     """Cities or countries after a preposition: in Berlin, nach Italien."""
-    return OneOf(
-        Phrase(words(f"{english} {en[0]}"), f"{preposition} {de[0]}") for en, de in entries(table)
-    )
+    return OneOf(Phrase(words(f"{english} {en[0]}"), f"{preposition} {de[0]}") for en, de in entries(table))
 
 
 def _located(place: NounPhrase) -> Phrase:

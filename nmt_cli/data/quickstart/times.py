@@ -79,17 +79,14 @@ def _fixed(table: str) -> Domain[Phrase]:
 
 def _framed(english: str, german: str, table: str) -> Domain[Phrase]:
     """Each word of a table in the same frame: ``on {}`` and ``am {}`` around the weekdays."""
-    return OneOf(
-        Phrase(words(english.format(en[0])), german.format(de[0])) for en, de in entries(table)
-    )
+    return OneOf(Phrase(words(english.format(en[0])), german.format(de[0])) for en, de in entries(table))
 
 
 @cache
 def clock() -> Domain[Phrase]:
     """The times of the day in steps of five or ten minutes."""
     full = [
-        Phrase(words(f"at {hour} o'clock"), f"um {'ein' if hour == 'one' else stunde} Uhr")
-        for hour, stunde in HOURS
+        Phrase(words(f"at {hour} o'clock"), f"um {'ein' if hour == 'one' else stunde} Uhr") for hour, stunde in HOURS
     ]
     # German names the hour that is half over by the hour that is to come.
     half = [
@@ -130,9 +127,7 @@ def _span(english: str, german: str) -> Domain[Phrase]:
 @cache
 def _around_events() -> Domain[Phrase]:
     """Before, after and during an event: two datives and a genitive."""
-    events = Product(
-        lambda noun: NounPhrase(ARTICLES["the.sg"], None, noun), OneOf(nouns_of("event"))
-    )
+    events = Product(lambda noun: NounPhrase(ARTICLES["the.sg"], None, noun), OneOf(nouns_of("event")))
     return Choice(
         (1, Product(lambda event: prepositional("before", "vor", "dat", event), events)),
         (1, Product(lambda event: prepositional("after", "nach", "dat", event), events)),

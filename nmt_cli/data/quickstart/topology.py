@@ -20,9 +20,7 @@ from nmt_cli.data.quickstart.phrases import Field, Nominal, Phrase
 # Known before new, and the negation between them: nicht denies all that follows it.
 MIDDLE_FIELD = "pronouns time definite adverb adjunct indefinite complement"
 
-Layout = Literal[
-    "statement", "time first", "place first", "inverted", "question", "imperative", "verb-final"
-]
+Layout = Literal["statement", "time first", "place first", "inverted", "question", "imperative", "verb-final"]
 
 # Clause type: the English order, the German order.
 LAYOUTS: dict[Layout, tuple[str, str]] = {
@@ -32,10 +30,7 @@ LAYOUTS: dict[Layout, tuple[str, str]] = {
     "inverted": ("subject VERBS adjunct time", "finite subject MIDDLE close"),
     "imperative": ("VERBS adjunct time", "finite MIDDLE close"),
     "verb-final": ("subject VERBS adjunct time", "subject MIDDLE final"),
-    "question": (
-        "asked auxiliary subject adverb main complements adjunct time",
-        "asked finite subject MIDDLE close",
-    ),
+    "question": ("asked auxiliary subject adverb main complements adjunct time", "asked finite subject MIDDLE close"),
 }
 _ABBREVIATIONS = {"VERBS": "auxiliary adverb main complements", "MIDDLE": MIDDLE_FIELD}
 

@@ -14,9 +14,7 @@ from typing import IO
 from nmt_cli.errors import DataError
 
 COPY_CHUNK_BYTES = 1 << 20
-MAX_EXPANSION_RATIO = (
-    100  # times the archive's size that a member may have; text shrinks to a tenth at most
-)
+MAX_EXPANSION_RATIO = 100  # times the archive's size that a member may have; text shrinks to a tenth at most
 
 
 def extract_members(archive: Path, output_paths: Mapping[str, Path]) -> None:

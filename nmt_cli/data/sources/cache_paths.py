@@ -6,11 +6,7 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 LIBRARIES = ("hf", "mtdata")  # what may stand before the colon of a name
-HUGGINGFACE_SPLITS = {
-    "train": "train",
-    "dev": "validation",
-    "test": "test",
-}  # ours, and Hugging Face's
+HUGGINGFACE_SPLITS = {"train": "train", "dev": "validation", "test": "test"}  # ours, and Hugging Face's
 PROVIDED_SPLITS = {"hf": tuple(HUGGINGFACE_SPLITS), "mtdata": ("train",)}  # what one name gives
 
 
@@ -50,9 +46,7 @@ class DatasetRef(NamedTuple):
         folder = cache_folder() / "corpora" / self.library
         for component in (f"{self.dataset}:{self.configuration}", f"{source}-{target}"):
             folder /= quote(component, safe="")
-        source_name, target_name = (
-            quote(f"{self.split}.{side}", safe="") for side in (source, target)
-        )
+        source_name, target_name = (quote(f"{self.split}.{side}", safe="") for side in (source, target))
         return folder / source_name, folder / target_name
 
 

@@ -148,14 +148,9 @@ class CorpusSelection(NamedTuple):
         extra_files = self.entry.pairs[self.pair].more if split == "train" else ()
         for split_file in (*getattr(self.entry.splits, split), *extra_files):
             first_text = self._catalogue_text(split_file, self.first, split_file.first_member)
-            yield (
-                first_text,
-                self._catalogue_text(split_file, self.second, split_file.second_member),
-            )
+            yield (first_text, self._catalogue_text(split_file, self.second, split_file.second_member))
 
-    def _catalogue_text(
-        self, split_file: SplitFile, language: str, own_member: str | None
-    ) -> CatalogueText:
+    def _catalogue_text(self, split_file: SplitFile, language: str, own_member: str | None) -> CatalogueText:
         fields = {"pair": self.pair, "first": self.first, "second": self.second}
         file_and_member = [
             None if template is None else template.format(language=language, **fields)
@@ -165,9 +160,7 @@ class CorpusSelection(NamedTuple):
 
     def files(self) -> dict[str, CatalogueFile]:
         """Everything that is downloaded for it, by name, each once."""
-        texts = [
-            text for split in SPLIT_NAMES for text_pair in self.texts(split) for text in text_pair
-        ]
+        texts = [text for split in SPLIT_NAMES for text_pair in self.texts(split) for text in text_pair]
         return {name: catalogue_file(name) for name in dict.fromkeys(text.file for text in texts)}
 
 
@@ -179,6 +172,4 @@ def select_corpus(name: str, source: str, target: str) -> CorpusSelection:
         first, _, second = pair.partition("-")
         if {source, target} == {first, second}:
             return CorpusSelection(name, first, second)
-    raise DataError(
-        f"{name} has no {source}-{target}; it has {', '.join(catalogue_corpora()[name].pairs)}"
-    )
+    raise DataError(f"{name} has no {source}-{target}; it has {', '.join(catalogue_corpora()[name].pairs)}")

@@ -9,20 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from nmt_cli.data.concatenation import join_neighbours
 from nmt_cli.data.config import CorpusConfig, ParallelTextConfig
-from nmt_cli.data.sources.cache_paths import (
-    PROVIDED_SPLITS,
-    DatasetRef,
-    parse_dataset_ref,
-    unpacked_folder,
-)
+from nmt_cli.data.sources.cache_paths import PROVIDED_SPLITS, DatasetRef, parse_dataset_ref, unpacked_folder
 from nmt_cli.data.sources.catalogue import SPLIT_NAMES, CorpusSelection, select_corpus
 from nmt_cli.data.sources.files import RawPair, find_file, read_jsonl, read_tsv, read_two_files
-from nmt_cli.data.sources.provenance import (
-    catalogue_provenance,
-    dataset_provenance,
-    is_fetched,
-    is_unpacked,
-)
+from nmt_cli.data.sources.provenance import catalogue_provenance, dataset_provenance, is_fetched, is_unpacked
 from nmt_cli.errors import DataError
 
 if TYPE_CHECKING:
@@ -75,17 +65,11 @@ def find_corpus(config: CorpusConfig, folders: Sequence[Path]) -> Corpus:
             eval_texts = {role: text for role, text in texts if role != "train"}
             if config.join > 1 and "dev" not in eval_texts:
                 raise DataError(
-                    "corpus.join: needs corpus.dev, since pairs held out from joined text share "
-                    "lines with it"
+                    "corpus.join: needs corpus.dev, since pairs held out from joined text share lines with it"
                 )
             train_texts = [text for role, text in texts if role == "train"]
-            provenance = tuple(
-                dataset_provenance(ref, config.source, config.target)
-                for ref in dataset_refs(config)
-            )
-            return Corpus(
-                train_texts, eval_texts.get("dev"), eval_texts.get("test"), root, provenance
-            )
+            provenance = tuple(dataset_provenance(ref, config.source, config.target) for ref in dataset_refs(config))
+            return Corpus(train_texts, eval_texts.get("dev"), eval_texts.get("test"), root, provenance)
         failed_roots.append((root, missing))
     best_root = min(failed_roots, key=lambda root_and_missing: len(root_and_missing[1]))
     searched_roots = ", ".join(str(root) for root, _ in failed_roots)
@@ -103,9 +87,7 @@ def dataset_refs(config: CorpusConfig) -> list[DatasetRef]:
     """Every text that another library is to fetch."""
     if catalogue_selection(config) is not None or config.name == "quickstart":
         return []
-    refs = [
-        parse_dataset_ref(text_config.name, role) for role, text_config in _configured_texts(config)
-    ]
+    refs = [parse_dataset_ref(text_config.name, role) for role, text_config in _configured_texts(config)]
     return list(dict.fromkeys(ref for ref in refs if ref is not None))
 
 
@@ -121,21 +103,14 @@ def missing_downloads(config: CorpusConfig) -> list[str]:
 
 def _configured_texts(config: CorpusConfig) -> list[tuple[str, ParallelTextConfig]]:
     """Every part, with train, dev or test before it."""
-    values_by_role: dict[str, Any] = {
-        role: getattr(config, role) for role in ("train", "dev", "test")
-    }
+    values_by_role: dict[str, Any] = {role: getattr(config, role) for role in ("train", "dev", "test")}
     if (dataset_ref := parse_dataset_ref(config.name, "train")) is not None:
         for role in PROVIDED_SPLITS[dataset_ref.library]:
-            values_by_role[role] = (
-                config.name if role == "train" else values_by_role[role] or config.name
-            )
+            values_by_role[role] = config.name if role == "train" else values_by_role[role] or config.name
     text_configs = []
     for role, value in values_by_role.items():
         values = value if isinstance(value, tuple) else () if value is None else (value,)
-        text_configs += [
-            (role, ParallelTextConfig(name=item) if isinstance(item, str) else item)
-            for item in values
-        ]
+        text_configs += [(role, ParallelTextConfig(name=item) if isinstance(item, str) else item) for item in values]
     return text_configs
 
 
@@ -144,9 +119,7 @@ def _catalogue_corpus(config: CorpusConfig, folder: Path) -> Corpus:
     if not is_unpacked(folder):
         name = f"{config.name} {config.source} {config.target}"
         raise DataError(f"corpus.name: {name} is not in {folder}; nmt corpora fetch {name} gets it")
-    texts = [
-        _locate_text(role, ParallelTextConfig(name=role), config, folder) for role in SPLIT_NAMES
-    ]
+    texts = [_locate_text(role, ParallelTextConfig(name=role), config, folder) for role in SPLIT_NAMES]
     for text in texts:
         if isinstance(text, str):
             raise DataError(f"corpus.name: {folder} is damaged: {text}; delete it")
@@ -157,12 +130,7 @@ def _catalogue_corpus(config: CorpusConfig, folder: Path) -> Corpus:
 def search_folders(recipe_folder: Path | None, download_cache: Path | None = None) -> list[Path]:
     """Where relative paths of a corpus are looked for, in order."""
     data_folder = os.environ.get("NMT_DATA")
-    folders = [
-        recipe_folder,
-        Path.cwd(),
-        Path(data_folder) if data_folder else None,
-        download_cache,
-    ]
+    folders = [recipe_folder, Path.cwd(), Path(data_folder) if data_folder else None, download_cache]
     return list(dict.fromkeys(folder.absolute() for folder in folders if folder is not None))
 
 
@@ -178,9 +146,7 @@ def _expand_user(name: str) -> Path:
         raise DataError(f"corpus: {name}: there is no such user") from error
 
 
-def _locate_text(
-    role: str, text_config: ParallelTextConfig, config: CorpusConfig, root: Path
-) -> ParallelText | str:
+def _locate_text(role: str, text_config: ParallelTextConfig, config: CorpusConfig, root: Path) -> ParallelText | str:
     """The part with its files under `root`, or what is missing."""
     dataset_ref = parse_dataset_ref(text_config.name, role)
     if dataset_ref is not None:
@@ -188,27 +154,17 @@ def _locate_text(
             return f"{dataset_ref.name} is not here yet; nmt prepare fetches it"
         cached_paths = dataset_ref.paths(config.source, config.target)
         return ParallelText(
-            dataset_ref.name,
-            cached_paths,
-            _reader(text_config, config, cached_paths),
-            text_config.weight,
+            dataset_ref.name, cached_paths, _reader(text_config, config, cached_paths), text_config.weight
         )
     if text_config.name is not None:
         file_names = [f"{text_config.name}.{config.source}", f"{text_config.name}.{config.target}"]
     else:
-        configured_names = [
-            text_config.source,
-            text_config.target,
-            text_config.tsv,
-            text_config.jsonl,
-        ]
+        configured_names = [text_config.source, text_config.target, text_config.tsv, text_config.jsonl]
         file_names = [side for side in configured_names if side is not None]
     paths = [find_file(root / _expand_user(name)) for name in file_names]
     files = tuple(path for path in paths if path is not None)
     if len(files) == len(file_names):
-        return ParallelText(
-            file_names[0], files, _reader(text_config, config, files), text_config.weight
-        )
+        return ParallelText(file_names[0], files, _reader(text_config, config, files), text_config.weight)
     missing = [name for name, path in zip(file_names, paths, strict=True) if path is None]
     return "no file " + " and ".join(missing) + " (nor .gz, .zst)"
 

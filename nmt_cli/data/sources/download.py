@@ -41,9 +41,7 @@ def fetch_missing_files(download: "Download", folder: Path, reporter: Reporter) 
             fetch_file(url, path, partial(_verify_text, url, expected_sha256), reporter, ADVICE)
 
 
-def fetch_file(
-    url: str, path: Path, verify: Callable[[Path], None], reporter: Reporter, advice: str
-) -> None:
+def fetch_file(url: str, path: Path, verify: Callable[[Path], None], reporter: Reporter, advice: str) -> None:
     """Download one file, which gets its name once `check` has not refused it.
 
     DataError says what could not be had, and `advice` what to do about it.
@@ -79,10 +77,7 @@ def _delete_stale_partials(path: Path) -> None:
     """Delete what killed downloads of a file left; younger ones may still be going on."""
     for leftover in path.parent.glob(f"{PARTIAL_PREFIX}*"):
         with suppress(OSError):
-            if (
-                leftover.name.endswith(path.name)
-                and time.time() - leftover.stat().st_mtime > STALE_PARTIAL_SECONDS
-            ):
+            if leftover.name.endswith(path.name) and time.time() - leftover.stat().st_mtime > STALE_PARTIAL_SECONDS:
                 leftover.unlink()
 
 
@@ -116,9 +111,7 @@ def _content_length(response: Any, url: str, folder: Path) -> int | None:
     size = int(header)
     free_bytes = shutil.disk_usage(folder).free
     if not 0 <= size <= min(MAX_FILE_BYTES, free_bytes):
-        raise DataError(
-            f"{url}: {size:,} bytes; {folder} has {free_bytes:,} free, and {MAX_FILE_BYTES:,} are the most"
-        )
+        raise DataError(f"{url}: {size:,} bytes; {folder} has {free_bytes:,} free, and {MAX_FILE_BYTES:,} are the most")
     return size
 
 

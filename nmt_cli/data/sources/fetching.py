@@ -12,12 +12,7 @@ from typing import Any
 
 from nmt_cli.data.sources.archive import extract_members
 from nmt_cli.data.sources.cache_paths import download_folder, unpacked_folder
-from nmt_cli.data.sources.catalogue import (
-    SPLIT_NAMES,
-    CatalogueFile,
-    CatalogueText,
-    CorpusSelection,
-)
+from nmt_cli.data.sources.catalogue import SPLIT_NAMES, CatalogueFile, CatalogueText, CorpusSelection
 from nmt_cli.data.sources.download import content_hash, fetch_file, verify_sha256
 from nmt_cli.data.sources.markup import line_reader, pair_lines, read_tmx
 from nmt_cli.data.sources.provenance import PROVENANCE_FILE, is_unpacked
@@ -25,14 +20,10 @@ from nmt_cli.errors import DataError
 from nmt_cli.fs import atomic_write_text
 from nmt_cli.reporting import Reporter
 
-DIGEST_SUFFIX = (
-    ".sha256"  # beside a download whose digest nobody published: what it had the first time
-)
+DIGEST_SUFFIX = ".sha256"  # beside a download whose digest nobody published: what it had the first time
 
 
-def fetch_corpus(
-    selection: CorpusSelection, reporter: Reporter, folder: Path | None = None
-) -> Path:
+def fetch_corpus(selection: CorpusSelection, reporter: Reporter, folder: Path | None = None) -> Path:
     """The folder with train, dev and test of a corpus in two languages, made where it is missing.
 
     DataError says what could not be had, or is not what it should be.
@@ -44,9 +35,7 @@ def fetch_corpus(
     terms = " ".join(entry.terms.split())
     reporter.info(f"{selection.corpus} {selection.pair}: {entry.licence}: {terms}")
     try:
-        files = {
-            name: download_file(name, file, reporter) for name, file in selection.files().items()
-        }
+        files = {name: download_file(name, file, reporter) for name, file in selection.files().items()}
         _unpack(selection, files, folder, reporter)
     except OSError as error:
         raise DataError(f"{folder}: cannot be written: {error.strerror}") from error
@@ -94,10 +83,7 @@ def _record_digest(path: Path, reporter: Reporter) -> None:
     if not digest_path.exists():
         digest = _file_hash(path)
         atomic_write_text(digest_path, f"{digest}  {path.name}\n")
-        reporter.warning(
-            f"{path.name}: nobody published a SHA-256 of it; "
-            f"from now on it must be {digest[:12]}..."
-        )
+        reporter.warning(f"{path.name}: nobody published a SHA-256 of it; from now on it must be {digest[:12]}...")
 
 
 def _file_hash(path: Path) -> str:
@@ -105,29 +91,19 @@ def _file_hash(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _unpack(
-    selection: CorpusSelection, files: dict[str, dict[str, Any]], folder: Path, reporter: Reporter
-) -> None:
+def _unpack(selection: CorpusSelection, files: dict[str, dict[str, Any]], folder: Path, reporter: Reporter) -> None:
     """Write the folder, which appears whole or not at all."""
     temporary_folder = folder.with_name(f".{folder.name}.{os.getpid()}")
-    shutil.rmtree(
-        temporary_folder, ignore_errors=True
-    )  # of a killed process that had the same number
+    shutil.rmtree(temporary_folder, ignore_errors=True)  # of a killed process that had the same number
     (temporary_folder / "members").mkdir(parents=True)
     try:
         members = _extract_texts(selection, temporary_folder / "members", reporter)
         counts: dict[str, int] = {}
         for role in SPLIT_NAMES:
-            counts.update(
-                _write_split(
-                    selection, temporary_folder, role, _read_pairs(selection, role, members)
-                )
-            )
+            counts.update(_write_split(selection, temporary_folder, role, _read_pairs(selection, role, members)))
         shutil.rmtree(temporary_folder / "members")
         provenance = {"corpus": selection.corpus, "files": list(files.values()), "pairs": counts}
-        atomic_write_text(
-            temporary_folder / PROVENANCE_FILE, json.dumps(provenance, indent=2) + "\n"
-        )
+        atomic_write_text(temporary_folder / PROVENANCE_FILE, json.dumps(provenance, indent=2) + "\n")
         _publish(temporary_folder, folder)
     finally:
         shutil.rmtree(temporary_folder, ignore_errors=True)
@@ -144,13 +120,9 @@ def _publish(temporary_folder: Path, folder: Path) -> None:
             raise DataError(f"{folder}: cannot be written: {error.strerror}") from error
 
 
-def _extract_texts(
-    selection: CorpusSelection, folder: Path, reporter: Reporter
-) -> dict[CatalogueText, Path]:
+def _extract_texts(selection: CorpusSelection, folder: Path, reporter: Reporter) -> dict[CatalogueText, Path]:
     """Where each text lies: in the download folder, or extracted from an archive there."""
-    texts = [
-        text for role in SPLIT_NAMES for text_pair in selection.texts(role) for text in text_pair
-    ]
+    texts = [text for role in SPLIT_NAMES for text_pair in selection.texts(role) for text in text_pair]
     paths = {text: download_folder() / text.file for text in texts if text.member is None}
     archives: dict[str, list[CatalogueText]] = {}
     for text in dict.fromkeys(texts):
@@ -176,9 +148,7 @@ def _read_pairs(
             yield from read_tmx(paths[first], selection.first, selection.second)
         else:
             names = first.format_name, second.format_name
-            first_lines, second_lines = (
-                line_reader(text.format_name)(paths[text]) for text in (first, second)
-            )
+            first_lines, second_lines = (line_reader(text.format_name)(paths[text]) for text in (first, second))
             yield from pair_lines(first_lines, second_lines, names)
 
 

@@ -105,9 +105,7 @@ def read_two_files(source: Path, target: Path) -> Iterator[RawPair]:
         if source_line is end_of_file and target_line is end_of_file:
             return
         if not isinstance(source_line, bytes) or not isinstance(target_line, bytes):
-            remaining = (
-                sum(1 for _ in (target_lines if source_line is end_of_file else source_lines)) + 1
-            )
+            remaining = sum(1 for _ in (target_lines if source_line is end_of_file else source_lines)) + 1
             line_counts = (
                 (line_number, line_number + remaining)
                 if source_line is end_of_file
@@ -126,9 +124,7 @@ def read_tsv(path: Path) -> Iterator[RawPair]:
     for line_number, line in enumerate(read_lines(path), 1):
         columns = line.split(b"\t")
         if len(columns) < 2:
-            raise DataError(
-                f"{path}:{line_number}: no tab in the line; a TSV has source<TAB>target"
-            )
+            raise DataError(f"{path}:{line_number}: no tab in the line; a TSV has source<TAB>target")
         yield RawPair(columns[0], columns[1], line_number)
 
 
@@ -151,8 +147,7 @@ def read_jsonl(path: Path, source: str, target: str) -> Iterator[RawPair]:
         texts = [item.get(key) for key in keys]
         if not isinstance(texts[0], str) or not isinstance(texts[1], str):
             raise DataError(
-                f'{path}:{line_number}: needs the texts "{source}" and "{target}" '
-                '(or "source" and "target")'
+                f'{path}:{line_number}: needs the texts "{source}" and "{target}" (or "source" and "target")'
             )
         source_line, target_line = (_encode_text(str(text), error_handler) for text in texts)
         yield RawPair(source_line, target_line, line_number)

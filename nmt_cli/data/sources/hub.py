@@ -17,9 +17,7 @@ from nmt_cli.reporting import Reporter
 
 PairIterator = Iterator[tuple[str, str]]
 PACKAGES = {"hf": "datasets", "mtdata": "mtdata"}  # the extra has the package's name
-LANGUAGE_CODES_SCRIPT = (
-    "import sys; from mtdata.iso.bcp47 import bcp47; print(*map(bcp47, sys.argv[1:]))"
-)
+LANGUAGE_CODES_SCRIPT = "import sys; from mtdata.iso.bcp47 import bcp47; print(*map(bcp47, sys.argv[1:]))"
 
 
 def fetch_dataset(dataset_ref: DatasetRef, source: str, target: str, reporter: Reporter) -> None:
@@ -47,9 +45,7 @@ def fetch_dataset(dataset_ref: DatasetRef, source: str, target: str, reporter: R
         for partial_path in partial_paths:
             partial_path.unlink(missing_ok=True)
     provenance = {"name": dataset_ref.name, "by": f"{package} {version(package)}", "pairs": count}
-    atomic_write_text(
-        provenance_path(dataset_ref, source, target), json.dumps(provenance, indent=2) + "\n"
-    )
+    atomic_write_text(provenance_path(dataset_ref, source, target), json.dumps(provenance, indent=2) + "\n")
 
 
 def _write_pairs(pairs: PairIterator, paths: list[Path], reporter: Reporter) -> int:
@@ -80,9 +76,7 @@ def _read_huggingface(dataset_ref: DatasetRef, source: str, target: str) -> Pair
         datasets.disable_progress_bars()
     name = dataset_ref.dataset
     try:
-        rows = datasets.load_dataset(
-            name, dataset_ref.configuration or None, split=dataset_ref.split
-        )
+        rows = datasets.load_dataset(name, dataset_ref.configuration or None, split=dataset_ref.split)
     except Exception as error:  # the library has dozens of kinds, and passes on others'
         reason = " ".join(str(error).split()) or type(error).__name__
         raise DataError(f"{dataset_ref.name}: datasets cannot load it: {reason[:500]}") from error
@@ -101,17 +95,13 @@ def _read_huggingface(dataset_ref: DatasetRef, source: str, target: str) -> Pair
 def _read_mtdata(dataset_ref: DatasetRef, source: str, target: str) -> PairIterator:
     """Pairs of a dataset, in a process of its own: mtdata keeps its index in a pickle, which
     shall not be read in ours."""
-    code_lines = _command_lines(
-        [sys.executable, "-c", LANGUAGE_CODES_SCRIPT, source, target], dataset_ref
-    )
+    code_lines = _command_lines([sys.executable, "-c", LANGUAGE_CODES_SCRIPT, source, target], dataset_ref)
     requested_codes = next(code_lines, "").split()
     for _ in code_lines:
         pass
     dataset_codes = dataset_ref.dataset.split("-")[-2:]
     if sorted(dataset_codes) != sorted(requested_codes):
-        raise DataError(
-            f"{dataset_ref.name} is {'-'.join(dataset_codes)}, not {'-'.join(requested_codes)}"
-        )
+        raise DataError(f"{dataset_ref.name} is {'-'.join(dataset_codes)}, not {'-'.join(requested_codes)}")
     is_swapped = dataset_codes != requested_codes
     command = [sys.executable, "-m", "mtdata", "--no-pbar", "echo", dataset_ref.dataset]
     for number, line in enumerate(_command_lines(command, dataset_ref), 1):
@@ -137,11 +127,5 @@ def _command_lines(command: list[str], dataset_ref: DatasetRef) -> Iterator[str]
         if process.wait():
             stderr_file.seek(0)
             error_lines = stderr_file.read().decode("utf-8", "replace").strip().splitlines()
-            reason = (
-                " ".join(error_lines[-1].split())
-                if error_lines
-                else f"exit code {process.returncode}"
-            )
-            raise DataError(
-                f"{dataset_ref.name}: mtdata cannot give it: {reason}; mtdata list shows what it has"
-            )
+            reason = " ".join(error_lines[-1].split()) if error_lines else f"exit code {process.returncode}"
+            raise DataError(f"{dataset_ref.name}: mtdata cannot give it: {reason}; mtdata list shows what it has")

@@ -63,9 +63,7 @@ def read_tmx(path: Path, first: str, second: str) -> Iterator[tuple[bytes, bytes
 
 def _unit_texts(unit: Element) -> Iterator[tuple[str, bytes]]:
     for variant in unit.iter("tuv"):
-        language = next(
-            (variant.get(key, "") for key in LANGUAGE_ATTRIBUTES if variant.get(key)), ""
-        )
+        language = next((variant.get(key, "") for key in LANGUAGE_ATTRIBUTES if variant.get(key)), "")
         segment = variant.find("seg")
         if segment is not None:
             text = SPACES_PATTERN.sub(" ", "".join(segment.itertext())).strip()

@@ -46,19 +46,11 @@ class WordCache:
         if not self.caches_words:
             return _as_bytes(self.tokenizer.encode(lines))
         line_words = [line.split(" ") for line in lines]
-        has_single_spaces = [
-            words == line.split() for words, line in zip(line_words, lines, strict=True)
-        ]
+        has_single_spaces = [words == line.split() for words, line in zip(line_words, lines, strict=True)]
         word_ids = self._ids_by_word(
-            [
-                words
-                for words, is_plain in zip(line_words, has_single_spaces, strict=True)
-                if is_plain
-            ]
+            [words for words, is_plain in zip(line_words, has_single_spaces, strict=True) if is_plain]
         )
-        other_lines = [
-            line for line, is_plain in zip(lines, has_single_spaces, strict=True) if not is_plain
-        ]
+        other_lines = [line for line, is_plain in zip(lines, has_single_spaces, strict=True) if not is_plain]
         other_ids = iter(_as_bytes(self.tokenizer.encode(other_lines)))
         return [
             b"".join([word_ids[word] for word in words]) if is_plain else next(other_ids)
@@ -69,20 +61,14 @@ class WordCache:
         """A table with the words of all these lines."""
         if len(self._ids) > self.max_words:
             self._ids = {}
-        collect_new_words = list(
-            {word: None for words in lines for word in words if word not in self._ids}
-        )
-        self._ids.update(
-            zip(collect_new_words, _as_bytes(self.tokenizer.encode(collect_new_words)), strict=True)
-        )
+        collect_new_words = list({word: None for words in lines for word in words if word not in self._ids})
+        self._ids.update(zip(collect_new_words, _as_bytes(self.tokenizer.encode(collect_new_words)), strict=True))
         return self._ids
 
 
 def _pre_tokenizes_like_ours(tokenizer: TextTokenizer) -> bool:
     """Whether it looks for pieces as those do that are trained here; imported ones may not."""
-    references = [
-        json.loads(build_backend(models.BPE(), nfc=nfc).to_str()) for nfc in (True, False)
-    ]
+    references = [json.loads(build_backend(models.BPE(), nfc=nfc).to_str()) for nfc in (True, False)]
     content = json.loads(tokenizer.backend.to_str())
     keys = ("normalizer", "pre_tokenizer", "post_processor", "added_tokens")
     return any(all(content[key] == reference[key] for key in keys) for reference in references)
@@ -95,9 +81,7 @@ def _as_bytes(sequences: Sequence[Sequence[int]]) -> list[bytes]:
 class PairEncoder:
     """Encodes training pairs in every variant, the first of which is always the best."""
 
-    def __init__(
-        self, tokenizers: Tokenizers, config: TokenizerConfig, max_length: int | None
-    ) -> None:
+    def __init__(self, tokenizers: Tokenizers, config: TokenizerConfig, max_length: int | None) -> None:
         self.tokenizers = (tokenizers.source, tokenizers.target)
         self.caches = [WordCache(tokenizer) for tokenizer in self.tokenizers]
         self.variant_encoders = [VariantEncoder(tokenizer, config) for tokenizer in self.tokenizers]
@@ -113,10 +97,7 @@ class PairEncoder:
             for variant in self.variants
             for side in (0, 1)
         ]
-        column_lengths = [
-            np.array([len(ids) // ID_DTYPE.itemsize for ids in one], dtype=ID_DTYPE)
-            for one in columns
-        ]
+        column_lengths = [np.array([len(ids) // ID_DTYPE.itemsize for ids in one], dtype=ID_DTYPE) for one in columns]
         keep_mask = np.ones(len(block[0]), dtype=bool)
         if self.max_length is not None:
             for lengths in column_lengths:
@@ -130,8 +111,6 @@ class PairEncoder:
         )
 
 
-def make_pair_encoder(
-    folder: Path, config: TokenizerConfig, max_length: int | None, worker_index: int
-) -> PairEncoder:
+def make_pair_encoder(folder: Path, config: TokenizerConfig, max_length: int | None, worker_index: int) -> PairEncoder:
     """The work of a worker, with the tokenizers of a folder."""
     return PairEncoder(Tokenizers.load(folder), config, max_length)

@@ -45,9 +45,7 @@ class ImportedTokenizer(TextTokenizer):
             self._token_ids.get(backend.id_to_token(sentencepiece_id) or "", self._unk_id)
             for sentencepiece_id in range(backend.get_vocab_size())
         ]
-        self._decoder = decoders.Sequence(
-            [decoders.ByteFallback(), decoders.Replace(META_SPACE, " "), decoders.Fuse()]
-        )
+        self._decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Replace(META_SPACE, " "), decoders.Fuse()])
 
     def serialize(self) -> str:
         """See `TextTokenizer.identity`."""
@@ -79,9 +77,7 @@ class ImportedTokenizer(TextTokenizer):
 
     def decode(self, sequences: Sequence[Sequence[int]]) -> list[str]:
         """See `TextTokenizer.decode`."""
-        token_lists = [
-            [self._tokens[i] for i in ids if i not in self._skipped_ids] for ids in sequences
-        ]
+        token_lists = [[self._tokens[i] for i in ids if i not in self._skipped_ids] for ids in sequences]
         return [self._decoder.decode(tokens).strip(" ") if tokens else "" for tokens in token_lists]
 
     def ids_to_tokens(self, ids: Iterable[int]) -> list[str]:
@@ -104,9 +100,7 @@ class ImportedTokenizer(TextTokenizer):
         """
         if all(ids):
             return [self._model_id_by_sentencepiece_id[i] for i in ids]
-        normalized = self.backend.normalizer.normalize_str(
-            text
-        )  # which normalising leaves as it is
+        normalized = self.backend.normalizer.normalize_str(text)  # which normalising leaves as it is
         encoding = self.backend.encode(normalized, add_special_tokens=False)
         if encoding.ids != ids:
             return [self._model_id_by_sentencepiece_id[i] for i in ids]
@@ -144,9 +138,7 @@ def save_imported(
     (folder / VOCABULARY_FILE).write_text(text + "\n", encoding="utf-8")
 
 
-def load_imported(
-    folder: Path,
-) -> tuple[ImportedTokenizer, ImportedTokenizer, ImportedTokenizerInfo]:
+def load_imported(folder: Path) -> tuple[ImportedTokenizer, ImportedTokenizer, ImportedTokenizerInfo]:
     """Read what `save_imported` wrote; DataError where that fails."""
     path = folder / VOCABULARY_FILE
     try:
@@ -162,9 +154,7 @@ def load_imported(
             for side in SIDES
         )
         files = sorted(folder.glob(f"{ORIGINAL_PREFIX}*"))
-        original_files = {
-            file.name.removeprefix(ORIGINAL_PREFIX): file.read_bytes() for file in files
-        }
+        original_files = {file.name.removeprefix(ORIGINAL_PREFIX): file.read_bytes() for file in files}
     except Exception as error:  # the library raises bare Exception
         raise DataError(f"{path}: damaged tokenizer: {error}") from error
     return source, target, ImportedTokenizerInfo(vocabulary, original_files)

@@ -17,10 +17,7 @@ from nmt_cli.errors import DataError
 
 UNKNOWN_PIECE = " <unk>"  # cannot be found in text, whose spaces have become U+2581
 _NORMAL, _USER_DEFINED, _BYTE = 1, 4, 6  # ModelProto.SentencePiece.Type
-_MODEL_TYPES: dict[int, Literal["unigram", "bpe"]] = {
-    1: "unigram",
-    2: "bpe",
-}  # TrainerSpec.ModelType
+_MODEL_TYPES: dict[int, Literal["unigram", "bpe"]] = {1: "unigram", 2: "bpe"}  # TrainerSpec.ModelType
 FieldValue = int | bytes
 
 
@@ -42,12 +39,8 @@ def read_sentencepiece(path: Path) -> SentencePieceModel:
         fields = list(_parse_fields(path.read_bytes()))
         submessages = [(number, value) for number, value in fields if isinstance(value, bytes)]
         pieces = [_parse_piece(value) for number, value in submessages if number == 1]
-        trainer_spec = dict(
-            _parse_fields(b"".join(value for number, value in submessages if number == 2))
-        )
-        normalizer_spec = dict(
-            _parse_fields(b"".join(value for number, value in submessages if number == 3))
-        )
+        trainer_spec = dict(_parse_fields(b"".join(value for number, value in submessages if number == 2)))
+        normalizer_spec = dict(_parse_fields(b"".join(value for number, value in submessages if number == 3)))
     except OSError as error:
         raise DataError(f"{path}: cannot read: {error.strerror}") from error
     except (ValueError, IndexError, struct.error) as error:
@@ -75,14 +68,9 @@ def build_tokenizer(model: SentencePieceModel) -> Tokenizer:
     if model.precompiled_charsmap:
         steps.append(normalizers.Precompiled(model.precompiled_charsmap))
     if model.remove_extra_whitespaces:
-        steps += [
-            normalizers.Replace(Regex("^ +| +$"), ""),
-            normalizers.Replace(Regex(" {2,}"), " "),
-        ]
+        steps += [normalizers.Replace(Regex("^ +| +$"), ""), normalizers.Replace(Regex(" {2,}"), " ")]
     backend.normalizer = normalizers.Sequence(steps)
-    backend.pre_tokenizer = pre_tokenizers.Metaspace(
-        META_SPACE, "always" if model.add_dummy_prefix else "never"
-    )
+    backend.pre_tokenizer = pre_tokenizers.Metaspace(META_SPACE, "always" if model.add_dummy_prefix else "never")
     return backend
 
 
@@ -95,11 +83,7 @@ def _bpe(model: SentencePieceModel) -> models.BPE:
     piece_texts = [piece for piece, _ in model.pieces]
     vocabulary = {piece: number for number, piece in enumerate([UNKNOWN_PIECE, *piece_texts])}
     ranked = sorted(
-        (
-            piece_and_score
-            for piece_and_score in model.pieces
-            if piece_and_score[0] not in BYTE_TOKENS
-        ),
+        (piece_and_score for piece_and_score in model.pieces if piece_and_score[0] not in BYTE_TOKENS),
         key=lambda piece_and_score: -piece_and_score[1],
     )
     merges = [
@@ -108,13 +92,7 @@ def _bpe(model: SentencePieceModel) -> models.BPE:
         for split_at in range(1, len(piece))
         if piece[:split_at] in vocabulary and piece[split_at:] in vocabulary
     ]
-    return models.BPE(
-        vocabulary,
-        merges,
-        unk_token=UNKNOWN_PIECE,
-        fuse_unk=True,
-        byte_fallback=model.byte_fallback,
-    )
+    return models.BPE(vocabulary, merges, unk_token=UNKNOWN_PIECE, fuse_unk=True, byte_fallback=model.byte_fallback)
 
 
 def _parse_piece(message: bytes) -> tuple[str, float, int]:
@@ -141,9 +119,7 @@ def _parse_fields(message: bytes) -> Iterator[tuple[int, FieldValue]]:
             continue
         if wire_type not in (1, 2, 5):
             raise ValueError("no such wire type")
-        size, offset = (
-            _parse_varint(message, offset) if wire_type == 2 else ({1: 8, 5: 4}[wire_type], offset)
-        )
+        size, offset = _parse_varint(message, offset) if wire_type == 2 else ({1: 8, 5: 4}[wire_type], offset)
         if offset + size > len(message):
             raise ValueError("the message ends early")
         yield number, message[offset : offset + size]

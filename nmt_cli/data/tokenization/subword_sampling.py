@@ -12,9 +12,7 @@ from typing import Protocol
 
 UNKNOWN_PENALTY = 10.0  # nats below the worst piece, for a character that is no piece
 MAX_CACHED_WORDS = 1 << 16
-MAX_CACHED_WORD_CHARS = (
-    32  # longer words are mostly sentences without spaces, which do not come again
-)
+MAX_CACHED_WORD_CHARS = 32  # longer words are mostly sentences without spaces, which do not come again
 
 IncomingEdges = tuple[list[int], list[float]]  # where the last piece starts, and cumulative weights
 
@@ -78,9 +76,7 @@ class UnigramSampler:
         The greater alpha, the surer the best segmentation.
         """
         self._scores = {subword: alpha * score for subword, score in log_probabilities.items()}
-        self._unknown_score = alpha * (
-            min(log_probabilities.values(), default=0.0) - UNKNOWN_PENALTY
-        )
+        self._unknown_score = alpha * (min(log_probabilities.values(), default=0.0) - UNKNOWN_PENALTY)
         self._max_subword_chars = max(map(len, log_probabilities), default=1)
         self._cache: dict[str, list[IncomingEdges]] = {}
 
@@ -116,9 +112,7 @@ class UnigramSampler:
             edges.append((starts, weights))
         return edges
 
-    def _edges_into(
-        self, word: str, end: int, log_forward: Sequence[float]
-    ) -> tuple[list[int], list[float]]:
+    def _edges_into(self, word: str, end: int, log_forward: Sequence[float]) -> tuple[list[int], list[float]]:
         """Starts of the pieces that end there, and log of all ways through each."""
         starts, log_weights = [], []
         for start in range(max(end - self._max_subword_chars, 0), end - 1):
@@ -127,7 +121,5 @@ class UnigramSampler:
                 starts.append(start)
                 log_weights.append(log_forward[start] + score)
         starts.append(end - 1)
-        log_weights.append(
-            log_forward[end - 1] + self._scores.get(word[end - 1], self._unknown_score)
-        )
+        log_weights.append(log_forward[end - 1] + self._scores.get(word[end - 1], self._unknown_score))
         return starts, log_weights

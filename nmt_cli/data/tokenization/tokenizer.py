@@ -25,12 +25,8 @@ T = TypeVar("T")
 TokenizerType = Literal["bpe", "unigram", "character", "word"]
 
 BYTE_TOKENS = tuple(f"<0x{byte:02X}>" for byte in range(256))
-MAX_TOKENIZER_FILE_BYTES = (
-    1 << 29
-)  # bytes of a tokenizer.json; a million pieces take some hundred million
-_PROBE_TEXT = (
-    "The 3 “odd” \u2581 </s> \U0001f642\t\u0301"  # text with something for each part to do
-)
+MAX_TOKENIZER_FILE_BYTES = 1 << 29  # bytes of a tokenizer.json; a million pieces take some hundred million
+_PROBE_TEXT = "The 3 “odd” \u2581 </s> \U0001f642\t\u0301"  # text with something for each part to do
 META_SPACE = "▁"  # how a space inside a piece is printed; never part of a vocabulary
 SPECIAL_TOKEN_PATTERN = r"<(?=(?:pad|unk|/?s|0x[0-9A-F]{2})>)"
 WORD_PATTERN = r" ?[\p{L}\p{M}]+| ?\p{N}| ?[^\s\p{L}\p{M}\p{N}]+|\s+(?!\S)|\s+"
@@ -176,18 +172,14 @@ def build_backend(model: models.Model, *, nfc: bool) -> Tokenizer:
     """A tokenizer around a model: everything but the choice of pieces."""
     backend = Tokenizer(model)
     prepend_space = normalizers.Prepend(" ")
-    backend.normalizer = normalizers.Sequence(
-        [normalizers.NFC(), prepend_space] if nfc else [prepend_space]
-    )
+    backend.normalizer = normalizers.Sequence([normalizers.NFC(), prepend_space] if nfc else [prepend_space])
     backend.pre_tokenizer = pre_tokenizers.Sequence(
         [
             pre_tokenizers.Split(Regex(SPECIAL_TOKEN_PATTERN), "isolated"),
             pre_tokenizers.Split(Regex(WORD_PATTERN), "isolated"),
         ]
     )
-    backend.decoder = decoders.Sequence(
-        [decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
-    )
+    backend.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)])
     return backend
 
 

@@ -24,9 +24,7 @@ MAX_SUBWORD_CHARS = 20  # characters; text without spaces would else get whole s
 RESERVED_TOKENS = [*SPECIAL_TOKENS, *BYTE_TOKENS]
 
 
-def train_tokenizer(
-    lines: Callable[[], Iterable[str]], config: TokenizerConfig, *, nfc: bool = True
-) -> TextTokenizer:
+def train_tokenizer(lines: Callable[[], Iterable[str]], config: TokenizerConfig, *, nfc: bool = True) -> TextTokenizer:
     """A tokenizer for the text that `lines()` yields, anew at each call.
 
     DataError where vocab_size has no room for the characters of the text.
@@ -37,15 +35,11 @@ def train_tokenizer(
     alphabet = _select_alphabet(
         lines(), config, subword_count if config.type == "character" else subword_count * 2 // 3
     )
-    train = {"bpe": _train_bpe, "unigram": _train_unigram, "character": _character_model}[
-        config.type
-    ]
+    train = {"bpe": _train_bpe, "unigram": _train_unigram, "character": _character_model}[config.type]
     return TextTokenizer(build_backend(train(lines(), alphabet, subword_count), nfc=nfc))
 
 
-def _select_alphabet(
-    lines: Iterable[str], config: TokenizerConfig, max_characters: int
-) -> list[str]:
+def _select_alphabet(lines: Iterable[str], config: TokenizerConfig, max_characters: int) -> list[str]:
     """The most frequent characters that make up the wanted share of the text, most frequent first.
 
     At most `most` of them, so that room is left for longer pieces; DataError where those would be
@@ -60,9 +54,7 @@ def _select_alphabet(
     cumulative_counts = list(accumulate(count for _, count in ordered))
     total = cumulative_counts[-1] if cumulative_counts else 0
     wanted_characters = bisect_left(cumulative_counts, config.character_coverage * total) + 1
-    min_characters = (
-        bisect_left(cumulative_counts, min(MIN_COVERAGE, config.character_coverage) * total) + 1
-    )
+    min_characters = bisect_left(cumulative_counts, min(MIN_COVERAGE, config.character_coverage) * total) + 1
     if min_characters > max_characters:
         min_vocab_size = len(RESERVED_TOKENS) + (
             min_characters if config.type == "character" else -(-min_characters * 3 // 2)
@@ -86,9 +78,7 @@ def _mask_uncovered(lines: Iterable[str], alphabet: list[str]) -> Iterable[str]:
     covered = set(alphabet)
     for line in lines:
         uncovered = set(line) - covered
-        yield (
-            line.translate({ord(character): "\n" for character in uncovered}) if uncovered else line
-        )
+        yield (line.translate({ord(character): "\n" for character in uncovered}) if uncovered else line)
 
 
 def _train_bpe(lines: Iterable[str], alphabet: list[str], subword_count: int) -> models.Model:
@@ -101,8 +91,7 @@ def _train_bpe(lines: Iterable[str], alphabet: list[str], subword_count: int) ->
     merges = [(left, right) for left, right in model_dict(TextTokenizer(backend))["merges"]]
     learned = sorted(backend.get_vocab().items(), key=lambda item: item[1])
     vocabulary = {
-        token: token_id
-        for token_id, token in enumerate([*RESERVED_TOKENS, *(subword for subword, _ in learned)])
+        token: token_id for token_id, token in enumerate([*RESERVED_TOKENS, *(subword for subword, _ in learned)])
     }
     return models.BPE(vocabulary, merges, byte_fallback=True, unk_token=SPECIAL_TOKENS[1])
 

@@ -54,8 +54,7 @@ def train_unigram(
     words = _select_words(word_counts, characters)
     max_longer_subwords = max(vocab_size - len(characters), 0)
     model = _UnigramModel(
-        words,
-        _seed_subwords(words, characters, max_subword_length, seed_factor * max_longer_subwords),
+        words, _seed_subwords(words, characters, max_subword_length, seed_factor * max_longer_subwords)
     )
     while True:
         counts = model.fit(sub_iterations)
@@ -134,9 +133,7 @@ class _Substrings(NamedTuple):
         return slots
 
 
-def _seed_subwords(
-    words: Counts, alphabet: set[str], max_length: int, max_longer_subwords: int
-) -> dict[str, int]:
+def _seed_subwords(words: Counts, alphabet: set[str], max_length: int, max_longer_subwords: int) -> dict[str, int]:
     """The alphabet and the `most` best longer substrings that occur twice, with count * length."""
     scores = dict(_repeated_substrings(words, max_length, max(max_longer_subwords, len(alphabet))))
     ranked = sorted((-score, subword) for subword, score in scores.items() if len(subword) > 1)
@@ -145,27 +142,20 @@ def _seed_subwords(
     return {subword: scores.get(subword, 0) for subword in sorted(seeds)}
 
 
-def _repeated_substrings(
-    words: Counts, max_length: int, max_per_length: int
-) -> Iterator[tuple[str, int]]:
+def _repeated_substrings(words: Counts, max_length: int, max_per_length: int) -> Iterator[tuple[str, int]]:
     """The `most` best substrings of each length, with ties, that occur twice; count * length."""
     texts = _ConcatenatedTexts.concatenate(list(words))
     counts = np.repeat(np.fromiter(words.values(), np.float64, len(words)), np.diff(texts.bounds))
     substrings = _Substrings.characters(texts.symbols)
     while len(substrings.slots) and substrings.length <= max_length:
-        occurrence_counts = np.bincount(
-            substrings.group_ids, counts[substrings.slots], substrings.group_count
-        ).astype(np.int64)
-        threshold_index = max(substrings.group_count - max_per_length, 0)
-        is_best = occurrence_counts >= max(
-            2, np.partition(occurrence_counts, threshold_index)[threshold_index]
+        occurrence_counts = np.bincount(substrings.group_ids, counts[substrings.slots], substrings.group_count).astype(
+            np.int64
         )
+        threshold_index = max(substrings.group_count - max_per_length, 0)
+        is_best = occurrence_counts >= max(2, np.partition(occurrence_counts, threshold_index)[threshold_index])
         slots = substrings.representative_slots()[is_best].tolist()
         for slot, occurrence_count in zip(slots, occurrence_counts[is_best].tolist(), strict=True):
-            yield (
-                texts.joined[slot : slot + substrings.length],
-                occurrence_count * substrings.length,
-            )
+            yield (texts.joined[slot : slot + substrings.length], occurrence_count * substrings.length)
         substrings = substrings.extend(texts.symbols, occurrence_counts >= 2)
 
 
@@ -188,19 +178,13 @@ class _LatticeStep(NamedTuple):
 class _Lattice:
     """All segmentations of all texts. Edges are sorted by depth in the text, then end node."""
 
-    def __init__(
-        self, bounds: Ints, edge_starts: Nodes, edge_lengths: Nodes, subword: Nodes
-    ) -> None:
+    def __init__(self, bounds: Ints, edge_starts: Nodes, edge_lengths: Nodes, subword: Nodes) -> None:
         self.bounds = bounds  # [texts + 1]
         self.text_of_slot = np.repeat(np.arange(len(bounds) - 1, dtype=np.int32), np.diff(bounds))
         end = edge_starts + edge_lengths
         depth = end - bounds.astype(np.int32)[self.text_of_slot[edge_starts]]
         order = np.argsort(depth * bounds[-1] + end, kind="stable").astype(np.int32)
-        self.start, self.length, self.edge_subwords = (
-            edge_starts[order],
-            edge_lengths[order],
-            subword[order],
-        )
+        self.start, self.length, self.edge_subwords = (edge_starts[order], edge_lengths[order], subword[order])
         self._steps = list(self._split_by_depth(end[order], depth[order]))
 
     @staticmethod
@@ -209,14 +193,10 @@ class _Lattice:
         for begin, stop in pairwise(boundaries):
             first_edges = np.flatnonzero(np.diff(end[begin:stop], prepend=-1))
             in_degrees = np.diff(first_edges, append=stop - begin)
-            yield _LatticeStep(
-                slice(begin, stop), end[begin:stop][first_edges], first_edges, in_degrees
-            )
+            yield _LatticeStep(slice(begin, stop), end[begin:stop][first_edges], first_edges, in_degrees)
 
     def select_edges(self, edges: Mask) -> "_Lattice":
-        return _Lattice(
-            self.bounds, self.start[edges], self.length[edges], self.edge_subwords[edges]
-        )
+        return _Lattice(self.bounds, self.start[edges], self.length[edges], self.edge_subwords[edges])
 
     def expected_counts(self, scores: Floats, counts: Floats) -> Floats:
         """The E-step: how often each piece is expected, [pieces], in texts seen `counts` times.
@@ -256,36 +236,25 @@ def _build_lattices(subwords: Sequence[str], words: Sequence[str]) -> tuple[_Lat
     is a piece where it falls into one group with the piece's own spelling.
     """
     texts = _ConcatenatedTexts.concatenate([*subwords, *words])
-    spelling_starts, lengths = (
-        texts.bounds[: len(subwords)],
-        np.diff(texts.bounds)[: len(subwords)] - 1,
-    )
+    spelling_starts, lengths = (texts.bounds[: len(subwords)], np.diff(texts.bounds)[: len(subwords)] - 1)
     substrings = _Substrings.characters(texts.symbols)
     edge_blocks = []
     while len(substrings.slots):
         complete_subwords = np.flatnonzero(lengths == substrings.length)
         subword_by_group = np.full(substrings.group_count, -1, np.int32)
-        subword_by_group[substrings.group_ids_at(spelling_starts[complete_subwords])] = (
-            complete_subwords
-        )
+        subword_by_group[substrings.group_ids_at(spelling_starts[complete_subwords])] = complete_subwords
         subword_ids = subword_by_group[substrings.group_ids]
         is_edge = subword_ids >= 0
         if substrings.length > 1:
             is_edge &= substrings.slots != spelling_starts[subword_ids]
         slots = substrings.slots[is_edge].astype(np.int32)
-        edge_blocks.append(
-            (slots, np.full(len(slots), substrings.length, np.int32), subword_ids[is_edge])
-        )
+        edge_blocks.append((slots, np.full(len(slots), substrings.length, np.int32), subword_ids[is_edge]))
         unfinished_groups = np.zeros(substrings.group_count, np.bool_)
-        unfinished_groups[substrings.group_ids_at(spelling_starts[lengths > substrings.length])] = (
-            True
-        )
+        unfinished_groups[substrings.group_ids_at(spelling_starts[lengths > substrings.length])] = True
         substrings = substrings.extend(texts.symbols, unfinished_groups)
     edge_columns = [np.concatenate(blocks) for blocks in zip(*edge_blocks, strict=True)]
     is_word_edge = edge_columns[0] >= texts.bounds[len(subwords)]
-    spelling_edges, word_edges = (
-        [column[edges] for column in edge_columns] for edges in (~is_word_edge, is_word_edge)
-    )
+    spelling_edges, word_edges = ([column[edges] for column in edge_columns] for edges in (~is_word_edge, is_word_edge))
     return _Lattice(texts.bounds, *spelling_edges), _Lattice(texts.bounds, *word_edges)
 
 
@@ -314,9 +283,7 @@ class _UnigramModel:
         It takes about half a count from every piece, and so prefers few frequent ones.
         """
         clipped_counts = np.maximum(expected_counts[self.is_alive], MIN_EXPECTED_COUNT)
-        self._scores[self.is_alive] = _digamma(clipped_counts) - _digamma(
-            clipped_counts.sum(keepdims=True)
-        )
+        self._scores[self.is_alive] = _digamma(clipped_counts) - _digamma(clipped_counts.sum(keepdims=True))
 
     def prune(self, size: int, expected_counts: Floats) -> None:
         """Leave `size` pieces: all single characters, and those whose loss would cost most.
@@ -329,9 +296,7 @@ class _UnigramModel:
         loss[self._is_character] = np.inf
         loss[~self.is_alive] = -np.inf
         self.is_alive[np.argsort(-loss, kind="stable")[size:]] = False
-        self._word_lattice = self._word_lattice.select_edges(
-            self.is_alive[self._word_lattice.edge_subwords]
-        )
+        self._word_lattice = self._word_lattice.select_edges(self.is_alive[self._word_lattice.edge_subwords])
         lattice, text_of_slot = self._spelling_lattice, self._spelling_lattice.text_of_slot
         self._spelling_lattice = lattice.select_edges(
             self.is_alive[lattice.edge_subwords] & self.is_alive[text_of_slot[lattice.start]]

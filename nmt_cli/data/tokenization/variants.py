@@ -5,12 +5,7 @@ from collections.abc import Sequence
 
 from nmt_cli.data.tokenization.imported import ImportedTokenizer
 from nmt_cli.data.tokenization.subword_sampling import BpeDropout, Segmenter, UnigramSampler
-from nmt_cli.data.tokenization.tokenizer import (
-    BYTE_TOKENS,
-    TextTokenizer,
-    TokenizerConfig,
-    model_dict,
-)
+from nmt_cli.data.tokenization.tokenizer import BYTE_TOKENS, TextTokenizer, TokenizerConfig, model_dict
 from nmt_cli.errors import DataError
 
 

@@ -15,9 +15,7 @@ from nmt_cli.errors import DataError
 
 CORPORA = list(catalogue_corpora())
 SELECTIONS = [
-    CorpusSelection(name, *pair.split("-"))
-    for name, entry in catalogue_corpora().items()
-    for pair in entry.pairs
+    CorpusSelection(name, *pair.split("-")) for name, entry in catalogue_corpora().items() for pair in entry.pairs
 ]
 
 
@@ -33,9 +31,7 @@ def test_every_corpus_says_its_terms_and_whom_to_cite(name: str) -> None:
 
 
 @pytest.mark.parametrize("selection", SELECTIONS, ids=lambda one: f"{one.corpus}-{one.pair}")
-def test_every_text_of_every_pair_has_two_sides_in_files_that_there_are(
-    selection: CorpusSelection,
-) -> None:
+def test_every_text_of_every_pair_has_two_sides_in_files_that_there_are(selection: CorpusSelection) -> None:
     for role in SPLIT_NAMES:
         texts = list(selection.texts(role))
         assert texts or (role == "dev" and selection.entry.splits.every)

@@ -19,13 +19,7 @@ from nmt_cli.data.config import CorpusConfig
 from nmt_cli.data.prepared import build as preparation
 from nmt_cli.data.prepared import writer as writing
 from nmt_cli.data.prepared.build import PreparationSettings, prepare
-from nmt_cli.data.prepared.store import (
-    FORMAT_VERSION,
-    PreparedData,
-    SequenceStore,
-    Tokenizers,
-    read_manifest,
-)
+from nmt_cli.data.prepared.store import FORMAT_VERSION, PreparedData, SequenceStore, Tokenizers, read_manifest
 from nmt_cli.data.prepared.writer import SequenceWriter, TextWriter
 from nmt_cli.data.sources.corpus import Corpus, ParallelText, find_corpus
 from nmt_cli.data.sources.files import RawPair
@@ -46,8 +40,7 @@ WORDS = [
      ("the old bridge", "die alte Brücke"), ("snow", "Schnee"), ("him", "ihn")],
 ]  # fmt: skip
 SENTENCES: Pairs = [
-    (" ".join(word[0] for word in words) + ".", " ".join(word[1] for word in words) + ".")
-    for words in product(*WORDS)
+    (" ".join(word[0] for word in words) + ".", " ".join(word[1] for word in words) + ".") for words in product(*WORDS)
 ]  # 120
 
 
@@ -60,9 +53,7 @@ def write(folder: Path, name: str, pairs: Pairs | list[tuple[bytes, bytes]]) -> 
         (folder / f"{name}.{language}").write_bytes(b"".join(line + b"\n" for line in lines))
 
 
-def sections(
-    root: Path, tokenizer: dict[str, Any] | None = None, **corpus: Any
-) -> tuple[PreparationSettings, Corpus]:
+def sections(root: Path, tokenizer: dict[str, Any] | None = None, **corpus: Any) -> tuple[PreparationSettings, Corpus]:
     """What a recipe says, and the text that it names."""
     content = {"source": "en", "target": "de", "root": str(root), **corpus}
     config = CorpusConfig.model_validate_json(json.dumps(content))
@@ -121,9 +112,7 @@ KINDS: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_ids_are_those_of_the_normalised_text_in_every_variant(
-    kind: dict[str, Any], root: Path
-) -> None:
+def test_the_ids_are_those_of_the_normalised_text_in_every_variant(kind: dict[str, Any], root: Path) -> None:
     data = prepared(root, kind, dev="dev")
     text = training_text(data)
     assert text == nfc(SENTENCES)
@@ -157,24 +146,17 @@ def test_the_manifest_counts_everything(root: Path) -> None:
     assert {name: value["count"] for name, value in manifest["filters"].items()} == {
         "not UTF-8": 1, "empty": 1, "length ratio": 1, "duplicate": 1, "too long": 1,
     }  # fmt: skip
-    assert manifest["filters"]["not UTF-8"]["examples"] == [
-        "train.en:125: broken \ufffd ||| kaputt"
-    ]
+    assert manifest["filters"]["not UTF-8"]["examples"] == ["train.en:125: broken \ufffd ||| kaputt"]
     assert manifest["filters"]["too long"]["examples"] == ["x" * 90 + " ||| " + "y" * 90]
     assert manifest["parts"] == [{"label": "train.en", "first": 0, "end": 120, "weight": 1.0}]
-    assert manifest["vocabulary"] == [
-        data.tokenizers.source.vocab_size,
-        data.tokenizers.target.vocab_size,
-    ]
+    assert manifest["vocabulary"] == [data.tokenizers.source.vocab_size, data.tokenizers.target.vocab_size]
     assert (manifest["format"], data.fingerprint) == (FORMAT_VERSION, "f00d")
     files = {path.name for path in data.folder.iterdir()}
     assert files == {*manifest["arrays"], "manifest.json"}
     assert not [name for name in files if name.startswith("clean") or name.endswith("growing")]
 
 
-@pytest.mark.parametrize(
-    ("limit", "expected"), [(5, ["aaaa"]), (6, ["aaaa", "aaaaa"]), (None, None)]
-)
+@pytest.mark.parametrize(("limit", "expected"), [(5, ["aaaa"]), (6, ["aaaa", "aaaaa"]), (None, None)])
 def test_a_pair_is_too_long_by_the_pieces_of_its_longer_side(
     limit: int | None, expected: list[str] | None, tmp_path: Path
 ) -> None:
@@ -360,17 +342,11 @@ def test_the_words_of_the_training_sources_are_listed_and_no_others(tmp_path: Pa
     word_list = lines(data.folder / "words.source.txt")
     sources = " ".join(source for source, _ in training_text(data)).casefold()
     expected = sources.replace(".", "").replace("’", " ").replace("3", "").split()
-    assert (
-        word_list == sorted(set(expected))
-        and "étude" in word_list
-        and "unreadable" not in word_list
-    )
+    assert word_list == sorted(set(expected)) and "étude" in word_list and "unreadable" not in word_list
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_list_of_words_is_that_of_the_text_whatever_the_tokenizer(
-    kind: dict[str, Any], root: Path
-) -> None:
+def test_the_list_of_words_is_that_of_the_text_whatever_the_tokenizer(kind: dict[str, Any], root: Path) -> None:
     word_list = contents(prepared(root, kind, dev="dev").folder)["words.source.txt"]
     assert word_list == contents(prepared(root, name="other", dev="dev").folder)["words.source.txt"]
     assert len(word_list.split()) == 20
@@ -427,9 +403,7 @@ def test_a_tokenizer_learns_from_lines_spread_evenly(tmp_path: Path) -> None:
     learned = [set(side.backend.get_vocab()) for side in (data.tokenizers.source,
                                                           data.tokenizers.target)]  # fmt: skip
     for letter, words in zip("wv", learned, strict=True):
-        assert {word for word in words if word[0] == " "} == {
-            f" {letter}{last}" for last in "aeimquy"
-        }
+        assert {word for word in words if word[0] == " "} == {f" {letter}{last}" for last in "aeimquy"}
 
 
 # 6. Whole or not at all.
@@ -446,9 +420,7 @@ def failing(after: int, error: BaseException) -> Callable[[], Iterator[RawPair]]
 
 @pytest.mark.parametrize("error", [DataError("broken"), KeyboardInterrupt(), OSError("full")])
 @pytest.mark.parametrize("where", ["train", "dev", "test"])
-def test_an_exception_midway_leaves_nothing(
-    where: str, error: BaseException, root: Path, tmp_path: Path
-) -> None:
+def test_an_exception_midway_leaves_nothing(where: str, error: BaseException, root: Path, tmp_path: Path) -> None:
     settings, corpus = sections(root, KINDS[0], dev="dev", test="test")
     broken = ParallelText("broken", (), failing(50, error))
     parts = {"train": corpus.train, "dev": corpus.dev, "test": corpus.test}
@@ -486,9 +458,7 @@ def test_text_that_cannot_be_used_is_refused_in_one_line_and_leaves_nothing(
     assert sorted(root.iterdir()) == before
 
 
-def test_nothing_has_the_final_name_before_all_is_written(
-    root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nothing_has_the_final_name_before_all_is_written(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
     hashes = preparation._file_hashes
 
@@ -503,9 +473,7 @@ def test_nothing_has_the_final_name_before_all_is_written(
     assert data.folder == root / "out"
 
 
-def test_what_a_killed_process_left_is_no_hindrance(
-    root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_a_killed_process_left_is_no_hindrance(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.getpid", lambda: 7)
     (root / ".out.7").mkdir()
     (root / ".out.7" / "rubbish").write_text("half")
@@ -514,9 +482,7 @@ def test_what_a_killed_process_left_is_no_hindrance(
     assert not (root / ".out.7").exists()
 
 
-def test_who_prepares_the_same_at_the_same_time_shares_it(
-    root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_who_prepares_the_same_at_the_same_time_shares_it(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     hashes = preparation._file_hashes
     other = prepared(root, name="other").folder
 

@@ -52,9 +52,7 @@ def sections(
     return config, pieces, find_corpus(config, [])
 
 
-def identity(
-    root: Path, store: Path, tokenizer: dict[str, Any] | None = None, **corpus: Any
-) -> Identity:
+def identity(root: Path, store: Path, tokenizer: dict[str, Any] | None = None, **corpus: Any) -> Identity:
     known_digests = load_hash_cache(store)
     fingerprint = build_identity(*sections(root, tokenizer, **corpus), known_digests)
     save_hash_cache(known_digests, store)
@@ -77,17 +75,10 @@ def test_the_same_sections_and_text_have_the_same_fingerprint(root: Path, store:
     assert first == identity(root, store)
     assert len(first["fingerprint"]) == 12
     assert set(first["fingerprint"]) <= set("0123456789abcdef")
-    assert [record["file"] for record in first["inputs"]] == [
-        "train.en",
-        "train.de",
-        "dev.en",
-        "dev.de",
-    ]
+    assert [record["file"] for record in first["inputs"]] == ["train.en", "train.de", "dev.en", "dev.de"]
 
 
-def test_where_the_text_lies_and_comes_from_does_not_matter(
-    root: Path, store: Path, tmp_path: Path
-) -> None:
+def test_where_the_text_lies_and_comes_from_does_not_matter(root: Path, store: Path, tmp_path: Path) -> None:
     first = identity(root, store)
     download = {"address": "https://example.org/", "sha256": {}}
     assert identity(root, store, download=download) == first
@@ -175,9 +166,7 @@ def test_data_are_reused_under_whatever_recipe_name(root: Path, store: Path) -> 
     what = build_identity(config, tokenizer, corpus, {})
     folder = store / f"first-recipe-{what['fingerprint']}"
     assert find_prepared(store, what["fingerprint"]) is None
-    data = prepare(
-        PreparationSettings(config, tokenizer), corpus, folder, what, Reporter(quiet=True)
-    )
+    data = prepare(PreparationSettings(config, tokenizer), corpus, folder, what, Reporter(quiet=True))
     assert data.fingerprint == what["fingerprint"]
     assert {key: data.manifest[key] for key in what} == what
     again = identity(root, store)
@@ -216,12 +205,8 @@ def test_changed_settings_are_named_with_old_and_new_value(
     assert describe_changes(store, "a", identity(root, store, tokenizer, **corpus)) == expected
 
 
-def test_data_whose_tokenizer_saw_held_out_pairs_are_made_anew_and_no_others(
-    root: Path, store: Path
-) -> None:
-    assert (
-        identity(root, store)["fingerprint"] == "c49f129d0559"
-    )  # as ever: there is development text
+def test_data_whose_tokenizer_saw_held_out_pairs_are_made_anew_and_no_others(root: Path, store: Path) -> None:
+    assert identity(root, store)["fingerprint"] == "c49f129d0559"  # as ever: there is development text
     what = identity(root, store, dev=None)
     before = {key: value for key, value in what.items() if key != TOKENIZER_TEXT_KEY}
     finished(store, "a", before | {"fingerprint": "0ld"})

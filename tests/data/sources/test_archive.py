@@ -34,9 +34,7 @@ def test_only_wanted_members_are_written_and_only_where_they_are_wanted(tmp_path
     assert not (tmp_path.parent / "evil").exists()
 
 
-def test_a_member_that_leads_out_is_written_where_it_is_wanted_even_if_it_is_asked_for(
-    tmp_path: Path,
-) -> None:
+def test_a_member_that_leads_out_is_written_where_it_is_wanted_even_if_it_is_asked_for(tmp_path: Path) -> None:
     extract_members(packed(tmp_path, {"../evil": b"1"}), {"../evil": tmp_path / "here"})
     assert (tmp_path / "here").read_bytes() == b"1" and not (tmp_path.parent / "evil").exists()
 
@@ -51,9 +49,7 @@ def test_a_member_that_is_not_there_is_said(tmp_path: Path) -> None:
     assert refusal(path, "a", tmp_path) == f"{path}: there is no a in it"
 
 
-def test_a_member_far_larger_than_its_archive_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_member_far_larger_than_its_archive_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(unpacking, "MAX_EXPANSION_RATIO", 3)
     path = packed(tmp_path, {"a": b"0" * 100_000})
     message = refusal(path, "a", tmp_path)
@@ -61,9 +57,7 @@ def test_a_member_far_larger_than_its_archive_is_refused(
     assert message.endswith(" free, and 3 times the archive is the most: not unpacked")
 
 
-@pytest.mark.parametrize(
-    "content", [b"<html>", archive({"a": b"x" * 5000})[:-30]], ids=["a page", "cut off"]
-)
+@pytest.mark.parametrize("content", [b"<html>", archive({"a": b"x" * 5000})[:-30]], ids=["a page", "cut off"])
 def test_what_is_no_whole_archive_is_refused(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "a.tgz"
     path.write_bytes(content)

@@ -26,9 +26,7 @@ def test_a_library_before_a_colon_makes_a_name_a_reference(
     assert parse_dataset_ref(name, role) == reference
 
 
-def test_each_text_has_a_place_of_its_own_inside_the_cache(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_each_text_has_a_place_of_its_own_inside_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     names = [
         "hf:a/b",
@@ -43,11 +41,7 @@ def test_each_text_has_a_place_of_its_own_inside_the_cache(
     ]
     references = [parse_dataset_ref(name, "train") for name in names]
     paths = [reference.paths("en", "de")[0] for reference in references if reference is not None]
-    paths += [
-        reference.paths("../../../en", "de/x")[0]
-        for reference in references
-        if reference is not None
-    ]
+    paths += [reference.paths("../../../en", "de/x")[0] for reference in references if reference is not None]
     assert len(set(paths)) == 2 * len(names)
     inside = tmp_path / "nmt" / "corpora"
     assert all(path.resolve().is_relative_to(inside) for path in paths)

@@ -52,20 +52,13 @@ PARTS = [
 
 
 @pytest.mark.parametrize(("part", "problems"), PARTS)
-def test_a_part_says_in_exactly_one_way_where_its_text_is(
-    part: dict[str, Any], problems: list[str]
-) -> None:
+def test_a_part_says_in_exactly_one_way_where_its_text_is(part: dict[str, Any], problems: list[str]) -> None:
     assert ParallelTextConfig.model_validate_json(json.dumps(part)).errors() == problems
 
 
 def test_every_bad_part_is_reported_with_its_place() -> None:
     section = config(train=[{"name": "x"}, {}, {"source": "y"}], dev={}, test={"target": "z"})
-    assert section.errors() == [
-        f"train[1]: {ONE_WAY}",
-        f"train[2]: {TOGETHER}",
-        f"dev: {ONE_WAY}",
-        f"test: {TOGETHER}",
-    ]
+    assert section.errors() == [f"train[1]: {ONE_WAY}", f"train[2]: {TOGETHER}", f"dev: {ONE_WAY}", f"test: {TOGETHER}"]
     assert config(train=[]).errors() == ["train: the list is empty"]
     assert config(train="x", dev="y", test={"tsv": "z"}).errors() == []
 
@@ -200,9 +193,7 @@ def test_both_sides_may_be_missing(tmp_path: Path) -> None:
 # 4. The embedded corpus.
 
 
-def test_the_quickstart_corpus_has_no_files_but_its_grammar(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_the_quickstart_corpus_has_no_files_but_its_grammar(monkeypatch: pytest.MonkeyPatch) -> None:
     def pair(english: str, german: str) -> quickstart.Pair:
         return quickstart.Pair(english, german, ())
 

@@ -171,29 +171,21 @@ def test_files_arrive_as_they_are_when_their_text_has_the_right_hash(
     assert asked(server) == names
 
 
-def test_a_file_that_is_there_is_not_fetched_again(
-    server: ThreadingHTTPServer, tmp_path: Path
-) -> None:
+def test_a_file_that_is_there_is_not_fetched_again(server: ThreadingHTTPServer, tmp_path: Path) -> None:
     (tmp_path / "plain.en").write_text("mine")
-    fetch_missing_files(
-        download(address(server), plain_en=digest(TEXT), empty_en=digest(b"")), tmp_path, REPORTER
-    )
+    fetch_missing_files(download(address(server), plain_en=digest(TEXT), empty_en=digest(b"")), tmp_path, REPORTER)
     assert asked(server) == ["empty.en"]
     assert (tmp_path / "plain.en").read_text() == "mine"
     fetch_missing_files(download("http://127.0.0.1:1/", empty_en=digest(b"")), tmp_path, REPORTER)
     assert asked(server) == ["empty.en"]
 
 
-def test_an_answer_may_name_another_place_that_is_as_safe(
-    server: ThreadingHTTPServer, tmp_path: Path
-) -> None:
+def test_an_answer_may_name_another_place_that_is_as_safe(server: ThreadingHTTPServer, tmp_path: Path) -> None:
     fetch_missing_files(download(address(server), moved_en=digest(TEXT)), tmp_path, REPORTER)
     assert (tmp_path / "moved.en").read_bytes() == TEXT
 
 
-def test_what_a_killed_download_left_a_day_ago_is_deleted(
-    server: ThreadingHTTPServer, tmp_path: Path
-) -> None:
+def test_what_a_killed_download_left_a_day_ago_is_deleted(server: ThreadingHTTPServer, tmp_path: Path) -> None:
     names = ("partial-0123-plain.en", "partial-4567-plain.en", "partial-4567-other.en")
     for name in names:
         (tmp_path / name).write_bytes(TEXT * 2)
@@ -209,28 +201,21 @@ def test_what_a_killed_download_left_a_day_ago_is_deleted(
 def test_text_with_another_hash_is_not_used(server: ThreadingHTTPServer, tmp_path: Path) -> None:
     download_spec = download(address(server), plain_en=digest(b"other"))
     assert refusal(download_spec, tmp_path) == (
-        f"{address(server)}plain.en: SHA-256 is {digest(TEXT)[:12]}..., "
-        f"not {digest(b'other')[:12]}...: not used"
+        f"{address(server)}plain.en: SHA-256 is {digest(TEXT)[:12]}..., not {digest(b'other')[:12]}...: not used"
     )
 
 
-def test_a_file_that_cannot_be_unpacked_is_not_used(
-    server: ThreadingHTTPServer, tmp_path: Path
-) -> None:
+def test_a_file_that_cannot_be_unpacked_is_not_used(server: ThreadingHTTPServer, tmp_path: Path) -> None:
     download_spec = Download(address=address(server), sha256={"page.en.gz": digest(TEXT)})
     assert re.sub("partial-[0-9a-f]{16}-", "", refusal(download_spec, tmp_path)) == (
-        f"{address(server)}page.en.gz: not used: {tmp_path}/page.en.gz: cannot read: "
-        "Not a gzipped file (b'<h')"
+        f"{address(server)}page.en.gz: not used: {tmp_path}/page.en.gz: cannot read: Not a gzipped file (b'<h')"
     )
 
 
-def test_an_answer_that_was_cut_off_is_not_used(
-    server: ThreadingHTTPServer, tmp_path: Path
-) -> None:
+def test_an_answer_that_was_cut_off_is_not_used(server: ThreadingHTTPServer, tmp_path: Path) -> None:
     download_spec = Download(address=address(server), sha256={"cut.en.gz": digest(TEXT)})
     assert refusal(download_spec, tmp_path) == (
-        f"{address(server)}cut.en.gz: cannot download: ended after {len(PACKED) - 9:,} of "
-        f"{len(PACKED):,} bytes{ADVICE}"
+        f"{address(server)}cut.en.gz: cannot download: ended after {len(PACKED) - 9:,} of {len(PACKED):,} bytes{ADVICE}"
     )
 
 
@@ -248,9 +233,7 @@ def test_what_is_longer_than_it_may_be_is_not_taken(
     assert re.fullmatch(f"{address(server)}{name}: {expected[name]}", message)
 
 
-def test_two_downloads_of_a_file_at_a_time_do_not_meet(
-    server: ThreadingHTTPServer, tmp_path: Path
-) -> None:
+def test_two_downloads_of_a_file_at_a_time_do_not_meet(server: ThreadingHTTPServer, tmp_path: Path) -> None:
     """Both wait in the middle of the file until the other has come as far."""
     server.meeting = threading.Barrier(2, timeout=20)  # type: ignore[attr-defined]
     download_spec = download(address(server), slow_en=digest(TEXT))
@@ -334,9 +317,7 @@ def test_nothing_but_https_is_asked_for_unless_it_is_on_this_machine(
     assert refusal(download_spec, tmp_path) == f"{where}hosts: only https addresses are downloaded"
 
 
-def test_an_answer_that_names_a_place_without_tls_is_not_followed(
-    server: ThreadingHTTPServer, tmp_path: Path
-) -> None:
+def test_an_answer_that_names_a_place_without_tls_is_not_followed(server: ThreadingHTTPServer, tmp_path: Path) -> None:
     assert refusal(download(address(server), away_en=digest(TEXT)), tmp_path) == (
         "http://192.0.2.1/plain.en: only https addresses are downloaded"
     )
@@ -368,9 +349,7 @@ def test_an_answer_from_afar_leads_neither_to_this_machine_nor_away_from_tls(
         redirect(request, io.BytesIO(), 302, "", {}, location)
 
 
-def test_a_certificate_that_nobody_vouches_for_is_refused(
-    server: ThreadingHTTPServer, tmp_path: Path
-) -> None:
+def test_a_certificate_that_nobody_vouches_for_is_refused(server: ThreadingHTTPServer, tmp_path: Path) -> None:
     (tmp_path / "both.pem").write_text(CERTIFICATE)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(tmp_path / "both.pem")
@@ -388,13 +367,9 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(
 
 
 @pytest.mark.parametrize("name", ["../plain.en", "sub/plain.en", "/plain.en", ".hidden", ".."])
-def test_a_file_is_named_without_a_folder(
-    name: str, server: ThreadingHTTPServer, tmp_path: Path
-) -> None:
+def test_a_file_is_named_without_a_folder(name: str, server: ThreadingHTTPServer, tmp_path: Path) -> None:
     download_spec = Download(address=address(server), sha256={name: digest(TEXT)})
-    assert refusal(download_spec, tmp_path / "cache") == (
-        f"corpus.download.sha256: {name!r} is not a plain file name"
-    )
+    assert refusal(download_spec, tmp_path / "cache") == (f"corpus.download.sha256: {name!r} is not a plain file name")
     assert asked(server) == []
 
 
@@ -407,9 +382,7 @@ def test_the_hash_is_that_of_the_text_however_it_is_packed(name: str, tmp_path: 
     assert content_hash(tmp_path / name) == digest(TEXT)
 
 
-def test_the_cache_is_where_the_system_wants_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_cache_is_where_the_system_wants_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     assert cache_folder() == tmp_path / "cache" / "nmt"
     monkeypatch.setenv("HOME", str(tmp_path))

@@ -40,9 +40,7 @@ def lines(path: Path) -> list[str]:
 # 1. What arrives.
 
 
-def test_a_corpus_arrives_as_two_files_a_split(
-    shop: Shop, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_corpus_arrives_as_two_files_a_split(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
     folder = fetch(reporter=Reporter())
     assert folder == shop.cache / "corpora" / "toy" / "ab-ba"
     names = {f"{role}.{side}" for role in ("train", "dev", "test") for side in ("ab", "ba")}
@@ -178,8 +176,7 @@ def test_the_first_download_decides_where_nobody_published_a_digest(
     fetch("talks")
     assert recorded_digest("talks.tgz") == digest
     assert capsys.readouterr().err == (
-        "warning: talks.tgz: nobody published a SHA-256 of it; from now on it must be "
-        f"{digest[:12]}...\n"
+        f"warning: talks.tgz: nobody published a SHA-256 of it; from now on it must be {digest[:12]}...\n"
     )
 
 

@@ -142,9 +142,7 @@ BROKEN = [
 
 
 @pytest.mark.parametrize(("name", "content", "reason"), BROKEN)
-def test_what_is_wrong_with_a_packed_file_is_said(
-    name: str, content: bytes, reason: str, tmp_path: Path
-) -> None:
+def test_what_is_wrong_with_a_packed_file_is_said(name: str, content: bytes, reason: str, tmp_path: Path) -> None:
     path = tmp_path / name
     path.write_bytes(content)
     assert complaint(lambda: list(read_lines(path))).startswith(f"{path}: cannot read: {reason}")
@@ -152,12 +150,8 @@ def test_what_is_wrong_with_a_packed_file_is_said(
 
 def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
     missing = tmp_path / "none.en"
-    assert complaint(lambda: list(read_lines(missing))) == (
-        f"{missing}: cannot read: No such file or directory"
-    )
-    assert complaint(lambda: list(read_lines(tmp_path))) == (
-        f"{tmp_path}: cannot read: Is a directory"
-    )
+    assert complaint(lambda: list(read_lines(missing))) == (f"{missing}: cannot read: No such file or directory")
+    assert complaint(lambda: list(read_lines(tmp_path))) == (f"{tmp_path}: cannot read: Is a directory")
 
 
 # 4. Pairs.
@@ -195,19 +189,13 @@ def test_unequal_files_are_named_with_their_counts(
 @pytest.mark.parametrize("ending", PACK)
 def test_a_tsv_gives_its_first_two_columns(ending: str, tmp_path: Path) -> None:
     path = packed(tmp_path / "x.tsv", BOM + b"a\tA\nb\tB\tnote\t\n\t\r\n", ending)
-    assert list(read_tsv(path)) == [
-        RawPair(b"a", b"A", 1),
-        RawPair(b"b", b"B", 2),
-        RawPair(b"", b"\r", 3),
-    ]
+    assert list(read_tsv(path)) == [RawPair(b"a", b"A", 1), RawPair(b"b", b"B", 2), RawPair(b"", b"\r", 3)]
 
 
 @pytest.mark.parametrize("line", [b"no tab", b"", b"a  A"])
 def test_a_line_without_a_tab_is_named(line: bytes, tmp_path: Path) -> None:
     path = packed(tmp_path / "x.tsv", b"a\tA\n" + line + b"\nb\tB\n")
-    assert complaint(lambda: list(read_tsv(path))) == (
-        f"{path}:2: no tab in the line; a TSV has source<TAB>target"
-    )
+    assert complaint(lambda: list(read_tsv(path))) == (f"{path}:2: no tab in the line; a TSV has source<TAB>target")
 
 
 OBJECTS = [
@@ -222,17 +210,13 @@ OBJECTS = [
 
 @pytest.mark.parametrize("ending", PACK)
 @pytest.mark.parametrize("item", OBJECTS)
-def test_json_lines_name_the_languages_or_the_sides(
-    item: dict[str, object], ending: str, tmp_path: Path
-) -> None:
+def test_json_lines_name_the_languages_or_the_sides(item: dict[str, object], ending: str, tmp_path: Path) -> None:
     path = packed(tmp_path / "x.jsonl", BOM + json.dumps(item).encode() + b"\r\n", ending)
     assert list(read_jsonl(path, "en", "de")) == [RawPair(b"a", b"A", 1)]
 
 
 def test_json_text_is_given_as_utf8_with_escapes_resolved(tmp_path: Path) -> None:
-    path = packed(
-        tmp_path / "x.jsonl", rb'{"en": "a\n\u2028\u00e4\ud83d\ude42", "de": "\ud83d"}' + b"\n"
-    )
+    path = packed(tmp_path / "x.jsonl", rb'{"en": "a\n\u2028\u00e4\ud83d\ude42", "de": "\ud83d"}' + b"\n")
     (pair,) = read_jsonl(path, "en", "de")
     assert pair.source.decode() == "a\n\u2028ä🙂"
     assert pair.target.decode(errors="replace") == "\ufffd" * 3  # half of a character is no text
@@ -244,17 +228,13 @@ def test_bytes_that_are_not_utf_8_come_as_they_are_from_every_reader(tmp_path: P
     (tmp_path / "x.en").write_bytes(b"\xff a\n\xc3\xa4\n")
     (tmp_path / "x.de").write_bytes(b"A\n\xe4\n")
     (tmp_path / "x.tsv").write_bytes(b"\xff a\tA\n\xc3\xa4\t\xe4\n")
-    (tmp_path / "x.jsonl").write_bytes(
-        b'{"en": "\xff a", "de": "A"}\n{"en": "\xc3\xa4", "de": "\xe4"}\n'
-    )
+    (tmp_path / "x.jsonl").write_bytes(b'{"en": "\xff a", "de": "A"}\n{"en": "\xc3\xa4", "de": "\xe4"}\n')
     assert list(read_two_files(tmp_path / "x.en", tmp_path / "x.de")) == pairs
     assert list(read_tsv(tmp_path / "x.tsv")) == pairs
     assert list(read_jsonl(tmp_path / "x.jsonl", "en", "de")) == pairs
 
 
-@pytest.mark.parametrize(
-    "line", [rb'{"en": "\udcc3\udca9", "de": "A"}', b'{"en": "\xff\\ud83d", "de": "A"}']
-)
+@pytest.mark.parametrize("line", [rb'{"en": "\udcc3\udca9", "de": "A"}', b'{"en": "\xff\\ud83d", "de": "A"}'])
 def test_half_a_pair_of_surrogates_never_becomes_text(line: bytes, tmp_path: Path) -> None:
     (tmp_path / "x.jsonl").write_bytes(line)
     (pair,) = read_jsonl(tmp_path / "x.jsonl", "en", "de")
@@ -326,9 +306,7 @@ BAD_OBJECTS = [
 
 
 @pytest.mark.parametrize(("line", "reason"), BAD_OBJECTS)
-def test_a_line_that_is_not_the_right_json_is_named(
-    line: bytes, reason: str, tmp_path: Path
-) -> None:
+def test_a_line_that_is_not_the_right_json_is_named(line: bytes, reason: str, tmp_path: Path) -> None:
     path = packed(tmp_path / "x.jsonl", b'{"en": "a", "de": "A"}\n' + line + b"\n")
     message = complaint(lambda: list(read_jsonl(path, "en", "de")))
     assert message.startswith(f"{path}:2: {reason}")

@@ -48,9 +48,7 @@ def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (folder / f"{name}-9.9.dist-info").mkdir(parents=True)
         text = f"Metadata-Version: 2.1\nName: {name}\nVersion: 9.9\n"
         (folder / f"{name}-9.9.dist-info" / "METADATA").write_text(text)
-        for module in [
-            module_name for module_name in sys.modules if module_name.partition(".")[0] == name
-        ]:
+        for module in [module_name for module_name in sys.modules if module_name.partition(".")[0] == name]:
             monkeypatch.delitem(sys.modules, module)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("PYTHONPATH", str(folder))
@@ -117,8 +115,7 @@ def test_other_languages_than_a_dataset_has_are_refused(packages: Path) -> None:
 def test_what_mtdata_does_not_know_is_said_in_its_words(packages: Path) -> None:
     fake_mtdata(packages, "")
     assert refusal("mtdata:Fake-toi-1-deu-eng") == (
-        "mtdata:Fake-toi-1-deu-eng: mtdata cannot give it: AssertionError; "
-        "mtdata list shows what it has"
+        "mtdata:Fake-toi-1-deu-eng: mtdata cannot give it: AssertionError; mtdata list shows what it has"
     )
 
 
@@ -147,16 +144,13 @@ def test_pairs_are_found_in_the_usual_columns(row: dict[str, object], packages: 
 
 def test_a_row_without_the_languages_is_refused(packages: Path) -> None:
     fake_datasets(packages, [{"en": "a", "de": "b"}, {"en": "a", "fr": "b"}])
-    assert refusal("hf:toy") == (
-        "hf:toy::train: row 2 has en, fr; it needs the texts en and de, or source and target"
-    )
+    assert refusal("hf:toy") == ("hf:toy::train: row 2 has en, fr; it needs the texts en and de, or source and target")
 
 
 def test_what_the_library_refuses_is_said_in_one_line(packages: Path) -> None:
     fake_datasets(packages, [])
     assert refusal("hf:toy", role="dev") == (
-        'hf:toy::validation: datasets cannot load it: Unknown split "validation". '
-        "Should be one of ['train']."
+        "hf:toy::validation: datasets cannot load it: Unknown split \"validation\". Should be one of ['train']."
     )
 
 
@@ -173,9 +167,7 @@ def test_what_lies_on_this_machine_is_read_anew(
 
 
 @pytest.mark.slow
-def test_a_folder_of_this_machine_goes_through_the_library(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_folder_of_this_machine_goes_through_the_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The real library, in a process of its own: JSON lines, packed, in three splits."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "toy-text").mkdir()

@@ -6,13 +6,7 @@ from pathlib import Path
 import pytest
 
 from nmt_cli.data.sources.files import read_lines
-from nmt_cli.data.sources.markup import (
-    line_reader,
-    pair_lines,
-    read_between_tags,
-    read_segments,
-    read_tmx,
-)
+from nmt_cli.data.sources.markup import line_reader, pair_lines, read_between_tags, read_segments, read_tmx
 from nmt_cli.errors import DataError
 
 SGML = """\
@@ -55,9 +49,7 @@ def test_lines_of_tags_are_left_out_of_a_talk(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("packed", [False, True])
-def test_a_translation_memory_gives_the_pairs_that_have_both_languages(
-    packed: bool, tmp_path: Path
-) -> None:
+def test_a_translation_memory_gives_the_pairs_that_have_both_languages(packed: bool, tmp_path: Path) -> None:
     path = tmp_path / ("x.tmx.gz" if packed else "x.tmx")
     path.write_bytes(gzip.compress(TMX.encode()) if packed else TMX.encode())
     pairs = [(source.decode(), other.decode()) for source, other in read_tmx(path, "ro", "en")]

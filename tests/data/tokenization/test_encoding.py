@@ -45,10 +45,7 @@ def test_any_text_has_the_same_ids(lines: list[str]) -> None:
         assert by_cache(WordCache(tokenizer), lines) == tokenizer.encode(lines)
 
 
-TOKENIZERS = [
-    train_tokenizer(lambda: TEXT, TokenizerConfig(type=kind, vocab_size=360))
-    for kind in ("bpe", "unigram")
-]
+TOKENIZERS = [train_tokenizer(lambda: TEXT, TokenizerConfig(type=kind, vocab_size=360)) for kind in ("bpe", "unigram")]
 
 
 def test_the_words_remembered_are_bounded() -> None:

@@ -109,9 +109,7 @@ SEGMENTERS = [
 
 @pytest.mark.parametrize("segmenter", SEGMENTERS)
 @given(word=st.one_of(st.text(alphabet="abcx"), st.text()), seed=st.integers(0, 5))
-def test_segments_spell_the_word_and_the_seed_decides_them(
-    segmenter: Segmenter, word: str, seed: int
-) -> None:
+def test_segments_spell_the_word_and_the_seed_decides_them(segmenter: Segmenter, word: str, seed: int) -> None:
     first = segmenter.segment(word, random.Random(seed))
     assert "".join(first) == word
     assert all(first)

@@ -7,12 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nmt_cli.data.tokenization.tokenizer import (
-    BYTE_TOKENS,
-    META_SPACE,
-    TextTokenizer,
-    TokenizerConfig,
-)
+from nmt_cli.data.tokenization.tokenizer import BYTE_TOKENS, META_SPACE, TextTokenizer, TokenizerConfig
 from nmt_cli.data.tokenization.training import train_tokenizer
 from nmt_cli.data.tokenization.variants import VariantEncoder
 from nmt_cli.errors import DataError
@@ -148,9 +143,7 @@ def test_a_large_alphabet_leaves_room_for_longer_pieces() -> None:
 
 @pytest.mark.parametrize("kind", ["bpe", "unigram"])
 def test_variants_are_other_encodings_of_the_same_text_decided_by_seed(kind: str) -> None:
-    config = TokenizerConfig.model_validate(
-        {"type": kind, "vocab_size": 420, "variants": 3, "sampling": 0.3}
-    )
+    config = TokenizerConfig.model_validate({"type": kind, "vocab_size": 420, "variants": 3, "sampling": 0.3})
     tokenizer = TRAINED[kind]
     encoder = VariantEncoder(tokenizer, config)
     first, second = encoder.encode(TEXT, 1), encoder.encode(TEXT, 2)

@@ -23,10 +23,7 @@ ENDINGS = ["", "s", "ed", "ing", "er", "en", "est"]
 
 def corpus(seed: int = 1, words: int = 400) -> dict[str, int]:
     draw = random.Random(seed)
-    spelled = (
-        f" {draw.choice(['', 're', 'un'])}{draw.choice(STEMS)}{draw.choice(ENDINGS)}"
-        for _ in range(words)
-    )
+    spelled = (f" {draw.choice(['', 're', 'un'])}{draw.choice(STEMS)}{draw.choice(ENDINGS)}" for _ in range(words))
     return {word: draw.randint(1, 50) for word in spelled} | {".": 90, "狗": 1}
 
 
@@ -172,8 +169,7 @@ def test_of_too_many_words_the_most_frequent_are_used(monkeypatch: pytest.Monkey
 
 @examples(40)
 @given(
-    words=st.dictionaries(st.text(alphabet="ab ä\0\U0001f600", max_size=12), st.integers(1, 9)),
-    size=st.integers(0, 30),
+    words=st.dictionaries(st.text(alphabet="ab ä\0\U0001f600", max_size=12), st.integers(1, 9)), size=st.integers(0, 30)
 )
 def test_any_words_give_a_model_that_spells_them(words: dict[str, int], size: int) -> None:
     letters = alphabet(words)
