@@ -31,8 +31,7 @@ class ModelEngine(Engine):
         """As `Engine.search`; all sources are one batch."""
         vocabulary = self.model.vocabulary
         padded = pad([(ids, [vocabulary.end]) for ids in sources], vocabulary.pad)
-        ids, lengths = (torch.from_numpy(array).to(self.device) for array in padded)
-        return search(self.model, Sequences(ids, lengths, int(padded.lengths.sum())), config, prefixes)
+        return search(self.model, Sequences.from_numpy(*padded, self.device), config, prefixes)
 
 
 class TorchEngine(ModelEngine):
