@@ -9,8 +9,8 @@ from nmt_cli.data.known_words import word_files
 from nmt_cli.data.prepared.store import Tokenizers
 from nmt_cli.errors import RunError
 from nmt_cli.fs import reject_external_symlinks
-from nmt_cli.runs.checkpoint import Checkpoint, NamedTensors, read_checkpoint
 from nmt_cli.runs.folder import RunFolder
+from nmt_cli.training.checkpoints import Checkpoint, NamedTensors, read_checkpoint
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ def average(run: Path, out: Path, last: int | None = None) -> AveragedRun:
     reject_external_symlinks(run)
     if RunFolder(out).exists():
         raise RunError(f"{out} exists: choose another folder")
-    checkpoint_paths = source.step_folders()
+    checkpoint_paths = source.checkpoints.step_folders()
     if not checkpoint_paths:
         raise RunError(f"{run}: no checkpoint yet")
     if last is not None and last > len(checkpoint_paths):
@@ -52,11 +52,11 @@ def average(run: Path, out: Path, last: int | None = None) -> AveragedRun:
     temporary = out.absolute().with_name(f".{out.name}.{os.getpid()}")
     try:
         target = RunFolder(temporary)
-        target.checkpoints_path.mkdir(parents=True)
+        target.checkpoints.folder.mkdir(parents=True)
         for path in [*copied_files, *word_files(run)]:
             shutil.copy(path, temporary / path.name)
         tokenizers.save(temporary)
-        target.save_best(updates[-1], mean_weights, {"averaged": updates})
+        target.checkpoints.save_best(updates[-1], mean_weights, {"averaged": updates})
         temporary.rename(out)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -124,7 +124,7 @@ class _RecipeChecker:
 
     def _run_folder_findings(self) -> Iterator[Finding]:
         if self.out.exists():
-            text = f"{self.out} exists: go on with --resume, or train elsewhere with --out DIR"
+            text = f"{self.out} exists: continue with --resume, or choose another --out DIR"
             yield Finding("warning", "run folder", text)
 
     def _missing_corpus_finding(self, error: DataError) -> Finding:

@@ -24,9 +24,9 @@ from nmt_cli.export.parity import LARGE_SAMPLE_LINES, Parity, Sample, compare
 from nmt_cli.fs import atomic_write_text
 from nmt_cli.recipe.loader import Recipe
 from nmt_cli.reporting import Reporter
-from nmt_cli.runs.checkpoint import sha256_of_file
 from nmt_cli.runs.folder import RunFolder
 from nmt_cli.runs.loading import LoadedRun, open_run
+from nmt_cli.training.checkpoints import sha256_of_file
 
 FORMATS: dict[str, ExportFormat] = {"ctranslate2": ctranslate2, "onnx": onnx, "huggingface": huggingface}
 MANIFEST = "export.json"
@@ -179,4 +179,4 @@ def _write_manifest(run: LoadedRun, format_name: str, weight_type: str, parity: 
 
 def weights_digest(folder: RunFolder) -> str:
     """SHA-256 of the weights that a run translates with."""
-    return str(folder.best_checkpoint().state["files"]["model.safetensors"])
+    return str(folder.checkpoints.best().state["files"]["model.safetensors"])

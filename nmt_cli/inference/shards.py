@@ -90,7 +90,7 @@ def describe_job(
 
 def _describe_run(path: Path) -> dict[str, Any]:
     """Recipe, update, and SHA-256 of the weights, tokenizers and list of words of a run."""
-    checkpoint = RunFolder(path).best_checkpoint()
+    checkpoint = RunFolder(path).checkpoints.best()
     other_files = [*sorted(path.glob("tokenizer*.json")), *word_files(path)]
     return {
         "recipe": load_recipe(path / "recipe.yaml").hash(),
