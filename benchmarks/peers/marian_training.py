@@ -15,8 +15,7 @@ from torch.nn import functional
 from transformers import MarianConfig, MarianMTModel
 
 from nmt_cli.data.prepared.store import PreparedData
-from nmt_cli.training.batches import BatchIterator
-from nmt_cli.training.device_transfer import to_device
+from nmt_cli.training.batches import BatchIterator, to_device
 
 WINDOW = 5
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from nmt_cli import __version__
+from nmt_cli.decoding.torch_engine import TorchEngine
 from nmt_cli.device import device_name, keep_freed_memory
 from nmt_cli.distributed.process_group import SINGLE_PROCESS, MainProcessFailed, ProcessGroup
 from nmt_cli.errors import DeviceError, TrainingError
@@ -133,7 +134,7 @@ def _score_test(run: TrainingRun) -> list[Score]:
     split = run.data.split("test")
     if split is None:
         return []
-    translator = Translator(run.model, run.data.tokenizers, run.recipe.search, rescore_canonical=False)
+    translator = Translator(TorchEngine(run.model), run.data.tokenizers, run.recipe.search, rescore_canonical=False)
     hypotheses = translate_as_cli(translator, split.sources, run.processes, run.device)
     texts = {"source": split.sources, "target": split.references, "hypotheses": hypotheses}
     if run.processes.is_main:

@@ -5,11 +5,31 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 
 from nmt_cli.data.batching import Batch, EpochBatches, Indices, build_epoch_batches, collate, draw_epoch_pairs
 from nmt_cli.data.grouping import assign_to_rank, batch_costs, group_by_cost
 from nmt_cli.data.prepared.store import PreparedData, SequenceStore
 from nmt_cli.errors import DataError
+from nmt_cli.models.contract import Sequences
+
+
+class TensorBatch(NamedTuple):
+    """A batch as a model takes it: ids [B, S] of the source, [B, T] of the decoder's input and of its labels."""
+
+    source: Sequences
+    target_in: Sequences
+    target_out: Sequences
+
+    @property
+    def tokens(self) -> int:
+        """Target positions without padding, with the end of each sentence."""
+        return self.target_out.num_tokens()
+
+
+def to_device(batch: Batch, device: torch.device) -> TensorBatch:
+    """Copy a batch from NumPy arrays to tensors on the device."""
+    return TensorBatch(*(Sequences.from_numpy(*padded, device) for padded in batch))
 
 
 class BatchIndex(NamedTuple):

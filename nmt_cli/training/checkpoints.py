@@ -8,7 +8,6 @@ Regular checkpoints step-N are what a run resumes from. Everything else follows 
 them: best.json points to the best checkpoint that it knows of, and log.jsonl is truncated to it.
 """
 
-import hashlib
 import json
 import os
 import shutil
@@ -22,7 +21,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from nmt_cli.errors import RunError
-from nmt_cli.fs import atomic_write_text, fsync, read_json, wrap_io_errors
+from nmt_cli.fs import atomic_write_text, fsync, read_json, sha256_of_file, wrap_io_errors
 
 FORMAT_VERSION = 1
 WEIGHTS_GROUP = "model"
@@ -125,12 +124,6 @@ def update_number(folder: Path) -> int:
     kind, _, number = folder.name.partition("-")
     is_valid = kind in ("step", "best") and number.isascii() and number.isdigit()
     return int(number) if is_valid else -1
-
-
-def sha256_of_file(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 class Checkpointer:

@@ -18,9 +18,8 @@ from nmt_cli.errors import DeviceError
 from nmt_cli.models.contract import TranslationModel
 from nmt_cli.models.dropout import seed_masks
 from nmt_cli.training.all_reduce import SyncedStep, no_sync
-from nmt_cli.training.batches import RankBatches
+from nmt_cli.training.batches import RankBatches, to_device
 from nmt_cli.training.compilation import compile_layers, uncompile_layers
-from nmt_cli.training.device_transfer import to_device
 from nmt_cli.training.loss import CrossEntropy, forward_backward
 from nmt_cli.training.memory import empty_cache, is_out_of_memory
 from nmt_cli.training.parameters import FlatParameters

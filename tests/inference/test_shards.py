@@ -14,11 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from nmt_cli.commands.translate import OutputFormat, TranslatedLine, open_translator
 from nmt_cli.errors import DataError
 from nmt_cli.inference import shards
 from nmt_cli.inference.byte_ranges import Shard
-from nmt_cli.inference.processes import ParallelTranslator, TranslatorSpec
+from nmt_cli.inference.opening import TranslatorSpec, open_translator
+from nmt_cli.inference.output import OutputFormat, TranslatedLine
+from nmt_cli.inference.parallel import ParallelTranslator
 from nmt_cli.inference.shard_files import ShardWriter, join_shards
 from nmt_cli.inference.shards import translate_shard
 from nmt_cli.reporting import Reporter
@@ -127,7 +128,7 @@ def test_a_part_killed_between_its_last_two_steps_is_finished(
 ) -> None:
     folder = text.parent / "parts"
     translate(tiny_run, text, [1, 2])
-    monkeypatch.setattr("nmt_cli.inference.shard_files.sha256_file", lambda _: 1 / 0)
+    monkeypatch.setattr("nmt_cli.inference.shard_files.sha256_of_file", lambda _: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         translate(tiny_run, text, [3])
     assert (folder / "shard-3-of-3.txt").exists()
@@ -176,7 +177,7 @@ def test_two_processes_do_not_write_the_same_part(tmp_path: Path) -> None:
 
 def test_join_names_what_is_missing_damaged_or_of_another_input(tiny_run: Path, text: Path) -> None:
     folder = text.parent / "parts"
-    with pytest.raises(DataError, match=r"job.json: not written by nmt translate --shard"):
+    with pytest.raises(DataError, match=r"job.json: missing or damaged"):
         join_shards(folder)
     translate(tiny_run, text, [1, 3])
     with pytest.raises(DataError) as error:

@@ -11,8 +11,7 @@ from nmt_cli.data.prepared.store import PreparedData
 from nmt_cli.errors import DataError
 from nmt_cli.recipe.loader import build_recipe
 from nmt_cli.reporting import Reporter
-from nmt_cli.training.batches import BatchIterator, RankBatches
-from nmt_cli.training.device_transfer import to_device
+from nmt_cli.training.batches import BatchIterator, RankBatches, to_device
 from tests.conftest import toy_content
 
 

@@ -322,7 +322,7 @@ def test_no_pickle_is_read(tmp_path: Path) -> None:
     path = checkpointer.folder / "step-000001" / "model.safetensors"
     torch.save(tensors(1), path)
     state = json.loads((path.parent / "state.json").read_text())
-    state["files"]["model.safetensors"] = module.sha256_of_file(path)
+    state["files"]["model.safetensors"] = disk.sha256_of_file(path)
     (path.parent / "state.json").write_text(json.dumps(state))
     with pytest.raises(RunError, match="damaged or missing"):
         read_checkpoint(path.parent).tensors()
@@ -350,7 +350,7 @@ def test_a_header_that_lies_takes_no_memory(lie: str, tmp_path: Path) -> None:
         content = end.to_bytes(8, "little") + content
     path.write_bytes(content)
     state = json.loads((path.parent / "state.json").read_text())
-    state["files"]["model.safetensors"] = module.sha256_of_file(path)
+    state["files"]["model.safetensors"] = disk.sha256_of_file(path)
     (path.parent / "state.json").write_text(json.dumps(state))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(RunError, match=r"model.safetensors: damaged or missing: ") as caught:
@@ -375,6 +375,6 @@ def test_a_full_disk_is_one_line_and_leaves_the_last_checkpoint(
             checkpointer.save(2, {"model": tensors(2)}, {})
     assert str(caught.value) == (
         f"{checkpointer.folder / 'step-000002'}: cannot be written: Error while serializing: I/O "
-        f"error: {shown} (os error {number}); make room and go on (nmt train with --resume)"
+        f"error: {shown} (os error {number}); free disk space and run the command again (training: with --resume)"
     )
     assert names(checkpointer) == ["step-000001"]
