@@ -20,8 +20,8 @@ NOT_RUN = {
     "make quickstart": "run by .ci/run, where it trains for real",
     "pip install .": "installing is what this test stands on",
 }
-FEW = ["training.updates=8", "training.warmup=2", "training.samples=0", "search.beam=2",
-       "search.max_length=12", "search.guard=false"]  # fmt: skip
+FEW = ["training.updates=8", "training.warmup_updates=2", "training.samples=0", "search.beam=2",
+       "search.max_length=12", "search.repair_degenerate=false"]  # fmt: skip
 SHRUNKEN = {"nmt train quickstart": " --quiet" + "".join(f" --set {setting}" for setting in FEW)}
 
 

@@ -1,6 +1,6 @@
 """nmt translate --shard I/N: one part of a large file, so that any batch system can run the others.
 
-Nothing but the folder of the output connects the processes; nmt join puts the parts together.
+Nothing but the folder of the output connects the processes; nmt merge-shards puts the parts together.
 """
 
 import time

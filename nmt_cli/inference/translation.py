@@ -37,9 +37,9 @@ class Translation:
         """What a program should know about the line, for --jsonl."""
         annotations: dict[str, Any] = {}
         if self.diagnosis is not None:
-            annotations["guard"] = self.diagnosis.record()
+            annotations["degeneration"] = self.diagnosis.record()
         if self.truncated_tokens:
-            annotations["pieces_not_read"] = self.truncated_tokens
+            annotations["truncated_tokens"] = self.truncated_tokens
         return annotations
 
 

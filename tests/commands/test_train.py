@@ -64,7 +64,7 @@ def stop_after(monkeypatch: pytest.MonkeyPatch, update: int) -> None:
 def test_a_stopped_run_goes_on_to_bit_identical_weights(
     toy: Path, monkeypatch: pytest.MonkeyPatch, model: str, precision: str
 ) -> None:
-    recipe = toy_recipe(toy / "text", model, precision=precision, accumulate=2, average_decay=0.9, updates=20)
+    recipe = toy_recipe(toy / "text", model, precision=precision, gradient_accumulation=2, ema_decay=0.9, updates=20)
     train(recipe, toy / "straight", QUIET)
     with monkeypatch.context() as patched:
         stop_after(patched, 8)
@@ -368,7 +368,7 @@ def test_patience_ends_a_run_that_gets_no_better(toy: Path) -> None:
 def test_plateau_lowers_the_rate(toy: Path) -> None:
     recipe = toy_recipe(
         toy / "text", updates=8, validate_every=1, schedule="plateau", plateau_patience=2,
-        learning_rate=1e-9, metric="chrf", warmup=0,
+        learning_rate=1e-9, metric="chrf", warmup_updates=0,
     )  # fmt: skip
     assert train(recipe, toy / "run", QUIET).state.learning_rate_scale < 1.0
 
@@ -451,7 +451,7 @@ def test_text_longer_than_the_models_positions_is_refused_before_anything_is_wri
 
 def test_sampled_variants_of_the_text_must_fit_too(toy: Path) -> None:
     content = toy_content(toy / "text")
-    content["tokenizer"] |= {"type": "bpe", "vocab_size": 300, "variants": 3, "sampling": 0.5}
+    content["tokenizer"] |= {"type": "bpe", "vocab_size": 300, "subword_samples": 3, "subword_sampling": 0.5}
     data = prepare_recipe(build_recipe(content), QUIET).data
     longest = [max(int(side.lengths().max()) for side in sides) + 1 for sides in data.variants]
     assert longest[0] < max(longest)
