@@ -235,7 +235,7 @@ def test_a_run_that_patience_ended_stays_ended_when_resumed_and_goes_on_with_mor
 
 def test_an_average_is_over_the_same_checkpoints_after_a_signal(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The checkpoints that signals leave are in no average, and push none out."""
-    recipe = toy_recipe(toy / "text", average=3, validate_every=3, metric="loss")
+    recipe = toy_recipe(toy / "text", average_checkpoints=3, validate_every=3, metric="loss")
     train(recipe, toy / "straight", QUIET)
     for update in (4, 5, 7, 8):
         with monkeypatch.context() as patched:
@@ -251,9 +251,9 @@ def test_an_average_is_over_the_same_checkpoints_after_a_signal(toy: Path, monke
 def test_a_damaged_checkpoint_is_left_out_of_the_average_with_a_warning(
     toy: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    train(toy_recipe(toy / "text", average=3, validate_every=3), toy / "run", QUIET)
+    train(toy_recipe(toy / "text", average_checkpoints=3, validate_every=3), toy / "run", QUIET)
     (toy / "run" / "checkpoints" / "step-000009" / "state.json").write_text("{}")
-    recipe = toy_recipe(toy / "text", average=3, validate_every=3, updates=15)
+    recipe = toy_recipe(toy / "text", average_checkpoints=3, validate_every=3, updates=15)
     train(recipe, toy / "run", QUIET, resume=True)
     said = " ".join(capsys.readouterr().err.split())
     assert "step-000009: checkpoint of format None" in said and "left out of the average" in said
@@ -374,7 +374,7 @@ def test_plateau_lowers_the_rate(toy: Path) -> None:
 
 
 def test_the_best_of_averaged_checkpoints_is_their_mean(toy: Path) -> None:
-    recipe = toy_recipe(toy / "text", average=2, updates=12, learning_rate=1e-2, metric="loss")
+    recipe = toy_recipe(toy / "text", average_checkpoints=2, updates=12, learning_rate=1e-2, metric="loss")
     train(recipe, toy / "run", QUIET)
     folder = RunFolder(toy / "run")
     assert folder.best_checkpoint().update == 12
