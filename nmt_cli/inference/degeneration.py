@@ -13,7 +13,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from nmt_cli.decoding.hypothesis import Hypothesis, SearchConfig
+from nmt_cli.decoding.config import SearchConfig
+from nmt_cli.decoding.engine import Hypothesis
 from nmt_cli.inference.repetition import Repetition
 
 Issue = Literal["empty", "short", "loop", "run_on"]

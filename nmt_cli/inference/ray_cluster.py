@@ -21,8 +21,9 @@ from nmt_cli.reporting import Reporter
 from nmt_cli.workers import MAX_TASKS_PER_WORKER, MapFunction, PoolFactory, WorkFactory
 
 if TYPE_CHECKING:  # with torch, for which those that only prepare need not wait
-    from nmt_cli.commands.translate import OutputFormat
-    from nmt_cli.inference.processes import ParallelTranslator, TranslatorSpec
+    from nmt_cli.inference.opening import TranslatorSpec
+    from nmt_cli.inference.output import OutputFormat
+    from nmt_cli.inference.parallel import ParallelTranslator
     from nmt_cli.inference.shards import ShardResult
 
 RAY_ENVIRONMENT = {"RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}  # or it warns of what a later version will do
@@ -108,7 +109,7 @@ def _translate_shard_task(
 @cache
 def _open_translator_once(spec: "TranslatorSpec") -> "ParallelTranslator":
     """The translator, once in each process, which has one thread as Ray has set it."""
-    from nmt_cli.inference.processes import ParallelTranslator
+    from nmt_cli.inference.parallel import ParallelTranslator
 
     return ParallelTranslator(spec, "1", Reporter(quiet=True))
 

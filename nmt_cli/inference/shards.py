@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from nmt_cli.commands.translate import OutputFormat, TranslatedLine
 from nmt_cli.data.known_words import word_files
 from nmt_cli.errors import DataError
 from nmt_cli.fs import sha256_of_file
 from nmt_cli.inference.byte_ranges import Shard, find_range, open_range, sample_hash
-from nmt_cli.inference.processes import ParallelTranslator
+from nmt_cli.inference.output import OutputFormat, TranslatedLine
+from nmt_cli.inference.parallel import ParallelTranslator
 from nmt_cli.inference.shard_files import ShardWriter
 from nmt_cli.recipe.loader import load_recipe
 from nmt_cli.reporting import Reporter

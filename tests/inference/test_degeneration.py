@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from nmt_cli.decoding.hypothesis import Hypothesis, SearchConfig
+from nmt_cli.decoding.config import SearchConfig
+from nmt_cli.decoding.engine import Hypothesis
 from nmt_cli.inference.degeneration import (
     DecodedHypothesis,
     Diagnosis,

@@ -14,11 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from nmt_cli.commands.translate import OutputFormat, TranslatedLine, open_translator
 from nmt_cli.errors import DataError
 from nmt_cli.inference import shards
 from nmt_cli.inference.byte_ranges import Shard
-from nmt_cli.inference.processes import ParallelTranslator, TranslatorSpec
+from nmt_cli.inference.opening import TranslatorSpec, open_translator
+from nmt_cli.inference.output import OutputFormat, TranslatedLine
+from nmt_cli.inference.parallel import ParallelTranslator
 from nmt_cli.inference.shard_files import ShardWriter, join_shards
 from nmt_cli.inference.shards import translate_shard
 from nmt_cli.reporting import Reporter
