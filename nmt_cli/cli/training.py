@@ -38,8 +38,9 @@ def train(
     arguments = _command_arguments(recipe, out, overrides, device)
     if is_launched() and processes > 1:
         raise UserError("--processes: a launcher has started these already; leave it out")
-    # before torch is imported, so that mistakes show at once; of several processes rank 0 reads it first
-    loaded_recipe = None if is_launched() else load_recipe(recipe, overrides)
+    loaded_recipe = None
+    if not is_launched():  # read before torch is imported, so that mistakes show at once
+        loaded_recipe = load_recipe(recipe, overrides, Reporter(quiet) if processes == 1 else None)
     if loaded_recipe is not None and processes > 1:
         folder = out or _default_folder(loaded_recipe)
         command = [*arguments, *["--resume"] * resume, *["--quiet"] * quiet]
@@ -49,8 +50,8 @@ def train(
 
     try:
         with join_process_group() as group, _exit_codes(group, _resume_command(arguments, group)):
-            group_recipe = loaded_recipe or group.main_first(lambda: load_recipe(recipe, overrides))
             reporter = Reporter(quiet, silent=not group.is_main)
+            group_recipe = loaded_recipe or group.main_first(lambda: load_recipe(recipe, overrides, reporter))
             folder = out or _default_folder(group_recipe)
             run_training(group_recipe, folder, reporter, resume=resume, device=device, processes=group)
     except MainProcessFailed:

@@ -14,7 +14,7 @@ from nmt_cli.runs.folder import RunFolder
 
 # Keys that a recipe may change: all others determine the shapes of weights or the meaning of subwords.
 OVERRIDABLE_KEYS = {
-    "tokenizer": ("variants", "sampling"),
+    "tokenizer": ("subword_samples", "subword_sampling"),
     "model": ("dropout", "attention_dropout", "activation_dropout"),
 }
 

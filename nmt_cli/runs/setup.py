@@ -160,7 +160,7 @@ class TrainingRun:
             return
         trainer.resume(checkpoint)
         state, updates = trainer.state, trainer.config.updates
-        if state.batches_per_update != trainer.config.accumulate * processes.world_size:
+        if state.batches_per_update != trainer.config.gradient_accumulation * processes.world_size:
             reporter.info(
                 f"keeping {state.batches_per_update} batches per update, as the run was started, "
                 f"now over {processes.world_size} process(es)"

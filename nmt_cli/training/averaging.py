@@ -16,7 +16,7 @@ class WeightAverager:
         self, parameters: FlatParameters, config: TrainingConfig, checkpointer: Checkpointer, reporter: Reporter
     ) -> None:
         self.parameters, self.config, self.checkpointer, self.reporter = parameters, config, checkpointer, reporter
-        self.moving_average = parameters.master.clone() if config.average_decay else None
+        self.moving_average = parameters.master.clone() if config.ema_decay else None
 
     def reset(self) -> None:
         """Start the moving average anew from the current weights."""
@@ -25,8 +25,8 @@ class WeightAverager:
 
     def update(self, update_number: int) -> None:
         """Move the average towards the weights after an update; the decay is smaller for the first updates."""
-        if self.moving_average is not None and self.config.average_decay is not None:
-            decay = min(self.config.average_decay, (1 + update_number) / (10 + update_number))
+        if self.moving_average is not None and self.config.ema_decay is not None:
+            decay = min(self.config.ema_decay, (1 + update_number) / (10 + update_number))
             self.moving_average.lerp_(self.parameters.master, 1 - decay)
 
     def tensors(self) -> dict[str, NamedTensors]:
@@ -42,11 +42,11 @@ class WeightAverager:
         """The flat weights to validate after an update; None: the current ones."""
         if self.moving_average is not None:
             return self.moving_average
-        if self.config.average == 1:
+        if self.config.average_checkpoints == 1:
             return None
         total, count = self.parameters.master.clone(), 1
         checkpoint_folders = self.checkpointer.scheduled_folders(self.config.validate_every, before=update)
-        for path in checkpoint_folders[1 - self.config.average :]:
+        for path in checkpoint_folders[1 - self.config.average_checkpoints :]:
             try:
                 total += self.parameters.flatten(read_checkpoint(path).tensors())
                 count += 1

@@ -69,7 +69,7 @@ class Trainer:
         self.optimizer = FlatOptimizer(self.parameters, config.optimizer, betas, config.epsilon, config.weight_decay)
         self.weight_averager = WeightAverager(self.parameters, config, checkpointer, self.reporter)
         self.loss_monitor = LossMonitor(
-            warmup_updates=config.warmup,
+            warmup_updates=config.warmup_updates,
             vocabulary_size=model.vocabulary.target_size,
             clips_gradients=config.clip_norm is not None,
         )
@@ -78,7 +78,7 @@ class Trainer:
             smoothing=config.label_smoothing, on_split=self._report_split, all_reduce=self.gradient_all_reduce,
         )  # fmt: skip
         self.compiled = should_compile(config.compile, self.device) and bool(model.compilable_layers())
-        self.state = TrainingState(batches_per_update=config.accumulate * processes.world_size)
+        self.state = TrainingState(batches_per_update=config.gradient_accumulation * processes.world_size)
         self._metrics = TrainMetrics()
         self._seek_batches()
         self._initial_weights: Tensor | None = self.parameters.master.to("cpu", copy=True)
@@ -99,7 +99,8 @@ class Trainer:
     def resume(self, checkpoint: Checkpoint) -> None:
         """Continue exactly from a checkpoint; RunError if it does not fit the recipe."""
         try:
-            self.state = TrainingState.from_record({"batches_per_update": self.config.accumulate, **checkpoint.state})
+            defaults = {"batches_per_update": self.config.gradient_accumulation}
+            self.state = TrainingState.from_record(defaults | checkpoint.state)
             self.parameters.load_master(self.parameters.flatten(checkpoint.tensors()))
             self.optimizer.load_state_tensors(checkpoint.tensors("optimizer"))
             self.weight_averager.restore(checkpoint)
@@ -234,7 +235,7 @@ class Trainer:
         if divergence_count == MAX_DIVERGENCES:
             raise TrainingError(
                 f"update {divergence.update:,}: {divergence.reason}{file_note}; diverged {divergence_count} times: "
-                "lower training.learning_rate, raise training.warmup, or look at these pairs"
+                "lower training.learning_rate, raise training.warmup_updates, or look at these pairs"
             )
         checkpoint_path = self.processes.run_on_main(lambda: self._find_rollback_folder(divergence.first_bad_update))
         self._restart() if checkpoint_path is None else self.resume(read_checkpoint(Path(checkpoint_path)))
@@ -309,7 +310,7 @@ class Trainer:
     def _learning_rate(self) -> float:
         config = self.config
         scheduled_rate = scheduled_learning_rate(
-            config.schedule, config.learning_rate, self.state.update, warmup_updates=config.warmup,
+            config.schedule, config.learning_rate, self.state.update, warmup_updates=config.warmup_updates,
             total_updates=config.updates, d_model=self.model.d_model,
         )  # fmt: skip
         return scheduled_rate * self.state.learning_rate_scale
