@@ -10,7 +10,7 @@ from nmt_cli.data.config import CorpusConfig
 from nmt_cli.data.sources.download import Download
 from nmt_cli.data.sources.files import ParallelTextConfig
 from nmt_cli.data.tokenization.tokenizer import TokenizerConfig
-from nmt_cli.decoding.hypothesis import SearchConfig
+from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.models import MODELS
 from nmt_cli.training.config import TrainingConfig
 
