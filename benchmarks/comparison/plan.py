@@ -22,16 +22,16 @@ def recipe(system: str) -> str:
 
 
 # Variants of other systems get a fifth of the updates.
-FEW = {"training.updates": 600, "training.warmup": 100, "training.validate_every": 200}
+FEW = {"training.updates": 600, "training.warmup_updates": 100, "training.validate_every": 200}
 BRIEF = {"concat": FEW, "cosine": FEW}
 ROWS = {system: Experiment(system, recipe(system), BRIEF.get(system, {})) for system in SYSTEMS}
 
 # The bottleneck (Bahdanau et al. 2015, figure 2): examples of 1 to 5 neighbouring captions. Each run is
 # initialised from the system trained on single captions, so that a sixth of the recipe's updates, a few
 # epochs of the long examples, are enough.
-PLAIN = {"search.guard": "false", "search.split": "false"}  # they would hide the failures to be measured
+PLAIN = {"search.repair_degenerate": "false", "search.split": "false"}  # they would hide the failures to be measured
 JOINED = PLAIN | {
-    "corpus.join": 5, "training.tokens_per_batch": 4096, "training.warmup": 100,
+    "corpus.concatenate": 5, "training.tokens_per_batch": 4096, "training.warmup_updates": 100,
     "training.validate_every": 250,
 }  # fmt: skip
 BOTTLENECK = {
