@@ -167,7 +167,7 @@ def test_too_little_memory_or_disk_is_an_error(toy: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(command, "available_memory", lambda place: 1000)
     monkeypatch.setattr(command.shutil, "disk_usage", lambda path: type("Free", (), {"free": 7}))
     errors = said(findings(toy), "error")
-    assert "0.0 GiB are free; a smaller training.tokens_per_batch" in errors
+    assert "0.0 GiB are free; reduce training.tokens_per_batch" in errors
     assert "disk: 0.00 GiB for 3 checkpoints" in errors
 
 
@@ -182,7 +182,7 @@ def test_what_is_missing_but_can_be_fetched_is_a_warning(toy: Path) -> None:
 
 def test_a_run_folder_that_exists_is_said(toy: Path) -> None:
     (toy / "runs/toy").mkdir(parents=True)
-    assert "runs/toy exists: go on with --resume" in said(findings(toy), "warning")
+    assert "runs/toy exists: resume it with --resume" in said(findings(toy), "warning")
 
 
 def test_memory_is_linear_in_sentences_and_counts_what_the_backward_pass_needs() -> None:
