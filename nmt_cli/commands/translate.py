@@ -157,7 +157,7 @@ def _ensemble(runs: list[LoadedRun]) -> Ensemble:
     """The runs' models as one; RunError where one does not write from left to right."""
     members = [run.model for run in runs if isinstance(run.model, Autoregressive)]
     if len(members) < len(runs):
-        raise RunError("an ensemble needs models that write from left to right, not ctc")
+        raise RunError("an ensemble needs models that write from left to right, not all positions at once")
     return Ensemble(members).eval()
 
 
