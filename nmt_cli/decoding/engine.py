@@ -73,10 +73,7 @@ class ModelEngine(Engine):
         """See `Engine.search`; all sources are one batch."""
         vocabulary = self.model.vocabulary
         padded = pad([(ids, [vocabulary.end]) for ids in sources], vocabulary.pad)
-        ids, lengths = torch.from_numpy(padded.ids), torch.from_numpy(padded.lengths)
-        total_tokens = int(padded.lengths.sum())
-        batch = Sequences(ids.to(self.device), lengths.to(self.device), total_tokens)
-        return search(self.model, batch, config, prefixes)
+        return search(self.model, Sequences.from_numpy(*padded, self.device), config, prefixes)
 
 
 class TorchEngine(ModelEngine):

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from nmt_cli.errors import DataError
-from nmt_cli.fs import lock_file
+from nmt_cli.fs import atomic_write_text, lock_file, read_json, sha256_of_file
 from nmt_cli.inference.byte_ranges import Shard, TextRange
 
 FORMAT_VERSION = 1
@@ -76,7 +76,7 @@ class ShardWriter:
         self._file.flush()
         os.fsync(self._file.fileno())
         content = {"lines": self.line_count, "output_lines": self.output_line_count}
-        _atomic_write_json(self._progress_path, content | {"bytes": self._file.tell()})
+        _write_json(self._progress_path, content | {"bytes": self._file.tell()})
 
     def finish(self, text_range: TextRange) -> None:
         """Give the output its name, and write the manifest."""
@@ -90,9 +90,9 @@ class ShardWriter:
             "range": text_range._asdict(),
             "lines": self.line_count,
             "output_lines": self.output_line_count,
-            "sha256": sha256_file(self._text_path),
+            "sha256": sha256_of_file(self._text_path),
         }
-        _atomic_write_json(self._manifest_path, content)
+        _write_json(self._manifest_path, content)
         self._progress_path.unlink()
         self.is_finished = True
 
@@ -111,7 +111,7 @@ def _claim_folder(folder: Path, job: Job) -> str:
     path = folder / "job.json"
     if not path.exists():
         temporary = folder / f".job.json.{os.uname().nodename}.{os.getpid()}"
-        _atomic_write_json(temporary, expected)
+        _write_json(temporary, expected)
         with suppress(FileExistsError):
             os.link(temporary, path)  # the first of several shards; a rename would replace it
         temporary.unlink()
@@ -172,7 +172,7 @@ def _load_manifests(folder: Path, job: Job) -> list[dict[str, Any]]:
         path = folder / f"{shard.name}.txt"
         if manifest.get("job") != _job_hash(job) or manifest.get("shard") != list(shard):
             raise DataError(f"{path}: belongs to another input or run than the others")
-        if not path.is_file() or sha256_file(path) != manifest["sha256"]:
+        if not path.is_file() or sha256_of_file(path) != manifest["sha256"]:
             raise DataError(f"{path}: is not what was written: delete it and translate it again")
     return manifests
 
@@ -191,26 +191,11 @@ def _check_ranges(folder: Path, manifests: list[dict[str, Any]]) -> None:
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: not written by nmt translate --shard: {error}") from error
-    if not isinstance(content, dict) or content.get("format") != FORMAT_VERSION:
+    content = read_json(path)
+    if content.get("format") != FORMAT_VERSION:
         raise DataError(f"{path}: not written by this version of nmt translate --shard")
     return content
 
 
-def _atomic_write_json(path: Path, content: dict[str, Any]) -> None:
-    """Replace a JSON file so that it is the old or the new one at every moment."""
-    temporary = path.with_name(path.name + ".tmp")
-    with open(temporary, "w", encoding="utf-8") as file:
-        file.write(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
-
-
-def sha256_file(path: Path) -> str:
-    """SHA-256 of a file."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    atomic_write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")

@@ -11,9 +11,10 @@ from typing import Any
 from nmt_cli.commands.translate import OutputFormat, TranslatedLine
 from nmt_cli.data.known_words import word_files
 from nmt_cli.errors import DataError
+from nmt_cli.fs import sha256_of_file
 from nmt_cli.inference.byte_ranges import Shard, find_range, open_range, sample_hash
 from nmt_cli.inference.processes import ParallelTranslator
-from nmt_cli.inference.shard_files import ShardWriter, sha256_file
+from nmt_cli.inference.shard_files import ShardWriter
 from nmt_cli.recipe.loader import load_recipe
 from nmt_cli.reporting import Reporter
 from nmt_cli.runs.folder import RunFolder
@@ -95,5 +96,5 @@ def _describe_run(path: Path) -> dict[str, Any]:
     return {
         "recipe": load_recipe(path / "recipe.yaml").hash(),
         "update": checkpoint.update,
-        "files": checkpoint.state["files"] | {file.name: sha256_file(file) for file in other_files},
+        "files": checkpoint.state["files"] | {file.name: sha256_of_file(file) for file in other_files},
     }

@@ -127,7 +127,7 @@ def test_a_part_killed_between_its_last_two_steps_is_finished(
 ) -> None:
     folder = text.parent / "parts"
     translate(tiny_run, text, [1, 2])
-    monkeypatch.setattr("nmt_cli.inference.shard_files.sha256_file", lambda _: 1 / 0)
+    monkeypatch.setattr("nmt_cli.inference.shard_files.sha256_of_file", lambda _: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         translate(tiny_run, text, [3])
     assert (folder / "shard-3-of-3.txt").exists()
@@ -176,7 +176,7 @@ def test_two_processes_do_not_write_the_same_part(tmp_path: Path) -> None:
 
 def test_join_names_what_is_missing_damaged_or_of_another_input(tiny_run: Path, text: Path) -> None:
     folder = text.parent / "parts"
-    with pytest.raises(DataError, match=r"job.json: not written by nmt translate --shard"):
+    with pytest.raises(DataError, match=r"job.json: missing or damaged"):
         join_shards(folder)
     translate(tiny_run, text, [1, 3])
     with pytest.raises(DataError) as error:
