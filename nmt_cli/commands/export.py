@@ -15,7 +15,7 @@ import torch
 from nmt_cli import __version__
 from nmt_cli.data.prepared.store import PreparedData, Tokenizers
 from nmt_cli.data.sources.files import read_lines
-from nmt_cli.decoding.engine import TorchEngine
+from nmt_cli.decoding.torch_engine import TorchEngine
 from nmt_cli.errors import DataError, RunError, UserError
 from nmt_cli.evaluation.metrics import default_bleu_tokenizer
 from nmt_cli.export import ctranslate2, huggingface, onnx

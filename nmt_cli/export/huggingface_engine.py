@@ -7,8 +7,8 @@ from typing import Any
 import torch
 
 from nmt_cli.data.batching import batch_by_length, pad
-from nmt_cli.decoding.engine import Engine, TokenIds
-from nmt_cli.decoding.hypothesis import Hypothesis, SearchConfig
+from nmt_cli.decoding.config import SearchConfig
+from nmt_cli.decoding.engine import Engine, Hypothesis, TokenIds
 from nmt_cli.errors import UserError
 from nmt_cli.models.contract import Sequences
 

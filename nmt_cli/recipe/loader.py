@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from nmt_cli.config import Section
 from nmt_cli.data.config import CorpusConfig
 from nmt_cli.data.tokenization.tokenizer import TokenizerConfig
-from nmt_cli.decoding.hypothesis import SearchConfig
+from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.errors import RecipeError, suggest
 from nmt_cli.evaluation.metrics import sacrebleu_tokenizers
 from nmt_cli.models import MODELS
