@@ -66,8 +66,8 @@ def output_of(completed: subprocess.CompletedProcess[str]) -> str:
 @pytest.fixture(scope="module")
 def trained_run(tree: Path) -> str:
     """A run of the new recipe with few updates, relative to the tree."""
-    few = ["training.updates=20", "training.warmup=2", "model.size=16", "training.samples=0",
-           "search.beam=1", "search.max_length=8", "search.guard=false"]  # fmt: skip
+    few = ["training.updates=20", "training.warmup_updates=2", "model.size=16", "training.samples=0",
+           "search.beam=1", "search.max_length=8", "search.repair_degenerate=false"]  # fmt: skip
     output_of(nmt(tree, "train", "quickstart-bag", "--quiet", *(word for key in few for word in ("--set", key))))
     return "runs/quickstart-bag"
 

@@ -11,8 +11,7 @@ import numpy as np
 from nmt_cli.commands.export import FORMATS, incompatibilities
 from nmt_cli.data.inspection import ParallelTextStats, TokenLengths, inspect_corpus, token_lengths
 from nmt_cli.data.prepared.store import Tokenizers
-from nmt_cli.data.sources.cache_paths import cache_folder
-from nmt_cli.data.sources.corpus import Corpus, find_corpus, missing_downloads, search_folders
+from nmt_cli.data.sources.corpus import Corpus, find_corpus, pending_downloads, search_folders
 from nmt_cli.data.tokenization.training import train_tokenizer
 from nmt_cli.device import choose_dtype, find_device
 from nmt_cli.errors import DataError, RecipeError, UserError
@@ -52,7 +51,7 @@ def check(
 ) -> list[Finding]:
     """Everything that can be found out about a recipe without training it; writes nothing."""
     try:
-        loaded_recipe = load_recipe(recipe, overrides)
+        loaded_recipe = load_recipe(recipe, overrides, reporter)
         run_path = out or Path("runs") / loaded_recipe.name
         base_run = find_base_or_started_run(loaded_recipe, run_path)
         resolved_recipe = loaded_recipe if base_run is None else inherit_sections(loaded_recipe, base_run)
@@ -80,7 +79,7 @@ class _RecipeChecker:
         yield from self._export_findings()
         yield from self._run_folder_findings()
         try:
-            corpus = find_corpus(self.recipe.corpus, search_folders(self.recipe.folder, cache_folder()))
+            corpus = find_corpus(self.recipe.corpus, search_folders(self.recipe.folder))
         except DataError as error:
             yield self._missing_corpus_finding(error)
             return
@@ -122,20 +121,13 @@ class _RecipeChecker:
 
     def _run_folder_findings(self) -> Iterator[Finding]:
         if self.out.exists():
-            text = f"{self.out} exists: go on with --resume, or train elsewhere with --out DIR"
+            text = f"{self.out} exists: continue with --resume, or choose another --out DIR"
             yield Finding("warning", "run folder", text)
 
     def _missing_corpus_finding(self, error: DataError) -> Finding:
-        config = self.recipe.corpus
-        unfetched_names, download = missing_downloads(config), config.download
-        if unfetched_names:
-            text = f"not here yet; nmt prepare will fetch {', '.join(unfetched_names)}"
-            return Finding("warning", "corpus.name", text)
-        if download is None:
-            return Finding("error", "corpus", str(error))
-        files = ", ".join(download.sha256)
-        text = f"not here yet; nmt prepare will fetch {files} from {download.address}"
-        return Finding("warning", "corpus", text)
+        if downloads := pending_downloads(self.recipe.corpus):
+            return Finding("warning", "corpus", f"not here yet; nmt prepare will fetch {', '.join(downloads)}")
+        return Finding("error", "corpus", str(error))
 
     def _corpus_findings(self, corpus: Corpus, facts: dict[str, list[ParallelTextStats]]) -> Iterator[Finding]:
         for role, parts in facts.items():
@@ -230,7 +222,7 @@ class _RecipeChecker:
         tokens_per_epoch = (float(target[keep_mask].mean()) + 1) * total_pairs * float(keep_mask.mean())
         tokens_per_batch = training.tokens_per_batch
         batch_positions = ASSUMED_TOKENS_PER_BATCH if tokens_per_batch == "auto" else tokens_per_batch
-        epochs = training.updates * training.accumulate * batch_positions / tokens_per_epoch
+        epochs = training.updates * training.gradient_accumulation * batch_positions / tokens_per_epoch
         text = f"{parameters:,} parameters; {training.updates:,} updates are {epochs:,.1f} epochs"
         yield Finding("note", "training", text)
         try:
@@ -240,7 +232,7 @@ class _RecipeChecker:
             return
         dtype = choose_dtype(training.precision, device)
         sentences = max(1, batch_positions // max(longest_pair[1], longest_pair[0] // 2))
-        uses_ema = training.average_decay is not None
+        uses_ema = training.ema_decay is not None
         estimate = estimate_memory(model, dtype, *longest_pair, sentences, device.type, has_moving_average=uses_ema)
         yield self._memory_finding(estimate, available_memory(device), longest_pair, sentences)
         yield self._disk_finding(estimate)
@@ -268,7 +260,7 @@ class _RecipeChecker:
         return Finding(level, "memory", text + (hint if level == "error" else ""))
 
     def _disk_finding(self, estimate: MemoryEstimate) -> Finding:
-        checkpoint_count = max(2, self.recipe.training.average) + 1
+        checkpoint_count = max(2, self.recipe.training.average_checkpoints) + 1
         needed_bytes = estimate.checkpoint_bytes * checkpoint_count + estimate.checkpoint_bytes // 3
         existing_folder = next(path for path in (self.out.absolute(), *self.out.absolute().parents) if path.exists())
         free_bytes = shutil.disk_usage(existing_folder).free
