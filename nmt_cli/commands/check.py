@@ -19,7 +19,7 @@ from nmt_cli.data.sources.base import MissingTextError
 from nmt_cli.data.sources.corpus import Corpus, find_corpus, pending_downloads, search_folders
 from nmt_cli.device import choose_dtype, find_device
 from nmt_cli.errors import DataError, RecipeError, UserError
-from nmt_cli.models.contract import Autoregressive, TranslationModel
+from nmt_cli.models.contract import TranslationModel
 from nmt_cli.recipe.loader import SECTIONS, Recipe, load_recipe
 from nmt_cli.reporting import Reporter
 from nmt_cli.runs.init_from import find_base_or_started_run, inherit_sections
@@ -90,11 +90,13 @@ def _check_options(recipe: Recipe, run_path: Path) -> Iterator[Finding]:
         for message in getattr(recipe, section).warnings():
             key, _, reason = message.partition(": ")
             yield Finding("warning", f"{section}.{key}", reason)
+    if recipe.search.coverage_penalty and not recipe.model.has_attention:
+        yield Finding("warning", "search.coverage_penalty", f"does nothing: {recipe.model.type} has no attention here")
     for name in FORMATS:
         if reasons := incompatibilities(recipe, name):
             yield Finding("note", "nmt export", f"not to {name}: {'; '.join(reasons)}")
     if run_path.exists():
-        text = f"{run_path} exists: resume it with --resume, or train elsewhere with --out DIR"
+        text = f"{run_path} exists: continue with --resume, or choose another --out DIR"
         yield Finding("warning", "run folder", text)
 
 
@@ -209,8 +211,6 @@ def _check_model(recipe: Recipe, sample: _CorpusSample, run_path: Path, device_n
         return
     longest_pair = int(source[keep_mask].max()) + 1, int(target[keep_mask].max()) + 1
     model = build_model(recipe, sample.tokenizers.vocabulary)
-    if recipe.search.coverage_penalty and not model.has_attention:
-        yield Finding("warning", "search.coverage_penalty", f"does nothing: {recipe.model.type} has no attention here")
     position_findings = list(_check_positions(model, longest_pair))
     yield from position_findings
     if any(finding.level == "error" for finding in position_findings):
@@ -245,9 +245,10 @@ def _check_positions(model: TranslationModel[Any], longest_pair: tuple[int, int]
         if limit is not None and length > limit:
             text = f"the model has {limit} positions, the longest {side} needs {length}"
             yield Finding("error", "model.max_positions", text)
-    if not isinstance(model, Autoregressive) and longest_pair[1] > longest_pair[0] * model.config.upsample:
-        text = "some targets are longer than source * upsample and cannot be learned"
-        yield Finding("note", "model.upsample", text)
+    output_length = model.output_length(longest_pair[0])
+    if output_length is not None and longest_pair[1] > output_length:
+        text = f"emits {output_length} tokens for the longest source; targets longer than that cannot be learned"
+        yield Finding("note", "model", text)
 
 
 def _check_memory(estimate: MemoryEstimate, free_bytes: int, longest_pair: tuple[int, int], rows: int) -> Finding:

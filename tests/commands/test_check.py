@@ -182,7 +182,7 @@ def test_what_is_missing_but_can_be_fetched_is_a_warning(toy: Path) -> None:
 
 def test_a_run_folder_that_exists_is_said(toy: Path) -> None:
     (toy / "runs/toy").mkdir(parents=True)
-    assert "runs/toy exists: resume it with --resume" in said(findings(toy), "warning")
+    assert "runs/toy exists: continue with --resume" in said(findings(toy), "warning")
 
 
 def test_memory_is_linear_in_sentences_and_counts_what_the_backward_pass_needs() -> None:
