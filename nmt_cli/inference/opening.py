@@ -3,17 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from nmt_cli.data.known_words import WordSet
 from nmt_cli.data.prepared.store import Tokenizers
+from nmt_cli.decoding.config import SearchConfig
+from nmt_cli.decoding.engine import Engine
 from nmt_cli.errors import RunError, UserError
 from nmt_cli.inference.translator import Translator
 from nmt_cli.reporting import Reporter
-
-if TYPE_CHECKING:
-    from nmt_cli.decoding.config import SearchConfig
-    from nmt_cli.decoding.engine import Engine
 
 ALLOCATOR_CACHE_BYTES = 64 << 20  # freed memory to keep; 256 MiB saved no more page faults
 
@@ -102,8 +99,8 @@ def open_translator(
 
 
 def _open_torch_engine(
-    runs: Sequence[Path], search: "SearchConfig", device: str, *, align: bool
-) -> "tuple[Engine, Tokenizers]":
+    runs: Sequence[Path], search: SearchConfig, device: str, *, align: bool
+) -> tuple[Engine, Tokenizers]:
     """The model of a run, or of several as an ensemble, and the tokenizers that they share."""
     from nmt_cli.decoding.ensemble import Ensemble
     from nmt_cli.decoding.torch_engine import TorchEngine

@@ -284,7 +284,7 @@ def test_a_loop_is_mended_flagged_and_said(tokenizer: TextTokenizer) -> None:
     loop, blank = stream(translator, b"old man\n\n")
     assert loop.translation.text == "old man"
     assert loop.record()["guard"] == {"found": ["loop"], "left": [], "mended": True}
-    assert loop.record()["warnings"] == ["the translation was found repeating itself; another one was taken"]
+    assert loop.record()["warnings"] == ["the translation was repeating itself; it was replaced by a better one"]
     assert loop.record()["log_probability"] == -1.0
     assert "guard" not in blank.record() and blank.warnings == []
     free = Translator(Loops(), tokenizers, SearchConfig(guard=False))

@@ -116,7 +116,7 @@ def test_a_part_that_was_stopped_goes_on_where_it_was(
         monkeypatch.setattr(ParallelTranslator, "translate", whole)
         translate(tiny_run, text, [2])
         if stop > 2:
-            assert f"shard 2/3: going on after line {stop // 2 * 2}" in capfd.readouterr().err
+            assert f"shard 2/3: resuming after line {stop // 2 * 2}" in capfd.readouterr().err
         translate(tiny_run, text, [1, 3])
         assert b"".join(join_shards(text.parent / "parts")) == straight(tiny_run, text)
         for path in (text.parent / "parts").iterdir():
@@ -188,8 +188,8 @@ def test_join_names_what_is_missing_damaged_or_of_another_input(tiny_run: Path, 
     whole = json.loads(manifest.read_text())
     changes = {
         "job": ("0", "shard-2-of-3.txt: belongs to another input or run than the others"),
-        "sha256": ("0", "is not what was written: delete it and translate it again"),
-        "range": (whole["range"] | {"begin": 1}, "shard 2/3 does not go on where the one before"),
+        "sha256": ("0", "does not match its checksum: delete it and translate the shard again"),
+        "range": (whole["range"] | {"begin": 1}, "shard 2/3 does not begin where the one before"),
         "format": (2, "not written by this version of nmt translate --shard"),
     }
     for key, (value, message) in changes.items():
@@ -199,7 +199,7 @@ def test_join_names_what_is_missing_damaged_or_of_another_input(tiny_run: Path, 
     manifest.write_text(json.dumps(whole))
     with open(folder / "shard-3-of-3.txt", "ab") as file:
         file.write(b"more\n")
-    with pytest.raises(DataError, match=r"shard-3-of-3.txt: is not what was written"):
+    with pytest.raises(DataError, match=r"shard-3-of-3.txt: does not match its checksum"):
         join_shards(folder)
 
 
