@@ -3,7 +3,7 @@
     python benchmarks/independence.py RUN SOURCE [REFERENCE] [--limit N]
 
 Translates the lines of SOURCE in fp32 and in int8 together, in another order, in batches of 64
-lines and alone, with search.guard and search.split off; what fp32 writes is scored by forced
+lines and alone, with search.repair_degenerate and search.split off; what fp32 writes is scored by forced
 decoding. Prints how many texts and scores differ, and with REFERENCE the BLEU of both. Exit 1 where
 of 1,000 texts fewer than 999 (fp32) or 990 (int8) are the same, a score of an equal text differs by
 more than 1e-4 (1e-2), or int8 loses more than 0.1 BLEU.
@@ -24,7 +24,7 @@ from nmt_cli.inference.opening import open_translator
 from nmt_cli.inference.output import Translation
 from nmt_cli.inference.translator import Translator
 
-SETTINGS = ["search.guard=false", "search.split=false"]
+SETTINGS = ["search.repair_degenerate=false", "search.split=false"]
 MIN_SAME_SHARE = {"fp32": 0.999, "int8": 0.99}
 MAX_SCORE_GAP = {"fp32": 1e-4, "int8": 1e-2}
 MAX_BLEU_LOSS = 0.1  # BLEU

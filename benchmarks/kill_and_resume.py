@@ -32,8 +32,8 @@ def write_recipe(folder: Path, model: str, precision: str, updates: int) -> Path
     """A recipe with dropout, accumulation and averages, whose epochs end between checkpoints."""
     content = toy_content(
         folder / "text", updates=updates, tokens_per_batch=96, validate_every=VALIDATE_EVERY, log_every=7,
-        accumulate=2, average_decay=0.9, precision=precision, schedule="plateau",
-        plateau_patience=1, learning_rate=5e-3, warmup=20,
+        gradient_accumulation=2, ema_decay=0.9, precision=precision, schedule="plateau",
+        plateau_patience=1, learning_rate=5e-3, warmup_updates=20,
     )  # fmt: skip
     tiny = MODELS[model].config_class.tiny_configs()[0].model_dump(mode="json")
     content["model"] = tiny | ({"dropout": 0.1} if "dropout" in tiny else {})

@@ -49,7 +49,7 @@ def search_options(beam_size: int, length: int) -> list[str]:
     A sentence is done when as many of its hypotheses have ended as the beam is wide, which is how
     CTranslate2 does it.
     """
-    options = [f"search.beam={beam_size}", "search.guard=false", "search.split=false"]
+    options = [f"search.beam={beam_size}", "search.repair_degenerate=false", "search.split=false"]
     options += ["search.patience=1"] if beam_size > 1 else []
     if length:
         options += [f"search.min_length={length}", f"search.max_length={length}"]

@@ -28,7 +28,7 @@ CORPUS = {
     "test": "test_2016_flickr",
 }  # fmt: skip
 TRAINING = {
-    "tokens_per_batch": 4096, "learning_rate": 1.0e-3, "warmup": 400, "label_smoothing": 0.1,
+    "tokens_per_batch": 4096, "learning_rate": 1.0e-3, "warmup_updates": 400, "label_smoothing": 0.1,
     "metric": "loss", "log_every": 5, "seed": 1,
 }  # fmt: skip
 MODELS: dict[str, dict[str, Any]] = {

@@ -225,7 +225,7 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory, tokenizer: TextTokenizer)
             "name": "tiny",
             "corpus": {"source": "en", "target": "de"},
             "model": MODELS["transformer"].config_class.tiny_configs()[0].model_dump(mode="json"),
-            "search": {"beam": 2, "max_length": 8, "precision": "fp32", "guard": False},
+            "search": {"beam": 2, "max_length": 8, "precision": "fp32", "repair_degenerate": False},
         }
     )
     atomic_write_text(folder.recipe_path, recipe.to_yaml())

@@ -66,8 +66,8 @@ def test_the_new_model_keeps_the_contract(tree: Path) -> None:
 def test_it_is_listed_explained_trained_and_translates(tree: Path) -> None:
     assert "a bag of source words" in run(tree, "nmt_cli", "models")
     assert "Width of word vectors" in run(tree, "nmt_cli", "models", "show", "bag")
-    few = ["training.updates=4", "training.warmup=2", "model.size=16", "training.samples=0",
-           "search.beam=1", "search.max_length=8", "search.guard=false"]  # fmt: skip
+    few = ["training.updates=4", "training.warmup_updates=2", "model.size=16", "training.samples=0",
+           "search.beam=1", "search.max_length=8", "search.repair_degenerate=false"]  # fmt: skip
     sets = [word for setting in few for word in ("--set", setting)]
     run(tree, "nmt_cli", "train", "quickstart-bag", "--quiet", *sets)
     out = run(tree, "nmt_cli", "translate", "runs/quickstart-bag", "--quiet")

@@ -19,8 +19,8 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 NOT_RUN = {"pip install ."}  # this test needs it done
-SMALL_RUN = ["training.updates=8", "training.warmup=2", "training.samples=0", "search.beam=2",
-       "search.max_length=12", "search.guard=false"]  # fmt: skip
+SMALL_RUN = ["training.updates=8", "training.warmup_updates=2", "training.samples=0", "search.beam=2",
+       "search.max_length=12", "search.repair_degenerate=false"]  # fmt: skip
 EXTRA_OPTIONS = {"nmt train quickstart": " --quiet" + "".join(f" --set {setting}" for setting in SMALL_RUN)}
 
 

@@ -27,9 +27,9 @@ SECTIONS = [
     ("Translation quality and speed", "", rows),
     (
         "1. The bottleneck",
-        "Trained and tested on examples of 1 to 5 neighbouring captions (`corpus.join: 5`), as "
+        "Trained and tested on examples of 1 to 5 neighbouring captions (`corpus.concatenate: 5`), as "
         "figure 2 of Bahdanau et al. 2015 asks: BLEU by the number of source words. Each run goes "
-        "on from the row of its system above, without search.guard and search.split. The "
+        "on from the row of its system above, without search.repair_degenerate and search.split. The "
         "Transformer meets positions behind the end of one caption for the first time then; "
         "nothing in an RNN is bound to a position.",
         lambda: by_length("bottleneck", BOTTLENECK) + trained_by("joined", BOTTLENECK, "the whole joined text"),
@@ -60,7 +60,7 @@ SECTIONS = [
         "5. Positions",
         "The Transformer's recipe on sentences of at most 20 pieces, 600 updates with a warm-up "
         "of 100; tested on joined ones, of which those of more than 20 words are longer than any "
-        "seen in training, without search.guard and search.split.",
+        "seen in training, without search.repair_degenerate and search.split.",
         lambda: by_length("positions", POSITIONS) + trained_by("positions", POSITIONS, "test_2016_flickr itself"),
     ),
 ]

@@ -23,16 +23,16 @@ def recipe(system: str) -> str:
 
 
 # What is no more than a variant of another row gets a fifth of its time.
-FEW = {"training.updates": 600, "training.warmup": 100, "training.validate_every": 200}
+FEW = {"training.updates": 600, "training.warmup_updates": 100, "training.validate_every": 200}
 BRIEF = {"concat": FEW, "cosine": FEW}
 ROWS = {system: Experiment(system, recipe(system), BRIEF.get(system, {})) for system in SYSTEMS}
 
 # The bottleneck (Bahdanau et al. 2015, figure 2): examples of 1 to 5 neighbouring captions. Each
 # goes on from the row of single captions, so that a few epochs of the long examples are enough: a
 # sixth of its recipe's updates, so that all take about as long here, too.
-PLAIN = {"search.guard": "false", "search.split": "false"}  # no mending of what is to be seen
+PLAIN = {"search.repair_degenerate": "false", "search.split": "false"}  # no mending of what is to be seen
 JOINED = PLAIN | {
-    "corpus.join": 5, "training.tokens_per_batch": 4096, "training.warmup": 100,
+    "corpus.concatenate": 5, "training.tokens_per_batch": 4096, "training.warmup_updates": 100,
     "training.validate_every": 250,
 }  # fmt: skip
 BOTTLENECK = {

@@ -45,7 +45,7 @@ def trained(width: int, scaled: bool) -> dict[str, Any]:
         "model.d_model": WIDTH, "model.heads": WIDTH // width, "model.d_ff": 512,
         "model.encoder_layers": 2, "model.decoder_layers": 2,
         "model.scaled_attention": str(scaled).lower(),
-        "training.updates": UPDATES, "training.validate_every": UPDATES, "training.warmup": 50,
+        "training.updates": UPDATES, "training.validate_every": UPDATES, "training.warmup_updates": 50,
         "training.learning_rate": 1e-3, "training.tokens_per_batch": 1024,
         "training.metric": "loss", "search.beam": 1,
     }  # fmt: skip

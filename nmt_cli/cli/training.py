@@ -72,7 +72,7 @@ def _train_process(
 
     reporter = Reporter(quiet, silent=not group.is_main)
     try:
-        loaded_recipe = group.main_first(lambda: load_recipe(recipe, overrides))
+        loaded_recipe = group.main_first(lambda: load_recipe(recipe, overrides, reporter))
         folder = out or Path("runs") / loaded_recipe.name
         run_training(loaded_recipe, folder, reporter, resume=resume, device=device, processes=group)
     except TrainingInterrupted as stopped:

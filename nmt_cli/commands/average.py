@@ -38,7 +38,7 @@ def average(run: Path, out: Path, last: int | None = None) -> AveragedRun:
     if last is not None and last > len(checkpoint_paths):
         raise RunError(
             f"{run}: has {len(checkpoint_paths)} checkpoints, not {last}; "
-            "training.average: N keeps the last N while training"
+            "training.average_checkpoints: N keeps the last N while training"
         )
     checkpoints = [read_checkpoint(path) for path in checkpoint_paths[-(last or len(checkpoint_paths)) :]]
     copied_files = [source.recipe_path, run / "manifest.json"]

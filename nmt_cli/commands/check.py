@@ -53,7 +53,7 @@ def check(
 ) -> list[Finding]:
     """Everything that can be found out about a recipe without training it; writes nothing."""
     try:
-        loaded_recipe = load_recipe(recipe, overrides)
+        loaded_recipe = load_recipe(recipe, overrides, reporter)
         run_path = out or Path("runs") / loaded_recipe.name
         base_run = find_base_or_started_run(loaded_recipe, run_path)
         resolved_recipe = loaded_recipe if base_run is None else inherit_sections(loaded_recipe, base_run)
@@ -232,7 +232,7 @@ class _RecipeChecker:
         tokens_per_epoch = (float(target[keep_mask].mean()) + 1) * total_pairs * float(keep_mask.mean())
         tokens_per_batch = training.tokens_per_batch
         batch_positions = ASSUMED_TOKENS_PER_BATCH if tokens_per_batch == "auto" else tokens_per_batch
-        epochs = training.updates * training.accumulate * batch_positions / tokens_per_epoch
+        epochs = training.updates * training.gradient_accumulation * batch_positions / tokens_per_epoch
         text = f"{parameters:,} parameters; {training.updates:,} updates are {epochs:,.1f} epochs"
         yield Finding("note", "training", text)
         try:
@@ -242,7 +242,7 @@ class _RecipeChecker:
             return
         dtype = choose_dtype(training.precision, device)
         sentences = max(1, batch_positions // max(longest_pair[1], longest_pair[0] // 2))
-        uses_ema = training.average_decay is not None
+        uses_ema = training.ema_decay is not None
         estimate = estimate_memory(model, dtype, *longest_pair, sentences, device.type, has_moving_average=uses_ema)
         yield self._memory_finding(estimate, available_memory(device), longest_pair, sentences)
         yield self._disk_finding(estimate)
@@ -271,7 +271,7 @@ class _RecipeChecker:
         return Finding(level, "memory", text + (hint if level == "error" else ""))
 
     def _disk_finding(self, estimate: MemoryEstimate) -> Finding:
-        checkpoint_count = max(2, self.recipe.training.average) + 1
+        checkpoint_count = max(2, self.recipe.training.average_checkpoints) + 1
         needed_bytes = estimate.checkpoint_bytes * checkpoint_count + estimate.checkpoint_bytes // 3
         existing_folder = next(path for path in (self.out.absolute(), *self.out.absolute().parents) if path.exists())
         free_bytes = shutil.disk_usage(existing_folder).free

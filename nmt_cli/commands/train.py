@@ -215,7 +215,7 @@ def _resume(trainer: Trainer, folder: RunFolder, reporter: Reporter) -> None:
         return
     trainer.resume(checkpoint)
     state, updates = trainer.state, trainer.config.updates
-    if state.batches_per_update != trainer.config.accumulate * processes.world_size:
+    if state.batches_per_update != trainer.config.gradient_accumulation * processes.world_size:
         reporter.info(
             f"the run began with {state.batches_per_update} batches an update and keeps them, "
             f"now over {processes.world_size} process(es)"

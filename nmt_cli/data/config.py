@@ -70,7 +70,7 @@ class CorpusConfig(Section):
     """Test text, scored at the end of training."""
     download: Download | None = None
     """Where to get the files when they are not there."""
-    join: int = Field(default=1, ge=1, le=100)
+    concatenate: int = Field(default=1, ge=1, le=100)
     """Make of each pair an example of 1 to so many neighbouring pairs, how many by corpus.seed; in
     training, development and test text alike. For translation of more than a sentence; needs a
     development text."""

@@ -85,7 +85,7 @@ class Validator:
                 "beam": config.validation_beam,
                 "n_best": 1,
                 "sampling": False,
-                "guard": False,  # what the model does by itself, at the cost of one search
+                "repair_degenerate": False,  # what the model does by itself, at the cost of one search
             }
         )
         self.translator = Translator(TorchEngine(model), tokenizers, validation_search, rescore_canonical=False)

@@ -1,6 +1,6 @@
 """Translating a large file in shards, which any batch system can run on any number of machines.
 
-Only the output folder connects the processes; `nmt join` joins the shards.
+Only the output folder connects the processes; `nmt merge-shards` merges the shards.
 """
 
 import time

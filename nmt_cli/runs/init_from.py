@@ -15,7 +15,7 @@ from nmt_cli.runs.folder import RunFolder
 
 # What may be set anew: everything else decides the shape or the meaning of weights and pieces.
 OVERRIDABLE_KEYS = {
-    "tokenizer": ("variants", "sampling"),
+    "tokenizer": ("subword_samples", "subword_sampling"),
     "model": ("dropout", "attention_dropout", "activation_dropout"),
 }
 

@@ -17,7 +17,7 @@ class WeightAverager:
         self, parameters: FlatParameters, config: TrainingConfig, folder: RunFolder, reporter: Reporter
     ) -> None:
         self.parameters, self.config, self.folder, self.reporter = (parameters, config, folder, reporter)
-        self.moving_average = parameters.master.clone() if config.average_decay else None
+        self.moving_average = parameters.master.clone() if config.ema_decay else None
 
     def reset(self) -> None:
         """Be the present weights."""
@@ -26,8 +26,8 @@ class WeightAverager:
 
     def update(self, update_number: int) -> None:
         """Take in the weights after an update; the first ones count for more."""
-        if self.moving_average is not None and self.config.average_decay is not None:
-            decay = min(self.config.average_decay, (1 + update_number) / (10 + update_number))
+        if self.moving_average is not None and self.config.ema_decay is not None:
+            decay = min(self.config.ema_decay, (1 + update_number) / (10 + update_number))
             self.moving_average.lerp_(self.parameters.master, 1 - decay)
 
     def tensors(self) -> dict[str, NamedTensors]:
@@ -43,11 +43,11 @@ class WeightAverager:
         """The weights to validate after an update; None: the present ones."""
         if self.moving_average is not None:
             return self.moving_average
-        if self.config.average == 1:
+        if self.config.average_checkpoints == 1:
             return None
         total, count = self.parameters.master.clone(), 1
         checkpoint_folders = self.folder.scheduled_checkpoints(self.config.validate_every, before=update)
-        for path in checkpoint_folders[1 - self.config.average :]:
+        for path in checkpoint_folders[1 - self.config.average_checkpoints :]:
             try:
                 total += self.parameters.flatten(read_checkpoint(path).tensors())
                 count += 1

@@ -147,7 +147,7 @@ def roll_back(trainer: ResumableTrainer, divergence: Divergence) -> None:
     if divergence_number == MAX_DIVERGENCES:
         raise TrainingError(
             f"update {divergence.update:,}: {divergence.reason}{file_note}; diverged {divergence_number} times: lower "
-            "training.learning_rate, raise training.warmup, or look at these pairs"
+            "training.learning_rate, raise training.warmup_updates, or look at these pairs"
         )
     checkpoint_path = trainer.processes.run_on_main(
         lambda: _find_rollback_checkpoint(trainer, divergence.first_bad_update)

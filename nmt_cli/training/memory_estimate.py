@@ -39,7 +39,7 @@ def estimate_memory(
 ) -> MemoryEstimate:
     """Memory for a batch of so many sentences of these lengths, on this type of device.
 
-    `averaged`: with a moving average of the weights (training.average_decay).
+    `averaged`: with a moving average of the weights (training.ema_decay).
 
     The tensors that a backward pass needs are counted for a batch of two such sentences, which
     have the same sizes on every device, and scaled up: they are linear in the number of sentences.

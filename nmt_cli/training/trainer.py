@@ -56,9 +56,9 @@ class Trainer:
         betas = (config.beta1, config.beta2)
         self.optimizer = FlatOptimizer(self.parameters, config.optimizer, betas, config.epsilon, config.weight_decay)
         self.metric_logger = MetricLogger(folder, tensorboard=config.tensorboard and processes.is_main)
-        self.state = TrainingState(batches_per_update=config.accumulate * processes.world_size)
+        self.state = TrainingState(batches_per_update=config.gradient_accumulation * processes.world_size)
         self.loss_monitor = LossMonitor(
-            warmup_updates=config.warmup,
+            warmup_updates=config.warmup_updates,
             vocabulary_size=model.vocabulary.target_size,
             clips_gradients=config.clip_norm is not None,
         )
@@ -88,7 +88,8 @@ class Trainer:
     def resume(self, checkpoint: Checkpoint) -> None:
         """Go on exactly where the checkpoint was written; RunError where it does not fit."""
         try:
-            state = TrainingState.from_record({"batches_per_update": self.config.accumulate, **checkpoint.state})
+            defaults = {"batches_per_update": self.config.gradient_accumulation}
+            state = TrainingState.from_record(defaults | checkpoint.state)
             vars(self.state).update(vars(state))
             self.parameters.load_master(self.parameters.flatten(checkpoint.tensors()))
             self.optimizer.load_state_tensors(checkpoint.tensors("optimizer"))
@@ -220,7 +221,7 @@ class Trainer:
     def _learning_rate(self) -> float:
         config = self.config
         scheduled_rate = scheduled_learning_rate(
-            config.schedule, config.learning_rate, self.state.update, warmup_updates=config.warmup,
+            config.schedule, config.learning_rate, self.state.update, warmup_updates=config.warmup_updates,
             total_updates=config.updates, d_model=self.model.d_model,
         )  # fmt: skip
         return scheduled_rate * self.state.learning_rate_scale

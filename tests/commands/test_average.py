@@ -97,7 +97,7 @@ def test_the_averaged_run_is_left_as_it_was(tiny_run: Path, tmp_path: Path) -> N
 
 def test_what_cannot_be_averaged_is_named_and_nothing_is_written(tiny_run: Path, tmp_path: Path) -> None:
     out = tmp_path / "mean"
-    with pytest.raises(RunError, match=r"tiny: has 3 checkpoints, not 4; training.average: N keeps"):
+    with pytest.raises(RunError, match=r"tiny: has 3 checkpoints, not 4; training.average_checkpoints: N keeps"):
         average(tiny_run, out, 4)
     with pytest.raises(RunError, match=r"not a run folder: it has no recipe.yaml"):
         average(tmp_path, out)

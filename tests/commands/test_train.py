@@ -64,7 +64,7 @@ def stop_after(monkeypatch: pytest.MonkeyPatch, update: int) -> None:
 def test_a_stopped_run_goes_on_to_bit_identical_weights(
     toy: Path, monkeypatch: pytest.MonkeyPatch, model: str, precision: str
 ) -> None:
-    recipe = toy_recipe(toy / "text", model, precision=precision, accumulate=2, average_decay=0.9, updates=20)
+    recipe = toy_recipe(toy / "text", model, precision=precision, gradient_accumulation=2, ema_decay=0.9, updates=20)
     train(recipe, toy / "straight", QUIET)
     with monkeypatch.context() as patched:
         stop_after(patched, 8)
@@ -235,7 +235,7 @@ def test_a_run_that_patience_ended_stays_ended_when_resumed_and_goes_on_with_mor
 
 def test_an_average_is_over_the_same_checkpoints_after_a_signal(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The checkpoints that signals leave are in no average, and push none out."""
-    recipe = toy_recipe(toy / "text", average=3, validate_every=3, metric="loss")
+    recipe = toy_recipe(toy / "text", average_checkpoints=3, validate_every=3, metric="loss")
     train(recipe, toy / "straight", QUIET)
     for update in (4, 5, 7, 8):
         with monkeypatch.context() as patched:
@@ -251,9 +251,9 @@ def test_an_average_is_over_the_same_checkpoints_after_a_signal(toy: Path, monke
 def test_a_damaged_checkpoint_is_left_out_of_the_average_with_a_warning(
     toy: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    train(toy_recipe(toy / "text", average=3, validate_every=3), toy / "run", QUIET)
+    train(toy_recipe(toy / "text", average_checkpoints=3, validate_every=3), toy / "run", QUIET)
     (toy / "run" / "checkpoints" / "step-000009" / "state.json").write_text("{}")
-    recipe = toy_recipe(toy / "text", average=3, validate_every=3, updates=15)
+    recipe = toy_recipe(toy / "text", average_checkpoints=3, validate_every=3, updates=15)
     train(recipe, toy / "run", QUIET, resume=True)
     said = " ".join(capsys.readouterr().err.split())
     assert "step-000009: checkpoint of format None" in said and "left out of the average" in said
@@ -368,13 +368,13 @@ def test_patience_ends_a_run_that_gets_no_better(toy: Path) -> None:
 def test_plateau_lowers_the_rate(toy: Path) -> None:
     recipe = toy_recipe(
         toy / "text", updates=8, validate_every=1, schedule="plateau", plateau_patience=2,
-        learning_rate=1e-9, metric="chrf", warmup=0,
+        learning_rate=1e-9, metric="chrf", warmup_updates=0,
     )  # fmt: skip
     assert train(recipe, toy / "run", QUIET).state.learning_rate_scale < 1.0
 
 
 def test_the_best_of_averaged_checkpoints_is_their_mean(toy: Path) -> None:
-    recipe = toy_recipe(toy / "text", average=2, updates=12, learning_rate=1e-2, metric="loss")
+    recipe = toy_recipe(toy / "text", average_checkpoints=2, updates=12, learning_rate=1e-2, metric="loss")
     train(recipe, toy / "run", QUIET)
     folder = RunFolder(toy / "run")
     assert folder.best_checkpoint().update == 12
@@ -451,7 +451,7 @@ def test_text_longer_than_the_models_positions_is_refused_before_anything_is_wri
 
 def test_sampled_variants_of_the_text_must_fit_too(toy: Path) -> None:
     content = toy_content(toy / "text")
-    content["tokenizer"] |= {"type": "bpe", "vocab_size": 300, "variants": 3, "sampling": 0.5}
+    content["tokenizer"] |= {"type": "bpe", "vocab_size": 300, "subword_samples": 3, "subword_sampling": 0.5}
     data = prepare_recipe(build_recipe(content), QUIET).data
     longest = [max(int(side.lengths().max()) for side in sides) + 1 for sides in data.variants]
     assert longest[0] < max(longest)

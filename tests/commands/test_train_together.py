@@ -38,10 +38,10 @@ class Workplace:
         self.folder = folder
         write_syllables(folder / "text", {"train": 300, "dev": 20, "test": 20})
         content = toy_content(
-            folder / "text", updates=36, validate_every=12, log_every=1, warmup=4,
-            average_decay=0.9,
+            folder / "text", updates=36, validate_every=12, log_every=1, warmup_updates=4,
+            ema_decay=0.9,
         )  # fmt: skip
-        content["search"] |= {"guard": False}
+        content["search"] |= {"repair_degenerate": False}
         (folder / "toy.yaml").write_text(yaml.safe_dump(in_float32(content)))
 
     def start(self, *arguments: str) -> "subprocess.Popen[str]":
@@ -101,7 +101,7 @@ def test_two_processes_train_as_one_that_accumulates_two_batches(
     place: Workplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(place.folder)
-    train(load_recipe("toy.yaml", ["training.accumulate=2"]), Path("one"), QUIET)
+    train(load_recipe("toy.yaml", ["training.gradient_accumulation=2"]), Path("one"), QUIET)
     single, two = place.records("one"), place.records("two")
     assert len(single) == 36 and single[0]["loss"] - single[-1]["loss"] > 0.1  # there was something to learn
     assert_same_losses(single, two)

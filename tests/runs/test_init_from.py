@@ -107,7 +107,7 @@ def test_weights_are_begun_with_in_full_precision(base: Path) -> None:
 
 def test_the_best_checkpoint_is_never_worse_than_what_the_run_began_with(base: Path) -> None:
     root = base.parent
-    recipe = tuned(root, training__learning_rate=5.0, training__warmup=0, training__metric="loss")
+    recipe = tuned(root, training__learning_rate=5.0, training__warmup_updates=0, training__metric="loss")
     train(recipe, root / "tuned", QUIET)
     assert RunFolder(root / "tuned").best_checkpoint().update == 0
 

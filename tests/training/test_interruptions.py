@@ -17,7 +17,7 @@ from tests.training.killing import Blow, differences, live, newest
 
 pytestmark = pytest.mark.precision
 
-SETTINGS = ["--set", "training.label_smoothing=0.2", "--set", "training.average_decay=0.9"]
+SETTINGS = ["--set", "training.label_smoothing=0.2", "--set", "training.ema_decay=0.9"]
 SIGNALS = [(signal.SIGINT, 130, "interrupted"), pytest.param(signal.SIGTERM, 143, "terminated", marks=pytest.mark.slow)]
 
 

@@ -122,7 +122,7 @@ def batch_of(run: Path, recipe: Any, update: int) -> Tensor:
 
     data = prepare_recipe(recipe, QUIET).data
     training = recipe.training
-    feed = BatchIterator(data, training.max_positions, training.seed, training.accumulate)
+    feed = BatchIterator(data, training.max_positions, training.seed, training.gradient_accumulation)
     updates = [feed.next_micro_batches().batches for _ in range(update)]
     return torch.from_numpy(updates[-1][-1][1].source.ids)
 
@@ -151,7 +151,7 @@ def test_a_bad_batch_is_set_aside_and_the_last_good_state_restored(
     update: int, back: int, toy: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    recipe = toy_recipe(toy / "text", average_decay=0.9, updates=30)
+    recipe = toy_recipe(toy / "text", ema_decay=0.9, updates=30)
     bad = batch_of(toy, recipe, update)
     poison(monkeypatch, lambda ids: torch.equal(ids, bad))
     result = train(recipe, toy / "run", QUIET)
@@ -189,7 +189,7 @@ def test_a_run_that_diverged_and_was_stopped_goes_on_bit_for_bit(
     stop: int, toy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A checkpoint that a signal left behind is none to go back to: the other run has none."""
-    recipe = toy_recipe(toy / "text", updates=18, accumulate=2, schedule="constant", warmup=2)
+    recipe = toy_recipe(toy / "text", updates=18, gradient_accumulation=2, schedule="constant", warmup_updates=2)
     bad = batch_of(toy, recipe, 9)
     poison(monkeypatch, lambda ids: torch.equal(ids, bad))
     train(recipe, toy / "straight", QUIET)
@@ -247,7 +247,7 @@ def test_after_three_times_training_stops_with_the_reason(
     poison(monkeypatch, lambda ids: True)
     message = (
         r"^update 1: the loss is not finite; its pairs are in diverged-000001-3.jsonl; diverged 3 "
-        r"times: lower training.learning_rate, raise training.warmup, or look at these pairs$"
+        r"times: lower training.learning_rate, raise training.warmup_updates, or look at these pairs$"
     )
     with pytest.raises(TrainingError, match=message):
         train(toy_recipe(toy / "text"), toy / "run", QUIET)
@@ -258,7 +258,7 @@ def test_after_three_times_training_stops_with_the_reason(
 
 def test_a_rate_far_too_high_is_found_and_lowered(toy: Path) -> None:
     recipe = toy_recipe(
-        toy / "text", updates=400, validate_every=100, learning_rate=3e38, clip_norm=None, warmup=0,
+        toy / "text", updates=400, validate_every=100, learning_rate=3e38, clip_norm=None, warmup_updates=0,
         schedule="constant", metric="loss",
     )  # fmt: skip
     with pytest.raises(TrainingError, match="diverged 3 times"):

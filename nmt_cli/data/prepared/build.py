@@ -105,7 +105,7 @@ class _Preparation:
         splits = self._encode_splits(tokenizers, clean_text)
         clean_text.remove()
         return {
-            "variants": self.settings.tokenizer.variants,
+            "variants": self.settings.tokenizer.subword_samples,
             "parts": [asdict(pair_range) for pair_range in train_ranges],
             "read": self.pairs_read,
             "train": train_ranges[-1].end,
@@ -161,7 +161,7 @@ class _Preparation:
         self, tokenizers: Tokenizers, clean_ranges: list[PairRange], clean_text: CleanText
     ) -> list[PairRange]:
         """Write ids, text and words of the training pairs that are not too long or held out."""
-        writers = _TrainingWriters(self.folder, tokenizers, self.settings.tokenizer.variants)
+        writers = _TrainingWriters(self.folder, tokenizers, self.settings.tokenizer.subword_samples)
         pairs, words = clean_text.pairs(), WordSet()
         train_ranges: list[PairRange] = []
         progress = self.reporter.progress("encode", clean_ranges[-1].end)

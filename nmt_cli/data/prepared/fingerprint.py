@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from nmt_cli.config import original_form
 from nmt_cli.data.config import CorpusConfig
 from nmt_cli.data.prepared.store import FORMAT_VERSION, Tokenizers, read_manifest
 from nmt_cli.data.sources.corpus import Corpus
@@ -33,13 +34,14 @@ def build_identity(
     in it. Nothing is written; `remember` does that when the data could be prepared.
     """
     files = {str(path): _file_hash(path, hash_cache) for path in corpus.files()}
-    facts = {
+    facts: dict[str, Any] = {
         "corpus": corpus_config.model_dump(mode="json", exclude=set(LOCATION_KEYS)),
         "tokenizer": tokenizer.model_dump(mode="json"),
         **_tokenizer_origin(corpus, given_tokenizers),
         "inputs": [{"file": Path(path).name, "sha256": digest} for path, digest in files.items()],
     }
-    text = json.dumps([FORMAT_VERSION, facts], sort_keys=True)
+    stable_facts = facts | {section: original_form(section, facts[section]) for section in ("corpus", "tokenizer")}
+    text = json.dumps([FORMAT_VERSION, stable_facts], sort_keys=True)
     return {**facts, "fingerprint": hashlib.sha256(text.encode()).hexdigest()[:12]}
 
 
@@ -73,8 +75,10 @@ def describe_changes(store: Path, name: str, identity: dict[str, Any]) -> list[s
         return [f"the format of {newest.name}"]
     differences = []
     for section in ("corpus", "tokenizer"):
-        for key, value in identity[section].items():
-            old_value = old_manifest.get(section, {}).get(key)
+        old_values = original_form(section, old_manifest.get(section, {}))
+        new_values = original_form(section, identity[section])
+        for key, value in new_values.items():
+            old_value = old_values.get(key)
             if old_value != value:
                 differences.append(f"{section}.{key} ({_abbreviate(old_value)} -> {_abbreviate(value)})")
     if old_manifest.get("given_tokenizer") != identity.get("given_tokenizer"):

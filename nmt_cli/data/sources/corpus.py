@@ -61,9 +61,9 @@ def find_corpus(config: CorpusConfig, folders: Sequence[Path]) -> Corpus:
         if not missing:
             texts = [(role, text) for role, text in located if isinstance(text, ParallelText)]
             eval_texts = {role: text for role, text in texts if role != "train"}
-            if config.join > 1 and "dev" not in eval_texts:
+            if config.concatenate > 1 and "dev" not in eval_texts:
                 raise DataError(
-                    "corpus.join: needs corpus.dev, since pairs held out from joined text share lines with it"
+                    "corpus.concatenate: needs corpus.dev, since pairs held out from joined text share lines with it"
                 )
             train_texts = [text for role, text in texts if role == "train"]
             provenance = tuple(dataset_provenance(ref, config.source, config.target) for ref in dataset_refs(config))
@@ -171,7 +171,7 @@ def _reader(
     text_config: ParallelTextConfig, config: CorpusConfig, files: tuple[Path, ...]
 ) -> Callable[[], Iterator[RawPair]]:
     read_pairs = _pair_reader(text_config, config, files)
-    return lambda: join_neighbours(read_pairs(), config.join, config.seed)
+    return lambda: join_neighbours(read_pairs(), config.concatenate, config.seed)
 
 
 def _pair_reader(
@@ -188,7 +188,7 @@ def _quickstart_corpus(config: CorpusConfig) -> Corpus:
     """The corpus shipped with the package."""
 
     def parallel_text(split: str) -> ParallelText:
-        join_pairs = partial(join_neighbours, max_pairs=config.join, seed=config.seed)
+        join_pairs = partial(join_neighbours, max_pairs=config.concatenate, seed=config.seed)
         return ParallelText(f"quickstart {split}", (QUICKSTART_FILE,), lambda: join_pairs(read_quickstart(split)))
 
     return Corpus([parallel_text("train")], parallel_text("dev"), parallel_text("test"))

@@ -104,8 +104,8 @@ def root(tmp_path: Path) -> Path:
 # 1. What is in a prepared folder.
 
 KINDS: list[dict[str, Any]] = [
-    {"type": "bpe", "vocab_size": 340, "variants": 3},
-    {"type": "unigram", "vocab_size": 340, "variants": 2, "joint": False},
+    {"type": "bpe", "vocab_size": 340, "subword_samples": 3},
+    {"type": "unigram", "vocab_size": 340, "subword_samples": 2, "joint": False},
     {"type": "character"},
     {"type": "word", "vocab_size": 30, "joint": False},
 ]
@@ -117,7 +117,7 @@ def test_the_ids_are_those_of_the_normalised_text_in_every_variant(kind: dict[st
     text = training_text(data)
     assert text == nfc(SENTENCES)
     config = TokenizerConfig.model_validate(kind)
-    assert len(data.variants) == config.variants
+    assert len(data.variants) == config.subword_samples
     for side, name in enumerate(("source", "target")):
         tokenizer = getattr(data.tokenizers, name)
         encoder = VariantEncoder(tokenizer, config)
@@ -127,7 +127,7 @@ def test_the_ids_are_those_of_the_normalised_text_in_every_variant(kind: dict[st
             assert ids(stores[side]) == expected
             assert stores[side].lengths().tolist() == list(map(len, expected))
     assert data.tokenizers.joint == config.joint
-    if config.variants > 1:
+    if config.subword_samples > 1:
         assert ids(data.variants[0][0]) != ids(data.variants[1][0])
 
 
