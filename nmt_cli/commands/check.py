@@ -15,7 +15,6 @@ from nmt_cli.data.sources.corpus import Corpus, find_corpus, pending_downloads, 
 from nmt_cli.data.tokenization.training import train_tokenizer
 from nmt_cli.device import choose_dtype, find_device
 from nmt_cli.errors import DataError, RecipeError, UserError
-from nmt_cli.models.contract import Autoregressive
 from nmt_cli.recipe.loader import SECTIONS, Recipe, load_recipe
 from nmt_cli.reporting import Reporter
 from nmt_cli.runs.init_from import find_base_or_started_run, inherit_sections
@@ -111,8 +110,7 @@ class _RecipeChecker:
             for text in getattr(self.recipe, key).warnings():
                 yield Finding("warning", f"{key}.{text.partition(': ')[0]}", text.partition(": ")[2])
         model, search = self.recipe.model, self.recipe.search
-        attention = getattr(model, "attention", "")
-        if search.coverage_penalty and (model.type == "ctc" or attention == "none"):
+        if search.coverage_penalty and not model.has_attention:
             text = f"does nothing: {model.type} has no attention here"
             yield Finding("warning", "search.coverage_penalty", text)
 
@@ -245,11 +243,10 @@ class _RecipeChecker:
             if limit is not None and length > limit:
                 text = f"the model has {limit} positions, the longest {side} needs {length}"
                 yield Finding("error", "model.max_positions", text)
-        if not isinstance(model, Autoregressive):
-            source_too_short = longest_pair[1] > longest_pair[0] * getattr(model.config, "upsample", 1)
-            if source_too_short:
-                text = "some targets are longer than source * upsample and cannot be learned"
-                yield Finding("note", "model.upsample", text)
+        output_length = model.output_length(longest_pair[0])
+        if output_length is not None and longest_pair[1] > output_length:
+            text = f"emits {output_length} tokens for the longest source; targets longer than that cannot be learned"
+            yield Finding("note", "model", text)
 
     def _memory_finding(
         self, estimate: MemoryEstimate, free_bytes: int, longest_pair: tuple[int, int], sentences: int
