@@ -32,7 +32,8 @@ from nmt_cli.runs.loading import build_model
 from nmt_cli.training.batches import BatchIterator
 from nmt_cli.training.compilation import compiled_graph_count
 from nmt_cli.training.gradients import GradientAccumulator
-from nmt_cli.training.parameters import FlatOptimizer, FlatParameters
+from nmt_cli.training.optimizer import FlatOptimizer
+from nmt_cli.training.parameters import FlatParameters
 from nmt_cli.training.state import TrainingState
 from nmt_cli.vocabulary import Vocabulary
 

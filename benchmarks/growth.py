@@ -21,7 +21,8 @@ from nmt_cli.device import choose_dtype, find_device, keep_freed_memory
 from nmt_cli.models.contract import Sequences
 from nmt_cli.runs.loading import build_model
 from nmt_cli.training.loss import forward_backward
-from nmt_cli.training.parameters import FlatOptimizer, FlatParameters
+from nmt_cli.training.optimizer import FlatOptimizer
+from nmt_cli.training.parameters import FlatParameters
 from nmt_cli.vocabulary import Vocabulary
 
 LENGTHS = (16, 32, 64, 128, 256, 512)

@@ -13,7 +13,8 @@ import random
 from collections.abc import Iterator
 from pathlib import Path
 
-from nmt_cli.data.sources.files import RawPair, read_two_files
+from nmt_cli.data.sources.base import RawPair
+from nmt_cli.data.sources.files import read_two_files
 from nmt_cli.data.sources.quickstart import read_quickstart
 
 Pair = tuple[str, str]

@@ -15,7 +15,7 @@ from torch.nn import functional
 from transformers import MarianConfig, MarianMTModel
 
 from nmt_cli.data.prepared.store import PreparedData
-from nmt_cli.training.batches import BatchIterator, to_tensors
+from nmt_cli.training.batches import BatchIterator, to_device
 
 WINDOW = 5
 
@@ -48,7 +48,7 @@ def main() -> None:
     speeds, tokens, started = [], 0, time.perf_counter()
     model.train()
     for update in range(1, int(updates) + 1):
-        source, target_in, target_out = to_tensors(feed.next_micro_batches().batches[0][1], device)
+        source, target_in, target_out = to_device(feed.next_micro_batches().batches[0][1], device)
         padding, mask = target_out.padding_mask(), source.padding_mask()
         labels = target_out.ids if padding is None else target_out.ids.masked_fill(padding, -100)
         seen = torch.ones_like(source.ids) if mask is None else (~mask).long()

@@ -11,8 +11,7 @@ import numpy as np
 from nmt_cli.commands.export import FORMATS, incompatibilities
 from nmt_cli.data.inspection import ParallelTextStats, TokenLengths, inspect_corpus, token_lengths
 from nmt_cli.data.prepared.store import Tokenizers
-from nmt_cli.data.sources.cache_paths import cache_folder
-from nmt_cli.data.sources.corpus import Corpus, find_corpus, missing_downloads, search_folders
+from nmt_cli.data.sources.corpus import Corpus, find_corpus, pending_downloads, search_folders
 from nmt_cli.data.tokenization.training import train_tokenizer
 from nmt_cli.device import choose_dtype, find_device
 from nmt_cli.errors import DataError, RecipeError, UserError
@@ -81,7 +80,7 @@ class _RecipeChecker:
         yield from self._export_findings()
         yield from self._run_folder_findings()
         try:
-            corpus = find_corpus(self.recipe.corpus, search_folders(self.recipe.folder, cache_folder()))
+            corpus = find_corpus(self.recipe.corpus, search_folders(self.recipe.folder))
         except DataError as error:
             yield self._missing_corpus_finding(error)
             return
@@ -124,20 +123,13 @@ class _RecipeChecker:
 
     def _run_folder_findings(self) -> Iterator[Finding]:
         if self.out.exists():
-            text = f"{self.out} exists: go on with --resume, or train elsewhere with --out DIR"
+            text = f"{self.out} exists: continue with --resume, or choose another --out DIR"
             yield Finding("warning", "run folder", text)
 
     def _missing_corpus_finding(self, error: DataError) -> Finding:
-        config = self.recipe.corpus
-        unfetched_names, download = missing_downloads(config), config.download
-        if unfetched_names:
-            text = f"not here yet; nmt prepare will fetch {', '.join(unfetched_names)}"
-            return Finding("warning", "corpus.name", text)
-        if download is None:
-            return Finding("error", "corpus", str(error))
-        files = ", ".join(download.sha256)
-        text = f"not here yet; nmt prepare will fetch {files} from {download.address}"
-        return Finding("warning", "corpus", text)
+        if downloads := pending_downloads(self.recipe.corpus):
+            return Finding("warning", "corpus", f"not here yet; nmt prepare will fetch {', '.join(downloads)}")
+        return Finding("error", "corpus", str(error))
 
     def _corpus_findings(self, corpus: Corpus, facts: dict[str, list[ParallelTextStats]]) -> Iterator[Finding]:
         for role, parts in facts.items():

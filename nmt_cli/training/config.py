@@ -7,9 +7,9 @@ from pydantic import Field
 from nmt_cli.config import Section
 from nmt_cli.device import Precision
 from nmt_cli.training.compilation import CompileMode
-from nmt_cli.training.parameters import OptimizerName
+from nmt_cli.training.metrics import Metric
+from nmt_cli.training.optimizer import OptimizerName
 from nmt_cli.training.schedule import Schedule
-from nmt_cli.training.state import Metric
 
 
 class TrainingConfig(Section):

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from nmt_cli.cli.app import build_app
 from nmt_cli.commands import check as command
 from nmt_cli.commands.check import Finding, check
-from nmt_cli.data.sources import corpus as corpora
+from nmt_cli.data.sources import quickstart
 from nmt_cli.data.sources.quickstart import read_quickstart
 from nmt_cli.models.contract import Sequences
 from nmt_cli.recipe.loader import build_recipe
@@ -98,7 +98,7 @@ def test_options_of_other_models_are_looked_at_too(toy: Path) -> None:
 
 
 def test_options_beside_the_embedded_corpus_are_named(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(corpora, "read_quickstart", lambda split: islice(read_quickstart(split), 300))
+    monkeypatch.setattr(quickstart, "read_quickstart", lambda split: islice(read_quickstart(split), 300))
     corpus = {"name": "quickstart", "root": "x", "source": "en", "target": "de"}
     reported = findings(toy, "tokenizer.type=bpe", "tokenizer.vocab_size=400", corpus=corpus)
     assert "root: does nothing with name: quickstart" in said(reported, "warning")
@@ -177,12 +177,12 @@ def test_what_is_missing_but_can_be_fetched_is_a_warning(toy: Path) -> None:
         "download": {"address": "https://example.org/", "sha256": {"train.ab": "0" * 64}},
     }  # fmt: skip
     reported = findings(toy, corpus=corpus)
-    assert "nmt prepare will fetch train.ab from https://example.org/" in said(reported, "warning")
+    assert "nmt prepare will fetch https://example.org/train.ab" in said(reported, "warning")
 
 
 def test_a_run_folder_that_exists_is_said(toy: Path) -> None:
     (toy / "runs/toy").mkdir(parents=True)
-    assert "runs/toy exists: go on with --resume" in said(findings(toy), "warning")
+    assert "runs/toy exists: continue with --resume" in said(findings(toy), "warning")
 
 
 def test_memory_is_linear_in_sentences_and_counts_what_the_backward_pass_needs() -> None:

@@ -213,10 +213,10 @@ def test_what_nmt_export_wrote_can_be_imported(tmp_path: Path, tiny_run: Path) -
     (run / "recipe.yaml").write_text(changed)
     weights = {
         name: value
-        for name, value in RunFolder(run).best_checkpoint().tensors().items()
+        for name, value in RunFolder(run).checkpoints.best().tensors().items()
         if not name.startswith(("encoder_norm", "decoder_norm"))
     }
-    RunFolder(run).save_best(10, weights, {})
+    RunFolder(run).checkpoints.save_best(10, weights, {})
     export(run, "huggingface", tmp_path / "out", QUIET)
     import_marian(tmp_path / "out", tmp_path / "again", "en", "de")
     text = (run / "tokenizer.json").read_text()

@@ -33,7 +33,7 @@ QUIET = Reporter(quiet=True)
 
 
 def final_weights(run: Path) -> dict[str, torch.Tensor]:
-    newest = RunFolder(run).step_folders()[-1]
+    newest = RunFolder(run).checkpoints.step_folders()[-1]
     return load_file(newest / "model.safetensors")
 
 
@@ -70,7 +70,7 @@ def test_a_stopped_run_goes_on_to_bit_identical_weights(
         stop_after(patched, 8)
         with pytest.raises(TrainingInterrupted, match="SIGTERM at update 8"):
             train(recipe, toy / "broken", QUIET)
-    assert RunFolder(toy / "broken").step_folders()[-1].name == "step-000008"
+    assert RunFolder(toy / "broken").checkpoints.step_folders()[-1].name == "step-000008"
     train(recipe, toy / "broken", QUIET, resume=True)
     expected, resumed = final_weights(toy / "straight"), final_weights(toy / "broken")
     assert all(torch.equal(expected[name], resumed[name]) for name in expected)
@@ -215,7 +215,7 @@ def test_resuming_with_other_text_under_the_same_names_is_refused(toy: Path) -> 
     for side in ("ab", "ba"):
         path = toy / "text" / f"train.{side}"
         path.write_text(path.read_text() + "ba ba ba ba ba ba ba ba\n")
-    with pytest.raises(RunError, match=r"run: began with prepared data \w+, these are \w+"):
+    with pytest.raises(RunError, match=r"run: was started with prepared data \w+, these are \w+"):
         train(toy_recipe(toy / "text"), toy / "run", QUIET, resume=True)
 
 
@@ -243,8 +243,8 @@ def test_an_average_is_over_the_same_checkpoints_after_a_signal(toy: Path, monke
             with pytest.raises(TrainingInterrupted):
                 train(recipe, toy / "broken", QUIET, resume=True)
     train(recipe, toy / "broken", QUIET, resume=True)
-    assert RunFolder(toy / "straight").best_checkpoint().update == 12
-    best = [RunFolder(toy / run).best_checkpoint().tensors() for run in ("straight", "broken")]
+    assert RunFolder(toy / "straight").checkpoints.best().update == 12
+    best = [RunFolder(toy / run).checkpoints.best().tensors() for run in ("straight", "broken")]
     assert all(torch.equal(best[0][name], best[1][name]) for name in best[0])
 
 
@@ -289,12 +289,12 @@ def test_a_damaged_best_checkpoint_is_named_where_it_is_used(
 def test_a_checkpoint_of_another_model_is_one_line(group: str, toy: Path) -> None:
     train(toy_recipe(toy / "text"), toy / "run", QUIET)
     folder = RunFolder(toy / "run")
-    newest = folder.last_checkpoint()[0]
+    newest = folder.checkpoints.last()[0]
     assert newest is not None
     tensors = {name: newest.tensors(name) for name in ("model", "optimizer")}
     tensors[group] = {name: value[..., :1] if value.ndim else value
                       for name, value in tensors[group].items()}  # fmt: skip
-    folder.save_checkpoint(13, tensors, newest.state)
+    folder.checkpoints.save(13, tensors, newest.state)
     with pytest.raises(RunError, match=r"step-000013: does not fit the recipe: the"):
         train(toy_recipe(toy / "text", updates=20), toy / "run", QUIET, resume=True)
 
@@ -302,10 +302,10 @@ def test_a_checkpoint_of_another_model_is_one_line(group: str, toy: Path) -> Non
 def test_a_checkpoint_with_sums_that_no_log_has_is_one_line(toy: Path) -> None:
     train(toy_recipe(toy / "text"), toy / "run", QUIET)
     folder = RunFolder(toy / "run")
-    newest = folder.last_checkpoint()[0]
+    newest = folder.checkpoints.last()[0]
     assert newest is not None
     tensors = {name: newest.tensors(name) for name in ("model", "optimizer")}
-    folder.save_checkpoint(13, tensors, newest.state | {"window": {"unheard_of": 1}})
+    folder.checkpoints.save(13, tensors, newest.state | {"window": {"unheard_of": 1}})
     with pytest.raises(RunError, match=r"step-000013: does not fit the recipe: .*unheard_of"):
         train(toy_recipe(toy / "text", updates=20), toy / "run", QUIET, resume=True)
 
@@ -377,14 +377,14 @@ def test_the_best_of_averaged_checkpoints_is_their_mean(toy: Path) -> None:
     recipe = toy_recipe(toy / "text", average_checkpoints=2, updates=12, learning_rate=1e-2, metric="loss")
     train(recipe, toy / "run", QUIET)
     folder = RunFolder(toy / "run")
-    assert folder.best_checkpoint().update == 12
-    steps = [load_file(path / "model.safetensors") for path in folder.step_folders()[-2:]]
-    for name, value in folder.best_checkpoint().tensors().items():
+    assert folder.checkpoints.best().update == 12
+    steps = [load_file(path / "model.safetensors") for path in folder.checkpoints.step_folders()[-2:]]
+    for name, value in folder.checkpoints.best().tensors().items():
         torch.testing.assert_close(value, (steps[0][name] + steps[1][name]) / 2)
     made = average(toy / "run", toy / "mean", 2)
     assert made.updates == [6, 12]
-    for name, value in RunFolder(toy / "mean").best_checkpoint().tensors().items():
-        torch.testing.assert_close(value, folder.best_checkpoint().tensors()[name])
+    for name, value in RunFolder(toy / "mean").checkpoints.best().tensors().items():
+        torch.testing.assert_close(value, folder.checkpoints.best().tensors()[name])
 
 
 def test_no_gpu_where_one_was_asked_for_is_one_line(toy: Path) -> None:

@@ -7,8 +7,8 @@ import pytest
 
 from nmt_cli.data.concatenation import join_neighbours
 from nmt_cli.data.config import CorpusConfig
+from nmt_cli.data.sources.base import RawPair
 from nmt_cli.data.sources.corpus import find_corpus
-from nmt_cli.data.sources.files import RawPair
 from nmt_cli.errors import DataError
 
 PAIRS = [RawPair(b"s%d" % n, b"t%d" % n, n) for n in range(1, 201)]

@@ -7,7 +7,8 @@ import torch
 
 from nmt_cli.models.contract import ModelConfig, NonAutoregressive, Sequences
 from nmt_cli.training.loss import evaluate_loss, forward_backward
-from nmt_cli.training.parameters import FlatOptimizer, FlatParameters
+from nmt_cli.training.optimizer import FlatOptimizer
+from nmt_cli.training.parameters import FlatParameters
 from tests.models import conftest
 from tests.models.conftest import check_gradients, every_configuration, one_of_each, sequences
 

@@ -19,7 +19,8 @@ from nmt_cli.data.config import CorpusConfig
 from nmt_cli.data.known_words import WordSet
 from nmt_cli.data.prepared.store import FORMAT_VERSION, PairRange, PreparedData, Tokenizers
 from nmt_cli.data.prepared.writer import SequenceWriter, TextWriter
-from nmt_cli.data.sources.corpus import Corpus, ParallelText
+from nmt_cli.data.sources.base import ParallelText
+from nmt_cli.data.sources.corpus import Corpus
 from nmt_cli.data.tokenization.encoding import EncodedBlock, make_pair_encoder
 from nmt_cli.data.tokenization.tokenizer import TokenizerConfig, batched
 from nmt_cli.data.tokenization.training import train_tokenizer

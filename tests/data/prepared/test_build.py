@@ -21,8 +21,8 @@ from nmt_cli.data.prepared import writer as writing
 from nmt_cli.data.prepared.build import PreparationSettings, prepare
 from nmt_cli.data.prepared.store import FORMAT_VERSION, PreparedData, SequenceStore, Tokenizers, read_manifest
 from nmt_cli.data.prepared.writer import SequenceWriter, TextWriter
-from nmt_cli.data.sources.corpus import Corpus, ParallelText, find_corpus
-from nmt_cli.data.sources.files import RawPair
+from nmt_cli.data.sources.base import ParallelText, RawPair
+from nmt_cli.data.sources.corpus import Corpus, find_corpus
 from nmt_cli.data.tokenization.tokenizer import TokenizerConfig
 from nmt_cli.data.tokenization.variants import VariantEncoder
 from nmt_cli.errors import DataError

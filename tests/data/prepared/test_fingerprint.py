@@ -18,7 +18,8 @@ from nmt_cli.data.prepared.fingerprint import (
     save_hash_cache,
 )
 from nmt_cli.data.prepared.store import FORMAT_VERSION, PreparedData
-from nmt_cli.data.sources.corpus import Corpus, ParallelText, find_corpus
+from nmt_cli.data.sources.base import ParallelText
+from nmt_cli.data.sources.corpus import Corpus, find_corpus
 from nmt_cli.data.tokenization.tokenizer import TokenizerConfig
 from nmt_cli.errors import DataError
 from nmt_cli.reporting import Reporter
