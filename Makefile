@@ -63,7 +63,7 @@ bench: .venv/all
 	$(BIN)/python benchmarks/growth.py
 	$(BIN)/python benchmarks/report.py
 
-# hours; needs NMT_DATA; goes on where it was interrupted. JOBS: how many trainings at a time
+# hours; needs NMT_DATA; resumes where it was interrupted. JOBS: how many trainings at a time
 comparison: .venv/all
 	$(BIN)/python benchmarks/growth.py
 	$(BIN)/python benchmarks/comparison/run.py $(if $(JOBS),--jobs $(JOBS))
