@@ -48,7 +48,7 @@ def estimate_memory(
     low_precision_bytes = 0 if dtype == torch.float32 else 2 * 2 * parameter_count  # copy and gradient in bfloat16
     activation_bytes = _saved_activation_bytes(model, source_length, target_length) * dtype.itemsize // 4
     master_bytes = 4 * parameter_count
-    scored_positions = max(target_length, source_length * getattr(model.config, "upsample", 1))
+    scored_positions = max(target_length, model.output_length(source_length) or source_length)
     return MemoryEstimate(
         weight_bytes=(4 + has_moving_average) * master_bytes + low_precision_bytes,
         activation_bytes=activation_bytes * sentences // PROBE_PAIRS,
