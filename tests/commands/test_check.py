@@ -167,7 +167,7 @@ def test_too_little_memory_or_disk_is_an_error(toy: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(command, "available_memory", lambda place: 1000)
     monkeypatch.setattr(command.shutil, "disk_usage", lambda path: type("Free", (), {"free": 7}))
     errors = said(findings(toy), "error")
-    assert "0.0 GiB are free; a smaller training.tokens_per_batch" in errors
+    assert "0.0 GiB are free; reduce training.tokens_per_batch" in errors
     assert "disk: 0.00 GiB for 3 checkpoints" in errors
 
 

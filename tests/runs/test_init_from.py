@@ -202,7 +202,7 @@ def test_prepared_data_of_another_tokenizer_are_not_reused(base: Path) -> None:
     listener = Listener()
     second = prepare_recipe(tuned(root, "other", corpus__train="train"), listener)
     assert second.data.fingerprint != first.data.fingerprint
-    assert any("the tokenizer that training.init_from gives" in said for said in listener.said)
+    assert any("the tokenizer of training.init_from" in said for said in listener.said)
 
 
 def test_weights_of_parts_decide_how_often_a_pair_is_seen(base: Path) -> None:

@@ -26,6 +26,7 @@ from nmt_cli.data.sources.corpus import Corpus, find_corpus
 from nmt_cli.data.tokenization.tokenizer import TokenizerConfig
 from nmt_cli.data.tokenization.variants import VariantEncoder
 from nmt_cli.errors import DataError
+from nmt_cli.fs import sha256_of_file
 from nmt_cli.reporting import Reporter
 from nmt_cli.vocabulary import SPECIAL_TOKENS
 from nmt_cli.workers import PoolFactory, pool_factory, serial_pool
@@ -459,16 +460,15 @@ def test_text_that_cannot_be_used_is_refused_in_one_line_and_leaves_nothing(
 
 
 def test_nothing_has_the_final_name_before_all_is_written(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = []
-    hashes = preparation._file_hashes
+    seen = set()
 
-    def last_step(folder: Path) -> dict[str, str]:
-        seen.append((root / "out").exists())
-        return hashes(folder)
+    def last_step(path: Path) -> str:
+        seen.add((root / "out").exists())
+        return sha256_of_file(path)
 
-    monkeypatch.setattr(preparation, "_file_hashes", last_step)
+    monkeypatch.setattr(preparation, "sha256_of_file", last_step)
     data = prepared(root)
-    assert seen == [False]
+    assert seen == {False}
     assert sorted(path.name for path in root.iterdir() if path.is_dir()) == ["out"]
     assert data.folder == root / "out"
 
@@ -483,14 +483,13 @@ def test_what_a_killed_process_left_is_no_hindrance(root: Path, monkeypatch: pyt
 
 
 def test_who_prepares_the_same_at_the_same_time_shares_it(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    hashes = preparation._file_hashes
     other = prepared(root, name="other").folder
 
-    def late(folder: Path) -> dict[str, str]:
-        shutil.copytree(other, root / "out")
-        return hashes(folder)
+    def late(path: Path) -> str:
+        shutil.copytree(other, root / "out", dirs_exist_ok=True)
+        return sha256_of_file(path)
 
-    monkeypatch.setattr(preparation, "_file_hashes", late)
+    monkeypatch.setattr(preparation, "sha256_of_file", late)
     data = prepared(root)
     assert contents(data.folder) == contents(other)
     assert not [path for path in root.iterdir() if path.name.startswith(".")]

@@ -213,7 +213,7 @@ def test_data_whose_tokenizer_saw_held_out_pairs_are_made_anew_and_no_others(roo
     finished(store, "a", before | {"fingerprint": "0ld"})
     assert find_prepared(store, what["fingerprint"]) is None
     assert describe_changes(store, "a", what) == [
-        "the text that the tokenizer is learned from, now without held-out pairs"
+        "the text that the tokenizer is trained on, now without held-out pairs"
     ]
     assert describe_changes(store, "a", identity(root, store)) == [
         'corpus.dev (null -> "dev")', "the text of dev.en", "the text of dev.de",
