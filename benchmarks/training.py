@@ -18,8 +18,8 @@ from typing import Any
 from machine import describe
 from workloads import RUNS_DIR, keep, nmt, operations_per_token, run, training_speed, workload, write_recipe
 
-from nmt_cli.commands.prepare import prepare_recipe
 from nmt_cli.reporting import Reporter
+from nmt_cli.runs.preparation import prepare_recipe
 
 WARMUP_WINDOWS = 1  # windows of five updates that do not count
 PEERS = {"w1": ["fp32"], "w2": ["fp32"], "w3": []}
