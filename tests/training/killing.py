@@ -147,9 +147,9 @@ def differences(straight: Path, broken: Path) -> list[str]:
     for name in (name for name in files[0] if (broken / name).exists()):
         straight_path, other = straight / name, broken / name
         if name.endswith(".safetensors"):
-            left, right = load_file(straight_path), load_file(other)
-            same = left.keys() == right.keys()
-            if not same or not all(torch.equal(left[key], right[key]) for key in left):
+            tensors, others = load_file(straight_path), load_file(other)
+            same = tensors.keys() == others.keys()
+            if not same or not all(torch.equal(tensors[key], others[key]) for key in tensors):
                 different_names.append(name)
         elif name.endswith((".json", ".jsonl")) and not name.startswith("tokenizer"):
             texts = [path.read_text().split("\n") for path in (straight_path, other)]
