@@ -234,14 +234,14 @@ def _check_output_dir(folder: RunFolder, resume: bool) -> None:
     out = folder.path
     existing = next(path for path in (out, *out.absolute().parents) if path.exists())
     if not existing.is_dir():
-        raise RunError(f"{out}: {existing} is a file, not a folder: choose another --out")
+        raise RunError(f"{out}: {existing} is a file, not a folder", hint="choose another --out")
     if folder.exists() and not resume:
-        raise RunError(f"{out} exists: continue with --resume, or choose another --out DIR")
+        raise RunError(f"{out} exists", hint="continue with --resume, or choose another --out DIR")
     if folder.exists() and not folder.checkpoints.folder.is_dir():
-        raise RunError(f"{out}: not a run folder: choose another --out DIR")
+        raise RunError(f"{out}: not a run folder", hint="choose another --out DIR")
     effective_ids = os.access in os.supports_effective_ids
     if not os.access(existing, os.W_OK | os.X_OK, effective_ids=effective_ids):
-        raise RunError(f"{out}: cannot write into {existing}: choose another --out")
+        raise RunError(f"{out}: cannot write into {existing}", hint="choose another --out")
 
 
 def _reconcile_with_started_run(recipe: Recipe, started_recipe: Recipe, reporter: Reporter) -> Recipe:

@@ -123,7 +123,7 @@ def test_a_resumed_run_keeps_its_list_of_words(toy: Path) -> None:
 def test_an_existing_folder_is_refused_in_one_line(toy: Path) -> None:
     (toy / "run").mkdir()
     (toy / "run" / "precious.txt").write_text("mine")
-    with pytest.raises(RunError, match=r"run exists: continue with --resume, or .* --out DIR$"):
+    with pytest.raises(RunError, match=r"run exists$"):
         train(toy_recipe(toy / "text"), toy / "run", QUIET)
     assert [path.name for path in (toy / "run").iterdir()] == ["precious.txt"]
 
