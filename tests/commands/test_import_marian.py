@@ -15,7 +15,6 @@ from safetensors.torch import load_file
 from nmt_cli.commands.average import average
 from nmt_cli.commands.export import export
 from nmt_cli.commands.import_marian import import_marian
-from nmt_cli.commands.prepare import prepare_recipe
 from nmt_cli.commands.train import train
 from nmt_cli.data.prepared.store import Tokenizers
 from nmt_cli.decoding.config import SearchConfig
@@ -27,6 +26,7 @@ from nmt_cli.recipe.loader import build_recipe, load_recipe
 from nmt_cli.reporting import Reporter
 from nmt_cli.runs.folder import RunFolder
 from nmt_cli.runs.loading import open_run
+from nmt_cli.runs.preparation import prepare_recipe
 from tests.margins import assert_found, clear_lines, watched
 
 transformers = pytest.importorskip("transformers")

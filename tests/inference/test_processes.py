@@ -141,7 +141,7 @@ def test_typed_lines_are_answered_a_killed_worker_is_replaced_and_an_interrupt_e
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 130
         assert process.stderr.read() == (
-            b"warning: a worker died (SIGKILL): line 4: done again by another one\nnmt: interrupted\n"
+            b"warning: a worker died (SIGKILL): line 4: retried by another one\nnmt: interrupted\n"
         )
     assert gone(workers)
 
