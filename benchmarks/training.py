@@ -26,7 +26,7 @@ from benchmarks.workloads import (
     workload,
     write_recipe,
 )
-from nmt_cli.commands.prepare import prepare_recipe
+from nmt_cli.runs.preparation import prepare_recipe
 from nmt_cli.reporting import Reporter
 
 WARMUP_WINDOWS = 1  # windows of five updates that are not timed

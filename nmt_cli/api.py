@@ -30,7 +30,7 @@ def prepare(recipe: str | Path, overrides: Mapping[str, Any] | None = None, *, q
     >>> data = nmt_cli.prepare("mine.yaml", {"corpus.max_length": 100})
     >>> data.manifest["train"]  # number of training pairs
     """
-    from nmt_cli.commands.prepare import prepare_recipe
+    from nmt_cli.runs.preparation import prepare_recipe
 
     reporter = Reporter(quiet)
     return prepare_recipe(_load_recipe(recipe, overrides, reporter), reporter).data

@@ -26,11 +26,11 @@ import pytest
 import torch
 import zstandard
 
-from nmt_cli.commands.prepare import prepare_recipe
 from nmt_cli.data.tokenization.tokenizer import TokenizerConfig
 from nmt_cli.data.tokenization.training import train_tokenizer
 from nmt_cli.recipe.loader import load_recipe
 from nmt_cli.reporting import Reporter
+from nmt_cli.runs.preparation import prepare_recipe
 from nmt_cli.yaml12 import write_yaml
 from tests.conftest import NMT, Call, environment, in_float32, start, toy_content, write_syllables
 

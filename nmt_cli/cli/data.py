@@ -23,8 +23,8 @@ def prepare(
     from nmt_cli.workers import limit_blas_threads, parse_process_count
 
     limit_blas_threads()
-    from nmt_cli.commands.prepare import prepare_recipe
     from nmt_cli.recipe.loader import load_recipe
+    from nmt_cli.runs.preparation import prepare_recipe
 
     process_count = parse_process_count(processes)
     check_on_option(on)

@@ -27,7 +27,7 @@ def export(
 
     Example: nmt export runs/quickstart --to ctranslate2 --quantization int8 --out quickstart-int8
     """
-    from nmt_cli.commands.export import export as export_run
+    from nmt_cli.export.exporting import export as export_run
 
     reporter = Reporter(quiet)
     result = export_run(run, to, out, reporter, quantization=quantization, device=device)

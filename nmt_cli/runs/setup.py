@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 
-from nmt_cli.commands.prepare import PreparationResult, prepare_recipe
 from nmt_cli.data.prepared.store import PreparedData
 from nmt_cli.device import choose_dtype, device_name, keep_freed_memory, limit_kernel_cache
 from nmt_cli.distributed.process_group import ProcessGroup
@@ -21,6 +20,7 @@ from nmt_cli.reporting import Reporter
 from nmt_cli.runs.folder import RunFolder
 from nmt_cli.runs.init_from import find_base_folder, find_base_run, inherit_sections, training_words
 from nmt_cli.runs.loading import Model, build_model, check_weights, tokenizer_hashes
+from nmt_cli.runs.preparation import PreparationResult, prepare_recipe
 from nmt_cli.training.batch_size import find_batch_size
 from nmt_cli.training.batches import BatchIterator
 from nmt_cli.training.checkpoints import FORMAT_VERSION, Checkpointer

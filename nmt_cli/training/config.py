@@ -97,10 +97,17 @@ class TrainingConfig(Section):
         return max(2, self.average_checkpoints)
 
     def errors(self) -> list[str]:
-        """Options that do not fit together."""
+        """Options that do not fit together, or that sacreBLEU does not know."""
+        errors = []
         if self.average_checkpoints > 1 and self.ema_decay is not None:
-            return ["average_checkpoints and ema_decay: use one of them"]
-        return []
+            errors.append("average_checkpoints and ema_decay: use one of them")
+        if self.metric_tokenize is not None:
+            from sacrebleu.metrics.bleu import BLEU
+
+            if self.metric_tokenize not in BLEU.TOKENIZERS:
+                names = ", ".join(sorted(BLEU.TOKENIZERS))
+                errors.append(f"metric_tokenize: no tokenizer of sacreBLEU; use one of {names}")
+        return errors
 
     def warnings(self) -> list[str]:
         """See `Section.doubts`."""
