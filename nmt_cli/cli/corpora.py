@@ -1,4 +1,4 @@
-"""The face of corpora."""
+"""nmt corpora."""
 
 import json
 from pathlib import Path

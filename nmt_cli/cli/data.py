@@ -1,4 +1,4 @@
-"""The face of prepare, check, tokenize and detokenize."""
+"""nmt prepare, check, tokenize and detokenize."""
 
 import json
 from itertools import chain
@@ -48,8 +48,8 @@ def check(
 ) -> None:
     """Find in seconds what would go wrong hours into a run.
 
-    Looks at the recipe, its files and their text, lengths, vocabulary, memory and disk; writes
-    nothing. The exit code is 2 where training could not succeed.
+    Checks the recipe, its files and their text, lengths, vocabulary, memory and disk; writes nothing.
+    The exit code is 2 if training could not succeed.
 
     Example: nmt check quickstart
     """
@@ -69,7 +69,7 @@ def tokenize(
     tokenizer: Annotated[Path, typer.Argument(help="Run folder or tokenizer file.")],
     side: Annotated[str | None, typer.Option(help="source or target, where they differ.")] = None,
 ) -> None:
-    """Cut standard input into pieces; a space inside a piece is shown as U+2581.
+    """Split standard input into subwords; spaces are shown as U+2581.
 
     Example: nmt tokenize runs/quickstart < text
     """
@@ -85,7 +85,7 @@ def detokenize(
     tokenizer: Annotated[Path, typer.Argument(help="Run folder or tokenizer file.")],
     side: Annotated[str | None, typer.Option(help="source or target, where they differ.")] = None,
 ) -> None:
-    """Put pieces from standard input together again.
+    """Join the subwords on standard input into text.
 
     Example: nmt tokenize RUN < text | nmt detokenize RUN
     """

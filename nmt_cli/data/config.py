@@ -20,8 +20,8 @@ class CorpusConfig(Section):
     `nmt corpora`, downloaded where it is missing; or hf:DATASET[:CONFIGURATION], whose splits are train, validation
     and test. mtdata:ID and hf:DATASET[:CONFIGURATION[:SPLIT]] also stand for a base name below."""
     root: str = "."
-    """Folder of the files: absolute, or looked for beside the recipe, in the current folder, under
-    $NMT_DATA, and in the download cache."""
+    """Folder of the files: absolute, or relative to the recipe, the current folder, $NMT_DATA or the
+    download cache, whichever has them first."""
     source: str
     """Source language code, which is also the ending of the source files."""
     target: str
@@ -33,22 +33,22 @@ class CorpusConfig(Section):
     test: str | ParallelTextConfig | None = None
     """Test text, scored at the end of training."""
     download: Download | None = None
-    """Where to get the files when they are not there."""
+    """Where to download missing files."""
     concatenate: int = Field(default=1, ge=1, le=100)
-    """Make of each pair an example of 1 to so many neighbouring pairs, how many by corpus.seed; in
-    training, development and test text alike. For translation of more than a sentence; needs a
-    development text."""
+    """Concatenate each pair with up to this many neighbouring pairs, itself included, drawn by corpus.seed;
+    in training, development and test text alike. For translation beyond the sentence; needs a development
+    text."""
     normalization: Literal["nfc", "none"] = "nfc"
     """Unicode normalisation of all text."""
     deduplicate: bool = True
-    """Drop a training pair that is exactly like an earlier one."""
+    """Drop training pairs that are identical to an earlier one."""
     max_length: int | None = Field(default=250, ge=1)
-    """Drop training pairs with more pieces than this on either side; null: no limit."""
+    """Drop training pairs with more tokens than this on either side; null: no limit."""
     max_length_ratio: float | None = Field(default=9.0, ge=1)
-    """Drop training pairs whose longer side has more than so many times the characters of the
-    shorter one (plus 10); null: no limit."""
+    """Drop training pairs whose longer side has more than this many times the characters of the shorter
+    one, plus 10; null: no limit."""
     seed: int = Field(default=1, ge=0, lt=1 << 63)
-    """Decides which pairs are held out and joined; training.seed draws the fractions of weights."""
+    """Seed of held-out and concatenated pairs; training.seed draws the fractions of weights."""
 
     def errors(self) -> list[str]:
         """Options that do not fit together."""

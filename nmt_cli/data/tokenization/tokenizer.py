@@ -42,14 +42,14 @@ class TokenizerConfig(Section):
     joint: bool = True
     """One vocabulary for both languages, which tying all embeddings needs."""
     character_coverage: float = Field(default=0.9999, gt=0, le=1)
-    """Share of the text's characters that get pieces; rarer ones are spelled in bytes."""
+    """Share of the text's characters that are in the vocabulary; rarer ones are encoded in bytes."""
     subword_samples: int = Field(default=1, ge=1, le=64)
-    """Encodings of the training text, one an epoch in turn; the first is always the best one."""
+    """Encodings of the training text, one per epoch in turn; the first is always the best one."""
     subword_sampling: float = Field(default=0.1, gt=0, lt=1)
     """For the other samples: dropout of BPE merges (Provilkov et al. 2020), or alpha of unigram
     sampling (Kudo 2018)."""
     sample_lines: int = Field(default=2_000_000, ge=1)
-    """At most so many training lines a language, spread evenly, are read to learn the pieces."""
+    """Training lines per language, evenly spaced, that the vocabulary is learned from, at most."""
 
     def errors(self) -> list[str]:
         """Options that do not fit together."""
@@ -58,7 +58,7 @@ class TokenizerConfig(Section):
         return []
 
     def warnings(self) -> list[str]:
-        """See `Section.doubts`."""
+        """Keys that have no effect, or hardly the intended one."""
         messages = []
         if self.subword_samples == 1 and self.non_default("subword_sampling"):
             messages.append("subword_sampling: does nothing without subword_samples")
