@@ -92,9 +92,9 @@ class TranslatedLine:
                 {"text": candidate.text, **candidate.record()} for candidate in translation.candidates
             ]
         if translation.diagnosis is not None:
-            record["guard"] = translation.diagnosis.record()
+            record["degeneration"] = translation.diagnosis.record()
         if translation.truncated_tokens:
-            record["pieces_not_read"] = translation.truncated_tokens
+            record["truncated_tokens"] = translation.truncated_tokens
         if self.unknown_words:
             record["unknown_words"] = self.unknown_words
         if self.warnings:

@@ -71,7 +71,7 @@ class Translator:
         units = [unit for plan in plans for unit in plan.units]
         hypotheses = self._search(units, self.config)
         diagnoses: list[Diagnosis | None] = [None] * len(units)
-        if self.config.guard:
+        if self.config.repair_degenerate:
             sources = [SourceText(unit.segment.text, len(unit.source_ids), unit.prefix) for unit in units]
             hypotheses, diagnoses = repair_degenerate(
                 sources,

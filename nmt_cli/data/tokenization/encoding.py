@@ -85,7 +85,7 @@ class PairEncoder:
         self.tokenizers = (tokenizers.source, tokenizers.target)
         self.caches = [WordCache(tokenizer) for tokenizer in self.tokenizers]
         self.variant_encoders = [VariantEncoder(tokenizer, config) for tokenizer in self.tokenizers]
-        self.variants, self.max_length = range(config.variants), max_length
+        self.variants, self.max_length = range(config.subword_samples), max_length
         self.collect_new_words = NewWordCollector()
 
     def __call__(self, block: TextBlock) -> EncodedBlock:
@@ -97,7 +97,9 @@ class PairEncoder:
             for variant in self.variants
             for side in (0, 1)
         ]
-        column_lengths = [np.array([len(ids) // ID_DTYPE.itemsize for ids in one], dtype=ID_DTYPE) for one in columns]
+        column_lengths = [
+            np.array([len(ids) // ID_DTYPE.itemsize for ids in column], dtype=ID_DTYPE) for column in columns
+        ]
         keep_mask = np.ones(len(block[0]), dtype=bool)
         if self.max_length is not None:
             for lengths in column_lengths:
