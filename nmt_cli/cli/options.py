@@ -31,22 +31,22 @@ Overrides = Annotated[
         "--set", metavar="KEY=VALUE", help="Override a recipe key: section.key=value.", callback=_warn_of_old_names
     ),
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but warnings.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but warnings.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
-Processes = Annotated[str, typer.Option(metavar="N|auto", help="Processes on this machine that share the work.")]
+Processes = Annotated[str, typer.Option(metavar="N|auto", help="Processes of this machine to share the lines.")]
 On = Annotated[str, typer.Option(metavar="here|ray", help="This machine, or a Ray cluster (RAY_ADDRESS).")]
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
 Run = Annotated[Path, typer.Argument(help="Run folder.", show_default=False)]
 
 
 def input_blocks() -> Iterator[list[str]]:
-    """Lines of standard input as they arrive; bytes that are not UTF-8 are replaced, with a warning."""
+    """Blocks of lines from standard input as they arrive; invalid UTF-8 is replaced, with a warning."""
     from nmt_cli.inference.lines import read_blocks
 
     for block in read_blocks(open_stdin()):
         for line in block:
             if line.invalid_utf8:
-                Reporter().warning(f"line {line.number}: bytes that are not UTF-8 became U+FFFD")
+                Reporter().warning(f"line {line.number}: invalid UTF-8 was replaced by U+FFFD")
         yield [line.text for line in block]
 
 

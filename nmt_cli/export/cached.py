@@ -1,4 +1,4 @@
-"""Translating a run with another runtime, in place: exported once, then kept in the run folder."""
+"""Exports that are cached in the run folder, so that `nmt translate --engine` exports once per checkpoint."""
 
 from pathlib import Path
 
@@ -19,10 +19,10 @@ QUANTIZATION_BY_PRECISION = {"auto": "float32", "fp32": "float32", "bf16": "bflo
 def open_engine(
     name: str, run: Path, recipe: Recipe, reporter: Reporter, *, quantization: str | None = None, device: str = "auto"
 ) -> Engine:
-    """The run's best checkpoint in the runtime `name`, exported first where that is to be done.
+    """An engine for the run's best checkpoint in another runtime, exported first if needed.
 
-    `recipe` is the run's with the settings to translate with; its search.precision decides the
-    type of the weights where `quantization` does not. Raises what `export` raises.
+    `recipe` is the run's with the settings to translate with; its search.precision determines the
+    type of the weights unless `quantization` does. Raises what `export` raises.
     """
     export_format = FORMATS[name]
     require_packages(export_format.PACKAGES, f"nmt translate --engine {name}")
@@ -41,12 +41,14 @@ def open_engine(
         export(run, name, folder, reporter, quantization=weight_type, device=device, replace=True)
     engine = export_format.load_engine(folder, device, weight_type)
     if recipe.search.sampling and not isinstance(engine, ModelEngine):
-        reporter.warning(f"search.sampling with {name}: other draws than ours, and not repeatable")
+        reporter.warning(
+            f"search.sampling with {name}: draws other samples than the torch engine, and they are not reproducible"
+        )
     return engine
 
 
 def _is_up_to_date(folder: Path, run: RunFolder) -> bool:
-    """Whether an export is whole and of the weights that the run translates with now."""
+    """Whether an export is intact and has the current best weights of the run."""
     try:
         manifest = read_json(folder / MANIFEST)
         is_intact = all(

@@ -1,4 +1,4 @@
-"""nmt prepare: a recipe's corpus, cleaned, tokenised and memory-mapped."""
+"""A recipe's prepared data: found in the store, or made from its corpus."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,13 +19,13 @@ from nmt_cli.runs.init_from import BaseRun, find_base_run, inherit_sections
 from nmt_cli.workers import PoolFactory, pool_factory, usable_cores
 
 DEFAULT_STORE = Path("prepared")
-MIN_PARALLEL_BYTES = 16 << 20  # bytes of corpus files from which several processes are worth it
-MAX_WORKERS = 8  # more than that the process that reads and writes does not keep busy
+MIN_PARALLEL_BYTES = 16 << 20  # of corpus files, from which several processes are faster than one
+MAX_WORKERS = 8  # the process that reads and writes cannot keep more of them busy
 
 
 @dataclass(frozen=True)
 class PreparationResult:
-    """Prepared data, how they came about, and the recipe with the place of its text written out."""
+    """Prepared data, whether they were reused, and the recipe with an absolute corpus.root."""
 
     data: PreparedData
     reused: bool
@@ -40,12 +40,11 @@ def prepare_recipe(
     processes: int | None = None,
     pool: PoolFactory | None = None,
 ) -> PreparationResult:
-    """Prepare a recipe's data under `store`, or find them there unchanged.
+    """Prepare a recipe's data under `store`, unless they are already there.
 
-    The tokenizers are those of `origin`, or else of the run that training.init_from names, or else
-    learned. Without a number of `processes` it is one, or for much text one a core; a
-    `pool` is worked in as it is. Raises
-    DataError for text that is missing or cannot be used.
+    The tokenizers come from `base_run`, or else from the run that training.init_from names, or else they are trained.
+    `processes` defaults to 1, or for much text to the number of cores; it is not used with a `pool`. DataError if text
+    is missing or cannot be used.
     """
     base_run = base_run or find_base_run(recipe)
     base_tokenizers = None if base_run is None else base_run.tokenizers
@@ -64,7 +63,7 @@ def prepare_recipe(
         return PreparationResult(data, True, resolved_recipe)
     changed_inputs = describe_changes(store, recipe.name, identity)
     if changed_inputs:
-        reporter.info("preparing anew, since these changed: " + ", ".join(changed_inputs))
+        reporter.info("preparing again, because these changed: " + ", ".join(changed_inputs))
     folder = store / f"{recipe.name}-{identity['fingerprint']}"
     settings = PreparationSettings(recipe.corpus, recipe.tokenizer, base_tokenizers)
     worker_pool = pool or _make_pool(processes, corpus, reporter)
@@ -75,7 +74,7 @@ def prepare_recipe(
 
 
 def _make_pool(processes: int | None, corpus: Corpus, reporter: Reporter) -> PoolFactory:
-    """So many workers; without a number one for each core where there is much text."""
+    """The pool to clean and encode with; without a number of processes, it depends on the size of the corpus."""
     if processes is None:
         corpus_bytes = sum(path.stat().st_size for path in corpus.files())
         processes = min(usable_cores(), MAX_WORKERS) if corpus_bytes >= MIN_PARALLEL_BYTES else 1
@@ -83,7 +82,7 @@ def _make_pool(processes: int | None, corpus: Corpus, reporter: Reporter) -> Poo
 
 
 def _with_root(recipe: Recipe, corpus: Corpus) -> Recipe:
-    """The recipe with an absolute corpus.root, so that it runs again from any folder."""
+    """The recipe with an absolute corpus.root, so that it works in any working directory."""
     if corpus.root is None:
         return recipe
     section = recipe.corpus.model_copy(update={"root": str(corpus.root)})
@@ -91,7 +90,7 @@ def _with_root(recipe: Recipe, corpus: Corpus) -> Recipe:
 
 
 def report_preparation(data: PreparedData, reporter: Reporter) -> None:
-    """Say what was read, kept and dropped, with examples."""
+    """Report what was read, kept and dropped, with examples."""
     manifest = data.manifest
     sizes = " + ".join(f"{size:,}" for size in dict.fromkeys(manifest["vocabulary"]))
     reporter.info(

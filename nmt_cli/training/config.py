@@ -16,74 +16,74 @@ class TrainingConfig(Section):
     """The training section of a recipe."""
 
     init_from: str | None = None
-    """Run folder whose best weights, tokenizers and model section this run starts from
-    (fine-tuning); null: start from random weights."""
+    """Fine-tuning: the run folder whose best weights, tokenizers and model section this run starts
+    from; null: random weights."""
     updates: int = Field(default=10_000, ge=1)
     """Number of updates to train for."""
     tokens_per_batch: Annotated[int, Field(ge=1)] | Literal["auto"] = 4096
-    """Target positions per batch, including padding and end-of-sentence tokens; auto: as many as fit into
+    """Target positions per batch, including padding and ends of sentences; auto: as many as fit into
     memory, measured once at the start, at most 4096 on a CPU and 32768 on a GPU."""
     gradient_accumulation: int = Field(default=1, ge=1)
-    """Batches per process whose gradients are summed for one update; the last update of an epoch may have
-    fewer."""
+    """Batches per update and process, whose gradients are summed. The last update of an epoch has the
+    remaining ones."""
     optimizer: OptimizerName = "adam"
     """adam or adamw."""
     learning_rate: float = Field(default=1e-3, gt=0)
     """Peak learning rate; with schedule noam, the factor of d_model^-0.5."""
     schedule: Schedule = "inverse_sqrt"
-    """Learning rate after the warm-up."""
+    """How the learning rate changes after the warm-up."""
     warmup_updates: int = Field(default=400, ge=0)
     """Updates over which the learning rate rises linearly to its peak."""
     beta1: float = Field(default=0.9, ge=0, lt=1)
-    """Adam's decay of the mean of gradients."""
+    """Decay of Adam's first moment, the mean of gradients."""
     beta2: float = Field(default=0.98, ge=0, lt=1)
-    """Adam's decay of the mean of squared gradients."""
+    """Decay of Adam's second moment, the mean of squared gradients."""
     epsilon: float = Field(default=1e-9, gt=0)
-    """Adam's epsilon, added to the square root of the mean of squared gradients."""
+    """Added to the denominator of Adam's step."""
     weight_decay: float = Field(default=0.0, ge=0, lt=1)
-    """Weight decay of matrices, best with adamw."""
+    """Weight decay of matrices; intended for adamw."""
     label_smoothing: float = Field(default=0.1, ge=0, lt=1)
-    """Probability mass taken from each target token and spread over the vocabulary."""
+    """Probability that is taken from each target token and spread over the vocabulary."""
     clip_norm: float | None = Field(default=1.0, gt=0)
-    """Gradients are scaled down to this norm; null: no clipping."""
+    """Maximum norm of the gradient; null: no clipping."""
     precision: Precision = "auto"
-    """Type of computations; auto: bf16 if the machine is faster with it. Weights are always kept in
+    """Type to compute in: auto is bf16 where the machine is faster with it. Master weights are always
     float32."""
     compile: CompileMode = "auto"
-    """Compile the layers of Transformers with torch.compile; auto: on a GPU. Needs a C compiler and some
-    time at the start."""
+    """Compile the layers of Transformers with torch.compile: auto means on a GPU only. It needs a C
+    compiler and some time at the start."""
     seed: int = Field(default=1, ge=0, lt=1 << 63)
-    """Seed of initial weights, order of batches and dropout."""
+    """Seed of initial weights, the order of batches and dropout."""
     validate_every: int = Field(default=500, ge=1)
     """Updates between validations; each writes a checkpoint."""
     metric: Metric = "bleu"
-    """Metric on the development text by which the best checkpoint is chosen."""
+    """Score on the development text that decides which checkpoint is best."""
     metric_tokenize: str | None = None
-    """sacreBLEU tokenizer for BLEU; null: by the target language (zh for Chinese, char
-    for Japanese, Korean and others without spaces, else 13a)."""
+    """sacreBLEU tokenizer for BLEU; null: depends on the target language (zh for Chinese, char for
+    Japanese, Korean and other languages without spaces, else 13a)."""
     validation_beam: int = Field(default=1, ge=1)
     """Beam size of the translations that are scored during training."""
     patience: int | None = Field(default=None, ge=1)
-    """Stop after this many validations in a row without improvement; null: never."""
+    """Stop after this many validations in a row without a better score; null: never."""
     plateau_factor: float = Field(default=0.5, gt=0, lt=1)
-    """With schedule plateau: factor of the learning rate after plateau_patience validations."""
+    """Schedule plateau: the factor of the learning rate after plateau_patience validations."""
     plateau_patience: int = Field(default=2, ge=1)
-    """With schedule plateau: validations in a row without improvement before the learning rate is lowered."""
+    """Schedule plateau: validations in a row without a better score that lower the learning rate."""
     average_checkpoints: int = Field(default=1, ge=1)
-    """Number of last checkpoints whose mean is validated and kept as best."""
+    """Validate the mean of this many last checkpoints, and keep it as the best one."""
     ema_decay: float | None = Field(default=None, gt=0, lt=1)
-    """Decay of an exponential moving average of the weights, which is validated and kept as best."""
+    """Validate an exponential moving average of the weights with this decay, and keep it as the best one."""
     log_every: int = Field(default=50, ge=1)
-    """Updates between log lines."""
+    """Updates between lines of the log."""
     samples: int = Field(default=2, ge=0)
-    """Sample translations of the development text after each validation."""
+    """Translations of the development text to show after each validation."""
     tensorboard: bool = False
     """Also write TensorBoard events into the run folder (extra nmt-cli[tensorboard])."""
     max_minutes: float | None = Field(default=None, gt=0)
-    """Stop after this time; such a run depends on the speed of the machine, which is logged."""
+    """Time limit. A run that reaches it says so: its result depends on the speed of the machine."""
     timeout_minutes: float = Field(default=30.0, gt=0)
-    """With several processes: if one takes longer for an update or a validation, all print their stacks
-    and stop."""
+    """With several processes: one that needs longer for an update or a validation counts as stuck; all
+    end and print their stacks."""
 
     @property
     def max_positions(self) -> int:
@@ -93,11 +93,11 @@ class TrainingConfig(Section):
 
     @property
     def keep_last_checkpoints(self) -> int:
-        """Regular checkpoints to keep: those to average, and at least one before the last."""
+        """Number of regular checkpoints to keep: those to average, and at least one besides the last."""
         return max(2, self.average_checkpoints)
 
     def errors(self) -> list[str]:
-        """Options that do not fit together, or that sacreBLEU does not know."""
+        """Options that exclude each other, or that sacreBLEU does not have."""
         errors = []
         if self.average_checkpoints > 1 and self.ema_decay is not None:
             errors.append("average_checkpoints and ema_decay: use one of them")
@@ -110,7 +110,7 @@ class TrainingConfig(Section):
         return errors
 
     def warnings(self) -> list[str]:
-        """Keys that have no effect, or hardly the intended one."""
+        """Options that have no effect or are unlikely to be meant."""
         messages = []
         if self.schedule != "plateau":
             keys = self.non_default("plateau_factor", "plateau_patience")

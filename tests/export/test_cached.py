@@ -96,7 +96,7 @@ def test_a_damaged_export_is_made_again(damage: str, run: Path, capsys: pytest.C
 def test_each_type_of_weights_has_its_own_export(run: Path) -> None:
     opened(run, quantization="int8")
     assert [path.name for path in (run / "exports").iterdir()] == ["ctranslate2-int8"]
-    with pytest.raises(DeviceError, match="CTranslate2 does not run bfloat16 on this cpu"):
+    with pytest.raises(DeviceError, match="CTranslate2 does not support bfloat16 on this cpu"):
         opened(run, "search.precision=bf16")
     assert [path.name for path in (run / "exports").iterdir()] == ["ctranslate2-int8"]
 
@@ -145,7 +145,7 @@ def test_what_another_engine_does_not_do_is_refused(run: Path) -> None:
 
 def test_samples_are_said_to_be_other_draws(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     translator = opened(run, "search.sampling=true", "search.n_best=3")
-    assert "search.sampling with ctranslate2: other draws than ours, and not repeatable" in (capsys.readouterr().err)
+    assert "search.sampling with ctranslate2: draws other samples than the torch engine" in (capsys.readouterr().err)
     assert len(translator.translate(["a book"])[0].candidates) == 3
 
 
