@@ -106,7 +106,7 @@ def _rescore_batch(translator: Translator, batch: list[RawPair]) -> Iterator[Res
             score, skip_reason = None, "the model cannot write so many pieces for this source"
         warnings = [skip_reason] if skip_reason is not None else []
         if any(line.invalid_utf8 for line in line_pairs[index]):
-            warnings.insert(0, "bytes that are not UTF-8 became U+FFFD")
+            warnings.insert(0, "invalid UTF-8 was replaced by U+FFFD")
         token_counts = len(source_ids[index]) + 1, len(target_ids[index]) + 1
         yield RescoredPair(pair.line_number, score, *token_counts, warnings)
 

@@ -282,7 +282,7 @@ def test_a_pickle_is_never_read(tmp_path: Path, opus: Path) -> None:
         import_marian(folder, tmp_path / "run")
     assert str(caught.value) == (
         f"{folder}: has no model.safetensors, only pytorch_model.bin, a pickle, which can run code "
-        'when it is read. Where you trust it: python -c "from transformers import MarianMTModel as '
+        'when it is read. If you trust it: python -c "from transformers import MarianMTModel as '
         f"M; M.from_pretrained('{folder}').save_pretrained('{folder}')\""
     )
     assert not (tmp_path / "run").exists()
@@ -301,11 +301,11 @@ def changed(opus: Path, folder: Path, **config: Any) -> Path:
         ({"model_type": "bart"}, "model_type is bart; nmt import reads marian"),
         (
             {"normalize_before": True, "decoder_ffn_dim": 99},
-            "does not fit a transformer of ours: normalize_before: True; ffn_dim: 24 in the encoder, 99 in the decoder",
+            "not a Transformer that nmt can import: normalize_before: True; ffn_dim: 24 in the encoder, 99 in the decoder",
         ),
-        ({"activation_function": "tanh"}, "does not fit a transformer of ours: activation_function: tanh"),
+        ({"activation_function": "tanh"}, "not a Transformer that nmt can import: activation_function: tanh"),
         ({"vocab_size": 20}, "has 44 pieces, the model has 20 embeddings"),
-        ({"eos_token_id": [0, 1]}, "the two vocabularies have other special tokens"),
+        ({"eos_token_id": [0, 1]}, "the two vocabularies have different special tokens"),
     ],
 )
 def test_a_model_that_does_not_fit_is_said_in_one_line(

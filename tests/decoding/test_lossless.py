@@ -97,7 +97,7 @@ def test_any_bytes_give_as_many_lines_as_they_are(
         try:
             raw.decode()
         except UnicodeDecodeError:
-            assert "bytes that are not UTF-8 became U+FFFD" in translated.warnings
+            assert "invalid UTF-8 was replaced by U+FFFD" in translated.warnings
 
 
 @FEW

@@ -145,7 +145,7 @@ def test_a_record_tells_everything_about_a_line(tokenizer: TextTokenizer) -> Non
     first, blank = (x.record() for x in translate_stream(translator_n_best, io.BytesIO(b"a \xff book\n \n")))
     assert first["line"] == 1 and first["source"] == "a \ufffd book"
     assert first["score"] == first["candidates"][0]["score"] >= first["candidates"][1]["score"]
-    assert first["warnings"] == ["bytes that are not UTF-8 became U+FFFD"]
+    assert first["warnings"] == ["invalid UTF-8 was replaced by U+FFFD"]
     assert isinstance(first["alignment"], list)
     assert first["candidates"][0]["alignment"] == first["alignment"]
     assert blank == {

@@ -96,7 +96,7 @@ def test_a_damaged_export_is_made_again(damage: str, run: Path, capsys: pytest.C
 def test_each_type_of_weights_has_its_own_export(run: Path) -> None:
     opened(run, quantization="int8")
     assert [path.name for path in (run / "exports").iterdir()] == ["ctranslate2-int8"]
-    with pytest.raises(DeviceError, match="CTranslate2 does not run bfloat16 on this cpu"):
+    with pytest.raises(DeviceError, match="CTranslate2 does not support bfloat16 on this cpu"):
         opened(run, "search.precision=bf16")
     assert [path.name for path in (run / "exports").iterdir()] == ["ctranslate2-int8"]
 
