@@ -95,7 +95,7 @@ class ImportedTokenizer(TextTokenizer):
     def _to_model_ids(self, text: str, ids: list[int]) -> list[int]:
         """Convert ids of the SentencePiece model to ids of the imported model.
 
-        A run of unknown characters is looked up as one piece, since the vocabulary also has the other language's pieces.
+        A run of unknown characters is one piece to look up: the vocabulary also has the other language's pieces.
         """
         if all(ids):
             return [self._model_id_by_sentencepiece_id[i] for i in ids]
