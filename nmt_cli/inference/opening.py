@@ -87,7 +87,7 @@ def open_translator(
             raise UserError("quantization: only with engine ctranslate2; see search.precision")
         opened_engine, tokenizers = _open_torch_engine(runs, recipe.search, device, align=align)
     else:
-        from nmt_cli.runs.exports import open_engine
+        from nmt_cli.export.cached import open_engine
 
         _check_engine_support(engine, runs, align=align)
         opened_engine = open_engine(
@@ -126,7 +126,7 @@ def _open_torch_engine(
 
 def _check_engine_support(engine: str, runs: Sequence[Path], *, align: bool) -> None:
     """UserError for what engines other than torch cannot do."""
-    from nmt_cli.runs.exports import ENGINES
+    from nmt_cli.export.cached import ENGINES
 
     if engine not in ENGINES:
         raise UserError(f"engine {engine}: there are {', '.join(ENGINES)}")

@@ -97,10 +97,17 @@ class TrainingConfig(Section):
         return max(2, self.average_checkpoints)
 
     def errors(self) -> list[str]:
-        """Options that exclude each other."""
+        """Options that exclude each other, or that sacreBLEU does not have."""
+        errors = []
         if self.average_checkpoints > 1 and self.ema_decay is not None:
-            return ["average_checkpoints and ema_decay: use one of them"]
-        return []
+            errors.append("average_checkpoints and ema_decay: use one of them")
+        if self.metric_tokenize is not None:
+            from sacrebleu.metrics.bleu import BLEU
+
+            if self.metric_tokenize not in BLEU.TOKENIZERS:
+                names = ", ".join(sorted(BLEU.TOKENIZERS))
+                errors.append(f"metric_tokenize: no tokenizer of sacreBLEU; use one of {names}")
+        return errors
 
     def warnings(self) -> list[str]:
         """Options that have no effect or are unlikely to be meant."""

@@ -9,9 +9,9 @@ import pytest
 from typer.testing import CliRunner
 
 from nmt_cli.cli.app import build_app
-from nmt_cli.commands.export import FORMATS, export, incompatibilities
 from nmt_cli.errors import DeviceError, RunError, UserError
 from nmt_cli.export import ctranslate2
+from nmt_cli.export.exporting import FORMATS, export, incompatibilities
 from nmt_cli.fs import sha256_of_file
 from nmt_cli.inference.opening import open_translator
 from nmt_cli.recipe.loader import build_recipe

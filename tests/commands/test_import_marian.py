@@ -13,7 +13,6 @@ import torch
 from safetensors.torch import load_file
 
 from nmt_cli.commands.average import average
-from nmt_cli.commands.export import export
 from nmt_cli.commands.import_marian import import_marian
 from nmt_cli.commands.train import train
 from nmt_cli.data.prepared.store import Tokenizers
@@ -21,6 +20,7 @@ from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.torch_engine import TorchEngine
 from nmt_cli.errors import DataError, RunError, UserError
 from nmt_cli.export import huggingface
+from nmt_cli.export.exporting import export
 from nmt_cli.inference.opening import open_translator
 from nmt_cli.recipe.loader import build_recipe, load_recipe
 from nmt_cli.reporting import Reporter

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 import torch
 
-from nmt_cli.commands.export import export
 from nmt_cli.data.prepared.store import Tokenizers
 from nmt_cli.data.tokenization.tokenizer import TextTokenizer, TokenizerConfig
 from nmt_cli.data.tokenization.training import train_tokenizer
@@ -20,6 +19,7 @@ from nmt_cli.decoding.torch_engine import TorchEngine
 from nmt_cli.errors import DeviceError
 from nmt_cli.export import ctranslate2
 from nmt_cli.export.ctranslate2_engine import CTranslate2Engine
+from nmt_cli.export.exporting import export
 from nmt_cli.inference.opening import open_translator
 from nmt_cli.models import MODELS
 from nmt_cli.models.transformer import Transformer, TransformerConfig

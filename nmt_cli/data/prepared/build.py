@@ -26,7 +26,7 @@ from nmt_cli.fs import atomic_folder, sha256_of_file
 from nmt_cli.reporting import Reporter
 from nmt_cli.workers import MapFunction, PoolFactory, serial_pool
 
-PAIRS_PER_ENCODE_BLOCK = 2000  # pairs encoded together, in whatever process
+PAIRS_PER_ENCODE_BLOCK = 2000  # pairs encoded together, in any process
 
 
 class PreparationSettings(NamedTuple):

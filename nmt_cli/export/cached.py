@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from nmt_cli.commands.export import FORMATS, MANIFEST, export, incompatibilities, weights_digest
 from nmt_cli.decoding.engine import Engine
 from nmt_cli.decoding.torch_engine import ModelEngine
 from nmt_cli.errors import DataError, UserError
+from nmt_cli.export.exporting import FORMATS, MANIFEST, export, incompatibilities, weights_digest
 from nmt_cli.export.format import require_packages
 from nmt_cli.fs import read_json, sha256_of_file
 from nmt_cli.recipe.loader import Recipe
