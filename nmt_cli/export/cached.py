@@ -28,7 +28,7 @@ def open_engine(
     require_packages(export_format.PACKAGES, f"nmt translate --engine {name}")
     unsupported = incompatibilities(recipe, name)
     if unsupported:
-        raise UserError(f"--engine {name} cannot translate with this: " + "; ".join(unsupported))
+        raise UserError(f"engine {name} cannot translate with this: " + "; ".join(unsupported))
     weight_type = quantization or QUANTIZATION_BY_PRECISION[recipe.search.precision]
     if weight_type not in export_format.QUANTIZATIONS:
         option_name = "--quantization" if quantization else "search.precision"

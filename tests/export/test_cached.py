@@ -136,9 +136,9 @@ def test_what_another_engine_does_not_do_is_refused(run: Path) -> None:
         open_translator([run], [], "cpu", engine="ctranslate2", align=True)
     with pytest.raises(UserError, match="quantization: only with engine ctranslate2"):
         open_translator([run], [], "cpu", quantization="int8")
-    with pytest.raises(UserError, match=r"--engine ctranslate2 cannot translate with this: search.coverage_penalty: "):
+    with pytest.raises(UserError, match=r"engine ctranslate2 cannot translate with this: search.coverage_penalty: "):
         opened(run, "search.coverage_penalty=0.2")
-    with pytest.raises(UserError, match=r"search.coverage_penalty: the graphs do not give atten"):
+    with pytest.raises(UserError, match=r"search.coverage_penalty: the graphs do not return atten"):
         opened(run, "search.coverage_penalty=0.2", engine="onnx")
     assert not (run / "exports").exists()
 
