@@ -412,7 +412,7 @@ RECIPES = [
     Case("copy of nothing", "recipes copy x y", "x: no such recipe, neither a file nor a shipped"),
     Case("no model of this name", "models show transfomer",
          "no model 'transfomer'; did you mean transformer?"),
-    Case("no model like it", "models show x", "no model 'x'; there are "),
+    Case("no model like it", "models show x", "no model 'x'; choose from "),
 ]  # fmt: skip
 
 RUNS = [
@@ -557,7 +557,7 @@ OPTIONS = [
     Case("out is below a file", "train toy.yaml --out ref.txt/run", "is a file, not a folder"),
     Case("out is a full device", "train toy.yaml --out /dev/full", "/dev/full: /dev/full is a file"),
     Case("out exists", "train toy.yaml --out run", "run exists: continue with --resume, or choose"),
-    Case("out is no run", "train toy.yaml --out text --resume", "text: not a run folder: train else"),
+    Case("out is no run", "train toy.yaml --out text --resume", "text: not a run folder: choose another"),
     Case("out cannot be written", "train toy.yaml --out shut/run", "cannot write into ",
          lambda: Path("shut").mkdir(0o555)),
     Case("other settings", "train toy.yaml --out run --resume", "cannot resume with other settings "),

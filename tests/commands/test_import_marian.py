@@ -301,7 +301,8 @@ def changed(opus: Path, folder: Path, **config: Any) -> Path:
         ({"model_type": "bart"}, "model_type is bart; nmt import reads marian"),
         (
             {"normalize_before": True, "decoder_ffn_dim": 99},
-            "not a Transformer that nmt can import: normalize_before: True; ffn_dim: 24 in the encoder, 99 in the decoder",
+            "not a Transformer that nmt can import: normalize_before: True; "
+            "ffn_dim: 24 in the encoder, 99 in the decoder",
         ),
         ({"activation_function": "tanh"}, "not a Transformer that nmt can import: activation_function: tanh"),
         ({"vocab_size": 20}, "has 44 pieces, the model has 20 embeddings"),

@@ -28,7 +28,7 @@ def prepare():
     return {"folder": "prepared/\\u00fc", "ready": time.time()}
 
 with join_process_group() as group:
-    record = {"rank": group.rank, "world_size": group.world_size, "is_main": group.is_main, "is_single": group.is_single}
+    record = {name: getattr(group, name) for name in ("rank", "world_size", "is_main", "is_single")}
     vector = torch.tensor([1.0, 2.0]) * (group.rank + 1)
     group.all_reduce(vector)
     record["sum"] = vector.tolist()

@@ -309,7 +309,7 @@ CONTENTS = st.fixed_dictionaries(
     },
     optional={
         "model": st.sampled_from(
-            [model_config.model_dump(mode="json") for m in MODELS.values() for model_config in m.config_class.tiny_configs()]
+            [config.model_dump(mode="json") for m in MODELS.values() for config in m.config_class.tiny_configs()]
         ),
         "training": st.fixed_dictionaries({}, optional={
             "learning_rate": st.floats(min_value=0, exclude_min=True, allow_infinity=False),

@@ -7,7 +7,7 @@ from nmt_cli.reporting import Reporter
 from nmt_cli.training.metrics import MetricLogger
 
 
-def test_the_log_grows_by_a_line_a_record(tmp_path: Path) -> None:
+def test_the_log_grows_by_one_line_per_record(tmp_path: Path) -> None:
     logger = MetricLogger(tmp_path, Reporter(quiet=True))
     logger.log({"update": 1, "text": "schön\n"})
     logger.log({"update": 2})
