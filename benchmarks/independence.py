@@ -20,9 +20,9 @@ from nmt_cli.commands.rescore import rescore
 from nmt_cli.data.sources.files import read_lines
 from nmt_cli.data.tokenization.tokenizer import batched
 from nmt_cli.evaluation.metrics import corpus_scores
-from nmt_cli.inference.opening import open_translator
 from nmt_cli.inference.output import Translation
 from nmt_cli.inference.translator import Translator
+from nmt_cli.translation.opening import open_translator
 
 SETTINGS = ["search.repair_degenerate=false", "search.split=false"]
 MIN_SAME_SHARE = {"fp32": 0.999, "int8": 0.99}

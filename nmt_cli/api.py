@@ -74,7 +74,7 @@ def load_run(
     >>> translator = nmt_cli.load_run("runs/mine", search={"beam": 4})
     >>> [translation.text for translation in translator.translate(["The dog sleeps."])]
     """
-    from nmt_cli.inference.opening import open_translator
+    from nmt_cli.translation.opening import open_translator
 
     if not runs:
         raise UserError("load_run: needs at least one run folder")

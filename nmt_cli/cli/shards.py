@@ -10,9 +10,9 @@ from nmt_cli.errors import UserError
 from nmt_cli.reporting import Reporter
 
 if TYPE_CHECKING:
-    from nmt_cli.inference.byte_ranges import Shard
     from nmt_cli.inference.output import OutputFormat
-    from nmt_cli.inference.parallel import ParallelTranslator
+    from nmt_cli.translation.byte_ranges import Shard
+    from nmt_cli.translation.parallel import ParallelTranslator
 
 
 class ShardRequest(NamedTuple):
@@ -40,7 +40,7 @@ def parse_shard_options(
         raise UserError(f"--shard {shard}: also needs --input FILE and --out FOLDER")
     if prefix is not None:
         raise UserError("--prefix does not go with --shard")
-    from nmt_cli.inference.byte_ranges import parse_shards
+    from nmt_cli.translation.byte_ranges import parse_shards
 
     return ShardRequest(parse_shards(shard), text, out, on)
 
@@ -56,11 +56,11 @@ def translate_shards(
 ) -> None:
     """Translate the parts, one after the other, or side by side on a cluster."""
     if request.on == "ray":
-        from nmt_cli.inference.ray_cluster import translate_on_ray
+        from nmt_cli.translation.ray_cluster import translate_on_ray
 
         translate_on_ray(translator.spec, request.text, request.shards, request.out, output_format, reporter)
         return
-    from nmt_cli.inference.shards import translate_shard
+    from nmt_cli.translation.shards import translate_shard
 
     for shard in request.shards:
         translate_shard(translator, request.text, shard, request.out, output_format, reporter)
@@ -71,7 +71,7 @@ def merge_shards(folder: Annotated[Path, typer.Argument(help="Folder that was gi
 
     Example: nmt merge-shards parts > translations
     """
-    from nmt_cli.inference.shard_files import join_shards
+    from nmt_cli.translation.shard_files import join_shards
 
     for line in join_shards(folder):
         sys.stdout.buffer.write(line)

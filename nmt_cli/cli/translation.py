@@ -46,8 +46,8 @@ def translate(
     from nmt_cli.workers import limit_blas_threads
 
     limit_blas_threads()
-    from nmt_cli.inference.opening import TranslatorSpec
-    from nmt_cli.inference.parallel import ParallelTranslator
+    from nmt_cli.translation.opening import TranslatorSpec
+    from nmt_cli.translation.parallel import ParallelTranslator
 
     search_overrides = [f"search.beam={beam}"] if beam is not None else []
     search_overrides += [f"search.n_best={n_best}"] if n_best is not None else []

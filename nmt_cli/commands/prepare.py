@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from nmt_cli.inference.ray_cluster import ray_pool, ray_session
 from nmt_cli.recipe.loader import load_recipe
 from nmt_cli.reporting import Reporter
 from nmt_cli.runs.preparation import PreparationResult, prepare_recipe
+from nmt_cli.translation.ray_cluster import ray_pool, ray_session
 
 
 def prepare(

@@ -10,8 +10,8 @@ from nmt_cli.data.sources.files import read_two_files
 from nmt_cli.decoding.rescoring import log_probabilities
 from nmt_cli.decoding.torch_engine import TorchEngine
 from nmt_cli.inference.lines import decode_line
-from nmt_cli.inference.opening import open_translator
 from nmt_cli.inference.translator import Translator
+from nmt_cli.translation.opening import open_translator
 
 MAX_PAIRS_PER_BATCH = 4096  # pairs scored together
 TYPICAL_PAIR_LENGTH = 1024  # characters of a pair

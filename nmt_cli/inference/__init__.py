@@ -1,1 +1,1 @@
-"""Text in, text out: reading lines, segmentation, translation, parallel workers, shards."""
+"""Text in, text out with one engine: reading lines, splitting long ones, translating, repairing, formatting."""

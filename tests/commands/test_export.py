@@ -13,10 +13,10 @@ from nmt_cli.errors import DeviceError, RunError, UserError
 from nmt_cli.export import ctranslate2
 from nmt_cli.export.exporting import FORMATS, export, incompatibilities
 from nmt_cli.fs import sha256_of_file
-from nmt_cli.inference.opening import open_translator
 from nmt_cli.recipe.loader import build_recipe
 from nmt_cli.reporting import Reporter
 from nmt_cli.runs.folder import RunFolder
+from nmt_cli.translation.opening import open_translator
 from tests.margins import clear_lines
 
 pytest.importorskip("ctranslate2")

@@ -21,12 +21,12 @@ from nmt_cli.decoding.torch_engine import TorchEngine
 from nmt_cli.errors import DataError, RunError, UserError
 from nmt_cli.export import huggingface
 from nmt_cli.export.exporting import export
-from nmt_cli.inference.opening import open_translator
 from nmt_cli.recipe.loader import build_recipe, load_recipe
 from nmt_cli.reporting import Reporter
 from nmt_cli.runs.folder import RunFolder
 from nmt_cli.runs.loading import open_run
 from nmt_cli.runs.preparation import prepare_recipe
+from nmt_cli.translation.opening import open_translator
 from tests.margins import assert_found, clear_lines, watched
 
 transformers = pytest.importorskip("transformers")

@@ -19,7 +19,6 @@ from nmt_cli.commands.plot_attention import (
 from nmt_cli.data.prepared.store import Tokenizers
 from nmt_cli.data.tokenization.tokenizer import TextTokenizer
 from nmt_cli.errors import DataError, UserError
-from nmt_cli.inference.opening import open_translator
 from nmt_cli.models import MODELS
 from nmt_cli.models.contract import Autoregressive
 from nmt_cli.plots.attention import AttentionMap
@@ -27,6 +26,7 @@ from nmt_cli.recipe.loader import build_recipe
 from nmt_cli.reporting import Reporter, Screen
 from nmt_cli.runs.folder import RunFolder
 from nmt_cli.runs.loading import LoadedRun, build_model
+from nmt_cli.translation.opening import open_translator
 from tests.plots.pictures import png_size
 
 

@@ -18,11 +18,11 @@ from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.rescoring import log_probabilities
 from nmt_cli.decoding.torch_engine import TorchEngine
 from nmt_cli.errors import DataError, RunError, UserError
-from nmt_cli.inference.opening import open_translator
-from nmt_cli.inference.parallel import translate_stream
 from nmt_cli.inference.translator import Translator
 from nmt_cli.models import MODELS
 from nmt_cli.models.contract import Sequences
+from nmt_cli.translation.opening import open_translator
+from nmt_cli.translation.parallel import translate_stream
 from tests.decoding.test_ctc_beam import Rows, everything
 
 SOURCES = ["The old man reads a book.", "a book", "dogs", "Two dogs see 1995 houses 🙂", "我喜欢"]

@@ -18,10 +18,10 @@ import yaml
 from safetensors.torch import load_file
 
 from nmt_cli.commands.train import train
-from nmt_cli.inference.opening import open_translator
 from nmt_cli.recipe.loader import load_recipe
 from nmt_cli.reporting import Reporter
 from nmt_cli.runs.folder import RunFolder
+from nmt_cli.translation.opening import open_translator
 from tests.conftest import in_float32, toy_content, write_syllables
 from tests.margins import clear_lines
 

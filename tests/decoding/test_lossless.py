@@ -18,12 +18,12 @@ from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.engine import Engine, Hypothesis
 from nmt_cli.decoding.torch_engine import TorchEngine
 from nmt_cli.errors import DataError
-from nmt_cli.inference.opening import open_translator
 from nmt_cli.inference.output import TranslatedLine
-from nmt_cli.inference.parallel import translate_stream
 from nmt_cli.inference.translator import Translator
 from nmt_cli.models import MODELS
 from nmt_cli.models.contract import Autoregressive
+from nmt_cli.translation.opening import open_translator
+from nmt_cli.translation.parallel import translate_stream
 from tests.conftest import examples
 from tests.margins import clear_lines
 
@@ -364,7 +364,7 @@ def test_a_hundred_thousand_lines_take_no_more_memory_than_a_few(tmp_path: Path)
         import io, sys
         sys.path.insert(0, sys.argv[1])
         from tests.decoding.test_lossless import echo
-        from nmt_cli.inference.parallel import translate_stream
+        from nmt_cli.translation.parallel import translate_stream
         from nmt_cli.data.tokenization.tokenizer import TokenizerConfig
         from nmt_cli.data.tokenization.training import train_tokenizer
 

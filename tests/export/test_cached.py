@@ -10,11 +10,11 @@ from typer.testing import CliRunner
 
 from nmt_cli.cli.app import build_app
 from nmt_cli.errors import DeviceError, UserError
-from nmt_cli.inference.opening import open_translator
-from nmt_cli.inference.parallel import translate_stream
 from nmt_cli.inference.translator import Translator
 from nmt_cli.reporting import Reporter
 from nmt_cli.runs.folder import RunFolder
+from nmt_cli.translation.opening import open_translator
+from nmt_cli.translation.parallel import translate_stream
 from tests.inference.test_translator import TABLE
 from tests.margins import clear_lines
 

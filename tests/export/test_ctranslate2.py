@@ -20,10 +20,10 @@ from nmt_cli.errors import DeviceError
 from nmt_cli.export import ctranslate2
 from nmt_cli.export.ctranslate2_engine import CTranslate2Engine
 from nmt_cli.export.exporting import export
-from nmt_cli.inference.opening import open_translator
 from nmt_cli.models import MODELS
 from nmt_cli.models.transformer import Transformer, TransformerConfig
 from nmt_cli.reporting import Reporter
+from nmt_cli.translation.opening import open_translator
 from tests.conftest import translated_by_documented
 from tests.margins import assert_found, clear_lines, rounding, watched
 

@@ -17,12 +17,12 @@ from nmt_cli.data.tokenization.tokenizer import TextTokenizer, TokenizerConfig
 from nmt_cli.data.tokenization.training import train_tokenizer
 from nmt_cli.decoding.torch_engine import TorchEngine
 from nmt_cli.errors import UserError
-from nmt_cli.inference.parallel import translate_stream
 from nmt_cli.inference.translator import Translator
 from nmt_cli.models import MODELS
 from nmt_cli.recipe.loader import build_recipe, load_recipe
 from nmt_cli.recipe.paths import shipped_recipes
 from nmt_cli.runs.loading import build_model
+from nmt_cli.translation.parallel import translate_stream
 from nmt_cli.yaml12 import read_yaml
 
 SET = b"\n--set "  # what stands behind it, to the end of the line, is a --set

@@ -5,11 +5,16 @@ import subprocess
 import sys
 
 import nmt_cli.inference
+import nmt_cli.translation
 
-MODULES = [f"nmt_cli.inference.{module.name}" for module in pkgutil.iter_modules(nmt_cli.inference.__path__)]
+MODULES = [
+    f"{package.__name__}.{module.name}"
+    for package in (nmt_cli.inference, nmt_cli.translation)
+    for module in pkgutil.iter_modules(package.__path__)
+]
 
 
-def test_no_module_of_inference_nor_the_interface_of_engines_imports_torch() -> None:
+def test_neither_the_text_side_nor_the_interface_of_engines_imports_torch() -> None:
     modules = [*MODULES, "nmt_cli.decoding.config", "nmt_cli.decoding.engine"]
     assert "nmt_cli.inference.translator" in modules
     program = f"import sys, {', '.join(modules)}\nassert 'torch' not in sys.modules"

@@ -13,10 +13,10 @@ from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.torch_engine import TorchEngine
 from nmt_cli.errors import DataError, RecipeError, RunError, UserError
 from nmt_cli.inference.lines import to_single_line
-from nmt_cli.inference.opening import open_translator
-from nmt_cli.inference.parallel import translate_stream
 from nmt_cli.inference.translator import Translator
 from nmt_cli.models import MODELS
+from nmt_cli.translation.opening import open_translator
+from nmt_cli.translation.parallel import translate_stream
 from tests.margins import clear_lines
 
 TABLE: list[bytes] = [

@@ -15,15 +15,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nmt_cli.errors import UserError, WorkerError
-from nmt_cli.inference.byte_ranges import Shard
 from nmt_cli.reporting import Reporter
+from nmt_cli.translation.byte_ranges import Shard
 from nmt_cli.workers import MAX_TASKS_PER_WORKER, MapFunction, PoolFactory, WorkFactory
 
 if TYPE_CHECKING:
-    from nmt_cli.inference.opening import TranslatorSpec
     from nmt_cli.inference.output import OutputFormat
-    from nmt_cli.inference.parallel import ParallelTranslator
-    from nmt_cli.inference.shards import ShardResult
+    from nmt_cli.translation.opening import TranslatorSpec
+    from nmt_cli.translation.parallel import ParallelTranslator
+    from nmt_cli.translation.shards import ShardResult
 
 RAY_ENVIRONMENT = {"RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}  # else Ray warns of a future change
 
@@ -97,7 +97,7 @@ def _translate_shard_task(
     spec: "TranslatorSpec", text: str, shard: tuple[int, int], folder: str, output_format: "OutputFormat"
 ) -> "ShardResult":
     """Translate a shard in a process of the cluster."""
-    from nmt_cli.inference.shards import translate_shard
+    from nmt_cli.translation.shards import translate_shard
 
     quiet_reporter = Reporter(quiet=True)
     return translate_shard(
@@ -108,7 +108,7 @@ def _translate_shard_task(
 @cache
 def _open_translator_once(spec: "TranslatorSpec") -> "ParallelTranslator":
     """The translator, opened once in each process, which has one thread as Ray sets it."""
-    from nmt_cli.inference.parallel import ParallelTranslator
+    from nmt_cli.translation.parallel import ParallelTranslator
 
     return ParallelTranslator(spec, "1", Reporter(quiet=True))
 

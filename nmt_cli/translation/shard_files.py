@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 
 from nmt_cli.errors import DataError
 from nmt_cli.fs import atomic_write_text, lock_file, read_json, sha256_of_file
-from nmt_cli.inference.byte_ranges import Shard, TextRange
+from nmt_cli.translation.byte_ranges import Shard, TextRange
 
 FORMAT_VERSION = 1
 Job = dict[str, Any]

@@ -9,9 +9,9 @@ import pytest
 
 from nmt_cli.data.sources.files import read_lines
 from nmt_cli.errors import DataError, UserError
-from nmt_cli.inference import byte_ranges as ranges
-from nmt_cli.inference.byte_ranges import Shard, TextRange, find_range, open_range, parse_shards, sample_hash
 from nmt_cli.inference.lines import decode_line
+from nmt_cli.translation import byte_ranges as ranges
+from nmt_cli.translation.byte_ranges import Shard, TextRange, find_range, open_range, parse_shards, sample_hash
 
 TEXTS = {
     "nothing": b"",

@@ -13,9 +13,9 @@ import pytest
 
 from nmt_cli.errors import UserError
 from nmt_cli.inference.lines import MIN_PARALLEL_INPUT_BYTES, InputLine, LineBlock, available_bytes
-from nmt_cli.inference.opening import TranslatorSpec, open_translator
-from nmt_cli.inference.parallel import ParallelTranslator
 from nmt_cli.reporting import Reporter
+from nmt_cli.translation.opening import TranslatorSpec, open_translator
+from nmt_cli.translation.parallel import ParallelTranslator
 from tests.conftest import NMT, Call, environment, run, start
 from tests.margins import clear_lines
 
@@ -47,7 +47,7 @@ def test_spawned_workers_do_the_same_with_damage_prefixes_and_alignments(
     lines, starts = ["a book", "", "\ufffd", "The old man"], ["ein", "Haus", "Der", "Der"]
     translator_alone = open_translator([tiny_run], ["search.beam=1"], "cpu")
     assert all(clear_lines(translator_alone, lines, starts))
-    monkeypatch.setattr("nmt_cli.inference.parallel.is_single_threaded", lambda: False)
+    monkeypatch.setattr("nmt_cli.translation.parallel.is_single_threaded", lambda: False)
     outputs = []
     for processes in ("1", "2"):
         multi_process = translator(tiny_run, processes, align=True)
@@ -79,7 +79,7 @@ def test_auto_starts_workers_only_where_much_is_waiting(
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("workers")
 
-    monkeypatch.setattr("nmt_cli.inference.parallel.WorkerPool", refuse)
+    monkeypatch.setattr("nmt_cli.translation.parallel.WorkerPool", refuse)
     assert len(list(several.translate(io.BytesIO(b"a book\n")))) == 1
     (tmp_path / "long").write_bytes(TEXT * 3)
     with open(tmp_path / "long", "rb") as file, pytest.raises(AssertionError, match="workers"):

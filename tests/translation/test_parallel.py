@@ -10,7 +10,7 @@ import pytest
 
 from nmt_cli.errors import DataError
 from nmt_cli.inference.lines import MAX_BLOCK_LINES, MIN_BLOCK_HYPOTHESES, BlockPartitioner, BlockReader, LineBlock
-from nmt_cli.inference.parallel import TranslationTuple, translate_in_order
+from nmt_cli.translation.parallel import TranslationTuple, translate_in_order
 from nmt_cli.workers import MAX_TASKS_PER_WORKER
 
 

@@ -22,10 +22,10 @@ from nmt_cli.inference.lines import (
     LineBlock,
     available_bytes,
 )
-from nmt_cli.inference.opening import TranslatorSpec
 from nmt_cli.inference.output import Candidate, OutputFormat, TranslatedLine, Translation
 from nmt_cli.inference.translator import Translator
 from nmt_cli.reporting import Reporter
+from nmt_cli.translation.opening import TranslatorSpec
 from nmt_cli.workers import (
     MAX_TASKS_PER_WORKER,
     TOKENIZERS_PARALLELISM_VARIABLE,

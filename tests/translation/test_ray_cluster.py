@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 from nmt_cli.errors import UserError, WorkerError
-from nmt_cli.inference import ray_cluster as cluster
-from nmt_cli.inference.byte_ranges import Shard
-from nmt_cli.inference.opening import TranslatorSpec
-from nmt_cli.inference.ray_cluster import ray_pool, ray_session, translate_on_ray
-from nmt_cli.inference.shards import ShardResult
 from nmt_cli.reporting import Reporter
 from nmt_cli.runs.preparation import prepare_recipe
+from nmt_cli.translation import ray_cluster as cluster
+from nmt_cli.translation.byte_ranges import Shard
+from nmt_cli.translation.opening import TranslatorSpec
+from nmt_cli.translation.ray_cluster import ray_pool, ray_session, translate_on_ray
+from nmt_cli.translation.shards import ShardResult
 from tests.conftest import Call, toy_recipe
 
 ROOT = Path(__file__).parent.parent.parent
@@ -178,11 +178,11 @@ def test_a_place_that_does_not_fit_is_one_line(arguments: list[str], message: st
 REAL = """
 import sys
 from pathlib import Path
-from nmt_cli.inference.ray_cluster import connected, ray_pool, translate_on_ray
+from nmt_cli.translation.ray_cluster import connected, ray_pool, translate_on_ray
 from nmt_cli.runs.preparation import prepare_recipe
-from nmt_cli.inference.parallel import Opening
-from nmt_cli.inference.byte_ranges import parse_shards
-from nmt_cli.inference.shard_files import joined
+from nmt_cli.translation.parallel import Opening
+from nmt_cli.translation.byte_ranges import parse_shards
+from nmt_cli.translation.shard_files import joined
 from nmt_cli.reporting import Reporter
 from tests.conftest import Call, toy_recipe
 

@@ -15,14 +15,14 @@ from pathlib import Path
 import pytest
 
 from nmt_cli.errors import DataError
-from nmt_cli.inference import shards
-from nmt_cli.inference.byte_ranges import Shard
-from nmt_cli.inference.opening import TranslatorSpec, open_translator
 from nmt_cli.inference.output import OutputFormat, TranslatedLine
-from nmt_cli.inference.parallel import ParallelTranslator
-from nmt_cli.inference.shard_files import ShardWriter, join_shards
-from nmt_cli.inference.shards import translate_shard
 from nmt_cli.reporting import Reporter
+from nmt_cli.translation import shards
+from nmt_cli.translation.byte_ranges import Shard
+from nmt_cli.translation.opening import TranslatorSpec, open_translator
+from nmt_cli.translation.parallel import ParallelTranslator
+from nmt_cli.translation.shard_files import ShardWriter, join_shards
+from nmt_cli.translation.shards import translate_shard
 from tests.conftest import Call
 from tests.margins import clear_lines
 
@@ -128,7 +128,7 @@ def test_a_part_killed_between_its_last_two_steps_is_finished(
 ) -> None:
     folder = text.parent / "parts"
     translate(tiny_run, text, [1, 2])
-    monkeypatch.setattr("nmt_cli.inference.shard_files.sha256_of_file", lambda _: 1 / 0)
+    monkeypatch.setattr("nmt_cli.translation.shard_files.sha256_of_file", lambda _: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         translate(tiny_run, text, [3])
     assert (folder / "shard-3-of-3.txt").exists()

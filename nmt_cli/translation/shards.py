@@ -11,11 +11,11 @@ from typing import Any
 from nmt_cli.data.known_words import word_files
 from nmt_cli.errors import DataError
 from nmt_cli.fs import sha256_of_file
-from nmt_cli.inference.byte_ranges import Shard, find_range, open_range, sample_hash
 from nmt_cli.inference.output import OutputFormat, TranslatedLine
-from nmt_cli.inference.parallel import ParallelTranslator
-from nmt_cli.inference.shard_files import ShardWriter
 from nmt_cli.reporting import Reporter
+from nmt_cli.translation.byte_ranges import Shard, find_range, open_range, sample_hash
+from nmt_cli.translation.parallel import ParallelTranslator
+from nmt_cli.translation.shard_files import ShardWriter
 
 COMMIT_INTERVAL_SECONDS = 10.0  # of work that is lost where a process is killed
 

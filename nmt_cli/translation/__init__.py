@@ -1,0 +1,1 @@
+"""Translating with run folders: opening them, and translating in several processes, in shards and on Ray."""
