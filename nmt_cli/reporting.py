@@ -1,5 +1,7 @@
-"""The conversation on standard error: lines, warnings and progress bars; and what standard output
-can show of a picture. Only here is rich used."""
+"""Messages, warnings and progress bars on standard error, and styled text on standard output.
+
+This is the only module that uses rich.
+"""
 
 import sys
 import time
@@ -13,33 +15,33 @@ if TYPE_CHECKING:
 
 
 class Progress:
-    """One bar; `advance` moves it and may change the text behind it."""
+    """A progress bar; does nothing without one."""
 
     def __init__(self, bar: Any = None, task: Any = None) -> None:
         self._bar, self._task = bar, task
 
     def advance(self, amount: float = 1, note: str | None = None) -> None:
-        """Move on by `amount`, and show `note` behind the bar."""
+        """Advance by `amount`, and show `note` after the bar."""
         if self._bar is not None:
             fields = {} if note is None else {"note": note}
             self._bar.update(self._task, advance=amount, **fields)
 
 
-MAX_LINES_WITH_WARNINGS = 100  # whose warnings are said one by one
+MAX_LINES_WITH_WARNINGS = 100  # lines whose warnings are printed; further ones are counted
 
 
 @dataclass
 class Reporter:
-    """Where a command says what it does: standard error, or nowhere when quiet."""
+    """Prints messages of a command to standard error."""
 
-    quiet: bool = False
-    silent: bool = False  # not even warnings: another process says the same
+    quiet: bool = False  # warnings only
+    silent: bool = False  # not even warnings, which another process prints
     start_time: float = field(default_factory=time.monotonic)
     _console: "Console | None" = None
 
     @property
     def console(self) -> "Console":
-        """The terminal on standard error."""
+        """rich's console on standard error."""
         if self._console is None:
             from rich.console import Console
 
@@ -47,21 +49,21 @@ class Reporter:
         return self._console
 
     def info(self, text: str, *, style: str = "") -> None:
-        """One line of conversation."""
+        """Print a message, unless quiet."""
         if not self.quiet and not self.silent:
             self.console.print(text, style=style, markup=False)
 
     def warning(self, text: str) -> None:
-        """A line that is shown even when quiet."""
+        """Print a warning, even if quiet."""
         if not self.silent:
             self.console.print(f"warning: {text}", style="yellow", markup=False)
 
     @contextmanager
     def line_warnings(self, prefix: str = "") -> Iterator[Callable[[int, Sequence[str]], None]]:
-        """Say what is to be known of lines of text: their number, and warnings.
+        """A function that prints the warnings of a line of text, given its number.
 
-        The first MAX_LINES_WITH_WARNINGS lines that have any are said one by one, the others counted, so that a
-        text of millions of lines that are all at fault does not bury what else is said.
+        The warnings of the first MAX_LINES_WITH_WARNINGS lines are printed and later lines are counted, so that a
+        text of millions of faulty lines does not bury other messages.
         """
         shown_lines = suppressed_lines = 0
 
@@ -69,7 +71,7 @@ class Reporter:
             nonlocal shown_lines, suppressed_lines
             if warnings and shown_lines == MAX_LINES_WITH_WARNINGS:
                 if not suppressed_lines:
-                    self.warning(f"{prefix}from here on, lines that have warnings are counted")
+                    self.warning(f"{prefix}further lines with warnings are only counted")
                 suppressed_lines += 1
                 return
             shown_lines += bool(warnings)
@@ -80,11 +82,11 @@ class Reporter:
             yield report_line
         finally:
             if suppressed_lines:
-                self.warning(f"{prefix}{suppressed_lines:,} more had warnings; --jsonl writes them all")
+                self.warning(f"{prefix}{suppressed_lines:,} more lines had warnings; --jsonl lists them all")
 
     @contextmanager
     def progress(self, label: str, total: float | None, completed: float = 0) -> Iterator[Progress]:
-        """A progress bar while the block runs; nothing where standard error is no terminal."""
+        """A progress bar while the block runs, if standard error is a terminal."""
         if self.quiet or self.silent or not sys.stderr.isatty():
             yield Progress()
             return
@@ -102,7 +104,7 @@ class Reporter:
 
 
 class Span(NamedTuple):
-    """A stretch of text in a style: `bold`, `blue`, `#ffffff on #003366`, or nothing."""
+    """Text in one of rich's styles: `bold`, `blue`, `#ffffff on #003366`, or none."""
 
     text: str
     style: str = ""
@@ -110,14 +112,14 @@ class Span(NamedTuple):
 
 @dataclass(frozen=True)
 class Screen:
-    """Standard output as a place for pictures; without colours they are drawn in plain ASCII."""
+    """The size of standard output in columns, and whether it shows colours; if not, plots are plain ASCII."""
 
     width: int = 80
     colours: bool = False
 
     @classmethod
     def from_stdout(cls) -> "Screen":
-        """Colours where it is a terminal that has some and NO_COLOR is not set."""
+        """Colours if standard output is a terminal that supports them and NO_COLOR is not set."""
         from rich.console import Console
 
         console = Console()
@@ -125,7 +127,7 @@ class Screen:
         return cls(console.width, not is_plain)
 
     def render(self, spans: Sequence[Span]) -> str:
-        """A line as it is to be printed, with the terminal's codes where it has colours."""
+        """A line ready to print, with escape codes if the screen has colours."""
         if not self.colours:
             return "".join(span.text for span in spans).rstrip()
         from rich.console import Console
@@ -138,7 +140,7 @@ class Screen:
 
 
 def display_width(text: str) -> int:
-    """Columns that a text takes in a terminal: two for a Chinese character, none for an accent."""
+    """Terminal columns of a text: two for a Chinese character, none for a combining accent."""
     from rich.cells import cell_len
 
     return cell_len(text)

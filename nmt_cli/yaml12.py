@@ -1,7 +1,7 @@
-"""YAML as the 1.2 core schema reads it: `no` is text, `1e-3` a number, `12:30` text.
+"""YAML by the 1.2 core schema: `no` is text, `1e-3` a number, `12:30` text.
 
-PyYAML follows YAML 1.1; here its parser is used and its idea of scalars is not. Duplicate keys,
-anchors and tags are refused: a recipe needs none of them.
+PyYAML follows YAML 1.1, so only its parser is used, not its resolution of scalars. Duplicate keys, anchors and tags
+are rejected: a recipe needs none of them.
 """
 
 import re
@@ -13,7 +13,7 @@ from nmt_cli.errors import UserError
 
 MAX_CHARACTERS = 1_000_000  # characters in a file
 MAX_DEPTH = 50  # levels of nesting
-LineNumbers = dict[tuple[str | int, ...], int]  # where each value stands, from 1
+LineNumbers = dict[tuple[str | int, ...], int]  # of each value by its path, from 1
 
 _NULL = re.compile(r"~|null|Null|NULL|")
 _BOOL = re.compile(r"true|True|TRUE|false|False|FALSE")
@@ -24,17 +24,17 @@ _SPECIAL_FLOAT = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 
 
 class YamlError(UserError):
-    """Text that is not YAML, or uses what is refused here."""
+    """Text that is not YAML, or that uses a rejected feature."""
 
 
 def read_yaml(text: str) -> tuple[Any, LineNumbers]:
-    """The value and the line of each of its parts; YamlError names line and reason."""
+    """The value, and the line number of each value in it; YamlError names line and reason."""
     if len(text) > MAX_CHARACTERS:
         raise YamlError(f"longer than {MAX_CHARACTERS:,} characters")
     if _SURROGATE.search(text):
         raise YamlError("not UTF-8 text")
     try:
-        depth = 0  # counted before nodes are built, which is slow and recursive
+        depth = 0  # checked before nodes are built, which is slow and recursive
         for event in yaml.parse(text, Loader=_DepthLimitedLoader):
             line = _line_number(event)
             if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
@@ -57,7 +57,7 @@ def read_yaml(text: str) -> tuple[Any, LineNumbers]:
 
 
 class _DepthLimitedLoader(yaml.SafeLoader):
-    """Refuses deep brackets as they are read: PyYAML looks a thousand of them ahead, slowly."""
+    """Rejects deeply nested brackets while scanning: PyYAML would look a thousand of them ahead, slowly."""
 
     def fetch_flow_collection_start(self, token: Any) -> None:
         if self.flow_level >= MAX_DEPTH:
@@ -77,13 +77,13 @@ def _node_value(node: yaml.Node, path: tuple[str | int, ...], line_numbers: Line
     if isinstance(node, yaml.MappingNode):
         return _mapping_value(node, path, line_numbers)
     assert isinstance(node, yaml.ScalarNode)
-    if _SURROGATE.search(node.value):  # half of a pair, spelled "\\ud800"
+    if _SURROGATE.search(node.value):  # an escaped half of a pair: "\\ud800"
         raise YamlError(f"line {line}: not a character: {ascii(node.value)[:40]}")
     if node.style in ("'", '"', "|", ">"):
         return node.value
     try:
         return parse_scalar(node.value)
-    except ValueError as error:  # Python reads numbers of up to 4,300 digits
+    except ValueError as error:  # Python converts at most 4,300 digits
         raise YamlError(f"line {line}: a number with too many digits") from error
 
 
@@ -97,7 +97,7 @@ def _mapping_value(node: yaml.MappingNode, path: tuple[str | int, ...], line_num
         if _SURROGATE.search(key):
             raise YamlError(f"line {line}: not a character: {ascii(key)[:40]}")
         if key in result:
-            raise YamlError(f"line {line}: the key {key} stands here twice")
+            raise YamlError(f"line {line}: duplicate key {key}")
         line_numbers[(*path, key)] = line
         result[key] = _node_value(value_node, (*path, key), line_numbers)
     return result
@@ -119,7 +119,7 @@ def parse_scalar(text: str) -> str | int | float | bool | None:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes text in quotes where the core schema would read something else."""
+    """Quotes text that the core schema would read as another type."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
@@ -134,5 +134,5 @@ _Dumper.add_representer(str, _represent_str)
 
 
 def write_yaml(value: Any) -> str:
-    """The value as YAML that `read_yaml` reads back as the same."""
+    """The value as YAML; `read_yaml` returns the same value."""
     return str(yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1000))

@@ -76,8 +76,8 @@ def test_lines_at_fault_are_said_one_by_one_until_they_are_very_many(capsys: pyt
     ]
     assert stderr_lines[-3:] == [
         f"warning: shard 1/2, line {MAX_LINES_WITH_WARNINGS}: cut",
-        "warning: shard 1/2, from here on, lines that have warnings are counted",
-        "warning: shard 1/2, 30 more had warnings; --jsonl writes them all",
+        "warning: shard 1/2, further lines with warnings are only counted",
+        "warning: shard 1/2, 30 more lines had warnings; --jsonl lists them all",
     ]
     assert len(stderr_lines) == MAX_LINES_WITH_WARNINGS + 3
 

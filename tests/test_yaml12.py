@@ -27,8 +27,8 @@ SCALARS: list[tuple[str, Any]] = [
     ("[1, no, 1e1]", [1, "no", 10.0]), ("{a: 010}", {"a": 10}),
 ]  # fmt: skip
 REFUSED: list[tuple[str, str]] = [
-    ("a: 1\nb: 2\na: 3", "line 3: the key a stands here twice"),
-    ("x: {a: 1, 'a': 2}", "line 1: the key a stands here twice"),
+    ("a: 1\nb: 2\na: 3", "line 3: duplicate key a"),
+    ("x: {a: 1, 'a': 2}", "line 1: duplicate key a"),
     ("a: &x 1\nb: *x", "line 1: anchors are not allowed here"),
     ("a: &x {b: 1}", "line 1: anchors are not allowed here"),
     ("a: [&x 1]", "line 1: anchors are not allowed here"),

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class ShardRequest(NamedTuple):
-    """Parts of a text to translate into a folder."""
+    """Shards of a text to translate into a folder."""
 
     shards: "list[Shard]"
     text: Path
@@ -27,26 +27,26 @@ class ShardRequest(NamedTuple):
 def parse_shard_options(
     shard: str | None, text: Path | None, out: Path | None, prefix: Path | None, on: str
 ) -> ShardRequest | None:
-    """What --shard, --input, --out and --on say together; UserError where they do not fit."""
+    """Combine --shard, --input, --out and --on; UserError if they do not fit together."""
     check_on_option(on)
     if shard is None:
         if on == "ray":
             raise UserError("--on ray: needs --shard all/N, --input FILE and --out FOLDER")
         if text is not None or out is not None:
             name = "--input" if text is not None else "--out"
-            raise UserError(f"{name}: goes with --shard; else standard input is translated")
+            raise UserError(f"{name}: needs --shard; without it, standard input is translated")
         return None
     if text is None or out is None:
         raise UserError(f"--shard {shard}: also needs --input FILE and --out FOLDER")
     if prefix is not None:
-        raise UserError("--prefix does not go with --shard")
+        raise UserError("--prefix cannot be combined with --shard")
     from nmt_cli.translation.byte_ranges import parse_shards
 
     return ShardRequest(parse_shards(shard), text, out, on)
 
 
 def check_on_option(on: str) -> None:
-    """UserError for another --on than there is."""
+    """UserError if --on is neither here nor ray."""
     if on not in ("here", "ray"):
         raise UserError(f"--on {on}: use here or ray")
 
@@ -54,7 +54,7 @@ def check_on_option(on: str) -> None:
 def translate_shards(
     translator: "ParallelTranslator", request: ShardRequest, output_format: "OutputFormat", reporter: Reporter
 ) -> None:
-    """Translate the parts, one after the other, or side by side on a cluster."""
+    """Translate the shards, one after the other, or in parallel on a Ray cluster."""
     if request.on == "ray":
         from nmt_cli.translation.ray_cluster import translate_on_ray
 

@@ -24,7 +24,7 @@ def translate(
     alignments: Annotated[bool, typer.Option("--alignments", help="Add ||| and source-target word pairs.")] = False,
     jsonl: Annotated[bool, typer.Option("--jsonl", help="One JSON object per line.")] = False,
     engine: Annotated[
-        str, typer.Option(help="torch; or ctranslate2 or onnx, to which the run is exported once.")
+        str, typer.Option(help="torch, ctranslate2 or onnx; the run is exported to the latter two once.")
     ] = "torch",
     quantization: Annotated[str | None, typer.Option(help="Weights of ctranslate2: float32, int8 ...")] = None,
     strict: Annotated[
@@ -68,7 +68,7 @@ def translate(
 def _print_lines(
     lines: "Iterator[TranslatedLine]", output_format: "OutputFormat", reporter: Reporter, *, interactive: bool
 ) -> None:
-    """Print what is made of each line; who typed it is also told its unknown words."""
+    """Print the output of each line, and its unknown words if the user types the input."""
     with reporter.line_warnings() as report_line:
         for translated in lines:
             report_line(translated.line.number, translated.warnings)
@@ -85,10 +85,10 @@ def rescore(
     jsonl: Annotated[bool, typer.Option("--jsonl", help="One JSON object per line.")] = False,
     device: Device = "auto",
 ) -> None:
-    """Print how probable a model finds given translations, one line a pair.
+    """Print the log-probability of given translations under a model, one line per pair.
 
-    Columns: log-probability, the same a target token, source tokens, target tokens. A pair that
-    cannot be scored has -inf (in --jsonl null) and a warning.
+    Columns: log-probability, log-probability per target token, source tokens, target tokens. A pair
+    that cannot be scored gets -inf (in --jsonl null) and a warning.
 
     Example: nmt rescore runs/quickstart test.en test.de
     """

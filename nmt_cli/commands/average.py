@@ -23,8 +23,8 @@ class AveragedRun:
 def average(run: Path, out: Path, last: int | None = None) -> AveragedRun:
     """Average the newest `last` checkpoints of `run` (all by default) into the run folder `out`.
 
-    `out` appears completely or not at all. RunError if checkpoints are missing, damaged or have other
-    shapes than each other, or if a file of the run is a link that leads out of it.
+    `out` appears completely or not at all. RunError if checkpoints are missing, damaged or of different shapes, or if
+    a file of the run is a symbolic link to a file outside.
     """
     source = RunFolder(run)
     if not source.recipe_path.is_file():

@@ -1,6 +1,6 @@
-"""nmt doctor: the machine and what is installed on it, as a bug report should begin.
+"""nmt doctor: the machine and its software, for bug reports.
 
-What cannot be found out is None. Nothing private is in it: no path and no name of a user.
+What cannot be determined is None. The report has nothing private: no paths and no user names.
 """
 
 import os
@@ -31,8 +31,8 @@ from nmt_cli.models.quantized import Int8Linear
 from nmt_cli.training.memory import free_memory
 from nmt_cli.workers import usable_cores
 
-MEASUREMENT_SECONDS = 2.0  # for all measurements together
-EXTRAS = {  # as in pyproject.toml, less those that only developers need
+MEASUREMENT_SECONDS = 2.0  # of all measurements together
+EXTRAS = {  # as in pyproject.toml, without those for developers
     "plot": ("matplotlib",),
     "tensorboard": ("tensorboard",),
     "export": ("ctranslate2", "onnx", "onnxruntime", "sentencepiece", "transformers"),
@@ -40,14 +40,15 @@ EXTRAS = {  # as in pyproject.toml, less those that only developers need
     "datasets": ("datasets",),
     "mtdata": ("mtdata",),
 }
-SPEED_VARIABLES = re.compile(  # of the environment
+SPEED_VARIABLES = re.compile(  # environment variables
     r"(CUBLAS|DNNL|GOMP|KMP|MALLOC|MKL|OMP|ONEDNN|OPENBLAS|PYTORCH|TORCHINDUCTOR)_\w+"
     rf"|ATEN_CPU_CAPABILITY|CUDA_VISIBLE_DEVICES|GLIBC_TUNABLES|LD_PRELOAD|{AUTO_PRECISION_VARIABLE}"
     "|NVIDIA_TF32_OVERRIDE|RAYON_NUM_THREADS|TOKENIZERS_PARALLELISM"
 )
 HIDDEN_VALUE = "set, not shown"
-_MIN_MATRIX_SIZE, _MAX_MATRIX_SIZE = (256, {"cpu": 2048, "cuda": 8192})  # sides of the matrices that are multiplied
-_MIN_TIMED_PRODUCTS = 7  # of a product, for which there must be time
+_MIN_MATRIX_SIZE = 256  # rows and columns
+_MAX_MATRIX_SIZE = {"cpu": 2048, "cuda": 8192}
+_MIN_TIMED_PRODUCTS = 7  # for which there must be time at a matrix size
 
 T = TypeVar("T")
 Multiply = Callable[[], object]
@@ -55,7 +56,7 @@ Multiply = Callable[[], object]
 
 @dataclass(frozen=True)
 class Package:
-    """A package; `fault` is the type of error that importing it ends with."""
+    """A package; `fault` is the type of the error that importing it raises."""
 
     name: str
     version: str | None
@@ -74,7 +75,7 @@ class Gpu:
 
 @dataclass(frozen=True)
 class Speed:
-    """The median speed of products of two square matrices, in 10^9 operations a second."""
+    """The median speed of products of two square matrices, in 10^9 operations per second."""
 
     device: str
     precision: str
@@ -84,7 +85,7 @@ class Speed:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """All that `nmt doctor` finds out; memory and disk in bytes."""
+    """The report of `nmt doctor`; memory and disk in bytes."""
 
     versions: dict[str, str | None]
     system: str | None
@@ -108,13 +109,13 @@ class Diagnosis:
     free_disk: int | None
 
     def to_dict(self) -> dict[str, Any]:
-        """As a plain object."""
+        """The report as plain values, for JSON."""
         return asdict(self)
 
 
 def diagnose(seconds: float = MEASUREMENT_SECONDS) -> Diagnosis:
-    """Look at everything, and measure for about `seconds`."""
-    load = _value_or_none(lambda: os.getloadavg()[0])  # before we are a part of it
+    """Collect the report, and measure speeds for about `seconds`."""
+    load = _value_or_none(lambda: os.getloadavg()[0])  # before the measurements add to it
     device, gpus, warning = _devices()
     precision, reason = _precision(device)
     speeds = _measure_speeds(device, seconds)
@@ -143,9 +144,9 @@ def diagnose(seconds: float = MEASUREMENT_SECONDS) -> Diagnosis:
 
 
 def speed_variables(environment: Mapping[str, str]) -> dict[str, str]:
-    """Variables that change how fast PyTorch is, without what a value may tell about its user.
+    """Environment variables that affect the speed of PyTorch, without private values.
 
-    Of libraries the names are left. A value that holds a path or the user's name is not shown.
+    Libraries are reduced to their file names. A value that contains a path or the user's name is not shown.
     """
     private_names = {environment.get("USER", ""), Path(environment.get("HOME", "")).name}
     variables = {}
@@ -160,7 +161,7 @@ def speed_variables(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def _value_or_none(query: Callable[[], T]) -> T | None:
-    """The answer; None where there is none, since a broken machine is what we are for."""
+    """The answer, or None on any error: the report must work on a broken machine."""
     try:
         return query()
     except Exception:
@@ -178,14 +179,14 @@ def _versions() -> dict[str, str | None]:
 
 
 def _system() -> str:
-    """The distribution where there is one, the kernel and the architecture."""
+    """The distribution (if there is one), kernel and architecture."""
     kernel = f"{platform.system()} {platform.release()} {platform.machine()}"
     release = _value_or_none(platform.freedesktop_os_release) or {}
     return ", ".join(filter(None, [release.get("PRETTY_NAME"), kernel]))
 
 
 def _devices() -> tuple[torch.device, list[Gpu | None], str | None]:
-    """What `--device auto` is, all GPUs, and what PyTorch warns of: a driver that is too old."""
+    """The device of `--device auto`, all GPUs, and PyTorch's warning, for example of an old driver."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         device = _value_or_none(lambda: find_device("auto")) or torch.device("cpu")
@@ -210,7 +211,7 @@ def _precision(device: torch.device) -> tuple[str | None, str | None]:
 
 
 def _measure_speeds(device: torch.device, seconds: float) -> list[Speed]:
-    """In every precision of a recipe that there is, on the CPU and the GPU."""
+    """Measure every precision that a recipe can have, on the CPU and the GPU."""
     devices = [torch.device("cpu")] + [device] * (device.type == "cuda")
     measurements = [(target_device, name) for target_device in devices for name in DTYPES]
     measurements.insert(len(DTYPES), (devices[0], "int8"))
@@ -218,17 +219,17 @@ def _measure_speeds(device: torch.device, seconds: float) -> list[Speed]:
 
 
 def _measure_speed(device: torch.device, precision: str, seconds: float) -> Speed:
-    """Of matrices as large as can be multiplied several times in these seconds."""
+    """Measure the largest matrices that can be multiplied several times in `seconds`."""
     try:
         with torch.inference_mode():
             size, rate = _largest_timed_product(device, precision, seconds)
-    except Exception:  # a machine may not have what this precision needs
+    except Exception:  # the machine may not support this precision
         return Speed(device.type, precision, None, None)
     return Speed(device.type, precision, size, round(rate / 1e9, 1))
 
 
 def _largest_timed_product(device: torch.device, precision: str, seconds: float) -> tuple[int, float]:
-    """The side of the matrices, and operations a second."""
+    """The rows of the square matrices, and operations per second."""
     deadline, size = time.perf_counter() + seconds, _MIN_MATRIX_SIZE
     while True:
         multiply, operations = _make_product(device, precision, size), 2 * size**3
@@ -240,8 +241,8 @@ def _largest_timed_product(device: torch.device, precision: str, seconds: float)
 
 
 def _make_product(device: torch.device, precision: str, size: int) -> Multiply:
-    """A function that multiplies two matrices of this size, and waits for the product."""
-    if precision == "int8":  # as nmt translates with it, from float32 to float32
+    """A function that multiplies two matrices of this size and waits for the product."""
+    if precision == "int8":  # the layer that nmt translates with; input and output are float32
         layer, rows = Int8Linear(nn.Linear(size, size, bias=False)), torch.randn(size, size)
         return lambda: layer(rows)
     left, right = (torch.randn(size, size, device=device).to(DTYPES[precision]) for _ in range(2))
@@ -263,7 +264,7 @@ def _installed_package(package: str) -> Package:
 
 
 def _imported_package(package: str) -> Package:
-    """With the type of error where it is there but broken; its text may name folders."""
+    """The package, with the type of the error if it is installed but broken; the text may contain paths."""
     installed = _installed_package(package)
     if installed.version is None:
         return installed

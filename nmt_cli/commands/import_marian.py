@@ -1,4 +1,4 @@
-"""nmt import: a MarianMT folder of transformers as a run, to translate with and to fine-tune."""
+"""nmt import: turn a MarianMT folder of transformers into a run for translation and fine-tuning."""
 
 import re
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from nmt_cli.runs.loading import build_model, check_weights
 
 @dataclass(frozen=True)
 class MarianImport:
-    """The run that was made, and what a user should know of it."""
+    """The new run, its number of parameters, and whether it tokenizes by SentencePiece."""
 
     folder: Path
     parameters: int
@@ -30,10 +30,10 @@ class MarianImport:
 
 
 def import_marian(folder: Path, out: Path, source: str | None = None, target: str | None = None) -> MarianImport:
-    """Make the run `out` of a MarianMT folder. `source` and `target` are language codes.
+    """Turn a MarianMT folder into the run folder `out`; `source` and `target` are language codes.
 
-    RunError where `out` exists or the folder cannot be used; DataError for its tokenizers;
-    UserError where nothing tells the languages.
+    RunError if `out` exists or the model cannot be imported, DataError if its tokenizers cannot, UserError if the
+    languages are unknown.
     """
     run = RunFolder(out)
     if run.exists():
@@ -69,12 +69,12 @@ def import_marian(folder: Path, out: Path, source: str | None = None, target: st
 
 
 def _languages(folder: MarianFolder, source: str | None, target: str | None) -> tuple[str, str]:
-    """Codes as the user says, as the tokenizer says, or as the name of an OPUS-MT folder does."""
+    """Language codes by the user, else the tokenizer's configuration, else the name of an OPUS-MT folder."""
     name_match = re.search(r"opus-mt-(?:tc-\w+-)?(\w+)-(\w+)$", folder.path.resolve().name)
     codes = [
         requested or folder.tokenizer_config.get(f"{side}_lang") or (name_match and name_match[group_index])
         for group_index, (side, requested) in enumerate((("source", source), ("target", target)), 1)
     ]
     if not all(isinstance(code, str) and code for code in codes):
-        raise UserError(f"{folder.path}: does not tell its languages: use --source and --target")
+        raise UserError(f"{folder.path}: its languages are unknown", hint="use --source and --target")
     return str(codes[0]), str(codes[1])

@@ -27,7 +27,7 @@ from nmt_cli.training.trainer import Trainer
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """What a finished run achieved."""
+    """The folder, final state and test scores of a finished run."""
 
     folder: Path
     state: TrainingState
@@ -47,9 +47,9 @@ def train(
 
     Each of several processes calls this; only rank 0 prepares, writes and reports.
 
-    Raises RunError if `out` exists and `resume` is off, or if the run cannot be resumed with this
-    recipe; DataError for text that cannot be used; TrainingInterrupted after a signal; PeerLost if
-    another process is gone, MainProcessFailed if rank 0 raises an error that the user must fix.
+    RunError if `out` exists and `resume` is off, or if the run cannot be resumed with this recipe; DataError for text
+    that cannot be used; TrainingInterrupted after a signal; PeerLost if another process is gone; MainProcessFailed if
+    rank 0 raises an error that the user must fix.
     """
     run = set_up_training(recipe, out, reporter, resume=resume, device=device, processes=processes)
     validator = processes.main_first(lambda: _make_validator(run))
@@ -71,7 +71,7 @@ def _make_validator(run: TrainingRun) -> Validator:
 
 
 def _run_trainer(trainer: Trainer) -> TrainingState:
-    """Train; an error that all processes share is reported by rank 0 alone."""
+    """Train; only rank 0 reports an error that all processes share."""
     try:
         return trainer.run()
     except (TrainingError, DeviceError) as error:
@@ -87,7 +87,7 @@ def _finish(run: TrainingRun, state: TrainingState) -> TrainingResult:
     for message in checkpoint.warnings:
         reporter.warning(message)
     precision = recipe.search.precision
-    if precision == "int8" and run.device.type != "cpu":  # the recipe means later translation on a CPU
+    if precision == "int8" and run.device.type != "cpu":  # int8 is for later translation on a CPU
         precision = "auto"
     load_for_inference(run.model, checkpoint.tensors(), run.folder.path, run.device, precision)
     keep_freed_memory()
@@ -130,7 +130,7 @@ def _write_result(
 
 
 def _score_test(run: TrainingRun) -> list[Score]:
-    """Scores of the test text, if there is one; it and its translations are written into the run folder."""
+    """Scores of the test text, if there is one; writes the text and its translations into the run folder."""
     split = run.data.split("test")
     if split is None:
         return []

@@ -1,7 +1,7 @@
-"""Corpus scores of sentences of similar source length, with bootstrap intervals. Imports no torch.
+"""Corpus scores by source length, with bootstrap intervals. Imports no torch.
 
-Sentences are resampled within a bucket (Koehn 2004) by their sufficient statistics: n-gram counts
-are taken once a sentence and summed for each resample, and all systems share the resamples.
+Sentences are resampled within a bucket (Koehn 2004) by their sufficient statistics: the n-gram counts of a sentence
+are computed once and summed for each resample. All systems share the resamples.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,21 +15,21 @@ from nmt_cli.evaluation.metrics import MetricName, build_metric
 
 LengthUnit = Literal["words", "characters"]
 BUCKET_WIDTHS = (5, 10, 20, 50, 100, 200, 500, 1000)
-MAX_BUCKETS = 9  # of an automatic division
-CONFIDENCE_PERCENT = 95  # per cent
+MAX_BUCKETS = 9  # if the user sets no bucket ends
+CONFIDENCE_PERCENT = 95
 
 
 @dataclass(frozen=True)
 class Bucket:
-    """Sentences with a source of `first` to `last` words; no last one: or more."""
+    """Sentences whose source has `first` to `last` words or characters; without `last`, `first` or more."""
 
     first: int
     last: int | None
-    sentence_indices: list[int]  # indices
+    sentence_indices: list[int]
 
     @property
     def label(self) -> str:
-        """1–10, or >50 for the open one."""
+        """`1–10`, or `>50` for a bucket without `last`."""
         if self.last is None:
             return f">{self.first - 1}"
         return str(self.last) if self.first == self.last else f"{self.first}–{self.last}"
@@ -37,7 +37,7 @@ class Bucket:
 
 @dataclass(frozen=True)
 class Interval:
-    """A corpus score and the interval that holds 95 % of its resamples."""
+    """A corpus score and its 95 % bootstrap interval."""
 
     score: float
     low: float
@@ -54,11 +54,11 @@ class LengthScores:
     seed: int
     unit: LengthUnit
     buckets: list[Bucket]
-    systems: dict[str, list[Interval]]  # one a bucket
+    systems: dict[str, list[Interval]]  # one per bucket
     overall: dict[str, Interval]  # all sentences
 
     def to_dict(self) -> dict[str, Any]:
-        """The same as plain values, for JSON."""
+        """The scores as plain values, for JSON."""
         return {
             "metric": self.metric,
             "signature": self.signature,
@@ -76,14 +76,14 @@ class LengthScores:
 
 
 def text_lengths(texts: Sequence[str], unit: LengthUnit) -> list[int]:
-    """Words (what white space separates) of each text, or its characters but white space."""
+    """The length of each text: words separated by white space, or characters without white space."""
     if unit == "words":
         return [len(text.split()) for text in texts]
     return [len("".join(text.split())) for text in texts]
 
 
 def default_bucket_ends(lengths: Sequence[int]) -> list[int]:
-    """Round upper ends of buckets, few enough to read, for all but the longest 1 % of lengths."""
+    """Round upper ends of at most `MAX_BUCKETS` buckets; the longest 1 % of lengths share the last bucket."""
     longest = max(1, int(np.percentile(np.array(lengths), 99)))
     width = next(
         (candidate for candidate in BUCKET_WIDTHS if longest <= candidate * (MAX_BUCKETS - 1)), BUCKET_WIDTHS[-1]
@@ -92,13 +92,13 @@ def default_bucket_ends(lengths: Sequence[int]) -> list[int]:
 
 
 def split_into_buckets(lengths: Sequence[int], ends: Sequence[int]) -> list[Bucket]:
-    """Buckets up to each of the ascending `ends`, and one above, but for empty ones."""
+    """Buckets up to each of the ascending `ends`, and one above them; empty buckets are left out."""
     starts = [0, *(end + 1 for end in ends)]
     buckets = []
     for first, last in zip(starts, [*ends, None], strict=True):
         indices = [i for i, length in enumerate(lengths) if length >= first and (last is None or length <= last)]
         if indices:
-            # A first bucket that holds no empty line begins with one word.
+            # The first bucket starts at 1 unless it has an empty line.
             start = min(1, min(lengths[i] for i in indices)) if first == 0 else first
             buckets.append(Bucket(start, last, indices))
     return buckets
@@ -116,10 +116,10 @@ def score_by_length(
     samples: int = 1000,
     seed: int = 12345,
 ) -> LengthScores:
-    """Score each system's hypotheses in each bucket and as a whole.
+    """Score each system's hypotheses in each bucket and overall.
 
-    `lengths` are those of the sources; `references` holds one list a reference file. The same seed
-    gives the same intervals.
+    `lengths` are the source lengths; `references` has one list per reference file. The same seed gives the same
+    intervals.
     """
     buckets = split_into_buckets(lengths, default_bucket_ends(lengths) if ends is None else ends)
     index_groups = [np.array(bucket.sentence_indices) for bucket in buckets] + [np.arange(len(lengths))]
@@ -139,7 +139,7 @@ def score_by_length(
 
 
 def _bootstrap_interval(scorer: Any, statistics: NDArray[np.float64], samples: int, seed: int) -> Interval:
-    """The score of all sentences of a table, and where the middle 95 % of its resamples lie."""
+    """The corpus score of [sentences, counts] statistics, and the middle 95 % of the scores of their resamples."""
     corpus_score = _score_from_statistics(scorer, statistics.sum(0))
     rng = np.random.default_rng(seed)
     sentence_count = len(statistics)

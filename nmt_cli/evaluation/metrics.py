@@ -10,7 +10,7 @@ from nmt_cli.errors import DataError, UserError
 
 MetricName = Literal["bleu", "chrf", "ter"]
 METRICS: tuple[MetricName, ...] = ("bleu", "chrf", "ter")
-# By ISO 639-1 and 639-3, the bibliographic variants included.
+# ISO 639-1, and 639-2 and -3 with bibliographic variants
 CHINESE_CODES = ("zh", "zho", "chi", "cmn")
 CHARACTER_TOKENIZED_CODES = (
     *("ja", "jpn", "ko", "kor", "th", "tha", "lo", "lao", "km", "khm"),
@@ -20,7 +20,7 @@ CHARACTER_TOKENIZED_CODES = (
 
 @dataclass(frozen=True)
 class Score:
-    """A number with what it takes to compare it."""
+    """A corpus score with the signature that makes it comparable."""
 
     name: str
     score: float
@@ -29,7 +29,7 @@ class Score:
 
 
 def default_bleu_tokenizer(language: str) -> str:
-    """sacreBLEU's tokenizer for a target language where nobody asked for another."""
+    """sacreBLEU's tokenizer for a target language, by its code."""
     code = language.replace("_", "-").lower().split("-")[0]
     if code in CHINESE_CODES:
         return "zh"
@@ -37,14 +37,14 @@ def default_bleu_tokenizer(language: str) -> str:
 
 
 def sacrebleu_tokenizers() -> list[str]:
-    """Names of the tokenizers that sacreBLEU's BLEU knows."""
+    """Names of the tokenizers of sacreBLEU's BLEU."""
     from sacrebleu.metrics.bleu import BLEU
 
     return sorted(BLEU.TOKENIZERS)
 
 
 def tokenizer_error(name: str) -> str | None:
-    """Why a tokenizer cannot be used, or None: tries it, since some need an extra or a download."""
+    """Why a tokenizer cannot be used, or None; loads it, since some need an extra or a download."""
     if name not in sacrebleu_tokenizers():
         return f"use one of {', '.join(sacrebleu_tokenizers())}"
     try:
@@ -62,7 +62,7 @@ def corpus_scores(
     lowercase: bool = False,
     tokenize: str | None = None,
 ) -> list[Score]:
-    """Corpus scores; `references` holds one list a reference file, each as long as hypotheses."""
+    """Corpus scores; `references` has one list per reference file, each as long as `hypotheses`."""
     results = []
     for name in metrics:
         scorer = build_metric(name, lowercase=lowercase, tokenize=tokenize)
@@ -73,7 +73,7 @@ def corpus_scores(
 
 
 def build_metric(name: MetricName, *, lowercase: bool = False, tokenize: str | None = None) -> Any:
-    """sacreBLEU's object that computes a metric."""
+    """sacreBLEU's scorer of a metric."""
     from sacrebleu.metrics.bleu import BLEU
     from sacrebleu.metrics.chrf import CHRF
     from sacrebleu.metrics.ter import TER
@@ -86,7 +86,7 @@ def build_metric(name: MetricName, *, lowercase: bool = False, tokenize: str | N
 
 
 def read_texts(source: BinaryIO | Path, label: str) -> list[str]:
-    """The lines of a file or stream as sacreBLEU's command reads them: without white space at the end."""
+    """The lines of a file or stream as sacreBLEU's command reads them: without trailing white space."""
     if isinstance(source, Path):
         if source.is_dir():
             raise DataError(f"{source}: this is a folder, not a file")
@@ -106,7 +106,7 @@ def _decode_lines(lines: Iterable[bytes], label: str) -> list[str]:
 
 
 def check_tokenizer(name: str) -> None:
-    """UserError where sacreBLEU has no such tokenizer or it cannot be used here."""
+    """UserError if sacreBLEU has no tokenizer of this name or it cannot be loaded."""
     reason = tokenizer_error(name)
     if reason is not None:
         raise UserError(f"--tokenize {name}: {reason}")

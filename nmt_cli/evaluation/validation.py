@@ -1,4 +1,4 @@
-"""Loss and translations of the development text while a model trains."""
+"""Loss and scores of the development text during training."""
 
 from collections.abc import Sequence
 from io import BytesIO
@@ -24,7 +24,7 @@ from nmt_cli.training.metrics import ValidationResult
 
 
 def translate_distributed(translator: Translator, lines: Sequence[str], processes: ProcessGroup) -> list[str]:
-    """The translations of all lines, known to every process; each of them translates its share."""
+    """Translate lines with all processes, each of which translates its share and returns all translations."""
     rank, world_size = processes.rank, processes.world_size
     own_texts = [translation.text for translation in translator.translate(lines[rank::world_size])]
     texts = [""] * len(lines)
@@ -36,11 +36,10 @@ def translate_distributed(translator: Translator, lines: Sequence[str], processe
 def translate_as_cli(
     translator: Translator, lines: Sequence[str], processes: ProcessGroup, device: torch.device
 ) -> list[str]:
-    """What `nmt translate` makes of a file with these lines on this machine, to the letter; known
-    to every process.
+    """Translate lines with all processes exactly as `nmt translate` would on this machine; every process returns all.
 
-    So they are cut into the same blocks, and where it would have several processes with a thread
-    each, each process has one here.
+    The lines are divided into the same blocks, and each process uses one thread if `nmt translate` would use
+    several single-threaded processes.
     """
     stream = BytesIO("".join(f"{line}\n" for line in lines).encode())
     threads = torch.get_num_threads()
@@ -62,10 +61,7 @@ def translate_as_cli(
 
 
 class Validator:
-    """Scores a model on the development text; called by the trainer.
-
-    Processes share the work, and all of them know the result.
-    """
+    """Scores a model on the development text; all processes share the work and return the same result."""
 
     def __init__(
         self,
@@ -85,17 +81,17 @@ class Validator:
                 "beam": config.validation_beam,
                 "n_best": 1,
                 "sampling": False,
-                "repair_degenerate": False,  # what the model does by itself, at the cost of one search
+                "repair_degenerate": False,  # score the model alone, with one search per sentence
             }
         )
         self.translator = Translator(TorchEngine(model), tokenizers, validation_search, rescore_canonical=False)
         self.tokenize = config.metric_tokenize or default_bleu_tokenizer(target_language)
         reason = tokenizer_error(self.tokenize)
-        if reason is not None:  # now, and not hours later at the first validation
+        if reason is not None:  # before the first validation, which may be hours away
             raise UserError(f"training.metric_tokenize {self.tokenize}: {reason}")
 
     def __call__(self) -> ValidationResult:
-        """Validate with the model's present weights."""
+        """Validate the model with its current weights."""
         if self.config.metric == "loss":
             return ValidationResult(self.loss(), {})
         texts = translate_distributed(self.translator, self.split.sources, self.processes)
@@ -106,7 +102,7 @@ class Validator:
         return ValidationResult(self.loss(), scores, self._sample_translations(texts))
 
     def loss(self) -> float:
-        """Negative log-likelihood a target token, ends of sentences included, in nats."""
+        """Negative log-likelihood per target token in nats, ends of sentences included."""
         split, device = self.split, next(self.model.parameters()).device
         lengths = np.maximum(split.source_ids.lengths(), split.target_ids.lengths()) + 1
         nll, tokens = 0.0, 0
@@ -121,7 +117,7 @@ class Validator:
         return float(sums[0] / sums[1])
 
     def _sample_translations(self, texts: list[str]) -> list[dict[str, str]]:
-        """A few sentences, the same at each validation, spread over the text."""
+        """A few sentences spread over the text, the same at each validation."""
         count = min(self.config.samples, len(texts))
         indices = [(2 * k + 1) * len(texts) // (2 * count) for k in range(count)]
         return [

@@ -1,1 +1,1 @@
-"""Trained models in the formats of other runtimes, one module a format."""
+"""Trained models in the formats of other runtimes, one module per format."""

@@ -21,20 +21,18 @@ def open_engine(
 ) -> Engine:
     """An engine for the run's best checkpoint in another runtime, exported first if needed.
 
-    `recipe` is the run's with the settings to translate with; its search.precision determines the
-    type of the weights unless `quantization` does. Raises what `export` raises.
+    `recipe` is the run's recipe with the search settings of this translation; its search.precision determines the
+    type of the weights unless `quantization` does. Raises the errors of `export`.
     """
     export_format = FORMATS[name]
-    require_packages(export_format.PACKAGES, f"nmt translate --engine {name}")
+    require_packages(export_format.PACKAGES, f"engine {name}")
     unsupported = incompatibilities(recipe, name)
     if unsupported:
-        raise UserError(f"engine {name} cannot translate with this: " + "; ".join(unsupported))
+        raise UserError(f"engine {name} does not support this recipe: {'; '.join(unsupported)}")
     weight_type = quantization or QUANTIZATION_BY_PRECISION[recipe.search.precision]
     if weight_type not in export_format.QUANTIZATIONS:
-        option_name = "--quantization" if quantization else "search.precision"
-        raise UserError(
-            f"{option_name}: --engine {name} has {', '.join(export_format.QUANTIZATIONS)}, not {weight_type}"
-        )
+        setting = "quantization" if quantization else "search.precision"
+        raise UserError(f"{setting}: engine {name} has {', '.join(export_format.QUANTIZATIONS)}, not {weight_type}")
     folder = run / "exports" / f"{name}-{weight_type}"
     if not _is_up_to_date(folder, RunFolder(run)):
         reporter.info(f"exporting to {folder}, once for this checkpoint")
@@ -42,13 +40,13 @@ def open_engine(
     engine = export_format.load_engine(folder, device, weight_type)
     if recipe.search.sampling and not isinstance(engine, ModelEngine):
         reporter.warning(
-            f"search.sampling with {name}: draws other samples than the torch engine, and they are not reproducible"
+            f"search.sampling: engine {name} draws other samples than engine torch, and they are not reproducible"
         )
     return engine
 
 
 def _is_up_to_date(folder: Path, run: RunFolder) -> bool:
-    """Whether an export is intact and has the current best weights of the run."""
+    """Whether an export is intact and was made from the run's current best checkpoint."""
     try:
         manifest = read_json(folder / MANIFEST)
         is_intact = all(

@@ -1,4 +1,4 @@
-"""nmt export: a run in the format of another runtime, checked against the run before it is kept."""
+"""nmt export: write a run in the format of another runtime, and check it against the run before keeping it."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from nmt_cli import __version__
 from nmt_cli.data.prepared.store import PreparedData, Tokenizers
 from nmt_cli.data.sources.files import read_lines
 from nmt_cli.decoding.torch_engine import TorchEngine
-from nmt_cli.errors import DataError, RunError, UserError
+from nmt_cli.errors import DataError, RunError, UserError, suggest
 from nmt_cli.evaluation.metrics import default_bleu_tokenizer
 from nmt_cli.export import ctranslate2, huggingface, onnx
 from nmt_cli.export.format import ExportFormat, require_packages
@@ -33,7 +33,7 @@ MANIFEST = "export.json"
 
 @dataclass(frozen=True)
 class ExportResult:
-    """What was written, and how it compares with the run."""
+    """A finished export, and how it compares with the run."""
 
     folder: Path
     format: str
@@ -51,12 +51,11 @@ def export(
     device: str = "auto",
     replace: bool = False,
 ) -> ExportResult:
-    """Write `run` in the format `to` into the folder `out`, whole or not at all.
+    """Write `run` in a format of `FORMATS` to the folder `out`, which appears completely or not at all.
 
-    The export translates lines of the run's own text, as the run does; where the translations
-    differ too much, nothing is kept. UserError for what cannot be exported, or not like this;
-    RunError for a run that cannot be opened, or an `out` that exists (but with `replace`);
-    DeviceError where `device` does not run the quantization.
+    Nothing is kept if run and export translate lines of the run's own text too differently. UserError if the run
+    cannot be exported with these options; RunError if it cannot be opened, or if `out` exists and `replace` is off;
+    DeviceError if `device` does not support the quantization.
     """
     export_format, weight_type = _find_format(format_name, quantization)
     if RunFolder(out).exists() and not replace:
@@ -72,19 +71,19 @@ def export(
         )
         parity = _check_parity(loaded_run, export_format, weight_type, scratch, device, reporter)
         if parity.problem is not None:
-            raise UserError(f"{run}: the export to {format_name} is not what it should be: {parity.problem}")
+            raise UserError(f"{run}: the export to {format_name} translates differently: {parity.problem}")
         _write_manifest(loaded_run, format_name, weight_type, parity, scratch)
         _delete_folder(out)
     return ExportResult(out, format_name, weight_type, parity)
 
 
 def incompatibilities(recipe: Recipe, format_name: str) -> list[str]:
-    """Why a recipe's runs could not be exported, each as `section.key: reason`."""
+    """Why runs of a recipe cannot be exported, each as `section.key: reason`."""
     return FORMATS[format_name].incompatibilities(recipe.model, recipe.search, recipe.tokenizer.joint)
 
 
 def _delete_folder(folder: Path) -> None:
-    """Delete an older export, if there is one, so that none of it is ever taken for a whole one."""
+    """Delete an older export, if there is one; renamed first, so that a partly deleted one is never used."""
     if folder.is_dir():
         trash = folder.with_name(f"{folder.name}.{os.getpid()}.old")
         os.replace(folder, trash)
@@ -92,9 +91,9 @@ def _delete_folder(folder: Path) -> None:
 
 
 def _find_format(format_name: str, quantization: str | None) -> tuple[ExportFormat, str]:
-    """The format and the type of its weights; UserError for unknown ones or a missing extra."""
+    """The format and the type of its weights; UserError if either is unknown or a package is missing."""
     if format_name not in FORMATS:
-        raise UserError(f"no format {format_name!r}; there are {', '.join(FORMATS)}")
+        raise UserError(f"no format {format_name!r}; {suggest(format_name, FORMATS)}")
     export_format = FORMATS[format_name]
     weight_type = quantization or export_format.QUANTIZATIONS[0]
     if weight_type not in export_format.QUANTIZATIONS:
@@ -106,20 +105,20 @@ def _find_format(format_name: str, quantization: str | None) -> tuple[ExportForm
 def _check_parity(
     run: LoadedRun, export_format: ExportFormat, weight_type: str, folder: Path, device: str, reporter: Reporter
 ) -> Parity:
-    """Translate with both and say how they compare."""
+    """Translate a sample with the run and with its export, and compare."""
     exported_engine = export_format.load_engine(folder, device, weight_type)
     sample = _parity_sample(run)
     exact = weight_type == "float32"
     parity = compare(TorchEngine(run.model), exported_engine, run.tokenizers, run.recipe.search, sample, exact=exact)
     if parity.bleu is None and not exact:
         reporter.warning(
-            f"{run.folder.path}: no test or development text with references: {weight_type} was not judged by BLEU"
+            f"{run.folder.path}: no test or development text with references: BLEU with {weight_type} is not checked"
         )
     return parity
 
 
 def _parity_sample(run: LoadedRun) -> Sample:
-    """Lines of the run's test or development text; pieces drawn at random where both are gone."""
+    """Lines of the run's test or development text; random tokens if neither exists any more."""
     path = run.folder.path
     tokenize = run.recipe.training.metric_tokenize or default_bleu_tokenizer(run.recipe.corpus.target)
     side_files = [path / f"test.{side}.txt" for side in ("source", "target")]
@@ -137,7 +136,7 @@ def _parity_sample(run: LoadedRun) -> Sample:
 
 
 def _random_lines(tokenizers: Tokenizers, count: int = 100) -> list[str]:
-    """Lines of 1 to 20 pieces of the source vocabulary."""
+    """Lines of 1 to 20 random tokens of the source vocabulary."""
     generator = torch.Generator().manual_seed(1)
     ids = [
         torch.randint(4, tokenizers.source.vocab_size, (1 + index % 20,), generator=generator).tolist()
@@ -147,7 +146,7 @@ def _random_lines(tokenizers: Tokenizers, count: int = 100) -> list[str]:
 
 
 def _write_manifest(run: LoadedRun, format_name: str, weight_type: str, parity: Parity, folder: Path) -> None:
-    """Leave beside the model where it came from."""
+    """Record beside the model what it was made from."""
     packages: Sequence[str] = FORMATS[format_name].PACKAGES
     content: dict[str, Any] = {
         "format": format_name,
@@ -168,5 +167,5 @@ def _write_manifest(run: LoadedRun, format_name: str, weight_type: str, parity: 
 
 
 def weights_digest(folder: RunFolder) -> str:
-    """SHA-256 of the weights that a run translates with."""
+    """SHA-256 of the weights of the run's best checkpoint."""
     return str(folder.checkpoints.best().state["files"]["model.safetensors"])

@@ -12,7 +12,7 @@ from nmt_cli.models.contract import ModelConfig, TranslationModel
 
 
 class ExportFormat(Protocol):
-    """What a module of this package offers for a format; `commands/export.py` lists them by the name for `--to`.
+    """What a module of this package offers for a format; `FORMATS` in `exporting.py` lists them by the name for `--to`.
 
     The runtime is imported only when `export_model` or `load_engine` is called.
     """

@@ -41,7 +41,7 @@ class HuggingFaceEngine(Engine):
         `generate` has one maximum length per batch, so sentences are batched by their own.
         """
         if config.sampling or prefixes:
-            raise UserError("--engine huggingface: search.sampling and --prefix need --engine torch")
+            raise UserError("engine huggingface: no search.sampling and no prefixes", hint="use engine torch")
         assert self.max_target_positions is not None
         by_limit = defaultdict(list)
         for sentence, ids in enumerate(sources):

@@ -1,4 +1,4 @@
-"""The check that an exported model translates as the run does.
+"""The check that an exported model translates like its run.
 
 In float32 the texts must be equal: of 100 lines 99 in greedy search, and 97 at beam 5, where near ties and another
 stopping rule matter. Weights of fewer bits are judged by BLEU.
@@ -21,7 +21,7 @@ SAMPLE_LINES, LARGE_SAMPLE_LINES = 100, 1000  # lines; if BLEU differs on the sm
 
 @dataclass(frozen=True)
 class Sample:
-    """Text to translate with both; without references only the fraction of equal lines is known."""
+    """Text to translate with run and export; BLEU needs its references."""
 
     sources: list[str]
     references: list[str] | None
@@ -35,14 +35,14 @@ class Sample:
 
 @dataclass(frozen=True)
 class Parity:
-    """How an export compares with the run that it was made from."""
+    """How the translations of an export compare with those of its run."""
 
     lines: int
     greedy: float  # fraction of lines with the same text
     beam: float
     bleu: tuple[float, float] | None  # of the run and of the export, at beam 5
     signature: str | None  # sacreBLEU's
-    problem: str | None  # why it is not good enough; None if it is
+    problem: str | None  # why the export is rejected; None if it passes
 
     @property
     def summary(self) -> str:
@@ -63,7 +63,7 @@ def compare(
     *,
     exact: bool,
 ) -> Parity:
-    """Translate the first lines of the sample with both; `exact` demands equal texts instead of equal BLEU."""
+    """Translate the first lines of the sample with both engines; `exact` requires equal texts instead of equal BLEU."""
     small_sample = sample.head(SAMPLE_LINES)
     equal_shares = []
     for beam in (1, BEAM_SIZE):
@@ -94,7 +94,7 @@ def _translate(engine: Engine, tokenizers: Tokenizers, config: SearchConfig, sam
 def _bleu_scores(
     sample: Sample, translations: Sequence[Sequence[str]]
 ) -> tuple[tuple[float, float] | None, str | None]:
-    """BLEU of both, and its signature; None without references."""
+    """BLEU of run and export, and its signature; None without references."""
     if sample.references is None:
         return None, None
     original_bleu, exported_bleu = (
@@ -108,7 +108,7 @@ def _bleu_differs(bleu: tuple[float, float] | None) -> bool:
 
 
 def _text_problem(equal_shares: list[float], lines: int) -> str | None:
-    """What is wrong if one of the two fractions is too small."""
+    """The problem if too few translations are equal, greedy or with a beam."""
     for name, share, minimum in zip(
         ("greedy", f"beam {BEAM_SIZE}"), equal_shares, (MIN_EQUAL_GREEDY, MIN_EQUAL_BEAM), strict=True
     ):
@@ -123,4 +123,4 @@ def _text_problem(equal_shares: list[float], lines: int) -> str | None:
 def _bleu_problem(bleu: tuple[float, float] | None) -> str | None:
     if bleu is None or not _bleu_differs(bleu):
         return None
-    return f"BLEU {bleu[1]:.2f} instead of {bleu[0]:.2f}, at most {MAX_BLEU_DIFFERENCE} may be between them"
+    return f"BLEU {bleu[1]:.2f} instead of {bleu[0]:.2f}, a difference of at most {MAX_BLEU_DIFFERENCE} is accepted"

@@ -1,6 +1,6 @@
-"""Attention weights of a sentence as pictures show them: which layer, which head, pieces or words.
+"""Attention weights of a sentence, by layer and head, for subwords or words.
 
-Legend: L layers, H heads, T target positions, S source positions; both ends of sentence count.
+Shapes: L layers, H heads, T target and S source positions, ends of sentence included.
 """
 
 import unicodedata
@@ -21,7 +21,7 @@ EOS_LABEL = "</s>"
 
 @dataclass(frozen=True)
 class AttentionMap:
-    """What each produced piece (or word) of a sentence looked at."""
+    """Attention of each target subword or word of a sentence to the source."""
 
     line_number: int  # line of the input, from 1
     source: list[str]  # S labels
@@ -35,10 +35,10 @@ class AttentionMap:
         source_words: list[str],
         target_words: list[str],
     ) -> "AttentionMap":
-        """The same for words; `source` [S] and `target` [T] give the word of each position.
+        """The map of words; `source_word_ids` [S] and `target_word_ids` [T] give the word of each position.
 
-        A word is looked at as much as its pieces together, and looks where its pieces look on
-        average: rows that summed to one still do.
+        Weights are summed over the subwords of a source word and averaged over those of a target word, so that rows
+        that sum to one still do.
         """
         columns, rows = (_one_hot(source_word_ids), _one_hot(target_word_ids))  # [S, words], [T, words]
         rows /= rows.sum(0)
@@ -47,7 +47,7 @@ class AttentionMap:
 
 
 class Panel(NamedTuple):
-    """One heatmap and what it shows."""
+    """A heatmap, and the names of its layer and head; an empty name if the model has only one."""
 
     layer: str
     head: str
@@ -55,14 +55,14 @@ class Panel(NamedTuple):
 
     @property
     def title(self) -> str:
-        """Layer and head; nothing where the model has only one of each."""
+        """Layer and head, without those of which the model has only one."""
         return ", ".join(label for label in (self.layer, self.head) if label)
 
 
 def subword_labels(subwords: Sequence[str]) -> list[str]:
-    """Subwords as people read them: no space at the start of a word, and a dot (`·rad`) inside one.
+    """Labels of subwords: without the space before a word, with a dot (`·rad`) if they continue one.
 
-    Punctuation and scripts that need no spaces get no dot.
+    Punctuation and scripts without spaces get no dot.
     """
     labels = []
     for previous, subword in zip(["", *subwords], subwords, strict=False):
@@ -73,19 +73,19 @@ def subword_labels(subwords: Sequence[str]) -> list[str]:
 
 
 def parse_selection(option: str, text: str, count: int, kind: str) -> Selection:
-    """What `--layer` or `--head` asks for; UserError for what this model does not have."""
+    """Parse the value of `--layer` or `--head`; UserError if the model has no such `kind`."""
     if text == "all":
         return "all"
     if text == "mean":
         return "mean"
     if not text.isdecimal() or not 1 <= int(text) <= count:
         available = f"{kind} 1" if count == 1 else f"{kind}s 1 to {count}"
-        raise UserError(f"{option} {text}: this model has {available}; all and mean are possible too")
+        raise UserError(f"{option} {text}: this model has {available}; all and mean are accepted, too")
     return int(text)
 
 
 def attention_panels(weights: AttentionWeights, layer: Selection, head: Selection) -> list[list[Panel]]:
-    """Heatmaps of [L, H, T, S] weights: a row for each chosen layer, a column for each head."""
+    """Heatmaps of weights [L, H, T, S]: a row for each selected layer, a column for each selected head."""
     layers = [
         (name, weights[layer_indices].mean(0)) for name, layer_indices in _selected_indices("layer", layer, weights, 0)
     ]
@@ -101,7 +101,7 @@ def attention_panels(weights: AttentionWeights, layer: Selection, head: Selectio
 def _selected_indices(
     kind: str, selection: Selection, weights: AttentionWeights, axis: int
 ) -> list[tuple[str, slice | list[int]]]:
-    """Name and indices of each thing that was chosen along an axis."""
+    """Name and indices of each selected layer or head, which lie along `axis`."""
     count = weights.shape[axis]
     if count == 1:
         return [("", slice(None))]
@@ -112,7 +112,7 @@ def _selected_indices(
 
 
 def _one_hot(word_ids: Sequence[int]) -> NDArray[np.float32]:
-    """1 where a position belongs to a word: [positions, words]."""
+    """[positions, words], 1 where a position belongs to a word."""
     one_hot = np.zeros((len(word_ids), max(word_ids) + 1), np.float32)
     one_hot[np.arange(len(word_ids)), word_ids] = 1
     return one_hot

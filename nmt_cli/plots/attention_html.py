@@ -1,6 +1,6 @@
-"""Attention weights as one HTML file that needs nothing else: pointing at a word shows its weights.
+"""Attention weights as a self-contained HTML file: pointing at a word shows its weights.
 
-The page is attention.html beside this file; the weights of every layer and head go into it.
+attention.html beside this file is the template; the weights of every layer and head are inserted into it.
 """
 
 import html
@@ -15,11 +15,11 @@ from nmt_cli.plots.attention import AttentionMap, Selection
 from nmt_cli.plots.fonts import escape_controls
 
 TEMPLATE_PATH = Path(__file__).with_name("attention.html")
-WEIGHT_SCALE = 10_000  # weights are written as whole numbers of this part
+WEIGHT_SCALE = 10_000  # weights are written as integers, in units of 1 / WEIGHT_SCALE
 
 
 def attention_page(maps: Sequence[AttentionMap], title: str, layer: Selection, head: Selection) -> str:
-    """The page, with these layer and head chosen at first (`all` as mean)."""
+    """The page, which shows this layer and head at first (the mean for `all`)."""
     content = {
         "unit": WEIGHT_SCALE,
         "layers": maps[0].weights.shape[0] if maps else 1,
@@ -37,7 +37,7 @@ def attention_page(maps: Sequence[AttentionMap], title: str, layer: Selection, h
         ],
     }
     text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
-    escaped = text.replace("<", "\\u003c")  # no text can end the script element
+    escaped = text.replace("<", "\\u003c")  # so that no text can end the script element
     replacements = {"@TITLE@": html.escape(escape_controls(title)), "@DATA@": escaped}
     template = TEMPLATE_PATH.read_text(encoding="utf-8")
     return re.sub("@TITLE@|@DATA@", lambda match: replacements[match.group()], template)

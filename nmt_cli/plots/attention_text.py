@@ -1,6 +1,6 @@
-"""Attention weights in a terminal: shaded cells, or plain ASCII where there are no colours.
+"""Attention weights in a terminal: shaded cells, or plain ASCII without colours.
 
-Every cell has its own background, so that the picture is the same in dark and light terminals.
+Every cell sets its background, so that the heatmap looks the same in dark and light terminals.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,9 +11,9 @@ from nmt_cli.reporting import Screen, Span, display_width
 
 Row = list[Span]
 
-MAX_LABEL_COLUMNS = 16  # most columns of a label
+MAX_LABEL_COLUMNS = 16
 ASCII_RAMP = " .:-=+*#%@"  # light to dark
-# cividis (Nunez et al. 2018), at nine equal steps: even in lightness, safe for colour-blind readers
+# cividis (Nunez et al. 2018), at nine equal steps: perceptually uniform and safe for colour-blind readers
 CIVIDIS = (
     (0, 34, 78), (18, 53, 112), (59, 73, 108), (87, 93, 109), (112, 113, 115),
     (138, 134, 120), (166, 157, 117), (196, 182, 106), (254, 232, 56),
@@ -23,10 +23,10 @@ CIVIDIS = (
 def attention_rows(
     weights: AttentionWeights, source: Sequence[str], target: Sequence[str], screen: Screen
 ) -> Iterator[Row]:
-    """Lines of a heatmap of weights [T, S]: source across, target down, in parts where too wide.
+    """Lines of a heatmap of weights [T, S]: source across, target down, in several parts if it is too wide.
 
-    Where all fits with three columns a cell, weights of 10 % and more are written into the cells
-    (in ASCII: of 1 % and more).
+    If it fits with three columns per cell, percentages are written into the cells: from 10 % on, in ASCII from 0.5 %
+    on.
     """
     column_labels = [_truncate(escape_controls(text), MAX_LABEL_COLUMNS) for text in source]
     row_labels = [_truncate(escape_controls(text), MAX_LABEL_COLUMNS) for text in target]
@@ -47,7 +47,7 @@ def attention_rows(
 
 
 def _count_fitting(labels: Sequence[str], cell_width: int, available_columns: int) -> int:
-    """How many of these columns fit, with their labels, which begin above them; at least one."""
+    """How many columns fit with their labels, which start above them; at least one."""
     count = 0
     while count < len(labels) and count * cell_width + 3 + display_width(labels[count]) <= available_columns:
         count += 1
@@ -55,7 +55,7 @@ def _count_fitting(labels: Sequence[str], cell_width: int, available_columns: in
 
 
 def _header(labels: Sequence[str], cell_width: int, margin: int, screen: Screen) -> Iterator[Row]:
-    """Each source label on a line of its own, with a line down to its column."""
+    """A line for each source label, with a stem down to its column."""
     corner, stem = ("╭", "│") if screen.colours else (".", "|")
     indent = " " * (cell_width - 2)
     for number, label in enumerate(labels):
@@ -70,7 +70,7 @@ def _render_cells(row: AttentionWeights, cell_width: int, max_weight: float, scr
 
 
 def _ascii_cell(weight: float, cell_width: int, max_weight: float) -> str:
-    """A percentage, or a letter that is darker the larger the weight."""
+    """A percentage, or a character that is darker for larger weights."""
     if cell_width == 3:
         return f"{100 * weight:3.0f}" if weight >= 0.005 else "  ."
     return ASCII_RAMP[round((len(ASCII_RAMP) - 1) * weight / max_weight)] + " "
@@ -91,7 +91,7 @@ def _shaded_cell(weight: float, cell_width: int, max_weight: float) -> Span:
 
 
 def _truncate(text: str, max_columns: int) -> str:
-    """A label of at most so many columns."""
+    """The label, shortened to at most `max_columns` terminal columns."""
     if display_width(text) <= max_columns:
         return text
     while display_width(text) > max_columns - 1:

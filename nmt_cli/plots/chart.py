@@ -1,4 +1,4 @@
-"""Line charts in a terminal: braille dots in colours, or one letter a point in plain ASCII."""
+"""Line charts in a terminal: coloured braille dots, or one character per point in plain ASCII."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -9,26 +9,26 @@ from nmt_cli.reporting import Screen, Span
 
 Row = list[Span]
 
-LEFT_MARGIN_COLUMNS = 9  # columns for the numbers at the left, the axis included
-# Bits of the eight dots of a braille character, by column and by row from the top.
+LEFT_MARGIN_COLUMNS = 9  # columns of the y-axis and its labels
+# Bits of the eight dots of a braille character, by column and then by row from the top
 BRAILLE_DOT_BITS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
 BRAILLE_BLANK = 0x2800
-# Named colours, which every terminal shows readably on its own background.
+# Named colours, which terminals adapt to their background
 COLOURS = ("blue", "red", "green", "magenta", "yellow", "cyan")
 ASCII_MARKERS = "*o+x#@"
 
 
 @dataclass(frozen=True)
 class Curve:
-    """A curve: its points in order, and which number of look it has."""
+    """A curve: its points in order, and the index of its colour or marker."""
 
     points: list[tuple[float, float]]
     style_index: int
-    points_only: bool = False  # its points only, without lines between them
+    points_only: bool = False  # without lines between the points
 
 
 def legend_entry(name: str, style_index: int, screen: Screen) -> Row:
-    """A run's name beside what its line looks like."""
+    """The name of a curve after a sample of its line."""
     mark = "━━" if screen.colours else ASCII_MARKERS[style_index % len(ASCII_MARKERS)]
     return [Span(mark, COLOURS[style_index % len(COLOURS)]), Span(f" {name}")]
 
@@ -36,7 +36,7 @@ def legend_entry(name: str, style_index: int, screen: Screen) -> Row:
 def render_chart(
     title: str, curves: Sequence[Curve], x_label: str, x_max: float, screen: Screen, height: int
 ) -> Iterator[Row]:
-    """A chart from 0 to `right`, `height` rows high and as wide as the screen (at most 100)."""
+    """The lines of a chart from 0 to `x_max`, `height` rows high and as wide as the screen (at most 100 columns)."""
     y_min, y_max = _y_range([y for line in curves for _, y in line.points if math.isfinite(y)])
     width = max(10, min(screen.width, 100) - LEFT_MARGIN_COLUMNS - 1)
     canvas = _Canvas(width, height, screen.colours)
@@ -55,7 +55,7 @@ def render_chart(
 
 
 def _x_axis_labels(x_max: float, x_label: str, width: int) -> str:
-    """Zero, half way (where there is room for it) and the end of the axis."""
+    """Labels of zero, the middle (if there is room) and the end of the axis."""
     middle, end = (
         f"{value:.0f}" if value == round(value) and value < 1e4 else format_short(value) for value in (x_max / 2, x_max)
     )
@@ -67,7 +67,7 @@ def _x_axis_labels(x_max: float, x_label: str, width: int) -> str:
 
 
 def _y_range(values: list[float]) -> tuple[float, float]:
-    """The lowest and the highest value, or room around the only one."""
+    """The lowest and highest value; a range around the value if there is only one."""
     low, high = (min(values), max(values)) if values else (0.0, 0.0)
     if high - low > 1e-12 * max(abs(low), abs(high)):
         return low, high
@@ -75,7 +75,7 @@ def _y_range(values: list[float]) -> tuple[float, float]:
 
 
 def format_short(value: float) -> str:
-    """Three significant digits, with k and M for thousands and millions: at most 7 letters."""
+    """Three significant digits, with k, M and G for thousands, millions and billions: at most 7 characters."""
     magnitude = abs(value)
     if magnitude >= 1e12 or 0 < magnitude < 1e-3:
         return f"{value:.1e}".replace("e-0", "e-").replace("e+", "e")
@@ -87,7 +87,7 @@ def format_short(value: float) -> str:
 
 
 class _Canvas:
-    """A field of characters; each holds 2 x 4 dots, or one letter in plain ASCII."""
+    """A grid of characters; each has 2 x 4 dots, or is one marker in plain ASCII."""
 
     def __init__(self, width: int, height: int, braille: bool) -> None:
         self.braille, self.height = braille, height
@@ -96,7 +96,7 @@ class _Canvas:
         self.style_indices = [[-1] * width for _ in range(height)]
 
     def draw(self, points: list[tuple[float, float]], style_index: int, *, points_only: bool) -> None:
-        """Points whose coordinates are shares of the field, from the lower left."""
+        """Draw points whose coordinates are fractions of the width and height, from the lower left."""
         pixels = [
             (round(x * (self.x_size - 1)), round((1 - y) * (self.y_size - 1)))
             for x, y in points
@@ -115,7 +115,7 @@ class _Canvas:
                     self._set_dot(x, round(start[1] + fraction * (end[1] - start[1])), style_index)
 
     def row(self, row_index: int) -> Row:
-        """A row from the top, neighbours of one colour together."""
+        """A row, counted from the top, as spans of one colour each."""
         spans: Row = []
         for bits, style_index in zip(self.dot_bits[row_index], self.style_indices[row_index], strict=True):
             style = "" if style_index < 0 else COLOURS[style_index % len(COLOURS)]
@@ -130,7 +130,7 @@ class _Canvas:
         return spans
 
     def _thicken(self, x: int, y: int, style_index: int) -> None:
-        """A point that stands alone is two dots wide and high."""
+        """Make an isolated point two dots wide and high."""
         if self.braille:
             for dx, dy in ((1, 0), (0, 1), (1, 1)):
                 self._set_dot(min(x + dx, self.x_size - 1), min(y + dy, self.y_size - 1), style_index)

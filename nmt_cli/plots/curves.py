@@ -1,4 +1,4 @@
-"""How runs went: loss, BLEU, learning rate and speed, by update and by minute, runs overlaid."""
+"""Training curves: loss, BLEU, learning rate and speed by update and by minute, runs overlaid."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,15 +9,15 @@ from nmt_cli.plots.figure import MUTED_COLOUR, LineStyle, add_grid, figure_style
 from nmt_cli.plots.training_log import Series, TrainingHistory
 
 AXES = {"updates": "updates", "minutes": "minutes of training"}
-MAX_MARKERS = 40  # markers of a line, about
+MAX_MARKERS = 40  # about, per line
 
 
 @dataclass(frozen=True)
 class Quantity:
-    """One row of panels: what is drawn in it, and how its axis is called."""
+    """A row of panels: the label of its axis, and its curves."""
 
     label: str
-    curves: tuple[str, ...]  # fields of Course; what validations found has markers
+    curves: tuple[str, ...]  # fields of TrainingHistory; results of validations have markers
 
 
 QUANTITIES = (
@@ -29,7 +29,7 @@ QUANTITIES = (
 
 
 def available_quantities(histories: Mapping[str, TrainingHistory]) -> list[Quantity]:
-    """The quantities of which any run has a point."""
+    """The quantities for which any run has data."""
     return [
         quantity
         for quantity in QUANTITIES
@@ -38,7 +38,7 @@ def available_quantities(histories: Mapping[str, TrainingHistory]) -> list[Quant
 
 
 def draw_curves(path: Path, histories: Mapping[str, TrainingHistory]) -> None:
-    """Write the figure: a row for each quantity, by update at the left, by minute at the right."""
+    """Write the figure: a row for each quantity, by update on the left, by minute on the right."""
     rows = available_quantities(histories)
     heights = [1.6 if row.label == "loss" else 1.0 for row in rows]
     with figure_style(list(histories)):
@@ -88,7 +88,7 @@ def _style_axes(axes: Any, quantity: Quantity) -> None:
 def _draw_legend(
     figure: Any, axes: Any, histories: Mapping[str, TrainingHistory], columns: int, *, with_loss: bool
 ) -> None:
-    """Which line is which run, above all panels; which is training and which validation."""
+    """A legend of the runs above all panels, and one of training and validation loss in `axes`."""
     from matplotlib.lines import Line2D
 
     handles = []

@@ -1,8 +1,7 @@
-"""Figures in one style, and files of them: PNG, SVG or PDF by the ending.
+"""Figures in one style, saved as PNG, SVG or PDF by the suffix of the file.
 
-matplotlib is imported here when the first figure is made, with its object-oriented interface: no
-window, no global figure. Lines are told apart by colour (Okabe and Ito 2008, safe for colour-blind
-readers), marker and dash.
+matplotlib is imported when the first figure is made, and used by its object-oriented interface: no window, no global
+figure. Lines differ in colour (Okabe and Ito 2008, safe for colour-blind readers), marker and dashes.
 """
 
 import logging
@@ -15,14 +14,14 @@ from typing import Any, NamedTuple
 from nmt_cli.errors import UserError
 
 SUFFIXES = (".png", ".svg", ".pdf")
-MAX_PNG_PIXELS = 12_000  # longest side of a PNG
-MAX_PNG_DPI = 160  # an inch of a PNG, where that gives no more pixels
+MAX_PNG_PIXELS = 12_000  # of the longer side
+MAX_PNG_DPI = 160  # lower where the longer side would get too many pixels
 
 TEXT_COLOUR, MUTED_COLOUR, GRID_COLOUR = "#222222", "#666666", "#dddddd"
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#222222")
 MARKERS = ("o", "s", "^", "D", "v", "<", ">")
 LINE_STYLES = ("-", "--", ":", "-.")
-_DATE_KEYS = {".svg": "Date", ".pdf": "CreationDate"}  # left out, so that the same picture is the same
+_DATE_KEYS = {".svg": "Date", ".pdf": "CreationDate"}  # left out, so that equal figures are equal files
 
 _STYLE: dict[str, Any] = {
     "font.size": 10,
@@ -49,7 +48,7 @@ _STYLE: dict[str, Any] = {
 
 
 class LineStyle(NamedTuple):
-    """How the line of a system looks wherever it is drawn."""
+    """The look of the line of a system or run, in every panel."""
 
     color: str
     marker: str
@@ -57,17 +56,17 @@ class LineStyle(NamedTuple):
 
 
 def line_style(index: int) -> LineStyle:
-    """The look of system `number`, from 0; different for the first 28."""
+    """The style of the system or run with this index, from 0; the first 28 differ."""
     cycle, colour_index = divmod(index, len(COLOURS))
     return LineStyle(COLOURS[colour_index], MARKERS[colour_index], LINE_STYLES[cycle % len(LINE_STYLES)])
 
 
 def check_output_path(path: Path, suffixes: Sequence[str] = SUFFIXES) -> None:
-    """UserError where no picture can be written there, before anything is computed for it."""
+    """UserError if no figure can be written to `path`; called before anything is computed for it."""
     if path.suffix.lower() not in suffixes:
-        raise UserError(f"-o {path}: end it in {', '.join(suffixes[:-1])} or {suffixes[-1]}")
+        raise UserError(f"-o {path}: the file name must end in {', '.join(suffixes[:-1])} or {suffixes[-1]}")
     if not path.parent.is_dir():
-        raise UserError(f"-o {path}: there is no folder {path.parent}")
+        raise UserError(f"-o {path}: no such folder: {path.parent}")
     if path.is_dir():
         raise UserError(f"-o {path}: this is a folder, not a file")
     if path.suffix.lower() in SUFFIXES:
@@ -75,16 +74,16 @@ def check_output_path(path: Path, suffixes: Sequence[str] = SUFFIXES) -> None:
 
 
 def require_matplotlib() -> None:
-    """UserError that says how to get it where it is not installed."""
+    """UserError that says how to install matplotlib, if it is missing."""
     try:
         import matplotlib.figure  # noqa: F401
     except ImportError as error:
-        raise UserError("pictures need matplotlib: pip install 'nmt-cli[plot]'") from error
+        raise UserError("figures need matplotlib: pip install 'nmt-cli[plot]'") from error
 
 
 @contextmanager
 def figure_style(texts: Sequence[str] = ()) -> Iterator[None]:
-    """The style in which figures are made and written; fonts that know the letters of `texts`."""
+    """The context in which figures are made and saved, with fonts that have the characters of `texts`."""
     import matplotlib
 
     from nmt_cli.plots.fonts import font_families
@@ -92,7 +91,7 @@ def figure_style(texts: Sequence[str] = ()) -> Iterator[None]:
     style: Any = {**_STYLE, "font.family": font_families("".join(texts))}
     font_logger = logging.getLogger("matplotlib.font_manager")
     previous_level = font_logger.level
-    font_logger.setLevel(logging.ERROR)  # a found font that has no bold is no news to the user
+    font_logger.setLevel(logging.ERROR)  # it would warn of fonts without bold
     try:
         with matplotlib.rc_context(style):
             yield
@@ -101,7 +100,7 @@ def figure_style(texts: Sequence[str] = ()) -> Iterator[None]:
 
 
 def new_figure(width: float, height: float, *, constrained: bool = False) -> Any:
-    """A figure of this size in inches; axes are laid out by us or by matplotlib."""
+    """A figure of this size in inches; if `constrained`, matplotlib lays out its axes."""
     from matplotlib.figure import Figure
 
     layout: Any = "constrained" if constrained else None
@@ -109,9 +108,9 @@ def new_figure(width: float, height: float, *, constrained: bool = False) -> Any
 
 
 def save_figure(figure: Any, path: Path, *, title: str) -> None:
-    """Write a figure, cut to what is drawn, in the format of its ending; within `drawing`.
+    """Write a figure, cropped to its content, in the format of the suffix; called within `figure_style`.
 
-    A letter that no font here knows is drawn as a box: `fonts.missing` finds those.
+    Characters that no font has are drawn as boxes; `fonts.missing_characters` lists them.
     """
     suffix = path.suffix.lower()
     dpi = min(MAX_PNG_DPI, MAX_PNG_PIXELS / max(figure.get_size_inches()))
@@ -128,6 +127,6 @@ def save_figure(figure: Any, path: Path, *, title: str) -> None:
 
 
 def add_grid(axes: Any, axis: str = "y") -> None:
-    """Faint lines behind what is drawn, and no ticks along them."""
+    """Faint grid lines behind the content, and no tick marks."""
     axes.grid(visible=True, axis=axis)
     axes.tick_params(length=0)

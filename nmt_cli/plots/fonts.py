@@ -1,6 +1,6 @@
-"""Fonts that know the letters of a text: matplotlib's own first, then those of this machine.
+"""Fonts that have the characters of a text: matplotlib's own first, then those of this machine.
 
-matplotlib looks for each letter in a list of families, but does not make the list.
+matplotlib looks up each character in a list of font families; this module makes the list.
 """
 
 import unicodedata
@@ -9,23 +9,23 @@ from typing import Any
 
 DEFAULT_FAMILY = "DejaVu Sans"
 PREFERRED_FAMILIES = ("Noto Sans", "Source Han", "WenQuanYi", "Droid Sans", "Hiragino", "Microsoft", "Arial")
-EXCLUDED_FAMILIES = ("Last Resort", "LastResort", "Emoji")  # boxes for all letters; coloured pictures
+EXCLUDED_FAMILIES = ("Last Resort", "LastResort", "Emoji")  # a box for every character; coloured images
 
 
 def font_families(text: str) -> list[str]:
-    """Families that between them know all letters of `text` that any font here knows."""
+    """Families that together have all characters of `text` that any installed font has."""
     return [DEFAULT_FAMILY, *_find_families(_not_in_default(text))[0]]
 
 
 def missing_characters(text: str) -> str:
-    """The letters of `text` that no font here knows, each once, in order."""
+    """The characters of `text` that no installed font has, each once, sorted."""
     return "".join(sorted(_find_families(_not_in_default(text))[1]))
 
 
 def escape_controls(text: str) -> str:
-    """The text with control characters, which would draw nothing or turn the line, spelled out.
+    """The text with control characters, which are invisible or change the direction of writing, as `<U+200E>`.
 
-    Joiners stay: Persian and Hindi need them.
+    Joiners are kept, since Persian and Hindi need them.
     """
     return "".join(
         f"<U+{ord(character):04X}>"
@@ -36,12 +36,12 @@ def escape_controls(text: str) -> str:
 
 
 def truncate(text: str, max_characters: int) -> str:
-    """The text, or its beginning and an ellipsis: at most so many letters."""
+    """The text, or its beginning and an ellipsis, of at most `max_characters` characters."""
     return text if len(text) <= max_characters else text[: max_characters - 1] + "…"
 
 
 def _not_in_default(text: str) -> frozenset[str]:
-    """Letters that the first font lacks."""
+    """Characters that the default font lacks."""
     from matplotlib import font_manager
 
     path = font_manager.findfont(DEFAULT_FAMILY, fallback_to_default=True)
@@ -51,7 +51,7 @@ def _not_in_default(text: str) -> frozenset[str]:
 
 @lru_cache(maxsize=64)
 def _find_families(characters: frozenset[str]) -> tuple[tuple[str, ...], frozenset[str]]:
-    """Families of other fonts that know some of these letters, and the letters that none knows."""
+    """Families of other fonts that have some of these characters, and the characters that none has."""
     from matplotlib import font_manager
 
     remaining, names = set(characters), list[str]()
@@ -66,14 +66,14 @@ def _find_families(characters: frozenset[str]) -> tuple[tuple[str, ...], frozens
 
 
 def _preference(font: Any) -> tuple[bool, bool, str, str]:
-    """Upright, regular fonts of makers that cover many letters first."""
+    """Sort key: upright, regular fonts first, of families that cover many scripts."""
     regular = font.style == "normal" and font.weight in (400, "normal", "regular")
     return (not regular, not font.name.startswith(PREFERRED_FAMILIES), font.name, font.fname)
 
 
 @lru_cache(maxsize=4096)
 def _code_points(path: str) -> frozenset[int]:
-    """The code points that a font file has; none where it cannot be read."""
+    """The code points of a font file; none if it cannot be read."""
     from matplotlib.ft2font import FT2Font
 
     try:

@@ -1,4 +1,4 @@
-"""Attention weights as heatmaps: source across, produced target down; one, or a grid by head."""
+"""Attention weights as heatmaps, source across and target down: one, or a grid by layer and head."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,23 +10,21 @@ from nmt_cli.plots.attention import Panel
 from nmt_cli.plots.figure import MUTED_COLOUR, TEXT_COLOUR, figure_style, new_figure, save_figure
 from nmt_cli.plots.fonts import escape_controls, truncate
 
-COLOUR_MAP = "Blues"  # light to dark in one hue, so that it prints and needs no colour vision
+COLOUR_MAP = "Blues"  # one hue from light to dark: readable in print and without colour vision
 CELL_BORDER_COLOUR = "#dfe6ee"
-MAX_LABEL_CHARACTERS = 28  # letters of a label
+MAX_LABEL_CHARACTERS = 28
 MAX_PANELS_PER_ROW = 4
-COLOURBAR_WIDTH_INCHES, PANEL_GAP_INCHES = (
-    0.12,
-    0.14,
-)  # inches: width of the scale, space between the heatmaps of a grid
+COLOURBAR_WIDTH_INCHES = 0.12
+PANEL_GAP_INCHES = 0.14  # between the heatmaps of a grid
 
 
 def draw_attention(
     path: Path, source: Sequence[str], target: Sequence[str], rows: list[list[Panel]], title: str
 ) -> None:
-    """Write the heatmaps of one sentence: [T, S] panels, whose cells all have the same size.
+    """Write the heatmaps of one sentence: panels [T, S] with cells of one size.
 
-    Labels stand beside the outer panels only. All panels share one scale, from 0 to the largest
-    weight shown. The heads of one layer, or the layers of one head, are wrapped after four.
+    Only the outer panels have labels. All panels share a colour scale from 0 to the largest weight shown. The heads
+    of one layer, or the layers of one head, are wrapped after four.
     """
     column_labels, row_labels = (
         [truncate(escape_controls(label), MAX_LABEL_CHARACTERS) for label in labels] for labels in (source, target)
@@ -47,12 +45,12 @@ def draw_attention(
         _draw_labels(figure.axes, rows, column_labels, row_labels, cell_size)
         _draw_colourbar(figure, image, panel_size)
         heading = f"{title} · {rows[0][0].title}" if single and rows[0][0].title else title
-        figure.axes[0].set_title(heading, pad=10)  # goes above the labels by itself
+        figure.axes[0].set_title(heading, pad=10)  # matplotlib places it above the labels
         save_figure(figure, path, title=heading)
 
 
 def _wrap_panels(rows: list[list[Panel]]) -> list[list[Panel]]:
-    """One row or one column of many panels as lines of four, each panel named in full."""
+    """Wrap a single row or column of panels into rows of four, each panel with its full title."""
     if len(rows) > 1 and len(rows[0]) > 1:
         return rows
     panels = [Panel("", panel.title, panel.weights) for row in rows for panel in row]
@@ -60,14 +58,14 @@ def _wrap_panels(rows: list[list[Panel]]) -> list[list[Panel]]:
 
 
 def _cell_size(columns: int, rows: int, single: bool) -> float:
-    """Inches of a cell: smaller for longer sentences, never too small for its label."""
+    """The side of a cell in inches: smaller for longer sentences, but large enough for its label."""
     max_panel_size = 7.5 if single else 2.4
     max_size, min_size = (0.32, 0.16) if single else (0.15, 0.095)
     return min(max_size, max(min_size, max_panel_size / max(columns, rows)))
 
 
 def _panel_figure(rows: list[list[Panel]], panel_size: tuple[float, float]) -> Any:
-    """A figure with axes for each panel, of `size` inches each."""
+    """A figure with axes for each panel, of `panel_size` inches."""
     width = len(rows[0]) * (panel_size[0] + PANEL_GAP_INCHES)
     bottom_gap = PANEL_GAP_INCHES if rows[0][0].layer else 2.5 * PANEL_GAP_INCHES  # room for a name under each
     height = len(rows) * (panel_size[1] + bottom_gap)
@@ -83,7 +81,7 @@ def _panel_figure(rows: list[list[Panel]], panel_size: tuple[float, float]) -> A
 
 
 def _draw_cell_borders(axes: Any, shape: tuple[int, ...], cell_size: float) -> None:
-    """Thin lines between the cells and around them."""
+    """Draw thin lines between and around the cells."""
     axes.spines[:].set_visible(False)
     height, width = shape
     style: dict[str, Any] = {"color": CELL_BORDER_COLOUR, "linewidth": min(0.8, 3 * cell_size), "capstyle": "butt"}
@@ -98,7 +96,7 @@ def _draw_cell_borders(axes: Any, shape: tuple[int, ...], cell_size: float) -> N
 def _draw_labels(
     all_axes: list[Any], rows: list[list[Panel]], column_labels: list[str], row_labels: list[str], cell_size: float
 ) -> None:
-    """Words at the top and at the left; heads below and layers at the right of a grid."""
+    """Label the source at the top and the target on the left; in a grid, heads below and layers on the right."""
     panels, columns = [panel for row in rows for panel in row], len(rows[0])
     single = len(panels) == 1
     font_size = min(9.5, max(5.0, cell_size * 72 * (0.55 if single else 0.8)))
@@ -123,7 +121,7 @@ def _draw_labels(
 
 
 def _draw_colourbar(figure: Any, image: Any, panel_size: tuple[float, float]) -> None:
-    """What the colours mean, beside the panels."""
+    """Draw the colour scale beside the panels."""
     width, height = figure.get_size_inches()
     bar_height = min(2.0, panel_size[1])
     left = width - PANEL_GAP_INCHES + (0.15 if len(figure.axes) == 1 else 0.4)

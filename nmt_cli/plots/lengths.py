@@ -1,4 +1,4 @@
-"""Scores by source length: a line for each system with intervals, above the number of sentences."""
+"""Scores by source length: a line with intervals for each system, above a bar chart of the sentence counts."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +8,7 @@ from nmt_cli.evaluation.by_length import CONFIDENCE_PERCENT, Interval, LengthSco
 from nmt_cli.plots.figure import MUTED_COLOUR, add_grid, figure_style, line_style, new_figure, save_figure
 
 METRIC_NAMES = {"bleu": "BLEU", "chrf": "chrF", "ter": "TER"}
-SYSTEM_SPREAD = 0.5  # of the room between two buckets, over which the systems are spread
+SYSTEM_SPREAD = 0.5  # fraction of the distance between buckets over which the points of systems are spread
 
 
 def draw_lengths(path: Path, scores: LengthScores) -> None:
@@ -35,7 +35,7 @@ def draw_lengths(path: Path, scores: LengthScores) -> None:
 
 
 def format_table(scores: LengthScores) -> Iterator[str]:
-    """The same numbers as lines of text."""
+    """The same scores as the lines of a text table."""
     header = [f"{scores.unit}", "sentences", *scores.systems]
     rows = [header]
     for number, bucket in enumerate(scores.buckets):
@@ -56,7 +56,7 @@ def format_table(scores: LengthScores) -> Iterator[str]:
 def _draw_system(axes: Any, name: str, intervals: list[Interval], number: int, offset: float) -> None:
     x_positions = [bucket_index + offset for bucket_index in range(len(intervals))]
     points = [interval.score for interval in intervals]
-    # A point can lie outside the interval of very few sentences: its bar has no length there.
+    # The score of very few sentences can lie outside its interval: the bar has length zero on that side.
     below = [max(0.0, interval.score - interval.low) for interval in intervals]
     above = [max(0.0, interval.high - interval.score) for interval in intervals]
     style = line_style(number)
@@ -67,7 +67,7 @@ def _draw_system(axes: Any, name: str, intervals: list[Interval], number: int, o
 
 
 def _set_score_limits(axes: Any, scores: LengthScores) -> None:
-    """From zero, unless all scores are far from it."""
+    """Start the axis at zero, unless all scores are far above it."""
     all_intervals = [interval for intervals in scores.systems.values() for interval in intervals]
     low, high = (
         min(interval.low for interval in all_intervals),

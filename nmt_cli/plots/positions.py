@@ -1,6 +1,6 @@
-"""Position encodings as heatmaps, and how alike the vectors of two positions are by distance.
+"""Position encodings as heatmaps, and the dot products of two positions by their distance.
 
-Legend: P positions, D dimensions.
+Shapes: P positions, D dimensions.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ MAX_PANELS_PER_ROW = 4
 
 
 def draw_positions(path: Path, tables: Mapping[str, PositionTable], title: str) -> None:
-    """Write the figure: a heatmap [P, D] for each table, and below them the curves of all."""
+    """Write the figure: a heatmap [P, D] for each table, and the dot products of all tables below."""
     with figure_style([title, *tables]):
         columns = min(MAX_PANELS_PER_ROW, len(tables))
         grid_rows = -(-len(tables) // columns)
@@ -34,21 +34,21 @@ def draw_positions(path: Path, tables: Mapping[str, PositionTable], title: str) 
 
 
 def dot_products_by_distance(table: PositionTable) -> tuple[PositionTable, PositionTable, PositionTable]:
-    """Mean, least and largest dot product of two vectors of [P, D] by their distance, each [P].
+    """Mean, minimum and maximum [P] of the dot products of two vectors of [P, D], by the distance of their positions.
 
-    Divided by the mean squared length of the vectors, so that distance 0 has a mean of 1.
+    They are divided by the mean squared norm of the vectors, so that the mean at distance 0 is 1.
     """
     vectors = table.astype(np.float64)
     gram_matrix = vectors @ vectors.T
     gram_matrix /= max(float(np.trace(gram_matrix)) / len(gram_matrix), 1e-30)
     diagonals = [np.diagonal(gram_matrix, distance) for distance in range(len(gram_matrix))]
     statistics = [np.array([reduction(row) for row in diagonals]) for reduction in (np.mean, np.min, np.max)]
-    mean, least, largest = (statistic.astype(np.float32) for statistic in statistics)
-    return mean, least, largest
+    mean, minimum, maximum = (statistic.astype(np.float32) for statistic in statistics)
+    return mean, minimum, maximum
 
 
 def _draw_table(figure: Any, axes: Any, name: str, table: PositionTable) -> None:
-    """Positions down, dimensions across; blue below zero and red above."""
+    """Draw a table, positions down and dimensions across, blue below zero and red above."""
     colour_limit = float(np.percentile(np.abs(table), 99.5)) or 1.0
     image = axes.imshow(
         table, cmap="RdBu_r", vmin=-colour_limit, vmax=colour_limit, aspect="auto", interpolation="none"
@@ -63,16 +63,16 @@ def _draw_table(figure: Any, axes: Any, name: str, table: PositionTable) -> None
 
 def _draw_dot_products(axes: Any, tables: Mapping[str, PositionTable]) -> None:
     for number, (name, table) in enumerate(tables.items()):
-        mean, least, largest = dot_products_by_distance(table)
+        mean, minimum, maximum = dot_products_by_distance(table)
         style = line_style(number)
         distance = np.arange(len(mean))
-        dashes = ("-", "--", ":", "-.")[number % 4]  # two curves may lie on each other
+        dashes = ("-", "--", ":", "-.")[number % 4]  # two curves may coincide
         axes.plot(distance, mean, color=style.color, linestyle=dashes, label=name)
-        if float((largest - least).max()) > 1e-3:
-            axes.fill_between(distance, least, largest, color=style.color, alpha=0.15, linewidth=0)
+        if float((maximum - minimum).max()) > 1e-3:
+            axes.fill_between(distance, minimum, maximum, color=style.color, alpha=0.15, linewidth=0)
     axes.axhline(0, color=MUTED_COLOUR, linewidth=0.8)
     axes.set_title("dot product of two positions by their distance", fontsize=10)
-    axes.set_xlabel("distance (mean over all pairs; shaded: least to largest)")
+    axes.set_xlabel("distance (mean over all pairs; shaded: minimum to maximum)")
     axes.set_ylabel("relative to distance 0")
     axes.set_xlim(left=0)
     add_grid(axes)

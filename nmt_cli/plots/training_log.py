@@ -1,8 +1,7 @@
-"""The course of a run, read from its log.jsonl; imports no torch.
+"""The training history of a run, read from its log.jsonl; imports no torch.
 
-A run that was killed and resumed did some updates twice: the earlier records of those are dropped,
-so that what is left is the run that led to the weights. A last line that is still being written is
-left for later.
+A run that was killed and resumed repeats some updates: their earlier records are dropped, so that the history is that
+of the final weights. An incomplete last line, which is still being written, is ignored.
 """
 
 import json
@@ -15,18 +14,18 @@ from nmt_cli.errors import RunError
 
 @dataclass
 class Series:
-    """Points of one curve."""
+    """The points of a curve."""
 
     updates: list[int] = field(default_factory=list)
     minutes: list[float] = field(default_factory=list)
     values: list[float] = field(default_factory=list)
 
     def x_values(self, axis: str) -> list[float]:
-        """Where the points stand: `updates` or `minutes`."""
+        """The x-coordinates of the points; `axis` is `updates` or `minutes`."""
         return self.minutes if axis == "minutes" else list(map(float, self.updates))
 
     def add(self, record: dict[str, Any], value: Any) -> None:
-        """Append a record's value where it has one."""
+        """Append the value of a record, if it is a number."""
         if isinstance(value, int | float):
             self.updates.append(int(record["update"]))
             self.minutes.append(float(record.get("seconds", 0.0)) / 60)
@@ -35,18 +34,18 @@ class Series:
 
 @dataclass
 class TrainingHistory:
-    """What happened in a run, in the order of updates."""
+    """The logged values of a run, in the order of updates."""
 
-    train_loss: Series = field(default_factory=Series)  # smoothed, nats per target token
+    train_loss: Series = field(default_factory=Series)  # label-smoothed, in nats per target token
     dev_loss: Series = field(default_factory=Series)  # not smoothed
     bleu: Series = field(default_factory=Series)  # of the development text
     learning_rate: Series = field(default_factory=Series)
     speed: Series = field(default_factory=Series)  # target tokens per second
-    damaged_lines: int = 0  # lines that are not records
+    damaged_lines: int = 0  # complete lines that are not records
 
 
 def read_training_history(run: Path) -> TrainingHistory:
-    """Read a run's log; RunError where there is none, or nothing in it yet."""
+    """Read the log of a run; RunError if it is missing or has no records yet."""
     path = run / "log.jsonl"
     if not run.is_dir():
         raise RunError(f"{run}: no such run folder; nmt train RECIPE makes one")
@@ -73,7 +72,7 @@ def read_training_history(run: Path) -> TrainingHistory:
 
 
 def _parse_record(line: str) -> dict[str, Any] | None:
-    """A record of training; None for a line that is none."""
+    """The record in a line of the log; None if the line is not a record."""
     try:
         record = json.loads(line)
     except ValueError:
@@ -84,7 +83,7 @@ def _parse_record(line: str) -> dict[str, Any] | None:
 
 
 def _drop_repeated(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The records but those that a resumed run did again."""
+    """The records without those that a resumed run repeats."""
     unique: list[dict[str, Any]] = []
     for record in records:
         key = (record["update"], record["event"] == "validation")

@@ -1,4 +1,4 @@
-"""A recipe: the sum of the sections, read from YAML, changed by --set, written back resolved."""
+"""Recipes: their sections read from YAML, overridden by --set, and written resolved."""
 
 import hashlib
 import json
@@ -33,7 +33,7 @@ _NAME_RULE = "should be a name without slashes, at most 100 characters, not begi
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that decides a run, in the order in which data flows."""
+    """All settings of a run, in the order in which data flows."""
 
     name: str
     corpus: CorpusConfig
@@ -41,7 +41,7 @@ class Recipe:
     model: ModelConfig
     training: TrainingConfig
     search: SearchConfig
-    folder: Path | None = None  # where its relative paths are looked for first
+    folder: Path | None = None  # searched first for relative paths
 
     def to_dict(self) -> dict[str, Any]:
         """All keys with their values, defaults included."""
@@ -65,7 +65,7 @@ class _FieldError(NamedTuple):
 
 
 class _UnionMismatch(NamedTuple):
-    """A branch of a union, by pydantic's name, that is of another kind than the value."""
+    """A branch of a union (pydantic's name for it) whose type is not that of the value."""
 
     path: KeyPath
     branch: str
@@ -75,7 +75,7 @@ class _UnionMismatch(NamedTuple):
 def load_recipe(recipe: str | Path, overrides: Sequence[str] = (), reporter: Reporter | None = None) -> Recipe:
     """Read a recipe by path or by the name of a shipped one, with `section.key=value` overrides.
 
-    The reporter, where there is one, warns of old names of keys in the file. RecipeError carries every problem.
+    `reporter`, if given, warns of old names of keys in the file. RecipeError lists every problem.
     """
     path = find_recipe(recipe)
     parsed_overrides, override_errors = parse_overrides(overrides)
@@ -115,9 +115,9 @@ def build_recipe(
     folder: Path | None = None,
     overridden: frozenset[KeyPath] = frozenset(),
 ) -> Recipe:
-    """A recipe from plain values; RecipeError carries every problem found.
+    """A recipe from plain values; RecipeError lists every problem.
 
-    `lines` tells where each value stands in the file `label`, `changed` which came from --set.
+    `line_numbers` are those of the values in the file `label`; `overridden` are the keys that --set changed.
     """
     errors: list[_FieldError] = []
     sections: dict[str, Any] = {}
@@ -157,7 +157,7 @@ def _model_class(section: Any, errors: list[_FieldError]) -> type[ModelConfig] |
 
 
 def _parse_section(key: str, section_class: type[Section], value: Any, errors: list[_FieldError]) -> Section | None:
-    """The section, or None with its problems collected."""
+    """The section, or None after adding its problems to `errors`."""
     value = {} if value is None else value
     if not isinstance(value, dict):
         errors.append(_FieldError((key,), f"should be a mapping, not {_format_value(value)}"))
@@ -172,7 +172,7 @@ def _parse_section(key: str, section_class: type[Section], value: Any, errors: l
 def _section_errors(
     section_class: type[Section], key: str, value: Any, pydantic_errors: Sequence[Any]
 ) -> list[_FieldError]:
-    """The problems of a section, without those of branches of a union that were not meant."""
+    """The problems of a section, without those of union branches that the value does not belong to."""
     explained = [_explain_error(section_class, key, value, item) for item in pydantic_errors]
     field_errors = [item for item in explained if not isinstance(item, _UnionMismatch)]
     mismatches: dict[KeyPath, list[_UnionMismatch]] = {}
@@ -189,7 +189,7 @@ def _section_errors(
 
 
 def _explain_error(section_class: type[Section], key: str, value: Any, error: Any) -> "_FieldError | _UnionMismatch":
-    """A problem with the path as the user wrote it, or a branch of a union that does not fit."""
+    """A problem with its path in the recipe, or a union branch that does not fit the value."""
     path: list[str | int] = [key]
     innermost_class: type[Section] = section_class
     current_value = value
@@ -214,10 +214,10 @@ def _explain_error(section_class: type[Section], key: str, value: Any, error: An
 
 
 def _nested_section_class(section_class: type[Section], key: str | int) -> type[Section]:
-    """The section class inside a field, through unions and lists; `kind` itself where none is."""
+    """The section class within the type of a field, through unions and lists; else `section_class` itself."""
     field = section_class.model_fields.get(str(key))
     annotations = [] if field is None else [field.annotation]
-    for annotation in annotations:  # grows while it is walked
+    for annotation in annotations:  # extended during the iteration
         annotations += get_args(annotation)
         if isinstance(annotation, type) and issubclass(annotation, Section):
             return annotation
@@ -225,9 +225,9 @@ def _nested_section_class(section_class: type[Section], key: str | int) -> type[
 
 
 def _branch_matches(branch: str, value: Any) -> bool:
-    """Whether pydantic's name for a branch of a union fits the value that is there."""
+    """Whether a union branch, by pydantic's name, fits the value."""
     python_types = {"text": str, "a mapping": dict, "a list": list, "an integer": int}
-    expected_type = python_types.get(_describe_branch(branch))  # none for a word: only that word fits it
+    expected_type = python_types.get(_describe_branch(branch))  # None for a literal, which fits only itself
     return expected_type is not None and isinstance(value, expected_type) and not isinstance(value, bool)
 
 
@@ -254,7 +254,7 @@ def _unknown_key(path: tuple[str | int, ...], known_keys: Sequence[str]) -> _Fie
 
 
 def _cross_field_errors(sections: dict[str, Any]) -> list[_FieldError]:
-    """Values that are right by themselves and do not go together."""
+    """Problems of values that are valid on their own but not in combination."""
     joint = sections["tokenizer"].joint
     messages_by_section = {key: sections[key].errors() for key in SECTIONS if key != "model"}
     messages_by_section["model"] = sections["model"].errors(joint)

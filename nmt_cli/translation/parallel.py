@@ -54,7 +54,7 @@ class ParallelTranslator:
         self.requested_processes = parse_process_count(processes)
         if spec.engine != "torch":
             if self.requested_processes not in (None, 1):
-                raise UserError(f"--engine {spec.engine}: uses all cores without --processes")
+                raise UserError(f"engine {spec.engine}: uses all cores in one process", hint="leave out --processes")
             self.requested_processes = 1
         with _threads_disabled() as self._thread_count:
             self.translator = spec.open(reporter)

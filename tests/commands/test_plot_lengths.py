@@ -83,7 +83,7 @@ def test_bleu_is_tokenised_for_the_language_of_the_run(
         ({"hypotheses": ["perfect"], "source": Path("no")}, DataError, "no: cannot read"),
         ({"hypotheses": ["no"]}, DataError, "no: cannot read"),
         ({"runs": ["no"]}, RunError, "no: no such run folder; nmt train RECIPE makes one"),
-        ({"hypotheses": ["perfect", "perfect"]}, UserError, "two are called perfect"),
+        ({"hypotheses": ["perfect", "perfect"]}, UserError, "the name perfect is used twice"),
     ],
 )  # fmt: skip
 def test_mistakes_are_named_before_anything_is_translated(

@@ -104,11 +104,11 @@ def test_each_type_of_weights_has_its_own_export(run: Path) -> None:
 def test_a_precision_that_an_engine_does_not_have_is_refused_by_its_name(run: Path) -> None:
     for name, options in (
         ("search.precision", {"overrides": ["search.precision=bf16"]}),
-        ("--quantization", {"overrides": [], "quantization": "bfloat16"}),
+        ("quantization", {"overrides": [], "quantization": "bfloat16"}),
     ):
         with pytest.raises(UserError) as error:
             open_translator([run], device="cpu", engine="onnx", **options)  # type: ignore[arg-type]
-        assert str(error.value) == f"{name}: --engine onnx has float32, not bfloat16"
+        assert str(error.value) == f"{name}: engine onnx has float32, not bfloat16"
     assert not (run / "exports").exists()
 
 
@@ -136,7 +136,7 @@ def test_what_another_engine_does_not_do_is_refused(run: Path) -> None:
         open_translator([run], [], "cpu", engine="ctranslate2", align=True)
     with pytest.raises(UserError, match="quantization: only with engine ctranslate2"):
         open_translator([run], [], "cpu", quantization="int8")
-    with pytest.raises(UserError, match=r"engine ctranslate2 cannot translate with this: search.coverage_penalty: "):
+    with pytest.raises(UserError, match=r"engine ctranslate2 does not support this recipe: search.coverage_penalty: "):
         opened(run, "search.coverage_penalty=0.2")
     with pytest.raises(UserError, match=r"search.coverage_penalty: the graphs do not return atten"):
         opened(run, "search.coverage_penalty=0.2", engine="onnx")
@@ -145,7 +145,7 @@ def test_what_another_engine_does_not_do_is_refused(run: Path) -> None:
 
 def test_samples_are_said_to_be_other_draws(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     translator = opened(run, "search.sampling=true", "search.n_best=3")
-    assert "search.sampling with ctranslate2: draws other samples than the torch engine" in (capsys.readouterr().err)
+    assert "search.sampling: engine ctranslate2 draws other samples than engine torch" in (capsys.readouterr().err)
     assert len(translator.translate(["a book"])[0].candidates) == 3
 
 

@@ -174,7 +174,7 @@ def test_other_models_and_searches_are_said() -> None:
 
 def test_the_engine_refuses_what_generate_does_not_do_as_we_do(exported: tuple[Path, Path]) -> None:
     engine = huggingface.load_engine(exported[1], "cpu", "float32")
-    with pytest.raises(UserError, match="sampling and --prefix need --engine torch"):
+    with pytest.raises(UserError, match=r"no search\.sampling and no prefixes"):
         engine.search([[5]], SearchConfig(sampling=True))
 
 

@@ -50,7 +50,7 @@ def test_choices_are_numbers_from_1_or_all_or_mean() -> None:
     for text in ("0", "4", "-1", "x", "1.5", "٢٢"):
         with pytest.raises(UserError) as caught:
             parse_selection("--layer", text, 3, "layer")
-        assert str(caught.value) == (f"--layer {text}: this model has layers 1 to 3; all and mean are possible too")
+        assert str(caught.value) == (f"--layer {text}: this model has layers 1 to 3; all and mean are accepted, too")
     with pytest.raises(UserError, match=r"--head 2: this model has head 1; all and mean"):
         parse_selection("--head", "2", 1, "head")
 

@@ -45,9 +45,9 @@ def test_a_huge_picture_has_fewer_dots_an_inch_instead_of_failing(tmp_path: Path
 
 def test_what_cannot_be_written_is_said_before_anything_is_computed(tmp_path: Path) -> None:
     for path, message in (
-        (tmp_path / "a.jpg", r"-o .*a\.jpg: end it in \.png, \.svg or \.pdf"),
-        (tmp_path / "a", r"-o .*a: end it in"),
-        (tmp_path / "no" / "a.png", r"-o .*a\.png: there is no folder .*no"),
+        (tmp_path / "a.jpg", r"-o .*a\.jpg: the file name must end in \.png, \.svg or \.pdf"),
+        (tmp_path / "a", r"-o .*a: the file name must end in"),
+        (tmp_path / "no" / "a.png", r"-o .*a\.png: no such folder: .*no"),
     ):
         with pytest.raises(UserError, match=message):
             check_output_path(path)
@@ -61,7 +61,7 @@ def test_without_matplotlib_it_is_said_how_to_get_it(tmp_path: Path, monkeypatch
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(UserError) as caught:
         check_output_path(tmp_path / "a.png")
-    assert str(caught.value) == "pictures need matplotlib: pip install 'nmt-cli[plot]'"
+    assert str(caught.value) == "figures need matplotlib: pip install 'nmt-cli[plot]'"
     check_output_path(tmp_path / "a.html", (".png", ".html"))  # needs none
 
 

@@ -187,7 +187,7 @@ FILES: list[tuple[bytes, str]] = [
     (b"\xff\xfe", "cannot read the recipe: not UTF-8 text"),
     (b"", "a recipe is a mapping with the keys name, corpus, tokenizer, model, training, search"),
     (b"- 1", "a recipe is a mapping"),
-    (b"a: 1\na: 2", "line 2: the key a stands here twice"),
+    (b"a: 1\na: 2", "line 2: duplicate key a"),
     (b"\tname: x", "line 1: not YAML"),
     (b"name: x", "corpus: missing: a recipe must say where its text is"),
 ]

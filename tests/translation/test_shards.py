@@ -207,11 +207,11 @@ def test_join_names_what_is_missing_damaged_or_of_another_input(tiny_run: Path, 
     "arguments, message",
     [
         (["--shard", "1/2"], "--shard 1/2: also needs --input FILE and --out FOLDER"),
-        (["--input", "x"], "--input: goes with --shard; else standard input is translated"),
-        (["--out", "x"], "--out: goes with --shard; else standard input is translated"),
+        (["--input", "x"], "--input: needs --shard; without it, standard input is translated"),
+        (["--out", "x"], "--out: needs --shard; without it, standard input is translated"),
         (["--shard", "3/2", "--input", "x", "--out", "y"], "--shard 3/2: write I/N, with I from"),
         (["--shard", "1/2", "--input", "x", "--out", "y", "--prefix", "z"],
-         "--prefix does not go with --shard"),
+         "--prefix cannot be combined with --shard"),
     ],
 )  # fmt: skip
 def test_options_that_do_not_fit_are_one_line(arguments: list[str], message: str, nmt: Call) -> None:
