@@ -73,12 +73,10 @@ def score_files(
 ) -> list[Score]:
     """Score a file or stream of hypotheses; DataError where line counts differ.
 
-    References may be plain, .gz or .zst. As in sacreBLEU, white space at the end of lines does not
-    count.
+    Files may be plain, .gz or .zst. As in sacreBLEU, white space at the end of lines does not count.
     """
     metric_names, tokenize = options.metric_names(), options.bleu_tokenizer()
-    texts = _read_hypotheses(hypotheses)
-    all_references = _read_references(references, texts, _label(hypotheses))
+    texts, all_references = _read_parallel(references, hypotheses)
     _suggest_tokenizer(references[0], all_references[0], options, tokenize, reporter)
     return corpus_scores(texts, all_references, metric_names, lowercase=options.lowercase, tokenize=tokenize)
 
@@ -88,8 +86,7 @@ def score_sentences(
 ) -> SentenceScores:
     """Score every line by itself, BLEU with effective order; errors as for `score_files`."""
     metric_names, tokenize = options.metric_names(), options.bleu_tokenizer()
-    texts = _read_hypotheses(hypotheses)
-    all_references = _read_references(references, texts, _label(hypotheses))
+    texts, all_references = _read_parallel(references, hypotheses)
     _suggest_tokenizer(references[0], all_references[0], options, tokenize, reporter)
     scorers = {
         name: build_metric(name, lowercase=options.lowercase, tokenize=tokenize, effective_order=True)
@@ -124,6 +121,11 @@ def compare_files(
 
 def _label(hypotheses: BinaryIO | Path) -> str:
     return str(hypotheses) if isinstance(hypotheses, Path) else "standard input"
+
+
+def _read_parallel(references: Sequence[Path], hypotheses: BinaryIO | Path) -> tuple[list[str], list[list[str]]]:
+    texts = _read_hypotheses(hypotheses)
+    return texts, _read_references(references, texts, _label(hypotheses))
 
 
 def _read_hypotheses(hypotheses: BinaryIO | Path) -> list[str]:
