@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from nmt_cli import __version__
-from nmt_cli.cli import catalogue, corpora, data, doctor, export, plot, shards, training, translation
+from nmt_cli.cli import catalogue, corpora, data, doctor, export, plot, score, shards, training, translation
 
 
 def _print_version(requested: bool) -> None:
@@ -42,7 +42,7 @@ def build_app() -> typer.Typer:
     app.command()(translation.translate)
     app.command()(translation.rescore)
     app.command()(shards.merge_shards)
-    app.command()(translation.score)
+    app.command()(score.score)
     app.command()(data.tokenize)
     app.command()(data.detokenize)
     app.command()(training.average)

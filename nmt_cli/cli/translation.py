@@ -1,4 +1,4 @@
-"""nmt translate, rescore and score."""
+"""nmt translate and rescore."""
 
 import json
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nmt_cli.cli.options import Device, Json, On, Overrides, Processes, Quiet, open_stdin, print_line, stdin_is_terminal
+from nmt_cli.cli.options import Device, On, Overrides, Processes, Quiet, open_stdin, print_line, stdin_is_terminal
 from nmt_cli.cli.shards import parse_shard_options, translate_shards
 from nmt_cli.reporting import Reporter
 
@@ -102,28 +102,3 @@ def rescore(
         for scored_pair in rescore_files(folders, source, target, overrides, device):
             report_line(scored_pair.number, scored_pair.warnings)
             print_line(json.dumps(scored_pair.record()) if jsonl else scored_pair.text)
-
-
-def score(
-    references: Annotated[list[Path], typer.Argument(help="Reference files.")],
-    hypotheses: Annotated[Path | None, typer.Option("--hypotheses", "-i", help="File; default standard input.")] = None,
-    metrics: Annotated[str, typer.Option(help="Some of bleu,chrf,ter.")] = "bleu,chrf,ter",
-    lowercase: Annotated[bool, typer.Option("--lowercase", help="Ignore case.")] = False,
-    tokenize: Annotated[str | None, typer.Option(help="sacreBLEU tokenizer for BLEU; default 13a.")] = None,
-    as_json: Json = False,
-) -> None:
-    """Score translations with sacreBLEU.
-
-    Example: nmt translate RUN < test.en | nmt score test.de
-    """
-    from nmt_cli.commands.score import score_files
-
-    hypothesis_source = hypotheses if hypotheses is not None else open_stdin()
-    results = score_files(references, hypothesis_source, metrics, lowercase=lowercase, tokenize=tokenize)
-    if as_json:
-        print_line(
-            json.dumps({result.name: {"score": result.score, "signature": result.signature} for result in results})
-        )
-        return
-    for result in results:
-        print_line(f"{result.text}\n  {result.signature}")

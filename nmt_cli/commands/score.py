@@ -1,41 +1,161 @@
-"""nmt score: BLEU, chrF and TER of hypotheses against references."""
+"""nmt score: BLEU, chrF and TER of a system, of each of its sentences, or of several systems compared."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from nmt_cli.errors import DataError, UserError
-from nmt_cli.evaluation.metrics import METRICS, MetricName, Score, check_tokenizer, corpus_scores, read_texts
+from nmt_cli.evaluation.metrics import (
+    METRICS,
+    MetricName,
+    Score,
+    build_metric,
+    check_tokenizer,
+    corpus_scores,
+    default_bleu_tokenizer,
+    read_texts,
+    unsegmented_language,
+)
+from nmt_cli.evaluation.significance import Comparison, compare_with_baseline
+from nmt_cli.plots.labelled_paths import labelled_paths
+from nmt_cli.reporting import Reporter
+
+
+@dataclass(frozen=True)
+class ScoringOptions:
+    """Which metrics to compute and how; `language` chooses BLEU's tokenizer where `tokenize` does not."""
+
+    metrics: str = "bleu,chrf,ter"  # separated by commas
+    lowercase: bool = False
+    tokenize: str | None = None
+    language: str | None = None
+
+    def metric_names(self) -> list[MetricName]:
+        """The metrics in the order of METRICS; UserError for an unknown one or none."""
+        requested_names = [name.strip() for name in self.metrics.split(",") if name.strip()]
+        unknown_names = [name for name in requested_names if name not in METRICS]
+        if unknown_names or not requested_names:
+            raise UserError(f"--metrics {self.metrics}: use some of {', '.join(METRICS)}")
+        return [name for name in METRICS if name in requested_names]
+
+    def bleu_tokenizer(self) -> str | None:
+        """sacreBLEU's tokenizer, None for its default; UserError for one that cannot be used."""
+        if self.tokenize is not None and self.language is not None:
+            raise UserError("--tokenize and --language both choose a tokenizer: use one of them")
+        if self.tokenize is not None:
+            check_tokenizer(self.tokenize)
+            return self.tokenize
+        return None if self.language is None else default_bleu_tokenizer(self.language)
+
+
+@dataclass(frozen=True)
+class SentenceScores:
+    """The scores of every sentence, with the signature of each metric."""
+
+    signatures: dict[MetricName, str]
+    sentences: list[dict[MetricName, float]]
+
+    def records(self) -> Iterator[dict[str, Any]]:
+        """An object for each line, with its number from 1."""
+        for number, scores in enumerate(self.sentences, 1):
+            yield {"line": number} | {str(name): score for name, score in scores.items()}
+
+    def tsv_lines(self) -> Iterator[str]:
+        """A header, and a row for each line."""
+        yield "\t".join(["line", *self.signatures])
+        for number, scores in enumerate(self.sentences, 1):
+            yield "\t".join([str(number), *(f"{score:.2f}" for score in scores.values())])
 
 
 def score_files(
-    references: Sequence[Path],
-    hypotheses: BinaryIO | Path,
-    metrics: str = "bleu,chrf,ter",
-    *,
-    lowercase: bool = False,
-    tokenize: str | None = None,
+    references: Sequence[Path], hypotheses: BinaryIO | Path, options: ScoringOptions, reporter: Reporter
 ) -> list[Score]:
     """Score a file or stream of hypotheses; DataError where line counts differ.
 
-    References may be plain, .gz or .zst. As in sacreBLEU, white space at the end of lines does not
-    count.
+    Files may be plain, .gz or .zst. As in sacreBLEU, white space at the end of lines does not count.
     """
-    requested_names = [name.strip() for name in metrics.split(",") if name.strip()]
-    unknown_names = [name for name in requested_names if name not in METRICS]
-    if unknown_names or not requested_names:
-        raise UserError(f"--metrics {metrics}: use some of {', '.join(METRICS)}")
-    if tokenize is not None:
-        check_tokenizer(tokenize)
-    label = str(hypotheses) if isinstance(hypotheses, Path) else "standard input"
-    texts = read_texts(hypotheses, label)
+    metric_names, tokenize = options.metric_names(), options.bleu_tokenizer()
+    texts, all_references = _read_parallel(references, hypotheses)
+    _suggest_tokenizer(references[0], all_references[0], options, tokenize, reporter)
+    return corpus_scores(texts, all_references, metric_names, lowercase=options.lowercase, tokenize=tokenize)
+
+
+def score_sentences(
+    references: Sequence[Path], hypotheses: BinaryIO | Path, options: ScoringOptions, reporter: Reporter
+) -> SentenceScores:
+    """Score every line by itself, BLEU with effective order; errors as for `score_files`."""
+    metric_names, tokenize = options.metric_names(), options.bleu_tokenizer()
+    texts, all_references = _read_parallel(references, hypotheses)
+    _suggest_tokenizer(references[0], all_references[0], options, tokenize, reporter)
+    scorers = {
+        name: build_metric(name, lowercase=options.lowercase, tokenize=tokenize, effective_order=True)
+        for name in metric_names
+    }
+    sentences: list[dict[MetricName, float]] = [
+        {name: scorer.sentence_score(text, list(line_references)).score for name, scorer in scorers.items()}
+        for text, *line_references in zip(texts, *all_references, strict=True)
+    ]
+    return SentenceScores({name: str(scorer.get_signature()) for name, scorer in scorers.items()}, sentences)
+
+
+def compare_files(
+    references: Sequence[Path], systems: Sequence[str], options: ScoringOptions, samples: int, reporter: Reporter
+) -> Comparison:
+    """Compare files of hypotheses, given as FILE or NAME=FILE, with the first one; errors as for `score_files`."""
+    metric_names, tokenize = options.metric_names(), options.bleu_tokenizer()
+    paths = labelled_paths(systems)
+    texts = {label: _read_hypotheses(path) for label, path in paths.items()}
+    baseline = next(iter(paths))
+    for label, path in paths.items():
+        if len(texts[label]) != len(texts[baseline]):
+            raise DataError(
+                f"{path} has {len(texts[label]):,} lines and {paths[baseline]} has {len(texts[baseline]):,}"
+            )
+    all_references = _read_references(references, texts[baseline], str(paths[baseline]))
+    _suggest_tokenizer(references[0], all_references[0], options, tokenize, reporter)
+    return compare_with_baseline(
+        texts, all_references, metric_names, samples, lowercase=options.lowercase, tokenize=tokenize
+    )
+
+
+def _label(hypotheses: BinaryIO | Path) -> str:
+    return str(hypotheses) if isinstance(hypotheses, Path) else "standard input"
+
+
+def _read_parallel(references: Sequence[Path], hypotheses: BinaryIO | Path) -> tuple[list[str], list[list[str]]]:
+    texts = _read_hypotheses(hypotheses)
+    return texts, _read_references(references, texts, _label(hypotheses))
+
+
+def _read_hypotheses(hypotheses: BinaryIO | Path) -> list[str]:
+    texts = read_texts(hypotheses, _label(hypotheses))
     if not texts:
-        raise DataError(f"{label}: no hypotheses to score")
+        raise DataError(f"{_label(hypotheses)}: no hypotheses to score")
+    return texts
+
+
+def _read_references(paths: Sequence[Path], texts: Sequence[str], label: str) -> list[list[str]]:
+    """The lines of each reference file; DataError where there are not as many as hypotheses."""
     all_references = []
-    for path in references:
+    for path in paths:
         lines = read_texts(path, str(path))
         if len(lines) != len(texts):
             raise DataError(f"{path} has {len(lines):,} lines and {label} has {len(texts):,}")
         all_references.append(lines)
-    metric_names: list[MetricName] = [name for name in METRICS if name in requested_names]
-    return corpus_scores(texts, all_references, metric_names, lowercase=lowercase, tokenize=tokenize)
+    return all_references
+
+
+def _suggest_tokenizer(
+    path: Path, lines: Sequence[str], options: ScoringOptions, tokenize: str | None, reporter: Reporter
+) -> None:
+    """Hint at --language where nobody chose a tokenizer and 13a would not split the references into words."""
+    if options.tokenize is not None or tokenize not in (None, "13a") or "bleu" not in options.metric_names():
+        return
+    language = unsegmented_language(lines)
+    if language is not None:
+        tokenizer = default_bleu_tokenizer(language)
+        reporter.info(
+            f"hint: {path} is in a script that BLEU's tokenizer 13a does not split into words: "
+            f"use --language {language} (or --tokenize {tokenizer})"
+        )

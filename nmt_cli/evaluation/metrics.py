@@ -1,11 +1,13 @@
-"""BLEU, chrF and TER through sacreBLEU. Imports no torch."""
+"""BLEU, chrF and TER through sacreBLEU, for a corpus or for each sentence. Imports no torch."""
 
-from collections.abc import Iterable, Sequence
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
-from nmt_cli.data.sources.files import open_decompressed
+from nmt_cli.data.sources.files import open_decompressed, read_stream_lines
 from nmt_cli.errors import DataError, UserError
 
 MetricName = Literal["bleu", "chrf", "ter"]
@@ -16,6 +18,13 @@ CHARACTER_TOKENIZED_CODES = (
     *("ja", "jpn", "ko", "kor", "th", "tha", "lo", "lao", "km", "khm"),
     *("my", "mya", "bur", "bo", "bod", "tib", "dz", "dzo", "yue"),
 )
+# A language of each script that 13a does not split into words, by the first word of its letters' Unicode names.
+LANGUAGE_BY_SCRIPT = {
+    **{"CJK": "zh", "HIRAGANA": "ja", "KATAKANA": "ja", "HANGUL": "ko", "THAI": "th", "LAO": "lo"},
+    **{"KHMER": "km", "MYANMAR": "my", "TIBETAN": "bo"},
+}
+SCRIPT_SAMPLE_LINES = 1000  # lines from which the script of a text is determined
+MIN_KANA_SHARE = 0.05  # of the letters, from which text with Chinese characters counts as Japanese
 
 
 @dataclass(frozen=True)
@@ -34,6 +43,20 @@ def default_bleu_tokenizer(language: str) -> str:
     if code in CHINESE_CODES:
         return "zh"
     return "char" if code in CHARACTER_TOKENIZED_CODES else "13a"
+
+
+def unsegmented_language(texts: Sequence[str]) -> str | None:
+    """The language whose tokenizer suits texts mostly in a script that 13a does not split into words; else None."""
+    letter_counts = Counter(char for text in texts[:SCRIPT_SAMPLE_LINES] for char in text if char.isalpha())
+    counts: Counter[str | None] = Counter()
+    for letter, count in letter_counts.items():
+        script = unicodedata.name(letter, "").partition(" ")[0]
+        counts[LANGUAGE_BY_SCRIPT.get(script)] += count
+    if 2 * counts[None] >= counts.total():
+        return None
+    if counts["ja"] >= MIN_KANA_SHARE * counts.total():
+        return "ja"
+    return max((language for language in counts if language is not None), key=lambda language: counts[language])
 
 
 def sacrebleu_tokenizers() -> list[str]:
@@ -72,21 +95,26 @@ def corpus_scores(
     return results
 
 
-def build_metric(name: MetricName, *, lowercase: bool = False, tokenize: str | None = None) -> Any:
-    """sacreBLEU's scorer of a metric."""
+def build_metric(
+    name: MetricName, *, lowercase: bool = False, tokenize: str | None = None, effective_order: bool = False
+) -> Any:
+    """sacreBLEU's object that computes a metric; with `effective_order`, BLEU is meant for single sentences."""
     from sacrebleu.metrics.bleu import BLEU
     from sacrebleu.metrics.chrf import CHRF
     from sacrebleu.metrics.ter import TER
 
     if name == "bleu":
-        return BLEU(lowercase=lowercase, tokenize=tokenize)
+        return BLEU(lowercase=lowercase, tokenize=tokenize, effective_order=effective_order)
     if name == "chrf":
         return CHRF(lowercase=lowercase)
     return TER(case_sensitive=False) if lowercase else TER()
 
 
 def read_texts(source: BinaryIO | Path, label: str) -> list[str]:
-    """The lines of a file or stream as sacreBLEU's command reads them: without trailing white space."""
+    """The lines of a UTF-8 file or stream without white space at their ends, as sacreBLEU's command reads them.
+
+    A byte order mark at the start is dropped.
+    """
     if isinstance(source, Path):
         if source.is_dir():
             raise DataError(f"{source}: this is a folder, not a file")
@@ -95,9 +123,9 @@ def read_texts(source: BinaryIO | Path, label: str) -> list[str]:
     return _decode_lines(source, label)
 
 
-def _decode_lines(lines: Iterable[bytes], label: str) -> list[str]:
+def _decode_lines(stream: BinaryIO, label: str) -> list[str]:
     texts = []
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(read_stream_lines(stream, label), 1):
         try:
             texts.append(line.decode().rstrip())
         except UnicodeDecodeError as error:

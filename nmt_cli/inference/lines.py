@@ -16,7 +16,7 @@ from itertools import islice, pairwise
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from nmt_cli.data.sources.files import BOM, read_lines
+from nmt_cli.data.sources.files import BOM, read_lines, reject_wide_encodings
 from nmt_cli.errors import DataError
 
 MAX_LINES_PER_READ = 4096  # lines per block where no partitioner decides
@@ -47,10 +47,12 @@ class LineReader:
         except (io.UnsupportedOperation, AttributeError):  # bytes in memory
             self.fd = None
         self.at_eof = False
-        self.error: OSError | None = None  # of the stream, to be raised once the lines before it have been taken
+        # To be raised once the lines before it have been taken: an error of the stream, or its encoding.
+        self.error: OSError | DataError | None = None
         self._lines: deque[bytes] = deque()
         self._partial_line: list[bytes] = []  # of a line whose end has not arrived
         self._buffered_bytes = 0
+        self._first_line_checked = False
         self.line_count = 0  # lines taken so far
 
     def __len__(self) -> int:
@@ -71,7 +73,17 @@ class LineReader:
             self.read()
 
     def read(self) -> None:
-        """Read what has arrived, blocking where nothing has; an error of the stream ends it."""
+        """Read what has arrived, blocking where nothing has; an error of the stream or UTF-16 in it ends it."""
+        self._read_available()
+        if self._lines and not self._first_line_checked:
+            self._first_line_checked = True
+            try:
+                reject_wide_encodings(self._lines[0], "input")
+            except DataError as error:
+                self._lines.clear()
+                self.at_eof, self.error = True, error
+
+    def _read_available(self) -> None:
         try:
             data = self.stream.read(READ_SIZE_BYTES) if self.fd is None else os.read(self.fd, READ_SIZE_BYTES)
         except OSError as error:
@@ -176,7 +188,8 @@ class BlockReader:
     """The blocks of a stream, with the prefixes of their lines from a file; None as partitioner: whatever has arrived.
 
     Where the input must not be translated any further, reading ends early and `error` says why: the stream could
-    not be read, the prefix file has more or fewer lines than the input, or, with `strict`, a line is not UTF-8.
+    not be read or is UTF-16, the prefix file has more or fewer lines than the input, or, with `strict`, a line is
+    not UTF-8.
     """
 
     def __init__(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nmt_cli.data.known_words import word_files
+from nmt_cli.data.sources.files import read_lines
 from nmt_cli.errors import DataError
 from nmt_cli.fs import sha256_of_file
 from nmt_cli.inference.output import OutputFormat, TranslatedLine
@@ -43,6 +44,7 @@ def translate_shard(
     """
     if not text.is_file():
         raise DataError(f"{text}: no such file")
+    next(read_lines(text), None)  # refuses UTF-16 before anything is written
     writer = ShardWriter(folder, shard, describe_job(translator, text, shard.total, output_format))
     if writer.is_finished:
         writer.close()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from nmt_cli.errors import DataError
 from nmt_cli.inference.lines import (
     MAX_BLOCK_BYTES,
     MAX_BUFFERED_BYTES,
@@ -51,6 +52,20 @@ def test_a_line_ends_at_a_line_feed_and_nowhere_else(raw: bytes, texts: list[str
 def test_lines_that_are_not_utf8_are_marked_and_no_others() -> None:
     input_lines = flat(read_blocks(io.BytesIO("ü\n\ufffd\n".encode() + b"\xfc\nok\n\xe2\x82")))
     assert [line.number for line in input_lines if line.invalid_utf8] == [3, 5]
+
+
+@pytest.mark.parametrize("codec", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_utf_16_is_refused_before_any_line_is_read(codec: str, tmp_path: Path) -> None:
+    content = ("one line\n" * READ_SIZE_BYTES).encode(codec)
+    path = tmp_path / "text"
+    path.write_bytes(content)
+    with path.open("rb") as file:
+        for stream in (io.BytesIO(content), file):
+            blocks = iter(BlockReader(stream))
+            with pytest.raises(DataError, match=rf"^input: {codec[:6].upper()} or binary, not UTF-8 text"):
+                next(blocks)
+    with pytest.raises(DataError, match="not UTF-8 text"):
+        next(read_blocks(io.BytesIO(content)))
 
 
 def test_a_byte_order_mark_goes_only_from_the_first_line() -> None:

@@ -20,7 +20,8 @@ from nmt_cli.errors import DataError
 
 COMPRESSION_SUFFIXES = ("", ".gz", ".zst")
 BOM = b"\xef\xbb\xbf"
-UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")  # that of UTF-32 starts with the first
+UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
+UTF32_BOMS = (b"\xff\xfe\0\0", b"\0\0\xfe\xff")
 COMPRESSED_CHUNK_BYTES = 1 << 14
 
 
@@ -141,17 +142,31 @@ class _ZstdReader(io.RawIOBase):
 
 
 def read_lines(path: Path) -> Iterator[bytes]:
-    """Each line without its line feed; a byte order mark at the start is dropped.
-
-    DataError for UTF-16, which would otherwise pass for text with a NUL before each letter.
-    """
+    """Each line of a file without its line feed; see `read_stream_lines`."""
     with open_decompressed(path) as file:
-        first_line = file.readline()
-        if first_line.startswith(UTF16_BOMS) or 3 * first_line.count(b"\0") > len(first_line):
-            raise DataError(f"{path}: UTF-16 or binary, not UTF-8 text; iconv -t UTF-8 converts it")
-        first_line = first_line.removeprefix(BOM)
-        for line in chain([first_line] if first_line else [], file):
-            yield line.removesuffix(b"\n")
+        yield from read_stream_lines(file, str(path))
+
+
+def read_stream_lines(stream: BinaryIO, label: str) -> Iterator[bytes]:
+    """Each line without its line feed; a byte order mark at the start is dropped. DataError for UTF-16 and UTF-32."""
+    first_line = stream.readline()
+    reject_wide_encodings(first_line, label)
+    first_line = first_line.removeprefix(BOM)
+    for line in chain([first_line] if first_line else [], stream):
+        yield line.removesuffix(b"\n")
+
+
+def reject_wide_encodings(first_line: bytes, label: str) -> None:
+    """DataError where the first line is UTF-16 or UTF-32, which as UTF-8 would be text full of NULs."""
+    has_bom = first_line.startswith(UTF16_BOMS + UTF32_BOMS)
+    if not has_bom and 3 * first_line.count(b"\0") <= len(first_line):
+        return
+    is_utf32 = first_line.startswith(UTF32_BOMS) or b"\0\0\0" in first_line
+    encoding = "UTF-32" if is_utf32 else "UTF-16"
+    byte_order = "" if has_bom else "BE" if first_line.startswith(b"\0") else "LE"
+    raise DataError(
+        f"{label}: {encoding} or binary, not UTF-8 text; iconv -f {encoding}{byte_order} -t UTF-8 converts it"
+    )
 
 
 def read_two_files(source: Path, target: Path) -> Iterator[RawPair]:

@@ -242,11 +242,12 @@ def test_half_a_pair_of_surrogates_never_becomes_text(line: bytes, tmp_path: Pat
         pair.source.decode()
 
 
-@pytest.mark.parametrize("codec", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
-def test_utf_16_is_no_text_with_nul_before_each_letter(codec: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("codec", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"])
+def test_utf_16_and_utf_32_are_refused_with_the_command_that_converts_them(codec: str, tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes("one line\nanother\n".encode(codec))
     assert complaint(lambda: list(read_lines(tmp_path / "x"))) == (
-        f"{tmp_path / 'x'}: UTF-16 or binary, not UTF-8 text; iconv -t UTF-8 converts it"
+        f"{tmp_path / 'x'}: {codec[:6].upper()} or binary, not UTF-8 text; "
+        f"iconv -f {codec.upper().replace('-LE', 'LE').replace('-BE', 'BE')} -t UTF-8 converts it"
     )
 
 
