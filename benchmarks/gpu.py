@@ -24,7 +24,7 @@ from workloads import MODELS, flops_per_token, save_result, workload
 
 from nmt_cli.data.prepared.store import PairRange, SequenceStore
 from nmt_cli.decoding.beam import search
-from nmt_cli.decoding.hypothesis import SearchConfig
+from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.device import choose_dtype, find_device
 from nmt_cli.models.contract import Sequences
 from nmt_cli.recipe.loader import load_recipe

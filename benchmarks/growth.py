@@ -16,7 +16,7 @@ from machine import describe
 from workloads import save_result, workload
 
 from nmt_cli.decoding.beam import search
-from nmt_cli.decoding.hypothesis import SearchConfig
+from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.device import choose_dtype, find_device, keep_freed_memory
 from nmt_cli.models.contract import Sequences
 from nmt_cli.runs.loading import build_model

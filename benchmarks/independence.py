@@ -17,11 +17,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from nmt_cli.commands.rescore import rescore
-from nmt_cli.commands.translate import open_translator
 from nmt_cli.data.sources.files import read_lines
 from nmt_cli.data.tokenization.tokenizer import batched
 from nmt_cli.evaluation.metrics import corpus_scores
-from nmt_cli.inference.translation import Translation
+from nmt_cli.inference.opening import open_translator
+from nmt_cli.inference.output import Translation
 from nmt_cli.inference.translator import Translator
 
 SETTINGS = ["search.guard=false", "search.split=false"]

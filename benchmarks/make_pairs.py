@@ -2,7 +2,7 @@
 
     python benchmarks/make_pairs.py 10000000 OUT --text FOLDER/train.en.gz FOLDER/train.de.gz
 
-OUT.en and OUT.de hold pairs of the given text and of the quickstart grammar in turn. The first pass
+OUT.en and OUT.de hold pairs of the given text and of the quickstart corpus in turn. The first pass
 over them is as they are; in every later one a pair is followed by another one, which one depends on
 the pass, so that all are different. One pair in twenty is a repetition of an earlier one.
 """
@@ -13,18 +13,22 @@ import random
 from collections.abc import Iterator
 from pathlib import Path
 
-from nmt_cli.data import quickstart
-from nmt_cli.data.sources.files import read_two_files
+from nmt_cli.data.sources.files import RawPair, read_two_files
+from nmt_cli.data.sources.quickstart import read_quickstart
 
 Pair = tuple[str, str]
 
 
 def seed_pairs(text: list[Path]) -> list[Pair]:
-    grammar = [(pair.source, pair.target) for pair in quickstart.corpus().train]
+    quickstart = decoded(read_quickstart("train"))
     if not text:
-        return grammar
-    real = [(p.source.decode(), p.target.decode()) for p in read_two_files(text[0], text[1])]
-    return [pair for two_pairs in zip(real, itertools.cycle(grammar)) for pair in two_pairs]
+        return quickstart
+    real = decoded(read_two_files(text[0], text[1]))
+    return [pair for two_pairs in zip(real, itertools.cycle(quickstart)) for pair in two_pairs]
+
+
+def decoded(pairs: Iterator[RawPair]) -> list[Pair]:
+    return [(pair.source.decode(), pair.target.decode()) for pair in pairs]
 
 
 def varied_pairs(pairs: list[Pair], seed: int = 1) -> Iterator[Pair]:

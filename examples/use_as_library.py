@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from nmt_cli.commands.train import train
-from nmt_cli.commands.translate import open_translator
+from nmt_cli.inference.opening import open_translator
 from nmt_cli.recipe.loader import load_recipe
 from nmt_cli.reporting import Reporter
 

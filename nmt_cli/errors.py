@@ -1,26 +1,27 @@
-"""The user's mistakes, as one small tree.
+"""Errors that end a command with one line and an exit code.
 
-UserError               anything that the user can mend; shown as one line, exit 2
-├── RecipeError         a recipe that does not say what it must; carries every problem found
-├── DataError           corpora and prepared data: missing, unequal, empty, damaged
-├── RunError            a run folder: missing, half there, of another version, already finished
-├── TrainingError       a training that diverges again and again
-└── DeviceError         a device that is not there or has too little memory
+UserError               anything that the user can fix; exit code 2
+├── RecipeError         an invalid recipe; carries every error in it
+├── DataError           a corpus or prepared data: missing, unequal, empty, damaged
+├── RunError            a run folder: missing, incomplete, of another version, already finished
+├── TrainingError       training that diverges again and again
+└── DeviceError         a device that does not exist or has too little memory
 
-WorkerError             a worker process that died or failed over a task; shown as one line, exit 1
+WorkerError             a worker process that died or failed; exit code 1
 
-Our own bugs are AssertionError or whatever Python raises; they end with exit 1.
+Bugs of nmt_cli are AssertionError or whatever Python raises; they end with exit code 1.
 """
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Sequence
 
 
 class UserError(Exception):
-    """A mistake that the user can mend; its text is one clear line."""
+    """A mistake that the user can fix; its text is one line."""
 
 
 class RecipeError(UserError):
-    """Everything that is wrong with a recipe, each problem a line of its own."""
+    """Every error in a recipe, one per line."""
 
     def __init__(self, errors: Sequence[str]) -> None:
         super().__init__("\n".join(errors))
@@ -36,12 +37,19 @@ class RunError(UserError):
 
 
 class TrainingError(UserError):
-    """A training that cannot go on with these settings."""
+    """Training that cannot continue with these settings."""
 
 
 class DeviceError(UserError):
-    """A device that is not there or cannot do what was asked."""
+    """A device that does not exist or cannot do what was asked."""
 
 
 class WorkerError(Exception):
-    """Worker processes that died or failed: one line, and exit 1, since it is not the user's."""
+    """A worker process that died or failed; exit code 1, since it is no mistake of the user."""
+
+
+def suggest(name: str, known_names: Iterable[str]) -> str:
+    """The known name that is most like an unknown one, or all of them, as the end of an error message."""
+    names = list(known_names)
+    matches = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    return f"did you mean {matches[0]}?" if matches else f"choose from {', '.join(names)}"

@@ -1,12 +1,13 @@
-"""Files that are whole or not there, what goes wrong with writing, and what may not come in.
+"""Files and folders: atomic writes, locks, checksums, bounded JSON, and links that may not be followed.
 
-A run or a prepared folder can come from anywhere: a link that leads out of it is refused, and JSON
-without bound.
+A run or a prepared folder can come from a stranger: links out of it are rejected, and JSON is read up to a limit.
 """
 
 import errno
+import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,30 +15,31 @@ from typing import Any, BinaryIO
 
 from nmt_cli.errors import DataError, RunError, UserError
 
-MAX_JSON_BYTES = 16 << 20  # bytes; a manifest has some thousand
+MAX_JSON_BYTES = 16 << 20  # a manifest has some thousand bytes
 DISK_FULL_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
 def wrap_io_errors(path: Path) -> Iterator[None]:
-    """Turn what goes wrong with writing `path` into a RunError of one line."""
-    from safetensors import SafetensorError  # not for those who only read
+    """Raise a failed write of `path` as a RunError of one line."""
+    from safetensors import SafetensorError  # a slow import that reading does not need
 
     try:
         yield
     except (OSError, SafetensorError) as error:
         reason = getattr(error, "strerror", None) or " ".join(str(error).split())
         disk_full = any(os.strerror(code) in reason for code in DISK_FULL_ERRNOS)
-        hint = "; make room and go on (nmt train with --resume)" if disk_full else ""
+        hint = "; free disk space and run the command again (training: with --resume)" if disk_full else ""
         raise RunError(f"{path}: cannot be written: {reason}{hint}") from error
 
 
-def atomic_write_text(path: Path, text: str) -> None:
-    """Replace a text file so that it is the old or the new one at every moment.
+def atomic_write_text(path: Path, text: str, *, concurrent: bool = False) -> None:
+    """Replace a text file so that at every moment it is either the old or the new one.
 
-    RunError where that fails, with the old one in its place.
+    Set `concurrent` if other processes may write the same file at the same time. Raises RunError on failure; the old
+    file is then unchanged.
     """
-    temporary = path.with_name(path.name + ".tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}" if concurrent else f"{path.name}.tmp")
     with wrap_io_errors(path):
         try:
             with open(temporary, "w", encoding="utf-8", newline="\n") as file:
@@ -51,10 +53,31 @@ def atomic_write_text(path: Path, text: str) -> None:
         fsync(path.parent)
 
 
-def lock_file(path: Path, conflict_error: UserError) -> BinaryIO:
-    """An open file that no other process holds until it is closed; raises `refusal` where one does.
+@contextmanager
+def atomic_folder(folder: Path, marker: str | None = None, error_class: type[UserError] = RunError) -> Iterator[Path]:
+    """A scratch folder to fill, renamed to `folder` if the block succeeds and deleted if it fails.
 
-    A system or file system without locks has none.
+    If `folder` exists by then and holds a file called `marker`, another process has made the same folder in the
+    meantime: theirs stays, ours is dropped. Raises `error_class` if the folder cannot be renamed.
+    """
+    scratch = folder.absolute().with_name(f".{folder.name}.{os.getpid()}")
+    shutil.rmtree(scratch, ignore_errors=True)  # left by a killed process that had the same process id
+    try:
+        scratch.mkdir(parents=True)
+        yield scratch
+        try:
+            scratch.rename(folder)
+        except OSError as error:
+            if marker is None or not (folder / marker).is_file():
+                raise error_class(f"{folder}: cannot be written: {error.strerror}") from error
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def lock_file(path: Path, conflict_error: UserError) -> BinaryIO:
+    """Open a file and hold an exclusive lock on it until it is closed; raises `conflict_error` if it is locked.
+
+    Where the system or the file system has no locks, nothing is locked.
     """
     file = open(path, "wb")  # noqa: SIM115
     try:
@@ -70,9 +93,9 @@ def lock_file(path: Path, conflict_error: UserError) -> BinaryIO:
 
 
 def reject_external_symlinks(folder: Path) -> None:
-    """RunError where anything in a folder leads out of it, or is no file and no folder.
+    """Raise RunError if a folder has a link that leads out of it, or anything but files and folders.
 
-    A run may come from a stranger: a link in it shall not make us read what the stranger cannot.
+    Otherwise a stranger's run could make us read files that the stranger cannot.
     """
     root = folder.resolve()
     for directory, folder_names, file_names in os.walk(root, followlinks=False):
@@ -88,12 +111,12 @@ def reject_external_symlinks(folder: Path) -> None:
 def _resolve_link(path: Path) -> Path:
     try:
         return path.resolve()
-    except (OSError, RuntimeError):  # links in a circle lead nowhere
+    except (OSError, RuntimeError):  # a cycle of links
         return Path("/")
 
 
 def read_json(path: Path, max_bytes: int = MAX_JSON_BYTES, error_class: type[UserError] = DataError) -> dict[str, Any]:
-    """The JSON object in a file; a `kind` where it is missing, damaged, or of more bytes."""
+    """The JSON object in a file; raises `error_class` if it is missing, damaged or larger than `max_bytes`."""
     value = _read_json(path, max_bytes, error_class)
     if not isinstance(value, dict):
         raise error_class(f"{path}: missing or damaged: not a JSON object")
@@ -101,7 +124,7 @@ def read_json(path: Path, max_bytes: int = MAX_JSON_BYTES, error_class: type[Use
 
 
 def read_json_list(path: Path, max_bytes: int = MAX_JSON_BYTES, error_class: type[UserError] = DataError) -> list[Any]:
-    """The JSON list in a file; a `kind` as for `read_json`."""
+    """The JSON list in a file; raises `error_class` if it is missing, damaged or larger than `max_bytes`."""
     value = _read_json(path, max_bytes, error_class)
     if not isinstance(value, list):
         raise error_class(f"{path}: missing or damaged: not a JSON list")
@@ -122,8 +145,14 @@ def _read_json(path: Path, max_bytes: int, error_class: type[UserError]) -> Any:
         raise error_class(f"{path}: missing or damaged: {reason}") from error
 
 
+def sha256_of_file(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def fsync(path: Path) -> None:
-    """Wait until a file's content, or a folder's list of names, is on the disk."""
+    """Wait until a file's content, or a folder's list of entries, is on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -14,11 +14,12 @@ from typing import Any
 import pytest
 from torch import Tensor
 
-from nmt_cli.commands.translate import open_translator
 from nmt_cli.decoding import beam as searching
-from nmt_cli.decoding.engine import TorchEngine
-from nmt_cli.decoding.hypothesis import Hypothesis, SearchConfig
+from nmt_cli.decoding.config import SearchConfig
+from nmt_cli.decoding.engine import Hypothesis
 from nmt_cli.decoding.rescoring import log_probabilities
+from nmt_cli.decoding.torch_engine import TorchEngine
+from nmt_cli.inference.opening import open_translator
 from nmt_cli.inference.translator import Translator
 
 Ids = list[int]

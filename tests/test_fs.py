@@ -35,7 +35,7 @@ def test_on_a_full_disk_the_old_text_stays_and_nothing_else(tmp_path: Path, monk
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(RunError, match=r"x.json: cannot be written: No space .*; make room and go"):
+    with pytest.raises(RunError, match=r"x.json: cannot be written: No space .*; free disk space and run"):
         atomic_write_text(path, "new")
     assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
 

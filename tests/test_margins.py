@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from nmt_cli.decoding.hypothesis import SearchConfig
+from nmt_cli.decoding.config import SearchConfig
 from tests.decoding.test_beam import END, TableModel
 from tests.margins import watched
 

@@ -10,9 +10,9 @@ from nmt_cli.errors import UserError
 from nmt_cli.reporting import Reporter
 
 if TYPE_CHECKING:
-    from nmt_cli.commands.translate import OutputFormat
     from nmt_cli.inference.byte_ranges import Shard
-    from nmt_cli.inference.processes import ParallelTranslator
+    from nmt_cli.inference.output import OutputFormat
+    from nmt_cli.inference.parallel import ParallelTranslator
 
 
 class ShardRequest(NamedTuple):

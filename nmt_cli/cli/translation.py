@@ -12,7 +12,7 @@ from nmt_cli.cli.shards import parse_shard_options, translate_shards
 from nmt_cli.reporting import Reporter
 
 if TYPE_CHECKING:
-    from nmt_cli.commands.translate import OutputFormat, TranslatedLine
+    from nmt_cli.inference.output import OutputFormat, TranslatedLine
 
 
 def translate(
@@ -46,7 +46,8 @@ def translate(
     from nmt_cli.workers import limit_blas_threads
 
     limit_blas_threads()
-    from nmt_cli.inference.processes import ParallelTranslator, TranslatorSpec
+    from nmt_cli.inference.opening import TranslatorSpec
+    from nmt_cli.inference.parallel import ParallelTranslator
 
     search_overrides = [f"search.beam={beam}"] if beam is not None else []
     search_overrides += [f"search.n_best={n_best}"] if n_best is not None else []

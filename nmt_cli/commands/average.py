@@ -1,6 +1,5 @@
 """nmt average: the mean of a run's last checkpoints as a run of its own."""
 
-import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 from nmt_cli.data.known_words import word_files
 from nmt_cli.data.prepared.store import Tokenizers
 from nmt_cli.errors import RunError
-from nmt_cli.fs import reject_external_symlinks
+from nmt_cli.fs import atomic_folder, reject_external_symlinks
 from nmt_cli.runs.checkpoint import Checkpoint, NamedTensors, read_checkpoint
 from nmt_cli.runs.folder import RunFolder
 
@@ -49,17 +48,13 @@ def average(run: Path, out: Path, last: int | None = None) -> AveragedRun:
     tokenizers = Tokenizers.load(run)
     mean_weights = _average_weights(checkpoints)
     updates = [checkpoint.update for checkpoint in checkpoints]
-    temporary = out.absolute().with_name(f".{out.name}.{os.getpid()}")
-    try:
-        target = RunFolder(temporary)
+    with atomic_folder(out) as scratch:
+        target = RunFolder(scratch)
         target.checkpoints_path.mkdir(parents=True)
         for path in [*copied_files, *word_files(run)]:
-            shutil.copy(path, temporary / path.name)
-        tokenizers.save(temporary)
+            shutil.copy(path, scratch / path.name)
+        tokenizers.save(scratch)
         target.save_best(updates[-1], mean_weights, {"averaged": updates})
-        temporary.rename(out)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return AveragedRun(out, updates)
 
 

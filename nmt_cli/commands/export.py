@@ -15,16 +15,15 @@ import torch
 from nmt_cli import __version__
 from nmt_cli.data.prepared.store import PreparedData, Tokenizers
 from nmt_cli.data.sources.files import read_lines
-from nmt_cli.decoding.engine import TorchEngine
+from nmt_cli.decoding.torch_engine import TorchEngine
 from nmt_cli.errors import DataError, RunError, UserError
 from nmt_cli.evaluation.metrics import default_bleu_tokenizer
 from nmt_cli.export import ctranslate2, huggingface, onnx
 from nmt_cli.export.format import ExportFormat, require_packages
 from nmt_cli.export.parity import LARGE_SAMPLE_LINES, Parity, Sample, compare
-from nmt_cli.fs import atomic_write_text
+from nmt_cli.fs import atomic_folder, atomic_write_text, sha256_of_file
 from nmt_cli.recipe.loader import Recipe
 from nmt_cli.reporting import Reporter
-from nmt_cli.runs.checkpoint import sha256_of_file
 from nmt_cli.runs.folder import RunFolder
 from nmt_cli.runs.loading import LoadedRun, open_run
 
@@ -66,20 +65,16 @@ def export(
     reasons = incompatibilities(loaded_run.recipe, format_name)
     if reasons:
         raise UserError(f"{run} cannot be exported to {format_name}: " + "; ".join(reasons))
-    temporary = out.with_name(f"{out.name}.{os.getpid()}.tmp")
-    temporary.mkdir(parents=True)
-    try:
-        loaded_run.tokenizers.save(temporary)
+    with atomic_folder(out, marker=MANIFEST) as scratch:
+        loaded_run.tokenizers.save(scratch)
         export_format.export_model(
-            loaded_run.model, loaded_run.tokenizers, loaded_run.recipe.search, temporary, weight_type
+            loaded_run.model, loaded_run.tokenizers, loaded_run.recipe.search, scratch, weight_type
         )
-        parity = _check_parity(loaded_run, export_format, weight_type, temporary, device, reporter)
+        parity = _check_parity(loaded_run, export_format, weight_type, scratch, device, reporter)
         if parity.problem is not None:
             raise UserError(f"{run}: the export to {format_name} is not what it should be: {parity.problem}")
-        _write_manifest(loaded_run, format_name, weight_type, parity, temporary)
-        _replace_folder(temporary, out)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        _write_manifest(loaded_run, format_name, weight_type, parity, scratch)
+        _delete_folder(out)
     return ExportResult(out, format_name, weight_type, parity)
 
 
@@ -88,17 +83,12 @@ def incompatibilities(recipe: Recipe, format_name: str) -> list[str]:
     return FORMATS[format_name].incompatibilities(recipe.model, recipe.search, recipe.tokenizer.joint)
 
 
-def _replace_folder(temporary: Path, out: Path) -> None:
-    """Move a folder to its place; what stood there goes, unless it is as new as ours."""
-    if out.is_dir():
-        old = out.with_name(f"{out.name}.{os.getpid()}.old")
-        os.replace(out, old)
-        shutil.rmtree(old)
-    try:
-        os.replace(temporary, out)
-    except OSError:  # another process was faster with the same export
-        if not (out / MANIFEST).is_file():
-            raise
+def _delete_folder(folder: Path) -> None:
+    """Delete an older export, if there is one, so that none of it is ever taken for a whole one."""
+    if folder.is_dir():
+        trash = folder.with_name(f"{folder.name}.{os.getpid()}.old")
+        os.replace(folder, trash)
+        shutil.rmtree(trash)
 
 
 def _find_format(format_name: str, quantization: str | None) -> tuple[ExportFormat, str]:

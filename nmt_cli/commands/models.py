@@ -1,8 +1,6 @@
 """nmt models: what a recipe can name, explained from the code."""
 
-import difflib
-
-from nmt_cli.errors import UserError
+from nmt_cli.errors import UserError, suggest
 from nmt_cli.models import MODELS
 from nmt_cli.recipe.docs import section_options
 
@@ -15,7 +13,5 @@ def model_summaries() -> list[tuple[str, str]]:
 def model_options(name: str) -> list[tuple[str, str, str]]:
     """Key, default and meaning of each option of a model; UserError for an unknown one."""
     if name not in MODELS:
-        matches = difflib.get_close_matches(name, list(MODELS), 1, cutoff=0.5)
-        hint = f"did you mean {matches[0]}?" if matches else f"there are {', '.join(MODELS)}"
-        raise UserError(f"no model {name!r}; {hint}")
+        raise UserError(f"no model {name!r}; {suggest(name, MODELS)}")
     return section_options(MODELS[name].config_class)

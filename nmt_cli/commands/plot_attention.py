@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-import torch
 
 from nmt_cli.data.batching import pad
 from nmt_cli.data.sources.files import read_lines
@@ -178,8 +177,7 @@ def _translate(run: LoadedRun, sources: list[TokenIds]) -> list[TokenIds]:
     """The ids of the best translation of each source."""
     vocabulary, device = run.model.vocabulary, next(run.model.parameters()).device
     padded = pad([(ids, [vocabulary.end]) for ids in sources], vocabulary.pad)
-    ids, lengths = (torch.from_numpy(array).to(device) for array in padded)
-    batch = Sequences(ids, lengths)
+    batch = Sequences.from_numpy(*padded, device)
     return [hypotheses[0].ids for hypotheses in search(run.model, batch, run.recipe.search)]
 
 

@@ -112,7 +112,7 @@ def _bleu_tokenizer_of_run(path: Path) -> str | None:
 
 def _translate(path: Path, sources: list[str], reporter: Reporter, device: str, label: str) -> list[str]:
     """A run's translations of all lines."""
-    from nmt_cli.commands.translate import open_translator  # torch, only where there is a run
+    from nmt_cli.inference.opening import open_translator  # torch, only where there is a run
 
     translator = open_translator([path], [], device, rescore_canonical=False)
     texts: list[str] = []

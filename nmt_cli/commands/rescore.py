@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nmt_cli.commands.translate import open_translator
 from nmt_cli.data.sources.files import RawPair, read_two_files
-from nmt_cli.decoding.engine import TorchEngine
 from nmt_cli.decoding.rescoring import log_probabilities
+from nmt_cli.decoding.torch_engine import TorchEngine
 from nmt_cli.inference.lines import decode_line
+from nmt_cli.inference.opening import open_translator
 from nmt_cli.inference.translator import Translator
 
 MAX_PAIRS_PER_BATCH = 4096  # pairs scored together

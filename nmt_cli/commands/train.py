@@ -10,6 +10,7 @@ import torch
 
 from nmt_cli import __version__
 from nmt_cli.data.prepared.store import PreparedData
+from nmt_cli.decoding.torch_engine import TorchEngine
 from nmt_cli.device import choose_dtype, device_name, keep_freed_memory, limit_kernel_cache
 from nmt_cli.distributed.process_group import SINGLE_PROCESS, MainProcessFailed, ProcessGroup
 from nmt_cli.errors import DataError, DeviceError, RunError, TrainingError
@@ -286,7 +287,7 @@ def _score_test(
     split = data.split("test")
     if split is None:
         return []
-    translator = Translator(model, data.tokenizers, recipe.search, rescore_canonical=False)
+    translator = Translator(TorchEngine(model), data.tokenizers, recipe.search, rescore_canonical=False)
     hypotheses = translate_as_cli(translator, split.sources, processes, device)
     lines_by_side = {"source": split.sources, "target": split.references, "hypotheses": hypotheses}
     for side, lines in lines_by_side.items():

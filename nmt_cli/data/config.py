@@ -52,8 +52,8 @@ class CorpusConfig(Section):
     """The corpus section of a recipe."""
 
     name: str | None = None
-    """A corpus by its name instead of files: quickstart, which is made here; one of `nmt corpora`,
-    fetched where it is not there; or hf:DATASET[:CONFIGURATION], whose splits are train, validation
+    """A corpus by its name instead of files: quickstart, which is shipped with nmt; one of
+    `nmt corpora`, downloaded where it is missing; or hf:DATASET[:CONFIGURATION], whose splits are train, validation
     and test. mtdata:ID and hf:DATASET[:CONFIGURATION[:SPLIT]] also stand for a base name below."""
     root: str = "."
     """Folder of the files: absolute, or looked for beside the recipe, in the current folder, under

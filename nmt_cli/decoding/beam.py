@@ -9,10 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.constraints import ban_repeated_ngrams, force_tokens, length_limits, max_ngram_count, pad_prefixes
 from nmt_cli.decoding.coverage import add_coverage_penalty
 from nmt_cli.decoding.ctc_beam import ctc_search
-from nmt_cli.decoding.hypothesis import Hypothesis, SearchConfig
+from nmt_cli.decoding.engine import Hypothesis
 from nmt_cli.decoding.sampling import sample
 from nmt_cli.decoding.topk import topk
 from nmt_cli.models.contract import Autoregressive, NonAutoregressive, Sequences, State, TranslationModel

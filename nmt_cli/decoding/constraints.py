@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nmt_cli.decoding.hypothesis import SearchConfig
+from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.models.contract import Autoregressive, Sequences
 
 Prefixes = list[list[int]] | None

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nmt_cli.decoding.hypothesis import Hypothesis
+from nmt_cli.decoding.engine import Hypothesis
 from nmt_cli.decoding.word_alignment import alignment_layer, attention_weights
 from nmt_cli.models.contract import Autoregressive, Sequences
 

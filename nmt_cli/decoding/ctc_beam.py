@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.constraints import max_ngram_count
-from nmt_cli.decoding.hypothesis import Hypothesis, SearchConfig
+from nmt_cli.decoding.engine import Hypothesis
 from nmt_cli.decoding.rescoring import MAX_LOGITS_PER_CHUNK
 from nmt_cli.errors import UserError
 from nmt_cli.models.contract import NonAutoregressive, Sequences

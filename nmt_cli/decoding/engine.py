@@ -1,96 +1,55 @@
-"""What searches for translations: PyTorch here, or another runtime.
-
-An engine turns ids into hypotheses and knows nothing of text; the translator above it knows
-nothing of tensors.
-"""
+"""What translates ids: the interface of our own search and of other runtimes. Imports no torch."""
 
 from abc import ABC, abstractmethod
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
+from nmt_cli.decoding.config import SearchConfig
 
-from nmt_cli.data.batching import pad
-from nmt_cli.decoding.beam import search
-from nmt_cli.decoding.hypothesis import Hypothesis, SearchConfig
-from nmt_cli.decoding.rescoring import log_probabilities
-from nmt_cli.decoding.word_alignment import attention_weights
-from nmt_cli.models.contract import Sequences, TranslationModel
+if TYPE_CHECKING:
+    from torch import Tensor
 
 TokenIds = list[int]
 
 
+@dataclass(frozen=True)
+class Hypothesis:
+    """A finished translation."""
+
+    ids: TokenIds  # without the end of sentence
+    log_probability: float  # sum over ids and end of sentence, natural logarithm
+    score: float  # what hypotheses are ranked by
+    truncated: bool = False  # it ended only because it reached the longest length allowed
+
+
 class Engine(ABC):
-    """A model that is ready to translate."""
+    """A model that is ready to translate: ids in, hypotheses out; it knows nothing of text."""
 
     max_source_positions: int | None = None
-    """How many source tokens it can read, end of sentence included; None: any number."""
+    """Most source tokens the model can read, end of sentence included; None: any number."""
     max_target_positions: int | None = None
-    """How many target tokens it can write, end of sentence included; None: any number."""
+    """Most target tokens the model can write, end of sentence included; None: any number."""
 
     @abstractmethod
     def max_batch_positions(self, config: SearchConfig) -> int:
-        """How many source positions, padding included, `search` is best given at once."""
+        """Most source positions, padding included, that one call of `search` should get."""
 
     @abstractmethod
     def search(
         self, sources: list[TokenIds], config: SearchConfig, prefixes: list[TokenIds] | None = None
     ) -> list[list[Hypothesis]]:
-        """For each source its `n_best` hypotheses, best first.
+        """The `n_best` hypotheses of each source, best first.
 
-        Sources have no end of sentence and at least one id. `prefixes` are ids that each
-        translation must begin with, as many as there are sources.
+        Each source has at least one id and no end of sentence. `prefixes`, one per source, are ids
+        that the translations must begin with.
         """
 
-    def attention(self, sources: list[TokenIds], targets: list[TokenIds]) -> list[Tensor] | None:
-        """For each pair the weights [layers, heads, T, S]; None where it cannot tell them."""
+    def attention(self, sources: list[TokenIds], targets: list[TokenIds]) -> "list[Tensor] | None":
+        """Attention weights [layers, heads, T, S] of each pair; None where the engine has none."""
         return None
 
     def log_probabilities(
         self, sources: list[TokenIds], targets: list[TokenIds], config: SearchConfig
     ) -> list[float] | None:
-        """log p(target | source) of each pair; None where it cannot tell."""
+        """log p(target | source) of each pair in nats; None where the engine cannot compute it."""
         return None
-
-
-class ModelEngine(Engine):
-    """Our own search over a model (which may be an ensemble), whoever computes what it says.
-
-    `device` is where the model takes and gives tensors.
-    """
-
-    def __init__(self, model: TranslationModel[Any], device: torch.device) -> None:
-        self.model, self.device = model, device
-        self.max_source_positions, self.max_target_positions = (model.max_source_positions, model.max_target_positions)
-
-    def max_batch_positions(self, config: SearchConfig) -> int:
-        """One batch."""
-        return max(1, config.max_positions(self.device.type, self.model.kv_cache_per_token) // config.beam_size)
-
-    def search(
-        self, sources: list[TokenIds], config: SearchConfig, prefixes: list[TokenIds] | None = None
-    ) -> list[list[Hypothesis]]:
-        """See `Engine.search`; all sources are one batch."""
-        vocabulary = self.model.vocabulary
-        padded = pad([(ids, [vocabulary.end]) for ids in sources], vocabulary.pad)
-        ids, lengths = torch.from_numpy(padded.ids), torch.from_numpy(padded.lengths)
-        total_tokens = int(padded.lengths.sum())
-        batch = Sequences(ids.to(self.device), lengths.to(self.device), total_tokens)
-        return search(self.model, batch, config, prefixes)
-
-
-class TorchEngine(ModelEngine):
-    """A model that PyTorch computes, where its parameters are."""
-
-    def __init__(self, model: TranslationModel[Any]) -> None:
-        super().__init__(model, next(model.parameters()).device)
-
-    def attention(self, sources: list[TokenIds], targets: list[TokenIds]) -> list[Tensor] | None:
-        """See `Engine.attention`."""
-        return attention_weights(self.model, sources, targets)
-
-    def log_probabilities(
-        self, sources: list[TokenIds], targets: list[TokenIds], config: SearchConfig
-    ) -> list[float] | None:
-        """See `Engine.log_probabilities`."""
-        return log_probabilities(self.model, sources, targets, config.max_positions(self.device.type))

@@ -78,7 +78,4 @@ def _score_ctc(model: TranslationModel[Any], sources: list[TokenIds], targets: l
 
 
 def _to_sequences(model: TranslationModel[Any], rows: list[tuple[TokenIds, TokenIds]]) -> Sequences:
-    device = next(model.parameters()).device
-    padded = pad(rows, model.vocabulary.pad)
-    ids, lengths = (torch.from_numpy(array).to(device) for array in (padded.ids, padded.lengths))
-    return Sequences(ids, lengths, int(padded.lengths.sum()))
+    return Sequences.from_numpy(*pad(rows, model.vocabulary.pad), next(model.parameters()).device)

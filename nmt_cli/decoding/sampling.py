@@ -8,8 +8,9 @@ import torch
 from numpy.random import PCG64, Generator
 from torch import Tensor
 
+from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.constraints import force_tokens, length_limits, pad_prefixes
-from nmt_cli.decoding.hypothesis import Hypothesis, SearchConfig
+from nmt_cli.decoding.engine import Hypothesis
 from nmt_cli.models.contract import Autoregressive, Sequences
 
 Model = Autoregressive[Any, Any]

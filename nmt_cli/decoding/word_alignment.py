@@ -22,11 +22,7 @@ def attention_weights(
     vocabulary, device = model.vocabulary, next(model.parameters()).device
     source = pad([(ids, [vocabulary.end]) for ids in sources], vocabulary.pad)
     target = pad([([model.decoder_start_id], ids) for ids in targets], vocabulary.pad)
-    batch = [
-        Sequences(torch.from_numpy(padded.ids).to(device), torch.from_numpy(padded.lengths).to(device))
-        for padded in (source, target)
-    ]
-    weights = model.attention(batch[0], batch[1])
+    weights = model.attention(Sequences.from_numpy(*source, device), Sequences.from_numpy(*target, device))
     if weights is None:
         return None
     sizes = zip(target.lengths.tolist(), source.lengths.tolist(), strict=True)

@@ -9,11 +9,12 @@ import torch
 
 from nmt_cli.data.batching import batch_by_length, collate
 from nmt_cli.data.prepared.store import Split, Tokenizers
-from nmt_cli.decoding.hypothesis import SearchConfig
+from nmt_cli.decoding.config import SearchConfig
+from nmt_cli.decoding.torch_engine import TorchEngine
 from nmt_cli.distributed.process_group import SINGLE_PROCESS, ProcessGroup
 from nmt_cli.errors import UserError
 from nmt_cli.evaluation.metrics import corpus_scores, default_bleu_tokenizer, tokenizer_error
-from nmt_cli.inference.blocks import MIN_PARALLEL_INPUT_BYTES, BlockPartitioner
+from nmt_cli.inference.lines import MIN_PARALLEL_INPUT_BYTES, BlockPartitioner, BlockReader
 from nmt_cli.inference.translator import Translator
 from nmt_cli.models.contract import TranslationModel
 from nmt_cli.training.batches import to_tensors
@@ -45,12 +46,12 @@ def translate_as_cli(
     threads = torch.get_num_threads()
     on_gpu = device.type == "cuda"
     workers = torch.cuda.device_count() if on_gpu else threads * processes.world_size
-    blocks = list(BlockPartitioner(workers, translator.config.beam_size).read_blocks(stream))
+    blocks = list(BlockReader(stream, BlockPartitioner(workers, translator.config.beam_size)))
     if workers > 1 and not on_gpu and stream.getbuffer().nbytes >= MIN_PARALLEL_INPUT_BYTES:
         torch.set_num_threads(1)
     try:
         own_blocks = [
-            [translation.text for translation in translator.translate([line.text for line in block])]
+            [translation.text for translation in translator.translate(block.texts)]
             for block in blocks[processes.rank :: processes.world_size]
         ]
     finally:
@@ -87,7 +88,7 @@ class Validator:
                 "guard": False,  # what the model does by itself, at the cost of one search
             }
         )
-        self.translator = Translator(model, tokenizers, validation_search, rescore_canonical=False)
+        self.translator = Translator(TorchEngine(model), tokenizers, validation_search, rescore_canonical=False)
         self.tokenize = config.metric_tokenize or default_bleu_tokenizer(target_language)
         reason = tokenizer_error(self.tokenize)
         if reason is not None:  # now, and not hours later at the first validation

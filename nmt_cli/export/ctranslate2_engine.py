@@ -25,8 +25,8 @@ import torch
 
 from nmt_cli.data.batching import batch_by_length
 from nmt_cli.data.tokenization.tokenizer import MAX_TOKENIZER_FILE_BYTES
-from nmt_cli.decoding.engine import Engine, TokenIds
-from nmt_cli.decoding.hypothesis import Hypothesis, SearchConfig
+from nmt_cli.decoding.config import SearchConfig
+from nmt_cli.decoding.engine import Engine, Hypothesis, TokenIds
 from nmt_cli.errors import DeviceError
 from nmt_cli.fs import read_json, read_json_list
 

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from nmt_cli.data.prepared.store import Tokenizers
+from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.engine import Engine
-from nmt_cli.decoding.hypothesis import SearchConfig
 from nmt_cli.errors import UserError
 from nmt_cli.models.contract import ModelConfig, TranslationModel
 

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from nmt_cli.data.prepared.store import Tokenizers
 from nmt_cli.data.tokenization.imported import ImportedTokenizerInfo
 from nmt_cli.data.tokenization.tokenizer import TextTokenizer
+from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.engine import Engine
-from nmt_cli.decoding.hypothesis import SearchConfig
 from nmt_cli.device import find_device
 from nmt_cli.models.attention import MultiHeadAttention
 from nmt_cli.models.contract import ModelConfig, TranslationModel

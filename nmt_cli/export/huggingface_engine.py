@@ -7,9 +7,10 @@ from typing import Any
 import torch
 
 from nmt_cli.data.batching import batch_by_length, pad
-from nmt_cli.decoding.engine import Engine, TokenIds
-from nmt_cli.decoding.hypothesis import Hypothesis, SearchConfig
+from nmt_cli.decoding.config import SearchConfig
+from nmt_cli.decoding.engine import Engine, Hypothesis, TokenIds
 from nmt_cli.errors import UserError
+from nmt_cli.models.contract import Sequences
 
 
 class HuggingFaceEngine(Engine):
@@ -58,7 +59,7 @@ class HuggingFaceEngine(Engine):
     def _generate(self, sources: list[TokenIds], max_length: int, config: SearchConfig) -> list[list[Hypothesis]]:
         """Hypotheses of at most `limit` tokens, end of sentence not counted."""
         padded = pad([(ids, [self.eos_id]) for ids in sources], self.pad_id)
-        ids, lengths = (torch.from_numpy(x).to(self.device) for x in padded)
+        ids, lengths, _ = Sequences.from_numpy(*padded, self.device)
         mask = torch.arange(ids.shape[1], device=self.device) < lengths[:, None]
         output = self.model.generate(
             input_ids=ids,

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from nmt_cli.data.prepared.store import Tokenizers
+from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.engine import Engine
-from nmt_cli.decoding.hypothesis import SearchConfig
 from nmt_cli.device import find_device
 from nmt_cli.export.onnx_graphs import (
     DecodeStepGraph,

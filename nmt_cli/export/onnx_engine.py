@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nmt_cli.decoding.engine import ModelEngine
+from nmt_cli.decoding.torch_engine import ModelEngine
 from nmt_cli.fs import read_json
 from nmt_cli.models.contract import Autoregressive, ModelConfig, NonAutoregressive, Sequences, State
 from nmt_cli.vocabulary import Vocabulary

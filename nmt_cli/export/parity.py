@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nmt_cli.data.prepared.store import Tokenizers
+from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.engine import Engine
-from nmt_cli.decoding.hypothesis import SearchConfig
 from nmt_cli.evaluation.metrics import corpus_scores
 from nmt_cli.inference.translator import Translator
 

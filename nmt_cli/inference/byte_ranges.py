@@ -1,7 +1,7 @@
-"""Parts of a text file: shard I of N holds the lines that begin in the I-th Nth of its bytes.
+"""Cutting a text file into shards: shard I of N holds the lines that begin in the I-th Nth of its bytes.
 
-So a shard of plain text is found without reading the rest. A compressed file can only be read from
-its beginning; its shards are the I-th Nth of its lines, which one pass counts.
+So a shard of plain text is found without reading the rest. A compressed file can only be read from the beginning:
+shard I of N holds the I-th Nth of its lines, which are counted first.
 """
 
 import hashlib
@@ -16,18 +16,18 @@ from nmt_cli.data.sources.files import BOM, open_decompressed
 from nmt_cli.errors import DataError, UserError
 
 READ_SIZE_BYTES = 1 << 20
-SAMPLE_COUNT, SAMPLE_BYTES = (64, 1 << 14)  # places of a file that its sample is taken from, and their size
+SAMPLE_COUNT, SAMPLE_BYTES = 64, 1 << 14  # blocks of a file that are hashed, and their size
 
 
 class Shard(NamedTuple):
-    """One of `total` parts of a file, numbered from 1."""
+    """Shard `number` of `total`, from 1."""
 
     number: int
     total: int
 
     @property
     def name(self) -> str:
-        """The name of its files: shard-003-of-100."""
+        """The stem of its file names: shard-003-of-100."""
         width = len(str(self.total))
         return f"shard-{self.number:0{width}}-of-{self.total}"
 
@@ -47,7 +47,7 @@ def parse_shards(text: str) -> list[Shard]:
 
 
 class TextRange(NamedTuple):
-    """What a shard holds: from `begin` to before `end`, of `total`, in bytes or lines."""
+    """The half-open range of a file that a shard holds, in bytes or lines, and the size of the file."""
 
     unit: Literal["bytes", "lines"]
     begin: int
@@ -56,7 +56,7 @@ class TextRange(NamedTuple):
 
 
 def find_range(path: Path, shard: Shard) -> TextRange:
-    """The shard's part of a file; DataError where that cannot be read."""
+    """The range of a shard; DataError where the file cannot be read."""
     if path.suffix in (".gz", ".zst"):
         line_count = _count_lines(path)
         begin, end = (line_count * index // shard.total for index in (shard.number - 1, shard.number))
@@ -68,7 +68,7 @@ def find_range(path: Path, shard: Shard) -> TextRange:
 
 
 def _next_line_start(file: BinaryIO, offset: int) -> int:
-    """Where the first line begins at `place` or behind it; the end of the file where none does."""
+    """Where the first line at or after `offset` begins; the end of the file where there is none."""
     if offset == 0:
         return 0
     file.seek(offset - 1)
@@ -87,10 +87,10 @@ def _count_lines(path: Path) -> int:
 
 
 def open_range(path: Path, text_range: TextRange, skip_lines: int) -> BinaryIO:
-    """The text of a part as a stream, without its first `skip` lines.
+    """The text of a range as a stream, without its first `skip_lines` lines.
 
-    A byte order mark counts at the beginning of the file only. Elsewhere the stream begins with
-    another one: whoever reads a stream takes the first one off.
+    Readers drop a byte order mark at the beginning of a stream; only that of the file is one. So a stream that begins
+    elsewhere gets an additional mark.
     """
     chunks = (
         _read_byte_range(path, text_range, skip_lines)
@@ -112,7 +112,7 @@ def _read_byte_range(path: Path, text_range: TextRange, skip_lines: int) -> Iter
         while offset < text_range.end:
             block = file.read(min(READ_SIZE_BYTES, text_range.end - offset))
             if not block:
-                raise DataError(f"{path}: it has become shorter")
+                raise DataError(f"{path}: the file has become shorter")
             offset += len(block)
             yield block
 
@@ -126,7 +126,7 @@ def _read_line_range(path: Path, text_range: TextRange, skip_lines: int) -> Iter
 
 
 class _IteratorStream(io.RawIOBase):
-    """A stream of what an iterator gives."""
+    """A binary stream over the chunks of an iterator."""
 
     def __init__(self, chunks: Iterator[bytes]) -> None:
         self._chunks, self._remaining = chunks, b""
@@ -147,9 +147,9 @@ class _IteratorStream(io.RawIOBase):
 
 
 def sample_hash(path: Path) -> str:
-    """SHA-256 of the size and of 64 places of a file: cheap to compare, whatever its size.
+    """SHA-256 of the size and of 64 blocks of a file: a quick check that a file is the same.
 
-    Two files of the same size that differ elsewhere only have the same one.
+    A difference outside these blocks goes unnoticed.
     """
     digest = hashlib.sha256()
     with open(path, "rb") as file:

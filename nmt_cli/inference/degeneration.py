@@ -1,9 +1,9 @@
-"""A guard against nonsense: translations that loop, run on, or say nothing.
+"""Detecting and repairing degenerate translations: those that loop, run on, are empty or far too short.
 
-They are found by comparing the translation with its source, so that a source that repeats itself
-may be translated by a text that does. What is found is searched for once more, with repeated
-n-grams banned and a wider beam, and the better of all hypotheses is taken. Search scores cannot
-tell which is better (a loop is probable at each of its steps), so flaws count first.
+A translation is compared with its source, since the translation of a repetitive source may be repetitive. Degenerate
+ones are searched again, with repeated n-grams banned and a wider beam, and the best hypothesis of both searches is
+taken: the one with the least severe issues, then the one with the best score. Scores alone do not tell, since each
+step of a loop is probable.
 """
 
 import re
@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from nmt_cli.decoding.hypothesis import Hypothesis, SearchConfig
-from nmt_cli.inference.repetition import Repetition
+from nmt_cli.decoding.config import SearchConfig
+from nmt_cli.decoding.engine import Hypothesis
 
 Issue = Literal["empty", "short", "loop", "run_on"]
 
@@ -25,18 +25,21 @@ ISSUE_DESCRIPTIONS: dict[Issue, str] = {
     "loop": "repeating itself",
     "run_on": "running on without an end",
 }
-RETRY_NO_REPEAT_NGRAM = 3  # pieces
+RETRY_NO_REPEAT_NGRAM = 3  # tokens
 RETRY_MIN_BEAM_SIZE = 5
 NON_WORD_CHARACTERS = re.compile(r"[\W_]+")
 
-# In characters of an alphabet, see `_script_adjusted_length`.
+# In alphabetic characters: see `_script_adjusted_length`.
 MAX_LENGTH_RATIO, MAX_LENGTH_MARGIN = 4, 40
 MAX_SHORTENING_RATIO, SHORT_CHECK_MIN_LENGTH = 8, 60
 REPETITION_THRESHOLDS = {"words": 4, "long_words": 3, "letters": 5, "other": 8}  # repetitions that make a loop
-MAX_REPEATED_NGRAM_FRACTION, NGRAM_CHECK_MIN_WORDS = (
-    0.4,
-    24,
-)  # 4-grams there before, in a translation of so many words
+MAX_REPEATED_NGRAM_FRACTION, NGRAM_CHECK_MIN_WORDS = 0.4, 24  # of 4-grams, in translations of at least 24 words
+
+UNSPACED_SCRIPTS = r"\u0e00-\u109f\u1780-\u17ff\u2e80-\ua4cf"
+WORD = re.compile(rf"[{UNSPACED_SCRIPTS}]|[^\W_{UNSPACED_SCRIPTS}]+|[^\w\s]|_")
+MAX_UNIT_WORDS = 64  # words in a repeated unit
+MIN_REPETITIVE_WORD_LENGTH = 10  # characters of a word that may repeat a part of itself ('hahahahaha')
+NGRAM_SIZE = 4  # words
 
 
 class DecodedHypothesis(NamedTuple):
@@ -47,37 +50,37 @@ class DecodedHypothesis(NamedTuple):
 
 
 class SourceText(NamedTuple):
-    """What a draft is to translate."""
+    """What a hypothesis translates."""
 
     text: str
     token_count: int
-    prefix: str  # the beginning that was asked for
+    prefix: str  # that the translation must begin with
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What the guard found in the best draft, and what is left in the one that was taken."""
+    """The issues of the best hypothesis, and those that remain in the one that was taken."""
 
     issues: tuple[Issue, ...]
     remaining_issues: tuple[Issue, ...]
     replaced: bool
-    """A draft with fewer flaws than the best one was taken."""
+    """A hypothesis with less severe issues was taken."""
 
     @property
     def warning(self) -> str:
-        """One line for people."""
-        finding = f"the translation was found {_describe_issues(self.issues)}"
+        """A line for the user."""
+        description = f"the translation was {_describe_issues(self.issues)}"
         if not self.replaced:
-            return f"{finding}; no better one was found"
+            return f"{description}; no better one was found"
         remainder = f", which is {_describe_issues(self.remaining_issues)}" if self.remaining_issues else ""
-        return f"{finding}; another one was taken{remainder}"
+        return f"{description}; it was replaced by a better one{remainder}"
 
     def record(self) -> dict[str, object]:
-        """The verdict as an object for --jsonl."""
+        """The diagnosis as an object for --jsonl."""
         return {"found": list(self.issues), "left": list(self.remaining_issues), "mended": self.replaced}
 
 
-SearchAgain = Callable[[list[int], SearchConfig], list[list[DecodedHypothesis]]]  # numbers of tasks to their drafts
+SearchAgain = Callable[[list[int], SearchConfig], list[list[DecodedHypothesis]]]  # from indices of sources
 
 
 def repair_degenerate(
@@ -86,9 +89,9 @@ def repair_degenerate(
     config: SearchConfig,
     search_again: SearchAgain,
 ) -> tuple[list[list[DecodedHypothesis]], list[Diagnosis | None]]:
-    """The drafts of each task with flawed ones mended, and a verdict where the best was flawed.
+    """The hypotheses of each source, repaired where possible, and a diagnosis where the best one was degenerate.
 
-    Samples are judged, but not drawn again: their text depends on the seed alone.
+    Samples are diagnosed but not drawn again, since they depend on the seed alone.
     """
     issues = [
         find_issues(source, source_hypotheses) for source, source_hypotheses in zip(sources, hypotheses, strict=True)
@@ -98,7 +101,7 @@ def repair_degenerate(
     result = list(hypotheses)
     retried = {} if config.sampling else _search_again(degenerate, sources, issues, config, search_again)
     for index in degenerate:
-        candidates = _preference(sources[index], hypotheses[index], retried.get(index, []), config)
+        candidates = _rank(sources[index], hypotheses[index], retried.get(index, []), config)
         remaining = find_issues(sources[index], candidates)
         improved = _severity(remaining) < _severity(issues[index])
         if improved:
@@ -108,7 +111,7 @@ def repair_degenerate(
 
 
 def merge_diagnoses(diagnoses: Sequence[Diagnosis | None]) -> Diagnosis | None:
-    """The verdict on a line from those on its parts; None where nothing was found."""
+    """The diagnosis of a line from those of its segments; None where there is none."""
     present = [diagnosis for diagnosis in diagnoses if diagnosis is not None]
     if not present:
         return None
@@ -118,7 +121,7 @@ def merge_diagnoses(diagnoses: Sequence[Diagnosis | None]) -> Diagnosis | None:
 
 
 def find_issues(source: SourceText, hypotheses: Sequence[DecodedHypothesis]) -> tuple[Issue, ...]:
-    """What is wrong with the first draft."""
+    """The issues of the first hypothesis."""
     text = hypotheses[0].text if hypotheses else ""
     if not text.strip():
         has_visible_text = any(character.isprintable() and not character.isspace() for character in source.text)
@@ -141,12 +144,12 @@ def find_issues(source: SourceText, hypotheses: Sequence[DecodedHypothesis]) -> 
 
 
 def _script_adjusted_length(text: str) -> int:
-    """How much a text says: characters, those of Chinese, Japanese and Korean as three each."""
+    """Length in characters, of which those of Chinese, Japanese and Korean count as three."""
     return len(text) + 2 * sum(unicodedata.east_asian_width(character) in "WF" for character in text)
 
 
 def is_repetitive(source: str, text: str) -> bool:
-    """Whether the text repeats itself in a way that its source does not account for."""
+    """Whether the text repeats itself more than its source accounts for."""
     target_repetition = Repetition.from_text(text)
     if target_repetition.repeated_ngram_fraction == 0.0 and max(
         target_repetition.words, target_repetition.letters, target_repetition.other
@@ -176,7 +179,7 @@ def _search_again(
     config: SearchConfig,
     search_again: SearchAgain,
 ) -> dict[int, list[DecodedHypothesis]]:
-    """New drafts for the flawed ones, in searches with the same shortest length."""
+    """New hypotheses for the degenerate ones; those with the same minimum length are searched together."""
     indices_by_min_length: dict[int, list[int]] = defaultdict(list)
     for index in degenerate:
         source_length = sources[index].token_count
@@ -198,10 +201,10 @@ def _retry_config(config: SearchConfig, min_length: int) -> SearchConfig:
     return config.model_copy(update=updates)
 
 
-def _preference(
+def _rank(
     source: SourceText, first: list[DecodedHypothesis], second: list[DecodedHypothesis], config: SearchConfig
 ) -> list[DecodedHypothesis]:
-    """The n best of both searches: by flaws, then by score; each text once."""
+    """The n best of both searches, by severity, then by score; each text once."""
     ranked = [(_severity(find_issues(source, [hypothesis])), hypothesis) for hypothesis in [*first, *second]]
     ranked.sort(key=lambda entry: (entry[0], -entry[1].hypothesis.score))
     unique: dict[str, DecodedHypothesis] = {}
@@ -216,3 +219,74 @@ def _severity(issues: Sequence[Issue]) -> int:
 
 def _describe_issues(issues: Sequence[Issue]) -> str:
     return " and ".join(ISSUE_DESCRIPTIONS[issue] for issue in issues)
+
+
+@dataclass(frozen=True)
+class Repetition:
+    """How often a text repeats itself in a row; 1: not at all.
+
+    Words are runs of letters and digits; any other visible character, and each character of a script written without
+    spaces, is a word by itself. So '1000000' repeats nothing.
+    """
+
+    words: int  # of words, at least one of which has a letter
+    long_words: int  # of two or more words, at least one of which has a letter
+    letters: int  # of letters within a word
+    other: int  # of digits and punctuation only
+    repeated_ngram_fraction: float  # share of 4-grams of words that occur earlier in the text
+    word_count: int
+
+    @classmethod
+    def from_text(cls, text: str) -> "Repetition":
+        """Count the repetitions of a text."""
+        words = WORD.findall(text.casefold())
+        runs = _find_runs(words)
+        within_word_runs = [run for word in words if _can_repeat(word) for run in _find_runs(word)]
+        return cls(
+            words=max((run.repeats for run in runs if run.has_letters), default=1),
+            long_words=max((run.repeats for run in runs if run.has_letters and run.unit_size > 1), default=1),
+            letters=max((run.repeats for run in within_word_runs if run.has_letters), default=1),
+            other=max((run.repeats for run in runs if not run.has_letters), default=1),
+            repeated_ngram_fraction=_repeated_ngram_fraction(words),
+            word_count=len(words),
+        )
+
+
+class _RepeatedRun(NamedTuple):
+    repeats: int
+    unit_size: int  # items in the repeated unit
+    has_letters: bool
+
+
+def _can_repeat(word: str) -> bool:
+    return len(word) >= MIN_REPETITIVE_WORD_LENGTH and not word.isdigit() and len(set(word)) <= len(word) // 2
+
+
+def _find_runs(items: Sequence[str]) -> list[_RepeatedRun]:
+    """The longest run of each size of unit, with and without letters."""
+    if len(items) - len(set(items)) < 2:  # nothing can be there three times in a row
+        return []
+    runs = []
+    for unit_size in range(1, min(MAX_UNIT_WORDS, len(items) // 2) + 1):
+        longest_by_kind = {True: 0, False: 0}
+        length = 0
+        has_letters = False
+        for position in range(unit_size, len(items)):
+            length = length + 1 if items[position] == items[position - unit_size] else 0
+            if length == unit_size:  # the unit stays the same as long as the run lasts
+                has_letters = any(map(str.isalpha, items[position - unit_size + 1 : position + 1]))
+            if length >= unit_size and length > longest_by_kind[has_letters]:
+                longest_by_kind[has_letters] = length
+        runs += [
+            _RepeatedRun(length // unit_size + 1, unit_size, with_letters)
+            for with_letters, length in longest_by_kind.items()
+            if length
+        ]
+        if max(longest_by_kind.values()) + unit_size == len(items):
+            break  # the whole text is one run: longer units repeat less often
+    return runs
+
+
+def _repeated_ngram_fraction(words: list[str]) -> float:
+    ngrams = [tuple(words[start : start + NGRAM_SIZE]) for start in range(len(words) - NGRAM_SIZE + 1)]
+    return 1 - len(set(ngrams)) / len(ngrams) if ngrams else 0.0

@@ -1,34 +1,44 @@
-"""Lines of a byte stream as they arrive.
+"""Reading lines of text as they arrive, and cutting them into the blocks that are translated together.
 
-They are read without a thread, since a process that is forked must not have one: whoever waits for
-something else as well asks with `readable` whether there is more to read.
+Nothing here starts a thread, since a process with several threads must not be forked; a caller that waits for
+something else too asks `LineReader.readable` whether there is more to read.
 """
 
 import io
 import os
 import select
+import stat
+import struct
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
+from itertools import islice, pairwise
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
 
-MAX_LINES_PER_READ = 4096  # lines of a block
+from nmt_cli.data.sources.files import BOM, read_lines
+from nmt_cli.errors import DataError
+
+MAX_LINES_PER_READ = 4096  # lines per block where no partitioner decides
 READ_SIZE_BYTES = 1 << 16  # bytes read at a time
-MAX_BLOCK_BYTES = 1 << 18  # bytes of the lines that are taken at a time
-MAX_BUFFERED_BYTES = 1 << 20  # bytes held before nothing more is read, unless they are all one line
+MAX_BLOCK_BYTES = 1 << 18  # bytes of the lines of one block
+MAX_BUFFERED_BYTES = 1 << 20  # bytes buffered before reading pauses, unless they are all one line
+MAX_BLOCK_LINES = 1024  # lines per block: enough to sort by length
+MIN_PARALLEL_INPUT_BYTES = 8 << 10  # bytes waiting at the start that make several processes worthwhile
+MIN_BLOCK_HYPOTHESES = 384  # hypotheses that a block should start with; smaller blocks are less efficient
 
 
 @dataclass(frozen=True)
 class InputLine:
-    """A line of input, decoded; `damaged` where bytes were not UTF-8 and became U+FFFD."""
+    """A decoded line of input."""
 
     number: int  # from 1
     text: str
-    invalid_utf8: bool
+    invalid_utf8: bool  # bytes that are not UTF-8 were replaced by U+FFFD
 
 
-class NonblockingReader:
-    """What has arrived of a stream and has not been taken yet."""
+class LineReader:
+    """A buffer of the lines of a stream that have arrived and have not been taken yet."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self.stream = stream
@@ -37,40 +47,36 @@ class NonblockingReader:
         except (io.UnsupportedOperation, AttributeError):  # bytes in memory
             self.fd = None
         self.at_eof = False
+        self.error: OSError | None = None  # of the stream, to be raised once the lines before it have been taken
         self._lines: deque[bytes] = deque()
         self._partial_line: list[bytes] = []  # of a line whose end has not arrived
         self._buffered_bytes = 0
-        self._line_number = 0
-        self._deferred_error: OSError | None = None
+        self.line_count = 0  # lines taken so far
 
     def __len__(self) -> int:
         return len(self._lines)
 
     @property
     def should_read(self) -> bool:
-        """Whether more should be read: the stream goes on, and not much is held."""
+        """Whether to read more: the stream has not ended, and the buffer is not full."""
         return not self.at_eof and (self._buffered_bytes < MAX_BUFFERED_BYTES or not self._lines)
 
     def readable(self) -> bool:
-        """Whether reading would not have to wait."""
+        """Whether reading would not block."""
         return self.fd is None or bool(select.select([self.fd], [], [], 0)[0])
 
-    def buffer_lines(self, line_count: int) -> None:
-        """Read until so many lines are held or no more is there; only for the first line wait.
-
-        An error of the stream is raised when the lines before it have been taken.
-        """
+    def fill(self, line_count: int) -> None:
+        """Read until this many lines are buffered or no more have arrived; block only for the first one."""
         while self.should_read and len(self) < line_count and (not len(self) or self.readable()):
-            try:
-                self.read()
-            except OSError as error:
-                self.at_eof, self._deferred_error = True, error
-        if self._deferred_error is not None and not len(self):
-            raise self._deferred_error
+            self.read()
 
     def read(self) -> None:
-        """Take what is there, waiting where there is nothing."""
-        data = self.stream.read(READ_SIZE_BYTES) if self.fd is None else os.read(self.fd, READ_SIZE_BYTES)
+        """Read what has arrived, blocking where nothing has; an error of the stream ends it."""
+        try:
+            data = self.stream.read(READ_SIZE_BYTES) if self.fd is None else os.read(self.fd, READ_SIZE_BYTES)
+        except OSError as error:
+            self.at_eof, self.error = True, error
+            return
         if not data:
             self.at_eof = True
             last_line = b"".join(self._partial_line)
@@ -85,8 +91,8 @@ class NonblockingReader:
             self._lines.extend(following_lines[:-1])
             self._partial_line = [following_lines[-1]]
 
-    def pop_lines(self, max_lines: int) -> list[InputLine]:
-        """At most so many lines, and at most `TAKEN` bytes of them unless it is a single one."""
+    def take(self, max_lines: int) -> list[InputLine]:
+        """The next lines, at most `max_lines`, and at most MAX_BLOCK_BYTES of them unless it is a single one."""
         lines: list[InputLine] = []
         byte_count = 0
         while self._lines and len(lines) < max_lines:
@@ -95,38 +101,171 @@ class NonblockingReader:
                 break
             raw = self._lines.popleft()
             self._buffered_bytes -= len(raw) + 1
-            self._line_number += 1
-            lines.append(decode_line(raw, self._line_number))
+            self.line_count += 1
+            lines.append(decode_line(raw, self.line_count))
         return lines
 
 
-def read_blocks(
-    stream: BinaryIO, max_lines: int = MAX_LINES_PER_READ, block_size: Callable[[int], int] = lambda lines: lines
-) -> Iterator[list[InputLine]]:
-    """Lists of the lines that have arrived, waiting only for the first of each list.
-
-    At most `most` lines are looked at, of which `size` says how many make a list: of a file always
-    the same. A list has fewer where lines are long.
-    """
-    reader = NonblockingReader(stream)
-    while True:
-        reader.buffer_lines(max_lines)
-        if not len(reader):
-            return
-        yield reader.pop_lines(block_size(min(len(reader), max_lines)))
-
-
 def decode_line(raw: bytes, number: int) -> InputLine:
-    """A line without its line feed; a byte order mark at the very start is dropped."""
+    """A line without its line feed; a byte order mark at the very beginning of the input is dropped."""
     raw = raw.removesuffix(b"\n")
     if number == 1:
-        raw = raw.removeprefix(b"\xef\xbb\xbf")
+        raw = raw.removeprefix(BOM)
     try:
         return InputLine(number, raw.decode(), False)
     except UnicodeDecodeError:
         return InputLine(number, raw.decode(errors="replace"), True)
 
 
+def read_blocks(stream: BinaryIO, max_lines: int = MAX_LINES_PER_READ) -> Iterator[list[InputLine]]:
+    """Lists of at most `max_lines` lines that have arrived, blocking only for the first line of each list."""
+    reader = LineReader(stream)
+    while True:
+        reader.fill(max_lines)
+        if not len(reader):
+            break
+        yield reader.take(max_lines)
+    if reader.error is not None:
+        raise reader.error
+
+
+class BlockPartitioner:
+    """How an input is cut into blocks for `worker_count` workers, with `beam_size` hypotheses per line.
+
+    In bfloat16 the numerical results of a line depend on the batch it is in. So the cut depends only on the lines
+    and on the machine, never on the number of processes or on which of them is idle; training translates the test
+    text in the same blocks as `nmt translate`.
+    """
+
+    def __init__(self, worker_count: int, beam_size: int) -> None:
+        self.worker_count, self.min_efficient_lines = (worker_count, -(-MIN_BLOCK_HYPOTHESES // beam_size))
+        self.lookahead_lines = MAX_BLOCK_LINES * worker_count  # lines to buffer, if available, before a block is cut
+        self._final_sizes: list[int] = []  # sizes of the last blocks, once decided
+
+    def next_block_size(self, available_lines: int) -> int:
+        """Lines of the next block, where `available_lines` (at most `lookahead_lines`) are buffered.
+
+        A block is one worker's share of them, so blocks become smaller towards the end and all workers finish
+        together. What remains for a few blocks of efficient size is divided evenly.
+        """
+        if not self._final_sizes and round(available_lines / self.min_efficient_lines) >= 2 * self.worker_count:
+            return max(-(-available_lines // self.worker_count), self.min_efficient_lines)
+        if not self._final_sizes:
+            boundaries = [available_lines * worker // self.worker_count for worker in range(self.worker_count + 1)]
+            self._final_sizes = [end - start for start, end in pairwise(boundaries) if end > start]
+        return min(available_lines, self._final_sizes.pop())
+
+
+class LineBlock(NamedTuple):
+    """Neighbouring lines that are translated together."""
+
+    lines: list[InputLine]
+    prefixes: list[str] | None = None  # of the lines' translations
+
+    @property
+    def texts(self) -> list[str]:
+        """The text of each line."""
+        return [line.text for line in self.lines]
+
+    def __str__(self) -> str:
+        first, last = self.lines[0].number, self.lines[-1].number
+        return f"line {last}" if first == last else f"lines {first} to {last}"
+
+
+class BlockReader:
+    """The blocks of a stream, with the prefixes of their lines from a file; None as partitioner: whatever has arrived.
+
+    Where the input must not be translated any further, reading ends early and `error` says why: the stream could
+    not be read, the prefix file has more or fewer lines than the input, or, with `strict`, a line is not UTF-8.
+    """
+
+    def __init__(
+        self,
+        stream: BinaryIO,
+        partitioner: BlockPartitioner | None = None,
+        prefix_path: Path | None = None,
+        *,
+        strict: bool = False,
+    ) -> None:
+        self.lines = LineReader(stream)
+        self.partitioner, self.prefix_path, self.strict = partitioner, prefix_path, strict
+        self.lookahead_lines = MAX_LINES_PER_READ if partitioner is None else partitioner.lookahead_lines
+        self._prefixes = None if prefix_path is None else read_prefixes(prefix_path)
+        self._error: DataError | None = None
+
+    def __iter__(self) -> Iterator[LineBlock]:
+        """All blocks, waiting for input; the error, if any, is raised after the last one."""
+        while not self.finished:
+            self.lines.fill(self.lookahead_lines)
+            block = self.next_block()
+            if block is not None:
+                yield block
+        self.raise_error()
+
+    @property
+    def finished(self) -> bool:
+        """Whether there are no further blocks."""
+        return self._error is not None or (self.lines.at_eof and not len(self.lines))
+
+    def next_block(self) -> LineBlock | None:
+        """A block of the lines that have been read; None where none of them can be translated."""
+        available = min(len(self.lines), self.lookahead_lines)
+        if not available:
+            return None
+        lines = self.lines.take(available if self.partitioner is None else self.partitioner.next_block_size(available))
+        if self.strict:
+            lines = self._valid_lines(lines)
+        if self._prefixes is None:
+            return LineBlock(lines) if lines else None
+        prefixes = list(islice(self._prefixes, len(lines)))
+        if len(prefixes) < len(lines):
+            lines = lines[: len(prefixes)]
+            self._error = DataError(f"{self.prefix_path}: fewer lines than the input")
+        return LineBlock(lines, prefixes) if lines else None
+
+    def _valid_lines(self, lines: list[InputLine]) -> list[InputLine]:
+        """The lines before the first that is not UTF-8."""
+        for index, line in enumerate(lines):
+            if line.invalid_utf8:
+                self._error = DataError(f"line {line.number}: not UTF-8 text (--strict)")
+                return lines[:index]
+        return lines
+
+    def raise_error(self) -> None:
+        """Raise what ended the input before its time, if anything; to be called after the last block."""
+        if self._error is None and self.lines.error is not None:
+            raise self.lines.error
+        if self._error is None and self._prefixes is not None and next(self._prefixes, None) is not None:
+            line_count = self.lines.line_count
+            self._error = DataError(f"{self.prefix_path}: more lines than the input, which has {line_count:,}")
+        if self._error is not None:
+            raise self._error
+
+
+def read_prefixes(path: Path) -> Iterator[str]:
+    """The lines of a prefix file; DataError for one that is not UTF-8."""
+    for number, raw in enumerate(read_lines(path), 1):
+        try:
+            yield raw.decode()
+        except UnicodeDecodeError as error:
+            raise DataError(f"{path}:{number}: not UTF-8 text") from error
+
+
+def available_bytes(stream: BinaryIO) -> int:
+    """Bytes that can be read without waiting: the rest of a file, what a pipe holds; 0 where unknown."""
+    try:
+        status = os.fstat(stream.fileno())
+        if stat.S_ISREG(status.st_mode):
+            return status.st_size - os.lseek(stream.fileno(), 0, os.SEEK_CUR)
+        import fcntl  # not on every system
+        import termios
+
+        reply = fcntl.ioctl(stream.fileno(), termios.FIONREAD, struct.pack("i", 0))
+    except (ImportError, OSError, ValueError, AttributeError):
+        return 0
+    return int(struct.unpack("i", reply)[0])
+
+
 def to_single_line(text: str) -> str:
-    """Line feeds, which byte pieces can spell, become spaces: one line in, one line out."""
+    """Line feeds, which byte tokens can spell, become spaces: one line in, one line out."""
     return text.replace("\n", " ")

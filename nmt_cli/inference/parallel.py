@@ -1,45 +1,216 @@
-"""Translation of lines by several processes: blocks handed out, translations in order.
+"""Translating a stream of lines in order, in this process or in several.
 
-What crosses between processes is text and numbers in plain lists.
+Workers get lines and return text and numbers in plain lists and tuples.
 """
 
 import os
-import stat
-import struct
 from collections.abc import Iterator
-from itertools import islice
-from typing import Any, BinaryIO, NamedTuple
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any, BinaryIO
 
-from nmt_cli.errors import DataError
-from nmt_cli.inference.blocks import BlockPartitioner
+from nmt_cli.data.known_words import unknown_words
+from nmt_cli.errors import DataError, UserError
 from nmt_cli.inference.degeneration import Diagnosis
-from nmt_cli.inference.lines import InputLine, NonblockingReader
-from nmt_cli.inference.translation import Candidate, Translation
+from nmt_cli.inference.lines import (
+    MIN_PARALLEL_INPUT_BYTES,
+    BlockPartitioner,
+    BlockReader,
+    InputLine,
+    LineBlock,
+    available_bytes,
+)
+from nmt_cli.inference.opening import TranslatorSpec
+from nmt_cli.inference.output import Candidate, OutputFormat, TranslatedLine, Translation
 from nmt_cli.inference.translator import Translator
-from nmt_cli.workers import MAX_TASKS_PER_WORKER, WorkerPool
+from nmt_cli.reporting import Reporter
+from nmt_cli.workers import (
+    MAX_TASKS_PER_WORKER,
+    TOKENIZERS_PARALLELISM_VARIABLE,
+    WorkerPool,
+    WorkFactory,
+    is_single_threaded,
+    parse_process_count,
+)
 
 TranslationTuple = tuple[list[tuple[Any, ...]], list[str], tuple[Any, ...] | None, int]
-"""Of a line: candidates, warnings, the guard's verdict, and how many pieces were not read."""
+"""Of a line: candidates, warnings, diagnosis, and the number of truncated tokens."""
+Workers = WorkerPool[LineBlock, list[TranslationTuple]]
 
 
-class LineBlock(NamedTuple):
-    """Neighbouring lines and, perhaps, the beginnings of their translations."""
+class ParallelTranslator:
+    """A translator, and how many processes it may use: a number, or `auto`.
 
-    first_line: int  # line number, from 1
-    texts: list[str]
-    prefixes: list[str] | None
+    On a CPU each process has one thread, and `auto` means one process per thread that PyTorch would use, if at least
+    8 KiB of input are waiting at the start; on GPUs it means one process per GPU, under the same condition, unless a
+    GPU is named. Engines other than torch use all cores in one process; UserError where they are given several.
+    Raises the errors of `open_translator`.
+    """
+
+    def __init__(self, spec: TranslatorSpec, processes: str, reporter: Reporter) -> None:
+        self.spec, self.reporter = spec, reporter
+        self.requested_processes = parse_process_count(processes)
+        if spec.engine != "torch":
+            if self.requested_processes not in (None, 1):
+                raise UserError(f"--engine {spec.engine}: uses all cores without --processes")
+            self.requested_processes = 1
+        with _threads_disabled() as self._thread_count:
+            self.translator = spec.open(reporter)
+        self.known_words = spec.load_known_words()
+        self.gpu_count = _count_gpus(spec.device)
+
+    @property
+    def max_processes(self) -> int:
+        """Processes used where there is enough input."""
+        return self.requested_processes or max(1, self.gpu_count or self._thread_count)
+
+    @property
+    def partitioner(self) -> BlockPartitioner:
+        """How the input is cut: for as many workers as this machine has by default, however many are used."""
+        return BlockPartitioner(max(1, self.gpu_count or self._thread_count), self.translator.config.beam_size)
+
+    def output_format(self, *, jsonl: bool = False) -> OutputFormat:
+        """The format of the output; UserError for alignments of several candidates as text."""
+        if jsonl:
+            return "jsonl"
+        if self.translator.config.n_best > 1:
+            if self.spec.align:
+                raise UserError("--alignments: with n_best above 1 only in --jsonl")
+            return "candidates"
+        return "alignments" if self.spec.align else "text"
+
+    def translate(
+        self, stream: BinaryIO, prefix_path: Path | None = None, *, assume_long_input: bool = False
+    ) -> Iterator[TranslatedLine]:
+        """Translate lines in their order; see `translate_stream`.
+
+        `assume_long_input`: the stream is long, though its size cannot be determined. WorkerError where a block of
+        lines has killed two workers.
+        """
+        partitioner = self.partitioner if self.spec.engine == "torch" else None
+        blocks = BlockReader(stream, partitioner, prefix_path, strict=self.spec.strict)
+        is_short_input = (
+            self.requested_processes is None
+            and not assume_long_input
+            and available_bytes(stream) < MIN_PARALLEL_INPUT_BYTES
+        )
+        if is_short_input or self.max_processes == 1:
+            translated_lines = _translate_blocks(self.translator, blocks)
+        else:
+            translated_lines = self._translate_in_workers(blocks)
+        for translated in translated_lines:
+            unknown = unknown_words(translated.line.text, self.known_words) if self.known_words else []
+            yield replace(translated, unknown_words=unknown)
+
+    def _translate_in_workers(self, blocks: BlockReader) -> Iterator[TranslatedLine]:
+        with self._start_workers() as workers:
+            yield from translate_in_order(workers, blocks)
+
+    def _start_workers(self) -> Workers:
+        warn = self.reporter.warning
+        if not self.gpu_count and is_single_threaded():
+            translator = self.translator
+            return WorkerPool(self.max_processes, lambda _: _BlockTranslator(translator), str, warn, fork=True)
+        open_worker: WorkFactory = partial(_open_worker, self.spec, self.gpu_count)
+        return WorkerPool(self.max_processes, open_worker, str, warn, fork=False)
 
 
-class BlockTranslator:
-    """What a worker does with a block."""
+def translate_stream(
+    translator: Translator,
+    stream: BinaryIO,
+    prefix_path: Path | None = None,
+    *,
+    strict: bool = False,
+    partitioner: BlockPartitioner | None = None,
+) -> Iterator[TranslatedLine]:
+    """Translate lines in their order, each block of lines as soon as it has arrived.
+
+    `prefix_path` is a file with the beginning of each translation; DataError where it has more or fewer lines than
+    the input, after all lines that have one. With `strict`, DataError in place of a line that is not UTF-8 or cannot
+    be read whole. `partitioner` decides which lines are translated together; None: all that have arrived.
+    """
+    return _translate_blocks(translator, BlockReader(stream, partitioner, prefix_path, strict=strict))
+
+
+def _translate_blocks(translator: Translator, blocks: BlockReader) -> Iterator[TranslatedLine]:
+    for block in blocks:
+        translations = translator.translate(block.texts, block.prefixes)
+        for line, translation in zip(block.lines, translations, strict=True):
+            yield _checked(line, translation, strict=blocks.strict)
+
+
+def translate_in_order(workers: Workers, blocks: BlockReader) -> Iterator[TranslatedLine]:
+    """Translate the blocks in workers; each line in order, as soon as it and all lines before it are done.
+
+    At most MAX_TASKS_PER_WORKER blocks per worker are held.
+    """
+    reader = blocks.lines
+    pending: dict[int, LineBlock] = {}
+    submitted_count = yielded_count = 0
+    while True:
+        while yielded_count in workers.results:
+            results = workers.results.pop(yielded_count)
+            for line, values in zip(pending.pop(yielded_count).lines, results, strict=True):
+                yield _checked(line, _from_tuple(*values), strict=blocks.strict)
+            yielded_count += 1
+        can_submit = workers.idle_count and submitted_count - yielded_count < MAX_TASKS_PER_WORKER * len(workers)
+        if blocks.finished:
+            if yielded_count == submitted_count:
+                break
+            workers.wait_for_results()
+        elif can_submit and len(reader):
+            if len(reader) < blocks.lookahead_lines and _read_or_collect(workers, blocks, timeout=0):
+                continue  # more has arrived
+            block = blocks.next_block()
+            if block is not None:
+                pending[submitted_count] = block
+                workers.submit(submitted_count, block)
+                submitted_count += 1
+        else:
+            _read_or_collect(workers, blocks, timeout=None)
+    blocks.raise_error()
+
+
+def _read_or_collect(workers: Workers, blocks: BlockReader, timeout: float | None) -> bool:
+    """Wait for input or a result, at most `timeout` seconds; whether input has arrived."""
+    reader = blocks.lines
+    if not reader.should_read:
+        workers.wait_for_results(timeout=timeout)
+    elif reader.fd is None or workers.wait_for_results([reader.fd], timeout):
+        reader.read()
+        return True
+    return False
+
+
+def _checked(line: InputLine, translation: Translation, *, strict: bool) -> TranslatedLine:
+    """The translated line; DataError where it was not read whole and `strict` forbids that."""
+    if strict and translation.truncated_tokens:
+        raise DataError(f"line {line.number}: longer than the model reads (--strict)")
+    return TranslatedLine(line, translation)
+
+
+class _BlockTranslator:
+    """The work of a worker."""
 
     def __init__(self, translator: Translator) -> None:
+        import torch
+
+        torch.set_num_threads(1)
         self.translator = translator
 
     def __call__(self, block: LineBlock) -> list[TranslationTuple]:
-        """The translations of the block's lines, as plain values."""
-        translations = self.translator.translate(block.texts, block.prefixes)
-        return [_to_tuple(translation) for translation in translations]
+        return [_to_tuple(translation) for translation in self.translator.translate(block.texts, block.prefixes)]
+
+
+def _open_worker(spec: TranslatorSpec, gpu_count: int, worker_index: int) -> _BlockTranslator:
+    """The work of a spawned worker: on the GPUs in turn, or with one thread."""
+    import torch
+
+    torch.set_num_threads(1)
+    device = f"cuda:{worker_index % gpu_count}" if gpu_count > 1 else spec.device
+    return _BlockTranslator(replace(spec, device=device).open(Reporter(quiet=True)))
 
 
 def _to_tuple(translation: Translation) -> TranslationTuple:
@@ -57,82 +228,33 @@ def _from_tuple(candidates: list[Any], warnings: list[str], diagnosis_tuple: Any
     return Translation([Candidate(*fields) for fields in candidates], warnings, diagnosis, truncated_tokens)
 
 
-def describe_block(block: LineBlock) -> str:
-    """The lines of a block, for a message."""
-    last_line = block.first_line + len(block.texts) - 1
-    return f"line {last_line}" if last_line == block.first_line else f"lines {block.first_line} to {last_line}"
+def _count_gpus(device: str) -> int:
+    """GPUs that may be used: all, or the one that is named; 0 on a CPU."""
+    import torch
 
+    from nmt_cli.device import find_device
 
-def available_bytes(stream: BinaryIO) -> int:
-    """How much can be read at once: the rest of a file, what a pipe holds; 0 where unknown."""
-    try:
-        status = os.fstat(stream.fileno())
-        if stat.S_ISREG(status.st_mode):
-            return status.st_size - os.lseek(stream.fileno(), 0, os.SEEK_CUR)
-        import fcntl  # not on every system
-        import termios
-
-        reply = fcntl.ioctl(stream.fileno(), termios.FIONREAD, struct.pack("i", 0))
-    except (ImportError, OSError, ValueError, AttributeError):
+    if find_device(device).type != "cuda":
         return 0
-    return int(struct.unpack("i", reply)[0])
+    return torch.cuda.device_count() if device in ("auto", "cuda") else 1
 
 
-def translate_in_order(
-    workers: WorkerPool[LineBlock, list[TranslationTuple]],
-    stream: BinaryIO,
-    prefixes: Iterator[str] | None,
-    missing_prefixes_error: DataError,
-    partitioner: BlockPartitioner,
-) -> Iterator[tuple[InputLine, Translation]]:
-    """Each line with its translation, in order, as soon as it and all before it are done.
+@contextmanager
+def _threads_disabled() -> Iterator[int]:
+    """Keep PyTorch and the tokenizers from starting threads, since a process with threads must not be forked.
 
-    `starts` are the beginnings of the translations; where they are too few, `short` is raised after
-    all lines that have one.
-    At most `AHEAD` blocks a worker are held.
+    Yields the number of threads that PyTorch uses otherwise.
     """
-    reader = NonblockingReader(stream)
-    pending_blocks: dict[int, list[InputLine]] = {}
-    next_submitted = next_yielded = 0
-    prefixes_exhausted = False
-    while True:
-        while next_yielded in workers.results:
-            results = workers.results.pop(next_yielded)
-            for line, translation_tuple in zip(pending_blocks.pop(next_yielded), results, strict=True):
-                yield line, _from_tuple(*translation_tuple)
-            next_yielded += 1
-        can_submit = workers.idle_count and next_submitted - next_yielded < MAX_TASKS_PER_WORKER * len(workers)
-        if can_submit and len(reader) and not prefixes_exhausted:
-            if len(reader) < partitioner.lookahead_lines and _read_or_collect(workers, reader, 0):
-                continue  # more has arrived
-            block = reader.pop_lines(partitioner.next_block_size(min(len(reader), partitioner.lookahead_lines)))
-            block_prefixes = None if prefixes is None else list(islice(prefixes, len(block)))
-            if block_prefixes is not None and len(block_prefixes) < len(block):
-                block, prefixes_exhausted = block[: len(block_prefixes)], True
-            if block:
-                pending_blocks[next_submitted] = block
-                workers.submit(
-                    next_submitted,
-                    LineBlock(block[0].number, [input_line.text for input_line in block], block_prefixes),
-                )
-                next_submitted += 1
-        elif prefixes_exhausted and next_yielded == next_submitted:
-            raise missing_prefixes_error
-        elif prefixes_exhausted:
-            workers.wait_for_results(timeout=None)
-        elif reader.at_eof and not len(reader) and next_yielded == next_submitted:
-            return
+    import torch
+
+    thread_count, previous_setting = (torch.get_num_threads(), os.environ.get(TOKENIZERS_PARALLELISM_VARIABLE))
+    torch.set_num_threads(1)
+    os.environ[TOKENIZERS_PARALLELISM_VARIABLE] = "false"
+    try:
+        yield thread_count
+    finally:
+        torch.set_num_threads(thread_count)
+        if previous_setting is None:
+            del os.environ[TOKENIZERS_PARALLELISM_VARIABLE]
         else:
-            _read_or_collect(workers, reader, None)
-
-
-def _read_or_collect(
-    workers: WorkerPool[LineBlock, list[TranslationTuple]], reader: NonblockingReader, timeout: float | None
-) -> bool:
-    """Wait for input or a result, at most `timeout` seconds; whether input came."""
-    if not reader.should_read:
-        workers.wait_for_results(timeout=timeout)
-    elif reader.fd is None or workers.wait_for_results([reader.fd], timeout):
-        reader.read()
-        return True
-    return False
+            os.environ[TOKENIZERS_PARALLELISM_VARIABLE] = previous_setting

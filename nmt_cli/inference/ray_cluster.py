@@ -1,8 +1,7 @@
-"""The same work on a Ray cluster: shards of a text to translate, blocks of pairs to prepare.
+"""Translating shards and preparing training pairs on a Ray cluster.
 
-Ray is an extra and only carries: which lines belong to a shard, how it resumes and what its files
-look like is decided where it is for one machine. All machines must see the same files under the
-same paths. Without RAY_ADDRESS it is a cluster of this machine's cores.
+Ray (an extra) only distributes the work: shards are cut, resumed and written as on one machine. All machines must see
+the same files under the same paths. Without RAY_ADDRESS, the cluster is the cores of this machine.
 """
 
 import logging
@@ -20,17 +19,18 @@ from nmt_cli.inference.byte_ranges import Shard
 from nmt_cli.reporting import Reporter
 from nmt_cli.workers import MAX_TASKS_PER_WORKER, MapFunction, PoolFactory, WorkFactory
 
-if TYPE_CHECKING:  # with torch, for which those that only prepare need not wait
-    from nmt_cli.commands.translate import OutputFormat
-    from nmt_cli.inference.processes import ParallelTranslator, TranslatorSpec
+if TYPE_CHECKING:
+    from nmt_cli.inference.opening import TranslatorSpec
+    from nmt_cli.inference.output import OutputFormat
+    from nmt_cli.inference.parallel import ParallelTranslator
     from nmt_cli.inference.shards import ShardResult
 
-RAY_ENVIRONMENT = {"RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}  # or it warns of what a later version will do
+RAY_ENVIRONMENT = {"RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}  # else Ray warns of a future change
 
 
 @contextmanager
 def ray_session() -> Iterator[Any]:
-    """Ray, with a cluster: the one at RAY_ADDRESS, or this machine's cores.
+    """The ray module, connected to the cluster at RAY_ADDRESS or to one of this machine's cores.
 
     UserError where Ray is not installed or the cluster cannot be reached.
     """
@@ -61,10 +61,10 @@ def translate_on_ray(
     output_format: "OutputFormat",
     reporter: Reporter,
 ) -> "list[ShardResult]":
-    """`translate_shard` for each shard, each on a core (or GPU) of the cluster.
+    """`translate_shard` for each shard, each on one core (or GPU) of the cluster.
 
-    A shard whose machine is lost is gone on with on another one. Raises as `translate_shard` does;
-    WorkerError where a shard was lost again and again, after the others are done.
+    A shard whose machine is lost is resumed on another one. Raises the errors of `translate_shard`; WorkerError,
+    after the other shards are done, where a shard was lost repeatedly.
     """
     runs = tuple(str(Path(run).absolute()) for run in spec.runs)
     absolute_spec = replace(spec, runs=runs)
@@ -73,9 +73,9 @@ def translate_on_ray(
         remote_task = ray.remote(num_cpus=1, num_gpus=int(use_gpu), max_retries=3)(_translate_shard_task)
         pending = {
             remote_task.remote(
-                absolute_spec, str(text.absolute()), tuple(result), str(folder.absolute()), output_format
-            ): result
-            for result in shards
+                absolute_spec, str(text.absolute()), tuple(shard), str(folder.absolute()), output_format
+            ): shard
+            for shard in shards
         }
         results, failures = [], []
         while pending:
@@ -90,13 +90,13 @@ def translate_on_ray(
                 reporter.info(f"shard {shard}: {results[-1].lines:,} lines")
     if failures:
         raise WorkerError(f"{len(failures)} of {len(shards)} shards failed: run the command again")
-    return sorted(results, key=lambda one: one.shard)
+    return sorted(results, key=lambda result: result.shard)
 
 
 def _translate_shard_task(
     spec: "TranslatorSpec", text: str, shard: tuple[int, int], folder: str, output_format: "OutputFormat"
 ) -> "ShardResult":
-    """A shard, in a process of the cluster."""
+    """Translate a shard in a process of the cluster."""
     from nmt_cli.inference.shards import translate_shard
 
     quiet_reporter = Reporter(quiet=True)
@@ -107,14 +107,14 @@ def _translate_shard_task(
 
 @cache
 def _open_translator_once(spec: "TranslatorSpec") -> "ParallelTranslator":
-    """The translator, once in each process, which has one thread as Ray has set it."""
-    from nmt_cli.inference.processes import ParallelTranslator
+    """The translator, opened once in each process, which has one thread as Ray sets it."""
+    from nmt_cli.inference.parallel import ParallelTranslator
 
     return ParallelTranslator(spec, "1", Reporter(quiet=True))
 
 
 def ray_pool(ray: Any) -> PoolFactory:
-    """Workers on all cores of a cluster, for `data.preparation.prepare`."""
+    """Workers on all cores of a cluster, for preparing data."""
 
     @contextmanager
     def pool(opener: WorkFactory) -> Iterator[MapFunction]:
@@ -132,7 +132,7 @@ def ray_pool(ray: Any) -> PoolFactory:
 
 
 class _Actor:
-    """A worker: its work, opened once."""
+    """A worker, whose work is opened once."""
 
     def __init__(self, opener: WorkFactory, number: int) -> None:
         self.work: Callable[[Any], Any] = opener(number)
@@ -143,7 +143,7 @@ class _Actor:
 
 
 def _results_in_order(ray: Any, actors: list[Any], tasks: Iterable[Any]) -> Iterator[Any]:
-    """Results in the order of the tasks, of which few are held at a time."""
+    """Results in the order of the tasks, with few tasks in flight at a time."""
     pending: deque[Any] = deque()
     for number, task in enumerate(tasks):
         pending.append(actors[number % len(actors)].do.remote(task))
@@ -154,7 +154,7 @@ def _results_in_order(ray: Any, actors: list[Any], tasks: Iterable[Any]) -> Iter
 
 
 def _get_result(ray: Any, object_ref: Any, description: str) -> Any:
-    """What a task returned; its UserError as it was, anything else as WorkerError."""
+    """The result of a task; its UserError is raised unchanged, any other error as WorkerError."""
     try:
         return ray.get(object_ref)
     except ray.exceptions.RayTaskError as error:

@@ -1,10 +1,10 @@
-"""A folder of translated shards: resumable, each whole or absent, joined in order when all are in.
+"""The folder of translated shards: resumable, and joined in order when all shards are complete.
 
 job.json                     what all shards must have in common: input, run, search
-shard-03-of-10.partial       output so far; what a kill left behind the last mark is cut off
-shard-03-of-10.mark.json     how many lines of input and bytes of output are safe
+shard-03-of-10.partial       output so far; resuming truncates it to the last mark
+shard-03-of-10.mark.json     lines of input and bytes of output that are on disk
 shard-03-of-10.lock          held by the process that writes the shard
-shard-03-of-10.txt           the whole output
+shard-03-of-10.txt           the complete output
 shard-03-of-10.json          its manifest: range of the input, lines, SHA-256; written last
 """
 
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from nmt_cli.errors import DataError
-from nmt_cli.fs import lock_file
+from nmt_cli.fs import atomic_write_text, lock_file, read_json, sha256_of_file
 from nmt_cli.inference.byte_ranges import Shard, TextRange
 
 FORMAT_VERSION = 1
@@ -25,7 +25,7 @@ Job = dict[str, Any]
 
 
 class ShardWriter:
-    """The output of one shard, which may be the continuation of a killed one.
+    """Writes the output of one shard, resuming that of a killed process.
 
     DataError where the folder belongs to another job, or another process writes the same shard.
     """
@@ -50,7 +50,7 @@ class ShardWriter:
             self._resume()
 
     def _resume(self) -> None:
-        """Open the output behind the last mark."""
+        """Open the output, truncated to the last mark."""
         if self._text_path.exists():  # killed between the last two steps of `finish`
             self._text_path.rename(self._partial_path)
         byte_count = 0
@@ -71,15 +71,15 @@ class ShardWriter:
         self.output_line_count += len(texts)
 
     def commit(self) -> None:
-        """Make safe what was written."""
+        """Flush the output to disk and mark how far it goes."""
         assert self._file is not None
         self._file.flush()
         os.fsync(self._file.fileno())
         content = {"lines": self.line_count, "output_lines": self.output_line_count}
-        _atomic_write_json(self._progress_path, content | {"bytes": self._file.tell()})
+        _write_json(self._progress_path, content | {"bytes": self._file.tell()})
 
     def finish(self, text_range: TextRange) -> None:
-        """Give the output its name, and write the manifest."""
+        """Rename the output, and write its manifest."""
         assert self._file is not None
         self.commit()
         self._partial_path.rename(self._text_path)
@@ -90,14 +90,14 @@ class ShardWriter:
             "range": text_range._asdict(),
             "lines": self.line_count,
             "output_lines": self.output_line_count,
-            "sha256": sha256_file(self._text_path),
+            "sha256": sha256_of_file(self._text_path),
         }
-        _atomic_write_json(self._manifest_path, content)
+        _write_json(self._manifest_path, content)
         self._progress_path.unlink()
         self.is_finished = True
 
     def close(self) -> None:
-        """Let go of the shard."""
+        """Release the shard."""
         if self._file is not None:
             self._file.close()
         if self.is_finished:
@@ -106,12 +106,12 @@ class ShardWriter:
 
 
 def _claim_folder(folder: Path, job: Job) -> str:
-    """Make the folder this job's, or see that it is; the job's hash."""
+    """Create job.json, or check that it describes the same job; the hash of the job."""
     expected = {"format": FORMAT_VERSION, **job}
     path = folder / "job.json"
     if not path.exists():
         temporary = folder / f".job.json.{os.uname().nodename}.{os.getpid()}"
-        _atomic_write_json(temporary, expected)
+        _write_json(temporary, expected)
         with suppress(FileExistsError):
             os.link(temporary, path)  # the first of several shards; a rename would replace it
         temporary.unlink()
@@ -129,10 +129,7 @@ def _job_hash(job: Job) -> str:
 
 
 def join_shards(folder: Path) -> Iterator[bytes]:
-    """The output of all shards in order, in lines, after every check has passed.
-
-    DataError names the shards that are missing or damaged.
-    """
+    """The lines of all shards in order, once every check has passed; DataError names missing or damaged shards."""
     job = _read_json(folder / "job.json")
     manifests = _load_manifests(folder, job)
     _check_ranges(folder, manifests)
@@ -149,7 +146,7 @@ def _joined_lines(folder: Path, job: Job, manifests: list[dict[str, Any]]) -> It
 
 
 def _renumber(line: bytes, output_format: Any, line_offset: int) -> bytes:
-    """The output line with the number that its line has in the whole input."""
+    """The output line with its line number in the whole input."""
     if output_format == "jsonl":
         record = json.loads(line)
         record["line"] += line_offset
@@ -162,23 +159,22 @@ def _renumber(line: bytes, output_format: Any, line_offset: int) -> bytes:
 
 def _load_manifests(folder: Path, job: Job) -> list[dict[str, Any]]:
     shards = [Shard(number, job["shards"]) for number in range(1, job["shards"] + 1)]
-    present = [one for one in shards if (folder / f"{one.name}.json").is_file()]
-    missing = [one for one in shards if one not in present]
+    missing = [shard for shard in shards if not (folder / f"{shard.name}.json").is_file()]
     if missing:
         shown = ", ".join(map(str, missing[:20])) + (", ..." if len(missing) > 20 else "")
         raise DataError(f"{folder}: {len(missing)} of {len(shards)} shards are missing: {shown}")
-    manifests = [_read_json(folder / f"{one.name}.json") for one in shards]
+    manifests = [_read_json(folder / f"{shard.name}.json") for shard in shards]
     for shard, manifest in zip(shards, manifests, strict=True):
         path = folder / f"{shard.name}.txt"
         if manifest.get("job") != _job_hash(job) or manifest.get("shard") != list(shard):
             raise DataError(f"{path}: belongs to another input or run than the others")
-        if not path.is_file() or sha256_file(path) != manifest["sha256"]:
-            raise DataError(f"{path}: is not what was written: delete it and translate it again")
+        if not path.is_file() or sha256_of_file(path) != manifest["sha256"]:
+            raise DataError(f"{path}: does not match its checksum: delete it and translate the shard again")
     return manifests
 
 
 def _check_ranges(folder: Path, manifests: list[dict[str, Any]]) -> None:
-    """DataError where the ranges leave a gap, as when the input was changed meanwhile."""
+    """DataError where the ranges leave a gap, as when the input has changed in between."""
     position = 0
     for manifest in manifests:
         text_range = TextRange(**manifest["range"])
@@ -186,31 +182,16 @@ def _check_ranges(folder: Path, manifests: list[dict[str, Any]]) -> None:
         line_count_matches = text_range.unit == "bytes" or text_range.end - text_range.begin == manifest["lines"]
         if text_range.begin != position or (is_last and text_range.end != text_range.total) or not line_count_matches:
             shard = Shard(*manifest["shard"])
-            raise DataError(f"{folder}: shard {shard} does not go on where the one before ends")
+            raise DataError(f"{folder}: shard {shard} does not begin where the one before it ends")
         position = text_range.end
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: not written by nmt translate --shard: {error}") from error
-    if not isinstance(content, dict) or content.get("format") != FORMAT_VERSION:
+    content = read_json(path)
+    if content.get("format") != FORMAT_VERSION:
         raise DataError(f"{path}: not written by this version of nmt translate --shard")
     return content
 
 
-def _atomic_write_json(path: Path, content: dict[str, Any]) -> None:
-    """Replace a JSON file so that it is the old or the new one at every moment."""
-    temporary = path.with_name(path.name + ".tmp")
-    with open(temporary, "w", encoding="utf-8") as file:
-        file.write(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
-
-
-def sha256_file(path: Path) -> str:
-    """SHA-256 of a file."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    atomic_write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")

@@ -1,6 +1,6 @@
-"""nmt translate --shard I/N: one part of a large file, so that any batch system can run the others.
+"""Translating a large file in shards, which any batch system can run on any number of machines.
 
-Nothing but the folder of the output connects the processes; nmt join puts the parts together.
+Only the output folder connects the processes; `nmt join` joins the shards.
 """
 
 import time
@@ -8,22 +8,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from nmt_cli.commands.translate import OutputFormat, TranslatedLine
 from nmt_cli.data.known_words import word_files
 from nmt_cli.errors import DataError
+from nmt_cli.fs import sha256_of_file
 from nmt_cli.inference.byte_ranges import Shard, find_range, open_range, sample_hash
-from nmt_cli.inference.processes import ParallelTranslator
-from nmt_cli.inference.shard_files import ShardWriter, sha256_file
-from nmt_cli.recipe.loader import load_recipe
+from nmt_cli.inference.output import OutputFormat, TranslatedLine
+from nmt_cli.inference.parallel import ParallelTranslator
+from nmt_cli.inference.shard_files import ShardWriter
 from nmt_cli.reporting import Reporter
-from nmt_cli.runs.folder import RunFolder
 
-COMMIT_INTERVAL_SECONDS = 10.0  # of work that a kill can cost
+COMMIT_INTERVAL_SECONDS = 10.0  # of work that is lost where a process is killed
 
 
 @dataclass(frozen=True)
 class ShardResult:
-    """A finished shard: its lines, and how many of them were there already."""
+    """A finished shard: its lines, and how many of them an earlier process had translated."""
 
     shard: Shard
     lines: int
@@ -38,7 +37,7 @@ def translate_shard(
     output_format: OutputFormat,
     reporter: Reporter,
 ) -> ShardResult:
-    """Translate one part of a file into `folder`, going on where a killed process stopped.
+    """Translate one shard of a file into `folder`, resuming where a killed process stopped.
 
     DataError where the text cannot be read, or the folder belongs to another text, run or search.
     """
@@ -51,7 +50,7 @@ def translate_shard(
         return ShardResult(shard, writer.line_count, writer.line_count)
     resumed_lines = writer.line_count
     if resumed_lines:
-        reporter.info(f"shard {shard}: going on after line {resumed_lines:,}")
+        reporter.info(f"shard {shard}: resuming after line {resumed_lines:,}")
     try:
         text_range = find_range(text, shard)
         last_commit = time.monotonic()
@@ -72,14 +71,14 @@ def translate_shard(
 
 
 def _renumber(translated_line: TranslatedLine, offset: int) -> TranslatedLine:
-    """The line with the number that it has in its shard."""
+    """The line, numbered from the beginning of its shard."""
     return replace(translated_line, line=replace(translated_line.line, number=translated_line.line.number + offset))
 
 
 def describe_job(
     translator: ParallelTranslator, text: Path, shard_count: int, output_format: OutputFormat
 ) -> dict[str, Any]:
-    """What all shards must have in common: the text, the runs and how they search."""
+    """What all shards of a job must have in common: the text, the runs, the engine and the search options."""
     runs = [_describe_run(Path(run)) for run in translator.spec.runs]
     search = translator.translator.config.model_dump(mode="json")
     source = {"name": text.name, "bytes": text.stat().st_size, "sample": sample_hash(text)}
@@ -90,10 +89,13 @@ def describe_job(
 
 def _describe_run(path: Path) -> dict[str, Any]:
     """Recipe, update, and SHA-256 of the weights, tokenizers and list of words of a run."""
+    from nmt_cli.recipe.loader import load_recipe
+    from nmt_cli.runs.folder import RunFolder
+
     checkpoint = RunFolder(path).best_checkpoint()
     other_files = [*sorted(path.glob("tokenizer*.json")), *word_files(path)]
     return {
         "recipe": load_recipe(path / "recipe.yaml").hash(),
         "update": checkpoint.update,
-        "files": checkpoint.state["files"] | {file.name: sha256_file(file) for file in other_files},
+        "files": checkpoint.state["files"] | {file.name: sha256_of_file(file) for file in other_files},
     }

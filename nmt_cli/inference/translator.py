@@ -1,52 +1,67 @@
-"""From text to text: encode, cut, sort, batch, search, guard, decode, restore the order."""
+"""From text to text: encode, segment, sort, batch, search, repair, decode, restore the order."""
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from nmt_cli.data.batching import batch_by_length
 from nmt_cli.data.prepared.store import Tokenizers
-from nmt_cli.decoding.engine import Engine, TorchEngine
-from nmt_cli.decoding.hypothesis import Hypothesis, SearchConfig
-from nmt_cli.decoding.word_alignment import word_alignment
+from nmt_cli.decoding.config import SearchConfig
+from nmt_cli.decoding.engine import Engine, Hypothesis, TokenIds
 from nmt_cli.inference.degeneration import DecodedHypothesis, Diagnosis, SourceText, merge_diagnoses, repair_degenerate
 from nmt_cli.inference.lines import to_single_line
+from nmt_cli.inference.output import Candidate, Translation
 from nmt_cli.inference.segments import Segment, join_translations, split_line
-from nmt_cli.inference.translation import Candidate, LinePlan, Translation, TranslationUnit
-from nmt_cli.models.contract import TranslationModel
 
-TokenIds = list[int]
 Alignment = list[tuple[int, int]]
 
 
+class TranslationUnit(NamedTuple):
+    """What is translated as a whole: a line, or a segment of a long one."""
+
+    segment: Segment
+    source_ids: TokenIds  # cut to the length that is read
+    prefix: str = ""
+    prefix_ids: TokenIds = []  # noqa: RUF012 (never changed)
+
+
+@dataclass(frozen=True)
+class LinePlan:
+    """The units of a line; none for a line without text."""
+
+    units: list[TranslationUnit]
+    truncated_tokens: int = 0  # source tokens that are in no unit
+    warnings: list[str] = field(default_factory=list)
+
+
 class Translator:
-    """Translates lines with a model (which may be an ensemble) or another runtime's engine."""
+    """Translates lines of text with an engine."""
 
     def __init__(
         self,
-        model: TranslationModel[Any] | Engine,
+        engine: Engine,
         tokenizers: Tokenizers,
         config: SearchConfig,
         *,
         align: bool = False,
         rescore_canonical: bool = True,
     ) -> None:
-        """With `align`, candidates have an alignment.
+        """With `align`, candidates have a word alignment.
 
-        Without `respell`, a log-probability is that of the pieces that search wrote, which nothing
-        has to be computed for.
+        Search may write a text in other tokens than the tokenizer does. With `rescore_canonical`, its log-probability
+        is that of the tokenizer's tokens, computed anew; without, that of the tokens that search wrote.
         """
-        self.engine = model if isinstance(model, Engine) else TorchEngine(model)
-        self.tokenizers, self.config = tokenizers, config
+        self.engine, self.tokenizers, self.config = engine, tokenizers, config
         self.align, self.rescore_canonical = align, rescore_canonical
-        limits = [config.max_source_length, (self.engine.max_source_positions or 1 << 30) - 1]
+        limits = [config.max_source_length, (engine.max_source_positions or 1 << 30) - 1]
         self.max_source_tokens = min(limits)
 
     def translate(self, lines: Sequence[str], prefixes: Sequence[str] | None = None) -> list[Translation]:
-        """One translation a line, in the order of the lines; a blank line's is empty.
+        """One translation per line, in the order of the lines; that of a blank line is empty.
 
-        `prefixes` are texts that the translations begin with, one a line; white space around them
-        does not count. A line of more than search.max_source_length pieces is translated in parts
-        (or, with search.split off, cut), and its translation says so.
+        `prefixes`, one per line, are texts that the translations begin with; white space around them is ignored. A
+        line of more than search.max_source_length tokens is translated in segments (or, without search.split,
+        truncated), with a warning in its translation.
         """
         texts = [line.strip() for line in lines]
         ids = self.tokenizers.source.encode(texts)
@@ -68,7 +83,7 @@ class Translator:
         return [_make_translation(plan, [next(unit_results) for _ in plan.units], align=self.align) for plan in plans]
 
     def _plan_line(self, text: str, ids: TokenIds) -> LinePlan:
-        """What is translated for a line: nothing for a blank one, several parts of a long one."""
+        """The units of a line: none for a blank line, several segments of a long one."""
         if not ids or not text:
             return LinePlan([])
         if len(ids) <= self.max_source_tokens:
@@ -97,7 +112,7 @@ class Translator:
         )
 
     def _set_prefixes(self, plans: list[LinePlan], prefixes: Sequence[str]) -> None:
-        """Give each line's first part its prefix, as far as the model can write it."""
+        """Give each line's first unit its prefix, truncated to what the model can write."""
         encoded = self.tokenizers.target.encode(prefixes)
         max_target_positions = self.engine.max_target_positions
         for plan, text, ids in zip(plans, prefixes, encoded, strict=True):
@@ -113,7 +128,7 @@ class Translator:
             plan.units[0] = plan.units[0]._replace(prefix=text, prefix_ids=ids)
 
     def _search(self, units: Sequence[TranslationUnit], config: SearchConfig) -> list[list[DecodedHypothesis]]:
-        """Drafts of each part, best first, from batches of similar length."""
+        """Hypotheses of each unit, best first; units of similar length are searched together."""
         hypotheses: list[list[Hypothesis]] = [[] for _ in units]
         max_batch_positions = self.engine.max_batch_positions(config)
         for indices in batch_by_length([len(unit.source_ids) + 1 for unit in units], max_batch_positions):
@@ -149,11 +164,7 @@ class Translator:
         return [[next(candidates) for _ in unit_hypotheses] for unit_hypotheses in hypotheses]
 
     def _log_probabilities(self, hypotheses: list[tuple[TokenIds, DecodedHypothesis]]) -> list[float]:
-        """The log-probability of each draft's text, which `nmt rescore` computes, too.
-
-        Search may spell a text in other pieces than the tokenizer does; such a text is scored once
-        more in those of the tokenizer.
-        """
+        """The log-probability of each hypothesis, the same as `nmt rescore` computes for its text."""
         scores = [hypothesis.hypothesis.log_probability for _, hypothesis in hypotheses]
         if not self.rescore_canonical:
             return scores
@@ -177,6 +188,8 @@ class Translator:
         alignments: list[Alignment | None] = [None] * len(pairs)
         if not self.align:
             return alignments
+        from nmt_cli.decoding.word_alignment import word_alignment
+
         lengths = [max(len(source), len(target)) + 1 for source, target in pairs]
         id_to_tokens = self.tokenizers.source.ids_to_tokens, self.tokenizers.target.ids_to_tokens
         for indices in batch_by_length(lengths, self.engine.max_batch_positions(self.config)):
@@ -190,7 +203,7 @@ class Translator:
 def _make_translation(
     plan: LinePlan, unit_results: list[tuple[list[Candidate], Diagnosis | None]], *, align: bool
 ) -> Translation:
-    """The translation of a line from those of its parts."""
+    """The translation of a line from the results of its units."""
     diagnosis = merge_diagnoses([diagnosis for _, diagnosis in unit_results])
     warnings = [*plan.warnings]
     if len(unit_results) > 1:
@@ -211,7 +224,7 @@ def _make_translation(
 
 
 def _join_candidates(plan: LinePlan, unit_candidates: list[list[Candidate]]) -> list[Candidate]:
-    """One candidate for the whole line; its scores are sums over the parts."""
+    """One candidate for the whole line; its scores are sums over the units."""
     best_candidates = [candidates[0] for candidates in unit_candidates if candidates]
     if not best_candidates:
         return []

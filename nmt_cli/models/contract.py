@@ -8,7 +8,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import ClassVar, Generic, NamedTuple, Self, TypeVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from nmt_cli.config import Section
@@ -26,6 +28,15 @@ class Sequences(NamedTuple):
     ids: Tensor  # [B, L] int64
     lengths: Tensor  # [B] int64, at least 1
     known_num_tokens: int | None = None  # the sum of lengths, where asking the device would cost a wait
+
+    @classmethod
+    def from_numpy(cls, ids: NDArray[np.int64], lengths: NDArray[np.int64], device: torch.device) -> "Sequences":
+        """Copy padded ids [B, L] and their lengths [B] to a device, from page-locked memory if it is a GPU."""
+        id_tensor, length_tensor = torch.from_numpy(ids), torch.from_numpy(lengths)
+        if device.type == "cuda":
+            id_tensor, length_tensor = id_tensor.pin_memory(), length_tensor.pin_memory()
+        id_tensor, length_tensor = (tensor.to(device, non_blocking=True) for tensor in (id_tensor, length_tensor))
+        return cls(id_tensor, length_tensor, int(lengths.sum()))
 
     def num_tokens(self) -> int:
         """Real positions; waits for the device where the number is not known."""

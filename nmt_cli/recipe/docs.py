@@ -8,7 +8,7 @@ from pydantic.fields import FieldInfo
 from nmt_cli.config import Section
 from nmt_cli.data.config import CorpusConfig, Download, ParallelTextConfig
 from nmt_cli.data.tokenization.tokenizer import TokenizerConfig
-from nmt_cli.decoding.hypothesis import SearchConfig
+from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.models import MODELS
 from nmt_cli.training.config import TrainingConfig
 

@@ -1,10 +1,9 @@
 """A recipe: the sum of the sections, read from YAML, changed by --set, written back resolved."""
 
-import difflib
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
@@ -14,8 +13,8 @@ from pydantic import ValidationError
 from nmt_cli.config import Section
 from nmt_cli.data.config import CorpusConfig
 from nmt_cli.data.tokenization.tokenizer import TokenizerConfig
-from nmt_cli.decoding.hypothesis import SearchConfig
-from nmt_cli.errors import RecipeError
+from nmt_cli.decoding.config import SearchConfig
+from nmt_cli.errors import RecipeError, suggest
 from nmt_cli.evaluation.metrics import sacrebleu_tokenizers
 from nmt_cli.models import MODELS
 from nmt_cli.models.contract import ModelConfig
@@ -140,8 +139,8 @@ def _model_class(section: Any, errors: list[_FieldError]) -> type[ModelConfig] |
     name = section.get("type", DEFAULT_MODEL) if isinstance(section, dict) else DEFAULT_MODEL
     if isinstance(name, str) and name in MODELS:
         return MODELS[name].config_class
-    suggestion = _suggest(str(name), MODELS)
-    errors.append(_FieldError(("model", "type"), f"no model {name!r}{suggestion}; see nmt models"))
+    message = f"no model {name!r}; {suggest(str(name), MODELS)}; see nmt models"
+    errors.append(_FieldError(("model", "type"), message))
     return None
 
 
@@ -239,12 +238,7 @@ def _format_value(value: Any) -> str:
 
 
 def _unknown_key(path: tuple[str | int, ...], known_keys: Sequence[str]) -> _FieldError:
-    return _FieldError(path, f"unknown key{_suggest(str(path[-1]), known_keys)}")
-
-
-def _suggest(name: str, known_names: Sequence[str] | Mapping[str, Any]) -> str:
-    matches = difflib.get_close_matches(name, list(known_names), 1, cutoff=0.5)
-    return f"; did you mean {matches[0]}?" if matches else f"; known are {', '.join(known_names)}"
+    return _FieldError(path, f"unknown key; {suggest(str(path[-1]), known_keys)}")
 
 
 def _cross_field_errors(sections: dict[str, Any]) -> list[_FieldError]:

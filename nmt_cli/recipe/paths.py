@@ -1,10 +1,9 @@
 """Where recipes lie: a path, or the name of one that ships with this program. Imports no torch."""
 
-import difflib
 import re
 from pathlib import Path
 
-from nmt_cli.errors import RecipeError, UserError
+from nmt_cli.errors import RecipeError, UserError, suggest
 
 MAX_RECIPE_BYTES = 4_000_000  # bytes
 
@@ -31,9 +30,8 @@ def find_recipe(recipe: str | Path) -> Path:
         return shipped[str(recipe)]
     if path.is_dir():
         raise RecipeError([f"{recipe}: this is a folder; a recipe is a YAML file"])
-    matches = difflib.get_close_matches(str(recipe), list(shipped), 1, cutoff=0.5)
-    hint = f"; did you mean {matches[0]}?" if matches else ""
-    raise RecipeError([f"{recipe}: no such recipe, neither a file nor a shipped one{hint}"])
+    hint = suggest(str(recipe), shipped)
+    raise RecipeError([f"{recipe}: no such recipe, neither a file nor a shipped one; {hint}"])
 
 
 def read_recipe_text(path: Path) -> str:

@@ -4,7 +4,6 @@ It is written beside its place, synced, and renamed; every file's SHA-256 stands
 Nothing but safetensors and JSON is ever read, and no name in a file leads out of the folder.
 """
 
-import hashlib
 import json
 import os
 import shutil
@@ -18,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from nmt_cli.errors import RunError
-from nmt_cli.fs import atomic_write_text, fsync, read_json, wrap_io_errors
+from nmt_cli.fs import atomic_write_text, fsync, read_json, sha256_of_file, wrap_io_errors
 
 FORMAT_VERSION = 1
 WEIGHTS_GROUP = "model"
@@ -130,9 +129,3 @@ def parse_json_object(text: str) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ValueError("not a JSON object")
     return content
-
-
-def sha256_of_file(path: Path) -> str:
-    """SHA-256 of a file."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -3,13 +3,13 @@
 from pathlib import Path
 
 from nmt_cli.commands.export import FORMATS, MANIFEST, export, incompatibilities, weights_digest
-from nmt_cli.decoding.engine import Engine, ModelEngine
+from nmt_cli.decoding.engine import Engine
+from nmt_cli.decoding.torch_engine import ModelEngine
 from nmt_cli.errors import DataError, UserError
 from nmt_cli.export.format import require_packages
-from nmt_cli.fs import read_json
+from nmt_cli.fs import read_json, sha256_of_file
 from nmt_cli.recipe.loader import Recipe
 from nmt_cli.reporting import Reporter
-from nmt_cli.runs.checkpoint import sha256_of_file
 from nmt_cli.runs.folder import RunFolder
 
 ENGINES = ("torch", "ctranslate2", "onnx")

@@ -1,7 +1,6 @@
 """Opening a run folder: its recipe, its tokenizers and its model, ready to translate."""
 
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,7 +9,7 @@ import torch
 from nmt_cli.data.prepared.store import Tokenizers
 from nmt_cli.device import Precision, choose_dtype
 from nmt_cli.errors import DeviceError, RunError
-from nmt_cli.fs import read_json, reject_external_symlinks
+from nmt_cli.fs import read_json, reject_external_symlinks, sha256_of_file
 from nmt_cli.models import MODELS
 from nmt_cli.models.contract import TranslationModel
 from nmt_cli.models.quantized import quantize
@@ -63,7 +62,7 @@ def open_run(
 def tokenizer_hashes(path: Path) -> dict[str, str]:
     """SHA-256 of each tokenizer file of a run, by name."""
     files = sorted(path.glob("tokenizer*.json"))
-    return {file.name: sha256(file.read_bytes()).hexdigest() for file in files}
+    return {file.name: sha256_of_file(file) for file in files}
 
 
 def check_manifest(path: Path) -> None:

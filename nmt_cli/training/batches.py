@@ -7,15 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from nmt_cli.data.batching import (
-    Batch,
-    EpochBatches,
-    Indices,
-    PaddedSequences,
-    build_epoch_batches,
-    collate,
-    draw_epoch_pairs,
-)
+from nmt_cli.data.batching import Batch, EpochBatches, Indices, build_epoch_batches, collate, draw_epoch_pairs
 from nmt_cli.data.grouping import assign_to_rank, batch_costs, group_by_cost
 from nmt_cli.data.prepared.store import PreparedData, SequenceStore
 from nmt_cli.errors import DataError
@@ -52,15 +44,7 @@ class RankBatches(NamedTuple):
 
 def to_tensors(batch: Batch, device: torch.device) -> TensorBatch:
     """Move a batch to the device."""
-
-    def to_sequences(padded: PaddedSequences) -> Sequences:
-        ids, lengths = torch.from_numpy(padded.ids), torch.from_numpy(padded.lengths)
-        if device.type == "cuda":
-            ids, lengths = ids.pin_memory(), lengths.pin_memory()
-        ids, lengths = (tensor.to(device, non_blocking=True) for tensor in (ids, lengths))
-        return Sequences(ids, lengths, int(padded.lengths.sum()))
-
-    return TensorBatch(*(to_sequences(padded) for padded in batch))
+    return TensorBatch(*(Sequences.from_numpy(*padded, device) for padded in batch))
 
 
 class BatchIterator:

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,8 @@ from typer.testing import CliRunner
 from nmt_cli.cli.app import build_app
 from nmt_cli.commands import check as command
 from nmt_cli.commands.check import Finding, check
-from nmt_cli.data import quickstart
 from nmt_cli.data.sources import corpus as corpora
+from nmt_cli.data.sources.quickstart import read_quickstart
 from nmt_cli.models.contract import Sequences
 from nmt_cli.recipe.loader import build_recipe
 from nmt_cli.reporting import Reporter
@@ -97,8 +98,7 @@ def test_options_of_other_models_are_looked_at_too(toy: Path) -> None:
 
 
 def test_options_beside_the_embedded_corpus_are_named(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    small = quickstart.corpus(train=300, dev=20, test=20)
-    monkeypatch.setattr(corpora, "_quickstart", lambda: small)
+    monkeypatch.setattr(corpora, "read_quickstart", lambda split: islice(read_quickstart(split), 300))
     corpus = {"name": "quickstart", "root": "x", "source": "en", "target": "de"}
     reported = findings(toy, "tokenizer.type=bpe", "tokenizer.vocab_size=400", corpus=corpus)
     assert "root: does nothing with name: quickstart" in said(reported, "warning")

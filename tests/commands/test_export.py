@@ -10,12 +10,12 @@ from typer.testing import CliRunner
 
 from nmt_cli.cli.app import build_app
 from nmt_cli.commands.export import FORMATS, export, incompatibilities
-from nmt_cli.commands.translate import open_translator
 from nmt_cli.errors import DeviceError, RunError, UserError
 from nmt_cli.export import ctranslate2
+from nmt_cli.fs import sha256_of_file
+from nmt_cli.inference.opening import open_translator
 from nmt_cli.recipe.loader import build_recipe
 from nmt_cli.reporting import Reporter
-from nmt_cli.runs.checkpoint import sha256_of_file
 from nmt_cli.runs.folder import RunFolder
 from tests.margins import clear_lines
 

@@ -17,12 +17,12 @@ from nmt_cli.commands.export import export
 from nmt_cli.commands.import_marian import import_marian
 from nmt_cli.commands.prepare import prepare_recipe
 from nmt_cli.commands.train import train
-from nmt_cli.commands.translate import open_translator
 from nmt_cli.data.prepared.store import Tokenizers
-from nmt_cli.decoding.engine import TorchEngine
-from nmt_cli.decoding.hypothesis import SearchConfig
+from nmt_cli.decoding.config import SearchConfig
+from nmt_cli.decoding.torch_engine import TorchEngine
 from nmt_cli.errors import DataError, RunError, UserError
 from nmt_cli.export import huggingface
+from nmt_cli.inference.opening import open_translator
 from nmt_cli.recipe.loader import build_recipe, load_recipe
 from nmt_cli.reporting import Reporter
 from nmt_cli.runs.folder import RunFolder

@@ -33,4 +33,4 @@ def test_options_that_are_words_name_them_all() -> None:
 def test_an_unknown_model_is_refused_with_those_there_are() -> None:
     with pytest.raises(UserError) as caught:
         model_options("lstm")
-    assert str(caught.value) == f"no model 'lstm'; there are {', '.join(MODELS)}"
+    assert str(caught.value) == f"no model 'lstm'; choose from {', '.join(MODELS)}"

@@ -16,10 +16,10 @@ from nmt_cli.commands.plot_attention import (
     open_attention_run,
     write_attention,
 )
-from nmt_cli.commands.translate import open_translator
 from nmt_cli.data.prepared.store import Tokenizers
 from nmt_cli.data.tokenization.tokenizer import TextTokenizer
 from nmt_cli.errors import DataError, UserError
+from nmt_cli.inference.opening import open_translator
 from nmt_cli.models import MODELS
 from nmt_cli.models.contract import Autoregressive
 from nmt_cli.plots.attention import AttentionMap

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from nmt_cli.commands.plot_lengths import plot_lengths
-from nmt_cli.commands.translate import open_translator
 from nmt_cli.errors import DataError, RunError, UserError
 from nmt_cli.evaluation.metrics import corpus_scores
+from nmt_cli.inference.opening import open_translator
 from nmt_cli.reporting import Reporter
 from tests.plots.pictures import png_size
 

@@ -12,12 +12,14 @@ import pytest
 import torch
 
 from nmt_cli.commands.rescore import RescoredPair, rescore
-from nmt_cli.commands.translate import open_translator, translate_stream
 from nmt_cli.data.prepared.store import Tokenizers
 from nmt_cli.data.tokenization.tokenizer import TextTokenizer
-from nmt_cli.decoding.hypothesis import SearchConfig
+from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.rescoring import log_probabilities
+from nmt_cli.decoding.torch_engine import TorchEngine
 from nmt_cli.errors import DataError, RunError, UserError
+from nmt_cli.inference.opening import open_translator
+from nmt_cli.inference.parallel import translate_stream
 from nmt_cli.inference.translator import Translator
 from nmt_cli.models import MODELS
 from nmt_cli.models.contract import Sequences
@@ -42,7 +44,7 @@ def test_translations_are_given_the_score_that_translate_gave(name: str, tokeniz
     tokenizers = Tokenizers(tokenizer, tokenizer)
     model = MODELS[name](MODELS[name].config_class.tiny_configs()[0], tokenizers.vocabulary).eval()
     config = SearchConfig(beam=3, n_best=2, max_length=6, precision="fp32")
-    translations = Translator(model, tokenizers, config).translate(SOURCES)
+    translations = Translator(TorchEngine(model), tokenizers, config).translate(SOURCES)
     sources, texts, expected = [], [], []
     for source, translation in zip(SOURCES, translations, strict=True):
         for candidate in translation.candidates:
@@ -59,8 +61,8 @@ def test_nothing_is_scored_again_where_no_one_sees_the_score(tokenizer: TextToke
     tokenizers = Tokenizers(tokenizer, tokenizer)
     model = MODELS["transformer"](MODELS["transformer"].config_class.tiny_configs()[0], tokenizers.vocabulary)
     config = SearchConfig(beam=3, n_best=2, max_length=6, precision="fp32")
-    exact = Translator(model.eval(), tokenizers, config)
-    quick = Translator(model, tokenizers, config, rescore_canonical=False)
+    exact = Translator(TorchEngine(model.eval()), tokenizers, config)
+    quick = Translator(TorchEngine(model), tokenizers, config, rescore_canonical=False)
     quick.engine.log_probabilities = None  # type: ignore[method-assign,assignment]
     pairs = list(zip(exact.translate(SOURCES), quick.translate(SOURCES), strict=True))
     assert all(exact_translation.text == other.text for exact_translation, other in pairs)

@@ -18,7 +18,7 @@ import yaml
 from safetensors.torch import load_file
 
 from nmt_cli.commands.train import train
-from nmt_cli.commands.translate import open_translator
+from nmt_cli.inference.opening import open_translator
 from nmt_cli.recipe.loader import load_recipe
 from nmt_cli.reporting import Reporter
 from nmt_cli.runs.folder import RunFolder

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from nmt_cli.decoding.beam import compaction_order, round_up_size, rows_to_keep, search
+from nmt_cli.decoding.config import SearchConfig
+from nmt_cli.decoding.engine import Hypothesis
 from nmt_cli.decoding.ensemble import Ensemble
-from nmt_cli.decoding.hypothesis import Hypothesis, SearchConfig
 from nmt_cli.models import MODELS
 from nmt_cli.models.contract import Autoregressive, ModelConfig, Sequences, State
 from nmt_cli.vocabulary import Vocabulary

@@ -12,12 +12,15 @@ import torch
 from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
-from nmt_cli.commands.translate import TranslatedLine, open_translator, translate_stream
 from nmt_cli.data.prepared.store import Tokenizers
 from nmt_cli.data.tokenization.tokenizer import TextTokenizer
-from nmt_cli.decoding.engine import Engine
-from nmt_cli.decoding.hypothesis import Hypothesis, SearchConfig
+from nmt_cli.decoding.config import SearchConfig
+from nmt_cli.decoding.engine import Engine, Hypothesis
+from nmt_cli.decoding.torch_engine import TorchEngine
 from nmt_cli.errors import DataError
+from nmt_cli.inference.opening import open_translator
+from nmt_cli.inference.output import TranslatedLine
+from nmt_cli.inference.parallel import translate_stream
 from nmt_cli.inference.translator import Translator
 from nmt_cli.models import MODELS
 from nmt_cli.models.contract import Autoregressive
@@ -53,7 +56,7 @@ def real(tokenizer: TextTokenizer, name: str = "transformer", **options: Any) ->
     tokenizers = Tokenizers(tokenizer, tokenizer)
     model = MODELS[name](MODELS[name].config_class.tiny_configs()[0], tokenizers.vocabulary).eval()
     extra = {"beam": 2, "max_length": 4, "max_source_length": 12, **options}
-    return Translator(model, tokenizers, SearchConfig.model_validate(extra))
+    return Translator(TorchEngine(model), tokenizers, SearchConfig.model_validate(extra))
 
 
 def stream(translator: Translator, text: bytes, *rest: Any, **options: Any) -> list[TranslatedLine]:
@@ -281,7 +284,7 @@ def test_a_loop_is_mended_flagged_and_said(tokenizer: TextTokenizer) -> None:
     loop, blank = stream(translator, b"old man\n\n")
     assert loop.translation.text == "old man"
     assert loop.record()["guard"] == {"found": ["loop"], "left": [], "mended": True}
-    assert loop.record()["warnings"] == ["the translation was found repeating itself; another one was taken"]
+    assert loop.record()["warnings"] == ["the translation was repeating itself; it was replaced by a better one"]
     assert loop.record()["log_probability"] == -1.0
     assert "guard" not in blank.record() and blank.warnings == []
     free = Translator(Loops(), tokenizers, SearchConfig(guard=False))
@@ -362,7 +365,7 @@ def test_a_hundred_thousand_lines_take_no_more_memory_than_a_few(tmp_path: Path)
         import io, sys
         sys.path.insert(0, sys.argv[1])
         from tests.decoding.test_lossless import echo
-        from nmt_cli.commands.translate import translate_stream
+        from nmt_cli.inference.parallel import translate_stream
         from nmt_cli.data.tokenization.tokenizer import TokenizerConfig
         from nmt_cli.data.tokenization.training import train_tokenizer
 

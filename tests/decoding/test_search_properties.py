@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nmt_cli.decoding.beam import search
+from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.constraints import ban_repeated_ngrams, max_ngram_count
 from nmt_cli.decoding.ctc_beam import ctc_search
+from nmt_cli.decoding.engine import Hypothesis
 from nmt_cli.decoding.ensemble import Ensemble
-from nmt_cli.decoding.hypothesis import Hypothesis, SearchConfig
 from nmt_cli.models import MODELS
 from nmt_cli.models.contract import Autoregressive
 from nmt_cli.vocabulary import Vocabulary

@@ -10,16 +10,17 @@ import pytest
 import torch
 
 from nmt_cli.commands.export import export
-from nmt_cli.commands.translate import open_translator
 from nmt_cli.data.prepared.store import Tokenizers
 from nmt_cli.data.tokenization.tokenizer import TextTokenizer, TokenizerConfig
 from nmt_cli.data.tokenization.training import train_tokenizer
-from nmt_cli.decoding.engine import TorchEngine
-from nmt_cli.decoding.hypothesis import Hypothesis, SearchConfig
+from nmt_cli.decoding.config import SearchConfig
+from nmt_cli.decoding.engine import Hypothesis
 from nmt_cli.decoding.rescoring import log_probabilities
+from nmt_cli.decoding.torch_engine import TorchEngine
 from nmt_cli.errors import DeviceError
 from nmt_cli.export import ctranslate2
 from nmt_cli.export.ctranslate2_engine import CTranslate2Engine
+from nmt_cli.inference.opening import open_translator
 from nmt_cli.models import MODELS
 from nmt_cli.models.transformer import Transformer, TransformerConfig
 from nmt_cli.reporting import Reporter

@@ -37,7 +37,7 @@ def test_a_missing_package_is_one_line_that_says_what_to_install(monkeypatch: py
 @pytest.mark.parametrize("name", FORMATS)
 def test_a_format_can_be_asked_without_its_packages(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """`nmt check` and `--help` work where the extra is not installed."""
-    from nmt_cli.decoding.hypothesis import SearchConfig
+    from nmt_cli.decoding.config import SearchConfig
     from nmt_cli.models import MODELS
 
     original = builtins.__import__

@@ -10,8 +10,8 @@ import torch
 from nmt_cli.commands.export import export
 from nmt_cli.data.prepared.store import Tokenizers
 from nmt_cli.data.tokenization.tokenizer import TextTokenizer
-from nmt_cli.decoding.engine import TorchEngine
-from nmt_cli.decoding.hypothesis import SearchConfig
+from nmt_cli.decoding.config import SearchConfig
+from nmt_cli.decoding.torch_engine import TorchEngine
 from nmt_cli.errors import UserError
 from nmt_cli.export import huggingface
 from nmt_cli.fs import atomic_write_text

@@ -11,12 +11,13 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-from nmt_cli.commands.translate import translate_stream
 from nmt_cli.data.prepared.store import Tokenizers
 from nmt_cli.data.sources.files import read_jsonl, read_tsv
 from nmt_cli.data.tokenization.tokenizer import TextTokenizer, TokenizerConfig
 from nmt_cli.data.tokenization.training import train_tokenizer
+from nmt_cli.decoding.torch_engine import TorchEngine
 from nmt_cli.errors import UserError
+from nmt_cli.inference.parallel import translate_stream
 from nmt_cli.inference.translator import Translator
 from nmt_cli.models import MODELS
 from nmt_cli.recipe.loader import build_recipe, load_recipe
@@ -90,7 +91,8 @@ def translator() -> Translator:
         "search": {"beam": 2, "max_length": 6, "max_source_length": 40, "precision": "fp32"},
     }  # fmt: skip
     made = build_recipe(content)
-    return Translator(build_model(made, tokenizers.vocabulary).eval(), tokenizers, made.search)
+    model = build_model(made, tokenizers.vocabulary).eval()
+    return Translator(TorchEngine(model), tokenizers, made.search)
 
 
 def translate(data: bytes) -> None:

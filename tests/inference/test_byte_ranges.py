@@ -72,7 +72,7 @@ def test_a_text_that_becomes_shorter_meanwhile_is_said(tmp_path: Path) -> None:
     path.write_bytes(b"abc\n" * 100)
     part = find_range(path, Shard(2, 2))
     path.write_bytes(b"abc\n" * 60)
-    with pytest.raises(DataError, match="text: it has become shorter"):
+    with pytest.raises(DataError, match="text: the file has become shorter"):
         lines_of(path, part)
 
 

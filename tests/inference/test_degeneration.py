@@ -4,10 +4,12 @@ from typing import Any
 
 import pytest
 
-from nmt_cli.decoding.hypothesis import Hypothesis, SearchConfig
+from nmt_cli.decoding.config import SearchConfig
+from nmt_cli.decoding.engine import Hypothesis
 from nmt_cli.inference.degeneration import (
     DecodedHypothesis,
     Diagnosis,
+    Repetition,
     SourceText,
     find_issues,
     is_repetitive,
@@ -121,7 +123,7 @@ def test_a_loop_is_replaced_by_what_does_not_loop_though_search_scored_it_lower(
     again = Again("Salat", score=-20.0)
     texts, verdict = guard("salad", [draft("Salat " * 8, -0.1)], again)
     assert texts == ["Salat"] and verdict == Diagnosis(("loop",), (), True)
-    assert verdict.warning == "the translation was found repeating itself; another one was taken"
+    assert verdict.warning == "the translation was repeating itself; it was replaced by a better one"
     assert verdict.record() == {"found": ["loop"], "left": [], "mended": True}
     ((numbers, config),) = again.asked
     assert numbers == [0] and config.no_repeat_ngram == 3
@@ -138,14 +140,14 @@ def test_where_the_second_search_is_no_better_the_first_stays() -> None:
     loop = draft("Salat " * 8, -5.0)
     texts, verdict = guard("salad", [loop], Again("Essen " * 9, score=-1.0))
     assert texts == [loop.text] and verdict == Diagnosis(("loop",), ("loop",), False)
-    assert verdict.warning == ("the translation was found repeating itself; no better one was found")
+    assert verdict.warning == ("the translation was repeating itself; no better one was found")
 
 
 def test_the_smaller_flaw_is_taken_and_said() -> None:
     texts, verdict = guard(LONG, [draft("")], Again("Ein Mann"))
     assert texts == ["Ein Mann"] and verdict is not None
     assert verdict.warning == (
-        "the translation was found empty; another one was taken, which is much shorter than its source"
+        "the translation was empty; it was replaced by a better one, which is much shorter than its source"
     )
 
 
@@ -184,3 +186,37 @@ def test_verdicts_on_parts_become_one_on_the_line() -> None:
     assert merge_diagnoses([None, None]) is None
     first, other = Diagnosis(("loop",), (), True), Diagnosis(("loop", "run_on"), ("run_on",), False)
     assert merge_diagnoses([first, None, other]) == Diagnosis(("loop", "run_on"), ("run_on",), True)
+
+
+REPETITIONS: list[tuple[str, dict[str, int]]] = [
+    ("", {"words": 1, "letters": 1, "other": 1, "word_count": 0}),
+    ("The old man reads a book.", {"words": 1, "long_words": 1, "letters": 1, "other": 1}),
+    ("very very very good", {"words": 3, "long_words": 1, "word_count": 4}),
+    ("Ha ha HA ha!", {"words": 4}),
+    ("salad, salad, salad, salad", {"words": 3, "long_words": 3}),
+    ("a b c a b c a b c a b", {"words": 3, "long_words": 3}),
+    ("1 1 1 1 1", {"words": 1, "other": 5}),
+    ("10 20 30 ; 10 20 30 ; 10 20 30 ;", {"words": 1, "other": 3}),
+    ("1000000 and 100000000000", {"words": 1, "letters": 1, "other": 1}),
+    ("wait ........", {"other": 8, "words": 1}),
+    ("hahahahaha", {"letters": 5, "words": 1}),
+    ("aaaaaaaaaaaa", {"letters": 12}),
+    ("Mississippi", {"letters": 2}),
+    ("哈哈哈哈", {"words": 4}),
+    ("我喜欢我喜欢我喜欢", {"words": 3, "long_words": 3}),
+    ("नमस्ते नमस्ते नमस्ते", {"words": 3}),
+    ("___ ___", {"other": 6}),
+]
+
+
+@pytest.mark.parametrize("text, expected", REPETITIONS)
+def test_runs_are_counted_as_the_table_says(text: str, expected: dict[str, int]) -> None:
+    repetition = Repetition.from_text(text)
+    assert {key: getattr(repetition, key) for key in expected} == expected
+
+
+def test_the_share_of_old_four_grams_tells_scattered_repetition() -> None:
+    again = "in the middle of the road and the man in the middle of the road or in the middle of "
+    assert Repetition.from_text(again).repeated_ngram_fraction > 0.2
+    assert Repetition.from_text("one two three four five").repeated_ngram_fraction == 0.0
+    assert Repetition.from_text("a b c d e f a b c d e f").repeated_ngram_fraction == pytest.approx(1 / 3)

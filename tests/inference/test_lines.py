@@ -12,8 +12,10 @@ from nmt_cli.inference.lines import (
     MAX_BUFFERED_BYTES,
     MAX_LINES_PER_READ,
     READ_SIZE_BYTES,
+    BlockPartitioner,
+    BlockReader,
     InputLine,
-    NonblockingReader,
+    LineReader,
     decode_line,
     read_blocks,
 )
@@ -88,16 +90,19 @@ def test_no_more_is_read_ahead_than_fits() -> None:
 def test_a_file_is_always_cut_in_the_same_way(kind: str, tmp_path: Path) -> None:
     raw = b"".join(b"%s\n" % (b"x" * (n % 400)) for n in range(9000))
     (tmp_path / "file").write_bytes(raw)
-    asked: list[int] = []
+    available: list[int] = []
 
-    def size(lines: int) -> int:
-        asked.append(lines)
-        return -(-lines // 3)
+    class Thirds(BlockPartitioner):
+        def next_block_size(self, available_lines: int) -> int:
+            available.append(available_lines)
+            return -(-available_lines // 3)
 
+    partitioner = Thirds(1, 1)
+    partitioner.lookahead_lines = 1000
     with (tmp_path / "file").open("rb", buffering=0) if kind == "file" else io.BytesIO(raw) as stream:
-        blocks = list(read_blocks(stream, 1000, size))
-    assert asked[:20] == [1000] * 20 and len(blocks[0]) == 334
-    assert sum(map(len, blocks)) == 9000
+        blocks = list(BlockReader(stream, partitioner))
+    assert available[:20] == [1000] * 20 and len(blocks[0].lines) == 334
+    assert sum(len(block.lines) for block in blocks) == 9000
 
 
 @pytest.mark.parametrize("most", [1, 2, 7])
@@ -127,34 +132,34 @@ def test_an_error_of_the_reader_reaches_who_asked_after_the_lines_before_it() ->
 def test_a_line_that_arrives_in_pieces_is_one_line() -> None:
     end, start = os.pipe()
     with os.fdopen(end, "rb") as stream, os.fdopen(start, "wb", buffering=0) as keyboard:
-        arrivals = NonblockingReader(stream)
+        arrivals = LineReader(stream)
         for piece in (b"The \xc3", b"\xa4lteste", b" man\nand"):
             assert len(arrivals) == 0
             keyboard.write(piece)
             arrivals.read()
-        assert [line.text for line in arrivals.pop_lines(9)] == ["The älteste man"]
+        assert [line.text for line in arrivals.take(9)] == ["The älteste man"]
         keyboard.close()
         arrivals.read()
-        assert [line.text for line in arrivals.pop_lines(9)] == ["and"] and arrivals.at_eof
+        assert [line.text for line in arrivals.take(9)] == ["and"] and arrivals.at_eof
 
 
 def test_no_more_is_held_than_fits_but_a_line_may_be_longer() -> None:
-    arrivals = NonblockingReader(io.BytesIO(b"x\n" * (4 * MAX_BUFFERED_BYTES)))
+    arrivals = LineReader(io.BytesIO(b"x\n" * (4 * MAX_BUFFERED_BYTES)))
     while arrivals.should_read:
         arrivals.read()
     assert MAX_BUFFERED_BYTES <= 2 * len(arrivals) <= MAX_BUFFERED_BYTES + READ_SIZE_BYTES
-    long = NonblockingReader(io.BytesIO(b"x" * (3 * MAX_BUFFERED_BYTES) + b"\ny"))
+    long = LineReader(io.BytesIO(b"x" * (3 * MAX_BUFFERED_BYTES) + b"\ny"))
     while long.should_read:
         long.read()
-    assert [len(line.text) for line in long.pop_lines(9)] == [3 * MAX_BUFFERED_BYTES]
+    assert [len(line.text) for line in long.take(9)] == [3 * MAX_BUFFERED_BYTES]
 
 
 def test_a_block_of_long_lines_is_cut_by_its_size() -> None:
     lines = [b"x" * (MAX_BLOCK_BYTES // 2)] * 5 + [b"y" * (2 * MAX_BLOCK_BYTES)]
-    arrivals = NonblockingReader(io.BytesIO(b"\n".join(lines)))
+    arrivals = LineReader(io.BytesIO(b"\n".join(lines)))
     sizes = []
     while arrivals.should_read or len(arrivals):
         while arrivals.should_read:
             arrivals.read()
-        sizes.append(len(arrivals.pop_lines(100)))
+        sizes.append(len(arrivals.take(100)))
     assert sizes == [1, 1, 1, 1, 1, 1]

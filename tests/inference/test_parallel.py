@@ -3,16 +3,15 @@
 import io
 import random
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from nmt_cli.errors import DataError
-from nmt_cli.inference.blocks import MAX_BLOCK_LINES, MIN_BLOCK_HYPOTHESES, BlockPartitioner
-from nmt_cli.inference.parallel import LineBlock, TranslationTuple, translate_in_order
+from nmt_cli.inference.lines import MAX_BLOCK_LINES, MIN_BLOCK_HYPOTHESES, BlockPartitioner, BlockReader, LineBlock
+from nmt_cli.inference.parallel import TranslationTuple, translate_in_order
 from nmt_cli.workers import MAX_TASKS_PER_WORKER
-
-SHORT = DataError("starts: fewer lines than the input")
 
 
 class FakeWorkers:
@@ -45,18 +44,20 @@ class FakeWorkers:
             prefixes = block.prefixes or [""] * len(block.texts)
             pairs = zip(block.texts, prefixes, strict=True)
             self.results[number] = [
-                ([(f"{prefix}{len(text)}", 0.0, 0.0, None)], [f"w{block.first_line}"], None, 0)
+                ([(f"{prefix}{len(text)}", 0.0, 0.0, None)], [f"w{block.lines[0].number}"], None, 0)
                 for text, prefix in pairs
             ]
         return False
 
 
-def translate(workers: FakeWorkers, raw: bytes, starts: list[str] | None = None, beam: int = 1) -> list[str]:
-    given: Any = workers
-    prefixes = None if starts is None else iter(starts)
-    results = list(translate_in_order(given, io.BytesIO(raw), prefixes, SHORT, BlockPartitioner(workers.count, beam)))
-    assert [line.number for line, _ in results] == list(range(1, len(results) + 1))
-    return [translation.text for _, translation in results]
+def translate(workers: FakeWorkers, raw: bytes, prefix_path: Path | None = None, beam: int = 1) -> list[str]:
+    pool: Any = workers
+    blocks = BlockReader(io.BytesIO(raw), BlockPartitioner(workers.count, beam), prefix_path)
+    results = []
+    for translated in translate_in_order(pool, blocks):
+        results.append(translated.translation.text)
+        assert translated.line.number == len(results)
+    return results
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])
@@ -87,15 +88,28 @@ def test_a_short_input_is_shared_out_evenly_and_the_end_of_a_long_one_too() -> N
 @pytest.mark.parametrize("lines", [1, 130, 1000, 7777])
 def test_the_same_lines_are_together_whoever_translates_them(count: int, beam: int, lines: int) -> None:
     raw = b"".join(b"%s\n" % (b"x" * (n % 300)) for n in range(lines))
-    alone = [len(block) for block in BlockPartitioner(2, beam).read_blocks(io.BytesIO(raw))]
+    alone = [len(block.lines) for block in BlockReader(io.BytesIO(raw), BlockPartitioner(2, beam))]
     workers = FakeWorkers(count)
-    given: Any = workers
-    list(translate_in_order(given, io.BytesIO(raw), None, SHORT, BlockPartitioner(2, beam)))
+    pool: Any = workers
+    list(translate_in_order(pool, BlockReader(io.BytesIO(raw), BlockPartitioner(2, beam))))
     assert workers.sizes == alone and sum(alone) == lines
 
 
-def test_every_block_has_the_beginnings_of_its_own_lines() -> None:
-    starts = [f"{n}:" for n in range(2000)]
-    assert translate(FakeWorkers(2), b"x\n" * 2000, starts) == [f"{n}:1" for n in range(2000)]
-    with pytest.raises(DataError, match="starts: fewer lines than the input"):
-        translate(FakeWorkers(2), b"x\n" * 2000, starts[:-1])
+def test_every_block_has_the_prefixes_of_its_own_lines(tmp_path: Path) -> None:
+    path = tmp_path / "prefixes"
+    path.write_text("".join(f"{n}:\n" for n in range(2000)))
+    assert translate(FakeWorkers(2), b"x\n" * 2000, path) == [f"{n}:1" for n in range(2000)]
+    with pytest.raises(DataError, match="prefixes: fewer lines than the input"):
+        translate(FakeWorkers(2), b"x\n" * 2001, path)
+    with pytest.raises(DataError, match="prefixes: more lines than the input, which has 1,999"):
+        translate(FakeWorkers(2), b"x\n" * 1999, path)
+
+
+def test_a_line_that_strict_refuses_comes_after_the_lines_before_it() -> None:
+    pool: Any = FakeWorkers(2)
+    blocks = BlockReader(io.BytesIO(b"x\n" * 700 + b"\xff\n" + b"x\n" * 700), BlockPartitioner(2, 1), strict=True)
+    numbers = []
+    with pytest.raises(DataError, match="line 701: not UTF-8 text"):
+        for translated in translate_in_order(pool, blocks):
+            numbers.append(translated.line.number)
+    assert numbers == list(range(1, 701))

@@ -11,11 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from nmt_cli.commands.translate import open_translator
 from nmt_cli.errors import UserError
-from nmt_cli.inference.blocks import MIN_PARALLEL_INPUT_BYTES
-from nmt_cli.inference.parallel import LineBlock, available_bytes, describe_block
-from nmt_cli.inference.processes import ParallelTranslator, TranslatorSpec
+from nmt_cli.inference.lines import MIN_PARALLEL_INPUT_BYTES, InputLine, LineBlock, available_bytes
+from nmt_cli.inference.opening import TranslatorSpec, open_translator
+from nmt_cli.inference.parallel import ParallelTranslator
 from nmt_cli.reporting import Reporter
 from tests.conftest import NMT, Call, environment, run, start
 from tests.margins import clear_lines
@@ -48,7 +47,7 @@ def test_spawned_workers_do_the_same_with_damage_prefixes_and_alignments(
     lines, starts = ["a book", "", "\ufffd", "The old man"], ["ein", "Haus", "Der", "Der"]
     translator_alone = open_translator([tiny_run], ["search.beam=1"], "cpu")
     assert all(clear_lines(translator_alone, lines, starts))
-    monkeypatch.setattr("nmt_cli.inference.processes.is_single_threaded", lambda: False)
+    monkeypatch.setattr("nmt_cli.inference.parallel.is_single_threaded", lambda: False)
     outputs = []
     for processes in ("1", "2"):
         multi_process = translator(tiny_run, processes, align=True)
@@ -80,7 +79,7 @@ def test_auto_starts_workers_only_where_much_is_waiting(
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("workers")
 
-    monkeypatch.setattr("nmt_cli.inference.processes.WorkerPool", refuse)
+    monkeypatch.setattr("nmt_cli.inference.parallel.WorkerPool", refuse)
     assert len(list(several.translate(io.BytesIO(b"a book\n")))) == 1
     (tmp_path / "long").write_bytes(TEXT * 3)
     with open(tmp_path / "long", "rb") as file, pytest.raises(AssertionError, match="workers"):
@@ -103,8 +102,9 @@ def test_what_waits_is_known_of_files_and_pipes(tmp_path: Path) -> None:
 
 
 def test_a_block_is_named_by_its_lines() -> None:
-    assert describe_block(LineBlock(5, ["a"], None)) == "line 5"
-    assert describe_block(LineBlock(5, ["a", "b", "c"], None)) == "lines 5 to 7"
+    lines = [InputLine(number, "a", False) for number in (5, 6, 7)]
+    assert str(LineBlock(lines[:1])) == "line 5"
+    assert str(LineBlock(lines)) == "lines 5 to 7"
 
 
 def children(process: "subprocess.Popen[bytes]") -> list[int]:

@@ -14,7 +14,7 @@ from nmt_cli.commands.prepare import prepare_recipe
 from nmt_cli.errors import UserError, WorkerError
 from nmt_cli.inference import ray_cluster as cluster
 from nmt_cli.inference.byte_ranges import Shard
-from nmt_cli.inference.processes import TranslatorSpec
+from nmt_cli.inference.opening import TranslatorSpec
 from nmt_cli.inference.ray_cluster import ray_pool, ray_session, translate_on_ray
 from nmt_cli.inference.shards import ShardResult
 from nmt_cli.reporting import Reporter
@@ -180,7 +180,7 @@ import sys
 from pathlib import Path
 from nmt_cli.inference.ray_cluster import connected, ray_pool, translate_on_ray
 from nmt_cli.commands.prepare import prepare_recipe
-from nmt_cli.inference.processes import Opening
+from nmt_cli.inference.parallel import Opening
 from nmt_cli.inference.byte_ranges import parse_shards
 from nmt_cli.inference.shard_files import joined
 from nmt_cli.reporting import Reporter

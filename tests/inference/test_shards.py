@@ -14,11 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from nmt_cli.commands.translate import OutputFormat, TranslatedLine, open_translator
 from nmt_cli.errors import DataError
 from nmt_cli.inference import shards
 from nmt_cli.inference.byte_ranges import Shard
-from nmt_cli.inference.processes import ParallelTranslator, TranslatorSpec
+from nmt_cli.inference.opening import TranslatorSpec, open_translator
+from nmt_cli.inference.output import OutputFormat, TranslatedLine
+from nmt_cli.inference.parallel import ParallelTranslator
 from nmt_cli.inference.shard_files import ShardWriter, join_shards
 from nmt_cli.inference.shards import translate_shard
 from nmt_cli.reporting import Reporter
@@ -115,7 +116,7 @@ def test_a_part_that_was_stopped_goes_on_where_it_was(
         monkeypatch.setattr(ParallelTranslator, "translate", whole)
         translate(tiny_run, text, [2])
         if stop > 2:
-            assert f"shard 2/3: going on after line {stop // 2 * 2}" in capfd.readouterr().err
+            assert f"shard 2/3: resuming after line {stop // 2 * 2}" in capfd.readouterr().err
         translate(tiny_run, text, [1, 3])
         assert b"".join(join_shards(text.parent / "parts")) == straight(tiny_run, text)
         for path in (text.parent / "parts").iterdir():
@@ -127,7 +128,7 @@ def test_a_part_killed_between_its_last_two_steps_is_finished(
 ) -> None:
     folder = text.parent / "parts"
     translate(tiny_run, text, [1, 2])
-    monkeypatch.setattr("nmt_cli.inference.shard_files.sha256_file", lambda _: 1 / 0)
+    monkeypatch.setattr("nmt_cli.inference.shard_files.sha256_of_file", lambda _: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         translate(tiny_run, text, [3])
     assert (folder / "shard-3-of-3.txt").exists()
@@ -176,7 +177,7 @@ def test_two_processes_do_not_write_the_same_part(tmp_path: Path) -> None:
 
 def test_join_names_what_is_missing_damaged_or_of_another_input(tiny_run: Path, text: Path) -> None:
     folder = text.parent / "parts"
-    with pytest.raises(DataError, match=r"job.json: not written by nmt translate --shard"):
+    with pytest.raises(DataError, match=r"job.json: missing or damaged"):
         join_shards(folder)
     translate(tiny_run, text, [1, 3])
     with pytest.raises(DataError) as error:
@@ -187,8 +188,8 @@ def test_join_names_what_is_missing_damaged_or_of_another_input(tiny_run: Path, 
     whole = json.loads(manifest.read_text())
     changes = {
         "job": ("0", "shard-2-of-3.txt: belongs to another input or run than the others"),
-        "sha256": ("0", "is not what was written: delete it and translate it again"),
-        "range": (whole["range"] | {"begin": 1}, "shard 2/3 does not go on where the one before"),
+        "sha256": ("0", "does not match its checksum: delete it and translate the shard again"),
+        "range": (whole["range"] | {"begin": 1}, "shard 2/3 does not begin where the one before"),
         "format": (2, "not written by this version of nmt translate --shard"),
     }
     for key, (value, message) in changes.items():
@@ -198,7 +199,7 @@ def test_join_names_what_is_missing_damaged_or_of_another_input(tiny_run: Path, 
     manifest.write_text(json.dumps(whole))
     with open(folder / "shard-3-of-3.txt", "ab") as file:
         file.write(b"more\n")
-    with pytest.raises(DataError, match=r"shard-3-of-3.txt: is not what was written"):
+    with pytest.raises(DataError, match=r"shard-3-of-3.txt: does not match its checksum"):
         join_shards(folder)
 
 

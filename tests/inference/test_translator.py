@@ -7,12 +7,14 @@ from typing import Any
 import pytest
 import torch
 
-from nmt_cli.commands.translate import open_translator, translate_stream
 from nmt_cli.data.prepared.store import Tokenizers
 from nmt_cli.data.tokenization.tokenizer import TextTokenizer
-from nmt_cli.decoding.hypothesis import SearchConfig
+from nmt_cli.decoding.config import SearchConfig
+from nmt_cli.decoding.torch_engine import TorchEngine
 from nmt_cli.errors import DataError, RecipeError, RunError, UserError
 from nmt_cli.inference.lines import to_single_line
+from nmt_cli.inference.opening import open_translator
+from nmt_cli.inference.parallel import translate_stream
 from nmt_cli.inference.translator import Translator
 from nmt_cli.models import MODELS
 from tests.margins import clear_lines
@@ -31,7 +33,7 @@ def translator(tokenizer: TextTokenizer, align: bool = False, **options: Any) ->
     kind = MODELS["transformer"]
     model = kind(kind.config_class.tiny_configs()[0], tokenizers.vocabulary).eval()
     settings = {"beam": 2, "max_length": 6, "guard": False, **options}
-    return Translator(model, tokenizers, SearchConfig.model_validate(settings), align=align)
+    return Translator(TorchEngine(model), tokenizers, SearchConfig.model_validate(settings), align=align)
 
 
 @pytest.mark.parametrize("last", [b"", b"\n"])

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from nmt_cli.decoding.beam import search
-from nmt_cli.decoding.hypothesis import SearchConfig
+from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.rescoring import log_probabilities
 from nmt_cli.models import MODELS
 from nmt_cli.models.contract import NonAutoregressive, Sequences

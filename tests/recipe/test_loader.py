@@ -72,7 +72,7 @@ def test_all_mistakes_are_reported_at_once_with_line_path_and_nearest_key(tmp_pa
 MISTAKES: list[tuple[str, str]] = [
     ("model: {type: transfomer}", "2: model.type: no model 'transfomer'; did you mean "
      "transformer?; see nmt models"),
-    ("model: {type: 5}", f"2: model.type: no model 5; known are {', '.join(MODELS)}; see nmt"),
+    ("model: {type: 5}", f"2: model.type: no model 5; choose from {', '.join(MODELS)}; see nmt"),
     ("model: {type: null}", "2: model.type: no model None"),
     ("model: 5", "2: model: should be a mapping, not 5"),
     ("tokenizer: bpe", '2: tokenizer: should be a mapping, not the text "bpe"'),
@@ -80,7 +80,7 @@ MISTAKES: list[tuple[str, str]] = [
     ("search: {beam: true}", "2: search.beam: should be an integer, not the truth value true"),
     ("search: {beam: null}", "2: search.beam: should be an integer, not null"),
     ("search: {beam: '5'}", '2: search.beam: should be an integer, not the text "5"'),
-    ("search: {qqqq: 1}", "2: search.qqqq: unknown key; known are beam, n_best,"),
+    ("search: {qqqq: 1}", "2: search.qqqq: unknown key; choose from beam, n_best,"),
     ("training: {learning_rate: 1e-3x}", "2: training.learning_rate: should be a number, not the "
      'text "1e-3x"'),
     ("training: {learning_rate: .inf}", "2: training.learning_rate: should be a finite number"),
@@ -123,7 +123,7 @@ CORPUS: list[tuple[str, list[str]]] = [
     ("download: {sha256: {a: 5}}", ["corpus.download.address: missing",
                                     "corpus.download.sha256.a: should be a string, not 5"]),
     ("name: wmt", ["corpus.name: no corpus 'wmt' (see nmt corpora); did you mean wmt16?"]),
-    ("name: brown", ["corpus.name: no corpus 'brown' (see nmt corpora); there are quickstart, "
+    ("name: brown", ["corpus.name: no corpus 'brown' (see nmt corpora); choose from quickstart, "
                      "multi30k, iwslt14, iwslt15, iwslt17, wmt14, wmt16, wmt16-ro"]),
     ("name: iwslt15", ["corpus.name: iwslt15 has no en-de; it has en-vi"]),
     ("name: 5", ["corpus.name: should be a string, not 5"]),

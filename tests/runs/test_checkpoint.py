@@ -402,6 +402,6 @@ def test_a_full_disk_is_one_line_and_leaves_the_last_checkpoint(
             folder.save_checkpoint(2, {"model": tensors(2)}, {})
     assert str(caught.value) == (
         f"{folder.checkpoints_path / 'step-000002'}: cannot be written: Error while serializing: I/O "
-        f"error: {shown} (os error {number}); make room and go on (nmt train with --resume)"
+        f"error: {shown} (os error {number}); free disk space and run the command again (training: with --resume)"
     )
     assert names(folder) == ["step-000001"]

@@ -9,8 +9,9 @@ import pytest
 from typer.testing import CliRunner
 
 from nmt_cli.cli.app import build_app
-from nmt_cli.commands.translate import open_translator, translate_stream
 from nmt_cli.errors import DeviceError, UserError
+from nmt_cli.inference.opening import open_translator
+from nmt_cli.inference.parallel import translate_stream
 from nmt_cli.inference.translator import Translator
 from nmt_cli.reporting import Reporter
 from nmt_cli.runs.folder import RunFolder

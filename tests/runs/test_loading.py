@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from nmt_cli.commands.translate import open_translator
 from nmt_cli.errors import DeviceError
+from nmt_cli.inference.opening import open_translator
 from nmt_cli.models.quantized import Int8Linear
 from nmt_cli.runs.loading import open_run
 

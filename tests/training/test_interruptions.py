@@ -113,7 +113,7 @@ def test_a_full_disk_stops_with_one_line_and_leaves_the_last_checkpoint(place: P
         life = live(train("disk/run"), place, disk / "run", blow)
         assert life.code == 2 and life.said.count("\n") == 1
         assert life.said.startswith("nmt: disk/run/checkpoints/")
-        assert life.said.endswith("; make room and go on (nmt train with --resume)\n")
+        assert life.said.endswith("; free disk space and run the command again (training: with --resume)\n")
         assert newest(disk / "run") == 6 and not list((disk / "run").rglob("*.tmp"))
         make_room()
         go_on("Go on with: " + shlex.join(["nmt", *train("disk/run"), "--resume"]), place,

@@ -1,13 +1,12 @@
 """The catalogue of public corpora: catalogue.yaml, read and checked."""
 
-import difflib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 from nmt_cli.config import Section
-from nmt_cli.errors import DataError
+from nmt_cli.errors import DataError, suggest
 from nmt_cli.yaml12 import read_yaml
 
 CATALOGUE_PATH = Path(__file__).with_name("catalogue.yaml")
@@ -120,10 +119,8 @@ def catalogue_file(name: str) -> CatalogueFile:
 
 
 def suggest_corpus(name: str) -> str:
-    """The corpus that was meant perhaps, or all that there are, as the end of a message."""
-    names = ["quickstart", *catalogue_corpora()]
-    matches = difflib.get_close_matches(name, names, 1, cutoff=0.6)
-    return f"did you mean {matches[0]}?" if matches else f"there are {', '.join(names)}"
+    """The known corpus that is most like an unknown name, or all of them, as the end of an error message."""
+    return suggest(name, ["quickstart", *catalogue_corpora()])
 
 
 class CorpusSelection(NamedTuple):

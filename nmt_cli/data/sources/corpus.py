@@ -1,11 +1,11 @@
-"""Where parallel text comes from: files, by name or by path, or a corpus made in this package."""
+"""Where parallel text comes from: files, by name or by path, or the corpus shipped with the package."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nmt_cli.data.concatenation import join_neighbours
 from nmt_cli.data.config import CorpusConfig, ParallelTextConfig
@@ -13,10 +13,8 @@ from nmt_cli.data.sources.cache_paths import PROVIDED_SPLITS, DatasetRef, parse_
 from nmt_cli.data.sources.catalogue import SPLIT_NAMES, CorpusSelection, select_corpus
 from nmt_cli.data.sources.files import RawPair, find_file, read_jsonl, read_tsv, read_two_files
 from nmt_cli.data.sources.provenance import catalogue_provenance, dataset_provenance, is_fetched, is_unpacked
+from nmt_cli.data.sources.quickstart import QUICKSTART_FILE, read_quickstart
 from nmt_cli.errors import DataError
-
-if TYPE_CHECKING:
-    from nmt_cli.data import quickstart
 
 
 @dataclass(frozen=True)
@@ -186,23 +184,11 @@ def _pair_reader(
     return lambda: read_two_files(files[0], files[1])
 
 
-@cache
-def _quickstart() -> "quickstart.Corpus":
-    from nmt_cli.data import quickstart  # its word tables take time that other recipes need not pay
-
-    return quickstart.corpus()
-
-
 def _quickstart_corpus(config: CorpusConfig) -> Corpus:
-    """The quickstart corpus, made by its grammar when it is read; its files are the grammar's."""
-    grammar_files = tuple(sorted((Path(__file__).parents[1] / "quickstart").glob("*.py")))
+    """The corpus shipped with the package."""
 
-    def parallel_text(name: str) -> ParallelText:
-        def read_pairs() -> Iterator[RawPair]:
-            for line_number, pair in enumerate(getattr(_quickstart(), name), 1):
-                yield RawPair(pair.source.encode(), pair.target.encode(), line_number)
-
+    def parallel_text(split: str) -> ParallelText:
         join_pairs = partial(join_neighbours, max_pairs=config.join, seed=config.seed)
-        return ParallelText(f"quickstart {name}", grammar_files, lambda: join_pairs(read_pairs()))
+        return ParallelText(f"quickstart {split}", (QUICKSTART_FILE,), lambda: join_pairs(read_quickstart(split)))
 
     return Corpus([parallel_text("train")], parallel_text("dev"), parallel_text("test"))

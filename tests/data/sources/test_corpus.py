@@ -2,16 +2,15 @@
 
 import gzip
 import json
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
-from nmt_cli.data import quickstart
 from nmt_cli.data.config import CorpusConfig, ParallelTextConfig
 from nmt_cli.data.sources.corpus import Corpus, ParallelText, find_corpus, search_folders
+from nmt_cli.data.sources.quickstart import QUICKSTART_FILE, read_quickstart
 from nmt_cli.errors import DataError
 
 
@@ -193,16 +192,11 @@ def test_both_sides_may_be_missing(tmp_path: Path) -> None:
 # 4. The embedded corpus.
 
 
-def test_the_quickstart_corpus_has_no_files_but_its_grammar(monkeypatch: pytest.MonkeyPatch) -> None:
-    def pair(english: str, german: str) -> quickstart.Pair:
-        return quickstart.Pair(english, german, ())
-
-    drawn = quickstart.Corpus([pair("a", "Ä"), pair("b", "B")], [pair("c", "C")], [pair("d", "D")])
-    monkeypatch.setattr("nmt_cli.data.sources.corpus._quickstart", lambda: drawn)
+def test_the_quickstart_corpus_is_read_from_the_file_in_the_package() -> None:
     corpus = find_corpus(config(name="quickstart"), [])
     assert corpus == Corpus(corpus.train, corpus.dev, corpus.test)
-    assert {file.parent.name for file in corpus.files()} == {"quickstart"}
+    assert corpus.files() == [QUICKSTART_FILE]
     assert corpus.train[0].label == "quickstart train"
-    assert [pair.line_number for pair in islice(corpus.train[0].read(), 2)] == [1, 2]
-    assert texts(corpus.train[0]) == [("a", "Ä"), ("b", "B")]
-    assert (texts(corpus.dev), texts(corpus.test)) == ([("c", "C")], [("d", "D")])
+    for split, text in (("train", corpus.train[0]), ("dev", corpus.dev), ("test", corpus.test)):
+        assert text is not None
+        assert list(text.read()) == list(read_quickstart(split))

@@ -1,6 +1,6 @@
 """The glossary: every lemma of the corpus that has a translation of its own."""
 
-from nmt_cli.data.quickstart import grammar, lexicon, nouns, phrases, places, times
+from tools.quickstart_grammar import grammar, lexicon, nouns, phrases, places, times
 
 TABLES = (
     lexicon.POSSESSIVES,

@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from functools import cache, partial
 from typing import Literal
 
-from nmt_cli.data.quickstart.complements import DESCRIBED
-from nmt_cli.data.quickstart.domain import Choice, Domain, OneOf, Product, just
-from nmt_cli.data.quickstart.english import Tense, words
-from nmt_cli.data.quickstart.lexicon import COPULA, FREQUENCIES, Verb, pairs
-from nmt_cli.data.quickstart.phrases import Phrase
-from nmt_cli.data.quickstart.times import moments, times
-from nmt_cli.data.quickstart.topology import NOT, Circumstance
+from tools.quickstart_grammar.complements import DESCRIBED
+from tools.quickstart_grammar.domain import Choice, Domain, OneOf, Product, just
+from tools.quickstart_grammar.english import Tense, words
+from tools.quickstart_grammar.lexicon import COPULA, FREQUENCIES, Verb, pairs
+from tools.quickstart_grammar.phrases import Phrase
+from tools.quickstart_grammar.times import moments, times
+from tools.quickstart_grammar.topology import NOT, Circumstance
 
 Polarity = Literal["affirmative", "plain", "negative"]
 Gap = Literal["", "subject", "object", "amount", "place", "time"]

@@ -11,6 +11,6 @@ and `times` build what stands in it, and `english` and `german` inflect the word
 as drawn from.
 """
 
-from nmt_cli.data.quickstart.corpus import Corpus, Pair, corpus, count_sentences, generate, part_of
+from tools.quickstart_grammar.corpus import Corpus, Pair, corpus, count_sentences, generate, part_of
 
 __all__ = ["Corpus", "Pair", "corpus", "count_sentences", "generate", "part_of"]

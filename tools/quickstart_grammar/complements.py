@@ -3,13 +3,23 @@
 from functools import cache, partial
 from typing import Any
 
-from nmt_cli.data.quickstart.domain import Choice, Domain, OneOf, Product, just
-from nmt_cli.data.quickstart.english import words
-from nmt_cli.data.quickstart.german import Case
-from nmt_cli.data.quickstart.lexicon import Verb, nouns_of
-from nmt_cli.data.quickstart.phrases import IT, THEM, WHO, Phrase, Pronoun, names, noun_phrases, pairs_of, prepositional
-from nmt_cli.data.quickstart.places import destinations, locations, origins, positions
-from nmt_cli.data.quickstart.topology import Complement, bare_object
+from tools.quickstart_grammar.domain import Choice, Domain, OneOf, Product, just
+from tools.quickstart_grammar.english import words
+from tools.quickstart_grammar.german import Case
+from tools.quickstart_grammar.lexicon import Verb, nouns_of
+from tools.quickstart_grammar.phrases import (
+    IT,
+    THEM,
+    WHO,
+    Phrase,
+    Pronoun,
+    names,
+    noun_phrases,
+    pairs_of,
+    prepositional,
+)
+from tools.quickstart_grammar.places import destinations, locations, origins, positions
+from tools.quickstart_grammar.topology import Complement, bare_object
 
 Others = tuple[Pronoun, ...]
 

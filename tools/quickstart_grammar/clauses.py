@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import cache, partial
 from typing import Any
 
-from nmt_cli.data.quickstart.circumstances import (
+from tools.quickstart_grammar.circumstances import (
     STATES,
     TIMELESS,
     Shape,
@@ -19,7 +19,7 @@ from nmt_cli.data.quickstart.circumstances import (
     past_alone,
     polarities,
 )
-from nmt_cli.data.quickstart.complements import (
+from tools.quickstart_grammar.complements import (
     Others,
     adjuncts,
     asked_object,
@@ -29,12 +29,12 @@ from nmt_cli.data.quickstart.complements import (
     place_question,
     question_words,
 )
-from nmt_cli.data.quickstart.copulas import copular_clauses, has_copula
-from nmt_cli.data.quickstart.domain import Choice, Domain, OneOf, Product, just
-from nmt_cli.data.quickstart.lexicon import Verb, verb_entries
-from nmt_cli.data.quickstart.phrases import IT, PRONOUNS, SILENT, TOLD, YOU, Phrase, couples, names, noun_phrases
-from nmt_cli.data.quickstart.topology import Clause
-from nmt_cli.data.quickstart.verbs import VERBS
+from tools.quickstart_grammar.copulas import copular_clauses, has_copula
+from tools.quickstart_grammar.domain import Choice, Domain, OneOf, Product, just
+from tools.quickstart_grammar.lexicon import Verb, verb_entries
+from tools.quickstart_grammar.phrases import IT, PRONOUNS, SILENT, TOLD, YOU, Phrase, couples, names, noun_phrases
+from tools.quickstart_grammar.topology import Clause
+from tools.quickstart_grammar.verbs import VERBS
 
 # Verbs are drawn alike, save those on which the many nouns of a class depend.
 SPREAD = {

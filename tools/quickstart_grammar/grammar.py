@@ -8,17 +8,17 @@ from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import Literal, NamedTuple
 
-from nmt_cli.data.quickstart.circumstances import Shape
-from nmt_cli.data.quickstart.clauses import BRIEF, BRIEF_NOW, clauses, verb_clauses
-from nmt_cli.data.quickstart.complements import asked_object
-from nmt_cli.data.quickstart.copulas import asked_identities, existences, measured_clauses
-from nmt_cli.data.quickstart.domain import Choice, Domain, OneOf, Product
-from nmt_cli.data.quickstart.english import BE, Agreement, Word, Words, words
-from nmt_cli.data.quickstart.german import Case
-from nmt_cli.data.quickstart.lexicon import Determiner, Noun, nouns_of, pairs, verb_entries
-from nmt_cli.data.quickstart.phrases import PRONOUNS, WHO, Field, Nominal, NounPhrase, Phrase, noun_phrases, relative
-from nmt_cli.data.quickstart.topology import Clause, Layout, linearize
-from nmt_cli.data.quickstart.verbs import CLAUSE_VERBS, VERBS
+from tools.quickstart_grammar.circumstances import Shape
+from tools.quickstart_grammar.clauses import BRIEF, BRIEF_NOW, clauses, verb_clauses
+from tools.quickstart_grammar.complements import asked_object
+from tools.quickstart_grammar.copulas import asked_identities, existences, measured_clauses
+from tools.quickstart_grammar.domain import Choice, Domain, OneOf, Product
+from tools.quickstart_grammar.english import BE, Agreement, Word, Words, words
+from tools.quickstart_grammar.german import Case
+from tools.quickstart_grammar.lexicon import Determiner, Noun, nouns_of, pairs, verb_entries
+from tools.quickstart_grammar.phrases import PRONOUNS, WHO, Field, Nominal, NounPhrase, Phrase, noun_phrases, relative
+from tools.quickstart_grammar.topology import Clause, Layout, linearize
+from tools.quickstart_grammar.verbs import CLAUSE_VERBS, VERBS
 
 # What is simple is short, has few adjectives and many pronouns.
 SIMPLE = Shape(simple=True)

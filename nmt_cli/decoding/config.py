@@ -1,7 +1,6 @@
-"""How search is configured, and what it finds."""
+"""The search section of a recipe. Imports no torch."""
 
 import math
-from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -130,13 +129,3 @@ class SearchConfig(Section):
         if self.length_normalization == "gnmt":
             return float(((5 + length) / 6) ** self.length_penalty)
         return 1.0
-
-
-@dataclass(frozen=True)
-class Hypothesis:
-    """A finished translation."""
-
-    ids: list[int]  # without the end of sentence
-    log_probability: float  # sum over ids and end of sentence, natural logarithm
-    score: float  # what it was ranked by
-    truncated: bool = False  # it ended only because it was as long as a translation may be

@@ -7,10 +7,10 @@ next hour (half past seven, halb acht), and dates and spans combine numbers with
 from functools import cache
 from typing import Literal
 
-from nmt_cli.data.quickstart.domain import Choice, Domain, OneOf, Product
-from nmt_cli.data.quickstart.english import Word, words
-from nmt_cli.data.quickstart.lexicon import ARTICLES, NUMERALS, entries, nouns_of, pairs
-from nmt_cli.data.quickstart.phrases import NounPhrase, Phrase, prepositional
+from tools.quickstart_grammar.domain import Choice, Domain, OneOf, Product
+from tools.quickstart_grammar.english import Word, words
+from tools.quickstart_grammar.lexicon import ARTICLES, NUMERALS, entries, nouns_of, pairs
+from tools.quickstart_grammar.phrases import NounPhrase, Phrase, prepositional
 
 HOURS = [("one", "eins"), *pairs(NUMERALS)]
 

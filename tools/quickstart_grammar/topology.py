@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Literal
 
-from nmt_cli.data.quickstart import german
-from nmt_cli.data.quickstart.english import Tense, Word, Words, verb_group, words
-from nmt_cli.data.quickstart.german import Case
-from nmt_cli.data.quickstart.lexicon import Verb
-from nmt_cli.data.quickstart.phrases import Field, Nominal, Phrase
+from tools.quickstart_grammar import german
+from tools.quickstart_grammar.english import Tense, Word, Words, verb_group, words
+from tools.quickstart_grammar.german import Case
+from tools.quickstart_grammar.lexicon import Verb
+from tools.quickstart_grammar.phrases import Field, Nominal, Phrase
 
 # Known before new, and the negation between them: nicht denies all that follows it.
 MIDDLE_FIELD = "pronouns time definite adverb adjunct indefinite complement"

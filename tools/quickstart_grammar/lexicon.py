@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Literal
 
-from nmt_cli.data.quickstart import nouns, verbs
+from tools.quickstart_grammar import nouns, verbs
 
 Gender = Literal["m", "f", "n"]
 Number = Literal["sg", "pl"]

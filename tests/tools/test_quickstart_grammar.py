@@ -1,4 +1,4 @@
-"""The embedded corpus: what it promises to those who train on it, and the grammar behind it."""
+"""The grammar that wrote the quickstart corpus, and what the corpus promises to those who train on it."""
 
 import ast
 import hashlib
@@ -16,16 +16,17 @@ from typing import Any
 
 import pytest
 
-from nmt_cli.data import quickstart
-from nmt_cli.data.quickstart import Corpus, Pair, corpus, count_sentences, generate, part_of
-from nmt_cli.data.quickstart.complements import complements
-from nmt_cli.data.quickstart.corpus import draw_pairs
-from nmt_cli.data.quickstart.domain import Choice, Domain, OneOf, Product, just, maybe
-from nmt_cli.data.quickstart.english import Agreement, Tense, join, words
-from nmt_cli.data.quickstart.german import Case, noun_form, participle, present, verb_complex
-from nmt_cli.data.quickstart.glossary import glossary
-from nmt_cli.data.quickstart.grammar import rules
-from nmt_cli.data.quickstart.lexicon import (
+from nmt_cli.data.sources.quickstart import QUICKSTART_SHA256
+from tools import quickstart_grammar
+from tools.quickstart_grammar import Corpus, Pair, corpus, count_sentences, generate, part_of
+from tools.quickstart_grammar.complements import complements
+from tools.quickstart_grammar.corpus import draw_pairs, to_tsv
+from tools.quickstart_grammar.domain import Choice, Domain, OneOf, Product, just, maybe
+from tools.quickstart_grammar.english import Agreement, Tense, join, words
+from tools.quickstart_grammar.german import Case, noun_form, participle, present, verb_complex
+from tools.quickstart_grammar.glossary import glossary
+from tools.quickstart_grammar.grammar import rules
+from tools.quickstart_grammar.lexicon import (
     ADJECTIVES_OF,
     ARTICLES,
     COPULA,
@@ -38,8 +39,8 @@ from nmt_cli.data.quickstart.lexicon import (
     determiners,
     pairs,
 )
-from nmt_cli.data.quickstart.nouns import CLASSES, KINDS
-from nmt_cli.data.quickstart.phrases import (
+from tools.quickstart_grammar.nouns import CLASSES, KINDS
+from tools.quickstart_grammar.phrases import (
     PRONOUNS,
     SILENT,
     NounPhrase,
@@ -49,9 +50,9 @@ from nmt_cli.data.quickstart.phrases import (
     noun_phrases,
     prepositional,
 )
-from nmt_cli.data.quickstart.places import destinations, locations, positions
-from nmt_cli.data.quickstart.times import times
-from nmt_cli.data.quickstart.topology import NOT, Circumstance, Clause, Complement, Layout, bare_object, linearize
+from tools.quickstart_grammar.places import destinations, locations, positions
+from tools.quickstart_grammar.times import times
+from tools.quickstart_grammar.topology import NOT, Circumstance, Clause, Complement, Layout, bare_object, linearize
 
 pytestmark = pytest.mark.slow
 
@@ -607,7 +608,7 @@ def test_the_same_seed_gives_the_same_pairs_and_another_seed_others() -> None:
 
 @pytest.mark.parametrize("hash_seed", ["1", "2"])
 def test_the_pairs_do_not_depend_on_the_hash_seed_of_the_process(hash_seed: str) -> None:
-    program = "from nmt_cli.data.quickstart import generate; print(ascii(generate(200, seed=1)))"
+    program = "from tools.quickstart_grammar import generate; print(ascii(generate(200, seed=1)))"
     paths = {"PYTHONHASHSEED": hash_seed, "PYTHONPATH": os.pathsep.join(sys.path)}
     process = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, env=os.environ | paths, check=True
@@ -621,13 +622,17 @@ def test_the_first_pairs_of_seed_one_are_what_they_were_on_the_day_they_were_wri
     assert hashlib.sha256(text.encode()).hexdigest()[:16] == "2bf265f4267e22f5"
 
 
+def test_the_grammar_writes_exactly_the_corpus_in_the_package(drawn: Corpus) -> None:
+    assert hashlib.sha256(to_tsv(drawn).encode()).hexdigest() == QUICKSTART_SHA256
+
+
 def test_the_package_needs_nothing_but_the_standard_library() -> None:
-    for path in Path(quickstart.__file__).parent.glob("*.py"):
+    for path in Path(quickstart_grammar.__file__).parent.glob("[!_]*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             names_ = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names_ += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             for name in names_:
-                own = name.startswith("nmt_cli.data.quickstart")
+                own = name.startswith("tools.quickstart_grammar")
                 assert own or name.split(".")[0] in sys.stdlib_module_names, (path.name, name)
 
 

@@ -2,12 +2,12 @@
 
 from functools import cache
 
-from nmt_cli.data.quickstart.domain import Choice, Domain, OneOf, Product
-from nmt_cli.data.quickstart.english import words
-from nmt_cli.data.quickstart.german import Case
-from nmt_cli.data.quickstart.lexicon import entries, pairs
-from nmt_cli.data.quickstart.nouns import CITIES, COUNTRIES
-from nmt_cli.data.quickstart.phrases import NounPhrase, Phrase, noun_phrases, prepositional
+from tools.quickstart_grammar.domain import Choice, Domain, OneOf, Product
+from tools.quickstart_grammar.english import words
+from tools.quickstart_grammar.german import Case
+from tools.quickstart_grammar.lexicon import entries, pairs
+from tools.quickstart_grammar.nouns import CITIES, COUNTRIES
+from tools.quickstart_grammar.phrases import NounPhrase, Phrase, noun_phrases, prepositional
 
 # Places and goals without an article in English.
 PLACES = "at home = zu Hause | here = hier | there = dort | at school = in der Schule | at work = bei der Arbeit"

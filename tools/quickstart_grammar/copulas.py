@@ -3,11 +3,11 @@
 from functools import cache, partial
 from typing import Any
 
-from nmt_cli.data.quickstart.circumstances import Polarity, Shape, circumstances, polarities
-from nmt_cli.data.quickstart.domain import Choice, Domain, OneOf, Product, just
-from nmt_cli.data.quickstart.english import Word, Words, words
-from nmt_cli.data.quickstart.identities import identities
-from nmt_cli.data.quickstart.lexicon import (
+from tools.quickstart_grammar.circumstances import Polarity, Shape, circumstances, polarities
+from tools.quickstart_grammar.domain import Choice, Domain, OneOf, Product, just
+from tools.quickstart_grammar.english import Word, Words, words
+from tools.quickstart_grammar.identities import identities
+from tools.quickstart_grammar.lexicon import (
     COPULA,
     EXISTENCE,
     INTENSIFIERS,
@@ -19,7 +19,7 @@ from nmt_cli.data.quickstart.lexicon import (
     all_adjectives,
     pairs,
 )
-from nmt_cli.data.quickstart.phrases import (
+from tools.quickstart_grammar.phrases import (
     IT,
     PRONOUNS,
     SILENT,
@@ -34,8 +34,8 @@ from nmt_cli.data.quickstart.phrases import (
     names,
     noun_phrases,
 )
-from nmt_cli.data.quickstart.places import locations, positions
-from nmt_cli.data.quickstart.topology import Circumstance, Clause, Complement
+from tools.quickstart_grammar.places import locations, positions
+from tools.quickstart_grammar.topology import Circumstance, Clause, Complement
 
 # Each kind of noun with how often something is said about it; the adjectives are those that suit.
 KINDS: dict[str, float] = {

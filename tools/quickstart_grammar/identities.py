@@ -3,11 +3,11 @@
 from functools import cache
 from typing import Any
 
-from nmt_cli.data.quickstart.domain import Choice, Domain, OneOf, Product, just
-from nmt_cli.data.quickstart.lexicon import Noun, Number, adjectives_of, all_nouns, determiners, feminine
-from nmt_cli.data.quickstart.nouns import FEMALE_NAMES, HUMANS, PROFESSIONS, ROLES, SEXES
-from nmt_cli.data.quickstart.phrases import IT, PRONOUNS, THAT, YOU, NounPhrase, Phrase, names, noun_phrases
-from nmt_cli.data.quickstart.topology import Complement
+from tools.quickstart_grammar.domain import Choice, Domain, OneOf, Product, just
+from tools.quickstart_grammar.lexicon import Noun, Number, adjectives_of, all_nouns, determiners, feminine
+from tools.quickstart_grammar.nouns import FEMALE_NAMES, HUMANS, PROFESSIONS, ROLES, SEXES
+from tools.quickstart_grammar.phrases import IT, PRONOUNS, THAT, YOU, NounPhrase, Phrase, names, noun_phrases
+from tools.quickstart_grammar.topology import Complement
 
 # What one points at.
 POINTED_AT = "person,animal,foodstuff,dish,drink,thing,plant,opening,furniture,clothing,vehicle,text,idea,place"

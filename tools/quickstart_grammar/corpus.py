@@ -12,8 +12,8 @@ from itertools import islice
 from random import Random
 from typing import Literal, NamedTuple
 
-from nmt_cli.data.quickstart.english import join
-from nmt_cli.data.quickstart.grammar import Sentence, rules, sentences
+from tools.quickstart_grammar.english import join
+from tools.quickstart_grammar.grammar import Sentence, rules, sentences
 
 Part = Literal["train", "dev", "test"]
 
@@ -69,6 +69,12 @@ def corpus(train: int = 30000, dev: int = 500, test: int = 500, seed: int = 1) -
             parts[part].append(pair)
             missing -= 1
     return Corpus(parts["train"], parts["dev"], parts["test"])
+
+
+def to_tsv(drawn: Corpus) -> str:
+    """One line per pair: split, source and target, separated by tabs."""
+    splits = {"train": drawn.train, "dev": drawn.dev, "test": drawn.test}
+    return "".join(f"{split}\t{pair.source}\t{pair.target}\n" for split, pairs in splits.items() for pair in pairs)
 
 
 def part_of(lemmas: tuple[str, ...]) -> Part:

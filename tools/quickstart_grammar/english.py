@@ -6,7 +6,7 @@ from functools import cache
 from itertools import pairwise
 from typing import Literal, NamedTuple
 
-from nmt_cli.data.quickstart.lexicon import COPULA, Noun, Number, Verb
+from tools.quickstart_grammar.lexicon import COPULA, Noun, Number, Verb
 
 Agreement = Literal["1sg", "2sg", "3sg", "1pl", "3pl"]
 Tense = Literal[

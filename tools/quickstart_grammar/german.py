@@ -3,8 +3,8 @@
 from functools import cache
 from typing import Literal
 
-from nmt_cli.data.quickstart.english import Agreement, Tense
-from nmt_cli.data.quickstart.lexicon import EXISTENCE, Adjective, Determiner, Noun, Number, Verb
+from tools.quickstart_grammar.english import Agreement, Tense
+from tools.quickstart_grammar.lexicon import EXISTENCE, Adjective, Determiner, Noun, Number, Verb
 
 Case = Literal["nom", "acc", "dat", "gen"]
 

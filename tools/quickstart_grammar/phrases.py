@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from functools import cache, partial
 from typing import Literal, Protocol
 
-from nmt_cli.data.quickstart import german
-from nmt_cli.data.quickstart.domain import Choice, Domain, OneOf, Product, just, maybe
-from nmt_cli.data.quickstart.english import Agreement, Word, Words, noun_word, words
-from nmt_cli.data.quickstart.german import Case
-from nmt_cli.data.quickstart.lexicon import Adjective, Determiner, Noun, adjectives_of, determiners, nouns_of
-from nmt_cli.data.quickstart.nouns import NAMES, SEXES
+from tools.quickstart_grammar import german
+from tools.quickstart_grammar.domain import Choice, Domain, OneOf, Product, just, maybe
+from tools.quickstart_grammar.english import Agreement, Word, Words, noun_word, words
+from tools.quickstart_grammar.german import Case
+from tools.quickstart_grammar.lexicon import Adjective, Determiner, Noun, adjectives_of, determiners, nouns_of
+from tools.quickstart_grammar.nouns import NAMES, SEXES
 
 Field = Literal["pronouns", "definite", "indefinite", "complement"]
 

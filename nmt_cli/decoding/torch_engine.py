@@ -1,0 +1,51 @@
+"""Our own search as an engine, over a model that PyTorch or another runtime computes."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nmt_cli.data.batching import pad
+from nmt_cli.decoding.beam import search
+from nmt_cli.decoding.config import SearchConfig
+from nmt_cli.decoding.engine import Engine, Hypothesis, TokenIds
+from nmt_cli.decoding.rescoring import log_probabilities
+from nmt_cli.decoding.word_alignment import attention_weights
+from nmt_cli.models.contract import Sequences, TranslationModel
+
+
+class ModelEngine(Engine):
+    """Our own search over a model (or an ensemble) that takes and returns tensors on `device`."""
+
+    def __init__(self, model: TranslationModel[Any], device: torch.device) -> None:
+        self.model, self.device = model, device
+        self.max_source_positions, self.max_target_positions = (model.max_source_positions, model.max_target_positions)
+
+    def max_batch_positions(self, config: SearchConfig) -> int:
+        """As `Engine.max_batch_positions`: the positions of one batch."""
+        return max(1, config.max_positions(self.device.type, self.model.kv_cache_per_token) // config.beam_size)
+
+    def search(
+        self, sources: list[TokenIds], config: SearchConfig, prefixes: list[TokenIds] | None = None
+    ) -> list[list[Hypothesis]]:
+        """As `Engine.search`; all sources are one batch."""
+        vocabulary = self.model.vocabulary
+        padded = pad([(ids, [vocabulary.end]) for ids in sources], vocabulary.pad)
+        return search(self.model, Sequences.from_numpy(*padded, self.device), config, prefixes)
+
+
+class TorchEngine(ModelEngine):
+    """A model of ours, computed by PyTorch on the device of its parameters."""
+
+    def __init__(self, model: TranslationModel[Any]) -> None:
+        super().__init__(model, next(model.parameters()).device)
+
+    def attention(self, sources: list[TokenIds], targets: list[TokenIds]) -> list[Tensor] | None:
+        """As `Engine.attention`."""
+        return attention_weights(self.model, sources, targets)
+
+    def log_probabilities(
+        self, sources: list[TokenIds], targets: list[TokenIds], config: SearchConfig
+    ) -> list[float] | None:
+        """As `Engine.log_probabilities`."""
+        return log_probabilities(self.model, sources, targets, config.max_positions(self.device.type))

@@ -1,0 +1,136 @@
+"""Opening run folders for translation, with our own engine or another."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from nmt_cli.data.known_words import WordSet
+from nmt_cli.data.prepared.store import Tokenizers
+from nmt_cli.decoding.config import SearchConfig
+from nmt_cli.decoding.engine import Engine
+from nmt_cli.errors import RunError, UserError
+from nmt_cli.inference.translator import Translator
+from nmt_cli.reporting import Reporter
+
+ALLOCATOR_CACHE_BYTES = 64 << 20  # freed memory to keep; 256 MiB saved no more page faults
+
+
+@dataclass(frozen=True)
+class TranslatorSpec:
+    """How to open a translator, in plain values, so that another process can open the same one."""
+
+    runs: tuple[str, ...]
+    overrides: tuple[str, ...] = ()
+    device: str = "auto"
+    align: bool = False
+    engine: str = "torch"
+    quantization: str | None = None
+    rescore_canonical: bool = True
+    strict: bool = False
+    """Refuse lines that are not UTF-8 or cannot be read whole."""
+    report_unknown_words: bool = False
+    """List the words of each line that no run was trained on, if every run has a list of its words."""
+
+    def open(self, reporter: Reporter) -> Translator:
+        """The translator; raises the errors of `open_translator`."""
+        return open_translator(
+            [Path(run) for run in self.runs],
+            self.overrides,
+            self.device,
+            align=self.align,
+            rescore_canonical=self.rescore_canonical,
+            engine=self.engine,
+            quantization=self.quantization,
+            reporter=reporter,
+        )
+
+    def load_known_words(self) -> list[WordSet]:
+        """The words of each run's training text; empty where unknown words are not reported."""
+        vocabularies = [WordSet.load(Path(run)) for run in self.runs] if self.report_unknown_words else []
+        available = [words for words in vocabularies if words is not None]
+        return available if len(available) == len(vocabularies) else []
+
+
+def open_translator(
+    runs: Sequence[Path],
+    overrides: Sequence[str] = (),
+    device: str = "auto",
+    *,
+    align: bool = False,
+    rescore_canonical: bool = True,
+    engine: str = "torch",
+    quantization: str | None = None,
+    reporter: Reporter | None = None,
+) -> Translator:
+    """A translator of one run, or of an ensemble of several with the same tokenizer.
+
+    `overrides` are `search.key=value`; UserError for others. `engine` is torch, ctranslate2 or onnx; for the latter
+    two the run is exported first, which `reporter` announces, with weights of type `quantization`. RunError for runs
+    that cannot be opened or combined. `align` and `rescore_canonical` are those of Translator.
+    """
+    from nmt_cli.device import find_device, keep_freed_memory, limit_kernel_cache
+    from nmt_cli.recipe.loader import load_recipe
+
+    invalid_overrides = [override for override in overrides if not override.startswith("search.")]
+    if invalid_overrides:
+        raise UserError(f"--set {invalid_overrides[0]}: a finished run can only be given search.* settings")
+    limit_kernel_cache()
+    find_device(device)
+    if not runs[0].is_dir():
+        raise RunError(f"{runs[0]}: no such run folder; nmt train RECIPE makes one")
+    if not (runs[0] / "recipe.yaml").is_file():
+        raise RunError(f"{runs[0]}: not a run folder: it has no recipe.yaml")
+    recipe = load_recipe(runs[0] / "recipe.yaml", list(overrides))
+    opened_engine: Engine
+    if engine == "torch":
+        if quantization is not None:
+            raise UserError("--quantization: only with --engine ctranslate2; see search.precision")
+        opened_engine, tokenizers = _open_torch_engine(runs, recipe.search, device, align=align)
+    else:
+        from nmt_cli.runs.exports import open_engine
+
+        _check_engine_support(engine, runs, align=align)
+        opened_engine = open_engine(
+            engine, runs[0], recipe, reporter or Reporter(quiet=True), quantization=quantization, device=device
+        )
+        tokenizers = Tokenizers.load(runs[0])
+    keep_freed_memory(ALLOCATOR_CACHE_BYTES)  # after loading, whose freed memory is returned
+    return Translator(opened_engine, tokenizers, recipe.search, align=align, rescore_canonical=rescore_canonical)
+
+
+def _open_torch_engine(
+    runs: Sequence[Path], search: SearchConfig, device: str, *, align: bool
+) -> tuple[Engine, Tokenizers]:
+    """The model of a run, or of several as an ensemble, and the tokenizers that they share."""
+    from nmt_cli.decoding.ensemble import Ensemble
+    from nmt_cli.decoding.torch_engine import TorchEngine
+    from nmt_cli.device import find_device
+    from nmt_cli.models.contract import Autoregressive
+    from nmt_cli.runs.loading import open_run
+
+    first, *others = (open_run(path, find_device(device), search.precision) for path in runs)
+    for other in others:
+        if first.tokenizers.digest() != other.tokenizers.digest():
+            raise RunError(
+                f"{other.folder.path} has another tokenizer than {first.folder.path}: an ensemble needs the same one"
+            )
+    if align and not first.model.has_attention:
+        raise UserError(f"{runs[0]}: --alignments needs a model with attention")
+    if not others:
+        return TorchEngine(first.model), first.tokenizers
+    members = [run.model for run in (first, *others) if isinstance(run.model, Autoregressive)]
+    if len(members) < len(runs):
+        raise RunError("an ensemble needs models that write from left to right, not ctc")
+    return TorchEngine(Ensemble(members).eval()), first.tokenizers
+
+
+def _check_engine_support(engine: str, runs: Sequence[Path], *, align: bool) -> None:
+    """UserError for what engines other than torch cannot do."""
+    from nmt_cli.runs.exports import ENGINES
+
+    if engine not in ENGINES:
+        raise UserError(f"--engine {engine}: there are {', '.join(ENGINES)}")
+    if len(runs) > 1:
+        raise UserError(f"--engine {engine}: an ensemble needs --engine torch")
+    if align:
+        raise UserError(f"--engine {engine}: --alignments needs --engine torch")

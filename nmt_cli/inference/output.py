@@ -1,0 +1,102 @@
+"""What becomes of a line of input: its translations, its warnings, and the lines of output for it."""
+
+import json
+import math
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from nmt_cli.inference.degeneration import Diagnosis
+from nmt_cli.inference.lines import InputLine
+
+OutputFormat = Literal["text", "candidates", "alignments", "jsonl"]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One translation of a line; for a line translated in segments, scores are sums over them."""
+
+    text: str
+    score: float  # what search ranks by, in the tokens that search wrote
+    log_probability: float  # of the text as the tokenizer encodes it (see Translator); natural log
+    alignment: list[tuple[int, int]] | None = None  # (source word, target word), from 0
+
+    def record(self) -> dict[str, Any]:
+        """The scores of the candidate for --jsonl; null for an infinite one."""
+        log_probability = self.log_probability if math.isfinite(self.log_probability) else None
+        scores = {"score": self.score, "log_probability": log_probability}
+        return scores if self.alignment is None else {**scores, "alignment": self.alignment}
+
+
+@dataclass(frozen=True)
+class Translation:
+    """The candidates for one line, best first; none for a line without text."""
+
+    candidates: list[Candidate]
+    warnings: list[str] = field(default_factory=list)
+    diagnosis: Diagnosis | None = None
+    """Signs of degeneration; None where there are none."""
+    truncated_tokens: int = 0
+    """Source tokens that were not translated because the line is too long."""
+
+    @property
+    def text(self) -> str:
+        """The best candidate, on one line."""
+        return self.candidates[0].text if self.candidates else ""
+
+
+@dataclass(frozen=True)
+class TranslatedLine:
+    """A line of input and its translation."""
+
+    line: InputLine
+    translation: Translation
+    unknown_words: list[str] = field(default_factory=list)
+    """Words that were not in the training text; empty where they are not looked for."""
+
+    @property
+    def warnings(self) -> list[str]:
+        """What was replaced, cut or repaired."""
+        encoding_warnings = ["bytes that are not UTF-8 became U+FFFD"] if self.line.invalid_utf8 else []
+        return encoding_warnings + self.translation.warnings
+
+    def output_lines(self, output_format: OutputFormat) -> list[str]:
+        """The output for the line; only `candidates` may have several lines."""
+        candidates = self.translation.candidates
+        if output_format == "jsonl":
+            return [json.dumps(self.record(), ensure_ascii=False)]
+        if output_format == "candidates":
+            candidate_lines = [
+                f"{self.line.number} ||| {candidate.text} ||| {candidate.score:.4f}" for candidate in candidates
+            ]
+            return candidate_lines or [f"{self.line.number} |||  ||| "]
+        if output_format == "alignments":
+            word_pairs = (candidates[0].alignment or []) if candidates else []
+            links = " ".join(f"{source_word}-{target_word}" for source_word, target_word in word_pairs)
+            return [f"{self.translation.text} ||| {links}"]
+        return [self.translation.text]
+
+    def record(self) -> dict[str, Any]:
+        """The line as an object for --jsonl."""
+        translation = self.translation
+        record: dict[str, Any] = {
+            "line": self.line.number,
+            "source": self.line.text,
+            "translation": translation.text,
+            "score": None,
+            "log_probability": None,
+        }
+        if translation.candidates:
+            record |= translation.candidates[0].record()
+        if len(translation.candidates) > 1:
+            record["candidates"] = [
+                {"text": candidate.text, **candidate.record()} for candidate in translation.candidates
+            ]
+        if translation.diagnosis is not None:
+            record["guard"] = translation.diagnosis.record()
+        if translation.truncated_tokens:
+            record["pieces_not_read"] = translation.truncated_tokens
+        if self.unknown_words:
+            record["unknown_words"] = self.unknown_words
+        if self.warnings:
+            record["warnings"] = self.warnings
+        return record
