@@ -19,8 +19,9 @@ from nmt_cli.fs import atomic_write_text
 EVERY_LANGUAGE = "*"
 TITLE, NUMBER, WORD, MIDDLE, END, UNIT = "title", "number", "word", "middle", "end", "unit"
 ABBREVIATION_KINDS = (TITLE, NUMBER, WORD, MIDDLE, END, UNIT)
-STARTER, SPEECH, ORDINAL, COUNTED, HEADING = "starter", "speech", "ordinal", "counted", "heading"
-KINDS = (*ABBREVIATION_KINDS, STARTER, SPEECH, ORDINAL, COUNTED, HEADING)
+STARTER, SPEECH, ORDINAL, COUNTED = "starter", "speech", "ordinal", "counted"
+LETTERED, HEADING = "lettered", "heading"
+KINDS = (*ABBREVIATION_KINDS, STARTER, SPEECH, ORDINAL, COUNTED, LETTERED, HEADING)
 
 ABBREVIATION_SCORE = 0.3  # Kiss and Strunk's threshold for the scaled log likelihood ratio
 STARTER_SCORE = 30  # and the one for sentence starters

@@ -12,6 +12,7 @@ from nmt_cli.inference.abbreviations import (
     COUNTED,
     END,
     HEADING,
+    LETTERED,
     MIDDLE,
     NUMBER,
     ORDINAL,
@@ -57,6 +58,7 @@ _LIST_MARK = re.compile(r"[(\[]?(?:\d{1,3}(?:\.\d{1,3})*|[^\W\d_]|[ivx]{1,5}|[IV
 _HEADING = re.compile(r"([^\W\d_]+)\s+(?:\d{1,3}(?:\.\d+)*|[IVXL]+|[^\W\d_])\.")
 _ALPHANUMERIC = re.compile(r"[^\W_]")
 _ACRONYM = re.compile(r"(?:[^\W\d_]\.-?)+[^\W\d_]")
+_INITIAL = re.compile(r"[^\W\d_]\.")
 _NUMBER = re.compile(r"[+-]?\d[\d.,:/'’ -]*")
 _ROMAN = re.compile(r"[IVXLC]+")
 _DATE_REST = re.compile(r"\d{1,2}\.\s?\d{1,4}\b")
@@ -93,6 +95,7 @@ class SentenceSplitter:
         self._abbreviations = {**dict.fromkeys(learned.abbreviations, MIDDLE), **words.abbreviations}
         self._starters = words.sets[STARTER] | frozenset(learned.starters)
         self._speech, self._headings = words.sets[SPEECH], words.sets[HEADING]
+        self._lettered = words.sets[LETTERED]
         self._before_ordinal, self._counted = words.sets[ORDINAL], words.sets[COUNTED]
 
     def split(self, line: str) -> list[str]:
@@ -175,7 +178,7 @@ class SentenceSplitter:
             return bool(words) and (words[0] == "i" or words[0] not in self._starters) and not (
                 self._speech.isdisjoint(words)
             )
-        if self.language in ("zh", "ko", "th"):
+        if self.language in ("zh", "ja", "ko", "th"):
             return any(verb in clause[:20] for verb in self._speech)
         return not self._speech.isdisjoint(clause.split()[:5])
 
@@ -189,6 +192,9 @@ class SentenceSplitter:
             return False
         if not match["wide_close"]:
             return True
+        opened = before.rfind("（")
+        if match["wide_close"][0] == "）" and before[:opened].strip():
+            return False
         after = end
         while line[after : after + 1] in ("「", "『"):  # 「…」「…」と
             closing = line.find(_BRACKETS[line[after]], after)
@@ -226,7 +232,7 @@ class SentenceSplitter:
     def _find_kind(self, token: str, words: list[str], next_kind: str) -> str | None:
         """The kind of abbreviation that a period follows; None for other words."""
         parts = [re.split("['’]", token)[-1] or token]  # l'art.
-        counts = next_kind != _DIGIT and len(words) > 1 and _is_number(words[-2])
+        counts = next_kind != _DIGIT and self._counts_units(words)
         for word in reversed(words[-4:-1]):
             if not word.endswith(".") or len(word) > 5:
                 break
@@ -245,7 +251,18 @@ class SentenceSplitter:
             return TITLE if len(words) > 1 and words[-2].endswith(".") else MIDDLE
         if _ACRONYM.fullmatch(token):
             return MIDDLE
+        if ".-" in token or (len(token) > 4 and self.language in _NOUN_LANGUAGES and token.endswith(("str", "nr"))):
+            return NUMBER  # Dipl.-Ing., Hauptstr.
+        if token[0] == "و" and token[1:] in self._abbreviations:  # Arabic "and", written together
+            return self._abbreviations[token[1:]]
         return (END if counts else MIDDLE) if self._lacks_vowels(token) else None
+
+    def _counts_units(self, words: list[str]) -> bool:
+        """Whether a number stands before the last word, or before a unit that does: 5 km, 5 sq. km."""
+        number = len(words) - 2
+        if number > 0 and self._abbreviations.get(words[number].rstrip(".").lower()) == UNIT:
+            number -= 1
+        return number >= 0 and _is_number(words[number])
 
     def _lacks_vowels(self, token: str) -> bool:
         if self.language in _SYLLABIC_CONSONANTS or not 2 <= len(token) <= 5 or token.isupper() or not token.isalpha():
@@ -258,7 +275,9 @@ class SentenceSplitter:
         before = words[-2] if len(words) > 1 else ""
         if token == "I" and self.language == "en" and before.lower() in _ENGLISH_BEFORE_I:
             return True
-        return starts_often and bool(before) and not (before.endswith(".") and len(before) <= 3)
+        if before.lower().rstrip(".") in self._lettered:
+            return True
+        return starts_often and bool(before) and not _INITIAL.fullmatch(before)
 
     def _number_ends(
         self, line: str, at: int, token: str, words: list[str], next_kind: str, next_word: str, next_at: int
