@@ -20,8 +20,8 @@ EVERY_LANGUAGE = "*"
 TITLE, NUMBER, WORD, MIDDLE, END, UNIT = "title", "number", "word", "middle", "end", "unit"
 ABBREVIATION_KINDS = (TITLE, NUMBER, WORD, MIDDLE, END, UNIT)
 STARTER, SPEECH, ORDINAL, COUNTED = "starter", "speech", "ordinal", "counted"
-LETTERED, HEADING = "lettered", "heading"
-KINDS = (*ABBREVIATION_KINDS, STARTER, SPEECH, ORDINAL, COUNTED, LETTERED, HEADING)
+LETTERED, HEADING, CONTINUING = "lettered", "heading", "continuing"
+KINDS = (*ABBREVIATION_KINDS, STARTER, SPEECH, ORDINAL, COUNTED, LETTERED, HEADING, CONTINUING)
 
 ABBREVIATION_SCORE = 0.3  # Kiss and Strunk's threshold for the scaled log likelihood ratio
 STARTER_SCORE = 30  # and the one for sentence starters

@@ -9,6 +9,7 @@ import re
 import unicodedata
 
 from nmt_cli.inference.abbreviations import (
+    CONTINUING,
     COUNTED,
     END,
     HEADING,
@@ -36,10 +37,10 @@ CANDIDATE = re.compile(
     rf"""
     (?: (?P<stop> (?: \.(?:[ \xa0]?\.)+ | [.!?…{_OWN_STOPS}] | (?<=[{_GREEK}»”"')])[;\u037e] | (?<=[{_ARMENIAN}]): )
                   (?: [.!?…{_OWN_STOPS}] | [ \xa0\u202f]?[!?](?=[\s!?]) )* )
-        (?P<close> (?: [{_CLOSERS}] | \[\d{{1,3}}\] | [¹²³⁰-⁹] | [ \xa0\u202f]+[»›](?![^\W_]) | [ ]?[{_EMOJI}]+ )* )
+        (?P<close> (?: [{_CLOSERS}] | \[\d{{1,3}}\] | [¹²³⁰-⁹] | [ \xa0\u202f]+[»›](?![^\W_]) | [ ]?[{_EMOJI}]+ )*+ )
         \s+ (?=\S)
     |   (?P<wide> [{_UNSPACED_STOPS}][{_UNSPACED_STOPS}.!?…]* | (?<=[{_CJK}])(?:[!?．]+|\.(?=\s)) )
-        (?P<wide_close> (?: [」』）”’》】〉〕\])"'»] | [ ]?[{_EMOJI}]+ )* )
+        (?P<wide_close> (?: [」』）”’》】〉〕\])"'»] | [ ]?[{_EMOJI}]+ )*+ )
         \s* (?=\S)
     )
     """,
@@ -61,6 +62,7 @@ _ACRONYM = re.compile(r"(?:[^\W\d_]\.-?)+[^\W\d_]")
 _INITIAL = re.compile(r"[^\W\d_]\.")
 _NUMBER = re.compile(r"[+-]?\d[\d.,:/'’ -]*")
 _ROMAN = re.compile(r"[IVXLC]+")
+_ROMAN_WORD = re.compile(r"[IVXLC]+\b")
 _DATE_REST = re.compile(r"\d{1,2}\.\s?\d{1,4}\b")
 _DAY_BEFORE = re.compile(r"(?:^|\D)\d{1,2}\.\s?\d{1,2}\.$")
 _BRACKETS = {"「": "」", "『": "』", "（": "）", "《": "》", "〈": "〉", "【": "】"}
@@ -71,6 +73,7 @@ _CLAUSE_MARKS = frozenset("，、；：,;:）」』”’》】〉…。！？")
 _NO_START = frozenset("+=<>&/%|~^")
 _VOWELS = frozenset("aeiouyаеёиоуыэюяіїєαεηιουω")
 _NOUN_LANGUAGES = frozenset(("de", "lb"))  # they write nouns with capitals
+_COMPOUND_LANGUAGES = frozenset(("de", "lb", "nl"))
 _ORDINAL_LANGUAGES = frozenset(
     ("de", "lb", "cs", "sk", "pl", "da", "no", "nb", "nn", "fi", "hu", "et", "lv", "sl", "hr", "sr", "bs", "tr", "is")
 )  # a number with a period after it is an ordinal
@@ -95,7 +98,7 @@ class SentenceSplitter:
         self._abbreviations = {**dict.fromkeys(learned.abbreviations, MIDDLE), **words.abbreviations}
         self._starters = words.sets[STARTER] | frozenset(learned.starters)
         self._speech, self._headings = words.sets[SPEECH], words.sets[HEADING]
-        self._lettered = words.sets[LETTERED]
+        self._lettered, self._continuing = words.sets[LETTERED], words.sets[CONTINUING]
         self._before_ordinal, self._counted = words.sets[ORDINAL], words.sets[COUNTED]
 
     def split(self, line: str) -> list[str]:
@@ -134,7 +137,7 @@ class SentenceSplitter:
         if heading and heading[1].lower() in self._headings:
             return False
         close_end = match.end("close")
-        if _in_brackets(line, start, close_end):
+        if _in_brackets(line, start, close_end) or _in_embedded_quote(line, start, close_end):
             return False
         next_kind, next_at = self._find_next(line, match.end())
         stop = match["stop"]
@@ -144,7 +147,10 @@ class SentenceSplitter:
             next_word = _word_at(line, next_at)
             return self._period_ends(line, start, match.start("stop"), next_kind, next_word, next_at)
         if set(stop) <= {".", "…", " ", "\xa0"}:  # an ellipsis
-            return next_kind != _UNCASED and line[match.start("stop") - 1] not in "[("
+            before = line[start : match.start("stop")].rstrip()
+            if next_kind == _UNCASED or before[-1] in "[(":
+                return False
+            return before.split()[-1].lower().lstrip("\"'“„«‘") != _word_at(line, next_at)  # I ... I don't know
         return not (match["close"] and self._is_attributed(line, start, next_kind, next_at))
 
     def _find_next(self, line: str, at: int) -> tuple[str, int]:
@@ -192,9 +198,9 @@ class SentenceSplitter:
             return False
         if not match["wide_close"]:
             return True
-        opened = before.rfind("（")
-        if match["wide_close"][0] == "）" and before[:opened].strip():
-            return False
+        opener = {"）": "（", "”": "“"}.get(match["wide_close"][0])
+        if opener and before[: before.rfind(opener)].strip()[-1:].isalnum():
+            return False  # what is in them is a part of the sentence
         after = end
         while line[after : after + 1] in ("「", "『"):  # 「…」「…」と
             closing = line.find(_BRACKETS[line[after]], after)
@@ -220,8 +226,12 @@ class SentenceSplitter:
             return starts_often or self.language not in _ORDINAL_LANGUAGES
         if kind is None and not token[-1].isdigit() and not token[-1].islower() and not token[-1].isupper():
             return self._uncased_word_ends(token)
-        if kind is None or kind == END:
+        if kind is None:
             return True
+        if kind == END:
+            if next_word in self._continuing or (next_word not in self._starters and _ROMAN_WORD.match(line, next_at)):
+                return False
+            return next_kind != _DIGIT and (len(words) > 3 or starts_often)  # At 5 a.m. Mr. Smith came.
         if kind == "initial":
             return self._initial_ends(token, words, starts_often, next_word)
         if kind == WORD:
@@ -239,7 +249,9 @@ class SentenceSplitter:
             parts.insert(0, word.lstrip("(\"'„“«"))
         for first in range(len(parts)):
             joined = "".join(parts[first:])
-            kind = self._abbreviations.get(joined) or self._abbreviations.get(joined.lower())
+            kind = self._abbreviations.get(joined)
+            if kind is None and not (len(token) >= 3 and token.isalpha() and token.isupper() and not "".join(words[-3:-1]).isupper()):
+                kind = self._abbreviations.get(joined.lower())  # but min isn't MIN
             is_last = first == len(parts) - 1
             if is_last and len(token) == 1 and token.isupper():
                 return "initial"
@@ -251,7 +263,7 @@ class SentenceSplitter:
             return TITLE if len(words) > 1 and words[-2].endswith(".") else MIDDLE
         if _ACRONYM.fullmatch(token):
             return MIDDLE
-        if ".-" in token or (len(token) > 4 and self.language in _NOUN_LANGUAGES and token.endswith(("str", "nr"))):
+        if ".-" in token or (len(token) > 4 and self.language in _COMPOUND_LANGUAGES and token.endswith(("str", "nr"))):
             return NUMBER  # Dipl.-Ing., Hauptstr.
         if token[0] == "و" and token[1:] in self._abbreviations:  # Arabic "and", written together
             return self._abbreviations[token[1:]]
@@ -324,6 +336,18 @@ def _is_number(word: str) -> bool:
 
 def _is_one_case(line: str) -> bool:
     return line == line.lower() or line == line.upper()
+
+
+def _in_embedded_quote(line: str, start: int, end: int) -> bool:
+    """Whether a stop is in quotation marks that stand, as a title does, behind a word without a comma or a colon."""
+    for left, right in (("“", "”"), ("«", "»"), ("„", "“"), ("„", "”"), ('"', '"')):
+        opened = line.rfind(left, start, end)
+        if opened <= start:
+            continue
+        is_open = line.count('"', start, end) % 2 == 1 if left == right else opened > line.rfind(right, start, end)
+        if is_open and line.find(right, end) >= 0 and line[start:opened].rstrip()[-1:].isalnum():
+            return True
+    return False
 
 
 def _in_brackets(line: str, start: int, end: int) -> bool:
