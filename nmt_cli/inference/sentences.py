@@ -56,7 +56,7 @@ _LIST_ITEM = re.compile(r"(?:[a-z]|[ivx]+)\)\s")
 _DUTCH_START = re.compile(r"['’](?:[stnkmr])\s+[A-Z]")
 _WEB = re.compile(r"https?://|www\.")
 _LIST_MARK = re.compile(r"[(\[]?(?:\d{1,3}(?:\.\d{1,3})*|[^\W\d_]|[ivx]{1,5}|[IVX]{1,5})[.)]+")
-_HEADING = re.compile(r"([^\W\d_]+)\s+(?:\d{1,3}(?:\.\d+)*|[IVXL]+|[^\W\d_])\.")
+_HEADING = re.compile(r"([^\W\d_]+)\.?\s+(?:\d{1,3}(?:\.\d+)*|[IVXL]+|[^\W\d_])\.")
 _ALPHANUMERIC = re.compile(r"[^\W_]")
 _ACRONYM = re.compile(r"(?:[^\W\d_]\.-?)+[^\W\d_]")
 _INITIAL = re.compile(r"[^\W\d_]\.")
@@ -231,7 +231,8 @@ class SentenceSplitter:
         if kind == END:
             if next_word in self._continuing or (next_word not in self._starters and _ROMAN_WORD.match(line, next_at)):
                 return False
-            return next_kind != _DIGIT and (len(words) > 3 or starts_often)  # At 5 a.m. Mr. Smith came.
+            is_adverbial = len(words) <= 3 and len(words) > 1 and _is_number(words[-2])  # At 5 a.m. Mr. Smith came.
+            return next_kind != _DIGIT and (starts_often or not is_adverbial)
         if kind == "initial":
             return self._initial_ends(token, words, starts_often, next_word)
         if kind == WORD:
@@ -250,11 +251,11 @@ class SentenceSplitter:
         for first in range(len(parts)):
             joined = "".join(parts[first:])
             kind = self._abbreviations.get(joined)
+            is_last = first == len(parts) - 1
+            if kind is None and is_last and len(token) == 1 and token.isupper():
+                return "initial"
             if kind is None and not (len(token) >= 3 and token.isalpha() and token.isupper() and not "".join(words[-3:-1]).isupper()):
                 kind = self._abbreviations.get(joined.lower())  # but min isn't MIN
-            is_last = first == len(parts) - 1
-            if is_last and len(token) == 1 and token.isupper():
-                return "initial"
             if kind == UNIT:
                 return END if counts else TITLE
             if kind is not None:
@@ -263,7 +264,7 @@ class SentenceSplitter:
             return TITLE if len(words) > 1 and words[-2].endswith(".") else MIDDLE
         if _ACRONYM.fullmatch(token):
             return MIDDLE
-        if ".-" in token or (len(token) > 4 and self.language in _COMPOUND_LANGUAGES and token.endswith(("str", "nr"))):
+        if ".-" in token or (len(token) > 4 and self.language in _COMPOUND_LANGUAGES and token.endswith(("str", "nr", "pl"))):
             return NUMBER  # Dipl.-Ing., Hauptstr.
         if token[0] == "و" and token[1:] in self._abbreviations:  # Arabic "and", written together
             return self._abbreviations[token[1:]]
@@ -314,7 +315,7 @@ class SentenceSplitter:
 
     def _uncased_word_ends(self, token: str) -> bool:
         """Whether a word of a script without capitals is none that is abbreviated: too long for that."""
-        letters = sum(unicodedata.category(character)[0] == "L" for character in token)
+        letters = sum(unicodedata.category(character)[0] == "L" for character in token.split(".")[-1])
         last = token[-1]
         if "\u0e00" <= last <= "\u0eff":  # Thai and Lao: words aren't parted
             return letters >= 8 and "." not in token
