@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from nmt_cli.inference.sentences import SentenceSplitter
+from nmt_cli.data.sentences.splitter import SentenceSplitter
 
 SET = Path(__file__).parent.parent / "tests" / "data" / "sentences"
 MARK, HARD = "¦", "* "

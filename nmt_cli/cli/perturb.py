@@ -9,7 +9,7 @@ import typer
 from nmt_cli.cli.options import input_blocks, print_line
 from nmt_cli.data.perturbation import KINDS, perturb_lines
 
-Kind = StrEnum("Kind", {kind: kind for kind in KINDS})
+Kind = StrEnum("Kind", [(kind, kind) for kind in KINDS])  # type: ignore[misc]
 
 
 def perturb(

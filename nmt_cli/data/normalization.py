@@ -50,7 +50,9 @@ _INVISIBLE = (
 )
 # Scripts in which joiners shape letters: Arabic to Thaana, N'Ko to Arabic extended, India, Tibet,
 # Myanmar, Khmer, Mongolian, and their extensions.
-_JOINING = "\u0600-\u07ff\u0840-\u0dff\u0f00-\u109f\u1780-\u18af\ua840-\ua87f\ua8e0-\ua8ff\ua9e0-\ua9ff\uaa60-\uaa7f\ufb50-\ufdff\ufe70-\ufefc"
+_JOINING = (
+    "\u0600-\u07ff\u0840-\u0dff\u0f00-\u109f\u1780-\u18af\ua840-\ua87f\ua8e0-\ua8ff\ua9e0-\ua9ff\uaa60-\uaa7f\ufb50-\ufdff\ufe70-\ufefc"
+)
 _EMOJI = "\u2190-\u21ff\u2300-\u27bf\u2900-\u2bff\ufe0f\U0001f000-\U0001faff"
 _DROPPED = re.compile(
     f"[{_INVISIBLE}]|(?<![{_JOINING}])\u200c|(?<![{_JOINING}{_EMOJI}])\u200d|(?<=[{_EMOJI}])\u200d(?![{_EMOJI}])"
@@ -109,4 +111,5 @@ def _encoding_fixer() -> Callable[[str], str]:
         import ftfy
     except ImportError as error:
         raise UserError("normalization.mojibake: needs the extra: pip install 'nmt-cli[mojibake]'") from error
-    return ftfy.fix_encoding
+    fix: Callable[[str], str] = ftfy.fix_encoding
+    return fix

@@ -3,7 +3,7 @@
 import math
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from nmt_cli.config import Section
 
@@ -52,9 +52,12 @@ class SearchConfig(Section):
     guard: bool = True
     """Detect translations that loop, run on or are empty; search again without that, keep what is
     better, and say so."""
-    split: bool = True
-    """Translate a line of more than max_source_length pieces in parts, cut at sentence ends (or
-    commas, spaces, characters); false: only its beginning is read, and that is said."""
+    split: Literal["sentences", "long", "none"] = "sentences"
+    """sentences: translate the sentences of a line one by one (or together, as far as the training text has lines of
+    several); long: only what has more than max_source_length tokens, in segments cut at sentence ends (or commas,
+    spaces, characters), which sentences does, too; none: read only the beginning of such a line, with a warning."""
+    keep: Literal["auto", "none"] = "auto"
+    """auto: copy what has no letter or is an address alone (a URL, an e-mail address, a path); none: translate it."""
     max_source_length: int = Field(default=256, ge=1)
     """Most source pieces that are read at once; never more than the model can read."""
     tokens_per_batch: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
@@ -94,6 +97,12 @@ class SearchConfig(Section):
         if self.max_length is not None and self.non_default("max_length_factor"):
             warnings.append("max_length_factor: does nothing beside max_length")
         return warnings
+
+    @field_validator("split", mode="before")
+    @classmethod
+    def _accept_booleans(cls, value: object) -> object:
+        """True and false are how runs of earlier versions say sentences and none."""
+        return {True: "sentences", False: "none"}[value] if isinstance(value, bool) else value
 
     @property
     def beam_size(self) -> int:

@@ -41,7 +41,9 @@ def test_a_line_changes_alike_whatever_follows_it(kind: str, lines: list[str]) -
 def test_about_every_tenth_word_has_a_typo_and_short_words_none() -> None:
     lines = [LINE] * 4000
     changed = sum(
-        before != after for line in perturb_lines(lines, "typos") for before, after in zip(LINE.split(), line.split(), strict=True)
+        before != after
+        for line in perturb_lines(lines, "typos")
+        for before, after in zip(LINE.split(), line.split(), strict=True)
     )
     long_words = sum(len(word.rstrip(".")) >= 3 for word in LINE.split())
     assert changed / (len(lines) * long_words) == pytest.approx(TYPO_RATE, abs=0.01)

@@ -15,7 +15,10 @@ def split_at_stops(text: str) -> list[str]:
 
 
 def texts(line: str) -> list[str]:
-    return [f"={piece.text}" if piece.is_copied else piece.text for piece in split_into_pieces(line, split_at_stops, copies=True)]
+    return [
+        f"={piece.text}" if piece.is_copied else piece.text
+        for piece in split_into_pieces(line, split_at_stops, copies=True)
+    ]
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,7 @@ def list_of(language: str | None) -> LanguageWords:
     """The words of a language and those of every language; a language that isn't listed has the latter."""
     abbreviations: dict[str, str] = {}
     sets: dict[str, set[str]] = {kind: set() for kind in KINDS}
-    text = resources.files("nmt_cli.inference").joinpath("abbreviations.txt").read_text("utf-8")
+    text = resources.files("nmt_cli.data.sentences").joinpath("abbreviations.txt").read_text("utf-8")
     for line in text.split("\n"):
         if line.startswith("#") or not line.strip():
             continue
@@ -170,6 +170,8 @@ def _dunning(lines: int, first_count: int, total: int, all_count: int) -> float:
     inner_count, inner = max(all_count - first_count, 0), max(total - lines, 1)
     inner_count = min(inner_count, inner)
     together = (first_count + inner_count) / (lines + inner)
-    apart = log_binomial(first_count, lines, first_count / lines) + log_binomial(inner_count, inner, inner_count / inner)
+    apart = log_binomial(first_count, lines, first_count / lines) + log_binomial(
+        inner_count, inner, inner_count / inner
+    )
     same = log_binomial(first_count, lines, together) + log_binomial(inner_count, inner, together)
     return 2 * (apart - same)

@@ -8,7 +8,7 @@ part phrases, too, so that nothing is cut there.
 import re
 import unicodedata
 
-from nmt_cli.inference.abbreviations import (
+from nmt_cli.data.sentences.abbreviations import (
     CONTINUING,
     COUNTED,
     END,
@@ -181,8 +181,10 @@ class SentenceSplitter:
         clause = re.split(r"[.!?,;:।。，：！？؟]", line[next_at : next_at + 60], maxsplit=1)[0]
         if next_kind == _UPPER:
             words = clause.lower().split()[:4]
-            return bool(words) and (words[0] == "i" or words[0] not in self._starters) and not (
-                self._speech.isdisjoint(words)
+            return (
+                bool(words)
+                and (words[0] == "i" or words[0] not in self._starters)
+                and not (self._speech.isdisjoint(words))
             )
         if self.language in ("zh", "ja", "ko", "th"):
             return any(verb in clause[:20] for verb in self._speech)
@@ -254,7 +256,9 @@ class SentenceSplitter:
             is_last = first == len(parts) - 1
             if kind is None and is_last and len(token) == 1 and token.isupper():
                 return "initial"
-            if kind is None and not (len(token) >= 3 and token.isalpha() and token.isupper() and not "".join(words[-3:-1]).isupper()):
+            if kind is None and not (
+                len(token) >= 3 and token.isalpha() and token.isupper() and not "".join(words[-3:-1]).isupper()
+            ):
                 kind = self._abbreviations.get(joined.lower())  # but min isn't MIN
             if kind == UNIT:
                 return END if counts else TITLE
@@ -264,7 +268,9 @@ class SentenceSplitter:
             return TITLE if len(words) > 1 and words[-2].endswith(".") else MIDDLE
         if _ACRONYM.fullmatch(token):
             return MIDDLE
-        if ".-" in token or (len(token) > 4 and self.language in _COMPOUND_LANGUAGES and token.endswith(("str", "nr", "pl"))):
+        if ".-" in token or (
+            len(token) > 4 and self.language in _COMPOUND_LANGUAGES and token.endswith(("str", "nr", "pl"))
+        ):
             return NUMBER  # Dipl.-Ing., Hauptstr.
         if token[0] == "و" and token[1:] in self._abbreviations:  # Arabic "and", written together
             return self._abbreviations[token[1:]]
@@ -309,7 +315,7 @@ class SentenceSplitter:
         if next_word in self._starters:
             return True
         if self.language in _NOUN_LANGUAGES:
-            before = words[-2].lower().strip("(\"„»,") if len(words) > 1 else ""
+            before = words[-2].lower().strip('("„»,') if len(words) > 1 else ""
             return not (before in self._before_ordinal or next_word in self._counted)
         return not line[next_at : next_at + 2].isupper()
 
