@@ -53,23 +53,23 @@ format: .venv/all
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-# needs NMT_DATA=folder with multi30k/; what comes out is in docs/benchmarks.md. RUN: a trained run
+# needs NMT_DATA=folder with multi30k/; fills the tables of docs/benchmarks.md. RUN: a trained run
 bench: .venv/all
-	$(BIN)/python benchmarks/training.py
-	$(BIN)/python benchmarks/translating.py
-	$(if $(RUN),$(BIN)/python benchmarks/translating.py --run $(RUN))
-	$(if $(RUN),$(BIN)/python benchmarks/starting.py $(RUN))
-	$(if $(RUN),$(BIN)/python benchmarks/budget.py $(RUN))
-	$(BIN)/python benchmarks/growth.py
-	$(BIN)/python benchmarks/report.py
+	$(BIN)/python -m benchmarks.training
+	$(BIN)/python -m benchmarks.translating
+	$(if $(RUN),$(BIN)/python -m benchmarks.translating --run $(RUN))
+	$(if $(RUN),$(BIN)/python -m benchmarks.starting $(RUN))
+	$(if $(RUN),$(BIN)/python -m benchmarks.budget $(RUN))
+	$(BIN)/python -m benchmarks.growth
+	$(BIN)/python -m benchmarks.report
 
-# hours; needs NMT_DATA; goes on where it was interrupted. JOBS: how many trainings at a time
+# takes hours; needs NMT_DATA; resumes where it was interrupted. JOBS: number of parallel trainings
 comparison: .venv/all
-	$(BIN)/python benchmarks/growth.py
-	$(BIN)/python benchmarks/comparison/run.py $(if $(JOBS),--jobs $(JOBS))
-	$(BIN)/python benchmarks/comparison/speed.py
-	$(BIN)/python benchmarks/comparison/scaling.py
-	$(BIN)/python benchmarks/comparison/page.py
+	$(BIN)/python -m benchmarks.growth
+	$(BIN)/python -m benchmarks.comparison.run $(if $(JOBS),--jobs $(JOBS))
+	$(BIN)/python -m benchmarks.comparison.speed
+	$(BIN)/python -m benchmarks.comparison.scaling
+	$(BIN)/python -m benchmarks.comparison.report
 
 # MINUTES each: the readers of recipes, tokenizers, JSON lines and TSV, and translate
 fuzz: .venv/all

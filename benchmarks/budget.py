@@ -1,24 +1,23 @@
-"""Quality at a fixed budget: development BLEU by minute of a training, from its log.
+"""Development BLEU by minute of training, from the log of a run.
 
-    python benchmarks/budget.py RUN
+    python -m benchmarks.budget RUN
 
-Minutes are those of training with its validations, as the run's log has them.
+Minutes include validations.
 """
 
 import argparse
 import json
 from pathlib import Path
 
-from machine import describe
-from workloads import save_result
-
+from benchmarks.machine import describe_machine
+from benchmarks.workloads import save_result
 from nmt_cli.recipe.loader import load_recipe
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", type=Path)
-    parser.add_argument("--note", default="", help="what else is to be known of the run")
+    parser.add_argument("--note", default="", help="how the run was trained")
     arguments = parser.parse_args()
     run, note = arguments.run, arguments.note
     lines = map(json.loads, (run / "log.jsonl").read_text(encoding="utf-8").splitlines())
@@ -30,7 +29,7 @@ def main() -> None:
     result_path = run / "result.json"
     run_result = json.loads(result_path.read_text(encoding="utf-8")) if result_path.exists() else {}
     recipe = load_recipe(run / "recipe.yaml")
-    measurement = {"recipe": recipe.name, "machine": describe(), "course": validations, "note": note}
+    measurement = {"recipe": recipe.name, "machine": describe_machine(), "course": validations, "note": note}
     if run_result:
         measurement |= {"test": run_result["test"], "minutes": run_result["training_seconds"] / 60}
     save_result("budget", measurement)

@@ -1,13 +1,13 @@
-"""A GPU: training and translating at the sizes that one is used for.
+"""Training and translation speed on a GPU.
 
-    PYTHONPATH=. python benchmarks/gpu.py [w1 w2 base big translate] [--updates 60] [--compile off]
+    python -m benchmarks.gpu [w1 w2 base big translate] [--updates 60] [--compile off]
 
-Training: whole updates of `nmt train`'s own machinery (reading batches, masks, loss, clipping,
-optimizer) on random ids whose lengths are distributed as WMT14's; the share of the card's bf16 peak
-counts the matrix products of real tokens only. Translating: random weights of W1's and W2's shape,
-5,000 sources of Multi30k's lengths, outputs of 20 pieces, from ids to ids, beside transformers'
-MarianMT where that is installed. Times end after the device is done. Every part is kept in
-docs/benchmarks/NAME.json as soon as it is there. Not run on a GPU yet.
+Training: whole updates with the classes of `nmt train` (reading batches, masks, loss, clipping,
+optimizer) on random ids with the length distribution of WMT14; the share of the GPU's bf16 peak
+counts the matrix products of real tokens only. Translation: models with W1's and W2's shape and
+random weights, 5,000 sources with Multi30k's lengths, outputs of 20 tokens, from ids to ids,
+compared with MarianMT of Transformers where that is installed. Times include waiting for the
+device. Every result is saved to docs/benchmarks/NAME.json as soon as it is measured.
 """
 
 import argparse
@@ -19,9 +19,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from machine import describe
-from workloads import MODELS, flops_per_token, save_result, workload
 
+from benchmarks.machine import describe_machine
+from benchmarks.workloads import MODELS, flops_per_token, save_result, workload
 from nmt_cli.data.prepared.store import PairRange, SequenceStore
 from nmt_cli.decoding.beam import search
 from nmt_cli.decoding.config import SearchConfig
@@ -32,53 +32,54 @@ from nmt_cli.runs.loading import build_model
 from nmt_cli.training.batches import BatchIterator
 from nmt_cli.training.compilation import compiled_graph_count
 from nmt_cli.training.gradients import GradientAccumulator
-from nmt_cli.training.parameters import FlatOptimizer, FlatParameters
+from nmt_cli.training.optimizer import FlatOptimizer
+from nmt_cli.training.parameters import FlatParameters
 from nmt_cli.training.state import TrainingState
 from nmt_cli.vocabulary import Vocabulary
 
 DEVICE = torch.device("cuda")
 PAIRS, SENTENCES = 200_000, 5000
-WARMUP_UPDATES = 12  # updates that do not count, compilation among them
-PAPER_TARGET_TOKENS = 100_000 * 25_000  # target tokens that the paper's base model saw (section 5.1 and 5.2)
-SIZES = {"w1": (8000, 4096, 1), "w2": (8000, 4096, 1)}  # vocabulary, tokens a batch, accumulate
-SIZES |= {"base": (37000, 25000, 1), "big": (37000, 25000, 1)}
+WARMUP_UPDATES = 12  # not timed; they include compilation
+PAPER_TARGET_TOKENS = 100_000 * 25_000  # training of the base model (Vaswani et al. 2017, sections 5.1 and 5.2)
+# vocabulary size, tokens per batch, batches per update
+SIZES = {"w1": (8000, 4096, 1), "w2": (8000, 4096, 1), "base": (37000, 25000, 1), "big": (37000, 25000, 1)}
 
 
 def wmt_lengths(count: int, seed: int) -> tuple[Any, Any]:
-    """Pieces a sentence, source and target: log-normal with WMT14's mean of about 29 and spread."""
+    """Source and target lengths in tokens: log-normal with mean and spread of WMT14 (mean about 29)."""
     rng = np.random.default_rng(seed)
     source = np.exp(rng.normal(3.2, 0.6, count))
     target = source * np.exp(rng.normal(0.03, 0.18, count))
     return source.clip(2, 150).astype(np.int64), target.clip(2, 150).astype(np.int64)
 
 
-def random_store(lengths: Any, vocabulary: int, seed: int) -> SequenceStore:
+def random_store(lengths: Any, vocab_size: int, seed: int) -> SequenceStore:
     rng = np.random.default_rng(seed)
-    ids = rng.integers(4, vocabulary, int(lengths.sum()), dtype=np.uint16)
+    ids = rng.integers(4, vocab_size, int(lengths.sum()), dtype=np.uint16)
     return SequenceStore(ids, np.concatenate([[0], np.cumsum(lengths)]))
 
 
-def random_batch_iterator(size: int, tokens: int) -> BatchIterator:
+def random_batch_iterator(vocab_size: int, tokens: int) -> BatchIterator:
     """Batches of random pairs."""
     source, target = wmt_lengths(PAIRS, 1)
-    vocabulary = Vocabulary(source_size=size, target_size=size, joint=True)
+    vocabulary = Vocabulary(source_size=vocab_size, target_size=vocab_size, joint=True)
     data = SimpleNamespace(
         tokenizers=SimpleNamespace(vocabulary=vocabulary),
-        parts=[PairRange("random", 0, PAIRS, 1.0)],
-        variants=[(random_store(source, size, 2), random_store(target, size, 3))],
+        pair_ranges=[PairRange("random", 0, PAIRS, 1.0)],
+        variants=[(random_store(source, vocab_size, 2), random_store(target, vocab_size, 3))],
     )  # fmt: skip
     return BatchIterator(data, tokens, 1)  # type: ignore[arg-type]
 
 
-def train(name: str, updates: int, compile_: bool, tokens: int | None) -> dict[str, Any]:
-    """Target tokens a second and what they are of the card's peak."""
-    torch._dynamo.reset()  # each model compiles anew, and lets the one before it go
-    gc.wait_for_results()
-    size, tokens_per_batch, accumulate = SIZES[name]
+def measure_training(name: str, updates: int, compile_: bool, tokens: int | None) -> dict[str, Any]:
+    """Target tokens per second of training, and what it takes."""
+    torch._dynamo.reset()  # drops the graphs of the previous model
+    gc.collect()
+    vocab_size, tokens_per_batch, batches_per_update = SIZES[name]
     tokens_per_batch = tokens or tokens_per_batch
     recipe = workload(name) if name in MODELS else load_recipe(f"wmt14-en-de-{name}")
-    batch_iterator = random_batch_iterator(size, tokens_per_batch)
-    batch_iterator.batches_per_update = accumulate
+    batch_iterator = random_batch_iterator(vocab_size, tokens_per_batch)
+    batch_iterator.batches_per_update = batches_per_update
     torch.manual_seed(1)
     model = build_model(recipe, batch_iterator.vocabulary).to(DEVICE).train()
     weights = FlatParameters(model, choose_dtype("auto", DEVICE))
@@ -119,20 +120,20 @@ def train(name: str, updates: int, compile_: bool, tokens: int | None) -> dict[s
     }
 
 
-def random_source_batches(vocabulary: int) -> list[Sequences]:
-    """Random sources of Multi30k's lengths in batches of similar length."""
+def random_source_batches(vocab_size: int) -> list[Sequences]:
+    """Random sources with Multi30k's lengths, in batches of similar length."""
     rng = np.random.default_rng(4)
     lengths = np.sort(rng.normal(15, 4.5, SENTENCES).clip(5, 40).astype(np.int64))[::-1]
     batches = []
     for batch_lengths in np.array_split(lengths, 10):
-        ids = torch.from_numpy(rng.integers(4, vocabulary, (len(batch_lengths), int(batch_lengths.max()))))
+        ids = torch.from_numpy(rng.integers(4, vocab_size, (len(batch_lengths), int(batch_lengths.max()))))
         length_tensor = torch.from_numpy(batch_lengths.copy())
         batches.append(Sequences(ids.to(DEVICE), length_tensor.to(DEVICE), int(batch_lengths.sum())))
     return batches
 
 
-def marian(shape: dict[str, Any]) -> Any:
-    """transformers' MarianMT of this shape; None where transformers is not installed."""
+def marian_model(shape: dict[str, Any]) -> Any:
+    """MarianMT of this shape, None where Transformers is not installed."""
     try:
         from transformers import MarianConfig, MarianMTModel
     except ImportError:
@@ -148,21 +149,21 @@ def marian(shape: dict[str, Any]) -> Any:
     return MarianMTModel(config).to(DEVICE, torch.bfloat16).eval()
 
 
-def translate(name: str, beam_size: int) -> dict[str, float]:
-    """Sentences a second, ours and the peer's."""
+def measure_translation(name: str, beam_size: int) -> dict[str, float]:
+    """Sentences per second of nmt and MarianMT."""
     vocabulary = Vocabulary(source_size=8000, target_size=8000, joint=True)
     torch.manual_seed(1)
-    ours = build_model(workload(name), vocabulary).to(DEVICE, torch.bfloat16).eval()
-    peer = marian(MODELS[name])
+    model = build_model(workload(name), vocabulary).to(DEVICE, torch.bfloat16).eval()
+    peer = marian_model(MODELS[name])
     options = SearchConfig(beam=beam_size, min_length=20, max_length=20)
     batches = random_source_batches(8000)
 
-    def ours_all() -> None:
+    def translate_with_nmt() -> None:
         for batch in batches:
-            search(ours, batch, options)
+            search(model, batch, options)
 
     @torch.inference_mode()
-    def peer_all() -> None:
+    def translate_with_marian() -> None:
         for batch in batches:
             mask = (torch.arange(batch.ids.shape[1], device=DEVICE) < batch.lengths[:, None]).long()
             peer.generate(
@@ -171,7 +172,7 @@ def translate(name: str, beam_size: int) -> dict[str, float]:
             )  # fmt: skip
 
     speeds = {}
-    actions = {"nmt bf16": ours_all} | ({} if peer is None else {"transformers bf16": peer_all})
+    actions = {"nmt bf16": translate_with_nmt} | ({} if peer is None else {"transformers bf16": translate_with_marian})
     for label, action in actions.items():
         action()
         times = []
@@ -189,23 +190,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("work", nargs="*", default=["w1", "w2", "base", "big", "translate"])
     parser.add_argument("--updates", type=int, default=60)
-    parser.add_argument("--tokens", type=int, help="tokens a batch other than the usual")
+    parser.add_argument("--tokens", type=int, help="tokens per batch")
     parser.add_argument("--compile", choices=("on", "off"), default="on")
-    parser.add_argument("--name", default="gpu", help="of the file in docs/benchmarks")
+    parser.add_argument("--name", default="gpu", help="name of the result in docs/benchmarks")
     arguments = parser.parse_args()
     find_device("cuda")
-    results: dict[str, Any] = {"machine": describe("cuda")}
+    results: dict[str, Any] = {"machine": describe_machine("cuda")}
     peak = results["machine"]["peak_bf16"]
     print(json.dumps(results["machine"]), flush=True)
     for name in arguments.work:
         if name == "translate":
             for shape in ("w1", "w2"):
                 for beam_size in (1, 5):
-                    results[f"translate {shape} {beam_size}"] = translate(shape, beam_size)
+                    results[f"translate {shape} {beam_size}"] = measure_translation(shape, beam_size)
                     print(shape, beam_size, results[f"translate {shape} {beam_size}"], flush=True)
                     save_result(arguments.name, results)
             continue
-        result = train(name, arguments.updates, arguments.compile == "on", arguments.tokens)
+        result = measure_training(name, arguments.updates, arguments.compile == "on", arguments.tokens)
         result["share_of_peak"] = result["tokens_per_second"] * result["operations_per_token"] / peak
         results[name] = result
         print(name, json.dumps(result), flush=True)

@@ -1,8 +1,8 @@
-"""How cost grows: tokens a second by length, batch, vocabulary and beam, and time by position.
+"""How cost grows: speed by length, batch, vocabulary and beam size, and time per step by output length.
 
-    python benchmarks/growth.py
+    python -m benchmarks.growth
 
-Synthetic ids, W1's and W3's models: what is measured depends on shapes alone.
+The models of W1 and W3 on random ids: the cost depends on shapes alone.
 """
 
 import argparse
@@ -12,16 +12,17 @@ from statistics import median
 from typing import Any
 
 import torch
-from machine import describe
-from workloads import save_result, workload
 
+from benchmarks.machine import describe_machine
+from benchmarks.workloads import save_result, workload
 from nmt_cli.decoding.beam import search
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.device import choose_dtype, find_device, keep_freed_memory
 from nmt_cli.models.contract import Sequences
 from nmt_cli.runs.loading import build_model
 from nmt_cli.training.loss import forward_backward
-from nmt_cli.training.parameters import FlatOptimizer, FlatParameters
+from nmt_cli.training.optimizer import FlatOptimizer
+from nmt_cli.training.parameters import FlatParameters
 from nmt_cli.vocabulary import Vocabulary
 
 LENGTHS = (16, 32, 64, 128, 256, 512)
@@ -31,20 +32,20 @@ BEAMS = (1, 2, 5, 10, 20)
 TOKENS_PER_BATCH = 4096
 
 
-def make_model(name: str, vocabulary: int, device: torch.device) -> Any:
-    size = Vocabulary(source_size=vocabulary, target_size=vocabulary, joint=True)
+def make_model(name: str, vocab_size: int, device: torch.device) -> Any:
+    vocabulary = Vocabulary(source_size=vocab_size, target_size=vocab_size, joint=True)
     torch.manual_seed(1)
-    return build_model(workload(name), size).to(device)
+    return build_model(workload(name), vocabulary).to(device)
 
 
-def random_batch(count: int, length: int, vocabulary: int, device: torch.device) -> Sequences:
+def random_batch(count: int, length: int, vocab_size: int, device: torch.device) -> Sequences:
     generator = torch.Generator().manual_seed(1)
-    values = torch.randint(4, vocabulary, (count, length), generator=generator)
+    values = torch.randint(4, vocab_size, (count, length), generator=generator)
     return Sequences(values.to(device), torch.full((count,), length, device=device))
 
 
 def median_seconds(action: Callable[[], object], device: torch.device, seconds: float) -> float:
-    """Median time of an action, after one that does not count."""
+    """Median time of an action, after one untimed call."""
     action()
     times: list[float] = []
     while sum(times) < seconds or len(times) < 3:
@@ -56,12 +57,12 @@ def median_seconds(action: Callable[[], object], device: torch.device, seconds: 
     return median(times)
 
 
-def measure_training(name: str, length: int, tokens: int, vocabulary: int, device: torch.device) -> float:
-    """Target tokens a second of whole updates."""
-    model = make_model(name, vocabulary, device).train()
+def measure_training(name: str, length: int, tokens: int, vocab_size: int, device: torch.device) -> float:
+    """Target tokens per second of whole updates."""
+    model = make_model(name, vocab_size, device).train()
     weights = FlatParameters(model, choose_dtype("auto", device))
     optimizer = FlatOptimizer(weights, "adam", (0.9, 0.98), 1e-9, 0.0)
-    batch = random_batch(max(1, tokens // length), length, vocabulary, device)
+    batch = random_batch(max(1, tokens // length), length, vocab_size, device)
 
     def update() -> None:
         forward_backward(model, batch, batch, batch, smoothing=0.1, scale=1 / tokens)
@@ -72,7 +73,7 @@ def measure_training(name: str, length: int, tokens: int, vocabulary: int, devic
 
 
 def measure_decoding(beam_size: int, length: int, device: torch.device, sentences: int = 32) -> float:
-    """Seconds to write `length` tokens for `sentences` sentences."""
+    """Seconds to decode `length` tokens for each of `sentences` sentences."""
     model = make_model("w1", 8000, device).eval().to(choose_dtype("auto", device))
     source = random_batch(sentences, 20, 8000, device)
     config = SearchConfig(beam=beam_size, min_length=length, max_length=length)
@@ -84,7 +85,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     device = find_device(parser.parse_args().device)
     keep_freed_memory()
-    results: dict[str, Any] = {"machine": describe(device.type)}
+    results: dict[str, Any] = {"machine": describe_machine(device.type)}
     for name in ("w1", "w3"):
         results[f"length {name}"] = {
             length: measure_training(name, length, TOKENS_PER_BATCH, 8000, device) for length in LENGTHS

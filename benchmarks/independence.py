@@ -1,12 +1,12 @@
-"""Whether a line's translation depends on its batch, and whether its score is its probability.
+"""Whether a line's translation depends on its batch, and whether its score is its log-probability.
 
-    python benchmarks/independence.py RUN SOURCE [REFERENCE] [--limit N]
+    python -m benchmarks.independence RUN SOURCE [REFERENCE] [--limit N]
 
-Translates the lines of SOURCE in fp32 and in int8 together, in another order, in batches of 64
-lines and alone, with search.guard and search.split off; what fp32 writes is scored by forced
-decoding. Prints how many texts and scores differ, and with REFERENCE the BLEU of both. Exit 1 where
-of 1,000 texts fewer than 999 (fp32) or 990 (int8) are the same, a score of an equal text differs by
-more than 1e-4 (1e-2), or int8 loses more than 0.1 BLEU.
+Translates the lines of SOURCE in fp32 and in int8 all together, in another order, in batches of 64
+lines and alone, with search.repair_degenerate and search.split off, and scores the fp32 translations by forced
+decoding. Prints how many texts and scores differ, and with REFERENCE the BLEU of both precisions.
+Exits with 1 where fewer than 999 (fp32) or 990 (int8) of 1,000 texts are the same, scores of equal
+texts differ by more than 1e-4 (fp32) or 1e-2 (int8), or int8 loses more than 0.1 BLEU.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from nmt_cli.inference.opening import open_translator
 from nmt_cli.inference.output import Translation
 from nmt_cli.inference.translator import Translator
 
-SETTINGS = ["search.guard=false", "search.split=false"]
+SETTINGS = ["search.repair_degenerate=false", "search.split=false"]
 MIN_SAME_SHARE = {"fp32": 0.999, "int8": 0.99}
 MAX_SCORE_GAP = {"fp32": 1e-4, "int8": 1e-2}
 MAX_BLEU_LOSS = 0.1  # BLEU
@@ -32,7 +32,7 @@ TranslateFunction = Callable[[list[str]], list[Translation]]
 
 
 def batch_variants(translator: Translator) -> Iterator[tuple[str, TranslateFunction]]:
-    """The same lines, in other company."""
+    """Ways to batch the same lines."""
 
     def translate_shuffled(lines: list[str]) -> list[Translation]:
         order = list(range(len(lines)))
@@ -51,15 +51,13 @@ def batch_variants(translator: Translator) -> Iterator[tuple[str, TranslateFunct
 
 
 def check_rescoring(run: Path, lines: list[str], translations: list[Translation]) -> bool:
-    """Compare scores with those of nmt rescore for the texts."""
+    """Whether the scores of translations are those that nmt rescore gives their texts."""
     with tempfile.TemporaryDirectory() as folder:
-        files = [Path(folder) / name for name in ("source", "target")]
-        for path, texts in zip(files, (lines, [translation.text for translation in translations]), strict=True):
-            path.write_text("".join(f"{text}\n" for text in texts), encoding="utf-8")
-        values = [
-            scored_pair.log_probability
-            for scored_pair in rescore([run], *files, ["search.precision=fp32", *SETTINGS], "cpu")
-        ]
+        source, target = (Path(folder) / name for name in ("source", "target"))
+        source.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        target.write_text("".join(f"{translation.text}\n" for translation in translations), encoding="utf-8")
+        pairs = rescore([run], source, target, ["search.precision=fp32", *SETTINGS], "cpu")
+        values = [pair.log_probability for pair in pairs]
     gaps = [
         abs((value or 0.0) - translation.candidates[0].log_probability)
         for value, translation in zip(values, translations, strict=True)
@@ -70,7 +68,7 @@ def check_rescoring(run: Path, lines: list[str], translations: list[Translation]
 
 
 def compare_variants(run: Path, lines: list[str], precision: str) -> tuple[bool, list[Translation]]:
-    """Print a line for each comparison; whether all are good, and the translations together."""
+    """Whether all comparisons pass, each of which prints a line, and the translations of one batch."""
     translator = open_translator([run], [f"search.precision={precision}", *SETTINGS], "cpu")
     reference_translations = translator.translate(lines)
     passed = precision != "fp32" or check_rescoring(run, lines, reference_translations)

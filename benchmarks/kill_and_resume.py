@@ -1,10 +1,10 @@
-"""Kill training with SIGKILL at random moments, over every model and precision, and compare.
+"""Kill training with SIGKILL at random moments, for every model and precision, and compare results.
 
-    python benchmarks/kill_and_resume.py --kills 200
+    python -m benchmarks.kill_and_resume --kills 200
 
-For each pair of model and precision one run is left alone and another is killed and resumed until
-it has had its share of kills; then both run folders must be the same, bit by bit, apart from times.
-Prints a line a pair as JSON, then the sum; exit code 1 where any run differed.
+For each pair of model and precision, one run is left alone and another is killed and resumed until
+it has had its share of kills; then both run folders must be bit-identical apart from times. Prints
+a JSON line per pair, then the totals; exits with 1 where any run differed.
 """
 
 import argparse
@@ -17,8 +17,6 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
-
 from nmt_cli.models import MODELS
 from nmt_cli.yaml12 import write_yaml
 from tests.conftest import toy_content, write_syllables
@@ -29,11 +27,11 @@ PRECISIONS = ("fp32", "bf16")
 
 
 def write_recipe(folder: Path, model: str, precision: str, updates: int) -> Path:
-    """A recipe with dropout, accumulation and averages, whose epochs end between checkpoints."""
+    """A recipe with dropout, gradient accumulation and averaging whose epochs end between checkpoints."""
     content = toy_content(
         folder / "text", updates=updates, tokens_per_batch=96, validate_every=VALIDATE_EVERY, log_every=7,
-        accumulate=2, average_decay=0.9, precision=precision, schedule="plateau",
-        plateau_patience=1, learning_rate=5e-3, warmup=20,
+        gradient_accumulation=2, ema_decay=0.9, precision=precision, schedule="plateau",
+        plateau_patience=1, learning_rate=5e-3, warmup_updates=20,
     )  # fmt: skip
     tiny = MODELS[model].config_class.tiny_configs()[0].model_dump(mode="json")
     content["model"] = tiny | ({"dropout": 0.1} if "dropout" in tiny else {})
@@ -44,7 +42,7 @@ def write_recipe(folder: Path, model: str, precision: str, updates: int) -> Path
 
 
 def kill_repeatedly(folder: Path, model: str, precision: str, kills: int, rng: random.Random) -> Any:
-    """Kill a run so many times; what it lost, and how it differs from one that was left alone."""
+    """What a run lost when killed `kills` times, and how it differs from one that was left alone."""
     recipe = write_recipe(folder, model, precision, updates=VALIDATE_EVERY * (kills // 2 + 2))
     uninterrupted, interrupted = (folder / f"{recipe.stem}.{kind}" for kind in ("straight", "broken"))
 
@@ -53,11 +51,12 @@ def kill_repeatedly(folder: Path, model: str, precision: str, kills: int, rng: r
 
     first = live(train(uninterrupted), folder, uninterrupted)
     assert first.code == 0, first.said
-    started, lost, killed = time.time(), [], Counter[str]()
+    lost: list[int] = []
+    started, killed = time.time(), Counter[str]()
     while len(lost) < kills - 1:
         kill = kill_at_random(rng, VALIDATE_EVERY)
         process = live(train(interrupted), folder, interrupted, kill)
-        if process.code != -9:  # it was done before the blow fell
+        if process.code != -9:  # it ended before the kill
             assert process.code == 0, process.said
             break
         lost.append(process.lost)
@@ -79,9 +78,8 @@ def kill_repeatedly(folder: Path, model: str, precision: str, kills: int, rng: r
 
 
 def main() -> None:
-    """Parse, torment, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--kills", type=int, default=200, help="in all")
+    parser.add_argument("--kills", type=int, default=200, help="total")
     parser.add_argument("--models", nargs="+", default=list(MODELS))
     parser.add_argument("--precisions", nargs="+", default=list(PRECISIONS))
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 30))

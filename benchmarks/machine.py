@@ -1,4 +1,4 @@
-"""The machine, and how fast it multiplies matrices: the limit that every figure is held to."""
+"""The machine, and how fast it multiplies matrices: the limit that speeds are compared with."""
 
 import argparse
 import json
@@ -11,25 +11,25 @@ import torch
 from nmt_cli.machine import instruction_sets, matmul_rates, processor_name
 from nmt_cli.workers import usable_cores
 
-MATMUL_SHAPE = (4096, 512, 2048)  # what a feed-forward layer multiplies: tokens, width, inner width
+MATMUL_SHAPE = (4096, 512, 2048)  # of a feed-forward layer: tokens, d_model, d_ff
 MEASURING_SECONDS = 1.0
-GPU_MATRIX_SIZE, MATMULS_PER_SYNC = (8192, 20)  # of a GPU's matrices, and how many products it is given at a time
+GPU_MATRIX_SIZE, MATMULS_PER_SYNC = 8192, 20
 
 
 def peak_cpu_flops(dtype: torch.dtype, shape: tuple[int, int, int] = MATMUL_SHAPE) -> float:
-    """Operations a second of a CPU's fastest matrix product of several."""
+    """Operations per second of the fastest of several matrix products on the CPU."""
     rows, inner, columns = shape
     left, right = torch.randn(rows, inner).to(dtype), torch.randn(inner, columns).to(dtype)
     return max(matmul_rates(lambda: left @ right, 2 * rows * inner * columns, MEASURING_SECONDS))
 
 
 def processor() -> str:
-    """The processor's name, with what it multiplies narrow numbers with."""
+    """The processor's name and its vector instruction sets."""
     return f"{processor_name()} ({', '.join(instruction_sets()) or 'plain'})"
 
 
 def peak_gpu_flops() -> float:
-    """The best rate of large bf16 products that a GPU reaches."""
+    """Operations per second of the fastest of several large bf16 matrix products on the GPU."""
     left, right = (torch.randn(GPU_MATRIX_SIZE, GPU_MATRIX_SIZE, device="cuda").bfloat16() for _ in range(2))
 
     def multiply() -> None:
@@ -41,7 +41,7 @@ def peak_gpu_flops() -> float:
 
 
 def describe_machine(device: str = "cpu") -> dict[str, Any]:
-    """The machine of a figure."""
+    """The machine that a figure is measured on."""
     facts: dict[str, Any] = {
         "processor": processor(),
         "cores": usable_cores(),

@@ -1,10 +1,10 @@
-"""Write many different sentence pairs, to try `nmt prepare` and training at scale.
+"""Write many different sentence pairs, for `nmt prepare` and training at scale.
 
-    python benchmarks/make_pairs.py 10000000 OUT --text FOLDER/train.en.gz FOLDER/train.de.gz
+    python -m benchmarks.make_pairs 10000000 OUT --text FOLDER/train.en.gz FOLDER/train.de.gz
 
-OUT.en and OUT.de hold pairs of the given text and of the quickstart corpus in turn. The first pass
-over them is as they are; in every later one a pair is followed by another one, which one depends on
-the pass, so that all are different. One pair in twenty is a repetition of an earlier one.
+OUT.en and OUT.de hold pairs of the given text and of the quickstart corpus in turn. The first
+pass writes them as they are; in every later pass each pair is joined with another one, which depends
+on the pass, so that all are different. One pair in twenty repeats an earlier one.
 """
 
 import argparse
@@ -13,7 +13,8 @@ import random
 from collections.abc import Iterator
 from pathlib import Path
 
-from nmt_cli.data.sources.files import RawPair, read_two_files
+from nmt_cli.data.sources.base import RawPair
+from nmt_cli.data.sources.files import read_two_files
 from nmt_cli.data.sources.quickstart import read_quickstart
 
 Pair = tuple[str, str]

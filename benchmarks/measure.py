@@ -1,10 +1,10 @@
-"""Run a command and say what it took: seconds, CPU seconds, and the peak memory of its processes.
+"""Run a command and print its time, CPU time and the peak memory of its processes.
 
-    python benchmarks/measure.py nmt translate RUN --processes 2 < text > translations
+    python -m benchmarks.measure nmt translate RUN --processes 2 < text > translations
 
-Memory is the sum of PSS over the command and all its descendants (a page that n processes share
-counts 1/n in each). Linux only. To read it the kernel walks all pages of a process, which may have
-to wait meanwhile; so it is read only when processes have grown, and every two seconds.
+Memory is the sum of PSS over the command and all its descendants (a page shared by n processes
+counts 1/n in each). Linux only. Reading PSS makes the kernel walk all pages of a process, which may
+slow it down; so it is read only when the processes have grown, and every two seconds.
 """
 
 import os
@@ -15,8 +15,8 @@ import time
 from pathlib import Path
 from threading import Event, Thread
 
-POLL_SECONDS, MAX_READ_INTERVAL_SECONDS = (0.25, 2.0)  # seconds between looks, and between readings where nothing grows
-GROWTH_FACTOR = 1.02
+POLL_SECONDS, MAX_READ_INTERVAL_SECONDS = 0.25, 2.0
+GROWTH_FACTOR = 1.02  # of resident memory, above which PSS is read
 
 
 class MemorySampler(Thread):
@@ -25,7 +25,7 @@ class MemorySampler(Thread):
     def __init__(self, pid: int) -> None:
         super().__init__(daemon=True)
         self.pid = pid
-        self.peak_bytes, self.max_processes = 0, 1  # bytes; most at a time
+        self.peak_bytes, self.max_processes = 0, 1
         self._stop_requested = Event()
 
     def run(self) -> None:
@@ -60,7 +60,7 @@ def _descendants(root: int) -> list[int]:
 
 
 def _resident_pages(pid: int) -> int:
-    """Pages in memory, which the kernel counts anyway; shared ones too."""
+    """Pages in memory, shared ones included."""
     try:
         return int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     except OSError:

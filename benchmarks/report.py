@@ -1,138 +1,172 @@
-"""Make docs/benchmarks.md and its figures out of what was measured (docs/benchmarks/*.json).
+"""Fill the tables of docs/benchmarks.md and draw its figures from docs/benchmarks/*.json.
 
-python benchmarks/report.py
+python -m benchmarks.report
 """
 
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from pages import NOT_MEASURED, table, write_page
-from workloads import RESULTS_DIR, RUNS_DIR, load_result
-
+from benchmarks.pages import fill_tables, markdown_table
+from benchmarks.workloads import RESULTS_DIR, ROOT, load_result
 from nmt_cli.plots.figure import add_grid, figure_style, line_style, new_figure, save_figure
 
-PAGE = Path("docs/benchmarks.md")
-HEAD = """# How fast it is
-
-Made by `make bench` and `python benchmarks/report.py`; do not edit it. Whatever is compared was
-measured in turns in one run on the same machine, whose fastest large matrix product stands beside
-it. Do not compare figures of different machines. Not measured on a GPU: none was at hand;
-`benchmarks/gpu.py` is the program for one.
-"""
-# JoeyNMT 2.3.0 with W1's shape on two cores that multiply fp32 matrices at 230 GFLOP/s (our own
-# measurement, 2026-11-21): minutes with validations, greedy BLEU of the development text.
-JOEYNMT_CURVE = [(10.4, 4.60), (21.1, 15.23)]
-
-
-def origin(record: dict[str, Any]) -> str:
-    """When and by which command something was measured, and on what machine."""
-    note = f" {record['note']}" if "note" in record else ""
-    return f"`{record['command']}`, {record['date']}: {machine(record['machine'])}{note}"
-
-
-def machine(facts: dict[str, Any]) -> str:
-    bf16 = f", bf16 {facts['peak_bf16'] / 1e9:,.0f}" if "peak_bf16" in facts else ""
-    return (
-        f"{facts['processor']}, {facts['cores']} cores, PyTorch {facts['torch']}, Python "
-        f"{facts['python']}; peak of a matrix product, GFLOP/s: fp32 "
-        f"{facts['peak_fp32'] / 1e9:,.0f}{bf16}."
-    )
-
-
-def middle(runs: list[dict[str, Any]], key: str) -> float:
-    return median(run[key] for run in runs)
-
-
-def training() -> str:
-    rows: list[list[str]] = []
-    notes: list[str] = []
-    for name in ("w1", "w2", "w3"):
-        record = load_result(f"training-{name}")
-        if record is None:
-            continue
-        notes.append(origin(record))
-        peak = record["machine"].get("peak_bf16", record["machine"]["peak_fp32"])
-        speeds = {label: middle(runs, "median") for label, runs in record["runs"].items()}
-        for label, runs in record["runs"].items():
-            share = speeds[label] * record["operations_per_token"] / peak
-            ratio = "" if label == "nmt" else f"{speeds['nmt'] / speeds[label]:.2f}"
-            least, most = min(run["least"] for run in runs), max(run["most"] for run in runs)
-            rows.append(
-                [
-                    name.upper(), label, f"{speeds[label]:,.0f} ({least:,.0f} to {most:,.0f})",
-                    ratio, f"{share:.0%}", f"{middle(runs, 'memory') / 2**30:.1f} GiB",
-                ]
-            )  # fmt: skip
-    if not rows:
-        return NOT_MEASURED
-    header = ["work", "system", "target tokens/s", "nmt is x times as fast", "of peak", "memory"]
-    return table(header, rows) + "\n" + "".join(f"- {note}\n" for note in dict.fromkeys(notes))
-
-
-def translating() -> str:
-    rows: list[list[str]] = []
-    notes: list[str] = []
-    for name, label in (("run", "a trained run"), ("w1", "W1, 15 pieces"), ("w2", "W2, 20 pieces")):
-        for beam in (1, 5):
-            record = load_result(f"translating-{name}-{beam}")
-            if record is None:
-                continue
-            notes.append(origin(record))
-            fastest = middle(record["runs"]["CTranslate2 int8"], "sentences_per_second")
-            for system, runs in record["runs"].items():
-                speed = middle(runs, "sentences_per_second")
-                quality = f"{runs[0]['bleu']:.2f} / {runs[0]['chrf']:.2f}" if "bleu" in runs[0] else ""
-                rows.append(
-                    [
-                        label, str(beam), system, f"{speed:,.0f}", f"{speed / fastest:.2f}",
-                        f"{middle(runs, 'whole_command'):,.0f}",
-                        f"{middle(runs, 'memory') / 2**20:,.0f} MiB", quality,
-                    ]
-                )  # fmt: skip
-    if not rows:
-        return NOT_MEASURED
-    header = [
-        "work", "beam", "system", "sentences/s", "of CTranslate2 int8", "whole command", "memory",
-        "BLEU / chrF",
-    ]  # fmt: skip
-    return table(header, rows) + "\n" + "".join(f"- {note}\n" for note in dict.fromkeys(notes))
-
-
-def starting() -> str:
-    record = load_result("starting")
-    if record is None:
-        return NOT_MEASURED
-    rows = [[f"`{name}`", f"{seconds:.2f} s"] for name, seconds in record["seconds"].items()]
-    return table(["command", "median"], rows) + "\n- " + origin(record) + "\n"
-
-
-PANELS = {
-    "target tokens/s in training, by length": ("length w1", "length w3"),
-    "by tokens a batch": ("batch w1", "batch w3"),
-    "by vocabulary": ("vocabulary",),
-    "tokens/s in translation, by beam": ("beam",),
-    "ms a step, by pieces already written": ("written",),
+PAGE = ROOT / "docs/benchmarks.md"
+TRANSLATION_WORKLOADS = {"run": "trained run", "w1": "W1, 15 tokens", "w2": "W2, 20 tokens"}
+BUDGET_MINUTES = (5, 10, 20, 40)
+GROWTH_PANELS = {
+    "training, target tokens/s by length": ("length w1", "length w3"),
+    "training, target tokens/s by batch size in tokens": ("batch w1", "batch w3"),
+    "training, target tokens/s by vocabulary size": ("vocabulary",),
+    "translation, target tokens/s by beam size": ("beam",),
+    "ms per decoding step by output length": ("written",),
 }
 MODEL_NAMES = {"w1": "Transformer (W1)", "w3": "RNN (W3)"}
 
 
-def growth() -> str:
-    record = load_result("growth-cpu")
-    if record is None:
-        return NOT_MEASURED
+def tables() -> dict[str, str]:
+    """Every table of the page by name."""
+    translations = {
+        f"{label}, beam {beam_size}": f"translating-{name}-{beam_size}"
+        for name, label in TRANSLATION_WORKLOADS.items()
+        for beam_size in (1, 5)
+    }
+    return {
+        "training": training_table(),
+        "training-origin": origin_table({name.upper(): f"training-{name}" for name in ("w1", "w2", "w3")}),
+        "translation": translation_table(),
+        "translation-origin": origin_table(translations),
+        "startup": startup_table(),
+        "startup-origin": origin_table({"all": "starting"}),
+        "budget": budget_table(),
+        "budget-end": budget_end_table(),
+        "budget-origin": origin_table({"nmt": "budget"}),
+        "growth": growth_table(),
+        "growth-origin": origin_table({"all": "growth-cpu"}),
+    }
+
+
+def origin_table(result_names: dict[str, str]) -> str:
+    """The command, date and machine of each result, by what the result is called on the page."""
+    rows = []
+    for label, name in result_names.items():
+        if (result := load_result(name)) is None:
+            continue
+        machine = result["machine"]
+        peaks = {dtype: machine[f"peak_{dtype}"] / 1e9 for dtype in ("fp32", "bf16") if f"peak_{dtype}" in machine}
+        rows.append(
+            [
+                label, f"`{result['command']}`", result["date"], f"{machine['processor']}, {machine['cores']} cores",
+                machine["torch"], machine["python"], ", ".join(f"{dtype} {peak:,.0f}" for dtype, peak in peaks.items()),
+                result.get("note", ""),
+            ]
+        )  # fmt: skip
+    header = ["rows", "command", "date", "machine", "PyTorch", "Python", "peak, GFLOP/s", "note"]
+    return markdown_table(header, rows)
+
+
+def median_of(runs: list[dict[str, Any]], key: str) -> float:
+    return float(median(run[key] for run in runs))
+
+
+def training_table() -> str:
+    rows = []
+    for name in ("w1", "w2", "w3"):
+        if (result := load_result(f"training-{name}")) is None:
+            continue
+        peak = result["machine"].get("peak_bf16", result["machine"]["peak_fp32"])
+        speeds = {system: median_of(runs, "median") for system, runs in result["runs"].items()}
+        for system, runs in result["runs"].items():
+            slowest, fastest = min(run["least"] for run in runs), max(run["most"] for run in runs)
+            rows.append(
+                [
+                    name.upper(), system, f"{speeds[system]:,.0f} ({slowest:,.0f} to {fastest:,.0f})",
+                    "" if system == "nmt" else f"{speeds['nmt'] / speeds[system]:.2f}",
+                    f"{speeds[system] * result['operations_per_token'] / peak:.0%}",
+                    f"{median_of(runs, 'memory') / 2**30:.1f} GiB",
+                ]
+            )  # fmt: skip
+    header = ["workload", "system", "target tokens/s (range)", "speed-up of nmt", "share of peak", "memory"]
+    return markdown_table(header, rows)
+
+
+def translation_table() -> str:
+    rows = []
+    for name, label in TRANSLATION_WORKLOADS.items():
+        for beam_size in (1, 5):
+            if (result := load_result(f"translating-{name}-{beam_size}")) is None:
+                continue
+            ctranslate2_speed = median_of(result["runs"]["CTranslate2 int8"], "sentences_per_second")
+            for system, runs in result["runs"].items():
+                speed = median_of(runs, "sentences_per_second")
+                rows.append(
+                    [
+                        label, str(beam_size), system, f"{speed:,.0f}", f"{speed / ctranslate2_speed:.2f}",
+                        f"{median_of(runs, 'whole_command'):,.0f}", f"{median_of(runs, 'memory') / 2**20:,.0f} MiB",
+                        f"{runs[0]['bleu']:.2f} / {runs[0]['chrf']:.2f}" if "bleu" in runs[0] else "",
+                    ]
+                )  # fmt: skip
+    header = ["workload", "beam", "system", "sentences/s", "relative to CTranslate2 int8"]
+    header += ["sentences/s, loading included", "memory", "BLEU / chrF"]
+    return markdown_table(header, rows)
+
+
+def startup_table() -> str:
+    result = load_result("starting") or {"seconds": {}}
+    rows = [[f"`{command}`", f"{seconds:.2f} s"] for command, seconds in result["seconds"].items()]
+    return markdown_table(["command", "median"], rows)
+
+
+def budget_table() -> str:
+    """The validation nearest to each of a few minutes, unless it is more than a tenth away."""
+    result = load_result("budget") or {"course": []}
+    rows = []
+    for limit in BUDGET_MINUTES if result["course"] else ():
+        minutes, update, bleu = min(result["course"], key=lambda validation: abs(float(validation[0]) - limit))
+        if abs(minutes - limit) <= 0.1 * limit:
+            rows.append([str(limit), f"{minutes:.1f}", f"{update:,}", f"{bleu:.2f}"])
+    return markdown_table(["minutes", "validated after", "updates", "BLEU, greedy, development text"], rows)
+
+
+def budget_end_table() -> str:
+    results = {"nmt": load_result("budget"), "JoeyNMT 2.3.0, W1": load_result("budget-joeynmt")}
+    rows = [
+        [
+            system, f"{result['minutes']:.0f}", f"{result['test']['bleu']['score']:.4g}",
+            f"`{result['test']['bleu']['signature']}`" if "signature" in result["test"]["bleu"] else "",
+        ]
+        for system, result in results.items()
+        if result and "test" in result
+    ]  # fmt: skip
+    return markdown_table(["system", "minutes", "BLEU, beam 5, test_2016_flickr", "signature"], rows)
+
+
+def growth_table() -> str:
+    """Time per decoding step by output length."""
+    result = load_result("growth-cpu") or {"written": {}}
+    seconds = {int(length): step for length, step in result["written"].items()}
+    rows = [
+        ["ms per step", *(f"{1000 * step:.1f}" for step in seconds.values())],
+        ["relative to 32 tokens", *(f"{step / seconds[32]:.2f}" for step in seconds.values())],
+    ]
+    return markdown_table(["output length in tokens", *map(str, seconds)], rows if seconds else [])
+
+
+def draw_growth(path: Path) -> None:
+    """Speed by length, batch, vocabulary and beam, and time per step by output length."""
+    result = load_result("growth-cpu")
+    if result is None:
+        return
     with figure_style():
         figure = new_figure(11, 6, constrained=True)
-        for index, (title, keys) in enumerate(PANELS.items()):
+        for index, (title, keys) in enumerate(GROWTH_PANELS.items()):
             axes = figure.add_subplot(2, 3, index + 1)
             for key in keys:
-                points = {int(x): y for x, y in record[key].items()}
-                factor = 1000 if key == "written" else 1
-                style = line_style(0 if "w3" not in key else 1)._asdict()
-                axes.plot(
-                    list(points), [factor * y for y in points.values()],
-                    label=MODEL_NAMES.get(key.split()[-1], MODEL_NAMES["w1"]), **style,
-                )  # fmt: skip
+                scale = 1000 if key == "written" else 1
+                points = {int(x): scale * y for x, y in result[key].items()}
+                style = line_style(1 if "w3" in key else 0)._asdict()
+                label = MODEL_NAMES.get(key.split()[-1], MODEL_NAMES["w1"])
+                axes.plot(list(points), list(points.values()), label=label, **style)
             axes.set_title(title, fontsize=9)
             axes.set_xscale("log", base=2)
             axes.set_xticks(list(points), [f"{x:,}" for x in points], fontsize=8)
@@ -140,78 +174,34 @@ def growth() -> str:
             add_grid(axes)
             if index == 0:
                 axes.legend(fontsize=8)
-        save_figure(figure, RESULTS_DIR / "growth.svg", title="How cost grows")
-    written = {int(x): y for x, y in record["written"].items()}
-    cost_ratio = written[256] / written[32]
-    return (
-        "![how cost grows](benchmarks/growth.svg)\n\nW1's and W3's models, random ids; by beam "
-        "with 32 sentences, by pieces written with beam 5 and 8 sentences. A step costs "
-        f"{cost_ratio:.1f} times as much, on average, where 256 pieces are written as where 32 are: "
-        f"attention reads more, nothing is computed again.\n\n- {origin(record)}\n"
-    )
+        save_figure(figure, path, title="How cost grows")
 
 
-def budget() -> str:
-    record = load_result("budget")
-    if record is None:
-        return NOT_MEASURED
+def draw_budget(path: Path) -> None:
+    """Development BLEU by minute of training."""
+    result, peer = load_result("budget"), load_result("budget-joeynmt")
+    if result is None or peer is None:
+        return
     with figure_style():
         figure = new_figure(7, 4, constrained=True)
         axes = figure.add_subplot()
-        curve = [(minutes, bleu) for minutes, _, bleu in record["course"]]
-        axes.plot(*zip(*curve, strict=True), label=f"nmt, {record['recipe']}", **line_style(0)._asdict())
-        axes.plot(*zip(*JOEYNMT_CURVE, strict=True), label="JoeyNMT 2.3.0, W1", **line_style(1)._asdict())
+        curves = {f"nmt, {result['recipe']}": result, "JoeyNMT 2.3.0, W1": peer}
+        for index, (label, curve) in enumerate(curves.items()):
+            minutes, _, bleu = zip(*curve["course"], strict=True)
+            axes.plot(minutes, bleu, label=label, **line_style(index)._asdict())
         axes.set_xlabel("minutes of training on two cores, validations included")
         axes.set_ylabel("BLEU of the development text, greedy")
         axes.set_ylim(bottom=0)
         axes.set_xlim(left=0)
         add_grid(axes)
         axes.legend()
-        save_figure(figure, RESULTS_DIR / "budget.svg", title="BLEU by minute")
-    rows = []
-    for limit in (5, 10, 20, 40):
-        minutes, update, bleu = min(record["course"], key=lambda validation: abs(validation[0] - limit))
-        if abs(minutes - limit) <= 0.1 * limit:  # it was validated about then
-            rows.append([str(limit), f"{minutes:.1f}", f"{update:,}", f"{bleu:.2f}"])
-    ending = ""
-    if "test" in record:
-        test = record["test"]["bleu"]
-        ending = (
-            f"At the end, after {record['minutes']:.0f} minutes, the best checkpoint has "
-            f"{test['score']:.2f} BLEU on test_2016_flickr with beam 5 (`{test['signature']}`). "
-        )
-    header = ["minutes", "validated at", "updates", "BLEU, greedy, development text"]
-    return (
-        "![BLEU by minute](benchmarks/budget.svg)\n\n" + table(header, rows)
-        + f"\n{ending}{record['note']} `{record['command']}`, {record['date']}, "
-        f"{record['machine']['processor']}, 2 cores. "
-        "JoeyNMT on two cores of a faster machine (fp32 peak 230 GFLOP/s): 28.7 BLEU on the test "
-        "text with beam 5, which the table does not have, after 30 minutes, of which 11 were its "
-        "validations.\n"
-    )  # fmt: skip
-
-
-SECTIONS = [
-    ("Training", "`benchmarks/training.py`. W1: 4+4 layers, d 256, ff 1024; W2: 6+6, "
-     "d 512, ff 2048; W3: additive attention, GRU 512; Multi30k English-German, joint BPE of "
-     "8,000, about 4,096 target tokens a batch. Tokens are real; reading, masks, clipping and the "
-     "optimizer are included. The peak is bf16's where the processor multiplies it fast. "
-     "MarianMT is Hugging Face's class, trained in plain PyTorch, not the program Marian.",
-     training),
-    ("Translating", "`benchmarks/translating.py`. Two processes of one thread each, as "
-     "CTranslate2's two workers. Without loading, and the whole command. Beam 5 with "
-     "search.patience=1, CTranslate2's way to end (the default goes on until nothing open can "
-     "win). The trained run is docs/export.md's post-norm one.", translating),
-    ("Starting", "`benchmarks/starting.py`: one line through `nmt translate`.", starting),
-    ("Quality by minute", "`benchmarks/budget.py`.", budget),
-    ("How cost grows", "`benchmarks/growth.py`.", growth),
-]  # fmt: skip
+        save_figure(figure, path, title="BLEU by minute")
 
 
 def main() -> None:
-    RESULTS_DIR.mkdir(parents=True, exist_ok=True)
-    write_page(PAGE, HEAD, SECTIONS)
-    print(f"{PAGE}, from {RESULTS_DIR}; runs are under {RUNS_DIR}")
+    draw_growth(RESULTS_DIR / "growth.svg")
+    draw_budget(RESULTS_DIR / "budget.svg")
+    PAGE.write_text(fill_tables(PAGE.read_text(encoding="utf-8"), tables()), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""What one line costs: `nmt translate` against `import torch`, and how much memory training takes.
+"""Start-up time: `nmt translate` of one line, `nmt --help`, and `import torch` alone.
 
-python benchmarks/starting.py RUN [--rounds 5]
+python -m benchmarks.starting RUN [--rounds 5]
 """
 
 import argparse
@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 from statistics import median
 
-from machine import describe
-from workloads import RUNS_DIR, nmt, run, save_result
+from benchmarks.machine import describe_machine
+from benchmarks.workloads import RUNS_DIR, nmt_command, run, save_result
 
 
 def main() -> None:
@@ -22,16 +22,16 @@ def main() -> None:
     line.write_text("A man is walking his dog on the beach.\n")
     commands = {
         "import torch": [sys.executable, "-c", "import torch"],
-        "nmt translate": nmt("translate", arguments.run, "--quiet"),
-        "nmt --help": nmt("--help"),
+        "nmt translate": nmt_command("translate", arguments.run, "--quiet"),
+        "nmt --help": nmt_command("--help"),
     }
     times: dict[str, list[float]] = {label: [] for label in commands}
     for _ in range(arguments.rounds + 1):
         for label, command in commands.items():
             times[label].append(run(command, stdin=line).seconds)
-    medians = {label: median(seconds[1:]) for label, seconds in times.items()}  # the first reads the disk
+    medians = {label: median(seconds[1:]) for label, seconds in times.items()}  # the first round reads from disk
     print(medians)
-    save_result("starting", {"machine": describe(), "seconds": medians})
+    save_result("starting", {"machine": describe_machine(), "seconds": medians})
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
-"""Translation speed: W4, alternately with CTranslate2 on the same weights.
+"""Translation speed, in turns with CTranslate2 on the same weights.
 
-    python benchmarks/translating.py [w1 w2] [--run RUN] [--rounds 2]
+    python -m benchmarks.translating [w1 w2] [--run RUN] [--rounds 2]
 
-The test text over and over, greedy and beam 5. W1's and W2's shape after two updates, every output
-15 (W1) or 20 (W2) pieces long; and, with --run, a run that was trained to its end, whose outputs
-have the length that they have: there BLEU and chrF stand beside the speed. All systems read text
-and write text. A system's time is that of its whole command, less that for the first lines (which
-pays for loading) scaled out; the whole command stands beside it. Systems take turns.
+Translates the repeated test text, greedily and with beam 5: with W1's and W2's shape after two
+updates and outputs of 15 (W1) or 20 (W2) tokens, or, with --run, with a trained run, whose outputs
+have their natural length and are scored by BLEU and chrF. All systems read text and write text.
+Their speed is given for the whole command, and without the time of a command for the first lines
+only, which is mostly loading.
 """
 
 import argparse
@@ -14,27 +14,26 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from machine import describe
-from workloads import RUNS_DIR, Cost, nmt, run, save_result, workload, write_recipe
-
+from benchmarks.machine import describe_machine
+from benchmarks.workloads import RUNS_DIR, Cost, nmt_command, run, save_result, workload, write_recipe
 from nmt_cli.evaluation.metrics import corpus_scores
 
 WARMUP_LINES = 64
-OUTPUT_TOKENS = {"w1": 15, "w2": 20}  # pieces
+OUTPUT_TOKENS = {"w1": 15, "w2": 20}
 LINES = {("w1", 1): 5000, ("w1", 5): 2000, ("w2", 1): 1000, ("w2", 5): 400}
 BEAMS = (1, 5)
 
 
 def make_run(name: str) -> Path:
-    """A run of this shape; made once."""
+    """A run of this shape, which is trained only once."""
     out = RUNS_DIR / f"translate-{name}"
     recipe = workload(name, updates=2, validate_every=2)
-    run(nmt("train", write_recipe(recipe), "--out", out, "--quiet", "--resume"))
+    run(nmt_command("train", write_recipe(recipe), "--out", out, "--quiet", "--resume"))
     return out
 
 
 def write_inputs(folder: Path, count: int) -> tuple[Path, Path]:
-    """`count` lines, and the first few."""
+    """Files with `count` lines and with the first few of them."""
     test_lines = (folder / "test.source.txt").read_bytes().splitlines(keepends=True)
     lines = (test_lines * (1 + count // len(test_lines)))[:count]
     all_path, warmup_path = RUNS_DIR / "lines.txt", RUNS_DIR / "few.txt"
@@ -44,12 +43,11 @@ def write_inputs(folder: Path, count: int) -> tuple[Path, Path]:
 
 
 def search_options(beam_size: int, length: int) -> list[str]:
-    """Guard and splitting off, lengths as the workload says (0: as they come).
+    """Options without guard and splitting; with a length of 0, outputs have their natural length.
 
-    A sentence is done when as many of its hypotheses have ended as the beam is wide, which is how
-    CTranslate2 does it.
+    As in CTranslate2, a sentence is finished when as many hypotheses have ended as the beam is wide.
     """
-    options = [f"search.beam={beam_size}", "search.guard=false", "search.split=false"]
+    options = [f"search.beam={beam_size}", "search.repair_degenerate=false", "search.split=false"]
     options += ["search.patience=1"] if beam_size > 1 else []
     if length:
         options += [f"search.min_length={length}", f"search.max_length={length}"]
@@ -57,7 +55,7 @@ def search_options(beam_size: int, length: int) -> list[str]:
 
 
 def export_to_ctranslate2(folder: Path) -> Path:
-    """The run's weights for CTranslate2, in float32; it makes int8 of them when it loads them."""
+    """The run exported in float32, which CTranslate2 quantises to int8 when it loads it."""
     from nmt_cli.device import find_device
     from nmt_cli.export import ctranslate2
     from nmt_cli.runs.loading import open_run
@@ -66,29 +64,29 @@ def export_to_ctranslate2(folder: Path) -> Path:
     if not out.exists():
         opened = open_run(folder, find_device("cpu"), "fp32")
         out.mkdir(parents=True)
-        ctranslate2.export_model(opened.model, opened.tokenizers, opened.recipe.search, out, "float32")  # type: ignore[arg-type]
+        ctranslate2.export_model(opened.model, opened.tokenizers, opened.recipe.search, out, "float32")
         (out / "tokenizer.json").write_bytes((folder / "tokenizer.json").read_bytes())
     return out
 
 
 def system_commands(folder: Path, beam_size: int, length: int) -> dict[str, list[str]]:
-    """Command lines that read lines and write translations."""
+    """Commands that read lines and write translations, by system."""
     peer = Path(__file__).parent / "peers/ctranslate2_translating.py"
     commands = {}
     for kind in ("fp32", "int8"):
         options = [*search_options(beam_size, length), "--set", f"search.precision={kind}"]
-        commands[f"nmt {kind}"] = nmt("translate", folder, "--quiet", *options, "--processes", 2)
+        commands[f"nmt {kind}"] = nmt_command("translate", folder, "--quiet", *options, "--processes", 2)
     for kind in ("int8", "float32"):
         words = [str(peer), str(export_to_ctranslate2(folder)), kind, str(beam_size), str(length)]
         commands[f"CTranslate2 {kind}"] = [sys.executable, *words]
-    if not length:  # beside a least length it scores every hypothesis again
+    if not length:  # with a minimum length it would rescore every hypothesis
         engine = ["--engine", "ctranslate2", *search_options(beam_size, 0), "--set", "search.precision=int8"]
-        commands["nmt --engine ctranslate2"] = nmt("translate", folder, "--quiet", *engine)
+        commands["nmt --engine ctranslate2"] = nmt_command("translate", folder, "--quiet", *engine)
     return commands
 
 
 def measure_speed(command: list[str], all_path: Path, warmup_path: Path, references: list[str]) -> dict[str, Any]:
-    """Sentences a second, without loading and with it, and memory; quality where it is known."""
+    """Sentences per second without and with loading, memory, and quality where there are references."""
     lines = all_path.read_bytes().count(b"\n")
     threads = {"OMP_NUM_THREADS": "1"}
     warmup_cost: Cost = run(command, stdin=warmup_path, **threads)
@@ -111,18 +109,18 @@ def measure(name: str, folder: Path, beam_size: int, rounds: int, count: int, le
     references = [] if length else (folder / "test.target.txt").read_text("utf-8").splitlines()
     runs: dict[str, list[Any]] = {}
     if not length:
-        run(system_commands(folder, beam_size, length)["nmt --engine ctranslate2"], stdin=warmup_path)  # exports, once
+        run(system_commands(folder, beam_size, length)["nmt --engine ctranslate2"], stdin=warmup_path)  # exports
     for _ in range(rounds):
         for label, command in system_commands(folder, beam_size, length).items():
             runs.setdefault(label, []).append(measure_speed(command, all_path, warmup_path, references))
             print(name, beam_size, label, runs[label][-1], flush=True)
-    save_result(f"translating-{name}-{beam_size}", {"machine": describe(), "lines": count, "runs": runs})
+    save_result(f"translating-{name}-{beam_size}", {"machine": describe_machine(), "lines": count, "runs": runs})
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("shapes", nargs="*", default=list(OUTPUT_TOKENS))
-    parser.add_argument("--run", type=Path, help="a trained run, in place of the shapes")
+    parser.add_argument("--run", type=Path, help="a trained run instead of the shapes")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--beams", nargs="*", type=int, default=BEAMS)
     arguments = parser.parse_args()

@@ -1,7 +1,4 @@
-"""The work that is measured, the same for every toolkit, and what a command costs.
-
-Runs lie in runs/bench; what has been measured is in docs/benchmarks/*.json.
-"""
+"""The workloads that are measured, the cost of commands, and the results in docs/benchmarks/*.json."""
 
 import json
 import os
@@ -15,20 +12,21 @@ from statistics import median
 from typing import Any
 
 import torch
-from measure import MemorySampler
 
+from benchmarks.measure import MemorySampler
 from nmt_cli.data.prepared.store import PreparedData
 from nmt_cli.recipe.loader import Recipe, build_recipe
 from nmt_cli.runs.loading import build_model
 from nmt_cli.yaml12 import write_yaml
 
-RUNS_DIR, RESULTS_DIR = Path("runs/bench"), Path("docs/benchmarks")
+ROOT = Path(__file__).resolve().parents[1]
+RUNS_DIR, RESULTS_DIR = ROOT / "runs/bench", ROOT / "docs/benchmarks"
 CORPUS = {
     "root": "multi30k", "source": "en", "target": "de", "train": "train", "dev": "val",
     "test": "test_2016_flickr",
 }  # fmt: skip
 TRAINING = {
-    "tokens_per_batch": 4096, "learning_rate": 1.0e-3, "warmup": 400, "label_smoothing": 0.1,
+    "tokens_per_batch": 4096, "learning_rate": 1.0e-3, "warmup_updates": 400, "label_smoothing": 0.1,
     "metric": "loss", "log_every": 5, "seed": 1,
 }  # fmt: skip
 MODELS: dict[str, dict[str, Any]] = {
@@ -55,13 +53,13 @@ def workload(name: str, **training: Any) -> Recipe:
         "tokenizer": {"type": "bpe", "vocab_size": 8000, "joint": True},
         "model": MODELS[name],
         "training": TRAINING | training,
-        "search": {"beam": 1, "max_length": 8},  # training is what is measured
+        "search": {"beam": 1, "max_length": 8},  # keeps validations short
     }
     return build_recipe(content)
 
 
 def write_recipe(recipe: Recipe) -> Path:
-    """The recipe as a file that commands can be given."""
+    """The recipe as a file."""
     RUNS_DIR.mkdir(parents=True, exist_ok=True)
     path = RUNS_DIR / f"{recipe.name}.yaml"
     path.write_text(write_yaml(recipe.to_dict()))
@@ -70,16 +68,16 @@ def write_recipe(recipe: Recipe) -> Path:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a command took."""
+    """Time and memory of a command, and its output."""
 
     seconds: float
-    peak_memory: int  # bytes, of the largest process; proportional share summed over processes
+    peak_memory: int  # bytes, PSS summed over all processes
     stdout: bytes
     stderr: str
 
 
 def run(command: list[str], *, stdin: Path | None = None, **environment: str) -> Cost:
-    """Run a command to its end, watching the memory of all its processes."""
+    """Run a command and measure time and peak memory; RuntimeError where it fails."""
     started = time.perf_counter()
     with open(stdin or os.devnull, "rb") as source:
         process = subprocess.Popen(
@@ -93,34 +91,34 @@ def run(command: list[str], *, stdin: Path | None = None, **environment: str) ->
     sampler.stop()
     if process.returncode != 0:
         raise RuntimeError(f"{' '.join(command)}: exit {process.returncode}\n{err.decode()}")
-    return Cost(seconds, sampler.peak, out, err.decode())
+    return Cost(seconds, sampler.peak_bytes, out, err.decode())
 
 
-def nmt(*arguments: object) -> list[str]:
-    """This checkout's command line."""
+def nmt_command(*arguments: object) -> list[str]:
+    """The command line that runs nmt of this checkout."""
     return [sys.executable, "-m", "nmt_cli", *map(str, arguments)]
 
 
 def training_speed(folder: Path, skip: int) -> dict[str, float]:
-    """Target tokens a second of a run's log, without the first `skip` records."""
+    """Target tokens per second in a run's log without the first `skip` records."""
     records = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
     speeds = [record["tokens_per_second"] for record in records if record["event"] == "train"][skip:]
     return {"median": median(speeds), "least": min(speeds), "most": max(speeds)}
 
 
-def operations_per_token(recipe: Recipe, data: PreparedData) -> float:
-    """Multiplications and additions of matrix products a target token, forward and backward.
+def recipe_flops_per_token(recipe: Recipe, data: PreparedData) -> float:
+    """Floating-point operations of matrix products per target token, forward and backward.
 
-    Six for each weight of a matrix that a token passes through (Kaplan et al. 2020, section 2.1);
-    source tokens pass through the encoder and the keys and values of attention to it. Products
-    between activations are left out: at the lengths of sentences they are a few per cent.
+    Six per weight of each matrix that a token passes through (Kaplan et al. 2020, section 2.1);
+    source tokens pass through the encoder and the keys and values of cross-attention. Products of
+    activations are left out: at sentence lengths they are a few per cent.
     """
     source, target = (sum(store.lengths() + 1) for store in data.variants[0])
     return flops_per_token(build_model(recipe, data.tokenizers.vocabulary), source / target)
 
 
 def flops_per_token(model: torch.nn.Module, ratio: float) -> float:
-    """The same for `ratio` source tokens a target token."""
+    """The same with `ratio` source tokens per target token."""
     total = 0.0
     for name, module in model.named_modules():
         if isinstance(module, torch.nn.Linear):
@@ -130,14 +128,14 @@ def flops_per_token(model: torch.nn.Module, ratio: float) -> float:
 
 
 def save_result(name: str, value: Any) -> None:
-    """Remember what was measured, when, and by which command."""
-    words = [Path(sys.argv[0]).name, *sys.argv[1:]]
-    value = {"date": date.today().isoformat(), "command": " ".join(words)} | value
+    """Write a result with its date and command to docs/benchmarks."""
+    command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    value = {"date": date.today().isoformat(), "command": command} | value
     RESULTS_DIR.mkdir(parents=True, exist_ok=True)
     (RESULTS_DIR / f"{name}.json").write_text(json.dumps(value, indent=1) + "\n")
 
 
 def load_result(name: str) -> Any:
-    """What was measured earlier; None where nothing was."""
+    """A result from docs/benchmarks, None where there is none."""
     path = RESULTS_DIR / f"{name}.json"
     return json.loads(path.read_text()) if path.exists() else None

@@ -1,4 +1,6 @@
-"""What every section of a recipe has in common: frozen, strict, and no unknown keys."""
+"""The base class of a recipe's sections, and how their keys changed between versions."""
+
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
@@ -21,3 +23,34 @@ class Section(BaseModel):
     def warnings(self) -> list[str]:
         """Options that do nothing, or hardly what was meant, each as `key: why`."""
         return []
+
+
+RENAMED_KEYS: dict[str, dict[str, str]] = {
+    "corpus": {"join": "concatenate"},
+    "tokenizer": {"variants": "subword_samples", "sampling": "subword_sampling"},
+    "training": {
+        "accumulate": "gradient_accumulation",
+        "warmup": "warmup_updates",
+        "average": "average_checkpoints",
+        "average_decay": "ema_decay",
+    },
+    "search": {"guard": "repair_degenerate"},
+}
+"""Per section, each old name of a key that recipes may still use, and its name now."""
+
+ADDED_KEYS: dict[str, dict[str, Any]] = {}
+"""Per section, each key that came later, and the value with which everything is as it was without the key."""
+
+
+def original_form(section: str, values: dict[str, Any]) -> dict[str, Any]:
+    """The values of a section under the first names of its keys, without added keys that change nothing.
+
+    Fingerprints and hashes are taken of this form, so that a renamed or added key leaves them as they were.
+    """
+    added_keys = ADDED_KEYS.get(section, {})
+    first_names = {new: old for old, new in RENAMED_KEYS.get(section, {}).items()}
+    return {
+        first_names.get(key, key): value
+        for key, value in values.items()
+        if key not in added_keys or value != added_keys[key]
+    }

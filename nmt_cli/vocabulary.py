@@ -1,4 +1,4 @@
-"""What text and tensors must agree on: the special tokens and the size of each vocabulary."""
+"""Vocabulary sizes and special tokens, which tokenizers and models must agree on."""
 
 from dataclasses import dataclass
 
@@ -7,9 +7,10 @@ SPECIAL_TOKENS = ("<pad>", "<unk>", "<s>", "</s>")
 
 @dataclass(frozen=True, kw_only=True)
 class Vocabulary:
-    """Sizes of the source and target vocabularies and the ids of the special tokens.
+    """Sizes of the source and target vocabularies, and the ids of the special tokens.
 
-    Tokenizers trained here number the specials as in `SPECIAL_TOKENS`; imported models may not.
+    The defaults are the order of `SPECIAL_TOKENS`, in which trained tokenizers number them; imported models may
+    have other ids.
     """
 
     source_size: int

@@ -219,13 +219,13 @@ def tokenizer() -> TextTokenizer:
 def tiny_run(tmp_path_factory: pytest.TempPathFactory, tokenizer: TextTokenizer) -> Path:
     """A run folder that can be opened: random weights after updates 10, 20 and 30."""
     folder = RunFolder(tmp_path_factory.mktemp("runs") / "tiny")
-    folder.checkpoints_path.mkdir(parents=True)
+    folder.checkpoints.folder.mkdir(parents=True)
     recipe = build_recipe(
         {
             "name": "tiny",
             "corpus": {"source": "en", "target": "de"},
             "model": MODELS["transformer"].config_class.tiny_configs()[0].model_dump(mode="json"),
-            "search": {"beam": 2, "max_length": 8, "precision": "fp32", "guard": False},
+            "search": {"beam": 2, "max_length": 8, "precision": "fp32", "repair_degenerate": False},
         }
     )
     atomic_write_text(folder.recipe_path, recipe.to_yaml())
@@ -236,8 +236,8 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory, tokenizer: TextTokenizer)
     weights = {name: value.detach() for name, value in parameters}
     for update in (10, 20, 30):
         tensors = {name: value * (update / 10) for name, value in weights.items()}
-        folder.save_checkpoint(update, {"model": tensors}, {})
-    folder.save_best(10, weights, {})
+        folder.checkpoints.save(update, {"model": tensors}, {})
+    folder.checkpoints.save_best(10, weights, {})
     return folder.path
 
 

@@ -1,4 +1,4 @@
-"""docs/add-a-model.md, done as it says in a copy of the source tree."""
+"""docs/add-a-model.md, followed in a copy of the source tree."""
 
 import os
 import re
@@ -20,7 +20,7 @@ def blocks(kind: str) -> list[str]:
 
 
 def apply(text: str, diff: str) -> str:
-    """The text with the lines of a small diff put in; its other lines must be there."""
+    """The text with the added lines of a small diff; its context lines must occur once."""
     lines = [(line[0], line[1:]) for line in diff.splitlines()]
     before = "\n".join(line for sign, line in lines if sign == " ")
     assert text.count(before) == 1, before
@@ -32,7 +32,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the tree in which the page has been followed."""
     copy = tmp_path_factory.mktemp("tree")
     ignored = shutil.ignore_patterns("__pycache__")
-    for name in ("nmt_cli", "recipes", "tests"):
+    for name in ("nmt_cli", "recipes", "tests", "tools"):
         shutil.copytree(ROOT / name, copy / name, ignore=ignored)
     for name in ("pyproject.toml", "README.md"):
         shutil.copy(ROOT / name, copy)
@@ -46,32 +46,71 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return copy
 
 
-def run(tree: Path, *arguments: str) -> str:
+def nmt(tree: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return python(tree, "nmt_cli", *arguments)
+
+
+def python(tree: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"PYTHONPATH": str(tree)}
     command = [sys.executable, "-m", *arguments]
-    line = "The old man reads a book.\n"
-    done = subprocess.run(command, cwd=tree, env=environment, input=line, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    return subprocess.run(
+        command, cwd=tree, env=environment, input="The old man reads a book.\n", capture_output=True, text=True
+    )
+
+
+def output_of(completed: subprocess.CompletedProcess[str]) -> str:
+    assert completed.returncode == 0, completed.stdout + completed.stderr
+    return completed.stdout
+
+
+@pytest.fixture(scope="module")
+def trained_run(tree: Path) -> str:
+    """A run of the new recipe with few updates, relative to the tree."""
+    few = ["training.updates=20", "training.warmup_updates=2", "model.size=16", "training.samples=0",
+           "search.beam=1", "search.max_length=8", "search.repair_degenerate=false"]  # fmt: skip
+    output_of(nmt(tree, "train", "quickstart-bag", "--quiet", *(word for key in few for word in ("--set", key))))
+    return "runs/quickstart-bag"
 
 
 def test_the_new_model_keeps_the_contract(tree: Path) -> None:
-    tests = ["tests/models/test_contract.py", "tests/test_docs.py"]
+    tests = ["tests/models/test_contract.py", "tests/export/test_onnx.py", "tests/test_docs.py"]
     chosen = "bag or every_option_value or shipped_recipe"
-    output = run(tree, "pytest", *tests, "-k", chosen, "-p", "no:cacheprovider", "-vv")
-    for promise in ("step_by_step", "padding", "reorder", "every_parameter", "by_heart"):
+    output = output_of(python(tree, "pytest", *tests, "-k", chosen, "-p", "no:cacheprovider", "-vv"))
+    promises = ["step_by_step", "padding", "reorder", "every_parameter", "overfits", "rebuilt_from_its_tensors"]
+    for promise in [*promises, "scores_and_searches_are_the_same"]:
         assert re.search(rf"{promise}.*bag.*PASSED", output), promise
 
 
-def test_it_is_listed_explained_trained_and_translates(tree: Path) -> None:
-    assert "a bag of source words" in run(tree, "nmt_cli", "models")
-    assert "Width of word vectors" in run(tree, "nmt_cli", "models", "show", "bag")
-    few = ["training.updates=4", "training.warmup=2", "model.size=16", "training.samples=0",
-           "search.beam=1", "search.max_length=8", "search.guard=false"]  # fmt: skip
-    sets = [word for setting in few for word in ("--set", setting)]
-    run(tree, "nmt_cli", "train", "quickstart-bag", "--quiet", *sets)
-    out = run(tree, "nmt_cli", "translate", "runs/quickstart-bag", "--quiet")
-    assert len(out.splitlines()) == 1
+def test_it_is_listed_explained_trained_and_translates(tree: Path, trained_run: str) -> None:
+    assert "a bag of source words" in output_of(nmt(tree, "models"))
+    assert "Width of word vectors" in output_of(nmt(tree, "models", "show", "bag"))
+    assert len(output_of(nmt(tree, "translate", trained_run, "--quiet")).splitlines()) == 1
+
+
+def test_it_is_exported_and_translates_there(tree: Path, trained_run: str) -> None:
+    pytest.importorskip("onnxruntime")
+    output_of(nmt(tree, "export", trained_run, "--to", "onnx", "--out", "bag-onnx"))
+    ours, exported = (nmt(tree, "translate", trained_run, "--quiet", "--engine", name) for name in ("torch", "onnx"))
+    assert output_of(ours) == output_of(exported) != ""
+
+
+def test_without_named_tensors_its_export_is_refused_in_one_line(tree: Path, trained_run: str) -> None:
+    pytest.importorskip("onnxruntime")
+    file = tree / "nmt_cli/models/bag.py"
+    text = file.read_text(encoding="utf-8")
+    file.write_text(text.replace("    exportable_state = TensorState\n", ""), encoding="utf-8")
+    try:
+        translated = nmt(tree, "translate", trained_run, "--engine", "onnx")
+        exported = nmt(tree, "export", trained_run, "--to", "onnx", "--out", "refused")
+        checked = nmt(tree, "check", "quickstart-bag")
+    finally:
+        file.write_text(text, encoding="utf-8")
+    for refused in (translated, exported):
+        assert refused.returncode == 2 and not refused.stdout
+        (line,) = refused.stderr.splitlines()
+        assert "model.type: " in line and "onnx" in line
+    (note,) = [line for line in output_of(checked).splitlines() if "onnx" in line]
+    assert "model.type: " in note
 
 
 def test_the_page_touches_no_other_file() -> None:

@@ -556,7 +556,7 @@ OPTIONS = [
          "ref.txt: ref.txt is a file, not a folder: choose another --out"),
     Case("out is below a file", "train toy.yaml --out ref.txt/run", "is a file, not a folder"),
     Case("out is a full device", "train toy.yaml --out /dev/full", "/dev/full: /dev/full is a file"),
-    Case("out exists", "train toy.yaml --out run", "run exists: go on with --resume, or train else"),
+    Case("out exists", "train toy.yaml --out run", "run exists: continue with --resume, or choose"),
     Case("out is no run", "train toy.yaml --out text --resume", "text: not a run folder: train else"),
     Case("out cannot be written", "train toy.yaml --out shut/run", "cannot write into ",
          lambda: Path("shut").mkdir(0o555)),
@@ -746,7 +746,7 @@ def test_ctrl_c_while_training_saves_and_says_how_to_go_on(workdir: Path) -> Non
     process = start("train", "toy.yaml", "--device", "cpu", *long, cwd=workdir)
     (said,) = interrupted(process, lambda: (workdir / "runs/toy/log.jsonl").is_file())
     assert said.startswith("nmt: stopped by SIGINT at update ")
-    assert "; saved. Go on with: nmt train toy.yaml " in said and said.endswith(" --resume")
+    assert "; saved. Resume with: nmt train toy.yaml " in said and said.endswith(" --resume")
 
 
 # What is no mistake, but must be seen or work.

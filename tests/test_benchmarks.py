@@ -1,6 +1,5 @@
-"""The program for a GPU runs to its end on a CPU, and keeps what it has measured so far."""
+"""docs/benchmarks.md shows the committed results, and the program for a GPU runs on a CPU."""
 
-import importlib
 import json
 import sys
 from importlib.util import find_spec
@@ -10,26 +9,26 @@ from typing import Any
 import pytest
 import torch
 
-ROOT = Path(__file__).parent.parent
+from benchmarks import gpu as gpu_program
+from benchmarks import report, workloads
+from benchmarks.pages import NOT_MEASURED, fill_tables, markdown_table
 
 
 @pytest.fixture
 def gpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     """benchmarks/gpu.py with small work, on the CPU."""
-    monkeypatch.syspath_prepend(ROOT / "benchmarks")
-    program, workloads = (importlib.import_module(name) for name in ("gpu", "workloads"))
     small = {"d_model": 16, "heads": 2, "encoder_layers": 1, "decoder_layers": 1, "d_ff": 32}
     for name in ("w1", "w2"):
         monkeypatch.setitem(workloads.MODELS, name, {"type": "transformer", **small})
     for name, value in {"DEVICE": torch.device("cpu"), "PAIRS": 300, "WARMUP_UPDATES": 1}.items():
-        monkeypatch.setattr(program, name, value)
-    monkeypatch.setattr(program, "find_device", lambda name: torch.device("cpu"))
-    monkeypatch.setattr(program, "describe_machine", lambda kind: {"peak_bf16": 1e12})
+        monkeypatch.setattr(gpu_program, name, value)
+    monkeypatch.setattr(gpu_program, "find_device", lambda name: torch.device("cpu"))
+    monkeypatch.setattr(gpu_program, "describe_machine", lambda kind: {"peak_bf16": 1e12})
     monkeypatch.setattr(workloads, "RESULTS_DIR", tmp_path)
     for name in ("synchronize", "empty_cache", "reset_peak_memory_stats"):
         monkeypatch.setattr(torch.cuda, name, lambda: None)
     monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda: 0)
-    return program
+    return gpu_program
 
 
 @pytest.mark.slow
@@ -56,17 +55,30 @@ def test_what_was_measured_before_a_failure_is_kept(gpu: Any, monkeypatch: pytes
     assert "w1" in json.loads((tmp_path / "gpu.json").read_text())
 
 
+def test_the_page_shows_the_committed_results() -> None:
+    page = report.PAGE.read_text(encoding="utf-8")
+    assert fill_tables(page, report.tables()) == page, "run python -m benchmarks.report"
+
+
+def test_page_and_program_have_the_same_tables() -> None:
+    page = "Prose.\n\n<!-- table: a -->\nold\n<!-- end of table -->\nMore prose.\n"
+    filled = fill_tables(page, {"a": markdown_table(["x"], [["1|2"]])})
+    assert filled == page.replace("old", "\n| x |\n| --- |\n| 1\\|2 |\n")
+    assert fill_tables(filled, {"a": NOT_MEASURED}) == page.replace("old", f"\n{NOT_MEASURED}")
+    with pytest.raises(ValueError, match=r"\['a'\], the program \['b'\]"):
+        fill_tables(page, {"b": ""})
+
+
 def test_quality_by_minute_is_that_of_validations_near_the_minute(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.syspath_prepend(ROOT / "benchmarks")
-    report = importlib.import_module("report")
-    record = {
-        "course": [[5.1, 300, 11.0], [10.9, 600, 21.0], [17.0, 900, 25.0], [30.0, 1500, 31.0]],
-        "recipe": "R", "note": "N.", "command": "C", "date": "D", "machine": {"processor": "P"},
-    }  # fmt: skip
-    monkeypatch.setattr(report, "load_result", lambda name: record)
-    monkeypatch.setattr(report, "RESULTS_DIR", tmp_path)
-    page = report.budget()
-    assert "| 5 | 5.1 | 300 | 11.00 |\n| 10 | 10.9 | 600 | 21.00 |\n\n" in page
-    assert "`C`, D, P" in page and (tmp_path / "budget.svg").exists()
+    course = [[5.1, 300, 11.0], [10.9, 600, 21.0], [17.0, 900, 25.0], [30.0, 1500, 31.0]]
+    monkeypatch.setattr(report, "load_result", lambda name: {"course": course, "recipe": "R"})
+    assert report.budget_table().splitlines()[2:] == ["| 5 | 5.1 | 300 | 11.00 |", "| 10 | 10.9 | 600 | 21.00 |"]
+    report.draw_budget(tmp_path / "budget.svg")
+    assert (tmp_path / "budget.svg").exists()
+
+
+def test_missing_results_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report, "load_result", lambda name: None)
+    assert set(report.tables().values()) == {NOT_MEASURED}

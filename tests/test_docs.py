@@ -19,8 +19,8 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 NOT_RUN = {"pip install ."}  # this test needs it done
-SMALL_RUN = ["training.updates=8", "training.warmup=2", "training.samples=0", "search.beam=2",
-       "search.max_length=12", "search.guard=false"]  # fmt: skip
+SMALL_RUN = ["training.updates=8", "training.warmup_updates=2", "training.samples=0", "search.beam=2",
+       "search.max_length=12", "search.repair_degenerate=false"]  # fmt: skip
 EXTRA_OPTIONS = {"nmt train quickstart": " --quiet" + "".join(f" --set {setting}" for setting in SMALL_RUN)}
 
 
@@ -107,6 +107,26 @@ def test_the_map_of_rooms_is_the_tree() -> None:
 def test_every_link_to_a_file_leads_to_one(page: Path) -> None:
     links = re.findall(r"(?<!!)\[[^]]*\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
     assert [link for link in links if ":" not in link and not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])
+def test_every_file_that_a_page_names_exists(page: Path) -> None:
+    if page.name in ("CHANGELOG.md", "add-a-model.md"):  # history, and files that its reader writes
+        return
+    text = page.read_text(encoding="utf-8")
+    named = set(re.findall(r"[\w.]+/[\w/]+\.py\b", text))
+    folders = (ROOT, ROOT / "nmt_cli")
+    assert sorted(name for name in named if not any((folder / name).exists() for folder in folders)) == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])
+def test_every_recipe_key_that_a_page_names_exists(page: Path) -> None:
+    if page.name == "CHANGELOG.md":
+        return
+    keys = set(re.findall(r"^\| (\w+) \|", recipe_reference(), re.MULTILINE))
+    named = re.findall(r"(?:`|--set )((?:corpus|tokenizer|training|search)\.(\w+))", page.read_text(encoding="utf-8"))
+    of_files = {"json", "py", "source", "target", "vocabulary"}
+    assert sorted(name for name, key in named if key not in keys | of_files) == []
 
 
 def test_the_picture_of_a_terminal_shows_the_session_and_refers_to_no_other_host() -> None:

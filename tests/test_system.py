@@ -28,7 +28,7 @@ def test_a_model_learns_through_all_commands(tmp_path: Path, model: str) -> None
     content = toy_content(tmp_path / "text", model)
     content["model"] = content["model"] | {"dropout": 0.0}
     content["training"] = {
-        "tokens_per_batch": 1024, "validate_every": 250, "schedule": "cosine", "warmup": 50,
+        "tokens_per_batch": 1024, "validate_every": 250, "schedule": "cosine", "warmup_updates": 50,
         "label_smoothing": 0.0, **LEARNING[model],
     }  # fmt: skip
     (tmp_path / "toy.yaml").write_text(write_yaml(content))

@@ -1,24 +1,27 @@
-"""One run of the comparison: trained, translated, scored, remembered.
+"""One run of the comparison: training it and keeping its result.
 
-Results lie in docs/comparison/results/NAME.json, so that the page can be made again without
-training; a run whose result is there is not trained again, one that was interrupted goes on.
+Results are in docs/comparison/results/NAME.json. A run with a result is not trained again, and one
+that was interrupted is resumed.
 """
 
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
+from queue import Queue
 from statistics import median
 from typing import Any
+
+from benchmarks.machine import processor
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "docs/comparison/results"
 RUNS = ROOT / "runs/comparison"
-sys.path.insert(0, str(ROOT / "benchmarks"))
-from machine import processor  # noqa: E402 (it lies there)
 
 
 @dataclass(frozen=True)
@@ -34,66 +37,85 @@ class Experiment:
         return RUNS / self.name
 
     @property
-    def place(self) -> str:
-        """Of its run, from the project's root."""
-        return str(self.run.relative_to(ROOT))
-
-    @property
     def result(self) -> Path:
         return RESULTS / f"{self.name}.json"
 
 
-def nmt(*arguments: object, stdin: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Run a command line of this checkout; its conversation is shown."""
+def run_nmt(*arguments: object, stdin: Path | None = None) -> str:
+    """Standard output of nmt of this checkout."""
     command = [sys.executable, "-m", "nmt_cli", *map(str, arguments)]
     with open(stdin or os.devnull, "rb") as source:
-        return subprocess.run(command, stdin=source, stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT)
+        return subprocess.run(command, stdin=source, stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT).stdout
 
 
-def sets(settings: dict[str, Any]) -> list[str]:
+def run_pinned(commands: Iterable[Sequence[str]], core_sets: Sequence[Sequence[int]]) -> list[str]:
+    """Standard output of each command; as many run in parallel as there are sets of cores, each bound to one."""
+    free_core_sets: Queue[Sequence[int]] = Queue()
+    for cores in core_sets:
+        free_core_sets.put(cores)
+
+    def run(command: Sequence[str]) -> str:
+        cores = free_core_sets.get()
+        environment = os.environ | {"OMP_NUM_THREADS": str(len(cores))}
+        if data := environment.get("NMT_DATA"):
+            environment["NMT_DATA"] = str(Path(data).resolve())  # the command runs in another folder
+        pinned = ["taskset", "-c", ",".join(map(str, cores)), *command]
+        try:
+            process = subprocess.run(pinned, env=environment, stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT)
+            return process.stdout
+        finally:
+            free_core_sets.put(cores)
+
+    with ThreadPoolExecutor(len(core_sets)) as pool:
+        return list(pool.map(run, commands))
+
+
+def set_options(settings: dict[str, Any]) -> list[str]:
+    """Settings as --set options."""
     return [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
 
 
-def records(run: Path, event: str) -> list[dict[str, Any]]:
+def log_records(run: Path, event: str) -> list[dict[str, Any]]:
     lines = (run / "log.jsonl").read_text().splitlines()
     return [record for record in map(json.loads, lines) if record["event"] == event]
 
 
-def measure(experiment: Experiment, more: list[str]) -> dict[str, Any]:
-    """The result of an experiment, from its file where it has one; `more` goes to nmt train."""
+def measure(experiment: Experiment, train_options: list[str]) -> dict[str, Any]:
+    """Train an experiment unless it has a result; `train_options` are further options of nmt train."""
     if experiment.result.exists():
         measurement: dict[str, Any] = json.loads(experiment.result.read_text())
         return measurement
     origin = experiment.settings.get("training.init_from")
     if origin is not None and not (ROOT / origin).exists():
-        sys.exit(f"{experiment.name} goes on from {origin}: delete that row's result to train it again")
+        sys.exit(f"{experiment.name} is initialised from {origin}, which is missing: delete its result and train it")
     RUNS.mkdir(parents=True, exist_ok=True)
-    nmt("train", experiment.recipe, "--resume", "--out", experiment.run, "--quiet", *sets(experiment.settings), *more)
-    return _conclude(experiment, more)
+    options = ["--resume", "--quiet", "--out", experiment.run, *set_options(experiment.settings), *train_options]
+    run_nmt("train", experiment.recipe, *options)
+    return _save_result(experiment, train_options)
 
 
-def _conclude(experiment: Experiment, more: list[str]) -> dict[str, Any]:
+def _save_result(experiment: Experiment, train_options: list[str]) -> dict[str, Any]:
     run_result = json.loads((experiment.run / "result.json").read_text())
-    speeds = [record["tokens_per_second"] for record in records(experiment.run, "train")]
+    speeds = [record["tokens_per_second"] for record in log_records(experiment.run, "train")]
     keys = ("update", "loss", "scores", "seconds")
     measurement = {
         "recipe": experiment.recipe,
         "settings": experiment.settings,
-        "more": more,
+        "more": train_options,
         "updates": run_result["updates"],
-        "parameters": parameters(experiment.run),
+        "parameters": count_parameters(experiment.run),
         "tokens_per_second": median(speeds),
         "test": run_result["test"],
         "best": run_result["checkpoint"],
-        "validations": [{key: record[key] for key in keys} for record in records(experiment.run, "validation")],
-    } | made(experiment.run)
+        "validations": [{key: record[key] for key in keys} for record in log_records(experiment.run, "validation")],
+    } | training_facts(experiment.run)
     RESULTS.mkdir(parents=True, exist_ok=True)
     experiment.result.write_text(json.dumps(measurement, indent=1) + "\n")
     return measurement
 
 
-def made(run: Path) -> dict[str, Any]:
-    """How long a run that has just ended took, when, and on what machine."""
+def training_facts(run: Path) -> dict[str, Any]:
+    """Training time, date, machine and versions of a run that has just ended."""
     run_result = json.loads((run / "result.json").read_text())
     return {
         "minutes": run_result["training_seconds"] / 60,
@@ -104,7 +126,7 @@ def made(run: Path) -> dict[str, Any]:
     }
 
 
-def parameters(run: Path) -> int:
+def count_parameters(run: Path) -> int:
     from safetensors import safe_open
 
     weights = next(run.glob("checkpoints/best-*/model.safetensors"))

@@ -1,6 +1,6 @@
-"""Translate standard input with CTranslate2 alone: two workers of one thread, batches of 64.
+"""Translate standard input with CTranslate2 alone: two workers with one thread each, batches of 64.
 
-Arguments: exported folder, compute type, beam, length of every output (0: as it comes).
+Arguments: exported folder, compute type, beam size, length of every output (0: natural length).
 """
 
 import json
@@ -14,22 +14,23 @@ BATCH = 64
 
 
 def main() -> None:
-    folder, kind, beam, length = sys.argv[1:]
-    translator = ctranslate2.Translator(folder, device="cpu", compute_type=kind, inter_threads=2, intra_threads=1)
-    tokenizer = Tokenizer.from_file(str(tokenizer_of(Path(folder))))
+    folder, compute_type, beam_size, length = sys.argv[1:]
+    translator = ctranslate2.Translator(folder, compute_type=compute_type, inter_threads=2, intra_threads=1)
+    tokenizer = Tokenizer.from_file(str(tokenizer_path(Path(folder))))
     lines = [line.rstrip("\n") for line in sys.stdin]
     pieces = [encoding.tokens for encoding in tokenizer.encode_batch(lines, add_special_tokens=False)]
     limits = {"min_decoding_length": int(length), "max_decoding_length": int(length)}
     results = translator.translate_batch(
-        pieces, beam_size=int(beam), max_batch_size=BATCH, batch_type="examples",
+        pieces, beam_size=int(beam_size), max_batch_size=BATCH, batch_type="examples",
         **(limits if int(length) else {"max_decoding_length": 100}),
     )  # fmt: skip
-    ids = [[tokenizer.token_to_id(piece) for piece in result.hypotheses[0]] for result in results]
+    vocabulary = tokenizer.get_vocab()
+    ids = [[vocabulary[token] for token in result.hypotheses[0]] for result in results]
     for text in tokenizer.decode_batch(ids):
         print(text.replace("\n", " "))
 
 
-def tokenizer_of(folder: Path) -> Path:
+def tokenizer_path(folder: Path) -> Path:
     """The tokenizer of the run that was exported."""
     inside = folder / "tokenizer.json"
     if inside.exists():

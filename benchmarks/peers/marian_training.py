@@ -1,7 +1,7 @@
-"""Train Hugging Face's MarianMTModel of a given shape in plain PyTorch on prepared data.
+"""Train MarianMTModel of Transformers in plain PyTorch on prepared data and print its speed.
 
-Arguments: prepared folder, model section as JSON, fp32 or bf16, updates, windows that do not count.
-The batches are ours; model, loss, autocast and optimizer are the peer's, as its users write them.
+Arguments: prepared folder, model section as JSON, fp32 or bf16, updates, warm-up windows. Batches
+are those of nmt; model, loss, autocast and optimizer are what users of Transformers write.
 """
 
 import json
@@ -9,20 +9,21 @@ import sys
 import time
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import torch
 from torch.nn import functional
 from transformers import MarianConfig, MarianMTModel
 
 from nmt_cli.data.prepared.store import PreparedData
-from nmt_cli.training.batches import BatchIterator, to_tensors
+from nmt_cli.training.batches import BatchIterator, to_device
 
 WINDOW = 5
 
 
-def build(shape: dict, size: int, pad: int, end: int) -> MarianMTModel:
+def build_model(shape: dict[str, Any], vocab_size: int, pad: int, end: int) -> MarianMTModel:
     config = MarianConfig(
-        vocab_size=size, decoder_vocab_size=size, d_model=shape["d_model"],
+        vocab_size=vocab_size, decoder_vocab_size=vocab_size, d_model=shape["d_model"],
         encoder_layers=shape["encoder_layers"], decoder_layers=shape["decoder_layers"],
         encoder_ffn_dim=shape["d_ff"], decoder_ffn_dim=shape["d_ff"],
         encoder_attention_heads=shape["heads"], decoder_attention_heads=shape["heads"],
@@ -38,27 +39,27 @@ def build(shape: dict, size: int, pad: int, end: int) -> MarianMTModel:
 
 
 def main() -> None:
-    folder, shape, precision, updates, warm = sys.argv[1:]
+    folder, shape, precision, updates, warmup_windows = sys.argv[1:]
     data = PreparedData(Path(folder))
     vocabulary = data.tokenizers.vocabulary
     torch.manual_seed(1)
-    model = build(json.loads(shape), vocabulary.target_size, vocabulary.pad, vocabulary.end)
+    model = build_model(json.loads(shape), vocabulary.target_size, vocabulary.pad, vocabulary.end)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, betas=(0.9, 0.98), fused=True)
-    feed, device = BatchIterator(data, 4096, 1), torch.device("cpu")
+    batch_iterator, device = BatchIterator(data, 4096, 1), torch.device("cpu")
     speeds, tokens, started = [], 0, time.perf_counter()
     model.train()
     for update in range(1, int(updates) + 1):
-        source, target_in, target_out = to_tensors(feed.next_micro_batches().batches[0][1], device)
+        source, target_in, target_out = to_device(batch_iterator.next_micro_batches().batches[0][1], device)
         padding, mask = target_out.padding_mask(), source.padding_mask()
         labels = target_out.ids if padding is None else target_out.ids.masked_fill(padding, -100)
-        seen = torch.ones_like(source.ids) if mask is None else (~mask).long()
+        attention_mask = torch.ones_like(source.ids) if mask is None else (~mask).long()
         with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
             logits = model(
-                input_ids=source.ids, attention_mask=seen, decoder_input_ids=target_in.ids,
+                input_ids=source.ids, attention_mask=attention_mask, decoder_input_ids=target_in.ids,
                 use_cache=False,
             ).logits  # fmt: skip
         loss = functional.cross_entropy(logits.float().flatten(0, 1), labels.flatten(), label_smoothing=0.1)
-        loss.forward_backward()
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
@@ -66,7 +67,7 @@ def main() -> None:
         if update % WINDOW == 0:
             speeds.append(tokens / (time.perf_counter() - started))
             tokens, started = 0, time.perf_counter()
-    speeds = speeds[int(warm) :]
+    speeds = speeds[int(warmup_windows) :]
     print(json.dumps({"median": median(speeds), "least": min(speeds), "most": max(speeds)}))
 
 

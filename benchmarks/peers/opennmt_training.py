@@ -1,7 +1,7 @@
-"""Train OpenNMT-py's attention RNN (W3) on the pieces of prepared data, in its own environment.
+"""Train an attention RNN of OpenNMT-py on the tokens of prepared data and print its speed.
 
-Arguments: Python with OpenNMT-py 3.5, prepared folder, updates, windows that do not count. An LSTM
-of 512 units, its attention a feed-forward net: what OpenNMT-py has that is nearest to W3.
+Arguments: Python with OpenNMT-py 3.5, prepared folder, updates, warm-up windows. The model that is
+most like W3: LSTM of 512 units with additive attention.
 """
 
 import json
@@ -31,7 +31,7 @@ SETTINGS = {
 
 
 def write_texts(data: PreparedData, folder: Path) -> None:
-    """Both sides as pieces separated by spaces, and their vocabulary."""
+    """Both sides as tokens separated by spaces, and their vocabulary."""
     counts: Counter[str] = Counter()
     sides = (data.tokenizers.source, data.tokenizers.target)
     for name, store, tokenizer in zip(("src", "tgt"), data.variants[0], sides, strict=True):
@@ -48,7 +48,7 @@ def write_texts(data: PreparedData, folder: Path) -> None:
 
 
 def main() -> None:
-    python, prepared, updates, warm = sys.argv[1:]
+    python, prepared, updates, warmup_windows = sys.argv[1:]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_texts(PreparedData(Path(prepared)), folder)
@@ -64,7 +64,7 @@ def main() -> None:
         completed = subprocess.run(command, capture_output=True, text=True)
     if completed.returncode:
         sys.exit(completed.stderr[-2000:])
-    speeds = [float(match[3]) for match in REPORT.finditer(completed.stderr + completed.stdout)][int(warm) :]
+    speeds = [float(match[3]) for match in REPORT.finditer(completed.stderr + completed.stdout)][int(warmup_windows) :]
     print(json.dumps({"median": median(speeds), "least": min(speeds), "most": max(speeds)}))
 
 

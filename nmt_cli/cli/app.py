@@ -41,7 +41,7 @@ def build_app() -> typer.Typer:
     app.command()(training.train)
     app.command()(translation.translate)
     app.command()(translation.rescore)
-    app.command()(shards.join)
+    app.command()(shards.merge_shards)
     app.command()(translation.score)
     app.command()(data.tokenize)
     app.command()(data.detokenize)

@@ -25,9 +25,9 @@ def corpora(context: typer.Context, as_json: Json = False) -> None:
 
 def corpora_show(name: Name) -> None:
     """Print a corpus's licence, files, addresses, SHA-256 and citation."""
-    from nmt_cli.commands.corpora import corpus_facts
+    from nmt_cli.commands.corpora import describe_corpus
 
-    for line in corpus_facts(name):
+    for line in describe_corpus(name):
         print_line(line)
 
 

@@ -28,13 +28,14 @@ def prepare(
 
     process_count = parse_process_count(processes)
     check_on_option(on)
+    reporter = Reporter(quiet)
     if on == "ray":
         from nmt_cli.inference.ray_cluster import ray_pool, ray_session
 
         with ray_session() as ray:
-            prepare_recipe(load_recipe(recipe, overrides), Reporter(quiet), pool=ray_pool(ray))
+            prepare_recipe(load_recipe(recipe, overrides, reporter), reporter, pool=ray_pool(ray))
     else:
-        prepare_recipe(load_recipe(recipe, overrides), Reporter(quiet), processes=process_count)
+        prepare_recipe(load_recipe(recipe, overrides, reporter), reporter, processes=process_count)
 
 
 def check(

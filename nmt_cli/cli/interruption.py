@@ -12,4 +12,4 @@ class Interrupted(SystemExit):
 
     def __str__(self) -> str:
         reason = "interrupted" if self.signal_number == signal.SIGINT else "terminated"
-        return f"{reason}. Go on with: {self.resume_command}" if self.resume_command else reason
+        return f"{reason}. Resume with: {self.resume_command}" if self.resume_command else reason

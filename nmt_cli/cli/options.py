@@ -7,12 +7,29 @@ from typing import Annotated, BinaryIO
 
 import typer
 
+from nmt_cli.distributed.launcher import is_launched
 from nmt_cli.errors import UserError
 from nmt_cli.reporting import Reporter
 
+
+def _warn_of_old_names(overrides: list[str]) -> list[str]:
+    """Say which keys of --set have another name now; once, where a launcher starts many processes."""
+    from nmt_cli.recipe.aliases import rename_override_keys
+    from nmt_cli.recipe.overrides import parse_overrides
+
+    if not is_launched():
+        for renamed in rename_override_keys(parse_overrides(overrides)[0])[1]:
+            if not renamed.conflict:
+                Reporter().warning(f"--set {renamed.message()}")
+    return overrides
+
+
 Recipe = Annotated[str, typer.Argument(help="Path of a recipe, or the name of a shipped one.")]
 Overrides = Annotated[
-    list[str], typer.Option("--set", metavar="KEY=VALUE", help="Change the recipe: section.key=value.")
+    list[str],
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Override a recipe key: section.key=value.", callback=_warn_of_old_names
+    ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but warnings.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]

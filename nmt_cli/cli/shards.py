@@ -1,4 +1,4 @@
-"""The face of translate --shard, and of join."""
+"""The face of translate --shard, and of merge-shards."""
 
 import sys
 from pathlib import Path
@@ -66,10 +66,10 @@ def translate_shards(
         translate_shard(translator, request.text, shard, request.out, output_format, reporter)
 
 
-def join(folder: Annotated[Path, typer.Argument(help="Folder that --out named.")]) -> None:
-    """Put the parts that nmt translate --shard made together, in order.
+def merge_shards(folder: Annotated[Path, typer.Argument(help="Folder that was given to --out.")]) -> None:
+    """Merge the translated shards of nmt translate --shard, in order.
 
-    Example: nmt join parts > translations
+    Example: nmt merge-shards parts > translations
     """
     from nmt_cli.inference.shard_files import join_shards
 

@@ -1,7 +1,9 @@
-"""The face of train and average."""
+"""The command line of train and average."""
 
 import shlex
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,39 +17,43 @@ from nmt_cli.reporting import Reporter
 
 if TYPE_CHECKING:
     from nmt_cli.distributed.process_group import ProcessGroup
+    from nmt_cli.recipe.loader import Recipe as LoadedRecipe
 
 
 def train(
     recipe: Recipe,
     out: Annotated[Path | None, typer.Option(help="Run folder; default runs/<recipe name>.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with an earlier run.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an earlier run.")] = False,
     processes: Annotated[int, typer.Option(min=1, help="Processes on this machine that share each update.")] = 1,
     overrides: Overrides = [],
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
-    """Train a model into a run folder, preparing its data first if nobody has.
+    """Train a model into a run folder, preparing its data first if needed.
 
     Example: nmt train quickstart
     """
     from nmt_cli.recipe.loader import load_recipe
 
     arguments = _command_arguments(recipe, out, overrides, device)
-    if is_launched():
-        if processes > 1:
-            raise UserError("--processes: a launcher has started these already; leave it out")
-    else:
-        loaded_recipe = load_recipe(recipe, overrides)  # before torch is imported: mistakes show sooner
-        if processes > 1:
-            folder = out or Path("runs") / loaded_recipe.name
-            command = [*arguments, *["--resume"] * resume, *["--quiet"] * quiet]
-            raise typer.Exit(launch(processes, command, lambda: _latest_checkpoint_name(folder), Reporter(quiet)))
+    if is_launched() and processes > 1:
+        raise UserError("--processes: a launcher has started these already; leave it out")
+    loaded_recipe = None
+    if not is_launched():  # read before torch is imported, so that mistakes show at once
+        loaded_recipe = load_recipe(recipe, overrides, Reporter(quiet) if processes == 1 else None)
+    if loaded_recipe is not None and processes > 1:
+        folder = out or _default_folder(loaded_recipe)
+        command = [*arguments, *["--resume"] * resume, *["--quiet"] * quiet]
+        raise typer.Exit(launch(processes, command, lambda: _latest_checkpoint_name(folder), Reporter(quiet)))
+    from nmt_cli.commands.train import train as run_training
     from nmt_cli.distributed.process_group import MainProcessFailed, PeerLost, join_process_group
 
     try:
-        with join_process_group() as group:
-            resume_command = _resume_command(arguments, group)
-            _train_process(group, resume_command, recipe, out, resume, overrides, device, quiet)
+        with join_process_group() as group, _exit_codes(group, _resume_command(arguments, group)):
+            reporter = Reporter(quiet, silent=not group.is_main)
+            group_recipe = loaded_recipe or group.main_first(lambda: load_recipe(recipe, overrides, reporter))
+            folder = out or _default_folder(group_recipe)
+            run_training(group_recipe, folder, reporter, resume=resume, device=device, processes=group)
     except MainProcessFailed:
         raise typer.Exit(0) from None
     except PeerLost as error:
@@ -55,31 +61,18 @@ def train(
         raise typer.Exit(1) from None
 
 
-def _train_process(
-    group: "ProcessGroup",
-    resume_command: str,
-    recipe: str,
-    out: Path | None,
-    resume: bool,
-    overrides: list[str],
-    device: str,
-    quiet: bool,
-) -> None:
-    """Train alone or as one of a group, of which rank 0 alone speaks; `again` is how to go on."""
-    from nmt_cli.commands.train import train as run_training
-    from nmt_cli.recipe.loader import load_recipe
+@contextmanager
+def _exit_codes(group: "ProcessGroup", resume_command: str) -> Iterator[None]:
+    """Report what ends training early: rank 0 with how to resume, others with their rank or in silence."""
     from nmt_cli.training.signals import TrainingInterrupted
 
-    reporter = Reporter(quiet, silent=not group.is_main)
     try:
-        loaded_recipe = group.main_first(lambda: load_recipe(recipe, overrides))
-        folder = out or Path("runs") / loaded_recipe.name
-        run_training(loaded_recipe, folder, reporter, resume=resume, device=device, processes=group)
+        yield
     except TrainingInterrupted as stopped:
         if group.is_main:
-            print(f"nmt: {stopped}; saved. Go on with: {resume_command}", file=sys.stderr)
+            print(f"nmt: {stopped}; saved. Resume with: {resume_command}", file=sys.stderr)
             raise typer.Exit(128 + stopped.signal_number) from None
-    except Interrupted as interrupt:  # while nothing was to be saved: preparing, translating the test
+    except Interrupted as interrupt:  # while preparing or translating the test text, with nothing to save
         if group.is_main:
             raise Interrupted(interrupt.signal_number, resume_command) from None
         raise typer.Exit(128 + interrupt.signal_number) from None
@@ -89,8 +82,12 @@ def _train_process(
         raise UserError(f"rank {group.rank}: {error}") from error
 
 
+def _default_folder(recipe: "LoadedRecipe") -> Path:
+    return Path("runs") / recipe.name
+
+
 def _resume_command(arguments: list[str], group: "ProcessGroup") -> str:
-    """How to go on with a training that was stopped."""
+    """The command that resumes a training that was stopped."""
     if group.local_world_size < group.world_size:
         return "the same command on every machine, with --resume"
     process_arguments = [] if group.is_single else ["--processes", str(group.world_size)]
@@ -98,7 +95,7 @@ def _resume_command(arguments: list[str], group: "ProcessGroup") -> str:
 
 
 def _command_arguments(recipe: str, out: Path | None, overrides: list[str], device: str) -> list[str]:
-    """What `nmt` is told on this command line, but for what differs from start to start."""
+    """The arguments of `nmt` that are the same each time this run is started or resumed."""
     arguments = ["train", recipe]
     arguments += ["--out", str(out)] if out else []
     arguments += [argument for override in overrides for argument in ("--set", override)]
@@ -107,19 +104,18 @@ def _command_arguments(recipe: str, out: Path | None, overrides: list[str], devi
 
 
 def _latest_checkpoint_name(folder: Path) -> str | None:
-    """The name of a run's newest checkpoint."""
     from nmt_cli.runs.folder import RunFolder
 
-    checkpoints = RunFolder(folder).step_folders()
+    checkpoints = RunFolder(folder).checkpoints.step_folders()
     return checkpoints[-1].name if checkpoints else None
 
 
 def average(
     run: Run,
     out: Annotated[Path, typer.Option(help="Run folder to write.")],
-    last: Annotated[int | None, typer.Option(min=1, help="How many checkpoints; default all that are kept.")] = None,
+    last: Annotated[int | None, typer.Option(min=1, help="Number of checkpoints; default all that are kept.")] = None,
 ) -> None:
-    """Average a run's last checkpoints into a run of its own.
+    """Average the last checkpoints of a run into a new run.
 
     Example: nmt average runs/quickstart --out runs/averaged
     """

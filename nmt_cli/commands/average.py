@@ -8,8 +8,8 @@ from nmt_cli.data.known_words import word_files
 from nmt_cli.data.prepared.store import Tokenizers
 from nmt_cli.errors import RunError
 from nmt_cli.fs import atomic_folder, reject_external_symlinks
-from nmt_cli.runs.checkpoint import Checkpoint, NamedTensors, read_checkpoint
 from nmt_cli.runs.folder import RunFolder
+from nmt_cli.training.checkpoints import Checkpoint, NamedTensors, read_checkpoint
 
 
 @dataclass(frozen=True)
@@ -32,13 +32,13 @@ def average(run: Path, out: Path, last: int | None = None) -> AveragedRun:
     reject_external_symlinks(run)
     if RunFolder(out).exists():
         raise RunError(f"{out} exists: choose another folder")
-    checkpoint_paths = source.step_folders()
+    checkpoint_paths = source.checkpoints.step_folders()
     if not checkpoint_paths:
         raise RunError(f"{run}: no checkpoint yet")
     if last is not None and last > len(checkpoint_paths):
         raise RunError(
             f"{run}: has {len(checkpoint_paths)} checkpoints, not {last}; "
-            "training.average: N keeps the last N while training"
+            "training.average_checkpoints: N keeps the last N while training"
         )
     checkpoints = [read_checkpoint(path) for path in checkpoint_paths[-(last or len(checkpoint_paths)) :]]
     copied_files = [source.recipe_path, run / "manifest.json"]
@@ -50,11 +50,11 @@ def average(run: Path, out: Path, last: int | None = None) -> AveragedRun:
     updates = [checkpoint.update for checkpoint in checkpoints]
     with atomic_folder(out) as scratch:
         target = RunFolder(scratch)
-        target.checkpoints_path.mkdir(parents=True)
+        target.checkpoints.folder.mkdir(parents=True)
         for path in [*copied_files, *word_files(run)]:
             shutil.copy(path, scratch / path.name)
         tokenizers.save(scratch)
-        target.save_best(updates[-1], mean_weights, {"averaged": updates})
+        target.checkpoints.save_best(updates[-1], mean_weights, {"averaged": updates})
     return AveragedRun(out, updates)
 
 

@@ -1,22 +1,25 @@
-"""nmt check: what would go wrong hours into a run, found in seconds."""
+"""nmt check: find in seconds what would go wrong hours into a training."""
 
 import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from nmt_cli.commands.export import FORMATS, incompatibilities
+from nmt_cli.data.batching import max_batch_rows
+from nmt_cli.data.clean_text import SIDES
+from nmt_cli.data.cleaning import TextPair
 from nmt_cli.data.inspection import ParallelTextStats, TokenLengths, inspect_corpus, token_lengths
+from nmt_cli.data.prepared.build import train_tokenizers
 from nmt_cli.data.prepared.store import Tokenizers
-from nmt_cli.data.sources.cache_paths import cache_folder
-from nmt_cli.data.sources.corpus import Corpus, find_corpus, missing_downloads, search_folders
-from nmt_cli.data.tokenization.training import train_tokenizer
+from nmt_cli.data.sources.base import MissingTextError
+from nmt_cli.data.sources.corpus import Corpus, find_corpus, pending_downloads, search_folders
 from nmt_cli.device import choose_dtype, find_device
 from nmt_cli.errors import DataError, RecipeError, UserError
-from nmt_cli.models.contract import Autoregressive
+from nmt_cli.models.contract import TranslationModel
 from nmt_cli.recipe.loader import SECTIONS, Recipe, load_recipe
 from nmt_cli.reporting import Reporter
 from nmt_cli.runs.init_from import find_base_or_started_run, inherit_sections
@@ -24,12 +27,12 @@ from nmt_cli.runs.loading import build_model
 from nmt_cli.training.memory import available_memory
 from nmt_cli.training.memory_estimate import MemoryEstimate, estimate_memory
 
-MAX_SAMPLE_PAIRS = 100_000  # pairs of each part that are cleaned
-MAX_TOKENIZER_PAIRS = 40_000  # of them for the tokenizer that lengths are measured with
-MIN_SUBWORD_FREQUENCY = 30  # occurrences of a piece, on average, below which a vocabulary is too large
-MIN_KEPT_FRACTION = 0.95  # share of pairs, below which a filter is worth a warning
-MAX_TRUNCATED_FRACTION = 0.01  # share of targets that search cannot write, above which a warning is due
-ASSUMED_TOKENS_PER_BATCH = 4096  # target positions that training.tokens_per_batch: auto is taken for
+MAX_SAMPLE_PAIRS = 100_000  # pairs of each text that are cleaned
+MAX_TOKENIZER_PAIRS = 40_000  # of these, pairs for training the tokenizer that lengths are measured with
+MIN_PIECE_FREQUENCY = 30  # mean occurrences of a piece, below which the vocabulary is too large
+MIN_KEPT_FRACTION = 0.95  # of the pairs, below which a filter is worth a warning
+MAX_TRUNCATED_FRACTION = 0.01  # of the targets, above which a search limit is worth a warning
+ASSUMED_TOKENS_PER_BATCH = 4096  # in place of training.tokens_per_batch: auto
 GIB = 1 << 30
 
 Level = Literal["error", "warning", "note"]
@@ -44,8 +47,22 @@ class Finding:
     text: str
 
     def record(self) -> dict[str, str]:
-        """As a plain object."""
+        """The finding as a plain object."""
         return asdict(self)
+
+
+class _CorpusSample(NamedTuple):
+    """What the checks of lengths and resources know about the training text."""
+
+    tokenizers: Tokenizers
+    source_lengths: TokenLengths  # of each pair of the sample, without the end of sentence
+    target_lengths: TokenLengths
+    total_pairs: int
+
+    @property
+    def scale(self) -> float:
+        """Pairs of the text per pair of the sample."""
+        return self.total_pairs / len(self.source_lengths)
 
 
 def check(
@@ -53,7 +70,7 @@ def check(
 ) -> list[Finding]:
     """Everything that can be found out about a recipe without training it; writes nothing."""
     try:
-        loaded_recipe = load_recipe(recipe, overrides)
+        loaded_recipe = load_recipe(recipe, overrides, reporter)
         run_path = out or Path("runs") / loaded_recipe.name
         base_run = find_base_or_started_run(loaded_recipe, run_path)
         resolved_recipe = loaded_recipe if base_run is None else inherit_sections(loaded_recipe, base_run)
@@ -63,217 +80,190 @@ def check(
         return [Finding("error", "recipe", str(error))]
     with reporter.progress(f"check {loaded_recipe.name}", None):
         base_tokenizers = None if base_run is None else base_run.tokenizers
-        return list(_RecipeChecker(resolved_recipe, run_path, device, base_tokenizers).run())
+        findings = [*_check_options(resolved_recipe, run_path)]
+        findings += _check_text(resolved_recipe, base_tokenizers, run_path, device)
+        return findings
 
 
-class _RecipeChecker:
-    """The steps in order; each goes on from what the one before it found.
+def _check_options(recipe: Recipe, run_path: Path) -> Iterator[Finding]:
+    for section in SECTIONS:
+        for message in getattr(recipe, section).warnings():
+            key, _, reason = message.partition(": ")
+            yield Finding("warning", f"{section}.{key}", reason)
+    if recipe.search.coverage_penalty and not recipe.model.has_attention:
+        yield Finding("warning", "search.coverage_penalty", f"does nothing: {recipe.model.type} has no attention here")
+    for name in FORMATS:
+        if reasons := incompatibilities(recipe, name):
+            yield Finding("note", "nmt export", f"not to {name}: {'; '.join(reasons)}")
+    if run_path.exists():
+        text = f"{run_path} exists: continue with --resume, or choose another --out DIR"
+        yield Finding("warning", "run folder", text)
 
-    `known` are the tokenizers of the run that this one begins with.
-    """
 
-    def __init__(self, recipe: Recipe, out: Path, device: str, base_tokenizers: Tokenizers | None) -> None:
-        self.recipe, self.out, self.device, self.base_tokenizers = (recipe, out, device, base_tokenizers)
-
-    def run(self) -> Iterator[Finding]:
-        """All findings; a step that cannot be made ends the checks that stand on it."""
-        yield from self._option_warnings()
-        yield from self._export_findings()
-        yield from self._run_folder_findings()
-        try:
-            corpus = find_corpus(self.recipe.corpus, search_folders(self.recipe.folder, cache_folder()))
-        except DataError as error:
-            yield self._missing_corpus_finding(error)
-            return
-        try:
-            facts = inspect_corpus(corpus, self.recipe.corpus, MAX_SAMPLE_PAIRS)
-        except DataError as error:
+def _check_text(recipe: Recipe, base_tokenizers: Tokenizers | None, run_path: Path, device: str) -> Iterator[Finding]:
+    """Check the corpus, and what depends on it; stops at an error that makes later checks impossible."""
+    try:
+        corpus = find_corpus(recipe.corpus, search_folders(recipe.folder))
+        stats_by_split = inspect_corpus(corpus, recipe.corpus, MAX_SAMPLE_PAIRS)
+    except MissingTextError as error:
+        if downloads := pending_downloads(recipe.corpus):
+            yield Finding("warning", "corpus", f"not here yet; nmt prepare will fetch {', '.join(downloads)}")
+        else:
             yield Finding("error", "corpus", str(error))
-            return
-        yield from self._corpus_findings(corpus, facts)
-        pairs = [pair for part in facts["train"] for pair in part.clean_pairs]
-        if not pairs:
-            yield Finding("error", "corpus.train", "no pair is left to train on")
-            return
-        try:
-            tokenizers = self.base_tokenizers or self._train_tokenizers(pairs[:: -(-len(pairs) // MAX_TOKENIZER_PAIRS)])
-        except DataError as error:
-            yield Finding("error", "tokenizer", str(error))
-            return
-        source, target = token_lengths(tokenizers, pairs)
-        total_pairs = sum(part.pair_count for part in facts["train"])
-        if self.base_tokenizers is None:
-            yield from self._vocabulary_findings(tokenizers, source, target, total_pairs / len(pairs))
-        yield from self._length_findings(source, target)
-        yield from self._resource_findings(tokenizers, source, target, total_pairs)
+        return
+    except DataError as error:
+        yield Finding("error", "corpus", str(error))
+        return
+    yield from _check_corpus(corpus, stats_by_split)
+    pairs = [pair for stats in stats_by_split["train"] for pair in stats.clean_pairs]
+    if not pairs:
+        yield Finding("error", "corpus.train", "no pair is left to train on")
+        return
+    try:
+        tokenizers = base_tokenizers or _train_tokenizers(recipe, pairs[:: -(-len(pairs) // MAX_TOKENIZER_PAIRS)])
+    except DataError as error:
+        yield Finding("error", "tokenizer", str(error))
+        return
+    total_pairs = sum(stats.pair_count for stats in stats_by_split["train"])
+    sample = _CorpusSample(tokenizers, *token_lengths(tokenizers, pairs), total_pairs)
+    if base_tokenizers is None:
+        yield from _check_vocabulary(recipe.tokenizer.vocab_size, sample)
+    yield from _check_lengths(recipe, sample)
+    yield from _check_model(recipe, sample, run_path, device)
 
-    def _option_warnings(self) -> Iterator[Finding]:
-        for key in SECTIONS:
-            for text in getattr(self.recipe, key).warnings():
-                yield Finding("warning", f"{key}.{text.partition(': ')[0]}", text.partition(": ")[2])
-        model, search = self.recipe.model, self.recipe.search
-        attention = getattr(model, "attention", "")
-        if search.coverage_penalty and (model.type == "ctc" or attention == "none"):
-            text = f"does nothing: {model.type} has no attention here"
-            yield Finding("warning", "search.coverage_penalty", text)
 
-    def _export_findings(self) -> Iterator[Finding]:
-        for name in FORMATS:
-            if reasons := incompatibilities(self.recipe, name):
-                yield Finding("note", "nmt export", f"not to {name}: {'; '.join(reasons)}")
+def _check_corpus(corpus: Corpus, stats_by_split: dict[str, list[ParallelTextStats]]) -> Iterator[Finding]:
+    for split, texts in stats_by_split.items():
+        for stats in texts:
+            yield Finding("note", f"corpus.{split}", f"{stats.label}: {stats.pair_count:,} pairs")
+            yield from _check_parallel_text(split, stats)
+    if corpus.dev is None:
+        yield Finding("note", "corpus.dev", "none: 1 % of the training pairs are held out")
+    if corpus.test is None:
+        yield Finding("warning", "corpus.test", "none: training ends without a test score")
 
-    def _run_folder_findings(self) -> Iterator[Finding]:
-        if self.out.exists():
-            text = f"{self.out} exists: go on with --resume, or train elsewhere with --out DIR"
-            yield Finding("warning", "run folder", text)
 
-    def _missing_corpus_finding(self, error: DataError) -> Finding:
-        config = self.recipe.corpus
-        unfetched_names, download = missing_downloads(config), config.download
-        if unfetched_names:
-            text = f"not here yet; nmt prepare will fetch {', '.join(unfetched_names)}"
-            return Finding("warning", "corpus.name", text)
-        if download is None:
-            return Finding("error", "corpus", str(error))
-        files = ", ".join(download.sha256)
-        text = f"not here yet; nmt prepare will fetch {files} from {download.address}"
-        return Finding("warning", "corpus", text)
+def _check_parallel_text(split: str, stats: ParallelTextStats) -> Iterator[Finding]:
+    key = f"corpus.{split}"
+    if stats.pair_count == 0:
+        yield Finding("error", key, f"{stats.label}: the text is empty")
+        return
+    if stats.invalid_utf8_lines:
+        lines = ", ".join(map(str, stats.invalid_utf8_lines))
+        yield Finding("warning", key, f"{stats.label}: not UTF-8: line {lines} ...")
+    for name, dropped in stats.dropped.items() if split == "train" else []:
+        fraction = dropped.count / stats.inspected_pairs
+        text = f"{stats.label}: {fraction:.1%} dropped: {name}, as in {dropped.examples[0]}"
+        yield Finding("warning" if fraction > 1 - MIN_KEPT_FRACTION else "note", key, text)
 
-    def _corpus_findings(self, corpus: Corpus, facts: dict[str, list[ParallelTextStats]]) -> Iterator[Finding]:
-        for role, parts in facts.items():
-            for part in parts:
-                yield Finding("note", f"corpus.{role}", f"{part.label}: {part.pair_count:,} pairs")
-                yield from self._corpus_part_findings(role, part)
-        if corpus.dev is None:
-            yield Finding("note", "corpus.dev", "none: 1 % of the training pairs are held out")
-        if corpus.test is None:
-            yield Finding("warning", "corpus.test", "none: training ends without a score")
 
-    def _corpus_part_findings(self, role: str, part: ParallelTextStats) -> Iterator[Finding]:
-        key = f"corpus.{role}"
-        if part.pair_count == 0:
-            yield Finding("error", key, f"{part.label}: the text is empty")
-            return
-        if part.invalid_utf8_lines:
-            lines = ", ".join(map(str, part.invalid_utf8_lines))
-            yield Finding("warning", key, f"{part.label}: not UTF-8: line {lines} ...")
-        if role != "train":
-            return
-        for name, dropped in part.dropped.items():
-            dropped_fraction = dropped.count / part.inspected_pairs
-            level: Level = "warning" if dropped_fraction > 1 - MIN_KEPT_FRACTION else "note"
-            text = f"{part.label}: {dropped_fraction:.1%} dropped: {name}, as in {dropped.examples[0]}"
-            yield Finding(level, key, text)
+def _train_tokenizers(recipe: Recipe, pairs: list[TextPair]) -> Tokenizers:
+    """Tokenizers like those that preparing trains, from fewer lines and with BPE in place of unigram, which is slow."""
+    config = recipe.tokenizer
+    fast_config = config.model_copy(update={"type": "bpe"}) if config.type == "unigram" else config
+    return train_tokenizers(
+        lambda side: [pair[SIDES.index(side)] for pair in pairs], fast_config, nfc=recipe.corpus.normalization == "nfc"
+    )
 
-    def _train_tokenizers(self, pairs: list[tuple[str, str]]) -> Tokenizers:
-        """Tokenizers as preparing would learn them, from fewer lines."""
-        config, nfc = self.recipe.tokenizer, self.recipe.corpus.normalization == "nfc"
-        fast_config = config.model_copy(update={"type": "bpe"}) if config.type == "unigram" else config
 
-        def side_lines(index: int) -> list[str]:
-            return [pair[index] for pair in pairs]
+def _check_vocabulary(vocab_size: int, sample: _CorpusSample) -> Iterator[Finding]:
+    tokenizers, key = sample.tokenizers, "tokenizer.vocab_size"
+    actual_size = min(tokenizers.source.vocab_size, tokenizers.target.vocab_size)
+    if sample.scale == 1 and actual_size < 0.98 * vocab_size:
+        yield Finding("warning", key, f"{vocab_size:,}, but the text gives only {actual_size:,} pieces")
+    token_count = int((sample.source_lengths.sum() + sample.target_lengths.sum()) * sample.scale)
+    mean_frequency = token_count / vocab_size / (1 if tokenizers.joint else 2)
+    text = f"each of the {vocab_size:,} pieces is seen {mean_frequency:,.0f} times on average"
+    if mean_frequency >= MIN_PIECE_FREQUENCY:
+        yield Finding("note", key, text)
+    else:
+        yield Finding("warning", key, f"{text}; a smaller vocabulary learns more from this text")
 
-        if config.joint:
-            joint_tokenizer = train_tokenizer(lambda: side_lines(0) + side_lines(1), fast_config, nfc=nfc)
-            return Tokenizers(joint_tokenizer, joint_tokenizer)
-        source = train_tokenizer(lambda: side_lines(0), fast_config, nfc=nfc)
-        return Tokenizers(source, train_tokenizer(lambda: side_lines(1), fast_config, nfc=nfc))
 
-    def _vocabulary_findings(
-        self, tokenizers: Tokenizers, source: TokenLengths, target: TokenLengths, scale: float
-    ) -> Iterator[Finding]:
-        vocab_size, key = self.recipe.tokenizer.vocab_size, "tokenizer.vocab_size"
-        sizes = {tokenizers.source.vocab_size, tokenizers.target.vocab_size}
-        if scale == 1 and min(sizes) < 0.98 * vocab_size:
-            text = f"{vocab_size:,}, but the text gives only {min(sizes):,} pieces"
-            yield Finding("warning", key, text)
-        subword_count = int((source.sum() + target.sum()) * scale)
-        mean_frequency = subword_count / vocab_size / (1 if tokenizers.joint else 2)
-        text = f"a piece of the {vocab_size:,} is seen {mean_frequency:,.0f} times on average"
-        level: Level = "note" if mean_frequency >= MIN_SUBWORD_FREQUENCY else "warning"
-        yield Finding(level, key, text + ("" if level == "note" else "; a smaller size learns more"))
+def _check_lengths(recipe: Recipe, sample: _CorpusSample) -> Iterator[Finding]:
+    source, target, search = sample.source_lengths, sample.target_lengths, recipe.search
+    for side, lengths in (("source", source), ("target", target)):
+        median, percentile_99 = np.percentile(lengths, [50, 99])
+        text = f"pieces: half below {median:.0f}, 99 % below {percentile_99:.0f}, longest {lengths.max()}"
+        yield Finding("note", f"{side} lengths", text)
+    max_length = recipe.corpus.max_length
+    dropped_fraction = 0.0 if max_length is None else float((np.maximum(source, target) > max_length).mean())
+    if dropped_fraction:
+        text = f"{dropped_fraction:.2%} of the pairs are longer than {max_length} pieces and dropped"
+        level: Level = "warning" if dropped_fraction > 1 - MIN_KEPT_FRACTION else "note"
+        yield Finding(level, "corpus.max_length", text)
+    max_target_lengths = np.array([search.max_target_length(int(source_length)) for source_length in source])
+    if (truncated_fraction := float((target > max_target_lengths).mean())) > MAX_TRUNCATED_FRACTION:
+        text = f"{truncated_fraction:.1%} of the training targets are longer than a translation may be"
+        yield Finding("warning", f"search.{'max_length' if search.max_length else 'max_length_factor'}", text)
+    if (split_fraction := float((source > search.max_source_length).mean())) > 0:
+        text = f"{split_fraction:.2%} of the training sources are longer and would be translated in parts"
+        yield Finding("note", "search.max_source_length", text)
 
-    def _length_findings(self, source: TokenLengths, target: TokenLengths) -> Iterator[Finding]:
-        for side, lengths in (("source", source), ("target", target)):
-            median, percentile_99 = np.percentile(lengths, [50, 99])
-            text = f"pieces: half below {median:.0f}, 99 % below {percentile_99:.0f}, longest {lengths.max()}"
-            yield Finding("note", f"{side} lengths", text)
-        max_length = self.recipe.corpus.max_length
-        too_long_fraction = 0.0 if max_length is None else float((np.maximum(source, target) > max_length).mean())
-        if too_long_fraction:
-            level: Level = "warning" if too_long_fraction > 1 - MIN_KEPT_FRACTION else "note"
-            text = f"{too_long_fraction:.2%} of the pairs are longer than {max_length} pieces and dropped"
-            yield Finding(level, "corpus.max_length", text)
-        length_limits = np.array([self.recipe.search.max_target_length(int(source_length)) for source_length in source])
-        if (affected_fraction := float((target > length_limits).mean())) > MAX_TRUNCATED_FRACTION:
-            text = f"{affected_fraction:.1%} of the training targets are longer than a translation may be"
-            key = "max_length" if self.recipe.search.max_length else "max_length_factor"
-            yield Finding("warning", f"search.{key}", text)
-        max_source_length = self.recipe.search.max_source_length
-        if (affected_fraction := float((source > max_source_length).mean())) > 0:
-            text = f"{affected_fraction:.2%} of the training sources are longer and would be translated in parts"
-            yield Finding("note", "search.max_source_length", text)
 
-    def _resource_findings(
-        self, tokenizers: Tokenizers, source: TokenLengths, target: TokenLengths, total_pairs: int
-    ) -> Iterator[Finding]:
-        training, max_length = self.recipe.training, self.recipe.corpus.max_length
-        keep_mask = np.maximum(source, target) <= (max_length or source.max() + target.max())
-        if not keep_mask.any():
-            yield Finding("error", "corpus.max_length", "drops every pair")
-            return
-        longest_pair = int(source[keep_mask].max()) + 1, int(target[keep_mask].max()) + 1
-        model = build_model(self.recipe, tokenizers.vocabulary)
-        position_findings = list(self._position_findings(model, longest_pair))
-        yield from position_findings
-        if any(finding.level == "error" for finding in position_findings):
-            return
-        parameters = sum(parameter.numel() for parameter in model.parameters())
-        tokens_per_epoch = (float(target[keep_mask].mean()) + 1) * total_pairs * float(keep_mask.mean())
-        tokens_per_batch = training.tokens_per_batch
-        batch_positions = ASSUMED_TOKENS_PER_BATCH if tokens_per_batch == "auto" else tokens_per_batch
-        epochs = training.updates * training.accumulate * batch_positions / tokens_per_epoch
-        text = f"{parameters:,} parameters; {training.updates:,} updates are {epochs:,.1f} epochs"
-        yield Finding("note", "training", text)
-        try:
-            device = find_device(self.device)
-        except UserError as error:
-            yield Finding("error", "device", str(error))
-            return
-        dtype = choose_dtype(training.precision, device)
-        sentences = max(1, batch_positions // max(longest_pair[1], longest_pair[0] // 2))
-        uses_ema = training.average_decay is not None
-        estimate = estimate_memory(model, dtype, *longest_pair, sentences, device.type, has_moving_average=uses_ema)
-        yield self._memory_finding(estimate, available_memory(device), longest_pair, sentences)
-        yield self._disk_finding(estimate)
+def _check_model(recipe: Recipe, sample: _CorpusSample, run_path: Path, device_name: str) -> Iterator[Finding]:
+    """Check that the model fits the longest pair, and both the device and the disk."""
+    training, max_length = recipe.training, recipe.corpus.max_length
+    source, target = sample.source_lengths, sample.target_lengths
+    keep_mask = np.maximum(source, target) <= (max_length or source.max() + target.max())
+    if not keep_mask.any():
+        yield Finding("error", "corpus.max_length", "drops every pair")
+        return
+    longest_pair = int(source[keep_mask].max()) + 1, int(target[keep_mask].max()) + 1
+    model = build_model(recipe, sample.tokenizers.vocabulary)
+    position_findings = list(_check_positions(model, longest_pair))
+    yield from position_findings
+    if any(finding.level == "error" for finding in position_findings):
+        return
+    parameter_count = sum(parameter.numel() for parameter in model.parameters())
+    tokens_per_epoch = (float(target[keep_mask].mean()) + 1) * sample.total_pairs * float(keep_mask.mean())
+    max_positions = ASSUMED_TOKENS_PER_BATCH if training.tokens_per_batch == "auto" else training.max_positions
+    epochs = training.updates * training.gradient_accumulation * max_positions / tokens_per_epoch
+    text = f"{parameter_count:,} parameters; {training.updates:,} updates are {epochs:,.1f} epochs"
+    yield Finding("note", "training", text)
+    try:
+        device = find_device(device_name)
+    except UserError as error:
+        yield Finding("error", "device", str(error))
+        return
+    rows = max_batch_rows(*longest_pair, max_positions)
+    estimate = estimate_memory(
+        model,
+        choose_dtype(training.precision, device),
+        *longest_pair,
+        rows,
+        device.type,
+        has_moving_average=training.ema_decay is not None,
+    )
+    yield _check_memory(estimate, available_memory(device), longest_pair, rows)
+    yield _check_disk(estimate, training.keep_last_checkpoints + 1, run_path.absolute())
 
-    def _position_findings(self, model: Any, longest_pair: tuple[int, int]) -> Iterator[Finding]:
-        limits = model.max_source_positions, model.max_target_positions
-        for side, limit, length in zip(("source", "target"), limits, longest_pair, strict=True):
-            if limit is not None and length > limit:
-                text = f"the model has {limit} positions, the longest {side} needs {length}"
-                yield Finding("error", "model.max_positions", text)
-        if not isinstance(model, Autoregressive):
-            source_too_short = longest_pair[1] > longest_pair[0] * getattr(model.config, "upsample", 1)
-            if source_too_short:
-                text = "some targets are longer than source * upsample and cannot be learned"
-                yield Finding("note", "model.upsample", text)
 
-    def _memory_finding(
-        self, estimate: MemoryEstimate, free_bytes: int, longest_pair: tuple[int, int], sentences: int
-    ) -> Finding:
-        text = (
-            f"about {estimate.total_bytes / GIB:.1f} GiB for the largest batch ({sentences} sentences of "
-            f"{longest_pair[0]} and {longest_pair[1]} pieces), {free_bytes / GIB:.1f} GiB are free"
-        )
-        level: Level = "error" if 0 < free_bytes < estimate.total_bytes else "note"
-        hint = "; a smaller training.tokens_per_batch or corpus.max_length takes less"
-        return Finding(level, "memory", text + (hint if level == "error" else ""))
+def _check_positions(model: TranslationModel[Any], longest_pair: tuple[int, int]) -> Iterator[Finding]:
+    limits = model.max_source_positions, model.max_target_positions
+    for side, limit, length in zip(("source", "target"), limits, longest_pair, strict=True):
+        if limit is not None and length > limit:
+            text = f"the model has {limit} positions, the longest {side} needs {length}"
+            yield Finding("error", "model.max_positions", text)
+    output_length = model.output_length(longest_pair[0])
+    if output_length is not None and longest_pair[1] > output_length:
+        text = f"emits {output_length} tokens for the longest source; targets longer than that cannot be learned"
+        yield Finding("note", "model", text)
 
-    def _disk_finding(self, estimate: MemoryEstimate) -> Finding:
-        checkpoint_count = max(2, self.recipe.training.average) + 1
-        needed_bytes = estimate.checkpoint_bytes * checkpoint_count + estimate.checkpoint_bytes // 3
-        existing_folder = next(path for path in (self.out.absolute(), *self.out.absolute().parents) if path.exists())
-        free_bytes = shutil.disk_usage(existing_folder).free
-        text = f"{needed_bytes / GIB:.2f} GiB for {checkpoint_count} checkpoints, {free_bytes / GIB:.1f} GiB are free"
-        return Finding("error" if needed_bytes > free_bytes else "note", "disk", text)
+
+def _check_memory(estimate: MemoryEstimate, free_bytes: int, longest_pair: tuple[int, int], rows: int) -> Finding:
+    text = (
+        f"about {estimate.total_bytes / GIB:.1f} GiB for the largest batch ({rows} pairs of "
+        f"{longest_pair[0]} and {longest_pair[1]} pieces), {free_bytes / GIB:.1f} GiB are free"
+    )
+    if 0 < free_bytes < estimate.total_bytes:
+        return Finding("error", "memory", f"{text}; reduce training.tokens_per_batch or corpus.max_length")
+    return Finding("note", "memory", text)
+
+
+def _check_disk(estimate: MemoryEstimate, checkpoint_count: int, run_path: Path) -> Finding:
+    needed_bytes = estimate.checkpoint_bytes * checkpoint_count + estimate.checkpoint_bytes // 3  # and the best weights
+    existing_folder = next(path for path in (run_path, *run_path.parents) if path.exists())
+    free_bytes = shutil.disk_usage(existing_folder).free
+    text = f"{needed_bytes / GIB:.2f} GiB for {checkpoint_count} checkpoints, {free_bytes / GIB:.1f} GiB are free"
+    return Finding("error" if needed_bytes > free_bytes else "note", "disk", text)

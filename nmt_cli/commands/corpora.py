@@ -1,20 +1,13 @@
-"""nmt corpora: what can be had by name, under which terms, and getting it."""
+"""nmt corpora: the corpora that a recipe can name, their terms, and how to download them."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from nmt_cli.data.sources.catalogue import (
-    SPLIT_NAMES,
-    CatalogueFile,
-    CorpusSelection,
-    catalogue_corpora,
-    catalogue_file,
-    select_corpus,
-    suggest_corpus,
-)
-from nmt_cli.data.sources.fetching import fetch_corpus, recorded_digest
+from nmt_cli.data.sources.base import SPLITS, Languages
+from nmt_cli.data.sources.catalogue import CatalogueFile, catalogue_corpora, catalogue_entry, catalogue_file
+from nmt_cli.data.sources.catalogue_corpus import CatalogueCorpus, find_catalogue_corpus, recorded_digest
 from nmt_cli.errors import UserError
 from nmt_cli.reporting import Reporter
 
@@ -23,16 +16,16 @@ UNKNOWN = "not published"
 
 @dataclass(frozen=True)
 class CorpusRow:
-    """A corpus in two languages, as one line says it."""
+    """A corpus in two languages, as one line of the table."""
 
     name: str
     languages: str
     pairs: tuple[int, int, int]  # train, dev, test
-    bytes: int | None  # to download; None where nobody published it
+    bytes: int | None  # to download; None if not published
     licence: str
 
     def to_dict(self) -> dict[str, Any]:
-        """As a plain object."""
+        """The row as a plain object."""
         return asdict(self)
 
 
@@ -40,16 +33,20 @@ def corpus_rows() -> list[CorpusRow]:
     """Every corpus of the catalogue in every pair of its languages."""
     rows = []
     for name, entry in catalogue_corpora().items():
-        for pair, facts in entry.pairs.items():
-            files = CorpusSelection(name, *pair.split("-")).files().values()
-            sizes = [remote_file.bytes for remote_file in files]
-            known_bytes = sum(size for size in sizes if size is not None)
-            rows.append(CorpusRow(name, pair, facts.pairs, known_bytes or None, entry.licence))
+        for corpus in _corpora(name):
+            published_sizes = [file.bytes for file in corpus.files().values() if file.bytes is not None]
+            pair_counts = entry.pairs[corpus.pair].pairs
+            rows.append(CorpusRow(name, corpus.pair, pair_counts, sum(published_sizes) or None, entry.licence))
     return rows
 
 
+def _corpora(name: str) -> list[CatalogueCorpus]:
+    """A corpus in each pair of its languages."""
+    return [find_catalogue_corpus(name, Languages(*pair.split("-"))) for pair in catalogue_entry(name).pairs]
+
+
 def corpus_table() -> Iterator[str]:
-    """The rows as lines, with a head."""
+    """The rows as aligned lines below a header."""
     yield (f"{'name':10} {'languages':10} {'train':>10} {'dev':>6} {'test':>6} {'bytes':>14}  licence")
     for row in corpus_rows():
         train, dev, test = row.pairs
@@ -57,29 +54,26 @@ def corpus_table() -> Iterator[str]:
         yield (f"{row.name:10} {row.languages:10} {train:>10,} {dev:>6,} {test:>6,} {size:>14}  {row.licence}")
 
 
-def corpus_facts(name: str) -> Iterator[str]:
-    """Everything about a corpus, a line each; UserError where there is none of this name."""
-    if name not in catalogue_corpora():
-        raise UserError(f"no corpus {name!r}; {suggest_corpus(name)}")
-    entry = catalogue_corpora()[name]
+def describe_corpus(name: str) -> Iterator[str]:
+    """Everything about a corpus, in lines; DataError if there is none of this name."""
+    entry = catalogue_entry(name)
     yield from (f"{name}: {entry.title}", f"licence: {entry.licence}", _single_line(entry.terms))
     if entry.note:
         yield f"note: {_single_line(entry.note)}"
     files: dict[str, CatalogueFile] = {}
-    for pair, facts in entry.pairs.items():
-        selection = CorpusSelection(name, *pair.split("-"))
-        files |= selection.files()
-        counts = zip(facts.pairs, SPLIT_NAMES, strict=True)
-        yield f"{pair}: " + ", ".join(f"{count:,} {role}" for count, role in counts) + " pairs"
-        first, second = selection.first, selection.second
-        yield f"    gives {', '.join(f'{role}.{{{first},{second}}}' for role in SPLIT_NAMES)}"
+    for corpus in _corpora(name):
+        files |= corpus.files()
+        counts = zip(entry.pairs[corpus.pair].pairs, SPLITS, strict=True)
+        yield f"{corpus.pair}: " + ", ".join(f"{count:,} {split}" for count, split in counts) + " pairs"
+        languages = ",".join(corpus.catalogue_languages)
+        yield f"    gives {', '.join(f'{split}.{{{languages}}}' for split in SPLITS)}"
     for file_name in files:
-        yield from _file_facts(file_name)
+        yield from _describe_file(file_name)
     yield "citation:"
     yield from (f"    {line}" for line in entry.citation.rstrip("\n").splitlines())
 
 
-def _file_facts(name: str) -> Iterator[str]:
+def _describe_file(name: str) -> Iterator[str]:
     remote_file = catalogue_file(name)
     yield f"{name}: " + (f"size {UNKNOWN}" if remote_file.bytes is None else f"{remote_file.bytes:,} bytes")
     yield f"    {remote_file.address}"
@@ -89,19 +83,20 @@ def _file_facts(name: str) -> Iterator[str]:
         yield f"    SHA-256 of the decompressed text {remote_file.text_sha256}"
     else:
         digest = recorded_digest(name)
-        digest_note = "noted at the first download" if digest is None else f"first downloaded as {digest}"
-        yield f"    SHA-256 {UNKNOWN}; {digest_note}, and later downloads must be the same"
+        digest_note = "recorded at the first download" if digest is None else f"first downloaded as {digest}"
+        yield f"    SHA-256 {UNKNOWN}; {digest_note}, which later downloads must match"
 
 
-def fetch_by_name(name: str, source: str, target: str, reporter: Reporter, destination: Path | None = None) -> Path:
-    """The folder with a corpus's text, fetched where it is missing; `to` is a folder of its own.
+def fetch_by_name(name: str, source: str, target: str, reporter: Reporter, folder: Path | None = None) -> Path:
+    """Download and unpack a corpus unless it is on this machine; the folder of its text, by default in the cache.
 
-    UserError where the folder holds something else, DataError where the corpus cannot be had.
+    UserError if `folder` exists, DataError if the corpus cannot be downloaded.
     """
-    selection = select_corpus(name, source, target)
-    if destination is not None and destination.exists():
-        raise UserError(f"{destination} exists: choose another folder")
-    return fetch_corpus(selection, reporter, destination)
+    corpus = find_catalogue_corpus(name, Languages(source, target))
+    if folder is not None and folder.exists():
+        raise UserError(f"{folder} exists: choose another folder")
+    corpus.unpack(folder or corpus.folder, reporter)
+    return folder or corpus.folder
 
 
 def _single_line(text: str) -> str:

@@ -169,4 +169,4 @@ def _write_manifest(run: LoadedRun, format_name: str, weight_type: str, parity: 
 
 def weights_digest(folder: RunFolder) -> str:
     """SHA-256 of the weights that a run translates with."""
-    return str(folder.best_checkpoint().state["files"]["model.safetensors"])
+    return str(folder.checkpoints.best().state["files"]["model.safetensors"])

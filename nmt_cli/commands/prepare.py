@@ -12,10 +12,7 @@ from nmt_cli.data.prepared.fingerprint import (
     save_hash_cache,
 )
 from nmt_cli.data.prepared.store import PreparedData
-from nmt_cli.data.sources.cache_paths import cache_folder
-from nmt_cli.data.sources.corpus import Corpus, catalogue_selection, dataset_refs, find_corpus, search_folders
-from nmt_cli.data.sources.download import fetch_missing_files
-from nmt_cli.errors import DataError
+from nmt_cli.data.sources.corpus import Corpus, fetch_corpus, search_folders
 from nmt_cli.recipe.loader import Recipe
 from nmt_cli.reporting import Reporter
 from nmt_cli.runs.init_from import BaseRun, find_base_run, inherit_sections
@@ -53,7 +50,7 @@ def prepare_recipe(
     base_run = base_run or find_base_run(recipe)
     base_tokenizers = None if base_run is None else base_run.tokenizers
     recipe = recipe if base_run is None else inherit_sections(recipe, base_run)
-    corpus = locate_corpus(recipe, reporter)
+    corpus = fetch_corpus(recipe.corpus, search_folders(recipe.folder), reporter)
     resolved_recipe = _with_root(recipe, corpus)
     cached_hashes = load_hash_cache(store)
     identity = build_identity(recipe.corpus, recipe.tokenizer, corpus, cached_hashes, base_tokenizers)
@@ -83,40 +80,6 @@ def _make_pool(processes: int | None, corpus: Corpus, reporter: Reporter) -> Poo
         corpus_bytes = sum(path.stat().st_size for path in corpus.files())
         processes = min(usable_cores(), MAX_WORKERS) if corpus_bytes >= MIN_PARALLEL_BYTES else 1
     return pool_factory(processes, lambda _: "a block of training pairs", reporter.warning)
-
-
-def locate_corpus(recipe: Recipe, reporter: Reporter) -> Corpus:
-    """Find the corpus's files, downloading them where the recipe says how; DataError if not."""
-    folders = search_folders(recipe.folder, cache_folder())
-    _fetch_named(recipe, reporter)
-    try:
-        return find_corpus(recipe.corpus, folders)
-    except DataError:
-        if recipe.corpus.download is None or Path(recipe.corpus.root).is_absolute():
-            raise
-    if ".." in Path(recipe.corpus.root).parts:
-        raise DataError(f"corpus.root: {recipe.corpus.root}: downloads stay in their cache; no ..")
-    folder = cache_folder() / recipe.corpus.root
-    reporter.info(
-        f"corpus.root: {recipe.corpus.root}: its files are not here; fetching them from "
-        f"{recipe.corpus.download.address} into {folder}"
-    )
-    fetch_missing_files(recipe.corpus.download, folder, reporter)
-    return find_corpus(recipe.corpus, folders)
-
-
-def _fetch_named(recipe: Recipe, reporter: Reporter) -> None:
-    """Get what the recipe names and is not there yet: of the catalogue, or another library's."""
-    selection, datasets = catalogue_selection(recipe.corpus), dataset_refs(recipe.corpus)
-    if selection is not None:
-        from nmt_cli.data.sources.fetching import fetch_corpus
-
-        fetch_corpus(selection, reporter)
-    if datasets:
-        from nmt_cli.data.sources.hub import fetch_dataset
-
-        for dataset_ref in datasets:
-            fetch_dataset(dataset_ref, recipe.corpus.source, recipe.corpus.target, reporter)
 
 
 def _with_root(recipe: Recipe, corpus: Corpus) -> Recipe:

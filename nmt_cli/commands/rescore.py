@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nmt_cli.data.sources.files import RawPair, read_two_files
+from nmt_cli.data.sources.base import RawPair
+from nmt_cli.data.sources.files import read_two_files
 from nmt_cli.decoding.rescoring import log_probabilities
 from nmt_cli.decoding.torch_engine import TorchEngine
 from nmt_cli.inference.lines import decode_line

@@ -143,6 +143,11 @@ def _split_into_batches(
     return batches
 
 
+def max_batch_rows(source_length: int, target_length: int, max_positions: int) -> int:
+    """The most pairs of these lengths that a batch of `max_positions` target positions can have."""
+    return max(1, max_positions // max(target_length, source_length // 2))
+
+
 def _round_down_rows(rows: int) -> int:
     """The next lower number with ROW_COUNT_BITS significant bits."""
     multiple = 1 << max(0, rows.bit_length() - ROW_COUNT_BITS)

@@ -10,7 +10,7 @@ import numpy as np
 
 from nmt_cli.data.config import CorpusConfig
 from nmt_cli.data.duplicates import SeenHashes
-from nmt_cli.data.sources.files import RawPair
+from nmt_cli.data.sources.base import RawPair
 from nmt_cli.data.tokenization.tokenizer import batched
 from nmt_cli.workers import MapFunction
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 
 from numpy.random import PCG64, Generator  # now: loading it swallows a Ctrl-C that comes meanwhile
 
-from nmt_cli.data.sources.files import RawPair
+from nmt_cli.data.sources.base import RawPair
 
 
 def join_neighbours(pairs: Iterable[RawPair], max_pairs: int, seed: int) -> Iterator[RawPair]:

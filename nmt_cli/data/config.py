@@ -5,47 +5,11 @@ from typing import Literal
 from pydantic import Field
 
 from nmt_cli.config import Section
-from nmt_cli.data.sources.cache_paths import parse_dataset_ref
-from nmt_cli.data.sources.catalogue import select_corpus
+from nmt_cli.data.sources.base import Languages
+from nmt_cli.data.sources.download import Download
+from nmt_cli.data.sources.files import ParallelTextConfig
+from nmt_cli.data.sources.parse import CorpusText, parse_corpus, parse_corpus_name
 from nmt_cli.errors import DataError
-
-
-class ParallelTextConfig(Section):
-    """One parallel corpus: a name, two files, or one file with both sides."""
-
-    name: str | None = None
-    """Base name: the files <root>/<name>.<source> and <root>/<name>.<target> (.gz, .zst)."""
-    source: str | None = None
-    """File of the source side."""
-    target: str | None = None
-    """File of the target side."""
-    tsv: str | None = None
-    """File with source<TAB>target on each line."""
-    jsonl: str | None = None
-    """File with an object on each line, its keys the two languages or "source" and "target"."""
-    weight: float = Field(default=1.0, gt=0, le=1000)
-    """How often each pair is seen in an epoch; the fraction is drawn by training.seed."""
-
-    def errors(self) -> list[str]:
-        """A part must say where its text is, in exactly one way."""
-        file_pair = [self.source, self.target]
-        if any(file_pair) != all(file_pair):
-            return ["source and target go together"]
-        format_count = sum((self.name is not None, any(file_pair), self.tsv is not None, self.jsonl is not None))
-        if format_count != 1:
-            return ["needs exactly one of name, source + target, tsv, jsonl"]
-        return []
-
-
-class Download(Section):
-    """Where the corpus can be had."""
-
-    address: str
-    """Address of the folder that holds the files, with a slash at its end."""
-    sha256: dict[str, str]
-    """File name to the SHA-256 of its decompressed content."""
-    licence: str = ""
-    """The terms under which the data may be used."""
 
 
 class CorpusConfig(Section):
@@ -70,7 +34,7 @@ class CorpusConfig(Section):
     """Test text, scored at the end of training."""
     download: Download | None = None
     """Where to get the files when they are not there."""
-    join: int = Field(default=1, ge=1, le=100)
+    concatenate: int = Field(default=1, ge=1, le=100)
     """Make of each pair an example of 1 to so many neighbouring pairs, how many by corpus.seed; in
     training, development and test text alike. For translation of more than a sentence; needs a
     development text."""
@@ -96,17 +60,27 @@ class CorpusConfig(Section):
                 messages += [f"{key}: {message}" for message in eval_config.errors()]
         if self.train == ():
             messages.append("train: the list is empty")
-        if self.name not in (None, "quickstart") and parse_dataset_ref(self.name, "train") is None:
+        if self.name is not None:
             try:
-                select_corpus(str(self.name), self.source, self.target)
+                parse_corpus_name(self.name, self.languages)
             except DataError as error:
                 messages.append(f"name: {error}")
         return messages
 
     def warnings(self) -> list[str]:
-        """See `Section.doubts`."""
+        """Keys that have no effect."""
         if self.name is None:
             return []
-        is_complete = parse_dataset_ref(self.name, "train") is None  # else dev and test may be files
-        keys = self.non_default(*(("root", "train", "dev", "test", "download") if is_complete else ("train",)))
-        return [f"{key}: does nothing with name: {self.name}" for key in keys]
+        is_complete = parse_corpus_name(self.name, self.languages).is_complete
+        keys = ("root", "train", "dev", "test", "download") if is_complete else ("train",)
+        return [f"{key}: does nothing with name: {self.name}" for key in self.non_default(*keys)]
+
+    @property
+    def languages(self) -> Languages:
+        """The language codes of both sides."""
+        return Languages(self.source, self.target)
+
+    def texts(self) -> list[CorpusText]:
+        """Every text that the section names: training, then development and test text."""
+        values = {"train": self.train, "dev": self.dev, "test": self.test}
+        return parse_corpus(self.name, values, self.languages)

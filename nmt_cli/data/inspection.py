@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from nmt_cli.data.cleaning import CorpusCleaner, FilterReport, TextPair
 from nmt_cli.data.config import CorpusConfig
 from nmt_cli.data.prepared.store import Tokenizers
-from nmt_cli.data.sources.corpus import Corpus, ParallelText
-from nmt_cli.data.sources.files import RawPair
+from nmt_cli.data.sources.base import ParallelText, RawPair
+from nmt_cli.data.sources.corpus import Corpus
 
 TokenLengths = NDArray[np.int64]
 

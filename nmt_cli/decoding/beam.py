@@ -29,8 +29,7 @@ def search(
 ) -> list[list[Hypothesis]]:
     """Translate: for each sentence its `n_best` hypotheses, best first.
 
-    `prefixes` are ids that each translation must begin with. The one place where decoding asks for
-    a model's contract.
+    `prefixes` are ids that each translation must begin with.
     """
     if isinstance(model, NonAutoregressive):
         return ctc_search(model, source, config, prefixes)

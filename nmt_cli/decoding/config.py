@@ -49,7 +49,7 @@ class SearchConfig(Section):
     no_repeat_ngram: int | None = Field(default=None, ge=1)
     """No sequence of so many target pieces twice (Paulus et al. 2018), or as often as the source
     repeats one of its own; null: any."""
-    guard: bool = True
+    repair_degenerate: bool = True
     """Detect translations that loop, run on or are empty; search again without that, keep what is
     better, and say so."""
     split: Literal["sentences", "long", "none"] = "sentences"

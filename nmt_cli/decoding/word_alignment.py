@@ -15,7 +15,7 @@ def attention_weights(
 ) -> list[Tensor] | None:
     """For each pair the weights [layers, heads, T, S], both ends of sentence included.
 
-    None where the model has no attention.
+    None if the model has no attention.
     """
     if not isinstance(model, Autoregressive):
         return None

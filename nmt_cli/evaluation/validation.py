@@ -17,10 +17,10 @@ from nmt_cli.evaluation.metrics import corpus_scores, default_bleu_tokenizer, to
 from nmt_cli.inference.lines import MIN_PARALLEL_INPUT_BYTES, BlockPartitioner, BlockReader
 from nmt_cli.inference.translator import Translator
 from nmt_cli.models.contract import TranslationModel
-from nmt_cli.training.batches import to_tensors
+from nmt_cli.training.batches import to_device
 from nmt_cli.training.config import TrainingConfig
 from nmt_cli.training.loss import evaluate_loss
-from nmt_cli.training.state import ValidationResult
+from nmt_cli.training.metrics import ValidationResult
 
 
 def translate_distributed(translator: Translator, lines: Sequence[str], processes: ProcessGroup) -> list[str]:
@@ -85,7 +85,7 @@ class Validator:
                 "beam": config.validation_beam,
                 "n_best": 1,
                 "sampling": False,
-                "guard": False,  # what the model does by itself, at the cost of one search
+                "repair_degenerate": False,  # what the model does by itself, at the cost of one search
             }
         )
         self.translator = Translator(TorchEngine(model), tokenizers, validation_search, rescore_canonical=False)
@@ -113,7 +113,7 @@ class Validator:
         index_batches = list(batch_by_length(lengths.tolist(), self.config.max_positions))
         for indices in index_batches[self.processes.rank :: self.processes.world_size]:
             batch = collate(split.source_ids, split.target_ids, np.array(indices), self.vocabulary)
-            batch_loss = evaluate_loss(self.model, *to_tensors(batch, device))
+            batch_loss = evaluate_loss(self.model, *to_device(batch, device))
             nll += float(batch_loss.nll)
             tokens += batch_loss.tokens
         sums = torch.tensor([nll, tokens], dtype=torch.float64)

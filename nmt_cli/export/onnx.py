@@ -1,13 +1,13 @@
-"""ONNX: an encoder and one step of the decoder as graphs, for all models.
+"""ONNX: the encoder and one decoding step as graphs, for every model whose state is made of tensors.
 
-The graphs are traced by PyTorch's older exporter. The newer one (`dynamo=True`) refuses packed
-sequences, which recurrent encoders read, and takes many times as long; see docs/decisions.md.
+PyTorch's older exporter traces the graphs. The newer one (`dynamo=True`) rejects packed sequences, which recurrent
+encoders need, and takes many times as long; see docs/decisions.md.
 """
 
 import copy
 import json
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,34 +19,52 @@ from nmt_cli.data.prepared.store import Tokenizers
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.engine import Engine
 from nmt_cli.device import find_device
+from nmt_cli.errors import UserError
 from nmt_cli.export.onnx_graphs import (
     DecodeStepGraph,
     InitStateGraph,
     NonAutoregressiveGraph,
-    flatten_state,
+    initial_tensors,
     make_traceable,
+    next_tensors,
 )
-from nmt_cli.models.contract import Autoregressive, ModelConfig, NonAutoregressive, Sequences, TranslationModel
+from nmt_cli.models import MODELS
+from nmt_cli.models.contract import (
+    Autoregressive,
+    ModelConfig,
+    NonAutoregressive,
+    Sequences,
+    TensorState,
+    TranslationModel,
+)
 
 PACKAGES: tuple[str, ...] = ("onnx", "onnxruntime")
 QUANTIZATIONS: tuple[str, ...] = ("float32",)
 OPSET = 17
-MIN_POSITIONS = 1024  # rows of tables of positions, where search asks for no more
+MIN_POSITIONS = 1024  # tokens per side that position tables have room for, or more if the search allows more
 FORMAT_VERSION = 1
+SOURCE_AXES = {"source": {0: "batch", 1: "source_length"}, "lengths": {0: "batch"}}
 ENCODER_FILE, DECODER_STEP_FILE, MODEL_FILE = "encoder.onnx", "decoder_step.onnx", "model.onnx"
 
 
 def incompatibilities(config: ModelConfig, search: SearchConfig, joint: bool) -> list[str]:
-    """See `Format.problems`: every model fits, but its attention stays inside the graphs."""
+    """See `ExportFormat.incompatibilities`."""
+    reasons = []
+    model_class = MODELS[config.type]
+    if issubclass(model_class, Autoregressive) and model_class.exportable_state is None:
+        reasons.append(f"model.type: the state of {config.type} is not made of named tensors (exportable_state)")
     if search.coverage_penalty:
-        return ["search.coverage_penalty: the graphs do not give attention: set it to 0"]
-    return []
+        reasons.append("search.coverage_penalty: the graphs do not return attention: set it to 0")
+    return reasons
 
 
 def export_model(
     model: TranslationModel[Any], tokenizers: Tokenizers, search: SearchConfig, folder: Path, quantization: str
 ) -> None:
-    """See `Format.write`: graphs, and a config.json that names what goes in and out."""
+    """See `ExportFormat.export_model`: writes the graphs, and a config.json that names their inputs and outputs.
+
+    UserError if PyTorch cannot trace the model.
+    """
     assert quantization == "float32"
     max_positions = _max_positions(model, search)
     model = copy.deepcopy(model).eval()
@@ -62,102 +80,87 @@ def export_model(
         "longest_target": max_positions,
         "beam": search.beam,
     }
-    with torch.no_grad():
-        if isinstance(model, NonAutoregressive):
-            config |= {"blank": model.blank_id, **_write_non_autoregressive(model, folder)}
-        else:
-            assert isinstance(model, Autoregressive)
-            config |= {"first_token": model.decoder_start_id, **_write_autoregressive(model, folder)}
+    try:
+        with torch.no_grad():
+            config |= _write_graphs(model, folder)
+    except RuntimeError as error:
+        reason = str(error).partition("\n")[0]
+        raise UserError(f"model.type: {model.config.type} cannot be exported to onnx: {reason}") from error
     text = json.dumps(config, indent=2) + "\n"
     (folder / "config.json").write_text(text, encoding="utf-8")
 
 
 def load_engine(folder: Path, device: str, quantization: str) -> Engine:
-    """See `Format.engine`."""
+    """See `ExportFormat.load_engine`."""
     from nmt_cli.export.onnx_engine import OnnxEngine
 
     return OnnxEngine(folder, find_device(device))
 
 
 def _max_positions(model: TranslationModel[Any], search: SearchConfig) -> int:
-    """Tokens that a side may have, end of sentence included."""
+    """The most tokens of a source or a target, end of sentence included."""
     if model.max_source_positions is not None:
         return model.max_source_positions
     source_length = search.max_source_length
     return max(MIN_POSITIONS, source_length + 1, search.max_target_length(source_length) + 1)
 
 
-def _example_batch(vocabulary_size: int) -> Sequences:
-    """Three sentences of different lengths; a graph does not depend on which."""
-    lengths = torch.tensor([5, 2, 4])
-    return Sequences(torch.arange(15).view(3, 5) % vocabulary_size, lengths)
+def _write_graphs(model: TranslationModel[Any], folder: Path) -> dict[str, Any]:
+    """Write the graphs; return what config.json says about them."""
+    if isinstance(model, NonAutoregressive):
+        return {"blank": model.blank_id, **_write_non_autoregressive(model, folder)}
+    assert isinstance(model, Autoregressive)
+    return {"first_token": model.decoder_start_id, **_write_autoregressive(model, folder)}
+
+
+def _example_batch(vocabulary_size: int, source_length: int = 5) -> Sequences:
+    """Three sentences of different lengths; the graphs do not depend on them."""
+    ids = torch.arange(3 * source_length).view(3, source_length) % vocabulary_size
+    return Sequences(ids, torch.tensor([source_length, 2, 4]))
 
 
 def _write_non_autoregressive(model: NonAutoregressive[Any], folder: Path) -> dict[str, Any]:
-    source, outputs = _example_batch(model.vocabulary.source_size), ["logits", "emitted"]
-    axes = {"logits": {0: "batch", 1: "emitted"}, "emitted": {0: "batch"}}
-    inputs = ["source", "lengths"]
-    _trace(
-        NonAutoregressiveGraph(model),
-        (source.ids, source.lengths),
-        folder / MODEL_FILE,
-        inputs,
-        outputs,
-        axes | _source_axes(),
-    )
+    source = _example_batch(model.vocabulary.source_size)
+    inputs, outputs = list(SOURCE_AXES), ["logits", "emitted"]
+    axes = SOURCE_AXES | {"logits": {0: "batch", 1: "emitted"}, "emitted": {0: "batch"}}
+    _trace(NonAutoregressiveGraph(model), (source.ids, source.lengths), folder / MODEL_FILE, inputs, outputs, axes)
     return {"whole": {"file": MODEL_FILE, "inputs": inputs, "outputs": outputs}}
 
 
 def _write_autoregressive(model: Autoregressive[Any, Any], folder: Path) -> dict[str, Any]:
     source = _example_batch(model.vocabulary.source_size)
-    init_graph = InitStateGraph(model)
-    tensors = init_graph(source.ids, source.lengths)
-    state_names, inputs = init_graph.names, ["source", "lengths"]
-    axes = {name: _dynamic_axes(name, value) for name, value in zip(state_names, tensors, strict=True)}
-    _trace(init_graph, (source.ids, source.lengths), folder / ENCODER_FILE, inputs, state_names, axes | _source_axes())
-    state_tensors = flatten_state(model, model.init_state(source, 1, 0))
-    memory, state = list(state_tensors.memory), list(state_tensors.state)
-    next_state = [f"next.{name}" for name in state]
-    step_axes = axes | {f"next.{name}": axes[name] for name in state}
-    step_axes |= {"tokens": {0: "batch"}, "logits": {0: "batch"}}
-    tokens = torch.full((3,), model.decoder_start_id)
-    arguments = (tokens, *_tensors_after_step(model, state_tensors, tokens, tensors))
-    inputs, outputs = ["tokens", *memory, *state], ["logits", *next_state]
-    _trace(DecodeStepGraph(model, state_tensors), arguments, folder / DECODER_STEP_FILE, inputs, outputs, step_axes)
+    tokens = torch.full((len(source.ids),), model.decoder_start_id)
+    first = initial_tensors(model, source)
+    second = TensorState(first.memory, next_tensors(model, tokens, first)[1])  # tracing needs tensors that aren't empty
+    longer = initial_tensors(model, _example_batch(model.vocabulary.source_size, source.ids.shape[1] + 1))
+    memory, state = list(first.memory), list(first.updated)
+    axes = SOURCE_AXES | {"tokens": {0: "batch"}, "logits": {0: "batch"}}
+    for name, tensor in (first.memory | first.updated).items():
+        lengthened = {"source_length": (longer.memory | longer.updated)[name]}
+        lengthened["past_length"] = (second.memory | second.updated)[name]
+        axes[name] = axes[f"next.{name}"] = _dynamic_axes(tensor, lengthened)
+    names, inputs, outputs = [*memory, *state], ["tokens", *memory, *state], ["logits", *(f"next.{n}" for n in state)]
+    _trace(InitStateGraph(model), (source.ids, source.lengths), folder / ENCODER_FILE, list(SOURCE_AXES), names, axes)
+    arguments = (tokens, *second.memory.values(), *(second.updated[name] for name in state))
+    _trace(DecodeStepGraph(model, first), arguments, folder / DECODER_STEP_FILE, inputs, outputs, axes)
     return {
-        "encoder": {"file": ENCODER_FILE, "inputs": ["source", "lengths"], "outputs": state_names},
+        "encoder": {"file": ENCODER_FILE, "inputs": list(SOURCE_AXES), "outputs": names},
         "decoder_step": {"file": DECODER_STEP_FILE, "inputs": inputs, "outputs": outputs},
         "memory": memory,
         "state": state,
     }
 
 
-def _tensors_after_step(
-    model: Autoregressive[Any, Any], state_tensors: Any, tokens: Tensor, tensors: Sequence[Tensor]
-) -> list[Tensor]:
-    """Memory and state after one step: nothing in them is empty any more, which tracing needs."""
-    _, *state = DecodeStepGraph(model, state_tensors)(tokens, *tensors)
-    return [*tensors[: len(state_tensors.memory)], *state]
+def _dynamic_axes(tensor: Tensor, lengthened: dict[str, Tensor]) -> dict[int, str]:
+    """Names of the dimensions that vary between calls: rows, and those that grow in a lengthened example.
 
-
-def _source_axes() -> dict[str, dict[int, str]]:
-    return {"source": {0: "batch", 1: "source_length"}, "lengths": {0: "batch"}}
-
-
-def _dynamic_axes(name: str, value: Tensor) -> dict[int, str]:
-    """Which dimensions of a part may differ from call to call: rows, and a length."""
-    kind = name.split(".")[0]
-    axis_by_kind = {
-        "source": (2, "source_length"),
-        "source_bias": (3, "source_length"),
-        "past": (2, "past_length"),
-        "bias": (3, "past_length"),
-        "memory": (1, "source_length"),
-        "memory_keys": (1, "source_length"),
-        "padding": (2, "source_length"),
-    }
-    dynamic_axis = {axis_by_kind[kind][0]: axis_by_kind[kind][1]} if kind in axis_by_kind and value.ndim > 1 else {}
-    return {0: "batch", **dynamic_axis}
+    `lengthened` holds the same tensor for a longer source and after one more step, by the name of that length.
+    """
+    axes = {0: "batch"}
+    for length_name, longer in lengthened.items():
+        sizes = zip(tensor.shape, longer.shape, strict=True)
+        axes |= {axis: length_name for axis, (size, longer_size) in enumerate(sizes) if size != longer_size}
+    return axes
 
 
 def _trace(
@@ -181,15 +184,14 @@ def _trace(
 
 @contextmanager
 def _suppress_tracer_warnings() -> Iterator[None]:
-    """The tracer warns of Python numbers that it cannot follow; parity shows that none matters."""
+    """Silence warnings about values that become constants of the graph; the parity check finds those that matter."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
 
 
 def _rms_norm(graph: Any, x: Any, shape: Any, weight: Any, epsilon: Any) -> Any:
-    """x / sqrt(mean(x^2) + epsilon) * weight (Zhang and Sennrich 2019, eq. 4), over the last
-    dimension."""
+    """x / sqrt(mean(x^2) + epsilon) * weight over the last dimension (Zhang and Sennrich 2019, eq. 4)."""
     square = graph.op("Mul", x, x)
     mean = graph.op("ReduceMean", square, axes_i=[-1], keepdims_i=1)
     root = graph.op("Sqrt", graph.op("Add", mean, epsilon))
@@ -197,7 +199,7 @@ def _rms_norm(graph: Any, x: Any, shape: Any, weight: Any, epsilon: Any) -> Any:
 
 
 def _unflatten(graph: Any, x: Any, dim: Any, sizes: Any) -> Any:
-    """PyTorch's own takes the lengths of the traced example for constants afterwards."""
+    """After PyTorch's own translation, lengths of the traced example would become constants."""
     rank = x.type().dim()
     axis = dim.node().t("value").item() % rank
 
@@ -205,7 +207,7 @@ def _unflatten(graph: Any, x: Any, dim: Any, sizes: Any) -> Any:
         return graph.op("Constant", value_t=torch.tensor(values))
 
     new_sizes = sizes.node().t("value").tolist()
-    if axis == rank - 1 and -1 not in new_sizes:  # 0 copies a dimension, -1 is what is left
+    if axis == rank - 1 and -1 not in new_sizes:  # 0 copies a dimension, -1 is inferred
         return graph.op("Reshape", x, constant([-1, *[0] * (axis - 1), *new_sizes]))
     shape = graph.op("Shape", x)
     slice_bounds = ((0, axis), (axis + 1, rank))

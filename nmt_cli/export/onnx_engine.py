@@ -1,6 +1,5 @@
-"""Our own search over graphs that onnxruntime runs."""
+"""The search of decoding/ over graphs that onnxruntime runs."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +8,12 @@ from torch import Tensor
 
 from nmt_cli.decoding.torch_engine import ModelEngine
 from nmt_cli.fs import read_json
-from nmt_cli.models.contract import Autoregressive, ModelConfig, NonAutoregressive, Sequences, State
+from nmt_cli.models.contract import Autoregressive, ModelConfig, NamedTensors, NonAutoregressive, Sequences, TensorState
 from nmt_cli.vocabulary import Vocabulary
-
-Tensors = dict[str, Tensor]
 
 
 class OnnxGraph:
-    """A graph, opened by onnxruntime; tensors go in and out by name, on the CPU."""
+    """A graph in onnxruntime; its inputs and outputs are CPU tensors by name."""
 
     def __init__(self, path: Path, device: torch.device) -> None:
         import onnxruntime
@@ -28,38 +25,16 @@ class OnnxGraph:
         self.inputs = [node.name for node in self.session.get_inputs()]
         self.outputs = [node.name for node in self.session.get_outputs()]
 
-    def __call__(self, tensors: Tensors) -> Tensors:
-        """What the graph makes of those tensors that it asks for."""
+    def __call__(self, tensors: NamedTensors) -> NamedTensors:
+        """Run the graph on those tensors that are its inputs; return its outputs."""
         feeds = {name: tensors[name].numpy() for name in self.inputs}
         outputs = self.session.run(None, feeds)
         values = map(torch.from_numpy, outputs)
         return dict(zip(self.outputs, values, strict=True))
 
 
-@dataclass
-class OnnxState(State):
-    """Parts of a state by name; every hypothesis has a row in each."""
-
-    tensors: Tensors
-    updated_names: list[str]
-    beam_size: int
-
-    def reorder(self, parents: Tensor) -> None:
-        """See `State.reorder`."""
-        sentence_offsets = torch.arange(parents.shape[0])[:, None] * self.beam_size
-        self._select_rows((sentence_offsets + parents).flatten(), self.updated_names)
-
-    def select(self, sentences: Tensor) -> None:
-        """See `State.keep`."""
-        rows = sentences[:, None] * self.beam_size + torch.arange(self.beam_size)
-        self._select_rows(rows.flatten(), list(self.tensors))
-
-    def _select_rows(self, rows: Tensor, names: list[str]) -> None:
-        self.tensors |= {name: self.tensors[name][rows] for name in names}
-
-
-class OnnxAutoregressive(Autoregressive[ModelConfig, OnnxState]):
-    """encoder.onnx and decoder_step.onnx behind our contract, as far as search needs it."""
+class OnnxAutoregressive(Autoregressive[ModelConfig, TensorState]):
+    """encoder.onnx and decoder_step.onnx as an autoregressive model."""
 
     config_class = ModelConfig
     summary = "graphs run by onnxruntime"
@@ -72,38 +47,40 @@ class OnnxAutoregressive(Autoregressive[ModelConfig, OnnxState]):
 
     @property
     def d_model(self) -> int:
-        """V: there is nothing before the scores."""
+        """V: the graphs return logits."""
         return self.vocabulary.target_size
 
     @property
     def decoder_start_id(self) -> int:
-        """See `Autoregressive.first_token`."""
+        """See `Autoregressive.decoder_start_id`."""
         return int(self.export_config["first_token"])
 
     @property
     def max_source_positions(self) -> int:
-        """Rows of the table of positions."""
+        """Rows of the position table."""
         return int(self.export_config["longest_source"])
 
     @property
     def max_target_positions(self) -> int:
-        """Rows of the table of positions."""
+        """Rows of the position table."""
         return int(self.export_config["longest_target"])
 
-    def init_state(self, source: Sequences, beam_size: int, max_steps: int) -> OnnxState:
-        """See `Autoregressive.start`; hypotheses of a sentence have copies of its memory."""
+    def init_state(self, source: Sequences, beam_size: int, max_steps: int) -> TensorState:
+        """See `Autoregressive.init_state`; each hypothesis has its own copy of the memory."""
         tensors = self.encoder({"source": source.ids, "lengths": source.lengths})
         expanded = {name: value.repeat_interleave(beam_size, 0) for name, value in tensors.items()}
-        return OnnxState(expanded, list(self.export_config["state"]), beam_size)
+        memory = {name: expanded[name] for name in self.export_config["memory"]}
+        updated = {name: expanded[name] for name in self.export_config["state"]}
+        return TensorState(memory, updated, beam_size)
 
-    def decode_step(self, tokens: Tensor, state: OnnxState) -> tuple[Tensor, OnnxState]:
-        """See `Autoregressive.step`."""
-        outputs = self.decoder(state.tensors | {"tokens": tokens})
-        state.tensors |= {name: outputs[f"next.{name}"] for name in state.updated_names}
+    def decode_step(self, tokens: Tensor, state: TensorState) -> tuple[Tensor, TensorState]:
+        """See `Autoregressive.decode_step`."""
+        outputs = self.decoder({"tokens": tokens, **state.memory, **state.updated})
+        state.updated = {name: outputs[f"next.{name}"] for name in state.updated}
         return outputs["logits"], state
 
     def forward(self, source: Sequences, target_in: Sequences) -> Tensor:
-        """Scores of all positions, step by step, [B, T, V]."""
+        """Logits of all positions, computed step by step, [B, T, V]."""
         state, step_logits = self.init_state(source, 1, 0), []
         for tokens in target_in.ids.unbind(1):
             logits, state = self.decode_step(tokens, state)
@@ -111,16 +88,16 @@ class OnnxAutoregressive(Autoregressive[ModelConfig, OnnxState]):
         return torch.stack(step_logits, 1)
 
     def output_logits(self, hidden: Tensor) -> Tensor:
-        """Nothing is left to do."""
+        """The same: `hidden` is logits already."""
         return hidden
 
     def attention(self, source: Sequences, target_in: Sequences) -> None:
-        """The graphs do not tell."""
+        """The graphs do not return it."""
         return None
 
 
 class OnnxNonAutoregressive(NonAutoregressive[ModelConfig]):
-    """model.onnx behind our contract."""
+    """model.onnx as a non-autoregressive model."""
 
     config_class = ModelConfig
     summary = "a graph run by onnxruntime"
@@ -132,31 +109,31 @@ class OnnxNonAutoregressive(NonAutoregressive[ModelConfig]):
 
     @property
     def d_model(self) -> int:
-        """V: there is nothing before the scores."""
+        """V: the graphs return logits."""
         return self.vocabulary.target_size
 
     @property
     def blank_id(self) -> int:
-        """See `Aligned.blank`."""
+        """See `NonAutoregressive.blank_id`."""
         return int(self.export_config["blank"])
 
     @property
     def max_source_positions(self) -> int:
-        """Rows of the table of positions."""
+        """Rows of the position table."""
         return int(self.export_config["longest_source"])
 
     def forward(self, source: Sequences) -> tuple[Tensor, Tensor]:
-        """Scores [B, U, V], and how many positions are real [B]."""
+        """Logits [B, U, V], and the number of real positions [B]."""
         outputs = self.graph({"source": source.ids, "lengths": source.lengths})
         return outputs["logits"], outputs["emitted"]
 
     def output_logits(self, hidden: Tensor) -> Tensor:
-        """Nothing is left to do."""
+        """The same: `hidden` is logits already."""
         return hidden
 
 
 class OnnxEngine(ModelEngine):
-    """Our own search over an exported folder: graphs run where `device` is, search on the CPU."""
+    """Translates with an exported folder: graphs run on `device`, the search on the CPU."""
 
     def __init__(self, folder: Path, device: torch.device) -> None:
         export_config = read_json(folder / "config.json")

@@ -68,7 +68,7 @@ def compare(
     equal_shares = []
     for beam in (1, BEAM_SIZE):
         overrides = {"beam": beam, "n_best": 1, "sampling": False, "top_k": None, "top_p": None}
-        overrides |= {"guard": False, "split": False}  # each by itself, without mending
+        overrides |= {"repair_degenerate": False, "split": False}  # each by itself, without mending
         config = search.model_copy(update=overrides)
         translations = [
             _translate(engine, tokenizers, config, small_sample) for engine in (original_engine, exported_engine)

@@ -77,7 +77,7 @@ class Diagnosis:
 
     def record(self) -> dict[str, object]:
         """The diagnosis as an object for --jsonl."""
-        return {"found": list(self.issues), "left": list(self.remaining_issues), "mended": self.replaced}
+        return {"issues": list(self.issues), "remaining": list(self.remaining_issues), "resolved": self.replaced}
 
 
 SearchAgain = Callable[[list[int], SearchConfig], list[list[DecodedHypothesis]]]  # from indices of sources

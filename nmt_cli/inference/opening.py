@@ -120,7 +120,7 @@ def _open_torch_engine(
         return TorchEngine(first.model), first.tokenizers
     members = [run.model for run in (first, *others) if isinstance(run.model, Autoregressive)]
     if len(members) < len(runs):
-        raise RunError("an ensemble needs models that write from left to right, not ctc")
+        raise RunError("an ensemble needs models that write from left to right, not all positions at once")
     return TorchEngine(Ensemble(members).eval()), first.tokenizers
 
 

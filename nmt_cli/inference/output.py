@@ -104,9 +104,9 @@ class TranslatedLine:
         if translation.sentences:
             record["sentences"] = [sentence._asdict() for sentence in translation.sentences]
         if translation.diagnosis is not None:
-            record["guard"] = translation.diagnosis.record()
+            record["degeneration"] = translation.diagnosis.record()
         if translation.truncated_tokens:
-            record["pieces_not_read"] = translation.truncated_tokens
+            record["truncated_tokens"] = translation.truncated_tokens
         if self.unknown_words:
             record["unknown_words"] = self.unknown_words
         if self.warnings:

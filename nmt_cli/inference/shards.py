@@ -1,6 +1,6 @@
 """Translating a large file in shards, which any batch system can run on any number of machines.
 
-Only the output folder connects the processes; `nmt join` joins the shards.
+Only the output folder connects the processes; `nmt merge-shards` merges the shards.
 """
 
 import time
@@ -92,7 +92,7 @@ def _describe_run(path: Path) -> dict[str, Any]:
     from nmt_cli.recipe.loader import load_recipe
     from nmt_cli.runs.folder import RunFolder
 
-    checkpoint = RunFolder(path).best_checkpoint()
+    checkpoint = RunFolder(path).checkpoints.best()
     other_files = [*sorted(path.glob("tokenizer*.json")), *word_files(path)]
     return {
         "recipe": load_recipe(path / "recipe.yaml").hash(),

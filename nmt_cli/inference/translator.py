@@ -81,7 +81,7 @@ class Translator:
         units = [unit for plan in plans for unit in plan.units if unit.given is None]
         hypotheses = self._search(units, self.config)
         diagnoses: list[Diagnosis | None] = [None] * len(units)
-        if self.config.guard:
+        if self.config.repair_degenerate:
             sources = [SourceText(unit.segment.text, len(unit.source_ids), unit.prefix) for unit in units]
             hypotheses, diagnoses = repair_degenerate(
                 sources,

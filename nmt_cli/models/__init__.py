@@ -1,4 +1,4 @@
-"""The registry of models: a name in a recipe's `model.type`, and the class behind it."""
+"""The registry of models: the class for each `model.type` of a recipe."""
 
 from typing import Any
 

@@ -1,11 +1,12 @@
-"""The contract between models and everything else: training, search and plots know nothing more.
+"""The contract between models and everything else: no other package asks which model it is.
 
 Shapes: B sentences, S source positions, T target positions, D model width, V target vocabulary,
-W hypotheses a sentence ("width").
+W hypotheses per sentence (the beam size).
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import ClassVar, Generic, NamedTuple, Self, TypeVar
 
 import numpy as np
@@ -16,7 +17,8 @@ from torch import Tensor, nn
 from nmt_cli.config import Section
 from nmt_cli.vocabulary import Vocabulary
 
-MAX_CPU_CHUNK_POSITIONS = 1024  # positions, padding included, that a CPU encodes at once for a search
+MAX_CPU_CHUNK_POSITIONS = 1024  # padding included; `Sequences.chunks` are no larger
+NamedTensors = dict[str, Tensor]
 
 
 class Sequences(NamedTuple):
@@ -27,7 +29,7 @@ class Sequences(NamedTuple):
 
     ids: Tensor  # [B, L] int64
     lengths: Tensor  # [B] int64, at least 1
-    known_num_tokens: int | None = None  # the sum of lengths, where asking the device would cost a wait
+    known_num_tokens: int | None = None  # the sum of lengths; saves a wait for the device
 
     @classmethod
     def from_numpy(cls, ids: NDArray[np.int64], lengths: NDArray[np.int64], device: torch.device) -> "Sequences":
@@ -39,20 +41,20 @@ class Sequences(NamedTuple):
         return cls(id_tensor, length_tensor, int(lengths.sum()))
 
     def num_tokens(self) -> int:
-        """Real positions; waits for the device where the number is not known."""
+        """The number of real positions; waits for the device unless `known_num_tokens` is given."""
         return int(self.lengths.sum()) if self.known_num_tokens is None else self.known_num_tokens
 
     def padding_mask(self) -> Tensor | None:
-        """True where a position is padding, [B, L]; None where the batch has none."""
+        """True where a position is padding, [B, L]; None if the batch has no padding."""
         if self.num_tokens() == self.ids.numel():
             return None
         positions = torch.arange(self.ids.shape[1], device=self.ids.device)
         return positions >= self.lengths[:, None]
 
     def chunks(self) -> Iterator[tuple[slice, "Sequences"]]:
-        """Neighbouring rows, each time with no more padding than their own longest one needs.
+        """Neighbouring rows, each chunk padded only to its own longest row, as (rows, chunk).
 
-        What is computed of a part stays in a processor's caches; another device gets all at once.
+        On a CPU the activations of a chunk stay in the caches; other devices get the batch as a whole.
         """
         if self.ids.device.type != "cpu" or self.ids.numel() <= MAX_CPU_CHUNK_POSITIONS:
             yield slice(None), self
@@ -76,29 +78,80 @@ class ModelConfig(Section):
     type: str
     """Name in the registry of models."""
 
+    @property
+    def has_attention(self) -> bool:
+        """Whether a model of this configuration can return weights over the source (`Autoregressive.attention`)."""
+        return False
+
     def errors(self, joint_vocabulary: bool) -> list[str]:
-        """Options that do not fit together, each as `key: what is wrong`."""
+        """Options that contradict each other, each as `key: what is wrong`."""
         return []
 
     @classmethod
     def tiny_configs(cls) -> list[Self]:
-        """Small configurations that between them use every value of every option."""
+        """Configurations of a few thousand parameters that together use every value of every option."""
         raise NotImplementedError
 
 
 class State(ABC):
-    """What a model remembers between two steps of decoding, for [B, W] hypotheses."""
+    """What a model remembers between two decoding steps, for [B, W] hypotheses."""
 
     @abstractmethod
     def reorder(self, parents: Tensor) -> None:
-        """Let hypothesis w of sentence b continue hypothesis parents[b, w] of the same sentence.
+        """Make hypothesis w of sentence b a continuation of hypothesis parents[b, w] of the same sentence.
 
-        Called after every step of a search with width above 1. `parents` is [B, W] int64.
+        Called after every step of a search with W > 1. `parents` is [B, W] int64.
         """
 
     @abstractmethod
     def select(self, sentences: Tensor) -> None:
-        """Drop all sentences but those at these indices ([K] int64), in this order."""
+        """Keep only the sentences with these indices ([K] int64), in this order."""
+
+
+class ExportableState(State):
+    """A state that can be taken apart into named tensors and put together again, as ONNX needs it."""
+
+    @abstractmethod
+    def tensors(self) -> "TensorState":
+        """The tensors that make up this state of one hypothesis per sentence (W = 1); names never change."""
+
+    @classmethod
+    @abstractmethod
+    def from_tensors(cls, tensors: "TensorState") -> Self:
+        """The state with these tensors. A step may not write into them."""
+
+
+@dataclass
+class TensorState(ExportableState):
+    """Named tensors with one row per hypothesis, [B * W, ...]: the simplest state a model can have."""
+
+    memory: NamedTensors  # the encoded source: the same at every step and for every hypothesis of a sentence
+    updated: NamedTensors  # what every step replaces
+    beam_size: int = 1  # W
+
+    def reorder(self, parents: Tensor) -> None:
+        """Gather the rows of the parents."""
+        sentence_offsets = torch.arange(len(parents), device=parents.device)[:, None] * self.beam_size
+        self.updated = _select_rows(self.updated, (sentence_offsets + parents).flatten())
+
+    def select(self, sentences: Tensor) -> None:
+        """Gather the rows of these sentences."""
+        beam_indices = torch.arange(self.beam_size, device=sentences.device)
+        rows = (sentences[:, None] * self.beam_size + beam_indices).flatten()
+        self.memory, self.updated = _select_rows(self.memory, rows), _select_rows(self.updated, rows)
+
+    def tensors(self) -> "TensorState":
+        """The state itself."""
+        return self
+
+    @classmethod
+    def from_tensors(cls, tensors: "TensorState") -> Self:
+        """A copy, which a step may change."""
+        return cls(tensors.memory, dict(tensors.updated), tensors.beam_size)
+
+
+def _select_rows(tensors: NamedTensors, rows: Tensor) -> NamedTensors:
+    return {name: tensor[rows] for name, tensor in tensors.items()}
 
 
 ConfigT = TypeVar("ConfigT", bound=ModelConfig)
@@ -106,10 +159,10 @@ StateT = TypeVar("StateT", bound=State)
 
 
 class TranslationModel(nn.Module, ABC, Generic[ConfigT]):
-    """What both contracts share; a contract decides the loss and the search of its models."""
+    """What the two contracts have in common; a model keeps one of them, which decides its loss and its search."""
 
     config_class: ClassVar[type[ModelConfig]]
-    summary: ClassVar[str]
+    summary: ClassVar[str]  # for `nmt models`
 
     def __init__(self, config: ConfigT, vocabulary: Vocabulary) -> None:
         super().__init__()
@@ -119,30 +172,37 @@ class TranslationModel(nn.Module, ABC, Generic[ConfigT]):
     @property
     @abstractmethod
     def d_model(self) -> int:
-        """The D of `forward`, which the noam schedule scales with."""
+        """The D of `forward`; the noam schedule scales the learning rate with it."""
 
     @property
     def has_attention(self) -> bool:
-        """Whether there are weights over the source to look at or to align words with."""
-        return False
+        """Whether there are weights over the source, to plot or to align words with."""
+        return self.config.has_attention
 
     @property
     def max_source_positions(self) -> int | None:
-        """How many source tokens the model can read, end of sentence included; None: any number."""
+        """The most source tokens the model can read, end of sentence included; None if there is no limit."""
         return None
 
     @property
     def max_target_positions(self) -> int | None:
-        """How many target tokens the model can write, end of sentence included; None: any."""
+        """The most target tokens the model can write, end of sentence included; None if there is no limit."""
+        return None
+
+    def output_length(self, source_length: int) -> int | None:
+        """Positions the model emits for so many source tokens, end of sentence included; no target can be longer.
+
+        None if the source does not decide it.
+        """
         return None
 
     @property
     def kv_cache_per_token(self) -> int:
-        """How many numbers a search keeps for a position of either text; 0: they are not known."""
+        """Elements that a search keeps per token of either text; 0 if the state does not grow with the text."""
         return 0
 
     def compilable_layers(self) -> list[nn.Module]:
-        """Layers that are many of a kind and make up most of `forward`: worth compiling."""
+        """The repeated layers that make up most of `forward` and are worth compiling."""
         return []
 
     @abstractmethod
@@ -151,25 +211,23 @@ class TranslationModel(nn.Module, ABC, Generic[ConfigT]):
 
 
 class NonAutoregressive(TranslationModel[ConfigT]):
-    """A model that emits all positions at once; repetitions and blanks collapse (CTC)."""
+    """A model that emits all positions at once; repetitions and blanks are then removed (CTC)."""
 
     @property
     def blank_id(self) -> int:
-        """The id that stands for no token."""
+        """The id that represents no token."""
         return self.vocabulary.pad
 
     @abstractmethod
     def forward(self, source: Sequences) -> tuple[Tensor, Tensor]:
-        """Hidden states of the emitted positions [B, U, D], and how many are real [B]."""
+        """Hidden states of the emitted positions [B, U, D], and how many of them are real [B]."""
 
 
 class Autoregressive(TranslationModel[ConfigT], Generic[ConfigT, StateT]):
-    """A model that predicts the target from left to right, one distribution a position."""
+    """A model that predicts the target from left to right, one token at a time."""
 
-    @property
-    def has_attention(self) -> bool:
-        """See `TranslationModel.has_attention`."""
-        return True
+    exportable_state: ClassVar[type[ExportableState] | None] = None
+    """The class of its states, with which the model can be exported to ONNX; None if it cannot."""
 
     @property
     def decoder_start_id(self) -> int:
@@ -178,25 +236,22 @@ class Autoregressive(TranslationModel[ConfigT], Generic[ConfigT, StateT]):
 
     @abstractmethod
     def forward(self, source: Sequences, target_in: Sequences) -> Tensor:
-        """Teacher forcing: the hidden states that predict the token after each of `target_in`.
-
-        Returns [B, T, D].
-        """
+        """Teacher forcing: the hidden states [B, T, D] that predict the token after each of `target_in`."""
 
     @abstractmethod
     def init_state(self, source: Sequences, beam_size: int, max_steps: int) -> StateT:
-        """Encode the source once, for `width` hypotheses a sentence of up to `capacity` steps."""
+        """Encode the source for W = `beam_size` hypotheses per sentence of at most `max_steps` steps."""
 
     @abstractmethod
     def decode_step(self, tokens: Tensor, state: StateT) -> tuple[Tensor, StateT]:
-        """Extend each hypothesis by one token ([B * W] int64) and score the next: [B * W, V].
+        """Extend each hypothesis by one token ([B * W] int64); return the logits of the next token, [B * W, V].
 
-        The state handed in is spent: only the returned one may be used afterwards.
+        Consumes `state`: only the returned state may be used afterwards.
         """
 
     @abstractmethod
     def attention(self, source: Sequences, target_in: Sequences) -> Tensor | None:
-        """Weights over the source for each prediction, [B, layers, heads, T, S]; None without any.
+        """Weights over the source for each prediction, [B, layers, heads, T, S], from one teacher-forced pass.
 
-        One teacher-forced pass, for pictures and alignments.
+        None if the model has no attention.
         """

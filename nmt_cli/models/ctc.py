@@ -1,4 +1,4 @@
-"""Translation of all positions at once with CTC (Libovický and Helcl 2018).
+"""Non-autoregressive translation with CTC (Libovický and Helcl 2018).
 
 Legend: B batch, S source, K = upsample, U = S * K emitted positions, D model width, V vocabulary.
 """
@@ -13,8 +13,7 @@ from nmt_cli.models.attention import additive_mask
 from nmt_cli.models.contract import NonAutoregressive, Sequences
 from nmt_cli.models.dropout import Dropout
 from nmt_cli.models.embedding import Embedding
-from nmt_cli.models.layers import FeedForwardSublayer, LayerConfig, SelfAttention, initialize_weights
-from nmt_cli.models.normalization import make_normalization
+from nmt_cli.models.layers import LayerConfig, SelfAttentionLayer, initialize_weights, make_final_normalization
 from nmt_cli.models.positions import make_positions
 from nmt_cli.vocabulary import Vocabulary
 
@@ -24,17 +23,17 @@ class CTCConfig(LayerConfig):
 
     type: Literal["ctc"] = "ctc"
     encoder_layers: int = Field(default=6, ge=1)
-    """Layers before each state is split."""
+    """Layers before each state is split into positions."""
     decoder_layers: int = Field(default=6, ge=0)
-    """Layers after it; they see all positions, too."""
+    """Layers after the split; they attend to all positions, too."""
     upsample: int = Field(default=3, ge=1, le=10)
-    """Positions that each source token is split into; more than the longest target needs."""
+    """Positions per source token; a target can't be longer than all of them."""
     tied_embeddings: Literal["all", "none"] = "all"
-    """Share one table between source and output, or not."""
+    """Share one table between source and output; or not."""
 
     @classmethod
     def tiny_configs(cls) -> list[Self]:
-        """Configurations of a few thousand parameters that use every option."""
+        """See `ModelConfig.tiny_configs`."""
         base = {"d_model": 16, "heads": 4, "encoder_layers": 1, "decoder_layers": 1, "d_ff": 32}
         variants: list[dict[str, object]] = [
             {},
@@ -45,18 +44,6 @@ class CTCConfig(LayerConfig):
             {"positions": "sinusoidal_marianmt"},
         ]
         return [cls.model_validate(base | {"dropout": 0.0} | variant) for variant in variants]
-
-
-class _Layer(nn.Module):
-    def __init__(self, config: CTCConfig) -> None:
-        super().__init__()
-        self.self_attention = SelfAttention(config)
-        self.feed_forward = FeedForwardSublayer(config)
-
-    def forward(self, x: Tensor, bias: Tensor | None) -> Tensor:
-        """[B, U, D] in and out."""
-        result: Tensor = self.feed_forward(self.self_attention(x, bias))
-        return result
 
 
 class CTC(NonAutoregressive[CTCConfig]):
@@ -72,11 +59,10 @@ class CTC(NonAutoregressive[CTCConfig]):
         self.source_positions = make_positions(config.positions, d_model, config.max_positions)
         self.emitted_positions = make_positions(config.positions, d_model, config.max_positions * config.upsample)
         self.dropout = Dropout(config.dropout)
-        self.before = nn.ModuleList(_Layer(config) for _ in range(config.encoder_layers))
+        self.before = nn.ModuleList(SelfAttentionLayer(config) for _ in range(config.encoder_layers))
         self.split = nn.Linear(d_model, d_model * config.upsample)
-        self.after = nn.ModuleList(_Layer(config) for _ in range(config.decoder_layers))
-        pre_norm = config.norm_position == "pre"
-        self.norm = make_normalization(config.norm, d_model, config.norm_epsilon) if pre_norm else nn.Identity()
+        self.after = nn.ModuleList(SelfAttentionLayer(config) for _ in range(config.decoder_layers))
+        self.norm = make_final_normalization(config)
         self.output = nn.Linear(d_model, vocabulary.target_size)
         tied = config.tied_embeddings == "all"
         if tied:
@@ -90,15 +76,19 @@ class CTC(NonAutoregressive[CTCConfig]):
 
     @property
     def max_source_positions(self) -> int | None:
-        """The number of learned positions, if they are learned."""
+        """The number of learned positions; None for other positions."""
         return self.config.max_positions if self.config.positions == "learned" else None
 
+    def output_length(self, source_length: int) -> int:
+        """U."""
+        return source_length * self.config.upsample
+
     def compilable_layers(self) -> list[nn.Module]:
-        """See `TranslationModel.repeated`."""
+        """See `TranslationModel.compilable_layers`."""
         return [*self.before, *self.after]
 
     def forward(self, source: Sequences) -> tuple[Tensor, Tensor]:
-        """See `Aligned.forward`."""
+        """See `NonAutoregressive.forward`."""
         factor, padding = self.config.upsample, source.padding_mask()
         x = self.source_embedding(source.ids) * self.config.d_model**0.5
         x = self.dropout(self.source_positions(x))
@@ -113,6 +103,6 @@ class CTC(NonAutoregressive[CTCConfig]):
         return self.norm(x), source.lengths * factor
 
     def output_logits(self, hidden: Tensor) -> Tensor:
-        """See `TranslationModel.project`."""
+        """See `TranslationModel.output_logits`."""
         result: Tensor = self.output(hidden)
         return result

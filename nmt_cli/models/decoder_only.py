@@ -1,6 +1,6 @@
 """Translation by one causal stack that reads `source </s> <s> target` (Wang et al. 2021).
 
-Legend: B batch, S source, T target, D model width, H heads, V vocabulary, W hypotheses a sentence.
+Legend: B batch, S source, T target, D model width, H heads, V vocabulary, W hypotheses per sentence.
 """
 
 from dataclasses import dataclass
@@ -10,14 +10,13 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from nmt_cli.models.attention import KVCache, additive_mask
-from nmt_cli.models.batch_selection import BatchSelection
-from nmt_cli.models.contract import Autoregressive, Sequences, State
+from nmt_cli.models.attention import additive_mask
+from nmt_cli.models.contract import Autoregressive, ExportableState, Sequences, TensorState
 from nmt_cli.models.dropout import Dropout
 from nmt_cli.models.embedding import Embedding
-from nmt_cli.models.layers import FeedForwardSublayer, LayerConfig, SelfAttention, initialize_weights
-from nmt_cli.models.normalization import make_normalization
-from nmt_cli.models.positions import PositionOffset, make_positions
+from nmt_cli.models.kv_cache import BatchSelection, GrowingKVCache, KVCache
+from nmt_cli.models.layers import LayerConfig, SelfAttentionLayer, initialize_weights, make_final_normalization
+from nmt_cli.models.positions import make_positions
 from nmt_cli.vocabulary import Vocabulary
 
 
@@ -28,11 +27,16 @@ class DecoderOnlyConfig(LayerConfig):
     layers: int = Field(default=6, ge=1)
     """Layers of the stack."""
     source_attention: Literal["bidirectional", "causal"] = "bidirectional"
-    """What a source token sees: the whole source (a prefix language model) or what precedes it."""
+    """What a source token attends to: the whole source (a prefix language model) or only what precedes it."""
+
+    @property
+    def has_attention(self) -> bool:
+        """Always."""
+        return True
 
     @classmethod
     def tiny_configs(cls) -> list[Self]:
-        """Configurations of a few thousand parameters that use every option."""
+        """See `ModelConfig.tiny_configs`."""
         base = {"d_model": 16, "heads": 4, "layers": 2, "d_ff": 32, "dropout": 0.0}
         variants: list[dict[str, object]] = [
             {"activation": "gelu"},
@@ -51,39 +55,38 @@ class DecoderOnlyConfig(LayerConfig):
         return [cls.model_validate(base | variant) for variant in variants]
 
 
-class _Layer(nn.Module):
-    def __init__(self, config: DecoderOnlyConfig) -> None:
-        super().__init__()
-        self.self_attention = SelfAttention(config)
-        self.feed_forward = FeedForwardSublayer(config)
-
-    def forward(self, x: Tensor, bias: Tensor | None, offset: PositionOffset = 0) -> Tensor:
-        """[B, T, D] in and out; `first` is the position of each token."""
-        result: Tensor = self.feed_forward(self.self_attention(x, bias, offset))
-        return result
-
-
 @dataclass
-class DecoderOnlyState(State):
-    """Keys and values of the source and of what each hypothesis has written, in one cache."""
+class DecoderOnlyState(ExportableState):
+    """Keys and values of the source and of what the hypotheses have written, in one cache."""
 
     cache: KVCache
-    source_lengths: Tensor  # [B] source tokens, where the target's positions begin
+    position: Tensor  # of the next target token, [B]; the first follows the real source tokens
 
     def reorder(self, parents: Tensor) -> None:
         """See `State.reorder`."""
         self.cache.reorder(parents)
 
     def select(self, sentences: Tensor) -> None:
-        """See `State.keep`."""
+        """See `State.select`."""
         self.cache.select(BatchSelection.from_indices(sentences))
-        self.source_lengths = self.source_lengths[sentences]
+        self.position = self.position[sentences]
+
+    def tensors(self) -> TensorState:
+        """See `ExportableState.tensors`."""
+        bias = self.cache.bias_in_use()
+        return TensorState({}, {"position": self.position, "bias": bias, **self.cache.tensors()})
+
+    @classmethod
+    def from_tensors(cls, tensors: TensorState) -> Self:
+        """See `ExportableState.from_tensors`."""
+        return cls(GrowingKVCache(tensors.updated, tensors.updated["bias"]), tensors.updated["position"])
 
 
 class DecoderOnly(Autoregressive[DecoderOnlyConfig, DecoderOnlyState]):
     """One stack for source and target; the loss is on the target only."""
 
     config_class = DecoderOnlyConfig
+    exportable_state = DecoderOnlyState
     summary = "one causal stack over source and target (Wang et al. 2021)"
 
     def __init__(self, config: DecoderOnlyConfig, vocabulary: Vocabulary) -> None:
@@ -95,9 +98,8 @@ class DecoderOnly(Autoregressive[DecoderOnlyConfig, DecoderOnlyState]):
         )
         self.positions = make_positions(config.positions, d_model, config.max_positions)
         self.dropout = Dropout(config.dropout)
-        self.stack = nn.ModuleList(_Layer(config) for _ in range(config.layers))
-        pre_norm = config.norm_position == "pre"
-        self.norm = make_normalization(config.norm, d_model, config.norm_epsilon) if pre_norm else nn.Identity()
+        self.stack = nn.ModuleList(SelfAttentionLayer(config) for _ in range(config.layers))
+        self.norm = make_final_normalization(config)
         self.output = nn.Linear(d_model, vocabulary.target_size)
         tied = config.tied_embeddings != "none"
         if tied:
@@ -111,7 +113,7 @@ class DecoderOnly(Autoregressive[DecoderOnlyConfig, DecoderOnlyState]):
 
     @property
     def max_source_positions(self) -> int | None:
-        """Half of the learned positions, if they are learned."""
+        """Half of the learned positions; None for other positions."""
         return self.config.max_positions // 2 if self.config.positions == "learned" else None
 
     @property
@@ -121,11 +123,11 @@ class DecoderOnly(Autoregressive[DecoderOnlyConfig, DecoderOnlyState]):
 
     @property
     def kv_cache_per_token(self) -> int:
-        """Keys and values of each layer."""
+        """Keys and values of all layers."""
         return self.config.layers * self.config.kv_cache_per_layer
 
     def compilable_layers(self) -> list[nn.Module]:
-        """See `TranslationModel.repeated`."""
+        """See `TranslationModel.compilable_layers`."""
         return [*self.stack]
 
     def forward(self, source: Sequences, target_in: Sequences) -> Tensor:
@@ -139,12 +141,12 @@ class DecoderOnly(Autoregressive[DecoderOnlyConfig, DecoderOnlyState]):
         return result
 
     def output_logits(self, hidden: Tensor) -> Tensor:
-        """See `Autoregressive.project`."""
+        """See `TranslationModel.output_logits`."""
         result: Tensor = self.output(hidden)
         return result
 
     def init_state(self, source: Sequences, beam_size: int, max_steps: int) -> DecoderOnlyState:
-        """See `Autoregressive.start`."""
+        """See `Autoregressive.init_state`."""
         (batch_size, source_length), attend = (source.ids.shape, self._layers[0].self_attention.attend)
         like = self.output.weight.new_empty(batch_size, beam_size)
         num_layers, max_entries = len(self._layers), max_steps * beam_size
@@ -159,21 +161,21 @@ class DecoderOnly(Autoregressive[DecoderOnlyConfig, DecoderOnlyState]):
         return DecoderOnlyState(cache, source.lengths)
 
     def decode_step(self, tokens: Tensor, state: DecoderOnlyState) -> tuple[Tensor, DecoderOnlyState]:
-        """See `Autoregressive.step`."""
-        cache, position = state.cache, state.source_lengths + state.cache.length  # [B]
+        """See `Autoregressive.decode_step`."""
+        cache, position = state.cache, state.position
         cache.advance()
         ids = tokens.view(cache.batch_size, cache.beam_size)
         x = self._scaled_embedding(self.target_embedding, ids)  # [B, W, D]
         hypothesis_positions = position.repeat_interleave(cache.beam_size)
-        end_position = cache.prefix_entries + cache.length
+        end_position = cache.prefix_entries + cache.length  # above every position
         x = self.positions(x.flatten(0, 1).unsqueeze(1), hypothesis_positions, end_position).view_as(x)
         for layer_index, layer in enumerate(self._layers):
             x = layer.self_attention.decode_step(x, cache, layer_index, position)
             x = layer.feed_forward(x)
-        return self.output_logits(self.norm(x)).flatten(0, 1), state
+        return self.output_logits(self.norm(x)).flatten(0, 1), DecoderOnlyState(cache, position + 1)
 
     def attention(self, source: Sequences, target_in: Sequences) -> Tensor:
-        """See `Autoregressive.attention`: the share of the source, scaled up to sum to one."""
+        """See `Autoregressive.attention`; weights are renormalised over the source."""
         source_length = source.ids.shape[1]
         x, bias = self._embed(source, target_in), self._attention_bias(source, target_in)
         token_positions, layer_weights = self._token_positions(source, target_in), []
@@ -186,11 +188,11 @@ class DecoderOnly(Autoregressive[DecoderOnlyConfig, DecoderOnlyState]):
         return torch.stack(layer_weights, 1)  # [B, layers, H, T, S]
 
     @property
-    def _layers(self) -> list[_Layer]:
-        return cast(list[_Layer], self.stack)
+    def _layers(self) -> list[SelfAttentionLayer]:
+        return cast(list[SelfAttentionLayer], self.stack)
 
     def _embed(self, source: Sequences, target_in: Sequences) -> Tensor:
-        """Both sides in a row, [B, S + T, D]; target positions follow the real source."""
+        """Source and target embeddings in a row, [B, S + T, D]."""
         source_embeddings = self.positions(self._scaled_embedding(self.source_embedding, source.ids))
         target_embeddings = self._scaled_embedding(self.target_embedding, target_in.ids)
         end_position = source.ids.shape[1] + target_in.ids.shape[1]
@@ -199,14 +201,14 @@ class DecoderOnly(Autoregressive[DecoderOnlyConfig, DecoderOnlyState]):
         return result
 
     def _token_positions(self, source: Sequences, target_in: Sequences) -> Tensor:
-        """The position of every token, [B, S + T]."""
+        """The position of each token, [B, S + T]; target positions follow the real source tokens."""
         source_positions = torch.arange(source.ids.shape[1], device=source.ids.device)
         target_positions = torch.arange(target_in.ids.shape[1], device=source.ids.device)
         batch_size = source.ids.shape[0]
         return torch.cat([source_positions.expand(batch_size, -1), source.lengths[:, None] + target_positions], 1)
 
     def _source_bias(self, source: Sequences, like: Tensor) -> Tensor | None:
-        """What source tokens may not look at, [B, 1, S or 1, S]."""
+        """Hides padding and, in a causal source, later tokens from source tokens, [B, 1, S or 1, S]."""
         source_length, padding = source.ids.shape[1], source.padding_mask()
         mask = None if padding is None else padding[:, None, None]
         if self.config.source_attention == "causal":
@@ -215,7 +217,7 @@ class DecoderOnly(Autoregressive[DecoderOnlyConfig, DecoderOnlyState]):
         return additive_mask(mask, like)
 
     def _attention_bias(self, source: Sequences, target_in: Sequences) -> Tensor:
-        """What tokens may not look at, [B, 1, S + T, S + T]."""
+        """Hides padding and later tokens, [B, 1, S + T, S + T]."""
         (batch_size, source_length), target_length = source.ids.shape, target_in.ids.shape[1]
         device, like = source.ids.device, self.output.weight
         mask = torch.ones(

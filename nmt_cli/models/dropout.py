@@ -1,4 +1,4 @@
-"""Dropout (Srivastava et al. 2014) whose masks are cheap to draw on a CPU."""
+"""Dropout (Srivastava et al. 2014) with masks that are cheap to draw on a CPU."""
 
 from typing import Any
 
@@ -12,16 +12,16 @@ _MASK_TYPES = {torch.bfloat16: (torch.int16, 15), torch.float32: (torch.int32, 3
 
 
 def seed_masks(*key: int) -> None:
-    """Let the masks that follow depend on `key` alone, for instance (seed, update, micro-batch)."""
+    """Make all following masks a function of `key` alone, such as (seed, update, micro-batch)."""
     torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> 1))
 
 
 class Dropout(nn.Module):
-    """Zero each element with probability `rate` while training and scale the rest up.
+    """During training, zero each element with probability `rate` and divide the others by 1 - `rate`.
 
-    PyTorch draws CPU masks element by element from one generator, which took a tenth of a training
-    step. Here a mask is made by integer arithmetic on the raw output of a fast generator, which is
-    itself seeded by one draw from PyTorch's: `seed_masks` decides everything.
+    PyTorch draws CPU masks element by element, which takes a tenth of a training step. Here a mask is integer
+    arithmetic on the raw output of a fast generator, seeded by one draw from PyTorch's generator, so that
+    `seed_masks` determines it.
     """
 
     def __init__(self, rate: float) -> None:
@@ -29,7 +29,7 @@ class Dropout(nn.Module):
         self.rate = rate
 
     def forward(self, x: Tensor) -> Tensor:
-        """Any shape in, the same shape out."""
+        """[...] in and out."""
         if not self.training or self.rate == 0.0:
             return x
         unsupported = x.device.type != "cpu" or x.dtype not in _MASK_TYPES
@@ -44,8 +44,7 @@ class Dropout(nn.Module):
 
 
 class _DropoutFunction(Function):
-    """x with a share `rate` of zeros and the rest scaled up; a byte an element is kept for the
-    gradient."""
+    """Dropout on a CPU; saves one byte per element for the backward pass."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, rate: float) -> Tensor:
@@ -61,16 +60,16 @@ class _DropoutFunction(Function):
 
 
 def _apply_keep_mask(x: Tensor, keep_mask: Tensor) -> Tensor:
-    """The elements of x where `kept` has all bits set, and zeros where it has none."""
+    """The elements of x where `keep_mask` has all bits set, and zeros where it has none."""
     bits = x.contiguous().view(keep_mask.dtype)
     return keep_mask.bitwise_and_(bits).view(x.dtype)
 
 
 def _draw_keep_mask(x: Tensor, rate: float) -> Tensor:
-    """No bit set with probability `rate`, else all of them: integers in the shape and size of x.
+    """A mask of integers as wide as the elements of x: with probability `rate` no bit is set, else all bits.
 
-    r - threshold is negative for a share `rate` of the random non-negative integers r; the shift
-    spreads its sign over all bits.
+    r - threshold is negative for a fraction `rate` of the random nonnegative integers r; the shift copies its
+    sign to all bits.
     """
     int_dtype, bits = _MASK_TYPES[x.dtype]
     seed = int(torch.randint(2**62, (1,)))

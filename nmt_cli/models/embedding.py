@@ -1,4 +1,4 @@
-"""Embedding of ids, with gradients summed in float32."""
+"""Embeddings whose gradients are summed in float32."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from torch.nn import functional
 
 
 class _EmbeddingFunction(Function):
-    """Rows of a table; the gradient of a frequent row would drown in bfloat16 if summed there."""
+    """Looks up rows; in bfloat16 the sum of a frequent row's gradients would lose precision."""
 
     @staticmethod
     def forward(ctx: Any, ids: Tensor, weight: Tensor) -> Tensor:

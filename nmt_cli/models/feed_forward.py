@@ -13,7 +13,7 @@ Activation = Literal["relu", "gelu", "swish", "swiglu"]
 
 
 def _relu(x: Tensor) -> Tensor:
-    """In place where nobody asks for gradients: a pass over memory less."""
+    """In place if no gradient is needed, which saves a pass over memory."""
     return functional.relu(x, inplace=not torch.is_grad_enabled())
 
 
@@ -28,8 +28,8 @@ _ACTIVATION_FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
 class FeedForward(nn.Module):
     """max(0, x W1 + b1) W2 + b2 (Vaswani et al. 2017, eq. 2), or another activation.
 
-    `swiglu` multiplies the activated half with a linear one (Shazeer 2020); its inner width stays
-    `inner`, so it has half as many parameters again as the others.
+    `swiglu` multiplies an activated half with a linear half (Shazeer 2020). Its inner width is also `d_ff`, so it
+    has 1.5 times the parameters of the others.
     """
 
     def __init__(self, d_model: int, d_ff: int, activation: Activation, dropout: float) -> None:

@@ -1,7 +1,7 @@
-"""The layers that Transformers are built from, and the options that they share.
+"""The layers that Transformers are built from, and their options.
 
 Legend: B batch, S source, T target, D model width, H heads, G key-value heads, K head width,
-W hypotheses a sentence.
+W hypotheses per sentence.
 """
 
 from typing import Literal, get_args
@@ -9,12 +9,14 @@ from typing import Literal, get_args
 from pydantic import Field
 from torch import Tensor, nn
 
-from nmt_cli.models.attention import KVCache, MultiHeadAttention
+from nmt_cli.models.attention import MultiHeadAttention
 from nmt_cli.models.contract import ModelConfig
 from nmt_cli.models.dropout import Dropout
 from nmt_cli.models.feed_forward import Activation, FeedForward
-from nmt_cli.models.normalization import NormalizationType, make_normalization
+from nmt_cli.models.kv_cache import KVCache
 from nmt_cli.models.positions import PositionOffset, PositionType, apply_rotary
+
+NormalizationType = Literal["layer", "rms"]
 
 
 class LayerConfig(ModelConfig):
@@ -23,7 +25,7 @@ class LayerConfig(ModelConfig):
     d_model: int = Field(default=512, ge=1)
     """Width of embeddings and layers."""
     heads: int = Field(default=8, ge=1)
-    """Attention heads a layer; divides d_model."""
+    """Attention heads per layer; divides d_model."""
     key_value_heads: int | None = Field(default=None, ge=1)
     """Heads that have keys and values of their own (Ainslie et al. 2023); null: all of them."""
     d_ff: int = Field(default=2048, ge=1)
@@ -33,13 +35,13 @@ class LayerConfig(ModelConfig):
     norm: NormalizationType = "layer"
     """Layer normalisation or RMSNorm."""
     norm_epsilon: float = Field(default=1e-6, gt=0, lt=1)
-    """Added to the variance; 1e-5 in many other programs, transformers' MarianMT among them."""
+    """Added to the variance; 1e-5 in many other programs, such as MarianMT in transformers."""
     norm_position: Literal["pre", "post"] = "pre"
     """Normalise the input of each sub-layer (pre) or the sum after it, as in the paper (post)."""
     positions: PositionType = "sinusoidal"
-    """How the model sees positions; rotary works inside attention."""
+    """How positions are encoded; rotary is applied to queries and keys."""
     max_positions: int = Field(default=1024, ge=8)
-    """How many positions there are when they are learned."""
+    """Number of positions if they are learned."""
     scaled_attention: bool = True
     """Divide dot products by the square root of the head width."""
     dropout: float = Field(default=0.1, ge=0, lt=1)
@@ -53,16 +55,16 @@ class LayerConfig(ModelConfig):
 
     @property
     def kv_heads(self) -> int:
-        """Heads that have keys and values of their own."""
+        """G."""
         return self.key_value_heads or self.heads
 
     @property
     def kv_cache_per_layer(self) -> int:
-        """Numbers in the keys and values of a position."""
+        """Elements in the keys and values of a position in one layer."""
         return 2 * self.kv_heads * self.d_model // self.heads
 
     def errors(self, joint_vocabulary: bool) -> list[str]:
-        """Options that do not fit together."""
+        """Options that contradict each other."""
         errors = []
         if self.d_model % self.heads:
             errors.append(f"heads: d_model {self.d_model} is not divisible by heads {self.heads}")
@@ -77,7 +79,7 @@ class LayerConfig(ModelConfig):
         return errors
 
     def warnings(self) -> list[str]:
-        """See `Section.doubts`."""
+        """Options that have no effect."""
         if self.positions != "learned" and self.non_default("max_positions"):
             return [f"max_positions: does nothing with positions: {self.positions}"]
         return []
@@ -86,7 +88,7 @@ class LayerConfig(ModelConfig):
 def initialize_weights(model: nn.Module, *, tied_output: nn.Linear | None) -> None:
     """Glorot-uniform matrices and zero biases, as in the paper's own code.
 
-    The matrix of `tied` is an embedding table and stays as it is.
+    The weight of `tied_output` is an embedding table and is left unchanged.
     """
     for module in model.modules():
         if isinstance(module, nn.Linear):
@@ -100,22 +102,22 @@ class Sublayer(nn.Module):
 
     def __init__(self, config: LayerConfig) -> None:
         super().__init__()
-        self.norm = make_normalization(config.norm, config.d_model, config.norm_epsilon)
+        self.norm = make_normalization(config)
         self.is_pre_norm = config.norm_position == "pre"
         self.dropout = Dropout(config.dropout)
 
     def normalize_input(self, x: Tensor) -> Tensor:
-        """What the sub-layer reads."""
+        """The input of the sub-layer, normalised in pre-norm layers."""
         return self.norm(x) if self.is_pre_norm else x
 
     def add_and_normalize(self, x: Tensor, sublayer_output: Tensor) -> Tensor:
-        """The sub-layer's output added to its input."""
+        """Add the sub-layer's output to its input, normalised in post-norm layers."""
         total: Tensor = x + self.dropout(sublayer_output)
         return total if self.is_pre_norm else self.norm(total)
 
 
 class SelfAttention(Sublayer):
-    """Attention of a sequence to itself."""
+    """Attention of a sequence to itself; `offset` gives the tokens' positions."""
 
     def __init__(self, config: LayerConfig) -> None:
         super().__init__(config)
@@ -128,11 +130,11 @@ class SelfAttention(Sublayer):
         return self.add_and_normalize(x, self.attend(queries, keys, values, bias))
 
     def keys_values(self, x: Tensor, offset: PositionOffset = 0) -> tuple[Tensor, Tensor]:
-        """What later tokens will look at, each [B, G, T, K]."""
+        """The keys and values that later tokens attend to, each [B, G, T, K]."""
         return self._queries_keys_values(x, offset)[1:]
 
     def attention_weights(self, x: Tensor, bias: Tensor | None, offset: PositionOffset = 0) -> Tensor:
-        """[B, H, T, T]."""
+        """Attention weights, [B, H, T, T]."""
         queries, keys, _ = self._queries_keys_values(x, offset)
         return self.attend.attention_weights(queries, keys, bias)
 
@@ -144,10 +146,10 @@ class SelfAttention(Sublayer):
         return queries, keys, values
 
     def decode_step(self, x: Tensor, cache: KVCache, layer: int, position: PositionOffset) -> Tensor:
-        """One position of every hypothesis, [B, W, D] in and out."""
+        """Advance every hypothesis by one position, [B, W, D] in and out; writes to `cache`."""
         sublayer_input = self.normalize_input(x)
         queries, (keys, values) = (self.attend.queries(sublayer_input), self.attend.keys_values(sublayer_input))
-        if self.rotary:  # all W hypotheses of a sentence stand at the same position
+        if self.rotary:  # the W hypotheses of a sentence are equally long
             queries = apply_rotary(queries.unsqueeze(3), position).squeeze(3)
             keys = apply_rotary(keys.unsqueeze(3), position).squeeze(3)
         keys, values = cache.write(layer, keys, values)
@@ -167,7 +169,7 @@ class CrossAttention(Sublayer):
         return self.add_and_normalize(x, self.attend(queries, keys, values, bias))
 
     def attention_weights(self, x: Tensor, keys: Tensor, bias: Tensor | None) -> Tensor:
-        """[B, H, T, S]."""
+        """Attention weights over keys [B, G, S, K], [B, H, T, S]."""
         return self.attend.attention_weights(self.attend.queries(self.normalize_input(x)), keys, bias)
 
 
@@ -184,7 +186,32 @@ class FeedForwardSublayer(Sublayer):
         return self.add_and_normalize(x, self.network(self.normalize_input(x)))
 
 
+class SelfAttentionLayer(nn.Module):
+    """Self-attention and a feed-forward network: the layer of encoders and decoder-only models."""
+
+    def __init__(self, config: LayerConfig) -> None:
+        super().__init__()
+        self.self_attention = SelfAttention(config)
+        self.feed_forward = FeedForwardSublayer(config)
+
+    def forward(self, x: Tensor, bias: Tensor | None, offset: PositionOffset = 0) -> Tensor:
+        """[B, T, D] in and out; `bias` broadcasts to [B, H, T, T]."""
+        result: Tensor = self.feed_forward(self.self_attention(x, bias, offset))
+        return result
+
+
 def make_attention(config: LayerConfig) -> MultiHeadAttention:
-    """Multi-head attention as the options say."""
+    """Multi-head attention with these options."""
     rate, scaled = config.attention_dropout, config.scaled_attention
     return MultiHeadAttention(config.d_model, config.heads, config.kv_heads, rate, scaled=scaled)
+
+
+def make_normalization(config: LayerConfig) -> nn.Module:
+    """Layer normalisation (Ba et al. 2016) or RMSNorm (Zhang and Sennrich 2019) over D."""
+    norm_class = nn.RMSNorm if config.norm == "rms" else nn.LayerNorm
+    return norm_class(config.d_model, eps=config.norm_epsilon)
+
+
+def make_final_normalization(config: LayerConfig) -> nn.Module:
+    """The normalisation after a stack of pre-norm layers; post-norm layers need none."""
+    return make_normalization(config) if config.norm_position == "pre" else nn.Identity()

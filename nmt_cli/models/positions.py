@@ -1,6 +1,6 @@
-"""Where a token stands: sinusoidal, learned and rotary positions.
+"""Position encodings: sinusoidal, learned and rotary.
 
-Positions count real tokens from 0. Legend: B batch, T length, D width, H heads, K head width.
+Positions count real tokens from 0. Legend: B batch, T length, D model width, H heads, K head width.
 """
 
 from functools import lru_cache
@@ -9,18 +9,17 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-PositionOffset = int | Tensor  # position of the first token, for all sentences or [B]; or of each, [B, T]
+PositionOffset = int | Tensor  # position of the first token, one for all sentences or [B]; or of each token, [B, T]
 SinusoidType = Literal["sinusoidal", "sinusoidal_halves", "sinusoidal_marianmt"]
 PositionType = Literal["sinusoidal", "sinusoidal_halves", "sinusoidal_marianmt", "learned", "rotary", "none"]
 
 
 def sinusoid_table(length: int, d_model: int, kind: SinusoidType = "sinusoidal") -> Tensor:
-    """The encodings of Vaswani et al. 2017, section 3.5: [length, width] float32.
+    """The encodings of Vaswani et al. 2017, section 3.5: [length, D] float32.
 
-    Sines stand at even and cosines at odd dimensions. In `sinusoidal_halves` sines fill the first
-    half and cosines the second, and the slowest wave is exactly 10000 times as slow as the fastest,
-    as in tensor2tensor and Marian; `sinusoidal_marianmt` has the halves with the paper's waves, as
-    the class MarianMTModel of transformers.
+    `sinusoidal` has sines in even and cosines in odd dimensions. `sinusoidal_halves` has sines in the first half
+    and cosines in the second, and its lowest frequency is exactly 1/10000 of the highest, as in tensor2tensor and
+    Marian. `sinusoidal_marianmt` has the halves with the paper's frequencies, as in MarianMTModel of transformers.
     """
     half = (d_model + 1) // 2
     exponent = torch.arange(half, dtype=torch.float64)
@@ -34,10 +33,9 @@ def sinusoid_table(length: int, d_model: int, kind: SinusoidType = "sinusoidal")
 
 
 class SinusoidalPositions(nn.Module):
-    """Adds fixed sinusoids; the table grows with the longest sequence seen.
+    """Adds fixed sinusoids from a table that grows with the longest sequence seen.
 
-    The table is no buffer: a model that goes through bfloat16 and back, as one that is trained and
-    then translates, would come back with another table.
+    The table is not a buffer: converting the model to bfloat16 and back would change it.
     """
 
     def __init__(self, d_model: int, kind: SinusoidType) -> None:
@@ -46,9 +44,9 @@ class SinusoidalPositions(nn.Module):
         self.table = sinusoid_table(512, d_model, kind)  # float32
 
     def forward(self, x: Tensor, offset: PositionOffset = 0, end_position: int | None = None) -> Tensor:
-        """Add the encodings of positions first, first + 1, ... to x, [..., T, D].
+        """Add the encodings of positions `offset`, `offset` + 1, ... to x, [..., T, D].
 
-        All positions are below `bound`, where that is given; asking a GPU would cost a wait.
+        `end_position`, if given, is above every position, which saves waiting for a GPU to find the last one.
         """
         if end_position is None:
             end_position = int(offset.max() if isinstance(offset, Tensor) else offset) + x.shape[-2]
@@ -60,19 +58,19 @@ class SinusoidalPositions(nn.Module):
 
 
 class LearnedPositions(nn.Module):
-    """Adds a trained vector for each of the first `limit` positions (Gehring et al. 2017)."""
+    """Adds a trained vector for each of the first `max_positions` positions (Gehring et al. 2017)."""
 
     def __init__(self, d_model: int, max_positions: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(max_positions, d_model).normal_(std=0.02))
 
     def forward(self, x: Tensor, offset: PositionOffset = 0, end_position: int | None = None) -> Tensor:
-        """Add the vectors of positions first, first + 1, ... to x, [..., T, D]."""
+        """Add the vectors of positions `offset`, `offset` + 1, ... to x, [..., T, D]."""
         return x + _table_rows(self.weight, offset, x.shape[-2])
 
 
 class NoPositions(nn.Module):
-    """Leaves x as it is: for rotary attention, which sees positions itself, and for none."""
+    """Returns x unchanged: for no positions, and for rotary ones, which attention applies."""
 
     def forward(self, x: Tensor, offset: PositionOffset = 0, end_position: int | None = None) -> Tensor:
         """Return x."""
@@ -80,7 +78,7 @@ class NoPositions(nn.Module):
 
 
 def _table_rows(table: Tensor, offset: PositionOffset, length: int) -> Tensor:
-    """Rows first, first + 1, ... of a table: [T, D], or [B, T, D] where `first` is a tensor."""
+    """Rows `offset`, `offset` + 1, ... of a table: [T, D], or [B, T, D] if `offset` is a tensor."""
     if isinstance(offset, int):
         return table[offset : offset + length]
     return table[_token_positions(offset, length)]
@@ -105,8 +103,8 @@ def make_positions(kind: PositionType, d_model: int, max_positions: int) -> nn.M
 def apply_rotary(x: Tensor, offset: PositionOffset) -> Tensor:
     """Rotary positions (Su et al. 2021, eq. 34) for queries or keys [B, H, ..., T, K].
 
-    Dimension i is paired with i + K/2 and turned by position / 10000^(2i/K); the T positions are
-    first, first + 1, ...
+    Dimensions i and i + K/2 are rotated by the angle position / 10000^(2i/K). The T positions are `offset`,
+    `offset` + 1, ...
     """
     half_dim, length = x.shape[-1] // 2, x.shape[-2]
     if isinstance(offset, Tensor):
@@ -126,7 +124,7 @@ def _rotary_frequencies(half_dim: int, device: torch.device) -> Tensor:
 
 
 def _cos_sin(angles: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """The factors [..., K] of each dimension and of its partner, for angles [..., K/2]."""
+    """The factors of each dimension and of its partner, each [..., K], for angles [..., K/2]."""
     cos, sin = angles.cos().to(dtype), angles.sin().to(dtype)
     return torch.cat([cos, cos], -1), torch.cat([-sin, sin], -1)
 
@@ -134,15 +132,15 @@ def _cos_sin(angles: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
 def _cos_sin_range(
     offset: int, length: int, half_dim: int, dtype: torch.dtype, device: torch.device
 ) -> tuple[Tensor, Tensor]:
-    """For positions first, first + 1, ..., each [T, K]."""
+    """`_cos_sin` of positions `offset`, `offset` + 1, ..., each [T, K]."""
     token_positions = torch.arange(offset, offset + length, device=device)
     return _cos_sin(token_positions[:, None] * _rotary_frequencies(half_dim, device), dtype)
 
 
 @lru_cache(maxsize=256)
-@torch.inference_mode(False)  # what a search has computed, training may need
+@torch.inference_mode(False)  # tensors cached during a search may be used in training
 def _cached_cos_sin_range(
     offset: int, length: int, half_dim: int, dtype: torch.dtype, device: torch.device
 ) -> tuple[Tensor, Tensor]:
-    """The same, computed once."""
+    """`_cos_sin_range`, cached."""
     return _cos_sin_range(offset, length, half_dim, dtype, device)

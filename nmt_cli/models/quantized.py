@@ -1,10 +1,10 @@
 """Linear layers in 8-bit integers for translation on a CPU.
 
-Weights are rounded once, symmetrically, with a scale for each output; inputs at each use, with a
-scale for each row (Jacob et al. 2018, section 2.1; a scale a token as in Yao et al. 2022). So a row
-comes out the same to the last bit, whatever stands beside it. Products are summed in 32-bit
-integers by oneDNN. A processor without VNNI adds two products in 16 bits on the way, where
-255 * 127 * 2 has no room (oneDNN, "Nuances of int8 computations"): there inputs have 7 bits.
+Weights are quantised once, symmetrically, with a scale per output; inputs at each use, with a scale per row
+(Jacob et al. 2018, section 2.1; per-token scales as in Yao et al. 2022). So the result of a row is bit for bit
+the same whatever the other rows of the batch are. oneDNN sums products in 32-bit integers, but a processor
+without VNNI adds pairs of products in 16 bits, where 255 * 127 * 2 would saturate (oneDNN, "Nuances of int8
+computations"): there inputs are quantised to 7 bits.
 """
 
 from collections.abc import Iterator
@@ -16,23 +16,22 @@ from torch import Tensor, nn
 from nmt_cli.models.feed_forward import FeedForward
 
 MAX_INT8_WEIGHT = 127
-MAX_BLOCK_ELEMENTS = 1 << 18  # numbers that are worked on at a time: half a MiB
+MAX_BLOCK_ELEMENTS = 1 << 18  # of a block of rows, which should fit into a core's cache
 
 
 @cache
 def max_quantized_input() -> int:
-    """The highest unsigned integer that an input is rounded to."""
+    """The largest unsigned integer that inputs are quantised to on this processor."""
     cpu_features = torch.cpu.get_capabilities()
     has_vnni = any(cpu_features.get(key) for key in ("avx512_vnni", "avx_vnni", "amx_int8"))
     return 255 if has_vnni or not cpu_features.get("avx2") else 127
 
 
 def quantize_input(x: Tensor, max_quantized: int, *, nonnegative: bool = False) -> tuple[Tensor, Tensor, int]:
-    """`x` [M, in] as integers from 0 to `top`, the size of a step in each row [M, 1], and the
-    integer that zero becomes.
+    """Quantise `x` [M, in]: integers from 0 to `max_quantized`, the scale per row [M, 1] and the zero point.
 
-    Where no input is negative (`positive`), that is 0 and steps are half as large. There may be
-    more rows than M, with anything in them: see `even`.
+    For nonnegative inputs the zero point is 0 and scales are half as large. The integers have
+    `padded_row_count(M)` rows, of which those from M on are uninitialised.
     """
     zero_point, max_magnitude = (0, max_quantized) if nonnegative else ((max_quantized + 1) // 2, max_quantized // 2)
     quantized = torch.empty((padded_row_count(len(x)), x.shape[1]), dtype=torch.uint8)
@@ -41,7 +40,7 @@ def quantize_input(x: Tensor, max_quantized: int, *, nonnegative: bool = False) 
         block = x[rows]
         block_scale = torch.amax(block if nonnegative else block.abs(), 1, keepdim=True, out=scale[rows])
         block_scale.clamp_(min=1e-12).div_(max_magnitude)
-        scaled = (block * block_scale.reciprocal()).add_(zero_point + 0.5)  # cut off below, to the nearest
+        scaled = (block * block_scale.reciprocal()).add_(zero_point + 0.5)  # truncation below then rounds to nearest
         if max_quantized <= 127:
             quantized.view(torch.int8)[rows] = scaled  # several times as fast as to uint8
         else:
@@ -50,23 +49,23 @@ def quantize_input(x: Tensor, max_quantized: int, *, nonnegative: bool = False) 
 
 
 def row_blocks(x: Tensor) -> Iterator[slice]:
-    """The rows of x in stretches that stay in a core's cache between two operations."""
+    """The rows of x [M, in] in blocks that stay in a core's cache between two operations."""
     rows_per_block = max(1, MAX_BLOCK_ELEMENTS // x.shape[1])
     for start in range(0, len(x), rows_per_block):
         yield slice(start, min(start + rows_per_block, len(x)))
 
 
 def padded_row_count(rows: int) -> int:
-    """A few more rows, so that few different numbers occur: oneDNN makes code for each."""
+    """`rows` rounded up to few distinct numbers, since oneDNN compiles a kernel for each."""
     multiple = 1 << max(0, rows.bit_length() - 4)
     return -(-rows // multiple) * multiple
 
 
 class QuantizedInputCache:
-    """The last input that a layer of a model was given, rounded.
+    """The most recent input of a model's layers, quantised.
 
-    Queries, keys and values are made of the same tensor, one layer after the other, which nobody
-    changes meanwhile.
+    Consecutive layers, such as those of queries and of keys and values, read the same tensor, which nothing
+    changes in between.
     """
 
     def __init__(self) -> None:
@@ -74,7 +73,7 @@ class QuantizedInputCache:
         self._last_quantized: tuple[Tensor, Tensor, int] | None = None
 
     def quantize(self, x: Tensor, *, nonnegative: bool) -> tuple[Tensor, Tensor, int]:
-        """See `quantize_input`; x is [..., in], of which all rows are one M."""
+        """`quantize_input` of x [..., in], with all leading dimensions flattened into M."""
         if x is not self._last_input or self._last_quantized is None:
             flat = x.reshape(-1, x.shape[-1])
             self._last_quantized = quantize_input(flat, max_quantized_input(), nonnegative=nonnegative)
@@ -83,12 +82,12 @@ class QuantizedInputCache:
 
 
 class Int8Linear(nn.Module):
-    """A linear layer made from another one, for inference only: float32 in and out."""
+    """A quantised copy of a linear layer, for inference only: float32 in and out."""
 
     def __init__(
         self, linear: nn.Linear, input_cache: QuantizedInputCache | None = None, *, nonnegative: bool = False
     ) -> None:
-        """`inputs` is shared by the layers of a model. `positive`: none is ever below zero."""
+        """The layers of a model share `input_cache`; `nonnegative` promises that no input is below zero."""
         super().__init__()
         self.input_cache = input_cache or QuantizedInputCache()
         weight = linear.weight.detach().float()
@@ -99,7 +98,7 @@ class Int8Linear(nn.Module):
         self.packed_weight = torch.ops.onednn.qlinear_prepack(quantized, None)
         self.weight_scale, self.weight_zero_points = (scale, torch.zeros(len(scale), dtype=torch.int32))
         self.bias = None if linear.bias is None else linear.bias.detach().float()
-        self.weight = torch.empty(0)  # only tells the type and place of what this layer works on
+        self.weight = torch.empty(0)  # has the dtype and device of the inputs
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., in] to [..., out]."""
@@ -117,7 +116,7 @@ class Int8Linear(nn.Module):
 
 
 def quantize(model: nn.Module) -> None:
-    """Replace every linear layer of a float32 model on the CPU."""
+    """Replace every linear layer of a float32 model on the CPU by an `Int8Linear`."""
     input_cache = QuantizedInputCache()
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):

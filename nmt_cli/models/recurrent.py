@@ -1,7 +1,7 @@
 """Recurrent layers: a (bidirectional) encoder and a stack of decoder cells, LSTM or GRU.
 
-Legend: B batch, S source positions, E input width, U hidden width ("units"), M memory,
-R readout, N = B * W hypotheses.
+Legend: B batch, S source positions, E input width, U hidden width ("units"), M memory width,
+R readout width, N = B * W hypotheses.
 """
 
 from typing import Literal
@@ -32,8 +32,8 @@ class RecurrentEncoder(nn.Module):
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """[B, S, E] to outputs [B, S, U or 2U] and a summary [B, U].
 
-        The summary is the last layer's state after the whole sequence; of a bidirectional encoder
-        the backward one, which ends on the first word (Bahdanau et al. 2015, appendix A.2.2).
+        The summary is the last layer's final state; in a bidirectional encoder that of the backward direction,
+        which ends on the first word (Bahdanau et al. 2015, appendix A.2.2).
         """
         packed = pack_padded_sequence(x, lengths.cpu(), batch_first=True, enforce_sorted=False)
         outputs, final_state = self.layers(packed)
@@ -43,7 +43,7 @@ class RecurrentEncoder(nn.Module):
 
 
 class CellStack(nn.Module):
-    """Decoder layers advanced one position at a time."""
+    """Decoder layers that advance one position at a time."""
 
     def __init__(self, cell: CellType, input_size: int, hidden_size: int, num_layers: int, dropout: float) -> None:
         super().__init__()
@@ -55,13 +55,13 @@ class CellStack(nn.Module):
         self.dropout = Dropout(dropout)
 
     def init_states(self, hidden: Tensor) -> LayerStates:
-        """All layers begin with `hidden` [N, U]; an LSTM's memory cell begins with zeros."""
+        """The initial states: `hidden` [N, U] in every layer, and zeros in an LSTM's memory cells."""
         zeros = torch.zeros_like(hidden)
         layer_state = (hidden, zeros) if self.is_lstm else (hidden,)
         return [layer_state for _ in self.cells]
 
     def forward(self, x: Tensor, states: LayerStates) -> tuple[Tensor, LayerStates]:
-        """Input [N, E] and the state of each layer to the top layer's h [N, U] and all states."""
+        """Input [N, E] and layer states to the top layer's h [N, U] and the new layer states."""
         new_states: LayerStates = []
         for layer, (cell, layer_state) in enumerate(zip(self.cells, states, strict=True)):
             cell_input = self.dropout(x) if layer else x
@@ -72,7 +72,7 @@ class CellStack(nn.Module):
 
 
 class Readout(nn.Module):
-    """State, word and context to the vector that predicts, by tanh or maxout (k = 2)."""
+    """Combines state, word and context into the vector that predicts, by tanh or maxout (k = 2)."""
 
     def __init__(self, input_size: int, output_size: int, *, maxout: bool) -> None:
         super().__init__()
@@ -87,17 +87,17 @@ class Readout(nn.Module):
 
 
 def reverse_sequences(ids: Tensor, lengths: Tensor) -> Tensor:
-    """Each sequence from its last token to its first, its padding still behind it, [B, S]."""
+    """Reverse each sequence [S], leaving its padding at the end, [B, S]."""
     positions = torch.arange(ids.shape[1], device=ids.device)
     index = (lengths[:, None] - 1 - positions).remainder(ids.shape[1])
     return ids.gather(1, torch.where(positions < lengths[:, None], index, positions))
 
 
 def initialize_weights(model: nn.Module, tied_embedding: Tensor) -> None:
-    """Glorot-uniform input matrices, orthogonal recurrent ones for each gate, zero biases.
+    """Glorot-uniform input matrices, an orthogonal recurrent matrix per gate, zero biases.
 
-    Embeddings, among them `table`, which may be the output's too, and the sharpness of cosine
-    attention stay as they are.
+    Leaves embeddings, `tied_embedding` (which the output may share) and the sharpness of cosine attention
+    unchanged.
     """
     for name, parameter in model.named_parameters():
         if "embedding" in name or "sharpness" in name or parameter is tied_embedding:

@@ -1,27 +1,28 @@
-"""Recurrent encoder-decoders, without attention and with every attention of the classic papers.
+"""Recurrent encoder-decoders, without attention and with each attention of the classic papers.
 
-Legend: B batch, S source, T target, E embedding, U units, M memory width, R readout, V vocabulary,
-W hypotheses a sentence, N = B * W.
+Legend: B batch, S source, T target, E embedding width, U decoder units, M memory width, R readout width,
+V vocabulary, W hypotheses per sentence, N = B * W.
 """
 
+from dataclasses import dataclass
 from typing import Literal, Self
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from nmt_cli.models.contract import Autoregressive, ModelConfig, Sequences
+from nmt_cli.models.contract import Autoregressive, ExportableState, ModelConfig, Sequences, TensorState
 from nmt_cli.models.dropout import Dropout
 from nmt_cli.models.embedding import Embedding
 from nmt_cli.models.recurrent import (
     CellStack,
     CellType,
+    LayerStates,
     Readout,
     RecurrentEncoder,
     initialize_weights,
     reverse_sequences,
 )
-from nmt_cli.models.recurrent_state import RecurrentState
 from nmt_cli.models.rnn_attention import AttentionType, EncoderMemory, RNNAttention
 from nmt_cli.vocabulary import Vocabulary
 
@@ -31,8 +32,8 @@ class RNNConfig(ModelConfig):
 
     type: Literal["rnn"] = "rnn"
     attention: AttentionType = "additive"
-    """none: one fixed vector, read at every step as in Cho et al. 2014; additive: from the previous
-    state, as in RNNsearch; the others from the present state, as in Luong et al. 2015."""
+    """none: one fixed vector, read at every step as in Cho et al. 2014; additive: computed from the previous
+    state, as in RNNsearch; the others from the current state, as in Luong et al. 2015."""
     cell: CellType = "gru"
     """Recurrent unit."""
     embedding_size: int = Field(default=256, ge=1)
@@ -40,7 +41,7 @@ class RNNConfig(ModelConfig):
     hidden_size: int = Field(default=512, ge=1)
     """Units of the decoder."""
     encoder_hidden_size: int | None = Field(default=None, ge=1)
-    """Units of each direction of the encoder; null: hidden_size."""
+    """Units per direction of the encoder; null: hidden_size."""
     encoder_layers: int = Field(default=1, ge=1)
     """Layers of the encoder."""
     decoder_layers: int = Field(default=1, ge=1)
@@ -50,11 +51,12 @@ class RNNConfig(ModelConfig):
     reverse_source: bool = False
     """Read the source from its last word to its first (Sutskever et al. 2014)."""
     readout: Literal["tanh", "maxout"] = "tanh"
-    """How state, word and context become the vector that predicts (maxout: Bahdanau, appendix)."""
+    """How state, word and context are combined into the readout that predicts (maxout: Bahdanau et al. 2015,
+    appendix A.2.2)."""
     readout_size: int | None = Field(default=None, ge=1)
-    """Width of that vector; null: embedding_size."""
+    """Width of the readout; null: embedding_size."""
     input_feeding: bool = True
-    """Feed the last attentional vector to the next step (attention other than additive)."""
+    """Feed the attentional vector to the next step (not with additive attention)."""
     scaled_attention: bool = False
     """Divide dot and general scores by the square root of hidden_size."""
     local_window: int | None = Field(default=None, ge=1)
@@ -65,17 +67,22 @@ class RNNConfig(ModelConfig):
     """Rate on embeddings, between layers and on the readout."""
 
     @property
+    def has_attention(self) -> bool:
+        """Whether the decoder has more than one fixed vector."""
+        return self.attention != "none"
+
+    @property
     def encoder_units(self) -> int:
-        """Of each direction."""
+        """Units per direction of the encoder."""
         return self.encoder_hidden_size or self.hidden_size
 
     @property
     def memory_size(self) -> int:
-        """M, the units of all directions."""
+        """M, the units of all directions of the encoder."""
         return self.encoder_units * (2 if self.bidirectional else 1)
 
     def errors(self, joint_vocabulary: bool) -> list[str]:
-        """Options that do not fit together."""
+        """Options that contradict each other."""
         errors = []
         if self.attention in ("dot", "cosine") and self.memory_size != self.hidden_size:
             errors.append(
@@ -99,14 +106,14 @@ class RNNConfig(ModelConfig):
         return errors
 
     def warnings(self) -> list[str]:
-        """See `Section.doubts`."""
+        """Options that have no effect."""
         if self.attention in ("none", "additive") and self.non_default("input_feeding"):
             return [f"input_feeding: does nothing with attention: {self.attention}"]
         return []
 
     @classmethod
     def tiny_configs(cls) -> list[Self]:
-        """Configurations of a few thousand parameters that use every option."""
+        """See `ModelConfig.tiny_configs`."""
         base = {"embedding_size": 12, "hidden_size": 16, "dropout": 0.0}
         variants: list[dict[str, object]] = [
             {},
@@ -124,10 +131,54 @@ class RNNConfig(ModelConfig):
         return [cls.model_validate(base | variant) for variant in variants]
 
 
+@dataclass
+class RecurrentState(ExportableState):
+    """The encoded source, the decoder's units and the last readout or attentional vector."""
+
+    memory: EncoderMemory
+    layer_states: LayerStates
+    input_feed: Tensor  # [N, R]
+    beam_size: int
+
+    def reorder(self, parents: Tensor) -> None:
+        """See `State.reorder`."""
+        sentence_offsets = torch.arange(parents.shape[0], device=parents.device)[:, None] * self.beam_size
+        self._select_rows((sentence_offsets + parents).flatten())
+
+    def select(self, sentences: Tensor) -> None:
+        """See `State.select`."""
+        self.memory.select(sentences)
+        beam_indices = torch.arange(self.beam_size, device=sentences.device)
+        self._select_rows((sentences[:, None] * self.beam_size + beam_indices).flatten())
+
+    def _select_rows(self, rows: Tensor) -> None:
+        self.layer_states = [tuple(x[rows] for x in layer_state) for layer_state in self.layer_states]
+        self.input_feed = self.input_feed[rows]
+
+    def tensors(self) -> TensorState:
+        """See `ExportableState.tensors`."""
+        units = {
+            f"units.{layer}.{name}": tensor
+            for layer, layer_state in enumerate(self.layer_states)
+            for name, tensor in zip("hc", layer_state, strict=False)
+        }
+        return TensorState(self.memory.tensors(), units | {"feed": self.input_feed})
+
+    @classmethod
+    def from_tensors(cls, tensors: TensorState) -> Self:
+        """See `ExportableState.from_tensors`."""
+        updated = tensors.updated
+        names = "hc" if "units.0.c" in updated else "h"
+        num_layers = (len(updated) - 1) // len(names)
+        layer_states = [tuple(updated[f"units.{layer}.{name}"] for name in names) for layer in range(num_layers)]
+        return cls(EncoderMemory.from_tensors(tensors.memory), layer_states, updated["feed"], 1)
+
+
 class RNN(Autoregressive[RNNConfig, RecurrentState]):
-    """A recurrent encoder and a recurrent decoder that may look back at the source."""
+    """A recurrent encoder, and a recurrent decoder with or without attention."""
 
     config_class = RNNConfig
+    exportable_state = RecurrentState
     summary = "recurrent encoder-decoder, with or without attention (Bahdanau 2015, Luong 2015)"
 
     def __init__(self, config: RNNConfig, vocabulary: Vocabulary) -> None:
@@ -173,29 +224,24 @@ class RNN(Autoregressive[RNNConfig, RecurrentState]):
         """R."""
         return self.output.in_features
 
-    @property
-    def has_attention(self) -> bool:
-        """Unless there is only the fixed vector."""
-        return self.config.attention != "none"
-
     def forward(self, source: Sequences, target_in: Sequences) -> Tensor:
         """See `Autoregressive.forward`."""
         return self._unroll(source, target_in)[0]
 
     def output_logits(self, hidden: Tensor) -> Tensor:
-        """See `Autoregressive.project`."""
+        """See `TranslationModel.output_logits`."""
         result: Tensor = self.output(hidden)
         return result
 
     def init_state(self, source: Sequences, beam_size: int, max_steps: int) -> RecurrentState:
-        """See `Autoregressive.start`."""
+        """See `Autoregressive.init_state`."""
         memory, hidden = self._encode(source)
         layer_states = self.decoder.init_states(hidden.repeat_interleave(beam_size, 0))
         input_feed = hidden.new_zeros(hidden.shape[0] * beam_size, self.d_model)
         return RecurrentState(memory, layer_states, input_feed, beam_size)
 
     def decode_step(self, tokens: Tensor, state: RecurrentState) -> tuple[Tensor, RecurrentState]:
-        """See `Autoregressive.step`."""
+        """See `Autoregressive.decode_step`."""
         embedding = self.target_embedding(tokens)
         top, context, _ = self._decode_position(embedding, state)
         state.input_feed = (
@@ -208,21 +254,21 @@ class RNN(Autoregressive[RNNConfig, RecurrentState]):
         weights = self._unroll(source, target_in)[1]
         if weights is None:
             return None
-        if self.config.reverse_source:  # the memory lies backwards, the source does not
+        if self.config.reverse_source:  # the memory is reversed, too
             weights = reverse_sequences(
                 weights.flatten(0, 1), source.lengths.repeat_interleave(target_in.ids.shape[1])
             ).view_as(weights)
         return weights[:, None, None]
 
     def _encode(self, source: Sequences) -> tuple[EncoderMemory, Tensor]:
-        """The memory and the decoder's first hidden state [B, U]."""
+        """The memory, and the decoder's initial hidden state [B, U]."""
         ids, padding = source.ids, source.padding_mask()
         if self.config.reverse_source:
             ids = reverse_sequences(ids, source.lengths)
         outputs, summary = self.encoder(self.dropout(self.source_embedding(ids)), source.lengths)
         initial_hidden: Tensor = self.bridge(summary).tanh()
         if self.config.attention == "none":
-            # The fixed vector: all that the decoder will ever see of the source.
+            # The fixed vector is all that the decoder sees of the source.
             fixed_vector = outputs[:, 0] if self.config.bidirectional else summary
             if self.config.bidirectional:
                 last_outputs = outputs[torch.arange(ids.shape[0], device=ids.device), source.lengths - 1]
@@ -234,7 +280,7 @@ class RNN(Autoregressive[RNNConfig, RecurrentState]):
         return EncoderMemory(outputs, keys, mask, source.lengths), initial_hidden
 
     def _unroll(self, source: Sequences, target_in: Sequences) -> tuple[Tensor, Tensor | None]:
-        """Teacher forcing: readouts [B, T, R] and, with attention, weights [B, T, S]."""
+        """Teacher forcing: readouts [B, T, R], and weights [B, T, S]; None without attention."""
         memory, hidden = self._encode(source)
         embeddings = self.dropout(self.target_embedding(target_in.ids))  # [B, T, E]
         state = RecurrentState(memory, self.decoder.init_states(hidden), hidden.new_zeros(len(hidden), self.d_model), 1)
@@ -251,10 +297,10 @@ class RNN(Autoregressive[RNNConfig, RecurrentState]):
         return self.dropout(readouts), torch.stack(present_weights, 1) if present_weights else None
 
     def _decode_position(self, embedding: Tensor, state: RecurrentState) -> tuple[Tensor, Tensor, Tensor | None]:
-        """One position of [N] hypotheses: top units [N, U], context [N, M], weights [N, S].
+        """Advance N hypotheses by one position: top units [N, U], context [N, M] and weights [N, S].
 
-        Additive attention looks with the previous state and feeds the context to the cell; the
-        others look with the new state and feed its mixture with the context to the next step.
+        Additive attention queries with the previous state and feeds the context to the cell; the other kinds
+        query with the new state and feed the attentional vector to the next step.
         """
         attention_weights: Tensor | None
         if self.attends_before_cell:
@@ -268,7 +314,7 @@ class RNN(Autoregressive[RNNConfig, RecurrentState]):
         return top, context, attention_weights
 
     def _attend(self, query: Tensor, state: RecurrentState) -> tuple[Tensor, Tensor | None]:
-        """Context [N, M] for queries [N, U], and the weights [N, S] if there is attention."""
+        """Context [N, M] for queries [N, U], and weights [N, S]; None without attention."""
         memory, beam_size = state.memory, state.beam_size
         if self.config.attention == "none":
             return memory.values.expand(-1, beam_size, -1).flatten(0, 1), None

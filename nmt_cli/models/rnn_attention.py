@@ -1,14 +1,16 @@
-"""How a recurrent decoder scores source positions, and reads them.
+"""Attention of recurrent decoders.
 
-Legend: B batch, W queries a sentence, S source positions, U decoder units, M memory width.
+Legend: B batch, W queries per sentence, S source positions, U decoder units, M memory width.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Self
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from nmt_cli.models.contract import NamedTensors
 
 AttentionType = Literal["none", "additive", "dot", "general", "concat", "cosine"]
 
@@ -23,7 +25,7 @@ class FeedForwardScore(nn.Module):
         self.out = nn.Linear(hidden_size, 1, bias=False)
 
     def keys(self, memory: Tensor) -> Tensor:
-        """What can be computed once a sentence: [B, S, M] to [B, S, U]."""
+        """The part that is computed once per sentence: [B, S, M] to [B, S, U]."""
         result: Tensor = self.key(memory)
         return result
 
@@ -61,7 +63,7 @@ class CosineScore(nn.Module):
         self.log_sharpness = nn.Parameter(torch.tensor([2.0]))
 
     def keys(self, memory: Tensor) -> Tensor:
-        """[B, S, U] to unit vectors."""
+        """[B, S, U] to unit vectors, [B, S, U]."""
         return functional.normalize(memory, dim=-1)
 
     def forward(self, queries: Tensor, keys: Tensor) -> Tensor:
@@ -73,8 +75,8 @@ class CosineScore(nn.Module):
 class LocalWindow(nn.Module):
     """Predictive local attention ("local-p", Luong et al. 2015, eq. 9 and 10).
 
-    A position p in the source is predicted from the decoder state; scores outside p +- radius are
-    cut and weights inside fall off as a Gaussian of standard deviation radius / 2.
+    A source position p is predicted from the decoder state; scores outside p +- radius are masked, and weights
+    inside are multiplied by a Gaussian around p of standard deviation radius / 2.
     """
 
     def __init__(self, hidden_size: int, radius: int) -> None:
@@ -84,7 +86,7 @@ class LocalWindow(nn.Module):
         self.radius = radius
 
     def forward(self, queries: Tensor, lengths: Tensor, source_length: int) -> tuple[Tensor, Tensor]:
-        """Queries [B, W, U] to (True where out of reach, Gaussian factors), each [B, W, S]."""
+        """Queries [B, W, U] to a mask, True outside the window, and Gaussian factors, each [B, W, S]."""
         relative_center = self.out(self.hidden(queries).tanh()).sigmoid().float()  # [B, W, 1]
         center = relative_center * (lengths[:, None, None] - 1)
         distance = torch.arange(source_length, device=queries.device) - center  # [B, W, S]
@@ -95,39 +97,50 @@ class LocalWindow(nn.Module):
 AttentionScore = FeedForwardScore | ProductScore | CosineScore
 
 
-def make_score(attention_dtype: AttentionType, hidden_size: int, memory_size: int, *, scaled: bool) -> AttentionScore:
-    """The score function of this name between states [U] and memory [M]."""
-    if attention_dtype in ("additive", "concat"):
+def make_score(attention_type: AttentionType, hidden_size: int, memory_size: int, *, scaled: bool) -> AttentionScore:
+    """The score function of this name between decoder states [U] and memory [M]."""
+    if attention_type in ("additive", "concat"):
         return FeedForwardScore(hidden_size, memory_size)
-    if attention_dtype == "cosine":
+    if attention_type == "cosine":
         return CosineScore()
-    return ProductScore(hidden_size, memory_size, general=attention_dtype == "general", scaled=scaled)
+    return ProductScore(hidden_size, memory_size, general=attention_type == "general", scaled=scaled)
 
 
 @dataclass
 class EncoderMemory:
-    """The encoded source that a decoder looks at; shared by the hypotheses of a sentence."""
+    """The encoded source, which the hypotheses of a sentence share."""
 
-    values: Tensor  # [B, S, M]
-    keys: Tensor | None  # [B, S, U]; None where there is no attention
-    padding: Tensor | None  # True where padding, [B, 1, S]
+    values: Tensor  # [B, S, M]; [B, 1, M] without attention
+    keys: Tensor | None  # [B, S, U]; None without attention
+    padding: Tensor | None  # True where a position is padding, [B, 1, S]
     lengths: Tensor  # [B]
 
     def select(self, sentences: Tensor) -> None:
-        """Drop the other sentences."""
+        """Keep only the sentences with these indices."""
         self.values, self.lengths = self.values[sentences], self.lengths[sentences]
         self.keys = None if self.keys is None else self.keys[sentences]
         self.padding = None if self.padding is None else self.padding[sentences]
 
+    def tensors(self) -> NamedTensors:
+        """The tensors by name; those that are None are left out."""
+        optional = {"memory_keys": self.keys, "padding": self.padding}
+        present = {name: tensor for name, tensor in optional.items() if tensor is not None}
+        return {"memory": self.values, "source_lengths": self.lengths, **present}
+
+    @classmethod
+    def from_tensors(cls, tensors: NamedTensors) -> Self:
+        """The memory with these tensors."""
+        return cls(tensors["memory"], tensors.get("memory_keys"), tensors.get("padding"), tensors["source_lengths"])
+
 
 class RNNAttention(nn.Module):
-    """Attention of a recurrent decoder: scores, softmax, weighted mean of the memory."""
+    """Scores, softmax and the weighted mean of the memory."""
 
     def __init__(
-        self, attention_dtype: AttentionType, hidden_size: int, memory_size: int, *, scaled: bool, radius: int | None
+        self, attention_type: AttentionType, hidden_size: int, memory_size: int, *, scaled: bool, radius: int | None
     ) -> None:
         super().__init__()
-        self.score = make_score(attention_dtype, hidden_size, memory_size, scaled=scaled)
+        self.score = make_score(attention_type, hidden_size, memory_size, scaled=scaled)
         self.window = None if radius is None else LocalWindow(hidden_size, radius)
 
     def forward(self, queries: Tensor, memory: EncoderMemory) -> tuple[Tensor, Tensor]:

@@ -1,6 +1,7 @@
-"""The Transformer (Vaswani et al. 2017) and the variants that came after it.
+"""The Transformer (Vaswani et al. 2017) and its later variants.
 
-Legend: B batch, S source, T target, D model width, H heads, V vocabulary, W hypotheses a sentence.
+Legend: B batch, S source, T target, D model width, H heads, G key-value heads, K head width, V vocabulary,
+W hypotheses per sentence.
 """
 
 from dataclasses import dataclass
@@ -10,13 +11,20 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from nmt_cli.models.attention import KVCache, additive_mask, attention_dtype, causal_bias
-from nmt_cli.models.batch_selection import BatchSelection
-from nmt_cli.models.contract import Autoregressive, Sequences, State
+from nmt_cli.models.attention import additive_mask, attention_dtype, causal_bias
+from nmt_cli.models.contract import Autoregressive, ExportableState, Sequences, TensorState
 from nmt_cli.models.dropout import Dropout
 from nmt_cli.models.embedding import Embedding
-from nmt_cli.models.layers import CrossAttention, FeedForwardSublayer, LayerConfig, SelfAttention, initialize_weights
-from nmt_cli.models.normalization import make_normalization
+from nmt_cli.models.kv_cache import BatchSelection, GrowingKVCache, KVCache, collect_key_values, name_key_values
+from nmt_cli.models.layers import (
+    CrossAttention,
+    FeedForwardSublayer,
+    LayerConfig,
+    SelfAttention,
+    SelfAttentionLayer,
+    initialize_weights,
+    make_final_normalization,
+)
 from nmt_cli.models.positions import make_positions
 from nmt_cli.vocabulary import Vocabulary
 
@@ -28,11 +36,16 @@ class TransformerConfig(LayerConfig):
     encoder_layers: int = Field(default=6, ge=1)
     """Layers of the encoder."""
     decoder_layers: int = Field(default=6, ge=1)
-    """Layers of the decoder; few make translation fast (Kasai et al. 2021)."""
+    """Layers of the decoder; few layers make translation fast (Kasai et al. 2021)."""
+
+    @property
+    def has_attention(self) -> bool:
+        """Always."""
+        return True
 
     @classmethod
     def tiny_configs(cls) -> list[Self]:
-        """Configurations of a few thousand parameters that use every option."""
+        """See `ModelConfig.tiny_configs`."""
         base = {"d_model": 16, "heads": 4, "encoder_layers": 2, "decoder_layers": 2, "d_ff": 32, "dropout": 0.0}
         variants: list[dict[str, object]] = [
             {},
@@ -51,18 +64,6 @@ class TransformerConfig(LayerConfig):
         return [cls.model_validate(base | variant) for variant in variants]
 
 
-class _EncoderLayer(nn.Module):
-    def __init__(self, config: TransformerConfig) -> None:
-        super().__init__()
-        self.self_attention = SelfAttention(config)
-        self.feed_forward = FeedForwardSublayer(config)
-
-    def forward(self, x: Tensor, bias: Tensor | None) -> Tensor:
-        """[B, S, D] in and out."""
-        result: Tensor = self.feed_forward(self.self_attention(x, bias))
-        return result
-
-
 class _DecoderLayer(nn.Module):
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
@@ -71,7 +72,7 @@ class _DecoderLayer(nn.Module):
         self.feed_forward = FeedForwardSublayer(config)
 
     def forward(self, x: Tensor, bias: Tensor, keys: Tensor, values: Tensor, padding: Tensor | None) -> Tensor:
-        """[B, T, D] in and out; `padding` is the bias for keys and values [B, G, S, K]."""
+        """[B, T, D] in and out; `padding` is the bias over keys and values [B, G, S, K]."""
         x = self.self_attention(x, bias)
         x = self.cross_attention(x, keys, values, padding)
         result: Tensor = self.feed_forward(x)
@@ -80,20 +81,20 @@ class _DecoderLayer(nn.Module):
 
 @dataclass
 class TransformerMemory:
-    """The encoded source as every decoder layer reads it."""
+    """The encoded source as each decoder layer reads it."""
 
     layers: list[tuple[Tensor, Tensor]]  # keys and values, each [B, G, S, K]
-    bias: Tensor | None  # [B, 1, 1, S]
+    bias: Tensor | None  # hides padding, [B, 1, 1, S]; None if there is none
 
     def select(self, selection: BatchSelection) -> None:
-        """Drop the other sentences."""
+        """Drop the sentences that are not selected."""
         self.layers = [(selection.apply(keys), selection.apply(values)) for keys, values in self.layers]
         self.bias = None if self.bias is None else selection.apply(self.bias)
 
 
 @dataclass
-class TransformerState(State):
-    """Encoded source, shared by a sentence's hypotheses, and what each of them has written."""
+class TransformerState(ExportableState):
+    """The encoded source, which the hypotheses of a sentence share, and the cache of what they have written."""
 
     memory: TransformerMemory
     cache: KVCache
@@ -103,16 +104,30 @@ class TransformerState(State):
         self.cache.reorder(parents)
 
     def select(self, sentences: Tensor) -> None:
-        """See `State.keep`."""
+        """See `State.select`."""
         selection = BatchSelection.from_indices(sentences)
         self.memory.select(selection)
         self.cache.select(selection)
+
+    def tensors(self) -> TensorState:
+        """See `ExportableState.tensors`."""
+        memory = name_key_values("source", self.memory.layers)
+        if self.memory.bias is not None:
+            memory["source_bias"] = self.memory.bias
+        return TensorState(memory, self.cache.tensors())
+
+    @classmethod
+    def from_tensors(cls, tensors: TensorState) -> Self:
+        """See `ExportableState.from_tensors`."""
+        memory = TransformerMemory(collect_key_values("source", tensors.memory), tensors.memory.get("source_bias"))
+        return cls(memory, GrowingKVCache(tensors.updated, None))
 
 
 class Transformer(Autoregressive[TransformerConfig, TransformerState]):
     """Encoder and decoder of self-attention layers."""
 
     config_class = TransformerConfig
+    exportable_state = TransformerState
     summary = "self-attention encoder and decoder (Vaswani et al. 2017)"
 
     def __init__(self, config: TransformerConfig, vocabulary: Vocabulary) -> None:
@@ -125,14 +140,9 @@ class Transformer(Autoregressive[TransformerConfig, TransformerState]):
         self.source_positions = make_positions(config.positions, config.d_model, config.max_positions)
         self.target_positions = make_positions(config.positions, config.d_model, config.max_positions)
         self.dropout = Dropout(config.dropout)
-        self.encoder = nn.ModuleList(_EncoderLayer(config) for _ in range(config.encoder_layers))
+        self.encoder = nn.ModuleList(SelfAttentionLayer(config) for _ in range(config.encoder_layers))
         self.decoder = nn.ModuleList(_DecoderLayer(config) for _ in range(config.decoder_layers))
-        pre_norm = config.norm_position == "pre"
-        norms = [
-            make_normalization(config.norm, config.d_model, config.norm_epsilon) if pre_norm else nn.Identity()
-            for _ in range(2)
-        ]
-        self.encoder_norm, self.decoder_norm = norms
+        self.encoder_norm, self.decoder_norm = make_final_normalization(config), make_final_normalization(config)
         self.output = nn.Linear(config.d_model, vocabulary.target_size)
         if config.tied_embeddings != "none":
             self.output.weight = self.target_embedding.weight
@@ -145,21 +155,21 @@ class Transformer(Autoregressive[TransformerConfig, TransformerState]):
 
     @property
     def max_source_positions(self) -> int | None:
-        """The number of learned positions, if they are learned."""
+        """The number of learned positions; None for other positions."""
         return self.config.max_positions if self.config.positions == "learned" else None
 
     @property
     def max_target_positions(self) -> int | None:
-        """The number of learned positions, if they are learned."""
+        """The same as for the source."""
         return self.max_source_positions
 
     @property
     def kv_cache_per_token(self) -> int:
-        """Keys and values of each layer of the decoder."""
+        """Keys and values of all decoder layers."""
         return self.config.decoder_layers * self.config.kv_cache_per_layer
 
     def compilable_layers(self) -> list[nn.Module]:
-        """See `TranslationModel.repeated`."""
+        """See `TranslationModel.compilable_layers`."""
         return [*self.encoder, *self.decoder]
 
     def forward(self, source: Sequences, target_in: Sequences) -> Tensor:
@@ -172,12 +182,12 @@ class Transformer(Autoregressive[TransformerConfig, TransformerState]):
         return result
 
     def output_logits(self, hidden: Tensor) -> Tensor:
-        """See `Autoregressive.project`."""
+        """See `TranslationModel.output_logits`."""
         result: Tensor = self.output(hidden)
         return result
 
     def init_state(self, source: Sequences, beam_size: int, max_steps: int) -> TransformerState:
-        """See `Autoregressive.start`."""
+        """See `Autoregressive.init_state`."""
         attend = self._decoder_layers[0].self_attention.attend
         like = self.output.weight.new_empty(source.ids.shape[0], beam_size)
         max_entries = max_steps * beam_size
@@ -185,7 +195,7 @@ class Transformer(Autoregressive[TransformerConfig, TransformerState]):
         return TransformerState(self._encode_in_chunks(source), cache)
 
     def decode_step(self, tokens: Tensor, state: TransformerState) -> tuple[Tensor, TransformerState]:
-        """See `Autoregressive.step`."""
+        """See `Autoregressive.decode_step`."""
         memory, cache = state.memory, state.cache
         position = cache.length
         cache.advance()
@@ -199,7 +209,7 @@ class Transformer(Autoregressive[TransformerConfig, TransformerState]):
         return self.output_logits(self.decoder_norm(x)).flatten(0, 1), state
 
     def attention(self, source: Sequences, target_in: Sequences) -> Tensor:
-        """See `Autoregressive.attention`; layers and heads are those of the decoder."""
+        """See `Autoregressive.attention`; from the cross-attention of all decoder layers."""
         memory = self._encode(source)
         x, bias = self._embed_target(target_in.ids), self._causal_bias(target_in.ids)
         weights = []
@@ -224,7 +234,7 @@ class Transformer(Autoregressive[TransformerConfig, TransformerState]):
         return TransformerMemory([layer.cross_attention.attend.keys_values(x) for layer in self._decoder_layers], bias)
 
     def _encode_in_chunks(self, source: Sequences) -> TransformerMemory:
-        """What `_encode` says, in memory that steps read from end to end."""
+        """The same as `_encode`, chunk by chunk and in contiguous tensors, which decoding reads faster."""
         chunks = list(source.chunks())
         if len(chunks) == 1:
             memory = self._encode(source)
@@ -238,12 +248,12 @@ class Transformer(Autoregressive[TransformerConfig, TransformerState]):
             for layer, encoded in zip(all_layers, self._encode(chunk).layers, strict=True):
                 for buffer, values in zip(layer, encoded, strict=True):
                     buffer[rows, :, : values.shape[2]] = values
-                    buffer[rows, :, values.shape[2] :] = 0  # padding is multiplied by zero
+                    buffer[rows, :, values.shape[2] :] = 0  # padding is multiplied by zero, which must not be NaN
         bias = self._padding_bias(source, all_layers)
         return TransformerMemory([(keys, values) for keys, values in all_layers], bias)
 
     def _padding_bias(self, source: Sequences, like: Tensor) -> Tensor | None:
-        """The bias that hides padding, [B, 1, 1, S]; None where there is none."""
+        """The bias that hides padding, [B, 1, 1, S]; None if there is none."""
         padding = source.padding_mask()
         return None if padding is None else additive_mask(padding[:, None, None], like)
 
@@ -257,5 +267,5 @@ class Transformer(Autoregressive[TransformerConfig, TransformerState]):
         return result
 
     def _causal_bias(self, ids: Tensor) -> Tensor:
-        """No mask for padding is needed: it stands behind all that a real position may see."""
+        """Hides later positions, [T, T]; these include all padding that a real position could see."""
         return causal_bias(ids.shape[1], self.output.weight)

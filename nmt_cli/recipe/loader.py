@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, get_args
 
 from pydantic import ValidationError
 
-from nmt_cli.config import Section
+from nmt_cli.config import Section, original_form
 from nmt_cli.data.config import CorpusConfig
 from nmt_cli.data.tokenization.tokenizer import TokenizerConfig
 from nmt_cli.decoding.config import SearchConfig
@@ -18,8 +18,10 @@ from nmt_cli.errors import RecipeError, suggest
 from nmt_cli.evaluation.metrics import sacrebleu_tokenizers
 from nmt_cli.models import MODELS
 from nmt_cli.models.contract import ModelConfig
+from nmt_cli.recipe.aliases import rename_content_keys, rename_line_numbers, rename_override_keys
 from nmt_cli.recipe.overrides import KeyPath, apply_overrides, parse_overrides
 from nmt_cli.recipe.paths import find_recipe, read_recipe_text
+from nmt_cli.reporting import Reporter
 from nmt_cli.training.config import TrainingConfig
 from nmt_cli.yaml12 import LineNumbers, YamlError, read_yaml, write_yaml
 
@@ -53,7 +55,8 @@ class Recipe:
 
     def hash(self) -> str:
         """Eight digits that identify the resolved recipe."""
-        text = json.dumps(self.to_dict(), sort_keys=True)
+        sections = {key: original_form(key, values) for key, values in self.to_dict().items() if key != "name"}
+        text = json.dumps({"name": self.name, **sections}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
@@ -70,13 +73,15 @@ class _UnionMismatch(NamedTuple):
     value: Any
 
 
-def load_recipe(recipe: str | Path, overrides: Sequence[str] = ()) -> Recipe:
-    """Read a recipe by path or by the name of a shipped one, with `section.key=value` settings.
+def load_recipe(recipe: str | Path, overrides: Sequence[str] = (), reporter: Reporter | None = None) -> Recipe:
+    """Read a recipe by path or by the name of a shipped one, with `section.key=value` overrides.
 
-    RecipeError carries every problem found.
+    The reporter, where there is one, warns of old names of keys in the file. RecipeError carries every problem.
     """
     path = find_recipe(recipe)
     parsed_overrides, override_errors = parse_overrides(overrides)
+    parsed_overrides, renamed_keys = rename_override_keys(parsed_overrides)
+    override_errors += [f"--set {renamed.message()}" for renamed in renamed_keys if renamed.conflict]
     try:
         content, line_numbers = read_yaml(read_recipe_text(path))
     except YamlError as error:
@@ -85,14 +90,22 @@ def load_recipe(recipe: str | Path, overrides: Sequence[str] = ()) -> Recipe:
         expected = f"a recipe is a mapping with the keys name, {', '.join(SECTIONS)}"
         raise RecipeError([f"{path}: {expected}", *override_errors])
     content.setdefault("name", path.stem)
+    errors = []
+    for renamed in rename_content_keys(content):
+        message = f"{path}:{line_numbers[renamed.old_path]}: {renamed.message()}"
+        if renamed.conflict:
+            errors.append(message)
+        elif reporter is not None:
+            reporter.warning(message)
+    line_numbers = rename_line_numbers(line_numbers)
     override_errors += apply_overrides(content, parsed_overrides)
     overridden = frozenset(override.path for override in parsed_overrides)
     try:
         loaded = build_recipe(content, str(path), line_numbers, path.absolute().parent, overridden)
     except RecipeError as error:
-        raise RecipeError([*error.errors, *override_errors]) from error
-    if override_errors:
-        raise RecipeError(override_errors)
+        raise RecipeError([*errors, *error.errors, *override_errors]) from error
+    if errors or override_errors:
+        raise RecipeError([*errors, *override_errors])
     return loaded
 
 

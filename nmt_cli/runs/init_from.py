@@ -1,4 +1,4 @@
-"""training.init_from: a run that begins with the weights and the tokenizers of another one."""
+"""training.init_from: fine-tuning, which starts from the weights and tokenizers of another run."""
 
 import os
 from dataclasses import dataclass, replace
@@ -10,52 +10,62 @@ from nmt_cli.data.known_words import WordSet
 from nmt_cli.data.prepared.store import PreparedData, Tokenizers
 from nmt_cli.errors import RecipeError, RunError
 from nmt_cli.recipe.loader import Recipe, load_recipe
-from nmt_cli.runs.checkpoint import Checkpoint
 from nmt_cli.runs.folder import RunFolder
 
-# What may be set anew: everything else decides the shape or the meaning of weights and pieces.
+# Keys that a recipe may change: all others determine the shapes of weights or the meaning of subwords.
 OVERRIDABLE_KEYS = {
-    "tokenizer": ("variants", "sampling"),
+    "tokenizer": ("subword_samples", "subword_sampling"),
     "model": ("dropout", "attention_dropout", "activation_dropout"),
 }
 
 
 @dataclass(frozen=True)
 class BaseRun:
-    """The run that another one begins from."""
+    """The run that another one starts from."""
 
     folder: RunFolder
     recipe: Recipe
     tokenizers: Tokenizers
 
-    def checkpoint(self) -> Checkpoint:
-        """Its best weights; RunError where there are none."""
-        return self.folder.best_checkpoint()
+
+def find_base_folder(recipe: Recipe) -> RunFolder | None:
+    """The run folder that training.init_from names; None if the recipe names none.
+
+    Relative paths are looked for beside the recipe, then in the current folder. RunError if there
+    is no such run.
+    """
+    if recipe.training.init_from is None:
+        return None
+    return _existing_run(_resolve_run_path(recipe, recipe.training.init_from), recipe)
 
 
 def find_base_run(recipe: Recipe, started_run: Path | None = None) -> BaseRun | None:
-    """The run that training.init_from names; None where the recipe names none.
+    """The run that training.init_from names, opened; None if the recipe names none.
 
-    A run that has `begun` is its own origin: it can be resumed when the other one is gone.
-    Relative paths are looked for beside the recipe, then in the current folder. RunError where
+    A `started_run` stands in for it: a run can be resumed after its base run is gone. RunError if
     there is no such run.
     """
     if recipe.training.init_from is None:
         return None
-    path = started_run or _resolve_run_path(recipe, recipe.training.init_from)
+    folder = find_base_folder(recipe) if started_run is None else _existing_run(started_run, recipe)
+    assert folder is not None
+    return BaseRun(folder, load_recipe(folder.recipe_path), Tokenizers.load(folder.path))
+
+
+def _existing_run(path: Path, recipe: Recipe) -> RunFolder:
     folder = RunFolder(path)
     if not folder.recipe_path.is_file():
         raise RunError(
             f"training.init_from: {recipe.training.init_from}: no run folder here; "
             "nmt train makes one, nmt import makes one of a MarianMT folder"
         )
-    return BaseRun(folder, load_recipe(folder.recipe_path), Tokenizers.load(path))
+    return folder
 
 
 def find_base_or_started_run(recipe: Recipe, out: Path) -> BaseRun | None:
-    """The run that training.init_from names or, where it is gone, the one that has begun in `out`.
+    """The run that training.init_from names or, if it is gone, the one that was started from it in `out`.
 
-    RunError where there is neither.
+    RunError if there is neither.
     """
     try:
         return find_base_run(recipe)
@@ -66,10 +76,10 @@ def find_base_or_started_run(recipe: Recipe, out: Path) -> BaseRun | None:
 
 
 def inherit_sections(recipe: Recipe, base_run: BaseRun) -> Recipe:
-    """The recipe with the origin's tokenizer and model sections.
+    """The recipe with the tokenizer and model sections of the base run.
 
-    Keys that the recipe does not state are taken from the origin. RecipeError names every one that
-    it states otherwise, but for `FREE`.
+    RecipeError names each key that the recipe sets to another value, except OVERRIDABLE_KEYS, which
+    keep the recipe's value.
     """
     sections: dict[str, Section] = {}
     conflicts: list[str] = []
@@ -81,9 +91,9 @@ def inherit_sections(recipe: Recipe, base_run: BaseRun) -> Recipe:
     if conflicts:
         raise RecipeError(
             [
-                f"training.init_from: {base_run.folder.path} was trained otherwise: "
+                f"training.init_from: {base_run.folder.path} was trained with other settings: "
                 + ", ".join(conflicts)
-                + "; leave these keys out to take over its own"
+                + "; remove these keys to use its own"
             ]
         )
     training = recipe.training.model_copy(update={"init_from": _resolve_init_from(recipe, base_run)})
@@ -91,20 +101,21 @@ def inherit_sections(recipe: Recipe, base_run: BaseRun) -> Recipe:
     return replace(recipe, **replacements)
 
 
-def training_words(data: PreparedData, base_run: BaseRun | None) -> WordSet | None:
-    """The words of all text that a run learns from, its origin's too; None where they are unknown.
+def training_words(data: PreparedData, base_path: Path | None) -> WordSet | None:
+    """The words of all text that a run learns from, including that of its base run.
 
-    They are where data were prepared, or the origin was trained or imported, without their list.
+    None if they are unknown: data may be prepared, and a base run trained or imported, without
+    their list.
     """
     words = WordSet.load(data.folder)
-    if words is None or base_run is None:
+    if words is None or base_path is None:
         return words
-    base_words = WordSet.load(base_run.folder.path)
+    base_words = WordSet.load(base_path)
     return None if base_words is None else base_words.union(words)
 
 
 def _differences(own_section: Section, base_section: Section, overridable: tuple[str, ...]) -> list[str]:
-    """`key (old -> new)` for each key that is stated and does not agree."""
+    """`key (base -> own)` for each key that the recipe sets to another value and may not."""
     base_values = base_section.model_dump(mode="json")
     explicit_values = own_section.model_dump(mode="json", include=set(own_section.model_fields_set))
     return [
@@ -115,9 +126,9 @@ def _differences(own_section: Section, base_section: Section, overridable: tuple
 
 
 def _resolve_init_from(recipe: Recipe, base_run: BaseRun) -> str:
-    """The absolute path, so that the resolved recipe runs again from any folder.
+    """The absolute path of the base run, so that the resolved recipe can be used from any folder.
 
-    Of a run that has begun and whose origin is gone, the path that it was at.
+    If a started run stands in for a base run that is gone, the path at which that was.
     """
     init_from, base_init_from = recipe.training.init_from, base_run.recipe.training.init_from
     assert init_from is not None
@@ -127,7 +138,7 @@ def _resolve_init_from(recipe: Recipe, base_run: BaseRun) -> str:
 
 
 def _resolve_run_path(recipe: Recipe, path: str) -> Path:
-    """Where the run is, links not followed: `latest` may be another one tomorrow."""
+    """The absolute path of the run, through symbolic links as they are: `latest` may point elsewhere tomorrow."""
     run_path = Path(path).expanduser()
     candidates = [folder / run_path for folder in (recipe.folder, Path.cwd()) if folder is not None]
     existing = next((candidate for candidate in candidates if candidate.is_dir()), candidates[-1])

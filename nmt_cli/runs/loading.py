@@ -15,8 +15,8 @@ from nmt_cli.models.contract import TranslationModel
 from nmt_cli.models.quantized import quantize
 from nmt_cli.recipe.loader import Recipe, load_recipe
 from nmt_cli.reporting import Reporter
-from nmt_cli.runs.checkpoint import FORMAT_VERSION, NamedTensors
 from nmt_cli.runs.folder import RunFolder
+from nmt_cli.training.checkpoints import FORMAT_VERSION, NamedTensors
 from nmt_cli.vocabulary import Vocabulary
 
 Model = TranslationModel[Any]
@@ -51,7 +51,7 @@ def open_run(
     recipe = load_recipe(folder.recipe_path, overrides)
     check_manifest(path)
     tokenizers = Tokenizers.load(path)
-    checkpoint = folder.best_checkpoint()
+    checkpoint = folder.checkpoints.best()
     for note in checkpoint.warnings:
         Reporter().warning(note)
     model = build_model(recipe, tokenizers.vocabulary)

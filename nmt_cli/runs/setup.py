@@ -1,8 +1,10 @@
-"""What must hold and be known before a run trains: folder, settings, data, size of a batch."""
+"""Setting up a training: what is resolved, checked and written before the first update."""
 
 import json
 import os
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +12,20 @@ import torch
 
 from nmt_cli.commands.prepare import PreparationResult, prepare_recipe
 from nmt_cli.data.prepared.store import PreparedData
+from nmt_cli.device import choose_dtype, device_name, keep_freed_memory, limit_kernel_cache
 from nmt_cli.distributed.process_group import ProcessGroup
 from nmt_cli.errors import DataError, RunError
-from nmt_cli.fs import reject_external_symlinks
+from nmt_cli.fs import atomic_write_text, reject_external_symlinks
 from nmt_cli.recipe.loader import Recipe, build_recipe, load_recipe
 from nmt_cli.reporting import Reporter
 from nmt_cli.runs.folder import RunFolder
-from nmt_cli.runs.init_from import find_base_run, inherit_sections
-from nmt_cli.runs.loading import Model
+from nmt_cli.runs.init_from import find_base_folder, find_base_run, inherit_sections, training_words
+from nmt_cli.runs.loading import Model, build_model, check_weights, tokenizer_hashes
 from nmt_cli.training.batch_size import find_batch_size
-from nmt_cli.training.metric_log import tensorboard_writer_class
+from nmt_cli.training.batches import BatchIterator
+from nmt_cli.training.checkpoints import FORMAT_VERSION, Checkpointer
+from nmt_cli.training.metrics import MetricLogger, ValidationResult, tensorboard_writer_class
+from nmt_cli.training.trainer import Trainer
 
 CHANGEABLE_ON_RESUME = (
     "training.updates",
@@ -33,10 +39,166 @@ CHANGEABLE_ON_RESUME = (
 )
 
 
-def prepare_run(
+@dataclass(frozen=True)
+class TrainingRun:
+    """Everything that a training needs, resolved and checked before its folder is touched."""
+
+    recipe: Recipe  # with the sections and paths that training.init_from and `auto` stand for
+    data: PreparedData
+    model: Model
+    folder: RunFolder
+    device: torch.device
+    dtype: torch.dtype
+    processes: ProcessGroup
+    reporter: Reporter
+
+    @contextmanager
+    def open_folder(self) -> Iterator[None]:
+        """Hold the lock of the run folder, in which rank 0 first writes what a run has besides checkpoints."""
+        with ExitStack() as exit_stack:
+
+            def lock_and_write() -> None:
+                exit_stack.enter_context(self.folder.lock())
+                self._write_folder()
+
+            self.processes.run_on_main(lock_and_write)
+            self._report_summary()
+            yield
+
+    def _write_folder(self) -> None:
+        folder, data = self.folder, self.data
+        preserved_entries = {}
+        if (folder.path / "manifest.json").exists():
+            manifest = folder.read_json("manifest.json")
+            preserved_entries = {key: manifest[key] for key in ("init_from",) if key in manifest}
+            previous_fingerprint = manifest.get("fingerprint")
+            if previous_fingerprint != data.fingerprint:
+                raise RunError(
+                    f"{folder.path}: was started with prepared data {previous_fingerprint}, "
+                    f"these are {data.fingerprint}"
+                )
+        if not folder.recipe_path.exists():  # it is written last: a run that has it has the other files too
+            data.tokenizers.save(folder.path)
+            base_folder = find_base_folder(self.recipe)
+            words = training_words(data, None if base_folder is None else base_folder.path)
+            if words is not None:
+                words.save(folder.path)
+        counts = {key: data.manifest[key] for key in ("read", "train", "splits", "vocabulary")}
+        folder.write_json(
+            "manifest.json",
+            {
+                "format": FORMAT_VERSION,
+                "fingerprint": data.fingerprint,
+                "tokenizers": tokenizer_hashes(folder.path),
+                "prepared": data.folder.name,
+                "inputs": data.manifest["inputs"],
+                **counts,
+                **preserved_entries,
+            },
+        )
+        atomic_write_text(folder.recipe_path, self.recipe.to_yaml())
+
+    def _report_summary(self) -> None:
+        parameters = sum(parameter.numel() for parameter in self.model.parameters())
+        precision = str(self.dtype).removeprefix("torch.")
+        self.reporter.info(
+            f"{self.recipe.name}: {self.recipe.model.type}, {parameters:,} parameters, {precision} on "
+            f"{device_name(self.device)}; {self.data.manifest['train']:,} pairs, "
+            f"{self.recipe.training.updates:,} updates"
+            + ("" if self.processes.is_single else f", {self.processes.world_size} processes")
+        )
+
+    def make_trainer(self, validate: Callable[[], ValidationResult], *, resume: bool) -> Trainer:
+        """A trainer with the state to start from: random weights, those of training.init_from, or a checkpoint."""
+        config, read_only = self.recipe.training, not self.processes.is_main
+        trainer = Trainer(
+            self.model.to(self.device),
+            config,
+            BatchIterator(self.data, config.max_positions, config.seed),
+            Checkpointer(self.folder.checkpoints.folder, read_only=read_only),
+            MetricLogger(self.folder.path, self.reporter, tensorboard=config.tensorboard, read_only=read_only),
+            validate,
+            dtype=self.dtype,
+            processes=self.processes,
+        )
+        if config.init_from is not None and not self.folder.checkpoints.step_folders():
+            self._load_initial_weights(trainer)
+        if resume:
+            self._resume(trainer)
+        return trainer
+
+    def _load_initial_weights(self, trainer: Trainer) -> None:
+        """Load the weights of the run that training.init_from names, and record which."""
+        base_folder = self.processes.main_first(lambda: find_base_folder(self.recipe))
+        assert base_folder is not None
+        checkpoint = base_folder.checkpoints.best()
+        tensors = checkpoint.tensors()
+        check_weights(self.model, tensors, base_folder.path)
+        trainer.load_initial_weights(tensors)
+        if self.processes.is_main:
+            provenance = {"run": str(base_folder.path), "checkpoint": checkpoint.update}
+            manifest = self.folder.read_json("manifest.json")
+            self.folder.write_json("manifest.json", manifest | {"init_from": provenance})
+        self.reporter.info(f"starting from {base_folder.path} after {checkpoint.update:,} updates")
+
+    def _resume(self, trainer: Trainer) -> None:
+        """Continue from the last intact checkpoint, and report what that means."""
+        reporter, processes = self.reporter, self.processes
+        checkpoint, damage_messages = processes.main_first(self.folder.checkpoints.last)
+        updates_by_rank = processes.all_gather(checkpoint.update if checkpoint else 0)
+        if len(set(updates_by_rank)) > 1:
+            raise RunError(
+                f"{self.folder.path}: the processes see different checkpoints "
+                f"({', '.join(map(str, updates_by_rank))}): it must be on a disk that all machines share"
+            )
+        fallback = f"using {checkpoint.folder.name}" if checkpoint else "there is none before it"
+        for message in damage_messages:
+            reporter.warning(f"{message}; {fallback}")
+        trainer.logger.truncate(checkpoint.update if checkpoint else -1)
+        if checkpoint is None:
+            reporter.info("no checkpoint yet: starting at update 0")
+            return
+        trainer.resume(checkpoint)
+        state, updates = trainer.state, trainer.config.updates
+        if state.batches_per_update != trainer.config.gradient_accumulation * processes.world_size:
+            reporter.info(
+                f"keeping {state.batches_per_update} batches per update, as the run was started, "
+                f"now over {processes.world_size} process(es)"
+            )
+        if state.batches_per_update < processes.world_size:
+            reporter.warning(f"{processes.world_size - state.batches_per_update} process(es) will have nothing to do")
+        if state.update >= updates:
+            reporter.info(
+                f"already at {state.update:,} of {updates:,} updates; for more use --set training.updates={2 * updates}"
+            )
+        elif state.stop_reason is None:
+            reporter.info(f"resuming at update {state.update:,} of {updates:,}")
+
+
+def set_up_training(
+    recipe: Recipe, out: Path, reporter: Reporter, *, resume: bool, device: str, processes: ProcessGroup
+) -> TrainingRun:
+    """Prepare the data and build the model; nothing is written into `out`.
+
+    RunError if `out` exists and `resume` is off, or if the run cannot be resumed with this recipe;
+    DataError for text that cannot be used; DeviceError for a device that is not there.
+    """
+    folder = RunFolder(out)
+    torch_device = processes.main_first(lambda: processes.device_for(device))
+    limit_kernel_cache()
+    dtype = choose_dtype(recipe.training.precision, torch_device)
+    keep_freed_memory()
+    recipe, data = _prepare(recipe, folder, resume, reporter, processes)
+    model = build_model(recipe, data.tokenizers.vocabulary)
+    processes.main_first(lambda: _check_positions(model, data))
+    run = TrainingRun(recipe, data, model, folder, torch_device, dtype, processes, reporter)
+    return replace(run, recipe=_resolve_batch_size(run))
+
+
+def _prepare(
     recipe: Recipe, folder: RunFolder, resume: bool, reporter: Reporter, processes: ProcessGroup
 ) -> tuple[Recipe, PreparedData]:
-    """The recipe with all that is resolved before training, and the data, prepared by rank 0."""
+    """The resolved recipe and its prepared data, which rank 0 prepares."""
     prepared: list[PreparationResult] = []
 
     def prepare_on_main() -> dict[str, Any]:
@@ -50,17 +212,17 @@ def prepare_run(
 
 
 def _prepare_on_main(recipe: Recipe, folder: RunFolder, resume: bool, reporter: Reporter) -> PreparationResult:
-    """Make sure that the run may begin, and its data are there."""
     out, has_started = folder.path, folder.recipe_path.is_file()
     _check_output_dir(folder, resume)
     if out.is_dir():
         reject_external_symlinks(out)
     if recipe.training.tensorboard:
-        tensorboard_writer_class()  # now, and not when all is prepared
+        tensorboard_writer_class()  # fails now rather than after the preparation
     base_run = find_base_run(recipe, out if has_started else None)
     recipe = recipe if base_run is None else inherit_sections(recipe, base_run)
     if has_started:
-        recipe = _reconcile_with_started_run(recipe, load_recipe(folder.recipe_path), reporter)
+        started_recipe = load_recipe(folder.recipe_path) if base_run is None else base_run.recipe
+        recipe = _reconcile_with_started_run(recipe, started_recipe, reporter)
     prepared = prepare_recipe(recipe, reporter, base_run=base_run)
     if prepared.data.split("dev") is None:
         raise DataError(f"{prepared.data.folder}: no development part")
@@ -68,24 +230,24 @@ def _prepare_on_main(recipe: Recipe, folder: RunFolder, resume: bool, reporter: 
 
 
 def _check_output_dir(folder: RunFolder, resume: bool) -> None:
-    """RunError where no run can be written or gone on with, before hours of work go there."""
+    """RunError if no run can be written or resumed in the folder, before any work is done."""
     out = folder.path
     existing = next(path for path in (out, *out.absolute().parents) if path.exists())
     if not existing.is_dir():
         raise RunError(f"{out}: {existing} is a file, not a folder: choose another --out")
     if folder.exists() and not resume:
-        raise RunError(f"{out} exists: go on with --resume, or train elsewhere with --out DIR")
-    if folder.exists() and not folder.checkpoints_path.is_dir():
-        raise RunError(f"{out}: not a run folder: train elsewhere with --out DIR")
+        raise RunError(f"{out} exists: continue with --resume, or choose another --out DIR")
+    if folder.exists() and not folder.checkpoints.folder.is_dir():
+        raise RunError(f"{out}: not a run folder: choose another --out DIR")
     effective_ids = os.access in os.supports_effective_ids
     if not os.access(existing, os.W_OK | os.X_OK, effective_ids=effective_ids):
         raise RunError(f"{out}: cannot write into {existing}: choose another --out")
 
 
 def _reconcile_with_started_run(recipe: Recipe, started_recipe: Recipe, reporter: Reporter) -> Recipe:
-    """Say which settings changed since the run began; RunError for those that cannot.
+    """The recipe to resume with, where `auto` keeps the value that it was resolved to when the run was started.
 
-    Returns the recipe with what was resolved when the run began.
+    Reports the settings that have changed since; RunError for those that must not.
     """
     if recipe.training.tokens_per_batch == "auto":
         recipe = _with_tokens_per_batch(recipe, started_recipe.training.max_positions)
@@ -98,7 +260,7 @@ def _reconcile_with_started_run(recipe: Recipe, started_recipe: Recipe, reporter
     }
     if forbidden_keys:
         raise RunError(
-            "cannot resume with other settings than the run began with: "
+            "cannot resume with other settings than the run was started with: "
             + ", ".join(descriptions[key] for key in forbidden_keys)
         )
     for key in changed_keys:
@@ -106,26 +268,33 @@ def _reconcile_with_started_run(recipe: Recipe, started_recipe: Recipe, reporter
     return recipe
 
 
-def with_resolved_batch_size(
-    recipe: Recipe,
-    model: Model,
-    data: PreparedData,
-    device: torch.device,
-    dtype: torch.dtype,
-    reporter: Reporter,
-    processes: ProcessGroup,
-) -> Recipe:
-    """The recipe with a number in the place of `tokens_per_batch: auto`."""
+def _check_positions(model: Model, data: PreparedData) -> None:
+    """DataError if the text needs more positions than the model has."""
+    dev = data.split("dev")
+    store_pairs = [*data.variants, *([] if dev is None else [(dev.source_ids, dev.target_ids)])]
+    limits = {"source": model.max_source_positions, "target": model.max_target_positions}
+    for index, (side, limit) in enumerate(limits.items()):
+        needed_positions = max(int(store_pair[index].lengths().max()) for store_pair in store_pairs) + 1
+        if limit is not None and needed_positions > limit:
+            raise DataError(
+                f"the longest {side} needs {needed_positions:,} positions, the model has {limit:,}: raise "
+                "model.max_positions, or lower corpus.max_length (for development text: shorten it)"
+            )
+
+
+def _resolve_batch_size(run: TrainingRun) -> Recipe:
+    """The recipe with a number in place of `tokens_per_batch: auto`, measured by rank 0."""
+    recipe, processes = run.recipe, run.processes
     if recipe.training.tokens_per_batch != "auto":
         return recipe
     tokens, needed_bytes, available_bytes = processes.run_on_main(
         lambda: find_batch_size(
-            model, data, device=device, dtype=dtype, seed=recipe.training.seed,
+            run.model, run.data, device=run.device, dtype=run.dtype, seed=recipe.training.seed,
             processes_per_machine=processes.local_world_size,
         )
     )  # fmt: skip
     usage = "more" if needed_bytes is None else f"{needed_bytes / (1 << 30):.1f} GiB"
-    reporter.info(
+    run.reporter.info(
         f"training.tokens_per_batch: auto is {tokens:,} here: it takes {usage} of "
         f"{available_bytes / (1 << 30):.1f} GiB that are free"
     )

@@ -1,6 +1,6 @@
 """The stream of training batches, whose position is two numbers: epoch and batch."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -15,7 +15,7 @@ from nmt_cli.models.contract import Sequences
 
 
 class TensorBatch(NamedTuple):
-    """A batch as a model takes it."""
+    """A batch as a model takes it: ids [B, S] of the source, [B, T] of the decoder's input and of its labels."""
 
     source: Sequences
     target_in: Sequences
@@ -23,70 +23,73 @@ class TensorBatch(NamedTuple):
 
     @property
     def tokens(self) -> int:
-        """Real target positions, ends of sentences included."""
+        """Target positions without padding, with the end of each sentence."""
         return self.target_out.num_tokens()
 
 
+def to_device(batch: Batch, device: torch.device) -> TensorBatch:
+    """Copy a batch from NumPy arrays to tensors on the device."""
+    return TensorBatch(*(Sequences.from_numpy(*padded, device) for padded in batch))
+
+
 class BatchIndex(NamedTuple):
-    """Where a batch stands in the stream."""
+    """The position of a batch in the stream."""
 
     epoch: int
     batch: int
 
 
 class RankBatches(NamedTuple):
-    """What one process computes of an update."""
+    """The batches of an update that one process computes."""
 
     batches: list[tuple[int, Batch]]  # each with its number within the update
-    update_tokens: int  # real target positions of the whole update, over all processes
-    batch_indices: tuple[BatchIndex, ...]  # of all its batches, over all processes
-
-
-def to_tensors(batch: Batch, device: torch.device) -> TensorBatch:
-    """Move a batch to the device."""
-    return TensorBatch(*(Sequences.from_numpy(*padded, device) for padded in batch))
+    update_tokens: int  # target positions without padding of the whole update, over all processes
+    batch_indices: tuple[BatchIndex, ...]  # of the whole update, over all processes
 
 
 class BatchIterator:
-    """Endless updates of prepared data in an order decided by (seed, epoch).
+    """Endless updates of prepared data, in an order that depends only on (seed, epoch).
 
-    An update has `group` batches, over all processes; the last one of an epoch has what is left.
-    The cursor counts batches of all processes, so that any number of them can go on from it.
+    An update has `batches_per_update` batches over all processes, the last one of an epoch the rest.
+    The position counts batches of all processes, so that a run can resume with another number of them.
     """
 
     def __init__(self, data: PreparedData, max_positions: int, seed: int, batches_per_update: int = 1) -> None:
-        self.data, self.max_positions, self.seed, self.batches_per_update = (
-            data,
-            max_positions,
-            seed,
-            batches_per_update,
-        )
+        self.data, self.max_positions, self.seed = data, max_positions, seed
         self.vocabulary = data.tokenizers.vocabulary
-        self.epoch, self.next_batch = 0, 0
-        self.skipped_batches: list[dict[str, Any]] = []  # epoch, batch and pairs of what diverged
+        self.seek(0, 0, batches_per_update)
+
+    def seek(
+        self,
+        epoch: int,
+        next_batch: int,
+        batches_per_update: int = 1,
+        skipped_batches: Sequence[Mapping[str, Any]] = (),
+    ) -> None:
+        """Move to a batch of an epoch.
+
+        Each of `skipped_batches` names an epoch, a batch and its pairs: that batch is left out, and
+        its pairs are in no batch of a later epoch.
+        """
+        self.epoch, self.next_batch, self.batches_per_update = epoch, next_batch, batches_per_update
+        self.skipped_batches = tuple(skipped_batches)
         self._epoch_batches: EpochBatches | None = None
 
     def epoch_schedule(self) -> EpochBatches:
-        """The batches of the present epoch."""
+        """The batches of the current epoch."""
         if self._epoch_batches is None:
             self._epoch_batches = self._make_schedule(self.epoch)
         return self._epoch_batches
 
     def next_micro_batches(self, rank: int = 0, world_size: int = 1) -> RankBatches:
-        """What process `rank` of `count` computes of the next update; the cursor moves past it all.
-
-        Batches that were set aside are passed over.
-        """
+        """The part of the next update that process `rank` of `world_size` computes; moves past the whole update."""
         batch_indices = self._next_batch_indices()
-        order, rank_numbers = (self.epoch_schedule().batches, set(assign_to_rank(len(batch_indices), rank, world_size)))
-        pairs_by_batch = [order[batch_index.batch] for batch_index in batch_indices]
+        batches = self.epoch_schedule().batches
         offsets = self._stores(self.epoch)[1].offsets
-        update_tokens = sum(int((offsets[some + 1] - offsets[some]).sum()) + len(some) for some in pairs_by_batch)
-        rank_batches = [
-            (number, self._load_batch(batch_index.batch))
-            for number, batch_index in enumerate(batch_indices)
-            if number in rank_numbers
-        ]
+        pairs_by_batch = [batches[batch_index.batch] for batch_index in batch_indices]
+        update_tokens = sum(int((offsets[pairs + 1] - offsets[pairs]).sum()) + len(pairs) for pairs in pairs_by_batch)
+        numbers = assign_to_rank(len(batch_indices), rank, world_size)
+        rank_batches = [(number, self._load_batch(batch_indices[number].batch)) for number in numbers]
         return RankBatches(rank_batches, update_tokens, tuple(batch_indices))
 
     def _next_batch_indices(self) -> list[BatchIndex]:
@@ -94,40 +97,28 @@ class BatchIterator:
         while True:
             if self.next_batch >= len(self.epoch_schedule().batches):
                 self.epoch, self.next_batch, self._epoch_batches = self.epoch + 1, 0, None
-            first, end = (
-                self.next_batch,
-                min(self.next_batch + self.batches_per_update, len(self.epoch_schedule().batches)),
-            )
-            self.next_batch = end
-            batch_indices = [BatchIndex(self.epoch, batch) for batch in range(first, end)]
+            first = self.next_batch
+            self.next_batch = min(first + self.batches_per_update, len(self.epoch_schedule().batches))
+            batch_indices = [BatchIndex(self.epoch, batch) for batch in range(first, self.next_batch)]
             remaining = [batch_index for batch_index in batch_indices if batch_index not in skipped]
             if remaining:
                 return remaining
 
     def largest_batches(self) -> list[Batch]:
-        """The batches of this epoch that take the most memory: the one with the most positions, and
-        the one with the most pairs of positions to attend to."""
+        """The batches of this epoch that take the most memory: the one with the most padded positions, and
+        the one with the most pairs of positions in attention."""
         shapes = [self.epoch_schedule().shape(number) for number in range(len(self.epoch_schedule().batches))]
         costs_by_power = [[rows * (source + target) ** power for rows, source, target in shapes] for power in (1, 2)]
         largest_numbers = {costs_by_batch.index(max(costs_by_batch)) for costs_by_batch in costs_by_power}
         return [self._load_batch(number) for number in sorted(largest_numbers)]
 
-    def seek(self, epoch: int, next_batch: int, batches_per_update: int = 1) -> None:
-        """Set the cursor, to resume with updates of `group` batches."""
-        self.epoch, self.next_batch, self.batches_per_update, self._epoch_batches = (
-            epoch,
-            next_batch,
-            batches_per_update,
-            None,
-        )
-
     def pair_indices(self, batch_index: BatchIndex) -> Indices:
-        """Which pairs a batch is made of."""
+        """The indices of a batch's sentence pairs in the prepared data."""
         schedule = self.epoch_schedule() if batch_index.epoch == self.epoch else self._make_schedule(batch_index.epoch)
         return schedule.batches[batch_index.batch]
 
     def texts(self, batch_index: BatchIndex) -> Iterator[tuple[str, str]]:
-        """The text of each pair of a batch, as its pieces spell it."""
+        """Source and target of each pair of a batch, decoded from its subwords."""
         stores, tokenizers = self._stores(batch_index.epoch), self.data.tokenizers
         stores_and_tokenizers = zip(stores, (tokenizers.source, tokenizers.target), strict=True)
         pairs = self.pair_indices(batch_index)
@@ -153,7 +144,7 @@ class BatchIterator:
         return replace(schedule, batches=order)
 
     def _load_batch(self, number: int) -> Batch:
-        """A batch of the present epoch."""
+        """A batch of the current epoch."""
         schedule, stores = self.epoch_schedule(), self._stores(self.epoch)
         return collate(*stores, schedule.batches[number], self.vocabulary, schedule.shape(number))
 

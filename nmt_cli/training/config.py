@@ -7,9 +7,9 @@ from pydantic import Field
 from nmt_cli.config import Section
 from nmt_cli.device import Precision
 from nmt_cli.training.compilation import CompileMode
-from nmt_cli.training.parameters import OptimizerName
+from nmt_cli.training.metrics import Metric
+from nmt_cli.training.optimizer import OptimizerName
 from nmt_cli.training.schedule import Schedule
-from nmt_cli.training.state import Metric
 
 
 class TrainingConfig(Section):
@@ -23,7 +23,7 @@ class TrainingConfig(Section):
     tokens_per_batch: Annotated[int, Field(ge=1)] | Literal["auto"] = 4096
     """Target positions a batch, padding and ends of sentences included; auto: as many as the memory
     takes, measured once at the start, at most 4096 on a CPU and 32768 on a GPU."""
-    accumulate: int = Field(default=1, ge=1)
+    gradient_accumulation: int = Field(default=1, ge=1)
     """Batches whose gradients a process sums for one update: of N processes, N times as many. The
     last update of an epoch has what is left."""
     optimizer: OptimizerName = "adam"
@@ -32,7 +32,7 @@ class TrainingConfig(Section):
     """Highest rate; for schedule noam the factor before d_model^-0.5."""
     schedule: Schedule = "inverse_sqrt"
     """How the rate goes on after the warm-up."""
-    warmup: int = Field(default=400, ge=0)
+    warmup_updates: int = Field(default=400, ge=0)
     """Updates over which the rate rises linearly to its highest."""
     beta1: float = Field(default=0.9, ge=0, lt=1)
     """Decay of Adam's mean of gradients."""
@@ -69,9 +69,9 @@ class TrainingConfig(Section):
     """Schedule plateau: the rate is multiplied with this ..."""
     plateau_patience: int = Field(default=2, ge=1)
     """... after so many validations in a row without a better one."""
-    average: int = Field(default=1, ge=1)
+    average_checkpoints: int = Field(default=1, ge=1)
     """Validate and keep as best the mean of the last so many checkpoints."""
-    average_decay: float | None = Field(default=None, gt=0, lt=1)
+    ema_decay: float | None = Field(default=None, gt=0, lt=1)
     """Validate and keep as best an exponential moving average of the weights with this decay."""
     log_every: int = Field(default=50, ge=1)
     """Updates between lines of the log."""
@@ -94,12 +94,12 @@ class TrainingConfig(Section):
     @property
     def keep_last_checkpoints(self) -> int:
         """How many regular checkpoints stay: to average, and to have one before the last."""
-        return max(2, self.average)
+        return max(2, self.average_checkpoints)
 
     def errors(self) -> list[str]:
         """Options that do not fit together."""
-        if self.average > 1 and self.average_decay is not None:
-            return ["average and average_decay: use one of them"]
+        if self.average_checkpoints > 1 and self.ema_decay is not None:
+            return ["average_checkpoints and ema_decay: use one of them"]
         return []
 
     def warnings(self) -> list[str]:
@@ -111,13 +111,13 @@ class TrainingConfig(Section):
         if self.metric == "loss":
             keys = self.non_default("metric_tokenize", "validation_beam", "samples")
             messages += [f"{key}: does nothing with metric: loss" for key in keys]
-        if self.warmup >= self.updates:
-            messages.append(f"warmup: of {self.warmup} updates is not over after {self.updates}")
+        if self.warmup_updates >= self.updates:
+            messages.append(f"warmup_updates: {self.warmup_updates}, but there are only {self.updates} updates")
         if self.validate_every > self.updates:
             messages.append(f"validate_every: {self.validate_every} is more than {self.updates} updates")
         validations = -(-self.updates // self.validate_every)
-        if self.average > validations:
-            messages.append(f"average: of {self.average}, but there are {validations} checkpoints")
+        if self.average_checkpoints > validations:
+            messages.append(f"average_checkpoints: {self.average_checkpoints}, but there are {validations} checkpoints")
         if self.patience is not None and self.patience >= validations:
             messages.append(f"patience: {self.patience}, but there are {validations} validations")
         return messages

@@ -18,7 +18,7 @@ from nmt_cli.errors import DeviceError
 from nmt_cli.models.contract import TranslationModel
 from nmt_cli.models.dropout import seed_masks
 from nmt_cli.training.all_reduce import SyncedStep, no_sync
-from nmt_cli.training.batches import RankBatches, to_tensors
+from nmt_cli.training.batches import RankBatches, to_device
 from nmt_cli.training.compilation import compile_layers, uncompile_layers
 from nmt_cli.training.loss import CrossEntropy, forward_backward
 from nmt_cli.training.memory import empty_cache, is_out_of_memory
@@ -111,7 +111,7 @@ class GradientAccumulator:
         for batch_number, batch in rank_batches.batches:
             for micro_batch_number, micro_batch in enumerate(split_batch(batch, state.max_micro_batch_positions)):
                 seed_masks(self.seed, state.update, batch_number, *([micro_batch_number] if micro_batch_number else []))
-                tensors, scale = (to_tensors(micro_batch, self.device), 1.0 / rank_batches.update_tokens)
+                tensors, scale = (to_device(micro_batch, self.device), 1.0 / rank_batches.update_tokens)
                 loss = forward_backward(
                     self.model, *tensors, smoothing=self.smoothing, scale=scale,
                     cross_entropy_function=self.cross_entropy,

@@ -83,10 +83,7 @@ def _split_into_chunks(
     smoothing: float,
     cross_entropy_function: CrossEntropy | None = None,
 ) -> tuple[Tensor, list[HiddenChunk]]:
-    """Hidden states, and how to score each stretch of them along their first axis.
-
-    The one place where training asks for a model's contract.
-    """
+    """Hidden states, and how to score each chunk of them along their first axis."""
     max_logits = MAX_LOGITS_BY_DEVICE[source.ids.device.type]
     if isinstance(model, NonAutoregressive):
         return ctc_chunks(model, source, target_out, smoothing, max_logits)

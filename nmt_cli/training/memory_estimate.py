@@ -39,7 +39,7 @@ def estimate_memory(
 ) -> MemoryEstimate:
     """Memory for a batch of so many sentences of these lengths, on this type of device.
 
-    `averaged`: with a moving average of the weights (training.average_decay).
+    `averaged`: with a moving average of the weights (training.ema_decay).
 
     The tensors that a backward pass needs are counted for a batch of two such sentences, which
     have the same sizes on every device, and scaled up: they are linear in the number of sentences.
@@ -48,7 +48,7 @@ def estimate_memory(
     low_precision_bytes = 0 if dtype == torch.float32 else 2 * 2 * parameter_count  # copy and gradient in bfloat16
     activation_bytes = _saved_activation_bytes(model, source_length, target_length) * dtype.itemsize // 4
     master_bytes = 4 * parameter_count
-    scored_positions = max(target_length, source_length * getattr(model.config, "upsample", 1))
+    scored_positions = max(target_length, model.output_length(source_length) or source_length)
     return MemoryEstimate(
         weight_bytes=(4 + has_moving_average) * master_bytes + low_precision_bytes,
         activation_bytes=activation_bytes * sentences // PROBE_PAIRS,

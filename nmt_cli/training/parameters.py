@@ -1,24 +1,22 @@
-"""A model's parameters as flat float32 masters, and the optimizer that updates them.
+"""A model's parameters as one flat float32 tensor, the master weights, beside a copy to compute with.
 
-Computation runs in the chosen type; the masters, the gradients' sum over micro-batches and the
-moments are float32. One flat tensor for all parameters makes the optimizer, clipping, averaging
-and (across processes) the exchange of gradients one operation each.
+The model computes in the chosen type; master weights and the gradient summed over micro-batches are
+float32. One flat tensor for all parameters makes the optimizer, clipping, averaging and the
+all-reduce of gradients one operation each.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-OptimizerName = Literal["adam", "adamw"]
-
 
 class FlatParameters:
-    """Flat master weights; the model's own parameters are views of the computing copy.
+    """Flat master weights; the model's own parameters become views of the copy to compute with.
 
-    `exchanged` is the gradient and, behind it, `riders` further numbers that processes sum with it.
+    Matrices come first, all other parameters after them. `reduce_buffer` holds the gradient and,
+    behind it, `extra_scalar_count` numbers that are summed over processes together with it.
     """
 
     def __init__(self, model: nn.Module, dtype: torch.dtype, extra_scalar_count: int = 0) -> None:
@@ -41,15 +39,15 @@ class FlatParameters:
             parameter.data, parameter.grad = value, gradient
 
     def unflatten(self, flat: Tensor) -> dict[str, Tensor]:
-        """Views of a flat tensor, by the names of the parameters."""
+        """Views of a flat tensor, by name of the parameter."""
         flat_tensors = flat.split([shape.numel() for shape in self.shapes.values()])
         shapes_and_tensors = zip(self.shapes.items(), flat_tensors, strict=True)
         return {name: flat_tensor.view(shape) for (name, shape), flat_tensor in shapes_and_tensors}
 
     def flatten(self, named_tensors: dict[str, Tensor]) -> Tensor:
-        """The way back from `split`, as a float32 copy on the masters' device.
+        """A float32 copy on the masters' device, in the order of the flat tensor.
 
-        ValueError for tensors of other names or shapes.
+        ValueError for tensors of other names or shapes than the model's.
         """
         shapes = {name: value.shape for name, value in named_tensors.items()}
         if shapes != self.shapes:
@@ -59,12 +57,12 @@ class FlatParameters:
         return torch.cat(flat_tensors)
 
     def load_master(self, flat: Tensor) -> None:
-        """Replace the masters and what is computed with."""
+        """Replace the master weights and the copy to compute with."""
         self.master.copy_(flat)
         self.sync_compute_copy()
 
     def sync_compute_copy(self) -> None:
-        """Round the masters into the computing copy."""
+        """Round the master weights into the copy to compute with."""
         if self.compute_copy is not self.master:
             self.compute_copy.copy_(self.master)
 
@@ -75,13 +73,13 @@ class FlatParameters:
             self._compute_gradient.zero_()
 
     def zero_grad(self) -> None:
-        """Forget what micro-batches have summed up."""
+        """Set the summed gradient to zero."""
         self.gradient.zero_()
         self._compute_gradient.zero_()
 
     @contextmanager
     def swapped_in(self, flat: Tensor | None) -> Iterator[None]:
-        """Compute with other weights for a while; None: with the masters."""
+        """Compute with other weights inside the block; None: with the master weights."""
         if flat is None:
             yield
             return
@@ -91,74 +89,3 @@ class FlatParameters:
             yield
         finally:
             self.compute_copy.copy_(original)
-
-
-class FlatOptimizer:
-    """Adam (Kingma and Ba 2015) or AdamW (Loshchilov and Hutter 2019) over flat weights.
-
-    Weight decay applies to matrices only.
-    """
-
-    def __init__(
-        self,
-        parameters: FlatParameters,
-        name: OptimizerName,
-        betas: tuple[float, float],
-        epsilon: float,
-        weight_decay: float,
-    ) -> None:
-        self.parameters = parameters
-        optimizer_class = torch.optim.Adam if name == "adam" else torch.optim.AdamW
-        matrix_numel = parameters.matrix_numel
-        self._flat_tensors = [
-            nn.Parameter(flat_tensor)
-            for flat_tensor in (parameters.master[:matrix_numel], parameters.master[matrix_numel:])
-        ]
-        for flat_tensor, gradient in zip(
-            self._flat_tensors, parameters.gradient.tensor_split([matrix_numel]), strict=True
-        ):
-            flat_tensor.grad = gradient
-        groups = [
-            {"params": [flat_tensor], "weight_decay": decay}
-            for flat_tensor, decay in zip(self._flat_tensors, (weight_decay, 0.0), strict=True)
-            if flat_tensor.numel()
-        ]
-        self.torch_optimizer = optimizer_class(groups, lr=0.0, betas=betas, eps=epsilon, fused=True)
-
-    def step(self, learning_rate: float, max_norm: float | None) -> Tensor:
-        """One step with the summed gradient, which is zero afterwards; returns its norm."""
-        gradient = self.parameters.gradient
-        norm: Tensor = gradient.norm()
-        if max_norm is not None:
-            gradient.mul_((max_norm / (norm + 1e-6)).clamp(max=1.0))
-        for group in self.torch_optimizer.param_groups:
-            group["lr"] = learning_rate
-        self.torch_optimizer.step()
-        gradient.zero_()
-        self.parameters.sync_compute_copy()
-        return norm
-
-    def state_tensors(self) -> dict[str, Tensor]:
-        """The optimizer's memory, to be saved."""
-        state: dict[str, Tensor] = {}
-        for number, flat_tensor in enumerate(self._flat_tensors):
-            for key, value in self.torch_optimizer.state[flat_tensor].items():
-                state[f"{number}.{key}"] = value
-        return state
-
-    def state_numel(self) -> int:
-        """Numbers that the first update will take memory for; 0 after it."""
-        return 0 if self.torch_optimizer.state else 2 * self.parameters.numel
-
-    def reset(self) -> None:
-        """Be as new."""
-        self.torch_optimizer.state.clear()
-
-    def load_state_tensors(self, tensors: dict[str, Tensor]) -> None:
-        """The way back from `tensors`; ValueError or IndexError for what came from elsewhere."""
-        for name, value in tensors.items():
-            number, key = name.split(".")
-            flat_tensor = self._flat_tensors[int(number)]
-            if key != "step" and value.shape != flat_tensor.shape:
-                raise ValueError(f"the optimizer's {name} is of another size")
-            self.torch_optimizer.state[flat_tensor][key] = value.to(flat_tensor.device, copy=True)

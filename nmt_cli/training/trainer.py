@@ -1,8 +1,9 @@
-"""The training loop: updates, validations, checkpoints, and where each stands in time."""
+"""The training loop: updates, validations, checkpoints, and the way back when training diverges."""
 
 import math
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -10,75 +11,85 @@ from torch import Tensor
 
 from nmt_cli.device import keep_freed_memory
 from nmt_cli.distributed.process_group import SINGLE_PROCESS, ProcessGroup
-from nmt_cli.errors import RunError
+from nmt_cli.errors import RunError, TrainingError
 from nmt_cli.models.contract import TranslationModel
-from nmt_cli.reporting import Progress, Reporter
-from nmt_cli.runs.checkpoint import WEIGHTS_GROUP, Checkpoint, NamedTensors
-from nmt_cli.runs.folder import RunFolder
+from nmt_cli.reporting import Progress
 from nmt_cli.training.all_reduce import GradientAllReduce, extra_scalar_count
 from nmt_cli.training.averaging import WeightAverager
 from nmt_cli.training.batches import BatchIterator
+from nmt_cli.training.checkpoints import (
+    WEIGHTS_GROUP,
+    Checkpoint,
+    Checkpointer,
+    NamedTensors,
+    read_checkpoint,
+    update_number,
+)
 from nmt_cli.training.compilation import compiled_graph_count, force_eager, should_compile, uncompile_layers
 from nmt_cli.training.config import TrainingConfig
 from nmt_cli.training.gradients import GradientAccumulator
-from nmt_cli.training.loss_monitor import CHECK_EVERY_UPDATES, LossMonitor, roll_back
+from nmt_cli.training.loss_monitor import CHECK_EVERY_UPDATES, Divergence, LossMonitor
 from nmt_cli.training.memory import peak_memory
-from nmt_cli.training.metric_log import MetricLogger, log_validation
-from nmt_cli.training.parameters import FlatOptimizer, FlatParameters
+from nmt_cli.training.metrics import MetricLogger, TrainMetrics, ValidationResult
+from nmt_cli.training.optimizer import FlatOptimizer
+from nmt_cli.training.parameters import FlatParameters
 from nmt_cli.training.schedule import scheduled_learning_rate
 from nmt_cli.training.signals import TrainingInterrupted
-from nmt_cli.training.state import TrainingState, TrainMetrics, ValidationResult
+from nmt_cli.training.state import TrainingState
 
 BAR_TEXT_EVERY_UPDATES = 10  # updates between new texts beside the progress bar
+MAX_DIVERGENCES = 3  # after this many the run fails
+LEARNING_RATE_BACKOFF = 0.5  # factor of the learning rate after each divergence
 
 
 class Trainer:
-    """Trains one model in one run folder."""
+    """Trains a model, which is already on its device, from its current or restored state to the end of the recipe.
+
+    All that a resumed run must know is in `state`, the parameters, the optimizer and the average.
+    """
 
     def __init__(
         self,
         model: TranslationModel[Any],
         config: TrainingConfig,
         batch_iterator: BatchIterator,
-        folder: RunFolder,
+        checkpointer: Checkpointer,
+        logger: MetricLogger,
         validate: Callable[[], ValidationResult],
-        reporter: Reporter,
         *,
-        device: torch.device,
         dtype: torch.dtype,
         processes: ProcessGroup = SINGLE_PROCESS,
     ) -> None:
-        self.model, self.config, self.batch_iterator, self.folder = (model.to(device), config, batch_iterator, folder)
-        self.validate, self.reporter, self.device = validate, reporter, device
-        self.processes = processes
+        self.model, self.config, self.batch_iterator, self.validate = model, config, batch_iterator, validate
+        self.checkpointer, self.logger, self.reporter = checkpointer, logger, logger.reporter
+        self.processes, self.device = processes, next(model.parameters()).device
         self.parameters = FlatParameters(model, dtype, extra_scalar_count(processes))
         self.gradient_all_reduce = GradientAllReduce(self.parameters, processes)
         betas = (config.beta1, config.beta2)
         self.optimizer = FlatOptimizer(self.parameters, config.optimizer, betas, config.epsilon, config.weight_decay)
-        self.metric_logger = MetricLogger(folder, tensorboard=config.tensorboard and processes.is_main)
-        self.state = TrainingState(batches_per_update=config.accumulate * processes.world_size)
+        self.weight_averager = WeightAverager(self.parameters, config, checkpointer, self.reporter)
         self.loss_monitor = LossMonitor(
-            warmup_updates=config.warmup,
+            warmup_updates=config.warmup_updates,
             vocabulary_size=model.vocabulary.target_size,
             clips_gradients=config.clip_norm is not None,
         )
         self.gradient_accumulator = GradientAccumulator(
-            model, self.parameters, device=device, seed=config.seed,
+            model, self.parameters, device=self.device, seed=config.seed,
             smoothing=config.label_smoothing, on_split=self._report_split, all_reduce=self.gradient_all_reduce,
         )  # fmt: skip
-        self.compiled = should_compile(config.compile, device) and bool(model.compilable_layers())
-        self._sync_iterator()
-        self._initial_weights: Tensor | None = self.parameters.master.to("cpu", copy=True)
-        self.weight_averager = WeightAverager(self.parameters, config, folder, reporter)
+        self.compiled = should_compile(config.compile, self.device) and bool(model.compilable_layers())
+        self.state = TrainingState(batches_per_update=config.gradient_accumulation * processes.world_size)
         self._metrics = TrainMetrics()
+        self._seek_batches()
+        self._initial_weights: Tensor | None = self.parameters.master.to("cpu", copy=True)
+        self._initialized_from_run = False
         self._bar_text = ""
         self._split_reported = False
-        self._initialized_from_run = False
 
     def load_initial_weights(self, tensors: NamedTensors) -> None:
-        """Begin at update 0 with these weights instead of random ones, and validate them first.
+        """Start at update 0 with these weights instead of random ones, and validate them first.
 
-        The best checkpoint is then never worse than what the run began with.
+        The best checkpoint is then never worse than them.
         """
         self.parameters.load_master(self.parameters.flatten(tensors))
         self.weight_averager.reset()
@@ -86,74 +97,83 @@ class Trainer:
         self._initialized_from_run = True
 
     def resume(self, checkpoint: Checkpoint) -> None:
-        """Go on exactly where the checkpoint was written; RunError where it does not fit."""
+        """Continue exactly from a checkpoint; RunError if it does not fit the recipe."""
         try:
-            state = TrainingState.from_record({"batches_per_update": self.config.accumulate, **checkpoint.state})
-            vars(self.state).update(vars(state))
+            defaults = {"batches_per_update": self.config.gradient_accumulation}
+            self.state = TrainingState.from_record(defaults | checkpoint.state)
             self.parameters.load_master(self.parameters.flatten(checkpoint.tensors()))
             self.optimizer.load_state_tensors(checkpoint.tensors("optimizer"))
             self.weight_averager.restore(checkpoint)
             self._metrics = TrainMetrics.from_record(self.state.metrics_since_log, self.device)
         except (LookupError, TypeError, ValueError) as error:
             raise RunError(f"{checkpoint.folder}: does not fit the recipe: {error}") from error
-        self._sync_iterator()
+        self._seek_batches()
         if self.config.init_from is not None and not self._initialized_from_run:
             self._restore_initial_weights()
         self.state.stop_reason = self._find_stop_reason()  # a limit may have been raised since
-        self.folder.set_best(self.state.best_update)
+        self.checkpointer.mark_best(self.state.best_update)
 
     def _restore_initial_weights(self) -> None:
-        """Know what a resumed run began with, as long as that is its best; else it has regular
-        checkpoints to go back to."""
-        best_checkpoint = self.folder.best_checkpoint()
+        """Restore the weights that training.init_from gave to a resumed run, as long as they are its best ones.
+
+        Otherwise it has regular checkpoints to roll back to.
+        """
+        best_checkpoint = self.checkpointer.best()
         self._initialized_from_run = best_checkpoint.update == 0
         self._initial_weights = (
             self.parameters.flatten(best_checkpoint.tensors()).cpu() if self._initialized_from_run else None
         )
 
-    def _sync_iterator(self) -> None:
-        """Let the feed stand where the state says."""
-        self.batch_iterator.skipped_batches = self.state.skipped_batches
-        self.batch_iterator.seek(self.state.epoch, self.state.batch, self.state.batches_per_update)
+    def _seek_batches(self) -> None:
+        """Move the batch iterator to the position in the state."""
+        state = self.state
+        self.batch_iterator.seek(state.epoch, state.batch, state.batches_per_update, state.skipped_batches)
 
     def run(self) -> TrainingState:
-        """Train to the end of the recipe; Stopped where a signal ended it early, after saving."""
+        """Train to the end of the recipe.
+
+        Raises TrainingInterrupted after a signal, with a checkpoint saved; TrainingError if training
+        diverges again and again; DeviceError if a single sentence pair does not fit into memory.
+        """
         self.model.train()
-        state, config = self.state, self.config
         self._broadcast_weights()
-        if state.update == 0:
+        if self.state.update == 0:
             self.weight_averager.reset()
-        if self._initialized_from_run and state.update == 0:
+        if self._initialized_from_run and self.state.update == 0:
             self._validate()
-        progress = self.reporter.progress("train", config.updates, state.update)
+        progress = self.reporter.progress("train", self.config.updates, self.state.update)
         with self.gradient_all_reduce.stop_signals, progress as bar:
-            if state.update < config.updates and state.stop_reason is None:
+            if not self._is_finished():
                 self._dry_run()
-            while state.update < config.updates and state.stop_reason is None:
+            while not self._is_finished():
                 self._update(bar)
-                is_last = state.update == config.updates or state.stop_reason is not None
-                validate_now = is_last or state.update % config.validate_every == 0
-                save_now = validate_now or self.gradient_all_reduce.signal is not None
+                validate_now = self._is_finished() or self.state.update % self.config.validate_every == 0
+                stop_signal = self.gradient_all_reduce.signal
+                save_now = validate_now or stop_signal is not None
                 if self._check_divergence(save_now, bar):
                     continue
-                if state.update % config.log_every == 0:
+                if self.state.update % self.config.log_every == 0:
                     self._log()
                 if validate_now:
                     self._validate()
                 if save_now:
                     self._save()
-                if save_now and self.gradient_all_reduce.signal is not None:
-                    raise TrainingInterrupted(self.gradient_all_reduce.signal, state.update)
-        uncompile_layers(self.model)  # what follows is search
-        return state
+                stop_signal = self.gradient_all_reduce.signal  # which may have come during the validation
+                if save_now and stop_signal is not None:
+                    raise TrainingInterrupted(stop_signal, self.state.update)
+        uncompile_layers(self.model)  # translating comes next
+        return self.state
+
+    def _is_finished(self) -> bool:
+        return self.state.update >= self.config.updates or self.state.stop_reason is not None
 
     def _broadcast_weights(self) -> None:
-        """Give all processes the same weights, whatever each machine has computed."""
+        """Give all processes the weights of rank 0, as machines may round differently."""
         self.processes.broadcast(self.parameters.master)
         self.parameters.sync_compute_copy()
 
     def _dry_run(self) -> None:
-        """Find out what fails before the first update: the compiler, or the memory."""
+        """Compile the model and try the largest batches, so that what fails does so before the first update."""
         largest_batches = self.batch_iterator.largest_batches()
         if self.compiled:
             compile_error = self.gradient_accumulator.compile(largest_batches[0], self.state)
@@ -177,7 +197,7 @@ class Trainer:
         self.weight_averager.update(state.update)
         state.epoch, state.batch = self.batch_iterator.epoch, self.batch_iterator.next_batch
         if self.device.type == "cuda" and state.update % CHECK_EVERY_UPDATES == 0:
-            torch.cuda.synchronize(self.device)  # what was only asked for so far takes time, too
+            torch.cuda.synchronize(self.device)  # so that queued kernels are part of the measured time
         seconds = self.processes.broadcast_scalar(time.perf_counter() - started)
         state.training_seconds += seconds
         state.sync_wait_seconds += synced.sync_wait_seconds
@@ -191,36 +211,106 @@ class Trainer:
         state.stop_reason = self._find_stop_reason()
 
     def _check_divergence(self, before_saving: bool, bar: Progress) -> bool:
-        """Look now and then, and before saving, whether training is sound; go back where not."""
+        """Roll back if training has diverged; checked every few updates and before saving. Whether it did."""
         if not before_saving and self.state.update % CHECK_EVERY_UPDATES:
             return False
         divergence = self.loss_monitor.check(self.state, self.parameters.master if before_saving else None)
         if divergence is None:
             return False
-        update_before = self.state.update
-        roll_back(self, divergence)
-        bar.advance(self.state.update - update_before)
+        diverged_update = self.state.update
+        self._roll_back(divergence)
+        bar.advance(self.state.update - diverged_update)
         return True
 
-    def restart(self) -> None:
-        """Be as before the first update; RunError where a resumed run does not know that."""
+    def _roll_back(self, divergence: Divergence) -> None:
+        """Restore the last good state with a lower learning rate, without the batches to blame.
+
+        TrainingError after MAX_DIVERGENCES of them. None of this needs to be saved: a run that is
+        killed now reaches the same point again from the same checkpoint.
+        """
+        diverged = self.state
+        divergence_count = diverged.divergence_count + 1
+        skipped_batches, skipped_file = self._skip_batches(divergence, divergence_count)
+        file_note = f"; its pairs are in {skipped_file}" if skipped_file else ""
+        if divergence_count == MAX_DIVERGENCES:
+            raise TrainingError(
+                f"update {divergence.update:,}: {divergence.reason}{file_note}; diverged {divergence_count} times: "
+                "lower training.learning_rate, raise training.warmup_updates, or look at these pairs"
+            )
+        checkpoint_path = self.processes.run_on_main(lambda: self._find_rollback_folder(divergence.first_bad_update))
+        self._restart() if checkpoint_path is None else self.resume(read_checkpoint(Path(checkpoint_path)))
+        self.checkpointer.delete_after(self.state.update)
+        self.logger.truncate(self.state.update)
+        self.state.divergence_count = divergence_count
+        self.state.training_seconds = diverged.training_seconds
+        self.state.learning_rate_scale = diverged.learning_rate_scale * LEARNING_RATE_BACKOFF
+        self.state.skipped_batches = skipped_batches
+        self._seek_batches()
+        self.reporter.warning(
+            f"update {divergence.update:,}: {divergence.reason}{file_note}; back to update {self.state.update:,} at "
+            f"{self.state.learning_rate_scale:.3g} times the learning rate"
+        )
+        self.logger.log(
+            {
+                "event": "divergence",
+                "update": self.state.update + 1,  # kept when the log is truncated to a checkpoint that knows of it
+                "found": divergence.update,
+                "reason": divergence.reason,
+                "rate_factor": self.state.learning_rate_scale,
+                "set_aside": skipped_file,
+            }
+        )
+
+    def _skip_batches(self, divergence: Divergence, divergence_number: int) -> tuple[list[dict[str, Any]], str | None]:
+        """All batches to skip from now on, and the name of the file with the pairs of the new ones, if any."""
+        skipped_batches, records = list(self.state.skipped_batches), []
+        for batch_index in divergence.batch_indices:
+            pairs = self.batch_iterator.pair_indices(batch_index).tolist()
+            skipped_batches.append({**batch_index._asdict(), "pairs": pairs})
+            for pair, (source, target) in zip(pairs, self.batch_iterator.texts(batch_index), strict=True):
+                record = {"update": divergence.update, **batch_index._asdict(), "pair": pair}
+                records.append(record | {"source": source, "target": target})
+        if not records:
+            return skipped_batches, None
+        name = f"diverged-{divergence.update:06d}-{divergence_number}.jsonl"
+        self.logger.write_pairs(name, records)
+        return skipped_batches, name
+
+    def _find_rollback_folder(self, before_update: int) -> str | None:
+        """The newest intact scheduled checkpoint before an update, or else the oldest one that is always kept;
+        None if there is none yet.
+
+        Checkpoints saved because of a signal do not count: an uninterrupted run would not have them.
+        """
+        config = self.config
+        folders = self.checkpointer.scheduled_folders(config.validate_every, before=self.state.update + 1)
+        newest_first = folders[-config.keep_last_checkpoints :][::-1]
+        for path in [p for p in newest_first if update_number(p) < before_update] or newest_first[-1:]:
+            try:
+                return str(read_checkpoint(path).folder)
+            except RunError as error:
+                self.reporter.warning(str(error))
+        return None
+
+    def _restart(self) -> None:
+        """Return to the state before the first update; RunError if a resumed run no longer has it."""
         if self._initial_weights is None:
-            raise RunError(f"{self.folder.path}: no whole checkpoint to go back to")
-        self.folder.truncate_log(-1)
+            raise RunError(f"{self.checkpointer.folder.parent}: no intact checkpoint to go back to")
+        self.logger.truncate(-1)
         self.parameters.load_master(self._initial_weights.to(self.device))
         self._broadcast_weights()
         self.optimizer.reset()
         self.weight_averager.reset()
-        vars(self.state).update(vars(TrainingState(batches_per_update=self.state.batches_per_update)))
+        self.state = TrainingState(batches_per_update=self.state.batches_per_update)
         self._metrics = TrainMetrics()
-        self._sync_iterator()
+        self._seek_batches()
         if self._initialized_from_run:
             self._validate()
 
     def _learning_rate(self) -> float:
         config = self.config
         scheduled_rate = scheduled_learning_rate(
-            config.schedule, config.learning_rate, self.state.update, warmup_updates=config.warmup,
+            config.schedule, config.learning_rate, self.state.update, warmup_updates=config.warmup_updates,
             total_updates=config.updates, d_model=self.model.d_model,
         )  # fmt: skip
         return scheduled_rate * self.state.learning_rate_scale
@@ -228,7 +318,7 @@ class Trainer:
     def _log(self) -> None:
         metrics, self._metrics = self._metrics, TrainMetrics()
         self._bar_text = metrics.progress_text(self._learning_rate())
-        self.metric_logger.log(
+        self.logger.log(
             {
                 "event": "train",
                 "update": self.state.update,
@@ -250,28 +340,26 @@ class Trainer:
         self.model.eval()
         with force_eager(self.compiled), self.parameters.swapped_in(validation_weights):
             validation = self.validate()
-        keep_freed_memory()  # what the search has freed lies between what it leaves: give it back
+        keep_freed_memory()  # returns what the search has freed to the system: it is fragmented
         self.model.train()
         score = validation.score(config.metric)
         is_best = not math.isnan(score) and (state.best_score is None or score > state.best_score)
         if is_best:
-            state.best_score, state.best_update, state.validations_since_best = (score, state.update, 0)
-            state.plateau_bad_validations = 0
+            state.best_score, state.best_update = score, state.update
+            state.validations_since_best = state.plateau_bad_validations = 0
             named_weights = self.parameters.unflatten(
                 self.parameters.master if validation_weights is None else validation_weights
             )
-            self.folder.write_best_checkpoint(
-                state.update, named_weights, {"loss": validation.loss, **validation.scores}
-            )
+            self.checkpointer.write_best(state.update, named_weights, {"loss": validation.loss, **validation.scores})
         else:
             state.validations_since_best += 1
             state.plateau_bad_validations += 1
         self._apply_patience()
         state.training_seconds += self.processes.broadcast_scalar(time.perf_counter() - started)
-        log_validation(self.metric_logger, self.reporter, state, validation, is_best)
+        self.logger.log_validation(state, validation, is_best)
 
     def _apply_patience(self) -> None:
-        """Lower the rate or stop where validations have not become better for long."""
+        """Lower the learning rate or stop after too many validations without a better score."""
         state, config = self.state, self.config
         if config.schedule == "plateau" and state.plateau_bad_validations >= config.plateau_patience:
             state.learning_rate_scale *= config.plateau_factor
@@ -279,7 +367,7 @@ class Trainer:
         state.stop_reason = self._find_stop_reason()
 
     def _find_stop_reason(self) -> str | None:
-        """Why training is over before its last update; None where it is not."""
+        """Why training ends before its last update; None if it does not."""
         state, config = self.state, self.config
         if config.patience is not None and state.validations_since_best >= config.patience:
             return f"no better validation in {state.validations_since_best}: stopped at {state.update}"
@@ -294,15 +382,14 @@ class Trainer:
             **self.weight_averager.tensors(),
         }
         self.state.metrics_since_log = self._metrics.to_record()
-        self.folder.save_checkpoint(self.state.update, tensors, vars(self.state))
-        self.folder.set_best(self.state.best_update)
+        self.checkpointer.save(self.state.update, tensors, vars(self.state))
+        self.checkpointer.mark_best(self.state.best_update)
         if self.state.update % self.config.validate_every == 0:
-            self._initial_weights = None
-        self.folder.prune(self.config.keep_last_checkpoints, self.config.validate_every)
+            self._initial_weights = None  # from now on there is a checkpoint to roll back to
+        self.checkpointer.prune(self.config.keep_last_checkpoints, self.config.validate_every)
 
     def _report_split(self, oom_positions: int, max_positions: int) -> None:
-        """A batch did not fit into memory."""
-        self.metric_logger.log(
+        self.logger.log(
             {"event": "split", "update": self.state.update, "positions": oom_positions, "part": max_positions}
         )
         if not self._split_reported:

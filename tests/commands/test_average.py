@@ -14,16 +14,16 @@ from hypothesis import strategies as st
 from nmt_cli.commands import average as averaging
 from nmt_cli.commands.average import average
 from nmt_cli.errors import RunError
-from nmt_cli.runs.checkpoint import NamedTensors, read_checkpoint
 from nmt_cli.runs.folder import RunFolder
 from nmt_cli.runs.loading import open_run
+from nmt_cli.training.checkpoints import NamedTensors, read_checkpoint
 from tests.conftest import examples
 
 
 def weights(run: Path, update: int) -> NamedTensors:
     return next(
         checkpoint.tensors()
-        for path in RunFolder(run).step_folders()
+        for path in RunFolder(run).checkpoints.step_folders()
         if (checkpoint := read_checkpoint(path)).update == update
     )
 
@@ -34,7 +34,7 @@ def test_the_mean_of_the_last_checkpoints_is_what_is_translated_with(
 ) -> None:
     averaged = average(tiny_run, tmp_path / "mean", last)
     assert (averaged.folder, averaged.updates) == (tmp_path / "mean", updates)
-    best = RunFolder(tmp_path / "mean").best_checkpoint()
+    best = RunFolder(tmp_path / "mean").checkpoints.best()
     assert best.update == 30 and best.state["averaged"] == updates
     updates_weights = [weights(tiny_run, update) for update in updates]
     for name, value in best.tensors().items():
@@ -97,7 +97,7 @@ def test_the_averaged_run_is_left_as_it_was(tiny_run: Path, tmp_path: Path) -> N
 
 def test_what_cannot_be_averaged_is_named_and_nothing_is_written(tiny_run: Path, tmp_path: Path) -> None:
     out = tmp_path / "mean"
-    with pytest.raises(RunError, match=r"tiny: has 3 checkpoints, not 4; training.average: N keeps"):
+    with pytest.raises(RunError, match=r"tiny: has 3 checkpoints, not 4; training.average_checkpoints: N keeps"):
         average(tiny_run, out, 4)
     with pytest.raises(RunError, match=r"not a run folder: it has no recipe.yaml"):
         average(tmp_path, out)

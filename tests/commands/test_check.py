@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from nmt_cli.cli.app import build_app
 from nmt_cli.commands import check as command
 from nmt_cli.commands.check import Finding, check
-from nmt_cli.data.sources import corpus as corpora
+from nmt_cli.data.sources import quickstart
 from nmt_cli.data.sources.quickstart import read_quickstart
 from nmt_cli.models.contract import Sequences
 from nmt_cli.recipe.loader import build_recipe
@@ -55,13 +55,13 @@ def test_a_sound_recipe_has_no_errors_and_nothing_is_written(toy: Path) -> None:
     [
         ("training.plateau_factor=0.3", "plateau_factor: does nothing without schedule: plateau"),
         ("training.plateau_patience=3", "plateau_patience: does nothing without schedule"),
-        ("training.warmup=12", "warmup: of 12 updates is not over after 12"),
+        ("training.warmup_updates=12", "warmup_updates: 12, but there are only 12 updates"),
         ("training.validate_every=13", "validate_every: 13 is more than 12 updates"),
-        ("training.average=3", "average: of 3, but there are 2 checkpoints"),
+        ("training.average_checkpoints=3", "average_checkpoints: 3, but there are 2 checkpoints"),
         ("training.patience=2", "patience: 2, but there are 2 validations"),
         ("search.temperature=2", "temperature: does nothing without sampling: true"),
         ("search.seed=2", "seed: does nothing without sampling"),
-        ("tokenizer.sampling=0.2", "sampling: does nothing without variants"),
+        ("tokenizer.subword_sampling=0.2", "subword_sampling: does nothing without subword_samples"),
         ("tokenizer.character_coverage=0.5", "character_coverage: does nothing with type: word"),
         ("model.max_positions=99", "max_positions: does nothing with positions: sinusoidal"),
         ("tokenizer.vocab_size=500", "vocab_size: 500, but the text gives only 18 pieces"),
@@ -98,7 +98,7 @@ def test_options_of_other_models_are_looked_at_too(toy: Path) -> None:
 
 
 def test_options_beside_the_embedded_corpus_are_named(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(corpora, "read_quickstart", lambda split: islice(read_quickstart(split), 300))
+    monkeypatch.setattr(quickstart, "read_quickstart", lambda split: islice(read_quickstart(split), 300))
     corpus = {"name": "quickstart", "root": "x", "source": "en", "target": "de"}
     reported = findings(toy, "tokenizer.type=bpe", "tokenizer.vocab_size=400", corpus=corpus)
     assert "root: does nothing with name: quickstart" in said(reported, "warning")
@@ -167,7 +167,7 @@ def test_too_little_memory_or_disk_is_an_error(toy: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(command, "available_memory", lambda place: 1000)
     monkeypatch.setattr(command.shutil, "disk_usage", lambda path: type("Free", (), {"free": 7}))
     errors = said(findings(toy), "error")
-    assert "0.0 GiB are free; a smaller training.tokens_per_batch" in errors
+    assert "0.0 GiB are free; reduce training.tokens_per_batch" in errors
     assert "disk: 0.00 GiB for 3 checkpoints" in errors
 
 
@@ -177,12 +177,12 @@ def test_what_is_missing_but_can_be_fetched_is_a_warning(toy: Path) -> None:
         "download": {"address": "https://example.org/", "sha256": {"train.ab": "0" * 64}},
     }  # fmt: skip
     reported = findings(toy, corpus=corpus)
-    assert "nmt prepare will fetch train.ab from https://example.org/" in said(reported, "warning")
+    assert "nmt prepare will fetch https://example.org/train.ab" in said(reported, "warning")
 
 
 def test_a_run_folder_that_exists_is_said(toy: Path) -> None:
     (toy / "runs/toy").mkdir(parents=True)
-    assert "runs/toy exists: go on with --resume" in said(findings(toy), "warning")
+    assert "runs/toy exists: continue with --resume" in said(findings(toy), "warning")
 
 
 def test_memory_is_linear_in_sentences_and_counts_what_the_backward_pass_needs() -> None:

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from nmt_cli.commands import prepare
-from nmt_cli.commands.corpora import corpus_facts, corpus_rows, corpus_table, fetch_by_name
-from nmt_cli.data.sources.fetching import download_folder
+from nmt_cli.commands.corpora import corpus_rows, corpus_table, describe_corpus, fetch_by_name
+from nmt_cli.data.sources import corpus as corpus_module
+from nmt_cli.data.sources.catalogue_corpus import download_folder
+from nmt_cli.data.sources.corpus import fetch_corpus, search_folders
 from nmt_cli.errors import DataError, UserError
 from nmt_cli.recipe.loader import build_recipe
 from nmt_cli.reporting import Reporter
@@ -81,26 +82,26 @@ def test_a_corpus_is_shown_with_its_files_and_citation(nmt: Call, shop: Shop) ->
         f"    SHA-256 {hashlib.sha256(packed).hexdigest()}",
         "citation:",
     ]
-    assert list(corpus_facts("toy"))[-2:] == ["citation:", "    @misc{toy}"]
+    assert list(describe_corpus("toy"))[-2:] == ["citation:", "    @misc{toy}"]
 
 
 def test_a_digest_that_nobody_published_is_said_to_be_none(shop: Shop) -> None:
     bare = {"sha256": None, "bytes": None}
     shop.write(talks_tgz=bare, train_ab_gz={"sha256": None, "text_sha256": "0" * 64})
-    lines = list(corpus_facts("talks"))
+    lines = list(describe_corpus("talks"))
     assert "talks.tgz: size not published" in lines
-    later = "and later downloads must be the same"
-    assert f"    SHA-256 not published; noted at the first download, {later}" in lines
+    later = "which later downloads must match"
+    assert f"    SHA-256 not published; recorded at the first download, {later}" in lines
     fetch_by_name("talks", "ab", "ba", Reporter(quiet=True))
     digest = hashlib.sha256(shop.goods["talks.tgz"]).hexdigest()
     noted = f"    SHA-256 not published; first downloaded as {digest}, {later}"
-    assert noted in list(corpus_facts("talks"))
-    assert f"    SHA-256 of the decompressed text {'0' * 64}" in list(corpus_facts("toy"))
+    assert noted in list(describe_corpus("talks"))
+    assert f"    SHA-256 of the decompressed text {'0' * 64}" in list(describe_corpus("toy"))
 
 
 def test_an_unknown_corpus_is_refused_with_the_nearest(nmt: Call) -> None:
     assert nmt("corpora", "show", "multi30") == (
-        2, "", "nmt: no corpus 'multi30'; did you mean multi30k?\n"
+        2, "", "nmt: no corpus 'multi30' (see nmt corpora); did you mean multi30k?\n"
     )  # fmt: skip
 
 
@@ -126,7 +127,7 @@ def test_without_a_network_one_line_says_where_to_put_the_file(nmt: Call, shop: 
     assert (code, out) == (2, "") and err.count("\n") == 1
     assert err.startswith(f"nmt: {gone}: cannot download: [Errno ")
     place = download_folder() / "talks.tgz"
-    assert err.endswith(f"; get it in another way and put it there: {place}\n")
+    assert err.endswith(f"; download it in another way and put it there: {place}\n")
 
 
 # 3. Recipes.
@@ -161,7 +162,7 @@ def test_check_says_what_would_be_fetched_and_fetches_nothing(nmt: Call, shop: S
     assert code == 0 and shop.asked == []
     assert "warning  corpus.root: does nothing with name: talks" in out
     expected_url = f"{shop.address}talks.tgz"
-    assert f"warning  corpus.name: not here yet; nmt prepare will fetch {expected_url}" in out
+    assert f"warning  corpus: not here yet; nmt prepare will fetch {expected_url}" in out
     _, out, _ = nmt("check", recipe, "--set", "corpus.name=hf:a/b", "--set", "corpus.train=t")
     assert "warning  corpus.train: does nothing with name: hf:a/b" in out
     texts = "hf:a/b::train, hf:a/b::validation, hf:a/b::test"
@@ -184,7 +185,7 @@ def test_text_that_was_damaged_since_is_said(nmt: Call, shop: Shop, recipe: Path
     ("settings", "message"),
     [
         (["corpus.target=en"], "--set corpus.name: toy has no ba-en; it has ab-ba"),
-        (["corpus.name=toys"], "--set corpus.name: no corpus 'toys' (see nmt corpora); did you "),
+        (["corpus.name=toys"], "--set corpus.name: no corpus 'toys' (see nmt corpora); did you mean toy?"),
     ],
 )
 def test_languages_and_names_that_there_are_not_are_mistakes_of_the_recipe(
@@ -201,10 +202,10 @@ def test_what_is_fetched_in_place_of_a_missing_folder_is_said(tmp_path: Path, mo
     download = {"address": "https://example.org/", "sha256": {"train.ab": "0" * 64}}
     content["corpus"] |= {"root": "mistyped", "download": download}
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(prepare, "fetch_missing_files", lambda *_: None)
+    monkeypatch.setattr(corpus_module, "fetch_missing_files", lambda *_: None)
     listener = Listener()
     with pytest.raises(DataError, match=r"corpus\.train"):
-        prepare.locate_corpus(build_recipe(content), listener)
+        fetch_corpus(build_recipe(content).corpus, search_folders(None), listener)
     assert listener.said == [
         "corpus.root: mistyped: its files are not here; fetching them from https://example.org/ "
         f"into {tmp_path}/nmt/mistyped"

@@ -44,7 +44,7 @@ def test_an_export_explains_itself(run: Path, tmp_path: Path) -> None:
     content = json.loads((out / "export.json").read_text())
     assert content["format"] == "ctranslate2" and content["quantization"] == "float32"
     assert content["checkpoint"] == 10 and content["run"] == "tiny"
-    assert content["weights"] == RunFolder(run).best_checkpoint().state["files"]["model.safetensors"]
+    assert content["weights"] == RunFolder(run).checkpoints.best().state["files"]["model.safetensors"]
     assert content["parity"]["greedy"] == 1.0 and "version:" in content["parity"]["signature"]
     assert set(content["versions"]) == {"nmt", "torch", "ctranslate2"}
     assert content["files"] == {path.name: sha256_of_file(path) for path in out.iterdir() if path.name != "export.json"}

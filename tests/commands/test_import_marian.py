@@ -193,7 +193,7 @@ def test_an_imported_run_is_translated_by_ctranslate2(run: Path) -> None:
     pytest.importorskip("ctranslate2")
     sources = [*LINES, *sentences(ENGLISH, 40)]
     for beam in (1, 4):
-        settings = [f"search.beam={beam}", "search.guard=false", "search.precision=fp32"]
+        settings = [f"search.beam={beam}", "search.repair_degenerate=false", "search.precision=fp32"]
         ours = open_translator([run], settings, "cpu")
         theirs = open_translator([run], settings, "cpu", engine="ctranslate2").translate(sources)
         assert len({translation.text for translation in theirs}) > 5
@@ -213,10 +213,10 @@ def test_what_nmt_export_wrote_can_be_imported(tmp_path: Path, tiny_run: Path) -
     (run / "recipe.yaml").write_text(changed)
     weights = {
         name: value
-        for name, value in RunFolder(run).best_checkpoint().tensors().items()
+        for name, value in RunFolder(run).checkpoints.best().tensors().items()
         if not name.startswith(("encoder_norm", "decoder_norm"))
     }
-    RunFolder(run).save_best(10, weights, {})
+    RunFolder(run).checkpoints.save_best(10, weights, {})
     export(run, "huggingface", tmp_path / "out", QUIET)
     import_marian(tmp_path / "out", tmp_path / "again", "en", "de")
     text = (run / "tokenizer.json").read_text()
@@ -238,7 +238,7 @@ def tuning(root: Path, run: Path) -> dict[str, Any]:
         "corpus": {"root": str(root), "source": "en", "target": "de", "dev": "dev"},
         "training": {
             "init_from": str(run), "updates": 20, "validate_every": 10, "tokens_per_batch": 512,
-            "metric": "loss", "learning_rate": 0.01, "warmup": 0,
+            "metric": "loss", "learning_rate": 0.01, "warmup_updates": 0,
         },
         "search": {"beam": 2},
     }  # fmt: skip
@@ -267,11 +267,11 @@ def test_variants_of_an_imported_tokenizer_are_refused(
     tmp_path: Path, run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    content = tuning(tmp_path, run) | {"tokenizer": {"variants": 2}}
+    content = tuning(tmp_path, run) | {"tokenizer": {"subword_samples": 2}}
     content["tokenizer"] |= {"type": "unigram"}
     with pytest.raises(DataError) as caught:
         prepare_recipe(build_recipe(content), QUIET)
-    assert str(caught.value) == ("tokenizer.variants: an imported tokenizer cuts text in one way: use 1")
+    assert str(caught.value) == ("tokenizer.subword_samples: an imported tokenizer cuts text in one way: use 1")
 
 
 def test_a_pickle_is_never_read(tmp_path: Path, opus: Path) -> None:

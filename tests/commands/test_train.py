@@ -33,7 +33,7 @@ QUIET = Reporter(quiet=True)
 
 
 def final_weights(run: Path) -> dict[str, torch.Tensor]:
-    newest = RunFolder(run).step_folders()[-1]
+    newest = RunFolder(run).checkpoints.step_folders()[-1]
     return load_file(newest / "model.safetensors")
 
 
@@ -64,13 +64,13 @@ def stop_after(monkeypatch: pytest.MonkeyPatch, update: int) -> None:
 def test_a_stopped_run_goes_on_to_bit_identical_weights(
     toy: Path, monkeypatch: pytest.MonkeyPatch, model: str, precision: str
 ) -> None:
-    recipe = toy_recipe(toy / "text", model, precision=precision, accumulate=2, average_decay=0.9, updates=20)
+    recipe = toy_recipe(toy / "text", model, precision=precision, gradient_accumulation=2, ema_decay=0.9, updates=20)
     train(recipe, toy / "straight", QUIET)
     with monkeypatch.context() as patched:
         stop_after(patched, 8)
         with pytest.raises(TrainingInterrupted, match="SIGTERM at update 8"):
             train(recipe, toy / "broken", QUIET)
-    assert RunFolder(toy / "broken").step_folders()[-1].name == "step-000008"
+    assert RunFolder(toy / "broken").checkpoints.step_folders()[-1].name == "step-000008"
     train(recipe, toy / "broken", QUIET, resume=True)
     expected, resumed = final_weights(toy / "straight"), final_weights(toy / "broken")
     assert all(torch.equal(expected[name], resumed[name]) for name in expected)
@@ -123,7 +123,7 @@ def test_a_resumed_run_keeps_its_list_of_words(toy: Path) -> None:
 def test_an_existing_folder_is_refused_in_one_line(toy: Path) -> None:
     (toy / "run").mkdir()
     (toy / "run" / "precious.txt").write_text("mine")
-    with pytest.raises(RunError, match=r"run exists: go on with --resume, or .* --out DIR$"):
+    with pytest.raises(RunError, match=r"run exists: continue with --resume, or .* --out DIR$"):
         train(toy_recipe(toy / "text"), toy / "run", QUIET)
     assert [path.name for path in (toy / "run").iterdir()] == ["precious.txt"]
 
@@ -215,7 +215,7 @@ def test_resuming_with_other_text_under_the_same_names_is_refused(toy: Path) -> 
     for side in ("ab", "ba"):
         path = toy / "text" / f"train.{side}"
         path.write_text(path.read_text() + "ba ba ba ba ba ba ba ba\n")
-    with pytest.raises(RunError, match=r"run: began with prepared data \w+, these are \w+"):
+    with pytest.raises(RunError, match=r"run: was started with prepared data \w+, these are \w+"):
         train(toy_recipe(toy / "text"), toy / "run", QUIET, resume=True)
 
 
@@ -235,7 +235,7 @@ def test_a_run_that_patience_ended_stays_ended_when_resumed_and_goes_on_with_mor
 
 def test_an_average_is_over_the_same_checkpoints_after_a_signal(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The checkpoints that signals leave are in no average, and push none out."""
-    recipe = toy_recipe(toy / "text", average=3, validate_every=3, metric="loss")
+    recipe = toy_recipe(toy / "text", average_checkpoints=3, validate_every=3, metric="loss")
     train(recipe, toy / "straight", QUIET)
     for update in (4, 5, 7, 8):
         with monkeypatch.context() as patched:
@@ -243,17 +243,17 @@ def test_an_average_is_over_the_same_checkpoints_after_a_signal(toy: Path, monke
             with pytest.raises(TrainingInterrupted):
                 train(recipe, toy / "broken", QUIET, resume=True)
     train(recipe, toy / "broken", QUIET, resume=True)
-    assert RunFolder(toy / "straight").best_checkpoint().update == 12
-    best = [RunFolder(toy / run).best_checkpoint().tensors() for run in ("straight", "broken")]
+    assert RunFolder(toy / "straight").checkpoints.best().update == 12
+    best = [RunFolder(toy / run).checkpoints.best().tensors() for run in ("straight", "broken")]
     assert all(torch.equal(best[0][name], best[1][name]) for name in best[0])
 
 
 def test_a_damaged_checkpoint_is_left_out_of_the_average_with_a_warning(
     toy: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    train(toy_recipe(toy / "text", average=3, validate_every=3), toy / "run", QUIET)
+    train(toy_recipe(toy / "text", average_checkpoints=3, validate_every=3), toy / "run", QUIET)
     (toy / "run" / "checkpoints" / "step-000009" / "state.json").write_text("{}")
-    recipe = toy_recipe(toy / "text", average=3, validate_every=3, updates=15)
+    recipe = toy_recipe(toy / "text", average_checkpoints=3, validate_every=3, updates=15)
     train(recipe, toy / "run", QUIET, resume=True)
     said = " ".join(capsys.readouterr().err.split())
     assert "step-000009: checkpoint of format None" in said and "left out of the average" in said
@@ -289,12 +289,12 @@ def test_a_damaged_best_checkpoint_is_named_where_it_is_used(
 def test_a_checkpoint_of_another_model_is_one_line(group: str, toy: Path) -> None:
     train(toy_recipe(toy / "text"), toy / "run", QUIET)
     folder = RunFolder(toy / "run")
-    newest = folder.last_checkpoint()[0]
+    newest = folder.checkpoints.last()[0]
     assert newest is not None
     tensors = {name: newest.tensors(name) for name in ("model", "optimizer")}
     tensors[group] = {name: value[..., :1] if value.ndim else value
                       for name, value in tensors[group].items()}  # fmt: skip
-    folder.save_checkpoint(13, tensors, newest.state)
+    folder.checkpoints.save(13, tensors, newest.state)
     with pytest.raises(RunError, match=r"step-000013: does not fit the recipe: the"):
         train(toy_recipe(toy / "text", updates=20), toy / "run", QUIET, resume=True)
 
@@ -302,10 +302,10 @@ def test_a_checkpoint_of_another_model_is_one_line(group: str, toy: Path) -> Non
 def test_a_checkpoint_with_sums_that_no_log_has_is_one_line(toy: Path) -> None:
     train(toy_recipe(toy / "text"), toy / "run", QUIET)
     folder = RunFolder(toy / "run")
-    newest = folder.last_checkpoint()[0]
+    newest = folder.checkpoints.last()[0]
     assert newest is not None
     tensors = {name: newest.tensors(name) for name in ("model", "optimizer")}
-    folder.save_checkpoint(13, tensors, newest.state | {"window": {"unheard_of": 1}})
+    folder.checkpoints.save(13, tensors, newest.state | {"window": {"unheard_of": 1}})
     with pytest.raises(RunError, match=r"step-000013: does not fit the recipe: .*unheard_of"):
         train(toy_recipe(toy / "text", updates=20), toy / "run", QUIET, resume=True)
 
@@ -368,23 +368,23 @@ def test_patience_ends_a_run_that_gets_no_better(toy: Path) -> None:
 def test_plateau_lowers_the_rate(toy: Path) -> None:
     recipe = toy_recipe(
         toy / "text", updates=8, validate_every=1, schedule="plateau", plateau_patience=2,
-        learning_rate=1e-9, metric="chrf", warmup=0,
+        learning_rate=1e-9, metric="chrf", warmup_updates=0,
     )  # fmt: skip
     assert train(recipe, toy / "run", QUIET).state.learning_rate_scale < 1.0
 
 
 def test_the_best_of_averaged_checkpoints_is_their_mean(toy: Path) -> None:
-    recipe = toy_recipe(toy / "text", average=2, updates=12, learning_rate=1e-2, metric="loss")
+    recipe = toy_recipe(toy / "text", average_checkpoints=2, updates=12, learning_rate=1e-2, metric="loss")
     train(recipe, toy / "run", QUIET)
     folder = RunFolder(toy / "run")
-    assert folder.best_checkpoint().update == 12
-    steps = [load_file(path / "model.safetensors") for path in folder.step_folders()[-2:]]
-    for name, value in folder.best_checkpoint().tensors().items():
+    assert folder.checkpoints.best().update == 12
+    steps = [load_file(path / "model.safetensors") for path in folder.checkpoints.step_folders()[-2:]]
+    for name, value in folder.checkpoints.best().tensors().items():
         torch.testing.assert_close(value, (steps[0][name] + steps[1][name]) / 2)
     made = average(toy / "run", toy / "mean", 2)
     assert made.updates == [6, 12]
-    for name, value in RunFolder(toy / "mean").best_checkpoint().tensors().items():
-        torch.testing.assert_close(value, folder.best_checkpoint().tensors()[name])
+    for name, value in RunFolder(toy / "mean").checkpoints.best().tensors().items():
+        torch.testing.assert_close(value, folder.checkpoints.best().tensors()[name])
 
 
 def test_no_gpu_where_one_was_asked_for_is_one_line(toy: Path) -> None:
@@ -451,7 +451,7 @@ def test_text_longer_than_the_models_positions_is_refused_before_anything_is_wri
 
 def test_sampled_variants_of_the_text_must_fit_too(toy: Path) -> None:
     content = toy_content(toy / "text")
-    content["tokenizer"] |= {"type": "bpe", "vocab_size": 300, "variants": 3, "sampling": 0.5}
+    content["tokenizer"] |= {"type": "bpe", "vocab_size": 300, "subword_samples": 3, "subword_sampling": 0.5}
     data = prepare_recipe(build_recipe(content), QUIET).data
     longest = [max(int(side.lengths().max()) for side in sides) + 1 for sides in data.variants]
     assert longest[0] < max(longest)

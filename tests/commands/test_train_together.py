@@ -38,10 +38,10 @@ class Workplace:
         self.folder = folder
         write_syllables(folder / "text", {"train": 300, "dev": 20, "test": 20})
         content = toy_content(
-            folder / "text", updates=36, validate_every=12, log_every=1, warmup=4,
-            average_decay=0.9,
+            folder / "text", updates=36, validate_every=12, log_every=1, warmup_updates=4,
+            ema_decay=0.9,
         )  # fmt: skip
-        content["search"] |= {"guard": False}
+        content["search"] |= {"repair_degenerate": False}
         (folder / "toy.yaml").write_text(yaml.safe_dump(in_float32(content)))
 
     def start(self, *arguments: str) -> "subprocess.Popen[str]":
@@ -59,7 +59,7 @@ class Workplace:
         return process.returncode, said
 
     def weights(self, run: str) -> dict[str, torch.Tensor]:
-        newest = RunFolder(self.folder / run).step_folders()[-1]
+        newest = RunFolder(self.folder / run).checkpoints.step_folders()[-1]
         assert newest.name == "step-000036"
         return load_file(newest / "model.safetensors")
 
@@ -101,7 +101,7 @@ def test_two_processes_train_as_one_that_accumulates_two_batches(
     place: Workplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(place.folder)
-    train(load_recipe("toy.yaml", ["training.accumulate=2"]), Path("one"), QUIET)
+    train(load_recipe("toy.yaml", ["training.gradient_accumulation=2"]), Path("one"), QUIET)
     single, two = place.records("one"), place.records("two")
     assert len(single) == 36 and single[0]["loss"] - single[-1]["loss"] > 0.1  # there was something to learn
     assert_same_losses(single, two)
@@ -177,14 +177,14 @@ def test_a_signal_saves_once_and_one_process_can_go_on(
     process.send_signal(signal.SIGTERM)
     code, said = place.finish(process)
     assert code == 143 and "Traceback" not in said
-    stopped = re.search(r"nmt: stopped by SIGTERM at update (\d+); saved\. Go on with: (.*)\n", said)
+    stopped = re.search(r"nmt: stopped by SIGTERM at update (\d+); saved\. Resume with: (.*)\n", said)
     assert stopped and stopped[2] == "nmt train toy.yaml --out stopped --processes 2 --resume"
     update = int(stopped[1])
-    assert RunFolder(place.folder / "stopped").step_folders()[-1].name == f"step-{update:06d}"
+    assert RunFolder(place.folder / "stopped").checkpoints.step_folders()[-1].name == f"step-{update:06d}"
     monkeypatch.chdir(place.folder)
     train(load_recipe("toy.yaml"), Path("stopped"), Reporter(), resume=True)
     said = capsys.readouterr().err
-    assert "the run began with 2 batches an update and keeps them, now over 1 process(es)" in said
+    assert "keeping 2 batches per update, as the run was started, now over 1 process(es)" in said
     after = [record for record in place.records("stopped") if record["update"] > update]
     assert_same_losses(after, place.records("two")[update:])
 
@@ -193,4 +193,4 @@ def test_a_mistake_is_said_once_and_ends_all(place: Workplace) -> None:
     process = place.start("-m", "nmt_cli", "train", "toy.yaml", "--out", "two", "--processes", "2")
     code, said = place.finish(process)
     assert code == 2
-    assert said == "nmt: two exists: go on with --resume, or train elsewhere with --out DIR\n"
+    assert said == "nmt: two exists: continue with --resume, or choose another --out DIR\n"

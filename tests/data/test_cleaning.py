@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from nmt_cli.data.cleaning import MAX_EXAMPLES, CorpusCleaner, TextPair, normalize
 from nmt_cli.data.config import CorpusConfig
-from nmt_cli.data.sources.files import RawPair
+from nmt_cli.data.sources.base import RawPair
 from tests.conftest import examples
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from nmt_cli.data.concatenation import join_neighbours
 from nmt_cli.data.config import CorpusConfig
+from nmt_cli.data.sources.base import RawPair
 from nmt_cli.data.sources.corpus import find_corpus
-from nmt_cli.data.sources.files import RawPair
 from nmt_cli.errors import DataError
 
 PAIRS = [RawPair(b"s%d" % n, b"t%d" % n, n) for n in range(1, 201)]
@@ -49,13 +49,13 @@ def test_a_recipe_joins_training_development_and_test_text(tmp_path: Path, join:
     for name in ("train", "dev"):
         for side in ("en", "de"):
             (tmp_path / f"{name}.{side}").write_text("".join(f"{n}\n" for n in range(50)))
-    config = CorpusConfig(root=str(tmp_path), source="en", target="de", dev="dev", join=join)
+    config = CorpusConfig(root=str(tmp_path), source="en", target="de", dev="dev", concatenate=join)
     corpus = find_corpus(config, [])
     assert corpus.dev is not None
     for part in (corpus.train[0], corpus.dev):
         longest = max(len(pair.source.split()) for pair in part.read())
         assert longest == join
-    embedded = CorpusConfig(name="quickstart", source="en", target="de", join=join)
+    embedded = CorpusConfig(name="quickstart", source="en", target="de", concatenate=join)
     first = next(find_corpus(embedded, []).train[0].read())
     assert first.line_number == 1
 
@@ -63,11 +63,9 @@ def test_a_recipe_joins_training_development_and_test_text(tmp_path: Path, join:
 def test_joined_text_needs_a_development_text_of_its_own(tmp_path: Path) -> None:
     for name in ("train.en", "train.de", "val.en", "val.de"):
         (tmp_path / name).write_text("a\n")
-    settings = {"root": str(tmp_path), "source": "en", "target": "de", "join": 3}
+    settings = {"root": str(tmp_path), "source": "en", "target": "de", "concatenate": 3}
     with pytest.raises(DataError) as caught:
         find_corpus(CorpusConfig.model_validate(settings), [])
-    assert str(caught.value) == (
-        "corpus.join: needs corpus.dev, since pairs held out from joined text share lines with it"
-    )
+    assert str(caught.value).startswith("corpus.concatenate: needs corpus.dev")
     assert find_corpus(CorpusConfig.model_validate(settings | {"dev": "val"}), []).dev is not None
     assert find_corpus(CorpusConfig.model_validate(settings | {"name": "quickstart"}), []).dev

@@ -89,7 +89,7 @@ def test_any_bytes_give_as_many_lines_as_they_are(
     text: bytes, guard: bool, name: str, tokenizer: TextTokenizer
 ) -> None:
     lines = expected_lines(text)
-    translated_lines = stream(real(tokenizer, name, guard=guard), text)
+    translated_lines = stream(real(tokenizer, name, repair_degenerate=guard), text)
     assert [translated.line.number for translated in translated_lines] == list(range(1, len(lines) + 1))
     for raw, translated in zip(lines, translated_lines, strict=True):
         assert "\n" not in translated.translation.text
@@ -179,7 +179,7 @@ def test_a_hundred_thousand_characters_in_a_line_are_all_read(
 
 
 def test_a_huge_line_goes_through_a_real_model(tokenizer: TextTokenizer) -> None:
-    translator = real(tokenizer, max_source_length=200, beam=1, guard=False)
+    translator = real(tokenizer, max_source_length=200, beam=1, repair_degenerate=False)
     translations = translator.translate(["The old man reads a book. " * 4_000, "a book"])
     assert len(translations[0].candidates) == 1 and "\n" not in translations[0].text
     assert translations[1].text == translator.translate(["a book"])[0].text
@@ -194,7 +194,7 @@ def test_without_splitting_a_long_line_is_cut_and_that_is_said(
     pieces = len(tokenizer.encode([line])[0])
     (translated,) = stream(translator, line.encode())
     assert translated.warnings == [f"longer than the model reads: {pieces - 10} of its pieces were not read"]
-    assert translated.record()["pieces_not_read"] == pieces - 10
+    assert translated.record()["truncated_tokens"] == pieces - 10
     with pytest.raises(DataError, match=r"line 1: longer than the model reads \(--strict\)"):
         stream(translator, line.encode(), strict=True)
     assert stream(echo(tokenizer, split=False), line.encode(), strict=True)[0].warnings == []
@@ -283,11 +283,11 @@ def test_a_loop_is_mended_flagged_and_said(tokenizer: TextTokenizer) -> None:
     translator = Translator(Loops(), tokenizers, SearchConfig())
     loop, blank = stream(translator, b"old man\n\n")
     assert loop.translation.text == "old man"
-    assert loop.record()["guard"] == {"found": ["loop"], "left": [], "mended": True}
+    assert loop.record()["degeneration"] == {"issues": ["loop"], "remaining": [], "resolved": True}
     assert loop.record()["warnings"] == ["the translation was repeating itself; it was replaced by a better one"]
     assert loop.record()["log_probability"] == -1.0
-    assert "guard" not in blank.record() and blank.warnings == []
-    free = Translator(Loops(), tokenizers, SearchConfig(guard=False))
+    assert "degeneration" not in blank.record() and blank.warnings == []
+    free = Translator(Loops(), tokenizers, SearchConfig(repair_degenerate=False))
     (loop,) = stream(free, b"old man\n")
     assert loop.translation.text == " ".join(["old man"] * 7) and loop.warnings == []
 
@@ -317,7 +317,7 @@ class Silent(Echo):
 @pytest.mark.parametrize("guard", [True, False])
 def test_a_line_without_any_hypothesis_is_never_silent(guard: bool, tokenizer: TextTokenizer) -> None:
     tokenizers = Tokenizers(tokenizer, tokenizer)
-    translator = Translator(Silent(), tokenizers, SearchConfig(guard=guard, max_source_length=8))
+    translator = Translator(Silent(), tokenizers, SearchConfig(repair_degenerate=guard, max_source_length=8))
     for line in ("a book", "The old man reads a book. The old man reads a book."):
         (translation,) = translator.translate([line])
         assert translation.text == "" and "search found no translation" in translation.warnings
@@ -328,7 +328,7 @@ def test_a_line_without_any_hypothesis_is_never_silent(guard: bool, tokenizer: T
 
 @pytest.mark.parametrize("name", list(MODELS))
 def test_a_translation_is_the_same_alone_in_a_batch_and_in_another_order(name: str, tokenizer: TextTokenizer) -> None:
-    translator = real(tokenizer, name, beam=3, max_length=8, max_source_length=256, guard=True)
+    translator = real(tokenizer, name, beam=3, max_length=8, max_source_length=256, repair_degenerate=True)
     words = ["The", "old", "man", "reads", "a", "book", "dogs", "see", "houses", "1995", "ein"]
     lines = [" ".join(words[n % 11 :][: 1 + n % 7]) for n in range(64)]
     together, backwards = translator.translate(lines), translator.translate(lines[::-1])[::-1]

@@ -289,7 +289,7 @@ def test_the_program_in_the_docs_begins_as_the_run_does(tmp_path: Path, tiny_run
     export(tiny_run, "ctranslate2", tmp_path / "out", Reporter(quiet=True))
     lines = ["The old man reads a book.", "dogs", "Two dogs don't see 1995 houses"]
     printed = translated_by_documented("import ctranslate2", tmp_path / "out", lines)
-    greedy = open_translator([tiny_run], ["search.beam=1", "search.guard=false"], "cpu")
+    greedy = open_translator([tiny_run], ["search.beam=1", "search.repair_degenerate=false"], "cpu")
     assert all(clear_lines(greedy, lines))
     texts = [translation.text[:12] for translation in greedy.translate(lines)]
     assert all(texts)

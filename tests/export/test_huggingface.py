@@ -48,7 +48,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 def random_run(folder: Path, tokenizers: Tokenizers, model: dict[str, Any]) -> Path:
     """A run with random weights, biases included, that seldom ends a sentence."""
     run = RunFolder(folder)
-    run.checkpoints_path.mkdir(parents=True)
+    run.checkpoints.folder.mkdir(parents=True)
     recipe = build_recipe(
         {
             "name": "random",
@@ -68,7 +68,7 @@ def random_run(folder: Path, tokenizers: Tokenizers, model: dict[str, Any]) -> P
         for scale in [0.6 if "coder." in name else 0.1]
     }
     tensors["output.bias"][3] -= 4
-    run.save_best(10, tensors, {})
+    run.checkpoints.save_best(10, tensors, {})
     return folder
 
 

@@ -12,10 +12,12 @@ from nmt_cli.commands.export import export
 from nmt_cli.data.prepared.store import Tokenizers
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.torch_engine import TorchEngine
+from nmt_cli.errors import UserError
 from nmt_cli.export import onnx
 from nmt_cli.export.onnx_engine import OnnxEngine
 from nmt_cli.models import MODELS
 from nmt_cli.models.contract import Autoregressive, NonAutoregressive, Sequences, TranslationModel
+from nmt_cli.models.rnn import RNN
 from nmt_cli.reporting import Reporter
 from nmt_cli.runs.loading import open_run
 from nmt_cli.vocabulary import Vocabulary
@@ -29,9 +31,9 @@ CASES = [
     for name, m in MODELS.items()
     for n in range(len(m.config_class.tiny_configs()))
 ]
-SHAPES = ((2, 3, 4), (5, 9, 3), (1, 1, 6))  # sentences, source and target tokens; none as traced
+SHAPES = ((2, 3, 4), (5, 9, 3), (1, 1, 6))  # sentences, source and target tokens; none as in tracing
 Model = TranslationModel[Any]
-NO_TOKENIZERS: Any = None  # graphs know nothing of text
+NO_TOKENIZERS: Any = None  # graphs read and write ids
 
 
 def random_model(name: str, number: int) -> Model:
@@ -54,7 +56,7 @@ def source_of(count: int, size: int) -> Sequences:
 
 @torch.no_grad()
 def difference(ours: Model, theirs: Model, count: int, size: int, steps: int) -> float:
-    """The greatest between the scores of both."""
+    """The largest absolute difference between the logits of a model and of its export."""
     source = source_of(count, size)
     if isinstance(ours, NonAutoregressive):
         assert isinstance(theirs, NonAutoregressive)
@@ -85,6 +87,26 @@ def test_scores_and_searches_are_the_same(tmp_path: Path, name: str, number: int
         else:  # the best path's score is the sum of the best of each position, whichever these are
             scores = [hypotheses[0].score for hypotheses in TorchEngine(model).search(sources, config)]
             assert [hypotheses[0].score for hypotheses in results] == pytest.approx(scores, abs=1e-4)
+
+
+class Untraceable(RNN):
+    """Fails as a model does that PyTorch cannot trace."""
+
+    def init_state(self, source: Sequences, beam_size: int, max_steps: int) -> Any:
+        raise RuntimeError("no such operator\nand a long explanation")
+
+
+def test_a_model_that_cannot_be_traced_is_a_user_error_in_one_line(tmp_path: Path) -> None:
+    model = random_model("rnn", 0)
+    model.__class__ = Untraceable
+    with pytest.raises(UserError, match=r"^model\.type: rnn cannot be exported to onnx: no such operator$"):
+        onnx.export_model(model, NO_TOKENIZERS, SearchConfig(), tmp_path, "float32")
+
+
+def test_a_model_whose_state_is_not_made_of_tensors_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(RNN, "exportable_state", None)
+    (reason,) = onnx.incompatibilities(RNN.config_class(type="rnn"), SearchConfig(), True)
+    assert reason.startswith("model.type: ")
 
 
 def test_config_json_names_what_goes_in_and_out(tmp_path: Path) -> None:

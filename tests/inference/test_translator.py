@@ -32,7 +32,7 @@ def translator(tokenizer: TextTokenizer, align: bool = False, **options: Any) ->
     tokenizers = Tokenizers(tokenizer, tokenizer)
     kind = MODELS["transformer"]
     model = kind(kind.config_class.tiny_configs()[0], tokenizers.vocabulary).eval()
-    settings = {"beam": 2, "max_length": 6, "guard": False, **options}
+    settings = {"beam": 2, "max_length": 6, "repair_degenerate": False, **options}
     return Translator(TorchEngine(model), tokenizers, SearchConfig.model_validate(settings), align=align)
 
 

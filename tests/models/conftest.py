@@ -1,4 +1,4 @@
-"""What the tests of both contracts share: configurations, models, sequences and two promises."""
+"""What the tests of both contracts share."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ SEPARATE = Vocabulary(source_size=19, target_size=23, joint=False)
 
 
 def every_configuration(contract: type[TranslationModel[Any]]) -> list[Any]:
-    """Name and configuration of each tiny model under a contract."""
+    """Name and tiny configuration of each model that keeps this contract."""
     cases = []
     for name, model in MODELS.items():
         if not issubclass(model, contract):
@@ -28,7 +28,7 @@ def every_configuration(contract: type[TranslationModel[Any]]) -> list[Any]:
 
 
 def one_of_each(cases: list[Any]) -> list[Any]:
-    """The same cases, of which all but the first of each model are slow."""
+    """The same cases; all but the first of each model are marked slow."""
     names = [case.values[0] for case in cases]
     slow = [name in names[:number] for number, name in enumerate(names)]
     return [
@@ -38,21 +38,21 @@ def one_of_each(cases: list[Any]) -> list[Any]:
 
 
 def build(name: str, config: ModelConfig) -> TranslationModel[Any]:
-    """A model in evaluation mode, with separate vocabularies where its tables are not all one."""
+    """A model in evaluation mode; with separate vocabularies unless all embeddings are tied."""
     joint = getattr(config, "tied_embeddings", "all") == "all"
     torch.manual_seed(5)
     return MODELS[name](config, VOCABULARY if joint else SEPARATE).eval()
 
 
 def sequences(lengths: list[int], size: int, seed: int) -> Sequences:
-    """Random ids of these lengths; padding is filled with ids that would show if they mattered."""
+    """Random ids of these lengths; padding is random, too, so that it would show if it mattered."""
     draw = torch.Generator().manual_seed(seed)
     ids = torch.randint(4, size, (len(lengths), max(lengths)), generator=draw)
     return Sequences(ids, torch.tensor(lengths))
 
 
 def check_gradients(model: TranslationModel[Any], source: Sequences, target: Sequences) -> None:
-    """Every parameter gets a gradient that is not nought throughout."""
+    """Every parameter gets a gradient that is not all zeros."""
     forward_backward(model, source, target, target, smoothing=0.1, scale=1.0)
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None, name

@@ -1,4 +1,4 @@
-"""The contract of models that emit all positions at once."""
+"""The contract of non-autoregressive models, for each of them and every value of every option."""
 
 from typing import Any
 
@@ -7,7 +7,8 @@ import torch
 
 from nmt_cli.models.contract import ModelConfig, NonAutoregressive, Sequences
 from nmt_cli.training.loss import evaluate_loss, forward_backward
-from nmt_cli.training.parameters import FlatOptimizer, FlatParameters
+from nmt_cli.training.optimizer import FlatOptimizer
+from nmt_cli.training.parameters import FlatParameters
 from tests.models import conftest
 from tests.models.conftest import check_gradients, every_configuration, one_of_each, sequences
 
@@ -22,12 +23,13 @@ def build(name: str, config: ModelConfig) -> NonAutoregressive[Any]:
 
 @each_model
 @torch.no_grad()
-def test_padding_order_and_batch_mates_change_nothing(name: str, config: ModelConfig) -> None:
+def test_padding_order_and_other_sentences_change_nothing(name: str, config: ModelConfig) -> None:
     model = build(name, config)
     source = sequences([5, 2, 7, 1], model.vocabulary.source_size, 1)
     hidden, emitted = model(source)
     logits = model.output_logits(hidden)
     assert logits.shape[2] == 23 and bool((emitted >= source.lengths).all())
+    assert emitted.tolist() == [model.output_length(length) for length in source.lengths.tolist()]
     for row in range(4):
         length = int(source.lengths[row])
         alone = Sequences(source.ids[row : row + 1, :length], source.lengths[row : row + 1])
@@ -45,7 +47,7 @@ def test_every_parameter_gets_a_gradient(name: str, config: ModelConfig) -> None
 
 
 @pytest.mark.parametrize("name, config", one_of_each(every_configuration(NonAutoregressive)))
-def test_it_learns_twenty_pairs_by_heart(name: str, config: ModelConfig) -> None:
+def test_it_overfits_twenty_pairs(name: str, config: ModelConfig) -> None:
     model = build(name, config).train()
     source = sequences([4 + n % 3 for n in range(20)], model.vocabulary.source_size, 7)
     target = sequences([3 + n % 4 for n in range(20)], model.vocabulary.target_size, 8)
@@ -55,7 +57,7 @@ def test_it_learns_twenty_pairs_by_heart(name: str, config: ModelConfig) -> None
         optimizer.step(0.01 if update < 250 else 0.003, 1.0)
         if float(loss.nll) / loss.tokens < 0.05:
             break
-    if getattr(config, "positions", "") == "none":  # a bag of words: better, not by heart
+    if getattr(config, "positions", "") == "none":  # a bag of words cannot overfit
         assert float(loss.nll) / loss.tokens < 2.0
     else:
         assert float(evaluate_loss(model, source, target, target).nll) / loss.tokens < 0.1

@@ -1,4 +1,4 @@
-"""The contract, for every registered model and every value of every option."""
+"""The contract of autoregressive models, for each of them and every value of every option."""
 
 import copy
 from typing import Any
@@ -10,7 +10,8 @@ from torch import Tensor
 from nmt_cli.models import MODELS, contract
 from nmt_cli.models.contract import Autoregressive, ModelConfig, Sequences
 from nmt_cli.training.loss import evaluate_loss, forward_backward
-from nmt_cli.training.parameters import FlatOptimizer, FlatParameters
+from nmt_cli.training.optimizer import FlatOptimizer
+from nmt_cli.training.parameters import FlatParameters
 from tests.models import conftest
 from tests.models.conftest import check_gradients, every_configuration, one_of_each, sequences
 
@@ -67,24 +68,22 @@ def test_forward_equals_step_by_step(name: str, config: ModelConfig) -> None:
         torch.testing.assert_close(step_logits, expected, atol=1e-5, rtol=1e-5)
 
 
-def test_parts_are_all_rows_in_their_order_without_padding_that_they_do_not_need(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_chunks_cover_all_rows_in_order_without_needless_padding(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(contract, "MAX_CPU_CHUNK_POSITIONS", 12)
     source = sequences([5, 2, 7, 1, 4, 3], 50, 1)
-    parts = list(source.chunks())
-    assert [rows for rows, _ in parts] == [slice(0, 2), slice(2, 3), slice(3, 6)]
-    for rows, part in parts:
-        assert part.lengths.tolist() == source.lengths[rows].tolist()
-        assert part.ids.shape[1] == part.lengths.max()
-        assert torch.equal(part.ids, source.ids[rows, : part.ids.shape[1]])
+    chunks = list(source.chunks())
+    assert [rows for rows, _ in chunks] == [slice(0, 2), slice(2, 3), slice(3, 6)]
+    for rows, chunk in chunks:
+        assert chunk.lengths.tolist() == source.lengths[rows].tolist()
+        assert chunk.ids.shape[1] == chunk.lengths.max()
+        assert torch.equal(chunk.ids, source.ids[rows, : chunk.ids.shape[1]])
     monkeypatch.setattr(contract, "MAX_CPU_CHUNK_POSITIONS", source.ids.numel())
-    assert [part for _, part in source.chunks()] == [source]
+    assert [chunk for _, chunk in source.chunks()] == [source]
 
 
 @each_model
 @torch.no_grad()
-def test_padding_order_and_batch_mates_change_nothing(name: str, config: ModelConfig) -> None:
+def test_padding_order_and_other_sentences_change_nothing(name: str, config: ModelConfig) -> None:
     model = build(name, config)
     source, target = batch(model)
     together = real(model.output_logits(model(source, target)), target)
@@ -107,12 +106,12 @@ def test_padding_order_and_batch_mates_change_nothing(name: str, config: ModelCo
 
 @each_model
 @torch.no_grad()
-def test_reorder_and_keep_follow_the_hypotheses(
+def test_reorder_and_select_follow_the_hypotheses(
     name: str, config: ModelConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A beam that is reordered at every step scores each path as if it had been alone.
+    """A beam that is reordered at every step scores each path as teacher forcing does.
 
-    The source is encoded in three parts.
+    The source is encoded in three chunks.
     """
     monkeypatch.setattr(contract, "MAX_CPU_CHUNK_POSITIONS", 12)
     model = build(name, config)
@@ -152,12 +151,30 @@ def _alone(model: Model, source: Sequences, sentence: int, path: list[int]) -> T
 
 @each_model
 @torch.no_grad()
-def test_a_model_says_how_much_it_keeps_for_a_position(name: str, config: ModelConfig) -> None:
+def test_a_state_rebuilt_from_its_tensors_continues_alike(name: str, config: ModelConfig) -> None:
+    model = build(name, config)
+    if model.exportable_state is None:
+        pytest.skip("cannot be exported")
+    source, target = batch(model)
+    state, rebuilt = (model.init_state(source, 1, 8) for _ in range(2))
+    first = rebuilt.tensors()
+    for token in target.ids.unbind(1):
+        tensors = rebuilt.tensors()
+        assert (list(tensors.memory), list(tensors.updated)) == (list(first.memory), list(first.updated))
+        assert all(len(tensor) == 4 for tensor in (tensors.memory | tensors.updated).values())
+        expected, state = model.decode_step(token, state)
+        logits, rebuilt = model.decode_step(token, model.exportable_state.from_tensors(tensors))
+        torch.testing.assert_close(logits, expected, atol=1e-5, rtol=1e-5)
+
+
+@each_model
+@torch.no_grad()
+def test_kv_cache_per_token_is_what_a_longer_cache_holds(name: str, config: ModelConfig) -> None:
     model = build(name, config)
     source, _ = batch(model)
     count = source.ids.shape[0]
     states = [model.init_state(source, 1, capacity) for capacity in (3, 4)]
-    if not hasattr(states[0], "cache"):  # what it keeps does not grow with what is written
+    if not hasattr(states[0], "cache"):  # the state does not grow with the text
         assert model.kv_cache_per_token == 0
         return
     sizes = [decoder_state.cache.entries.numel() for decoder_state in states]
@@ -170,8 +187,8 @@ def test_attention_weights_are_a_distribution_over_the_source(name: str, config:
     model = build(name, config)
     source, target = batch(model)
     weights = model.attention(source, target)
+    assert model.has_attention == (weights is not None)
     if weights is None:
-        assert not model.has_attention
         return
     assert weights.shape[0] == 4 and weights.shape[3:] == (6, 7)
     padded = torch.arange(7)[None, :] >= source.lengths[:, None]
@@ -193,7 +210,7 @@ def test_every_parameter_gets_a_gradient(name: str, config: ModelConfig) -> None
 
 
 @pytest.mark.parametrize("name, config", one_of_each(every_configuration(Autoregressive)))
-def test_it_learns_twenty_pairs_by_heart(name: str, config: ModelConfig) -> None:
+def test_it_overfits_twenty_pairs(name: str, config: ModelConfig) -> None:
     model = build(name, config).train()
     source = sequences([4 + n % 3 for n in range(20)], model.vocabulary.source_size, 7)
     out = sequences([3 + n % 4 for n in range(20)], model.vocabulary.target_size, 8)

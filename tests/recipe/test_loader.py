@@ -163,7 +163,7 @@ TOGETHER: list[tuple[str, str]] = [
     ("search: {beam: 2, n_best: 3}", "search.n_best: 3 is more than beam 2"),
     ("search: {min_length: 9, max_length: 3}", "search.min_length: 9 is more than max_length 3"),
     ("search: {top_k: 4}", "search.top_k and top_p: only with sampling: true"),
-    ("training: {average: 3, average_decay: 0.9}", "training.average and average_decay: use one"),
+    ("training: {average_checkpoints: 3, ema_decay: 0.9}", "training.average_checkpoints and ema_decay: use one"),
 ]
 
 
@@ -179,7 +179,7 @@ def test_a_default_that_does_not_go_with_the_recipe_is_named(tmp_path: Path) -> 
 
 
 def test_disagreements_of_several_sections_are_reported_together(tmp_path: Path) -> None:
-    text = "model: {d_model: 10, heads: 4}\nsearch: {n_best: 9}\ntraining: {average: 2, average_decay: .5}"
+    text = "model: {d_model: 10, heads: 4}\nsearch: {n_best: 9}\ntraining: {average_checkpoints: 2, ema_decay: .5}"
     assert len(problems(tmp_path, MINIMAL + text)) == 3
 
 

@@ -63,8 +63,8 @@ def test_a_run_is_exported_once_for_each_checkpoint(run: Path, capsys: pytest.Ca
     assert said not in capsys.readouterr().err and model.stat().st_mtime_ns == made
 
     folder = RunFolder(run)
-    changed = {name: value * 1.5 for name, value in folder.best_checkpoint().tensors().items()}
-    folder.save_best(20, changed, {})
+    changed = {name: value * 1.5 for name, value in folder.checkpoints.best().tensors().items()}
+    folder.checkpoints.save_best(20, changed, {})
     again = opened(run)
     assert said in capsys.readouterr().err
     content = json.loads((model.parent / "export.json").read_text())

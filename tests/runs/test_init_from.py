@@ -75,7 +75,7 @@ def test_a_run_begins_with_the_weights_tokenizer_and_model_of_another(base: Path
     root = base.parent
     listener = Listener()
     train(tuned(root), root / "tuned", listener)
-    assert f"beginning with {base} after 12 updates" in listener.said
+    assert f"starting from {base} after 12 updates" in listener.said
     assert (root / "tuned/tokenizer.json").read_text() == (base / "tokenizer.json").read_text()
     resolved = load_recipe(root / "tuned/recipe.yaml")
     old = load_recipe(base / "recipe.yaml")
@@ -101,15 +101,15 @@ def test_a_run_knows_the_words_of_both_texts_where_both_have_a_list(base: Path) 
 def test_weights_are_begun_with_in_full_precision(base: Path) -> None:
     root = base.parent
     train(tuned(root, training__precision="bf16", training__learning_rate=1e-30), root / "x", QUIET)
-    began, after = RunFolder(base).best_checkpoint().tensors(), final_weights(root / "x")
+    began, after = RunFolder(base).checkpoints.best().tensors(), final_weights(root / "x")
     assert all(torch.equal(began[name], after[name]) for name in began)
 
 
 def test_the_best_checkpoint_is_never_worse_than_what_the_run_began_with(base: Path) -> None:
     root = base.parent
-    recipe = tuned(root, training__learning_rate=5.0, training__warmup=0, training__metric="loss")
+    recipe = tuned(root, training__learning_rate=5.0, training__warmup_updates=0, training__metric="loss")
     train(recipe, root / "tuned", QUIET)
-    assert RunFolder(root / "tuned").best_checkpoint().update == 0
+    assert RunFolder(root / "tuned").checkpoints.best().update == 0
 
 
 def test_a_stopped_fine_tuning_goes_on_without_beginning_anew(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,7 +183,7 @@ def test_a_run_that_was_stopped_before_its_first_checkpoint_begins_with_the_weig
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     listener = Listener()
     train(tuned(root), root / "straight", listener, resume=True)
-    assert f"beginning with {base} after 12 updates" in listener.said
+    assert f"starting from {base} after 12 updates" in listener.said
     updates = [record["update"] for record in validations(root / "straight")]
     assert updates == sorted(set(updates))  # what was said before is not said twice
 
@@ -202,7 +202,7 @@ def test_prepared_data_of_another_tokenizer_are_not_reused(base: Path) -> None:
     listener = Listener()
     second = prepare_recipe(tuned(root, "other", corpus__train="train"), listener)
     assert second.data.fingerprint != first.data.fingerprint
-    assert any("the tokenizer that training.init_from gives" in said for said in listener.said)
+    assert any("the tokenizer of training.init_from" in said for said in listener.said)
 
 
 def test_weights_of_parts_decide_how_often_a_pair_is_seen(base: Path) -> None:
@@ -224,9 +224,8 @@ def test_all_that_does_not_agree_is_said_in_one_line(base: Path) -> None:
     with pytest.raises(RecipeError) as caught:
         train(recipe, base.parent / "tuned", QUIET)
     assert str(caught.value) == (
-        f"training.init_from: {base} was trained otherwise: tokenizer.vocab_size (60 -> 70), "
-        "model.d_model (32 -> 64), model.norm (layer -> rms); leave these keys out to take over "
-        "its own"
+        f"training.init_from: {base} was trained with other settings: tokenizer.vocab_size (60 -> 70), "
+        "model.d_model (32 -> 64), model.norm (layer -> rms); remove these keys to use its own"
     )
     assert not (base.parent / "tuned").exists()
 
@@ -246,10 +245,10 @@ def test_a_run_that_is_not_there_is_said_in_one_line(toy: Path) -> None:
 
 
 def test_a_run_of_another_shape_is_found_before_training(base: Path) -> None:
-    tensors = RunFolder(base).best_checkpoint().tensors()
+    tensors = RunFolder(base).checkpoints.best().tensors()
     name = next(iter(tensors))
     tensors[name] = tensors[name][:-1].clone()
-    RunFolder(base).save_best(12, tensors, {})
+    RunFolder(base).checkpoints.save_best(12, tensors, {})
     with pytest.raises(RunError, match="the weights do not fit the recipe or tokenizer"):
         train(tuned(base.parent), base.parent / "tuned", QUIET)
 
@@ -274,7 +273,7 @@ def test_checking_knows_the_run_that_a_recipe_begins_with(base: Path) -> None:
     def check_settings(*settings: str) -> list[Finding]:
         return check(path, list(settings), base.parent / "new", QUIET)
 
-    size = sum(tensor.numel() for tensor in RunFolder(base).best_checkpoint().tensors().values())
+    size = sum(tensor.numel() for tensor in RunFolder(base).checkpoints.best().tensors().values())
     reported = check_settings()
     assert not [finding for finding in reported if finding.level == "error" or finding.about.startswith("tokenizer")]
     assert any(finding.text.startswith(f"{size:,} parameters") for finding in reported)

@@ -67,8 +67,8 @@ def _live(arguments: list[str], folder: str, said: str, wire: Connection, enviro
     """In the forked process: be `nmt ARGUMENTS` in the folder, until the end or a kill."""
     from nmt_cli.cli import entry
     from nmt_cli.commands import train
-    from nmt_cli.runs import folder as run_folder
-    from nmt_cli.runs import setup as beginning
+    from nmt_cli.runs import setup
+    from nmt_cli.training import checkpoints
     from nmt_cli.training.trainer import Trainer
 
     signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs start without it
@@ -78,11 +78,11 @@ def _live(arguments: list[str], folder: str, said: str, wire: Connection, enviro
     output = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(output, 1)
     os.dup2(output, 2)
-    _tell("prepare", beginning, "prepare_recipe", wire)
+    _tell("prepare", setup, "prepare_recipe", wire)
     _tell("update", Trainer, "_update", wire)
     _tell("validation", Trainer, "_validate", wire)
-    _tell("checkpoint", run_folder, "write_checkpoint", wire)
-    _tell("test", train, "_finish_run", wire)
+    _tell("checkpoint", checkpoints, "write_checkpoint", wire)
+    _tell("test", train, "_finish", wire)
     sys.argv = ["nmt", *arguments]
     entry.main()
 
@@ -99,7 +99,7 @@ class Life:
 
 def newest(run: Path) -> int:
     """The update of the newest checkpoint that has its name; 0 without one."""
-    steps = RunFolder(run).step_folders()
+    steps = RunFolder(run).checkpoints.step_folders()
     return int(steps[-1].name.partition("-")[2]) if steps else 0
 
 
@@ -147,9 +147,9 @@ def differences(straight: Path, broken: Path) -> list[str]:
     for name in (name for name in files[0] if (broken / name).exists()):
         straight_path, other = straight / name, broken / name
         if name.endswith(".safetensors"):
-            left, right = load_file(straight_path), load_file(other)
-            same = left.keys() == right.keys()
-            if not same or not all(torch.equal(left[key], right[key]) for key in left):
+            tensors, others = load_file(straight_path), load_file(other)
+            same = tensors.keys() == others.keys()
+            if not same or not all(torch.equal(tensors[key], others[key]) for key in tensors):
                 different_names.append(name)
         elif name.endswith((".json", ".jsonl")) and not name.startswith("tokenizer"):
             texts = [path.read_text().split("\n") for path in (straight_path, other)]

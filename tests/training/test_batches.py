@@ -11,7 +11,7 @@ from nmt_cli.data.prepared.store import PreparedData
 from nmt_cli.errors import DataError
 from nmt_cli.recipe.loader import build_recipe
 from nmt_cli.reporting import Reporter
-from nmt_cli.training.batches import BatchIterator, RankBatches, to_tensors
+from nmt_cli.training.batches import BatchIterator, RankBatches, to_device
 from tests.conftest import toy_content
 
 
@@ -43,7 +43,7 @@ def test_a_moved_cursor_goes_on_with_the_same_batches(toy: Path) -> None:
 
 
 def test_a_batch_reads_start_and_predicts_end(toy: Path) -> None:
-    batch = to_tensors(
+    batch = to_device(
         BatchIterator(prepared(toy), 128, seed=1).next_micro_batches().batches[0][1], torch.device("cpu")
     )
     lengths = batch.target_out.lengths
@@ -93,7 +93,7 @@ def test_the_last_update_of_an_epoch_has_what_is_left_and_the_next_are_alike(toy
 def test_what_was_set_aside_leaves_its_update_smaller_and_moves_no_other(toy: Path) -> None:
     data = prepared(toy)
     straight, feed = (BatchIterator(data, 64, seed=1, batches_per_update=4) for _ in range(2))
-    feed.skipped_batches = [{"epoch": 0, "batch": number, "pairs": []} for number in (1, 4, 5, 6, 7)]
+    feed.seek(0, 0, 4, [{"epoch": 0, "batch": number, "pairs": []} for number in (1, 4, 5, 6, 7)])
     first, second, third = (straight.next_micro_batches().batch_indices for _ in range(3))
     assert feed.next_micro_batches(0, 2).batch_indices == (first[0], *first[2:])
     assert feed.next_micro_batches(0, 2).batch_indices == third and len(second) == 4

@@ -17,7 +17,7 @@ from tests.training.killing import Blow, differences, live, newest
 
 pytestmark = pytest.mark.precision
 
-SETTINGS = ["--set", "training.label_smoothing=0.2", "--set", "training.average_decay=0.9"]
+SETTINGS = ["--set", "training.label_smoothing=0.2", "--set", "training.ema_decay=0.9"]
 SIGNALS = [(signal.SIGINT, 130, "interrupted"), pytest.param(signal.SIGTERM, 143, "terminated", marks=pytest.mark.slow)]
 
 
@@ -38,7 +38,7 @@ def train(out: str) -> list[str]:
 
 def go_on(said: str, place: Path, run: Path) -> None:
     """Do what the last line says, to the same end as if nothing had been."""
-    command = shlex.split(said.rpartition("Go on with: ")[2])
+    command = shlex.split(said.rpartition("Resume with: ")[2])
     assert command[0] == "nmt" and command[-1] == "--resume"
     last = live([*command[1:], "--quiet"], place, run)
     assert last.code == 0, last.said
@@ -54,7 +54,7 @@ def test_a_signal_finishes_the_update_saves_and_says_how_to_go_on(
     life = live(train(name), place, place / name, Blow(phase, count, signal=number))
     assert life.code == code
     assert life.said == (
-        f"nmt: stopped by {number.name} at update {saved}; saved. Go on with: nmt train toy.yaml "
+        f"nmt: stopped by {number.name} at update {saved}; saved. Resume with: nmt train toy.yaml "
         f"--out {name} {' '.join(SETTINGS)} --device cpu --resume\n"
     )
     assert newest(place / name) == saved
@@ -68,7 +68,7 @@ def test_a_signal_while_the_test_text_is_translated_leaves_nothing_half_written(
     run = place / f"test-{code}"
     life = live(train(run.name), place, run, Blow("test", signal=number))
     assert life.code == code
-    assert life.said.startswith(f"nmt: {word}. Go on with: nmt train toy.yaml --out {run.name} ")
+    assert life.said.startswith(f"nmt: {word}. Resume with: nmt train toy.yaml --out {run.name} ")
     assert life.said.count("\n") == 1
     assert newest(run) == 12 and not (run / "result.json").exists()
     assert not list(run.rglob("*.tmp"))
@@ -81,7 +81,7 @@ def test_a_signal_while_preparing_leaves_nothing(number: signal.Signals, code: i
     (tmp_path / "toy.yaml").write_text(write_yaml(toy_content(tmp_path / "text")))
     life = live(train("run"), tmp_path, tmp_path / "run", Blow("prepare", signal=number))
     assert life.code == code
-    assert life.said.startswith(f"nmt: {word}. Go on with: nmt train toy.yaml --out run ")
+    assert life.said.startswith(f"nmt: {word}. Resume with: nmt train toy.yaml --out run ")
     assert life.said.count("\n") == 1 and not (tmp_path / "run").exists()
     assert not (tmp_path / "prepared").exists() or not list((tmp_path / "prepared").iterdir())
 
@@ -116,5 +116,5 @@ def test_a_full_disk_stops_with_one_line_and_leaves_the_last_checkpoint(place: P
         assert life.said.endswith("; free disk space and run the command again (training: with --resume)\n")
         assert newest(disk / "run") == 6 and not list((disk / "run").rglob("*.tmp"))
         make_room()
-        go_on("Go on with: " + shlex.join(["nmt", *train("disk/run"), "--resume"]), place,
+        go_on("Resume with: " + shlex.join(["nmt", *train("disk/run"), "--resume"]), place,
               disk / "run")  # fmt: skip

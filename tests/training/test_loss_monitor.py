@@ -122,7 +122,7 @@ def batch_of(run: Path, recipe: Any, update: int) -> Tensor:
 
     data = prepare_recipe(recipe, QUIET).data
     training = recipe.training
-    feed = BatchIterator(data, training.max_positions, training.seed, training.accumulate)
+    feed = BatchIterator(data, training.max_positions, training.seed, training.gradient_accumulation)
     updates = [feed.next_micro_batches().batches for _ in range(update)]
     return torch.from_numpy(updates[-1][-1][1].source.ids)
 
@@ -151,7 +151,7 @@ def test_a_bad_batch_is_set_aside_and_the_last_good_state_restored(
     update: int, back: int, toy: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    recipe = toy_recipe(toy / "text", average_decay=0.9, updates=30)
+    recipe = toy_recipe(toy / "text", ema_decay=0.9, updates=30)
     bad = batch_of(toy, recipe, update)
     poison(monkeypatch, lambda ids: torch.equal(ids, bad))
     result = train(recipe, toy / "run", QUIET)
@@ -173,7 +173,7 @@ def test_a_bad_batch_is_set_aside_and_the_last_good_state_restored(
     assert (record["found"], record["update"], record["set_aside"]) == (update, back + 1, name)
     logged = [entry["update"] for entry in records(toy / "run", "train")]
     assert logged == sorted(set(logged))  # nothing of what was undone
-    newest = RunFolder(toy / "run").last_checkpoint()[0]
+    newest = RunFolder(toy / "run").checkpoints.last()[0]
     assert newest is not None and all(
         bool(value.isfinite().all())
         for group in ("model", "optimizer", "average")
@@ -189,7 +189,7 @@ def test_a_run_that_diverged_and_was_stopped_goes_on_bit_for_bit(
     stop: int, toy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A checkpoint that a signal left behind is none to go back to: the other run has none."""
-    recipe = toy_recipe(toy / "text", updates=18, accumulate=2, schedule="constant", warmup=2)
+    recipe = toy_recipe(toy / "text", updates=18, gradient_accumulation=2, schedule="constant", warmup_updates=2)
     bad = batch_of(toy, recipe, 9)
     poison(monkeypatch, lambda ids: torch.equal(ids, bad))
     train(recipe, toy / "straight", QUIET)
@@ -219,7 +219,7 @@ def test_a_rise_is_undone_back_to_before_it_and_later_checkpoints_are_gone(
         stop_after(patched, 20)
         with pytest.raises(TrainingInterrupted, match="at update 8"):
             train(recipe, toy / "run", QUIET)
-    assert [path.name[-2:] for path in RunFolder(toy / "run").step_folders()] == ["06", "08"]
+    assert [path.name[-2:] for path in RunFolder(toy / "run").checkpoints.step_folders()] == ["06", "08"]
     said = " ".join(capsys.readouterr().err.split())
     assert said == ("warning: update 18: the loss rose from 1 to 3; back to update 6 at 0.5 times the learning rate")
     assert not list((toy / "run").glob("diverged-*"))
@@ -233,7 +233,7 @@ def test_pairs_that_were_set_aside_never_come_again(toy: Path) -> None:
     recipe = toy_recipe(toy / "text")
     feed = BatchIterator(prepare_recipe(recipe, QUIET).data, 256, 1)
     bad = feed.pair_indices(BatchIndex(0, 1)).tolist()
-    feed.skipped_batches.append({"epoch": 0, "batch": 1, "pairs": bad})
+    feed.seek(0, 0, skipped_batches=[{"epoch": 0, "batch": 1, "pairs": bad}])
     size = len(feed.epoch_schedule().batches)
     for _ in range(size - 1):
         assert feed.next_micro_batches().batch_indices != (BatchIndex(0, 1),)
@@ -247,18 +247,18 @@ def test_after_three_times_training_stops_with_the_reason(
     poison(monkeypatch, lambda ids: True)
     message = (
         r"^update 1: the loss is not finite; its pairs are in diverged-000001-3.jsonl; diverged 3 "
-        r"times: lower training.learning_rate, raise training.warmup, or look at these pairs$"
+        r"times: lower training.learning_rate, raise training.warmup_updates, or look at these pairs$"
     )
     with pytest.raises(TrainingError, match=message):
         train(toy_recipe(toy / "text"), toy / "run", QUIET)
     assert capsys.readouterr().err.count("warning: update 1: the loss is not finite") == 2
     assert len(list((toy / "run").glob("diverged-*.jsonl"))) == 3
-    assert RunFolder(toy / "run").step_folders() == []
+    assert RunFolder(toy / "run").checkpoints.step_folders() == []
 
 
 def test_a_rate_far_too_high_is_found_and_lowered(toy: Path) -> None:
     recipe = toy_recipe(
-        toy / "text", updates=400, validate_every=100, learning_rate=3e38, clip_norm=None, warmup=0,
+        toy / "text", updates=400, validate_every=100, learning_rate=3e38, clip_norm=None, warmup_updates=0,
         schedule="constant", metric="loss",
     )  # fmt: skip
     with pytest.raises(TrainingError, match="diverged 3 times"):

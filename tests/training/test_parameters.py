@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from nmt_cli.training.parameters import FlatOptimizer, FlatParameters, OptimizerName
+from nmt_cli.training.optimizer import FlatOptimizer, OptimizerName
+from nmt_cli.training.parameters import FlatParameters
 
 
 def network(seed: int = 0) -> nn.Module:

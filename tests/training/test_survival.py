@@ -21,8 +21,8 @@ def place(tmp_path: Path) -> Path:
     """A folder with a corpus and a recipe that uses all that a checkpoint must remember."""
     write_syllables(tmp_path / "text", {"train": 300, "dev": 20, "test": 20})
     content = toy_content(
-        tmp_path / "text", tokens_per_batch=96, log_every=7, accumulate=2, average_decay=0.9,
-        learning_rate=5e-3, warmup=20, schedule="plateau", plateau_patience=1,
+        tmp_path / "text", tokens_per_batch=96, log_every=7, gradient_accumulation=2, ema_decay=0.9,
+        learning_rate=5e-3, warmup_updates=20, schedule="plateau", plateau_patience=1,
     )  # fmt: skip
     (tmp_path / "toy.yaml").write_text(write_yaml(in_float32(content)))
     return tmp_path

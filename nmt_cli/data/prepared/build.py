@@ -1,11 +1,8 @@
-"""From a corpus to a prepared folder: clean, learn the tokenizer, encode, write, all streamed."""
+"""Prepare a corpus for training: clean it, train the tokenizers, encode and write it, all streamed."""
 
-import hashlib
 import json
-import os
-import shutil
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict
 from functools import partial
@@ -19,11 +16,13 @@ from nmt_cli.data.config import CorpusConfig
 from nmt_cli.data.known_words import WordSet
 from nmt_cli.data.prepared.store import FORMAT_VERSION, PairRange, PreparedData, Tokenizers
 from nmt_cli.data.prepared.writer import SequenceWriter, TextWriter
-from nmt_cli.data.sources.corpus import Corpus, ParallelText
+from nmt_cli.data.sources.base import ParallelText
+from nmt_cli.data.sources.corpus import Corpus
 from nmt_cli.data.tokenization.encoding import EncodedBlock, make_pair_encoder
 from nmt_cli.data.tokenization.tokenizer import TokenizerConfig, batched
 from nmt_cli.data.tokenization.training import train_tokenizer
 from nmt_cli.errors import DataError
+from nmt_cli.fs import atomic_folder, sha256_of_file
 from nmt_cli.reporting import Reporter
 from nmt_cli.workers import MapFunction, PoolFactory, serial_pool
 
@@ -31,9 +30,9 @@ PAIRS_PER_ENCODE_BLOCK = 2000  # pairs encoded together, in whatever process
 
 
 class PreparationSettings(NamedTuple):
-    """What decides what prepared data look like: two sections of a recipe.
+    """The settings that prepared data depend on.
 
-    `given` are tokenizers of another run, used instead of learning new ones.
+    `given_tokenizers` are tokenizers of another run, used instead of training new ones.
     """
 
     corpus: CorpusConfig
@@ -49,41 +48,37 @@ def prepare(
     reporter: Reporter,
     pool: PoolFactory = serial_pool,
 ) -> PreparedData:
-    """Write `folder`, which appears whole or not at all, and open it.
+    """Write a prepared folder atomically and open it; DataError if the text cannot be used.
 
-    `identity` goes into the manifest: what `fingerprint.identify` found out about the inputs. The
-    `pool` cleans and encodes blocks of pairs; the data are the same bytes, whatever it is. Raises
-    DataError for text that cannot be used.
+    `identity` is what `build_identity` says about the inputs; it becomes part of the manifest. `pool` cleans and
+    encodes blocks of pairs; the result does not depend on its number of processes.
     """
-    temporary_folder = folder.with_name(f".{folder.name}.{os.getpid()}")
     parent_existed = folder.parent.exists()
-    shutil.rmtree(temporary_folder, ignore_errors=True)  # of a killed process that had the same number
     try:
-        temporary_folder.mkdir(parents=True)
-        results = _Preparation(settings, corpus, temporary_folder, reporter, pool).run()
-        manifest = {"format": FORMAT_VERSION, **identity, **results, "arrays": _file_hashes(temporary_folder)}
-        text = json.dumps(manifest, indent=2, ensure_ascii=False)
-        (temporary_folder / "manifest.json").write_text(text + "\n", encoding="utf-8")
-        _publish(temporary_folder, folder)
+        with atomic_folder(folder, marker="manifest.json", error_class=DataError) as scratch:
+            results = _Preparation(settings, corpus, scratch, reporter, pool).run()
+            hashes = {path.name: sha256_of_file(path) for path in sorted(scratch.iterdir())}
+            manifest = {"format": FORMAT_VERSION, **identity, **results, "arrays": hashes}
+            text = json.dumps(manifest, indent=2, ensure_ascii=False)
+            (scratch / "manifest.json").write_text(text + "\n", encoding="utf-8")
     finally:
-        shutil.rmtree(temporary_folder, ignore_errors=True)
-        if not parent_existed:  # a mistake leaves nothing, not even an empty folder
+        if not parent_existed:  # remove it if it is empty, as after an error
             with suppress(OSError):
                 folder.parent.rmdir()
     return PreparedData(folder)
 
 
-def _publish(temporary_folder: Path, folder: Path) -> None:
-    """Give the folder its name, unless another process has meanwhile prepared the same."""
-    try:
-        temporary_folder.rename(folder)
-    except OSError as error:
-        if not (folder / "manifest.json").is_file():
-            raise DataError(f"{folder}: cannot be written: {error.strerror}") from error
+def train_tokenizers(read_side: Callable[[str], Iterable[str]], config: TokenizerConfig, *, nfc: bool) -> Tokenizers:
+    """Tokenizers for the text that `read_side` yields of source or target, from the beginning at each call."""
+    if config.joint:
+        joint_tokenizer = train_tokenizer(lambda: chain.from_iterable(map(read_side, SIDES)), config, nfc=nfc)
+        return Tokenizers(joint_tokenizer, joint_tokenizer)
+    source_tokenizer, target_tokenizer = (train_tokenizer(partial(read_side, side), config, nfc=nfc) for side in SIDES)
+    return Tokenizers(source_tokenizer, target_tokenizer)
 
 
 class _Preparation:
-    """The steps in order; each reads what the one before it wrote."""
+    """The steps of preparing, each of which reads what the one before it wrote."""
 
     def __init__(
         self, settings: PreparationSettings, corpus: Corpus, folder: Path, reporter: Reporter, pool: PoolFactory
@@ -93,7 +88,7 @@ class _Preparation:
         self.cleaner = CorpusCleaner(settings.corpus)
 
     def run(self) -> dict[str, Any]:
-        """Everything; returns the facts for the manifest."""
+        """Take all steps; returns their part of the manifest."""
         clean_ranges = self._clean()
         pair_count = clean_ranges[-1].end
         if pair_count == 0:
@@ -105,7 +100,7 @@ class _Preparation:
         splits = self._encode_splits(tokenizers, clean_text)
         clean_text.remove()
         return {
-            "variants": self.settings.tokenizer.variants,
+            "variants": self.settings.tokenizer.subword_samples,
             "parts": [asdict(pair_range) for pair_range in train_ranges],
             "read": self.pairs_read,
             "train": train_ranges[-1].end,
@@ -116,7 +111,7 @@ class _Preparation:
         }
 
     def _clean(self) -> list[PairRange]:
-        """Write clean.source.txt and clean.target.txt; the ranges of the parts in them."""
+        """Write clean.source.txt and clean.target.txt; the range of lines that each text of the corpus has there."""
         ranges: list[PairRange] = []
         self.pairs_read = 0
         filter_factory = partial(make_pair_filter, self.settings.corpus)
@@ -137,7 +132,7 @@ class _Preparation:
                 yield pair
 
     def _choose_held_out(self, pair_count: int) -> frozenset[int]:
-        """Pairs that serve as development text where the recipe names none."""
+        """Pairs that serve as development text if the recipe names none."""
         if self.corpus.dev is not None:
             return frozenset()
         return draw_held_out(pair_count, self.settings.corpus.seed)
@@ -146,22 +141,14 @@ class _Preparation:
         if self.settings.given_tokenizers is not None:
             return self.settings.given_tokenizers
         config, nfc = self.settings.tokenizer, self.settings.corpus.normalization == "nfc"
-        self.reporter.info(f"learning a {config.type} tokenizer")
-
-        def sample(side: str) -> Iterator[str]:
-            return clean_text.sample(side, config.sample_lines)
-
-        if config.joint:
-            joint_tokenizer = train_tokenizer(lambda: chain.from_iterable(map(sample, SIDES)), config, nfc=nfc)
-            return Tokenizers(joint_tokenizer, joint_tokenizer)
-        source_tokenizer, target_tokenizer = (train_tokenizer(partial(sample, side), config, nfc=nfc) for side in SIDES)
-        return Tokenizers(source_tokenizer, target_tokenizer)
+        self.reporter.info(f"training a {config.type} tokenizer")
+        return train_tokenizers(lambda side: clean_text.sample(side, config.sample_lines), config, nfc=nfc)
 
     def _encode_training(
         self, tokenizers: Tokenizers, clean_ranges: list[PairRange], clean_text: CleanText
     ) -> list[PairRange]:
-        """Write ids, text and words of the training pairs that are not too long or held out."""
-        writers = _TrainingWriters(self.folder, tokenizers, self.settings.tokenizer.variants)
+        """Write ids, text and words of the training pairs that are neither too long nor held out."""
+        writers = _TrainingWriters(self.folder, tokenizers, self.settings.tokenizer.subword_samples)
         pairs, words = clean_text.pairs(), WordSet()
         train_ranges: list[PairRange] = []
         progress = self.reporter.progress("encode", clean_ranges[-1].end)
@@ -193,11 +180,11 @@ class _Preparation:
 
     def _encoder(self) -> AbstractContextManager[MapFunction]:
         limit = self.settings.corpus.max_length
-        folder = self.folder.absolute()  # a worker may stand in another one
+        folder = self.folder.absolute()  # workers may have another working directory
         return self.pool(partial(make_pair_encoder, folder, self.settings.tokenizer, limit))
 
     def _encode_splits(self, tokenizers: Tokenizers, clean_text: CleanText) -> dict[str, int]:
-        """Write raw text and ids of the development and test parts; their sizes."""
+        """Write raw text and ids of the development and test text; the number of pairs of each."""
         sizes = {}
         for name, parallel_text in (("dev", self.corpus.dev), ("test", self.corpus.test)):
             if parallel_text is not None:
@@ -224,10 +211,7 @@ class _Preparation:
 
 
 def _raw_pairs(parallel_text: ParallelText) -> Iterator[tuple[str, str]]:
-    """Pairs as they stand in the corpus; bytes that are not UTF-8 become U+FFFD.
-
-    A line feed, which JSON text may hold, becomes a space: it would end the line.
-    """
+    """Pairs as text; invalid UTF-8 becomes U+FFFD, and line feeds, which JSON text may contain, become spaces."""
     for pair in parallel_text.read():
         source, target = (text.replace(b"\n", b" ") for text in (pair.source, pair.target))
         yield source.decode(errors="replace"), target.decode(errors="replace")
@@ -236,7 +220,7 @@ def _raw_pairs(parallel_text: ParallelText) -> Iterator[tuple[str, str]]:
 def _with_results(
     blocks: Iterator[list[tuple[str, str]]], apply_encoder: MapFunction
 ) -> Iterator[tuple[list[tuple[str, str]], EncodedBlock]]:
-    """Each block with what the work makes of its two columns."""
+    """Each block with the result of encoding it."""
     pending: deque[list[tuple[str, str]]] = deque()
 
     def columns() -> Iterator[Any]:
@@ -249,7 +233,7 @@ def _with_results(
 
 
 class _TrainingWriters:
-    """A store of ids for each side and variant of the training text."""
+    """Writers of the ids of each side and variant of the training text."""
 
     def __init__(self, folder: Path, tokenizers: Tokenizers, variants: int) -> None:
         self.vocab_sizes = [tokenizers.source.vocab_size, tokenizers.target.vocab_size] * variants
@@ -279,12 +263,3 @@ def _dropped_summary(report: FilterReport) -> str:
     """What the filters dropped, for a message."""
     counts = [f"{stats.count:,} {name}" for name, stats in report.items() if stats.count]
     return f": dropped {', '.join(counts)}" if counts else ": the text is empty"
-
-
-def _file_hashes(folder: Path) -> dict[str, str]:
-    """SHA-256 of each file in the folder."""
-    hashes = {}
-    for path in sorted(folder.iterdir()):
-        with open(path, "rb") as file:
-            hashes[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
-    return hashes

@@ -1,21 +1,21 @@
-"""What prepared data were made from, so that unchanged data are found again."""
+"""Fingerprints of prepared data: what they were made from, so that they can be reused while it is unchanged."""
 
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
+from nmt_cli.config import original_form
 from nmt_cli.data.config import CorpusConfig
 from nmt_cli.data.prepared.store import FORMAT_VERSION, Tokenizers, read_manifest
 from nmt_cli.data.sources.corpus import Corpus
 from nmt_cli.data.tokenization.tokenizer import TokenizerConfig
 from nmt_cli.errors import DataError
-from nmt_cli.fs import read_json
+from nmt_cli.fs import atomic_write_text, read_json, sha256_of_file
 
-HashCache = dict[str, Any]  # path to [size, time of the last change in ns, SHA-256]
+HashCache = dict[str, Any]  # path to [size, modification time in ns, SHA-256]
 TOKENIZER_TEXT_KEY = "tokenizer_learned_from"
-LOCATION_KEYS = ("root", "download")  # where the text was found does not change what is made of it
+LOCATION_KEYS = ("root", "download")  # where the text is does not change the prepared data
 
 
 def build_identity(
@@ -25,29 +25,27 @@ def build_identity(
     hash_cache: HashCache,
     given_tokenizers: Tokenizers | None = None,
 ) -> dict[str, Any]:
-    """Settings and the SHA-256 of every input file, and the fingerprint of it all.
+    """Settings, the SHA-256 of every input file, and the fingerprint of all of it.
 
-    `given` are tokenizers that are used as they are instead of learning new ones.
-
-    Hashes of files whose size and time have not changed are taken from `known`, and new ones noted
-    in it. Nothing is written; `remember` does that when the data could be prepared.
+    `given_tokenizers` are used instead of training new ones. `hash_cache` provides the hashes of files whose size and
+    modification time are unchanged, and new hashes are added to it.
     """
     files = {str(path): _file_hash(path, hash_cache) for path in corpus.files()}
-    facts = {
+    facts: dict[str, Any] = {
         "corpus": corpus_config.model_dump(mode="json", exclude=set(LOCATION_KEYS)),
         "tokenizer": tokenizer.model_dump(mode="json"),
         **_tokenizer_origin(corpus, given_tokenizers),
         "inputs": [{"file": Path(path).name, "sha256": digest} for path, digest in files.items()],
     }
-    text = json.dumps([FORMAT_VERSION, facts], sort_keys=True)
+    stable_facts = facts | {section: original_form(section, facts[section]) for section in ("corpus", "tokenizer")}
+    text = json.dumps([FORMAT_VERSION, stable_facts], sort_keys=True)
     return {**facts, "fingerprint": hashlib.sha256(text.encode()).hexdigest()[:12]}
 
 
 def _tokenizer_origin(corpus: Corpus, given_tokenizers: Tokenizers | None) -> dict[str, str]:
-    """Where tokenizers come from, unless it is all of the training text.
+    """Where the tokenizers come from, unless they are trained on all of the training text.
 
-    Data prepared before 2026-11-21 have tokenizers that saw held-out pairs, too, and so another
-    fingerprint.
+    Data prepared before 2026-11-21 have another fingerprint: their tokenizers were also trained on held-out pairs.
     """
     if given_tokenizers is not None:
         return {"given_tokenizer": given_tokenizers.digest()}
@@ -55,13 +53,13 @@ def _tokenizer_origin(corpus: Corpus, given_tokenizers: Tokenizers | None) -> di
 
 
 def find_prepared(store: Path, fingerprint: str) -> Path | None:
-    """The folder in the store that has this fingerprint, whatever recipe made it."""
+    """The folder in the store with this fingerprint, whichever recipe made it."""
     folders = sorted(p for p in store.glob(f"*-{fingerprint}") if (p / "manifest.json").is_file())
     return folders[0] if folders else None
 
 
 def describe_changes(store: Path, name: str, identity: dict[str, Any]) -> list[str]:
-    """What differs from the newest data prepared under this name; empty where there are none."""
+    """What differs from the newest data prepared under this name; empty if there are none."""
     candidates = [p for p in store.glob("*-*") if p.name.rpartition("-")[0] == name]
     folders = [p for p in candidates if (p / "manifest.json").is_file()]
     if not folders:
@@ -73,18 +71,20 @@ def describe_changes(store: Path, name: str, identity: dict[str, Any]) -> list[s
         return [f"the format of {newest.name}"]
     differences = []
     for section in ("corpus", "tokenizer"):
-        for key, value in identity[section].items():
-            old_value = old_manifest.get(section, {}).get(key)
+        old_values = original_form(section, old_manifest.get(section, {}))
+        new_values = original_form(section, identity[section])
+        for key, value in new_values.items():
+            old_value = old_values.get(key)
             if old_value != value:
                 differences.append(f"{section}.{key} ({_abbreviate(old_value)} -> {_abbreviate(value)})")
     if old_manifest.get("given_tokenizer") != identity.get("given_tokenizer"):
-        differences.append("the tokenizer that training.init_from gives")
+        differences.append("the tokenizer of training.init_from")
     inputs = old_manifest.get("inputs", [])
     differences += [
         f"the text of {input_file['file']}" for input_file in identity["inputs"] if input_file not in inputs
     ]
     if not differences and old_manifest.get(TOKENIZER_TEXT_KEY) != identity.get(TOKENIZER_TEXT_KEY):
-        differences.append("the text that the tokenizer is learned from, now without held-out pairs")
+        differences.append("the text that the tokenizer is trained on, now without held-out pairs")
     return differences
 
 
@@ -94,7 +94,7 @@ def _abbreviate(value: Any) -> str:
 
 
 def load_hash_cache(store: Path) -> HashCache:
-    """What `store`/inputs.json says about files; empty where it is missing or damaged."""
+    """The hashes in `store`/inputs.json; empty if it is missing or damaged."""
     try:
         return read_json(store / "inputs.json")
     except DataError:
@@ -102,11 +102,9 @@ def load_hash_cache(store: Path) -> HashCache:
 
 
 def save_hash_cache(hash_cache: HashCache, store: Path) -> None:
-    """Write `store`/inputs.json, for the next time."""
+    """Write the hashes to `store`/inputs.json."""
     store.mkdir(parents=True, exist_ok=True)
-    scratch = store / f".inputs.json.{os.getpid()}"  # others may prepare at the same time
-    scratch.write_text(json.dumps(hash_cache, indent=1))
-    scratch.replace(store / "inputs.json")
+    atomic_write_text(store / "inputs.json", json.dumps(hash_cache, indent=1), concurrent=True)
 
 
 def _file_hash(path: Path, hash_cache: HashCache) -> str:
@@ -116,8 +114,7 @@ def _file_hash(path: Path, hash_cache: HashCache) -> str:
     if isinstance(entry, list) and len(entry) == 3 and entry[:2] == size_and_mtime:
         return str(entry[2])
     try:
-        with open(path, "rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        digest = sha256_of_file(path)
     except OSError as error:
         raise DataError(f"{path}: cannot read: {error.strerror}") from error
     hash_cache[str(path)] = [*size_and_mtime, digest]

@@ -1,41 +1,32 @@
-"""Where parallel text comes from: files, by name or by path, or the corpus shipped with the package."""
+"""A recipe's corpus: every text of its corpus section, downloaded if necessary and located."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from nmt_cli.data.concatenation import join_neighbours
-from nmt_cli.data.config import CorpusConfig, ParallelTextConfig
-from nmt_cli.data.sources.cache_paths import PROVIDED_SPLITS, DatasetRef, parse_dataset_ref, unpacked_folder
-from nmt_cli.data.sources.catalogue import SPLIT_NAMES, CorpusSelection, select_corpus
-from nmt_cli.data.sources.files import RawPair, find_file, read_jsonl, read_tsv, read_two_files
-from nmt_cli.data.sources.provenance import catalogue_provenance, dataset_provenance, is_fetched, is_unpacked
-from nmt_cli.data.sources.quickstart import QUICKSTART_FILE, read_quickstart
+from nmt_cli.data.config import CorpusConfig
+from nmt_cli.data.sources.base import SPLITS, MissingTextError, ParallelText, TextSource, cache_folder
+from nmt_cli.data.sources.download import fetch_missing_files
+from nmt_cli.data.sources.files import expand_user
+from nmt_cli.data.sources.parse import CorpusText
 from nmt_cli.errors import DataError
+from nmt_cli.reporting import Reporter
 
-
-@dataclass(frozen=True)
-class ParallelText:
-    """A part that was found: its files, and how to read it."""
-
-    label: str
-    files: tuple[Path, ...]
-    read: Callable[[], Iterator[RawPair]]
-    weight: float = 1.0
+LocatedTexts = dict[str, list[ParallelText]]
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """Everything that a recipe's corpus section names, found but not yet read."""
+    """Everything that a recipe's corpus section names, located but not yet read."""
 
     train: list[ParallelText]
     dev: ParallelText | None
     test: ParallelText | None
-    root: Path | None = None  # the folder that relative names were found in
-    provenance: tuple[dict[str, Any], ...] = ()  # where the text of corpora by name came from
+    root: Path | None = None  # the folder that relative paths start from
+    provenance: tuple[dict[str, Any], ...] = ()  # where downloaded text came from
 
     def files(self) -> list[Path]:
         """Every file that is read."""
@@ -43,152 +34,97 @@ class Corpus:
         return list(dict.fromkeys(file for text in texts for file in text.files))
 
 
-def find_corpus(config: CorpusConfig, folders: Sequence[Path]) -> Corpus:
-    """Locate every file; DataError lists all that are missing and where they were looked for.
-
-    DataError, too, where development text would have to be held out from joined text, whose
-    examples share lines. `folders` are the places for relative paths, first one first.
-    """
-    if config.name == "quickstart":
-        return _quickstart_corpus(config)
-    if (selection := catalogue_selection(config)) is not None:
-        return _catalogue_corpus(config, unpacked_folder(selection.corpus, selection.pair))
-    configured = _configured_texts(config)
-    failed_roots = []
-    for root in _candidate_roots(config.root, folders):
-        located = [(role, _locate_text(role, text, config, root)) for role, text in configured]
-        missing = [f"corpus.{role}: {text}" for role, text in located if isinstance(text, str)]
-        if not missing:
-            texts = [(role, text) for role, text in located if isinstance(text, ParallelText)]
-            eval_texts = {role: text for role, text in texts if role != "train"}
-            if config.join > 1 and "dev" not in eval_texts:
-                raise DataError(
-                    "corpus.join: needs corpus.dev, since pairs held out from joined text share lines with it"
-                )
-            train_texts = [text for role, text in texts if role == "train"]
-            provenance = tuple(dataset_provenance(ref, config.source, config.target) for ref in dataset_refs(config))
-            return Corpus(train_texts, eval_texts.get("dev"), eval_texts.get("test"), root, provenance)
-        failed_roots.append((root, missing))
-    best_root = min(failed_roots, key=lambda root_and_missing: len(root_and_missing[1]))
-    searched_roots = ", ".join(str(root) for root, _ in failed_roots)
-    raise DataError("; ".join(best_root[1]) + f" (looked in {searched_roots})")
-
-
-def catalogue_selection(config: CorpusConfig) -> CorpusSelection | None:
-    """The corpus of the catalogue that is named, or None."""
-    if config.name in (None, "quickstart") or parse_dataset_ref(config.name, "train") is not None:
-        return None
-    return select_corpus(str(config.name), config.source, config.target)
-
-
-def dataset_refs(config: CorpusConfig) -> list[DatasetRef]:
-    """Every text that another library is to fetch."""
-    if catalogue_selection(config) is not None or config.name == "quickstart":
-        return []
-    refs = [parse_dataset_ref(text_config.name, role) for role, text_config in _configured_texts(config)]
-    return list(dict.fromkeys(ref for ref in refs if ref is not None))
-
-
-def missing_downloads(config: CorpusConfig) -> list[str]:
-    """Addresses and names of what a recipe names and nobody has fetched yet."""
-    selection = catalogue_selection(config)
-    if selection is not None:
-        is_available = is_unpacked(unpacked_folder(selection.corpus, selection.pair))
-        return [] if is_available else [file.address for file in selection.files().values()]
-    refs = dataset_refs(config)
-    return [ref.name for ref in refs if not is_fetched(ref, config.source, config.target)]
-
-
-def _configured_texts(config: CorpusConfig) -> list[tuple[str, ParallelTextConfig]]:
-    """Every part, with train, dev or test before it."""
-    values_by_role: dict[str, Any] = {role: getattr(config, role) for role in ("train", "dev", "test")}
-    if (dataset_ref := parse_dataset_ref(config.name, "train")) is not None:
-        for role in PROVIDED_SPLITS[dataset_ref.library]:
-            values_by_role[role] = config.name if role == "train" else values_by_role[role] or config.name
-    text_configs = []
-    for role, value in values_by_role.items():
-        values = value if isinstance(value, tuple) else () if value is None else (value,)
-        text_configs += [(role, ParallelTextConfig(name=item) if isinstance(item, str) else item) for item in values]
-    return text_configs
-
-
-def _catalogue_corpus(config: CorpusConfig, folder: Path) -> Corpus:
-    """The corpus of the catalogue that was unpacked into a folder; DataError where none was."""
-    if not is_unpacked(folder):
-        name = f"{config.name} {config.source} {config.target}"
-        raise DataError(f"corpus.name: {name} is not in {folder}; nmt corpora fetch {name} gets it")
-    texts = [_locate_text(role, ParallelTextConfig(name=role), config, folder) for role in SPLIT_NAMES]
-    for text in texts:
-        if isinstance(text, str):
-            raise DataError(f"corpus.name: {folder} is damaged: {text}; delete it")
-    train, dev, test = (text for text in texts if isinstance(text, ParallelText))
-    return Corpus([train], dev, test, provenance=tuple(catalogue_provenance(folder)))
-
-
-def search_folders(recipe_folder: Path | None, download_cache: Path | None = None) -> list[Path]:
-    """Where relative paths of a corpus are looked for, in order."""
+def search_folders(recipe_folder: Path | None) -> list[Path]:
+    """Where relative paths of a corpus are looked for, in this order."""
     data_folder = os.environ.get("NMT_DATA")
-    folders = [recipe_folder, Path.cwd(), Path(data_folder) if data_folder else None, download_cache]
+    folders = [recipe_folder, Path.cwd(), Path(data_folder) if data_folder else None, cache_folder()]
     return list(dict.fromkeys(folder.absolute() for folder in folders if folder is not None))
 
 
+def fetch_corpus(config: CorpusConfig, folders: Sequence[Path], reporter: Reporter) -> Corpus:
+    """Locate every text as `find_corpus` does, after downloading what is missing; DataError if that fails."""
+    for source in _sources(config):
+        source.fetch(reporter)
+    try:
+        return find_corpus(config, folders)
+    except MissingTextError:
+        if config.download is None or Path(config.root).is_absolute():
+            raise
+    if ".." in Path(config.root).parts:
+        raise DataError(f"corpus.root: {config.root}: downloads stay in their cache; no ..")
+    folder = cache_folder() / config.root
+    reporter.info(
+        f"corpus.root: {config.root}: its files are not here; "
+        f"fetching them from {config.download.address} into {folder}"
+    )
+    fetch_missing_files(config.download, folder, reporter)
+    return find_corpus(config, folders)
+
+
+def pending_downloads(config: CorpusConfig) -> list[str]:
+    """Addresses and names of what `fetch_corpus` would download after `find_corpus` has failed."""
+    names = _pending_sources(config)
+    if not names and config.download is not None:
+        names = [config.download.address + name for name in config.download.sha256]
+    return names
+
+
+def _pending_sources(config: CorpusConfig) -> list[str]:
+    return [name for source in _sources(config) for name in source.pending_downloads()]
+
+
+def _sources(config: CorpusConfig) -> list[TextSource]:
+    return list(dict.fromkeys(text.source for text in config.texts()))
+
+
+def find_corpus(config: CorpusConfig, folders: Sequence[Path]) -> Corpus:
+    """Locate every text of a corpus without downloading any.
+
+    The root folder is looked for in each of `folders`, and the first one that has every text is used.
+    MissingTextError lists all texts that are missing in the best one. DataError if development text would have to be
+    held out from joined text, whose examples share lines.
+    """
+    if pending := _pending_sources(config):
+        raise MissingTextError(f"corpus: not on this machine yet: {', '.join(pending)}; nmt prepare downloads it")
+    texts = config.texts()
+    if all(text.source.is_complete for text in texts):
+        located, _ = _locate(texts, Path())
+        return _make_corpus(config, located, None)
+    failures: list[tuple[Path, list[str]]] = []
+    for root in _candidate_roots(config.root, folders):
+        located, missing = _locate(texts, root)
+        if not missing:
+            return _make_corpus(config, located, root)
+        failures.append((root, missing))
+    _, best_missing = min(failures, key=lambda failure: len(failure[1]))
+    searched = ", ".join(str(root) for root, _ in failures)
+    raise MissingTextError("; ".join(best_missing) + f" (looked in {searched})")
+
+
 def _candidate_roots(root: str, folders: Sequence[Path]) -> list[Path]:
-    path = _expand_user(root)
+    path = expand_user(root)
     return [path] if path.is_absolute() else [(folder / path).resolve() for folder in folders]
 
 
-def _expand_user(name: str) -> Path:
-    try:
-        return Path(name).expanduser()
-    except RuntimeError as error:
-        raise DataError(f"corpus: {name}: there is no such user") from error
+def _locate(texts: list[CorpusText], root: Path) -> tuple[LocatedTexts, list[str]]:
+    """The located texts of each split, and a message for each text that is missing."""
+    located: LocatedTexts = {split: [] for split in SPLITS}
+    missing = []
+    for split, source, weight in texts:
+        try:
+            located[split].append(replace(source.locate(split, root), weight=weight))
+        except MissingTextError as error:
+            missing.append(f"corpus.{split}: {error}")
+    return located, missing
 
 
-def _locate_text(role: str, text_config: ParallelTextConfig, config: CorpusConfig, root: Path) -> ParallelText | str:
-    """The part with its files under `root`, or what is missing."""
-    dataset_ref = parse_dataset_ref(text_config.name, role)
-    if dataset_ref is not None:
-        if not is_fetched(dataset_ref, config.source, config.target):
-            return f"{dataset_ref.name} is not here yet; nmt prepare fetches it"
-        cached_paths = dataset_ref.paths(config.source, config.target)
-        return ParallelText(
-            dataset_ref.name, cached_paths, _reader(text_config, config, cached_paths), text_config.weight
-        )
-    if text_config.name is not None:
-        file_names = [f"{text_config.name}.{config.source}", f"{text_config.name}.{config.target}"]
-    else:
-        configured_names = [text_config.source, text_config.target, text_config.tsv, text_config.jsonl]
-        file_names = [side for side in configured_names if side is not None]
-    paths = [find_file(root / _expand_user(name)) for name in file_names]
-    files = tuple(path for path in paths if path is not None)
-    if len(files) == len(file_names):
-        return ParallelText(file_names[0], files, _reader(text_config, config, files), text_config.weight)
-    missing = [name for name, path in zip(file_names, paths, strict=True) if path is None]
-    return "no file " + " and ".join(missing) + " (nor .gz, .zst)"
+def _make_corpus(config: CorpusConfig, located: LocatedTexts, root: Path | None) -> Corpus:
+    if config.concatenate > 1 and not located["dev"]:
+        raise DataError("corpus.concatenate: needs corpus.dev: pairs held out from joined text share lines with it")
+    train, dev, test = ([_concatenate(text, config) for text in located[split]] for split in SPLITS)
+    provenance = tuple(record for source in _sources(config) for record in source.provenance())
+    return Corpus(train, dev[0] if dev else None, test[0] if test else None, root, provenance)
 
 
-def _reader(
-    text_config: ParallelTextConfig, config: CorpusConfig, files: tuple[Path, ...]
-) -> Callable[[], Iterator[RawPair]]:
-    read_pairs = _pair_reader(text_config, config, files)
-    return lambda: join_neighbours(read_pairs(), config.join, config.seed)
-
-
-def _pair_reader(
-    text_config: ParallelTextConfig, config: CorpusConfig, files: tuple[Path, ...]
-) -> Callable[[], Iterator[RawPair]]:
-    if text_config.tsv is not None:
-        return lambda: read_tsv(files[0])
-    if text_config.jsonl is not None:
-        return lambda: read_jsonl(files[0], config.source, config.target)
-    return lambda: read_two_files(files[0], files[1])
-
-
-def _quickstart_corpus(config: CorpusConfig) -> Corpus:
-    """The corpus shipped with the package."""
-
-    def parallel_text(split: str) -> ParallelText:
-        join_pairs = partial(join_neighbours, max_pairs=config.join, seed=config.seed)
-        return ParallelText(f"quickstart {split}", (QUICKSTART_FILE,), lambda: join_pairs(read_quickstart(split)))
-
-    return Corpus([parallel_text("train")], parallel_text("dev"), parallel_text("test"))
+def _concatenate(text: ParallelText, config: CorpusConfig) -> ParallelText:
+    return replace(text, read=lambda: join_neighbours(text.read(), config.concatenate, config.seed))

@@ -1,4 +1,4 @@
-"""Fetch a corpus's files into the cache: over TLS, verified by SHA-256, whole or not at all."""
+"""Download files into the cache: over TLS, verified by SHA-256, completely or not at all."""
 
 import hashlib
 import http.client
@@ -12,26 +12,35 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
+from nmt_cli.config import Section
 from nmt_cli.data.sources.files import open_decompressed
 from nmt_cli.errors import DataError
 from nmt_cli.reporting import Reporter
 
-if TYPE_CHECKING:
-    from nmt_cli.data.config import Download
-
 CHUNK_BYTES = 1 << 16
-MAX_FILE_BYTES = 1 << 36  # bytes of one file, 64 GiB
+MAX_FILE_BYTES = 64 << 30
 PARTIAL_PREFIX = "partial-"
-STALE_PARTIAL_SECONDS = 24 * 3600  # seconds after which nobody writes into a partial file any more
+STALE_PARTIAL_SECONDS = 24 * 3600  # age from which a partial file counts as abandoned
 ADVICE = "put the files into a folder and name it with --set corpus.root=FOLDER or NMT_DATA"
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "::1")
 
 
-def fetch_missing_files(download: "Download", folder: Path, reporter: Reporter) -> None:
-    """Download the files that are missing in `folder`; DataError says what could not be had."""
+class Download(Section):
+    """Where to download the files of a corpus."""
+
+    address: str
+    """URL of the folder that holds the files, ending with a slash."""
+    sha256: dict[str, str]
+    """File name to the SHA-256 of its decompressed content."""
+    licence: str = ""
+    """The terms under which the data may be used."""
+
+
+def fetch_missing_files(download: Download, folder: Path, reporter: Reporter) -> None:
+    """Download the files that are missing in `folder`; DataError if that fails."""
     for name, expected_sha256 in download.sha256.items():
         if "/" in name or name.startswith("."):
             raise DataError(f"corpus.download.sha256: {name!r} is not a plain file name")
@@ -42,14 +51,14 @@ def fetch_missing_files(download: "Download", folder: Path, reporter: Reporter) 
 
 
 def fetch_file(url: str, path: Path, verify: Callable[[Path], None], reporter: Reporter, advice: str) -> None:
-    """Download one file, which gets its name once `check` has not refused it.
+    """Download one file, which gets its final name only after `verify` has accepted it.
 
-    DataError says what could not be had, and `advice` what to do about it.
+    DataError if the download fails; the message ends with `advice`.
     """
     _require_https(url)
     path.parent.mkdir(parents=True, exist_ok=True)
     _delete_stale_partials(path)
-    # a name of its own for each download: two at a time must not write into one file
+    # a different name for each download: two at the same time must not write into one file
     partial_path = path.with_name(f"{PARTIAL_PREFIX}{secrets.token_hex(8)}-{path.name}")
     try:
         _download(url, partial_path, path.name, reporter, advice)
@@ -68,13 +77,13 @@ def _verify_text(url: str, expected_sha256: str, path: Path) -> None:
 
 
 def verify_sha256(label: str, actual: str, expected: str) -> None:
-    """DataError where a SHA-256 is not the one that it should be."""
+    """DataError if a SHA-256 is not the expected one."""
     if actual != expected:
         raise DataError(f"{label}: SHA-256 is {actual[:12]}..., not {expected[:12]}...: not used")
 
 
 def _delete_stale_partials(path: Path) -> None:
-    """Delete what killed downloads of a file left; younger ones may still be going on."""
+    """Delete what killed downloads of a file left behind; recent ones may still be running."""
     for leftover in path.parent.glob(f"{PARTIAL_PREFIX}*"):
         with suppress(OSError):
             if leftover.name.endswith(path.name) and time.time() - leftover.stat().st_mtime > STALE_PARTIAL_SECONDS:
@@ -104,7 +113,7 @@ def _download(url: str, partial_path: Path, name: str, reporter: Reporter, advic
 
 
 def _content_length(response: Any, url: str, folder: Path) -> int | None:
-    """The size that the answer names; DataError where it is too large for us or for the disk."""
+    """The size that the response states; DataError if it is over the limit or does not fit on the disk."""
     header = response.headers.get("Content-Length")
     if header is None:
         return None
@@ -116,7 +125,7 @@ def _content_length(response: Any, url: str, folder: Path) -> int | None:
 
 
 class _SafeRedirectHandler(urllib.request.HTTPRedirectHandler):
-    """Follows an answer that names another address only where that one is as safe."""
+    """Follows redirects only to https URLs; this machine may also redirect to itself."""
 
     def redirect_request(
         self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str
@@ -130,11 +139,11 @@ class _SafeRedirectHandler(urllib.request.HTTPRedirectHandler):
 
 
 def _require_https(url: str, *, allow_loopback: bool = True) -> None:
-    """DataError for an address without TLS; on this machine it may lack it, if `nearby`.
+    """DataError for a URL without TLS; with `allow_loopback`, this machine may do without.
 
-    An answer from afar must not send us to what listens on this machine.
+    A remote server must not redirect us to a service of this machine.
     """
-    with suppress(ValueError):  # an address that cannot be taken apart
+    with suppress(ValueError):  # a malformed URL
         url_parts = urlsplit(url)
         is_loopback = url_parts.hostname in LOOPBACK_HOSTS
         if is_loopback and allow_loopback and url_parts.scheme in ("http", "https"):
@@ -145,7 +154,7 @@ def _require_https(url: str, *, allow_loopback: bool = True) -> None:
 
 
 def content_hash(path: Path) -> str:
-    """SHA-256 of the text in a file, decompressed by its ending: the same however it was packed."""
+    """SHA-256 of a file's decompressed content, which does not depend on how it was compressed."""
     digest = hashlib.sha256()
     with open_decompressed(path) as file:
         while chunk := file.read(CHUNK_BYTES):

@@ -1,4 +1,4 @@
-"""Text files as lines: plain, .gz or .zst; a line ends at a line feed and nowhere else."""
+"""Text files: plain, .gz or .zst, as lines or as pairs of lines. A line ends at a line feed and nowhere else."""
 
 import gzip
 import io
@@ -6,40 +6,99 @@ import json
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO
 
 import zstandard
+from pydantic import Field
 
+from nmt_cli.config import Section
+from nmt_cli.data.sources.base import Languages, MissingTextError, ParallelText, RawPair, TextSource
 from nmt_cli.errors import DataError
 
-COMPRESSIONS = ("", ".gz", ".zst")
+COMPRESSION_SUFFIXES = ("", ".gz", ".zst")
 BOM = b"\xef\xbb\xbf"
-UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")  # of UTF-16; that of UTF-32 starts with the first
-COMPRESSED_CHUNK_BYTES = 1 << 14  # compressed bytes read at a time
+UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")  # that of UTF-32 starts with the first
+COMPRESSED_CHUNK_BYTES = 1 << 14
 
 
-class RawPair(NamedTuple):
-    """A source and target line as bytes, and where they stand."""
+class ParallelTextConfig(Section):
+    """One parallel corpus: a name, two files, or one file with both sides."""
 
-    source: bytes
-    target: bytes
-    line_number: int  # line number, from 1
+    name: str | None = None
+    """Base name: the files <root>/<name>.<source> and <root>/<name>.<target> (.gz, .zst)."""
+    source: str | None = None
+    """File of the source side."""
+    target: str | None = None
+    """File of the target side."""
+    tsv: str | None = None
+    """File with source<TAB>target on each line."""
+    jsonl: str | None = None
+    """File with an object on each line, its keys the two languages or "source" and "target"."""
+    weight: float = Field(default=1.0, gt=0, le=1000)
+    """How often each pair is seen in an epoch; the fraction is drawn by training.seed."""
+
+    def errors(self) -> list[str]:
+        """An entry must say in exactly one way where its text is."""
+        file_pair = [self.source, self.target]
+        if any(file_pair) != all(file_pair):
+            return ["source and target go together"]
+        format_count = sum((self.name is not None, any(file_pair), self.tsv is not None, self.jsonl is not None))
+        if format_count != 1:
+            return ["needs exactly one of name, source + target, tsv, jsonl"]
+        return []
+
+
+@dataclass(frozen=True)
+class FileSource(TextSource):
+    """Text in files, under their plain names or compressed."""
+
+    config: ParallelTextConfig
+    languages: Languages
+
+    def locate(self, split: str, root: Path) -> ParallelText:
+        """The files, labelled by the name of the first."""
+        names = self._file_names()
+        paths = [find_file(root / expand_user(name)) for name in names]
+        missing = [name for name, path in zip(names, paths, strict=True) if path is None]
+        if missing:
+            raise MissingTextError(f"no file {' and '.join(missing)} (nor .gz, .zst)")
+        files = tuple(path for path in paths if path is not None)
+        return ParallelText(names[0], files, lambda: self._read(files))
+
+    def _file_names(self) -> list[str]:
+        if self.config.name is not None:
+            return [f"{self.config.name}.{language}" for language in self.languages]
+        names = (self.config.source, self.config.target, self.config.tsv, self.config.jsonl)
+        return [name for name in names if name is not None]
+
+    def _read(self, files: tuple[Path, ...]) -> Iterator[RawPair]:
+        if self.config.tsv is not None:
+            return read_tsv(files[0])
+        if self.config.jsonl is not None:
+            return read_jsonl(files[0], *self.languages)
+        return read_two_files(files[0], files[1])
+
+
+def expand_user(name: str) -> Path:
+    """The path with ~ and ~user replaced by the home folder; DataError if there is no such user."""
+    try:
+        return Path(name).expanduser()
+    except RuntimeError as error:
+        raise DataError(f"corpus: {name}: there is no such user") from error
 
 
 def find_file(path: Path) -> Path | None:
-    """The path itself, or with .gz or .zst behind it, whichever is a file."""
-    for suffix in COMPRESSIONS:
-        candidate = path.with_name(path.name + suffix)
-        if candidate.is_file():
-            return candidate
-    return None
+    """The first of path, path.gz and path.zst that is a file, or None."""
+    candidates = [path.with_name(path.name + suffix) for suffix in COMPRESSION_SUFFIXES]
+    return next((candidate for candidate in candidates if candidate.is_file()), None)
 
 
 @contextmanager
 def open_decompressed(path: Path) -> Iterator[BinaryIO]:
-    """The file's bytes, decompressed by its ending; DataError names what is wrong with it."""
+    """Open a file for reading bytes, decompressed according to its suffix; DataError if it cannot be read."""
     try:
         with open(path, "rb") as file:
             if path.suffix == ".gz":
@@ -54,7 +113,7 @@ def open_decompressed(path: Path) -> Iterator[BinaryIO]:
 
 
 class _ZstdReader(io.RawIOBase):
-    """All frames of a .zst file; EOFError where the last is cut off: zstandard lets that pass."""
+    """Reads all frames of a .zst file; EOFError if the last one is truncated, which zstandard does not report."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -84,7 +143,7 @@ class _ZstdReader(io.RawIOBase):
 def read_lines(path: Path) -> Iterator[bytes]:
     """Each line without its line feed; a byte order mark at the start is dropped.
 
-    DataError for UTF-16, which would else pass for text with a NUL before each letter.
+    DataError for UTF-16, which would otherwise pass for text with a NUL before each letter.
     """
     with open_decompressed(path) as file:
         first_line = file.readline()
@@ -96,7 +155,7 @@ def read_lines(path: Path) -> Iterator[bytes]:
 
 
 def read_two_files(source: Path, target: Path) -> Iterator[RawPair]:
-    """Pairs of lines; DataError where one file has more lines than the other."""
+    """Pairs of lines; DataError if one file has more lines than the other."""
     end_of_file = object()
     source_lines, target_lines = read_lines(source), read_lines(target)
     line_number = 0
@@ -120,7 +179,7 @@ def read_two_files(source: Path, target: Path) -> Iterator[RawPair]:
 
 
 def read_tsv(path: Path) -> Iterator[RawPair]:
-    """Pairs from the first two tab-separated columns; DataError where a line has only one."""
+    """Pairs from the first two tab-separated columns; DataError if a line has only one."""
     for line_number, line in enumerate(read_lines(path), 1):
         columns = line.split(b"\t")
         if len(columns) < 2:
@@ -129,10 +188,10 @@ def read_tsv(path: Path) -> Iterator[RawPair]:
 
 
 def read_jsonl(path: Path, source: str, target: str) -> Iterator[RawPair]:
-    """Pairs from JSON objects with the keys `source` and `target`, or else literally "source" and
-    "target"; within {"translation": {}} too.
+    """Pairs from JSON objects with two languages as keys, or else "source" and "target".
 
-    Bytes that are not UTF-8 stay as they are, as in the other readers: what uses the pair decides.
+    The object may also be the value of the key "translation". As in the other readers, invalid UTF-8 is passed on
+    unchanged.
     """
     for line_number, line in enumerate(read_lines(path), 1):
         text, error_handler = _decode_json_line(line)
@@ -154,7 +213,7 @@ def read_jsonl(path: Path, source: str, target: str) -> Iterator[RawPair]:
 
 
 def _decode_json_line(line: bytes) -> tuple[str, str]:
-    """A line of JSON, and how its texts become the bytes that they were."""
+    """A decoded line, and the error handler with which `encode` restores its bytes."""
     try:
         return line.decode(), "surrogatepass"
     except UnicodeDecodeError:
@@ -164,5 +223,5 @@ def _decode_json_line(line: bytes) -> tuple[str, str]:
 def _encode_text(text: str, error_handler: str) -> bytes:
     try:
         return text.encode("utf-8", error_handler)
-    except UnicodeEncodeError:  # half of a pair of surrogates, spelled out in JSON
+    except UnicodeEncodeError:  # an escaped lone surrogate
         return text.encode("utf-8", "surrogatepass")

@@ -1,62 +1,113 @@
-"""Texts that other libraries fetch: mtdata's identifiers and Hugging Face datasets."""
+"""Datasets that other libraries download: Hugging Face datasets and those that mtdata knows."""
 
 import json
 import subprocess
 import sys
+from abc import abstractmethod
 from collections.abc import Iterator
+from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryFile
+from typing import Any, ClassVar
+from urllib.parse import quote
 
-from nmt_cli.data.sources.cache_paths import DatasetRef
-from nmt_cli.data.sources.provenance import is_fetched, provenance_path
+from nmt_cli.data.sources.base import SPLITS, Languages, ParallelText, TextSource, cache_folder
+from nmt_cli.data.sources.files import read_two_files
 from nmt_cli.errors import DataError
-from nmt_cli.fs import atomic_write_text
+from nmt_cli.fs import atomic_write_text, read_json
 from nmt_cli.reporting import Reporter
 
 PairIterator = Iterator[tuple[str, str]]
-PACKAGES = {"hf": "datasets", "mtdata": "mtdata"}  # the extra has the package's name
 LANGUAGE_CODES_SCRIPT = "import sys; from mtdata.iso.bcp47 import bcp47; print(*map(bcp47, sys.argv[1:]))"
 
 
-def fetch_dataset(dataset_ref: DatasetRef, source: str, target: str, reporter: Reporter) -> None:
-    """Write both sides of a text, unless they are there; DataError where it cannot be had.
+@dataclass(frozen=True)
+class LibraryDataset(TextSource):
+    """A text that another library downloads; kept in the cache as two files beside a record of its provenance.
 
-    What lies on this machine is read anew each time, since it may have changed.
+    The record is written last: a text that has one is complete.
     """
-    if is_fetched(dataset_ref, source, target) and not Path(dataset_ref.dataset).exists():
-        return
-    package = PACKAGES[dataset_ref.library]
-    if find_spec(package) is None:
-        raise DataError(f"{dataset_ref.name} needs {package}: pip install 'nmt-cli[{package}]'")
-    reporter.info(f"fetching {dataset_ref.name} with {package}; its terms are those of its makers")
-    paths = dataset_ref.paths(source, target)
-    paths[0].parent.mkdir(parents=True, exist_ok=True)
-    partial_paths = [path.with_name(f".{path.name}.partial") for path in paths]
-    read_pairs = {"hf": _read_huggingface, "mtdata": _read_mtdata}[dataset_ref.library]
-    try:
-        count = _write_pairs(read_pairs(dataset_ref, source, target), partial_paths, reporter)
-        for partial_path, path in zip(partial_paths, paths, strict=True):
-            partial_path.replace(path)
-    except OSError as error:
-        raise DataError(f"{dataset_ref.name}: {error}") from error
-    finally:
-        for partial_path in partial_paths:
-            partial_path.unlink(missing_ok=True)
-    provenance = {"name": dataset_ref.name, "by": f"{package} {version(package)}", "pairs": count}
-    atomic_write_text(provenance_path(dataset_ref, source, target), json.dumps(provenance, indent=2) + "\n")
+
+    dataset: str
+    languages: Languages
+    configuration: str = ""
+    split: str = "train"
+    library: ClassVar[str]
+    """What stands before the colon of a name."""
+    package: ClassVar[str]
+    """The Python package, which is also the name of our extra."""
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """The name in full, as a recipe writes it."""
+
+    @abstractmethod
+    def read_remote(self) -> PairIterator:
+        """The pairs as the library gives them; DataError if it cannot."""
+
+    def paths(self) -> tuple[Path, Path]:
+        """The files of both sides, inside the cache whatever the names contain."""
+        folder = cache_folder() / "corpora" / self.library
+        for component in (f"{self.dataset}:{self.configuration}", "-".join(self.languages)):
+            folder /= quote(component, safe="")
+        source_name, target_name = (quote(f"{self.split}.{language}", safe="") for language in self.languages)
+        return folder / source_name, folder / target_name
+
+    def _provenance_path(self) -> Path:
+        source_path, _ = self.paths()
+        return source_path.with_name(source_path.name + ".json")
+
+    def locate(self, split: str, root: Path) -> ParallelText:
+        """The text in the cache."""
+        paths = self.paths()
+        return ParallelText(self.name, paths, lambda: read_two_files(*paths))
+
+    def pending_downloads(self) -> list[str]:
+        """The name of the dataset, unless its text is in the cache."""
+        return [] if self._provenance_path().is_file() else [self.name]
+
+    def provenance(self) -> list[dict[str, Any]]:
+        """The dataset's name, the version of the package that downloaded it, and the number of pairs."""
+        return [read_json(self._provenance_path())]
+
+    def fetch(self, reporter: Reporter) -> None:
+        """Write both sides and the record, unless they exist; DataError if the library cannot give the text.
+
+        A dataset in a folder of this machine is read again every time, since it may have changed.
+        """
+        if not self.pending_downloads() and not Path(self.dataset).exists():
+            return
+        if find_spec(self.package) is None:
+            raise DataError(f"{self.name} needs {self.package}: pip install 'nmt-cli[{self.package}]'")
+        reporter.info(f"fetching {self.name} with {self.package}; see its own licence")
+        paths = self.paths()
+        paths[0].parent.mkdir(parents=True, exist_ok=True)
+        partial_paths = [path.with_name(f".{path.name}.partial") for path in paths]
+        try:
+            pair_count = _write_pairs(self.read_remote(), partial_paths, reporter)
+            for partial_path, path in zip(partial_paths, paths, strict=True):
+                partial_path.replace(path)
+        except OSError as error:
+            raise DataError(f"{self.name}: {error}") from error
+        finally:
+            for partial_path in partial_paths:
+                partial_path.unlink(missing_ok=True)
+        record = {"name": self.name, "by": f"{self.package} {version(self.package)}", "pairs": pair_count}
+        atomic_write_text(self._provenance_path(), json.dumps(record, indent=2) + "\n")
 
 
 def _write_pairs(pairs: PairIterator, paths: list[Path], reporter: Reporter) -> int:
     count = 0
     with (
-        open(paths[0], "wb") as first,
-        open(paths[1], "wb") as second,
+        open(paths[0], "wb") as source_file,
+        open(paths[1], "wb") as target_file,
         reporter.progress(paths[0].name.strip("."), None) as bar,
     ):
         for pair in pairs:
-            for file, text in zip((first, second), pair, strict=True):
+            for file, text in zip((source_file, target_file), pair, strict=True):
                 # a line feed inside a text would end its line
                 file.write(text.replace("\n", " ").encode("utf-8", "replace") + b"\n")
             count += 1
@@ -65,67 +116,90 @@ def _write_pairs(pairs: PairIterator, paths: list[Path], reporter: Reporter) -> 
     return count
 
 
-def _read_huggingface(dataset_ref: DatasetRef, source: str, target: str) -> PairIterator:
-    """Pairs of a split: `translation` objects, or columns named by the languages or by the sides.
+@dataclass(frozen=True)
+class HuggingFaceDataset(LibraryDataset):
+    """A split of a dataset of the Hugging Face hub, or of a local folder."""
 
-    A dataset that needs code of its own to be read is refused by the library (datasets 4).
-    """
-    import datasets
+    splits = SPLITS
+    library = "hf"
+    package = "datasets"
 
-    if not sys.stderr.isatty():
-        datasets.disable_progress_bars()
-    name = dataset_ref.dataset
-    try:
-        rows = datasets.load_dataset(name, dataset_ref.configuration or None, split=dataset_ref.split)
-    except Exception as error:  # the library has dozens of kinds, and passes on others'
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise DataError(f"{dataset_ref.name}: datasets cannot load it: {reason[:500]}") from error
-    for number, row in enumerate(rows, 1):
-        row = row["translation"] if isinstance(row.get("translation"), dict) else row
-        keys = (source, target) if source in row and target in row else ("source", "target")
-        source_text, target_text = (row.get(key) for key in keys)
-        if not isinstance(source_text, str) or not isinstance(target_text, str):
-            raise DataError(
-                f"{dataset_ref.name}: row {number} has {', '.join(row)}; it needs the texts "
-                f"{source} and {target}, or source and target"
-            )
-        yield source_text, target_text
+    @property
+    def name(self) -> str:
+        """hf:DATASET:CONFIGURATION:SPLIT."""
+        return f"hf:{self.dataset}:{self.configuration}:{self.split}"
 
+    def read_remote(self) -> PairIterator:
+        """Pairs from `translation` objects, or from columns named by the languages or "source" and "target".
 
-def _read_mtdata(dataset_ref: DatasetRef, source: str, target: str) -> PairIterator:
-    """Pairs of a dataset, in a process of its own: mtdata keeps its index in a pickle, which
-    shall not be read in ours."""
-    code_lines = _command_lines([sys.executable, "-c", LANGUAGE_CODES_SCRIPT, source, target], dataset_ref)
-    requested_codes = next(code_lines, "").split()
-    for _ in code_lines:
-        pass
-    dataset_codes = dataset_ref.dataset.split("-")[-2:]
-    if sorted(dataset_codes) != sorted(requested_codes):
-        raise DataError(f"{dataset_ref.name} is {'-'.join(dataset_codes)}, not {'-'.join(requested_codes)}")
-    is_swapped = dataset_codes != requested_codes
-    command = [sys.executable, "-m", "mtdata", "--no-pbar", "echo", dataset_ref.dataset]
-    for number, line in enumerate(_command_lines(command, dataset_ref), 1):
-        columns = line.split("\t")
-        if len(columns) < 2:
-            raise DataError(f"{dataset_ref.name}: row {number} has no tab between two texts")
-        yield (columns[1], columns[0]) if is_swapped else (columns[0], columns[1])
+        The library refuses datasets that need code of their own (datasets 4).
+        """
+        import datasets
 
-
-def _command_lines(command: list[str], dataset_ref: DatasetRef) -> Iterator[str]:
-    """Lines that a command prints; DataError with its last word where it fails."""
-    with (
-        TemporaryFile() as stderr_file,
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr_file) as process,
-    ):
-        assert process.stdout is not None
+        if not sys.stderr.isatty():
+            datasets.disable_progress_bars()
         try:
-            for line in process.stdout:
-                yield line.decode("utf-8", "replace").removesuffix("\n")
-        except GeneratorExit:
-            process.kill()
-            raise
-        if process.wait():
-            stderr_file.seek(0)
-            error_lines = stderr_file.read().decode("utf-8", "replace").strip().splitlines()
-            reason = " ".join(error_lines[-1].split()) if error_lines else f"exit code {process.returncode}"
-            raise DataError(f"{dataset_ref.name}: mtdata cannot give it: {reason}; mtdata list shows what it has")
+            rows = datasets.load_dataset(self.dataset, self.configuration or None, split=self.split)
+        except Exception as error:  # dozens of classes, its own and those of other libraries
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise DataError(f"{self.name}: datasets cannot load it: {reason[:500]}") from error
+        source, target = self.languages
+        for number, row in enumerate(rows, 1):
+            row = row["translation"] if isinstance(row.get("translation"), dict) else row
+            keys = (source, target) if source in row and target in row else ("source", "target")
+            source_text, target_text = (row.get(key) for key in keys)
+            if not isinstance(source_text, str) or not isinstance(target_text, str):
+                raise DataError(
+                    f"{self.name}: row {number} has {', '.join(row)}; it needs the texts "
+                    f"{source} and {target}, or source and target"
+                )
+            yield source_text, target_text
+
+
+@dataclass(frozen=True)
+class MtdataDataset(LibraryDataset):
+    """A dataset of the index of mtdata, by its identifier."""
+
+    splits = ("train",)
+    library = package = "mtdata"
+
+    @property
+    def name(self) -> str:
+        """mtdata:ID."""
+        return f"mtdata:{self.dataset}"
+
+    def read_remote(self) -> PairIterator:
+        """Pairs that mtdata prints in a process of its own: it unpickles its index, which our process must not do."""
+        output_lines = self._run([sys.executable, "-c", LANGUAGE_CODES_SCRIPT, *self.languages])
+        requested_codes = next(output_lines, "").split()
+        for _ in output_lines:
+            pass
+        dataset_codes = self.dataset.split("-")[-2:]
+        if sorted(dataset_codes) != sorted(requested_codes):
+            raise DataError(f"{self.name} is {'-'.join(dataset_codes)}, not {'-'.join(requested_codes)}")
+        is_swapped = dataset_codes != requested_codes
+        command = [sys.executable, "-m", "mtdata", "--no-pbar", "echo", self.dataset]
+        for number, line in enumerate(self._run(command), 1):
+            columns = line.split("\t")
+            if len(columns) < 2:
+                raise DataError(f"{self.name}: row {number} has no tab between two texts")
+            yield (columns[1], columns[0]) if is_swapped else (columns[0], columns[1])
+
+    def _run(self, command: list[str]) -> Iterator[str]:
+        """Lines that a command prints; DataError with the last line of its error output if it fails."""
+        with (
+            TemporaryFile() as stderr_file,
+            subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr_file) as process,
+        ):
+            assert process.stdout is not None
+            try:
+                for line in process.stdout:
+                    yield line.decode("utf-8", "replace").removesuffix("\n")
+            except GeneratorExit:
+                process.kill()
+                raise
+            if process.wait():
+                stderr_file.seek(0)
+                error_lines = stderr_file.read().decode("utf-8", "replace").strip().splitlines()
+                reason = " ".join(error_lines[-1].split()) if error_lines else f"exit code {process.returncode}"
+                raise DataError(f"{self.name}: mtdata failed: {reason}; mtdata list shows all datasets")

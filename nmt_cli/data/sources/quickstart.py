@@ -5,17 +5,31 @@ The file has the columns split, source and target; `python -m tools.quickstart_g
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-from nmt_cli.data.sources.files import RawPair, open_decompressed
+from nmt_cli.data.sources.base import SPLITS, ParallelText, RawPair, TextSource
+from nmt_cli.data.sources.files import open_decompressed
 from nmt_cli.errors import DataError
 
 QUICKSTART_FILE = Path(__file__).with_name("quickstart.tsv.zst")
 QUICKSTART_SHA256 = "1fd7a11c87111d9b91661343161dc2f759577e9eee5f437f2f2653b42345500e"  # of the decompressed text
 
 
+@dataclass(frozen=True)
+class QuickstartCorpus(TextSource):
+    """The corpus called quickstart."""
+
+    splits = SPLITS
+    is_complete = True
+
+    def locate(self, split: str, root: Path) -> ParallelText:
+        """The split, out of the shipped file."""
+        return ParallelText(f"quickstart {split}", (QUICKSTART_FILE,), lambda: read_quickstart(split))
+
+
 def read_quickstart(split: str) -> Iterator[RawPair]:
-    """The pairs of train, dev or test, numbered from 1; DataError where the file is damaged."""
+    """The pairs of train, dev or test, numbered from 1; DataError if the file is damaged."""
     with open_decompressed(QUICKSTART_FILE) as file:
         text = file.read()
     if hashlib.sha256(text).hexdigest() != QUICKSTART_SHA256:

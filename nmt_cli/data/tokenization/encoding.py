@@ -85,7 +85,7 @@ class PairEncoder:
         self.tokenizers = (tokenizers.source, tokenizers.target)
         self.caches = [WordCache(tokenizer) for tokenizer in self.tokenizers]
         self.variant_encoders = [VariantEncoder(tokenizer, config) for tokenizer in self.tokenizers]
-        self.variants, self.max_length = range(config.variants), max_length
+        self.variants, self.max_length = range(config.subword_samples), max_length
         self.collect_new_words = NewWordCollector()
 
     def __call__(self, block: TextBlock) -> EncodedBlock:

@@ -43,25 +43,25 @@ class TokenizerConfig(Section):
     """One vocabulary for both languages, which tying all embeddings needs."""
     character_coverage: float = Field(default=0.9999, gt=0, le=1)
     """Share of the text's characters that get pieces; rarer ones are spelled in bytes."""
-    variants: int = Field(default=1, ge=1, le=64)
+    subword_samples: int = Field(default=1, ge=1, le=64)
     """Encodings of the training text, one an epoch in turn; the first is always the best one."""
-    sampling: float = Field(default=0.1, gt=0, lt=1)
-    """For the other variants: dropout of BPE merges (Provilkov et al. 2020), or alpha of unigram
+    subword_sampling: float = Field(default=0.1, gt=0, lt=1)
+    """For the other samples: dropout of BPE merges (Provilkov et al. 2020), or alpha of unigram
     sampling (Kudo 2018)."""
     sample_lines: int = Field(default=2_000_000, ge=1)
     """At most so many training lines a language, spread evenly, are read to learn the pieces."""
 
     def errors(self) -> list[str]:
         """Options that do not fit together."""
-        if self.variants > 1 and self.type in ("character", "word"):
-            return [f"variants: type {self.type} knows one encoding of a text; use bpe or unigram"]
+        if self.subword_samples > 1 and self.type in ("character", "word"):
+            return [f"subword_samples: type {self.type} knows one encoding of a text; use bpe or unigram"]
         return []
 
     def warnings(self) -> list[str]:
         """See `Section.doubts`."""
         messages = []
-        if self.variants == 1 and self.non_default("sampling"):
-            messages.append("sampling: does nothing without variants")
+        if self.subword_samples == 1 and self.non_default("subword_sampling"):
+            messages.append("subword_sampling: does nothing without subword_samples")
         if self.type == "word" and self.non_default("character_coverage"):
             messages.append("character_coverage: does nothing with type: word")
         return messages

@@ -16,12 +16,12 @@ class VariantEncoder:
     """
 
     def __init__(self, tokenizer: TextTokenizer, config: TokenizerConfig) -> None:
-        if config.variants > 1 and isinstance(tokenizer, ImportedTokenizer):
-            raise DataError("tokenizer.variants: an imported tokenizer cuts text in one way: use 1")
+        if config.subword_samples > 1 and isinstance(tokenizer, ImportedTokenizer):
+            raise DataError("tokenizer.subword_samples: an imported tokenizer cuts text in one way: use 1")
         self.tokenizer = tokenizer
         self._token_ids = tokenizer.backend.get_vocab()
         self._byte_ids = [self._token_ids.get(token, 1) for token in BYTE_TOKENS]
-        self._segmenter = _make_segmenter(tokenizer, config) if config.variants > 1 else None
+        self._segmenter = _make_segmenter(tokenizer, config) if config.subword_samples > 1 else None
 
     def encode(self, lines: Sequence[str], variant: int) -> list[list[int]]:
         """Ids of each line in this variant, counted from 1."""
@@ -43,5 +43,5 @@ def _make_segmenter(tokenizer: TextTokenizer, config: TokenizerConfig) -> Segmen
     content = model_dict(tokenizer)
     if config.type == "unigram":
         reserved_count = 4 + len(BYTE_TOKENS)
-        return UnigramSampler(dict(map(tuple, content["vocab"][reserved_count:])), config.sampling)
-    return BpeDropout([(left, right) for left, right in content["merges"]], config.sampling)
+        return UnigramSampler(dict(map(tuple, content["vocab"][reserved_count:])), config.subword_sampling)
+    return BpeDropout([(left, right) for left, right in content["merges"]], config.subword_sampling)

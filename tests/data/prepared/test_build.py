@@ -21,11 +21,12 @@ from nmt_cli.data.prepared import writer as writing
 from nmt_cli.data.prepared.build import PreparationSettings, prepare
 from nmt_cli.data.prepared.store import FORMAT_VERSION, PreparedData, SequenceStore, Tokenizers, read_manifest
 from nmt_cli.data.prepared.writer import SequenceWriter, TextWriter
-from nmt_cli.data.sources.corpus import Corpus, ParallelText, find_corpus
-from nmt_cli.data.sources.files import RawPair
+from nmt_cli.data.sources.base import ParallelText, RawPair
+from nmt_cli.data.sources.corpus import Corpus, find_corpus
 from nmt_cli.data.tokenization.tokenizer import TokenizerConfig
 from nmt_cli.data.tokenization.variants import VariantEncoder
 from nmt_cli.errors import DataError
+from nmt_cli.fs import sha256_of_file
 from nmt_cli.reporting import Reporter
 from nmt_cli.vocabulary import SPECIAL_TOKENS
 from nmt_cli.workers import PoolFactory, pool_factory, serial_pool
@@ -104,8 +105,8 @@ def root(tmp_path: Path) -> Path:
 # 1. What is in a prepared folder.
 
 KINDS: list[dict[str, Any]] = [
-    {"type": "bpe", "vocab_size": 340, "variants": 3},
-    {"type": "unigram", "vocab_size": 340, "variants": 2, "joint": False},
+    {"type": "bpe", "vocab_size": 340, "subword_samples": 3},
+    {"type": "unigram", "vocab_size": 340, "subword_samples": 2, "joint": False},
     {"type": "character"},
     {"type": "word", "vocab_size": 30, "joint": False},
 ]
@@ -117,7 +118,7 @@ def test_the_ids_are_those_of_the_normalised_text_in_every_variant(kind: dict[st
     text = training_text(data)
     assert text == nfc(SENTENCES)
     config = TokenizerConfig.model_validate(kind)
-    assert len(data.variants) == config.variants
+    assert len(data.variants) == config.subword_samples
     for side, name in enumerate(("source", "target")):
         tokenizer = getattr(data.tokenizers, name)
         encoder = VariantEncoder(tokenizer, config)
@@ -127,7 +128,7 @@ def test_the_ids_are_those_of_the_normalised_text_in_every_variant(kind: dict[st
             assert ids(stores[side]) == expected
             assert stores[side].lengths().tolist() == list(map(len, expected))
     assert data.tokenizers.joint == config.joint
-    if config.variants > 1:
+    if config.subword_samples > 1:
         assert ids(data.variants[0][0]) != ids(data.variants[1][0])
 
 
@@ -459,16 +460,15 @@ def test_text_that_cannot_be_used_is_refused_in_one_line_and_leaves_nothing(
 
 
 def test_nothing_has_the_final_name_before_all_is_written(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = []
-    hashes = preparation._file_hashes
+    seen = set()
 
-    def last_step(folder: Path) -> dict[str, str]:
-        seen.append((root / "out").exists())
-        return hashes(folder)
+    def last_step(path: Path) -> str:
+        seen.add((root / "out").exists())
+        return sha256_of_file(path)
 
-    monkeypatch.setattr(preparation, "_file_hashes", last_step)
+    monkeypatch.setattr(preparation, "sha256_of_file", last_step)
     data = prepared(root)
-    assert seen == [False]
+    assert seen == {False}
     assert sorted(path.name for path in root.iterdir() if path.is_dir()) == ["out"]
     assert data.folder == root / "out"
 
@@ -483,14 +483,13 @@ def test_what_a_killed_process_left_is_no_hindrance(root: Path, monkeypatch: pyt
 
 
 def test_who_prepares_the_same_at_the_same_time_shares_it(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    hashes = preparation._file_hashes
     other = prepared(root, name="other").folder
 
-    def late(folder: Path) -> dict[str, str]:
-        shutil.copytree(other, root / "out")
-        return hashes(folder)
+    def late(path: Path) -> str:
+        shutil.copytree(other, root / "out", dirs_exist_ok=True)
+        return sha256_of_file(path)
 
-    monkeypatch.setattr(preparation, "_file_hashes", late)
+    monkeypatch.setattr(preparation, "sha256_of_file", late)
     data = prepared(root)
     assert contents(data.folder) == contents(other)
     assert not [path for path in root.iterdir() if path.name.startswith(".")]

@@ -18,7 +18,8 @@ from nmt_cli.data.prepared.fingerprint import (
     save_hash_cache,
 )
 from nmt_cli.data.prepared.store import FORMAT_VERSION, PreparedData
-from nmt_cli.data.sources.corpus import Corpus, ParallelText, find_corpus
+from nmt_cli.data.sources.base import ParallelText
+from nmt_cli.data.sources.corpus import Corpus, find_corpus
 from nmt_cli.data.tokenization.tokenizer import TokenizerConfig
 from nmt_cli.errors import DataError
 from nmt_cli.reporting import Reporter
@@ -90,8 +91,8 @@ OTHER: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({}, {"type": "word"}),
     ({}, {"vocab_size": 301}),
     ({}, {"joint": False}),
-    ({}, {"variants": 2}),
-    ({}, {"sampling": 0.2}),
+    ({}, {"subword_samples": 2}),
+    ({}, {"subword_sampling": 0.2}),
     ({}, {"sample_lines": 5}),
     ({}, {"character_coverage": 0.9}),
     ({"seed": 2}, {}),
@@ -212,7 +213,7 @@ def test_data_whose_tokenizer_saw_held_out_pairs_are_made_anew_and_no_others(roo
     finished(store, "a", before | {"fingerprint": "0ld"})
     assert find_prepared(store, what["fingerprint"]) is None
     assert describe_changes(store, "a", what) == [
-        "the text that the tokenizer is learned from, now without held-out pairs"
+        "the text that the tokenizer is trained on, now without held-out pairs"
     ]
     assert describe_changes(store, "a", identity(root, store)) == [
         'corpus.dev (null -> "dev")', "the text of dev.en", "the text of dev.de",

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from nmt_cli.data.config import CorpusConfig, ParallelTextConfig
-from nmt_cli.data.sources.corpus import Corpus, ParallelText, find_corpus, search_folders
+from nmt_cli.data.config import CorpusConfig
+from nmt_cli.data.sources.base import ParallelText
+from nmt_cli.data.sources.corpus import Corpus, find_corpus, search_folders
+from nmt_cli.data.sources.files import ParallelTextConfig
 from nmt_cli.data.sources.quickstart import QUICKSTART_FILE, read_quickstart
 from nmt_cli.errors import DataError
 
@@ -155,13 +157,14 @@ def test_relative_paths_are_looked_for_beside_the_recipe_here_in_nmt_data_and_in
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NMT_DATA", "data")
-    cache = tmp_path / "cache"
-    assert search_folders(tmp_path / "recipes", cache) == [
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    cache = tmp_path / "nmt"
+    assert search_folders(tmp_path / "recipes") == [
         tmp_path / "recipes", tmp_path, tmp_path / "data", cache,
     ]  # fmt: skip
-    assert search_folders(tmp_path) == [tmp_path, tmp_path / "data"]
+    assert search_folders(tmp_path) == [tmp_path, tmp_path / "data", cache]
     monkeypatch.delenv("NMT_DATA")
-    assert search_folders(None) == [tmp_path]
+    assert search_folders(None) == [tmp_path, cache]
 
 
 # 3. What is missing.

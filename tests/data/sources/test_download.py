@@ -18,10 +18,9 @@ from typing import Any, NoReturn
 import pytest
 import zstandard
 
-from nmt_cli.data.config import Download
 from nmt_cli.data.sources import download as downloading
-from nmt_cli.data.sources.cache_paths import cache_folder
-from nmt_cli.data.sources.download import STALE_PARTIAL_SECONDS, content_hash, fetch_missing_files
+from nmt_cli.data.sources.base import cache_folder
+from nmt_cli.data.sources.download import STALE_PARTIAL_SECONDS, Download, content_hash, fetch_missing_files
 from nmt_cli.errors import DataError
 from nmt_cli.reporting import Reporter
 

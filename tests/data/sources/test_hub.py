@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from nmt_cli.data.sources.cache_paths import DatasetRef, parse_dataset_ref
-from nmt_cli.data.sources.hub import fetch_dataset
-from nmt_cli.data.sources.provenance import dataset_provenance, is_fetched
+from nmt_cli.data.sources.base import Languages
+from nmt_cli.data.sources.hub import HuggingFaceDataset, LibraryDataset, MtdataDataset
+from nmt_cli.data.sources.parse import parse_dataset
 from nmt_cli.errors import DataError
 from nmt_cli.reporting import Reporter
 from tests.conftest import run
@@ -69,21 +69,26 @@ def fake_datasets(folder: Path, rows: list[dict[str, object]]) -> None:
     (folder / "datasets.py").write_text(DATASETS.replace("CONTENT", repr(rows)))
 
 
+def dataset(name: str, source: str = "en", target: str = "de", split: str = "train") -> LibraryDataset:
+    parsed = parse_dataset(name, split, Languages(source, target))
+    assert parsed is not None
+    return parsed
+
+
 def fetch(name: str, source: str = "en", target: str = "de", role: str = "train") -> list[str]:
     """Both files of a text, line for line."""
-    reference = parse_dataset_ref(name, role)
-    assert reference is not None
-    fetch_dataset(reference, source, target, QUIET)
-    return [path.read_text() for path in reference.paths(source, target)]
+    text = dataset(name, source, target, role)
+    text.fetch(QUIET)
+    return [path.read_text() for path in text.paths()]
 
 
 def refusal(name: str, source: str = "en", target: str = "de", role: str = "train") -> str:
     """Why a text was not fetched, in one line; nothing of it is there."""
     with pytest.raises(DataError) as caught:
         fetch(name, source, target, role)
-    reference = parse_dataset_ref(name, role)
-    assert reference is not None and not is_fetched(reference, source, target)
-    folder = reference.paths(source, target)[0].parent
+    text = dataset(name, source, target, role)
+    assert text.pending_downloads() == [text.name]
+    folder = text.paths()[0].parent
     assert not folder.exists() or list(folder.iterdir()) == []
     assert "\n" not in str(caught.value)
     return str(caught.value)
@@ -96,8 +101,8 @@ def test_a_text_of_mtdata_is_written_with_the_source_first(packages: Path) -> No
     fake_mtdata(packages, "Ein Haus.\tA house.\textra\nZwei\u2028Äpfel.\tTwo.\n")
     assert fetch(f"mtdata:{ID}") == ["A house.\nTwo.\n", "Ein Haus.\nZwei\u2028Äpfel.\n"]
     assert fetch(f"mtdata:{ID}", "deu", "en")[0] == "Ein Haus.\nZwei\u2028Äpfel.\n"
-    facts = dataset_provenance(DatasetRef("mtdata", ID), "en", "de")
-    assert facts == {"name": f"mtdata:{ID}", "by": "mtdata 9.9", "pairs": 2}
+    records = MtdataDataset(ID, Languages("en", "de")).provenance()
+    assert records == [{"name": f"mtdata:{ID}", "by": "mtdata 9.9", "pairs": 2}]
 
 
 def test_what_was_fetched_is_not_fetched_again(packages: Path) -> None:
@@ -115,7 +120,7 @@ def test_other_languages_than_a_dataset_has_are_refused(packages: Path) -> None:
 def test_what_mtdata_does_not_know_is_said_in_its_words(packages: Path) -> None:
     fake_mtdata(packages, "")
     assert refusal("mtdata:Fake-toi-1-deu-eng") == (
-        "mtdata:Fake-toi-1-deu-eng: mtdata cannot give it: AssertionError; mtdata list shows what it has"
+        "mtdata:Fake-toi-1-deu-eng: mtdata failed: AssertionError; mtdata list shows all datasets"
     )
 
 
@@ -138,8 +143,8 @@ def test_a_row_of_one_text_is_refused(packages: Path) -> None:
 def test_pairs_are_found_in_the_usual_columns(row: dict[str, object], packages: Path) -> None:
     fake_datasets(packages, [row, row])
     assert fetch("hf:toy:de-en") == ["A house.\n" * 2, "Ein Haus.\n" * 2]
-    facts = dataset_provenance(DatasetRef("hf", "toy", "de-en"), "en", "de")
-    assert facts == {"name": "hf:toy:de-en:train", "by": "datasets 9.9", "pairs": 2}
+    records = HuggingFaceDataset("toy", Languages("en", "de"), "de-en").provenance()
+    assert records == [{"name": "hf:toy:de-en:train", "by": "datasets 9.9", "pairs": 2}]
 
 
 def test_a_row_without_the_languages_is_refused(packages: Path) -> None:
@@ -182,7 +187,7 @@ def test_a_folder_of_this_machine_goes_through_the_library(tmp_path: Path, monke
         monkeypatch.setenv(name, value)
     done = run("prepare", "toy.yaml")
     assert done.returncode == 0, done.stderr.decode()
-    first = "fetching hf:toy-text::train with datasets; its terms are those of its makers"
+    first = "fetching hf:toy-text::train with datasets; see its own licence"
     assert done.stderr.decode().splitlines()[0] == first
     folder = next((tmp_path / "prepared").glob("toy-*"))
     manifest = json.loads((folder / "manifest.json").read_text())
@@ -200,6 +205,4 @@ def test_a_library_that_is_not_there_is_said_with_how_to_get_it(
     name: str, extra: str, packages: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("nmt_cli.data.sources.hub.find_spec", lambda _: None)
-    reference = parse_dataset_ref(name, "train")
-    assert reference is not None
-    assert refusal(name) == f"{reference.name} needs {extra}: pip install 'nmt-cli[{extra}]'"
+    assert refusal(name) == f"{dataset(name).name} needs {extra}: pip install 'nmt-cli[{extra}]'"

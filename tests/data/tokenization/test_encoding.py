@@ -67,7 +67,7 @@ def test_a_tokenizer_that_cuts_elsewhere_is_asked_for_whole_lines() -> None:
 
 def test_pairs_too_long_in_any_variant_are_left_out_of_every_column() -> None:
     tokenizers = Tokenizers(TOKENIZERS[0], TOKENIZERS[0])
-    config = TokenizerConfig(vocab_size=360, variants=2, sampling=0.5)
+    config = TokenizerConfig(vocab_size=360, subword_samples=2, subword_sampling=0.5)
     sources = ["The old man", "a", "book " * 30, "The"]
     targets = ["zwei", "Häuser " * 30, "b", "old"]
     encoded = PairEncoder(tokenizers, config, 40)((sources, targets))

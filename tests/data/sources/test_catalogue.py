@@ -4,18 +4,16 @@ import re
 
 import pytest
 
-from nmt_cli.data.sources.catalogue import (
-    SPLIT_NAMES,
-    CorpusSelection,
-    _load_catalogue,
-    catalogue_corpora,
-    select_corpus,
-)
+from nmt_cli.data.sources.base import SPLITS, Languages
+from nmt_cli.data.sources.catalogue import _load_catalogue, catalogue_corpora
+from nmt_cli.data.sources.catalogue_corpus import CatalogueCorpus, find_catalogue_corpus
 from nmt_cli.errors import DataError
 
 CORPORA = list(catalogue_corpora())
-SELECTIONS = [
-    CorpusSelection(name, *pair.split("-")) for name, entry in catalogue_corpora().items() for pair in entry.pairs
+ALL_PAIRS = [
+    find_catalogue_corpus(name, Languages(*pair.split("-")))
+    for name, entry in catalogue_corpora().items()
+    for pair in entry.pairs
 ]
 
 
@@ -30,16 +28,16 @@ def test_every_corpus_says_its_terms_and_whom_to_cite(name: str) -> None:
     assert entry.citation.startswith("@inproceedings{") or entry.citation == "see wmt16"
 
 
-@pytest.mark.parametrize("selection", SELECTIONS, ids=lambda one: f"{one.corpus}-{one.pair}")
-def test_every_text_of_every_pair_has_two_sides_in_files_that_there_are(selection: CorpusSelection) -> None:
-    for role in SPLIT_NAMES:
-        texts = list(selection.texts(role))
-        assert texts or (role == "dev" and selection.entry.splits.every)
+@pytest.mark.parametrize("corpus", ALL_PAIRS, ids=lambda corpus: f"{corpus.name}-{corpus.pair}")
+def test_every_text_of_every_pair_has_two_sides_in_files_that_there_are(corpus: CatalogueCorpus) -> None:
+    for role in SPLITS:
+        texts = list(corpus.texts(role))
+        assert texts or (role == "dev" and corpus.entry.splits.every)
         for first, second in texts:
             assert (first[:2] != second[:2]) == (".tmx" not in first.file)
             assert not {"{", "}"} & set(first.format_name + second.format_name)
-            assert {first.language, second.language} == {selection.first, selection.second}
-    assert all(selection.files())
+            assert {first.language, second.language} == set(corpus.languages)
+    assert all(corpus.files())
 
 
 def test_every_file_has_an_address_with_tls_and_all_but_one_a_digest() -> None:
@@ -53,13 +51,14 @@ def test_every_file_has_an_address_with_tls_and_all_but_one_a_digest() -> None:
 
 
 def test_every_file_belongs_to_a_corpus() -> None:
-    used = {name for selection in SELECTIONS for name in selection.files()}
+    used = {name for corpus in ALL_PAIRS for name in corpus.files()}
     assert used == set(_load_catalogue().files)
 
 
 def test_both_directions_are_the_same_corpus() -> None:
-    assert select_corpus("wmt16", "de", "en") == select_corpus("wmt16", "en", "de")
-    first, second = next(select_corpus("wmt16", "en", "de").texts("test"))
+    corpora = [find_catalogue_corpus("wmt16", Languages(*languages)) for languages in (("de", "en"), ("en", "de"))]
+    assert corpora[0].folder == corpora[1].folder and corpora[0].files() == corpora[1].files()
+    first, second = next(corpora[1].texts("test"))
     assert first.member == "dev/newstest2016-deen-src.de.sgm"
     assert second.member == "dev/newstest2016-deen-ref.en.sgm"
 
@@ -74,5 +73,5 @@ def test_both_directions_are_the_same_corpus() -> None:
 )
 def test_what_there_is_not_is_said_with_what_there_is(name: str, message: str) -> None:
     with pytest.raises(DataError) as caught:
-        select_corpus(name, "en", "en" if name == "multi30k" else "de")
+        find_catalogue_corpus(name, Languages("en", "en" if name == "multi30k" else "de"))
     assert str(caught.value) == message

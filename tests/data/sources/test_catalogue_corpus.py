@@ -5,9 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from nmt_cli.data.sources.catalogue import select_corpus
-from nmt_cli.data.sources.fetching import download_folder, fetch_corpus, recorded_digest
-from nmt_cli.data.sources.provenance import catalogue_provenance
+from nmt_cli.data.sources.base import Languages
+from nmt_cli.data.sources.catalogue_corpus import (
+    CatalogueCorpus,
+    download_folder,
+    find_catalogue_corpus,
+    recorded_digest,
+)
 from nmt_cli.errors import DataError
 from nmt_cli.reporting import Reporter
 from tests.conftest import backwards, syllable_lines
@@ -18,8 +22,14 @@ QUIET = Reporter(quiet=True)
 LINES = syllable_lines(120, 1)
 
 
+def corpus(name: str = "toy") -> CatalogueCorpus:
+    return find_catalogue_corpus(name, Languages("ab", "ba"))
+
+
 def fetch(name: str = "toy", reporter: Reporter = QUIET) -> Path:
-    return fetch_corpus(select_corpus(name, "ab", "ba"), reporter)
+    corpus(name).fetch(reporter)
+    assert corpus(name).pending_downloads() == []
+    return corpus(name).folder
 
 
 def refusal(shop: Shop, name: str = "toy") -> str:
@@ -55,7 +65,8 @@ def test_a_corpus_arrives_as_two_files_a_split(shop: Shop, capsys: pytest.Captur
 
 
 def test_it_is_noted_where_the_text_came_from(shop: Shop) -> None:
-    records = catalogue_provenance(fetch())
+    fetch()
+    records = corpus().provenance()
     assert [record["file"] for record in records] == shop.asked
     assert records[0]["address"] == shop.address + "train.ab.gz"
     assert records[0]["bytes"] == len(shop.goods["train.ab.gz"]) and len(records[0]["sha256"]) == 64
@@ -123,7 +134,7 @@ def test_an_answer_that_ends_too_early_is_not_used(shop: Shop) -> None:
     size = len(shop.goods["talks.tgz"])
     assert refusal(shop, "talks") == (
         f"{shop.address}talks.tgz: cannot download: ended after {size - 9:,} of {size:,} bytes; "
-        f"get it in another way and put it there: {download_folder() / 'talks.tgz'}"
+        f"download it in another way and put it there: {download_folder() / 'talks.tgz'}"
     )
 
 
@@ -131,7 +142,7 @@ def test_what_is_not_there_is_said_with_the_address_and_where_to_put_it(shop: Sh
     del shop.goods["train.ba.gz"]
     assert refusal(shop) == (
         f"{shop.address}train.ba.gz: cannot download: Not Found; "
-        f"get it in another way and put it there: {download_folder() / 'train.ba.gz'}"
+        f"download it in another way and put it there: {download_folder() / 'train.ba.gz'}"
     )
 
 
@@ -167,7 +178,8 @@ def test_an_archive_that_is_not_as_it_should_be_is_not_used(
 def test_the_first_download_decides_where_nobody_published_a_digest(
     shop: Shop, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    digest = catalogue_provenance(fetch("talks"))[0]["sha256"]
+    fetch("talks")
+    digest = corpus("talks").provenance()[0]["sha256"]
     assert recorded_digest("talks.tgz") is None
     for path in (shop.cache / "corpora" / "talks" / "ab-ba").iterdir():
         path.unlink()
@@ -176,7 +188,7 @@ def test_the_first_download_decides_where_nobody_published_a_digest(
     fetch("talks")
     assert recorded_digest("talks.tgz") == digest
     assert capsys.readouterr().err == (
-        f"warning: talks.tgz: nobody published a SHA-256 of it; from now on it must be {digest[:12]}...\n"
+        f"warning: talks.tgz: no published SHA-256; recorded {digest[:12]}..., which later downloads must match\n"
     )
 
 

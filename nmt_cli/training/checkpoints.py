@@ -1,0 +1,238 @@
+"""The checkpoints of a run, which a kill at any moment leaves intact.
+
+A checkpoint is a folder that is there completely or not at all: it is written under a temporary
+name, synced to disk, then renamed. Its state.json holds the SHA-256 of every file. Only safetensors
+and JSON are read, and no name in a file can lead out of the folder.
+
+Regular checkpoints step-N are what a run resumes from. Everything else follows from the newest of
+them: best.json points to the best checkpoint that it knows of, and log.jsonl is truncated to it.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from nmt_cli.errors import RunError
+from nmt_cli.fs import atomic_write_text, fsync, read_json, sha256_of_file, wrap_io_errors
+
+FORMAT_VERSION = 1
+WEIGHTS_GROUP = "model"
+NamedTensors = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint on disk whose files are intact."""
+
+    folder: Path
+    state: dict[str, Any]
+    warnings: tuple[str, ...] = ()  # a line for each damaged checkpoint that would have been preferred
+
+    @property
+    def update(self) -> int:
+        """The number of updates after which it was written."""
+        return int(self.state["update"])
+
+    def tensors(self, name: str = WEIGHTS_GROUP) -> NamedTensors:
+        """The tensors of <name>.safetensors; RunError if the file is missing or damaged."""
+        path = self.folder / f"{name}.safetensors"
+        try:
+            return load_file(path)
+        except (OSError, SafetensorError) as error:
+            raise RunError(f"{path}: damaged or missing: {error}") from error
+
+
+def read_checkpoint(folder: Path) -> Checkpoint:
+    """Open a checkpoint and verify its files; RunError if one is missing or damaged."""
+    try:
+        state = read_json(folder / "state.json", error_class=RunError)
+    except RunError as error:
+        raise RunError(f"{folder}: damaged checkpoint: {error}") from error
+    if state.get("format") != FORMAT_VERSION:
+        raise RunError(f"{folder}: checkpoint of format {state.get('format')}; this version reads {FORMAT_VERSION}")
+    if not isinstance(state.get("update"), int) or not isinstance(state.get("files"), dict):
+        raise RunError(f"{folder}: damaged checkpoint: state.json is not what was written")
+    for name, expected_hash in state["files"].items():
+        if "/" in name or not (folder / name).is_file() or sha256_of_file(folder / name) != expected_hash:
+            raise RunError(f"{folder}: damaged checkpoint: {name} is not what was written")
+    return Checkpoint(folder, state)
+
+
+def write_checkpoint(folder: Path, tensor_groups: Mapping[str, NamedTensors], state: dict[str, Any]) -> None:
+    """Write a checkpoint atomically, with <name>.safetensors for each group of tensors.
+
+    An identical checkpoint that is already there is kept, so that there is no moment without it.
+    """
+    temporary_folder = folder.with_name(folder.name + ".tmp")
+    shutil.rmtree(temporary_folder, ignore_errors=True)
+    with wrap_io_errors(folder):
+        try:
+            temporary_folder.mkdir(parents=True)
+            if _is_identical(folder, _write_files(temporary_folder, tensor_groups, state)):
+                shutil.rmtree(temporary_folder)
+                return
+            delete_checkpoint(folder)
+            os.replace(temporary_folder, folder)
+            fsync(folder.parent)
+        except (OSError, SafetensorError, RunError):
+            shutil.rmtree(temporary_folder, ignore_errors=True)
+            raise
+
+
+def _write_files(
+    temporary_folder: Path, tensor_groups: Mapping[str, NamedTensors], state: dict[str, Any]
+) -> dict[str, Any]:
+    """Write and sync all files of a checkpoint; returns the content of state.json."""
+    hashes = {}
+    for name, tensors in tensor_groups.items():
+        path = temporary_folder / f"{name}.safetensors"
+        save_file({key: value.contiguous() for key, value in tensors.items()}, path)
+        fsync(path)
+        hashes[path.name] = sha256_of_file(path)
+    content = {"format": FORMAT_VERSION, **state, "files": hashes}
+    atomic_write_text(temporary_folder / "state.json", json.dumps(content, indent=2) + "\n")  # syncs the folder
+    return content
+
+
+def _is_identical(folder: Path, state: dict[str, Any]) -> bool:
+    """Whether the folder is an intact checkpoint with the same tensors and state, apart from the time taken."""
+    try:
+        return read_checkpoint(folder).state | {"training_seconds": 0} == state | {"training_seconds": 0}
+    except RunError:
+        return False
+
+
+def delete_checkpoint(folder: Path) -> None:
+    """Delete a checkpoint, under another name so that a kill leaves nothing that looks like a damaged one."""
+    if folder.exists():
+        trash_folder = folder.with_name(folder.name + ".old.tmp")
+        shutil.rmtree(trash_folder, ignore_errors=True)
+        os.replace(folder, trash_folder)
+        shutil.rmtree(trash_folder, ignore_errors=True)
+
+
+def update_number(folder: Path) -> int:
+    """The number in step-NNNNNN or best-NNNNNN; -1 for any other name."""
+    kind, _, number = folder.name.partition("-")
+    is_valid = kind in ("step", "best") and number.isascii() and number.isdigit()
+    return int(number) if is_valid else -1
+
+
+class Checkpointer:
+    """Saves, finds and deletes the checkpoints in the folder `checkpoints` of a run.
+
+    With `read_only` nothing is written: of several processes that train together, only rank 0 writes.
+    """
+
+    def __init__(self, folder: Path, *, read_only: bool = False) -> None:
+        self.folder, self.read_only = folder, read_only
+
+    def save(self, update: int, tensors: Mapping[str, NamedTensors], state: dict[str, Any]) -> None:
+        """Write step-NNNNNN. RunError if that fails; an earlier one of this name is then unchanged."""
+        if not self.read_only:
+            write_checkpoint(self.folder / f"step-{update:06d}", tensors, state | {"update": update})
+
+    def write_best(self, update: int, weights: NamedTensors, state: dict[str, Any]) -> None:
+        """Write best-NNNNNN, which becomes the best checkpoint only by `mark_best`."""
+        if not self.read_only:
+            write_checkpoint(self.folder / f"best-{update:06d}", {WEIGHTS_GROUP: weights}, state | {"update": update})
+
+    def mark_best(self, update: int) -> None:
+        """Point best.json to best-NNNNNN and delete all others; nothing if there is no such checkpoint."""
+        name = f"best-{update:06d}"
+        if self.read_only or not (self.folder / name).is_dir():
+            return
+        atomic_write_text(self.folder / "best.json", json.dumps({"folder": name}) + "\n")
+        for folder in self._numbered_folders("best-*"):
+            if folder.name != name:
+                delete_checkpoint(folder)
+
+    def save_best(self, update: int, weights: NamedTensors, state: dict[str, Any]) -> None:
+        """Write best-NNNNNN as the best checkpoint, and delete the one before it."""
+        self.write_best(update, weights, state)
+        self.mark_best(update)
+
+    def step_folders(self) -> list[Path]:
+        """The folders of the regular checkpoints, oldest first."""
+        return self._numbered_folders("step-*")
+
+    def scheduled_folders(self, interval: int, before: int) -> list[Path]:
+        """The regular checkpoints after a multiple of `interval` updates and before update `before`, oldest first.
+
+        All others were written when a signal or the end of training came, which must not influence
+        what a run computes.
+        """
+        return [p for p in self.step_folders() if update_number(p) % interval == 0 and update_number(p) < before]
+
+    def last(self) -> tuple[Checkpoint | None, list[str]]:
+        """The newest intact regular checkpoint, and a line for each newer one that is damaged."""
+        damage_messages: list[str] = []
+        for folder in reversed(self.step_folders()):
+            try:
+                return read_checkpoint(folder), damage_messages
+            except RunError as error:
+                damage_messages.append(str(error))
+        return None, damage_messages
+
+    def best(self) -> Checkpoint:
+        """The checkpoint to translate with: the best one, or the last one before the first validation.
+
+        If that one is damaged, the newest intact one, with `warnings`; RunError if none is intact.
+        """
+        messages: list[str] = []
+        try:
+            folder = self._read_best_pointer()
+            if folder is not None:
+                return read_checkpoint(folder)
+        except RunError as error:
+            messages.append(str(error))
+        checkpoint, damage_messages = self.last()
+        messages += damage_messages
+        if checkpoint is None:
+            raise RunError(messages[0] if messages else f"{self.folder.parent}: no checkpoint yet")
+        instead = f"using {checkpoint.folder.name} instead"
+        return replace(checkpoint, warnings=tuple(f"{message}; {instead}" for message in messages))
+
+    def prune(self, keep_count: int, interval: int = 1) -> None:
+        """Delete what a kill left incomplete, and all regular checkpoints except the newest `keep_count`
+        and the newest `keep_count` of those after a multiple of `interval` updates."""
+        if self.read_only:
+            return
+        step_folders = self.step_folders()
+        scheduled_folders = [path for path in step_folders if update_number(path) % interval == 0]
+        kept_folders = {*step_folders[-keep_count:], *scheduled_folders[-keep_count:]}
+        for folder in step_folders:
+            if folder not in kept_folders:
+                delete_checkpoint(folder)
+        for folder in self.folder.glob("*.tmp"):
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def delete_after(self, update: int) -> None:
+        """Delete the regular checkpoints after an update, so that no run resumes from them."""
+        if self.read_only:
+            return
+        for folder in self.step_folders():
+            if update_number(folder) > update:
+                delete_checkpoint(folder)
+
+    def _numbered_folders(self, pattern: str) -> list[Path]:
+        folders = [p for p in self.folder.glob(pattern) if p.is_dir() and update_number(p) >= 0]
+        return sorted(folders, key=update_number)
+
+    def _read_best_pointer(self) -> Path | None:
+        """The folder that best.json names; None without the file, RunError if it is damaged."""
+        pointer_path = self.folder / "best.json"
+        if not pointer_path.exists():
+            return None
+        name = read_json(pointer_path, error_class=RunError).get("folder")
+        if not isinstance(name, str) or update_number(Path(name)) < 0 or name[:5] != "best-":
+            raise RunError(f"{pointer_path}: names no checkpoint of this run")
+        return self.folder / name

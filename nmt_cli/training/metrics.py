@@ -1,0 +1,174 @@
+"""What a run measures, and where it is reported: log.jsonl, TensorBoard events, the terminal."""
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from nmt_cli.errors import UserError
+from nmt_cli.fs import atomic_write_text, wrap_io_errors
+from nmt_cli.reporting import Reporter
+from nmt_cli.training.state import TrainingState
+
+Metric = Literal["bleu", "chrf", "ter", "loss"]
+
+# Fields of TrainMetrics that checkpoints of earlier versions have under another name
+EARLIER_METRIC_NAMES = {"waited": "sync_wait_seconds", "transfer": "all_reduce_seconds"}
+
+
+@dataclass
+class ValidationResult:
+    """The scores of a validation."""
+
+    loss: float  # negative log-likelihood per token, in nats
+    scores: dict[str, float]
+    samples: list[dict[str, str]] = field(default_factory=list)
+
+    def score(self, metric: Metric) -> float:
+        """The value of a metric, negated where lower is better."""
+        if metric == "loss":
+            return -self.loss
+        return -self.scores[metric] if metric == "ter" else self.scores[metric]
+
+
+@dataclass
+class TrainMetrics:
+    """Sums over the updates since the last line of the log; losses stay on the device until it is written."""
+
+    losses: list[Tensor] = field(default_factory=list)
+    tokens: int = 0
+    seconds: float = 0.0
+    sync_wait_seconds: float = 0.0  # that a process waited for the slowest one, on average
+    all_reduce_seconds: float = 0.0
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any], device: torch.device) -> "TrainMetrics":
+        """Restore `to_record`; an empty record gives empty sums."""
+        current = {EARLIER_METRIC_NAMES.get(key, key): value for key, value in record.items()}
+        losses = torch.tensor(current.get("losses", []), device=device)
+        return cls(**{**current, "losses": list(losses)})
+
+    def to_record(self) -> dict[str, Any]:
+        """As a JSON object; waits for the device."""
+        losses = torch.stack(self.losses).tolist() if self.losses else []
+        return {**vars(self), "losses": losses}
+
+    def add(
+        self, loss: Tensor, tokens: int, seconds: float, sync_wait_seconds: float, all_reduce_seconds: float
+    ) -> None:
+        """Add one update."""
+        self.losses.append(loss)
+        self.tokens += tokens
+        self.seconds += seconds
+        self.sync_wait_seconds += sync_wait_seconds
+        self.all_reduce_seconds += all_reduce_seconds
+
+    def mean_loss(self) -> float:
+        """Smoothed loss per token; waits for the device."""
+        return float(torch.stack(self.losses).sum()) / self.tokens
+
+    def tokens_per_second(self) -> float:
+        """Target tokens per second."""
+        return self.tokens / max(self.seconds, 1e-9)
+
+    def time_fractions(self) -> dict[str, float]:
+        """The fractions of the time spent waiting for the slowest process and in the all-reduce.
+
+        Seconds are measured by different clocks, so a fraction is limited to 1.
+        """
+        seconds = max(self.seconds, 1e-9)
+        return {
+            "idle": min(1.0, self.sync_wait_seconds / seconds),
+            "exchange": min(1.0, self.all_reduce_seconds / seconds),
+        }
+
+    def progress_text(self, learning_rate: float) -> str:
+        """The text beside the progress bar."""
+        return f"loss {self.mean_loss():.3f} · {self.tokens_per_second():,.0f} tok/s · lr {learning_rate:.2g}"
+
+
+def tensorboard_writer_class() -> Any:
+    """The class that writes TensorBoard events; UserError if the extra is not installed."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise UserError("training.tensorboard: needs the extra: pip install 'nmt-cli[tensorboard]'") from error
+    return SummaryWriter
+
+
+class MetricLogger:
+    """Reports the metrics of a run in its folder and on the terminal.
+
+    With `read_only` nothing is written: of several processes that train together, only rank 0 writes.
+    """
+
+    def __init__(self, folder: Path, reporter: Reporter, *, tensorboard: bool = False, read_only: bool = False) -> None:
+        self.folder, self.reporter, self.read_only = folder, reporter, read_only
+        self.log_path = folder / "log.jsonl"
+        self._tensorboard_writer: Any = None
+        if tensorboard and not read_only:
+            self._tensorboard_writer = tensorboard_writer_class()(str(folder / "tensorboard"))
+
+    def log(self, record: Mapping[str, Any]) -> None:
+        """Append a record to log.jsonl; its floats become TensorBoard scalars under its event's name.
+
+        RunError if it cannot be written.
+        """
+        if self.read_only:
+            return
+        with wrap_io_errors(self.log_path), open(self.log_path, "a", encoding="utf-8") as file:
+            file.write(json.dumps(record, ensure_ascii=False) + "\n")
+        if self._tensorboard_writer is not None:
+            values_by_name = {**record, **record.get("scores", {})}
+            for key, value in values_by_name.items():
+                if isinstance(value, float):
+                    self._tensorboard_writer.add_scalar(f"{record['event']}/{key}", value, record["update"])
+            self._tensorboard_writer.flush()
+
+    def truncate(self, update: int) -> None:
+        """Drop the records of later updates, which will be made again, and a line that is not complete.
+
+        With -1 nothing remains, not even the validation of initial weights.
+        """
+        if self.read_only or not self.log_path.exists():
+            return
+        lines = []
+        for line in self.log_path.read_bytes().split(b"\n"):
+            with suppress(ValueError, TypeError, AttributeError, RecursionError):
+                if json.loads(line.decode()).get("update", 0) <= update:
+                    lines.append(line.decode() + "\n")
+        atomic_write_text(self.log_path, "".join(lines))
+
+    def write_pairs(self, name: str, records: Sequence[Mapping[str, Any]]) -> None:
+        """Write sentence pairs into the run folder as JSON lines."""
+        if not self.read_only:
+            lines = [json.dumps(record, ensure_ascii=False) + "\n" for record in records]
+            atomic_write_text(self.folder / name, "".join(lines))
+
+    def log_validation(self, state: TrainingState, validation: ValidationResult, is_best: bool) -> None:
+        """Log a validation and print it with its samples, marked by a star if it is the best so far."""
+        self.log(
+            {
+                "event": "validation",
+                "update": state.update,
+                "loss": validation.loss,
+                "scores": validation.scores,
+                "best": is_best,
+                "seconds": state.training_seconds,
+                "samples": validation.samples,
+            }
+        )
+        scores = " · ".join(f"{name} {value:.2f}" for name, value in validation.scores.items())
+        star = " *" if is_best else ""
+        self.reporter.info(
+            f"{state.update:>7,} updates · {state.training_seconds / 60:5.1f} min · "
+            f"dev loss {validation.loss:.3f} · {scores}{star}"
+        )
+        for sample in validation.samples:
+            for key, text in sample.items():
+                self.reporter.info(f"          {key:>10}: {text}", style="dim")

@@ -1,0 +1,28 @@
+"""The log of a run grows line by line and is truncated to the checkpoint that is resumed."""
+
+import json
+from pathlib import Path
+
+from nmt_cli.reporting import Reporter
+from nmt_cli.training.metrics import MetricLogger
+
+
+def test_the_log_grows_by_a_line_a_record(tmp_path: Path) -> None:
+    logger = MetricLogger(tmp_path, Reporter(quiet=True))
+    logger.log({"update": 1, "text": "schön\n"})
+    logger.log({"update": 2})
+    lines = (tmp_path / "log.jsonl").read_text(encoding="utf-8").split("\n")
+    assert [json.loads(line) for line in lines[:-1]] == [
+        {"update": 1, "text": "schön\n"}, {"update": 2},
+    ]  # fmt: skip
+
+
+def test_the_log_is_cut_back_to_the_checkpoint(tmp_path: Path) -> None:
+    logger = MetricLogger(tmp_path, Reporter(quiet=True))
+    logger.truncate(5)
+    for update in (5, 10, 15):
+        logger.log({"update": update})
+    with open(tmp_path / "log.jsonl", "a") as file:
+        file.write('{"update": 7, "half')
+    logger.truncate(10)
+    assert (tmp_path / "log.jsonl").read_text() == '{"update": 5}\n{"update": 10}\n'
