@@ -1,10 +1,9 @@
 """The corpus section of a recipe."""
 
-from typing import Literal
-
 from pydantic import Field
 
 from nmt_cli.config import Section
+from nmt_cli.data.normalization import NormalizationConfig
 from nmt_cli.data.sources.base import Languages
 from nmt_cli.data.sources.download import Download
 from nmt_cli.data.sources.files import ParallelTextConfig
@@ -38,8 +37,12 @@ class CorpusConfig(Section):
     """Make of each pair an example of 1 to so many neighbouring pairs, how many by corpus.seed; in
     training, development and test text alike. For translation of more than a sentence; needs a
     development text."""
-    normalization: Literal["nfc", "none"] = "nfc"
-    """Unicode normalisation of all text."""
+    normalization: NormalizationConfig = NormalizationConfig()
+    """The form that all text is brought into, in training and in every later use of the run: `unicode` is a normal form
+    (nfc composes letters and accents, nfkc also replaces compatibility forms, none), `whitespace` makes one space of any
+    white space, `invisible` drops soft hyphens, zero-width spaces, byte order marks, direction marks and controls;
+    `entities`, `mojibake`, `quotes` and `dashes` (off) decode HTML entities, mend wrongly decoded text, and write all
+    quotation marks and dashes in one form. nfc or none alone is that form and nothing else, as in earlier versions."""
     deduplicate: bool = True
     """Drop a training pair that is exactly like an earlier one."""
     max_length: int | None = Field(default=250, ge=1)

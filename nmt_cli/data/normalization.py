@@ -12,14 +12,16 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
+
+from pydantic import SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from nmt_cli.config import Section
 from nmt_cli.errors import UserError
 
 
 class NormalizationConfig(Section):
-    """The normalization section of a recipe."""
+    """How text is normalised; `nfc`, `nfkc` or `none` alone stands for that normal form and nothing else."""
 
     unicode: Literal["nfc", "nfkc", "none"] = "nfc"
     """Unicode normal form: nfc composes letters and accents; nfkc also replaces compatibility forms,
@@ -38,6 +40,17 @@ class NormalizationConfig(Section):
     dashes: bool = False
     """Write all hyphens as - and all dashes as –."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _accept_normal_form(cls, value: object) -> object:
+        """`nfc` and `none` alone are how recipes of earlier versions say a normal form and nothing else."""
+        return {"unicode": value, "whitespace": False, "invisible": False} if isinstance(value, str) else value
+
+    @model_serializer(mode="wrap")
+    def _serialize(self, handler: SerializerFunctionWrapHandler) -> Any:
+        values: dict[str, Any] = handler(self)
+        return values["unicode"] if not any(value for key, value in values.items() if key != "unicode") else values
+
 
 # What runs were made with before there was this section: composed letters and nothing else.
 LEGACY = NormalizationConfig(whitespace=False, invisible=False)
@@ -50,9 +63,7 @@ _INVISIBLE = (
 )
 # Scripts in which joiners shape letters: Arabic to Thaana, N'Ko to Arabic extended, India, Tibet,
 # Myanmar, Khmer, Mongolian, and their extensions.
-_JOINING = (
-    "\u0600-\u07ff\u0840-\u0dff\u0f00-\u109f\u1780-\u18af\ua840-\ua87f\ua8e0-\ua8ff\ua9e0-\ua9ff\uaa60-\uaa7f\ufb50-\ufdff\ufe70-\ufefc"
-)
+_JOINING = "\u0600-\u07ff\u0840-\u0dff\u0f00-\u109f\u1780-\u18af\ua840-\ua87f\ua8e0-\ua8ff\ua9e0-\ua9ff\uaa60-\uaa7f\ufb50-\ufdff\ufe70-\ufefc"
 _EMOJI = "\u2190-\u21ff\u2300-\u27bf\u2900-\u2bff\ufe0f\U0001f000-\U0001faff"
 _DROPPED = re.compile(
     f"[{_INVISIBLE}]|(?<![{_JOINING}])\u200c|(?<![{_JOINING}{_EMOJI}])\u200d|(?<=[{_EMOJI}])\u200d(?![{_EMOJI}])"

@@ -7,12 +7,12 @@ and of every run that is trained on them. A run without the files was made befor
 import json
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from nmt_cli.data.config import CorpusConfig
 from nmt_cli.data.normalization import LEGACY, NormalizationConfig, Normalizer
 from nmt_cli.data.sentences.abbreviations import LearnedWords
 from nmt_cli.data.sentences.splitter import SentenceSplitter
@@ -86,42 +86,35 @@ class TextProfile:
         return SentenceSplitter(self.target_language, self.target_words)
 
     def save(self, folder: Path) -> None:
-        """Write text.json and the learned abbreviations of both sides."""
+        """Write text.json, the lengths, and the learned abbreviations of both sides."""
         self.source_words.save(folder / ABBREVIATIONS_FILES["source"])
         self.target_words.save(folder / ABBREVIATIONS_FILES["target"])
         content = {
-            "languages": [self.source_language, self.target_language],
-            "normalization": self.normalization.model_dump(mode="json"),
             "source_sentences": {str(count): lines for count, lines in self.lengths.sentences.items()},
             "source_tokens": {str(share): tokens for share, tokens in self.lengths.tokens.items()},
         }
         atomic_write_text(folder / PROFILE_FILE, json.dumps(content, indent=1) + "\n")
 
     @classmethod
-    def load(cls, folder: Path) -> "TextProfile | None":
-        """What `save` wrote; None where there is nothing, DataError where it is damaged."""
+    def load(cls, folder: Path, corpus: CorpusConfig) -> "TextProfile":
+        """What the recipe says and `save` wrote, which older folders lack; DataError where it is damaged."""
+        profile = cls(corpus.source, corpus.target, corpus.normalization)
         path = folder / PROFILE_FILE
         if not path.is_file():
-            return None
-        content: dict[str, Any] = read_json(path)
+            return profile
+        content = read_json(path)
         try:
-            languages = content["languages"]
             lengths = LineLengths(
                 {int(count): int(lines) for count, lines in content["source_sentences"].items()},
                 {float(share): int(tokens) for share, tokens in content["source_tokens"].items()},
             )
-            return cls(
-                languages[0],
-                languages[1],
-                NormalizationConfig(**content["normalization"]),
-                LearnedWords.load(folder / ABBREVIATIONS_FILES["source"]),
-                LearnedWords.load(folder / ABBREVIATIONS_FILES["target"]),
-                lengths,
-            )
+            words = {side: LearnedWords.load(folder / name) for side, name in ABBREVIATIONS_FILES.items()}
         except (LookupError, TypeError, ValueError, AttributeError, OSError) as error:
             raise DataError(f"{path}: damaged: {error}") from error
+        return replace(profile, source_words=words["source"], target_words=words["target"], lengths=lengths)
 
 
-def profile_paths(folder: Path) -> list[Path]:
-    """The files of a profile in a folder."""
-    return [folder / PROFILE_FILE, *(folder / name for name in ABBREVIATIONS_FILES.values())]
+def profile_files(folder: Path) -> list[Path]:
+    """The files that `TextProfile.save` wrote into a folder; empty where there are none."""
+    paths = [folder / name for name in (PROFILE_FILE, *ABBREVIATIONS_FILES.values())]
+    return [path for path in paths if path.is_file()]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nmt_cli.data.known_words import word_files
+from nmt_cli.data.text_profile import profile_files
 from nmt_cli.errors import DataError
 from nmt_cli.fs import sha256_of_file
 from nmt_cli.inference.byte_ranges import Shard, find_range, open_range, sample_hash
@@ -93,7 +94,7 @@ def _describe_run(path: Path) -> dict[str, Any]:
     from nmt_cli.runs.folder import RunFolder
 
     checkpoint = RunFolder(path).checkpoints.best()
-    other_files = [*sorted(path.glob("tokenizer*.json")), *word_files(path)]
+    other_files = [*sorted(path.glob("tokenizer*.json")), *word_files(path), *profile_files(path)]
     return {
         "recipe": load_recipe(path / "recipe.yaml").hash(),
         "update": checkpoint.update,

@@ -129,6 +129,23 @@ class Translator:
             plans.append(replace(plan, truncated_tokens=truncated_tokens))
         return plans
 
+    def split_pair(self, source: str, target: str) -> list[tuple[str, str]]:
+        """The sentences of a line, each with that of its translation, where both have as many; else the whole lines.
+
+        What is copied has no probability, and is in none of them.
+        """
+        tag = self.tokenizers.source.language_tag(source.strip())
+        pieces = self._pack_sentences(self._split(source.strip()[len(tag) :]))
+        if len(pieces) > 1:
+            split_sentences = self._target_splitter.split if self.config.split == "sentences" else None
+            translated = self._pack_sentences(
+                split_into_pieces(target, split_sentences, copies=self.config.keep == "auto")
+            )
+            if [piece.is_copied for piece in pieces] == [piece.is_copied for piece in translated]:
+                pairs = zip(pieces, translated, strict=True)
+                return [(tag + piece.text, other.text) for piece, other in pairs if not piece.is_copied]
+        return [(tag + self._normalize(source.strip()[len(tag) :]), target.strip())]
+
     def _split(self, line: str) -> list[Piece]:
         """The pieces of a line, normalised one by one, so that the spacing between them stays as it is."""
         split_sentences = self._splitter.split if self.config.split == "sentences" else None

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -12,6 +13,7 @@ import torch
 
 from nmt_cli.commands.prepare import PreparationResult, prepare_recipe
 from nmt_cli.data.prepared.store import PreparedData
+from nmt_cli.data.text_profile import TextProfile, profile_files
 from nmt_cli.device import choose_dtype, device_name, keep_freed_memory, limit_kernel_cache
 from nmt_cli.distributed.process_group import ProcessGroup
 from nmt_cli.errors import DataError, RunError
@@ -52,6 +54,11 @@ class TrainingRun:
     processes: ProcessGroup
     reporter: Reporter
 
+    @property
+    def profile(self) -> TextProfile:
+        """How text is treated."""
+        return TextProfile.load(self.data.folder, self.recipe.corpus)
+
     @contextmanager
     def open_folder(self) -> Iterator[None]:
         """Hold the lock of the run folder, in which rank 0 first writes what a run has besides checkpoints."""
@@ -83,6 +90,8 @@ class TrainingRun:
             words = training_words(data, None if base_folder is None else base_folder.path)
             if words is not None:
                 words.save(folder.path)
+            for path in profile_files(data.folder):
+                shutil.copy(path, folder.path / path.name)
         counts = {key: data.manifest[key] for key in ("read", "train", "splits", "vocabulary")}
         folder.write_json(
             "manifest.json",

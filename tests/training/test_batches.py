@@ -43,9 +43,7 @@ def test_a_moved_cursor_goes_on_with_the_same_batches(toy: Path) -> None:
 
 
 def test_a_batch_reads_start_and_predicts_end(toy: Path) -> None:
-    batch = to_device(
-        BatchIterator(prepared(toy), 128, seed=1).next_micro_batches().batches[0][1], torch.device("cpu")
-    )
+    batch = to_device(BatchIterator(prepared(toy), 128, seed=1).next_micro_batches().batches[0][1], torch.device("cpu"))
     lengths = batch.target_out.lengths
     assert bool((batch.target_in.ids[:, 0] == 2).all())
     rows = torch.arange(len(lengths))

@@ -143,7 +143,9 @@ def test_a_large_alphabet_leaves_room_for_longer_pieces() -> None:
 
 @pytest.mark.parametrize("kind", ["bpe", "unigram"])
 def test_variants_are_other_encodings_of_the_same_text_decided_by_seed(kind: str) -> None:
-    config = TokenizerConfig.model_validate({"type": kind, "vocab_size": 420, "subword_samples": 3, "subword_sampling": 0.3})
+    config = TokenizerConfig.model_validate(
+        {"type": kind, "vocab_size": 420, "subword_samples": 3, "subword_sampling": 0.3}
+    )
     tokenizer = TRAINED[kind]
     encoder = VariantEncoder(tokenizer, config)
     first, second = encoder.encode(TEXT, 1), encoder.encode(TEXT, 2)
