@@ -26,8 +26,8 @@ from benchmarks.workloads import (
     workload,
     write_recipe,
 )
-from nmt_cli.commands.prepare import prepare_recipe
 from nmt_cli.reporting import Reporter
+from nmt_cli.runs.preparation import prepare_recipe
 
 WARMUP_WINDOWS = 1  # windows of five updates that are not timed
 PEERS = {"w1": ["fp32"], "w2": ["fp32"], "w3": []}

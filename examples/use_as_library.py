@@ -1,20 +1,17 @@
-"""Train a recipe, translate with it, from Python: python examples/use_as_library.py RECIPE OUT."""
+"""Train a recipe and translate with it, from Python: python examples/use_as_library.py RECIPE RUN."""
 
 import sys
 from pathlib import Path
 
-from nmt_cli.commands.train import train
-from nmt_cli.inference.opening import open_translator
-from nmt_cli.recipe.loader import load_recipe
-from nmt_cli.reporting import Reporter
+import nmt_cli
 
 
-def main(recipe: str, out: Path) -> None:
-    """Train (or go on training) into `out`, then translate two lines."""
-    result = train(load_recipe(recipe), out, Reporter(), resume=out.exists())
+def main(recipe: str, run: Path) -> None:
+    """Train into the run folder, or resume there, then translate two lines."""
+    result = nmt_cli.train(recipe, run, resume=run.exists(), quiet=False)
     for score in result.scores:
         print(score.text, score.signature)
-    translator = open_translator([out], ["search.beam=5"])
+    translator = nmt_cli.load_run(run, search={"beam": 5})
     for translation in translator.translate(["The dog sleeps.", ""]):
         print(repr(translation.text))
 

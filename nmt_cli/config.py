@@ -17,7 +17,7 @@ class Section(BaseModel):
     )
 
     def non_default(self, *keys: str) -> list[str]:
-        """Those of the keys whose value is not the default."""
+        """The keys whose value is not the default."""
         return [key for key in keys if getattr(self, key) != type(self).model_fields[key].default]
 
     def warnings(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""Where tensors run and in which precision; settings of the machine that matter for speed."""
+"""The device and precision to compute in, and settings of PyTorch and the C allocator that matter for speed."""
 
 import ctypes
 import os
@@ -15,16 +15,16 @@ from nmt_cli.errors import DeviceError
 
 Precision = Literal["auto", "fp32", "bf16"]
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
-MIN_BF16_SPEEDUP = 1.2  # times as fast as float32: less does not make up for the precision
-AUTO_PRECISION_VARIABLE = "NMT_AUTO_PRECISION"  # environment variable: what `auto` stands for, fp32 or bf16
+MIN_BF16_SPEEDUP = 1.2  # over float32; less is not worth the lower precision
+AUTO_PRECISION_VARIABLE = "NMT_AUTO_PRECISION"  # environment variable: fp32 or bf16 in place of auto
 
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
 
 
 def find_device(name: str) -> torch.device:
-    """`auto` is the first GPU where there is one; DeviceError for one that is not there."""
+    """The device of `--device`; `auto` is the first GPU if there is one. DeviceError for one that is not there."""
     if name == "auto":
-        return _fill_config(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+        return _configured(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     if not re.fullmatch(r"cpu|cuda(:(0|[1-9][0-9]{0,3}))?", name):
         raise DeviceError(f"--device {name}: use auto, cpu, cuda or cuda:N")
     kind, _, number = name.partition(":")
@@ -32,14 +32,14 @@ def find_device(name: str) -> torch.device:
         raise DeviceError(f"--device {name}: no GPU that PyTorch can use; try --device cpu")
     if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
         raise DeviceError(f"--device {name}: this machine has {torch.cuda.device_count()} GPU(s)")
-    return _fill_config(torch.device(name))
+    return _configured(torch.device(name))
 
 
-def _fill_config(device: torch.device) -> torch.device:
-    """A device with PyTorch's settings for it.
+def _configured(device: torch.device) -> torch.device:
+    """The device, after setting up PyTorch for it.
 
-    Attention by cuDNN is off: it plans anew for every shape, and batches and steps of a search have
-    hundreds. Recurrent layers have their weights among all others, which cuDNN warns about.
+    Attention by cuDNN is turned off: it makes a plan for every shape, of which batches and search
+    steps have hundreds. cuDNN warns that weights of recurrent layers are views of one flat tensor.
     """
     if device.type == "cuda":
         torch.backends.cuda.enable_cudnn_sdp(False)
@@ -50,17 +50,17 @@ def _fill_config(device: torch.device) -> torch.device:
 
 
 def choose_dtype(precision: Precision, device: torch.device) -> torch.dtype:
-    """The type to compute in; `auto` is what `automatic_precision` says."""
+    """The type to compute in; see `automatic_precision` for `auto`."""
     name = automatic_precision(device)[0] if precision == "auto" else precision
     return DTYPES[name]
 
 
 def automatic_precision(device: torch.device) -> tuple[str, str]:
-    """What `auto` stands for on a device, and why.
+    """The precision that `auto` means on a device (fp32 or bf16), and the reason.
 
-    It is bfloat16 where the device multiplies it faster than float32, which is measured where a CPU
-    has AVX512-BF16 without AMX: some have twice the speed with it, others half. NMT_AUTO_PRECISION
-    in the environment overrides that. DeviceError for another value of it than fp32 or bf16.
+    It is bf16 if the device multiplies it faster than fp32. This is measured on CPUs with
+    AVX512-BF16 but without AMX, of which some are twice as fast with bf16 and others half as fast.
+    The environment variable NMT_AUTO_PRECISION overrides it; DeviceError for other values of it.
     """
     override = os.environ.get(AUTO_PRECISION_VARIABLE)
     if override in DTYPES:
@@ -82,10 +82,9 @@ def automatic_precision(device: torch.device) -> tuple[str, str]:
 
 @cache
 def _bf16_speedup() -> float:
-    """How many times as fast as float32 this CPU multiplies bfloat16; takes about 45 ms.
+    """The speed of bfloat16 matrix products on this CPU relative to float32; takes about 45 ms.
 
-    Of several products in turns the fastest of each type counts, so that other work on the machine
-    changes little.
+    The fastest of several products counts, so that other work on the machine has little influence.
     """
     seconds: dict[torch.dtype, float] = {}
     operands = {dtype: torch.ones(512, 512, dtype=dtype) for dtype in DTYPES.values()}
@@ -99,20 +98,21 @@ def _bf16_speedup() -> float:
 
 
 def limit_kernel_cache() -> None:
-    """Let oneDNN keep 512 compiled kernels, not 1,024, each of which takes half a MiB in bfloat16.
+    """Let oneDNN cache 512 compiled kernels instead of 1,024; each takes half a MiB in bfloat16.
 
-    A training makes fewer (see data/batching.py); it is search that never comes to an end. Only
-    before the first product; ONEDNN_PRIMITIVE_CACHE_CAPACITY in the environment overrides it.
+    Training needs fewer shapes (see data/batching.py); search has no limit on them. It must be called
+    before the first matrix product. The environment variable ONEDNN_PRIMITIVE_CACHE_CAPACITY
+    overrides it.
     """
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "512")
 
 
 def keep_freed_memory(max_bytes: int = 1 << 30) -> None:
-    """Let the C allocator keep up to `limit` bytes of freed memory instead of returning it.
+    """Let the C allocator keep up to `max_bytes` of freed memory instead of returning it to the system.
 
-    Training frees and takes the same large blocks at every update; giving them back costs a page
-    fault for each page taken again. What was freed before this call is given back. Does nothing
-    where the C library is not glibc.
+    Training frees and allocates the same large blocks at every update; returning them would cost a
+    page fault for each page. Memory that was freed before this call is returned. Without glibc this
+    does nothing.
     """
     if not sys.platform.startswith("linux"):
         return
@@ -128,7 +128,7 @@ def keep_freed_memory(max_bytes: int = 1 << 30) -> None:
 
 
 def device_name(device: torch.device) -> str:
-    """The device's name for logs and results."""
+    """The name of the device for logs and results."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"CPU, {torch.get_num_threads()} threads"

@@ -17,7 +17,14 @@ from collections.abc import Iterable, Sequence
 
 
 class UserError(Exception):
-    """A mistake that the user can fix; its text is one line."""
+    """A mistake that the user can fix; its text is one line.
+
+    `hint` says what to do about it on the command line; only the command line prints it, after the text.
+    """
+
+    def __init__(self, text: str, *, hint: str = "") -> None:
+        super().__init__(text)
+        self.hint = hint
 
 
 class RecipeError(UserError):

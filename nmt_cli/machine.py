@@ -1,4 +1,4 @@
-"""This machine: its processor and C allocator, and how fast it multiplies matrices."""
+"""What nmt doctor reports of this machine: its processor, C allocator and speed of matrix products."""
 
 import ctypes
 import platform
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-# Instructions that products of matrices gain from: x86-64, then ARM
+# Instructions that speed up matrix products: x86-64, then ARM
 _INSTRUCTION_SETS = (
     "avx2", "avx512_f", "avx512_bf16", "avx512_vnni", "avx_vnni", "amx_bf16", "amx_int8",
     "neon", "dot", "bf16", "i8mm", "sve", "sve_bf16",
@@ -16,14 +16,14 @@ _INSTRUCTION_SETS = (
 
 
 def processor_name(path: Path = Path("/proc/cpuinfo")) -> str:
-    """The processor as the system calls it; at least its architecture, as in aarch64."""
+    """The name of the processor; if unknown its architecture, such as aarch64."""
     lines = path.read_text().splitlines() if path.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return next(filter(None, names), "") or platform.processor() or platform.machine()
 
 
 def instruction_sets() -> list[str]:
-    """Those of the processor's instruction sets that matter here, by PyTorch's names."""
+    """The instruction sets of the processor that speed up matrix products, by PyTorch's names."""
     features = torch.cpu.get_capabilities()
     return [name for name in _INSTRUCTION_SETS if features.get(name)]
 
@@ -38,10 +38,9 @@ class _DlInfo(ctypes.Structure):  # Dl_info of dlfcn.h
 
 
 def allocator_name() -> str:
-    """The name of the library that has this process's malloc: libc.so.6, libjemalloc.so.2.
+    """The file name of the library that provides malloc, such as libc.so.6 or a preloaded libjemalloc.so.2.
 
-    Another one than the C library's is there where it was preloaded. OSError or AttributeError
-    where the system does not tell.
+    OSError or AttributeError if it cannot be determined.
     """
     library, symbol_info = ctypes.CDLL(None), _DlInfo()
     malloc = ctypes.cast(library.malloc, ctypes.c_void_p)
@@ -51,10 +50,10 @@ def allocator_name() -> str:
 
 
 def matmul_rates(multiply: Callable[[], object], operations: int, seconds: float, min_calls: int = 3) -> list[float]:
-    """Operations a second of each call of `multiply`, which takes that many operations.
+    """Operations per second of each call of `multiply`, which takes `operations`.
 
-    It is called for `seconds`, but no fewer than `least` times, after a call that does not count.
-    On a GPU it must wait until the product is there.
+    After a warm-up call it is called for `seconds`, but at least `min_calls` times. On a GPU it must
+    wait for the result.
     """
     multiply()
     rates: list[float] = []

@@ -1,9 +1,9 @@
-"""Work for several processes of this machine: tasks handed out one by one, results by number.
+"""A pool of worker processes on this machine.
 
-A process that has a single thread is forked (on Linux), so that what it has loaded, weights above
-all, is shared page by page and nothing is loaded twice. Any other is spawned: a lock that another
-thread holds at the moment of a fork stays locked in the child for ever. Either way a worker opens
-its work itself, answers one task at a time over a pipe of its own, and ends with its parent.
+A single-threaded process is forked (on Linux), so that what it has loaded, such as weights, is
+shared with the workers. Otherwise workers are spawned, because a lock that another thread holds
+during a fork would stay locked in the child forever. Each worker builds its work function itself,
+answers one task at a time over its own pipe, and ends with its parent.
 """
 
 import ctypes
@@ -24,18 +24,18 @@ from nmt_cli.errors import UserError, WorkerError
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
-WorkFactory = Callable[[int], Callable[[Any], Any]]  # the worker's number, from 0, to its work
-MapFunction = Callable[[Iterable[Any]], Iterator[Any]]  # tasks to their results, in the same order
-PoolFactory = Callable[[WorkFactory], AbstractContextManager[MapFunction]]  # somewhere to work
+WorkFactory = Callable[[int], Callable[[Any], Any]]  # from a worker's index to its work function
+MapFunction = Callable[[Iterable[Any]], Iterator[Any]]  # from tasks to their results, in the same order
+PoolFactory = Callable[[WorkFactory], AbstractContextManager[MapFunction]]
 
-MAX_TASKS_PER_WORKER = 4  # tasks a worker that may be under way or wait for the result of an earlier one
-TOKENIZERS_PARALLELISM_VARIABLE = "TOKENIZERS_PARALLELISM"  # whether the tokenizers library uses any
-_PR_SET_PDEATHSIG = 1  # PR_SET_PDEATHSIG of prctl(2)
+MAX_TASKS_PER_WORKER = 4  # submitted tasks per worker whose results have not been returned yet
+TOKENIZERS_PARALLELISM_VARIABLE = "TOKENIZERS_PARALLELISM"  # whether the tokenizers library starts threads
+_PR_SET_PDEATHSIG = 1  # of prctl(2)
 
 
 @dataclass
 class _Worker(Generic[Task]):
-    """A process, our end of its pipe, and the task that it has."""
+    """A process, our end of its pipe, and the number and content of its task."""
 
     process: BaseProcess
     pipe: "Connection[Any, Any]"
@@ -43,11 +43,11 @@ class _Worker(Generic[Task]):
 
 
 class WorkerPool(Generic[Task, Result]):
-    """Processes that run the same work on different tasks.
+    """Processes that apply the same work function to different tasks.
 
-    A worker that dies is said in one line and replaced, and its task is done again; where that
-    kills another one, WorkerError names the task. A UserError in a worker is raised here as it is,
-    any other exception as WorkerError with the worker's traceback as a note.
+    A worker that dies is replaced with a warning, and its task is retried; if it kills another
+    worker, WorkerError names the task. A UserError in a worker is raised here with its message, any
+    other exception as WorkerError with the worker's traceback as a note.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class WorkerPool(Generic[Task, Result]):
         self._work_factory, self._describe_task, self._warn = work_factory, describe_task, warn
         self._fork = is_single_threaded() if fork is None else fork
         self._context = multiprocessing.get_context("fork" if self._fork else "spawn")
-        self._retried_tasks: set[int] = set()  # tasks that have cost a worker
+        self._retried_tasks: set[int] = set()  # tasks during which a worker died
         self._workers: list[_Worker[Task]] = []
         self.results: dict[int, Result] = {}
         for number in range(count):
@@ -75,7 +75,7 @@ class WorkerPool(Generic[Task, Result]):
         return self
 
     def __exit__(self, *error: object) -> None:
-        """End all workers, whatever they are doing."""
+        """Kill all workers."""
         for worker in self._workers:
             worker.process.kill()
             worker.pipe.close()
@@ -84,20 +84,20 @@ class WorkerPool(Generic[Task, Result]):
 
     @property
     def idle_count(self) -> int:
-        """How many workers have nothing to do."""
+        """The number of workers without a task."""
         return sum(worker.task is None for worker in self._workers)
 
     def process_ids(self) -> list[int]:
-        """The process ids, by the workers' numbers."""
+        """The process ids by worker index."""
         return [worker.process.pid or 0 for worker in self._workers]
 
     def submit(self, task_number: int, task: Task) -> None:
-        """Hand a task to an idle worker; its result will be results[number]."""
+        """Send a task to an idle worker; its result will be `results[task_number]`."""
         worker_index = next(worker_index for worker_index, worker in enumerate(self._workers) if worker.task is None)
         self._send(worker_index, task_number, task)
 
     def wait_for_results(self, other_files: Sequence[Any] = (), timeout: float | None = None) -> bool:
-        """Wait until a result is there or one of the files `also` can be read; whether one can."""
+        """Wait for a result, or until one of `other_files` is readable; returns whether one is."""
         worker_by_pipe = {
             worker.pipe: worker_index for worker_index, worker in enumerate(self._workers) if worker.task is not None
         }
@@ -109,7 +109,7 @@ class WorkerPool(Generic[Task, Result]):
         return any(worker in ready for worker in other_files)
 
     def map(self, tasks: Iterable[Task]) -> Iterator[Result]:
-        """Results in the order of the tasks, of which few are held at a time."""
+        """The results in the order of the tasks, which are read as workers become idle."""
         numbered_tasks = enumerate(tasks)
         submitted = yielded = 0
         exhausted = False
@@ -143,11 +143,11 @@ class WorkerPool(Generic[Task, Result]):
         worker.task = (task_number, task)
         try:
             worker.pipe.send(task)
-        except OSError:  # it has died while it had nothing to do
+        except OSError:  # the worker died while it was idle
             self._replace(worker_index)
 
     def _handle(self, worker_index: int) -> None:
-        """The answer of a worker, or the end of one."""
+        """Receive the result of a worker, or replace it if it has died."""
         worker = self._workers[worker_index]
         assert worker.task is not None
         try:
@@ -166,7 +166,7 @@ class WorkerPool(Generic[Task, Result]):
         worker.task = None
 
     def _replace(self, worker_index: int) -> None:
-        """Another worker for one that died; it begins with the same task."""
+        """Start another worker in place of one that died, with the same task."""
         worker = self._workers[worker_index]
         assert worker.task is not None
         task_number, task = worker.task
@@ -175,8 +175,8 @@ class WorkerPool(Generic[Task, Result]):
         reason = _exit_reason(worker.process.exitcode)
         name = self._describe_task(task)
         if task_number in self._retried_tasks:
-            raise WorkerError(f"{name}: given up, since two workers died over it ({reason})")
-        self._warn(f"a worker died ({reason}): {name}: done again by another one")
+            raise WorkerError(f"{name}: gave up after two workers died ({reason})")
+        self._warn(f"a worker died ({reason}): {name}: retried by another one")
         self._retried_tasks.add(task_number)
         self._workers[worker_index] = self._start_worker(worker_index)
         self._send(worker_index, task_number, task)
@@ -184,12 +184,12 @@ class WorkerPool(Generic[Task, Result]):
 
 @contextmanager
 def serial_pool(work_factory: WorkFactory) -> Iterator[MapFunction]:
-    """A pool without workers."""
+    """A pool that works in this process."""
     yield partial(map, work_factory(0))
 
 
 def pool_factory(count: int, describe_task: Callable[[Any], str], warn: Callable[[str], None]) -> PoolFactory:
-    """A pool of `count` workers, or this process alone where that is one."""
+    """A factory of pools with `count` workers; with one, of pools that work in this process."""
 
     @contextmanager
     def pool(work_factory: WorkFactory) -> Iterator[MapFunction]:
@@ -200,7 +200,7 @@ def pool_factory(count: int, describe_task: Callable[[Any], str], warn: Callable
 
 
 def parse_process_count(processes: str) -> int | None:
-    """The number, or None for auto; UserError for anything else."""
+    """The number of processes; None for auto; UserError for anything else."""
     if processes == "auto":
         return None
     if not processes.isascii() or not processes.isdigit() or int(processes) < 1:
@@ -209,23 +209,23 @@ def parse_process_count(processes: str) -> int | None:
 
 
 def usable_cores() -> int:
-    """The cores that this process may use."""
+    """The number of cores that this process may use."""
     try:
         return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on every system
+    except AttributeError:  # not available on every system
         return os.cpu_count() or 1
 
 
 def limit_blas_threads() -> None:
-    """Let NumPy's linear algebra start no threads, which would keep this process from forking.
+    """Keep NumPy from starting threads, so that this process can be forked.
 
-    Only before NumPy is imported; no command that has workers needs them.
+    It must be called before NumPy is imported. No command with workers needs these threads.
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 def is_single_threaded() -> bool:
-    """Whether this process may be forked: it is known to have no second thread (Linux)."""
+    """Whether this process certainly has one thread and may be forked; False on other systems than Linux."""
     try:
         return len(os.listdir("/proc/self/task")) == 1
     except OSError:
@@ -246,13 +246,13 @@ def _worker_main(
     parent_pid: int,
     inherited_pipes: list["Connection[Any, Any]"],
 ) -> None:
-    """What a worker does: open the work, then answer tasks until the parent is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the parent ends us
+    """The main function of a worker: answer tasks until the parent is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the parent ends its workers
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    for other in inherited_pipes:  # while we held the parent's ends, no worker would see it end
-        other.close()
+    for inherited_pipe in inherited_pipes:  # if kept open, other workers would not notice that the parent ends
+        inherited_pipe.close()
     _die_with_parent(parent_pid)
-    os.environ[TOKENIZERS_PARALLELISM_VARIABLE] = "false"  # its threads are not ours to use
+    os.environ[TOKENIZERS_PARALLELISM_VARIABLE] = "false"  # the cores are taken by other workers
     work: Callable[[Any], Any] | None = None
     with suppress(EOFError, OSError):  # the parent is gone
         while True:
@@ -268,10 +268,10 @@ def _worker_main(
 
 
 def _die_with_parent(parent_pid: int) -> None:
-    """Be killed when the parent ends, however it ends; on other systems the pipe tells."""
+    """Let the kernel kill this process when its parent ends (Linux); elsewhere a closed pipe ends it."""
     if not sys.platform.startswith("linux"):
         return
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent_pid:  # it was over before we asked
+    if os.getppid() != parent_pid:  # it had already ended
         os._exit(1)

@@ -26,11 +26,11 @@ import pytest
 import torch
 import zstandard
 
-from nmt_cli.commands.prepare import prepare_recipe
 from nmt_cli.data.tokenization.tokenizer import TokenizerConfig
 from nmt_cli.data.tokenization.training import train_tokenizer
 from nmt_cli.recipe.loader import load_recipe
 from nmt_cli.reporting import Reporter
+from nmt_cli.runs.preparation import prepare_recipe
 from nmt_cli.yaml12 import write_yaml
 from tests.conftest import NMT, Call, environment, in_float32, start, toy_content, write_syllables
 
@@ -476,7 +476,7 @@ RUNS = [
     Case("no tokenizer", "tokenize nowhere", "nowhere: no such run folder or tokenizer file"),
     Case("unknown piece", "detokenize run", "line 1: 'qqqqq' is not a piece of this tokenizer",
          stdin=b"qqqqq\n"),
-    Case("unknown side", "tokenize run --side left", "--side left: use source or target"),
+    Case("unknown side", "tokenize run --side left", "--side left: choose source or target"),
     Case("average of nothing", "average run --out mean", "run: no checkpoint yet", gone(*STEPS)),
     Case("average of too many", "average run --out mean --last 9", "run: has 2 checkpoints, not 9; "),
     Case("average of a damaged one", "average run --out mean", "step-000030: damaged checkpoint: mod",

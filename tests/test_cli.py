@@ -87,14 +87,14 @@ def test_text_goes_through_tokenize_and_detokenize(nmt: Call, tiny_run: Path) ->
     code, back, err = nmt("detokenize", tiny_run, "--side", "target", stdin=pieces.encode())
     assert (code, back.encode(), err) == (0, text + b"\n", "")
     code, _, err = nmt("tokenize", tiny_run, stdin=b"ok\n\xff\n")
-    assert (code, err) == (0, "warning: line 2: bytes that are not UTF-8 became U+FFFD\n")
+    assert (code, err) == (0, "warning: line 2: invalid UTF-8 was replaced by U+FFFD\n")
 
 
 def test_translate_writes_one_line_a_line_in_each_form(nmt: Call, tiny_run: Path) -> None:
     text = b"a book\n\n\xff\nThe old man"
     code, out, err = nmt("translate", tiny_run, "--device", "cpu", stdin=text)
     assert code == 0 and out.count("\n") == 4 and out.split("\n")[1] == ""
-    assert err == "warning: line 3: bytes that are not UTF-8 became U+FFFD\n"
+    assert err == "warning: line 3: invalid UTF-8 was replaced by U+FFFD\n"
     out = nmt("translate", tiny_run, "--jsonl", "--device", "cpu", stdin=text)[1]
     assert [json.loads(line)["line"] for line in out.removesuffix("\n").split("\n")] == [1, 2, 3, 4]
     out = nmt("translate", tiny_run, "--alignments", "--beam", 1, "--device", "cpu", stdin=text)[1]

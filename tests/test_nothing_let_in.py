@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nmt_cli.commands.prepare import prepare_recipe
 from nmt_cli.recipe.loader import load_recipe
 from nmt_cli.reporting import Reporter
+from nmt_cli.runs.preparation import prepare_recipe
 from nmt_cli.yaml12 import write_yaml
 from tests.conftest import ROOT, Call, in_float32, toy_content, write_syllables
 

@@ -78,7 +78,7 @@ def test_a_worker_that_dies_is_said_in_a_line_and_its_task_done_again(fork: bool
     said: list[str] = []
     with start(partial(die, tmp_path), 2, said, fork) as workers:
         assert list(workers.map([0, 1, 2, 3, 4])) == [0, 1, 2, 3, 4]
-    assert sorted(said) == [f"a worker died (SIGKILL): task {n}: done again by another one" for n in (1, 3)]
+    assert sorted(said) == [f"a worker died (SIGKILL): task {n}: retried by another one" for n in (1, 3)]
 
 
 def test_a_task_that_kills_two_workers_is_named_and_given_up(tmp_path: Path) -> None:
@@ -87,8 +87,8 @@ def test_a_task_that_kills_two_workers_is_named_and_given_up(tmp_path: Path) -> 
         results = workers.map([6, 7, 8])
         with pytest.raises(WorkerError) as error:
             list(results)
-    assert str(error.value) == "task 7: given up, since two workers died over it (SIGKILL)"
-    assert said == ["a worker died (SIGKILL): task 7: done again by another one"]
+    assert str(error.value) == "task 7: gave up after two workers died (SIGKILL)"
+    assert said == ["a worker died (SIGKILL): task 7: retried by another one"]
 
 
 def test_a_worker_that_died_while_it_had_nothing_to_do_is_replaced() -> None:
@@ -98,7 +98,7 @@ def test_a_worker_that_died_while_it_had_nothing_to_do_is_replaced() -> None:
         os.kill(workers.process_ids()[0], signal.SIGKILL)
         time.sleep(0.1)
         assert list(workers.map([4])) == [16]
-    assert said == ["a worker died (SIGKILL): task 4: done again by another one"]
+    assert said == ["a worker died (SIGKILL): task 4: retried by another one"]
 
 
 @pytest.mark.parametrize("fork", START)

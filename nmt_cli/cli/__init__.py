@@ -1,1 +1,1 @@
-"""Typer's face of the commands: parse, call one function, print, exit."""
+"""The command line: each command parses its options, calls one function, prints and exits."""

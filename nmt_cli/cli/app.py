@@ -1,6 +1,6 @@
-"""The command line: every command in its place, in the order in which they are used.
+"""The command line with all its commands.
 
-Nothing heavy is imported until a command needs it, so that `nmt --help` answers at once.
+Commands import heavy packages only when they run, so that `nmt --help` answers at once.
 """
 
 from typing import Annotated
@@ -58,7 +58,7 @@ def build_app() -> typer.Typer:
 
 
 def _plots() -> typer.Typer:
-    plot_app = typer.Typer(help="Pictures of runs, in files or in the terminal.", no_args_is_help=True)
+    plot_app = typer.Typer(help="Plot runs, in files or in the terminal.", no_args_is_help=True)
     plot_app.command()(plot.attention)
     plot_app.command()(plot.lengths)
     plot_app.command()(plot.positions)

@@ -1,4 +1,4 @@
-"""The face of recipes and models."""
+"""nmt recipes and nmt models."""
 
 import sys
 from pathlib import Path

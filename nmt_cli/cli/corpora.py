@@ -1,4 +1,4 @@
-"""The face of corpora."""
+"""Command-line interface of corpora."""
 
 import json
 from pathlib import Path
@@ -14,7 +14,7 @@ Language = Annotated[str, typer.Argument(help="Language code.", show_default=Fal
 
 
 def corpora(context: typer.Context, as_json: Json = False) -> None:
-    """List the corpora that a recipe can name: languages, pairs, size to download, licence."""
+    """List the corpora that a recipe can name: languages, pairs, download size, licence."""
     if context.invoked_subcommand is None:
         from nmt_cli.commands.corpora import corpus_rows, corpus_table
 

@@ -1,4 +1,4 @@
-"""The face of prepare, check, tokenize and detokenize."""
+"""Command-line interface of prepare, check, tokenize and detokenize."""
 
 import json
 from itertools import chain
@@ -23,19 +23,11 @@ def prepare(
     from nmt_cli.workers import limit_blas_threads, parse_process_count
 
     limit_blas_threads()
-    from nmt_cli.commands.prepare import prepare_recipe
-    from nmt_cli.recipe.loader import load_recipe
+    from nmt_cli.commands import prepare as command
 
     process_count = parse_process_count(processes)
     check_on_option(on)
-    reporter = Reporter(quiet)
-    if on == "ray":
-        from nmt_cli.inference.ray_cluster import ray_pool, ray_session
-
-        with ray_session() as ray:
-            prepare_recipe(load_recipe(recipe, overrides, reporter), reporter, pool=ray_pool(ray))
-    else:
-        prepare_recipe(load_recipe(recipe, overrides, reporter), reporter, processes=process_count)
+    command.prepare(recipe, overrides, Reporter(quiet), process_count, on_ray=on == "ray")
 
 
 def check(
@@ -46,10 +38,10 @@ def check(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Find in seconds what would go wrong hours into a run.
+    """Find in seconds what would go wrong hours into a training.
 
-    Looks at the recipe, its files and their text, lengths, vocabulary, memory and disk; writes
-    nothing. The exit code is 2 where training could not succeed.
+    Checks the recipe, its files and their text, lengths, vocabulary, memory and disk. Writes
+    nothing. The exit code is 2 if training cannot succeed.
 
     Example: nmt check quickstart
     """
@@ -67,9 +59,9 @@ def check(
 
 def tokenize(
     tokenizer: Annotated[Path, typer.Argument(help="Run folder or tokenizer file.")],
-    side: Annotated[str | None, typer.Option(help="source or target, where they differ.")] = None,
+    side: Annotated[str | None, typer.Option(help="source or target, if their tokenizers differ.")] = None,
 ) -> None:
-    """Cut standard input into pieces; a space inside a piece is shown as U+2581.
+    """Tokenise standard input into subword pieces; a space inside a piece is shown as U+2581.
 
     Example: nmt tokenize runs/quickstart < text
     """
@@ -83,9 +75,9 @@ def tokenize(
 
 def detokenize(
     tokenizer: Annotated[Path, typer.Argument(help="Run folder or tokenizer file.")],
-    side: Annotated[str | None, typer.Option(help="source or target, where they differ.")] = None,
+    side: Annotated[str | None, typer.Option(help="source or target, if their tokenizers differ.")] = None,
 ) -> None:
-    """Put pieces from standard input together again.
+    """Turn pieces from standard input back into text.
 
     Example: nmt tokenize RUN < text | nmt detokenize RUN
     """
@@ -98,5 +90,5 @@ def detokenize(
 
 def _parse_side(text: str | None) -> Any:
     if text not in (None, "source", "target"):
-        raise UserError(f"--side {text}: use source or target")
+        raise UserError(f"--side {text}: choose source or target")
     return text

@@ -1,4 +1,4 @@
-"""The face of doctor."""
+"""nmt doctor."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ UNKNOWN = "unknown"
 
 
 def doctor(as_json: Json = False) -> None:
-    """Say what a bug report begins with: versions, machine, precision, speed, extras.
+    """Print what a bug report starts with: versions, machine, precision, speed, extras.
 
     Measures for about two seconds how fast matrices are multiplied.
     Prints no path and no user name, so that it can be posted in public.

@@ -1,4 +1,4 @@
-"""The face of export."""
+"""nmt export and nmt import."""
 
 import json
 import sys
@@ -27,7 +27,7 @@ def export(
 
     Example: nmt export runs/quickstart --to ctranslate2 --quantization int8 --out quickstart-int8
     """
-    from nmt_cli.commands.export import export as export_run
+    from nmt_cli.export.exporting import export as export_run
 
     reporter = Reporter(quiet)
     result = export_run(run, to, out, reporter, quantization=quantization, device=device)
@@ -44,7 +44,7 @@ def import_run(
     source: Annotated[str | None, typer.Option(help="Source language code.")] = None,
     target: Annotated[str | None, typer.Option(help="Target language code.")] = None,
 ) -> None:
-    """Make a run of a MarianMT folder (safetensors) of transformers.
+    """Turn a MarianMT folder of transformers (safetensors) into a run.
 
     Example: nmt import opus-mt-en-de --out runs/opus-en-de
     """

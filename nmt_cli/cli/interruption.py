@@ -4,7 +4,7 @@ import signal
 
 
 class Interrupted(SystemExit):
-    """Ctrl-C or SIGTERM where nobody waits for it; `again` is the command that goes on."""
+    """Ctrl-C or SIGTERM outside of training; it carries the command that resumes, if there is one."""
 
     def __init__(self, signal_number: int, resume_command: str | None = None) -> None:
         super().__init__(128 + signal_number)

@@ -40,13 +40,13 @@ Run = Annotated[Path, typer.Argument(help="Run folder.", show_default=False)]
 
 
 def input_blocks() -> Iterator[list[str]]:
-    """Lines of standard input as they arrive; one that is not UTF-8 is mended, and said."""
+    """Blocks of lines from standard input as they arrive; invalid UTF-8 is replaced, with a warning."""
     from nmt_cli.inference.lines import read_blocks
 
     for block in read_blocks(open_stdin()):
         for line in block:
             if line.invalid_utf8:
-                Reporter().warning(f"line {line.number}: bytes that are not UTF-8 became U+FFFD")
+                Reporter().warning(f"line {line.number}: invalid UTF-8 was replaced by U+FFFD")
         yield [line.text for line in block]
 
 

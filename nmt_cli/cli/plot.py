@@ -1,4 +1,4 @@
-"""The face of plot: pictures in files, or in the terminal."""
+"""nmt plot: figures in files or in the terminal."""
 
 import json
 from pathlib import Path
@@ -27,13 +27,13 @@ def attention(
     ] = None,
     head: Annotated[str, typer.Option(help="Number from 1, all or mean.")] = "mean",
     target: Annotated[
-        Path | None, typer.Option(help="File of translations to look at instead of the run's own.")
+        Path | None, typer.Option(help="File of translations to use instead of the run's own.")
     ] = None,
-    words: Annotated[bool, typer.Option("--words", help="Words instead of pieces.")] = False,
+    words: Annotated[bool, typer.Option("--words", help="Words instead of subwords.")] = False,
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:  # fmt: skip
-    """Show what each produced word looks at, for sentences from standard input.
+    """Show which source words each target word attends to, for sentences on standard input.
 
     Weights of a decoder-only model are its shares among the source words.
 

@@ -1,4 +1,4 @@
-"""The face of translate --shard, and of merge-shards."""
+"""nmt translate --shard, and nmt merge-shards."""
 
 import sys
 from pathlib import Path

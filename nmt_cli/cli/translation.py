@@ -1,4 +1,4 @@
-"""The face of translate, rescore and score."""
+"""nmt translate, rescore and score."""
 
 import json
 from collections.abc import Iterator
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 
 def translate(
-    runs: Annotated[list[Path], typer.Argument(help="Run folders; several are an ensemble.")],
+    runs: Annotated[list[Path], typer.Argument(help="Run folders; several form an ensemble.")],
     beam: Annotated[int | None, typer.Option(help="search.beam; 1 is greedy.")] = None,
     n_best: Annotated[int | None, typer.Option(help="search.n_best.")] = None,
     overrides: Overrides = [],
     prefix: Annotated[Path | None, typer.Option(help="File with the beginning of each translation.")] = None,
     alignments: Annotated[bool, typer.Option("--alignments", help="Add ||| and source-target word pairs.")] = False,
-    jsonl: Annotated[bool, typer.Option("--jsonl", help="One JSON object a line.")] = False,
+    jsonl: Annotated[bool, typer.Option("--jsonl", help="One JSON object per line.")] = False,
     engine: Annotated[
         str, typer.Option(help="torch; or ctranslate2 or onnx, to which the run is exported once.")
     ] = "torch",
@@ -82,7 +82,7 @@ def _print_lines(
 def rescore(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN... SOURCE TARGET", help="Run folders, two files.")],
     overrides: Overrides = [],
-    jsonl: Annotated[bool, typer.Option("--jsonl", help="One JSON object a line.")] = False,
+    jsonl: Annotated[bool, typer.Option("--jsonl", help="One JSON object per line.")] = False,
     device: Device = "auto",
 ) -> None:
     """Print how probable a model finds given translations, one line a pair.

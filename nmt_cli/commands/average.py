@@ -1,4 +1,4 @@
-"""nmt average: the mean of a run's last checkpoints as a run of its own."""
+"""nmt average: the mean of the last checkpoints of a run, as a new run."""
 
 import shutil
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from nmt_cli.training.checkpoints import Checkpoint, NamedTensors, read_checkpoi
 
 @dataclass(frozen=True)
 class AveragedRun:
-    """The new run and the updates whose weights are in it."""
+    """The new run, and the updates after which its averaged checkpoints were saved."""
 
     folder: Path
     updates: list[int]
@@ -24,8 +24,8 @@ class AveragedRun:
 def average(run: Path, out: Path, last: int | None = None) -> AveragedRun:
     """Average the newest `last` checkpoints of `run` (all by default) into the run folder `out`.
 
-    `out` appears whole or not at all; RunError where checkpoints are missing, damaged or do not go
-    together, DataError where a file of the run is a link out of it.
+    `out` appears completely or not at all. RunError if checkpoints are missing, damaged or have other
+    shapes than each other, or if a file of the run is a link that leads out of it.
     """
     source = RunFolder(run)
     if not source.recipe_path.is_file():
@@ -60,17 +60,16 @@ def average(run: Path, out: Path, last: int | None = None) -> AveragedRun:
 
 
 def _average_weights(checkpoints: list[Checkpoint]) -> NamedTensors:
-    """The mean of the checkpoints' weights; RunError where names or shapes differ.
-
-    Sums are taken in float64, where the order of a few float32 numbers does not matter.
-    """
+    """The mean of the checkpoints' weights, summed in float64; RunError if names or shapes differ."""
     sums: NamedTensors = {}
     dtypes = {}
     for index, checkpoint in enumerate(checkpoints):
         tensors = checkpoint.tensors()
         shapes = {name: value.shape for name, value in tensors.items()}
         if index and shapes != {name: value.shape for name, value in sums.items()}:
-            raise RunError(f"{checkpoint.folder}: its weights are not those of {checkpoints[0].folder.name}")
+            raise RunError(
+                f"{checkpoint.folder}: its weights have other names or shapes than {checkpoints[0].folder.name}"
+            )
         for name, value in tensors.items():
             sums[name] = sums[name] + value.double() if index else value.double()
             dtypes[name] = value.dtype

@@ -8,7 +8,6 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from nmt_cli.commands.export import FORMATS, incompatibilities
 from nmt_cli.data.batching import max_batch_rows
 from nmt_cli.data.clean_text import SIDES
 from nmt_cli.data.cleaning import TextPair
@@ -19,6 +18,7 @@ from nmt_cli.data.sources.base import MissingTextError
 from nmt_cli.data.sources.corpus import Corpus, find_corpus, pending_downloads, search_folders
 from nmt_cli.device import choose_dtype, find_device
 from nmt_cli.errors import DataError, RecipeError, UserError
+from nmt_cli.export.exporting import FORMATS, incompatibilities
 from nmt_cli.models.contract import TranslationModel
 from nmt_cli.recipe.loader import SECTIONS, Recipe, load_recipe
 from nmt_cli.reporting import Reporter

@@ -21,13 +21,13 @@ import torch
 from torch import nn
 
 from nmt_cli import __version__
-from nmt_cli.commands.export import FORMATS
 from nmt_cli.device import AUTO_PRECISION_VARIABLE, DTYPES, automatic_precision, find_device
 from nmt_cli.errors import UserError
+from nmt_cli.export.cached import ENGINES
+from nmt_cli.export.exporting import FORMATS
 from nmt_cli.export.format import require_packages
 from nmt_cli.machine import allocator_name, instruction_sets, matmul_rates, processor_name
 from nmt_cli.models.quantized import Int8Linear
-from nmt_cli.runs.exports import ENGINES
 from nmt_cli.training.memory import free_memory
 from nmt_cli.workers import usable_cores
 

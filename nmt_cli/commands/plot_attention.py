@@ -77,7 +77,7 @@ def attention_maps(
         pairs = list(_with_targets(block, target_lines, targets))
         for line, _ in pairs:
             if line.invalid_utf8:
-                reporter.warning(f"line {line.number}: bytes that are not UTF-8 became U+FFFD")
+                reporter.warning(f"line {line.number}: invalid UTF-8 was replaced by U+FFFD")
             if not line.text.strip():
                 reporter.warning(f"line {line.number}: empty, so there is no picture of it")
         nonempty = [(line, target) for line, target in pairs if line.text.strip()]

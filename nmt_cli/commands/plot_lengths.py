@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from nmt_cli.commands.score import check_tokenizer, read_texts
 from nmt_cli.errors import DataError, UserError
 from nmt_cli.evaluation.by_length import LengthScores, LengthUnit, score_by_length, text_lengths
-from nmt_cli.evaluation.metrics import MetricName, default_bleu_tokenizer
+from nmt_cli.evaluation.metrics import MetricName, check_tokenizer, default_bleu_tokenizer, read_texts
 from nmt_cli.plots.labelled_paths import labelled_paths
 from nmt_cli.plots.lengths import draw_lengths
 from nmt_cli.reporting import Reporter

@@ -1,112 +1,23 @@
 """nmt prepare: a recipe's corpus, cleaned, tokenised and memory-mapped."""
 
-from dataclasses import dataclass, replace
 from pathlib import Path
 
-from nmt_cli.data.prepared.build import PreparationSettings, prepare
-from nmt_cli.data.prepared.fingerprint import (
-    build_identity,
-    describe_changes,
-    find_prepared,
-    load_hash_cache,
-    save_hash_cache,
-)
-from nmt_cli.data.prepared.store import PreparedData
-from nmt_cli.data.sources.corpus import Corpus, fetch_corpus, search_folders
-from nmt_cli.recipe.loader import Recipe
+from nmt_cli.inference.ray_cluster import ray_pool, ray_session
+from nmt_cli.recipe.loader import load_recipe
 from nmt_cli.reporting import Reporter
-from nmt_cli.runs.init_from import BaseRun, find_base_run, inherit_sections
-from nmt_cli.workers import PoolFactory, pool_factory, usable_cores
-
-DEFAULT_STORE = Path("prepared")
-MIN_PARALLEL_BYTES = 16 << 20  # bytes of corpus files from which several processes are worth it
-MAX_WORKERS = 8  # more than that the process that reads and writes does not keep busy
+from nmt_cli.runs.preparation import PreparationResult, prepare_recipe
 
 
-@dataclass(frozen=True)
-class PreparationResult:
-    """Prepared data, how they came about, and the recipe with the place of its text written out."""
-
-    data: PreparedData
-    reused: bool
-    recipe: Recipe
-
-
-def prepare_recipe(
-    recipe: Recipe,
-    reporter: Reporter,
-    store: Path = DEFAULT_STORE,
-    base_run: BaseRun | None = None,
-    processes: int | None = None,
-    pool: PoolFactory | None = None,
+def prepare(
+    recipe: str | Path, overrides: list[str], reporter: Reporter, processes: int | None = None, *, on_ray: bool = False
 ) -> PreparationResult:
-    """Prepare a recipe's data under `store`, or find them there unchanged.
+    """Prepare a recipe's data under prepared/, unless they are already there.
 
-    The tokenizers are those of `origin`, or else of the run that training.init_from names, or else
-    learned. Without a number of `processes` it is one, or for much text one a core; a
-    `pool` is worked in as it is. Raises
-    DataError for text that is missing or cannot be used.
+    `processes` defaults to 1, or for much text to the number of cores. With `on_ray`, workers of a Ray cluster are used
+    instead. DataError if text is missing or cannot be used.
     """
-    base_run = base_run or find_base_run(recipe)
-    base_tokenizers = None if base_run is None else base_run.tokenizers
-    recipe = recipe if base_run is None else inherit_sections(recipe, base_run)
-    corpus = fetch_corpus(recipe.corpus, search_folders(recipe.folder), reporter)
-    resolved_recipe = _with_root(recipe, corpus)
-    cached_hashes = load_hash_cache(store)
-    identity = build_identity(recipe.corpus, recipe.tokenizer, corpus, cached_hashes, base_tokenizers)
-    if corpus.provenance:
-        identity["fetched"] = list(corpus.provenance)
-    existing = find_prepared(store, identity["fingerprint"])
-    if existing is not None:
-        data = PreparedData(existing)
-        save_hash_cache(cached_hashes, store)
-        reporter.info(f"prepared data are up to date: {existing}")
-        return PreparationResult(data, True, resolved_recipe)
-    changed_inputs = describe_changes(store, recipe.name, identity)
-    if changed_inputs:
-        reporter.info("preparing anew, since these changed: " + ", ".join(changed_inputs))
-    folder = store / f"{recipe.name}-{identity['fingerprint']}"
-    settings = PreparationSettings(recipe.corpus, recipe.tokenizer, base_tokenizers)
-    worker_pool = pool or _make_pool(processes, corpus, reporter)
-    data = prepare(settings, corpus, folder, identity, reporter, worker_pool)
-    save_hash_cache(cached_hashes, store)
-    report_preparation(data, reporter)
-    return PreparationResult(data, False, resolved_recipe)
-
-
-def _make_pool(processes: int | None, corpus: Corpus, reporter: Reporter) -> PoolFactory:
-    """So many workers; without a number one for each core where there is much text."""
-    if processes is None:
-        corpus_bytes = sum(path.stat().st_size for path in corpus.files())
-        processes = min(usable_cores(), MAX_WORKERS) if corpus_bytes >= MIN_PARALLEL_BYTES else 1
-    return pool_factory(processes, lambda _: "a block of training pairs", reporter.warning)
-
-
-def _with_root(recipe: Recipe, corpus: Corpus) -> Recipe:
-    """The recipe with an absolute corpus.root, so that it runs again from any folder."""
-    if corpus.root is None:
-        return recipe
-    section = recipe.corpus.model_copy(update={"root": str(corpus.root)})
-    return replace(recipe, corpus=section)
-
-
-def report_preparation(data: PreparedData, reporter: Reporter) -> None:
-    """Say what was read, kept and dropped, with examples."""
-    manifest = data.manifest
-    sizes = " + ".join(f"{size:,}" for size in dict.fromkeys(manifest["vocabulary"]))
-    reporter.info(
-        f"{data.folder}: {manifest['read']:,} pairs read, {manifest['train']:,} for training, "
-        + ", ".join(f"{count:,} for {name}" for name, count in manifest["splits"].items())
-        + f"; {sizes} pieces"
-    )
-    requested_size = manifest["tokenizer"]["vocab_size"]
-    if max(manifest["vocabulary"]) < requested_size:
-        reporter.info(f"the text has only {sizes} pieces, not the {requested_size:,} of tokenizer.vocab_size")
-    if manifest["held_out"]:
-        reporter.info(f"no corpus.dev: {manifest['held_out']:,} pairs held out for development")
-    for name, filter_stats in manifest["filters"].items():
-        if filter_stats["count"]:
-            fraction = filter_stats["count"] / manifest["read"]
-            reporter.info(f"  dropped {filter_stats['count']:,} ({fraction:.2%}): {name}")
-            for example in filter_stats["examples"]:
-                reporter.info(f"      {example}", style="dim")
+    loaded_recipe = load_recipe(recipe, overrides, reporter)
+    if not on_ray:
+        return prepare_recipe(loaded_recipe, reporter, processes=processes)
+    with ray_session() as ray:
+        return prepare_recipe(loaded_recipe, reporter, pool=ray_pool(ray))

@@ -98,7 +98,7 @@ def _rescore_batch(translator: Translator, batch: list[RawPair]) -> Iterator[Res
     start = 0
     for pair, lines, pairs in zip(batch, line_pairs, split_pairs, strict=True):
         indices = range(start, start := start + len(pairs))
-        warnings = ["bytes that are not UTF-8 became U+FFFD"] if any(line.invalid_utf8 for line in lines) else []
+        warnings = ["invalid UTF-8 was replaced by U+FFFD"] if any(line.invalid_utf8 for line in lines) else []
         warnings += [reason for index in indices if (reason := skip_reasons[index]) is not None]
         is_scored = all(index in score_by_index for index in indices)
         total = sum(score_by_index[index] for index in indices) if is_scored else None

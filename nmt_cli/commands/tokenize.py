@@ -1,4 +1,4 @@
-"""nmt tokenize and nmt detokenize: text to visible pieces and back."""
+"""nmt tokenize and nmt detokenize: text to visible subword pieces and back."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -16,7 +16,7 @@ Side = Literal["source", "target"]
 def open_tokenizer(path: Path, side: Side | None) -> TextTokenizer:
     """The tokenizer of a run folder, a prepared folder or a file.
 
-    UserError where a folder has two and `side` says neither.
+    UserError if a folder has two different ones and `side` does not choose one.
     """
     if path.is_file():
         return TextTokenizer.load(path)
@@ -30,14 +30,14 @@ def open_tokenizer(path: Path, side: Side | None) -> TextTokenizer:
 
 
 def tokenize(lines: Iterable[str], tokenizer: TextTokenizer) -> Iterator[str]:
-    """The pieces of each line, separated by spaces; a space inside a piece is shown as U+2581."""
+    """The pieces of each line, joined by spaces; a space inside a piece is shown as U+2581."""
     for batch in batched(lines, 1000):
         for ids in tokenizer.encode(batch):
             yield " ".join(tokenizer.ids_to_visible_tokens(ids))
 
 
 def detokenize(lines: Iterable[str], tokenizer: TextTokenizer) -> Iterator[str]:
-    """The text of each line of pieces, on one line; DataError names the line of a bad piece."""
+    """The text of each line of pieces, on one line; DataError if a piece is unknown."""
     for number, line in enumerate(lines, 1):
         subwords = line.split(" ") if line else []
         try:

@@ -1,7 +1,7 @@
-"""Batches of training pairs: token budgets over length buckets, decided by (seed, epoch) alone.
+"""Batches of training pairs of similar length, determined by seed and epoch alone.
 
 Batches have few shapes. Libraries compile a kernel for each shape of a matrix product (oneDNN does
-in bfloat16, and keeps a limited number), and an allocator finds blocks of the same size again. So
+in bfloat16, and keeps a limited number), and an allocator reuses blocks of the same size. So
 lengths are rounded up to a grid, and a batch has a round number of rows.
 """
 
@@ -29,7 +29,7 @@ class PaddedSequences(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Source with its end of sentence; target as the decoder reads it and as it should predict."""
+    """Sources and outputs with their end of sentence, and the shifted targets that the decoder reads."""
 
     source: PaddedSequences
     target_in: PaddedSequences
@@ -62,10 +62,10 @@ class EpochBatches:
 
 
 def round_up_lengths(lengths: Indices, bits: int) -> Indices:
-    """Lengths [N], each at least 1, rounded up to numbers with so many significant bits.
+    """Lengths [N], each at least 1, rounded up to numbers with this many significant bits.
 
-    The largest is left as it is: there is no longer one, and a model may have no further position.
-    With 4 bits lengths up to 16 stay, from there to 32 they become even, to 64 multiples of 4.
+    The largest stays as it is, since the model may have no further position. With 4 bits, lengths up to 16 stay, those
+    up to 32 become even, those up to 64 multiples of 4.
     """
     if not len(lengths):
         return lengths
@@ -78,7 +78,7 @@ def round_up_lengths(lengths: Indices, bits: int) -> Indices:
 def draw_epoch_pairs(pair_ranges: Sequence[PairRange], seed: int, epoch: int) -> Indices:
     """The pairs of an epoch in random order.
 
-    A pair of a part with weight 2.5 is there two times, and a third time with probability 0.5.
+    A pair of weight 2.5 appears twice, and a third time with probability 0.5.
     """
     rng = np.random.Generator(np.random.PCG64([seed, epoch, 0]))
     drawn_pairs = []
@@ -96,13 +96,13 @@ def draw_epoch_pairs(pair_ranges: Sequence[PairRange], seed: int, epoch: int) ->
 def build_epoch_batches(
     source_lengths: Indices, target_lengths: Indices, pairs: Indices, max_positions: int, seed_sequence: list[int]
 ) -> EpochBatches:
-    """Cut `pairs` into batches of at most `budget` target positions, padding included.
+    """Divide `pairs` into batches of at most `max_positions` target positions, padding included.
 
-    Lengths are those with the end of sentence. The source may take up to twice the budget. A pair
-    longer than the budget makes a batch of its own. `key` seeds the order of the batches.
+    Lengths include the end of sentence. The source may take up to twice as many positions. A pair that is too long
+    makes a batch of its own. `seed_sequence` determines the order of the batches.
 
-    Pairs are sorted by padded target length, and within it by source length, upwards and downwards
-    in turn, so that neighbours are alike where one target length ends and the next begins.
+    Pairs are sorted by padded target length, and within it by source length, ascending and descending in turn, so that
+    neighbours are similar where one target length ends and the next begins.
     """
     padded_source = round_up_lengths(source_lengths, SOURCE_LENGTH_BITS)
     padded_target = round_up_lengths(target_lengths, TARGET_LENGTH_BITS)
@@ -124,8 +124,7 @@ def build_epoch_batches(
 def _split_into_batches(
     pool: Indices, source_lengths: Indices, target_lengths: Indices, max_positions: int
 ) -> list[Indices]:
-    """Consecutive stretches of a sorted pool that keep the budget, each as long as it can be with a
-    round number of rows."""
+    """Consecutive ranges of a sorted pool within the limit, each as long as possible with a round number of rows."""
     batches = []
     start = 0
     while start < len(pool):
@@ -149,7 +148,7 @@ def max_batch_rows(source_length: int, target_length: int, max_positions: int) -
 
 
 def _round_down_rows(rows: int) -> int:
-    """The next lower number with ROW_COUNT_BITS significant bits."""
+    """Round down to a number with ROW_COUNT_BITS significant bits."""
     multiple = 1 << max(0, rows.bit_length() - ROW_COUNT_BITS)
     return rows // multiple * multiple
 
@@ -174,8 +173,7 @@ def collate(
 
 
 def pad(sequences: Sequence[Sequence[TokenIds | list[int]]], pad_id: int, min_length: int = 1) -> PaddedSequences:
-    """Sequences given in pieces ([2, 3], [1]) as rows of one array of at least `least` columns,
-    filled up at the end."""
+    """An array of at least `min_length` columns, padded at the end; each row is a sequence given in parts."""
     lengths = np.array([sum(map(len, chunks)) for chunks in sequences], dtype=np.int64)
     ids = np.full((len(sequences), int(lengths.max(initial=min_length))), pad_id, dtype=np.int64)
     for row, chunks in zip(ids, sequences, strict=True):
@@ -187,7 +185,7 @@ def pad(sequences: Sequence[Sequence[TokenIds | list[int]]], pad_id: int, min_le
 
 
 def batch_by_length(lengths: Sequence[int], max_positions: int) -> Iterator[list[int]]:
-    """Indices sorted by length, longest first, in groups of at most `budget` positions."""
+    """Indices sorted by length, longest first, in groups of at most `max_positions` positions, padding included."""
     order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
     batch: list[int] = []
     for index in order:

@@ -1,7 +1,6 @@
-"""Cleaned training text on its way through `prepare`, and which pairs of it are held out.
+"""Cleaned training text in temporary files while data are prepared, and which of its pairs are held out.
 
-It lies in files while a folder is prepared. Held-out pairs are nobody's training text: neither the
-model nor the tokenizer learns from them.
+Neither the model nor the tokenizer is trained on held-out pairs.
 """
 
 from collections.abc import Iterator
@@ -32,7 +31,7 @@ class CleanText:
             yield (source, target), index in self.held_out
 
     def sample(self, side: str, max_lines: int) -> Iterator[str]:
-        """The training lines of a side, thinned out evenly to at most so many."""
+        """At most `max_lines` training lines of a side, evenly spaced."""
         line_count = sum(1 for _ in self._training_lines(side))
         stride = max(1, -(-line_count // max_lines))
         return islice(self._training_lines(side), 0, None, stride)
@@ -48,9 +47,9 @@ class CleanText:
 
 
 def draw_held_out(pair_count: int, seed: int) -> frozenset[int]:
-    """Numbers of pairs to be held out of so many: 1 %, at least one and at most 2,000.
+    """Indices of the pairs to hold out: 1 %, at least one and at most 2,000.
 
-    DataError where nothing would be left.
+    DataError if no pair would be left.
     """
     if pair_count < 2:
         raise DataError("corpus.train: one pair is too few to hold out a development part")
@@ -60,6 +59,6 @@ def draw_held_out(pair_count: int, seed: int) -> frozenset[int]:
 
 
 def read_written_lines(folder: Path, name: str, side: str) -> Iterator[str]:
-    """Lines that a `TextWriter` wrote, where a byte order mark is text."""
+    """Lines that a `TextWriter` wrote; a byte order mark is part of the text."""
     with open(folder / f"{name}.{side}.txt", encoding="utf-8", newline="\n") as file:
         yield from (line.removesuffix("\n") for line in file)

@@ -1,4 +1,4 @@
-"""Which training pairs are kept: every filter counts what it drops and keeps examples of it."""
+"""Filters of training pairs, each of which counts what it drops and keeps examples."""
 
 import hashlib
 from collections import Counter
@@ -18,8 +18,8 @@ from nmt_cli.workers import MapFunction
 TextPair = tuple[str, str]
 
 MAX_EXAMPLES = 5
-LENGTH_RATIO_SLACK_CHARS = 10  # characters that the ratio limit ignores: 'Hm.' may well have a long translation
-PAIRS_PER_BLOCK = 5000  # pairs looked at together, in whatever process
+LENGTH_RATIO_SLACK_CHARS = 10  # added to the ratio limit: 'Hm.' may well have a long translation
+PAIRS_PER_BLOCK = 5000  # pairs filtered together, in any process
 FILTER_NAMES = ("not UTF-8", "empty", "length ratio", "duplicate", "too long")
 
 
@@ -31,34 +31,34 @@ class FilterStats:
     examples: list[str] = field(default_factory=list)
 
     def add(self, example: str) -> None:
-        """Count one pair, and remember it if it is among the first."""
+        """Count a pair, and keep it as an example if it is among the first."""
         self.count += 1
         if len(self.examples) < MAX_EXAMPLES:
             self.examples.append(example if len(example) <= 200 else example[:200] + "…")
 
 
 FilterReport = dict[str, FilterStats]
-RawBlock = list[tuple[bytes, bytes, int]]  # what RawPairs hold, in plain tuples
+RawBlock = list[tuple[bytes, bytes, int]]  # RawPairs as plain tuples
 
 
 class FilteredBlock(NamedTuple):
-    """A block of pairs, looked at one by one."""
+    """What the filters decided about a block of pairs."""
 
     kept_pairs: list[tuple[str, str, int]]  # normalised source and target, line number
     dropped_pairs: list[tuple[str, str, int]]  # filter, text, line number
-    pair_hashes: bytes  # 8 bytes for each pair that is kept; empty where repetitions may stay
+    pair_hashes: bytes  # 8 bytes for each kept pair; empty if duplicates are kept
     normalized: dict[str, int] = {}  # noqa: RUF012 (never changed) lines that each step of normalisation has changed
 
 
 class PairFilter:
-    """The filters that need one pair only: what processes can do side by side."""
+    """The filters that look at one pair at a time, and so can run in several processes."""
 
     def __init__(self, config: CorpusConfig) -> None:
         self.config = config
         self._normalizer = Normalizer(config.normalization)
 
     def __call__(self, block: RawBlock) -> FilteredBlock:
-        """Sort out a block of pairs."""
+        """Apply the filters to a block of pairs."""
         kept_pairs: list[tuple[str, str, int]] = []
         dropped_pairs: list[tuple[str, str, int]] = []
         pair_hashes = bytearray()
@@ -97,12 +97,12 @@ class PairFilter:
 
 
 def make_pair_filter(config: CorpusConfig, worker_index: int) -> PairFilter:
-    """The work of a worker."""
+    """The filter that a worker process applies."""
     return PairFilter(config)
 
 
 class CorpusCleaner:
-    """Decides pair by pair; remembers the pairs seen, as 8-byte hashes, to drop repetitions."""
+    """Applies all filters; remembers pairs as 8-byte hashes, to drop duplicates."""
 
     def __init__(self, config: CorpusConfig) -> None:
         self.config = config
@@ -113,9 +113,9 @@ class CorpusCleaner:
     def clean(
         self, pairs: Iterable[RawPair], label: str, apply_filter: MapFunction | None = None
     ) -> Iterator[TextPair]:
-        """The normalised pairs that pass all filters on text.
+        """The normalised pairs that pass all filters.
 
-        `work` applies `Look` to blocks, in whatever process; what is seen is compared in this one.
+        `apply_filter` applies a `PairFilter` to blocks, in any process; duplicates are found in this one.
         """
         blocks: Iterator[RawBlock] = ([(*pair,) for pair in block] for block in batched(pairs, PAIRS_PER_BLOCK))
         for filtered in apply_filter(blocks) if apply_filter else map(PairFilter(self.config), blocks):

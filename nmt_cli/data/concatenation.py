@@ -9,10 +9,10 @@ from nmt_cli.data.sources.base import RawPair
 
 
 def join_neighbours(pairs: Iterable[RawPair], max_pairs: int, seed: int) -> Iterator[RawPair]:
-    """One example starting at each pair: that pair and up to `most` - 1 that follow it.
+    """One example starting at each pair: that pair and up to `max_pairs` - 1 that follow it.
 
-    How many is drawn by `seed` for each pair, 1 to `most` with equal chances; near the end of the
-    text fewer may be left. Sides are joined by a space, lines without text add nothing.
+    The number of pairs is drawn uniformly by `seed`; near the end of the text fewer may be left.
+    Lines of a side are joined by a space; blank lines add nothing.
     """
     rng = Generator(PCG64(seed))
     window: deque[RawPair] = deque()
@@ -28,6 +28,6 @@ def join_neighbours(pairs: Iterable[RawPair], max_pairs: int, seed: int) -> Iter
 
 def _join_first(window: Iterable[RawPair], count: int) -> RawPair:
     joined_pairs = [pair for _, pair in zip(range(count), window, strict=False)]
-    sides = [[one.source for one in joined_pairs], [one.target for one in joined_pairs]]
+    sides = [[pair.source for pair in joined_pairs], [pair.target for pair in joined_pairs]]
     source, target = (b" ".join(line for line in side if line.strip()) for side in sides)
     return RawPair(source, target, joined_pairs[0].line_number)

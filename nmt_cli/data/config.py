@@ -26,32 +26,31 @@ class CorpusConfig(Section):
     target: str
     """Target language code, which is also the ending of the target files."""
     train: str | tuple[ParallelTextConfig, ...] = "train"
-    """Training text: a base name, or a list of parts with weights."""
+    """Training text: a base name, or a list of texts with weights."""
     dev: str | ParallelTextConfig | None = None
     """Development text; null: held out from the training text (1 %, at most 2,000 pairs)."""
     test: str | ParallelTextConfig | None = None
     """Test text, scored at the end of training."""
     download: Download | None = None
-    """Where to get the files when they are not there."""
+    """Where to download files that are missing."""
     concatenate: int = Field(default=1, ge=1, le=100)
-    """Make of each pair an example of 1 to so many neighbouring pairs, how many by corpus.seed; in
-    training, development and test text alike. For translation of more than a sentence; needs a
-    development text."""
+    """Each example spans 1 to this many neighbouring pairs, drawn by corpus.seed, in training,
+    development and test text. For translation beyond single sentences; needs a development text."""
     normalization: NormalizationConfig = NormalizationConfig()
-    """The form that all text is brought into, in training and in every later use of the run: `unicode` is a normal form
-    (nfc composes letters and accents, nfkc also replaces compatibility forms, none), `whitespace` makes one space of any
-    white space, `invisible` drops soft hyphens, zero-width spaces, byte order marks, direction marks and controls;
-    `entities`, `mojibake`, `quotes` and `dashes` (off) decode HTML entities, mend wrongly decoded text, and write all
-    quotation marks and dashes in one form. nfc or none alone is that form and nothing else, as in earlier versions."""
+    """How text is normalised, in training and in every later use of the run: `unicode` is a normal form (nfc composes
+    letters and accents, nfkc also replaces compatibility forms, none); `whitespace` makes one space of any white space;
+    `invisible` drops soft hyphens, zero-width spaces, byte order marks, direction marks and control characters;
+    `entities`, `mojibake`, `quotes` and `dashes` (off) decode HTML entities, repair wrongly decoded text, and write all
+    quotation marks and dashes in one form. nfc or none alone is that form and nothing else."""
     deduplicate: bool = True
-    """Drop a training pair that is exactly like an earlier one."""
+    """Drop training pairs that are identical to an earlier one."""
     max_length: int | None = Field(default=250, ge=1)
     """Drop training pairs with more pieces than this on either side; null: no limit."""
     max_length_ratio: float | None = Field(default=9.0, ge=1)
-    """Drop training pairs whose longer side has more than so many times the characters of the
+    """Drop training pairs whose longer side has more than this many times the characters of the
     shorter one (plus 10); null: no limit."""
     seed: int = Field(default=1, ge=0, lt=1 << 63)
-    """Decides which pairs are held out and joined; training.seed draws the fractions of weights."""
+    """Determines which pairs are held out and concatenated; training.seed draws the fractions of weights."""
 
     def errors(self) -> list[str]:
         """Options that do not fit together."""

@@ -1,4 +1,4 @@
-"""Which 8-byte hashes are new: as a set would tell, in 8 bytes each instead of a hundred."""
+"""A set of 8-byte hashes that takes 8 bytes for each of them, where a Python set takes a hundred."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,11 +7,11 @@ Hashes = NDArray[np.uint64]
 
 
 class SeenHashes:
-    """Hashes seen so far, as sorted runs of which each is more than twice as long as the next.
+    """Hashes seen so far, as sorted runs, each more than twice as long as the next.
 
-    A block is looked up in every run by bisection and becomes a run itself; runs that have grown
-    alike are merged. So n hashes take 8 n bytes (16 n while the two longest runs are merged) and
-    O(log n) runs, and each is moved O(log n) times.
+    A block is looked up in every run by bisection and becomes a run itself; runs of similar length are merged. So n
+    hashes take 8 n bytes (16 n while the two longest runs are merged) and O(log n) runs, and each is moved O(log n)
+    times.
     """
 
     def __init__(self) -> None:
@@ -21,7 +21,7 @@ class SeenHashes:
         return sum(map(len, self._runs))
 
     def add(self, hashes: Hashes) -> NDArray[np.bool_]:
-        """Remember a block; for each of its hashes whether it is there for the first time."""
+        """Add a block; for each of its hashes, whether it occurs for the first time."""
         unique_hashes, first_indices = np.unique(hashes, return_index=True)
         is_known = np.zeros(len(unique_hashes), dtype=bool)
         for run in self._runs:

@@ -1,17 +1,17 @@
-"""Batches of similar cost side by side, so that processes that share an update finish together."""
+"""Grouping batches of similar cost, so that processes that share an update finish at the same time."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nmt_cli.data.batching import Indices
 
-# A target position costs 2.4 times a source position in training: measured over 45 batches of
-# Multi30k with 3+3 layers, d 256 on a CPU (0.42 and 0.18 ms). The decoder has more to do.
+# In training, a target position costs 2.4 times a source position: measured over 45 batches of
+# Multi30k with 3+3 layers, d 256 on a CPU (0.42 and 0.18 ms). The decoder does more work.
 TARGET_POSITION_COST = 2.4
 
 
 def batch_costs(source_lengths: Indices, target_lengths: Indices, batches: list[Indices]) -> NDArray[np.float64]:
-    """What each batch costs, in padded source positions."""
+    """The cost of each batch, in padded source positions."""
     return np.array(
         [
             len(batch) * (source_lengths[batch].max() + TARGET_POSITION_COST * target_lengths[batch].max())
@@ -23,9 +23,9 @@ def batch_costs(source_lengths: Indices, target_lengths: Indices, batches: list[
 def group_by_cost(
     batches: list[Indices], costs: NDArray[np.float64], batches_per_update: int, seed_sequence: list[int]
 ) -> list[Indices]:
-    """The same batches, so ordered that updates of `size` batches are made of similar ones.
+    """The same batches, reordered so that each update consists of `batches_per_update` similar ones.
 
-    Updates come in an order that `key` seeds; batches left over make a smaller one at the end.
+    `seed_sequence` determines the order of the updates; remaining batches make a smaller update at the end.
     """
     grouped_count = len(batches) - len(batches) % batches_per_update
     groups = np.argsort(costs[:grouped_count], kind="stable").reshape(-1, batches_per_update)
@@ -34,9 +34,9 @@ def group_by_cost(
 
 
 def assign_to_rank(batches_per_update: int, rank: int, world_size: int) -> list[int]:
-    """Which batches of an update of `size` a rank takes, cheapest first: 0, 3, 4, 7 ... of two.
+    """Indices of the batches of an update that a rank takes, cheapest first: 0, 3, 4, 7 ... for rank 0 of two.
 
-    Dealt in turn and back again, so that sums of costs are even where costs rise.
+    They are dealt forwards and backwards in turn, so that the sums of costs are even.
     """
     rounds_and_offsets = (divmod(index, world_size) for index in range(batches_per_update))
     assigned_ranks = [

@@ -1,4 +1,4 @@
-"""What a corpus is like, found out in seconds: counts, bytes that are not text, lengths."""
+"""Statistics of a corpus for nmt check: counts, invalid UTF-8, lengths."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -19,20 +19,20 @@ TokenLengths = NDArray[np.int64]
 
 @dataclass
 class ParallelTextStats:
-    """What was found out about one part of a corpus."""
+    """Statistics of one text of a corpus."""
 
     label: str
-    pair_count: int = 0  # all that it has
-    inspected_pairs: int = 0  # of them looked at closely, from the beginning
-    invalid_utf8_lines: list[int] = field(default_factory=list)  # first lines that are not UTF-8
+    pair_count: int = 0  # in the whole text
+    inspected_pairs: int = 0  # of these, pairs that were cleaned, from the beginning
+    invalid_utf8_lines: list[int] = field(default_factory=list)  # the first ones
     dropped: FilterReport = field(default_factory=dict)
     clean_pairs: list[TextPair] = field(default_factory=list)
 
 
 def inspect_text(text: ParallelText, config: CorpusConfig, max_pairs: int) -> ParallelTextStats:
-    """Count the pairs of a part and look closely at the first `most` of them.
+    """Count the pairs of a text, and clean the first `max_pairs` of them.
 
-    DataError where the files cannot be read or their lines do not pair.
+    DataError if the files cannot be read or their lines do not pair.
     """
     stats, cleaner = ParallelTextStats(text.label), CorpusCleaner(config)
     pairs = text.read()
@@ -60,14 +60,14 @@ def _is_utf8(line: bytes) -> bool:
 
 
 def inspect_corpus(corpus: Corpus, config: CorpusConfig, max_pairs: int) -> dict[str, list[ParallelTextStats]]:
-    """The same for every part, by its role: train, dev, test."""
+    """The statistics of every text, by split: train, dev, test."""
     texts_by_role: dict[str, list[ParallelText]] = {"train": corpus.train}
     texts_by_role |= {"dev": [corpus.dev] if corpus.dev else [], "test": [corpus.test] if corpus.test else []}
     return {role: [inspect_text(text, config, max_pairs) for text in texts] for role, texts in texts_by_role.items()}
 
 
 def token_lengths(tokenizers: Tokenizers, pairs: list[TextPair]) -> tuple[TokenLengths, TokenLengths]:
-    """Pieces of each source and target, without an end of sentence."""
+    """Number of pieces of each source and target, without the end of sentence."""
     source = tokenizers.source.encode([pair[0] for pair in pairs])
     target = tokenizers.target.encode([pair[1] for pair in pairs])
     return np.array(list(map(len, source))), np.array(list(map(len, target)))

@@ -1,8 +1,8 @@
-"""Which words a training text had, so that a word that it did not have can be told.
+"""The words of a training text, so that words that are not in it can be reported.
 
-What is compared is a run of letters and marks, NFC-normalised and case-folded: what stands between
-them, such as the apostrophe of l'homme, joins two. Figures are not words. Scripts without spaces
-(Chinese, Japanese, Thai, ...) have no words that could be found, so nothing is said of them.
+A word is a run of letters and marks, NFC-normalised and case-folded; the apostrophe of l'homme separates two. Numbers
+are not words. Scripts without spaces (Chinese, Japanese, Thai, ...) have no words that can be told apart, so nothing is
+reported about them.
 """
 
 import re
@@ -15,8 +15,8 @@ from pathlib import Path
 
 from nmt_cli.errors import DataError
 
-MAX_FILE_BYTES = 1 << 20  # bytes of the file
-MAX_REMEMBERED_TOKENS = 200_000  # stretches of text that are known to be told; then all are forgotten
+MAX_FILE_BYTES = 1 << 20
+MAX_REMEMBERED_TOKENS = 200_000  # tokens whose words were reported; a full cache is cleared
 WORD_JOINERS = "'’׳״·‐‑\u00ad\u200c\u200d-"  # between letters they are inside a word
 SPACELESS_SCRIPTS = re.compile(
     r"\b(CJK|IDEOGRAPH\w*|HIRAGANA|KATAKANA|BOPOMOFO|NUSHU|TANGUT|YI|THAI|LAO|KHMER|MYANMAR|TIBETAN"
@@ -26,7 +26,7 @@ SPACELESS_MARK = "\0"  # stands for a letter of such a script
 
 
 class _Letters(dict[int, int | str]):
-    """For str.translate: letters and marks stay, all other characters become spaces."""
+    """Table for str.translate: letters and marks stay, all other characters become spaces."""
 
     def __missing__(self, code: int) -> int | str:
         character = chr(code)
@@ -35,7 +35,7 @@ class _Letters(dict[int, int | str]):
 
 
 class _ComparedLetters(_Letters):
-    """The same, with `MARK` for letters of scripts without spaces."""
+    """The same table, with SPACELESS_MARK in place of letters of scripts without spaces."""
 
     def __missing__(self, code: int) -> int | str:
         replacement = super().__missing__(code)
@@ -50,14 +50,14 @@ _WORD_PATTERN = re.compile(f"[^ {WORD_JOINERS}]+(?:[{WORD_JOINERS}][^ {WORD_JOIN
 
 
 def normalized_words(text: str) -> list[str]:
-    """The words of a text in the form in which they are compared, each as often as it stands."""
+    """The words of a text as they are compared, in order, with repetitions."""
     folded = unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
     runs = [run for run in folded.translate(_COMPARISON_TABLE).split() if SPACELESS_MARK not in run]
     return [word for word in map(_strip_leading_marks, runs) if word]
 
 
 def _strip_leading_marks(run: str) -> str:
-    """A run without the marks before its first letter, which belong to what stood before it."""
+    """The run without leading marks, which belong to the character before it."""
     while run and not run[0].isalpha():
         run = run[1:]
     return run
@@ -66,8 +66,8 @@ def _strip_leading_marks(run: str) -> str:
 class WordSet:
     """The words of a text; a word that is not in it was certainly not in the text.
 
-    All of them while their list takes at most `LARGEST` bytes, and a Bloom filter (Bloom 1970) of
-    so many from then on, which takes some words for known that are not.
+    It is a list as long as that takes at most MAX_FILE_BYTES, then a Bloom filter (Bloom 1970) of that size, which also
+    contains some words that were not in the text.
     """
 
     def __init__(self, words: Iterable[str] = ()) -> None:
@@ -80,7 +80,7 @@ class WordSet:
         return word in self._words if self._bloom_filter is None else word in self._bloom_filter
 
     def add(self, words: Iterable[str]) -> None:
-        """Add words as `normalized_words` gives them; neither their order nor repetitions matter."""
+        """Add words as `normalized_words` gives them, in any order."""
         for word in words:
             if self._bloom_filter is not None:
                 self._bloom_filter.add(word)
@@ -106,7 +106,7 @@ class WordSet:
         return merged
 
     def save(self, folder: Path) -> None:
-        """Write words.source.txt, a word a line, or words.source.bloom, in place of either."""
+        """Write words.source.txt, one word per line, or words.source.bloom, and delete the other."""
         for path in _file_paths(folder):
             path.unlink(missing_ok=True)
         list_path, bloom_path = _file_paths(folder)
@@ -117,7 +117,7 @@ class WordSet:
 
     @classmethod
     def load(cls, folder: Path) -> "WordSet | None":
-        """What `save` wrote; None where there is nothing, DataError where it is damaged."""
+        """Read what `save` wrote; None if there is nothing, DataError if it is damaged."""
         list_path, bloom_path = _file_paths(folder)
         if list_path.exists():
             content = _read_file(list_path)
@@ -138,9 +138,9 @@ class WordSet:
 
 
 class _BloomFilter:
-    """A Bloom filter: a word that was added is in it, and so are some others.
+    """A Bloom filter: contains every word that was added, and some others.
 
-    With three bits a word 900,000 words take 2 % of all others for known, 3,000,000 take 29 %.
+    With three bits per word, it contains 2 % of all other words after 900,000 words, and 29 % after 3,000,000.
     """
 
     def __init__(self, bits: bytes) -> None:
@@ -165,14 +165,14 @@ class _BloomFilter:
 
 
 class NewWordCollector:
-    """The words of lines that come block by block, each given once or, seldom, again."""
+    """The words of successive blocks of lines, each reported once or, rarely, again."""
 
     def __init__(self, max_remembered: int = MAX_REMEMBERED_TOKENS) -> None:
         self.max_remembered = max_remembered
         self._seen_tokens: set[str] = set()
 
     def __call__(self, lines: Iterable[str]) -> list[str]:
-        """Words that these lines have, as `normalized_words` gives them."""
+        """Words of these lines, as `normalized_words` gives them."""
         new_tokens = set(chain.from_iterable(map(str.split, lines))) - self._seen_tokens
         if len(self._seen_tokens) > self.max_remembered:
             self._seen_tokens = set()
@@ -181,9 +181,9 @@ class NewWordCollector:
 
 
 def unknown_words(line: str, word_sets: Sequence[WordSet]) -> list[str]:
-    """The words of a line that none of the texts had, as they stand in it, each once.
+    """The words of a line that none of the texts had, as they are spelled in it, each once.
 
-    A word with a hyphen or an apostrophe inside it is unknown where one of its parts is.
+    A word with a hyphen or an apostrophe inside is unknown if one of its parts is.
     """
     unknown: dict[tuple[str, ...], str] = {}
     for word in _WORD_PATTERN.findall(line.translate(_DISPLAY_TABLE)):
@@ -194,7 +194,7 @@ def unknown_words(line: str, word_sets: Sequence[WordSet]) -> list[str]:
 
 
 def word_files(folder: Path) -> list[Path]:
-    """The file that `Words.save` wrote into a folder; empty where there is none."""
+    """The file that `WordSet.save` wrote into a folder; empty if there is none."""
     return [path for path in _file_paths(folder) if path.exists()]
 
 

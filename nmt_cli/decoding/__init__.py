@@ -1,1 +1,1 @@
-"""Search over ids, and translation of text."""
+"""Search over ids, and scoring of given translations."""

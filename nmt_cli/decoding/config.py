@@ -17,9 +17,9 @@ class SearchConfig(Section):
     """The search section of a recipe."""
 
     beam: int = Field(default=5, ge=1, le=256)
-    """Hypotheses kept a sentence; 1 is greedy search."""
+    """Hypotheses kept per sentence; 1 is greedy search."""
     n_best: int = Field(default=1, ge=1)
-    """Translations given a sentence, best first; at most beam (or drawn, when sampling)."""
+    """Translations per sentence, best first; at most beam, unless sampling."""
     length_normalization: LengthNormalization = "average"
     """average: log-probability / length^alpha; gnmt: / ((5 + length) / 6)^alpha (Wu et al. 2016,
     eq. 14); none. The end of sentence counts as a token."""
@@ -29,13 +29,13 @@ class SearchConfig(Section):
     """The beta of Wu et al. 2016, eq. 14, applied when finished hypotheses are ranked."""
     patience: float | None = Field(default=None, gt=0, le=1000)
     """A sentence is done at the latest when patience * beam of its hypotheses have ended (Kasai et
-    al. 2024), 1 and 2 being fast; null: when none that is still open can win."""
+    al. 2024); 1 and 2 are fast; null: when no unfinished hypothesis can win."""
     min_length: int = Field(default=0, ge=0)
-    """Fewest target pieces, end of sentence not counted."""
+    """Fewest target tokens, without the end of sentence."""
     max_length: int | None = Field(default=None, ge=1)
-    """Most target pieces, end of sentence not counted; null: max_length_factor * source + 10."""
+    """Most target tokens, without the end of sentence; null: max_length_factor * source length + 10."""
     max_length_factor: float = Field(default=1.5, gt=0, le=100)
-    """See max_length."""
+    """Target tokens per source token, at most, if max_length is null."""
     sampling: bool = False
     """Draw each token at random instead of searching for the best translation."""
     temperature: float = Field(default=1.0, gt=0, le=100)
@@ -45,24 +45,24 @@ class SearchConfig(Section):
     top_p: float | None = Field(default=None, gt=0, le=1)
     """Sample among the fewest tokens that hold this probability (Holtzman et al. 2020)."""
     seed: int = Field(default=1, ge=0, lt=1 << 63)
-    """Decides what is sampled, together with the text of the line."""
+    """Seed of sampling, together with the text of the line."""
     no_repeat_ngram: int | None = Field(default=None, ge=1)
-    """No sequence of so many target pieces twice (Paulus et al. 2018), or as often as the source
-    repeats one of its own; null: any."""
+    """No target n-gram of this length twice (Paulus et al. 2018), or as often as the source repeats one of
+    its own; null: no limit."""
     repair_degenerate: bool = True
-    """Detect translations that loop, run on or are empty; search again without that, keep what is
-    better, and say so."""
+    """Detect translations that loop, are overlong or empty; search again with constraints, keep the better
+    one, and warn."""
     split: Literal["sentences", "long", "none"] = "sentences"
-    """sentences: translate the sentences of a line one by one (or together, as far as the training text has lines of
-    several); long: only what has more than max_source_length tokens, in segments cut at sentence ends (or commas,
-    spaces, characters), which sentences does, too; none: read only the beginning of such a line, with a warning."""
+    """sentences: translate a line sentence by sentence, or several together as far as the training text has such lines;
+    long: only split a line of more than max_source_length tokens, at sentence ends (or commas, spaces, characters),
+    which sentences does, too; none: translate only the beginning of such a line, with a warning."""
     keep: Literal["auto", "none"] = "auto"
-    """auto: copy what has no letter or is an address alone (a URL, an e-mail address, a path); none: translate it."""
+    """auto: copy a text without letters, or an address alone (a URL, an e-mail address, a path); none: translate it."""
     max_source_length: int = Field(default=256, ge=1)
-    """Most source pieces that are read at once; never more than the model can read."""
+    """Source tokens of a segment, at most; never more than the model can read."""
     tokens_per_batch: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
-    """Source positions translated at once, counted for every hypothesis; auto: 8192 on a CPU, fewer
-    where keys and values would fill about 160 MiB; 65536 on a GPU."""
+    """Source positions per batch, counted once per hypothesis; auto: 8192 on a CPU, fewer if the cache of
+    keys and values would exceed 160 MiB; 65536 on a GPU."""
     precision: Literal["auto", "fp32", "bf16", "int8"] = "auto"
     """Type of weights and activations; int8 rounds linear layers to 8 bits, on a CPU only."""
 
@@ -80,7 +80,7 @@ class SearchConfig(Section):
         return errors
 
     def warnings(self) -> list[str]:
-        """See `Section.doubts`."""
+        """Keys that have no effect, or hardly the intended one."""
         warnings = []
         if not self.sampling:
             keys = self.non_default("temperature", "seed")

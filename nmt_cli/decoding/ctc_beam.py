@@ -1,4 +1,4 @@
-"""Search for models that emit all positions at once: best path, and beam over prefixes.
+"""Search for models that emit all positions at once (CTC): best path, and beam search over prefixes.
 
 Legend: B sentences, U emitted positions, V vocabulary.
 """
@@ -27,17 +27,16 @@ def ctc_search(
 ) -> list[list[Hypothesis]]:
     """Hypotheses with their probability summed over all alignments, best first.
 
-    With beam 1 the best path, collapsed (Graves et al. 2006, section 3.2); else a beam over
-    prefixes (Hannun et al. 2014). Nothing can be forced on a model that emits all at once:
-    UserError for sampling and prefixes.
+    With beam 1 the best path, collapsed (Graves et al. 2006, section 3.2); otherwise a beam search over prefixes
+    (Hannun et al. 2014). UserError for sampling and forced prefixes, which such a model does not support.
     """
     if config.sampling or prefixes:
-        raise UserError("a ctc model knows neither search.sampling nor --prefix")
+        raise UserError("a ctc model supports neither search.sampling nor --prefix")
     hidden, output_lengths = model(source)
     sources = [ids[: length - 1] for ids, length in zip(source.ids.tolist(), source.lengths, strict=True)]
     lengths, hypotheses = output_lengths.tolist(), []
     chunk_size = max(1, MAX_LOGITS_PER_CHUNK // (hidden.shape[1] * model.vocabulary.target_size))
-    for start in range(0, len(sources), chunk_size):  # all logits of a batch would take gigabytes
+    for start in range(0, len(sources), chunk_size):  # the logits of a whole batch would take gigabytes
         chunk = slice(start, start + chunk_size)
         log_probs = model.output_logits(hidden[chunk]).float().log_softmax(-1)  # [b, U, V]
         hypotheses += _search_chunk(model, log_probs, lengths[chunk], sources[chunk], config)
@@ -59,7 +58,7 @@ def _search_chunk(
             for sentence_log_probs, length, ids in zip(log_probs, lengths, sources, strict=True)
         ]
     return [
-        _preference(sentence_log_probs, length, sentence_candidates, config, model.blank_id)
+        _rank(sentence_log_probs, length, sentence_candidates, config, model.blank_id)
         for sentence_log_probs, length, sentence_candidates in zip(log_probs, lengths, candidates, strict=True)
     ]
 
@@ -73,9 +72,9 @@ def _collapse_best_paths(best_tokens: Tensor, lengths: list[int], blank: int) ->
 
 
 def _prefix_beam_search(log_probs: Tensor, config: SearchConfig, blank: int, source: list[int]) -> list[list[int]]:
-    """The `beam` most probable prefixes after all rows [U, V], best first.
+    """The `beam` most probable prefixes after all positions [U, V], best first.
 
-    Those shorter than search.min_length are left out, unless there are no others.
+    Prefixes shorter than search.min_length are dropped, unless all are.
     """
     beam_size, ngram_size = config.beam, config.no_repeat_ngram
     max_count = 1 if ngram_size is None else max_ngram_count(source, ngram_size)
@@ -106,7 +105,7 @@ def _prefix_beam_search(log_probs: Tensor, config: SearchConfig, blank: int, sou
 
 
 def _may_extend(prefix: Prefix, token: int, config: SearchConfig, max_ngram_count: int) -> bool:
-    """Whether the token may follow: search.max_length and search.no_repeat_ngram."""
+    """Whether search.max_length and search.no_repeat_ngram let the token follow."""
     if config.max_length is not None and len(prefix) >= config.max_length:
         return False
     ngram_size = config.no_repeat_ngram
@@ -129,10 +128,10 @@ def _log_add_exp(left: float, right: float) -> float:
     return left if right == -math.inf else left + math.log1p(math.exp(right - left))
 
 
-def _preference(
+def _rank(
     log_probs: Tensor, length: int, candidates: list[list[int]], config: SearchConfig, blank: int
 ) -> list[Hypothesis]:
-    """The texts with their log-probability over all alignments, ranked by search's own norm."""
+    """Hypotheses with their log-probability summed over all alignments, best normalised score first."""
     target_lengths = torch.tensor([len(ids) for ids in candidates])
     flat_targets = torch.tensor([token for ids in candidates for token in ids], dtype=torch.long)
     expanded_log_probs = log_probs[:length, None].expand(-1, len(candidates), -1).cpu()

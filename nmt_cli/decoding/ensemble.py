@@ -1,4 +1,4 @@
-"""Several models as one: the mean of their probabilities."""
+"""An ensemble: several models as one, whose probabilities are averaged."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -18,18 +18,18 @@ class EnsembleState(State):
     members: list[State]
 
     def reorder(self, parents: Tensor) -> None:
-        """See `State.reorder`."""
+        """As `State.reorder`."""
         for state in self.members:
             state.reorder(parents)
 
     def select(self, sentences: Tensor) -> None:
-        """See `State.keep`."""
+        """As `State.select`."""
         for state in self.members:
             state.select(sentences)
 
 
 class Ensemble(Autoregressive[ModelConfig, EnsembleState]):
-    """log of the mean of the members' probabilities; members share their vocabularies."""
+    """Averages the probabilities of its members, which share their vocabularies."""
 
     config_class = ModelConfig
     summary = "several models as one"
@@ -41,27 +41,27 @@ class Ensemble(Autoregressive[ModelConfig, EnsembleState]):
 
     @property
     def d_model(self) -> int:
-        """Sum of the members' widths."""
+        """The sum over the members."""
         return sum(model.d_model for model in self._models)
 
     @property
     def decoder_start_id(self) -> int:
-        """The members' own."""
+        """The start token of the members."""
         return self._models[0].decoder_start_id
 
     @property
     def max_source_positions(self) -> int | None:
-        """The shortest limit of a member."""
+        """The lowest limit of a member."""
         return _min_limit([model.max_source_positions for model in self._models])
 
     @property
     def max_target_positions(self) -> int | None:
-        """The shortest limit of a member."""
+        """The lowest limit of a member."""
         return _min_limit([model.max_target_positions for model in self._models])
 
     @property
     def kv_cache_per_token(self) -> int:
-        """What all members keep."""
+        """The sum over the members."""
         return sum(model.kv_cache_per_token for model in self._models)
 
     def forward(self, source: Sequences, target_in: Sequences) -> Tensor:
@@ -69,18 +69,18 @@ class Ensemble(Autoregressive[ModelConfig, EnsembleState]):
         return torch.cat([model(source, target_in) for model in self._models], -1)
 
     def output_logits(self, hidden: Tensor) -> Tensor:
-        """See `Autoregressive.project`."""
+        """As `Autoregressive.output_logits`: log of the mean probability."""
         member_states = hidden.split([model.d_model for model in self._models], -1)
         return _log_mean_probabilities(
             [m.output_logits(member_hidden) for m, member_hidden in zip(self._models, member_states, strict=True)]
         )
 
     def init_state(self, source: Sequences, beam_size: int, max_steps: int) -> EnsembleState:
-        """See `Autoregressive.start`."""
+        """As `Autoregressive.init_state`."""
         return EnsembleState([model.init_state(source, beam_size, max_steps) for model in self._models])
 
     def decode_step(self, tokens: Tensor, state: EnsembleState) -> tuple[Tensor, EnsembleState]:
-        """See `Autoregressive.step`."""
+        """As `Autoregressive.decode_step`."""
         steps = [
             model.decode_step(tokens, member_state)
             for model, member_state in zip(self._models, state.members, strict=True)
@@ -90,7 +90,7 @@ class Ensemble(Autoregressive[ModelConfig, EnsembleState]):
         )
 
     def attention(self, source: Sequences, target_in: Sequences) -> Tensor | None:
-        """The first member's."""
+        """The attention weights of the first member."""
         return self._models[0].attention(source, target_in)
 
 

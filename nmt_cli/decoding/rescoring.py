@@ -1,4 +1,4 @@
-"""The probability that a model gives to a translation that somebody else made.
+"""The probability that a model gives to a translation from elsewhere.
 
 Legend: B pairs, T target positions, U emitted positions, D width, V vocabulary.
 """
@@ -9,10 +9,10 @@ import torch
 from torch.nn import functional
 
 from nmt_cli.data.batching import batch_by_length, pad
+from nmt_cli.decoding.engine import TokenIds
 from nmt_cli.models.contract import Autoregressive, NonAutoregressive, Sequences, TranslationModel
 
-MAX_LOGITS_PER_CHUNK = 1 << 23  # logits held at a time: 32 MiB in float32
-TokenIds = list[int]
+MAX_LOGITS_PER_CHUNK = 1 << 23  # logits in memory at a time: 32 MiB in float32
 
 
 @torch.inference_mode()
@@ -21,10 +21,10 @@ def log_probabilities(
 ) -> list[float]:
     """log p(target | source) of each pair in nats, in the order of the pairs.
 
-    Forced decoding: the sum over target and end of sentence. For a model that emits all positions
-    at once the sum over all alignments (Graves et al. 2006, eq. 3); -inf where the target is too
-    long to be emitted. Ids have no end of sentence. `budget` is the most positions, padding
-    included, that are computed at once. The same number as `Hypothesis.log_probability`.
+    Ids have no end of sentence; its probability is included. For a model that emits all positions at once, the sum
+    over all alignments (Graves et al. 2006, eq. 3); -inf where the target is too long to be emitted. At most
+    `max_positions` positions, padding included, are computed at once. The same quantity as
+    `Hypothesis.log_probability`.
     """
     scores = [0.0] * len(sources)
     sizes = [max(len(source), len(target)) + 1 for source, target in zip(sources, targets, strict=True)]
@@ -60,18 +60,18 @@ def _score_autoregressive(
 
 def _score_ctc(model: TranslationModel[Any], sources: list[TokenIds], targets: list[TokenIds]) -> list[float]:
     assert isinstance(model, NonAutoregressive)
-    source = _to_sequences(model, [(flat_targets, [model.vocabulary.end]) for flat_targets in sources])
+    source = _to_sequences(model, [(ids, [model.vocabulary.end]) for ids in sources])
     hidden, output_lengths = model(source)
     chunk_size = max(1, MAX_LOGITS_PER_CHUNK // (hidden.shape[1] * model.vocabulary.target_size))
     scores: list[float] = []
     for start in range(0, len(targets), chunk_size):
         chunk = targets[start : start + chunk_size]
         log_probs = model.output_logits(hidden[start : start + chunk_size]).float().log_softmax(-1)  # [b, U, V]
+        emitted = output_lengths[start : start + chunk_size].cpu()
         flat_targets = torch.tensor([token for target in chunk for token in target], dtype=torch.long)
         target_lengths = torch.tensor([len(target) for target in chunk])
         nll = functional.ctc_loss(
-            log_probs.transpose(0, 1).cpu(), flat_targets, output_lengths[start : start + chunk_size].cpu(), target_lengths,
-            model.blank_id, "none",
+            log_probs.transpose(0, 1).cpu(), flat_targets, emitted, target_lengths, model.blank_id, "none"
         )  # fmt: skip
         scores += (-nll).tolist()
     return scores

@@ -9,90 +9,72 @@ from numpy.random import PCG64, Generator
 from torch import Tensor
 
 from nmt_cli.decoding.config import SearchConfig
-from nmt_cli.decoding.constraints import force_tokens, length_limits, pad_prefixes
-from nmt_cli.decoding.engine import Hypothesis
+from nmt_cli.decoding.constraints import build_constraints
+from nmt_cli.decoding.engine import Hypothesis, TokenIds
 from nmt_cli.models.contract import Autoregressive, Sequences
-
-Model = Autoregressive[Any, Any]
 
 
 def sample(
-    model: Model, source: Sequences, config: SearchConfig, prefix_ids: list[list[int]] | None
+    model: Autoregressive[Any, Any], source: Sequences, config: SearchConfig, prefixes: list[TokenIds] | None
 ) -> list[list[Hypothesis]]:
-    """`n_best` independent draws a sentence, most probable first.
+    """`n_best` independent samples of each sentence, most probable first.
 
-    What is drawn depends on search.seed and the source ids alone, not on the batch.
+    They depend on search.seed and the source ids alone, not on the batch.
     """
-    return _Sampler(model, source, config, prefix_ids).run()
+    return _Sampler(model, source, config, prefixes).run()
 
 
 class _Sampler:
-    """The draws of a batch, all carried on until the last has ended."""
+    """The samples of a batch, all of which are extended until the last one has ended."""
 
     def __init__(
-        self, model: Model, source: Sequences, config: SearchConfig, prefix_ids: list[list[int]] | None
+        self, model: Autoregressive[Any, Any], source: Sequences, config: SearchConfig, prefixes: list[TokenIds] | None
     ) -> None:
         self.model, self.config, self.sample_count = model, config, config.n_best
         self.eos_id = model.vocabulary.end
         self.sentence_count, self.device = source.ids.shape[0], source.ids.device
         lengths = source.lengths.tolist()
-        limits = length_limits(model, source, config, prefix_ids)
-        self.min_limit, self.max_limit = min(limits), max(limits)
-        self.limits = torch.tensor(limits, device=self.device)
-        self.prefix_ids = pad_prefixes(prefix_ids, limits, self.device)
+        max_length, self.constraints = build_constraints(model, source, config, prefixes, self.sample_count)
+        self.limits = max_length.limits
         self.rngs = [
             Generator(PCG64([config.seed, *ids[:length]]))
             for ids, length in zip(source.ids.tolist(), lengths, strict=True)
         ]
-        self.state = model.init_state(source, self.sample_count, self.max_limit + 1)
+        self.state = model.init_state(source, self.sample_count, max(self.limits) + 1)
 
     def run(self) -> list[list[Hypothesis]]:
-        """Draw until every hypothesis has ended."""
-        shape = (self.sentence_count, self.sample_count)
+        """Draw tokens until every hypothesis has ended."""
+        shape, max_steps = (self.sentence_count, self.sample_count), max(self.limits) + 1
         tokens = torch.full(shape, self.model.decoder_start_id, device=self.device)
         total_log_probs = torch.zeros(shape, device=self.device)
         is_open = torch.ones(shape, dtype=torch.bool, device=self.device)
-        sequences: list[list[list[int]]] = [[[] for _ in range(self.sample_count)] for _ in range(self.sentence_count)]
-        for length in range(self.max_limit + 1):
+        history = torch.empty((*shape, max_steps), dtype=torch.long, device=self.device)
+        for length in range(max_steps):
             logits, self.state = self.model.decode_step(tokens.flatten(), self.state)
             log_probs = logits.float().view(*shape, -1).log_softmax(-1)
             constrained_log_probs = log_probs.clone()
-            self._apply_constraints(constrained_log_probs, length)
-            sampled = self._sample_tokens(constrained_log_probs)
-            total_log_probs += torch.where(is_open, log_probs.gather(2, sampled[..., None]).squeeze(2), 0.0)
-            tokens = sampled
-            is_open = is_open & (sampled != self.eos_id)
-            sampled_tokens, open_indices = sampled.tolist(), is_open.nonzero().tolist()
-            for sentence, sample_index in open_indices:
-                sequences[sentence][sample_index].append(sampled_tokens[sentence][sample_index])
-            if not open_indices:
+            for constraint in self.constraints:
+                constraint.apply(constrained_log_probs, history[:, :, :length])
+            tokens = history[:, :, length] = self._sample_tokens(constrained_log_probs)
+            total_log_probs += torch.where(is_open, log_probs.gather(2, tokens[..., None]).squeeze(2), 0.0)
+            is_open = is_open & (tokens != self.eos_id)
+            if not is_open.any():
                 break
-        limits = self.limits.tolist()
-        return [
-            self._preference(sentence_sequences, total_log_probs[sentence].tolist(), limits[sentence])
-            for sentence, sentence_sequences in enumerate(sequences)
-        ]
+        samples, log_probs_of_samples = history[:, :, : length + 1].tolist(), total_log_probs.tolist()
+        sentences = zip(samples, log_probs_of_samples, self.limits, strict=True)
+        return [self._rank(*sentence) for sentence in sentences]
 
-    def _preference(self, sequences: list[list[int]], log_probs: list[float], limit: int) -> list[Hypothesis]:
+    def _rank(self, samples: list[TokenIds], log_probs: list[float], limit: int) -> list[Hypothesis]:
+        """The hypotheses of a sentence from samples that go on beyond their end, most probable first."""
+        sequences = [ids[: ids.index(self.eos_id)] if self.eos_id in ids else ids for ids in samples]
         hypotheses = [
             Hypothesis(ids, log_prob, self.config.normalize(log_prob, len(ids) + 1), len(ids) == limit)
             for ids, log_prob in zip(sequences, log_probs, strict=True)
         ]
         return sorted(hypotheses, key=lambda hypothesis: -hypothesis.score)
 
-    def _apply_constraints(self, log_probs: Tensor, length: int) -> None:
-        if length < self.config.min_length:
-            log_probs[:, :, self.eos_id] = -math.inf
-        if self.min_limit <= length:
-            at_limit = self.limits <= length
-            eos_only = torch.full_like(log_probs, -math.inf)
-            eos_only[:, :, self.eos_id] = 0.0
-            log_probs.copy_(torch.where(at_limit[:, None, None], eos_only, log_probs))
-        if self.prefix_ids is not None and length < self.prefix_ids.shape[1]:
-            force_tokens(log_probs, self.prefix_ids[:, length])
-
     def _sample_tokens(self, log_probs: Tensor) -> Tensor:
-        """A token for each hypothesis, [B, W], by adding Gumbel noise to filtered scores."""
+        """A token for each hypothesis [B, W]: Gumbel noise is added to the filtered scores [B, W, V]."""
         config = self.config
         scores = log_probs / config.temperature
         if config.top_k is not None:

@@ -1,22 +1,23 @@
-"""Which source word each target word looked at most, from attention weights."""
+"""What attention weights tell of a translation: its word alignment, and how well it covers the source."""
 
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from nmt_cli.data.batching import pad
+from nmt_cli.decoding.engine import Hypothesis
 from nmt_cli.models.contract import Autoregressive, Sequences, TranslationModel
+
+MIN_ATTENTION = 1e-6  # lower bound of the attention to a token, whose logarithm is taken
 
 
 @torch.inference_mode()
 def attention_weights(
     model: TranslationModel[Any], sources: list[list[int]], targets: list[list[int]]
 ) -> list[Tensor] | None:
-    """For each pair the weights [layers, heads, T, S], both ends of sentence included.
-
-    None if the model has no attention.
-    """
+    """Attention weights [layers, heads, T, S] of each pair, ends of sentence included; None without attention."""
     if not isinstance(model, Autoregressive):
         return None
     vocabulary, device = model.vocabulary, next(model.parameters()).device
@@ -33,9 +34,10 @@ def attention_weights(
 
 
 def word_alignment(weights: Tensor, source_tokens: list[str], target_tokens: list[str]) -> list[tuple[int, int]]:
-    """Pairs (source word, target word), counted from 0; words are what spaces separate.
+    """For each target word the source word with the most attention, as (source word, target word) from 0.
 
-    The mean over heads of `alignment_layer` is used.
+    Words are separated by spaces. `weights` are [layers, heads, T, S], of which the mean over heads of
+    `alignment_layer` is used.
     """
     layer = weights[alignment_layer(weights.shape[0])].mean(0)  # [T, S]
     source_words, target_words = (token_word_indices(source_tokens), token_word_indices(target_tokens))
@@ -50,18 +52,49 @@ def word_alignment(weights: Tensor, source_tokens: list[str], target_tokens: lis
 
 
 def alignment_layer(layer_count: int) -> int:
-    """The layer before the last, from 0, whose mean over heads aligns best in Transformers.
-
-    Garg et al. 2019, section 4.
-    """
+    """The last layer but one, from 0, which aligns best in Transformers (Garg et al. 2019, section 4)."""
     return max(0, layer_count - 2)
 
 
 def token_word_indices(tokens: list[str]) -> list[int]:
-    """The word that each piece belongs to; a piece that begins with a space begins a word."""
+    """The index of each token's word; a token that begins with a space begins a word."""
     word_indices, word = [], -1
     for position, token in enumerate(tokens):
         if position == 0 or token.startswith(" "):
             word += 1
         word_indices.append(word)
     return word_indices
+
+
+def add_coverage_penalty(
+    model: Autoregressive[Any, Any], source: Sequences, hypotheses: list[list[Hypothesis]], beta: float
+) -> list[list[Hypothesis]]:
+    """The hypotheses of each sentence with beta * coverage added to their scores; unchanged without attention.
+
+    This takes one forward pass per sentence.
+    """
+    source_rows = zip(source.ids.tolist(), source.lengths.tolist(), strict=True)
+    rescored = []
+    for (ids, length), sentence_hypotheses in zip(source_rows, hypotheses, strict=True):
+        weights = attention_weights(
+            model, [ids[: length - 1]] * len(sentence_hypotheses), [h.ids for h in sentence_hypotheses]
+        )
+        if weights is None:
+            return hypotheses
+        rescored.append(
+            [
+                replace(hypothesis, score=hypothesis.score + beta * coverage_score(hypothesis_weights))
+                for hypothesis, hypothesis_weights in zip(sentence_hypotheses, weights, strict=True)
+            ]
+        )
+    return rescored
+
+
+def coverage_score(weights: Tensor) -> float:
+    """The sum over source tokens of log min(1, attention to the token): Wu et al. 2016, eq. 14.
+
+    `weights` are [layers, heads, T, S], of which the mean over heads of `alignment_layer` is used; the source's end
+    of sentence is not counted.
+    """
+    attention_mass = weights[alignment_layer(weights.shape[0])].mean(0).sum(0)[:-1]  # [S - 1]
+    return float(torch.log(attention_mass.clamp(MIN_ATTENTION, 1.0)).sum())

@@ -1,1 +1,1 @@
-"""Several processes: the group, starting them, meeting, and noticing when one is stuck."""
+"""Training with several processes: launching them, rendezvous, collectives, and a watchdog."""

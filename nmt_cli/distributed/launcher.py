@@ -1,7 +1,7 @@
-"""torch.distributed's launcher: starting it, and what it tells the processes that it starts.
+"""Starting several processes on one machine with torch.distributed's launcher.
 
-`nmt train --processes N` is torchrun on one machine. Only the restarting is done here: torchrun
-starts again whatever failed, a mistake in the recipe and an obeyed signal included.
+`nmt train --processes N` is torchrun with its restarts replaced: torchrun would restart after any
+failure, including a mistake in the recipe and a signal that was obeyed.
 """
 
 import logging
@@ -15,34 +15,34 @@ from typing import Any, NamedTuple
 from nmt_cli.reporting import Reporter
 from nmt_cli.workers import usable_cores
 
-MAX_RESTARTS = 3  # without a new checkpoint between them
-SHUTDOWN_TIMEOUT_SECONDS = 600  # seconds after a signal until torch's launcher kills; a validation may come first
-FINAL_EXIT_CODES = (2, 130, 143)  # exit codes after which nothing is gained by another start
+MAX_RESTARTS = 3  # without a new checkpoint in between
+SHUTDOWN_TIMEOUT_SECONDS = 600  # from a signal until the launcher kills; a validation may have to end first
+FINAL_EXIT_CODES = (2, 130, 143)  # after a mistake of the user, Ctrl-C and SIGTERM a restart is useless
 _LAUNCHER_VARIABLES = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 
 def is_launched() -> bool:
-    """Whether a launcher started this process as one of a group."""
+    """Whether a launcher such as torchrun started this process."""
     return all(name in os.environ for name in _LAUNCHER_VARIABLES)
 
 
 class LaunchResult(NamedTuple):
-    """How a group of processes ended."""
+    """How a group of processes ended; the reason is empty if none failed."""
 
     exit_code: int
     reason: str = ""
 
     @property
     def is_final(self) -> bool:
-        """Whether another start would be in vain."""
+        """Whether a restart would be useless."""
         return self.exit_code == 0 or self.exit_code in FINAL_EXIT_CODES
 
 
 def launch(process_count: int, command: list[str], progress: Callable[[], object], reporter: Reporter) -> int:
-    """Run `nmt <command>` in `count` processes of this machine; the exit code of it all.
+    """Run `nmt <command>` in `process_count` processes on this machine; returns the exit code for all of them.
 
-    Where one of them fails, all start again with --resume, up to RESTARTS times without
-    `progress()` having changed. Each gets its share of the cores, unless OMP_NUM_THREADS is set.
+    If one fails, all are restarted with --resume, at most MAX_RESTARTS times in a row without a
+    change of `progress()`. The cores are divided among them, unless OMP_NUM_THREADS is set.
     """
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, usable_cores() // process_count)))
     os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", str(SHUTDOWN_TIMEOUT_SECONDS))
@@ -56,14 +56,14 @@ def launch(process_count: int, command: list[str], progress: Callable[[], object
         if failures > MAX_RESTARTS:
             reporter.warning(f"{result.reason}; {failures} times without a new checkpoint: giving up")
             return 1
-        reporter.warning(f"{result.reason}; starting again from the last checkpoint")
+        reporter.warning(f"{result.reason}; restarting from the last checkpoint")
         command = [*command, *(["--resume"] if "--resume" not in command else [])]
 
 
 def _run(process_count: int, command: list[str]) -> LaunchResult:
-    """One start of torch's launcher and its end."""
+    """Start the processes once, and wait for their end."""
     logger = logging.getLogger("torch.distributed.elastic")
-    logger.addHandler(logging.NullHandler())  # it reports each failure at length; we say it in one
+    logger.addHandler(logging.NullHandler())  # it reports each failure at length; one line is enough
     logger.propagate = False
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
@@ -82,15 +82,15 @@ def _run(process_count: int, command: list[str]) -> LaunchResult:
         elastic_launch(config, sys.executable)("-m", "nmt_cli", *command)
     except ChildFailedError as error:
         return _describe_failures(error.failures)
-    except SignalException as signal_error:  # passed on to the processes, which have saved and ended
+    except SignalException as signal_error:  # the processes received it too; they have saved and ended
         return LaunchResult(128 + int(signal_error.sigval))
     return LaunchResult(0)
 
 
 def _describe_failures(failures: dict[int, Any]) -> LaunchResult:
-    """What to say of the processes that failed: of one that was killed first of all.
+    """The failure to report: preferably that of a process that was killed.
 
-    Others may have ended since they lost that one, or by the SIGTERM that the launcher then sends.
+    The others may have ended because they lost that one, or by the SIGTERM that the launcher then sends.
     """
 
     def blame_order(item: tuple[int, Any]) -> tuple[bool, bool, int]:

@@ -1,9 +1,8 @@
-"""Several processes over one run: the process group and collectives of torch.distributed.
+"""The processes that train one run together, and their collectives (torch.distributed).
 
-A launcher (torchrun, or `nmt train --processes N`, which starts the same one) starts the processes
-and tells each by environment variables which one it is, its rank. Everything here is defined for a
-process alone, too.
-What ranks tell each other is numbers and JSON; torch's exchange of objects would be pickle.
+A launcher (torchrun, or `nmt train --processes N`) starts the processes and sets environment
+variables, such as the rank of each. Everything here also works for a single process. Ranks exchange
+tensors and JSON only; torch's collectives for objects would use pickle.
 """
 
 import json
@@ -25,22 +24,22 @@ from nmt_cli.distributed.rendezvous import create_store
 from nmt_cli.distributed.watchdog import Watchdog
 from nmt_cli.errors import DeviceError, UserError
 
-COLLECTIVE_TIMEOUT = timedelta(days=20)  # what is stuck is found by the watchdog; gloo counts 2^31 ms at most
-RENDEZVOUS_TIMEOUT_SECONDS = 30 * 60.0  # seconds until all processes must have found each other
+COLLECTIVE_TIMEOUT = timedelta(days=20)  # the watchdog finds what is stuck; gloo allows at most 2^31 ms
+RENDEZVOUS_TIMEOUT_SECONDS = 30 * 60.0  # until all processes have joined the group
 
 T = TypeVar("T")
 
 
 class PeerLost(Exception):
-    """Another process of the group is gone, so that this one cannot go on."""
+    """Another process of the group is gone, so that this one cannot continue."""
 
 
 class MainProcessFailed(Exception):
-    """Rank 0 met a mistake of the user and says so; this process has nothing to add."""
+    """Rank 0 raised and reports an error of the user; this process has nothing to add."""
 
 
 class ProcessGroup:
-    """The processes that work on one run together; without arguments, one alone."""
+    """The processes that train one run together; without arguments, a single process."""
 
     def __init__(
         self,
@@ -54,34 +53,34 @@ class ProcessGroup:
         self.rank, self.world_size = rank, world_size
         self.local_rank, self.local_world_size = local_rank, local_world_size
         self.watchdog = watchdog or Watchdog(f"rank {rank} of {world_size}")
-        self._last_collective_end = time.perf_counter()  # when the last collective was over
+        self._last_collective_end = time.perf_counter()
 
     @property
     def is_single(self) -> bool:
-        """Whether there is nobody to talk to."""
+        """Whether this is the only process."""
         return self.world_size == 1
 
     @property
     def is_main(self) -> bool:
-        """Whether this is rank 0, which speaks and writes for all."""
+        """Whether this is rank 0, which reports and writes for all."""
         return self.rank == 0
 
     def busy_seconds(self) -> float:
-        """Seconds for which this process has worked since the last collective."""
+        """Seconds since the end of the last collective."""
         return time.perf_counter() - self._last_collective_end
 
     def start_watchdog(self, timeout_seconds: float, setting: str) -> None:
-        """End with a message and all stacks where no collective succeeds for so long.
+        """End the process with a message and all stacks if no collective succeeds within the timeout.
 
-        `setting` is what the user changes to allow more.
+        `setting` names what the user can change to allow more.
         """
         if not self.is_single:
             self.watchdog.start(timeout_seconds, setting)
 
     def device_for(self, name: str) -> torch.device:
-        """The device that `--device name` means for this process: one GPU each, by local rank.
+        """The device that `--device name` means for this process; with several, each has a GPU of its own.
 
-        Raises DeviceError where the machine has fewer GPUs than processes.
+        DeviceError if the machine has fewer GPUs than processes.
         """
         device = find_device(name)
         if device.type != "cuda" or self.local_world_size == 1:
@@ -91,20 +90,20 @@ class ProcessGroup:
             raise DeviceError(f"--device {name}: {self.local_world_size} processes need a GPU each: use --device cuda")
         if self.local_world_size > gpu_count:
             raise DeviceError(
-                f"{self.local_world_size} processes on a machine with {gpu_count} GPU(s): start one for "
-                "each, or use --device cpu"
+                f"{self.local_world_size} processes on a machine with {gpu_count} GPU(s): start one per "
+                "GPU, or use --device cpu"
             )
         torch.cuda.set_device(self.local_rank)
         return torch.device("cuda", self.local_rank)
 
     def all_reduce(self, tensor: Tensor) -> None:
-        """Replace a tensor by its sum over all ranks, the same bits on each of them."""
+        """Replace a tensor by its sum over all ranks, which is bit-identical on each of them."""
         if not self.is_single:
             with self._collective():
                 torch_distributed.all_reduce(tensor)
 
     def timed_all_reduce(self, tensor: Tensor) -> float:
-        """The same, and how many seconds it took, waiting for others included."""
+        """The same as `all_reduce`; returns its seconds, including the time to wait for others."""
         started = time.perf_counter()
         self.all_reduce(tensor)
         if tensor.device.type == "cuda":
@@ -113,19 +112,19 @@ class ProcessGroup:
         return time.perf_counter() - started
 
     def broadcast(self, tensor: Tensor) -> None:
-        """Replace a tensor by that of rank 0."""
+        """Replace a tensor by the one of rank 0."""
         if not self.is_single:
             with self._collective():
                 torch_distributed.broadcast(tensor, src=0)
 
     def broadcast_scalar(self, value: float) -> float:
-        """Rank 0's number, for decisions that all must take alike, such as by time."""
+        """The number of rank 0, for decisions on which all must agree, such as those that depend on time."""
         scalar = torch.tensor([value], dtype=torch.float64)
         self.broadcast(scalar)
         return float(scalar)
 
     def all_gather(self, value: T) -> list[T]:
-        """The values of all ranks, by rank; a value is what JSON can hold."""
+        """The values of all ranks, by rank; they must be representable in JSON."""
         if self.is_single:
             return [value]
         content = _to_bytes(value)
@@ -140,10 +139,10 @@ class ProcessGroup:
         return [_from_bytes(row[:length]) for row, length in zip(rows, lengths, strict=True)]
 
     def run_on_main(self, work: Callable[[], T]) -> T:
-        """What `work`, done by rank 0 alone, returned: something that JSON can hold.
+        """Call `work` on rank 0 only and return its result, which must be representable in JSON, on all ranks.
 
-        All others wait, as long as it takes. A UserError of rank 0 is raised there and ends the
-        others by MainProcessFailed.
+        The others wait without a timeout. A UserError is raised on rank 0, and MainProcessFailed on
+        the others.
         """
         if self.is_single:
             return work()
@@ -164,13 +163,13 @@ class ProcessGroup:
             return value
 
     def main_first(self, work: Callable[[], T]) -> T:
-        """What `work` returned to this process; all others begin it when rank 0 has done it."""
+        """Call `work` on rank 0 first and then on all others; returns each rank's own result."""
         results: list[T] = []
         self.run_on_main(lambda: results.append(work()))
         return results[0] if results else work()
 
     def _barrier(self) -> None:
-        """Before all end: whoever ends while another still listens would be taken for lost."""
+        """Wait for all ranks before they end: one that ended early would count as lost."""
         with suppress(PeerLost):
             self.all_reduce(torch.zeros(1))
 
@@ -188,7 +187,7 @@ class ProcessGroup:
 
     @contextmanager
     def _collective(self) -> Iterator[None]:
-        """Around every collective: whose failure means a lost process, whose end is progress."""
+        """Wraps a collective: its failure means that a process is lost, its success is progress for the watchdog."""
         try:
             yield
         except torch.OutOfMemoryError:
@@ -204,9 +203,9 @@ SINGLE_PROCESS = ProcessGroup()
 
 @contextmanager
 def join_process_group() -> Iterator[ProcessGroup]:
-    """Meet the other processes that a launcher started; a process alone where none did.
+    """Join the processes that a launcher started; without a launcher, a group of this process alone.
 
-    Collectives go over gloo for tensors on the CPU and over NCCL for those on a GPU.
+    Collectives use gloo for tensors on the CPU and NCCL for those on a GPU.
     """
     world_size = int(os.environ["WORLD_SIZE"]) if is_launched() else 1
     if world_size == 1:
@@ -227,9 +226,9 @@ def join_process_group() -> Iterator[ProcessGroup]:
     )
     try:
         yield processes
-        torch_distributed.destroy_process_group()  # not after an error: it could wait for others
+        torch_distributed.destroy_process_group()  # not after an error, when it could wait for others forever
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the launcher's, to a process that ends now
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the launcher may send it to a process that is ending
         processes.watchdog.stop()
 
 

@@ -1,10 +1,10 @@
-"""How the processes of one start find each other, and none of an earlier start.
+"""Rendezvous: how the processes of one start find each other, and not those of an earlier start.
 
-torchrun hands its store of addresses on to the processes that it starts in place of failed ones,
-with the addresses of the dead in it (PyTorch issue 135712; so in 2.13 too). Its count of restarts
-is no help: each machine counts its own. So rank 0 numbers the starts in that store, and answers
-each process that asks. torchrun ends all processes before it starts the next ones; hence whoever is
-answered in a start belongs to it.
+After a restart torchrun reuses its store of addresses, with the addresses of the failed processes
+in it (PyTorch issue 135712, still in 2.13). Its restart count does not help, as each machine counts
+its own restarts. Rank 0 therefore numbers the starts in that store and answers each process that
+asks. torchrun ends all processes before it starts the next ones, so every process that is answered
+belongs to the same start.
 """
 
 import time
@@ -14,13 +14,13 @@ from datetime import timedelta
 from torch.distributed.distributed_c10d import PrefixStore, Store
 from torch.distributed.rendezvous import rendezvous
 
-POLL_SECONDS = 0.05  # seconds
+POLL_SECONDS = 0.05
 
 
 def create_store(timeout: timedelta) -> Store:
-    """The store of this start.
+    """The store of this start; waits until all processes have joined.
 
-    Reads RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT; waits until all processes are there.
+    Reads the environment variables RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT.
     """
     store, rank, world_size = next(rendezvous("env://", timeout=timeout))
     generation = open_generation(store, world_size) if rank == 0 else join_generation(store, rank)
@@ -28,16 +28,16 @@ def create_store(timeout: timedelta) -> Store:
 
 
 def open_generation(store: Store, world_size: int) -> int:
-    """Rank 0: begin the next start and answer all other ranks; its number."""
+    """On rank 0: open the next start and answer all other ranks; returns its number."""
     generation = int(store.add("starts", 1))
     for rank in range(1, world_size):
-        token = store.get(f"here/{generation}/{rank}").decode()  # waits for it
+        token = store.get(f"here/{generation}/{rank}").decode()  # waits until it is set
         store.set(f"welcome/{generation}/{rank}", token)
     return generation
 
 
 def join_generation(store: Store, rank: int) -> int:
-    """Another rank: the number of the start in which rank 0 answers."""
+    """On another rank: wait for an answer of rank 0; returns the number of the start in which it came."""
     token = uuid.uuid4().hex
     while True:
         generation = int(store.add("starts", 0))

@@ -1,8 +1,8 @@
-"""Ends a process that makes no progress, and says where it stood.
+"""A watchdog that ends a process that makes no progress, after printing its stacks.
 
-A process that waits for another one's message, or for a disk or network that has gone, waits
-silently and for ever. With one watchdog in each of them, the one that is stuck and those that wait
-for it all print their stacks, and whoever started them can start them again.
+A process that waits for a message of another one, or for a disk or network that is gone, waits
+silently and forever. With a watchdog in each process, the one that is stuck and those that wait for
+it all print their stacks and end, and can be restarted.
 """
 
 import faulthandler
@@ -14,11 +14,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO
 
-TRACEBACK_GRACE_SECONDS = 2.0  # seconds: a launcher ends all as soon as one is gone, and they have stacks too
+TRACEBACK_GRACE_SECONDS = 2.0  # a launcher ends all processes when one is gone, but each should print its stacks
 
 
 class Watchdog:
-    """Watches over this process between `start` and `stop`; before that it does nothing."""
+    """Watches this process between `start` and `stop`; without `start` it does nothing."""
 
     def __init__(self, name: str, stream: IO[str] | None = None) -> None:
         self.name = name
@@ -30,7 +30,7 @@ class Watchdog:
         self._thread: threading.Thread | None = None
 
     def start(self, timeout_seconds: float, hint: str) -> None:
-        """Watch from now on, or with another patience, of which `hint` says what decides it."""
+        """Start watching, or change the timeout; the `hint` tells the user what determines it."""
         self._timeout_seconds, self._hint = timeout_seconds, hint
         self.report_progress()
         self._arm_faulthandler()
@@ -39,20 +39,20 @@ class Watchdog:
             self._thread.start()
 
     def stop(self) -> None:
-        """Watch no longer."""
+        """Stop watching."""
         self._stopped.set()
         if self._thread is not None:
             self._thread.join()
         faulthandler.cancel_dump_traceback_later()
 
     def report_progress(self, position: str | None = None) -> None:
-        """Something was achieved; `where` is for the message, such as 'after update 17'."""
+        """Restart the timeout; the `position` for the message is one such as "after update 17"."""
         self._last_progress = time.monotonic()
         self.last_position = position or self.last_position
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Any time is right for what the block does."""
+        """Let the block take any time."""
         previous_timeout, self._timeout_seconds = self._timeout_seconds, float("inf")
         try:
             yield
@@ -67,7 +67,7 @@ class Watchdog:
                 self._dump_and_exit()
 
     def _arm_faulthandler(self) -> None:
-        """A second alarm in C: this thread cannot run where other code holds Python's lock."""
+        """Set a second timer in C, which fires even if other code holds the global interpreter lock."""
         if self._timeout_seconds == float("inf"):
             faulthandler.cancel_dump_traceback_later()
         else:
@@ -81,7 +81,7 @@ class Watchdog:
         stream = self._stream or sys.__stderr__ or sys.stderr
         print(
             f"nmt: {self.name}: no progress for {self._timeout_seconds:g} s {self.last_position} ({self._hint}); "
-            "it stands here:",
+            "its stacks:",
             file=stream,
             flush=True,
         )

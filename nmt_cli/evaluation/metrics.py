@@ -1,8 +1,12 @@
 """BLEU, chrF and TER through sacreBLEU. Imports no torch."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, BinaryIO, Literal
+
+from nmt_cli.data.sources.files import open_decompressed
+from nmt_cli.errors import DataError, UserError
 
 MetricName = Literal["bleu", "chrf", "ter"]
 METRICS: tuple[MetricName, ...] = ("bleu", "chrf", "ter")
@@ -79,3 +83,30 @@ def build_metric(name: MetricName, *, lowercase: bool = False, tokenize: str | N
     if name == "chrf":
         return CHRF(lowercase=lowercase)
     return TER(case_sensitive=False) if lowercase else TER()
+
+
+def read_texts(source: BinaryIO | Path, label: str) -> list[str]:
+    """The lines of a file or stream as sacreBLEU's command reads them: without white space at the end."""
+    if isinstance(source, Path):
+        if source.is_dir():
+            raise DataError(f"{source}: this is a folder, not a file")
+        with open_decompressed(source) as file:
+            return _decode_lines(file, label)
+    return _decode_lines(source, label)
+
+
+def _decode_lines(lines: Iterable[bytes], label: str) -> list[str]:
+    texts = []
+    for number, line in enumerate(lines, 1):
+        try:
+            texts.append(line.decode().rstrip())
+        except UnicodeDecodeError as error:
+            raise DataError(f"{label}:{number}: not UTF-8 text") from error
+    return texts
+
+
+def check_tokenizer(name: str) -> None:
+    """UserError where sacreBLEU has no such tokenizer or it cannot be used here."""
+    reason = tokenizer_error(name)
+    if reason is not None:
+        raise UserError(f"--tokenize {name}: {reason}")

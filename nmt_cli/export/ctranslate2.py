@@ -1,8 +1,8 @@
 """CTranslate2: the Transformer in all its variants, in float32, int8, bfloat16 and others.
 
-The specification is built from CTranslate2's own Python classes, whose encoder and decoder take
-more options than its converters and `TransformerSpec.from_config` pass on: rotary positions,
-RMSNorm, gated feed-forward networks and grouped-query attention.
+The specification is built from CTranslate2's own Python classes, whose encoder and decoder support more options
+than its converters and `TransformerSpec.from_config` pass on: rotary positions, RMSNorm, gated feed-forward
+networks and grouped-query attention.
 """
 
 from pathlib import Path
@@ -30,7 +30,7 @@ PACKAGES: tuple[str, ...] = ("ctranslate2",)
 QUANTIZATIONS: tuple[str, ...] = (
     "float32", "int8", "bfloat16", "float16", "int8_float16", "int8_bfloat16",
 )  # fmt: skip
-MIN_POSITION_TABLE_ROWS = 2048  # rows of a table of positions, where search asks for no more
+MIN_POSITION_TABLE_ROWS = 2048  # or more if the search allows longer text
 
 MAX_7BIT_WEIGHT = 63
 Array = NDArray[np.float32]
@@ -38,19 +38,19 @@ _ACTIVATIONS = {"relu": "RELU", "gelu": "GELU", "swish": "SWISH", "swiglu": "SWI
 
 
 def incompatibilities(config: ModelConfig, search: SearchConfig, joint: bool) -> list[str]:
-    """See `Format.problems`."""
+    """See `ExportFormat.incompatibilities`."""
     reasons = []
     if not isinstance(config, TransformerConfig):
         reasons.append(f"model.type: CTranslate2 runs transformer, not {config.type}")
     if search.coverage_penalty:
-        reasons.append("search.coverage_penalty: CTranslate2 adds up one layer's attention: set it to 0")
+        reasons.append("search.coverage_penalty: CTranslate2 computes it from one layer's attention: set it to 0")
     return reasons
 
 
 def export_model(
     model: TranslationModel[Any], tokenizers: Tokenizers, search: SearchConfig, folder: Path, quantization: str
 ) -> None:
-    """See `Format.write`: model.bin, config.json and a JSON list of pieces for each vocabulary."""
+    """See `ExportFormat.export_model`: writes model.bin, config.json and a JSON list of tokens per vocabulary."""
     assert isinstance(model, Transformer)
     spec = _build_spec(model.config)
     _fill_spec(spec, model, position_table_rows(model.config, search))
@@ -67,14 +67,14 @@ def export_model(
 
 
 def load_engine(folder: Path, device: str, quantization: str) -> Engine:
-    """See `Format.engine`."""
+    """See `ExportFormat.load_engine`."""
     from nmt_cli.export.ctranslate2_engine import CTranslate2Engine
 
     return CTranslate2Engine(folder, find_device(device), quantization)
 
 
 def position_table_rows(config: TransformerConfig, search: SearchConfig) -> int:
-    """How many positions a table of them needs on either side."""
+    """Rows of the position tables of encoder and decoder."""
     if config.positions == "learned":
         return config.max_positions
     source_length = search.max_source_length
@@ -82,14 +82,14 @@ def position_table_rows(config: TransformerConfig, search: SearchConfig) -> int:
 
 
 def _vocabulary_tokens(tokenizer: TextTokenizer) -> list[str]:
-    """Every piece in the order of ids, each once: CTranslate2 is spoken to in pieces."""
+    """All tokens in the order of their ids, without duplicates, since CTranslate2 takes tokens instead of ids."""
     tokens = tokenizer.ids_to_tokens(range(tokenizer.vocab_size))
     assert len(set(tokens)) == tokenizer.vocab_size
     return tokens
 
 
 def _build_spec(config: TransformerConfig) -> "TransformerSpec":
-    """The layers as CTranslate2 describes them, without weights."""
+    """CTranslate2's description of the layers, without weights."""
     from ctranslate2.specs import TransformerSpec
     from ctranslate2.specs.common_spec import Activation
     from ctranslate2.specs.transformer_spec import TransformerDecoderSpec, TransformerEncoderSpec
@@ -102,7 +102,7 @@ def _build_spec(config: TransformerConfig) -> "TransformerSpec":
     }
     if config.key_value_heads not in (None, config.heads):
         options["num_heads_kv"] = config.key_value_heads
-    if config.positions == "rotary":  # 0: all dimensions of a head, the first half with the second
+    if config.positions == "rotary":  # 0: all dimensions of a head; the halves form pairs
         options |= {"rotary_dim": 0, "rotary_interleave": False, "rotary_base": 10000}
     return TransformerSpec(
         TransformerEncoderSpec(config.encoder_layers, config.heads, **options),
@@ -111,7 +111,7 @@ def _build_spec(config: TransformerConfig) -> "TransformerSpec":
 
 
 def _fill_config(config: Any, model: Transformer, tokenizers: Tokenizers, search: SearchConfig) -> None:
-    """What CTranslate2 reads from config.json."""
+    """Set what CTranslate2 reads from config.json."""
     vocabulary = model.vocabulary
     ids = (vocabulary.unknown, vocabulary.start, vocabulary.end, model.decoder_start_id)
     names = ("unk_token", "bos_token", "eos_token", "decoder_start_token")
@@ -119,12 +119,12 @@ def _fill_config(config: Any, model: Transformer, tokenizers: Tokenizers, search
         setattr(config, name, token)
     config.add_source_eos = True
     config.layer_norm_epsilon = model.config.norm_epsilon
-    if model.config.positions != "rotary":  # read by our engine only
+    if model.config.positions != "rotary":  # read by `CTranslate2Engine` only
         config.add_attribute("max_position_embeddings", position_table_rows(model.config, search))
 
 
 def _fill_spec(spec: Any, model: Transformer, position_rows: int) -> None:
-    """The model's weights into the specification, as copies: quantizing works in place."""
+    """Copy the model's weights into the specification, in which quantization then changes them."""
     for side_spec, layers, embeddings in (
         (spec.encoder, model.encoder, [(spec.encoder.embeddings[0], model.source_embedding)]),
         (spec.decoder, model.decoder, [(spec.decoder.embeddings, model.target_embedding)]),
@@ -145,7 +145,7 @@ def _fill_spec(spec: Any, model: Transformer, position_rows: int) -> None:
 
 
 def _fill_layer(spec: Any, layer: Any) -> None:
-    """A layer of the encoder, or of the decoder, which looks at the source as well."""
+    """Copy the weights of an encoder layer, or of a decoder layer, which has cross-attention as well."""
     attend: MultiHeadAttention = layer.self_attention.attend
     _fill_norm(spec.self_attention.layer_norm, layer.self_attention.norm)
     _fill_scale(spec.self_attention, attend)
@@ -171,11 +171,10 @@ def _fill_layer(spec: Any, layer: Any) -> None:
 
 
 def _quantize_to_7_bits(spec: "TransformerSpec") -> None:
-    """Round each row of a matrix to whole numbers from -63 to 63, with a scale of its own.
+    """Quantise matrices to integers from -63 to 63, with a scale per row.
 
-    With the 8 bits that CTranslate2 would take, a sum of two products does not fit into the 16
-    bits that oneDNN has for it on a CPU without VNNI instructions; see docs/decisions.md for what
-    that costs.
+    With the 8 bits that CTranslate2 uses by default, the sum of two products does not fit into the 16 bits that
+    oneDNN uses for it on a CPU without VNNI; docs/decisions.md has the cost of the lost bit.
     """
     from ctranslate2.specs.model_spec import NumpyVariable, Variable, visit_spec
 
@@ -192,9 +191,9 @@ def _quantize_to_7_bits(spec: "TransformerSpec") -> None:
 
 
 def _position_table(config: TransformerConfig, module: Any, rows: int) -> Array:
-    """What is added to embeddings, [rows, D]; zeros where there are no positions.
+    """The position encodings that are added to embeddings, [rows, D]; zeros for `positions: none`.
 
-    Always written out: CTranslate2's own sinusoids are halves that begin at position 1.
+    Written out for sinusoids, too: CTranslate2's own have sines and cosines in halves and begin at position 1.
     """
     if config.positions == "learned":
         return _to_numpy(module.weight)
@@ -205,7 +204,7 @@ def _position_table(config: TransformerConfig, module: Any, rows: int) -> Array:
 
 
 def _fill_linear(spec: Any, *layers: nn.Linear) -> None:
-    """One matrix from those of several layers that read the same input."""
+    """Concatenate linear layers that read the same input into one matrix."""
     spec.weight = np.concatenate([_to_numpy(layer.weight) for layer in layers])
     spec.bias = np.concatenate([_to_numpy(layer.bias) for layer in layers])
 

@@ -1,19 +1,18 @@
-"""Search by CTranslate2, with the settings of our own search.
+"""Search by CTranslate2, with the options of the search in decoding/.
 
-What the two do differently, and what is done about it here:
+How CTranslate2 differs, and what this engine does about it:
 
-- CTranslate2 ranks by log-probability / length^alpha only. So it is asked for every hypothesis that
-  it finished, and they are ranked here, by whatever search.length_normalization says.
-- Ours goes on until no live hypothesis can win; CTranslate2 stops after `patience` * beam finished
-  ones (Kasai et al. 2024), those of search.patience or else `PATIENCE`. Both find the same with
-  enough of it.
-- Ours ends a hypothesis of the greatest length by force and counts what that costs; CTranslate2
-  leaves it open. Such hypotheses are scored once more, end of sentence included.
-- CTranslate2's beam never ends right after a prefix, so that this hypothesis is added by hand.
-- CTranslate2 leaves prefixes out of a score, scales probabilities up where search.min_length rules
-  the end out, and scores samples at their temperature: all these are scored once more as well.
-- search.no_repeat_ngram bans every repetition there; ours allows as many as the source has.
-- A batch has one greatest length there, so sentences are batched by their own.
+- It ranks by log-probability / length^alpha only. So all finished hypotheses are requested and ranked here,
+  by search.length_normalization.
+- It stops after `patience` * beam finished hypotheses (Kasai et al. 2024), whereas decoding/ continues until no
+  live hypothesis can win. With enough patience (search.patience, else `DEFAULT_PATIENCE`) both find the same.
+- It leaves a hypothesis of the maximum length unfinished, whereas decoding/ forces its end and adds the cost. Such
+  hypotheses are rescored, end of sentence included.
+- Its beam never ends directly after a prefix; this hypothesis is added here.
+- Its scores leave out prefixes, renormalise probabilities where search.min_length forbids the end, and have the
+  temperature of samples applied; these hypotheses are rescored as well.
+- It applies search.no_repeat_ngram to every repetition; decoding/ allows as many as the source has.
+- It has one maximum length per batch, so sentences are batched by their own.
 """
 
 import os
@@ -31,24 +30,24 @@ from nmt_cli.errors import DeviceError
 from nmt_cli.fs import read_json, read_json_list
 
 DEFAULT_PATIENCE = 2.0
-MAX_POSITIONS_PER_CALL = 1 << 20  # positions handed over together: it cuts and sorts them itself
+MAX_POSITIONS_PER_CALL = 1 << 20  # `search` sorts and batches them
 
 
 class _Candidate(NamedTuple):
-    """A hypothesis as CTranslate2 gave it."""
+    """A hypothesis as CTranslate2 returns it."""
 
     ids: TokenIds  # without the end of sentence
     finished: bool
-    log_probability: float  # of ids, and of the end of sentence where it ended
+    log_probability: float  # of ids, and of the end of sentence if finished
 
 
 class CTranslate2Engine(Engine):
-    """An exported folder, opened by CTranslate2."""
+    """An exported folder in CTranslate2."""
 
     def __init__(
         self, folder: Path, device: torch.device, compute_type: str, patience: float = DEFAULT_PATIENCE
     ) -> None:
-        """DeviceError where the device does not run `compute_type`."""
+        """DeviceError if the device does not support `compute_type`."""
         import ctranslate2
 
         _check_compute_type(device, compute_type)
@@ -70,7 +69,7 @@ class CTranslate2Engine(Engine):
         self.max_source_positions = self.max_target_positions = config.get("max_position_embeddings")
 
     def max_batch_positions(self, config: SearchConfig) -> int:
-        """All there are: batches are cut in `search`, and run on all cores."""
+        """As many as possible: `search` makes batches of them that run on all cores."""
         return MAX_POSITIONS_PER_CALL
 
     def search(
@@ -84,12 +83,12 @@ class CTranslate2Engine(Engine):
             self._add_bare_prefixes(sources, candidates, prefixes, config)
         keep_finished_scores = not (config.sampling or config.min_length or prefixes)
         self._rescore(sources, candidates, unfinished_only=keep_finished_scores)
-        return [self._preference(sentence_candidates, config) for sentence_candidates in candidates]
+        return [self._rank(sentence_candidates, config) for sentence_candidates in candidates]
 
     def _translate(
         self, sources: list[TokenIds], config: SearchConfig, prefixes: list[TokenIds] | None
     ) -> list[list[_Candidate]]:
-        """Translate in batches of equal greatest length, all of them waiting for a free core."""
+        """Translate in batches of equal maximum length, all of which are queued for the next free core."""
         pending: list[tuple[int, Any]] = []
         for sentences, max_length in self._batches(sources, config, prefixes):
             batch_prefixes = None if prefixes is None else [prefixes[sentence] for sentence in sentences]
@@ -111,10 +110,10 @@ class CTranslate2Engine(Engine):
     def _batches(
         self, sources: list[TokenIds], config: SearchConfig, prefixes: list[TokenIds] | None
     ) -> list[tuple[list[int], int]]:
-        """Indices of each batch and the greatest length of its translations.
+        """The sentences of each batch, and the maximum length of their translations.
 
-        Prefixes of different lengths are kept apart: beside a longer one, a hypothesis of a shorter
-        one is not let end when it should.
+        All prefixes of a batch are equally long: beside a longer prefix, a hypothesis with a shorter one could not
+        end early enough.
         """
         by_limits: dict[tuple[int, int], list[int]] = defaultdict(list)
         for sentence, ids in enumerate(sources):
@@ -136,7 +135,7 @@ class CTranslate2Engine(Engine):
             "min_decoding_length": config.min_length,
             "no_repeat_ngram_size": config.no_repeat_ngram or 0,
             "max_input_length": 0,
-            "length_penalty": 1.0,  # any but 0, which would stop at the first that ends
+            "length_penalty": 1.0,  # 0 would stop at the first finished hypothesis
         }
         if config.sampling:
             return common | {
@@ -164,7 +163,7 @@ class CTranslate2Engine(Engine):
         prefixes: list[TokenIds],
         config: SearchConfig,
     ) -> None:
-        """Add the prefix alone where an end is among the `beam` best tokens behind it."""
+        """Add the prefix itself as a hypothesis if the end is among the `beam` best tokens after it."""
         for sentences, max_length in self._batches(sources, config, prefixes):
             prefix_length = len(prefixes[sentences[0]])
             if not config.min_length <= prefix_length < max_length or prefix_length == 0:
@@ -173,7 +172,7 @@ class CTranslate2Engine(Engine):
                 [self._to_source_tokens(sources[sentence]) for sentence in sentences],
                 [self._to_target_tokens(prefixes[sentence]) for sentence in sentences],
             )
-            alternatives = self.translator.translate_batch(  # the best tokens that are no end
+            alternatives = self.translator.translate_batch(  # the best tokens except the end
                 *sources_and_prefixes,
                 beam_size=1,
                 num_hypotheses=config.beam,
@@ -189,7 +188,7 @@ class CTranslate2Engine(Engine):
                     candidates[sentence].append(_Candidate(prefixes[sentence], True, sum(eos_score.log_probs)))
 
     def _rescore(self, sources: list[TokenIds], candidates: list[list[_Candidate]], *, unfinished_only: bool) -> None:
-        """Replace log-probabilities by those of the whole hypothesis, end of sentence included."""
+        """Replace log-probabilities by those of whole hypotheses, end of sentence included."""
         to_rescore = [
             (sentence, index)
             for sentence, sentence_candidates in enumerate(candidates)
@@ -212,7 +211,7 @@ class CTranslate2Engine(Engine):
         return self._forced_log_probabilities(sources, targets)
 
     def _forced_log_probabilities(self, sources: list[TokenIds], targets: list[TokenIds]) -> list[float]:
-        """log p(target | source), end of sentence included."""
+        """log p(target | source) of each pair, end of sentence included."""
         results = self.translator.score_batch(
             [self._to_source_tokens(ids) for ids in sources],
             [self._to_target_tokens(ids) for ids in targets],
@@ -222,7 +221,7 @@ class CTranslate2Engine(Engine):
         )
         return [float(sum(result.log_probs)) for result in results]
 
-    def _preference(self, candidates: list[_Candidate], config: SearchConfig) -> list[Hypothesis]:
+    def _rank(self, candidates: list[_Candidate], config: SearchConfig) -> list[Hypothesis]:
         hypotheses = [
             Hypothesis(candidate.ids, candidate.log_probability, score, truncated=not candidate.finished)
             for candidate in candidates
@@ -255,6 +254,6 @@ def _check_compute_type(device: torch.device, compute_type: str) -> None:
     supported_types = ctranslate2.get_supported_compute_types(device.type, device.index or 0)
     if compute_type not in supported_types:
         raise DeviceError(
-            f"CTranslate2 does not run {compute_type} on this {device.type}; "
-            f"it runs {', '.join(sorted(supported_types))}"
+            f"CTranslate2 does not support {compute_type} on this {device.type}; "
+            f"it supports {', '.join(sorted(supported_types))}"
         )

@@ -1,4 +1,4 @@
-"""What a format of `nmt export` offers, and how it says that its packages are missing."""
+"""The interface of the formats of `nmt export`, and the check for their packages."""
 
 import importlib
 from pathlib import Path
@@ -12,20 +12,20 @@ from nmt_cli.models.contract import ModelConfig, TranslationModel
 
 
 class ExportFormat(Protocol):
-    """One module of this package: its name is what `--to` takes.
+    """What a module of this package offers for a format; `commands/export.py` lists them by the name for `--to`.
 
-    Nothing of the runtime is imported before `write` or `engine` is called.
+    The runtime is imported only when `export_model` or `load_engine` is called.
     """
 
     PACKAGES: tuple[str, ...]
-    """What must be importable, by its name on the package index."""
+    """Packages that must be importable, by their names on the package index."""
     QUANTIZATIONS: tuple[str, ...]
-    """Types that weights can be stored in; the first is the default."""
+    """Types that weights can be stored as; the first is the default."""
 
     def incompatibilities(self, config: ModelConfig, search: SearchConfig, joint: bool) -> list[str]:
         """Why a run of this configuration cannot be exported, each as `section.key: reason`.
 
-        Needs neither weights nor the runtime, so that it can be said before training.
+        Needs neither weights nor the runtime, so that `nmt check` can report it before training.
         """
 
     def export_model(
@@ -36,20 +36,20 @@ class ExportFormat(Protocol):
         folder: Path,
         quantization: str,
     ) -> None:
-        """Write the model, in float32 on the CPU, into `folder`.
+        """Write `model`, which is in float32 on the CPU, to `folder`.
 
-        There it finds the run's tokenizers, as the run has them, and may replace them.
+        The folder contains the run's tokenizer files already, which may be replaced.
         """
 
     def load_engine(self, folder: Path, device: str, quantization: str) -> Engine:
-        """What was written, opened by the runtime itself; `device` is auto, cpu or cuda[:N].
+        """Open what `export_model` wrote with the format's own runtime; `device` is auto, cpu or cuda[:N].
 
-        DeviceError where the device does not run this quantization.
+        DeviceError if the device does not support this quantization.
         """
 
 
 def require_packages(packages: tuple[str, ...], purpose: str) -> None:
-    """UserError where one of the packages is not installed."""
+    """Raise UserError if one of the packages is not installed; `purpose` begins the message."""
     missing = []
     for package in packages:
         try:

@@ -1,8 +1,8 @@
 """Hugging Face transformers: a MarianMT folder, for Transformers with post-norm layers.
 
-The architecture is that of `MarianMTModel` (Junczys-Dowmunt et al. 2018). Any table of positions
-can be written out, query heads that share keys get copies of them, and unscaled attention is folded
-into the queries; so these options fit although MarianMT knows nothing of them.
+The architecture is that of `MarianMTModel` (Junczys-Dowmunt et al. 2018). MarianMT lacks some options that can
+still be exported: position tables are written out, shared key-value heads are copied for each query head, and
+unscaled attention is folded into the query weights.
 """
 
 import json
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
 
 PACKAGES: tuple[str, ...] = ("transformers",)
 QUANTIZATIONS: tuple[str, ...] = ("float32",)
-MIN_POSITIONS = 512  # rows of the table of positions, where search asks for no more
-TARGET_TOKENIZER_FOLDER = "target"  # folder of the tokenizer of the target language, where it is another one
+MIN_POSITIONS = 512  # or more if the search allows longer text
+TARGET_TOKENIZER_FOLDER = "target"  # with the tokenizer of the target language, if it is not the source tokenizer
 
 
 def incompatibilities(config: ModelConfig, search: SearchConfig, joint: bool) -> list[str]:
-    """See `Format.problems`."""
+    """See `ExportFormat.incompatibilities`."""
     if not isinstance(config, TransformerConfig):
         return [f"model.type: MarianMT is a transformer, not {config.type}"]
     reasons = []
@@ -47,18 +47,18 @@ def incompatibilities(config: ModelConfig, search: SearchConfig, joint: bool) ->
         ("positions", config.positions != "rotary"),
     ):
         if not supported:
-            reasons.append(f"model.{key}: {getattr(config, key)} is nothing that MarianMT knows")
+            reasons.append(f"model.{key}: MarianMT does not support {getattr(config, key)}")
     if search.length_normalization == "gnmt":
-        reasons.append("search.length_normalization: transformers knows average and none, not gnmt")
+        reasons.append("search.length_normalization: transformers supports average and none, not gnmt")
     if search.coverage_penalty:
-        reasons.append("search.coverage_penalty: transformers has none: set it to 0")
+        reasons.append("search.coverage_penalty: transformers does not support it: set it to 0")
     return reasons
 
 
 def export_model(
     model: TranslationModel[Any], tokenizers: Tokenizers, search: SearchConfig, folder: Path, quantization: str
 ) -> None:
-    """See `Format.write`: weights, configurations and the tokenizer of transformers."""
+    """See `ExportFormat.export_model`: writes weights, configurations and tokenizer files of transformers."""
     assert isinstance(model, Transformer) and quantization == "float32"
     max_positions = _max_positions(model.config, search)
     tensors = {name: value.clone().contiguous() for name, value in _marian_tensors(model, max_positions).items()}
@@ -75,14 +75,14 @@ def export_model(
 
 
 def load_engine(folder: Path, device: str, quantization: str) -> Engine:
-    """See `Format.engine`."""
+    """See `ExportFormat.load_engine`."""
     from nmt_cli.export.huggingface_engine import HuggingFaceEngine
 
     return HuggingFaceEngine(folder, find_device(device))
 
 
 def _max_positions(config: TransformerConfig, search: SearchConfig) -> int:
-    """How many positions MarianMT is told of; it reads and writes no more."""
+    """MarianMT's `max_position_embeddings`, the most tokens that it reads or writes."""
     if config.positions == "learned":
         return config.max_positions
     source_length = search.max_source_length
@@ -124,7 +124,7 @@ def _marian_config(model: Transformer, max_positions: int) -> "MarianConfig":
 
 
 def _generation_config(vocabulary: Vocabulary, search: SearchConfig, max_positions: int) -> "GenerationConfig":
-    """How `generate` searches when it is told nothing: as the run does, as far as it can."""
+    """The defaults of `generate`: the run's search options, as far as it has them."""
     from transformers import GenerationConfig
 
     options: dict[str, Any] = {}
@@ -132,13 +132,13 @@ def _generation_config(vocabulary: Vocabulary, search: SearchConfig, max_positio
         average = search.length_normalization == "average"
         options = {
             "length_penalty": search.length_penalty if average else 0.0,
-            "early_stopping": "never",  # until no live hypothesis can win
+            "early_stopping": "never",  # continue until no live hypothesis can win
         }
     if search.min_length:
         options["min_new_tokens"] = search.min_length
     if search.no_repeat_ngram is not None:
         options["no_repeat_ngram_size"] = search.no_repeat_ngram
-    if search.max_length is not None:  # and the first token and the end of sentence
+    if search.max_length is not None:  # plus the start token and the end of sentence
         max_positions = min(max_positions, search.max_length + 2)
     return GenerationConfig(
         num_beams=search.beam,
@@ -151,7 +151,7 @@ def _generation_config(vocabulary: Vocabulary, search: SearchConfig, max_positio
 
 
 def _marian_tensors(model: Transformer, max_positions: int) -> dict[str, Tensor]:
-    """The weights by MarianMT's names."""
+    """The weights by their names in MarianMT."""
     config = model.config
     tensors = {
         "final_logits_bias": model.output.bias[None],
@@ -168,7 +168,7 @@ def _marian_tensors(model: Transformer, max_positions: int) -> dict[str, Tensor]
         ("encoder", model.encoder, model.source_positions),
         ("decoder", model.decoder, model.target_positions),
     ):
-        if config.positions != "sinusoidal_marianmt":  # that table is made by MarianMT itself
+        if config.positions != "sinusoidal_marianmt":  # MarianMT computes that table itself
             tensors[f"model.{side}.embed_positions.weight"] = _position_table(config, positions, max_positions)
         for index, layer in enumerate(layers):
             tensors |= _layer_tensors(f"model.{side}.layers.{index}", layer)
@@ -176,7 +176,7 @@ def _marian_tensors(model: Transformer, max_positions: int) -> dict[str, Tensor]
 
 
 def _position_table(config: TransformerConfig, position_module: Any, max_positions: int) -> Tensor:
-    """What is added to embeddings, [rows, D]."""
+    """The position encodings that are added to embeddings, [rows, D]."""
     assert config.positions != "rotary"
     if config.positions == "learned":
         weight: Tensor = position_module.weight
@@ -187,7 +187,7 @@ def _position_table(config: TransformerConfig, position_module: Any, max_positio
 
 
 def _layer_tensors(prefix: str, layer: Any) -> dict[str, Tensor]:
-    """A layer of the encoder, or of the decoder, which looks at the source as well."""
+    """The weights of an encoder layer, or of a decoder layer, which has cross-attention as well."""
     sublayers = [("self_attn", layer.self_attention)]
     if hasattr(layer, "cross_attention"):
         sublayers.append(("encoder_attn", layer.cross_attention))
@@ -201,10 +201,10 @@ def _layer_tensors(prefix: str, layer: Any) -> dict[str, Tensor]:
 
 
 def _attention_tensors(prefix: str, attend: MultiHeadAttention) -> dict[str, Tensor]:
-    """Queries, keys and values apart, with a key and value head for each query head.
+    """Separate query, key and value weights, with one key and one value head per query head.
 
-    MarianMT divides dot products by the root of the head width; queries make up for a model that
-    does not.
+    MarianMT always divides dot products by the square root of the head width; query weights are scaled up to undo
+    that for a model with unscaled attention.
     """
     query_scale = attend.scale * attend.head_dim**0.5
     tensors = {
@@ -224,14 +224,14 @@ def _named_tensors(prefix: str, module: nn.Module) -> dict[str, Tensor]:
 
 
 def _write_original_files(imported: ImportedTokenizerInfo, folder: Path) -> None:
-    """The SentencePiece files that a model came with, for the class that it came with."""
+    """Write the SentencePiece files that an imported model came with, for the tokenizer class they belong to."""
     tokenizer_config = json.dumps({"tokenizer_class": "MarianTokenizer"}).encode()
     for name, content in ({"tokenizer_config.json": tokenizer_config} | imported.original_files).items():
         (folder / name).write_bytes(content)
 
 
 def _write_tokenizer(tokenizer: TextTokenizer, folder: Path, max_length: int) -> None:
-    """tokenizer.json, which adds the end of sentence, and what PreTrainedTokenizerFast asks for."""
+    """Write tokenizer.json, which appends the end of sentence, and the options of PreTrainedTokenizerFast."""
     pad, unknown, start, end = SPECIAL_TOKENS
     content = json.loads(tokenizer.backend.to_str())
     end_template = processors.TemplateProcessing(single=f"$A {end}", special_tokens=[(end, SPECIAL_TOKENS.index(end))])
@@ -244,7 +244,7 @@ def _write_tokenizer(tokenizer: TextTokenizer, folder: Path, max_length: int) ->
         "eos_token": end,
         "model_max_length": max_length,
         "clean_up_tokenization_spaces": False,
-        "split_special_tokens": True,  # text that spells one is text
+        "split_special_tokens": True,  # "</s>" in a text is not the end of sentence
         "padding_side": "right",
         "model_input_names": ["input_ids", "attention_mask"],
     }

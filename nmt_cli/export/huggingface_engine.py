@@ -1,4 +1,4 @@
-"""Search by the `generate` of transformers, with the settings of our own search."""
+"""Search by `generate` of transformers, with the options of the search in decoding/."""
 
 from collections import defaultdict
 from pathlib import Path
@@ -14,7 +14,7 @@ from nmt_cli.models.contract import Sequences
 
 
 class HuggingFaceEngine(Engine):
-    """A MarianMT folder, opened by transformers."""
+    """A MarianMT folder in transformers."""
 
     def __init__(self, folder: Path, device: torch.device) -> None:
         from transformers import MarianMTModel
@@ -29,7 +29,7 @@ class HuggingFaceEngine(Engine):
         self.max_source_positions = self.max_target_positions = config.max_position_embeddings
 
     def max_batch_positions(self, config: SearchConfig) -> int:
-        """One batch for each greatest length; see `search`."""
+        """Divided by the beam, which multiplies the rows."""
         return max(1, config.max_positions() // config.beam)
 
     @torch.inference_mode()
@@ -38,7 +38,7 @@ class HuggingFaceEngine(Engine):
     ) -> list[list[Hypothesis]]:
         """See `Engine.search`; UserError for sampling and prefixes.
 
-        A batch has one greatest length there, so sentences are batched by their own.
+        `generate` has one maximum length per batch, so sentences are batched by their own.
         """
         if config.sampling or prefixes:
             raise UserError("--engine huggingface: search.sampling and --prefix need --engine torch")
@@ -57,14 +57,14 @@ class HuggingFaceEngine(Engine):
         return result
 
     def _generate(self, sources: list[TokenIds], max_length: int, config: SearchConfig) -> list[list[Hypothesis]]:
-        """Hypotheses of at most `limit` tokens, end of sentence not counted."""
+        """The best hypotheses of each source, of at most `max_length` tokens without the end of sentence."""
         padded = pad([(ids, [self.eos_id]) for ids in sources], self.pad_id)
         ids, lengths, _ = Sequences.from_numpy(*padded, self.device)
         mask = torch.arange(ids.shape[1], device=self.device) < lengths[:, None]
         output = self.model.generate(
             input_ids=ids,
             attention_mask=mask.long(),
-            max_length=max_length + 2,  # the first token and the end of sentence
+            max_length=max_length + 2,  # plus the start token and the end of sentence
             min_new_tokens=config.min_length,
             no_repeat_ngram_size=config.no_repeat_ngram or 0,
             logits_processor=[lambda input_ids, scores: self._force_eos(max_length, input_ids, scores)],
@@ -87,7 +87,7 @@ class HuggingFaceEngine(Engine):
         return [hypotheses[start : start + n_best] for start in range(0, len(hypotheses), n_best)]
 
     def _force_eos(self, max_length: int, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        """End a hypothesis of the greatest length by force and count what that costs, as we do."""
+        """Logits processor that forces the end of a hypothesis of `max_length`, as the search in decoding/ does."""
         if input_ids.shape[1] <= max_length:
             return scores
         eos_scores = torch.full_like(scores, float("-inf"))

@@ -1,6 +1,6 @@
-"""The way in: a MarianMT folder of transformers as configuration, tokenizers and weights of ours.
+"""Import of a MarianMT folder of transformers: its configuration, tokenizers and weights.
 
-Only JSON, safetensors and SentencePiece models are read.
+Only JSON, safetensors and SentencePiece files are read.
 """
 
 import json
@@ -22,14 +22,14 @@ from nmt_cli.fs import read_json
 from nmt_cli.vocabulary import Vocabulary
 
 WEIGHTS_FILE, PICKLE_FILE = "model.safetensors", "pytorch_model.bin"
-BANNED_TOKEN_BIAS = -100.0  # bias of a token that `generate` was told never to write
+BANNED_TOKEN_BIAS = -100.0  # output bias of tokens that `generate` must not produce (bad_words_ids)
 
 Tensors = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
 class MarianFolder:
-    """What the JSON files of a folder say."""
+    """The contents of the JSON files of a folder."""
 
     path: Path
     config: dict[str, Any]
@@ -38,12 +38,12 @@ class MarianFolder:
 
     @property
     def joint_vocabulary(self) -> bool:
-        """Whether source and target have one list of pieces."""
+        """Whether source and target share one vocabulary."""
         return bool(self.config.get("share_encoder_decoder_embeddings", True))
 
 
 def open_marian(path: Path) -> MarianFolder:
-    """Read the JSON files; RunError where the folder is no MarianMT model that fits ours."""
+    """Read the JSON files; RunError if the folder is not a MarianMT model that `Transformer` can represent."""
     if not (path / "config.json").is_file():
         raise RunError(f"{path}: not a MarianMT folder: it has no config.json")
     config = _read_optional_json(path / "config.json")
@@ -59,7 +59,7 @@ def open_marian(path: Path) -> MarianFolder:
     )
     unsupported = _unsupported_settings(config)
     if unsupported:
-        raise RunError(f"{path}: does not fit a transformer of ours: {'; '.join(unsupported)}")
+        raise RunError(f"{path}: not a Transformer that nmt can import: {'; '.join(unsupported)}")
     return folder
 
 
@@ -67,7 +67,7 @@ def _pickle_hint(path: Path) -> str:
     if not (path / PICKLE_FILE).is_file():
         return ""
     return (
-        f", only {PICKLE_FILE}, a pickle, which can run code when it is read. Where you trust it: "
+        f", only {PICKLE_FILE}, a pickle, which can run code when it is read. If you trust it: "
         'python -c "from transformers import MarianMTModel as M; '
         f"M.from_pretrained('{path}').save_pretrained('{path}')\""
     )
@@ -78,7 +78,7 @@ def _read_optional_json(path: Path) -> dict[str, Any]:
 
 
 def _unsupported_settings(config: dict[str, Any]) -> list[str]:
-    """Settings that ours does not have."""
+    """Settings that `Transformer` does not have."""
     unsupported = [
         f"{key}: {config[key]}"
         for key in ("normalize_before", "normalize_embedding", "add_final_layer_norm")
@@ -94,7 +94,7 @@ def _unsupported_settings(config: dict[str, Any]) -> list[str]:
 
 
 def model_section(folder: MarianFolder, tensors: Tensors) -> dict[str, Any]:
-    """The model section of the recipe."""
+    """The recipe's model section."""
     config = folder.config
     activation = config["activation_function"]
     section = {
@@ -111,14 +111,14 @@ def model_section(folder: MarianFolder, tensors: Tensors) -> dict[str, Any]:
         "tied_embeddings": _tied_embeddings(config),
         **{key: float(config.get(key, 0.0)) for key in ("dropout", "attention_dropout", "activation_dropout")},
     }
-    if _position_tensor_name("encoder") in tensors:  # a table of its own, as nmt export writes
+    if _position_tensor_name("encoder") in tensors:  # a written-out table, as nmt export makes
         max_positions = tensors[_position_tensor_name("encoder")].shape[0]
         section |= {"positions": "learned", "max_positions": max_positions}
     return section
 
 
 def search_section(folder: MarianFolder) -> dict[str, Any]:
-    """The search section of the recipe: what `generate` does when it is told nothing."""
+    """The recipe's search section, from the defaults of `generate`."""
     settings = folder.config | folder.generation_config
     section: dict[str, Any] = {}
     if isinstance(settings.get("num_beams"), int):
@@ -129,14 +129,14 @@ def search_section(folder: MarianFolder) -> dict[str, Any]:
 
 
 def _read_exported_tokenizer(path: Path) -> TextTokenizer:
-    """A tokenizer as nmt export writes it: ours, which for transformers ends each text itself."""
+    """A tokenizer that nmt export wrote, without the post-processor that appends the end of sentence."""
     return TextTokenizer.from_dict(read_json(path, MAX_TOKENIZER_FILE_BYTES) | {"post_processor": None}, path)
 
 
 def read_tokenizers(folder: MarianFolder) -> tuple[Tokenizers, str]:
-    """The tokenizers and their type; RunError or DataError where the folder has none."""
+    """The tokenizers and their type; RunError or DataError if they are missing or damaged."""
     path = folder.path
-    if (path / "tokenizer.json").is_file():  # what nmt export wrote
+    if (path / "tokenizer.json").is_file():  # nmt export wrote it
         source = _read_exported_tokenizer(path / "tokenizer.json")
         target_path = path / "target" / "tokenizer.json"
         target = _read_exported_tokenizer(target_path) if target_path.is_file() else source
@@ -174,7 +174,7 @@ def _build_imported_tokenizer(
 
 
 def _read_tokens(path: Path) -> list[str]:
-    """Pieces in the order of ids; RunError where ids are missing or double."""
+    """Tokens in the order of their ids; RunError if ids are missing or repeated."""
     content = _read_optional_json(path)
     items_by_id = sorted(content.items(), key=lambda item: item[1])
     if [token_id for _, token_id in items_by_id] != list(range(len(items_by_id))):
@@ -183,12 +183,12 @@ def _read_tokens(path: Path) -> list[str]:
 
 
 def _pad_tokens(tokens: list[str], size: int) -> list[str]:
-    """As many pieces as the model has; rows without one are never found in text."""
+    """Tokens for all embeddings of the model; those of unused rows never occur in text."""
     return tokens + [f"<row {token_id}>" for token_id in range(len(tokens), size)]
 
 
 def _build_vocabulary(folder: MarianFolder, token_lists: list[list[str]]) -> Vocabulary:
-    """Sizes and special tokens; RunError where they do not agree."""
+    """Sizes and special tokens; RunError if they contradict each other."""
     config = folder.config
     source_size = int(config["vocab_size"])
     target_size = int(config.get("decoder_vocab_size") or source_size)
@@ -200,7 +200,7 @@ def _build_vocabulary(folder: MarianFolder, token_lists: list[list[str]]) -> Voc
         raise RunError(f"{folder.path}: vocab.json has no <unk>")
     unknown_ids = {tokens.index("<unk>") for tokens in token_lists}
     if len(unknown_ids) > 1 or not isinstance(eos_id, int):
-        raise RunError(f"{folder.path}: the two vocabularies have other special tokens")
+        raise RunError(f"{folder.path}: the two vocabularies have different special tokens")
     return Vocabulary(
         source_size=source_size,
         target_size=target_size,
@@ -213,7 +213,7 @@ def _build_vocabulary(folder: MarianFolder, token_lists: list[list[str]]) -> Voc
 
 
 def read_weights(folder: MarianFolder) -> Tensors:
-    """The tensors by MarianMT's names, in float32; RunError where the file is damaged."""
+    """The tensors by their names in MarianMT, in float32; RunError if the file is damaged."""
     path = folder.path / WEIGHTS_FILE
     try:
         return {name: value.float() for name, value in load_file(path).items()}
@@ -222,7 +222,7 @@ def read_weights(folder: MarianFolder) -> Tensors:
 
 
 def convert_weights(folder: MarianFolder, tensors: Tensors) -> Tensors:
-    """The weights by our names; RunError where one is missing."""
+    """The weights by their names in `Transformer`; RunError if one is missing."""
     try:
         return _convert_weights(folder, tensors)
     except KeyError as error:
@@ -230,7 +230,7 @@ def convert_weights(folder: MarianFolder, tensors: Tensors) -> Tensors:
 
 
 def _tied_embeddings(config: dict[str, Any]) -> str:
-    """Which tables ours can share: without scaled embeddings, none with the output."""
+    """The `tied_embeddings` of the recipe; unscaled embeddings cannot be tied to the output."""
     if not config.get("tie_word_embeddings", True) or not config.get("scale_embedding"):
         return "none"
     return "all" if config.get("share_encoder_decoder_embeddings", True) else "target"
@@ -250,7 +250,7 @@ def _convert_weights(folder: MarianFolder, tensors: Tensors) -> Tensors:
 
 def _convert_embeddings(folder: MarianFolder, tensors: Tensors) -> Tensors:
     config = folder.config
-    source, target = (  # a table that is shared is stored once
+    source, target = (  # a shared table is stored once
         tensors.get(f"model.{side}.embed_tokens.weight", tensors.get("model.shared.weight"))
         for side in ("encoder", "decoder")
     )
@@ -261,7 +261,7 @@ def _convert_embeddings(folder: MarianFolder, tensors: Tensors) -> Tensors:
     for banned_ids in folder.generation_config.get("bad_words_ids") or config.get("bad_words_ids") or []:
         if len(banned_ids) == 1:
             bias[banned_ids[0]] = BANNED_TOKEN_BIAS
-    # Ours multiplies embeddings with the square root of their width, always.
+    # `Transformer` always multiplies embeddings by the square root of their width.
     scale = 1.0 if config.get("scale_embedding") else config["d_model"] ** -0.5
     converted = {"source_embedding.weight": source * scale, "output.bias": bias}
     if _tied_embeddings(config) != "all":
@@ -272,7 +272,7 @@ def _convert_embeddings(folder: MarianFolder, tensors: Tensors) -> Tensors:
 
 
 def _convert_layer(marian_prefix: str, prefix: str, tensors: Tensors) -> Tensors:
-    """One layer of either side."""
+    """The weights of one layer of encoder or decoder."""
     names = {
         "feed_forward.network.expand": "fc1",
         "feed_forward.network.contract": "fc2",

@@ -1,7 +1,7 @@
-"""Whether an exported model translates as ours does.
+"""The check that an exported model translates as the run does.
 
-In float32 the same text is asked for: greedy on 99 of 100 lines, at beam 5, where near ties and
-another end of search show, on 97. Weights of fewer bits are judged by BLEU.
+In float32 the texts must be equal: of 100 lines 99 in greedy search, and 97 at beam 5, where near ties and another
+stopping rule matter. Weights of fewer bits are judged by BLEU.
 """
 
 from collections.abc import Sequence
@@ -17,37 +17,37 @@ from nmt_cli.inference.translator import Translator
 MIN_EQUAL_GREEDY, MIN_EQUAL_BEAM = 0.99, 0.97
 BEAM_SIZE = 5
 MAX_BLEU_DIFFERENCE = 0.3
-SAMPLE_LINES, LARGE_SAMPLE_LINES = 100, 1000  # lines; where BLEU differs on few, many decide
+SAMPLE_LINES, LARGE_SAMPLE_LINES = 100, 1000  # lines; if BLEU differs on the small sample, the large one decides
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Text to translate with both; without references only the share of equal lines is known."""
+    """Text to translate with both; without references only the fraction of equal lines is known."""
 
     sources: list[str]
     references: list[str] | None
-    tokenize: str | None = None  # for BLEU
+    tokenize: str | None = None  # sacreBLEU's tokenizer
 
     def head(self, count: int) -> "Sample":
-        """At most so many of the lines."""
+        """The first `count` lines."""
         references = None if self.references is None else self.references[:count]
         return Sample(self.sources[:count], references, self.tokenize)
 
 
 @dataclass(frozen=True)
 class Parity:
-    """How an export compares with the model that it was made from."""
+    """How an export compares with the run that it was made from."""
 
     lines: int
-    greedy: float  # share of lines with the same text
+    greedy: float  # fraction of lines with the same text
     beam: float
-    bleu: tuple[float, float] | None  # ours and the export's, at beam 5
+    bleu: tuple[float, float] | None  # of the run and of the export, at beam 5
     signature: str | None  # sacreBLEU's
-    problem: str | None  # why it is not good enough; None where it is
+    problem: str | None  # why it is not good enough; None if it is
 
     @property
     def summary(self) -> str:
-        """One line about it."""
+        """The comparison in one line, for the user."""
         greedy, beam = (round(share * self.lines) for share in (self.greedy, self.beam))
         comparison = f"of {self.lines} lines {greedy} are translated the same greedily, {beam} at beam {BEAM_SIZE}"
         if self.bleu is None:
@@ -64,12 +64,12 @@ def compare(
     *,
     exact: bool,
 ) -> Parity:
-    """Translate the first lines of the sample with both; `exact` for weights in float32."""
+    """Translate the first lines of the sample with both; `exact` demands equal texts instead of equal BLEU."""
     small_sample = sample.head(SAMPLE_LINES)
     equal_shares = []
     for beam in (1, BEAM_SIZE):
         overrides: dict[str, Any] = {"beam": beam, "n_best": 1, "sampling": False, "top_k": None, "top_p": None}
-        overrides |= {"repair_degenerate": False, "split": "none", "keep": "none"}  # each by itself, without mending
+        overrides |= {"repair_degenerate": False, "split": "none", "keep": "none"}  # compare the engines alone
         config = search.model_copy(update=overrides)
         translations = [
             _translate(engine, tokenizers, config, small_sample) for engine in (original_engine, exported_engine)
@@ -95,7 +95,7 @@ def _translate(engine: Engine, tokenizers: Tokenizers, config: SearchConfig, sam
 def _bleu_scores(
     sample: Sample, translations: Sequence[Sequence[str]]
 ) -> tuple[tuple[float, float] | None, str | None]:
-    """BLEU of both and its signature."""
+    """BLEU of both, and its signature; None without references."""
     if sample.references is None:
         return None, None
     original_bleu, exported_bleu = (
@@ -109,7 +109,7 @@ def _bleu_differs(bleu: tuple[float, float] | None) -> bool:
 
 
 def _text_problem(equal_shares: list[float], lines: int) -> str | None:
-    """Which of the two shares is too small."""
+    """What is wrong if one of the two fractions is too small."""
     for name, share, minimum in zip(
         ("greedy", f"beam {BEAM_SIZE}"), equal_shares, (MIN_EQUAL_GREEDY, MIN_EQUAL_BEAM), strict=True
     ):

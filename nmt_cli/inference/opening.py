@@ -85,10 +85,10 @@ def open_translator(
     opened_engine: Engine
     if engine == "torch":
         if quantization is not None:
-            raise UserError("--quantization: only with --engine ctranslate2; see search.precision")
+            raise UserError("quantization: only with engine ctranslate2; see search.precision")
         opened_engine, tokenizers = _open_torch_engine(runs, recipe.search, device, align=align)
     else:
-        from nmt_cli.runs.exports import open_engine
+        from nmt_cli.export.cached import open_engine
 
         _check_engine_support(engine, runs, align=align)
         opened_engine = open_engine(
@@ -119,7 +119,7 @@ def _open_torch_engine(
                 f"{other.folder.path} has another tokenizer than {first.folder.path}: an ensemble needs the same one"
             )
     if align and not first.model.has_attention:
-        raise UserError(f"{runs[0]}: --alignments needs a model with attention")
+        raise UserError(f"{runs[0]}: alignments need a model with attention")
     if not others:
         return TorchEngine(first.model), first.tokenizers
     members = [run.model for run in (first, *others) if isinstance(run.model, Autoregressive)]
@@ -130,11 +130,11 @@ def _open_torch_engine(
 
 def _check_engine_support(engine: str, runs: Sequence[Path], *, align: bool) -> None:
     """UserError for what engines other than torch cannot do."""
-    from nmt_cli.runs.exports import ENGINES
+    from nmt_cli.export.cached import ENGINES
 
     if engine not in ENGINES:
-        raise UserError(f"--engine {engine}: there are {', '.join(ENGINES)}")
+        raise UserError(f"engine {engine}: there are {', '.join(ENGINES)}")
     if len(runs) > 1:
-        raise UserError(f"--engine {engine}: an ensemble needs --engine torch")
+        raise UserError(f"engine {engine}: an ensemble needs engine torch")
     if align:
-        raise UserError(f"--engine {engine}: --alignments needs --engine torch")
+        raise UserError(f"engine {engine}: alignments need engine torch")

@@ -66,7 +66,7 @@ class TranslatedLine:
     @property
     def warnings(self) -> list[str]:
         """What was replaced, cut or repaired."""
-        encoding_warnings = ["bytes that are not UTF-8 became U+FFFD"] if self.line.invalid_utf8 else []
+        encoding_warnings = ["invalid UTF-8 was replaced by U+FFFD"] if self.line.invalid_utf8 else []
         return encoding_warnings + self.translation.warnings
 
     def output_lines(self, output_format: OutputFormat) -> list[str]:

@@ -1,7 +1,7 @@
-"""Lines longer than a model can read: cut into segments, and their translations put together.
+"""Splitting lines that are longer than a model can read, and joining the translations of the segments.
 
-A line is cut at sentence ends; a sentence that is still too long at commas and the like, then at
-spaces, then between characters. Every character but the white space around a cut is in a segment.
+A line is split at sentence ends; a sentence that is still too long at commas and the like, then at spaces, then between
+characters. Only the white space around a split is lost.
 """
 
 import re
@@ -9,45 +9,44 @@ import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-# Marks that a space follows: also those of Hindi and its neighbours, Urdu, Arabic, Armenian and
-# Amharic. Marks that need none: of Chinese and Japanese, Burmese and Khmer.
+# Punctuation followed by a space, including that of Hindi and its relatives, Urdu, Arabic, Armenian and Amharic; and
+# punctuation that needs no space: of Chinese, Japanese, Burmese and Khmer.
 SENTENCE_END = re.compile(r"(?<=[.!?…।॥۔؟։።])[\"'”’»)\]]*\s+|(?<=[。！？။។])(?![。！？။។])[”’」』）]*")
 CLAUSE_END = re.compile(r"(?<=[,;:،؛၊])\s+|(?<=[、，；：])")
 SPACE = re.compile(r"\s+")
 BOUNDARY_PATTERNS = (SENTENCE_END, CLAUSE_END, SPACE)
-MIN_SEGMENT_TOKENS = 8  # pieces: a shorter sentence takes the next one along ('Mr. Smith' has one too many)
+MIN_SEGMENT_TOKENS = 8  # a shorter sentence is joined with the next one: it may end in an abbreviation ('Mr. Smith')
 ZERO_WIDTH_JOINER, VARIATION_SELECTORS = "\u200d", range(0xFE00, 0xFE10)  # inside emoji
 
-# Scripts written without spaces: the first three do without them between sentences, too.
+# Scripts written without spaces between words: the CJK ones have none between sentences either.
 CJK = (range(0x2E80, 0xA4D0), range(0xF900, 0xFB00), range(0xFF00, 0xFFF0))
 ASTRAL_CJK = range(0x20000, 0x33480)
 UNSPACED_SCRIPTS = (*CJK, range(0x0E00, 0x1100), range(0x1780, 0x1800))  # Thai, Lao, Tibetan, Burmese; Khmer
 
-TokenCounter = Callable[[list[str]], list[int]]  # pieces of each text
+TokenCounter = Callable[[list[str]], list[int]]  # number of tokens of each text
 Span = tuple[int, int]
 
 
 @dataclass(frozen=True)
 class Segment:
-    """A part of a line, without white space around it."""
+    """A part of a line, without surrounding white space."""
 
     text: str
     separator: str = " "
-    """White space that follows it; none where the next segment goes on without any."""
+    """White space that follows it; none where the next segment continues without any."""
 
 
 def split_line(text: str, max_tokens: int, count_tokens: TokenCounter) -> list[Segment]:
-    """Segments of at most `limit` pieces, in order.
+    """Segments of at most `max_tokens` tokens, in order; only a single character may have more.
 
-    A line that has to be cut is cut into its sentences, since most models know only single ones.
-    Only a character that has more pieces than `limit` is left longer than that.
+    A line that is too long is split into single sentences where possible, since most models are trained on those.
     """
     if count_tokens([text])[0] <= max_tokens:
         return [Segment(text)]
     spans = _strip_spans(text, _pack_units(text, (0, len(text)), max_tokens, count_tokens, 0))
     token_counts = count_tokens([text[start:end] for start, end in spans])
     fitting_spans: list[Span] = []
-    for span, token_count in zip(spans, token_counts, strict=True):  # joined, units may have more pieces
+    for span, token_count in zip(spans, token_counts, strict=True):  # joined units may have more tokens than the sum
         fitting_spans += (
             [span]
             if token_count <= max_tokens
@@ -59,7 +58,7 @@ def split_line(text: str, max_tokens: int, count_tokens: TokenCounter) -> list[S
 def join_translations(segments: Sequence[Segment], translations: Sequence[str]) -> str:
     """The translation of a line from those of its segments, with the spacing that stood between them.
 
-    A single space is left out where the target is written without any, and put between two sentences whose source was.
+    A single space is left out where the target is written without spaces, and added where only the source was.
     """
     joined = separator = last_source_character = ""
     for segment, text in zip(segments, translations, strict=True):
@@ -78,14 +77,14 @@ def join_translations(segments: Sequence[Segment], translations: Sequence[str]) 
 
 
 def _pack_units(text: str, span: Span, max_tokens: int, count_tokens: TokenCounter, level: int) -> list[Span]:
-    """Spans of neighbouring units of this level: sentences, clauses, words."""
+    """Spans of neighbouring units: sentences (level 0), clauses (1), words (2) or characters (3)."""
     if level == len(BOUNDARY_PATTERNS):
         return _slice_characters(text, _grapheme_boundaries(text, span), max_tokens, count_tokens)
     units = list(_split_at(text, span, BOUNDARY_PATTERNS[level]))
     token_counts = count_tokens([text[start:end].strip() for start, end in units])
     min_tokens = min(MIN_SEGMENT_TOKENS, max_tokens) if level == 0 else max_tokens
     packed: list[Span] = []
-    last_token_count = max_tokens  # pieces in the last part; full where nothing may be added to it
+    last_token_count = max_tokens  # tokens in the last span; max_tokens where nothing may be added to it
     for unit, token_count in zip(units, token_counts, strict=True):
         if token_count > max_tokens:
             packed += _pack_units(text, unit, max_tokens, count_tokens, level + 1)
@@ -109,7 +108,7 @@ def _split_at(text: str, span: Span, boundary: re.Pattern[str]) -> Iterator[Span
 
 
 def _slice_characters(text: str, bounds: Sequence[int], max_tokens: int, count_tokens: TokenCounter) -> list[Span]:
-    """Spans of as many units as fit; unit i is text[bounds[i] : bounds[i + 1]]."""
+    """Spans of as many units as fit, where unit i is text[bounds[i] : bounds[i + 1]]."""
     spans: list[Span] = []
     position, count, unit_count = 0, max_tokens, len(bounds) - 1
     while position < unit_count:
@@ -118,7 +117,9 @@ def _slice_characters(text: str, bounds: Sequence[int], max_tokens: int, count_t
         )
         start, end = bounds[position], bounds[position + count]
         if count == 1 and end - start > 1 and count_tokens([text[start:end]])[0] > max_tokens:
-            spans += _slice_characters(text, range(start, end + 1), max_tokens, count_tokens)  # a tower of accents
+            spans += _slice_characters(
+                text, range(start, end + 1), max_tokens, count_tokens
+            )  # stacked accents
         else:
             spans.append((start, end))
         position += count
@@ -143,7 +144,7 @@ def _fitting_unit_count(
 
 
 def _grapheme_boundaries(text: str, span: Span) -> list[int]:
-    """Where characters begin that do not combine with the one before; the span's end is last."""
+    """Where characters begin that do not combine with the previous one; followed by the end of the span."""
     start, end = span
     bounds = [start]
     for position in range(start + 1, end):
@@ -157,7 +158,7 @@ def _grapheme_boundaries(text: str, span: Span) -> list[int]:
 
 
 def _strip_spans(text: str, spans: list[Span]) -> list[Span]:
-    """The spans without white space around them, and without those of white space only."""
+    """The spans without surrounding white space; blank spans are dropped."""
     stripped = []
     for start, end in spans:
         content = text[start:end]

@@ -60,7 +60,7 @@ class Panel(NamedTuple):
 
 
 def subword_labels(subwords: Sequence[str]) -> list[str]:
-    """Pieces as people read them: without the space that begins a word; `·rad` goes on with one.
+    """Subwords as people read them: no space at the start of a word, and a dot (`·rad`) inside one.
 
     Punctuation and scripts that need no spaces get no dot.
     """

@@ -37,11 +37,11 @@ class Series:
 class TrainingHistory:
     """What happened in a run, in the order of updates."""
 
-    train_loss: Series = field(default_factory=Series)  # smoothed, nats a target token
+    train_loss: Series = field(default_factory=Series)  # smoothed, nats per target token
     dev_loss: Series = field(default_factory=Series)  # not smoothed
     bleu: Series = field(default_factory=Series)  # of the development text
     learning_rate: Series = field(default_factory=Series)
-    speed: Series = field(default_factory=Series)  # target tokens a second
+    speed: Series = field(default_factory=Series)  # target tokens per second
     damaged_lines: int = 0  # lines that are not records
 
 

@@ -15,7 +15,6 @@ from nmt_cli.data.config import CorpusConfig
 from nmt_cli.data.tokenization.tokenizer import TokenizerConfig
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.errors import RecipeError, suggest
-from nmt_cli.evaluation.metrics import sacrebleu_tokenizers
 from nmt_cli.models import MODELS
 from nmt_cli.models.contract import ModelConfig
 from nmt_cli.recipe.aliases import rename_content_keys, rename_line_numbers, rename_override_keys
@@ -266,10 +265,6 @@ def _cross_field_errors(sections: dict[str, Any]) -> list[_FieldError]:
             elements = dotted_key.replace("[", ".").replace("]", "").split(".")  # train[0] is train.0
             path = [int(element) if element.isdigit() else element for element in elements]
             errors.append(_FieldError((key, *path), reason))
-    tokenizer = sections["training"].metric_tokenize
-    if tokenizer is not None and tokenizer not in sacrebleu_tokenizers():
-        message = f"no tokenizer of sacreBLEU; use one of {', '.join(sacrebleu_tokenizers())}"
-        errors.append(_FieldError(("training", "metric_tokenize"), message))
     return errors
 
 

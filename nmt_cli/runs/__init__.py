@@ -1,1 +1,1 @@
-"""A run: its folder and checkpoints, opening one, beginning one from another, exports kept with it."""
+"""Run folders: opening a run, setting up a training, starting from another run, cached exports."""

@@ -1,4 +1,4 @@
-"""Opening a run folder: its recipe, its tokenizers and its model, ready to translate."""
+"""Opening a run: its recipe, tokenizers and model, ready to translate."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +24,7 @@ Model = TranslationModel[Any]
 
 @dataclass(frozen=True)
 class LoadedRun:
-    """A run that can translate."""
+    """An opened run, with its best weights in the model."""
 
     folder: RunFolder
     recipe: Recipe
@@ -36,9 +36,9 @@ class LoadedRun:
 def open_run(
     path: Path, device: torch.device, precision: Precision | Literal["int8"], overrides: tuple[str, ...] = ()
 ) -> LoadedRun:
-    """Load a run's best weights; RunError says what is missing or does not fit.
+    """Open a run with its best weights; RunError if something is missing or does not fit.
 
-    Where they are damaged, the newest whole checkpoint is used, with a warning.
+    If they are damaged, the newest intact checkpoint is used, with a warning.
     """
     if precision == "int8" and device.type != "cpu":
         raise DeviceError("search.precision: int8 runs on a CPU; use auto here, or --device cpu")
@@ -60,15 +60,15 @@ def open_run(
 
 
 def tokenizer_hashes(path: Path) -> dict[str, str]:
-    """SHA-256 of each tokenizer file of a run, by name."""
+    """The SHA-256 of each tokenizer file of a run, by file name."""
     files = sorted(path.glob("tokenizer*.json"))
     return {file.name: sha256_of_file(file) for file in files}
 
 
 def check_manifest(path: Path) -> None:
-    """RunError where a run was written by a newer version, or its tokenizer is that of another.
+    """RunError if a run was written by a newer version, or if its tokenizer is another run's.
 
-    Another tokenizer of the same size would translate, into nonsense.
+    With another tokenizer of the same size the model would translate into nonsense.
     """
     manifest = read_json(path / "manifest.json")
     format_version = manifest.get("format", FORMAT_VERSION)
@@ -80,7 +80,7 @@ def check_manifest(path: Path) -> None:
 
 
 def build_model(recipe: Recipe, vocabulary: Vocabulary) -> Model:
-    """A new model as the recipe describes it, initialised by training.seed."""
+    """A new model as the recipe describes it, with weights initialised from training.seed."""
     torch.manual_seed(recipe.training.seed)
     model: Model = MODELS[recipe.model.type](recipe.model, vocabulary)
     return model
@@ -89,7 +89,7 @@ def build_model(recipe: Recipe, vocabulary: Vocabulary) -> Model:
 def load_for_inference(
     model: Model, tensors: NamedTensors, source: Path, device: torch.device, precision: Precision | Literal["int8"]
 ) -> None:
-    """Let the model translate with these weights, in this precision."""
+    """Load weights into the model and prepare it for translating in this precision."""
     dtype = torch.float32 if precision == "int8" else choose_dtype(precision, device)
     model.to(device=device, dtype=dtype).eval()
     load_weights(model, tensors, source)
@@ -98,14 +98,14 @@ def load_for_inference(
 
 
 def load_weights(model: Model, tensors: NamedTensors, source: Path) -> None:
-    """Copy tensors into the model; RunError where names or shapes differ."""
+    """Copy tensors into the model; RunError if names or shapes differ."""
     check_weights(model, tensors, source)
     for name, parameter in model.named_parameters():
         parameter.data.copy_(tensors[name])
 
 
 def check_weights(model: Model, tensors: NamedTensors, source: Path) -> None:
-    """RunError where names or shapes differ from the model's."""
+    """RunError if names or shapes differ from the model's."""
     parameters = dict(model.named_parameters())
     if set(parameters) != set(tensors):
         mismatched_names = sorted(set(parameters) ^ set(tensors))

@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 
-from nmt_cli.commands.prepare import PreparationResult, prepare_recipe
 from nmt_cli.data.prepared.store import PreparedData
 from nmt_cli.data.text_profile import TextProfile, profile_files
 from nmt_cli.device import choose_dtype, device_name, keep_freed_memory, limit_kernel_cache
@@ -23,6 +22,7 @@ from nmt_cli.reporting import Reporter
 from nmt_cli.runs.folder import RunFolder
 from nmt_cli.runs.init_from import find_base_folder, find_base_run, inherit_sections, training_words
 from nmt_cli.runs.loading import Model, build_model, check_weights, tokenizer_hashes
+from nmt_cli.runs.preparation import PreparationResult, prepare_recipe
 from nmt_cli.training.batch_size import find_batch_size
 from nmt_cli.training.batches import BatchIterator
 from nmt_cli.training.checkpoints import FORMAT_VERSION, Checkpointer
@@ -243,14 +243,14 @@ def _check_output_dir(folder: RunFolder, resume: bool) -> None:
     out = folder.path
     existing = next(path for path in (out, *out.absolute().parents) if path.exists())
     if not existing.is_dir():
-        raise RunError(f"{out}: {existing} is a file, not a folder: choose another --out")
+        raise RunError(f"{out}: {existing} is a file, not a folder", hint="choose another --out")
     if folder.exists() and not resume:
-        raise RunError(f"{out} exists: continue with --resume, or choose another --out DIR")
+        raise RunError(f"{out} exists", hint="continue with --resume, or choose another --out DIR")
     if folder.exists() and not folder.checkpoints.folder.is_dir():
-        raise RunError(f"{out}: not a run folder: choose another --out DIR")
+        raise RunError(f"{out}: not a run folder", hint="choose another --out DIR")
     effective_ids = os.access in os.supports_effective_ids
     if not os.access(existing, os.W_OK | os.X_OK, effective_ids=effective_ids):
-        raise RunError(f"{out}: cannot write into {existing}: choose another --out")
+        raise RunError(f"{out}: cannot write into {existing}", hint="choose another --out")
 
 
 def _reconcile_with_started_run(recipe: Recipe, started_recipe: Recipe, reporter: Reporter) -> Recipe:

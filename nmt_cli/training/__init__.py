@@ -1,1 +1,1 @@
-"""Loss, schedules, optimizer and the loop."""
+"""Training: batches, loss, gradients, optimizer, schedule, checkpoints, and the loop over updates."""

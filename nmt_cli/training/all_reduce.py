@@ -1,8 +1,8 @@
-"""What the processes of a run tell each other after an update: gradients, losses, decisions.
+"""The all-reduce of gradients over processes, which also carries what they must agree on.
 
-The float32 gradient is one flat tensor, so its sum over processes is one all-reduce. A few more
-numbers ride behind it: the loss, and all that a process might decide by itself. So every process
-knows the same at the same update, and none goes on or stops alone.
+The float32 gradient is one flat tensor, so its sum over processes is one all-reduce. A few scalars
+behind it carry the loss, and signals and memory shortages that a single process has noticed. Every
+process thus knows the same after the same update, and none stops or splits batches alone.
 """
 
 import signal
@@ -15,30 +15,29 @@ from nmt_cli.distributed.process_group import ProcessGroup
 from nmt_cli.training.parameters import FlatParameters
 from nmt_cli.training.signals import StopSignals
 
-# Behind the gradient ride: the loss, a flag for each signal, and for each rank the seconds that it
-# computed and its shortage of memory.
+# The extra scalars: the loss, a flag for each signal, the seconds that each rank was busy, and the
+# positions for which it ran out of memory.
 LOSS_OFFSET, SIGNALS_OFFSET = 0, 1
-SIGNALS = (signal.SIGINT, signal.SIGTERM)  # where both came, the second counts
+SIGNALS = (signal.SIGINT, signal.SIGTERM)  # if both were received, the second counts
 BUSY_SECONDS_OFFSET = SIGNALS_OFFSET + len(SIGNALS)
 
 
 def extra_scalar_count(processes: ProcessGroup) -> int:
-    """How many numbers ride behind the gradient."""
+    """The number of scalars behind the gradient."""
     return 0 if processes.is_single else BUSY_SECONDS_OFFSET + 2 * processes.world_size
 
 
 class SyncedStep(NamedTuple):
-    """What every process knows after an exchange."""
+    """What every process knows after the all-reduce."""
 
     loss: Tensor  # smoothed, summed over the batches of all processes; on the device
-    sync_wait_seconds: float  # seconds that a process waited for the slowest one, on average
-    all_reduce_seconds: float  # seconds from the slowest one's arrival until all had the sums
-    oom_positions: int  # positions for which memory ran out in some process; 0 where it did in none;
-    # negative where they were those of a single pair
+    sync_wait_seconds: float  # that a process waited for the slowest one, on average
+    all_reduce_seconds: float  # from the moment when the slowest process was ready
+    oom_positions: int  # for which memory ran out in some process; 0: in none; negative: those of a single pair
 
 
 class GradientAllReduce:
-    """Sums gradients over processes, and watches for the signals that end training."""
+    """Sums gradients over processes, and catches the signals that end training."""
 
     def __init__(self, parameters: FlatParameters, processes: ProcessGroup) -> None:
         self.parameters, self.processes = parameters, processes
@@ -47,19 +46,19 @@ class GradientAllReduce:
 
     @property
     def signal(self) -> int | None:
-        """A signal to stop, of which all processes know."""
+        """A signal to stop that all processes know of."""
         return self.stop_signals.received_signal if self.processes.is_single else self._agreed_signal
 
     def __call__(self, loss: Tensor, oom_positions: int) -> SyncedStep:
-        """Sum the gradient, and this process's loss, over all; learn of each other's signals, and
-        whether memory ran out (`shortage`, as in Agreed).
+        """Sum the gradient and the loss over all processes, and share signals and memory shortages.
 
-        A signal that comes after this call is told with the next update.
+        `oom_positions` is this process's, as in SyncedStep. A signal that comes after this call is
+        shared with the next update.
         """
         if self.processes.is_single:
             return no_sync(loss, oom_positions)
         if loss.device.type == "cuda":
-            torch.cuda.synchronize(loss.device)  # else the time below is only that of asking
+            torch.cuda.synchronize(loss.device)  # otherwise only the launch of kernels would be timed
         busy_seconds = self.processes.busy_seconds()
         extra_scalars = self.parameters.extra_scalars
         extra_scalars.copy_(torch.tensor(self._pack_scalars(busy_seconds, oom_positions)))
@@ -93,5 +92,5 @@ class GradientAllReduce:
 
 
 def no_sync(loss: Tensor, oom_positions: int) -> SyncedStep:
-    """The exchange of a process alone."""
+    """The result for a single process."""
     return SyncedStep(loss, 0.0, 0.0, oom_positions)

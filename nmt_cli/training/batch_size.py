@@ -1,4 +1,4 @@
-"""tokens_per_batch: auto, resolved by trying on this machine."""
+"""training.tokens_per_batch: auto, resolved by trying batch sizes on this machine."""
 
 from collections.abc import Callable
 from copy import deepcopy
@@ -13,9 +13,9 @@ from nmt_cli.training.gradients import GradientAccumulator
 from nmt_cli.training.memory import allocated_memory, available_memory, peak_allocated_memory, reset_peak_memory
 from nmt_cli.training.parameters import FlatParameters
 
-MEMORY_FRACTION = 0.85  # of the memory that is free before training
-MIN_TRIED_TOKENS, MAX_TRIED_TOKENS = (1024, {"cpu": 4096, "cuda": 32768})  # tokens a batch that are tried
-MIN_BATCHES_PER_EPOCH = 100  # an epoch shall have at least
+MEMORY_FRACTION = 0.85  # of the memory that is free before training that may be used
+MIN_TRIED_TOKENS, MAX_TRIED_TOKENS = 1024, {"cpu": 4096, "cuda": 32768}  # tokens per batch
+MIN_BATCHES_PER_EPOCH = 100
 
 
 def find_batch_size(
@@ -27,16 +27,17 @@ def find_batch_size(
     seed: int,
     processes_per_machine: int = 1,
 ) -> tuple[int, int | None, int]:
-    """Tokens a batch for a model on a device; bytes that they need (None: more than there are), and
-    bytes that there are. The model stays as it is. So many `sharers` share the machine; a GPU is
-    not shared.
+    """The tokens per batch for a model on a device, the bytes that they need (None: more than available), and
+    the bytes that are available.
+
+    The model is not changed. `processes_per_machine` share main memory; each has a GPU of its own.
     """
     allocated_before, available_bytes = allocated_memory(device), available_memory(device)
     available_bytes //= processes_per_machine if device.type == "cpu" else 1
     trial_model = deepcopy(model).to(device).train()
     parameters = FlatParameters(trial_model, dtype)
     accumulator = GradientAccumulator(trial_model, parameters, device=device, seed=seed)
-    optimizer_moments = torch.ones(2 * parameters.numel, device=device)  # as the optimizer will have
+    optimizer_moments = torch.ones(2 * parameters.numel, device=device)  # as large as the optimizer's will be
 
     def measure_bytes(tokens: int) -> int | None:
         reset_peak_memory(device)
@@ -54,14 +55,15 @@ def find_batch_size(
 def choose_batch_size(
     measure_bytes: Callable[[int], int | None], available_bytes: int, max_tokens: int
 ) -> tuple[int, int | None]:
-    """The largest of 1024, 2048, 4096 ... tokens, up to `most`, whose need fits, and its need.
+    """The largest of 1024, 2048, 4096 ... tokens, up to `max_tokens`, that fits into memory, and the bytes it needs.
 
-    `need` tries a number of tokens and returns the bytes it took, or None where memory ran out.
-    A number is tried only if twice the need of the one before it fits: where the kernel kills
-    instead of refusing, running out must not be tried. Nothing below 1024 is chosen, except where
-    `most` is: what does not fit then is split.
+    `measure_bytes` tries a number of tokens and returns the bytes it needed, or None if memory ran
+    out. A number is tried only if twice the bytes of the previous one are available, because a
+    kernel that overcommits memory kills the process when it runs out. The smallest number is chosen
+    even if it does not fit: batches are then split.
     """
-    batch_tokens, needed_bytes = (min(MIN_TRIED_TOKENS, max_tokens), measure_bytes(min(MIN_TRIED_TOKENS, max_tokens)))
+    batch_tokens = min(MIN_TRIED_TOKENS, max_tokens)
+    needed_bytes = measure_bytes(batch_tokens)
     while (
         needed_bytes is not None and batch_tokens < max_tokens and 2 * needed_bytes <= MEMORY_FRACTION * available_bytes
     ):
@@ -74,9 +76,9 @@ def choose_batch_size(
 
 
 def max_batch_tokens(device: torch.device, epoch_tokens: int) -> int:
-    """What a batch may have at most, where an epoch has so many tokens.
+    """The most tokens per batch for an epoch of `epoch_tokens`.
 
-    More than MOST makes an update no faster for a token, and a small corpus learns better from more
-    updates.
+    Above MAX_TRIED_TOKENS training does not become faster per token, and a small corpus is learned
+    better by more updates.
     """
     return max(256, min(MAX_TRIED_TOKENS[device.type], epoch_tokens // MIN_BATCHES_PER_EPOCH))

@@ -1,11 +1,11 @@
-"""Compiled layers: on a GPU many small operations become few kernels (torch.compile).
+"""Compiling layers with torch.compile, which fuses many small operations into few GPU kernels.
 
-A layer's code is compiled once for all layers of its kind, with dynamic shapes: there is a graph
-for batches with padding and one for those without, and another one where a size is 1 or happens to
-equal a size that it need not equal. After the first batches there is nothing left to compile;
-`graphs` counts them, and the log of a run shows the count. Validation and search run uncompiled, so
-that they add no graphs of their own. Dropout masks are drawn by the compiled code itself: other
-ones than without it, but from the same seeds. Not measured on a GPU.
+A layer is compiled once for all layers of its kind, with dynamic shapes: one graph for batches with
+padding, one for those without, and others where a size is 1 or happens to equal another size. After
+the first batches there is nothing left to compile; the log of a run shows the number of graphs.
+Validation and search run uncompiled, so that they add no graphs. Dropout masks are drawn by the
+compiled code: they differ from those of uncompiled code, but come from the same seeds. Not measured
+on a GPU.
 """
 
 from collections.abc import Iterator
@@ -19,17 +19,16 @@ from nmt_cli.training.loss import CrossEntropy, compilable_cross_entropy
 
 CompileMode = Literal["auto", "on", "off"]
 
-MAX_GRAPHS_PER_LAYER = 64  # of one layer's code; with PyTorch's 8, further kinds of batches would run slowly
+MAX_GRAPHS_PER_LAYER = 64  # with PyTorch's default of 8, further kinds of batches would run uncompiled
 
 
 def should_compile(mode: CompileMode, device: torch.device) -> bool:
-    """Whether `training.compile` means that layers are compiled for this device."""
+    """Whether training.compile asks for compiled layers on this device."""
     return mode == "on" or (mode == "auto" and device.type == "cuda")
 
 
 def compile_layers(model: TranslationModel[Any], backend: str = "inductor") -> CrossEntropy:
-    """Let the model's repeated layers be compiled when they are first called; returns a loss that
-    is, too."""
+    """Compile the model's repeated layers when they are first called; returns a loss that is compiled too."""
     torch._dynamo.config.recompile_limit = MAX_GRAPHS_PER_LAYER
     for layer in model.compilable_layers():
         layer.compile(dynamic=True, backend=backend)
@@ -44,7 +43,7 @@ def uncompile_layers(model: TranslationModel[Any]) -> None:
 
 
 def compiled_graph_count() -> int:
-    """How many graphs have been compiled in this process."""
+    """The number of graphs compiled in this process."""
     from torch._dynamo.utils import counters
 
     return int(counters["stats"]["unique_graphs"])
@@ -52,7 +51,7 @@ def compiled_graph_count() -> int:
 
 @contextmanager
 def force_eager(is_compiled: bool) -> Iterator[None]:
-    """Run everything as written for a while, where it is compiled at all."""
+    """Run compiled layers uncompiled inside the block."""
     if not is_compiled:
         yield
         return

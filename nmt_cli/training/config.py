@@ -16,74 +16,74 @@ class TrainingConfig(Section):
     """The training section of a recipe."""
 
     init_from: str | None = None
-    """Run folder whose best weights, tokenizers and model section this run begins with
-    (fine-tuning); null: begin with random weights."""
+    """Fine-tuning: the run folder whose best weights, tokenizers and model section this run starts
+    from; null: random weights."""
     updates: int = Field(default=10_000, ge=1)
-    """Updates of the weights after which training is done."""
+    """Number of updates to train for."""
     tokens_per_batch: Annotated[int, Field(ge=1)] | Literal["auto"] = 4096
-    """Target positions a batch, padding and ends of sentences included; auto: as many as the memory
-    takes, measured once at the start, at most 4096 on a CPU and 32768 on a GPU."""
+    """Target positions per batch, including padding and ends of sentences; auto: as many as fit into
+    memory, measured once at the start, at most 4096 on a CPU and 32768 on a GPU."""
     gradient_accumulation: int = Field(default=1, ge=1)
-    """Batches whose gradients a process sums for one update: of N processes, N times as many. The
-    last update of an epoch has what is left."""
+    """Batches per update and process, whose gradients are summed. The last update of an epoch has the
+    remaining ones."""
     optimizer: OptimizerName = "adam"
     """adam or adamw."""
     learning_rate: float = Field(default=1e-3, gt=0)
-    """Highest rate; for schedule noam the factor before d_model^-0.5."""
+    """Peak learning rate; with schedule noam, the factor of d_model^-0.5."""
     schedule: Schedule = "inverse_sqrt"
-    """How the rate goes on after the warm-up."""
+    """How the learning rate changes after the warm-up."""
     warmup_updates: int = Field(default=400, ge=0)
-    """Updates over which the rate rises linearly to its highest."""
+    """Updates over which the learning rate rises linearly to its peak."""
     beta1: float = Field(default=0.9, ge=0, lt=1)
-    """Decay of Adam's mean of gradients."""
+    """Decay of Adam's first moment, the mean of gradients."""
     beta2: float = Field(default=0.98, ge=0, lt=1)
-    """Decay of Adam's mean of squared gradients."""
+    """Decay of Adam's second moment, the mean of squared gradients."""
     epsilon: float = Field(default=1e-9, gt=0)
-    """Added to the square root in Adam."""
+    """Added to the denominator of Adam's step."""
     weight_decay: float = Field(default=0.0, ge=0, lt=1)
-    """Decay of matrices, at its best with adamw."""
+    """Weight decay of matrices; intended for adamw."""
     label_smoothing: float = Field(default=0.1, ge=0, lt=1)
-    """Share of each target's probability that is spread over the vocabulary."""
+    """Probability that is taken from each target token and spread over the vocabulary."""
     clip_norm: float | None = Field(default=1.0, gt=0)
-    """Longest gradient; null: as long as it is."""
+    """Maximum norm of the gradient; null: no clipping."""
     precision: Precision = "auto"
-    """Type computed in: auto is bf16 where the machine is faster with it; weights are always kept
-    in float32."""
+    """Type to compute in: auto is bf16 where the machine is faster with it. Master weights are always
+    float32."""
     compile: CompileMode = "auto"
-    """Compile the layers of Transformers with torch.compile: auto is on a GPU; needs a C compiler
-    and some time at the start."""
+    """Compile the layers of Transformers with torch.compile: auto means on a GPU only. It needs a C
+    compiler and some time at the start."""
     seed: int = Field(default=1, ge=0, lt=1 << 63)
-    """Decides initial weights, order of batches and dropout."""
+    """Seed of initial weights, the order of batches and dropout."""
     validate_every: int = Field(default=500, ge=1)
     """Updates between validations; each writes a checkpoint."""
     metric: Metric = "bleu"
-    """What the best checkpoint is best at, on the development text."""
+    """Score on the development text that decides which checkpoint is best."""
     metric_tokenize: str | None = None
-    """sacreBLEU tokenizer for BLEU; null: by the target language (zh for Chinese, char
-    for Japanese, Korean and others without spaces, else 13a)."""
+    """sacreBLEU tokenizer for BLEU; null: depends on the target language (zh for Chinese, char for
+    Japanese, Korean and other languages without spaces, else 13a)."""
     validation_beam: int = Field(default=1, ge=1)
-    """Beam of the translations that are scored while training."""
+    """Beam size of the translations that are scored during training."""
     patience: int | None = Field(default=None, ge=1)
-    """Stop after so many validations in a row without a better one; null: never."""
+    """Stop after this many validations in a row without a better score; null: never."""
     plateau_factor: float = Field(default=0.5, gt=0, lt=1)
-    """Schedule plateau: the rate is multiplied with this ..."""
+    """Schedule plateau: the factor of the learning rate after plateau_patience validations."""
     plateau_patience: int = Field(default=2, ge=1)
-    """... after so many validations in a row without a better one."""
+    """Schedule plateau: validations in a row without a better score that lower the learning rate."""
     average_checkpoints: int = Field(default=1, ge=1)
-    """Validate and keep as best the mean of the last so many checkpoints."""
+    """Validate the mean of this many last checkpoints, and keep it as the best one."""
     ema_decay: float | None = Field(default=None, gt=0, lt=1)
-    """Validate and keep as best an exponential moving average of the weights with this decay."""
+    """Validate an exponential moving average of the weights with this decay, and keep it as the best one."""
     log_every: int = Field(default=50, ge=1)
     """Updates between lines of the log."""
     samples: int = Field(default=2, ge=0)
-    """Translations of the development text shown after each validation."""
+    """Translations of the development text to show after each validation."""
     tensorboard: bool = False
     """Also write TensorBoard events into the run folder (extra nmt-cli[tensorboard])."""
     max_minutes: float | None = Field(default=None, gt=0)
-    """Safety stop; a run that reaches it depends on the speed of the machine, and says so."""
+    """Time limit. A run that reaches it says so: its result depends on the speed of the machine."""
     timeout_minutes: float = Field(default=30.0, gt=0)
-    """Of several processes: one that needs longer for an update or a validation is stuck; all end
-    and print where they stand."""
+    """With several processes: one that needs longer for an update or a validation counts as stuck; all
+    end and print their stacks."""
 
     @property
     def max_positions(self) -> int:
@@ -93,17 +93,24 @@ class TrainingConfig(Section):
 
     @property
     def keep_last_checkpoints(self) -> int:
-        """How many regular checkpoints stay: to average, and to have one before the last."""
+        """Number of regular checkpoints to keep: those to average, and at least one besides the last."""
         return max(2, self.average_checkpoints)
 
     def errors(self) -> list[str]:
-        """Options that do not fit together."""
+        """Options that exclude each other, or that sacreBLEU does not have."""
+        errors = []
         if self.average_checkpoints > 1 and self.ema_decay is not None:
-            return ["average_checkpoints and ema_decay: use one of them"]
-        return []
+            errors.append("average_checkpoints and ema_decay: use one of them")
+        if self.metric_tokenize is not None:
+            from sacrebleu.metrics.bleu import BLEU
+
+            if self.metric_tokenize not in BLEU.TOKENIZERS:
+                names = ", ".join(sorted(BLEU.TOKENIZERS))
+                errors.append(f"metric_tokenize: no tokenizer of sacreBLEU; use one of {names}")
+        return errors
 
     def warnings(self) -> list[str]:
-        """See `Section.doubts`."""
+        """Options that have no effect or are unlikely to be meant."""
         messages = []
         if self.schedule != "plateau":
             keys = self.non_default("plateau_factor", "plateau_patience")

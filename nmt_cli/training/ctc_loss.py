@@ -1,4 +1,4 @@
-"""Connectionist temporal classification (Graves et al. 2006) for models that emit all at once."""
+"""The loss of non-autoregressive models: connectionist temporal classification (Graves et al. 2006)."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -9,11 +9,11 @@ from torch.nn import functional
 
 from nmt_cli.models.contract import NonAutoregressive, Sequences
 
-ScoreFunction = Callable[[Tensor], tuple[Tensor, Tensor]]  # logits to smoothed loss and nll, as sums
+ScoreFunction = Callable[[Tensor], tuple[Tensor, Tensor]]  # from logits to sums of smoothed loss and nll
 
 
 class HiddenChunk(NamedTuple):
-    """A stretch of hidden states along their first axis, and how its logits are scored."""
+    """The size of a chunk of hidden states along their first axis, and how its logits are scored."""
 
     size: int
     score: ScoreFunction
@@ -22,10 +22,10 @@ class HiddenChunk(NamedTuple):
 def ctc_chunks(
     model: NonAutoregressive[Any], source: Sequences, target_out: Sequences, smoothing: float, max_logits: int
 ) -> tuple[Tensor, list[HiddenChunk]]:
-    """Hidden states [B, U, D] and, for groups of sentences whose logits fit into `chunk`, a score.
+    """Hidden states [B, U, D], and chunks of sentences with at most `max_logits` logits.
 
-    A target has no end of sentence here: the model says all that it has to say. One that is too
-    long for its positions cannot be emitted and counts nothing.
+    Targets are scored without their end of sentence, which such models do not emit. A target that is
+    too long for its output positions cannot be emitted and has no loss.
     """
     hidden, output_lengths = model(source)
     target_lengths = target_out.lengths - 1
@@ -48,7 +48,7 @@ def _make_ctc_score(
     model: NonAutoregressive[Any], output_lengths: Tensor, targets: Tensor, target_lengths: Tensor, smoothing: float
 ) -> ScoreFunction:
     def score(logits: Tensor) -> tuple[Tensor, Tensor]:
-        """[b, U, V] to the sums of the smoothed loss and of the negative log-likelihood."""
+        """Sums of the smoothed loss and of the negative log-likelihood of logits [b, U, V]."""
         log_probs = logits.float().log_softmax(-1)
         nll = functional.ctc_loss(
             log_probs.transpose(0, 1),

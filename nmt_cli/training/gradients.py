@@ -1,8 +1,8 @@
-"""The gradient of an update, in as many parts as the memory needs, over all processes.
+"""The gradient of an update, summed over micro-batches that fit into memory and over processes.
 
-The loss of a part is scaled by the tokens of the whole update, so the sum over parts and processes
-is the sum over the batch, up to rounding. Masks depend on a batch's number within the update, so
-they are the same whichever process takes it.
+The loss of a micro-batch is divided by the tokens of the whole update, so that the sum over
+micro-batches and processes is the gradient of the whole update, up to rounding. Dropout masks
+depend on a batch's number within the update, not on the process that computes it.
 """
 
 import math
@@ -27,7 +27,7 @@ from nmt_cli.training.state import TrainingState
 
 
 class GradientAccumulator:
-    """Sums gradients over micro-batches; one that does not fit into memory is taken in parts."""
+    """Sums gradients over batches; those that do not fit into memory are split."""
 
     def __init__(
         self,
@@ -37,20 +37,20 @@ class GradientAccumulator:
         device: torch.device,
         seed: int,
         smoothing: float = 0.0,
-        on_split: Callable[[int, int], None] = lambda largest, part: None,
+        on_split: Callable[[int, int], None] = lambda oom_positions, max_positions: None,
         all_reduce: Callable[[Tensor, int], SyncedStep] = no_sync,
     ) -> None:
         self.all_reduce = all_reduce
-        self.cross_entropy: CrossEntropy | None = None  # another than the usual one
+        self.cross_entropy: CrossEntropy | None = None  # compiled; None: the default one
         self.model, self.parameters, self.device = model, parameters, device
         self.seed, self.smoothing, self.on_split = seed, smoothing, on_split
 
     def accumulate_gradients(self, rank_batches: RankBatches, state: TrainingState) -> SyncedStep:
-        """The gradient of the mean loss a token into the weights, and what all processes know then.
+        """Compute the gradient of the mean loss per token, summed over all processes.
 
-        Where memory runs out in any process, all do it again in parts of half the size, and
-        state.part keeps that: a resumed run takes the same parts. DeviceError where a single pair
-        does not fit.
+        If memory runs out in any process, all repeat the update with micro-batches of half the size,
+        which is kept in `state.max_micro_batch_positions`, so that a resumed run splits in the same
+        way. DeviceError if a single sentence pair does not fit.
         """
         while True:
             loss, oom_positions = self._try_forward_backward(rank_batches, state)
@@ -61,8 +61,11 @@ class GradientAccumulator:
             self._reduce_micro_batch_size(synced.oom_positions, state)
 
     def dry_run(self, batches: list[Batch], state: TrainingState, optimizer_numel: int) -> None:
-        """Try these batches before the first update, beside as many numbers as the optimizer will
-        need, so that memory runs out now and not hours later. Changes nothing but state.part."""
+        """Try batches while as much memory is reserved as the optimizer will need, so that it runs out
+        before the first update rather than hours later.
+
+        Changes nothing but `state.max_micro_batch_positions`.
+        """
         for batch in batches:
             reserved_memory = torch.empty(optimizer_numel, device=self.device)
             self.accumulate_gradients(_single_batch(batch), state)
@@ -70,12 +73,15 @@ class GradientAccumulator:
             del reserved_memory
 
     def compile(self, batch: Batch, state: TrainingState) -> str | None:
-        """Compile the model's layers and the loss, with a first batch; why that cannot be done
-        here (there is no C compiler, say), in a line. Then everything is as it was."""
+        """Compile the model's layers and the loss by running a batch.
+
+        Returns why that is not possible, such as a missing C compiler, with everything as before;
+        None if it is.
+        """
         self.cross_entropy = compile_layers(self.model)
         try:
             self._try_forward_backward(_single_batch(batch), state)
-        except Exception as error:  # of whatever kind: the compiler's own and those of its tools
+        except Exception as error:  # the compiler and its tools raise many kinds
             uncompile_layers(self.model)
             self.cross_entropy = None
             return (str(error).strip() or type(error).__name__).splitlines()[0]
@@ -84,21 +90,21 @@ class GradientAccumulator:
         return None
 
     def fits_memory(self, batch: Batch) -> bool:
-        """Whether the memory is enough for a batch as it is; changes nothing."""
+        """Whether a batch fits into memory without splitting; changes nothing."""
         _, oom_positions = self._try_forward_backward(_single_batch(batch), TrainingState())
         self.parameters.zero_grad()
         empty_cache(self.device)
         return not oom_positions
 
     def _try_forward_backward(self, rank_batches: RankBatches, state: TrainingState) -> tuple[Tensor, int]:
-        """The sum of losses, and 0; or where memory ran out the positions of the largest part,
-        negative where that is a single pair."""
+        """The sum of losses and 0; if memory ran out, the positions of the largest micro-batch instead of 0,
+        negative if that is a single pair."""
         try:
             return self._forward_backward(rank_batches, state), 0
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
-        # outside of the except, whose traceback holds on to tensors
+        # not in the except block, whose traceback keeps tensors alive
         self.parameters.zero_grad()
         empty_cache(self.device)
         sizes = [(padded_positions(micro_batch), len(micro_batch.source.ids)) for _, batch in rank_batches.batches
@@ -131,17 +137,17 @@ class GradientAccumulator:
 
 
 def _single_batch(batch: Batch) -> RankBatches:
-    """An update of one batch."""
+    """An update that consists of one batch."""
     return RankBatches([(0, batch)], int(batch.target_out.lengths.sum()), ())
 
 
 def padded_positions(batch: Batch) -> int:
-    """Source and target positions, padding included."""
+    """Source and target positions, including padding."""
     return int(batch.source.ids.size + batch.target_in.ids.size)
 
 
 def split_batch(batch: Batch, max_positions: int | None) -> list[Batch]:
-    """The batch in parts of at most `limit` positions, or of one pair; None: as it is."""
+    """Split a batch into micro-batches of at most `max_positions` positions, or one pair; None: do not split."""
     rows = len(batch.source.ids)
     if max_positions is None or padded_positions(batch) <= max_positions or rows == 1:
         return [batch]

@@ -1,4 +1,4 @@
-"""The loss that a contract fixes, in pieces that never hold all logits at once."""
+"""The training loss and its gradients, in chunks so that the logits of a batch are never held all at once."""
 
 from collections.abc import Callable
 from functools import partial
@@ -13,23 +13,23 @@ from nmt_cli.models.contract import Autoregressive, NonAutoregressive, Sequences
 from nmt_cli.training.ctc_loss import HiddenChunk, ctc_chunks
 
 MAX_LOGITS_BY_DEVICE = {"cpu": 1 << 22, "cuda": 1 << 27}
-"""Logits held at a time: 16 MiB in float32 on a CPU; a GPU needs large products to be busy."""
+"""Logits per chunk: 16 MiB in float32 on a CPU; a GPU needs large matrix products to be busy."""
 
-ROW_MULTIPLE = 64  # positions are scored in multiples of so many, so that few shapes occur
-CPU_CACHE_LOGITS = 1 << 18  # logits worked on at a time on a CPU: 1 MiB
-IGNORE_INDEX = -100  # the target of a row that only fills up
+ROW_MULTIPLE = 64  # the number of scored positions is a multiple of this, so that few shapes occur
+CPU_CACHE_LOGITS = 1 << 18  # logits processed at a time on a CPU, to stay in its cache: 1 MiB
+IGNORE_INDEX = -100  # the target of a filler row
 
 
 class LossSum(NamedTuple):
-    """Sums over the real tokens of a batch; stays on the device until it is read."""
+    """Sums over the tokens of a batch without padding; on the device until they are read."""
 
-    smoothed: Tensor  # what is minimised
-    nll: Tensor  # negative log-likelihood, natural logarithm
+    smoothed: Tensor  # label-smoothed loss, which is minimised
+    nll: Tensor  # negative log-likelihood, in nats
     tokens: int
 
 
 Model = TranslationModel[Any]
-CrossEntropy = Callable[..., tuple[Tensor, Tensor]]  # of `cross_entropy`'s arguments
+CrossEntropy = Callable[..., tuple[Tensor, Tensor]]  # with the arguments of `cross_entropy`
 
 
 def forward_backward(
@@ -42,10 +42,11 @@ def forward_backward(
     scale: float,
     cross_entropy_function: CrossEntropy | None = None,
 ) -> LossSum:
-    """Add the gradients of scale * loss to the parameters; `entropy` may be a compiled one.
+    """Add the gradients of scale * loss to the parameters; returns the unscaled sums.
 
-    Each part of the hidden states is projected, scored and differentiated by itself, so that its
-    logits are gone before the next part's are made; their gradients go on into the model together.
+    Each chunk of hidden states is projected, scored and differentiated by itself, so that its logits
+    are freed before those of the next chunk are computed; then one backward pass goes through the
+    model. `cross_entropy_function` may be a compiled one.
     """
     hidden, chunks = _split_into_chunks(model, source, target_in, target_out, smoothing, cross_entropy_function)
     chunk_gradients, sums = [], []
@@ -65,7 +66,7 @@ def forward_backward(
 def evaluate_loss(
     model: Model, source: Sequences, target_in: Sequences, target_out: Sequences, *, smoothing: float = 0.0
 ) -> LossSum:
-    """The same sums without gradients."""
+    """The same sums, without gradients."""
     hidden, chunks = _split_into_chunks(model, source, target_in, target_out, smoothing)
     sums = [
         torch.stack(chunk.score(model.output_logits(hidden_chunk)))
@@ -91,7 +92,7 @@ def _split_into_chunks(
     hidden, targets = _select_unpadded(model(source, target_in), target_out)
     rows_per_chunk = max(ROW_MULTIPLE, max_logits // model.vocabulary.target_size // ROW_MULTIPLE * ROW_MULTIPLE)
     score_function = cross_entropy_function or cross_entropy
-    return hidden, [  # a view would tell compiled code how large the whole is
+    return hidden, [  # clones, as compiled code would be specialised to the size that a view is part of
         HiddenChunk(len(chunk_targets), partial(score_function, targets=chunk_targets.clone(), smoothing=smoothing))
         for chunk_targets in targets.split(rows_per_chunk)
     ]
@@ -100,7 +101,7 @@ def _split_into_chunks(
 def _select_unpadded(hidden: Tensor, target_out: Sequences) -> tuple[Tensor, Tensor]:
     """Hidden states [N, D] of the positions that are not padding, and the ids [N] to predict.
 
-    Where there is padding, a few more rows make N a multiple of ROWS; their id is IGNORED.
+    If there is padding, filler rows with IGNORE_INDEX make N a multiple of ROW_MULTIPLE.
     """
     padding = target_out.padding_mask()
     if padding is None:
@@ -116,17 +117,17 @@ def _select_unpadded(hidden: Tensor, target_out: Sequences) -> tuple[Tensor, Ten
 
 def cross_entropy(logits: Tensor, targets: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:
     """Label-smoothed cross-entropy (Szegedy et al. 2016, section 7) of logits [n, V], and the
-    negative log-likelihood, as sums over the rows whose target is not IGNORED.
+    negative log-likelihood, as sums over the rows whose target is not IGNORE_INDEX.
 
-    The logits are used up: where they need a gradient, it takes their place.
+    The logits are overwritten, by their gradient if they need one.
     """
     smoothed, nll = _CrossEntropy.apply(logits, targets, smoothing)  # type: ignore[no-untyped-call]
     return smoothed, nll
 
 
 class _CrossEntropy(Function):
-    """Written down with its gradient, softmax - smoothed target, a few rows at a time, which stay
-    in the cache of a core; composed of PyTorch's operations it is a quarter of an update."""
+    """Cross-entropy with its gradient, softmax - smoothed target, in place and a few rows at a time, which
+    stay in the cache of a core. Composed of PyTorch's operations it would take a quarter of an update."""
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor, targets: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:
@@ -146,8 +147,10 @@ class _CrossEntropy(Function):
 
 
 def _cross_entropy_in_place(logits: Tensor, targets: Tensor, smoothing: float, *, with_gradient: bool) -> Tensor:
-    """Negative log-likelihood of the targets and of all tokens alike, as sums [2]; the logits, or
-    with_gradient the gradient of the smoothed loss, take the place of the logits."""
+    """Sums [2] of the negative log-likelihood of the targets, and of all tokens with equal weight.
+
+    The logits are overwritten: by the gradient of the smoothed loss if `with_gradient`.
+    """
     vocabulary_size = logits.shape[1]
     is_target, target_index = (targets != IGNORE_INDEX).float(), targets.clamp(min=0)[:, None]
     x = logits.float()
@@ -164,7 +167,7 @@ def _cross_entropy_in_place(logits: Tensor, targets: Tensor, smoothing: float, *
 
 
 def compilable_cross_entropy(logits: Tensor, targets: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:
-    """The same from sums over rows, which a compiler makes in one pass; slower as it stands."""
+    """`cross_entropy` as sums over rows, which a compiler fuses into one pass; slower without one."""
     float_logits, is_target = logits.float(), targets != IGNORE_INDEX
     log_normalizer = float_logits.logsumexp(-1)
     target_logits = float_logits.gather(1, targets.clamp(min=0)[:, None]).squeeze(1)

@@ -1,4 +1,4 @@
-"""How much memory there is, how much was taken, and what it looks like when it runs out."""
+"""Measuring memory: what is free, what is allocated, and whether an error means that it ran out."""
 
 import resource
 import sys
@@ -21,20 +21,20 @@ _OUT_OF_MEMORY_MESSAGES = (
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory ran out, on a GPU or in the CPU's allocator."""
+    """Whether an error means that memory ran out, on a GPU or in the CPU's allocator."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     return isinstance(error, RuntimeError) and any(message in str(error) for message in _OUT_OF_MEMORY_MESSAGES)
 
 
 def empty_cache(device: torch.device) -> None:
-    """Give back what the allocator of a GPU keeps, so that larger blocks can be made."""
+    """Return the memory that the GPU allocator caches, so that larger blocks can be allocated."""
     if device.type == "cuda":
         torch.cuda.empty_cache()
 
 
 def peak_memory(device: torch.device) -> dict[str, float]:
-    """The most that this process has had, in MiB: of main memory, and of tensors on its GPU."""
+    """The peak memory of this process in MiB: main memory, and tensors on its GPU."""
     peak = {"peak_rss_mib": _peak_rss() / MIB}
     if device.type == "cuda":
         peak["peak_gpu_mib"] = torch.cuda.max_memory_allocated(device) / MIB
@@ -42,7 +42,7 @@ def peak_memory(device: torch.device) -> dict[str, float]:
 
 
 def available_memory(device: torch.device) -> int:
-    """Bytes that can still be taken; of main memory `free_memory`, or 4 GiB where nobody says."""
+    """Bytes that can still be allocated; for a CPU `free_memory`, or 4 GiB if that is unknown."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
     free_bytes = free_memory()
@@ -50,7 +50,7 @@ def available_memory(device: torch.device) -> int:
 
 
 def free_memory() -> int | None:
-    """Bytes of main memory that the kernel and the cgroup leave; None where neither says."""
+    """Bytes of main memory that the kernel and the cgroup leave; None if both are unknown."""
     return min([*_meminfo("MemAvailable"), *_cgroup()], default=None)
 
 
@@ -63,14 +63,14 @@ def _meminfo(key: str, path: Path = Path("/proc/meminfo")) -> list[int]:
 
 
 def allocated_memory(device: torch.device) -> int:
-    """Bytes that are taken at present."""
+    """Bytes that are allocated now."""
     if device.type == "cuda":
         return torch.cuda.memory_allocated(device)
     return _process_status_bytes("VmRSS") or _peak_rss()
 
 
 def reset_peak_memory(device: torch.device) -> None:
-    """Let `peak_allocated_memory` count from now on, where the system can do that."""
+    """Restart the measurement of `peak_allocated_memory`, if the system can."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         return
@@ -79,7 +79,7 @@ def reset_peak_memory(device: torch.device) -> None:
 
 
 def peak_allocated_memory(device: torch.device) -> int:
-    """The most bytes that have been taken since `reset_peak_memory`."""
+    """The most bytes that were allocated at once since `reset_peak_memory`."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     return _process_status_bytes("VmHWM") or _peak_rss()
@@ -95,9 +95,9 @@ def _process_status_bytes(key: str) -> int:
 
 
 def _cgroup(folder: Path = Path("/sys/fs/cgroup")) -> list[int]:
-    """What is left of the limit of a container (cgroup v2)."""
+    """What remains of a container's limit (cgroup v2)."""
     try:
         limit, current = ((folder / f"memory.{key}").read_text() for key in ("max", "current"))
         return [max(0, int(limit) - int(current))]
-    except (OSError, ValueError):  # not limited: "max"
+    except (OSError, ValueError):  # unlimited: "max"
         return []

@@ -1,4 +1,4 @@
-"""How much memory and disk training will take, computed before anything is trained."""
+"""An estimate of the memory and disk space that training needs, without training."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,21 +9,21 @@ from torch import Tensor
 from nmt_cli.models.contract import Sequences, TranslationModel
 from nmt_cli.training.loss import MAX_LOGITS_BY_DEVICE, forward_backward
 
-PROBE_PAIRS = 2  # pairs in the batch that activations are measured with
+PROBE_PAIRS = 2  # sentence pairs in the batch that activations are measured with
 
 
 @dataclass(frozen=True)
 class MemoryEstimate:
     """Bytes."""
 
-    weight_bytes: int  # masters, their average, gradients, Adam's moments, the copy to compute with
+    weight_bytes: int  # master weights, their average, gradients, Adam's moments, the copy to compute with
     activation_bytes: int  # kept for the backward pass of the largest batch
-    logit_bytes: int  # of one piece of the loss, its logarithms and their gradient
+    logit_bytes: int  # of one chunk of the loss: logits, their logarithms and gradients
     checkpoint_bytes: int  # on disk
 
     @property
     def total_bytes(self) -> int:
-        """In memory at once."""
+        """The peak memory."""
         return self.weight_bytes + self.activation_bytes + self.logit_bytes
 
 
@@ -37,12 +37,11 @@ def estimate_memory(
     *,
     has_moving_average: bool = False,
 ) -> MemoryEstimate:
-    """Memory for a batch of so many sentences of these lengths, on this type of device.
+    """The memory for batches of `sentences` pairs of these lengths, on a type of device ("cpu" or "cuda").
 
-    `averaged`: with a moving average of the weights (training.ema_decay).
-
-    The tensors that a backward pass needs are counted for a batch of two such sentences, which
-    have the same sizes on every device, and scaled up: they are linear in the number of sentences.
+    `has_moving_average` as with training.ema_decay. The tensors that a backward pass needs are
+    counted for a batch of two such pairs, as their sizes do not depend on the device, and scaled up:
+    they are linear in the number of sentences.
     """
     parameter_count = sum(parameter.numel() for parameter in model.parameters())
     low_precision_bytes = 0 if dtype == torch.float32 else 2 * 2 * parameter_count  # copy and gradient in bfloat16
@@ -60,13 +59,10 @@ def estimate_memory(
 
 
 def _saved_activation_bytes(model: TranslationModel[Any], source_length: int, target_length: int) -> int:
-    """Bytes of all different tensors that a backward pass over PROBE sentences needs, in float32.
-
-    Parameters do not count: they are there anyway.
-    """
+    """Bytes of all tensors that a backward pass over PROBE_PAIRS pairs needs besides parameters, in float32."""
     parameter_addresses = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
     bytes_by_address: dict[int, int] = {}
-    saved_tensors: list[Tensor] = []  # so that no address is used twice
+    saved_tensors: list[Tensor] = []  # keeps them alive, so that no address is used twice
 
     def record_saved_tensor(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()

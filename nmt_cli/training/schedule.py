@@ -1,4 +1,4 @@
-"""The learning rate, as a function of the update."""
+"""The learning rate as a function of the update."""
 
 import math
 from typing import Literal
@@ -11,10 +11,10 @@ def scheduled_learning_rate(
 ) -> float:
     """The learning rate of an update, counted from 1.
 
-    All schedules rise linearly to their peak over `warmup` updates. Then: constant and plateau
-    stay (plateau is lowered by validations); inverse_sqrt falls with the square root of the
-    update; cosine (Loshchilov and Hutter 2017) and linear reach zero after `updates`; noam is
-    inverse_sqrt with `peak` as factor of width^-0.5 (Vaswani et al. 2017, eq. 3).
+    All schedules rise linearly to their peak over `warmup_updates`. Then constant and plateau stay
+    there (plateau is lowered by validations); inverse_sqrt falls with the square root of the update;
+    cosine (Loshchilov and Hutter 2017) and linear reach zero after `total_updates`; noam is
+    inverse_sqrt with the peak as factor of d_model^-0.5 (Vaswani et al. 2017, eq. 3).
     """
     warmup_updates = max(warmup_updates, 1)
     if schedule == "noam":

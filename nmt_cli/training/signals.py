@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM while training: finish the update, save, stop."""
+"""Ctrl-C and SIGTERM during training: finish the update, save a checkpoint, stop."""
 
 import signal
 from types import FrameType, TracebackType
@@ -6,7 +6,7 @@ from typing import Any, Self
 
 
 class TrainingInterrupted(Exception):
-    """Training ended early on a signal, with a checkpoint written."""
+    """Training was stopped by a signal, with a checkpoint saved."""
 
     def __init__(self, signal_number: int, update: int) -> None:
         super().__init__(f"stopped by {signal.Signals(signal_number).name} at update {update}")
@@ -14,10 +14,10 @@ class TrainingInterrupted(Exception):
 
 
 class StopSignals:
-    """While active, the first SIGINT or SIGTERM is remembered; a second one acts as ever.
+    """Inside the block, a first SIGINT or SIGTERM is only recorded; a second one has its usual effect.
 
-    With `every`, later ones are remembered too: a launcher and a batch system may both send one to
-    each process for the same reason, and a launcher ends by force what does not end.
+    With `catch_repeated` later ones are only recorded too: a launcher and a batch system may both
+    send one to each process for the same reason, and a launcher kills what does not end.
     """
 
     def __init__(self, *, catch_repeated: bool = False) -> None:
@@ -29,7 +29,7 @@ class StopSignals:
         for number in (signal.SIGINT, signal.SIGTERM):
             try:
                 self._previous_handlers[number] = signal.signal(number, self._handle)
-            except ValueError:  # not in the main thread: whoever calls us handles signals
+            except ValueError:  # not in the main thread, which alone handles signals
                 break
         return self
 

@@ -9,9 +9,9 @@ import pytest
 from typer.testing import CliRunner
 
 from nmt_cli.cli.app import build_app
-from nmt_cli.commands.export import FORMATS, export, incompatibilities
 from nmt_cli.errors import DeviceError, RunError, UserError
 from nmt_cli.export import ctranslate2
+from nmt_cli.export.exporting import FORMATS, export, incompatibilities
 from nmt_cli.fs import sha256_of_file
 from nmt_cli.inference.opening import open_translator
 from nmt_cli.recipe.loader import build_recipe
@@ -83,7 +83,7 @@ def test_what_cannot_be_exported_is_named(run: Path, tmp_path: Path) -> None:
         export(run, "tensorrt", out, QUIET)
     with pytest.raises(UserError, match=r"--quantization int4: ctranslate2 has float32, int8"):
         export(run, "ctranslate2", out, QUIET, quantization="int4")
-    with pytest.raises(DeviceError, match="CTranslate2 does not run bfloat16 on this cpu"):
+    with pytest.raises(DeviceError, match="CTranslate2 does not support bfloat16 on this cpu"):
         export(run, "ctranslate2", out, QUIET, quantization="bfloat16", device="cpu")
     with pytest.raises(RunError, match="no such run folder"):
         export(tmp_path / "no", "ctranslate2", out, QUIET)

@@ -13,20 +13,20 @@ import torch
 from safetensors.torch import load_file
 
 from nmt_cli.commands.average import average
-from nmt_cli.commands.export import export
 from nmt_cli.commands.import_marian import import_marian
-from nmt_cli.commands.prepare import prepare_recipe
 from nmt_cli.commands.train import train
 from nmt_cli.data.prepared.store import Tokenizers
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.torch_engine import TorchEngine
 from nmt_cli.errors import DataError, RunError, UserError
 from nmt_cli.export import huggingface
+from nmt_cli.export.exporting import export
 from nmt_cli.inference.opening import open_translator
 from nmt_cli.recipe.loader import build_recipe, load_recipe
 from nmt_cli.reporting import Reporter
 from nmt_cli.runs.folder import RunFolder
 from nmt_cli.runs.loading import open_run
+from nmt_cli.runs.preparation import prepare_recipe
 from tests.margins import assert_found, clear_lines, watched
 
 transformers = pytest.importorskip("transformers")
@@ -282,7 +282,7 @@ def test_a_pickle_is_never_read(tmp_path: Path, opus: Path) -> None:
         import_marian(folder, tmp_path / "run")
     assert str(caught.value) == (
         f"{folder}: has no model.safetensors, only pytorch_model.bin, a pickle, which can run code "
-        'when it is read. Where you trust it: python -c "from transformers import MarianMTModel as '
+        'when it is read. If you trust it: python -c "from transformers import MarianMTModel as '
         f"M; M.from_pretrained('{folder}').save_pretrained('{folder}')\""
     )
     assert not (tmp_path / "run").exists()
@@ -301,11 +301,11 @@ def changed(opus: Path, folder: Path, **config: Any) -> Path:
         ({"model_type": "bart"}, "model_type is bart; nmt import reads marian"),
         (
             {"normalize_before": True, "decoder_ffn_dim": 99},
-            "does not fit a transformer of ours: normalize_before: True; ffn_dim: 24 in the encoder, 99 in the decoder",
+            "not a Transformer that nmt can import: normalize_before: True; ffn_dim: 24 in the encoder, 99 in the decoder",
         ),
-        ({"activation_function": "tanh"}, "does not fit a transformer of ours: activation_function: tanh"),
+        ({"activation_function": "tanh"}, "not a Transformer that nmt can import: activation_function: tanh"),
         ({"vocab_size": 20}, "has 44 pieces, the model has 20 embeddings"),
-        ({"eos_token_id": [0, 1]}, "the two vocabularies have other special tokens"),
+        ({"eos_token_id": [0, 1]}, "the two vocabularies have different special tokens"),
     ],
 )
 def test_a_model_that_does_not_fit_is_said_in_one_line(

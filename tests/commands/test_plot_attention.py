@@ -127,7 +127,7 @@ def test_empty_and_damaged_lines_are_said(run: LoadedRun) -> None:
     assert [attention_map.line_number for attention_map in attention_maps(run, stream, said)] == [1, 3]
     assert said.messages == [
         "line 2: empty, so there is no picture of it",
-        "line 3: bytes that are not UTF-8 became U+FFFD",
+        "line 3: invalid UTF-8 was replaced by U+FFFD",
     ]
 
 

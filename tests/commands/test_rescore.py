@@ -141,7 +141,7 @@ def test_what_cannot_be_scored_keeps_its_line_and_says_why(tiny_run: Path, tmp_p
         "source pieces are more than search.max_source_length or the model allow (256): not scored"
     )
     assert wide.log_probability is None and wide.warnings[0].endswith(": not scored")
-    assert damaged.warnings == ["bytes that are not UTF-8 became U+FFFD"]
+    assert damaged.warnings == ["invalid UTF-8 was replaced by U+FFFD"]
     assert damaged.log_probability is not None
     assert [record.number for record in (blank, empty, long, wide, damaged)] == [1, 2, 3, 4, 5]
 

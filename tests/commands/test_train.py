@@ -11,7 +11,6 @@ import torch
 from safetensors.torch import load_file
 
 from nmt_cli.commands.average import average
-from nmt_cli.commands.prepare import prepare_recipe
 from nmt_cli.commands.tokenize import open_tokenizer
 from nmt_cli.commands.train import train
 from nmt_cli.errors import DataError, RunError, UserError
@@ -22,6 +21,7 @@ from nmt_cli.reporting import Reporter
 from nmt_cli.runs import loading as runs
 from nmt_cli.runs.folder import RunFolder
 from nmt_cli.runs.loading import open_run
+from nmt_cli.runs.preparation import prepare_recipe
 from nmt_cli.training.signals import TrainingInterrupted
 from nmt_cli.training.trainer import Trainer
 from tests.conftest import SYLLABLES, Call, toy_content, toy_recipe, write_syllables
@@ -123,7 +123,7 @@ def test_a_resumed_run_keeps_its_list_of_words(toy: Path) -> None:
 def test_an_existing_folder_is_refused_in_one_line(toy: Path) -> None:
     (toy / "run").mkdir()
     (toy / "run" / "precious.txt").write_text("mine")
-    with pytest.raises(RunError, match=r"run exists: continue with --resume, or .* --out DIR$"):
+    with pytest.raises(RunError, match=r"run exists$"):
         train(toy_recipe(toy / "text"), toy / "run", QUIET)
     assert [path.name for path in (toy / "run").iterdir()] == ["precious.txt"]
 

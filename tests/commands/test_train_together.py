@@ -146,7 +146,7 @@ def test_a_killed_worker_costs_nothing_but_time(place: Workplace) -> None:
     os.kill(workers(process.pid)[1], signal.SIGKILL)
     code, said = place.finish(process)
     assert code == 0, said
-    assert "warning: rank 1 was killed by SIGKILL; starting again from the last checkpoint" in said
+    assert "warning: rank 1 was killed by SIGKILL; restarting from the last checkpoint" in said
     assert re.search(r"nmt: rank 0 of 2: lost another process (after update|at the start)", said)
     assert re.search(r"resuming at update (12|24) of 36", said) and "Traceback" not in said
     expected, resumed = place.weights("two"), place.weights("killed")
@@ -161,7 +161,7 @@ def test_a_stuck_rank_ends_all_with_their_stacks_and_torchrun_goes_on(place: Wor
     assert code == 0, said
     for rank in (0, 1):
         assert (
-            f"nmt: rank {rank} of 2: no progress for 6 s after update 12 (training.timeout_minutes); it stands here:"
+            f"nmt: rank {rank} of 2: no progress for 6 s after update 12 (training.timeout_minutes); its stacks:"
         ) in said
     assert "in sleeping" in said and "in all_reduce" in said
     assert "resuming at update 12 of 36" in said

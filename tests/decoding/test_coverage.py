@@ -8,8 +8,8 @@ import torch
 
 from nmt_cli.decoding.beam import search
 from nmt_cli.decoding.config import SearchConfig
-from nmt_cli.decoding.coverage import add_coverage_penalty, coverage_score
 from nmt_cli.decoding.engine import Hypothesis
+from nmt_cli.decoding.word_alignment import add_coverage_penalty, coverage_score
 from nmt_cli.models import MODELS
 from nmt_cli.models.contract import Sequences
 from nmt_cli.vocabulary import Vocabulary

@@ -87,5 +87,5 @@ def test_few_logits_are_held_at_a_time_which_changes_nothing(beam: int, monkeypa
 
 @pytest.mark.parametrize("extra, prefixes", [({"sampling": True}, None), ({}, [[4]])])
 def test_what_cannot_be_forced_is_refused(extra: dict[str, Any], prefixes: Any) -> None:
-    with pytest.raises(UserError, match="a ctc model knows neither"):
+    with pytest.raises(UserError, match="a ctc model supports neither"):
         search(Rows(1), source([3]), SearchConfig(**extra), prefixes)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from nmt_cli.decoding.beam import search
 from nmt_cli.decoding.config import SearchConfig
-from nmt_cli.decoding.constraints import ban_repeated_ngrams, max_ngram_count
+from nmt_cli.decoding.constraints import NoRepeatNgram, max_ngram_count
 from nmt_cli.decoding.ctc_beam import ctc_search
 from nmt_cli.decoding.engine import Hypothesis
 from nmt_cli.decoding.ensemble import Ensemble
@@ -98,7 +98,7 @@ def test_a_sentence_is_searched_alike_in_any_company_ensembles_too(words: list[i
 def test_a_token_is_banned_where_it_would_repeat_an_ngram_too_often(ids: list[int], size: int, allowed: int) -> None:
     rows = torch.zeros(1, 1, 4)
     history = torch.tensor([[ids]], dtype=torch.long).view(1, 1, len(ids))
-    ban_repeated_ngrams(rows, history, size, torch.tensor([float(allowed)]))
+    NoRepeatNgram(size, torch.tensor([float(allowed)])).apply(rows, history)
     for token in range(4):
         grown = [*ids, token]
         grams = Counter(zip(*(grown[first:] for first in range(size)), strict=False))

@@ -54,7 +54,7 @@ def test_a_killed_process_starts_all_again_from_the_last_checkpoint(
     starts = Starts(KILLED, KILLED, LaunchResult(0))
     assert run(starts, monkeypatch) == 0
     assert starts.commands == [["train", "toy"], *[["train", "toy", "--resume"]] * 2]
-    said = "warning: rank 1 was killed by SIGKILL; starting again from the last checkpoint\n"
+    said = "warning: rank 1 was killed by SIGKILL; restarting from the last checkpoint\n"
     assert capsys.readouterr().err == 2 * said
 
 

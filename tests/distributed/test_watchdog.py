@@ -36,7 +36,7 @@ def test_a_stuck_process_ends_with_a_message_and_its_stack() -> None:
     done = run("time.sleep(50)")
     assert done.returncode == 1 and done.stdout == ""
     assert done.stderr.startswith(
-        "nmt: rank 1 of 2: no progress for 0.4 s after update 17 (training.timeout_minutes); it stands here:\n"
+        "nmt: rank 1 of 2: no progress for 0.4 s after update 17 (training.timeout_minutes); its stacks:\n"
     )
     assert "in deep_in_thought" in done.stderr
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from nmt_cli.commands.export import FORMATS
 from nmt_cli.errors import UserError
+from nmt_cli.export.exporting import FORMATS
 from nmt_cli.export.format import require_packages
 
 

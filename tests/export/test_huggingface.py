@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 import torch
 
-from nmt_cli.commands.export import export
 from nmt_cli.data.prepared.store import Tokenizers
 from nmt_cli.data.tokenization.tokenizer import TextTokenizer
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.torch_engine import TorchEngine
 from nmt_cli.errors import UserError
 from nmt_cli.export import huggingface
+from nmt_cli.export.exporting import export
 from nmt_cli.fs import atomic_write_text
 from nmt_cli.models.contract import Sequences
 from nmt_cli.models.rnn import RNNConfig
@@ -150,10 +150,10 @@ def test_what_search_finds_when_it_is_told_nothing_is_what_the_recipe_says(expor
 @pytest.mark.parametrize(
     "option, said",
     [
-        ({"norm_position": "pre"}, "model.norm_position: pre is nothing that MarianMT knows"),
-        ({"norm": "rms"}, "model.norm: rms is nothing that MarianMT knows"),
-        ({"activation": "swiglu"}, "model.activation: swiglu is nothing that MarianMT knows"),
-        ({"positions": "rotary"}, "model.positions: rotary is nothing that MarianMT knows"),
+        ({"norm_position": "pre"}, "model.norm_position: MarianMT does not support pre"),
+        ({"norm": "rms"}, "model.norm: MarianMT does not support rms"),
+        ({"activation": "swiglu"}, "model.activation: MarianMT does not support swiglu"),
+        ({"positions": "rotary"}, "model.positions: MarianMT does not support rotary"),
     ],
 )
 def test_what_does_not_fit_is_said_before_training(option: dict[str, str], said: str) -> None:
@@ -167,8 +167,8 @@ def test_other_models_and_searches_are_said() -> None:
     ]
     search = SearchConfig(length_normalization="gnmt", coverage_penalty=0.1)
     assert huggingface.incompatibilities(TransformerConfig.model_validate(SMALL), search, True) == [
-        "search.length_normalization: transformers knows average and none, not gnmt",
-        "search.coverage_penalty: transformers has none: set it to 0",
+        "search.length_normalization: transformers supports average and none, not gnmt",
+        "search.coverage_penalty: transformers does not support it: set it to 0",
     ]
 
 

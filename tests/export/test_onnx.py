@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 import torch
 
-from nmt_cli.commands.export import export
 from nmt_cli.data.prepared.store import Tokenizers
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.torch_engine import TorchEngine
 from nmt_cli.errors import UserError
 from nmt_cli.export import onnx
+from nmt_cli.export.exporting import export
 from nmt_cli.export.onnx_engine import OnnxEngine
 from nmt_cli.models import MODELS
 from nmt_cli.models.contract import Autoregressive, NonAutoregressive, Sequences, TranslationModel

@@ -60,7 +60,7 @@ def test_spawned_workers_do_the_same_with_damage_prefixes_and_alignments(
     assert outputs[0] == outputs[1] and outputs[1][0]["alignment"]
     assert [result_record["line"] for result_record in outputs[1]] == [1, 2, 3, 4]
     assert [result_record["translation"][:3] for result_record in outputs[1]] == ["ein", "", "Der", "Der"]
-    assert outputs[1][2]["warnings"] == ["bytes that are not UTF-8 became U+FFFD"]
+    assert outputs[1][2]["warnings"] == ["invalid UTF-8 was replaced by U+FFFD"]
 
 
 @pytest.mark.parametrize("count", ["0", "-1", "many", "1.5", "²"])
@@ -141,7 +141,7 @@ def test_typed_lines_are_answered_a_killed_worker_is_replaced_and_an_interrupt_e
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 130
         assert process.stderr.read() == (
-            b"warning: a worker died (SIGKILL): line 4: done again by another one\nnmt: interrupted\n"
+            b"warning: a worker died (SIGKILL): line 4: retried by another one\nnmt: interrupted\n"
         )
     assert gone(workers)
 

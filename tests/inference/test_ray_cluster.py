@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from nmt_cli.commands.prepare import prepare_recipe
 from nmt_cli.errors import UserError, WorkerError
 from nmt_cli.inference import ray_cluster as cluster
 from nmt_cli.inference.byte_ranges import Shard
@@ -18,6 +17,7 @@ from nmt_cli.inference.opening import TranslatorSpec
 from nmt_cli.inference.ray_cluster import ray_pool, ray_session, translate_on_ray
 from nmt_cli.inference.shards import ShardResult
 from nmt_cli.reporting import Reporter
+from nmt_cli.runs.preparation import prepare_recipe
 from tests.conftest import Call, toy_recipe
 
 ROOT = Path(__file__).parent.parent.parent
@@ -179,7 +179,7 @@ REAL = """
 import sys
 from pathlib import Path
 from nmt_cli.inference.ray_cluster import connected, ray_pool, translate_on_ray
-from nmt_cli.commands.prepare import prepare_recipe
+from nmt_cli.runs.preparation import prepare_recipe
 from nmt_cli.inference.parallel import Opening
 from nmt_cli.inference.byte_ranges import parse_shards
 from nmt_cli.inference.shard_files import joined

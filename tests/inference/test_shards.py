@@ -233,7 +233,7 @@ def test_the_commands_translate_and_join(nmt: Call, tiny_run: Path, text: Path) 
     code, out, err = nmt("translate", tiny_run, "--device", "cpu", "--shard", "all/2", "--input", text, "--out", folder)
     assert (code, out) == (0, "")
     assert err.splitlines() == [
-        "warning: shard 1/2, line 2: bytes that are not UTF-8 became U+FFFD",
+        "warning: shard 1/2, line 2: invalid UTF-8 was replaced by U+FFFD",
         f"shard 1/2: 3 lines, {folder}/shard-1-of-2.txt",
         f"shard 2/2: 1 lines, {folder}/shard-2-of-2.txt",
     ]

@@ -49,9 +49,7 @@ def test_as_many_lines_come_out_as_went_in(last: bytes, tokenizer: TextTokenizer
 
 def test_what_was_replaced_or_cut_is_said(tokenizer: TextTokenizer) -> None:
     translated_lines = list(translate_stream(translator(tokenizer), io.BytesIO(b"\n".join(TABLE))))
-    damaged = [
-        n for n, translated in enumerate(translated_lines) if "bytes that are not UTF-8" in str(translated.warnings)
-    ]
+    damaged = [n for n, translated in enumerate(translated_lines) if "invalid UTF-8" in str(translated.warnings)]
     assert damaged == [TABLE.index(b"\xff\xfe"), TABLE.index(b"caf\xe9")]
     cut = [
         n for n, translated in enumerate(translated_lines) if "longer than the model reads" in str(translated.warnings)
@@ -145,7 +143,7 @@ def test_a_record_tells_everything_about_a_line(tokenizer: TextTokenizer) -> Non
     first, blank = (x.record() for x in translate_stream(translator_n_best, io.BytesIO(b"a \xff book\n \n")))
     assert first["line"] == 1 and first["source"] == "a \ufffd book"
     assert first["score"] == first["candidates"][0]["score"] >= first["candidates"][1]["score"]
-    assert first["warnings"] == ["bytes that are not UTF-8 became U+FFFD"]
+    assert first["warnings"] == ["invalid UTF-8 was replaced by U+FFFD"]
     assert isinstance(first["alignment"], list)
     assert first["candidates"][0]["alignment"] == first["alignment"]
     assert blank == {

@@ -9,13 +9,13 @@ import pytest
 import torch
 
 from nmt_cli.commands.check import Finding, check
-from nmt_cli.commands.prepare import prepare_recipe
 from nmt_cli.commands.train import train
 from nmt_cli.data.prepared.store import PreparedData
 from nmt_cli.errors import RecipeError, RunError
 from nmt_cli.recipe.loader import Recipe, build_recipe, load_recipe
 from nmt_cli.reporting import Reporter
 from nmt_cli.runs.folder import RunFolder
+from nmt_cli.runs.preparation import prepare_recipe
 from nmt_cli.training.signals import TrainingInterrupted
 from nmt_cli.yaml12 import write_yaml
 from tests.commands.test_train import final_weights, stop_after

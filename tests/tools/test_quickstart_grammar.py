@@ -18,7 +18,7 @@ import pytest
 
 from nmt_cli.data.sources.quickstart import QUICKSTART_SHA256
 from tools import quickstart_grammar
-from tools.quickstart_grammar import Corpus, Pair, corpus, count_sentences, generate, part_of
+from tools.quickstart_grammar import Corpus, Pair, corpus, count_sentences, generate, split_of
 from tools.quickstart_grammar.complements import complements
 from tools.quickstart_grammar.corpus import draw_pairs, to_tsv
 from tools.quickstart_grammar.domain import Choice, Domain, OneOf, Product, just, maybe
@@ -650,11 +650,11 @@ def test_all_sentences_are_different(everything: list[Pair]) -> None:
     assert len({pair.source for pair in everything}) == len(everything)
 
 
-def test_the_part_of_a_sentence_does_not_depend_on_the_sample(drawn: Corpus) -> None:
-    assert all(part_of(pair.lemmas) == "test" for pair in drawn.test)
+def test_the_split_of_a_sentence_does_not_depend_on_the_sample(drawn: Corpus) -> None:
+    assert all(split_of(pair.lemmas) == "test" for pair in drawn.test)
     other = corpus(train=300, dev=20, test=20, seed=9)
-    assert all(part_of(pair.lemmas) == "dev" for pair in other.dev)
-    assert part_of(("the", "dog", "see")) == part_of(("the", "dog", "see"))
+    assert all(split_of(pair.lemmas) == "dev" for pair in other.dev)
+    assert split_of(("the", "dog", "see")) == split_of(("the", "dog", "see"))
 
 
 def test_sentences_that_differ_in_inflection_share_their_lemmas() -> None:

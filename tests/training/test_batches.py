@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from nmt_cli.commands.prepare import prepare_recipe
 from nmt_cli.data.prepared.store import PreparedData
 from nmt_cli.errors import DataError
 from nmt_cli.recipe.loader import build_recipe
 from nmt_cli.reporting import Reporter
+from nmt_cli.runs.preparation import prepare_recipe
 from nmt_cli.training.batches import BatchIterator, RankBatches, to_device
 from tests.conftest import toy_content
 

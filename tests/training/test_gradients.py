@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from nmt_cli.commands.prepare import prepare_recipe
 from nmt_cli.commands.train import train
 from nmt_cli.errors import DeviceError
 from nmt_cli.models import MODELS
 from nmt_cli.recipe.loader import build_recipe
 from nmt_cli.reporting import Reporter
 from nmt_cli.runs.loading import build_model
+from nmt_cli.runs.preparation import prepare_recipe
 from nmt_cli.training import gradients
 from nmt_cli.training.all_reduce import SyncedStep
 from nmt_cli.training.batches import BatchIterator, RankBatches

@@ -118,7 +118,7 @@ def poison(monkeypatch: pytest.MonkeyPatch, bad: Callable[[Tensor], bool]) -> No
 
 def batch_of(run: Path, recipe: Any, update: int) -> Tensor:
     """The source ids of the last batch that a run without divergence reads at this update."""
-    from nmt_cli.commands.prepare import prepare_recipe
+    from nmt_cli.runs.preparation import prepare_recipe
 
     data = prepare_recipe(recipe, QUIET).data
     training = recipe.training
@@ -228,7 +228,7 @@ def test_a_rise_is_undone_back_to_before_it_and_later_checkpoints_are_gone(
 
 
 def test_pairs_that_were_set_aside_never_come_again(toy: Path) -> None:
-    from nmt_cli.commands.prepare import prepare_recipe
+    from nmt_cli.runs.preparation import prepare_recipe
 
     recipe = toy_recipe(toy / "text")
     feed = BatchIterator(prepare_recipe(recipe, QUIET).data, 256, 1)

@@ -13,7 +13,7 @@ from tests.conftest import write_syllables
 PROGRAM = """
 import torch
 from pathlib import Path
-from nmt_cli.commands.prepare import prepare_recipe
+from nmt_cli.runs.preparation import prepare_recipe
 from nmt_cli.runs.loading import build_model
 from nmt_cli.reporting import Reporter
 from nmt_cli.training.batches import BatchIterator

@@ -1,4 +1,4 @@
-"""What a sentence asks of a clause, and its circumstances: tense, negation and time."""
+"""What a sentence requires of a clause, and its circumstances: tense, negation and time."""
 
 from dataclasses import dataclass
 from functools import cache, partial
@@ -29,7 +29,7 @@ TIMELESS = (
     "have", "like", "want", "hate", "be",
 )  # fmt: skip
 
-# These are never in progress, and nobody is told to do them.
+# These have no progressive and no imperative.
 STATES = (
     "belong to", "believe", "know", "hope", "notice", "have", "like", "want", "hate", "love",
     "see", "hear", "understand", "need", "miss", "recognize", "trust", "be",
@@ -38,7 +38,7 @@ STATES = (
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What a sentence asks of a clause: what it may have, must have, and lacks.
+    """What a sentence requires of a clause: what it may have, must have, and lacks.
 
     The gap is what a question asks for or a relative pronoun stands for.  A `plain` clause has no
     negation and no adverb of frequency, a `current` one no past and no future, a `simple` one few
@@ -86,12 +86,12 @@ def circumstances(verb: Verb, shape: Shape, polarity: Polarity) -> Domain[Circum
 
 
 def has_own_past(verb: Verb) -> bool:
-    """Whether the past does not look like the present, as that of read does."""
+    """Whether the past differs from the present, unlike that of read."""
     return verb.past != verb.english.split()[0]
 
 
 def _tells_past(verb: Verb, shape: Shape, polarity: Polarity) -> bool:
-    # Where there is did, one can tell: not in "they read", but in "they did not read".
+    # With did, the past is visible: not in "they read", but in "they did not read".
     return has_own_past(verb) or shape.question or polarity == "negative"
 
 

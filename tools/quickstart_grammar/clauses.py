@@ -36,14 +36,14 @@ from tools.quickstart_grammar.phrases import IT, PRONOUNS, SILENT, TOLD, YOU, Ph
 from tools.quickstart_grammar.topology import Clause
 from tools.quickstart_grammar.verbs import VERBS
 
-# Verbs are drawn alike, save those on which the many nouns of a class depend.
+# Verbs are drawn equally often, except those that the many nouns of a class depend on.
 SPREAD = {
     "acc:goods": 1.8, "acc:present": 1.4, "acc:animal": 1.5, "acc:living": 1.3, "acc:menu": 2,
     "acc:edible": 2.5, "acc:meal": 1.5, "acc:drink": 2, "acc:anything": 3, "acc:wares": 2.4,
     "acc:owned": 6, "acc:tongue": 1.5, "acc:nothing": 3, "acc:sport": 1.5,
 }  # fmt: skip
 
-# In simple sentences these are drawn more often, as they are where people speak.
+# These are drawn more often in simple sentences, as in spoken language.
 COMMON = (
     "know", "love", "like", "have", "want", "see", "go", "come", "read", "eat", "drink", "do",
     "help", "open", "give", "speak", "sleep", "play", "need", "buy", "understand", "work",
@@ -77,7 +77,7 @@ def verb_clauses(verb: Verb, shape: Shape) -> Domain[Clause]:
     """The clauses of a verb in a shape; none if the verb lacks what the shape asks for."""
     if not _fits(verb, shape):
         return Choice()
-    # Of most verbs a question has the clauses that a statement has.
+    # With most verbs a question has the same clauses as a statement.
     alike = has_own_past(verb)
     return _clauses_of(verb, replace(shape, question=False) if alike else shape)
 
@@ -152,7 +152,7 @@ def _subjects(verb: Verb, shape: Shape, negated: bool) -> list[tuple[float, Doma
 
 
 def _addressed(shape: Shape) -> float:
-    # Whoever tries a translator talks to somebody, and asks him more than he tells him.
+    # People who try a translator address somebody, more often in questions than in statements.
     if not shape.simple:
         return 1
     return 5 if shape.gap else 2.5
@@ -160,7 +160,7 @@ def _addressed(shape: Shape) -> float:
 
 @cache
 def _known(addressed: float) -> tuple[tuple[float, Domain[Any], Others], ...]:
-    """Subjects that need no noun: nobody meets himself, so Anna meets Peter and I meet you.
+    """Subjects without a noun: nobody meets himself, so Anna meets Peter and I meet you.
 
     `addressed` says how many times as often as another pronoun it is *you*.
     """
@@ -178,5 +178,5 @@ def _known(addressed: float) -> tuple[tuple[float, Domain[Any], Others], ...]:
 
 @cache
 def _others(*subjects: str) -> Others:
-    """The names and pronouns that are not these."""
+    """All names and pronouns except these."""
     return tuple(item for item in (*PRONOUNS, *names()) if item.forms[0] not in subjects)

@@ -23,7 +23,7 @@ from tools.quickstart_grammar.topology import Complement, bare_object
 
 Others = tuple[Pronoun, ...]
 
-# The share of noun phrases that have an adjective, save in simple sentences.
+# The share of noun phrases that have an adjective, except in simple sentences.
 DESCRIBED = 0.4
 
 # Classes whose nouns come in pairs in simple sentences: bread and milk, a dog and a cat.
@@ -65,7 +65,7 @@ def complements(
     several = len(verb.complements) > 1
     parts: list[Domain[Complement]] = []
     for item in verb.complements:
-        # Of two objects the dative is known; the accusative may be new.
+        # Of two objects the dative is definite; the accusative may be indefinite.
         use = "negated" if negated else "theme" if several else "object"
         if several and "dat:" in item:
             use = "definite"
@@ -83,14 +83,14 @@ def complements(
 
 
 def _is_free(verb: Verb) -> bool:
-    # "Turn it on" has an order of its own, and with "watch it" nobody can tell which verb it is.
+    # "Turn it on" has an order of its own, and "watch it" is ambiguous between verbs.
     particle = verb.english.split()[-1] in ("on", "off", "along", "away", "out")
     return not particle and verb.english not in ("watch", "listen to", "answer")
 
 
 @cache
 def _things(item: str) -> Domain[Complement]:
-    """Pronouns for things: them is also for people, so that it is here for no class of these."""
+    """Pronouns for things: it, and them unless the class has people, too."""
     _, _, spec = item.partition(":")
     pronouns = (IT,) if is_human(spec) else (IT, THEM)
     things = any(noun.kind != "person" for noun in nouns_of(spec))
@@ -99,7 +99,7 @@ def _things(item: str) -> Domain[Complement]:
 
 @cache
 def _complement(item: str, use: str, others: Others, described: float) -> Domain[Complement]:
-    """The domain that one item of the verb table stands for."""
+    """The domain of one item of the verb table."""
     marker, _, spec = item.partition(":")
     if marker == "to":
         return Product(Complement, destinations(spec, described))
@@ -164,7 +164,7 @@ def place_question(verb: Verb) -> Phrase | None:
 
 
 def has_place(verb: Verb) -> bool:
-    """Whether the verb can be told where it happens."""
+    """Whether the verb can have an adjunct of place."""
     return any(item not in ("with", "for") for item in verb.adjuncts)
 
 

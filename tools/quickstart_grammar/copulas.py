@@ -37,7 +37,7 @@ from tools.quickstart_grammar.phrases import (
 from tools.quickstart_grammar.places import locations, positions
 from tools.quickstart_grammar.topology import Circumstance, Clause, Complement
 
-# Each kind of noun with how often something is said about it; the adjectives are those that suit.
+# Each kind of noun with the weight of statements about it; adjectives are those that suit the kind.
 KINDS: dict[str, float] = {
     "person": 3, "animal": 1.5, "foodstuff": 1, "dish": 0.6, "drink": 0.5, "thing": 1.2,
     "opening": 0.6, "furniture": 0.6, "clothing": 0.8, "vehicle": 1, "text": 0.8, "idea": 1.4,
@@ -48,7 +48,7 @@ KINDS: dict[str, float] = {
 LOCATED = "person,animal,thing,clothing,vehicle,text"
 PLACED = "thing,text,clothing,foodstuff,cat"
 
-# How one asks somebody to be, and how not.
+# Adjectives in imperatives: be quiet, do not be sad.
 ASKED_TO_BE = "careful polite quiet nice honest brave friendly good happy smart"
 ASKED_NOT_TO_BE = "sad nervous lazy angry strict sick"
 

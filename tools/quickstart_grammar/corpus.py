@@ -1,8 +1,7 @@
-"""The corpus: sentence pairs drawn from the grammar, and their division into three parts.
+"""The corpus: sentence pairs drawn from the grammar and split into train, dev and test.
 
-A sentence belongs to a part by its sequence of lemmas alone.  Sentences that differ only in
-inflection (the dog sees, the dogs saw) therefore never face each other across the divide, and no
-matter how many sentences are drawn, with whatever seed, each belongs where it always did.
+The sequence of lemmas alone decides the split. Sentences that differ only in inflection (the dog
+sees, the dogs saw) are therefore always in the same split, whatever the seed and the sizes.
 """
 
 import hashlib
@@ -15,10 +14,9 @@ from typing import Literal, NamedTuple
 from tools.quickstart_grammar.english import join
 from tools.quickstart_grammar.grammar import Sentence, rules, sentences
 
-Part = Literal["train", "dev", "test"]
+Split = Literal["train", "dev", "test"]
 
-# Of 256 lemma sequences, this many are for the development and the test part each.
-SHARE = 8
+HELD_OUT_HASHES = 8  # of 256 hash values, for dev and test each
 
 
 class Pair(NamedTuple):
@@ -31,7 +29,7 @@ class Pair(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """The three parts of a corpus, which share no sentence and no sequence of lemmas."""
+    """The three splits of a corpus, which share no sentence and no sequence of lemmas."""
 
     train: list[Pair]
     dev: list[Pair]
@@ -39,12 +37,12 @@ class Corpus:
 
 
 def count_sentences() -> int:
-    """How many sentence pairs the grammar derives, computed from its rules."""
+    """The number of sentence pairs that the grammar derives, computed from its rules."""
     return sentences().size
 
 
 def draw_pairs(seed: int, rule: str | None = None) -> Iterator[Pair]:
-    """Draw pairs forever, repetitions included; with a name, from one sentence type alone."""
+    """Endless random pairs, with repetitions; with `rule`, of that sentence type only."""
     rng = Random(seed)
     domain = sentences() if rule is None else rules()[rule][1]
     while True:
@@ -52,23 +50,23 @@ def draw_pairs(seed: int, rule: str | None = None) -> Iterator[Pair]:
 
 
 def generate(count: int = 100, seed: int = 1, rule: str | None = None) -> list[Pair]:
-    """Draw pairs with different source sentences; the same seed gives the same pairs."""
+    """Random pairs with different source sentences; the same seed gives the same pairs."""
     return list(islice(_distinct(draw_pairs(seed, rule)), count))
 
 
 def corpus(train: int = 30000, dev: int = 500, test: int = 500, seed: int = 1) -> Corpus:
-    """Draw a corpus with parts of the given sizes."""
-    parts: dict[Part, list[Pair]] = {"train": [], "dev": [], "test": []}
-    sizes: dict[Part, int] = {"train": train, "dev": dev, "test": test}
+    """Draw a corpus with splits of the given sizes."""
+    splits: dict[Split, list[Pair]] = {"train": [], "dev": [], "test": []}
+    sizes: dict[Split, int] = {"train": train, "dev": dev, "test": test}
     missing = train + dev + test
     pairs = _distinct(draw_pairs(seed))
     while missing:
         pair = next(pairs)
-        part = part_of(pair.lemmas)
-        if len(parts[part]) < sizes[part]:
-            parts[part].append(pair)
+        split = split_of(pair.lemmas)
+        if len(splits[split]) < sizes[split]:
+            splits[split].append(pair)
             missing -= 1
-    return Corpus(parts["train"], parts["dev"], parts["test"])
+    return Corpus(splits["train"], splits["dev"], splits["test"])
 
 
 def to_tsv(drawn: Corpus) -> str:
@@ -77,12 +75,12 @@ def to_tsv(drawn: Corpus) -> str:
     return "".join(f"{split}\t{pair.source}\t{pair.target}\n" for split, pairs in splits.items() for pair in pairs)
 
 
-def part_of(lemmas: tuple[str, ...]) -> Part:
-    """The part that a sequence of lemmas belongs to, by a hash that is the same everywhere."""
+def split_of(lemmas: tuple[str, ...]) -> Split:
+    """The split that a sequence of lemmas belongs to, by a hash that is the same on every machine."""
     digest = hashlib.blake2b(" ".join(lemmas).encode(), digest_size=1).digest()[0]
-    if digest < SHARE:
+    if digest < HELD_OUT_HASHES:
         return "test"
-    return "dev" if digest < 2 * SHARE else "train"
+    return "dev" if digest < 2 * HELD_OUT_HASHES else "train"
 
 
 def _distinct(pairs: Iterator[Pair]) -> Iterator[Pair]:

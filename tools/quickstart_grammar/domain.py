@@ -1,4 +1,4 @@
-"""Finite domains: a grammar as a thing that can be counted, drawn from and listed.
+"""Finite domains: sets of derivations that can be counted, drawn from and listed.
 
 A domain stands for a finite set of derivations.  There are three ways to make one, and they are
 those of any context-free grammar: a list of words (`OneOf`), a choice between alternative rules
@@ -56,7 +56,7 @@ class Choice(Domain[T]):
     """A choice between domains that have no derivation in common; weights may be fractions."""
 
     def __init__(self, *alternatives: tuple[float, Domain[T]]) -> None:
-        """Take weighted alternatives; one that is empty or weighs nothing does not count."""
+        """Weighted alternatives; those that are empty or have weight zero are dropped."""
         kept = [(weight, domain) for weight, domain in alternatives if domain.size and weight]
         self.alternatives = [domain for _, domain in kept]
         self.bounds = list(itertools.accumulate(weight for weight, _ in kept))
@@ -103,6 +103,6 @@ def just(item: T) -> Domain[T]:
 
 
 def maybe(domain: Domain[T], probability: float) -> Domain[T | None]:
-    """The domain or nothing, the domain with the given probability."""
+    """None, or with the given probability a derivation of the domain."""
     options: Choice[Any] = Choice((1 - probability, just(None)), (probability, domain))
     return options

@@ -138,7 +138,7 @@ def _finite(base: str, past: str, tense: Tense, agreement: Agreement) -> str:
 
 
 def _takes_an(word: str) -> bool:
-    # It is the sound that counts; in this lexicon only the silent h differs from the spelling.
+    # The sound decides; in this lexicon only a silent h differs from the spelling.
     return word[0] in "aeiou" or word == "honest"
 
 

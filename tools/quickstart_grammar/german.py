@@ -97,7 +97,7 @@ def noun_form(noun: Noun, number: Number, case: Case) -> str:
 
 
 def contract(text: str) -> str:
-    """Melt a preposition with the article after it: *in dem Park* becomes *im Park*."""
+    """Contract a preposition with the article after it: *in dem Park* becomes *im Park*."""
     preposition, _, rest = text.partition(" ")
     first, space, rest = rest.partition(" ")
     short = CONTRACTIONS.get(f"{preposition} {first}")
@@ -128,7 +128,7 @@ def present(verb: Verb, agreement: Agreement) -> str:
 
 @cache
 def imperative(verb: Verb) -> str:
-    """What one says to du, without the prefix: warte, kauf, and with the vowel of isst: iss."""
+    """The imperative singular without the prefix: warte, kauf, and with the vowel of isst: iss."""
     stem = _stem(verb.german)
     if verb.german == "sein":
         return "sei"

@@ -1,7 +1,7 @@
 """The sentences: statements, questions, and clauses inside clauses.
 
-`rules` lists the sentence types with how often each is drawn.  A rule makes a whole sentence in
-English and German out of one clause or two.
+`rules` lists the sentence types and how often each is drawn. A rule builds a whole sentence in
+English and German from one or two clauses.
 """
 
 from dataclasses import dataclass, replace
@@ -20,13 +20,13 @@ from tools.quickstart_grammar.phrases import PRONOUNS, WHO, Field, Nominal, Noun
 from tools.quickstart_grammar.topology import Clause, Layout, linearize
 from tools.quickstart_grammar.verbs import CLAUSE_VERBS, VERBS
 
-# What is simple is short, has few adjectives and many pronouns.
+# Simple sentences are short, with few adjectives and many pronouns.
 SIMPLE = Shape(simple=True)
 SIMPLE_QUESTION = Shape(simple=True, question=True)
 
 
 class Sentence(NamedTuple):
-    """A sentence that lacks nothing but its capital letter."""
+    """A sentence and its final punctuation mark, not capitalised yet."""
 
     phrase: Phrase
     mark: str
@@ -41,8 +41,8 @@ def _one_clause(layout: Layout, mark: str, domain: Domain[Clause]) -> Domain[Sen
     return Product(partial(_sentence, layout, mark), domain)
 
 
-# Questions that need more than their layout: who asks for the subject, and so keeps the order of a
-# statement; why, when and how often ask for nothing that the verb has in its entry.
+# Questions that need more than their layout: who asks for the subject and keeps the order of a
+# statement; why, when and how often ask for nothing that is in the entry of the verb.
 
 
 def _who_questions(shape: Shape) -> Domain[Sentence]:
@@ -95,7 +95,7 @@ def _amount_questions() -> Domain[Sentence]:
 
 
 def _wellbeing() -> Domain[Sentence]:
-    """How are you, which German does not say with to be."""
+    """How are you, which German does not express with to be."""
 
     def ask(somebody: Nominal) -> Sentence:
         form = BE["present"][somebody.agreement]
@@ -108,7 +108,7 @@ def _wellbeing() -> Domain[Sentence]:
 
 # Two clauses.
 
-# Conjunctions; with those of the second kind both clauses are in the present.
+# Conjunctions; with those of the second table both clauses are in the present.
 CONJUNCTIONS = "because = weil | although = obwohl"
 PRESENT_CONJUNCTIONS = "if = wenn | while = während"
 
@@ -131,7 +131,7 @@ def _main_first(conjunction: tuple[str, str], main: Clause, clause: Clause) -> S
 
 
 def _main_last(conjunction: tuple[str, str], main: Clause, clause: Clause) -> Sentence:
-    """Because she sleeps, he cooks; in German the clause fills the place before the verb."""
+    """Because she sleeps, he cooks; in German the clause is in first position, before the verb."""
     outer, inner = linearize("inverted", main), linearize("verb-final", clause)
     english = words(conjunction[0]) + _with_comma(inner.english) + outer.english
     return Sentence(Phrase(english, f"{conjunction[1]} {inner.german}, {outer.german}"), ".")
@@ -158,7 +158,7 @@ def _embedded_clauses() -> Domain[Sentence]:
 
 
 def _coordinations() -> Domain[Sentence]:
-    """He cooks and she sleeps: und and aber leave the order of both clauses alone."""
+    """He cooks and she sleeps: und and aber do not change the order of either clause."""
 
     def build(link: tuple[str, str, bool], first: Clause, second: Clause) -> Sentence:
         one, two = linearize("statement", first), linearize("statement", second)
@@ -170,7 +170,7 @@ def _coordinations() -> Domain[Sentence]:
     return Product(build, OneOf(COORDINATIONS), clauses(BRIEF), clauses(BRIEF))
 
 
-# The verbs that have a purpose, by their complements.
+# The complements of verbs that can have a purpose.
 MOTIONS = (("to:place",), ("to:abroad",), ("to:town,abroad",))
 
 
@@ -191,12 +191,12 @@ class RelativeNominal:
 
     @property
     def agreement(self) -> Agreement:
-        """That of the noun phrase."""
+        """The value of the noun phrase."""
         return self.antecedent.agreement
 
     @property
     def field(self) -> Field:
-        """That of the noun phrase."""
+        """The value of the noun phrase."""
         return self.antecedent.field
 
     @property
@@ -255,7 +255,7 @@ def _long_rules() -> dict[str, tuple[float, Domain[Sentence]]]:
 
 @cache
 def simple_rules() -> dict[str, tuple[float, Domain[Sentence]]]:
-    """The sentences that one would try first."""
+    """The simple sentence types, which people try first."""
     question = SIMPLE_QUESTION
     object_gap = replace(question, gap="object", plain=True)
     place_gap = replace(question, gap="place", adjunct="none", plain=True)

@@ -9,7 +9,7 @@ from tools.quickstart_grammar.nouns import FEMALE_NAMES, HUMANS, PROFESSIONS, RO
 from tools.quickstart_grammar.phrases import IT, PRONOUNS, THAT, YOU, NounPhrase, Phrase, names, noun_phrases
 from tools.quickstart_grammar.topology import Complement
 
-# What one points at.
+# Classes of what this and that can point at.
 POINTED_AT = "person,animal,foodstuff,dish,drink,thing,plant,opening,furniture,clothing,vehicle,text,idea,place"
 
 
@@ -35,7 +35,7 @@ def identities(negated: bool, asked: bool) -> list[tuple[float, Domain[Any], Dom
 
 
 def _of_sex(sex: str, asked: bool) -> Domain[Any]:
-    """The men or the women; I and you count as men, as English does not tell."""
+    """The men or the women; I and you count as men, since English does not distinguish."""
     female = FEMALE_NAMES.split()
     called = [name for name in names() if (name.forms[0] in female) == (sex == "f")]
     pronouns = (PRONOUNS[3],) if sex == "f" else (PRONOUNS[0], PRONOUNS[2])
@@ -47,7 +47,7 @@ def _of_sex(sex: str, asked: bool) -> Domain[Any]:
 
 
 def _kinswomen() -> Domain[tuple[Complement]]:
-    # The others of _of_sex could be men or women as well.
+    # My friend and others could be men as well as women.
     women = [all_nouns()[name] for name in ROLES.split() if name in SEXES["f"].split()]
     parts = OneOf(determiners("possessive.sg")), just(None), OneOf(women)
     return Product(_is, Product(NounPhrase, *parts))

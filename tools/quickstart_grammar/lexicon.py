@@ -162,12 +162,12 @@ FREQUENCIES = """
 always = immer | often = oft | sometimes = manchmal | rarely = selten | never = nie
 """
 
-# Nothing is very red or too broken.
+# Adjectives without an intensifier: nothing is very red or too broken.
 UNGRADED = """
 red blue green yellow black white brown gray broken fresh delicious open closed right wrong
 """
 
-# What somebody is, but not in front of a noun.
+# Adjectives that are not used in front of a noun.
 PREDICATIVES = "alone = allein"
 TIMELY = "late = spät | early = früh"
 

@@ -180,7 +180,7 @@ KINDS: dict[str, str] = {
 # A class names what a verb may take: whole kinds, single nouns, or both.
 CLASSES: dict[str, str] = {
     "living": "person animal",
-    # That which can only be asked for.
+    # What only questions ask for.
     "nothing": "",
     "anything": "living edible drink thing plant opening furniture clothing vehicle text idea event"
     " place body music money",
@@ -235,7 +235,7 @@ PROFESSIONS = (
     " musician mechanic nurse waitress saleswoman actress"
 )
 
-# Of somebody female German says so: sie ist Ärztin.
+# German has feminine forms of these: sie ist Ärztin.
 FEMININES = """
 friend = Freundin   | neighbor = Nachbarin | colleague = Kollegin | teacher = Lehrerin
 doctor = Ärztin     | baker = Bäckerin     | farmer = Bäuerin     | gardener = Gärtnerin
@@ -252,7 +252,7 @@ ROLES = (
 # What one may be without being anybody's.
 HUMANS = "man woman boy girl child baby"
 
-# Of these one can tell whether they are men or women.
+# Nouns that say whether somebody is male or female.
 SEXES = {
     "m": "man boy father brother grandfather uncle son nephew husband",
     "f": "woman girl mother sister grandmother aunt daughter niece wife",

@@ -64,7 +64,7 @@ class NounPhrase:
 
     @property
     def field(self) -> Field:
-        """German moves what is known ahead of what is new."""
+        """German puts definite objects before indefinite ones."""
         return "definite" if self.determiner.definite else "indefinite"
 
     @property
@@ -146,12 +146,12 @@ THAT = (
     Pronoun(("these", "these"), ("das", "das", "dem"), "3pl"),
     Pronoun(("those", "those"), ("das", "das", "dem"), "3pl"),
 )
-"""Those that point at what has no name yet; in German all of them are das."""
+"""Demonstrative pronouns as subjects; in German all of them are das."""
 THERE = (Pronoun(("there", "there"), ("es", "es", "es"), "3sg"), Pronoun(("there", "there"), ("es", "es", "es"), "3pl"))
 """The subject of there is and there are."""
 WHO = Pronoun(("who", "who"), ("wer", "wen", "wem"), "3sg")
 SILENT = Pronoun(("", ""), ("", "", ""), "3sg")
-"""The subject of a clause that waits for one, or of an infinitive, which never gets one."""
+"""The subject of an infinitive, or of a clause whose subject is filled in later."""
 TOLD = Pronoun(("", ""), ("", "", ""), "2sg")
 """The subject of an imperative."""
 
@@ -174,7 +174,7 @@ def names() -> Domain[Pronoun]:
 _KNOWN = "the.sg:6, this.sg:.7, this.pl:.7, possessive.sg:4"
 USES: dict[str, str] = {
     "subject": f"{_KNOWN}, the.pl:3, possessive.pl:1, a.sg:3, every.sg:.6, many.pl:.6, numeral.pl:.6, bare.pl:.8",
-    # What is simple often has no article: horses are strong.
+    # Simple sentences often have no article: horses are strong.
     "simple subject": f"{_KNOWN}, the.pl:4, possessive.pl:1, a.sg:2, every.sg:.6, many.pl:.6, numeral.pl:.8, bare.pl:3",
     "definite": f"{_KNOWN}, the.pl:2, possessive.pl:1",
     "theme": f"{_KNOWN}, the.pl:2, possessive.pl:1, a.sg:6, numeral.pl:2, some.pl:1",
@@ -210,8 +210,8 @@ MASS_USES: dict[str, str] = {
 # Kinds that keep to one article in all uses, but for kein.
 KIND_USES: dict[str, str] = {"sky": "the.sg:1", "tongue": "bare.sg:1", "sport": "bare.sg:1"}
 
-# Where kinds meet in a class, these are drawn less or more often than their size says: people are
-# in most sentences anyway, and few verbs are about trees or hands.
+# In classes of several kinds, these are drawn less or more often than in proportion to their size:
+# people are in most sentences anyway, and few verbs are about trees or hands.
 SHARES = {"person": 0.4, "foodstuff": 1.5, "plant": 3, "body": 2.5}
 
 
@@ -243,7 +243,7 @@ def noun_phrases(spec: str, use: str, described: float = 0.4) -> Domain[NounPhra
 
 @cache
 def couples() -> Domain[Couple]:
-    """A man and a woman; from two lists, so that both are not the same."""
+    """A man and a woman, from two lists, so that they differ."""
     men, women = (noun_phrases(SEXES[sex].replace(" ", ","), "single", 0) for sex in "mf")
     return Choice((1, Product(Couple, men, women)), (1, Product(Couple, women, men)))
 
@@ -258,6 +258,6 @@ def pairs_of(spec: str, determiner: str) -> Domain[Couple]:
 
 
 def prepositional(english: str, preposition: str, case: Case, nominal: Nominal) -> Phrase:
-    """A preposition with its object, melted with the article where German does so."""
+    """A preposition with its object, contracted with the article where German does so."""
     text = german.contract(f"{preposition} {nominal.german(case)}")
     return Phrase(words(english) + nominal.english("object"), text)

@@ -73,6 +73,6 @@ def positions(spec: str, case: Case, described: float = 0.4) -> Domain[Phrase]:
     def build(pair: tuple[str, str], nominal: NounPhrase) -> Phrase:
         return prepositional(*pair, case, nominal)
 
-    # Who sits, sits under nothing.
+    # Nobody sits under a piece of furniture.
     options = [pair for pair in pairs(POSITIONS) if (spec, pair[0]) != ("seat", "under")]
     return Product(build, OneOf(options), noun_phrases(spec, "position", described))

@@ -25,7 +25,7 @@ Monday = Montag     | Tuesday = Dienstag | Wednesday = Mittwoch | Thursday = Don
 Friday = Freitag    | Saturday = Samstag | Sunday = Sonntag
 """
 
-# With the number of days, so that nobody is asked to meet on the thirtieth of February.
+# With the number of days, to exclude the thirtieth of February.
 MONTHS = """
 January = Januar, 31 | February = Februar, 28 | March = März, 31    | April = April, 30
 May = Mai, 31        | June = Juni, 30        | July = Juli, 31     | August = August, 31
@@ -88,7 +88,7 @@ def clock() -> Domain[Phrase]:
     full = [
         Phrase(words(f"at {hour} o'clock"), f"um {'ein' if hour == 'one' else stunde} Uhr") for hour, stunde in HOURS
     ]
-    # German names the hour that is half over by the hour that is to come.
+    # Half past two is half three in German.
     half = [
         Phrase(words(f"at half past {hour}"), f"um halb {following}")
         for (hour, _), (_, following) in zip(HOURS, HOURS[1:] + HOURS[:1], strict=True)
@@ -165,7 +165,7 @@ def moments() -> Domain[Phrase]:
 
 @cache
 def _calendar(tense: Literal["past", "present", "future"]) -> Domain[Phrase]:
-    """The expressions that tell the tense; what is to come the present may tell, too."""
+    """The expressions of a tense; the present can express the future, too."""
     if tense == "past":
         return Choice(
             (4.0, _fixed(PAST)),

@@ -1,4 +1,4 @@
-"""The clause: where English and German part company over word order.
+"""The clause: word order in English and German.
 
 German linguists divide a clause into topological fields.  The finite verb and the rest of the verb
 form a bracket around the middle field; in a main clause the finite verb is second and just one
@@ -17,7 +17,7 @@ from tools.quickstart_grammar.german import Case
 from tools.quickstart_grammar.lexicon import Verb
 from tools.quickstart_grammar.phrases import Field, Nominal, Phrase
 
-# Known before new, and the negation between them: nicht denies all that follows it.
+# Definite objects before indefinite ones, and nicht between them, which negates all that follows it.
 MIDDLE_FIELD = "pronouns time definite adverb adjunct indefinite complement"
 
 Layout = Literal["statement", "time first", "place first", "inverted", "question", "imperative", "verb-final"]
@@ -90,7 +90,7 @@ def linearize(layout: Layout, clause: Clause) -> Phrase:
     english_order, german_order = _orders(layout)
     english = _english_fields(clause, layout == "question")
     german_fields = _german_fields(clause)
-    # A field that stands first is gone from where it would stand otherwise: hence pop.
+    # A field in first position is removed from its usual position.
     said: list[Word] = []
     for name in english_order:
         said += english.pop(name, ())

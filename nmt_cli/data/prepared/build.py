@@ -31,7 +31,7 @@ from nmt_cli.reporting import Reporter
 from nmt_cli.workers import MapFunction, PoolFactory, serial_pool
 
 MAX_PROFILE_LINES = 100_000  # lines that abbreviations are learned from
-PAIRS_PER_ENCODE_BLOCK = 2000  # pairs encoded together, in whatever process
+PAIRS_PER_ENCODE_BLOCK = 2000  # pairs encoded together, in any process
 
 
 class PreparationSettings(NamedTuple):

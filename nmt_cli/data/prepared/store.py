@@ -1,7 +1,7 @@
 """Prepared data on disk: memory-mapped ids, raw development and test text, and a manifest.
 
-Whatever is damaged is named in one line before anything is trained on it: shapes, types and order
-are checked when a folder is opened, and no file is read that a link or a name puts elsewhere.
+Shapes, types and order are checked when a folder is opened, so that damage is reported before training begins. Files
+outside the folder are never read.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ from nmt_cli.fs import read_json, reject_external_symlinks
 from nmt_cli.vocabulary import Vocabulary
 
 FORMAT_VERSION = 1
-IDS_PER_BLOCK = 1 << 24  # ids looked at together
+IDS_PER_BLOCK = 1 << 24  # ids checked at a time
 SIDES = ("source", "target")
 TokenIds = NDArray[np.unsignedinteger[Any]]
 
@@ -39,9 +39,9 @@ class SequenceStore:
 
     @classmethod
     def open(cls, folder: Path, name: str) -> "SequenceStore":
-        """Map the arrays <name>.ids.npy and <name>.offsets.npy; DataError where they are damaged.
+        """Map the arrays <name>.ids.npy and <name>.offsets.npy; DataError if they are damaged.
 
-        Their headers are held against the sizes of the files before memory is taken.
+        The sizes in their headers are compared with those of the files before memory is allocated.
         """
         ids, offsets = (_open_array(folder, f"{name}.{kind}.npy") for kind in ("ids", "offsets"))
         is_valid = ids.dtype in (np.uint16, np.uint32) and offsets.dtype == np.int64
@@ -52,7 +52,7 @@ class SequenceStore:
         return cls(ids, offsets)
 
     def max_id(self) -> int:
-        """The largest id; -1 where there is none. Reads all of them."""
+        """The largest id, or -1 if there is none. Reads all of them."""
         block_starts = range(0, int(self.offsets[-1]), IDS_PER_BLOCK)
         return max((int(self.ids[start : start + IDS_PER_BLOCK].max()) for start in block_starts), default=-1)
 
@@ -63,15 +63,15 @@ class SequenceStore:
         return self.ids[self.offsets[index] : self.offsets[index + 1]]
 
     def lengths(self) -> NDArray[np.int64]:
-        """Pieces of each sequence, without an end of sentence."""
+        """Length of each sequence, without the end of sentence."""
         return np.diff(self.offsets)
 
 
 class Tokenizers:
-    """The tokenizer of each side; one and the same where the vocabulary is joint.
+    """The tokenizer of each side: one object if the vocabulary is joint.
 
-    Imported ones may cut each language in its own way and have a joint vocabulary all the same,
-    and special tokens with other ids: `imported` tells them apart.
+    Imported tokenizers may be joint and still cut each language differently, and have other ids for special tokens;
+    `imported` describes them.
     """
 
     def __init__(
@@ -105,12 +105,12 @@ class Tokenizers:
         return cls(TextTokenizer.load(paths[0]), TextTokenizer.load(paths[1]))
 
     def digest(self) -> str:
-        """SHA-256 of both, which tells whether two runs cut text into the same ids."""
+        """SHA-256 of both, equal if two runs encode text to the same ids."""
         serialized = [tokenizer.serialize() for tokenizer in (self.source, self.target)]
         return hashlib.sha256("\n".join(serialized).encode()).hexdigest()
 
     def save(self, folder: Path) -> None:
-        """Write them in the form that `load` reads."""
+        """Write them as `load` reads them."""
         if self.imported is not None:
             assert isinstance(self.source, ImportedTokenizer)
             assert isinstance(self.target, ImportedTokenizer)
@@ -135,7 +135,7 @@ class Split:
 
 @dataclass(frozen=True)
 class PairRange:
-    """Which training pairs came from one part of the corpus, and its weight."""
+    """The range of training pairs that come from one text of the corpus, and its weight."""
 
     label: str
     first: int
@@ -156,7 +156,7 @@ class PreparedData:
         self.pair_ranges = self._load_pair_ranges()
 
     def _open_stores(self, name: str) -> tuple[SequenceStore, SequenceStore]:
-        """The stores of both sides, `{}` in the name; DataError where they do not go together."""
+        """The stores of both sides, with the side in place of `{}`; DataError if they do not match."""
         source, target = (SequenceStore.open(self.folder, name.format(side)) for side in SIDES)
         vocabulary = self.tokenizers.vocabulary
         if len(source) != len(target):
@@ -181,11 +181,11 @@ class PreparedData:
 
     @property
     def fingerprint(self) -> str:
-        """Identifies corpus, settings and program version."""
+        """Identifies corpus, settings and format version."""
         return str(self.manifest["fingerprint"])
 
     def split(self, name: str) -> Split | None:
-        """The development ("dev") or test ("test") part; None where there is none."""
+        """The development ("dev") or test ("test") text, or None."""
         if name not in self.manifest["splits"]:
             return None
         sources, references = (_read_lines(self.folder, f"{name}.{side}.txt") for side in SIDES)
@@ -196,7 +196,7 @@ class PreparedData:
 
 
 def _open_array(folder: Path, name: str) -> NDArray[Any]:
-    """One memory-mapped array of one dimension; DataError where it is anything else."""
+    """A memory-mapped array of one dimension; DataError if the file holds anything else."""
     path = folder / name
     try:
         array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -221,7 +221,7 @@ def _damaged_error(folder: Path, problem: str) -> DataError:
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest of a prepared folder; DataError where it is missing or of another format."""
+    """The manifest of a prepared folder; DataError if it is missing or of another format."""
     manifest = read_json(folder / "manifest.json")
     if manifest.get("format") != FORMAT_VERSION:
         raise DataError(

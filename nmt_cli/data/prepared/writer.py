@@ -1,4 +1,4 @@
-"""Writers of prepared data: text files and arrays that grow without being held in memory."""
+"""Writers of prepared data: text files and arrays that grow on disk, not in memory."""
 
 from array import array
 from collections.abc import Iterator, Sequence
@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-IDS_PER_BLOCK = 1 << 20  # numbers copied at a time
+IDS_PER_BLOCK = 1 << 20  # ids copied at a time
 
 
 class TextWriter:
@@ -21,7 +21,7 @@ class TextWriter:
         self.line_count = 0
 
     def write(self, source: str, target: str) -> None:
-        """One line into each file."""
+        """Write one line into each file."""
         for file, text in zip(self._files, (source, target), strict=True):
             file.write(text)
             file.write("\n")
@@ -38,7 +38,7 @@ class TextWriter:
 
 
 class SequenceWriter:
-    """The arrays of a `SequenceStore`, whose size is known only when the last sequence is in."""
+    """Writer of the arrays of a `SequenceStore`, whose size is known only at the end."""
 
     def __init__(self, folder: Path, name: str) -> None:
         self.folder, self.name = folder, name
@@ -88,7 +88,7 @@ class SequenceWriter:
 
 
 def _read_blocks(path: Path) -> Iterator[tuple[int, NDArray[np.uint32]]]:
-    """The numbers in a file of uint32, in blocks, each with the place of its first."""
+    """Blocks of the numbers in a file of uint32, each with the index of its first number."""
     start = 0
     with open(path, "rb") as file:
         while data := file.read(4 * IDS_PER_BLOCK):

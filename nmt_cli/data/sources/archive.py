@@ -1,7 +1,7 @@
-"""Named members out of a tar archive, and nothing else of it.
+"""Extracting named members of a tar archive, and nothing else.
 
-A member's name is compared and never used as a path, so that an archive cannot say where anything
-is written; links, devices and folders are refused.
+The name of a member is compared and never used as a path, so that an archive cannot decide where files are written.
+Links, devices and folders are refused.
 """
 
 import shutil
@@ -14,11 +14,11 @@ from typing import IO
 from nmt_cli.errors import DataError
 
 COPY_CHUNK_BYTES = 1 << 20
-MAX_EXPANSION_RATIO = 100  # times the archive's size that a member may have; text shrinks to a tenth at most
+MAX_EXPANSION_RATIO = 100  # size of a member over that of the archive; text compresses to a tenth at best
 
 
 def extract_members(archive: Path, output_paths: Mapping[str, Path]) -> None:
-    """Write each wanted member to its path; DataError where one is missing or not a plain file."""
+    """Write each member to its path; DataError if one is missing or not a plain file."""
     remaining = dict(output_paths)
     try:
         with tarfile.open(archive, "r:*") as file:

@@ -1,7 +1,7 @@
-"""Lines of text out of the forms in which public corpora are given.
+"""Readers of the formats in which public corpora are distributed.
 
-The form is known by a file's name: .sgm and .xml have their text in <seg>, train.tags.* have lines
-of tags between lines of text, .tmx holds both languages, anything else is lines.
+The name of a file tells its format: .sgm and .xml have their text in <seg>, train.tags.* have lines of tags between
+lines of text, .tmx has both languages, and any other file has plain lines.
 """
 
 import re
@@ -19,7 +19,7 @@ LANGUAGE_ATTRIBUTES = ("{http://www.w3.org/XML/1998/namespace}lang", "lang")
 
 
 def line_reader(name: str) -> Callable[[Path], Iterator[bytes]]:
-    """What reads the lines of a text with this name."""
+    """The reader for a text of this name."""
     base_name = name.removesuffix(".gz").rpartition("/")[2]
     if base_name.endswith((".sgm", ".sgml", ".xml")):
         return read_segments
@@ -27,10 +27,9 @@ def line_reader(name: str) -> Callable[[Path], Iterator[bytes]]:
 
 
 def read_segments(path: Path) -> Iterator[bytes]:
-    """What stands in <seg>, one a line, as sacreBLEU reads it: runs of spaces become one space,
-    entities stay.
+    """The content of each <seg>, as sacreBLEU reads it: runs of spaces become one space, entities stay.
 
-    These files are SGML or nearly XML; XML parsers refuse some of them.
+    These files are SGML or almost XML; XML parsers reject some of them.
     """
     for line in read_lines(path):
         match = SEGMENT_PATTERN.search(line.decode("utf-8", "surrogateescape"))
@@ -40,7 +39,7 @@ def read_segments(path: Path) -> Iterator[bytes]:
 
 
 def read_between_tags(path: Path) -> Iterator[bytes]:
-    """Lines that do not begin with a tag: the talks of IWSLT without their titles and keywords."""
+    """Lines that do not begin with a tag: the talks of IWSLT without titles and keywords."""
     for line in read_lines(path):
         text = line.strip()
         if not text.startswith(b"<"):
@@ -48,7 +47,7 @@ def read_between_tags(path: Path) -> Iterator[bytes]:
 
 
 def read_tmx(path: Path, first: str, second: str) -> Iterator[tuple[bytes, bytes]]:
-    """Pairs of a translation memory (TMX 1.4) that has both languages; line feeds become spaces."""
+    """Pairs of a translation memory (TMX 1.4) that have both languages; line feeds become spaces."""
     try:
         with open_decompressed(path) as file:
             for _, element in iterparse(file):
@@ -73,7 +72,7 @@ def _unit_texts(unit: Element) -> Iterator[tuple[str, bytes]]:
 def pair_lines(
     first_lines: Iterator[bytes], second_lines: Iterator[bytes], names: tuple[str, str]
 ) -> Iterator[tuple[bytes, bytes]]:
-    """Line i of one beside line i of the other; DataError where one ends before the other."""
+    """Line i of one text with line i of the other; DataError if one is shorter."""
     for number, (first_line, second_line) in enumerate(zip_longest(first_lines, second_lines), 1):
         if first_line is None or second_line is None:
             shorter = names[0 if first_line is None else 1]

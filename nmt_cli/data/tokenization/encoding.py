@@ -1,8 +1,7 @@
-"""Training text to ids, block by block, in whatever process; the bytes do not depend on which.
+"""Encoding of training text to ids, block by block; the result does not depend on the process that encodes a block.
 
-A line without runs of spaces is a sequence of words with a space before each, and no piece reaches
-from one into the next (`tokenizer.WORDS`). So the ids of a word that was seen before are looked up
-instead of cutting every line anew.
+A line without runs of spaces is a sequence of words with a space before each, and no piece reaches from one word into
+the next. So the ids of a word are looked up if it was seen before, instead of encoding every line anew.
 """
 
 import json
@@ -18,23 +17,23 @@ from nmt_cli.data.prepared.store import Tokenizers
 from nmt_cli.data.tokenization.tokenizer import TextTokenizer, TokenizerConfig, build_backend
 from nmt_cli.data.tokenization.variants import VariantEncoder
 
-MAX_CACHED_WORDS = 200_000  # words whose ids are remembered; then all are forgotten
+MAX_CACHED_WORDS = 200_000  # words whose ids are cached; a full cache is cleared
 ID_DTYPE = np.dtype(np.uint32)
 
 TextBlock = tuple[list[str], list[str]]  # sources and targets
 
 
 class EncodedBlock(NamedTuple):
-    """Pairs that are not too long, column by column: source and target of each variant in turn."""
+    """Pairs that are not too long, in columns: source and target of each variant in turn."""
 
     keep_mask: bytes  # a byte for each pair of the block: 0 for one that is too long
-    ids: list[bytes]  # uint32, of all kept pairs, a string a column
-    lengths: list[bytes]  # uint32, one for each kept pair, a string a column
-    new_words: list[str]  # of the kept sources, those that no block before had and perhaps others
+    ids: list[bytes]  # uint32, of all kept pairs, one string per column
+    lengths: list[bytes]  # uint32, one for each kept pair, one string per column
+    new_words: list[str]  # words of the kept sources that no earlier block had, and perhaps others
 
 
 class WordCache:
-    """`TextTokenizer.encode` with a memory for words; ids come as bytes of uint32."""
+    """`TextTokenizer.encode` with a cache of words; ids are bytes of uint32."""
 
     def __init__(self, tokenizer: TextTokenizer, max_words: int = MAX_CACHED_WORDS) -> None:
         self.tokenizer, self.max_words = tokenizer, max_words
@@ -58,7 +57,7 @@ class WordCache:
         ]
 
     def _ids_by_word(self, lines: list[list[str]]) -> dict[str, bytes]:
-        """A table with the words of all these lines."""
+        """A table that contains the words of all these lines."""
         if len(self._ids) > self.max_words:
             self._ids = {}
         collect_new_words = list({word: None for words in lines for word in words if word not in self._ids})
@@ -67,7 +66,7 @@ class WordCache:
 
 
 def _pre_tokenizes_like_ours(tokenizer: TextTokenizer) -> bool:
-    """Whether it looks for pieces as those do that are trained here; imported ones may not."""
+    """Whether a tokenizer splits text into words as those trained here do; imported ones may not."""
     references = [json.loads(build_backend(models.BPE(), nfc=nfc).to_str()) for nfc in (True, False)]
     content = json.loads(tokenizer.backend.to_str())
     keys = ("normalizer", "pre_tokenizer", "post_processor", "added_tokens")
@@ -79,7 +78,7 @@ def _as_bytes(sequences: Sequence[Sequence[int]]) -> list[bytes]:
 
 
 class PairEncoder:
-    """Encodes training pairs in every variant, the first of which is always the best."""
+    """Encodes training pairs in every variant; the first variant is the best segmentation."""
 
     def __init__(self, tokenizers: Tokenizers, config: TokenizerConfig, max_length: int | None) -> None:
         self.tokenizers = (tokenizers.source, tokenizers.target)
@@ -97,7 +96,9 @@ class PairEncoder:
             for variant in self.variants
             for side in (0, 1)
         ]
-        column_lengths = [np.array([len(ids) // ID_DTYPE.itemsize for ids in one], dtype=ID_DTYPE) for one in columns]
+        column_lengths = [
+            np.array([len(ids) // ID_DTYPE.itemsize for ids in column], dtype=ID_DTYPE) for column in columns
+        ]
         keep_mask = np.ones(len(block[0]), dtype=bool)
         if self.max_length is not None:
             for lengths in column_lengths:
@@ -112,5 +113,5 @@ class PairEncoder:
 
 
 def make_pair_encoder(folder: Path, config: TokenizerConfig, max_length: int | None, worker_index: int) -> PairEncoder:
-    """The work of a worker, with the tokenizers of a folder."""
+    """The encoder that a worker process applies, with the tokenizers of a folder."""
     return PairEncoder(Tokenizers.load(folder), config, max_length)

@@ -1,8 +1,8 @@
-"""Tokenizers of models made elsewhere: SentencePiece cuts the text, a list of pieces gives the ids.
+"""Tokenizers of imported models: SentencePiece segments the text, and a list of pieces gives the ids.
 
-OPUS-MT models have a SentencePiece model for each language and one list of pieces for both, in an
-order of its own. SentencePiece normalises (NFKC and more, one space between words), so decoding
-does not give the text back that was encoded, as it does with tokenizers made here.
+OPUS-MT models have a SentencePiece model per language and one list of pieces for both, in an order of its own.
+SentencePiece normalises (NFKC and more, single spaces), so decoding does not restore the text exactly, as tokenizers
+trained here do.
 """
 
 import json
@@ -32,7 +32,7 @@ class ImportedTokenizerInfo:
 
 
 class ImportedTokenizer(TextTokenizer):
-    """A SentencePiece model of one language over the pieces of a model made elsewhere."""
+    """A SentencePiece model of one language with the vocabulary of an imported model."""
 
     def __init__(self, backend: Tokenizer, tokens: Sequence[str], vocabulary: Vocabulary) -> None:
         """`pieces` in the order of ids, with U+2581 for spaces."""
@@ -48,15 +48,15 @@ class ImportedTokenizer(TextTokenizer):
         self._decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Replace(META_SPACE, " "), decoders.Fuse()])
 
     def serialize(self) -> str:
-        """See `TextTokenizer.identity`."""
+        """The tokenizer as text, equal if two tokenizers give the same ids."""
         return json.dumps([self.backend.to_str(), self._tokens])
 
     def save(self, path: Path) -> None:
-        """Write the part that cuts text."""
+        """Write the segmentation model."""
         path.write_text(self.backend.to_str(pretty=True) + "\n", encoding="utf-8")
 
     def encode(self, lines: Sequence[str]) -> list[list[int]]:
-        """See `TextTokenizer.encode`; a language code like >>fra<< in front is one piece."""
+        """Ids of each line, without the end of sentence; a language code such as >>fra<< in front is one piece."""
         tagged_texts = [_split_language_tag(line) for line in lines]
         return [
             [self._token_ids.get(tag, self._unk_id) for tag in tags] + self._to_model_ids(text, ids)
@@ -66,26 +66,26 @@ class ImportedTokenizer(TextTokenizer):
         ]
 
     def language_tag(self, line: str) -> str:
-        """See `TextTokenizer.lead`; a language code and the space after it."""
+        """What each segment of a line must begin with: its language code and the space after it, if it has one."""
         tags, text = _split_language_tag(line)
         return line[: len(line) - len(text.lstrip())] if tags else ""
 
     def _sentencepiece_ids(self, texts: list[str]) -> list[list[int]]:
-        """SentencePiece's own numbers."""
+        """Ids of the SentencePiece model."""
         batch = self.backend.encode_batch_fast(texts, add_special_tokens=False)
         return [encoding.ids for encoding in batch]
 
     def decode(self, sequences: Sequence[Sequence[int]]) -> list[str]:
-        """See `TextTokenizer.decode`."""
+        """The text of each sequence."""
         token_lists = [[self._tokens[i] for i in ids if i not in self._skipped_ids] for ids in sequences]
         return [self._decoder.decode(tokens).strip(" ") if tokens else "" for tokens in token_lists]
 
     def ids_to_tokens(self, ids: Iterable[int]) -> list[str]:
-        """See `TextTokenizer.pieces`."""
+        """The piece of each id."""
         return [self._tokens[i].replace(META_SPACE, " ") for i in ids]
 
     def visible_tokens_to_ids(self, tokens: Iterable[str]) -> list[int]:
-        """See `TextTokenizer.ids_of_visible`."""
+        """Ids of visible pieces; DataError if one is unknown."""
         token_list = list(tokens)
         for token in token_list:
             if token not in self._token_ids:
@@ -93,10 +93,9 @@ class ImportedTokenizer(TextTokenizer):
         return [self._token_ids[token] for token in token_list]
 
     def _to_model_ids(self, text: str, ids: list[int]) -> list[int]:
-        """From SentencePiece's numbers to the model's.
+        """Convert ids of the SentencePiece model to ids of the imported model.
 
-        Unknown characters in a row are one, and looked up themselves: the other language's model
-        may know them.
+        A run of unknown characters is one piece to look up: the vocabulary also has the other language's pieces.
         """
         if all(ids):
             return [self._model_id_by_sentencepiece_id[i] for i in ids]
@@ -117,7 +116,7 @@ class ImportedTokenizer(TextTokenizer):
 
     @property
     def vocabulary_tokens(self) -> list[str]:
-        """All pieces in the order of ids."""
+        """All pieces, ordered by id."""
         return list(self._tokens)
 
 
@@ -139,7 +138,7 @@ def save_imported(
 
 
 def load_imported(folder: Path) -> tuple[ImportedTokenizer, ImportedTokenizer, ImportedTokenizerInfo]:
-    """Read what `save_imported` wrote; DataError where that fails."""
+    """Read what `save_imported` wrote; DataError if that fails."""
     path = folder / VOCABULARY_FILE
     try:
         content = read_json(path, MAX_TOKENIZER_FILE_BYTES)
@@ -161,7 +160,7 @@ def load_imported(folder: Path) -> tuple[ImportedTokenizer, ImportedTokenizer, I
 
 
 def _split_language_tag(line: str) -> tuple[tuple[str, ...], str]:
-    """The code that tells a model of many languages which one to write, and the rest."""
+    """Split a line into the target language code of a multilingual model and the rest."""
     end = line.find("<<")
     if line.startswith(">>") and end != -1:
         return (line[: end + 2],), line[end + 2 :]

@@ -1,7 +1,7 @@
-"""SentencePiece models (Kudo and Richardson 2018), read without the library that made them.
+"""SentencePiece models (Kudo and Richardson 2018), read without the SentencePiece library.
 
-A model file is a protocol buffer; the few fields that decide how text is cut are read here and
-put together as a tokenizer of the tokenizers library.
+A model file is a protocol buffer. The few fields that determine the segmentation are read here and converted to a
+tokenizer of the tokenizers library.
 """
 
 import struct
@@ -23,7 +23,7 @@ FieldValue = int | bytes
 
 @dataclass(frozen=True)
 class SentencePieceModel:
-    """What a .spm or .model file says."""
+    """The content of a .spm or .model file."""
 
     model_type: Literal["unigram", "bpe"]
     pieces: list[tuple[str, float]]  # those that text is cut into, with their scores
@@ -34,7 +34,7 @@ class SentencePieceModel:
 
 
 def read_sentencepiece(path: Path) -> SentencePieceModel:
-    """Read a model; DataError where it is none, or is of a kind that is not understood here."""
+    """Read a model; DataError if it is none, or of a kind that is not supported."""
     try:
         fields = list(_parse_fields(path.read_bytes()))
         submessages = [(number, value) for number, value in fields if isinstance(value, bytes)]
@@ -62,7 +62,7 @@ def read_sentencepiece(path: Path) -> SentencePieceModel:
 
 
 def build_tokenizer(model: SentencePieceModel) -> Tokenizer:
-    """A tokenizer that cuts text as the model does; unknown characters become `UNKNOWN`."""
+    """A tokenizer that segments text as the model does; unknown characters become UNKNOWN_PIECE."""
     backend = Tokenizer(_unigram(model) if model.model_type == "unigram" else _bpe(model))
     steps: list[normalizers.Normalizer] = []
     if model.precompiled_charsmap:
@@ -79,7 +79,7 @@ def _unigram(model: SentencePieceModel) -> models.Unigram:
 
 
 def _bpe(model: SentencePieceModel) -> models.BPE:
-    """Merges from scores: SentencePiece joins the neighbours that make the best scored piece."""
+    """Merges from scores: SentencePiece joins the neighbours that make the piece with the best score."""
     piece_texts = [piece for piece, _ in model.pieces]
     vocabulary = {piece: number for number, piece in enumerate([UNKNOWN_PIECE, *piece_texts])}
     ranked = sorted(
@@ -104,10 +104,9 @@ def _parse_piece(message: bytes) -> tuple[str, float, int]:
 
 
 def _parse_fields(message: bytes) -> Iterator[tuple[int, FieldValue]]:
-    """Number and value of each field: varints as integers, all else as the bytes that it has.
+    """Number and value of each field of a message: varints as integers, everything else as bytes.
 
-    https://protobuf.dev/programming-guides/encoding/. ValueError or IndexError where the message
-    is damaged.
+    https://protobuf.dev/programming-guides/encoding/. ValueError or IndexError if the message is damaged.
     """
     offset = 0
     while offset < len(message):
@@ -127,7 +126,7 @@ def _parse_fields(message: bytes) -> Iterator[tuple[int, FieldValue]]:
 
 
 def _parse_varint(message: bytes, offset: int) -> tuple[int, int]:
-    """A number in groups of seven bits, lowest first, and where it ends."""
+    """Decode a varint, groups of seven bits with the lowest first; its value and the position after it."""
     value = shift = 0
     while True:
         byte = message[offset]

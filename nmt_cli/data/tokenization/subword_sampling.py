@@ -1,6 +1,6 @@
-"""Segment words into subwords at random, as a seed decides (subword regularisation).
+"""Random segmentation of words into subwords, determined by a seed (subword regularisation).
 
-The tokenizers library has both methods too, but draws BPE dropout from a generator without a seed.
+The tokenizers library has both methods, but draws BPE dropout from a generator without a seed.
 """
 
 import random
@@ -18,27 +18,27 @@ IncomingEdges = tuple[list[int], list[float]]  # where the last piece starts, an
 
 
 class Segmenter(Protocol):
-    """Cuts words into pieces."""
+    """Segments words into pieces."""
 
     def segment(self, word: str, rng: random.Random) -> list[str]:
-        """Pieces that together spell the word; the draws from rng decide which."""
+        """Pieces that spell the word; draws from `rng` choose among the segmentations."""
         ...
 
 
 class BpeDropout:
-    """Byte-pair encoding that now and then overlooks a merge (Provilkov et al. 2020, alg. 1)."""
+    """Byte-pair encoding that skips merges at random: BPE-dropout (Provilkov et al. 2020, alg. 1)."""
 
     def __init__(self, merges: Sequence[tuple[str, str]], dropout: float) -> None:
-        """Merges, best first, and the probability to overlook one, each time it is possible.
+        """Merges, best first, and the probability of skipping one at each opportunity.
 
-        0 gives ordinary BPE (Sennrich et al. 2016) and 1 single characters.
+        0 gives ordinary BPE (Sennrich et al. 2016), 1 single characters.
         """
         self._ranks = {pair: rank for rank, pair in enumerate(merges)}
         self._no_rank = len(merges)
         self._dropout = dropout
 
     def segment(self, word: str, rng: random.Random) -> list[str]:
-        """Pieces; characters that no merge knows stay alone."""
+        """Pieces of the word; characters without a merge stay single."""
         subwords = list(word)
         no_rank, rank_of = self._no_rank, self._ranks.get
         ranks = [rank_of(pair, no_rank) for pair in pairwise(subwords)]
@@ -52,7 +52,7 @@ class BpeDropout:
         return subwords
 
     def _choose_merge(self, ranks: list[int], rng: random.Random) -> int | None:
-        """The leftmost of the best merges not overlooked.
+        """The leftmost of the best merges that are not skipped.
 
         Draws only for those better than the best so far: the others would not change the result.
         """
@@ -66,14 +66,14 @@ class BpeDropout:
 class UnigramSampler:
     """Draws segmentations x of a word with P(x) proportional to p(x) ** alpha.
 
-    Kudo 2018, eq. 9, over all segmentations and not the l best, by forward filtering and backward
-    sampling; p(x) is the product of the pieces' probabilities.
+    Kudo 2018, eq. 9, over all segmentations instead of the l best, by forward filtering and backward sampling; p(x) is
+    the product of the probabilities of the pieces.
     """
 
     def __init__(self, log_probabilities: Mapping[str, float], alpha: float) -> None:
-        """Pieces with natural log probabilities; alpha 0 finds all segmentations equally likely.
+        """Pieces with natural log probabilities; with alpha 0, all segmentations are equally likely.
 
-        The greater alpha, the surer the best segmentation.
+        The greater alpha, the more likely the best segmentation.
         """
         self._scores = {subword: alpha * score for subword, score in log_probabilities.items()}
         self._unknown_score = alpha * (min(log_probabilities.values(), default=0.0) - UNKNOWN_PENALTY)
@@ -81,7 +81,7 @@ class UnigramSampler:
         self._cache: dict[str, list[IncomingEdges]] = {}
 
     def segment(self, word: str, rng: random.Random) -> list[str]:
-        """Pieces; a character that is none can only be alone, unless it is in a longer one."""
+        """Pieces of the word; an unknown character is a piece of its own, unless a longer piece contains it."""
         edges = self._cache.get(word)
         if edges is None:
             edges = self._forward_filter(word)
@@ -98,7 +98,7 @@ class UnigramSampler:
         return subwords[::-1]
 
     def _forward_filter(self, word: str) -> list[IncomingEdges]:
-        """For each end in the word, 1 to its length, the ways to get there."""
+        """For each position in the word from 1 to its length, the pieces that end there."""
         log_forward = [0.0]  # log of the sum over all ways, at each end
         edges = []
         for end in range(1, len(word) + 1):
@@ -113,7 +113,7 @@ class UnigramSampler:
         return edges
 
     def _edges_into(self, word: str, end: int, log_forward: Sequence[float]) -> tuple[list[int], list[float]]:
-        """Starts of the pieces that end there, and log of all ways through each."""
+        """Starts of the pieces that end at a position, and the log of the sum over all segmentations through each."""
         starts, log_weights = [], []
         for start in range(max(end - self._max_subword_chars, 0), end - 1):
             score = self._scores.get(word[start:end])

@@ -1,10 +1,9 @@
-"""Text to pieces and back, exactly, in the Hugging Face tokenizers format.
+"""Text to subword pieces and back, exactly, in the format of the Hugging Face tokenizers library.
 
-A piece is a stretch of text, spaces included (' dog'); decoding is concatenation. One space goes
-before every text, so that a word has the same piece at the beginning of a line and inside it, and
-is taken off again. No special token is ever matched in text: text that spells one is cut after its
-first character before pieces are looked for. Characters that the vocabulary lacks become pieces for
-their UTF-8 bytes (all types but `word`).
+A piece is a substring of the text, spaces included (' dog'); decoding is concatenation. A space is added before every
+text, so that a word has the same piece at the beginning of a line and inside it, and removed again when decoding. No
+special token is ever matched in text: text that spells one is split after its first character. Characters that the
+vocabulary lacks become pieces for their UTF-8 bytes (for all types but `word`).
 """
 
 import json
@@ -25,8 +24,8 @@ T = TypeVar("T")
 TokenizerType = Literal["bpe", "unigram", "character", "word"]
 
 BYTE_TOKENS = tuple(f"<0x{byte:02X}>" for byte in range(256))
-MAX_TOKENIZER_FILE_BYTES = 1 << 29  # bytes of a tokenizer.json; a million pieces take some hundred million
-_PROBE_TEXT = "The 3 “odd” \u2581 </s> \U0001f642\t\u0301"  # text with something for each part to do
+MAX_TOKENIZER_FILE_BYTES = 1 << 29  # a million pieces take some hundred million bytes
+_PROBE_TEXT = "The 3 “odd” \u2581 </s> \U0001f642\t\u0301"  # exercises every part of a tokenizer
 META_SPACE = "▁"  # how a space inside a piece is printed; never part of a vocabulary
 SPECIAL_TOKEN_PATTERN = r"<(?=(?:pad|unk|/?s|0x[0-9A-F]{2})>)"
 WORD_PATTERN = r" ?[\p{L}\p{M}]+| ?\p{N}| ?[^\s\p{L}\p{M}\p{N}]+|\s+(?!\S)|\s+"
@@ -38,18 +37,18 @@ class TokenizerConfig(Section):
     type: TokenizerType = "bpe"
     """bpe (Sennrich et al. 2016), unigram (Kudo 2018), character or word."""
     vocab_size: int = Field(default=8000, ge=8, le=10_000_000)
-    """Pieces in each vocabulary, 4 specials and (but for word) 256 bytes included."""
+    """Pieces in each vocabulary, including 4 special tokens and (except for word) 256 bytes."""
     joint: bool = True
     """One vocabulary for both languages, which tying all embeddings needs."""
     character_coverage: float = Field(default=0.9999, gt=0, le=1)
-    """Share of the text's characters that get pieces; rarer ones are spelled in bytes."""
+    """Share of the text's characters that get pieces; rarer ones are encoded as bytes."""
     subword_samples: int = Field(default=1, ge=1, le=64)
-    """Encodings of the training text, one an epoch in turn; the first is always the best one."""
+    """Encodings of the training text, one per epoch in turn; the first is always the best one."""
     subword_sampling: float = Field(default=0.1, gt=0, lt=1)
     """For the other samples: dropout of BPE merges (Provilkov et al. 2020), or alpha of unigram
     sampling (Kudo 2018)."""
     sample_lines: int = Field(default=2_000_000, ge=1)
-    """At most so many training lines a language, spread evenly, are read to learn the pieces."""
+    """At most this many training lines per language, evenly spaced, are used to train the tokenizer."""
 
     def errors(self) -> list[str]:
         """Options that do not fit together."""
@@ -58,7 +57,7 @@ class TokenizerConfig(Section):
         return []
 
     def warnings(self) -> list[str]:
-        """See `Section.doubts`."""
+        """Options that have no effect."""
         messages = []
         if self.subword_samples == 1 and self.non_default("subword_sampling"):
             messages.append("subword_sampling: does nothing without subword_samples")
@@ -68,7 +67,7 @@ class TokenizerConfig(Section):
 
 
 class TextTokenizer:
-    """A trained tokenizer of one language, or of both."""
+    """A trained tokenizer of one language or of both."""
 
     def __init__(self, backend: Tokenizer) -> None:
         self.backend = backend
@@ -76,18 +75,18 @@ class TextTokenizer:
 
     @classmethod
     def load(cls, path: Path) -> "TextTokenizer":
-        """Read a tokenizer.json; DataError where it is not one of ours."""
+        """Read a tokenizer.json; DataError if it was not trained here."""
         return cls.from_dict(read_json(path, MAX_TOKENIZER_FILE_BYTES), path)
 
     @classmethod
     def from_dict(cls, content: dict[str, Any], path: Path) -> "TextTokenizer":
-        """The tokenizer that the content of a tokenizer.json describes; DataError likewise."""
+        """The tokenizer that the content of a tokenizer.json describes; DataError if it was not trained here."""
         try:
             backend = Tokenizer.from_str(json.dumps(content))
             unsupported = _unsupported_feature(content, backend)
         except (KeyboardInterrupt, SystemExit):
             raise
-        except BaseException as error:  # the library raises bare Exception; a panic is none
+        except BaseException as error:  # the library raises bare Exception, and BaseException for a panic
             reason = " ".join(str(error).split())
             raise DataError(f"{path}: not a tokenizer file: {reason}") from error
         if unsupported:
@@ -99,26 +98,26 @@ class TextTokenizer:
         path.write_text(self.backend.to_str(pretty=True) + "\n", encoding="utf-8")
 
     def serialize(self) -> str:
-        """Text that differs where two tokenizers may give other ids."""
+        """The tokenizer as text, equal if two tokenizers give the same ids."""
         return str(self.backend.to_str())
 
     def encode(self, lines: Sequence[str]) -> list[list[int]]:
-        """Ids of each line, without an end of sentence. Uses every core."""
+        """Ids of each line, without the end of sentence. Uses every core."""
         encodings = self.backend.encode_batch_fast(lines, add_special_tokens=False)
         return [encoding.ids for encoding in encodings]
 
     def language_tag(self, line: str) -> str:
-        """What a line begins with that each part of it must begin with: nothing."""
+        """What each segment of a line must begin with: nothing, for tokenizers trained here."""
         return ""
 
     def decode(self, sequences: Sequence[Sequence[int]]) -> list[str]:
-        """The text of each sequence; specials but `<unk>` vanish, bad bytes become U+FFFD."""
+        """The text of each sequence; special tokens except <unk> are dropped, invalid UTF-8 becomes U+FFFD."""
         visible_ids = [[i for i in ids if i >= len(SPECIAL_TOKENS) or i == 1] for ids in sequences]
         decoded: list[str] = self.backend.decode_batch(visible_ids, skip_special_tokens=False)
         return decoded
 
     def ids_to_tokens(self, ids: Iterable[int]) -> list[str]:
-        """The piece of each id, as it stands in the vocabulary."""
+        """The piece of each id, as it is in the vocabulary."""
         tokens: list[str] = [self.backend.id_to_token(i) or "" for i in ids]
         return tokens
 
@@ -127,7 +126,7 @@ class TextTokenizer:
         return [token.replace(" ", META_SPACE) for token in self.ids_to_tokens(ids)]
 
     def visible_tokens_to_ids(self, tokens: Iterable[str]) -> list[int]:
-        """The way back from `ids_to_visible_tokens`; DataError for a piece that is not known."""
+        """The inverse of `ids_to_visible_tokens`; DataError if a piece is unknown."""
         ids = []
         for token in tokens:
             token_id = self.backend.token_to_id(token.replace(META_SPACE, " "))
@@ -137,16 +136,16 @@ class TextTokenizer:
         return ids
 
     def pre_tokenize(self, line: str) -> list[str]:
-        """The stretches that are cut into pieces one by one; together they are the line."""
+        """The words that are segmented independently; joined, they are the line."""
         normalized = self.backend.normalizer.normalize_str(line)
         return [word for word, _ in self.backend.pre_tokenizer.pre_tokenize_str(normalized)]
 
 
 def _unsupported_feature(content: dict[str, Any], backend: Tokenizer) -> str | None:
-    """What a tokenizer has that ours never have; raises whatever the library does where it fails.
+    """A feature that tokenizers trained here never have, or None; raises whatever the library raises.
 
-    A tokenizer that cuts text short, matches specials in it or has ids beyond its size would lose
-    text or stop a translation in its middle: that must show when it is opened.
+    A tokenizer that truncates text, matches special tokens in it, or has ids beyond its size would lose text or stop a
+    translation halfway, so it is rejected when it is opened.
     """
     for key in ("added_tokens", "truncation", "padding", "post_processor"):
         if content.get(key):
@@ -161,7 +160,7 @@ def _unsupported_feature(content: dict[str, Any], backend: Tokenizer) -> str | N
     our_decoder = json.loads(build_backend(models.BPE(), nfc=False).to_str())["decoder"]
     if json.loads(backend.to_str())["decoder"] != our_decoder:
         return "its decoder is another"
-    # Not in batches: the library's threads would forbid to fork this process.
+    # Not in batches: the library's threads would make it unsafe to fork this process.
     ids = backend.encode(_PROBE_TEXT, add_special_tokens=False).ids
     TextTokenizer(backend).pre_tokenize(_PROBE_TEXT)
     backend.decode(ids, skip_special_tokens=False)
@@ -169,7 +168,7 @@ def _unsupported_feature(content: dict[str, Any], backend: Tokenizer) -> str | N
 
 
 def build_backend(model: models.Model, *, nfc: bool) -> Tokenizer:
-    """A tokenizer around a model: everything but the choice of pieces."""
+    """A tokenizer of the library around a model of pieces."""
     backend = Tokenizer(model)
     prepend_space = normalizers.Prepend(" ")
     backend.normalizer = normalizers.Sequence([normalizers.NFC(), prepend_space] if nfc else [prepend_space])

@@ -1,4 +1,4 @@
-"""Learn a tokenizer's pieces from text. Training twice on the same text gives the same file."""
+"""Training tokenizers. Training twice on the same text gives the same file."""
 
 from bisect import bisect_left
 from collections import Counter
@@ -19,15 +19,15 @@ from nmt_cli.data.tokenization.unigram import train_unigram
 from nmt_cli.errors import DataError
 from nmt_cli.vocabulary import SPECIAL_TOKENS
 
-MIN_COVERAGE = 0.99  # share of the text whose characters must have pieces of their own
-MAX_SUBWORD_CHARS = 20  # characters; text without spaces would else get whole sentences as pieces
+MIN_COVERAGE = 0.99  # share of the text whose characters must be pieces
+MAX_SUBWORD_CHARS = 20  # otherwise, text without spaces would get whole sentences as pieces
 RESERVED_TOKENS = [*SPECIAL_TOKENS, *BYTE_TOKENS]
 
 
 def train_tokenizer(lines: Callable[[], Iterable[str]], config: TokenizerConfig, *, nfc: bool = True) -> TextTokenizer:
-    """A tokenizer for the text that `lines()` yields, anew at each call.
+    """A tokenizer for the text that `lines()` yields, from the beginning at each call.
 
-    DataError where vocab_size has no room for the characters of the text.
+    DataError if vocab_size has no room for the characters of the text.
     """
     if config.type == "word":
         return TextTokenizer(build_backend(_word_model(lines(), config, nfc), nfc=nfc))
@@ -40,11 +40,10 @@ def train_tokenizer(lines: Callable[[], Iterable[str]], config: TokenizerConfig,
 
 
 def _select_alphabet(lines: Iterable[str], config: TokenizerConfig, max_characters: int) -> list[str]:
-    """The most frequent characters that make up the wanted share of the text, most frequent first.
+    """The most frequent characters that together cover the configured share of the text, most frequent first.
 
-    At most `most` of them, so that room is left for longer pieces; DataError where those would be
-    less than MIN_COVERAGE of the text. U+2581 is always spelled in bytes, so that it can stand
-    for the space when pieces are printed.
+    At most `max_characters`, so that room is left for longer pieces; DataError if those cover less than MIN_COVERAGE of
+    the text. U+2581 is always encoded as bytes, so that it can stand for the space when pieces are printed.
     """
     counts: Counter[str] = Counter()
     for line in lines:
@@ -73,7 +72,7 @@ def _select_alphabet(lines: Iterable[str], config: TokenizerConfig, max_characte
 def _mask_uncovered(lines: Iterable[str], alphabet: list[str]) -> Iterable[str]:
     """The lines with every character outside the alphabet replaced by a line end.
 
-    Pieces are never learned across such a character.
+    Pieces never contain such a character.
     """
     covered = set(alphabet)
     for line in lines:

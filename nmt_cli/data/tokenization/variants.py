@@ -1,4 +1,4 @@
-"""Other encodings of the same text, drawn by seed, for subword regularisation."""
+"""Sampled encodings of the same text, determined by a seed, for subword regularisation."""
 
 import random
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from nmt_cli.errors import DataError
 
 
 class VariantEncoder:
-    """Encodes lines in a randomly sampled way; variant and text decide how.
+    """Encodes lines by sampling; the result depends only on the number of the variant and the text.
 
     DataError for variants of an imported tokenizer.
     """

@@ -96,7 +96,7 @@ def test_a_damaged_export_is_made_again(damage: str, run: Path, capsys: pytest.C
 def test_each_type_of_weights_has_its_own_export(run: Path) -> None:
     opened(run, quantization="int8")
     assert [path.name for path in (run / "exports").iterdir()] == ["ctranslate2-int8"]
-    with pytest.raises(DeviceError, match="CTranslate2 does not run bfloat16 on this cpu"):
+    with pytest.raises(DeviceError, match="CTranslate2 does not support bfloat16 on this cpu"):
         opened(run, "search.precision=bf16")
     assert [path.name for path in (run / "exports").iterdir()] == ["ctranslate2-int8"]
 
@@ -128,24 +128,24 @@ def test_samples_of_our_own_search_over_graphs_are_those_of_the_run(
 
 
 def test_what_another_engine_does_not_do_is_refused(run: Path) -> None:
-    with pytest.raises(UserError, match="--engine tpu: there are torch, ctranslate2, onnx"):
+    with pytest.raises(UserError, match="engine tpu: there are torch, ctranslate2, onnx"):
         open_translator([run], [], "cpu", engine="tpu")
-    with pytest.raises(UserError, match="--engine ctranslate2: an ensemble needs --engine torch"):
+    with pytest.raises(UserError, match="engine ctranslate2: an ensemble needs engine torch"):
         open_translator([run, run], [], "cpu", engine="ctranslate2")
-    with pytest.raises(UserError, match="--engine ctranslate2: --alignments needs --engine torch"):
+    with pytest.raises(UserError, match="engine ctranslate2: alignments need engine torch"):
         open_translator([run], [], "cpu", engine="ctranslate2", align=True)
-    with pytest.raises(UserError, match="--quantization: only with --engine ctranslate2"):
+    with pytest.raises(UserError, match="quantization: only with engine ctranslate2"):
         open_translator([run], [], "cpu", quantization="int8")
-    with pytest.raises(UserError, match=r"--engine ctranslate2 cannot translate with this: search.coverage_penalty: "):
+    with pytest.raises(UserError, match=r"engine ctranslate2 cannot translate with this: search.coverage_penalty: "):
         opened(run, "search.coverage_penalty=0.2")
-    with pytest.raises(UserError, match=r"search.coverage_penalty: the graphs do not give atten"):
+    with pytest.raises(UserError, match=r"search.coverage_penalty: the graphs do not return atten"):
         opened(run, "search.coverage_penalty=0.2", engine="onnx")
     assert not (run / "exports").exists()
 
 
 def test_samples_are_said_to_be_other_draws(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     translator = opened(run, "search.sampling=true", "search.n_best=3")
-    assert "search.sampling with ctranslate2: other draws than ours, and not repeatable" in (capsys.readouterr().err)
+    assert "search.sampling with ctranslate2: draws other samples than the torch engine" in (capsys.readouterr().err)
     assert len(translator.translate(["a book"])[0].candidates) == 3
 
 

@@ -1,11 +1,11 @@
-"""Translating a run with another runtime, in place: exported once, then kept in the run folder."""
+"""Exports that are cached in the run folder, so that `nmt translate --engine` exports once per checkpoint."""
 
 from pathlib import Path
 
-from nmt_cli.commands.export import FORMATS, MANIFEST, export, incompatibilities, weights_digest
 from nmt_cli.decoding.engine import Engine
 from nmt_cli.decoding.torch_engine import ModelEngine
 from nmt_cli.errors import DataError, UserError
+from nmt_cli.export.exporting import FORMATS, MANIFEST, export, incompatibilities, weights_digest
 from nmt_cli.export.format import require_packages
 from nmt_cli.fs import read_json, sha256_of_file
 from nmt_cli.recipe.loader import Recipe
@@ -19,16 +19,16 @@ QUANTIZATION_BY_PRECISION = {"auto": "float32", "fp32": "float32", "bf16": "bflo
 def open_engine(
     name: str, run: Path, recipe: Recipe, reporter: Reporter, *, quantization: str | None = None, device: str = "auto"
 ) -> Engine:
-    """The run's best checkpoint in the runtime `name`, exported first where that is to be done.
+    """An engine for the run's best checkpoint in another runtime, exported first if needed.
 
-    `recipe` is the run's with the settings to translate with; its search.precision decides the
-    type of the weights where `quantization` does not. Raises what `export` raises.
+    `recipe` is the run's with the settings to translate with; its search.precision determines the
+    type of the weights unless `quantization` does. Raises what `export` raises.
     """
     export_format = FORMATS[name]
     require_packages(export_format.PACKAGES, f"nmt translate --engine {name}")
     unsupported = incompatibilities(recipe, name)
     if unsupported:
-        raise UserError(f"--engine {name} cannot translate with this: " + "; ".join(unsupported))
+        raise UserError(f"engine {name} cannot translate with this: " + "; ".join(unsupported))
     weight_type = quantization or QUANTIZATION_BY_PRECISION[recipe.search.precision]
     if weight_type not in export_format.QUANTIZATIONS:
         option_name = "--quantization" if quantization else "search.precision"
@@ -41,12 +41,14 @@ def open_engine(
         export(run, name, folder, reporter, quantization=weight_type, device=device, replace=True)
     engine = export_format.load_engine(folder, device, weight_type)
     if recipe.search.sampling and not isinstance(engine, ModelEngine):
-        reporter.warning(f"search.sampling with {name}: other draws than ours, and not repeatable")
+        reporter.warning(
+            f"search.sampling with {name}: draws other samples than the torch engine, and they are not reproducible"
+        )
     return engine
 
 
 def _is_up_to_date(folder: Path, run: RunFolder) -> bool:
-    """Whether an export is whole and of the weights that the run translates with now."""
+    """Whether an export is intact and has the current best weights of the run."""
     try:
         manifest = read_json(folder / MANIFEST)
         is_intact = all(

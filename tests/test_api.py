@@ -1,0 +1,78 @@
+"""The Python API: its examples run, it is imported without torch, and its errors have no words of the command line."""
+
+import doctest
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import nmt_cli
+from nmt_cli import api
+from nmt_cli.errors import DataError, RecipeError, RunError, UserError
+from nmt_cli.yaml12 import write_yaml
+from tests.conftest import environment, in_float32, toy_content
+
+FUNCTIONS = [name for name in nmt_cli.__all__ if name != "__version__"]
+
+
+@pytest.fixture
+def recipe(toy: Path) -> Path:
+    path = toy / "mine.yaml"
+    path.write_text(write_yaml(in_float32(toy_content(Path("text")))))
+    return path
+
+
+def test_every_function_has_one_example_and_all_run(recipe: Path) -> None:
+    examples = {name: doctest.DocTestParser().get_examples(getattr(nmt_cli, name).__doc__) for name in FUNCTIONS}
+    assert all(examples.values())
+    values: dict[str, Any] = {"nmt_cli": nmt_cli}
+    results = {}
+    for name in ("prepare", "train", "load_run", "translate", "score"):
+        *statements, last = examples.pop(name)
+        for statement in statements:
+            exec(statement.source, values)
+        results[name] = eval(last.source, values)
+    assert not examples
+    assert results["prepare"] == 300
+    assert [name for name, _ in results["train"]] == ["bleu", "chrf"]
+    assert len(results["load_run"]) == 1 and isinstance(results["load_run"][0], str)
+    assert isinstance(results["translate"], str)
+    assert 0 < results["score"] < 100
+
+
+@pytest.mark.parametrize("use", ["", "nmt_cli.load_run; nmt_cli.train", "nmt_cli.score(['a b'], ['a b'])"])
+def test_torch_is_imported_only_when_it_computes(use: str) -> None:
+    code = f"import sys, nmt_cli; {use}\nassert 'torch' not in sys.modules and dir(nmt_cli)"
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment())
+
+
+def test_names_are_typed_and_others_are_unknown() -> None:
+    assert nmt_cli.load_run is api.load_run
+    assert set(FUNCTIONS) <= set(dir(nmt_cli))
+    with pytest.raises(AttributeError, match="module 'nmt_cli' has no attribute 'open_translator'"):
+        nmt_cli.open_translator  # noqa: B018
+
+
+def test_errors_have_no_words_of_the_command_line(recipe: Path, tiny_run: Path) -> None:
+    def message(error: type[UserError], call: Any) -> str:
+        with pytest.raises(error) as caught:
+            call()
+        assert "--" not in str(caught.value)
+        return str(caught.value)
+
+    assert message(RecipeError, lambda: nmt_cli.prepare(recipe, {"training.updates": 0})).startswith("training.updates")
+    assert message(RecipeError, lambda: nmt_cli.train(recipe, "run", {"updates.x": 1})).startswith("updates: unknown")
+    assert message(RecipeError, lambda: nmt_cli.load_run(tiny_run, search={"beam": 0})).startswith("search.beam: ")
+    message(RunError, lambda: nmt_cli.load_run("nowhere"))
+    message(UserError, nmt_cli.load_run)
+    message(UserError, lambda: nmt_cli.load_run(tiny_run, tiny_run, engine="ctranslate2"))
+    message(UserError, lambda: nmt_cli.load_run(tiny_run, engine="ctranslate2", alignments=True))
+    message(UserError, lambda: nmt_cli.load_run(tiny_run, engine="other"))
+    message(RunError, lambda: nmt_cli.train(recipe, tiny_run))
+    message(DataError, lambda: nmt_cli.score(["a"], ["a", "b"]))
+    message(DataError, lambda: nmt_cli.score(["a"]))
+    message(UserError, lambda: nmt_cli.score(["a"], ["a"], tokenize="none such"))
+    wrong: Any = ["bleurt"]
+    message(UserError, lambda: nmt_cli.score(["a"], ["a"], metrics=wrong))
