@@ -81,14 +81,24 @@ def language_of(path: Path) -> str | None:
     return None if path.stem == MIXED else path.stem
 
 
-def count_boundaries(cases: Iterator[Case], find_starts: FindStarts, show: Callable[[str], None] | None = None) -> Counts:
+def count_boundaries(
+    cases: Iterator[Case], find_starts: FindStarts, show: Callable[[str], None] | None = None
+) -> Counts:
     counts = Counts()
     for case in cases:
         expected, found = set(case.starts), set(find_starts(case.text))
         counts.add(expected, found)
         if show and expected != found:
             marked = "".join(
-                ("[+]" if at in found - expected else "[-]" if at in expected - found else MARK if at in expected else "")
+                (
+                    "[+]"
+                    if at in found - expected
+                    else "[-]"
+                    if at in expected - found
+                    else MARK
+                    if at in expected
+                    else ""
+                )
                 + character
                 for at, character in enumerate(case.text)
             )

@@ -27,11 +27,12 @@ ABBREVIATION_SCORE = 0.3  # Kiss and Strunk's threshold for the scaled log likel
 STARTER_SCORE = 30  # and the one for sentence starters
 PERIOD_GIVEN_ABBREVIATION = 0.99  # P(period | abbreviation) in their alternative hypothesis
 MIN_ABBREVIATION_COUNT = 2  # of a word with a period in the middle of a line; rarer ones are chance
+MIN_STARTER_COUNT = 5  # at the start of lines, and inside of them in lower case
 MAX_LEARNED_STARTERS = 300
 
 _AROUND_WORD = "\"'“”„‘’‚«»‹›()[]{}<>¿¡,;:!?…*_-–—"
 _LETTERS = re.compile(r"[^\W\d_]")
-_DIGIT = re.compile(r"\d")
+_ABBREVIATION = re.compile(r"[^\W\d_]+(?:[.'’/-]+[^\W\d_]+)*")
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,7 @@ def learn_words(lines: Iterable[str]) -> LearnedWords:
     with_period: Counter[str] = Counter()
     without_period: Counter[str] = Counter()
     first: Counter[str] = Counter()
+    inside: Counter[str] = Counter()  # in lower case, which names never are
     for line in lines:
         words = line.split()
         if not words:
@@ -113,11 +115,12 @@ def learn_words(lines: Iterable[str]) -> LearnedWords:
             if word.endswith(".") and not word.endswith(".."):
                 with_period[word[:-1].lower()] += 1
             else:
-                without_period[word.strip(_AROUND_WORD).lower()] += 1
-        without_period[words[-1].strip(_AROUND_WORD + ".").lower()] += 0
-    return LearnedWords(
-        tuple(_find_abbreviations(with_period, without_period)), tuple(_find_starters(first, without_period))
-    )
+                word = word.strip(_AROUND_WORD)
+                without_period[word.lower()] += 1
+                if word.islower():
+                    inside[word] += 1
+    starters = [word for word in _find_starters(first, without_period) if inside[word] >= MIN_STARTER_COUNT]
+    return LearnedWords(tuple(_find_abbreviations(with_period, without_period)), tuple(starters[:MAX_LEARNED_STARTERS]))
 
 
 def _find_abbreviations(with_period: Counter[str], without_period: Counter[str]) -> list[str]:
@@ -125,7 +128,7 @@ def _find_abbreviations(with_period: Counter[str], without_period: Counter[str])
     total = periods + without_period.total()
     scores: dict[str, float] = {}
     for word, period_count in with_period.items():
-        if period_count < MIN_ABBREVIATION_COUNT or _DIGIT.search(word) or not _LETTERS.search(word):
+        if period_count < MIN_ABBREVIATION_COUNT or not _ABBREVIATION.fullmatch(word):
             continue
         other_count = without_period[word]
         ratio = _abbreviation_ratio(period_count, other_count, periods / total)
@@ -151,14 +154,14 @@ def _find_starters(first: Counter[str], without_period: Counter[str]) -> list[st
     lines, total = first.total(), without_period.total()
     scores: dict[str, float] = {}
     for word, first_count in first.items():
-        if not word or not _LETTERS.search(word) or "." in word or first_count < 5 or total <= lines:
+        if not word or not _LETTERS.search(word) or "." in word or first_count < MIN_STARTER_COUNT or total <= lines:
             continue
         all_count = max(without_period[word], first_count)
         if first_count / lines > all_count / total:
             score = _dunning(lines, first_count, total, all_count)
             if score >= STARTER_SCORE:
                 scores[word] = score
-    return sorted(scores, key=lambda word: (-scores[word], word))[:MAX_LEARNED_STARTERS]
+    return sorted(scores, key=lambda word: (-scores[word], word))
 
 
 def _dunning(lines: int, first_count: int, total: int, all_count: int) -> float:
@@ -170,6 +173,8 @@ def _dunning(lines: int, first_count: int, total: int, all_count: int) -> float:
     inner_count, inner = max(all_count - first_count, 0), max(total - lines, 1)
     inner_count = min(inner_count, inner)
     together = (first_count + inner_count) / (lines + inner)
-    apart = log_binomial(first_count, lines, first_count / lines) + log_binomial(inner_count, inner, inner_count / inner)
+    apart = log_binomial(first_count, lines, first_count / lines) + log_binomial(
+        inner_count, inner, inner_count / inner
+    )
     same = log_binomial(first_count, lines, together) + log_binomial(inner_count, inner, together)
     return 2 * (apart - same)
