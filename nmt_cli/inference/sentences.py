@@ -57,7 +57,7 @@ _MIXED_CASE = re.compile(r"[^\W\d_]{1,3}[A-Z]")  # iPhone
 _LIST_ITEM = re.compile(r"(?:[a-z]|[ivx]+)\)\s")
 _DUTCH_START = re.compile(r"['’][stnkmr]\s+[A-Z]")  # 's Avonds
 _WEB = re.compile(r"https?://|www\.")
-_LIST_MARK = re.compile(r"\s*[(\[]?(?:\d{1,3}(?:\.\d{1,3})*|[^\W\d_]|[ivx]{1,5}|[IVX]{1,5})[.)]+")
+_LIST_MARK = re.compile(r"\s*(?:[•*·–-]\s*)?[(\[]?(?:\d{1,3}(?:\.\d{1,3})*|[^\W\d_]|[ivx]{1,5}|[IVX]{1,5})[.)]+")
 _HEADING = re.compile(r"\s*([^\W\d_]{1,20})\.?\s+(?:\d{1,3}(?:\.\d+)*|[IVXL]+|[^\W\d_])\.")
 _ACRONYM = re.compile(r"(?:[^\W\d_]\.-?)+[^\W\d_]")
 _INITIAL = re.compile(r"[^\W\d_]\.")
@@ -403,11 +403,13 @@ def _is_number(word: str) -> bool:
 
 def _uncased_word_ends(token: str) -> bool:
     """Whether a word of a script without capitals is none that is abbreviated: it is too long for that."""
-    letters = sum(unicodedata.category(character)[0] == "L" for character in token.split(".")[-1])
-    last = token[-1]
+    word, last = token.split(".")[-1], token[-1]
+    letters = sum(unicodedata.category(character)[0] == "L" for character in word)
     if "\u0e00" <= last <= "\u0eff":  # Thai and Lao: words aren't parted
         return letters >= 8 and "." not in token
-    return letters > (2 if "\u0900" <= last <= "\u0dff" else 1)
+    if "\u0900" <= last <= "\u0dff":  # those of India: vowel signs count, so that a letter's name has two
+        return len(word) > 2
+    return letters > 1
 
 
 def _skip_quotes(text: str, at: int) -> int:
