@@ -62,6 +62,7 @@ _HEADING = re.compile(r"\s*([^\W\d_]{1,20})\.?\s+(?:\d{1,3}(?:\.\d+)*|[IVXL]+|[^
 _ACRONYM = re.compile(r"(?:[^\W\d_]\.-?)+[^\W\d_]")
 _INITIAL = re.compile(r"[^\W\d_]\.")
 _NUMBER = re.compile(r"[+-]?\d[\d.,:/'’-]*")
+_PARTS_OF_WORD = re.compile("['’–—/]")
 _ROMAN, _ROMAN_WORD = re.compile(r"[IVXLC]+"), re.compile(r"[IVXLC]+\b")
 _DATE_REST = re.compile(r"\d{1,2}\.\s?\d{1,4}\b")
 _DAY_BEFORE = re.compile(r"(?:^|\D)\d{1,2}\.\s?\d{1,2}\.$")
@@ -71,10 +72,12 @@ _JAPANESE_PARTICLE = re.compile(
 )
 _BRACKETS = (("(", ")"), ("[", "]"), ("（", "）"))
 _WIDE_BRACKETS = {"「": "」", "『": "』", "（": "）", "《": "》", "〈": "〉", "【": "】"}
+_WIDE_QUOTES = {"「": "」", "『": "』", "“": "”"}
 _QUOTES = (("“", "”"), ("«", "»"), ("„", "“"), ("„", "”"), ('"', '"'))
 _QUOTE_STARTS = ("“", '"', "'", "‘", "«", "„", "「", "『")
 _CLAUSE_MARKS = frozenset("，、；：,;:）」』”’》】〉…。！？")
 _MATH = frozenset("+=<>&/%|~^")
+_INTERJECTIONS = frozenset(("hm", "hmm", "mhm", "mmm", "pst", "psst", "sh", "shh", "pff", "brr", "хм", "гм", "тсс"))
 _VOWELS = frozenset("aeiouyаеёиоуыэюяіїєαεηιουω")
 _NOUN_LANGUAGES = frozenset(("de", "lb"))  # they write nouns with capitals
 _COMPOUND_LANGUAGES = frozenset(("de", "lb", "nl"))
@@ -120,11 +123,11 @@ class _Line:
 
     @cached_property
     def is_lower(self) -> bool:
-        return self.text == self.text.lower()
+        return self.text.islower()
 
     @cached_property
     def is_one_case(self) -> bool:
-        return self.is_lower or self.text == self.text.upper()
+        return self.is_lower or self.text.isupper()
 
 
 @dataclass(slots=True)
@@ -270,9 +273,10 @@ class SentenceSplitter:
         opener = {"）": "（", "”": "“"}.get(closed[0])
         if opener and before[: max(before.rfind(opener), 0)].strip()[-1:].isalnum():
             return False  # what is in them is a part of the sentence
-        if before[-1] in "」』）" and _JAPANESE_PARTICLE.match(text, _skip_quotes(text, end)):
+        after = _skip_quotes(text, end)
+        if before[-1] in "」』）" and _JAPANESE_PARTICLE.match(text, after):
             return False
-        return not self._is_attributed(text, start, _UNCASED, end)
+        return not self._is_attributed(text, start, _UNCASED, after)
 
     # A period
 
@@ -283,7 +287,12 @@ class SentenceSplitter:
         if not token or not (token[-1].isalnum() or unicodedata.category(token[-1])[0] == "M"):
             return True
         next_word = _word_at(text, next_at)
-        starts_often = next_kind == _UPPER and next_word in self._starters and not line.is_one_case
+        starts_often = (
+            next_kind == _UPPER
+            and next_word in self._starters
+            and not line.is_one_case
+            and not _INITIAL.match(text, next_at)  # А. В. Сомов
+        )
         period = _Period(at, words, token, next_kind, next_at, next_word, starts_often)
         if token[0].isdigit() and _NUMBER.fullmatch(token):
             return self._number_ends(text, period)
@@ -311,7 +320,7 @@ class SentenceSplitter:
             before = words[-2] if len(words) > 1 else ""
             if period.token == "I" and self.language == "en" and before.lower() in _BEFORE_I:
                 return True
-            if before.lower() in self._sets[LETTERED]:
+            if before.lower() in self._sets[LETTERED] or (before[:1].isdigit() and before[-1] in "ºª"):
                 return True
             return period.starts_often and bool(before) and not _INITIAL.fullmatch(before)
         if kind == WORD:
@@ -322,18 +331,20 @@ class SentenceSplitter:
     def _find_kind(self, period: _Period) -> str | None:
         """The kind of abbreviation that a period follows; None for other words."""
         words, token = period.words, period.token
-        parts = [re.split("['’]", token)[-1] or token] if "'" in token or "’" in token else [token]  # l'art.
+        parts = [_PARTS_OF_WORD.split(token)[-1] or token]  # l'art., Mo.–Fr.
         for word in reversed(words[-4:-1]):
-            if not word.endswith(".") or len(word) > 5:
+            if len(word) > 5 or not (word.endswith(".") or (word.isalpha() and len(word) <= 3)):
                 break
-            parts.insert(0, word.lstrip(_OPENING_CHARACTERS))
+            parts.insert(0, word.rstrip(".").lstrip(_OPENING_CHARACTERS) + ".")
+            if not word.endswith("."):  # and others
+                break
         is_capitals = len(token) >= 3 and token.isalpha() and token.isupper() and not "".join(words[-3:-1]).isupper()
         for first in range(len(parts)):
             joined = "".join(parts[first:])
             kind = self._abbreviations.get(joined)
             if kind is None and first == len(parts) - 1 and len(token) == 1 and token.isupper():
                 return _INITIAL_KIND
-            if kind is None and not is_capitals:
+            if kind is None and not is_capitals and (len(token) > 1 or token.islower() or joined.isupper()):
                 kind = self._abbreviations.get(joined.lower())  # but min isn't MIN
             if kind == UNIT:
                 return END if self._is_counted(period) else TITLE
@@ -345,6 +356,8 @@ class SentenceSplitter:
         """The kind of a word that isn't listed, by its shape."""
         words, token = period.words, period.token
         if len(token) == 1 and token.islower():
+            if self._is_counted(period):
+                return END
             return TITLE if len(words) > 1 and words[-2].endswith(".") else MIDDLE
         if _ACRONYM.fullmatch(token):
             return MIDDLE
@@ -368,8 +381,8 @@ class SentenceSplitter:
         if self.language in _SYLLABIC_CONSONANTS or not 2 <= len(token) <= 5 or token.isupper() or not token.isalpha():
             return False
         letters = unicodedata.normalize("NFD", token.lower())
-        is_known = all("a" <= letter <= "z" or "а" <= letter <= "я" for letter in letters)
-        return is_known and _VOWELS.isdisjoint(letters) and not set(letters) <= set("hmpst")
+        is_known = all("a" <= letter <= "z" or "а" <= letter <= "я" or "α" <= letter <= "ω" for letter in letters)
+        return is_known and _VOWELS.isdisjoint(letters) and letters not in _INTERJECTIONS
 
     def _number_ends(self, text: str, period: _Period) -> bool:
         token, next_word, next_at = period.token, period.next_word, period.next_at
@@ -384,10 +397,12 @@ class SentenceSplitter:
             return False
         if not may_be_ordinal or period.next_kind != _UPPER or next_word in self._starters:
             return True
+        if text[next_at : next_at + 2].isupper():  # 1. FC
+            return False
         if self.language in _NOUN_LANGUAGES:
             before = period.words[-2].lower().strip('("„»,') if len(period.words) > 1 else ""
             return before not in self._sets[ORDINAL] and next_word not in self._sets[COUNTED]
-        return not text[next_at : next_at + 2].isupper()
+        return True
 
 
 def _word_at(text: str, at: int) -> str:
@@ -413,10 +428,10 @@ def _uncased_word_ends(token: str) -> bool:
 
 
 def _skip_quotes(text: str, at: int) -> int:
-    """Where Japanese quotations that follow one another end."""
-    while text[at : at + 1] in ("「", "『"):
-        closing = text.find(_WIDE_BRACKETS[text[at]], at, at + _MAX_BRACKETED)
-        if closing < 0:
+    """Where quotations that follow one another in Chinese or Japanese end."""
+    while text[at] in _WIDE_QUOTES:
+        closing = text.find(_WIDE_QUOTES[text[at]], at, at + _MAX_BRACKETED)
+        if closing < 0 or closing + 1 == len(text):
             break
         at = closing + 1
     return at
