@@ -347,7 +347,7 @@ class SentenceSplitter:
             if kind is None and not is_capitals and (len(token) > 1 or token.islower() or joined.isupper()):
                 kind = self._abbreviations.get(joined.lower())  # but min isn't MIN
             if kind == UNIT:
-                return END if self._is_counted(period) else TITLE
+                return END if self._is_counted(period) else TITLE if len(token) == 1 or token[0].isupper() else None
             if kind is not None:
                 return kind
         return self._guess_kind(period)
@@ -375,7 +375,7 @@ class SentenceSplitter:
         number = len(period.words) - 2
         if number > 0 and self._abbreviations.get(period.words[number].rstrip(".").lower()) in (UNIT, END):
             number -= 1
-        return period.next_kind != _DIGIT and number >= 0 and _is_number(period.words[number])
+        return number >= 0 and _is_number(period.words[number])
 
     def _lacks_vowels(self, token: str) -> bool:
         if self.language in _SYLLABIC_CONSONANTS or not 2 <= len(token) <= 5 or token.isupper() or not token.isalpha():

@@ -53,6 +53,14 @@ def test_f1_of_the_set(program: Any, part: str) -> None:
     assert total.f1 >= MIN_F1, total
 
 
+def test_f1_of_more_lines_that_the_rules_were_tuned_on(program: Any) -> None:
+    total = program.Counts()
+    for path in sorted((FILES[0].parent / "more").glob("*.txt")):
+        splitter = SentenceSplitter(program.language_of(path))
+        total += program.count_boundaries(program.read_cases(path, "both"), splitter.find_starts)
+    assert total.lines > 800 and total.f1 >= MIN_F1, total
+
+
 def test_the_program_prints_f1_of_each_language(
     program: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
