@@ -34,11 +34,12 @@ _UNSPACED_STOPS = "。！？｡︒।॥။។៕።፧"
 _CLOSERS = "\"'”’»›)\\]}“‘«‹」』）】》〉〕*_"
 _EMOJI = "\u2600-\u27bf\ufe0f\u200d\U0001f000-\U0001faff"
 _GREEK, _ARMENIAN = "\u0370-\u03ff\u1f00-\u1fff", "\u0531-\u0587"
+_GREEK_QUESTION = rf"""(?<=[{_GREEK}»”"')])[;\u037e] | [;\u037e](?=\s+[{_GREEK}])"""
 
 STOPS = re.compile(rf"[.!?…;:．\u037e{_OWN_STOPS}{_UNSPACED_STOPS}]+")
 CANDIDATE = re.compile(  # a stop, what is closed behind it, and the white space before the next sentence
     rf"""
-    (?P<stop> (?: \.(?:[ \xa0]?\.){{1,20}}+ | [.!?…{_OWN_STOPS}] | (?<=[{_GREEK}»”"')])[;\u037e] | [;\u037e](?=\s+[{_GREEK}]) | (?<=[{_ARMENIAN}]): )
+    (?P<stop> (?: \.(?:[ \xa0]?\.){{1,20}}+ | [.!?…{_OWN_STOPS}] | {_GREEK_QUESTION} | (?<=[{_ARMENIAN}]): )
               (?: [.!?…{_OWN_STOPS}] | [ \xa0\u202f]?[!?](?=[\s!?]) )*+ )
     (?P<close> (?: [{_CLOSERS}] | \[\d{{1,3}}\] | [¹²³⁰-⁹] | [ \xa0\u202f]+[»›](?![^\W_]) | [ ]?[{_EMOJI}] )*+ )
     \s+ (?=\S)
@@ -67,7 +68,7 @@ _PARTS_OF_WORD = re.compile("['’–—/]")
 _ROMAN, _ROMAN_WORD = re.compile(r"[IVXLC]+"), re.compile(r"[IVXLC]+\b")
 _DATE_REST = re.compile(r"\d{1,2}\.\s?\d{1,4}\b")
 _DAY_BEFORE = re.compile(r"(?:^|\D)\d{1,2}\.\s?\d{1,2}\.$")
-_CLAUSE_END = re.compile(
+_CLAUSE_END = re.compile(  # not after a title of two to four letters
     r"[!?,;:।。，：！？؟]|(?<!\b[A-Z])(?<!\b[DM][rs])(?<!\b(?:Mrs|Sgt|Col|Gen|Rev|Sen|Rep))(?<!\b(?:Prof|Capt))\."
 )
 _JAPANESE_PARTICLE = re.compile(
@@ -246,8 +247,11 @@ class SentenceSplitter:
         before = before.rstrip()
         if next_kind == _UNCASED or before[-1:] in ("[", "("):
             return False
-        last_word = before.split()[-1].lower().lstrip(_OPENING_CHARACTERS) if before else ""
-        return not last_word or last_word != _word_at(text, next_at)  # I ... I don't know
+        words = [word.lower().lstrip(_OPENING_CHARACTERS) for word in before.split()]
+        next_word = _word_at(text, next_at)
+        if len(words) == 1 and self.language == "en" and next_word == "i":  # Well... I don't know
+            return False
+        return not next_word or words[-1:] != [next_word]  # I ... I don't know
 
     def _is_attributed(self, text: str, start: int, next_kind: str, next_at: int) -> bool:
         """Whether what follows says who asked or cried out what stands in quotation marks from the start."""
@@ -335,7 +339,8 @@ class SentenceSplitter:
     def _find_kind(self, period: _Period) -> str | None:
         """The kind of abbreviation that a period follows; None for other words."""
         words, token = period.words, period.token
-        parts = [_PARTS_OF_WORD.split(token)[-1] or token]  # l'art., Mo.–Fr.
+        last_part = _PARTS_OF_WORD.split(token)[-1]
+        parts = [last_part if len(last_part) > 1 else token]  # l'art., Mo.–Fr., but not McDonald's
         for word in reversed(words[-4:-1]):
             if len(word) > 5 or not (word.endswith(".") or (word.isalpha() and len(word) <= 3)):
                 break
