@@ -34,11 +34,12 @@ _UNSPACED_STOPS = "。！？｡︒।॥။។៕።፧"
 _CLOSERS = "\"'”’»›)\\]}“‘«‹」』）】》〉〕*_"
 _EMOJI = "\u2600-\u27bf\ufe0f\u200d\U0001f000-\U0001faff"
 _GREEK, _ARMENIAN = "\u0370-\u03ff\u1f00-\u1fff", "\u0531-\u0587"
+_GREEK_QUESTION = rf"""(?<=[{_GREEK}»”"')])[;\u037e] | [;\u037e](?=\s+[{_GREEK}])"""
 
 STOPS = re.compile(rf"[.!?…;:．\u037e{_OWN_STOPS}{_UNSPACED_STOPS}]+")
 CANDIDATE = re.compile(  # a stop, what is closed behind it, and the white space before the next sentence
     rf"""
-    (?P<stop> (?: \.(?:[ \xa0]?\.){{1,20}}+ | [.!?…{_OWN_STOPS}] | (?<=[{_GREEK}»”"')])[;\u037e] | (?<=[{_ARMENIAN}]): )
+    (?P<stop> (?: \.(?:[ \xa0]?\.){{1,20}}+ | [.!?…{_OWN_STOPS}] | {_GREEK_QUESTION} | (?<=[{_ARMENIAN}]): )
               (?: [.!?…{_OWN_STOPS}] | [ \xa0\u202f]?[!?](?=[\s!?]) )*+ )
     (?P<close> (?: [{_CLOSERS}] | \[\d{{1,3}}\] | [¹²³⁰-⁹] | [ \xa0\u202f]+[»›](?![^\W_]) | [ ]?[{_EMOJI}] )*+ )
     \s+ (?=\S)
@@ -60,13 +61,16 @@ _WEB = re.compile(r"https?://|www\.")
 _LIST_MARK = re.compile(r"\s*(?:[•*·–-]\s*)?[(\[]?(?:\d{1,3}(?:\.\d{1,3})*|[^\W\d_]|[ivx]{1,5}|[IVX]{1,5})[.)]+")
 _HEADING = re.compile(r"\s*([^\W\d_]{1,20})\.?\s+(?:\d{1,3}(?:\.\d+)*|[IVXL]+|[^\W\d_])\.")
 _ACRONYM = re.compile(r"(?:[^\W\d_]\.-?)+[^\W\d_]")
+_LAST_LETTER = re.compile(r"[^\W\d_]\.?\s*$")  # annex B.
 _INITIAL = re.compile(r"[^\W\d_]\.")
 _NUMBER = re.compile(r"[+-]?\d[\d.,:/'’-]*")
 _PARTS_OF_WORD = re.compile("['’–—/]")
 _ROMAN, _ROMAN_WORD = re.compile(r"[IVXLC]+"), re.compile(r"[IVXLC]+\b")
 _DATE_REST = re.compile(r"\d{1,2}\.\s?\d{1,4}\b")
 _DAY_BEFORE = re.compile(r"(?:^|\D)\d{1,2}\.\s?\d{1,2}\.$")
-_CLAUSE_END = re.compile(r"[.!?,;:।。，：！？؟]")
+_CLAUSE_END = re.compile(  # not after a title of two to four letters
+    r"[!?,;:।。，：！？؟]|(?<!\b[A-Z])(?<!\b[DM][rs])(?<!\b(?:Mrs|Sgt|Col|Gen|Rev|Sen|Rep))(?<!\b(?:Prof|Capt))\."
+)
 _JAPANESE_PARTICLE = re.compile(
     r"と(?![こてに])|って|は(?![いじるな])|が|を|に(?![わほ])|の(?!ち)|も(?![うしっ])|で(?![もはき])|など|だ(?![がかけ])"
 )
@@ -207,6 +211,7 @@ class SentenceSplitter:
             next_kind not in _STARTS
             or _is_in_brackets(text, start, close_end)
             or _is_in_embedded_quote(text, start, close_end)
+            or (stop == "." and _LAST_LETTER.match(text, next_at))
         ):
             return False
         if stop == ".":
@@ -242,8 +247,11 @@ class SentenceSplitter:
         before = before.rstrip()
         if next_kind == _UNCASED or before[-1:] in ("[", "("):
             return False
-        last_word = before.split()[-1].lower().lstrip(_OPENING_CHARACTERS) if before else ""
-        return not last_word or last_word != _word_at(text, next_at)  # I ... I don't know
+        words = [word.lower().lstrip(_OPENING_CHARACTERS) for word in before.split()]
+        next_word = _word_at(text, next_at)
+        if len(words) == 1 and self.language == "en" and next_word == "i":  # Well... I don't know
+            return False
+        return not next_word or words[-1:] != [next_word]  # I ... I don't know
 
     def _is_attributed(self, text: str, start: int, next_kind: str, next_at: int) -> bool:
         """Whether what follows says who asked or cried out what stands in quotation marks from the start."""
@@ -252,7 +260,7 @@ class SentenceSplitter:
             return False
         clause = _CLAUSE_END.split(text[next_at : next_at + 60], maxsplit=1)[0]
         if next_kind == _UPPER:
-            words = clause.lower().split()[:4]
+            words = clause.lower().split()[:5]
             is_name = bool(words) and (words[0] == "i" or words[0] not in self._starters)
             return is_name and not speech.isdisjoint(words)
         if self.language in _UNSPACED_LANGUAGES:
@@ -331,7 +339,8 @@ class SentenceSplitter:
     def _find_kind(self, period: _Period) -> str | None:
         """The kind of abbreviation that a period follows; None for other words."""
         words, token = period.words, period.token
-        parts = [_PARTS_OF_WORD.split(token)[-1] or token]  # l'art., Mo.–Fr.
+        last_part = _PARTS_OF_WORD.split(token)[-1]
+        parts = [last_part if len(last_part) > 1 else token]  # l'art., Mo.–Fr., but not McDonald's
         for word in reversed(words[-4:-1]):
             if len(word) > 5 or not (word.endswith(".") or (word.isalpha() and len(word) <= 3)):
                 break
@@ -373,7 +382,8 @@ class SentenceSplitter:
     def _is_counted(self, period: _Period) -> bool:
         """Whether a number stands before the last word, or before a unit that does: 5 km, 5 sq. km."""
         number = len(period.words) - 2
-        if number > 0 and self._abbreviations.get(period.words[number].rstrip(".").lower()) in (UNIT, END):
+        unit = period.words[number] if number > 0 else ""
+        if unit.endswith(".") and self._abbreviations.get(unit[:-1].lower()) in (UNIT, END):
             number -= 1
         return number >= 0 and _is_number(period.words[number])
 
