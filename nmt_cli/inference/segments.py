@@ -117,9 +117,7 @@ def _slice_characters(text: str, bounds: Sequence[int], max_tokens: int, count_t
         )
         start, end = bounds[position], bounds[position + count]
         if count == 1 and end - start > 1 and count_tokens([text[start:end]])[0] > max_tokens:
-            spans += _slice_characters(
-                text, range(start, end + 1), max_tokens, count_tokens
-            )  # stacked accents
+            spans += _slice_characters(text, range(start, end + 1), max_tokens, count_tokens)  # stacked accents
         else:
             spans.append((start, end))
         position += count

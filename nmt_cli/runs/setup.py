@@ -256,10 +256,13 @@ def _check_output_dir(folder: RunFolder, resume: bool) -> None:
 def _reconcile_with_started_run(recipe: Recipe, started_recipe: Recipe, reporter: Reporter) -> Recipe:
     """The recipe to resume with, where `auto` keeps the value that it was resolved to when the run was started.
 
-    Reports the settings that have changed since; RunError for those that must not.
+    A recipe that says nothing of normalisation keeps that of the run, whose default was another once. Reports the settings that have changed since; RunError for those that must not.
     """
     if recipe.training.tokens_per_batch == "auto":
         recipe = _with_tokens_per_batch(recipe, started_recipe.training.max_positions)
+    if "normalization" not in recipe.corpus.model_fields_set:
+        kept_value = {"normalization": started_recipe.corpus.normalization}
+        recipe = replace(recipe, corpus=recipe.corpus.model_copy(update=kept_value))
     old_values, new_values = _flatten(started_recipe.to_dict()), _flatten(recipe.to_dict())
     changed_keys = [key for key in {**old_values, **new_values} if old_values.get(key) != new_values.get(key)]
     changed_keys = [key for key in changed_keys if key not in ("name", "corpus.root")]

@@ -14,9 +14,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nmt_cli.inference import sentences
-from nmt_cli.data.sentences.abbreviations import ABBREVIATION_KINDS, LearnedWords, learn_abbreviations, learn_words, list_of
+from nmt_cli.data.sentences.abbreviations import (
+    ABBREVIATION_KINDS,
+    LearnedWords,
+    learn_abbreviations,
+    learn_words,
+    list_of,
+)
 from nmt_cli.data.sentences.splitter import SentenceSplitter
+from nmt_cli.data.sentences import splitter as sentences
 from tests.conftest import examples
 
 ROOT = Path(__file__).parent.parent.parent
