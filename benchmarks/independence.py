@@ -24,7 +24,7 @@ from nmt_cli.inference.output import Translation
 from nmt_cli.inference.translator import Translator
 from nmt_cli.translation.opening import open_translator
 
-SETTINGS = ["search.repair_degenerate=false", "search.split=false"]
+SETTINGS = ["search.repair_degenerate=false", "search.split=none", "search.keep=none"]
 MIN_SAME_SHARE = {"fp32": 0.999, "int8": 0.99}
 MAX_SCORE_GAP = {"fp32": 1e-4, "int8": 1e-2}
 MAX_BLEU_LOSS = 0.1  # BLEU

@@ -47,7 +47,7 @@ def search_options(beam_size: int, length: int) -> list[str]:
 
     As in CTranslate2, a sentence is finished when as many hypotheses have ended as the beam is wide.
     """
-    options = [f"search.beam={beam_size}", "search.repair_degenerate=false", "search.split=false"]
+    options = [f"search.beam={beam_size}", "search.repair_degenerate=false", "search.split=none", "search.keep=none"]
     options += ["search.patience=1"] if beam_size > 1 else []
     if length:
         options += [f"search.min_length={length}", f"search.max_length={length}"]

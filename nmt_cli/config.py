@@ -38,8 +38,11 @@ RENAMED_KEYS: dict[str, dict[str, str]] = {
 }
 """Per section, each old name of a key that recipes may still use, and its name now."""
 
-ADDED_KEYS: dict[str, dict[str, Any]] = {}
+ADDED_KEYS: dict[str, dict[str, Any]] = {"search": {"keep": "auto"}}
 """Per section, each key that came later, and the value with which everything is as it was without the key."""
+
+FORMER_VALUES: dict[str, dict[str, dict[str, Any]]] = {"search": {"split": {"sentences": True, "none": False}}}
+"""Per section and key, values that were written in another way before."""
 
 
 def original_form(section: str, values: dict[str, Any]) -> dict[str, Any]:
@@ -47,10 +50,10 @@ def original_form(section: str, values: dict[str, Any]) -> dict[str, Any]:
 
     Fingerprints and hashes are taken of this form, so that a renamed or added key leaves them as they were.
     """
-    added_keys = ADDED_KEYS.get(section, {})
+    added_keys, former_values = ADDED_KEYS.get(section, {}), FORMER_VALUES.get(section, {})
     first_names = {new: old for old, new in RENAMED_KEYS.get(section, {}).items()}
     return {
-        first_names.get(key, key): value
+        first_names.get(key, key): former_values.get(key, {}).get(value, value) if isinstance(value, str) else value
         for key, value in values.items()
         if key not in added_keys or value != added_keys[key]
     }

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from nmt_cli import __version__
-from nmt_cli.cli import catalogue, corpora, data, doctor, export, plot, score, shards, training, translation
+from nmt_cli.cli import catalogue, corpora, data, doctor, export, perturb, plot, score, shards, training, translation
 
 
 def _print_version(requested: bool) -> None:
@@ -45,6 +45,7 @@ def build_app() -> typer.Typer:
     app.command()(score.score)
     app.command()(data.tokenize)
     app.command()(data.detokenize)
+    app.command()(perturb.perturb)
     app.command()(training.average)
     app.command()(export.export)
     app.command("import")(export.import_run)

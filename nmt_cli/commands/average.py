@@ -6,6 +6,7 @@ from pathlib import Path
 
 from nmt_cli.data.known_words import word_files
 from nmt_cli.data.prepared.store import Tokenizers
+from nmt_cli.data.text_profile import profile_files
 from nmt_cli.errors import RunError
 from nmt_cli.fs import atomic_folder, reject_external_symlinks
 from nmt_cli.runs.folder import RunFolder
@@ -51,7 +52,7 @@ def average(run: Path, out: Path, last: int | None = None) -> AveragedRun:
     with atomic_folder(out) as scratch:
         target = RunFolder(scratch)
         target.checkpoints.folder.mkdir(parents=True)
-        for path in [*copied_files, *word_files(run)]:
+        for path in [*copied_files, *word_files(run), *profile_files(run)]:
             shutil.copy(path, scratch / path.name)
         tokenizers.save(scratch)
         target.checkpoints.save_best(updates[-1], mean_weights, {"averaged": updates})

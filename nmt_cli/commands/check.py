@@ -162,7 +162,9 @@ def _train_tokenizers(recipe: Recipe, pairs: list[TextPair]) -> Tokenizers:
     config = recipe.tokenizer
     fast_config = config.model_copy(update={"type": "bpe"}) if config.type == "unigram" else config
     return train_tokenizers(
-        lambda side: [pair[SIDES.index(side)] for pair in pairs], fast_config, nfc=recipe.corpus.normalization == "nfc"
+        lambda side: [pair[SIDES.index(side)] for pair in pairs],
+        fast_config,
+        nfc=recipe.corpus.normalization.unicode != "none",
     )
 
 

@@ -45,7 +45,7 @@ def import_marian(folder: Path, out: Path, source: str | None = None, target: st
     recipe = build_recipe(
         {
             "name": re.sub(r"[\s/]+", "-", folder.resolve().name) or "imported",
-            "corpus": dict(zip(("source", "target"), languages, strict=True)),
+            "corpus": {**dict(zip(("source", "target"), languages, strict=True)), "normalization": "nfc"},
             "tokenizer": {
                 "type": tokenizer_type,
                 "vocab_size": tokenizers.vocabulary.target_size,

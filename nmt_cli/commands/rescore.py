@@ -7,8 +7,6 @@ from typing import Any
 
 from nmt_cli.data.sources.base import RawPair
 from nmt_cli.data.sources.files import read_two_files
-from nmt_cli.decoding.rescoring import log_probabilities
-from nmt_cli.decoding.torch_engine import TorchEngine
 from nmt_cli.inference.lines import decode_line
 from nmt_cli.inference.translator import Translator
 from nmt_cli.translation.opening import open_translator
@@ -83,7 +81,8 @@ def _batches(pairs: Iterable[RawPair]) -> Iterator[list[RawPair]]:
 
 def _rescore_batch(translator: Translator, batch: list[RawPair]) -> Iterator[RescoredPair]:
     line_pairs = [[decode_line(raw, pair.line_number) for raw in pair[:2]] for pair in batch]
-    sources, targets = ([line_pair[side].text.strip() for line_pair in line_pairs] for side in (0, 1))
+    split_pairs = [translator.split_pair(source.text, target.text) for source, target in line_pairs]
+    sources, targets = ([pair[side] for pairs in split_pairs for pair in pairs] for side in (0, 1))
     source_ids = translator.tokenizers.source.encode(sources)
     target_ids = translator.tokenizers.target.encode(targets)
     skip_reasons = [
@@ -91,24 +90,25 @@ def _rescore_batch(translator: Translator, batch: list[RawPair]) -> Iterator[Res
         for text, source_tokens, target_tokens in zip(sources, source_ids, target_ids, strict=True)
     ]
     scorable = [index for index, skip_reason in enumerate(skip_reasons) if skip_reason is None]
-    engine = translator.engine
-    assert isinstance(engine, TorchEngine)
-    scores = log_probabilities(
-        engine.model,
-        [source_ids[index] for index in scorable],
-        [target_ids[index] for index in scorable],
-        translator.config.max_positions(engine.device.type),
+    scores = translator.engine.log_probabilities(
+        [source_ids[index] for index in scorable], [target_ids[index] for index in scorable], translator.config
     )
+    assert scores is not None
     score_by_index = dict(zip(scorable, scores, strict=True))
-    for index, pair in enumerate(batch):
-        score, skip_reason = score_by_index.get(index), skip_reasons[index]
-        if score == -float("inf"):
-            score, skip_reason = None, "the model cannot write so many pieces for this source"
-        warnings = [skip_reason] if skip_reason is not None else []
-        if any(line.invalid_utf8 for line in line_pairs[index]):
-            warnings.insert(0, "invalid UTF-8 was replaced by U+FFFD")
-        token_counts = len(source_ids[index]) + 1, len(target_ids[index]) + 1
-        yield RescoredPair(pair.line_number, score, *token_counts, warnings)
+    start = 0
+    for pair, lines, pairs in zip(batch, line_pairs, split_pairs, strict=True):
+        indices = range(start, start := start + len(pairs))
+        warnings = ["invalid UTF-8 was replaced by U+FFFD"] if any(line.invalid_utf8 for line in lines) else []
+        warnings += [reason for index in indices if (reason := skip_reasons[index]) is not None]
+        is_scored = all(index in score_by_index for index in indices)
+        total = sum(score_by_index[index] for index in indices) if is_scored else None
+        if total == -float("inf"):
+            total = None
+            warnings.append("the model cannot write so many pieces for this source")
+        source_tokens, target_tokens = (
+            sum(len(ids[index]) + 1 for index in indices) for ids in (source_ids, target_ids)
+        )
+        yield RescoredPair(pair.line_number, total, source_tokens, target_tokens, warnings)
 
 
 def _skip_reason(translator: Translator, source: str, source_token_count: int, target_token_count: int) -> str | None:

@@ -65,9 +65,7 @@ def train(
 def _make_validator(run: TrainingRun) -> Validator:
     split, recipe = run.data.split("dev"), run.recipe
     assert split is not None
-    return Validator(
-        run.model, split, run.data.tokenizers, recipe.training, recipe.search, recipe.corpus.target, run.processes
-    )
+    return Validator(run.model, split, run.data.tokenizers, recipe.training, recipe.search, run.profile, run.processes)
 
 
 def _run_trainer(trainer: Trainer) -> TrainingState:
@@ -134,7 +132,9 @@ def _score_test(run: TrainingRun) -> list[Score]:
     split = run.data.split("test")
     if split is None:
         return []
-    translator = Translator(TorchEngine(run.model), run.data.tokenizers, run.recipe.search, rescore_canonical=False)
+    translator = Translator(
+        TorchEngine(run.model), run.data.tokenizers, run.recipe.search, run.profile, rescore_canonical=False
+    )
     hypotheses = translate_as_cli(translator, split.sources, run.processes, run.device)
     texts = {"source": split.sources, "target": split.references, "hypotheses": hypotheses}
     if run.processes.is_main:

@@ -1,7 +1,7 @@
 """Filters of training pairs, each of which counts what it drops and keeps examples."""
 
 import hashlib
-import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -10,6 +10,7 @@ import numpy as np
 
 from nmt_cli.data.config import CorpusConfig
 from nmt_cli.data.duplicates import SeenHashes
+from nmt_cli.data.normalization import Normalizer
 from nmt_cli.data.sources.base import RawPair
 from nmt_cli.data.tokenization.tokenizer import batched
 from nmt_cli.workers import MapFunction
@@ -46,11 +47,7 @@ class FilteredBlock(NamedTuple):
     kept_pairs: list[tuple[str, str, int]]  # normalised source and target, line number
     dropped_pairs: list[tuple[str, str, int]]  # filter, text, line number
     pair_hashes: bytes  # 8 bytes for each kept pair; empty if duplicates are kept
-
-
-def normalize(text: str, config: CorpusConfig) -> str:
-    """Normalise text as it is before tokenisation."""
-    return unicodedata.normalize("NFC", text) if config.normalization == "nfc" else text
+    normalized: dict[str, int] = {}  # noqa: RUF012 (never changed) lines that each step of normalisation has changed
 
 
 class PairFilter:
@@ -58,6 +55,7 @@ class PairFilter:
 
     def __init__(self, config: CorpusConfig) -> None:
         self.config = config
+        self._normalizer = Normalizer(config.normalization)
 
     def __call__(self, block: RawBlock) -> FilteredBlock:
         """Apply the filters to a block of pairs."""
@@ -80,12 +78,13 @@ class PairFilter:
             if self.config.deduplicate:
                 joined_pair = f"{source}\n{target}".encode()
                 pair_hashes += hashlib.blake2b(joined_pair, digest_size=8).digest()
-        return FilteredBlock(kept_pairs, dropped_pairs, bytes(pair_hashes))
+        normalized, self._normalizer.counts = dict(self._normalizer.counts), Counter()
+        return FilteredBlock(kept_pairs, dropped_pairs, bytes(pair_hashes), normalized)
 
     def _normalize(self, text: str) -> str:
         if "\n" in text or "\r" in text:  # JSON text may hold them
             text = text.replace("\n", " ").replace("\r", " ")
-        return normalize(text.strip(), self.config)
+        return self._normalizer(text.strip())
 
     def _drop_reason(self, source: str, target: str) -> str | None:
         if not source or not target:
@@ -108,6 +107,7 @@ class CorpusCleaner:
     def __init__(self, config: CorpusConfig) -> None:
         self.config = config
         self.report: FilterReport = {name: FilterStats() for name in FILTER_NAMES}
+        self.normalized: Counter[str] = Counter()
         self._seen_hashes = SeenHashes()
 
     def clean(
@@ -119,6 +119,7 @@ class CorpusCleaner:
         """
         blocks: Iterator[RawBlock] = ([(*pair,) for pair in block] for block in batched(pairs, PAIRS_PER_BLOCK))
         for filtered in apply_filter(blocks) if apply_filter else map(PairFilter(self.config), blocks):
+            self.normalized.update(filtered.normalized)
             for reason, text, line_number in filtered.dropped_pairs:
                 self.report[reason].add(f"{label}:{line_number}: {text}")
             new_flags = self._new_flags(filtered)

@@ -1,10 +1,9 @@
 """The corpus section of a recipe."""
 
-from typing import Literal
-
 from pydantic import Field
 
 from nmt_cli.config import Section
+from nmt_cli.data.normalization import NormalizationConfig
 from nmt_cli.data.sources.base import Languages
 from nmt_cli.data.sources.download import Download
 from nmt_cli.data.sources.files import ParallelTextConfig
@@ -37,8 +36,12 @@ class CorpusConfig(Section):
     concatenate: int = Field(default=1, ge=1, le=100)
     """Each example spans 1 to this many neighbouring pairs, drawn by corpus.seed, in training,
     development and test text. For translation beyond single sentences; needs a development text."""
-    normalization: Literal["nfc", "none"] = "nfc"
-    """Unicode normalisation of all text."""
+    normalization: NormalizationConfig = NormalizationConfig()
+    """How text is normalised, in training and in every later use of the run: `unicode` is a normal form (nfc composes
+    letters and accents, nfkc also replaces compatibility forms, none); `whitespace` makes one space of any white space;
+    `invisible` drops soft hyphens, zero-width spaces, byte order marks, direction marks and control characters;
+    `entities`, `mojibake`, `quotes` and `dashes` (off) decode HTML entities, repair wrongly decoded text, and write all
+    quotation marks and dashes in one form. nfc or none alone is that form and nothing else."""
     deduplicate: bool = True
     """Drop training pairs that are identical to an earlier one."""
     max_length: int | None = Field(default=250, ge=1)

@@ -3,7 +3,7 @@
 import math
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from nmt_cli.config import Section
 
@@ -52,9 +52,12 @@ class SearchConfig(Section):
     repair_degenerate: bool = True
     """Detect translations that loop, are overlong or empty; search again with constraints, keep the better
     one, and warn."""
-    split: bool = True
-    """Translate a line of more than max_source_length tokens in segments, split at sentence ends (or commas,
-    spaces, characters); false: translate only its beginning, with a warning."""
+    split: Literal["sentences", "long", "none"] = "sentences"
+    """sentences: translate a line sentence by sentence, or several together as far as the training text has such lines;
+    long: only split a line of more than max_source_length tokens, at sentence ends (or commas, spaces, characters),
+    which sentences does, too; none: translate only the beginning of such a line, with a warning."""
+    keep: Literal["auto", "none"] = "auto"
+    """auto: copy a text without letters, or an address alone (a URL, an e-mail address, a path); none: translate it."""
     max_source_length: int = Field(default=256, ge=1)
     """Source tokens of a segment, at most; never more than the model can read."""
     tokens_per_batch: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
@@ -94,6 +97,12 @@ class SearchConfig(Section):
         if self.max_length is not None and self.non_default("max_length_factor"):
             warnings.append("max_length_factor: does nothing beside max_length")
         return warnings
+
+    @field_validator("split", mode="before")
+    @classmethod
+    def _accept_booleans(cls, value: object) -> object:
+        """True and false are how runs of earlier versions say sentences and none."""
+        return {True: "sentences", False: "none"}[value] if isinstance(value, bool) else value
 
     @property
     def beam_size(self) -> int:

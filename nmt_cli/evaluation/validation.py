@@ -9,6 +9,7 @@ import torch
 
 from nmt_cli.data.batching import batch_by_length, collate
 from nmt_cli.data.prepared.store import Split, Tokenizers
+from nmt_cli.data.text_profile import TextProfile
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.torch_engine import TorchEngine
 from nmt_cli.distributed.process_group import SINGLE_PROCESS, ProcessGroup
@@ -70,7 +71,7 @@ class Validator:
         tokenizers: Tokenizers,
         config: TrainingConfig,
         search: SearchConfig,
-        target_language: str,
+        profile: TextProfile,
         processes: ProcessGroup = SINGLE_PROCESS,
     ) -> None:
         self.processes = processes
@@ -84,8 +85,10 @@ class Validator:
                 "repair_degenerate": False,  # score the model alone, with one search per sentence
             }
         )
-        self.translator = Translator(TorchEngine(model), tokenizers, validation_search, rescore_canonical=False)
-        self.tokenize = config.metric_tokenize or default_bleu_tokenizer(target_language)
+        self.translator = Translator(
+            TorchEngine(model), tokenizers, validation_search, profile, rescore_canonical=False
+        )
+        self.tokenize = config.metric_tokenize or default_bleu_tokenizer(profile.target_language or "")
         reason = tokenizer_error(self.tokenize)
         if reason is not None:  # before the first validation, which may be hours away
             raise UserError(f"training.metric_tokenize {self.tokenize}: {reason}")

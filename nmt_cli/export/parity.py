@@ -6,6 +6,7 @@ stopping rule matter. Weights of fewer bits are judged by BLEU.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from nmt_cli.data.prepared.store import Tokenizers
 from nmt_cli.decoding.config import SearchConfig
@@ -67,8 +68,8 @@ def compare(
     small_sample = sample.head(SAMPLE_LINES)
     equal_shares = []
     for beam in (1, BEAM_SIZE):
-        overrides = {"beam": beam, "n_best": 1, "sampling": False, "top_k": None, "top_p": None}
-        overrides |= {"repair_degenerate": False, "split": False}  # compare the engines alone
+        overrides: dict[str, Any] = {"beam": beam, "n_best": 1, "sampling": False, "top_k": None, "top_p": None}
+        overrides |= {"repair_degenerate": False, "split": "none", "keep": "none"}  # compare the engines alone
         config = search.model_copy(update=overrides)
         translations = [
             _translate(engine, tokenizers, config, small_sample) for engine in (original_engine, exported_engine)

@@ -3,7 +3,7 @@
 import json
 import math
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from nmt_cli.inference.degeneration import Diagnosis
 from nmt_cli.inference.lines import InputLine
@@ -27,6 +27,14 @@ class Candidate:
         return scores if self.alignment is None else {**scores, "alignment": self.alignment}
 
 
+class TranslatedSentence(NamedTuple):
+    """A part of a line that was translated by itself."""
+
+    text: str
+    translation: str
+    score: float
+
+
 @dataclass(frozen=True)
 class Translation:
     """The candidates for one line, best first; none for a line without text."""
@@ -37,6 +45,8 @@ class Translation:
     """Signs of degeneration; None where there are none."""
     truncated_tokens: int = 0
     """Source tokens that were not translated because the line is too long."""
+    sentences: list[TranslatedSentence] = field(default_factory=list)
+    """The parts of a line that was translated in several, with their best translations."""
 
     @property
     def text(self) -> str:
@@ -91,6 +101,8 @@ class TranslatedLine:
             record["candidates"] = [
                 {"text": candidate.text, **candidate.record()} for candidate in translation.candidates
             ]
+        if translation.sentences:
+            record["sentences"] = [sentence._asdict() for sentence in translation.sentences]
         if translation.diagnosis is not None:
             record["degeneration"] = translation.diagnosis.record()
         if translation.truncated_tokens:

@@ -21,7 +21,7 @@ ZERO_WIDTH_JOINER, VARIATION_SELECTORS = "\u200d", range(0xFE00, 0xFE10)  # insi
 # Scripts written without spaces between words: the CJK ones have none between sentences either.
 CJK = (range(0x2E80, 0xA4D0), range(0xF900, 0xFB00), range(0xFF00, 0xFFF0))
 ASTRAL_CJK = range(0x20000, 0x33480)
-UNSPACED_SCRIPTS = (range(0x0E00, 0x1100), range(0x1780, 0x1800))  # Thai, Lao, Tibetan, Burmese; Khmer
+UNSPACED_SCRIPTS = (*CJK, range(0x0E00, 0x1100), range(0x1780, 0x1800))  # Thai, Lao, Tibetan, Burmese; Khmer
 
 TokenCounter = Callable[[list[str]], list[int]]  # number of tokens of each text
 Span = tuple[int, int]
@@ -32,8 +32,8 @@ class Segment:
     """A part of a line, without surrounding white space."""
 
     text: str
-    continues_word: bool = False
-    """It begins in the middle of a word."""
+    separator: str = " "
+    """White space that follows it; none where the next segment continues without any."""
 
 
 def split_line(text: str, max_tokens: int, count_tokens: TokenCounter) -> list[Segment]:
@@ -56,16 +56,23 @@ def split_line(text: str, max_tokens: int, count_tokens: TokenCounter) -> list[S
 
 
 def join_translations(segments: Sequence[Segment], translations: Sequence[str]) -> str:
-    """The translation of a line from those of its segments.
+    """The translation of a line from those of its segments, with the spacing that stood between them.
 
-    They are joined by spaces, except inside a word and where the target is written without spaces.
+    A single space is left out where the target is written without spaces, and added where only the source was.
     """
-    joined = ""
+    joined = separator = last_source_character = ""
     for segment, text in zip(segments, translations, strict=True):
         if joined and text:
-            without_space = segment.continues_word or _in_scripts(CJK, joined[-1]) or _in_scripts(CJK, text[0])
-            joined += "" if without_space else " "
-        joined += text
+            unspaced = _in_scripts(CJK, joined[-1]) or _in_scripts(CJK, text[0])
+            if unspaced and separator == " ":
+                separator = ""
+            elif not separator and not unspaced and _in_scripts(UNSPACED_SCRIPTS, last_source_character):
+                separator = " "
+            joined += separator
+        if text:
+            joined += text
+            separator = segment.separator
+            last_source_character = segment.text[-1]
     return joined
 
 
@@ -160,13 +167,9 @@ def _strip_spans(text: str, spans: list[Span]) -> list[Span]:
 
 
 def _make_segments(text: str, spans: list[Span]) -> Iterator[Segment]:
-    previous_end = 0
     for index, (start, end) in enumerate(spans):
-        is_adjacent = index > 0 and start == previous_end
-        boundary_characters = (text[start - 1], text[start]) if is_adjacent else ()
-        uses_spaces = not any(_in_scripts((*CJK, *UNSPACED_SCRIPTS), character) for character in boundary_characters)
-        yield Segment(text[start:end], is_adjacent and uses_spaces)
-        previous_end = end
+        next_start = spans[index + 1][0] if index + 1 < len(spans) else len(text)
+        yield Segment(text[start:end], text[end:next_start])
 
 
 def _in_scripts(scripts: Sequence[range], character: str) -> bool:

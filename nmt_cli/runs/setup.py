@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -11,6 +12,7 @@ from typing import Any
 import torch
 
 from nmt_cli.data.prepared.store import PreparedData
+from nmt_cli.data.text_profile import TextProfile, profile_files
 from nmt_cli.device import choose_dtype, device_name, keep_freed_memory, limit_kernel_cache
 from nmt_cli.distributed.process_group import ProcessGroup
 from nmt_cli.errors import DataError, RunError
@@ -52,6 +54,11 @@ class TrainingRun:
     processes: ProcessGroup
     reporter: Reporter
 
+    @property
+    def profile(self) -> TextProfile:
+        """How text is treated."""
+        return TextProfile.load(self.data.folder, self.recipe.corpus)
+
     @contextmanager
     def open_folder(self) -> Iterator[None]:
         """Hold the lock of the run folder, in which rank 0 first writes what a run has besides checkpoints."""
@@ -83,6 +90,8 @@ class TrainingRun:
             words = training_words(data, None if base_folder is None else base_folder.path)
             if words is not None:
                 words.save(folder.path)
+            for path in profile_files(data.folder):
+                shutil.copy(path, folder.path / path.name)
         counts = {key: data.manifest[key] for key in ("read", "train", "splits", "vocabulary")}
         folder.write_json(
             "manifest.json",
@@ -247,10 +256,13 @@ def _check_output_dir(folder: RunFolder, resume: bool) -> None:
 def _reconcile_with_started_run(recipe: Recipe, started_recipe: Recipe, reporter: Reporter) -> Recipe:
     """The recipe to resume with, where `auto` keeps the value that it was resolved to when the run was started.
 
-    Reports the settings that have changed since; RunError for those that must not.
+    A recipe that says nothing of normalisation keeps that of the run, whose default was another once. Reports the settings that have changed since; RunError for those that must not.
     """
     if recipe.training.tokens_per_batch == "auto":
         recipe = _with_tokens_per_batch(recipe, started_recipe.training.max_positions)
+    if "normalization" not in recipe.corpus.model_fields_set:
+        kept_value = {"normalization": started_recipe.corpus.normalization}
+        recipe = replace(recipe, corpus=recipe.corpus.model_copy(update=kept_value))
     old_values, new_values = _flatten(started_recipe.to_dict()), _flatten(recipe.to_dict())
     changed_keys = [key for key in {**old_values, **new_values} if old_values.get(key) != new_values.get(key)]
     changed_keys = [key for key in changed_keys if key not in ("name", "corpus.root")]

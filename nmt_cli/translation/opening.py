@@ -6,6 +6,7 @@ from pathlib import Path
 
 from nmt_cli.data.known_words import WordSet
 from nmt_cli.data.prepared.store import Tokenizers
+from nmt_cli.data.text_profile import TextProfile
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.engine import Engine
 from nmt_cli.errors import RunError, UserError
@@ -95,7 +96,10 @@ def open_translator(
         )
         tokenizers = Tokenizers.load(runs[0])
     keep_freed_memory(ALLOCATOR_CACHE_BYTES)  # after loading, whose freed memory is returned
-    return Translator(opened_engine, tokenizers, recipe.search, align=align, rescore_canonical=rescore_canonical)
+    profile = TextProfile.load(runs[0], recipe.corpus)
+    return Translator(
+        opened_engine, tokenizers, recipe.search, profile, align=align, rescore_canonical=rescore_canonical
+    )
 
 
 def _open_torch_engine(

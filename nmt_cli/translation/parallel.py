@@ -22,7 +22,7 @@ from nmt_cli.inference.lines import (
     LineBlock,
     available_bytes,
 )
-from nmt_cli.inference.output import Candidate, OutputFormat, TranslatedLine, Translation
+from nmt_cli.inference.output import Candidate, OutputFormat, TranslatedLine, TranslatedSentence, Translation
 from nmt_cli.inference.translator import Translator
 from nmt_cli.reporting import Reporter
 from nmt_cli.translation.opening import TranslatorSpec
@@ -35,8 +35,8 @@ from nmt_cli.workers import (
     parse_process_count,
 )
 
-TranslationTuple = tuple[list[tuple[Any, ...]], list[str], tuple[Any, ...] | None, int]
-"""Of a line: candidates, warnings, diagnosis, and the number of truncated tokens."""
+TranslationTuple = tuple[list[tuple[Any, ...]], list[str], tuple[Any, ...] | None, int, list[tuple[str, str, float]]]
+"""Of a line: candidates, warnings, diagnosis, the number of truncated tokens, and its sentences."""
 Workers = WorkerPool[LineBlock, list[TranslationTuple]]
 
 
@@ -220,12 +220,20 @@ def _to_tuple(translation: Translation) -> TranslationTuple:
     ]
     diagnosis = translation.diagnosis
     diagnosis_tuple = None if diagnosis is None else (diagnosis.issues, diagnosis.remaining_issues, diagnosis.replaced)
-    return candidates, translation.warnings, diagnosis_tuple, translation.truncated_tokens
+    sentences = [(*sentence,) for sentence in translation.sentences]
+    return candidates, translation.warnings, diagnosis_tuple, translation.truncated_tokens, sentences
 
 
-def _from_tuple(candidates: list[Any], warnings: list[str], diagnosis_tuple: Any, truncated_tokens: int) -> Translation:
-    diagnosis = None if diagnosis_tuple is None else Diagnosis(*diagnosis_tuple)
-    return Translation([Candidate(*fields) for fields in candidates], warnings, diagnosis, truncated_tokens)
+def _from_tuple(
+    candidates: list[Any], warnings: list[str], diagnosis_tuple: Any, truncated_tokens: int, sentences: list[Any]
+) -> Translation:
+    return Translation(
+        [Candidate(*fields) for fields in candidates],
+        warnings,
+        None if diagnosis_tuple is None else Diagnosis(*diagnosis_tuple),
+        truncated_tokens,
+        [TranslatedSentence(*fields) for fields in sentences],
+    )
 
 
 def _count_gpus(device: str) -> int:

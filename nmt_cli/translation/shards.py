@@ -10,6 +10,7 @@ from typing import Any
 
 from nmt_cli.data.known_words import word_files
 from nmt_cli.data.sources.files import read_lines
+from nmt_cli.data.text_profile import profile_files
 from nmt_cli.errors import DataError
 from nmt_cli.fs import sha256_of_file
 from nmt_cli.inference.output import OutputFormat, TranslatedLine
@@ -95,7 +96,7 @@ def _describe_run(path: Path) -> dict[str, Any]:
     from nmt_cli.runs.folder import RunFolder
 
     checkpoint = RunFolder(path).checkpoints.best()
-    other_files = [*sorted(path.glob("tokenizer*.json")), *word_files(path)]
+    other_files = [*sorted(path.glob("tokenizer*.json")), *word_files(path), *profile_files(path)]
     return {
         "recipe": load_recipe(path / "recipe.yaml").hash(),
         "update": checkpoint.update,

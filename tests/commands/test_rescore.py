@@ -43,7 +43,7 @@ def test_translations_are_given_the_score_that_translate_gave(name: str, tokeniz
     torch.manual_seed(4)
     tokenizers = Tokenizers(tokenizer, tokenizer)
     model = MODELS[name](MODELS[name].config_class.tiny_configs()[0], tokenizers.vocabulary).eval()
-    config = SearchConfig(beam=3, n_best=2, max_length=6, precision="fp32")
+    config = SearchConfig(beam=3, n_best=2, max_length=6, precision="fp32", split="long", keep="none")
     translations = Translator(TorchEngine(model), tokenizers, config).translate(SOURCES)
     sources, texts, expected = [], [], []
     for source, translation in zip(SOURCES, translations, strict=True):

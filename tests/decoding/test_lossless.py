@@ -159,7 +159,7 @@ def test_a_hundred_thousand_characters_in_a_line_are_all_read(
     kind: str, tokenizer: TextTokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     line = HUGE[kind]
-    translator, encode, encoded = echo(tokenizer), TextTokenizer.encode, 0
+    translator, encode, encoded = echo(tokenizer, split="long", keep="none"), TextTokenizer.encode, 0
 
     def counted(self: TextTokenizer, texts: list[str], *rest: Any) -> list[list[int]]:
         nonlocal encoded
@@ -189,7 +189,7 @@ def test_a_huge_line_goes_through_a_real_model(tokenizer: TextTokenizer) -> None
 def test_without_splitting_a_long_line_is_cut_and_that_is_said(
     longest: int | None, limit: int, tokenizer: TextTokenizer
 ) -> None:
-    translator = echo(tokenizer, longest, split=False, max_source_length=limit)
+    translator = echo(tokenizer, longest, split="none", max_source_length=limit)
     line = "The old man reads a book and two dogs and the houses and 1995 of them."
     pieces = len(tokenizer.encode([line])[0])
     (translated,) = stream(translator, line.encode())
@@ -197,11 +197,11 @@ def test_without_splitting_a_long_line_is_cut_and_that_is_said(
     assert translated.record()["truncated_tokens"] == pieces - 10
     with pytest.raises(DataError, match=r"line 1: longer than the model reads \(--strict\)"):
         stream(translator, line.encode(), strict=True)
-    assert stream(echo(tokenizer, split=False), line.encode(), strict=True)[0].warnings == []
+    assert stream(echo(tokenizer, split="none"), line.encode(), strict=True)[0].warnings == []
 
 
 def test_a_character_of_more_pieces_than_are_read_is_cut_and_that_is_said(tokenizer: TextTokenizer) -> None:
-    (translated,) = stream(echo(tokenizer, max_source_length=3), "a 🙂".encode())
+    (translated,) = stream(echo(tokenizer, max_source_length=3, keep="none"), "a 🙂".encode())
     assert any(warning.endswith("of its pieces were not read") for warning in translated.warnings)
 
 

@@ -94,9 +94,12 @@ def test_a_character_longer_than_the_limit_is_left_as_it_is() -> None:
 
 REJOINED: list[tuple[list[Segment], list[str], str]] = [
     ([Segment("a."), Segment("b.")], ["x.", "y."], "x. y."),
-    ([Segment("ab"), Segment("cd", continues_word=True)], ["x", "y"], "xy"),
+    ([Segment("ab", ""), Segment("cd")], ["x", "y"], "xy"),
+    ([Segment("a.", "  "), Segment("b.", "\t"), Segment("c.")], ["x.", "y.", "z."], "x.  y.\tz."),
     ([Segment("a."), Segment("b.")], ["我。", "他。"], "我。他。"),
-    ([Segment("我。"), Segment("他。")], ["I.", "He."], "I. He."),
+    ([Segment("我。", ""), Segment("他。")], ["I.", "He."], "I. He."),
+    ([Segment("我。", ""), Segment("他。")], ["你。", "他。"], "你。他。"),
+    ([Segment("ไทย", ""), Segment("ไทย")], ["Thai", "Thai"], "Thai Thai"),
     ([Segment("a"), Segment("b"), Segment("c")], ["x", "", "z"], "x z"),
     ([Segment("a"), Segment("b")], ["", "y"], "y"),
     ([], [], ""),
@@ -112,8 +115,10 @@ def test_translations_are_put_together_as_their_script_wants(
 
 def test_a_cut_inside_a_word_is_told_from_one_between_words() -> None:
     segments = split_line("xxxxyyyy zzzz", 4, lengths)
-    assert [segment.continues_word for segment in segments] == [False, True, False]
-    assert not any(segment.continues_word for segment in split_line("我喜欢读书他也喜欢", 4, lengths))
+    assert [segment.separator for segment in segments] == ["", " ", ""]
+    assert join_translations(segments, ["a", "b", "c"]) == "ab c"
+    chinese = split_line("我喜欢读书他也喜欢", 4, lengths)
+    assert join_translations(chinese, ["a"] * len(chinese)) == " ".join(["a"] * len(chinese))
 
 
 @examples(50)

@@ -59,16 +59,17 @@ def test_what_was_replaced_or_cut_is_said(tokenizer: TextTokenizer) -> None:
 
 def test_ten_thousand_words_are_one_line_translated_in_parts(tokenizer: TextTokenizer) -> None:
     line = "The old man reads a book. " * 1666 + "a book a book"
-    small = translator(tokenizer, beam=1, max_length=2)
+    small = translator(tokenizer, beam=1, max_length=2, split="long")
     long, short = small.translate([line, "a book"])
     assert "\n" not in long.text and len(long.text) > 50 and len(long.candidates) == 1
     assert long.warnings and "translated in" in long.warnings[0] and not short.warnings
 
 
 def test_parts_are_as_long_as_the_model_reads_and_hold_the_whole_line(tokenizer: TextTokenizer) -> None:
-    small = translator(tokenizer, max_source_length=9)
+    small = translator(tokenizer, max_source_length=9, keep="none")
     line = "The old man reads. Two dogs don't see 1995 houses 我喜欢读书。 " + "z" * 40 + "🙂🙂🙂"
-    parts = [part.source_ids for part in small._plan_line(line, tokenizer.encode([line])[0]).units]
+    (plan,) = small._plan_lines([line])
+    parts = [part.source_ids for part in plan.units]
     assert all(0 < len(part) <= 9 for part in parts)
     texts = tokenizer.decode(parts)
     assert "".join("".join(texts).split()) == "".join(line.split())
@@ -127,9 +128,11 @@ def test_alignments_count_the_words_of_both_sides(tokenizer: TextTokenizer) -> N
     assert pairs and all(0 <= source < len(line.split(" ")) for source, _ in pairs)
     assert [target for _, target in pairs] == list(range(len(translations[0].text.split(" "))))
     assert translator(tokenizer).translate([line])[0].candidates[0].alignment is None
-    parts = translator(tokenizer, align=True, max_source_length=9).translate([line * 3])[0]
-    assert parts.candidates[0].alignment is None
-    assert "so it has no alignment" in parts.warnings[0]
+    parts = translator(tokenizer, align=True, min_length=3, max_source_length=9).translate([line * 3])[0]
+    pairs = parts.candidates[0].alignment
+    assert pairs and max(source for source, _ in pairs) > len(line.split(" "))
+    assert all(0 <= source < len((line * 3).split(" ")) for source, _ in pairs)
+    assert [target for _, target in pairs] == list(range(len(parts.text.split())))
 
 
 def test_line_feeds_that_pieces_spell_become_spaces(tokenizer: TextTokenizer) -> None:

@@ -11,13 +11,17 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from nmt_cli.data.clean_text import CLEAN_TEXT_NAME, SIDES, CleanText, draw_held_out, read_written_lines
-from nmt_cli.data.cleaning import CorpusCleaner, FilterReport, make_pair_filter, normalize
+from nmt_cli.data.cleaning import CorpusCleaner, FilterReport, make_pair_filter
 from nmt_cli.data.config import CorpusConfig
 from nmt_cli.data.known_words import WordSet
-from nmt_cli.data.prepared.store import FORMAT_VERSION, PairRange, PreparedData, Tokenizers
+from nmt_cli.data.normalization import Normalizer
+from nmt_cli.data.prepared.store import FORMAT_VERSION, PairRange, PreparedData, SequenceStore, Tokenizers
 from nmt_cli.data.prepared.writer import SequenceWriter, TextWriter
+from nmt_cli.data.sentences.abbreviations import learn_words
+from nmt_cli.data.sentences.splitter import SentenceSplitter
 from nmt_cli.data.sources.base import ParallelText
 from nmt_cli.data.sources.corpus import Corpus
+from nmt_cli.data.text_profile import LineLengths, TextProfile
 from nmt_cli.data.tokenization.encoding import EncodedBlock, make_pair_encoder
 from nmt_cli.data.tokenization.tokenizer import TokenizerConfig, batched
 from nmt_cli.data.tokenization.training import train_tokenizer
@@ -26,6 +30,7 @@ from nmt_cli.fs import atomic_folder, sha256_of_file
 from nmt_cli.reporting import Reporter
 from nmt_cli.workers import MapFunction, PoolFactory, serial_pool
 
+MAX_PROFILE_LINES = 100_000  # lines that abbreviations are learned from
 PAIRS_PER_ENCODE_BLOCK = 2000  # pairs encoded together, in any process
 
 
@@ -99,6 +104,7 @@ class _Preparation:
         train_ranges = self._encode_training(tokenizers, clean_ranges, clean_text)
         splits = self._encode_splits(tokenizers, clean_text)
         clean_text.remove()
+        self._write_profile()
         return {
             "variants": self.settings.tokenizer.subword_samples,
             "parts": [asdict(pair_range) for pair_range in train_ranges],
@@ -107,6 +113,7 @@ class _Preparation:
             "splits": splits,
             "held_out": len(clean_text.held_out),
             "filters": {name: asdict(filter_stats) for name, filter_stats in self.cleaner.report.items()},
+            "normalized": dict(self.cleaner.normalized),
             "vocabulary": [tokenizers.source.vocab_size, tokenizers.target.vocab_size],
         }
 
@@ -140,7 +147,7 @@ class _Preparation:
     def _obtain_tokenizers(self, clean_text: CleanText) -> Tokenizers:
         if self.settings.given_tokenizers is not None:
             return self.settings.given_tokenizers
-        config, nfc = self.settings.tokenizer, self.settings.corpus.normalization == "nfc"
+        config, nfc = self.settings.tokenizer, self.settings.corpus.normalization.unicode != "none"
         self.reporter.info(f"training a {config.type} tokenizer")
         return train_tokenizers(lambda side: clean_text.sample(side, config.sample_lines), config, nfc=nfc)
 
@@ -178,6 +185,26 @@ class _Preparation:
         words.save(self.folder)
         return train_ranges
 
+    def _write_profile(self) -> None:
+        """Write what the training text teaches about sentences: abbreviations, and how long lines are."""
+        corpus = self.settings.corpus
+        lengths = SequenceStore.open(self.folder, "train.source.0").lengths()
+        stride = max(1, -(-len(lengths) // MAX_PROFILE_LINES))
+        source_words, target_words = (
+            learn_words(islice(read_written_lines(self.folder, "train", side), 0, None, stride)) for side in SIDES
+        )
+        splitter = SentenceSplitter(corpus.source, source_words)
+        sample = islice(read_written_lines(self.folder, "train", "source"), 0, None, stride)
+        profile = TextProfile(
+            corpus.source,
+            corpus.target,
+            corpus.normalization,
+            source_words,
+            target_words,
+            LineLengths.measure(sample, lengths, splitter),
+        )
+        profile.save(self.folder)
+
     def _encoder(self) -> AbstractContextManager[MapFunction]:
         limit = self.settings.corpus.max_length
         folder = self.folder.absolute()  # workers may have another working directory
@@ -199,11 +226,12 @@ class _Preparation:
             if text_writer.line_count == 0:
                 raise DataError(f"corpus.{name}: the text is empty")
             sizes[name] = text_writer.line_count
+            normalize = Normalizer(self.settings.corpus.normalization)
             for side in SIDES:
                 tokenizer = getattr(tokenizers, side)
                 with SequenceWriter(self.folder, f"{name}.{side}") as writer:
                     for block in batched(read_written_lines(self.folder, name, side)):
-                        normalized = [normalize(line.strip(), self.settings.corpus) for line in block]
+                        normalized = [normalize(line.strip()) for line in block]
                         for ids in tokenizer.encode(normalized):
                             writer.write(ids)
                     writer.close(tokenizer.vocab_size)

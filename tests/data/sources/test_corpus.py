@@ -75,7 +75,9 @@ def test_every_bad_part_is_reported_with_its_place() -> None:
         {"train": 1},
         {"sauce": "en"},
         {"deduplicate": "yes"},
-        {"normalization": "nfkc"},
+        {"normalization": "nfx"},
+        {"normalization": {"whitespace": 1}},
+        {"normalization": {"white": True}},
         {"source": None},
     ],
 )

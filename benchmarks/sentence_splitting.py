@@ -1,0 +1,199 @@
+"""F1 of sentence boundaries for each language of tests/data/sentences: ours, a plain rule's, pysbd's; and our speed.
+
+    python benchmarks/sentence_splitting.py                 # both parts
+    python benchmarks/sentence_splitting.py --part tuned    # the lines that the rules were tuned on
+    python benchmarks/sentence_splitting.py --part tuned --errors
+
+A line of a set is a line with `¦` where a sentence begins in it; `* ` in front marks a hard one. Every third line of a
+file is held out. Another set is measured with --set FOLDER: tests/data/sentences/more has lines that were written after
+the rules, measured once, and then tuned on. pysbd is compared where it is installed: `pip install pysbd`.
+Boundaries of all the lines are counted together; those at the ends of lines are not.
+"""
+
+import argparse
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from nmt_cli.data.sentences.splitter import SentenceSplitter
+
+SET = Path(__file__).parent.parent / "tests" / "data" / "sentences"
+MARK, HARD = "¦", "* "
+TUNED, HELD_OUT, BOTH = "tuned", "held-out", "both"
+PLAIN_RULE = re.compile(r"(?<=[.!?])\s+(?=[A-ZÀ-ÖØ-ÞĀ-ŽΑ-ΩА-ЯЁІЇЄ])")
+MIXED = "mixed"  # a file of several languages
+
+FindStarts = Callable[[str], list[int]]
+
+
+@dataclass(frozen=True)
+class Case:
+    text: str
+    starts: tuple[int, ...]
+    """Where sentences begin behind the first."""
+    is_hard: bool
+
+
+@dataclass
+class Counts:
+    right: int = 0
+    wrong: int = 0
+    missed: int = 0
+    lines: int = 0
+    right_lines: int = 0
+
+    def add(self, expected: set[int], found: set[int]) -> None:
+        self.right += len(expected & found)
+        self.wrong += len(found - expected)
+        self.missed += len(expected - found)
+        self.lines += 1
+        self.right_lines += expected == found
+
+    def __iadd__(self, other: "Counts") -> "Counts":
+        for name in ("right", "wrong", "missed", "lines", "right_lines"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        return self
+
+    @property
+    def f1(self) -> float:
+        """In percent; that of no boundaries at all is 100."""
+        total = 2 * self.right + self.wrong + self.missed
+        return 100.0 if total == 0 else 200.0 * self.right / total
+
+
+def parse_case(line: str) -> Case:
+    is_hard = line.startswith(HARD)
+    parts = line.removeprefix(HARD).split(MARK)
+    starts = [sum(map(len, parts[:number])) for number in range(1, len(parts))]
+    return Case("".join(parts), tuple(starts), is_hard)
+
+
+def read_cases(path: Path, part: str) -> Iterator[Case]:
+    for number, line in enumerate(path.read_text("utf-8").rstrip("\n").split("\n"), 1):
+        is_held_out = number % 3 == 0
+        if part == BOTH or is_held_out == (part == HELD_OUT):
+            yield parse_case(line)
+
+
+def language_of(path: Path) -> str | None:
+    return None if path.stem == MIXED else path.stem
+
+
+def count_boundaries(
+    cases: Iterator[Case], find_starts: FindStarts, show: Callable[[str], None] | None = None
+) -> Counts:
+    counts = Counts()
+    for case in cases:
+        expected, found = set(case.starts), set(find_starts(case.text))
+        counts.add(expected, found)
+        if show and expected != found:
+            marked = "".join(
+                (
+                    "[+]"
+                    if at in found - expected
+                    else "[-]"
+                    if at in expected - found
+                    else MARK
+                    if at in expected
+                    else ""
+                )
+                + character
+                for at, character in enumerate(case.text)
+            )
+            show(marked)
+    return counts
+
+
+def plain_starts(line: str) -> list[int]:
+    return [match.end() for match in PLAIN_RULE.finditer(line)]
+
+
+def pysbd_starts(language: str | None) -> FindStarts | None:
+    try:
+        import pysbd
+        from pysbd.languages import LANGUAGE_CODES
+    except ImportError:
+        return None
+    if language is not None and language not in LANGUAGE_CODES:
+        return None
+    segmenter = pysbd.Segmenter(language=language or "en", clean=False)
+
+    def find_starts(line: str) -> list[int]:
+        """Its sentences are looked up in the line in order, since it may drop white space."""
+        starts, at = [], 0
+        for sentence in segmenter.segment(line):
+            found = line.find(sentence.strip(), at)
+            if found < 0:
+                continue
+            starts.append(found)
+            at = found + len(sentence.strip())
+        return [start for start in starts if line[:start].strip()]
+
+    return find_starts
+
+
+def measure_speed(seconds: float) -> list[tuple[str, float, int]]:
+    """Lines a second of one process: of lines without an inner stop, and of those with some."""
+    splitter = SentenceSplitter("en")
+    texts = {
+        "without an inner stop": ["We painted the fence green and the gate white."] * 1000,
+        "two sentences, two abbreviations": ["Dr. Marsh left at 5 p.m. on Monday. Nobody saw her again."] * 1000,
+    }
+    rates = []
+    for name, lines in texts.items():
+        done, start = 0, time.process_time()
+        while time.process_time() - start < seconds:
+            for line in lines:
+                splitter.split(line)
+            done += len(lines)
+        rates.append((name, done / (time.process_time() - start), len(lines[0])))
+    return rates
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--set", type=Path, default=SET)
+    parser.add_argument("--part", choices=(TUNED, HELD_OUT, BOTH), default=BOTH)
+    parser.add_argument("--errors", action="store_true", help="show lines with a wrong [+] or a missed [-] boundary")
+    parser.add_argument("--speed-seconds", type=float, default=1.0)
+    options = parser.parse_args()
+    totals: dict[str, Counts] = {}
+    common = {"ours": Counts(), "plain": Counts(), "pysbd": Counts()}  # where pysbd knows the language
+    print(f"{'':8}{'lines':>6}{'hard':>6}{'ours':>8}{'plain':>8}{'pysbd':>8}   F1 in %, part: {options.part}")
+    for path in sorted(options.set.glob("*.txt")):
+        language = language_of(path)
+        cases = list(read_cases(path, options.part))
+        systems: dict[str, FindStarts | None] = {
+            "ours": SentenceSplitter(language).find_starts,
+            "plain": plain_starts,
+            "pysbd": pysbd_starts(language),
+        }
+        columns = []
+        for name, find_starts in systems.items():
+            if find_starts is None:
+                columns.append(f"{'-':>8}")
+                continue
+            counts = count_boundaries(iter(cases), find_starts)
+            totals.setdefault(name, Counts()).__iadd__(counts)
+            if systems["pysbd"]:
+                common[name] += counts
+            columns.append(f"{counts.f1:8.1f}")
+        print(f"{path.stem:8}{len(cases):6}{sum(case.is_hard for case in cases):6}{''.join(columns)}")
+        if options.errors and systems["ours"]:
+            count_boundaries(iter(cases), systems["ours"], lambda line: print(f"    {line}", file=sys.stderr))
+    for name, counts in totals.items():
+        print(
+            f"{name:8} F1 {counts.f1:.2f} %, {counts.right_lines} of {counts.lines} lines right, "
+            f"{counts.wrong} boundaries wrong, {counts.missed} missed"
+        )
+    if common["pysbd"].lines:
+        print("where pysbd has the language: " + ", ".join(f"{name} {c.f1:.2f} %" for name, c in common.items()))
+    for text, rate, length in measure_speed(options.speed_seconds) if options.speed_seconds else []:
+        print(f"{rate:,.0f} lines of {length} characters a second of a core: {text}")
+
+
+if __name__ == "__main__":
+    main()

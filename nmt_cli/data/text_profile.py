@@ -1,0 +1,120 @@
+"""What a run must know of its text to treat every later text alike.
+
+How it was normalised, which abbreviations it has, and how long its lines are: part of prepared data
+and of every run that is trained on them. A run without the files was made before there were any.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from nmt_cli.data.config import CorpusConfig
+from nmt_cli.data.normalization import LEGACY, NormalizationConfig, Normalizer
+from nmt_cli.data.sentences.abbreviations import LearnedWords
+from nmt_cli.data.sentences.splitter import SentenceSplitter
+from nmt_cli.errors import DataError
+from nmt_cli.fs import atomic_write_text, read_json
+
+PROFILE_FILE = "text.json"
+ABBREVIATIONS_FILES = {"source": "abbreviations.source.txt", "target": "abbreviations.target.txt"}
+TYPICAL_SHARE = 0.95  # of the training lines are not longer
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
+
+
+@dataclass(frozen=True)
+class LineLengths:
+    """How long the source lines of a training text are."""
+
+    sentences: dict[int, int] = field(default_factory=dict)
+    """How many lines of a sample have so many sentences."""
+    tokens: dict[float, int] = field(default_factory=dict)
+    """Quantiles of the tokens per line, without the end of sentence."""
+
+    @classmethod
+    def measure(cls, lines: Iterable[str], token_counts: Iterable[int], splitter: SentenceSplitter) -> "LineLengths":
+        """The lengths of a sample of lines, and of all lines in tokens."""
+        sentences = Counter(len(splitter.split(line)) for line in lines)
+        counts = np.fromiter(token_counts, dtype=np.int64)
+        tokens = (
+            dict(zip(QUANTILES, np.quantile(counts, QUANTILES).astype(int).tolist(), strict=True))
+            if len(counts)
+            else {}
+        )
+        return cls(dict(sorted(sentences.items())), tokens)
+
+    @property
+    def typical_sentences(self) -> int:
+        """So many sentences a model has seen together often enough; 1 where nothing is known."""
+        below, total = 0, sum(self.sentences.values())
+        for count, lines in sorted(self.sentences.items()):
+            below += lines
+            if below >= TYPICAL_SHARE * total:
+                return count
+        return 1
+
+    @property
+    def typical_tokens(self) -> int | None:
+        """So many tokens a model has seen together often enough; None where nothing is known."""
+        return self.tokens.get(TYPICAL_SHARE)
+
+
+@dataclass(frozen=True)
+class TextProfile:
+    """The treatment of text that belongs to a run."""
+
+    source_language: str | None = None
+    target_language: str | None = None
+    normalization: NormalizationConfig = LEGACY
+    source_words: LearnedWords = field(default_factory=LearnedWords)
+    target_words: LearnedWords = field(default_factory=LearnedWords)
+    lengths: LineLengths = field(default_factory=LineLengths)
+
+    def normalizer(self) -> Normalizer:
+        """Brings a text into the form that the run was trained on."""
+        return Normalizer(self.normalization)
+
+    def source_splitter(self) -> SentenceSplitter:
+        """Finds the sentences of a source line."""
+        return SentenceSplitter(self.source_language, self.source_words)
+
+    def target_splitter(self) -> SentenceSplitter:
+        """Finds the sentences of a target line."""
+        return SentenceSplitter(self.target_language, self.target_words)
+
+    def save(self, folder: Path) -> None:
+        """Write text.json, the lengths, and the learned abbreviations of both sides."""
+        self.source_words.save(folder / ABBREVIATIONS_FILES["source"])
+        self.target_words.save(folder / ABBREVIATIONS_FILES["target"])
+        content = {
+            "source_sentences": {str(count): lines for count, lines in self.lengths.sentences.items()},
+            "source_tokens": {str(share): tokens for share, tokens in self.lengths.tokens.items()},
+        }
+        atomic_write_text(folder / PROFILE_FILE, json.dumps(content, indent=1) + "\n")
+
+    @classmethod
+    def load(cls, folder: Path, corpus: CorpusConfig) -> "TextProfile":
+        """What the recipe says and `save` wrote, which older folders lack; DataError where it is damaged."""
+        profile = cls(corpus.source, corpus.target, corpus.normalization)
+        path = folder / PROFILE_FILE
+        if not path.is_file():
+            return profile
+        content = read_json(path)
+        try:
+            lengths = LineLengths(
+                {int(count): int(lines) for count, lines in content["source_sentences"].items()},
+                {float(share): int(tokens) for share, tokens in content["source_tokens"].items()},
+            )
+            words = {side: LearnedWords.load(folder / name) for side, name in ABBREVIATIONS_FILES.items()}
+        except (LookupError, TypeError, ValueError, AttributeError, OSError) as error:
+            raise DataError(f"{path}: damaged: {error}") from error
+        return replace(profile, source_words=words["source"], target_words=words["target"], lengths=lengths)
+
+
+def profile_files(folder: Path) -> list[Path]:
+    """The files that `TextProfile.save` wrote into a folder; empty where there are none."""
+    paths = [folder / name for name in (PROFILE_FILE, *ABBREVIATIONS_FILES.values())]
+    return [path for path in paths if path.is_file()]

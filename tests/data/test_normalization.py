@@ -1,0 +1,82 @@
+"""Text is the same to a model whichever way its invisible parts are written."""
+
+import sys
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nmt_cli.data.normalization import LEGACY, NormalizationConfig, Normalizer
+from nmt_cli.errors import UserError
+
+PLAIN = "Tomorrow the old man buys a bicycle."
+DEFAULT = Normalizer(NormalizationConfig())
+
+SPACES = [chr(n) for n in range(sys.maxunicode + 1) if chr(n).isspace()]
+INVISIBLE = "\xad\u200b\u200c\u200d\u2060\ufeff\u200e\u200f\u061c\u2068\u2069\u202a\u202e\x00\x07\x7f\x80\u180e\u034f"
+
+
+@pytest.mark.parametrize("space", [*SPACES, "  ", " \t \u3000", "\r\n"], ids=ascii)
+def test_white_space_of_every_kind_is_one_space(space: str) -> None:
+    assert DEFAULT(PLAIN.replace(" man", f"{space}man")) == PLAIN
+    assert DEFAULT(f"{space}{PLAIN}{space}") == PLAIN
+
+
+@pytest.mark.parametrize("character", INVISIBLE, ids=ascii)
+def test_characters_that_nobody_sees_go(character: str) -> None:
+    for text in (f"Tomorrow the old man buys a bi{character}cycle.", character + PLAIN, PLAIN + character):
+        assert DEFAULT(text) == PLAIN
+    assert DEFAULT(character) == ""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "👨‍👩‍👧‍👦", "👩🏽‍🚀", "🏳️‍🌈", "🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f",
+        "می‌خواهم", "क्‍ष", "ශ්‍රී", "ക്‍", "ཨོཾ་མ་ཎི", "ไทย", "日本語、。", "naïve café", "a–b — c", "„so“ ’s", "ﬁ １",
+    ],
+)  # fmt: skip
+def test_what_is_part_of_the_text_stays(text: str) -> None:
+    assert DEFAULT(text) == text
+
+
+def test_letters_are_composed() -> None:
+    assert DEFAULT("Bru\u0308cke") == "Brücke"
+    assert DEFAULT("u\xad\u0308") == "ü"  # what stood between them has gone
+
+
+def test_options_change_what_is_part_of_the_text() -> None:
+    every = NormalizationConfig(unicode="nfkc", entities=True, quotes=True, dashes=True)
+    assert Normalizer(every)("Ｔｏ ﬁnd „it“ ‘so’ – M&auml;rz&nbsp;&#8212; a‑b") == "To find \"it\" 'so' – März – a-b"
+    assert Normalizer(NormalizationConfig(unicode="none"))("u\u0308") == "u\u0308"
+    assert Normalizer(NormalizationConfig(entities=True))("a &lt; b") == "a < b"
+
+
+def test_runs_of_before_keep_their_way() -> None:
+    text = " a\u00a0b\xad  c u\u0308 "
+    assert Normalizer(LEGACY)(text) == unicodedata.normalize("NFC", text)
+
+
+def test_what_was_done_is_counted() -> None:
+    normalizer = Normalizer(NormalizationConfig())
+    for text in (PLAIN, "a  b", "a\u00a0b\xad", "ü u\u0308"):
+        normalizer(text)
+    assert normalizer.counts == {"whitespace": 2, "invisible": 1, "unicode": 1}
+
+
+@given(st.text())
+def test_a_normalised_text_stays_as_it_is(text: str) -> None:
+    once = DEFAULT(text)
+    assert DEFAULT(once) == once
+
+
+@given(st.text(alphabet=st.characters(min_codepoint=32, max_codepoint=126)))
+def test_visible_ascii_keeps_every_character(text: str) -> None:
+    assert DEFAULT(text) == " ".join(text.split())
+
+
+def test_mending_mojibake_needs_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ftfy", None)
+    with pytest.raises(UserError, match=r"normalization\.mojibake"):
+        Normalizer(NormalizationConfig(mojibake=True))

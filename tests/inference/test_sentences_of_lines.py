@@ -1,0 +1,145 @@
+"""A line is translated sentence by sentence, and what becomes of the sentences is put together."""
+
+import io
+import itertools
+from typing import Any
+
+import pytest
+import torch
+
+from nmt_cli.data.normalization import NormalizationConfig
+from nmt_cli.data.prepared.store import Tokenizers
+from nmt_cli.data.text_profile import LineLengths, TextProfile
+from nmt_cli.data.tokenization.tokenizer import TextTokenizer
+from nmt_cli.decoding.config import SearchConfig
+from nmt_cli.decoding.torch_engine import TorchEngine
+from nmt_cli.translation.parallel import translate_stream
+from nmt_cli.inference.segments import Segment, join_translations
+from nmt_cli.inference.translator import Translator
+from nmt_cli.models import MODELS
+from tests.decoding.test_lossless import Echo
+
+PROFILE = TextProfile("en", "de", NormalizationConfig())
+
+
+def echo(tokenizer: TextTokenizer, profile: TextProfile = PROFILE, **options: Any) -> Translator:
+    """A translator whose engine gives back what it reads."""
+    return Translator(Echo(None), Tokenizers(tokenizer, tokenizer), SearchConfig.model_validate(options), profile)
+
+
+def real(tokenizer: TextTokenizer, profile: TextProfile = PROFILE, **options: Any) -> Translator:
+    torch.manual_seed(4)
+    tokenizers = Tokenizers(tokenizer, tokenizer)
+    model = MODELS["transformer"](MODELS["transformer"].config_class.tiny_configs()[0], tokenizers.vocabulary)
+    config = SearchConfig.model_validate({"beam": 3, "max_length": 4, "precision": "fp32", **options})
+    align = bool(options.get("n_best")) or "min_length" in options
+    return Translator(TorchEngine(model.eval()), tokenizers, config, profile, align=align)
+
+
+def sources(translator: Translator, line: str) -> list[str]:
+    """What the engine is given for a line."""
+    (plan,) = translator._plan_lines([line])
+    return [unit.segment.text for unit in plan.units if unit.given is None]
+
+
+def test_each_sentence_is_translated_by_itself_and_spacing_is_kept(tokenizer: TextTokenizer) -> None:
+    translator = real(tokenizer)
+    line = "The old man reads.  Two dogs see a book.\tWho is it?"
+    (translation,) = translator.translate([line])
+    alone = translator.translate(["The old man reads.", "Two dogs see a book.", "Who is it?"])
+    assert translation.text == f"{alone[0].text}  {alone[1].text}\t{alone[2].text}"
+    assert [sentence.translation for sentence in translation.sentences] == [other.text for other in alone]
+    assert [sentence.text for sentence in translation.sentences] == [
+        "The old man reads.",
+        "Two dogs see a book.",
+        "Who is it?",
+    ]
+    expected = sum(other.candidates[0].log_probability for other in alone)
+    assert translation.candidates[0].log_probability == pytest.approx(expected, abs=1e-4)
+    assert (
+        translation.warnings == [warning for other in alone for warning in other.warnings][:1] or translation.diagnosis
+    )
+
+
+@pytest.mark.parametrize("split, expected", [("sentences", 2), ("long", 1), ("none", 1), (True, 2), (False, 1)])
+def test_how_a_line_is_split_is_a_setting(split: Any, expected: int, tokenizer: TextTokenizer) -> None:
+    assert len(sources(echo(tokenizer, split=split), "The old man reads. Two dogs see it.")) == expected
+
+
+def test_sentences_go_together_as_far_as_the_training_text_has_them_together(tokenizer: TextTokenizer) -> None:
+    line = "A dog sees. A man reads. The old man reads a book. Who is it?"
+    for typical, expected in ((1, 4), (2, 2), (3, 2), (9, 1)):
+        lengths = LineLengths({1: 1, typical: 99}, {0.95: 1000})
+        assert len(sources(echo(tokenizer, TextProfile("en", "de", lengths=lengths)), line)) == expected
+    short = LineLengths({4: 1}, {0.95: len(tokenizer.encode(["A dog sees. A man reads."])[0])})
+    packed = sources(echo(tokenizer, TextProfile("en", "de", lengths=short)), line)
+    assert packed[0] == "A dog sees. A man reads." and len(packed) == 3
+
+
+@pytest.mark.parametrize(
+    "line", ["7", "http://www.example.org/a", "someone@example.org", "😀", "…", "1 2 3", "- 7", "7 | 8", "\u2192"]
+)
+def test_what_holds_nothing_to_translate_comes_out_as_it_is(line: str, tokenizer: TextTokenizer) -> None:
+    (translation,) = real(tokenizer).translate([line])
+    assert translation.text == line and translation.warnings == []
+    assert real(tokenizer, keep="none").translate([line])[0].text != line
+
+
+@pytest.mark.parametrize("before, after", [("- ", ""), ("1. ", ""), ("😀 ", ""), ("", " 🚲"), ("", " | 7")])
+def test_marks_around_a_sentence_are_kept(before: str, after: str, tokenizer: TextTokenizer) -> None:
+    translator = real(tokenizer)
+    inner, outer = translator.translate(["The old man reads.", f"{before}The old man reads.{after}"])
+    assert outer.text == f"{before}{inner.text}{after}"
+
+
+def test_text_is_normalised_as_the_run_was(tokenizer: TextTokenizer) -> None:
+    assert sources(echo(tokenizer), "The\u00a0old  m\xadan\u200b reads.") == ["The old man reads."]
+    before = TextProfile("en", "de")
+    assert sources(echo(tokenizer, before), "The\u00a0old man  reads.") == ["The\u00a0old man  reads."]
+
+
+def test_n_best_of_a_line_are_the_best_sums_and_all_different(tokenizer: TextTokenizer) -> None:
+    translator = real(tokenizer, n_best=3)
+    first, second = translator.translate(["The old man reads.", "Two dogs see a book."])
+    (line,) = translator.translate(["The old man reads. Two dogs see a book."])
+    segments = [Segment("The old man reads."), Segment("Two dogs see a book.")]
+    sums = [
+        (a.score + b.score, join_translations(segments, [a.text, b.text]))
+        for a, b in itertools.product(first.candidates, second.candidates)
+    ]
+    best = sorted(sums, reverse=True)[:3]
+    assert [candidate.score for candidate in line.candidates] == pytest.approx([score for score, _ in best])
+    assert [candidate.text for candidate in line.candidates] == [text for _, text in best]
+    for translation in (first, second, line):
+        texts = [candidate.text for candidate in translation.candidates]
+        assert len(texts) == len(set(texts))
+
+
+def test_alignments_count_the_words_of_the_whole_line(tokenizer: TextTokenizer) -> None:
+    translator = real(tokenizer, min_length=3)
+    first, second = translator.translate(["The old man reads.", "Two dogs see a book."])
+    (line,) = translator.translate(["The old man reads. Two dogs see a book."])
+    words = len(first.text.split())
+    assert line.candidates[0].alignment == [
+        *(first.candidates[0].alignment or []),
+        *((source + 4, target + words) for source, target in second.candidates[0].alignment or []),
+    ]
+
+
+def test_a_prefix_of_several_sentences_begins_the_translation(tokenizer: TextTokenizer) -> None:
+    translator = real(tokenizer)
+    line = "The old man reads. Two dogs see a book. Who is it?"
+    for prefix in ("ein Buch", "ein Buch. Zwei", "ein Buch. Zwei Hunde sehen. Wer", "ein Buch. Zwei Hunde. Wer? Nein"):
+        (translation,) = translator.translate([line], [prefix])
+        assert translation.text.startswith(prefix)
+    (copied,) = translator.translate(["7"], ["ein"])
+    assert copied.text == "7" and "its prefix was not used" in copied.warnings[0]
+
+
+def test_a_record_lists_the_sentences(tokenizer: TextTokenizer) -> None:
+    (line,) = translate_stream(real(tokenizer), io.BytesIO(b"A dog. 7\n"))
+    record = line.record()
+    assert [sentence["text"] for sentence in record["sentences"]] == ["A dog.", "7"]
+    assert record["sentences"][1] == {"text": "7", "translation": "7", "score": 0.0}
+    (single,) = translate_stream(real(tokenizer), io.BytesIO(b"A dog.\n"))
+    assert "sentences" not in single.record()
