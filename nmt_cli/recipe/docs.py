@@ -69,6 +69,9 @@ def _options_table(section_class: type[Section]) -> str:
 def _format_default(value: Any) -> str:
     if value is None or value == "":
         return "null" if value is None else '""'
+    if isinstance(value, Section):
+        keys = ", ".join(f"{key}: {_format_default(getattr(value, key))}" for key in type(value).model_fields)
+        return f"{{{keys}}}"
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nmt_cli.data.sentences import splitter as sentences
 from nmt_cli.data.sentences.abbreviations import (
     ABBREVIATION_KINDS,
     LearnedWords,
@@ -22,7 +23,6 @@ from nmt_cli.data.sentences.abbreviations import (
     list_of,
 )
 from nmt_cli.data.sentences.splitter import SentenceSplitter
-from nmt_cli.data.sentences import splitter as sentences
 from tests.conftest import examples
 
 ROOT = Path(__file__).parent.parent.parent

@@ -13,10 +13,10 @@ from nmt_cli.data.text_profile import LineLengths, TextProfile
 from nmt_cli.data.tokenization.tokenizer import TextTokenizer
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.torch_engine import TorchEngine
-from nmt_cli.translation.parallel import translate_stream
 from nmt_cli.inference.segments import Segment, join_translations
 from nmt_cli.inference.translator import Translator
 from nmt_cli.models import MODELS
+from nmt_cli.translation.parallel import translate_stream
 from tests.decoding.test_lossless import Echo
 
 PROFILE = TextProfile("en", "de", NormalizationConfig())

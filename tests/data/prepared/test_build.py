@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from nmt_cli.data import clean_text, cleaning
 from nmt_cli.data.batching import draw_epoch_pairs
 from nmt_cli.data.config import CorpusConfig
+from nmt_cli.data.normalization import NormalizationConfig, Normalizer
 from nmt_cli.data.prepared import build as preparation
 from nmt_cli.data.prepared import writer as writing
 from nmt_cli.data.prepared.build import PreparationSettings, prepare
 from nmt_cli.data.prepared.store import FORMAT_VERSION, PreparedData, SequenceStore, Tokenizers, read_manifest
-from nmt_cli.data.normalization import NormalizationConfig, Normalizer
 from nmt_cli.data.prepared.writer import SequenceWriter, TextWriter
 from nmt_cli.data.sources.base import ParallelText, RawPair
 from nmt_cli.data.sources.corpus import Corpus, find_corpus
