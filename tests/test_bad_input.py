@@ -593,7 +593,7 @@ OPTIONS = [
          put("x", "ba ce\n".encode("utf-16"))),
     Case("systems of unequal length", "score ref.txt -i ref.txt -i x", "x has 1 lines and ref.txt has 2",
          put("x", "a\n")),
-    Case("one system twice", "score ref.txt -i ref.txt -i ref.txt", "two are called ref.txt: give them names"),
+    Case("one system twice", "score ref.txt -i ref.txt -i ref.txt", "the name ref.txt is used twice: name one of them"),
     Case("sentences of two systems", "score ref.txt -i ref.txt -i x --sentences",
          "--sentences: scores one system; give a single -i FILE"),
     Case("two choices of a tokenizer", "score ref.txt --language zh --tokenize zh",

@@ -34,7 +34,7 @@ class NormalizationConfig(Section):
     entities: bool = False
     """Decode HTML entities such as &auml; and &#8211;."""
     mojibake: bool = False
-    """Mend text that was decoded with the wrong encoding, such as Ã¤ for ä (extra nmt-cli[mojibake])."""
+    """Repair text that was decoded with the wrong encoding, such as Ã¤ for ä (extra nmt-cli[mojibake])."""
     quotes: bool = False
     """Write all quotation marks and apostrophes as " and '."""
     dashes: bool = False
@@ -63,7 +63,10 @@ _INVISIBLE = (
 )
 # Scripts in which joiners shape letters: Arabic to Thaana, N'Ko to Arabic extended, India, Tibet,
 # Myanmar, Khmer, Mongolian, and their extensions.
-_JOINING = "\u0600-\u07ff\u0840-\u0dff\u0f00-\u109f\u1780-\u18af\ua840-\ua87f\ua8e0-\ua8ff\ua9e0-\ua9ff\uaa60-\uaa7f\ufb50-\ufdff\ufe70-\ufefc"
+_JOINING = (
+    "\u0600-\u07ff\u0840-\u0dff\u0f00-\u109f"
+    "\u1780-\u18af\ua840-\ua87f\ua8e0-\ua8ff\ua9e0-\ua9ff\uaa60-\uaa7f\ufb50-\ufdff\ufe70-\ufefc"
+)
 _EMOJI = "\u2190-\u21ff\u2300-\u27bf\u2900-\u2bff\ufe0f\U0001f000-\U0001faff"
 _DROPPED = re.compile(
     f"[{_INVISIBLE}]|(?<![{_JOINING}])\u200c|(?<![{_JOINING}{_EMOJI}])\u200d|(?<=[{_EMOJI}])\u200d(?![{_EMOJI}])"
@@ -89,7 +92,7 @@ class Normalizer:
             ("dashes", config.dashes, lambda text: text.translate(_DASHES)),
             ("whitespace", config.whitespace, collapse_white_space),
         ]
-        self._steps = [(name, step) for name, wanted, step in steps if wanted]
+        self._steps = [(name, step) for name, is_on, step in steps if is_on]
         self._keeps_ascii = not config.entities
 
     def __call__(self, text: str) -> str:

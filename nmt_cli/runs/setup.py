@@ -256,7 +256,8 @@ def _check_output_dir(folder: RunFolder, resume: bool) -> None:
 def _reconcile_with_started_run(recipe: Recipe, started_recipe: Recipe, reporter: Reporter) -> Recipe:
     """The recipe to resume with, where `auto` keeps the value that it was resolved to when the run was started.
 
-    A recipe that says nothing of normalisation keeps that of the run, whose default was another once. Reports the settings that have changed since; RunError for those that must not.
+    A recipe that does not state the normalisation keeps that of the run: the default has changed. Reports the settings
+    that have changed since; RunError for those that must not.
     """
     if recipe.training.tokens_per_batch == "auto":
         recipe = _with_tokens_per_batch(recipe, started_recipe.training.max_positions)

@@ -309,7 +309,7 @@ def test_systems_whose_files_have_one_name_are_called_by_path(tmp_path: Path) ->
     paths = [tmp_path / "a" / "hyp", tmp_path / "b" / "hyp"]
     names = [result.system for result in compared(paths[0], *paths, metrics="bleu").metrics["bleu"].systems]
     assert names == [str(path) for path in paths]
-    with pytest.raises(UserError, match="give them names"):
+    with pytest.raises(UserError, match="is used twice: name one of them"):
         compared(paths[0], paths[0], paths[0])
 
 
