@@ -17,7 +17,7 @@ from nmt_cli.runs.preparation import prepare_recipe
 from nmt_cli.runs.loading import build_model
 from nmt_cli.reporting import Reporter
 from nmt_cli.training.batches import BatchIterator
-from nmt_cli.training.gradients import Gradients
+from nmt_cli.training.gradients import GradientAccumulator
 from nmt_cli.training.state import TrainingState
 from nmt_cli.training.parameters import Weights
 from tests.conftest import toy_recipe
@@ -25,7 +25,7 @@ from tests.conftest import toy_recipe
 recipe = toy_recipe(Path("text"))
 data = prepare_recipe(recipe, Reporter(quiet=True)).data
 model = build_model(recipe, data.tokenizers.vocabulary).train()
-gradients = Gradients(
+gradients = GradientAccumulator(
     model, Weights(model, torch.bfloat16), device=torch.device("cpu"), seed=1, smoothing=0.1
 )
 feed, state = BatchIterator(data, 512, seed=1), TrainingState()

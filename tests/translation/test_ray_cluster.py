@@ -178,7 +178,7 @@ def test_a_place_that_does_not_fit_is_one_line(arguments: list[str], message: st
 REAL = """
 import sys
 from pathlib import Path
-from nmt_cli.translation.ray_cluster import connected, ray_pool, translate_on_ray
+from nmt_cli.translation.ray_cluster import ray_session, ray_pool, translate_on_ray
 from nmt_cli.runs.preparation import prepare_recipe
 from nmt_cli.translation.parallel import Opening
 from nmt_cli.translation.byte_ranges import parse_shards
@@ -186,7 +186,7 @@ from nmt_cli.translation.shard_files import joined
 from nmt_cli.reporting import Reporter
 from tests.conftest import Call, toy_recipe
 
-with connected() as ray:
+with ray_session() as ray:
     quiet = Reporter(quiet=True)
     data = prepare_recipe(toy_recipe(Path("text")), quiet, Path("two"), pool=ray_pool(ray)).data
     opening = Opening((sys.argv[1],), ("search.beam=1",), "cpu")
