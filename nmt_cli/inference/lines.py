@@ -78,7 +78,7 @@ class LineReader:
         if self._lines and not self._first_line_checked:
             self._first_line_checked = True
             try:
-                reject_wide_encodings(self._lines[0], "input")
+                reject_wide_encodings(self._lines[0], "input", binary=False)
             except DataError as error:
                 self._lines.clear()
                 self.at_eof, self.error = True, error

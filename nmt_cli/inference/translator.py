@@ -77,7 +77,7 @@ class Translator:
         """
         plans = self._plan_lines(lines)
         if prefixes is not None:
-            self._set_prefixes(plans, lines, [prefix.strip() for prefix in prefixes])
+            self._set_prefixes(plans, [prefix.strip() for prefix in prefixes])
         units = [unit for plan in plans for unit in plan.units if unit.given is None]
         hypotheses = self._search(units, self.config)
         diagnoses: list[Diagnosis | None] = [None] * len(units)
@@ -205,7 +205,7 @@ class Translator:
         ]
         return units, truncated
 
-    def _set_prefixes(self, plans: list[LinePlan], lines: Sequence[str], prefixes: Sequence[str]) -> None:
+    def _set_prefixes(self, plans: list[LinePlan], prefixes: Sequence[str]) -> None:
         """Give the first units of each line its prefix, sentence by sentence."""
         for plan, prefix in zip(plans, prefixes, strict=True):
             if not prefix:
@@ -236,9 +236,13 @@ class Translator:
 
     def _with_prefix(self, plan: LinePlan, unit: TranslationUnit, prefix: str) -> TranslationUnit:
         """The unit with a prefix, truncated to what the model can write."""
-        if unit.given is not None:
-            plan.warnings.append("nothing of the line is translated: its prefix was not used")
-            return unit
+        if unit.given is not None:  # what would be copied is translated after all
+            text = self._normalize(unit.segment.text)
+            (source_ids,) = self.tokenizers.source.encode([plan.language_tag + text])
+            if not text or not source_ids:
+                plan.warnings.append("the line is blank: its prefix was not used")
+                return unit
+            unit = TranslationUnit(Segment(text, unit.segment.separator), source_ids[: self.max_source_tokens])
         (ids,) = self.tokenizers.target.encode([prefix])
         max_target_positions = self.engine.max_target_positions
         if max_target_positions is not None and len(ids) > max_target_positions - 1:

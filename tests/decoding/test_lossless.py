@@ -144,6 +144,7 @@ HUGE = {
     "Chinese": "我喜欢读书。" * 16_000,
     "accents": "e\u0301" * 50_000,
     "a tower of accents": "e" + "\u0301" * 99_999,
+    "NULs": "\x00" * 100_000,
     "dots": "." * 100_000,
     "blanks inside": "a" + " " * 100_000 + "b",
     "carriage returns": "a\r" * 50_000,

@@ -178,3 +178,8 @@ def test_a_block_of_long_lines_is_cut_by_its_size() -> None:
             arrivals.read()
         sizes.append(len(arrivals.take(100)))
     assert sizes == [1, 1, 1, 1, 1, 1]
+
+
+@pytest.mark.parametrize("raw", [b"\0" * 50, b"a\0\0\0\0b", b"\0", b"a\0", b"one\0\0two\0\0\0", b"\0\0ab\0\0cd"])
+def test_nuls_in_other_places_than_those_of_utf_16_are_text(raw: bytes) -> None:
+    assert [line.text for line in flat(read_blocks(io.BytesIO(raw + b"\nx\n")))] == [raw.decode(), "x"]

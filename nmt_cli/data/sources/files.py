@@ -156,10 +156,14 @@ def read_stream_lines(stream: BinaryIO, label: str) -> Iterator[bytes]:
         yield line.removesuffix(b"\n")
 
 
-def reject_wide_encodings(first_line: bytes, label: str) -> None:
-    """DataError where the first line is UTF-16 or UTF-32, which as UTF-8 would be text full of NULs."""
+def reject_wide_encodings(first_line: bytes, label: str, *, binary: bool = True) -> None:
+    """DataError where the first line is UTF-16 or UTF-32, which as UTF-8 would be text full of NULs.
+
+    With `binary`, also where more than a third of it is NULs in any order; without, such a line is text.
+    """
     has_bom = first_line.startswith(UTF16_BOMS + UTF32_BOMS)
-    if not has_bom and 3 * first_line.count(b"\0") <= len(first_line):
+    is_binary = binary and 3 * first_line.count(b"\0") > len(first_line)
+    if not has_bom and not is_binary and not any(_has_nul_columns(first_line, width) for width in (2, 4)):
         return
     is_utf32 = first_line.startswith(UTF32_BOMS) or b"\0\0\0" in first_line
     encoding = "UTF-32" if is_utf32 else "UTF-16"
@@ -167,6 +171,14 @@ def reject_wide_encodings(first_line: bytes, label: str) -> None:
     raise DataError(
         f"{label}: {encoding} or binary, not UTF-8 text; iconv -f {encoding}{byte_order} -t UTF-8 converts it"
     )
+
+
+def _has_nul_columns(line: bytes, width: int) -> bool:
+    """Whether, of characters of `width` bytes, one byte is never NUL and each of the others mostly is."""
+    columns = [line[column::width] for column in range(width)]
+    letter_columns = [column for column in columns if 0 not in column]
+    mostly_nul = [column for column in columns if 2 * column.count(0) > len(column)]
+    return len(line) >= 4 * width and len(letter_columns) == 1 and len(mostly_nul) == width - 1
 
 
 def read_two_files(source: Path, target: Path) -> Iterator[RawPair]:
