@@ -28,7 +28,7 @@ class RescoredPair:
     @property
     def average_log_probability(self) -> float | None:
         """Log-probability a target token."""
-        return None if self.log_probability is None else self.log_probability / self.target_tokens
+        return None if self.log_probability is None else self.log_probability / max(1, self.target_tokens)
 
     def record(self) -> dict[str, Any]:
         """The pair as an object for --jsonl."""
@@ -56,7 +56,7 @@ def rescore(
 ) -> Iterator[RescoredPair]:
     """log p(target line | source line) for each pair of lines, in their order, as it is computed.
 
-    Several runs with the same tokenizer are an ensemble; `settings` are search.key=value. The files
+    Several runs with the same tokenizer are an ensemble; `overrides` are search.key=value. The files
     may be plain, .gz or .zst. DataError where one has more lines than the other, UserError and
     RunError as for `open_translator`.
     """
@@ -66,7 +66,7 @@ def rescore(
 
 
 def _batches(pairs: Iterable[RawPair]) -> Iterator[list[RawPair]]:
-    """What is scored together: MOST pairs, of which a long one counts as several."""
+    """What is scored together: MAX_PAIRS_PER_BATCH pairs, of which a long one counts as several."""
     batch: list[RawPair] = []
     batch_weight = 0
     for pair in pairs:
@@ -81,7 +81,7 @@ def _batches(pairs: Iterable[RawPair]) -> Iterator[list[RawPair]]:
 
 def _rescore_batch(translator: Translator, batch: list[RawPair]) -> Iterator[RescoredPair]:
     line_pairs = [[decode_line(raw, pair.line_number) for raw in pair[:2]] for pair in batch]
-    split_pairs = [translator.split_pair(source.text, target.text) for source, target in line_pairs]
+    split_pairs = [translator.planner.split_pair(source.text, target.text) for source, target in line_pairs]
     sources, targets = ([pair[side] for pairs in split_pairs for pair in pairs] for side in (0, 1))
     source_ids = translator.tokenizers.source.encode(sources)
     target_ids = translator.tokenizers.target.encode(targets)
@@ -115,13 +115,13 @@ def _skip_reason(translator: Translator, source: str, source_token_count: int, t
     """Why a pair cannot be scored; None where it can."""
     if not source or not source_token_count:
         return "the source is blank: not scored"
-    if source_token_count > translator.max_source_tokens:
+    if source_token_count > translator.planner.max_source_tokens:
         return (
             f"{source_token_count:,} source pieces are more than search.max_source_length or the model "
-            f"allow ({translator.max_source_tokens:,}): not scored"
+            f"allow ({translator.planner.max_source_tokens:,}): not scored"
         )
     max_target_tokens = max(
-        translator.config.max_target_length(translator.max_source_tokens), translator.max_source_tokens
+        translator.config.max_target_length(translator.planner.max_source_tokens), translator.planner.max_source_tokens
     )
     if translator.engine.max_target_positions is not None:
         max_target_tokens = min(max_target_tokens, translator.engine.max_target_positions - 1)

@@ -90,7 +90,6 @@ class Normalizer:
             ("unicode", config.unicode != "none", self._to_normal_form),
             ("quotes", config.quotes, lambda text: text.translate(_QUOTES)),
             ("dashes", config.dashes, lambda text: text.translate(_DASHES)),
-            ("whitespace", config.whitespace, collapse_white_space),
         ]
         self._steps = [(name, step) for name, is_on, step in steps if is_on]
         self._keeps_ascii = not config.entities
@@ -99,12 +98,25 @@ class Normalizer:
         """The text as a model gets it."""
         if self._keeps_ascii and text.isascii() and not _ASCII_TO_CHANGE.search(text):
             return text
+        return self.collapse(self.clean(text))
+
+    def clean(self, text: str) -> str:
+        """The text after all steps that leave white space as it is; before it is split into sentences."""
+        if self._keeps_ascii and text.isascii() and not _ASCII_TO_CHANGE.search(text):
+            return text
         for name, step in self._steps:
-            changed = step(text)
-            if changed != text:
-                self.counts[name] += 1
-                text = changed
+            text = self._apply(name, step, text)
         return text
+
+    def collapse(self, text: str) -> str:
+        """The text after the step that changes white space alone."""
+        return self._apply("whitespace", collapse_white_space, text) if self.config.whitespace else text
+
+    def _apply(self, name: str, step: Callable[[str], str], text: str) -> str:
+        changed = step(text)
+        if changed != text:
+            self.counts[name] += 1
+        return changed
 
     def _to_normal_form(self, text: str) -> str:
         return unicodedata.normalize("NFC" if self.config.unicode == "nfc" else "NFKC", text)

@@ -112,7 +112,7 @@ class SearchConfig(Section):
     def max_positions(self, device: str = "cpu", kv_cache_per_token: int = 0) -> int:
         """tokens_per_batch as a number, for this type of device.
 
-        `cached` is how many numbers are kept for a position of source or target, which are about as
+        `kv_cache_per_token` is how many numbers are kept for a position of source or target, which are about as
         many.
         """
         if self.tokens_per_batch != "auto":

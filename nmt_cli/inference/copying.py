@@ -4,8 +4,16 @@ import re
 
 _URL = r"[a-z][a-z0-9+.-]*://\S+|(?:mailto|tel|urn|doi):\S+"
 _EMAIL = r"[^\s@<>]+@[^\s@<>]+\.\w{2,}"
-_DOMAIN = r"(?:www\.\S+|(?:[\w-]+\.)+[a-z]{2,}(?::\d+)?(?:[/?#]\S*)?)"
-_PATH = r"(?:~|\.{1,2})?(?:/[^\s/]+)+/?|[a-z]:\\\S*|\\\\\S+|(?:[\w.-]+/)+[\w.-]+\.\w+|[\w-]{2,}\.[a-z][a-z0-9]{1,4}"
+_TOP_LEVEL = "com|org|net|edu|gov|int|info|biz|io|ai|dev|app|eu|[a-z]{2}"
+_DOMAIN = rf"(?:www\.\S+|(?:[\w-]+\.)+[a-z]{{2,}}(?::\d+|[/?#])\S*|(?-i:(?:[a-z0-9-]+\.)+(?:{_TOP_LEVEL})))"
+_ENDINGS = (
+    "txt|md|pdf|docx?|xlsx?|pptx?|od[tsp]|html?|xml|json|ya?ml|csv|tsv|py|js|ts|c|h|cpp|java|rs|go|sh|ini|cfg|toml|log|"
+    "png|jpe?g|gif|svg|webp|mp[34]|wav|zip|gz|xz|zst|tar|exe|srt|vtt|po|tmx"
+)
+_PATH = (
+    r"(?:~|\.{1,2})?(?:/[^\s/]+)+/?|[a-z]:\\\S*|\\\\\S+|(?:[\w.-]+/)+[\w.-]+\.\w+|"
+    rf"[\w-]+(?:\.[\w-]+)*\.(?:{_ENDINGS})"
+)
 _ADDRESS = re.compile(rf"[<(\[]?(?:{_URL}|{_EMAIL}|{_DOMAIN}|{_PATH})[>)\]]?[.,;]?", re.IGNORECASE)
 
 

@@ -22,8 +22,7 @@ class Candidate:
 
     def record(self) -> dict[str, Any]:
         """The scores of the candidate for --jsonl; null for an infinite one."""
-        log_probability = self.log_probability if math.isfinite(self.log_probability) else None
-        scores = {"score": self.score, "log_probability": log_probability}
+        scores = {"score": _finite(self.score), "log_probability": _finite(self.log_probability)}
         return scores if self.alignment is None else {**scores, "alignment": self.alignment}
 
 
@@ -102,7 +101,9 @@ class TranslatedLine:
                 {"text": candidate.text, **candidate.record()} for candidate in translation.candidates
             ]
         if translation.sentences:
-            record["sentences"] = [sentence._asdict() for sentence in translation.sentences]
+            record["sentences"] = [
+                sentence._asdict() | {"score": _finite(sentence.score)} for sentence in translation.sentences
+            ]
         if translation.diagnosis is not None:
             record["degeneration"] = translation.diagnosis.record()
         if translation.truncated_tokens:
@@ -112,3 +113,8 @@ class TranslatedLine:
         if self.warnings:
             record["warnings"] = self.warnings
         return record
+
+
+def _finite(value: float) -> float | None:
+    """JSON has no infinite numbers."""
+    return value if math.isfinite(value) else None

@@ -1,7 +1,7 @@
 """What a line is made of: sentences to translate, and what between them is copied as it is.
 
-The pieces of a line and the white space after each, put together, are the line again, so that
-nothing is lost between them.
+The pieces of a line and the white space after each, put together, are the line again without white space at its ends,
+so that nothing is lost between them.
 """
 
 import re
@@ -11,7 +11,7 @@ from typing import NamedTuple
 from nmt_cli.inference.copying import has_nothing_to_translate
 
 # A mark of a list at the beginning of a line, and a bar between two texts.
-LIST_MARK = re.compile(r"(?:[-–—*•·▪‣>#]+|\(?(?:\d{1,3}[.)]|[A-Za-z]\))|\[\w{1,3}\])(?=\s+\S)\s+")
+LIST_MARK = re.compile(r"(?:[-–—*•·▪‣>#]+|\(?(?:(?P<number>\d{1,3}\.)|\d{1,3}\)|[A-Za-z]\))|\[\w{1,3}\])(?=\s+\S)\s+")
 BAR = re.compile(r"(?:(?<=\s)|\A)[|¦‖│•·→⇒](?=\s)\s+")
 EMOJI = re.compile(
     "(?:[\u2600-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff][\ufe0f\u20e3\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f]*"
@@ -29,22 +29,32 @@ class Piece(NamedTuple):
     is_copied: bool = False
 
 
-def split_into_pieces(line: str, split_sentences: SplitSentences | None, *, copies: bool) -> list[Piece]:
+def split_into_pieces(
+    line: str,
+    split_sentences: SplitSentences | None,
+    *,
+    clean: Callable[[str], str] = str,
+    copies: bool,
+    has_ordinals: bool = False,
+) -> list[Piece]:
     """The pieces of a line; its leading and trailing white space is in none of them.
 
-    Without `split_sentences` the line is one piece. With `copies`, what holds nothing to translate
-    is a piece that is copied: a mark of a list, a bar or an emoji between two sentences, a number,
-    an address.
+    With `copies`, a line that holds nothing to translate is one piece that is copied, exactly as it is. Otherwise the
+    line is split after `clean`: into one piece without `split_sentences`; else into its sentences and, with `copies`,
+    what lies between them and holds nothing to translate: the mark of a list (but no number with a period in a language
+    that `has_ordinals`, where it may belong to the sentence), a bar or an emoji between two sentences, a number, an
+    address.
     """
     text = line.strip()
+    if text and copies and has_nothing_to_translate(text):
+        return [Piece(text, is_copied=True)]
+    text = clean(text).strip()
     if not text:
         return []
-    if copies and has_nothing_to_translate(text):
-        return [Piece(text, is_copied=True)]
     if split_sentences is None:
         return [Piece(text)]
     pieces: list[Piece] = []
-    for part, is_mark in _separate_marks(text) if copies else [(text, False)]:
+    for part, is_mark in _separate_marks(text, has_ordinals) if copies else [(text, False)]:
         for sentence in [part] if is_mark else split_sentences(part):
             content = sentence.rstrip()
             if content:
@@ -53,10 +63,11 @@ def split_into_pieces(line: str, split_sentences: SplitSentences | None, *, copi
     return pieces
 
 
-def _separate_marks(text: str) -> Iterator[tuple[str, bool]]:
+def _separate_marks(text: str, has_ordinals: bool) -> Iterator[tuple[str, bool]]:
     """Parts of a text, and whether each is a mark: of a list, a bar, or emoji at an edge of a sentence."""
     position = 0
-    if mark := LIST_MARK.match(text):
+    mark = LIST_MARK.match(text)
+    if mark and not (has_ordinals and mark["number"]):
         yield mark[0], True
         position = mark.end()
     for bar in BAR.finditer(text, position):

@@ -58,21 +58,16 @@ def split_line(text: str, max_tokens: int, count_tokens: TokenCounter) -> list[S
 def join_translations(segments: Sequence[Segment], translations: Sequence[str]) -> str:
     """The translation of a line from those of its segments, with the spacing that stood between them.
 
-    A single space is left out where the target is written without spaces, and added where only the source was.
+    A single space is left out where the target is written without spaces.
     """
-    joined = separator = last_source_character = ""
+    joined = separator = ""
     for segment, text in zip(segments, translations, strict=True):
         if joined and text:
             unspaced = _in_scripts(CJK, joined[-1]) or _in_scripts(CJK, text[0])
-            if unspaced and separator == " ":
-                separator = ""
-            elif not separator and not unspaced and _in_scripts(UNSPACED_SCRIPTS, last_source_character):
-                separator = " "
-            joined += separator
+            joined += "" if unspaced and separator == " " else separator
         if text:
             joined += text
             separator = segment.separator
-            last_source_character = segment.text[-1]
     return joined
 
 
@@ -169,7 +164,14 @@ def _strip_spans(text: str, spans: list[Span]) -> list[Span]:
 def _make_segments(text: str, spans: list[Span]) -> Iterator[Segment]:
     for index, (start, end) in enumerate(spans):
         next_start = spans[index + 1][0] if index + 1 < len(spans) else len(text)
-        yield Segment(text[start:end], text[end:next_start])
+        separator = text[end:next_start]
+        if not separator and index + 1 < len(spans) and _is_unspaced(text[end - 1], text[end]):
+            separator = " "  # in the target; inside a word there is none
+        yield Segment(text[start:end], separator)
+
+
+def _is_unspaced(*characters: str) -> bool:
+    return any(_in_scripts(UNSPACED_SCRIPTS, character) for character in characters)
 
 
 def _in_scripts(scripts: Sequence[range], character: str) -> bool:

@@ -1,9 +1,8 @@
 """From text to text: split, normalise, encode, sort, batch, search, repair, decode, join, restore the order."""
 
 import heapq
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import NamedTuple
 
 from nmt_cli.data.batching import batch_by_length
 from nmt_cli.data.prepared.store import Tokenizers
@@ -11,33 +10,12 @@ from nmt_cli.data.text_profile import TextProfile
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.engine import Engine, Hypothesis, TokenIds
 from nmt_cli.inference.degeneration import DecodedHypothesis, Diagnosis, SourceText, merge_diagnoses, repair_degenerate
+from nmt_cli.inference.line_plan import LinePlan, LinePlanner, TranslationUnit
 from nmt_cli.inference.lines import to_single_line
 from nmt_cli.inference.output import Candidate, TranslatedSentence, Translation
-from nmt_cli.inference.pieces import Piece, split_into_pieces
-from nmt_cli.inference.segments import Segment, join_translations, split_line
+from nmt_cli.inference.segments import join_translations
 
 Alignment = list[tuple[int, int]]
-
-
-class TranslationUnit(NamedTuple):
-    """What is translated as a whole: a line, a sentence of it, or a segment of a long sentence."""
-
-    segment: Segment
-    source_ids: TokenIds = []  # noqa: RUF012 (never changed) cut to the length that is read
-    prefix: str = ""
-    prefix_ids: TokenIds = []  # noqa: RUF012
-    given: str | None = None
-    """Its translation where that needs no search: itself if it is copied, or a sentence of the line's prefix."""
-
-
-@dataclass(frozen=True)
-class LinePlan:
-    """The units of a line; none for a line without text."""
-
-    units: list[TranslationUnit]
-    language_tag: str = ""
-    truncated_tokens: int = 0  # source tokens that are in no unit
-    warnings: list[str] = field(default_factory=list)
 
 
 class Translator:
@@ -60,12 +38,16 @@ class Translator:
         the tokens that search wrote.
         """
         self.engine, self.tokenizers, self.config = engine, tokenizers, config
-        self.profile = profile or TextProfile()
         self.align, self.rescore_canonical = align, rescore_canonical
-        limits = [config.max_source_length, (engine.max_source_positions or 1 << 30) - 1]
-        self.max_source_tokens = min(limits)
-        self._normalize = self.profile.normalizer()
-        self._splitter, self._target_splitter = self.profile.source_splitter(), self.profile.target_splitter()
+        max_source_tokens = min(config.max_source_length, (engine.max_source_positions or 1 << 30) - 1)
+        max_target_positions = engine.max_target_positions
+        self.planner = LinePlanner(
+            tokenizers,
+            config,
+            profile or TextProfile(),
+            max_source_tokens=max_source_tokens,
+            max_target_tokens=None if max_target_positions is None else max_target_positions - 1,
+        )
 
     def translate(self, lines: Sequence[str], prefixes: Sequence[str] | None = None) -> list[Translation]:
         """One translation per line, in the order of the lines; that of a blank line is empty.
@@ -75,9 +57,10 @@ class Translator:
         (search.keep). A sentence of more than search.max_source_length tokens is translated in segments (or, without
         search.split, truncated), with a warning in its translation.
         """
-        plans = self._plan_lines(lines)
-        if prefixes is not None:
-            self._set_prefixes(plans, [prefix.strip() for prefix in prefixes])
+        plans = self.planner.plan(lines)
+        for plan, prefix in zip(plans, prefixes or [""] * len(plans), strict=True):
+            if prefix.strip():
+                self.planner.set_prefix(plan, prefix)
         units = [unit for plan in plans for unit in plan.units if unit.given is None]
         hypotheses = self._search(units, self.config)
         diagnoses: list[Diagnosis | None] = [None] * len(units)
@@ -100,179 +83,38 @@ class Translator:
             for plan in plans
         ]
 
-    def _plan_lines(self, lines: Sequence[str]) -> list[LinePlan]:
-        """The units of each line; all sentences are tokenized together."""
-        line_tags = [self.tokenizers.source.language_tag(line.strip()) for line in lines]
-        line_pieces = [
-            self._pack_sentences(self._split(line.strip()[len(tag) :]))
-            for line, tag in zip(lines, line_tags, strict=True)
-        ]
-        texts = [
-            tag + piece.text
-            for tag, pieces in zip(line_tags, line_pieces, strict=True)
-            for piece in pieces
-            if not piece.is_copied
-        ]
-        encoded = iter(self.tokenizers.source.encode(texts))
-        plans = []
-        for tag, pieces in zip(line_tags, line_pieces, strict=True):
-            plan, truncated_tokens = LinePlan([], tag), 0
-            for piece in pieces:
-                if piece.is_copied:
-                    plan.units.append(TranslationUnit(Segment(piece.text, piece.separator), given=piece.text))
-                else:
-                    units, truncated = self._plan_sentence(piece, tag, next(encoded))
-                    plan.units.extend(units)
-                    truncated_tokens += truncated
-                    if len(units) > 1:
-                        plan.warnings.append(f"longer than the model reads: translated in {len(units)} parts")
-            plans.append(replace(plan, truncated_tokens=truncated_tokens))
-        return plans
-
-    def split_pair(self, source: str, target: str) -> list[tuple[str, str]]:
-        """The sentences of a line, each with that of its translation, where both have as many; else the whole lines.
-
-        What is copied has no probability, and is in none of them.
-        """
-        tag = self.tokenizers.source.language_tag(source.strip())
-        pieces = self._pack_sentences(self._split(source.strip()[len(tag) :]))
-        if len(pieces) > 1:
-            split_sentences = self._target_splitter.split if self.config.split == "sentences" else None
-            translated = self._pack_sentences(
-                split_into_pieces(target, split_sentences, copies=self.config.keep == "auto")
-            )
-            if [piece.is_copied for piece in pieces] == [piece.is_copied for piece in translated]:
-                pairs = zip(pieces, translated, strict=True)
-                return [(tag + piece.text, other.text) for piece, other in pairs if not piece.is_copied]
-        return [(tag + self._normalize(source.strip()[len(tag) :]), target.strip())]
-
-    def _split(self, line: str) -> list[Piece]:
-        """The pieces of a line, normalised one by one, so that the spacing between them stays as it is."""
-        split_sentences = self._splitter.split if self.config.split == "sentences" else None
-        pieces = split_into_pieces(line, split_sentences, copies=self.config.keep == "auto")
-        return [
-            piece if piece.is_copied else piece._replace(text=text)
-            for piece in pieces
-            if piece.is_copied or (text := self._normalize(piece.text))
-        ]
-
-    def _pack_sentences(self, pieces: list[Piece]) -> list[Piece]:
-        """Sentences together, as far as the training text has lines of so many, and so long."""
-        max_sentences = self.profile.lengths.typical_sentences
-        if max_sentences == 1 or len(pieces) < 2:
-            return pieces
-        max_tokens = self.profile.lengths.typical_tokens or self.max_source_tokens
-        packed: list[Piece] = []
-        sentence_count = token_count = 0
-        for piece in pieces:
-            piece_tokens = 0 if piece.is_copied else len(self.tokenizers.source.encode([piece.text])[0])
-            fits = sentence_count and sentence_count < max_sentences and token_count + piece_tokens <= max_tokens
-            if piece.is_copied:
-                packed.append(piece)
-                sentence_count = 0
-            elif fits:
-                packed[-1] = Piece(f"{packed[-1].text}{packed[-1].separator}{piece.text}", piece.separator)
-                sentence_count, token_count = sentence_count + 1, token_count + piece_tokens
-            else:
-                packed.append(piece)
-                sentence_count, token_count = 1, piece_tokens
-        return packed
-
-    def _plan_sentence(self, piece: Piece, language_tag: str, ids: TokenIds) -> tuple[list[TranslationUnit], int]:
-        """A unit for a sentence, or several for a long one; and the number of its tokens that are in none."""
-        whole = Segment(piece.text, piece.separator)
-        if not ids:
-            return [], 0
-        if len(ids) <= self.max_source_tokens:
-            return [TranslationUnit(whole, ids)], 0
-        if self.config.split == "none":
-            truncated = len(ids) - self.max_source_tokens
-            return [TranslationUnit(whole, ids[: self.max_source_tokens])], truncated
-        encode = self.tokenizers.source.encode
-        max_segment_tokens = self.max_source_tokens - (len(encode([language_tag])[0]) if language_tag else 0)
-        segments = split_line(
-            piece.text,
-            max(1, max_segment_tokens),
-            lambda segment_texts: [len(token_ids) for token_ids in encode(segment_texts)],
-        )
-        segments[-1] = replace(segments[-1], separator=piece.separator)
-        encoded = encode([language_tag + segment.text for segment in segments])
-        truncated = sum(max(0, len(segment_ids) - self.max_source_tokens) for segment_ids in encoded)
-        units = [
-            TranslationUnit(segment, segment_ids[: self.max_source_tokens])
-            for segment, segment_ids in zip(segments, encoded, strict=True)
-            if segment_ids
-        ]
-        return units, truncated
-
-    def _set_prefixes(self, plans: list[LinePlan], prefixes: Sequence[str]) -> None:
-        """Give the first units of each line its prefix, sentence by sentence."""
-        for plan, prefix in zip(plans, prefixes, strict=True):
-            if not prefix:
-                continue
-            if not plan.units:
-                plan.warnings.append("the line is blank: its prefix was not used")
-                continue
-            self._set_prefix(plan, prefix)
-
-    def _set_prefix(self, plan: LinePlan, prefix: str) -> None:
-        """Sentences of the prefix are the translations of the first units; its last one begins the next unit."""
-        remaining = prefix
-        for index, unit in enumerate(plan.units):
-            if not remaining:
-                return
-            if unit.given is not None and len(plan.units) > index + 1:
-                remaining = remaining.removeprefix(unit.given).lstrip()
-                continue
-            sentence, *others = (
-                self._target_splitter.split(remaining) if self.config.split == "sentences" else [remaining]
-            )
-            if others and index + 1 < len(plan.units):
-                plan.units[index] = unit._replace(given=sentence.strip())
-                remaining = "".join(others)
-            else:
-                plan.units[index] = self._with_prefix(plan, unit, remaining)
-                return
-
-    def _with_prefix(self, plan: LinePlan, unit: TranslationUnit, prefix: str) -> TranslationUnit:
-        """The unit with a prefix, truncated to what the model can write."""
-        if unit.given is not None:  # what would be copied is translated after all
-            text = self._normalize(unit.segment.text)
-            (source_ids,) = self.tokenizers.source.encode([plan.language_tag + text])
-            if not text or not source_ids:
-                plan.warnings.append("the line is blank: its prefix was not used")
-                return unit
-            unit = TranslationUnit(Segment(text, unit.segment.separator), source_ids[: self.max_source_tokens])
-        (ids,) = self.tokenizers.target.encode([prefix])
-        max_target_positions = self.engine.max_target_positions
-        if max_target_positions is not None and len(ids) > max_target_positions - 1:
-            plan.warnings.append(f"the prefix is longer than the {max_target_positions - 1} pieces that the "
-                                 "model can write: cut")  # fmt: skip
-            ids = ids[: max_target_positions - 1]
-        return unit._replace(prefix=prefix, prefix_ids=ids)
-
     def _given_candidates(self, units: Sequence[TranslationUnit]) -> list[Candidate]:
-        """Candidates that needed no search; those of a prefix have the probability that the model gives them."""
-        prefixed = [index for index, unit in enumerate(units) if unit.source_ids]
-        targets = self.tokenizers.target.encode([units[index].given or "" for index in prefixed])
-        scores = dict.fromkeys(range(len(units)), 0.0)
-        if prefixed:
-            sources = [units[index].source_ids for index in prefixed]
-            scores |= zip(prefixed, self.engine.log_probabilities(sources, targets, self.config) or [], strict=False)
-        lengths = dict(zip(prefixed, map(len, targets), strict=True))
+        """Candidates that needed no search: of what is copied, with probability 1, and of a prefix, with that which the
+        model gives it (0 where it cannot write as much)."""
+        target_ids = self.tokenizers.target.encode([unit.given or "" for unit in units])
+        max_tokens = self.planner.max_target_tokens
+        log_probs = [0.0 if not unit.source_ids else -math.inf for unit in units]
+        scorable = [
+            index
+            for index, (unit, ids) in enumerate(zip(units, target_ids, strict=True))
+            if unit.source_ids and (max_tokens is None or len(ids) <= max_tokens)
+        ]
+        if scorable:
+            pairs = [units[index].source_ids for index in scorable], [target_ids[index] for index in scorable]
+            for index, log_prob in zip(
+                scorable, self.engine.log_probabilities(*pairs, self.config) or [], strict=False
+            ):
+                log_probs[index] = log_prob
         return [
             Candidate(
                 unit.given or "",
-                self.config.normalize(scores[index], lengths.get(index, 0) + 1),
-                scores[index],
-                [(word, word) for word in range(len(unit.segment.text.split()))]
-                if self.align and not unit.source_ids
-                else []
-                if self.align
-                else None,
+                self.config.normalize(log_prob, len(ids) + 1) if unit.source_ids else 0.0,
+                log_prob,
+                self._given_alignment(unit),
             )
-            for index, unit in enumerate(units)
+            for unit, ids, log_prob in zip(units, target_ids, log_probs, strict=True)
         ]
+
+    def _given_alignment(self, unit: TranslationUnit) -> Alignment | None:
+        """Each word of a copied text with itself; none for a prefix."""
+        if not self.align:
+            return None
+        return [] if unit.source_ids else [(word, word) for word in range(len(unit.segment.text.split()))]
 
     def _search(self, units: Sequence[TranslationUnit], config: SearchConfig) -> list[list[DecodedHypothesis]]:
         """Hypotheses of each unit, best first; units of similar length are searched together."""
@@ -315,7 +157,8 @@ class Translator:
         scores = [hypothesis.hypothesis.log_probability for _, hypothesis in hypotheses]
         if not self.rescore_canonical:
             return scores
-        canonical_ids = self.tokenizers.target.encode([hypothesis.text.strip() for _, hypothesis in hypotheses])
+        texts = [self.planner.normalizer(hypothesis.text.strip()) for _, hypothesis in hypotheses]
+        canonical_ids = self.tokenizers.target.encode(texts)
         max_target_positions = self.engine.max_target_positions
         noncanonical = [
             index
@@ -380,7 +223,7 @@ def _best_combinations(unit_candidates: list[list[Candidate]], count: int) -> li
     """A candidate of each unit, in the `count` ways with the highest sums of scores; [] where no unit has any."""
     if not any(unit_candidates):
         return []
-    choices = [candidates or [Candidate("", 0.0, 0.0)] for candidates in unit_candidates]
+    choices = [candidates or [Candidate("", -math.inf, -math.inf)] for candidates in unit_candidates]
 
     def total(ranks: tuple[int, ...]) -> float:
         return sum(candidates[rank].score for candidates, rank in zip(choices, ranks, strict=True))
@@ -405,7 +248,8 @@ def _join_candidates(plan: LinePlan, candidates: Sequence[Candidate]) -> Candida
     alignment: Alignment = []
     tag_words = source_words = len(plan.language_tag.split())
     for index, (unit, candidate) in enumerate(zip(plan.units, candidates, strict=True)):
-        before = join_translations(segments[: index + 1], [*(c.text for c in candidates[:index]), "x"])
+        beginning = candidate.text.lstrip()[:1] or "x"
+        before = join_translations(segments[: index + 1], [*(c.text for c in candidates[:index]), beginning])
         target_words = len(before.split()) - 1
         own_tag = 0 if unit.given is not None else tag_words  # words of the tag that the unit was given, too
         alignment += [

@@ -76,7 +76,7 @@ def find_base_or_started_run(recipe: Recipe, out: Path) -> BaseRun | None:
 
 
 def inherit_sections(recipe: Recipe, base_run: BaseRun) -> Recipe:
-    """The recipe with the tokenizer and model sections of the base run.
+    """The recipe with the tokenizer and model sections of the base run, and its normalisation unless it states one.
 
     RecipeError names each key that the recipe sets to another value, except OVERRIDABLE_KEYS, which
     keep the recipe's value.
@@ -98,6 +98,9 @@ def inherit_sections(recipe: Recipe, base_run: BaseRun) -> Recipe:
         )
     training = recipe.training.model_copy(update={"init_from": _resolve_init_from(recipe, base_run)})
     replacements: dict[str, Any] = {**sections, "training": training}
+    if "normalization" not in recipe.corpus.model_fields_set:
+        base_value = {"normalization": base_run.recipe.corpus.normalization}
+        replacements["corpus"] = recipe.corpus.model_copy(update=base_value)
     return replace(recipe, **replacements)
 
 

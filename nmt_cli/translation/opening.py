@@ -118,6 +118,10 @@ def _open_torch_engine(
             raise RunError(
                 f"{other.folder.path} has another tokenizer than {first.folder.path}: an ensemble needs the same one"
             )
+        if first.recipe.corpus.normalization != other.recipe.corpus.normalization:
+            raise RunError(
+                f"{other.folder.path} normalises text otherwise than {first.folder.path}: an ensemble needs the same"
+            )
     if align and not first.model.has_attention:
         raise UserError(f"{runs[0]}: alignments need a model with attention")
     if not others:

@@ -100,8 +100,9 @@ class ParallelTranslator:
             translated_lines = _translate_blocks(self.translator, blocks)
         else:
             translated_lines = self._translate_in_workers(blocks)
+        normalize = self.translator.planner.normalizer
         for translated in translated_lines:
-            unknown = unknown_words(translated.line.text, self.known_words) if self.known_words else []
+            unknown = unknown_words(normalize(translated.line.text), self.known_words) if self.known_words else []
             yield replace(translated, unknown_words=unknown)
 
     def _translate_in_workers(self, blocks: BlockReader) -> Iterator[TranslatedLine]:

@@ -168,7 +168,7 @@ def test_each_part_of_a_long_line_has_its_language_code(run: Path) -> None:
     opened = open_translator([run], ["search.max_source_length=12"])
     source = opened.tokenizers.source
     line = ">>deu<< The old man reads a book. Two dogs see a house. The woman likes a letter."
-    (plan,) = opened._plan_lines([line])
+    (plan,) = opened.planner.plan([line])
     parts = plan.units
     (code,) = source.encode([">>deu<<"])[0]
     assert len(parts) > 2 and all(part.source_ids[0] == code and len(part.source_ids) <= 12 for part in parts)

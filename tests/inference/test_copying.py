@@ -12,12 +12,13 @@ COPIED = [
     "www.example.org",
     "example.org", "example.org/path?q=1", "someone@example.org", "<someone@example.org>", "mailto:someone@example.org",
     "/usr/local/bin/nmt", "~/texts/a.txt", "./a/b", "C:\\Users\\Anna\\a.docx", "\\\\server\\share",
-    "src/main.py", "report.pdf",
+    "src/main.py", "report.pdf", "nmt-0.1.tar.gz", "example.co.uk",
 ]  # fmt: skip
 TRANSLATED = [
     "a", "Hello", "No.", "bicycle", "BICYCLE", "U.S.", "z.B.", "Dr.", "see https://example.org", "mail to a@b.de",
     "and/or",
     "日本語", "3 cats", "don't", "e-mail", "Who?", "10 km", "Hello.", "x = 3", "TCP/IP", "Yes/No",
+    "Yes.No", "Danke.Gut", "danke.gut", "Hello.World", "etc.",
 ]  # fmt: skip
 
 

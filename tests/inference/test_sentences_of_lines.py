@@ -2,6 +2,8 @@
 
 import io
 import itertools
+import json
+import math
 from typing import Any
 
 import pytest
@@ -13,6 +15,8 @@ from nmt_cli.data.text_profile import LineLengths, TextProfile
 from nmt_cli.data.tokenization.tokenizer import TextTokenizer
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.torch_engine import TorchEngine
+from nmt_cli.inference.lines import InputLine
+from nmt_cli.inference.output import TranslatedLine
 from nmt_cli.inference.segments import Segment, join_translations
 from nmt_cli.inference.translator import Translator
 from nmt_cli.models import MODELS
@@ -38,7 +42,7 @@ def real(tokenizer: TextTokenizer, profile: TextProfile = PROFILE, **options: An
 
 def sources(translator: Translator, line: str) -> list[str]:
     """What the engine is given for a line."""
-    (plan,) = translator._plan_lines([line])
+    (plan,) = translator.planner.plan([line])
     return [unit.segment.text for unit in plan.units if unit.given is None]
 
 
@@ -116,7 +120,8 @@ def test_alignments_count_the_words_of_the_whole_line(tokenizer: TextTokenizer) 
     translator = real(tokenizer, min_length=3)
     first, second = translator.translate(["The old man reads.", "Two dogs see a book."])
     (line,) = translator.translate(["The old man reads. Two dogs see a book."])
-    words = len(first.text.split())
+    assert first.candidates[0].alignment and second.candidates[0].alignment
+    words = len(line.text.split()) - len(second.text.split())
     assert line.candidates[0].alignment == [
         *(first.candidates[0].alignment or []),
         *((source + 4, target + words) for source, target in second.candidates[0].alignment or []),
@@ -141,3 +146,78 @@ def test_a_record_lists_the_sentences(tokenizer: TextTokenizer) -> None:
     assert record["sentences"][1] == {"text": "7", "translation": "7", "score": 0.0}
     (single,) = translate_stream(real(tokenizer), io.BytesIO(b"A dog.\n"))
     assert "sentences" not in single.record()
+
+
+@pytest.mark.parametrize("line", ["你好!世界很大。", "我喜欢读书。他也喜欢。", "यह है।वह है।"])
+def test_sentences_without_spacing_between_them_get_some_where_the_target_has_it(
+    line: str, tokenizer: TextTokenizer
+) -> None:
+    languages = TextProfile("hi" if "।" in line else "zh", "en", NormalizationConfig())
+    (plan,) = echo(tokenizer, languages).planner.plan([line])
+    segments = [unit.segment for unit in plan.units]
+    assert len(segments) == 2
+    assert join_translations(segments, ["One.", "Two."]) == "One. Two."
+    assert join_translations(segments, ["一。", "二。"]) == "一。二。"
+
+
+@pytest.mark.parametrize(
+    "line, prefix",
+    [
+        ("Hello. 🙂", "Hallo. 🙂"),
+        ("Home | About us", "Start | Über"),
+        ("1. Open.", "1"),
+        ("1. Open.", "1. Öffnen"),
+        ("1. Open.", "Öffnen"),
+        ("2 | apples", "20 Äpfel"),
+        ("A dog. 7", "Ein Hund. 7"),
+        ("A dog. Two dogs. Who?", "Ein Hund. 7. Wer"),
+    ],
+)
+def test_a_translation_begins_with_its_prefix_whatever_is_copied(
+    line: str, prefix: str, tokenizer: TextTokenizer
+) -> None:
+    (translation,) = real(tokenizer, repair_degenerate=False).translate([line], [prefix])
+    assert translation.text.startswith(prefix) and translation.warnings == []
+    assert translation.text.count("🙂") == line.count("🙂") and translation.text.count("|") <= line.count("|")
+
+
+def test_an_invisible_character_hides_no_end_of_a_sentence_and_spacing_inside_is_normalised(
+    tokenizer: TextTokenizer,
+) -> None:
+    assert sources(echo(tokenizer), "A dog sees.\u200b Who is it?") == ["A dog sees.", "Who is it?"]
+    packed = TextProfile("en", "de", NormalizationConfig(), lengths=LineLengths({2: 1}, {0.95: 1000}))
+    assert sources(echo(tokenizer, packed), "A dog sees.\u00a0 Who is it?") == ["A dog sees. Who is it?"]
+    (translation,) = real(tokenizer).translate(["\u200b"])
+    assert translation.text == "\u200b"
+
+
+def test_ordinals_are_no_marks_of_lists(tokenizer: TextTokenizer) -> None:
+    german = TextProfile("de", "en", NormalizationConfig())
+    assert sources(echo(tokenizer, german), "3. Oktober ist ein Feiertag.") == ["3. Oktober ist ein Feiertag."]
+    assert sources(echo(tokenizer), "3. October is a holiday.") == ["October is a holiday."]
+    assert sources(echo(tokenizer, german), "3) Oktober ist ein Feiertag.") == ["Oktober ist ein Feiertag."]
+
+
+def test_pairs_to_score_are_grouped_as_the_source_is(tokenizer: TextTokenizer) -> None:
+    planner = echo(tokenizer).planner
+    assert planner.split_pair("A dog. Two.", "Ein  Hund.\u00a0Zwei.") == [("A dog.", "Ein Hund."), ("Two.", "Zwei.")]
+    assert planner.split_pair("A dog. Two.", "Ein Hund") == [("A dog. Two.", "Ein Hund")]
+    assert planner.split_pair("1. www.example.org", "1. www.example.org") == []
+    assert planner.split_pair("123", "123") == [] and planner.split_pair("123", "abc") == [("123", "abc")]
+    grouped = TextProfile("en", "de", NormalizationConfig(), lengths=LineLengths({2: 1}, {0.95: 1000}))
+    source, target = "I am. You are. It is.", "Ich bin es nun auch. Du bist. Es ist."
+    assert echo(tokenizer, grouped).planner.split_pair(source, target) == [
+        ("I am. You are.", "Ich bin es nun auch. Du bist."),
+        ("It is.", "Es ist."),
+    ]
+
+
+def test_a_prefix_that_the_model_cannot_write_has_no_score(tokenizer: TextTokenizer) -> None:
+    translator = real(tokenizer)
+    translator.planner.max_target_tokens = 3
+    lines = io.BytesIO(b"A dog. Two dogs.\n")
+    (translation,) = translator.translate(["A dog. Two dogs."], ["ein Haus und ein Hund und ein Buch. Zwei"])
+    assert translation.candidates[0].log_probability == -math.inf
+    record = TranslatedLine(InputLine(1, lines.getvalue().decode(), False), translation).record()
+    assert record["score"] is None and record["sentences"][0]["score"] is None
+    json.dumps(record, allow_nan=False)

@@ -68,7 +68,7 @@ def test_ten_thousand_words_are_one_line_translated_in_parts(tokenizer: TextToke
 def test_parts_are_as_long_as_the_model_reads_and_hold_the_whole_line(tokenizer: TextTokenizer) -> None:
     small = translator(tokenizer, max_source_length=9, keep="none")
     line = "The old man reads. Two dogs don't see 1995 houses 我喜欢读书。 " + "z" * 40 + "🙂🙂🙂"
-    (plan,) = small._plan_lines([line])
+    (plan,) = small.planner.plan([line])
     parts = [part.source_ids for part in plan.units]
     assert all(0 < len(part) <= 9 for part in parts)
     texts = tokenizer.decode(parts)

@@ -6,43 +6,46 @@ import sys
 from pathlib import Path
 
 import pytest
-
-from tests.conftest import environment as environment_of_tests
-from tests.conftest import write_syllables
-
-PROGRAM = """
 import torch
-from pathlib import Path
-from nmt_cli.runs.preparation import prepare_recipe
-from nmt_cli.runs.loading import build_model
+
 from nmt_cli.reporting import Reporter
+from nmt_cli.runs.loading import build_model
+from nmt_cli.runs.preparation import prepare_recipe
 from nmt_cli.training.batches import BatchIterator
 from nmt_cli.training.gradients import GradientAccumulator
+from nmt_cli.training.parameters import FlatParameters
 from nmt_cli.training.state import TrainingState
-from nmt_cli.training.parameters import Weights
-from tests.conftest import toy_recipe
+from tests.conftest import environment as environment_of_tests
+from tests.conftest import toy_recipe, write_syllables
 
-recipe = toy_recipe(Path("text"))
-data = prepare_recipe(recipe, Reporter(quiet=True)).data
-model = build_model(recipe, data.tokenizers.vocabulary).train()
-gradients = GradientAccumulator(
-    model, Weights(model, torch.bfloat16), device=torch.device("cpu"), seed=1, smoothing=0.1
-)
-feed, state = BatchIterator(data, 512, seed=1), TrainingState()
-for epoch in range(3):
-    for _ in feed.plan().order:
-        state.update += 1
-        gradients.add_up(feed.share(), state)
-        gradients.weights.drop_gradient()
-    print("epoch over", flush=True)
-"""
+
+def train_three_epochs() -> None:
+    """Run by the test in a process of its own, where oneDNN's messages can be read."""
+    recipe = toy_recipe(Path("text"))
+    data = prepare_recipe(recipe, Reporter(quiet=True)).data
+    model = build_model(recipe, data.tokenizers.vocabulary).train()
+    gradients = GradientAccumulator(
+        model, FlatParameters(model, torch.bfloat16), device=torch.device("cpu"), seed=1, smoothing=0.1
+    )
+    batches, state = BatchIterator(data, 512, seed=1), TrainingState()
+    for _ in range(3):
+        for _ in batches.epoch_schedule().batches:
+            state.update += 1
+            gradients.accumulate_gradients(batches.next_micro_batches(), state)
+            gradients.parameters.zero_grad()
+        print("epoch over", flush=True)
 
 
 @pytest.mark.slow
 def test_after_the_first_epoch_onednn_makes_no_kernel_anew(tmp_path: Path) -> None:
     write_syllables(tmp_path / "text", {"train": 3000, "dev": 2, "test": 2}, longest=30)
     environment = environment_of_tests() | {"ONEDNN_VERBOSE": "profile_create"}
-    done = subprocess.run([sys.executable, "-c", PROGRAM], cwd=tmp_path, env=environment, capture_output=True)
+    done = subprocess.run(
+        [sys.executable, "-c", "from tests.training.test_shapes import train_three_epochs as run; run()"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+    )
     assert done.returncode == 0, done.stderr.decode()
     epochs = done.stdout.decode().split("epoch over\n")
     made = [len(re.findall("create:cache_miss", epoch)) for epoch in epochs[:3]]

@@ -180,21 +180,21 @@ import sys
 from pathlib import Path
 from nmt_cli.translation.ray_cluster import ray_session, ray_pool, translate_on_ray
 from nmt_cli.runs.preparation import prepare_recipe
-from nmt_cli.translation.parallel import Opening
+from nmt_cli.translation.opening import TranslatorSpec
 from nmt_cli.translation.byte_ranges import parse_shards
-from nmt_cli.translation.shard_files import joined
+from nmt_cli.translation.shard_files import join_shards
 from nmt_cli.reporting import Reporter
 from tests.conftest import Call, toy_recipe
 
 with ray_session() as ray:
     quiet = Reporter(quiet=True)
     data = prepare_recipe(toy_recipe(Path("text")), quiet, Path("two"), pool=ray_pool(ray)).data
-    opening = Opening((sys.argv[1],), ("search.beam=1",), "cpu")
-    done = translate_on_ray(
-        opening, Path("text/test.ab"), parse_shards("all/2"), Path("parts"), "text", quiet
+    spec = TranslatorSpec((sys.argv[1],), ("search.beam=1",), "cpu")
+    results = translate_on_ray(
+        spec, Path("text/test.ab"), parse_shards("all/2"), Path("parts"), "text", quiet
     )
-assert [one.shard.number for one in done] == [1, 2]
-sys.stdout.buffer.writelines(joined(Path("parts")))
+assert [result.shard.number for result in results] == [1, 2]
+sys.stdout.buffer.writelines(join_shards(Path("parts")))
 print(data.folder.name)
 """
 

@@ -166,6 +166,11 @@ class SentenceSplitter:
         self._starters = words.sets[STARTER] | frozenset(learned.starters)
         self._sets = words.sets
 
+    @property
+    def has_ordinals(self) -> bool:
+        """Whether a number with a period is an ordinal in the language."""
+        return self.language in _ORDINAL_LANGUAGES
+
     def split(self, line: str) -> list[str]:
         """The sentences of a line, each with the white space after it: joined, they are the line again."""
         starts = self.find_starts(line)

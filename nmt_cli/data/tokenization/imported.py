@@ -35,7 +35,7 @@ class ImportedTokenizer(TextTokenizer):
     """A SentencePiece model of one language with the vocabulary of an imported model."""
 
     def __init__(self, backend: Tokenizer, tokens: Sequence[str], vocabulary: Vocabulary) -> None:
-        """`pieces` in the order of ids, with U+2581 for spaces."""
+        """`tokens` in the order of ids, with U+2581 for spaces."""
         super().__init__(backend)
         self.vocab_size = len(tokens)
         self._tokens, self._unk_id = list(tokens), vocabulary.unknown

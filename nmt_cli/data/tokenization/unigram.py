@@ -134,7 +134,7 @@ class _Substrings(NamedTuple):
 
 
 def _seed_subwords(words: Counts, alphabet: set[str], max_length: int, max_longer_subwords: int) -> dict[str, int]:
-    """The alphabet and the `most` best longer substrings that occur twice, with count * length."""
+    """The alphabet and the `max_longer_subwords` best longer substrings that occur twice, with count * length."""
     scores = dict(_repeated_substrings(words, max_length, max(max_longer_subwords, len(alphabet))))
     ranked = sorted((-score, subword) for subword, score in scores.items() if len(subword) > 1)
     seeds = [*alphabet, *(subword for _, subword in ranked[:max_longer_subwords])]
@@ -143,7 +143,7 @@ def _seed_subwords(words: Counts, alphabet: set[str], max_length: int, max_longe
 
 
 def _repeated_substrings(words: Counts, max_length: int, max_per_length: int) -> Iterator[tuple[str, int]]:
-    """The `most` best substrings of each length, with ties, that occur twice; count * length."""
+    """The `max_per_length` best substrings of each length, with ties, that occur twice; count * length."""
     texts = _ConcatenatedTexts.concatenate(list(words))
     counts = np.repeat(np.fromiter(words.values(), np.float64, len(words)), np.diff(texts.bounds))
     substrings = _Substrings.characters(texts.symbols)
@@ -201,7 +201,7 @@ class _Lattice:
     def expected_counts(self, scores: Floats, counts: Floats) -> Floats:
         """The E-step: how often each piece is expected, [pieces], in texts seen `counts` times.
 
-        `reached` is the forward probability log alpha, [nodes]. Backwards, the posterior of an edge
+        `log_forward` is the forward probability log alpha, [nodes]. Backwards, the posterior of an edge
         is that of its end node times its share of the paths there: no second pass of logarithms.
         """
         log_forward = np.zeros(self.bounds[-1])

@@ -1,0 +1,226 @@
+"""What is translated for each line: its sentences, normalised, tokenized, and cut to what the model reads."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+from nmt_cli.data.prepared.store import Tokenizers
+from nmt_cli.data.sentences.splitter import SentenceSplitter
+from nmt_cli.data.text_profile import TextProfile
+from nmt_cli.decoding.config import SearchConfig
+from nmt_cli.decoding.engine import TokenIds
+from nmt_cli.inference.pieces import Piece, split_into_pieces
+from nmt_cli.inference.segments import Segment, split_line
+
+
+class TranslationUnit(NamedTuple):
+    """What is translated as a whole: sentences of a line, or a segment of a long one."""
+
+    segment: Segment
+    source_ids: TokenIds = []  # noqa: RUF012 (never changed) cut to the length that is read
+    prefix: str = ""
+    prefix_ids: TokenIds = []  # noqa: RUF012
+    given: str | None = None
+    """Its translation where that needs no search: itself if it is copied, or sentences of the line's prefix."""
+    sentence_count: int = 1
+
+
+@dataclass
+class LinePlan:
+    """The units of a line; none for a line without text."""
+
+    line: str  # without its language tag
+    language_tag: str = ""
+    units: list[TranslationUnit] = field(default_factory=list)
+    is_segmented: bool = False
+    """Whether a sentence was too long and is translated in segments."""
+    truncated_tokens: int = 0  # source tokens that are in no unit
+    warnings: list[str] = field(default_factory=list)
+
+
+class LinePlanner:
+    """Plans lines for a model that reads and writes at most so many tokens; `max_target_tokens` None: any number."""
+
+    def __init__(
+        self,
+        tokenizers: Tokenizers,
+        config: SearchConfig,
+        profile: TextProfile,
+        *,
+        max_source_tokens: int,
+        max_target_tokens: int | None,
+    ) -> None:
+        self.tokenizers, self.config, self.profile = tokenizers, config, profile
+        self.max_source_tokens, self.max_target_tokens = max_source_tokens, max_target_tokens
+        self.normalizer = profile.normalizer()
+        self._source_splitter, self._target_splitter = profile.source_splitter(), profile.target_splitter()
+
+    def plan(self, lines: Sequence[str]) -> list[LinePlan]:
+        """A plan for each line; the sentences of all lines are tokenized together."""
+        plans, pieces_by_line = [], []
+        for line in lines:
+            text = line.strip()
+            tag = self.tokenizers.source.language_tag(text)
+            plans.append(LinePlan(text[len(tag) :], tag))
+            pieces_by_line.append(self._split(text[len(tag) :], self._source_splitter))
+        groups_by_line = self._group(pieces_by_line)
+        texts = [
+            plan.language_tag + self._join(group).text
+            for plan, groups in zip(plans, groups_by_line, strict=True)
+            for group in groups
+            if not group[0].is_copied
+        ]
+        encoded = iter(self.tokenizers.source.encode(texts))
+        for plan, groups in zip(plans, groups_by_line, strict=True):
+            for index, group in enumerate(groups):
+                piece = self._join(group)
+                is_before_sentence = index + 1 < len(groups) and not groups[index + 1][0].is_copied
+                if is_before_sentence and not piece.separator and not piece.is_copied:
+                    piece = piece._replace(separator=" ")  # the target may need one where the source does not
+                if piece.is_copied:
+                    plan.units.append(TranslationUnit(Segment(piece.text, piece.separator), given=piece.text))
+                else:
+                    self._add_units(plan, piece, next(encoded), len(group))
+        return plans
+
+    def split_pair(self, source: str, target: str) -> list[tuple[str, str]]:
+        """The units of a source line, each with its part of the target line where both have the same pieces; else one
+        pair, the whole lines.
+
+        What is copied to the target has no probability and is in none of the pairs.
+        """
+        text = source.strip()
+        tag = self.tokenizers.source.language_tag(text)
+        source_pieces = self._split(text[len(tag) :], self._source_splitter)
+        target_pieces = self._split(target, self._target_splitter)
+        if [piece.is_copied for piece in source_pieces] != [piece.is_copied for piece in target_pieces]:
+            return [(tag + self.normalizer(text[len(tag) :]), self.normalizer(target.strip()))]
+        (groups,), position, pairs = self._group([source_pieces]), 0, []
+        for group in groups:
+            target_group = target_pieces[position : position + len(group)]
+            position += len(group)
+            if not group[0].is_copied:
+                pairs.append((tag + self._join(group).text, self._join(target_group).text))
+        return pairs
+
+    def set_prefix(self, plan: LinePlan, prefix: str) -> None:
+        """Let a translation begin with a text, not empty: its sentences are those of the first units, the last of them
+        begins the next unit.
+
+        Where the pieces of the prefix are not those of the line, the line is one unit that begins with the prefix.
+        """
+        if not plan.units:
+            plan.warnings.append("the line is blank: its prefix was not used")
+        elif plan.is_segmented:
+            plan.units[0] = self._with_prefix(plan, plan.units[0], self.normalizer(prefix))
+        elif not self._set_prefix_pieces(plan, self._split(prefix, self._target_splitter)):
+            text = self.normalizer(plan.line)
+            (ids,) = self.tokenizers.source.encode([plan.language_tag + text])
+            if not text or not ids:
+                plan.warnings.append("the line is blank: its prefix was not used")
+                return
+            plan.units.clear()
+            self._add_units(plan, Piece(text), ids, 1)
+            plan.units[0] = self._with_prefix(plan, plan.units[0], self.normalizer(prefix))
+
+    def _split(self, line: str, splitter: SentenceSplitter) -> list[Piece]:
+        """The normalised pieces of a line, with the spacing between them as it is."""
+        pieces = split_into_pieces(
+            line,
+            splitter.split if self.config.split == "sentences" else None,
+            clean=self.normalizer.clean,
+            copies=self.config.keep == "auto",
+            has_ordinals=self._source_splitter.has_ordinals,  # both sides of a pair have the same list marks
+        )
+        return [
+            piece if piece.is_copied else piece._replace(text=self.normalizer.collapse(piece.text)) for piece in pieces
+        ]
+
+    def _group(self, pieces_by_line: list[list[Piece]]) -> list[list[list[Piece]]]:
+        """Sentences together, as far as the training text has lines of so many, and so long; copied pieces alone."""
+        max_sentences = self.profile.lengths.typical_sentences
+        if max_sentences == 1:
+            return [[[piece] for piece in pieces] for pieces in pieces_by_line]
+        max_tokens = self.profile.lengths.typical_tokens or self.max_source_tokens
+        encoded = iter(self.tokenizers.source.encode([piece.text for pieces in pieces_by_line for piece in pieces]))
+        groups_by_line = []
+        for pieces in pieces_by_line:
+            groups: list[list[Piece]] = []
+            token_count = 0
+            for piece in pieces:
+                piece_tokens = len(next(encoded))
+                is_full = not groups or len(groups[-1]) >= max_sentences or token_count + piece_tokens > max_tokens
+                if is_full or piece.is_copied or groups[-1][0].is_copied:
+                    groups.append([piece])
+                    token_count = piece_tokens
+                else:
+                    groups[-1].append(piece)
+                    token_count += piece_tokens
+            groups_by_line.append(groups)
+        return groups_by_line
+
+    def _join(self, pieces: Sequence[Piece]) -> Piece:
+        """Pieces as one, whose inner spacing is normalised."""
+        if len(pieces) == 1:
+            return pieces[0]
+        text = "".join(piece.text + piece.separator for piece in pieces[:-1]) + pieces[-1].text
+        return Piece(self.normalizer(text), pieces[-1].separator)
+
+    def _add_units(self, plan: LinePlan, piece: Piece, ids: TokenIds, sentence_count: int) -> None:
+        """Add a unit for a piece, or several for one that is too long."""
+        whole = Segment(piece.text, piece.separator)
+        if len(ids) <= self.max_source_tokens:
+            if ids:
+                plan.units.append(TranslationUnit(whole, ids, sentence_count=sentence_count))
+            return
+        if self.config.split == "none":
+            plan.truncated_tokens += len(ids) - self.max_source_tokens
+            plan.units.append(TranslationUnit(whole, ids[: self.max_source_tokens]))
+            return
+        encode = self.tokenizers.source.encode
+        tag_tokens = len(encode([plan.language_tag])[0]) if plan.language_tag else 0
+        segments = split_line(
+            piece.text,
+            max(1, self.max_source_tokens - tag_tokens),
+            lambda segment_texts: [len(token_ids) for token_ids in encode(segment_texts)],
+        )
+        segments[-1] = replace(segments[-1], separator=piece.separator)
+        encoded = encode([plan.language_tag + segment.text for segment in segments])
+        plan.truncated_tokens += sum(max(0, len(segment_ids) - self.max_source_tokens) for segment_ids in encoded)
+        units = [
+            TranslationUnit(segment, segment_ids[: self.max_source_tokens])
+            for segment, segment_ids in zip(segments, encoded, strict=True)
+            if segment_ids
+        ]
+        plan.units += units
+        if len(units) > 1:
+            plan.is_segmented = True
+            plan.warnings.append(f"longer than the model reads: translated in {len(units)} parts")
+
+    def _set_prefix_pieces(self, plan: LinePlan, pieces: list[Piece]) -> bool:
+        """Give the pieces of a prefix to the units of a line, one after the other; False where they do not match."""
+        for index, unit in enumerate(plan.units):
+            if not pieces:
+                return True
+            if unit.given is not None:
+                if pieces[0].text != unit.given:
+                    return len(pieces) == 1 and unit.given.startswith(pieces[0].text)
+                pieces = pieces[1:]
+            elif len(pieces) <= unit.sentence_count or index == len(plan.units) - 1:
+                plan.units[index] = self._with_prefix(plan, unit, self._join(pieces).text)
+                return True
+            else:
+                sentences, pieces = pieces[: unit.sentence_count], pieces[unit.sentence_count :]
+                if any(piece.is_copied for piece in sentences):
+                    return False
+                plan.units[index] = unit._replace(given=self._join(sentences).text)
+        return not pieces
+
+    def _with_prefix(self, plan: LinePlan, unit: TranslationUnit, prefix: str) -> TranslationUnit:
+        """The unit with a prefix, truncated to what the model can write."""
+        (ids,) = self.tokenizers.target.encode([prefix])
+        if self.max_target_tokens is not None and len(ids) > self.max_target_tokens:
+            plan.warnings.append(f"the prefix is longer than the {self.max_target_tokens} pieces that the model can "
+                                 "write: cut")  # fmt: skip
+            ids = ids[: self.max_target_tokens]
+        return unit._replace(prefix=prefix, prefix_ids=ids)
