@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from nmt_cli.cli.labelled_paths import labelled_paths
 from nmt_cli.cli.options import Device, Json, Quiet, Run, open_stdin, print_line
 from nmt_cli.reporting import Reporter, Screen
 
@@ -87,9 +88,9 @@ def lengths(
     from nmt_cli.commands.plot_lengths import plot_lengths
     from nmt_cli.plots.lengths import format_table
 
-    reporter = Reporter(quiet)
+    reporter, files = Reporter(quiet), labelled_paths(hypotheses)
     length_scores = plot_lengths(
-        runs, source, reference, reporter, out=out, hypotheses=hypotheses, metric=metric,
+        labelled_paths(runs, taken=list(files)), source, reference, reporter, out=out, hypotheses=files, metric=metric,
         buckets=buckets, unit=unit, samples=samples, tokenize=tokenize, device=device,
     )  # fmt: skip
     if as_json:
@@ -118,7 +119,7 @@ def curves(
     from nmt_cli.commands import plot_curves as command
 
     reporter = Reporter(quiet)
-    histories = command.read_training_histories(runs, reporter)
+    histories = command.read_training_histories(labelled_paths(runs), reporter)
     if out is not None:
         command.plot_curves(histories, out)
         reporter.info(str(out))

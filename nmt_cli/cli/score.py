@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
+from nmt_cli.cli.labelled_paths import labelled_paths
 from nmt_cli.cli.options import Json, open_stdin, print_line
 from nmt_cli.errors import UserError
 from nmt_cli.reporting import Reporter
@@ -42,17 +43,17 @@ def score(
     Example: nmt translate RUN < test.en | nmt score test.de
     """  # fmt: skip
     from nmt_cli.commands.score import ScoringOptions, compare_files, score_files
-    from nmt_cli.plots.labelled_paths import labelled_paths
 
     options, reporter = ScoringOptions(metrics, lowercase, tokenize, language), Reporter()
-    if len(hypotheses) > 1:
+    paths = labelled_paths(hypotheses)
+    if len(paths) > 1:
         if sentences:
             raise UserError("--sentences: scores one system; give a single -i FILE")
-        comparison = compare_files(references, hypotheses, options, samples, reporter)
+        comparison = compare_files(references, paths, options, samples, reporter)
         for line in [json.dumps(comparison.to_dict())] if as_json else comparison.text_lines():
             print_line(line)
         return
-    hypothesis_source = next(iter(labelled_paths(hypotheses).values())) if hypotheses else open_stdin()
+    hypothesis_source = next(iter(paths.values()), None) or open_stdin()
     if sentences:
         _print_sentences(references, hypothesis_source, options, reporter, as_json=as_json)
         return

@@ -1,20 +1,19 @@
 """nmt plot curves: how runs went, from their logs, while they train too. Imports no torch."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from nmt_cli.errors import UserError
 from nmt_cli.plots.chart import COLOURS, Curve, Row, legend_entry, render_chart
 from nmt_cli.plots.curves import AXES, available_quantities, draw_curves
-from nmt_cli.plots.labelled_paths import labelled_paths
 from nmt_cli.plots.training_log import TrainingHistory, read_training_history
 from nmt_cli.reporting import Reporter, Screen
 
 
-def read_training_histories(runs: Sequence[str], reporter: Reporter) -> dict[str, TrainingHistory]:
-    """The course of each run (a path or NAME=PATH); a log with damaged lines is said."""
+def read_training_histories(runs: Mapping[str, Path], reporter: Reporter) -> dict[str, TrainingHistory]:
+    """The course of each run, by its name; a log with damaged lines is said."""
     histories = {}
-    for name, path in labelled_paths(runs).items():
+    for name, path in runs.items():
         histories[name] = read_training_history(path)
         if count := histories[name].damaged_lines:
             lines = f"{count} damaged line{'s' * (count > 1)}"

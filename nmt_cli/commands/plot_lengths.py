@@ -1,13 +1,12 @@
 """nmt plot lengths: how well several systems translate sentences of different lengths."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
 from nmt_cli.errors import DataError, UserError
 from nmt_cli.evaluation.by_length import LengthScores, LengthUnit, score_by_length, text_lengths
 from nmt_cli.evaluation.metrics import MetricName, check_tokenizer, default_bleu_tokenizer, read_texts
-from nmt_cli.plots.labelled_paths import labelled_paths
 from nmt_cli.plots.lengths import draw_lengths
 from nmt_cli.reporting import Reporter
 
@@ -15,13 +14,13 @@ LINES_PER_PROGRESS_STEP = 512  # lines between two movements of the progress bar
 
 
 def plot_lengths(
-    runs: Sequence[str],
+    runs: Mapping[str, Path],
     source: Path,
     references: Sequence[Path],
     reporter: Reporter,
     *,
     out: Path | None = None,
-    hypotheses: Sequence[str] = (),
+    hypotheses: Mapping[str, Path] | None = None,
     metric: str = "bleu",
     buckets: str | None = None,
     unit: str = "words",
@@ -31,7 +30,7 @@ def plot_lengths(
 ) -> LengthScores:
     """Translate the source with each run, score by length, and draw it where `out` is given.
 
-    `runs` and `hypotheses` (files of translations made elsewhere) are paths or NAME=PATH.
+    `runs` and `hypotheses` (files of translations made elsewhere) are paths by the names of the systems.
     `buckets` are the upper ends of the buckets, divided by commas. BLEU is tokenised for the
     language of the first run. UserError and DataError say what does not fit, before anything is
     translated.
@@ -40,17 +39,16 @@ def plot_lengths(
     bucket_ends = None if buckets is None else _parse_bucket_ends(buckets)
     if tokenize is not None:
         check_tokenizer(tokenize)
-    files = labelled_paths(hypotheses)
-    folders = labelled_paths(runs, taken=list(files))
-    if not files and not folders:
+    files = hypotheses or {}
+    if not files and not runs:
         raise UserError("name a run, or a file of translations with --hypotheses")
     sources, targets = _read_parallel(source, references)
     file_texts = {label: read_texts(path, str(path)) for label, path in files.items()}
     for label, path in files.items():
         _check_same_length(path, file_texts[label], source, sources)
-    if folders and tokenize is None and metric_name == "bleu":
-        tokenize = _bleu_tokenizer_of_run(next(iter(folders.values())))
-    run_texts = {label: _translate(path, sources, reporter, device, label) for label, path in folders.items()}
+    if runs and tokenize is None and metric_name == "bleu":
+        tokenize = _bleu_tokenizer_of_run(next(iter(runs.values())))
+    run_texts = {label: _translate(path, sources, reporter, device, label) for label, path in runs.items()}
     scores = score_by_length(
         text_lengths(sources, length_unit), targets, run_texts | file_texts, metric_name,
         ends=bucket_ends, unit=length_unit, tokenize=tokenize if metric_name == "bleu" else None, samples=samples,

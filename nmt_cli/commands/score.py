@@ -1,6 +1,6 @@
 """nmt score: BLEU, chrF and TER of a system, of each of its sentences, or of several systems compared."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -18,7 +18,6 @@ from nmt_cli.evaluation.metrics import (
     unsegmented_language,
 )
 from nmt_cli.evaluation.significance import Comparison, compare_with_baseline
-from nmt_cli.plots.labelled_paths import labelled_paths
 from nmt_cli.reporting import Reporter
 
 
@@ -100,11 +99,10 @@ def score_sentences(
 
 
 def compare_files(
-    references: Sequence[Path], systems: Sequence[str], options: ScoringOptions, samples: int, reporter: Reporter
+    references: Sequence[Path], paths: Mapping[str, Path], options: ScoringOptions, samples: int, reporter: Reporter
 ) -> Comparison:
-    """Compare files of hypotheses, given as FILE or NAME=FILE, with the first one; errors as for `score_files`."""
+    """Compare files of hypotheses, by the names of their systems, with the first; errors as for `score_files`."""
     metric_names, tokenize = options.metric_names(), options.bleu_tokenizer()
-    paths = labelled_paths(systems)
     texts = {label: _read_hypotheses(path) for label, path in paths.items()}
     baseline = next(iter(paths))
     for label, path in paths.items():

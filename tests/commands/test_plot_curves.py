@@ -15,10 +15,10 @@ PLAIN = Screen(80, colours=False)
 
 
 @pytest.fixture
-def runs(tmp_path: Path) -> list[str]:
+def runs(tmp_path: Path) -> dict[str, Path]:
     write_log(tmp_path / "a", train(10, 5), train(20, 4), validation(20, 3, 12), train(40, 2))
     write_log(tmp_path / "b", train(10, 6), "{damaged", train(20, 5))
-    return [str(tmp_path / "a"), f"second={tmp_path / 'b'}"]
+    return {"a": tmp_path / "a", "second": tmp_path / "b"}
 
 
 def shown(courses: dict[str, TrainingHistory], by: str = "updates", screen: Screen = PLAIN) -> list[str]:
@@ -26,17 +26,17 @@ def shown(courses: dict[str, TrainingHistory], by: str = "updates", screen: Scre
 
 
 def test_damaged_lines_are_said_and_runs_are_named(
-    runs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     courses = read_training_histories(runs, Reporter(quiet=True))
     assert list(courses) == ["a", "second"]
     said = " ".join(capsys.readouterr().err.split())
     assert said == f"warning: {tmp_path / 'b' / 'log.jsonl'}: 1 damaged line left out"
     with pytest.raises(RunError, match="nowhere: no such run folder"):
-        read_training_histories(["nowhere"], Reporter(quiet=True))
+        read_training_histories({"nowhere": Path("nowhere")}, Reporter(quiet=True))
 
 
-def test_the_terminal_has_a_chart_for_each_quantity(runs: list[str]) -> None:
+def test_the_terminal_has_a_chart_for_each_quantity(runs: dict[str, Path]) -> None:
     text = shown(read_training_histories(runs, Reporter(quiet=True)))
     assert text[:3] == ["* a", "o second", ""]
     titles = [line for line in text if line and line[0] not in " *o+"]
@@ -47,25 +47,25 @@ def test_the_terminal_has_a_chart_for_each_quantity(runs: list[str]) -> None:
     assert max(map(len, text)) <= 80 and "".join(text).isascii()
 
 
-def test_time_can_be_in_minutes(runs: list[str]) -> None:
+def test_time_can_be_in_minutes(runs: dict[str, Path]) -> None:
     text = shown(read_training_histories(runs, Reporter(quiet=True)), "minutes")
     assert sum(line.endswith(" 4 minutes") for line in text) == 4
     with pytest.raises(UserError, match="--by hours: use updates or minutes"):
         shown({}, "hours")
 
 
-def test_one_run_in_colours_needs_no_key(runs: list[str]) -> None:
-    courses = read_training_histories(runs[:1], Reporter(quiet=True))
+def test_one_run_in_colours_needs_no_key(runs: dict[str, Path]) -> None:
+    courses = read_training_histories({"a": runs["a"]}, Reporter(quiet=True))
     assert shown(courses, screen=Screen(80, colours=True))[0].startswith("loss")
     assert shown(courses)[0] == "* a"
 
 
-def test_a_file_is_drawn(runs: list[str], tmp_path: Path) -> None:
+def test_a_file_is_drawn(runs: dict[str, Path], tmp_path: Path) -> None:
     plot_curves(read_training_histories(runs, Reporter(quiet=True)), tmp_path / "c.svg")
     assert svg_size(tmp_path / "c.svg")[0] > 600
 
 
-def test_more_runs_than_colours_need_a_picture(runs: list[str]) -> None:
-    course = read_training_histories(runs[:1], Reporter(quiet=True))["a"]
+def test_more_runs_than_colours_need_a_picture(runs: dict[str, Path]) -> None:
+    course = read_training_histories({"a": runs["a"]}, Reporter(quiet=True))["a"]
     with pytest.raises(UserError, match="7 runs: a terminal tells 6 apart; draw them with -o FILE"):
         shown({str(number): course for number in range(7)})

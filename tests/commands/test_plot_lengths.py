@@ -1,11 +1,13 @@
 """nmt plot lengths: runs and files of translations against references."""
 
 import gzip
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from nmt_cli.cli.labelled_paths import labelled_paths
 from nmt_cli.commands.plot_lengths import plot_lengths
 from nmt_cli.errors import DataError, RunError, UserError
 from nmt_cli.evaluation.metrics import corpus_scores
@@ -27,10 +29,11 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def plot(runs: list[str] | None = None, **options: Any) -> Any:
+def plot(runs: Sequence[str] = (), hypotheses: Sequence[str] = (), **options: Any) -> Any:
     defaults: dict[str, Any] = {"source": Path("s"), "references": [Path("r.gz")], "samples": 10}
-    reporter = Reporter(quiet=True)
-    return plot_lengths(runs or [], reporter=reporter, **(defaults | options))
+    files = labelled_paths(hypotheses)
+    named_runs = labelled_paths(runs, taken=list(files))
+    return plot_lengths(named_runs, reporter=Reporter(quiet=True), hypotheses=files, **(defaults | options))
 
 
 def test_runs_and_files_are_scored_beside_each_other(files: Path, tiny_run: Path) -> None:

@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 
 import pytest
 
+from nmt_cli.cli.labelled_paths import labelled_paths
 from nmt_cli.commands.score import ScoringOptions, compare_files, score_files, score_sentences
 from nmt_cli.errors import DataError, UserError
 from nmt_cli.evaluation.metrics import Score
@@ -256,7 +257,9 @@ def systems(folder: Path) -> list[Path]:
 def compared(
     reference: Path, *hypotheses: Path | str, samples: int = 200, metrics: str = "bleu,chrf,ter"
 ) -> Comparison:
-    return compare_files([reference], [str(path) for path in hypotheses], ScoringOptions(metrics), samples, Reporter())
+    return compare_files(
+        [reference], labelled_paths([str(path) for path in hypotheses]), ScoringOptions(metrics), samples, Reporter()
+    )
 
 
 def test_the_comparison_is_that_of_sacrebleu_with_its_default_seed(

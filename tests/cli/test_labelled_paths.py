@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from nmt_cli.cli.labelled_paths import labelled_paths
 from nmt_cli.errors import UserError
-from nmt_cli.plots.labelled_paths import labelled_paths
 
 
 def test_a_path_is_called_after_its_last_part_or_as_asked() -> None:

@@ -1,4 +1,4 @@
-"""Arguments of the form NAME=PATH, which name a run or file in a plot."""
+"""Arguments of the form NAME=PATH, which name a run or file in a plot or a comparison."""
 
 from collections.abc import Sequence
 from pathlib import Path
