@@ -22,7 +22,8 @@ def test_the_version_is_printed(nmt: Call) -> None:
 
 
 COMMANDS = [
-    "prepare", "train", "translate", "rescore", "score", "tokenize", "detokenize", "average",
+    "check", "prepare", "train", "translate", "rescore", "merge-shards", "score", "tokenize", "detokenize", "perturb",
+    "average", "export", "import",
     "doctor", "plot",
     "corpora", "recipes", "models",
 ]  # fmt: skip
@@ -148,6 +149,23 @@ def test_a_long_translation_ends_quietly_when_head_has_enough(command: str, tiny
     done = subprocess.run(["bash", "-c", script, sys.executable, str(tiny_run)], capture_output=True, env=environment())
     lines = done.stdout.decode().splitlines()
     assert len(lines) == 4 and lines[3] == "0" and done.stderr == b""
+
+
+def test_perturb_changes_each_line_by_its_number_and_the_seed(nmt: Call) -> None:
+    text = "The old café.\n\nThe old café.".encode()
+    assert nmt("perturb", "upper", stdin=text) == (0, "THE OLD CAFÉ.\n\nTHE OLD CAFÉ.\n", "")
+    assert nmt("perturb", "no-accents", stdin=text)[1].split("\n")[0] == "The old cafe."
+    code, out, err = nmt("perturb", "address", stdin=text + b"\n\xff\n")
+    first, _, third, _ = out.splitlines()
+    assert (code, err) == (0, "warning: line 4: invalid UTF-8 was replaced by U+FFFD\n")
+    assert first != third and ".org" in first and nmt("perturb", "address", stdin=text)[1].startswith(first)
+    assert nmt("perturb", "address", "--seed", 2, stdin=text)[1].split("\n")[0] not in (first, third)
+
+
+def test_perturb_names_the_kinds_where_there_is_no_such_one(nmt: Call) -> None:
+    code, out, err = nmt("perturb", "typo", stdin=b"a\n")
+    kinds = "upper, title, lower, no-stop, typos, spaces, no-accents, address"
+    assert (code, out, err) == (2, "", f"nmt: no kind 'typo'; choose from {kinds}\n")
 
 
 def test_average_says_what_it_wrote(nmt: Call, tiny_run: Path, tmp_path: Path) -> None:

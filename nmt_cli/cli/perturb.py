@@ -1,6 +1,5 @@
 """Command-line interface of text perturbation."""
 
-from enum import StrEnum
 from itertools import chain
 from typing import Annotated
 
@@ -8,12 +7,11 @@ import typer
 
 from nmt_cli.cli.options import input_blocks, print_line
 from nmt_cli.data.perturbation import KINDS, perturb_lines
-
-Kind = StrEnum("Kind", [(kind, kind) for kind in KINDS])  # type: ignore[misc]
+from nmt_cli.errors import UserError
 
 
 def perturb(
-    kind: Annotated[Kind, typer.Argument(help="What is done to each line.")],
+    kind: Annotated[str, typer.Argument(help="What is done to each line, see above.", show_default=False)],
     seed: Annotated[int, typer.Option(help="Decides what is drawn, together with the number of the line.")] = 1,
 ) -> None:
     """Change text as people's typing does, to see whether a model still translates it.
@@ -23,5 +21,7 @@ def perturb(
 
     Example: nmt perturb typos < test.en | nmt translate RUN | nmt score test.de
     """
-    for line in perturb_lines(chain.from_iterable(input_blocks()), kind.value, seed):
+    if kind not in KINDS:
+        raise UserError(f"no kind '{kind}'; choose from {', '.join(KINDS)}")
+    for line in perturb_lines(chain.from_iterable(input_blocks()), kind, seed):
         print_line(line)
