@@ -9,6 +9,7 @@ import typer
 
 from nmt_cli.cli.options import Device, Json, On, Overrides, Processes, Quiet, Recipe, input_blocks, print_line
 from nmt_cli.cli.shards import check_on_option
+from nmt_cli.data import SIDES
 from nmt_cli.errors import UserError
 from nmt_cli.reporting import Reporter
 
@@ -89,6 +90,6 @@ def detokenize(
 
 
 def _parse_side(text: str | None) -> Any:
-    if text not in (None, "source", "target"):
+    if text not in (None, *SIDES):
         raise UserError(f"--side {text}: choose source or target")
     return text

@@ -8,8 +8,8 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from nmt_cli.data import SIDES
 from nmt_cli.data.batching import max_batch_rows
-from nmt_cli.data.clean_text import SIDES
 from nmt_cli.data.cleaning import TextPair
 from nmt_cli.data.inspection import ParallelTextStats, TokenLengths, inspect_corpus, token_lengths
 from nmt_cli.data.prepared.build import train_tokenizers
@@ -243,7 +243,7 @@ def _check_model(recipe: Recipe, sample: _CorpusSample, run_path: Path, device_n
 
 def _check_positions(model: TranslationModel[Any], longest_pair: tuple[int, int]) -> Iterator[Finding]:
     limits = model.max_source_positions, model.max_target_positions
-    for side, limit, length in zip(("source", "target"), limits, longest_pair, strict=True):
+    for side, limit, length in zip(SIDES, limits, longest_pair, strict=True):
         if limit is not None and length > limit:
             text = f"the model has {limit} positions, the longest {side} needs {length}"
             yield Finding("error", "model.max_positions", text)

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from nmt_cli.data import SIDES
 from nmt_cli.errors import RunError, UserError
 from nmt_cli.export.marianmt import (
     MarianFolder,
@@ -45,7 +46,7 @@ def import_marian(folder: Path, out: Path, source: str | None = None, target: st
     recipe = build_recipe(
         {
             "name": re.sub(r"[\s/]+", "-", folder.resolve().name) or "imported",
-            "corpus": {**dict(zip(("source", "target"), languages, strict=True)), "normalization": "nfc"},
+            "corpus": {**dict(zip(SIDES, languages, strict=True)), "normalization": "nfc"},
             "tokenizer": {
                 "type": tokenizer_type,
                 "vocab_size": tokenizers.vocabulary.target_size,

@@ -9,7 +9,7 @@ from nmt_cli.plots.positions import PositionTable, draw_positions
 from nmt_cli.runs.loading import open_run
 
 LAYOUTS: tuple[SinusoidType, ...] = ("sinusoidal", "sinusoidal_halves")
-SIDES = {"source_positions": "source", "target_positions": "target"}
+TABLE_SIDES = {"source_positions": "source", "target_positions": "target"}
 
 
 def position_tables(run: Path | None, count: int | None = None, d_model: int | None = None) -> dict[str, PositionTable]:
@@ -49,4 +49,6 @@ def _learned_tables(path: Path, count: int | None, d_model: int | None) -> dict[
     if count is not None and count > learned_count:
         raise UserError(f"--count {count}: {path} has learned {learned_count} positions")
     shown_count = count or min(learned_count, 256)
-    return {" ".join(["learned", SIDES.get(name, "")]).strip(): table[:shown_count] for name, table in tables.items()}
+    return {
+        " ".join(["learned", TABLE_SIDES.get(name, "")]).strip(): table[:shown_count] for name, table in tables.items()
+    }

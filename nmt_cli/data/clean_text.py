@@ -9,10 +9,10 @@ from pathlib import Path
 
 from numpy.random import PCG64, Generator
 
+from nmt_cli.data import SIDES
 from nmt_cli.errors import DataError
 
 CLEAN_TEXT_NAME = "clean"  # name of the files, as `TextWriter` makes them
-SIDES = ("source", "target")
 HELD_OUT_FRACTION, MAX_HELD_OUT_PAIRS = 0.01, 2000
 
 TextPair = tuple[str, str]

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from nmt_cli import __version__
+from nmt_cli.data import SIDES
 from nmt_cli.data.prepared.store import PreparedData, Tokenizers
 from nmt_cli.data.sources.files import read_lines
 from nmt_cli.decoding.torch_engine import TorchEngine
@@ -121,7 +122,7 @@ def _parity_sample(run: LoadedRun) -> Sample:
     """Lines of the run's test or development text; random tokens if neither exists any more."""
     path = run.folder.path
     tokenize = run.recipe.training.metric_tokenize or default_bleu_tokenizer(run.recipe.corpus.target)
-    side_files = [path / f"test.{side}.txt" for side in ("source", "target")]
+    side_files = [path / f"test.{side}.txt" for side in SIDES]
     if all(side.is_file() for side in side_files):
         sources, references = ([line.decode() for line in read_lines(side)] for side in side_files)
         return Sample(sources[:LARGE_SAMPLE_LINES], references[:LARGE_SAMPLE_LINES], tokenize)

@@ -15,13 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nmt_cli.data.sentences import splitter as sentences
-from nmt_cli.data.sentences.abbreviations import (
-    ABBREVIATION_KINDS,
-    LearnedWords,
-    learn_abbreviations,
-    learn_words,
-    list_of,
-)
+from nmt_cli.data.sentences.abbreviations import ABBREVIATION_KINDS, LearnedWords, learn_words, list_of
 from nmt_cli.data.sentences.splitter import SentenceSplitter
 from tests.conftest import examples
 
@@ -229,8 +223,13 @@ def make_text() -> list[str]:
 
 
 def test_abbreviations_are_learned() -> None:
-    assert set(learn_abbreviations(make_text())) == {"abr", "q.v"}
-    assert learn_abbreviations([]) == [] and learn_abbreviations(["one", "", " . ... 3. 4. 3. 4."]) == []
+    assert set(learn_words(make_text()).abbreviations) == {"abr", "q.v"}
+    assert learn_words([]) == learn_words(["one", "", " . ... 3. 4. 3. 4."]) == LearnedWords()
+
+
+def test_words_of_two_texts_are_joined_each_once() -> None:
+    joined = LearnedWords(("abr", "q.v"), ("dana",)).union(LearnedWords(("q.v", "vgl"), ("dana", "tovi")))
+    assert joined == LearnedWords(("abr", "q.v", "vgl"), ("dana", "tovi"))
 
 
 def test_learned_words_split_lines() -> None:

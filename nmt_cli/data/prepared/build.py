@@ -10,7 +10,8 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-from nmt_cli.data.clean_text import CLEAN_TEXT_NAME, SIDES, CleanText, draw_held_out, read_written_lines
+from nmt_cli.data import SIDES
+from nmt_cli.data.clean_text import CLEAN_TEXT_NAME, CleanText, draw_held_out, read_written_lines
 from nmt_cli.data.cleaning import CorpusCleaner, FilterReport, make_pair_filter
 from nmt_cli.data.config import CorpusConfig
 from nmt_cli.data.known_words import WordSet

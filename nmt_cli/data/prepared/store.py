@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nmt_cli.data import SIDES
 from nmt_cli.data.tokenization.imported import (
     VOCABULARY_FILE,
     ImportedTokenizer,
@@ -26,7 +27,6 @@ from nmt_cli.vocabulary import Vocabulary
 
 FORMAT_VERSION = 1
 IDS_PER_BLOCK = 1 << 24  # ids checked at a time
-SIDES = ("source", "target")
 TokenIds = NDArray[np.unsignedinteger[Any]]
 
 
@@ -99,7 +99,7 @@ class Tokenizers:
         if (folder / "tokenizer.json").exists():
             joint_tokenizer = TextTokenizer.load(folder / "tokenizer.json")
             return cls(joint_tokenizer, joint_tokenizer)
-        paths = [folder / f"tokenizer.{side}.json" for side in ("source", "target")]
+        paths = [folder / f"tokenizer.{side}.json" for side in SIDES]
         if not paths[0].exists():
             raise DataError(f"{folder}: no tokenizer.json here")
         return cls(TextTokenizer.load(paths[0]), TextTokenizer.load(paths[1]))

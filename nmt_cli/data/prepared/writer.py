@@ -9,6 +9,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from nmt_cli.data import SIDES
+
 IDS_PER_BLOCK = 1 << 20  # ids copied at a time
 
 
@@ -16,7 +18,7 @@ class TextWriter:
     """<name>.source.txt and <name>.target.txt, line by line."""
 
     def __init__(self, folder: Path, name: str) -> None:
-        paths = [folder / f"{name}.{side}.txt" for side in ("source", "target")]
+        paths = [folder / f"{name}.{side}.txt" for side in SIDES]
         self._files = [open(path, "w", encoding="utf-8", newline="\n") for path in paths]
         self.line_count = 0
 

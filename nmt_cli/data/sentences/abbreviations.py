@@ -40,9 +40,16 @@ class LearnedWords:
     """What a training text teaches: a part of a run, saved as a text file of it."""
 
     abbreviations: tuple[str, ...] = ()
-    """In lower case, without the last period."""
+    """In lower case, without the last period, the surest first."""
     starters: tuple[str, ...] = ()
     """Words that sentences begin with far more often than others do."""
+
+    def union(self, other: "LearnedWords") -> "LearnedWords":
+        """The words of two texts, first those of this one."""
+        return LearnedWords(
+            tuple(dict.fromkeys(self.abbreviations + other.abbreviations)),
+            tuple(dict.fromkeys(self.starters + other.starters)),
+        )
 
     def save(self, path: Path) -> None:
         """Write a line for each word: its kind and itself."""
@@ -88,11 +95,6 @@ def list_of(language: str | None) -> LanguageWords:
         else:
             sets[kind].update(words)
     return LanguageWords(abbreviations, {kind: frozenset(words) for kind, words in sets.items()})
-
-
-def learn_abbreviations(lines: Iterable[str]) -> list[str]:
-    """Abbreviations in a text, the surest first."""
-    return list(learn_words(lines).abbreviations)
 
 
 def learn_words(lines: Iterable[str]) -> LearnedWords:

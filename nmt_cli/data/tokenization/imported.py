@@ -13,13 +13,13 @@ from pathlib import Path
 
 from tokenizers import Tokenizer, decoders
 
+from nmt_cli.data import SIDES
 from nmt_cli.data.tokenization.tokenizer import MAX_TOKENIZER_FILE_BYTES, META_SPACE, TextTokenizer
 from nmt_cli.errors import DataError
 from nmt_cli.fs import read_json
 from nmt_cli.vocabulary import Vocabulary
 
 VOCABULARY_FILE = "tokenizer.vocabulary.json"  # what marks the tokenizers of a folder as imported
-SIDES = ("source", "target")
 ORIGINAL_PREFIX = "original."  # begins the names of the files as they came
 
 
