@@ -1,7 +1,7 @@
 """nmt plot attention: what each produced word looked at in the source."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from nmt_cli.data.batching import pad
 from nmt_cli.data.sources.files import read_lines
+from nmt_cli.data.text_profile import TextProfile
 from nmt_cli.data.tokenization.tokenizer import TextTokenizer
 from nmt_cli.decoding.beam import search
 from nmt_cli.decoding.word_alignment import alignment_layer, attention_weights, token_word_indices
@@ -66,21 +67,23 @@ def choose_selection(run: LoadedRun, layer: str | None, head: str) -> AttentionS
 def attention_maps(
     run: LoadedRun, stream: BinaryIO, reporter: Reporter, targets: Path | None = None, *, words: bool = False
 ) -> Iterator[AttentionMap]:
-    """The weights of each line with text, as lines arrive.
+    """The weights of each line with text, as lines arrive, normalised as `nmt translate` does.
 
     The target is the model's own translation, found as the run's search section says, or the
     same line of the file `targets` (forced decoding); DataError where it has another number of
     lines than the input. What is left out or cut is said.
     """
-    target_lines = None if targets is None else map(_decode, read_lines(targets))
+    normalize = TextProfile.load(run.folder.path, run.recipe.corpus).normalizer()
+    target_lines = None if targets is None else (normalize(_decode(line).strip()) for line in read_lines(targets))
     for block in read_blocks(stream, MAX_LINES_PER_BATCH):
-        pairs = list(_with_targets(block, target_lines, targets))
+        normalized = [replace(line, text=normalize(line.text.strip())) for line in block]
+        pairs = list(_with_targets(normalized, target_lines, targets))
         for line, _ in pairs:
             if line.invalid_utf8:
                 reporter.warning(f"line {line.number}: invalid UTF-8 was replaced by U+FFFD")
-            if not line.text.strip():
+            if not line.text:
                 reporter.warning(f"line {line.number}: empty, so there is no picture of it")
-        nonempty = [(line, target) for line, target in pairs if line.text.strip()]
+        nonempty = [(line, target) for line, target in pairs if line.text]
         if nonempty:
             yield from _block_maps(run, nonempty, reporter, words=words)
     if target_lines is not None and next(target_lines, None) is not None:
@@ -139,11 +142,11 @@ def _with_targets(
 def _block_maps(
     run: LoadedRun, pairs: list[tuple[InputLine, str | None]], reporter: Reporter, *, words: bool
 ) -> Iterator[AttentionMap]:
-    """The maps of a block of lines with text."""
+    """The maps of a block of normalised lines with text."""
     lines, max_source_tokens = [line for line, _ in pairs], run.recipe.search.max_source_length
-    sources = run.tokenizers.source.encode([line.text.strip() for line in lines])
+    sources = run.tokenizers.source.encode([line.text for line in lines])
     sources = _truncate(sources, [run.model.max_source_positions, max_source_tokens + 1], lines, "source", reporter)
-    target_texts = [target.strip() for _, target in pairs if target is not None]
+    target_texts = [target for _, target in pairs if target is not None]
     targets = run.tokenizers.target.encode(target_texts) if target_texts else _translate(run, sources)
     targets = _truncate(targets, [run.model.max_target_positions], lines, "target", reporter)
     for line, source, target in zip(lines, sources, targets, strict=True):

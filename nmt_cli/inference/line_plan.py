@@ -83,6 +83,13 @@ class LinePlanner:
                     self._add_units(plan, piece, next(encoded), len(group))
         return plans
 
+    def translated_texts(self, line: str) -> list[str]:
+        """The normalised pieces of a line, without its language tag, that are translated and not copied."""
+        text = line.strip()
+        tag = self.tokenizers.source.language_tag(text)
+        pieces = self._split(text[len(tag) :], self._source_splitter)
+        return [piece.text for piece in pieces if not piece.is_copied]
+
     def split_pair(self, source: str, target: str) -> list[tuple[str, str]]:
         """The units of a source line, each with its part of the target line where both have the same pieces; else one
         pair, the whole lines.

@@ -100,10 +100,14 @@ class ParallelTranslator:
             translated_lines = _translate_blocks(self.translator, blocks)
         else:
             translated_lines = self._translate_in_workers(blocks)
-        normalize = self.translator.planner.normalizer
         for translated in translated_lines:
-            unknown = unknown_words(normalize(translated.line.text), self.known_words) if self.known_words else []
-            yield replace(translated, unknown_words=unknown)
+            yield replace(translated, unknown_words=self._unknown_words(translated.line.text))
+
+    def _unknown_words(self, line: str) -> list[str]:
+        """The unknown words of what is translated of a line; none without lists of known words."""
+        if not self.known_words:
+            return []
+        return unknown_words(" ".join(self.translator.planner.translated_texts(line)), self.known_words)
 
     def _translate_in_workers(self, blocks: BlockReader) -> Iterator[TranslatedLine]:
         with self._start_workers() as workers:

@@ -105,6 +105,17 @@ def test_every_model_with_attention_has_maps_whose_rows_sum_to_one(
     assert shown == AttentionSelection(max(1, layers - 1), "mean")
 
 
+def test_text_is_normalised_as_nmt_translate_does(run: LoadedRun, tmp_path: Path) -> None:
+    (tmp_path / "plain").write_text("ein Buch\n")
+    (tmp_path / "odd").write_text("ein\u00a0 Bu\u00adch\n")
+    (expected,) = maps(run, "The old man\n", targets=tmp_path / "plain")
+    (attention_map,) = maps(run, "The\u2009old \u200b man\n", targets=tmp_path / "odd")
+    assert (attention_map.source, attention_map.target) == (expected.source, expected.target)
+    said = Said()
+    assert maps(run, "\u200b\n", said) == []
+    assert said.messages == ["line 1: empty, so there is no picture of it"]
+
+
 def test_a_given_translation_is_looked_at_instead(run: LoadedRun, tmp_path: Path) -> None:
     (tmp_path / "target").write_text("ein Haus\n\nBuch\n")
     first, third = maps(run, "a house\n\na book\n", targets=tmp_path / "target", words=True)

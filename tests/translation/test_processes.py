@@ -187,6 +187,14 @@ def test_json_lines_have_the_words_that_the_training_text_had_not(
     assert unknown_of(out) == [None, None, ["quux", "frobnicate"], ["QUUX"], None]
 
 
+def test_what_is_copied_has_no_unknown_words(nmt: Call, knowing_run: Path) -> None:
+    text = b"https://quux.example.org/a\nThe old man. https://quux.example.org\nold quux. frob@example.org\n"
+    _, out, _ = nmt("translate", knowing_run, *CPU, "--jsonl", stdin=text)
+    assert unknown_of(out) == [None, None, ["quux"]]
+    _, out, _ = nmt("translate", knowing_run, *CPU, "--jsonl", "--set", "search.keep=none", stdin=text)
+    assert unknown_of(out)[0] == ["https", "quux", "example", "org", "a"]
+
+
 def test_runs_without_a_list_and_piped_text_say_nothing(nmt: Call, tiny_run: Path, knowing_run: Path) -> None:
     _, out, err = nmt("translate", tiny_run, *CPU, "--jsonl", stdin=b"quux\n")
     assert unknown_of(out) == [None] and err == ""
