@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from nmt_cli.config import Section
+from nmt_cli.data.config import CorpusConfig
 from nmt_cli.data.known_words import WordSet
 from nmt_cli.data.prepared.store import PreparedData, Tokenizers
+from nmt_cli.data.text_profile import TextProfile
 from nmt_cli.errors import RecipeError, RunError
 from nmt_cli.recipe.loader import Recipe, load_recipe
 from nmt_cli.runs.folder import RunFolder
@@ -115,6 +117,19 @@ def training_words(data: PreparedData, base_path: Path | None) -> WordSet | None
         return words
     base_words = WordSet.load(base_path)
     return None if base_words is None else base_words.union(words)
+
+
+def training_profile(corpus: CorpusConfig, data: PreparedData, base_path: Path | None) -> TextProfile:
+    """How the text of a run is treated; it has the abbreviations of its base run's text, too."""
+    profile = TextProfile.load(data.folder, corpus)
+    if base_path is None:
+        return profile
+    base = TextProfile.load(base_path, corpus)
+    return replace(
+        profile,
+        source_words=profile.source_words.union(base.source_words),
+        target_words=profile.target_words.union(base.target_words),
+    )
 
 
 def _differences(own_section: Section, base_section: Section, overridable: tuple[str, ...]) -> list[str]:

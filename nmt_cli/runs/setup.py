@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -20,12 +19,12 @@ from nmt_cli.fs import atomic_write_text, reject_external_symlinks
 from nmt_cli.recipe.loader import Recipe, build_recipe, load_recipe
 from nmt_cli.reporting import Reporter
 from nmt_cli.runs.folder import RunFolder
-from nmt_cli.runs.init_from import find_base_folder, find_base_run, inherit_sections, training_words
+from nmt_cli.runs.init_from import find_base_folder, find_base_run, inherit_sections, training_profile, training_words
 from nmt_cli.runs.loading import Model, build_model, check_weights, tokenizer_hashes
 from nmt_cli.runs.preparation import PreparationResult, prepare_recipe
 from nmt_cli.training.batch_size import find_batch_size
 from nmt_cli.training.batches import BatchIterator
-from nmt_cli.training.checkpoints import FORMAT_VERSION, Checkpointer
+from nmt_cli.training.checkpoints import FORMAT_VERSION, Checkpoint, Checkpointer
 from nmt_cli.training.metrics import MetricLogger, ValidationResult, tensorboard_writer_class
 from nmt_cli.training.trainer import Trainer
 
@@ -47,17 +46,13 @@ class TrainingRun:
 
     recipe: Recipe  # with the sections and paths that training.init_from and `auto` stand for
     data: PreparedData
+    profile: TextProfile
     model: Model
     folder: RunFolder
     device: torch.device
     dtype: torch.dtype
     processes: ProcessGroup
     reporter: Reporter
-
-    @property
-    def profile(self) -> TextProfile:
-        """How text is treated."""
-        return TextProfile.load(self.data.folder, self.recipe.corpus)
 
     @contextmanager
     def open_folder(self) -> Iterator[None]:
@@ -90,8 +85,8 @@ class TrainingRun:
             words = training_words(data, None if base_folder is None else base_folder.path)
             if words is not None:
                 words.save(folder.path)
-            for path in profile_files(data.folder):
-                shutil.copy(path, folder.path / path.name)
+            if profile_files(data.folder):
+                self.profile.save(folder.path)
         counts = {key: data.manifest[key] for key in ("read", "train", "splits", "vocabulary")}
         folder.write_json(
             "manifest.json",
@@ -130,10 +125,11 @@ class TrainingRun:
             dtype=self.dtype,
             processes=self.processes,
         )
-        if config.init_from is not None and not self.folder.checkpoints.step_folders():
+        checkpoint = self._find_checkpoint(trainer) if resume else None
+        if config.init_from is not None and checkpoint is None:
             self._load_initial_weights(trainer)
-        if resume:
-            self._resume(trainer)
+        if checkpoint is not None:
+            self._resume(trainer, checkpoint)
         return trainer
 
     def _load_initial_weights(self, trainer: Trainer) -> None:
@@ -150,11 +146,10 @@ class TrainingRun:
             self.folder.write_json("manifest.json", manifest | {"init_from": provenance})
         self.reporter.info(f"starting from {base_folder.path} after {checkpoint.update:,} updates")
 
-    def _resume(self, trainer: Trainer) -> None:
-        """Continue from the last intact checkpoint, and report what that means."""
-        reporter, processes = self.reporter, self.processes
-        checkpoint, damage_messages = processes.main_first(self.folder.checkpoints.last)
-        updates_by_rank = processes.all_gather(checkpoint.update if checkpoint else 0)
+    def _find_checkpoint(self, trainer: Trainer) -> Checkpoint | None:
+        """The last intact checkpoint, to which the log is cut; None where there is none, which is reported."""
+        checkpoint, damage_messages = self.processes.main_first(self.folder.checkpoints.last)
+        updates_by_rank = self.processes.all_gather(checkpoint.update if checkpoint else 0)
         if len(set(updates_by_rank)) > 1:
             raise RunError(
                 f"{self.folder.path}: the processes see different checkpoints "
@@ -162,11 +157,17 @@ class TrainingRun:
             )
         fallback = f"using {checkpoint.folder.name}" if checkpoint else "there is none before it"
         for message in damage_messages:
-            reporter.warning(f"{message}; {fallback}")
+            self.reporter.warning(f"{message}; {fallback}")
         trainer.logger.truncate(checkpoint.update if checkpoint else -1)
         if checkpoint is None:
-            reporter.info("no checkpoint yet: starting at update 0")
-            return
+            self.reporter.info(
+                f"no {'intact checkpoint' if damage_messages else 'checkpoint yet'}: starting at update 0"
+            )
+        return checkpoint
+
+    def _resume(self, trainer: Trainer, checkpoint: Checkpoint) -> None:
+        """Continue from a checkpoint, and report what that means."""
+        reporter, processes = self.reporter, self.processes
         trainer.resume(checkpoint)
         state, updates = trainer.state, trainer.config.updates
         if state.batches_per_update != trainer.config.gradient_accumulation * processes.world_size:
@@ -200,7 +201,8 @@ def set_up_training(
     recipe, data = _prepare(recipe, folder, resume, reporter, processes)
     model = build_model(recipe, data.tokenizers.vocabulary)
     processes.main_first(lambda: _check_positions(model, data))
-    run = TrainingRun(recipe, data, model, folder, torch_device, dtype, processes, reporter)
+    profile = processes.main_first(lambda: _text_profile(recipe, data, folder))
+    run = TrainingRun(recipe, data, profile, model, folder, torch_device, dtype, processes, reporter)
     return replace(run, recipe=_resolve_batch_size(run))
 
 
@@ -236,6 +238,14 @@ def _prepare_on_main(recipe: Recipe, folder: RunFolder, resume: bool, reporter: 
     if prepared.data.split("dev") is None:
         raise DataError(f"{prepared.data.folder}: no development part")
     return prepared
+
+
+def _text_profile(recipe: Recipe, data: PreparedData, folder: RunFolder) -> TextProfile:
+    """How the run treats text: as it was started, or as its data and the run that training.init_from names say."""
+    if folder.recipe_path.is_file():
+        return TextProfile.load(folder.path, recipe.corpus)
+    base_folder = find_base_folder(recipe)
+    return training_profile(recipe.corpus, data, None if base_folder is None else base_folder.path)
 
 
 def _check_output_dir(folder: RunFolder, resume: bool) -> None:

@@ -11,11 +11,14 @@ import torch
 from nmt_cli.commands.check import Finding, check
 from nmt_cli.commands.train import train
 from nmt_cli.data.prepared.store import PreparedData
+from nmt_cli.data.sentences.abbreviations import LearnedWords
+from nmt_cli.distributed.process_group import SINGLE_PROCESS
 from nmt_cli.errors import RecipeError, RunError
 from nmt_cli.recipe.loader import Recipe, build_recipe, load_recipe
 from nmt_cli.reporting import Reporter
 from nmt_cli.runs.folder import RunFolder
 from nmt_cli.runs.preparation import prepare_recipe
+from nmt_cli.runs.setup import set_up_training
 from nmt_cli.training.signals import TrainingInterrupted
 from nmt_cli.yaml12 import write_yaml
 from tests.commands.test_train import final_weights, stop_after
@@ -96,6 +99,22 @@ def test_a_run_knows_the_words_of_both_texts_where_both_have_a_list(base: Path) 
     (base / "words.source.txt").unlink()
     train(tuned(root), root / "other", QUIET)
     assert not list((root / "other").glob("words*"))
+
+
+def test_a_run_knows_the_abbreviations_of_both_texts(base: Path) -> None:
+    root = base.parent
+    prepared = prepare_recipe(tuned(root), QUIET).data.folder
+    LearnedWords(("neu",), ("wir",)).save(prepared / "abbreviations.target.txt")
+    LearnedWords(("alt", "neu"), ()).save(base / "abbreviations.target.txt")
+    train(tuned(root), root / "tuned", QUIET)
+    assert LearnedWords.load(root / "tuned/abbreviations.target.txt") == LearnedWords(("neu", "alt"), ("wir",))
+    assert (root / "tuned/text.json").read_text() == (prepared / "text.json").read_text()
+    LearnedWords(("own",)).save(root / "tuned/abbreviations.target.txt")
+    shutil.rmtree(base)
+    resumed = set_up_training(
+        tuned(root), root / "tuned", QUIET, resume=True, device="cpu", processes=SINGLE_PROCESS
+    )  # fmt: skip
+    assert resumed.profile.target_words.abbreviations == ("own",)  # a started run treats text as it was started
 
 
 def test_weights_are_begun_with_in_full_precision(base: Path) -> None:
@@ -186,6 +205,29 @@ def test_a_run_that_was_stopped_before_its_first_checkpoint_begins_with_the_weig
     assert f"starting from {base} after 12 updates" in listener.said
     updates = [record["update"] for record in validations(root / "straight")]
     assert updates == sorted(set(updates))  # what was said before is not said twice
+
+
+def test_a_run_whose_checkpoints_are_all_damaged_begins_with_the_weights_again(
+    base: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = base.parent
+    train(tuned(root), root / "straight", QUIET)
+    shutil.copytree(root / "straight", root / "damaged")
+    for path in RunFolder(root / "damaged").checkpoints.step_folders():
+        (path / "model.safetensors").write_bytes(b"x")
+    listener = Listener()
+    train(tuned(root), root / "damaged", listener, resume=True)
+    assert "damaged checkpoint: model.safetensors" in capsys.readouterr().err
+    assert listener.said.index("no intact checkpoint: starting at update 0") < listener.said.index(
+        f"starting from {base} after 12 updates"
+    )
+    expected, repeated = final_weights(root / "straight"), final_weights(root / "damaged")
+    assert all(torch.equal(expected[name], repeated[name]) for name in expected)
+    for path in RunFolder(root / "damaged").checkpoints.step_folders():
+        (path / "model.safetensors").write_bytes(b"x")
+    shutil.move(base, root / "elsewhere")
+    with pytest.raises(RunError, match="no run folder here"):  # rather than from random weights
+        train(tuned(root), root / "damaged", QUIET, resume=True)
 
 
 def test_prepared_data_of_another_tokenizer_are_not_reused(base: Path) -> None:
