@@ -34,6 +34,7 @@ from nmt_cli.workers import usable_cores
 MEASUREMENT_SECONDS = 2.0  # of all measurements together
 EXTRAS = {  # as in pyproject.toml, without those for developers
     "plot": ("matplotlib",),
+    "mojibake": ("ftfy",),
     "tensorboard": ("tensorboard",),
     "export": ("ctranslate2", "onnx", "onnxruntime", "sentencepiece", "transformers"),
     "ray": ("ray",),
