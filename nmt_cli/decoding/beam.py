@@ -34,7 +34,7 @@ def search(
     assert isinstance(model, Autoregressive)
     if config.sampling:
         return sample(model, source, config, prefixes)
-    beams = _BeamSearch(model, source, config.beam, config, prefixes)
+    beams = BeamSearch(model, source, config.beam, config, prefixes)
     while beams.sentences:
         beams.step()
     finished = beams.finished
@@ -43,7 +43,7 @@ def search(
     return [sorted(sentence_hypotheses, key=lambda h: -h.score)[: config.n_best] for sentence_hypotheses in finished]
 
 
-class _BeamSearch:
+class BeamSearch:
     """The hypotheses of a batch of sentences; a sentence is closed when it cannot be improved any more.
 
     The batch takes few different sizes only as it shrinks (see `round_up_size`), since matrix libraries compile a
@@ -88,10 +88,10 @@ class _BeamSearch:
         self._collect_finished(scores, parents, is_eos)
         live_scores = scores.masked_fill(is_eos, -math.inf)
         self.scores, order = live_scores.topk(self.beam_size)  # [B, W]
-        self.tokens, parents = tokens.gather(1, order), parents.gather(1, order)
+        self.tokens, self.parents = tokens.gather(1, order), parents.gather(1, order)
         if self.beam_size > 1:
-            past_tokens.copy_(past_tokens.gather(1, parents[:, :, None].expand_as(past_tokens)))
-            self.state.reorder(parents)
+            past_tokens.copy_(past_tokens.gather(1, self.parents[:, :, None].expand_as(past_tokens)))
+            self.state.reorder(self.parents)
         self.history[:, :, self.length] = self.tokens
         self.length += 1
         self._close_finished_sentences()

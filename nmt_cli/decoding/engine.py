@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from nmt_cli.decoding.config import SearchConfig
 
@@ -20,6 +20,34 @@ class Hypothesis:
     log_probability: float  # sum over ids and end of sentence, natural logarithm
     score: float  # what hypotheses are ranked by
     truncated: bool = False  # it ended only because it reached the longest length allowed
+
+
+class TokenInspection(NamedTuple):
+    """What a model gives to the tokens of one translation; S source and T target tokens, each with its end."""
+
+    log_probabilities: list[float]  # T
+    alternatives: list[list[tuple[int, float]]]
+    """The most probable tokens at each position, T, with their log-probabilities, best first."""
+    attention: "Tensor | None"  # [layers, heads, T, S]; these three None where the model has none
+    source_attention: "Tensor | None"  # [layers, heads, S, S]
+    target_attention: "Tensor | None"
+    """[layers, heads, T, T]; row t predicts token t, column t reads the token before it."""
+
+
+class BeamNode(NamedTuple):
+    """A hypothesis of a beam, by its last token."""
+
+    token: int
+    parent: int  # its place among the hypotheses of the step before
+    log_probability: float  # of the whole hypothesis
+    score: float | None = None  # what finished hypotheses are ranked by; None for others
+
+
+class BeamTrace(NamedTuple):
+    """The hypotheses of every step of a beam search, best first; those that ended come last."""
+
+    beam_size: int
+    steps: list[list[BeamNode]]
 
 
 class Engine(ABC):
@@ -52,4 +80,12 @@ class Engine(ABC):
         self, sources: list[TokenIds], targets: list[TokenIds], config: SearchConfig
     ) -> list[float] | None:
         """log p(target | source) of each pair in nats; None where the engine cannot compute it."""
+        return None
+
+    def inspect(self, source: TokenIds, target: TokenIds, alternatives: int) -> TokenInspection | None:
+        """What the model gives to each token of a translation, with so many alternatives; None where it cannot say."""
+        return None
+
+    def trace_beam(self, source: TokenIds, config: SearchConfig, prefix: TokenIds) -> BeamTrace | None:
+        """Every step of a beam search; None where the engine shows none."""
         return None

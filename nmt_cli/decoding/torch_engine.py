@@ -8,7 +8,8 @@ from torch import Tensor
 from nmt_cli.data.batching import pad
 from nmt_cli.decoding.beam import search
 from nmt_cli.decoding.config import SearchConfig
-from nmt_cli.decoding.engine import Engine, Hypothesis, TokenIds
+from nmt_cli.decoding.engine import BeamTrace, Engine, Hypothesis, TokenIds, TokenInspection
+from nmt_cli.decoding.inspection import inspect_tokens, trace_beam
 from nmt_cli.decoding.rescoring import log_probabilities
 from nmt_cli.decoding.word_alignment import attention_weights
 from nmt_cli.models.contract import Sequences, TranslationModel
@@ -49,3 +50,11 @@ class TorchEngine(ModelEngine):
     ) -> list[float] | None:
         """As `Engine.log_probabilities`."""
         return log_probabilities(self.model, sources, targets, config.max_positions(self.device.type))
+
+    def inspect(self, source: TokenIds, target: TokenIds, alternatives: int) -> TokenInspection | None:
+        """As `Engine.inspect`."""
+        return inspect_tokens(self.model, source, target, alternatives)
+
+    def trace_beam(self, source: TokenIds, config: SearchConfig, prefix: TokenIds) -> BeamTrace | None:
+        """As `Engine.trace_beam`."""
+        return trace_beam(self.model, source, config, prefix)

@@ -72,6 +72,13 @@ class Sequences(NamedTuple):
         return rows, Sequences(self.ids[rows, :longest], self.lengths[rows])
 
 
+class SelfAttentionWeights(NamedTuple):
+    """Attention within each text; None where the model has no such attention."""
+
+    source: Tensor | None  # [B, layers, heads, S, S]
+    target: Tensor | None  # [B, layers, heads, T, T]
+
+
 class ModelConfig(Section):
     """What every model's section of a recipe offers."""
 
@@ -255,3 +262,7 @@ class Autoregressive(TranslationModel[ConfigT], Generic[ConfigT, StateT]):
 
         None if the model has no attention.
         """
+
+    def self_attention(self, source: Sequences, target_in: Sequences) -> SelfAttentionWeights:
+        """Weights within the source and within the target, from one teacher-forced pass; none by default."""
+        return SelfAttentionWeights(None, None)

@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from nmt_cli.models.attention import additive_mask
-from nmt_cli.models.contract import Autoregressive, ExportableState, Sequences, TensorState
+from nmt_cli.models.contract import Autoregressive, ExportableState, SelfAttentionWeights, Sequences, TensorState
 from nmt_cli.models.dropout import Dropout
 from nmt_cli.models.embedding import Embedding
 from nmt_cli.models.kv_cache import BatchSelection, GrowingKVCache, KVCache
@@ -186,6 +186,18 @@ class DecoderOnly(Autoregressive[DecoderOnlyConfig, DecoderOnlyState]):
             layer_weights.append(source_weights / source_weights.sum(-1, keepdim=True))
             x = layer(x, bias, token_positions)
         return torch.stack(layer_weights, 1)  # [B, layers, H, T, S]
+
+    def self_attention(self, source: Sequences, target_in: Sequences) -> SelfAttentionWeights:
+        """See `Autoregressive.self_attention`; weights of the target are renormalised over the target."""
+        length = source.ids.shape[1]
+        x, bias = self._embed(source, target_in), self._attention_bias(source, target_in)
+        token_positions, layer_weights = self._token_positions(source, target_in), []
+        for layer in self._layers:
+            layer_weights.append(layer.self_attention.attention_weights(x, bias, token_positions))
+            x = layer(x, bias, token_positions)
+        weights = torch.stack(layer_weights, 1)  # [B, layers, H, S + T, S + T]
+        target = weights[..., length:, length:]
+        return SelfAttentionWeights(weights[..., :length, :length], target / target.sum(-1, keepdim=True))
 
     @property
     def _layers(self) -> list[SelfAttentionLayer]:

@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from nmt_cli.models.attention import additive_mask, attention_dtype, causal_bias
-from nmt_cli.models.contract import Autoregressive, ExportableState, Sequences, TensorState
+from nmt_cli.models.contract import Autoregressive, ExportableState, SelfAttentionWeights, Sequences, TensorState
 from nmt_cli.models.dropout import Dropout
 from nmt_cli.models.embedding import Embedding
 from nmt_cli.models.kv_cache import BatchSelection, GrowingKVCache, KVCache, collect_key_values, name_key_values
@@ -219,6 +219,19 @@ class Transformer(Autoregressive[TransformerConfig, TransformerState]):
             x = layer.cross_attention(x, keys, values, memory.bias)
             x = layer.feed_forward(x)
         return torch.stack(weights, 1)  # [B, layers, H, T, S]
+
+    def self_attention(self, source: Sequences, target_in: Sequences) -> SelfAttentionWeights:
+        """See `Autoregressive.self_attention`."""
+        memory, encoder_weights = self._encode(source), []
+        x = self.source_positions(self._scaled_embedding(self.source_embedding, source.ids))
+        for encoder_layer in cast(list[SelfAttentionLayer], self.encoder):
+            encoder_weights.append(encoder_layer.self_attention.attention_weights(x, memory.bias))
+            x = encoder_layer(x, memory.bias)
+        x, bias, decoder_weights = self._embed_target(target_in.ids), self._causal_bias(target_in.ids), []
+        for layer, (keys, values) in zip(self._decoder_layers, memory.layers, strict=True):
+            decoder_weights.append(layer.self_attention.attention_weights(x, bias))
+            x = layer(x, bias, keys, values, memory.bias)
+        return SelfAttentionWeights(torch.stack(encoder_weights, 1), torch.stack(decoder_weights, 1))
 
     @property
     def _decoder_layers(self) -> list[_DecoderLayer]:

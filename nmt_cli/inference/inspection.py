@@ -1,0 +1,190 @@
+"""How one sentence was translated, in words: their probabilities and alternatives, attention, and the search."""
+
+import math
+import re
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from nmt_cli.data.tokenization.tokenizer import TextTokenizer
+from nmt_cli.decoding.engine import BeamTrace, TokenIds, TokenInspection
+from nmt_cli.errors import DataError, UserError
+from nmt_cli.inference.degeneration import UNSPACED_SCRIPTS
+from nmt_cli.inference.translator import Translator
+
+MAX_ALTERNATIVES = 6  # per word
+MAX_WORD_TOKENS = 8  # an alternative is completed to a word of at most so many
+MAX_WEIGHTS = 300_000  # numbers of attention per kind; beyond it only the mean of all heads is kept
+END = "⏎"
+UNSPACED = re.compile(rf" ?[{UNSPACED_SCRIPTS}]")
+
+
+class Word(NamedTuple):
+    """Tokens [first, end) of a text; the end of sentence is a word of its own."""
+
+    text: str
+    first: int
+    end: int
+
+
+def inspect_sentence(translator: Translator, text: str, prefix: str = "", *, beam: bool = False) -> dict[str, Any]:
+    """The translation of a sentence that begins with `prefix`, and what the model computed for it.
+
+    A dictionary for JSON:
+
+    - `text`, `translation`, `prefix`, `score`;
+    - `source_words`, `target_words`: each with `text`; those of the target with `probability`, given all words before
+      it (null where the model emits all words at once); the last of each is the end of the sentence, `END`;
+    - `alternatives`: for each target word the most probable words in its place: `text` (empty: the end), `probability`
+      of its first token, and `prefix`, the translation up to and including the word;
+    - `attention`: `cross`, `source` and `target`, each [layers][heads][words][words], whose rows are words of the
+      target (`source`: of the source); null where the model has no such attention;
+    - with `beam`, `beam`: its `size`; `steps`, a list of hypotheses each with `text` of its last token, `parent` (its
+      place in the step before), `log_probability` and, where it ended, `score`; and `best`, the [step, place] of the
+      hypothesis that won; null where there is no beam.
+
+    UserError for a text without tokens, DataError where the engine shows none of this.
+    """
+    normalizer, tokenizers = translator.planner.normalizer, translator.tokenizers
+    source_text = normalizer(text.strip())
+    (source_ids,) = tokenizers.source.encode([source_text])
+    source_ids = source_ids[: translator.planner.max_source_tokens]
+    if not source_ids:
+        raise UserError("there is nothing to translate")
+    (prefix_ids,) = tokenizers.target.encode([normalizer(prefix.strip())]) if prefix.strip() else ([],)
+    config = translator.config.model_copy(update={"n_best": 1})
+    (hypotheses,) = translator.engine.search([source_ids], config, [prefix_ids] if prefix_ids else None)
+    if not hypotheses:
+        raise DataError("search found no translation")
+    target_ids = hypotheses[0].ids
+    inspection = translator.engine.inspect(source_ids, target_ids, MAX_ALTERNATIVES + 1)
+    source_words, target_words = words_of(tokenizers.source, source_ids), words_of(tokenizers.target, target_ids)
+    record: dict[str, Any] = {
+        "text": source_text,
+        "translation": tokenizers.target.decode([target_ids])[0],
+        "prefix": tokenizers.target.decode([prefix_ids])[0],
+        "score": round(hypotheses[0].score, 4),
+        "source_words": [{"text": word.text} for word in source_words],
+        "target_words": [{"text": word.text, "probability": None} for word in target_words],
+        "alternatives": [[] for _ in target_words],
+        "attention": {"cross": None, "source": None, "target": None},
+    }
+    if inspection is not None:
+        _add_inspection(record, translator, inspection, source_ids, target_ids, (source_words, target_words))
+    if beam:
+        trace = translator.engine.trace_beam(source_ids, config, prefix_ids)
+        record["beam"] = None if trace is None else _beam_record(trace, tokenizers.target)
+    return record
+
+
+def words_of(tokenizer: TextTokenizer, ids: TokenIds) -> list[Word]:
+    """The words of a text and its end; where a script has no spaces, a token is a word."""
+    tokens = tokenizer.ids_to_tokens(ids)
+    firsts = [
+        index
+        for index, token in enumerate(tokens)
+        if index == 0 or token.startswith(" ") or UNSPACED.match(token) or UNSPACED.match(tokens[index - 1])
+    ]
+    ends = [*firsts[1:], len(tokens)] if firsts else []
+    texts = tokenizer.decode([ids[first:end] for first, end in zip(firsts, ends, strict=True)])
+    words = [Word(text.strip(), first, end) for text, first, end in zip(texts, firsts, ends, strict=True)]
+    return [*words, Word(END, len(tokens), len(tokens) + 1)]
+
+
+def _add_inspection(
+    record: dict[str, Any],
+    translator: Translator,
+    inspection: TokenInspection,
+    source_ids: TokenIds,
+    target_ids: TokenIds,
+    words: tuple[list[Word], list[Word]],
+) -> None:
+    source_words, target_words = words
+    for word, shown in zip(target_words, record["target_words"], strict=True):
+        shown["probability"] = round(math.exp(sum(inspection.log_probabilities[word.first : word.end])), 4)
+    record["alternatives"] = _alternatives(translator, inspection, source_ids, target_ids, target_words)
+    shifted = None if inspection.target_attention is None else inspection.target_attention.roll(-1, -1)
+    record["attention"] = {
+        "cross": _word_weights(inspection.attention, target_words, source_words),
+        "source": _word_weights(inspection.source_attention, source_words, source_words),
+        "target": _word_weights(shifted, target_words, target_words),  # the beginning where the end is
+    }
+
+
+def _alternatives(
+    translator: Translator,
+    inspection: TokenInspection,
+    source_ids: TokenIds,
+    target_ids: TokenIds,
+    words: Sequence[Word],
+) -> list[list[dict[str, Any]]]:
+    """The most probable words in place of each word; each begins with another token and is completed greedily."""
+    tokenizer = translator.tokenizers.target
+    end_id = translator.tokenizers.vocabulary.end
+    prefixes = [
+        [*target_ids[: word.first], token]
+        for word in words
+        for token, _ in inspection.alternatives[word.first]
+        if token != end_id
+    ]
+    longest = max(map(len, prefixes), default=0)
+    config = translator.config.model_copy(
+        update={"beam": 1, "n_best": 1, "sampling": False, "min_length": 0, "max_length": longest + MAX_WORD_TOKENS}
+    )
+    limit = translator.planner.max_target_tokens
+    searchable = [prefix for prefix in prefixes if limit is None or len(prefix) <= limit]
+    hypotheses = iter(translator.engine.search([source_ids] * len(searchable), config, searchable))
+    alternatives = []
+    for word in words:
+        choices: dict[str, dict[str, Any]] = {}
+        for token, log_probability in inspection.alternatives[word.first]:
+            text, prefix = "", None
+            if token != end_id:
+                if limit is not None and word.first >= limit:
+                    continue
+                (hypothesis, *_) = next(hypotheses)
+                first_word = words_of(tokenizer, hypothesis.ids[word.first :])[0]
+                text = first_word.text
+                (prefix,) = tokenizer.decode([hypothesis.ids[: word.first + first_word.end]])
+                if prefix != translator.planner.normalizer(prefix) or "\ufffd" in prefix:
+                    continue  # part of a character, or one that is never in a text
+            choice = {"text": text, "probability": round(math.exp(log_probability), 4), "prefix": prefix}
+            choices.setdefault(text, choice)
+        alternatives.append(list(choices.values())[:MAX_ALTERNATIVES])
+    return alternatives
+
+
+def _word_weights(
+    weights: ArrayLike | None, rows: Sequence[Word], columns: Sequence[Word]
+) -> list[list[list[list[float]]]] | None:
+    """Attention between words, [layers][heads][rows][columns]: the mean over the tokens of a row, their sum of a column."""
+    if weights is None:
+        return None
+    values: NDArray[np.float32] = np.asarray(weights)
+    values = np.add.reduceat(values, [word.first for word in columns], axis=3)
+    sizes = np.array([word.end - word.first for word in rows])
+    values = np.add.reduceat(values, [word.first for word in rows], axis=2) / sizes[:, None]
+    if values.size > MAX_WEIGHTS:
+        values = values.mean(1, keepdims=True)
+    rounded: list[list[list[list[float]]]] = np.round(values.astype(float), 4).tolist()
+    return rounded
+
+
+def _beam_record(trace: BeamTrace, tokenizer: TextTokenizer) -> dict[str, Any]:
+    tokens = [node.token for step in trace.steps for node in step if node.score is None]
+    texts = iter(tokenizer.ids_to_tokens(tokens))
+    steps, best = [], None
+    for step_number, step in enumerate(trace.steps):
+        nodes = []
+        for place, node in enumerate(step):
+            shown = {"text": "" if node.score is not None else next(texts), "parent": node.parent}
+            shown["log_probability"] = round(node.log_probability, 3)
+            if node.score is not None:
+                shown["score"] = round(node.score, 4)
+                if best is None or node.score > best[0]:
+                    best = (node.score, step_number, place)
+            nodes.append(shown)
+        steps.append(nodes)
+    return {"size": trace.beam_size, "steps": steps, "best": None if best is None else [best[1], best[2]]}

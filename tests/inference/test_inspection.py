@@ -1,0 +1,103 @@
+"""What is shown of a translation is what the model computed for it."""
+
+import json
+import math
+from typing import Any
+
+import pytest
+import torch
+
+from nmt_cli.data.prepared.store import Tokenizers
+from nmt_cli.data.tokenization.tokenizer import TextTokenizer
+from nmt_cli.decoding.config import SearchConfig
+from nmt_cli.decoding.torch_engine import TorchEngine
+from nmt_cli.errors import UserError
+from nmt_cli.inference.inspection import END, inspect_sentence, words_of
+from nmt_cli.inference.translator import Translator
+from nmt_cli.models import MODELS
+
+SENTENCE = "The old man reads a book."
+
+
+def make_translator(name: str, tokenizer: TextTokenizer, index: int = 0, **options: Any) -> Translator:
+    torch.manual_seed(5)
+    tokenizers = Tokenizers(tokenizer, tokenizer)
+    model = MODELS[name](MODELS[name].config_class.tiny_configs()[index], tokenizers.vocabulary).eval()
+    settings = {"beam": 3, "max_length": 7, "precision": "fp32", "repair_degenerate": False, **options}
+    return Translator(TorchEngine(model), tokenizers, SearchConfig.model_validate(settings))
+
+
+@pytest.mark.parametrize("name", sorted(MODELS))
+def test_words_probabilities_attention_and_alternatives_are_those_of_the_model(
+    name: str, tokenizer: TextTokenizer
+) -> None:
+    translator = make_translator(name, tokenizer)
+    record = inspect_sentence(translator, SENTENCE, beam=True)
+    json.dumps(record, allow_nan=False)
+    assert record["text"] == SENTENCE
+    assert [word["text"] for word in record["source_words"]] == [*SENTENCE.split(), END]
+    sizes = {"source": len(record["source_words"]), "target": len(record["target_words"])}
+    assert len(record["alternatives"]) == sizes["target"]
+    model = translator.engine.model  # type: ignore[attr-defined]
+    (source_ids,) = tokenizer.encode([SENTENCE])
+    (hypotheses,) = translator.engine.search([source_ids], translator.config)
+    probabilities = [word["probability"] for word in record["target_words"]]
+    if name == "ctc":
+        assert probabilities == [None] * sizes["target"] and record["beam"] is None
+        assert record["attention"] == {"cross": None, "source": None, "target": None}
+        return
+    total = sum(math.log(max(probability, 1e-9)) for probability in probabilities)
+    if min(probabilities) > 0.01:  # each is rounded to four digits
+        assert total == pytest.approx(hypotheses[0].log_probability, abs=0.005 * sizes["target"] / min(probabilities))
+    assert (record["attention"]["cross"] is not None) == model.has_attention
+    for kind, (rows, columns) in {
+        "cross": ("target", "source"), "source": ("source", "source"), "target": ("target", "target")
+    }.items():  # fmt: skip
+        for layer in record["attention"][kind] or []:
+            for head in layer:
+                assert len(head) == sizes[rows]
+                for row in head:
+                    assert len(row) == sizes[columns] and sum(row) == pytest.approx(1, abs=1e-3)
+    trace = record["beam"]
+    step, place = trace["best"]
+    tokens = []
+    while step > 0:
+        step, place = step - 1, trace["steps"][step][place]["parent"]
+        tokens.append(trace["steps"][step][place]["text"])
+    assert tokens[::-1] == tokenizer.ids_to_tokens(hypotheses[0].ids)
+    assert max(map(len, trace["steps"])) <= 2 * trace["size"]
+
+
+def test_an_alternative_is_where_the_rest_begins(tokenizer: TextTokenizer) -> None:
+    translator = make_translator("transformer", tokenizer, 1)
+    record = inspect_sentence(translator, SENTENCE)
+    choices = [choice for word in record["alternatives"] for choice in word if choice["prefix"]]
+    assert len(choices) > 5
+    for choice in choices[1::4]:
+        changed = inspect_sentence(translator, SENTENCE, choice["prefix"])
+        assert changed["translation"].startswith(choice["prefix"]) and changed["prefix"] == choice["prefix"]
+    for word in record["alternatives"]:
+        texts = [choice["text"] for choice in word]
+        assert len(texts) == len(set(texts))
+        probabilities = [choice["probability"] for choice in word]
+        assert probabilities == sorted(probabilities, reverse=True)
+
+
+def test_the_fixed_vector_shows_no_attention_and_a_long_text_only_the_mean_of_heads(
+    tokenizer: TextTokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configs = MODELS["rnn"].config_class.tiny_configs()
+    index = next(i for i, config in enumerate(configs) if not config.has_attention)
+    record = inspect_sentence(make_translator("rnn", tokenizer, index), SENTENCE)
+    assert record["attention"]["cross"] is None and record["target_words"][0]["probability"] is not None
+    monkeypatch.setattr("nmt_cli.inference.inspection.MAX_WEIGHTS", 10)
+    attention = inspect_sentence(make_translator("transformer", tokenizer), SENTENCE)["attention"]
+    assert [len(layer) for layer in attention["cross"]] == [1, 1]
+
+
+def test_a_token_is_a_word_where_there_are_no_spaces(tokenizer: TextTokenizer) -> None:
+    (ids,) = tokenizer.encode(["我喜欢"])
+    assert [(word.first, word.end) for word in words_of(tokenizer, ids)] == [(i, i + 1) for i in range(len(ids) + 1)]
+    assert words_of(tokenizer, []) == [(END, 0, 1)]
+    with pytest.raises(UserError, match="nothing to translate"):
+        inspect_sentence(make_translator("transformer", tokenizer), " ")
