@@ -29,16 +29,25 @@ class Word(NamedTuple):
     end: int
 
 
-def inspect_sentence(translator: Translator, text: str, prefix: str = "", *, beam: bool = False) -> dict[str, Any]:
-    """The translation of a sentence that begins with `prefix`, and what the model computed for it.
+def inspect_sentence(
+    translator: Translator,
+    text: str,
+    prefix: str = "",
+    *,
+    translation: str | None = None,
+    alternatives: bool = True,
+    beam: bool = False,
+) -> dict[str, Any]:
+    """The translation of a sentence that begins with `prefix`, or the one that is given, and what the model computes
+    for it.
 
     A dictionary for JSON:
 
-    - `text`, `translation`, `prefix`, `score`;
+    - `text`, `translation`, `prefix`, and `score`, null for a translation that was given;
     - `source_words`, `target_words`: each with `text`; those of the target with `probability`, given all words before
       it (null where the model emits all words at once); the last of each is the end of the sentence, `END`;
     - `alternatives`: for each target word the most probable words in its place: `text` (empty: the end), `probability`
-      of its first token, and `prefix`, the translation up to and including the word;
+      of its first token, and `prefix`, the translation up to and including the word; none without `alternatives`;
     - `attention`: `cross`, `source` and `target`, each [layers][heads][words][words], whose rows are words of the
       target (`source`: of the source); null where the model has no such attention;
     - with `beam`, `beam`: its `size`; `steps`, a list of hypotheses each with `text` of its last token, `parent` (its
@@ -55,17 +64,22 @@ def inspect_sentence(translator: Translator, text: str, prefix: str = "", *, bea
         raise UserError("there is nothing to translate")
     (prefix_ids,) = tokenizers.target.encode([normalizer(prefix.strip())]) if prefix.strip() else ([],)
     config = translator.config.model_copy(update={"n_best": 1})
-    (hypotheses,) = translator.engine.search([source_ids], config, [prefix_ids] if prefix_ids else None)
-    if not hypotheses:
-        raise DataError("search found no translation")
-    target_ids = hypotheses[0].ids
-    inspection = translator.engine.inspect(source_ids, target_ids, MAX_ALTERNATIVES + 1)
+    score = None
+    if translation is None:
+        (hypotheses,) = translator.engine.search([source_ids], config, [prefix_ids] if prefix_ids else None)
+        if not hypotheses:
+            raise DataError("search found no translation")
+        target_ids, score = hypotheses[0].ids, round(hypotheses[0].score, 4)
+    else:
+        (target_ids,) = tokenizers.target.encode([normalizer(translation.strip())])
+        target_ids = target_ids[: translator.planner.max_target_tokens]
+    inspection = translator.engine.inspect(source_ids, target_ids, MAX_ALTERNATIVES + 1 if alternatives else 0)
     source_words, target_words = words_of(tokenizers.source, source_ids), words_of(tokenizers.target, target_ids)
     record: dict[str, Any] = {
         "text": source_text,
         "translation": tokenizers.target.decode([target_ids])[0],
         "prefix": tokenizers.target.decode([prefix_ids])[0],
-        "score": round(hypotheses[0].score, 4),
+        "score": score,
         "source_words": [{"text": word.text} for word in source_words],
         "target_words": [{"text": word.text, "probability": None} for word in target_words],
         "alternatives": [[] for _ in target_words],
@@ -103,8 +117,9 @@ def _add_inspection(
 ) -> None:
     source_words, target_words = words
     for word, shown in zip(target_words, record["target_words"], strict=True):
-        shown["probability"] = round(math.exp(sum(inspection.log_probabilities[word.first : word.end])), 4)
-    record["alternatives"] = _alternatives(translator, inspection, source_ids, target_ids, target_words)
+        shown["probability"] = _probability(sum(inspection.log_probabilities[word.first : word.end]))
+    if any(inspection.alternatives):
+        record["alternatives"] = _alternatives(translator, inspection, source_ids, target_ids, target_words)
     shifted = None if inspection.target_attention is None else inspection.target_attention.roll(-1, -1)
     record["attention"] = {
         "cross": _word_weights(inspection.attention, target_words, source_words),
@@ -138,7 +153,7 @@ def _alternatives(
     hypotheses = iter(translator.engine.search([source_ids] * len(searchable), config, searchable))
     alternatives = []
     for word in words:
-        choices: dict[str, dict[str, Any]] = {}
+        choices: dict[str, dict[str, Any]] = {}  # by their text
         for token, log_probability in inspection.alternatives[word.first]:
             text, prefix = "", None
             if token != end_id:
@@ -150,16 +165,21 @@ def _alternatives(
                 (prefix,) = tokenizer.decode([hypothesis.ids[: word.first + first_word.end]])
                 if prefix != translator.planner.normalizer(prefix) or "\ufffd" in prefix:
                     continue  # part of a character, or one that is never in a text
-            choice = {"text": text, "probability": round(math.exp(log_probability), 4), "prefix": prefix}
+            choice = {"text": text, "probability": _probability(log_probability), "prefix": prefix}
             choices.setdefault(text, choice)
         alternatives.append(list(choices.values())[:MAX_ALTERNATIVES])
     return alternatives
 
 
+def _probability(log_probability: float) -> float:
+    """To four significant digits."""
+    return float(f"{math.exp(log_probability):.4g}")
+
+
 def _word_weights(
     weights: ArrayLike | None, rows: Sequence[Word], columns: Sequence[Word]
 ) -> list[list[list[list[float]]]] | None:
-    """Attention between words, [layers][heads][rows][columns]: the mean over the tokens of a row, their sum of a column."""
+    """Attention between words, [layers][heads][rows][columns]: a row is the mean over its tokens, a column the sum."""
     if weights is None:
         return None
     values: NDArray[np.float32] = np.asarray(weights)

@@ -46,9 +46,9 @@ def test_words_probabilities_attention_and_alternatives_are_those_of_the_model(
         assert probabilities == [None] * sizes["target"] and record["beam"] is None
         assert record["attention"] == {"cross": None, "source": None, "target": None}
         return
-    total = sum(math.log(max(probability, 1e-9)) for probability in probabilities)
-    if min(probabilities) > 0.01:  # each is rounded to four digits
-        assert total == pytest.approx(hypotheses[0].log_probability, abs=0.005 * sizes["target"] / min(probabilities))
+    total = sum(math.log(probability) for probability in probabilities)
+    # each is rounded to four digits
+    assert total == pytest.approx(hypotheses[0].log_probability, abs=0.0005 * sizes["target"] + 1e-4)
     assert (record["attention"]["cross"] is not None) == model.has_attention
     for kind, (rows, columns) in {
         "cross": ("target", "source"), "source": ("source", "source"), "target": ("target", "target")
@@ -81,6 +81,19 @@ def test_an_alternative_is_where_the_rest_begins(tokenizer: TextTokenizer) -> No
         assert len(texts) == len(set(texts))
         probabilities = [choice["probability"] for choice in word]
         assert probabilities == sorted(probabilities, reverse=True)
+
+
+def test_a_translation_from_elsewhere_is_inspected_as_it_is(tokenizer: TextTokenizer) -> None:
+    translator = make_translator("transformer", tokenizer)
+    record = inspect_sentence(translator, SENTENCE, translation="Der alte Mann", alternatives=False)
+    assert record["translation"] == "Der alte Mann" and record["score"] is None
+    assert record["alternatives"] == [[]] * 4
+    scores = translator.engine.log_probabilities(
+        tokenizer.encode([SENTENCE]), tokenizer.encode(["Der alte Mann"]), translator.config
+    )
+    assert scores is not None
+    product = math.prod(word["probability"] for word in record["target_words"])
+    assert product == pytest.approx(math.exp(scores[0]), rel=4 * 0.0005)  # four words, each rounded to four digits
 
 
 def test_the_fixed_vector_shows_no_attention_and_a_long_text_only_the_mean_of_heads(
