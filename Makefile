@@ -15,7 +15,7 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c co
 	@touch $@
 
 .venv/all: .venv/core
-	$(INSTALL) -e '.[dev,plot,export,ray,datasets]'
+	$(INSTALL) -e '.[dev,plot,export,ray,datasets,serve]'
 	@touch $@
 
 quickstart: .venv/core

@@ -17,6 +17,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection, wait
+from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 from typing import Any, Generic, Self, TypeVar
 
@@ -128,15 +129,8 @@ class WorkerPool(Generic[Task, Result]):
                 self.wait_for_results()
 
     def _start_worker(self, worker_index: int) -> _Worker[Task]:
-        parent_pipe, child_pipe = self._context.Pipe()
-        inherited_pipes = [worker.pipe for worker in self._workers] + [parent_pipe] if self._fork else []
-        arguments = (child_pipe, self._work_factory, worker_index, os.getpid(), inherited_pipes)
-        process = self._context.Process(  # type: ignore[attr-defined]
-            target=_worker_main, args=arguments, name=f"nmt worker {worker_index}", daemon=True
-        )
-        process.start()
-        child_pipe.close()
-        return _Worker(process, parent_pipe)
+        inherited_pipes = [worker.pipe for worker in self._workers] if self._fork else []
+        return _Worker(*start_worker(self._context, self._work_factory, worker_index, inherited_pipes))
 
     def _send(self, worker_index: int, task_number: int, task: Task) -> None:
         worker = self._workers[worker_index]
@@ -172,7 +166,7 @@ class WorkerPool(Generic[Task, Result]):
         task_number, task = worker.task
         worker.process.join()
         worker.pipe.close()
-        reason = _exit_reason(worker.process.exitcode)
+        reason = exit_reason(worker.process.exitcode)
         name = self._describe_task(task)
         if task_number in self._retried_tasks:
             raise WorkerError(f"{name}: gave up after two workers died ({reason})")
@@ -180,6 +174,37 @@ class WorkerPool(Generic[Task, Result]):
         self._retried_tasks.add(task_number)
         self._workers[worker_index] = self._start_worker(worker_index)
         self._send(worker_index, task_number, task)
+
+
+def start_worker(
+    context: BaseContext,
+    work_factory: WorkFactory,
+    worker_index: int,
+    inherited_pipes: Sequence["Connection[Any, Any]"] = (),
+) -> tuple[BaseProcess, "Connection[Any, Any]"]:
+    """A process that answers tasks, and our end of its pipe: send it a task, receive its answer.
+
+    An answer is ("done", result), ("user", message of a UserError) or ("bug", traceback); EOFError or OSError where the
+    process has died. `inherited_pipes` are those that a forked process must close.
+    """
+    parent_pipe, child_pipe = context.Pipe()
+    if context.get_start_method() == "fork":
+        inherited_pipes = [*inherited_pipes, parent_pipe]
+    arguments = (child_pipe, work_factory, worker_index, os.getpid(), list(inherited_pipes))
+    process = context.Process(  # type: ignore[attr-defined]
+        target=_worker_main, args=arguments, name=f"nmt worker {worker_index}", daemon=True
+    )
+    process.start()
+    child_pipe.close()
+    return process, parent_pipe
+
+
+def exit_reason(exit_code: int | None) -> str:
+    """Why a process ended: its exit code, or the name of a signal."""
+    if exit_code is not None and exit_code < 0:
+        with suppress(ValueError):
+            return signal.Signals(-exit_code).name
+    return f"exit code {exit_code}"
 
 
 @contextmanager
@@ -230,13 +255,6 @@ def is_single_threaded() -> bool:
         return len(os.listdir("/proc/self/task")) == 1
     except OSError:
         return False
-
-
-def _exit_reason(exit_code: int | None) -> str:
-    if exit_code is not None and exit_code < 0:
-        with suppress(ValueError):
-            return signal.Signals(-exit_code).name
-    return f"exit code {exit_code}"
 
 
 def _worker_main(

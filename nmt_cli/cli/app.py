@@ -8,7 +8,20 @@ from typing import Annotated
 import typer
 
 from nmt_cli import __version__
-from nmt_cli.cli import catalogue, corpora, data, doctor, export, perturb, plot, score, shards, training, translation
+from nmt_cli.cli import (
+    catalogue,
+    corpora,
+    data,
+    doctor,
+    export,
+    perturb,
+    plot,
+    score,
+    serving,
+    shards,
+    training,
+    translation,
+)
 
 
 def _print_version(requested: bool) -> None:
@@ -41,6 +54,7 @@ def build_app() -> typer.Typer:
     app.command()(training.train)
     app.command()(translation.translate)
     app.command()(translation.rescore)
+    app.command()(serving.serve)
     app.command()(shards.merge_shards)
     app.command()(score.score)
     app.command()(data.tokenize)

@@ -35,6 +35,7 @@ MEASUREMENT_SECONDS = 2.0  # of all measurements together
 EXTRAS = {  # as in pyproject.toml, without those for developers
     "plot": ("matplotlib",),
     "mojibake": ("ftfy",),
+    "serve": ("python-multipart", "starlette", "uvicorn"),
     "tensorboard": ("tensorboard",),
     "export": ("ctranslate2", "onnx", "onnxruntime", "sentencepiece", "transformers"),
     "ray": ("ray",),

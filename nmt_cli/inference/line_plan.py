@@ -1,5 +1,6 @@
 """What is translated for each line: its sentences, normalised, tokenized, and cut to what the model reads."""
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
@@ -54,6 +55,12 @@ class LinePlanner:
         self.max_source_tokens, self.max_target_tokens = max_source_tokens, max_target_tokens
         self.normalizer = profile.normalizer()
         self._source_splitter, self._target_splitter = profile.source_splitter(), profile.target_splitter()
+
+    def with_config(self, config: SearchConfig) -> "LinePlanner":
+        """A planner for another search."""
+        variant = copy.copy(self)
+        variant.config = config
+        return variant
 
     def plan(self, lines: Sequence[str]) -> list[LinePlan]:
         """A plan for each line; the sentences of all lines are tokenized together."""

@@ -1,5 +1,6 @@
 """From text to text: split, normalise, encode, sort, batch, search, repair, decode, join, restore the order."""
 
+import copy
 import heapq
 import math
 from collections.abc import Sequence
@@ -48,6 +49,13 @@ class Translator:
             max_source_tokens=max_source_tokens,
             max_target_tokens=None if max_target_positions is None else max_target_positions - 1,
         )
+
+    def with_search(self, **changes: object) -> "Translator":
+        """A translator with the same engine whose search section differs in these keys."""
+        variant = copy.copy(self)
+        variant.config = SearchConfig.model_validate({**self.config.model_dump(), **changes})
+        variant.planner = self.planner.with_config(variant.config)
+        return variant
 
     def translate(self, lines: Sequence[str], prefixes: Sequence[str] | None = None) -> list[Translation]:
         """One translation per line, in the order of the lines; that of a blank line is empty.
@@ -205,7 +213,7 @@ def _make_translation(
     unit_candidates = [_distinct(candidates) for candidates, _ in unit_results]
     if len(unit_candidates) == 1:
         return Translation(unit_candidates[0], warnings, diagnosis, plan.truncated_tokens)
-    combinations = _best_combinations(unit_candidates, n_best)
+    combinations = best_combinations(unit_candidates, n_best)
     sentences = [
         TranslatedSentence(unit.segment.text, candidate.text, candidate.score)
         for unit, candidate in zip(plan.units, combinations[0] if combinations else [], strict=False)
@@ -219,7 +227,7 @@ def _distinct(candidates: list[Candidate]) -> list[Candidate]:
     return list({candidate.text: candidate for candidate in reversed(candidates)}.values())[::-1]
 
 
-def _best_combinations(unit_candidates: list[list[Candidate]], count: int) -> list[list[Candidate]]:
+def best_combinations(unit_candidates: list[list[Candidate]], count: int) -> list[list[Candidate]]:
     """A candidate of each unit, in the `count` ways with the highest sums of scores; [] where no unit has any."""
     if not any(unit_candidates):
         return []

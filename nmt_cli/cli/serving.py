@@ -1,0 +1,43 @@
+"""nmt serve."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nmt_cli.cli.options import Device, Overrides, Quiet
+from nmt_cli.errors import UserError
+from nmt_cli.reporting import Reporter
+
+
+def serve(
+    runs: Annotated[list[Path], typer.Argument(help="Run folders, of one pair of languages or of several.")],
+    host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0: any that is free.")] = 5000,
+    workers: Annotated[int, typer.Option(min=1, max=256, help="Engine processes, which share the cores.")] = 1,
+    engine: Annotated[str | None, typer.Option(help="As for nmt translate.")] = None,
+    allow_host: Annotated[
+        list[str], typer.Option(metavar="NAME", help="Another host name that requests may have; * allows all.")
+    ] = [],
+    cors: Annotated[
+        list[str], typer.Option(metavar="ORIGIN", help="Let pages of this origin use the API; * lets all.")
+    ] = [],
+    overrides: Overrides = [],
+    device: Device = "auto",
+    timeout: Annotated[float, typer.Option(min=1, help="Seconds until a request is answered, at most.")] = 60.0,
+    quiet: Quiet = False,
+) -> None:
+    """Translate over HTTP, with a page for the browser and the API of LibreTranslate.
+
+    Example: nmt serve runs/quickstart
+    """
+    try:
+        from nmt_cli.serving.server import serve as run_server
+    except ModuleNotFoundError as error:
+        raise UserError(f"nmt serve needs {error.name}", hint="pip install 'nmt-cli[serve]'") from error
+    from nmt_cli.serving.settings import EngineChoice, Limits, ServerSettings, describe_runs
+
+    choice, hosts = EngineChoice(engine, tuple(overrides), device), tuple(name.lower() for name in allow_host)
+    limits = Limits(timeout=timeout)
+    settings = ServerSettings(describe_runs(runs), choice, host, port, workers, hosts, tuple(cors), limits)
+    run_server(settings, Reporter(quiet))

@@ -1,0 +1,63 @@
+"""What an engine worker does: open runs, and translate batches with them."""
+
+import os
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from nmt_cli.inference.output import Translation
+from nmt_cli.inference.translator import Translator
+from nmt_cli.reporting import Reporter
+from nmt_cli.serving.jobs import JobOptions
+from nmt_cli.translation.opening import TranslatorSpec
+
+
+class OpenRun(NamedTuple):
+    """The task to open a run, before it is needed."""
+
+    run: str
+
+
+class TranslateBatch(NamedTuple):
+    """The task to translate texts, one line each."""
+
+    options: JobOptions
+    texts: list[str]
+
+
+@dataclass
+class EngineWork:
+    """The work of a worker, which keeps every run that it has opened."""
+
+    specs: dict[str, TranslatorSpec]
+    reporter: Reporter
+    translators: dict[JobOptions, Translator] = field(default_factory=dict)
+
+    def __call__(self, task: OpenRun | TranslateBatch) -> list[Translation]:
+        """The translations of a batch; none for a run that is opened."""
+        if isinstance(task, OpenRun):
+            self._translator(JobOptions(task.run)).translate(["1"])  # a copied text: nothing is searched
+            return []
+        return self._translator(task.options).translate(task.texts)
+
+    def _translator(self, options: JobOptions) -> Translator:
+        """The translator of a run, whose search is as the options say; variants share its engine."""
+        if options not in self.translators:
+            plain = JobOptions(options.run)
+            if plain == options:
+                self.translators[plain] = self.specs[options.run].open(self.reporter)
+            else:
+                translator = self._translator(plain)
+                changes: dict[str, object] = {}
+                if options.candidates > 1:
+                    beam = max(translator.config.beam, options.candidates)
+                    changes |= {"n_best": options.candidates, "beam": beam, "sampling": False}
+                if not options.split:
+                    changes["split"] = "long"
+                self.translators[options] = translator.with_search(**changes)
+        return self.translators[options]
+
+
+def open_engine_work(specs: dict[str, TranslatorSpec], threads: int, quiet: bool, worker_index: int) -> EngineWork:
+    """The work of a worker that computes in so many threads."""
+    os.environ["OMP_NUM_THREADS"] = str(threads)
+    return EngineWork(specs, Reporter(quiet=quiet))

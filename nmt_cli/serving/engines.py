@@ -1,0 +1,133 @@
+"""The engine workers: they fill batches from the queue, and are replaced when they die."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+
+from nmt_cli.errors import UserError, WorkerError
+from nmt_cli.inference.output import Translation
+from nmt_cli.reporting import Reporter
+from nmt_cli.serving.engine_work import EngineWork, OpenRun, TranslateBatch, open_engine_work
+from nmt_cli.serving.errors import RequestError
+from nmt_cli.serving.jobs import Job, JobQueue
+from nmt_cli.serving.metrics import Metrics
+from nmt_cli.serving.processes import AsyncWorker, WorkerDied
+from nmt_cli.translation.opening import TranslatorSpec
+from nmt_cli.workers import usable_cores
+
+BATCH_WINDOW = 0.002  # seconds that a worker waits for more texts, if its last batch had more than one
+MAX_RESTART_DELAY = 30.0  # seconds before a worker that dies again and again is started once more
+Result = Translation | Exception
+
+
+class EnginePool:
+    """Worker processes, each with every run open.
+
+    A text whose worker dies is tried once more, by itself; then its request fails.
+    """
+
+    def __init__(
+        self,
+        specs: dict[str, TranslatorSpec],
+        worker_count: int,
+        queue: JobQueue,
+        metrics: Metrics,
+        reporter: Reporter,
+        task_timeout: float,
+    ) -> None:
+        threads = max(1, usable_cores() // worker_count)
+        self._open_work: Callable[[int], EngineWork] = partial(open_engine_work, specs, threads, reporter.quiet)
+        self.run_names, self.worker_count, self.queue = list(specs), worker_count, queue
+        self.metrics, self.reporter, self.task_timeout = metrics, reporter, task_timeout
+        self.opened_runs: set[str] = set()
+        self.failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Fails with the UserError of a run that cannot be opened."""
+        self._workers: dict[int, AsyncWorker] = {}
+        self._first_ready = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Start all workers; the runs are opened in the background."""
+        self._tasks = [asyncio.create_task(self._keep_working(index)) for index in range(self.worker_count)]
+
+    async def stop(self) -> None:
+        """End all workers, whatever they do."""
+        for task in self._tasks:
+            task.cancel()
+        for task in self._tasks:
+            with suppress(asyncio.CancelledError):
+                await task
+        for worker in self._workers.values():
+            worker.kill()
+
+    async def _keep_working(self, index: int) -> None:
+        if index:  # a run is exported by the first worker only
+            await self._first_ready.wait()
+        delay = 0.0
+        while True:
+            worker = self._workers[index] = AsyncWorker(self._open_work, index)
+            try:
+                await self._work(worker)
+            except WorkerDied as death:
+                self.metrics.counts["nmt_worker_restarts_total"] += 1
+                self.reporter.warning(f"an engine worker died ({death}) and is replaced")
+                delay = 0.0 if worker.answered else min(MAX_RESTART_DELAY, 2 * delay + 0.5)
+                await asyncio.sleep(delay)
+            except UserError as error:  # from opening a run
+                worker.kill()
+                if not self.failure.done():
+                    self.failure.set_exception(error)
+                return
+
+    async def _work(self, worker: AsyncWorker) -> None:
+        """Answer jobs, and open runs while there are none, until the worker dies."""
+        unopened, last_batch_size = list(self.run_names), 0
+        try:
+            while True:
+                if last_batch_size > 1:
+                    await asyncio.sleep(BATCH_WINDOW)
+                batch = self.queue.take()
+                last_batch_size = len(batch)
+                if batch:
+                    await self._translate(worker, batch)
+                elif unopened:
+                    name = unopened.pop(0)
+                    await worker.call(OpenRun(name))
+                    self.opened_runs.add(name)
+                    if not unopened:
+                        self.metrics.gauges["nmt_engines_ready"] += 1
+                        self._first_ready.set()
+                else:
+                    await self.queue.wait()
+        finally:
+            if not unopened:
+                self.metrics.gauges["nmt_engines_ready"] -= 1
+
+    async def _translate(self, worker: AsyncWorker, batch: list[Job]) -> None:
+        task = TranslateBatch(batch[0].options, [job.text for job in batch])
+        try:
+            translations = await worker.call(task, self.task_timeout)
+        except WorkerDied:
+            self._retry(batch, RequestError(500, "The engine failed twice on this text"))
+            raise
+        except UserError as error:
+            self._retry(batch, RequestError(400, str(error)))
+        except WorkerError as error:
+            self.reporter.warning("\n".join([f"an engine worker failed: {error}", *error.__notes__]))
+            self._retry(batch, RequestError(500, f"The engine failed on this text: {error}"))
+        else:
+            self.metrics.batch_texts.observe(len(batch))
+            for job, translation in zip(batch, translations, strict=True):
+                if not job.future.done():
+                    self.metrics.counts["nmt_texts_total"] += 1
+                    self.metrics.counts["nmt_characters_total"] += len(job.text)
+                    job.future.set_result(translation)
+
+    def _retry(self, batch: list[Job], error: RequestError) -> None:
+        """Put the jobs of a failed batch back, each to be translated alone; those that failed alone get the error."""
+        for job in batch:
+            job.deaths += 1
+            if job.deaths > 1 and not job.future.done():
+                job.future.set_exception(error)
+        self.queue.resubmit([job for job in batch if job.deaths == 1])

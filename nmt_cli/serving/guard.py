@@ -1,0 +1,202 @@
+"""What stands before every endpoint: hosts, origins, sizes, slow senders, errors, and what is counted."""
+
+import asyncio
+import ipaddress
+import time
+from urllib.parse import urlsplit
+
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from nmt_cli.reporting import Reporter
+from nmt_cli.serving.errors import ClientGone, RequestError, quote
+from nmt_cli.serving.metrics import Metrics
+from nmt_cli.serving.requests import JsonResponse
+from nmt_cli.serving.settings import ServerSettings
+
+LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+FILE_ENDPOINTS = frozenset({"/translate_file"})
+MAX_DISCARDED_BYTES = 32 << 20  # of a body that is refused
+MAX_DISCARD_SECONDS = 5.0
+SECURITY_HEADERS = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+]
+CORS_HEADERS = [(b"access-control-allow-methods", b"GET, POST"), (b"access-control-allow-headers", b"*")]
+
+
+class Guard:
+    """Wraps the application: refuses what it must not see, and answers whatever it raises."""
+
+    def __init__(self, app: ASGIApp, settings: ServerSettings, metrics: Metrics, reporter: Reporter) -> None:
+        self.app, self.settings, self.metrics, self.reporter = app, settings, metrics, reporter
+        self.endpoints: frozenset[str] = frozenset()
+        """Paths that are counted by name."""
+        self._open_bytes = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        if scope["type"] != "http":
+            return
+        exchange = _Exchange(self, scope, receive, send)
+        self.metrics.gauges["nmt_open_requests"] += 1
+        start = time.monotonic()
+        try:
+            self._check(scope, exchange)
+            if exchange.is_preflight:
+                await exchange.send_error(RequestError(204, ""))
+            else:
+                await self.app({**scope, "app": self}, exchange.receive, exchange.send)  # errors are raised then
+        except RequestError as error:
+            await exchange.send_error(error)
+        except HTTPException as error:
+            await exchange.send_error(RequestError(error.status_code, error.detail))
+        except ClientGone:
+            self.metrics.counts["nmt_clients_gone_total"] += 1
+            return
+        except Exception as error:
+            self.reporter.warning(f"our bug: {scope['method']} {quote(scope['path'])}: {type(error).__name__}: {error}")
+            if self.reporter.silent is False:
+                self.reporter.console.print_exception()
+            await exchange.send_error(RequestError(500, "Internal error: see the messages of the server"))
+        finally:
+            self.metrics.gauges["nmt_open_requests"] -= 1
+            self._open_bytes -= exchange.received_bytes
+            endpoint = scope["path"] if scope["path"] in self.endpoints else "other"
+            if exchange.status:
+                self.metrics.requests[endpoint, exchange.status] += 1
+                self.metrics.request_seconds.observe(time.monotonic() - start)
+
+    def take_bytes(self, count: int) -> None:
+        """Count bytes of a body; RequestError 503 where all open requests have too many."""
+        if self._open_bytes + count > self.settings.limits.max_open_bytes:
+            raise RequestError(503, "Too much is being received: try again later", retry_after=5)
+        self._open_bytes += count
+
+    def _check(self, scope: Scope, exchange: "_Exchange") -> None:
+        """RequestError for a host or origin that is not ours, and for a body that is announced too large."""
+        headers = dict(scope["headers"])
+        host = _host_name(headers.get(b"host", b"").decode("latin-1"))
+        if not self._is_own_host(host, scope):
+            raise RequestError(403, f"Host {quote(host)} is not the address of this server; --allow-host names others")
+        origin = headers.get(b"origin")
+        if origin is not None:
+            self._check_origin(origin.decode("latin-1"), host, scope, exchange)
+        length = headers.get(b"content-length", b"0")
+        if length.isdigit() and int(length) > exchange.max_bytes:
+            raise exchange.too_large()
+
+    def _is_own_host(self, host: str, scope: Scope) -> bool:
+        """Whether a host is the bound address, a name of it, or allowed by --allow-host."""
+        if "*" in self.settings.allowed_hosts or host in self.settings.allowed_hosts:
+            return True
+        bound = self.settings.host.lower()
+        if host == bound and not _is_unspecified(bound):
+            return True
+        address = (scope.get("server") or ("", 0))[0]  # at which the request arrived
+        return host == address or (host in LOOPBACK_NAMES and _is_loopback(address))
+
+    def _check_origin(self, origin: str, host: str, scope: Scope, exchange: "_Exchange") -> None:
+        """Let pages of this server and of --cors ask; RequestError 403 for other pages."""
+        if "*" in self.settings.cors_origins or origin in self.settings.cors_origins:
+            exchange.cors_headers = [(b"access-control-allow-origin", origin.encode("latin-1")), (b"vary", b"Origin")]
+            if scope["method"] == "OPTIONS":
+                exchange.is_preflight = True
+                exchange.cors_headers += CORS_HEADERS
+        elif (urlsplit(origin).hostname or "") != host:
+            raise RequestError(403, f"Pages of {quote(origin)} may not ask this server; --cors names those that may")
+
+
+class _Exchange:
+    """A request and its answer."""
+
+    def __init__(self, guard: Guard, scope: Scope, receive: Receive, send: Send) -> None:
+        self._guard, self._scope, self._receive, self._send = guard, scope, receive, send
+        limits = guard.settings.limits
+        self.max_bytes = limits.max_file_bytes if scope["path"] in FILE_ENDPOINTS else limits.max_bytes
+        self.received_bytes = self.status = 0
+        self.is_preflight = self._body_is_complete = False
+        self.cors_headers: list[tuple[bytes, bytes]] = []
+
+    def too_large(self) -> RequestError:
+        """The error for a body that is too large."""
+        return RequestError(413, f"The request is larger than {self.max_bytes:,} bytes: send it in parts")
+
+    async def receive(self) -> Message:
+        """The next part of the body, within the limits."""
+        if self._body_is_complete:
+            return await self._receive()
+        timeout = self._guard.settings.limits.receive_timeout
+        try:
+            message = await asyncio.wait_for(self._receive(), timeout)
+        except TimeoutError:
+            raise RequestError(408, f"Nothing was received for {timeout:g} seconds") from None
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        size = len(message.get("body", b""))
+        if self.received_bytes + size > self.max_bytes:
+            raise self.too_large()
+        self._guard.take_bytes(size)
+        self.received_bytes += size
+        self._body_is_complete = not message.get("more_body", False)
+        return message
+
+    async def send(self, message: Message) -> None:
+        """A part of the answer."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            message = {**message, "headers": [*message["headers"], *SECURITY_HEADERS, *self.cors_headers]}
+        await self._send(message)
+
+    async def send_error(self, error: RequestError) -> None:
+        """Answer with an error, unless an answer has begun."""
+        if self.status:
+            return
+        headers = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
+        content = {"error": error.message} if error.status != 204 else None
+        response = JsonResponse(content, error.status, headers)
+        if error.status == 204:
+            response.body = b""
+        if error.status == 408 or not await self._discard_body():
+            response.headers["Connection"] = "close"
+        await response({"type": "http"}, self._receive, self.send)
+
+    async def _discard_body(self) -> bool:
+        """Read what the client still sends, since most read no answer before they have sent all; whether that was all.
+
+        Not for long, and not where the client waits to be told to send.
+        """
+        headers = dict(self._scope["headers"])
+        if b"expect" in headers or int(headers.get(b"content-length", b"0")) > MAX_DISCARDED_BYTES:
+            return False
+        discarded_bytes, deadline = 0, time.monotonic() + MAX_DISCARD_SECONDS
+        while not self._body_is_complete and discarded_bytes < MAX_DISCARDED_BYTES:
+            try:
+                message = await asyncio.wait_for(self._receive(), deadline - time.monotonic())
+            except TimeoutError:
+                return False
+            discarded_bytes += len(message.get("body", b""))
+            self._body_is_complete = not message.get("more_body", False)
+        return self._body_is_complete
+
+
+def _host_name(host: str) -> str:
+    """The name or address in a Host header, without its port."""
+    if host.startswith("["):
+        return host[1:].partition("]")[0].lower()
+    return host.rpartition(":")[0].lower() if host.count(":") == 1 else host.lower()
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False
+
+
+def _is_unspecified(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_unspecified
+    except ValueError:
+        return address == ""

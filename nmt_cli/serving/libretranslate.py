@@ -1,0 +1,118 @@
+"""The API of LibreTranslate, with additions: /translate, /detect, /languages, /frontend/settings."""
+
+from typing import Any
+
+from starlette.requests import Request
+
+from nmt_cli.serving.errors import RequestError, quote
+from nmt_cli.serving.languages import language_name
+from nmt_cli.serving.requests import (
+    JsonResponse,
+    Parameters,
+    flag_parameter,
+    number_parameter,
+    read_parameters,
+    text_parameter,
+    while_connected,
+)
+from nmt_cli.serving.service import TextResult, TranslationRequest, TranslationService
+from nmt_cli.serving.settings import Limits
+from nmt_cli.serving.texts import escape_html, strip_tags
+
+FORMATS = ("text", "html")
+FILE_FORMATS = (".txt",)
+TAGS_WARNING = "the tags were taken out"
+
+
+class LibreTranslateApi:
+    """Answers of the endpoints that need nothing but translations."""
+
+    def __init__(self, service: TranslationService, limits: Limits) -> None:
+        self.service, self.limits = service, limits
+
+    async def translate(self, request: Request) -> JsonResponse:
+        """POST /translate."""
+        parameters = await read_parameters(request)
+        return JsonResponse(await while_connected(request, self._translate(parameters), self.limits.timeout))
+
+    async def detect(self, request: Request) -> JsonResponse:
+        """POST /detect."""
+        text = text_parameter(await read_parameters(request), "q")
+        return JsonResponse([detection.record() for detection in self.service.detect(text)])
+
+    async def languages(self, request: Request) -> JsonResponse:
+        """GET /languages."""
+        return JsonResponse(self.service.languages.records())
+
+    async def frontend_settings(self, request: Request) -> JsonResponse:
+        """GET /frontend/settings."""
+        first = next(iter(self.service.languages.runs.values()))
+        settings = {
+            "charLimit": self.limits.max_characters,
+            "frontendTimeout": 500,
+            "apiKeys": False,
+            "keyRequired": False,
+            "suggestions": False,
+            "filesTranslation": True,
+            "supportedFilesFormat": list(FILE_FORMATS),
+            "language": {
+                side: {"code": code, "name": language_name(code)}
+                for side, code in (("source", first.source), ("target", first.target))
+            },
+            "runs": [run.record() for run in self.service.languages.runs.values()],
+        }
+        return JsonResponse(settings)
+
+    async def _translate(self, parameters: Parameters) -> dict[str, Any]:
+        query = parameters.get("q")
+        if query is None:
+            raise RequestError(400, "Invalid request: missing q parameter")
+        texts = query if isinstance(query, list) else [query]
+        if not all(isinstance(text, str) for text in texts):
+            raise RequestError(400, "Invalid request: q parameter is not a string or a list of strings")
+        source, target = text_parameter(parameters, "source"), text_parameter(parameters, "target")
+        text_format = text_parameter(parameters, "format", "text")
+        if text_format not in FORMATS:
+            raise RequestError(400, f"{quote(text_format)} format is not supported")
+        alternatives = number_parameter(parameters, "alternatives", 0, self.limits.max_alternatives)
+        run = parameters.get("run")
+        if run is not None and not isinstance(run, str):
+            raise RequestError(400, "Invalid request: run parameter is not a string")
+        stripped = [strip_tags(text) if text_format == "html" else (text, False) for text in texts]
+        results = await self.service.translate(
+            TranslationRequest([text for text, _ in stripped], source, target, alternatives, run=run or None)
+        )
+        records = [
+            self._record(result, parameters, alternatives, is_html=text_format == "html", had_tags=had_tags)
+            for result, (_, had_tags) in zip(results, stripped, strict=True)
+        ]
+        if not isinstance(query, list):
+            return records[0]
+        keys = dict.fromkeys(key for record in records for key in record) or {"translatedText": None}
+        return {key: [record.get(key) for record in records] for key in keys}
+
+    def _record(
+        self, result: TextResult, parameters: Parameters, alternatives: int, *, is_html: bool, had_tags: bool
+    ) -> dict[str, Any]:
+        """What is answered for a text."""
+        translation = result.translation
+        texts = [escape_html(text) for text in translation.texts] if is_html else translation.texts
+        record: dict[str, Any] = {"translatedText": texts[0] if texts else ""}
+        if result.detection is not None:
+            record["detectedLanguage"] = result.detection.record()
+        if alternatives:
+            record["alternatives"] = texts[1:]
+        if result.route.via:
+            record["via"] = result.route.via
+        warnings = [*translation.warnings, *([TAGS_WARNING] if had_tags else [])]
+        if warnings:
+            record["warnings"] = warnings
+        if translation.confidence is not None:
+            record["confidence"] = round(translation.confidence, 4)
+        if flag_parameter(parameters, "sentences"):
+            record["sentences"] = [
+                {"line": pair.line, "source": pair.source, "target": pair.target}
+                | ({} if pair.confidence is None else {"confidence": round(pair.confidence, 4)})
+                for pair in translation.sentences
+            ]
+        return record

@@ -1,0 +1,79 @@
+"""What the server counts, in the text format of Prometheus."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+
+DURATION_BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)  # seconds
+BATCH_BOUNDS = (1, 2, 4, 8, 16, 32, 64)  # texts
+_HELP = {
+    "nmt_requests_total": "Requests answered, by endpoint and status.",
+    "nmt_clients_gone_total": "Requests whose client left before the answer.",
+    "nmt_texts_total": "Pieces of text translated.",
+    "nmt_characters_total": "Characters of source text translated.",
+    "nmt_texts_dropped_total": "Pieces of text that nobody waited for any more.",
+    "nmt_worker_restarts_total": "Engine workers that died and were replaced.",
+    "nmt_request_seconds": "Time until a request was answered.",
+    "nmt_batch_texts": "Pieces of text per batch.",
+    "nmt_queue_texts": "Pieces of text that wait or are being translated.",
+    "nmt_open_requests": "Requests being answered.",
+    "nmt_engines_ready": "Engine workers that have opened every run.",
+}
+
+
+class Histogram:
+    """Counts of values up to each bound."""
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        self.bounds, self.total, self.count = bounds, 0.0, 0
+        self.counts = [0] * len(bounds)
+
+    def observe(self, value: float) -> None:
+        """Count a value."""
+        self.total += value
+        self.count += 1
+        for index, bound in enumerate(self.bounds):
+            if value <= bound:
+                self.counts[index] += 1
+                return
+
+    def lines(self, name: str) -> Iterator[str]:
+        """The histogram as Prometheus reads it: cumulative counts."""
+        cumulative = 0
+        for bound, count in zip(self.bounds, self.counts, strict=True):
+            cumulative += count
+            yield f'{name}_bucket{{le="{bound}"}} {cumulative}'
+        yield f'{name}_bucket{{le="+Inf"}} {self.count}'
+        yield f"{name}_sum {self.total:.6f}"
+        yield f"{name}_count {self.count}"
+
+
+class Metrics:
+    """The counters of a server."""
+
+    def __init__(self) -> None:
+        self.requests: Counter[tuple[str, int]] = Counter()
+        self.counts: defaultdict[str, int] = defaultdict(int)
+        self.gauges: defaultdict[str, int] = defaultdict(int)
+        self.request_seconds, self.batch_texts = Histogram(DURATION_BOUNDS), Histogram(BATCH_BOUNDS)
+
+    def text(self) -> str:
+        """All of them."""
+        lines: list[str] = []
+
+        def describe(name: str, kind: str) -> None:
+            lines.extend([f"# HELP {name} {_HELP[name]}", f"# TYPE {name} {kind}"])
+
+        describe("nmt_requests_total", "counter")
+        for (endpoint, status), count in sorted(self.requests.items()):
+            lines.append(f'nmt_requests_total{{endpoint="{endpoint}",status="{status}"}} {count}')
+        for name in _HELP:
+            if name.endswith("_total") and name != "nmt_requests_total":
+                describe(name, "counter")
+                lines.append(f"{name} {self.counts[name]}")
+        for name in ("nmt_queue_texts", "nmt_open_requests", "nmt_engines_ready"):
+            describe(name, "gauge")
+            lines.append(f"{name} {self.gauges[name]}")
+        for name, histogram in (("nmt_request_seconds", self.request_seconds), ("nmt_batch_texts", self.batch_texts)):
+            describe(name, "histogram")
+            lines.extend(histogram.lines(name))
+        return "\n".join(lines) + "\n"

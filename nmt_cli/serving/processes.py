@@ -1,0 +1,64 @@
+"""A worker process as the event loop sees it."""
+
+import asyncio
+import multiprocessing
+from typing import Any
+
+from nmt_cli.errors import UserError, WorkerError
+from nmt_cli.workers import WorkFactory, exit_reason, start_worker
+
+
+class WorkerDied(Exception):
+    """The process ended, or was ended because it took too long, before it answered."""
+
+
+class AsyncWorker:
+    """A process that answers one task at a time."""
+
+    def __init__(self, work_factory: WorkFactory, worker_index: int) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.process, self.pipe = start_worker(context, work_factory, worker_index)
+        self.answered = False
+        """Whether it has answered a task."""
+
+    async def call(self, task: Any, timeout: float | None = None) -> Any:
+        """The result of a task.
+
+        UserError as the worker raised it; WorkerError, with the traceback as a note, for other exceptions there;
+        WorkerDied where the process has ended, or has not answered after `timeout` seconds and is killed.
+        """
+        try:
+            self.pipe.send(task)
+            await asyncio.wait_for(self._wait_until_readable(), timeout)
+            kind, content = self.pipe.recv()
+        except TimeoutError:
+            self.kill()
+            raise WorkerDied(f"no answer after {timeout:g} seconds") from None
+        except (EOFError, OSError) as error:
+            self.process.join(timeout=5)
+            reason = exit_reason(self.process.exitcode)
+            self.kill()
+            raise WorkerDied(reason) from error
+        self.answered = True
+        if kind == "user":
+            raise UserError(content)
+        if kind == "bug":
+            failure = WorkerError(content.splitlines()[-1])
+            failure.add_note(content)
+            raise failure
+        return content
+
+    async def _wait_until_readable(self) -> None:
+        loop, readable = asyncio.get_running_loop(), asyncio.Event()
+        file_descriptor = self.pipe.fileno()
+        loop.add_reader(file_descriptor, readable.set)
+        try:
+            await readable.wait()
+        finally:
+            loop.remove_reader(file_descriptor)
+
+    def kill(self) -> None:
+        """End the process."""
+        self.process.kill()
+        self.process.join()
+        self.pipe.close()

@@ -1,0 +1,149 @@
+"""Reading requests within the limits, and answering them."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Mapping
+from typing import Any, TypeVar
+from urllib.parse import parse_qs
+
+from starlette.formparsers import MultiPartException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Message
+
+from nmt_cli.serving.errors import ClientGone, RequestError, quote
+
+T = TypeVar("T")
+MAX_FIELDS = 10_000  # of a form
+MAX_JSON_DEPTH_MESSAGE = "the JSON is nested too deeply"
+Parameters = dict[str, Any]  # strings and numbers, or lists of them
+
+
+class JsonResponse(Response):
+    """A JSON answer in UTF-8."""
+
+    media_type = "application/json"
+
+    def render(self, content: Any) -> bytes:
+        """Compact JSON; what JSON does not have (infinity, halves of surrogate pairs) is our bug or replaced."""
+        return json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode(
+            "utf-8", "replace"
+        )
+
+
+async def read_parameters(request: Request) -> Parameters:
+    """The parameters of a request: a JSON object, or the fields of a form, and of the address.
+
+    RequestError 400 for what is none of them.
+    """
+    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if content_type == "application/json":
+        return parse_json(await request.body())
+    fields = _parse_query(request.url.query)
+    if content_type == "multipart/form-data":
+        form = await read_multipart(request)
+        for key, value in form.items():
+            if isinstance(value, str):
+                fields[key] = [value]
+        return _single_values(fields)
+    body = await request.body()
+    if body:
+        try:
+            fields |= _parse_query(body.decode("utf-8"))
+        except UnicodeDecodeError:
+            raise RequestError(400, "Invalid request: the form is not UTF-8") from None
+    return _single_values(fields)
+
+
+def parse_json(body: bytes) -> Parameters:
+    """A JSON object; RequestError 400 for anything else."""
+    try:
+        content = json.loads(body.decode("utf-8"))
+    except UnicodeDecodeError:
+        raise RequestError(400, "Invalid request: the JSON is not UTF-8") from None
+    except RecursionError:
+        raise RequestError(400, f"Invalid request: {MAX_JSON_DEPTH_MESSAGE}") from None
+    except ValueError as error:
+        raise RequestError(400, f"Invalid request: not JSON: {quote(str(error))}") from None
+    if not isinstance(content, dict):
+        raise RequestError(400, "Invalid request: not a JSON object")
+    return content
+
+
+async def read_multipart(request: Request) -> Mapping[str, Any]:
+    """The fields and files of a multipart form; RequestError 400 for a malformed one."""
+    try:
+        return await request.form(max_files=1, max_fields=100, max_part_size=1 << 20)
+    except (MultiPartException, ValueError) as error:
+        raise RequestError(400, f"Invalid request: {quote(str(error))}") from None
+    except Exception as error:
+        if type(error).__name__ == "HTTPException":  # starlette's own form of the former
+            raise RequestError(400, f"Invalid request: {quote(str(getattr(error, 'detail', error)))}") from None
+        raise
+
+
+def _parse_query(text: str) -> dict[str, list[str]]:
+    try:
+        return parse_qs(text, keep_blank_values=True, max_num_fields=MAX_FIELDS, errors="replace")
+    except ValueError:
+        raise RequestError(413, f"Invalid request: more than {MAX_FIELDS:,} fields") from None
+
+
+def _single_values(fields: dict[str, list[str]]) -> Parameters:
+    return {key: values[0] if len(values) == 1 else values for key, values in fields.items()}
+
+
+def text_parameter(parameters: Parameters, name: str, default: str | None = None) -> str:
+    """A parameter that is one text; RequestError 400 where it is missing or something else."""
+    value = parameters.get(name, default)
+    if value is None:
+        raise RequestError(400, f"Invalid request: missing {name} parameter")
+    if not isinstance(value, str):
+        raise RequestError(400, f"Invalid request: {name} parameter is not a string")
+    return value
+
+
+def number_parameter(parameters: Parameters, name: str, default: int, maximum: int) -> int:
+    """A parameter that is a whole number from 0."""
+    value = parameters.get(name, default)
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 10:
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise RequestError(400, f"Invalid request: {name} parameter is not a number")
+    if value < 0 or value > maximum:
+        raise RequestError(400, f"Invalid request: {name} parameter must be between 0 and {maximum}")
+    return value
+
+
+def flag_parameter(parameters: Parameters, name: str) -> bool:
+    """A parameter that is true or false; false where it is missing."""
+    value = parameters.get(name, False)
+    if isinstance(value, str) and value.lower() in ("true", "1", "on", "yes", "false", "0", "off", "no", ""):
+        return value.lower() in ("true", "1", "on", "yes")
+    if not isinstance(value, bool):
+        raise RequestError(400, f"Invalid request: {name} parameter is not true or false")
+    return value
+
+
+async def while_connected(request: Request, answer: Awaitable[T], timeout: float) -> T:
+    """The answer, unless the client leaves (ClientGone) or it takes too long (RequestError 504): then it is cancelled.
+
+    The body of the request must have been read.
+    """
+    work, departure = asyncio.ensure_future(answer), asyncio.ensure_future(_wait_for_departure(request))
+    try:
+        await asyncio.wait({work, departure}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+        if work.done():
+            return work.result()
+        if departure.done():
+            raise ClientGone
+        raise RequestError(504, f"The answer took longer than {timeout:g} seconds: send less at a time", retry_after=30)
+    finally:
+        work.cancel()
+        departure.cancel()
+
+
+async def _wait_for_departure(request: Request) -> None:
+    message: Message = {}
+    while message.get("type") != "http.disconnect":
+        message = await request.receive()

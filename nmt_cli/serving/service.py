@@ -1,0 +1,133 @@
+"""Translating the texts of a request with the served runs, whatever API they came through."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from nmt_cli.data.config import CorpusConfig
+from nmt_cli.data.known_words import WordSet, normalized_words
+from nmt_cli.data.text_profile import TextProfile
+from nmt_cli.serving.errors import RequestError, quote
+from nmt_cli.serving.jobs import Job, JobOptions, JobQueue
+from nmt_cli.serving.languages import AUTO, Detection, Languages, Route
+from nmt_cli.serving.settings import Limits, ServedRun
+from nmt_cli.serving.texts import TextPlanner, TranslatedText, clean_input, join_text
+
+
+@dataclass(frozen=True)
+class TranslationRequest:
+    """What an API asks for."""
+
+    texts: list[str]
+    source: str
+    target: str
+    alternatives: int = 0
+    split: bool = True
+    run: str | None = None
+
+
+@dataclass(frozen=True)
+class TextResult:
+    """What became of a text."""
+
+    route: Route
+    translation: TranslatedText
+    detection: Detection | None = None
+    """The detected language, where it was asked for."""
+
+
+class TranslationService:
+    """The languages and runs that are served, and the queue of their engines."""
+
+    def __init__(self, runs: Sequence[ServedRun], queue: JobQueue, limits: Limits) -> None:
+        self.languages, self.queue, self.limits = Languages(runs), queue, limits
+        self._planners: dict[str, TextPlanner] = {}
+        self._word_sets: dict[str, list[WordSet]] = {}
+
+    async def translate(self, request: TranslationRequest) -> list[TextResult]:
+        """The results in the order of the texts; RequestError for what cannot be done."""
+        target = self.require(request.target)
+        source = None if request.source == AUTO else self.require(request.source)
+        texts = [clean_input(text) for text in request.texts]
+        if sum(map(len, texts)) > self.limits.max_characters:
+            limit = self.limits.max_characters
+            raise RequestError(400, f"Invalid request: request exceeds text limit ({limit:,} characters)")
+        detections = [self.detect(text)[0] if source is None else None for text in texts]
+        routes = [
+            self.languages.route(detection.language if detection else source or "", target, request.run)
+            for detection in detections
+        ]
+        translations = await self._follow_routes(texts, routes, request)
+        return [
+            TextResult(route, translation, detection)
+            for route, translation, detection in zip(routes, translations, detections, strict=True)
+        ]
+
+    def require(self, code: str) -> str:
+        """The served language that a code means; RequestError 400 for another."""
+        language = self.languages.match(code)
+        if language is None:
+            raise RequestError(400, f"{quote(code)} is not supported")
+        return language
+
+    def detect(self, text: str) -> list[Detection]:
+        """The languages that a text may be in, the likeliest first."""
+        return self.languages.detect(text, self._known_share)
+
+    async def _follow_routes(
+        self, texts: list[str], routes: list[Route], request: TranslationRequest
+    ) -> list[TranslatedText]:
+        """Translate each text with the runs of its route, one after the other."""
+        results = [TranslatedText([text], [], []) for text in texts]
+        for step in range(max((len(route.runs) for route in routes), default=0)):
+            indices = [index for index, route in enumerate(routes) if step < len(route.runs)]
+            translated = await self._translate_with(
+                [results[index].texts[0] for index in indices],
+                [routes[index].runs[step] for index in indices],
+                [1 + request.alternatives if step == len(routes[index].runs) - 1 else 1 for index in indices],
+                split=request.split,
+            )
+            for index, result in zip(indices, translated, strict=True):
+                warnings = list(dict.fromkeys([*results[index].warnings, *result.warnings]))
+                results[index] = replace(result, warnings=warnings)
+        return results
+
+    async def _translate_with(
+        self, texts: list[str], runs: list[ServedRun], counts: list[int], *, split: bool
+    ) -> list[TranslatedText]:
+        """Translate each text with its run, all of them at once."""
+        plans, jobs = [], []
+        for text, run, count in zip(texts, runs, counts, strict=True):
+            lines = self._planner(run).plan(text, split=split)
+            options = JobOptions(run.name, count, split)
+            text_jobs = [Job(options, piece.text) for line in lines for piece in line.pieces]
+            plans.append((lines, text_jobs))
+            jobs += text_jobs
+        if len(jobs) > self.limits.max_sentences:
+            raise RequestError(413, f"More than {self.limits.max_sentences:,} pieces of text: send them in parts")
+        try:
+            self.queue.submit(jobs)
+            await asyncio.gather(*(job.future for job in jobs))
+        finally:
+            for job in jobs:  # where one has failed, or nobody waits any more
+                job.future.cancel()
+        return [
+            join_text(lines, [job.future.result() for job in text_jobs], count)
+            for (lines, text_jobs), count in zip(plans, counts, strict=True)
+        ]
+
+    def _planner(self, run: ServedRun) -> TextPlanner:
+        if run.name not in self._planners:
+            profile = TextProfile.load(run.path, CorpusConfig(source=run.source, target=run.target))
+            self._planners[run.name] = TextPlanner(profile)
+        return self._planners[run.name]
+
+    def _known_share(self, text: str, code: str) -> float | None:
+        """The share of the words of a text that the runs of a source language were trained on."""
+        if code not in self._word_sets:
+            loaded = [WordSet.load(run.path) for run in self.languages.runs.values() if run.source == code]
+            self._word_sets[code] = [words for words in loaded if words is not None]
+        word_sets, words = self._word_sets[code], normalized_words(text)
+        if not word_sets or not words:
+            return None
+        return sum(any(word in word_set for word_set in word_sets) for word in words) / len(words)

@@ -1,0 +1,115 @@
+"""What a server is started with: runs, address, limits."""
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nmt_cli import __version__
+from nmt_cli.errors import RunError
+from nmt_cli.yaml12 import read_yaml
+
+if TYPE_CHECKING:
+    from nmt_cli.translation.opening import TranslatorSpec
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a request may ask for, and what the server keeps waiting."""
+
+    max_bytes: int = 2 << 20
+    """Bytes of a request's body; of a file, `max_file_bytes`."""
+    max_file_bytes: int = 10 << 20
+    max_characters: int = 100_000
+    """Characters of all texts of a request; of a file, as many as its bytes hold."""
+    max_sentences: int = 5_000
+    """Pieces of text (up to SENTENCES_PER_JOB sentences of a line) of a request."""
+    max_queue: int = 20_000
+    """Pieces of text that wait, of all requests."""
+    max_open_bytes: int = 128 << 20
+    """Bytes of the bodies of all requests that are being answered."""
+    max_alternatives: int = 20
+    timeout: float = 60.0
+    """Seconds until a request is answered."""
+    receive_timeout: float = 15.0
+    """Seconds that a client may take to send its headers, or the next part of its body."""
+    max_stored_bytes: int = 256 << 20
+    """Bytes of all translated files that wait for their download."""
+    file_lifetime: float = 3600.0
+    """Seconds after which a translated file is deleted."""
+
+
+@dataclass(frozen=True)
+class ServedRun:
+    """A run and what clients are told of it."""
+
+    name: str
+    path: Path
+    source: str
+    target: str
+    model: str
+    has_attention: bool
+
+    def record(self) -> dict[str, Any]:
+        """What clients are told."""
+        fields = {"name": self.name, "source": self.source, "target": self.target}
+        return {**fields, "model": self.model, "attention": self.has_attention}
+
+
+@dataclass(frozen=True)
+class EngineChoice:
+    """What translates, as for nmt translate; None: what is the default there."""
+
+    engine: str | None = None
+    overrides: tuple[str, ...] = ()
+    device: str = "auto"
+
+    def spec(self, run: ServedRun) -> "TranslatorSpec":
+        """How workers open a run."""
+        from nmt_cli.translation.opening import TranslatorSpec  # it takes long to import
+
+        spec = TranslatorSpec((str(run.path),), self.overrides, self.device, rescore_canonical=False)
+        return spec if self.engine is None else replace(spec, engine=self.engine)
+
+
+@dataclass(frozen=True)
+class ServerSettings:
+    """How `nmt serve` was called."""
+
+    runs: tuple[ServedRun, ...]
+    engine: EngineChoice = EngineChoice()
+    host: str = "127.0.0.1"
+    port: int = 5000
+    workers: int = 1
+    allowed_hosts: tuple[str, ...] = ()
+    cors_origins: tuple[str, ...] = ()
+    limits: Limits = Limits()
+
+
+def describe_runs(paths: list[Path]) -> tuple[ServedRun, ...]:
+    """The runs to serve, by the names of their folders; RunError for a folder that is no run."""
+    runs: list[ServedRun] = []
+    for path in paths:
+        if not path.is_dir():
+            raise RunError(f"{path}: no such run folder; nmt train RECIPE makes one")
+        if not (path / "recipe.yaml").is_file():
+            raise RunError(f"{path}: not a run folder: it has no recipe.yaml")
+        recipe, _ = read_yaml((path / "recipe.yaml").read_text(encoding="utf-8"))
+        try:
+            corpus, model = recipe["corpus"], recipe["model"]
+            source, target = str(corpus["source"]), str(corpus["target"])
+            model_type = str(model["type"])
+            has_attention = model_type != "ctc" and model.get("attention") != "none"
+        except (LookupError, TypeError, AttributeError) as error:
+            raise RunError(f"{path}: its recipe.yaml names no languages or no model") from error
+        base = path.resolve().name
+        taken = {run.name for run in runs}
+        name = next(n for n in (base, *(f"{base}-{number}" for number in range(2, 1000))) if n not in taken)
+        runs.append(ServedRun(name, path, source, target, model_type, has_attention))
+    return tuple(runs)
+
+
+def health(settings: ServerSettings, opened_runs: Collection[str]) -> dict[str, Any]:
+    """The answer of /health: `loading` until every run has been opened, then `ok`."""
+    runs = {run.name: "ok" if run.name in opened_runs else "loading" for run in settings.runs}
+    return {"status": "ok" if len(opened_runs) == len(runs) else "loading", "version": __version__, "runs": runs}
