@@ -1,0 +1,28 @@
+// What the files of the page share: requests, elements, numbers.
+
+export async function call(path, body, signal) {
+  const options = body instanceof FormData
+    ? { method: "POST", body, signal }
+    : body ? { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body), signal } : { signal };
+  const response = await fetch(path, options);
+  const answer = await response.json().catch(() => ({ error: `The server answered with status ${response.status}` }));
+  if (!response.ok) throw new Error(answer.error ?? `Status ${response.status}`);
+  return answer;
+}
+
+export function element(name, attributes = {}, ...children) {
+  const made = document.createElementNS(["svg", "path", "text", "title"].includes(name)
+    ? "http://www.w3.org/2000/svg" : "http://www.w3.org/1999/xhtml", name);
+  for (const [key, value] of Object.entries(attributes)) {
+    if (value === undefined || value === null || value === false) continue;
+    if (key.startsWith("on")) made.addEventListener(key.slice(2), value);
+    else if (key === "style") for (const [property, setting] of Object.entries(value)) made.style.setProperty(property, setting);
+    else made.setAttribute(key, value);
+  }
+  made.append(...children.flat());
+  return made;
+}
+
+export const percent = (share) => `${share < 0.1 ? (100 * share).toFixed(1) : Math.round(100 * share)} %`;
+/** How strongly a word is coloured: nothing at 1, most at 0. */
+export const doubt = (probability) => (0.75 * (1 - probability)).toFixed(3);
