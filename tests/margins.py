@@ -40,7 +40,7 @@ def rounding(model: Any, steps: int, token: float, total: float) -> float:
     return 4 * math.sqrt(2) * deviation
 
 
-class _Watched(searching._BeamSearch):
+class _Watched(searching.BeamSearch):
     """A search of one sentence that notes its narrowest decision."""
 
     narrowest = math.inf
@@ -86,7 +86,7 @@ def _watched() -> Iterator[list[_Watched]]:
         return made[-1]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(searching, "_BeamSearch", watch)
+        patch.setattr(searching, "BeamSearch", watch)
         yield made
 
 

@@ -50,7 +50,7 @@ class CorpusConfig(Section):
     """Drop training pairs whose longer side has more than this many times the characters of the
     shorter one (plus 10); null: no limit."""
     seed: int = Field(default=1, ge=0, lt=1 << 63)
-    """Determines which pairs are held out and concatenated; training.seed draws the fractions of weights."""
+    """Determines which pairs are held out, concatenated and augmented; training.seed draws the fractions of weights."""
 
     def errors(self) -> list[str]:
         """Options that do not fit together."""

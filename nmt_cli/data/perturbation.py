@@ -9,7 +9,8 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 
-WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
+from nmt_cli.data.letter_case import WORD
+
 FINAL_PUNCTUATION = re.compile(r"[.!?…。！？।؟]+(?=[\"'”’»)\]]*\s*\Z)")
 TYPO_RATE = 0.1  # of the words
 MIN_TYPO_LETTERS = 3  # a shorter word would become another one

@@ -1,7 +1,7 @@
 """What a run must know of its text to treat every later text alike.
 
-How it was normalised, which abbreviations it has, and how long its lines are: part of prepared data
-and of every run that is trained on them. A run without the files was made before there were any.
+How it was normalised, which abbreviations it has, how its words are capitalised, and how long its lines are: part of
+prepared data and of every run that is trained on them. A run without the files was made before there were any.
 """
 
 import json
@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from nmt_cli.data.config import CorpusConfig
+from nmt_cli.data.letter_case import CaseShares, Truecaser
 from nmt_cli.data.normalization import LEGACY, NormalizationConfig, Normalizer
 from nmt_cli.data.sentences.abbreviations import LearnedWords
 from nmt_cli.data.sentences.splitter import SentenceSplitter
@@ -21,6 +22,7 @@ from nmt_cli.fs import atomic_write_text, read_json
 
 PROFILE_FILE = "text.json"
 ABBREVIATIONS_FILES = {"source": "abbreviations.source.txt", "target": "abbreviations.target.txt"}
+TRUECASE_FILE = "truecase.source.txt"
 TYPICAL_SHARE = 0.95  # of the training lines are not longer
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
 
@@ -72,6 +74,10 @@ class TextProfile:
     source_words: LearnedWords = field(default_factory=LearnedWords)
     target_words: LearnedWords = field(default_factory=LearnedWords)
     lengths: LineLengths = field(default_factory=LineLengths)
+    truecaser: Truecaser = field(default_factory=Truecaser)
+    """Of the source."""
+    source_case: CaseShares = field(default_factory=CaseShares)
+    """Of the text as it was trained on, augmentation included."""
 
     def normalizer(self) -> Normalizer:
         """Brings a text into the form that the run was trained on."""
@@ -86,12 +92,14 @@ class TextProfile:
         return SentenceSplitter(self.target_language, self.target_words)
 
     def save(self, folder: Path) -> None:
-        """Write text.json, the lengths, and the learned abbreviations of both sides."""
+        """Write text.json (lengths and capitals), the learned abbreviations of both sides, and the case of words."""
+        self.truecaser.save(folder / TRUECASE_FILE)
         self.source_words.save(folder / ABBREVIATIONS_FILES["source"])
         self.target_words.save(folder / ABBREVIATIONS_FILES["target"])
         content = {
             "source_sentences": {str(count): lines for count, lines in self.lengths.sentences.items()},
             "source_tokens": {str(share): tokens for share, tokens in self.lengths.tokens.items()},
+            "source_case": self.source_case._asdict(),
         }
         atomic_write_text(folder / PROFILE_FILE, json.dumps(content, indent=1) + "\n")
 
@@ -108,13 +116,21 @@ class TextProfile:
                 {int(count): int(lines) for count, lines in content["source_sentences"].items()},
                 {float(share): int(tokens) for share, tokens in content["source_tokens"].items()},
             )
+            source_case = CaseShares(**{case: float(share) for case, share in content.get("source_case", {}).items()})
             words = {side: LearnedWords.load(folder / name) for side, name in ABBREVIATIONS_FILES.items()}
         except (LookupError, TypeError, ValueError, AttributeError, OSError) as error:
             raise DataError(f"{path}: damaged: {error}") from error
-        return replace(profile, source_words=words["source"], target_words=words["target"], lengths=lengths)
+        return replace(
+            profile,
+            source_words=words["source"],
+            target_words=words["target"],
+            lengths=lengths,
+            truecaser=Truecaser.load(folder / TRUECASE_FILE),
+            source_case=source_case,
+        )
 
 
 def profile_files(folder: Path) -> list[Path]:
     """The files that `TextProfile.save` wrote into a folder; empty where there are none."""
-    paths = [folder / name for name in (PROFILE_FILE, *ABBREVIATIONS_FILES.values())]
+    paths = [folder / name for name in (PROFILE_FILE, *ABBREVIATIONS_FILES.values(), TRUECASE_FILE)]
     return [path for path in paths if path.is_file()]

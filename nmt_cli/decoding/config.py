@@ -58,6 +58,9 @@ class SearchConfig(Section):
     which sentences does, too; none: translate only the beginning of such a line, with a warning."""
     keep: Literal["auto", "none"] = "auto"
     """auto: copy a text without letters, or an address alone (a URL, an e-mail address, a path); none: translate it."""
+    case: Literal["auto", "none"] = "auto"
+    """auto: translate a sentence in capitals, or with a capital on every word, as it is usually written, unless the
+    training text has such lines, and put capitals back; none: translate it as it is."""
     max_source_length: int = Field(default=256, ge=1)
     """Source tokens of a segment, at most; never more than the model can read."""
     tokens_per_batch: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"

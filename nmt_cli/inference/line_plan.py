@@ -10,6 +10,7 @@ from nmt_cli.data.sentences.splitter import SentenceSplitter
 from nmt_cli.data.text_profile import TextProfile
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.engine import TokenIds
+from nmt_cli.inference.casing import CaseHandler
 from nmt_cli.inference.pieces import Piece, split_into_pieces
 from nmt_cli.inference.segments import Segment, split_line
 
@@ -54,6 +55,7 @@ class LinePlanner:
         self.tokenizers, self.config, self.profile = tokenizers, config, profile
         self.max_source_tokens, self.max_target_tokens = max_source_tokens, max_target_tokens
         self.normalizer = profile.normalizer()
+        self.casing = CaseHandler(profile, config.case)
         self._source_splitter, self._target_splitter = profile.source_splitter(), profile.target_splitter()
 
     def with_config(self, config: SearchConfig) -> "LinePlanner":
@@ -72,7 +74,7 @@ class LinePlanner:
             pieces_by_line.append(self._split(text[len(tag) :], self._source_splitter))
         groups_by_line = self._group(pieces_by_line)
         texts = [
-            plan.language_tag + self._join(group).text
+            plan.language_tag + self.casing.model_form(self._join(group).text)
             for plan, groups in zip(plans, groups_by_line, strict=True)
             for group in groups
             if not group[0].is_copied
@@ -129,7 +131,7 @@ class LinePlanner:
             plan.units[0] = self._with_prefix(plan, plan.units[0], self.normalizer(prefix))
         elif not self._set_prefix_pieces(plan, self._split(prefix, self._target_splitter)):
             text = self.normalizer(plan.line)
-            (ids,) = self.tokenizers.source.encode([plan.language_tag + text])
+            (ids,) = self.tokenizers.source.encode([plan.language_tag + self.casing.model_form(text)])
             if not text or not ids:
                 plan.warnings.append("the line is blank: its prefix was not used")
                 return
@@ -156,7 +158,8 @@ class LinePlanner:
         if max_sentences == 1:
             return [[[piece] for piece in pieces] for pieces in pieces_by_line]
         max_tokens = self.profile.lengths.typical_tokens or self.max_source_tokens
-        encoded = iter(self.tokenizers.source.encode([piece.text for pieces in pieces_by_line for piece in pieces]))
+        texts = [self.casing.model_form(piece.text) for pieces in pieces_by_line for piece in pieces]
+        encoded = iter(self.tokenizers.source.encode(texts))
         groups_by_line = []
         for pieces in pieces_by_line:
             groups: list[list[Piece]] = []
@@ -191,15 +194,15 @@ class LinePlanner:
             plan.truncated_tokens += len(ids) - self.max_source_tokens
             plan.units.append(TranslationUnit(whole, ids[: self.max_source_tokens]))
             return
-        encode = self.tokenizers.source.encode
+        encode, model_form = self.tokenizers.source.encode, self.casing.model_form
         tag_tokens = len(encode([plan.language_tag])[0]) if plan.language_tag else 0
         segments = split_line(
             piece.text,
             max(1, self.max_source_tokens - tag_tokens),
-            lambda segment_texts: [len(token_ids) for token_ids in encode(segment_texts)],
+            lambda segment_texts: [len(token_ids) for token_ids in encode([*map(model_form, segment_texts)])],
         )
         segments[-1] = replace(segments[-1], separator=piece.separator)
-        encoded = encode([plan.language_tag + segment.text for segment in segments])
+        encoded = encode([plan.language_tag + model_form(segment.text) for segment in segments])
         plan.truncated_tokens += sum(max(0, len(segment_ids) - self.max_source_tokens) for segment_ids in encoded)
         units = [
             TranslationUnit(segment, segment_ids[: self.max_source_tokens])

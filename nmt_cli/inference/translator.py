@@ -147,6 +147,7 @@ class Translator:
     def _make_candidates(
         self, units: Sequence[TranslationUnit], hypotheses: list[list[DecodedHypothesis]]
     ) -> list[list[Candidate]]:
+        flat_units = [unit for unit, unit_hypotheses in zip(units, hypotheses, strict=True) for _ in unit_hypotheses]
         flat_hypotheses = [
             (unit.source_ids, hypothesis)
             for unit, unit_hypotheses in zip(units, hypotheses, strict=True)
@@ -154,9 +155,15 @@ class Translator:
         ]
         alignments = self._alignments([(ids, hypothesis.hypothesis.ids) for ids, hypothesis in flat_hypotheses])
         scored_hypotheses = zip(flat_hypotheses, self._log_probabilities(flat_hypotheses), alignments, strict=True)
+        restore = self.planner.casing.restore
         candidates = iter(
-            Candidate(hypothesis.text, hypothesis.hypothesis.score, log_probability, alignment)
-            for (_, hypothesis), log_probability, alignment in scored_hypotheses
+            Candidate(
+                restore(unit.segment.text, hypothesis.text, unit.prefix),
+                hypothesis.hypothesis.score,
+                log_probability,
+                alignment,
+            )
+            for unit, ((_, hypothesis), log_probability, alignment) in zip(flat_units, scored_hypotheses, strict=True)
         )
         return [[next(candidates) for _ in unit_hypotheses] for unit_hypotheses in hypotheses]
 

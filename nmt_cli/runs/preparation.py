@@ -52,7 +52,9 @@ def prepare_recipe(
     corpus = fetch_corpus(recipe.corpus, search_folders(recipe.folder), reporter)
     resolved_recipe = _with_root(recipe, corpus)
     cached_hashes = load_hash_cache(store)
-    identity = build_identity(recipe.corpus, recipe.tokenizer, corpus, cached_hashes, base_tokenizers)
+    identity = build_identity(
+        recipe.corpus, recipe.tokenizer, corpus, cached_hashes, base_tokenizers, recipe.training.augment
+    )
     if corpus.provenance:
         identity["fetched"] = list(corpus.provenance)
     existing = find_prepared(store, identity["fingerprint"])
@@ -65,7 +67,7 @@ def prepare_recipe(
     if changed_inputs:
         reporter.info("preparing again, because these changed: " + ", ".join(changed_inputs))
     folder = store / f"{recipe.name}-{identity['fingerprint']}"
-    settings = PreparationSettings(recipe.corpus, recipe.tokenizer, base_tokenizers)
+    settings = PreparationSettings(recipe.corpus, recipe.tokenizer, base_tokenizers, recipe.training.augment)
     worker_pool = pool or _make_pool(processes, corpus, reporter)
     data = prepare(settings, corpus, folder, identity, reporter, worker_pool)
     save_hash_cache(cached_hashes, store)

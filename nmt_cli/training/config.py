@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from nmt_cli.config import Section
+from nmt_cli.data.augmentation import AugmentConfig
 from nmt_cli.device import Precision
 from nmt_cli.training.compilation import CompileMode
 from nmt_cli.training.metrics import Metric
@@ -18,6 +19,12 @@ class TrainingConfig(Section):
     init_from: str | None = None
     """Fine-tuning: the run folder whose best weights, tokenizers and model section this run starts
     from; null: random weights."""
+    augment: AugmentConfig | None = None
+    """Change some training pairs as people type text, when data are prepared; {}: a little of everything; null: none.
+    Shares of the pairs: `upper` in capitals; `title` with a capital on every word of the source (and of an English
+    target); `no_stop` without final punctuation; `typos` in a tenth of the source's words; `spaces` doubled in the
+    source (undone by corpus.normalization.whitespace); `join` with the next one or two pairs. `copies` of the text,
+    each changed differently, are prepared and trained on in turn, one per epoch."""
     updates: int = Field(default=10_000, ge=1)
     """Number of updates to train for."""
     tokens_per_batch: Annotated[int, Field(ge=1)] | Literal["auto"] = 4096
@@ -101,6 +108,8 @@ class TrainingConfig(Section):
         errors = []
         if self.average_checkpoints > 1 and self.ema_decay is not None:
             errors.append("average_checkpoints and ema_decay: use one of them")
+        if self.augment is not None:
+            errors += [f"augment.{message}" for message in self.augment.errors()]
         if self.metric_tokenize is not None:
             from sacrebleu.metrics.bleu import BLEU
 

@@ -89,7 +89,7 @@ def test_added_keys_at_their_neutral_value_leave_the_hash_alone(monkeypatch: pyt
         return recipe.hash()
 
     before = recipe_hash()
-    monkeypatch.setitem(ADDED_KEYS, "search", {"keep": "auto", "max_length": 7})
+    monkeypatch.setitem(ADDED_KEYS, "search", {**ADDED_KEYS["search"], "max_length": 7})
     assert original_form("search", {"max_length": 7, "repair_degenerate": True}) == {"guard": True}
     assert original_form("search", {"split": "sentences", "max_length": 9}) == {"split": True, "max_length": 9}
     assert recipe_hash(split=True) == before != recipe_hash(split=False)

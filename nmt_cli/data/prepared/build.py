@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from nmt_cli.data import SIDES
+from nmt_cli.data.augmentation import AugmentConfig
 from nmt_cli.data.clean_text import CLEAN_TEXT_NAME, CleanText, draw_held_out, read_written_lines
 from nmt_cli.data.cleaning import CorpusCleaner, FilterReport, make_pair_filter
 from nmt_cli.data.config import CorpusConfig
 from nmt_cli.data.known_words import WordSet
+from nmt_cli.data.letter_case import Truecaser
 from nmt_cli.data.normalization import Normalizer
 from nmt_cli.data.prepared.store import FORMAT_VERSION, PairRange, PreparedData, SequenceStore, Tokenizers
 from nmt_cli.data.prepared.writer import SequenceWriter, TextWriter
@@ -23,7 +25,7 @@ from nmt_cli.data.sentences.splitter import SentenceSplitter
 from nmt_cli.data.sources.base import ParallelText
 from nmt_cli.data.sources.corpus import Corpus
 from nmt_cli.data.text_profile import LineLengths, TextProfile
-from nmt_cli.data.tokenization.encoding import EncodedBlock, make_pair_encoder
+from nmt_cli.data.tokenization.encoding import EncodedBlock, make_pair_encoder, variant_count
 from nmt_cli.data.tokenization.tokenizer import TokenizerConfig, batched
 from nmt_cli.data.tokenization.training import train_tokenizer
 from nmt_cli.errors import DataError
@@ -38,12 +40,19 @@ PAIRS_PER_ENCODE_BLOCK = 2000  # pairs encoded together, in any process
 class PreparationSettings(NamedTuple):
     """The settings that prepared data depend on.
 
-    `given_tokenizers` are tokenizers of another run, used instead of training new ones.
+    `given_tokenizers` are tokenizers of another run, used instead of training new ones. `augment` is
+    training.augment.
     """
 
     corpus: CorpusConfig
     tokenizer: TokenizerConfig
     given_tokenizers: Tokenizers | None = None
+    augment: AugmentConfig | None = None
+
+    @property
+    def variants(self) -> int:
+        """How many encodings of the training text there are."""
+        return variant_count(self.tokenizer, self.augment)
 
 
 def prepare(
@@ -105,9 +114,9 @@ class _Preparation:
         train_ranges = self._encode_training(tokenizers, clean_ranges, clean_text)
         splits = self._encode_splits(tokenizers, clean_text)
         clean_text.remove()
-        self._write_profile()
+        self._write_profile(tokenizers)
         return {
-            "variants": self.settings.tokenizer.subword_samples,
+            "variants": self.settings.variants,
             "parts": [asdict(pair_range) for pair_range in train_ranges],
             "read": self.pairs_read,
             "train": train_ranges[-1].end,
@@ -156,7 +165,7 @@ class _Preparation:
         self, tokenizers: Tokenizers, clean_ranges: list[PairRange], clean_text: CleanText
     ) -> list[PairRange]:
         """Write ids, text and words of the training pairs that are neither too long nor held out."""
-        writers = _TrainingWriters(self.folder, tokenizers, self.settings.tokenizer.subword_samples)
+        writers = _TrainingWriters(self.folder, tokenizers, self.settings.variants)
         pairs, words = clean_text.pairs(), WordSet()
         train_ranges: list[PairRange] = []
         progress = self.reporter.progress("encode", clean_ranges[-1].end)
@@ -186,30 +195,39 @@ class _Preparation:
         words.save(self.folder)
         return train_ranges
 
-    def _write_profile(self) -> None:
-        """Write what the training text teaches about sentences: abbreviations, and how long lines are."""
+    def _write_profile(self, tokenizers: Tokenizers) -> None:
+        """Write what the training text teaches: abbreviations, the case of words and, as it is trained on, how long its
+        lines are and how many are in capitals."""
         corpus = self.settings.corpus
-        lengths = SequenceStore.open(self.folder, "train.source.0").lengths()
-        stride = max(1, -(-len(lengths) // MAX_PROFILE_LINES))
-        source_words, target_words = (
-            learn_words(islice(read_written_lines(self.folder, "train", side), 0, None, stride)) for side in SIDES
-        )
-        splitter = SentenceSplitter(corpus.source, source_words)
-        sample = islice(read_written_lines(self.folder, "train", "source"), 0, None, stride)
+        store = SequenceStore.open(self.folder, "train.source.0")
+        stride = max(1, -(-len(store) // MAX_PROFILE_LINES))
+
+        def sample(side: str) -> Iterator[str]:
+            return islice(read_written_lines(self.folder, "train", side), 0, None, stride)
+
+        def trained_sample() -> Iterator[str]:
+            if self.settings.augment is None:
+                return sample("source")
+            blocks = batched(range(0, len(store), stride))
+            return chain.from_iterable(tokenizers.source.decode([store[i].tolist() for i in block]) for block in blocks)
+
+        source_words, target_words = (learn_words(sample(side)) for side in SIDES)
+        truecaser = Truecaser.learn(sample("source"))
         profile = TextProfile(
             corpus.source,
             corpus.target,
             corpus.normalization,
             source_words,
             target_words,
-            LineLengths.measure(sample, lengths, splitter),
+            LineLengths.measure(trained_sample(), store.lengths(), SentenceSplitter(corpus.source, source_words)),
+            truecaser,
+            truecaser.shares(trained_sample()),
         )
         profile.save(self.folder)
 
     def _encoder(self) -> AbstractContextManager[MapFunction]:
-        limit = self.settings.corpus.max_length
-        folder = self.folder.absolute()  # workers may have another working directory
-        return self.pool(partial(make_pair_encoder, folder, self.settings.tokenizer, limit))
+        folder, settings = self.folder.absolute(), self.settings  # workers may have another working directory
+        return self.pool(partial(make_pair_encoder, folder, settings.tokenizer, settings.corpus, settings.augment))
 
     def _encode_splits(self, tokenizers: Tokenizers, clean_text: CleanText) -> dict[str, int]:
         """Write raw text and ids of the development and test text; the number of pairs of each."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from nmt_cli.config import original_form
+from nmt_cli.data.augmentation import AugmentConfig
 from nmt_cli.data.config import CorpusConfig
 from nmt_cli.data.prepared.store import FORMAT_VERSION, Tokenizers, read_manifest
 from nmt_cli.data.sources.corpus import Corpus
@@ -24,17 +25,19 @@ def build_identity(
     corpus: Corpus,
     hash_cache: HashCache,
     given_tokenizers: Tokenizers | None = None,
+    augment: AugmentConfig | None = None,
 ) -> dict[str, Any]:
     """Settings, the SHA-256 of every input file, and the fingerprint of all of it.
 
-    `given_tokenizers` are used instead of training new ones. `hash_cache` provides the hashes of files whose size and
-    modification time are unchanged, and new hashes are added to it.
+    `given_tokenizers` are used instead of training new ones; `augment` is training.augment. `hash_cache` provides the
+    hashes of files whose size and modification time are unchanged, and new hashes are added to it.
     """
     files = {str(path): _file_hash(path, hash_cache) for path in corpus.files()}
     facts: dict[str, Any] = {
         "corpus": corpus_config.model_dump(mode="json", exclude=set(LOCATION_KEYS)),
         "tokenizer": tokenizer.model_dump(mode="json"),
         **_tokenizer_origin(corpus, given_tokenizers),
+        **({} if augment is None else {"augment": augment.model_dump(mode="json")}),
         "inputs": [{"file": Path(path).name, "sha256": digest} for path, digest in files.items()],
     }
     stable_facts = facts | {section: original_form(section, facts[section]) for section in ("corpus", "tokenizer")}
@@ -79,6 +82,8 @@ def describe_changes(store: Path, name: str, identity: dict[str, Any]) -> list[s
                 differences.append(f"{section}.{key} ({_abbreviate(old_value)} -> {_abbreviate(value)})")
     if old_manifest.get("given_tokenizer") != identity.get("given_tokenizer"):
         differences.append("the tokenizer of training.init_from")
+    if old_manifest.get("augment") != identity.get("augment"):
+        differences.append("training.augment")
     inputs = old_manifest.get("inputs", [])
     differences += [
         f"the text of {input_file['file']}" for input_file in identity["inputs"] if input_file not in inputs

@@ -12,6 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from tokenizers import models
 
+from nmt_cli.data.augmentation import AugmentConfig, Augmenter
+from nmt_cli.data.config import CorpusConfig
 from nmt_cli.data.known_words import NewWordCollector
 from nmt_cli.data.prepared.store import Tokenizers
 from nmt_cli.data.tokenization.tokenizer import TextTokenizer, TokenizerConfig, build_backend
@@ -77,25 +79,34 @@ def _as_bytes(sequences: Sequence[Sequence[int]]) -> list[bytes]:
     return [np.array(ids, dtype=ID_DTYPE).tobytes() for ids in sequences]
 
 
-class PairEncoder:
-    """Encodes training pairs in every variant; the first variant is the best segmentation."""
+def variant_count(config: TokenizerConfig, augment: AugmentConfig | None) -> int:
+    """How many variants of the training text are prepared: segmentations, and copies that are augmented."""
+    return max(config.subword_samples, 1 if augment is None else augment.copies)
 
-    def __init__(self, tokenizers: Tokenizers, config: TokenizerConfig, max_length: int | None) -> None:
+
+class PairEncoder:
+    """Encodes training pairs in every variant; the first variant is the best segmentation.
+
+    With an `augmenter`, each variant is a copy of the text that it changes.
+    """
+
+    def __init__(
+        self,
+        tokenizers: Tokenizers,
+        config: TokenizerConfig,
+        max_length: int | None,
+        augmenter: Augmenter | None = None,
+    ) -> None:
         self.tokenizers = (tokenizers.source, tokenizers.target)
         self.caches = [WordCache(tokenizer) for tokenizer in self.tokenizers]
         self.variant_encoders = [VariantEncoder(tokenizer, config) for tokenizer in self.tokenizers]
-        self.variants, self.max_length = range(config.subword_samples), max_length
+        self.subword_samples, self.max_length, self.augmenter = config.subword_samples, max_length, augmenter
+        self.variants = range(variant_count(config, None if augmenter is None else augmenter.config))
         self.collect_new_words = NewWordCollector()
 
     def __call__(self, block: TextBlock) -> EncodedBlock:
-        """The ids of the pairs that are not too long in any variant."""
-        columns = [
-            _as_bytes(self.variant_encoders[side].encode(block[side], variant))
-            if variant
-            else self.caches[side].encode(block[side])
-            for variant in self.variants
-            for side in (0, 1)
-        ]
+        """The ids of the pairs that are not too long in any variant before they are augmented."""
+        columns = [column for variant in self.variants for column in self._encode_variant(block, variant)]
         column_lengths = [
             np.array([len(ids) // ID_DTYPE.itemsize for ids in column], dtype=ID_DTYPE) for column in columns
         ]
@@ -111,7 +122,29 @@ class PairEncoder:
             self.collect_new_words(block[0][index] for index in kept_indices),
         )
 
+    def _encode_variant(self, block: TextBlock, variant: int) -> list[list[bytes]]:
+        """The ids of each side; a pair that would become too long by being augmented stays as it was."""
+        columns = [self._encode(side, block[side], variant) for side in (0, 1)]
+        changed_pairs = {} if self.augmenter is None else self.augmenter(block, variant)
+        changed_columns = [
+            self._encode(side, [pair[side] for pair in changed_pairs.values()], variant) for side in (0, 1)
+        ]
+        for index, *pair_ids in zip(changed_pairs, *changed_columns, strict=True):
+            if self.max_length is None or max(map(len, pair_ids)) <= self.max_length * ID_DTYPE.itemsize:
+                for column, ids in zip(columns, pair_ids, strict=True):
+                    column[index] = ids
+        return columns
 
-def make_pair_encoder(folder: Path, config: TokenizerConfig, max_length: int | None, worker_index: int) -> PairEncoder:
+    def _encode(self, side: int, lines: Sequence[str], variant: int) -> list[bytes]:
+        sample = variant % self.subword_samples
+        if sample:
+            return _as_bytes(self.variant_encoders[side].encode(lines, sample))
+        return self.caches[side].encode(lines)
+
+
+def make_pair_encoder(
+    folder: Path, config: TokenizerConfig, corpus: CorpusConfig, augment: AugmentConfig | None, worker_index: int
+) -> PairEncoder:
     """The encoder that a worker process applies, with the tokenizers of a folder."""
-    return PairEncoder(Tokenizers.load(folder), config, max_length)
+    augmenter = None if augment is None else Augmenter(augment, corpus)
+    return PairEncoder(Tokenizers.load(folder), config, corpus.max_length, augmenter)

@@ -1,0 +1,170 @@
+"""Capitals: texts in capitals or with a capital on every word, and the usual case of words.
+
+The usual form of a word is the one that the training text has most often inside a sentence (truecasing, Lita et al.
+2003). Nothing here changes text in scripts without case.
+"""
+
+import re
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from nmt_cli.errors import DataError
+from nmt_cli.fs import atomic_write_text
+
+LetterCase = Literal["upper", "title"]
+
+WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
+MAX_FORMS = 30_000  # most frequent words whose form is kept
+MIN_FORM_COUNT = 3  # a rarer word may be part of a headline
+MAX_LOWER_SHARE = 0.1  # of the letters of a text in capitals: 'iPHONE'
+MIN_SINGLE_WORD = 5  # letters; a shorter word alone in capitals is rather an acronym
+MIN_TITLE_WORDS = 4
+_TOKEN = re.compile(r"\S+")
+_LITERAL = re.compile(r"[@/\\{}<>=%$_~]|\w\.\w")  # in what is no word: addresses, placeholders, paths
+_SENTENCE_START = re.compile(r"(?:\A|[.!?…]\s+)[\"'“„”«»(\[¿¡]*[^\W\d_]")
+_TITLED_LANGUAGES = ("en", "eng")
+_DOTTED_I_LANGUAGES = ("tr", "az", "tur", "aze", "azj")
+
+
+def is_titled(language: str | None) -> bool:
+    """Whether a language writes headlines with a capital on every word."""
+    return _base(language) in _TITLED_LANGUAGES
+
+
+def upper_case(text: str, language: str | None = None) -> str:
+    """The words of a text in capitals, as the language writes them; addresses and placeholders stay as they are."""
+    return _map_tokens(text, lambda token: _upper(token, language))
+
+
+def capitalize_words(text: str) -> str:
+    """A capital at the beginning of every word; addresses and placeholders stay as they are."""
+    return _map_tokens(text, lambda token: WORD.sub(lambda match: match[0][0].upper() + match[0][1:], token))
+
+
+def is_upper(text: str) -> bool:
+    """Whether a text is written in capitals: two words, or one that is too long for an acronym."""
+    if sum(map(str.isupper, text)) < 4:
+        return False  # at once, for most texts
+    words = list(_words(text))
+    letters = "".join(words)
+    lower_count = sum(map(str.islower, letters))
+    if not any(map(str.isupper, letters)) or lower_count > MAX_LOWER_SHARE * len(letters):
+        return False
+    return sum(len(word) > 1 for word in words) > 1 or len(letters) >= MIN_SINGLE_WORD
+
+
+class CaseShares(NamedTuple):
+    """Shares of the lines of a text that are written in capitals, or with a capital on every word."""
+
+    upper: float = 0.0
+    title: float = 0.0
+
+
+class Truecaser:
+    """The usual form of the words of a language; without any form, words are in lower case and no text is titled."""
+
+    def __init__(self, forms: Mapping[str, str] | None = None) -> None:
+        """`forms` are the usual forms of words by their lower case."""
+        self.forms = dict(forms or {})
+        # A model of text without capitals gets none.
+        self._has_capitals = not self.forms or any(not form.islower() for form in self.forms.values())
+
+    @classmethod
+    def learn(cls, lines: Iterable[str]) -> "Truecaser":
+        """The usual forms in a text: the first words of sentences and lines in capitals say nothing."""
+        counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        for line in lines:
+            if is_upper(line):
+                continue
+            starts = {match.end() - 1 for match in _SENTENCE_START.finditer(line)}
+            for match in WORD.finditer(line):
+                if match.start() not in starts:
+                    counts[match[0].lower()][match[0]] += 1
+        frequent = sorted(counts.items(), key=lambda entry: (-entry[1].total(), entry[0]))[:MAX_FORMS]
+        return cls(
+            {
+                word: max(forms.items(), key=lambda entry: (entry[1], entry[0]))[0]
+                for word, forms in frequent
+                if forms.total() >= MIN_FORM_COUNT
+            }
+        )
+
+    def case_of(self, text: str) -> LetterCase | None:
+        """How a text is written, if otherwise than usual."""
+        if is_upper(text):
+            return "upper"
+        return "title" if self._is_title(text) else None
+
+    def _is_title(self, text: str) -> bool:
+        """Whether every word has a capital, one at least that is usually written without: names alone are no title."""
+        if not self.forms or any(token[0].islower() for token in text.split()):
+            return False
+        words = list(_words(text))
+        if len(words) < MIN_TITLE_WORDS or any(word[0].islower() for word in words):
+            return False
+        return any(self.forms.get(word.lower(), word) == word.lower() != word for word in words[1:])
+
+    def usual_case(self, text: str, language: str | None = None) -> str:
+        """A text in capitals or titled as it is usually written: sentences begin with a capital."""
+
+        def usual_form(match: re.Match[str]) -> str:
+            word = _lower(match[0], language)
+            return self.forms.get(word, word)
+
+        text = _map_tokens(text, lambda token: WORD.sub(usual_form, token))
+        if not self._has_capitals:
+            return text
+        return _SENTENCE_START.sub(lambda match: match[0][:-1] + _upper(match[0][-1], language), text)
+
+    def shares(self, lines: Iterable[str]) -> CaseShares:
+        """How many lines of a text are written otherwise than usual."""
+        cases = Counter(self.case_of(line) for line in lines)
+        total = max(1, cases.total())
+        return CaseShares(cases["upper"] / total, cases["title"] / total)
+
+    def save(self, path: Path) -> None:
+        """Write the forms, one per line, the most frequent first."""
+        atomic_write_text(path, "".join(f"{form}\n" for form in self.forms.values()))
+
+    @classmethod
+    def load(cls, path: Path) -> "Truecaser":
+        """What `save` wrote; without forms where there is no such file, DataError where it is damaged."""
+        if not path.is_file():
+            return cls()
+        try:
+            forms = path.read_text(encoding="utf-8").split("\n")
+        except (OSError, UnicodeDecodeError) as error:
+            raise DataError(f"{path}: damaged: {error}") from error
+        return cls({form.lower(): form for form in forms if form})
+
+
+def _words(text: str) -> Iterator[str]:
+    """The words of a text, but not those in addresses and placeholders."""
+    for token in text.split():
+        if not _LITERAL.search(token):
+            yield from WORD.findall(token)
+
+
+def _map_tokens(text: str, change: Callable[[str], str]) -> str:
+    return _TOKEN.sub(lambda match: match[0] if _LITERAL.search(match[0]) else change(match[0]), text)
+
+
+def _base(language: str | None) -> str:
+    return re.split("[-_]", (language or "").lower())[0]
+
+
+def _upper(text: str, language: str | None) -> str:
+    if _base(language) in _DOTTED_I_LANGUAGES:
+        text = text.replace("i", "İ")
+    if _base(language) in ("el", "ell", "gre"):  # capitals have no tonos
+        text = unicodedata.normalize("NFC", unicodedata.normalize("NFD", text).replace("\u0301", ""))
+    return text.upper()
+
+
+def _lower(text: str, language: str | None) -> str:
+    if _base(language) in _DOTTED_I_LANGUAGES:
+        text = text.replace("I", "ı").replace("İ", "i")
+    return text.lower()

@@ -1,0 +1,42 @@
+"""Text in capitals, for a model that was hardly trained on any: translated as it is usually written.
+
+Capitals are put back on the translation; a capital on every word only if the target language writes headlines so.
+"""
+
+from typing import Literal
+
+from nmt_cli.data.letter_case import LetterCase, capitalize_words, is_titled, upper_case
+from nmt_cli.data.text_profile import TextProfile
+
+MIN_KNOWN_SHARE = 0.05  # of the training lines must be written in a case for a model to know it
+
+
+class CaseHandler:
+    """Brings text into the usual case for a run that does not know another, and its translation back."""
+
+    def __init__(self, profile: TextProfile, mode: Literal["auto", "none"]) -> None:
+        self.profile = profile
+        shares = profile.source_case._asdict()
+        self._handled = {case for case, share in shares.items() if mode == "auto" and share < MIN_KNOWN_SHARE}
+
+    def case_of(self, text: str) -> LetterCase | None:
+        """The case of a source text that the model does not know; None where it is translated as it is."""
+        if not self._handled:
+            return None
+        case = self.profile.truecaser.case_of(text)
+        return case if case in self._handled else None
+
+    def model_form(self, text: str) -> str:
+        """A source text as the model is given it."""
+        if self.case_of(text) is None:
+            return text
+        return self.profile.truecaser.usual_case(text, self.profile.source_language)
+
+    def restore(self, source: str, translation: str, prefix: str = "") -> str:
+        """The translation in the case of its source; a `prefix` that it begins with stays as it is."""
+        case, language = self.case_of(source), self.profile.target_language
+        if case is None or (case == "title" and not is_titled(language)):
+            return translation
+        start = len(prefix) if translation.startswith(prefix) else 0
+        rest = translation[start:]
+        return translation[:start] + (upper_case(rest, language) if case == "upper" else capitalize_words(rest))

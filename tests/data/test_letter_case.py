@@ -1,0 +1,94 @@
+"""Capitals are recognised, and words get their usual case and their capitals back."""
+
+from pathlib import Path
+
+import pytest
+
+from nmt_cli.data.letter_case import CaseShares, Truecaser, capitalize_words, is_upper, upper_case
+from nmt_cli.errors import DataError
+
+LINES = [
+    "The old man visits Anna in New York.",
+    "Yesterday the man and Anna saw a dog in New York. A dog!",
+    'The dog says: "The man in New York knows Anna."',
+]
+TRUECASER = Truecaser.learn(LINES * 3)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("THE OLD MAN.", True),
+        ("HELLO", True),
+        ("NATO", False),  # rather an acronym
+        ("I AM", False),
+        ("Two NATO MEMBERS", False),
+        ("IPHONE SALE, BUY iPHONE", True),
+        ("SEE https://example.org/index AND {name}", True),
+        ("ÉTÉ À LA MER", True),
+        ("1984 – 2001", False),
+        ("我喜欢读书。", False),
+    ],
+)
+def test_what_is_written_in_capitals(text: str, expected: bool) -> None:
+    assert is_upper(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "expected"),
+    [
+        ("Die Straße ist größer.", "de", "DIE STRASSE IST GRÖSSER."),
+        ("ince bir ışık", "tr", "İNCE BİR IŞIK"),
+        ("Η Αθήνα μαΐου", "el", "Η ΑΘΗΝΑ ΜΑΪΟΥ"),
+        (
+            "See https://example.org/a or mail a@b.org, {name}!",
+            "en",
+            "SEE https://example.org/a OR MAIL a@b.org, {name}!",
+        ),
+        ("我喜欢读书。", "zh", "我喜欢读书。"),
+    ],
+)
+def test_capitals_are_those_of_the_language(text: str, language: str, expected: str) -> None:
+    assert upper_case(text, language) == expected
+
+
+def test_only_what_has_a_capital_it_does_not_need_is_a_title() -> None:
+    assert TRUECASER.case_of("The Old Man And The Dog") == "title"
+    assert TRUECASER.case_of("The old man and the dog") is None
+    assert TRUECASER.case_of("Anna Miller, John Smith") is None  # names alone
+    assert TRUECASER.case_of("The Dog Says") is None  # too short to tell
+    assert TRUECASER.case_of("THE OLD MAN") == "upper"
+    assert Truecaser().case_of("The Old Man And The Dog") is None
+
+
+def test_words_get_their_usual_case() -> None:
+    assert TRUECASER.usual_case("THE MAN SAW ANNA. IN NEW YORK?") == "The man saw Anna. In New York?"
+    assert TRUECASER.usual_case("ASK {NAME} AT A@B.ORG") == "Ask {NAME} at A@B.ORG"
+    assert Truecaser().usual_case("«IŞIK VAR»", "tr") == "«Işık var»"
+    lower = Truecaser.learn(line.lower() for line in LINES * 3)
+    assert lower.usual_case("THE MAN SAW ANNA.") == "the man saw anna."  # text without capitals
+
+
+def test_headlines_and_first_words_do_not_teach() -> None:
+    assert "YESTERDAY" not in TRUECASER.forms.values() and "yesterday" not in TRUECASER.forms
+    assert Truecaser.learn([*LINES * 3, *["THE MAN SAW ANNA"] * 50]).forms == TRUECASER.forms
+
+
+def test_shares_of_a_text() -> None:
+    lines = ["THE OLD MAN", "The Old Man And The Dog", "The old man.", "A dog."]
+    assert TRUECASER.shares(lines) == CaseShares(0.25, 0.25)
+    assert TRUECASER.shares([]) == CaseShares(0.0, 0.0)
+
+
+def test_forms_are_kept_in_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "truecase.txt"
+    assert Truecaser.load(path).forms == {}
+    TRUECASER.save(path)
+    assert Truecaser.load(path).forms == TRUECASER.forms
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(DataError, match=r"truecase\.txt"):
+        Truecaser.load(path)
+
+
+def test_every_word_of_a_title_has_a_capital() -> None:
+    assert capitalize_words("the old man's dog, e.g. {name}") == "The Old Man's Dog, e.g. {name}"

@@ -1,0 +1,61 @@
+"""Text in capitals is translated as it is usually written, and gets its capitals back."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from nmt_cli.data.letter_case import CaseShares, Truecaser
+from nmt_cli.data.normalization import NormalizationConfig
+from nmt_cli.data.text_profile import TextProfile
+from nmt_cli.data.tokenization.tokenizer import TextTokenizer
+from tests.inference.test_sentences_of_lines import echo
+
+FORMS = {word: word for word in ("the", "old", "man", "reads", "a", "book", "dogs")}
+PROFILE = TextProfile("en", "de", NormalizationConfig(), truecaser=Truecaser(FORMS | {"anna": "Anna"}))
+
+
+def given(tokenizer: TextTokenizer, line: str, profile: TextProfile = PROFILE, **options: Any) -> list[str]:
+    """What the model reads of a line."""
+    (plan,) = echo(tokenizer, profile, **options).planner.plan([line])
+    return tokenizer.decode([unit.source_ids for unit in plan.units if unit.given is None])
+
+
+def translated(tokenizer: TextTokenizer, line: str, profile: TextProfile = PROFILE, **options: Any) -> str:
+    """The translation by a model that gives back what it reads."""
+    return echo(tokenizer, profile, **options).translate([line])[0].text
+
+
+@pytest.mark.parametrize("profile", [PROFILE, replace(PROFILE, truecaser=Truecaser())])
+def test_a_line_in_capitals_is_translated_in_its_usual_case(profile: TextProfile, tokenizer: TextTokenizer) -> None:
+    line = "THE OLD MAN READS.  Two dogs see it. WHO IS IT?"
+    assert given(tokenizer, line, profile) == ["The old man reads.", "Two dogs see it.", "Who is it?"]
+    assert translated(tokenizer, line, profile) == line
+
+
+def test_names_keep_their_capital(tokenizer: TextTokenizer) -> None:
+    assert given(tokenizer, "THE OLD MAN SEES ANNA.") == ["The old man sees Anna."]
+
+
+def test_a_title_is_put_back_only_where_the_target_language_has_titles(tokenizer: TextTokenizer) -> None:
+    title, sentence = "The Old Man Reads A Book", "The old man reads a book"
+    assert given(tokenizer, title) == [sentence]
+    assert translated(tokenizer, title) == sentence
+    assert translated(tokenizer, title, replace(PROFILE, target_language="en")) == title
+
+
+def test_a_model_that_knows_capitals_is_given_them(tokenizer: TextTokenizer) -> None:
+    line = "THE OLD MAN READS."
+    assert given(tokenizer, line, replace(PROFILE, source_case=CaseShares(upper=0.2))) == [line]
+    assert given(tokenizer, line, case="none") == [line]
+    assert given(tokenizer, line, case="none", split="long", keep="none") == [line]
+
+
+def test_addresses_prefixes_and_tokens_of_long_lines(tokenizer: TextTokenizer) -> None:
+    line = "THE OLD MAN READS https://example.org/a NOW."
+    assert given(tokenizer, line) == ["The old man reads https://example.org/a now."]
+    assert translated(tokenizer, line) == line
+    long = " ".join(["THE OLD MAN READS A BOOK"] * 20)
+    assert translated(tokenizer, long, max_source_length=30) == long
+    (translation,) = echo(tokenizer).translate(["THE OLD MAN READS."], ["The old"])
+    assert translation.text.startswith("The old") and translation.text[7:] == translation.text[7:].upper()
