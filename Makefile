@@ -1,4 +1,6 @@
-# make quickstart | test | test-all [WORKERS=2] | test-precision PRECISION=fp32 | check | bench | comparison | fuzz | lock | audit; each builds .venv first if it is not there.
+# make quickstart | test | test-all [WORKERS=2] | test-precision PRECISION=fp32 | check | format | bench [RUN=RUN] |
+#      comparison [JOBS=1] | fuzz [MINUTES=10] | lock | audit; each builds .venv first if it is not there.
+# make clean deletes .venv, runs and prepared.
 PYTHON ?= python3
 BIN := .venv/bin
 PYTEST = $(BIN)/python -m pytest -n $(or $(WORKERS),2) --dist loadfile --no-loadscope-reorder

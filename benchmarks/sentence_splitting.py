@@ -6,7 +6,8 @@
 
 A line of a set is a line with `¦` where a sentence begins in it; `* ` in front marks a hard one. Every third line of a
 file is held out. Another set is measured with --set FOLDER: tests/data/sentences/more has lines that were written after
-the rules, measured once, and then tuned on. pysbd is compared where it is installed: `pip install pysbd`.
+the rules, measured once, and then tuned on. pysbd is compared where it is installed: `pip install pysbd` (whose wheel
+has a package called benchmarks: run this as a file, not with -m).
 Boundaries of all the lines are counted together; those at the ends of lines are not.
 """
 

@@ -129,7 +129,7 @@ def flops_per_token(model: torch.nn.Module, ratio: float) -> float:
 
 def save_result(name: str, value: Any) -> None:
     """Write a result with its date and command to docs/benchmarks."""
-    command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    command = " ".join([f"python -m benchmarks.{Path(sys.argv[0]).stem}", *sys.argv[1:]])
     value = {"date": date.today().isoformat(), "command": command} | value
     RESULTS_DIR.mkdir(parents=True, exist_ok=True)
     (RESULTS_DIR / f"{name}.json").write_text(json.dumps(value, indent=1) + "\n")

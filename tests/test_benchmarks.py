@@ -1,6 +1,7 @@
 """docs/benchmarks.md shows the committed results, and the program for a GPU runs on a CPU."""
 
 import json
+import re
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,6 +12,7 @@ import torch
 
 from benchmarks import gpu as gpu_program
 from benchmarks import report, workloads
+from benchmarks.comparison import report as comparison_report
 from benchmarks.pages import NOT_MEASURED, fill_tables, markdown_table
 
 
@@ -58,6 +60,23 @@ def test_what_was_measured_before_a_failure_is_kept(gpu: Any, monkeypatch: pytes
 def test_the_page_shows_the_committed_results() -> None:
     page = report.PAGE.read_text(encoding="utf-8")
     assert fill_tables(page, report.tables()) == page, "run python -m benchmarks.report"
+
+
+def test_results_have_the_command_that_measures_them_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(workloads, "RESULTS_DIR", tmp_path)
+    monkeypatch.setattr(sys, "argv", ["/somewhere/benchmarks/growth.py", "--cpu"])
+    machine = {"processor": "P", "cores": 2, "torch": "2", "python": "3", "peak_fp32": 1.24e11, "peak_bf16": 2e12}
+    workloads.save_result("a", {"machine": machine, "note": "N"})
+    command, day = "python -m benchmarks.growth --cpu", workloads.load_result("a")["date"]
+    assert report.origin_table({"rows of a": "a", "not measured": "b"}).splitlines()[2:] == [
+        f"| rows of a | `{command}` | {day} | P, 2 cores | 2 | 3 | fp32 124, bf16 2,000 | N |"
+    ]
+
+
+@pytest.mark.parametrize("page", [report.PAGE, comparison_report.PAGE], ids=["benchmarks", "comparison"])
+def test_every_program_that_a_page_names_is_there(page: Path) -> None:
+    modules = set(re.findall(r"python -m (benchmarks[.\w]+)", page.read_text(encoding="utf-8")))
+    assert len(modules) >= 4 and [name for name in modules if find_spec(name) is None] == []
 
 
 def test_page_and_program_have_the_same_tables() -> None:

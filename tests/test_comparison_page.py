@@ -47,7 +47,7 @@ def test_systems_have_size_speed_and_scores(results: Path) -> None:
     speed = {"date": "2026-01-02", "seconds_per_update": 0.5, "tokens_per_second": 1234.4, "sentences_per_second": 56.4}
     write(results, "speed", {"processor": "P", "torch": "2", "rows": {"dot": speed}})
     assert "| 5.0 M | 3,000 | 1,234 | 25 | 56 | **34.00** | 34.00 |" in report.systems_table()
-    assert "| `speed.py` | 2026-01-02 | P, two cores, PyTorch 2 |" in report.origin_table()
+    assert "| `python -m benchmarks.comparison.speed` | 2026-01-02 | P, two cores, PyTorch 2 |" in report.origin_table()
     assert "| `nmt train RECIPE` | 2026-01-01 | P, CPU, PyTorch 2 |" in report.origin_table()
     assert "| bleu | `bleu\\|s` |" in report.signatures_table()
 
@@ -96,7 +96,10 @@ def test_the_scaling_factor_has_a_row_per_width_and_kind(results: Path, tmp_path
     write(results, "scaling", measured)
     rows = report.scaling_table().splitlines()[2:]
     assert len(rows) == 3 and rows[1] == "| 16 | plain | 0.50 | 0.100 | 0.40 | 3.000 | 2.000 |"
-    assert "| `scaling.py` | 2026-01-01 | 30 | P, CPU, PyTorch 2 |" in report.scaling_origin_table()
+    assert (
+        "| `python -m benchmarks.comparison.scaling` | 2026-01-01 | 30 | P, CPU, PyTorch 2 |"
+        in report.scaling_origin_table()
+    )
     report.draw_scaling(tmp_path / "scaling.svg", measured)
     assert (tmp_path / "scaling.svg").exists()
 

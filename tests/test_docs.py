@@ -11,7 +11,7 @@ import pytest
 from nmt_cli.commands.doctor import EXTRAS
 from nmt_cli.models import MODELS
 from nmt_cli.recipe.docs import recipe_reference
-from nmt_cli.recipe.loader import load_recipe
+from nmt_cli.recipe.loader import SECTIONS, load_recipe
 from nmt_cli.recipe.paths import shipped_recipes
 from tools.readme_picture import picture
 
@@ -123,10 +123,27 @@ def test_every_file_that_a_page_names_exists(page: Path) -> None:
 def test_every_recipe_key_that_a_page_names_exists(page: Path) -> None:
     if page.name == "CHANGELOG.md":
         return
-    keys = set(re.findall(r"^\| (\w+) \|", recipe_reference(), re.MULTILINE))
-    named = re.findall(r"(?:`|--set )((?:corpus|tokenizer|training|search)\.(\w+))", page.read_text(encoding="utf-8"))
-    of_files = {"json", "py", "source", "target", "vocabulary"}
-    assert sorted(name for name, key in named if key not in keys | of_files) == []
+    named = re.findall(rf"(?:`|--set )(({'|'.join(SECTIONS)})\.(\w+))", page.read_text(encoding="utf-8"))
+    files = {"tokenizer.json", "tokenizer.source", "tokenizer.target", "tokenizer.vocabulary", "model.onnx"}
+    files |= {"model.safetensors"}
+    keys = recipe_keys()
+    assert sorted(name for name, section, key in named if key not in keys[section] and name not in files) == []
+
+
+def recipe_keys() -> dict[str, set[str]]:
+    """The keys of each section, those of all models in `model`."""
+    keys = {section: {"type"} if section == "model" else set() for section in SECTIONS}
+    for table in recipe_reference().split("\n## ")[1:]:
+        title = table.partition("\n")[0].split(",")[0]
+        if title in keys:
+            keys[title] |= set(re.findall(r"^\| (\w+) \|", table, re.MULTILINE)) - {"key"}
+    return keys
+
+
+def test_keys_are_known_by_their_section() -> None:
+    keys = recipe_keys()
+    assert "weight" not in keys["corpus"] and "beam" in keys["search"] and "beam" not in keys["training"]
+    assert {"heads", "cell", "type"} <= keys["model"] and all(keys.values())
 
 
 def test_the_picture_of_a_terminal_shows_the_session_and_refers_to_no_other_host() -> None:

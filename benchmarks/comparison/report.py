@@ -123,7 +123,7 @@ def origin_table() -> str:
     if speed := load_result("speed"):
         dates = date_range(row["date"] for row in speed["rows"].values())
         machine = f"{speed['processor']}, two cores, PyTorch {speed['torch']}"
-        rows.append(["tokens/s, minutes, sentences/s", "`speed.py`", dates, machine])
+        rows.append(["tokens/s, minutes, sentences/s", "`python -m benchmarks.comparison.speed`", dates, machine])
     return markdown_table(["columns", "command", "date", "machine"], rows)
 
 
@@ -195,7 +195,7 @@ def scaling_origin_table() -> str:
     if trained:
         dates = date_range(result["date"] for result in trained)
         minutes = median(result["minutes"] for result in trained)
-        rows.append(["`scaling.py`", dates, f"{minutes:.0f}", machines(trained)])
+        rows.append(["`python -m benchmarks.comparison.scaling`", dates, f"{minutes:.0f}", machines(trained)])
     return markdown_table(["command", "date", "minutes per run (median)", "machine"], rows)
 
 
