@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from nmt_cli.data.sources.base import RawPair
-from nmt_cli.data.sources.files import read_two_files
 from nmt_cli.data.sources.quickstart import read_quickstart
+from nmt_cli.data.sources.rows import read_two_files
 
 Pair = tuple[str, str]
 

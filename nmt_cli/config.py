@@ -38,7 +38,11 @@ RENAMED_KEYS: dict[str, dict[str, str]] = {
 }
 """Per section, each old name of a key that recipes may still use, and its name now."""
 
-ADDED_KEYS: dict[str, dict[str, Any]] = {"training": {"augment": None}, "search": {"keep": "auto", "case": "auto"}}
+ADDED_KEYS: dict[str, dict[str, Any]] = {
+    "corpus": {"max_bad_rows": 0.01},
+    "training": {"augment": None},
+    "search": {"keep": "auto", "case": "auto"},
+}
 """Per section, each key that came later, and the value with which everything is as it was without the key."""
 
 FORMER_VALUES: dict[str, dict[str, dict[str, Any]]] = {"search": {"split": {"sentences": True, "none": False}}}

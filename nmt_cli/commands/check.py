@@ -14,6 +14,7 @@ from nmt_cli.data.cleaning import TextPair
 from nmt_cli.data.inspection import ParallelTextStats, TokenLengths, inspect_corpus, token_lengths
 from nmt_cli.data.prepared.build import train_tokenizers
 from nmt_cli.data.prepared.store import Tokenizers
+from nmt_cli.data.sources.bad_rows import dropped_rows
 from nmt_cli.data.sources.base import MissingTextError
 from nmt_cli.data.sources.corpus import Corpus, find_corpus, pending_downloads, search_folders
 from nmt_cli.device import choose_dtype, find_device
@@ -148,6 +149,9 @@ def _check_parallel_text(split: str, stats: ParallelTextStats) -> Iterator[Findi
     if stats.pair_count == 0:
         yield Finding("error", key, f"{stats.label}: the text is empty")
         return
+    for kind, count in stats.bad_rows.counts.items():
+        fraction = count / (stats.pair_count + stats.bad_rows.counts.total())
+        yield Finding("warning", key, f"{dropped_rows(kind, count, stats.bad_rows.examples[kind])} ({fraction:.1%})")
     if stats.invalid_utf8_lines:
         lines = ", ".join(map(str, stats.invalid_utf8_lines))
         yield Finding("warning", key, f"{stats.label}: not UTF-8: line {lines} ...")

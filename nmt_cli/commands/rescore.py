@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from nmt_cli.data.sources.base import RawPair
-from nmt_cli.data.sources.files import read_two_files
+from nmt_cli.data.sources.rows import read_two_files
 from nmt_cli.inference.lines import decode_line
 from nmt_cli.inference.translator import Translator
 from nmt_cli.translation.opening import open_translator
@@ -57,7 +57,7 @@ def rescore(
     """log p(target line | source line) for each pair of lines, in their order, as it is computed.
 
     Several runs with the same tokenizer are an ensemble; `overrides` are search.key=value. The files
-    may be plain, .gz or .zst. DataError where one has more lines than the other, UserError and
+    may be compressed. DataError where one has more lines than the other, UserError and
     RunError as for `open_translator`.
     """
     translator = open_translator(runs, overrides, device)

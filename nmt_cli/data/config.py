@@ -6,7 +6,7 @@ from nmt_cli.config import Section
 from nmt_cli.data.normalization import NormalizationConfig
 from nmt_cli.data.sources.base import Languages
 from nmt_cli.data.sources.download import Download
-from nmt_cli.data.sources.files import ParallelTextConfig
+from nmt_cli.data.sources.file_source import ParallelTextConfig
 from nmt_cli.data.sources.parse import CorpusText, parse_corpus, parse_corpus_name
 from nmt_cli.errors import DataError
 
@@ -44,6 +44,9 @@ class CorpusConfig(Section):
     quotation marks and dashes in one form. nfc or none alone is that form and nothing else."""
     deduplicate: bool = True
     """Drop training pairs that are identical to an earlier one."""
+    max_bad_rows: float = Field(default=0.01, ge=0, le=1)
+    """Share of the rows of a text that may be unusable (no tab, blank, no JSON, ...): they are dropped and counted;
+    more of them than this and than 10 are an error."""
     max_length: int | None = Field(default=250, ge=1)
     """Drop training pairs with more pieces than this on either side; null: no limit."""
     max_length_ratio: float | None = Field(default=9.0, ge=1)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from nmt_cli.data.cleaning import CorpusCleaner, FilterReport, TextPair
 from nmt_cli.data.config import CorpusConfig
 from nmt_cli.data.prepared.store import Tokenizers
+from nmt_cli.data.sources.bad_rows import BadRows
 from nmt_cli.data.sources.base import ParallelText, RawPair
 from nmt_cli.data.sources.corpus import Corpus
 
@@ -27,6 +28,7 @@ class ParallelTextStats:
     invalid_utf8_lines: list[int] = field(default_factory=list)  # the first ones
     dropped: FilterReport = field(default_factory=dict)
     clean_pairs: list[TextPair] = field(default_factory=list)
+    bad_rows: BadRows = field(default_factory=BadRows)
 
 
 def inspect_text(text: ParallelText, config: CorpusConfig, max_pairs: int) -> ParallelTextStats:
@@ -34,8 +36,8 @@ def inspect_text(text: ParallelText, config: CorpusConfig, max_pairs: int) -> Pa
 
     DataError if the files cannot be read or their lines do not pair.
     """
-    stats, cleaner = ParallelTextStats(text.label), CorpusCleaner(config)
-    pairs = text.read()
+    stats, cleaner = ParallelTextStats(text.label, bad_rows=BadRows(config.max_bad_rows)), CorpusCleaner(config)
+    pairs = text.read(stats.bad_rows)
     stats.clean_pairs = list(cleaner.clean(_count_pairs(islice(pairs, max_pairs), stats), text.label))
     stats.dropped = {name: filter_stats for name, filter_stats in cleaner.report.items() if filter_stats.count}
     stats.inspected_pairs = stats.pair_count

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
-from nmt_cli.data.sources.files import open_decompressed, read_stream_lines
+from nmt_cli.data.sources.compression import open_decompressed
+from nmt_cli.data.sources.files import read_stream_lines
 from nmt_cli.errors import DataError, UserError
 
 MetricName = Literal["bleu", "chrf", "ter"]

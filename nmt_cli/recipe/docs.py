@@ -8,7 +8,7 @@ from pydantic.fields import FieldInfo
 from nmt_cli.config import Section
 from nmt_cli.data.config import CorpusConfig
 from nmt_cli.data.sources.download import Download
-from nmt_cli.data.sources.files import ParallelTextConfig
+from nmt_cli.data.sources.file_source import ParallelTextConfig
 from nmt_cli.data.tokenization.tokenizer import TokenizerConfig
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.models import MODELS

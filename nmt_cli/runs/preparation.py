@@ -12,6 +12,7 @@ from nmt_cli.data.prepared.fingerprint import (
     save_hash_cache,
 )
 from nmt_cli.data.prepared.store import PreparedData
+from nmt_cli.data.sources.bad_rows import dropped_rows
 from nmt_cli.data.sources.corpus import Corpus, fetch_corpus, search_folders
 from nmt_cli.recipe.loader import Recipe
 from nmt_cli.reporting import Reporter
@@ -105,6 +106,8 @@ def report_preparation(data: PreparedData, reporter: Reporter) -> None:
         reporter.info(f"the text has only {sizes} pieces, not the {requested_size:,} of tokenizer.vocab_size")
     if manifest["held_out"]:
         reporter.info(f"no corpus.dev: {manifest['held_out']:,} pairs held out for development")
+    for entry in manifest.get("bad_rows", []):
+        reporter.warning(dropped_rows(entry["kind"], entry["count"], entry["first"]))
     for name, filter_stats in manifest["filters"].items():
         if filter_stats["count"]:
             fraction = filter_stats["count"] / manifest["read"]

@@ -12,7 +12,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, NamedTuple
 
-from nmt_cli.data.sources.files import BOM, open_decompressed
+from nmt_cli.data.sources.compression import is_compressed, open_decompressed
+from nmt_cli.data.sources.files import BOM
 from nmt_cli.errors import DataError, UserError
 
 READ_SIZE_BYTES = 1 << 20
@@ -57,7 +58,7 @@ class TextRange(NamedTuple):
 
 def find_range(path: Path, shard: Shard) -> TextRange:
     """The range of a shard; DataError where the file cannot be read."""
-    if path.suffix in (".gz", ".zst"):
+    if is_compressed(path):
         line_count = _count_lines(path)
         begin, end = (line_count * index // shard.total for index in (shard.number - 1, shard.number))
         return TextRange("lines", begin, end, line_count)

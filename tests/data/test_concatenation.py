@@ -7,6 +7,7 @@ import pytest
 
 from nmt_cli.data.concatenation import join_neighbours
 from nmt_cli.data.config import CorpusConfig
+from nmt_cli.data.sources.bad_rows import BadRows
 from nmt_cli.data.sources.base import RawPair
 from nmt_cli.data.sources.corpus import find_corpus
 from nmt_cli.errors import DataError
@@ -53,10 +54,10 @@ def test_a_recipe_joins_training_development_and_test_text(tmp_path: Path, join:
     corpus = find_corpus(config, [])
     assert corpus.dev is not None
     for part in (corpus.train[0], corpus.dev):
-        longest = max(len(pair.source.split()) for pair in part.read())
+        longest = max(len(pair.source.split()) for pair in part.read(BadRows()))
         assert longest == join
     embedded = CorpusConfig(name="quickstart", source="en", target="de", concatenate=join)
-    first = next(find_corpus(embedded, []).train[0].read())
+    first = next(find_corpus(embedded, []).train[0].read(BadRows()))
     assert first.line_number == 1
 
 

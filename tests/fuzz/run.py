@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 WORK = Path(".fuzz")
-LONGEST = {"recipe": 8192, "tokenizer": 32768, "jsonl": 2048, "tsv": 2048, "translate": 512}
+LONGEST = {"recipe": 8192, "tokenizer": 32768, "jsonl": 2048, "tsv": 2048, "tmx": 2048, "translate": 512}
 
 
 def fuzz(name: str, arguments: list[str]) -> None:

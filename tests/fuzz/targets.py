@@ -12,7 +12,10 @@ from functools import cache
 from pathlib import Path
 
 from nmt_cli.data.prepared.store import Tokenizers
-from nmt_cli.data.sources.files import read_jsonl, read_tsv
+from nmt_cli.data.sources.bad_rows import BadRows
+from nmt_cli.data.sources.base import Languages
+from nmt_cli.data.sources.rows import read_jsonl, read_tsv
+from nmt_cli.data.sources.tmx import read_tmx
 from nmt_cli.data.tokenization.tokenizer import TextTokenizer, TokenizerConfig
 from nmt_cli.data.tokenization.training import train_tokenizer
 from nmt_cli.decoding.torch_engine import TorchEngine
@@ -25,6 +28,7 @@ from nmt_cli.runs.loading import build_model
 from nmt_cli.translation.parallel import translate_stream
 from nmt_cli.yaml12 import read_yaml
 
+LANGUAGES = Languages("en", "de")
 SET = b"\n--set "  # what stands behind it, to the end of the line, is a --set
 LINES = ["The old man reads a book.", "Zwei Häuser — „schön“", "我喜欢读书 </s> ▁ \t"]
 
@@ -60,7 +64,7 @@ def tokenizer(data: bytes) -> None:
 
 def _packed(data: bytes, name: str) -> Path:
     """A file whose first byte decides how it claims to be packed."""
-    ending = {b"g": ".gz", b"z": ".zst"}.get(data[:1], "")
+    ending = {b"g": ".gz", b"z": ".zst", b"x": ".xz", b"b": ".bz2", b"p": ".zip"}.get(data[:1], "")
     path = scratch() / (name + ending)
     path.write_bytes(data[1:] if ending else data)
     return path
@@ -69,15 +73,22 @@ def _packed(data: bytes, name: str) -> Path:
 def jsonl(data: bytes) -> None:
     """The reader of JSON lines."""
     path = _packed(data, "x.jsonl")
-    assert list(read_jsonl(path, "en", "de")) == list(read_jsonl(path, "en", "de"))
+    assert list(read_jsonl(path, BadRows(), LANGUAGES)) == list(read_jsonl(path, BadRows(), LANGUAGES))
 
 
 def tsv(data: bytes) -> None:
     """The reader of tab-separated lines."""
     path = _packed(data, "x.tsv")
-    for pair in read_tsv(path):
+    list(read_tsv(path, BadRows(1.0), LANGUAGES, quotes=True))
+    for pair in read_tsv(path, BadRows(1.0), LANGUAGES):
         assert not {b"\t", b"\n"} & {*pair.source.split(), *pair.target.split()}
         assert b"\n" not in pair.source + pair.target and b"\t" not in pair.source + pair.target
+
+
+def tmx(data: bytes) -> None:
+    """The reader of translation memories."""
+    for pair in read_tmx(_packed(data, "x.tmx"), BadRows(1.0), LANGUAGES):
+        assert b"\n" not in pair.source + pair.target
 
 
 @cache
@@ -106,7 +117,7 @@ def translate(data: bytes) -> None:
 
 
 TARGETS: dict[str, Callable[[bytes], None]] = {
-    "recipe": recipe, "tokenizer": tokenizer, "jsonl": jsonl, "tsv": tsv, "translate": translate,
+    "recipe": recipe, "tokenizer": tokenizer, "jsonl": jsonl, "tsv": tsv, "tmx": tmx, "translate": translate,
 }  # fmt: skip
 
 
@@ -134,4 +145,7 @@ def seeds(name: str) -> list[bytes]:
         return [b'{"en": "a", "de": "b"}\n', b'{"translation": {"source": "\\ud83d", "target": ""}}']
     if name == "tsv":
         return [b"a\tb\nc\td\te\n", "ä\tö".encode()]
+    if name == "tmx":
+        unit = '<tu><tuv xml:lang="en"><seg>a<ph/></seg></tuv><tuv lang="de"><seg>&amp;</seg></tuv></tu>'
+        return [f"<!DOCTYPE tmx><tmx><body>{unit}</body></tmx>".encode()]
     return ["\n".join(LINES).encode(), b"\xef\xbb\xbfa\r\n\n\0\xff\xe2\x80\xa8 b " + b"c " * 90]

@@ -115,7 +115,7 @@ CORPUS: list[tuple[str, list[str]]] = [
     ("train: [{name: a, weight: no}]", ["corpus.train.0.weight: should be a number, not the text "
                                         '"no"']),
     ("train: [{name: a}, {}]", ["corpus.train.1: needs exactly one of name, source + target, tsv, "
-                                "jsonl"]),
+                                "jsonl, tmx"]),
     ("train: [{source: a}]", ["corpus.train.0: source and target go together"]),
     ("dev: {nme: val}", ["corpus.dev.nme: unknown key; did you mean name?"]),
     ("download: {address: x, sha256: {}, licnce: y}",

@@ -22,6 +22,7 @@ from nmt_cli.data.prepared.store import FORMAT_VERSION, PairRange, PreparedData,
 from nmt_cli.data.prepared.writer import SequenceWriter, TextWriter
 from nmt_cli.data.sentences.abbreviations import learn_words
 from nmt_cli.data.sentences.splitter import SentenceSplitter
+from nmt_cli.data.sources.bad_rows import BadRows
 from nmt_cli.data.sources.base import ParallelText
 from nmt_cli.data.sources.corpus import Corpus
 from nmt_cli.data.text_profile import LineLengths, TextProfile
@@ -101,6 +102,7 @@ class _Preparation:
         self.settings, self.corpus, self.folder = settings, corpus, folder
         self.reporter, self.pool = reporter, pool
         self.cleaner = CorpusCleaner(settings.corpus)
+        self.bad_rows: list[tuple[str, str, BadRows]] = []  # split, label of the text, its bad rows
 
     def run(self) -> dict[str, Any]:
         """Take all steps; returns their part of the manifest."""
@@ -123,6 +125,11 @@ class _Preparation:
             "splits": splits,
             "held_out": len(clean_text.held_out),
             "filters": {name: asdict(filter_stats) for name, filter_stats in self.cleaner.report.items()},
+            "bad_rows": [
+                {"split": split, "text": label, "kind": kind, "count": count, "first": bad_rows.examples[kind]}
+                for split, label, bad_rows in self.bad_rows
+                for kind, count in bad_rows.counts.items()
+            ],
             "normalized": dict(self.cleaner.normalized),
             "vocabulary": [tokenizers.source.vocab_size, tokenizers.target.vocab_size],
         }
@@ -135,14 +142,21 @@ class _Preparation:
         with TextWriter(self.folder, CLEAN_TEXT_NAME) as writer, self.pool(filter_factory) as apply_filter:
             for text in self.corpus.train:
                 first = writer.line_count
-                for pair in self.cleaner.clean(self._read_with_progress(text), text.label, apply_filter):
+                pairs = self._read_with_progress(text, self._bad_rows("train", text.label))
+                for pair in self.cleaner.clean(pairs, text.label, apply_filter):
                     writer.write(*pair)
                 ranges.append(PairRange(text.label, first, writer.line_count, text.weight))
         return ranges
 
-    def _read_with_progress(self, text: ParallelText) -> Iterator[Any]:
+    def _bad_rows(self, split: str, label: str) -> BadRows:
+        """What counts the bad rows of a text."""
+        bad_rows = BadRows(self.settings.corpus.max_bad_rows)
+        self.bad_rows.append((split, label, bad_rows))
+        return bad_rows
+
+    def _read_with_progress(self, text: ParallelText, bad_rows: BadRows) -> Iterator[Any]:
         with self.reporter.progress(f"read {text.label}", None) as bar:
-            for pair in text.read():
+            for pair in text.read(bad_rows):
                 self.pairs_read += 1
                 if self.pairs_read % 10_000 == 0:
                     bar.advance(10_000, f"{self.pairs_read:,} pairs")
@@ -234,7 +248,7 @@ class _Preparation:
         sizes = {}
         for name, parallel_text in (("dev", self.corpus.dev), ("test", self.corpus.test)):
             if parallel_text is not None:
-                pairs = _raw_pairs(parallel_text)
+                pairs = _raw_pairs(parallel_text, self._bad_rows(name, parallel_text.label))
             elif name == "dev":
                 pairs = (pair for pair, held_out in clean_text.pairs() if held_out)
             else:
@@ -257,9 +271,9 @@ class _Preparation:
         return sizes
 
 
-def _raw_pairs(parallel_text: ParallelText) -> Iterator[tuple[str, str]]:
+def _raw_pairs(parallel_text: ParallelText, bad_rows: BadRows) -> Iterator[tuple[str, str]]:
     """Pairs as text; invalid UTF-8 becomes U+FFFD, and line feeds, which JSON text may contain, become spaces."""
-    for pair in parallel_text.read():
+    for pair in parallel_text.read(bad_rows):
         source, target = (text.replace(b"\n", b" ") for text in (pair.source, pair.target))
         yield source.decode(errors="replace"), target.decode(errors="replace")
 

@@ -16,7 +16,7 @@ from nmt_cli.fs import atomic_write_text, read_json, sha256_of_file
 
 HashCache = dict[str, Any]  # path to [size, modification time in ns, SHA-256]
 TOKENIZER_TEXT_KEY = "tokenizer_learned_from"
-LOCATION_KEYS = ("root", "download")  # where the text is does not change the prepared data
+UNRELATED_KEYS = ("root", "download", "max_bad_rows")  # they do not change the prepared data
 
 
 def build_identity(
@@ -34,7 +34,7 @@ def build_identity(
     """
     files = {str(path): _file_hash(path, hash_cache) for path in corpus.files()}
     facts: dict[str, Any] = {
-        "corpus": corpus_config.model_dump(mode="json", exclude=set(LOCATION_KEYS)),
+        "corpus": corpus_config.model_dump(mode="json", exclude=set(UNRELATED_KEYS)),
         "tokenizer": tokenizer.model_dump(mode="json"),
         **_tokenizer_origin(corpus, given_tokenizers),
         **({} if augment is None else {"augment": augment.model_dump(mode="json")}),

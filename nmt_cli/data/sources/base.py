@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
+from nmt_cli.data.sources.bad_rows import BadRows
 from nmt_cli.errors import DataError
 from nmt_cli.reporting import Reporter
 
@@ -36,11 +37,14 @@ class RawPair(NamedTuple):
 
 @dataclass(frozen=True)
 class ParallelText:
-    """A text that was located: its files, how to read it, and how often its pairs are seen in an epoch."""
+    """A text that was located: its files, how to read it, and how often its pairs are seen in an epoch.
+
+    Reading it counts the rows that it drops; DataError if they are too many.
+    """
 
     label: str
     files: tuple[Path, ...]
-    read: Callable[[], Iterator[RawPair]]
+    read: Callable[[BadRows], Iterator[RawPair]]
     weight: float = 1.0
 
 

@@ -10,11 +10,14 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from nmt_cli.data.sources.archive import extract_members
+from nmt_cli.data.sources.bad_rows import BadRows
 from nmt_cli.data.sources.base import SPLITS, Languages, MissingTextError, ParallelText, TextSource, cache_folder
 from nmt_cli.data.sources.catalogue import CatalogueEntry, CatalogueFile, SplitFile, catalogue_entry, catalogue_file
 from nmt_cli.data.sources.download import content_hash, fetch_file, verify_sha256
-from nmt_cli.data.sources.files import FileSource, ParallelTextConfig
-from nmt_cli.data.sources.markup import line_reader, pair_lines, read_tmx
+from nmt_cli.data.sources.file_source import FileSource, ParallelTextConfig
+from nmt_cli.data.sources.markup import line_reader
+from nmt_cli.data.sources.rows import pair_lines
+from nmt_cli.data.sources.tmx import read_tmx
 from nmt_cli.errors import DataError
 from nmt_cli.fs import atomic_folder, atomic_write_text, read_json, sha256_of_file
 from nmt_cli.reporting import Reporter
@@ -154,11 +157,14 @@ class CatalogueCorpus(TextSource):
         """All pairs of a split, in the order of the catalogue's files."""
         for first, second in self.texts(split):
             if ".tmx" in first.format_name:
-                yield from read_tmx(paths[first], first.language, second.language)
+                languages = Languages(first.language, second.language)
+                tmx_pairs = read_tmx(paths[first], BadRows(), languages, keep_inline=True)
+                yield from ((source, target) for source, target, _ in tmx_pairs)
             else:
                 names = first.format_name, second.format_name
                 first_lines, second_lines = (line_reader(text.format_name)(paths[text]) for text in (first, second))
-                yield from pair_lines(first_lines, second_lines, names)
+                line_pairs = pair_lines(first_lines, second_lines, names)
+                yield from ((source, target) for source, target, _ in line_pairs)
 
     def _write_split(self, folder: Path, split: str, pairs: Iterator[tuple[bytes, bytes]]) -> dict[str, int]:
         """Append pairs to a split, and every n-th training pair to dev if the catalogue says so; pairs per split."""

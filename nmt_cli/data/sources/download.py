@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from nmt_cli.config import Section
-from nmt_cli.data.sources.files import open_decompressed
+from nmt_cli.data.sources.compression import open_decompressed
 from nmt_cli.errors import DataError
 from nmt_cli.reporting import Reporter
 

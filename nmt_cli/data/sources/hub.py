@@ -13,8 +13,9 @@ from tempfile import TemporaryFile
 from typing import Any, ClassVar
 from urllib.parse import quote
 
+from nmt_cli.data.sources.bad_rows import BadRows, dropped_rows
 from nmt_cli.data.sources.base import SPLITS, Languages, ParallelText, TextSource, cache_folder
-from nmt_cli.data.sources.files import read_two_files
+from nmt_cli.data.sources.rows import read_two_files, usual_values, value_problem
 from nmt_cli.errors import DataError
 from nmt_cli.fs import atomic_write_text, read_json
 from nmt_cli.reporting import Reporter
@@ -45,8 +46,8 @@ class LibraryDataset(TextSource):
         """The name in full, as a recipe writes it."""
 
     @abstractmethod
-    def read_remote(self) -> PairIterator:
-        """The pairs as the library gives them; DataError if it cannot."""
+    def read_remote(self, bad_rows: BadRows) -> PairIterator:
+        """The pairs as the library gives them; DataError if it cannot, or if there are too many bad rows."""
 
     def paths(self) -> tuple[Path, Path]:
         """The files of both sides, inside the cache whatever the names contain."""
@@ -63,7 +64,7 @@ class LibraryDataset(TextSource):
     def locate(self, split: str, root: Path) -> ParallelText:
         """The text in the cache."""
         paths = self.paths()
-        return ParallelText(self.name, paths, lambda: read_two_files(*paths))
+        return ParallelText(self.name, paths, lambda _: read_two_files(*paths))
 
     def pending_downloads(self) -> list[str]:
         """The name of the dataset, unless its text is in the cache."""
@@ -83,11 +84,11 @@ class LibraryDataset(TextSource):
         if find_spec(self.package) is None:
             raise DataError(f"{self.name} needs {self.package}: pip install 'nmt-cli[{self.package}]'")
         reporter.info(f"fetching {self.name} with {self.package}; see its own licence")
-        paths = self.paths()
+        paths, bad_rows = self.paths(), BadRows()
         paths[0].parent.mkdir(parents=True, exist_ok=True)
         partial_paths = [path.with_name(f".{path.name}.partial") for path in paths]
         try:
-            pair_count = _write_pairs(self.read_remote(), partial_paths, reporter)
+            pair_count = _write_pairs(self.read_remote(bad_rows), partial_paths, reporter)
             for partial_path, path in zip(partial_paths, paths, strict=True):
                 partial_path.replace(path)
         except OSError as error:
@@ -95,6 +96,8 @@ class LibraryDataset(TextSource):
         finally:
             for partial_path in partial_paths:
                 partial_path.unlink(missing_ok=True)
+        for kind, count in bad_rows.counts.items():
+            reporter.warning(dropped_rows(kind, count, bad_rows.examples[kind]))
         record = {"name": self.name, "by": f"{self.package} {version(self.package)}", "pairs": pair_count}
         atomic_write_text(self._provenance_path(), json.dumps(record, indent=2) + "\n")
 
@@ -129,7 +132,7 @@ class HuggingFaceDataset(LibraryDataset):
         """hf:DATASET:CONFIGURATION:SPLIT."""
         return f"hf:{self.dataset}:{self.configuration}:{self.split}"
 
-    def read_remote(self) -> PairIterator:
+    def read_remote(self, bad_rows: BadRows) -> PairIterator:
         """Pairs from `translation` objects, or from columns named by the languages or "source" and "target".
 
         The library refuses datasets that need code of their own (datasets 4).
@@ -144,16 +147,15 @@ class HuggingFaceDataset(LibraryDataset):
             reason = " ".join(str(error).split()) or type(error).__name__
             raise DataError(f"{self.name}: datasets cannot load it: {reason[:500]}") from error
         source, target = self.languages
+        number = 0
         for number, row in enumerate(rows, 1):
-            row = row["translation"] if isinstance(row.get("translation"), dict) else row
-            keys = (source, target) if source in row and target in row else ("source", "target")
-            source_text, target_text = (row.get(key) for key in keys)
-            if not isinstance(source_text, str) or not isinstance(target_text, str):
-                raise DataError(
-                    f"{self.name}: row {number} has {', '.join(row)}; it needs the texts "
-                    f"{source} and {target}, or source and target"
-                )
-            yield source_text, target_text
+            texts = usual_values(row, self.languages)
+            problem = value_problem(texts)
+            if problem is None:
+                yield texts[0], texts[1]
+            else:
+                bad_rows.add(problem, self.name, number, f"it has {', '.join(row)}".encode())
+        bad_rows.check(self.name, number, f"rows need the texts {source} and {target}, or source and target")
 
 
 @dataclass(frozen=True)
@@ -168,7 +170,7 @@ class MtdataDataset(LibraryDataset):
         """mtdata:ID."""
         return f"mtdata:{self.dataset}"
 
-    def read_remote(self) -> PairIterator:
+    def read_remote(self, bad_rows: BadRows) -> PairIterator:
         """Pairs that mtdata prints in a process of its own: it unpickles its index, which our process must not do."""
         output_lines = self._run([sys.executable, "-c", LANGUAGE_CODES_SCRIPT, *self.languages])
         requested_codes = next(output_lines, "").split()
@@ -179,11 +181,14 @@ class MtdataDataset(LibraryDataset):
             raise DataError(f"{self.name} is {'-'.join(dataset_codes)}, not {'-'.join(requested_codes)}")
         is_swapped = dataset_codes != requested_codes
         command = [sys.executable, "-m", "mtdata", "--no-pbar", "echo", self.dataset]
+        number = 0
         for number, line in enumerate(self._run(command), 1):
             columns = line.split("\t")
             if len(columns) < 2:
-                raise DataError(f"{self.name}: row {number} has no tab between two texts")
-            yield (columns[1], columns[0]) if is_swapped else (columns[0], columns[1])
+                bad_rows.add("no tab", self.name, number, line.encode())
+            else:
+                yield (columns[1], columns[0]) if is_swapped else (columns[0], columns[1])
+        bad_rows.check(self.name, number, "rows need a tab between two texts")
 
     def _run(self, command: list[str]) -> Iterator[str]:
         """Lines that a command prints; DataError with the last line of its error output if it fails."""

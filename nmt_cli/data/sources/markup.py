@@ -1,21 +1,17 @@
 """Readers of the formats in which public corpora are distributed.
 
 The name of a file tells its format: .sgm and .xml have their text in <seg>, train.tags.* have lines of tags between
-lines of text, .tmx has both languages, and any other file has plain lines.
+lines of text, and any other file has plain lines.
 """
 
 import re
 from collections.abc import Callable, Iterator
-from itertools import zip_longest
 from pathlib import Path
-from xml.etree.ElementTree import Element, ParseError, iterparse
 
-from nmt_cli.data.sources.files import open_decompressed, read_lines
-from nmt_cli.errors import DataError
+from nmt_cli.data.sources.files import read_lines
 
 SEGMENT_PATTERN = re.compile(r"<seg\b[^>]*>(.*)</seg>", re.IGNORECASE)
 SPACES_PATTERN = re.compile(r"\s+")
-LANGUAGE_ATTRIBUTES = ("{http://www.w3.org/XML/1998/namespace}lang", "lang")
 
 
 def line_reader(name: str) -> Callable[[Path], Iterator[bytes]]:
@@ -44,37 +40,3 @@ def read_between_tags(path: Path) -> Iterator[bytes]:
         text = line.strip()
         if not text.startswith(b"<"):
             yield text
-
-
-def read_tmx(path: Path, first: str, second: str) -> Iterator[tuple[bytes, bytes]]:
-    """Pairs of a translation memory (TMX 1.4) that have both languages; line feeds become spaces."""
-    try:
-        with open_decompressed(path) as file:
-            for _, element in iterparse(file):
-                if element.tag == "tu":
-                    texts = dict(_unit_texts(element))
-                    if first in texts and second in texts:
-                        yield texts[first], texts[second]
-                    element.clear()
-    except ParseError as error:
-        raise DataError(f"{path}: not TMX: {error}") from error
-
-
-def _unit_texts(unit: Element) -> Iterator[tuple[str, bytes]]:
-    for variant in unit.iter("tuv"):
-        language = next((variant.get(key, "") for key in LANGUAGE_ATTRIBUTES if variant.get(key)), "")
-        segment = variant.find("seg")
-        if segment is not None:
-            text = SPACES_PATTERN.sub(" ", "".join(segment.itertext())).strip()
-            yield language.lower().partition("-")[0], text.encode()
-
-
-def pair_lines(
-    first_lines: Iterator[bytes], second_lines: Iterator[bytes], names: tuple[str, str]
-) -> Iterator[tuple[bytes, bytes]]:
-    """Line i of one text with line i of the other; DataError if one is shorter."""
-    for number, (first_line, second_line) in enumerate(zip_longest(first_lines, second_lines), 1):
-        if first_line is None or second_line is None:
-            shorter = names[0 if first_line is None else 1]
-            raise DataError(f"{shorter} ends after {number - 1:,} lines, before its other side")
-        yield first_line, second_line

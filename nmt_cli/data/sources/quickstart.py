@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nmt_cli.data.sources.base import SPLITS, ParallelText, RawPair, TextSource
-from nmt_cli.data.sources.files import open_decompressed
+from nmt_cli.data.sources.compression import open_decompressed
 from nmt_cli.errors import DataError
 
 QUICKSTART_FILE = Path(__file__).with_name("quickstart.tsv.zst")
@@ -25,7 +25,7 @@ class QuickstartCorpus(TextSource):
 
     def locate(self, split: str, root: Path) -> ParallelText:
         """The split, out of the shipped file."""
-        return ParallelText(f"quickstart {split}", (QUICKSTART_FILE,), lambda: read_quickstart(split))
+        return ParallelText(f"quickstart {split}", (QUICKSTART_FILE,), lambda _: read_quickstart(split))
 
 
 def read_quickstart(split: str) -> Iterator[RawPair]:

@@ -22,6 +22,7 @@ from nmt_cli.data.prepared import writer as writing
 from nmt_cli.data.prepared.build import PreparationSettings, prepare
 from nmt_cli.data.prepared.store import FORMAT_VERSION, PreparedData, SequenceStore, Tokenizers, read_manifest
 from nmt_cli.data.prepared.writer import SequenceWriter, TextWriter
+from nmt_cli.data.sources.bad_rows import BadRows
 from nmt_cli.data.sources.base import ParallelText, RawPair
 from nmt_cli.data.sources.corpus import Corpus, find_corpus
 from nmt_cli.data.tokenization.tokenizer import TokenizerConfig
@@ -412,8 +413,8 @@ def test_a_tokenizer_learns_from_lines_spread_evenly(tmp_path: Path) -> None:
 # 6. Whole or not at all.
 
 
-def failing(after: int, error: BaseException) -> Callable[[], Iterator[RawPair]]:
-    def read() -> Iterator[RawPair]:
+def failing(after: int, error: BaseException) -> Callable[[BadRows], Iterator[RawPair]]:
+    def read(_: BadRows) -> Iterator[RawPair]:
         for number, (source, target) in enumerate(SENTENCES[:after], 1):
             yield RawPair(source.encode(), target.encode(), number)
         raise error

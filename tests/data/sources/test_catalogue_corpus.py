@@ -166,9 +166,9 @@ def test_an_archive_that_is_not_as_it_should_be_is_not_used(
     text |= {"talks/t.ba.xml": segments(LINES[:5]), "../../evil": b"x"}
     shop.goods["talks.tgz"] = archive(text | members, links)
     shop.write()
-    unequal = "talks/t.ab.xml ends after 4 lines, before its other side"
+    unequal = "talks/t.ab.xml has 4 lines and talks/t.ba.xml has 5: "
     expected = f"{download_folder() / 'talks.tgz'}: {reason}" if reason else unequal
-    assert refusal(shop, "talks") == expected
+    assert refusal(shop, "talks").startswith(expected)
     assert not list(shop.cache.parent.parent.rglob("evil"))
 
 

@@ -9,11 +9,13 @@ import pytest
 from pydantic import ValidationError
 
 from nmt_cli.data.config import CorpusConfig
+from nmt_cli.data.sources.bad_rows import BadRows
 from nmt_cli.data.sources.base import ParallelText
 from nmt_cli.data.sources.corpus import Corpus, find_corpus, search_folders
-from nmt_cli.data.sources.files import ParallelTextConfig
+from nmt_cli.data.sources.file_source import ParallelTextConfig
 from nmt_cli.data.sources.quickstart import QUICKSTART_FILE, read_quickstart
 from nmt_cli.errors import DataError
+from tests.data.sources.test_files import zipped
 
 
 def config(**options: Any) -> CorpusConfig:
@@ -31,18 +33,27 @@ def write(folder: Path, **texts: str) -> Path:
 
 def texts(part: ParallelText | None) -> list[tuple[str, str]]:
     assert part is not None
-    return [(pair.source.decode(), pair.target.decode()) for pair in part.read()]
+    return [(pair.source.decode(), pair.target.decode()) for pair in part.read(BadRows())]
 
 
 # 1. What a section may say.
 
-ONE_WAY = "needs exactly one of name, source + target, tsv, jsonl"
+ONE_WAY = "needs exactly one of name, source + target, tsv, jsonl, tmx"
 TOGETHER = "source and target go together"
 PARTS = [
     ({"name": "x"}, []),
     ({"source": "x", "target": "y", "weight": 2.5}, []),
     ({"tsv": "x"}, []),
     ({"jsonl": "x"}, []),
+    ({"tmx": "x", "inline": "keep"}, []),
+    ({"tsv": "x", "columns": [1, 3], "header": True, "quotes": True}, []),
+    ({"jsonl": "x", "columns": ["a", "b.c"]}, []),
+    ({"jsonl": "x", "columns": [1, 2]}, ["columns: the keys of jsonl are text"]),
+    ({"tsv": "x", "columns": [0, 2]}, ["columns: needs two numbers from 1, or two names"]),
+    ({"tsv": "x", "columns": [1, "b"]}, ["columns: needs two numbers from 1, or two names"]),
+    ({"name": "x", "columns": [1, 2]}, ["columns: only for tsv and jsonl"]),
+    ({"jsonl": "x", "quotes": True, "header": True}, ["header: only for tsv", "quotes: only for tsv"]),
+    ({"tsv": "x", "inline": "keep"}, ["inline: only for tmx"]),
     ({}, [ONE_WAY]),
     ({"weight": 2}, [ONE_WAY]),
     ({"name": "x", "tsv": "y"}, [ONE_WAY]),
@@ -180,8 +191,8 @@ def test_everything_that_is_missing_is_said_for_the_place_that_has_most(tmp_path
     with pytest.raises(DataError) as caught:
         find_corpus(section, [first, second])
     assert str(caught.value) == (
-        "corpus.dev: no file val.de (nor .gz, .zst); "
-        "corpus.test: no file test.tsv (nor .gz, .zst) "
+        "corpus.dev: no file val.de (nor .gz, .zst, .xz, .bz2, .zip); "
+        "corpus.test: no file test.tsv (nor .gz, .zst, .xz, .bz2, .zip) "
         f"(looked in {first}, {second})"
     )
 
@@ -190,7 +201,7 @@ def test_both_sides_may_be_missing(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         find_corpus(config(root="x"), [tmp_path])
     assert str(caught.value) == (
-        f"corpus.train: no file train.en and train.de (nor .gz, .zst) (looked in {tmp_path / 'x'})"
+        f"corpus.train: no file train.en and train.de (nor .gz, .zst, .xz, .bz2, .zip) (looked in {tmp_path / 'x'})"
     )
 
 
@@ -204,4 +215,33 @@ def test_the_quickstart_corpus_is_read_from_the_file_in_the_package() -> None:
     assert corpus.train[0].label == "quickstart train"
     for split, text in (("train", corpus.train[0]), ("dev", corpus.dev), ("test", corpus.test)):
         assert text is not None
-        assert list(text.read()) == list(read_quickstart(split))
+        assert list(text.read(BadRows())) == list(read_quickstart(split))
+
+
+@pytest.mark.parametrize("name", ["download", "download.zip"])
+def test_an_archive_of_both_sides_is_read_as_it_is(name: str, tmp_path: Path) -> None:
+    members = {
+        "x/Books.en-de.en": b"a\nb\n",
+        "x/Books.en-de.de-DE": b"A\nB\n",
+        "x/Books.en-de.xml": b"<a/>",
+        "README": b"",
+    }
+    (tmp_path / "download.zip").write_bytes(zipped(members))
+    corpus = find_corpus(config(root=str(tmp_path), train=name), [])
+    assert texts(corpus.train[0]) == [("a", "A"), ("b", "B")]
+    assert corpus.files() == [tmp_path / "download.zip"]
+
+
+def test_an_archive_without_a_side_names_what_it_has(tmp_path: Path) -> None:
+    (tmp_path / "download.zip").write_bytes(zipped({"x.en": b"a\n", "x.fr": b"A\n"}))
+    with pytest.raises(DataError, match=r"has no text that ends with \.de; it has x\.en, x\.fr"):
+        find_corpus(config(root=str(tmp_path), train="download"), [])
+
+
+def test_keys_of_an_entry_that_say_nothing_are_not_written() -> None:
+    """So that data prepared before there were these keys keep their fingerprint."""
+    assert ParallelTextConfig(tsv="x").model_dump() == {
+        "name": None, "source": None, "target": None, "tsv": "x", "jsonl": None, "weight": 1.0,
+    }  # fmt: skip
+    entry = ParallelTextConfig(tsv="x", columns=(1, 3), quotes=True)
+    assert ParallelTextConfig.model_validate_json(entry.model_dump_json()) == entry

@@ -206,9 +206,7 @@ def test_text_with_another_hash_is_not_used(server: ThreadingHTTPServer, tmp_pat
 
 def test_a_file_that_cannot_be_unpacked_is_not_used(server: ThreadingHTTPServer, tmp_path: Path) -> None:
     download_spec = Download(address=address(server), sha256={"page.en.gz": digest(TEXT)})
-    assert re.sub("partial-[0-9a-f]{16}-", "", refusal(download_spec, tmp_path)) == (
-        f"{address(server)}page.en.gz: not used: {tmp_path}/page.en.gz: cannot read: Not a gzipped file (b'<h')"
-    )
+    assert refusal(download_spec, tmp_path).startswith(f"{address(server)}page.en.gz: SHA-256 is ")
 
 
 def test_an_answer_that_was_cut_off_is_not_used(server: ThreadingHTTPServer, tmp_path: Path) -> None:

@@ -124,9 +124,14 @@ def test_what_mtdata_does_not_know_is_said_in_its_words(packages: Path) -> None:
     )
 
 
-def test_a_row_of_one_text_is_refused(packages: Path) -> None:
+def test_a_few_rows_of_one_text_are_dropped(packages: Path) -> None:
     fake_mtdata(packages, "a\tb\nalone\n")
-    assert refusal(f"mtdata:{ID}") == f"mtdata:{ID}: row 2 has no tab between two texts"
+    assert fetch(f"mtdata:{ID}") == ["b\n", "a\n"]
+
+
+def test_many_rows_of_one_text_are_refused(packages: Path) -> None:
+    fake_mtdata(packages, "a\tb\n" + "alone\n" * 11)
+    assert refusal(f"mtdata:{ID}").startswith(f"mtdata:{ID}: 11 of 12 rows cannot be used: 11 no tab (")
 
 
 # 2. Hugging Face datasets.
@@ -147,9 +152,19 @@ def test_pairs_are_found_in_the_usual_columns(row: dict[str, object], packages: 
     assert records == [{"name": "hf:toy:de-en:train", "by": "datasets 9.9", "pairs": 2}]
 
 
-def test_a_row_without_the_languages_is_refused(packages: Path) -> None:
-    fake_datasets(packages, [{"en": "a", "de": "b"}, {"en": "a", "fr": "b"}])
-    assert refusal("hf:toy") == ("hf:toy::train: row 2 has en, fr; it needs the texts en and de, or source and target")
+def test_many_rows_without_the_languages_are_refused(packages: Path) -> None:
+    bad_rows = [{"en": "a", "fr": "b"}, {"en": "a", "de": None}]
+    fake_datasets(packages, [*bad_rows * 6, {"en": "a", "de": "b"}])
+    assert refusal("hf:toy") == (
+        "hf:toy::train: 12 of 13 rows cannot be used: 6 missing key (hf:toy::train:1: it has en, fr); "
+        "6 null (hf:toy::train:2: it has en, de); rows need the texts en and de, or source and target, "
+        "corpus.max_bad_rows (now 0.01) allows a larger share"
+    )
+
+
+def test_a_few_rows_without_the_languages_are_dropped(packages: Path) -> None:
+    fake_datasets(packages, [{"en": "a", "fr": "b"}, {"en": "a", "de": None}, {"en": "a", "de": "b"}])
+    assert fetch("hf:toy") == ["a\n", "b\n"]
 
 
 def test_what_the_library_refuses_is_said_in_one_line(packages: Path) -> None:

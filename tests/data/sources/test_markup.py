@@ -1,13 +1,11 @@
-"""Lines out of SGML, XML, tagged talks and translation memories."""
+"""Lines out of SGML, XML and tagged talks."""
 
-import gzip
 from pathlib import Path
 
 import pytest
 
 from nmt_cli.data.sources.files import read_lines
-from nmt_cli.data.sources.markup import line_reader, pair_lines, read_between_tags, read_segments, read_tmx
-from nmt_cli.errors import DataError
+from nmt_cli.data.sources.markup import line_reader, read_between_tags, read_segments
 
 SGML = """\
 <srcset setid="newstest2014" srclang="any">
@@ -17,15 +15,6 @@ SGML = """\
 </p><hl><seg id="2"> 3 < 4 </seg></hl>
 <seg id="3"></seg>
 </DOC>
-"""
-TMX = """\
-<?xml version="1.0" encoding="utf-8"?>
-<tmx version="1.4"><header/><body>
-<tu><tuv xml:lang="en"><seg>A <b>big</b>
-house &amp; more.</seg></tuv><tuv xml:lang="ro"><seg>O casă.</seg></tuv></tu>
-<tu><tuv lang="ro-RO"><seg>Doi.</seg></tuv><tuv lang="EN"><seg>Two.</seg></tuv></tu>
-<tu><tuv xml:lang="en"><seg>Alone.</seg></tuv></tu>
-</body></tmx>
 """
 
 
@@ -48,21 +37,6 @@ def test_lines_of_tags_are_left_out_of_a_talk(tmp_path: Path) -> None:
     assert list(read_between_tags(path)) == [b"Ein Haus.", b"", b"3 < 4"]
 
 
-@pytest.mark.parametrize("packed", [False, True])
-def test_a_translation_memory_gives_the_pairs_that_have_both_languages(packed: bool, tmp_path: Path) -> None:
-    path = tmp_path / ("x.tmx.gz" if packed else "x.tmx")
-    path.write_bytes(gzip.compress(TMX.encode()) if packed else TMX.encode())
-    pairs = [(source.decode(), other.decode()) for source, other in read_tmx(path, "ro", "en")]
-    assert pairs == [("O casă.", "A big house & more."), ("Doi.", "Two.")]
-
-
-def test_what_is_no_translation_memory_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "x.tmx"
-    path.write_text("<tmx><tu>")
-    with pytest.raises(DataError, match=r"x\.tmx: not TMX: no element found: line 1"):
-        list(read_tmx(path, "ro", "en"))
-
-
 @pytest.mark.parametrize(
     ("name", "reader"),
     [
@@ -75,12 +49,3 @@ def test_what_is_no_translation_memory_is_refused(tmp_path: Path) -> None:
 )
 def test_a_form_is_known_by_its_name(name: str, reader: object) -> None:
     assert line_reader(name) is reader
-
-
-@pytest.mark.parametrize(("first", "second", "shorter"), [("ab", "a", "two"), ("", "a", "one")])
-def test_sides_of_unequal_length_are_refused(first: str, second: str, shorter: str) -> None:
-    sides = [iter([letter.encode() for letter in text]) for text in (first, second)]
-    with pytest.raises(DataError) as caught:
-        list(pair_lines(sides[0], sides[1], ("one", "two")))
-    ends = f"{min(len(first), len(second))} lines, before its other side"
-    assert str(caught.value) == f"{shorter} ends after {ends}"

@@ -1,0 +1,47 @@
+"""Rows of a text that cannot be used: dropped, counted by kind, the first of each kind kept."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from nmt_cli.errors import DataError
+
+MAX_BAD_ROWS, MAX_BAD_ROW_FRACTION = 10, 0.01  # the larger of them is allowed
+MAX_SHOWN_CHARS = 120
+HEADER = "header"  # the kind of a first row that names columns
+
+
+@dataclass
+class BadRows:
+    """The rows of one text that cannot be used: how many of each kind, and the first of each kind."""
+
+    max_fraction: float = MAX_BAD_ROW_FRACTION
+    counts: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, str] = field(default_factory=dict)
+    harmless: Counter[str] = field(default_factory=Counter)
+    """Of `counts`, what says nothing against the text, such as its header."""
+
+    def add(self, kind: str, label: object, line_number: int, text: bytes = b"", *, is_harmless: bool = False) -> None:
+        """Count a row, and keep it as an example if it is the first of its kind."""
+        self.counts[kind] += 1
+        self.harmless[kind] += is_harmless
+        if kind not in self.examples:
+            shown = " ".join(text[: 4 * MAX_SHOWN_CHARS].decode(errors="replace").replace("\t", " ⇥ ").split())
+            shown = shown if len(shown) <= MAX_SHOWN_CHARS else shown[:MAX_SHOWN_CHARS] + "…"
+            self.examples[kind] = f"{label}:{line_number}" + (f": {shown}" if shown else "")
+
+    def check(self, label: object, row_count: int, advice: str) -> None:
+        """DataError with the first of each kind if too many of so many rows cannot be used."""
+        bad_counts = self.counts - self.harmless
+        if bad_counts.total() <= max(MAX_BAD_ROWS, self.max_fraction * row_count):
+            return
+        kinds = "; ".join(f"{count:,} {kind} ({self.examples[kind]})" for kind, count in bad_counts.items())
+        raise DataError(
+            f"{label}: {bad_counts.total():,} of {row_count:,} rows cannot be used: {kinds}; {advice}, "
+            f"corpus.max_bad_rows (now {self.max_fraction:g}) allows a larger share"
+        )
+
+
+def dropped_rows(kind: str, count: int, example: str) -> str:
+    """What was dropped, for a message."""
+    advice = "; header: true in its entry says that there is one" if kind == HEADER else ""
+    return f"{count:,} row{'s' if count != 1 else ''} dropped: {kind}, as in {example}{advice}"

@@ -1,0 +1,226 @@
+"""Lines into pairs: two files, TSV, JSON lines. What cannot be used is dropped, counted by kind, and shown once."""
+
+import csv
+import json
+import re
+from collections.abc import Iterator, Sequence
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+from nmt_cli.data.sources.bad_rows import HEADER, BadRows
+from nmt_cli.data.sources.base import Languages, RawPair
+from nmt_cli.data.sources.files import read_lines
+from nmt_cli.errors import DataError
+
+HEADER_WORDS = re.compile(
+    "(source|target|src|tgt|trg|text|translation|reference)([ _-]?(text|sentence|segment|lang|language))?|sentence[12]"
+    "|arabic|chinese|czech|danish|dutch|english|estonian|finnish|french|german|greek|hebrew|hindi|hungarian|italian"
+    "|japanese|korean|latvian|lithuanian|norwegian|persian|polish|portuguese|romanian|russian|slovak|spanish|swedish"
+    "|turkish|ukrainian|vietnamese"
+)
+
+Columns = Sequence[int | str]
+
+
+def pair_lines(
+    source_lines: Iterator[bytes], target_lines: Iterator[bytes], labels: tuple[object, object]
+) -> Iterator[RawPair]:
+    """Line i of one text with line i of the other; DataError if one has more lines, a blank last line apart."""
+    for number, (source, target) in enumerate(zip_longest(source_lines, target_lines), 1):
+        if source is None or target is None:
+            longer_lines, first_left = (target_lines, target) if source is None else (source_lines, source)
+            left_count = sum(1 for _ in longer_lines) + 1
+            if left_count == 1 and not (first_left or b"").strip():
+                return
+            counts = [number - 1, number - 1]
+            counts[source is None] += left_count
+            raise DataError(
+                f"{labels[0]} has {counts[0]:,} lines and {labels[1]} has {counts[1]:,}: "
+                "line i of one must be the translation of line i of the other"
+            )
+        yield RawPair(source, target, number)
+
+
+def read_two_files(source: Path, target: Path) -> Iterator[RawPair]:
+    """Pairs of lines; DataError if one file has more lines than the other."""
+    return pair_lines(read_lines(source), read_lines(target), (source, target))
+
+
+def read_tsv(
+    path: Path,
+    bad_rows: BadRows,
+    languages: Languages,
+    *,
+    columns: Columns | None = None,
+    header: bool | None = None,
+    quotes: bool = False,
+) -> Iterator[RawPair]:
+    """Pairs from two tab-separated columns.
+
+    `columns` are their numbers from 1, or their names in a header; without them a row must have two columns. Without
+    `header`, a first row is dropped that looks like one. DataError if the header lacks a name, or if there are too many
+    bad rows.
+    """
+    rows = _quoted_rows(path, bad_rows) if quotes else _plain_rows(path, bad_rows)
+    if columns is not None and isinstance(columns[0], str):
+        _, header_cells = next(rows, (0, []))
+        indices = _named_columns(path, columns, header_cells)
+    else:
+        indices = tuple(int(column) - 1 for column in columns or (1, 2))
+        if header:
+            next(rows, None)
+    row_count = 0
+    for line_number, cells in rows:
+        row_count += 1
+        problem = _row_problem(cells, indices, takes_all=columns is None)
+        if problem is not None:
+            bad_rows.add(problem, path, line_number, b"\t".join(cells))
+        elif row_count == 1 and header is None and _looks_like_header([cells[index] for index in indices], languages):
+            bad_rows.add(HEADER, path, line_number, b"\t".join(cells), is_harmless=True)
+        else:
+            yield RawPair(cells[indices[0]], cells[indices[1]], line_number)
+    advice = "columns: [NUMBER, NUMBER] or [NAME, NAME] chooses columns"
+    bad_rows.check(path, row_count + bad_rows.counts["blank"], advice)
+
+
+def _row_problem(cells: list[bytes], indices: tuple[int, ...], *, takes_all: bool) -> str | None:
+    """Why a row cannot be used, if so."""
+    if len(cells) == 1:
+        return "no tab"
+    if len(cells) <= max(indices):
+        return "too few columns"
+    if takes_all and any(cell.strip() for cell in cells[2:]):
+        return "more than two columns"
+    return None
+
+
+def _named_columns(path: Path, names: Columns, cells: list[bytes]) -> tuple[int, ...]:
+    header = [cell.decode(errors="replace").strip() for cell in cells]
+    lower_header = [name.casefold() for name in header]
+    for name in names:
+        if str(name).casefold() not in lower_header:
+            raise DataError(f"{path}: columns: no column {name!r} in its header: {', '.join(header)[:200]}")
+    return tuple(header.index(str(n)) if n in header else lower_header.index(str(n).casefold()) for n in names)
+
+
+def _looks_like_header(cells: list[bytes], languages: Languages) -> bool:
+    codes = {code.casefold() for language in languages for code in (language, language.partition("-")[0])}
+    names = [cell.decode(errors="replace").strip().casefold() for cell in cells]
+    return all(name in codes or HEADER_WORDS.fullmatch(name) is not None for name in names)
+
+
+def _without_blank_lines(lines: Iterator[bytes], path: Path, bad_rows: BadRows) -> Iterator[tuple[int, bytes]]:
+    """The lines with their numbers; blank ones are bad rows, except at the end."""
+    blank_numbers: list[int] = []
+    for line_number, line in enumerate(lines, 1):
+        if not line.strip(b" \r"):
+            blank_numbers.append(line_number)
+            continue
+        for number in blank_numbers:
+            bad_rows.add("blank", path, number)
+        blank_numbers.clear()
+        yield line_number, line
+
+
+def _plain_rows(path: Path, bad_rows: BadRows) -> Iterator[tuple[int, list[bytes]]]:
+    for line_number, line in _without_blank_lines(read_lines(path), path, bad_rows):
+        yield line_number, line.split(b"\t")
+
+
+def _quoted_rows(path: Path, bad_rows: BadRows) -> Iterator[tuple[int, list[bytes]]]:
+    """Rows whose cells may be in quotes, with tabs, line ends and doubled quotes inside, as spreadsheets write them."""
+    lines = _without_blank_lines(read_lines(path), path, bad_rows)
+    line_number = 1
+
+    def texts() -> Iterator[str]:
+        nonlocal line_number
+        for line_number, line in lines:  # noqa: B007
+            yield line.decode("utf-8", "surrogateescape").removesuffix("\r") + "\n"
+
+    reader = csv.reader(texts(), delimiter="\t")
+    while True:
+        try:
+            row = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:  # a quote that is never closed
+            bad_rows.add("quotes", path, line_number, str(error).encode())
+            continue
+        yield line_number, [cell.encode("utf-8", "surrogateescape") for cell in row]
+
+
+def read_jsonl(
+    path: Path, bad_rows: BadRows, languages: Languages, *, columns: Columns | None = None
+) -> Iterator[RawPair]:
+    """Pairs from JSON objects with two languages as keys, or else "source" and "target".
+
+    The object may also be the value of the key "translation". `columns` are other keys, with a dot between those of
+    nested objects. As in the other readers, invalid UTF-8 is passed on unchanged. DataError for too many bad rows.
+    """
+    row_count = 0
+    for line_number, line in _without_blank_lines(read_lines(path), path, bad_rows):
+        row_count += 1
+        text, error_handler = _decode_json_line(line)
+        try:
+            item = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            bad_rows.add("not JSON", path, line_number, f"{error} in ".encode() + line)
+            continue
+        texts = _chosen_values(item, columns) if columns else usual_values(item, languages)
+        problem = value_problem(texts)
+        if problem is None:
+            source, target = (_encode_text(str(text), error_handler) for text in texts)
+            yield RawPair(source, target, line_number)
+        else:
+            bad_rows.add(problem, path, line_number, line)
+    needed = " and ".join(f'"{name}"' for name in columns or languages)
+    alternative = "" if columns else ' (or "source" and "target")'
+    advice = f"rows need the texts {needed}{alternative}; columns: [KEY, KEY] chooses other keys"
+    bad_rows.check(path, row_count + bad_rows.counts["blank"], advice)
+
+
+_MISSING = object()
+
+
+def usual_values(item: Any, languages: Languages) -> list[Any]:
+    """The values of the two languages, or else of "source" and "target", in a row or in its "translation"."""
+    if isinstance(item, dict) and isinstance(item.get("translation"), dict):
+        item = item["translation"]
+    item = item if isinstance(item, dict) else {}
+    keys = languages if any(language in item for language in languages) else ("source", "target")
+    return [item.get(key, _MISSING) for key in keys]
+
+
+def _chosen_values(item: Any, keys: Columns) -> list[Any]:
+    values = []
+    for key in map(str, keys):
+        value = item
+        for name in [key] if isinstance(item, dict) and key in item else key.split("."):
+            value = value.get(name, _MISSING) if isinstance(value, dict) else _MISSING
+        values.append(value)
+    return values
+
+
+def value_problem(values: list[Any]) -> str | None:
+    """Why a row cannot be used, if so."""
+    if any(value is _MISSING for value in values):
+        return "missing key"
+    if any(value is None for value in values):
+        return "null"
+    return None if all(isinstance(value, str) for value in values) else "not text"
+
+
+def _decode_json_line(line: bytes) -> tuple[str, str]:
+    """A decoded line, and the error handler with which `encode` restores its bytes."""
+    try:
+        return line.decode(), "surrogatepass"
+    except UnicodeDecodeError:
+        return line.decode("utf-8", "surrogateescape"), "surrogateescape"
+
+
+def _encode_text(text: str, error_handler: str) -> bytes:
+    try:
+        return text.encode("utf-8", error_handler)
+    except UnicodeEncodeError:  # an escaped lone surrogate
+        return text.encode("utf-8", "surrogatepass")

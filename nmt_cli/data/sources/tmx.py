@@ -1,0 +1,139 @@
+"""Translation memories (TMX 1.4), read as a stream: memory does not depend on their size.
+
+No document type is fetched, and a file that declares entities of its own is refused.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from xml.parsers import expat
+
+from nmt_cli.data.sources.bad_rows import BadRows
+from nmt_cli.data.sources.base import Languages, RawPair
+from nmt_cli.data.sources.compression import open_decompressed
+from nmt_cli.errors import DataError
+
+CHUNK_BYTES = 1 << 16
+SPACES_PATTERN = re.compile(r"\s+")
+CODE_ELEMENTS = frozenset(("bpt", "ept", "it", "ph", "ut"))  # what they hold is markup of the original document
+WITHOUT_LANGUAGE = "without one of the languages"
+ENTITY_KIND = "unknown entity"
+
+
+def read_tmx(path: Path, bad_rows: BadRows, languages: Languages, *, keep_inline: bool = False) -> Iterator[RawPair]:
+    """The pairs of the units that have both languages; line feeds become spaces.
+
+    en-GB serves for en where a unit has no en itself. The codes that inline elements hold are dropped unless
+    `keep_inline`. DataError for what is not TMX, and where no unit has both languages.
+    """
+    reader = _TmxReader(path, bad_rows, languages, keep_inline)
+    pair_count = 0
+    try:
+        with open_decompressed(path) as file:
+            while chunk := file.read(CHUNK_BYTES):
+                for pair in reader.feed(chunk):
+                    pair_count += 1
+                    yield pair
+            yield from reader.feed(b"", is_last=True)
+    except expat.ExpatError as error:
+        raise DataError(f"{path}: not TMX: {error}") from error
+    if reader.unit_count and not pair_count:
+        counts = ", ".join(language for language, _ in reader.language_counts.most_common(20))
+        raise DataError(
+            f"{path}: no unit has both {languages.source} and {languages.target}; it has {counts or 'none'}"
+        )
+    bad_rows.check(path, reader.unit_count, f"units need a text in {languages.source} and in {languages.target}")
+
+
+class _TmxReader:
+    """Collects the pairs of a TMX file as its pieces are fed."""
+
+    def __init__(self, path: Path, bad_rows: BadRows, languages: Languages, keep_inline: bool) -> None:
+        self.path, self.bad_rows, self.keep_inline = path, bad_rows, keep_inline
+        self.unit_count = 0
+        self.language_counts: Counter[str] = Counter()
+        self._own_codes = [_normal_code(language) for language in languages]
+        self._ranks: dict[str, list[int]] = {}  # by code in the file: for each side 2 if it is its code, 1 if it serves
+        self._pairs: list[RawPair] = []
+        self._texts: list[str | None] = [None, None]
+        self._text_ranks = [0, 0]
+        self._current_ranks = [0, 0]
+        self._line_number = self._code_depth = 0
+        self._segment: list[str] | None = None
+        self._has_unknown_entity = False
+        self._parser = expat.ParserCreate()
+        self._parser.buffer_text = True
+        self._parser.StartElementHandler = self._start
+        self._parser.EndElementHandler = self._end
+        self._parser.CharacterDataHandler = self._characters
+        self._parser.EntityDeclHandler = self._refuse_entity
+        self._parser.SkippedEntityHandler = self._skip_entity
+
+    def feed(self, chunk: bytes, *, is_last: bool = False) -> list[RawPair]:
+        """The pairs that end in the next piece of the file."""
+        self._parser.Parse(chunk, is_last)
+        pairs, self._pairs = self._pairs, []
+        return pairs
+
+    def _start(self, name: str, attributes: dict[str, str]) -> None:
+        if self._segment is not None:
+            self._code_depth += name in CODE_ELEMENTS or self._code_depth > 0
+        elif name == "tu":
+            self._texts, self._text_ranks = [None, None], [0, 0]
+            self._has_unknown_entity = False
+            self._line_number = self._parser.CurrentLineNumber
+        elif name == "tuv":
+            self._current_ranks = self._rank(attributes.get("xml:lang") or attributes.get("lang") or "")
+        elif name == "seg" and any(self._current_ranks):
+            self._segment, self._code_depth = [], 0
+
+    def _end(self, name: str) -> None:
+        if name == "seg" and self._segment is not None:
+            text = SPACES_PATTERN.sub(" ", "".join(self._segment)).strip()
+            self._segment = None
+            for side, rank in enumerate(self._current_ranks):
+                if rank > self._text_ranks[side]:
+                    self._texts[side], self._text_ranks[side] = text, rank
+        elif self._segment is not None:
+            self._code_depth -= self._code_depth > 0
+        elif name == "tu":
+            self._finish_unit()
+        elif name == "tuv":
+            self._current_ranks = [0, 0]
+
+    def _characters(self, text: str) -> None:
+        if self._segment is not None and (self.keep_inline or not self._code_depth):
+            self._segment.append(text)
+
+    def _finish_unit(self) -> None:
+        self.unit_count += 1
+        source, target = self._texts
+        if source is None or target is None:
+            shown = (source or target or "").encode()
+            self.bad_rows.add(WITHOUT_LANGUAGE, self.path, self._line_number, shown, is_harmless=True)
+        elif self._has_unknown_entity:
+            self.bad_rows.add(ENTITY_KIND, self.path, self._line_number, f"{source} ||| {target}".encode())
+        else:
+            self._pairs.append(RawPair(source.encode(), target.encode(), self._line_number))
+
+    def _rank(self, code: str) -> list[int]:
+        self.language_counts[code] += 1
+        ranks = self._ranks.get(code)
+        if ranks is None:
+            normal = _normal_code(code)
+            ranks = [
+                2 if normal == own_code else int(normal.startswith(f"{own_code}-")) for own_code in self._own_codes
+            ]
+            self._ranks[code] = ranks
+        return ranks
+
+    def _refuse_entity(self, name: str, *_: object) -> None:
+        raise DataError(f"{self.path}: declares the entity {name[:40]}: refused; write its text where it is used")
+
+    def _skip_entity(self, name: str, _: bool) -> None:
+        self._has_unknown_entity = True
+
+
+def _normal_code(code: str) -> str:
+    return code.lower().replace("_", "-")

@@ -1,0 +1,130 @@
+"""Translation memories: languages, inline codes, what is refused, and memory that does not grow."""
+
+import gzip
+import tracemalloc
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pytest
+
+from nmt_cli.data.sources import tmx
+from nmt_cli.data.sources.bad_rows import BadRows
+from nmt_cli.data.sources.base import Languages
+from nmt_cli.data.sources.tmx import read_tmx
+from nmt_cli.errors import DataError
+
+HEAD = '<?xml version="1.0" encoding="utf-8"?>\n<!DOCTYPE tmx SYSTEM "tmx14.dtd">\n<tmx version="1.4"><header/><body>'
+UNITS = """
+<tu><tuv xml:lang="en"><seg>A <b>big</b>
+house &amp; more.</seg></tuv><tuv xml:lang="ro"><seg>O casă.</seg></tuv></tu>
+<tu><note>no text</note><tuv lang="ro-RO"><prop>no</prop><seg>Doi.</seg></tuv><tuv lang="EN"><seg>Two.</seg></tuv></tu>
+<tu><tuv xml:lang="en"><seg>Alone.</seg></tuv></tu>
+"""
+
+
+def written(path: Path, units: str, head: str = HEAD) -> Path:
+    text = (head + units + "</body></tmx>").encode()
+    path.write_bytes(gzip.compress(text) if path.suffix == ".gz" else text)
+    return path
+
+
+def pairs(path: Path, source: str = "ro", target: str = "en", **options: Any) -> list[tuple[str, str, int]]:
+    bad_rows = options.pop("bad_rows", BadRows())
+    rows = read_tmx(path, bad_rows, Languages(source, target), **options)
+    return [(source.decode(), target.decode(), number) for source, target, number in rows]
+
+
+@pytest.mark.parametrize("name", ["x.tmx", "x.tmx.gz"])
+def test_a_translation_memory_gives_the_pairs_that_have_both_languages(name: str, tmp_path: Path) -> None:
+    bad_rows = BadRows()
+    read = pairs(written(tmp_path / name, UNITS), bad_rows=bad_rows)
+    assert read == [("O casă.", "A big house & more.", 4), ("Doi.", "Two.", 6)]
+    assert bad_rows.counts == {tmx.WITHOUT_LANGUAGE: 1}
+
+
+def unit(**texts: str) -> str:
+    variants = (f'<tuv xml:lang="{code.replace("_", "-")}"><seg>{text}</seg></tuv>' for code, text in texts.items())
+    return f"<tu>{''.join(variants)}</tu>\n"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "text"),
+    [("en", "bare"), ("en-GB", "colour"), ("en_us", "color"), ("de-CH", "Strasse"), ("de", "Strasse")],
+)
+def test_a_region_serves_for_its_language_where_that_is_missing(wanted: str, text: str, tmp_path: Path) -> None:
+    path = written(tmp_path / "x.tmx", unit(en_US="color", en="bare", en_GB="colour", de_CH="Strasse", fr="x"))
+    assert pairs(path, wanted, "fr") == [(text, "x", 3)]
+
+
+def test_another_region_does_not_serve(tmp_path: Path) -> None:
+    path = written(tmp_path / "x.tmx", unit(pt_PT="x", fr="x"))
+    with pytest.raises(DataError, match="no unit has both pt-BR and fr; it has pt-PT, fr"):
+        pairs(path, "pt-BR", "fr")
+
+
+INLINE = 'Click <bpt i="1">&lt;b&gt;<sub>alt</sub></bpt>here<ept i="1">&lt;/b&gt;</ept><ph x="1"/> <hi>now</hi>.'
+
+
+def test_inline_codes_are_dropped_or_kept(tmp_path: Path) -> None:
+    path = written(tmp_path / "x.tmx", unit(en=INLINE, ro="x"))
+    assert pairs(path)[0][1] == "Click here now."
+    assert pairs(path, keep_inline=True)[0][1] == "Click <b>althere</b> now."
+
+
+def test_units_with_an_entity_that_nobody_declared_are_dropped_and_counted(tmp_path: Path) -> None:
+    bad_rows = BadRows()
+    path = written(tmp_path / "x.tmx", unit(en="a&nbsp;b", ro="x") + unit(en="&#233;", ro="y"))
+    assert [row[:2] for row in pairs(path, bad_rows=bad_rows)] == [("y", "é")]
+    assert bad_rows.counts == {tmx.ENTITY_KIND: 1}
+
+
+@pytest.mark.parametrize(
+    "declaration", ['<!ENTITY a "aaa">', '<!ENTITY a SYSTEM "file:///etc/hostname">', '<!ENTITY % a SYSTEM "x.dtd">']
+)
+def test_a_file_that_declares_entities_is_refused(declaration: str, tmp_path: Path) -> None:
+    head = f"<!DOCTYPE tmx [{declaration}]><tmx><body>"
+    with pytest.raises(DataError, match="declares the entity a: refused"):
+        pairs(written(tmp_path / "x.tmx", unit(en="&a;", ro="x"), head))
+
+
+@pytest.mark.parametrize("text", ["<tmx><tu>", "a\tA\n", '{"en": 1}', "<tmx><body><tu></body></tmx>"])
+def test_what_is_no_translation_memory_is_refused(text: str, tmp_path: Path) -> None:
+    (tmp_path / "x.tmx").write_text(text)
+    with pytest.raises(DataError, match=r"x\.tmx: not TMX: .*: line 1"):
+        pairs(tmp_path / "x.tmx")
+
+
+@pytest.mark.parametrize("codec", ["utf-16", "iso-8859-1"])
+def test_other_encodings_are_read_as_declared(codec: str, tmp_path: Path) -> None:
+    head = f'<?xml version="1.0" encoding="{codec}"?><tmx><body>'
+    (tmp_path / "x.tmx").write_bytes((head + unit(en="é", ro="x") + "</body></tmx>").encode(codec))
+    assert pairs(tmp_path / "x.tmx")[0][1] == "é"
+
+
+class Endless:
+    """A TMX file that is made as it is read."""
+
+    def __init__(self, unit_count: int) -> None:
+        self.chunks: Iterator[str] = iter([HEAD, *[unit(en="x" * 50, ro="y" * 50) * 100] * (unit_count // 100)])
+
+    def read(self, size: int) -> bytes:
+        return next(self.chunks, "").encode()
+
+
+def test_memory_does_not_grow_with_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from contextlib import contextmanager
+
+    @contextmanager
+    def opened(path: Path) -> Iterator[BinaryIO]:
+        yield Endless(5000)  # type: ignore[misc]
+
+    monkeypatch.setattr(tmx, "open_decompressed", opened)
+    peaks, count = [], 0
+    tracemalloc.start()
+    with pytest.raises(DataError, match="no element found"):  # its last tags are not there
+        for count, _ in enumerate(read_tmx(tmp_path, BadRows(), Languages("en", "ro")), 1):
+            if count % 1000 == 0:
+                peaks.append(tracemalloc.get_traced_memory()[1])
+    tracemalloc.stop()
+    assert count == 5000 and peaks[-1] < 1.1 * peaks[0] < 4 << 20
