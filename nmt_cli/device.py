@@ -55,6 +55,11 @@ def choose_dtype(precision: Precision, device: torch.device) -> torch.dtype:
     return DTYPES[name]
 
 
+def resolved_precision(precision: str, device: torch.device) -> str:
+    """The name of a precision, of the one that `auto` stands for where it is that."""
+    return automatic_precision(device)[0] if precision == "auto" else precision
+
+
 def automatic_precision(device: torch.device) -> tuple[str, str]:
     """The precision that `auto` means on a device (fp32 or bf16), and the reason.
 

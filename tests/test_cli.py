@@ -22,8 +22,8 @@ def test_the_version_is_printed(nmt: Call) -> None:
 
 
 COMMANDS = [
-    "check", "prepare", "train", "translate", "rescore", "serve", "merge-shards", "score", "tokenize", "detokenize",
-    "perturb", "average", "export", "import",
+    "check", "prepare", "train", "translate", "rescore", "calibrate", "serve", "merge-shards", "score", "tokenize",
+    "detokenize", "perturb", "average", "export", "import",
     "doctor", "plot",
     "corpora", "recipes", "models",
 ]  # fmt: skip

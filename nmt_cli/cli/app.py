@@ -54,6 +54,7 @@ def build_app() -> typer.Typer:
     app.command()(training.train)
     app.command()(translation.translate)
     app.command()(translation.rescore)
+    app.command()(translation.calibrate)
     app.command()(serving.serve)
     app.command()(shards.merge_shards)
     app.command()(score.score)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +11,8 @@ import typer
 from nmt_cli.cli.options import Device, On, Overrides, Processes, Quiet, open_stdin, print_line, stdin_is_terminal
 from nmt_cli.cli.shards import parse_shard_options, translate_shards
 from nmt_cli.reporting import Reporter
+
+AbstentionForm = StrEnum("AbstentionForm", ["copy", "empty", "mark"])
 
 if TYPE_CHECKING:
     from nmt_cli.inference.output import OutputFormat, TranslatedLine
@@ -30,6 +33,12 @@ def translate(
     strict: Annotated[
         bool, typer.Option("--strict", help="Refuse lines that are not UTF-8 or cannot be read whole.")
     ] = False,
+    abstain_below: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Do not trust translations with a lower confidence than this.")
+    ] = None,
+    abstain: Annotated[
+        AbstentionForm, typer.Option(help="Instead: copy the source, an empty line, or mark the translation.")
+    ] = AbstentionForm.mark,
     device: Device = "auto",
     processes: Processes = "auto",
     shard: Annotated[str | None, typer.Option(metavar="I/N", help="Part I of N of --input; all/N: every part.")] = None,
@@ -46,6 +55,7 @@ def translate(
     from nmt_cli.workers import limit_blas_threads
 
     limit_blas_threads()
+    from nmt_cli.inference.output import Abstention
     from nmt_cli.translation.opening import TranslatorSpec
     from nmt_cli.translation.parallel import ParallelTranslator
 
@@ -55,7 +65,8 @@ def translate(
     interactive = not shard_request and not jsonl and stdin_is_terminal()
     spec = TranslatorSpec(
         tuple(map(str, runs)), (*overrides, *search_overrides), device, alignments, engine, quantization,
-        rescore_canonical=jsonl, strict=strict, report_unknown_words=jsonl or interactive,
+        rescore_canonical=jsonl, strict=strict, report_unknown_words=jsonl or interactive, assess=jsonl,
+        abstention=None if abstain_below is None else Abstention(abstain_below, abstain.value),
     )  # fmt: skip
     translator = ParallelTranslator(spec, processes, reporter)
     output_format = translator.output_format(jsonl=jsonl)
@@ -69,14 +80,47 @@ def _print_lines(
     lines: "Iterator[TranslatedLine]", output_format: "OutputFormat", reporter: Reporter, *, interactive: bool
 ) -> None:
     """Print the output of each line, and its unknown words if the user types the input."""
+    line_count = abstained_count = 0
     with reporter.line_warnings() as report_line:
         for translated in lines:
+            line_count += 1
+            abstained_count += translated.translation.abstained
             report_line(translated.line.number, translated.warnings)
             for output_line in translated.output_lines(output_format):
                 print_line(output_line)
             if interactive and translated.unknown_words:
                 words = ", ".join(translated.unknown_words)
                 reporter.info(f"line {translated.line.number}: not in the training text: {words}")
+    if abstained_count:
+        reporter.info(f"confidence too low for {abstained_count:,} of {line_count:,} lines (--abstain-below)")
+
+
+def calibrate(
+    run: Annotated[Path, typer.Argument(help="Run folder.")],
+    source: Annotated[Path, typer.Argument(help="Text of the kind that will be translated.")],
+    reference: Annotated[Path, typer.Argument(help="Its translation.")],
+    overrides: Overrides = [],
+    engine: Annotated[str, typer.Option(help="torch, ctranslate2 or onnx.")] = "torch",
+    quantization: Annotated[str | None, typer.Option(help="Weights of ctranslate2: float32, int8 ...")] = None,
+    device: Device = "auto",
+    quiet: Quiet = False,
+) -> None:
+    """Fit the confidence of a run's translations to a text, for an engine and a precision.
+
+    The text is translated and compared with its reference; confidence.json in the run is what --jsonl and
+    --abstain-below use.
+
+    Example: nmt calibrate runs/quickstart dev.en dev.de
+    """
+    from nmt_cli.commands.calibrate import calibrate as calibrate_run
+
+    reporter = Reporter(quiet)
+    fit = calibrate_run(
+        run, source, reference, overrides, reporter, device=device, engine=engine, quantization=quantization
+    )
+    reporter.info(
+        f"{run}: calibrated on {fit.calibration.lines:,} lines; good is a chrF of at least {fit.good_chrf:.1f}"
+    )
 
 
 def rescore(
@@ -99,6 +143,6 @@ def rescore(
         raise UserError("nmt rescore RUN... SOURCE TARGET: give a run folder and two files")
     *folders, source, target = runs
     with Reporter().line_warnings() as report_line:
-        for scored_pair in rescore_files(folders, source, target, overrides, device):
+        for scored_pair in rescore_files(folders, source, target, overrides, device, with_confidence=jsonl):
             report_line(scored_pair.number, scored_pair.warnings)
             print_line(json.dumps(scored_pair.record()) if jsonl else scored_pair.text)

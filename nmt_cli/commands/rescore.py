@@ -1,13 +1,14 @@
 """nmt rescore: how probable a model finds given translations."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from nmt_cli.data.sources.base import RawPair
 from nmt_cli.data.sources.rows import read_two_files
-from nmt_cli.inference.lines import decode_line
+from nmt_cli.evaluation.calibration import features_of_pairs
+from nmt_cli.inference.lines import InputLine, decode_line
 from nmt_cli.inference.translator import Translator
 from nmt_cli.translation.opening import open_translator
 
@@ -24,6 +25,7 @@ class RescoredPair:
     source_tokens: int  # end of sentence counted
     target_tokens: int  # end of sentence counted
     warnings: list[str] = field(default_factory=list)
+    confidence: float | None = None  # that the target is a good translation; None without a calibration
 
     @property
     def average_log_probability(self) -> float | None:
@@ -39,6 +41,8 @@ class RescoredPair:
             "source_tokens": self.source_tokens,
             "target_tokens": self.target_tokens,
         }
+        if self.confidence is not None:
+            record["confidence"] = round(self.confidence, 4)
         return record | ({"warnings": self.warnings} if self.warnings else {})
 
     @property
@@ -52,15 +56,21 @@ class RescoredPair:
 
 
 def rescore(
-    runs: list[Path], source: Path, target: Path, overrides: list[str], device: str = "auto"
+    runs: list[Path],
+    source: Path,
+    target: Path,
+    overrides: list[str],
+    device: str = "auto",
+    *,
+    with_confidence: bool = False,
 ) -> Iterator[RescoredPair]:
     """log p(target line | source line) for each pair of lines, in their order, as it is computed.
 
     Several runs with the same tokenizer are an ensemble; `overrides` are search.key=value. The files
-    may be compressed. DataError where one has more lines than the other, UserError and
-    RunError as for `open_translator`.
+    may be compressed. `with_confidence` says how sure a calibrated run is of each pair. DataError where one has more
+    lines than the other, UserError and RunError as for `open_translator`.
     """
-    translator = open_translator(runs, overrides, device)
+    translator = open_translator(runs, overrides, device, assess=with_confidence)
     for batch in _batches(read_two_files(source, target)):
         yield from _rescore_batch(translator, batch)
 
@@ -95,8 +105,9 @@ def _rescore_batch(translator: Translator, batch: list[RawPair]) -> Iterator[Res
     )
     assert scores is not None
     score_by_index = dict(zip(scorable, scores, strict=True))
+    confidences = _confidences(translator, line_pairs)
     start = 0
-    for pair, lines, pairs in zip(batch, line_pairs, split_pairs, strict=True):
+    for pair, lines, pairs, confidence in zip(batch, line_pairs, split_pairs, confidences, strict=True):
         indices = range(start, start := start + len(pairs))
         warnings = ["invalid UTF-8 was replaced by U+FFFD"] if any(line.invalid_utf8 for line in lines) else []
         warnings += [reason for index in indices if (reason := skip_reasons[index]) is not None]
@@ -108,7 +119,19 @@ def _rescore_batch(translator: Translator, batch: list[RawPair]) -> Iterator[Res
         source_tokens, target_tokens = (
             sum(len(ids[index]) + 1 for index in indices) for ids in (source_ids, target_ids)
         )
-        yield RescoredPair(pair.line_number, total, source_tokens, target_tokens, warnings)
+        yield RescoredPair(
+            pair.line_number, total, source_tokens, target_tokens, warnings, None if total is None else confidence
+        )
+
+
+def _confidences(translator: Translator, line_pairs: Sequence[Sequence[InputLine]]) -> list[float | None]:
+    """How sure the run is of each pair; None without a calibration."""
+    if translator.calibration is None:
+        return [None] * len(line_pairs)
+    sources, targets = ([lines[side].text for lines in line_pairs] for side in (0, 1))
+    features = features_of_pairs(translator, sources, targets)
+    confidences = iter(translator.calibration.confidences([row for row in features if row is not None]))
+    return [None if row is None else next(confidences) for row in features]
 
 
 def _skip_reason(translator: Translator, source: str, source_token_count: int, target_token_count: int) -> str | None:

@@ -9,11 +9,13 @@ import torch
 
 from nmt_cli import __version__
 from nmt_cli.decoding.torch_engine import TorchEngine
-from nmt_cli.device import device_name, keep_freed_memory
+from nmt_cli.device import device_name, keep_freed_memory, resolved_precision
 from nmt_cli.distributed.process_group import SINGLE_PROCESS, MainProcessFailed, ProcessGroup
 from nmt_cli.errors import DeviceError, TrainingError
+from nmt_cli.evaluation.calibration import fit_calibration
 from nmt_cli.evaluation.metrics import Score, corpus_scores, default_bleu_tokenizer
 from nmt_cli.evaluation.validation import Validator, translate_as_cli
+from nmt_cli.inference.confidence import CalibrationFile, calibration_key
 from nmt_cli.inference.translator import Translator
 from nmt_cli.recipe.loader import Recipe
 from nmt_cli.reporting import Reporter
@@ -92,6 +94,7 @@ def _finish(run: TrainingRun, state: TrainingState) -> TrainingResult:
     start_time = time.perf_counter()
     scores = _score_test(run)
     test_seconds = time.perf_counter() - start_time
+    run.processes.run_on_main(lambda: _fit_confidence(run, precision))
     if run.processes.is_main:
         _write_result(run, state, checkpoint, scores, test_seconds)
     signature_suffix = f"recipe:{recipe.hash()}|step:{checkpoint.update}|beam:{recipe.search.beam}"
@@ -125,6 +128,17 @@ def _write_result(
             "versions": {"nmt": __version__, "torch": torch.__version__},
         },
     )
+
+
+def _fit_confidence(run: TrainingRun, precision: str) -> None:
+    """Write how sure translations are, fitted to the development text, if there is enough of it."""
+    split = run.data.split("dev")
+    assert split is not None
+    translator = Translator(TorchEngine(run.model), run.data.tokenizers, run.recipe.search, run.profile)
+    fit = fit_calibration(translator, split.sources, split.references)
+    if fit is not None:
+        key = calibration_key("torch", resolved_precision(precision, run.device))
+        CalibrationFile(fit.good_chrf, {key: fit.calibration}).save(run.folder.path)
 
 
 def _score_test(run: TrainingRun) -> list[Score]:

@@ -82,6 +82,15 @@ class Engine(ABC):
         """log p(target | source) of each pair in nats; None where the engine cannot compute it."""
         return None
 
+    def token_log_probabilities(
+        self, sources: list[TokenIds], targets: list[TokenIds], config: SearchConfig
+    ) -> list[list[float]] | None:
+        """The terms of `log_probabilities`: one for each target token and for the end of sentence.
+
+        None where the engine cannot compute them, or where the model emits all tokens at once.
+        """
+        return None
+
     def inspect(self, source: TokenIds, target: TokenIds, alternatives: int) -> TokenInspection | None:
         """What the model gives to each token of a translation, with so many alternatives; None where it cannot say."""
         return None

@@ -3,15 +3,18 @@
 Legend: B pairs, T target positions, U emitted positions, D width, V vocabulary.
 """
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import torch
+from torch import Tensor
 from torch.nn import functional
 
 from nmt_cli.data.batching import batch_by_length, pad
 from nmt_cli.decoding.engine import TokenIds
 from nmt_cli.models.contract import Autoregressive, NonAutoregressive, Sequences, TranslationModel
 
+Result = TypeVar("Result")
 MAX_LOGITS_PER_CHUNK = 1 << 23  # logits in memory at a time: 32 MiB in float32
 
 
@@ -26,20 +29,51 @@ def log_probabilities(
     `max_positions` positions, padding included, are computed at once. The same quantity as
     `Hypothesis.log_probability`.
     """
-    scores = [0.0] * len(sources)
+    if isinstance(model, NonAutoregressive):
+        return _in_batches(_score_ctc, model, sources, targets, max_positions)
+    return _in_batches(_score_autoregressive, model, sources, targets, max_positions)
+
+
+@torch.inference_mode()
+def token_log_probabilities(
+    model: Autoregressive[Any, Any], sources: list[TokenIds], targets: list[TokenIds], max_positions: int
+) -> list[list[float]]:
+    """The terms of `log_probabilities` of each pair: one for each target token and for the end of sentence."""
+    return _in_batches(_score_tokens, model, sources, targets, max_positions)
+
+
+def _in_batches(
+    score: Callable[[Any, list[TokenIds], list[TokenIds]], list[Result]],
+    model: TranslationModel[Any],
+    sources: list[TokenIds],
+    targets: list[TokenIds],
+    max_positions: int,
+) -> list[Result]:
+    """What `score` gives each pair, computed in batches of similar length."""
+    results: dict[int, Result] = {}
     sizes = [max(len(source), len(target)) + 1 for source, target in zip(sources, targets, strict=True)]
-    score = _score_ctc if isinstance(model, NonAutoregressive) else _score_autoregressive
     for indices in batch_by_length(sizes, max_positions):
-        batch_scores = score(model, [sources[index] for index in indices], [targets[index] for index in indices])
-        for index, value in zip(indices, batch_scores, strict=True):
-            scores[index] = value
-    return scores
+        batch_results = score(model, [sources[index] for index in indices], [targets[index] for index in indices])
+        results.update(zip(indices, batch_results, strict=True))
+    return [results[index] for index in range(len(sources))]
 
 
 def _score_autoregressive(
-    model: TranslationModel[Any], sources: list[TokenIds], targets: list[TokenIds]
+    model: Autoregressive[Any, Any], sources: list[TokenIds], targets: list[TokenIds]
 ) -> list[float]:
-    assert isinstance(model, Autoregressive)
+    scores: list[float] = _target_log_probs(model, sources, targets).sum(1).tolist()
+    return scores
+
+
+def _score_tokens(
+    model: Autoregressive[Any, Any], sources: list[TokenIds], targets: list[TokenIds]
+) -> list[list[float]]:
+    rows = _target_log_probs(model, sources, targets).tolist()
+    return [row[: len(target) + 1] for row, target in zip(rows, targets, strict=True)]
+
+
+def _target_log_probs(model: Autoregressive[Any, Any], sources: list[TokenIds], targets: list[TokenIds]) -> Tensor:
+    """[B, T], 0 at padding."""
     source = _to_sequences(model, [(ids, [model.vocabulary.end]) for ids in sources])
     target_in = _to_sequences(model, [([model.decoder_start_id], ids) for ids in targets])
     target_out = _to_sequences(model, [(ids, [model.vocabulary.end]) for ids in targets])
@@ -54,12 +88,10 @@ def _score_autoregressive(
     padding = target_out.padding_mask()
     if padding is not None:
         token_log_probs = token_log_probs.masked_fill(padding, 0.0)
-    scores: list[float] = token_log_probs.sum(1).tolist()
-    return scores
+    return token_log_probs
 
 
-def _score_ctc(model: TranslationModel[Any], sources: list[TokenIds], targets: list[TokenIds]) -> list[float]:
-    assert isinstance(model, NonAutoregressive)
+def _score_ctc(model: NonAutoregressive[Any], sources: list[TokenIds], targets: list[TokenIds]) -> list[float]:
     source = _to_sequences(model, [(ids, [model.vocabulary.end]) for ids in sources])
     hidden, output_lengths = model(source)
     chunk_size = max(1, MAX_LOGITS_PER_CHUNK // (hidden.shape[1] * model.vocabulary.target_size))

@@ -10,9 +10,9 @@ from nmt_cli.decoding.beam import search
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.engine import BeamTrace, Engine, Hypothesis, TokenIds, TokenInspection
 from nmt_cli.decoding.inspection import inspect_tokens, trace_beam
-from nmt_cli.decoding.rescoring import log_probabilities
+from nmt_cli.decoding.rescoring import log_probabilities, token_log_probabilities
 from nmt_cli.decoding.word_alignment import attention_weights
-from nmt_cli.models.contract import Sequences, TranslationModel
+from nmt_cli.models.contract import Autoregressive, Sequences, TranslationModel
 
 
 class ModelEngine(Engine):
@@ -50,6 +50,14 @@ class TorchEngine(ModelEngine):
     ) -> list[float] | None:
         """As `Engine.log_probabilities`."""
         return log_probabilities(self.model, sources, targets, config.max_positions(self.device.type))
+
+    def token_log_probabilities(
+        self, sources: list[TokenIds], targets: list[TokenIds], config: SearchConfig
+    ) -> list[list[float]] | None:
+        """As `Engine.token_log_probabilities`."""
+        if not isinstance(self.model, Autoregressive):
+            return None
+        return token_log_probabilities(self.model, sources, targets, config.max_positions(self.device.type))
 
     def inspect(self, source: TokenIds, target: TokenIds, alternatives: int) -> TokenInspection | None:
         """As `Engine.inspect`."""

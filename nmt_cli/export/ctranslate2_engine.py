@@ -210,8 +210,17 @@ class CTranslate2Engine(Engine):
         """See `Engine.log_probabilities`."""
         return self._forced_log_probabilities(sources, targets)
 
+    def token_log_probabilities(
+        self, sources: list[TokenIds], targets: list[TokenIds], config: SearchConfig
+    ) -> list[list[float]] | None:
+        """See `Engine.token_log_probabilities`."""
+        return self._forced_token_log_probabilities(sources, targets)
+
     def _forced_log_probabilities(self, sources: list[TokenIds], targets: list[TokenIds]) -> list[float]:
         """log p(target | source) of each pair, end of sentence included."""
+        return [float(sum(log_probs)) for log_probs in self._forced_token_log_probabilities(sources, targets)]
+
+    def _forced_token_log_probabilities(self, sources: list[TokenIds], targets: list[TokenIds]) -> list[list[float]]:
         results = self.translator.score_batch(
             [self._to_source_tokens(ids) for ids in sources],
             [self._to_target_tokens(ids) for ids in targets],
@@ -219,7 +228,7 @@ class CTranslate2Engine(Engine):
             batch_type="tokens",
             max_input_length=0,
         )
-        return [float(sum(result.log_probs)) for result in results]
+        return [list(map(float, result.log_probs)) for result in results]
 
     def _rank(self, candidates: list[_Candidate], config: SearchConfig) -> list[Hypothesis]:
         hypotheses = [

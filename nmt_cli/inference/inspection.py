@@ -1,9 +1,8 @@
 """How one sentence was translated, in words: their probabilities and alternatives, attention, and the search."""
 
 import math
-import re
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,22 +10,12 @@ from numpy.typing import ArrayLike, NDArray
 from nmt_cli.data.tokenization.tokenizer import TextTokenizer
 from nmt_cli.decoding.engine import BeamTrace, TokenIds, TokenInspection
 from nmt_cli.errors import DataError, UserError
-from nmt_cli.inference.degeneration import UNSPACED_SCRIPTS
 from nmt_cli.inference.translator import Translator
+from nmt_cli.inference.words import Word, words_of
 
 MAX_ALTERNATIVES = 6  # per word
 MAX_WORD_TOKENS = 8  # an alternative is completed to a word of at most so many
 MAX_WEIGHTS = 300_000  # numbers of attention per kind; beyond it only the mean of all heads is kept
-END = "⏎"
-UNSPACED = re.compile(rf" ?[{UNSPACED_SCRIPTS}]")
-
-
-class Word(NamedTuple):
-    """Tokens [first, end) of a text; the end of sentence is a word of its own."""
-
-    text: str
-    first: int
-    end: int
 
 
 def inspect_sentence(
@@ -91,20 +80,6 @@ def inspect_sentence(
         trace = translator.engine.trace_beam(source_ids, config, prefix_ids)
         record["beam"] = None if trace is None else _beam_record(trace, tokenizers.target)
     return record
-
-
-def words_of(tokenizer: TextTokenizer, ids: TokenIds) -> list[Word]:
-    """The words of a text and its end; where a script has no spaces, a token is a word."""
-    tokens = tokenizer.ids_to_tokens(ids)
-    firsts = [
-        index
-        for index, token in enumerate(tokens)
-        if index == 0 or token.startswith(" ") or UNSPACED.match(token) or UNSPACED.match(tokens[index - 1])
-    ]
-    ends = [*firsts[1:], len(tokens)] if firsts else []
-    texts = tokenizer.decode([ids[first:end] for first, end in zip(firsts, ends, strict=True)])
-    words = [Word(text.strip(), first, end) for text, first, end in zip(texts, firsts, ends, strict=True)]
-    return [*words, Word(END, len(tokens), len(tokens) + 1)]
 
 
 def _add_inspection(

@@ -2,12 +2,13 @@
 
 import json
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple
 
 from nmt_cli.inference.degeneration import Diagnosis
 from nmt_cli.inference.lines import InputLine
 
+ABSTENTION_MARK = "[?] "  # before a translation that is probably not good
 OutputFormat = Literal["text", "candidates", "alignments", "jsonl"]
 
 
@@ -24,6 +25,13 @@ class Candidate:
         """The scores of the candidate for --jsonl; null for an infinite one."""
         scores = {"score": _finite(self.score), "log_probability": _finite(self.log_probability)}
         return scores if self.alignment is None else {**scores, "alignment": self.alignment}
+
+
+class WordProbability(NamedTuple):
+    """A word of a translation, and the product of the probabilities of its tokens."""
+
+    text: str
+    probability: float
 
 
 class TranslatedSentence(NamedTuple):
@@ -46,6 +54,14 @@ class Translation:
     """Source tokens that were not translated because the line is too long."""
     sentences: list[TranslatedSentence] = field(default_factory=list)
     """The parts of a line that was translated in several, with their best translations."""
+    confidence: float | None = None
+    """The probability that the best candidate is good; None where it is not asked for or the run has no calibration."""
+    words: list[WordProbability] = field(default_factory=list)
+    """The words of the best candidate; empty where they are not asked for."""
+    features: tuple[float, ...] | None = None
+    """What the confidence depends on (inference/confidence.py)."""
+    abstained: bool = False
+    """Whether the translation was replaced or marked because its confidence is too low."""
 
     @property
     def text(self) -> str:
@@ -96,9 +112,17 @@ class TranslatedLine:
         }
         if translation.candidates:
             record |= translation.candidates[0].record()
+        if translation.confidence is not None:
+            record["confidence"] = round(translation.confidence, 4)
+        if translation.abstained:
+            record["abstained"] = True
         if len(translation.candidates) > 1:
             record["candidates"] = [
                 {"text": candidate.text, **candidate.record()} for candidate in translation.candidates
+            ]
+        if translation.words:
+            record["words"] = [
+                {"text": word.text, "probability": round(word.probability, 4)} for word in translation.words
             ]
         if translation.sentences:
             record["sentences"] = [
@@ -113,6 +137,29 @@ class TranslatedLine:
         if self.warnings:
             record["warnings"] = self.warnings
         return record
+
+
+@dataclass(frozen=True)
+class Abstention:
+    """What is printed where the confidence is too low."""
+
+    below: float
+    instead: str = "mark"
+    """copy: the source; empty: nothing; mark: the translation after a mark."""
+
+    def apply(self, translated: TranslatedLine) -> TranslatedLine:
+        """The line with its translation, or with what stands in its place."""
+        translation = translated.translation
+        if translation.confidence is None or translation.confidence >= self.below:
+            return translated
+        if self.instead == "mark":
+            candidates = [
+                replace(candidate, text=ABSTENTION_MARK + candidate.text) for candidate in translation.candidates
+            ]
+        else:
+            text = translated.line.text if self.instead == "copy" else ""
+            candidates = [replace(candidate, text=text, alignment=None) for candidate in translation.candidates[:1]]
+        return replace(translated, translation=replace(translation, candidates=candidates, abstained=True))
 
 
 def _finite(value: float) -> float | None:

@@ -4,17 +4,22 @@ import copy
 import heapq
 import math
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
 
 from nmt_cli.data.batching import batch_by_length
 from nmt_cli.data.prepared.store import Tokenizers
 from nmt_cli.data.text_profile import TextProfile
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.engine import Engine, Hypothesis, TokenIds
+from nmt_cli.inference.confidence import Assessment, Calibration, TranslatedPart, assess
 from nmt_cli.inference.degeneration import DecodedHypothesis, Diagnosis, SourceText, merge_diagnoses, repair_degenerate
 from nmt_cli.inference.line_plan import LinePlan, LinePlanner, TranslationUnit
 from nmt_cli.inference.lines import to_single_line
-from nmt_cli.inference.output import Candidate, TranslatedSentence, Translation
+from nmt_cli.inference.output import Candidate, TranslatedSentence, Translation, WordProbability
 from nmt_cli.inference.segments import join_translations
+from nmt_cli.inference.words import words_of
 
 Alignment = list[tuple[int, int]]
 
@@ -31,13 +36,17 @@ class Translator:
         *,
         align: bool = False,
         rescore_canonical: bool = True,
+        assess: bool = False,
+        calibration: Calibration | None = None,
     ) -> None:
         """`profile` is how the run's text was treated; None: as before there were profiles.
 
         With `align`, candidates have a word alignment. Search may write a text in other tokens than the tokenizer does.
         With `rescore_canonical`, its log-probability is that of the tokenizer's tokens, computed anew; without, that of
-        the tokens that search wrote.
+        the tokens that search wrote. With `assess`, a scoring pass says how probable each word is and, by a
+        `calibration`, how sure the translation.
         """
+        self.assess, self.calibration = assess, calibration
         self.engine, self.tokenizers, self.config = engine, tokenizers, config
         self.align, self.rescore_canonical = align, rescore_canonical
         max_source_tokens = min(config.max_source_length, (engine.max_source_positions or 1 << 30) - 1)
@@ -80,16 +89,72 @@ class Translator:
                 self.config,
                 lambda indices, config: self._search([units[index] for index in indices], config),
             )
+        assessments = self._assess(plans, hypotheses) if self.assess else [{}] * len(plans)
         searched = iter(zip(self._make_candidates(units, hypotheses), diagnoses, strict=True))
         given = iter(self._given_candidates([unit for plan in plans for unit in plan.units if unit.given is not None]))
         return [
-            _make_translation(
-                plan,
-                [next(searched) if unit.given is None else ([next(given)], None) for unit in plan.units],
-                self.config.n_best,
+            replace(
+                _make_translation(
+                    plan,
+                    [next(searched) if unit.given is None else ([next(given)], None) for unit in plan.units],
+                    self.config.n_best,
+                ),
+                **assessment,
             )
-            for plan in plans
+            for plan, assessment in zip(plans, assessments, strict=True)
         ]
+
+    def translated_parts(self, pairs: Sequence[tuple[TranslationUnit, str]]) -> list[TranslatedPart]:
+        """Units with their translations, as the tokenizer encodes them, cut to what the model can write."""
+        target_ids = self.tokenizers.target.encode([self.planner.normalizer(text.strip()) for _, text in pairs])
+        return [
+            TranslatedPart(unit.source_ids, ids[: self.planner.max_target_tokens], len(unit.segment.text.split()))
+            for (unit, _), ids in zip(pairs, target_ids, strict=True)
+        ]
+
+    def _assess(self, plans: Sequence[LinePlan], hypotheses: list[list[DecodedHypothesis]]) -> list[dict[str, Any]]:
+        """The fields of each translation that say how sure it is."""
+        best_texts = iter([unit_hypotheses[0].text if unit_hypotheses else "" for unit_hypotheses in hypotheses])
+        units_by_line = [
+            [(unit, next(best_texts) if unit.given is None else unit.given) for unit in plan.units] for plan in plans
+        ]
+        parts = iter(self.translated_parts([pair for units in units_by_line for pair in units if pair[0].source_ids]))
+        parts_by_line = [[next(parts) for unit, _ in units if unit.source_ids] for units in units_by_line]
+        assessments = assess(self.engine, self.config, parts_by_line)
+        confidences = iter(
+            self.calibration.confidences([assessment.features for assessment in assessments if assessment is not None])
+            if self.calibration is not None
+            else []
+        )
+        fields: list[dict[str, Any]] = []
+        for units, line_parts, assessment in zip(units_by_line, parts_by_line, assessments, strict=True):
+            if assessment is None:
+                is_copied = bool(units) and not line_parts
+                fields.append({"confidence": 1.0 if is_copied and self.calibration is not None else None})
+                continue
+            words = self._word_probabilities([unit for unit, _ in units], line_parts, assessment)
+            fields.append(
+                {"confidence": next(confidences, None), "words": words, "features": tuple(assessment.features)}
+            )
+        return fields
+
+    def _word_probabilities(
+        self, units: Sequence[TranslationUnit], parts: Sequence[TranslatedPart], assessment: Assessment
+    ) -> list[WordProbability]:
+        """The words of a translation, and the product of their tokens' probabilities; 1 for what is copied."""
+        scored_parts = iter(zip(parts, assessment.log_probabilities, strict=True))
+        words: list[WordProbability] = []
+        for unit in units:
+            if not unit.source_ids:
+                words += [WordProbability(word, 1.0) for word in (unit.given or "").split()]
+                continue
+            part, log_probs = next(scored_parts)
+            restore = partial(self.planner.casing.restore, unit.segment.text)
+            words += [
+                WordProbability(restore(word.text), math.exp(sum(log_probs[word.first : word.end])))
+                for word in words_of(self.tokenizers.target, part.target_ids)[:-1]
+            ]
+        return words
 
     def _given_candidates(self, units: Sequence[TranslationUnit]) -> list[Candidate]:
         """Candidates that needed no search: of what is copied, with probability 1, and of a prefix, with that which the

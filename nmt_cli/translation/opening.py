@@ -10,6 +10,8 @@ from nmt_cli.data.text_profile import TextProfile
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.engine import Engine
 from nmt_cli.errors import RunError, UserError
+from nmt_cli.inference.confidence import CalibrationFile, calibration_key
+from nmt_cli.inference.output import Abstention
 from nmt_cli.inference.translator import Translator
 from nmt_cli.reporting import Reporter
 
@@ -31,10 +33,14 @@ class TranslatorSpec:
     """Refuse lines that are not UTF-8 or cannot be read whole."""
     report_unknown_words: bool = False
     """List the words of each line that no run was trained on, if every run has a list of its words."""
+    assess: bool = False
+    """Say how probable each word is, and how sure the translation if the run was calibrated."""
+    abstention: Abstention | None = None
+    """UserError without a calibration."""
 
     def open(self, reporter: Reporter) -> Translator:
         """The translator; raises the errors of `open_translator`."""
-        return open_translator(
+        translator = open_translator(
             [Path(run) for run in self.runs],
             self.overrides,
             self.device,
@@ -42,8 +48,15 @@ class TranslatorSpec:
             rescore_canonical=self.rescore_canonical,
             engine=self.engine,
             quantization=self.quantization,
+            assess=self.assess or self.abstention is not None,
             reporter=reporter,
         )
+        if self.abstention is not None and translator.calibration is None:
+            raise UserError(
+                f"--abstain-below: {self.runs[0]}: its confidence is unknown",
+                hint="nmt calibrate RUN SOURCE REFERENCE fits it; ensembles and ctc models have none",
+            )
+        return translator
 
     def load_known_words(self) -> list[WordSet]:
         """The words of each run's training text; empty where unknown words are not reported."""
@@ -61,15 +74,16 @@ def open_translator(
     rescore_canonical: bool = True,
     engine: str = "torch",
     quantization: str | None = None,
+    assess: bool = False,
     reporter: Reporter | None = None,
 ) -> Translator:
     """A translator of one run, or of an ensemble of several with the same tokenizer.
 
     `overrides` are `search.key=value`; UserError for others. `engine` is torch, ctranslate2 or onnx; for the latter
     two the run is exported first, which `reporter` announces, with weights of type `quantization`. RunError for runs
-    that cannot be opened or combined. `align` and `rescore_canonical` are those of Translator.
+    that cannot be opened or combined. `align`, `rescore_canonical` and `assess` are those of Translator.
     """
-    from nmt_cli.device import find_device, keep_freed_memory, limit_kernel_cache
+    from nmt_cli.device import find_device, keep_freed_memory, limit_kernel_cache, resolved_precision
     from nmt_cli.recipe.loader import load_recipe
 
     invalid_overrides = [override for override in overrides if not override.startswith("search.")]
@@ -97,8 +111,19 @@ def open_translator(
         tokenizers = Tokenizers.load(runs[0])
     keep_freed_memory(ALLOCATOR_CACHE_BYTES)  # after loading, whose freed memory is returned
     profile = TextProfile.load(runs[0], recipe.corpus)
+    calibration = None
+    if assess and len(runs) == 1 and (calibration_file := CalibrationFile.load(runs[0])) is not None:
+        precision = quantization or resolved_precision(recipe.search.precision, find_device(device))
+        calibration = calibration_file.find(calibration_key(engine, precision))
     return Translator(
-        opened_engine, tokenizers, recipe.search, profile, align=align, rescore_canonical=rescore_canonical
+        opened_engine,
+        tokenizers,
+        recipe.search,
+        profile,
+        align=align,
+        rescore_canonical=rescore_canonical,
+        assess=assess,
+        calibration=calibration,
     )
 
 

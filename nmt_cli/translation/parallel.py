@@ -22,7 +22,14 @@ from nmt_cli.inference.lines import (
     LineBlock,
     available_bytes,
 )
-from nmt_cli.inference.output import Candidate, OutputFormat, TranslatedLine, TranslatedSentence, Translation
+from nmt_cli.inference.output import (
+    Candidate,
+    OutputFormat,
+    TranslatedLine,
+    TranslatedSentence,
+    Translation,
+    WordProbability,
+)
 from nmt_cli.inference.translator import Translator
 from nmt_cli.reporting import Reporter
 from nmt_cli.translation.opening import TranslatorSpec
@@ -35,8 +42,8 @@ from nmt_cli.workers import (
     parse_process_count,
 )
 
-TranslationTuple = tuple[list[tuple[Any, ...]], list[str], tuple[Any, ...] | None, int, list[tuple[str, str, float]]]
-"""Of a line: candidates, warnings, diagnosis, the number of truncated tokens, and its sentences."""
+TranslationTuple = tuple[Any, ...]
+"""Of a line: candidates, warnings, diagnosis, number of truncated tokens, sentences, confidence and words."""
 Workers = WorkerPool[LineBlock, list[TranslationTuple]]
 
 
@@ -101,6 +108,8 @@ class ParallelTranslator:
         else:
             translated_lines = self._translate_in_workers(blocks)
         for translated in translated_lines:
+            if self.spec.abstention is not None:
+                translated = self.spec.abstention.apply(translated)
             yield replace(translated, unknown_words=self._unknown_words(translated.line.text))
 
     def _unknown_words(self, line: str) -> list[str]:
@@ -226,11 +235,21 @@ def _to_tuple(translation: Translation) -> TranslationTuple:
     diagnosis = translation.diagnosis
     diagnosis_tuple = None if diagnosis is None else (diagnosis.issues, diagnosis.remaining_issues, diagnosis.replaced)
     sentences = [(*sentence,) for sentence in translation.sentences]
-    return candidates, translation.warnings, diagnosis_tuple, translation.truncated_tokens, sentences
+    words = [(*word,) for word in translation.words]
+    return (
+        candidates, translation.warnings, diagnosis_tuple, translation.truncated_tokens, sentences,
+        translation.confidence, words,
+    )  # fmt: skip
 
 
 def _from_tuple(
-    candidates: list[Any], warnings: list[str], diagnosis_tuple: Any, truncated_tokens: int, sentences: list[Any]
+    candidates: list[Any],
+    warnings: list[str],
+    diagnosis_tuple: Any,
+    truncated_tokens: int,
+    sentences: list[Any],
+    confidence: float | None,
+    words: list[Any],
 ) -> Translation:
     return Translation(
         [Candidate(*fields) for fields in candidates],
@@ -238,6 +257,8 @@ def _from_tuple(
         None if diagnosis_tuple is None else Diagnosis(*diagnosis_tuple),
         truncated_tokens,
         [TranslatedSentence(*fields) for fields in sentences],
+        confidence,
+        [WordProbability(*fields) for fields in words],
     )
 
 

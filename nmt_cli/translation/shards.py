@@ -86,7 +86,9 @@ def describe_job(
     search = translator.translator.config.model_dump(mode="json")
     source = {"name": text.name, "bytes": text.stat().st_size, "sample": sample_hash(text)}
     engine = [translator.spec.engine, translator.spec.quantization]
-    job = {"input": source, "runs": runs, "engine": engine, "search": search, "form": output_format}
+    abstention = translator.spec.abstention
+    abstaining = {} if abstention is None else {"abstain": [abstention.below, abstention.instead]}
+    job = {"input": source, "runs": runs, "engine": engine, "search": search, "form": output_format, **abstaining}
     return {**job, "shards": shard_count}
 
 

@@ -12,8 +12,9 @@ from nmt_cli.data.tokenization.tokenizer import TextTokenizer
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.torch_engine import TorchEngine
 from nmt_cli.errors import UserError
-from nmt_cli.inference.inspection import END, inspect_sentence, words_of
+from nmt_cli.inference.inspection import inspect_sentence
 from nmt_cli.inference.translator import Translator
+from nmt_cli.inference.words import END, words_of
 from nmt_cli.models import MODELS
 
 SENTENCE = "The old man reads a book."

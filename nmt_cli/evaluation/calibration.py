@@ -1,0 +1,103 @@
+"""Fitting the confidence of translations to text with references."""
+
+import random
+from collections.abc import Sequence
+from statistics import median
+from typing import NamedTuple
+
+import numpy as np
+
+from nmt_cli.evaluation.metrics import build_metric
+from nmt_cli.inference.confidence import Calibration, assess
+from nmt_cli.inference.line_plan import TranslationUnit
+from nmt_cli.inference.segments import Segment
+from nmt_cli.inference.translator import Translator
+
+MIN_LINES = 100  # fewer say too little
+MAX_LINES = 2000  # of a longer text, evenly spaced
+CORRUPTIONS = ("cut", "shuffled", "swapped")
+
+
+class CalibrationFit(NamedTuple):
+    """A calibration, and the sentence chrF from which a translation counts as good."""
+
+    calibration: Calibration
+    good_chrf: float
+
+
+def fit_calibration(
+    translator: Translator, sources: Sequence[str], references: Sequence[str], good_chrf: float | None = None
+) -> CalibrationFit | None:
+    """Translate a text, and fit how sure its translations are; `good_chrf` None: their median.
+
+    None where that cannot be: a text of less than MIN_LINES, translations that are all good or all not, or a model that
+    gives no probabilities of tokens.
+    """
+    stride = max(1, -(-len(sources) // MAX_LINES))
+    sources, references = sources[::stride], references[::stride]
+    if len(sources) < MIN_LINES:
+        return None
+    translator = translator.with_search(n_best=1, sampling=False)
+    translator.assess = True
+    translations = translator.translate(sources)
+    scores = sentence_chrf([translation.text for translation in translations], references)
+    good_chrf = median(scores) if good_chrf is None else good_chrf
+    measured = [index for index, translation in enumerate(translations) if translation.features is not None]
+    good = [scores[index] >= good_chrf for index in measured]
+    if len(measured) < MIN_LINES or all(good) or not any(good):
+        return None
+    texts = [translations[index].text for index in measured]
+    corrupted = [
+        features
+        for corruption in CORRUPTIONS
+        for features in features_of_pairs(
+            translator, [sources[index] for index in measured], corrupt(texts, corruption)
+        )
+        if features is not None
+    ]
+    features = [list(translations[index].features or ()) for index in measured]
+    return CalibrationFit(Calibration.fit(np.array(features), good, np.array(corrupted)), good_chrf)
+
+
+def sentence_chrf(texts: Sequence[str], references: Sequence[str]) -> list[float]:
+    """The sentence chrF of each text."""
+    metric = build_metric("chrf")
+    return [
+        float(metric.sentence_score(text, [reference]).score) for text, reference in zip(texts, references, strict=True)
+    ]
+
+
+def corrupt(texts: Sequence[str], corruption: str, seed: int = 1) -> list[str]:
+    """Translations that are none: cut after half of the words or less than all, with words shuffled, or swapped with
+    the next line's."""
+    if corruption == "swapped":
+        return [*texts[1:], *texts[:1]]
+    rng = random.Random(f"{seed}:{corruption}")
+    corrupted = []
+    for text in texts:
+        words = text.split()
+        if corruption == "shuffled":
+            rng.shuffle(words)
+        else:
+            words = words[: rng.randint(len(words) // 2, max(len(words) - 1, 0))]
+        corrupted.append(" ".join(words))
+    return corrupted
+
+
+def features_of_pairs(
+    translator: Translator, sources: Sequence[str], targets: Sequence[str]
+) -> list[list[float] | None]:
+    """The features of given translations; None for those that cannot be scored."""
+    split_pairs = [
+        translator.planner.split_pair(source, target) for source, target in zip(sources, targets, strict=True)
+    ]
+    source_ids = iter(translator.tokenizers.source.encode([source for pairs in split_pairs for source, _ in pairs]))
+    max_tokens = translator.planner.max_source_tokens
+    units_by_line = [
+        [(TranslationUnit(Segment(source), next(source_ids)[:max_tokens]), target) for source, target in pairs]
+        for pairs in split_pairs
+    ]
+    parts = iter(translator.translated_parts([unit for units in units_by_line for unit in units]))
+    parts_by_line = [[part for part in (next(parts) for _ in units) if part.source_ids] for units in units_by_line]
+    assessments = assess(translator.engine, translator.config, parts_by_line)
+    return [None if assessment is None else assessment.features for assessment in assessments]

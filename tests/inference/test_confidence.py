@@ -1,0 +1,184 @@
+"""How sure a translation is: fitted, stored, told, and what is printed where it is too low."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nmt_cli.data.prepared.store import Tokenizers
+from nmt_cli.data.tokenization.tokenizer import TextTokenizer
+from nmt_cli.decoding.config import SearchConfig
+from nmt_cli.errors import RunError
+from nmt_cli.evaluation.calibration import corrupt, fit_calibration
+from nmt_cli.inference.confidence import (
+    FEATURES,
+    Calibration,
+    CalibrationFile,
+    LogisticRegression,
+    TranslatedPart,
+    assess,
+)
+from nmt_cli.inference.translator import Translator
+from tests.conftest import Call
+from tests.decoding.test_lossless import Echo
+from tests.inference.test_sentences_of_lines import real
+
+RNG = np.random.default_rng(1)
+
+
+class Scored(Echo):
+    """Gives back what it reads, and finds a token the less probable the greater it is."""
+
+    def token_log_probabilities(self, sources: Any, targets: Any, config: Any) -> list[list[float]]:
+        return [[-0.01 * token for token in target] + [-0.5] for target in targets]
+
+
+def calibration(*, bias: float = 0.0) -> Calibration:
+    """Sure where tokens are probable."""
+    count = len(FEATURES)
+    quality = LogisticRegression(bias, [1.0] + [0.0] * (count + 2))
+    return Calibration([0.0] * count, [1.0] * count, quality, LogisticRegression(50.0, [0.0] * (count + 3)), 100)
+
+
+def translator(tokenizer: TextTokenizer, calibration: Calibration | None = None, **options: Any) -> Translator:
+    return Translator(
+        Scored(None), Tokenizers(tokenizer, tokenizer), SearchConfig.model_validate(options), assess=True,
+        calibration=calibration,
+    )  # fmt: skip
+
+
+def test_regression_finds_the_weights_that_made_the_labels() -> None:
+    features = RNG.normal(size=(20_000, 3))
+    probabilities = 1 / (1 + np.exp(-(features @ [2.0, -1.0, 0.0] + 0.5)))
+    fitted = LogisticRegression.fit(features, (RNG.random(20_000) < probabilities).tolist())
+    assert [fitted.bias, *fitted.weights] == pytest.approx([0.5, 2.0, -1.0, 0.0], abs=0.1)
+    assert np.abs(fitted.probabilities(features) - probabilities).max() < 0.05
+
+
+def test_regression_is_finite_where_the_labels_are_separable() -> None:
+    features = np.array([[-1.0], [1.0]] * 50)
+    fitted = LogisticRegression.fit(features, (features[:, 0] > 0).tolist())
+    low, high = fitted.probabilities(np.array([[-1.0], [1.0]]))
+    assert 0 < low < 0.1 and 0.9 < high < 1
+
+
+def test_a_calibration_means_what_it_says_and_finds_what_is_no_translation() -> None:
+    good = RNG.random(4000) < 0.5
+    features = RNG.normal(size=(4000, len(FEATURES)))
+    features[:, 0] += good
+    corrupted = RNG.normal(size=(4000, len(FEATURES)))
+    corrupted[:, 4] -= 8  # the end of sentence is improbable
+    fitted = Calibration.fit(features, good.tolist(), corrupted)
+    confidences = np.array(fitted.confidences(features.tolist()))
+    for low in np.arange(0.1, 0.9, 0.1):
+        chosen = (confidences >= low) & (confidences < low + 0.1)
+        assert abs(confidences[chosen].mean() - good[chosen].mean()) < 0.08
+    assert max(fitted.confidences(corrupted.tolist())) < 0.2 < np.median(confidences)
+
+
+def test_features_are_of_the_whole_line(tokenizer: TextTokenizer) -> None:
+    parts = [TranslatedPart([5, 6, 7], [10, 30], 2), TranslatedPart([5], [20], 1)]
+    whole, nothing = assess(Scored(None), SearchConfig(), [parts, []])
+    assert nothing is None and whole is not None
+    named = dict(zip(FEATURES, whole.features, strict=True))
+    assert named["mean"] == pytest.approx(-(0.1 + 0.3 + 0.5 + 0.2 + 0.5) / 5)
+    assert named["worst"] == named["end"] == -0.5
+    assert named["tokens_per_word"] == 2 and named["length_ratio"] == pytest.approx(np.log(5 / 6))
+    assert assess(Echo(None), SearchConfig(), [parts]) == [None]  # an engine that cannot say
+
+
+def test_probabilities_of_words_and_confidence_of_lines(tokenizer: TextTokenizer) -> None:
+    lines = ["The old man.", "", "12345", "Two dogs see. 12 3. THE OLD MAN READS."]
+    first, blank, copied, mixed = translator(tokenizer, calibration()).translate(lines)
+    (ids,) = tokenizer.encode(["The old man."])
+    assert [word.text for word in first.words] == ["The", "old", "man."]
+    assert np.prod([word.probability for word in first.words]) == pytest.approx(np.exp(-0.01 * sum(ids)))
+    assert first.confidence is not None and 0 < first.confidence < 0.5
+    assert blank.confidence is None and blank.words == []
+    assert copied.confidence == 1.0
+    assert [word.text for word in mixed.words] == mixed.text.split()
+    assert [word.probability for word in mixed.words[3:5]] == [1.0, 1.0]
+    assert translator(tokenizer).translate(lines)[0].confidence is None  # without a calibration
+
+
+def test_the_terms_of_a_log_probability_are_those_of_its_tokens(tokenizer: TextTokenizer) -> None:
+    engine, config = real(tokenizer).engine, SearchConfig(precision="fp32")
+    sources, targets = [[300, 301, 302], [310]], [[303, 304], [305, 306, 307, 308, 309]]
+    terms = engine.token_log_probabilities(sources, targets, config)
+    assert terms is not None and [len(row) for row in terms] == [3, 6]
+    totals = engine.log_probabilities(sources, targets, config)
+    assert [sum(row) for row in terms] == pytest.approx(totals, abs=1e-4)  # sums of at most 6 terms in float32
+
+
+def test_corruptions_change_what_they_say() -> None:
+    texts = ["a b c d", "e f g h i", "j"]
+    assert corrupt(texts, "swapped") == ["e f g h i", "j", "a b c d"]
+    assert [sorted(text.split()) for text in corrupt(texts, "shuffled")] == [text.split() for text in texts]
+    assert all(
+        text.startswith(cut) and len(text.split()) // 2 <= len(cut.split()) < len(text.split())
+        for text, cut in zip(texts, corrupt(texts, "cut"), strict=True)
+    )
+
+
+def test_a_short_text_and_one_that_is_all_good_fit_nothing(tokenizer: TextTokenizer) -> None:
+    lines = [f"The old man reads {number} books." for number in range(120)]
+    assert fit_calibration(translator(tokenizer), lines[:50], lines[:50]) is None
+    assert fit_calibration(translator(tokenizer), lines, lines) is None
+    references = [line if number % 2 else line[::-1] for number, line in enumerate(lines)]
+    fit = fit_calibration(translator(tokenizer), lines, references)
+    assert fit is not None and fit.calibration.lines == 120 and 0 < fit.good_chrf <= 100
+    assert fit == fit_calibration(translator(tokenizer), lines, references)
+
+
+def test_a_calibration_is_kept_in_the_run(tmp_path: Path) -> None:
+    assert CalibrationFile.load(tmp_path) is None
+    stored = CalibrationFile(50.0, {"torch fp32": calibration()})
+    stored.save(tmp_path)
+    assert CalibrationFile.load(tmp_path) == stored
+    assert stored.find("torch fp32") == stored.find("ctranslate2 int8") == calibration()
+    content = json.loads((tmp_path / "confidence.json").read_text())
+    content["calibrations"]["torch fp32"]["means"] = [1.0]
+    (tmp_path / "confidence.json").write_text(json.dumps(content))
+    with pytest.raises(RunError, match=r"confidence\.json"):
+        CalibrationFile.load(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def calibrated_run(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the tiny run that is sure of nothing, except of what is copied."""
+    import shutil
+
+    run = tmp_path_factory.mktemp("calibrated") / "run"
+    shutil.copytree(tiny_run, run)
+    CalibrationFile(50.0, {"torch fp32": calibration(bias=-40.0)}).save(run)
+    return run
+
+
+@pytest.mark.parametrize(("instead", "expected"), [("copy", "The old man."), ("empty", ""), ("mark", "[?] ")])
+def test_abstaining(instead: str, expected: str, calibrated_run: Path, nmt: Call) -> None:
+    options = ("--abstain-below", "0.5", "--abstain", instead, "--processes", "1")
+    code, out, err = nmt("translate", calibrated_run, *options, stdin=b"The old man.\n12 34\n\n")
+    lines = out.split("\n")
+    assert code == 0 and lines[1:] == ["12 34", "", ""]
+    assert lines[0].startswith(expected) if instead == "mark" else lines[0] == expected
+    assert "1 of 3 lines" in err
+
+
+def test_jsonl_has_confidence_and_words(calibrated_run: Path, tiny_run: Path, nmt: Call) -> None:
+    words = ("--jsonl", "--processes", "2", "--abstain-below", "0.5", "--abstain", "copy")
+    code, out, _ = nmt("translate", calibrated_run, *words, stdin=b"The old man.\n12 34\n")
+    first, second = map(json.loads, out.splitlines())
+    assert code == 0 and first["confidence"] == 0.0 and first["abstained"] and first["translation"] == "The old man."
+    assert all(0 <= word["probability"] <= 1 for word in first["words"])
+    assert second["confidence"] == 1.0 and "abstained" not in second
+    code, _, err = nmt("translate", tiny_run, "--abstain-below", "0.5", stdin=b"The old man.\n")
+    assert code == 2 and "nmt calibrate" in err
+
+
+def test_calibrate_refuses_a_text_that_says_too_little(tiny_run: Path, tmp_path: Path, nmt: Call) -> None:
+    (tmp_path / "text").write_text("The old man.\n" * 3)
+    code, _, err = nmt("calibrate", tiny_run, tmp_path / "text", tmp_path / "text")
+    assert code == 2 and "text: cannot be calibrated on" in err
+    assert not (tiny_run / "confidence.json").exists()
