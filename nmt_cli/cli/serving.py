@@ -25,6 +25,11 @@ def serve(
     overrides: Overrides = [],
     device: Device = "auto",
     timeout: Annotated[float, typer.Option(min=1, help="Seconds until a request is answered, at most.")] = 60.0,
+    receive_timeout: Annotated[
+        float, typer.Option(min=0.1, help="Seconds that a client may pause while it sends.")
+    ] = 15.0,
+    max_characters: Annotated[int, typer.Option(min=1, help="Characters of a request, at most.")] = 100_000,
+    max_queue: Annotated[int, typer.Option(min=1, help="Pieces of text that wait, at most.")] = 20_000,
     quiet: Quiet = False,
 ) -> None:
     """Translate over HTTP, with a page for the browser and the API of LibreTranslate.
@@ -38,6 +43,12 @@ def serve(
     from nmt_cli.serving.settings import EngineChoice, Limits, ServerSettings, describe_runs
 
     choice, hosts = EngineChoice(engine, tuple(overrides), device), tuple(name.lower() for name in allow_host)
-    limits = Limits(timeout=timeout)
+    limits = Limits(
+        max_bytes=max(2 << 20, 16 * max_characters),  # a character takes up to 12 bytes in JSON
+        max_characters=max_characters,
+        max_queue=max_queue,
+        timeout=timeout,
+        receive_timeout=receive_timeout,
+    )
     settings = ServerSettings(describe_runs(runs), choice, host, port, workers, hosts, tuple(cors), limits)
     run_server(settings, Reporter(quiet))

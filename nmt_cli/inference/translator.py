@@ -218,7 +218,8 @@ class Translator:
             for unit, unit_hypotheses in zip(units, hypotheses, strict=True)
             for hypothesis in unit_hypotheses
         ]
-        alignments = self._alignments([(ids, hypothesis.hypothesis.ids) for ids, hypothesis in flat_hypotheses])
+        pairs = [(ids, hypothesis.hypothesis.ids) for ids, hypothesis in flat_hypotheses]
+        alignments = self.word_alignments(pairs) if self.align else [None] * len(pairs)
         scored_hypotheses = zip(flat_hypotheses, self._log_probabilities(flat_hypotheses), alignments, strict=True)
         restore = self.planner.casing.restore
         candidates = iter(
@@ -254,10 +255,9 @@ class Translator:
                 scores[index] = score
         return scores
 
-    def _alignments(self, pairs: list[tuple[TokenIds, TokenIds]]) -> list[Alignment | None]:
+    def word_alignments(self, pairs: Sequence[tuple[TokenIds, TokenIds]]) -> list[Alignment | None]:
+        """The alignment of each pair of a source and a translation; None where the engine has no attention."""
         alignments: list[Alignment | None] = [None] * len(pairs)
-        if not self.align:
-            return alignments
         from nmt_cli.decoding.word_alignment import word_alignment
 
         lengths = [max(len(source), len(target)) + 1 for source, target in pairs]

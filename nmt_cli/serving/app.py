@@ -3,13 +3,20 @@
 Importing it takes a second, in which the server already answers /health (see server.py).
 """
 
+from functools import partial
+
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route, Router
 
 from nmt_cli.reporting import Reporter
+from nmt_cli.serving.deepl import DeepLApi
+from nmt_cli.serving.engine_work import open_engine_work
 from nmt_cli.serving.engines import EnginePool
 from nmt_cli.serving.errors import RequestError
+from nmt_cli.serving.files import FileApi, FileStore
+from nmt_cli.serving.inspection_api import InspectionApi
+from nmt_cli.serving.inspector import Inspector, open_inspection_work
 from nmt_cli.serving.jobs import JobQueue
 from nmt_cli.serving.libretranslate import LibreTranslateApi
 from nmt_cli.serving.metrics import Metrics
@@ -17,6 +24,8 @@ from nmt_cli.serving.pages import Page
 from nmt_cli.serving.requests import JsonResponse
 from nmt_cli.serving.service import TranslationService
 from nmt_cli.serving.settings import ServerSettings, health
+from nmt_cli.serving.specification import specification
+from nmt_cli.workers import usable_cores
 
 
 class Application:
@@ -25,15 +34,30 @@ class Application:
     def __init__(self, settings: ServerSettings, metrics: Metrics, reporter: Reporter) -> None:
         limits, self.metrics, self.settings = settings.limits, metrics, settings
         specs = {run.name: settings.engine.spec(run) for run in settings.runs}
-        queue = JobQueue(limits.max_queue, self.metrics)
-        self.engines = EnginePool(specs, settings.workers, queue, self.metrics, reporter, limits.timeout)
-        self.service = TranslationService(settings.runs, queue, limits)
+        queue = JobQueue(limits.max_queue, metrics)
+        threads = max(1, usable_cores() // settings.workers)
+        open_work = partial(open_engine_work, specs, threads, reporter.quiet)
+        self.engines = EnginePool(list(specs), open_work, settings.workers, queue, metrics, reporter, limits.timeout)
+        inspection_specs = {run.name: settings.engine.inspection_spec(run) for run in settings.runs}
+        self.inspector = Inspector(partial(open_inspection_work, inspection_specs), reporter, limits.timeout)
+        self.service, self.files = TranslationService(settings.runs, queue, limits), FileStore(limits)
         self.routes = self._routes()
         self.asgi = Router(self.routes, redirect_slashes=False)
 
+    def start(self) -> None:
+        """Start the engines."""
+        self.engines.start()
+
+    async def stop(self) -> None:
+        """End the engines, and delete what was kept."""
+        await self.engines.stop()
+        await self.inspector.stop()
+        self.files.close()
+
     def _routes(self) -> list[Route]:
-        limits = self.settings.limits
-        api, page = LibreTranslateApi(self.service, limits), Page(self.service, limits)
+        service, limits = self.service, self.settings.limits
+        api, page = LibreTranslateApi(service, self.inspector, limits), Page(service, limits)
+        deepl, files = DeepLApi(service, limits, self.metrics), FileApi(service, self.files, limits)
         return [
             Route("/", page.index, methods=["GET", "POST"]),
             Route("/page/{name}", page.file, methods=["GET"]),
@@ -41,7 +65,14 @@ class Application:
             Route("/detect", api.detect, methods=["POST"]),
             Route("/languages", api.languages, methods=["GET"]),
             Route("/frontend/settings", api.frontend_settings, methods=["GET"]),
+            Route("/translate_file", files.translate, methods=["POST"]),
+            Route("/download_file/{name}", files.download, methods=["GET"]),
             Route("/suggest", _refuse_suggestion, methods=["POST"]),
+            Route("/inspect", InspectionApi(service, self.inspector, limits).inspect, methods=["POST"]),
+            Route("/v2/translate", deepl.translate, methods=["POST"]),
+            Route("/v2/languages", deepl.languages, methods=["GET", "POST"]),
+            Route("/v2/usage", deepl.usage, methods=["GET", "POST"]),
+            Route("/spec", _specification, methods=["GET"]),
             Route("/health", self._health, methods=["GET"]),
             Route("/metrics", self._metrics, methods=["GET"]),
         ]
@@ -58,3 +89,8 @@ class Application:
 async def _refuse_suggestion(request: Request) -> Response:
     """POST /suggest."""
     raise RequestError(403, "Suggestions are disabled on this server")
+
+
+async def _specification(request: Request) -> Response:
+    """GET /spec."""
+    return JsonResponse(specification())

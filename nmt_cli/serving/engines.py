@@ -1,24 +1,20 @@
 """The engine workers: they fill batches from the queue, and are replaced when they die."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Sequence
 from contextlib import suppress
-from functools import partial
 
 from nmt_cli.errors import UserError, WorkerError
-from nmt_cli.inference.output import Translation
 from nmt_cli.reporting import Reporter
-from nmt_cli.serving.engine_work import EngineWork, OpenRun, TranslateBatch, open_engine_work
+from nmt_cli.serving.engine_work import OpenRun, TranslateBatch
 from nmt_cli.serving.errors import RequestError
 from nmt_cli.serving.jobs import Job, JobQueue
 from nmt_cli.serving.metrics import Metrics
 from nmt_cli.serving.processes import AsyncWorker, WorkerDied
-from nmt_cli.translation.opening import TranslatorSpec
-from nmt_cli.workers import usable_cores
+from nmt_cli.workers import WorkFactory
 
 BATCH_WINDOW = 0.002  # seconds that a worker waits for more texts, if its last batch had more than one
 MAX_RESTART_DELAY = 30.0  # seconds before a worker that dies again and again is started once more
-Result = Translation | Exception
 
 
 class EnginePool:
@@ -29,16 +25,17 @@ class EnginePool:
 
     def __init__(
         self,
-        specs: dict[str, TranslatorSpec],
+        run_names: Sequence[str],
+        work_factory: WorkFactory,
         worker_count: int,
         queue: JobQueue,
         metrics: Metrics,
         reporter: Reporter,
         task_timeout: float,
     ) -> None:
-        threads = max(1, usable_cores() // worker_count)
-        self._open_work: Callable[[int], EngineWork] = partial(open_engine_work, specs, threads, reporter.quiet)
-        self.run_names, self.worker_count, self.queue = list(specs), worker_count, queue
+        """`work_factory` makes what answers OpenRun and TranslateBatch in a worker."""
+        self._open_work = work_factory
+        self.run_names, self.worker_count, self.queue = list(run_names), worker_count, queue
         self.metrics, self.reporter, self.task_timeout = metrics, reporter, task_timeout
         self.opened_runs: set[str] = set()
         self.failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -89,11 +86,13 @@ class EnginePool:
                     await asyncio.sleep(BATCH_WINDOW)
                 batch = self.queue.take()
                 last_batch_size = len(batch)
-                if batch:
+                if batch and batch[0].options.run not in unopened:
                     await self._translate(worker, batch)
-                elif unopened:
-                    name = unopened.pop(0)
-                    await worker.call(OpenRun(name))
+                elif batch or unopened:
+                    name = batch[0].options.run if batch else unopened[0]
+                    self.queue.resubmit(batch)  # other jobs may join them meanwhile
+                    await worker.call(OpenRun(name))  # however long it takes
+                    unopened.remove(name)
                     self.opened_runs.add(name)
                     if not unopened:
                         self.metrics.gauges["nmt_engines_ready"] += 1

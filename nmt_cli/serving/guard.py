@@ -116,6 +116,7 @@ class _Exchange:
         limits = guard.settings.limits
         self.max_bytes = limits.max_file_bytes if scope["path"] in FILE_ENDPOINTS else limits.max_bytes
         self.received_bytes = self.status = 0
+        self._deadline = time.monotonic() + limits.timeout  # until the whole body is there
         self.is_preflight = self._body_is_complete = False
         self.cors_headers: list[tuple[bytes, bytes]] = []
 
@@ -127,11 +128,14 @@ class _Exchange:
         """The next part of the body, within the limits."""
         if self._body_is_complete:
             return await self._receive()
-        timeout = self._guard.settings.limits.receive_timeout
+        limits = self._guard.settings.limits
+        timeout = min(limits.receive_timeout, self._deadline - time.monotonic())
         try:
             message = await asyncio.wait_for(self._receive(), timeout)
         except TimeoutError:
-            raise RequestError(408, f"Nothing was received for {timeout:g} seconds") from None
+            raise RequestError(
+                408, f"The request took longer to arrive than {limits.receive_timeout:g} seconds"
+            ) from None
         if message["type"] == "http.disconnect":
             raise ClientGone
         size = len(message.get("body", b""))
@@ -154,7 +158,8 @@ class _Exchange:
         if self.status:
             return
         headers = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
-        content = {"error": error.message} if error.status != 204 else None
+        key = "message" if self._scope["path"].startswith("/v2/") else "error"  # as at DeepL
+        content = {key: error.message} if error.status != 204 else None
         response = JsonResponse(content, error.status, headers)
         if error.status == 204:
             response.body = b""

@@ -91,17 +91,17 @@ class Languages:
         return [code for code in self.codes if code != source and self._runs_between(source, code)]
 
     def match(self, code: str) -> str | None:
-        """The served language that a code means: itself, whatever its case, or the language of a variant (en-GB)."""
-        normalized = code.strip().lower().replace("_", "-")
+        """The served language that a code means: itself, whatever its case, its language for a
+        variant (en-GB), or the only variant for a language."""
+        requested = code.strip().lower().replace("_", "-")
         by_code = {served.lower().replace("_", "-"): served for served in self.codes}
-        while normalized:
-            if normalized in by_code:
-                return by_code[normalized]
-            variants = [served for lower, served in by_code.items() if lower.startswith(f"{normalized}-")]
-            if len(variants) == 1:
-                return variants[0]
-            normalized = normalized.rpartition("-")[0]
-        return None
+        subtags = requested.split("-")
+        for length in range(len(subtags), 0, -1):
+            language = by_code.get("-".join(subtags[:length]))
+            if language is not None:
+                return language
+        variants = [served for lower, served in by_code.items() if requested and lower.startswith(f"{requested}-")]
+        return variants[0] if len(variants) == 1 else None
 
     def route(self, source: str, target: str, run_name: str | None = None) -> Route:
         """How to translate between two served languages; RequestError 400 where nothing leads there.

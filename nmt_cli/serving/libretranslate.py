@@ -5,12 +5,14 @@ from typing import Any
 from starlette.requests import Request
 
 from nmt_cli.serving.errors import RequestError, quote
+from nmt_cli.serving.inspector import AlignSentences, Inspector, InspectSentence
 from nmt_cli.serving.languages import language_name
 from nmt_cli.serving.requests import (
     JsonResponse,
     Parameters,
     flag_parameter,
     number_parameter,
+    optional_text,
     read_parameters,
     text_parameter,
     while_connected,
@@ -21,14 +23,15 @@ from nmt_cli.serving.texts import escape_html, strip_tags
 
 FORMATS = ("text", "html")
 FILE_FORMATS = (".txt",)
+MAX_ALIGNED_SENTENCES = 100
 TAGS_WARNING = "the tags were taken out"
 
 
 class LibreTranslateApi:
     """Answers of the endpoints that need nothing but translations."""
 
-    def __init__(self, service: TranslationService, limits: Limits) -> None:
-        self.service, self.limits = service, limits
+    def __init__(self, service: TranslationService, inspector: Inspector, limits: Limits) -> None:
+        self.service, self.inspector, self.limits = service, inspector, limits
 
     async def translate(self, request: Request) -> JsonResponse:
         """POST /translate."""
@@ -75,15 +78,13 @@ class LibreTranslateApi:
         if text_format not in FORMATS:
             raise RequestError(400, f"{quote(text_format)} format is not supported")
         alternatives = number_parameter(parameters, "alternatives", 0, self.limits.max_alternatives)
-        run = parameters.get("run")
-        if run is not None and not isinstance(run, str):
-            raise RequestError(400, "Invalid request: run parameter is not a string")
+        run = optional_text(parameters, "run")
         stripped = [strip_tags(text) if text_format == "html" else (text, False) for text in texts]
         results = await self.service.translate(
             TranslationRequest([text for text, _ in stripped], source, target, alternatives, run=run or None)
         )
         records = [
-            self._record(result, parameters, alternatives, is_html=text_format == "html", had_tags=had_tags)
+            await self._record(result, parameters, alternatives, is_html=text_format == "html", had_tags=had_tags)
             for result, (_, had_tags) in zip(results, stripped, strict=True)
         ]
         if not isinstance(query, list):
@@ -91,7 +92,7 @@ class LibreTranslateApi:
         keys = dict.fromkeys(key for record in records for key in record) or {"translatedText": None}
         return {key: [record.get(key) for record in records] for key in keys}
 
-    def _record(
+    async def _record(
         self, result: TextResult, parameters: Parameters, alternatives: int, *, is_html: bool, had_tags: bool
     ) -> dict[str, Any]:
         """What is answered for a text."""
@@ -105,14 +106,45 @@ class LibreTranslateApi:
         if result.route.via:
             record["via"] = result.route.via
         warnings = [*translation.warnings, *([TAGS_WARNING] if had_tags else [])]
-        if warnings:
-            record["warnings"] = warnings
         if translation.confidence is not None:
             record["confidence"] = round(translation.confidence, 4)
-        if flag_parameter(parameters, "sentences"):
-            record["sentences"] = [
-                {"line": pair.line, "source": pair.source, "target": pair.target}
-                | ({} if pair.confidence is None else {"confidence": round(pair.confidence, 4)})
-                for pair in translation.sentences
-            ]
+        asked = {name for name in ("sentences", "alignment", "attention") if flag_parameter(parameters, name)}
+        if asked and len(result.route.runs) > 1:
+            warnings.append(f"{', '.join(sorted(asked))}: not for a translation through a third language")
+        elif asked:
+            record["sentences"] = await self._sentences(result, asked, warnings)
+        if warnings:
+            record["warnings"] = warnings
         return record
+
+    async def _sentences(self, result: TextResult, asked: set[str], warnings: list[str]) -> list[dict[str, Any]]:
+        """The parts of a text that were translated by themselves, and what more was asked for about them."""
+        pairs = result.translation.sentences
+        records: list[dict[str, Any]] = [
+            {"line": pair.line, "source": pair.source, "target": pair.target}
+            | ({} if pair.confidence is None else {"confidence": round(pair.confidence, 4)})
+            for pair in pairs
+        ]
+        if not pairs or asked == {"sentences"}:
+            return records
+        (run,) = result.route.runs
+        if not run.has_attention:
+            warnings.append(f"run {run.name} has no attention, and so no alignment")
+            return records
+        if len(pairs) > MAX_ALIGNED_SENTENCES:
+            raise RequestError(413, f"alignment and attention: at most {MAX_ALIGNED_SENTENCES} sentences at a time")
+        if "alignment" in asked:
+            task = AlignSentences(run.name, [(pair.source, pair.target) for pair in pairs])
+            for record, alignment in zip(records, await self.inspector.align(task), strict=True):
+                record["alignment"] = alignment
+        if "attention" in asked:
+            for record, pair in zip(records, pairs, strict=True):
+                inspection = await self.inspector.inspect(
+                    InspectSentence(run.name, pair.source, translation=pair.target, alternatives=False)
+                )
+                record["attention"] = {
+                    "source_words": [word["text"] for word in inspection["source_words"]],
+                    "target_words": [word["text"] for word in inspection["target_words"]],
+                    "weights": inspection["attention"]["cross"],
+                }
+        return records

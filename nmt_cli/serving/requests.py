@@ -103,6 +103,11 @@ def text_parameter(parameters: Parameters, name: str, default: str | None = None
     return value
 
 
+def optional_text(parameters: Parameters, name: str) -> str | None:
+    """A parameter that is one text, or None where it is missing."""
+    return None if parameters.get(name) is None else text_parameter(parameters, name)
+
+
 def number_parameter(parameters: Parameters, name: str, default: int, maximum: int) -> int:
     """A parameter that is a whole number from 0."""
     value = parameters.get(name, default)
@@ -115,9 +120,9 @@ def number_parameter(parameters: Parameters, name: str, default: int, maximum: i
     return value
 
 
-def flag_parameter(parameters: Parameters, name: str) -> bool:
-    """A parameter that is true or false; false where it is missing."""
-    value = parameters.get(name, False)
+def flag_parameter(parameters: Parameters, name: str, *, default: bool = False) -> bool:
+    """A parameter that is true or false."""
+    value = parameters.get(name, default)
     if isinstance(value, str) and value.lower() in ("true", "1", "on", "yes", "false", "0", "off", "no", ""):
         return value.lower() in ("true", "1", "on", "yes")
     if not isinstance(value, bool):

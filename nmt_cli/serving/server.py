@@ -52,13 +52,13 @@ async def _serve(settings: ServerSettings, reporter: Reporter, listener: socket.
     guard.endpoints = frozenset(route.path for route in application.routes if "{" not in route.path)
     failure = application.engines.failure
     failure.add_done_callback(lambda _: _stop(server))
-    application.engines.start()
+    application.start()
     front.open(application.asgi)
     try:
         await serving
     finally:
         stalls.cancel()
-        await application.engines.stop()
+        await application.stop()
     if failure.done() and (error := failure.exception()) is not None:
         raise error
     failure.cancel()

@@ -44,13 +44,16 @@ class TranslationService:
         self._planners: dict[str, TextPlanner] = {}
         self._word_sets: dict[str, list[WordSet]] = {}
 
-    async def translate(self, request: TranslationRequest) -> list[TextResult]:
-        """The results in the order of the texts; RequestError for what cannot be done."""
+    async def translate(self, request: TranslationRequest, max_characters: int | None = None) -> list[TextResult]:
+        """The results in the order of the texts; RequestError for what cannot be done.
+
+        `max_characters`: instead of the limit of requests.
+        """
         target = self.require(request.target)
         source = None if request.source == AUTO else self.require(request.source)
         texts = [clean_input(text) for text in request.texts]
-        if sum(map(len, texts)) > self.limits.max_characters:
-            limit = self.limits.max_characters
+        limit = self.limits.max_characters if max_characters is None else max_characters
+        if sum(map(len, texts)) > limit:
             raise RequestError(400, f"Invalid request: request exceeds text limit ({limit:,} characters)")
         detections = [self.detect(text)[0] if source is None else None for text in texts]
         routes = [

@@ -31,6 +31,8 @@ class Limits:
     max_alternatives: int = 20
     timeout: float = 60.0
     """Seconds until a request is answered."""
+    file_timeout: float = 600.0
+    """Seconds until a file is translated."""
     receive_timeout: float = 15.0
     """Seconds that a client may take to send its headers, or the next part of its body."""
     max_stored_bytes: int = 256 << 20
@@ -70,6 +72,10 @@ class EngineChoice:
 
         spec = TranslatorSpec((str(run.path),), self.overrides, self.device, rescore_canonical=False)
         return spec if self.engine is None else replace(spec, engine=self.engine)
+
+    def inspection_spec(self, run: ServedRun) -> "TranslatorSpec":
+        """How the inspector opens a run: in our own engine, exactly."""
+        return replace(self.spec(run), engine="torch", overrides=(*self.overrides, "search.precision=fp32"))
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from nmt_cli.inference.translator import best_combinations
 
 SENTENCES_PER_JOB = 8  # of one line, about
 SURROGATES = re.compile("[\ud800-\udfff]")
-LINE_BREAK = re.compile(r"\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
+LINE_BREAK = re.compile(r"\r\n|[\n\r\u2028\u2029]")
 _BLOCK_TAG = re.compile(
     "address|article|aside|blockquote|body|br|d[dlt]|details|div|fieldset|fig(caption|ure)|footer|form|h[1-6r]|head|header"
     "|html|li|main|nav|[ou]l|opt(group|ion)|p|pre|section|select|table|t(body|d|extarea|foot|h|head|itle|r)"

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import signal
 import time
 import urllib.error
@@ -64,9 +65,20 @@ class Server:
 
 
 @pytest.fixture(scope="session")
-def server(tiny_run: Path) -> Iterator[Server]:
-    """A server of one run, en to de, that is ready."""
-    served = Server(tiny_run)
+def second_run(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same weights, as a run from German to French."""
+    folder = tmp_path_factory.mktemp("runs") / "second"
+    shutil.copytree(tiny_run, folder)
+    recipe = (folder / "recipe.yaml").read_text()
+    recipe = recipe.replace("source: en\n", "source: de\n").replace("target: de\n  train", "target: fr\n  train")
+    (folder / "recipe.yaml").write_text(recipe)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def server(tiny_run: Path, second_run: Path) -> Iterator[Server]:
+    """A server of two runs, English to German and German to French, that is ready."""
+    served = Server(tiny_run, second_run)
     try:
         served.wait_until_ready()
         yield served

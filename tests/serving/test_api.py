@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 import nmt_cli
+from nmt_cli.inference.inspection import inspect_sentence
 from tests.serving.conftest import Server
 
 TEXT = "The old man reads a book."
@@ -46,9 +47,9 @@ def test_the_tags_of_html_are_taken_out_and_the_answer_is_escaped(server: Server
 
 def test_the_language_is_detected_where_source_is_auto(server: Server) -> None:
     _, answer = server.post("/translate", {"q": TEXT, "source": "auto", "target": "de"})
-    assert answer["detectedLanguage"] == {"confidence": 100.0, "language": "en"}
-    assert server.post("/detect", {"q": TEXT}) == (200, [{"confidence": 100.0, "language": "en"}])
-    assert server.post("/detect", {"q": "我喜欢读书"}) == (200, [{"confidence": 0.0, "language": "en"}])
+    assert answer["detectedLanguage"]["language"] == "en"
+    assert [language["language"] for language in server.post("/detect", {"q": TEXT})[1]] == ["en", "de"]
+    assert server.post("/detect", {"q": "我喜欢读书"})[1][0]["confidence"] == 0
 
 
 def test_sentences_are_given_where_they_are_asked_for(server: Server) -> None:
@@ -59,12 +60,64 @@ def test_sentences_are_given_where_they_are_asked_for(server: Server) -> None:
 
 
 def test_what_is_served_is_said(server: Server, tiny_run: Path) -> None:
-    german = {"code": "de", "name": "German", "targets": []}
-    assert server.get("/languages") == (200, [{"code": "en", "name": "English", "targets": ["de"]}, german])
+    assert server.get("/languages") == (
+        200,
+        [
+            {"code": "en", "name": "English", "targets": ["de", "fr"]},
+            {"code": "de", "name": "German", "targets": ["fr"]},
+            {"code": "fr", "name": "French", "targets": []},
+        ],
+    )
     status, settings = server.get("/frontend/settings")
     assert status == 200 and settings["language"]["target"] == {"code": "de", "name": "German"}
-    assert [run["name"] for run in settings["runs"]] == [tiny_run.name]
-    assert "nmt_requests_total" in server.get("/metrics")[1]
+    assert [run["name"] for run in settings["runs"]] == [tiny_run.name, "second"]
+    assert 'nmt_requests_total{endpoint="/languages",status="200"}' in server.get("/metrics")[1]
+    paths = server.get("/spec")[1]["paths"]
+    assert {"/translate", "/detect", "/languages", "/inspect", "/v2/translate"} <= set(paths)
+
+
+def test_a_pair_without_a_run_is_translated_through_a_third_language(
+    server: Server, tiny_run: Path, second_run: Path
+) -> None:
+    _, answer = server.post("/translate", {"q": TEXT, "source": "en", "target": "fr", "sentences": True})
+    assert answer["translatedText"] == translated(second_run, translated(tiny_run, TEXT))
+    assert answer["via"] == ["de"] and "third language" in answer["warnings"][0]
+    _, answer = server.post("/translate", {"q": [TEXT, TEXT], "source": "en-GB", "target": "FR"})
+    assert answer["via"] == [["de"], ["de"]]
+
+
+def test_a_language_is_not_translated_to_itself(server: Server) -> None:
+    assert server.post("/translate", {"q": TEXT, "source": "de", "target": "de"})[1] == {"translatedText": TEXT}
+
+
+def test_alignment_and_attention_are_those_of_our_own_engine(server: Server, tiny_run: Path) -> None:
+    translator = nmt_cli.load_run(tiny_run)
+    target = translator.translate([TEXT])[0].text
+    ids = [translator.tokenizers.target.encode([translator.planner.normalizer(text)])[0] for text in (TEXT, target)]
+    query = {"q": f"{TEXT}\n12", "source": "en", "target": "de", "alignment": True, "attention": True}
+    _, answer = server.post("/translate", query)
+    sentence, number = answer["sentences"]
+    assert sentence["target"] == target
+    assert [[tuple(link) for link in sentence["alignment"]]] == translator.word_alignments([(ids[0], ids[1])])
+    assert number["alignment"] == [[0, 0]]
+    attention = sentence["attention"]
+    heads = attention["weights"][0]
+    assert len(heads[0]) == len(attention["target_words"]) and len(heads[0][0]) == len(attention["source_words"])
+
+
+def test_a_sentence_is_inspected(server: Server, tiny_run: Path) -> None:
+    translator = nmt_cli.load_run(tiny_run)
+    query = {"text": TEXT, "source": "en", "target": "de", "beam": True}
+    status, answer = server.post("/inspect", query)
+    assert status == 200
+    assert answer == {"run": tiny_run.name, **json.loads(json.dumps(inspect_sentence(translator, TEXT, beam=True)))}
+    _, continued = server.post("/inspect", {**query, "prefix": "Der alte", "alternatives": False, "beam": False})
+    assert continued["translation"].startswith("Der alte") and "beam" not in continued
+    _, given = server.post("/inspect", {**query, "translation": "Der Mann."})
+    assert given["translation"] == "Der Mann." and given["score"] is None
+    assert server.post("/inspect", {**query, "target": "fr"})[0] == 400
+    assert server.post("/inspect", {**query, "text": ""})[0] == 400
+    assert server.post("/inspect", {**query, "text": "a" * 2001})[0] == 400
 
 
 REFUSED: list[tuple[dict[str, Any], int, str]] = [

@@ -1,0 +1,119 @@
+"""Clients that leave, stall or talk nonsense, workers that are killed, and the end of the server."""
+
+import http.client
+import json
+import os
+import signal
+import socket
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from nmt_cli.serving.settings import describe_runs
+from tests.conftest import run
+from tests.serving.conftest import Server
+
+QUERY = {"q": "The old man reads a book.", "source": "en", "target": "de"}
+
+
+def children(process_id: int) -> list[int]:
+    """The processes that a process has started, workers only."""
+    path = Path(f"/proc/{process_id}/task/{process_id}/children")
+    processes = [int(number) for number in path.read_text().split()]
+    return [number for number in processes if b"spawn_main" in Path(f"/proc/{number}/cmdline").read_bytes()]
+
+
+def talk(server: Server, content: bytes, *, half_close: bool = False, timeout: float = 30.0) -> bytes:
+    """What the server answers to raw bytes, until it closes the connection."""
+    answer = b""
+    with (
+        socket.create_connection(("127.0.0.1", server.port), timeout=timeout) as connection,
+        suppress(ConnectionResetError, BrokenPipeError),  # we had not sent all
+    ):
+        connection.sendall(content)
+        if half_close:
+            connection.shutdown(socket.SHUT_WR)
+        while part := connection.recv(65536):
+            answer += part
+            if b"\r\n\r\n" in answer and not half_close and b"content-length" in answer:
+                break
+    return answer
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\x00\x01\x02\r\n\r\n", b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n",
+        b"POST /translate HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n",
+        b"POST /translate HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"a" * 1_000_000 + b"\r\n\r\n",
+    ],
+)  # fmt: skip
+def test_nonsense_is_refused_and_the_server_lives(server: Server, content: bytes) -> None:
+    answer = talk(server, content, half_close=True)
+    assert answer == b"" or answer.startswith((b"HTTP/1.1 4", b"HTTP/1.0 4"))
+    assert server.get("/health")[0] == 200
+
+
+def test_a_body_that_is_announced_too_large_is_refused_before_it_is_sent(server: Server) -> None:
+    answer = talk(server, b"POST /translate HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999999\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 413") and b'"error"' in answer
+
+
+def test_a_client_that_leaves_costs_nothing_more(server: Server) -> None:
+    body = json.dumps({**QUERY, "q": [f"The man reads {number}." for number in range(4000)]}).encode()
+    with socket.create_connection(("127.0.0.1", server.port)) as connection:
+        head = "POST /translate HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        connection.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        time.sleep(0.5)
+    assert server.post("/translate", QUERY)[0] == 200
+    counts = dict(line.rsplit(" ", 1) for line in server.get("/metrics")[1].splitlines() if line[0] != "#")
+    assert int(counts["nmt_clients_gone_total"]) >= 1 and int(counts["nmt_texts_dropped_total"]) > 1000
+    assert int(counts["nmt_queue_texts"]) == 0
+
+
+@pytest.mark.slow
+def test_a_killed_worker_is_replaced_and_nobody_notices(server: Server) -> None:
+    expected = server.post("/translate", QUERY)
+    for worker in children(server.process.pid):
+        os.kill(worker, signal.SIGKILL)
+    assert server.post("/translate", QUERY) == expected
+    status, answer = server.post("/inspect", {"text": "Two dogs.", "source": "en", "target": "de"})
+    assert status == 200 and answer["text"] == "Two dogs."
+
+
+@pytest.mark.slow
+def test_slow_senders_are_cut_off_and_sigterm_answers_what_is_open(tiny_run: Path) -> None:
+    server = Server(tiny_run, "--receive-timeout", 1)
+    server.wait_until_ready()
+    assert talk(server, b"GET / HTTP/1.1\r\nHost: loc", timeout=20) == b""
+    slow_body = b"POST /translate HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n{"
+    assert talk(server, slow_body, timeout=20).startswith(b"HTTP/1.1 408")
+    answers: list[int] = []
+    texts = [f"The man reads {number}." for number in range(500)]
+    thread = threading.Thread(target=lambda: answers.append(server.post("/translate", {**QUERY, "q": texts})[0]))
+    thread.start()
+    time.sleep(0.3)
+    assert server.stop() == 0
+    thread.join()
+    assert answers == [200]
+    with pytest.raises(OSError):
+        http.client.HTTPConnection("127.0.0.1", server.port).connect()
+
+
+def test_what_cannot_be_served_is_said_at_once(tmp_path: Path, tiny_run: Path) -> None:
+    done = run("serve", tmp_path / "none")
+    assert done.returncode == 2 and b"no such run folder" in done.stderr
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        done = run("serve", tiny_run, "--port", taken.getsockname()[1])
+    assert done.returncode == 2 and b"cannot listen at 127.0.0.1" in done.stderr
+
+
+def test_runs_with_the_same_name_get_numbers(tiny_run: Path) -> None:
+    assert [described.name for described in describe_runs([tiny_run, tiny_run])] == ["tiny", "tiny-2"]

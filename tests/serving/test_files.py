@@ -1,0 +1,74 @@
+"""Files: translated, kept for a while under names that nobody can guess, and nothing else."""
+
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+import nmt_cli
+from nmt_cli.serving.errors import RequestError
+from nmt_cli.serving.files import FileStore
+from nmt_cli.serving.settings import Limits
+from tests.serving.conftest import Server
+
+TEXT = "The old man reads a book.\r\n\r\nTwo dogs."
+
+
+def form(content: bytes, file_name: str = "a.txt", target: str = "de") -> tuple[bytes, str]:
+    """A multipart form, and its content type."""
+    fields = "".join(
+        f'--edge\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
+        for name, value in (("source", "en"), ("target", target))
+    )
+    file = f'--edge\r\nContent-Disposition: form-data; name="file"; filename="{file_name}"\r\n\r\n'
+    return f"{fields}{file}".encode() + content + b"\r\n--edge--\r\n", "multipart/form-data; boundary=edge"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_text_file_is_translated(server: Server, tiny_run: Path, encoding: str) -> None:
+    body, content_type = form(TEXT.encode(encoding))
+    status, answer = server.post("/translate_file", body, **{"Content-Type": content_type})
+    assert status == 200 and answer["translatedFileUrl"].startswith(f"{server.url}/download_file/")
+    first, second = (nmt_cli.translate(tiny_run, [line])[0].text for line in (TEXT[:25], TEXT[29:]))
+    with urllib.request.urlopen(answer["translatedFileUrl"]) as response:
+        assert response.read().decode() == f"{first}\r\n\r\n{second}"
+        assert response.headers["Content-Disposition"].startswith("attachment")
+
+
+@pytest.mark.parametrize(
+    "content, file_name, target, words",
+    [
+        (b"\xff\xffx", "a.txt", "de", "not UTF-8"), (b"x", "a.exe", "de", ".exe not supported"),
+        (b"x", "../../a.txt", "zz", "zz is not supported"), (b"x", "", "de", "file"),
+    ],
+)  # fmt: skip
+def test_other_files_are_refused(server: Server, content: bytes, file_name: str, target: str, words: str) -> None:
+    body, content_type = form(content, file_name, target)
+    status, answer = server.post("/translate_file", body, **{"Content-Type": content_type})
+    assert status == 400 and words in answer["error"]
+
+
+def test_broken_forms_are_refused(server: Server) -> None:
+    body, content_type = form(b"x")
+    assert server.post("/translate_file", body, **{"Content-Type": "multipart/form-data"})[0] == 400
+    assert server.post("/translate_file", body[:60], **{"Content-Type": content_type})[0] == 400
+    assert server.post("/translate_file", b"{}")[0] == 400
+
+
+def test_no_name_leads_out_of_the_folder(server: Server) -> None:
+    for name in ("..%2F..%2Fetc%2Fpasswd", "passwd", "a" * 24 + ".txt%00"):
+        assert server.get(f"/download_file/{name}")[0] in (400, 404)
+    assert server.get(f"/download_file/{'a' * 24}.txt")[0] == 404
+
+
+def test_files_are_bounded_and_expire() -> None:
+    store = FileStore(Limits(max_stored_bytes=10, file_lifetime=1000))
+    name = store.add(b"12345678", ".txt")
+    path = store.path(name)
+    assert path is not None and path.read_bytes() == b"12345678"
+    with pytest.raises(RequestError, match="Too many files"):
+        store.add(b"123", ".txt")
+    store.limits = Limits(max_stored_bytes=10, file_lifetime=-1)
+    assert store.path(name) is None and not path.exists()
+    store.close()
+    assert not path.parent.exists()
