@@ -17,8 +17,10 @@ from nmt_cli.data.prepared.store import Tokenizers
 from nmt_cli.data.sources.bad_rows import dropped_rows
 from nmt_cli.data.sources.base import MissingTextError
 from nmt_cli.data.sources.corpus import Corpus, find_corpus, pending_downloads, search_folders
+from nmt_cli.data.tokenization.coverage import missing_characters
 from nmt_cli.device import choose_dtype, find_device
 from nmt_cli.errors import DataError, RecipeError, UserError
+from nmt_cli.evaluation.metrics import default_bleu_tokenizer, tokenizer_error
 from nmt_cli.export.exporting import FORMATS, incompatibilities
 from nmt_cli.models.contract import TranslationModel
 from nmt_cli.recipe.loader import SECTIONS, Recipe, load_recipe
@@ -125,6 +127,14 @@ def _check_text(recipe: Recipe, base_tokenizers: Tokenizers | None, run_path: Pa
     except DataError as error:
         yield Finding("error", "tokenizer", str(error))
         return
+    if corpus.dev is None and len(pairs) == 1:
+        yield Finding("error", "corpus.train", "one pair is too few to hold out a development part")
+    if base_tokenizers is not None:
+        yield from _check_characters(base_tokenizers, pairs)
+    if (
+        reason := tokenizer_error(recipe.training.metric_tokenize or default_bleu_tokenizer(recipe.corpus.target))
+    ) is not None:
+        yield Finding("error", "training.metric_tokenize", reason)
     total_pairs = sum(stats.pair_count for stats in stats_by_split["train"])
     sample = _CorpusSample(tokenizers, *token_lengths(tokenizers, pairs), total_pairs)
     if base_tokenizers is None:
@@ -170,6 +180,14 @@ def _train_tokenizers(recipe: Recipe, pairs: list[TextPair]) -> Tokenizers:
         fast_config,
         nfc=recipe.corpus.normalization.unicode != "none",
     )
+
+
+def _check_characters(tokenizers: Tokenizers, pairs: list[TextPair]) -> Iterator[Finding]:
+    """Characters that the base run has never seen."""
+    for index, side in enumerate(SIDES):
+        problem = missing_characters(getattr(tokenizers, side), (pair[index] for pair in pairs))
+        if problem is not None:
+            yield Finding("warning", "training.init_from", f"{side}: {problem}: they are spelled in bytes or lost")
 
 
 def _check_vocabulary(vocab_size: int, sample: _CorpusSample) -> Iterator[Finding]:

@@ -14,7 +14,7 @@ from nmt_cli.distributed.process_group import SINGLE_PROCESS, MainProcessFailed,
 from nmt_cli.errors import DeviceError, TrainingError
 from nmt_cli.evaluation.calibration import fit_calibration
 from nmt_cli.evaluation.metrics import Score, corpus_scores, default_bleu_tokenizer
-from nmt_cli.evaluation.validation import Validator, translate_as_cli
+from nmt_cli.evaluation.validation import Validator, translate_as_cli, unigram_loss
 from nmt_cli.inference.confidence import CalibrationFile, calibration_key
 from nmt_cli.inference.translator import Translator
 from nmt_cli.recipe.loader import Recipe
@@ -67,7 +67,18 @@ def train(
 def _make_validator(run: TrainingRun) -> Validator:
     split, recipe = run.data.split("dev"), run.recipe
     assert split is not None
-    return Validator(run.model, split, run.data.tokenizers, recipe.training, recipe.search, run.profile, run.processes)
+    tokenizers = run.data.tokenizers
+    _, training_targets = run.data.variants[0]
+    return Validator(
+        run.model,
+        split,
+        tokenizers,
+        recipe.training,
+        recipe.search,
+        run.profile,
+        run.processes,
+        unigram_loss(training_targets, split.target_ids, tokenizers.vocabulary.target_size),
+    )
 
 
 def _run_trainer(trainer: Trainer) -> TrainingState:

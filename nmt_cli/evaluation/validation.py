@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from nmt_cli.data.batching import batch_by_length, collate
-from nmt_cli.data.prepared.store import Split, Tokenizers
+from nmt_cli.data.prepared.store import SequenceStore, Split, Tokenizers
 from nmt_cli.data.text_profile import TextProfile
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.torch_engine import TorchEngine
@@ -22,6 +22,8 @@ from nmt_cli.training.batches import to_device
 from nmt_cli.training.config import TrainingConfig
 from nmt_cli.training.loss import evaluate_loss
 from nmt_cli.training.metrics import ValidationResult
+
+MAX_BASELINE_TOKENS = 1 << 22  # training tokens whose frequencies are counted
 
 
 def translate_distributed(translator: Translator, lines: Sequence[str], processes: ProcessGroup) -> list[str]:
@@ -61,6 +63,20 @@ def translate_as_cli(
     return [text for block in ordered_blocks for text in block]
 
 
+def unigram_loss(training: SequenceStore, development: SequenceStore, vocab_size: int) -> float:
+    """Loss per development token, in nats, of a model that knows only how frequent each token is in the training text.
+
+    Ends of sentences are tokens, too; every token counts once more than it occurs.
+    """
+    sample = np.asarray(training.ids[: min(int(training.offsets[-1]), MAX_BASELINE_TOKENS)])
+    sentences = max(1, round(len(training) * len(sample) / max(1, int(training.offsets[-1]))))
+    counts = np.append(np.bincount(sample, minlength=vocab_size) + 1, sentences)  # the last: ends of sentences
+    log_probabilities = np.log(counts / counts.sum())
+    ids = np.asarray(development.ids[: int(development.offsets[-1])])
+    total = log_probabilities[ids].sum() + len(development) * log_probabilities[-1]
+    return -float(total) / (len(ids) + len(development))
+
+
 class Validator:
     """Scores a model on the development text; all processes share the work and return the same result."""
 
@@ -73,8 +89,9 @@ class Validator:
         search: SearchConfig,
         profile: TextProfile,
         processes: ProcessGroup = SINGLE_PROCESS,
+        baseline_loss: float | None = None,
     ) -> None:
-        self.processes = processes
+        self.processes, self.baseline_loss = processes, baseline_loss
         self.model, self.split, self.config = model, split, config
         self.vocabulary = tokenizers.vocabulary
         validation_search = search.model_copy(
@@ -96,13 +113,20 @@ class Validator:
     def __call__(self) -> ValidationResult:
         """Validate the model with its current weights."""
         if self.config.metric == "loss":
-            return ValidationResult(self.loss(), {})
+            return ValidationResult(self.loss(), {}, baseline_loss=self.baseline_loss)
         texts = translate_distributed(self.translator, self.split.sources, self.processes)
         results = corpus_scores(texts, [self.split.references], ["bleu", "chrf"], tokenize=self.tokenize)
         scores = {result.name: result.score for result in results}
         if self.config.metric == "ter":
             scores["ter"] = corpus_scores(texts, [self.split.references], ["ter"])[0].score
-        return ValidationResult(self.loss(), scores, self._sample_translations(texts))
+        has_one_output = len(set(texts)) == 1 and len(set(self.split.sources)) > 1
+        return ValidationResult(
+            self.loss(),
+            scores,
+            self._sample_translations(texts),
+            texts[0] if has_one_output else None,
+            self.baseline_loss,
+        )
 
     def loss(self) -> float:
         """Negative log-likelihood per target token in nats, ends of sentences included."""

@@ -64,18 +64,19 @@ class TrainingConfig(Section):
     validate_every: int = Field(default=500, ge=1)
     """Updates between validations; each writes a checkpoint."""
     metric: Metric = "bleu"
-    """Score on the development text that decides which checkpoint is best."""
+    """Score on the development text that decides which checkpoint is best; equal scores are decided by the loss."""
     metric_tokenize: str | None = None
     """sacreBLEU tokenizer for BLEU; null: depends on the target language (zh for Chinese, char for
     Japanese, Korean and other languages without spaces, else 13a)."""
     validation_beam: int = Field(default=1, ge=1)
     """Beam size of the translations that are scored during training."""
     patience: int | None = Field(default=None, ge=1)
-    """Stop after this many validations in a row without a better score; null: never."""
+    """Stop after this many validations in a row, after the warm-up, in which neither score nor loss was the best so
+    far; null: never."""
     plateau_factor: float = Field(default=0.5, gt=0, lt=1)
     """Schedule plateau: the factor of the learning rate after plateau_patience validations."""
     plateau_patience: int = Field(default=2, ge=1)
-    """Schedule plateau: validations in a row without a better score that lower the learning rate."""
+    """Schedule plateau: so many such validations in a row lower the learning rate."""
     average_checkpoints: int = Field(default=1, ge=1)
     """Validate the mean of this many last checkpoints, and keep it as the best one."""
     ema_decay: float | None = Field(default=None, gt=0, lt=1)

@@ -28,6 +28,8 @@ class ValidationResult:
     loss: float  # negative log-likelihood per token, in nats
     scores: dict[str, float]
     samples: list[dict[str, str]] = field(default_factory=list)
+    only_output: str | None = None  # the translation that all of several different sources have, if so
+    baseline_loss: float | None = None  # of a model that knows only how frequent each token is
 
     def score(self, metric: Metric) -> float:
         """The value of a metric, negated where lower is better."""

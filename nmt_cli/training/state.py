@@ -7,8 +7,10 @@ from typing import Any
 # Fields that checkpoints of earlier versions have under another name
 EARLIER_NAMES = {
     "best": "best_score",
-    "stale": "validations_since_best",
-    "plateau_stale": "plateau_bad_validations",
+    "stale": "stale_validations",
+    "validations_since_best": "stale_validations",
+    "plateau_stale": "plateau_stale_validations",
+    "plateau_bad_validations": "plateau_stale_validations",
     "rate_factor": "learning_rate_scale",
     "seconds": "training_seconds",
     "group": "batches_per_update",
@@ -33,8 +35,10 @@ class TrainingState:
     batch: int = 0  # the next batch of the epoch
     best_score: float | None = None
     best_update: int = 0
-    validations_since_best: int = 0
-    plateau_bad_validations: int = 0  # the same, but since the learning rate was last lowered
+    best_loss: float | None = None  # of the checkpoint with best_score; None: not known
+    lowest_validation_loss: float | None = None  # of all validations
+    stale_validations: int = 0  # in a row, in which neither score nor loss was the best so far
+    plateau_stale_validations: int = 0  # the same, but since the learning rate was last lowered
     learning_rate_scale: float = 1.0
     training_seconds: float = 0.0
     batches_per_update: int = 1  # over all processes

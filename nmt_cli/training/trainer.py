@@ -1,6 +1,5 @@
 """The training loop: updates, validations, checkpoints, and the way back when training diverges."""
 
-import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -33,6 +32,7 @@ from nmt_cli.training.memory import peak_memory
 from nmt_cli.training.metrics import MetricLogger, TrainMetrics, ValidationResult
 from nmt_cli.training.optimizer import FlatOptimizer
 from nmt_cli.training.parameters import FlatParameters
+from nmt_cli.training.progress import judge_validation, not_learning
 from nmt_cli.training.schedule import scheduled_learning_rate
 from nmt_cli.training.signals import TrainingInterrupted
 from nmt_cli.training.state import TrainingState
@@ -84,7 +84,7 @@ class Trainer:
         self._initial_weights: Tensor | None = self.parameters.master.to("cpu", copy=True)
         self._initialized_from_run = False
         self._bar_text = ""
-        self._split_reported = False
+        self._split_reported = self._problem_reported = False
 
     def load_initial_weights(self, tensors: NamedTensors) -> None:
         """Start at update 0 with these weights instead of random ones, and validate them first.
@@ -342,35 +342,33 @@ class Trainer:
             validation = self.validate()
         keep_freed_memory()  # returns what the search has freed to the system: it is fragmented
         self.model.train()
-        score = validation.score(config.metric)
-        is_best = not math.isnan(score) and (state.best_score is None or score > state.best_score)
+        is_best = judge_validation(state, validation, config)
         if is_best:
-            state.best_score, state.best_update = score, state.update
-            state.validations_since_best = state.plateau_bad_validations = 0
             named_weights = self.parameters.unflatten(
                 self.parameters.master if validation_weights is None else validation_weights
             )
             self.checkpointer.write_best(state.update, named_weights, {"loss": validation.loss, **validation.scores})
-        else:
-            state.validations_since_best += 1
-            state.plateau_bad_validations += 1
         self._apply_patience()
         state.training_seconds += self.processes.broadcast_scalar(time.perf_counter() - started)
         self.logger.log_validation(state, validation, is_best)
+        problem = not_learning(state, validation, config)
+        if problem is not None and not self._problem_reported:
+            self.reporter.warning(problem)
+        self._problem_reported = problem is not None
 
     def _apply_patience(self) -> None:
-        """Lower the learning rate or stop after too many validations without a better score."""
+        """Lower the learning rate or stop after too many stale validations."""
         state, config = self.state, self.config
-        if config.schedule == "plateau" and state.plateau_bad_validations >= config.plateau_patience:
+        if config.schedule == "plateau" and state.plateau_stale_validations >= config.plateau_patience:
             state.learning_rate_scale *= config.plateau_factor
-            state.plateau_bad_validations = 0
+            state.plateau_stale_validations = 0
         state.stop_reason = self._find_stop_reason()
 
     def _find_stop_reason(self) -> str | None:
         """Why training ends before its last update; None if it does not."""
         state, config = self.state, self.config
-        if config.patience is not None and state.validations_since_best >= config.patience:
-            return f"no better validation in {state.validations_since_best}: stopped at {state.update}"
+        if config.patience is not None and state.stale_validations >= config.patience:
+            return f"no better score or loss in {state.stale_validations} validations: stopped at {state.update}"
         if config.max_minutes is not None and state.training_seconds > 60 * config.max_minutes:
             return f"stopped by training.max_minutes at update {state.update}"
         return None

@@ -141,6 +141,28 @@ def test_text_that_cannot_be_used_is_found(toy: Path, damage: Any, level: str, a
     assert about in said(findings(toy), level)
 
 
+def test_a_single_pair_is_refused_as_training_refuses_it(toy: Path) -> None:
+    for side in ("ab", "ba"):
+        (toy / f"text/train.{side}").write_text("ba\n")
+    corpus = {"root": str(toy / "text"), "source": "ab", "target": "ba"}
+    assert "one pair is too few to hold out a development part" in said(findings(toy, corpus=corpus), "error")
+    assert "one pair" not in said(findings(toy), "error")
+
+
+def test_a_metric_that_cannot_be_computed_is_an_error(toy: Path) -> None:
+    assert "training.metric_tokenize: " in said(findings(toy, "training.metric_tokenize=ja-mecab"), "error")
+
+
+def test_bad_rows_are_named_with_their_share(toy: Path) -> None:
+    rows = [f"{source}\t{source}\n" for source in (toy / "text/train.ab").read_text().splitlines()]
+    (toy / "text/x.tsv").write_text("".join(["ab\tba\n", *rows[:99], "ba\n", "ba\n"]))
+    corpus = {"root": str(toy / "text"), "source": "ab", "target": "ba", "train": [{"tsv": "x.tsv"}]}
+    warnings = said(findings(toy, corpus=corpus), "warning")
+    path = toy / "text/x.tsv"
+    assert f"2 rows dropped: no tab, as in {path}:101: ba (2.0%)" in warnings
+    assert f"1 row dropped: header, as in {path}:1: ab ⇥ ba; header: true in its entry" in warnings
+
+
 def test_a_broken_archive_is_found(toy: Path) -> None:
     whole = gzip.compress((toy / "text/train.ab").read_bytes())
     (toy / "text/train.ab").unlink()

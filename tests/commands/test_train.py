@@ -223,7 +223,7 @@ def test_a_run_that_patience_ended_stays_ended_when_resumed_and_goes_on_with_mor
     toy: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Killed after it ended and before its test was scored, it must not train on."""
-    options = {"updates": 50, "validate_every": 1, "learning_rate": 1e-9, "metric": "chrf"}
+    options = {"updates": 50, "validate_every": 1, "learning_rate": 1e-30, "warmup_updates": 0, "metric": "chrf"}
     first = train(toy_recipe(toy / "text", patience=3, **options), toy / "run", QUIET)
     again = train(toy_recipe(toy / "text", patience=3, **options), toy / "run", Reporter(), resume=True)
     assert again.state.update == first.state.update
@@ -359,10 +359,10 @@ def test_resuming_before_the_first_checkpoint_starts_at_zero(toy: Path, capsys: 
 
 
 def test_patience_ends_a_run_that_gets_no_better(toy: Path) -> None:
-    recipe = toy_recipe(toy / "text", updates=50, validate_every=1, patience=3, learning_rate=1e-9, metric="chrf")
+    recipe = toy_recipe(toy / "text", updates=50, validate_every=1, patience=3, warmup_updates=0, learning_rate=1e-30)
     result = train(recipe, toy / "run", QUIET)
     assert result.state.update < 50
-    assert "no better validation in 3" in str(result.state.stop_reason)
+    assert "no better score or loss in 3 validations" in str(result.state.stop_reason)
 
 
 def test_plateau_lowers_the_rate(toy: Path) -> None:

@@ -26,6 +26,7 @@ from nmt_cli.data.sources.bad_rows import BadRows
 from nmt_cli.data.sources.base import ParallelText
 from nmt_cli.data.sources.corpus import Corpus
 from nmt_cli.data.text_profile import LineLengths, TextProfile
+from nmt_cli.data.tokenization.coverage import missing_characters
 from nmt_cli.data.tokenization.encoding import EncodedBlock, make_pair_encoder, variant_count
 from nmt_cli.data.tokenization.tokenizer import TokenizerConfig, batched
 from nmt_cli.data.tokenization.training import train_tokenizer
@@ -34,7 +35,7 @@ from nmt_cli.fs import atomic_folder, sha256_of_file
 from nmt_cli.reporting import Reporter
 from nmt_cli.workers import MapFunction, PoolFactory, serial_pool
 
-MAX_PROFILE_LINES = 100_000  # lines that abbreviations are learned from
+MAX_PROFILE_LINES = 100_000  # lines that abbreviations are learned from, and characters are counted in
 PAIRS_PER_ENCODE_BLOCK = 2000  # pairs encoded together, in any process
 
 
@@ -170,7 +171,12 @@ class _Preparation:
 
     def _obtain_tokenizers(self, clean_text: CleanText) -> Tokenizers:
         if self.settings.given_tokenizers is not None:
-            return self.settings.given_tokenizers
+            tokenizers = self.settings.given_tokenizers
+            for side in SIDES:
+                lines = clean_text.sample(side, MAX_PROFILE_LINES)
+                if (problem := missing_characters(getattr(tokenizers, side), lines)) is not None:
+                    self.reporter.warning(f"training.init_from: {side}: {problem}: they are spelled in bytes or lost")
+            return tokenizers
         config, nfc = self.settings.tokenizer, self.settings.corpus.normalization.unicode != "none"
         self.reporter.info(f"training a {config.type} tokenizer")
         return train_tokenizers(lambda side: clean_text.sample(side, config.sample_lines), config, nfc=nfc)

@@ -1,0 +1,26 @@
+"""Characters of a text that a vocabulary lacks, such as those of a new language in a fine-tuning."""
+
+from collections import Counter
+from collections.abc import Iterable
+
+from nmt_cli.data.tokenization.tokenizer import BYTE_TOKENS, TextTokenizer
+from nmt_cli.vocabulary import SPECIAL_TOKENS
+
+MAX_SHOWN_CHARACTERS = 10
+MIN_REPORTED_SHARE = 1e-4
+
+
+def missing_characters(tokenizer: TextTokenizer, lines: Iterable[str]) -> str | None:
+    """Which share of the characters, white space apart, no subword of the tokenizer has; None if it is negligible."""
+    tokens = set(tokenizer.ids_to_tokens(range(tokenizer.vocab_size))) - {*SPECIAL_TOKENS, *BYTE_TOKENS}
+    alphabet = set("".join(tokens))
+    counts: Counter[str] = Counter()
+    for line in lines:
+        counts.update(line)
+    counts = Counter({character: count for character, count in counts.items() if not character.isspace()})
+    missing = Counter({character: count for character, count in counts.items() if character not in alphabet})
+    share = missing.total() / max(1, counts.total())
+    if share < MIN_REPORTED_SHARE:
+        return None
+    shown = " ".join(character for character, _ in missing.most_common(MAX_SHOWN_CHARACTERS))
+    return f"{share:.2%} of the characters are not in the vocabulary ({shown}{' …' if len(missing) > 10 else ''})"
