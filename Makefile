@@ -1,11 +1,12 @@
 # make quickstart | test | test-all [WORKERS=2] | test-precision PRECISION=fp32 | check | format | bench [RUN=RUN] |
-#      comparison [JOBS=1] | fuzz [MINUTES=10] | lock | audit; each builds .venv first if it is not there.
+#      comparison [JOBS=1] | screenshots [RUNS='RUN ...'] | fuzz [MINUTES=10] | lock | audit; each builds .venv first
+#      if it is not there.
 # make clean deletes .venv, runs and prepared.
 PYTHON ?= python3
 BIN := .venv/bin
 PYTEST = $(BIN)/python -m pytest -n $(or $(WORKERS),2) --dist loadfile --no-loadscope-reorder
 
-.PHONY: quickstart test test-all test-precision check format bench comparison fuzz lock audit clean
+.PHONY: quickstart test test-all test-precision check format bench comparison screenshots fuzz lock audit clean
 
 # quickstart needs the core alone; tests and checks need developers' tools and the extras, in the same .venv
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
@@ -54,6 +55,10 @@ check: .venv/all
 format: .venv/all
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+# the page of nmt serve for docs/serving.md, taken in Chromium. RUNS: trained runs, runs/quickstart if there are none
+screenshots: .venv/all
+	$(BIN)/python tools/screenshots.py $(RUNS)
 
 # needs NMT_DATA=folder with multi30k/; fills the tables of docs/benchmarks.md. RUN: a trained run
 bench: .venv/all

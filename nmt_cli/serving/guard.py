@@ -20,7 +20,7 @@ MAX_DISCARDED_BYTES = 32 << 20  # of a body that is refused
 MAX_DISCARD_SECONDS = 5.0
 SECURITY_HEADERS = [
     (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
+    (b"referrer-policy", b"same-origin"),
     (b"cross-origin-resource-policy", b"same-origin"),
 ]
 CORS_HEADERS = [(b"access-control-allow-methods", b"GET, POST"), (b"access-control-allow-headers", b"*")]

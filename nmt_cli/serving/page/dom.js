@@ -23,6 +23,6 @@ export function element(name, attributes = {}, ...children) {
   return made;
 }
 
-export const percent = (share) => `${share < 0.1 ? (100 * share).toFixed(1) : Math.round(100 * share)} %`;
+export const percent = (share) => share < 0.0005 ? "under 0.1 %" : `${share < 0.1 ? (100 * share).toFixed(1) : Math.round(100 * share)} %`;
 /** How strongly a word is coloured: nothing at 1, most at 0. */
 export const doubt = (probability) => (0.75 * (1 - probability)).toFixed(3);

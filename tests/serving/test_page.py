@@ -1,0 +1,164 @@
+"""The page in a real browser, by what a person does with it."""
+
+import shutil
+from collections.abc import Iterator
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.serving.conftest import Server
+
+MAX_PAGE_BYTES = 60_000
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+FLAGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
+    "--disable-sync", "--disable-quic", "--no-first-run",
+]  # fmt: skip
+TEXT = "The old man reads a book. A dog sees two houses.\n\nWho is it?"
+
+needs_browser = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (apt install chromium)")]
+
+
+def test_all_that_is_sent_is_small() -> None:
+    files = [file for file in (resources.files("nmt_cli.serving") / "page").iterdir() if file.is_file()]
+    assert sum(len(file.read_bytes()) for file in files) <= MAX_PAGE_BYTES
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as engines:
+        chromium = engines.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def page(browser: Any, server: Server) -> Iterator[Any]:
+    """The page, open; fails if it asked another server for anything or reported an error."""
+    context = browser.new_context(viewport={"width": 1100, "height": 800}, accept_downloads=True)
+    context.set_default_timeout(60_000)
+    opened, problems = context.new_page(), []
+    opened.on("pageerror", lambda error: problems.append(str(error)))
+    opened.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
+    opened.on(
+        "request",
+        lambda request: (
+            None if request.url.startswith((server.url, "blob:", "data:")) else problems.append(request.url)
+        ),
+    )
+    opened.goto(server.url, wait_until="networkidle")
+    yield opened
+    context.close()
+    assert problems == []
+
+
+def translated(page: Any) -> Any:
+    """Wait until everything is translated."""
+    page.locator(".sentence").first.wait_for()
+    page.locator(".pending").first.wait_for(state="detached")
+    return page.locator("#translation")
+
+
+class TestPage:
+    pytestmark = needs_browser
+
+    def test_a_text_is_translated_as_it_is_typed(self, page: Any) -> None:
+        page.fill("#text", TEXT)
+        assert translated(page).inner_text().count("\n") == 2
+        assert page.locator(".sentence").count() == 3
+        first = page.locator(".sentence").first.inner_text()
+        page.locator("#text").press_sequentially(" A dog.")
+        page.locator(".sentence").nth(3).wait_for()
+        assert page.locator(".sentence").first.inner_text() == first
+        assert f"{len(TEXT) + 7} characters" in page.locator("#count").inner_text()
+        page.reload()
+        assert page.input_value("#text") == TEXT + " A dog."
+        page.click("#clear")
+        assert page.input_value("#text") == "" and page.locator(".sentence").count() == 0
+
+    def test_a_sentence_shows_its_words_attention_and_search(self, page: Any) -> None:
+        page.fill("#text", "The old man reads a book.")
+        translated(page).locator(".sentence").press("Enter")
+        words = page.locator(".words.target button")
+        words.first.wait_for()
+        source_words = page.locator(".words.source button").all_inner_texts()
+        assert source_words[:-1] == ["The", "old", "man", "reads", "a", "book."]
+        words.first.hover()
+        lit = page.locator(".words.source button").evaluate_all(
+            "buttons => buttons.map(button => +button.style.getPropertyValue('--a'))"
+        )
+        assert sum(lit) == pytest.approx(1, abs=0.02)
+        words.first.click()
+        assert page.locator(".choices button").count() > 1
+        page.locator("#tab-words").press("ArrowRight")
+        cells = page.locator(".matrix td")
+        cells.first.wait_for()
+        before = cells.evaluate_all("cells => cells.map(cell => cell.title)")
+        page.locator(".controls select").nth(2).select_option("1")
+        assert cells.evaluate_all("cells => cells.map(cell => cell.title)") != before
+        page.locator(".controls select").nth(0).select_option("source")
+        page.locator("#tab-search").click()
+        page.locator("svg.tree path.best").first.wait_for(state="attached")
+        page.keyboard.press("Escape")
+        assert page.locator("#inspection").is_hidden()
+
+    def test_another_word_is_chosen_and_the_rest_translated_anew(self, page: Any) -> None:
+        page.fill("#text", "Two dogs.")
+        translated(page).locator(".sentence").click()
+        page.locator(".choices button:not([disabled])").first.wait_for()
+        choices = page.locator(".choices button:not([disabled])")
+        before, other = translated(page).inner_text(), choices.nth(0).inner_text()
+        choices.nth(0).click()
+        page.locator("#translation").get_by_text(before, exact=True).wait_for(state="detached")
+        assert translated(page).inner_text().startswith(other)
+
+    def test_words_are_coloured_by_their_probability(self, page: Any) -> None:
+        page.fill("#text", "Two dogs. A book.")
+        text = translated(page).inner_text()
+        page.check("#colour")
+        page.locator(".sentence .doubt").first.wait_for()
+        assert translated(page).inner_text().split() == text.split()
+        assert page.locator(".doubt").first.get_attribute("title").endswith("%")
+
+    def test_a_text_file_is_translated_and_downloaded(self, page: Any, tmp_path: Path) -> None:
+        (tmp_path / "my.txt").write_text("A dog.\n\nTwo dogs.\n" * 2)
+        page.set_input_files("#file", tmp_path / "my.txt")
+        page.locator("#file-link").wait_for()
+        with page.expect_download() as download:
+            page.click("#file-link")
+        assert download.value.suggested_filename == "my.de.txt"
+        assert download.value.path().read_text().count("\n") == 6
+        (tmp_path / "bad.txt").write_bytes(b"\xff\xfe\x00")
+        page.set_input_files("#file", tmp_path / "bad.txt")
+        page.locator("#file-status.error").wait_for()
+
+    def test_keys_colours_and_the_other_direction(self, page: Any) -> None:
+        page.keyboard.press("Alt+s")
+        assert "no run for the other direction" in page.locator("#status").inner_text()
+        backgrounds = set()
+        for _ in range(3):
+            page.click("#theme")
+            backgrounds.add(page.evaluate("getComputedStyle(document.body.parentElement).backgroundColor"))
+        assert len(backgrounds) == 2
+        page.set_viewport_size({"width": 380, "height": 700})
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        unnamed = page.evaluate(
+            "[...document.querySelectorAll('button, select, textarea, input')].filter(element => element.offsetParent"
+            " && !element.labels?.length && !element.ariaLabel && !element.textContent.trim()).map(e => e.outerHTML)"
+        )
+        assert unnamed == []
+
+    def test_the_form_works_without_javascript(self, browser: Any, server: Server) -> None:
+        context = browser.new_context(java_script_enabled=False)
+        page = context.new_page()
+        page.goto(server.url)
+        page.fill("#text", "A dog & <b>two</b> dogs.\n\nA book.")
+        page.click("#submit")
+        page.wait_for_load_state()
+        assert page.input_value("#text") == "A dog & <b>two</b> dogs.\n\nA book."
+        assert page.locator("#translation").inner_text().count("\n") == 2
+        assert page.locator("#copy").is_hidden()
+        context.close()
