@@ -4,7 +4,7 @@ Workers get lines and return text and numbers in plain lists and tuples.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -248,8 +248,8 @@ def _from_tuple(
     diagnosis_tuple: Any,
     truncated_tokens: int,
     sentences: list[Any],
-    confidence: float | None,
-    words: list[Any],
+    confidence: float | None = None,
+    words: Sequence[Any] = (),
 ) -> Translation:
     return Translation(
         [Candidate(*fields) for fields in candidates],
