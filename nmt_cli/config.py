@@ -39,9 +39,9 @@ RENAMED_KEYS: dict[str, dict[str, str]] = {
 """Per section, each old name of a key that recipes may still use, and its name now."""
 
 ADDED_KEYS: dict[str, dict[str, Any]] = {
-    "corpus": {"max_bad_rows": 0.01},
+    "corpus": {"max_bad_rows": 0.01, "placeholders": 0.0},
     "training": {"augment": None},
-    "search": {"keep": "auto", "case": "auto"},
+    "search": {"keep": "auto", "keep_patterns": [], "case": "auto"},
 }
 """Per section, each key that came later, and the value with which everything is as it was without the key."""
 

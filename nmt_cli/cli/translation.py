@@ -24,6 +24,9 @@ def translate(
     n_best: Annotated[int | None, typer.Option(help="search.n_best.")] = None,
     overrides: Overrides = [],
     prefix: Annotated[Path | None, typer.Option(help="File with the beginning of each translation.")] = None,
+    keep: Annotated[
+        list[str], typer.Option(metavar="PATTERN", help="Keep what matches as it is; may be repeated.")
+    ] = [],
     alignments: Annotated[bool, typer.Option("--alignments", help="Add ||| and source-target word pairs.")] = False,
     jsonl: Annotated[bool, typer.Option("--jsonl", help="One JSON object per line.")] = False,
     engine: Annotated[
@@ -61,6 +64,7 @@ def translate(
 
     search_overrides = [f"search.beam={beam}"] if beam is not None else []
     search_overrides += [f"search.n_best={n_best}"] if n_best is not None else []
+    search_overrides += [f"search.keep_patterns={json.dumps(keep)}"] if keep else []
     reporter = Reporter(quiet)
     interactive = not shard_request and not jsonl and stdin_is_terminal()
     spec = TranslatorSpec(

@@ -175,11 +175,7 @@ def _train_tokenizers(recipe: Recipe, pairs: list[TextPair]) -> Tokenizers:
     """Tokenizers like those that preparing trains, from fewer lines and with BPE in place of unigram, which is slow."""
     config = recipe.tokenizer
     fast_config = config.model_copy(update={"type": "bpe"}) if config.type == "unigram" else config
-    return train_tokenizers(
-        lambda side: [pair[SIDES.index(side)] for pair in pairs],
-        fast_config,
-        nfc=recipe.corpus.normalization.unicode != "none",
-    )
+    return train_tokenizers(lambda side: [pair[SIDES.index(side)] for pair in pairs], fast_config, recipe.corpus)
 
 
 def _check_characters(tokenizers: Tokenizers, pairs: list[TextPair]) -> Iterator[Finding]:

@@ -52,8 +52,13 @@ class CorpusConfig(Section):
     max_length_ratio: float | None = Field(default=9.0, ge=1)
     """Drop training pairs whose longer side has more than this many times the characters of the
     shorter one (plus 10); null: no limit."""
+    placeholders: float = Field(default=0.0, ge=0, le=1)
+    """Share of the training pairs with a name, number or long word on both sides in which it is replaced by a
+    placeholder, which the model learns to copy, as it does addresses, tags and placeholders of programs in all pairs;
+    0: the vocabulary has no placeholders, and what must not change is put in by word alignment."""
     seed: int = Field(default=1, ge=0, lt=1 << 63)
-    """Determines which pairs are held out, concatenated and augmented; training.seed draws the fractions of weights."""
+    """Determines which pairs are held out, concatenated, augmented and given placeholders; training.seed draws the
+    fractions of weights."""
 
     def errors(self) -> list[str]:
         """Options that do not fit together."""

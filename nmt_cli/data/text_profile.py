@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -24,6 +25,7 @@ PROFILE_FILE = "text.json"
 ABBREVIATIONS_FILES = {"source": "abbreviations.source.txt", "target": "abbreviations.target.txt"}
 TRUECASE_FILE = "truecase.source.txt"
 TYPICAL_SHARE = 0.95  # of the training lines are not longer
+MIN_PLACEHOLDER_PAIRS = 500  # with fewer training pairs that have placeholders, a model has not learned to copy them
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
 
 
@@ -78,6 +80,15 @@ class TextProfile:
     """Of the source."""
     source_case: CaseShares = field(default_factory=CaseShares)
     """Of the text as it was trained on, augmentation included."""
+    source_characters: str | None = None
+    """Every character of the source side of the training text, sorted; None where it is not known."""
+    placeholder_pairs: int = 0
+    """How many training pairs have placeholders for what must not change."""
+
+    @property
+    def has_placeholders(self) -> bool:
+        """Whether a model can have learned to copy placeholders."""
+        return self.placeholder_pairs >= MIN_PLACEHOLDER_PAIRS
 
     def normalizer(self) -> Normalizer:
         """Brings a text into the form that the run was trained on."""
@@ -96,12 +107,15 @@ class TextProfile:
         self.truecaser.save(folder / TRUECASE_FILE)
         self.source_words.save(folder / ABBREVIATIONS_FILES["source"])
         self.target_words.save(folder / ABBREVIATIONS_FILES["target"])
-        content = {
+        content: dict[str, Any] = {
             "source_sentences": {str(count): lines for count, lines in self.lengths.sentences.items()},
             "source_tokens": {str(share): tokens for share, tokens in self.lengths.tokens.items()},
             "source_case": self.source_case._asdict(),
+            "placeholder_pairs": self.placeholder_pairs,
         }
-        atomic_write_text(folder / PROFILE_FILE, json.dumps(content, indent=1) + "\n")
+        if self.source_characters is not None:
+            content["source_characters"] = self.source_characters
+        atomic_write_text(folder / PROFILE_FILE, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
     @classmethod
     def load(cls, folder: Path, corpus: CorpusConfig) -> "TextProfile":
@@ -117,6 +131,10 @@ class TextProfile:
                 {float(share): int(tokens) for share, tokens in content["source_tokens"].items()},
             )
             source_case = CaseShares(**{case: float(share) for case, share in content.get("source_case", {}).items()})
+            characters = content.get("source_characters")
+            if characters is not None and not isinstance(characters, str):
+                raise ValueError("source_characters is no text")
+            placeholder_pairs = int(content.get("placeholder_pairs", 0))
             words = {side: LearnedWords.load(folder / name) for side, name in ABBREVIATIONS_FILES.items()}
         except (LookupError, TypeError, ValueError, AttributeError, OSError) as error:
             raise DataError(f"{path}: damaged: {error}") from error
@@ -127,6 +145,8 @@ class TextProfile:
             lengths=lengths,
             truecaser=Truecaser.load(folder / TRUECASE_FILE),
             source_case=source_case,
+            source_characters=characters,
+            placeholder_pairs=placeholder_pairs,
         )
 
 

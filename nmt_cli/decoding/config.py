@@ -1,6 +1,7 @@
 """The search section of a recipe. Imports no torch."""
 
 import math
+import re
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
@@ -57,7 +58,11 @@ class SearchConfig(Section):
     long: only split a line of more than max_source_length tokens, at sentence ends (or commas, spaces, characters),
     which sentences does, too; none: translate only the beginning of such a line, with a warning."""
     keep: Literal["auto", "none"] = "auto"
-    """auto: copy a text without letters, or an address alone (a URL, an e-mail address, a path); none: translate it."""
+    """auto: copy a text without letters, or an address alone (a URL, an e-mail address, a path), and let addresses,
+    paths, placeholders, tags, emoji and words with unknown characters inside a line come out as they are; none:
+    translate all of it."""
+    keep_patterns: tuple[str, ...] = ()
+    """Regular expressions of what else comes out as it is, wherever it stands in a line (Python's re)."""
     case: Literal["auto", "none"] = "auto"
     """auto: translate a sentence in capitals, or with a capital on every word, as it is usually written, unless the
     training text has such lines, and put capitals back; none: translate it as it is."""
@@ -72,6 +77,11 @@ class SearchConfig(Section):
     def errors(self) -> list[str]:
         """Options that do not fit together."""
         errors = []
+        for index, pattern in enumerate(self.keep_patterns):
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                errors.append(f"keep_patterns[{index}]: no regular expression: {error}")
         if self.n_best > self.beam and not self.sampling:
             errors.append(f"n_best: {self.n_best} is more than beam {self.beam}")
         if self.max_length is not None and self.min_length > self.max_length:
@@ -85,6 +95,8 @@ class SearchConfig(Section):
     def warnings(self) -> list[str]:
         """Keys that have no effect, or hardly the intended one."""
         warnings = []
+        if self.keep == "none":
+            warnings += [f"{key}: does nothing with keep: none" for key in self.non_default("keep_patterns")]
         if not self.sampling:
             keys = self.non_default("temperature", "seed")
             warnings += [f"{key}: does nothing without sampling: true" for key in keys]

@@ -3,16 +3,20 @@
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import NamedTuple
 
 from nmt_cli.data.prepared.store import Tokenizers
+from nmt_cli.data.protected_spans import has_nothing_to_translate
 from nmt_cli.data.sentences.splitter import SentenceSplitter
 from nmt_cli.data.text_profile import TextProfile
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.engine import TokenIds
 from nmt_cli.inference.casing import CaseHandler
 from nmt_cli.inference.pieces import Piece, split_into_pieces
+from nmt_cli.inference.protection import HiddenSpans, Protector, mask_known, unmask
 from nmt_cli.inference.segments import Segment, split_line
+from nmt_cli.vocabulary import SPAN_MARK
 
 
 class TranslationUnit(NamedTuple):
@@ -25,6 +29,13 @@ class TranslationUnit(NamedTuple):
     given: str | None = None
     """Its translation where that needs no search: itself if it is copied, or sentences of the line's prefix."""
     sentence_count: int = 1
+    hidden: HiddenSpans | None = None
+    """What of the segment must not change, where there is anything."""
+
+    @property
+    def read_text(self) -> str:
+        """The text that the model reads."""
+        return self.segment.text if self.hidden is None else self.hidden.read_text
 
 
 @dataclass
@@ -55,6 +66,7 @@ class LinePlanner:
         self.tokenizers, self.config, self.profile = tokenizers, config, profile
         self.max_source_tokens, self.max_target_tokens = max_source_tokens, max_target_tokens
         self.normalizer = profile.normalizer()
+        self.protector = Protector(config, profile, self.normalizer)
         self.casing = CaseHandler(profile, config.case)
         self._source_splitter, self._target_splitter = profile.source_splitter(), profile.target_splitter()
 
@@ -62,6 +74,7 @@ class LinePlanner:
         """A planner for another search."""
         variant = copy.copy(self)
         variant.config = config
+        variant.protector = Protector(config, self.profile, self.normalizer)
         return variant
 
     def plan(self, lines: Sequence[str]) -> list[LinePlan]:
@@ -74,7 +87,7 @@ class LinePlanner:
             pieces_by_line.append(self._split(text[len(tag) :], self._source_splitter))
         groups_by_line = self._group(pieces_by_line)
         texts = [
-            plan.language_tag + self.casing.model_form(self._join(group).text)
+            plan.language_tag + self._model_form(self._join(group))
             for plan, groups in zip(plans, groups_by_line, strict=True)
             for group in groups
             if not group[0].is_copied
@@ -108,15 +121,18 @@ class LinePlanner:
         text = source.strip()
         tag = self.tokenizers.source.language_tag(text)
         source_pieces = self._split(text[len(tag) :], self._source_splitter)
-        target_pieces = self._split(target, self._target_splitter)
+        spans = [*self.protector.mask(text[len(tag) :])[1], *(span for piece in source_pieces for span in piece.spans)]
+        target_pieces = self._split(target, self._target_splitter, spans)
         if [piece.is_copied for piece in source_pieces] != [piece.is_copied for piece in target_pieces]:
-            return [(tag + self.normalizer(text[len(tag) :]), self.normalizer(target.strip()))]
+            source_pieces, target_pieces = [self._whole(text[len(tag) :])], [self._whole(target.strip(), spans)]
         (groups,), position, pairs = self._group([source_pieces]), 0, []
         for group in groups:
             target_group = target_pieces[position : position + len(group)]
             position += len(group)
             if not group[0].is_copied:
-                pairs.append((tag + self._join(group).text, self._join(target_group).text))
+                source_piece, target_piece = self._join(group), self._join(target_group)
+                hidden = self.protector.hide(source_piece) if source_piece.spans else None
+                pairs.append((tag + self._read_text(source_piece), self.protector.hide_in_target(target_piece, hidden)))
         return pairs
 
     def set_prefix(self, plan: LinePlan, prefix: str) -> None:
@@ -129,28 +145,47 @@ class LinePlanner:
             plan.warnings.append("the line is blank: its prefix was not used")
         elif plan.is_segmented:
             plan.units[0] = self._with_prefix(plan, plan.units[0], self.normalizer(prefix))
-        elif not self._set_prefix_pieces(plan, self._split(prefix, self._target_splitter)):
-            text = self.normalizer(plan.line)
-            (ids,) = self.tokenizers.source.encode([plan.language_tag + self.casing.model_form(text)])
-            if not text or not ids:
+        elif not self._set_prefix_pieces(plan, self._split(prefix, self._target_splitter, self._spans(plan))):
+            piece = self._whole(plan.line)
+            (ids,) = self.tokenizers.source.encode([plan.language_tag + self._model_form(piece)])
+            if not piece.text or not ids:
                 plan.warnings.append("the line is blank: its prefix was not used")
                 return
             plan.units.clear()
-            self._add_units(plan, Piece(text), ids, 1)
+            self._add_units(plan, piece, ids, 1)
             plan.units[0] = self._with_prefix(plan, plan.units[0], self.normalizer(prefix))
 
-    def _split(self, line: str, splitter: SentenceSplitter) -> list[Piece]:
-        """The normalised pieces of a line, with the spacing between them as it is."""
+    def _split(self, line: str, splitter: SentenceSplitter, spans: Sequence[str] | None = None) -> list[Piece]:
+        """The normalised pieces of a line, with the spacing between them as it is, and what is protected in them.
+
+        In a translation that is what its source has, `spans`.
+        """
+        masked, masked_spans = self.protector.mask(line) if spans is None else mask_known(line, spans)
         pieces = split_into_pieces(
-            line,
+            masked,
             splitter.split if self.config.split == "sentences" else None,
             clean=self.normalizer.clean,
             copies=self.config.keep == "auto",
             has_ordinals=self._source_splitter.has_ordinals,  # both sides of a pair have the same list marks
         )
-        return [
+        pieces = [
             piece if piece.is_copied else piece._replace(text=self.normalizer.collapse(piece.text)) for piece in pieces
         ]
+        return self.protector.assign(pieces, masked_spans, is_source=spans is None)
+
+    def _whole(self, line: str, spans: Sequence[str] | None = None) -> Piece:
+        """A line as one piece that is translated; `spans` as for `_split`."""
+        masked, masked_spans = self.protector.mask(line) if spans is None else mask_known(line, spans)
+        (piece,) = self.protector.assign([Piece(self.normalizer(masked))], masked_spans, is_source=spans is None)
+        return piece
+
+    def _read_text(self, piece: Piece) -> str:
+        """A piece without what must not change, before its case is what the model knows."""
+        return self.protector.hide(piece).read_text if piece.spans else piece.text
+
+    def _model_form(self, piece: Piece) -> str:
+        """A piece as the model reads it."""
+        return self.casing.model_form(self._read_text(piece))
 
     def _group(self, pieces_by_line: list[list[Piece]]) -> list[list[list[Piece]]]:
         """Sentences together, as far as the training text has lines of so many, and so long; copied pieces alone."""
@@ -181,18 +216,14 @@ class LinePlanner:
         if len(pieces) == 1:
             return pieces[0]
         text = "".join(piece.text + piece.separator for piece in pieces[:-1]) + pieces[-1].text
-        return Piece(self.normalizer(text), pieces[-1].separator)
+        spans = tuple(span for piece in pieces for span in piece.spans)
+        return Piece(self.normalizer(text), pieces[-1].separator, spans=spans)
 
     def _add_units(self, plan: LinePlan, piece: Piece, ids: TokenIds, sentence_count: int) -> None:
         """Add a unit for a piece, or several for one that is too long."""
-        whole = Segment(piece.text, piece.separator)
-        if len(ids) <= self.max_source_tokens:
-            if ids:
-                plan.units.append(TranslationUnit(whole, ids, sentence_count=sentence_count))
-            return
-        if self.config.split == "none":
-            plan.truncated_tokens += len(ids) - self.max_source_tokens
-            plan.units.append(TranslationUnit(whole, ids[: self.max_source_tokens]))
+        if len(ids) <= self.max_source_tokens or self.config.split == "none":
+            plan.truncated_tokens += max(0, len(ids) - self.max_source_tokens)
+            plan.units += self._make_unit(plan, piece, ids, sentence_count)
             return
         encode, model_form = self.tokenizers.source.encode, self.casing.model_form
         tag_tokens = len(encode([plan.language_tag])[0]) if plan.language_tag else 0
@@ -202,17 +233,33 @@ class LinePlanner:
             lambda segment_texts: [len(token_ids) for token_ids in encode([*map(model_form, segment_texts)])],
         )
         segments[-1] = replace(segments[-1], separator=piece.separator)
-        encoded = encode([plan.language_tag + model_form(segment.text) for segment in segments])
+        remaining = iter(piece.spans)
+        pieces = [
+            Piece(segment.text, segment.separator, spans=tuple(islice(remaining, segment.text.count(SPAN_MARK))))
+            for segment in segments
+        ]
+        encoded = encode([plan.language_tag + self._model_form(segment_piece) for segment_piece in pieces])
         plan.truncated_tokens += sum(max(0, len(segment_ids) - self.max_source_tokens) for segment_ids in encoded)
         units = [
-            TranslationUnit(segment, segment_ids[: self.max_source_tokens])
-            for segment, segment_ids in zip(segments, encoded, strict=True)
-            if segment_ids
+            unit
+            for segment_piece, segment_ids in zip(pieces, encoded, strict=True)
+            for unit in self._make_unit(plan, segment_piece, segment_ids, 1)
         ]
         plan.units += units
         if len(units) > 1:
             plan.is_segmented = True
             plan.warnings.append(f"longer than the model reads: translated in {len(units)} parts")
+
+    def _make_unit(self, plan: LinePlan, piece: Piece, ids: TokenIds, sentence_count: int) -> list[TranslationUnit]:
+        """The unit of a piece that is not too long, or is cut; none for a piece that has nothing to translate."""
+        segment = Segment(unmask(piece.text, piece.spans), piece.separator)
+        if piece.spans and (not ids or has_nothing_to_translate(piece.text)):
+            return [TranslationUnit(segment, given=segment.text)]
+        if not ids:
+            return []
+        hidden = self.protector.hide(piece, tag_words=len(plan.language_tag.split())) if piece.spans else None
+        cut_ids = ids[: self.max_source_tokens]
+        return [TranslationUnit(segment, cut_ids, sentence_count=sentence_count, hidden=hidden)]
 
     def _set_prefix_pieces(self, plan: LinePlan, pieces: list[Piece]) -> bool:
         """Give the pieces of a prefix to the units of a line, one after the other; False where they do not match."""
@@ -224,14 +271,24 @@ class LinePlanner:
                     return len(pieces) == 1 and unit.given.startswith(pieces[0].text)
                 pieces = pieces[1:]
             elif len(pieces) <= unit.sentence_count or index == len(plan.units) - 1:
-                plan.units[index] = self._with_prefix(plan, unit, self._join(pieces).text)
+                plan.units[index] = self._with_prefix(plan, unit, self._unmasked(pieces))
                 return True
             else:
                 sentences, pieces = pieces[: unit.sentence_count], pieces[unit.sentence_count :]
                 if any(piece.is_copied for piece in sentences):
                     return False
-                plan.units[index] = unit._replace(given=self._join(sentences).text)
+                plan.units[index] = unit._replace(given=self._unmasked(sentences))
         return not pieces
+
+    def _spans(self, plan: LinePlan) -> list[str]:
+        """What is protected in a line."""
+        hidden_spans = [span for unit in plan.units if unit.hidden is not None for span in unit.hidden.spans]
+        return [*self.protector.mask(plan.line)[1], *(part for span in hidden_spans for part in span.parts)]
+
+    def _unmasked(self, pieces: Sequence[Piece]) -> str:
+        """The text of pieces as it is given."""
+        piece = self._join(pieces)
+        return unmask(piece.text, piece.spans)
 
     def _with_prefix(self, plan: LinePlan, unit: TranslationUnit, prefix: str) -> TranslationUnit:
         """The unit with a prefix, truncated to what the model can write."""

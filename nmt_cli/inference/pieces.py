@@ -8,16 +8,11 @@ import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from nmt_cli.inference.copying import has_nothing_to_translate
+from nmt_cli.data.protected_spans import EMOJI, has_nothing_to_translate
 
 # A mark of a list at the beginning of a line, and a bar between two texts.
 LIST_MARK = re.compile(r"(?:[-–—*•·▪‣>#]+|\(?(?:(?P<number>\d{1,3}\.)|\d{1,3}\)|[A-Za-z]\))|\[\w{1,3}\])(?=\s+\S)\s+")
 BAR = re.compile(r"(?:(?<=\s)|\A)[|¦‖│•·→⇒](?=\s)\s+")
-EMOJI = re.compile(
-    "(?:[\u2600-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff][\ufe0f\u20e3\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f]*"
-    "(?:\u200d[\u2190-\u2bff\U0001f000-\U0001faff][\ufe0f\U0001f3fb-\U0001f3ff]*)*\\s*)+"
-)
-
 SplitSentences = Callable[[str], list[str]]  # "".join of what it returns is the text
 
 
@@ -27,6 +22,7 @@ class Piece(NamedTuple):
     text: str
     separator: str = ""  # white space that follows it in the line
     is_copied: bool = False
+    spans: tuple[str, ...] = ()  # what is protected in it, in the place of each SPAN_MARK of the text
 
 
 def split_into_pieces(

@@ -3,7 +3,7 @@
 import copy
 import heapq
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -82,7 +82,7 @@ class Translator:
         hypotheses = self._search(units, self.config)
         diagnoses: list[Diagnosis | None] = [None] * len(units)
         if self.config.repair_degenerate:
-            sources = [SourceText(unit.segment.text, len(unit.source_ids), unit.prefix) for unit in units]
+            sources = [SourceText(unit.read_text, len(unit.source_ids), unit.prefix) for unit in units]
             hypotheses, diagnoses = repair_degenerate(
                 sources,
                 hypotheses,
@@ -108,7 +108,7 @@ class Translator:
         """Units with their translations, as the tokenizer encodes them, cut to what the model can write."""
         target_ids = self.tokenizers.target.encode([self.planner.normalizer(text.strip()) for _, text in pairs])
         return [
-            TranslatedPart(unit.source_ids, ids[: self.planner.max_target_tokens], len(unit.segment.text.split()))
+            TranslatedPart(unit.source_ids, ids[: self.planner.max_target_tokens], len(unit.read_text.split()))
             for (unit, _), ids in zip(pairs, target_ids, strict=True)
         ]
 
@@ -141,7 +141,10 @@ class Translator:
     def _word_probabilities(
         self, units: Sequence[TranslationUnit], parts: Sequence[TranslatedPart], assessment: Assessment
     ) -> list[WordProbability]:
-        """The words of a translation, and the product of their tokens' probabilities; 1 for what is copied."""
+        """The words of a translation, and the product of their tokens' probabilities; 1 for what is copied.
+
+        What was put in by word alignment was not written, and has none.
+        """
         scored_parts = iter(zip(parts, assessment.log_probabilities, strict=True))
         words: list[WordProbability] = []
         for unit in units:
@@ -149,10 +152,11 @@ class Translator:
                 words += [WordProbability(word, 1.0) for word in (unit.given or "").split()]
                 continue
             part, log_probs = next(scored_parts)
-            restore = partial(self.planner.casing.restore, unit.segment.text)
+            restore = partial(self.planner.casing.restore, unit.read_text)
             words += [
-                WordProbability(restore(word.text), math.exp(sum(log_probs[word.first : word.end])))
+                WordProbability(text, math.exp(sum(log_probs[word.first : word.end])))
                 for word in words_of(self.tokenizers.target, part.target_ids)[:-1]
+                if (text := restore(word.text if unit.hidden is None else unit.hidden.replace_placeholders(word.text)))
             ]
         return words
 
@@ -212,26 +216,34 @@ class Translator:
     def _make_candidates(
         self, units: Sequence[TranslationUnit], hypotheses: list[list[DecodedHypothesis]]
     ) -> list[list[Candidate]]:
-        flat_units = [unit for unit, unit_hypotheses in zip(units, hypotheses, strict=True) for _ in unit_hypotheses]
         flat_hypotheses = [
-            (unit.source_ids, hypothesis)
+            (unit, hypothesis)
             for unit, unit_hypotheses in zip(units, hypotheses, strict=True)
             for hypothesis in unit_hypotheses
         ]
-        pairs = [(ids, hypothesis.hypothesis.ids) for ids, hypothesis in flat_hypotheses]
-        alignments = self.word_alignments(pairs) if self.align else [None] * len(pairs)
-        scored_hypotheses = zip(flat_hypotheses, self._log_probabilities(flat_hypotheses), alignments, strict=True)
-        restore = self.planner.casing.restore
+        alignments = self._alignments(flat_hypotheses)
+        log_probabilities = self._log_probabilities(
+            [(unit.source_ids, hypothesis) for unit, hypothesis in flat_hypotheses]
+        )
         candidates = iter(
-            Candidate(
-                restore(unit.segment.text, hypothesis.text, unit.prefix),
-                hypothesis.hypothesis.score,
-                log_probability,
-                alignment,
+            Candidate(text, hypothesis.hypothesis.score, log_probability, alignment if self.align else None)
+            for (unit, hypothesis), log_probability, (text, alignment) in zip(
+                flat_hypotheses, log_probabilities, self._restore(flat_hypotheses, alignments), strict=True
             )
-            for unit, ((_, hypothesis), log_probability, alignment) in zip(flat_units, scored_hypotheses, strict=True)
         )
         return [[next(candidates) for _ in unit_hypotheses] for unit_hypotheses in hypotheses]
+
+    def _restore(
+        self, hypotheses: list[tuple[TranslationUnit, DecodedHypothesis]], alignments: list[Alignment | None]
+    ) -> Iterator[tuple[str, Alignment | None]]:
+        """The text of each hypothesis in the case of its source, with what must not change, and its alignment."""
+        for (unit, hypothesis), alignment in zip(hypotheses, alignments, strict=True):
+            text = self.planner.casing.restore(unit.read_text, hypothesis.text, unit.prefix)
+            if unit.hidden is None:
+                yield self.planner.protector.drop_placeholders(text), alignment
+            else:
+                written_prefix = self.tokenizers.target.decode([unit.prefix_ids])[0] if unit.prefix_ids else ""
+                yield unit.hidden.restore(text, alignment, unit.prefix, to_single_line(written_prefix))
 
     def _log_probabilities(self, hypotheses: list[tuple[TokenIds, DecodedHypothesis]]) -> list[float]:
         """The log-probability of each hypothesis, the same as `nmt rescore` computes for its text."""
@@ -254,6 +266,19 @@ class Translator:
             for index, score in zip(noncanonical, canonical_scores, strict=True):
                 scores[index] = score
         return scores
+
+    def _alignments(self, hypotheses: list[tuple[TranslationUnit, DecodedHypothesis]]) -> list[Alignment | None]:
+        """The word alignment of each hypothesis, where it is asked for or what must not change has no place yet."""
+        alignments: list[Alignment | None] = [None] * len(hypotheses)
+        aligned = [
+            index
+            for index, (unit, hypothesis) in enumerate(hypotheses)
+            if self.align or (unit.hidden is not None and unit.hidden.needs_alignment(hypothesis.text))
+        ]
+        pairs = [(hypotheses[index][0].source_ids, hypotheses[index][1].hypothesis.ids) for index in aligned]
+        for index, alignment in zip(aligned, self.word_alignments(pairs) if pairs else [], strict=True):
+            alignments[index] = alignment
+        return alignments
 
     def word_alignments(self, pairs: Sequence[tuple[TokenIds, TokenIds]]) -> list[Alignment | None]:
         """The alignment of each pair of a source and a translation; None where the engine has no attention."""

@@ -120,13 +120,18 @@ def training_words(data: PreparedData, base_path: Path | None) -> WordSet | None
 
 
 def training_profile(corpus: CorpusConfig, data: PreparedData, base_path: Path | None) -> TextProfile:
-    """How the text of a run is treated; it has the abbreviations of its base run's text, too."""
+    """How the text of a run is treated; it has the abbreviations and characters of its base run's text, too."""
     profile = TextProfile.load(data.folder, corpus)
     if base_path is None:
         return profile
     base = TextProfile.load(base_path, corpus)
+    characters = None
+    if profile.source_characters is not None and base.source_characters is not None:
+        characters = "".join(sorted({*profile.source_characters, *base.source_characters}))
     return replace(
         profile,
+        source_characters=characters,
+        placeholder_pairs=profile.placeholder_pairs + base.placeholder_pairs,
         source_words=profile.source_words.union(base.source_words),
         target_words=profile.target_words.union(base.target_words),
     )

@@ -85,12 +85,16 @@ def prepare(
     return PreparedData(folder)
 
 
-def train_tokenizers(read_side: Callable[[str], Iterable[str]], config: TokenizerConfig, *, nfc: bool) -> Tokenizers:
+def train_tokenizers(
+    read_side: Callable[[str], Iterable[str]], config: TokenizerConfig, corpus: CorpusConfig
+) -> Tokenizers:
     """Tokenizers for the text that `read_side` yields of source or target, from the beginning at each call."""
+    nfc = corpus.normalization.unicode != "none"
+    train = partial(train_tokenizer, config=config, nfc=nfc, placeholders=corpus.placeholders > 0)
     if config.joint:
-        joint_tokenizer = train_tokenizer(lambda: chain.from_iterable(map(read_side, SIDES)), config, nfc=nfc)
+        joint_tokenizer = train(lambda: chain.from_iterable(map(read_side, SIDES)))
         return Tokenizers(joint_tokenizer, joint_tokenizer)
-    source_tokenizer, target_tokenizer = (train_tokenizer(partial(read_side, side), config, nfc=nfc) for side in SIDES)
+    source_tokenizer, target_tokenizer = (train(partial(read_side, side)) for side in SIDES)
     return Tokenizers(source_tokenizer, target_tokenizer)
 
 
@@ -172,14 +176,16 @@ class _Preparation:
     def _obtain_tokenizers(self, clean_text: CleanText) -> Tokenizers:
         if self.settings.given_tokenizers is not None:
             tokenizers = self.settings.given_tokenizers
+            if self.settings.corpus.placeholders and not tokenizers.have_placeholders:
+                raise DataError("corpus.placeholders: the run of training.init_from has none in its vocabulary; use 0")
             for side in SIDES:
                 lines = clean_text.sample(side, MAX_PROFILE_LINES)
                 if (problem := missing_characters(getattr(tokenizers, side), lines)) is not None:
                     self.reporter.warning(f"training.init_from: {side}: {problem}: they are spelled in bytes or lost")
             return tokenizers
-        config, nfc = self.settings.tokenizer, self.settings.corpus.normalization.unicode != "none"
+        config = self.settings.tokenizer
         self.reporter.info(f"training a {config.type} tokenizer")
-        return train_tokenizers(lambda side: clean_text.sample(side, config.sample_lines), config, nfc=nfc)
+        return train_tokenizers(lambda side: clean_text.sample(side, config.sample_lines), config, self.settings.corpus)
 
     def _encode_training(
         self, tokenizers: Tokenizers, clean_ranges: list[PairRange], clean_text: CleanText
@@ -187,6 +193,8 @@ class _Preparation:
         """Write ids, text and words of the training pairs that are neither too long nor held out."""
         writers = _TrainingWriters(self.folder, tokenizers, self.settings.variants)
         pairs, words = clean_text.pairs(), WordSet()
+        self.characters: set[str] = set()
+        self.placeholder_pairs = 0
         train_ranges: list[PairRange] = []
         progress = self.reporter.progress("encode", clean_ranges[-1].end)
         with (
@@ -207,6 +215,8 @@ class _Preparation:
                             self.cleaner.report["too long"].add(" ||| ".join(pair))
                     writers.write(encoded)
                     words.add(encoded.new_words)
+                    self.characters.update(encoded.characters)
+                    self.placeholder_pairs += encoded.placeholder_pairs
                     bar.advance(len(block))
                 train_ranges.append(PairRange(pair_range.label, first, text_writer.line_count, pair_range.weight))
         if train_ranges[-1].end == 0:
@@ -242,6 +252,8 @@ class _Preparation:
             LineLengths.measure(trained_sample(), store.lengths(), SentenceSplitter(corpus.source, source_words)),
             truecaser,
             truecaser.shares(trained_sample()),
+            "".join(sorted(self.characters)),
+            self.placeholder_pairs,
         )
         profile.save(self.folder)
 

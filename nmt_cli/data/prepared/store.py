@@ -23,7 +23,7 @@ from nmt_cli.data.tokenization.imported import (
 from nmt_cli.data.tokenization.tokenizer import TextTokenizer
 from nmt_cli.errors import DataError
 from nmt_cli.fs import read_json, reject_external_symlinks
-from nmt_cli.vocabulary import Vocabulary
+from nmt_cli.vocabulary import SPAN_PLACEHOLDERS, Vocabulary
 
 FORMAT_VERSION = 1
 IDS_PER_BLOCK = 1 << 24  # ids checked at a time
@@ -83,6 +83,13 @@ class Tokenizers:
     def joint(self) -> bool:
         """Whether both sides share a tokenizer."""
         return self.source is self.target
+
+    @property
+    def have_placeholders(self) -> bool:
+        """Whether both have pieces for what must not change."""
+        return all(
+            tokenizer.backend.token_to_id(SPAN_PLACEHOLDERS[0]) is not None for tokenizer in (self.source, self.target)
+        )
 
     @property
     def vocabulary(self) -> Vocabulary:

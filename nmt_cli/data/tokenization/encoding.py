@@ -15,6 +15,7 @@ from tokenizers import models
 from nmt_cli.data.augmentation import AugmentConfig, Augmenter
 from nmt_cli.data.config import CorpusConfig
 from nmt_cli.data.known_words import NewWordCollector
+from nmt_cli.data.placeholders import PlaceholderMaker
 from nmt_cli.data.prepared.store import Tokenizers
 from nmt_cli.data.tokenization.tokenizer import TextTokenizer, TokenizerConfig, build_backend
 from nmt_cli.data.tokenization.variants import VariantEncoder
@@ -32,6 +33,8 @@ class EncodedBlock(NamedTuple):
     ids: list[bytes]  # uint32, of all kept pairs, one string per column
     lengths: list[bytes]  # uint32, one for each kept pair, one string per column
     new_words: list[str]  # words of the kept sources that no earlier block had, and perhaps others
+    characters: str  # every character of the kept sources
+    placeholder_pairs: int  # how many pairs have placeholders
 
 
 class WordCache:
@@ -87,7 +90,8 @@ def variant_count(config: TokenizerConfig, augment: AugmentConfig | None) -> int
 class PairEncoder:
     """Encodes training pairs in every variant; the first variant is the best segmentation.
 
-    With an `augmenter`, each variant is a copy of the text that it changes.
+    With an `augmenter`, each variant is a copy of the text that it changes. All have the placeholders of the
+    `placeholder_maker`.
     """
 
     def __init__(
@@ -96,6 +100,7 @@ class PairEncoder:
         config: TokenizerConfig,
         max_length: int | None,
         augmenter: Augmenter | None = None,
+        placeholder_maker: PlaceholderMaker | None = None,
     ) -> None:
         self.tokenizers = (tokenizers.source, tokenizers.target)
         self.caches = [WordCache(tokenizer) for tokenizer in self.tokenizers]
@@ -103,10 +108,15 @@ class PairEncoder:
         self.subword_samples, self.max_length, self.augmenter = config.subword_samples, max_length, augmenter
         self.variants = range(variant_count(config, None if augmenter is None else augmenter.config))
         self.collect_new_words = NewWordCollector()
+        self.placeholder_maker = placeholder_maker
 
     def __call__(self, block: TextBlock) -> EncodedBlock:
         """The ids of the pairs that are not too long in any variant before they are augmented."""
-        columns = [column for variant in self.variants for column in self._encode_variant(block, variant)]
+        texts = block
+        if self.placeholder_maker is not None:
+            pairs = list(map(self.placeholder_maker, *block))
+            texts = [source for source, _ in pairs], [target for _, target in pairs]
+        columns = [column for variant in self.variants for column in self._encode_variant(texts, variant)]
         column_lengths = [
             np.array([len(ids) // ID_DTYPE.itemsize for ids in column], dtype=ID_DTYPE) for column in columns
         ]
@@ -120,6 +130,8 @@ class PairEncoder:
             [b"".join([column[index] for index in kept_indices]) for column in columns],
             [lengths[keep_mask].tobytes() for lengths in column_lengths],
             self.collect_new_words(block[0][index] for index in kept_indices),
+            "".join(set().union(*(block[0][index] for index in kept_indices))),
+            sum(texts[0][index] != block[0][index] for index in kept_indices),
         )
 
     def _encode_variant(self, block: TextBlock, variant: int) -> list[list[bytes]]:
@@ -147,4 +159,5 @@ def make_pair_encoder(
 ) -> PairEncoder:
     """The encoder that a worker process applies, with the tokenizers of a folder."""
     augmenter = None if augment is None else Augmenter(augment, corpus)
-    return PairEncoder(Tokenizers.load(folder), config, corpus.max_length, augmenter)
+    placeholder_maker = PlaceholderMaker(corpus.placeholders, corpus.seed) if corpus.placeholders else None
+    return PairEncoder(Tokenizers.load(folder), config, corpus.max_length, augmenter, placeholder_maker)

@@ -17,29 +17,39 @@ from nmt_cli.data.tokenization.tokenizer import (
 )
 from nmt_cli.data.tokenization.unigram import train_unigram
 from nmt_cli.errors import DataError
-from nmt_cli.vocabulary import SPECIAL_TOKENS
+from nmt_cli.vocabulary import SPAN_MARK, SPAN_PLACEHOLDERS, SPECIAL_TOKENS
 
 MIN_COVERAGE = 0.99  # share of the text whose characters must be pieces
 MAX_SUBWORD_CHARS = 20  # otherwise, text without spaces would get whole sentences as pieces
-RESERVED_TOKENS = [*SPECIAL_TOKENS, *BYTE_TOKENS]
 
 
-def train_tokenizer(lines: Callable[[], Iterable[str]], config: TokenizerConfig, *, nfc: bool = True) -> TextTokenizer:
+def train_tokenizer(
+    lines: Callable[[], Iterable[str]], config: TokenizerConfig, *, nfc: bool = True, placeholders: bool = False
+) -> TextTokenizer:
     """A tokenizer for the text that `lines()` yields, from the beginning at each call.
 
-    DataError if vocab_size has no room for the characters of the text.
+    With `placeholders`, those of the package are pieces, with and without a space before them. DataError if vocab_size
+    has no room for the characters of the text.
     """
     if config.type == "word":
-        return TextTokenizer(build_backend(_word_model(lines(), config, nfc), nfc=nfc))
-    subword_count = config.vocab_size - len(RESERVED_TOKENS)
+        return TextTokenizer(build_backend(_word_model(lines(), config, nfc, placeholders), nfc=nfc))
+    reserved = [*SPECIAL_TOKENS, *BYTE_TOKENS, *(_placeholder_tokens(config.type) if placeholders else ())]
+    subword_count = config.vocab_size - len(reserved)
     alphabet = _select_alphabet(
-        lines(), config, subword_count if config.type == "character" else subword_count * 2 // 3
+        lines(), config, subword_count, subword_count if config.type == "character" else subword_count * 2 // 3
     )
     train = {"bpe": _train_bpe, "unigram": _train_unigram, "character": _character_model}[config.type]
-    return TextTokenizer(build_backend(train(lines(), alphabet, subword_count), nfc=nfc))
+    return TextTokenizer(build_backend(train(lines(), alphabet, subword_count, reserved), nfc=nfc))
 
 
-def _select_alphabet(lines: Iterable[str], config: TokenizerConfig, max_characters: int) -> list[str]:
+def _placeholder_tokens(tokenizer_type: str) -> list[str]:
+    with_space = [] if tokenizer_type == "character" else [f" {placeholder}" for placeholder in SPAN_PLACEHOLDERS]
+    return [*SPAN_PLACEHOLDERS, *with_space]
+
+
+def _select_alphabet(
+    lines: Iterable[str], config: TokenizerConfig, subword_count: int, max_characters: int
+) -> list[str]:
     """The most frequent characters that together cover the configured share of the text, most frequent first.
 
     At most `max_characters`, so that room is left for longer pieces; DataError if those cover less than MIN_COVERAGE of
@@ -48,15 +58,18 @@ def _select_alphabet(lines: Iterable[str], config: TokenizerConfig, max_characte
     counts: Counter[str] = Counter()
     for line in lines:
         counts.update(line)
-    del counts[META_SPACE]
+    for character in (META_SPACE, SPAN_MARK, *SPAN_PLACEHOLDERS):
+        del counts[character]
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     cumulative_counts = list(accumulate(count for _, count in ordered))
     total = cumulative_counts[-1] if cumulative_counts else 0
     wanted_characters = bisect_left(cumulative_counts, config.character_coverage * total) + 1
     min_characters = bisect_left(cumulative_counts, min(MIN_COVERAGE, config.character_coverage) * total) + 1
     if min_characters > max_characters:
-        min_vocab_size = len(RESERVED_TOKENS) + (
-            min_characters if config.type == "character" else -(-min_characters * 3 // 2)
+        min_vocab_size = (
+            config.vocab_size
+            - subword_count
+            + (min_characters if config.type == "character" else -(-min_characters * 3 // 2))
         )
         raise DataError(
             f"tokenizer.vocab_size: {config.vocab_size} has no room for 4 specials, 256 bytes and "
@@ -80,7 +93,7 @@ def _mask_uncovered(lines: Iterable[str], alphabet: list[str]) -> Iterable[str]:
         yield (line.translate({ord(character): "\n" for character in uncovered}) if uncovered else line)
 
 
-def _train_bpe(lines: Iterable[str], alphabet: list[str], subword_count: int) -> models.Model:
+def _train_bpe(lines: Iterable[str], alphabet: list[str], subword_count: int, reserved: list[str]) -> models.Model:
     backend = build_backend(models.BPE(), nfc=False)
     trainer = trainers.BpeTrainer(
         vocab_size=subword_count, initial_alphabet=alphabet, limit_alphabet=len(alphabet),
@@ -88,36 +101,38 @@ def _train_bpe(lines: Iterable[str], alphabet: list[str], subword_count: int) ->
     )  # fmt: skip
     backend.train_from_iterator(_mask_uncovered(lines, alphabet), trainer)
     merges = [(left, right) for left, right in model_dict(TextTokenizer(backend))["merges"]]
+    merges += [(" ", token[1:]) for token in reserved if token.startswith(" ")]
     learned = sorted(backend.get_vocab().items(), key=lambda item: item[1])
-    vocabulary = {
-        token: token_id for token_id, token in enumerate([*RESERVED_TOKENS, *(subword for subword, _ in learned)])
-    }
+    vocabulary = {token: token_id for token_id, token in enumerate([*reserved, *(subword for subword, _ in learned)])}
     return models.BPE(vocabulary, merges, byte_fallback=True, unk_token=SPECIAL_TOKENS[1])
 
 
-def _train_unigram(lines: Iterable[str], alphabet: list[str], subword_count: int) -> models.Model:
+def _train_unigram(lines: Iterable[str], alphabet: list[str], subword_count: int, reserved: list[str]) -> models.Model:
     counts: Counter[str] = Counter()
     pre_tokenizer = TextTokenizer(build_backend(models.BPE(), nfc=False))
     for line in _mask_uncovered(lines, alphabet):
         counts.update(word for word in pre_tokenizer.pre_tokenize(line) if "\n" not in word)
     scored_subwords = train_unigram(counts, subword_count, alphabet)
     lowest_score = min(score for _, score in scored_subwords)
-    scored_tokens = [*((token, lowest_score) for token in RESERVED_TOKENS), *scored_subwords]
+    scored_tokens = [*((token, lowest_score) for token in reserved), *scored_subwords]
     return models.Unigram(scored_tokens, unk_id=1, byte_fallback=True)
 
 
-def _character_model(lines: Iterable[str], alphabet: list[str], subword_count: int) -> models.Model:
-    vocabulary = {token: token_id for token_id, token in enumerate([*RESERVED_TOKENS, *alphabet])}
+def _character_model(
+    lines: Iterable[str], alphabet: list[str], subword_count: int, reserved: list[str]
+) -> models.Model:
+    vocabulary = {token: token_id for token_id, token in enumerate([*reserved, *alphabet])}
     return models.BPE(vocabulary, [], byte_fallback=True, unk_token=SPECIAL_TOKENS[1])
 
 
-def _word_model(lines: Iterable[str], config: TokenizerConfig, nfc: bool) -> models.Model:
+def _word_model(lines: Iterable[str], config: TokenizerConfig, nfc: bool, placeholders: bool) -> models.Model:
     pre_tokenizer = TextTokenizer(build_backend(models.BPE(), nfc=nfc))
     counts: Counter[str] = Counter()
     for line in lines:
         counts.update(pre_tokenizer.pre_tokenize(line))
     without_meta_space = ((word, count) for word, count in counts.items() if META_SPACE not in word)
     ordered = sorted(without_meta_space, key=lambda item: (-item[1], item[0]))
-    tokens = [*SPECIAL_TOKENS, *(word for word, _ in ordered)][: config.vocab_size]
+    reserved = [*SPECIAL_TOKENS, *(_placeholder_tokens("word") if placeholders else ())]
+    tokens = [*reserved, *(word for word, _ in ordered)][: config.vocab_size]
     vocabulary = {token: token_id for token_id, token in enumerate(tokens)}
     return models.WordLevel(vocabulary, unk_token=SPECIAL_TOKENS[1])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from nmt_cli.inference.copying import has_nothing_to_translate
+from nmt_cli.data.protected_spans import has_nothing_to_translate
 
 COPIED = [
     "", " ", "\u00a0", "\u200b", "1", "7", "231", "1 2 3 4", "2.200.112", "6171-1231-1311-1231",

@@ -1,0 +1,480 @@
+"""What must not change in a translation: taken out of a line before a model reads it, and put back exactly once.
+
+Addresses, paths, placeholders, tags, emoji, words with a character that the training text never had, and what
+search.keep_patterns names. In a run that was trained with placeholders (corpus.placeholders), each is read and written
+as one of them; in any other it is left out of what is read, and put where the word alignment says or, without
+attention, where it stands in proportion.
+"""
+
+import re
+from bisect import bisect_left, bisect_right
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from operator import itemgetter
+from typing import NamedTuple
+
+from nmt_cli.data.normalization import Normalizer
+from nmt_cli.data.protected_spans import BETWEEN_SPANS, Span, find_emoji, find_spans, merge_overlapping
+from nmt_cli.data.text_profile import TextProfile
+from nmt_cli.data.unseen_characters import UnseenCharacters
+from nmt_cli.decoding.config import SearchConfig
+from nmt_cli.inference.degeneration import UNSPACED_SCRIPTS
+from nmt_cli.inference.pieces import LIST_MARK, Piece
+from nmt_cli.vocabulary import SPAN_MARK, SPAN_PLACEHOLDERS
+
+Alignment = list[tuple[int, int]]
+
+_WORD = re.compile(r"\S+")
+_CHARACTER_OR_WORD = re.compile(rf"[{UNSPACED_SCRIPTS}]|[^\s{UNSPACED_SCRIPTS}]+")
+_UNSPACED = re.compile(f"[{UNSPACED_SCRIPTS}]")
+_STOPS = r".,;:!?…。，！？؟।"
+_GROUP = f"{SPAN_MARK}(?:{BETWEEN_SPANS}{SPAN_MARK})*"
+_GROUPS = rf"[^\w\s]*{_GROUP}(?:[^\w\s]*{_GROUP})*"
+# Words that have no letter besides what is protected in them, without the stops that follow; and in the beginning of a
+# text with them, as in 'NAME: it is'.
+_WORDS_OF_MARKS = rf"\A{_GROUPS}[^\w\s]*(?=\s)|(?<!\S){_GROUPS}[^\w\s]*?(?=[{_STOPS}]*(?:\s|\Z))"
+_WORDS_OR_GROUP = re.compile(f"{_WORDS_OF_MARKS}|{_GROUP}")
+_PLACEHOLDER = re.compile(f"[{SPAN_MARK}{SPAN_PLACEHOLDERS[0]}-{SPAN_PLACEHOLDERS[-1]}]")
+_OPENING = ("(", "[", "{", "<", "«", "„", "“", "‚", "‘", "¿", "¡")
+_TRAILING_PUNCTUATION, _LEADING_PUNCTUATION = re.compile(r"[^\w\s]+\Z"), re.compile(r"[^\w\s]+")
+
+
+class Protector:
+    """Finds what is protected in lines, for a run."""
+
+    def __init__(self, config: SearchConfig, profile: TextProfile, normalizer: Normalizer) -> None:
+        self.is_on = config.keep == "auto"
+        self.placeholders = SPAN_PLACEHOLDERS if self.is_on and profile.has_placeholders else ()
+        self._patterns = [re.compile(pattern) for pattern in config.keep_patterns]
+        self._unseen = None if profile.source_characters is None else UnseenCharacters(profile.source_characters)
+        self._clean = normalizer.clean
+
+    def mask(self, line: str) -> tuple[str, tuple[str, ...]]:
+        """The line with a SPAN_MARK in place of each span but emoji and signs, and the spans."""
+        if not self.is_on:
+            return line, ()
+        spans = find_spans(line, self._patterns)
+        if self._unseen is not None:
+            list_mark = LIST_MARK.match(line)
+            first = 0 if list_mark is None else list_mark.end()
+            spans = [*spans, *(span for span in self._unseen.words(line, self._clean) if span[0] >= first)]
+        return _mask(line, merge_overlapping(spans)) if spans else (line, ())
+
+    def assign(self, pieces: list[Piece], spans: Sequence[str], *, is_source: bool = True) -> list[Piece]:
+        """The pieces of a masked line, those that are copied unmasked, the others with their spans.
+
+        Emoji and signs that the training text never had are masked only now: between sentences they are copied.
+        """
+        if not spans and (not self.is_on or not is_source or all(piece.text.isascii() for piece in pieces)):
+            return pieces
+        remaining = iter(spans)
+        assigned = []
+        for piece in pieces:
+            own_spans = tuple(islice(remaining, piece.text.count(SPAN_MARK)))
+            if piece.is_copied:
+                assigned.append(piece._replace(text=unmask(piece.text, own_spans)))
+                continue
+            piece = piece._replace(spans=own_spans)
+            assigned.append(self._mask_signs(piece) if is_source else piece)
+        return assigned
+
+    def _mask_signs(self, piece: Piece) -> Piece:
+        """The piece with its emoji and unknown signs masked, too."""
+        signs = find_emoji(piece.text)
+        if self._unseen is not None:
+            signs += self._unseen.signs(piece.text)
+        if not signs:
+            return piece
+        marks = [match.span() for match in re.finditer(SPAN_MARK, piece.text)]
+        text, masked = _mask(piece.text, merge_overlapping([*marks, *signs]))
+        remaining = iter(piece.spans)
+        spans = tuple(unmask(span, tuple(islice(remaining, span.count(SPAN_MARK)))) for span in masked)
+        return piece._replace(text=text, spans=spans)
+
+    def hide(self, piece: Piece, *, tag_words: int = 0) -> "HiddenSpans":
+        """A piece as the model reads it."""
+        placeholders = iter(self.placeholders)
+        return HiddenSpans(piece.text, piece.spans, lambda text: next(placeholders, ""), tag_words)
+
+    def hide_in_target(self, target: Piece, hidden_source: "HiddenSpans | None") -> str:
+        """A translation as the model would write it, with the placeholders that its source has for the same spans."""
+        available: dict[str, list[str]] = {}
+        for span in hidden_source.spans if hidden_source is not None else []:
+            available.setdefault(span.text, []).append(span.placeholder)
+        return HiddenSpans(
+            target.text, target.spans, lambda text: available[text].pop(0) if available.get(text) else ""
+        ).read_text
+
+    def drop_placeholders(self, text: str) -> str:
+        """The text without placeholders that stand for nothing."""
+        if not self.placeholders or not _PLACEHOLDER.search(text):
+            return text
+        return HiddenSpans("", []).restore(text).text
+
+
+def mask_known(text: str, spans: Iterable[str]) -> tuple[str, tuple[str, ...]]:
+    """A text with a SPAN_MARK in place of each of these spans that it has, and the spans in their order."""
+    pattern = _literal_pattern(spans)
+    return (text, ()) if pattern is None else _mask(text, [match.span() for match in pattern.finditer(text)])
+
+
+def unmask(text: str, spans: Sequence[str]) -> str:
+    """The text with its spans again."""
+    if not spans:
+        return text
+    parts = text.split(SPAN_MARK)
+    return parts[0] + "".join(span + part for span, part in zip(spans, parts[1:], strict=True))
+
+
+def _mask(text: str, spans: Sequence[Span]) -> tuple[str, tuple[str, ...]]:
+    parts, position = [], 0
+    for start, end in spans:
+        parts.append(text[position:start])
+        position = end
+    return SPAN_MARK.join([*parts, text[position:]]), tuple(text[start:end] for start, end in spans)
+
+
+@dataclass(frozen=True, eq=False)
+class HiddenSpan:
+    """What must come out: a span or, where punctuation between several belongs to them, a few."""
+
+    text: str
+    parts: tuple[str, ...]  # the spans in it
+    placeholder: str  # that stands for it in what the model reads; empty: nothing does
+    source_start: int  # offset in the source text
+    read_start: int  # offset of its placeholder, or of where it was, in what the model reads
+    left: str  # the characters that stand directly before and behind it, or nothing
+    right: str
+    is_last: bool  # nothing is behind it
+
+    @property
+    def is_glued_left(self) -> bool:
+        """Whether it belongs to the word before it, as a closing tag does."""
+        return self.left.isalnum() and not _UNSPACED.match(self.left)
+
+    @property
+    def is_glued_right(self) -> bool:
+        """Whether it belongs to the word behind it, as an opening tag does."""
+        return self.right.isalnum() and not _UNSPACED.match(self.right)
+
+
+class RestoredText(NamedTuple):
+    """A translation in which every span stands once."""
+
+    text: str
+    alignment: Alignment | None  # None where none was given
+
+
+class HiddenSpans:
+    """A text as a model reads it, and what of it comes out unchanged."""
+
+    def __init__(
+        self,
+        masked: str,
+        spans: Sequence[str],
+        placeholder_of: Callable[[str], str] = lambda text: "",
+        tag_words: int = 0,
+    ) -> None:
+        """`placeholder_of` gives what stands for a span, or nothing. The model reads `tag_words` words before it."""
+        self.tag_words, self._masked = tag_words, masked
+        marks = [match.start() for match in re.finditer(SPAN_MARK, masked)]
+        self._to_source = _Edits(masked, [(mark, mark + 1, span) for mark, span in zip(marks, spans, strict=True)])
+        regions = list(_regions(masked, spans, placeholder_of))
+        edits: list[Edit] = []
+        for start, end, placeholder in regions:
+            edits.append((start, end, placeholder) if placeholder else _removal(masked, start, end, edits))
+        self._to_read = _Edits(masked, edits)
+        remaining = iter(spans)
+        self.spans = [
+            HiddenSpan(
+                unmask(masked[start:end], parts := tuple(islice(remaining, masked.count(SPAN_MARK, start, end)))),
+                parts,
+                placeholder,
+                self._to_source.move(start),
+                self._to_read.move(start),
+                masked[start - 1 : start].strip(),
+                masked[end : end + 1].strip(),
+                not masked[end:].strip(),
+            )
+            for start, end, placeholder in regions
+        ]
+
+    @property
+    def source_text(self) -> str:
+        """The text as it was."""
+        return self._to_source.text
+
+    @property
+    def read_text(self) -> str:
+        """The text as a model reads it, without a language tag."""
+        return self._to_read.text
+
+    def needs_alignment(self, text: str) -> bool:
+        """Whether a span has no place in what the model wrote."""
+        return not all(span.placeholder and span.placeholder in text for span in self.spans)
+
+    def replace_placeholders(self, text: str) -> str:
+        """A part of what the model wrote with what its placeholders stand for."""
+        texts = {span.placeholder: span.text for span in self.spans if span.placeholder}
+        return _PLACEHOLDER.sub(lambda match: texts.get(match[0], ""), text)
+
+    def restore(
+        self, text: str, alignment: Alignment | None = None, prefix: str = "", written_prefix: str = ""
+    ) -> RestoredText:
+        """What the model wrote, with each span exactly once.
+
+        `alignment` pairs words that were read, the tag counted, with words that were written. The text begins with
+        `prefix`, which is as the user gave it, where the model has written it as `written_prefix`.
+        """
+        edits: list[Edit] = []
+        if written_prefix and text.startswith(written_prefix):
+            edits.append((0, len(written_prefix), prefix))
+        else:
+            prefix = ""
+        missing = _in_neither(self.spans, prefix)
+        placed: list[tuple[int, HiddenSpan]] = []  # number of the edit, and what it writes
+        for match in _span_pattern(self.spans).finditer(text, len(written_prefix) if prefix else 0):
+            span = _written_span(match[0], missing, text)
+            if span is None:
+                edits.append(_removal(text, *match.span(), edits))
+            else:
+                placed.append((len(edits), span))
+                edits.append((*match.span(), missing.pop(span)))
+        draft = _Edits(text, edits)
+        links = None if alignment is None else _move_targets(alignment, text, draft)
+        gaps = _Gaps(draft.text, len(prefix), [draft.written(number) for number, _ in placed])
+        insertions = sorted(((self._best_position(gaps, span, links), span) for span in missing), key=itemgetter(0))
+        final = _Edits(draft.text, [(p, p, _with_spaces(draft.text, p, span, missing[span])) for p, span in insertions])
+        if links is None:
+            return RestoredText(final.text, None)
+        starts = {span: final.move(draft.written(number)[0]) for number, span in placed}
+        starts |= {span: final.written(number)[0] for number, (_, span) in enumerate(insertions)}
+        return RestoredText(
+            final.text, self._final_alignment(_move_targets(links, draft.text, final), final.text, starts)
+        )
+
+    def _best_position(self, gaps: "_Gaps", span: HiddenSpan, links: Alignment | None) -> int:
+        """Where to insert a span: at the gap between words that the fewest links cross, beside its neighbours.
+
+        What is glued to a word, as a tag is, stays with it before all else.
+        """
+        words, links = gaps.words(links)
+        read_words = _starts(self.read_text)
+        before = bisect_left(read_words, span.read_start) + self.tag_words  # words that are left of it
+        behind = before + bool(span.placeholder)  # the first word that is right of it
+        aligned = {target: source for source, target in links}
+        expected = len(words) * (before - self.tag_words) / max(1, len(read_words) - bool(span.placeholder))
+        crossing = sum(source < before for source in aligned.values())  # links that cross the gap before all words
+        candidates = []
+        for gap in range(len(words) + 1):
+            if gap and (source := aligned.get(gap - 1)) is not None:
+                crossing += (source >= behind) - (source < before)
+            position = gaps.position(words, gap, span)
+            if position is not None:
+                is_left, is_right = aligned.get(gap - 1) == before - 1, aligned.get(gap) == behind
+                glued = span.is_glued_left * is_left + span.is_glued_right * is_right
+                candidates.append((-glued, crossing, -2 * is_left - is_right, abs(gap - expected), position))
+        return min(candidates)[-1] if candidates else len(gaps.text)
+
+    def _final_alignment(self, links: Alignment, text: str, starts: Mapping[HiddenSpan, int]) -> Alignment:
+        """Links between the words of the source text and those of the translation, a language tag counted."""
+        read_words, source_words, target_words = map(_starts, (self.read_text, self.source_text, text))
+        to_source = {
+            _word_at(read_words, self._to_read.move(start)): _word_at(source_words, self._to_source.move(start))
+            for start, end in _spans_of(_WORD, self._masked)
+            if not self._to_read.removes(start, end)
+        }
+        pairs = {
+            (source if source < self.tag_words else to_source[source - self.tag_words] + self.tag_words, target)
+            for source, target in links
+            if source - self.tag_words in to_source or source < self.tag_words
+        }
+        for span in self.spans:
+            if span in starts:
+                source = _word_at(source_words, span.source_start) + self.tag_words
+                target = _word_at(target_words, starts[span])
+                pairs |= {(source + word, target + word) for word in range(len(span.text.split()))}
+        return sorted(pairs, key=lambda pair: (pair[1], pair[0]))
+
+
+Edit = tuple[int, int, str]  # start, end and what is written there
+
+
+class _Edits:
+    """A text in which some parts are replaced; none overlaps the next."""
+
+    def __init__(self, original: str, edits: Sequence[Edit]) -> None:
+        self.edits, self._written_starts = edits, []
+        parts, position, length = [], 0, 0
+        for start, end, replacement in edits:
+            parts += [original[position:start], replacement]
+            self._written_starts.append(length + start - position)
+            length += start - position + len(replacement)
+            position = end
+        self.text = "".join([*parts, original[position:]])
+        self._starts = [start for start, _, _ in edits]
+
+    def move(self, offset: int) -> int:
+        """The offset in the new text of an offset in the original; of a part that was replaced, its beginning."""
+        number = bisect_right(self._starts, offset) - 1
+        if number < 0:
+            return offset
+        _, end, replacement = self.edits[number]
+        start = self._written_starts[number]
+        return start if offset < end else start + len(replacement) + offset - end
+
+    def written(self, number: int) -> Span:
+        """Where what an edit has written stands in the new text, without spaces around it."""
+        start, replacement = self._written_starts[number], self.edits[number][2]
+        start += len(replacement) - len(replacement.lstrip(" "))
+        return start, start + len(replacement.strip(" "))
+
+    def removes(self, start: int, end: int) -> bool:
+        """Whether all of a part of the original is gone."""
+        number = bisect_right(self._starts, start) - 1
+        return number >= 0 and self.edits[number][1] >= end and not self.edits[number][2]
+
+
+def _regions(masked: str, spans: Sequence[str], placeholder_of: Callable[[str], str]) -> Iterator[tuple[int, int, str]]:
+    """Where spans stand, those that are neighbours as one, each with its placeholder.
+
+    One without takes with it brackets and quotation marks that hold nothing else.
+    """
+    remaining = iter(spans)
+    for match in _WORDS_OR_GROUP.finditer(masked):
+        groups = []
+        for group in re.finditer(_GROUP, match[0]):
+            text = unmask(group[0], tuple(islice(remaining, group[0].count(SPAN_MARK))))
+            groups.append((match.start() + group.start(), match.start() + group.end(), placeholder_of(text)))
+        is_without = not any(placeholder for _, _, placeholder in groups)
+        yield from [(*match.span(), "")] if is_without and _is_balanced(match[0]) else groups
+
+
+def _is_balanced(text: str) -> bool:
+    return all(text.count(opening) == text.count(closing) for opening, closing in ("()", "[]", "{}", "«»", "“”"))
+
+
+def _removal(text: str, start: int, end: int, earlier: Sequence[Edit]) -> Edit:
+    """An edit that removes a part, with a space that would be left over beside it; letters around it get one."""
+    first = earlier[-1][1] if earlier else 0
+    left, right = text[max(first, start - 1) : start], text[end : end + 1]
+    if right.isspace() and (start == 0 or text[start - 1].isspace() or text[start - 1] in _OPENING):
+        return start, end + 1, ""
+    if left.isspace() and (not right or not right.isalnum()) and right not in (*_OPENING, SPAN_MARK):
+        return start - 1, end, ""
+    is_inside = left.isalnum() and right.isalnum() and right != SPAN_MARK
+    return start, end, " " if is_inside and not _UNSPACED.match(left) and not _UNSPACED.match(right) else ""
+
+
+def _in_neither(spans: Sequence[HiddenSpan], prefix: str) -> dict[HiddenSpan, str]:
+    """What a prefix lacks of each span that it does not have whole."""
+    missing: dict[HiddenSpan, str] = {}
+    counts = Counter(match[0] for match in pattern.finditer(prefix)) if (pattern := _literals(spans)) else Counter()
+    for span in spans:
+        lacking = []
+        for part in span.parts:
+            if counts[part]:
+                counts[part] -= 1
+            else:
+                lacking.append(part)
+        if lacking:
+            missing[span] = span.text if len(lacking) == len(span.parts) else " ".join(lacking)
+    return missing
+
+
+def _written_span(written: str, missing: Mapping[HiddenSpan, str], text: str) -> HiddenSpan | None:
+    """Which span that is still missing a placeholder or a string of the translation is; None: none."""
+    for span, lacking in missing.items():
+        if written == span.placeholder or (
+            lacking == written and (not span.placeholder or span.placeholder not in text)
+        ):
+            return span
+    return None
+
+
+def _literals(spans: Iterable[HiddenSpan]) -> re.Pattern[str] | None:
+    return _literal_pattern(part for span in spans for part in span.parts)
+
+
+def _literal_pattern(strings: Iterable[str]) -> re.Pattern[str] | None:
+    """Matches any of some strings, the longest first, and no part of a word."""
+    ordered = sorted(set(strings), key=lambda string: (-len(string), string))
+    alternatives = [
+        (r"(?<!\w)" if string[0].isalnum() else "") + re.escape(string) + (r"(?!\w)" if string[-1].isalnum() else "")
+        for string in ordered
+    ]
+    return re.compile("|".join(alternatives)) if alternatives else None
+
+
+def _span_pattern(spans: Sequence[HiddenSpan]) -> re.Pattern[str]:
+    literals = _literals(spans)
+    return _PLACEHOLDER if literals is None else re.compile(f"{literals.pattern}|{_PLACEHOLDER.pattern}")
+
+
+def _move_targets(links: Alignment, text: str, edited: _Edits) -> Alignment:
+    """Links to the words of a text as links to those of the edited text; those to words that are gone are, too."""
+    words, new_words = _spans_of(_WORD, text), _starts(edited.text)
+    return [
+        (source, _word_at(new_words, edited.move(words[target][0])))
+        for source, target in links
+        if target < len(words) and not edited.removes(*words[target])
+    ]
+
+
+class _Gaps:
+    """The places of a translation at which a span can be inserted."""
+
+    def __init__(self, text: str, first: int, blocked: Sequence[Span]) -> None:
+        """`first` is the first offset that is allowed, and none inside the `blocked` parts is."""
+        self.text, self._first, self._blocked = text, first, blocked
+
+    def words(self, links: Alignment | None) -> tuple[list[Span], Alignment]:
+        """The words of the text, which may be characters, and the links to them, if there are any."""
+        if links is None or _UNSPACED.search(self.text):
+            return _spans_of(_CHARACTER_OR_WORD, self.text), []
+        return _spans_of(_WORD, self.text), links
+
+    def position(self, words: Sequence[Span], gap: int, span: HiddenSpan) -> int | None:
+        """Where a span is written before word `gap`: behind the word on its left, or directly before that on its right.
+
+        None where it may not be.
+        """
+        if gap < len(words) and (gap == 0 or (span.is_glued_right and not span.is_glued_left)):
+            start, end = words[gap]
+            opening = (
+                _LEADING_PUNCTUATION.match(self.text, start, end) if span.left and not span.is_glued_left else None
+            )
+            position = opening.end() if opening and opening.end() < end else start
+        elif gap == 0:
+            position = len(self.text)
+        else:
+            start, end = words[gap - 1]
+            is_before_stop = (span.right and not span.is_glued_right) or (gap == len(words) and not span.is_last)
+            stop = _TRAILING_PUNCTUATION.search(self.text[:end], start) if is_before_stop else None
+            position = stop.start() if stop else end
+        is_allowed = position >= self._first and not any(start < position < end for start, end in self._blocked)
+        return position if is_allowed else None
+
+
+def _with_spaces(text: str, position: int, span: HiddenSpan, span_text: str) -> str:
+    """What is written at a position, with the spaces that are needed around it."""
+    left, right = text[max(0, position - 1) : position], text[position : position + 1]
+    needs_left = left and not left.isspace() and left not in _OPENING and not span.is_glued_left
+    needs_right = right and (right.isalnum() or right in _OPENING) and not span.is_glued_right
+    return " " * bool(needs_left) + span_text + " " * bool(needs_right)
+
+
+def _spans_of(pattern: re.Pattern[str], text: str) -> list[Span]:
+    return [match.span() for match in pattern.finditer(text)]
+
+
+def _starts(text: str) -> list[int]:
+    """Where the words of a text begin."""
+    return [match.start() for match in _WORD.finditer(text)]
+
+
+def _word_at(starts: Sequence[int], offset: int) -> int:
+    """The index of the word that begins at or before an offset."""
+    return max(0, bisect_right(starts, offset) - 1)

@@ -1,0 +1,247 @@
+"""What must not change in a line comes out exactly once, whatever the model writes."""
+
+import random
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+
+from nmt_cli.data.normalization import NormalizationConfig
+from nmt_cli.data.prepared.store import Tokenizers
+from nmt_cli.data.text_profile import MIN_PLACEHOLDER_PAIRS, TextProfile
+from nmt_cli.data.tokenization.tokenizer import TextTokenizer, TokenizerConfig, TokenizerType
+from nmt_cli.data.tokenization.training import train_tokenizer
+from nmt_cli.decoding.config import SearchConfig
+from nmt_cli.decoding.torch_engine import TorchEngine
+from nmt_cli.inference.pieces import Piece
+from nmt_cli.inference.protection import HiddenSpans
+from nmt_cli.inference.translator import Translator
+from nmt_cli.models import MODELS
+from nmt_cli.vocabulary import SPAN_MARK, SPAN_PLACEHOLDERS
+from tests.decoding.test_lossless import Echo
+
+WORDS = "The old man reads a book Two dogs don't see 1995 houses do they garden under because".split()  # noqa: SIM905
+CHARACTERS = "".join(sorted({*" .,?!:;\"'()ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789äöüßÄÖÜ"}))
+PROFILE = TextProfile("en", "de", NormalizationConfig(), source_characters=CHARACTERS)
+LEARNED = replace(PROFILE, placeholder_pairs=MIN_PLACEHOLDER_PAIRS)
+KEPT = "Nebelkrähe 7"  # what the search is told to keep
+
+
+def made_span(draw: random.Random) -> str:
+    name = "".join(draw.choice("bcdfglmnprst") + draw.choice("aeiou") for _ in range(draw.randint(2, 4)))
+    number = draw.randrange(100)
+    return draw.choice(
+        [
+            f"https://{name}.example.org/{number}?q={name}#x", f"www.{name}.com/a_({number})", f"{name}.example.net",
+            f"{name}.{number}@example.org", f"/usr/{name}/{number}.txt", f"~/{name}/b",
+            f"C:\\{name}\\my files\\{number}.doc",
+            f"{name}/main.py", f"{name}-{number}.pdf", f"{{{number}}}", f"{{{name}}}", f"%{number % 9 + 1}$s",
+            "%s", "%d",
+            f"%({name})s", f"${{{name}}}", f"${name}$", f":{name}:", f"{{{{ {name} }}}}", f"<{name}>", f"</{name}>",
+            f'<a href="{name} {number}">', f"[[{name}]]", "😀", "👨‍👩‍👧‍👦", "🇩🇪", "👍🏽", "❤️", "→", "€",
+            "привет", "κόσμε", "שלום", "العالم", "नमस्ते", "สวัสดี", "你好", "こんにちは", "안녕", "ђаво-1", KEPT,
+        ]
+    )  # fmt: skip
+
+
+def made_line(draw: random.Random) -> tuple[str, list[str]]:
+    """A line and the strings in it that must come out."""
+    words = [draw.choice(WORDS) for _ in range(draw.randint(3, 12))]
+    spans = [made_span(draw) for _ in range(draw.randint(1, 4) if draw.random() < 0.95 else 12)]
+    for span in spans:
+        around = draw.choice(["{}", "{}", "{}", "({})", "“{}”", "{}.", "{},", "word ({})", "{}: x", "{}!"])
+        words.insert(draw.randint(0, len(words)), around.format(span) if "{" not in span else span)
+    return " ".join(words) + draw.choice(["", ".", "?", " 🙂", ". The man reads."]), spans
+
+
+def lines_with_spans(count: int, seed: int) -> tuple[list[str], list[list[str]]]:
+    draw = random.Random(seed)
+    pairs = [made_line(draw) for _ in range(count)]
+    return [line for line, _ in pairs], [spans for _, spans in pairs]
+
+
+def translator(
+    tokenizer: TextTokenizer, model: str = "transformer", profile: TextProfile = PROFILE, align: bool = False,
+    **options: Any,
+) -> Translator:  # fmt: skip
+    torch.manual_seed(5)
+    tokenizers = Tokenizers(tokenizer, tokenizer)
+    network = MODELS[model](MODELS[model].config_class.tiny_configs()[0], tokenizers.vocabulary).eval()
+    keep = (r"Nebelkrähe \d+",)
+    values = {"beam": 2, "max_length": 6, "precision": "fp32", "keep_patterns": keep, **options}
+    return Translator(TorchEngine(network), tokenizers, SearchConfig.model_validate(values), profile, align=align)
+
+
+@pytest.fixture(scope="module")
+def with_placeholders() -> TextTokenizer:
+    lines = ["The old man reads a book.", "Two dogs don't see 1995 houses, do they?"] * 4
+    return train_tokenizer(lambda: lines, TokenizerConfig(vocab_size=420), placeholders=True)
+
+
+def assert_each_once(line: str, spans: list[str], text: str) -> None:
+    for span in set(spans):
+        assert text.count(span) == line.count(span), (line, span, text)
+    assert not any(character in text for character in (SPAN_MARK, *SPAN_PLACEHOLDERS)), (line, text)
+
+
+MODES: dict[str, tuple[str, dict[str, Any]]] = {
+    "beam": ("transformer", {}),
+    "greedy": ("transformer", {"beam": 1}),
+    "sampling": ("transformer", {"sampling": True, "n_best": 3}),
+    "n-best": ("transformer", {"beam": 3, "n_best": 3}),
+    "segments": ("transformer", {"max_source_length": 9, "repair_degenerate": False}),
+    "truncated": ("transformer", {"max_source_length": 9, "split": "none"}),
+    "rnn": ("rnn", {}),
+    "ctc": ("ctc", {}),
+    "decoder only": ("decoder_only", {}),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("learned", [False, True])
+def test_what_must_not_change_comes_out_once(
+    mode: str, learned: bool, tokenizer: TextTokenizer, with_placeholders: TextTokenizer
+) -> None:
+    model, options = MODES[mode]
+    count = 300 if mode in ("beam", "rnn") else 60
+    lines, spans = lines_with_spans(count, 17)
+    opened = translator(with_placeholders if learned else tokenizer, model, LEARNED if learned else PROFILE, **options)
+    for line, line_spans, translation in zip(lines, spans, opened.translate(lines), strict=True):
+        assert translation.candidates
+        for candidate in translation.candidates:
+            assert_each_once(line, line_spans, candidate.text)
+
+
+def test_it_comes_out_once_in_a_few_lines_of_every_kind(
+    tokenizer: TextTokenizer, with_placeholders: TextTokenizer
+) -> None:
+    lines, spans = lines_with_spans(40, 23)
+    for opened in (translator(tokenizer), translator(with_placeholders, "rnn", LEARNED, beam=1)):
+        for line, line_spans, translation in zip(lines, spans, opened.translate(lines), strict=True):
+            assert_each_once(line, line_spans, translation.text)
+
+
+@pytest.mark.parametrize("learned", [False, True])
+def test_a_prefix_may_have_it_or_not(learned: bool, tokenizer: TextTokenizer, with_placeholders: TextTokenizer) -> None:
+    lines = ["Open {0} and see %s now", "The man reads {0} {1}", "See http://a.example/b."] * 2
+    prefixes = ["ein {0} Haus", "Der {1}", "http://a.example/b ist", "ein", "liest {", "x"]
+    opened = translator(with_placeholders if learned else tokenizer, profile=LEARNED if learned else PROFILE)
+    for line, prefix, translation in zip(lines, prefixes, opened.translate(lines, prefixes), strict=True):
+        assert translation.text.startswith(prefix)
+        for span in ("{0}", "{1}", "%s", "http://a.example/b"):
+            assert translation.text.count(span) == line.count(span), (line, prefix, translation.text)
+
+
+def test_a_line_without_any_is_read_and_translated_as_before(tokenizer: TextTokenizer) -> None:
+    lines = ["The old man reads a book.", "and/or 5 % of it, e.g. 24/7: yes!", "Two dogs don't see U.S. houses 1:2"]
+    plain, protected = translator(tokenizer, keep="none"), translator(tokenizer)
+    assert [unit.hidden for plan in protected.planner.plan(lines) for unit in plan.units] == [None] * 3
+    for before, after in zip(plain.translate(lines), protected.translate(lines), strict=True):
+        assert before == after
+
+
+def test_what_is_read_has_placeholders_or_nothing(tokenizer: TextTokenizer, with_placeholders: TextTokenizer) -> None:
+    lines = ["The man (see https://a.example/b) reads <b>a</b> book {0}.", "{0}: the man, {1} or {2}, reads"]
+
+    def read(opened: Translator) -> list[str]:
+        return [unit.read_text for plan in opened.planner.plan(lines) for unit in plan.units]
+
+    first, second, third = SPAN_PLACEHOLDERS[:3]
+    assert read(translator(tokenizer)) == ["The man (see) reads a book.", "the man, or, reads"]
+    assert read(translator(with_placeholders, profile=LEARNED)) == [
+        f"The man (see {first}) reads {second}a{third} book {SPAN_PLACEHOLDERS[3]}.",
+        f"{first}: the man, {second} or {third}, reads",
+    ]
+
+
+@pytest.mark.parametrize(
+    "masked, spans, written, alignment, expected",
+    [
+        ("See # now.", ["URL"], "Jetzt sehen.", [(1, 0), (0, 1)], "Jetzt sehen URL."),
+        ("See # now.", ["URL"], "Sieh jetzt.", [(0, 0), (1, 1)], "Sieh URL jetzt."),
+        ("See #.", ["URL"], "Sieh.", [(0, 0)], "Sieh URL."),
+        ("See (#).", ["URL"], "Sieh.", [(0, 0)], "Sieh (URL)."),
+        ("#old# man", ["<b>", "</b>"], "Mann alt", [(1, 0), (0, 1)], "Mann <b>alt</b>"),
+        ("#: the man", ["%s"], "der Mann", [(0, 0), (1, 1)], "%s: der Mann"),
+        ("the man # reads", ["{0}"], "", [], "{0}"),
+        ("the man # reads", ["{0}"], "der Mann liest", None, "der Mann {0} liest"),
+        ("the man # reads", ["{0}"], "这个人读书", None, "这个人 {0} 读书"),
+        ("the man # reads", ["{0}"], "der {0} Mann {0} liest", None, "der {0} Mann liest"),
+    ],
+)
+def test_it_is_put_where_the_alignment_says(
+    masked: str, spans: list[str], written: str, alignment: list[tuple[int, int]] | None, expected: str
+) -> None:
+    hidden = HiddenSpans(masked.replace("#", SPAN_MARK), spans)
+    assert hidden.restore(written, alignment).text == expected
+
+
+def test_placeholders_are_replaced_and_copies_removed() -> None:
+    first, second, third = SPAN_PLACEHOLDERS[:3]
+    remaining = [first, second]
+    hidden = HiddenSpans(f"a {SPAN_MARK} b {SPAN_MARK} c", ["{0}", "{0}"], lambda text: remaining.pop(0))
+    assert hidden.read_text == f"a {first} b {second} c" and hidden.source_text == "a {0} b {0} c"
+    assert hidden.restore(f"A {second} B ({first}) C").text == "A {0} B ({0}) C"
+    assert hidden.restore(f"{first} A {first} {third} B {second} {second}.").text == "{0} A B {0}."
+    restored = hidden.restore(f"A {second} B C", [(0, 0), (3, 1), (2, 2), (4, 3)])
+    assert restored.text == "A {0} {0} B C"
+    assert restored.alignment is not None and {(0, 0), (1, 1), (3, 2), (2, 3), (4, 4)} <= set(restored.alignment)
+
+
+def test_alignments_are_those_of_the_whole_line(tokenizer: TextTokenizer) -> None:
+    opened = translator(tokenizer, align=True)
+    line = "The old {0} man reads https://a.example/b c {1}."
+    (translation,) = opened.translate([line])
+    words, target_words = line.split(), translation.text.split()
+    alignment = translation.candidates[0].alignment or []
+    for source, target in alignment:
+        assert 0 <= source < len(words) and 0 <= target < len(target_words)
+    assert (words.index("{0}"), next(i for i, word in enumerate(target_words) if "{0}" in word)) in alignment
+
+
+def test_pairs_to_score_are_those_that_were_written(tokenizer: TextTokenizer, with_placeholders: TextTokenizer) -> None:
+    pair = ("See {0} and %s now.", "Jetzt %s und {0} sehen.")
+    first, second = SPAN_PLACEHOLDERS[:2]
+    assert translator(tokenizer).planner.split_pair(*pair) == [("See and now.", "Jetzt und sehen.")]
+    learned = translator(with_placeholders, profile=LEARNED).planner.split_pair(*pair)
+    assert learned == [(f"See {first} and {second} now.", f"Jetzt {second} und {first} sehen.")]
+
+
+def test_nothing_is_protected_if_nothing_is_kept(tokenizer: TextTokenizer) -> None:
+    (plan,) = translator(tokenizer, keep="none").planner.plan(["See {0} Nebelkrähe 7 привет 😀 now."])
+    assert [unit.hidden for unit in plan.units] == [None]
+
+
+def test_hidden_in_the_echo_of_its_source_everything_stands_where_it_stood(with_placeholders: TextTokenizer) -> None:
+    lines, _ = lines_with_spans(100, 29)
+    config = SearchConfig(keep_patterns=(r"Nebelkrähe \d+",))
+    opened = Translator(Echo(None), Tokenizers(with_placeholders, with_placeholders), config, LEARNED)
+    few = [
+        line
+        for line, plan in zip(lines, opened.planner.plan(lines), strict=True)
+        if all(len(unit.hidden.spans) <= len(SPAN_PLACEHOLDERS) for unit in plan.units if unit.hidden is not None)
+    ]
+    assert len(few) > 80
+    assert [translation.text for translation in opened.translate(few)] == few
+
+
+@pytest.mark.parametrize("kind", ["bpe", "unigram", "character", "word"])
+def test_placeholders_are_pieces_of_every_kind_of_tokenizer(kind: TokenizerType) -> None:
+    lines = ["The old man reads a book.", "Two dogs don't see houses."] * 9
+    trained = train_tokenizer(lambda: lines, TokenizerConfig(type=kind, vocab_size=340), placeholders=True)
+    for placeholder in SPAN_PLACEHOLDERS:
+        text = f"The {placeholder} reads" if kind == "word" else f"The {placeholder}, ({placeholder}) x{placeholder}."
+        tokens = trained.ids_to_tokens(trained.encode([text])[0])
+        assert trained.decode(trained.encode([text])) == [text]
+        assert sum(placeholder in token for token in tokens) == text.count(placeholder)
+    without = train_tokenizer(lambda: lines, TokenizerConfig(type=kind, vocab_size=340))
+    assert without.backend.token_to_id(SPAN_PLACEHOLDERS[0]) is None
+
+
+def test_a_piece_between_sentences_is_copied_with_what_is_protected_in_it(tokenizer: TextTokenizer) -> None:
+    opened = translator(tokenizer)
+    (plan,) = opened.planner.plan(["- {0} The man reads. 😀 www.example.org/a Two dogs see."])
+    assert next(unit.given for unit in plan.units if unit.given is not None) == "-"
+    assert opened.planner.protector.assign([Piece(f"{SPAN_MARK}", is_copied=True)], ["{0}"])[0].text == "{0}"
