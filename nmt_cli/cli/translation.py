@@ -84,12 +84,13 @@ def _print_lines(
     lines: "Iterator[TranslatedLine]", output_format: "OutputFormat", reporter: Reporter, *, interactive: bool
 ) -> None:
     """Print the output of each line, and its unknown words if the user types the input."""
-    line_count = abstained_count = 0
+    line_count = abstained_count = lines_without_numbers = 0
     with reporter.line_warnings() as report_line:
         for translated in lines:
             line_count += 1
             abstained_count += translated.translation.abstained
             report_line(translated.line.number, translated.warnings)
+            lines_without_numbers += bool(translated.missing_numbers)
             for output_line in translated.output_lines(output_format):
                 print_line(output_line)
             if interactive and translated.unknown_words:
@@ -97,6 +98,11 @@ def _print_lines(
                 reporter.info(f"line {translated.line.number}: not in the training text: {words}")
     if abstained_count:
         reporter.info(f"confidence too low for {abstained_count:,} of {line_count:,} lines (--abstain-below)")
+    if lines_without_numbers:
+        reporter.warning(
+            f"lines whose translation lacks a number of theirs, or has it in words: {lines_without_numbers:,}; --jsonl "
+            "names the numbers"
+        )
 
 
 def calibrate(

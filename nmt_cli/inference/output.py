@@ -3,10 +3,12 @@
 import json
 import math
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
 from nmt_cli.inference.degeneration import Diagnosis
 from nmt_cli.inference.lines import InputLine
+from nmt_cli.inference.numbers import missing_numbers
 
 ABSTENTION_MARK = "[?] "  # before a translation that is probably not good
 OutputFormat = Literal["text", "candidates", "alignments", "jsonl"]
@@ -84,6 +86,11 @@ class TranslatedLine:
         encoding_warnings = ["invalid UTF-8 was replaced by U+FFFD"] if self.line.invalid_utf8 else []
         return encoding_warnings + self.translation.warnings
 
+    @cached_property
+    def missing_numbers(self) -> list[str]:
+        """The numbers of the line that are not in its translation, as the line writes them."""
+        return [] if self.translation.abstained else missing_numbers(self.line.text, self.translation.text)
+
     def output_lines(self, output_format: OutputFormat) -> list[str]:
         """The output for the line; only `candidates` may have several lines."""
         candidates = self.translation.candidates
@@ -132,6 +139,8 @@ class TranslatedLine:
             record["degeneration"] = translation.diagnosis.record()
         if translation.truncated_tokens:
             record["truncated_tokens"] = translation.truncated_tokens
+        if self.missing_numbers:
+            record["numbers"] = self.missing_numbers
         if self.unknown_words:
             record["unknown_words"] = self.unknown_words
         if self.warnings:

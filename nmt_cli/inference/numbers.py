@@ -1,0 +1,62 @@
+"""Whether the numbers of a line are in its translation, whichever way decimals and thousands are marked.
+
+1,234.5 is 1.234,5 and 1 234,5. Where a number can be read in two ways (1,234), either will do. Numbers in words are not
+known, so that one that is written out in the translation is missing.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from decimal import Decimal
+
+_GROUPING = ",.'’ \u00a0\u2009\u202f\u066c"
+_NUMBER = re.compile(rf"\d{{1,2}}:\d{{2}}(?!\d)|\d+(?:[{_GROUPING}\u066b]\d+)*")
+_GROUPED = re.compile(
+    rf"(?P<whole>\d{{1,3}}(?:(?P<mark>[{_GROUPING}])\d{{3}})(?:(?P=mark)\d{{3}})*)"
+    r"(?:(?P<point>[.,\u066b])(?P<fraction>\d+))?"
+)
+_INDIAN = re.compile(r"\d{1,2}(?:,\d{2})+,\d{3}(?:\.(?P<fraction>\d+))?")
+_DECIMAL = re.compile(r"(?P<whole>\d+)[.,:\u066b](?P<fraction>\d+)")  # a time, too
+
+Readings = frozenset[Decimal]
+
+
+def missing_numbers(source: str, translation: str) -> list[str]:
+    """The numbers of a source that its translation does not have, or not as often, as the source writes them."""
+    if not any(map(str.isdigit, source)):
+        return []
+    available = [readings for _, readings in _numbers(translation)]
+    missing = []
+    for written, readings in _numbers(source):
+        match = next((other for other in available if readings & other), None)
+        if match is None:
+            missing.append(written)
+        else:
+            available.remove(match)
+    return missing
+
+
+def _numbers(text: str) -> Iterator[tuple[str, Readings]]:
+    """Each number with what it can mean; what no number is written like, such as a date, is several numbers."""
+    for match in _NUMBER.finditer(text):
+        written = match[0]
+        if readings := _readings(written):
+            yield written, readings
+            continue
+        for part in re.findall(r"\d+", written):
+            yield part, _readings(part)
+
+
+def _readings(written: str) -> Readings:
+    digits = "".join(str(unicodedata.digit(c)) if c.isdigit() else c for c in written)
+    if digits.isdigit():
+        return frozenset([Decimal(digits)])
+    values = set()
+    if grouped := _GROUPED.fullmatch(digits):
+        if grouped["point"] != grouped["mark"]:
+            values.add(Decimal(re.sub(r"\D", "", grouped["whole"]) + "." + (grouped["fraction"] or "0")))
+    elif indian := _INDIAN.fullmatch(digits):
+        values.add(Decimal(re.sub(r"\D", "", digits.split(".")[0]) + "." + (indian["fraction"] or "0")))
+    if decimal := _DECIMAL.fullmatch(digits):
+        values.add(Decimal(f"{decimal['whole']}.{decimal['fraction']}"))
+    return frozenset(values)

@@ -1,0 +1,46 @@
+"""Numbers are compared by what they mean, not by how they are written."""
+
+import io
+
+import pytest
+
+from nmt_cli.data.tokenization.tokenizer import TextTokenizer
+from nmt_cli.inference.lines import InputLine
+from nmt_cli.inference.numbers import missing_numbers
+from nmt_cli.inference.output import Candidate, TranslatedLine, Translation
+from nmt_cli.translation.parallel import translate_stream
+from tests.inference.test_sentences_of_lines import echo
+
+
+@pytest.mark.parametrize(
+    "source, translation",
+    [
+        ("no number", "7"), ("It costs 1,234.5 euros", "1.234,5 Euro"), ("1,234.5", "1\u202f234,5"),
+        ("1.234,5", "1 234.5"),
+        ("1,234", "1.234"), ("1,234", "1234"), ("1.5", "1,5"), ("12,34,567.8", "1.234.567,8"), ("1'234", "1 234"),
+        ("12.05.2023", "05/12/2023"), ("at 10:30", "um 10.30 Uhr"), ("the 3rd", "der 3."), ("A4 and B2", "B2 und A4"),
+        ("3 and 3", "3, 3"), ("٣", "3"), ("50%", "50 %"), ("x²", "x²"), ("1.50", "1,5"), ("10 20", "10 und 20"),
+    ],
+)  # fmt: skip
+def test_the_same_numbers_in_other_clothes(source: str, translation: str) -> None:
+    assert missing_numbers(source, translation) == []
+
+
+@pytest.mark.parametrize(
+    "source, translation, missing",
+    [
+        ("7 dogs and 8 cats", "sieben Hunde und 8 Katzen", ["7"]), ("1,234.5", "1.234,6", ["1,234.5"]),
+        ("3 and 3", "3", ["3"]),
+        ("12", "1 2", ["12"]), ("1.5", "15", ["1.5"]), ("2019 to 2020", "2020", ["2019"]), ("5", "", ["5"]),
+    ],
+)  # fmt: skip
+def test_numbers_that_are_missing(source: str, translation: str, missing: list[str]) -> None:
+    assert missing_numbers(source, translation) == missing
+
+
+def test_a_line_reports_them(tokenizer: TextTokenizer) -> None:
+    line = TranslatedLine(InputLine(1, "7 dogs and 1,234 cats", False), Translation([Candidate("1.234", -1.0, -1.0)]))
+    assert line.record()["numbers"] == ["7"]
+    assert line.warnings == []
+    (same,) = translate_stream(echo(tokenizer), io.BytesIO(b"The 7 dogs see 1995 houses.\n"))
+    assert same.warnings == [] and "numbers" not in same.record()
