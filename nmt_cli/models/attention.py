@@ -4,11 +4,16 @@ Legend: B batch, Q queries per sentence, N keys per sentence, D model width, H h
 K head width.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
+from torch.autograd import Function
 from torch.nn import functional
 
 from nmt_cli.models.dropout import Dropout
+from nmt_cli.models.linear import Linear
+from nmt_cli.models.positions import PositionOffset, RotaryFactors, apply_rotary, rotary_factors
 
 
 def attention_dtype(x: Tensor) -> torch.dtype:
@@ -56,37 +61,60 @@ class MultiHeadAttention(nn.Module):
         super().__init__()
         self.heads, self.kv_heads, self.head_dim = heads, key_value_heads, d_model // heads
         self.scale = self.head_dim**-0.5 if scaled else 1.0
-        self.query = nn.Linear(d_model, d_model)
-        self.key_value = nn.Linear(d_model, 2 * key_value_heads * self.head_dim)
-        self.out = nn.Linear(d_model, d_model)
+        self.query = Linear(d_model, d_model)
+        self.key_value = Linear(d_model, 2 * key_value_heads * self.head_dim)
+        self.out = Linear(d_model, d_model)
         self.dropout = Dropout(dropout)
 
     def queries(self, x: Tensor) -> Tensor:
-        """[B, Q, D] to queries [B, H, Q, K] in `attention_dtype`."""
-        all_heads: Tensor = self.query(x).to(attention_dtype(x))
-        per_head: Tensor = all_heads.unflatten(-1, (self.heads, self.head_dim))
+        """[B, Q, D] to queries [B, H, Q, K], ready for `forward`."""
+        per_head: Tensor = self._in_attention_dtype(self.query(x)).unflatten(-1, (self.heads, self.head_dim))
         return per_head.transpose(1, 2)
 
     def keys_values(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """[B, N, D] to keys and values, each [B, G, N, K] in `attention_dtype`."""
-        fused = self.key_value(x).to(attention_dtype(x))
-        fused = fused.unflatten(-1, (2, self.kv_heads, self.head_dim))
-        return fused[:, :, 0].transpose(1, 2), fused[:, :, 1].transpose(1, 2)
+        """[B, N, D] to keys and values, each [B, G, N, K], ready for `forward`."""
+        fused = self._in_attention_dtype(self.key_value(x)).unflatten(-1, (2, self.kv_heads, self.head_dim))
+        keys, values = fused.unbind(2)
+        return keys.transpose(1, 2), values.transpose(1, 2)
 
-    def forward(self, queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None) -> Tensor:
+    def forward(
+        self, queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None, rotary: PositionOffset | None = None
+    ) -> Tensor:
         """Attend to keys and values [B, G, N, K]; returns [B, Q, D]. `bias` broadcasts to [B, H, Q, N].
+
+        `rotary` is the position of the first query and key, if they are still to be rotated.
 
         On a CPU the backward pass of PyTorch's fused attention takes several times as long as that of the plain
         products at sentence lengths, so they are used there.
         """
+        if self._differentiates_by_hand(queries):
+            factors = None if rotary is None else rotary_factors(queries, rotary, torch.float32)
+            keys, values = self._repeat_kv(keys), self._repeat_kv(values)
+            attended = _AttentionFunction.apply(queries, keys, values, bias, factors, self.scale)  # type: ignore[no-untyped-call]
+            result: Tensor = self.out(attended)
+            return result
+        if rotary is not None:
+            queries, keys = apply_rotary(queries, rotary), apply_rotary(keys, rotary)
         keys, values = self._repeat_kv(keys), self._repeat_kv(values)
         if queries.device.type == "cpu":
             attended = self.dropout(self._attention_weights(queries, keys, bias)) @ values  # [B, H, Q, K]
         else:
             rate = self.dropout.rate if self.training else 0.0
             attended = functional.scaled_dot_product_attention(queries, keys, values, bias, rate, scale=self.scale)
-        result: Tensor = self.out(attended.transpose(1, 2).flatten(2).to(self.out.weight.dtype))
+        result = self.out(attended.transpose(1, 2).flatten(2).to(self.out.weight.dtype))
         return result
+
+    def _differentiates_by_hand(self, x: Tensor) -> bool:
+        """Whether `forward` is one operation for autograd: in training on a CPU, without dropout of weights."""
+        if torch.compiler.is_compiling() or x.device.type != "cpu":
+            return False
+        return x.requires_grad and not (self.training and self.dropout.rate > 0)
+
+    def _in_attention_dtype(self, projected: Tensor) -> Tensor:
+        """The projection in `attention_dtype`, unless `forward` is going to convert it while it copies."""
+        if self._differentiates_by_hand(projected):
+            return projected
+        return projected.to(attention_dtype(projected))
 
     def attention_weights(self, queries: Tensor, keys: Tensor, bias: Tensor | None) -> Tensor:
         """The attention weights, [B, H, Q, N]."""
@@ -103,3 +131,75 @@ class MultiHeadAttention(nn.Module):
         if self.kv_heads == self.heads:
             return x
         return x.repeat_interleave(self.heads // self.kv_heads, 1)
+
+
+class _AttentionFunction(Function):
+    """Attention of all heads on a CPU, in float32, with its gradient.
+
+    Composed of PyTorch's operations it copies queries, keys, values and their gradients several times: to rotate and
+    scale them, to convert them, and to lay them out for the products. Here each is copied once.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        queries: Tensor,
+        keys: Tensor,
+        values: Tensor,
+        bias: Tensor | None,
+        rotary: RotaryFactors | None,
+        scale: float,
+    ) -> Tensor:
+        """[B, H, Q, K] and twice [B, H, N, K] to [B, Q, H * K]."""
+        (batch_size, heads, query_count, head_dim), key_count = queries.shape, keys.shape[2]
+        q, k, v = _copy_heads(queries, rotary), _copy_heads(keys, rotary), _copy_heads(values, None)
+        weights = q.new_empty(len(q), query_count, key_count)  # [B * H, Q, N]
+        if bias is not None:
+            weights.view(batch_size, heads, query_count, key_count).copy_(bias)
+        torch.baddbmm(weights, q, k.transpose(1, 2), beta=float(bias is not None), alpha=scale, out=weights)
+        torch.softmax(weights, -1, out=weights)
+        ctx.save_for_backward(q, k, v, weights)
+        ctx.rotary, ctx.scale, ctx.heads, ctx.dtype = rotary, scale, heads, queries.dtype
+        attended = queries.new_empty(batch_size, query_count, heads, head_dim)
+        attended.copy_(torch.bmm(weights, v).view(batch_size, heads, query_count, head_dim).transpose(1, 2))
+        return attended.flatten(2)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        q, k, v, weights = ctx.saved_tensors
+        grad = _copy_heads(grads[0].unflatten(2, (ctx.heads, -1)).transpose(1, 2), None)  # [B * H, Q, K]
+        grad_v = torch.bmm(weights.transpose(1, 2), grad)
+        grad_scores = torch.bmm(grad, v.transpose(1, 2))
+        torch._softmax_backward_data(grad_scores, weights, -1, torch.float32, grad_input=grad_scores)
+        grad_q = torch.bmm(grad_scores, k).mul_(ctx.scale)
+        grad_k = torch.bmm(grad_scores.transpose(1, 2), q).mul_(ctx.scale)
+        rotated = (_copy_back(x, ctx.heads, ctx.dtype, ctx.rotary) for x in (grad_q, grad_k))
+        return *rotated, _copy_back(grad_v, ctx.heads, ctx.dtype, None), None, None, None
+
+
+def _copy_heads(x: Tensor, rotary: RotaryFactors | None) -> Tensor:
+    """[B, H, T, K] to a contiguous float32 copy [B * H, T, K], rotated by `apply_rotary`."""
+    copy = torch.empty(x.shape, dtype=torch.float32)
+    if rotary is None:
+        copy.copy_(x)
+    else:
+        (cos, sin), half = rotary, x.shape[-1] // 2
+        torch.mul(x, cos, out=copy)
+        copy[..., :half].addcmul_(x[..., half:], sin[..., :half])
+        copy[..., half:].addcmul_(x[..., :half], sin[..., half:])
+    return copy.flatten(0, 1)
+
+
+def _copy_back(grad: Tensor, heads: int, dtype: torch.dtype, rotary: RotaryFactors | None) -> Tensor:
+    """The gradient of the input of `_copy_heads`, [B, H, T, K] as a view of [B, T, H, K]."""
+    grad = grad.unflatten(0, (-1, heads))
+    batch_size, _, length, head_dim = grad.shape
+    result = torch.empty(batch_size, length, heads, head_dim, dtype=dtype).transpose(1, 2)
+    if rotary is None:
+        return result.copy_(grad)
+    (cos, sin), half = rotary, head_dim // 2
+    rotated = result if dtype == torch.float32 else torch.empty_like(grad)
+    torch.mul(grad, cos, out=rotated)
+    rotated[..., :half].addcmul_(grad[..., half:], sin[..., half:])
+    rotated[..., half:].addcmul_(grad[..., :half], sin[..., :half])
+    return rotated if rotated is result else result.copy_(rotated)

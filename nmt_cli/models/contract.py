@@ -170,6 +170,7 @@ class TranslationModel(nn.Module, ABC, Generic[ConfigT]):
 
     config_class: ClassVar[type[ModelConfig]]
     summary: ClassVar[str]  # for `nmt models`
+    output: nn.Linear  # from hidden states to logits; training differentiates it by hand
 
     def __init__(self, config: ConfigT, vocabulary: Vocabulary) -> None:
         super().__init__()
@@ -212,9 +213,10 @@ class TranslationModel(nn.Module, ABC, Generic[ConfigT]):
         """The repeated layers that make up most of `forward` and are worth compiling."""
         return []
 
-    @abstractmethod
     def output_logits(self, hidden: Tensor) -> Tensor:
         """Unnormalised scores of tokens, [..., V], from hidden states [..., D]."""
+        result: Tensor = self.output(hidden)
+        return result
 
 
 class NonAutoregressive(TranslationModel[ConfigT]):

@@ -14,6 +14,7 @@ from nmt_cli.models.contract import NonAutoregressive, Sequences
 from nmt_cli.models.dropout import Dropout
 from nmt_cli.models.embedding import Embedding
 from nmt_cli.models.layers import LayerConfig, SelfAttentionLayer, initialize_weights, make_final_normalization
+from nmt_cli.models.linear import Linear
 from nmt_cli.models.positions import make_positions
 from nmt_cli.vocabulary import Vocabulary
 
@@ -60,7 +61,7 @@ class CTC(NonAutoregressive[CTCConfig]):
         self.emitted_positions = make_positions(config.positions, d_model, config.max_positions * config.upsample)
         self.dropout = Dropout(config.dropout)
         self.before = nn.ModuleList(SelfAttentionLayer(config) for _ in range(config.encoder_layers))
-        self.split = nn.Linear(d_model, d_model * config.upsample)
+        self.split = Linear(d_model, d_model * config.upsample)
         self.after = nn.ModuleList(SelfAttentionLayer(config) for _ in range(config.decoder_layers))
         self.norm = make_final_normalization(config)
         self.output = nn.Linear(d_model, vocabulary.target_size)
@@ -101,8 +102,3 @@ class CTC(NonAutoregressive[CTCConfig]):
         for layer in self.after:
             x = layer(x, bias)
         return self.norm(x), source.lengths * factor
-
-    def output_logits(self, hidden: Tensor) -> Tensor:
-        """See `TranslationModel.output_logits`."""
-        result: Tensor = self.output(hidden)
-        return result

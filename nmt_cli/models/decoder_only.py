@@ -140,11 +140,6 @@ class DecoderOnly(Autoregressive[DecoderOnlyConfig, DecoderOnlyState]):
         result: Tensor = self.norm(x[:, source_length:])
         return result
 
-    def output_logits(self, hidden: Tensor) -> Tensor:
-        """See `TranslationModel.output_logits`."""
-        result: Tensor = self.output(hidden)
-        return result
-
     def init_state(self, source: Sequences, beam_size: int, max_steps: int) -> DecoderOnlyState:
         """See `Autoregressive.init_state`."""
         (batch_size, source_length), attend = (source.ids.shape, self._layers[0].self_attention.attend)

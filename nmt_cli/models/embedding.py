@@ -14,16 +14,18 @@ class _EmbeddingFunction(Function):
     @staticmethod
     def forward(ctx: Any, ids: Tensor, weight: Tensor) -> Tensor:
         ctx.save_for_backward(ids)
-        ctx.rows, ctx.type = weight.shape[0], weight.dtype
+        ctx.weight = weight
         return functional.embedding(ids, weight)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[None, Tensor]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[None, Tensor | None]:
         (ids,) = ctx.saved_tensors
-        (grad,) = grads
-        grad_weight = torch.zeros(ctx.rows, grad.shape[-1], dtype=torch.float32, device=grad.device)
-        grad_weight.index_add_(0, ids.flatten(), grad.flatten(0, -2).float())
-        return None, grad_weight.to(ctx.type)
+        rows, weight = grads[0].flatten(0, -2).float(), ctx.weight
+        if weight.grad is not None and weight.dtype == torch.float32:
+            weight.grad.index_add_(0, ids.flatten(), rows)
+            return None, None
+        grad_weight = torch.zeros(weight.shape, dtype=torch.float32, device=rows.device)
+        return None, grad_weight.index_add_(0, ids.flatten(), rows).to(weight.dtype)
 
 
 class Embedding(nn.Module):

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nmt_cli.models.dropout import Dropout
+from nmt_cli.models.linear import Linear
 
 Activation = Literal["relu", "gelu", "swish", "swiglu"]
 
@@ -37,8 +38,8 @@ class FeedForward(nn.Module):
         self.activation = activation
         self.gated = activation == "swiglu"
         self.activate = _ACTIVATION_FUNCTIONS[activation]
-        self.expand = nn.Linear(d_model, d_ff * (2 if self.gated else 1))
-        self.contract = nn.Linear(d_ff, d_model)
+        self.expand = Linear(d_model, d_ff * (2 if self.gated else 1))
+        self.contract = Linear(d_ff, d_model)
         self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:

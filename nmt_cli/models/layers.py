@@ -126,8 +126,9 @@ class SelfAttention(Sublayer):
 
     def forward(self, x: Tensor, bias: Tensor | None, offset: PositionOffset = 0) -> Tensor:
         """[B, T, D] in and out; `bias` broadcasts to [B, H, T, T]."""
-        queries, keys, values = self._queries_keys_values(x, offset)
-        return self.add_and_normalize(x, self.attend(queries, keys, values, bias))
+        sublayer_input = self.normalize_input(x)
+        queries, (keys, values) = self.attend.queries(sublayer_input), self.attend.keys_values(sublayer_input)
+        return self.add_and_normalize(x, self.attend(queries, keys, values, bias, offset if self.rotary else None))
 
     def keys_values(self, x: Tensor, offset: PositionOffset = 0) -> tuple[Tensor, Tensor]:
         """The keys and values that later tokens attend to, each [B, G, T, K]."""

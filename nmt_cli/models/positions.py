@@ -100,23 +100,31 @@ def make_positions(kind: PositionType, d_model: int, max_positions: int) -> nn.M
     return SinusoidalPositions(d_model, kind)
 
 
+RotaryFactors = tuple[Tensor, Tensor]  # of each dimension and of its partner, each broadcasting to [B, H, T, K]
+
+
 def apply_rotary(x: Tensor, offset: PositionOffset) -> Tensor:
     """Rotary positions (Su et al. 2021, eq. 34) for queries or keys [B, H, ..., T, K].
 
     Dimensions i and i + K/2 are rotated by the angle position / 10000^(2i/K). The T positions are `offset`,
     `offset` + 1, ...
     """
+    cos, sin = rotary_factors(x, offset, x.dtype)
+    return torch.addcmul(x * cos, x.roll(x.shape[-1] // 2, -1), sin)
+
+
+def rotary_factors(x: Tensor, offset: PositionOffset, dtype: torch.dtype) -> RotaryFactors:
+    """What `apply_rotary` multiplies x and its partner dimensions by, in this dtype."""
     half_dim, length = x.shape[-1] // 2, x.shape[-2]
     if isinstance(offset, Tensor):
         angles = _token_positions(offset, length).unsqueeze(-1) * _rotary_frequencies(half_dim, x.device)  # [B, T, K/2]
-        cos, sin = _cos_sin(angles, x.dtype)
+        cos, sin = _cos_sin(angles, dtype)
         for _ in range(x.ndim - 3):
             cos, sin = cos.unsqueeze(1), sin.unsqueeze(1)
-    elif torch.jit.is_tracing() or torch.compiler.is_compiling():  # type: ignore[no-untyped-call, attr-defined]
-        cos, sin = _cos_sin_range(offset, length, half_dim, x.dtype, x.device)
-    else:
-        cos, sin = _cached_cos_sin_range(offset, length, half_dim, x.dtype, x.device)  # [T, K]
-    return torch.addcmul(x * cos, x.roll(half_dim, -1), sin)
+        return cos, sin
+    if torch.jit.is_tracing() or torch.compiler.is_compiling():  # type: ignore[no-untyped-call, attr-defined]
+        return _cos_sin_range(offset, length, half_dim, dtype, x.device)
+    return _cached_cos_sin_range(offset, length, half_dim, dtype, x.device)  # [T, K]
 
 
 def _rotary_frequencies(half_dim: int, device: torch.device) -> Tensor:

@@ -120,7 +120,7 @@ def quantize(model: nn.Module) -> None:
     input_cache = QuantizedInputCache()
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
-            if type(child) is nn.Linear:
+            if isinstance(child, nn.Linear):
                 nonnegative = isinstance(parent, FeedForward) and child is parent.contract
                 nonnegative = nonnegative and parent.activation == "relu"
                 setattr(parent, name, Int8Linear(child, input_cache, nonnegative=nonnegative))

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from nmt_cli.models.dropout import Dropout
+from nmt_cli.models.linear import Linear
 
 CellType = Literal["lstm", "gru"]
 LayerStates = list[tuple[Tensor, ...]]  # for each layer (h,) or (h, c), each [N, U]
@@ -77,7 +78,7 @@ class Readout(nn.Module):
     def __init__(self, input_size: int, output_size: int, *, maxout: bool) -> None:
         super().__init__()
         self.maxout = maxout
-        self.linear = nn.Linear(input_size, output_size * (2 if maxout else 1))
+        self.linear = Linear(input_size, output_size * (2 if maxout else 1))
 
     def forward(self, state: Tensor, embedding: Tensor, context: Tensor) -> Tensor:
         """[..., U], [..., E] and [..., M] to [..., R]."""

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from nmt_cli.models.contract import Autoregressive, ExportableState, ModelConfig, Sequences, TensorState
 from nmt_cli.models.dropout import Dropout
 from nmt_cli.models.embedding import Embedding
+from nmt_cli.models.linear import Linear
 from nmt_cli.models.recurrent import (
     CellStack,
     CellType,
@@ -198,7 +199,7 @@ class RNN(Autoregressive[RNNConfig, RecurrentState]):
             config.bidirectional,
             config.dropout,
         )
-        self.bridge = nn.Linear(config.encoder_units, hidden_size)
+        self.bridge = Linear(config.encoder_units, hidden_size)
         self.attends_before_cell = config.attention in ("none", "additive")
         feed_size = memory_size if self.attends_before_cell else readout_size * config.input_feeding
         self.decoder = CellStack(
@@ -212,7 +213,7 @@ class RNN(Autoregressive[RNNConfig, RecurrentState]):
             readout_input_size = hidden_size + config.embedding_size + memory_size
             self.readout = Readout(readout_input_size, readout_size, maxout=config.readout == "maxout")
         else:
-            self.attentional = nn.Linear(hidden_size + memory_size, readout_size)
+            self.attentional = Linear(hidden_size + memory_size, readout_size)
         self.dropout = Dropout(config.dropout)
         self.output = nn.Linear(readout_size, vocabulary.target_size)
         if config.tied_embeddings != "none":
@@ -227,11 +228,6 @@ class RNN(Autoregressive[RNNConfig, RecurrentState]):
     def forward(self, source: Sequences, target_in: Sequences) -> Tensor:
         """See `Autoregressive.forward`."""
         return self._unroll(source, target_in)[0]
-
-    def output_logits(self, hidden: Tensor) -> Tensor:
-        """See `TranslationModel.output_logits`."""
-        result: Tensor = self.output(hidden)
-        return result
 
     def init_state(self, source: Sequences, beam_size: int, max_steps: int) -> RecurrentState:
         """See `Autoregressive.init_state`."""

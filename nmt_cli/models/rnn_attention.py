@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nmt_cli.models.contract import NamedTensors
+from nmt_cli.models.linear import Linear
 
 AttentionType = Literal["none", "additive", "dot", "general", "concat", "cosine"]
 
@@ -20,9 +21,9 @@ class FeedForwardScore(nn.Module):
 
     def __init__(self, hidden_size: int, memory_size: int) -> None:
         super().__init__()
-        self.query = nn.Linear(hidden_size, hidden_size)
-        self.key = nn.Linear(memory_size, hidden_size, bias=False)
-        self.out = nn.Linear(hidden_size, 1, bias=False)
+        self.query = Linear(hidden_size, hidden_size)
+        self.key = Linear(memory_size, hidden_size, bias=False)
+        self.out = Linear(hidden_size, 1, bias=False)
 
     def keys(self, memory: Tensor) -> Tensor:
         """The part that is computed once per sentence: [B, S, M] to [B, S, U]."""
@@ -42,7 +43,7 @@ class ProductScore(nn.Module):
     def __init__(self, hidden_size: int, memory_size: int, *, general: bool, scaled: bool) -> None:
         super().__init__()
         assert general or hidden_size == memory_size
-        self.key = nn.Linear(memory_size, hidden_size, bias=False) if general else nn.Identity()
+        self.key = Linear(memory_size, hidden_size, bias=False) if general else nn.Identity()
         self.scale = hidden_size**-0.5 if scaled else 1.0
 
     def keys(self, memory: Tensor) -> Tensor:
@@ -81,8 +82,8 @@ class LocalWindow(nn.Module):
 
     def __init__(self, hidden_size: int, radius: int) -> None:
         super().__init__()
-        self.hidden = nn.Linear(hidden_size, hidden_size, bias=False)
-        self.out = nn.Linear(hidden_size, 1, bias=False)
+        self.hidden = Linear(hidden_size, hidden_size, bias=False)
+        self.out = Linear(hidden_size, 1, bias=False)
         self.radius = radius
 
     def forward(self, queries: Tensor, lengths: Tensor, source_length: int) -> tuple[Tensor, Tensor]:

@@ -181,11 +181,6 @@ class Transformer(Autoregressive[TransformerConfig, TransformerState]):
         result: Tensor = self.decoder_norm(x)
         return result
 
-    def output_logits(self, hidden: Tensor) -> Tensor:
-        """See `TranslationModel.output_logits`."""
-        result: Tensor = self.output(hidden)
-        return result
-
     def init_state(self, source: Sequences, beam_size: int, max_steps: int) -> TransformerState:
         """See `Autoregressive.init_state`."""
         attend = self._decoder_layers[0].self_attention.attend

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import torch
 
 from nmt_cli.models.contract import TranslationModel
-from nmt_cli.training.loss import CrossEntropy, compilable_cross_entropy
+from nmt_cli.training.loss import LogitsGradientFunction, logits_gradient
 
 CompileMode = Literal["auto", "on", "off"]
 
@@ -27,13 +27,14 @@ def should_compile(mode: CompileMode, device: torch.device) -> bool:
     return mode == "on" or (mode == "auto" and device.type == "cuda")
 
 
-def compile_layers(model: TranslationModel[Any], backend: str = "inductor") -> CrossEntropy:
-    """Compile the model's repeated layers when they are first called; returns a loss that is compiled too."""
+def compile_layers(model: TranslationModel[Any], backend: str = "inductor") -> LogitsGradientFunction:
+    """Compile the model's repeated layers when they are first called; returns the gradient
+    of the loss, compiled too."""
     torch._dynamo.config.recompile_limit = MAX_GRAPHS_PER_LAYER
     for layer in model.compilable_layers():
         layer.compile(dynamic=True, backend=backend)
-    compiled_cross_entropy: CrossEntropy = torch.compile(compilable_cross_entropy, dynamic=True, backend=backend)
-    return compiled_cross_entropy
+    compiled_function: LogitsGradientFunction = torch.compile(logits_gradient, dynamic=True, backend=backend)
+    return compiled_function
 
 
 def uncompile_layers(model: TranslationModel[Any]) -> None:

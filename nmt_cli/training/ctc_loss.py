@@ -19,7 +19,46 @@ class HiddenChunk(NamedTuple):
     score: ScoreFunction
 
 
-def ctc_chunks(
+def ctc_forward_backward(
+    model: NonAutoregressive[Any],
+    source: Sequences,
+    target_out: Sequences,
+    smoothing: float,
+    scale: float,
+    max_logits: int,
+) -> tuple[Tensor, Tensor]:
+    """Add the gradients of scale * loss to the parameters; the unscaled sums of smoothed loss and nll.
+
+    Each chunk of at most `max_logits` logits is scored and differentiated by itself.
+    """
+    hidden, chunks = _split_into_chunks(model, source, target_out, smoothing, max_logits)
+    chunk_gradients, sums = [], []
+    for hidden_chunk, chunk in zip(hidden.detach().split([c.size for c in chunks]), chunks, strict=True):
+        leaf = hidden_chunk.requires_grad_()
+        smoothed, nll = chunk.score(model.output_logits(leaf))
+        (smoothed * scale).backward()
+        assert leaf.grad is not None
+        chunk_gradients.append(leaf.grad)
+        sums.append(torch.stack([smoothed.detach(), nll]))
+    hidden.backward(torch.cat(chunk_gradients))
+    smoothed, nll = torch.stack(sums).sum(0)
+    return smoothed, nll
+
+
+def evaluate_ctc_loss(
+    model: NonAutoregressive[Any], source: Sequences, target_out: Sequences, smoothing: float, max_logits: int
+) -> tuple[Tensor, Tensor]:
+    """The same sums, without gradients."""
+    hidden, chunks = _split_into_chunks(model, source, target_out, smoothing, max_logits)
+    sums = [
+        torch.stack(chunk.score(model.output_logits(hidden_chunk)))
+        for hidden_chunk, chunk in zip(hidden.split([c.size for c in chunks]), chunks, strict=True)
+    ]
+    smoothed, nll = torch.stack(sums).sum(0)
+    return smoothed, nll
+
+
+def _split_into_chunks(
     model: NonAutoregressive[Any], source: Sequences, target_out: Sequences, smoothing: float, max_logits: int
 ) -> tuple[Tensor, list[HiddenChunk]]:
     """Hidden states [B, U, D], and chunks of sentences with at most `max_logits` logits.

@@ -20,7 +20,7 @@ from nmt_cli.models.dropout import seed_masks
 from nmt_cli.training.all_reduce import SyncedStep, no_sync
 from nmt_cli.training.batches import RankBatches, to_device
 from nmt_cli.training.compilation import compile_layers, uncompile_layers
-from nmt_cli.training.loss import CrossEntropy, forward_backward
+from nmt_cli.training.loss import LogitsGradientFunction, forward_backward
 from nmt_cli.training.memory import empty_cache, is_out_of_memory
 from nmt_cli.training.parameters import FlatParameters
 from nmt_cli.training.state import TrainingState
@@ -41,7 +41,7 @@ class GradientAccumulator:
         all_reduce: Callable[[Tensor, int], SyncedStep] = no_sync,
     ) -> None:
         self.all_reduce = all_reduce
-        self.cross_entropy: CrossEntropy | None = None  # compiled; None: the default one
+        self.gradient_function: LogitsGradientFunction | None = None  # compiled; None: the default one
         self.model, self.parameters, self.device = model, parameters, device
         self.seed, self.smoothing, self.on_split = seed, smoothing, on_split
 
@@ -78,12 +78,12 @@ class GradientAccumulator:
         Returns why that is not possible, such as a missing C compiler, with everything as before;
         None if it is.
         """
-        self.cross_entropy = compile_layers(self.model)
+        self.gradient_function = compile_layers(self.model)
         try:
             self._try_forward_backward(_single_batch(batch), state)
         except Exception as error:  # the compiler and its tools raise many kinds
             uncompile_layers(self.model)
-            self.cross_entropy = None
+            self.gradient_function = None
             return (str(error).strip() or type(error).__name__).splitlines()[0]
         finally:
             self.parameters.zero_grad()
@@ -120,7 +120,7 @@ class GradientAccumulator:
                 tensors, scale = (to_device(micro_batch, self.device), 1.0 / rank_batches.update_tokens)
                 loss = forward_backward(
                     self.model, *tensors, smoothing=self.smoothing, scale=scale,
-                    cross_entropy_function=self.cross_entropy,
+                    gradient_function=self.gradient_function,
                 )  # fmt: skip
                 self.parameters.accumulate_grad()
                 total_loss += loss.smoothed

@@ -1,23 +1,24 @@
 """The training loss and its gradients, in chunks so that the logits of a batch are never held all at once."""
 
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
-from torch.autograd import Function
+from torch import Tensor, nn
 from torch.nn import functional
 
 from nmt_cli.models.contract import Autoregressive, NonAutoregressive, Sequences, TranslationModel
-from nmt_cli.training.ctc_loss import HiddenChunk, ctc_chunks
+from nmt_cli.models.linear import gradient_of
+from nmt_cli.training.ctc_loss import ctc_forward_backward, evaluate_ctc_loss
 
-MAX_LOGITS_BY_DEVICE = {"cpu": 1 << 22, "cuda": 1 << 27}
-"""Logits per chunk: 16 MiB in float32 on a CPU; a GPU needs large matrix products to be busy."""
+MAX_LOGITS_BY_DEVICE = {"cpu": 1 << 22}
+"""Logits per chunk on a type of device: 16 MiB in float32 on a CPU."""
+MAX_ACCELERATOR_LOGITS = 1 << 27  # on any other device, which needs large matrix products to be busy
 
 ROW_MULTIPLE = 64  # the number of scored positions is a multiple of this, so that few shapes occur
 CPU_CACHE_LOGITS = 1 << 18  # logits processed at a time on a CPU, to stay in its cache: 1 MiB
 IGNORE_INDEX = -100  # the target of a filler row
+MIN_PROBABILITY = torch.finfo(torch.float32).tiny  # a target has at least this one in training: a loss of 87 nats
 
 
 class LossSum(NamedTuple):
@@ -28,8 +29,21 @@ class LossSum(NamedTuple):
     tokens: int
 
 
+class LogitsGradient(NamedTuple):
+    """The derivative of the smoothed loss with respect to logits [n, V], and sums [2] over their rows: the negative
+    log-likelihood of the targets, and that of all tokens with equal weight."""
+
+    gradient: Tensor
+    sums: Tensor
+
+
 Model = TranslationModel[Any]
-CrossEntropy = Callable[..., tuple[Tensor, Tensor]]  # with the arguments of `cross_entropy`
+LogitsGradientFunction = Callable[[Tensor, Tensor, float], LogitsGradient]  # of logits, targets, smoothing
+
+
+def max_logits(device_type: str) -> int:
+    """The most logits that are held at once on a type of device."""
+    return MAX_LOGITS_BY_DEVICE.get(device_type, MAX_ACCELERATOR_LOGITS)
 
 
 def forward_backward(
@@ -40,26 +54,37 @@ def forward_backward(
     *,
     smoothing: float,
     scale: float,
-    cross_entropy_function: CrossEntropy | None = None,
+    gradient_function: LogitsGradientFunction | None = None,
 ) -> LossSum:
     """Add the gradients of scale * loss to the parameters; returns the unscaled sums.
 
     Each chunk of hidden states is projected, scored and differentiated by itself, so that its logits
     are freed before those of the next chunk are computed; then one backward pass goes through the
-    model. `cross_entropy_function` may be a compiled one.
+    model. `gradient_function` may be a compiled `logits_gradient`.
     """
-    hidden, chunks = _split_into_chunks(model, source, target_in, target_out, smoothing, cross_entropy_function)
-    chunk_gradients, sums = [], []
-    for hidden_chunk, chunk in zip(hidden.detach().split([c.size for c in chunks]), chunks, strict=True):
-        leaf = hidden_chunk.requires_grad_()
-        smoothed, nll = chunk.score(model.output_logits(leaf))
-        (smoothed * scale).backward()
-        assert leaf.grad is not None
-        chunk_gradients.append(leaf.grad)
-        sums.append(torch.stack([smoothed.detach(), nll]))
-    hidden.backward(torch.cat(chunk_gradients))
-    smoothed, nll = torch.stack(sums).sum(0)
-    return LossSum(smoothed, nll, target_out.num_tokens())
+    if isinstance(model, NonAutoregressive):
+        limit = max_logits(source.ids.device.type)
+        return LossSum(
+            *ctc_forward_backward(model, source, target_out, smoothing, scale, limit), target_out.num_tokens()
+        )
+    assert isinstance(model, Autoregressive)
+    hidden = model(source, target_in)
+    with torch.no_grad():
+        rows = _ScoredRows.select(hidden, target_out)
+        row_gradients = torch.empty_like(rows.hidden)
+        scaled_hidden = rows.hidden * scale  # instead of the gradient of the logits, which is larger
+        sums = []
+        for chunk in rows.chunks(model.output.out_features):
+            gradient, chunk_sums = _differentiate_chunk(model.output, rows, chunk, smoothing, gradient_function)
+            torch.mm(gradient, model.output.weight, out=row_gradients[chunk])
+            gradient_of(model.output.weight).addmm_(gradient.t(), scaled_hidden[chunk])
+            bias_gradient = gradient[: max(0, rows.real_rows - chunk.start)].sum(0)
+            gradient_of(model.output.bias).add_(bias_gradient, alpha=scale)
+            sums.append(chunk_sums)
+            del gradient
+        hidden_gradient = rows.scatter(row_gradients.mul_(scale), hidden)
+    hidden.backward(hidden_gradient)
+    return _loss_sum(torch.stack(sums), smoothing, target_out)
 
 
 @torch.no_grad()
@@ -67,110 +92,111 @@ def evaluate_loss(
     model: Model, source: Sequences, target_in: Sequences, target_out: Sequences, *, smoothing: float = 0.0
 ) -> LossSum:
     """The same sums, without gradients."""
-    hidden, chunks = _split_into_chunks(model, source, target_in, target_out, smoothing)
-    sums = [
-        torch.stack(chunk.score(model.output_logits(hidden_chunk)))
-        for hidden_chunk, chunk in zip(hidden.split([c.size for c in chunks]), chunks, strict=True)
-    ]
-    smoothed, nll = torch.stack(sums).sum(0)
-    return LossSum(smoothed, nll, target_out.num_tokens())
-
-
-def _split_into_chunks(
-    model: Model,
-    source: Sequences,
-    target_in: Sequences,
-    target_out: Sequences,
-    smoothing: float,
-    cross_entropy_function: CrossEntropy | None = None,
-) -> tuple[Tensor, list[HiddenChunk]]:
-    """Hidden states, and how to score each chunk of them along their first axis."""
-    max_logits = MAX_LOGITS_BY_DEVICE[source.ids.device.type]
     if isinstance(model, NonAutoregressive):
-        return ctc_chunks(model, source, target_out, smoothing, max_logits)
+        limit = max_logits(source.ids.device.type)
+        return LossSum(*evaluate_ctc_loss(model, source, target_out, smoothing, limit), target_out.num_tokens())
     assert isinstance(model, Autoregressive)
-    hidden, targets = _select_unpadded(model(source, target_in), target_out)
-    rows_per_chunk = max(ROW_MULTIPLE, max_logits // model.vocabulary.target_size // ROW_MULTIPLE * ROW_MULTIPLE)
-    score_function = cross_entropy_function or cross_entropy
-    return hidden, [  # clones, as compiled code would be specialised to the size that a view is part of
-        HiddenChunk(len(chunk_targets), partial(score_function, targets=chunk_targets.clone(), smoothing=smoothing))
-        for chunk_targets in targets.split(rows_per_chunk)
-    ]
+    rows = _ScoredRows.select(model(source, target_in), target_out)
+    sums = []
+    for chunk in rows.chunks(model.output.out_features):
+        log_probs = model.output_logits(rows.hidden[chunk]).float().log_softmax(-1)
+        nll = -log_probs.gather(1, rows.targets[chunk].clamp(min=0)[:, None]).squeeze(1)
+        is_target = (rows.targets[chunk] != IGNORE_INDEX).float()
+        sums.append(torch.stack([nll.dot(is_target), -log_probs.mean(1).dot(is_target)]))
+    return _loss_sum(torch.stack(sums), smoothing, target_out)
 
 
-def _select_unpadded(hidden: Tensor, target_out: Sequences) -> tuple[Tensor, Tensor]:
-    """Hidden states [N, D] of the positions that are not padding, and the ids [N] to predict.
+def _differentiate_chunk(
+    output: nn.Linear, rows: "_ScoredRows", chunk: slice, smoothing: float, function: LogitsGradientFunction | None
+) -> LogitsGradient:
+    targets = rows.targets[chunk]
+    logits = functional.linear(rows.hidden[chunk], output.weight, output.bias)
+    if function is None:
+        return logits_gradient_in_place(logits, targets, smoothing)
+    return function(logits, targets.clone(), smoothing)  # compiled code would be specialised to the size of a view
 
-    If there is padding, filler rows with IGNORE_INDEX make N a multiple of ROW_MULTIPLE.
+
+def _loss_sum(sums: Tensor, smoothing: float, target_out: Sequences) -> LossSum:
+    nll, uniform_loss = sums.sum(0).unbind()
+    return LossSum(torch.lerp(nll, uniform_loss, smoothing), nll, target_out.num_tokens())
+
+
+class _ScoredRows(NamedTuple):
+    """The positions of a batch that are not padding.
+
+    If there is padding, filler rows whose hidden states are zero make their number a multiple of ROW_MULTIPLE.
     """
-    padding = target_out.padding_mask()
-    if padding is None:
-        return hidden.flatten(0, 1), target_out.ids.flatten()
-    unpadded_indices = (~padding).flatten().nonzero_static(size=target_out.num_tokens()).squeeze(1)
-    filler_rows = -len(unpadded_indices) % ROW_MULTIPLE
-    row_indices, targets = (
-        functional.pad(unpadded_indices, (0, filler_rows)),
-        target_out.ids.flatten()[unpadded_indices],
-    )
-    return hidden.flatten(0, 1)[row_indices], functional.pad(targets, (0, filler_rows), value=IGNORE_INDEX)
+
+    hidden: Tensor  # [N, D], without history
+    targets: Tensor  # ids to predict [N]; IGNORE_INDEX in filler rows
+    real_rows: int  # how many are no filler
+    indices: Tensor | None  # of these among all positions; None if there is no padding
+
+    @classmethod
+    def select(cls, hidden: Tensor, target_out: Sequences) -> "_ScoredRows":
+        """The rows of hidden states [B, T, D]."""
+        all_hidden, all_targets, padding = hidden.detach().flatten(0, 1), target_out.ids.flatten(), None
+        padding, count = target_out.padding_mask(), target_out.num_tokens()
+        if padding is None:
+            return cls(all_hidden, all_targets, count, None)
+        indices = (~padding).flatten().nonzero_static(size=count).squeeze(1)
+        row_count = count + -count % ROW_MULTIPLE
+        row_hidden = all_hidden.new_zeros(row_count, all_hidden.shape[1])
+        torch.index_select(all_hidden, 0, indices, out=row_hidden[:count])
+        targets = functional.pad(all_targets[indices], (0, row_count - count), value=IGNORE_INDEX)
+        return cls(row_hidden, targets, count, indices)
+
+    def chunks(self, vocabulary_size: int) -> Iterator[slice]:
+        """Consecutive ranges of rows whose logits fit into a chunk."""
+        limit = max_logits(self.hidden.device.type)
+        rows_per_chunk = max(ROW_MULTIPLE, limit // vocabulary_size // ROW_MULTIPLE * ROW_MULTIPLE)
+        for start in range(0, len(self.hidden), rows_per_chunk):
+            yield slice(start, start + rows_per_chunk)
+
+    def scatter(self, row_gradients: Tensor, hidden: Tensor) -> Tensor:
+        """Gradients of rows [N, D] as those of all positions, of the shape of `hidden`."""
+        if self.indices is None:
+            return row_gradients.view_as(hidden)
+        gradients = torch.zeros_like(hidden)
+        gradients.view(-1, hidden.shape[-1]).index_copy_(0, self.indices, row_gradients[: self.real_rows])
+        return gradients
 
 
-def cross_entropy(logits: Tensor, targets: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:
-    """Label-smoothed cross-entropy (Szegedy et al. 2016, section 7) of logits [n, V], and the
-    negative log-likelihood, as sums over the rows whose target is not IGNORE_INDEX.
+def logits_gradient_in_place(logits: Tensor, targets: Tensor, smoothing: float) -> LogitsGradient:
+    """The gradient of the label-smoothed cross-entropy (Szegedy et al. 2016, section 7), softmax - smoothed target.
 
-    The logits are overwritten, by their gradient if they need one.
+    The logits [n, V] are overwritten by it; the rows of fillers are arbitrary. On a CPU a few rows at a time are
+    processed, which stay in the cache of a core.
     """
-    smoothed, nll = _CrossEntropy.apply(logits, targets, smoothing)  # type: ignore[no-untyped-call]
-    return smoothed, nll
+    rows_per_block = max(1, CPU_CACHE_LOGITS // logits.shape[1]) if logits.device.type == "cpu" else len(logits)
+    blocks = zip(logits.split(rows_per_block), targets.split(rows_per_block), strict=True)
+    return LogitsGradient(logits, torch.stack([_block_gradient_in_place(*block, smoothing) for block in blocks]).sum(0))
 
 
-class _CrossEntropy(Function):
-    """Cross-entropy with its gradient, softmax - smoothed target, in place and a few rows at a time, which
-    stay in the cache of a core. Composed of PyTorch's operations it would take a quarter of an update."""
-
-    @staticmethod
-    def forward(ctx: Any, logits: Tensor, targets: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:
-        rows_per_chunk = max(1, CPU_CACHE_LOGITS // logits.shape[1]) if logits.device.type == "cpu" else len(logits)
-        chunks = zip(logits.detach().split(rows_per_chunk), targets.split(rows_per_chunk), strict=True)
-        with_gradient = ctx.needs_input_grad[0]
-        sums = [_cross_entropy_in_place(*chunk, smoothing, with_gradient=with_gradient) for chunk in chunks]
-        nll, uniform_loss = torch.stack(sums).sum(0)
-        ctx.gradient = logits.detach() if with_gradient else None
-        ctx.mark_non_differentiable(nll)
-        return (1 - smoothing) * nll + smoothing * uniform_loss, nll
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
-        gradient, ctx.gradient = ctx.gradient, None
-        return gradient.mul_(grads[0]), None, None
-
-
-def _cross_entropy_in_place(logits: Tensor, targets: Tensor, smoothing: float, *, with_gradient: bool) -> Tensor:
-    """Sums [2] of the negative log-likelihood of the targets, and of all tokens with equal weight.
-
-    The logits are overwritten: by the gradient of the smoothed loss if `with_gradient`.
-    """
-    vocabulary_size = logits.shape[1]
-    is_target, target_index = (targets != IGNORE_INDEX).float(), targets.clamp(min=0)[:, None]
+def _block_gradient_in_place(logits: Tensor, targets: Tensor, smoothing: float) -> Tensor:
+    """Overwrite logits by their gradient; the sums of `LogitsGradient`."""
+    vocabulary_size, target_index = logits.shape[1], targets.clamp(min=0)[:, None]
+    is_target = (targets != IGNORE_INDEX).float()
     x = logits.float()
-    x.sub_(x.amax(1, keepdim=True))
-    target_logits, mean_logits = x.gather(1, target_index).squeeze(1), x.sum(1) / vocabulary_size
-    exp_sum = x.exp_().sum(1)
-    log_exp_sum = exp_sum.log()
-    if with_gradient:
-        x.mul_((is_target / exp_sum)[:, None]).sub_((smoothing / vocabulary_size * is_target)[:, None])
-        x.scatter_add_(1, target_index, ((smoothing - 1) * is_target)[:, None])
-        if x is not logits:
-            logits.copy_(x)
-    return torch.stack([(log_exp_sum - target_logits).dot(is_target), (log_exp_sum - mean_logits).dot(is_target)])
+    target_logits, logit_sums = x.gather(1, target_index), x.sum(1)
+    torch.softmax(x, 1, out=x)
+    target_probs = x.gather(1, target_index)
+    if smoothing:
+        x.sub_(smoothing / vocabulary_size)
+    x.scatter_(1, target_index, target_probs - (1 - smoothing + smoothing / vocabulary_size))
+    if x is not logits:
+        logits.copy_(x)
+    nll = -target_probs.clamp_(min=MIN_PROBABILITY).log_().squeeze(1)
+    log_normalizers = nll + target_logits.squeeze(1)
+    return torch.stack([nll.dot(is_target), (log_normalizers - logit_sums / vocabulary_size).dot(is_target)])
 
 
-def compilable_cross_entropy(logits: Tensor, targets: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:
-    """`cross_entropy` as sums over rows, which a compiler fuses into one pass; slower without one."""
-    float_logits, is_target = logits.float(), targets != IGNORE_INDEX
-    log_normalizer = float_logits.logsumexp(-1)
-    target_logits = float_logits.gather(1, targets.clamp(min=0)[:, None]).squeeze(1)
-    nll = ((log_normalizer - target_logits) * is_target).sum()
-    uniform_loss = ((log_normalizer - float_logits.mean(-1)) * is_target).sum()
-    return (1 - smoothing) * nll + smoothing * uniform_loss, nll.detach()
+def logits_gradient(logits: Tensor, targets: Tensor, smoothing: float) -> LogitsGradient:
+    """The same without writing into the logits, which a compiler fuses into one pass; slower without one."""
+    vocabulary_size, is_target = logits.shape[1], targets != IGNORE_INDEX
+    log_probs = logits.float().log_softmax(-1)
+    is_target_token = torch.arange(vocabulary_size, device=logits.device) == targets[:, None]
+    gradient = log_probs.exp() - smoothing / vocabulary_size - torch.where(is_target_token, 1 - smoothing, 0.0)
+    nll = -log_probs.gather(1, targets.clamp(min=0)[:, None]).squeeze(1)
+    sums = torch.stack([(nll * is_target).sum(), -(log_probs.mean(-1) * is_target).sum()])
+    return LogitsGradient(gradient.to(logits.dtype), sums)

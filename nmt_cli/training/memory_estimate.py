@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from nmt_cli.models.contract import Sequences, TranslationModel
-from nmt_cli.training.loss import MAX_LOGITS_BY_DEVICE, forward_backward
+from nmt_cli.training.loss import forward_backward, max_logits
 
 PROBE_PAIRS = 2  # sentence pairs in the batch that activations are measured with
 
@@ -51,9 +51,7 @@ def estimate_memory(
     return MemoryEstimate(
         weight_bytes=(4 + has_moving_average) * master_bytes + low_precision_bytes,
         activation_bytes=activation_bytes * sentences // PROBE_PAIRS,
-        logit_bytes=3
-        * 4
-        * min(MAX_LOGITS_BY_DEVICE[device], sentences * scored_positions * model.vocabulary.target_size),
+        logit_bytes=3 * 4 * min(max_logits(device), sentences * scored_positions * model.vocabulary.target_size),
         checkpoint_bytes=(3 + has_moving_average) * master_bytes,
     )
 

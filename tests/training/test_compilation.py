@@ -57,7 +57,7 @@ def test_the_gradient_is_the_same_and_a_new_shape_needs_no_new_graph(name: str) 
             texts = batch(count, source, padded=padded), batch(count, target, padded=padded)
             sides = texts[0], texts[1], texts[1]
             plain_loss = forward_backward(plain, *sides, smoothing=0.1, scale=0.01)
-            other = forward_backward(compiled, *sides, smoothing=0.1, scale=0.01, cross_entropy_function=entropy)
+            other = forward_backward(compiled, *sides, smoothing=0.1, scale=0.01, gradient_function=entropy)
             torch.testing.assert_close(plain_loss.smoothed, other.smoothed)
             torch.testing.assert_close(plain_loss.nll, other.nll)
         counts.append(compiled_graph_count())

@@ -46,3 +46,43 @@ def test_chunks_give_the_loss_and_gradients_of_the_whole(
     plain = functional.cross_entropy(logits.flatten(0, 1), ids.flatten(), reduction="sum")
     torch.testing.assert_close(loss.nll, plain.detach())
     torch.testing.assert_close(module.evaluate_loss(model, source, target_in, target_out).nll, loss.nll)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_gradient_in_place_is_the_one_that_is_compiled(monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype) -> None:
+    """In bfloat16 the gradient is rounded once, to 8 bits."""
+    monkeypatch.setattr(module, "CPU_CACHE_LOGITS", 3 * 40)  # blocks of three rows
+    torch.manual_seed(2)
+    logits, targets = (4 * torch.randn(7, 40)).to(dtype), torch.randint(0, 40, (7,))
+    targets[-1] = module.IGNORE_INDEX
+    expected = module.logits_gradient(logits, targets, 0.1)
+    actual = module.logits_gradient_in_place(logits, targets, 0.1)
+    assert actual.gradient is logits
+    torch.testing.assert_close(actual.sums, expected.sums)
+    torch.testing.assert_close(
+        actual.gradient[:-1], expected.gradient[:-1], rtol=2**-8 if dtype == torch.bfloat16 else 1e-4, atol=1e-6
+    )
+
+
+def test_a_hopeless_target_has_a_finite_loss_and_a_broken_model_none() -> None:
+    logits = torch.zeros(2, 8)
+    logits[0, 1], logits[1, 2] = 500.0, float("nan")
+    hopeless, broken = (module.logits_gradient_in_place(row[None].clone(), torch.tensor([3]), 0.1) for row in logits)
+    assert 87.0 < float(hopeless.sums[0]) < 88.0 and bool(hopeless.gradient.isfinite().all())
+    assert not bool(broken.sums.isfinite().any())
+
+
+def test_no_tensor_holds_the_logits_of_the_whole_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(module.MAX_LOGITS_BY_DEVICE, "cpu", 4 * 40)
+    monkeypatch.setattr(module, "ROW_MULTIPLE", 2)
+    sizes: list[int] = []
+    original = module.logits_gradient_in_place
+
+    def record(logits: torch.Tensor, targets: torch.Tensor, smoothing: float) -> module.LogitsGradient:
+        sizes.append(len(logits))
+        return original(logits, targets, smoothing)
+
+    monkeypatch.setattr(module, "logits_gradient_in_place", record)
+    model = MODELS["transformer"](MODELS["transformer"].config_class.tiny_configs()[0], VOCABULARY)
+    module.forward_backward(model, *batch(), smoothing=0.1, scale=1.0)
+    assert sizes == [4, 4, 4, 2]
