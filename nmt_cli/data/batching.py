@@ -161,15 +161,36 @@ def collate(
     shape: BatchShape | None = None,
 ) -> Batch:
     """Read the pairs at these indices and pad them, to `shape` or to the longest of them."""
-    sources = [source[i] for i in pairs]
-    targets = [target[i] for i in pairs]
-    eos, bos = [vocabulary.end], [vocabulary.start]
-    min_lengths = (1, 1) if shape is None else (shape.source_length, shape.target_length)
+    min_source, min_target = (1, 1) if shape is None else (shape.source_length, shape.target_length)
     return Batch(
-        pad([(ids, eos) for ids in sources], vocabulary.pad, min_lengths[0]),
-        pad([(bos, ids) for ids in targets], vocabulary.pad, min_lengths[1]),
-        pad([(ids, eos) for ids in targets], vocabulary.pad, min_lengths[1]),
+        _pad_stored(source, pairs, vocabulary.pad, min_source, last=vocabulary.end),
+        _pad_stored(target, pairs, vocabulary.pad, min_target, first=vocabulary.start),
+        _pad_stored(target, pairs, vocabulary.pad, min_target, last=vocabulary.end),
     )
+
+
+def _pad_stored(
+    store: SequenceStore,
+    pairs: Indices,
+    pad_id: int,
+    min_length: int,
+    *,
+    first: int | None = None,
+    last: int | None = None,
+) -> PaddedSequences:
+    """As `pad`, for stored sequences [B] with a token before or behind each; without a loop over the sequences."""
+    starts, offset = store.offsets[pairs], int(first is not None)
+    token_counts = store.offsets[pairs + 1] - starts
+    lengths = token_counts + offset + int(last is not None)
+    ids = np.full((len(pairs), int(lengths.max(initial=min_length))), pad_id, dtype=np.int64)
+    token_numbers = np.arange(ids.shape[1]) - offset
+    is_token = (token_numbers >= 0) & (token_numbers < token_counts[:, None])
+    ids[is_token] = store.ids[(starts[:, None] + token_numbers)[is_token]]
+    if first is not None:
+        ids[:, 0] = first
+    if last is not None:
+        ids[np.arange(len(ids)), lengths - 1] = last
+    return PaddedSequences(ids, lengths)
 
 
 def pad(sequences: Sequence[Sequence[TokenIds | list[int]]], pad_id: int, min_length: int = 1) -> PaddedSequences:

@@ -1,6 +1,8 @@
-"""The stream of training batches, whose position is two numbers: epoch and batch."""
+"""The stream of training batches, whose position is two numbers: epoch and batch; read ahead of its use."""
 
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -45,6 +47,7 @@ class RankBatches(NamedTuple):
     batches: list[tuple[int, Batch]]  # each with its number within the update
     update_tokens: int  # target positions without padding of the whole update, over all processes
     batch_indices: tuple[BatchIndex, ...]  # of the whole update, over all processes
+    position: BatchIndex = BatchIndex(0, 0)  # of the stream after this update
 
 
 class BatchIterator:
@@ -74,12 +77,20 @@ class BatchIterator:
         self.epoch, self.next_batch, self.batches_per_update = epoch, next_batch, batches_per_update
         self.skipped_batches = tuple(skipped_batches)
         self._epoch_batches: EpochBatches | None = None
+        self._next_epoch_batches: Future[EpochBatches] | None = None
 
     def epoch_schedule(self) -> EpochBatches:
         """The batches of the current epoch."""
         if self._epoch_batches is None:
-            self._epoch_batches = self._make_schedule(self.epoch)
+            made_ahead, self._next_epoch_batches = self._next_epoch_batches, None
+            self._epoch_batches = self._make_schedule(self.epoch) if made_ahead is None else made_ahead.result()
         return self._epoch_batches
+
+    def make_next_schedule(self, executor: ThreadPoolExecutor) -> None:
+        """Have the batches of the next epoch made by another thread, once half of this epoch is over."""
+        is_late = self.next_batch >= len(self.epoch_schedule().batches) // 2
+        if is_late and self._next_epoch_batches is None:
+            self._next_epoch_batches = executor.submit(self._make_schedule, self.epoch + 1)
 
     def next_micro_batches(self, rank: int = 0, world_size: int = 1) -> RankBatches:
         """The part of the next update that process `rank` of `world_size` computes; moves past the whole update."""
@@ -90,7 +101,8 @@ class BatchIterator:
         update_tokens = sum(int((offsets[pairs + 1] - offsets[pairs]).sum()) + len(pairs) for pairs in pairs_by_batch)
         numbers = assign_to_rank(len(batch_indices), rank, world_size)
         rank_batches = [(number, self._load_batch(batch_indices[number].batch)) for number in numbers]
-        return RankBatches(rank_batches, update_tokens, tuple(batch_indices))
+        position = BatchIndex(self.epoch, self.next_batch)
+        return RankBatches(rank_batches, update_tokens, tuple(batch_indices), position)
 
     def _next_batch_indices(self) -> list[BatchIndex]:
         skipped = {BatchIndex(skipped_batch["epoch"], skipped_batch["batch"]) for skipped_batch in self.skipped_batches}
@@ -150,3 +162,42 @@ class BatchIterator:
 
     def _stores(self, epoch: int) -> tuple[SequenceStore, SequenceStore]:
         return self.data.variants[epoch % len(self.data.variants)]
+
+
+class BatchPrefetcher:
+    """Reads the next updates of a BatchIterator in a thread, in their order, while the present one is computed.
+
+    Nothing else may use the iterator between `next` and `clear`.
+    """
+
+    UPDATES_AHEAD = 2
+
+    def __init__(self, batch_iterator: BatchIterator, rank: int, world_size: int) -> None:
+        self.batch_iterator, self.rank, self.world_size = batch_iterator, rank, world_size
+        self._reader = ThreadPoolExecutor(1, thread_name_prefix="nmt-batches")
+        self._scheduler = ThreadPoolExecutor(1, thread_name_prefix="nmt-epoch")
+        self._pending: deque[Future[RankBatches]] = deque()
+
+    def next(self) -> RankBatches:
+        """The next update; what `BatchIterator.next_micro_batches` raised when it read it."""
+        while len(self._pending) <= self.UPDATES_AHEAD:
+            self._pending.append(self._reader.submit(self._read))
+        return self._pending.popleft().result()
+
+    def clear(self) -> None:
+        """Wait for what is being read and drop it, so that the iterator can be moved elsewhere."""
+        while self._pending:
+            future = self._pending.pop()
+            if not future.cancel():
+                future.exception()
+
+    def close(self) -> None:
+        """End the threads."""
+        self.clear()
+        self._reader.shutdown()
+        self._scheduler.shutdown(cancel_futures=True)
+
+    def _read(self) -> RankBatches:
+        rank_batches = self.batch_iterator.next_micro_batches(self.rank, self.world_size)
+        self.batch_iterator.make_next_schedule(self._scheduler)
+        return rank_batches

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from nmt_cli.models.contract import TranslationModel
 from nmt_cli.reporting import Progress
 from nmt_cli.training.all_reduce import GradientAllReduce, extra_scalar_count
 from nmt_cli.training.averaging import WeightAverager
-from nmt_cli.training.batches import BatchIterator
+from nmt_cli.training.batches import BatchIterator, BatchPrefetcher
 from nmt_cli.training.checkpoints import (
     WEIGHTS_GROUP,
     Checkpoint,
@@ -80,6 +81,7 @@ class Trainer:
         self.compiled = should_compile(config.compile, self.device) and bool(model.compilable_layers())
         self.state = TrainingState(batches_per_update=config.gradient_accumulation * processes.world_size)
         self._metrics = TrainMetrics()
+        self.prefetcher = BatchPrefetcher(batch_iterator, processes.rank, processes.world_size)
         self._seek_batches()
         self._initial_weights: Tensor | None = self.parameters.master.to("cpu", copy=True)
         self._initialized_from_run = False
@@ -127,6 +129,7 @@ class Trainer:
     def _seek_batches(self) -> None:
         """Move the batch iterator to the position in the state."""
         state = self.state
+        self.prefetcher.clear()
         self.batch_iterator.seek(state.epoch, state.batch, state.batches_per_update, state.skipped_batches)
 
     def run(self) -> TrainingState:
@@ -142,7 +145,7 @@ class Trainer:
         if self._initialized_from_run and self.state.update == 0:
             self._validate()
         progress = self.reporter.progress("train", self.config.updates, self.state.update)
-        with self.gradient_all_reduce.stop_signals, progress as bar:
+        with self.gradient_all_reduce.stop_signals, closing(self.prefetcher), progress as bar:
             if not self._is_finished():
                 self._dry_run()
             while not self._is_finished():
@@ -187,7 +190,7 @@ class Trainer:
     def _update(self, bar: Progress) -> None:
         started = time.perf_counter()
         state, config = self.state, self.config
-        rank_batches = self.batch_iterator.next_micro_batches(self.processes.rank, self.processes.world_size)
+        rank_batches = self.prefetcher.next()
         state.update += 1
         synced = self.gradient_accumulator.accumulate_gradients(rank_batches, state)
         gradient_norm = self.optimizer.step(self._learning_rate(), config.clip_norm)
@@ -195,7 +198,7 @@ class Trainer:
             state.update, rank_batches.batch_indices, synced.loss / rank_batches.update_tokens, gradient_norm
         )
         self.weight_averager.update(state.update)
-        state.epoch, state.batch = self.batch_iterator.epoch, self.batch_iterator.next_batch
+        state.epoch, state.batch = rank_batches.position
         if self.device.type == "cuda" and state.update % CHECK_EVERY_UPDATES == 0:
             torch.cuda.synchronize(self.device)  # so that queued kernels are part of the measured time
         seconds = self.processes.broadcast_scalar(time.perf_counter() - started)
@@ -229,6 +232,7 @@ class Trainer:
         killed now reaches the same point again from the same checkpoint.
         """
         diverged = self.state
+        self.prefetcher.clear()
         divergence_count = diverged.divergence_count + 1
         skipped_batches, skipped_file = self._skip_batches(divergence, divergence_count)
         file_note = f"; its pairs are in {skipped_file}" if skipped_file else ""

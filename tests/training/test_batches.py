@@ -1,17 +1,19 @@
 """The stream of batches and its cursor."""
 
+import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from nmt_cli.data.batching import EpochBatches
 from nmt_cli.data.prepared.store import PreparedData
 from nmt_cli.errors import DataError
 from nmt_cli.recipe.loader import build_recipe
 from nmt_cli.reporting import Reporter
 from nmt_cli.runs.preparation import prepare_recipe
-from nmt_cli.training.batches import BatchIterator, RankBatches, to_device
+from nmt_cli.training.batches import BatchIndex, BatchIterator, BatchPrefetcher, RankBatches, to_device
 from tests.conftest import toy_content
 
 
@@ -104,3 +106,51 @@ def test_a_cursor_moved_into_a_later_epoch_finds_the_same_updates(toy: Path) -> 
         straight.next_micro_batches()
     moved.seek(straight.epoch, straight.next_batch, 8)
     assert pairs_of(moved.next_micro_batches()) == pairs_of(straight.next_micro_batches())
+
+
+def test_what_is_read_ahead_is_the_same_and_says_where_the_stream_stands_after_it(toy: Path) -> None:
+    data = prepared(toy)
+    alone, ahead = (BatchIterator(data, 64, seed=1, batches_per_update=4) for _ in range(2))
+    prefetcher = BatchPrefetcher(ahead, 1, 2)
+    for _ in range(2 * len(alone.epoch_schedule().batches) // 4 + 3):  # into the third epoch
+        expected, read = alone.next_micro_batches(1, 2), prefetcher.next()
+        assert pairs_of(read) == pairs_of(expected)
+        assert read.batch_indices == expected.batch_indices
+        assert read.position == BatchIndex(alone.epoch, alone.next_batch)
+    assert alone.epoch == 2 and (ahead.epoch, ahead.next_batch) > (alone.epoch, alone.next_batch)
+    prefetcher.clear()
+    ahead.seek(alone.epoch, alone.next_batch, 4)
+    assert pairs_of(prefetcher.next()) == pairs_of(alone.next_micro_batches(1, 2))
+    prefetcher.close()
+
+
+def test_the_next_batches_are_read_while_one_is_computed_and_the_next_epoch_is_made_before_it_begins(
+    toy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[tuple[int, str]] = []
+    original = BatchIterator._make_schedule
+
+    def record(feed: BatchIterator, epoch: int) -> EpochBatches:
+        made.append((epoch, threading.current_thread().name.split("_")[0]))
+        return original(feed, epoch)
+
+    monkeypatch.setattr(BatchIterator, "_make_schedule", record)
+    feed = BatchIterator(prepared(toy), 64, seed=1)
+    prefetcher = BatchPrefetcher(feed, 0, 1)
+    count = len(feed.epoch_schedule().batches)
+    for number in range(2 * count):
+        prefetcher.next()
+        while len(prefetcher._pending) == prefetcher.UPDATES_AHEAD and not prefetcher._pending[-1].done():
+            pass  # nobody asks for them
+        assert all(future.done() for future in prefetcher._pending)
+        if number == count // 2 + 1:
+            assert (1, "nmt-epoch") in made
+    prefetcher.close()
+    assert made == [(0, threading.current_thread().name.split("_")[0]), (1, "nmt-epoch"), (2, "nmt-epoch")]
+
+
+def test_what_goes_wrong_while_reading_ahead_is_raised_where_the_update_is_asked_for(toy: Path) -> None:
+    prefetcher = BatchPrefetcher(BatchIterator(prepared(toy, weight=1e-7), 128, seed=1), 0, 1)
+    with pytest.raises(DataError, match="the weights leave no pair for epoch 0"):
+        prefetcher.next()
+    prefetcher.close()
