@@ -41,7 +41,7 @@ RENAMED_KEYS: dict[str, dict[str, str]] = {
 ADDED_KEYS: dict[str, dict[str, Any]] = {
     "corpus": {"max_bad_rows": 0.01, "placeholders": 0.0},
     "training": {"augment": None},
-    "search": {"keep": "auto", "keep_patterns": [], "case": "auto"},
+    "search": {"keep": "auto", "keep_patterns": [], "case": "auto", "unknown": "copy"},
 }
 """Per section, each key that came later, and the value with which everything is as it was without the key."""
 

@@ -20,11 +20,44 @@ class Progress:
     def __init__(self, bar: Any = None, task: Any = None) -> None:
         self._bar, self._task = bar, task
 
+    @property
+    def is_shown(self) -> bool:
+        """Whether there is a bar."""
+        return self._bar is not None
+
     def advance(self, amount: float = 1, note: str | None = None) -> None:
         """Advance by `amount`, and show `note` after the bar."""
         if self._bar is not None:
             fields = {} if note is None else {"note": note}
             self._bar.update(self._task, advance=amount, **fields)
+
+
+MIN_SECONDS_BETWEEN_NOTES = 0.1
+
+
+class LineProgress:
+    """A progress bar over the lines of a text: how many are done, how fast, and how long the rest takes.
+
+    It advances in bytes, since the size of a file is known and the number of its lines is not.
+    """
+
+    def __init__(self, bar: Progress) -> None:
+        self._bar = bar
+        self._start = self._shown = time.monotonic()
+        self._bytes = self.lines = self.sentences = 0
+
+    def add(self, text: str, sentences: int) -> None:
+        """Count a line that is done, and so many sentences of it; the bar is drawn now and then."""
+        if not self._bar.is_shown:
+            return
+        self.lines += 1
+        self.sentences += sentences
+        self._bytes += len(text.encode(errors="replace")) + 1
+        now = time.monotonic()
+        if now - self._shown >= MIN_SECONDS_BETWEEN_NOTES:
+            rate = self.sentences / (now - self._start)
+            self._bar.advance(self._bytes, f"{self.lines:,} lines, {rate:,.3g} sentences/s")
+            self._shown, self._bytes = now, 0
 
 
 MAX_LINES_WITH_WARNINGS = 100  # lines whose warnings are printed; further ones are counted
@@ -84,10 +117,21 @@ class Reporter:
             if suppressed_lines:
                 self.warning(f"{prefix}{suppressed_lines:,} more lines had warnings; --jsonl lists them all")
 
+    @property
+    def on_terminal(self) -> bool:
+        """Whether somebody may be reading: standard error is a terminal."""
+        return sys.stderr.isatty()
+
+    @contextmanager
+    def line_progress(self, label: str, total_bytes: int | None) -> Iterator[LineProgress]:
+        """The progress over the lines of a text while the block runs; a bar as in `progress`."""
+        with self.progress(label, total_bytes) as bar:
+            yield LineProgress(bar)
+
     @contextmanager
     def progress(self, label: str, total: float | None, completed: float = 0) -> Iterator[Progress]:
         """A progress bar while the block runs, if standard error is a terminal."""
-        if self.quiet or self.silent or not sys.stderr.isatty():
+        if self.quiet or self.silent or not self.on_terminal:
             yield Progress()
             return
         from rich import progress as bars

@@ -88,3 +88,15 @@ def test_few_lines_at_fault_need_no_sum(capsys: pytest.CaptureFixture[str]) -> N
             tell(number, ["cut"])
         raise KeyError
     assert len(capsys.readouterr().err.splitlines()) == MAX_LINES_WITH_WARNINGS
+
+
+def test_the_lines_of_a_text_are_counted_on_a_terminal_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nmt_cli.reporting.MIN_SECONDS_BETWEEN_NOTES", 0.0)
+    for terminal, quiet, shows in ((Terminal(), False, True), (Terminal(), True, False), (io.StringIO(), False, False)):
+        monkeypatch.setattr(sys, "stderr", terminal)
+        with Reporter(quiet).line_progress("translate", 12) as progress:
+            progress.add("Zwei Sätze. Ja.", 2)
+            progress.add("", 1)
+        shown = terminal.getvalue()
+        assert bool(shown) == shows
+        assert not shows or ("translate" in shown and "2 lines" in shown and "sentences/s" in shown)

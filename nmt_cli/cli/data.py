@@ -61,16 +61,23 @@ def check(
 def tokenize(
     tokenizer: Annotated[Path, typer.Argument(help="Run folder or tokenizer file.")],
     side: Annotated[str | None, typer.Option(help="source or target, if their tokenizers differ.")] = None,
+    raw: Annotated[bool, typer.Option("--raw", help="Do not normalise the text as the run does.")] = False,
 ) -> None:
     """Tokenise standard input into subword pieces; a space inside a piece is shown as U+2581.
+
+    Text is normalised first, as the run normalises it: nmt detokenize gives the normalised text back
+    exactly, with --raw the text as it came.
 
     Example: nmt tokenize runs/quickstart < text
     """
     from nmt_cli.commands import tokenize as command
 
     text_tokenizer = command.open_tokenizer(tokenizer, _parse_side(side))
+    if raw:
+        text_tokenizer.skip_normal_form()
+    normalizer = None if raw else command.open_normalizer(tokenizer)
     for block in input_blocks():
-        for line in command.tokenize(block, text_tokenizer):
+        for line in command.tokenize(block, text_tokenizer, normalizer):
             print_line(line)
 
 

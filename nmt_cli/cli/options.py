@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import Annotated, BinaryIO, TextIO
 
 import typer
 
@@ -63,8 +63,17 @@ def open_stdin() -> BinaryIO:
 
 def stdin_is_terminal() -> bool:
     """Whether standard input is a terminal, where somebody types."""
+    return _is_terminal(sys.stdin)
+
+
+def stdout_is_terminal() -> bool:
+    """Whether standard output is a terminal, where somebody reads."""
+    return _is_terminal(sys.stdout)
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
     try:
-        return sys.stdin is not None and sys.stdin.isatty()
+        return stream is not None and stream.isatty()
     except ValueError:  # it is closed
         return False
 

@@ -8,14 +8,26 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nmt_cli.cli.options import Device, On, Overrides, Processes, Quiet, open_stdin, print_line, stdin_is_terminal
+from nmt_cli.cli.options import (
+    Device,
+    On,
+    Overrides,
+    Processes,
+    Quiet,
+    open_stdin,
+    print_line,
+    stdin_is_terminal,
+    stdout_is_terminal,
+)
 from nmt_cli.cli.shards import parse_shard_options, translate_shards
-from nmt_cli.reporting import Reporter
+from nmt_cli.reporting import LineProgress, Reporter
 
 AbstentionForm = StrEnum("AbstentionForm", ["copy", "empty", "mark"])
 
 if TYPE_CHECKING:
     from nmt_cli.inference.output import OutputFormat, TranslatedLine
+
+MAX_NAMED_LINES = 10
 
 
 def translate(
@@ -58,6 +70,7 @@ def translate(
     from nmt_cli.workers import limit_blas_threads
 
     limit_blas_threads()
+    from nmt_cli.inference.lines import remaining_file_bytes
     from nmt_cli.inference.output import Abstention
     from nmt_cli.translation.opening import TranslatorSpec
     from nmt_cli.translation.parallel import ParallelTranslator
@@ -67,9 +80,10 @@ def translate(
     search_overrides += [f"search.keep_patterns={json.dumps(keep)}"] if keep else []
     reporter = Reporter(quiet)
     interactive = not shard_request and not jsonl and stdin_is_terminal()
+    looks_for_unknown_words = not shard_request and (jsonl or interactive or reporter.on_terminal)
     spec = TranslatorSpec(
         tuple(map(str, runs)), (*overrides, *search_overrides), device, alignments, engine, quantization,
-        rescore_canonical=jsonl, strict=strict, report_unknown_words=jsonl or interactive, assess=jsonl,
+        rescore_canonical=jsonl, strict=strict, report_unknown_words=looks_for_unknown_words, assess=jsonl,
         abstention=None if abstain_below is None else Abstention(abstain_below, abstain.value),
     )  # fmt: skip
     translator = ParallelTranslator(spec, processes, reporter)
@@ -77,18 +91,35 @@ def translate(
     if shard_request:
         translate_shards(translator, shard_request, output_format, reporter)
         return
-    _print_lines(translator.translate(open_stdin(), prefix), output_format, reporter, interactive=interactive)
+    stream = open_stdin()
+    lines = translator.translate(stream, prefix)
+    if interactive or stdout_is_terminal():  # where a bar would be in the way of the text
+        _print_lines(lines, output_format, reporter, interactive=interactive)
+        return
+    with reporter.line_progress("translate", remaining_file_bytes(stream)) as progress:
+        _print_lines(lines, output_format, reporter, progress)
 
 
 def _print_lines(
-    lines: "Iterator[TranslatedLine]", output_format: "OutputFormat", reporter: Reporter, *, interactive: bool
+    lines: "Iterator[TranslatedLine]",
+    output_format: "OutputFormat",
+    reporter: Reporter,
+    progress: LineProgress | None = None,
+    *,
+    interactive: bool = False,
 ) -> None:
-    """Print the output of each line, and its unknown words if the user types the input."""
+    """Print the output of each line; if the user types the input, what is unknown in it, else, on a terminal, how many
+    lines are unfamiliar."""
+    unfamiliar: list[int] = []
     line_count = abstained_count = lines_without_numbers = 0
     with reporter.line_warnings() as report_line:
         for translated in lines:
             line_count += 1
             abstained_count += translated.translation.abstained
+            if progress is not None:
+                progress.add(translated.line.text, max(1, len(translated.translation.sentences)))
+            if translated.unfamiliar:
+                unfamiliar.append(translated.line.number)
             report_line(translated.line.number, translated.warnings)
             lines_without_numbers += bool(translated.missing_numbers)
             for output_line in translated.output_lines(output_format):
@@ -96,6 +127,10 @@ def _print_lines(
             if interactive and translated.unknown_words:
                 words = ", ".join(translated.unknown_words)
                 reporter.info(f"line {translated.line.number}: not in the training text: {words}")
+            elif interactive and translated.unfamiliar:
+                reporter.info(f"line {translated.line.number}: unlike the training text: the translation is a guess")
+    if unfamiliar and reporter.on_terminal and not interactive:
+        _warn_of_unfamiliar_lines(unfamiliar, reporter)
     if abstained_count:
         reporter.info(f"confidence too low for {abstained_count:,} of {line_count:,} lines (--abstain-below)")
     if lines_without_numbers:
@@ -103,6 +138,15 @@ def _print_lines(
             f"lines whose translation lacks a number of theirs, or has it in words: {lines_without_numbers:,}; --jsonl "
             "names the numbers"
         )
+
+
+def _warn_of_unfamiliar_lines(numbers: list[int], reporter: Reporter) -> None:
+    first = ", ".join(f"{number:,}" for number in numbers[:MAX_NAMED_LINES])
+    more = ", ..." if len(numbers) > MAX_NAMED_LINES else ""
+    reporter.warning(
+        f"unlike the training text, so that translations are guesses: {len(numbers):,} "
+        f"{'line' if len(numbers) == 1 else 'lines'} ({first}{more}); --jsonl marks them"
+    )
 
 
 def calibrate(

@@ -1,14 +1,16 @@
 """nmt tokenize and nmt detokenize: text to visible subword pieces and back."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Literal
 
+from nmt_cli.data.normalization import LEGACY, NormalizationConfig, Normalizer
 from nmt_cli.data.prepared.store import Tokenizers
 from nmt_cli.data.tokenization.tokenizer import TextTokenizer, batched
 from nmt_cli.errors import DataError, UserError
-from nmt_cli.fs import reject_external_symlinks
+from nmt_cli.fs import read_json, reject_external_symlinks
 from nmt_cli.inference.lines import to_single_line
+from nmt_cli.yaml12 import YamlError, read_yaml
 
 Side = Literal["source", "target"]
 
@@ -29,10 +31,32 @@ def open_tokenizer(path: Path, side: Side | None) -> TextTokenizer:
     return tokenizers.target if side == "target" else tokenizers.source
 
 
-def tokenize(lines: Iterable[str], tokenizer: TextTokenizer) -> Iterator[str]:
+def open_normalizer(path: Path) -> Normalizer | None:
+    """How the text of a run or prepared folder was normalised; None for a tokenizer file, which does not say.
+
+    DataError where the folder's recipe or manifest is damaged.
+    """
+    recipe, manifest = path / "recipe.yaml", path / "manifest.json"
+    try:
+        if recipe.is_file():
+            content = read_yaml(recipe.read_text(encoding="utf-8"))[0]
+        elif manifest.is_file():
+            content = read_json(manifest)
+        else:
+            return None
+        corpus = dict(content.get("corpus") or {})
+        config = NormalizationConfig.model_validate(corpus["normalization"]) if "normalization" in corpus else LEGACY
+    except (AttributeError, OSError, TypeError, ValueError, YamlError) as error:
+        raise DataError(f"{path}: corpus.normalization cannot be read: {error}") from error
+    return Normalizer(config)
+
+
+def tokenize(
+    lines: Iterable[str], tokenizer: TextTokenizer, normalize: Callable[[str], str] | None = None
+) -> Iterator[str]:
     """The pieces of each line, joined by spaces; a space inside a piece is shown as U+2581."""
     for batch in batched(lines, 1000):
-        for ids in tokenizer.encode(batch):
+        for ids in tokenizer.encode(batch if normalize is None else [normalize(line) for line in batch]):
             yield " ".join(tokenizer.ids_to_visible_tokens(ids))
 
 

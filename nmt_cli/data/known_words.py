@@ -193,6 +193,13 @@ def unknown_words(line: str, word_sets: Sequence[WordSet]) -> list[str]:
     return list(unknown.values())
 
 
+def unknown_share(line: str, word_sets: Sequence[WordSet]) -> float:
+    """The share of the words of a line, with repetitions, that none of the texts had."""
+    words = normalized_words(line)
+    unknown = sum(not any(word in word_set for word_set in word_sets) for word in words)
+    return unknown / len(words) if words else 0.0
+
+
 def word_files(folder: Path) -> list[Path]:
     """The file that `WordSet.save` wrote into a folder; empty if there is none."""
     return [path for path in _file_paths(folder) if path.exists()]

@@ -1,15 +1,16 @@
 """What a run must know of its text to treat every later text alike.
 
-How it was normalised, which abbreviations it has, how its words are capitalised, and how long its lines are: part of
-prepared data and of every run that is trained on them. A run without the files was made before there were any.
+How it was normalised, which abbreviations it has, how its words are capitalised, how long its lines are, and how much
+of the development text is unknown: part of prepared data and of every run that is trained on them. A run without the
+files was made before there were any.
 """
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -26,7 +27,10 @@ ABBREVIATIONS_FILES = {"source": "abbreviations.source.txt", "target": "abbrevia
 TRUECASE_FILE = "truecase.source.txt"
 TYPICAL_SHARE = 0.95  # of the training lines are not longer
 MIN_PLACEHOLDER_PAIRS = 500  # with fewer training pairs that have placeholders, a model has not learned to copy them
-QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
+STOPS = frozenset(".。।")
+MAX_ADDED_STOPS = 0.05  # a text with more of them teaches to add a stop
+RARE_SHARE = 0.999  # of lines have nothing that is rare: a greater length, more unknown words
+QUANTILES = (0.05, 0.25, 0.5, 0.75, TYPICAL_SHARE, 0.99, RARE_SHARE, 1.0)
 
 
 @dataclass(frozen=True)
@@ -61,9 +65,45 @@ class LineLengths:
         return 1
 
     @property
+    def max_sentence_tokens(self) -> int | None:
+        """A longer sentence is unlike any that the model has learned from, and is translated better clause by clause
+        (benchmarks/sentence_length.py); None where nothing is known."""
+        return self.tokens.get(RARE_SHARE, self.tokens.get(1.0))
+
+    @property
     def typical_tokens(self) -> int | None:
         """So many tokens a model has seen together often enough; None where nothing is known."""
         return self.tokens.get(TYPICAL_SHARE)
+
+
+class UnknownShares(NamedTuple):
+    """The shares that RARE_SHARE of the development lines do not exceed; None where that is not known."""
+
+    words: float | None = None
+    """Of words that are not in the training text."""
+    tokens: float | None = None
+    """Of tokens that stand for text that the vocabulary lacks."""
+
+    @classmethod
+    def measure(cls, word_shares: Sequence[float], token_shares: Sequence[float]) -> "UnknownShares":
+        """From the shares of each line."""
+        return cls(*(rarely_exceeded(shares) for shares in (word_shares, token_shares)))
+
+
+def fallback_share(ids: Sequence[int], fallback_ids: Container[int]) -> float:
+    """The share of tokens that stand for text that the vocabulary lacks."""
+    return sum(token_id in fallback_ids for token_id in ids) / len(ids) if ids else 0.0
+
+
+def added_stops(pairs: Iterable[tuple[str, str]]) -> float:
+    """The share of the pairs whose source ends in a letter or a digit that have a target with a final stop."""
+    ends = [target.rstrip()[-1:] in STOPS for source, target in pairs if source.rstrip()[-1:].isalnum()]
+    return sum(ends) / len(ends) if ends else 0.0
+
+
+def rarely_exceeded(values: Sequence[float]) -> float:
+    """What RARE_SHARE of the values do not exceed."""
+    return float(np.quantile(values, RARE_SHARE))
 
 
 @dataclass(frozen=True)
@@ -90,6 +130,16 @@ class TextProfile:
         """Whether a model can have learned to copy placeholders."""
         return self.placeholder_pairs >= MIN_PLACEHOLDER_PAIRS
 
+    unknown: UnknownShares = field(default_factory=UnknownShares)
+    added_stops: float | None = None
+    """Of the training pairs whose source ends without punctuation, the share whose target ends with a stop; 0.0 where
+    there is no such pair, None where that was not measured."""
+
+    @property
+    def keeps_open_ends(self) -> bool:
+        """Whether a translation has no final stop where its source has none, as in the training text."""
+        return self.added_stops is not None and self.added_stops <= MAX_ADDED_STOPS
+
     def normalizer(self) -> Normalizer:
         """Brings a text into the form that the run was trained on."""
         return Normalizer(self.normalization)
@@ -112,6 +162,8 @@ class TextProfile:
             "source_tokens": {str(share): tokens for share, tokens in self.lengths.tokens.items()},
             "source_case": self.source_case._asdict(),
             "placeholder_pairs": self.placeholder_pairs,
+            "unknown_in_dev": self.unknown._asdict(),
+            "added_stops": self.added_stops,
         }
         if self.source_characters is not None:
             content["source_characters"] = self.source_characters
@@ -135,6 +187,8 @@ class TextProfile:
             if characters is not None and not isinstance(characters, str):
                 raise ValueError("source_characters is no text")
             placeholder_pairs = int(content.get("placeholder_pairs", 0))
+            unknown = UnknownShares(**content.get("unknown_in_dev", {}))
+            added_stops = content.get("added_stops")
             words = {side: LearnedWords.load(folder / name) for side, name in ABBREVIATIONS_FILES.items()}
         except (LookupError, TypeError, ValueError, AttributeError, OSError) as error:
             raise DataError(f"{path}: damaged: {error}") from error
@@ -147,6 +201,8 @@ class TextProfile:
             source_case=source_case,
             source_characters=characters,
             placeholder_pairs=placeholder_pairs,
+            unknown=unknown,
+            added_stops=None if added_stops is None else float(added_stops),
         )
 
 

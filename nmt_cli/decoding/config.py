@@ -54,18 +54,22 @@ class SearchConfig(Section):
     """Detect translations that loop, are overlong or empty; search again with constraints, keep the better
     one, and warn."""
     split: Literal["sentences", "long", "none"] = "sentences"
-    """sentences: translate a line sentence by sentence, or several together as far as the training text has such lines;
+    """sentences: translate a line sentence by sentence, or several together as far as the training text has such lines,
+    and a sentence that is longer than nearly all of those lines clause by clause;
     long: only split a line of more than max_source_length tokens, at sentence ends (or commas, spaces, characters),
     which sentences does, too; none: translate only the beginning of such a line, with a warning."""
     keep: Literal["auto", "none"] = "auto"
     """auto: copy a text without letters, or an address alone (a URL, an e-mail address, a path), and let addresses,
-    paths, placeholders, tags, emoji and words with unknown characters inside a line come out as they are; none:
-    translate all of it."""
+    paths, placeholders, tags, emoji and words with unknown characters inside a line come out as they are; add no
+    final stop that the source lacks, if the training text agrees; none: translate all of it, as the model does."""
     keep_patterns: tuple[str, ...] = ()
     """Regular expressions of what else comes out as it is, wherever it stands in a line (Python's re)."""
     case: Literal["auto", "none"] = "auto"
     """auto: translate a sentence in capitals, or with a capital on every word, as it is usually written, unless the
     training text has such lines, and put capitals back; none: translate it as it is."""
+    unknown: Literal["copy", "drop"] = "copy"
+    """What is printed where the model writes <unk>. copy: the word of the source that it stands for, by attention where
+    the model has it, else the unknown words in their order; drop: nothing."""
     max_source_length: int = Field(default=256, ge=1)
     """Source tokens of a segment, at most; never more than the model can read."""
     tokens_per_batch: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"

@@ -51,6 +51,12 @@ def word_alignment(weights: Tensor, source_tokens: list[str], target_tokens: lis
     return [(int(row.argmax()), target_word) for target_word, row in enumerate(word_weights)]
 
 
+def token_weights(weights: Tensor) -> list[list[float]]:
+    """The attention of each target to each source token: [layers, heads, T, S] as a list of T lists of S numbers."""
+    rows: list[list[float]] = weights[alignment_layer(weights.shape[0])].mean(0).tolist()
+    return rows
+
+
 def alignment_layer(layer_count: int) -> int:
     """The last layer but one, from 0, which aligns best in Transformers (Garg et al. 2019, section 4)."""
     return max(0, layer_count - 2)

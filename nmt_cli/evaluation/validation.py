@@ -9,7 +9,7 @@ import torch
 
 from nmt_cli.data.batching import batch_by_length, collate
 from nmt_cli.data.prepared.store import SequenceStore, Split, Tokenizers
-from nmt_cli.data.text_profile import TextProfile
+from nmt_cli.data.text_profile import TextProfile, rarely_exceeded
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.torch_engine import TorchEngine
 from nmt_cli.distributed.process_group import SINGLE_PROCESS, ProcessGroup
@@ -26,14 +26,20 @@ from nmt_cli.training.metrics import ValidationResult
 MAX_BASELINE_TOKENS = 1 << 22  # training tokens whose frequencies are counted
 
 
-def translate_distributed(translator: Translator, lines: Sequence[str], processes: ProcessGroup) -> list[str]:
-    """Translate lines with all processes, each of which translates its share and returns all translations."""
+def translate_distributed(
+    translator: Translator, lines: Sequence[str], processes: ProcessGroup
+) -> list[tuple[str, float | None]]:
+    """Translate lines with all processes, each of which translates its share and returns all translations: the text
+    and its probability per token."""
     rank, world_size = processes.rank, processes.world_size
-    own_texts = [translation.text for translation in translator.translate(lines[rank::world_size])]
-    texts = [""] * len(lines)
-    for other_rank, rank_texts in enumerate(processes.all_gather(own_texts)):
-        texts[other_rank::world_size] = rank_texts
-    return texts
+    own_lines = [
+        (translation.text, translation.token_probability)
+        for translation in translator.translate(lines[rank::world_size])
+    ]
+    translations: list[tuple[str, float | None]] = [("", None)] * len(lines)
+    for other_rank, rank_lines in enumerate(processes.all_gather(own_lines)):
+        translations[other_rank::world_size] = [(text, probability) for text, probability in rank_lines]
+    return translations
 
 
 def translate_as_cli(
@@ -114,7 +120,10 @@ class Validator:
         """Validate the model with its current weights."""
         if self.config.metric == "loss":
             return ValidationResult(self.loss(), {}, baseline_loss=self.baseline_loss)
-        texts = translate_distributed(self.translator, self.split.sources, self.processes)
+        translations = translate_distributed(self.translator, self.split.sources, self.processes)
+        texts = [text for text, _ in translations]
+        improbability = [-probability for _, probability in translations if probability is not None]
+        probability = -rarely_exceeded(improbability) if improbability else None
         results = corpus_scores(texts, [self.split.references], ["bleu", "chrf"], tokenize=self.tokenize)
         scores = {result.name: result.score for result in results}
         if self.config.metric == "ter":
@@ -126,6 +135,7 @@ class Validator:
             self._sample_translations(texts),
             texts[0] if has_one_output else None,
             self.baseline_loss,
+            probability,
         )
 
     def loss(self) -> float:

@@ -36,6 +36,7 @@ class TranslatedPart(NamedTuple):
     source_ids: TokenIds
     target_ids: TokenIds
     source_words: int
+    text: str = ""  # that the target ids encode
 
 
 class Assessment(NamedTuple):

@@ -47,6 +47,8 @@ class DecodedHypothesis(NamedTuple):
 
     hypothesis: Hypothesis
     text: str
+    tokens: list[str] | None = None
+    """Its tokens where text of the source took the place of some; None: those of its ids."""
 
 
 class SourceText(NamedTuple):

@@ -15,7 +15,7 @@ from nmt_cli.decoding.engine import TokenIds
 from nmt_cli.inference.casing import CaseHandler
 from nmt_cli.inference.pieces import Piece, split_into_pieces
 from nmt_cli.inference.protection import HiddenSpans, Protector, mask_known, unmask
-from nmt_cli.inference.segments import Segment, split_line
+from nmt_cli.inference.segments import Segment, split_at_clauses, split_line
 from nmt_cli.vocabulary import SPAN_MARK
 
 
@@ -31,6 +31,9 @@ class TranslationUnit(NamedTuple):
     sentence_count: int = 1
     hidden: HiddenSpans | None = None
     """What of the segment must not change, where there is anything."""
+
+    language_tag: str = ""
+    """What its source ids begin with, before the segment's."""
 
     @property
     def read_text(self) -> str:
@@ -65,6 +68,8 @@ class LinePlanner:
     ) -> None:
         self.tokenizers, self.config, self.profile = tokenizers, config, profile
         self.max_source_tokens, self.max_target_tokens = max_source_tokens, max_target_tokens
+        self.max_sentence_tokens = profile.lengths.max_sentence_tokens
+        self.max_part_tokens = profile.lengths.typical_tokens
         self.normalizer = profile.normalizer()
         self.protector = Protector(config, profile, self.normalizer)
         self.casing = CaseHandler(profile, config.case)
@@ -111,6 +116,10 @@ class LinePlanner:
         tag = self.tokenizers.source.language_tag(text)
         pieces = self._split(text[len(tag) :], self._source_splitter)
         return [piece.text for piece in pieces if not piece.is_copied]
+
+    def ends_in_abbreviation(self, translation: str) -> bool:
+        """Whether the period at the end of a translation may belong to its last word."""
+        return self._target_splitter.is_abbreviation(translation.split()[-1].removesuffix("."))
 
     def split_pair(self, source: str, target: str) -> list[tuple[str, str]]:
         """The units of a source line, each with its part of the target line where both have the same pieces; else one
@@ -221,24 +230,38 @@ class LinePlanner:
 
     def _add_units(self, plan: LinePlan, piece: Piece, ids: TokenIds, sentence_count: int) -> None:
         """Add a unit for a piece, or several for one that is too long."""
+        limit = self.max_sentence_tokens if self.config.split == "sentences" and sentence_count == 1 else None
+        if limit is not None and limit < len(ids) <= self.max_source_tokens:
+            segments = split_at_clauses(piece.text, self.max_part_tokens or limit, self._count_tokens)
+            if len(segments) > 1:
+                unit_count = self._add_segments(plan, piece, segments)
+                plan.warnings.append(
+                    f"a sentence of {len(ids):,} pieces, longer than those of the training text: translated in "
+                    f"{unit_count} parts"
+                )
+                return
         if len(ids) <= self.max_source_tokens or self.config.split == "none":
             plan.truncated_tokens += max(0, len(ids) - self.max_source_tokens)
             plan.units += self._make_unit(plan, piece, ids, sentence_count)
             return
-        encode, model_form = self.tokenizers.source.encode, self.casing.model_form
-        tag_tokens = len(encode([plan.language_tag])[0]) if plan.language_tag else 0
-        segments = split_line(
-            piece.text,
-            max(1, self.max_source_tokens - tag_tokens),
-            lambda segment_texts: [len(token_ids) for token_ids in encode([*map(model_form, segment_texts)])],
-        )
-        segments[-1] = replace(segments[-1], separator=piece.separator)
+        tag_tokens = len(self.tokenizers.source.encode([plan.language_tag])[0]) if plan.language_tag else 0
+        segments = split_line(piece.text, max(1, self.max_source_tokens - tag_tokens), self._count_tokens)
+        unit_count = self._add_segments(plan, piece, segments)
+        if unit_count > 1:
+            plan.warnings.append(f"longer than the model reads: translated in {unit_count} parts")
+
+    def _count_tokens(self, texts: list[str]) -> list[int]:
+        return [len(ids) for ids in self.tokenizers.source.encode([*map(self.casing.model_form, texts)])]
+
+    def _add_segments(self, plan: LinePlan, piece: Piece, segments: Sequence[Segment]) -> int:
+        """Add a unit for each segment of a piece, truncated to what the model reads; returns their number."""
+        segments = [*segments[:-1], replace(segments[-1], separator=piece.separator)]
         remaining = iter(piece.spans)
         pieces = [
             Piece(segment.text, segment.separator, spans=tuple(islice(remaining, segment.text.count(SPAN_MARK))))
             for segment in segments
         ]
-        encoded = encode([plan.language_tag + self._model_form(segment_piece) for segment_piece in pieces])
+        encoded = self.tokenizers.source.encode([plan.language_tag + self._model_form(part) for part in pieces])
         plan.truncated_tokens += sum(max(0, len(segment_ids) - self.max_source_tokens) for segment_ids in encoded)
         units = [
             unit
@@ -246,9 +269,8 @@ class LinePlanner:
             for unit in self._make_unit(plan, segment_piece, segment_ids, 1)
         ]
         plan.units += units
-        if len(units) > 1:
-            plan.is_segmented = True
-            plan.warnings.append(f"longer than the model reads: translated in {len(units)} parts")
+        plan.is_segmented |= len(units) > 1
+        return len(units)
 
     def _make_unit(self, plan: LinePlan, piece: Piece, ids: TokenIds, sentence_count: int) -> list[TranslationUnit]:
         """The unit of a piece that is not too long, or is cut; none for a piece that has nothing to translate."""
@@ -259,7 +281,11 @@ class LinePlanner:
             return []
         hidden = self.protector.hide(piece, tag_words=len(plan.language_tag.split())) if piece.spans else None
         cut_ids = ids[: self.max_source_tokens]
-        return [TranslationUnit(segment, cut_ids, sentence_count=sentence_count, hidden=hidden)]
+        return [
+            TranslationUnit(
+                segment, cut_ids, sentence_count=sentence_count, hidden=hidden, language_tag=plan.language_tag
+            )
+        ]
 
     def _set_prefix_pieces(self, plan: LinePlan, pieces: list[Piece]) -> bool:
         """Give the pieces of a prefix to the units of a line, one after the other; False where they do not match."""

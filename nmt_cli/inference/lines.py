@@ -264,12 +264,23 @@ def read_prefixes(path: Path) -> Iterator[str]:
             raise DataError(f"{path}:{number}: not UTF-8 text") from error
 
 
-def available_bytes(stream: BinaryIO) -> int:
-    """Bytes that can be read without waiting: the rest of a file, what a pipe holds; 0 where unknown."""
+def remaining_file_bytes(stream: BinaryIO) -> int | None:
+    """Bytes of a file from here to its end; None where the stream is no file."""
     try:
         status = os.fstat(stream.fileno())
-        if stat.S_ISREG(status.st_mode):
-            return status.st_size - os.lseek(stream.fileno(), 0, os.SEEK_CUR)
+        if not stat.S_ISREG(status.st_mode):
+            return None
+        return status.st_size - os.lseek(stream.fileno(), 0, os.SEEK_CUR)
+    except (OSError, ValueError, AttributeError):
+        return None
+
+
+def available_bytes(stream: BinaryIO) -> int:
+    """Bytes that can be read without waiting: the rest of a file, what a pipe holds; 0 where unknown."""
+    file_bytes = remaining_file_bytes(stream)
+    if file_bytes is not None:
+        return file_bytes
+    try:
         import fcntl  # not on every system
         import termios
 

@@ -11,6 +11,8 @@ from nmt_cli.inference.lines import InputLine
 from nmt_cli.inference.numbers import missing_numbers
 
 ABSTENTION_MARK = "[?] "  # before a translation that is probably not good
+ASCII_SPACE = " \t\n\r\f\v"
+
 OutputFormat = Literal["text", "candidates", "alignments", "jsonl"]
 
 
@@ -64,6 +66,10 @@ class Translation:
     """What the confidence depends on (inference/confidence.py)."""
     abstained: bool = False
     """Whether the translation was replaced or marked because its confidence is too low."""
+    unknown_tokens: float = 0.0
+    """The share of source tokens that stand for text which the vocabulary lacks, in the part with most of them."""
+    token_probability: float | None = None
+    """The geometric mean of the tokens' probabilities, in the least probable part; None where nothing was searched."""
 
     @property
     def text(self) -> str:
@@ -79,6 +85,14 @@ class TranslatedLine:
     translation: Translation
     unknown_words: list[str] = field(default_factory=list)
     """Words that were not in the training text; empty where they are not looked for."""
+    unfamiliar: dict[str, float] = field(default_factory=dict)
+    """How the line is far from what the run was trained on: see `FamiliarityLimits.signs`."""
+
+    @property
+    def text(self) -> str:
+        """The best translation; a blank line with other white space than ASCII's comes out as it is."""
+        blank = not self.line.text.strip() and self.line.text.strip(ASCII_SPACE)
+        return self.line.text if blank else self.translation.text
 
     @property
     def warnings(self) -> list[str]:
@@ -105,7 +119,7 @@ class TranslatedLine:
             word_pairs = (candidates[0].alignment or []) if candidates else []
             links = " ".join(f"{source_word}-{target_word}" for source_word, target_word in word_pairs)
             return [f"{self.translation.text} ||| {links}"]
-        return [self.translation.text]
+        return [self.text]
 
     def record(self) -> dict[str, Any]:
         """The line as an object for --jsonl."""
@@ -113,7 +127,7 @@ class TranslatedLine:
         record: dict[str, Any] = {
             "line": self.line.number,
             "source": self.line.text,
-            "translation": translation.text,
+            "translation": self.text,
             "score": None,
             "log_probability": None,
         }
@@ -143,6 +157,8 @@ class TranslatedLine:
             record["numbers"] = self.missing_numbers
         if self.unknown_words:
             record["unknown_words"] = self.unknown_words
+        if self.unfamiliar:
+            record["unfamiliar"] = self.unfamiliar
         if self.warnings:
             record["warnings"] = self.warnings
         return record

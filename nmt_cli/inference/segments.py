@@ -55,6 +55,22 @@ def split_line(text: str, max_tokens: int, count_tokens: TokenCounter) -> list[S
     return list(_make_segments(text, _strip_spans(text, fitting_spans)))
 
 
+def split_at_clauses(text: str, max_tokens: int, count_tokens: TokenCounter) -> list[Segment]:
+    """Segments of whole clauses, as many together as have at most `max_tokens` tokens; a longer clause stays whole."""
+    clauses = list(_split_at(text, (0, len(text)), CLAUSE_END))
+    token_counts = count_tokens([text[start:end].strip() for start, end in clauses])
+    packed: list[Span] = []
+    packed_tokens = max_tokens
+    for clause, token_count in zip(clauses, token_counts, strict=True):
+        if packed_tokens + token_count > max_tokens:
+            packed.append(clause)
+            packed_tokens = token_count
+        else:
+            packed[-1] = (packed[-1][0], clause[1])
+            packed_tokens += token_count
+    return list(_make_segments(text, _strip_spans(text, packed)))
+
+
 def join_translations(segments: Sequence[Segment], translations: Sequence[str]) -> str:
     """The translation of a line from those of its segments, with the spacing that stood between them.
 

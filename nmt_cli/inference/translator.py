@@ -6,19 +6,22 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from nmt_cli.data.batching import batch_by_length
 from nmt_cli.data.prepared.store import Tokenizers
-from nmt_cli.data.text_profile import TextProfile
+from nmt_cli.data.text_profile import TextProfile, UnknownShares, fallback_share
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.engine import Engine, Hypothesis, TokenIds
 from nmt_cli.inference.confidence import Assessment, Calibration, TranslatedPart, assess
 from nmt_cli.inference.degeneration import DecodedHypothesis, Diagnosis, SourceText, merge_diagnoses, repair_degenerate
+from nmt_cli.inference.familiarity import FamiliarityLimits
 from nmt_cli.inference.line_plan import LinePlan, LinePlanner, TranslationUnit
 from nmt_cli.inference.lines import to_single_line
 from nmt_cli.inference.output import Candidate, TranslatedSentence, Translation, WordProbability
+from nmt_cli.inference.punctuation import drop_added_stop
 from nmt_cli.inference.segments import join_translations
+from nmt_cli.inference.unknown_tokens import SourceTokens, fill_unknown_tokens
 from nmt_cli.inference.words import words_of
 
 Alignment = list[tuple[int, int]]
@@ -33,13 +36,15 @@ class Translator:
         tokenizers: Tokenizers,
         config: SearchConfig,
         profile: TextProfile | None = None,
+        probability_limit: float | None = None,
         *,
         align: bool = False,
         rescore_canonical: bool = True,
         assess: bool = False,
         calibration: Calibration | None = None,
     ) -> None:
-        """`profile` is how the run's text was treated; None: as before there were profiles.
+        """`profile` is how the run's text was treated; None: as before there were profiles. `probability_limit` is the
+        probability per token below which translations are rare (see FamiliarityLimits).
 
         With `align`, candidates have a word alignment. Search may write a text in other tokens than the tokenizer does.
         With `rescore_canonical`, its log-probability is that of the tokenizer's tokens, computed anew; without, that of
@@ -49,6 +54,7 @@ class Translator:
         self.assess, self.calibration = assess, calibration
         self.engine, self.tokenizers, self.config = engine, tokenizers, config
         self.align, self.rescore_canonical = align, rescore_canonical
+        self.limits = FamiliarityLimits(profile.unknown if profile else UnknownShares(), probability_limit)
         max_source_tokens = min(config.max_source_length, (engine.max_source_positions or 1 << 30) - 1)
         max_target_positions = engine.max_target_positions
         self.planner = LinePlanner(
@@ -90,13 +96,18 @@ class Translator:
                 lambda indices, config: self._search([units[index] for index in indices], config),
             )
         assessments = self._assess(plans, hypotheses) if self.assess else [{}] * len(plans)
-        searched = iter(zip(self._make_candidates(units, hypotheses), diagnoses, strict=True))
+        searched = iter(
+            _UnitResult(candidates, diagnosis, *self._familiarity(unit, unit_hypotheses))
+            for unit, candidates, diagnosis, unit_hypotheses in zip(
+                units, self._make_candidates(units, hypotheses), diagnoses, hypotheses, strict=True
+            )
+        )
         given = iter(self._given_candidates([unit for plan in plans for unit in plan.units if unit.given is not None]))
         return [
             replace(
                 _make_translation(
                     plan,
-                    [next(searched) if unit.given is None else ([next(given)], None) for unit in plan.units],
+                    [next(searched) if unit.given is None else _UnitResult([next(given)]) for unit in plan.units],
                     self.config.n_best,
                 ),
                 **assessment,
@@ -106,10 +117,11 @@ class Translator:
 
     def translated_parts(self, pairs: Sequence[tuple[TranslationUnit, str]]) -> list[TranslatedPart]:
         """Units with their translations, as the tokenizer encodes them, cut to what the model can write."""
-        target_ids = self.tokenizers.target.encode([self.planner.normalizer(text.strip()) for _, text in pairs])
+        texts = [self.planner.normalizer(text.strip()) for _, text in pairs]
+        limit = self.planner.max_target_tokens
         return [
-            TranslatedPart(unit.source_ids, ids[: self.planner.max_target_tokens], len(unit.read_text.split()))
-            for (unit, _), ids in zip(pairs, target_ids, strict=True)
+            TranslatedPart(unit.source_ids, ids[:limit], len(unit.read_text.split()), text)
+            for (unit, _), text, ids in zip(pairs, texts, self.tokenizers.target.encode(texts), strict=True)
         ]
 
     def _assess(self, plans: Sequence[LinePlan], hypotheses: list[list[DecodedHypothesis]]) -> list[dict[str, Any]]:
@@ -155,10 +167,21 @@ class Translator:
             restore = partial(self.planner.casing.restore, unit.read_text)
             words += [
                 WordProbability(text, math.exp(sum(log_probs[word.first : word.end])))
-                for word in words_of(self.tokenizers.target, part.target_ids)[:-1]
+                for word in words_of(self.tokenizers.target, part.target_ids, part.text)[:-1]
                 if (text := restore(word.text if unit.hidden is None else unit.hidden.replace_placeholders(word.text)))
             ]
         return words
+
+    def _familiarity(
+        self, unit: TranslationUnit, hypotheses: Sequence[DecodedHypothesis]
+    ) -> tuple[float, float | None]:
+        """The share of tokens of the source that the vocabulary lacks, and the probability per token of the best
+        translation."""
+        share = fallback_share(unit.source_ids, self.tokenizers.source.fallback_ids)
+        if not hypotheses:
+            return share, None
+        best = hypotheses[0].hypothesis
+        return share, math.exp(best.log_probability / (len(best.ids) + 1))
 
     def _given_candidates(self, units: Sequence[TranslationUnit]) -> list[Candidate]:
         """Candidates that needed no search: of what is copied, with probability 1, and of a prefix, with that which the
@@ -208,10 +231,61 @@ class Translator:
                 [hypothesis.ids for unit_hypotheses in hypotheses for hypothesis in unit_hypotheses]
             )
         )
-        return [
+        decoded = [
             [DecodedHypothesis(hypothesis, to_single_line(next(texts))) for hypothesis in unit_hypotheses]
             for unit_hypotheses in hypotheses
         ]
+        self._fill_unknown(units, decoded)
+        if self.config.keep == "auto" and self.planner.profile.keeps_open_ends:
+            return [
+                [self._without_added_stop(unit, hypothesis) for hypothesis in unit_hypotheses]
+                for unit, unit_hypotheses in zip(units, decoded, strict=True)
+            ]
+        return decoded
+
+    def _without_added_stop(self, unit: TranslationUnit, hypothesis: DecodedHypothesis) -> DecodedHypothesis:
+        text = drop_added_stop(unit.read_text, hypothesis.text)
+        if text == hypothesis.text or len(hypothesis.text) <= len(unit.prefix):
+            return hypothesis
+        return hypothesis if self.planner.ends_in_abbreviation(hypothesis.text) else hypothesis._replace(text=text)
+
+    def _fill_unknown(self, units: Sequence[TranslationUnit], hypotheses: list[list[DecodedHypothesis]]) -> None:
+        """Replace the hypotheses that have <unk>: search.unknown."""
+        unknown_id, tokenizer = self.tokenizers.target.unknown_id, self.tokenizers.target
+        places = [
+            (unit, rank)
+            for unit, unit_hypotheses in enumerate(hypotheses)
+            for rank, (hypothesis, *_) in enumerate(unit_hypotheses)
+            if unknown_id in hypothesis.ids
+        ]
+        if not places:
+            return
+        pairs = [(units[unit].source_ids, hypotheses[unit][rank].hypothesis.ids) for unit, rank in places]
+        copies = self.config.unknown == "copy"
+        all_weights = self._attention(pairs) if copies else [None] * len(pairs)
+        for (unit, rank), (_, ids), weights in zip(places, pairs, all_weights, strict=True):
+            tokens = tokenizer.visible_tokens(ids)
+            prefix_tokens = tokenizer.encode_with_texts(units[unit].prefix)[1] if units[unit].prefix else []
+            prefix_tokens = prefix_tokens[: len(units[unit].prefix_ids)]
+            tokens[: len(prefix_tokens)] = prefix_tokens
+            unknown = [place for place in range(len(prefix_tokens), len(ids)) if ids[place] == unknown_id]
+            source = self._source_tokens(units[unit]) if copies else SourceTokens([], frozenset())
+            if weights is not None:
+                from nmt_cli.decoding.word_alignment import token_weights
+
+                weights = token_weights(weights)
+            tokens = fill_unknown_tokens(tokens, unknown, source, weights)
+            text = to_single_line(tokenizer.decode_tokens(tokens))
+            hypotheses[unit][rank] = DecodedHypothesis(hypotheses[unit][rank].hypothesis, text, tokens)
+
+    def _source_tokens(self, unit: TranslationUnit) -> SourceTokens:
+        """The tokens of a unit's source, with its text where the vocabulary has none."""
+        tokenizer = self.tokenizers.source
+        if tokenizer.unknown_id not in unit.source_ids:
+            return SourceTokens(tokenizer.ids_to_tokens(unit.source_ids), frozenset())
+        _, texts = tokenizer.encode_with_texts(unit.language_tag + self.planner.casing.model_form(unit.read_text))
+        unknown = [index for index, token_id in enumerate(unit.source_ids) if token_id == tokenizer.unknown_id]
+        return SourceTokens(texts[: len(unit.source_ids)], frozenset(unknown))
 
     def _make_candidates(
         self, units: Sequence[TranslationUnit], hypotheses: list[list[DecodedHypothesis]]
@@ -275,48 +349,81 @@ class Translator:
             for index, (unit, hypothesis) in enumerate(hypotheses)
             if self.align or (unit.hidden is not None and unit.hidden.needs_alignment(hypothesis.text))
         ]
-        pairs = [(hypotheses[index][0].source_ids, hypotheses[index][1].hypothesis.ids) for index in aligned]
-        for index, alignment in zip(aligned, self.word_alignments(pairs) if pairs else [], strict=True):
+        if not aligned:
+            return alignments
+        target, pairs, tokens = self.tokenizers.target, [], []
+        for unit, hypothesis in (hypotheses[index] for index in aligned):
+            ids = hypothesis.hypothesis.ids
+            pairs.append((unit.source_ids, ids))
+            tokens.append((self._source_tokens(unit).texts, hypothesis.tokens or target.ids_to_tokens(ids)))
+        for index, alignment in zip(aligned, self._align_tokens(pairs, tokens), strict=True):
             alignments[index] = alignment
         return alignments
 
     def word_alignments(self, pairs: Sequence[tuple[TokenIds, TokenIds]]) -> list[Alignment | None]:
         """The alignment of each pair of a source and a translation; None where the engine has no attention."""
-        alignments: list[Alignment | None] = [None] * len(pairs)
+        source, target = self.tokenizers.source, self.tokenizers.target
+        tokens = [(source.ids_to_tokens(pair[0]), target.ids_to_tokens(pair[1])) for pair in pairs]
+        return self._align_tokens(pairs, tokens)
+
+    def _align_tokens(
+        self, pairs: Sequence[tuple[TokenIds, TokenIds]], tokens: Sequence[tuple[list[str], list[str]]]
+    ) -> list[Alignment | None]:
         from nmt_cli.decoding.word_alignment import word_alignment
 
+        return [
+            None if weights is None else word_alignment(weights, *pair_tokens)
+            for weights, pair_tokens in zip(self._attention(pairs), tokens, strict=True)
+        ]
+
+    def _attention(self, pairs: Sequence[tuple[TokenIds, TokenIds]]) -> list[Any]:
+        """Attention weights, a tensor [layers, heads, T, S] for each pair; None where the engine has none."""
+        all_weights: list[Any] = [None] * len(pairs)
         lengths = [max(len(source), len(target)) + 1 for source, target in pairs]
-        id_to_tokens = self.tokenizers.source.ids_to_tokens, self.tokenizers.target.ids_to_tokens
         for indices in batch_by_length(lengths, self.engine.max_batch_positions(self.config)):
-            batch_pairs = [pairs[index] for index in indices]
-            weights = self.engine.attention([pair[0] for pair in batch_pairs], [pair[1] for pair in batch_pairs])
-            for index, pair_weights, (source, target) in zip(indices, weights or [], batch_pairs, strict=False):
-                alignments[index] = word_alignment(pair_weights, id_to_tokens[0](source), id_to_tokens[1](target))
-        return alignments
+            sources, targets = ([pairs[index][side] for index in indices] for side in (0, 1))
+            for index, weights in zip(indices, self.engine.attention(sources, targets) or [], strict=False):
+                all_weights[index] = weights
+        return all_weights
 
 
-def _make_translation(
-    plan: LinePlan, unit_results: list[tuple[list[Candidate], Diagnosis | None]], n_best: int
-) -> Translation:
+class _UnitResult(NamedTuple):
+    candidates: list[Candidate]
+    diagnosis: Diagnosis | None = None
+    unknown_tokens: float = 0.0
+    token_probability: float | None = None  # None where nothing was searched
+
+
+def _make_translation(plan: LinePlan, unit_results: list[_UnitResult], n_best: int) -> Translation:
     """The translation of a line from the results of its units."""
-    diagnosis = merge_diagnoses([diagnosis for _, diagnosis in unit_results])
+    diagnosis = merge_diagnoses([result.diagnosis for result in unit_results])
     warnings = [*plan.warnings]
     if plan.truncated_tokens:
         warnings.append(f"longer than the model reads: {plan.truncated_tokens:,} of its pieces were not read")
     if diagnosis is not None:
         warnings.append(diagnosis.warning)
-    if any(not candidates for candidates, _ in unit_results):
+    if any(not result.candidates for result in unit_results):
         warnings.append("search found no translation")
-    unit_candidates = [_distinct(candidates) for candidates, _ in unit_results]
+    translation = Translation(
+        [],
+        warnings,
+        diagnosis,
+        plan.truncated_tokens,
+        unknown_tokens=max((result.unknown_tokens for result in unit_results), default=0.0),
+        token_probability=min(
+            (result.token_probability for result in unit_results if result.token_probability is not None), default=None
+        ),
+    )
+    unit_candidates = [_distinct(result.candidates) for result in unit_results]
     if len(unit_candidates) == 1:
-        return Translation(unit_candidates[0], warnings, diagnosis, plan.truncated_tokens)
+        return replace(translation, candidates=unit_candidates[0])
     combinations = best_combinations(unit_candidates, n_best)
     sentences = [
         TranslatedSentence(unit.segment.text, candidate.text, candidate.score)
         for unit, candidate in zip(plan.units, combinations[0] if combinations else [], strict=False)
     ]
     candidates = _distinct([_join_candidates(plan, combination) for combination in combinations])
-    return Translation(candidates, warnings, diagnosis, plan.truncated_tokens, sentences)
+    return replace(translation, candidates=candidates, sentences=sentences)
 
 
 def _distinct(candidates: list[Candidate]) -> list[Candidate]:

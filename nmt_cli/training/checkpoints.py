@@ -201,6 +201,15 @@ class Checkpointer:
         instead = f"using {checkpoint.folder.name} instead"
         return replace(checkpoint, warnings=tuple(f"{message}; {instead}" for message in messages))
 
+    def best_validation(self) -> dict[str, float]:
+        """Figures of the validation that chose the best checkpoint; none where there was no such validation."""
+        try:
+            folder = self._read_best_pointer()
+            state = {} if folder is None else read_json(folder / "state.json", error_class=RunError)
+        except RunError:
+            return {}
+        return {key: float(value) for key, value in state.items() if isinstance(value, (int, float))}
+
     def prune(self, keep_count: int, interval: int = 1) -> None:
         """Delete what a kill left incomplete, and all regular checkpoints except the newest `keep_count`
         and the newest `keep_count` of those after a multiple of `interval` updates."""

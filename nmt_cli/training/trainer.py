@@ -351,7 +351,7 @@ class Trainer:
             named_weights = self.parameters.unflatten(
                 self.parameters.master if validation_weights is None else validation_weights
             )
-            self.checkpointer.write_best(state.update, named_weights, {"loss": validation.loss, **validation.scores})
+            self.checkpointer.write_best(state.update, named_weights, validation.figures())
         self._apply_patience()
         state.training_seconds += self.processes.broadcast_scalar(time.perf_counter() - started)
         self.logger.log_validation(state, validation, is_best)

@@ -85,6 +85,7 @@ def open_translator(
     """
     from nmt_cli.device import find_device, keep_freed_memory, limit_kernel_cache, resolved_precision
     from nmt_cli.recipe.loader import load_recipe
+    from nmt_cli.runs.folder import RunFolder
 
     invalid_overrides = [override for override in overrides if not override.startswith("search.")]
     if invalid_overrides:
@@ -110,7 +111,6 @@ def open_translator(
         )
         tokenizers = Tokenizers.load(runs[0])
     keep_freed_memory(ALLOCATOR_CACHE_BYTES)  # after loading, whose freed memory is returned
-    profile = TextProfile.load(runs[0], recipe.corpus)
     calibration = None
     if assess and len(runs) == 1 and (calibration_file := CalibrationFile.load(runs[0])) is not None:
         precision = quantization or resolved_precision(recipe.search.precision, find_device(device))
@@ -119,7 +119,8 @@ def open_translator(
         opened_engine,
         tokenizers,
         recipe.search,
-        profile,
+        TextProfile.load(runs[0], recipe.corpus),
+        RunFolder(runs[0]).checkpoints.best_validation().get("token_probability"),
         align=align,
         rescore_canonical=rescore_canonical,
         assess=assess,

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from nmt_cli.data.known_words import unknown_words
+from nmt_cli.data.known_words import unknown_share, unknown_words
 from nmt_cli.errors import DataError, UserError
 from nmt_cli.inference.degeneration import Diagnosis
 from nmt_cli.inference.lines import (
@@ -43,7 +43,7 @@ from nmt_cli.workers import (
 )
 
 TranslationTuple = tuple[Any, ...]
-"""Of a line: candidates, warnings, diagnosis, number of truncated tokens, sentences, confidence and words."""
+"""The fields of a translation, in their order."""
 Workers = WorkerPool[LineBlock, list[TranslationTuple]]
 
 
@@ -110,13 +110,18 @@ class ParallelTranslator:
         for translated in translated_lines:
             if self.spec.abstention is not None:
                 translated = self.spec.abstention.apply(translated)
-            yield replace(translated, unknown_words=self._unknown_words(translated.line.text))
+            yield self._mark_unfamiliar(translated)
 
-    def _unknown_words(self, line: str) -> list[str]:
-        """The unknown words of what is translated of a line; none without lists of known words."""
-        if not self.known_words:
-            return []
-        return unknown_words(" ".join(self.translator.planner.translated_texts(line)), self.known_words)
+    def _mark_unfamiliar(self, translated: TranslatedLine) -> TranslatedLine:
+        """The line with its unknown words, of what is translated of it, and with the signs that it is unfamiliar."""
+        translation = translated.translation
+        unknown, share = [], 0.0
+        if self.known_words:
+            text = " ".join(self.translator.planner.translated_texts(translated.line.text))
+            unknown = unknown_words(text, self.known_words)
+            share = unknown_share(text, self.known_words) if unknown else 0.0
+        signs = self.translator.limits.signs(share, translation.unknown_tokens, translation.token_probability)
+        return replace(translated, unknown_words=unknown, unfamiliar=signs) if unknown or signs else translated
 
     def _translate_in_workers(self, blocks: BlockReader) -> Iterator[TranslatedLine]:
         with self._start_workers() as workers:
@@ -238,7 +243,7 @@ def _to_tuple(translation: Translation) -> TranslationTuple:
     words = [(*word,) for word in translation.words]
     return (
         candidates, translation.warnings, diagnosis_tuple, translation.truncated_tokens, sentences,
-        translation.confidence, words,
+        translation.confidence, words, translation.unknown_tokens, translation.token_probability,
     )  # fmt: skip
 
 
@@ -250,6 +255,8 @@ def _from_tuple(
     sentences: list[Any],
     confidence: float | None = None,
     words: Sequence[Any] = (),
+    unknown_tokens: float = 0.0,
+    token_probability: float | None = None,
 ) -> Translation:
     return Translation(
         [Candidate(*fields) for fields in candidates],
@@ -259,6 +266,8 @@ def _from_tuple(
         [TranslatedSentence(*fields) for fields in sentences],
         confidence,
         [WordProbability(*fields) for fields in words],
+        unknown_tokens=unknown_tokens,
+        token_probability=token_probability,
     )
 
 

@@ -58,10 +58,14 @@ def translate_shard(
         text_range = find_range(text, shard)
         last_commit = time.monotonic()
         stream = open_range(text, text_range, resumed_lines)
-        with reporter.line_warnings(f"shard {shard}, ") as report_line:
+        size_is_known = text_range.unit == "bytes" and not resumed_lines
+        size = text_range.end - text_range.begin if size_is_known else None
+        progress = reporter.line_progress(f"shard {shard}", size)
+        with reporter.line_warnings(f"shard {shard}, ") as report_line, progress as bar:
             for translated_line in translator.translate(stream, assume_long_input=True):
                 renumbered = _renumber(translated_line, resumed_lines)
                 report_line(renumbered.line.number, renumbered.warnings)
+                bar.add(renumbered.line.text, max(1, len(renumbered.translation.sentences)))
                 writer.write(renumbered.output_lines(output_format))
                 if time.monotonic() - last_commit > COMMIT_INTERVAL_SECONDS:
                     writer.commit()

@@ -1,14 +1,16 @@
 """nmt tokenize and detokenize: text, visible pieces, and the same text again."""
 
+import unicodedata
 from pathlib import Path
 
 import pytest
 
-from nmt_cli.commands.tokenize import detokenize, open_tokenizer, tokenize
+from nmt_cli.commands.tokenize import detokenize, open_normalizer, open_tokenizer, tokenize
 from nmt_cli.data.prepared.store import Tokenizers
 from nmt_cli.data.tokenization.tokenizer import TextTokenizer, TokenizerConfig
 from nmt_cli.data.tokenization.training import train_tokenizer
 from nmt_cli.errors import DataError, UserError
+from tests.conftest import Call
 
 LINES = [
     "The old man reads a book.", "", " two  spaces ", "\ttab\r", "a\u2028b", "▁x ▁", "</s> <0x41>",
@@ -71,3 +73,28 @@ def test_what_is_no_tokenizer_is_named(tmp_path: Path) -> None:
 
 def test_a_piece_that_spells_a_line_feed_makes_no_second_line(tokenizer: TextTokenizer) -> None:
     assert list(detokenize(["▁a <0x0A> ▁b", "<0x0A>"], tokenizer)) == ["a  b", " "]
+
+
+def test_a_run_s_text_is_normalised_unless_raw(nmt: Call, tiny_run: Path, tmp_path: Path) -> None:
+    text = "  The\u00a0old  ma\u00adn: e\u0301\u200b, 🙂\ufeff "
+    for arguments, expected in (((), "The old man: é, 🙂"), (("--raw",), text)):
+        code, pieces, err = nmt("tokenize", tiny_run, *arguments, stdin=f"x\n{text}\n".encode())
+        assert code == 0, err
+        assert nmt("detokenize", tiny_run, stdin=pieces.encode())[1] == f"x\n{expected}\n"
+    file_pieces = nmt("tokenize", tiny_run / "tokenizer.json", stdin=f"x\n{text}\n".encode())[1]
+    assert nmt("detokenize", tiny_run, stdin=file_pieces.encode())[1] == f"x\n{unicodedata.normalize('NFC', text)}\n"
+
+
+@pytest.mark.parametrize(
+    "name, content", [("recipe.yaml", "corpus: [1]"), ("manifest.json", '{"corpus": {"normalization": 3}}')]
+)
+def test_a_folder_that_says_nothing_sensible_is_refused(name: str, content: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(content)
+    with pytest.raises(DataError, match=r"corpus\.normalization"):
+        open_normalizer(tmp_path)
+
+
+def test_a_folder_without_the_key_has_composed_letters_alone(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text("{}")
+    normalizer = open_normalizer(tmp_path)
+    assert normalizer is not None and normalizer("a\u00a0e\u0301") == "a\u00a0é"

@@ -221,3 +221,30 @@ def test_a_prefix_that_the_model_cannot_write_has_no_score(tokenizer: TextTokeni
     record = TranslatedLine(InputLine(1, lines.getvalue().decode(), False), translation).record()
     assert record["score"] is None and record["sentences"][0]["score"] is None
     json.dumps(record, allow_nan=False)
+
+
+@pytest.mark.parametrize("line, expected", [("", ""), (" \t", ""), ("\u00a0", "\u00a0"), ("\u3000 ", "\u3000 ")])
+def test_a_blank_line_is_empty_or_what_it_was(line: str, expected: str, tokenizer: TextTokenizer) -> None:
+    (translated,) = translate_stream(echo(tokenizer), io.BytesIO(f"{line}\n".encode()))
+    assert translated.output_lines("text") == [expected]
+    assert translated.translation.candidates == []
+
+
+def test_a_sentence_longer_than_those_of_the_training_text_is_cut_at_clauses(tokenizer: TextTokenizer) -> None:
+    line = "The old man reads, two dogs see a book, a man reads houses, do they, do they."
+    expected = ["The old man reads, two dogs see a book,", "a man reads houses, do they, do they."]
+    counts = [len(ids) for ids in tokenizer.encode([line, *expected])]
+    lengths = LineLengths({1: 1}, {0.95: max(counts[1:]), 0.999: counts[0] - 1, 1.0: 500})
+    profile = TextProfile("en", "de", lengths=lengths)
+    translator = echo(tokenizer, profile)
+    assert sources(translator, line) == expected
+    (translation,) = translator.translate([line])
+    assert translation.text == line and [sentence.text for sentence in translation.sentences] == expected
+    assert "longer than those of the training text" in translation.warnings[0]
+    for other in (echo(tokenizer, profile, split="long"), echo(tokenizer)):
+        assert sources(other, line) == [line]
+    no_clause = line.replace(",", "")
+    assert sources(translator, no_clause) == [no_clause]
+    assert translator.translate([no_clause])[0].warnings == []
+    enough = TextProfile("en", "de", lengths=LineLengths({1: 1}, {0.95: 5, 0.999: counts[0], 1.0: 500}))
+    assert sources(echo(tokenizer, enough), line) == [line]

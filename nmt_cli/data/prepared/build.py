@@ -15,7 +15,7 @@ from nmt_cli.data.augmentation import AugmentConfig
 from nmt_cli.data.clean_text import CLEAN_TEXT_NAME, CleanText, draw_held_out, read_written_lines
 from nmt_cli.data.cleaning import CorpusCleaner, FilterReport, make_pair_filter
 from nmt_cli.data.config import CorpusConfig
-from nmt_cli.data.known_words import WordSet
+from nmt_cli.data.known_words import WordSet, unknown_share
 from nmt_cli.data.letter_case import Truecaser
 from nmt_cli.data.normalization import Normalizer
 from nmt_cli.data.prepared.store import FORMAT_VERSION, PairRange, PreparedData, SequenceStore, Tokenizers
@@ -25,7 +25,7 @@ from nmt_cli.data.sentences.splitter import SentenceSplitter
 from nmt_cli.data.sources.bad_rows import BadRows
 from nmt_cli.data.sources.base import ParallelText
 from nmt_cli.data.sources.corpus import Corpus
-from nmt_cli.data.text_profile import LineLengths, TextProfile
+from nmt_cli.data.text_profile import LineLengths, TextProfile, UnknownShares, added_stops, fallback_share
 from nmt_cli.data.tokenization.coverage import missing_characters
 from nmt_cli.data.tokenization.encoding import EncodedBlock, make_pair_encoder, variant_count
 from nmt_cli.data.tokenization.tokenizer import TokenizerConfig, batched
@@ -227,7 +227,7 @@ class _Preparation:
 
     def _write_profile(self, tokenizers: Tokenizers) -> None:
         """Write what the training text teaches: abbreviations, the case of words and, as it is trained on, how long its
-        lines are and how many are in capitals."""
+        lines are, how many are in capitals, and how much of a new line is unknown."""
         corpus = self.settings.corpus
         store = SequenceStore.open(self.folder, "train.source.0")
         stride = max(1, -(-len(store) // MAX_PROFILE_LINES))
@@ -254,8 +254,21 @@ class _Preparation:
             truecaser.shares(trained_sample()),
             "".join(sorted(self.characters)),
             self.placeholder_pairs,
+            self._measure_unknown(tokenizers),
+            added_stops(zip(*map(sample, SIDES), strict=True)),
         )
         profile.save(self.folder)
+
+    def _measure_unknown(self, tokenizers: Tokenizers) -> UnknownShares:
+        """How much of the lines of the development text is unknown."""
+        normalize, words = Normalizer(self.settings.corpus.normalization), WordSet.load(self.folder)
+        assert words is not None
+        lines = [normalize(line.strip()) for line in read_written_lines(self.folder, "dev", "source")]
+        fallback_ids = tokenizers.source.fallback_ids
+        return UnknownShares.measure(
+            [unknown_share(line, [words]) for line in lines],
+            [fallback_share(ids, fallback_ids) for ids in tokenizers.source.encode(lines)],
+        )
 
     def _encoder(self) -> AbstractContextManager[MapFunction]:
         folder, settings = self.folder.absolute(), self.settings  # workers may have another working directory

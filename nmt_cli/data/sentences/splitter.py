@@ -196,6 +196,11 @@ class SentenceSplitter:
             stop = STOPS.search(line, at)
         return starts
 
+    def is_abbreviation(self, word: str) -> bool:
+        """Whether a word, without its period, is a single letter, or listed or learned as an abbreviation."""
+        word = word.lstrip(_OPENING_CHARACTERS)
+        return len(word) == 1 or word in self._abbreviations or word.lower() in self._abbreviations
+
     # Any stop
 
     def _ends_sentence(self, line: _Line, start: int, match: re.Match[str]) -> bool:

@@ -6,15 +6,16 @@ trained here do.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 
 from tokenizers import Tokenizer, decoders
 
 from nmt_cli.data import SIDES
-from nmt_cli.data.tokenization.tokenizer import MAX_TOKENIZER_FILE_BYTES, META_SPACE, TextTokenizer
+from nmt_cli.data.tokenization.tokenizer import BYTE_TOKENS, MAX_TOKENIZER_FILE_BYTES, META_SPACE, TextTokenizer
 from nmt_cli.errors import DataError
 from nmt_cli.fs import read_json
 from nmt_cli.vocabulary import Vocabulary
@@ -38,11 +39,11 @@ class ImportedTokenizer(TextTokenizer):
         """`tokens` in the order of ids, with U+2581 for spaces."""
         super().__init__(backend)
         self.vocab_size = len(tokens)
-        self._tokens, self._unk_id = list(tokens), vocabulary.unknown
+        self._tokens, self.unknown_id = list(tokens), vocabulary.unknown
         self._skipped_ids = {vocabulary.pad, vocabulary.start, vocabulary.end}
         self._token_ids = {token: token_id for token_id, token in enumerate(tokens)}
         self._model_id_by_sentencepiece_id = [
-            self._token_ids.get(backend.id_to_token(sentencepiece_id) or "", self._unk_id)
+            self._token_ids.get(backend.id_to_token(sentencepiece_id) or "", self.unknown_id)
             for sentencepiece_id in range(backend.get_vocab_size())
         ]
         self._decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Replace(META_SPACE, " "), decoders.Fuse()])
@@ -59,11 +60,14 @@ class ImportedTokenizer(TextTokenizer):
         """Ids of each line, without the end of sentence; a language code such as >>fra<< in front is one piece."""
         tagged_texts = [_split_language_tag(line) for line in lines]
         return [
-            [self._token_ids.get(tag, self._unk_id) for tag in tags] + self._to_model_ids(text, ids)
+            [self._token_ids.get(tag, self.unknown_id) for tag in tags] + self._to_model_ids(text, ids)
             for (tags, text), ids in zip(
                 tagged_texts, self._sentencepiece_ids([t for _, t in tagged_texts]), strict=True
             )
         ]
+
+    def skip_normal_form(self) -> None:
+        """Does nothing: SentencePiece segments what it has normalised."""
 
     def language_tag(self, line: str) -> str:
         """What each segment of a line must begin with: its language code and the space after it, if it has one."""
@@ -77,8 +81,33 @@ class ImportedTokenizer(TextTokenizer):
 
     def decode(self, sequences: Sequence[Sequence[int]]) -> list[str]:
         """The text of each sequence."""
-        token_lists = [[self._tokens[i] for i in ids if i not in self._skipped_ids] for ids in sequences]
-        return [self._decoder.decode(tokens).strip(" ") if tokens else "" for tokens in token_lists]
+        token_lists = [[self._tokens[i] for i in ids if self._is_visible(i)] for ids in sequences]
+        return [self.decode_tokens(tokens) if tokens else "" for tokens in token_lists]
+
+    @cached_property
+    def fallback_ids(self) -> frozenset[int]:
+        """Ids of what stands for text that the vocabulary lacks."""
+        return frozenset(
+            [self.unknown_id, *(self._token_ids[token] for token in BYTE_TOKENS if token in self._token_ids)]
+        )
+
+    def _is_visible(self, token_id: int) -> bool:
+        return token_id not in self._skipped_ids
+
+    def decode_tokens(self, tokens: Sequence[str]) -> str:
+        """The text of tokens, which need not be in the vocabulary."""
+        return str(self._decoder.decode(list(tokens))).strip(" ")
+
+    def encode_with_texts(self, line: str) -> tuple[list[int], list[str]]:
+        """Ids of a line, and the token of each; a run of unknown characters is one token."""
+        (ids,) = self.encode([line])
+        tags, text = _split_language_tag(line)
+        (sentencepiece_ids,) = self._sentencepiece_ids([text])
+        surfaces = [*tags, *(surface for _, surface in self._pieces(text, sentencepiece_ids))]
+        return ids, [
+            surface.replace(META_SPACE, " ") if token_id == self.unknown_id else token
+            for token_id, token, surface in zip(ids, self.ids_to_tokens(ids), surfaces, strict=True)
+        ]
 
     def ids_to_tokens(self, ids: Iterable[int]) -> list[str]:
         """The piece of each id."""
@@ -99,20 +128,23 @@ class ImportedTokenizer(TextTokenizer):
         """
         if all(ids):
             return [self._model_id_by_sentencepiece_id[i] for i in ids]
+        return [model_id for model_id, _ in self._pieces(text, ids)]
+
+    def _pieces(self, text: str, ids: list[int]) -> Iterator[tuple[int, str]]:
+        """The id and the text of each piece of the imported model."""
         normalized = self.backend.normalizer.normalize_str(text)  # which normalising leaves as it is
         encoding = self.backend.encode(normalized, add_special_tokens=False)
-        if encoding.ids != ids:
-            return [self._model_id_by_sentencepiece_id[i] for i in ids]
-        model_ids = []
-        for is_known, run in groupby(range(len(ids)), key=lambda index: bool(ids[index])):
+        is_stable = encoding.ids == ids
+        for is_known, run in groupby(range(len(ids)), key=lambda index: bool(ids[index]) or not is_stable):
             indices = list(run)
             if is_known:
-                model_ids += [self._model_id_by_sentencepiece_id[ids[index]] for index in indices]
+                for index in indices:
+                    piece = (self.backend.id_to_token(ids[index]) or "") if ids[index] else ""
+                    yield self._model_id_by_sentencepiece_id[ids[index]], piece
             else:
                 first, last = encoding.offsets[indices[0]], encoding.offsets[indices[-1]]
                 surface = normalized[first[0] : last[1]].replace(" ", META_SPACE)
-                model_ids.append(self._token_ids.get(surface, self._unk_id))
-        return model_ids
+                yield self._token_ids.get(surface, self.unknown_id), surface
 
     @property
     def vocabulary_tokens(self) -> list[str]:

@@ -8,6 +8,7 @@ vocabulary lacks become pieces for their UTF-8 bytes (for all types but `word`).
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -72,6 +73,7 @@ class TextTokenizer:
     def __init__(self, backend: Tokenizer) -> None:
         self.backend = backend
         self.vocab_size: int = backend.get_vocab_size()
+        self.unknown_id = SPECIAL_TOKENS.index("<unk>")
 
     @classmethod
     def load(cls, path: Path) -> "TextTokenizer":
@@ -106,15 +108,45 @@ class TextTokenizer:
         encodings = self.backend.encode_batch_fast(lines, add_special_tokens=False)
         return [encoding.ids for encoding in encodings]
 
+    def skip_normal_form(self) -> None:
+        """From now on encode text as it is, not in Unicode NFC."""
+        self.backend.normalizer = normalizers.Prepend(" ")
+
     def language_tag(self, line: str) -> str:
         """What each segment of a line must begin with: nothing, for tokenizers trained here."""
         return ""
 
     def decode(self, sequences: Sequence[Sequence[int]]) -> list[str]:
         """The text of each sequence; special tokens except <unk> are dropped, invalid UTF-8 becomes U+FFFD."""
-        visible_ids = [[i for i in ids if i >= len(SPECIAL_TOKENS) or i == 1] for ids in sequences]
+        visible_ids = [[i for i in ids if self._is_visible(i)] for ids in sequences]
         decoded: list[str] = self.backend.decode_batch(visible_ids, skip_special_tokens=False)
         return decoded
+
+    @cached_property
+    def fallback_ids(self) -> frozenset[int]:
+        """Ids of what stands for text that the vocabulary lacks: <unk>, and the bytes of a character."""
+        byte_ids = map(self.backend.token_to_id, BYTE_TOKENS)
+        return frozenset([self.unknown_id, *(token_id for token_id in byte_ids if token_id is not None)])
+
+    def _is_visible(self, token_id: int) -> bool:
+        return token_id >= len(SPECIAL_TOKENS) or token_id == self.unknown_id
+
+    def decode_tokens(self, tokens: Sequence[str]) -> str:
+        """The text of tokens, which need not be in the vocabulary."""
+        return str(self.backend.decoder.decode(list(tokens)))
+
+    def visible_tokens(self, ids: Iterable[int]) -> list[str]:
+        """The token of each id; "" for special tokens except <unk>."""
+        return [self.ids_to_tokens([i])[0] if self._is_visible(i) else "" for i in ids]
+
+    def encode_with_texts(self, line: str) -> tuple[list[int], list[str]]:
+        """Ids of a line, and the token of each, with the text of the line in place of <unk>."""
+        encoding = self.backend.encode(line, add_special_tokens=False)
+        texts = [
+            token if token_id != self.unknown_id else line[start:end] if start else f" {line[:end]}"
+            for token_id, token, (start, end) in zip(encoding.ids, encoding.tokens, encoding.offsets, strict=True)
+        ]
+        return encoding.ids, texts
 
     def ids_to_tokens(self, ids: Iterable[int]) -> list[str]:
         """The piece of each id, as it is in the vocabulary."""
