@@ -65,14 +65,26 @@ def test_errors_have_no_words_of_the_command_line(recipe: Path, tiny_run: Path) 
     assert message(RecipeError, lambda: nmt_cli.prepare(recipe, {"training.updates": 0})).startswith("training.updates")
     assert message(RecipeError, lambda: nmt_cli.train(recipe, "run", {"updates.x": 1})).startswith("updates: unknown")
     assert message(RecipeError, lambda: nmt_cli.load_run(tiny_run, search={"beam": 0})).startswith("search.beam: ")
-    message(RunError, lambda: nmt_cli.load_run("nowhere"))
-    message(UserError, nmt_cli.load_run)
-    message(UserError, lambda: nmt_cli.load_run(tiny_run, tiny_run, engine="ctranslate2"))
-    message(UserError, lambda: nmt_cli.load_run(tiny_run, engine="ctranslate2", alignments=True))
-    message(UserError, lambda: nmt_cli.load_run(tiny_run, engine="other"))
-    message(RunError, lambda: nmt_cli.train(recipe, tiny_run))
-    message(DataError, lambda: nmt_cli.score(["a"], ["a", "b"]))
-    message(DataError, lambda: nmt_cli.score(["a"]))
-    message(UserError, lambda: nmt_cli.score(["a"], ["a"], tokenize="none such"))
+    assert message(RunError, lambda: nmt_cli.load_run("nowhere")).startswith("nowhere: no such run folder")
+    assert message(UserError, nmt_cli.load_run) == "load_run: needs at least one run folder"
+    ensemble = message(UserError, lambda: nmt_cli.load_run(tiny_run, tiny_run, engine="ctranslate2"))
+    assert ensemble == "engine ctranslate2: an ensemble needs engine torch"
+    aligned = message(UserError, lambda: nmt_cli.load_run(tiny_run, engine="ctranslate2", alignments=True))
+    assert aligned == "engine ctranslate2: alignments need engine torch"
+    unknown = message(UserError, lambda: nmt_cli.load_run(tiny_run, engine="other"))
+    assert unknown.startswith("engine other: there are ") and "ctranslate2" in unknown
+    assert message(RunError, lambda: nmt_cli.train(recipe, tiny_run)) == f"{tiny_run} exists"
+
+
+def test_errors_of_scores_say_what_is_wrong() -> None:
     wrong: Any = ["bleurt"]
-    message(UserError, lambda: nmt_cli.score(["a"], ["a"], metrics=wrong))
+    for error, call, text in (
+        (DataError, lambda: nmt_cli.score(["a"], ["a", "b"]), "score: 1 hypotheses, but 2 references"),
+        (DataError, lambda: nmt_cli.score(["a"]), "score: needs hypotheses and at least one list of references"),
+        (DataError, lambda: nmt_cli.score([], []), "score: needs hypotheses and at least one list of references"),
+        (UserError, lambda: nmt_cli.score(["a"], ["a"], metrics=wrong), "bleurt: no such metric; there are "),
+        (UserError, lambda: nmt_cli.score(["a"], ["a"], tokenize="none such"), "tokenize none such: use one of "),
+    ):
+        with pytest.raises(error) as caught:
+            call()
+        assert str(caught.value).startswith(text) and "--" not in str(caught.value)

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from nmt_cli.commands import check as command
 from nmt_cli.commands.check import Finding, check
 from nmt_cli.data.sources import quickstart
 from nmt_cli.data.sources.quickstart import read_quickstart
+from nmt_cli.models import MODELS
 from nmt_cli.models.contract import Sequences
 from nmt_cli.recipe.loader import build_recipe
 from nmt_cli.reporting import Reporter
@@ -176,6 +178,27 @@ def test_what_is_cut_or_does_not_fit_is_found(toy: Path) -> None:
     (toy / "text/train.ab").write_text("ba " * 40 + "\n" + (toy / "text/train.ab").read_text())
     (toy / "text/train.ba").write_text("ba " * 40 + "\n" + (toy / "text/train.ba").read_text())
     assert "the model has 8 positions, the longest source needs 41" in said(findings(toy, *learned), "error")
+
+
+def test_how_often_pieces_are_seen_is_told_and_warned_of_where_it_is_seldom(toy: Path) -> None:
+    reported = findings(toy)
+    assert re.search(r"tokenizer.vocab_size: each of the 60 pieces is seen \d+ times on average$",
+                     said(reported, "note"), re.MULTILINE)  # fmt: skip
+    assert "is seen" not in said(reported, "warning")
+    warning = re.search(r"tokenizer.vocab_size: each of the 5,000 pieces is seen (\d+) times on average; a smaller "
+                        "vocabulary learns more from this text", said(findings(toy, "tokenizer.vocab_size=5000"),
+                        "warning"))  # fmt: skip
+    assert warning and int(warning[1]) < command.MIN_PIECE_FREQUENCY
+
+
+def test_targets_that_a_model_cannot_emit_are_told(toy: Path) -> None:
+    for side, line in (("ab", "ba"), ("ba", "ba " * 30)):
+        path = toy / f"text/train.{side}"
+        path.write_text(f"{line}\n{path.read_text()}")
+    text = "tokens for the longest source; targets longer than that cannot be learned"
+    assert text not in said(findings(toy), "note")
+    model = MODELS["ctc"].config_class.tiny_configs()[0].model_dump(mode="json")
+    assert text in said(findings(toy, "corpus.max_length_ratio=99", model=model), "note")
 
 
 def test_targets_that_search_could_not_write_are_found(toy: Path) -> None:

@@ -361,6 +361,7 @@ def test_languages_must_be_known(tmp_path: Path, opus: Path) -> None:
     with pytest.raises(UserError) as caught:
         import_marian(folder, tmp_path / "run")
     assert str(caught.value) == f"{folder}: its languages are unknown"
+    assert caught.value.hint == "use --source and --target"
     named = folder.rename(tmp_path / "opus-mt-en-de")
     assert import_marian(named, tmp_path / "run").folder == tmp_path / "run"
     assert load_recipe(tmp_path / "run/recipe.yaml").corpus.target == "de"

@@ -67,6 +67,8 @@ def test_joined_text_needs_a_development_text_of_its_own(tmp_path: Path) -> None
     settings = {"root": str(tmp_path), "source": "en", "target": "de", "concatenate": 3}
     with pytest.raises(DataError) as caught:
         find_corpus(CorpusConfig.model_validate(settings), [])
-    assert str(caught.value).startswith("corpus.concatenate: needs corpus.dev")
+    assert str(caught.value) == (
+        "corpus.concatenate: needs corpus.dev: pairs held out from joined text share lines with it"
+    )
     assert find_corpus(CorpusConfig.model_validate(settings | {"dev": "val"}), []).dev is not None
     assert find_corpus(CorpusConfig.model_validate(settings | {"name": "quickstart"}), []).dev

@@ -2,6 +2,7 @@
 
 import sys
 import unicodedata
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -74,6 +75,18 @@ def test_a_normalised_text_stays_as_it_is(text: str) -> None:
 @given(st.text(alphabet=st.characters(min_codepoint=32, max_codepoint=126)))
 def test_visible_ascii_keeps_every_character(text: str) -> None:
     assert DEFAULT(text) == " ".join(text.split())
+
+
+def test_mojibake_is_repaired_by_its_package_before_all_other_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    repair = {"MÃ¤rz&nbsp;1": "März&nbsp;1", "straÃ\xado": "strao"}
+    fake = SimpleNamespace(fix_encoding=lambda text: repair.get(text, text))
+    monkeypatch.setitem(sys.modules, "ftfy", fake)
+    normalizer = Normalizer(NormalizationConfig(mojibake=True, entities=True))
+    assert normalizer("MÃ¤rz&nbsp;1") == "März 1"
+    assert normalizer("straÃ\xado") == "strao"  # no soft hyphen was dropped from it before
+    assert normalizer("März") == "März"
+    assert normalizer.counts["mojibake"] == 2
+    assert Normalizer(NormalizationConfig())("MÃ¤rz") == "MÃ¤rz"
 
 
 def test_mending_mojibake_needs_its_package(monkeypatch: pytest.MonkeyPatch) -> None:

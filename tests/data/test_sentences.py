@@ -188,6 +188,7 @@ splitter_of = cache(SentenceSplitter)
 def test_joined_sentences_are_the_line_and_none_is_empty(text: str, language: str | None) -> None:
     parts = splitter_of(language).split(text)
     assert "".join(parts) == text
+    assert all(parts) or parts == [""]
     assert len(parts) == 1 or all(re.search(r"\w", part) for part in parts[:-1])
     assert all(not part[:1].isspace() for part in parts[1:])
 
@@ -196,10 +197,76 @@ def test_joined_sentences_are_the_line_and_none_is_empty(text: str, language: st
     "unit",
     [".", ". ", "a. ", "a. b", "(a. ", '"a. ', "!", "! a ", "。", "「。", "a 。”", "A. ", ") ", ".)", "1. ", "😀! "],
 )
-def test_work_grows_with_the_line_and_not_with_its_square(unit: str) -> None:
-    """Thousands of stops are soon done, where the square of their number would not be."""
-    line = "a " + unit * 5_000 + " a"
-    assert "".join(SentenceSplitter("en").split(line)) == line
+def test_work_grows_with_the_line_and_not_with_its_square(unit: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The characters that are looked at are about twice as many in a line of twice the length."""
+    splitter = SentenceSplitter("en")
+    for name, value in vars(sentences).items():
+        if isinstance(value, re.Pattern):
+            monkeypatch.setattr(sentences, name, CountingPattern(value))
+    work = []
+    for count in (1_000, 2_000):
+        line = CountingText("a " + unit * count + " a")
+        CountingText.looked_at = 0
+        assert "".join(splitter.split(line)) == line
+        work.append(CountingText.looked_at)
+    assert len(line) <= work[1] <= 2.2 * work[0], work
+
+
+class CountingText(str):
+    """A line that counts the characters that its methods and `CountingPattern` look at, at most."""
+
+    looked_at = 0
+
+    def __getitem__(self, key: Any) -> str:
+        part = str.__getitem__(self, key)
+        CountingText.looked_at += len(part)
+        return part
+
+    def find(self, sub: str, start: Any = 0, end: Any = None) -> int:
+        position = str.find(self, sub, start, end)
+        self.look(start, end if position < 0 else position + len(sub))
+        return position
+
+    def rfind(self, sub: str, start: Any = 0, end: Any = None) -> int:
+        position = str.rfind(self, sub, start, end)
+        self.look(start if position < 0 else position, end)
+        return position
+
+    def count(self, sub: str, start: Any = 0, end: Any = None) -> int:
+        self.look(start, end)
+        return str.count(self, sub, start, end)
+
+    def islower(self) -> bool:
+        self.look()
+        return str.islower(self)
+
+    def isupper(self) -> bool:
+        self.look()
+        return str.isupper(self)
+
+    def look(self, start: int = 0, end: int | None = None) -> None:
+        CountingText.looked_at += max(0, (len(self) if end is None else min(end, len(self))) - start)
+
+
+class CountingPattern:
+    """A pattern that counts the characters of a `CountingText` that it goes over."""
+
+    def __init__(self, pattern: re.Pattern[str]) -> None:
+        self.pattern = pattern
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self.pattern, name)
+
+        def counting(text: str, *limits: int) -> Any:
+            match = method(text, *limits)
+            if isinstance(text, CountingText):
+                if isinstance(match, re.Match):
+                    text.look(limits[0] if limits else 0, match.end())
+                elif name == "search" or len(limits) > 1:
+                    text.look(*limits)
+            return match
+
+        return counting
 
 
 # What is listed and what is learned

@@ -174,8 +174,10 @@ def test_other_models_and_searches_are_said() -> None:
 
 def test_the_engine_refuses_what_generate_does_not_do_as_we_do(exported: tuple[Path, Path]) -> None:
     engine = huggingface.load_engine(exported[1], "cpu", "float32")
-    with pytest.raises(UserError, match=r"no search\.sampling and no prefixes"):
-        engine.search([[5]], SearchConfig(sampling=True))
+    for config, prefixes in ((SearchConfig(sampling=True), None), (SearchConfig(), [[5]])):
+        with pytest.raises(UserError, match=r"no search\.sampling and no prefixes") as caught:
+            engine.search([[5]], config, prefixes)
+        assert caught.value.hint == "use engine torch"
 
 
 def test_generation_is_told_what_the_recipe_says_of_lengths_and_repetitions() -> None:

@@ -16,7 +16,9 @@ from tests.models import conftest
 from tests.models.conftest import check_gradients, every_configuration, one_of_each, sequences
 
 Model = Autoregressive[Any, Any]
-each_model = pytest.mark.parametrize("name, config", every_configuration(Autoregressive))
+CASES = every_configuration(Autoregressive)
+EXPORTABLE = [case for case in CASES if getattr(MODELS[case.values[0]], "exportable_state", None) is not None]
+each_model = pytest.mark.parametrize("name, config", CASES)
 
 
 def build(name: str, config: ModelConfig) -> Model:
@@ -149,12 +151,17 @@ def _alone(model: Model, source: Sequences, sentence: int, path: list[int]) -> T
     return model.output_logits(model(single, written))[0, -1]
 
 
-@each_model
+def test_the_state_of_every_shipped_model_is_made_of_named_tensors() -> None:
+    exportable = {case.values[0] for case in EXPORTABLE}
+    assert exportable >= {"transformer", "rnn", "decoder_only"}
+    assert {name for name, model in MODELS.items() if issubclass(model, Autoregressive)} >= exportable
+
+
+@pytest.mark.parametrize("name, config", EXPORTABLE)
 @torch.no_grad()
 def test_a_state_rebuilt_from_its_tensors_continues_alike(name: str, config: ModelConfig) -> None:
     model = build(name, config)
-    if model.exportable_state is None:
-        pytest.skip("cannot be exported")
+    assert model.exportable_state is not None
     source, target = batch(model)
     state, rebuilt = (model.init_state(source, 1, 8) for _ in range(2))
     first = rebuilt.tensors()

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
-from nmt_cli.errors import DataError
+from nmt_cli.errors import DataError, UserError
 from nmt_cli.inference.lines import MAX_BLOCK_LINES, MIN_BLOCK_HYPOTHESES, BlockPartitioner, BlockReader, LineBlock
-from nmt_cli.translation.parallel import TranslationTuple, translate_in_order
+from nmt_cli.reporting import Reporter
+from nmt_cli.translation.opening import TranslatorSpec
+from nmt_cli.translation.parallel import ParallelTranslator, TranslationTuple, translate_in_order
 from nmt_cli.workers import MAX_TASKS_PER_WORKER
 
 
@@ -103,6 +105,14 @@ def test_every_block_has_the_prefixes_of_its_own_lines(tmp_path: Path) -> None:
         translate(FakeWorkers(2), b"x\n" * 2001, path)
     with pytest.raises(DataError, match="prefixes: more lines than the input, which has 1,999"):
         translate(FakeWorkers(2), b"x\n" * 1999, path)
+
+
+def test_another_engine_than_torch_takes_one_process() -> None:
+    for engine in ("ctranslate2", "onnx"):
+        with pytest.raises(UserError) as caught:
+            ParallelTranslator(TranslatorSpec(("nowhere",), engine=engine), "2", Reporter())
+        assert str(caught.value) == f"engine {engine}: uses all cores in one process"
+        assert caught.value.hint == "leave out --processes"
 
 
 def test_a_line_that_strict_refuses_comes_after_the_lines_before_it() -> None:

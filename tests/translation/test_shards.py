@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from nmt_cli.data.text_profile import TextProfile
 from nmt_cli.errors import DataError
 from nmt_cli.inference.output import OutputFormat, TranslatedLine
 from nmt_cli.reporting import Reporter
@@ -162,6 +163,16 @@ def test_parts_in_json_have_unknown_words_and_need_the_same_list(nmt: Call, tiny
     assert unknown_words == [None, None, None, ["dogs", "houses"], ["they"], ["odd"]] * 5
     (run / "words.source.txt").write_text("a\n")
     code, _, err = nmt(*command, "--shard", "1/2")
+    assert code == 2 and "holds shards of another job (other runs)" in err
+
+
+def test_parts_need_the_same_knowledge_of_text(nmt: Call, tiny_run: Path, text: Path) -> None:
+    run, parts = shutil.copytree(tiny_run, text.parent / "profiled"), text.parent / "parts"
+    TextProfile().save(run)
+    command = ["translate", run, "--input", text, "--out", parts, "--beam", 1]
+    assert nmt(*command, "--shard", "1/2")[0] == 0
+    (run / "abbreviations.source.txt").write_text("abbreviation abr\n")
+    code, _, err = nmt(*command, "--shard", "2/2")
     assert code == 2 and "holds shards of another job (other runs)" in err
 
 

@@ -18,11 +18,19 @@ def test_the_splits_have_their_sizes_and_share_no_source() -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"no zstd", zstandard.ZstdCompressor().compress(b"train\tone pair\tein Paar\n")]
-)
-def test_a_damaged_file_is_refused(content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    "content, problem",
+    [
+        (b"", r"damaged \(SHA-256 does not match\); reinstall nmt-cli"),
+        (b"no zstd", "cannot read"),
+        (zstandard.ZstdCompressor().compress(b"train\tone pair\tein Paar\n"),
+         r"damaged \(SHA-256 does not match\); reinstall nmt-cli"),
+    ],
+)  # fmt: skip
+def test_a_damaged_file_is_refused(
+    content: bytes, problem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     damaged = tmp_path / "quickstart.tsv.zst"
     damaged.write_bytes(content)
     monkeypatch.setattr(quickstart, "QUICKSTART_FILE", damaged)
-    with pytest.raises(DataError, match=r"quickstart\.tsv\.zst: "):
+    with pytest.raises(DataError, match=rf"quickstart\.tsv\.zst: {problem}"):
         next(quickstart.read_quickstart("train"))

@@ -1,0 +1,29 @@
+"""A recipe's data are prepared once, and again where something has changed, which is said."""
+
+from pathlib import Path
+
+from nmt_cli.recipe.loader import build_recipe
+from nmt_cli.runs.preparation import prepare_recipe
+from tests.conftest import Listener, toy_content
+
+
+def prepare(toy: Path, **changes: object) -> list[str]:
+    """What is said while the data of a recipe are prepared, with other values in its corpus section."""
+    content = toy_content(toy / "text")
+    listener = Listener()
+    prepare_recipe(build_recipe(content | {"corpus": content["corpus"] | changes}), listener)
+    return [text for text in listener.said if text.startswith(("prepared data", "preparing"))]
+
+
+def test_what_has_changed_since_data_were_prepared_is_said(toy: Path) -> None:
+    assert prepare(toy) == []
+    (again,) = prepare(toy)
+    assert again.startswith("prepared data are up to date: prepared/toy-")
+    changed = "preparing again, because these changed: "
+    assert prepare(toy, max_length=9, seed=2) == [f"{changed}corpus.max_length (250 -> 9), corpus.seed (1 -> 2)"]
+    with open(toy / "text/train.ab", "a") as file:
+        file.write("ba\n")
+    with open(toy / "text/train.ba", "a") as file:
+        file.write("ba\n")
+    (said,) = prepare(toy, max_length=9, seed=2)
+    assert said.startswith(changed) and "train.ab" in said and "train.ba" in said
