@@ -76,15 +76,21 @@ def join_translations(segments: Sequence[Segment], translations: Sequence[str]) 
 
     A single space is left out where the target is written without spaces.
     """
-    joined = separator = ""
+    return "".join(spaced_translations(segments, translations))
+
+
+def spaced_translations(segments: Sequence[Segment], translations: Sequence[str]) -> list[str]:
+    """The parts of what `join_translations` returns: each translation with the spacing before it."""
+    parts: list[str] = []
+    before = separator = ""
     for segment, text in zip(segments, translations, strict=True):
-        if joined and text:
-            unspaced = _in_scripts(CJK, joined[-1]) or _in_scripts(CJK, text[0])
-            joined += "" if unspaced and separator == " " else separator
-        if text:
-            joined += text
-            separator = segment.separator
-    return joined
+        if not text:
+            parts.append("")
+            continue
+        unspaced = not before or _in_scripts(CJK, before[-1]) or _in_scripts(CJK, text[0])
+        parts.append(text if not before or (unspaced and separator == " ") else separator + text)
+        before, separator = text, segment.separator
+    return parts
 
 
 def _pack_units(text: str, span: Span, max_tokens: int, count_tokens: TokenCounter, level: int) -> list[Span]:
@@ -123,9 +129,7 @@ def _slice_characters(text: str, bounds: Sequence[int], max_tokens: int, count_t
     spans: list[Span] = []
     position, count, unit_count = 0, max_tokens, len(bounds) - 1
     while position < unit_count:
-        count = _fitting_unit_count(
-            text, bounds[position:], min(count, unit_count - position), max_tokens, count_tokens
-        )
+        count = _fitting_unit_count(text, bounds, position, count, max_tokens, count_tokens)
         start, end = bounds[position], bounds[position + count]
         if count == 1 and end - start > 1 and count_tokens([text[start:end]])[0] > max_tokens:
             spans += _slice_characters(text, range(start, end + 1), max_tokens, count_tokens)  # stacked accents
@@ -136,16 +140,18 @@ def _slice_characters(text: str, bounds: Sequence[int], max_tokens: int, count_t
 
 
 def _fitting_unit_count(
-    text: str, bounds: Sequence[int], count: int, max_tokens: int, count_tokens: TokenCounter
+    text: str, bounds: Sequence[int], first: int, count: int, max_tokens: int, count_tokens: TokenCounter
 ) -> int:
-    """How many of the first units fit, to within a factor of 2; at least one."""
-    token_count = count_tokens([text[bounds[0] : bounds[count]]])[0]
+    """How many of the units from `first` on fit, to within a factor of 2; at least one. `count` is a guess."""
+    start, remaining = bounds[first], len(bounds) - 1 - first
+    count = min(count, remaining)
+    token_count = count_tokens([text[start : bounds[first + count]]])[0]
     while token_count > max_tokens and count > 1:
         count = max(1, min(count - 1, count * max_tokens // token_count))
-        token_count = count_tokens([text[bounds[0] : bounds[count]]])[0]
-    while 2 * token_count <= max_tokens and count < len(bounds) - 1:
-        larger_count = min(2 * count, len(bounds) - 1)
-        token_count = count_tokens([text[bounds[0] : bounds[larger_count]]])[0]
+        token_count = count_tokens([text[start : bounds[first + count]]])[0]
+    while 2 * token_count <= max_tokens and count < remaining:
+        larger_count = min(2 * count, remaining)
+        token_count = count_tokens([text[start : bounds[first + larger_count]]])[0]
         if token_count > max_tokens:
             break
         count = larger_count

@@ -1,7 +1,6 @@
 """From text to text: split, normalise, encode, sort, batch, search, repair, decode, join, restore the order."""
 
 import copy
-import heapq
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -20,7 +19,7 @@ from nmt_cli.inference.line_plan import LinePlan, LinePlanner, TranslationUnit
 from nmt_cli.inference.lines import to_single_line
 from nmt_cli.inference.output import Candidate, TranslatedSentence, Translation, WordProbability
 from nmt_cli.inference.punctuation import drop_added_stop
-from nmt_cli.inference.segments import join_translations
+from nmt_cli.inference.segments import spaced_translations
 from nmt_cli.inference.unknown_tokens import SourceTokens, fill_unknown_tokens
 from nmt_cli.inference.words import words_of
 
@@ -435,34 +434,45 @@ def best_combinations(unit_candidates: list[list[Candidate]], count: int) -> lis
     """A candidate of each unit, in the `count` ways with the highest sums of scores; [] where no unit has any."""
     if not any(unit_candidates):
         return []
-    choices = [candidates or [Candidate("", -math.inf, -math.inf)] for candidates in unit_candidates]
+    nothing = [Candidate("", -math.inf, -math.inf)]
+    best: list[tuple[float, Any]] = [(0.0, None)]  # sum, and a chain of the last candidate and the one before it
+    for candidates in unit_candidates:
+        extended = [
+            (total + candidate.score, (candidate, chain))
+            for total, chain in best
+            for candidate in candidates or nothing
+        ]
+        best = sorted(extended, key=lambda combination: -combination[0])[:count]
+    return [_unchain(chain) for _, chain in best]
 
-    def total(ranks: tuple[int, ...]) -> float:
-        return sum(candidates[rank].score for candidates, rank in zip(choices, ranks, strict=True))
 
-    best = (0,) * len(choices)
-    queue, seen = [(-total(best), best)], {best}
-    combinations: list[list[Candidate]] = []
-    while queue and len(combinations) < count:
-        _, ranks = heapq.heappop(queue)
-        combinations.append([candidates[rank] for candidates, rank in zip(choices, ranks, strict=True)])
-        for unit, candidates in enumerate(choices):
-            lower = (*ranks[:unit], ranks[unit] + 1, *ranks[unit + 1 :])
-            if lower[unit] < len(candidates) and lower not in seen:
-                seen.add(lower)
-                heapq.heappush(queue, (-total(lower), lower))
-    return combinations
+def _unchain(chain: Any) -> list[Candidate]:
+    candidates = []
+    while chain is not None:
+        candidate, chain = chain
+        candidates.append(candidate)
+    return candidates[::-1]
 
 
 def _join_candidates(plan: LinePlan, candidates: Sequence[Candidate]) -> Candidate:
     """One candidate for the whole line; its scores are sums over the units, its alignment is of the line's words."""
-    segments = [unit.segment for unit in plan.units]
+    parts = spaced_translations([unit.segment for unit in plan.units], [candidate.text for candidate in candidates])
+    has_alignment = any(candidate.alignment is not None for candidate in candidates)
+    return Candidate(
+        "".join(parts),
+        sum(candidate.score for candidate in candidates),
+        sum(candidate.log_probability for candidate in candidates),
+        _join_alignments(plan, candidates, parts) if has_alignment else None,
+    )
+
+
+def _join_alignments(plan: LinePlan, candidates: Sequence[Candidate], parts: Sequence[str]) -> Alignment:
+    """The alignments of the units, counted in the words of the line and of its translation, which `parts` make up."""
     alignment: Alignment = []
     tag_words = source_words = len(plan.language_tag.split())
-    for index, (unit, candidate) in enumerate(zip(plan.units, candidates, strict=True)):
-        beginning = candidate.text.lstrip()[:1] or "x"
-        before = join_translations(segments[: index + 1], [*(c.text for c in candidates[:index]), beginning])
-        target_words = len(before.split()) - 1
+    target_words, ends_in_word = 0, False
+    for unit, candidate, part in zip(plan.units, candidates, parts, strict=True):
+        target_words -= ends_in_word and bool(part) and not part[0].isspace()  # its first word goes on with the last
         own_tag = 0 if unit.given is not None else tag_words  # words of the tag that the unit was given, too
         alignment += [
             (source - own_tag + source_words, target + target_words)
@@ -470,9 +480,7 @@ def _join_candidates(plan: LinePlan, candidates: Sequence[Candidate]) -> Candida
             if source >= own_tag
         ]
         source_words += len(unit.segment.text.split()) - (not unit.segment.separator)
-    return Candidate(
-        join_translations(segments, [candidate.text for candidate in candidates]),
-        sum(candidate.score for candidate in candidates),
-        sum(candidate.log_probability for candidate in candidates),
-        None if all(candidate.alignment is None for candidate in candidates) else alignment,
-    )
+        if part:
+            target_words += len(part.split())
+            ends_in_word = not part[-1].isspace()
+    return alignment

@@ -30,3 +30,13 @@ def test_numbers_signs_and_addresses_are_copied(text: str) -> None:
 @pytest.mark.parametrize("text", TRANSLATED, ids=ascii)
 def test_words_are_translated(text: str) -> None:
     assert not has_nothing_to_translate(text)
+
+
+def test_a_huge_text_without_a_space_is_judged_at_once() -> None:
+    """Patterns that go back over what they have read would take minutes."""
+    size = 200_000
+    assert not has_nothing_to_translate("x" * size)
+    assert not has_nothing_to_translate("x." * (size // 2) + "é")
+    assert not has_nothing_to_translate("x/" * (size // 2) + " y")
+    assert has_nothing_to_translate("." * size)
+    assert has_nothing_to_translate("https://example.org/" + "x" * size)

@@ -18,6 +18,7 @@ from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.engine import Engine, Hypothesis
 from nmt_cli.decoding.torch_engine import TorchEngine
 from nmt_cli.errors import DataError
+from nmt_cli.inference import segments
 from nmt_cli.inference.output import TranslatedLine
 from nmt_cli.inference.translator import Translator
 from nmt_cli.models import MODELS
@@ -176,6 +177,33 @@ def test_a_hundred_thousand_characters_in_a_line_are_all_read(
     (warning,) = translated.warnings
     assert warning.startswith("longer than the model reads: translated in ")
     assert 2 <= int(warning.split()[-2]) < 5000
+
+
+@pytest.mark.parametrize("kind", ["no spaces", "sentences", "dots", "Chinese"])
+def test_a_huge_line_is_all_read_by_default_and_put_together_in_one_go(
+    kind: str, tokenizer: TextTokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = HUGE[kind][:30_000].strip()
+    translator, encode = echo(tokenizer), TextTokenizer.encode
+    encoded = comparisons = 0
+
+    def counting_encode(self: TextTokenizer, texts: list[str], *rest: Any) -> list[list[int]]:
+        nonlocal encoded
+        encoded += sum(map(len, texts))
+        return encode(self, texts, *rest)
+
+    def counting_in_scripts(*arguments: Any) -> bool:
+        nonlocal comparisons
+        comparisons += 1
+        return in_scripts(*arguments)
+
+    in_scripts = segments._in_scripts
+    monkeypatch.setattr(TextTokenizer, "encode", counting_encode)
+    monkeypatch.setattr(segments, "_in_scripts", counting_in_scripts)
+    (translation,) = translator.translate([line])
+    assert "".join(translation.text.split()) == "".join(line.split())
+    assert encoded <= 12 * len(line) and comparisons <= 6 * max(1, len(translation.sentences))
+    assert len(translation.sentences) > 100 or kind == "dots"
 
 
 def test_a_huge_line_goes_through_a_real_model(tokenizer: TextTokenizer) -> None:

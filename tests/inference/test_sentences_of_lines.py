@@ -4,6 +4,7 @@ import io
 import itertools
 import json
 import math
+import random
 from typing import Any
 
 import pytest
@@ -16,9 +17,9 @@ from nmt_cli.data.tokenization.tokenizer import TextTokenizer
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.torch_engine import TorchEngine
 from nmt_cli.inference.lines import InputLine
-from nmt_cli.inference.output import TranslatedLine
+from nmt_cli.inference.output import Candidate, TranslatedLine
 from nmt_cli.inference.segments import Segment, join_translations
-from nmt_cli.inference.translator import Translator
+from nmt_cli.inference.translator import Translator, best_combinations
 from nmt_cli.models import MODELS
 from nmt_cli.translation.parallel import translate_stream
 from tests.decoding.test_lossless import Echo
@@ -248,3 +249,18 @@ def test_a_sentence_longer_than_those_of_the_training_text_is_cut_at_clauses(tok
     assert translator.translate([no_clause])[0].warnings == []
     enough = TextProfile("en", "de", lengths=LineLengths({1: 1}, {0.95: 5, 0.999: counts[0], 1.0: 500}))
     assert sources(echo(tokenizer, enough), line) == [line]
+
+
+def test_the_best_combinations_are_those_of_all_and_take_no_more_work_than_units() -> None:
+    draw = random.Random(3)
+    for unit_count in (1, 2, 4):
+        choices = [[Candidate(f"{n}", -draw.random(), 0.0) for n in range(3)] for _ in range(unit_count)]
+        for unit in choices:
+            unit.sort(key=lambda candidate: -candidate.score)
+        every = sorted(itertools.product(*choices), key=lambda way: -sum(candidate.score for candidate in way))
+        assert best_combinations(choices, 5) == [list(way) for way in every[:5]]
+    assert best_combinations([[], []], 2) == []
+    assert best_combinations([choices[0], []], 1)[0][1].text == ""  # a unit without any translation
+    many = best_combinations([choices[0]] * 3_000, 4)
+    assert len(many) == 4 and all(len(way) == 3_000 for way in many)
+    assert [sum(candidate is not choices[0][0] for candidate in way) for way in many] == [0, 1, 1, 1]

@@ -46,7 +46,7 @@ class FakeWorkers:
             prefixes = block.prefixes or [""] * len(block.texts)
             pairs = zip(block.texts, prefixes, strict=True)
             self.results[number] = [
-                ([(f"{prefix}{len(text)}", 0.0, 0.0, None)], [f"w{block.lines[0].number}"], None, 0, [])
+                ([(f"{prefix}{len(text)}", 0.0, 0.0, None)], [f"w{block.lines[0].number}"], None, 0, [], None, [])
                 for text, prefix in pairs
             ]
         return False
