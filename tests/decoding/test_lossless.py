@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from nmt_cli.data.prepared.store import Tokenizers
+from nmt_cli.data.sources.files import reject_wide_encodings
 from nmt_cli.data.tokenization.tokenizer import TextTokenizer
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.engine import Engine, Hypothesis
@@ -69,6 +70,15 @@ def expected_lines(text: bytes) -> list[bytes]:
     return lines[:-1] if lines[-1] == b"" else lines
 
 
+def is_wide(text: bytes) -> bool:
+    """Whether a text is refused as UTF-16 or UTF-32."""
+    try:
+        reject_wide_encodings(text.split(b"\n")[0], "text", binary=False)
+    except DataError:
+        return True
+    return False
+
+
 BYTES = st.one_of(
     st.binary(max_size=60),
     st.text(max_size=40).map(str.encode),
@@ -80,7 +90,7 @@ BYTES = st.one_of(
         ),
         max_size=12,
     ).map(b"".join),
-)  # fmt: skip
+).filter(lambda text: not is_wide(text))  # fmt: skip
 FEW = examples(40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
