@@ -89,7 +89,7 @@ def letters(text: str) -> str:
 
 
 def any_case(text: str) -> list[str]:
-    """The letters of a text in any case and order: search.case changes the case, what is protected may change places."""
+    """The letters of a text in any case and order: search.case changes the case, what is protected may move."""
     return sorted(unicodedata.normalize("NFD", unicodedata.normalize("NFD", text).casefold()))
 
 
