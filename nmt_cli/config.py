@@ -39,7 +39,7 @@ RENAMED_KEYS: dict[str, dict[str, str]] = {
 """Per section, each old name of a key that recipes may still use, and its name now."""
 
 ADDED_KEYS: dict[str, dict[str, Any]] = {
-    "corpus": {"max_bad_rows": 0.01, "placeholders": 0.0},
+    "corpus": {"max_bad_rows": 0.01, "placeholders": 0.0, "drop_overlap": "none"},
     "training": {"augment": None},
     "search": {"keep": "auto", "keep_patterns": [], "case": "auto", "unknown": "copy"},
 }

@@ -10,8 +10,10 @@ import numpy as np
 
 from nmt_cli.data import SIDES
 from nmt_cli.data.batching import max_batch_rows
+from nmt_cli.data.clean_text import HELD_OUT_FRACTION
 from nmt_cli.data.cleaning import TextPair
 from nmt_cli.data.inspection import ParallelTextStats, TokenLengths, inspect_corpus, token_lengths
+from nmt_cli.data.overlap import MIN_PAIRS, OverlapCounter
 from nmt_cli.data.prepared.build import train_tokenizers
 from nmt_cli.data.prepared.store import Tokenizers
 from nmt_cli.data.sources.bad_rows import dropped_rows
@@ -107,7 +109,7 @@ def _check_text(recipe: Recipe, base_tokenizers: Tokenizers | None, run_path: Pa
     """Check the corpus, and what depends on it; stops at an error that makes later checks impossible."""
     try:
         corpus = find_corpus(recipe.corpus, search_folders(recipe.folder))
-        stats_by_split = inspect_corpus(corpus, recipe.corpus, MAX_SAMPLE_PAIRS)
+        stats_by_split, overlap = inspect_corpus(corpus, recipe.corpus, MAX_SAMPLE_PAIRS)
     except MissingTextError as error:
         if downloads := pending_downloads(recipe.corpus):
             yield Finding("warning", "corpus", f"not here yet; nmt prepare will fetch {', '.join(downloads)}")
@@ -118,6 +120,7 @@ def _check_text(recipe: Recipe, base_tokenizers: Tokenizers | None, run_path: Pa
         yield Finding("error", "corpus", str(error))
         return
     yield from _check_corpus(corpus, stats_by_split)
+    yield from _check_evaluation_texts(overlap, recipe.corpus.drop_overlap)
     pairs = [pair for stats in stats_by_split["train"] for pair in stats.clean_pairs]
     if not pairs:
         yield Finding("error", "corpus.train", "no pair is left to train on")
@@ -127,15 +130,18 @@ def _check_text(recipe: Recipe, base_tokenizers: Tokenizers | None, run_path: Pa
     except DataError as error:
         yield Finding("error", "tokenizer", str(error))
         return
+    total_pairs = sum(stats.pair_count for stats in stats_by_split["train"])
     if corpus.dev is None and len(pairs) == 1:
         yield Finding("error", "corpus.train", "one pair is too few to hold out a development part")
+    if corpus.dev is None and (held_out := int(total_pairs * HELD_OUT_FRACTION)) < MIN_PAIRS:
+        text = f"only {max(1, held_out)} pairs are held out: scores of so few vary by chance"
+        yield Finding("warning", "corpus.dev", text)
     if base_tokenizers is not None:
         yield from _check_characters(base_tokenizers, pairs)
     if (
         reason := tokenizer_error(recipe.training.metric_tokenize or default_bleu_tokenizer(recipe.corpus.target))
     ) is not None:
         yield Finding("error", "training.metric_tokenize", reason)
-    total_pairs = sum(stats.pair_count for stats in stats_by_split["train"])
     sample = _CorpusSample(tokenizers, *token_lengths(tokenizers, pairs), total_pairs)
     if base_tokenizers is None:
         yield from _check_vocabulary(recipe.tokenizer.vocab_size, sample)
@@ -152,6 +158,22 @@ def _check_corpus(corpus: Corpus, stats_by_split: dict[str, list[ParallelTextSta
         yield Finding("note", "corpus.dev", "none: 1 % of the training pairs are held out")
     if corpus.test is None:
         yield Finding("warning", "corpus.test", "none: training ends without a test score")
+
+
+def _check_evaluation_texts(overlap: OverlapCounter, drop_overlap: str) -> Iterator[Finding]:
+    """What is wrong with the development and test text, and what of them the training text has."""
+    for text in overlap.texts:
+        for problem in text.problems():
+            yield Finding("warning", f"corpus.{text.split}", problem)
+    for count in overlap.report():
+        advice = {
+            "none": "corpus.drop_overlap: pairs (or sources) drops them",
+            "pairs": "corpus.drop_overlap: pairs drops these pairs"
+            + ("" if count.pairs else ", but not these sources"),
+            "sources": "corpus.drop_overlap: sources drops them",
+        }[drop_overlap]
+        level: Level = "warning" if drop_overlap == "none" or count.pairs else "note"
+        yield Finding(level, f"corpus.{count.split}", f"{count.message()}; {advice}")
 
 
 def _check_parallel_text(split: str, stats: ParallelTextStats) -> Iterator[Finding]:

@@ -7,9 +7,12 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
 from numpy.random import PCG64, Generator
+from numpy.typing import NDArray
 
 from nmt_cli.data import SIDES
+from nmt_cli.data.overlap import hash_text
 from nmt_cli.errors import DataError
 
 CLEAN_TEXT_NAME = "clean"  # name of the files, as `TextWriter` makes them
@@ -46,8 +49,8 @@ class CleanText:
             (self.folder / f"{CLEAN_TEXT_NAME}.{side}.txt").unlink()
 
 
-def draw_held_out(pair_count: int, seed: int) -> frozenset[int]:
-    """Indices of the pairs to hold out: 1 %, at least one and at most 2,000.
+def draw_held_out(pair_count: int, seed: int, candidates: NDArray[np.int64] | None = None) -> frozenset[int]:
+    """Indices of the pairs to hold out: 1 %, at least one and at most 2,000, of `candidates` alone if there are any.
 
     DataError if no pair would be left.
     """
@@ -55,7 +58,19 @@ def draw_held_out(pair_count: int, seed: int) -> frozenset[int]:
         raise DataError("corpus.train: one pair is too few to hold out a development part")
     held_out_count = min(MAX_HELD_OUT_PAIRS, max(1, int(pair_count * HELD_OUT_FRACTION)))
     rng = Generator(PCG64(seed))
-    return frozenset(rng.choice(pair_count, held_out_count, replace=False).tolist())
+    if candidates is None or not len(candidates):
+        return frozenset(rng.choice(pair_count, held_out_count, replace=False).tolist())
+    return frozenset(rng.choice(candidates, min(held_out_count, len(candidates)), replace=False).tolist())
+
+
+def unrepeated_sources(folder: Path) -> NDArray[np.int64]:
+    """Indices of the clean pairs whose source no other pair has. Takes 8 bytes per pair, and as much to sort them."""
+    hashes = bytearray()
+    for line in read_written_lines(folder, CLEAN_TEXT_NAME, "source"):
+        hashes += hash_text(line)
+    values = np.frombuffer(bytes(hashes), dtype=np.uint64)
+    _, first_indices, counts = np.unique(values, return_index=True, return_counts=True)
+    return np.sort(first_indices[counts == 1])
 
 
 def read_written_lines(folder: Path, name: str, side: str) -> Iterator[str]:

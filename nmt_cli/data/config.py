@@ -1,5 +1,7 @@
 """The corpus section of a recipe."""
 
+from typing import Literal
+
 from pydantic import Field
 
 from nmt_cli.config import Section
@@ -44,6 +46,9 @@ class CorpusConfig(Section):
     quotation marks and dashes in one form. nfc or none alone is that form and nothing else."""
     deduplicate: bool = True
     """Drop training pairs that are identical to an earlier one."""
+    drop_overlap: Literal["pairs", "sources", "none"] = "pairs"
+    """Drop training pairs that the development or test text has, too, or all with its sources; none: only count them.
+    Unless none, development pairs are held out only if no other pair has their source."""
     max_bad_rows: float = Field(default=0.01, ge=0, le=1)
     """Share of the rows of a text that may be unusable (no tab, blank, no JSON, ...): they are dropped and counted;
     more of them than this and than 10 are an error."""

@@ -8,12 +8,14 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
-from nmt_cli.data.cleaning import CorpusCleaner, FilterReport, TextPair
+from nmt_cli.data.cleaning import PAIRS_PER_BLOCK, CorpusCleaner, FilterReport, PairFilter, TextPair
 from nmt_cli.data.config import CorpusConfig
+from nmt_cli.data.overlap import EvaluationText, OverlapCounter, decoded_pairs
 from nmt_cli.data.prepared.store import Tokenizers
 from nmt_cli.data.sources.bad_rows import BadRows
 from nmt_cli.data.sources.base import ParallelText, RawPair
 from nmt_cli.data.sources.corpus import Corpus
+from nmt_cli.data.tokenization.tokenizer import batched
 
 TokenLengths = NDArray[np.int64]
 
@@ -31,13 +33,17 @@ class ParallelTextStats:
     bad_rows: BadRows = field(default_factory=BadRows)
 
 
-def inspect_text(text: ParallelText, config: CorpusConfig, max_pairs: int) -> ParallelTextStats:
-    """Count the pairs of a text, and clean the first `max_pairs` of them.
+def inspect_text(
+    text: ParallelText, config: CorpusConfig, max_pairs: int, overlap: OverlapCounter | None = None
+) -> ParallelTextStats:
+    """Count the pairs of a text, and clean the first `max_pairs` of them; `overlap` gets all of them.
 
     DataError if the files cannot be read or their lines do not pair.
     """
     stats, cleaner = ParallelTextStats(text.label, bad_rows=BadRows(config.max_bad_rows)), CorpusCleaner(config)
     pairs = text.read(stats.bad_rows)
+    if overlap is not None and overlap.texts:
+        pairs = _count_overlap(pairs, text.label, config, overlap)
     stats.clean_pairs = list(cleaner.clean(_count_pairs(islice(pairs, max_pairs), stats), text.label))
     stats.dropped = {name: filter_stats for name, filter_stats in cleaner.report.items() if filter_stats.count}
     stats.inspected_pairs = stats.pair_count
@@ -53,6 +59,16 @@ def _count_pairs(pairs: Iterator[RawPair], stats: ParallelTextStats) -> Iterator
         yield pair
 
 
+def _count_overlap(
+    pairs: Iterator[RawPair], label: str, config: CorpusConfig, overlap: OverlapCounter
+) -> Iterator[RawPair]:
+    """The pairs, counted in blocks."""
+    pair_filter = PairFilter(config, overlap.hashes())
+    for block in batched(pairs, PAIRS_PER_BLOCK):
+        overlap.add(label, pair_filter([(*pair,) for pair in block]).overlaps)
+        yield from block
+
+
 def _is_utf8(line: bytes) -> bool:
     try:
         line.decode()
@@ -61,11 +77,20 @@ def _is_utf8(line: bytes) -> bool:
     return True
 
 
-def inspect_corpus(corpus: Corpus, config: CorpusConfig, max_pairs: int) -> dict[str, list[ParallelTextStats]]:
-    """The statistics of every text, by split: train, dev, test."""
-    texts_by_role: dict[str, list[ParallelText]] = {"train": corpus.train}
-    texts_by_role |= {"dev": [corpus.dev] if corpus.dev else [], "test": [corpus.test] if corpus.test else []}
-    return {role: [inspect_text(text, config, max_pairs) for text in texts] for role, texts in texts_by_role.items()}
+def inspect_corpus(
+    corpus: Corpus, config: CorpusConfig, max_pairs: int
+) -> tuple[dict[str, list[ParallelTextStats]], OverlapCounter]:
+    """The statistics of every text, by split: train, dev, test; and what training text shares with the others."""
+    evaluation_texts = {name: text for name, text in (("dev", corpus.dev), ("test", corpus.test)) if text is not None}
+    overlap = OverlapCounter(
+        [
+            EvaluationText.read(name, decoded_pairs(text, BadRows(config.max_bad_rows)), config.normalization)
+            for name, text in evaluation_texts.items()
+        ]
+    )
+    stats = {"train": [inspect_text(text, config, max_pairs, overlap) for text in corpus.train], "dev": [], "test": []}
+    stats |= {name: [inspect_text(text, config, max_pairs)] for name, text in evaluation_texts.items()}
+    return stats, overlap
 
 
 def token_lengths(tokenizers: Tokenizers, pairs: list[TextPair]) -> tuple[TokenLengths, TokenLengths]:

@@ -4,13 +4,13 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
 from pydantic import ValidationError
 
-from nmt_cli.config import Section, original_form
+from nmt_cli.config import ADDED_KEYS, Section, original_form
 from nmt_cli.data.config import CorpusConfig
 from nmt_cli.data.tokenization.tokenizer import TokenizerConfig
 from nmt_cli.decoding.config import SearchConfig
@@ -106,6 +106,19 @@ def load_recipe(recipe: str | Path, overrides: Sequence[str] = (), reporter: Rep
     if errors or override_errors:
         raise RecipeError([*errors, *override_errors])
     return loaded
+
+
+def load_run_recipe(path: Path) -> Recipe:
+    """The recipe of a run; keys that came after it was written have the value with which everything is as it was."""
+    recipe = load_recipe(path)
+    sections = {}
+    for name, added_values in ADDED_KEYS.items():
+        section = getattr(recipe, name)
+        defaults = section.model_dump(mode="json")
+        unstated_keys = added_values.keys() - section.model_fields_set
+        missing = {key: added_values[key] for key in unstated_keys if defaults[key] != added_values[key]}
+        sections[name] = section.model_copy(update=missing)
+    return replace(recipe, **sections)
 
 
 def build_recipe(

@@ -11,7 +11,7 @@ from nmt_cli.data.known_words import WordSet
 from nmt_cli.data.prepared.store import PreparedData, Tokenizers
 from nmt_cli.data.text_profile import TextProfile
 from nmt_cli.errors import RecipeError, RunError
-from nmt_cli.recipe.loader import Recipe, load_recipe
+from nmt_cli.recipe.loader import Recipe, load_run_recipe
 from nmt_cli.runs.folder import RunFolder
 
 # Keys that a recipe may change: all others determine the shapes of weights or the meaning of subwords.
@@ -51,7 +51,7 @@ def find_base_run(recipe: Recipe, started_run: Path | None = None) -> BaseRun | 
         return None
     folder = find_base_folder(recipe) if started_run is None else _existing_run(started_run, recipe)
     assert folder is not None
-    return BaseRun(folder, load_recipe(folder.recipe_path), Tokenizers.load(folder.path))
+    return BaseRun(folder, load_run_recipe(folder.recipe_path), Tokenizers.load(folder.path))
 
 
 def _existing_run(path: Path, recipe: Recipe) -> RunFolder:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from nmt_cli.data.overlap import MIN_PAIRS, OverlapCount
 from nmt_cli.data.prepared.build import PreparationSettings, prepare
 from nmt_cli.data.prepared.fingerprint import (
     build_identity,
@@ -106,6 +107,16 @@ def report_preparation(data: PreparedData, reporter: Reporter) -> None:
         reporter.info(f"the text has only {sizes} pieces, not the {requested_size:,} of tokenizer.vocab_size")
     if manifest["held_out"]:
         reporter.info(f"no corpus.dev: {manifest['held_out']:,} pairs held out for development")
+        if manifest["held_out"] < MIN_PAIRS:
+            reporter.warning(f"only {manifest['held_out']} pairs are held out: scores of so few vary by chance")
+    for split, problems in manifest.get("evaluation_problems", {}).items():
+        for problem in problems:
+            reporter.warning(f"corpus.{split}: {problem}")
+    for count in manifest.get("overlap", []):
+        message = OverlapCount(**count).message()
+        reporter.warning(
+            f"corpus.{count['split']}: {message}; corpus.drop_overlap: {manifest['corpus']['drop_overlap']}"
+        )
     for entry in manifest.get("bad_rows", []):
         reporter.warning(dropped_rows(entry["kind"], entry["count"], entry["first"]))
     for name, filter_stats in manifest["filters"].items():

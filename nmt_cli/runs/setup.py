@@ -10,13 +10,14 @@ from typing import Any
 
 import torch
 
+from nmt_cli.config import ADDED_KEYS
 from nmt_cli.data.prepared.store import PreparedData
 from nmt_cli.data.text_profile import TextProfile, profile_files
 from nmt_cli.device import choose_dtype, device_name, keep_freed_memory, limit_kernel_cache
 from nmt_cli.distributed.process_group import ProcessGroup
 from nmt_cli.errors import DataError, RunError
 from nmt_cli.fs import atomic_write_text, reject_external_symlinks
-from nmt_cli.recipe.loader import Recipe, build_recipe, load_recipe
+from nmt_cli.recipe.loader import Recipe, build_recipe, load_run_recipe
 from nmt_cli.reporting import Reporter
 from nmt_cli.runs.folder import RunFolder
 from nmt_cli.runs.init_from import find_base_folder, find_base_run, inherit_sections, training_profile, training_words
@@ -232,7 +233,7 @@ def _prepare_on_main(recipe: Recipe, folder: RunFolder, resume: bool, reporter: 
     base_run = find_base_run(recipe, out if has_started else None)
     recipe = recipe if base_run is None else inherit_sections(recipe, base_run)
     if has_started:
-        started_recipe = load_recipe(folder.recipe_path) if base_run is None else base_run.recipe
+        started_recipe = load_run_recipe(folder.recipe_path) if base_run is None else base_run.recipe
         recipe = _reconcile_with_started_run(recipe, started_recipe, reporter)
     prepared = prepare_recipe(recipe, reporter, base_run=base_run)
     if prepared.data.split("dev") is None:
@@ -266,14 +267,14 @@ def _check_output_dir(folder: RunFolder, resume: bool) -> None:
 def _reconcile_with_started_run(recipe: Recipe, started_recipe: Recipe, reporter: Reporter) -> Recipe:
     """The recipe to resume with, where `auto` keeps the value that it was resolved to when the run was started.
 
-    A recipe that does not state the normalisation keeps that of the run: the default has changed. Reports the settings
-    that have changed since; RunError for those that must not.
+    What a recipe does not state of the keys of its corpus that came later stays as in the run: their defaults change
+    what is prepared. Reports the settings that have changed since; RunError for those that must not.
     """
     if recipe.training.tokens_per_batch == "auto":
         recipe = _with_tokens_per_batch(recipe, started_recipe.training.max_positions)
-    if "normalization" not in recipe.corpus.model_fields_set:
-        kept_value = {"normalization": started_recipe.corpus.normalization}
-        recipe = replace(recipe, corpus=recipe.corpus.model_copy(update=kept_value))
+    unstated_keys = {"normalization", *ADDED_KEYS["corpus"]} - recipe.corpus.model_fields_set
+    kept_values = {key: getattr(started_recipe.corpus, key) for key in unstated_keys}
+    recipe = replace(recipe, corpus=recipe.corpus.model_copy(update=kept_values))
     old_values, new_values = _flatten(started_recipe.to_dict()), _flatten(recipe.to_dict())
     changed_keys = [key for key in {**old_values, **new_values} if old_values.get(key) != new_values.get(key)]
     changed_keys = [key for key in changed_keys if key not in ("name", "corpus.root")]

@@ -12,12 +12,13 @@ from typing import Any, NamedTuple, Self
 
 from nmt_cli.data import SIDES
 from nmt_cli.data.augmentation import AugmentConfig
-from nmt_cli.data.clean_text import CLEAN_TEXT_NAME, CleanText, draw_held_out, read_written_lines
+from nmt_cli.data.clean_text import CLEAN_TEXT_NAME, CleanText, draw_held_out, read_written_lines, unrepeated_sources
 from nmt_cli.data.cleaning import CorpusCleaner, FilterReport, make_pair_filter
 from nmt_cli.data.config import CorpusConfig
 from nmt_cli.data.known_words import WordSet, unknown_share
 from nmt_cli.data.letter_case import Truecaser
 from nmt_cli.data.normalization import Normalizer
+from nmt_cli.data.overlap import EvaluationText, decoded_pairs
 from nmt_cli.data.prepared.store import FORMAT_VERSION, PairRange, PreparedData, SequenceStore, Tokenizers
 from nmt_cli.data.prepared.writer import SequenceWriter, TextWriter
 from nmt_cli.data.sentences.abbreviations import learn_words
@@ -106,8 +107,8 @@ class _Preparation:
     ) -> None:
         self.settings, self.corpus, self.folder = settings, corpus, folder
         self.reporter, self.pool = reporter, pool
-        self.cleaner = CorpusCleaner(settings.corpus)
         self.bad_rows: list[tuple[str, str, BadRows]] = []  # split, label of the text, its bad rows
+        self.cleaner = CorpusCleaner(settings.corpus, [self._read_evaluation_text(*text) for text in self._splits()])
 
     def run(self) -> dict[str, Any]:
         """Take all steps; returns their part of the manifest."""
@@ -135,15 +136,26 @@ class _Preparation:
                 for split, label, bad_rows in self.bad_rows
                 for kind, count in bad_rows.counts.items()
             ],
+            "overlap": [count._asdict() for count in self.cleaner.overlap.report()],
+            "evaluation_problems": {text.split: text.problems() for text in self.cleaner.overlap.texts},
             "normalized": dict(self.cleaner.normalized),
             "vocabulary": [tokenizers.source.vocab_size, tokenizers.target.vocab_size],
         }
+
+    def _splits(self) -> list[tuple[str, ParallelText]]:
+        """The development and test text, as far as there are any."""
+        texts = (("dev", self.corpus.dev), ("test", self.corpus.test))
+        return [(name, text) for name, text in texts if text is not None]
+
+    def _read_evaluation_text(self, name: str, text: ParallelText) -> EvaluationText:
+        pairs = decoded_pairs(text, BadRows(self.settings.corpus.max_bad_rows))
+        return EvaluationText.read(name, pairs, self.settings.corpus.normalization)
 
     def _clean(self) -> list[PairRange]:
         """Write clean.source.txt and clean.target.txt; the range of lines that each text of the corpus has there."""
         ranges: list[PairRange] = []
         self.pairs_read = 0
-        filter_factory = partial(make_pair_filter, self.settings.corpus)
+        filter_factory = partial(make_pair_filter, self.settings.corpus, self.cleaner.overlap.hashes())
         with TextWriter(self.folder, CLEAN_TEXT_NAME) as writer, self.pool(filter_factory) as apply_filter:
             for text in self.corpus.train:
                 first = writer.line_count
@@ -171,7 +183,9 @@ class _Preparation:
         """Pairs that serve as development text if the recipe names none."""
         if self.corpus.dev is not None:
             return frozenset()
-        return draw_held_out(pair_count, self.settings.corpus.seed)
+        corpus = self.settings.corpus
+        candidates = None if corpus.drop_overlap == "none" else unrepeated_sources(self.folder)
+        return draw_held_out(pair_count, corpus.seed, candidates)
 
     def _obtain_tokenizers(self, clean_text: CleanText) -> Tokenizers:
         if self.settings.given_tokenizers is not None:
@@ -279,7 +293,7 @@ class _Preparation:
         sizes = {}
         for name, parallel_text in (("dev", self.corpus.dev), ("test", self.corpus.test)):
             if parallel_text is not None:
-                pairs = _raw_pairs(parallel_text, self._bad_rows(name, parallel_text.label))
+                pairs = decoded_pairs(parallel_text, self._bad_rows(name, parallel_text.label))
             elif name == "dev":
                 pairs = (pair for pair, held_out in clean_text.pairs() if held_out)
             else:
@@ -300,13 +314,6 @@ class _Preparation:
                             writer.write(ids)
                     writer.close(tokenizer.vocab_size)
         return sizes
-
-
-def _raw_pairs(parallel_text: ParallelText, bad_rows: BadRows) -> Iterator[tuple[str, str]]:
-    """Pairs as text; invalid UTF-8 becomes U+FFFD, and line feeds, which JSON text may contain, become spaces."""
-    for pair in parallel_text.read(bad_rows):
-        source, target = (text.replace(b"\n", b" ") for text in (pair.source, pair.target))
-        yield source.decode(errors="replace"), target.decode(errors="replace")
 
 
 def _with_results(

@@ -147,7 +147,7 @@ def test_the_manifest_counts_everything(root: Path) -> None:
     assert (manifest["read"], manifest["train"], manifest["held_out"]) == (125, 120, 0)
     assert manifest["splits"] == {"dev": 2, "test": 1}
     assert {name: value["count"] for name, value in manifest["filters"].items()} == {
-        "not UTF-8": 1, "empty": 1, "length ratio": 1, "duplicate": 1, "too long": 1,
+        "not UTF-8": 1, "empty": 1, "length ratio": 1, "in development or test text": 0, "duplicate": 1, "too long": 1,
     }  # fmt: skip
     assert manifest["filters"]["not UTF-8"]["examples"] == ["train.en:125: broken \ufffd ||| kaputt"]
     assert manifest["filters"]["too long"]["examples"] == ["x" * 90 + " ||| " + "y" * 90]
@@ -401,7 +401,7 @@ def test_workers_change_no_byte_and_no_line_of_the_report(
 
 def test_a_tokenizer_learns_from_lines_spread_evenly(tmp_path: Path) -> None:
     write(tmp_path, "train", [(f"w{chr(97 + n)}", f"v{chr(97 + n)}") for n in range(25)])
-    write(tmp_path, "dev", [("wa", "va")])
+    write(tmp_path, "dev", [("no", "no")])
     kind = {"type": "word", "vocab_size": 99, "joint": False, "sample_lines": 7}
     data = prepared(tmp_path, kind, dev="dev")
     learned = [set(side.backend.get_vocab()) for side in (data.tokenizers.source,

@@ -1,0 +1,143 @@
+"""Development and test pairs that the training text has, too: their scores say nothing about other text.
+
+Texts are compared as 8-byte hashes of their normalised form, so memory depends on the development and test text alone.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from nmt_cli.data.normalization import NormalizationConfig, Normalizer
+from nmt_cli.data.sources.bad_rows import BadRows
+from nmt_cli.data.sources.base import ParallelText
+
+HASH_BYTES = 8
+MIN_PAIRS = 100  # of a development or test text, below which scores are mostly chance
+
+
+def decoded_pairs(parallel_text: ParallelText, bad_rows: BadRows) -> Iterator[tuple[str, str]]:
+    """Pairs as text; invalid UTF-8 becomes U+FFFD, and line feeds, which JSON text may contain, become spaces."""
+    for pair in parallel_text.read(bad_rows):
+        source, target = (text.replace(b"\n", b" ") for text in (pair.source, pair.target))
+        yield source.decode(errors="replace"), target.decode(errors="replace")
+
+
+def hash_text(text: str) -> bytes:
+    """8 bytes that stand for a text."""
+    return hashlib.blake2b(text.encode(errors="replace"), digest_size=HASH_BYTES).digest()
+
+
+def hash_pair(source: str, target: str) -> bytes:
+    """8 bytes that stand for a pair."""
+    return hash_text(f"{source}\n{target}")
+
+
+class OverlapHashes(NamedTuple):
+    """What training pairs are compared with: hashes of whole pairs, and of sources alone."""
+
+    pairs: frozenset[bytes] = frozenset()
+    sources: frozenset[bytes] = frozenset()
+
+
+class Overlap(NamedTuple):
+    """A training pair whose source is in the development or test text; `pair_hash` is empty if only that is."""
+
+    source_hash: bytes
+    pair_hash: bytes
+    line_number: int
+    text: str
+
+
+@dataclass
+class EvaluationText:
+    """The development or test text, and what is remarkable about it."""
+
+    split: str
+    pairs: list[bytes] = field(default_factory=list)  # hashes
+    sources: list[bytes] = field(default_factory=list)  # hashes
+    blank: int = 0  # pairs with a side that is empty
+    copies: int = 0  # pairs whose target is their source
+
+    @classmethod
+    def read(cls, split: str, pairs: Iterable[tuple[str, str]], normalization: NormalizationConfig) -> "EvaluationText":
+        """Hashes and counts of pairs, normalised as training text is."""
+        text, normalize = cls(split), Normalizer(normalization)
+        for raw_source, raw_target in pairs:
+            source, target = normalize(raw_source.strip()), normalize(raw_target.strip())
+            text.blank += not (source and target)
+            text.copies += source == target != ""
+            text.pairs.append(hash_pair(source, target))
+            text.sources.append(hash_text(source))
+        return text
+
+    @property
+    def repeated(self) -> int:
+        """Pairs that are identical to an earlier one."""
+        return len(self.pairs) - len(set(self.pairs))
+
+    def problems(self) -> list[str]:
+        """What is to be said about the text itself."""
+        count = len(self.pairs)
+        counts = {
+            "have a blank side": self.blank,
+            "are the same text on both sides": self.copies,
+            "repeat an earlier pair": self.repeated,
+        }
+        problems = [f"{number:,} of {count:,} pairs {what}" for what, number in counts.items() if number]
+        if 0 < count < MIN_PAIRS:
+            problems.append(f"only {count} pairs: scores of so few vary by chance")
+        return problems
+
+
+@dataclass
+class OverlapCounter:
+    """Counts what of development and test text the training text has."""
+
+    texts: list[EvaluationText] = field(default_factory=list)
+    seen_pairs: set[bytes] = field(default_factory=set)
+    seen_sources: set[bytes] = field(default_factory=set)
+    examples: dict[bytes, str] = field(default_factory=dict)  # by the hash of a pair, or else of its source
+
+    def hashes(self) -> OverlapHashes:
+        """What training pairs are compared with."""
+        pairs = frozenset(value for text in self.texts for value in text.pairs)
+        return OverlapHashes(pairs, frozenset(value for text in self.texts for value in text.sources))
+
+    def add(self, label: str, overlaps: Iterable[Overlap]) -> None:
+        """Record training pairs of a text."""
+        for overlap in overlaps:
+            self.seen_sources.add(overlap.source_hash)
+            if overlap.pair_hash:
+                self.seen_pairs.add(overlap.pair_hash)
+            self.examples.setdefault(
+                overlap.pair_hash or overlap.source_hash, f"{label}:{overlap.line_number}: {overlap.text}"
+            )
+
+    def report(self) -> list["OverlapCount"]:
+        """The overlap of each text that has any."""
+        counts = []
+        for text in self.texts:
+            pairs = [value for value in text.pairs if value in self.seen_pairs]
+            sources = [value for value in text.sources if value in self.seen_sources]
+            if sources:
+                example = next(self.examples[v] for v in (*pairs, *sources) if v in self.examples)
+                counts.append(OverlapCount(text.split, len(text.pairs), len(pairs), len(sources), example))
+        return counts
+
+
+class OverlapCount(NamedTuple):
+    """How much of a development or test text the training text has."""
+
+    split: str
+    total: int
+    pairs: int
+    sources: int
+    example: str
+
+    def message(self) -> str:
+        """The counts in words, with an example."""
+        return (
+            f"{self.pairs:,} of {self.total:,} pairs and {self.sources:,} sources are in the training text, "
+            f"too, as in {self.example}"
+        )

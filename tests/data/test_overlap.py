@@ -1,0 +1,104 @@
+"""Development and test pairs in the training text: counted, shown, taken out; held-out pairs share no source."""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nmt_cli.data.clean_text import draw_held_out
+from nmt_cli.data.cleaning import OVERLAP, CorpusCleaner
+from nmt_cli.data.config import CorpusConfig
+from nmt_cli.data.overlap import EvaluationText, OverlapCount
+from nmt_cli.data.prepared.store import PreparedData
+from nmt_cli.data.sources.base import RawPair
+from nmt_cli.recipe.loader import build_recipe
+from nmt_cli.reporting import Reporter
+from nmt_cli.runs.preparation import prepare_recipe
+from tests.conftest import toy_content
+
+DEV = [("a b", "A B"), ("c", "C"), ("d", "D")]
+TRAIN = [("a  b\u200b", "A B"), ("c", "K"), ("x", "C"), ("a b", "A B"), ("c", "L")]
+
+
+def cleaned(**options: Any) -> tuple[list[tuple[str, str]], CorpusCleaner]:
+    """What remains of TRAIN beside DEV, and the cleaner."""
+    config = CorpusConfig(source="en", target="de", **options)
+    cleaner = CorpusCleaner(config, [EvaluationText.read("dev", DEV, config.normalization)])
+    pairs = (RawPair(source.encode(), target.encode(), number) for number, (source, target) in enumerate(TRAIN, 1))
+    return list(cleaner.clean(pairs, "train.en")), cleaner
+
+
+@pytest.mark.parametrize(
+    ("drop_overlap", "kept", "dropped"),
+    [
+        ("none", [("a b", "A B"), ("c", "K"), ("x", "C"), ("c", "L")], 0),
+        ("pairs", [("c", "K"), ("x", "C"), ("c", "L")], 2),
+        ("sources", [("x", "C")], 4),
+    ],
+)
+def test_overlap_is_counted_and_dropped_as_the_recipe_says(
+    drop_overlap: str, kept: list[tuple[str, str]], dropped: int
+) -> None:
+    pairs, cleaner = cleaned(drop_overlap=drop_overlap)
+    assert pairs == kept
+    assert cleaner.report[OVERLAP].count == dropped
+    (count,) = cleaner.overlap.report()
+    assert count == OverlapCount("dev", 3, 1, 2, "train.en:1: a b ||| A B")
+    assert "1 of 3 pairs and 2 sources are in the training text" in count.message()
+
+
+def test_what_is_remarkable_about_a_text_is_said() -> None:
+    pairs = [("a", "A"), ("a", "A "), ("b", ""), ("", ""), ("c", "c")]
+    config = CorpusConfig(source="en", target="de")
+    assert EvaluationText.read("test", pairs, config.normalization).problems() == [
+        "2 of 5 pairs have a blank side",
+        "1 of 5 pairs are the same text on both sides",
+        "1 of 5 pairs repeat an earlier pair",
+        "only 5 pairs: scores of so few vary by chance",
+    ]
+    unremarkable = [(f"a{number}", f"A{number}") for number in range(100)]
+    assert EvaluationText.read("test", unremarkable, config.normalization).problems() == []
+
+
+def prepared(folder: Path, pairs: list[tuple[str, str]], **corpus: Any) -> PreparedData:
+    (folder / "t.ab").write_text("".join(f"{source}\n" for source, _ in pairs))
+    (folder / "t.ba").write_text("".join(f"{target}\n" for _, target in pairs))
+    content = toy_content(folder)
+    content["corpus"] = {"root": str(folder), "source": "ab", "target": "ba", "train": "t", **corpus}
+    return prepare_recipe(build_recipe(content), Reporter(quiet=True), folder / "prepared").data
+
+
+def side_lines(data: PreparedData, name: str, side: str) -> Iterator[str]:
+    yield from (data.folder / f"{name}.{side}.txt").read_text().splitlines()
+
+
+def test_held_out_pairs_share_no_source_with_training_text(tmp_path: Path) -> None:
+    pairs = [(f"s {number % 300}", f"t {number}") for number in range(600)] + [(f"u {n}", "v") for n in range(20)]
+    data = prepared(tmp_path, pairs)
+    sources = Counter(source for source, _ in pairs)
+    held_out = list(side_lines(data, "dev", "source"))
+    assert len(held_out) == 6 and {sources[source] for source in held_out} == {1}
+    assert data.manifest["train"] == 614
+    assert not set(held_out) & set(side_lines(data, "train", "source"))
+
+
+def test_where_every_source_is_repeated_any_pair_may_be_held_out(tmp_path: Path) -> None:
+    assert prepared(tmp_path, [("s", f"t {number}") for number in range(200)]).manifest["held_out"] == 2
+
+
+def test_without_the_key_the_same_pairs_are_held_out_as_before() -> None:
+    assert sorted(draw_held_out(400, seed=1)) == sorted(draw_held_out(400, 1, None))
+
+
+def test_preparing_says_what_it_counted_whatever_the_number_of_processes(tmp_path: Path) -> None:
+    pairs = [(f"s {number}", f"t {number}") for number in range(200)]
+    for side, index in (("ab", 0), ("ba", 1)):
+        (tmp_path / f"d.{side}").write_text("".join(f"{pair[index]}\n" for pair in pairs[:7]))
+    data = prepared(tmp_path, pairs, dev="d")
+    assert data.manifest["overlap"] == [
+        {"split": "dev", "total": 7, "pairs": 7, "sources": 7, "example": "t.ab:1: s 0 ||| t 0"}
+    ]
+    assert (data.manifest["train"], data.manifest["filters"][OVERLAP]["count"]) == (193, 7)
+    assert data.manifest["evaluation_problems"]["dev"] == ["only 7 pairs: scores of so few vary by chance"]
