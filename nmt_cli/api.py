@@ -64,12 +64,13 @@ def load_run(
     search: Mapping[str, Any] | None = None,
     device: str = "auto",
     alignments: bool = False,
-    engine: str = "torch",
+    engine: str = "auto",
 ) -> "Translator":
     """Open a run, or several as an ensemble, to translate with.
 
     `search` overrides keys of the recipe's search section. With `alignments`, translations have word alignments.
-    `engine` is torch, ctranslate2 or onnx; for the latter two the run is exported on first use.
+    `engine` is auto, torch (our own search), ctranslate2 or onnx; for the latter two the run is exported if it was not
+    at the end of its training. `auto` is ctranslate2 where that means the same, else torch.
 
     >>> translator = nmt_cli.load_run("runs/mine", search={"beam": 4})
     >>> [translation.text for translation in translator.translate(["The dog sleeps."])]

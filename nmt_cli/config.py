@@ -1,8 +1,11 @@
 """The base class of a recipe's sections, and how their keys changed between versions."""
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
+
+Precision = Literal["auto", "fp32", "bf16"]
+"""Type to compute in; auto: what the machine is fast with."""
 
 
 class Section(BaseModel):
@@ -12,9 +15,7 @@ class Section(BaseModel):
     each field is its documentation: `nmt models show` and docs/recipes.md are made from it.
     """
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, defer_build=True)
 
     def non_default(self, *keys: str) -> list[str]:
         """The keys whose value is not the default."""
@@ -40,7 +41,7 @@ RENAMED_KEYS: dict[str, dict[str, str]] = {
 
 ADDED_KEYS: dict[str, dict[str, Any]] = {
     "corpus": {"max_bad_rows": 0.01, "placeholders": 0.0, "drop_overlap": "none"},
-    "training": {"augment": None},
+    "training": {"augment": None, "export": True},
     "search": {"keep": "auto", "keep_patterns": [], "case": "auto", "unknown": "copy"},
 }
 """Per section, each key that came later, and the value with which everything is as it was without the key."""

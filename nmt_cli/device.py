@@ -7,13 +7,12 @@ import sys
 import time
 import warnings
 from functools import cache
-from typing import Literal
 
 import torch
 
+from nmt_cli.config import Precision
 from nmt_cli.errors import DeviceError
 
-Precision = Literal["auto", "fp32", "bf16"]
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 MIN_BF16_SPEEDUP = 1.2  # over float32; less is not worth the lower precision
 AUTO_PRECISION_VARIABLE = "NMT_AUTO_PRECISION"  # environment variable: fp32 or bf16 in place of auto

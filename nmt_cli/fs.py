@@ -74,8 +74,10 @@ def atomic_folder(folder: Path, marker: str | None = None, error_class: type[Use
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def lock_file(path: Path, conflict_error: UserError) -> BinaryIO:
+def lock_file(path: Path, conflict_error: UserError | None) -> BinaryIO:
     """Open a file and hold an exclusive lock on it until it is closed; raises `conflict_error` if it is locked.
+
+    None: waits until it is not.
 
     Where the system or the file system has no locks, nothing is locked.
     """
@@ -83,8 +85,9 @@ def lock_file(path: Path, conflict_error: UserError) -> BinaryIO:
     try:
         import fcntl
 
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, fcntl.LOCK_EX if conflict_error is None else fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
+        assert conflict_error is not None
         file.close()
         raise conflict_error from error
     except (ImportError, OSError):

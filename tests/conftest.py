@@ -16,8 +16,8 @@ import torch
 from hypothesis import settings
 
 from nmt_cli.cli import entry
-from nmt_cli.data.prepared.store import Tokenizers
 from nmt_cli.data.tokenization.tokenizer import TextTokenizer, TokenizerConfig
+from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
 from nmt_cli.data.tokenization.training import train_tokenizer
 from nmt_cli.device import AUTO_PRECISION_VARIABLE, automatic_precision, find_device
 from nmt_cli.fs import atomic_write_text
@@ -26,10 +26,14 @@ from nmt_cli.recipe.loader import Recipe, build_recipe
 from nmt_cli.reporting import Reporter
 from nmt_cli.runs.folder import RunFolder
 from nmt_cli.runs.loading import build_model
+from nmt_cli.translation.engine_choice import ENGINE_VARIABLE
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # a core each: threads of two workers wait for each other
     os.environ["OMP_NUM_THREADS"] = "1"  # for the processes that tests start
     torch.set_num_threads(1)
+
+# Our own search, unless a test is about `--engine auto` (`auto_engine`); and nothing is exported after a training.
+os.environ[ENGINE_VARIABLE] = "torch"
 
 ROOT = Path(__file__).parent.parent
 NMT = [sys.executable, "-m", "nmt_cli"]
@@ -149,6 +153,13 @@ def in_float32(content: dict[str, Any]) -> dict[str, Any]:
     for section in ("training", "search"):
         content[section] = {**content.get(section, {}), "precision": "fp32"}
     return content
+
+
+@pytest.fixture
+def auto_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let `--engine auto` be what it is outside the tests."""
+    pytest.importorskip("ctranslate2")
+    monkeypatch.delenv(ENGINE_VARIABLE)
 
 
 @pytest.fixture

@@ -62,6 +62,7 @@ def _machine_rows(diagnosis: "Diagnosis") -> Iterator[tuple[str, str | None]]:
     if diagnosis.gpu_warning:
         yield "  warning", diagnosis.gpu_warning
     yield ("precision: auto", f"{diagnosis.precision or UNKNOWN} ({diagnosis.precision_reason or UNKNOWN})")
+    yield "engine: auto", f"{diagnosis.engine} ({diagnosis.engine_reason})"
     yield from _speed_rows(diagnosis.speeds)
     yield "free memory", _format_gib(diagnosis.free_memory)
     yield "free disk", _format_gib(diagnosis.free_disk)
@@ -83,16 +84,17 @@ def _speed_rows(speeds: "Sequence[Speed]") -> Iterator[tuple[str, str | None]]:
 def _package_rows(diagnosis: "Diagnosis") -> Iterator[tuple[str, str | None]]:
     yield "engines", "what nmt translate --engine can use"
     for name, packages in diagnosis.engines.items():
-        yield f"  {name}", _describe_packages(name, packages, "export")
+        yield f"  {name}", _describe_packages(name, packages, "export" if name == "onnx" else None)
     yield "extras", "what pip install 'nmt-cli[EXTRA]' adds"
     for name, packages in diagnosis.extras.items():
         yield f"  {name}", _describe_packages(name, packages, name)
 
 
-def _describe_packages(label: str, packages: "Sequence[Package]", extra: str) -> str:
-    """The packages with their versions, and how to get those that are missing."""
+def _describe_packages(label: str, packages: "Sequence[Package]", extra: str | None) -> str:
+    """The packages with their versions, and how to get those that are missing: by an extra, or by their names."""
     missing = [package for package in packages if package.version is None]
-    hint = f": pip install 'nmt-cli[{extra}]'" if missing else ""
+    requirement = f"'nmt-cli[{extra}]'" if extra else " ".join(package.name for package in missing)
+    hint = f": pip install {requirement}" if missing else ""
     if len(missing) == len(packages):
         return f"not installed{hint}"
     if [package.name for package in packages] == [label]:

@@ -20,12 +20,14 @@ from nmt_cli.cli.options import (
     stdout_is_terminal,
 )
 from nmt_cli.cli.shards import parse_shard_options, translate_shards
+from nmt_cli.errors import UserError
 from nmt_cli.reporting import LineProgress, Reporter
 
 AbstentionForm = StrEnum("AbstentionForm", ["copy", "empty", "mark"])
 
 if TYPE_CHECKING:
     from nmt_cli.inference.output import OutputFormat, TranslatedLine
+    from nmt_cli.translation.parallel import ParallelTranslator
 
 MAX_NAMED_LINES = 10
 
@@ -42,9 +44,12 @@ def translate(
     alignments: Annotated[bool, typer.Option("--alignments", help="Add ||| and source-target word pairs.")] = False,
     jsonl: Annotated[bool, typer.Option("--jsonl", help="One JSON object per line.")] = False,
     engine: Annotated[
-        str, typer.Option(help="torch, ctranslate2 or onnx; the run is exported to the latter two once.")
-    ] = "torch",
+        str, typer.Option(help="auto, torch (our own search), ctranslate2 or onnx; auto is the fastest that fits.")
+    ] = "auto",
     quantization: Annotated[str | None, typer.Option(help="Weights of ctranslate2: float32, int8 ...")] = None,
+    exact: Annotated[
+        bool, typer.Option("--exact", help="Our own search in float32: the same text on every machine.")
+    ] = False,
     strict: Annotated[
         bool, typer.Option("--strict", help="Refuse lines that are not UTF-8 or cannot be read whole.")
     ] = False,
@@ -70,27 +75,40 @@ def translate(
     from nmt_cli.workers import limit_blas_threads
 
     limit_blas_threads()
-    from nmt_cli.inference.lines import remaining_file_bytes
     from nmt_cli.inference.output import Abstention
     from nmt_cli.translation.opening import TranslatorSpec
     from nmt_cli.translation.parallel import ParallelTranslator
 
-    search_overrides = [f"search.beam={beam}"] if beam is not None else []
-    search_overrides += [f"search.n_best={n_best}"] if n_best is not None else []
-    search_overrides += [f"search.keep_patterns={json.dumps(keep)}"] if keep else []
+    search_overrides = _search_overrides(beam, n_best, keep, exact)
     reporter = Reporter(quiet)
     interactive = not shard_request and not jsonl and stdin_is_terminal()
     looks_for_unknown_words = not shard_request and (jsonl or interactive or reporter.on_terminal)
     spec = TranslatorSpec(
-        tuple(map(str, runs)), (*overrides, *search_overrides), device, alignments, engine, quantization,
+        tuple(map(str, runs)), (*overrides, *search_overrides), device, alignments,
+        engine=_exact_engine(engine, quantization) if exact else engine, quantization=quantization,
         rescore_canonical=jsonl, strict=strict, report_unknown_words=looks_for_unknown_words, assess=jsonl,
         abstention=None if abstain_below is None else Abstention(abstain_below, abstain.value),
     )  # fmt: skip
     translator = ParallelTranslator(spec, processes, reporter)
+    if reporter.on_terminal:
+        reporter.info(translator.engine_choice.text)
     output_format = translator.output_format(jsonl=jsonl)
     if shard_request:
         translate_shards(translator, shard_request, output_format, reporter)
         return
+    _translate_stdin(translator, prefix, output_format, reporter, interactive=interactive)
+
+
+def _translate_stdin(
+    translator: "ParallelTranslator",
+    prefix: Path | None,
+    output_format: "OutputFormat",
+    reporter: Reporter,
+    *,
+    interactive: bool,
+) -> None:
+    from nmt_cli.inference.lines import remaining_file_bytes
+
     stream = open_stdin()
     lines = translator.translate(stream, prefix)
     if interactive or stdout_is_terminal():  # where a bar would be in the way of the text
@@ -98,6 +116,19 @@ def translate(
         return
     with reporter.line_progress("translate", remaining_file_bytes(stream)) as progress:
         _print_lines(lines, output_format, reporter, progress)
+
+
+def _search_overrides(beam: int | None, n_best: int | None, keep: list[str], exact: bool) -> list[str]:
+    """The options that are short for keys of the search section."""
+    values = {"beam": beam, "n_best": n_best, "keep_patterns": keep or None, "precision": "fp32" if exact else None}
+    return [f"search.{key}={json.dumps(value)}" for key, value in values.items() if value is not None]
+
+
+def _exact_engine(engine: str, quantization: str | None) -> str:
+    """The engine of --exact; UserError where another one or other weights are asked for as well."""
+    if engine not in ("auto", "torch") or quantization is not None:
+        raise UserError("--exact: is engine torch in float32: leave out --engine and --quantization")
+    return "torch"
 
 
 def _print_lines(
@@ -191,7 +222,6 @@ def rescore(
     Example: nmt rescore runs/quickstart test.en test.de
     """
     from nmt_cli.commands.rescore import rescore as rescore_files
-    from nmt_cli.errors import UserError
 
     if len(runs) < 3:
         raise UserError("nmt rescore RUN... SOURCE TARGET: give a run folder and two files")

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nmt_cli.data.known_words import word_files
-from nmt_cli.data.prepared.store import Tokenizers
 from nmt_cli.data.text_profile import profile_files
+from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
 from nmt_cli.errors import RunError
 from nmt_cli.fs import atomic_folder, reject_external_symlinks
 from nmt_cli.runs.folder import RunFolder

@@ -1,10 +1,10 @@
-"""nmt check: find in seconds what would go wrong hours into a training."""
+"""nmt check: find in seconds what would go wrong hours into a training. Imports torch only to build the model."""
 
 import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -15,22 +15,16 @@ from nmt_cli.data.cleaning import TextPair
 from nmt_cli.data.inspection import ParallelTextStats, TokenLengths, inspect_corpus, token_lengths
 from nmt_cli.data.overlap import MIN_PAIRS, OverlapCounter
 from nmt_cli.data.prepared.build import train_tokenizers
-from nmt_cli.data.prepared.store import Tokenizers
 from nmt_cli.data.sources.bad_rows import dropped_rows
 from nmt_cli.data.sources.base import MissingTextError
 from nmt_cli.data.sources.corpus import Corpus, find_corpus, pending_downloads, search_folders
 from nmt_cli.data.tokenization.coverage import missing_characters
-from nmt_cli.device import choose_dtype, find_device
+from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
 from nmt_cli.errors import DataError, RecipeError, UserError
 from nmt_cli.evaluation.metrics import default_bleu_tokenizer, tokenizer_error
-from nmt_cli.export.exporting import FORMATS, incompatibilities
-from nmt_cli.models.contract import TranslationModel
 from nmt_cli.recipe.loader import SECTIONS, Recipe, load_recipe
 from nmt_cli.reporting import Reporter
 from nmt_cli.runs.init_from import find_base_or_started_run, inherit_sections
-from nmt_cli.runs.loading import build_model
-from nmt_cli.training.memory import available_memory
-from nmt_cli.training.memory_estimate import MemoryEstimate, estimate_memory
 
 MAX_SAMPLE_PAIRS = 100_000  # pairs of each text that are cleaned
 MAX_TOKENIZER_PAIRS = 40_000  # of these, pairs for training the tokenizer that lengths are measured with
@@ -39,6 +33,10 @@ MIN_KEPT_FRACTION = 0.95  # of the pairs, below which a filter is worth a warnin
 MAX_TRUNCATED_FRACTION = 0.01  # of the targets, above which a search limit is worth a warning
 ASSUMED_TOKENS_PER_BATCH = 4096  # in place of training.tokens_per_batch: auto
 GIB = 1 << 30
+
+if TYPE_CHECKING:
+    from nmt_cli.models.contract import TranslationModel
+    from nmt_cli.training.memory_estimate import MemoryEstimate
 
 Level = Literal["error", "warning", "note"]
 
@@ -87,6 +85,7 @@ def check(
         base_tokenizers = None if base_run is None else base_run.tokenizers
         findings = [*_check_options(resolved_recipe, run_path)]
         findings += _check_text(resolved_recipe, base_tokenizers, run_path, device)
+        findings += _check_exports(resolved_recipe)
         return findings
 
 
@@ -97,12 +96,18 @@ def _check_options(recipe: Recipe, run_path: Path) -> Iterator[Finding]:
             yield Finding("warning", f"{section}.{key}", reason)
     if recipe.search.coverage_penalty and not recipe.model.has_attention:
         yield Finding("warning", "search.coverage_penalty", f"does nothing: {recipe.model.type} has no attention here")
-    for name in FORMATS:
-        if reasons := incompatibilities(recipe, name):
-            yield Finding("note", "nmt export", f"not to {name}: {'; '.join(reasons)}")
     if run_path.exists():
         text = f"{run_path} exists: continue with --resume, or choose another --out DIR"
         yield Finding("warning", "run folder", text)
+
+
+def _check_exports(recipe: Recipe) -> Iterator[Finding]:
+    """Say to which formats a run cannot be exported; the last check, since the formats import torch."""
+    from nmt_cli.export.exporting import FORMATS, incompatibilities
+
+    for name in FORMATS:
+        if reasons := incompatibilities(recipe, name):
+            yield Finding("note", "nmt export", f"not to {name}: {'; '.join(reasons)}")
 
 
 def _check_text(recipe: Recipe, base_tokenizers: Tokenizers | None, run_path: Path, device: str) -> Iterator[Finding]:
@@ -252,6 +257,11 @@ def _check_model(recipe: Recipe, sample: _CorpusSample, run_path: Path, device_n
         yield Finding("error", "corpus.max_length", "drops every pair")
         return
     longest_pair = int(source[keep_mask].max()) + 1, int(target[keep_mask].max()) + 1
+    from nmt_cli.device import choose_dtype, find_device
+    from nmt_cli.runs.loading import build_model
+    from nmt_cli.training.memory import available_memory
+    from nmt_cli.training.memory_estimate import estimate_memory
+
     model = build_model(recipe, sample.tokenizers.vocabulary)
     position_findings = list(_check_positions(model, longest_pair))
     yield from position_findings
@@ -281,7 +291,7 @@ def _check_model(recipe: Recipe, sample: _CorpusSample, run_path: Path, device_n
     yield _check_disk(estimate, training.keep_last_checkpoints + 1, run_path.absolute())
 
 
-def _check_positions(model: TranslationModel[Any], longest_pair: tuple[int, int]) -> Iterator[Finding]:
+def _check_positions(model: "TranslationModel[Any]", longest_pair: tuple[int, int]) -> Iterator[Finding]:
     limits = model.max_source_positions, model.max_target_positions
     for side, limit, length in zip(SIDES, limits, longest_pair, strict=True):
         if limit is not None and length > limit:
@@ -293,7 +303,7 @@ def _check_positions(model: TranslationModel[Any], longest_pair: tuple[int, int]
         yield Finding("note", "model", text)
 
 
-def _check_memory(estimate: MemoryEstimate, free_bytes: int, longest_pair: tuple[int, int], rows: int) -> Finding:
+def _check_memory(estimate: "MemoryEstimate", free_bytes: int, longest_pair: tuple[int, int], rows: int) -> Finding:
     text = (
         f"about {estimate.total_bytes / GIB:.1f} GiB for the largest batch ({rows} pairs of "
         f"{longest_pair[0]} and {longest_pair[1]} pieces), {free_bytes / GIB:.1f} GiB are free"
@@ -303,7 +313,7 @@ def _check_memory(estimate: MemoryEstimate, free_bytes: int, longest_pair: tuple
     return Finding("note", "memory", text)
 
 
-def _check_disk(estimate: MemoryEstimate, checkpoint_count: int, run_path: Path) -> Finding:
+def _check_disk(estimate: "MemoryEstimate", checkpoint_count: int, run_path: Path) -> Finding:
     needed_bytes = estimate.checkpoint_bytes * checkpoint_count + estimate.checkpoint_bytes // 3  # and the best weights
     existing_folder = next(path for path in (run_path, *run_path.parents) if path.exists())
     free_bytes = shutil.disk_usage(existing_folder).free

@@ -23,12 +23,14 @@ from torch import nn
 from nmt_cli import __version__
 from nmt_cli.device import AUTO_PRECISION_VARIABLE, DTYPES, automatic_precision, find_device
 from nmt_cli.errors import UserError
+from nmt_cli.export import ctranslate2_support
 from nmt_cli.export.cached import ENGINES
 from nmt_cli.export.exporting import FORMATS
 from nmt_cli.export.format import require_packages
 from nmt_cli.machine import allocator_name, instruction_sets, matmul_rates, processor_name
 from nmt_cli.models.quantized import Int8Linear
 from nmt_cli.training.memory import free_memory
+from nmt_cli.translation.engine_choice import ENGINE_VARIABLE
 from nmt_cli.workers import usable_cores
 
 MEASUREMENT_SECONDS = 2.0  # of all measurements together
@@ -37,7 +39,7 @@ EXTRAS = {  # as in pyproject.toml, without those for developers
     "mojibake": ("ftfy",),
     "serve": ("python-multipart", "starlette", "uvicorn"),
     "tensorboard": ("tensorboard",),
-    "export": ("ctranslate2", "onnx", "onnxruntime", "sentencepiece", "transformers"),
+    "export": ("onnx", "onnxruntime", "sentencepiece", "transformers"),
     "ray": ("ray",),
     "datasets": ("datasets",),
     "mtdata": ("mtdata",),
@@ -105,6 +107,8 @@ class Diagnosis:
     precision: str | None
     precision_reason: str | None
     speeds: list[Speed]
+    engine: str
+    engine_reason: str
     engines: dict[str, list[Package]]
     extras: dict[str, list[Package]]
     free_memory: int | None
@@ -120,6 +124,7 @@ def diagnose(seconds: float = MEASUREMENT_SECONDS) -> Diagnosis:
     load = _value_or_none(lambda: os.getloadavg()[0])  # before the measurements add to it
     device, gpus, warning = _devices()
     precision, reason = _precision(device)
+    engine, engine_reason = _automatic_engine(device)
     speeds = _measure_speeds(device, seconds)
     return Diagnosis(
         versions=_versions(),
@@ -138,6 +143,8 @@ def diagnose(seconds: float = MEASUREMENT_SECONDS) -> Diagnosis:
         precision=precision,
         precision_reason=reason,
         speeds=speeds,
+        engine=engine,
+        engine_reason=engine_reason,
         engines={name: list(map(_imported_package, _engine_packages(name))) for name in ENGINES},
         extras={name: list(map(_installed_package, EXTRAS[name])) for name in EXTRAS},
         free_memory=_value_or_none(free_memory),
@@ -210,6 +217,18 @@ def _precision(device: torch.device) -> tuple[str | None, str | None]:
     return None, f"{AUTO_PRECISION_VARIABLE} is neither fp32 nor bf16" if os.environ.get(
         AUTO_PRECISION_VARIABLE
     ) else None
+
+
+def _automatic_engine(device: torch.device) -> tuple[str, str]:
+    """What `nmt translate --engine auto` is where nothing in the run or the options speaks against it, and why."""
+    if os.environ.get(ENGINE_VARIABLE) == "torch":
+        return "torch", f"{ENGINE_VARIABLE} is set"
+    if device.type != "cpu":
+        return "torch", "CTranslate2 is for CPUs here"
+    missing = ctranslate2_support.missing_reason()
+    if missing is not None:
+        return "torch", missing
+    return "ctranslate2", "for a transformer; its folder says in which type of weights, exports/auto.json"
 
 
 def _measure_speeds(device: torch.device, seconds: float) -> list[Speed]:

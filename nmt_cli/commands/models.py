@@ -1,7 +1,7 @@
 """nmt models: the models that a recipe can use, and their options."""
 
 from nmt_cli.errors import UserError, suggest
-from nmt_cli.models import MODELS
+from nmt_cli.models import MODELS, config_class
 from nmt_cli.recipe.docs import section_options
 
 
@@ -14,4 +14,4 @@ def model_options(name: str) -> list[tuple[str, str, str]]:
     """Key, default and meaning of each option of a model; UserError if there is no such model."""
     if name not in MODELS:
         raise UserError(f"no model {name!r}; {suggest(name, MODELS)}")
-    return section_options(MODELS[name].config_class)
+    return section_options(config_class(name))

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from nmt_cli.device import find_device
 from nmt_cli.errors import UserError
-from nmt_cli.models.positions import LearnedPositions, SinusoidType, sinusoid_table
+from nmt_cli.models.configs import SinusoidType
+from nmt_cli.models.positions import LearnedPositions, sinusoid_table
 from nmt_cli.plots.positions import PositionTable, draw_positions
 from nmt_cli.runs.loading import open_run
 

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Literal
 
 from nmt_cli.data.normalization import LEGACY, NormalizationConfig, Normalizer
-from nmt_cli.data.prepared.store import Tokenizers
 from nmt_cli.data.tokenization.tokenizer import TextTokenizer, batched
+from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
 from nmt_cli.errors import DataError, UserError
 from nmt_cli.fs import read_json, reject_external_symlinks
 from nmt_cli.inference.lines import to_single_line

@@ -15,6 +15,7 @@ from nmt_cli.errors import DeviceError, TrainingError
 from nmt_cli.evaluation.calibration import fit_calibration
 from nmt_cli.evaluation.metrics import Score, corpus_scores, default_bleu_tokenizer
 from nmt_cli.evaluation.validation import Validator, translate_as_cli, unigram_loss
+from nmt_cli.export.automatic import export_automatically
 from nmt_cli.inference.confidence import CalibrationFile, calibration_key
 from nmt_cli.inference.translator import Translator
 from nmt_cli.recipe.loader import Recipe
@@ -25,6 +26,7 @@ from nmt_cli.training.checkpoints import Checkpoint
 from nmt_cli.training.memory import peak_memory
 from nmt_cli.training.state import TrainingState
 from nmt_cli.training.trainer import Trainer
+from nmt_cli.translation.engine_choice import own_search_reason
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,7 @@ def _finish(run: TrainingRun, state: TrainingState) -> TrainingResult:
     run.processes.run_on_main(lambda: _fit_confidence(run, precision))
     if run.processes.is_main:
         _write_result(run, state, checkpoint, scores, test_seconds)
+        _export(run)
     signature_suffix = f"recipe:{recipe.hash()}|step:{checkpoint.update}|beam:{recipe.search.beam}"
     for score in scores:
         reporter.info(f"test {score.text}  {score.signature}|{signature_suffix}")
@@ -115,6 +118,16 @@ def _finish(run: TrainingRun, state: TrainingState) -> TrainingResult:
     idle_note = "" if run.processes.is_single else f", {idle_fraction:.1%} of it idle"
     reporter.info(f"{run.folder.path}: done in {state.training_seconds / 60:.1f} minutes of training{idle_note}")
     return TrainingResult(run.folder.path, state, scores)
+
+
+def _export(run: TrainingRun) -> None:
+    """Export for CTranslate2 what `nmt translate` will use it for, and say how it compares."""
+    if not run.recipe.training.export or own_search_reason([run.folder.path], run.recipe, device="cpu") is not None:
+        return
+    start_time = time.perf_counter()
+    automatic = export_automatically(run.folder.path, run.data.split("dev"))
+    seconds = time.perf_counter() - start_time
+    run.reporter.info(f"nmt translate uses {automatic.text} (exported in {seconds:.1f} s)")
 
 
 def _write_result(

@@ -5,7 +5,7 @@ in bfloat16, and keeps a limited number), and an allocator reuses blocks of the 
 lengths are rounded up to a grid, and a batch has a round number of rows.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -203,16 +203,3 @@ def pad(sequences: Sequence[Sequence[TokenIds | list[int]]], pad_id: int, min_le
             row[position : position + len(chunk)] = chunk
             position += len(chunk)
     return PaddedSequences(ids, lengths)
-
-
-def batch_by_length(lengths: Sequence[int], max_positions: int) -> Iterator[list[int]]:
-    """Indices sorted by length, longest first, in groups of at most `max_positions` positions, padding included."""
-    order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
-    batch: list[int] = []
-    for index in order:
-        if batch and (len(batch) + 1) * lengths[batch[0]] > max_positions:
-            yield batch
-            batch = []
-        batch.append(index)
-    if batch:
-        yield batch

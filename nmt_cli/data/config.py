@@ -1,16 +1,17 @@
-"""The corpus section of a recipe."""
+"""The corpus section of a recipe. What interprets its names is imported where it is needed."""
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
 from nmt_cli.config import Section
 from nmt_cli.data.normalization import NormalizationConfig
 from nmt_cli.data.sources.base import Languages
-from nmt_cli.data.sources.download import Download
-from nmt_cli.data.sources.file_source import ParallelTextConfig
-from nmt_cli.data.sources.parse import CorpusText, parse_corpus, parse_corpus_name
+from nmt_cli.data.sources.config import Download, ParallelTextConfig
 from nmt_cli.errors import DataError
+
+if TYPE_CHECKING:
+    from nmt_cli.data.sources.parse import CorpusText
 
 
 class CorpusConfig(Section):
@@ -76,6 +77,8 @@ class CorpusConfig(Section):
         if self.train == ():
             messages.append("train: the list is empty")
         if self.name is not None:
+            from nmt_cli.data.sources.parse import parse_corpus_name
+
             try:
                 parse_corpus_name(self.name, self.languages)
             except DataError as error:
@@ -86,6 +89,8 @@ class CorpusConfig(Section):
         """Keys that have no effect."""
         if self.name is None:
             return []
+        from nmt_cli.data.sources.parse import parse_corpus_name
+
         is_complete = parse_corpus_name(self.name, self.languages).is_complete
         keys = ("root", "train", "dev", "test", "download") if is_complete else ("train",)
         return [f"{key}: does nothing with name: {self.name}" for key in self.non_default(*keys)]
@@ -95,7 +100,9 @@ class CorpusConfig(Section):
         """The language codes of both sides."""
         return Languages(self.source, self.target)
 
-    def texts(self) -> list[CorpusText]:
+    def texts(self) -> "list[CorpusText]":
         """Every text that the section names: training, then development and test text."""
+        from nmt_cli.data.sources.parse import parse_corpus
+
         values = {"train": self.train, "dev": self.dev, "test": self.test}
         return parse_corpus(self.name, values, self.languages)

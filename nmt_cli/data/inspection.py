@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from nmt_cli.data.cleaning import PAIRS_PER_BLOCK, CorpusCleaner, FilterReport, PairFilter, TextPair
 from nmt_cli.data.config import CorpusConfig
 from nmt_cli.data.overlap import EvaluationText, OverlapCounter, decoded_pairs
-from nmt_cli.data.prepared.store import Tokenizers
 from nmt_cli.data.sources.bad_rows import BadRows
 from nmt_cli.data.sources.base import ParallelText, RawPair
 from nmt_cli.data.sources.corpus import Corpus
 from nmt_cli.data.tokenization.tokenizer import batched
+from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
 
 TokenLengths = NDArray[np.int64]
 

@@ -12,8 +12,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from nmt_cli.data.config import CorpusConfig
 from nmt_cli.data.letter_case import CaseShares, Truecaser
 from nmt_cli.data.normalization import LEGACY, NormalizationConfig, Normalizer
@@ -45,6 +43,8 @@ class LineLengths:
     @classmethod
     def measure(cls, lines: Iterable[str], token_counts: Iterable[int], splitter: SentenceSplitter) -> "LineLengths":
         """The lengths of a sample of lines, and of all lines in tokens."""
+        import numpy as np  # needed only here
+
         sentences = Counter(len(splitter.split(line)) for line in lines)
         counts = np.fromiter(token_counts, dtype=np.int64)
         tokens = (
@@ -103,6 +103,8 @@ def added_stops(pairs: Iterable[tuple[str, str]]) -> float:
 
 def rarely_exceeded(values: Sequence[float]) -> float:
     """What RARE_SHARE of the values do not exceed."""
+    import numpy as np
+
     return float(np.quantile(values, RARE_SHARE))
 
 

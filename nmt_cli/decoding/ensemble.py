@@ -6,7 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nmt_cli.models.contract import Autoregressive, ModelConfig, Sequences, State
+from nmt_cli.models.configs import ModelConfig
+from nmt_cli.models.contract import Autoregressive, Sequences, State
 
 Model = Autoregressive[Any, Any]
 

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from nmt_cli.data.batching import batch_by_length, pad
+from nmt_cli.data.batching import pad
+from nmt_cli.data.length_batching import batch_by_length
 from nmt_cli.decoding.engine import TokenIds
 from nmt_cli.models.contract import Autoregressive, NonAutoregressive, Sequences, TranslationModel
 

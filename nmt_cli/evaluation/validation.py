@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from nmt_cli.data.batching import batch_by_length, collate
-from nmt_cli.data.prepared.store import SequenceStore, Split, Tokenizers
+from nmt_cli.data.batching import collate
+from nmt_cli.data.length_batching import batch_by_length
+from nmt_cli.data.prepared.store import SequenceStore, Split
 from nmt_cli.data.text_profile import TextProfile, rarely_exceeded
+from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.torch_engine import TorchEngine
 from nmt_cli.distributed.process_group import SINGLE_PROCESS, ProcessGroup

@@ -1,11 +1,16 @@
-"""Exports that are cached in the run folder, so that `nmt translate --engine` exports once per checkpoint."""
+"""The exports that a run folder keeps, so that it is exported once for each checkpoint. Imports no torch.
 
+exports/<engine>-<type of the weights>   exports, each with its manifest export.json
+exports/auto.json                        the engine and type that `--engine auto` uses, why, and the figures behind it
+"""
+
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from nmt_cli.decoding.engine import Engine
-from nmt_cli.decoding.torch_engine import ModelEngine
-from nmt_cli.errors import DataError, UserError
-from nmt_cli.export.exporting import FORMATS, MANIFEST, export, incompatibilities, weights_digest
+from nmt_cli.errors import DataError, RunError, UserError
+from nmt_cli.export import ctranslate2_support
 from nmt_cli.export.format import require_packages
 from nmt_cli.fs import read_json, sha256_of_file
 from nmt_cli.recipe.loader import Recipe
@@ -13,45 +18,117 @@ from nmt_cli.reporting import Reporter
 from nmt_cli.runs.folder import RunFolder
 
 ENGINES = ("torch", "ctranslate2", "onnx")
+AUTO = "auto"
+MANIFEST = "export.json"
+AUTO_FILE = "auto.json"
 QUANTIZATION_BY_PRECISION = {"auto": "float32", "fp32": "float32", "bf16": "bfloat16", "int8": "int8"}
 
 
+@dataclass(frozen=True)
+class EngineChoice:
+    """An engine of `ENGINES`, the type of its weights (None: as search.precision says), and why."""
+
+    engine: str
+    quantization: str | None
+    reason: str
+
+    @property
+    def text(self) -> str:
+        """One line for the user."""
+        weights = f", {self.quantization}" if self.quantization else ""
+        name = "torch (our own search)" if self.engine == "torch" else self.engine
+        return f"engine {name}{weights}: {self.reason}"
+
+
+@dataclass(frozen=True)
+class AutomaticEngine(EngineChoice):
+    """What `--engine auto` uses for a checkpoint of a run, as auto.json has it."""
+
+    weights: str
+    """SHA-256 of the weights of the checkpoint."""
+    figures: dict[str, Any] | None = None
+    """How the types of weights compare on the development text, if they were compared."""
+
+
+def exports_folder(run: Path) -> Path:
+    """The folder of all exports of a run."""
+    return run / "exports"
+
+
+def export_folder(run: Path, name: str, weight_type: str) -> Path:
+    """The folder of one export of a run."""
+    return exports_folder(run) / f"{name}-{weight_type}"
+
+
+def read_automatic_engine(run: RunFolder) -> AutomaticEngine | None:
+    """What auto.json says of the run's best checkpoint; None where there is nothing, or of other weights."""
+    try:
+        automatic = AutomaticEngine(**read_json(exports_folder(run.path) / AUTO_FILE))
+        return automatic if automatic.weights == run.checkpoints.best_weights_digest() else None
+    except (DataError, RunError, TypeError):
+        return None
+
+
 def open_engine(
-    name: str, run: Path, recipe: Recipe, reporter: Reporter, *, quantization: str | None = None, device: str = "auto"
+    name: str,
+    run: Path,
+    recipe: Recipe,
+    reporter: Reporter,
+    *,
+    quantization: str | None = None,
+    device: str = "auto",
+    workers: int | None = None,
 ) -> Engine:
     """An engine for the run's best checkpoint in another runtime, exported first if needed.
 
     `recipe` is the run's recipe with the search settings of this translation; its search.precision determines the
-    type of the weights unless `quantization` does. Raises the errors of `export`.
+    type of the weights unless `quantization` does. `workers` as for `CTranslate2Engine`. Raises the errors of `export`.
     """
-    export_format = FORMATS[name]
-    require_packages(export_format.PACKAGES, f"engine {name}")
-    unsupported = incompatibilities(recipe, name)
-    if unsupported:
-        raise UserError(f"engine {name} does not support this recipe: {'; '.join(unsupported)}")
     weight_type = quantization or QUANTIZATION_BY_PRECISION[recipe.search.precision]
-    if weight_type not in export_format.QUANTIZATIONS:
-        setting = "quantization" if quantization else "search.precision"
-        raise UserError(f"{setting}: engine {name} has {', '.join(export_format.QUANTIZATIONS)}, not {weight_type}")
-    folder = run / "exports" / f"{name}-{weight_type}"
-    if not _is_up_to_date(folder, RunFolder(run)):
+    _check_support(name, recipe, weight_type, "quantization" if quantization else "search.precision")
+    folder = export_folder(run, name, weight_type)
+    if not is_up_to_date(folder, RunFolder(run)):
+        from nmt_cli.export.exporting import export
+
         reporter.info(f"exporting to {folder}, once for this checkpoint")
         export(run, name, folder, reporter, quantization=weight_type, device=device, replace=True)
-    engine = export_format.load_engine(folder, device, weight_type)
-    if recipe.search.sampling and not isinstance(engine, ModelEngine):
-        reporter.warning(
-            f"search.sampling: engine {name} draws other samples than engine torch, and they are not reproducible"
-        )
-    return engine
+    if name == "ctranslate2":
+        from nmt_cli.export.ctranslate2_engine import CTranslate2Engine
+
+        if recipe.search.sampling:
+            reporter.warning(
+                f"search.sampling: engine {name} draws other samples than engine torch, and they are not reproducible"
+            )
+        return CTranslate2Engine(folder, device, weight_type, workers=workers)
+    from nmt_cli.export.exporting import FORMATS
+
+    return FORMATS[name].load_engine(folder, device, weight_type)
 
 
-def _is_up_to_date(folder: Path, run: RunFolder) -> bool:
+def _check_support(name: str, recipe: Recipe, weight_type: str, setting: str) -> None:
+    """UserError where a package is missing, or the engine cannot do what the recipe or the `setting` says."""
+    if name == "ctranslate2":
+        packages, quantizations = ctranslate2_support.PACKAGES, ctranslate2_support.QUANTIZATIONS
+        unsupported = ctranslate2_support.incompatibilities(recipe.model, recipe.search, recipe.tokenizer.joint)
+    else:
+        from nmt_cli.export.exporting import FORMATS, incompatibilities
+
+        packages, quantizations = FORMATS[name].PACKAGES, FORMATS[name].QUANTIZATIONS
+        unsupported = incompatibilities(recipe, name)
+    require_packages(packages, f"engine {name}")
+    if unsupported:
+        raise UserError(f"engine {name} does not support this recipe: {'; '.join(unsupported)}")
+    if weight_type not in quantizations:
+        raise UserError(f"{setting}: engine {name} has {', '.join(quantizations)}, not {weight_type}")
+
+
+def is_up_to_date(folder: Path, run: RunFolder) -> bool:
     """Whether an export is intact and was made from the run's current best checkpoint."""
     try:
         manifest = read_json(folder / MANIFEST)
         is_intact = all(
             sha256_of_file(folder / name) == expected_digest for name, expected_digest in manifest["files"].items()
         )
-    except (DataError, OSError, ValueError, KeyError, TypeError, AttributeError):
+        return is_intact and manifest.get("weights") == run.checkpoints.best_weights_digest()
+    except (DataError, RunError, OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
-    return is_intact and manifest.get("weights") == weights_digest(run)

@@ -13,38 +13,27 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from nmt_cli.data.prepared.store import Tokenizers
 from nmt_cli.data.tokenization.tokenizer import TextTokenizer
+from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.engine import Engine
-from nmt_cli.device import find_device
+from nmt_cli.export.ctranslate2_support import PACKAGES as PACKAGES
+from nmt_cli.export.ctranslate2_support import QUANTIZATIONS as QUANTIZATIONS
+from nmt_cli.export.ctranslate2_support import incompatibilities as incompatibilities
 from nmt_cli.models.attention import MultiHeadAttention
-from nmt_cli.models.contract import ModelConfig, TranslationModel
+from nmt_cli.models.configs import TransformerConfig
+from nmt_cli.models.contract import TranslationModel
 from nmt_cli.models.positions import sinusoid_table
-from nmt_cli.models.transformer import Transformer, TransformerConfig
+from nmt_cli.models.transformer import Transformer
 
 if TYPE_CHECKING:
     from ctranslate2.specs import TransformerSpec
 
-PACKAGES: tuple[str, ...] = ("ctranslate2",)
-QUANTIZATIONS: tuple[str, ...] = (
-    "float32", "int8", "bfloat16", "float16", "int8_float16", "int8_bfloat16",
-)  # fmt: skip
 MIN_POSITION_TABLE_ROWS = 2048  # or more if the search allows longer text
 
 MAX_7BIT_WEIGHT = 63
 Array = NDArray[np.float32]
 _ACTIVATIONS = {"relu": "RELU", "gelu": "GELU", "swish": "SWISH", "swiglu": "SWISH"}
-
-
-def incompatibilities(config: ModelConfig, search: SearchConfig, joint: bool) -> list[str]:
-    """See `ExportFormat.incompatibilities`."""
-    reasons = []
-    if not isinstance(config, TransformerConfig):
-        reasons.append(f"model.type: CTranslate2 runs transformer, not {config.type}")
-    if search.coverage_penalty:
-        reasons.append("search.coverage_penalty: CTranslate2 computes it from one layer's attention: set it to 0")
-    return reasons
 
 
 def export_model(
@@ -70,7 +59,7 @@ def load_engine(folder: Path, device: str, quantization: str) -> Engine:
     """See `ExportFormat.load_engine`."""
     from nmt_cli.export.ctranslate2_engine import CTranslate2Engine
 
-    return CTranslate2Engine(folder, find_device(device), quantization)
+    return CTranslate2Engine(folder, device, quantization)
 
 
 def position_table_rows(config: TransformerConfig, search: SearchConfig) -> int:

@@ -15,19 +15,22 @@ How CTranslate2 differs, and what this engine does about it:
 - It has one maximum length per batch, so sentences are batched by their own.
 """
 
-import os
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import torch
-
-from nmt_cli.data.batching import batch_by_length
+from nmt_cli.data.length_batching import batch_by_length
 from nmt_cli.data.tokenization.tokenizer import MAX_TOKENIZER_FILE_BYTES
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.engine import Engine, Hypothesis, TokenIds
 from nmt_cli.errors import DeviceError
+from nmt_cli.export.ctranslate2_support import import_ctranslate2, resolve_device
 from nmt_cli.fs import read_json, read_json_list
+from nmt_cli.workers import usable_cores
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 DEFAULT_PATIENCE = 2.0
 MAX_POSITIONS_PER_CALL = 1 << 20  # `search` sorts and batches them
@@ -45,22 +48,34 @@ class CTranslate2Engine(Engine):
     """An exported folder in CTranslate2."""
 
     def __init__(
-        self, folder: Path, device: torch.device, compute_type: str, patience: float = DEFAULT_PATIENCE
+        self,
+        folder: Path,
+        device: str,
+        compute_type: str,
+        patience: float = DEFAULT_PATIENCE,
+        *,
+        workers: int | None = None,
     ) -> None:
-        """DeviceError if the device does not support `compute_type`."""
-        import ctranslate2
+        """`device` is auto, cpu, cuda or cuda:N; DeviceError if it is not there or does not support `compute_type`.
 
-        _check_compute_type(device, compute_type)
-        on_cpu = device.type == "cpu"
-        self.translator = ctranslate2.Translator(
+        On a CPU `workers` threads translate a batch each, with one copy of the weights; None: one on each core.
+        """
+        kind, index = resolve_device(device)
+        _check_compute_type(kind, index, compute_type)
+        on_cpu = kind == "cpu"
+        self.worker_count = workers or usable_cores() if on_cpu else 1
+        self.translator = import_ctranslate2().Translator(
             str(folder),
-            device.type,
-            device_index=device.index or 0,
+            kind,
+            device_index=index,
             compute_type=compute_type,
-            inter_threads=len(os.sched_getaffinity(0)) if on_cpu else 1,
+            inter_threads=self.worker_count,
             intra_threads=1 if on_cpu else 0,
         )
         self.patience = patience
+        self.open_own_engine: Callable[[], Engine] | None = None
+        """Opens the run in our own engine, which has the attention that CTranslate2 does not return."""
+        self._own_engine: Engine | None = None
         self.source_tokens = _read_vocabulary(folder, "source")
         self.target_tokens = _read_vocabulary(folder, "target")
         self.target_token_ids = {token: token_id for token_id, token in enumerate(self.target_tokens)}
@@ -76,19 +91,30 @@ class CTranslate2Engine(Engine):
         self, sources: list[TokenIds], config: SearchConfig, prefixes: list[TokenIds] | None = None
     ) -> list[list[Hypothesis]]:
         """See `Engine.search`."""
+        return self.start_search(sources, config, prefixes)()
+
+    def start_search(
+        self, sources: list[TokenIds], config: SearchConfig, prefixes: list[TokenIds] | None = None
+    ) -> Callable[[], list[list[Hypothesis]]]:
+        """See `Engine.start_search`: batches are queued, and the next free worker takes the next one."""
         if config.sampling:
             _set_random_seed(config.seed)
-        candidates = self._translate(sources, config, prefixes)
-        if prefixes is not None and config.beam > 1 and not config.sampling:
-            self._add_bare_prefixes(sources, candidates, prefixes, config)
-        keep_finished_scores = not (config.sampling or config.min_length or prefixes)
-        self._rescore(sources, candidates, unfinished_only=keep_finished_scores)
-        return [self._rank(sentence_candidates, config) for sentence_candidates in candidates]
+        pending = self._queue(sources, config, prefixes)
 
-    def _translate(
+        def finish() -> list[list[Hypothesis]]:
+            candidates = self._collect(pending, len(sources))
+            if prefixes is not None and config.beam > 1 and not config.sampling:
+                self._add_bare_prefixes(sources, candidates, prefixes, config)
+            keep_finished_scores = not (config.sampling or config.min_length or prefixes)
+            self._rescore(sources, candidates, unfinished_only=keep_finished_scores)
+            return [self._rank(sentence_candidates, config) for sentence_candidates in candidates]
+
+        return finish
+
+    def _queue(
         self, sources: list[TokenIds], config: SearchConfig, prefixes: list[TokenIds] | None
-    ) -> list[list[_Candidate]]:
-        """Translate in batches of equal maximum length, all of which are queued for the next free core."""
+    ) -> list[tuple[int, Any]]:
+        """Queue batches of equal maximum length; the future translation of each sentence."""
         pending: list[tuple[int, Any]] = []
         for sentences, max_length in self._batches(sources, config, prefixes):
             batch_prefixes = None if prefixes is None else [prefixes[sentence] for sentence in sentences]
@@ -100,7 +126,11 @@ class CTranslate2Engine(Engine):
                 **self._options(config),
             )
             pending += zip(sentences, futures, strict=True)
-        candidates: list[list[_Candidate]] = [[] for _ in sources]
+        return pending
+
+    def _collect(self, pending: list[tuple[int, Any]], sentence_count: int) -> list[list[_Candidate]]:
+        """Wait for all translations."""
+        candidates: list[list[_Candidate]] = [[] for _ in range(sentence_count)]
         for sentence, future in pending:
             translation = future.result()
             for tokens, score in zip(translation.hypotheses, translation.scores, strict=True):
@@ -204,6 +234,12 @@ class CTranslate2Engine(Engine):
         ):
             candidates[sentence][index] = candidates[sentence][index]._replace(log_probability=log_probability)
 
+    def attention(self, sources: list[TokenIds], targets: list[TokenIds]) -> "list[Tensor] | None":
+        """See `Engine.attention`: by our own engine, opened the first time; None without one."""
+        if self._own_engine is None and self.open_own_engine is not None:
+            self._own_engine = self.open_own_engine()
+        return None if self._own_engine is None else self._own_engine.attention(sources, targets)
+
     def log_probabilities(
         self, sources: list[TokenIds], targets: list[TokenIds], config: SearchConfig
     ) -> list[float] | None:
@@ -252,17 +288,13 @@ def _read_vocabulary(folder: Path, side: str) -> list[str]:
 
 
 def _set_random_seed(seed: int) -> None:
-    import ctranslate2
-
-    ctranslate2.set_random_seed(seed % (1 << 32))
+    import_ctranslate2().set_random_seed(seed % (1 << 32))
 
 
-def _check_compute_type(device: torch.device, compute_type: str) -> None:
-    import ctranslate2
-
-    supported_types = ctranslate2.get_supported_compute_types(device.type, device.index or 0)
+def _check_compute_type(device_kind: str, device_index: int, compute_type: str) -> None:
+    supported_types = import_ctranslate2().get_supported_compute_types(device_kind, device_index)
     if compute_type not in supported_types:
         raise DeviceError(
-            f"CTranslate2 does not support {compute_type} on this {device.type}; "
+            f"CTranslate2 does not support {compute_type} on this {device_kind}; "
             f"it supports {', '.join(sorted(supported_types))}"
         )

@@ -4,7 +4,8 @@ import json
 import os
 import platform
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -14,12 +15,15 @@ import torch
 
 from nmt_cli import __version__
 from nmt_cli.data import SIDES
-from nmt_cli.data.prepared.store import PreparedData, Tokenizers
+from nmt_cli.data.prepared.store import PreparedData, Split
 from nmt_cli.data.sources.files import read_lines
+from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
+from nmt_cli.decoding.engine import Engine
 from nmt_cli.decoding.torch_engine import TorchEngine
 from nmt_cli.errors import DataError, RunError, UserError, suggest
 from nmt_cli.evaluation.metrics import default_bleu_tokenizer
 from nmt_cli.export import ctranslate2, huggingface, onnx
+from nmt_cli.export.cached import MANIFEST
 from nmt_cli.export.format import ExportFormat, require_packages
 from nmt_cli.export.parity import LARGE_SAMPLE_LINES, Parity, Sample, compare
 from nmt_cli.fs import atomic_folder, atomic_write_text, sha256_of_file
@@ -29,7 +33,6 @@ from nmt_cli.runs.folder import RunFolder
 from nmt_cli.runs.loading import LoadedRun, open_run
 
 FORMATS: dict[str, ExportFormat] = {"ctranslate2": ctranslate2, "onnx": onnx, "huggingface": huggingface}
-MANIFEST = "export.json"
 
 
 @dataclass(frozen=True)
@@ -65,15 +68,27 @@ def export(
     reasons = incompatibilities(loaded_run.recipe, format_name)
     if reasons:
         raise UserError(f"{run} cannot be exported to {format_name}: " + "; ".join(reasons))
+
+    def check(scratch: Path) -> Parity:
+        return _check_parity(loaded_run, export_format.load_engine(scratch, device, weight_type), weight_type, reporter)
+
+    return write_export(loaded_run, format_name, weight_type, out, check)
+
+
+def write_export(
+    run: LoadedRun, format_name: str, weight_type: str, out: Path, check: Callable[[Path], Parity]
+) -> ExportResult:
+    """Write a run, which is in float32 on the CPU, to the folder `out`, replacing what is there.
+
+    UserError, and nothing is kept, where `check`, which is given a folder with the export, sees a problem.
+    """
     with atomic_folder(out, marker=MANIFEST) as scratch:
-        loaded_run.tokenizers.save(scratch)
-        export_format.export_model(
-            loaded_run.model, loaded_run.tokenizers, loaded_run.recipe.search, scratch, weight_type
-        )
-        parity = _check_parity(loaded_run, export_format, weight_type, scratch, device, reporter)
+        run.tokenizers.save(scratch)
+        FORMATS[format_name].export_model(run.model, run.tokenizers, run.recipe.search, scratch, weight_type)
+        parity = check(scratch)
         if parity.problem is not None:
-            raise UserError(f"{run}: the export to {format_name} translates differently: {parity.problem}")
-        _write_manifest(loaded_run, format_name, weight_type, parity, scratch)
+            raise UserError(f"{run.folder.path}: the export to {format_name} translates differently: {parity.problem}")
+        _write_manifest(run, format_name, weight_type, parity, scratch)
         _delete_folder(out)
     return ExportResult(out, format_name, weight_type, parity)
 
@@ -103,13 +118,9 @@ def _find_format(format_name: str, quantization: str | None) -> tuple[ExportForm
     return export_format, weight_type
 
 
-def _check_parity(
-    run: LoadedRun, export_format: ExportFormat, weight_type: str, folder: Path, device: str, reporter: Reporter
-) -> Parity:
+def _check_parity(run: LoadedRun, exported_engine: Engine, weight_type: str, reporter: Reporter) -> Parity:
     """Translate a sample with the run and with its export, and compare."""
-    exported_engine = export_format.load_engine(folder, device, weight_type)
-    sample = _parity_sample(run)
-    exact = weight_type == "float32"
+    exact, sample = weight_type == "float32", parity_sample(run)
     parity = compare(TorchEngine(run.model), exported_engine, run.tokenizers, run.recipe.search, sample, exact=exact)
     if parity.bleu is None and not exact:
         reporter.warning(
@@ -118,22 +129,31 @@ def _check_parity(
     return parity
 
 
-def _parity_sample(run: LoadedRun) -> Sample:
+def parity_sample(run: LoadedRun) -> Sample:
     """Lines of the run's test or development text; random tokens if neither exists any more."""
-    path = run.folder.path
+    return _test_sample(run) or development_sample(run) or Sample(_random_lines(run.tokenizers), None)
+
+
+def _test_sample(run: LoadedRun) -> Sample | None:
+    side_files = [run.folder.path / f"test.{side}.txt" for side in SIDES]
+    if not all(side.is_file() for side in side_files):
+        return None
+    sources, references = ([line.decode() for line in read_lines(side)] for side in side_files)
+    return _head(run, sources, references)
+
+
+def development_sample(run: LoadedRun, split: Split | None = None) -> Sample | None:
+    """Lines of the development text, `split` or that of the prepared data; else of the test text, if there is one."""
+    if split is None:
+        prepared = Path("prepared") / str(run.folder.read_json("manifest.json").get("prepared"))
+        with suppress(DataError):
+            split = PreparedData(prepared).split("dev")
+    return _test_sample(run) if split is None else _head(run, split.sources, split.references)
+
+
+def _head(run: LoadedRun, sources: Sequence[str], references: Sequence[str]) -> Sample:
     tokenize = run.recipe.training.metric_tokenize or default_bleu_tokenizer(run.recipe.corpus.target)
-    side_files = [path / f"test.{side}.txt" for side in SIDES]
-    if all(side.is_file() for side in side_files):
-        sources, references = ([line.decode() for line in read_lines(side)] for side in side_files)
-        return Sample(sources[:LARGE_SAMPLE_LINES], references[:LARGE_SAMPLE_LINES], tokenize)
-    prepared = Path("prepared") / str(run.folder.read_json("manifest.json").get("prepared"))
-    try:
-        split = PreparedData(prepared).split("dev")
-    except DataError:
-        split = None
-    if split is not None:
-        return Sample(split.sources[:LARGE_SAMPLE_LINES], split.references[:LARGE_SAMPLE_LINES], tokenize)
-    return Sample(_random_lines(run.tokenizers), None)
+    return Sample(list(sources), list(references), tokenize).head(LARGE_SAMPLE_LINES)
 
 
 def _random_lines(tokenizers: Tokenizers, count: int = 100) -> list[str]:
@@ -155,7 +175,7 @@ def _write_manifest(run: LoadedRun, format_name: str, weight_type: str, parity: 
         "run": run.recipe.name,
         "recipe_hash": run.recipe.hash(),
         "checkpoint": run.update,
-        "weights": weights_digest(run.folder),
+        "weights": run.folder.checkpoints.best_weights_digest(),
         "files": {
             str(path.relative_to(folder)): sha256_of_file(path) for path in sorted(folder.rglob("*")) if path.is_file()
         },
@@ -165,8 +185,3 @@ def _write_manifest(run: LoadedRun, format_name: str, weight_type: str, parity: 
         | {package: version(package) for package in packages},
     }
     atomic_write_text(folder / MANIFEST, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
-
-
-def weights_digest(folder: RunFolder) -> str:
-    """SHA-256 of the weights of the run's best checkpoint."""
-    return str(folder.checkpoints.best().state["files"]["model.safetensors"])

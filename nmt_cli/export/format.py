@@ -2,13 +2,16 @@
 
 import importlib
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from nmt_cli.data.prepared.store import Tokenizers
+from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.engine import Engine
 from nmt_cli.errors import UserError
-from nmt_cli.models.contract import ModelConfig, TranslationModel
+from nmt_cli.models.configs import ModelConfig
+
+if TYPE_CHECKING:
+    from nmt_cli.models.contract import TranslationModel
 
 
 class ExportFormat(Protocol):
@@ -30,7 +33,7 @@ class ExportFormat(Protocol):
 
     def export_model(
         self,
-        model: TranslationModel[Any],
+        model: "TranslationModel[Any]",
         tokenizers: Tokenizers,
         search: SearchConfig,
         folder: Path,

@@ -14,16 +14,17 @@ from safetensors.torch import save_file
 from tokenizers import processors
 from torch import Tensor, nn
 
-from nmt_cli.data.prepared.store import Tokenizers
 from nmt_cli.data.tokenization.imported import ImportedTokenizerInfo
 from nmt_cli.data.tokenization.tokenizer import TextTokenizer
+from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.engine import Engine
 from nmt_cli.device import find_device
 from nmt_cli.models.attention import MultiHeadAttention
-from nmt_cli.models.contract import ModelConfig, TranslationModel
+from nmt_cli.models.configs import ModelConfig, TransformerConfig
+from nmt_cli.models.contract import TranslationModel
 from nmt_cli.models.positions import sinusoid_table
-from nmt_cli.models.transformer import Transformer, TransformerConfig
+from nmt_cli.models.transformer import Transformer
 from nmt_cli.vocabulary import SPECIAL_TOKENS, Vocabulary
 
 if TYPE_CHECKING:

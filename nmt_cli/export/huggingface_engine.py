@@ -6,7 +6,8 @@ from typing import Any
 
 import torch
 
-from nmt_cli.data.batching import batch_by_length, pad
+from nmt_cli.data.batching import pad
+from nmt_cli.data.length_batching import batch_by_length
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.engine import Engine, Hypothesis, TokenIds
 from nmt_cli.errors import UserError

@@ -13,10 +13,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from nmt_cli.data.prepared.store import Tokenizers
 from nmt_cli.data.tokenization.imported import ImportedTokenizer, ImportedTokenizerInfo
 from nmt_cli.data.tokenization.sentencepiece import SentencePieceModel, build_tokenizer, read_sentencepiece
 from nmt_cli.data.tokenization.tokenizer import MAX_TOKENIZER_FILE_BYTES, TextTokenizer
+from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
 from nmt_cli.errors import RunError
 from nmt_cli.fs import read_json
 from nmt_cli.vocabulary import Vocabulary

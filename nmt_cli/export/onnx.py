@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nmt_cli.data.prepared.store import Tokenizers
+from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.engine import Engine
 from nmt_cli.device import find_device
@@ -29,14 +29,8 @@ from nmt_cli.export.onnx_graphs import (
     next_tensors,
 )
 from nmt_cli.models import MODELS
-from nmt_cli.models.contract import (
-    Autoregressive,
-    ModelConfig,
-    NonAutoregressive,
-    Sequences,
-    TensorState,
-    TranslationModel,
-)
+from nmt_cli.models.configs import ModelConfig
+from nmt_cli.models.contract import Autoregressive, NonAutoregressive, Sequences, TensorState, TranslationModel
 
 PACKAGES: tuple[str, ...] = ("onnx", "onnxruntime")
 QUANTIZATIONS: tuple[str, ...] = ("float32",)

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from nmt_cli.decoding.torch_engine import ModelEngine
 from nmt_cli.fs import read_json
-from nmt_cli.models.contract import Autoregressive, ModelConfig, NamedTensors, NonAutoregressive, Sequences, TensorState
+from nmt_cli.models.configs import ModelConfig
+from nmt_cli.models.contract import Autoregressive, NamedTensors, NonAutoregressive, Sequences, TensorState
 from nmt_cli.vocabulary import Vocabulary
 
 

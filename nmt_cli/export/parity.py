@@ -1,14 +1,14 @@
 """The check that an exported model translates like its run.
 
 In float32 the texts must be equal: of 100 lines 99 in greedy search, and 97 at beam 5, where near ties and another
-stopping rule matter. Weights of fewer bits are judged by BLEU.
+stopping rule matter. Weights of fewer bits are judged by BLEU (and chrF).
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from nmt_cli.data.prepared.store import Tokenizers
+from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.engine import Engine
 from nmt_cli.evaluation.metrics import corpus_scores
@@ -16,7 +16,7 @@ from nmt_cli.inference.translator import Translator
 
 MIN_EQUAL_GREEDY, MIN_EQUAL_BEAM = 0.99, 0.97
 BEAM_SIZE = 5
-MAX_BLEU_DIFFERENCE = 0.3
+MAX_SCORE_DIFFERENCE = 0.3  # of BLEU and chrF
 SAMPLE_LINES, LARGE_SAMPLE_LINES = 100, 1000  # lines; if BLEU differs on the small sample, the large one decides
 
 
@@ -40,16 +40,19 @@ class Parity:
 
     lines: int
     greedy: float  # fraction of lines with the same text
-    beam: float
-    bleu: tuple[float, float] | None  # of the run and of the export, at beam 5
+    beam: float | None  # None: only greedy search was compared
+    bleu: tuple[float, float] | None  # of the run and of the export, at beam 5, or of what was compared
     signature: str | None  # sacreBLEU's
     problem: str | None  # why the export is rejected; None if it passes
+    chrf: tuple[float, float] | None = None
 
     @property
     def summary(self) -> str:
         """The comparison in one line, for the user."""
-        greedy, beam = (round(share * self.lines) for share in (self.greedy, self.beam))
-        comparison = f"of {self.lines} lines {greedy} are translated the same greedily, {beam} at beam {BEAM_SIZE}"
+        greedy = round(self.greedy * self.lines)
+        comparison = f"of {self.lines} lines {greedy} are translated the same greedily"
+        if self.beam is not None:
+            comparison += f", {round(self.beam * self.lines)} at beam {BEAM_SIZE}"
         if self.bleu is None:
             return comparison
         return f"{comparison}; BLEU {self.bleu[0]:.2f} here, {self.bleu[1]:.2f} there, {self.signature}"
@@ -68,23 +71,57 @@ def compare(
     small_sample = sample.head(SAMPLE_LINES)
     equal_shares = []
     for beam in (1, BEAM_SIZE):
-        overrides: dict[str, Any] = {"beam": beam, "n_best": 1, "sampling": False, "top_k": None, "top_p": None}
-        overrides |= {"repair_degenerate": False, "split": "none", "keep": "none"}  # compare the engines alone
-        config = search.model_copy(update=overrides)
+        config = _plain_search(search, beam)
         translations = [
             _translate(engine, tokenizers, config, small_sample) for engine in (original_engine, exported_engine)
         ]
         equal_lines = sum(a == b for a, b in zip(*translations, strict=True))
         equal_shares.append(equal_lines / max(1, len(small_sample.sources)))
     bleu, signature = _bleu_scores(small_sample, translations)
-    if not exact and _bleu_differs(bleu) and len(sample.sources) > SAMPLE_LINES:
+    if not exact and _differs(bleu) and len(sample.sources) > SAMPLE_LINES:
         large_sample = sample.head(LARGE_SAMPLE_LINES)
         translations = [
             _translate(engine, tokenizers, config, large_sample) for engine in (original_engine, exported_engine)
         ]
         bleu, signature = _bleu_scores(large_sample, translations)
-    problem = _text_problem(equal_shares, len(small_sample.sources)) if exact else _bleu_problem(bleu)
+    problem = _text_problem(equal_shares, len(small_sample.sources)) if exact else _score_problem("BLEU", bleu)
     return Parity(len(small_sample.sources), equal_shares[0], equal_shares[1], bleu, signature, problem)
+
+
+def compare_quantized(
+    float_engine: Engine, quantized_engine: Engine, tokenizers: Tokenizers, search: SearchConfig, sample: Sample
+) -> Parity:
+    """How greedy search with weights of fewer bits compares with float32, in BLEU and chrF on the whole sample.
+
+    Greedy search is fast, and a difference of the weights shows in it at least as well as at a beam.
+    """
+    assert sample.references is not None
+    config = _plain_search(search, 1)
+    float_texts, quantized_texts = (
+        _translate(engine, tokenizers, config, sample) for engine in (float_engine, quantized_engine)
+    )
+    results = [
+        corpus_scores(texts, [sample.references], ["bleu", "chrf"], tokenize=sample.tokenize)
+        for texts in (float_texts, quantized_texts)
+    ]
+    (float_bleu, float_chrf), (bleu, chrf) = ((result.score for result in scores) for scores in results)
+    equal_lines = sum(a == b for a, b in zip(float_texts, quantized_texts, strict=True))
+    problem = _score_problem("BLEU", (float_bleu, bleu)) or _score_problem("chrF", (float_chrf, chrf))
+    return Parity(
+        len(sample.sources),
+        equal_lines / max(1, len(sample.sources)),
+        None,
+        (float_bleu, bleu),
+        results[0][0].signature,
+        problem,
+        (float_chrf, chrf),
+    )
+
+
+def _plain_search(search: SearchConfig, beam: int) -> SearchConfig:
+    """The search with this beam and nothing around it, so that the engines alone are compared."""
+    overrides: dict[str, Any] = {"beam": beam, "n_best": 1, "sampling": False, "top_k": None, "top_p": None}
+    return search.model_copy(update=overrides | {"repair_degenerate": False, "split": "none", "keep": "none"})
 
 
 def _translate(engine: Engine, tokenizers: Tokenizers, config: SearchConfig, sample: Sample) -> list[str]:
@@ -104,8 +141,8 @@ def _bleu_scores(
     return (original_bleu.score, exported_bleu.score), original_bleu.signature
 
 
-def _bleu_differs(bleu: tuple[float, float] | None) -> bool:
-    return bleu is not None and abs(bleu[0] - bleu[1]) > MAX_BLEU_DIFFERENCE
+def _differs(scores: tuple[float, float] | None) -> bool:
+    return scores is not None and abs(scores[0] - scores[1]) > MAX_SCORE_DIFFERENCE
 
 
 def _text_problem(equal_shares: list[float], lines: int) -> str | None:
@@ -121,7 +158,10 @@ def _text_problem(equal_shares: list[float], lines: int) -> str | None:
     return None
 
 
-def _bleu_problem(bleu: tuple[float, float] | None) -> str | None:
-    if bleu is None or not _bleu_differs(bleu):
+def _score_problem(metric: str, scores: tuple[float, float] | None) -> str | None:
+    if scores is None or not _differs(scores):
         return None
-    return f"BLEU {bleu[1]:.2f} instead of {bleu[0]:.2f}, a difference of at most {MAX_BLEU_DIFFERENCE} is accepted"
+    return (
+        f"{metric} {scores[1]:.2f} instead of {scores[0]:.2f}, "
+        f"a difference of at most {MAX_SCORE_DIFFERENCE} is accepted"
+    )

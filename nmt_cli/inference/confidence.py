@@ -10,15 +10,16 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.engine import Engine, TokenIds
 from nmt_cli.errors import RunError
 from nmt_cli.fs import atomic_write_text, read_json
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 CONFIDENCE_FILE = "confidence.json"
 FEATURES = (
@@ -27,7 +28,7 @@ FEATURES = (
 SQUARED = ("mean", "length_ratio", "source_length")  # features whose squares are features, too
 RIDGE = 1.0  # precision of the normal prior of each weight of a standardised feature
 MAX_NEWTON_STEPS = 50
-Matrix = NDArray[np.float64]
+Matrix: TypeAlias = "NDArray[np.float64]"
 
 
 class TranslatedPart(NamedTuple):
@@ -90,6 +91,8 @@ class LogisticRegression:
     @classmethod
     def fit(cls, features: Matrix, labels: Sequence[bool]) -> "LogisticRegression":
         """Maximum a posteriori by Newton's method (iteratively reweighted least squares); `features` [N, F]."""
+        import numpy as np
+
         design = np.hstack([np.ones((len(features), 1)), features])
         targets = np.array(labels, dtype=np.float64)
         penalty = np.diag([1e-6, *[RIDGE] * features.shape[1]])
@@ -106,6 +109,8 @@ class LogisticRegression:
 
     def probabilities(self, features: Matrix) -> Matrix:
         """P(1) of each row of features [N, F]."""
+        import numpy as np
+
         return _sigmoid(features @ np.array(self.weights) + self.bias)
 
 
@@ -122,6 +127,8 @@ class Calibration:
     @classmethod
     def fit(cls, features: Matrix, good: Sequence[bool], corrupted: Matrix) -> "Calibration":
         """From features [N, F] of translations, which of them are good, and features of corrupted ones."""
+        import numpy as np
+
         means, deviations = features.mean(0), features.std(0) + 1e-6
         rows, corrupted_rows = (_expand(matrix, means, deviations) for matrix in (features, corrupted))
         intactness = LogisticRegression.fit(
@@ -134,6 +141,8 @@ class Calibration:
         """The confidence of each line, from 0 to 1."""
         if not features:
             return []
+        import numpy as np
+
         rows = _expand(np.array(features, dtype=np.float64), np.array(self.means), np.array(self.deviations))
         confidences: list[float] = (self.quality.probabilities(rows) * self.intactness.probabilities(rows)).tolist()
         return confidences
@@ -201,11 +210,15 @@ def calibration_key(engine: str, precision: str) -> str:
 
 def _expand(features: Matrix, means: Matrix, deviations: Matrix) -> Matrix:
     """Standardised features [N, F], none extreme, and some of their squares."""
+    import numpy as np
+
     standardised = np.clip((features - means) / deviations, -8.0, 8.0)
     squares = standardised[:, [FEATURES.index(name) for name in SQUARED]] ** 2
     return np.hstack([standardised, squares])
 
 
 def _sigmoid(values: Matrix) -> Matrix:
+    import numpy as np
+
     sigmoid: Matrix = 1.0 / (1.0 + np.exp(-np.clip(values, -50.0, 50.0)))
     return sigmoid

@@ -20,6 +20,7 @@ from nmt_cli.data.sources.files import BOM, read_lines, reject_wide_encodings
 from nmt_cli.errors import DataError
 
 MAX_LINES_PER_READ = 4096  # lines per block where no partitioner decides
+FIRST_BLOCK_LINES = 256  # lines of the first one; each is twice as long as the last, so that work begins at once
 READ_SIZE_BYTES = 1 << 16  # bytes read at a time
 MAX_BLOCK_BYTES = 1 << 18  # bytes of the lines of one block
 MAX_BUFFERED_BYTES = 1 << 20  # bytes buffered before reading pauses, unless they are all one line
@@ -70,6 +71,11 @@ class LineReader:
     def fill(self, line_count: int) -> None:
         """Read until this many lines are buffered or no more have arrived; block only for the first one."""
         while self.should_read and len(self) < line_count and (not len(self) or self.readable()):
+            self.read()
+
+    def fill_ready(self, line_count: int) -> None:
+        """Read until this many lines are buffered or no more have arrived, without waiting."""
+        while self.should_read and len(self) < line_count and self.readable():
             self.read()
 
     def read(self) -> None:
@@ -205,15 +211,25 @@ class BlockReader:
         self.lookahead_lines = MAX_LINES_PER_READ if partitioner is None else partitioner.lookahead_lines
         self._prefixes = None if prefix_path is None else read_prefixes(prefix_path)
         self._error: DataError | None = None
+        self.block_lines = FIRST_BLOCK_LINES  # of the next block, where no partitioner decides
 
     def __iter__(self) -> Iterator[LineBlock]:
         """All blocks, waiting for input; the error, if any, is raised after the last one."""
-        while not self.finished:
-            self.lines.fill(self.lookahead_lines)
-            block = self.next_block()
-            if block is not None:
-                yield block
+        while (block := self.next_ready_block(wait=True)) is not None:
+            yield block
         self.raise_error()
+
+    def next_ready_block(self, *, wait: bool) -> LineBlock | None:
+        """A block of the lines that have arrived; None after the last one, or where nothing has and `wait` is off."""
+        while not self.finished:
+            if wait:
+                self.lines.fill(self.lookahead_lines)
+            else:
+                self.lines.fill_ready(self.lookahead_lines)
+            block = self.next_block()
+            if block is not None or not wait:
+                return block
+        return None
 
     @property
     def finished(self) -> bool:
@@ -225,7 +241,11 @@ class BlockReader:
         available = min(len(self.lines), self.lookahead_lines)
         if not available:
             return None
-        lines = self.lines.take(available if self.partitioner is None else self.partitioner.next_block_size(available))
+        if self.partitioner is None:
+            lines = self.lines.take(min(available, self.block_lines))
+            self.block_lines = min(2 * self.block_lines, MAX_LINES_PER_READ)
+        else:
+            lines = self.lines.take(self.partitioner.next_block_size(available))
         if self.strict:
             lines = self._valid_lines(lines)
         if self._prefixes is None:

@@ -2,14 +2,14 @@
 
 import copy
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
-from nmt_cli.data.batching import batch_by_length
-from nmt_cli.data.prepared.store import Tokenizers
+from nmt_cli.data.length_batching import batch_by_length
 from nmt_cli.data.text_profile import TextProfile, UnknownShares, fallback_share
+from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.engine import Engine, Hypothesis, TokenIds
 from nmt_cli.inference.confidence import Assessment, Calibration, TranslatedPart, assess
@@ -72,7 +72,13 @@ class Translator:
         return variant
 
     def translate(self, lines: Sequence[str], prefixes: Sequence[str] | None = None) -> list[Translation]:
-        """One translation per line, in the order of the lines; that of a blank line is empty.
+        """One translation per line; see `start`."""
+        return self.start(lines, prefixes)()
+
+    def start(self, lines: Sequence[str], prefixes: Sequence[str] | None = None) -> Callable[[], list[Translation]]:
+        """Begin to translate lines; the function returned waits for the translations.
+
+        One translation per line, in the order of the lines; that of a blank line is empty.
 
         `prefixes`, one per line, are texts that the translations begin with; white space around them is ignored. A
         line is translated sentence by sentence (search.split), and what holds nothing to translate is copied
@@ -84,7 +90,17 @@ class Translator:
             if prefix.strip():
                 self.planner.set_prefix(plan, prefix)
         units = [unit for plan in plans for unit in plan.units if unit.given is None]
-        hypotheses = self._search(units, self.config)
+        finish_search = self._start_search(units, self.config)
+
+        def finish() -> list[Translation]:
+            return self._finish(plans, units, finish_search())
+
+        return finish
+
+    def _finish(
+        self, plans: list[LinePlan], units: list[TranslationUnit], hypotheses: list[list[DecodedHypothesis]]
+    ) -> list[Translation]:
+        """Repair and score hypotheses, and join those of a line."""
         diagnoses: list[Diagnosis | None] = [None] * len(units)
         if self.config.repair_degenerate:
             sources = [SourceText(unit.read_text, len(unit.source_ids), unit.prefix) for unit in units]
@@ -92,7 +108,7 @@ class Translator:
                 sources,
                 hypotheses,
                 self.config,
-                lambda indices, config: self._search([units[index] for index in indices], config),
+                lambda indices, config: self._start_search([units[index] for index in indices], config)(),
             )
         assessments = self._assess(plans, hypotheses) if self.assess else [{}] * len(plans)
         searched = iter(
@@ -215,16 +231,30 @@ class Translator:
             return None
         return [] if unit.source_ids else [(word, word) for word in range(len(unit.segment.text.split()))]
 
-    def _search(self, units: Sequence[TranslationUnit], config: SearchConfig) -> list[list[DecodedHypothesis]]:
-        """Hypotheses of each unit, best first; units of similar length are searched together."""
-        hypotheses: list[list[Hypothesis]] = [[] for _ in units]
+    def _start_search(
+        self, units: Sequence[TranslationUnit], config: SearchConfig
+    ) -> Callable[[], list[list[DecodedHypothesis]]]:
+        """Begin the search for each unit's hypotheses, best first; units of similar length are searched together."""
         max_batch_positions = self.engine.max_batch_positions(config)
+        batches = []
         for indices in batch_by_length([len(unit.source_ids) + 1 for unit in units], max_batch_positions):
             prefixes = [units[index].prefix_ids for index in indices]
             sources = [units[index].source_ids for index in indices]
-            batch_hypotheses = self.engine.search(sources, config, prefixes if any(prefixes) else None)
-            for index, unit_hypotheses in zip(indices, batch_hypotheses, strict=True):
-                hypotheses[index] = unit_hypotheses
+            batches.append((indices, self.engine.start_search(sources, config, prefixes if any(prefixes) else None)))
+
+        def finish() -> list[list[DecodedHypothesis]]:
+            hypotheses: list[list[Hypothesis]] = [[] for _ in units]
+            for indices, finish_batch in batches:
+                for index, unit_hypotheses in zip(indices, finish_batch(), strict=True):
+                    hypotheses[index] = unit_hypotheses
+            return self._decode(units, hypotheses)
+
+        return finish
+
+    def _decode(
+        self, units: Sequence[TranslationUnit], hypotheses: list[list[Hypothesis]]
+    ) -> list[list[DecodedHypothesis]]:
+        """The hypotheses with their texts: without <unk>, and without a final stop that the source does not have."""
         texts = iter(
             self.tokenizers.target.decode(
                 [hypothesis.ids for unit_hypotheses in hypotheses for hypothesis in unit_hypotheses]
@@ -368,11 +398,14 @@ class Translator:
     def _align_tokens(
         self, pairs: Sequence[tuple[TokenIds, TokenIds]], tokens: Sequence[tuple[list[str], list[str]]]
     ) -> list[Alignment | None]:
-        from nmt_cli.decoding.word_alignment import word_alignment
+        all_weights = self._attention(pairs)
+        if not any(weights is not None for weights in all_weights):
+            return [None] * len(pairs)
+        from nmt_cli.decoding.word_alignment import word_alignment  # with torch, which made the weights
 
         return [
             None if weights is None else word_alignment(weights, *pair_tokens)
-            for weights, pair_tokens in zip(self._attention(pairs), tokens, strict=True)
+            for weights, pair_tokens in zip(all_weights, tokens, strict=True)
         ]
 
     def _attention(self, pairs: Sequence[tuple[TokenIds, TokenIds]]) -> list[Any]:

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from nmt_cli.config import Section
+from nmt_cli.models.configs import ModelConfig
 from nmt_cli.vocabulary import Vocabulary
 
 MAX_CPU_CHUNK_POSITIONS = 1024  # padding included; `Sequences.chunks` are no larger
@@ -77,27 +77,6 @@ class SelfAttentionWeights(NamedTuple):
 
     source: Tensor | None  # [B, layers, heads, S, S]
     target: Tensor | None  # [B, layers, heads, T, T]
-
-
-class ModelConfig(Section):
-    """What every model's section of a recipe offers."""
-
-    type: str
-    """Name in the registry of models."""
-
-    @property
-    def has_attention(self) -> bool:
-        """Whether a model of this configuration can return weights over the source (`Autoregressive.attention`)."""
-        return False
-
-    def errors(self, joint_vocabulary: bool) -> list[str]:
-        """Options that contradict each other, each as `key: what is wrong`."""
-        return []
-
-    @classmethod
-    def tiny_configs(cls) -> list[Self]:
-        """Configurations of a few thousand parameters that together use every value of every option."""
-        raise NotImplementedError
 
 
 class State(ABC):

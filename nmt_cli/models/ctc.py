@@ -3,48 +3,18 @@
 Legend: B batch, S source, K = upsample, U = S * K emitted positions, D model width, V vocabulary.
 """
 
-from typing import Literal, Self
-
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
 from nmt_cli.models.attention import additive_mask
+from nmt_cli.models.configs import CTCConfig
 from nmt_cli.models.contract import NonAutoregressive, Sequences
 from nmt_cli.models.dropout import Dropout
 from nmt_cli.models.embedding import Embedding
-from nmt_cli.models.layers import LayerConfig, SelfAttentionLayer, initialize_weights, make_final_normalization
+from nmt_cli.models.layers import SelfAttentionLayer, initialize_weights, make_final_normalization
 from nmt_cli.models.linear import Linear
 from nmt_cli.models.positions import make_positions
 from nmt_cli.vocabulary import Vocabulary
-
-
-class CTCConfig(LayerConfig):
-    """Options of the CTC model."""
-
-    type: Literal["ctc"] = "ctc"
-    encoder_layers: int = Field(default=6, ge=1)
-    """Layers before each state is split into positions."""
-    decoder_layers: int = Field(default=6, ge=0)
-    """Layers after the split; they attend to all positions, too."""
-    upsample: int = Field(default=3, ge=1, le=10)
-    """Positions per source token; a target can't be longer than all of them."""
-    tied_embeddings: Literal["all", "none"] = "all"
-    """Share one table between source and output; or not."""
-
-    @classmethod
-    def tiny_configs(cls) -> list[Self]:
-        """See `ModelConfig.tiny_configs`."""
-        base = {"d_model": 16, "heads": 4, "encoder_layers": 1, "decoder_layers": 1, "d_ff": 32}
-        variants: list[dict[str, object]] = [
-            {},
-            {"norm_position": "post", "positions": "learned", "activation": "gelu", "upsample": 2},
-            {"positions": "rotary", "norm": "rms", "activation": "swiglu", "key_value_heads": 2},
-            {"positions": "sinusoidal_halves", "activation": "swish", "tied_embeddings": "none"},
-            {"positions": "none", "scaled_attention": False, "decoder_layers": 0},
-            {"positions": "sinusoidal_marianmt"},
-        ]
-        return [cls.model_validate(base | {"dropout": 0.0} | variant) for variant in variants]
 
 
 class CTC(NonAutoregressive[CTCConfig]):

@@ -4,55 +4,20 @@ Legend: B batch, S source, T target, D model width, H heads, V vocabulary, W hyp
 """
 
 from dataclasses import dataclass
-from typing import Literal, Self, cast
+from typing import Self, cast
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
 from nmt_cli.models.attention import additive_mask
+from nmt_cli.models.configs import DecoderOnlyConfig
 from nmt_cli.models.contract import Autoregressive, ExportableState, SelfAttentionWeights, Sequences, TensorState
 from nmt_cli.models.dropout import Dropout
 from nmt_cli.models.embedding import Embedding
 from nmt_cli.models.kv_cache import BatchSelection, GrowingKVCache, KVCache
-from nmt_cli.models.layers import LayerConfig, SelfAttentionLayer, initialize_weights, make_final_normalization
+from nmt_cli.models.layers import SelfAttentionLayer, initialize_weights, make_final_normalization
 from nmt_cli.models.positions import make_positions
 from nmt_cli.vocabulary import Vocabulary
-
-
-class DecoderOnlyConfig(LayerConfig):
-    """Options of the decoder-only model."""
-
-    type: Literal["decoder_only"] = "decoder_only"
-    layers: int = Field(default=6, ge=1)
-    """Layers of the stack."""
-    source_attention: Literal["bidirectional", "causal"] = "bidirectional"
-    """What a source token attends to: the whole source (a prefix language model) or only what precedes it."""
-
-    @property
-    def has_attention(self) -> bool:
-        """Always."""
-        return True
-
-    @classmethod
-    def tiny_configs(cls) -> list[Self]:
-        """See `ModelConfig.tiny_configs`."""
-        base = {"d_model": 16, "heads": 4, "layers": 2, "d_ff": 32, "dropout": 0.0}
-        variants: list[dict[str, object]] = [
-            {"activation": "gelu"},
-            {"source_attention": "causal", "norm_position": "post", "positions": "learned"},
-            {
-                "positions": "rotary",
-                "norm": "rms",
-                "activation": "swiglu",
-                "key_value_heads": 2,
-                "tied_embeddings": "target",
-            },
-            {"positions": "none", "source_attention": "causal", "activation": "swish", "tied_embeddings": "none"},
-            {"positions": "sinusoidal_halves", "activation": "relu", "scaled_attention": False},
-            {"positions": "sinusoidal_marianmt", "layers": 1},
-        ]
-        return [cls.model_validate(base | variant) for variant in variants]
 
 
 @dataclass

@@ -1,16 +1,14 @@
 """The position-wise feed-forward network of a Transformer layer."""
 
 from collections.abc import Callable
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from nmt_cli.models.configs import Activation
 from nmt_cli.models.dropout import Dropout
 from nmt_cli.models.linear import Linear
-
-Activation = Literal["relu", "gelu", "swish", "swiglu"]
 
 
 def _relu(x: Tensor) -> Tensor:

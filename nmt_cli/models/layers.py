@@ -4,85 +4,14 @@ Legend: B batch, S source, T target, D model width, H heads, G key-value heads, 
 W hypotheses per sentence.
 """
 
-from typing import Literal, get_args
-
-from pydantic import Field
 from torch import Tensor, nn
 
 from nmt_cli.models.attention import MultiHeadAttention
-from nmt_cli.models.contract import ModelConfig
+from nmt_cli.models.configs import LayerConfig
 from nmt_cli.models.dropout import Dropout
-from nmt_cli.models.feed_forward import Activation, FeedForward
+from nmt_cli.models.feed_forward import FeedForward
 from nmt_cli.models.kv_cache import KVCache
-from nmt_cli.models.positions import PositionOffset, PositionType, apply_rotary
-
-NormalizationType = Literal["layer", "rms"]
-
-
-class LayerConfig(ModelConfig):
-    """Options of every model that is made of Transformer layers."""
-
-    d_model: int = Field(default=512, ge=1)
-    """Width of embeddings and layers."""
-    heads: int = Field(default=8, ge=1)
-    """Attention heads per layer; divides d_model."""
-    key_value_heads: int | None = Field(default=None, ge=1)
-    """Heads that have keys and values of their own (Ainslie et al. 2023); null: all of them."""
-    d_ff: int = Field(default=2048, ge=1)
-    """Inner width of the feed-forward networks."""
-    activation: Activation = "relu"
-    """Activation of the feed-forward networks."""
-    norm: NormalizationType = "layer"
-    """Layer normalisation or RMSNorm."""
-    norm_epsilon: float = Field(default=1e-6, gt=0, lt=1)
-    """Added to the variance; 1e-5 in many other programs, such as MarianMT in transformers."""
-    norm_position: Literal["pre", "post"] = "pre"
-    """Normalise the input of each sub-layer (pre) or the sum after it, as in the paper (post)."""
-    positions: PositionType = "sinusoidal"
-    """How positions are encoded; rotary is applied to queries and keys."""
-    max_positions: int = Field(default=1024, ge=8)
-    """Number of positions if they are learned."""
-    scaled_attention: bool = True
-    """Divide dot products by the square root of the head width."""
-    dropout: float = Field(default=0.1, ge=0, lt=1)
-    """Rate after each sub-layer and on embeddings."""
-    attention_dropout: float = Field(default=0.0, ge=0, lt=1)
-    """Rate on attention weights."""
-    activation_dropout: float = Field(default=0.0, ge=0, lt=1)
-    """Rate inside the feed-forward networks."""
-    tied_embeddings: Literal["all", "target", "none"] = "all"
-    """Share one table between source, target and output; between target and output; or not."""
-
-    @property
-    def kv_heads(self) -> int:
-        """G."""
-        return self.key_value_heads or self.heads
-
-    @property
-    def kv_cache_per_layer(self) -> int:
-        """Elements in the keys and values of a position in one layer."""
-        return 2 * self.kv_heads * self.d_model // self.heads
-
-    def errors(self, joint_vocabulary: bool) -> list[str]:
-        """Options that contradict each other."""
-        errors = []
-        if self.d_model % self.heads:
-            errors.append(f"heads: d_model {self.d_model} is not divisible by heads {self.heads}")
-        elif self.positions == "rotary" and self.d_model // self.heads % 2:
-            errors.append("positions: rotary needs an even head width (d_model / heads)")
-        if self.heads % self.kv_heads:
-            errors.append(f"key_value_heads: heads {self.heads} is not divisible by {self.kv_heads}")
-        if self.tied_embeddings == "all" and not joint_vocabulary:
-            choices = get_args(type(self).model_fields["tied_embeddings"].annotation)
-            alternatives = " or ".join(choices[1:])
-            errors.append(f"tied_embeddings: all needs tokenizer.joint: true; use {alternatives}")
-        return errors
-
-    def warnings(self) -> list[str]:
-        """Options that have no effect."""
-        if self.positions != "learned" and self.non_default("max_positions"):
-            return [f"max_positions: does nothing with positions: {self.positions}"]
-        return []
+from nmt_cli.models.positions import PositionOffset, apply_rotary
 
 
 def initialize_weights(model: nn.Module, *, tied_output: nn.Linear | None) -> None:

@@ -4,14 +4,13 @@ Positions count real tokens from 0. Legend: B batch, T length, D model width, H 
 """
 
 from functools import lru_cache
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from nmt_cli.models.configs import PositionType, SinusoidType
+
 PositionOffset = int | Tensor  # position of the first token, one for all sentences or [B]; or of each token, [B, T]
-SinusoidType = Literal["sinusoidal", "sinusoidal_halves", "sinusoidal_marianmt"]
-PositionType = Literal["sinusoidal", "sinusoidal_halves", "sinusoidal_marianmt", "learned", "rotary", "none"]
 
 
 def sinusoid_table(length: int, d_model: int, kind: SinusoidType = "sinusoidal") -> Tensor:

@@ -4,16 +4,14 @@ Legend: B batch, S source positions, E input width, U hidden width ("units"), M 
 R readout width, N = B * W hypotheses.
 """
 
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from nmt_cli.models.configs import CellType
 from nmt_cli.models.dropout import Dropout
 from nmt_cli.models.linear import Linear
 
-CellType = Literal["lstm", "gru"]
 LayerStates = list[tuple[Tensor, ...]]  # for each layer (h,) or (h, c), each [N, U]
 
 

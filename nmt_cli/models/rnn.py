@@ -5,131 +5,26 @@ V vocabulary, W hypotheses per sentence, N = B * W.
 """
 
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Self
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
-from nmt_cli.models.contract import Autoregressive, ExportableState, ModelConfig, Sequences, TensorState
+from nmt_cli.models.configs import RNNConfig
+from nmt_cli.models.contract import Autoregressive, ExportableState, Sequences, TensorState
 from nmt_cli.models.dropout import Dropout
 from nmt_cli.models.embedding import Embedding
 from nmt_cli.models.linear import Linear
 from nmt_cli.models.recurrent import (
     CellStack,
-    CellType,
     LayerStates,
     Readout,
     RecurrentEncoder,
     initialize_weights,
     reverse_sequences,
 )
-from nmt_cli.models.rnn_attention import AttentionType, EncoderMemory, RNNAttention
+from nmt_cli.models.rnn_attention import EncoderMemory, RNNAttention
 from nmt_cli.vocabulary import Vocabulary
-
-
-class RNNConfig(ModelConfig):
-    """Options of the recurrent models; the defaults are RNNsearch (Bahdanau et al. 2015)."""
-
-    type: Literal["rnn"] = "rnn"
-    attention: AttentionType = "additive"
-    """none: one fixed vector, read at every step as in Cho et al. 2014; additive: computed from the previous
-    state, as in RNNsearch; the others from the current state, as in Luong et al. 2015."""
-    cell: CellType = "gru"
-    """Recurrent unit."""
-    embedding_size: int = Field(default=256, ge=1)
-    """Width of word vectors."""
-    hidden_size: int = Field(default=512, ge=1)
-    """Units of the decoder."""
-    encoder_hidden_size: int | None = Field(default=None, ge=1)
-    """Units per direction of the encoder; null: hidden_size."""
-    encoder_layers: int = Field(default=1, ge=1)
-    """Layers of the encoder."""
-    decoder_layers: int = Field(default=1, ge=1)
-    """Layers of the decoder."""
-    bidirectional: bool = True
-    """Read the source in both directions."""
-    reverse_source: bool = False
-    """Read the source from its last word to its first (Sutskever et al. 2014)."""
-    readout: Literal["tanh", "maxout"] = "tanh"
-    """How state, word and context are combined into the readout that predicts (maxout: Bahdanau et al. 2015,
-    appendix A.2.2)."""
-    readout_size: int | None = Field(default=None, ge=1)
-    """Width of the readout; null: embedding_size."""
-    input_feeding: bool = True
-    """Feed the attentional vector to the next step (not with additive attention)."""
-    scaled_attention: bool = False
-    """Divide dot and general scores by the square root of hidden_size."""
-    local_window: int | None = Field(default=None, ge=1)
-    """Radius of predictive local attention (Luong et al. 2015, local-p); null: global."""
-    tied_embeddings: Literal["all", "target", "none"] = "target"
-    """Share one table between source, target and output; between target and output; or not."""
-    dropout: float = Field(default=0.2, ge=0, lt=1)
-    """Rate on embeddings, between layers and on the readout."""
-
-    @property
-    def has_attention(self) -> bool:
-        """Whether the decoder has more than one fixed vector."""
-        return self.attention != "none"
-
-    @property
-    def encoder_units(self) -> int:
-        """Units per direction of the encoder."""
-        return self.encoder_hidden_size or self.hidden_size
-
-    @property
-    def memory_size(self) -> int:
-        """M, the units of all directions of the encoder."""
-        return self.encoder_units * (2 if self.bidirectional else 1)
-
-    def errors(self, joint_vocabulary: bool) -> list[str]:
-        """Options that contradict each other."""
-        errors = []
-        if self.attention in ("dot", "cosine") and self.memory_size != self.hidden_size:
-            errors.append(
-                f"attention: {self.attention} needs an encoder as wide as the decoder, "
-                f"{self.hidden_size} units and not {self.memory_size}; set encoder_hidden_size "
-                "(of each direction), or use general"
-            )
-        if self.local_window is not None and self.attention in ("none", "additive"):
-            errors.append(f"local_window: does not go with attention {self.attention}")
-        if self.scaled_attention and self.attention not in ("dot", "general"):
-            errors.append("scaled_attention: goes with attention dot or general only")
-        if self.readout == "maxout" and self.attention not in ("none", "additive"):
-            errors.append("readout: maxout goes with attention additive or none only")
-        if self.tied_embeddings != "none" and self.readout_size not in (None, self.embedding_size):
-            errors.append(
-                f"readout_size: {self.readout_size} is not embedding_size {self.embedding_size}; "
-                "tied_embeddings needs them equal"
-            )
-        if self.tied_embeddings == "all" and not joint_vocabulary:
-            errors.append("tied_embeddings: all needs tokenizer.joint: true; use target or none")
-        return errors
-
-    def warnings(self) -> list[str]:
-        """Options that have no effect."""
-        if self.attention in ("none", "additive") and self.non_default("input_feeding"):
-            return [f"input_feeding: does nothing with attention: {self.attention}"]
-        return []
-
-    @classmethod
-    def tiny_configs(cls) -> list[Self]:
-        """See `ModelConfig.tiny_configs`."""
-        base = {"embedding_size": 12, "hidden_size": 16, "dropout": 0.0}
-        variants: list[dict[str, object]] = [
-            {},
-            {"cell": "lstm", "readout": "maxout", "tied_embeddings": "none", "readout_size": 10},
-            {"attention": "none", "cell": "lstm", "reverse_source": True, "bidirectional": False},
-            {"attention": "none", "tied_embeddings": "all", "encoder_layers": 2, "decoder_layers": 2},
-            {"attention": "dot", "bidirectional": False, "cell": "lstm", "decoder_layers": 2},
-            {"attention": "dot", "bidirectional": False, "scaled_attention": True, "local_window": 2},
-            {"attention": "general", "input_feeding": False},
-            {"attention": "concat", "encoder_layers": 2},
-            {"attention": "cosine", "bidirectional": False},
-            {"attention": "dot", "encoder_hidden_size": 8, "encoder_layers": 2},
-            {"attention": "none", "encoder_hidden_size": 10},
-        ]
-        return [cls.model_validate(base | variant) for variant in variants]
 
 
 @dataclass

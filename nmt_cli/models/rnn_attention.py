@@ -4,16 +4,15 @@ Legend: B batch, W queries per sentence, S source positions, U decoder units, M 
 """
 
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Self
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from nmt_cli.models.configs import AttentionType
 from nmt_cli.models.contract import NamedTensors
 from nmt_cli.models.linear import Linear
-
-AttentionType = Literal["none", "additive", "dot", "general", "concat", "cosine"]
 
 
 class FeedForwardScore(nn.Module):

@@ -5,13 +5,13 @@ W hypotheses per sentence.
 """
 
 from dataclasses import dataclass
-from typing import Literal, Self, cast
+from typing import Self, cast
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
 from nmt_cli.models.attention import additive_mask, attention_dtype, causal_bias
+from nmt_cli.models.configs import TransformerConfig
 from nmt_cli.models.contract import Autoregressive, ExportableState, SelfAttentionWeights, Sequences, TensorState
 from nmt_cli.models.dropout import Dropout
 from nmt_cli.models.embedding import Embedding
@@ -19,7 +19,6 @@ from nmt_cli.models.kv_cache import BatchSelection, GrowingKVCache, KVCache, col
 from nmt_cli.models.layers import (
     CrossAttention,
     FeedForwardSublayer,
-    LayerConfig,
     SelfAttention,
     SelfAttentionLayer,
     initialize_weights,
@@ -27,41 +26,6 @@ from nmt_cli.models.layers import (
 )
 from nmt_cli.models.positions import make_positions
 from nmt_cli.vocabulary import Vocabulary
-
-
-class TransformerConfig(LayerConfig):
-    """Options of the Transformer; the defaults are the base model, with pre-norm layers."""
-
-    type: Literal["transformer"] = "transformer"
-    encoder_layers: int = Field(default=6, ge=1)
-    """Layers of the encoder."""
-    decoder_layers: int = Field(default=6, ge=1)
-    """Layers of the decoder; few layers make translation fast (Kasai et al. 2021)."""
-
-    @property
-    def has_attention(self) -> bool:
-        """Always."""
-        return True
-
-    @classmethod
-    def tiny_configs(cls) -> list[Self]:
-        """See `ModelConfig.tiny_configs`."""
-        base = {"d_model": 16, "heads": 4, "encoder_layers": 2, "decoder_layers": 2, "d_ff": 32, "dropout": 0.0}
-        variants: list[dict[str, object]] = [
-            {},
-            {"norm_position": "post", "positions": "learned", "activation": "gelu"},
-            {"positions": "rotary", "norm": "rms", "activation": "swiglu", "key_value_heads": 2},
-            {"positions": "none", "activation": "swish", "tied_embeddings": "target"},
-            {"positions": "sinusoidal_halves", "tied_embeddings": "none", "scaled_attention": False},
-            {
-                "decoder_layers": 1,
-                "key_value_heads": 1,
-                "norm": "rms",
-                "norm_position": "post",
-                "positions": "sinusoidal_marianmt",
-            },
-        ]
-        return [cls.model_validate(base | variant) for variant in variants]
 
 
 class _DecoderLayer(nn.Module):

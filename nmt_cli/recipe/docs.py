@@ -1,17 +1,20 @@
 """Every key of a recipe with its default and meaning, made from the code."""
 
+import ast
+import inspect
 import re
+from itertools import pairwise
+from textwrap import dedent
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
 from nmt_cli.config import Section
 from nmt_cli.data.config import CorpusConfig
-from nmt_cli.data.sources.download import Download
-from nmt_cli.data.sources.file_source import ParallelTextConfig
+from nmt_cli.data.sources.config import Download, ParallelTextConfig
 from nmt_cli.data.tokenization.tokenizer import TokenizerConfig
 from nmt_cli.decoding.config import SearchConfig
-from nmt_cli.models import MODELS
+from nmt_cli.models import MODELS, config_class
 from nmt_cli.training.config import TrainingConfig
 
 HEADER = """# Every key of a recipe
@@ -39,7 +42,7 @@ def recipe_reference() -> str:
         ("corpus.dev, corpus.test, and each entry of the list corpus.train", ParallelTextConfig),
         ("corpus.download", Download),
         ("tokenizer", TokenizerConfig),
-        *((f"model, type: {name}", model.config_class) for name, model in MODELS.items()),
+        *((f"model, type: {name}", config_class(name)) for name in MODELS),
         ("training", TrainingConfig),
         ("search", SearchConfig),
     ]
@@ -51,8 +54,9 @@ def section_options(section_class: type[Section]) -> list[tuple[str, str, str]]:
 
     The name of a model is no option of the model.
     """
+    texts = _attribute_docstrings(section_class)
     return [
-        (key, "" if field.is_required() else _format_default(field.default), _description(field))
+        (key, "" if field.is_required() else _format_default(field.default), _description(field, texts.get(key, "")))
         for key, field in section_class.model_fields.items()
         if key != "type" or section_class is TokenizerConfig
     ]
@@ -75,8 +79,26 @@ def _format_default(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _description(field: FieldInfo) -> str:
-    text = " ".join((field.description or "").split())
+def _attribute_docstrings(section_class: type[Section]) -> dict[str, str]:
+    """The text under each field of a section.
+
+    Read here, from the source: pydantic would read it whenever a section is imported.
+    """
+    texts = {}
+    for base in reversed(section_class.__mro__):
+        if not issubclass(base, Section):
+            continue
+        (class_definition,) = ast.parse(dedent(inspect.getsource(base))).body
+        assert isinstance(class_definition, ast.ClassDef)
+        for statement, following in pairwise(class_definition.body):
+            match statement, following:
+                case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
+                    texts[name] = text
+    return texts
+
+
+def _description(field: FieldInfo, docstring: str) -> str:
+    text = " ".join(docstring.split())
     choices = _choices(field.annotation)
     if len(choices) < 2 or set(choices) <= set(re.findall(r"\w+", text)):
         return text

@@ -15,8 +15,8 @@ from nmt_cli.data.config import CorpusConfig
 from nmt_cli.data.tokenization.tokenizer import TokenizerConfig
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.errors import RecipeError, suggest
-from nmt_cli.models import MODELS
-from nmt_cli.models.contract import ModelConfig
+from nmt_cli.models import MODELS, config_class
+from nmt_cli.models.configs import ModelConfig
 from nmt_cli.recipe.aliases import rename_content_keys, rename_line_numbers, rename_override_keys
 from nmt_cli.recipe.overrides import KeyPath, apply_overrides, parse_overrides
 from nmt_cli.recipe.paths import find_recipe, read_recipe_text
@@ -72,7 +72,13 @@ class _UnionMismatch(NamedTuple):
     value: Any
 
 
-def load_recipe(recipe: str | Path, overrides: Sequence[str] = (), reporter: Reporter | None = None) -> Recipe:
+def load_recipe(
+    recipe: str | Path,
+    overrides: Sequence[str] = (),
+    reporter: Reporter | None = None,
+    *,
+    checked_sections: Sequence[str] = SECTIONS,
+) -> Recipe:
     """Read a recipe by path or by the name of a shipped one, with `section.key=value` overrides.
 
     `reporter`, if given, warns of old names of keys in the file. RecipeError lists every problem.
@@ -100,7 +106,9 @@ def load_recipe(recipe: str | Path, overrides: Sequence[str] = (), reporter: Rep
     override_errors += apply_overrides(content, parsed_overrides)
     overridden = frozenset(override.path for override in parsed_overrides)
     try:
-        loaded = build_recipe(content, str(path), line_numbers, path.absolute().parent, overridden)
+        loaded = build_recipe(
+            content, str(path), line_numbers, path.absolute().parent, overridden, checked_sections=checked_sections
+        )
     except RecipeError as error:
         raise RecipeError([*errors, *error.errors, *override_errors]) from error
     if errors or override_errors:
@@ -108,9 +116,14 @@ def load_recipe(recipe: str | Path, overrides: Sequence[str] = (), reporter: Rep
     return loaded
 
 
-def load_run_recipe(path: Path) -> Recipe:
-    """The recipe of a run; keys that came after it was written have the value with which everything is as it was."""
-    recipe = load_recipe(path)
+def load_run_recipe(path: Path, overrides: Sequence[str] = (), *, checked_sections: Sequence[str] = SECTIONS) -> Recipe:
+    """The recipe of a run, with overrides; keys that came after it was written have the value with which everything is
+    as it was.
+
+    What was right when the run was trained, such as whether there is its corpus, need not be checked again, which takes
+    time: `checked_sections`.
+    """
+    recipe = load_recipe(path, overrides, checked_sections=checked_sections)
     sections = {}
     for name, added_values in ADDED_KEYS.items():
         section = getattr(recipe, name)
@@ -127,10 +140,13 @@ def build_recipe(
     line_numbers: LineNumbers | None = None,
     folder: Path | None = None,
     overridden: frozenset[KeyPath] = frozenset(),
+    *,
+    checked_sections: Sequence[str] = SECTIONS,
 ) -> Recipe:
     """A recipe from plain values; RecipeError lists every problem.
 
-    `line_numbers` are those of the values in the file `label`; `overridden` are the keys that --set changed.
+    `line_numbers` are those of the values in the file `label`; `overridden` are the keys that --set changed. In
+    `checked_sections` values that are valid on their own must also fit together.
     """
     errors: list[_FieldError] = []
     sections: dict[str, Any] = {}
@@ -154,7 +170,7 @@ def build_recipe(
     for key, section_class in classes.items():
         sections[key] = _parse_section(key, section_class, content.get(key), errors)
     if not errors:
-        errors = _cross_field_errors(sections)
+        errors = _cross_field_errors(sections, checked_sections)
     if errors:
         raise RecipeError([_format_error(field_error, label, line_numbers or {}, overridden) for field_error in errors])
     return Recipe(name=content["name"], folder=folder, **sections)
@@ -163,7 +179,7 @@ def build_recipe(
 def _model_class(section: Any, errors: list[_FieldError]) -> type[ModelConfig] | None:
     name = section.get("type", DEFAULT_MODEL) if isinstance(section, dict) else DEFAULT_MODEL
     if isinstance(name, str) and name in MODELS:
-        return MODELS[name].config_class
+        return config_class(name)
     message = f"no model {name!r}; {suggest(str(name), MODELS)}; see nmt models"
     errors.append(_FieldError(("model", "type"), message))
     return None
@@ -266,11 +282,12 @@ def _unknown_key(path: tuple[str | int, ...], known_keys: Sequence[str]) -> _Fie
     return _FieldError(path, f"unknown key; {suggest(str(path[-1]), known_keys)}")
 
 
-def _cross_field_errors(sections: dict[str, Any]) -> list[_FieldError]:
+def _cross_field_errors(sections: dict[str, Any], checked_sections: Sequence[str]) -> list[_FieldError]:
     """Problems of values that are valid on their own but not in combination."""
     joint = sections["tokenizer"].joint
-    messages_by_section = {key: sections[key].errors() for key in SECTIONS if key != "model"}
-    messages_by_section["model"] = sections["model"].errors(joint)
+    messages_by_section = {key: sections[key].errors() for key in checked_sections if key != "model"}
+    if "model" in checked_sections:
+        messages_by_section["model"] = sections["model"].errors(joint)
     errors = []
     for key, messages in messages_by_section.items():
         for message in messages:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from nmt_cli.errors import RunError
-from nmt_cli.fs import atomic_write_text, lock_file, read_json, wrap_io_errors
-from nmt_cli.training.checkpoints import Checkpointer
+from nmt_cli.fs import atomic_write_text, lock_file, read_json, sha256_of_file, wrap_io_errors
+from nmt_cli.training.checkpoints import FORMAT_VERSION, Checkpointer
 
 
 class RunFolder:
@@ -53,3 +53,23 @@ class RunFolder:
     def read_json(self, name: str) -> dict[str, Any]:
         """Read a JSON file of the run; RunError if it is missing or damaged."""
         return read_json(self.path / name, error_class=RunError)
+
+
+def tokenizer_hashes(path: Path) -> dict[str, str]:
+    """The SHA-256 of each tokenizer file of a run, by file name."""
+    files = sorted(path.glob("tokenizer*.json"))
+    return {file.name: sha256_of_file(file) for file in files}
+
+
+def check_manifest(path: Path) -> None:
+    """RunError if a run was written by a newer version, or if its tokenizer is another run's.
+
+    With another tokenizer of the same size the model would translate into nonsense.
+    """
+    manifest = read_json(path / "manifest.json")
+    format_version = manifest.get("format", FORMAT_VERSION)
+    if format_version != FORMAT_VERSION:
+        raise RunError(f"{path}: a run of format {format_version}; this version reads {FORMAT_VERSION}")
+    recorded_hashes = manifest.get("tokenizers")
+    if recorded_hashes is not None and recorded_hashes != tokenizer_hashes(path):
+        raise RunError(f"{path}: its tokenizer is not the one that it was trained with")

@@ -8,8 +8,9 @@ from typing import Any
 from nmt_cli.config import Section
 from nmt_cli.data.config import CorpusConfig
 from nmt_cli.data.known_words import WordSet
-from nmt_cli.data.prepared.store import PreparedData, Tokenizers
+from nmt_cli.data.prepared.store import PreparedData
 from nmt_cli.data.text_profile import TextProfile
+from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
 from nmt_cli.errors import RecipeError, RunError
 from nmt_cli.recipe.loader import Recipe, load_run_recipe
 from nmt_cli.runs.folder import RunFolder

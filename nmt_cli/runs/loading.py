@@ -6,17 +6,18 @@ from typing import Any, Literal
 
 import torch
 
-from nmt_cli.data.prepared.store import Tokenizers
-from nmt_cli.device import Precision, choose_dtype
+from nmt_cli.config import Precision
+from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
+from nmt_cli.device import choose_dtype
 from nmt_cli.errors import DeviceError, RunError
-from nmt_cli.fs import read_json, reject_external_symlinks, sha256_of_file
+from nmt_cli.fs import reject_external_symlinks
 from nmt_cli.models import MODELS
 from nmt_cli.models.contract import TranslationModel
 from nmt_cli.models.quantized import quantize
 from nmt_cli.recipe.loader import Recipe, load_recipe
 from nmt_cli.reporting import Reporter
-from nmt_cli.runs.folder import RunFolder
-from nmt_cli.training.checkpoints import FORMAT_VERSION, NamedTensors
+from nmt_cli.runs.folder import RunFolder, check_manifest
+from nmt_cli.training.checkpoints import NamedTensors
 from nmt_cli.vocabulary import Vocabulary
 
 Model = TranslationModel[Any]
@@ -57,26 +58,6 @@ def open_run(
     model = build_model(recipe, tokenizers.vocabulary)
     load_for_inference(model, checkpoint.tensors(), path, device, precision)
     return LoadedRun(folder, recipe, tokenizers, model, checkpoint.update)
-
-
-def tokenizer_hashes(path: Path) -> dict[str, str]:
-    """The SHA-256 of each tokenizer file of a run, by file name."""
-    files = sorted(path.glob("tokenizer*.json"))
-    return {file.name: sha256_of_file(file) for file in files}
-
-
-def check_manifest(path: Path) -> None:
-    """RunError if a run was written by a newer version, or if its tokenizer is another run's.
-
-    With another tokenizer of the same size the model would translate into nonsense.
-    """
-    manifest = read_json(path / "manifest.json")
-    format_version = manifest.get("format", FORMAT_VERSION)
-    if format_version != FORMAT_VERSION:
-        raise RunError(f"{path}: a run of format {format_version}; this version reads {FORMAT_VERSION}")
-    recorded_hashes = manifest.get("tokenizers")
-    if recorded_hashes is not None and recorded_hashes != tokenizer_hashes(path):
-        raise RunError(f"{path}: its tokenizer is not the one that it was trained with")
 
 
 def build_model(recipe: Recipe, vocabulary: Vocabulary) -> Model:

@@ -19,9 +19,9 @@ from nmt_cli.errors import DataError, RunError
 from nmt_cli.fs import atomic_write_text, reject_external_symlinks
 from nmt_cli.recipe.loader import Recipe, build_recipe, load_run_recipe
 from nmt_cli.reporting import Reporter
-from nmt_cli.runs.folder import RunFolder
+from nmt_cli.runs.folder import RunFolder, tokenizer_hashes
 from nmt_cli.runs.init_from import find_base_folder, find_base_run, inherit_sections, training_profile, training_words
-from nmt_cli.runs.loading import Model, build_model, check_weights, tokenizer_hashes
+from nmt_cli.runs.loading import Model, build_model, check_weights
 from nmt_cli.runs.preparation import PreparationResult, prepare_recipe
 from nmt_cli.training.batch_size import find_batch_size
 from nmt_cli.training.batches import BatchIterator
@@ -31,6 +31,7 @@ from nmt_cli.training.trainer import Trainer
 
 CHANGEABLE_ON_RESUME = (
     "training.updates",
+    "training.export",
     "training.max_minutes",
     "training.patience",
     "training.log_every",

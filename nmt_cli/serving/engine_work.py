@@ -1,7 +1,7 @@
 """What an engine worker does: open runs, and translate batches with them."""
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from nmt_cli.inference.output import Translation
@@ -60,4 +60,4 @@ class EngineWork:
 def open_engine_work(specs: dict[str, TranslatorSpec], threads: int, quiet: bool, worker_index: int) -> EngineWork:
     """The work of a worker that computes in so many threads."""
     os.environ["OMP_NUM_THREADS"] = str(threads)
-    return EngineWork(specs, Reporter(quiet=quiet))
+    return EngineWork({run: replace(spec, workers=threads) for run, spec in specs.items()}, Reporter(quiet=quiet))

@@ -4,6 +4,8 @@ A checkpoint is a folder that is there completely or not at all: it is written u
 name, synced to disk, then renamed. Its state.json holds the SHA-256 of every file. Only safetensors
 and JSON are read, and no name in a file can lead out of the folder.
 
+Finding and checking them needs no torch; reading and writing tensors does.
+
 Regular checkpoints step-N are what a run resumes from. Everything else follows from the newest of
 them: best.json points to the best checkpoint that it knows of, and log.jsonl is truncated to it.
 """
@@ -14,18 +16,19 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import Tensor
 
 from nmt_cli.errors import RunError
 from nmt_cli.fs import atomic_write_text, fsync, read_json, sha256_of_file, wrap_io_errors
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 FORMAT_VERSION = 1
 WEIGHTS_GROUP = "model"
-NamedTensors = dict[str, Tensor]
+NamedTensors: TypeAlias = "dict[str, Tensor]"
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,8 @@ class Checkpoint:
 
     def tensors(self, name: str = WEIGHTS_GROUP) -> NamedTensors:
         """The tensors of <name>.safetensors; RunError if the file is missing or damaged."""
+        from safetensors.torch import load_file
+
         path = self.folder / f"{name}.safetensors"
         try:
             return load_file(path)
@@ -91,6 +96,8 @@ def _write_files(
     temporary_folder: Path, tensor_groups: Mapping[str, NamedTensors], state: dict[str, Any]
 ) -> dict[str, Any]:
     """Write and sync all files of a checkpoint; returns the content of state.json."""
+    from safetensors.torch import save_file
+
     hashes = {}
     for name, tensors in tensor_groups.items():
         path = temporary_folder / f"{name}.safetensors"
@@ -209,6 +216,19 @@ class Checkpointer:
         except RunError:
             return {}
         return {key: float(value) for key, value in state.items() if isinstance(value, (int, float))}
+
+    def best_weights_digest(self) -> str:
+        """SHA-256 of the weights of the best checkpoint, as its state.json records it; its files are not read.
+
+        RunError where there is none.
+        """
+        name, folder = f"{WEIGHTS_GROUP}.safetensors", self._read_best_pointer()
+        if folder is None:
+            return str(self.best().state["files"][name])
+        files = read_json(folder / "state.json", error_class=RunError).get("files")
+        if not isinstance(files, dict) or name not in files:
+            raise RunError(f"{folder}: damaged checkpoint: state.json is not what was written")
+        return str(files[name])
 
     def prune(self, keep_count: int, interval: int = 1) -> None:
         """Delete what a kill left incomplete, and all regular checkpoints except the newest `keep_count`

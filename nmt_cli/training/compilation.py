@@ -10,14 +10,13 @@ on a GPU.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
 from nmt_cli.models.contract import TranslationModel
+from nmt_cli.training.config import CompileMode
 from nmt_cli.training.loss import LogitsGradientFunction, logits_gradient
-
-CompileMode = Literal["auto", "on", "off"]
 
 MAX_GRAPHS_PER_LAYER = 64  # with PyTorch's default of 8, further kinds of batches would run uncompiled
 

@@ -1,16 +1,16 @@
-"""The training section of a recipe."""
+"""The training section of a recipe. Imports no torch."""
 
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from nmt_cli.config import Section
+from nmt_cli.config import Precision, Section
 from nmt_cli.data.augmentation import AugmentConfig
-from nmt_cli.device import Precision
-from nmt_cli.training.compilation import CompileMode
-from nmt_cli.training.metrics import Metric
-from nmt_cli.training.optimizer import OptimizerName
-from nmt_cli.training.schedule import Schedule
+
+CompileMode = Literal["auto", "on", "off"]
+Metric = Literal["bleu", "chrf", "ter", "loss"]
+OptimizerName = Literal["adam", "adamw"]
+Schedule = Literal["constant", "inverse_sqrt", "noam", "cosine", "linear", "plateau"]
 
 
 class TrainingConfig(Section):
@@ -87,6 +87,9 @@ class TrainingConfig(Section):
     """Translations of the development text to show after each validation."""
     tensorboard: bool = False
     """Also write TensorBoard events into the run folder (extra nmt-cli[tensorboard])."""
+    export: bool = True
+    """Export the best weights for CTranslate2 at the end, in the type that suits them, so that the first
+    translation need not; nothing where CTranslate2 cannot run the model."""
     max_minutes: float | None = Field(default=None, gt=0)
     """Time limit. A run that reaches it says so: its result depends on the speed of the machine."""
     timeout_minutes: float = Field(default=30.0, gt=0)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,9 +13,8 @@ from torch import Tensor
 from nmt_cli.errors import UserError
 from nmt_cli.fs import atomic_write_text, wrap_io_errors
 from nmt_cli.reporting import Reporter
+from nmt_cli.training.config import Metric
 from nmt_cli.training.state import TrainingState
-
-Metric = Literal["bleu", "chrf", "ter", "loss"]
 
 # Fields of TrainMetrics that checkpoints of earlier versions have under another name
 EARLIER_METRIC_NAMES = {"waited": "sync_wait_seconds", "transfer": "all_reduce_seconds"}

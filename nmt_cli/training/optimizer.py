@@ -1,13 +1,10 @@
 """The optimizer, and clipping of the gradient."""
 
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
 
+from nmt_cli.training.config import OptimizerName
 from nmt_cli.training.parameters import FlatParameters
-
-OptimizerName = Literal["adam", "adamw"]
 
 
 class FlatOptimizer:

@@ -1,9 +1,8 @@
 """The learning rate as a function of the update."""
 
 import math
-from typing import Literal
 
-Schedule = Literal["constant", "inverse_sqrt", "noam", "cosine", "linear", "plateau"]
+from nmt_cli.training.config import Schedule
 
 
 def scheduled_learning_rate(

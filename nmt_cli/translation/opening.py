@@ -1,19 +1,25 @@
-"""Opening run folders for translation, with our own engine or another."""
+"""Opening run folders for translation, with our own engine or another. Imports no torch for CTranslate2."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nmt_cli.data.known_words import WordSet
-from nmt_cli.data.prepared.store import Tokenizers
 from nmt_cli.data.text_profile import TextProfile
+from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.engine import Engine
 from nmt_cli.errors import RunError, UserError
+from nmt_cli.export.cached import EngineChoice, open_engine
+from nmt_cli.export.ctranslate2_engine import CTranslate2Engine
+from nmt_cli.fs import reject_external_symlinks
 from nmt_cli.inference.confidence import CalibrationFile, calibration_key
 from nmt_cli.inference.output import Abstention
 from nmt_cli.inference.translator import Translator
+from nmt_cli.recipe.loader import Recipe, load_run_recipe
 from nmt_cli.reporting import Reporter
+from nmt_cli.runs.folder import RunFolder
+from nmt_cli.translation.engine_choice import choose_engine
 
 ALLOCATOR_CACHE_BYTES = 64 << 20  # freed memory to keep; 256 MiB saved no more page faults
 
@@ -26,8 +32,10 @@ class TranslatorSpec:
     overrides: tuple[str, ...] = ()
     device: str = "auto"
     align: bool = False
-    engine: str = "torch"
+    engine: str = "auto"
     quantization: str | None = None
+    workers: int | None = None
+    """Threads of CTranslate2 that translate a batch each; None: one on each core."""
     rescore_canonical: bool = True
     strict: bool = False
     """Refuse lines that are not UTF-8 or cannot be read whole."""
@@ -37,6 +45,23 @@ class TranslatorSpec:
     """Say how probable each word is, and how sure the translation if the run was calibrated."""
     abstention: Abstention | None = None
     """UserError without a calibration."""
+
+    def resolve(self, reporter: Reporter) -> "tuple[TranslatorSpec, EngineChoice]":
+        """The same with the engine that `auto` stands for here, and the choice; raises the errors of `choose_engine`.
+
+        Every process of a translation opens what this returns, so that all use the same engine.
+        """
+        runs = [Path(run) for run in self.runs]
+        choice = choose_engine(
+            runs,
+            _load_recipe(runs, self.overrides),
+            engine=self.engine,
+            quantization=self.quantization,
+            device=self.device,
+            align=self.align,
+            reporter=reporter,
+        )
+        return replace(self, engine=choice.engine, quantization=choice.quantization), choice
 
     def open(self, reporter: Reporter) -> Translator:
         """The translator; raises the errors of `open_translator`."""
@@ -49,6 +74,7 @@ class TranslatorSpec:
             engine=self.engine,
             quantization=self.quantization,
             assess=self.assess or self.abstention is not None,
+            workers=self.workers,
             reporter=reporter,
         )
         if self.abstention is not None and translator.calibration is None:
@@ -72,49 +98,47 @@ def open_translator(
     *,
     align: bool = False,
     rescore_canonical: bool = True,
-    engine: str = "torch",
+    engine: str = "auto",
     quantization: str | None = None,
     assess: bool = False,
+    workers: int | None = None,
     reporter: Reporter | None = None,
 ) -> Translator:
     """A translator of one run, or of an ensemble of several with the same tokenizer.
 
-    `overrides` are `search.key=value`; UserError for others. `engine` is torch, ctranslate2 or onnx; for the latter
-    two the run is exported first, which `reporter` announces, with weights of type `quantization`. RunError for runs
-    that cannot be opened or combined. `align`, `rescore_canonical` and `assess` are those of Translator.
+    `overrides` are `search.key=value`; UserError for others. `engine` is auto (see `choose_engine`), torch, ctranslate2
+    or onnx; for the latter two the run is exported first, which `reporter` announces, with weights of type
+    `quantization`. `workers` are those of `CTranslate2Engine`; `align`, `rescore_canonical` and `assess` those of
+    Translator. RunError for runs that cannot be opened or combined.
     """
-    from nmt_cli.device import find_device, keep_freed_memory, limit_kernel_cache, resolved_precision
-    from nmt_cli.recipe.loader import load_recipe
-    from nmt_cli.runs.folder import RunFolder
-
-    invalid_overrides = [override for override in overrides if not override.startswith("search.")]
-    if invalid_overrides:
-        raise UserError(f"--set {invalid_overrides[0]}: a finished run can only be given search.* settings")
-    limit_kernel_cache()
-    find_device(device)
-    if not runs[0].is_dir():
-        raise RunError(f"{runs[0]}: no such run folder; nmt train RECIPE makes one")
-    if not (runs[0] / "recipe.yaml").is_file():
-        raise RunError(f"{runs[0]}: not a run folder: it has no recipe.yaml")
-    recipe = load_recipe(runs[0] / "recipe.yaml", list(overrides))
+    recipe = _load_recipe(runs, overrides)
+    choice = choose_engine(
+        runs, recipe, engine=engine, quantization=quantization, device=device, align=align, reporter=reporter
+    )
     opened_engine: Engine
-    if engine == "torch":
+    if choice.engine == "torch":
         if quantization is not None:
             raise UserError("quantization: only with engine ctranslate2; see search.precision")
         opened_engine, tokenizers = _open_torch_engine(runs, recipe.search, device, align=align)
     else:
-        from nmt_cli.export.cached import open_engine
-
-        _check_engine_support(engine, runs, align=align)
+        _check_engine_support(choice.engine, runs, align=align)
         opened_engine = open_engine(
-            engine, runs[0], recipe, reporter or Reporter(quiet=True), quantization=quantization, device=device
+            choice.engine,
+            runs[0],
+            recipe,
+            reporter or Reporter(quiet=True),
+            quantization=choice.quantization,
+            device=device,
+            workers=workers,
         )
+        if isinstance(opened_engine, CTranslate2Engine):
+            exact_search = recipe.search.model_copy(update={"precision": "fp32"})
+            opened_engine.open_own_engine = lambda: _open_torch_engine(runs, exact_search, "cpu", align=False)[0]
         tokenizers = Tokenizers.load(runs[0])
-    keep_freed_memory(ALLOCATOR_CACHE_BYTES)  # after loading, whose freed memory is returned
     calibration = None
     if assess and len(runs) == 1 and (calibration_file := CalibrationFile.load(runs[0])) is not None:
-        precision = quantization or resolved_precision(recipe.search.precision, find_device(device))
-        calibration = calibration_file.find(calibration_key(engine, precision))
+        precision = choice.quantization or _resolved_precision(recipe.search.precision, device)
+        calibration = calibration_file.find(calibration_key(choice.engine, precision))
     return Translator(
         opened_engine,
         tokenizers,
@@ -128,17 +152,38 @@ def open_translator(
     )
 
 
+def _resolved_precision(precision: str, device: str) -> str:
+    from nmt_cli.device import find_device, resolved_precision
+
+    return resolved_precision(precision, find_device(device))
+
+
+def _load_recipe(runs: Sequence[Path], overrides: Sequence[str]) -> Recipe:
+    """The recipe of the first run with these overrides; UserError for others than search.key=value."""
+    invalid_overrides = [override for override in overrides if not override.startswith("search.")]
+    if invalid_overrides:
+        raise UserError(f"--set {invalid_overrides[0]}: a finished run can only be given search.* settings")
+    if not runs[0].is_dir():
+        raise RunError(f"{runs[0]}: no such run folder; nmt train RECIPE makes one")
+    if not (runs[0] / "recipe.yaml").is_file():
+        raise RunError(f"{runs[0]}: not a run folder: it has no recipe.yaml")
+    reject_external_symlinks(runs[0])
+    return load_run_recipe(runs[0] / "recipe.yaml", overrides, checked_sections=("search",))
+
+
 def _open_torch_engine(
     runs: Sequence[Path], search: SearchConfig, device: str, *, align: bool
 ) -> tuple[Engine, Tokenizers]:
     """The model of a run, or of several as an ensemble, and the tokenizers that they share."""
     from nmt_cli.decoding.ensemble import Ensemble
     from nmt_cli.decoding.torch_engine import TorchEngine
-    from nmt_cli.device import find_device
+    from nmt_cli.device import find_device, keep_freed_memory, limit_kernel_cache
     from nmt_cli.models.contract import Autoregressive
     from nmt_cli.runs.loading import open_run
 
+    limit_kernel_cache()
     first, *others = (open_run(path, find_device(device), search.precision) for path in runs)
+    keep_freed_memory(ALLOCATOR_CACHE_BYTES)  # after loading, whose freed memory is returned
     for other in others:
         if first.tokenizers.digest() != other.tokenizers.digest():
             raise RunError(
@@ -160,10 +205,6 @@ def _open_torch_engine(
 
 def _check_engine_support(engine: str, runs: Sequence[Path], *, align: bool) -> None:
     """UserError for what engines other than torch cannot do."""
-    from nmt_cli.export.cached import ENGINES
-
-    if engine not in ENGINES:
-        raise UserError(f"engine {engine}: there are {', '.join(ENGINES)}")
     if len(runs) > 1:
         raise UserError(f"engine {engine}: an ensemble needs engine torch")
     if align:

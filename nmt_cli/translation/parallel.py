@@ -4,7 +4,8 @@ Workers get lines and return text and numbers in plain lists and tuples.
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -42,6 +43,8 @@ from nmt_cli.workers import (
     parse_process_count,
 )
 
+MAX_BLOCKS_AHEAD = 3  # blocks of lines that are translated at a time in one process
+
 TranslationTuple = tuple[Any, ...]
 """The fields of a translation, in their order."""
 Workers = WorkerPool[LineBlock, list[TranslationTuple]]
@@ -50,23 +53,27 @@ Workers = WorkerPool[LineBlock, list[TranslationTuple]]
 class ParallelTranslator:
     """A translator, and how many processes it may use: a number, or `auto`.
 
-    On a CPU each process has one thread, and `auto` means one process per thread that PyTorch would use, if at least
-    8 KiB of input are waiting at the start; on GPUs it means one process per GPU, under the same condition, unless a
-    GPU is named. Engines other than torch use all cores in one process; UserError where they are given several.
-    Raises the errors of `open_translator`.
+    With our own search on a CPU each process has one thread, and `auto` means one process per thread that PyTorch would
+    use, if at least 8 KiB of input are waiting at the start; on GPUs it means one process per GPU, under the same
+    condition, unless a GPU is named. CTranslate2 has one process, and so many threads that share the weights.
+    UserError where onnx is given several. Raises the errors of `open_translator`.
     """
 
     def __init__(self, spec: TranslatorSpec, processes: str, reporter: Reporter) -> None:
-        self.spec, self.reporter = spec, reporter
+        self.reporter = reporter
         self.requested_processes = parse_process_count(processes)
-        if spec.engine != "torch":
-            if self.requested_processes not in (None, 1):
-                raise UserError(f"engine {spec.engine}: uses all cores in one process", hint="leave out --processes")
+        self.gpu_count, self._thread_count = 0, 1
+        self.spec, self.engine_choice = spec.resolve(reporter)
+        if self.spec.engine == "torch":
+            with _threads_disabled() as self._thread_count:
+                self.translator = self.spec.open(reporter)
+            self.gpu_count = _count_gpus(self.spec.device)
+        else:
+            if self.spec.engine == "onnx" and self.requested_processes not in (None, 1):
+                raise UserError("engine onnx: uses all cores in one process", hint="leave out --processes")
+            self.translator = replace(self.spec, workers=self.requested_processes).open(reporter)
             self.requested_processes = 1
-        with _threads_disabled() as self._thread_count:
-            self.translator = spec.open(reporter)
-        self.known_words = spec.load_known_words()
-        self.gpu_count = _count_gpus(spec.device)
+        self.known_words = self.spec.load_known_words()
 
     @property
     def max_processes(self) -> int:
@@ -74,8 +81,13 @@ class ParallelTranslator:
         return self.requested_processes or max(1, self.gpu_count or self._thread_count)
 
     @property
-    def partitioner(self) -> BlockPartitioner:
-        """How the input is cut: for as many workers as this machine has by default, however many are used."""
+    def partitioner(self) -> BlockPartitioner | None:
+        """How the input is cut: for as many workers as this machine has by default, however many are used.
+
+        None for engines that make the batches themselves.
+        """
+        if self.spec.engine != "torch":
+            return None
         return BlockPartitioner(max(1, self.gpu_count or self._thread_count), self.translator.config.beam_size)
 
     def output_format(self, *, jsonl: bool = False) -> OutputFormat:
@@ -96,8 +108,7 @@ class ParallelTranslator:
         `assume_long_input`: the stream is long, though its size cannot be determined. WorkerError where a block of
         lines has killed two workers.
         """
-        partitioner = self.partitioner if self.spec.engine == "torch" else None
-        blocks = BlockReader(stream, partitioner, prefix_path, strict=self.spec.strict)
+        blocks = BlockReader(stream, self.partitioner, prefix_path, strict=self.spec.strict)
         is_short_input = (
             self.requested_processes is None
             and not assume_long_input
@@ -154,10 +165,22 @@ def translate_stream(
 
 
 def _translate_blocks(translator: Translator, blocks: BlockReader) -> Iterator[TranslatedLine]:
-    for block in blocks:
-        translations = translator.translate(block.texts, block.prefixes)
-        for line, translation in zip(block.lines, translations, strict=True):
+    """Translate blocks in order, beginning with a few more as soon as they have arrived.
+
+    So an engine with threads of its own has work while this thread tokenizes the next lines and joins the last ones.
+    """
+    started: deque[tuple[LineBlock, Callable[[], list[Translation]]]] = deque()
+    while True:
+        block = blocks.next_ready_block(wait=not started) if len(started) < MAX_BLOCKS_AHEAD else None
+        if block is not None:
+            started.append((block, translator.start(block.texts, block.prefixes)))
+            continue
+        if not started:
+            break
+        block, finish = started.popleft()
+        for line, translation in zip(block.lines, finish(), strict=True):
             yield _checked(line, translation, strict=blocks.strict)
+    blocks.raise_error()
 
 
 def translate_in_order(workers: Workers, blocks: BlockReader) -> Iterator[TranslatedLine]:

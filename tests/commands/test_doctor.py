@@ -34,6 +34,8 @@ MADE_UP = Diagnosis(
     gpu_warning=None, precision="bf16", precision_reason="compute capability 9.0",
     speeds=[Speed("cpu", "fp32", 1024, 120.04), Speed("cuda", "bf16", 8192, 654321.0),
             Speed("cpu", "int8", None, None)],
+    engine="ctranslate2",
+    engine_reason="for a transformer",
     engines={"ctranslate2": [Package("ctranslate2", "4.8.5", "ImportError")],
              "onnx": [Package("onnx", "1.2"), Package("onnxruntime", None)]},
     extras={"plot": [Package("matplotlib", "3.11.2")], "mtdata": [Package("mtdata", None)]},
@@ -55,6 +57,7 @@ GPU 0              Some GPU, compute capability 9.0, 80.0 GiB of memory, 79.0 Gi
 GPU 1              Other GPU, compute capability 7.5, 16.0 GiB of memory, unknown free
 GPU 2              unknown
 precision: auto    bf16 (compute capability 9.0)
+engine: auto       ctranslate2 (for a transformer)
 matrix products    median speed, in 10^9 operations a second
   CPU, fp32            120.0  (1024 x 1024)
   GPU, bf16        654,321.0  (8192 x 8192)

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from nmt_cli.commands.average import average
 from nmt_cli.commands.import_marian import import_marian
 from nmt_cli.commands.train import train
-from nmt_cli.data.prepared.store import Tokenizers
+from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.torch_engine import TorchEngine
 from nmt_cli.errors import DataError, RunError, UserError

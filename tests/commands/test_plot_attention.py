@@ -16,8 +16,8 @@ from nmt_cli.commands.plot_attention import (
     open_attention_run,
     write_attention,
 )
-from nmt_cli.data.prepared.store import Tokenizers
 from nmt_cli.data.tokenization.tokenizer import TextTokenizer
+from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
 from nmt_cli.errors import DataError, UserError
 from nmt_cli.models import MODELS
 from nmt_cli.models.contract import Autoregressive

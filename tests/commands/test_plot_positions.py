@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from nmt_cli.commands.plot_positions import plot_positions, position_tables
-from nmt_cli.data.prepared.store import Tokenizers
 from nmt_cli.data.tokenization.tokenizer import TextTokenizer
+from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
 from nmt_cli.errors import UserError
 from nmt_cli.models import MODELS
 from nmt_cli.models.positions import sinusoid_table

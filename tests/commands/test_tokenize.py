@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from nmt_cli.commands.tokenize import detokenize, open_normalizer, open_tokenizer, tokenize
-from nmt_cli.data.prepared.store import Tokenizers
 from nmt_cli.data.tokenization.tokenizer import TextTokenizer, TokenizerConfig
+from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
 from nmt_cli.data.tokenization.training import train_tokenizer
 from nmt_cli.errors import DataError, UserError
 from tests.conftest import Call

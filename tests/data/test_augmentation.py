@@ -10,11 +10,12 @@ import pytest
 from nmt_cli.data.augmentation import AugmentConfig, Augmenter
 from nmt_cli.data.config import CorpusConfig
 from nmt_cli.data.prepared.build import PreparationSettings, prepare
-from nmt_cli.data.prepared.store import PreparedData, Tokenizers
+from nmt_cli.data.prepared.store import PreparedData
 from nmt_cli.data.sources.corpus import find_corpus
 from nmt_cli.data.text_profile import TextProfile
 from nmt_cli.data.tokenization.encoding import PairEncoder
 from nmt_cli.data.tokenization.tokenizer import TextTokenizer, TokenizerConfig
+from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
 from nmt_cli.reporting import Reporter
 from nmt_cli.workers import PoolFactory, pool_factory, serial_pool
 

@@ -10,15 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nmt_cli.data import batching
-from nmt_cli.data.batching import (
-    EpochBatches,
-    Indices,
-    batch_by_length,
-    build_epoch_batches,
-    collate,
-    draw_epoch_pairs,
-    pad,
-)
+from nmt_cli.data.batching import EpochBatches, Indices, build_epoch_batches, collate, draw_epoch_pairs, pad
+from nmt_cli.data.length_batching import batch_by_length
 from nmt_cli.data.prepared.store import PairRange, SequenceStore
 from nmt_cli.vocabulary import Vocabulary
 from tests.conftest import examples

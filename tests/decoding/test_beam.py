@@ -13,7 +13,8 @@ from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.engine import Hypothesis
 from nmt_cli.decoding.ensemble import Ensemble
 from nmt_cli.models import MODELS
-from nmt_cli.models.contract import Autoregressive, ModelConfig, Sequences, State
+from nmt_cli.models.configs import ModelConfig
+from nmt_cli.models.contract import Autoregressive, Sequences, State
 from nmt_cli.vocabulary import Vocabulary
 
 SIZE, END = 7, 3

@@ -12,7 +12,8 @@ from torch import Tensor
 from nmt_cli.decoding.beam import search
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.errors import UserError
-from nmt_cli.models.contract import ModelConfig, NonAutoregressive, Sequences
+from nmt_cli.models.configs import ModelConfig
+from nmt_cli.models.contract import NonAutoregressive, Sequences
 from nmt_cli.vocabulary import Vocabulary
 
 SIZE = 7

@@ -12,9 +12,9 @@ import torch
 from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
-from nmt_cli.data.prepared.store import Tokenizers
 from nmt_cli.data.sources.files import reject_wide_encodings
 from nmt_cli.data.tokenization.tokenizer import TextTokenizer
+from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.engine import Engine, Hypothesis
 from nmt_cli.decoding.torch_engine import TorchEngine

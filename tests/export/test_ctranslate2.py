@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from nmt_cli.data.prepared.store import Tokenizers
 from nmt_cli.data.tokenization.tokenizer import TextTokenizer, TokenizerConfig
+from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
 from nmt_cli.data.tokenization.training import train_tokenizer
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.engine import Hypothesis
@@ -21,14 +21,14 @@ from nmt_cli.export import ctranslate2
 from nmt_cli.export.ctranslate2_engine import CTranslate2Engine
 from nmt_cli.export.exporting import export
 from nmt_cli.models import MODELS
-from nmt_cli.models.transformer import Transformer, TransformerConfig
+from nmt_cli.models.configs import TransformerConfig
+from nmt_cli.models.transformer import Transformer
 from nmt_cli.reporting import Reporter
 from nmt_cli.translation.opening import open_translator
 from tests.conftest import translated_by_documented
 from tests.margins import assert_found, clear_lines, rounding, watched
 
 pytest.importorskip("ctranslate2")
-CPU = torch.device("cpu")
 Ids = list[int]
 
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -96,7 +96,7 @@ def opened(model: Transformer, tokenizers: Tokenizers, folder: Path, patience: f
     """So much patience that it goes on until no hypothesis is left, as ours may."""
     folder.mkdir(exist_ok=True)
     ctranslate2.export_model(model, tokenizers, SearchConfig(), folder, "float32")
-    return CTranslate2Engine(folder, CPU, "float32", patience)
+    return CTranslate2Engine(folder, "cpu", "float32", patience)
 
 
 @pytest.mark.parametrize(

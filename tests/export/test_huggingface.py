@@ -7,17 +7,16 @@ from typing import Any
 import pytest
 import torch
 
-from nmt_cli.data.prepared.store import Tokenizers
 from nmt_cli.data.tokenization.tokenizer import TextTokenizer
+from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.torch_engine import TorchEngine
 from nmt_cli.errors import UserError
 from nmt_cli.export import huggingface
 from nmt_cli.export.exporting import export
 from nmt_cli.fs import atomic_write_text
+from nmt_cli.models.configs import RNNConfig, TransformerConfig
 from nmt_cli.models.contract import Sequences
-from nmt_cli.models.rnn import RNNConfig
-from nmt_cli.models.transformer import TransformerConfig
 from nmt_cli.recipe.loader import build_recipe
 from nmt_cli.reporting import Reporter
 from nmt_cli.runs.folder import RunFolder

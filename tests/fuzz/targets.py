@@ -11,12 +11,12 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-from nmt_cli.data.prepared.store import Tokenizers
 from nmt_cli.data.sources.bad_rows import BadRows
 from nmt_cli.data.sources.base import Languages
 from nmt_cli.data.sources.rows import read_jsonl, read_tsv
 from nmt_cli.data.sources.tmx import read_tmx
 from nmt_cli.data.tokenization.tokenizer import TextTokenizer, TokenizerConfig
+from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
 from nmt_cli.data.tokenization.training import train_tokenizer
 from nmt_cli.decoding.torch_engine import TorchEngine
 from nmt_cli.errors import UserError

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nmt_cli.data.prepared.store import Tokenizers
 from nmt_cli.data.tokenization.tokenizer import TextTokenizer
+from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.errors import RunError
 from nmt_cli.evaluation.calibration import corrupt, fit_calibration

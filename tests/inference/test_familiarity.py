@@ -8,9 +8,9 @@ import pytest
 
 from nmt_cli.data.config import CorpusConfig
 from nmt_cli.data.known_words import WordSet, unknown_share
-from nmt_cli.data.prepared.store import Tokenizers
 from nmt_cli.data.text_profile import PROFILE_FILE, TextProfile, UnknownShares, fallback_share
 from nmt_cli.data.tokenization.tokenizer import TextTokenizer
+from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.inference.familiarity import FamiliarityLimits
 from nmt_cli.inference.translator import Translator

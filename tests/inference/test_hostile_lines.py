@@ -8,9 +8,9 @@ import unicodedata
 import pytest
 
 from nmt_cli.data.normalization import NormalizationConfig, drop_invisible
-from nmt_cli.data.prepared.store import Tokenizers
 from nmt_cli.data.text_profile import LineLengths, TextProfile
 from nmt_cli.data.tokenization.tokenizer import TextTokenizer
+from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.inference.translator import Translator
 from nmt_cli.translation.parallel import translate_stream
@@ -89,7 +89,7 @@ def letters(text: str) -> str:
 
 
 def any_case(text: str) -> list[str]:
-    """The letters of a text in any case and order: search.case changes the case, what is protected may move."""
+    """The letters of a text in any case and order: search.case changes the case; protected text may move."""
     return sorted(unicodedata.normalize("NFD", unicodedata.normalize("NFD", text).casefold()))
 
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from nmt_cli.data.normalization import NormalizationConfig
-from nmt_cli.data.prepared.store import Tokenizers
 from nmt_cli.data.text_profile import MIN_PLACEHOLDER_PAIRS, TextProfile
 from nmt_cli.data.tokenization.tokenizer import TextTokenizer, TokenizerConfig, TokenizerType
+from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
 from nmt_cli.data.tokenization.training import train_tokenizer
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.torch_engine import TorchEngine

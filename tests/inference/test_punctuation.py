@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from nmt_cli.data.prepared.store import Tokenizers
 from nmt_cli.data.text_profile import TextProfile, added_stops
 from nmt_cli.data.tokenization.tokenizer import TextTokenizer
+from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.engine import Hypothesis
 from nmt_cli.inference.punctuation import drop_added_stop

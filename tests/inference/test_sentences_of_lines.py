@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from nmt_cli.data.normalization import NormalizationConfig
-from nmt_cli.data.prepared.store import Tokenizers
 from nmt_cli.data.text_profile import LineLengths, TextProfile
 from nmt_cli.data.tokenization.tokenizer import TextTokenizer
+from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.torch_engine import TorchEngine
 from nmt_cli.inference.lines import InputLine

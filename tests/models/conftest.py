@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from nmt_cli.models import MODELS
-from nmt_cli.models.contract import ModelConfig, Sequences, TranslationModel
+from nmt_cli.models.configs import ModelConfig
+from nmt_cli.models.contract import Sequences, TranslationModel
 from nmt_cli.training.loss import forward_backward
 from nmt_cli.vocabulary import Vocabulary
 

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from nmt_cli.models import MODELS, contract
-from nmt_cli.models.contract import Autoregressive, ModelConfig, Sequences
+from nmt_cli.models.configs import ModelConfig
+from nmt_cli.models.contract import Autoregressive, Sequences
 from nmt_cli.training.loss import evaluate_loss, forward_backward
 from nmt_cli.training.optimizer import FlatOptimizer
 from nmt_cli.training.parameters import FlatParameters

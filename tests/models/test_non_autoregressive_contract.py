@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 import torch
 
-from nmt_cli.models.contract import ModelConfig, NonAutoregressive, Sequences
+from nmt_cli.models.configs import ModelConfig
+from nmt_cli.models.contract import NonAutoregressive, Sequences
 from nmt_cli.training.loss import evaluate_loss, forward_backward
 from nmt_cli.training.optimizer import FlatOptimizer
 from nmt_cli.training.parameters import FlatParameters

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nmt_cli.models.positions import SinusoidType, sinusoid_table
+from nmt_cli.models.configs import SinusoidType
+from nmt_cli.models.positions import sinusoid_table
 from nmt_cli.plots.positions import dot_products_by_distance, draw_positions
 from tests.plots.pictures import png_size
 

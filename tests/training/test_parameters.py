@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from nmt_cli.training.optimizer import FlatOptimizer, OptimizerName
+from nmt_cli.training.config import OptimizerName
+from nmt_cli.training.optimizer import FlatOptimizer
 from nmt_cli.training.parameters import FlatParameters
 
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from nmt_cli.training.schedule import Schedule, scheduled_learning_rate
+from nmt_cli.training.config import Schedule
+from nmt_cli.training.schedule import scheduled_learning_rate
 
 TABLE: list[tuple[Schedule, int, float]] = [
     ("constant", 50, 0.5), ("constant", 100, 1.0), ("constant", 1000, 1.0),

@@ -19,7 +19,7 @@ from nmt_cli.data.known_words import WordSet, unknown_share
 from nmt_cli.data.letter_case import Truecaser
 from nmt_cli.data.normalization import Normalizer
 from nmt_cli.data.overlap import EvaluationText, decoded_pairs
-from nmt_cli.data.prepared.store import FORMAT_VERSION, PairRange, PreparedData, SequenceStore, Tokenizers
+from nmt_cli.data.prepared.store import FORMAT_VERSION, PairRange, PreparedData, SequenceStore
 from nmt_cli.data.prepared.writer import SequenceWriter, TextWriter
 from nmt_cli.data.sentences.abbreviations import learn_words
 from nmt_cli.data.sentences.splitter import SentenceSplitter
@@ -30,6 +30,7 @@ from nmt_cli.data.text_profile import LineLengths, TextProfile, UnknownShares, a
 from nmt_cli.data.tokenization.coverage import missing_characters
 from nmt_cli.data.tokenization.encoding import EncodedBlock, make_pair_encoder, variant_count
 from nmt_cli.data.tokenization.tokenizer import TokenizerConfig, batched
+from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
 from nmt_cli.data.tokenization.training import train_tokenizer
 from nmt_cli.errors import DataError
 from nmt_cli.fs import atomic_folder, sha256_of_file

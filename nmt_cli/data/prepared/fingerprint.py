@@ -8,9 +8,10 @@ from typing import Any
 from nmt_cli.config import original_form
 from nmt_cli.data.augmentation import AugmentConfig
 from nmt_cli.data.config import CorpusConfig
-from nmt_cli.data.prepared.store import FORMAT_VERSION, Tokenizers, read_manifest
+from nmt_cli.data.prepared.store import FORMAT_VERSION, read_manifest
 from nmt_cli.data.sources.corpus import Corpus
 from nmt_cli.data.tokenization.tokenizer import TokenizerConfig
+from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
 from nmt_cli.errors import DataError
 from nmt_cli.fs import atomic_write_text, read_json, sha256_of_file
 

@@ -13,8 +13,9 @@ from nmt_cli.data.sources.archive import extract_members
 from nmt_cli.data.sources.bad_rows import BadRows
 from nmt_cli.data.sources.base import SPLITS, Languages, MissingTextError, ParallelText, TextSource, cache_folder
 from nmt_cli.data.sources.catalogue import CatalogueEntry, CatalogueFile, SplitFile, catalogue_entry, catalogue_file
+from nmt_cli.data.sources.config import ParallelTextConfig
 from nmt_cli.data.sources.download import content_hash, fetch_file, verify_sha256
-from nmt_cli.data.sources.file_source import FileSource, ParallelTextConfig
+from nmt_cli.data.sources.file_source import FileSource
 from nmt_cli.data.sources.markup import line_reader
 from nmt_cli.data.sources.rows import pair_lines
 from nmt_cli.data.sources.tmx import read_tmx

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from nmt_cli.config import Section
 from nmt_cli.data.sources.compression import open_decompressed
+from nmt_cli.data.sources.config import Download
 from nmt_cli.errors import DataError
 from nmt_cli.reporting import Reporter
 
@@ -26,17 +26,6 @@ PARTIAL_PREFIX = "partial-"
 STALE_PARTIAL_SECONDS = 24 * 3600  # age from which a partial file counts as abandoned
 ADVICE = "put the files into a folder and name it with --set corpus.root=FOLDER or NMT_DATA"
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "::1")
-
-
-class Download(Section):
-    """Where to download the files of a corpus."""
-
-    address: str
-    """URL of the folder that holds the files, ending with a slash."""
-    sha256: dict[str, str]
-    """File name to the SHA-256 of its decompressed content."""
-    licence: str = ""
-    """The terms under which the data may be used."""
 
 
 def fetch_missing_files(download: Download, folder: Path, reporter: Reporter) -> None:

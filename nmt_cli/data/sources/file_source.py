@@ -1,79 +1,17 @@
-"""Text in files: what an entry of a recipe's corpus says about them, and how they are read."""
+"""Text in files, as an entry of a recipe's corpus names them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
-
-from nmt_cli.config import Section
 from nmt_cli.data.sources.bad_rows import BadRows
 from nmt_cli.data.sources.base import Languages, MissingTextError, ParallelText, RawPair, TextSource
 from nmt_cli.data.sources.compression import text_members
+from nmt_cli.data.sources.config import ParallelTextConfig
 from nmt_cli.data.sources.files import NO_SUCH_FILE, expand_user, find_file, read_lines
 from nmt_cli.data.sources.rows import pair_lines, read_jsonl, read_tsv
 from nmt_cli.data.sources.tmx import read_tmx
 from nmt_cli.errors import DataError
-
-FORMATS = ("tsv", "jsonl", "tmx")
-KEY_FORMATS = {"columns": ("tsv", "jsonl"), "header": ("tsv",), "quotes": ("tsv",), "inline": ("tmx",)}
-LATER_KEYS = ("tmx", *KEY_FORMATS)  # added later, left out of what is written where they say nothing
-
-
-class ParallelTextConfig(Section):
-    """One parallel corpus: a name, two files, or one file with both sides, each also compressed."""
-
-    name: str | None = None
-    """Base name: the files <root>/<name>.<source> and <root>/<name>.<target>, or an archive <root>/<name>.zip that
-    holds two files with these endings. Any file may be compressed: .gz, .zst, .xz, .bz2, .zip."""
-    source: str | None = None
-    """File of the source side."""
-    target: str | None = None
-    """File of the target side."""
-    tsv: str | None = None
-    """File with source<TAB>target on each line."""
-    jsonl: str | None = None
-    """File with an object on each line, its keys the two languages or "source" and "target"."""
-    tmx: str | None = None
-    """Translation memory; en-GB in it serves for en."""
-    columns: tuple[int | str, int | str] | None = None
-    """Columns of source and target: numbers from 1 or names in the header of a tsv; keys of jsonl, with a dot between
-    nested ones. null: a row of a tsv must have two columns."""
-    header: bool | None = None
-    """Whether the first line of a tsv names its columns; null: if it looks like that."""
-    quotes: bool = False
-    """Whether cells of a tsv may be in double quotes, as spreadsheets write them."""
-    inline: Literal["drop", "keep"] = "drop"
-    """What becomes of the codes inside segments of a tmx (of bpt, ept, it, ph, ut)."""
-    weight: float = Field(default=1.0, gt=0, le=1000)
-    """How often each pair is seen in an epoch; the fraction is drawn by training.seed."""
-
-    @model_serializer(mode="wrap")
-    def _serialize(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        values: dict[str, Any] = handler(self)
-        said_keys = self.non_default(*LATER_KEYS)
-        return {key: value for key, value in values.items() if key not in LATER_KEYS or key in said_keys}
-
-    def errors(self) -> list[str]:
-        """An entry must say in exactly one way where its text is, and only how to read what it names."""
-        file_pair = [self.source, self.target]
-        if any(file_pair) != all(file_pair):
-            return ["source and target go together"]
-        formats = [name for name in FORMATS if getattr(self, name) is not None]
-        if sum((self.name is not None, any(file_pair), len(formats))) != 1:
-            return [f"needs exactly one of name, source + target, {', '.join(FORMATS)}"]
-        messages = [
-            f"{key}: only for {' and '.join(KEY_FORMATS[key])}"
-            for key in self.non_default(*KEY_FORMATS)
-            if not set(formats) & set(KEY_FORMATS[key])
-        ]
-        columns = self.columns or ()
-        if self.jsonl is not None and any(isinstance(column, int) for column in columns):
-            messages.append("columns: the keys of jsonl are text")
-        if len({type(column) for column in columns}) > 1 or any(isinstance(c, int) and c < 1 for c in columns):
-            messages.append("columns: needs two numbers from 1, or two names")
-        return messages
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 from nmt_cli.data.sources.base import SPLITS, Languages, TextSource
 from nmt_cli.data.sources.catalogue_corpus import find_catalogue_corpus
-from nmt_cli.data.sources.file_source import FileSource, ParallelTextConfig
+from nmt_cli.data.sources.config import ParallelTextConfig
+from nmt_cli.data.sources.file_source import FileSource
 from nmt_cli.data.sources.hub import HuggingFaceDataset, LibraryDataset, MtdataDataset
 from nmt_cli.data.sources.quickstart import QuickstartCorpus
 

@@ -16,8 +16,8 @@ from nmt_cli.data.augmentation import AugmentConfig, Augmenter
 from nmt_cli.data.config import CorpusConfig
 from nmt_cli.data.known_words import NewWordCollector
 from nmt_cli.data.placeholders import PlaceholderMaker
-from nmt_cli.data.prepared.store import Tokenizers
 from nmt_cli.data.tokenization.tokenizer import TextTokenizer, TokenizerConfig, build_backend
+from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
 from nmt_cli.data.tokenization.variants import VariantEncoder
 
 MAX_CACHED_WORDS = 200_000  # words whose ids are cached; a full cache is cleared

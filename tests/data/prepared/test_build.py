@@ -20,12 +20,13 @@ from nmt_cli.data.normalization import NormalizationConfig, Normalizer
 from nmt_cli.data.prepared import build as preparation
 from nmt_cli.data.prepared import writer as writing
 from nmt_cli.data.prepared.build import PreparationSettings, prepare
-from nmt_cli.data.prepared.store import FORMAT_VERSION, PreparedData, SequenceStore, Tokenizers, read_manifest
+from nmt_cli.data.prepared.store import FORMAT_VERSION, PreparedData, SequenceStore, read_manifest
 from nmt_cli.data.prepared.writer import SequenceWriter, TextWriter
 from nmt_cli.data.sources.bad_rows import BadRows
 from nmt_cli.data.sources.base import ParallelText, RawPair
 from nmt_cli.data.sources.corpus import Corpus, find_corpus
 from nmt_cli.data.tokenization.tokenizer import TokenizerConfig
+from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
 from nmt_cli.data.tokenization.variants import VariantEncoder
 from nmt_cli.errors import DataError
 from nmt_cli.fs import sha256_of_file

@@ -11,8 +11,8 @@ from pydantic import ValidationError
 from nmt_cli.data.config import CorpusConfig
 from nmt_cli.data.sources.bad_rows import BadRows
 from nmt_cli.data.sources.base import ParallelText
+from nmt_cli.data.sources.config import ParallelTextConfig
 from nmt_cli.data.sources.corpus import Corpus, find_corpus, search_folders
-from nmt_cli.data.sources.file_source import ParallelTextConfig
 from nmt_cli.data.sources.quickstart import QUICKSTART_FILE, read_quickstart
 from nmt_cli.errors import DataError
 from tests.data.sources.test_files import zipped

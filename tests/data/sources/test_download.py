@@ -20,7 +20,8 @@ import zstandard
 
 from nmt_cli.data.sources import download as downloading
 from nmt_cli.data.sources.base import cache_folder
-from nmt_cli.data.sources.download import STALE_PARTIAL_SECONDS, Download, content_hash, fetch_missing_files
+from nmt_cli.data.sources.config import Download
+from nmt_cli.data.sources.download import STALE_PARTIAL_SECONDS, content_hash, fetch_missing_files
 from nmt_cli.errors import DataError
 from nmt_cli.reporting import Reporter
 

@@ -8,7 +8,8 @@ import pytest
 from nmt_cli.data.config import CorpusConfig
 from nmt_cli.data.sources.base import SPLITS, Languages
 from nmt_cli.data.sources.catalogue_corpus import CatalogueCorpus
-from nmt_cli.data.sources.file_source import FileSource, ParallelTextConfig
+from nmt_cli.data.sources.config import ParallelTextConfig
+from nmt_cli.data.sources.file_source import FileSource
 from nmt_cli.data.sources.hub import HuggingFaceDataset, LibraryDataset, MtdataDataset
 from nmt_cli.data.sources.parse import CorpusText, parse_dataset
 from nmt_cli.data.sources.quickstart import QuickstartCorpus

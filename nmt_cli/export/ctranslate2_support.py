@@ -1,0 +1,84 @@
+"""What CTranslate2 can do with a run, and where its search means something else than ours. Imports no torch."""
+
+import sys
+from functools import cache
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+from nmt_cli.decoding.config import SearchConfig
+from nmt_cli.errors import DeviceError
+from nmt_cli.models.configs import ModelConfig, TransformerConfig
+
+PACKAGES: tuple[str, ...] = ("ctranslate2",)
+QUANTIZATIONS: tuple[str, ...] = (
+    "float32", "int8", "bfloat16", "float16", "int8_float16", "int8_bfloat16",
+)  # fmt: skip
+MIN_VERSION = (4, 8, 5)  # the first that is imported without PyTorch
+
+
+@cache
+def import_ctranslate2() -> Any:
+    """The package; ImportError without it.
+
+    It imports asyncio, which takes longer than all the rest of it, for generators that are not used here. So it gets a
+    stand-in that imports asyncio when something asks for a part of it.
+    """
+    if "asyncio" in sys.modules:
+        return import_module("ctranslate2")
+    stand_in = ModuleType("asyncio")
+    stand_in.__getattr__ = lambda name: getattr(import_module("asyncio"), name)  # type: ignore[method-assign]
+    sys.modules["asyncio"] = stand_in
+    try:
+        return import_module("ctranslate2")
+    finally:
+        del sys.modules["asyncio"]
+
+
+def missing_reason() -> str | None:
+    """Why CTranslate2 cannot be used in this installation; None if it can."""
+    try:
+        package = import_ctranslate2()
+    except ImportError:
+        return "ctranslate2 is not installed here"
+    version = str(package.__version__)
+    numbers = tuple(int(number) for number in version.split(".")[:3] if number.isdigit())
+    minimum = ".".join(map(str, MIN_VERSION))
+    return None if numbers >= MIN_VERSION else f"ctranslate2 {version} is older than {minimum}"
+
+
+def incompatibilities(config: ModelConfig, search: SearchConfig, joint: bool) -> list[str]:
+    """See `ExportFormat.incompatibilities`."""
+    reasons = []
+    if not isinstance(config, TransformerConfig):
+        reasons.append(f"model.type: CTranslate2 runs transformer, not {config.type}")
+    if search.coverage_penalty:
+        reasons.append("search.coverage_penalty: CTranslate2 computes it from one layer's attention: set it to 0")
+    return reasons
+
+
+def search_differences(search: SearchConfig) -> list[str]:
+    """The options with which CTranslate2 translates otherwise than our own search, each as `search.key: reason`."""
+    reasons = []
+    if search.sampling:
+        reasons.append("search.sampling: its samples are others and not reproducible")
+    if search.n_best > 1:
+        reasons.append("search.n_best: it may stop before the others of the n best have ended")
+    if search.no_repeat_ngram is not None:
+        reasons.append("search.no_repeat_ngram: it forbids what the source itself repeats")
+    if search.precision == "bf16":
+        reasons.append("search.precision: bf16 is asked for")
+    return reasons
+
+
+def resolve_device(name: str) -> tuple[str, int]:
+    """CTranslate2's kind and index of the device that `--device` names; DeviceError for one that is not there."""
+    gpu_count = int(import_ctranslate2().get_cuda_device_count())
+    if name == "auto":
+        return ("cuda" if gpu_count else "cpu"), 0
+    kind, _, index = name.partition(":")
+    if kind == "cpu" and not index:
+        return "cpu", 0
+    if kind == "cuda" and (not index or (index.isascii() and index.isdigit())) and int(index or 0) < gpu_count:
+        return "cuda", int(index or 0)
+    raise DeviceError(f"--device {name}: CTranslate2 can use cpu and {gpu_count} GPUs here")

@@ -1,0 +1,239 @@
+"""Which engine `--engine auto` is for every kind of run and option, and that it translates by the one it names."""
+
+import json
+import os
+import shutil
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nmt_cli.errors import UserError
+from nmt_cli.export import automatic, ctranslate2_support
+from nmt_cli.export.cached import AUTO_FILE, exports_folder
+from nmt_cli.export.ctranslate2_engine import CTranslate2Engine
+from nmt_cli.export.parity import Parity, Sample
+from nmt_cli.inference.lines import BlockReader
+from nmt_cli.recipe.loader import load_recipe
+from nmt_cli.reporting import Reporter
+from nmt_cli.runs.folder import RunFolder
+from nmt_cli.translation import parallel
+from nmt_cli.translation.engine_choice import ENGINE_VARIABLE, EngineChoice, choose_engine
+from nmt_cli.translation.opening import TranslatorSpec, open_translator
+from tests.conftest import Call, Listener
+from tests.inference.test_translator import TABLE
+from tests.margins import clear_lines
+
+pytest.importorskip("ctranslate2")
+
+
+@pytest.fixture
+def run(tiny_run: Path, tmp_path: Path, auto_engine: None) -> Path:
+    """A run that was trained before training exported anything."""
+    shutil.copytree(tiny_run, tmp_path / "run")
+    return tmp_path / "run"
+
+
+@pytest.fixture(scope="module")
+def exported(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with the exports of `--engine auto`, not to be changed."""
+    folder = tmp_path_factory.mktemp("exported") / "run"
+    shutil.copytree(tiny_run, folder)
+    automatic.export_automatically(folder)
+    return folder
+
+
+def choice(*runs: Path, settings: tuple[str, ...] = (), **options: Any) -> EngineChoice:
+    recipe = load_recipe(runs[0] / "recipe.yaml", settings)
+    return choose_engine(runs, recipe, **{"device": "cpu", **options})
+
+
+def test_an_old_run_is_exported_once(run: Path) -> None:
+    listener = Listener()
+    assert choice(run, reporter=listener).engine == "ctranslate2"
+    assert listener.said == [f"exporting {run} for CTranslate2, once for this checkpoint"]
+    assert isinstance(open_translator([run], [], "cpu", reporter=listener).engine, CTranslate2Engine)
+    assert len(listener.said) == 1
+    folder = RunFolder(run)
+    changed = {name: value * 1.5 for name, value in folder.checkpoints.best().tensors().items()}
+    folder.checkpoints.save_best(20, changed, {})
+    assert choice(run, reporter=listener).engine == "ctranslate2"
+    assert len(listener.said) == 2, "an export belongs to a checkpoint"
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "search.sampling=true", "search.n_best=2", "search.no_repeat_ngram=2", "search.coverage_penalty=0.1",
+        "search.precision=bf16",
+    ],
+)  # fmt: skip
+def test_what_means_something_else_there_is_left_to_our_own_search(
+    setting: str, exported: Path, auto_engine: None
+) -> None:
+    chosen = choice(exported, settings=(setting,))
+    assert chosen.engine == "torch" and chosen.reason.startswith(setting.partition("=")[0])
+    with pytest.raises(UserError, match="quantization: only with engine ctranslate2; search"):
+        choice(exported, settings=(setting,), quantization="int8")
+
+
+@pytest.mark.parametrize(
+    "setting", ["search.beam=3", "search.patience=1", "search.max_length=4", "search.min_length=2", "search.split=none"]
+)
+def test_what_means_the_same_there_is_not(setting: str, exported: Path, auto_engine: None) -> None:
+    assert choice(exported, settings=(setting,)).engine == "ctranslate2"
+
+
+def test_ensembles_alignments_and_other_models_are_left_to_our_own_search(exported: Path, auto_engine: None) -> None:
+    assert "ensemble" in choice(exported, exported).reason
+    assert "alignments" in choice(exported, align=True).reason
+    chosen = choice(exported, settings=("model={type: rnn}", "tokenizer.joint=true"))
+    assert chosen.engine == "torch" and chosen.reason.startswith("model.type")
+
+
+def test_without_ctranslate2_it_is_our_own_search(
+    exported: Path, auto_engine: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing() -> None:
+        raise ImportError
+
+    monkeypatch.setattr(ctranslate2_support, "import_ctranslate2", missing)
+    assert choice(exported) == EngineChoice("torch", None, "ctranslate2 is not installed here")
+    translator = open_translator([exported], [], "cpu")
+    assert not isinstance(translator.engine, CTranslate2Engine) and translator.translate(["a book"])[0].text
+
+
+def test_an_old_ctranslate2_is_none(exported: Path, auto_engine: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Old:
+        __version__ = "4.8.4"
+
+    monkeypatch.setattr(ctranslate2_support, "import_ctranslate2", Old)
+    assert choice(exported).reason == "ctranslate2 4.8.4 is older than 4.8.5"
+
+
+@pytest.mark.parametrize("refusal", ["access", "writing"])
+def test_a_folder_that_cannot_be_written_is_translated_by_our_own_search(
+    refusal: str, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*arguments: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    if refusal == "access":
+        monkeypatch.setattr(os, "access", lambda *arguments: False)
+    else:
+        monkeypatch.setattr(automatic, "export_automatically", refuse)
+    assert "cannot be written" in choice(run).reason
+    assert open_translator([run], [], "cpu").translate(["a book"])[0].text
+
+
+def test_an_export_that_translates_otherwise_is_not_used_and_not_made_again(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = Parity(100, 0.5, 0.5, None, None, "greedy: 50 of 100 lines have the same translation")
+    monkeypatch.setattr(automatic, "compare", lambda *arguments, **options: failed)
+    chosen = choice(run)
+    assert chosen.engine == "torch" and "50 of 100" in chosen.reason
+    assert [path.name for path in exports_folder(run).iterdir() if path.is_dir()] == []
+    monkeypatch.delattr(automatic, "export_automatically")
+    assert choice(run) == chosen
+
+
+@pytest.mark.parametrize("chrf, weight_type", [(39.8, "int8"), (39.6, "float32")])
+def test_the_type_of_weights_is_measured_once_and_stands_in_the_run(
+    chrf: float, weight_type: str, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    problem = None if chrf > 39.7 else "chrF is lower"
+    measured = Parity(20, 0.9, None, (20.0, 19.9), "signature", problem, (40.0, chrf))
+    monkeypatch.setattr(automatic, "compare_quantized", lambda *arguments: measured)
+    monkeypatch.setattr(automatic, "development_sample", lambda *arguments: Sample(["a"], ["b"]))
+    recipe = run / "recipe.yaml"
+    recipe.write_text(recipe.read_text().replace("precision: fp32", "precision: auto"))
+    chosen = choice(run)
+    assert (chosen.engine, chosen.quantization) == ("ctranslate2", weight_type)
+    assert ("39.80 for 40.00" if problem is None else problem) in chosen.reason
+    record = json.loads((exports_folder(run) / AUTO_FILE).read_text())
+    assert record["quantization"] == weight_type and record["figures"]["float32"]["greedy"] >= 0.99
+    assert (exports_folder(run) / "ctranslate2-int8").exists() == (problem is None)
+    assert choice(run, settings=("search.precision=fp32",)).quantization == "float32"
+
+
+def test_the_environment_can_ask_for_our_own_search(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(ENGINE_VARIABLE, "torch")
+    assert choice(exported).reason == f"{ENGINE_VARIABLE} is set"
+
+
+def test_all_processes_of_a_translation_open_the_same_engine(exported: Path, auto_engine: None) -> None:
+    spec, chosen = TranslatorSpec((str(exported),), device="cpu").resolve(Listener())
+    assert (spec.engine, spec.quantization) == (chosen.engine, chosen.quantization) == ("ctranslate2", "float32")
+
+
+@pytest.mark.parametrize(
+    "options, engine",
+    [
+        ([], "ctranslate2"), (["--exact"], "torch"), (["--n-best", "2"], "torch"), (["--alignments"], "torch"),
+        (["--prefix", "prefixes"], "ctranslate2"), (["--beam", "1", "--jsonl"], "ctranslate2"),
+        (["--processes", "2"], "ctranslate2"),
+    ],
+)  # fmt: skip
+def test_every_option_works_by_the_engine_that_is_said(
+    options: list[str],
+    engine: str,
+    exported: Path,
+    auto_engine: None,
+    nmt: Call,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("prefixes").write_text("Der\n\n\n")
+    monkeypatch.setattr(Reporter, "on_terminal", True)
+    monkeypatch.setattr(Reporter, "line_progress", lambda *arguments: nullcontext())
+    code, out, err = nmt("translate", exported, "--device", "cpu", *options, stdin=b"a book\n\ntwo dogs\n")
+    said = [line for line in err.splitlines() if line.startswith("engine ")]
+    assert code == 0 and len(said) == 1 and said[0].split()[1].rstrip(",") == engine, err
+    assert len(out.splitlines()) == (5 if "--n-best" in options else 3)
+    assert "--prefix" not in options or out.startswith("Der")
+
+
+def test_exact_goes_with_no_other_engine(exported: Path, nmt: Call) -> None:
+    assert nmt("translate", exported, "--exact", "--engine", "ctranslate2")[0] == 2
+
+
+def test_where_a_word_must_be_put_in_by_attention_it_is_that_of_our_own_model(exported: Path) -> None:
+    own, theirs = (open_translator([exported], [], "cpu", engine=engine) for engine in ("torch", "ctranslate2"))
+    pairs = [([5, 6, 7], [8, 9]), ([5], [6])]
+    assert theirs.word_alignments(pairs) == own.word_alignments(pairs) != [None, None]
+
+
+def test_a_line_does_not_depend_on_its_batch(exported: Path) -> None:
+    lines = [line.decode(errors="replace") for line in TABLE]
+    own = open_translator([exported], ["search.max_length=6"], "cpu", engine="torch")
+    certain = clear_lines(own, lines)
+    translator = open_translator([exported], ["search.max_length=6"], "cpu", engine="ctranslate2")
+    together = translator.translate(lines)
+    for line, sure, translation in zip(lines, certain, together, strict=True):
+        (alone,) = translator.translate([line])
+        assert not sure or alone.text == translation.text
+        assert alone.warnings == translation.warnings
+
+
+def test_the_next_blocks_are_begun_before_the_first_is_waited_for() -> None:
+    """What has arrived is begun; nothing is waited for that has not, while there is something to answer."""
+    events: list[str] = []
+
+    class Recorder:
+        def start(self, lines: list[str], prefixes: None) -> Any:
+            events.append(f"start {lines}")
+            return lambda: events.append(f"finish {lines}") or []
+
+    read_end, write_end = os.pipe()
+    with os.fdopen(read_end, "rb", buffering=0) as stream, os.fdopen(write_end, "wb", buffering=0) as source:
+        blocks = BlockReader(stream)
+        blocks.block_lines = 1
+        source.write(b"a\nb\n")
+        translator: Any = Recorder()
+        generator = parallel._translate_blocks(translator, blocks)
+        with pytest.raises(ValueError):  # the recorder returns no translations
+            next(generator)
+        assert events == ["start ['a']", "start ['b']", "finish ['a']"]
