@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nmt_cli.data.tokenization.tokenizer import TextTokenizer
+from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.engine import BeamTrace, TokenIds, TokenInspection
 from nmt_cli.errors import DataError, UserError
 from nmt_cli.inference.translator import Translator
@@ -33,8 +34,8 @@ def inspect_sentence(
     A dictionary for JSON:
 
     - `text`, `translation`, `prefix`, and `score`, null for a translation that was given;
-    - `source_words`, `target_words`: each with `text`; those of the target with `probability`, given all words before
-      it (null where the model emits all words at once); the last of each is the end of the sentence, `END`;
+    - `source_words`, `target_words`: `text` and, of the target, `probability` given all words before (null where the
+      model emits all at once); the last of each is the end of the sentence, `END`;
     - `alternatives`: for each target word the most probable words in its place: `text` (empty: the end), `probability`
       of its first token, and `prefix`, the translation up to and including the word; none without `alternatives`;
     - `attention`: `cross`, `source` and `target`, each [layers][heads][words][words], whose rows are words of the
@@ -53,14 +54,10 @@ def inspect_sentence(
         raise UserError("there is nothing to translate")
     (prefix_ids,) = tokenizers.target.encode([normalizer(prefix.strip())]) if prefix.strip() else ([],)
     config = translator.config.model_copy(update={"n_best": 1})
-    score = None
     if translation is None:
-        (hypotheses,) = translator.engine.search([source_ids], config, [prefix_ids] if prefix_ids else None)
-        if not hypotheses:
-            raise DataError("search found no translation")
-        target_ids, score = hypotheses[0].ids, round(hypotheses[0].score, 4)
+        target_ids, score = _search(translator, source_ids, config, prefix_ids)
     else:
-        (target_ids,) = tokenizers.target.encode([normalizer(translation.strip())])
+        (target_ids,), score = tokenizers.target.encode([normalizer(translation.strip())]), None
         target_ids = target_ids[: translator.planner.max_target_tokens]
     inspection = translator.engine.inspect(source_ids, target_ids, MAX_ALTERNATIVES + 1 if alternatives else 0)
     source_words, target_words = words_of(tokenizers.source, source_ids), words_of(tokenizers.target, target_ids)
@@ -80,6 +77,16 @@ def inspect_sentence(
         trace = translator.engine.trace_beam(source_ids, config, prefix_ids)
         record["beam"] = None if trace is None else _beam_record(trace, tokenizers.target)
     return record
+
+
+def _search(
+    translator: Translator, source_ids: TokenIds, config: SearchConfig, prefix_ids: TokenIds
+) -> tuple[TokenIds, float | None]:
+    """The ids of the best translation, and its score."""
+    (hypotheses,) = translator.engine.search([source_ids], config, [prefix_ids] if prefix_ids else None)
+    if not hypotheses:
+        raise DataError("search found no translation")
+    return hypotheses[0].ids, round(hypotheses[0].score, 4)
 
 
 def _add_inspection(
