@@ -125,12 +125,18 @@ class Reporter:
     @contextmanager
     def line_progress(self, label: str, total_bytes: int | None) -> Iterator[LineProgress]:
         """The progress over the lines of a text while the block runs; a bar as in `progress`."""
-        with self.progress(label, total_bytes) as bar:
+        with self.progress(label, total_bytes, seconds_of_speed=3600) as bar:
+            bar.advance(1e-6)  # lines come in blocks: speed is what was done since now, not within a block
             yield LineProgress(bar)
 
     @contextmanager
-    def progress(self, label: str, total: float | None, completed: float = 0) -> Iterator[Progress]:
-        """A progress bar while the block runs, if standard error is a terminal."""
+    def progress(
+        self, label: str, total: float | None, completed: float = 0, *, seconds_of_speed: float = 30
+    ) -> Iterator[Progress]:
+        """A progress bar while the block runs, if standard error is a terminal.
+
+        The time left is estimated from the speed of the last `seconds_of_speed`.
+        """
         if self.quiet or self.silent or not self.on_terminal:
             yield Progress()
             return
@@ -143,7 +149,9 @@ class Reporter:
             bars.TimeRemainingColumn(elapsed_when_finished=True),
             bars.TextColumn("{task.fields[note]}", markup=False),
         )
-        with bars.Progress(*columns, console=self.console, transient=True) as bar:
+        with bars.Progress(
+            *columns, console=self.console, transient=True, speed_estimate_period=seconds_of_speed
+        ) as bar:
             yield Progress(bar, bar.add_task(label, total=total, completed=int(completed), note=""))
 
 

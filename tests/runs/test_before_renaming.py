@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from nmt_cli.translation.opening import open_translator
 from tests.conftest import ROOT, Call
+from tests.margins import clear_lines
 
 FIXTURE = ROOT / "tests/fixtures/before_renaming"
 PREPARED = "before-df3c83666016"
@@ -52,6 +54,21 @@ def test_an_interrupted_run_translates(before: Path, nmt: Call) -> None:
     assert code == 0, err
     assert " is now " not in err
     assert len(out.splitlines()) == len((before / "in.en").read_text().splitlines())
+
+
+def test_split_long_and_keep_none_translate_as_before_there_were_sentences(before: Path) -> None:
+    """lines.de is what the version before search.keep, 9463353, printed for lines.en, in fp32 and without its guard."""
+    settings = ["search.split=long", "search.keep=none", "search.repair_degenerate=false", "search.precision=fp32"]
+    lines, expected = (Path(name).read_text("utf-8").split("\n")[:-1] for name in ("lines.en", "lines.de"))
+    translator = open_translator([Path("run")], settings, "cpu")
+    texts = [translation.text for translation in translator.translate(lines)]
+    is_clear = clear_lines(translator, lines)
+    differing = [
+        line for line, *pair, sure in zip(lines, texts, expected, is_clear, strict=True) if sure and len({*pair}) > 1
+    ]
+    assert differing == []
+    by_default = open_translator([Path("run")], settings[2:], "cpu").translate(lines)
+    assert [translation.text for translation in by_default] != texts
 
 
 def validation_losses(log: Path) -> dict[int, float]:
