@@ -46,20 +46,26 @@ _PATH = (
     rf"[a-z]:\\(?:{_FOLDER}\\)*[^\s<>\"“”„«»]*|\\\\[\w.-]+\\[^\s<>\"“”„«»]+|"
     rf"(?:[\w.-]+/)+[\w-][\w.-]*\.[a-z]\w{{0,4}}(?!\w)|[\w-]{{2,}}(?:\.[\w-]+)*\.(?:{ENDINGS})(?![\w-]))"
 )
+_REMOTE_PATH = r"(?::[\w.~-]*/[\w./~-]+)?"  # behind the address of a repository
 _TAG_ATTRIBUTE = r"\s+[a-z_:][\w:.-]*(?:\s*=\s*(?:\"[^\"]*\"|'[^']*'|[^\s\"'<>=]+))?"
-_TAG = rf"</?[a-z][\w:.-]*(?:{_TAG_ATTRIBUTE}){{0,20}}\s*/?>|<!--.{{0,1000}}?-->"
+_TAG = rf"<<\w{{1,60}}>>|</?[a-z0-9][\w:.-]*(?:{_TAG_ATTRIBUTE}){{0,20}}\s*/?>|<!--.{{0,300}}?-->"
 _PLACEHOLDER = (
-    r"\{\{[^{}]{0,100}\}\}|\{%[^{}]{0,100}%\}|[$#@%]?\{[^{}\s](?:[^{}]{0,98}[^{}\s])?\}|[$#@%]?\{\}|"
+    r"\{\{\{[^{}]{0,100}\}\}\}|\{\{[^{}]{0,100}\}\}|\{%[^{}]{0,100}%\}|[$#@%]?\{[^{}\s](?:[^{}]{0,98}[^{}\s])?\}|[$#@%]?\{\}|"
     r"\$[a-z_]\w*\$|(?<![\w$])\$[a-z_]\w*(?:\.\w+)*|%[a-z_]\w*%|%\([\w.]+\)[-+#0]*\d*(?:\.\d+)?[a-z]|"
-    r"(?<![\d%])%(?:\d+\$)?[-+#0]*\d*(?:\.\d+)?(?:hh|ll|[hlqjzt])?[sdiufgexcpo@](?![a-z])|%%|"
+    r"(?<![\d%])%(?:\d+\$)?[-+#0]*\d*(?:\.\d+)?(?:hh|ll|[hlqjzt])?[sdiufgexcpon@](?![a-z])|%%|(?<![\d%])%\d{1,2}(?!\w)|"
+    r"\$\(\w{1,60}\)|(?<!\w)@[a-z_]\w*@(?!\w)|\*\|\w+\|\*|"
     r"(?<![\w:]):[a-z][\w+-]*:(?!\w)|(?<!\w)__\w+__(?!\w)|\[\[[^\[\]]{1,100}\]\]|\[%[^\[\]]{1,100}%\]"
 )
 _MARK = rf"[{SPAN_MARK}{SPAN_PLACEHOLDERS[0]}-{SPAN_PLACEHOLDERS[-1]}]+"
 _INLINE = re.compile(
-    "|".join([_TAG, rf"(?<![\w]){URL}", rf"(?<![\w.+-]){EMAIL}(?!\w)", _PLACEHOLDER, _DOMAIN, _PATH, _MARK]),
+    "|".join(
+        [_TAG, rf"(?<![\w]){URL}", rf"(?<![\w.+-]){EMAIL}(?!\w){_REMOTE_PATH}", _PLACEHOLDER, _DOMAIN, _PATH, _MARK]
+    ),
     re.IGNORECASE,
 )
-_HINT = re.compile(rf"[@/\\<{{}}%$#{SPAN_MARK}-{SPAN_PLACEHOLDERS[-1]}]|:\w|\w\.\w|__|\[[\[%]")  # any of them has one
+_HINT = re.compile(
+    rf"[@/\\<{{}}%$#{SPAN_MARK}-{SPAN_PLACEHOLDERS[-1]}]|:\w|\w\.\w|__|\*\||\[[\[%]"
+)  # any of them has one
 _TRAILING = ".,;:!?…'’*"  # not part of an address at the end of it
 _BRACKETS = {")": "(", "]": "[", "}": "{", ">": "<"}
 

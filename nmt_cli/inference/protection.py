@@ -11,6 +11,7 @@ from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from operator import itemgetter
 from typing import NamedTuple
@@ -211,6 +212,10 @@ class HiddenSpans:
         """The text as a model reads it, without a language tag."""
         return self._to_read.text
 
+    @cached_property
+    def _read_words(self) -> list[int]:
+        return _starts(self.read_text)
+
     def needs_alignment(self, text: str) -> bool:
         """Whether a span has no place in what the model wrote."""
         return not all(span.placeholder and span.placeholder in text for span in self.spans)
@@ -261,7 +266,7 @@ class HiddenSpans:
         What is glued to a word, as a tag is, stays with it before all else.
         """
         words, links = gaps.words(links)
-        read_words = _starts(self.read_text)
+        read_words = self._read_words
         before = bisect_left(read_words, span.read_start) + self.tag_words  # words that are left of it
         behind = before + bool(span.placeholder)  # the first word that is right of it
         aligned = {target: source for source, target in links}

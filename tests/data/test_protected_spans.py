@@ -1,8 +1,14 @@
-"""What holds nothing to translate is told from what does."""
+"""What holds nothing to translate, or must not change inside a line, is told from what does."""
+
+import functools
+import unicodedata
 
 import pytest
 
-from nmt_cli.data.protected_spans import has_nothing_to_translate
+from nmt_cli.data.placeholders import PlaceholderMaker
+from nmt_cli.data.protected_spans import find_spans, has_nothing_to_translate
+from nmt_cli.data.unseen_characters import UnseenCharacters
+from nmt_cli.vocabulary import SPAN_PLACEHOLDERS
 
 COPIED = [
     "", " ", "\u00a0", "\u200b", "1", "7", "231", "1 2 3 4", "2.200.112", "6171-1231-1311-1231",
@@ -40,3 +46,72 @@ def test_a_huge_text_without_a_space_is_judged_at_once() -> None:
     assert not has_nothing_to_translate("x/" * (size // 2) + " y")
     assert has_nothing_to_translate("." * size)
     assert has_nothing_to_translate("https://example.org/" + "x" * size)
+
+
+@pytest.mark.parametrize(
+    "line, spans",
+    [
+        ("Click {0} to open %s.", ["{0}", "%s"]),
+        ("See https://a.example.org/x_(y)?q=1). Then", ["https://a.example.org/x_(y)?q=1"]),
+        ("Write to a.b+c@ex-am.example.com, please", ["a.b+c@ex-am.example.com"]),
+        ("%1$s of %2$d, %(name)s, 100%% and %@", ["%1$s", "%2$d", "%(name)s", "%%", "%@"]),
+        ('<b>bold</b> <a href="x y">link</a><br/>', ["<b>", "</b>", '<a href="x y">', "</a>", "<br/>"]),
+        ("{{ user.name }} ${name} $name$ #{x} {}", ["{{ user.name }}", "${name}", "$name$", "#{x}", "{}"]),
+        ("Dear :name:, :count:: [[Page]] __init__", [":name:", ":count:", "[[Page]]", "__init__"]),
+        (r"Open C:\Program Files\My App\app.exe or \\srv\share x",
+         [r"C:\Program Files\My App\app.exe", r"\\srv\share"]),
+        ("report.pdf, /etc/hosts, ~/a/b.txt, src/main.py.", ["report.pdf", "/etc/hosts", "~/a/b.txt", "src/main.py"]),
+        ("„https://x.example/a“, go to example.de; 10.0.0.1:80", ["https://x.example/a", "example.de", "10.0.0.1:80"]),
+        ("git@host.example.org:a/r.git's {{{x}}} <<name>> %1 $(x) @y@", ["git@host.example.org:a/r.git", "{{{x}}}",
+         "<<name>>", "%1", "$(x)", "@y@"]),
+        ("5 % of it, 50% discount, 20%discount, $5, 3 < 4 > 2", []),
+        ("and/or, 24/7, km/h, TCP/IP, 1/2, S.C. and U.S., e.g. this", []),
+        ("sat.It was sat.it was 10:30:45 said:hello: AT&T; &amp; 1.2.3", []),
+    ],
+)  # fmt: skip
+def test_what_must_not_change_inside_a_line(line: str, spans: list[str]) -> None:
+    assert [line[start:end] for start, end in find_spans(line)] == spans
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "text",
+    ["/", "a.", "{", "<a ", "a/", "\\", "@", "a@", "_", "%", "a-", "x:", ".", "<!--", "0.0.", "$a.b", "a", "1",
+     "C:\\a b\\", ":a:", "[", "<<a", "a@b.c:", "a ", "%s", "a: "],
+)  # fmt: skip
+def test_a_huge_line_is_searched_at_once(text: str) -> None:
+    """Patterns that go back over what they have read would take minutes."""
+    line = text * (100_000 // len(text))
+    assert all(0 <= start < end <= len(line) for start, end in find_spans(line))
+
+
+@pytest.mark.parametrize(
+    "line, words",
+    [
+        ("The привет, naïve/café «où» don't", ["привет", "café", "où"]),
+        ("Xavier QUITS at X", []),
+        ("in 3 Städten 7,5", ["3", "Städten", "7", "5"]),
+        ("he said 你好，世界 and नमस्ते 안녕하세요", ["你好", "世界", "नमस्ते", "안녕하세요"]),
+        ("cafe\u0301 naïve", ["cafe\u0301"]),
+    ],
+)
+def test_words_with_unseen_characters(line: str, words: list[str]) -> None:
+    unseen = UnseenCharacters("abcdefghijklmnopqrstuvwxyzABC ,.'ï")
+    nfc = functools.partial(unicodedata.normalize, "NFC")
+    assert sorted(line[start:end] for start, end in unseen.words(line, nfc)) == sorted(words)
+    assert unseen.signs("a → 5 € 😀 — “b”") == [(2, 3), (6, 7)]
+
+
+def test_placeholders_are_made_by_seed_where_both_sides_have_the_same() -> None:
+    make = PlaceholderMaker(1.0, 1)
+    source, target = make("Anna sees {0} at www.example.org", "Am www.example.org sieht Anna {0}")
+    assert "Anna" in source and "Anna" in target and "{0}" not in source + target and "www" not in source + target
+    placeholders = [character for character in source if character in SPAN_PLACEHOLDERS]
+    assert len(placeholders) == 2 and sorted(placeholders) == sorted(c for c in target if c in SPAN_PLACEHOLDERS)
+    pairs = [(f"Anna sees Berlin {number}", f"Anna sieht Berlin {number}") for number in range(400)]
+    changed = [make(*pair) != pair for pair in pairs]
+    assert all(changed) and [make(*pair) for pair in pairs] == [PlaceholderMaker(1.0, 1)(*pair) for pair in pairs]
+    assert 40 < sum(PlaceholderMaker(0.2, 1)(*pair) != pair for pair in pairs) < 120
+    assert {c for pair in pairs for c in make(*pair)[0]} >= set(SPAN_PLACEHOLDERS)
+    assert make("He and he", "Er und so") == ("He and he", "Er und so")
+    assert make("Anna and Anna", "Anna und Anna") == ("Anna and Anna", "Anna und Anna")

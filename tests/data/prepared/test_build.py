@@ -25,13 +25,14 @@ from nmt_cli.data.prepared.writer import SequenceWriter, TextWriter
 from nmt_cli.data.sources.bad_rows import BadRows
 from nmt_cli.data.sources.base import ParallelText, RawPair
 from nmt_cli.data.sources.corpus import Corpus, find_corpus
+from nmt_cli.data.text_profile import TextProfile
 from nmt_cli.data.tokenization.tokenizer import TokenizerConfig
 from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
 from nmt_cli.data.tokenization.variants import VariantEncoder
 from nmt_cli.errors import DataError
 from nmt_cli.fs import sha256_of_file
 from nmt_cli.reporting import Reporter
-from nmt_cli.vocabulary import SPECIAL_TOKENS
+from nmt_cli.vocabulary import SPAN_PLACEHOLDERS, SPECIAL_TOKENS
 from nmt_cli.workers import PoolFactory, pool_factory, serial_pool
 from tests.conftest import examples
 
@@ -355,6 +356,24 @@ def test_the_list_of_words_is_that_of_the_text_whatever_the_tokenizer(kind: dict
     word_list = contents(prepared(root, kind, dev="dev").folder)["words.source.txt"]
     assert word_list == contents(prepared(root, name="other", dev="dev").folder)["words.source.txt"]
     assert len(word_list.split()) == 20
+
+
+def test_placeholders_and_characters_are_part_of_what_a_run_knows(tmp_path: Path) -> None:
+    names = [f"N{chr(97 + number // 26)}{chr(97 + number % 26)}n" for number in range(200)]
+    write(tmp_path, "train", [(f"the dog sees {name} 3.", f"der Hund sieht {name} 3.") for name in names])
+    write(tmp_path, "dev", [("a dog", "ein Hund")])
+    for kind in KINDS:
+        options = {**kind, "vocab_size": 380}
+        data = prepared(tmp_path, options, kind["type"], dev="dev", placeholders=0.5)
+        profile = TextProfile.load(data.folder, CorpusConfig(source="en", target="de"))
+        assert profile.source_characters == "".join(sorted({c for name in names for c in f"the dog sees {name} 3."}))
+        store = data.variants[0][0]
+        replaced = [any(c in text for c in SPAN_PLACEHOLDERS) for text in data.tokenizers.source.decode(ids(store))]
+        assert profile.placeholder_pairs == sum(replaced) and 60 < sum(replaced) < 140
+        assert training_text(data)[0] == (f"the dog sees {names[0]} 3.", f"der Hund sieht {names[0]} 3.")
+    without = prepared(tmp_path, KINDS[0], "without", dev="dev")
+    assert not TextProfile.load(without.folder, CorpusConfig(source="en", target="de")).has_placeholders
+    assert not without.tokenizers.have_placeholders
 
 
 # 5. The same inputs give the same bytes.
