@@ -27,6 +27,7 @@ AbstentionForm = StrEnum("AbstentionForm", ["copy", "empty", "mark"])
 
 if TYPE_CHECKING:
     from nmt_cli.inference.output import OutputFormat, TranslatedLine
+    from nmt_cli.translation.opening import TranslatorSpec
     from nmt_cli.translation.parallel import ParallelTranslator
 
 MAX_NAMED_LINES = 10
@@ -77,26 +78,32 @@ def translate(
     limit_blas_threads()
     from nmt_cli.inference.output import Abstention
     from nmt_cli.translation.opening import TranslatorSpec
-    from nmt_cli.translation.parallel import ParallelTranslator
 
-    search_overrides = _search_overrides(beam, n_best, keep, exact)
     reporter = Reporter(quiet)
     interactive = not shard_request and not jsonl and stdin_is_terminal()
     looks_for_unknown_words = not shard_request and (jsonl or interactive or reporter.on_terminal)
     spec = TranslatorSpec(
-        tuple(map(str, runs)), (*overrides, *search_overrides), device, alignments,
+        tuple(map(str, runs)), (*overrides, *_search_overrides(beam, n_best, keep, exact)), device, alignments,
         engine=_exact_engine(engine, quantization) if exact else engine, quantization=quantization,
         rescore_canonical=jsonl, strict=strict, report_unknown_words=looks_for_unknown_words, assess=jsonl,
         abstention=None if abstain_below is None else Abstention(abstain_below, abstain.value),
     )  # fmt: skip
-    translator = ParallelTranslator(spec, processes, reporter)
-    if reporter.on_terminal:
-        reporter.info(translator.engine_choice.text)
+    translator = _open_translator(spec, processes, reporter)
     output_format = translator.output_format(jsonl=jsonl)
     if shard_request:
         translate_shards(translator, shard_request, output_format, reporter)
         return
     _translate_stdin(translator, prefix, output_format, reporter, interactive=interactive)
+
+
+def _open_translator(spec: "TranslatorSpec", processes: str, reporter: Reporter) -> "ParallelTranslator":
+    """The translator, after saying on a terminal which engine it uses, and why."""
+    from nmt_cli.translation.parallel import ParallelTranslator
+
+    translator = ParallelTranslator(spec, processes, reporter)
+    if reporter.on_terminal:
+        reporter.info(translator.engine_choice.text)
+    return translator
 
 
 def _translate_stdin(
