@@ -31,10 +31,12 @@ def translator(run: Path, processes: str, *settings: str, align: bool = False) -
 
 
 def test_several_processes_print_what_one_prints(tiny_run: Path) -> None:
-    single_process = translator(tiny_run, "1").translate(io.BytesIO(TEXT))
-    two = run("translate", tiny_run, *CPU, "--processes", 2, stdin=TEXT)
+    lines = LINES[:90]  # a block for each process, where there are two cores
+    text = "".join(f"{line}\n" for line in lines).encode()
+    single_process = translator(tiny_run, "1").translate(io.BytesIO(text))
+    two = run("translate", tiny_run, *CPU, "--processes", 2, stdin=text)
     assert (two.returncode, two.stderr) == (0, b"")
-    assert all(clear_lines(open_translator([tiny_run], ["search.beam=1"], "cpu"), LINES))
+    assert all(clear_lines(open_translator([tiny_run], ["search.beam=1"], "cpu"), lines))
     assert two.stdout.decode().split("\n")[:-1] == [line.translation.text for line in single_process]
 
 
@@ -215,11 +217,10 @@ def test_an_ensemble_tells_what_no_member_knows(nmt: Call, tiny_run: Path, knowi
 
 
 @pytest.mark.skipif(not hasattr(os, "openpty"), reason="no terminals here")
-@pytest.mark.parametrize("options, announced", [([], True), (["--jsonl"], False), (["-q"], False)])
-def test_who_types_is_told_behind_the_translation(options: list[str], announced: bool, knowing_run: Path) -> None:
+def test_who_types_is_told_behind_the_translation(knowing_run: Path) -> None:
     ours, theirs = os.openpty()
     process = subprocess.Popen(
-        [*NMT, "translate", str(knowing_run), *CPU, *options], stdin=theirs,
+        [*NMT, "translate", str(knowing_run), *CPU], stdin=theirs,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment(),
     )  # fmt: skip
     os.close(theirs)
@@ -227,7 +228,15 @@ def test_who_types_is_told_behind_the_translation(options: list[str], announced:
     out = process.communicate(timeout=120)[0].decode().splitlines()
     os.close(ours)
     assert process.returncode == 0
-    if announced:
-        assert len(out) == 3 and out[1] == "line 1: not in the training text: quux"
-    else:
-        assert len(out) == 2 and "not in the" not in "".join(out)
+    assert len(out) == 3 and out[1] == "line 1: not in the training text: quux"
+
+
+def test_who_types_but_wants_json_or_quiet_is_not_told(
+    nmt: Call, knowing_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nmt_cli.cli.translation.stdin_is_terminal", lambda: True)
+    command = ("translate", knowing_run, *CPU)
+    told = "line 1: not in the training text: quux\n"
+    assert nmt(*command, stdin=b"The old quux\n")[2] == told
+    for option in ("--jsonl", "-q"):
+        assert nmt(*command, option, stdin=b"The old quux\n")[2] == ""

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -97,7 +98,7 @@ def test_a_part_that_was_stopped_goes_on_where_it_was(
 ) -> None:
     """Stopped after each number of lines, with a mark at every second line."""
     clock = itertools.count(0, 6)
-    monkeypatch.setattr(shards.time, "monotonic", lambda: float(next(clock)))
+    monkeypatch.setattr(shards, "time", SimpleNamespace(monotonic=lambda: float(next(clock))))
     whole = ParallelTranslator.translate
     for stop in (1, 5, 8):
 
