@@ -86,6 +86,7 @@ _VOWELS = frozenset("aeiouyаеёиоуыэюяіїєαεηιουω")
 _NOUN_LANGUAGES = frozenset(("de", "lb"))  # they write nouns with capitals
 _COMPOUND_LANGUAGES = frozenset(("de", "lb", "nl"))
 _UNSPACED_LANGUAGES = frozenset(("zh", "ja", "ko", "th"))  # or with other endings of a verb: it is looked for anywhere
+_GERMAN_MONTHS = frozenset(("januar", "februar", "märz", "mai", "juni", "juli", "oktober", "dezember"))
 _ORDINAL_LANGUAGES = frozenset(
     ("de", "lb", "cs", "sk", "pl", "da", "no", "nb", "nn", "fi", "hu", "et", "lv", "sl", "hr", "sr", "bs", "tr", "is")
 )  # a number with a period after it is an ordinal
@@ -414,6 +415,8 @@ class SentenceSplitter:
                 return False
             return not (may_be_ordinal and len(token) <= 2)
         if self.language == "ko":  # 2024. 5. 12. is a date
+            return False
+        if token.isdigit() and len(token) <= 2 and next_word in _GERMAN_MONTHS:  # in a text of another language, too
             return False
         if not may_be_ordinal or period.next_kind != _UPPER or next_word in self._starters:
             return True
