@@ -1,10 +1,14 @@
 """Translation speed, in turns with CTranslate2 on the same weights.
 
     python -m benchmarks.translating [w1 w2] [--run RUN] [--rounds 2]
+    python -m benchmarks.translating --run RUN --text LINES [--rounds 3]
 
 Translates the repeated test text, greedily and with beam 5: with W1's and W2's shape after two
 updates and outputs of 15 (W1) or 20 (W2) tokens, or, with --run, with a trained run, whose outputs
 have their natural length and are scored by BLEU and chrF. All systems read text and write text.
+The second form translates the first 5,000 lines of a text instead, each a different one: by nmt as it is typed (the
+engine that `auto` is), the same with search.patience=1, without guard and splitting, and CTranslate2's own API over the
+same export, with the workers, threads and batches with which it is fastest on the first 1,000 lines.
 Their speed is given for the whole command, and without the time of a command for the first lines
 only, which is mostly loading.
 """
@@ -22,6 +26,9 @@ WARMUP_LINES = 64
 OUTPUT_TOKENS = {"w1": 15, "w2": 20}
 LINES = {("w1", 1): 5000, ("w1", 5): 2000, ("w2", 1): 1000, ("w2", 5): 400}
 BEAMS = (1, 5)
+TEXT_LINES, TRIAL_LINES = 5000, 1000
+API_WORKERS = (("2", "1"), ("1", "2"))  # workers, and threads of each
+API_BATCHES = (("32", "examples"), ("64", "examples"), ("128", "examples"), ("1024", "tokens"), ("4096", "tokens"))
 
 
 def make_run(name: str) -> Path:
@@ -74,7 +81,7 @@ def system_commands(folder: Path, beam_size: int, length: int) -> dict[str, list
     peer = Path(__file__).parent / "peers/ctranslate2_translating.py"
     commands = {}
     for kind in ("fp32", "int8"):
-        options = [*search_options(beam_size, length), "--set", f"search.precision={kind}"]
+        options = ["--engine", "torch", *search_options(beam_size, length), "--set", f"search.precision={kind}"]
         commands[f"nmt {kind}"] = nmt_command("translate", folder, "--quiet", *options, "--processes", 2)
     for kind in ("int8", "float32"):
         words = [str(peer), str(export_to_ctranslate2(folder)), kind, str(beam_size), str(length)]
@@ -117,14 +124,55 @@ def measure(name: str, folder: Path, beam_size: int, rounds: int, count: int, le
     save_result(f"translating-{name}-{beam_size}", {"machine": describe_machine(), "lines": count, "runs": runs})
 
 
+def fastest_api_command(exported: Path, weight_type: str, beam_size: int, trial_path: Path) -> list[str]:
+    """The command of CTranslate2's API with the settings that translate the trial lines fastest."""
+    peer = Path(__file__).parent / "peers/ctranslate2_translating.py"
+    seconds: dict[float, list[str]] = {}
+    for workers in API_WORKERS:
+        for batches in API_BATCHES:
+            words = [str(peer), str(exported), weight_type, str(beam_size), "0", *workers, *batches]
+            command = [sys.executable, *words]
+            seconds[run(command, stdin=trial_path, OMP_NUM_THREADS="1").seconds] = command
+    return seconds[min(seconds)]
+
+
+def measure_text(folder: Path, text: Path, beam_size: int, rounds: int) -> None:
+    """Real text through `nmt translate` as typed and through CTranslate2's API, in float32 and int8, in turns."""
+    lines = text.read_bytes().splitlines(keepends=True)[:TEXT_LINES]
+    paths = [RUNS_DIR / name for name in ("lines.txt", "few.txt", "trial.txt")]
+    for path, count in zip(paths, (TEXT_LINES, WARMUP_LINES, TRIAL_LINES), strict=True):
+        path.write_bytes(b"".join(lines[:count]))
+    all_path, warmup_path, trial_path = paths
+    commands = {"nmt as typed": nmt_command("translate", folder, "--quiet", "--beam", beam_size)}
+    for precision, weight_type in (("int8", "int8"), ("fp32", "float32")):
+        plain = [*search_options(beam_size, 0), "--set", f"search.precision={precision}"]
+        command = nmt_command("translate", folder, "--quiet", "--engine", "ctranslate2", *plain)
+        run(command, stdin=warmup_path)  # exports where the run has no such export
+        commands[f"nmt {weight_type}"] = command
+        exported = folder / "exports" / f"ctranslate2-{weight_type}"
+        commands[f"CTranslate2's API {weight_type}"] = fastest_api_command(exported, weight_type, beam_size, trial_path)
+    runs: dict[str, list[Any]] = {}
+    for _ in range(rounds):
+        for label, command in commands.items():
+            runs.setdefault(label, []).append(measure_speed(command, all_path, warmup_path, []))
+            print(beam_size, label, runs[label][-1], flush=True)
+    settings = {label: command[-4:] for label, command in commands.items() if "API" in label}
+    result = {"machine": describe_machine(), "lines": len(lines), "runs": runs, "settings": settings}
+    save_result(f"translating-text-{beam_size}", result)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("shapes", nargs="*", default=list(OUTPUT_TOKENS))
     parser.add_argument("--run", type=Path, help="a trained run instead of the shapes")
+    parser.add_argument("--text", type=Path, help="with --run: real text, at least 5,000 lines")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--beams", nargs="*", type=int, default=BEAMS)
     arguments = parser.parse_args()
     for beam_size in arguments.beams:
+        if arguments.run and arguments.text:
+            measure_text(arguments.run, arguments.text, beam_size, arguments.rounds)
+            continue
         if arguments.run:
             measure("run", arguments.run, beam_size, arguments.rounds, 5000 if beam_size == 1 else 2000, 0)
             continue

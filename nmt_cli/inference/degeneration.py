@@ -37,6 +37,7 @@ MAX_REPEATED_NGRAM_FRACTION, NGRAM_CHECK_MIN_WORDS = 0.4, 24  # of 4-grams, in t
 
 UNSPACED_SCRIPTS = r"\u0e00-\u109f\u1780-\u17ff\u2e80-\ua4cf"
 WORD = re.compile(rf"[{UNSPACED_SCRIPTS}]|[^\W_{UNSPACED_SCRIPTS}]+|[^\w\s]|_")
+FIRST_WIDE_CHARACTER = "\u1100"  # what comes before it has one column
 MAX_UNIT_WORDS = 64  # words in a repeated unit
 MIN_REPETITIVE_WORD_LENGTH = 10  # characters of a word that may repeat a part of itself ('hahahahaha')
 NGRAM_SIZE = 4  # words
@@ -147,6 +148,8 @@ def find_issues(source: SourceText, hypotheses: Sequence[DecodedHypothesis]) -> 
 
 def _script_adjusted_length(text: str) -> int:
     """Length in characters, of which those of Chinese, Japanese and Korean count as three."""
+    if text.isascii() or max(text) < FIRST_WIDE_CHARACTER:
+        return len(text)
     return len(text) + 2 * sum(unicodedata.east_asian_width(character) in "WF" for character in text)
 
 

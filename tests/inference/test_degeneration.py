@@ -1,11 +1,13 @@
 """Nonsense is found by comparison with the source, mended where it can be, and always said."""
 
+import unicodedata
 from typing import Any
 
 import pytest
 
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.engine import Hypothesis
+from nmt_cli.inference import degeneration
 from nmt_cli.inference.degeneration import (
     DecodedHypothesis,
     Diagnosis,
@@ -220,3 +222,9 @@ def test_the_share_of_old_four_grams_tells_scattered_repetition() -> None:
     assert Repetition.from_text(again).repeated_ngram_fraction > 0.2
     assert Repetition.from_text("one two three four five").repeated_ngram_fraction == 0.0
     assert Repetition.from_text("a b c d e f a b c d e f").repeated_ngram_fraction == pytest.approx(1 / 3)
+
+
+def test_no_wide_character_comes_before_the_first_one() -> None:
+    wide = [chr(code) for code in range(0x1200) if unicodedata.east_asian_width(chr(code)) in "WF"]
+    assert wide[0] == degeneration.FIRST_WIDE_CHARACTER
+    assert degeneration._script_adjusted_length(wide[0] + "ab") == 5
