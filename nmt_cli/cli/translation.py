@@ -192,7 +192,7 @@ def calibrate(
     source: Annotated[Path, typer.Argument(help="Text of the kind that will be translated.")],
     reference: Annotated[Path, typer.Argument(help="Its translation.")],
     overrides: Overrides = [],
-    engine: Annotated[str, typer.Option(help="torch, ctranslate2 or onnx.")] = "torch",
+    engine: Annotated[str, typer.Option(help="auto, torch, ctranslate2 or onnx.")] = "auto",
     quantization: Annotated[str | None, typer.Option(help="Weights of ctranslate2: float32, int8 ...")] = None,
     device: Device = "auto",
     quiet: Quiet = False,

@@ -8,7 +8,7 @@ from nmt_cli.errors import DataError
 from nmt_cli.evaluation.calibration import MIN_LINES, CalibrationFit, fit_calibration
 from nmt_cli.inference.confidence import CalibrationFile, calibration_key
 from nmt_cli.reporting import Reporter
-from nmt_cli.translation.opening import open_translator
+from nmt_cli.translation.opening import TranslatorSpec
 
 
 def calibrate(
@@ -19,7 +19,7 @@ def calibrate(
     reporter: Reporter,
     *,
     device: str = "auto",
-    engine: str = "torch",
+    engine: str = "auto",
     quantization: str | None = None,
 ) -> CalibrationFit:
     """Translate a text and fit the run's confidence for this engine and precision to it.
@@ -27,7 +27,10 @@ def calibrate(
     What is good stays what training called so; where training fitted nothing, it is the median of this text. DataError
     where the text is not enough.
     """
-    translator = open_translator([run], overrides, device, engine=engine, quantization=quantization, reporter=reporter)
+    spec, choice = TranslatorSpec(
+        (str(run),), tuple(overrides), device, engine=engine, quantization=quantization
+    ).resolve(reporter)
+    translator = spec.open(reporter)
     pairs = [tuple(side.decode(errors="replace") for side in pair[:2]) for pair in read_two_files(source, reference)]
     known = CalibrationFile.load(run)
     sources, references = ([pair[side] for pair in pairs] for side in (0, 1))
@@ -37,7 +40,9 @@ def calibrate(
             f"{source}: cannot be calibrated on: it needs {MIN_LINES} lines, some of them translated well and some "
             "not, and a model that writes from left to right"
         )
-    precision = quantization or resolved_precision(translator.config.precision, find_device(device))
-    calibrations = ({} if known is None else known.calibrations) | {calibration_key(engine, precision): fit.calibration}
+    precision = choice.quantization or resolved_precision(translator.config.precision, find_device(device))
+    calibrations = ({} if known is None else known.calibrations) | {
+        calibration_key(choice.engine, precision): fit.calibration
+    }
     CalibrationFile(fit.good_chrf, calibrations).save(run)
     return fit

@@ -89,7 +89,7 @@ def test_a_pair_that_would_become_too_long_stays_as_it_was(tokenizer: TextTokeni
 
 
 def prepared(root: Path, name: str, augment: AugmentConfig | None, pool: PoolFactory = serial_pool) -> PreparedData:
-    corpus = CorpusConfig(source="en", target="de", root=str(root), dev="train")
+    corpus = CorpusConfig(source="en", target="de", root=str(root), dev="dev")
     settings = PreparationSettings(corpus, TokenizerConfig(vocab_size=400), None, augment)
     identity = {"fingerprint": "f00d", "inputs": []}
     return prepare(settings, find_corpus(corpus, []), root / name, identity, Reporter(quiet=True), pool)
@@ -98,6 +98,7 @@ def prepared(root: Path, name: str, augment: AugmentConfig | None, pool: PoolFac
 def test_prepared_copies_differ_and_the_profile_is_that_of_the_text_as_trained(tmp_path: Path) -> None:
     for language, side in zip(("en", "de"), BLOCK, strict=True):
         (tmp_path / f"train.{language}").write_text("".join(f"{line}\n" for line in side), encoding="utf-8")
+        (tmp_path / f"dev.{language}").write_text("a dog.\n", encoding="utf-8")
     config = AugmentConfig.model_validate(NONE | {"upper": 0.3, "join": 0.5, "copies": 2})
     plain, data = prepared(tmp_path, "plain", None), prepared(tmp_path, "augmented", config)
     parallel = prepared(tmp_path, "parallel", config, pool_factory(2, lambda _: "a block", lambda _: None))

@@ -158,7 +158,7 @@ def calibrated_run(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.mark.parametrize(("instead", "expected"), [("copy", "The old man."), ("empty", ""), ("mark", "[?] ")])
 def test_abstaining(instead: str, expected: str, calibrated_run: Path, nmt: Call) -> None:
-    options = ("--abstain-below", "0.5", "--abstain", instead, "--processes", "1")
+    options = ("--engine", "torch", "--abstain-below", "0.5", "--abstain", instead, "--processes", "1")
     code, out, err = nmt("translate", calibrated_run, *options, stdin=b"The old man.\n12 34\n\n")
     lines = out.split("\n")
     assert code == 0 and lines[1:] == ["12 34", "", ""]
@@ -167,18 +167,18 @@ def test_abstaining(instead: str, expected: str, calibrated_run: Path, nmt: Call
 
 
 def test_jsonl_has_confidence_and_words(calibrated_run: Path, tiny_run: Path, nmt: Call) -> None:
-    words = ("--jsonl", "--processes", "2", "--abstain-below", "0.5", "--abstain", "copy")
+    words = ("--engine", "torch", "--jsonl", "--processes", "2", "--abstain-below", "0.5", "--abstain", "copy")
     code, out, _ = nmt("translate", calibrated_run, *words, stdin=b"The old man.\n12 34\n")
     first, second = map(json.loads, out.splitlines())
     assert code == 0 and first["confidence"] == 0.0 and first["abstained"] and first["translation"] == "The old man."
     assert all(0 <= word["probability"] <= 1 for word in first["words"])
     assert second["confidence"] == 1.0 and "abstained" not in second
-    code, _, err = nmt("translate", tiny_run, "--abstain-below", "0.5", stdin=b"The old man.\n")
+    code, _, err = nmt("translate", tiny_run, "--engine", "torch", "--abstain-below", "0.5", stdin=b"The old man.\n")
     assert code == 2 and "nmt calibrate" in err
 
 
 def test_calibrate_refuses_a_text_that_says_too_little(tiny_run: Path, tmp_path: Path, nmt: Call) -> None:
     (tmp_path / "text").write_text("The old man.\n" * 3)
-    code, _, err = nmt("calibrate", tiny_run, tmp_path / "text", tmp_path / "text")
+    code, _, err = nmt("calibrate", tiny_run, "--engine", "torch", tmp_path / "text", tmp_path / "text")
     assert code == 2 and "text: cannot be calibrated on" in err
     assert not (tiny_run / "confidence.json").exists()
