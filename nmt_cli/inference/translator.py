@@ -505,7 +505,7 @@ def _join_alignments(plan: LinePlan, candidates: Sequence[Candidate], parts: Seq
     tag_words = source_words = len(plan.language_tag.split())
     target_words, ends_in_word = 0, False
     for unit, candidate, part in zip(plan.units, candidates, parts, strict=True):
-        target_words -= ends_in_word and bool(part) and not part[0].isspace()  # its first word goes on with the last
+        target_words -= ends_in_word and bool(part) and not part[0].isspace()  # its first word is part of the last one
         own_tag = 0 if unit.given is not None else tag_words  # words of the tag that the unit was given, too
         alignment += [
             (source - own_tag + source_words, target + target_words)
