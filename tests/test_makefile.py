@@ -11,7 +11,7 @@ import pytest
 
 from tests.conftest import ROOT
 
-CORE, ALL = ".", "'.[dev,plot,export,ray,datasets]'"
+CORE, ALL = ".", "'.[dev,plot,export,ray,datasets,serve]'"
 Installs = Callable[[str], list[str]]
 
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="needs make")

@@ -32,16 +32,16 @@ def calibrate(
     ).resolve(reporter)
     translator = spec.open(reporter)
     pairs = [tuple(side.decode(errors="replace") for side in pair[:2]) for pair in read_two_files(source, reference)]
-    known = CalibrationFile.load(run)
+    previous = CalibrationFile.load(run)
     sources, references = ([pair[side] for pair in pairs] for side in (0, 1))
-    fit = fit_calibration(translator, sources, references, None if known is None else known.good_chrf)
+    fit = fit_calibration(translator, sources, references, None if previous is None else previous.good_chrf)
     if fit is None:
         raise DataError(
             f"{source}: cannot be calibrated on: it needs {MIN_LINES} lines, some of them translated well and some "
             "not, and a model that writes from left to right"
         )
     precision = choice.quantization or resolved_precision(translator.config.precision, find_device(device))
-    calibrations = ({} if known is None else known.calibrations) | {
+    calibrations = ({} if previous is None else previous.calibrations) | {
         calibration_key(choice.engine, precision): fit.calibration
     }
     CalibrationFile(fit.good_chrf, calibrations).save(run)

@@ -209,7 +209,7 @@ def test_targets_that_search_could_not_write_are_found(toy: Path) -> None:
 
 
 def test_too_little_memory_or_disk_is_an_error(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(command, "available_memory", lambda place: 1000)
+    monkeypatch.setattr("nmt_cli.training.memory.available_memory", lambda place: 1000)
     monkeypatch.setattr(command.shutil, "disk_usage", lambda path: type("Free", (), {"free": 7}))
     errors = said(findings(toy), "error")
     assert "0.0 GiB are free; reduce training.tokens_per_batch" in errors
