@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import safetensors.torch
 import torch
 from safetensors import SafetensorError
 
@@ -136,7 +137,7 @@ def test_killed_while_writing_the_new_checkpoint_is_not_there(
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(os if at == "replace" else module, at, die)
+        patch.setattr({"replace": os, "save_file": safetensors.torch}.get(at, module), at, die)
         with pytest.raises(Killed):
             checkpointer.save(2, {"model": tensors(2)}, {})
     assert [path.name for path in checkpointer.step_folders()] == ["step-000001"]
@@ -370,7 +371,7 @@ def test_a_full_disk_is_one_line_and_leaves_the_last_checkpoint(
         raise SafetensorError(f"Error while serializing: I/O error: {shown} (os error {number})")
 
     with monkeypatch.context() as patch:
-        patch.setattr(module, "save_file", full)
+        patch.setattr(safetensors.torch, "save_file", full)
         with pytest.raises(RunError) as caught:
             checkpointer.save(2, {"model": tensors(2)}, {})
     assert str(caught.value) == (
