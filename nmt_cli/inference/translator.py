@@ -464,7 +464,10 @@ def _distinct(candidates: list[Candidate]) -> list[Candidate]:
 
 
 def best_combinations(unit_candidates: list[list[Candidate]], count: int) -> list[list[Candidate]]:
-    """A candidate of each unit, in the `count` ways with the highest sums of scores; [] where no unit has any."""
+    """A candidate of each unit, in the `count` ways with the highest sums of scores; [] where no unit has any.
+
+    The candidates of a unit are given best first.
+    """
     if not any(unit_candidates):
         return []
     nothing = [Candidate("", -math.inf, -math.inf)]

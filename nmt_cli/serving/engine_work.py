@@ -2,26 +2,12 @@
 
 import os
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
 
 from nmt_cli.inference.output import Translation
 from nmt_cli.inference.translator import Translator
 from nmt_cli.reporting import Reporter
-from nmt_cli.serving.jobs import JobOptions
+from nmt_cli.serving.jobs import JobOptions, OpenRun, TranslateBatch
 from nmt_cli.translation.opening import TranslatorSpec
-
-
-class OpenRun(NamedTuple):
-    """The task to open a run, before it is needed."""
-
-    run: str
-
-
-class TranslateBatch(NamedTuple):
-    """The task to translate texts, one line each."""
-
-    options: JobOptions
-    texts: list[str]
 
 
 @dataclass
@@ -44,17 +30,24 @@ class EngineWork:
         if options not in self.translators:
             plain = JobOptions(options.run)
             if plain == options:
-                self.translators[plain] = self.specs[options.run].open(self.reporter)
+                opened = self.specs[options.run].open(self.reporter)
+                self.translators[options._replace(assess=True)] = opened
+                self.translators[options] = opened.with_search()
+                self.translators[options].assess = False
             else:
-                translator = self._translator(plain)
-                changes: dict[str, object] = {}
-                if options.candidates > 1:
-                    beam = max(translator.config.beam, options.candidates)
-                    changes |= {"n_best": options.candidates, "beam": beam, "sampling": False}
-                if not options.split:
-                    changes["split"] = "long"
-                self.translators[options] = translator.with_search(**changes)
+                self.translators[options] = self._variant(self._translator(plain), options)
         return self.translators[options]
+
+    def _variant(self, translator: Translator, options: JobOptions) -> Translator:
+        changes: dict[str, object] = {}
+        if options.candidates > 1:
+            beam = max(translator.config.beam, options.candidates)
+            changes |= {"n_best": options.candidates, "beam": beam, "sampling": False}
+        if not options.split:
+            changes["split"] = "long"
+        variant = translator.with_search(**changes)
+        variant.assess = options.assess
+        return variant
 
 
 def open_engine_work(specs: dict[str, TranslatorSpec], threads: int, quiet: bool, worker_index: int) -> EngineWork:

@@ -6,9 +6,8 @@ from contextlib import suppress
 
 from nmt_cli.errors import UserError, WorkerError
 from nmt_cli.reporting import Reporter
-from nmt_cli.serving.engine_work import OpenRun, TranslateBatch
 from nmt_cli.serving.errors import RequestError
-from nmt_cli.serving.jobs import Job, JobQueue
+from nmt_cli.serving.jobs import Job, JobQueue, OpenRun, TranslateBatch
 from nmt_cli.serving.metrics import Metrics
 from nmt_cli.serving.processes import AsyncWorker, WorkerDied
 from nmt_cli.workers import WorkFactory
@@ -118,15 +117,12 @@ class EnginePool:
         else:
             self.metrics.batch_texts.observe(len(batch))
             for job, translation in zip(batch, translations, strict=True):
-                if not job.future.done():
-                    self.metrics.counts["nmt_texts_total"] += 1
-                    self.metrics.counts["nmt_characters_total"] += len(job.text)
-                    job.future.set_result(translation)
+                self.queue.finish(job, translation)
 
     def _retry(self, batch: list[Job], error: RequestError) -> None:
         """Put the jobs of a failed batch back, each to be translated alone; those that failed alone get the error."""
         for job in batch:
             job.deaths += 1
-            if job.deaths > 1 and not job.future.done():
-                job.future.set_exception(error)
+            if job.deaths > 1:
+                job.group.fail(error)
         self.queue.resubmit([job for job in batch if job.deaths == 1])

@@ -11,18 +11,19 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from nmt_cli.data.protected_spans import has_nothing_to_translate
 from nmt_cli.errors import UserError, WorkerError
-from nmt_cli.inference.copying import has_nothing_to_translate
 from nmt_cli.inference.inspection import inspect_sentence
 from nmt_cli.inference.translator import Alignment, Translator
 from nmt_cli.reporting import Reporter
 from nmt_cli.serving.errors import RequestError, refuse_bad_input
+from nmt_cli.serving.jobs import OpenRun
 from nmt_cli.serving.processes import AsyncWorker, WorkerDied
 from nmt_cli.translation.opening import TranslatorSpec
 
 MAX_WAITING = 32  # requests
 MAX_OPEN_RUNS = 8
-NICENESS = 10
+NICENESS = 5
 
 
 class InspectSentence(NamedTuple):
@@ -92,6 +93,7 @@ class Inspector:
             if self._worker is None:
                 self._worker = AsyncWorker(self._open_work, 0)
             try:
+                await self._worker.call(OpenRun(task.run))  # however long it takes
                 return await self._worker.call(task, self.timeout)
             except WorkerDied as death:
                 self.reporter.warning(f"the process for inspections died ({death}) and is replaced")
@@ -111,9 +113,11 @@ class InspectionWork:
     specs: dict[str, TranslatorSpec]
     translators: "OrderedDict[str, Translator]" = field(default_factory=OrderedDict)
 
-    def __call__(self, task: InspectSentence | AlignSentences) -> Any:
+    def __call__(self, task: OpenRun | InspectSentence | AlignSentences) -> Any:
         """The result of a task."""
         translator = self._translator(task.run)
+        if isinstance(task, OpenRun):
+            return None
         if isinstance(task, AlignSentences):
             return _align(translator, task.pairs)
         return inspect_sentence(

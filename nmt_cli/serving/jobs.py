@@ -4,7 +4,7 @@ import asyncio
 import heapq
 import itertools
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from nmt_cli.inference.output import Translation
@@ -12,11 +12,11 @@ from nmt_cli.serving.errors import RequestError
 from nmt_cli.serving.metrics import Metrics
 
 MAX_BATCH_JOBS = 64
-MAX_BATCH_CHARACTERS = 6_000
+MAX_BATCH_CHARACTERS = 4_000
 MAX_LENGTH_RATIO = 2.0  # a batch has no text more than so many times as long as its first one, unless it is short
 SHORT_TEXT = 80  # characters
 MAX_SCANNED = 256  # waiting jobs that are looked at for a batch
-SECONDS_PER_JOB = 0.02  # a job of a long request is due this much later than the one before it
+CHARACTERS_PER_SECOND = 5_000  # the jobs of a long request are due one after the other, as if so many were translated
 
 
 class JobOptions(NamedTuple):
@@ -27,17 +27,68 @@ class JobOptions(NamedTuple):
     """Translations that are asked for."""
     split: bool = True
     """Whether lines are split into sentences."""
+    assess: bool = False
+    """Whether a scoring pass says how sure the translations are."""
+
+
+class OpenRun(NamedTuple):
+    """The task to open a run, before it is needed."""
+
+    run: str
+
+
+class TranslateBatch(NamedTuple):
+    """The task to translate texts, one line each."""
+
+    options: JobOptions
+    texts: list[str]
+
+
+class JobGroup:
+    """The pieces of text that a request waits for, and what they become."""
+
+    def __init__(self) -> None:
+        self.jobs: list[Job] = []
+        self.unanswered_count = 0
+        self.future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Done when all jobs are; cancelled with the request."""
+        self.future.add_done_callback(lambda done: done.cancelled() or done.exception())  # somebody has seen its error
+
+    def add(self, options: JobOptions, text: str) -> "Job":
+        """Another piece of text."""
+        job = Job(options, text, self)
+        self.jobs.append(job)
+        self.unanswered_count += 1
+        return job
+
+    def fail(self, error: RequestError) -> None:
+        """Let the request fail."""
+        if not self.future.done():
+            self.future.set_exception(error)
 
 
 @dataclass
 class Job:
-    """A piece of text that a request waits for."""
+    """A piece of text."""
 
     options: JobOptions
     text: str
-    future: "asyncio.Future[Translation]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    group: JobGroup
+    translation: Translation | None = None
     deaths: int = 0
-    """Workers that died while they translated it; after one it is translated alone."""
+    """Batches with it that have failed; after one it is translated alone."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether somebody waits for it."""
+        return self.translation is None and not self.group.future.done()
+
+    def finish(self, translation: Translation) -> None:
+        """Say what it has become."""
+        self.translation = translation
+        self.group.unanswered_count -= 1
+        if not self.group.unanswered_count:
+            self.group.future.set_result(None)
 
 
 class JobQueue:
@@ -58,16 +109,26 @@ class JobQueue:
         """Jobs that wait or are being translated."""
         return self.metrics.gauges["nmt_queue_texts"]
 
-    def submit(self, jobs: list[Job]) -> None:
-        """Add the jobs of a request; RequestError 503 where too many wait."""
-        if self.open_count and self.open_count + len(jobs) > self.max_jobs:
+    def submit(self, group: JobGroup) -> None:
+        """Add the jobs of a request, at least one; RequestError 503 where too many wait."""
+        count = len(group.jobs)
+        if self.open_count and self.open_count + count > self.max_jobs:
             raise RequestError(503, "Too many texts are waiting: try again later", retry_after=5)
-        now = time.monotonic()
-        for index, job in enumerate(jobs):
-            self.metrics.gauges["nmt_queue_texts"] += 1
-            job.future.add_done_callback(self._count_done)
-            heapq.heappush(self._heap, (now + SECONDS_PER_JOB * index, next(self._numbers), job))
+        self.metrics.gauges["nmt_queue_texts"] += count
+        group.future.add_done_callback(lambda _: self._forget(group))
+        due = time.monotonic()
+        for job in group.jobs:
+            heapq.heappush(self._heap, (due, next(self._numbers), job))
+            due += len(job.text) / CHARACTERS_PER_SECOND
         self._arrival.set()
+
+    def finish(self, job: Job, translation: Translation) -> None:
+        """Answer a job that somebody still waits for."""
+        if job.is_open:
+            self.metrics.counts["nmt_texts_total"] += 1
+            self.metrics.counts["nmt_characters_total"] += len(job.text)
+            self.metrics.gauges["nmt_queue_texts"] -= 1
+            job.finish(translation)
 
     def resubmit(self, jobs: list[Job]) -> None:
         """Put jobs back, first in the queue."""
@@ -75,10 +136,10 @@ class JobQueue:
             heapq.heappush(self._heap, (0.0, next(self._numbers), job))
         self._arrival.set()
 
-    def _count_done(self, future: "asyncio.Future[Translation]") -> None:
-        self.metrics.gauges["nmt_queue_texts"] -= 1
-        if future.cancelled():
-            self.metrics.counts["nmt_texts_dropped_total"] += 1
+    def _forget(self, group: JobGroup) -> None:
+        """Nobody waits for the jobs any more that have no answer."""
+        self.metrics.gauges["nmt_queue_texts"] -= group.unanswered_count
+        self.metrics.counts["nmt_texts_dropped_total"] += group.unanswered_count
 
     async def wait(self) -> None:
         """Wait until a job may be there."""
@@ -113,6 +174,6 @@ class JobQueue:
     def _pop(self) -> tuple[float, int, Job] | None:
         while self._heap:
             entry = heapq.heappop(self._heap)
-            if not entry[2].future.done():
+            if entry[2].is_open:
                 return entry
         return None

@@ -79,10 +79,14 @@ class LibreTranslateApi:
             raise RequestError(400, f"{quote(text_format)} format is not supported")
         alternatives = number_parameter(parameters, "alternatives", 0, self.limits.max_alternatives)
         run = optional_text(parameters, "run")
+        if len(texts) > self.limits.max_sentences:
+            raise RequestError(413, f"More than {self.limits.max_sentences:,} texts: send them in parts")
         stripped = [strip_tags(text) if text_format == "html" else (text, False) for text in texts]
-        results = await self.service.translate(
-            TranslationRequest([text for text, _ in stripped], source, target, alternatives, run=run or None)
-        )
+        translation_request = TranslationRequest(
+            [text for text, _ in stripped], source, target, alternatives,
+            assess=flag_parameter(parameters, "confidence"), run=run or None,
+        )  # fmt: skip
+        results = await self.service.translate(translation_request)
         records = [
             await self._record(result, parameters, alternatives, is_html=text_format == "html", had_tags=had_tags)
             for result, (_, had_tags) in zip(results, stripped, strict=True)
@@ -108,6 +112,8 @@ class LibreTranslateApi:
         warnings = [*translation.warnings, *([TAGS_WARNING] if had_tags else [])]
         if translation.confidence is not None:
             record["confidence"] = round(translation.confidence, 4)
+        elif flag_parameter(parameters, "confidence"):
+            warnings.append("the confidence is unknown; nmt calibrate fits it for a run")
         asked = {name for name in ("sentences", "alignment", "attention") if flag_parameter(parameters, name)}
         if asked and len(result.route.runs) > 1:
             warnings.append(f"{', '.join(sorted(asked))}: not for a translation through a third language")

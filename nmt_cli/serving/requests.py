@@ -135,8 +135,12 @@ async def while_connected(request: Request, answer: Awaitable[T], timeout: float
 
     The body of the request must have been read.
     """
-    work, departure = asyncio.ensure_future(answer), asyncio.ensure_future(_wait_for_departure(request))
+    departure = asyncio.ensure_future(_wait_for_departure(request))
+    await asyncio.sleep(0)
+    work = asyncio.ensure_future(answer)
     try:
+        if departure.done():  # while the body was read
+            raise ClientGone
         await asyncio.wait({work, departure}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
         if work.done():
             return work.result()

@@ -8,10 +8,12 @@ from nmt_cli.data.config import CorpusConfig
 from nmt_cli.data.known_words import WordSet, normalized_words
 from nmt_cli.data.text_profile import TextProfile
 from nmt_cli.serving.errors import RequestError, quote
-from nmt_cli.serving.jobs import Job, JobOptions, JobQueue
+from nmt_cli.serving.jobs import JobGroup, JobOptions, JobQueue
 from nmt_cli.serving.languages import AUTO, Detection, Languages, Route
 from nmt_cli.serving.settings import Limits, ServedRun
-from nmt_cli.serving.texts import TextPlanner, TranslatedText, clean_input, join_text
+from nmt_cli.serving.texts import TextLine, TextPlanner, TranslatedText, clean_input, join_text
+
+MAX_CHARACTERS_AT_ONCE = 5_000  # that are cut into pieces in the event loop
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,8 @@ class TranslationRequest:
     target: str
     alternatives: int = 0
     split: bool = True
+    assess: bool = False
+    """Whether to say how sure each translation is."""
     run: str | None = None
 
 
@@ -88,7 +92,7 @@ class TranslationService:
                 [results[index].texts[0] for index in indices],
                 [routes[index].runs[step] for index in indices],
                 [1 + request.alternatives if step == len(routes[index].runs) - 1 else 1 for index in indices],
-                split=request.split,
+                request,
             )
             for index, result in zip(indices, translated, strict=True):
                 warnings = list(dict.fromkeys([*results[index].warnings, *result.warnings]))
@@ -96,27 +100,37 @@ class TranslationService:
         return results
 
     async def _translate_with(
-        self, texts: list[str], runs: list[ServedRun], counts: list[int], *, split: bool
+        self, texts: list[str], runs: list[ServedRun], counts: list[int], request: TranslationRequest
     ) -> list[TranslatedText]:
         """Translate each text with its run, all of them at once."""
-        plans, jobs = [], []
-        for text, run, count in zip(texts, runs, counts, strict=True):
-            lines = self._planner(run).plan(text, split=split)
-            options = JobOptions(run.name, count, split)
-            text_jobs = [Job(options, piece.text) for line in lines for piece in line.pieces]
-            plans.append((lines, text_jobs))
-            jobs += text_jobs
-        if len(jobs) > self.limits.max_sentences:
+        if sum(map(len, texts)) > MAX_CHARACTERS_AT_ONCE:  # other requests are answered meanwhile
+            lines_by_text = await asyncio.to_thread(self._plan, texts, runs, request)
+        else:
+            lines_by_text = self._plan(texts, runs, request)
+        piece_count = sum(len(line.pieces) for lines in lines_by_text for line in lines)
+        if piece_count > self.limits.max_sentences:
             raise RequestError(413, f"More than {self.limits.max_sentences:,} pieces of text: send them in parts")
-        try:
-            self.queue.submit(jobs)
-            await asyncio.gather(*(job.future for job in jobs))
-        finally:
-            for job in jobs:  # where one has failed, or nobody waits any more
-                job.future.cancel()
+        group = JobGroup()
+        jobs_by_text = [
+            [
+                group.add(JobOptions(run.name, count, request.split, request.assess), piece.text)
+                for line in lines
+                for piece in line.pieces
+            ]
+            for lines, run, count in zip(lines_by_text, runs, counts, strict=True)
+        ]
+        if piece_count:
+            self.queue.submit(group)
+            await group.future  # cancelled with the request
         return [
-            join_text(lines, [job.future.result() for job in text_jobs], count)
-            for (lines, text_jobs), count in zip(plans, counts, strict=True)
+            join_text(lines, [job.translation for job in jobs if job.translation is not None], count)
+            for lines, jobs, count in zip(lines_by_text, jobs_by_text, counts, strict=True)
+        ]
+
+    def _plan(self, texts: list[str], runs: list[ServedRun], request: TranslationRequest) -> list[list[TextLine]]:
+        return [
+            self._planner(run).plan(text, split=request.split, short_pieces=request.assess)
+            for text, run in zip(texts, runs, strict=True)
         ]
 
     def _planner(self, run: ServedRun) -> TextPlanner:

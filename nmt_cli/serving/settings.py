@@ -70,7 +70,7 @@ class EngineChoice:
         """How workers open a run."""
         from nmt_cli.translation.opening import TranslatorSpec  # it takes long to import
 
-        spec = TranslatorSpec((str(run.path),), self.overrides, self.device, rescore_canonical=False)
+        spec = TranslatorSpec((str(run.path),), self.overrides, self.device, rescore_canonical=False, assess=True)
         return spec if self.engine is None else replace(spec, engine=self.engine)
 
     def inspection_spec(self, run: ServedRun) -> "TranslatorSpec":

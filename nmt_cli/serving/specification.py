@@ -39,6 +39,7 @@ def _translating() -> Schema:
         "format": {"enum": ["text", "html"], "default": "text"},
         "alternatives": {"type": "integer", "minimum": 0, "default": 0},
         "run": {**STRING, "description": "The name of a served run"},
+        "confidence": FLAG,
         "sentences": FLAG,
         "alignment": FLAG,
         "attention": FLAG,

@@ -4,7 +4,6 @@ import html
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html.parser import HTMLParser
 
 from nmt_cli.data.text_profile import TextProfile
 from nmt_cli.inference.output import Candidate, Translation
@@ -12,11 +11,18 @@ from nmt_cli.inference.segments import Segment, join_translations
 from nmt_cli.inference.translator import best_combinations
 
 SENTENCES_PER_JOB = 8  # of one line, about
+MAX_UNCUT_CHARACTERS = 300  # a line up to this is one piece, whatever sentences it has
+MAX_PIECE_CHARACTERS = 1_500  # more than a model reads at once, so that engines cut longer sentences, too
 SURROGATES = re.compile("[\ud800-\udfff]")
 LINE_BREAK = re.compile(r"\r\n|[\n\r\u2028\u2029]")
 _BLOCK_TAG = re.compile(
     "address|article|aside|blockquote|body|br|d[dlt]|details|div|fieldset|fig(caption|ure)|footer|form|h[1-6r]|head|header"
     "|html|li|main|nav|[ou]l|opt(group|ion)|p|pre|section|select|table|t(body|d|extarea|foot|h|head|itle|r)"
+)
+_TAG_START = re.compile(r"<[/!?]?[a-zA-Z]|<[!?]")
+_TAG = re.compile(
+    r"""<!-- | <(?: (?P<closing>/?)(?P<name>[a-zA-Z][^\s/>]*+) | [!?] ) (?: [^>"']++ | "[^"]*+" | '[^']*+' )*+ >""",
+    re.VERBOSE,
 )
 _HIDDEN_TAGS = frozenset({"script", "style", "template", "noscript"})
 
@@ -37,7 +43,6 @@ class SentencePair:
     line: int
     source: str
     target: str
-    score: float
     confidence: float | None = None
 
 
@@ -57,11 +62,16 @@ class TextPlanner:
 
     def __init__(self, profile: TextProfile) -> None:
         self._splitter = profile.source_splitter()
-        typical = profile.lengths.typical_sentences
-        self._sentences_per_piece = typical * max(1, SENTENCES_PER_JOB // typical)
+        self._typical_sentences = profile.lengths.typical_sentences
 
-    def plan(self, text: str, *, split: bool = True) -> list[TextLine]:
-        """The lines of a text; without `split`, a line is one piece however long it is."""
+    def plan(self, text: str, *, split: bool = True, short_pieces: bool = False) -> list[TextLine]:
+        """The lines of a text; without `split`, a line is one piece however long it is.
+
+        With `short_pieces`, a piece has as few sentences as are translated together.
+        """
+        size = self._typical_sentences
+        if not short_pieces:
+            size *= max(1, SENTENCES_PER_JOB // size)
         lines, position = [], 0
         for line_break in [*LINE_BREAK.finditer(text), None]:
             end = len(text) if line_break is None else line_break.start()
@@ -70,17 +80,38 @@ class TextPlanner:
             content = line.strip()
             before = line[: len(line) - len(line.lstrip())] if content else line
             after = line[len(line.rstrip()) :] if content else ""
-            pieces = self._pieces(content, split=split) if content else []
+            is_split = split and (short_pieces or len(content) > MAX_UNCUT_CHARACTERS)
+            sentences = self._splitter.split(content) if content and is_split else [content]
+            pieces = _group(sentences, size) if content else []
             lines.append(TextLine(before, pieces, after + text[end:next_position]))
             position = next_position
         return lines
 
-    def _pieces(self, line: str, *, split: bool) -> list[Segment]:
-        sentences = self._splitter.split(line) if split else [line]
-        size = self._sentences_per_piece
-        groups = ["".join(sentences[start : start + size]) for start in range(0, len(sentences), size)]
-        pieces = [(group.rstrip(), group) for group in groups]
-        return [Segment(piece, group[len(piece) :]) for piece, group in pieces]
+
+def _group(sentences: list[str], size: int) -> list[Segment]:
+    """Pieces of so many sentences, or fewer of long ones."""
+    groups: list[str] = []
+    count = 0
+    for sentence in sentences:
+        for part in _bounded(sentence):
+            if groups and count < size and len(groups[-1]) + len(part) <= MAX_PIECE_CHARACTERS:
+                groups[-1] += part
+            else:
+                groups.append(part)
+                count = 0
+            count += 1
+    pieces = [(group.rstrip(), group) for group in groups]
+    return [Segment(piece, group[len(piece) :]) for piece, group in pieces]
+
+
+def _bounded(sentence: str) -> list[str]:
+    """A sentence, or parts of one that is longer than MAX_PIECE_CHARACTERS, cut at white space where there is any."""
+    parts = []
+    while len(sentence) > MAX_PIECE_CHARACTERS:
+        cut = sentence.rfind(" ", 1, MAX_PIECE_CHARACTERS) + 1 or MAX_PIECE_CHARACTERS
+        parts.append(sentence[:cut])
+        sentence = sentence[cut:]
+    return [*parts, sentence]
 
 
 def join_text(lines: Sequence[TextLine], translations: Sequence[Translation], count: int) -> TranslatedText:
@@ -96,7 +127,7 @@ def join_text(lines: Sequence[TextLine], translations: Sequence[Translation], co
         for pair in _sentence_pairs(number, piece.text, translation)
     ]
     warnings = list(dict.fromkeys(warning for translation in translations for warning in translation.warnings))
-    return TranslatedText(list(dict.fromkeys(texts)), sentences, warnings, _mean_confidence(sentences))
+    return TranslatedText(list(dict.fromkeys(texts)), sentences, warnings, _mean_confidence(pieces, translations))
 
 
 def _join_lines(lines: Sequence[TextLine], translations: list[str]) -> str:
@@ -108,26 +139,18 @@ def _join_lines(lines: Sequence[TextLine], translations: list[str]) -> str:
 
 def _sentence_pairs(line: int, source: str, translation: Translation) -> list[SentencePair]:
     if translation.sentences:
-        return [
-            SentencePair(line, sentence.text, sentence.translation, sentence.score, _confidence(sentence))
-            for sentence in translation.sentences
-        ]
-    best = translation.candidates[0] if translation.candidates else Candidate("", 0.0, 0.0)
-    return [SentencePair(line, source, best.text, best.score, _confidence(best))]
+        return [SentencePair(line, sentence.text, sentence.translation) for sentence in translation.sentences]
+    return [SentencePair(line, source, translation.text, translation.confidence)]
 
 
-def _confidence(scored: object) -> float | None:
-    """How sure a run is of a translation, if it was calibrated to say so."""
-    value = getattr(scored, "confidence", None)
-    return value if isinstance(value, float) else None
-
-
-def _mean_confidence(sentences: list[SentencePair]) -> float | None:
-    """The mean over the characters of the source; None where a sentence has none."""
-    total = sum(len(pair.source) for pair in sentences)
-    if not total or any(pair.confidence is None for pair in sentences):
+def _mean_confidence(pieces: Sequence[Segment], translations: Sequence[Translation]) -> float | None:
+    """The mean over the characters of the source; None where a piece has none."""
+    confidences = [translation.confidence for translation in translations]
+    lengths = [len(piece.text) for piece in pieces]
+    if not lengths or any(confidence is None for confidence in confidences):
         return None
-    return sum((pair.confidence or 0.0) * len(pair.source) for pair in sentences) / total
+    weighted = [(confidence or 0.0) * length for confidence, length in zip(confidences, lengths, strict=True)]
+    return sum(weighted) / sum(lengths)
 
 
 def clean_input(text: str) -> str:
@@ -136,55 +159,36 @@ def clean_input(text: str) -> str:
 
 
 def strip_tags(markup: str) -> tuple[str, bool]:
-    """The text of HTML, a line per block, and whether there were tags; scripts and styles are left out."""
-    extractor = _TextExtractor()
-    extractor.feed(markup)
-    extractor.close()
-    return "".join(extractor.parts), extractor.has_tags
+    """The text of HTML, a line per block, and whether there were tags; scripts, styles and comments are left out.
+
+    In linear time, which html.parser does not promise. A tag that is not closed is text.
+    """
+    lower, parts, position, has_tags = markup.lower(), [""], 0, False
+    while position < len(markup):
+        start = markup.find("<", position)
+        text_end = start if start >= 0 else len(markup)
+        if text_end > position:
+            parts.append(html.unescape(markup[position:text_end]))
+        if start < 0:
+            break
+        tag = _TAG.match(markup, start)
+        if tag is None:
+            is_unclosed = _TAG_START.match(markup, start) is not None
+            position = len(markup) if is_unclosed else start + 1  # where one tag is not closed, no later one is
+            parts.append(html.unescape(markup[start:position]))
+            continue
+        has_tags, position, name = True, tag.end(), (tag["name"] or "").lower()
+        hidden_end = "-->" if tag[0] == "<!--" else f"</{name}" if name in _HIDDEN_TAGS and not tag["closing"] else ""
+        if hidden_end:
+            position = lower.find(hidden_end, position)
+            if position < 0:
+                break
+            position += len(hidden_end) if hidden_end == "-->" else 0
+        if _BLOCK_TAG.fullmatch(name) and parts[-1] and not parts[-1].endswith("\n"):
+            parts.append("\n")
+    return "".join(parts), has_tags
 
 
 def escape_html(text: str) -> str:
     """A translation as HTML, which no browser executes."""
     return html.escape(text, quote=False)
-
-
-class _TextExtractor(HTMLParser):
-    """Collects the text between tags."""
-
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.parts: list[str] = []
-        self.has_tags = False
-        self._hidden_tag: str | None = None
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """A new line where a block begins."""
-        self.has_tags = True
-        if tag in _HIDDEN_TAGS and self._hidden_tag is None:
-            self._hidden_tag = tag
-        self._break_line(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """A new line for <br/>."""
-        self.has_tags = True
-        self._break_line(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        """A new line where a block ends."""
-        self.has_tags = True
-        if tag == self._hidden_tag:
-            self._hidden_tag = None
-        self._break_line(tag)
-
-    def handle_data(self, data: str) -> None:
-        """Text that a browser would show."""
-        if self._hidden_tag is None:
-            self.parts.append(data)
-
-    def handle_comment(self, data: str) -> None:
-        """Comments are left out."""
-        self.has_tags = True
-
-    def _break_line(self, tag: str) -> None:
-        if _BLOCK_TAG.fullmatch(tag) and self.parts and not self.parts[-1].endswith("\n"):
-            self.parts.append("\n")

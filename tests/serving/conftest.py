@@ -13,6 +13,14 @@ from typing import Any
 
 import pytest
 
+from nmt_cli.inference.confidence import (
+    FEATURES,
+    SQUARED,
+    Calibration,
+    CalibrationFile,
+    LogisticRegression,
+    calibration_key,
+)
 from tests.conftest import start
 
 
@@ -39,7 +47,7 @@ class Server:
     def send(self, request: urllib.request.Request) -> tuple[int, Any]:
         """Status and answer, from JSON if it is."""
         try:
-            with urllib.request.urlopen(request, timeout=60) as response:
+            with urllib.request.urlopen(request, timeout=300) as response:
                 status, body = response.status, response.read()
                 is_json = response.headers["Content-Type"] == "application/json"
         except urllib.error.HTTPError as error:
@@ -66,19 +74,23 @@ class Server:
 
 @pytest.fixture(scope="session")
 def second_run(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same weights, as a run from German to French."""
+    """The same weights, as a run from German to French that says how sure it is."""
     folder = tmp_path_factory.mktemp("runs") / "second"
     shutil.copytree(tiny_run, folder)
     recipe = (folder / "recipe.yaml").read_text()
     recipe = recipe.replace("source: en\n", "source: de\n").replace("target: de\n  train", "target: fr\n  train")
     (folder / "recipe.yaml").write_text(recipe)
+    features = len(FEATURES)
+    regression = LogisticRegression(0.1, [0.02] * (features + len(SQUARED)))
+    calibration = Calibration([0.0] * features, [1.0] * features, regression, regression, 100)
+    CalibrationFile(50.0, {calibration_key("torch", "fp32"): calibration}).save(folder)
     return folder
 
 
 @pytest.fixture(scope="session")
 def server(tiny_run: Path, second_run: Path) -> Iterator[Server]:
     """A server of two runs, English to German and German to French, that is ready."""
-    served = Server(tiny_run, second_run)
+    served = Server(tiny_run, second_run, "--timeout", 300)
     try:
         served.wait_until_ready()
         yield served

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from nmt_cli.errors import UserError
 from nmt_cli.inference.output import Candidate, Translation
-from nmt_cli.serving.engine_work import OpenRun, TranslateBatch
+from nmt_cli.serving.jobs import OpenRun, TranslateBatch
 
 
 class StandIn:

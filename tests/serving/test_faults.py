@@ -26,7 +26,7 @@ def children(process_id: int) -> list[int]:
     return [number for number in processes if b"spawn_main" in Path(f"/proc/{number}/cmdline").read_bytes()]
 
 
-def talk(server: Server, content: bytes, *, half_close: bool = False, timeout: float = 30.0) -> bytes:
+def talk(server: Server, content: bytes, *, half_close: bool = False, timeout: float = 120.0) -> bytes:
     """What the server answers to raw bytes, until it closes the connection."""
     answer = b""
     with (
@@ -38,8 +38,6 @@ def talk(server: Server, content: bytes, *, half_close: bool = False, timeout: f
             connection.shutdown(socket.SHUT_WR)
         while part := connection.recv(65536):
             answer += part
-            if b"\r\n\r\n" in answer and not half_close and b"content-length" in answer:
-                break
     return answer
 
 
@@ -90,9 +88,9 @@ def test_a_killed_worker_is_replaced_and_nobody_notices(server: Server) -> None:
 def test_slow_senders_are_cut_off_and_sigterm_answers_what_is_open(tiny_run: Path) -> None:
     server = Server(tiny_run, "--receive-timeout", 1)
     server.wait_until_ready()
-    assert talk(server, b"GET / HTTP/1.1\r\nHost: loc", timeout=20) == b""
+    assert talk(server, b"GET / HTTP/1.1\r\nHost: loc") == b""
     slow_body = b"POST /translate HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n{"
-    assert talk(server, slow_body, timeout=20).startswith(b"HTTP/1.1 408")
+    assert talk(server, slow_body).startswith(b"HTTP/1.1 408")
     answers: list[int] = []
     texts = [f"The man reads {number}." for number in range(500)]
     thread = threading.Thread(target=lambda: answers.append(server.post("/translate", {**QUERY, "q": texts})[0]))

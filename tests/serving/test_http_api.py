@@ -8,6 +8,7 @@ import pytest
 
 import nmt_cli
 from nmt_cli.inference.inspection import inspect_sentence
+from nmt_cli.translation.opening import open_translator
 from tests.serving.conftest import Server
 
 TEXT = "The old man reads a book."
@@ -88,6 +89,17 @@ def test_a_pair_without_a_run_is_translated_through_a_third_language(
 
 def test_a_language_is_not_translated_to_itself(server: Server) -> None:
     assert server.post("/translate", {"q": TEXT, "source": "de", "target": "de"})[1] == {"translatedText": TEXT}
+
+
+def test_the_confidence_is_that_of_the_calibrated_run(server: Server, second_run: Path, tiny_run: Path) -> None:
+    query = {"q": f"{TEXT} Two dogs.", "source": "de", "target": "fr", "confidence": True, "sentences": True}
+    _, answer = server.post("/translate", query)
+    parts = open_translator([second_run], assess=True).translate([TEXT, "Two dogs."])
+    confidences = [part.confidence for part in parts]
+    assert [pair["confidence"] for pair in answer["sentences"]] == pytest.approx(confidences, abs=1e-3)
+    assert 0 < answer["confidence"] < 1
+    _, answer = server.post("/translate", {**query, "source": "en", "target": "de"})
+    assert "confidence" not in answer and "nmt calibrate" in answer["warnings"][0]
 
 
 def test_alignment_and_attention_are_those_of_our_own_engine(server: Server, tiny_run: Path) -> None:

@@ -1,0 +1,67 @@
+"""Texts as pieces and back, and HTML without its tags."""
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nmt_cli.data.text_profile import LineLengths, TextProfile
+from nmt_cli.inference.output import Candidate, Translation
+from nmt_cli.serving.texts import MAX_PIECE_CHARACTERS, TextPlanner, join_text, strip_tags
+from tests.conftest import examples
+
+PLANNER = TextPlanner(TextProfile("en", "de"))
+
+
+@examples(300)
+@given(st.text(st.sampled_from("ab. !?\n\r\t\u2028语。")), st.booleans(), st.booleans())
+def test_pieces_that_are_copied_give_the_text_again(text: str, split: bool, short: bool) -> None:
+    lines = PLANNER.plan(text, split=split, short_pieces=short)
+    pieces = [piece for line in lines for piece in line.pieces]
+    assert all(piece.text and piece.text == piece.text.strip() for piece in pieces)
+    assert (
+        "".join(line.before + "".join(p.text + p.separator for p in line.pieces) + line.after for line in lines) == text
+    )
+
+
+def test_a_line_of_many_sentences_is_cut_and_a_long_sentence_too() -> None:
+    line = "The dog sleeps. " * 20
+    assert [group.text.count(".") for group in PLANNER.plan(line)[0].pieces] == [8, 8, 4]
+    assert len(PLANNER.plan(line[:200])[0].pieces) == 1
+    assert len(PLANNER.plan(line, short_pieces=True)[0].pieces) == 20
+    together = TextPlanner(TextProfile("en", "de", lengths=LineLengths({3: 100})))
+    assert len(together.plan(line)[0].pieces) == 4  # of six
+    words = PLANNER.plan("word " * 1000)[0].pieces
+    assert len(words) == 4 and max(len(piece.text) for piece in words) <= MAX_PIECE_CHARACTERS
+    assert {len(piece.text) for piece in PLANNER.plan("a" * 3000)[0].pieces} == {MAX_PIECE_CHARACTERS}
+
+
+def test_alternatives_of_a_text_are_its_best_combinations() -> None:
+    lines = PLANNER.plan("A.\nB.\n" * 300)
+    translations = [
+        Translation([Candidate("x", 0.0, 0.0), Candidate(f"y{number}", -1.0 - number, 0.0)]) for number in range(600)
+    ]
+    texts = join_text(lines, translations, 4).texts
+    changed = [[line for line in text.split("\n") if line.startswith("y")] for text in texts]
+    assert changed == [[], ["y0"], ["y1"], ["y0", "y1"]] or changed == [[], ["y0"], ["y1"], ["y2"]]
+
+
+@pytest.mark.parametrize(
+    "markup, text",
+    [
+        ("a <b>bold</b> word", "a bold word"), ("<p>one</p><p>two</p>", "one\ntwo\n"), ("a<br/>b", "a\nb"),
+        ("x<script>alert('<b>')</script>y", "xy"), ("<STYLE>p{}</STYLE>z", "z"), ("a<!-- <b> -->b", "ab"),
+        ('<a href="x>y">link</a>', "link"), ("1 < 2 & 3 > 2", "1 < 2 & 3 > 2"), ("&lt;b&gt; &amp;", "<b> &"),
+        ("<!DOCTYPE html>a", "a"), ("a <b unclosed", "a <b unclosed"), ("<script>never closed", ""), ("a<", "a<"),
+    ],
+)  # fmt: skip
+def test_tags_are_taken_out(markup: str, text: str) -> None:
+    assert strip_tags(markup)[0] == text
+
+
+@pytest.mark.parametrize("markup", ["<a ", "<!--", "<", "<a '", "</", "<script>", "&", "<p>"])
+def test_that_takes_linear_time(markup: str) -> None:
+    start = time.process_time()
+    strip_tags(markup * (100_000 // len(markup)))
+    assert time.process_time() - start < 2  # a quadratic one takes minutes
