@@ -1,4 +1,4 @@
-"""What becomes of several sentences a line: as much as of each alone?
+"""What becomes of several sentences per line: as much as of each alone?
 
     python -m benchmarks.joined_lines RUN SOURCE REFERENCE [--most 4] [--set KEY=VALUE]
 

@@ -81,18 +81,17 @@ def translate(
 
     reporter = Reporter(quiet)
     interactive = not shard_request and not jsonl and stdin_is_terminal()
-    looks_for_unknown_words = not shard_request and (jsonl or interactive or reporter.on_terminal)
     spec = TranslatorSpec(
         tuple(map(str, runs)), (*overrides, *_search_overrides(beam, n_best, keep, exact)), device, alignments,
         engine=_exact_engine(engine, quantization) if exact else engine, quantization=quantization,
-        rescore_canonical=jsonl, strict=strict, report_unknown_words=looks_for_unknown_words, assess=jsonl,
+        rescore_canonical=jsonl, strict=strict, assess=jsonl,
+        report_unknown_words=jsonl or interactive or (not shard_request and reporter.on_terminal),
         abstention=None if abstain_below is None else Abstention(abstain_below, abstain.value),
     )  # fmt: skip
     translator = _open_translator(spec, processes, reporter)
     output_format = translator.output_format(jsonl=jsonl)
     if shard_request:
-        translate_shards(translator, shard_request, output_format, reporter)
-        return
+        return translate_shards(translator, shard_request, output_format, reporter)
     _translate_stdin(translator, prefix, output_format, reporter, interactive=interactive)
 
 
