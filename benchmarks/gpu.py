@@ -128,7 +128,7 @@ def random_source_batches(vocab_size: int) -> list[Sequences]:
     for batch_lengths in np.array_split(lengths, 10):
         ids = torch.from_numpy(rng.integers(4, vocab_size, (len(batch_lengths), int(batch_lengths.max()))))
         length_tensor = torch.from_numpy(batch_lengths.copy())
-        batches.append(Sequences(ids.to(DEVICE), length_tensor.to(DEVICE), int(batch_lengths.sum())))
+        batches.append(Sequences(ids.to(DEVICE), length_tensor.to(DEVICE), length_tensor))
     return batches
 
 

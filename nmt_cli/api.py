@@ -48,7 +48,7 @@ def train(
     """Train a recipe into a run folder, preparing its data if needed, and score its test text.
 
     With `resume`, an interrupted run continues from its last checkpoint; without, the folder must not exist.
-    `device` is auto, cpu, cuda or cuda:N.
+    `device` is auto, cpu, cuda, cuda:N or mps.
 
     >>> result = nmt_cli.train("mine.yaml", "runs/mine", {"training.updates": 10})
     >>> [(score.name, score.score) for score in result.scores]

@@ -21,11 +21,13 @@ _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
 
 
 def find_device(name: str) -> torch.device:
-    """The device of `--device`; `auto` is the first GPU if there is one. DeviceError for one that is not there."""
+    """The device of `--device`; `auto` is the first CUDA GPU if there is one. DeviceError for one that is not there."""
     if name == "auto":
         return _configured(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
-    if not re.fullmatch(r"cpu|cuda(:(0|[1-9][0-9]{0,3}))?", name):
-        raise DeviceError(f"--device {name}: use auto, cpu, cuda or cuda:N")
+    if not re.fullmatch(r"cpu|mps|cuda(:(0|[1-9][0-9]{0,3}))?", name):
+        raise DeviceError(f"--device {name}: use auto, cpu, cuda, cuda:N or mps")
+    if name == "mps" and not torch.backends.mps.is_available():
+        raise DeviceError("--device mps: no Apple GPU that PyTorch can use; try --device cpu")
     kind, _, number = name.partition(":")
     if kind == "cuda" and not torch.cuda.is_available():
         raise DeviceError(f"--device {name}: no GPU that PyTorch can use; try --device cpu")
@@ -74,6 +76,8 @@ def automatic_precision(device: torch.device) -> tuple[str, str]:
     if device.type == "cuda":
         major, minor = torch.cuda.get_device_capability(device)
         return ("bf16" if major >= 8 else "fp32"), f"compute capability {major}.{minor}"
+    if device.type != "cpu":
+        return "fp32", f"nothing was measured on {device.type}"
     features = torch.cpu.get_capabilities()
     if features.get("amx_bf16"):
         return "bf16", "the CPU has amx_bf16"
@@ -135,4 +139,6 @@ def device_name(device: torch.device) -> str:
     """The name of the device for logs and results."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
+    if device.type != "cpu":
+        return device.type
     return f"CPU, {torch.get_num_threads()} threads"

@@ -554,7 +554,7 @@ OPTIONS = [
     Case("no gpu", "translate run --device cuda",
          "--device cuda: no GPU that PyTorch can use; try --device cpu"),
     Case("no gpu 7", "train toy.yaml --device cuda:7", "--device cuda:7: no GPU that PyTorch can"),
-    Case("no such device", "train toy.yaml --device tpu", "--device tpu: use auto, cpu, cuda or cud"),
+    Case("no such device", "train toy.yaml --device tpu", "--device tpu: use auto, cpu, cuda, cuda:N or mps"),
     Case("odd device number", "train toy.yaml --device cuda:", "--device cuda:: use auto, cpu, cuda"),
     Case("out is a file", "train toy.yaml --out ref.txt",
          "ref.txt: ref.txt is a file, not a folder: choose another --out"),

@@ -29,7 +29,7 @@ def two_gpus(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[torch.device]]:
 def test_other_names_are_refused(name: str) -> None:
     with pytest.raises(DeviceError) as caught:
         find_device(name)
-    assert str(caught.value) == f"--device {name}: use auto, cpu, cuda or cuda:N"
+    assert str(caught.value) == f"--device {name}: use auto, cpu, cuda, cuda:N or mps"
 
 
 def test_auto_is_the_cpu_where_there_is_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,3 +98,13 @@ def test_fewer_kernels_are_kept_unless_the_environment_says_how_many(monkeypatch
     monkeypatch.delenv(key)
     device.limit_kernel_cache()
     assert os.environ[key] == "512"
+
+
+def test_an_apple_gpu_is_taken_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(DeviceError, match="no Apple GPU that PyTorch can use; try --device cpu"):
+        find_device("mps")
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert find_device("mps") == torch.device("mps")
+    monkeypatch.delenv(device.AUTO_PRECISION_VARIABLE, raising=False)
+    assert automatic_precision(torch.device("mps"))[0] == "fp32"

@@ -32,7 +32,7 @@ Overrides = Annotated[
     ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but warnings.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
 Processes = Annotated[str, typer.Option(metavar="N|auto", help="Processes of this machine to share the lines.")]
 On = Annotated[str, typer.Option(metavar="here|ray", help="This machine, or a Ray cluster (RAY_ADDRESS).")]
 Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]

@@ -6,6 +6,7 @@ Legend: B sentences in the batch, W hypotheses per sentence, V vocabulary, L tok
 import math
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,6 +14,7 @@ from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.constraints import build_constraints
 from nmt_cli.decoding.ctc_beam import ctc_search
 from nmt_cli.decoding.engine import Hypothesis, TokenIds
+from nmt_cli.decoding.host import Array, to_host
 from nmt_cli.decoding.sampling import sample
 from nmt_cli.decoding.word_alignment import add_coverage_penalty
 from nmt_cli.models.contract import Autoregressive, NonAutoregressive, Sequences, State, TranslationModel
@@ -72,6 +74,7 @@ class BeamSearch:
         self.scores = torch.full((sentence_count, beam_size), -math.inf, device=device)
         self.scores[:, 0] = 0.0
         self.history = torch.empty((sentence_count, beam_size, max_steps), dtype=torch.long, device=device)
+        self.ids = np.zeros((sentence_count, beam_size, max_steps), np.int64)  # the history on the host
         self.length = 0
 
     def step(self) -> None:
@@ -85,7 +88,7 @@ class BeamSearch:
             constraint.apply(batch_log_probs, past_tokens)
         scores, tokens, parents = self._best_extensions(log_probs)
         is_eos = tokens == self.eos_id
-        self._collect_finished(scores, parents, is_eos)
+        candidates = [candidate[:, : self.beam_size] for candidate in (scores, is_eos, parents)]
         live_scores = scores.masked_fill(is_eos, -math.inf)
         self.scores, order = live_scores.topk(self.beam_size)  # [B, W]
         self.tokens, self.parents = tokens.gather(1, order), parents.gather(1, order)
@@ -93,8 +96,18 @@ class BeamSearch:
             past_tokens.copy_(past_tokens.gather(1, self.parents[:, :, None].expand_as(past_tokens)))
             self.state.reorder(self.parents)
         self.history[:, :, self.length] = self.tokens
+        read = to_host(*candidates, self.max_length.truncated, self.tokens, self.parents, self.scores[:, 0])
+        self._collect_finished(*read[:4])
+        self._record_ids(*read[4:6])
+        self._close_finished_sentences(read[6].tolist())
+
+    def _record_ids(self, tokens: Array, parents: Array) -> None:
+        """Append a token to the history on the host."""
+        past_ids = self.ids[:, :, : self.length]
+        if self.beam_size > 1:
+            past_ids[:] = np.take_along_axis(past_ids, parents[:, :, None], 1)
+        self.ids[:, :, self.length] = tokens
         self.length += 1
-        self._close_finished_sentences()
 
     def _best_extensions(self, log_probs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The 2 W best extensions: log-probabilities, tokens and parents, each [B, 2W].
@@ -111,20 +124,17 @@ class BeamSearch:
         scores, index = total_scores.topk(candidate_count)  # [B, 2W] of [B, W * (W + 1)]
         return (scores, tokens.view(len(self.sentences), -1).gather(1, index), index // candidates_per_hypothesis)
 
-    def _collect_finished(self, scores: Tensor, parents: Tensor, is_eos: Tensor) -> None:
-        """Collect the hypotheses among the W best candidates that have just ended."""
-        has_ended = is_eos[:, : self.beam_size] & scores[:, : self.beam_size].isfinite()
-        rows, columns = has_ended.nonzero(as_tuple=True)
-        if len(rows) == 0:
-            return
-        token_ids = self.history[rows, parents[rows, columns], : self.length].tolist()
-        log_probs = scores[rows, columns].tolist()
-        truncated = self.max_length.truncated[rows, parents[rows, columns]].tolist()
-        for row, ids, log_prob, is_truncated in zip(rows.tolist(), token_ids, log_probs, truncated, strict=True):
+    def _collect_finished(self, scores: Array, is_eos: Array, parents: Array, truncated: Array) -> None:
+        """Collect the hypotheses among the W best candidates that have just ended; all arrays are [B, W]."""
+        rows, columns = (is_eos & np.isfinite(scores)).nonzero()
+        ended_parents = parents[rows, columns]
+        token_ids, log_probs = self.ids[rows, ended_parents, : self.length].tolist(), scores[rows, columns].tolist()
+        is_truncated = truncated[rows, ended_parents].tolist()
+        for row, ids, log_prob, cut in zip(rows.tolist(), token_ids, log_probs, is_truncated, strict=True):
             score = self.config.normalize(log_prob, len(ids) + 1)
-            self.finished[self.sentences[row]].append(Hypothesis(ids, log_prob, score, is_truncated))
+            self.finished[self.sentences[row]].append(Hypothesis(ids, log_prob, score, cut))
 
-    def _close_finished_sentences(self) -> None:
+    def _close_finished_sentences(self, best_scores: list[float]) -> None:
         """Close sentences none of whose live hypotheses can beat their n-th best finished one.
 
         The log-probability of a live hypothesis can only fall, and its score is at best that of the same
@@ -133,7 +143,6 @@ class BeamSearch:
         """
         patience = self.config.patience
         max_finished = max(self.config.n_best, math.inf if patience is None else patience * self.beam_size)
-        best_scores = self.scores[:, 0].tolist()
         max_lengths = self.max_length.limits
         closing = []
         for row, sentence in enumerate(self.sentences):
@@ -161,20 +170,20 @@ class BeamSearch:
         """Give all hypotheses of these sentences the probability zero from now on."""
         for row in rows:
             self.is_open[row] = False
-        row_indices = torch.tensor(rows, dtype=torch.long, device=self.tokens.device)
-        self.scores[row_indices] = -math.inf
-        self.max_length.close(rows, row_indices)
+        self.scores[torch.tensor(rows, device=self.tokens.device)] = -math.inf
+        self.max_length.close(rows)
 
     def _select_rows(self, rows: list[int]) -> None:
-        row_indices = torch.tensor(rows, dtype=torch.long, device=self.tokens.device)
+        cpu_indices = torch.tensor(rows, dtype=torch.long)
+        row_indices = cpu_indices.to(self.tokens.device)
         self.sentences = [self.sentences[row] for row in rows]
         self.is_open = [self.is_open[row] for row in rows]
         self.tokens, self.scores = self.tokens[row_indices], self.scores[row_indices]
-        self.history = self.history[row_indices]
+        self.history, self.ids = self.history[row_indices], self.ids[rows]
         for constraint in self.constraints:
             constraint.select(rows, row_indices)
         if rows:
-            self.state.select(row_indices)
+            self.state.select(cpu_indices)
 
 
 def rows_to_keep(is_open: list[bool]) -> list[int]:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.engine import TokenIds
+from nmt_cli.decoding.host import source_ids
 from nmt_cli.models.contract import Autoregressive, Sequences
 
 UNREACHABLE_LENGTH = 1 << 62  # limit of a closed sentence
@@ -36,31 +37,30 @@ class MaxLength(Constraint):
     def __init__(self, limits: list[int], eos_id: int, beam_size: int, device: torch.device) -> None:
         self.limits = limits  # of each sentence, end not counted
         self.eos_id = eos_id
-        self._limits = torch.tensor(limits, device=device)  # [B]
         self.truncated = torch.zeros((len(limits), beam_size), dtype=torch.bool, device=device)
         """Whether a hypothesis [B, W] would have continued but for the limit."""
 
     def apply(self, log_probs: Tensor, history: Tensor) -> None:
         """As `Constraint.apply`."""
         length = history.shape[2]
-        if min(self.limits) > length:
+        rows = [row for row, limit in enumerate(self.limits) if limit <= length]
+        if not rows:
             return
-        at_limit = self._limits <= length
+        at_limit = torch.tensor(rows, device=log_probs.device)
         limited = log_probs[at_limit]  # a copy
         self.truncated[at_limit] = limited.argmax(-1) != self.eos_id
         log_probs[at_limit] = -math.inf
         log_probs[at_limit, :, self.eos_id] = limited[:, :, self.eos_id]
 
-    def close(self, rows: list[int], row_indices: Tensor) -> None:
+    def close(self, rows: list[int]) -> None:
         """Remove the limit of closed sentences, which are ignored from now on."""
         for row in rows:
             self.limits[row] = UNREACHABLE_LENGTH
-        self._limits[row_indices] = UNREACHABLE_LENGTH
 
     def select(self, rows: list[int], row_indices: Tensor) -> None:
         """As `Constraint.select`."""
         self.limits = [self.limits[row] for row in rows]
-        self._limits, self.truncated = self._limits[row_indices], self.truncated[row_indices]
+        self.truncated = self.truncated[row_indices]
 
 
 class MinLength(Constraint):
@@ -147,9 +147,7 @@ def build_constraints(
     constraints: list[Constraint] = [max_length]
     prefix = Prefix(prefixes, limits, device) if prefixes and any(prefixes) else None
     if config.no_repeat_ngram is not None:
-        lengths = (source.lengths - 1).tolist()
-        sources = [ids[:length] for ids, length in zip(source.ids.tolist(), lengths, strict=True)]
-        max_counts = [max_ngram_count(ids, config.no_repeat_ngram) for ids in sources]
+        max_counts = [max_ngram_count(ids, config.no_repeat_ngram) for ids in source_ids(source)]
         counts = torch.tensor(max_counts, dtype=torch.float32, device=device)
         constraints.append(NoRepeatNgram(config.no_repeat_ngram, counts, prefix))
     if prefix is not None:
@@ -166,7 +164,7 @@ def _length_limits(
 
     At least the length of its prefix, but at most what the model can write.
     """
-    limits = [config.max_target_length(length - 1) for length in source.lengths.tolist()]
+    limits = [config.max_target_length(length - 1) for length in source.lengths_on_cpu().tolist()]
     if prefixes is not None:
         limits = [max(limit, len(prefix)) for limit, prefix in zip(limits, prefixes, strict=True)]
     if model.max_target_positions is not None:

@@ -13,6 +13,7 @@ from torch.nn import functional
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.constraints import max_ngram_count
 from nmt_cli.decoding.engine import Hypothesis
+from nmt_cli.decoding.host import source_ids, to_host
 from nmt_cli.decoding.rescoring import MAX_LOGITS_PER_CHUNK
 from nmt_cli.errors import UserError
 from nmt_cli.models.contract import NonAutoregressive, Sequences
@@ -33,12 +34,13 @@ def ctc_search(
     if config.sampling or prefixes:
         raise UserError("a ctc model supports neither search.sampling nor --prefix")
     hidden, output_lengths = model(source)
-    sources = [ids[: length - 1] for ids, length in zip(source.ids.tolist(), source.lengths, strict=True)]
-    lengths, hypotheses = output_lengths.tolist(), []
+    sources, hypotheses = source_ids(source), []
+    lengths: list[int] = to_host(output_lengths)[0].tolist()
     chunk_size = max(1, MAX_LOGITS_PER_CHUNK // (hidden.shape[1] * model.vocabulary.target_size))
     for start in range(0, len(sources), chunk_size):  # the logits of a whole batch would take gigabytes
         chunk = slice(start, start + chunk_size)
         log_probs = model.output_logits(hidden[chunk]).float().log_softmax(-1)  # [b, U, V]
+        log_probs = torch.from_numpy(to_host(log_probs)[0])  # the search is the host's work
         hypotheses += _search_chunk(model, log_probs, lengths[chunk], sources[chunk], config)
     return hypotheses
 
@@ -54,7 +56,7 @@ def _search_chunk(
     else:
         log_probs[:, :, excluded_tokens] = -math.inf
         candidates = [
-            _prefix_beam_search(sentence_log_probs[:length].cpu(), config, model.blank_id, ids)
+            _prefix_beam_search(sentence_log_probs[:length], config, model.blank_id, ids)
             for sentence_log_probs, length, ids in zip(log_probs, lengths, sources, strict=True)
         ]
     return [
@@ -134,7 +136,7 @@ def _rank(
     """Hypotheses with their log-probability summed over all alignments, best normalised score first."""
     target_lengths = torch.tensor([len(ids) for ids in candidates])
     flat_targets = torch.tensor([token for ids in candidates for token in ids], dtype=torch.long)
-    expanded_log_probs = log_probs[:length, None].expand(-1, len(candidates), -1).cpu()
+    expanded_log_probs = log_probs[:length, None].expand(-1, len(candidates), -1)
     output_lengths = torch.full((len(candidates),), length)
     nll = functional.ctc_loss(expanded_log_probs, flat_targets, output_lengths, target_lengths, blank, "none").tolist()
     hypotheses = [

@@ -1,5 +1,6 @@
 """An ensemble: several models as one, whose probabilities are averaged."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -97,7 +98,7 @@ class Ensemble(Autoregressive[ModelConfig, EnsembleState]):
 
 def _log_mean_probabilities(logits: list[Tensor]) -> Tensor:
     log_probs = torch.stack([member_logits.float().log_softmax(-1) for member_logits in logits])
-    return log_probs.logsumexp(0) - torch.tensor(float(len(logits))).log()
+    return log_probs.logsumexp(0) - math.log(len(logits))
 
 
 def _min_limit(limits: list[int | None]) -> int | None:

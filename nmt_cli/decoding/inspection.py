@@ -12,6 +12,7 @@ from nmt_cli.data.batching import pad
 from nmt_cli.decoding.beam import BeamSearch
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.engine import BeamNode, BeamTrace, TokenIds, TokenInspection
+from nmt_cli.decoding.host import Array, to_host
 from nmt_cli.models.contract import Autoregressive, Sequences, TranslationModel
 
 
@@ -64,21 +65,21 @@ class _TracedBeamSearch(BeamSearch):
         self.steps: list[list[BeamNode]] = []
         self._ended: list[BeamNode] = []
 
-    def _collect_finished(self, scores: Tensor, parents: Tensor, is_eos: Tensor) -> None:
-        super()._collect_finished(scores, parents, is_eos)
+    def _collect_finished(self, scores: Array, is_eos: Array, parents: Array, truncated: Array) -> None:
+        super()._collect_finished(scores, is_eos, parents, truncated)
         self._ended = [
             BeamNode(self.eos_id, parent, score, self.config.normalize(score, self.length + 1))
             for parent, score, has_ended in zip(
-                *(tensor[0, : self.beam_size].tolist() for tensor in (parents, scores, is_eos)), strict=True
+                *(array[0].tolist() for array in (parents, scores, is_eos)), strict=True
             )
             if has_ended and score > -float("inf")
         ]
 
-    def _close_finished_sentences(self) -> None:
-        live = zip(*(tensor[0].tolist() for tensor in (self.tokens, self.parents, self.scores)), strict=True)
+    def _close_finished_sentences(self, best_scores: list[float]) -> None:
+        live = zip(*(a[0].tolist() for a in to_host(self.tokens, self.parents, self.scores)), strict=True)
         nodes = [BeamNode(token, parent, score) for token, parent, score in live if score > -float("inf")]
         self.steps.append(nodes + self._ended)
-        super()._close_finished_sentences()
+        super()._close_finished_sentences(best_scores)
 
 
 def _sequences(model: Autoregressive[Any, Any], source: TokenIds, target: TokenIds) -> tuple[Sequences, Sequences]:

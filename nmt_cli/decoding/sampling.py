@@ -11,6 +11,7 @@ from torch import Tensor
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.constraints import build_constraints
 from nmt_cli.decoding.engine import Hypothesis, TokenIds
+from nmt_cli.decoding.host import source_ids, to_host
 from nmt_cli.models.contract import Autoregressive, Sequences
 
 
@@ -33,13 +34,9 @@ class _Sampler:
         self.model, self.config, self.sample_count = model, config, config.n_best
         self.eos_id = model.vocabulary.end
         self.sentence_count, self.device = source.ids.shape[0], source.ids.device
-        lengths = source.lengths.tolist()
         max_length, self.constraints = build_constraints(model, source, config, prefixes, self.sample_count)
         self.limits = max_length.limits
-        self.rngs = [
-            Generator(PCG64([config.seed, *ids[:length]]))
-            for ids, length in zip(source.ids.tolist(), lengths, strict=True)
-        ]
+        self.rngs = [Generator(PCG64([config.seed, *ids, self.eos_id])) for ids in source_ids(source)]
         self.state = model.init_state(source, self.sample_count, max(self.limits) + 1)
 
     def run(self) -> list[list[Hypothesis]]:
@@ -58,10 +55,10 @@ class _Sampler:
             tokens = history[:, :, length] = self._sample_tokens(constrained_log_probs)
             total_log_probs += torch.where(is_open, log_probs.gather(2, tokens[..., None]).squeeze(2), 0.0)
             is_open = is_open & (tokens != self.eos_id)
-            if not is_open.any():
+            if not to_host(is_open)[0].any():
                 break
-        samples, log_probs_of_samples = history[:, :, : length + 1].tolist(), total_log_probs.tolist()
-        sentences = zip(samples, log_probs_of_samples, self.limits, strict=True)
+        samples, log_probs_of_samples = to_host(history[:, :, : length + 1], total_log_probs)
+        sentences = zip(samples.tolist(), log_probs_of_samples.tolist(), self.limits, strict=True)
         return [self._rank(*sentence) for sentence in sentences]
 
     def _rank(self, samples: list[TokenIds], log_probs: list[float], limit: int) -> list[Hypothesis]:

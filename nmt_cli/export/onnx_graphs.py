@@ -62,9 +62,9 @@ class TraceableRecurrentEncoder(nn.Module):
         super().__init__()
         self.original = original
 
-    def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, source: Sequences) -> tuple[Tensor, Tensor]:
         """See `RecurrentEncoder.forward`."""
-        outputs, summary = self.original(x, lengths)
+        outputs, summary = self.original(x, source)
         return outputs, summary + 0 * outputs.sum()
 
 

@@ -29,20 +29,23 @@ class Sequences(NamedTuple):
 
     ids: Tensor  # [B, L] int64
     lengths: Tensor  # [B] int64, at least 1
-    known_num_tokens: int | None = None  # the sum of lengths; saves a wait for the device
+    cpu_lengths: Tensor | None = None  # the same on the CPU, which saves waiting for the device
 
     @classmethod
     def from_numpy(cls, ids: NDArray[np.int64], lengths: NDArray[np.int64], device: torch.device) -> "Sequences":
         """Copy padded ids [B, L] and their lengths [B] to a device, from page-locked memory if it is a GPU."""
-        id_tensor, length_tensor = torch.from_numpy(ids), torch.from_numpy(lengths)
+        id_tensor, cpu_lengths = torch.from_numpy(ids), torch.from_numpy(lengths)
         if device.type == "cuda":
-            id_tensor, length_tensor = id_tensor.pin_memory(), length_tensor.pin_memory()
-        id_tensor, length_tensor = (tensor.to(device, non_blocking=True) for tensor in (id_tensor, length_tensor))
-        return cls(id_tensor, length_tensor, int(lengths.sum()))
+            id_tensor, cpu_lengths = id_tensor.pin_memory(), cpu_lengths.pin_memory()
+        return cls(id_tensor.to(device, non_blocking=True), cpu_lengths.to(device, non_blocking=True), cpu_lengths)
+
+    def lengths_on_cpu(self) -> Tensor:
+        """The lengths; waits for the device unless `cpu_lengths` is given."""
+        return self.lengths.cpu() if self.cpu_lengths is None else self.cpu_lengths
 
     def num_tokens(self) -> int:
-        """The number of real positions; waits for the device unless `known_num_tokens` is given."""
-        return int(self.lengths.sum()) if self.known_num_tokens is None else self.known_num_tokens
+        """The number of real positions; waits as `lengths_on_cpu` does."""
+        return int(self.lengths_on_cpu().sum())
 
     def padding_mask(self) -> Tensor | None:
         """True where a position is padding, [B, L]; None if the batch has no padding."""
@@ -60,7 +63,7 @@ class Sequences(NamedTuple):
             yield slice(None), self
             return
         start = longest = 0
-        for row, length in enumerate(self.lengths.tolist()):
+        for row, length in enumerate(self.lengths_on_cpu().tolist()):
             if row > start and (row + 1 - start) * max(longest, length) > MAX_CPU_CHUNK_POSITIONS:
                 yield self._chunk(start, row, longest)
                 start, longest = row, 0
@@ -91,7 +94,7 @@ class State(ABC):
 
     @abstractmethod
     def select(self, sentences: Tensor) -> None:
-        """Keep only the sentences with these indices ([K] int64), in this order."""
+        """Keep only the sentences with these indices, in this order; [K] int64 on the CPU, wherever the state is."""
 
 
 class ExportableState(State):
@@ -122,8 +125,7 @@ class TensorState(ExportableState):
 
     def select(self, sentences: Tensor) -> None:
         """Gather the rows of these sentences."""
-        beam_indices = torch.arange(self.beam_size, device=sentences.device)
-        rows = (sentences[:, None] * self.beam_size + beam_indices).flatten()
+        rows = expand_to_hypotheses(sentences, self.beam_size)
         self.memory, self.updated = _select_rows(self.memory, rows), _select_rows(self.updated, rows)
 
     def tensors(self) -> "TensorState":
@@ -137,7 +139,12 @@ class TensorState(ExportableState):
 
 
 def _select_rows(tensors: NamedTensors, rows: Tensor) -> NamedTensors:
-    return {name: tensor[rows] for name, tensor in tensors.items()}
+    return {name: tensor[rows.to(tensor.device)] for name, tensor in tensors.items()}
+
+
+def expand_to_hypotheses(sentences: Tensor, beam_size: int) -> Tensor:
+    """The rows of all hypotheses of these sentences, [K * W]."""
+    return (sentences[:, None] * beam_size + torch.arange(beam_size, device=sentences.device)).flatten()
 
 
 ConfigT = TypeVar("ConfigT", bound=ModelConfig)

@@ -34,7 +34,7 @@ class DecoderOnlyState(ExportableState):
     def select(self, sentences: Tensor) -> None:
         """See `State.select`."""
         self.cache.select(BatchSelection.from_indices(sentences))
-        self.position = self.position[sentences]
+        self.position = self.position[sentences.to(self.position.device)]
 
     def tensors(self) -> TensorState:
         """See `ExportableState.tensors`."""

@@ -16,12 +16,12 @@ class BatchSelection(NamedTuple):
     """Which rows of a batch stay, in their new order; only rows that change place are copied."""
 
     size: int
-    destination_rows: Tensor  # rows to overwrite
-    origin_rows: Tensor  # rows to copy there
+    destination_rows: Tensor  # rows to overwrite, on the CPU
+    origin_rows: Tensor  # rows to copy there, on the CPU
 
     @classmethod
     def from_indices(cls, sentences: Tensor) -> "BatchSelection":
-        """`sentences` are the old indices of the rows that stay, [staying] int64."""
+        """`sentences` are the old indices of the rows that stay, [staying] int64 on the CPU."""
         moves = [
             (destination, origin) for destination, origin in enumerate(sentences.tolist()) if destination != origin
         ]
@@ -31,7 +31,8 @@ class BatchSelection(NamedTuple):
     def apply(self, x: Tensor, dimension: int = 0) -> Tensor:
         """A view of the rows of `x` that stay; changes `x` in place."""
         if len(self.destination_rows):
-            x.index_copy_(dimension, self.destination_rows, x.index_select(dimension, self.origin_rows))
+            destination_rows, origin_rows = self.destination_rows.to(x.device), self.origin_rows.to(x.device)
+            x.index_copy_(dimension, destination_rows, x.index_select(dimension, origin_rows))
         return x.narrow(dimension, 0, self.size)
 
 

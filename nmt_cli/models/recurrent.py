@@ -6,9 +6,10 @@ R readout width, N = B * W hypotheses.
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from nmt_cli.models.configs import CellType
+from nmt_cli.models.contract import Sequences
 from nmt_cli.models.dropout import Dropout
 from nmt_cli.models.linear import Linear
 
@@ -28,17 +29,20 @@ class RecurrentEncoder(nn.Module):
             input_size, hidden_size, num_layers, batch_first=True, bidirectional=bidirectional, dropout=layer_dropout
         )
 
-    def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, source: Sequences) -> tuple[Tensor, Tensor]:
         """[B, S, E] to outputs [B, S, U or 2U] and a summary [B, U].
 
         The summary is the last layer's final state; in a bidirectional encoder that of the backward direction,
         which ends on the first word (Bahdanau et al. 2015, appendix A.2.2).
         """
-        packed = pack_padded_sequence(x, lengths.cpu(), batch_first=True, enforce_sorted=False)
+        packed = pack_padded_sequence(x, source.lengths_on_cpu(), batch_first=True, enforce_sorted=False)
         outputs, final_state = self.layers(packed)
         hidden = final_state[0] if isinstance(final_state, tuple) else final_state  # [layers * directions, B, U]
-        padded_outputs, _ = pad_packed_sequence(outputs, batch_first=True, total_length=x.shape[1])
-        return padded_outputs, hidden[-1]
+        # put into the original order here: to do the same to the lengths, PyTorch would wait for the device
+        sorted_outputs = PackedSequence(outputs.data, outputs.batch_sizes)
+        padded_outputs, _ = pad_packed_sequence(sorted_outputs, batch_first=True, total_length=x.shape[1])
+        assert packed.unsorted_indices is not None
+        return padded_outputs.index_select(0, packed.unsorted_indices), hidden[-1]
 
 
 class CellStack(nn.Module):

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from nmt_cli.models.configs import RNNConfig
-from nmt_cli.models.contract import Autoregressive, ExportableState, Sequences, TensorState
+from nmt_cli.models.contract import Autoregressive, ExportableState, Sequences, TensorState, expand_to_hypotheses
 from nmt_cli.models.dropout import Dropout
 from nmt_cli.models.embedding import Embedding
 from nmt_cli.models.linear import Linear
@@ -44,8 +44,7 @@ class RecurrentState(ExportableState):
     def select(self, sentences: Tensor) -> None:
         """See `State.select`."""
         self.memory.select(sentences)
-        beam_indices = torch.arange(self.beam_size, device=sentences.device)
-        self._select_rows((sentences[:, None] * self.beam_size + beam_indices).flatten())
+        self._select_rows(expand_to_hypotheses(sentences, self.beam_size).to(self.input_feed.device))
 
     def _select_rows(self, rows: Tensor) -> None:
         self.layer_states = [tuple(x[rows] for x in layer_state) for layer_state in self.layer_states]
@@ -156,7 +155,7 @@ class RNN(Autoregressive[RNNConfig, RecurrentState]):
         ids, padding = source.ids, source.padding_mask()
         if self.config.reverse_source:
             ids = reverse_sequences(ids, source.lengths)
-        outputs, summary = self.encoder(self.dropout(self.source_embedding(ids)), source.lengths)
+        outputs, summary = self.encoder(self.dropout(self.source_embedding(ids)), source)
         initial_hidden: Tensor = self.bridge(summary).tanh()
         if self.config.attention == "none":
             # The fixed vector is all that the decoder sees of the source.

@@ -117,6 +117,7 @@ class EncoderMemory:
 
     def select(self, sentences: Tensor) -> None:
         """Keep only the sentences with these indices."""
+        sentences = sentences.to(self.values.device)
         self.values, self.lengths = self.values[sentences], self.lengths[sentences]
         self.keys = None if self.keys is None else self.keys[sentences]
         self.padding = None if self.padding is None else self.padding[sentences]

@@ -14,7 +14,7 @@ from nmt_cli.training.memory import allocated_memory, available_memory, peak_all
 from nmt_cli.training.parameters import FlatParameters
 
 MEMORY_FRACTION = 0.85  # of the memory that is free before training that may be used
-MIN_TRIED_TOKENS, MAX_TRIED_TOKENS = 1024, {"cpu": 4096, "cuda": 32768}  # tokens per batch
+MIN_TRIED_TOKENS, MAX_TRIED_TOKENS = 1024, {"cpu": 4096, "cuda": 32768, "mps": 4096}  # tokens per batch
 MIN_BATCHES_PER_EPOCH = 100
 
 

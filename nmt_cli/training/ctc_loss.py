@@ -66,8 +66,10 @@ def _split_into_chunks(
     Targets are scored without their end of sentence, which such models do not emit. A target that is
     too long for its output positions cannot be emitted and has no loss.
     """
-    hidden, output_lengths = model(source)
-    target_lengths = target_out.lengths - 1
+    hidden, _ = model(source)
+    # on the CPU, since PyTorch's loss would read them back from the device
+    output_lengths = torch.tensor([model.output_length(length) for length in source.lengths_on_cpu().tolist()])
+    target_lengths = target_out.lengths_on_cpu() - 1
     sentences_per_chunk = max(1, max_logits // (hidden.shape[1] * model.vocabulary.target_size))
     chunks = (
         output_lengths.split(sentences_per_chunk),
@@ -101,7 +103,9 @@ def _make_ctc_score(
         if smoothing == 0.0:
             return nll, nll.detach()
         uniform_loss = -log_probs.mean(-1)  # [b, U]
-        is_output = torch.arange(uniform_loss.shape[1], device=log_probs.device) < output_lengths[:, None]
+        is_output = torch.arange(uniform_loss.shape[1], device=log_probs.device) < output_lengths[:, None].to(
+            log_probs.device
+        )
         return (1 - smoothing) * nll + smoothing * (uniform_loss * is_output).sum(), nll.detach()
 
     return score

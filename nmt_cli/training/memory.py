@@ -31,6 +31,8 @@ def empty_cache(device: torch.device) -> None:
     """Return the memory that the GPU allocator caches, so that larger blocks can be allocated."""
     if device.type == "cuda":
         torch.cuda.empty_cache()
+    elif device.type == "mps":
+        torch.mps.empty_cache()
 
 
 def peak_memory(device: torch.device) -> dict[str, float]:
