@@ -1,31 +1,46 @@
-"""Training and translation speed on a GPU.
+"""Whether a GPU gives what a CPU gives, and how fast it trains and translates.
 
-    python -m benchmarks.gpu [w1 w2 base big translate] [--updates 60] [--compile off]
+    python -m benchmarks.gpu check
+    python -m benchmarks.gpu measure w1|w2|base|big|translate ... [--updates 60] [--compile off]
+    python -m benchmarks.gpu wheels FOLDER
+
+`check` takes less than four minutes, each part of `measure` less than three. `wheels` downloads what both need, for a
+machine without a package index: there, `pip install --no-index --find-links FOLDER nmt-cli[export] transformers`.
 
 Training: whole updates with the classes of `nmt train` (reading batches, masks, loss, clipping,
 optimizer) on random ids with the length distribution of WMT14; the share of the GPU's bf16 peak
 counts the matrix products of real tokens only. Translation: models with W1's and W2's shape and
 random weights, 5,000 sources with Multi30k's lengths, outputs of 20 tokens, from ids to ids,
-compared with MarianMT of Transformers where that is installed. Times include waiting for the
-device. Every result is saved to docs/benchmarks/NAME.json as soon as it is measured.
+compared with MarianMT of Transformers and CTranslate2 in float16 where they are installed. Times include
+waiting for the device. Every result is saved to docs/benchmarks/NAME.json as soon as it is measured. Not yet
+measured on a GPU.
 """
 
 import argparse
+import copy
 import gc
 import json
+import subprocess
+import sys
+import tempfile
 import time
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import torch
 
+from benchmarks.gpu_check import check
 from benchmarks.machine import describe_machine
-from benchmarks.workloads import MODELS, flops_per_token, save_result, workload
+from benchmarks.workloads import MODELS, ROOT, flops_per_token, save_result, workload
 from nmt_cli.data.prepared.store import PairRange, SequenceStore
 from nmt_cli.decoding.beam import search
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.device import choose_dtype, find_device
+from nmt_cli.export.ctranslate2 import build_untokenized_spec as ctranslate2_spec
 from nmt_cli.models.contract import Sequences
 from nmt_cli.recipe.loader import load_recipe
 from nmt_cli.runs.loading import build_model
@@ -150,7 +165,7 @@ def marian_model(shape: dict[str, Any]) -> Any:
 
 
 def measure_translation(name: str, beam_size: int) -> dict[str, float]:
-    """Sentences per second of nmt and MarianMT."""
+    """Sentences per second of nmt, MarianMT and CTranslate2."""
     vocabulary = Vocabulary(source_size=8000, target_size=8000, joint=True)
     torch.manual_seed(1)
     model = build_model(workload(name), vocabulary).to(DEVICE, torch.bfloat16).eval()
@@ -173,6 +188,8 @@ def measure_translation(name: str, beam_size: int) -> dict[str, float]:
 
     speeds = {}
     actions = {"nmt bf16": translate_with_nmt} | ({} if peer is None else {"transformers bf16": translate_with_marian})
+    if find_spec("ctranslate2"):
+        actions["ctranslate2 float16"] = ctranslate2_action(model, batches, beam_size)
     for label, action in actions.items():
         action()
         times = []
@@ -186,14 +203,66 @@ def measure_translation(name: str, beam_size: int) -> dict[str, float]:
     return speeds
 
 
+def ctranslate2_action(model: Any, batches: list[Sequences], beam_size: int) -> Callable[[], None]:
+    """Translates with the same weights in CTranslate2, in float16 on a GPU; from tokens to tokens."""
+    import ctranslate2
+
+    tokens = [f"token{number}" for number in range(model.vocabulary.target_size)]
+    spec = ctranslate2_spec(copy.deepcopy(model).cpu().float(), tokens, position_rows=512)
+    with tempfile.TemporaryDirectory() as folder:
+        spec.save(folder)
+        compute_type = "float16" if DEVICE.type == "cuda" else "default"
+        translator = ctranslate2.Translator(folder, device=DEVICE.type, compute_type=compute_type)
+    sources = []
+    for batch in batches:
+        rows = zip(batch.ids.tolist(), batch.lengths_on_cpu().tolist(), strict=True)
+        sources.append([[tokens[number] for number in ids[:length]] for ids, length in rows])
+
+    def translate() -> None:
+        for texts in sources:
+            translator.translate_batch(texts, beam_size=beam_size, min_decoding_length=20, max_decoding_length=20)
+
+    return translate
+
+
+def download_wheels(folder: Path) -> None:
+    """All that `check` and `measure` need, with the versions of constraints.txt, and nmt itself."""
+    subprocess.run([sys.executable, "-m", "pip", "wheel", "--no-deps", "--wheel-dir", folder, ROOT], check=True)
+    subprocess.run(
+        [sys.executable, "-m", "pip", "download", "--dest", folder, "-c", ROOT / "constraints.txt",
+         f"{ROOT}[export]", "transformers"],
+        check=True,
+    )  # fmt: skip
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("work", nargs="*", default=["w1", "w2", "base", "big", "translate"])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    check_parser = commands.add_parser("check")
+    check_parser.add_argument("--device", default="cuda")
+    check_parser.add_argument("--updates", type=int, default=200)
+    check_parser.add_argument("--lines", type=int, default=100)
+    commands.add_parser("wheels").add_argument("folder", type=Path)
+    add_measure_arguments(commands.add_parser("measure"))
+    arguments = parser.parse_args()
+    if arguments.command == "check":
+        sys.exit(not check(arguments.device, arguments.updates, arguments.lines))
+    if arguments.command == "wheels":
+        download_wheels(arguments.folder)
+    else:
+        measure(arguments)
+
+
+def add_measure_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("work", nargs="+", help="w1, w2, base, big or translate")
     parser.add_argument("--updates", type=int, default=60)
     parser.add_argument("--tokens", type=int, help="tokens per batch")
     parser.add_argument("--compile", choices=("on", "off"), default="on")
     parser.add_argument("--name", default="gpu", help="name of the result in docs/benchmarks")
-    arguments = parser.parse_args()
+
+
+def measure(arguments: argparse.Namespace) -> None:
+    """Measure each part, and save it at once."""
     find_device("cuda")
     results: dict[str, Any] = {"machine": describe_machine("cuda")}
     peak = results["machine"]["peak_bf16"]

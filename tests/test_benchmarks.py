@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from benchmarks import gpu as gpu_program
-from benchmarks import report, workloads
+from benchmarks import gpu_check, report, workloads
 from benchmarks.comparison import report as comparison_report
 from benchmarks.pages import NOT_MEASURED, fill_tables, markdown_table
 
@@ -36,25 +36,41 @@ def gpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
 @pytest.mark.slow
 @pytest.mark.precision
 def test_training_and_translation_are_measured(gpu: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    words = ["gpu.py", "w1", "translate", "--updates", "2", "--tokens", "256", "--compile", "off"]
+    words = ["gpu.py", "measure", "w1", "translate", "--updates", "2", "--tokens", "256", "--compile", "off"]
     monkeypatch.setattr(sys, "argv", words)
     monkeypatch.setattr(gpu, "SENTENCES", 20)
     gpu.main()
     results = json.loads((tmp_path / "gpu.json").read_text())
     assert results["w1"]["tokens_per_second"] > 0 and 0 < results["w1"]["share_of_peak"] < 1
     speeds = [results[f"translate {shape} {beam}"] for shape in ("w1", "w2") for beam in (1, 5)]
-    systems = {"nmt bf16"} | ({"transformers bf16"} if find_spec("transformers") else set())
+    peers = {"transformers": "transformers bf16", "ctranslate2": "ctranslate2 float16"}
+    systems = {"nmt bf16"} | {system for package, system in peers.items() if find_spec(package)}
     assert all(set(speeds_by_system) == systems and min(speeds_by_system.values()) > 0 for speeds_by_system in speeds)
 
 
 @pytest.mark.slow
 @pytest.mark.precision
 def test_what_was_measured_before_a_failure_is_kept(gpu: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    words = ["gpu.py", "w1", "nothing", "--updates", "1", "--tokens", "256", "--compile", "off"]
+    words = ["gpu.py", "measure", "w1", "nothing", "--updates", "1", "--tokens", "256", "--compile", "off"]
     monkeypatch.setattr(sys, "argv", words)
     with pytest.raises(KeyError):
         gpu.main()
     assert "w1" in json.loads((tmp_path / "gpu.json").read_text())
+
+
+@pytest.mark.slow
+@pytest.mark.precision
+def test_a_device_is_compared_with_the_cpu(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With a CPU in place of the device everything is the same; with other losses it is not."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(gpu_check, "MODELS", {"rnn": gpu_check.MODELS["rnn"]})
+    assert gpu_check.check("cpu", updates=10, lines=4)
+    said = capsys.readouterr().out
+    assert said.count("same") >= 6 and "losses differ by up to 0.0e+00" in said and "100% of 4 texts" in said
+    monkeypatch.setattr(gpu_check, "_losses", lambda run: [1.0 + 0.01 * ("device" in run.name)])
+    assert not gpu_check.check("cpu", updates=2, lines=1)
 
 
 def test_the_page_shows_the_committed_results() -> None:
