@@ -63,6 +63,7 @@ def running_server(run: Path, *arguments: object) -> Iterator[ServerProcess]:
     assert address, process.stderr.read().decode()
     port = int(address[1])
     drain = subprocess.Popen(["cat"], stdin=process.stderr, stdout=sys.stderr)
+    process.stderr.close()
     try:
         while asyncio.run(_get(port, "/health"))["status"] != "ok":
             time.sleep(0.05)

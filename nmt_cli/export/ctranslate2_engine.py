@@ -12,7 +12,8 @@ How CTranslate2 differs, and what this engine does about it:
 - Its scores leave out prefixes, renormalise probabilities where search.min_length forbids the end, and have the
   temperature of samples applied; these hypotheses are rescored as well.
 - It applies search.no_repeat_ngram to every repetition; decoding/ allows as many as the source has.
-- It has one maximum length per batch, so sentences are batched by their own.
+- It has one maximum length per batch. Sentences of similar length share the longest of theirs, so that batches are
+  large; one with a hypothesis that reaches its own maximum is searched once more with that.
 """
 
 from collections import defaultdict
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 DEFAULT_PATIENCE = 2.0
+LENGTH_STEP = 16  # source tokens; batches of 16 sentences took a third less processor time than with 1
 MAX_POSITIONS_PER_CALL = 1 << 20  # `search` sorts and batches them
 
 
@@ -99,10 +101,11 @@ class CTranslate2Engine(Engine):
         """See `Engine.start_search`: batches are queued, and the next free worker takes the next one."""
         if config.sampling:
             _set_random_seed(config.seed)
-        pending = self._queue(sources, config, prefixes)
+        pending = self._queue(sources, config, prefixes, LENGTH_STEP)
 
         def finish() -> list[list[Hypothesis]]:
             candidates = self._collect(pending, len(sources))
+            self._search_runaways(sources, candidates, config, prefixes)
             if prefixes is not None and config.beam > 1 and not config.sampling:
                 self._add_bare_prefixes(sources, candidates, prefixes, config)
             keep_finished_scores = not (config.sampling or config.min_length or prefixes)
@@ -112,11 +115,11 @@ class CTranslate2Engine(Engine):
         return finish
 
     def _queue(
-        self, sources: list[TokenIds], config: SearchConfig, prefixes: list[TokenIds] | None
+        self, sources: list[TokenIds], config: SearchConfig, prefixes: list[TokenIds] | None, length_step: int
     ) -> list[tuple[int, Any]]:
         """Queue batches of equal maximum length; the future translation of each sentence."""
         pending: list[tuple[int, Any]] = []
-        for sentences, max_length in self._batches(sources, config, prefixes):
+        for sentences, max_length in self._batches(sources, config, prefixes, length_step):
             batch_prefixes = None if prefixes is None else [prefixes[sentence] for sentence in sentences]
             futures = self.translator.translate_batch(
                 [self._to_source_tokens(sources[sentence]) for sentence in sentences],
@@ -137,21 +140,46 @@ class CTranslate2Engine(Engine):
                 candidates[sentence].append(self._make_candidate(tokens, score))
         return candidates
 
+    def _search_runaways(
+        self,
+        sources: list[TokenIds],
+        candidates: list[list[_Candidate]],
+        config: SearchConfig,
+        prefixes: list[TokenIds] | None,
+    ) -> None:
+        """Replace the candidates of sentences that reached their own maximum length by those of a search with it."""
+        runaways = [
+            sentence
+            for sentence, (ids, sentence_candidates) in enumerate(zip(sources, candidates, strict=True))
+            if self._max_length(len(ids), config) < self._max_length(_round_up(len(ids), LENGTH_STEP), config)
+            and any(len(candidate.ids) >= self._max_length(len(ids), config) for candidate in sentence_candidates)
+        ]
+        if runaways:
+            runaway_prefixes = None if prefixes is None else [prefixes[sentence] for sentence in runaways]
+            pending = self._queue([sources[sentence] for sentence in runaways], config, runaway_prefixes, 1)
+            for sentence, sentence_candidates in zip(runaways, self._collect(pending, len(runaways)), strict=True):
+                candidates[sentence] = sentence_candidates
+
+    def _max_length(self, source_length: int, config: SearchConfig) -> int:
+        max_length = config.max_target_length(source_length)
+        return max_length if self.max_target_positions is None else min(max_length, self.max_target_positions - 1)
+
     def _batches(
-        self, sources: list[TokenIds], config: SearchConfig, prefixes: list[TokenIds] | None
+        self, sources: list[TokenIds], config: SearchConfig, prefixes: list[TokenIds] | None, length_step: int
     ) -> list[tuple[list[int], int]]:
         """The sentences of each batch, and the maximum length of their translations.
+
+        Sentences whose lengths are the same, rounded up to a multiple of `length_step`, have the same maximum.
 
         All prefixes of a batch are equally long: beside a longer prefix, a hypothesis with a shorter one could not
         end early enough.
         """
         by_limits: dict[tuple[int, int], list[int]] = defaultdict(list)
         for sentence, ids in enumerate(sources):
-            max_length = config.max_target_length(len(ids))
-            if self.max_target_positions is not None:
-                max_length = min(max_length, self.max_target_positions - 1)
+            max_length = self._max_length(_round_up(len(ids), length_step), config)
             by_limits[max_length, len(prefixes[sentence]) if prefixes else 0].append(sentence)
-        max_positions = max(1, config.max_positions() // config.beam)
+        share = sum(len(ids) + 1 for ids in sources) // self.worker_count  # no worker is left without a batch
+        max_positions = max(1, min(config.max_positions() // config.beam, share))
         batches = []
         for (max_length, _), sentences in sorted(by_limits.items(), reverse=True):  # the longest first
             for batch in batch_by_length([len(sources[sentence]) + 1 for sentence in sentences], max_positions):
@@ -194,7 +222,7 @@ class CTranslate2Engine(Engine):
         config: SearchConfig,
     ) -> None:
         """Add the prefix itself as a hypothesis if the end is among the `beam` best tokens after it."""
-        for sentences, max_length in self._batches(sources, config, prefixes):
+        for sentences, max_length in self._batches(sources, config, prefixes, 1):
             prefix_length = len(prefixes[sentences[0]])
             if not config.min_length <= prefix_length < max_length or prefix_length == 0:
                 continue
@@ -279,6 +307,10 @@ class CTranslate2Engine(Engine):
 
     def _to_target_tokens(self, ids: TokenIds) -> list[str]:
         return [self.target_tokens[token_id] for token_id in ids]
+
+
+def _round_up(length: int, step: int) -> int:
+    return -(-length // step) * step
 
 
 def _read_vocabulary(folder: Path, side: str) -> list[str]:

@@ -7,6 +7,7 @@ from nmt_cli.training.metrics import ValidationResult
 from nmt_cli.training.state import TrainingState
 
 MAX_SHOWN_CHARS = 60
+MIN_JUDGED_UPDATES = 50  # before which no run is said to learn nothing
 ROUNDING = 1e-6  # relative: the same weights may give losses that differ by so much
 
 
@@ -39,7 +40,7 @@ def _is_lower(loss: float, other: float) -> bool:
 
 def not_learning(state: TrainingState, validation: ValidationResult, config: TrainingConfig) -> str | None:
     """Why a run seems to learn nothing, and what to try; None if it learns, or if it is too early to say."""
-    if state.update <= config.warmup_updates and state.update < config.updates:
+    if state.update < MIN_JUDGED_UPDATES or config.updates > state.update <= config.warmup_updates:
         return None
     if validation.only_output is not None:
         shown = validation.only_output[:MAX_SHOWN_CHARS] + (

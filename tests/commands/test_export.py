@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from nmt_cli.cli.app import build_app
 from nmt_cli.errors import DeviceError, RunError, UserError
-from nmt_cli.export import ctranslate2
+from nmt_cli.export import ctranslate2, ctranslate2_support
 from nmt_cli.export.exporting import FORMATS, export, incompatibilities
 from nmt_cli.fs import sha256_of_file
 from nmt_cli.recipe.loader import build_recipe
@@ -134,5 +134,6 @@ def test_a_missing_extra_is_one_line(run: Path, tmp_path: Path, monkeypatch: pyt
         UserError, match=r"^nmt export --to ctranslate2 needs ctranslate2_that_is_not_here: install the extra"
     ):
         export(run, "ctranslate2", tmp_path / "out", QUIET)
+    monkeypatch.setattr(ctranslate2_support, "PACKAGES", ctranslate2.PACKAGES)
     with pytest.raises(UserError, match=r"^engine ctranslate2 needs ctranslate2_"):
         open_translator([run], [], "cpu", engine="ctranslate2")

@@ -144,8 +144,11 @@ def test_a_run_whose_memory_runs_out_goes_on_in_parts_and_says_so_once(
     error: BaseException, toy: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
+    recipe = toy_recipe(toy / "text", gradient_accumulation=2, updates=6)
+    prepare_recipe(recipe, QUIET)
+    capsys.readouterr()
     tried = run_out_above(monkeypatch, 130, error)
-    result = train(toy_recipe(toy / "text", gradient_accumulation=2, updates=6), toy / "run", QUIET)
+    result = train(recipe, toy / "run", QUIET)
     said = " ".join(capsys.readouterr().err.split())
     assert said.count("warning") == 1 and said.startswith("warning: not enough memory for a batch")
     assert said.endswith(

@@ -16,6 +16,7 @@ from nmt_cli.commands.train import train
 from nmt_cli.errors import TrainingError
 from nmt_cli.reporting import Reporter
 from nmt_cli.runs.folder import RunFolder
+from nmt_cli.runs.preparation import prepare_recipe
 from nmt_cli.training import gradients
 from nmt_cli.training.batches import BatchIndex, BatchIterator
 from nmt_cli.training.loss import LossSum
@@ -118,8 +119,6 @@ def poison(monkeypatch: pytest.MonkeyPatch, bad: Callable[[Tensor], bool]) -> No
 
 def batch_of(run: Path, recipe: Any, update: int) -> Tensor:
     """The source ids of the last batch that a run without divergence reads at this update."""
-    from nmt_cli.runs.preparation import prepare_recipe
-
     data = prepare_recipe(recipe, QUIET).data
     training = recipe.training
     feed = BatchIterator(data, training.max_positions, training.seed, training.gradient_accumulation)
@@ -153,6 +152,7 @@ def test_a_bad_batch_is_set_aside_and_the_last_good_state_restored(
 ) -> None:  # fmt: skip
     recipe = toy_recipe(toy / "text", ema_decay=0.9, updates=30)
     bad = batch_of(toy, recipe, update)
+    capsys.readouterr()
     poison(monkeypatch, lambda ids: torch.equal(ids, bad))
     result = train(recipe, toy / "run", QUIET)
     name = f"diverged-{update:06d}-1.jsonl"
@@ -208,6 +208,8 @@ def test_a_rise_is_undone_back_to_before_it_and_later_checkpoints_are_gone(
 ) -> None:
     """Else a run that is stopped now would go on from a checkpoint of what was undone."""
     recipe, original = toy_recipe(toy / "text", updates=18), LossMonitor.check
+    prepare_recipe(recipe, QUIET)
+    capsys.readouterr()
 
     def look(self: LossMonitor, state: TrainingState, weights: Tensor | None = None) -> Any:
         if state.update == 18 and state.divergence_count == 0:
@@ -228,8 +230,6 @@ def test_a_rise_is_undone_back_to_before_it_and_later_checkpoints_are_gone(
 
 
 def test_pairs_that_were_set_aside_never_come_again(toy: Path) -> None:
-    from nmt_cli.runs.preparation import prepare_recipe
-
     recipe = toy_recipe(toy / "text")
     feed = BatchIterator(prepare_recipe(recipe, QUIET).data, 256, 1)
     bad = feed.pair_indices(BatchIndex(0, 1)).tolist()

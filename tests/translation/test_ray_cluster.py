@@ -211,7 +211,7 @@ def test_a_real_cluster_of_this_machine_prepares_and_translates(toy: Path, tiny_
         cwd=toy, env=environment, capture_output=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr.decode()
-    assert done.stderr == b""
+    assert all(line.endswith(b"only 20 pairs: scores of so few vary by chance") for line in done.stderr.splitlines())
     *lines, folder = done.stdout.splitlines()
     assert len(lines) == 20 and folder.decode() == alone.folder.name
     for path in alone.folder.iterdir():
