@@ -25,6 +25,7 @@ def gpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     for name, value in {"DEVICE": torch.device("cpu"), "PAIRS": 300, "WARMUP_UPDATES": 1}.items():
         monkeypatch.setattr(gpu_program, name, value)
     monkeypatch.setattr(gpu_program, "find_device", lambda name: torch.device("cpu"))
+    monkeypatch.setattr(gpu_program, "choose_dtype", lambda name, device: torch.float32)
     monkeypatch.setattr(gpu_program, "describe_machine", lambda kind: {"peak_bf16": 1e12})
     monkeypatch.setattr(workloads, "RESULTS_DIR", tmp_path)
     for name in ("synchronize", "empty_cache", "reset_peak_memory_stats"):
@@ -34,7 +35,6 @@ def gpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
 
 
 @pytest.mark.slow
-@pytest.mark.precision
 def test_training_and_translation_are_measured(gpu: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     words = ["gpu.py", "measure", "w1", "translate", "--updates", "2", "--tokens", "256", "--compile", "off"]
     monkeypatch.setattr(sys, "argv", words)
@@ -49,7 +49,6 @@ def test_training_and_translation_are_measured(gpu: Any, monkeypatch: pytest.Mon
 
 
 @pytest.mark.slow
-@pytest.mark.precision
 def test_what_was_measured_before_a_failure_is_kept(gpu: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     words = ["gpu.py", "measure", "w1", "nothing", "--updates", "1", "--tokens", "256", "--compile", "off"]
     monkeypatch.setattr(sys, "argv", words)
@@ -59,13 +58,13 @@ def test_what_was_measured_before_a_failure_is_kept(gpu: Any, monkeypatch: pytes
 
 
 @pytest.mark.slow
-@pytest.mark.precision
 def test_a_device_is_compared_with_the_cpu(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """With a CPU in place of the device everything is the same; with other losses it is not."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(gpu_check, "MODELS", {"rnn": gpu_check.MODELS["rnn"]})
+    monkeypatch.setattr(gpu_check, "PAIRS", {"train": 1000, "dev": 20, "test": 20})
     assert gpu_check.check("cpu", updates=10, lines=4)
     said = capsys.readouterr().out
     assert said.count("same") >= 6 and "losses differ by up to 0.0e+00" in said and "100% of 4 texts" in said

@@ -93,6 +93,8 @@ class MultiHeadAttention(nn.Module):
             attended = _AttentionFunction.apply(queries, keys, values, bias, factors, self.scale)  # type: ignore[no-untyped-call]
             result: Tensor = self.out(attended)
             return result
+        dtype = attention_dtype(queries)  # compiled layers get keys and values from `keys_values` that is not compiled
+        queries, keys, values = queries.to(dtype), keys.to(dtype), values.to(dtype)
         if rotary is not None:
             queries, keys = apply_rotary(queries, rotary), apply_rotary(keys, rotary)
         keys, values = self._repeat_kv(keys), self._repeat_kv(values)
