@@ -40,7 +40,7 @@ RENAMED_KEYS: dict[str, dict[str, str]] = {
 """Per section, each old name of a key that recipes may still use, and its name now."""
 
 ADDED_KEYS: dict[str, dict[str, Any]] = {
-    "corpus": {"max_bad_rows": 0.01, "placeholders": 0.0, "drop_overlap": "none"},
+    "corpus": {"max_bad_rows": 0.01, "placeholders": 0.0, "drop_overlap": "none", "filters": None},
     "training": {"augment": None, "export": True},
     "search": {"keep": "auto", "keep_patterns": [], "case": "auto", "unknown": "copy"},
 }

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from nmt_cli.config import Section
+from nmt_cli.data.filtering.config import FilterConfig
 from nmt_cli.data.normalization import NormalizationConfig
 from nmt_cli.data.sources.base import Languages
 from nmt_cli.data.sources.config import Download, ParallelTextConfig
@@ -45,6 +46,8 @@ class CorpusConfig(Section):
     `invisible` drops soft hyphens, zero-width spaces, byte order marks, direction marks and control characters;
     `entities`, `mojibake`, `quotes` and `dashes` (off) decode HTML entities, repair wrongly decoded text, and write all
     quotation marks and dashes in one form. nfc or none alone is that form and nothing else."""
+    filters: FilterConfig | None = FilterConfig()
+    """Filters of training pairs by their content; null: none of them."""
     deduplicate: bool = True
     """Drop training pairs that are identical to an earlier one."""
     drop_overlap: Literal["pairs", "sources", "none"] = "pairs"

@@ -23,6 +23,7 @@ from nmt_cli.fs import atomic_write_text, read_json
 PROFILE_FILE = "text.json"
 ABBREVIATIONS_FILES = {"source": "abbreviations.source.txt", "target": "abbreviations.target.txt"}
 TRUECASE_FILE = "truecase.source.txt"
+LANGUAGES_FILE = "languages.json"  # written by data/filtering, which needs NumPy
 TYPICAL_SHARE = 0.95  # of the training lines are not longer
 MIN_PLACEHOLDER_PAIRS = 500  # with fewer training pairs that have placeholders, a model has not learned to copy them
 STOPS = frozenset(".。।")
@@ -209,6 +210,6 @@ class TextProfile:
 
 
 def profile_files(folder: Path) -> list[Path]:
-    """The files that `TextProfile.save` wrote into a folder; empty where there are none."""
-    paths = [folder / name for name in (PROFILE_FILE, *ABBREVIATIONS_FILES.values(), TRUECASE_FILE)]
+    """The files that `TextProfile.save` wrote into a folder, and the language model; empty where there are none."""
+    paths = [folder / name for name in (PROFILE_FILE, *ABBREVIATIONS_FILES.values(), TRUECASE_FILE, LANGUAGES_FILE)]
     return [path for path in paths if path.is_file()]

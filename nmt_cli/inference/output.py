@@ -6,9 +6,9 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
+from nmt_cli.data.numbers import missing_numbers
 from nmt_cli.inference.degeneration import Diagnosis
 from nmt_cli.inference.lines import InputLine
-from nmt_cli.inference.numbers import missing_numbers
 
 ABSTENTION_MARK = "[?] "  # before a translation that is probably not good
 ASCII_SPACE = " \t\n\r\f\v"

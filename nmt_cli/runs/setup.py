@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -12,7 +13,7 @@ import torch
 
 from nmt_cli.config import ADDED_KEYS
 from nmt_cli.data.prepared.store import PreparedData
-from nmt_cli.data.text_profile import TextProfile, profile_files
+from nmt_cli.data.text_profile import LANGUAGES_FILE, TextProfile, profile_files
 from nmt_cli.device import choose_dtype, device_name, keep_freed_memory, limit_kernel_cache
 from nmt_cli.distributed.process_group import ProcessGroup
 from nmt_cli.errors import DataError, RunError
@@ -89,6 +90,8 @@ class TrainingRun:
                 words.save(folder.path)
             if profile_files(data.folder):
                 self.profile.save(folder.path)
+            if (data.folder / LANGUAGES_FILE).is_file():
+                shutil.copy(data.folder / LANGUAGES_FILE, folder.path / LANGUAGES_FILE)
         counts = {key: data.manifest[key] for key in ("read", "train", "splits", "vocabulary")}
         folder.write_json(
             "manifest.json",

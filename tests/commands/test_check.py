@@ -176,7 +176,7 @@ def test_what_is_cut_or_does_not_fit_is_found(toy: Path) -> None:
     assert "longer than 3 pieces and dropped" in said(findings(toy, "corpus.max_length=3"), "warning")
     learned = ["model.positions=learned", "model.max_positions=8"]
     (toy / "text/train.ab").write_text("ba " * 40 + "\n" + (toy / "text/train.ab").read_text())
-    (toy / "text/train.ba").write_text("ba " * 40 + "\n" + (toy / "text/train.ba").read_text())
+    (toy / "text/train.ba").write_text("ce " * 40 + "\n" + (toy / "text/train.ba").read_text())
     assert "the model has 8 positions, the longest source needs 41" in said(findings(toy, *learned), "error")
 
 

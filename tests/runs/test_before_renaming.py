@@ -28,7 +28,14 @@ def before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_prepared_data_are_up_to_date(before: Path, nmt: Call) -> None:
     files = {path: path.stat().st_mtime_ns for path in (before / "prepared").rglob("*")}
     code, _, err = nmt(
-        "prepare", "before.yaml", "--set", "corpus.normalization=nfc", "--set", "corpus.drop_overlap=none"
+        "prepare",
+        "before.yaml",
+        "--set",
+        "corpus.normalization=nfc",
+        "--set",
+        "corpus.drop_overlap=none",
+        "--set",
+        "corpus.filters=null",
     )
     assert code == 0, err
     assert "up to date" in err and PREPARED in err

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Self
 from nmt_cli.data import SIDES
 from nmt_cli.data.augmentation import AugmentConfig
 from nmt_cli.data.clean_text import CLEAN_TEXT_NAME, CleanText, draw_held_out, read_written_lines, unrepeated_sources
-from nmt_cli.data.cleaning import CorpusCleaner, FilterReport, make_pair_filter
+from nmt_cli.data.cleaning import CorpusCleaner, FilterReport, make_pair_filter, measure_corpus
 from nmt_cli.data.config import CorpusConfig
 from nmt_cli.data.known_words import WordSet, unknown_share
 from nmt_cli.data.letter_case import Truecaser
@@ -109,7 +109,9 @@ class _Preparation:
         self.settings, self.corpus, self.folder = settings, corpus, folder
         self.reporter, self.pool = reporter, pool
         self.bad_rows: list[tuple[str, str, BadRows]] = []  # split, label of the text, its bad rows
-        self.cleaner = CorpusCleaner(settings.corpus, [self._read_evaluation_text(*text) for text in self._splits()])
+        self.profile = measure_corpus(map(self._read_once_more, corpus.train), settings.corpus)
+        evaluation_texts = [self._read_evaluation_text(*text) for text in self._splits()]
+        self.cleaner = CorpusCleaner(settings.corpus, evaluation_texts, self.profile)
 
     def run(self) -> dict[str, Any]:
         """Take all steps; returns their part of the manifest."""
@@ -156,7 +158,7 @@ class _Preparation:
         """Write clean.source.txt and clean.target.txt; the range of lines that each text of the corpus has there."""
         ranges: list[PairRange] = []
         self.pairs_read = 0
-        filter_factory = partial(make_pair_filter, self.settings.corpus, self.cleaner.overlap.hashes())
+        filter_factory = partial(make_pair_filter, self.settings.corpus, self.cleaner.overlap.hashes(), self.profile)
         with TextWriter(self.folder, CLEAN_TEXT_NAME) as writer, self.pool(filter_factory) as apply_filter:
             for text in self.corpus.train:
                 first = writer.line_count
@@ -165,6 +167,11 @@ class _Preparation:
                     writer.write(*pair)
                 ranges.append(PairRange(text.label, first, writer.line_count, text.weight))
         return ranges
+
+    def _read_once_more(self, text: ParallelText) -> Iterator[Any]:
+        """The pairs of a training text, to be measured before they are cleaned."""
+        with self.reporter.progress(f"measure {text.label}", None):
+            yield from text.read(BadRows(self.settings.corpus.max_bad_rows))
 
     def _bad_rows(self, split: str, label: str) -> BadRows:
         """What counts the bad rows of a text."""
@@ -273,6 +280,7 @@ class _Preparation:
             added_stops(zip(*map(sample, SIDES), strict=True)),
         )
         profile.save(self.folder)
+        self.profile.save(self.folder)
 
     def _measure_unknown(self, tokenizers: Tokenizers) -> UnknownShares:
         """How much of the lines of the development text is unknown."""

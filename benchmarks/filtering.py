@@ -1,0 +1,242 @@
+"""How much of each kind of noise the filters of a corpus take out, how many clean pairs they lose, and how fast.
+
+    python -m benchmarks.filtering CORPUS.en CORPUS.de [--foreign TEXT] [--share 0.03]
+    python -m benchmarks.filtering quickstart --foreign TEXT
+
+adds each kind of noise to a share of the pairs (drawn by --seed), in place of the clean ones, cleans them as `nmt
+prepare` does with all filters on, and prints a Markdown table. The files may be compressed. --foreign is text in a
+third language, a line per pair; without it that kind is left out. --write DIR writes clean.*, noisy.* and filtered.*
+as corpora to train on (the sides end with --languages).
+"""
+
+import argparse
+import html
+import random
+import re
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from nmt_cli.data.cleaning import PAIRS_PER_BLOCK, PairFilter, measure_corpus
+from nmt_cli.data.config import CorpusConfig
+from nmt_cli.data.filtering.config import FilterConfig
+from nmt_cli.data.filtering.rules import RULES
+from nmt_cli.data.sources.base import RawPair
+from nmt_cli.data.sources.compression import open_decompressed
+from nmt_cli.data.sources.quickstart import read_quickstart
+
+CLEAN = "clean"
+Pair = tuple[str, str]
+
+
+class Corpus(NamedTuple):
+    """Clean pairs, and lines in a third language."""
+
+    pairs: list[Pair]
+    foreign: list[str]
+
+
+def _copy(corpus: Corpus, index: int, draw: random.Random) -> Pair | None:
+    source, _ = corpus.pairs[index]
+    return source, source
+
+
+def _swap(corpus: Corpus, index: int, draw: random.Random) -> Pair | None:
+    source, target = corpus.pairs[index]
+    return target, source
+
+
+def _foreign_target(corpus: Corpus, index: int, draw: random.Random) -> Pair | None:
+    return (corpus.pairs[index][0], corpus.foreign[index % len(corpus.foreign)]) if corpus.foreign else None
+
+
+def _foreign_source(corpus: Corpus, index: int, draw: random.Random) -> Pair | None:
+    return (corpus.foreign[index % len(corpus.foreign)], corpus.pairs[index][1]) if corpus.foreign else None
+
+
+def _other_source(corpus: Corpus, index: int, draw: random.Random) -> Pair | None:
+    return corpus.pairs[index][0], draw.choice(corpus.pairs)[0]
+
+
+def _mojibake(corpus: Corpus, index: int, draw: random.Random) -> Pair | None:
+    source, target = corpus.pairs[index]
+    if source.isascii() and target.isascii():
+        return None
+    return source.encode().decode("cp1252", "replace"), target.encode().decode("cp1252", "replace")
+
+
+def _latin1(corpus: Corpus, index: int, draw: random.Random) -> Pair | None:
+    source, target = corpus.pairs[index]
+    return None if target.isascii() else (source, target.encode().decode("latin-1"))
+
+
+def _replacement(corpus: Corpus, index: int, draw: random.Random) -> Pair | None:
+    source, target = corpus.pairs[index]
+    return None if target.isascii() else (source, target.encode("latin-1", "replace").decode("utf-8", "replace"))
+
+
+def _entities(corpus: Corpus, index: int, draw: random.Random) -> Pair | None:
+    source, target = corpus.pairs[index]
+    escaped = "".join(f"&{html.entities.codepoint2name[ord(c)]};" if ord(c) in html.entities.codepoint2name else c
+                      for c in target)  # fmt: skip
+    return source, escaped if escaped != target else target + " &nbsp;"
+
+
+def _markup(corpus: Corpus, index: int, draw: random.Random) -> Pair | None:
+    source, target = corpus.pairs[index]
+    tag = draw.choice(["<b>{}</b>", "<p>{}", "{}<br />", '<a href="/index.html">{}</a>', '<span class="t">{}</span>'])
+    return source, tag.format(target)
+
+
+def _truncate_target(corpus: Corpus, index: int, draw: random.Random) -> Pair | None:
+    source, target = corpus.pairs[index]
+    words = target.split()
+    return (source, " ".join(words[: max(1, len(words) // 3)])) if len(words) > 2 else None
+
+
+def _truncate_source(corpus: Corpus, index: int, draw: random.Random) -> Pair | None:
+    source, target = corpus.pairs[index]
+    words = source.split()
+    return (" ".join(words[: max(1, len(words) // 3)]), target) if len(words) > 2 else None
+
+
+def _numbers(corpus: Corpus, index: int, draw: random.Random) -> Pair | None:
+    source, target = corpus.pairs[index]
+    if not (re.search(r"\d", source) and re.search(r"\d", target)):
+        return None
+    return source, re.sub(r"\d+", lambda match: str(int(match[0]) + draw.randint(1, 9)), target)
+
+
+def _shift(corpus: Corpus, index: int, draw: random.Random) -> Pair | None:
+    return corpus.pairs[index][0], corpus.pairs[(index + 1) % len(corpus.pairs)][1]
+
+
+KINDS: dict[str, Callable[[Corpus, int, random.Random], Pair | None]] = {
+    "target is the source": _copy,
+    "target is another source": _other_source,
+    "sides swapped": _swap,
+    "target in a third language": _foreign_target,
+    "source in a third language": _foreign_source,
+    "UTF-8 read as cp1252": _mojibake,
+    "target read as Latin-1": _latin1,
+    "target with U+FFFD": _replacement,
+    "entities in the target": _entities,
+    "tags in the target": _markup,
+    "target cut to a third": _truncate_target,
+    "source cut to a third": _truncate_source,
+    "other numbers in the target": _numbers,
+}
+SHIFTED = "target of the next line"
+
+
+def add_noise(
+    corpus: Corpus, share: float, seed: int, kinds: Sequence[str] = tuple(KINDS)
+) -> tuple[list[Pair], list[str]]:
+    """The pairs, of which each kind of noise has taken the place of a share, and the kind of each.
+
+    A kind that few pairs are fit for (with numbers, with letters beyond ASCII) takes all of these, at most.
+    """
+    draw = random.Random(seed)
+    pairs, kind_of = list(corpus.pairs), [CLEAN] * len(corpus.pairs)
+    for kind in sorted(kinds, key=lambda name: name != "other numbers in the target"):  # the rarest first
+        wanted = int(share * len(pairs))
+        for index in draw.sample(range(len(pairs)), len(pairs)):
+            if not wanted:
+                break
+            make = _shift if kind == SHIFTED else KINDS[kind]
+            if kind_of[index] == CLEAN and (noisy := make(corpus, index, draw)) is not None:
+                pairs[index], kind_of[index] = noisy, kind
+                wanted -= 1
+    return pairs, kind_of
+
+
+def audited(config: CorpusConfig, pairs: Sequence[Pair]) -> tuple[list[str | None], float]:
+    """Why each pair is dropped (None: it is kept), and the processor time of it all, with the first pass."""
+    raw_pairs = [RawPair(source.encode(), target.encode(), number) for number, (source, target) in enumerate(pairs)]
+    start = time.process_time()
+    pair_filter = PairFilter(config, profile=measure_corpus([raw_pairs], config))
+    reasons: list[str | None] = [None] * len(pairs)
+    for first in range(0, len(raw_pairs), PAIRS_PER_BLOCK):
+        block = [(*pair,) for pair in raw_pairs[first : first + PAIRS_PER_BLOCK]]
+        for reason, _, number in pair_filter(block).dropped_pairs:
+            reasons[number] = reason
+    return reasons, time.process_time() - start
+
+
+def config_with(filters: FilterConfig, languages: Sequence[str]) -> CorpusConfig:
+    return CorpusConfig(source=languages[0], target=languages[1], filters=filters, deduplicate=False)
+
+
+def every_filter() -> FilterConfig:
+    """All filters, those that are off by default with their recommended threshold."""
+    return FilterConfig(**{rule.name: rule.recommended for rule in RULES})
+
+
+def report(corpus: Corpus, share: float, seed: int, languages: Sequence[str]) -> list[str]:
+    """The lines of two tables: what each kind of noise loses, and what clean text loses by which filter."""
+    config = config_with(every_filter(), languages)
+    pairs, kind_of = add_noise(corpus, share, seed)
+    reasons, seconds = audited(config, pairs)
+    lines = ["| kind | pairs | out | by |", "|---|---|---|---|"]
+    for kind in [*KINDS, CLEAN]:
+        kind_reasons = [reason for reason, name in zip(reasons, kind_of, strict=True) if name == kind]
+        dropped = Counter(reason for reason in kind_reasons if reason)
+        if kind_reasons:
+            names = ", ".join(f"{name} {count:,}" for name, count in dropped.most_common())
+            lines.append(f"| {kind} | {len(kind_reasons):,} | {dropped.total() / len(kind_reasons):.2%} | {names} |")
+    reasons_of_clean, clean_seconds = audited(config, corpus.pairs)
+    lost = Counter(reason for reason in reasons_of_clean if reason)
+    lines += ["", "| filter | clean pairs lost | default |", "|---|---|---|"]
+    for rule in RULES:
+        default = getattr(FilterConfig(), rule.name)
+        lines.append(
+            f"| {rule.name} | {lost[rule.name] / len(corpus.pairs):.3%} | {'off' if default is None else default} |"
+        )
+    lines += ["", f"{len(pairs) / seconds:,.0f} pairs per second of processor time with the first pass (noisy), "
+              f"{len(pairs) / clean_seconds:,.0f} (clean)"]  # fmt: skip
+    without_model = config_with(every_filter().model_copy(update={"language": None, "length": None}), languages)
+    lines.append(f"{len(pairs) / audited(without_model, pairs)[1]:,.0f} without language and length")
+    return lines
+
+
+def read_lines(path: Path) -> list[str]:
+    with open_decompressed(path) as file:
+        return file.read().decode().removesuffix("\n").split("\n")
+
+
+def write_corpora(folder: Path, corpus: Corpus, pairs: list[Pair], languages: Sequence[str]) -> None:
+    """clean, noisy and filtered corpora, to be trained on with corpus.filters: null."""
+    reasons, _ = audited(config_with(every_filter(), languages), pairs)
+    filtered = [pair for pair, reason in zip(pairs, reasons, strict=True) if reason is None]
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in (("clean", corpus.pairs), ("noisy", pairs), ("filtered", filtered)):
+        for side, language in enumerate(languages):
+            text = "".join(pair[side] + "\n" for pair in content)
+            (folder / f"{name}.{language}").write_text(text, encoding="utf-8")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("corpus", nargs="+", help="two files, or quickstart")
+    parser.add_argument("--foreign", type=Path, help="text in a third language")
+    parser.add_argument("--share", type=float, default=0.03, help="of the pairs, for each kind of noise")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--languages", nargs=2, default=("en", "de"))
+    parser.add_argument("--write", type=Path, metavar="DIR", help="write the corpora here")
+    arguments = parser.parse_args()
+    if arguments.corpus == ["quickstart"]:
+        pairs = [(pair.source.decode(), pair.target.decode()) for pair in read_quickstart("train")]
+    else:
+        pairs = list(zip(*(read_lines(Path(path)) for path in arguments.corpus), strict=True))
+    foreign = read_lines(arguments.foreign) if arguments.foreign else []
+    corpus = Corpus([(source.strip(), target.strip()) for source, target in pairs], [text.strip() for text in foreign])
+    print("\n".join(report(corpus, arguments.share, arguments.seed, arguments.languages)))
+    if arguments.write:
+        noisy, _ = add_noise(corpus, arguments.share, arguments.seed)
+        write_corpora(arguments.write, corpus, noisy, arguments.languages)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,43 @@
+"""The section corpus.filters of a recipe."""
+
+from pydantic import Field
+
+from nmt_cli.config import Section
+
+
+class FilterConfig(Section):
+    """Filters of training pairs by their content, each with its threshold; null switches one off.
+
+    Those that are on lose at most 0.1 % of clean text.
+    """
+
+    copies: int | None = Field(default=15, ge=1)
+    """Drop pairs whose sides are the same, but for case and punctuation, and have at least this many letters."""
+    language: float | None = Field(default=9.5, gt=0)
+    """Drop pairs with a side that fits the language of that side by this many standard deviations worse than usual:
+    swapped sides, the source again, a third language. The languages are learned from the corpus; nothing is dropped
+    where it has fewer than 2,000 pairs, sides that are too similar, or more noise than text."""
+    script: float | None = Field(default=0.5, ge=0, le=1)
+    """Drop pairs with a side of whose letters more than this share are in scripts that this side hardly has in the
+    corpus."""
+    mojibake: int | None = Field(default=1, ge=1)
+    """Drop pairs with at least this many signs of a wrong encoding, such as Ã¤ for ä, or U+FFFD."""
+    entities: int | None = Field(default=1, ge=1)
+    """Drop pairs with at least this many HTML entities, such as &auml;, that normalization.entities has not decoded.
+    Nothing is dropped where they are the custom: in more than a tenth of the corpus."""
+    markup: int | None = Field(default=1, ge=1)
+    """Drop pairs with at least this many tags of HTML that the other side lacks."""
+    controls: int | None = Field(default=None, ge=1)
+    """Drop pairs with at least this many control characters, which normalization.invisible else takes out."""
+    length: float | None = Field(default=None, gt=0)
+    """Drop pairs whose ratio of lengths is by this many standard deviations from what is usual in the corpus for pairs
+    of that length; two more where the side that is too short lacks the final punctuation that the other one has."""
+    numbers: int | None = Field(default=None, ge=1)
+    """Drop pairs with at least this many numbers on each side that the other side lacks."""
+    addresses: int | None = Field(default=None, ge=1)
+    """Drop pairs with at least this many addresses (web, mail) that the other side lacks."""
+    brackets: int | None = Field(default=None, ge=1)
+    """Drop pairs with at least this many more brackets of a kind on one side than on the other."""
+
+
+NO_FILTERS = FilterConfig(copies=None, language=None, script=None, mojibake=None, entities=None, markup=None)

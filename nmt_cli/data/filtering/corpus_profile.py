@@ -1,0 +1,185 @@
+"""What is usual in a corpus, measured in a first pass over it: its languages, its scripts, its ratio of lengths."""
+
+import html
+import json
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+
+from nmt_cli.data.filtering.language_model import Flags, LanguageModel
+from nmt_cli.data.filtering.usual import Floats, Usual
+from nmt_cli.data.text_profile import LANGUAGES_FILE
+from nmt_cli.errors import DataError
+from nmt_cli.fs import atomic_write_text, read_json
+
+SAMPLE_PAIRS = 15_000  # up to twice as many, evenly spaced, a profile is measured with
+MIN_PAIRS = 2000  # with fewer, nothing is usual
+MIN_SCRIPT_SHARE = 0.05  # of the letters of a side: a script with fewer is foreign there
+MIN_SCRIPT_LETTERS = 4  # of a text that is judged by its scripts: a shorter one may well be a formula
+CUSTOMARY_SHARE = 0.1  # of the pairs: with more, entities are how this corpus is written
+LENGTH_OFFSET = 5  # characters added to both sides before their ratio is taken
+MISSING_END = 2.0  # standard deviations that a missing final punctuation is worth
+MAX_MISSING_ENDS = 0.1  # of the pairs of usual length: with more, it says nothing
+
+_END = re.compile(r"[.!?…。！？।:;][\"'”’»)\]」』]*$")
+
+
+_BEYOND_LATIN = re.compile("[\u0250-\u1dff\u2070-\U0010ffff]")
+_ENTITY = re.compile(r"&(?:[a-zA-Z][a-zA-Z0-9]{1,30}|#\d{1,7}|#[xX][0-9a-fA-F]{1,6});")
+
+
+def count_entities(text: str) -> int:
+    """How many HTML entities a text has."""
+    return sum(html.unescape(entity) != entity for entity in _ENTITY.findall(text)) if "&" in text else 0
+
+
+class Scripts(NamedTuple):
+    """The scripts that each side has."""
+
+    source: frozenset[str]
+    target: frozenset[str]
+
+    @classmethod
+    def of(cls, pairs: Sequence[tuple[str, str]]) -> Self:
+        """Those of MIN_SCRIPT_SHARE of the letters of a sample."""
+        sides = []
+        for texts in zip(*pairs, strict=True):
+            counts = count_scripts("".join(texts))
+            sides.append(frozenset(s for s, count in counts.items() if count >= MIN_SCRIPT_SHARE * counts.total()))
+        return cls(*sides)
+
+    def foreign_share(self, source: str, target: str) -> float:
+        """The share of letters in other scripts, of the side that has more of them; 0 for a text without letters."""
+        return max(
+            0.0 if "LATIN" in scripts and not _BEYOND_LATIN.search(text) else _foreign_share(text, scripts)
+            for text, scripts in ((source, self.source), (target, self.target))
+        )
+
+
+def _foreign_share(text: str, scripts: frozenset[str]) -> float:
+    counts = count_scripts(text)
+    if counts.total() < MIN_SCRIPT_LETTERS:
+        return 0.0
+    return sum(count for script, count in counts.items() if script not in scripts) / counts.total()
+
+
+def count_scripts(text: str) -> Counter[str]:
+    """How many letters of a text are of each script, by the first words of their Unicode names."""
+    scripts: Counter[str] = Counter()
+    for character, count in Counter(text).items():
+        if character.isalpha():
+            scripts[_script(character)] += count
+    return scripts
+
+
+@lru_cache(maxsize=1 << 16)
+def _script(character: str) -> str:
+    script = unicodedata.name(character, "UNKNOWN").removeprefix("FULLWIDTH ").split(" ")[0].split("-")[0]
+    return "HIRAGANA" if script == "KATAKANA" else script
+
+
+@dataclass(frozen=True)
+class LengthRatio:
+    """The usual logarithm of target by source characters, as it depends on the sum of both."""
+
+    usual: Usual
+    ends_count: bool
+    """Whether the final punctuation of both sides agrees."""
+
+    @classmethod
+    def fit(cls, pairs: Sequence[tuple[str, str]]) -> Self:
+        """From a sample of the pairs."""
+        sources, targets = zip(*pairs, strict=True)
+        ratios, lengths = _log_ratios(sources, targets)
+        usual = Usual.of(ratios, lengths)
+        distances = usual.distance(ratios, lengths)
+        lacks_end = _lacks_end(sources, targets, distances)
+        return cls(usual, bool(lacks_end[np.abs(distances) < 2].mean() < MAX_MISSING_ENDS))
+
+    def distances(self, sources: Sequence[str], targets: Sequence[str]) -> Floats:
+        """By how many standard deviations the ratio of each pair is unusual, with what a missing end adds."""
+        distances = self.usual.distance(*_log_ratios(sources, targets))
+        result: Floats = np.abs(distances)
+        if self.ends_count:
+            result += MISSING_END * _lacks_end(sources, targets, distances)
+        return result
+
+
+def _log_ratios(sources: Sequence[str], targets: Sequence[str]) -> tuple[Floats, Floats]:
+    """The logarithm of target by source characters, and the sum of both."""
+    source, target = (np.array(list(map(len, texts)), np.float64) for texts in (sources, targets))
+    return np.log((target + LENGTH_OFFSET) / (source + LENGTH_OFFSET)), source + target
+
+
+def _lacks_end(sources: Sequence[str], targets: Sequence[str], distances: Floats) -> Flags:
+    """Whether the side that is too short has no final punctuation, and the other one has."""
+    flags = []
+    for source, target, distance in zip(sources, targets, distances.tolist(), strict=True):
+        shorter, longer = (target, source) if distance < 0 else (source, target)
+        flags.append(_END.search(longer[-4:]) is not None and _END.search(shorter[-4:]) is None)
+    return np.array(flags, bool)
+
+
+@dataclass(frozen=True)
+class CorpusProfile:
+    """What is usual in a corpus; None and False where it is too small to say, or nobody has looked."""
+
+    language_model: LanguageModel | None = None
+    scripts: Scripts | None = None
+    length_ratio: LengthRatio | None = None
+    has_entities: bool = False
+
+    @classmethod
+    def measure(cls, languages: tuple[str, str], pairs: Sequence[tuple[str, str]]) -> Self:
+        """From a sample of normalised pairs."""
+        if len(pairs) < MIN_PAIRS:
+            return cls()
+        entity_pairs = sum(count_entities(source) + count_entities(target) > 0 for source, target in pairs)
+        return cls(
+            LanguageModel.fit(languages, *zip(*pairs, strict=True)),
+            Scripts.of(pairs),
+            LengthRatio.fit(pairs),
+            entity_pairs > CUSTOMARY_SHARE * len(pairs),
+        )
+
+    def save(self, folder: Path) -> None:
+        """Write languages.json, unless there is no language model."""
+        if self.language_model is not None:
+            text = json.dumps(self.language_model.record(), ensure_ascii=False)
+            atomic_write_text(folder / LANGUAGES_FILE, text + "\n")
+
+
+def load_language_model(folder: Path) -> LanguageModel | None:
+    """The model that prepared data or a run have; None where they have none; DataError where it is damaged."""
+    path = folder / LANGUAGES_FILE
+    if not path.is_file():
+        return None
+    try:
+        return LanguageModel.from_record(read_json(path))
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise DataError(f"{path}: damaged: {error}") from error
+
+
+class EvenSample:
+    """From `size` to twice as many items of a stream of unknown length, evenly spaced; all, where there are fewer."""
+
+    def __init__(self, size: int) -> None:
+        self.items: list[Any] = []
+        self._size, self._stride, self._seen = size, 1, 0
+
+    def add_from(self, items: Iterable[Any]) -> None:
+        """Take each k-th item, where k doubles whenever there are too many."""
+        for item in items:
+            if self._seen % self._stride == 0:
+                self.items.append(item)
+                if len(self.items) == 2 * self._size:
+                    del self.items[1::2]
+                    self._stride *= 2
+            self._seen += 1

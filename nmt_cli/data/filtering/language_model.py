@@ -1,0 +1,210 @@
+"""Which language a text is in, told from the character n-grams of the corpus itself.
+
+Each side of the corpus has the frequencies of its 4-grams of letters, in lower case, hashed into a table (Cavnar and
+Trenkle 1994 rank such n-grams; here a text has their mean log probability). Two numbers say how well a text fits its
+side: that mean, and by how much it is higher than the mean under the other side. Both are compared with what is usual
+for texts of that length on that side, in robust standard deviations, and added: a text of the other side fails both, a
+third language the first one above all. Texts that fit badly are left out and the rest is counted again, so that a noisy
+corpus does not teach its noise.
+"""
+
+import base64
+import re
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nmt_cli.data.filtering.usual import Usual
+
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+ORDER = 4  # letters of an n-gram
+TABLE_BITS = 16
+SMOOTHING = 0.1  # added to each count
+MIN_LETTERS = 8  # of a text that is judged: a shorter one may well be a name
+MIN_PAIRS = 2000  # of a corpus that is learned from
+MAX_LEARNED_CHARACTERS = 300  # of each text
+TEXTS_PER_BLOCK = 2000  # turned into n-grams together, in memory that a processor has nearby
+FIT_ROUNDS = 4
+FIRST_SHARE = 0.7  # of the pairs that the second round learns from: those that fit best
+MAX_MISFIT = 5.0  # standard deviations, beyond which a pair is not learned from
+MIN_LEARNED = 0.5  # share of the texts that fit: with fewer, nobody knows which half is noise
+CODES_PER_DOUBLING = 12  # of the counts as they are stored, of 2^21 at most
+
+_NO_LETTERS = re.compile(r"(?:[^\w\n]|[\d_])+")
+_GAP = "\n" * (ORDER - 1)
+
+
+class NGrams(NamedTuple):
+    """The n-grams of texts as places in the table, one after the other, and where those of each text are."""
+
+    places: NDArray[np.int32]
+    starts: NDArray[np.int64]
+    ends: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, texts: Sequence[str]) -> "NGrams":
+        """The n-grams that end in each letter of each text; before its first letter is one that no text has."""
+        blocks = [
+            cls._of_block(texts[first : first + TEXTS_PER_BLOCK]) for first in range(0, len(texts), TEXTS_PER_BLOCK)
+        ]
+        offsets = np.cumsum([0, *(len(block.places) for block in blocks)])
+        starts, ends = (
+            np.concatenate([block[which] + offset for block, offset in zip(blocks, offsets, strict=False)])
+            for which in (1, 2)
+        )
+        return cls(np.concatenate([block.places for block in blocks]), starts, ends)
+
+    @classmethod
+    def _of_block(cls, texts: Sequence[str]) -> "NGrams":
+        joined = _NO_LETTERS.sub(" ", _GAP + _GAP.join(texts).lower() + "\n")
+        letters = np.frombuffer(joined.encode("utf-32-le", "replace"), dtype=np.uint32).astype(np.uint64)
+        count = len(letters) - len(_GAP)
+        keys = np.zeros(count, np.uint64)
+        for offset in range(ORDER):
+            keys = keys * np.uint64(1_000_003) + letters[offset : offset + count]
+        places = (keys * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(64 - TABLE_BITS)
+        gaps = np.flatnonzero(letters[len(_GAP) :] == ord("\n"))
+        ends = gaps[:: len(_GAP)]
+        starts = np.concatenate([[0], gaps[len(_GAP) - 1 :: len(_GAP)] + 1])[: len(texts)]
+        return cls(places.astype(np.int32), starts, ends)
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """How many n-grams each text has."""
+        return self.ends - self.starts
+
+    def means(self, values: Floats) -> Floats:
+        """The mean of a value per n-gram over each text; 0 for a text without any."""
+        sums = np.concatenate([[0.0], np.cumsum(values)])
+        means: Floats = (sums[self.ends] - sums[self.starts]) / np.maximum(self.lengths, 1)
+        return means
+
+    def counts(self, used: Flags) -> Floats:
+        """How often each n-gram is in the texts that are used."""
+        until_next = np.append(self.starts[1:], len(self.places)) - self.starts  # with the gap
+        used_places = self.places[np.repeat(used, until_next)]
+        counts: Floats = np.bincount(used_places, minlength=1 << TABLE_BITS).astype(np.float64)
+        return counts
+
+
+@dataclass(frozen=True)
+class LanguageModel:
+    """The two languages of a corpus, by the n-grams of each side."""
+
+    languages: tuple[str, str]
+    counts: tuple[Floats, Floats]
+    own: tuple[Usual, Usual] = (Usual(), Usual())
+    """Of the mean log probability of a text on its side."""
+    advantage: tuple[Usual, Usual] = (Usual(), Usual())
+    """Of by how much that is higher than the one on the other side."""
+
+    @classmethod
+    def fit(cls, languages: tuple[str, str], sources: Sequence[str], targets: Sequence[str]) -> Self | None:
+        """What a sample of the pairs teaches; None where it is too small, too noisy, or its sides are too similar."""
+        sides = tuple(NGrams.of([text[:MAX_LEARNED_CHARACTERS] for text in texts]) for texts in (sources, targets))
+        usable = np.minimum(sides[0].lengths, sides[1].lengths) >= MIN_LETTERS
+        usable &= np.array(
+            [source.casefold() != target.casefold() for source, target in zip(sources, targets, strict=True)], bool
+        )
+        used, model = usable, None
+        for share in (FIRST_SHARE, *[1.0] * (FIT_ROUNDS - 1)):
+            if used.sum() < max(MIN_PAIRS, MIN_LEARNED * usable.sum()):
+                return None
+            model = cls(languages, (sides[0].counts(used), sides[1].counts(used)))
+            fits = [model._fit_of(grams, side, used) for side, grams in enumerate(sides)]
+            model = cls(
+                languages,
+                model.counts,
+                *((_usual(fits[0][which], sides[0], used), _usual(fits[1][which], sides[1], used)) for which in (0, 1)),
+            )
+            misfit = np.maximum(*(model._misfit(*fits[side], grams, side) for side, grams in enumerate(sides)))
+            is_on_its_side = (fits[0][1] > 0) & (fits[1][1] > 0)
+            used = usable & is_on_its_side & (misfit < min(MAX_MISFIT, np.quantile(misfit, share)))
+        return model
+
+    def misfits(self, texts: Sequence[str], side: int) -> Floats:
+        """By how many standard deviations each text fits its side worse than texts do; 0 for one that is too short."""
+        grams = NGrams.of(texts)
+        misfit = self._misfit(*self._fit_of(grams, side), grams, side)
+        return np.where(grams.lengths < MIN_LETTERS, 0.0, misfit)
+
+    def identify(self, text: str) -> tuple[str | None, float]:
+        """The language of a text, with its probability among the two; None where it is neither, or nobody can say."""
+        grams = NGrams.of([text])
+        fits = [self._fit_of(grams, side) for side in (0, 1)]
+        side = int(fits[1][1][0] > 0)
+        own, advantage = fits[side]
+        if not any(map(str.isalpha, text)) or self._misfit(own, advantage, grams, side)[0] > 2 * MAX_MISFIT:
+            return None, 0.0
+        log_odds = min(advantage[0] * grams.lengths[0] / ORDER, 50.0)  # neighbouring n-grams share their letters
+        return self.languages[side], float(1 / (1 + np.exp(-log_odds)))
+
+    def _fit_of(self, grams: NGrams, side: int, used: Flags | None = None) -> tuple[Floats, Floats]:
+        """The mean log probability of each text on its side, and its advantage over the other side.
+
+        `used` says which texts have been counted: they are judged by the n-grams of all others.
+        """
+        own, other = _log_probabilities(self.counts[side]), _log_probabilities(self.counts[1 - side])
+        own_means, other_means = grams.means(own[grams.places]), grams.means(other[grams.places])
+        if used is not None:
+            without_itself = _log_probabilities(self.counts[side], 1)
+            own_means = np.where(used, grams.means(without_itself[grams.places]), own_means)
+        return own_means, own_means - other_means
+
+    def _misfit(self, own: Floats, advantage: Floats, grams: NGrams, side: int) -> Floats:
+        lengths = grams.lengths
+        return -self.own[side].distance(own, lengths) - self.advantage[side].distance(advantage, lengths)
+
+    def record(self) -> dict[str, Any]:
+        """As plain values, with the counts compressed."""
+        return {
+            "order": ORDER,
+            "languages": list(self.languages),
+            "own": [usual.record() for usual in self.own],
+            "advantage": [usual.record() for usual in self.advantage],
+            "counts": [_pack(counts) for counts in self.counts],
+        }
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> Self:
+        """What `record` returned; LookupError, TypeError or ValueError where it is damaged."""
+        if record["order"] != ORDER:
+            raise ValueError(f"order {record['order']}")
+        source, target = map(str, record["languages"])
+        own, advantage = ([Usual.from_record(usual) for usual in record[key]] for key in ("own", "advantage"))
+        first, second = map(_unpack, record["counts"])
+        return cls((source, target), (first, second), (own[0], own[1]), (advantage[0], advantage[1]))
+
+
+def _usual(values: Floats, grams: NGrams, used: Flags) -> Usual:
+    return Usual.of(values[used], grams.lengths[used])
+
+
+def _log_probabilities(counts: Floats, subtracted: int = 0) -> Floats:
+    """Of each n-gram."""
+    smoothed = np.maximum(counts - subtracted, 0) + SMOOTHING
+    result: Floats = np.log(smoothed / (counts.sum() + SMOOTHING * len(counts)))
+    return result
+
+
+def _pack(counts: Floats) -> str:
+    """The counts in a byte each, which is exact up to 8 and within 4 % above, compressed."""
+    codes = np.rint(CODES_PER_DOUBLING * np.log2(counts + 1)).clip(0, 255).astype(np.uint8)
+    return base64.b64encode(zlib.compress(codes.tobytes(), 9)).decode("ascii")
+
+
+def _unpack(text: str) -> Floats:
+    try:
+        codes = np.frombuffer(zlib.decompress(base64.b64decode(text, validate=True)), np.uint8)
+    except zlib.error as error:
+        raise ValueError("damaged counts") from error
+    if len(codes) != 1 << TABLE_BITS:
+        raise ValueError("counts of another size")
+    counts: Floats = np.exp2(codes / CODES_PER_DOUBLING) - 1
+    return counts

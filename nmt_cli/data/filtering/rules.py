@@ -1,0 +1,187 @@
+"""One rule for each kind of bad pair: `nmt check` reports what `nmt prepare` drops.
+
+A rule of characters looks at one pair; the rules of language and length compare a block of pairs with what is usual in
+the corpus.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from nmt_cli.data.filtering.config import FilterConfig
+from nmt_cli.data.filtering.corpus_profile import CorpusProfile, count_entities
+from nmt_cli.data.numbers import missing_numbers
+
+
+class Pair(NamedTuple):
+    """A pair as it is trained on, and as it came."""
+
+    source: str
+    target: str
+    raw_source: str
+    raw_target: str
+
+
+class Rule(NamedTuple):
+    """A kind of bad pair."""
+
+    name: str
+    """Also of the key in corpus.filters."""
+    description: str
+    """What such pairs do, after a count: '3 pairs ...'."""
+    recommended: float
+    """The threshold to use where the filter is off by default."""
+    repair: str = ""
+    """What repairs such text instead."""
+
+    @property
+    def key(self) -> str:
+        """The key of the recipe that switches the filter on."""
+        return f"corpus.filters.{self.name}"
+
+
+RULES = (
+    Rule("copies", "have a target that is their source", 15),
+    Rule("script", "have a side in another script than the corpus has there", 0.5),
+    Rule("mojibake", "have text in the wrong encoding", 1, "corpus.normalization.mojibake: true repairs most"),
+    Rule("entities", "have HTML entities", 1, "corpus.normalization.entities: true decodes them"),
+    Rule("markup", "have tags that the other side lacks", 1),
+    Rule("controls", "have control characters", 1, "corpus.normalization.invisible: true takes them out"),
+    Rule("numbers", "have other numbers on each side", 1),
+    Rule("addresses", "have addresses that the other side lacks", 1),
+    Rule("brackets", "have brackets that the other side lacks", 1),
+    Rule("language", "have a side that is not in the language of that side", 9.5),
+    Rule("length", "have a side that is too short for the other", 4.0),
+)
+
+_TAGS = (
+    "a|abbr|b|big|blockquote|body|br|center|cite|code|dd|div|dl|dt|em|font|h[1-6]|head|hr|html|i|iframe|img|input|li|"
+    "link|meta|ol|option|p|pre|q|s|script|select|small|span|strong|style|sub|sup|table|tbody|td|th|thead|tr|tt|u|ul|"
+    "seg|doc|bpt|ept|ph|g|x"
+)
+_TAG = re.compile(rf"<\s*/?\s*(?:{_TAGS})(?:\s[^<>]{{0,500}})?/?\s*>|<!--", re.IGNORECASE)
+# UTF-8 that was read as cp1252 or Latin-1: a first byte, and what the second one looks like.
+_SECOND = "\x80-\xbf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ"
+_MOJIBAKE = re.compile(
+    f"Ã[{_SECOND}]|Â[\x80-\xbf]|â[\x80€][{_SECOND}]|ï»¿|[a-zß-ÿ]Ã(?![A-ZÀ-Þ])"
+    f"|(?:[ÐÑÎÏØÙÄÅÕÖ×][{_SECOND}]){{2,}}|[àáâãäåæçèéêë][{_SECOND}]{{2}}[àáâãäåæçèéêë][{_SECOND}]{{2}}|\ufffd"
+)
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f]")
+_ADDRESS = re.compile(r"(?:https?://|www\.)[^\s<>\"“”„«»()]+|[^\s@<>()]{1,64}@[^\s@<>()]{1,255}\.\w{2,}", re.IGNORECASE)
+_BRACKET = re.compile(r"[()\[\]{}（）［］【】]")
+_BRACKET_FORMS = str.maketrans("（）［］", "()[]")
+_DIGIT = re.compile(r"\d")
+_NO_LETTER = re.compile(r"[\W_]+")
+
+
+def _count_copied(pair: Pair) -> float:
+    source, target = pair.source, pair.target
+    if source != target:
+        if source[:1].casefold() != target[:1].casefold() and source[:1].isalnum() and target[:1].isalnum():
+            return 0
+        source, target = (_NO_LETTER.sub("", text).casefold() for text in (source, target))
+        if source != target:
+            return 0
+    return sum(map(str.isalpha, source))
+
+
+def _count_mojibake(pair: Pair) -> float:
+    return sum(len(_MOJIBAKE.findall(text)) for text in (pair.raw_source, pair.raw_target) if not text.isascii())
+
+
+def _count_entities(pair: Pair) -> float:
+    return sum(count_entities(text) for text in (pair.source, pair.target))
+
+
+def _count_tags(pair: Pair) -> float:
+    if "<" not in pair.source and "<" not in pair.target:
+        return 0
+    return _missing(*([tag.lower() for tag in _TAG.findall(text)] for text in (pair.source, pair.target)))
+
+
+def _count_controls(pair: Pair) -> float:
+    return sum(len(_CONTROL.findall(text)) for text in (pair.raw_source, pair.raw_target))
+
+
+def _count_numbers(pair: Pair) -> float:
+    if _DIGIT.search(pair.source) is None or _DIGIT.search(pair.target) is None:
+        return 0
+    missing = missing_numbers(pair.source, pair.target)
+    return min(len(missing), len(missing_numbers(pair.target, pair.source))) if missing else 0
+
+
+def _count_addresses(pair: Pair) -> float:
+    if not (_may_have_address(pair.source) or _may_have_address(pair.target)):
+        return 0
+    source, target = (
+        [address.rstrip(".,;:!?").lower() for address in _ADDRESS.findall(text)] for text in (pair.source, pair.target)
+    )
+    return _missing(source, target)
+
+
+def _may_have_address(text: str) -> bool:
+    return "@" in text or "://" in text or "www." in text
+
+
+def _count_brackets(pair: Pair) -> float:
+    source, target = _BRACKET.findall(pair.source), _BRACKET.findall(pair.target)
+    if source == target:
+        return 0
+    return _missing(*("".join(brackets).translate(_BRACKET_FORMS) for brackets in (source, target)))
+
+
+def _missing(first: Sequence[str], second: Sequence[str]) -> int:
+    """How many more there are on one side, of all kinds."""
+    counts = Counter(first)
+    counts.subtract(second)
+    return max(sum(count for count in counts.values() if count > 0), -sum(c for c in counts.values() if c < 0))
+
+
+_COUNTERS: dict[str, Callable[[Pair], float]] = {
+    "copies": _count_copied,
+    "mojibake": _count_mojibake,
+    "entities": _count_entities,
+    "markup": _count_tags,
+    "controls": _count_controls,
+    "numbers": _count_numbers,
+    "addresses": _count_addresses,
+    "brackets": _count_brackets,
+}
+
+
+class PairRules:
+    """The rules of a `FilterConfig` that are on, with what is usual in the corpus."""
+
+    def __init__(self, config: FilterConfig, profile: CorpusProfile) -> None:
+        self.profile = profile
+        self.thresholds = {rule.name: getattr(config, rule.name) for rule in RULES}
+        if profile.has_entities:
+            self.thresholds["entities"] = None
+        self._counters = [
+            (name, counter, self.thresholds[name])
+            for name, counter in _COUNTERS.items()
+            if self.thresholds[name] is not None
+        ]
+
+    def problems(self, pairs: Sequence[Pair]) -> list[list[str]]:
+        """The names of the rules that each pair breaks."""
+        problems = [[name for name, count, limit in self._counters if count(pair) >= limit] for pair in pairs]
+        profile, thresholds = self.profile, self.thresholds
+        sources, targets = [pair.source for pair in pairs], [pair.target for pair in pairs]
+        if pairs and profile.scripts is not None and thresholds["script"] is not None:
+            for index, (source, target) in enumerate(zip(sources, targets, strict=True)):
+                if profile.scripts.foreign_share(source, target) > thresholds["script"]:
+                    problems[index].append("script")
+        if pairs and profile.language_model is not None and thresholds["language"] is not None:
+            model = profile.language_model
+            misfits = np.maximum(model.misfits(sources, 0), model.misfits(targets, 1))
+            for index in np.flatnonzero(misfits > thresholds["language"]).tolist():
+                problems[index].append("language")
+        if pairs and profile.length_ratio is not None and thresholds["length"] is not None:
+            distances = profile.length_ratio.distances(sources, targets)
+            for index in np.flatnonzero(distances > thresholds["length"]).tolist():
+                problems[index].append("length")
+        return problems

@@ -1,0 +1,130 @@
+"""The language model of a corpus: what it learns from noisy text, when it abstains, and what it takes for foreign."""
+
+import json
+import random
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nmt_cli.data.filtering.language_model import MIN_PAIRS, LanguageModel, NGrams
+from nmt_cli.data.filtering.usual import Usual
+from tests.conftest import examples
+
+LANGUAGES = ("xx", "yy")
+THRESHOLD = 9.5
+PAIRS = 3000
+
+
+def speaker(seed: int, letters: str) -> Callable[[], str]:
+    """Lines of an invented language: words of its own syllables."""
+    draw = random.Random(seed)
+    syllables = ["".join(draw.choices(letters, k=draw.randint(2, 3))) for _ in range(60)]
+    words = ["".join(draw.choices(syllables, k=draw.randint(1, 3))) for _ in range(400)]
+    return lambda: " ".join(draw.choices(words, k=draw.randint(3, 12)))
+
+
+@pytest.fixture(scope="module")
+def sides() -> tuple[list[str], list[str], list[str]]:
+    """Lines of three languages with the same letters."""
+    languages = [speaker(seed, "aeioubdfgklmnprst") for seed in (1, 2, 3)]
+    first, second, third = ([speak() for _ in range(PAIRS)] for speak in languages)
+    return first, second, third
+
+
+@pytest.fixture(scope="module")
+def model(sides: tuple[list[str], list[str], list[str]]) -> LanguageModel:
+    fitted = LanguageModel.fit(LANGUAGES, sides[0], sides[1])
+    assert fitted is not None
+    return fitted
+
+
+def test_each_side_fits_and_other_languages_do_not(model: LanguageModel, sides: tuple[list[str], ...]) -> None:
+    for side in (0, 1):
+        assert np.mean(model.misfits(sides[side], side) > THRESHOLD) < 0.001
+        for other in {0, 1, 2} - {side}:
+            assert np.mean(model.misfits(sides[other], side) > THRESHOLD) > 0.98
+
+
+@pytest.mark.parametrize("share", [0.05, 0.1])
+def test_noise_is_not_learned(share: float, sides: tuple[list[str], ...]) -> None:
+    first, second, third = sides
+    sources, targets = list(first), list(second)
+    width = int(share * PAIRS)
+    swapped, foreign, untranslated = (slice(k * width, (k + 1) * width) for k in range(3))
+    sources[swapped], targets[swapped] = second[swapped], first[swapped]
+    targets[foreign] = third[foreign]
+    targets[untranslated] = first[untranslated][::-1]
+    model = LanguageModel.fit(LANGUAGES, sources, targets)
+    assert model is not None
+    misfits = np.maximum(model.misfits(sources, 0), model.misfits(targets, 1))
+    for noise in (swapped, foreign, untranslated):
+        assert np.mean(misfits[noise] > THRESHOLD) > 0.98
+    assert np.mean(misfits[3 * width :] > THRESHOLD) < 0.002
+
+
+def test_it_abstains_where_nobody_can_say(sides: tuple[list[str], ...]) -> None:
+    first, second, _ = sides
+    few = MIN_PAIRS - 1
+    assert LanguageModel.fit(LANGUAGES, first[:few], second[:few]) is None
+    assert LanguageModel.fit(LANGUAGES, first, first) is None  # copies
+    assert LanguageModel.fit(LANGUAGES, first, first[1:] + first[:1]) is None  # one language
+    half = PAIRS // 2
+    assert LanguageModel.fit(LANGUAGES, first[:half] + second[half:], second[:half] + first[half:]) is None
+
+
+def test_short_texts_are_not_judged(model: LanguageModel, sides: tuple[list[str], ...]) -> None:
+    assert model.misfits(["", "12 34!", sides[1][0][:7]], 0).tolist() == [0, 0, 0]
+    assert model.misfits([sides[1][0]], 0)[0] > THRESHOLD
+
+
+def test_a_text_is_identified_with_a_probability(model: LanguageModel, sides: tuple[list[str], ...]) -> None:
+    for side, language in enumerate(LANGUAGES):
+        identified = [model.identify(text) for text in sides[side][:50]]
+        assert {code for code, _ in identified} == {language}
+        assert all(0.9 < probability <= 1 for _, probability in identified)
+    assert model.identify(" ".join(sides[2][:3])) == (None, 0.0)
+    assert model.identify("123") == (None, 0.0)
+
+
+def test_what_is_stored_judges_the_same(model: LanguageModel, sides: tuple[list[str], ...]) -> None:
+    text = json.dumps(model.record())
+    assert len(text) < 1 << 20
+    restored = LanguageModel.from_record(json.loads(text))
+    assert restored.languages == LANGUAGES
+    for side in (0, 1):
+        assert restored.misfits(sides[side], side) == pytest.approx(model.misfits(sides[side], side), abs=0.5)
+
+
+@pytest.mark.parametrize("damage", [{"order": 3}, {"own": []}, {"counts": ["", ""]}, {"counts": ["eJwDAAAAAAE=", "!"]}])
+def test_a_damaged_record_is_refused(model: LanguageModel, damage: dict[str, object]) -> None:
+    with pytest.raises((LookupError, TypeError, ValueError)):
+        LanguageModel.from_record(model.record() | damage)
+
+
+@examples(100)
+@given(
+    st.lists(st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\n"), max_size=20), min_size=1)
+)
+def test_the_ngrams_of_a_text_do_not_depend_on_its_neighbours(texts: list[str]) -> None:
+    together = NGrams.of(texts)
+    for index, text in enumerate(texts):
+        alone = NGrams.of([text])
+        assert (
+            together.places[together.starts[index] : together.ends[index]].tolist()
+            == alone.places[alone.starts[0] : alone.ends[0]].tolist()
+        )
+
+
+def test_what_is_usual_does_not_depend_on_the_tail() -> None:
+    rng = np.random.default_rng(1)
+    lengths = rng.integers(10, 100, 5000)
+    values = 2 - 5 / lengths + rng.normal(0, 1, 5000) * np.sqrt(0.1 + 3 / lengths)
+    noisy = np.where(np.arange(5000) % 10 == 0, values + 50, values)
+    for sample in (values, noisy):
+        usual = Usual.of(sample, lengths)
+        distances = usual.distance(values, lengths)
+        assert abs(np.median(distances)) < 0.25
+        assert 0.8 < np.std(distances) < 1.25
