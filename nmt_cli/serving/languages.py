@@ -41,8 +41,8 @@ for _script, *_codes in (entry.split() for entry in _SCRIPTS.split("|")):
     for _code in _codes:
         SCRIPTS.setdefault(_code, set()).add(_script)
 
-KnownShare = Callable[[str, str], float | None]
-"""From a text and a language to the share of its words that a run of the language was trained on; None: unknown."""
+Familiarity = Callable[[str, str], float | None]
+"""From a text and a language to how familiar it is to the runs of that language, of 1; None: unknown."""
 
 
 @dataclass(frozen=True)
@@ -135,18 +135,18 @@ class Languages:
                 return (first, self._direct[third, target])
         return ()
 
-    def detect(self, text: str, known_share: KnownShare) -> list[Detection]:
+    def detect(self, text: str, familiarity: Familiarity) -> list[Detection]:
         """The languages that can be translated from, the likeliest for this text first.
 
-        By the scripts of its letters and, among languages of the same script, by the words that runs know.
+        By the scripts of its letters and, among languages of the same script, by what runs were trained on.
         """
         scripts = letter_scripts(text[:MAX_DETECTION_CHARACTERS])
         letters = sum(scripts.values())
         likelihoods = {}
         for code in self.sources:
             share = _script_share(code, scripts) / letters if letters else 0.0
-            known_words = known_share(text[:MAX_DETECTION_CHARACTERS], code) if share else None
-            likelihoods[code] = share * (0.5 if known_words is None else 0.02 + 0.98 * known_words)
+            familiar = familiarity(text[:MAX_DETECTION_CHARACTERS], code) if share else None
+            likelihoods[code] = share * (0.5 if familiar is None else 0.02 + 0.98 * familiar)
         total = sum(likelihoods.values())
         ranked = sorted(self.sources, key=lambda code: -likelihoods[code])
         return [Detection(code, float(round(100 * likelihoods[code] / total)) if total else 0.0) for code in ranked]

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from nmt_cli.data.config import CorpusConfig
+from nmt_cli.data.filtering.corpus_profile import load_language_model
+from nmt_cli.data.filtering.language_model import LanguageModel
 from nmt_cli.data.known_words import WordSet, normalized_words
 from nmt_cli.data.text_profile import TextProfile
 from nmt_cli.serving.errors import RequestError, quote
@@ -47,6 +49,7 @@ class TranslationService:
         self.languages, self.queue, self.limits = Languages(runs), queue, limits
         self._planners: dict[str, TextPlanner] = {}
         self._word_sets: dict[str, list[WordSet]] = {}
+        self._language_models: dict[str, list[LanguageModel]] = {}
 
     async def translate(self, request: TranslationRequest, max_characters: int | None = None) -> list[TextResult]:
         """The results in the order of the texts; RequestError for what cannot be done.
@@ -79,7 +82,7 @@ class TranslationService:
 
     def detect(self, text: str) -> list[Detection]:
         """The languages that a text may be in, the likeliest first."""
-        return self.languages.detect(text, self._known_share)
+        return self.languages.detect(text, self._familiarity)
 
     async def _follow_routes(
         self, texts: list[str], routes: list[Route], request: TranslationRequest
@@ -139,12 +142,23 @@ class TranslationService:
             self._planners[run.name] = TextPlanner(profile)
         return self._planners[run.name]
 
-    def _known_share(self, text: str, code: str) -> float | None:
-        """The share of the words of a text that the runs of a source language were trained on."""
+    def _familiarity(self, text: str, code: str) -> float | None:
+        """How familiar a text is to the runs of a source language: the mean of the share of its words that they know
+        and of the probability that their language models give it; None where they have neither."""
         if code not in self._word_sets:
-            loaded = [WordSet.load(run.path) for run in self.languages.runs.values() if run.source == code]
-            self._word_sets[code] = [words for words in loaded if words is not None]
+            runs = [run.path for run in self.languages.runs.values() if run.source == code]
+            self._word_sets[code] = [words for words in map(WordSet.load, runs) if words is not None]
+            self._language_models[code] = [model for model in map(load_language_model, runs) if model is not None]
+        evidence = [_probability(model, text) for model in self._language_models[code]]
         word_sets, words = self._word_sets[code], normalized_words(text)
-        if not word_sets or not words:
-            return None
-        return sum(any(word in word_set for word_set in word_sets) for word in words) / len(words)
+        if word_sets and words:
+            evidence.append(sum(any(word in word_set for word_set in word_sets) for word in words) / len(words))
+        return sum(evidence) / len(evidence) if evidence else None
+
+
+def _probability(model: LanguageModel, text: str) -> float:
+    """That a text is in the first language of a model; 0 for a text in neither."""
+    language, probability = model.identify(text)
+    if language is None:
+        return 0.0
+    return probability if language == model.languages[0] else 1.0 - probability

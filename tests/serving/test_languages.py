@@ -4,9 +4,16 @@ from pathlib import Path
 
 import pytest
 
+from nmt_cli.data.filtering.corpus_profile import CorpusProfile
+from nmt_cli.data.filtering.language_model import LanguageModel
+from nmt_cli.data.known_words import WordSet
 from nmt_cli.serving.errors import RequestError
+from nmt_cli.serving.jobs import JobQueue
 from nmt_cli.serving.languages import Languages, language_name
-from nmt_cli.serving.settings import ServedRun
+from nmt_cli.serving.metrics import Metrics
+from nmt_cli.serving.service import TranslationService
+from nmt_cli.serving.settings import Limits, ServedRun
+from tests.data.filtering.test_language_model import PAIRS, speaker
 
 
 def served(*pairs: str) -> Languages:
@@ -49,18 +56,42 @@ def test_languages_are_detected_by_script_and_known_words() -> None:
     languages = served("en-de", "fr-de", "ru-de", "ja-de", "zh-de")
     words = {"en": {"the", "dog"}, "fr": {"le", "chien"}}
 
-    def known_share(text: str, code: str) -> float | None:
+    def familiarity(text: str, code: str) -> float | None:
         own = words.get(code)
         return None if own is None else sum(word in own for word in text.split()) / len(text.split())
 
     detected = [
-        languages.detect(text, known_share)[0].language
+        languages.detect(text, familiarity)[0].language
         for text in ("the dog", "le chien", "собака", "犬はかわいい", "我喜欢读书")
     ]
     assert detected == ["en", "fr", "ru", "ja", "zh"]
-    assert {detection.confidence for detection in languages.detect("12 !", known_share)} == {0.0}
+    assert {detection.confidence for detection in languages.detect("12 !", familiarity)} == {0.0}
 
 
 def test_languages_have_names() -> None:
     assert language_name("de") == "German" and language_name("pt-BR") == "Portuguese (Brazil)"
     assert language_name("zh_Hant") == "Chinese (traditional)" and language_name("xx") == "xx"
+
+
+def test_what_runs_were_trained_on_tells_languages_of_one_script_apart(tmp_path: Path) -> None:
+    """Words that no run knows are told apart by their letters; a language of neither side by both."""
+    lines = {"aa": speaker(1, "aeiobdgklm"), "bb": speaker(2, "aeioprstvz"), "cc": speaker(3, "uyxwqfjch")}
+    runs = []
+    for source, target in (("aa", "bb"), ("bb", "aa")):
+        folder = tmp_path / f"{source}-{target}"
+        folder.mkdir()
+        sides = [[lines[side]() for _ in range(PAIRS)] for side in (source, target)]
+        CorpusProfile(LanguageModel.fit((source, target), sides[0], sides[1])).save(folder)
+        runs.append(ServedRun(folder.name, folder, source, target, "rnn", True))
+    service = TranslationService(runs, JobQueue(10, Metrics()), Limits())
+    for language in ("aa", "bb"):
+        likeliest, other = service.detect(" ".join(lines[language]() for _ in range(3)))
+        assert likeliest.language == language and likeliest.confidence > 2 * other.confidence
+    assert service.detect(lines["cc"]())[0].confidence == 50
+
+
+def test_without_language_models_known_words_decide(tmp_path: Path) -> None:
+    WordSet(["the", "dog"]).save(tmp_path)
+    runs = [ServedRun("en-de", tmp_path, "en", "de", "rnn", True)]
+    service = TranslationService(runs, JobQueue(10, Metrics()), Limits())
+    assert [service._familiarity(text, "en") for text in ("the dog", "the cat", "7")] == [1.0, 0.5, None]
