@@ -42,7 +42,7 @@ RENAMED_KEYS: dict[str, dict[str, str]] = {
 ADDED_KEYS: dict[str, dict[str, Any]] = {
     "corpus": {"max_bad_rows": 0.01, "placeholders": 0.0, "drop_overlap": "none", "filters": None},
     "training": {"augment": None, "export": True},
-    "search": {"keep": "auto", "keep_patterns": [], "case": "auto", "unknown": "copy"},
+    "search": {"keep": "auto", "keep_patterns": [], "case": "auto", "unknown": "copy", "correct_typos": False},
 }
 """Per section, each key that came later, and the value with which everything is as it was without the key."""
 

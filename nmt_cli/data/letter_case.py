@@ -36,12 +36,12 @@ def is_titled(language: str | None) -> bool:
 
 def upper_case(text: str, language: str | None = None) -> str:
     """The words of a text in capitals, as the language writes them; addresses and placeholders stay as they are."""
-    return _map_tokens(text, lambda token: _upper(token, language))
+    return map_tokens(text, lambda token: _upper(token, language))
 
 
 def capitalize_words(text: str) -> str:
     """A capital at the beginning of every word; addresses and placeholders stay as they are."""
-    return _map_tokens(text, lambda token: WORD.sub(lambda match: match[0][0].upper() + match[0][1:], token))
+    return map_tokens(text, lambda token: WORD.sub(lambda match: match[0][0].upper() + match[0][1:], token))
 
 
 def is_upper(text: str) -> bool:
@@ -114,7 +114,7 @@ class Truecaser:
             word = _lower(match[0], language)
             return self.forms.get(word, word)
 
-        text = _map_tokens(text, lambda token: WORD.sub(usual_form, token))
+        text = map_tokens(text, lambda token: WORD.sub(usual_form, token))
         if not self._has_capitals:
             return text
         return _SENTENCE_START.sub(lambda match: match[0][:-1] + _upper(match[0][-1], language), text)
@@ -148,7 +148,8 @@ def _words(text: str) -> Iterator[str]:
             yield from WORD.findall(token)
 
 
-def _map_tokens(text: str, change: Callable[[str], str]) -> str:
+def map_tokens(text: str, change: Callable[[str], str]) -> str:
+    """The text with what is between spaces changed, but for addresses and placeholders."""
     return _TOKEN.sub(lambda match: match[0] if _LITERAL.search(match[0]) else change(match[0]), text)
 
 

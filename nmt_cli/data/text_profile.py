@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from nmt_cli.data.config import CorpusConfig
+from nmt_cli.data.known_words import WordSet
 from nmt_cli.data.letter_case import CaseShares, Truecaser
 from nmt_cli.data.normalization import LEGACY, NormalizationConfig, Normalizer
 from nmt_cli.data.sentences.abbreviations import LearnedWords
 from nmt_cli.data.sentences.splitter import SentenceSplitter
+from nmt_cli.data.spelling import TypoCorrector
 from nmt_cli.errors import DataError
 from nmt_cli.fs import atomic_write_text, read_json
 
@@ -134,6 +136,8 @@ class TextProfile:
         return self.placeholder_pairs >= MIN_PLACEHOLDER_PAIRS
 
     unknown: UnknownShares = field(default_factory=UnknownShares)
+    known_words: WordSet | None = None
+    """Of the source side of the training text; None where they are not known, or not needed."""
     added_stops: float | None = None
     """Of the training pairs whose source ends without punctuation, the share whose target ends with a stop; 0.0 where
     there is no such pair, None where that was not measured."""
@@ -146,6 +150,10 @@ class TextProfile:
     def normalizer(self) -> Normalizer:
         """Brings a text into the form that the run was trained on."""
         return Normalizer(self.normalization)
+
+    def typo_corrector(self) -> TypoCorrector | None:
+        """Corrects typos in source text; None without `known_words`."""
+        return None if self.known_words is None else TypoCorrector(self.truecaser.forms, self.known_words)
 
     def source_splitter(self) -> SentenceSplitter:
         """Finds the sentences of a source line."""

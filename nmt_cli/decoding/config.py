@@ -71,6 +71,9 @@ class SearchConfig(Section):
     case: Literal["auto", "none"] = "auto"
     """auto: translate a sentence in capitals, or with a capital on every word, as it is usually written, unless the
     training text has such lines, and put capitals back; none: translate it as it is."""
+    correct_typos: bool = False
+    """Read a word in lower case that no training line had as the most frequent one of the training text that is one
+    slip of a finger away (letters swapped, left out, doubled, mistyped inside it), with a warning that says so."""
     unknown: Literal["copy", "drop"] = "copy"
     """What is printed where the model writes <unk>. copy: the word of the source that it stands for, by attention where
     the model has it, else the unknown words in their order; drop: nothing."""

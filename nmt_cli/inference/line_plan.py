@@ -73,6 +73,7 @@ class LinePlanner:
         self.normalizer = profile.normalizer()
         self.protector = Protector(config, profile, self.normalizer)
         self.casing = CaseHandler(profile, config.case)
+        self._corrector = profile.typo_corrector()
         self._source_splitter, self._target_splitter = profile.source_splitter(), profile.target_splitter()
 
     def with_config(self, config: SearchConfig) -> "LinePlanner":
@@ -86,10 +87,9 @@ class LinePlanner:
         """A plan for each line; the sentences of all lines are tokenized together."""
         plans, pieces_by_line = [], []
         for line in lines:
-            text = line.strip()
-            tag = self.tokenizers.source.language_tag(text)
-            plans.append(LinePlan(text[len(tag) :], tag))
-            pieces_by_line.append(self._split(text[len(tag) :], self._source_splitter))
+            plan = self._begin(line)
+            plans.append(plan)
+            pieces_by_line.append(self._split(plan.line, self._source_splitter))
         groups_by_line = self._group(pieces_by_line)
         texts = [
             plan.language_tag + self._model_form(self._join(group))
@@ -112,9 +112,7 @@ class LinePlanner:
 
     def translated_texts(self, line: str) -> list[str]:
         """The normalised pieces of a line, without its language tag, that are translated and not copied."""
-        text = line.strip()
-        tag = self.tokenizers.source.language_tag(text)
-        pieces = self._split(text[len(tag) :], self._source_splitter)
+        pieces = self._split(self._begin(line).line, self._source_splitter)
         return [piece.text for piece in pieces if not piece.is_copied]
 
     def ends_in_abbreviation(self, translation: str) -> bool:
@@ -127,13 +125,12 @@ class LinePlanner:
 
         What is copied to the target has no probability and is in none of the pairs.
         """
-        text = source.strip()
-        tag = self.tokenizers.source.language_tag(text)
-        source_pieces = self._split(text[len(tag) :], self._source_splitter)
-        spans = [*self.protector.mask(text[len(tag) :])[1], *(span for piece in source_pieces for span in piece.spans)]
+        plan = self._begin(source)
+        source_pieces = self._split(plan.line, self._source_splitter)
+        spans = [*self.protector.mask(plan.line)[1], *(span for piece in source_pieces for span in piece.spans)]
         target_pieces = self._split(target, self._target_splitter, spans)
         if [piece.is_copied for piece in source_pieces] != [piece.is_copied for piece in target_pieces]:
-            source_pieces, target_pieces = [self._whole(text[len(tag) :])], [self._whole(target.strip(), spans)]
+            source_pieces, target_pieces = [self._whole(plan.line)], [self._whole(target.strip(), spans)]
         (groups,), position, pairs = self._group([source_pieces]), 0, []
         for group in groups:
             target_group = target_pieces[position : position + len(group)]
@@ -141,8 +138,20 @@ class LinePlanner:
             if not group[0].is_copied:
                 source_piece, target_piece = self._join(group), self._join(target_group)
                 hidden = self.protector.hide(source_piece) if source_piece.spans else None
-                pairs.append((tag + self._read_text(source_piece), self.protector.hide_in_target(target_piece, hidden)))
+                source_text = plan.language_tag + self._read_text(source_piece)
+                pairs.append((source_text, self.protector.hide_in_target(target_piece, hidden)))
         return pairs
+
+    def _begin(self, line: str) -> LinePlan:
+        """The plan of a line without units: its text without its language tag, and with its typos corrected."""
+        text = line.strip()
+        tag = self.tokenizers.source.language_tag(text)
+        plan = LinePlan(text[len(tag) :], tag)
+        if self._corrector is not None:
+            corrected: dict[str, str] = {}
+            plan.line = self._corrector(plan.line, corrected.__setitem__)
+            plan.warnings += [f"read “{word}” as “{form}”" for word, form in corrected.items()]
+        return plan
 
     def set_prefix(self, plan: LinePlan, prefix: str) -> None:
         """Let a translation begin with a text, not empty: its sentences are those of the first units, the last of them

@@ -143,13 +143,18 @@ def open_translator(
         opened_engine,
         tokenizers,
         recipe.search,
-        TextProfile.load(runs[0], recipe.corpus),
+        _load_profile(runs[0], recipe),
         RunFolder(runs[0]).checkpoints.best_validation().get("token_probability"),
         align=align,
         rescore_canonical=rescore_canonical,
         assess=assess,
         calibration=calibration,
     )
+
+
+def _load_profile(run: Path, recipe: Recipe) -> TextProfile:
+    profile = TextProfile.load(run, recipe.corpus)
+    return replace(profile, known_words=WordSet.load(run)) if recipe.search.correct_typos else profile
 
 
 def _resolved_precision(precision: str, device: str) -> str:

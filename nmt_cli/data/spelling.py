@@ -1,0 +1,62 @@
+"""Slips of the fingers in words that the training text never had: a letter swapped, left out, doubled or mistyped."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+
+from nmt_cli.data.known_words import WordSet
+from nmt_cli.data.letter_case import map_tokens
+
+MIN_LETTERS = 3  # of a word that is corrected
+MIN_LETTERS_TO_CHANGE = 4  # of shorter words, too many others are near: letters are swapped only
+_WORD = re.compile(r"(?<![\w'’-])[^\W\d_]+(?![\w'’-])")
+
+
+class TypoCorrector:
+    """Replaces a word in lower case that no training line had by the most frequent word that is one slip away.
+
+    An ending may well be an inflection that the training text lacks, so words that differ there alone are left as they
+    are, like names, and like words whose first letter is another one, unless it has changed places with the next.
+    """
+
+    def __init__(self, usual_forms: Mapping[str, str], known_words: WordSet) -> None:
+        """`usual_forms` are those of a `Truecaser`, by the lower case of words, the most frequent first."""
+        self._ranks = {word: rank for rank, word in enumerate(usual_forms)}
+        self._forms, self._known_words = usual_forms, known_words
+        self._letters = "".join(sorted({letter for word in usual_forms for letter in word if letter.isalpha()}))
+
+    def __call__(self, text: str, on_correction: Callable[[str, str], None] = lambda word, form: None) -> str:
+        """The text with its typos corrected; `on_correction` is told each word and what it is read as."""
+
+        def correct(match: re.Match[str]) -> str:
+            word = match[0]
+            form = self._correction(word)
+            if form is None:
+                return word
+            on_correction(word, form)
+            return form
+
+        return map_tokens(text, lambda token: _WORD.sub(correct, token))
+
+    def _correction(self, word: str) -> str | None:
+        """The word that was meant; None where nothing is to be corrected, or nothing is near."""
+        if len(word) < MIN_LETTERS or not word.islower() or word in self._known_words:
+            return None
+        near = (candidate for candidate in self._one_slip_away(word) if candidate in self._ranks)
+        best = min(near, key=self._ranks.__getitem__, default=None)
+        return None if best is None else self._forms[best]
+
+    def _one_slip_away(self, word: str) -> Iterator[str]:
+        """Words that one swap of neighbours, or one letter more, less or other, inside this one makes of it."""
+        last = len(word) - 1
+        for position in range(last):
+            yield word[:position] + word[position + 1] + word[position] + word[position + 2 :]
+        if len(word) < MIN_LETTERS_TO_CHANGE:
+            return
+        for position in range(1, last):
+            before, letter, after = word[:position], word[position], word[position + 1 :]
+            yield before + after
+            for other in self._letters:
+                yield before + other + letter + after
+                yield before + other + after
+        for other in self._letters:
+            yield word[:last] + other + word[last]

@@ -1,0 +1,57 @@
+"""Typos in words that the training text never had."""
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nmt_cli.data.known_words import WordSet
+from nmt_cli.data.perturbation import KINDS
+from nmt_cli.data.spelling import TypoCorrector
+from tests.conftest import examples
+
+FORMS = ["the", "with", "house", "horse", "sleeps", "children", "letter", "München", "quiet", "quite", "über"]
+CORRECT = TypoCorrector({form.lower(): form for form in FORMS}, WordSet([*map(str.lower, FORMS), "hotse", "lettre"]))
+
+
+@pytest.mark.parametrize(
+    ("typed", "read"),
+    [
+        ("the hosue", "the house"), ("a hourse", "a house"), ("chilren", "children"), ("childrenn", "children"),
+        ("ohuse", "house"), ("teh dgo", "the dgo"), ("slepes", "sleeps"), ("münchen mnüchen", "münchen München"),
+        ("ubre üebr", "ubre über"),
+    ],
+)  # fmt: skip
+def test_a_slip_is_read_as_the_most_frequent_word_that_was_meant(typed: str, read: str) -> None:
+    assert CORRECT(typed) == read
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "hotse lettre",  # rare, but known
+        "mouse letters letted housed",  # another beginning; what may be an inflection
+        "Hosue HOSUE iHosue",  # a name, an abbreviation
+        "hosue's well-hosue hosue1",  # parts of words
+        "hosue@example.org http://hosue.org/hosue {hosue} /hosue/hosue",
+        "thr tbe",  # too short
+    ],
+)
+def test_what_may_be_meant_so_stays(text: str) -> None:
+    assert CORRECT(text) == text
+
+
+def test_each_correction_is_told() -> None:
+    told: list[tuple[str, str]] = []
+    assert CORRECT("hosue, chilren!  wiht", lambda *pair: told.append(pair)) == "house, children!  with"
+    assert told == [("hosue", "house"), ("chilren", "children"), ("wiht", "with")]
+
+
+@given(st.lists(st.sampled_from(FORMS), min_size=1), st.integers(0, 1 << 30))
+@examples(40)
+def test_known_words_stay_and_the_number_of_words_too(words: list[str], seed: int) -> None:
+    text = " ".join(words)
+    assert CORRECT(text) == text
+    typed = KINDS["typos"](text, random.Random(seed))
+    assert len(CORRECT(typed).split()) == len(typed.split()) == len(words)

@@ -1,0 +1,33 @@
+"""Typos are corrected before a line is read, and each correction is said."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+from nmt_cli.data.known_words import WordSet
+from nmt_cli.data.tokenization.tokenizer import TextTokenizer
+from nmt_cli.translation.opening import open_translator
+from tests.inference.test_casing import FORMS, PROFILE
+from tests.inference.test_sentences_of_lines import echo
+
+KNOWING = replace(PROFILE, known_words=WordSet(FORMS))
+
+
+def test_the_model_reads_the_word_that_was_meant(tokenizer: TextTokenizer) -> None:
+    translator = echo(tokenizer, KNOWING)
+    line = "The odl man raeds a bok. Two dgos."
+    (translation,) = translator.translate([line])
+    assert translation.text == "The old man reads a bok. Two dogs."
+    assert translation.warnings == ["read “odl” as “old”", "read “raeds” as “reads”", "read “dgos” as “dogs”"]
+    assert translator.planner.split_pair("The odl man", "x") == [("The old man", "x")]
+    assert translator.planner.translated_texts("The odl man") == ["The old man"]
+
+
+def test_a_run_corrects_only_where_it_is_asked_to(tiny_run: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(tiny_run, run)
+    WordSet(FORMS).save(run)
+    PROFILE.save(run)
+    for settings, warnings in (([], []), (["search.correct_typos=true"], ["read “odl” as “old”"])):
+        (translation,) = open_translator([run], settings, "cpu").translate(["The odl man"])
+        assert [text for text in translation.warnings if text.startswith("read")] == warnings
