@@ -112,9 +112,11 @@ class LanguageModel:
         usable &= np.array(
             [source.casefold() != target.casefold() for source, target in zip(sources, targets, strict=True)], bool
         )
+        if usable.sum() < MIN_PAIRS:
+            return None
         used, model = usable, None
         for share in (FIRST_SHARE, *[1.0] * (FIT_ROUNDS - 1)):
-            if used.sum() < max(MIN_PAIRS, MIN_LEARNED * usable.sum()):
+            if used.sum() < MIN_LEARNED * usable.sum():
                 return None
             model = cls(languages, (sides[0].counts(used), sides[1].counts(used)))
             fits = [model._fit_of(grams, side, used) for side, grams in enumerate(sides)]

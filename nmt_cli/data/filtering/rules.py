@@ -83,7 +83,7 @@ _TAG = re.compile(rf"<\s*/?\s*(?:{_TAGS})(?:\s[^<>]{{0,500}})?/?\s*>|<!--", re.I
 # UTF-8 that was read as cp1252 or Latin-1: a first byte, and what the second one looks like.
 _SECOND = "\x80-\xbf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ"
 _MOJIBAKE = re.compile(
-    f"Ã[{_SECOND}]|Â[\x80-\xbf]|â[\x80€][{_SECOND}]|ï»¿|[a-zß-ÿ]Ã(?![A-ZÀ-Þ])"
+    f"Ã[{_SECOND}]|Â[\x80-\xbf]|â[\x80-\x84€‚ƒ„][{_SECOND}]|ï»¿|[a-zß-ÿ]Ã(?![A-ZÀ-Þ])"
     f"|(?:[ÐÑÎÏØÙÄÅÕÖ×][{_SECOND}]){{2,}}|[àáâãäåæçèéêë][{_SECOND}]{{2}}[àáâãäåæçèéêë][{_SECOND}]{{2}}|\ufffd"
 )
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f]")
