@@ -15,6 +15,7 @@ from nmt_cli.data.filtering.rules import RULES, Pair, PairRules, every_filter
 from nmt_cli.data.normalization import Normalizer
 from nmt_cli.data.overlap import EvaluationText, Overlap, OverlapCounter, OverlapHashes, hash_pair, hash_text
 from nmt_cli.data.sources.base import RawPair
+from nmt_cli.data.sources.scores import ScoreCut
 from nmt_cli.data.tokenization.tokenizer import batched
 from nmt_cli.workers import MapFunction
 
@@ -24,10 +25,11 @@ MAX_EXAMPLES = 5
 PAIR_MARK = " ||| "  # between the sides of a pair that is shown
 LENGTH_RATIO_SLACK_CHARS = 10  # added to the ratio limit: 'Hm.' may well have a long translation
 PAIRS_PER_BLOCK = 5000  # pairs filtered together, in any process
+LOW_SCORE = "low score"
 OVERLAP = "in development or test text"
 SEVERAL_TARGETS = "source with another target"  # no filter drops it
 FILTER_NAMES = (
-    "not UTF-8", "empty", "length ratio", *(rule.name for rule in RULES), OVERLAP, "duplicate", "too long"
+    LOW_SCORE, "not UTF-8", "empty", "length ratio", *(rule.name for rule in RULES), OVERLAP, "duplicate", "too long"
 )  # fmt: skip
 
 
@@ -200,12 +202,19 @@ class CorpusCleaner:
         self._seen_hashes = SeenHashes()
 
     def clean(
-        self, pairs: Iterable[RawPair], label: str, apply_filter: MapFunction | None = None
+        self,
+        pairs: Iterable[RawPair],
+        label: str,
+        apply_filter: MapFunction | None = None,
+        scores: ScoreCut | None = None,
     ) -> Iterator[TextPair]:
         """The normalised pairs that pass all filters.
 
-        `apply_filter` applies a `PairFilter` to blocks, in any process; duplicates are found in this one.
+        `apply_filter` applies a `PairFilter` to blocks, in any process; duplicates are found in this one, and those
+        that `scores` cut.
         """
+        if scores is not None:
+            pairs = self._cut(pairs, label, scores)
         blocks: Iterator[RawBlock] = ([(*pair,) for pair in block] for block in batched(pairs, PAIRS_PER_BLOCK))
         for filtered in (
             apply_filter(blocks)
@@ -227,9 +236,22 @@ class CorpusCleaner:
                 else:
                     self._drop(label, Problem("duplicate", f"{source}{PAIR_MARK}{target}", line_number))
 
+    def _cut(self, pairs: Iterable[RawPair], label: str, scores: ScoreCut) -> Iterator[RawPair]:
+        for pair in pairs:
+            if scores.keeps(pair.line_number):
+                yield pair
+            else:
+                text = (pair.source + PAIR_MARK.encode() + pair.target).decode(errors="replace")
+                self._drop(label, Problem(LOW_SCORE, text, pair.line_number))
+
     def _drop(self, label: str, problem: Problem) -> None:
         self.report[problem.name].add(f"{label}:{problem.line_number}: {problem.text}")
-        if self.audit and problem.name in ("not UTF-8", OVERLAP, "duplicate"):  # which no list of problems has
+        if self.audit and problem.name in (
+            LOW_SCORE,
+            "not UTF-8",
+            OVERLAP,
+            "duplicate",
+        ):  # which no list of problems has
             self.problems.append(problem)
 
     def _new_flags(self, filtered: FilteredBlock) -> list[bool]:

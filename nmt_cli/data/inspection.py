@@ -56,12 +56,14 @@ def inspect_text(
     `profile` is that of the training text. DataError if the files cannot be read or their lines do not pair.
     """
     stats = ParallelTextStats(text.label, bad_rows=BadRows(config.max_bad_rows))
-    stats.is_one_file = len(text.files) == 2 and text.files[0].samefile(text.files[1])
+    stats.is_one_file = len(text.files) >= 2 and text.files[0].samefile(text.files[1])
     cleaner = CorpusCleaner(config, profile=profile, audit=True)
     pairs = text.read(stats.bad_rows)
     if overlap is not None and overlap.texts:
         pairs = _count_overlap(pairs, text.label, config, overlap)
-    stats.clean_pairs = list(cleaner.clean(_count_pairs(islice(pairs, max_pairs), stats), text.label))
+    stats.clean_pairs = list(
+        cleaner.clean(_count_pairs(islice(pairs, max_pairs), stats), text.label, scores=text.scores)
+    )
     stats.dropped = {name: filter_stats for name, filter_stats in cleaner.report.items() if filter_stats.count}
     stats.problems = cleaner.problems
     stats.inspected_pairs = stats.pair_count

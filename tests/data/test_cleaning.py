@@ -143,7 +143,7 @@ def test_only_the_first_examples_are_kept_and_long_ones_are_cut() -> None:
 
 def test_every_filter_is_in_the_report_even_when_it_dropped_nothing() -> None:
     assert list(CorpusCleaner(config()).report) == [
-        *("not UTF-8", "empty", "length ratio"), *(rule.name for rule in RULES),
+        *("low score", "not UTF-8", "empty", "length ratio"), *(rule.name for rule in RULES),
         *("in development or test text", "duplicate", "too long"),
     ]  # fmt: skip
 

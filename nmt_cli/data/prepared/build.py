@@ -165,7 +165,7 @@ class _Preparation:
             for text in self.corpus.train:
                 first = writer.line_count
                 pairs = self._read_with_progress(text, self._bad_rows("train", text.label))
-                for pair in self.cleaner.clean(pairs, text.label, apply_filter):
+                for pair in self.cleaner.clean(pairs, text.label, apply_filter, text.scores):
                     writer.write(*pair)
                 ranges.append(PairRange(text.label, first, writer.line_count, text.weight))
         return ranges
