@@ -22,7 +22,7 @@ from typing import NamedTuple
 from nmt_cli.data.cleaning import PAIRS_PER_BLOCK, PairFilter, measure_corpus
 from nmt_cli.data.config import CorpusConfig
 from nmt_cli.data.filtering.config import FilterConfig
-from nmt_cli.data.filtering.rules import RULES
+from nmt_cli.data.filtering.rules import RULES, every_filter
 from nmt_cli.data.sources.base import RawPair
 from nmt_cli.data.sources.compression import open_decompressed
 from nmt_cli.data.sources.quickstart import read_quickstart
@@ -152,33 +152,36 @@ def add_noise(
     return pairs, kind_of
 
 
-def audited(config: CorpusConfig, pairs: Sequence[Pair]) -> tuple[list[str | None], float]:
-    """Why each pair is dropped (None: it is kept), and the processor time of it all, with the first pass."""
+class Filtered(NamedTuple):
+    """Why each pair is dropped (None: it is kept), and processor times."""
+
+    reasons: list[str | None]
+    measuring_seconds: float
+    filtering_seconds: float
+
+
+def filter_pairs(config: CorpusConfig, pairs: Sequence[Pair]) -> Filtered:
     raw_pairs = [RawPair(source.encode(), target.encode(), number) for number, (source, target) in enumerate(pairs)]
     start = time.process_time()
     pair_filter = PairFilter(config, profile=measure_corpus([raw_pairs], config))
+    measured = time.process_time()
     reasons: list[str | None] = [None] * len(pairs)
     for first in range(0, len(raw_pairs), PAIRS_PER_BLOCK):
         block = [(*pair,) for pair in raw_pairs[first : first + PAIRS_PER_BLOCK]]
         for reason, _, number in pair_filter(block).dropped_pairs:
             reasons[number] = reason
-    return reasons, time.process_time() - start
+    return Filtered(reasons, measured - start, time.process_time() - measured)
 
 
 def config_with(filters: FilterConfig, languages: Sequence[str]) -> CorpusConfig:
     return CorpusConfig(source=languages[0], target=languages[1], filters=filters, deduplicate=False)
 
 
-def every_filter() -> FilterConfig:
-    """All filters, those that are off by default with their recommended threshold."""
-    return FilterConfig(**{rule.name: rule.recommended for rule in RULES})
-
-
 def report(corpus: Corpus, share: float, seed: int, languages: Sequence[str]) -> list[str]:
     """The lines of two tables: what each kind of noise loses, and what clean text loses by which filter."""
-    config = config_with(every_filter(), languages)
+    config = config_with(every_filter(None), languages)
     pairs, kind_of = add_noise(corpus, share, seed)
-    reasons, seconds = audited(config, pairs)
+    reasons, measuring_seconds, filtering_seconds = filter_pairs(config, pairs)
     lines = ["| kind | pairs | out | by |", "|---|---|---|---|"]
     for kind in [*KINDS, CLEAN]:
         kind_reasons = [reason for reason, name in zip(reasons, kind_of, strict=True) if name == kind]
@@ -186,18 +189,20 @@ def report(corpus: Corpus, share: float, seed: int, languages: Sequence[str]) ->
         if kind_reasons:
             names = ", ".join(f"{name} {count:,}" for name, count in dropped.most_common())
             lines.append(f"| {kind} | {len(kind_reasons):,} | {dropped.total() / len(kind_reasons):.2%} | {names} |")
-    reasons_of_clean, clean_seconds = audited(config, corpus.pairs)
-    lost = Counter(reason for reason in reasons_of_clean if reason)
+    lost = Counter(reason for reason in filter_pairs(config, corpus.pairs).reasons if reason)
     lines += ["", "| filter | clean pairs lost | default |", "|---|---|---|"]
     for rule in RULES:
         default = getattr(FilterConfig(), rule.name)
         lines.append(
             f"| {rule.name} | {lost[rule.name] / len(corpus.pairs):.3%} | {'off' if default is None else default} |"
         )
-    lines += ["", f"{len(pairs) / seconds:,.0f} pairs per second of processor time with the first pass (noisy), "
-              f"{len(pairs) / clean_seconds:,.0f} (clean)"]  # fmt: skip
-    without_model = config_with(every_filter().model_copy(update={"language": None, "length": None}), languages)
-    lines.append(f"{len(pairs) / audited(without_model, pairs)[1]:,.0f} without language and length")
+    without_model = config_with(every_filter(None).model_copy(update={"language": None, "length": None}), languages)
+    rule_seconds = filter_pairs(without_model, pairs).filtering_seconds
+    lines += [
+        "",
+        f"{len(pairs) / filtering_seconds:,.0f} pairs per second of processor time, {len(pairs) / rule_seconds:,.0f} "
+        f"without language and length; the first pass took {measuring_seconds:.1f} s",
+    ]
     return lines
 
 
@@ -208,7 +213,7 @@ def read_lines(path: Path) -> list[str]:
 
 def write_corpora(folder: Path, corpus: Corpus, pairs: list[Pair], languages: Sequence[str]) -> None:
     """clean, noisy and filtered corpora, to be trained on with corpus.filters: null."""
-    reasons, _ = audited(config_with(every_filter(), languages), pairs)
+    reasons = filter_pairs(config_with(every_filter(None), languages), pairs).reasons
     filtered = [pair for pair, reason in zip(pairs, reasons, strict=True) if reason is None]
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in (("clean", corpus.pairs), ("noisy", pairs), ("filtered", filtered)):

@@ -36,20 +36,23 @@ def check(
     out: Annotated[Path | None, typer.Option(help="Run folder; default runs/<recipe name>.")] = None,
     overrides: Overrides = [],
     device: Device = "auto",
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE.tsv", help="Write every bad pair: file, line, finding, key, text.")
+    ] = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Find in seconds what would go wrong hours into a training.
 
     Checks the recipe, its files and their text, lengths, vocabulary, memory and disk. Writes
-    nothing. The exit code is 2 if training cannot succeed.
+    nothing but the report. The exit code is 2 if training cannot succeed.
 
     Example: nmt check quickstart
     """
     from nmt_cli.commands.check import check as run_checks
 
     reporter = Reporter(quiet)
-    findings = run_checks(recipe, overrides, out, reporter, device)
+    findings = run_checks(recipe, overrides, out, reporter, device, report)
     if as_json:
         print_line(json.dumps([finding.record() for finding in findings], ensure_ascii=False))
     for finding in findings if not as_json else []:

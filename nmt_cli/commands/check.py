@@ -1,5 +1,6 @@
 """nmt check: find in seconds what would go wrong hours into a training. Imports torch only to build the model."""
 
+import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -11,17 +12,22 @@ import numpy as np
 from nmt_cli.data import SIDES
 from nmt_cli.data.batching import max_batch_rows
 from nmt_cli.data.clean_text import HELD_OUT_FRACTION
-from nmt_cli.data.cleaning import TextPair
+from nmt_cli.data.cleaning import PAIR_MARK, SEVERAL_TARGETS, Problem, TextPair
+from nmt_cli.data.config import CorpusConfig
+from nmt_cli.data.filtering.config import FilterConfig
+from nmt_cli.data.filtering.rules import FILTER_KEYS, RULES
+from nmt_cli.data.filtering.said_language import unlike_said
 from nmt_cli.data.inspection import ParallelTextStats, TokenLengths, inspect_corpus, token_lengths
 from nmt_cli.data.overlap import MIN_PAIRS, OverlapCounter
 from nmt_cli.data.prepared.build import train_tokenizers
 from nmt_cli.data.sources.bad_rows import dropped_rows
-from nmt_cli.data.sources.base import MissingTextError
+from nmt_cli.data.sources.base import Languages, MissingTextError
 from nmt_cli.data.sources.corpus import Corpus, find_corpus, pending_downloads, search_folders
 from nmt_cli.data.tokenization.coverage import missing_characters
 from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
 from nmt_cli.errors import DataError, RecipeError, UserError
 from nmt_cli.evaluation.metrics import default_bleu_tokenizer, tokenizer_error
+from nmt_cli.fs import atomic_write_text
 from nmt_cli.recipe.loader import SECTIONS, Recipe, load_recipe
 from nmt_cli.reporting import Reporter
 from nmt_cli.runs.init_from import find_base_or_started_run, inherit_sections
@@ -31,6 +37,9 @@ MAX_TOKENIZER_PAIRS = 40_000  # of these, pairs for training the tokenizer that 
 MIN_PIECE_FREQUENCY = 30  # mean occurrences of a piece, below which the vocabulary is too large
 MIN_KEPT_FRACTION = 0.95  # of the pairs, below which a filter is worth a warning
 MAX_TRUNCATED_FRACTION = 0.01  # of the targets, above which a search limit is worth a warning
+MAX_CLEAN_LOSS = 0.003  # of the pairs: a filter that is off and would drop more of them is recommended
+MAX_SHOWN_EXAMPLES = 3
+REPORTED_KEYS = FILTER_KEYS | {"length ratio": "corpus.max_length_ratio", "duplicate": "corpus.deduplicate"}
 ASSUMED_TOKENS_PER_BATCH = 4096  # in place of training.tokens_per_batch: auto
 GIB = 1 << 30
 
@@ -48,10 +57,13 @@ class Finding:
     level: Level
     about: str
     text: str
+    key: str | None = None  # that would filter what was found
+    count: int | None = None  # of the pairs
+    share: float | None = None  # of the pairs that were looked at
 
-    def record(self) -> dict[str, str]:
+    def record(self) -> dict[str, Any]:
         """The finding as a plain object."""
-        return asdict(self)
+        return {key: value for key, value in asdict(self).items() if value is not None}
 
 
 class _CorpusSample(NamedTuple):
@@ -69,9 +81,14 @@ class _CorpusSample(NamedTuple):
 
 
 def check(
-    recipe: str | Path, overrides: list[str], out: Path | None, reporter: Reporter, device: str = "auto"
+    recipe: str | Path,
+    overrides: list[str],
+    out: Path | None,
+    reporter: Reporter,
+    device: str = "auto",
+    report: Path | None = None,
 ) -> list[Finding]:
-    """Everything that can be found out about a recipe without training it; writes nothing."""
+    """Everything that can be found out about a recipe without training it; writes only the report of bad pairs."""
     try:
         loaded_recipe = load_recipe(recipe, overrides, reporter)
         run_path = out or Path("runs") / loaded_recipe.name
@@ -84,7 +101,7 @@ def check(
     with reporter.progress(f"check {loaded_recipe.name}", None):
         base_tokenizers = None if base_run is None else base_run.tokenizers
         findings = [*_check_options(resolved_recipe, run_path)]
-        findings += _check_text(resolved_recipe, base_tokenizers, run_path, device)
+        findings += _check_text(resolved_recipe, base_tokenizers, run_path, device, report)
         findings += _check_exports(resolved_recipe)
         return findings
 
@@ -110,7 +127,9 @@ def _check_exports(recipe: Recipe) -> Iterator[Finding]:
             yield Finding("note", "nmt export", f"not to {name}: {'; '.join(reasons)}")
 
 
-def _check_text(recipe: Recipe, base_tokenizers: Tokenizers | None, run_path: Path, device: str) -> Iterator[Finding]:
+def _check_text(
+    recipe: Recipe, base_tokenizers: Tokenizers | None, run_path: Path, device: str, report: Path | None
+) -> Iterator[Finding]:
     """Check the corpus, and what depends on it; stops at an error that makes later checks impossible."""
     try:
         corpus = find_corpus(recipe.corpus, search_folders(recipe.folder))
@@ -124,7 +143,10 @@ def _check_text(recipe: Recipe, base_tokenizers: Tokenizers | None, run_path: Pa
     except DataError as error:
         yield Finding("error", "corpus", str(error))
         return
+    if report is not None:
+        _write_report(report, stats_by_split)
     yield from _check_corpus(corpus, stats_by_split)
+    yield from _check_content(recipe.corpus, stats_by_split)
     yield from _check_evaluation_texts(overlap, recipe.corpus.drop_overlap)
     pairs = [pair for stats in stats_by_split["train"] for pair in stats.clean_pairs]
     if not pairs:
@@ -192,10 +214,92 @@ def _check_parallel_text(split: str, stats: ParallelTextStats) -> Iterator[Findi
     if stats.invalid_utf8_lines:
         lines = ", ".join(map(str, stats.invalid_utf8_lines))
         yield Finding("warning", key, f"{stats.label}: not UTF-8: line {lines} ...")
-    for name, dropped in stats.dropped.items() if split == "train" else []:
+    dropped_texts = stats.dropped if split == "train" else {}
+    for name, dropped in dropped_texts.items():
+        if name in FILTER_KEYS:
+            continue  # said with the others of its kind
         fraction = dropped.count / stats.inspected_pairs
         text = f"{stats.label}: {fraction:.1%} dropped: {name}, as in {dropped.examples[0]}"
         yield Finding("warning" if fraction > 1 - MIN_KEPT_FRACTION else "note", key, text)
+
+
+def _check_content(corpus: CorpusConfig, stats_by_split: dict[str, list[ParallelTextStats]]) -> Iterator[Finding]:
+    """What is wrong with pairs, by the filters that would drop them; at last, what to add to the recipe."""
+    recommended = {}
+    for split, texts in stats_by_split.items():
+        for stats in texts:
+            yield from _check_languages(split, stats, corpus.languages)
+            for finding in _check_pairs(split, stats, corpus):
+                yield finding
+                if finding.key is not None and finding.level == "warning" and split == "train":
+                    recommended[finding.key.rpartition(".")[2]] = True
+    chosen = {rule.name for rule in RULES if corpus.filters and getattr(corpus.filters, rule.name) is not None}
+    if to_add := recommended.keys() - chosen:
+        filters = {rule.name: rule.limit(corpus.filters) for rule in RULES if rule.name in chosen | to_add}
+        off = {name: None for name in FilterConfig().model_dump(exclude_none=True) if name not in filters}
+        text = ", ".join(f"{name}: {json.dumps(limit)}" for name, limit in (filters | off).items())
+        yield Finding(
+            "warning", "corpus.filters", f"to drop such pairs, put into the section corpus: filters: {{{text}}}"
+        )
+
+
+def _check_languages(split: str, stats: ParallelTextStats, languages: Languages) -> Iterator[Finding]:
+    key = f"corpus.{split}"
+    if stats.is_one_file:
+        yield Finding("warning", key, f"{stats.label}: the same file is source and target")
+    for index, (side, language) in enumerate(zip(SIDES, languages, strict=True)):
+        texts = [problem.text.split(PAIR_MARK)[index] for problem in stats.problems if problem.name == "language"]
+        if (reason := unlike_said([pair[index] for pair in stats.clean_pairs] or texts, language)) is not None:
+            text = f"{stats.label}: the {side} does not look like {language}: {reason}; are the files swapped?"
+            yield Finding("warning", key, text)
+
+
+def _check_pairs(split: str, stats: ParallelTextStats, corpus: CorpusConfig) -> Iterator[Finding]:
+    """A finding for each kind of problem, with three examples."""
+    problems: dict[str, list[Problem]] = {}
+    for problem in stats.problems:
+        problems.setdefault(problem.name, []).append(problem)
+    for rule in RULES:
+        if not (pairs := problems.get(rule.name)) or (split != "train" and rule.name == "copies"):
+            continue
+        share, is_on = len(pairs) / stats.inspected_pairs, corpus.filters and getattr(corpus.filters, rule.name)
+        is_repaired = rule.name == "controls" and corpus.normalization.invisible
+        advice = f"dropped by {rule.key}: {is_on}" if is_on else f"{rule.key}: {rule.recommended} drops them"
+        if split != "train":
+            advice = "development and test text is not filtered"
+        max_share = 1 - MIN_KEPT_FRACTION if is_on else MAX_CLEAN_LOSS
+        level: Level = "warning" if share > max_share and not is_repaired else "note"
+        text = f"{stats.label}: {_share_of(pairs, stats)} {rule.description}, as in {_examples(pairs, stats)}; {advice}"
+        yield Finding(
+            level, f"corpus.{split}", text + (f"; {rule.repair}" if rule.repair else ""), rule.key, len(pairs), share
+        )
+    if split == "train" and (pairs := problems.get(SEVERAL_TARGETS)):
+        text = f"{stats.label}: {_share_of(pairs, stats)} have the source of another pair and another target, as in "
+        yield Finding("note", "corpus.train", text + _examples(pairs, stats), None, len(pairs))
+
+
+def _share_of(problems: list[Problem], stats: ParallelTextStats) -> str:
+    sample = "" if stats.inspected_pairs == stats.pair_count else "first "
+    total = stats.inspected_pairs
+    return f"{len(problems):,} of the {sample}{total:,} pairs ({len(problems) / total:.2%})"
+
+
+def _examples(problems: list[Problem], stats: ParallelTextStats) -> str:
+    shown = problems[:: max(1, len(problems) // MAX_SHOWN_EXAMPLES)][:MAX_SHOWN_EXAMPLES]
+    texts = (text if len(text := problem.text) <= 200 else text[:200] + "…" for problem in shown)
+    return "; ".join(f"{stats.label}:{problem.line_number}: {text}" for problem, text in zip(shown, texts, strict=True))
+
+
+def _write_report(path: Path, stats_by_split: dict[str, list[ParallelTextStats]]) -> None:
+    """A line for each problem of a pair: text, line, what it is, the key that filters it, and the pair."""
+    rows = [("file", "line", "finding", "key", "text")]
+    for split, texts in stats_by_split.items():
+        for stats in texts:
+            for problem in sorted(stats.problems, key=lambda problem: problem.line_number):
+                key = REPORTED_KEYS.get(problem.name, "") if split == "train" else ""
+                text = problem.text.replace("\t", " ")
+                rows.append((stats.label, str(problem.line_number), problem.name, key, text))
+    atomic_write_text(path, "".join("\t".join(row) + "\n" for row in rows))
 
 
 def _train_tokenizers(recipe: Recipe, pairs: list[TextPair]) -> Tokenizers:

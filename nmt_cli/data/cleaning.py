@@ -11,21 +11,25 @@ from nmt_cli.data.config import CorpusConfig
 from nmt_cli.data.duplicates import SeenHashes
 from nmt_cli.data.filtering.config import NO_FILTERS
 from nmt_cli.data.filtering.corpus_profile import SAMPLE_PAIRS, CorpusProfile, EvenSample
-from nmt_cli.data.filtering.rules import RULES, Pair, PairRules
+from nmt_cli.data.filtering.rules import RULES, Pair, PairRules, every_filter
 from nmt_cli.data.normalization import Normalizer
 from nmt_cli.data.overlap import EvaluationText, Overlap, OverlapCounter, OverlapHashes, hash_pair, hash_text
 from nmt_cli.data.sources.base import RawPair
+from nmt_cli.data.sources.scores import ScoreCut
 from nmt_cli.data.tokenization.tokenizer import batched
 from nmt_cli.workers import MapFunction
 
 TextPair = tuple[str, str]
 
 MAX_EXAMPLES = 5
+PAIR_MARK = " ||| "  # between the sides of a pair that is shown
 LENGTH_RATIO_SLACK_CHARS = 10  # added to the ratio limit: 'Hm.' may well have a long translation
 PAIRS_PER_BLOCK = 5000  # pairs filtered together, in any process
+LOW_SCORE = "low score"
 OVERLAP = "in development or test text"
+SEVERAL_TARGETS = "source with another target"  # no filter drops it
 FILTER_NAMES = (
-    "not UTF-8", "empty", "length ratio", *(rule.name for rule in RULES), OVERLAP, "duplicate", "too long"
+    LOW_SCORE, "not UTF-8", "empty", "length ratio", *(rule.name for rule in RULES), OVERLAP, "duplicate", "too long"
 )  # fmt: skip
 
 
@@ -48,54 +52,73 @@ FilterReport = dict[str, FilterStats]
 RawBlock = list[tuple[bytes, bytes, int]]  # RawPairs as plain tuples
 
 
+class Problem(NamedTuple):
+    """What is wrong with a pair."""
+
+    name: str  # of a filter, whether it is on or not
+    text: str
+    line_number: int
+
+
 class FilteredBlock(NamedTuple):
     """What the filters decided about a block of pairs."""
 
     kept_pairs: list[tuple[str, str, int]]  # normalised source and target, line number
-    dropped_pairs: list[tuple[str, str, int]]  # filter, text, line number
+    dropped_pairs: list[Problem]
     pair_hashes: bytes  # 8 bytes for each kept pair; empty if duplicates are kept
     overlaps: list[Overlap] = []  # noqa: RUF012 (never changed) of pairs that the development or test text has
     normalized: dict[str, int] = {}  # noqa: RUF012 (never changed) lines that each step of normalisation has changed
+    problems: list[Problem] = []  # noqa: RUF012 (never changed) what every filter says, in an audit
 
 
 class PairFilter:
     """The filters that look at one pair at a time, and so can run in several processes."""
 
     def __init__(
-        self, config: CorpusConfig, hashes: OverlapHashes = NO_OVERLAP, profile: CorpusProfile = NO_PROFILE
+        self,
+        config: CorpusConfig,
+        hashes: OverlapHashes = NO_OVERLAP,
+        profile: CorpusProfile = NO_PROFILE,
+        *,
+        audit: bool = False,
     ) -> None:
-        self.config, self.hashes = config, hashes
+        """In an audit, all filters of content are asked, also those that are off and so drop nothing."""
+        self.config, self.hashes, self.audit = config, hashes, audit
         self._normalizer = Normalizer(config.normalization)
-        self._rules = PairRules(config.filters or NO_FILTERS, profile)
+        filters = config.filters or NO_FILTERS
+        self._rules = PairRules(every_filter(config.filters) if audit else filters, profile)
+        self._dropping = {*FILTER_NAMES} - {rule.name for rule in RULES if getattr(filters, rule.name) is None}
 
     def __call__(self, block: RawBlock) -> FilteredBlock:
         """Apply the filters to a block of pairs."""
         kept_pairs: list[tuple[str, str, int]] = []
-        dropped_pairs: list[tuple[str, str, int]] = []
+        dropped_pairs: list[Problem] = []
+        problems: list[Problem] = []
         pair_hashes = bytearray()
         overlaps: list[Overlap] = []
         pairs = [self.decode(raw_source, raw_target) for raw_source, raw_target, _ in block]
-        reasons = self._drop_reasons(pairs)
-        for raw_pair, pair, reason in zip(block, pairs, reasons, strict=True):
+        for raw_pair, pair, names in zip(block, pairs, self._problem_names(pairs), strict=True):
             line_number = raw_pair[2]
             if pair is None:
-                text = (raw_pair[0] + b" ||| " + raw_pair[1]).decode(errors="replace")
-                dropped_pairs.append(("not UTF-8", text, line_number))
+                text = (raw_pair[0] + PAIR_MARK.encode() + raw_pair[1]).decode(errors="replace")
+                dropped_pairs.append(Problem("not UTF-8", text, line_number))
                 continue
             source, target = pair.source, pair.target
-            if reason is not None:
-                dropped_pairs.append((reason, f"{source} ||| {target}", line_number))
+            if self.audit:
+                problems += [Problem(name, f"{source}{PAIR_MARK}{target}", line_number) for name in names]
+            if (reason := next((name for name in names if name in self._dropping), None)) is not None:
+                dropped_pairs.append(Problem(reason, f"{source}{PAIR_MARK}{target}", line_number))
                 continue
             if self.hashes.sources and (overlap := self._find_overlap(source, target, line_number)) is not None:
                 overlaps.append(overlap)
                 if self.config.drop_overlap == "sources" or (overlap.pair_hash and self.config.drop_overlap == "pairs"):
-                    dropped_pairs.append((OVERLAP, overlap.text, line_number))
+                    dropped_pairs.append(Problem(OVERLAP, overlap.text, line_number))
                     continue
             kept_pairs.append((source, target, line_number))
             if self.config.deduplicate:
                 pair_hashes += hash_pair(source, target)
         normalized, self._normalizer.counts = dict(self._normalizer.counts), Counter()
-        return FilteredBlock(kept_pairs, dropped_pairs, bytes(pair_hashes), overlaps, normalized)
+        return FilteredBlock(kept_pairs, dropped_pairs, bytes(pair_hashes), overlaps, normalized, problems)
 
     def decode(self, raw_source: bytes, raw_target: bytes) -> Pair | None:
         """A pair as it came and normalised; None if it is not UTF-8."""
@@ -106,17 +129,18 @@ class PairFilter:
         source, target = map(self._normalize, raw_texts)
         return Pair(source, target, *((source, target) if self.config.normalization.mojibake else raw_texts))
 
-    def _drop_reasons(self, pairs: Sequence[Pair | None]) -> list[str | None]:
-        """Why each pair is dropped; None for one that is kept or not UTF-8."""
-        reasons = [None if pair is None else self._drop_reason(pair.source, pair.target) for pair in pairs]
-        judged = {
-            index: pair
-            for index, (pair, reason) in enumerate(zip(pairs, reasons, strict=True))
-            if pair is not None and reason is None
-        }
+    def _problem_names(self, pairs: Sequence[Pair | None]) -> list[list[str]]:
+        """The names of the filters that object to each pair, of those that are asked."""
+        names: list[list[str]] = [[] for _ in pairs]
+        judged: dict[int, Pair] = {}
+        for index, pair in enumerate(pairs):
+            if pair is not None and (reason := self._drop_reason(pair.source, pair.target)) is not None:
+                names[index].append(reason)
+            elif pair is not None:
+                judged[index] = pair
         for index, problems in zip(judged, self._rules.problems(list(judged.values())), strict=True):
-            reasons[index] = problems[0] if problems else None
-        return reasons
+            names[index] = problems
+        return names
 
     def _find_overlap(self, source: str, target: str, line_number: int) -> Overlap | None:
         source_hash = hash_text(source)
@@ -124,7 +148,7 @@ class PairFilter:
             return None
         pair_hash = hash_pair(source, target)
         is_whole_pair = pair_hash in self.hashes.pairs
-        return Overlap(source_hash, pair_hash if is_whole_pair else b"", line_number, f"{source} ||| {target}")
+        return Overlap(source_hash, pair_hash if is_whole_pair else b"", line_number, f"{source}{PAIR_MARK}{target}")
 
     def _normalize(self, text: str) -> str:
         if "\n" in text or "\r" in text:  # JSON text may hold them
@@ -149,9 +173,7 @@ def make_pair_filter(
 
 
 def measure_corpus(texts: Iterable[Iterable[RawPair]], config: CorpusConfig) -> CorpusProfile:
-    """What is usual in training text, from an evenly spaced sample of it; nothing without a filter that asks."""
-    if config.filters is None:
-        return NO_PROFILE
+    """What is usual in training text, from an evenly spaced sample of it."""
     sample, decode = EvenSample(SAMPLE_PAIRS), PairFilter(config).decode
     for text in texts:
         sample.add_from(text)
@@ -164,37 +186,73 @@ class CorpusCleaner:
     """Applies all filters; remembers pairs as 8-byte hashes, to drop duplicates."""
 
     def __init__(
-        self, config: CorpusConfig, evaluation_texts: Sequence[EvaluationText] = (), profile: CorpusProfile = NO_PROFILE
+        self,
+        config: CorpusConfig,
+        evaluation_texts: Sequence[EvaluationText] = (),
+        profile: CorpusProfile = NO_PROFILE,
+        *,
+        audit: bool = False,
     ) -> None:
-        self.config, self.profile = config, profile
+        self.config, self.profile, self.audit = config, profile, audit
+        self.problems: list[Problem] = []  # of an audit
+        self._targets: dict[str, str] = {}  # the first one of each source, in an audit
         self.overlap = OverlapCounter(list(evaluation_texts))
         self.report: FilterReport = {name: FilterStats() for name in FILTER_NAMES}
         self.normalized: Counter[str] = Counter()
         self._seen_hashes = SeenHashes()
 
     def clean(
-        self, pairs: Iterable[RawPair], label: str, apply_filter: MapFunction | None = None
+        self,
+        pairs: Iterable[RawPair],
+        label: str,
+        apply_filter: MapFunction | None = None,
+        scores: ScoreCut | None = None,
     ) -> Iterator[TextPair]:
         """The normalised pairs that pass all filters.
 
-        `apply_filter` applies a `PairFilter` to blocks, in any process; duplicates are found in this one.
+        `apply_filter` applies a `PairFilter` to blocks, in any process; duplicates are found in this one, and those
+        that `scores` cut.
         """
+        if scores is not None:
+            pairs = self._cut(pairs, label, scores)
         blocks: Iterator[RawBlock] = ([(*pair,) for pair in block] for block in batched(pairs, PAIRS_PER_BLOCK))
         for filtered in (
             apply_filter(blocks)
             if apply_filter
-            else map(PairFilter(self.config, self.overlap.hashes(), self.profile), blocks)
+            else map(PairFilter(self.config, self.overlap.hashes(), self.profile, audit=self.audit), blocks)
         ):
             self.overlap.add(label, filtered.overlaps)
             self.normalized.update(filtered.normalized)
-            for reason, text, line_number in filtered.dropped_pairs:
-                self.report[reason].add(f"{label}:{line_number}: {text}")
+            self.problems += filtered.problems
+            for problem in filtered.dropped_pairs:
+                self._drop(label, problem)
             new_flags = self._new_flags(filtered)
             for (source, target, line_number), is_new in zip(filtered.kept_pairs, new_flags, strict=True):
                 if is_new:
+                    if self.audit and self._targets.setdefault(source, target) != target:
+                        text = f"{source}{PAIR_MARK}{target}"
+                        self.problems.append(Problem(SEVERAL_TARGETS, text, line_number))
                     yield source, target
                 else:
-                    self.report["duplicate"].add(f"{label}:{line_number}: {source} ||| {target}")
+                    self._drop(label, Problem("duplicate", f"{source}{PAIR_MARK}{target}", line_number))
+
+    def _cut(self, pairs: Iterable[RawPair], label: str, scores: ScoreCut) -> Iterator[RawPair]:
+        for pair in pairs:
+            if scores.keeps(pair.line_number):
+                yield pair
+            else:
+                text = (pair.source + PAIR_MARK.encode() + pair.target).decode(errors="replace")
+                self._drop(label, Problem(LOW_SCORE, text, pair.line_number))
+
+    def _drop(self, label: str, problem: Problem) -> None:
+        self.report[problem.name].add(f"{label}:{problem.line_number}: {problem.text}")
+        if self.audit and problem.name in (
+            LOW_SCORE,
+            "not UTF-8",
+            OVERLAP,
+            "duplicate",
+        ):  # which no list of problems has
+            self.problems.append(problem)
 
     def _new_flags(self, filtered: FilteredBlock) -> list[bool]:
         if not self.config.deduplicate:

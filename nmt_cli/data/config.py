@@ -74,9 +74,13 @@ class CorpusConfig(Section):
         messages = []
         for index, text_config in enumerate(self.train if isinstance(self.train, tuple) else ()):
             messages += [f"train[{index}]: {message}" for message in text_config.errors()]
+            if self.concatenate > 1 and text_config.scores is not None:
+                messages.append(f"train[{index}]: scores: not with concatenate, which joins lines")
         for key, eval_config in (("dev", self.dev), ("test", self.test)):
             if isinstance(eval_config, ParallelTextConfig):
                 messages += [f"{key}: {message}" for message in eval_config.errors()]
+                if eval_config.scores is not None:
+                    messages.append(f"{key}: scores: only for training text")
         if self.train == ():
             messages.append("train: the list is empty")
         if self.name is not None:

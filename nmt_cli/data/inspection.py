@@ -8,8 +8,17 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
-from nmt_cli.data.cleaning import PAIRS_PER_BLOCK, CorpusCleaner, FilterReport, PairFilter, TextPair
+from nmt_cli.data.cleaning import (
+    PAIRS_PER_BLOCK,
+    CorpusCleaner,
+    FilterReport,
+    PairFilter,
+    Problem,
+    TextPair,
+    measure_corpus,
+)
 from nmt_cli.data.config import CorpusConfig
+from nmt_cli.data.filtering.corpus_profile import CorpusProfile
 from nmt_cli.data.overlap import EvaluationText, OverlapCounter, decoded_pairs
 from nmt_cli.data.sources.bad_rows import BadRows
 from nmt_cli.data.sources.base import ParallelText, RawPair
@@ -31,21 +40,32 @@ class ParallelTextStats:
     dropped: FilterReport = field(default_factory=dict)
     clean_pairs: list[TextPair] = field(default_factory=list)
     bad_rows: BadRows = field(default_factory=BadRows)
+    problems: list[Problem] = field(default_factory=list)  # of the inspected pairs, by every filter
+    is_one_file: bool = False  # on both sides
 
 
 def inspect_text(
-    text: ParallelText, config: CorpusConfig, max_pairs: int, overlap: OverlapCounter | None = None
+    text: ParallelText,
+    config: CorpusConfig,
+    max_pairs: int,
+    profile: CorpusProfile,
+    overlap: OverlapCounter | None = None,
 ) -> ParallelTextStats:
     """Count the pairs of a text, and clean the first `max_pairs` of them; `overlap` gets all of them.
 
-    DataError if the files cannot be read or their lines do not pair.
+    `profile` is that of the training text. DataError if the files cannot be read or their lines do not pair.
     """
-    stats, cleaner = ParallelTextStats(text.label, bad_rows=BadRows(config.max_bad_rows)), CorpusCleaner(config)
+    stats = ParallelTextStats(text.label, bad_rows=BadRows(config.max_bad_rows))
+    stats.is_one_file = len(text.files) >= 2 and text.files[0].samefile(text.files[1])
+    cleaner = CorpusCleaner(config, profile=profile, audit=True)
     pairs = text.read(stats.bad_rows)
     if overlap is not None and overlap.texts:
         pairs = _count_overlap(pairs, text.label, config, overlap)
-    stats.clean_pairs = list(cleaner.clean(_count_pairs(islice(pairs, max_pairs), stats), text.label))
+    stats.clean_pairs = list(
+        cleaner.clean(_count_pairs(islice(pairs, max_pairs), stats), text.label, scores=text.scores)
+    )
     stats.dropped = {name: filter_stats for name, filter_stats in cleaner.report.items() if filter_stats.count}
+    stats.problems = cleaner.problems
     stats.inspected_pairs = stats.pair_count
     deque(_count_pairs(pairs, stats), maxlen=0)
     return stats
@@ -63,7 +83,7 @@ def _count_overlap(
     pairs: Iterator[RawPair], label: str, config: CorpusConfig, overlap: OverlapCounter
 ) -> Iterator[RawPair]:
     """The pairs, counted in blocks."""
-    pair_filter = PairFilter(config, overlap.hashes())
+    pair_filter = PairFilter(config.model_copy(update={"filters": None}), overlap.hashes())
     for block in batched(pairs, PAIRS_PER_BLOCK):
         overlap.add(label, pair_filter([(*pair,) for pair in block]).overlaps)
         yield from block
@@ -88,8 +108,13 @@ def inspect_corpus(
             for name, text in evaluation_texts.items()
         ]
     )
-    stats = {"train": [inspect_text(text, config, max_pairs, overlap) for text in corpus.train], "dev": [], "test": []}
-    stats |= {name: [inspect_text(text, config, max_pairs)] for name, text in evaluation_texts.items()}
+    profile = measure_corpus((text.read(BadRows(config.max_bad_rows)) for text in corpus.train), config)
+    stats = {
+        "train": [inspect_text(text, config, max_pairs, profile, overlap) for text in corpus.train],
+        "dev": [],
+        "test": [],
+    }
+    stats |= {name: [inspect_text(text, config, max_pairs, profile)] for name, text in evaluation_texts.items()}
     return stats, overlap
 
 

@@ -136,11 +136,11 @@ class TextProfile:
         return self.placeholder_pairs >= MIN_PLACEHOLDER_PAIRS
 
     unknown: UnknownShares = field(default_factory=UnknownShares)
-    known_words: WordSet | None = None
-    """Of the source side of the training text; None where they are not known, or not needed."""
     added_stops: float | None = None
     """Of the training pairs whose source ends without punctuation, the share whose target ends with a stop; 0.0 where
     there is no such pair, None where that was not measured."""
+    known_words: WordSet | None = None
+    """Of the source side of the training text; None where they are not known, or not needed."""
 
     @property
     def keeps_open_ends(self) -> bool:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from nmt_cli.data.filtering.rules import FILTER_KEYS
 from nmt_cli.data.overlap import MIN_PAIRS, OverlapCount
 from nmt_cli.data.prepared.build import PreparationSettings, prepare
 from nmt_cli.data.prepared.fingerprint import (
@@ -122,6 +123,6 @@ def report_preparation(data: PreparedData, reporter: Reporter) -> None:
     for name, filter_stats in manifest["filters"].items():
         if filter_stats["count"]:
             fraction = filter_stats["count"] / manifest["read"]
-            reporter.info(f"  dropped {filter_stats['count']:,} ({fraction:.2%}): {name}")
+            reporter.info(f"  dropped {filter_stats['count']:,} ({fraction:.2%}): {FILTER_KEYS.get(name, name)}")
             for example in filter_stats["examples"]:
                 reporter.info(f"      {example}", style="dim")

@@ -1,10 +1,10 @@
 """The languages that are served: their names, which runs lead from one to another, and which one a text is in."""
 
-import unicodedata
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from nmt_cli.data.scripts import SCRIPTS, letter_scripts
 from nmt_cli.serving.errors import RequestError, quote
 from nmt_cli.serving.settings import ServedRun
 
@@ -30,17 +30,6 @@ tl Tagalog|tn Tswana|to Tongan|tr Turkish|ts Tsonga|tt Tatar|tw Twi|ty Tahitian|
 uz Uzbek|vi Vietnamese|vo Volapük|wa Walloon|wo Wolof|xh Xhosa|yi Yiddish|yo Yoruba|za Zhuang|zh Chinese|zu Zulu|\
 zh-hans Chinese (simplified)|zh-hant Chinese (traditional)|pt-br Portuguese (Brazil)"""
 NAMES = dict(entry.split(" ", 1) for entry in _NAMES.split("|"))
-_SCRIPTS = """\
-CYRILLIC ab av ba be bg ce cv kk ky mk mn os ru sr tg tt uk|ARABIC ar fa ps sd ug ur|DEVANAGARI bh hi mr ne sa|\
-HEBREW he yi|ETHIOPIC am ti|BENGALI as bn|TIBETAN bo dz|THAANA dv|GREEK el|GUJARATI gu|ARMENIAN hy|CANADIAN iu|\
-HIRAGANA ja|KATAKANA ja|CJK ja zh|BOPOMOFO zh|GEORGIAN ka|KHMER km|KANNADA kn|HANGUL ko|LAO lo|MALAYALAM ml|\
-MYANMAR my|ORIYA or|GURMUKHI pa|SINHALA si|TAMIL ta|TELUGU te|THAI th"""
-SCRIPTS: dict[str, set[str]] = {}
-"""The scripts of each language, by the first words of the Unicode names of their letters; no entry: LATIN."""
-for _script, *_codes in (entry.split() for entry in _SCRIPTS.split("|")):
-    for _code in _codes:
-        SCRIPTS.setdefault(_code, set()).add(_script)
-
 Familiarity = Callable[[str, str], float | None]
 """From a text and a language to how familiar it is to the runs of that language, of 1; None: unknown."""
 
@@ -156,13 +145,6 @@ def language_name(code: str) -> str:
     """The English name of a language, or the code itself."""
     lower = code.lower().replace("_", "-")
     return NAMES.get(lower) or NAMES.get(lower.split("-")[0]) or code
-
-
-def letter_scripts(text: str) -> Counter[str]:
-    """How many letters of a text are of each script."""
-    return Counter(
-        unicodedata.name(character, "UNKNOWN").split(" ")[0].split("-")[0] for character in text if character.isalpha()
-    )
 
 
 def _script_share(code: str, scripts: Counter[str]) -> float:

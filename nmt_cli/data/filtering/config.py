@@ -13,9 +13,11 @@ class FilterConfig(Section):
 
     copies: int | None = Field(default=15, ge=1)
     """Drop pairs whose sides are the same, but for case and punctuation, and have at least this many letters."""
+    swapped: float | None = Field(default=5.0, gt=0)
+    """Drop pairs with both sides likelier in the language of the other side, with at least these log odds."""
     language: float | None = Field(default=9.5, gt=0)
     """Drop pairs with a side that fits the language of that side by this many standard deviations worse than usual:
-    swapped sides, the source again, a third language. The languages are learned from the corpus; nothing is dropped
+    the source again, a third language. The languages are learned from the corpus; nothing is dropped
     where it has fewer than 2,000 pairs, sides that are too similar, or more noise than text."""
     script: float | None = Field(default=0.5, ge=0, le=1)
     """Drop pairs with a side of whose letters more than this share are in scripts that this side hardly has in the
@@ -24,7 +26,7 @@ class FilterConfig(Section):
     """Drop pairs with at least this many signs of a wrong encoding, such as Ã¤ for ä, or U+FFFD."""
     entities: int | None = Field(default=1, ge=1)
     """Drop pairs with at least this many HTML entities, such as &auml;, that normalization.entities has not decoded.
-    Nothing is dropped where they are the custom: in more than a tenth of the corpus."""
+    Those that the tokenizer of Moses writes (&apos; &quot; &amp; ...) do not count in tokenised text."""
     markup: int | None = Field(default=1, ge=1)
     """Drop pairs with at least this many tags of HTML that the other side lacks."""
     controls: int | None = Field(default=None, ge=1)
@@ -32,6 +34,9 @@ class FilterConfig(Section):
     length: float | None = Field(default=None, gt=0)
     """Drop pairs whose ratio of lengths is by this many standard deviations from what is usual in the corpus for pairs
     of that length; two more where the side that is too short lacks the final punctuation that the other one has."""
+    shifted: float | None = Field(default=0.5, gt=0)
+    """Drop pairs in a stretch whose sources agree with the targets before or after theirs better than with their own,
+    by this much: the gain in the correlation of lengths and in the share of pairs with a word in common."""
     numbers: int | None = Field(default=None, ge=1)
     """Drop pairs with at least this many numbers on each side that the other side lacks."""
     addresses: int | None = Field(default=None, ge=1)
@@ -40,4 +45,6 @@ class FilterConfig(Section):
     """Drop pairs with at least this many more brackets of a kind on one side than on the other."""
 
 
-NO_FILTERS = FilterConfig(copies=None, language=None, script=None, mojibake=None, entities=None, markup=None)
+NO_FILTERS = FilterConfig(
+    copies=None, swapped=None, language=None, script=None, mojibake=None, entities=None, markup=None, shifted=None
+)

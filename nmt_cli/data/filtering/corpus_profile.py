@@ -3,11 +3,8 @@
 import html
 import json
 import re
-import unicodedata
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -15,6 +12,7 @@ import numpy as np
 
 from nmt_cli.data.filtering.language_model import Flags, LanguageModel
 from nmt_cli.data.filtering.usual import Floats, Usual
+from nmt_cli.data.scripts import letter_scripts
 from nmt_cli.data.text_profile import LANGUAGES_FILE
 from nmt_cli.errors import DataError
 from nmt_cli.fs import atomic_write_text, read_json
@@ -23,10 +21,12 @@ SAMPLE_PAIRS = 15_000  # up to twice as many, evenly spaced, a profile is measur
 MIN_PAIRS = 2000  # with fewer, nothing is usual
 MIN_SCRIPT_SHARE = 0.05  # of the letters of a side: a script with fewer is foreign there
 MIN_SCRIPT_LETTERS = 4  # of a text that is judged by its scripts: a shorter one may well be a formula
-CUSTOMARY_SHARE = 0.1  # of the pairs: with more, entities are how this corpus is written
+MOSES_ESCAPES = ("&apos;", "&quot;", "&amp;", "&lt;", "&gt;", "&#124;", "&#91;", "&#93;")
 LENGTH_OFFSET = 5  # characters added to both sides before their ratio is taken
 MISSING_END = 2.0  # standard deviations that a missing final punctuation is worth
 MAX_MISSING_ENDS = 0.1  # of the pairs of usual length: with more, it says nothing
+
+KANA = frozenset({"HIRAGANA", "KATAKANA"})  # of one language
 
 _END = re.compile(r"[.!?…。！？।:;][\"'”’»)\]」』]*$")
 
@@ -35,9 +35,18 @@ _BEYOND_LATIN = re.compile("[\u0250-\u1dff\u2070-\U0010ffff]")
 _ENTITY = re.compile(r"&(?:[a-zA-Z][a-zA-Z0-9]{1,30}|#\d{1,7}|#[xX][0-9a-fA-F]{1,6});")
 
 
-def count_entities(text: str) -> int:
-    """How many HTML entities a text has."""
-    return sum(html.unescape(entity) != entity for entity in _ENTITY.findall(text)) if "&" in text else 0
+def count_entities(text: str, *, except_escapes: bool = False) -> int:
+    """How many HTML entities a text has, perhaps without those that tokenised text is written with."""
+    if "&" not in text:
+        return 0
+    entities = _ENTITY.findall(text)
+    return sum(html.unescape(e) != e and not (except_escapes and e in MOSES_ESCAPES) for e in entities)
+
+
+def is_tokenized(pairs: Sequence[tuple[str, str]]) -> bool:
+    """Whether text is written as the tokenizer of Moses writes it: a space before the last stop, and escapes."""
+    ends = [text[-2:-1] == " " for pair in pairs for text in pair if text.endswith((".", "?", "!"))]
+    return sum(ends) > len(ends) / 2
 
 
 class Scripts(NamedTuple):
@@ -51,8 +60,9 @@ class Scripts(NamedTuple):
         """Those of MIN_SCRIPT_SHARE of the letters of a sample."""
         sides = []
         for texts in zip(*pairs, strict=True):
-            counts = count_scripts("".join(texts))
-            sides.append(frozenset(s for s, count in counts.items() if count >= MIN_SCRIPT_SHARE * counts.total()))
+            counts = letter_scripts("".join(texts))
+            scripts = {script for script, count in counts.items() if count >= MIN_SCRIPT_SHARE * counts.total()}
+            sides.append(frozenset(scripts | KANA if scripts & KANA else scripts))
         return cls(*sides)
 
     def foreign_share(self, source: str, target: str) -> float:
@@ -64,25 +74,10 @@ class Scripts(NamedTuple):
 
 
 def _foreign_share(text: str, scripts: frozenset[str]) -> float:
-    counts = count_scripts(text)
+    counts = letter_scripts(text)
     if counts.total() < MIN_SCRIPT_LETTERS:
         return 0.0
     return sum(count for script, count in counts.items() if script not in scripts) / counts.total()
-
-
-def count_scripts(text: str) -> Counter[str]:
-    """How many letters of a text are of each script, by the first words of their Unicode names."""
-    scripts: Counter[str] = Counter()
-    for character, count in Counter(text).items():
-        if character.isalpha():
-            scripts[_script(character)] += count
-    return scripts
-
-
-@lru_cache(maxsize=1 << 16)
-def _script(character: str) -> str:
-    script = unicodedata.name(character, "UNKNOWN").removeprefix("FULLWIDTH ").split(" ")[0].split("-")[0]
-    return "HIRAGANA" if script == "KATAKANA" else script
 
 
 @dataclass(frozen=True)
@@ -134,19 +129,18 @@ class CorpusProfile:
     language_model: LanguageModel | None = None
     scripts: Scripts | None = None
     length_ratio: LengthRatio | None = None
-    has_entities: bool = False
+    is_tokenized: bool = False
 
     @classmethod
     def measure(cls, languages: tuple[str, str], pairs: Sequence[tuple[str, str]]) -> Self:
         """From a sample of normalised pairs."""
         if len(pairs) < MIN_PAIRS:
             return cls()
-        entity_pairs = sum(count_entities(source) + count_entities(target) > 0 for source, target in pairs)
         return cls(
             LanguageModel.fit(languages, *zip(*pairs, strict=True)),
             Scripts.of(pairs),
             LengthRatio.fit(pairs),
-            entity_pairs > CUSTOMARY_SHARE * len(pairs),
+            is_tokenized(pairs),
         )
 
     def save(self, folder: Path) -> None:

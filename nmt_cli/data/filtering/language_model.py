@@ -112,9 +112,11 @@ class LanguageModel:
         usable &= np.array(
             [source.casefold() != target.casefold() for source, target in zip(sources, targets, strict=True)], bool
         )
+        if usable.sum() < MIN_PAIRS:
+            return None
         used, model = usable, None
         for share in (FIRST_SHARE, *[1.0] * (FIT_ROUNDS - 1)):
-            if used.sum() < max(MIN_PAIRS, MIN_LEARNED * usable.sum()):
+            if used.sum() < MIN_LEARNED * usable.sum():
                 return None
             model = cls(languages, (sides[0].counts(used), sides[1].counts(used)))
             fits = [model._fit_of(grams, side, used) for side, grams in enumerate(sides)]
@@ -128,11 +130,14 @@ class LanguageModel:
             used = usable & is_on_its_side & (misfit < min(MAX_MISFIT, np.quantile(misfit, share)))
         return model
 
-    def misfits(self, texts: Sequence[str], side: int) -> Floats:
-        """By how many standard deviations each text fits its side worse than texts do; 0 for one that is too short."""
+    def judge(self, texts: Sequence[str], side: int) -> tuple[Floats, Floats]:
+        """By how many standard deviations each text fits its side worse than texts do, and the log odds that it is of
+        its side rather than of the other; 0 for a text that is too short."""
         grams = NGrams.of(texts)
-        misfit = self._misfit(*self._fit_of(grams, side), grams, side)
-        return np.where(grams.lengths < MIN_LETTERS, 0.0, misfit)
+        own, advantage = self._fit_of(grams, side)
+        is_judged = grams.lengths >= MIN_LETTERS
+        misfits = np.where(is_judged, self._misfit(own, advantage, grams, side), 0.0)
+        return misfits, np.where(is_judged, _log_odds(advantage, grams), 0.0)
 
     def identify(self, text: str) -> tuple[str | None, float]:
         """The language of a text, with its probability among the two; None where it is neither, or nobody can say."""
@@ -142,8 +147,7 @@ class LanguageModel:
         own, advantage = fits[side]
         if not any(map(str.isalpha, text)) or self._misfit(own, advantage, grams, side)[0] > 2 * MAX_MISFIT:
             return None, 0.0
-        log_odds = min(advantage[0] * grams.lengths[0] / ORDER, 50.0)  # neighbouring n-grams share their letters
-        return self.languages[side], float(1 / (1 + np.exp(-log_odds)))
+        return self.languages[side], float(1 / (1 + np.exp(-_log_odds(advantage, grams)[0])))
 
     def _fit_of(self, grams: NGrams, side: int, used: Flags | None = None) -> tuple[Floats, Floats]:
         """The mean log probability of each text on its side, and its advantage over the other side.
@@ -180,6 +184,11 @@ class LanguageModel:
         own, advantage = ([Usual.from_record(usual) for usual in record[key]] for key in ("own", "advantage"))
         first, second = map(_unpack, record["counts"])
         return cls((source, target), (first, second), (own[0], own[1]), (advantage[0], advantage[1]))
+
+
+def _log_odds(advantage: Floats, grams: NGrams) -> Floats:
+    """As if only each fourth n-gram counted, since neighbours share their letters."""
+    return np.clip(advantage * grams.lengths / ORDER, -50.0, 50.0)
 
 
 def _usual(values: Floats, grams: NGrams, used: Flags) -> Usual:

@@ -6,13 +6,15 @@ the corpus.
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from nmt_cli.data.filtering.config import FilterConfig
 from nmt_cli.data.filtering.corpus_profile import CorpusProfile, count_entities
+from nmt_cli.data.filtering.shifts import shift_evidence
 from nmt_cli.data.numbers import missing_numbers
 
 
@@ -37,6 +39,11 @@ class Rule(NamedTuple):
     repair: str = ""
     """What repairs such text instead."""
 
+    def limit(self, config: FilterConfig | None) -> float:
+        """The threshold of a section, or else the recommended one."""
+        limit: float | None = None if config is None else getattr(config, self.name)
+        return self.recommended if limit is None else limit
+
     @property
     def key(self) -> str:
         """The key of the recipe that switches the filter on."""
@@ -53,9 +60,19 @@ RULES = (
     Rule("numbers", "have other numbers on each side", 1),
     Rule("addresses", "have addresses that the other side lacks", 1),
     Rule("brackets", "have brackets that the other side lacks", 1),
+    Rule("swapped", "have their sides swapped", 5.0),
     Rule("language", "have a side that is not in the language of that side", 9.5),
+    Rule("shifted", "are in a stretch of lines that fit the lines before or after their translations better", 0.5),
     Rule("length", "have a side that is too short for the other", 4.0),
 )
+
+FILTER_KEYS = {rule.name: rule.key for rule in RULES}
+
+
+def every_filter(config: FilterConfig | None) -> FilterConfig:
+    """The section with all filters on, those that it has off with their recommended threshold."""
+    return FilterConfig.model_validate({rule.name: rule.limit(config) for rule in RULES})
+
 
 _TAGS = (
     "a|abbr|b|big|blockquote|body|br|center|cite|code|dd|div|dl|dt|em|font|h[1-6]|head|hr|html|i|iframe|img|input|li|"
@@ -66,7 +83,7 @@ _TAG = re.compile(rf"<\s*/?\s*(?:{_TAGS})(?:\s[^<>]{{0,500}})?/?\s*>|<!--", re.I
 # UTF-8 that was read as cp1252 or Latin-1: a first byte, and what the second one looks like.
 _SECOND = "\x80-\xbf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ"
 _MOJIBAKE = re.compile(
-    f"Ã[{_SECOND}]|Â[\x80-\xbf]|â[\x80€][{_SECOND}]|ï»¿|[a-zß-ÿ]Ã(?![A-ZÀ-Þ])"
+    f"Ã[{_SECOND}]|Â[\x80-\xbf]|â[\x80-\x84€‚ƒ„][{_SECOND}]|ï»¿|[a-zß-ÿ]Ã(?![A-ZÀ-Þ])"
     f"|(?:[ÐÑÎÏØÙÄÅÕÖ×][{_SECOND}]){{2,}}|[àáâãäåæçèéêë][{_SECOND}]{{2}}[àáâãäåæçèéêë][{_SECOND}]{{2}}|\ufffd"
 )
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f]")
@@ -93,7 +110,11 @@ def _count_mojibake(pair: Pair) -> float:
 
 
 def _count_entities(pair: Pair) -> float:
-    return sum(count_entities(text) for text in (pair.source, pair.target))
+    return count_entities(pair.source) + count_entities(pair.target)
+
+
+def _count_other_entities(pair: Pair) -> float:
+    return sum(count_entities(text, except_escapes=True) for text in (pair.source, pair.target))
 
 
 def _count_tags(pair: Pair) -> float:
@@ -157,31 +178,41 @@ class PairRules:
 
     def __init__(self, config: FilterConfig, profile: CorpusProfile) -> None:
         self.profile = profile
-        self.thresholds = {rule.name: getattr(config, rule.name) for rule in RULES}
-        if profile.has_entities:
-            self.thresholds["entities"] = None
+        self.limits: dict[str, float] = {
+            rule.name: limit for rule in RULES if (limit := getattr(config, rule.name)) is not None
+        }
+        counters = _COUNTERS | ({"entities": _count_other_entities} if profile.is_tokenized else {})
         self._counters = [
-            (name, counter, self.thresholds[name])
-            for name, counter in _COUNTERS.items()
-            if self.thresholds[name] is not None
+            (name, counter, self.limits[name]) for name, counter in counters.items() if name in self.limits
         ]
 
     def problems(self, pairs: Sequence[Pair]) -> list[list[str]]:
-        """The names of the rules that each pair breaks."""
+        """The names of the rules that each pair breaks; `pairs` are neighbours in their text.
+
+        What is a copy or swapped is not also said to be in the wrong language.
+        """
         problems = [[name for name, count, limit in self._counters if count(pair) >= limit] for pair in pairs]
-        profile, thresholds = self.profile, self.thresholds
-        sources, targets = [pair.source for pair in pairs], [pair.target for pair in pairs]
-        if pairs and profile.scripts is not None and thresholds["script"] is not None:
-            for index, (source, target) in enumerate(zip(sources, targets, strict=True)):
-                if profile.scripts.foreign_share(source, target) > thresholds["script"]:
-                    problems[index].append("script")
-        if pairs and profile.language_model is not None and thresholds["language"] is not None:
-            model = profile.language_model
-            misfits = np.maximum(model.misfits(sources, 0), model.misfits(targets, 1))
-            for index in np.flatnonzero(misfits > thresholds["language"]).tolist():
-                problems[index].append("language")
-        if pairs and profile.length_ratio is not None and thresholds["length"] is not None:
-            distances = profile.length_ratio.distances(sources, targets)
-            for index in np.flatnonzero(distances > thresholds["length"]).tolist():
-                problems[index].append("length")
+        if pairs:
+            for name, values in self._measures(pairs):
+                for index in np.flatnonzero(np.asarray(values) > self.limits.get(name, np.inf)).tolist():
+                    if name != "language" or not {"copies", "swapped"} & {*problems[index]}:
+                        problems[index].append(name)
         return problems
+
+    def _measures(self, pairs: Sequence[Pair]) -> Iterator[tuple[str, ArrayLike]]:
+        """What the rules that look at a whole block, or know the corpus, say of each pair."""
+        sources, targets = [pair.source for pair in pairs], [pair.target for pair in pairs]
+        scripts, model, ratio = self.profile.scripts, self.profile.language_model, self.profile.length_ratio
+        if "script" in self.limits and scripts is not None:
+            yield "script", [scripts.foreign_share(*sides) for sides in zip(sources, targets, strict=True)]
+        if model is not None and not self.limits.keys().isdisjoint(("swapped", "language")):
+            (source_misfits, source_odds), (target_misfits, target_odds) = (
+                model.judge(sources, 0),
+                model.judge(targets, 1),
+            )
+            yield "swapped", -np.maximum(source_odds, target_odds)
+            yield "language", np.maximum(source_misfits, target_misfits)
+        if "shifted" in self.limits:
+            yield "shifted", shift_evidence(sources, targets)
+        if "length" in self.limits and ratio is not None:
+            yield "length", ratio.distances(sources, targets)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Self
 from nmt_cli.data import SIDES
 from nmt_cli.data.augmentation import AugmentConfig
 from nmt_cli.data.clean_text import CLEAN_TEXT_NAME, CleanText, draw_held_out, read_written_lines, unrepeated_sources
-from nmt_cli.data.cleaning import CorpusCleaner, FilterReport, make_pair_filter, measure_corpus
+from nmt_cli.data.cleaning import NO_PROFILE, CorpusCleaner, FilterReport, make_pair_filter, measure_corpus
 from nmt_cli.data.config import CorpusConfig
 from nmt_cli.data.known_words import WordSet, unknown_share
 from nmt_cli.data.letter_case import Truecaser
@@ -109,7 +109,9 @@ class _Preparation:
         self.settings, self.corpus, self.folder = settings, corpus, folder
         self.reporter, self.pool = reporter, pool
         self.bad_rows: list[tuple[str, str, BadRows]] = []  # split, label of the text, its bad rows
-        self.profile = measure_corpus(map(self._read_once_more, corpus.train), settings.corpus)
+        self.profile = NO_PROFILE
+        if settings.corpus.filters is not None:
+            self.profile = measure_corpus(map(self._read_once_more, corpus.train), settings.corpus)
         evaluation_texts = [self._read_evaluation_text(*text) for text in self._splits()]
         self.cleaner = CorpusCleaner(settings.corpus, evaluation_texts, self.profile)
 
@@ -163,7 +165,7 @@ class _Preparation:
             for text in self.corpus.train:
                 first = writer.line_count
                 pairs = self._read_with_progress(text, self._bad_rows("train", text.label))
-                for pair in self.cleaner.clean(pairs, text.label, apply_filter):
+                for pair in self.cleaner.clean(pairs, text.label, apply_filter, text.scores):
                     writer.write(*pair)
                 ranges.append(PairRange(text.label, first, writer.line_count, text.weight))
         return ranges

@@ -78,14 +78,22 @@ class LanguageWords:
 
 
 @cache
+def _list_lines() -> list[str]:
+    text = resources.files("nmt_cli.data.sentences").joinpath("abbreviations.txt").read_text("utf-8")
+    return [line for line in text.split("\n") if line.strip() and not line.startswith("#")]
+
+
+def listed_languages() -> list[str]:
+    """The languages that the list has words of."""
+    return sorted({line.split(" ", 1)[0] for line in _list_lines()} - {EVERY_LANGUAGE})
+
+
+@cache
 def list_of(language: str | None) -> LanguageWords:
     """The words of a language and those of every language; a language that isn't listed has the latter."""
     abbreviations: dict[str, str] = {}
     sets: dict[str, set[str]] = {kind: set() for kind in KINDS}
-    text = resources.files("nmt_cli.data.sentences").joinpath("abbreviations.txt").read_text("utf-8")
-    for line in text.split("\n"):
-        if line.startswith("#") or not line.strip():
-            continue
+    for line in _list_lines():
         line_language, kind, *words = line.split()
         assert kind in KINDS, line
         if line_language not in (EVERY_LANGUAGE, language):

@@ -5,11 +5,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from nmt_cli.data.sources.bad_rows import BadRows
 from nmt_cli.errors import DataError
 from nmt_cli.reporting import Reporter
+
+if TYPE_CHECKING:
+    from nmt_cli.data.sources.scores import ScoreCut
 
 SPLITS = ("train", "dev", "test")
 
@@ -46,6 +49,7 @@ class ParallelText:
     files: tuple[Path, ...]
     read: Callable[[BadRows], Iterator[RawPair]]
     weight: float = 1.0
+    scores: "ScoreCut | None" = None
 
 
 class MissingTextError(DataError):

@@ -8,7 +8,8 @@ from nmt_cli.config import Section
 
 FORMATS = ("tsv", "jsonl", "tmx")
 KEY_FORMATS = {"columns": ("tsv", "jsonl"), "header": ("tsv",), "quotes": ("tsv",), "inline": ("tmx",)}
-LATER_KEYS = ("tmx", *KEY_FORMATS)  # added later, left out of what is written where they say nothing
+SCORE_KEYS = ("scores", "min_score", "keep_share")
+LATER_KEYS = ("tmx", *KEY_FORMATS, *SCORE_KEYS)  # added later, left out of what is written where they say nothing
 
 
 class ParallelTextConfig(Section):
@@ -36,6 +37,13 @@ class ParallelTextConfig(Section):
     """Whether cells of a tsv may be in double quotes, as spreadsheets write them."""
     inline: Literal["drop", "keep"] = "drop"
     """What becomes of the codes inside segments of a tmx (of bpt, ept, it, ph, ut)."""
+    scores: str | tuple[str, str] | None = None
+    """File with a score per line of the text, as `nmt rescore` prints it, or two files, of both directions, of which
+    the dual conditional cross-entropy is taken, negated. For training text."""
+    min_score: float | None = None
+    """Drop pairs with a lower score."""
+    keep_share: float | None = Field(default=None, gt=0, le=1)
+    """Keep only this share of the lines, those with the best scores."""
     weight: float = Field(default=1.0, gt=0, le=1000)
     """How often each pair is seen in an epoch; the fraction is drawn by training.seed."""
 
@@ -58,6 +66,11 @@ class ParallelTextConfig(Section):
             for key in self.non_default(*KEY_FORMATS)
             if not set(formats) & set(KEY_FORMATS[key])
         ]
+        said_keys = self.non_default(*SCORE_KEYS)
+        if said_keys and ("scores" not in said_keys or len(said_keys) == 1):
+            messages.append("scores: goes together with min_score or keep_share")
+        if said_keys and (self.tmx is not None or (self.name or "").startswith(("mtdata:", "hf:"))):
+            messages.append("scores: only for text in files with a line per pair")
         columns = self.columns or ()
         if self.jsonl is not None and any(isinstance(column, int) for column in columns):
             messages.append("columns: the keys of jsonl are text")

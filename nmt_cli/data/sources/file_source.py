@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nmt_cli.data.sources.bad_rows import BadRows
 from nmt_cli.data.sources.base import Languages, MissingTextError, ParallelText, RawPair, TextSource
@@ -12,6 +13,9 @@ from nmt_cli.data.sources.files import NO_SUCH_FILE, expand_user, find_file, rea
 from nmt_cli.data.sources.rows import pair_lines, read_jsonl, read_tsv
 from nmt_cli.data.sources.tmx import read_tmx
 from nmt_cli.errors import DataError
+
+if TYPE_CHECKING:
+    from nmt_cli.data.sources.scores import ScoreCut
 
 
 @dataclass(frozen=True)
@@ -29,20 +33,37 @@ class FileSource(TextSource):
         if missing and self.config.name is not None:
             archive = find_file(root / expand_user(self.config.name))
             if archive is not None:
-                return self._locate_in_archive(archive)
+                return self._locate_in_archive(archive, root)
         if missing:
             raise MissingTextError(f"no file {' and '.join(missing)} ({NO_SUCH_FILE})")
         files = tuple(path for path in paths if path is not None)
-        return ParallelText(names[0], files, lambda bad_rows: self._read(files, bad_rows))
+        cut = self._score_cut(root)
+        score_files = () if cut is None else cut.paths
+        return ParallelText(names[0], (*files, *score_files), lambda bad_rows: self._read(files, bad_rows), scores=cut)
 
-    def _locate_in_archive(self, archive: Path) -> ParallelText:
+    def _score_cut(self, root: Path) -> "ScoreCut | None":
+        """What cuts the text by its scores; MissingTextError if a file of them is missing."""
+        from nmt_cli.data.sources.scores import ScoreCut
+
+        config = self.config
+        if config.scores is None:
+            return None
+        names = (config.scores,) if isinstance(config.scores, str) else config.scores
+        paths = [find_file(root / expand_user(name)) for name in names]
+        if missing := [name for name, path in zip(names, paths, strict=True) if path is None]:
+            raise MissingTextError(f"no file {' and '.join(missing)} (scores)")
+        return ScoreCut(tuple(path for path in paths if path is not None), config.min_score, config.keep_share)
+
+    def _locate_in_archive(self, archive: Path, root: Path) -> ParallelText:
         names = text_members(archive)
         source, target = (_member_in(names, language, archive) for language in self.languages)
         labels = f"{archive}/{source}", f"{archive}/{target}"
+        cut = self._score_cut(root)
         return ParallelText(
             str(self.config.name),
-            (archive,),
+            (archive, *(() if cut is None else cut.paths)),
             lambda _: pair_lines(read_lines(archive, source), read_lines(archive, target), labels),
+            scores=cut,
         )
 
     def _file_names(self) -> list[str]:

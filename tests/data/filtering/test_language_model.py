@@ -43,9 +43,9 @@ def model(sides: tuple[list[str], list[str], list[str]]) -> LanguageModel:
 
 def test_each_side_fits_and_other_languages_do_not(model: LanguageModel, sides: tuple[list[str], ...]) -> None:
     for side in (0, 1):
-        assert np.mean(model.misfits(sides[side], side) > THRESHOLD) < 0.001
+        assert np.mean(model.judge(sides[side], side)[0] > THRESHOLD) < 0.001
         for other in {0, 1, 2} - {side}:
-            assert np.mean(model.misfits(sides[other], side) > THRESHOLD) > 0.98
+            assert np.mean(model.judge(sides[other], side)[0] > THRESHOLD) > 0.98
 
 
 @pytest.mark.parametrize("share", [0.05, 0.1])
@@ -59,7 +59,7 @@ def test_noise_is_not_learned(share: float, sides: tuple[list[str], ...]) -> Non
     targets[untranslated] = first[untranslated][::-1]
     model = LanguageModel.fit(LANGUAGES, sources, targets)
     assert model is not None
-    misfits = np.maximum(model.misfits(sources, 0), model.misfits(targets, 1))
+    misfits = np.maximum(model.judge(sources, 0)[0], model.judge(targets, 1)[0])
     for noise in (swapped, foreign, untranslated):
         assert np.mean(misfits[noise] > THRESHOLD) > 0.98
     assert np.mean(misfits[3 * width :] > THRESHOLD) < 0.002
@@ -76,8 +76,8 @@ def test_it_abstains_where_nobody_can_say(sides: tuple[list[str], ...]) -> None:
 
 
 def test_short_texts_are_not_judged(model: LanguageModel, sides: tuple[list[str], ...]) -> None:
-    assert model.misfits(["", "12 34!", sides[1][0][:7]], 0).tolist() == [0, 0, 0]
-    assert model.misfits([sides[1][0]], 0)[0] > THRESHOLD
+    assert model.judge(["", "12 34!", sides[1][0][:7]], 0)[0].tolist() == [0, 0, 0]
+    assert model.judge([sides[1][0]], 0)[0][0] > THRESHOLD
 
 
 def test_a_text_is_identified_with_a_probability(model: LanguageModel, sides: tuple[list[str], ...]) -> None:
@@ -95,7 +95,7 @@ def test_what_is_stored_judges_the_same(model: LanguageModel, sides: tuple[list[
     restored = LanguageModel.from_record(json.loads(text))
     assert restored.languages == LANGUAGES
     for side in (0, 1):
-        assert restored.misfits(sides[side], side) == pytest.approx(model.misfits(sides[side], side), abs=0.5)
+        assert restored.judge(sides[side], side)[0] == pytest.approx(model.judge(sides[side], side)[0], abs=0.5)
 
 
 @pytest.mark.parametrize("damage", [{"order": 3}, {"own": []}, {"counts": ["", ""]}, {"counts": ["eJwDAAAAAAE=", "!"]}])

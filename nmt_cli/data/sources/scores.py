@@ -1,0 +1,67 @@
+"""Pairs cut by scores that a model gave them, as `nmt rescore` prints them.
+
+With scores of both directions, a pair has its dual conditional cross-entropy (Junczys-Dowmunt 2018, equation 2),
+negated so that more is better: of the cross-entropies a and b per token, -(|a - b| + (a + b) / 2).
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nmt_cli.data.sources.files import read_lines
+from nmt_cli.errors import DataError
+
+
+@dataclass(frozen=True)
+class ScoreCut:
+    """Which pairs of a text are kept by their scores."""
+
+    paths: tuple[Path, ...]
+    min_score: float | None = None
+    keep_share: float | None = None
+
+    def keeps(self, line_number: int) -> bool:
+        """Whether the pair on this line, counted from 1, is kept; DataError where it has no score."""
+        if line_number > len(self._mask):
+            names = " and ".join(map(str, self.paths))
+            raise DataError(f"{names}: {len(self._mask):,} scores, but the text has more lines: one for each is needed")
+        return bool(self._mask[line_number - 1])
+
+    @cached_property
+    def _mask(self) -> NDArray[np.bool_]:
+        scores = self.scores()
+        keep = np.isfinite(scores)
+        if self.min_score is not None:
+            keep &= scores >= self.min_score
+        if self.keep_share is not None and len(scores):
+            rank = max(0, len(scores) - round(self.keep_share * len(scores)))
+            keep &= scores >= np.sort(scores)[min(rank, len(scores) - 1)]
+        return keep
+
+    def scores(self) -> NDArray[np.float64]:
+        """The score of each line; DataError where a file is damaged, or they have different numbers of lines."""
+        columns = [_read_column(path) for path in self.paths]
+        if len({len(column) for column in columns}) > 1:
+            counts = " and ".join(f"{path} {len(column):,}" for path, column in zip(self.paths, columns, strict=True))
+            raise DataError(f"scores of both directions need as many lines: {counts}")
+        if len(columns) == 1:
+            return columns[0]
+        with np.errstate(invalid="ignore"):  # of -inf
+            first, second = -columns[0], -columns[1]
+            scores: NDArray[np.float64] = -(np.abs(first - second) + (first + second) / 2)
+        return np.where(np.isnan(scores), -np.inf, scores)
+
+
+def _read_column(path: Path) -> NDArray[np.float64]:
+    """One number per line, or the second of several columns: of nmt rescore, the log-probability per token."""
+    scores = []
+    for number, line in enumerate(read_lines(path), 1):
+        columns = line.split(b"\t")
+        try:
+            scores.append(float(columns[min(1, len(columns) - 1)]))
+        except ValueError:
+            raise DataError(f"{path}: line {number}: no score: {line.decode(errors='replace')[:50]}") from None
+    return np.array(scores, np.float64)

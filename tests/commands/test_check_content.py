@@ -1,0 +1,137 @@
+"""nmt check of noisy text: what it finds, reports and recommends, and that the recommended keys help."""
+
+import json
+import random
+import re
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.filtering import CLEAN, Corpus, add_noise
+from nmt_cli.commands.check import Finding, check
+from nmt_cli.data.filtering.rules import RULES
+from nmt_cli.data.sources.quickstart import read_quickstart
+from nmt_cli.reporting import Reporter
+from nmt_cli.yaml12 import write_yaml
+from tests.conftest import TINY_MODELS, Call, in_float32
+
+PAIRS = 2600
+
+
+def write_corpus(folder: Path, name: str, pairs: list[tuple[str, str]]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for side, language in enumerate(("en", "de")):
+        (folder / f"{name}.{language}").write_text("".join(pair[side] + "\n" for pair in pairs), encoding="utf-8")
+
+
+def quickstart_pairs(count: int) -> list[tuple[str, str]]:
+    return [(pair.source.decode(), pair.target.decode()) for pair in islice(read_quickstart("train"), count)]
+
+
+def write_recipe(folder: Path, **corpus: Any) -> Path:
+    content = {
+        "name": "noisy",
+        "corpus": {"source": "en", "target": "de", "train": "train", "dev": "dev", "test": "dev", **corpus},
+        "tokenizer": {"vocab_size": 500},
+        "model": TINY_MODELS["transformer"],
+        "training": {"updates": 4, "validate_every": 2, "tokens_per_batch": 512, "warmup_updates": 2},
+    }
+    path = folder / "noisy.yaml"
+    path.write_text(write_yaml(in_float32(content)), encoding="utf-8")
+    return path
+
+
+def checked(recipe: Path, report: Path | None = None) -> list[Finding]:
+    return check(recipe, [], None, Reporter(quiet=True), "cpu", report)
+
+
+@pytest.fixture(scope="module")
+def noisy(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    """A folder with a noisy corpus and its clean development text, and the kind of each training pair."""
+    folder = tmp_path_factory.mktemp("noisy")
+    clean = quickstart_pairs(PAIRS + 50)
+    numbered = [(f"{source[:-1]} in {1900 + i % 90}.", f"{target[:-1]} im Jahr {1900 + i % 90}.")
+                if i % 5 == 0 else (source, target) for i, (source, target) in enumerate(clean[:PAIRS])]  # fmt: skip
+    pairs, kinds = add_noise(Corpus(numbered, []), 0.03, 1)
+    write_corpus(folder, "train", pairs)
+    write_corpus(folder, "dev", clean[PAIRS:])
+    return folder, kinds
+
+
+@pytest.mark.slow
+def test_keys_that_are_pasted_once_take_the_noise_out_and_a_model_trains_to_a_score(
+    noisy: tuple[Path, list[str]], nmt: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, kinds = noisy
+    monkeypatch.chdir(folder)
+    recipe = write_recipe(folder)
+    recommended = [finding for finding in checked(recipe) if finding.about == "corpus.filters"]
+    pasted = re.search(r"filters: \{.*\}$", recommended[0].text)
+    assert len(recommended) == 1 and pasted is not None
+    assert "numbers: 1" in pasted[0] and "length: 4.0" in pasted[0]
+    recipe.write_text(recipe.read_text().replace("corpus:\n", f"corpus:\n  {pasted[0]}\n"))
+    assert not [finding for finding in checked(recipe) if finding.about == "corpus.filters"]
+    code, _, err = nmt("train", recipe, "--out", "run", "--device", "cpu")
+    assert code == 0, err
+    assert json.loads((folder / "run/result.json").read_text())
+    assert (folder / "run/languages.json").is_file()
+    (manifest_path,) = (folder / "prepared").glob("*/manifest.json")
+    manifest = json.loads(manifest_path.read_text())
+    noise = sum(kind != CLEAN for kind in kinds)
+    content = {rule.name for rule in RULES} | {"length ratio"}
+    dropped = sum(stats["count"] for name, stats in manifest["filters"].items() if name in content)
+    assert 0.98 * noise < dropped < noise + 0.01 * PAIRS
+
+
+def test_each_kind_is_found_with_its_share_examples_and_key(noisy: tuple[Path, list[str]], tmp_path: Path) -> None:
+    folder, kinds = noisy
+    report = tmp_path / "report.tsv"
+    findings = {finding.key: finding for finding in checked(write_recipe(folder), report) if finding.key}
+    expected = ("copies", "swapped", "language", "mojibake", "entities", "markup", "length", "numbers")
+    for name in expected:
+        finding = findings[f"corpus.filters.{name}"]
+        assert finding.count is not None and finding.share == finding.count / PAIRS > 0.02
+        assert len(re.findall(r"train\.en:\d+: ", finding.text)) == 3
+        assert f"corpus.filters.{name}: " in finding.text
+    assert findings["corpus.filters.numbers"].level == findings["corpus.filters.length"].level == "warning"
+    header, *rows = [line.split("\t") for line in report.read_text("utf-8").splitlines()]
+    assert header == ["file", "line", "finding", "key", "text"] and {len(row) for row in rows} == {5}
+    copied = {int(row[1]) for row in rows if row[3] == "corpus.filters.copies"}
+    assert len(copied) == findings["corpus.filters.copies"].count
+    assert {kinds[line - 1] for line in copied} == {"target is the source"}
+
+
+def test_clean_text_gets_no_recommendation(tmp_path: Path) -> None:
+    pairs = quickstart_pairs(PAIRS + 50)
+    write_corpus(tmp_path, "train", pairs[:PAIRS])
+    write_corpus(tmp_path, "dev", pairs[PAIRS:])
+    findings = checked(write_recipe(tmp_path))
+    assert [finding for finding in findings if finding.about == "corpus.filters"] == []
+    assert [finding for finding in findings if finding.key and finding.level == "warning"] == []
+
+
+def test_what_is_wrong_with_whole_files_is_said(tmp_path: Path) -> None:
+    pairs = quickstart_pairs(400)
+    write_corpus(tmp_path, "train", [pair[::-1] for pair in pairs[:300]])
+    write_corpus(tmp_path, "dev", pairs[300:])
+    text = "\n".join(finding.text for finding in checked(write_recipe(tmp_path)))
+    assert "the source does not look like en: " in text and "the target does not look like de: " in text
+    one_file = [{"source": "dev.en", "target": "dev.en"}]
+    text = "\n".join(finding.text for finding in checked(write_recipe(tmp_path, train=one_file)))
+    assert "dev.en: the same file is source and target" in text
+
+
+def test_shifted_lines_and_several_targets_are_said(tmp_path: Path) -> None:
+    pairs = quickstart_pairs(700)
+    sources, targets = map(list, zip(*pairs[:600], strict=True))
+    del targets[300]
+    again = random.Random(1).sample(range(200), 5)
+    shifted = [*((pairs[i][0], pairs[i + 1][1]) for i in again), *zip(sources[:-1], targets, strict=True)]
+    write_corpus(tmp_path, "train", shifted)
+    write_corpus(tmp_path, "dev", pairs[600:])
+    findings = checked(write_recipe(tmp_path))
+    (stretch,) = (finding for finding in findings if finding.key == "corpus.filters.shifted")
+    assert stretch.count is not None and 250 <= stretch.count <= 360
+    assert any("5 of the 604 pairs (0.83%) have the source of another pair" in finding.text for finding in findings)

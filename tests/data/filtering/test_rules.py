@@ -1,0 +1,205 @@
+"""Each rule of content: what breaks it, what does not, and what the filters of a recipe make of it."""
+
+import json
+import random
+from typing import Any
+
+import pytest
+
+from nmt_cli.data.cleaning import NO_PROFILE, CorpusCleaner, measure_corpus
+from nmt_cli.data.config import CorpusConfig
+from nmt_cli.data.filtering.config import NO_FILTERS, FilterConfig
+from nmt_cli.data.filtering.corpus_profile import (
+    MIN_PAIRS,
+    CorpusProfile,
+    EvenSample,
+    LengthRatio,
+    Scripts,
+    load_language_model,
+)
+from nmt_cli.data.filtering.rules import RULES, Pair, PairRules, every_filter
+from nmt_cli.data.filtering.said_language import unlike_said
+from nmt_cli.data.filtering.shifts import WINDOW
+from nmt_cli.data.sources.base import RawPair
+from nmt_cli.errors import DataError
+from tests.data.filtering.test_language_model import speaker
+
+ROWS: list[tuple[str, str, str]] = [
+    # the rules that a pair breaks, source, target
+    ("copies", "The weather was fine that day.", "the weather was fine that day"),
+    ("", "Hotel Adlon", "Hotel Adlon"),
+    ("", "It is fine weather, isn't it?", "Es ist schönes Wetter, nicht wahr?"),
+    ("mojibake", "He is tired.", "Er ist mÃ¼de."),
+    ("mojibake", "It costs 5 euros.", "Es kostet 5 â‚¬."),
+    ("mojibake", "A quotation", "â€žEin Zitatâ€œ"),
+    ("mojibake", "Hello", "Ð¿Ñ€Ð¸Ð²ÐµÑ‚"),
+    ("mojibake", "He is tired.", "Er ist m\ufffdde."),
+    ("", "A bank with a view", "Uma mãe não vê ÓRGÃO, NÃO «É» à São João"),
+    ("", "The café", "« CAFÉ » à Łódź, naïve façade — “œuvre”, Ångström, Âge d’or"),
+    ("entities", "Tea & coffee", "Tee &amp; Kaffee"),
+    ("entities", "He is tired.", "Er ist m&uuml;de &#8211; oder?"),
+    ("", "R&D; and A&B", "F&E; und A&B"),
+    ("markup", "bold text", "<b>fetter</b> Text"),
+    ("markup", "a line<br>", "eine Zeile"),
+    ("", "a <b>bold</b> line", "eine <b>fette</b> Zeile"),
+    ("", "1 < 2 and a <placeholder>", "1 < 2 und ein <Platzhalter>"),
+    ("controls", "a bell\x07 rings", "eine Glocke läutet"),
+    ("", "a\tb", "a\u00a0b"),
+    ("numbers", "5 men and 3 dogs", "6 Männer und 3 Hunde"),
+    ("", "5 men", "fünf Männer"),
+    ("", "1,234.5 metres", "1.234,5 Meter"),
+    ("", "two men at 10", "10 Uhr"),
+    ("addresses", "see https://example.org/a", "siehe dort"),
+    ("addresses", "write to a@example.org", "schreib an b@example.org"),
+    ("", "see https://example.org/a.", "siehe https://example.org/a"),
+    ("brackets", "a list (short", "eine Liste"),
+    ("", "（a） [b]", "(a) [b]"),
+]
+
+
+def names(source: str, target: str, profile: CorpusProfile = NO_PROFILE) -> str:
+    rules = PairRules(every_filter(None), profile)
+    return " ".join(rules.problems([Pair(source, target, source, target)])[0])
+
+
+@pytest.mark.parametrize(("expected", "source", "target"), ROWS)
+def test_a_pair_breaks_these_rules_and_no_others(expected: str, source: str, target: str) -> None:
+    assert names(source, target) == expected
+    assert names(target, source) == expected
+
+
+def test_every_key_has_a_rule_and_a_recommended_value_that_the_recipe_takes() -> None:
+    assert {rule.name for rule in RULES} == FilterConfig.model_fields.keys()
+    for rule in RULES:
+        section = FilterConfig.model_validate_json(json.dumps({rule.name: rule.recommended}))
+        assert getattr(section, rule.name) == rule.recommended
+        default = FilterConfig.model_fields[rule.name].default
+        assert default in (None, rule.recommended)
+    assert set(NO_FILTERS.model_dump().values()) == {None}
+
+
+def test_escapes_of_tokenised_text_are_no_entities() -> None:
+    tokenized = CorpusProfile(is_tokenized=True)
+    assert names("it &apos;s late .", "es ist spät .", tokenized) == ""
+    assert names("it &apos;s late .", "es ist sp&auml;t .", tokenized) == "entities"
+
+
+def test_a_script_that_a_side_hardly_has_is_foreign() -> None:
+    russian, english = "Привет, как дела сегодня", "Hello, how are you today"
+    profile = CorpusProfile(scripts=Scripts.of([(english, russian)] * 40 + [(russian, english)]))
+    assert names(english, russian, profile) == ""
+    assert names(russian, russian, profile) == "copies script"
+    assert names("Sony TV", "телевизор Sony TV", profile) == ""
+    assert names(english, "Hello there", profile) == "script"
+    japanese = CorpusProfile(scripts=Scripts.of([(english, "これは日本語の文章です")]))
+    assert names(english, "コーヒーショップ", japanese) == ""
+
+
+def lines(count: int) -> list[tuple[str, str]]:
+    """Pairs whose lengths agree, as those of a translation do."""
+    source, target = speaker(1, "aeioubdfgklm"), speaker(2, "aeiounprstvz")
+    return [(" ".join(source() for _ in range(1 + i % 3)) + ".",
+             " ".join(target() for _ in range(1 + i % 3)) + ".") for i in range(count)]  # fmt: skip
+
+
+def test_length_is_judged_by_what_is_usual_and_by_the_missing_end() -> None:
+    pairs = [("a" * n + ".", "b" * (2 * n + n % 7) + ".") for n in [*range(20, 120)] * 30]
+    ratio = LengthRatio.fit(pairs)
+    kept, cut, cut_with_end = ratio.distances(
+        ["a" * 60 + "."] * 3, ["b" * 122 + ".", "b" * 41, "b" * 40 + "."]
+    ).tolist()
+    assert kept < 2 < 4 < cut_with_end and cut == pytest.approx(cut_with_end + 2, abs=0.5)
+    without_ends = LengthRatio.fit([(source, target[:-1]) for source, target in pairs])
+    assert not without_ends.ends_count
+
+
+@pytest.mark.parametrize("offset", [-2, 1])
+def test_a_stretch_of_shifted_lines_is_dropped_and_its_neighbours_are_not(offset: int) -> None:
+    draw = random.Random(1)
+    long = [draw.randint(10, 120) for _ in range(10 * WINDOW)]
+    sources = ["a" * n for n in long]
+    targets = ["b" * (n + draw.randint(0, 9)) for n in long]
+    middle = slice(4 * WINDOW, 7 * WINDOW)
+    shifted = targets[4 * WINDOW + offset : 7 * WINDOW + offset]
+    targets[middle] = shifted
+    problems = PairRules(FilterConfig(), CorpusProfile()).problems(
+        [Pair(s, t, s, t) for s, t in zip(sources, targets, strict=True)]
+    )
+    dropped = [index for index, found in enumerate(problems) if found == ["shifted"]]
+    assert len({*range(middle.start, middle.stop)} - {*dropped}) < 0.05 * 3 * WINDOW
+    assert len({*dropped} - {*range(middle.start, middle.stop)}) <= 2 * WINDOW // 2
+
+
+def test_no_stretch_is_shifted_where_lengths_say_nothing() -> None:
+    same = [Pair("aaaa", "bbbb", "aaaa", "bbbb")] * (3 * WINDOW)
+    assert PairRules(FilterConfig(), CorpusProfile()).problems(same) == [[]] * (3 * WINDOW)
+
+
+def config(**options: Any) -> CorpusConfig:
+    return CorpusConfig.model_validate_json(json.dumps({"source": "xx", "target": "yy", **options}))
+
+
+def raw(pairs: list[tuple[str, str]]) -> list[RawPair]:
+    return [RawPair(source.encode(), target.encode(), number) for number, (source, target) in enumerate(pairs, 1)]
+
+
+def test_the_cleaner_drops_by_what_the_corpus_teaches(tmp_path: Any) -> None:
+    pairs = lines(MIN_PAIRS + 500)
+    for index in range(0, 1000, 20):
+        source, target = pairs[index]
+        pairs[index], pairs[index + 1] = (target, source), (source, pairs[1000 + index][0])
+    corpus = config()
+    profile = measure_corpus([raw(pairs)], corpus)
+    cleaner = CorpusCleaner(corpus, profile=profile)
+    kept = list(cleaner.clean(raw(pairs), "train.xx"))
+    dropped = {name: stats.count for name, stats in cleaner.report.items() if stats.count}
+    assert dropped["swapped"] >= 49 and dropped["language"] >= 49
+    assert len(pairs) - len(kept) <= 105
+    assert cleaner.report["swapped"].examples[0].startswith("train.xx:1: ")
+    off = config(filters=None)
+    assert len(list(CorpusCleaner(off, profile=profile).clean(raw(pairs), "train.xx"))) == len(pairs)
+    profile.save(tmp_path)
+    model = load_language_model(tmp_path)
+    assert model is not None and model.identify(pairs[-1][0])[0] == "xx"
+    (tmp_path / "languages.json").write_text("{}")
+    with pytest.raises(DataError, match=r"languages.json: damaged"):
+        load_language_model(tmp_path)
+
+
+def test_an_audit_drops_the_same_and_says_more() -> None:
+    pairs = [("5 men (old)", "6 Männer"), ("Fine.", "Sch&ouml;n."), ("a", "b"), ("a", "c"), ("a", "b"), ("", "x")]
+    plain, audit = CorpusCleaner(config()), CorpusCleaner(config(), audit=True)
+    assert list(plain.clean(raw(pairs), "t")) == list(audit.clean(raw(pairs), "t"))
+    assert plain.report == audit.report and plain.problems == []
+    assert sorted((problem.line_number, problem.name) for problem in audit.problems) == [
+        (1, "brackets"), (1, "numbers"), (2, "entities"), (4, "source with another target"), (5, "duplicate"),
+        (6, "empty"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("count", [0, 5, 19, 20, 21, 1000, 12345])
+def test_a_sample_is_evenly_spaced_and_neither_small_nor_large(count: int) -> None:
+    sample = EvenSample(10)
+    sample.add_from(range(count // 3))
+    sample.add_from(range(count // 3, count))
+    gaps = {second - first for first, second in zip(sample.items, sample.items[1:], strict=False)}
+    assert len(gaps) <= 1 and min(count, 10) <= len(sample.items) <= 20
+    assert sample.items[:1] == [0][:count]
+
+
+ENGLISH = ["The man is with the woman in the house, and they are at the table."] * 30
+GERMAN = ["Der Mann ist mit der Frau in dem Haus, und sie sind an dem Tisch."] * 30
+RUSSIAN = ["Мужчина с женщиной в доме, и они за столом."] * 40
+
+
+@pytest.mark.parametrize(
+    ("texts", "language", "reason"),
+    [
+        (ENGLISH, "en", None), (GERMAN, "de", None), (RUSSIAN, "ru", None), (ENGLISH, "en-GB", None),
+        (ENGLISH, "de", "common in en"), (GERMAN, "en", "common in de"), (RUSSIAN, "en", "CYRILLIC, not LATIN"),
+        (ENGLISH, "ru", "LATIN, not CYRILLIC"), (ENGLISH, "xx", None), (GERMAN[:3], "en", None), ([], "en", None),
+    ],
+)  # fmt: skip
+def test_a_language_other_than_said_is_noticed(texts: list[str], language: str, reason: str | None) -> None:
+    said = unlike_said(texts, language)
+    assert said is None if reason is None else said is not None and reason in said

@@ -1,0 +1,96 @@
+"""Training text cut by scores: of one direction or two, by a threshold or a share."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nmt_cli.data.cleaning import CorpusCleaner
+from nmt_cli.data.config import CorpusConfig
+from nmt_cli.data.sources.bad_rows import BadRows
+from nmt_cli.data.sources.base import MissingTextError
+from nmt_cli.data.sources.corpus import find_corpus
+from nmt_cli.errors import DataError
+
+
+def config(**entry: Any) -> CorpusConfig:
+    return CorpusConfig.model_validate_json(json.dumps({"source": "en", "target": "de", "train": [entry]}))
+
+
+def kept(folder: Path, **entry: Any) -> tuple[list[str], list[str]]:
+    """The sources that are kept, and the examples of those that are cut."""
+    corpus = config(name="train", **entry)
+    (text,) = find_corpus(corpus, [folder]).train
+    cleaner = CorpusCleaner(corpus)
+    pairs = list(cleaner.clean(text.read(BadRows(0.0)), text.label, None, text.scores))
+    return [source for source, _ in pairs], cleaner.report["low score"].examples
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for side in ("en", "de"):
+        (tmp_path / f"train.{side}").write_text("".join(f"{letter} {side}\n" for letter in "abcde"))
+    (tmp_path / "plain.txt").write_text("-1\n-5\n-2\n-inf\n-3\n")
+    columns = [(-10.0, -1.0), (-10.0, -1.0), (-20.0, -2.0), (-30.0, -3.0), (-math.inf, -math.inf)]
+    (tmp_path / "rescored.tsv").write_text("".join(f"{total}\t{mean}\t5\t10\n" for total, mean in columns))
+    (tmp_path / "back.tsv").write_text("".join(f"-9\t{mean}\t5\t10\n" for mean in (-1.5, -4, -2, -3, -math.inf)))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [
+        ({"scores": "plain.txt", "min_score": -2}, "ac"),
+        ({"scores": "plain.txt", "min_score": -99}, "abce"),
+        ({"scores": "plain.txt", "keep_share": 0.4}, "ac"),
+        ({"scores": "plain.txt", "keep_share": 1}, "abce"),
+        ({"scores": "plain.txt", "keep_share": 0.6, "min_score": -2}, "ac"),
+        ({"scores": "rescored.tsv", "min_score": -2.5}, "abc"),
+        # 0.5 + 1.25, 3 + 2.5, 0 + 2, 0 + 3
+        ({"scores": ["rescored.tsv", "back.tsv"], "min_score": -2}, "ac"),
+        ({"scores": ["rescored.tsv", "back.tsv"], "keep_share": 0.6}, "acd"),
+    ],
+)
+def test_pairs_with_the_best_scores_are_kept(folder: Path, entry: dict[str, Any], expected: str) -> None:
+    sources, cut = kept(folder, **entry)
+    assert sources == [f"{letter} en" for letter in expected]
+    assert cut == [
+        f"train.en:{'abcde'.index(letter) + 1}: {letter} en ||| {letter} de"
+        for letter in "abcde"
+        if letter not in expected
+    ]
+
+
+def test_scores_are_an_input_of_the_data(folder: Path) -> None:
+    corpus = find_corpus(config(name="train", scores="plain.txt", min_score=-2), [folder])
+    assert folder / "plain.txt" in corpus.files()
+
+
+def test_scores_that_do_not_fit_are_refused(folder: Path) -> None:
+    (folder / "short.txt").write_text("-1\n")
+    (folder / "words.txt").write_text("-1\nhigh\n")
+    for name, message in (("short.txt", "1 scores, but the text has more lines"), ("words.txt", "line 2: no score")):
+        with pytest.raises(DataError, match=message):
+            kept(folder, scores=name, min_score=-2)
+    with pytest.raises(DataError, match="need as many lines"):
+        kept(folder, scores=["plain.txt", "short.txt"], min_score=-2)
+    with pytest.raises(MissingTextError, match=r"no file none\.txt"):
+        kept(folder, scores="none.txt", min_score=-2)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"train": [{"name": "a", "scores": "s"}]},
+        {"train": [{"name": "a", "keep_share": 0.5}]},
+        {"train": [{"tmx": "a", "scores": "s", "keep_share": 0.5}]},
+        {"train": [{"name": "hf:a", "scores": "s", "keep_share": 0.5}]},
+        {"train": [{"name": "a", "scores": "s", "keep_share": 0.5}], "concatenate": 2, "dev": "d"},
+        {"dev": {"name": "a", "scores": "s", "keep_share": 0.5}},
+    ],
+)
+def test_keys_that_do_not_go_together_are_errors(options: dict[str, Any]) -> None:
+    section = CorpusConfig.model_validate_json(json.dumps({"source": "en", "target": "de", **options}))
+    assert any("scores" in message for message in section.errors())
