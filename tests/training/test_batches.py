@@ -117,6 +117,8 @@ def test_what_is_read_ahead_is_the_same_and_says_where_the_stream_stands_after_i
         assert pairs_of(read) == pairs_of(expected)
         assert read.batch_indices == expected.batch_indices
         assert read.position == BatchIndex(alone.epoch, alone.next_batch)
+    for future in prefetcher._pending:
+        future.result()
     assert alone.epoch == 2 and (ahead.epoch, ahead.next_batch) > (alone.epoch, alone.next_batch)
     prefetcher.clear()
     ahead.seek(alone.epoch, alone.next_batch, 4)
