@@ -2,6 +2,7 @@
 
     python -m benchmarks.filtering CORPUS.en CORPUS.de [--foreign TEXT] [--share 0.03]
     python -m benchmarks.filtering quickstart --foreign TEXT
+    python -m benchmarks.filtering CORPUS.en CORPUS.de --run RUN --share 0.1
 
 adds each kind of noise to a share of the pairs (drawn by --seed), in place of the clean ones, cleans them as `nmt
 prepare` does with all filters on, and prints a Markdown table. The files may be compressed. --foreign is text in a
@@ -17,8 +18,10 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
+from nmt_cli.commands.rescore import rescore
 from nmt_cli.data.cleaning import PAIRS_PER_BLOCK, PairFilter, measure_corpus
 from nmt_cli.data.config import CorpusConfig
 from nmt_cli.data.filtering.config import FilterConfig
@@ -26,6 +29,7 @@ from nmt_cli.data.filtering.rules import RULES, every_filter
 from nmt_cli.data.sources.base import RawPair
 from nmt_cli.data.sources.compression import open_decompressed
 from nmt_cli.data.sources.quickstart import read_quickstart
+from nmt_cli.data.sources.scores import ScoreCut
 
 CLEAN = "clean"
 Pair = tuple[str, str]
@@ -206,6 +210,32 @@ def report(corpus: Corpus, share: float, seed: int, languages: Sequence[str]) ->
     return lines
 
 
+def shifted_report(corpus: Corpus, share: float, seed: int, languages: Sequence[str], run: Path) -> list[str]:
+    """A table of what scores of a run leave of pairs with the target of the next line."""
+    pairs, kind_of = add_noise(corpus, share, seed, (SHIFTED,))
+    rotation = len(pairs) // 3
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        paths = [folder / f"text.{language}" for language in languages]
+        for side, path in enumerate(paths):
+            path.write_text("".join(pair[side] + "\n" for pair in pairs), encoding="utf-8")
+        lines = paths[0].read_text("utf-8").splitlines(keepends=True)
+        (folder / "other").write_text("".join(lines[rotation:] + lines[:rotation]), encoding="utf-8")
+        for source, out in ((paths[0], "forward"), (folder / "other", "baseline")):
+            text = "".join(scored.text + "\n" for scored in rescore([run], source, paths[1], []))
+            (folder / out).write_text(text)
+        table = ["| keep_share | shifted pairs out | clean pairs lost |", "|---|---|---|"]
+        for kept_percent in (94, 93, 92, 91, 90, 88, 85):
+            cut = ScoreCut((folder / "forward",), None, kept_percent / 100, folder / "baseline")
+            lost = [not cut.keeps(number) for number in range(1, len(pairs) + 1)]
+            by_kind = {
+                kind: [flag for flag, k in zip(lost, kind_of, strict=True) if k == kind] for kind in set(kind_of)
+            }
+            shares = {kind: sum(flags) / len(flags) for kind, flags in by_kind.items()}
+            table.append(f"| {kept_percent / 100} | {shares[SHIFTED]:.1%} | {shares[CLEAN]:.2%} |")
+    return table
+
+
 def read_lines(path: Path) -> list[str]:
     with open_decompressed(path) as file:
         return file.read().decode().removesuffix("\n").split("\n")
@@ -229,6 +259,7 @@ def main() -> None:
     parser.add_argument("--share", type=float, default=0.03, help="of the pairs, for each kind of noise")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--languages", nargs=2, default=("en", "de"))
+    parser.add_argument("--run", type=Path, help="a run whose scores are to tell shifted pairs")
     parser.add_argument("--write", type=Path, metavar="DIR", help="write the corpora here")
     arguments = parser.parse_args()
     if arguments.corpus == ["quickstart"]:
@@ -237,6 +268,9 @@ def main() -> None:
         pairs = list(zip(*(read_lines(Path(path)) for path in arguments.corpus), strict=True))
     foreign = read_lines(arguments.foreign) if arguments.foreign else []
     corpus = Corpus([(source.strip(), target.strip()) for source, target in pairs], [text.strip() for text in foreign])
+    if arguments.run:
+        print("\n".join(shifted_report(corpus, arguments.share, arguments.seed, arguments.languages, arguments.run)))
+        return
     print("\n".join(report(corpus, arguments.share, arguments.seed, arguments.languages)))
     if arguments.write:
         noisy, _ = add_noise(corpus, arguments.share, arguments.seed)

@@ -8,7 +8,7 @@ from nmt_cli.config import Section
 
 FORMATS = ("tsv", "jsonl", "tmx")
 KEY_FORMATS = {"columns": ("tsv", "jsonl"), "header": ("tsv",), "quotes": ("tsv",), "inline": ("tmx",)}
-SCORE_KEYS = ("scores", "min_score", "keep_share")
+SCORE_KEYS = ("scores", "min_score", "keep_share", "baseline")
 LATER_KEYS = ("tmx", *KEY_FORMATS, *SCORE_KEYS)  # added later, left out of what is written where they say nothing
 
 
@@ -40,6 +40,8 @@ class ParallelTextConfig(Section):
     scores: str | tuple[str, str] | None = None
     """File with a score per line of the text, as `nmt rescore` prints it, or two files, of both directions, of which
     the dual conditional cross-entropy is taken, negated. For training text."""
+    baseline: str | None = None
+    """File with scores of the same targets with the sources of other pairs, which are taken off `scores`."""
     min_score: float | None = None
     """Drop pairs with a lower score."""
     keep_share: float | None = Field(default=None, gt=0, le=1)
@@ -67,7 +69,7 @@ class ParallelTextConfig(Section):
             if not set(formats) & set(KEY_FORMATS[key])
         ]
         said_keys = self.non_default(*SCORE_KEYS)
-        if said_keys and ("scores" not in said_keys or len(said_keys) == 1):
+        if said_keys and ("scores" not in said_keys or not {"min_score", "keep_share"} & {*said_keys}):
             messages.append("scores: goes together with min_score or keep_share")
         if said_keys and (self.tmx is not None or (self.name or "").startswith(("mtdata:", "hf:"))):
             messages.append("scores: only for text in files with a line per pair")

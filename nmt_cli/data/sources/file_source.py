@@ -38,7 +38,7 @@ class FileSource(TextSource):
             raise MissingTextError(f"no file {' and '.join(missing)} ({NO_SUCH_FILE})")
         files = tuple(path for path in paths if path is not None)
         cut = self._score_cut(root)
-        score_files = () if cut is None else cut.paths
+        score_files = () if cut is None else cut.files()
         return ParallelText(names[0], (*files, *score_files), lambda bad_rows: self._read(files, bad_rows), scores=cut)
 
     def _score_cut(self, root: Path) -> "ScoreCut | None":
@@ -48,11 +48,16 @@ class FileSource(TextSource):
         config = self.config
         if config.scores is None:
             return None
-        names = (config.scores,) if isinstance(config.scores, str) else config.scores
-        paths = [find_file(root / expand_user(name)) for name in names]
-        if missing := [name for name, path in zip(names, paths, strict=True) if path is None]:
+        names = [config.scores] if isinstance(config.scores, str) else [*config.scores]
+        count = len(names)
+        names += [] if config.baseline is None else [config.baseline]
+        located = [find_file(root / expand_user(name)) for name in names]
+        paths = [path for path in located if path is not None]
+        if len(paths) < len(names):
+            missing = [name for name, path in zip(names, located, strict=True) if path is None]
             raise MissingTextError(f"no file {' and '.join(missing)} (scores)")
-        return ScoreCut(tuple(path for path in paths if path is not None), config.min_score, config.keep_share)
+        baseline = paths[count] if config.baseline is not None else None
+        return ScoreCut(tuple(paths[:count]), config.min_score, config.keep_share, baseline)
 
     def _locate_in_archive(self, archive: Path, root: Path) -> ParallelText:
         names = text_members(archive)
@@ -61,7 +66,7 @@ class FileSource(TextSource):
         cut = self._score_cut(root)
         return ParallelText(
             str(self.config.name),
-            (archive, *(() if cut is None else cut.paths)),
+            (archive, *(() if cut is None else cut.files())),
             lambda _: pair_lines(read_lines(archive, source), read_lines(archive, target), labels),
             scores=cut,
         )

@@ -1,7 +1,8 @@
 """Pairs cut by scores that a model gave them, as `nmt rescore` prints them.
 
 With scores of both directions, a pair has its dual conditional cross-entropy (Junczys-Dowmunt 2018, equation 2),
-negated so that more is better: of the cross-entropies a and b per token, -(|a - b| + (a + b) / 2).
+negated so that more is better: of the cross-entropies a and b per token, -(|a - b| + (a + b) / 2). A baseline, the
+scores of the same targets with sources of other pairs, is taken off: what is left is what the source explains.
 """
 
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from numpy.typing import NDArray
 from nmt_cli.data.sources.files import read_lines
 from nmt_cli.errors import DataError
 
+LOWEST_BASELINE = -100.0  # where a baseline could not be computed
+
 
 @dataclass(frozen=True)
 class ScoreCut:
@@ -22,11 +25,12 @@ class ScoreCut:
     paths: tuple[Path, ...]
     min_score: float | None = None
     keep_share: float | None = None
+    baseline: Path | None = None
 
     def keeps(self, line_number: int) -> bool:
         """Whether the pair on this line, counted from 1, is kept; DataError where it has no score."""
         if line_number > len(self._mask):
-            names = " and ".join(map(str, self.paths))
+            names = " and ".join(map(str, self.files()))
             raise DataError(f"{names}: {len(self._mask):,} scores, but the text has more lines: one for each is needed")
         return bool(self._mask[line_number - 1])
 
@@ -43,16 +47,23 @@ class ScoreCut:
 
     def scores(self) -> NDArray[np.float64]:
         """The score of each line; DataError where a file is damaged, or they have different numbers of lines."""
-        columns = [_read_column(path) for path in self.paths]
+        paths = self.files()
+        columns = [_read_column(path) for path in paths]
         if len({len(column) for column in columns}) > 1:
-            counts = " and ".join(f"{path} {len(column):,}" for path, column in zip(self.paths, columns, strict=True))
-            raise DataError(f"scores of both directions need as many lines: {counts}")
-        if len(columns) == 1:
-            return columns[0]
+            counts = " and ".join(f"{path} {len(column):,}" for path, column in zip(paths, columns, strict=True))
+            raise DataError(f"scores of the same text need as many lines: {counts}")
+        scores = columns[0]
         with np.errstate(invalid="ignore"):  # of -inf
-            first, second = -columns[0], -columns[1]
-            scores: NDArray[np.float64] = -(np.abs(first - second) + (first + second) / 2)
+            if len(self.paths) == 2:
+                first, second = -columns[0], -columns[1]
+                scores = -(np.abs(first - second) + (first + second) / 2)
+            if self.baseline is not None:
+                scores = scores - np.maximum(columns[-1], LOWEST_BASELINE)
         return np.where(np.isnan(scores), -np.inf, scores)
+
+    def files(self) -> tuple[Path, ...]:
+        """Every file that is read."""
+        return self.paths if self.baseline is None else (*self.paths, self.baseline)
 
 
 def _read_column(path: Path) -> NDArray[np.float64]:

@@ -32,6 +32,7 @@ def kept(folder: Path, **entry: Any) -> tuple[list[str], list[str]]:
 def folder(tmp_path: Path) -> Path:
     for side in ("en", "de"):
         (tmp_path / f"train.{side}").write_text("".join(f"{letter} {side}\n" for letter in "abcde"))
+    (tmp_path / "others.txt").write_text("-3\n-7\n-2\n-inf\n-9\n")
     (tmp_path / "plain.txt").write_text("-1\n-5\n-2\n-inf\n-3\n")
     columns = [(-10.0, -1.0), (-10.0, -1.0), (-20.0, -2.0), (-30.0, -3.0), (-math.inf, -math.inf)]
     (tmp_path / "rescored.tsv").write_text("".join(f"{total}\t{mean}\t5\t10\n" for total, mean in columns))
@@ -51,6 +52,9 @@ def folder(tmp_path: Path) -> Path:
         # 0.5 + 1.25, 3 + 2.5, 0 + 2, 0 + 3
         ({"scores": ["rescored.tsv", "back.tsv"], "min_score": -2}, "ac"),
         ({"scores": ["rescored.tsv", "back.tsv"], "keep_share": 0.6}, "acd"),
+        # -1 + 3, -5 + 7, -2 + 2, -inf, -3 + 9
+        ({"scores": "plain.txt", "baseline": "others.txt", "keep_share": 0.2}, "e"),
+        ({"scores": "plain.txt", "baseline": "others.txt", "min_score": 1}, "abe"),
     ],
 )
 def test_pairs_with_the_best_scores_are_kept(folder: Path, entry: dict[str, Any], expected: str) -> None:
@@ -77,6 +81,8 @@ def test_scores_that_do_not_fit_are_refused(folder: Path) -> None:
     with pytest.raises(DataError, match="need as many lines"):
         kept(folder, scores=["plain.txt", "short.txt"], min_score=-2)
     with pytest.raises(MissingTextError, match=r"no file none\.txt"):
+        kept(folder, scores="plain.txt", baseline="none.txt", min_score=-2)
+    with pytest.raises(MissingTextError, match=r"no file none\.txt"):
         kept(folder, scores="none.txt", min_score=-2)
 
 
@@ -85,6 +91,7 @@ def test_scores_that_do_not_fit_are_refused(folder: Path) -> None:
     [
         {"train": [{"name": "a", "scores": "s"}]},
         {"train": [{"name": "a", "keep_share": 0.5}]},
+        {"train": [{"name": "a", "scores": "s", "baseline": "b"}]},
         {"train": [{"tmx": "a", "scores": "s", "keep_share": 0.5}]},
         {"train": [{"name": "hf:a", "scores": "s", "keep_share": 0.5}]},
         {"train": [{"name": "a", "scores": "s", "keep_share": 0.5}], "concatenate": 2, "dev": "d"},
