@@ -141,6 +141,7 @@ def measure_text(folder: Path, text: Path, beam_size: int, rounds: int) -> None:
     lines = text.read_bytes().splitlines(keepends=True)[:TEXT_LINES]
     paths = [RUNS_DIR / name for name in ("lines.txt", "few.txt", "trial.txt")]
     for path, count in zip(paths, (TEXT_LINES, WARMUP_LINES, TRIAL_LINES), strict=True):
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"".join(lines[:count]))
     all_path, warmup_path, trial_path = paths
     commands = {"nmt as typed": nmt_command("translate", folder, "--quiet", "--beam", beam_size)}

@@ -126,7 +126,7 @@ function drawAttention() {
       chooser("Layer", numbers(layers.length, "last"), shown.layer, (value) => { shown.layer = +value; }),
       chooser("Head", numbers(layers[layer].length, "mean of all"), shown.head, (value) => { shown.head = +value; })),
     matrixTable(record, shown.kind, shown.layer, shown.head),
-    element("p", { class: "note" }, "A row shows where a word looks: the darker, the more. Each row adds up to 1."),
+    element("p", { class: "note" }, "A row shows where a word looks: the stronger the colour, the more. Each row adds up to 1."),
   );
 }
 
