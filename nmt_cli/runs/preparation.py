@@ -23,6 +23,7 @@ from nmt_cli.workers import PoolFactory, pool_factory, usable_cores
 
 DEFAULT_STORE = Path("prepared")
 MIN_PARALLEL_BYTES = 16 << 20  # of corpus files, from which several processes are faster than one
+MAX_FILTERED = 0.05  # of the pairs, above which what a filter of content drops is worth a warning
 MAX_WORKERS = 8  # the process that reads and writes cannot keep more of them busy
 
 
@@ -123,6 +124,10 @@ def report_preparation(data: PreparedData, reporter: Reporter) -> None:
     for name, filter_stats in manifest["filters"].items():
         if filter_stats["count"]:
             fraction = filter_stats["count"] / manifest["read"]
-            reporter.info(f"  dropped {filter_stats['count']:,} ({fraction:.2%}): {FILTER_KEYS.get(name, name)}")
+            text = f"dropped {filter_stats['count']:,} ({fraction:.2%}): {FILTER_KEYS.get(name, name)}"
+            if name in FILTER_KEYS and fraction > MAX_FILTERED:
+                reporter.warning(f"{text}; null keeps such pairs")
+            else:
+                reporter.info(f"  {text}")
             for example in filter_stats["examples"]:
                 reporter.info(f"      {example}", style="dim")

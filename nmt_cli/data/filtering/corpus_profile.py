@@ -122,6 +122,12 @@ def _lacks_end(sources: Sequence[str], targets: Sequence[str], distances: Floats
     return np.array(flags, bool)
 
 
+def _has_tag(source: str) -> bool:
+    """Whether a text may begin with a tag for a language: <2de>, >>de<<, __de__."""
+    first, _, rest = source.partition(" ")
+    return len(first) > 2 and rest != "" and not (first[0].isalnum() or first[-1].isalnum())
+
+
 @dataclass(frozen=True)
 class CorpusProfile:
     """What is usual in a corpus; None and False where it is too small to say, or nobody has looked."""
@@ -133,12 +139,14 @@ class CorpusProfile:
 
     @classmethod
     def measure(cls, languages: tuple[str, str], pairs: Sequence[tuple[str, str]]) -> Self:
-        """From a sample of normalised pairs."""
+        """From a sample of normalised pairs. Where sources begin with tags, their targets are in several languages, and
+        none of them is foreign."""
         if len(pairs) < MIN_PAIRS:
             return cls()
+        is_multilingual = sum(map(_has_tag, (source for source, _ in pairs))) > len(pairs) / 2
         return cls(
-            LanguageModel.fit(languages, *zip(*pairs, strict=True)),
-            Scripts.of(pairs),
+            None if is_multilingual else LanguageModel.fit(languages, *zip(*pairs, strict=True)),
+            None if is_multilingual else Scripts.of(pairs),
             LengthRatio.fit(pairs),
             is_tokenized(pairs),
         )

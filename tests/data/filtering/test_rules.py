@@ -203,3 +203,17 @@ RUSSIAN = ["Мужчина с женщиной в доме, и они за ст�
 def test_a_language_other_than_said_is_noticed(texts: list[str], language: str, reason: str | None) -> None:
     said = unlike_said(texts, language)
     assert said is None if reason is None else said is not None and reason in said
+
+
+@pytest.mark.parametrize("tag", ["<2yy> ", ">>yy<< ", "__yy__ ", ""])
+def test_where_sources_have_tags_no_language_is_foreign(tag: str) -> None:
+    draw = random.Random(1)
+    words = {
+        side: ["".join(draw.choices(letters, k=5)) for _ in range(300)]
+        for side, letters in (("x", "abcde"), ("y", "фгhклм"))
+    }
+    texts = [[" ".join(draw.choices(words[side], k=8)) for _ in range(2500)] for side in "xy"]
+    profile = CorpusProfile.measure(
+        ("xx", "yy"), [(tag + source, target) for source, target in zip(*texts, strict=True)]
+    )
+    assert (profile.language_model is None, profile.scripts is None) == (tag != "", tag != "")
