@@ -4,8 +4,9 @@
 
 DATA holds train and val (.en and .de, also .gz) of Multi30k. For each seed a small Transformer is trained into FOLDER
 without and with augmentation, unless it is there already. Then the development text is translated as it is and in each
-way of `nmt perturb`, and a Markdown table of mean BLEU over the seeds is printed, for docs/training.md. Capitals are
-compared without case, also with the clean text; an address that comes out is taken out before scoring.
+way of `nmt perturb`, clean text and typos also with search.correct_typos, and a Markdown table of mean BLEU over the
+seeds is printed, for docs/training.md. Capitals are compared without case, also with the clean text; an address that
+comes out is taken out before scoring.
 """
 
 import argparse
@@ -58,8 +59,9 @@ def train_run(data: Path, folder: Path, system: str, updates: int, seed: int) ->
 def bleu_by_kind(run: Path, sources: list[str], references: list[str]) -> Iterator[tuple[str, float]]:
     """BLEU of a run on the clean text, without case, and on each changed one."""
     translator = nmt_cli.load_run(run, device="cpu")
+    corrector = nmt_cli.load_run(run, device="cpu", search={"correct_typos": True})
 
-    def bleu(lines: list[str], *, caseless: bool = False) -> float:
+    def bleu(lines: list[str], translator: Any = translator, *, caseless: bool = False) -> float:
         texts = [ADDRESS.sub("", translation.text) for translation in translator.translate(lines)]
         pairs = [texts, references]
         hypotheses, expected = [[text.lower() for text in side] for side in pairs] if caseless else pairs
@@ -69,11 +71,14 @@ def bleu_by_kind(run: Path, sources: list[str], references: list[str]) -> Iterat
     yield "clean, without case", bleu(sources, caseless=True)
     for kind in KINDS:
         yield kind, bleu(list(perturb_lines(sources, kind)), caseless=kind == "upper")
+    yield "clean, corrected", bleu(sources, corrector)
+    yield "typos, corrected", bleu(list(perturb_lines(sources, "typos")), corrector)
 
 
 def kept_share(scores: dict[str, float], kind: str) -> float:
     """The share of the clean BLEU that a kind of text keeps."""
-    return scores[kind] / scores["clean, without case" if kind == "upper" else "clean"]
+    clean = {"upper": "clean, without case", "typos, corrected": "clean, corrected"}.get(kind, "clean")
+    return scores[kind] / scores[clean]
 
 
 def main() -> int:
@@ -102,7 +107,7 @@ def main() -> int:
     }
     for kind in next(iter(means.values())):
         cells = [
-            f"{scores[kind]:.2f} | " + (f"{kept_share(scores, kind):.1%}" if kind in KINDS else "")
+            f"{scores[kind]:.2f} | " + (f"{kept_share(scores, kind):.1%}" if not kind.startswith("clean") else "")
             for scores in means.values()
         ]
         print(f"| {kind} | {' | '.join(cells)} |")

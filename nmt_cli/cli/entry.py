@@ -13,7 +13,7 @@ from nmt_cli.errors import UserError, WorkerError
 
 def main() -> NoReturn:
     """Run the command line; 0 done, 1 our bug, 2 the user's mistake, 130 and 143 interrupted."""
-    gc.set_threshold(20_000)  # a start makes many objects that stay: 5 % of its time went into looking at them again
+    gc.set_threshold(20_000)  # a start makes many objects that stay, and would look at them again and again
     signal.signal(signal.SIGTERM, _raise_interrupted)
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _raise_interrupted)

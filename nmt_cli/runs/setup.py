@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from nmt_cli.config import ADDED_KEYS
+from nmt_cli.data.known_words import WordSet
 from nmt_cli.data.prepared.store import PreparedData
 from nmt_cli.data.text_profile import LANGUAGES_FILE, TextProfile, profile_files
 from nmt_cli.device import choose_dtype, device_name, keep_freed_memory, limit_kernel_cache
@@ -248,9 +249,12 @@ def _prepare_on_main(recipe: Recipe, folder: RunFolder, resume: bool, reporter: 
 def _text_profile(recipe: Recipe, data: PreparedData, folder: RunFolder) -> TextProfile:
     """How the run treats text: as it was started, or as its data and the run that training.init_from names say."""
     if folder.recipe_path.is_file():
-        return TextProfile.load(folder.path, recipe.corpus)
-    base_folder = find_base_folder(recipe)
-    return training_profile(recipe.corpus, data, None if base_folder is None else base_folder.path)
+        profile, words = TextProfile.load(folder.path, recipe.corpus), WordSet.load(folder.path)
+    else:
+        base_folder = find_base_folder(recipe)
+        base_path = None if base_folder is None else base_folder.path
+        profile, words = training_profile(recipe.corpus, data, base_path), training_words(data, base_path)
+    return replace(profile, known_words=words) if recipe.search.correct_typos else profile
 
 
 def _check_output_dir(folder: RunFolder, resume: bool) -> None:

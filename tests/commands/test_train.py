@@ -1,8 +1,10 @@
 """Training from a recipe to a run folder, and going on after it was stopped."""
 
 import json
+import random
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from nmt_cli.commands.tokenize import open_tokenizer
 from nmt_cli.commands.train import train
 from nmt_cli.errors import DataError, RunError, UserError
 from nmt_cli.evaluation import metrics
+from nmt_cli.inference.line_plan import LinePlan, LinePlanner
 from nmt_cli.models.quantized import quantize
 from nmt_cli.recipe.loader import build_recipe, load_recipe
 from nmt_cli.reporting import Reporter
@@ -24,7 +27,7 @@ from nmt_cli.runs.loading import open_run
 from nmt_cli.runs.preparation import prepare_recipe
 from nmt_cli.training.signals import TrainingInterrupted
 from nmt_cli.training.trainer import Trainer
-from tests.conftest import SYLLABLES, Call, toy_content, toy_recipe, write_syllables
+from tests.conftest import SYLLABLES, Call, in_float32, toy_content, toy_recipe, write_syllables
 from tests.training.killing import differences
 
 pytestmark = pytest.mark.precision
@@ -409,6 +412,35 @@ def test_the_test_text_is_translated_as_nmt_translate_does(
     source = (toy / "run/test.source.txt").read_bytes()
     code, out, _ = nmt("translate", toy / "run", stdin=source)
     assert code == 0 and len(set(out.splitlines())) > 9
+    assert out == (toy / "run/test.hypotheses.txt").read_text()
+
+
+def test_the_test_text_is_corrected_as_nmt_translate_does(
+    toy: Path, monkeypatch: pytest.MonkeyPatch, nmt: Call
+) -> None:
+    """With search.correct_typos, in which the words of the training text take part."""
+    draw, words = random.Random(1), ["house", "children", "letter", "sleeps", "garden"]
+    for split, count in (("train", 300), ("dev", 20), ("test", 20)):
+        lines = [draw.choices(words, k=4) for _ in range(count)]
+        typed = [[word.replace("ou", "uo") for word in line] for line in lines] if split == "test" else lines
+        for side, texts in (("ab", typed), ("ba", [line[::-1] for line in lines])):
+            (toy / f"text/{split}.{side}").write_text("".join(" ".join(line) + "\n" for line in texts))
+    content = in_float32(toy_content(toy / "text"))
+    content["search"] |= {"correct_typos": True}
+    read_texts: list[str] = []
+    original = LinePlanner.plan
+
+    def plan(planner: LinePlanner, lines: Sequence[str]) -> list[LinePlan]:
+        plans = original(planner, lines)
+        read_texts.extend(plan.line for plan in plans)
+        return plans
+
+    monkeypatch.setattr(LinePlanner, "plan", plan)
+    train(build_recipe(content), toy / "run", QUIET)
+    source = (toy / "run/test.source.txt").read_bytes()
+    assert b"huose" in source and "huose" not in " ".join(read_texts)
+    code, out, err = nmt("translate", toy / "run", stdin=source)
+    assert code == 0 and "read “huose” as “house”" in err
     assert out == (toy / "run/test.hypotheses.txt").read_text()
 
 

@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+import pytest
+
 from nmt_cli.recipe.loader import build_recipe
 from nmt_cli.runs.preparation import prepare_recipe
-from tests.conftest import Listener, toy_content
+from tests.conftest import SYLLABLES, Listener, toy_content
 
 
 def prepare(toy: Path, **changes: object) -> list[str]:
@@ -27,3 +29,17 @@ def test_what_has_changed_since_data_were_prepared_is_said(toy: Path) -> None:
         file.write("ba\n")
     (said,) = prepare(toy, max_length=9, seed=2)
     assert said.startswith(changed) and "train.ab" in said and "train.ba" in said
+
+
+def test_a_filter_that_drops_much_is_warned_of(toy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Up to a twentieth of the pairs it is a note."""
+    warning = "warning: dropped 40 (11.76%): corpus.filters.copies; null keeps such pairs"
+    for count, notes, warnings in ((5, ["  dropped 5 (1.64%): corpus.filters.copies"], []), (40, [], [warning])):
+        for side in ("ab", "ba"):
+            lines = (toy / f"text/train.{side}").read_text().splitlines(keepends=True)[:300]
+            copies = [f"{SYLLABLES[n % 14]} the same text on both sides {SYLLABLES[n // 14]}\n" for n in range(count)]
+            (toy / f"text/train.{side}").write_text("".join([*lines, *copies]))
+        listener = Listener()
+        prepare_recipe(build_recipe(toy_content(toy / "text")), listener)
+        said = listener.said, capsys.readouterr().err.splitlines()
+        assert [[text for text in texts if "filters.copies" in text] for texts in said] == [notes, warnings]

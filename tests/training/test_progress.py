@@ -93,6 +93,11 @@ def test_a_run_that_ends_within_its_warm_up_is_judged_at_its_end() -> None:
     assert not_learning(state, ValidationResult(9.0, {}, baseline_loss=6.0), config) is not None
 
 
+def test_a_run_of_few_updates_is_not_judged() -> None:
+    for update, config in ((49, TrainingConfig(updates=49)), (49, TrainingConfig(updates=500, warmup_updates=0))):
+        assert not_learning(TrainingState(update=update), ValidationResult(9.0, {}, baseline_loss=6.0), config) is None
+
+
 def test_the_baseline_is_the_cross_entropy_of_frequencies() -> None:
     training = SequenceStore(np.array([5, 5, 6, 5], dtype=np.uint16), np.array([0, 2, 4]))
     development = SequenceStore(np.array([5, 7], dtype=np.uint16), np.array([0, 2]))

@@ -125,7 +125,8 @@ def _lacks_end(sources: Sequence[str], targets: Sequence[str], distances: Floats
 def _has_tag(source: str) -> bool:
     """Whether a text may begin with a tag for a language: <2de>, >>de<<, __de__."""
     first, _, rest = source.partition(" ")
-    return len(first) > 2 and rest != "" and not (first[0].isalnum() or first[-1].isalnum())
+    has_letters = any(map(str.isalpha, first[1:-1]))
+    return rest != "" and has_letters and not (first[0].isalnum() or first[-1].isalnum())
 
 
 @dataclass(frozen=True)
