@@ -16,12 +16,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing.connection import Connection, wait
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
-from typing import Any, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from nmt_cli.errors import UserError, WorkerError
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -102,6 +104,8 @@ class WorkerPool(Generic[Task, Result]):
         worker_by_pipe = {
             worker.pipe: worker_index for worker_index, worker in enumerate(self._workers) if worker.task is not None
         }
+        from multiprocessing.connection import wait  # 15 ms that a translation without workers need not spend
+
         assert worker_by_pipe or other_files or timeout is not None, "nothing to wait for"
         ready = wait([*worker_by_pipe, *other_files], timeout)
         for pipe, worker_index in worker_by_pipe.items():

@@ -8,6 +8,8 @@ import re
 from typing import Any
 
 import yaml
+from yaml.composer import Composer
+from yaml.resolver import BaseResolver
 
 from nmt_cli.errors import UserError
 
@@ -35,7 +37,9 @@ def read_yaml(text: str) -> tuple[Any, LineNumbers]:
         raise YamlError("not UTF-8 text")
     try:
         depth = 0  # checked before nodes are built, which is slow and recursive
+        events = []
         for event in yaml.parse(text, Loader=_DepthLimitedLoader):
+            events.append(event)
             line = _line_number(event)
             if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
                 raise YamlError(f"line {line}: anchors are not allowed here")
@@ -45,7 +49,7 @@ def read_yaml(text: str) -> tuple[Any, LineNumbers]:
             depth -= isinstance(event, yaml.CollectionEndEvent)
             if depth > MAX_DEPTH:
                 raise YamlError(f"line {line}: nested too deeply")
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        node = _EventComposer(events).get_single_node()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         location = f"line {mark.line + 1}: " if mark else ""
@@ -63,6 +67,24 @@ class _DepthLimitedLoader(yaml.SafeLoader):
         if self.flow_level >= MAX_DEPTH:
             raise YamlError(f"line {self.line + 1}: nested too deeply")
         super().fetch_flow_collection_start(token)
+
+
+class _EventComposer(Composer, BaseResolver):
+    """Nodes of events that have been checked, without a second parsing, and without types."""
+
+    def __init__(self, events: list[yaml.Event]) -> None:
+        Composer.__init__(self)
+        BaseResolver.__init__(self)
+        self._events = events[::-1]  # the next one last
+
+    def check_event(self, *kinds: type[yaml.Event]) -> bool:
+        return isinstance(self._events[-1], kinds)
+
+    def peek_event(self) -> yaml.Event:
+        return self._events[-1]
+
+    def get_event(self) -> yaml.Event:
+        return self._events.pop()
 
 
 def _line_number(event: yaml.Event) -> int:

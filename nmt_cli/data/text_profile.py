@@ -7,7 +7,7 @@ files was made before there were any.
 
 import json
 from collections import Counter
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -93,8 +93,10 @@ class UnknownShares(NamedTuple):
         return cls(*(rarely_exceeded(shares) for shares in (word_shares, token_shares)))
 
 
-def fallback_share(ids: Sequence[int], fallback_ids: Container[int]) -> float:
+def fallback_share(ids: Sequence[int], fallback_ids: frozenset[int]) -> float:
     """The share of tokens that stand for text that the vocabulary lacks."""
+    if fallback_ids.isdisjoint(ids):
+        return 0.0
     return sum(token_id in fallback_ids for token_id in ids) / len(ids) if ids else 0.0
 
 

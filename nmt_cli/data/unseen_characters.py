@@ -24,7 +24,7 @@ class UnseenCharacters:
 
     def words(self, line: str, normalize: Callable[[str], str]) -> list[Span]:
         """Where words are that have such a letter, mark or digit after `normalize`."""
-        if not self._has(normalize(line), "L"):
+        if (line.isascii() and self._seen.issuperset(line)) or not self._has(normalize(line), "L"):
             return []
         spans = []
         for match in _WORD.finditer(line):

@@ -33,6 +33,7 @@ NON_WORD_CHARACTERS = re.compile(r"[\W_]+")
 MAX_LENGTH_RATIO, MAX_LENGTH_MARGIN = 4, 40
 MAX_SHORTENING_RATIO, SHORT_CHECK_MIN_LENGTH = 8, 60
 REPETITION_THRESHOLDS = {"words": 4, "long_words": 3, "letters": 5, "other": 8}  # repetitions that make a loop
+MIN_REPEATED_WORDS = 3  # that occurred before in a text which repeats words as often
 MAX_REPEATED_NGRAM_FRACTION, NGRAM_CHECK_MIN_WORDS = 0.4, 24  # of 4-grams, in translations of at least 24 words
 
 UNSPACED_SCRIPTS = r"\u0e00-\u109f\u1780-\u17ff\u2e80-\ua4cf"
@@ -155,6 +156,9 @@ def _script_adjusted_length(text: str) -> int:
 
 def is_repetitive(source: str, text: str) -> bool:
     """Whether the text repeats itself more than its source accounts for."""
+    words = WORD.findall(text.casefold())
+    if len(words) - len(set(words)) < MIN_REPEATED_WORDS and not any(map(_can_repeat, words)):
+        return False
     target_repetition = Repetition.from_text(text)
     if target_repetition.repeated_ngram_fraction == 0.0 and max(
         target_repetition.words, target_repetition.letters, target_repetition.other
@@ -187,8 +191,9 @@ def _search_again(
     """New hypotheses for the degenerate ones; those with the same minimum length are searched together."""
     indices_by_min_length: dict[int, list[int]] = defaultdict(list)
     for index in degenerate:
-        source_length = sources[index].token_count
-        min_length = 1 if "short" not in issues[index] else max(1, source_length // 3)
+        min_length = 1 if "empty" in issues[index] else 0
+        if "short" in issues[index]:
+            min_length = max(1, sources[index].token_count // 3)
         if config.max_length is not None:
             min_length = min(min_length, config.max_length)
         indices_by_min_length[max(config.min_length, min_length)].append(index)

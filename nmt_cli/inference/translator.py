@@ -3,7 +3,6 @@
 import copy
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -119,13 +118,11 @@ class Translator:
         )
         given = iter(self._given_candidates([unit for plan in plans for unit in plan.units if unit.given is not None]))
         return [
-            replace(
-                _make_translation(
-                    plan,
-                    [next(searched) if unit.given is None else _UnitResult([next(given)]) for unit in plan.units],
-                    self.config.n_best,
-                ),
-                **assessment,
+            _make_translation(
+                plan,
+                [next(searched) if unit.given is None else _UnitResult([next(given)]) for unit in plan.units],
+                self.config.n_best,
+                assessment,
             )
             for plan, assessment in zip(plans, assessments, strict=True)
         ]
@@ -426,8 +423,10 @@ class _UnitResult(NamedTuple):
     token_probability: float | None = None  # None where nothing was searched
 
 
-def _make_translation(plan: LinePlan, unit_results: list[_UnitResult], n_best: int) -> Translation:
-    """The translation of a line from the results of its units."""
+def _make_translation(
+    plan: LinePlan, unit_results: list[_UnitResult], n_best: int, assessment: dict[str, Any]
+) -> Translation:
+    """The translation of a line from the results of its units; `assessment` are the fields that `_assess` made."""
     diagnosis = merge_diagnoses([result.diagnosis for result in unit_results])
     warnings = [*plan.warnings]
     if plan.truncated_tokens:
@@ -436,30 +435,36 @@ def _make_translation(plan: LinePlan, unit_results: list[_UnitResult], n_best: i
         warnings.append(diagnosis.warning)
     if any(not result.candidates for result in unit_results):
         warnings.append("search found no translation")
-    translation = Translation(
-        [],
+    unit_candidates = [_distinct(result.candidates) for result in unit_results]
+    candidates: list[Candidate]
+    sentences: list[TranslatedSentence] = []
+    if len(unit_candidates) == 1:
+        candidates = unit_candidates[0]
+    else:
+        combinations = best_combinations(unit_candidates, n_best)
+        sentences = [
+            TranslatedSentence(unit.segment.text, candidate.text, candidate.score)
+            for unit, candidate in zip(plan.units, combinations[0] if combinations else [], strict=False)
+        ]
+        candidates = _distinct([_join_candidates(plan, combination) for combination in combinations])
+    return Translation(
+        candidates,
         warnings,
         diagnosis,
         plan.truncated_tokens,
+        sentences,
         unknown_tokens=max((result.unknown_tokens for result in unit_results), default=0.0),
         token_probability=min(
             (result.token_probability for result in unit_results if result.token_probability is not None), default=None
         ),
+        **assessment,
     )
-    unit_candidates = [_distinct(result.candidates) for result in unit_results]
-    if len(unit_candidates) == 1:
-        return replace(translation, candidates=unit_candidates[0])
-    combinations = best_combinations(unit_candidates, n_best)
-    sentences = [
-        TranslatedSentence(unit.segment.text, candidate.text, candidate.score)
-        for unit, candidate in zip(plan.units, combinations[0] if combinations else [], strict=False)
-    ]
-    candidates = _distinct([_join_candidates(plan, combination) for combination in combinations])
-    return replace(translation, candidates=candidates, sentences=sentences)
 
 
 def _distinct(candidates: list[Candidate]) -> list[Candidate]:
     """The first candidate with each text."""
+    if len(candidates) < 2:
+        return candidates
     return list({candidate.text: candidate for candidate in reversed(candidates)}.values())[::-1]
 
 

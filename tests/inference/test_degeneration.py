@@ -129,7 +129,7 @@ def test_a_loop_is_replaced_by_what_does_not_loop_though_search_scored_it_lower(
     assert verdict.record() == {"issues": ["loop"], "remaining": [], "resolved": True}
     ((numbers, config),) = again.asked
     assert numbers == [0] and config.no_repeat_ngram == 3
-    assert config.beam == config.n_best == 5 and config.min_length == 1
+    assert config.beam == config.n_best == 5 and config.min_length == 0
 
 
 def test_good_drafts_are_not_searched_for_again() -> None:
@@ -146,7 +146,9 @@ def test_where_the_second_search_is_no_better_the_first_stays() -> None:
 
 
 def test_the_smaller_flaw_is_taken_and_said() -> None:
-    texts, verdict = guard(LONG, [draft("")], Again("Ein Mann"))
+    again = Again("Ein Mann")
+    texts, verdict = guard(LONG, [draft("")], again)
+    assert again.asked[0][1].min_length == 1
     assert texts == ["Ein Mann"] and verdict is not None
     assert verdict.warning == (
         "the translation was empty; it was replaced by a better one, which is much shorter than its source"
@@ -181,7 +183,7 @@ def test_only_flawed_tasks_are_searched_again_each_with_its_own_result() -> None
     results, verdicts = repair_degenerate(tasks, drafts, SearchConfig(), again)
     assert [candidates[0].text for candidates in results] == ["x", "gut", "gut"]
     assert [verdict is None for verdict in verdicts] == [True, False, False]
-    assert again.asked[0][0] == [1, 2]
+    assert [numbers for numbers, _ in again.asked] == [[1], [2]]
 
 
 def test_verdicts_on_parts_become_one_on_the_line() -> None:

@@ -118,7 +118,8 @@ class TextTokenizer:
 
     def decode(self, sequences: Sequence[Sequence[int]]) -> list[str]:
         """The text of each sequence; special tokens except <unk> are dropped, invalid UTF-8 becomes U+FFFD."""
-        visible_ids = [[i for i in ids if self._is_visible(i)] for ids in sequences]
+        first_visible, unknown_id = len(SPECIAL_TOKENS), self.unknown_id
+        visible_ids = [[i for i in ids if i >= first_visible or i == unknown_id] for ids in sequences]
         decoded: list[str] = self.backend.decode_batch(visible_ids, skip_special_tokens=False)
         return decoded
 
