@@ -6,8 +6,8 @@
 
 adds each kind of noise to a share of the pairs (drawn by --seed), in place of the clean ones, cleans them as `nmt
 prepare` does with all filters on, and prints a Markdown table. The files may be compressed. --foreign is text in a
-third language, a line per pair; without it that kind is left out. --write DIR writes clean.*, noisy.* and filtered.*
-as corpora to train on (the sides end with --languages).
+third language, a line per pair; without it that kind is left out. --write DIR writes clean.*, noisy.* (the clean pairs
+and the noise beside them) and filtered.* as corpora to train on (the sides end with --languages).
 """
 
 import argparse
@@ -241,8 +241,10 @@ def read_lines(path: Path) -> list[str]:
         return file.read().decode().removesuffix("\n").split("\n")
 
 
-def write_corpora(folder: Path, corpus: Corpus, pairs: list[Pair], languages: Sequence[str]) -> None:
-    """clean, noisy and filtered corpora, to be trained on with corpus.filters: null."""
+def write_corpora(folder: Path, corpus: Corpus, noise: list[Pair], languages: Sequence[str]) -> None:
+    """The clean pairs, the same with noise added, and what the filters leave of these; all to be trained on with
+    corpus.filters: null."""
+    pairs = corpus.pairs + noise
     reasons = filter_pairs(config_with(every_filter(None), languages), pairs).reasons
     filtered = [pair for pair, reason in zip(pairs, reasons, strict=True) if reason is None]
     folder.mkdir(parents=True, exist_ok=True)
@@ -273,8 +275,9 @@ def main() -> None:
         return
     print("\n".join(report(corpus, arguments.share, arguments.seed, arguments.languages)))
     if arguments.write:
-        noisy, _ = add_noise(corpus, arguments.share, arguments.seed)
-        write_corpora(arguments.write, corpus, noisy, arguments.languages)
+        noisy, kind_of = add_noise(corpus, arguments.share, arguments.seed)
+        noise = [pair for pair, kind in zip(noisy, kind_of, strict=True) if kind != CLEAN]
+        write_corpora(arguments.write, corpus, noise, arguments.languages)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Capitals: texts in capitals or with a capital on every word, and the usual case of words.
+"""Capitals: texts in capitals, with a capital on every word or with none to begin with, and the usual case of words.
 
 The usual form of a word is the one that the training text has most often inside a sentence (truecasing, Lita et al.
 2003). Nothing here changes text in scripts without case.
@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 from nmt_cli.errors import DataError
 from nmt_cli.fs import atomic_write_text
 
-LetterCase = Literal["upper", "title"]
+LetterCase = Literal["upper", "title", "lower"]
 
 WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
 MAX_FORMS = 30_000  # most frequent words whose form is kept
@@ -44,6 +44,21 @@ def capitalize_words(text: str) -> str:
     return map_tokens(text, lambda token: WORD.sub(lambda match: match[0][0].upper() + match[0][1:], token))
 
 
+def capitalize_start(text: str, language: str | None = None) -> str:
+    """A capital at the beginning of a text."""
+    start = _SENTENCE_START.match(text)
+    return text if start is None else start[0][:-1] + _upper(start[0][-1], language) + text[start.end() :]
+
+
+def _first_word(text: str) -> str | None:
+    """The word that a text begins with, perhaps in quotation marks; None where something else stands there."""
+    start = _SENTENCE_START.match(text)
+    if start is None or _LITERAL.search(text.split(maxsplit=1)[0]):
+        return None
+    word = WORD.match(text, start.end() - 1)
+    return None if word is None else word[0]
+
+
 def is_upper(text: str) -> bool:
     """Whether a text is written in capitals: two words, or one that is too long for an acronym."""
     if sum(map(str.isupper, text)) < 4:
@@ -57,10 +72,14 @@ def is_upper(text: str) -> bool:
 
 
 class CaseShares(NamedTuple):
-    """Shares of the lines of a text that are written in capitals, or with a capital on every word."""
+    """Shares of the lines of a text that are written otherwise than usual."""
 
     upper: float = 0.0
+    """In capitals."""
     title: float = 0.0
+    """With a capital on every word."""
+    lower: float = 1.0
+    """With a small letter at the beginning; 1 where that was not measured."""
 
 
 class Truecaser:
@@ -96,7 +115,9 @@ class Truecaser:
         """How a text is written, if otherwise than usual."""
         if is_upper(text):
             return "upper"
-        return "title" if self._is_title(text) else None
+        if self._is_title(text):
+            return "title"
+        return "lower" if self._has_capitals and (word := _first_word(text)) and word.islower() else None
 
     def _is_title(self, text: str) -> bool:
         """Whether every word has a capital, one at least that is usually written without: names alone are no title."""
@@ -108,7 +129,7 @@ class Truecaser:
         return any(self.forms.get(word.lower(), word) == word.lower() != word for word in words[1:])
 
     def usual_case(self, text: str, language: str | None = None) -> str:
-        """A text in capitals or titled as it is usually written: sentences begin with a capital."""
+        """A text whose capitals say nothing as it is usually written: sentences begin with a capital."""
 
         def usual_form(match: re.Match[str]) -> str:
             word = _lower(match[0], language)
@@ -119,11 +140,19 @@ class Truecaser:
             return text
         return _SENTENCE_START.sub(lambda match: match[0][:-1] + _upper(match[0][-1], language), text)
 
+    def lower_start(self, text: str, language: str | None = None) -> str:
+        """A text without the capital at its beginning, unless its first word is known to have one inside a sentence."""
+        word = _first_word(text)
+        if word is None or word[1:] != word[1:].lower() or not self.forms.get(word.lower(), word).islower():
+            return text
+        position = text.index(word)
+        return text[:position] + _lower(word[0], language) + text[position + 1 :]
+
     def shares(self, lines: Iterable[str]) -> CaseShares:
         """How many lines of a text are written otherwise than usual."""
         cases = Counter(self.case_of(line) for line in lines)
         total = max(1, cases.total())
-        return CaseShares(cases["upper"] / total, cases["title"] / total)
+        return CaseShares(cases["upper"] / total, cases["title"] / total, cases["lower"] / total)
 
     def save(self, path: Path) -> None:
         """Write the forms, one per line, the most frequent first."""

@@ -24,7 +24,7 @@ from nmt_cli.fs import atomic_write_text, read_json
 
 PROFILE_FILE = "text.json"
 ABBREVIATIONS_FILES = {"source": "abbreviations.source.txt", "target": "abbreviations.target.txt"}
-TRUECASE_FILE = "truecase.source.txt"
+TRUECASE_FILES = {"source": "truecase.source.txt", "target": "truecase.target.txt"}
 LANGUAGES_FILE = "languages.json"  # written by data/filtering, which needs NumPy
 TYPICAL_SHARE = 0.95  # of the training lines are not longer
 MIN_PLACEHOLDER_PAIRS = 500  # with fewer training pairs that have placeholders, a model has not learned to copy them
@@ -141,6 +141,7 @@ class TextProfile:
     added_stops: float | None = None
     """Of the training pairs whose source ends without punctuation, the share whose target ends with a stop; 0.0 where
     there is no such pair, None where that was not measured."""
+    target_truecaser: Truecaser = field(default_factory=Truecaser)
     known_words: WordSet | None = None
     """Of the source side of the training text; None where they are not known, or not needed."""
 
@@ -167,7 +168,8 @@ class TextProfile:
 
     def save(self, folder: Path) -> None:
         """Write text.json (lengths and capitals), the learned abbreviations of both sides, and the case of words."""
-        self.truecaser.save(folder / TRUECASE_FILE)
+        self.truecaser.save(folder / TRUECASE_FILES["source"])
+        self.target_truecaser.save(folder / TRUECASE_FILES["target"])
         self.source_words.save(folder / ABBREVIATIONS_FILES["source"])
         self.target_words.save(folder / ABBREVIATIONS_FILES["target"])
         content: dict[str, Any] = {
@@ -210,7 +212,8 @@ class TextProfile:
             source_words=words["source"],
             target_words=words["target"],
             lengths=lengths,
-            truecaser=Truecaser.load(folder / TRUECASE_FILE),
+            truecaser=Truecaser.load(folder / TRUECASE_FILES["source"]),
+            target_truecaser=Truecaser.load(folder / TRUECASE_FILES["target"]),
             source_case=source_case,
             source_characters=characters,
             placeholder_pairs=placeholder_pairs,
@@ -221,5 +224,6 @@ class TextProfile:
 
 def profile_files(folder: Path) -> list[Path]:
     """The files that `TextProfile.save` wrote into a folder, and the language model; empty where there are none."""
-    paths = [folder / name for name in (PROFILE_FILE, *ABBREVIATIONS_FILES.values(), TRUECASE_FILE, LANGUAGES_FILE)]
+    names = (PROFILE_FILE, *ABBREVIATIONS_FILES.values(), *TRUECASE_FILES.values(), LANGUAGES_FILE)
+    paths = [folder / name for name in names]
     return [path for path in paths if path.is_file()]

@@ -69,8 +69,9 @@ class SearchConfig(Section):
     keep_patterns: tuple[str, ...] = ()
     """Regular expressions of what else comes out as it is, wherever it stands in a line (Python's re)."""
     case: Literal["auto", "none"] = "auto"
-    """auto: translate a sentence in capitals, or with a capital on every word, as it is usually written, unless the
-    training text has such lines, and put capitals back; none: translate it as it is."""
+    """auto: translate a sentence in capitals, with a capital on every word, or with a small letter at its beginning as
+    it is usually written, unless the training text has such lines, and write its translation likewise; none: translate
+    it as it is."""
     correct_typos: bool = False
     """Read a word in lower case that no training line had as the most frequent one of the training text that is one
     slip of a finger away (letters swapped, left out, doubled, mistyped inside it), with a warning that says so."""

@@ -1,11 +1,11 @@
-"""Text in capitals, for a model that was hardly trained on any: translated as it is usually written.
+"""Text in capitals or without any, for a model that was hardly trained on such text: translated as it is usually written.
 
-Capitals are put back on the translation; a capital on every word only if the target language writes headlines so.
+The translation is then written likewise; a capital on every word only if the target language writes headlines so.
 """
 
 from typing import Literal
 
-from nmt_cli.data.letter_case import LetterCase, capitalize_words, is_titled, upper_case
+from nmt_cli.data.letter_case import LetterCase, capitalize_start, capitalize_words, is_titled, upper_case
 from nmt_cli.data.text_profile import TextProfile
 
 MIN_KNOWN_SHARE = 0.05  # of the training lines must be written in a case for a model to know it
@@ -28,15 +28,21 @@ class CaseHandler:
 
     def model_form(self, text: str) -> str:
         """A source text as the model is given it."""
-        if self.case_of(text) is None:
+        case, language = self.case_of(text), self.profile.source_language
+        if case is None:
             return text
-        return self.profile.truecaser.usual_case(text, self.profile.source_language)
+        if case == "lower" and any(map(str.isupper, text)):
+            return capitalize_start(text, language)
+        return self.profile.truecaser.usual_case(text, language)
 
-    def restore(self, source: str, translation: str, prefix: str = "") -> str:
-        """The translation in the case of its source; a `prefix` that it begins with stays as it is."""
+    def restore(self, source: str, translation: str, prefix: str = "", *, is_start: bool = True) -> str:
+        """The translation, or a part of it, in the case of its source; a `prefix` that it begins with stays as it is."""
         case, language = self.case_of(source), self.profile.target_language
         if case is None or (case == "title" and not is_titled(language)):
             return translation
+        if case == "lower":
+            restores = is_start and not prefix
+            return self.profile.target_truecaser.lower_start(translation, language) if restores else translation
         start = len(prefix) if translation.startswith(prefix) else 0
         rest = translation[start:]
         return translation[:start] + (upper_case(rest, language) if case == "upper" else capitalize_words(rest))

@@ -3,7 +3,6 @@
 import copy
 import math
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from typing import Any, NamedTuple
 
 from nmt_cli.data.length_batching import batch_by_length
@@ -176,12 +175,11 @@ class Translator:
                 words += [WordProbability(word, 1.0) for word in (unit.given or "").split()]
                 continue
             part, log_probs = next(scored_parts)
-            restore = partial(self.planner.casing.restore, unit.read_text)
-            words += [
-                WordProbability(text, math.exp(sum(log_probs[word.first : word.end])))
-                for word in words_of(self.tokenizers.target, part.target_ids, part.text)[:-1]
-                if (text := restore(word.text if unit.hidden is None else unit.hidden.replace_placeholders(word.text)))
-            ]
+            for word in words_of(self.tokenizers.target, part.target_ids, part.text)[:-1]:
+                text = word.text if unit.hidden is None else unit.hidden.replace_placeholders(word.text)
+                text = self.planner.casing.restore(unit.read_text, text, is_start=word.first == 0)
+                if text:
+                    words.append(WordProbability(text, math.exp(sum(log_probs[word.first : word.end]))))
         return words
 
     def _familiarity(

@@ -76,8 +76,9 @@ def test_headlines_and_first_words_do_not_teach() -> None:
 
 def test_shares_of_a_text() -> None:
     lines = ["THE OLD MAN", "The Old Man And The Dog", "The old man.", "A dog."]
-    assert TRUECASER.shares(lines) == CaseShares(0.25, 0.25)
-    assert TRUECASER.shares([]) == CaseShares(0.0, 0.0)
+    assert TRUECASER.shares(lines) == CaseShares(0.25, 0.25, 0.0)
+    assert TRUECASER.shares([*lines, *map(str.lower, lines)]).lower == 0.5
+    assert TRUECASER.shares([]) == CaseShares(0.0, 0.0, 0.0)
 
 
 def test_forms_are_kept_in_a_file(tmp_path: Path) -> None:

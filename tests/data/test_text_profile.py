@@ -17,7 +17,9 @@ from nmt_cli.errors import DataError, RunError
 from nmt_cli.translation.opening import open_translator
 
 CORPUS = CorpusConfig(source="en", target="de")
-FILES = ["text.json", "abbreviations.source.txt", "abbreviations.target.txt", "truecase.source.txt"]
+FILES = [
+    "text.json", "abbreviations.source.txt", "abbreviations.target.txt", "truecase.source.txt", "truecase.target.txt",
+]  # fmt: skip
 PROFILE = TextProfile(
     "en",
     "de",
@@ -26,7 +28,8 @@ PROFILE = TextProfile(
     LearnedWords(("vgl",)),
     LineLengths({1: 90, 2: 10}, {0.05: 3, 0.95: 20, 1.0: 35}),
     Truecaser({"house": "House", "dog": "dog"}),
-    CaseShares(0.25, 0.5),
+    CaseShares(0.25, 0.5, 0.125),
+    target_truecaser=Truecaser({"haus": "Haus"}),
 )
 
 
@@ -50,7 +53,8 @@ def test_what_is_saved_is_loaded_again(tmp_path: Path) -> None:
     assert (tmp_path / FILES[1]).read_text() == "abbreviation abr\nabbreviation q.v\nstarter dana\n"
     loaded = TextProfile.load(tmp_path, CORPUS)
     assert loaded.truecaser.forms == PROFILE.truecaser.forms
-    assert replace(loaded, truecaser=PROFILE.truecaser) == PROFILE
+    assert loaded.target_truecaser.forms == PROFILE.target_truecaser.forms
+    assert replace(loaded, truecaser=PROFILE.truecaser, target_truecaser=PROFILE.target_truecaser) == PROFILE
     assert loaded.source_splitter().split("A abr. Bee. Dana.") == ["A abr. Bee. ", "Dana."]
     assert loaded.target_splitter().language == "de"
 

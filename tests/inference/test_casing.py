@@ -44,6 +44,39 @@ def test_a_title_is_put_back_only_where_the_target_language_has_titles(tokenizer
     assert translated(tokenizer, title, replace(PROFILE, target_language="en")) == title
 
 
+LOWER = replace(PROFILE, source_case=CaseShares(lower=0.01), target_truecaser=Truecaser(FORMS | {"anna": "Anna"}))
+
+
+@pytest.mark.parametrize(
+    "line, read",
+    [
+        ("the old man reads a book.", "The old man reads a book."),
+        ("“the old man” sees Dana", "“The old man” sees Dana"),
+        ("anna sees the old man, old anna.", "Anna sees the old man, old Anna."),  # no capital: names get theirs
+        ("old anna sees Dana.", "Old anna sees Dana."),
+        ("x.y is old", "x.y is old"),
+        ("iPhone sees a dog", "iPhone sees a dog"),
+        ("2 dogs", "2 dogs"),
+    ],
+)
+def test_a_small_letter_at_the_beginning_is_a_capital_to_the_model(
+    line: str, read: str, tokenizer: TextTokenizer
+) -> None:
+    assert given(tokenizer, line, LOWER, keep="none") == [read]
+    assert given(tokenizer, line, replace(LOWER, source_case=CaseShares()), keep="none") == [line]  # never measured
+
+
+def test_a_translation_begins_as_its_source_unless_its_first_word_has_a_capital_anyway(
+    tokenizer: TextTokenizer,
+) -> None:
+    assert translated(tokenizer, "the old man sees. dogs see, too.", LOWER) == "the old man sees. dogs see, too."
+    assert translated(tokenizer, "anna sees.", LOWER) == "Anna sees."
+    assert translated(tokenizer, "dana sees.", LOWER) == "Dana sees."  # a word that nobody knows
+    assert translated(tokenizer, "the old man", replace(LOWER, target_truecaser=Truecaser())) == "The old man"
+    (translation,) = echo(tokenizer, LOWER).translate(["the old man"], ["The"])
+    assert translation.text.startswith("The")
+
+
 def test_a_model_that_knows_capitals_is_given_them(tokenizer: TextTokenizer) -> None:
     line = "THE OLD MAN READS."
     assert given(tokenizer, line, replace(PROFILE, source_case=CaseShares(upper=0.2))) == [line]

@@ -280,6 +280,7 @@ class _Preparation:
             self.placeholder_pairs,
             self._measure_unknown(tokenizers),
             added_stops(zip(*map(sample, SIDES), strict=True)),
+            Truecaser.learn(sample("target")),
         )
         profile.save(self.folder)
         self.profile.save(self.folder)
