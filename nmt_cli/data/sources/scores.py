@@ -30,9 +30,17 @@ class ScoreCut:
     def keeps(self, line_number: int) -> bool:
         """Whether the pair on this line, counted from 1, is kept; DataError where it has no score."""
         if line_number > len(self._mask):
-            names = " and ".join(map(str, self.files()))
-            raise DataError(f"{names}: {len(self._mask):,} scores, but the text has more lines: one for each is needed")
+            raise self._wrong_count("more lines")
         return bool(self._mask[line_number - 1])
+
+    def check_line_count(self, last_line_number: int) -> None:
+        """DataError where there are more scores than lines of the text, so that they may be those of another."""
+        if last_line_number < len(self._mask):
+            raise self._wrong_count(f"only {last_line_number:,} lines")
+
+    def _wrong_count(self, line_count: str) -> DataError:
+        names = " and ".join(map(str, self.files()))
+        return DataError(f"{names}: {len(self._mask):,} scores, but the text has {line_count}: one for each is needed")
 
     @cached_property
     def _mask(self) -> NDArray[np.bool_]:

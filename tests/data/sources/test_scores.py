@@ -75,7 +75,12 @@ def test_scores_are_an_input_of_the_data(folder: Path) -> None:
 def test_scores_that_do_not_fit_are_refused(folder: Path) -> None:
     (folder / "short.txt").write_text("-1\n")
     (folder / "words.txt").write_text("-1\nhigh\n")
-    for name, message in (("short.txt", "1 scores, but the text has more lines"), ("words.txt", "line 2: no score")):
+    (folder / "long.txt").write_text("-1\n" * 6)
+    for name, message in (
+        ("short.txt", "1 scores, but the text has more lines"),
+        ("long.txt", "6 scores, but the text has only 5 lines"),
+        ("words.txt", "line 2: no score"),
+    ):
         with pytest.raises(DataError, match=message):
             kept(folder, scores=name, min_score=-2)
     with pytest.raises(DataError, match="need as many lines"):
