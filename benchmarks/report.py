@@ -36,6 +36,10 @@ def tables() -> dict[str, str]:
         "training-origin": origin_table({name.upper(): f"training-{name}" for name in ("w1", "w2", "w3")}),
         "translation": translation_table(),
         "translation-origin": origin_table(translations),
+        "translation-text": text_table(),
+        "translation-text-origin": origin_table(
+            {f"beam {beam_size}": f"translating-text-{beam_size}" for beam_size in (1, 5)}
+        ),
         "startup": startup_table(),
         "startup-origin": origin_table({"all": "starting"}),
         "budget": budget_table(),
@@ -111,10 +115,31 @@ def translation_table() -> str:
     return markdown_table(header, rows)
 
 
+def text_table() -> str:
+    """Real text, each system beside CTranslate2's API with the same precision; as typed, beside the one in int8."""
+    rows = []
+    for beam_size in (1, 5):
+        if (result := load_result(f"translating-text-{beam_size}")) is None:
+            continue
+        for system, runs in result["runs"].items():
+            weight_type = "float32" if system.endswith("float32") else "int8"
+            peer = result["runs"][f"CTranslate2's API {weight_type}"]
+            cells = [str(beam_size), system]
+            for key in ("sentences_per_second", "whole_command"):
+                speed = median_of(runs, key)
+                cells += [f"{speed:,.0f}", f"{speed / median_of(peer, key):.2f}"]
+            rows.append([*cells, f"{median_of(runs, 'memory') / 2**20:,.0f} MiB"])
+    header = ["beam", "system", "sentences/s", "relative to the API", "with loading", "relative to the API", "memory"]
+    return markdown_table(header, rows)
+
+
 def startup_table() -> str:
-    result = load_result("starting") or {"seconds": {}}
-    rows = [[f"`{command}`", f"{seconds:.2f} s"] for command, seconds in result["seconds"].items()]
-    return markdown_table(["command", "median"], rows)
+    result = load_result("starting") or {"runs": {}}
+    rows = [
+        [f"`{command}`", f"{median_of(runs, 'seconds'):.2f} s", f"{median_of(runs, 'memory') / 2**20:,.0f} MiB"]
+        for command, runs in result["runs"].items()
+    ]
+    return markdown_table(["command", "median time", "memory"], rows)
 
 
 def budget_table() -> str:

@@ -1,4 +1,4 @@
-"""Start-up time: `nmt translate` of one line, `nmt --help`, and `import torch` alone.
+"""Time and memory of a start: `nmt translate` of one line, with either engine, `nmt --help`, and `import torch` alone.
 
 python -m benchmarks.starting RUN [--rounds 5]
 """
@@ -23,15 +23,17 @@ def main() -> None:
     commands = {
         "import torch": [sys.executable, "-c", "import torch"],
         "nmt translate": nmt_command("translate", arguments.run, "--quiet"),
+        "nmt translate --engine torch": nmt_command("translate", arguments.run, "--quiet", "--engine", "torch"),
         "nmt --help": nmt_command("--help"),
     }
-    times: dict[str, list[float]] = {label: [] for label in commands}
-    for _ in range(arguments.rounds + 1):
+    runs: dict[str, list[dict[str, float]]] = {label: [] for label in commands}
+    for round_number in range(arguments.rounds + 1):
         for label, command in commands.items():
-            times[label].append(run(command, stdin=line).seconds)
-    medians = {label: median(seconds[1:]) for label, seconds in times.items()}  # the first round reads from disk
-    print(medians)
-    save_result("starting", {"machine": describe_machine(), "seconds": medians})
+            cost = run(command, stdin=line)
+            if round_number:  # the first round reads from disk
+                runs[label].append({"seconds": cost.seconds, "memory": cost.peak_memory})
+    print({label: median(cost["seconds"] for cost in costs) for label, costs in runs.items()})
+    save_result("starting", {"machine": describe_machine(), "runs": runs})
 
 
 if __name__ == "__main__":

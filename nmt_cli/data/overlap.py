@@ -138,6 +138,6 @@ class OverlapCount(NamedTuple):
     def message(self) -> str:
         """The counts in words, with an example."""
         return (
-            f"{self.pairs:,} of {self.total:,} pairs and {self.sources:,} sources are in the training text, "
-            f"too, as in {self.example}"
+            f"lines whose source is in the training text, too: {self.sources:,} of {self.total:,}; with the same "
+            f"target: {self.pairs:,}; as in {self.example}"
         )

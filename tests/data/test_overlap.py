@@ -46,7 +46,7 @@ def test_overlap_is_counted_and_dropped_as_the_recipe_says(
     assert cleaner.report[OVERLAP].count == dropped
     (count,) = cleaner.overlap.report()
     assert count == OverlapCount("dev", 3, 1, 2, "train.en:1: a b ||| A B")
-    assert "1 of 3 pairs and 2 sources are in the training text" in count.message()
+    assert "is in the training text, too: 2 of 3; with the same target: 1; as in" in count.message()
 
 
 def test_what_is_remarkable_about_a_text_is_said() -> None:
