@@ -111,6 +111,10 @@ class Truecaser:
             }
         )
 
+    def union(self, other: "Truecaser") -> "Truecaser":
+        """Both, with the forms of this one where they differ."""
+        return Truecaser({**self.forms, **{word: form for word, form in other.forms.items() if word not in self.forms}})
+
     def case_of(self, text: str) -> LetterCase | None:
         """How a text is written, if otherwise than usual."""
         if is_upper(text):

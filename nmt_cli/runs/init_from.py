@@ -121,7 +121,7 @@ def training_words(data: PreparedData, base_path: Path | None) -> WordSet | None
 
 
 def training_profile(corpus: CorpusConfig, data: PreparedData, base_path: Path | None) -> TextProfile:
-    """How the text of a run is treated; it has the abbreviations and characters of its base run's text, too."""
+    """How the text of a run is treated; it has the abbreviations, capitals and characters of its base run's text, too."""
     profile = TextProfile.load(data.folder, corpus)
     if base_path is None:
         return profile
@@ -135,6 +135,8 @@ def training_profile(corpus: CorpusConfig, data: PreparedData, base_path: Path |
         placeholder_pairs=profile.placeholder_pairs + base.placeholder_pairs,
         source_words=profile.source_words.union(base.source_words),
         target_words=profile.target_words.union(base.target_words),
+        truecaser=profile.truecaser.union(base.truecaser),
+        target_truecaser=profile.target_truecaser.union(base.target_truecaser),
     )
 
 

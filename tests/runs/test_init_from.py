@@ -11,6 +11,7 @@ import torch
 from nmt_cli.commands.check import Finding, check
 from nmt_cli.commands.train import train
 from nmt_cli.data.prepared.store import PreparedData
+from nmt_cli.data.letter_case import Truecaser
 from nmt_cli.data.sentences.abbreviations import LearnedWords
 from nmt_cli.distributed.process_group import SINGLE_PROCESS
 from nmt_cli.errors import RecipeError, RunError
@@ -101,13 +102,16 @@ def test_a_run_knows_the_words_of_both_texts_where_both_have_a_list(base: Path) 
     assert not list((root / "other").glob("words*"))
 
 
-def test_a_run_knows_the_abbreviations_of_both_texts(base: Path) -> None:
+def test_a_run_knows_the_abbreviations_and_capitals_of_both_texts(base: Path) -> None:
     root = base.parent
     prepared = prepare_recipe(tuned(root), QUIET).data.folder
     LearnedWords(("neu",), ("wir",)).save(prepared / "abbreviations.target.txt")
     LearnedWords(("alt", "neu"), ()).save(base / "abbreviations.target.txt")
+    Truecaser({"anna": "Anna", "neu": "neu"}).save(prepared / "truecase.source.txt")
+    Truecaser({"neu": "Neu", "alt": "alt"}).save(base / "truecase.source.txt")
     train(tuned(root), root / "tuned", QUIET)
     assert LearnedWords.load(root / "tuned/abbreviations.target.txt") == LearnedWords(("neu", "alt"), ("wir",))
+    assert (root / "tuned/truecase.source.txt").read_text() == "Anna\nneu\nalt\n"
     assert (root / "tuned/text.json").read_text() == (prepared / "text.json").read_text()
     LearnedWords(("own",)).save(root / "tuned/abbreviations.target.txt")
     shutil.rmtree(base)
