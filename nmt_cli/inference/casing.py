@@ -1,4 +1,4 @@
-"""Text in capitals or without any, for a model that was hardly trained on such text: translated as it is usually written.
+"""Text in capitals or without any, for a model that hardly knows such text: translated as it is usually written.
 
 The translation is then written likewise; a capital on every word only if the target language writes headlines so.
 """
@@ -36,7 +36,7 @@ class CaseHandler:
         return self.profile.truecaser.usual_case(text, language)
 
     def restore(self, source: str, translation: str, prefix: str = "", *, is_start: bool = True) -> str:
-        """The translation, or a part of it, in the case of its source; a `prefix` that it begins with stays as it is."""
+        """The translation, or a part of it, in the case of its source; a `prefix` at its beginning stays as it is."""
         case, language = self.case_of(source), self.profile.target_language
         if case is None or (case == "title" and not is_titled(language)):
             return translation

@@ -121,7 +121,7 @@ def training_words(data: PreparedData, base_path: Path | None) -> WordSet | None
 
 
 def training_profile(corpus: CorpusConfig, data: PreparedData, base_path: Path | None) -> TextProfile:
-    """How the text of a run is treated; it has the abbreviations, capitals and characters of its base run's text, too."""
+    """How the text of a run is treated; it knows the abbreviations, capitals and characters of its base run, too."""
     profile = TextProfile.load(data.folder, corpus)
     if base_path is None:
         return profile

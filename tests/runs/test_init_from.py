@@ -10,8 +10,8 @@ import torch
 
 from nmt_cli.commands.check import Finding, check
 from nmt_cli.commands.train import train
-from nmt_cli.data.prepared.store import PreparedData
 from nmt_cli.data.letter_case import Truecaser
+from nmt_cli.data.prepared.store import PreparedData
 from nmt_cli.data.sentences.abbreviations import LearnedWords
 from nmt_cli.distributed.process_group import SINGLE_PROCESS
 from nmt_cli.errors import RecipeError, RunError
