@@ -1,6 +1,6 @@
 """The server of `nmt serve`: its speed, and what hostile clients do to it.
 
-python -m benchmarks.serving speed RUN TEXT [--clients 16] [--seconds 30] [--engine NAME]
+python -m benchmarks.serving speed RUN TEXT [--clients 16] [--seconds 30] [--engine NAME] [--workers N]
 python -m benchmarks.serving hostile RUN [--minutes 10] [--seed 1]
 
 speed: one sentence at a time through the Python API, by one client and by many, over connections that are kept.
@@ -118,12 +118,15 @@ async def _get(port: int, path: str) -> Any:
     return json.loads(content)
 
 
-def measure_speed(run: Path, text: Path, clients: int, seconds: float, engine: str | None) -> dict[str, Any]:
+def measure_speed(
+    run: Path, text: Path, clients: int, seconds: float, engine: str | None, workers: int | None
+) -> dict[str, Any]:
     """Throughput and latency through the Python API, by one client and by many."""
     lines = [line for line in text.read_text(encoding="utf-8").splitlines() if line.strip()]
     engine_choice = ["--engine", engine] if engine else []
     result: dict[str, Any] = {"python": _latencies_of_python(run, lines, seconds, engine)}
-    with running_server(run, *engine_choice) as server:
+    worker_choice = ["--workers", workers] if workers else []
+    with running_server(run, *engine_choice, *worker_choice) as server:
         for count in (1, clients):
             result[f"{count} clients"] = asyncio.run(_measure_clients(server, lines, count, seconds))
     one, many = result["1 clients"], result[f"{clients} clients"]
@@ -422,11 +425,13 @@ def main() -> None:
     speed.add_argument("--clients", type=int, default=16)
     speed.add_argument("--seconds", type=float, default=30.0)
     speed.add_argument("--engine")
+    speed.add_argument("--workers", type=int)
     hostile.add_argument("--minutes", type=float, default=10.0)
     hostile.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     if arguments.command == "speed":
-        result = measure_speed(arguments.run, arguments.text, arguments.clients, arguments.seconds, arguments.engine)
+        options = (arguments.clients, arguments.seconds, arguments.engine, arguments.workers)
+        result = measure_speed(arguments.run, arguments.text, *options)
         print(json.dumps(result, indent=1))
         save_result("serving", {"machine": describe_machine(), "engine": arguments.engine, **result})
         return

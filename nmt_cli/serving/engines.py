@@ -40,6 +40,7 @@ class EnginePool:
         self.failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Fails with the UserError of a run that cannot be opened."""
         self._workers: dict[int, AsyncWorker] = {}
+        self._waiting_count = 0  # workers that wait for jobs
         self._first_ready = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -83,7 +84,7 @@ class EnginePool:
             while True:
                 if last_batch_size > 1:
                     await asyncio.sleep(BATCH_WINDOW)
-                batch = self.queue.take()
+                batch = self.queue.take(self._waiting_count + 1)
                 last_batch_size = len(batch)
                 if batch and batch[0].options.run not in unopened:
                     await self._translate(worker, batch)
@@ -97,7 +98,11 @@ class EnginePool:
                         self.metrics.gauges["nmt_engines_ready"] += 1
                         self._first_ready.set()
                 else:
-                    await self.queue.wait()
+                    self._waiting_count += 1
+                    try:
+                        await self.queue.wait()
+                    finally:
+                        self._waiting_count -= 1
         finally:
             if not unopened:
                 self.metrics.gauges["nmt_engines_ready"] -= 1

@@ -147,8 +147,12 @@ class JobQueue:
         if not self._heap:
             await self._arrival.wait()
 
-    def take(self) -> list[Job]:
-        """The oldest job and others that fit its batch: with the same options, and of similar length."""
+    def take(self, free_workers: int = 1) -> list[Job]:
+        """The oldest job and others that fit its batch: with the same options, and of similar length.
+
+        No more than the share of one of `free_workers`, so that each has something to do.
+        """
+        max_jobs = min(MAX_BATCH_JOBS, -(-len(self._heap) // free_workers))
         first = self._pop()
         if first is None:
             return []
@@ -158,7 +162,7 @@ class JobQueue:
         length_limit = MAX_LENGTH_RATIO * max(SHORT_TEXT, len(first[2].text))
         characters, skipped = len(first[2].text), []
         for _ in range(MAX_SCANNED):
-            if len(batch) == MAX_BATCH_JOBS or (entry := self._pop()) is None:
+            if len(batch) >= max_jobs or (entry := self._pop()) is None:
                 break
             job = entry[2]
             fits = characters + len(job.text) <= MAX_BATCH_CHARACTERS and len(job.text) <= length_limit

@@ -62,6 +62,14 @@ def test_batches_are_bounded() -> None:
     with_queue(check)
 
 
+def test_free_workers_get_a_share_each() -> None:
+    def check(queue: JobQueue) -> None:
+        queue.submit(jobs("a", "b", "c", "d", "e"))
+        assert [len(queue.take(workers)) for workers in (3, 2, 1)] == [2, 2, 1]
+
+    with_queue(check)
+
+
 def test_a_short_request_overtakes_the_end_of_a_long_one_and_nobody_is_left_behind() -> None:
     def check(queue: JobQueue) -> None:
         queue.submit(jobs(*["a long text" * 5] * 500))
