@@ -16,6 +16,7 @@ from nmt_cli.decoding.word_alignment import alignment_layer, attention_weights, 
 from nmt_cli.device import find_device
 from nmt_cli.errors import DataError, UserError
 from nmt_cli.fs import atomic_write_text
+from nmt_cli.inference.casing import CaseHandler
 from nmt_cli.inference.lines import InputLine, read_blocks
 from nmt_cli.models.contract import Sequences
 from nmt_cli.plots.attention import (
@@ -67,16 +68,17 @@ def choose_selection(run: LoadedRun, layer: str | None, head: str) -> AttentionS
 def attention_maps(
     run: LoadedRun, stream: BinaryIO, reporter: Reporter, targets: Path | None = None, *, words: bool = False
 ) -> Iterator[AttentionMap]:
-    """The weights of each line with text, as lines arrive, normalised as `nmt translate` does.
+    """The weights of each line with text, as lines arrive, normalised and in the case that `nmt translate` gives them.
 
     The target is the model's own translation, found as the run's search section says, or the
     same line of the file `targets` (forced decoding); DataError where it has another number of
     lines than the input. What is left out or cut is said.
     """
-    normalize = TextProfile.load(run.folder.path, run.recipe.corpus).normalizer()
+    profile = TextProfile.load(run.folder.path, run.recipe.corpus)
+    normalize, casing = profile.normalizer(), CaseHandler(profile, run.recipe.search.case)
     target_lines = None if targets is None else (normalize(_decode(line).strip()) for line in read_lines(targets))
     for block in read_blocks(stream, MAX_LINES_PER_BATCH):
-        normalized = [replace(line, text=normalize(line.text.strip())) for line in block]
+        normalized = [replace(line, text=casing.model_form(normalize(line.text.strip()))) for line in block]
         pairs = list(_with_targets(normalized, target_lines, targets))
         for line, _ in pairs:
             if line.invalid_utf8:

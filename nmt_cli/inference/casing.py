@@ -35,6 +35,14 @@ class CaseHandler:
             return capitalize_start(text, language)
         return self.profile.truecaser.usual_case(text, language)
 
+    def written_form(self, source: str, translation: str) -> str:
+        """A translation as the model writes it, before `restore`."""
+        case, language = self.case_of(source), self.profile.target_language
+        if case == "lower":
+            return capitalize_start(translation, language)
+        truecaser = self.profile.target_truecaser
+        return truecaser.usual_case(translation, language) if case is not None and truecaser.forms else translation
+
     def restore(self, source: str, translation: str, prefix: str = "", *, is_start: bool = True) -> str:
         """The translation, or a part of it, in the case of its source; a `prefix` at its beginning stays as it is."""
         case, language = self.case_of(source), self.profile.target_language

@@ -33,7 +33,8 @@ def inspect_sentence(
 
     A dictionary for JSON:
 
-    - `text`, `translation`, `prefix`, and `score`, null for a translation that was given;
+    - `text` and `translation` as the model reads and writes them, `prefix`, and `score`, null for a translation that
+      was given;
     - `source_words`, `target_words`: `text` and, of the target, `probability` given all words before (null where the
       model emits all at once); the last of each is the end of the sentence, `END`;
     - `alternatives`: for each target word the most probable words in its place: `text` (empty: the end), `probability`
@@ -47,7 +48,7 @@ def inspect_sentence(
     UserError for a text without tokens, DataError where the engine shows none of this.
     """
     normalizer, tokenizers = translator.planner.normalizer, translator.tokenizers
-    source_text = normalizer(text.strip())
+    source_text = translator.planner.read_form(text)
     (source_ids,) = tokenizers.source.encode([source_text])
     source_ids = source_ids[: translator.planner.max_source_tokens]
     if not source_ids:
@@ -57,7 +58,8 @@ def inspect_sentence(
     if translation is None:
         target_ids, score = _search(translator, source_ids, config, prefix_ids)
     else:
-        (target_ids,), score = tokenizers.target.encode([normalizer(translation.strip())]), None
+        written = translator.planner.casing.written_form(normalizer(text.strip()), normalizer(translation.strip()))
+        (target_ids,), score = tokenizers.target.encode([written]), None
         target_ids = target_ids[: translator.planner.max_target_tokens]
     inspection = translator.engine.inspect(source_ids, target_ids, MAX_ALTERNATIVES + 1 if alternatives else 0)
     source_words, target_words = words_of(tokenizers.source, source_ids), words_of(tokenizers.target, target_ids)

@@ -115,6 +115,12 @@ class LinePlanner:
         pieces = self._split(self._begin(line).line, self._source_splitter)
         return [piece.text for piece in pieces if not piece.is_copied]
 
+    def read_form(self, sentence: str) -> str:
+        """A sentence as the model reads it, apart from what is protected in it: normalised, without typos, in the case
+        that the model knows."""
+        plan = self._begin(sentence)
+        return plan.language_tag + self.casing.model_form(self.normalizer(plan.line))
+
     def ends_in_abbreviation(self, translation: str) -> bool:
         """Whether the period at the end of a translation may belong to its last word."""
         return self._target_splitter.is_abbreviation(translation.split()[-1].removesuffix("."))

@@ -77,6 +77,17 @@ def test_a_translation_begins_as_its_source_unless_its_first_word_has_a_capital_
     assert translation.text.startswith("The")
 
 
+def test_what_is_shown_of_a_sentence_is_what_the_model_reads_and_writes(tokenizer: TextTokenizer) -> None:
+    planner = echo(tokenizer, LOWER).planner
+    assert planner.read_form(" the old  man ") == "The old man"
+    for source, translation, written in (
+        ("the old man", "the dogs", "The dogs"),
+        ("THE OLD MAN", "THE DOGS", "The dogs"),
+        ("The old man", "the dogs", "the dogs"),
+    ):
+        assert planner.casing.written_form(source, translation) == written
+
+
 def test_a_model_that_knows_capitals_is_given_them(tokenizer: TextTokenizer) -> None:
     line = "THE OLD MAN READS."
     assert given(tokenizer, line, replace(PROFILE, source_case=CaseShares(upper=0.2))) == [line]
