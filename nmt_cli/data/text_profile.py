@@ -142,6 +142,8 @@ class TextProfile:
     """Of the training pairs whose source ends without punctuation, the share whose target ends with a stop; 0.0 where
     there is no such pair, None where that was not measured."""
     target_truecaser: Truecaser = field(default_factory=Truecaser)
+    line_starters: tuple[str, ...] = ()
+    """Words that begin so many lines of the source that a capital inside a line may begin a sentence."""
     known_words: WordSet | None = None
     """Of the source side of the training text; None where they are not known, or not needed."""
 
@@ -179,6 +181,7 @@ class TextProfile:
             "placeholder_pairs": self.placeholder_pairs,
             "unknown_in_dev": self.unknown._asdict(),
             "added_stops": self.added_stops,
+            "line_starters": self.line_starters,
         }
         if self.source_characters is not None:
             content["source_characters"] = self.source_characters
@@ -204,6 +207,7 @@ class TextProfile:
             placeholder_pairs = int(content.get("placeholder_pairs", 0))
             unknown = UnknownShares(**content.get("unknown_in_dev", {}))
             added_stops = content.get("added_stops")
+            line_starters = tuple(map(str, content.get("line_starters", [])))
             words = {side: LearnedWords.load(folder / name) for side, name in ABBREVIATIONS_FILES.items()}
         except (LookupError, TypeError, ValueError, AttributeError, OSError) as error:
             raise DataError(f"{path}: damaged: {error}") from error
@@ -219,6 +223,7 @@ class TextProfile:
             placeholder_pairs=placeholder_pairs,
             unknown=unknown,
             added_stops=None if added_stops is None else float(added_stops),
+            line_starters=line_starters,
         )
 
 

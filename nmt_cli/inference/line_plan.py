@@ -3,10 +3,12 @@
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import islice
 from typing import NamedTuple
 
 from nmt_cli.data.protected_spans import has_nothing_to_translate
+from nmt_cli.data.sentences.missing_stops import split_at_missing_stops
 from nmt_cli.data.sentences.splitter import SentenceSplitter
 from nmt_cli.data.text_profile import TextProfile
 from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
@@ -187,7 +189,7 @@ class LinePlanner:
         masked, masked_spans = self.protector.mask(line) if spans is None else mask_known(line, spans)
         pieces = split_into_pieces(
             masked,
-            splitter.split if self.config.split == "sentences" else None,
+            partial(self._split_sentences, splitter) if self.config.split == "sentences" else None,
             clean=self.normalizer.clean,
             copies=self.config.keep == "auto",
             has_ordinals=self._source_splitter.has_ordinals,  # both sides of a pair have the same list marks
@@ -196,6 +198,14 @@ class LinePlanner:
             piece if piece.is_copied else piece._replace(text=self.normalizer.collapse(piece.text)) for piece in pieces
         ]
         return self.protector.assign(pieces, masked_spans, is_source=spans is None)
+
+    def _split_sentences(self, splitter: SentenceSplitter, text: str) -> list[str]:
+        """The sentences of a text; of a source also those with no stop between them."""
+        sentences = splitter.split(text)
+        if splitter is not self._source_splitter:
+            return sentences
+        starters = self.profile.line_starters
+        return [part for sentence in sentences for part in split_at_missing_stops(sentence, starters)]
 
     def _whole(self, line: str, spans: Sequence[str] | None = None) -> Piece:
         """A line as one piece that is translated; `spans` as for `_split`."""

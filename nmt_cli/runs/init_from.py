@@ -137,6 +137,7 @@ def training_profile(corpus: CorpusConfig, data: PreparedData, base_path: Path |
         target_words=profile.target_words.union(base.target_words),
         truecaser=profile.truecaser.union(base.truecaser),
         target_truecaser=profile.target_truecaser.union(base.target_truecaser),
+        line_starters=tuple(sorted({*profile.line_starters, *base.line_starters})),
     )
 
 

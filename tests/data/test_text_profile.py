@@ -30,6 +30,7 @@ PROFILE = TextProfile(
     Truecaser({"house": "House", "dog": "dog"}),
     CaseShares(0.25, 0.5, 0.125),
     target_truecaser=Truecaser({"haus": "Haus"}),
+    line_starters=("A", "The"),
 )
 
 

@@ -68,6 +68,15 @@ def test_how_a_line_is_split_is_a_setting(split: Any, expected: int, tokenizer: 
     assert len(sources(echo(tokenizer, split=split), "The old man reads. Two dogs see it.")) == expected
 
 
+def test_sentences_without_a_stop_between_them_are_told_by_how_lines_begin(tokenizer: TextTokenizer) -> None:
+    profile = TextProfile("en", "de", NormalizationConfig(), line_starters=("The",))
+    first, second = "the man sees a dog", "The old man reads"
+    assert sources(echo(tokenizer, profile), f"{first}  {second}") == [first, second]
+    assert sources(echo(tokenizer), f"{first}  {second}") == [f"{first} {second}"]
+    (translation,) = echo(tokenizer, profile).translate([f"{first}  {second}"])
+    assert translation.text == f"{first}  {second}"
+
+
 def test_sentences_go_together_as_far_as_the_training_text_has_them_together(tokenizer: TextTokenizer) -> None:
     line = "A dog sees. A man reads. The old man reads a book. Who is it?"
     for typical, expected in ((1, 4), (2, 2), (3, 2), (9, 1)):

@@ -22,6 +22,7 @@ from nmt_cli.data.overlap import EvaluationText, decoded_pairs
 from nmt_cli.data.prepared.store import FORMAT_VERSION, PairRange, PreparedData, SequenceStore
 from nmt_cli.data.prepared.writer import SequenceWriter, TextWriter
 from nmt_cli.data.sentences.abbreviations import learn_words
+from nmt_cli.data.sentences.missing_stops import learn_line_starters
 from nmt_cli.data.sentences.splitter import SentenceSplitter
 from nmt_cli.data.sources.bad_rows import BadRows
 from nmt_cli.data.sources.base import ParallelText
@@ -281,6 +282,7 @@ class _Preparation:
             self._measure_unknown(tokenizers),
             added_stops(zip(*map(sample, SIDES), strict=True)),
             Truecaser.learn(sample("target")),
+            learn_line_starters(sample("source"), truecaser.forms),
         )
         profile.save(self.folder)
         self.profile.save(self.folder)
