@@ -8,9 +8,8 @@ STARTERS = ("A", "In", "The", "Two")
 
 
 def test_words_that_often_begin_lines_and_are_small_inside_them_are_learned() -> None:
-    lines = [
-        *["The man is here."] * 50, *["Anna sees a dog."] * 50, *["two dogs sleep."] * 50, *["Rarely seen."] * 5, "", " ",
-    ]  # fmt: skip
+    often = ("The man is here.", "Anna sees a dog.", "two dogs sleep.")
+    lines = [*often * 50, *["Rarely seen."] * 5, "", " "]
     forms = {"the": "the", "anna": "Anna", "two": "two", "rarely": "rarely"}
     assert learn_line_starters(lines, forms) == ("The",)
     assert learn_line_starters(lines * 5, forms) == ("Rarely", "The")
