@@ -7,6 +7,7 @@ SPECIAL_TOKENS = ("<pad>", "<unk>", "<s>", "</s>")
 # What stands for a part of a line that must not change. Counting rods: characters that no text has, that every
 # normal form leaves as they are, and that tokenizers never join with their neighbours, since they are numbers.
 SPAN_MARK = "\U0001d360"  # inside nmt, before a line is read by a model
+BREAK_MARK = "\U0001d369"  # likewise, of what ends a paragraph
 SPAN_PLACEHOLDERS = tuple(chr(code) for code in range(0x1D361, 0x1D369))  # pieces of vocabularies that have them
 
 

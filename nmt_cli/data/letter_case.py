@@ -24,9 +24,12 @@ MIN_SINGLE_WORD = 5  # letters; a shorter word alone in capitals is rather an ac
 MIN_TITLE_WORDS = 4
 _TOKEN = re.compile(r"\S+")
 _LITERAL = re.compile(r"[@/\\{}<>=%$_~]|\w\.\w")  # in what is no word: addresses, placeholders, paths
-_SENTENCE_START = re.compile(r"(?:\A|[.!?…]\s+)[\"'“„”«»(\[¿¡]*[^\W\d_]")
+_OPENING = r"[\"'“„”‘‚«»‹›(\[¿¡]*"
+_START = re.compile(rf"{_OPENING}[^\W\d_]")
+_SENTENCE_START = re.compile(rf"(?:\A|[.!?…]\s+){_OPENING}[^\W\d_]")
 _TITLED_LANGUAGES = ("en", "eng")
 _DOTTED_I_LANGUAGES = ("tr", "az", "tur", "aze", "azj")
+_IJ_LANGUAGES = ("nl", "nld", "dut")  # IJ is one letter
 
 
 def is_titled(language: str | None) -> bool:
@@ -45,14 +48,21 @@ def capitalize_words(text: str) -> str:
 
 
 def capitalize_start(text: str, language: str | None = None) -> str:
-    """A capital at the beginning of a text."""
-    start = _SENTENCE_START.match(text)
-    return text if start is None else start[0][:-1] + _upper(start[0][-1], language) + text[start.end() :]
+    """A capital at the beginning of a text, as the language writes it."""
+    start = _START.match(text)
+    if start is None or _LITERAL.search(text.split(maxsplit=1)[0]):
+        return text
+    position = start.end() - 1
+    letters = "ij" if _base(language) in _IJ_LANGUAGES and text.startswith("ij", position) else text[position]
+    capital = (
+        _upper(letters, language) if letters in ("i", "ij") else letters.title()
+    )  # Greek capitals keep a tonos here
+    return text[:position] + capital + text[position + len(letters) :]
 
 
 def _first_word(text: str) -> str | None:
     """The word that a text begins with, perhaps in quotation marks; None where something else stands there."""
-    start = _SENTENCE_START.match(text)
+    start = _START.match(text)
     if start is None or _LITERAL.search(text.split(maxsplit=1)[0]):
         return None
     word = WORD.match(text, start.end() - 1)
@@ -92,7 +102,7 @@ class Truecaser:
         self._has_capitals = not self.forms or any(not form.islower() for form in self.forms.values())
 
     @classmethod
-    def learn(cls, lines: Iterable[str]) -> "Truecaser":
+    def learn(cls, lines: Iterable[str], language: str | None = None) -> "Truecaser":
         """The usual forms in a text: the first words of sentences and lines in capitals say nothing."""
         counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
         for line in lines:
@@ -101,7 +111,7 @@ class Truecaser:
             starts = {match.end() - 1 for match in _SENTENCE_START.finditer(line)}
             for match in WORD.finditer(line):
                 if match.start() not in starts:
-                    counts[match[0].lower()][match[0]] += 1
+                    counts[_lower(match[0], language)][match[0]] += 1
         frequent = sorted(counts.items(), key=lambda entry: (-entry[1].total(), entry[0]))[:MAX_FORMS]
         return cls(
             {
@@ -133,24 +143,27 @@ class Truecaser:
         return any(self.forms.get(word.lower(), word) == word.lower() != word for word in words[1:])
 
     def usual_case(self, text: str, language: str | None = None) -> str:
-        """A text whose capitals say nothing as it is usually written: sentences begin with a capital."""
+        """A sentence whose capitals say nothing as it is usually written, with a capital at its beginning."""
 
         def usual_form(match: re.Match[str]) -> str:
             word = _lower(match[0], language)
+            if len(word) == 1 and word == match[0] and (word, _base(language)) != ("i", "en"):
+                return word  # a variable, or 'u' in a chat
             return self.forms.get(word, word)
 
         text = map_tokens(text, lambda token: WORD.sub(usual_form, token))
-        if not self._has_capitals:
-            return text
-        return _SENTENCE_START.sub(lambda match: match[0][:-1] + _upper(match[0][-1], language), text)
+        return capitalize_start(text, language) if self._has_capitals else text
 
     def lower_start(self, text: str, language: str | None = None) -> str:
         """A text without the capital at its beginning, unless its first word is known to have one inside a sentence."""
         word = _first_word(text)
-        if word is None or word[1:] != word[1:].lower() or not self.forms.get(word.lower(), word).islower():
+        if word is None or not self.forms.get(_lower(word, language), word).islower():
             return text
+        capitals = 2 if _base(language) in _IJ_LANGUAGES and word.startswith("IJ") else 1
         position = text.index(word)
-        return text[:position] + _lower(word[0], language) + text[position + 1 :]
+        end = position + capitals
+        is_name = word[capitals:] != word[capitals:].lower()
+        return text if is_name else text[:position] + _lower(word[:capitals], language) + text[end:]
 
     def shares(self, lines: Iterable[str]) -> CaseShares:
         """How many lines of a text are written otherwise than usual."""
@@ -163,7 +176,7 @@ class Truecaser:
         atomic_write_text(path, "".join(f"{form}\n" for form in self.forms.values()))
 
     @classmethod
-    def load(cls, path: Path) -> "Truecaser":
+    def load(cls, path: Path, language: str | None = None) -> "Truecaser":
         """What `save` wrote; without forms where there is no such file, DataError where it is damaged."""
         if not path.is_file():
             return cls()
@@ -171,7 +184,7 @@ class Truecaser:
             forms = path.read_text(encoding="utf-8").split("\n")
         except (OSError, UnicodeDecodeError) as error:
             raise DataError(f"{path}: damaged: {error}") from error
-        return cls({form.lower(): form for form in forms if form})
+        return cls({_lower(form, language): form for form in forms if form})
 
 
 def _words(text: str) -> Iterator[str]:

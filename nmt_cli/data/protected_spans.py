@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Sequence
 from functools import cache
 
-from nmt_cli.vocabulary import SPAN_MARK, SPAN_PLACEHOLDERS
+from nmt_cli.vocabulary import BREAK_MARK, SPAN_MARK
 
 Span = tuple[int, int]
 
@@ -56,16 +56,40 @@ _PLACEHOLDER = (
     r"\$\(\w{1,60}\)|(?<!\w)@[a-z_]\w*@(?!\w)|\*\|\w+\|\*|"
     r"(?<![\w:]):[a-z][\w+-]*:(?!\w)|(?<!\w)__\w+__(?!\w)|\[\[[^\[\]]{1,100}\]\]|\[%[^\[\]]{1,100}%\]"
 )
-_MARK = rf"[{SPAN_MARK}{SPAN_PLACEHOLDERS[0]}-{SPAN_PLACEHOLDERS[-1]}]+"
-_INLINE = "|".join(
-    [_TAG, rf"(?<![\w]){URL}", rf"(?<![\w.+-]){EMAIL}(?!\w){_REMOTE_PATH}", _PLACEHOLDER, _DOMAIN, _PATH, _MARK]
+_ESCAPE = (
+    r"(?-i:\\[nrtNh](?![a-z]))|\\u[0-9a-f]{4}|\\x[0-9a-f]{2}|\x1b\[[\d;]*[a-z]"  # of strings, subtitles, terminals
 )
+_MARKDOWN = (
+    r"!?\[(?=[^\[\]]{1,200}\]\([^()\s]{1,2000}\))|(?<=\S)\]\([^()\s]{1,2000}\)|(?<!`)`[^`\s](?:[^`]{0,98}[^`\s])?`(?!`)"
+)
+_MESSAGE = (  # of ICU
+    r"\{\s*[\w.-]{1,60}\s*,\s*(?:plural|select|selectordinal)\s*,(?:[^{}]++|\{(?:[^{}]++|\{[^{}]*+\})*+\})*+\}|"
+    r"\{\s*[\w.-]{1,60}\s*,\s*(?:number|date|time)\b[^{}]{0,100}\}"
+)
+_IDENTIFIER = (  # a UUID, a number in hexadecimal, an address of IPv6 or of a network card, a moment of ISO 8601
+    r"(?<![\w:.-])(?:[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|0x[0-9a-f]+|(?:[0-9a-f]{1,4}:){1,6}(?::[0-9a-f]{1,4}){1,6}|"
+    r"::[0-9a-f]{1,4}|(?:[0-9a-f]{1,4}[:]){5,7}[0-9a-f]{1,4}|"
+    r"\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)(?![\w:])"
+)
+_HANDLE = r"(?<![\w@.&])@[a-z_][\w-]*|(?<![\w#&])#[^\W\d_]\w*"  # of a person, and the tag of a subject
+_LANGUAGE = r"(?<!\w)(?:[cf]\#|[cg]\+\+)(?!\w)"  # of programs
+_EMOTICON = r"(?<!\S)(?:[:;=]['’]?-?[)(\][DPO/\\|*]+|<3|\^_?\^|xD)(?=[\s.,!?]|\Z)"
+_MARK = f"[{SPAN_MARK}-{BREAK_MARK}]+"
+_INLINE = "|".join(
+    [_TAG, _MARKDOWN, _IDENTIFIER, rf"(?<![\w]){URL}", rf"(?<![\w.+-]){EMAIL}(?!\w){_REMOTE_PATH}", _MESSAGE,
+     _EMOTICON, _PLACEHOLDER, _HANDLE, _LANGUAGE, _DOMAIN, _PATH, _ESCAPE, _MARK]
+)  # fmt: skip
 _HINT = re.compile(
-    rf"[@/\\<{{}}%$#{SPAN_MARK}-{SPAN_PLACEHOLDERS[-1]}]|:\w|\w\.\w|__|\*\||\[[\[%]"
+    rf"[@/\\<{{}}%$#`\x1b{SPAN_MARK}-{BREAK_MARK}]|[:;=][\w+'’()\[\]|*-]|\+\+|\^|[xX]D|\w\.\w|\w-\w{{4}}-|__|\*\||\[[\[%]|0[xX]|T\d"
 )  # any of them has one
 _TRAILING = ".,;:!?…'’*"  # not part of an address at the end of it
 _BRACKETS = {")": "(", "]": "[", "}": "{", ">": "<"}
 
+PARAGRAPH_END = re.compile(  # what stands before and behind it is not one sentence
+    r"</?(?:p|div|br|hr|li|[ou]l|t[rdh]|table|h[1-6]|blockquote|d[dtl]|section|article|option|title|pre)\b[^<>]*>|"
+    r"(?-i:\\[nN])",
+    re.IGNORECASE,
+)
 EMOJI = re.compile(
     "(?:(?:[\u2600-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff]|[0-9#*]\ufe0f?\u20e3)"
     "[\ufe0e\ufe0f\u20e3\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f]*"
@@ -123,7 +147,7 @@ def join_neighbours(text: str, spans: Iterable[Span]) -> list[Span]:
 
 def _without_trailing(text: str, start: int, end: int) -> Span:
     """A span without the punctuation that follows an address, and a bracket that was opened before it."""
-    if not text[start:end].startswith(("%", ":", "<", "&", "{", "$", "[", "#", "@", "__")):
+    if not text[start:end].startswith(("%", ":", "<", "&", "{", "$", "[", "]", "!", "#", "@", "__", ";", "=")):
         while end > start + 1:
             last = text[end - 1]
             opening = _BRACKETS.get(last)

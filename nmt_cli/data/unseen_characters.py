@@ -10,7 +10,9 @@ from nmt_cli.data.protected_spans import EMOJI, Span
 # Scripts written without spaces, where a word cannot be told from its neighbours.
 _UNSPACED = "\u0e00-\u109f\u1780-\u17ff\u2e80-\u2fff\u3005-\u3007\u3021-\ua4cf\uf900-\ufaff\U00020000-\U0003347f"
 _SEPARATORS = '\\s!"#$%&(),/:;<=>?@\\[\\\\\\]^`{|}~«»“”„‟‘‚‹›–—…、。，！？：；（）「」『』'
-_WORD = re.compile(f"[^{_SEPARATORS}{_UNSPACED}]+")
+_EMOJI_PARTS = "\u2600-\u27bf\u2b00-\u2bff\u20e3\ufe0e\ufe0f\U0001f000-\U0001faff"
+_WORD = re.compile(f"[^{_SEPARATORS}{_UNSPACED}{_EMOJI_PARTS}]+")
+_SIGNS = frozenset("#%&*@§¶†‡‰‱※")  # punctuation to Unicode, but no language's own
 _UNSPACED_RUN = re.compile(f"[{_UNSPACED}]+")
 
 
@@ -43,7 +45,7 @@ class UnseenCharacters:
 
     def signs(self, text: str) -> list[Span]:
         """Where symbols are that the training text never had, but for emoji."""
-        if text.isascii() or not self._has(text, "S"):
+        if not self._has(text, "S"):
             return []
         return [
             (position, position + 1)
@@ -59,7 +61,10 @@ class UnseenCharacters:
     def _category(self, character: str) -> str:
         category = self._categories.get(character)
         if category is None:
-            category = {"L": "L", "M": "L", "N": "L", "S": "S"}.get(unicodedata.category(character)[0], "")
+            kind = unicodedata.category(character)
+            category = {"L": "L", "M": "L", "N": "L", "S": "S", "Co": "S"}.get(kind if kind == "Co" else kind[0], "")
+            if character in _SIGNS:
+                category = "S"
             if character.lower() in self._seen:
                 category = ""
             self._categories[character] = category

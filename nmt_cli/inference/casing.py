@@ -5,7 +5,8 @@ The translation is then written likewise; a capital on every word only if the ta
 
 from typing import Literal
 
-from nmt_cli.data.letter_case import LetterCase, capitalize_start, capitalize_words, is_titled, upper_case
+from nmt_cli.data.letter_case import LetterCase, Truecaser, capitalize_start, capitalize_words, is_titled, upper_case
+from nmt_cli.data.sentences.splitter import SentenceSplitter
 from nmt_cli.data.text_profile import TextProfile
 
 MIN_KNOWN_SHARE = 0.05  # of the training lines must be written in a case for a model to know it
@@ -16,6 +17,7 @@ class CaseHandler:
 
     def __init__(self, profile: TextProfile, mode: Literal["auto", "none"]) -> None:
         self.profile = profile
+        self._source_splitter, self._target_splitter = profile.source_splitter(), profile.target_splitter()
         shares = profile.source_case._asdict()
         self._handled = {case for case, share in shares.items() if mode == "auto" and share < MIN_KNOWN_SHARE}
 
@@ -33,7 +35,7 @@ class CaseHandler:
             return text
         if case == "lower" and any(map(str.isupper, text)):
             return capitalize_start(text, language)
-        return self.profile.truecaser.usual_case(text, language)
+        return _usual_case(text, self.profile.truecaser, self._source_splitter, language)
 
     def written_form(self, source: str, translation: str) -> str:
         """A translation as the model writes it, before `restore`."""
@@ -41,7 +43,9 @@ class CaseHandler:
         if case == "lower":
             return capitalize_start(translation, language)
         truecaser = self.profile.target_truecaser
-        return truecaser.usual_case(translation, language) if case is not None and truecaser.forms else translation
+        if case is None or not truecaser.forms:
+            return translation
+        return _usual_case(translation, truecaser, self._target_splitter, language)
 
     def restore(self, source: str, translation: str, prefix: str = "", *, is_start: bool = True) -> str:
         """The translation, or a part of it, in the case of its source; a `prefix` at its beginning stays as it is."""
@@ -54,3 +58,8 @@ class CaseHandler:
         start = len(prefix) if translation.startswith(prefix) else 0
         rest = translation[start:]
         return translation[:start] + (upper_case(rest, language) if case == "upper" else capitalize_words(rest))
+
+
+def _usual_case(text: str, truecaser: Truecaser, splitter: SentenceSplitter, language: str | None) -> str:
+    """Sentences in the usual case of their words."""
+    return "".join(truecaser.usual_case(sentence, language) for sentence in splitter.split(text))

@@ -15,10 +15,10 @@ from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.engine import TokenIds
 from nmt_cli.inference.casing import CaseHandler
-from nmt_cli.inference.pieces import Piece, split_into_pieces
+from nmt_cli.inference.pieces import COLUMN_END, Piece, split_into_pieces
 from nmt_cli.inference.protection import HiddenSpans, Protector, mask_known, unmask
 from nmt_cli.inference.segments import Segment, split_at_clauses, split_line
-from nmt_cli.vocabulary import SPAN_MARK
+from nmt_cli.vocabulary import BREAK_MARK, SPAN_MARK
 
 
 class TranslationUnit(NamedTuple):
@@ -187,9 +187,10 @@ class LinePlanner:
         In a translation that is what its source has, `spans`.
         """
         masked, masked_spans = self.protector.mask(line) if spans is None else mask_known(line, spans)
+        splits = self.config.split == "sentences"
         pieces = split_into_pieces(
-            masked,
-            partial(self._split_sentences, splitter) if self.config.split == "sentences" else None,
+            masked if splits else masked.replace(BREAK_MARK, SPAN_MARK),
+            partial(self._split_sentences, splitter) if splits else None,
             clean=self.normalizer.clean,
             copies=self.config.keep == "auto",
             has_ordinals=self._source_splitter.has_ordinals,  # both sides of a pair have the same list marks
@@ -210,7 +211,8 @@ class LinePlanner:
     def _whole(self, line: str, spans: Sequence[str] | None = None) -> Piece:
         """A line as one piece that is translated; `spans` as for `_split`."""
         masked, masked_spans = self.protector.mask(line) if spans is None else mask_known(line, spans)
-        (piece,) = self.protector.assign([Piece(self.normalizer(masked))], masked_spans, is_source=spans is None)
+        text = self.normalizer(masked.replace(BREAK_MARK, SPAN_MARK))
+        (piece,) = self.protector.assign([Piece(text)], masked_spans, is_source=spans is None)
         return piece
 
     def _read_text(self, piece: Piece) -> str:
@@ -236,7 +238,8 @@ class LinePlanner:
             for piece in pieces:
                 piece_tokens = len(next(encoded))
                 is_full = not groups or len(groups[-1]) >= max_sentences or token_count + piece_tokens > max_tokens
-                if is_full or piece.is_copied or groups[-1][0].is_copied:
+                is_full = is_full or piece.is_copied or groups[-1][0].is_copied
+                if is_full or COLUMN_END.match(groups[-1][-1].separator):
                     groups.append([piece])
                     token_count = piece_tokens
                 else:

@@ -9,10 +9,18 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from nmt_cli.data.protected_spans import EMOJI, has_nothing_to_translate
+from nmt_cli.vocabulary import BREAK_MARK
 
-# A mark of a list at the beginning of a line, and a bar between two texts.
-LIST_MARK = re.compile(r"(?:[-–—*•·▪‣>#]+|\(?(?:(?P<number>\d{1,3}\.)|\d{1,3}\)|[A-Za-z]\))|\[\w{1,3}\])(?=\s+\S)\s+")
-BAR = re.compile(r"(?:(?<=\s)|\A)[|¦‖│•·→⇒](?=\s)\s+")
+_NUMBER = r"\d{1,3}(?:\.\d{1,3})*\.|\d{1,3}(?:\.\d{1,3}){2,4}|[ivx]{2,5}\.|[IVX]{2,5}\."
+# A mark at the beginning of a text: of a list, a quotation, a comment, or the dash of a speaker.
+LIST_MARK = re.compile(
+    rf"(?:[-–—*•·▪‣>#+]+|//+!?|/\*+|\(?(?:(?P<number>{_NUMBER})|\d{{1,3}}\)|[A-Za-z]\)|[ivx]{{2,5}}\))|"
+    r"\[(?:\w{1,3}| )\])"
+    r"(?=\s+\S)\s+|[–—](?=[^\W\d_])|-(?=[A-ZÀ-ÖØ-Þ¿¡])"
+)
+# A bar between two texts, and what ends a paragraph.
+BAR = re.compile(rf"(?:(?<=\s)|\A)(?:[|¦‖│║┃｜•▪·→⇒]|\|{{2,3}}|//)(?=\s)\s+|{BREAK_MARK}\s*(?:{BREAK_MARK}\s*)*")
+COLUMN_END = re.compile(r"\s*[\t-\r\x1c-\x1f\x85\u2028\u2029]\s*")
 SplitSentences = Callable[[str], list[str]]  # "".join of what it returns is the text
 
 
@@ -38,8 +46,8 @@ def split_into_pieces(
     With `copies`, a line that holds nothing to translate is one piece that is copied, exactly as it is. Otherwise the
     line is split after `clean`: into one piece without `split_sentences`; else into its sentences and, with `copies`,
     what lies between them and holds nothing to translate: the mark of a list (but no number with a period in a language
-    that `has_ordinals`, where it may belong to the sentence), a bar or an emoji between two sentences, a number, an
-    address.
+    that `has_ordinals`, where it may belong to the sentence), a bar, an emoji or a BREAK_MARK between two sentences, a
+    number, an address. The columns of a table, between tabs, are apart as well.
     """
     text = line.strip()
     if text and copies and has_nothing_to_translate(text):
@@ -50,27 +58,56 @@ def split_into_pieces(
     if split_sentences is None:
         return [Piece(text)]
     pieces: list[Piece] = []
-    for part, is_mark in _separate_marks(text, has_ordinals) if copies else [(text, False)]:
-        for sentence in [part] if is_mark else split_sentences(part):
-            content = sentence.rstrip()
-            if content:
-                is_copied = is_mark or (copies and has_nothing_to_translate(content))
-                pieces.append(Piece(content, sentence[len(content) :], is_copied))
+    parts = (
+        _separate(text, split_sentences, has_ordinals) if copies else ((part, False) for part in split_sentences(text))
+    )
+    for part, is_mark in parts:
+        content = part.rstrip()
+        if content:
+            is_copied = is_mark or (copies and has_nothing_to_translate(content))
+            pieces.append(Piece(content, part[len(content) :], is_copied))
     return pieces
 
 
-def _separate_marks(text: str, has_ordinals: bool) -> Iterator[tuple[str, bool]]:
+def _separate(text: str, split_sentences: SplitSentences, has_ordinals: bool) -> Iterator[tuple[str, bool]]:
     """Parts of a text, and whether each is a mark: of a list, a bar, or emoji at an edge of a sentence."""
+    for column in _columns(text):
+        position = list_marks_end(column, has_ordinals)
+        yield column[:position], True
+        for bar in BAR.finditer(column, position):
+            yield from _separate_sentences(column[position : bar.start()], split_sentences)
+            yield bar[0], True
+            position = bar.end()
+        yield from _separate_sentences(column[position:], split_sentences)
+
+
+def _columns(text: str) -> Iterator[str]:
+    """The parts of a text between tabs and line ends; a single one before a small letter is a space."""
+    ends = [] if text.isprintable() else list(COLUMN_END.finditer(text))
     position = 0
-    mark = LIST_MARK.match(text)
-    if mark and not (has_ordinals and mark["number"]):
-        yield mark[0], True
+    for end in ends:
+        if len(ends) > 1 or len(end[0]) > 1 or not text[end.end()].islower():
+            yield text[position : end.end()]
+            position = end.end()
+    yield text[position:]
+
+
+def list_marks_end(text: str, has_ordinals: bool = False) -> int:
+    """Where the marks end that a text begins with, several as in '> - 1. text'."""
+    position = 0
+    while mark := LIST_MARK.match(text, position):
+        if has_ordinals and mark["number"]:
+            break
         position = mark.end()
-    for bar in BAR.finditer(text, position):
-        yield from _separate_emoji(text[position : bar.start()])
-        yield bar[0], True
-        position = bar.end()
-    yield from _separate_emoji(text[position:])
+    return position
+
+
+def _separate_sentences(text: str, split_sentences: SplitSentences) -> Iterator[tuple[str, bool]]:
+    for part, is_mark in _separate_emoji(text):
+        for sentence in [part] if is_mark else split_sentences(part):
+            end = 0 if is_mark else list_marks_end(sentence, has_ordinals=True)  # a number may be the sentence's
+            yield sentence[:end], True
+            yield sentence[end:], is_mark
 
 
 def _separate_emoji(text: str) -> Iterator[tuple[str, bool]]:

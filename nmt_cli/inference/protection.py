@@ -17,26 +17,29 @@ from operator import itemgetter
 from typing import NamedTuple
 
 from nmt_cli.data.normalization import Normalizer
-from nmt_cli.data.protected_spans import BETWEEN_SPANS, Span, find_emoji, find_spans, merge_overlapping
+from nmt_cli.data.protected_spans import BETWEEN_SPANS, PARAGRAPH_END, Span, find_emoji, find_spans, merge_overlapping
 from nmt_cli.data.text_profile import TextProfile
 from nmt_cli.data.unseen_characters import UnseenCharacters
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.inference.degeneration import UNSPACED_SCRIPTS
-from nmt_cli.inference.pieces import LIST_MARK, Piece
-from nmt_cli.vocabulary import SPAN_MARK, SPAN_PLACEHOLDERS
+from nmt_cli.inference.pieces import Piece, list_marks_end
+from nmt_cli.vocabulary import BREAK_MARK, SPAN_MARK, SPAN_PLACEHOLDERS
 
 Alignment = list[tuple[int, int]]
 
+_ANY_MARK = re.compile(f"[{SPAN_MARK}{BREAK_MARK}]")
 _WORD = re.compile(r"\S+")
 _CHARACTER_OR_WORD = re.compile(rf"[{UNSPACED_SCRIPTS}]|[^\s{UNSPACED_SCRIPTS}]+")
 _UNSPACED = re.compile(f"[{UNSPACED_SCRIPTS}]")
 _STOPS = r".,;:!?…。，！？؟।"
+_SENTENCE_STOPS = (".", "!", "?", "…")
+_SPACED = tuple("-–—&+=/*")  # with a space before them, unless they belong to a word
 _GROUP = f"{SPAN_MARK}(?:{BETWEEN_SPANS}{SPAN_MARK})*"
 _GROUPS = rf"[^\w\s]*{_GROUP}(?:[^\w\s]*{_GROUP})*"
 # Words that have no letter besides what is protected in them, without the stops that follow; and in the beginning of a
 # text with them, as in 'NAME: it is'.
 _WORDS_OF_MARKS = rf"\A{_GROUPS}[^\w\s]*(?=\s)|(?<!\S){_GROUPS}[^\w\s]*?(?=[{_STOPS}]*(?:\s|\Z))"
-_WORDS_OR_GROUP = re.compile(f"{_WORDS_OF_MARKS}|{_GROUP}")
+_WORDS_OR_GROUP = re.compile(rf"{_WORDS_OF_MARKS}|\({_GROUP}\)|\[{_GROUP}\]|{_GROUP}")
 _PLACEHOLDER = re.compile(f"[{SPAN_MARK}{SPAN_PLACEHOLDERS[0]}-{SPAN_PLACEHOLDERS[-1]}]")
 _OPENING = ("(", "[", "{", "<", "«", "„", "“", "‚", "‘", "¿", "¡")
 _TRAILING_PUNCTUATION, _LEADING_PUNCTUATION = re.compile(r"[^\w\s]+\Z"), re.compile(r"[^\w\s]+")
@@ -53,13 +56,12 @@ class Protector:
         self._clean = normalizer.clean
 
     def mask(self, line: str) -> tuple[str, tuple[str, ...]]:
-        """The line with a SPAN_MARK in place of each span but emoji and signs, and the spans."""
+        """The line with a SPAN_MARK in place of each span but emoji and signs, or a BREAK_MARK, and the spans."""
         if not self.is_on:
             return line, ()
         spans = find_spans(line, self._patterns)
         if self._unseen is not None:
-            list_mark = LIST_MARK.match(line)
-            first = 0 if list_mark is None else list_mark.end()
+            first = list_marks_end(line)
             spans = [*spans, *(span for span in self._unseen.words(line, self._clean) if span[0] >= first)]
         return _mask(line, merge_overlapping(spans)) if spans else (line, ())
 
@@ -68,12 +70,12 @@ class Protector:
 
         Emoji and signs that the training text never had are masked only now: between sentences they are copied.
         """
-        if not spans and (not self.is_on or not is_source or all(piece.text.isascii() for piece in pieces)):
+        if not spans and (not self.is_on or not is_source):
             return pieces
         remaining = iter(spans)
         assigned = []
         for piece in pieces:
-            own_spans = tuple(islice(remaining, piece.text.count(SPAN_MARK)))
+            own_spans = tuple(islice(remaining, len(_ANY_MARK.findall(piece.text))))
             if piece.is_copied:
                 assigned.append(piece._replace(text=unmask(piece.text, own_spans)))
                 continue
@@ -125,16 +127,17 @@ def unmask(text: str, spans: Sequence[str]) -> str:
     """The text with its spans again."""
     if not spans:
         return text
-    parts = text.split(SPAN_MARK)
+    parts = _ANY_MARK.split(text)
     return parts[0] + "".join(span + part for span, part in zip(spans, parts[1:], strict=True))
 
 
 def _mask(text: str, spans: Sequence[Span]) -> tuple[str, tuple[str, ...]]:
     parts, position = [], 0
     for start, end in spans:
-        parts.append(text[position:start])
+        is_break = PARAGRAPH_END.fullmatch(text, start, end)
+        parts += [text[position:start], BREAK_MARK if is_break else SPAN_MARK]
         position = end
-    return SPAN_MARK.join([*parts, text[position:]]), tuple(text[start:end] for start, end in spans)
+    return "".join([*parts, text[position:]]), tuple(text[start:end] for start, end in spans)
 
 
 @dataclass(frozen=True, eq=False)
@@ -251,7 +254,15 @@ class HiddenSpans:
         links = None if alignment is None else _move_targets(alignment, text, draft)
         gaps = _Gaps(draft.text, len(prefix), [draft.written(number) for number, _ in placed])
         insertions = sorted(((self._best_position(gaps, span, links), span) for span in missing), key=itemgetter(0))
-        final = _Edits(draft.text, [(p, p, _with_spaces(draft.text, p, span, missing[span])) for p, span in insertions])
+        counts = Counter(position for position, _ in insertions)
+        final = _Edits(
+            draft.text,
+            [
+                (*_replaced(draft.text, position, span, counts[position]),
+                 _with_spaces(draft.text, position, span, missing[span]))
+                for position, span in insertions
+            ],
+        )  # fmt: skip
         if links is None:
             return RestoredText(final.text, None)
         starts = {span: final.move(draft.written(number)[0]) for number, span in placed}
@@ -369,7 +380,7 @@ def _removal(text: str, start: int, end: int, earlier: Sequence[Edit]) -> Edit:
         return start, end + 1, ""
     if left.isspace() and (not right or not right.isalnum()) and right not in (*_OPENING, SPAN_MARK):
         return start - 1, end, ""
-    is_inside = left.isalnum() and right.isalnum() and right != SPAN_MARK
+    is_inside = (left.isalnum() or left in _SENTENCE_STOPS) and right.isalnum() and right != SPAN_MARK
     return start, end, " " if is_inside and not _UNSPACED.match(left) and not _UNSPACED.match(right) else ""
 
 
@@ -458,16 +469,31 @@ class _Gaps:
             start, end = words[gap - 1]
             is_before_stop = (span.right and not span.is_glued_right) or (gap == len(words) and not span.is_last)
             stop = _TRAILING_PUNCTUATION.search(self.text[:end], start) if is_before_stop else None
-            position = stop.start() if stop else end
+            position = end
+            if stop:
+                own = stop[0].rfind(span.right[:1] or stop[0][0])  # of ',!' the '!' in 'Hello, {name}!'
+                position = stop.start() + max(0, own)
         is_allowed = position >= self._first and not any(start < position < end for start, end in self._blocked)
         return position if is_allowed else None
+
+
+def _replaced(text: str, position: int, span: HiddenSpan, count: int) -> Span:
+    """What gives way to a span, the only one at this position: the space that stood for one with none around it."""
+    is_inside = span.is_glued_right and (span.is_glued_left or span.left in _SENTENCE_STOPS)
+    if is_inside and count == 1 and text[position : position + 1] == " ":
+        return position, position + 1
+    if is_inside and count == 1 and text[position - 1 : position] == " ":
+        return position - 1, position
+    return position, position
 
 
 def _with_spaces(text: str, position: int, span: HiddenSpan, span_text: str) -> str:
     """What is written at a position, with the spaces that are needed around it."""
     left, right = text[max(0, position - 1) : position], text[position : position + 1]
-    needs_left = left and not left.isspace() and left not in _OPENING and not span.is_glued_left
-    needs_right = right and (right.isalnum() or right in _OPENING) and not span.is_glued_right
+    follows_stop = span.left and not span.left.isalnum() and not left.isalnum()  # as '.</p>' does
+    needs_left = left and not left.isspace() and left not in _OPENING and not span.is_glued_left and not follows_stop
+    is_apart = right.isalnum() or right in _OPENING or (not span.right and right in _SPACED)
+    needs_right = right and is_apart and not span.is_glued_right
     return " " * bool(needs_left) + span_text + " " * bool(needs_right)
 
 

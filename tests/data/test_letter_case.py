@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from nmt_cli.data.letter_case import CaseShares, Truecaser, capitalize_words, is_upper, upper_case
+from nmt_cli.data.letter_case import CaseShares, Truecaser, capitalize_start, capitalize_words, is_upper, upper_case
 from nmt_cli.errors import DataError
 
 LINES = [
@@ -62,11 +62,40 @@ def test_only_what_has_a_capital_it_does_not_need_is_a_title() -> None:
 
 
 def test_words_get_their_usual_case() -> None:
-    assert TRUECASER.usual_case("THE MAN SAW ANNA. IN NEW YORK?") == "The man saw Anna. In New York?"
+    assert TRUECASER.usual_case("THE MAN, MR. OLD, SAW ANNA.") == "The man, mr. old, saw Anna."
     assert TRUECASER.usual_case("ASK {NAME} AT A@B.ORG") == "Ask {NAME} at A@B.ORG"
     assert Truecaser().usual_case("«IŞIK VAR»", "tr") == "«Işık var»"
     lower = Truecaser.learn(line.lower() for line in LINES * 3)
     assert lower.usual_case("THE MAN SAW ANNA.") == "the man saw anna."  # text without capitals
+
+
+@pytest.mark.parametrize(
+    "small, language, capital",
+    [
+        ("ijs is koud", "nl", "IJs is koud"),
+        ("ijs", "de", "Ijs"),
+        ("ilk «ışık»", "tr", "İlk «ışık»"),
+        ("ışık", "tr", "Işık"),
+        ("άνθρωπος", "el", "Άνθρωπος"),  # with its tonos
+        ("ﬁne dogs", "en", "Fine dogs"),
+        ("ǆep", "hr", "ǅep"),
+        ("კაცი", "ka", "კაცი"),  # no capitals in sentences
+        ("‘tis a dog", "en", "‘Tis a dog"),
+    ],
+)
+def test_a_first_letter_is_written_as_the_language_writes_it(small: str, language: str, capital: str) -> None:
+    assert capitalize_start(small, language) == capital
+    if language not in ("en", "hr"):
+        words = Truecaser.learn([f"A {small}"] * 3, language)
+        assert words.lower_start(capital, language) == small
+
+
+def test_turkish_names_are_known_by_their_letters(tmp_path: Path) -> None:
+    names = Truecaser.learn(["Bu İstanbul ve Isparta ilk"] * 3, "tr")
+    names.save(tmp_path / "truecase.txt")
+    for truecaser in (names, Truecaser.load(tmp_path / "truecase.txt", "tr")):
+        assert truecaser.usual_case("VE İSTANBUL VE ISPARTA", "tr") == "Ve İstanbul ve Isparta"
+        assert truecaser.lower_start("İstanbul", "tr") == "İstanbul" and truecaser.lower_start("İlk", "tr") == "ilk"
 
 
 def test_headlines_and_first_words_do_not_teach() -> None:

@@ -64,6 +64,17 @@ def test_a_huge_text_without_a_space_is_judged_at_once() -> None:
         ("„https://x.example/a“, go to example.de; 10.0.0.1:80", ["https://x.example/a", "example.de", "10.0.0.1:80"]),
         ("git@host.example.org:a/r.git's {{{x}}} <<name>> %1 $(x) @y@", ["git@host.example.org:a/r.git", "{{{x}}}",
          "<<name>>", "%1", "$(x)", "@y@"]),
+        (r"One\nTwo\t C:\new. \NTwo \u00e4 \textbf src\name", [r"\n", r"\t", r"C:\new", r"\N", r"\u00e4"]),
+        ("\x1b[1;31mred\x1b[0m", ["\x1b[1;31m", "\x1b[0m"]),
+        ("[a page](https://a.example/b_c) ![a](b.png) runs `get_x()` (see [1])", ["[", "](https://a.example/b_c)", "![",
+         "](b.png)", "`get_x()`"]),
+        ("{n, plural, one {# dog} other {{n} dogs}} of {n, number, integer}, {a, b}",
+         ["{n, plural, one {# dog} other {{n} dogs}}", "{n, number, integer}", "{a, b}"]),
+        ("0x7Ff fe80::1 2001:db8::ff00:42:8329 00:1b:44:11:3a:b7 550e8400-e29b-41d4-a716-446655440000 at "
+         "2024-01-02T03:04:05Z, tel:+49-30", ["0x7Ff", "fe80::1", "2001:db8::ff00:42:8329", "00:1b:44:11:3a:b7",
+         "550e8400-e29b-41d4-a716-446655440000", "2024-01-02T03:04:05Z", "tel:+49-30"]),
+        ("@paul_b and @param x see #dogs, C#, C++ and #1 @ home", ["@paul_b", "@param", "#dogs", "C#", "C++"]),
+        ("ok :-) see ;), :D <3 ^^ =( xD. (a :) x) y; z: 3 = 4", [":-)", ";)", ":D", "<3", "^^", "=(", "xD", ":)"]),
         ("5 % of it, 50% discount, 20%discount, $5, 3 < 4 > 2", []),
         ("and/or, 24/7, km/h, TCP/IP, 1/2, S.C. and U.S., e.g. this", []),
         ("sat.It was sat.it was 10:30:45 said:hello: AT&T; &amp; 1.2.3", []),
@@ -100,6 +111,8 @@ def test_words_with_unseen_characters(line: str, words: list[str]) -> None:
     nfc = functools.partial(unicodedata.normalize, "NFC")
     assert sorted(line[start:end] for start, end in unseen.words(line, nfc)) == sorted(words)
     assert unseen.signs("a → 5 € 😀 — “b”") == [(2, 3), (6, 7)]
+    assert unseen.signs("a+§ b/~\ue000") == [(1, 2), (2, 3), (6, 7), (7, 8)]
+    assert not unseen.words("a❤️ab 👍🏽", nfc)
 
 
 def test_placeholders_are_made_by_seed_where_both_sides_have_the_same() -> None:

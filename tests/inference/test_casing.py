@@ -54,6 +54,7 @@ LOWER = replace(PROFILE, source_case=CaseShares(lower=0.01), target_truecaser=Tr
         ("“the old man” sees Dana", "“The old man” sees Dana"),
         ("anna sees the old man, old anna.", "Anna sees the old man, old Anna."),  # no capital: names get theirs
         ("old anna sees Dana.", "Old anna sees Dana."),
+        ("see mr. dana vs. anna", "See mr. dana vs. Anna"),  # no sentence ends there
         ("x.y is old", "x.y is old"),
         ("iPhone sees a dog", "iPhone sees a dog"),
         ("2 dogs", "2 dogs"),

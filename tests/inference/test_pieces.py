@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nmt_cli.inference.pieces import Piece, split_into_pieces
+from nmt_cli.vocabulary import BREAK_MARK
 
 
 def split_at_stops(text: str) -> list[str]:
@@ -39,6 +40,20 @@ def texts(line: str) -> list[str]:
         ("😀 One 👨‍👩‍👧", ["=😀", "One", "=👨‍👩‍👧"]),
         ("One. ... Two.", ["One.", "=...", "Two."]),
         ("-5 degrees", ["-5 degrees"]),
+        ("One. - Two. 3. four", ["One.", "=-", "Two.", "=3.", "four"]),
+        ("–One. –Two.", ["=–", "One.", "=–", "Two."]),
+        ("-One -v two", ["=-", "One -v two"]),
+        ("> > - [ ] one", ["=> > - [ ]", "one"]),
+        ("II. One", ["=II.", "One"]),
+        ("iv) one", ["=iv)", "one"]),
+        ("1.2.3 One", ["=1.2.3", "One"]),
+        ("1.2 One", ["1.2 One"]),
+        ("+ one // two ||| three ║ four", ["=+", "one", "=//", "two", "=|||", "three", "=║", "four"]),
+        ("One\tTwo", ["One", "Two"]),
+        ("One\t7\ttwo\t\t- three", ["One", "=7", "two", "=-", "three"]),
+        ("One\u2028Two", ["One", "Two"]),
+        ("One\ttwo", ["One\ttwo"]),  # a space
+        (f"One{BREAK_MARK}{BREAK_MARK} two", ["One", f"={BREAK_MARK}{BREAK_MARK}", "two"]),
         ("J. Smith came", ["J.", "Smith came"]),
     ],
 )
@@ -56,7 +71,7 @@ def test_without_copies_and_sentences_a_line_is_one_piece() -> None:
     assert split_into_pieces("7", split_at_stops, copies=False) == [Piece("7")]
 
 
-@given(st.text(alphabet=st.sampled_from("a .|-1)😀\u200d!?\t\u00a0é。")))
+@given(st.text(alphabet=st.sampled_from(f"a .|-–B1)😀\u200d!?\t\u00a0é。{BREAK_MARK}")))
 def test_no_character_is_lost(line: str) -> None:
     for copies in (True, False):
         pieces = split_into_pieces(line, split_at_stops, copies=copies)

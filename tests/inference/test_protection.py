@@ -22,7 +22,7 @@ from nmt_cli.vocabulary import SPAN_MARK, SPAN_PLACEHOLDERS
 from tests.decoding.test_lossless import Echo
 
 WORDS = "The old man reads a book Two dogs don't see 1995 houses do they garden under because".split()  # noqa: SIM905
-CHARACTERS = "".join(sorted({*" .,?!:;\"'()ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789äöüßÄÖÜ"}))
+CHARACTERS = "".join(sorted({*" .,?!:;\"'()ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789äöüßÄÖÜ%/"}))
 PROFILE = TextProfile("en", "de", NormalizationConfig(), source_characters=CHARACTERS)
 LEARNED = replace(PROFILE, placeholder_pairs=MIN_PLACEHOLDER_PAIRS)
 KEPT = "Nebelkrähe 7"  # what the search is told to keep
@@ -245,3 +245,33 @@ def test_a_piece_between_sentences_is_copied_with_what_is_protected_in_it(tokeni
     (plan,) = opened.planner.plan(["- {0} The man reads. 😀 www.example.org/a Two dogs see."])
     assert next(unit.given for unit in plan.units if unit.given is not None) == "-"
     assert opened.planner.protector.assign([Piece(f"{SPAN_MARK}", is_copied=True)], ["{0}"])[0].text == "{0}"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "<p>The man reads.</p><p>A book</p>",
+        "The man<br>Two houses<br/>A garden",
+        r"The man reads.\NTwo dogs",
+        "“Hello, {name}!” reads A book",
+        "To: a@b.de, c@d.fr; A book",
+        "See 3°C or 2×4",
+        "The man❤️reads",
+        "Dogs[{0}] do ({1}).",
+        "10.0.0.1 - - The man",
+        "[A book](https://a.example/b) do **under** it",
+        "“The man.”{0} A book",
+    ],
+)
+@pytest.mark.parametrize("split", ["sentences", "none"])
+def test_what_stands_around_a_span_stays_as_it_is(line: str, split: str, tokenizer: TextTokenizer) -> None:
+    config = SearchConfig.model_validate({"split": split})
+    opened = Translator(Echo(None), Tokenizers(tokenizer, tokenizer), config, PROFILE)
+    assert opened.translate([line])[0].text == line
+
+
+def test_paragraphs_are_read_by_themselves(tokenizer: TextTokenizer) -> None:
+    (plan,) = translator(tokenizer).planner.plan(["<p>The man</p><p><b>A book</b></p>"])
+    assert [unit.read_text for unit in plan.units if unit.given is None] == ["The man", "A book"]
+    (translation,) = translator(tokenizer).translate(["The man<br>A book"], ["Der Mann<br>Ein"])
+    assert translation.text.startswith("Der Mann<br>Ein") and translation.text.count("<br>") == 1

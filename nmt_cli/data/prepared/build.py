@@ -267,7 +267,7 @@ class _Preparation:
             return chain.from_iterable(tokenizers.source.decode([store[i].tolist() for i in block]) for block in blocks)
 
         source_words, target_words = (learn_words(sample(side)) for side in SIDES)
-        truecaser = Truecaser.learn(sample("source"))
+        truecaser = Truecaser.learn(sample("source"), corpus.source)
         profile = TextProfile(
             corpus.source,
             corpus.target,
@@ -281,7 +281,7 @@ class _Preparation:
             self.placeholder_pairs,
             self._measure_unknown(tokenizers),
             added_stops(zip(*map(sample, SIDES), strict=True)),
-            Truecaser.learn(sample("target")),
+            Truecaser.learn(sample("target"), corpus.target),
             learn_line_starters(sample("source"), truecaser.forms),
         )
         profile.save(self.folder)
