@@ -460,10 +460,11 @@ def _make_translation(
 
 
 def _distinct(candidates: list[Candidate]) -> list[Candidate]:
-    """The first candidate with each text."""
-    if len(candidates) < 2:
-        return candidates
-    return list({candidate.text: candidate for candidate in reversed(candidates)}.values())[::-1]
+    """The first candidate with each text, in their order."""
+    distinct: dict[str, Candidate] = {}
+    for candidate in candidates:
+        distinct.setdefault(candidate.text, candidate)
+    return list(distinct.values())
 
 
 def best_combinations(unit_candidates: list[list[Candidate]], count: int) -> list[list[Candidate]]:

@@ -9,6 +9,11 @@ from nmt_cli.data.letter_case import CaseShares, Truecaser
 from nmt_cli.data.normalization import NormalizationConfig
 from nmt_cli.data.text_profile import TextProfile
 from nmt_cli.data.tokenization.tokenizer import TextTokenizer
+from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
+from nmt_cli.decoding.config import SearchConfig
+from nmt_cli.decoding.engine import Hypothesis
+from nmt_cli.inference.translator import Translator
+from tests.decoding.test_lossless import Echo
 from tests.inference.test_sentences_of_lines import echo
 
 FORMS = {word: word for word in ("the", "old", "man", "reads", "a", "book", "dogs")}
@@ -87,6 +92,25 @@ def test_what_is_shown_of_a_sentence_is_what_the_model_reads_and_writes(tokenize
         ("The old man", "the dogs", "the dogs"),
     ):
         assert planner.casing.written_form(source, translation) == written
+
+
+def test_the_best_stays_first_where_another_candidate_has_the_same_text_once_its_case_is_restored(
+    tokenizer: TextTokenizer,
+) -> None:
+    class Variants(Echo):
+        def search(self, sources: list[list[int]], config: Any, prefixes: Any = None) -> list[list[Hypothesis]]:
+            texts = ["The old man", "The old dog", "The OLD man"]
+            return [
+                [Hypothesis(ids, -rank - 1.0, -1.0) for rank, ids in enumerate(tokenizer.encode(texts))]
+                for _ in sources
+            ]
+
+    config = SearchConfig.model_validate({"n_best": 3, "beam": 3})
+    opened = Translator(Variants(), Tokenizers(tokenizer, tokenizer), config, PROFILE)
+    for line, parts in (("THE OLD MAN", 1), ("THE OLD MAN. THE OLD MAN.", 2)):
+        (translation,) = opened.translate([line])
+        assert translation.text == " ".join(["THE OLD MAN"] * parts)
+        assert len({candidate.text for candidate in translation.candidates}) == len(translation.candidates) > 1
 
 
 def test_a_model_that_knows_capitals_is_given_them(tokenizer: TextTokenizer) -> None:
