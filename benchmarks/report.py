@@ -116,15 +116,15 @@ def translation_table() -> str:
 
 
 def text_table() -> str:
-    """Real text, each system beside CTranslate2's API with the same precision; as typed, beside the one in int8."""
+    """Real text, each system beside CTranslate2's API with the same precision."""
     rows = []
     for beam_size in (1, 5):
         if (result := load_result(f"translating-text-{beam_size}")) is None:
             continue
         for system, runs in result["runs"].items():
-            weight_type = "float32" if system.endswith("float32") else "int8"
+            weight_type = result["as_typed"] if system == "nmt as typed" else system.split()[-1]
             peer = result["runs"][f"CTranslate2's API {weight_type}"]
-            cells = [str(beam_size), system]
+            cells = [str(beam_size), f"{system} ({weight_type})" if system == "nmt as typed" else system]
             for key in ("sentences_per_second", "whole_command"):
                 speed = median_of(runs, key)
                 cells += [f"{speed:,.0f}", f"{speed / median_of(peer, key):.2f}"]

@@ -21,6 +21,7 @@ from typing import Any
 from benchmarks.machine import describe_machine
 from benchmarks.workloads import RUNS_DIR, Cost, nmt_command, run, save_result, workload, write_recipe
 from nmt_cli.evaluation.metrics import corpus_scores
+from nmt_cli.fs import read_json
 
 WARMUP_LINES = 64
 OUTPUT_TOKENS = {"w1": 15, "w2": 20}
@@ -158,7 +159,9 @@ def measure_text(folder: Path, text: Path, beam_size: int, rounds: int) -> None:
             runs.setdefault(label, []).append(measure_speed(command, all_path, warmup_path, []))
             print(beam_size, label, runs[label][-1], flush=True)
     settings = {label: command[-4:] for label, command in commands.items() if "API" in label}
-    result = {"machine": describe_machine(), "lines": len(lines), "runs": runs, "settings": settings}
+    as_typed = read_json(folder / "exports/auto.json").get("quantization", "int8")
+    result = {"machine": describe_machine(), "lines": len(lines), "runs": runs}
+    result |= {"as_typed": as_typed, "settings": settings}
     save_result(f"translating-text-{beam_size}", result)
 
 

@@ -14,9 +14,7 @@ def serve(
     runs: Annotated[list[Path], typer.Argument(help="Run folders, of one pair of languages or of several.")],
     host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0: any that is free.")] = 5000,
-    workers: Annotated[
-        int | None, typer.Option(min=1, max=256, help="Engine processes, which share the cores; by default 2.")
-    ] = None,
+    workers: Annotated[int, typer.Option(min=1, max=256, help="Engine processes, which share the cores.")] = 1,
     engine: Annotated[str | None, typer.Option(help="As for nmt translate.")] = None,
     allow_host: Annotated[
         list[str], typer.Option(metavar="NAME", help="Another host name that requests may have; * allows all.")
@@ -52,5 +50,5 @@ def serve(
         timeout=timeout,
         receive_timeout=receive_timeout,
     )
-    settings = ServerSettings(describe_runs(runs), choice, host, port, workers or 0, hosts, tuple(cors), limits)
+    settings = ServerSettings(describe_runs(runs), choice, host, port, workers, hosts, tuple(cors), limits)
     run_server(settings, Reporter(quiet))

@@ -35,10 +35,9 @@ class Application:
         limits, self.metrics, self.settings = settings.limits, metrics, settings
         specs = {run.name: settings.engine.spec(run) for run in settings.runs}
         queue = JobQueue(limits.max_queue, metrics)
-        worker_count = settings.worker_count
-        threads = max(1, usable_cores() // worker_count)
+        threads = max(1, usable_cores() // settings.workers)
         open_work = partial(open_engine_work, specs, threads, reporter.quiet)
-        self.engines = EnginePool(list(specs), open_work, worker_count, queue, metrics, reporter, limits.timeout)
+        self.engines = EnginePool(list(specs), open_work, settings.workers, queue, metrics, reporter, limits.timeout)
         inspection_specs = {run.name: settings.engine.inspection_spec(run) for run in settings.runs}
         self.inspector = Inspector(partial(open_inspection_work, inspection_specs), reporter, limits.timeout)
         self.service, self.files = TranslationService(settings.runs, queue, limits), FileStore(limits)

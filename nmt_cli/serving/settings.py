@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from nmt_cli import __version__
 from nmt_cli.errors import RunError
-from nmt_cli.workers import usable_cores
 from nmt_cli.yaml12 import read_yaml
 
 if TYPE_CHECKING:
@@ -87,17 +86,10 @@ class ServerSettings:
     engine: EngineChoice = EngineChoice()
     host: str = "127.0.0.1"
     port: int = 5000
-    workers: int = 0
-    """Engine processes, which share the cores; 0: two, of which one computes while the answers of the other go out, or
-    one on a single core."""
+    workers: int = 1
     allowed_hosts: tuple[str, ...] = ()
     cors_origins: tuple[str, ...] = ()
     limits: Limits = Limits()
-
-    @property
-    def worker_count(self) -> int:
-        """Engine processes, at least one."""
-        return self.workers or min(2, usable_cores())
 
 
 def describe_runs(paths: list[Path]) -> tuple[ServedRun, ...]:
