@@ -20,6 +20,7 @@ LIST_MARK = re.compile(
 )
 # A bar between two texts, and what ends a paragraph.
 BAR = re.compile(rf"(?:(?<=\s)|\A)(?:[|¦‖│║┃｜•▪·→⇒]|\|{{2,3}}|//)(?=\s)\s+|{BREAK_MARK}\s*(?:{BREAK_MARK}\s*)*")
+_BAR_HINT = re.compile(rf"[|¦‖│║┃｜•▪·→⇒{BREAK_MARK}]|//")  # found in a quarter of the time
 COLUMN_END = re.compile(r"\s*[\t-\r\x1c-\x1f\x85\u2028\u2029]\s*")
 SplitSentences = Callable[[str], list[str]]  # "".join of what it returns is the text
 
@@ -74,7 +75,7 @@ def _separate(text: str, split_sentences: SplitSentences, has_ordinals: bool) ->
     for column in _columns(text):
         position = list_marks_end(column, has_ordinals)
         yield column[:position], True
-        for bar in BAR.finditer(column, position):
+        for bar in BAR.finditer(column, position) if _BAR_HINT.search(column) else ():
             yield from _separate_sentences(column[position : bar.start()], split_sentences)
             yield bar[0], True
             position = bar.end()
@@ -112,7 +113,7 @@ def _separate_sentences(text: str, split_sentences: SplitSentences) -> Iterator[
 
 def _separate_emoji(text: str) -> Iterator[tuple[str, bool]]:
     position = 0
-    for emoji in EMOJI.finditer(text):
+    for emoji in () if text.isascii() else EMOJI.finditer(text):
         before = text[position : emoji.start()].rstrip()
         if not before or before[-1] in ".!?…。！？" or emoji.end() == len(text):
             if position < emoji.start():

@@ -7,11 +7,11 @@ has a capital between words in lower case: "two men in a city The man is waving"
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
+from functools import lru_cache
 
 MIN_START_SHARE = 0.005  # of the lines that begin with a word
 MIN_STARTS = 20
 MIN_WORDS = 3  # on either side; names such as 'The Who' are short
-_WORD_WITH_NEXT = re.compile(r"(?<=[^\W\d_])\s+(?=([^\W\d_]+)\s+([^\W\d_]))")
 
 
 def learn_line_starters(lines: Iterable[str], usual_forms: Mapping[str, str]) -> tuple[str, ...]:
@@ -28,13 +28,20 @@ def learn_line_starters(lines: Iterable[str], usual_forms: Mapping[str, str]) ->
     )
 
 
+@lru_cache
+def _starts_pattern(starters: tuple[str, ...]) -> re.Pattern[str]:
+    """The white space between a letter and one of the words, and the first letter of the word behind that."""
+    words = "|".join(map(re.escape, starters))
+    return re.compile(rf"(?<=[^\W\d_])\s+(?=(?:{words})\s+([^\W\d_]))")
+
+
 def split_at_missing_stops(sentence: str, starters: Collection[str]) -> list[str]:
     """The parts of what may be several sentences; "".join of them is the sentence."""
     if not starters:
         return [sentence]
     parts, begin = [], 0
-    for match in _WORD_WITH_NEXT.finditer(sentence):
-        if match[1] not in starters or not match[2].islower() or not sentence[match.start() - 1].islower():
+    for match in _starts_pattern(tuple(starters)).finditer(sentence):
+        if not match[1].islower() or not sentence[match.start() - 1].islower():
             continue
         words = sentence[begin : match.start()].split()
         if len(words) < MIN_WORDS or len(sentence[match.end() :].split()) < MIN_WORDS:
