@@ -26,6 +26,7 @@ _TOKEN = re.compile(r"\S+")
 _LITERAL = re.compile(r"[@/\\{}<>=%$_~]|\w\.\w")  # in what is no word: addresses, placeholders, paths
 _OPENING = r"[\"'“„”‘‚«»‹›(\[¿¡]*"
 _START = re.compile(rf"{_OPENING}[^\W\d_]")
+_SLIP = re.compile("AA+a+|aAA+")
 _SENTENCE_START = re.compile(rf"(?:\A|[.!?…]\s+){_OPENING}[^\W\d_]")
 _TITLED_LANGUAGES = ("en", "eng")
 _DOTTED_I_LANGUAGES = ("tr", "az", "tur", "aze", "azj")
@@ -67,6 +68,11 @@ def _first_word(text: str) -> str | None:
         return None
     word = WORD.match(text, start.end() - 1)
     return None if word is None else word[0]
+
+
+def _has_slip(word: str) -> bool:
+    """Whether a word has several capitals before small letters, or behind a first small one; not as 'McDonald'."""
+    return _SLIP.fullmatch("".join("A" if letter.isupper() else "a" for letter in word)) is not None
 
 
 def is_upper(text: str) -> bool:
@@ -153,6 +159,19 @@ class Truecaser:
 
         text = map_tokens(text, lambda token: WORD.sub(usual_form, token))
         return capitalize_start(text, language) if self._has_capitals else text
+
+    def without_slips(self, text: str) -> str:
+        """A text in which a known word that was typed with a slip of the shift key (TOmorrow, tOMORROW) is written as
+        usual."""
+        if sum(map(str.isupper, text)) < 2:
+            return text
+
+        def usual_form(match: re.Match[str]) -> str:
+            word = match[0]
+            form = self.forms.get(word.lower()) if _has_slip(word) else None
+            return word if form is None else form[0].upper() + form[1:] if match.start() == 0 else form
+
+        return WORD.sub(usual_form, text)
 
     def lower_start(self, text: str, language: str | None = None) -> str:
         """A text without the capital at its beginning, unless its first word is known to have one inside a sentence."""

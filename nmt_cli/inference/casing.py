@@ -31,6 +31,8 @@ class CaseHandler:
     def model_form(self, text: str) -> str:
         """A source text as the model is given it."""
         case, language = self.case_of(text), self.profile.source_language
+        if self._handled and case in (None, "lower"):
+            text = self.profile.truecaser.without_slips(text)
         if case is None:
             return text
         if case == "lower" and any(map(str.isupper, text)):

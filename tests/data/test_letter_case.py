@@ -122,3 +122,20 @@ def test_forms_are_kept_in_a_file(tmp_path: Path) -> None:
 
 def test_every_word_of_a_title_has_a_capital() -> None:
     assert capitalize_words("the old man's dog, e.g. {name}") == "The Old Man's Dog, e.g. {name}"
+
+
+@pytest.mark.parametrize(
+    "text, mended",
+    [
+        ("TOmorrow THe dog", "Tomorrow the dog"),
+        ("tOMORROW the dOG", "Tomorrow the dog"),
+        ("the TVs of McDonald and DOgge", "the TVs of McDonald and DOgge"),  # no word that is known in another form
+        ("THE DOG", "THE DOG"),
+        ("A Dog", "A Dog"),
+        ("ANna", "Anna"),
+    ],
+)
+def test_a_slip_of_the_shift_key_is_mended_in_words_that_are_known(text: str, mended: str) -> None:
+    forms = {"tomorrow": "tomorrow", "the": "the", "dog": "dog", "anna": "Anna", "tvs": "TVs"}
+    assert Truecaser(forms).without_slips(text) == mended
+    assert Truecaser().without_slips(text) == text

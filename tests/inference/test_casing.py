@@ -83,6 +83,12 @@ def test_a_translation_begins_as_its_source_unless_its_first_word_has_a_capital_
     assert translation.text.startswith("The")
 
 
+def test_a_slip_of_the_shift_key_is_not_read(tokenizer: TextTokenizer) -> None:
+    assert given(tokenizer, "THe old MAn", LOWER) == ["The old man"]
+    assert given(tokenizer, "the oLD Man", LOWER) == ["The old Man"]
+    assert given(tokenizer, "THe old MAn", LOWER, case="none") == ["THe old MAn"]
+
+
 def test_what_is_shown_of_a_sentence_is_what_the_model_reads_and_writes(tokenizer: TextTokenizer) -> None:
     planner = echo(tokenizer, LOWER).planner
     assert planner.read_form(" the old  man ") == "The old man"
