@@ -115,7 +115,7 @@ def _separate_emoji(text: str) -> Iterator[tuple[str, bool]]:
     position = 0
     for emoji in () if text.isascii() else EMOJI.finditer(text):
         before = text[position : emoji.start()].rstrip()
-        if not before or before[-1] in ".!?…。！？" or emoji.end() == len(text):
+        if not any(map(str.isalnum, before)) or before[-1] in ".!?…。！？" or emoji.end() == len(text):
             if position < emoji.start():
                 yield text[position : emoji.start()], False
             yield emoji[0], True

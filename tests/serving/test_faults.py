@@ -35,7 +35,8 @@ def talk(server: Server, content: bytes, *, half_close: bool = False, timeout: f
     ):
         connection.sendall(content)
         if half_close:
-            connection.shutdown(socket.SHUT_WR)
+            with suppress(OSError):  # the server has closed it
+                connection.shutdown(socket.SHUT_WR)
         while part := connection.recv(65536):
             answer += part
     return answer
