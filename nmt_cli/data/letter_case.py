@@ -55,9 +55,8 @@ def capitalize_start(text: str, language: str | None = None) -> str:
         return text
     position = start.end() - 1
     letters = "ij" if _base(language) in _IJ_LANGUAGES and text.startswith("ij", position) else text[position]
-    capital = (
-        _upper(letters, language) if letters in ("i", "ij") else letters.title()
-    )  # Greek capitals keep a tonos here
+    # not `_upper` for all: it takes the tonos from a Greek letter
+    capital = _upper(letters, language) if letters in ("i", "ij") else letters.title()
     return text[:position] + capital + text[position + len(letters) :]
 
 

@@ -142,6 +142,7 @@ class TextProfile:
     """Of the training pairs whose source ends without punctuation, the share whose target ends with a stop; 0.0 where
     there is no such pair, None where that was not measured."""
     target_truecaser: Truecaser = field(default_factory=Truecaser)
+    """Of the target, whose words tell which of them begin with a capital anywhere."""
     line_starters: tuple[str, ...] = ()
     """Words that begin so many lines of the source that a capital inside a line may begin a sentence."""
     known_words: WordSet | None = None

@@ -5,7 +5,8 @@ How CTranslate2 differs, and what this engine does about it:
 - It ranks by log-probability / length^alpha only. So all finished hypotheses are requested and ranked here,
   by search.length_normalization.
 - It stops after `patience` * beam finished hypotheses (Kasai et al. 2024), whereas decoding/ continues until no
-  live hypothesis can win. With enough patience (search.patience, else `DEFAULT_PATIENCE`) both find the same.
+  live hypothesis can win. With enough patience both find the same; `DEFAULT_PATIENCE`, where there is no
+  search.patience, is nearly enough.
 - It leaves a hypothesis of the maximum length unfinished, whereas decoding/ forces its end and adds the cost. Such
   hypotheses are rescored, end of sentence included.
 - Its beam never ends directly after a prefix; this hypothesis is added here.

@@ -33,7 +33,7 @@ NON_WORD_CHARACTERS = re.compile(r"[\W_]+")
 MAX_LENGTH_RATIO, MAX_LENGTH_MARGIN = 4, 40
 MAX_SHORTENING_RATIO, SHORT_CHECK_MIN_LENGTH = 8, 60
 REPETITION_THRESHOLDS = {"words": 4, "long_words": 3, "letters": 5, "other": 8}  # repetitions that make a loop
-MIN_REPEATED_WORDS = 3  # that occurred before in a text which repeats words as often
+MIN_REPEATED_WORDS = 3  # fewer words that occurred before cannot reach any of these, but for letters within a word
 MAX_REPEATED_NGRAM_FRACTION, NGRAM_CHECK_MIN_WORDS = 0.4, 24  # of 4-grams, in translations of at least 24 words
 
 UNSPACED_SCRIPTS = r"\u0e00-\u109f\u1780-\u17ff\u2e80-\ua4cf"

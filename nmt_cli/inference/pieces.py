@@ -114,8 +114,11 @@ def _separate_sentences(text: str, split_sentences: SplitSentences) -> Iterator[
 def _separate_emoji(text: str) -> Iterator[tuple[str, bool]]:
     position = 0
     for emoji in () if text.isascii() else EMOJI.finditer(text):
-        before = text[position : emoji.start()].rstrip()
-        if not any(map(str.isalnum, before)) or before[-1] in ".!?…。！？" or emoji.end() == len(text):
+        before, left = text[position : emoji.start()].rstrip(), text[: emoji.start()][-1:]
+        # Between a sign and a letter without spaces ('-🙂a') a translation has no place for it.
+        is_wedged = left != "" and not left.isspace() and not left.isalnum() and not emoji[0][-1].isspace()
+        is_edge = not any(map(str.isalnum, before)) or before[-1] in ".!?…。！？" or emoji.end() == len(text)
+        if is_edge or is_wedged:
             if position < emoji.start():
                 yield text[position : emoji.start()], False
             yield emoji[0], True

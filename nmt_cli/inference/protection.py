@@ -278,7 +278,11 @@ class HiddenSpans:
         """
         words, links = gaps.words(links)
         read_words = self._read_words
-        before = bisect_left(read_words, span.read_start) + self.tag_words  # words that are left of it
+        before = bisect_left(read_words, span.read_start)  # words that are left of it
+        if before and span.is_glued_right and not span.placeholder:
+            begun = self.read_text[read_words[before - 1] : span.read_start]
+            before -= not any(map(str.isalnum, begun))  # '(' of '(<b>dog' belongs to the word behind it
+        before += self.tag_words
         behind = before + bool(span.placeholder)  # the first word that is right of it
         aligned = {target: source for source, target in links}
         expected = len(words) * (before - self.tag_words) / max(1, len(read_words) - bool(span.placeholder))

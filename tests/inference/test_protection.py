@@ -20,6 +20,7 @@ from nmt_cli.inference.translator import Translator
 from nmt_cli.models import MODELS
 from nmt_cli.vocabulary import SPAN_MARK, SPAN_PLACEHOLDERS
 from tests.decoding.test_lossless import Echo
+from tests.inference.test_sentences_of_lines import echo
 
 WORDS = "The old man reads a book Two dogs don't see 1995 houses do they garden under because".split()  # noqa: SIM905
 CHARACTERS = "".join(sorted({*" .,?!:;\"'()ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789äöüßÄÖÜ%/"}))
@@ -275,3 +276,8 @@ def test_paragraphs_are_read_by_themselves(tokenizer: TextTokenizer) -> None:
     assert [unit.read_text for unit in plan.units if unit.given is None] == ["The man", "A book"]
     (translation,) = translator(tokenizer).translate(["The man<br>A book"], ["Der Mann<br>Ein"])
     assert translation.text.startswith("Der Mann<br>Ein") and translation.text.count("<br>") == 1
+
+
+@pytest.mark.parametrize("line", ["(<b>dog</b>) sees", "-<b>dog", 'a "<i>dog</i>" sees', "a -{x}dog", "\x01<0>a"])
+def test_a_tag_behind_an_opening_mark_stays_with_the_word_behind_it(line: str, tokenizer: TextTokenizer) -> None:
+    assert echo(tokenizer).translate([line])[0].text == line.lstrip("\x01")

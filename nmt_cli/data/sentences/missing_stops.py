@@ -6,7 +6,7 @@ has a capital between words in lower case: "two men in a city The man is waving"
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
 MIN_START_SHARE = 0.005  # of the lines that begin with a word
@@ -35,18 +35,17 @@ def _starts_pattern(starters: tuple[str, ...]) -> re.Pattern[str]:
     return re.compile(rf"(?<=[^\W\d_])\s+(?=(?:{words})\s+([^\W\d_]))")
 
 
-def split_at_missing_stops(sentence: str, starters: Collection[str]) -> list[str]:
+def split_at_missing_stops(sentence: str, starters: tuple[str, ...]) -> list[str]:
     """The parts of what may be several sentences; "".join of them is the sentence."""
     if not starters:
         return [sentence]
     parts, begin = [], 0
-    for match in _starts_pattern(tuple(starters)).finditer(sentence):
-        if not match[1].islower() or not sentence[match.start() - 1].islower():
-            continue
+    for match in _starts_pattern(starters).finditer(sentence):
         words = sentence[begin : match.start()].split()
         if len(words) < MIN_WORDS or len(sentence[match.end() :].split()) < MIN_WORDS:
             continue
-        if words[-1].capitalize() in starters or not words[-1].islower():  # 'a group of Young Christians'
+        is_between_small_words = words[-1].islower() and match[1].islower()
+        if not is_between_small_words or words[-1].capitalize() in starters:  # 'in the Two towers'
             continue
         parts.append(sentence[begin : match.end()])
         begin = match.end()
