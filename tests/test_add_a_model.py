@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from nmt_cli.device import AUTO_PRECISION_VARIABLE
+
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parent.parent
@@ -51,7 +53,7 @@ def nmt(tree: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def python(tree: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"PYTHONPATH": str(tree)}
+    environment = os.environ | {"PYTHONPATH": str(tree), AUTO_PRECISION_VARIABLE: "fp32"}
     command = [sys.executable, "-m", *arguments]
     return subprocess.run(
         command, cwd=tree, env=environment, input="The old man reads a book.\n", capture_output=True, text=True

@@ -1,4 +1,4 @@
-"""Linear layers whose gradient is added to the sum by the product that computes it."""
+"""Linear layers and products whose gradients cost few passes over memory."""
 
 from typing import Any
 
@@ -37,6 +37,54 @@ class _LinearFunction(Function):
         if ctx.bias is not None:
             gradient_of(ctx.bias).add_(grad.sum(0))
         return (torch.mm(grad, ctx.weight).view(ctx.shape) if ctx.needs_input_grad[0] else None), None, None
+
+
+class SharedProduct:
+    """x @ matrix + bias for the positions of a sequence, one after the other.
+
+    The gradient of the matrix is computed at the end of the backward pass, by one product for all positions. Autograd
+    would compute one per position and add it to the others.
+    """
+
+    def __init__(self, matrix: Tensor, bias: Tensor | None = None) -> None:
+        """A matrix [I, O], or one for each sentence [B, I, O]; a bias [O]."""
+        self._terms: list[tuple[Tensor, Tensor]] = []  # inputs and gradients of outputs, from the backward pass
+        self._matrix, self._bias = _SharedOperand.apply(matrix, bias, self._terms)  # type: ignore[no-untyped-call]
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """[N, I] to [N, O], or [B, W, I] to [B, W, O]."""
+        product: Tensor = _SharedProduct.apply(x, self._matrix, self._bias, self._terms)  # type: ignore[no-untyped-call]
+        return product
+
+
+class _SharedOperand(Function):
+    """The identity of matrix and bias; comes last in the backward pass."""
+
+    @staticmethod
+    def forward(ctx: Any, matrix: Tensor, bias: Tensor | None, terms: list[tuple[Tensor, Tensor]]) -> Any:
+        ctx.terms, ctx.has_bias = terms, bias is not None
+        ctx.set_materialize_grads(False)  # there are none: `_SharedProduct` leaves terms instead
+        return matrix.view_as(matrix), None if bias is None else bias.view_as(bias)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, Tensor | None, None]:
+        inputs, output_grads = (torch.cat(tensors, -2) for tensors in zip(*ctx.terms, strict=True))
+        ctx.terms.clear()
+        return inputs.mT @ output_grads, output_grads.sum(0) if ctx.has_bias else None, None
+
+
+class _SharedProduct(Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, matrix: Tensor, bias: Tensor | None, terms: list[tuple[Tensor, Tensor]]) -> Tensor:
+        ctx.save_for_backward(x, matrix)
+        ctx.terms = terms
+        return x @ matrix if bias is None else torch.addmm(bias, x, matrix)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, None, None, None]:
+        x, matrix = ctx.saved_tensors
+        ctx.terms.append((x.detach(), grads[0]))
+        return (grads[0] @ matrix.mT if ctx.needs_input_grad[0] else None), None, None, None
 
 
 def gradient_of(parameter: Tensor) -> Tensor:

@@ -4,15 +4,21 @@ Legend: B batch, S source positions, E input width, U hidden width ("units"), M 
 R readout width, N = B * W hypotheses.
 """
 
+from dataclasses import dataclass
+from typing import Any
+
 import torch
 from torch import Tensor, nn
+from torch.autograd import Function
+from torch.nn import functional
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from nmt_cli.models.configs import CellType
 from nmt_cli.models.contract import Sequences
 from nmt_cli.models.dropout import Dropout
-from nmt_cli.models.linear import Linear
+from nmt_cli.models.linear import Linear, SharedProduct
 
+tanh_backward, sigmoid_backward = torch.ops.aten.tanh_backward, torch.ops.aten.sigmoid_backward
 LayerStates = list[tuple[Tensor, ...]]  # for each layer (h,) or (h, c), each [N, U]
 
 
@@ -28,6 +34,7 @@ class RecurrentEncoder(nn.Module):
         self.layers = rnn_class(
             input_size, hidden_size, num_layers, batch_first=True, bidirectional=bidirectional, dropout=layer_dropout
         )
+        self.dropout = Dropout(layer_dropout)
 
     def forward(self, x: Tensor, source: Sequences) -> tuple[Tensor, Tensor]:
         """[B, S, E] to outputs [B, S, U or 2U] and a summary [B, U].
@@ -35,6 +42,8 @@ class RecurrentEncoder(nn.Module):
         The summary is the last layer's final state; in a bidirectional encoder that of the backward direction,
         which ends on the first word (Bahdanau et al. 2015, appendix A.2.2).
         """
+        if torch.is_grad_enabled() and x.device.type == "cpu":
+            return self._forward_by_position(x, source)
         packed = pack_padded_sequence(x, source.lengths_on_cpu(), batch_first=True, enforce_sorted=False)
         outputs, final_state = self.layers(packed)
         hidden = final_state[0] if isinstance(final_state, tuple) else final_state  # [layers * directions, B, U]
@@ -43,6 +52,117 @@ class RecurrentEncoder(nn.Module):
         padded_outputs, _ = pad_packed_sequence(sorted_outputs, batch_first=True, total_length=x.shape[1])
         assert packed.unsorted_indices is not None
         return padded_outputs.index_select(0, packed.unsorted_indices), hidden[-1]
+
+    def _forward_by_position(self, x: Tensor, source: Sequences) -> tuple[Tensor, Tensor]:
+        """The same for training on a CPU, where PyTorch's layers fill, for each position, a gradient of all positions
+        with zeros: an encoder would take quadratic time."""
+        positions, lengths = torch.arange(x.shape[1], device=x.device), source.lengths[:, None]
+        is_real = (positions < lengths).unsqueeze(2)
+        reversed_order = torch.where(positions < lengths, lengths - 1 - positions, positions).unsqueeze(2)
+        last_position = (lengths - 1).unsqueeze(2)
+        for layer in range(self.layers.num_layers):
+            directions = []
+            for suffix in ("", "_reverse")[: 1 + self.layers.bidirectional]:
+                weight_ih, weight_hh, bias_ih, bias_hh = (
+                    getattr(self.layers, f"{name}_l{layer}{suffix}")
+                    for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+                )
+                direction = _gather_positions(x, reversed_order) if suffix else x
+                gates = functional.linear(direction, weight_ih, bias_ih)
+                is_lstm = isinstance(self.layers, nn.LSTM)
+                outputs = run_cell(gates, SharedProduct(weight_hh.t(), bias_hh), is_lstm=is_lstm)
+                summary = _gather_positions(outputs, last_position).squeeze(1)
+                directions.append(_gather_positions(outputs, reversed_order) if suffix else outputs)
+            x = torch.cat(directions, 2) if len(directions) > 1 else directions[0]
+            if layer < self.layers.num_layers - 1:
+                x = self.dropout(x)
+        return torch.where(is_real, x, 0.0), summary
+
+
+def _gather_positions(x: Tensor, positions: Tensor) -> Tensor:
+    """[B, S, E] at positions [B, S', 1]: [B, S', E]."""
+    return x.gather(1, positions.expand(-1, -1, x.shape[2]))
+
+
+def run_cell(gates: Tensor, hidden_product: SharedProduct, *, is_lstm: bool) -> Tensor:
+    """Units of all positions [B, S, U], from zeros, for what the inputs give to the gates [B, S, 3U or 4U]."""
+    hidden = gates.new_zeros(len(gates), gates.shape[2] // (4 if is_lstm else 3))
+    state: tuple[Tensor, ...] = (hidden, hidden) if is_lstm else (hidden,)
+    outputs = []
+    for position_gates in gates.unbind(1):
+        state = advance_cell(position_gates, hidden_product(state[0]), state)
+        outputs.append(state[0])
+    return torch.stack(outputs, 1)
+
+
+def advance_cell(input_gates: Tensor, hidden_gates: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """The next state of an LSTM (h, c) or a GRU (h,), each [N, U].
+
+    From what input and hidden state give to the gates, [N, 4U] or [N, 3U], in the order of nn.LSTMCell and nn.GRUCell.
+    """
+    is_lstm = len(state) == 2
+    if input_gates.is_cuda:  # one kernel, which PyTorch's own cells call
+        fused_cell = torch.ops.aten._thnn_fused_lstm_cell if is_lstm else torch.ops.aten._thnn_fused_gru_cell
+        return tuple(fused_cell(input_gates, hidden_gates, state[-1])[: len(state)])
+    if is_lstm:
+        next_state: tuple[Tensor, ...] = _LSTMFunction.apply(input_gates + hidden_gates, state[1])  # type: ignore[no-untyped-call]
+        return next_state
+    return (_GRUFunction.apply(input_gates, hidden_gates, state[0]),)  # type: ignore[no-untyped-call]
+
+
+class _GRUFunction(Function):
+    """n + z (h - n), where r and z are sigmoids and n = tanh(x_n + r h_n)."""
+
+    @staticmethod
+    def forward(ctx: Any, input_gates: Tensor, hidden_gates: Tensor, hidden: Tensor) -> Tensor:
+        units = hidden.shape[1]
+        reset_update = (input_gates[:, : 2 * units] + hidden_gates[:, : 2 * units]).sigmoid_()
+        reset, update = reset_update.chunk(2, 1)
+        hidden_candidate = hidden_gates[:, 2 * units :]
+        candidate = torch.addcmul(input_gates[:, 2 * units :], reset, hidden_candidate).tanh_()
+        ctx.save_for_backward(reset, update, hidden_candidate, candidate, hidden)
+        return torch.lerp(candidate, hidden, update)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        reset, update, hidden_candidate, candidate, hidden = ctx.saved_tensors
+        (grad,) = grads
+        hidden_grad = grad * update
+        candidate_grad = tanh_backward(grad - hidden_grad, candidate)
+        reset_grad = sigmoid_backward(candidate_grad * hidden_candidate, reset)
+        update_grad = sigmoid_backward((hidden - candidate).mul_(grad), update)
+        input_grad = torch.cat([reset_grad, update_grad, candidate_grad], 1)
+        return input_grad, torch.cat([reset_grad, update_grad, candidate_grad.mul_(reset)], 1), hidden_grad
+
+
+class _LSTMFunction(Function):
+    """h = o tanh(c') and c' = f c + i g, where i, f and o are sigmoids and g is a tanh."""
+
+    @staticmethod
+    def forward(ctx: Any, gates: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
+        input_gate, forget_gate, candidate, output_gate = gates.chunk(4, 1)
+        input_gate, forget_gate, output_gate = (gate.sigmoid() for gate in (input_gate, forget_gate, output_gate))
+        candidate = candidate.tanh()
+        new_cell = torch.addcmul(forget_gate * cell, input_gate, candidate)
+        squashed_cell = new_cell.tanh()
+        ctx.save_for_backward(input_gate, forget_gate, candidate, output_gate, cell, squashed_cell)
+        return output_gate * squashed_cell, new_cell
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor]:
+        input_gate, forget_gate, candidate, output_gate, cell, squashed_cell = ctx.saved_tensors
+        hidden_grad, cell_grad = grads
+        cell_grad = cell_grad + tanh_backward(hidden_grad * output_gate, squashed_cell)
+        gates_grad = torch.cat(
+            [
+                sigmoid_backward(cell_grad * candidate, input_gate),
+                sigmoid_backward(cell_grad * cell, forget_gate),
+                tanh_backward(cell_grad * input_gate, candidate),
+                sigmoid_backward(hidden_grad * squashed_cell, output_gate),
+            ],
+            1,
+        )
+        return gates_grad, cell_grad * forget_gate
 
 
 class CellStack(nn.Module):
@@ -72,6 +192,41 @@ class CellStack(nn.Module):
             new_states.append(new_state)
             x = new_state[0]
         return x, new_states
+
+    def unroll(self, embeddings: Tensor) -> "list[UnrolledPosition]":
+        """The same for all positions of known inputs [B, T, E], each of which gets the rest of its input when its
+        turn comes; the gradients of weights are computed once for all positions."""
+        cells: list[Any] = list(self.cells)
+        first, embedding_size = cells[0], embeddings.shape[2]
+        gates = functional.linear(embeddings, first.weight_ih[:, :embedding_size], first.bias_ih)
+        feed_product = SharedProduct(first.weight_ih[:, embedding_size:].t())
+        input_products = [SharedProduct(cell.weight_ih.t(), cell.bias_ih) for cell in cells[1:]]
+        hidden_products = [SharedProduct(cell.weight_hh.t(), cell.bias_hh) for cell in cells]
+        return [
+            UnrolledPosition(position_gates, feed_product, input_products, hidden_products, self.dropout)
+            for position_gates in gates.unbind(1)
+        ]
+
+
+@dataclass(frozen=True)
+class UnrolledPosition:
+    """The cells of a decoder at one position of a target that is known."""
+
+    gates: Tensor  # what the target's token gives to the first layer's, [B, 3U or 4U]
+    feed_product: SharedProduct
+    input_products: list[SharedProduct]  # of all layers but the first
+    hidden_products: list[SharedProduct]
+    dropout: Dropout
+
+    def __call__(self, feed: Tensor | None, states: LayerStates) -> tuple[Tensor, LayerStates]:
+        """The rest of the input [B, F] and layer states to the top layer's h [B, U] and the new layer states."""
+        gates = self.gates if feed is None else self.gates + self.feed_product(feed)
+        new_states: LayerStates = []
+        for layer, (hidden_product, layer_state) in enumerate(zip(self.hidden_products, states, strict=True)):
+            if layer:
+                gates = self.input_products[layer - 1](self.dropout(new_states[-1][0]))
+            new_states.append(advance_cell(gates, hidden_product(layer_state[0]), layer_state))
+        return new_states[-1][0], new_states
 
 
 class Readout(nn.Module):

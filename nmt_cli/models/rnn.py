@@ -4,6 +4,7 @@ Legend: B batch, S source, T target, E embedding width, U decoder units, M memor
 V vocabulary, W hypotheses per sentence, N = B * W.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
 
@@ -25,6 +26,8 @@ from nmt_cli.models.recurrent import (
 )
 from nmt_cli.models.rnn_attention import EncoderMemory, RNNAttention
 from nmt_cli.vocabulary import Vocabulary
+
+AdvanceCells = Callable[[Tensor | None, LayerStates], tuple[Tensor, LayerStates]]
 
 
 @dataclass
@@ -133,7 +136,13 @@ class RNN(Autoregressive[RNNConfig, RecurrentState]):
     def decode_step(self, tokens: Tensor, state: RecurrentState) -> tuple[Tensor, RecurrentState]:
         """See `Autoregressive.decode_step`."""
         embedding = self.target_embedding(tokens)
-        top, context, _ = self._decode_position(embedding, state)
+
+        def advance(feed: Tensor | None, layer_states: LayerStates) -> tuple[Tensor, LayerStates]:
+            cell_input = embedding if feed is None else torch.cat([embedding, feed], -1)
+            output: tuple[Tensor, LayerStates] = self.decoder(cell_input, layer_states)
+            return output
+
+        top, context, _ = self._decode_position(advance, state)
         state.input_feed = (
             self._compute_readout(top, embedding, context) if self.attends_before_cell else state.input_feed
         )
@@ -172,11 +181,12 @@ class RNN(Autoregressive[RNNConfig, RecurrentState]):
     def _unroll(self, source: Sequences, target_in: Sequences) -> tuple[Tensor, Tensor | None]:
         """Teacher forcing: readouts [B, T, R], and weights [B, T, S]; None without attention."""
         memory, hidden = self._encode(source)
+        memory.share_gradients()
         embeddings = self.dropout(self.target_embedding(target_in.ids))  # [B, T, E]
         state = RecurrentState(memory, self.decoder.init_states(hidden), hidden.new_zeros(len(hidden), self.d_model), 1)
         readout_inputs, contexts, weights = [], [], []
-        for embedding in embeddings.unbind(1):
-            top, context, step_weights = self._decode_position(embedding, state)
+        for advance in self.decoder.unroll(embeddings):
+            top, context, step_weights = self._decode_position(advance, state)
             readout_inputs.append(top if self.attends_before_cell else state.input_feed)
             contexts.append(context)
             weights.append(step_weights)
@@ -186,19 +196,19 @@ class RNN(Autoregressive[RNNConfig, RecurrentState]):
         present_weights = [step for step in weights if step is not None]
         return self.dropout(readouts), torch.stack(present_weights, 1) if present_weights else None
 
-    def _decode_position(self, embedding: Tensor, state: RecurrentState) -> tuple[Tensor, Tensor, Tensor | None]:
+    def _decode_position(self, advance: AdvanceCells, state: RecurrentState) -> tuple[Tensor, Tensor, Tensor | None]:
         """Advance N hypotheses by one position: top units [N, U], context [N, M] and weights [N, S].
 
+        `advance` gives what is fed back to the cells, beside the embedding of the last token.
         Additive attention queries with the previous state and feeds the context to the cell; the other kinds
         query with the new state and feed the attentional vector to the next step.
         """
         attention_weights: Tensor | None
         if self.attends_before_cell:
             context, attention_weights = self._attend(state.layer_states[-1][0], state)
-            top, state.layer_states = self.decoder(torch.cat([embedding, context], -1), state.layer_states)
+            top, state.layer_states = advance(context, state.layer_states)
             return top, context, attention_weights
-        cell_input = torch.cat([embedding, state.input_feed], -1) if self.config.input_feeding else embedding
-        top, state.layer_states = self.decoder(cell_input, state.layer_states)
+        top, state.layer_states = advance(state.input_feed if self.config.input_feeding else None, state.layer_states)
         context, attention_weights = self._attend(top, state)
         state.input_feed = self.attentional(torch.cat([context, top], -1)).tanh()
         return top, context, attention_weights

@@ -4,15 +4,60 @@ Legend: B batch, W queries per sentence, S source positions, U decoder units, M 
 """
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
+from torch.autograd import Function
 from torch.nn import functional
 
 from nmt_cli.models.configs import AttentionType
 from nmt_cli.models.contract import NamedTensors
-from nmt_cli.models.linear import Linear
+from nmt_cli.models.linear import Linear, SharedProduct
+
+
+@dataclass
+class EncoderMemory:
+    """The encoded source, which the hypotheses of a sentence share."""
+
+    values: Tensor  # [B, S, M]; [B, 1, M] without attention
+    keys: Tensor | None  # [B, S, U]; None without attention
+    padding: Tensor | None  # True where a position is padding, [B, 1, S]
+    lengths: Tensor  # [B]
+    key_product: SharedProduct | None = None
+    value_product: SharedProduct | None = None
+
+    def share_gradients(self) -> None:
+        """Compute the gradients of keys and values once for all positions of the target, not for each of them."""
+        self.value_product = SharedProduct(self.values)
+        self.key_product = None if self.keys is None else SharedProduct(self.keys.mT)
+
+    def match(self, queries: Tensor) -> Tensor:
+        """The products of queries [B, W, U] and keys, [B, W, S]."""
+        assert self.keys is not None
+        return queries @ self.keys.mT if self.key_product is None else self.key_product(queries)
+
+    def mean(self, weights: Tensor) -> Tensor:
+        """The values weighted by [B, W, S], [B, W, M]."""
+        return weights @ self.values if self.value_product is None else self.value_product(weights)
+
+    def select(self, sentences: Tensor) -> None:
+        """Keep only the sentences with these indices."""
+        sentences = sentences.to(self.values.device)
+        self.values, self.lengths = self.values[sentences], self.lengths[sentences]
+        self.keys = None if self.keys is None else self.keys[sentences]
+        self.padding = None if self.padding is None else self.padding[sentences]
+
+    def tensors(self) -> NamedTensors:
+        """The tensors by name; those that are None are left out."""
+        optional = {"memory_keys": self.keys, "padding": self.padding}
+        present = {name: tensor for name, tensor in optional.items() if tensor is not None}
+        return {"memory": self.values, "source_lengths": self.lengths, **present}
+
+    @classmethod
+    def from_tensors(cls, tensors: NamedTensors) -> Self:
+        """The memory with these tensors."""
+        return cls(tensors["memory"], tensors.get("memory_keys"), tensors.get("padding"), tensors["source_lengths"])
 
 
 class FeedForwardScore(nn.Module):
@@ -29,11 +74,38 @@ class FeedForwardScore(nn.Module):
         result: Tensor = self.key(memory)
         return result
 
-    def forward(self, queries: Tensor, keys: Tensor) -> Tensor:
-        """[B, W, U] and [B, S, U] to scores [B, W, S]."""
-        hidden = (self.query(queries).unsqueeze(2) + keys.unsqueeze(1)).tanh()  # [B, W, S, U]
-        result: Tensor = self.out(hidden).squeeze(3)
+    def forward(self, queries: Tensor, memory: EncoderMemory) -> Tensor:
+        """Queries [B, W, U] to scores [B, W, S]."""
+        assert memory.keys is not None
+        projected_queries, keys = self.query(queries), memory.keys
+        result: Tensor
+        if torch.is_grad_enabled():
+            result = _FeedForwardScoreFunction.apply(projected_queries, keys, self.out.weight[0])  # type: ignore[no-untyped-call]
+        else:
+            result = self.out(_hidden_layer(projected_queries, keys)).squeeze(3)
         return result
+
+
+class _FeedForwardScoreFunction(Function):
+    """v . tanh(q + k) for q [B, W, U], k [B, S, U] and v [U], with few passes over [B, W, S, U] in the gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, queries: Tensor, keys: Tensor, vector: Tensor) -> Tensor:
+        hidden = _hidden_layer(queries, keys)
+        ctx.save_for_backward(hidden, vector)
+        return hidden @ vector
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        (hidden, vector), (grad,) = ctx.saved_tensors, grads
+        hidden_grad = torch.ops.aten.tanh_backward(vector, hidden).mul_(grad.unsqueeze(3))
+        keys_grad = hidden_grad.squeeze(1) if hidden_grad.shape[1] == 1 else hidden_grad.sum(1)
+        return hidden_grad.sum(2), keys_grad, grad.flatten() @ hidden.flatten(0, 2)
+
+
+def _hidden_layer(queries: Tensor, keys: Tensor) -> Tensor:
+    """tanh(q + k) of each query with each key, [B, W, S, U]."""
+    return (queries.unsqueeze(2) + keys.unsqueeze(1)).tanh_()
 
 
 class ProductScore(nn.Module):
@@ -50,9 +122,9 @@ class ProductScore(nn.Module):
         result: Tensor = self.key(memory)
         return result
 
-    def forward(self, queries: Tensor, keys: Tensor) -> Tensor:
-        """[B, W, U] and [B, S, U] to scores [B, W, S]."""
-        return (queries * self.scale) @ keys.transpose(1, 2)
+    def forward(self, queries: Tensor, memory: EncoderMemory) -> Tensor:
+        """Queries [B, W, U] to scores [B, W, S]."""
+        return memory.match(queries * self.scale)
 
 
 class CosineScore(nn.Module):
@@ -66,10 +138,9 @@ class CosineScore(nn.Module):
         """[B, S, U] to unit vectors, [B, S, U]."""
         return functional.normalize(memory, dim=-1)
 
-    def forward(self, queries: Tensor, keys: Tensor) -> Tensor:
-        """[B, W, U] and [B, S, U] to scores [B, W, S]."""
-        normalized_queries = functional.normalize(queries, dim=-1)
-        return (normalized_queries @ keys.transpose(1, 2)) * self.log_sharpness.exp()
+    def forward(self, queries: Tensor, memory: EncoderMemory) -> Tensor:
+        """Queries [B, W, U] to scores [B, W, S]."""
+        return memory.match(functional.normalize(queries, dim=-1)) * self.log_sharpness.exp()
 
 
 class LocalWindow(nn.Module):
@@ -106,34 +177,6 @@ def make_score(attention_type: AttentionType, hidden_size: int, memory_size: int
     return ProductScore(hidden_size, memory_size, general=attention_type == "general", scaled=scaled)
 
 
-@dataclass
-class EncoderMemory:
-    """The encoded source, which the hypotheses of a sentence share."""
-
-    values: Tensor  # [B, S, M]; [B, 1, M] without attention
-    keys: Tensor | None  # [B, S, U]; None without attention
-    padding: Tensor | None  # True where a position is padding, [B, 1, S]
-    lengths: Tensor  # [B]
-
-    def select(self, sentences: Tensor) -> None:
-        """Keep only the sentences with these indices."""
-        sentences = sentences.to(self.values.device)
-        self.values, self.lengths = self.values[sentences], self.lengths[sentences]
-        self.keys = None if self.keys is None else self.keys[sentences]
-        self.padding = None if self.padding is None else self.padding[sentences]
-
-    def tensors(self) -> NamedTensors:
-        """The tensors by name; those that are None are left out."""
-        optional = {"memory_keys": self.keys, "padding": self.padding}
-        present = {name: tensor for name, tensor in optional.items() if tensor is not None}
-        return {"memory": self.values, "source_lengths": self.lengths, **present}
-
-    @classmethod
-    def from_tensors(cls, tensors: NamedTensors) -> Self:
-        """The memory with these tensors."""
-        return cls(tensors["memory"], tensors.get("memory_keys"), tensors.get("padding"), tensors["source_lengths"])
-
-
 class RNNAttention(nn.Module):
     """Scores, softmax and the weighted mean of the memory."""
 
@@ -146,8 +189,7 @@ class RNNAttention(nn.Module):
 
     def forward(self, queries: Tensor, memory: EncoderMemory) -> tuple[Tensor, Tensor]:
         """Queries [B, W, U] to contexts [B, W, M] and weights [B, W, S]."""
-        assert memory.keys is not None
-        scores = self.score(queries, memory.keys)
+        scores = self.score(queries, memory)
         if memory.padding is not None:
             scores = scores.masked_fill(memory.padding, float("-inf"))
         if self.window is None:
@@ -155,4 +197,4 @@ class RNNAttention(nn.Module):
         else:
             out_of_window, gaussian = self.window(queries, memory.lengths, scores.shape[-1])
             weights = scores.masked_fill(out_of_window, float("-inf")).softmax(-1) * gaussian
-        return weights @ memory.values, weights
+        return memory.mean(weights), weights
