@@ -26,14 +26,12 @@ class FeedForwardScore(nn.Module):
 
     def keys(self, memory: Tensor) -> Tensor:
         """The part that is computed once per sentence: [B, S, M] to [B, S, U]."""
-        result: Tensor = self.key(memory)
-        return result
+        return self.key(memory)
 
     def forward(self, queries: Tensor, keys: Tensor) -> Tensor:
         """[B, W, U] and [B, S, U] to scores [B, W, S]."""
         hidden = (self.query(queries).unsqueeze(2) + keys.unsqueeze(1)).tanh()  # [B, W, S, U]
-        result: Tensor = self.out(hidden).squeeze(3)
-        return result
+        return self.out(hidden).squeeze(3)
 
 
 class ProductScore(nn.Module):
@@ -47,8 +45,7 @@ class ProductScore(nn.Module):
 
     def keys(self, memory: Tensor) -> Tensor:
         """[B, S, M] to [B, S, U]."""
-        result: Tensor = self.key(memory)
-        return result
+        return self.key(memory)
 
     def forward(self, queries: Tensor, keys: Tensor) -> Tensor:
         """[B, W, U] and [B, S, U] to scores [B, W, S]."""
