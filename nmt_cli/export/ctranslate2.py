@@ -91,7 +91,6 @@ def _empty_spec(config: TransformerConfig) -> "TransformerSpec":
 
 
 def _fill_config(config: Any, model: Transformer, tokenizers: Tokenizers, position_rows: int) -> None:
-    """Set what CTranslate2 reads from config.json."""
     vocabulary = model.vocabulary
     ids = (vocabulary.unknown, vocabulary.start, vocabulary.end, model.decoder_start_id)
     names = ("unk_token", "bos_token", "eos_token", "decoder_start_token")

@@ -136,7 +136,6 @@ class CTranslate2Engine(Engine):
         return pending
 
     def _collect(self, pending: list[tuple[int, Any]], sentence_count: int) -> list[list[_Candidate]]:
-        """Wait for all translations."""
         candidates: list[list[_Candidate]] = [[] for _ in range(sentence_count)]
         for sentence, future in pending:
             translation = future.result()

@@ -258,7 +258,6 @@ def _convert_embeddings(folder: MarianFolder, tensors: NamedTensors) -> NamedTen
 
 
 def _convert_layer(marian_prefix: str, prefix: str, tensors: NamedTensors) -> NamedTensors:
-    """The weights of one layer of encoder or decoder."""
     names = {
         "feed_forward.network.expand": "fc1",
         "feed_forward.network.contract": "fc2",

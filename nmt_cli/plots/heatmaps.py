@@ -80,7 +80,6 @@ def _panel_figure(rows: list[list[Panel]], panel_size: tuple[float, float]) -> A
 
 
 def _draw_cell_borders(axes: Any, shape: tuple[int, ...], cell_size: float) -> None:
-    """Draw thin lines between and around the cells."""
     axes.spines[:].set_visible(False)
     height, width = shape
     style: dict[str, Any] = {"color": CELL_BORDER_COLOUR, "linewidth": min(0.8, 3 * cell_size), "capstyle": "butt"}
@@ -121,7 +120,6 @@ def _draw_labels(
 
 
 def _draw_colourbar(figure: Any, image: Any, panel_size: tuple[float, float]) -> None:
-    """Draw the colour scale beside the panels."""
     from matplotlib.ticker import MaxNLocator
 
     width, height = figure.get_size_inches()

@@ -136,7 +136,6 @@ class GradientAccumulator:
 
 
 def _single_batch(batch: Batch) -> RankBatches:
-    """An update that consists of one batch."""
     return RankBatches([(0, batch)], int(batch.target_out.lengths.sum()), ())
 
 
