@@ -40,7 +40,7 @@ from nmt_cli.data.prepared.store import PairRange, SequenceStore
 from nmt_cli.decoding.beam import search
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.device import choose_dtype, find_device
-from nmt_cli.export.ctranslate2 import build_untokenized_spec as ctranslate2_spec
+from nmt_cli.export.ctranslate2 import build_spec
 from nmt_cli.models.contract import Sequences
 from nmt_cli.recipe.loader import load_recipe
 from nmt_cli.runs.loading import build_model
@@ -208,7 +208,14 @@ def ctranslate2_action(model: Any, batches: list[Sequences], beam_size: int) -> 
     import ctranslate2
 
     tokens = [f"token{number}" for number in range(model.vocabulary.target_size)]
-    spec = ctranslate2_spec(copy.deepcopy(model).cpu().float(), tokens, position_rows=512)
+    spec = build_spec(copy.deepcopy(model).cpu().float(), position_rows=512)
+    spec.register_source_vocabulary(tokens)
+    spec.register_target_vocabulary(tokens)
+    start, end, pad = (tokens[getattr(model.vocabulary, name)] for name in ("start", "end", "pad"))
+    spec.config.bos_token = spec.config.decoder_start_token = start
+    spec.config.eos_token, spec.config.unk_token, spec.config.add_source_eos = end, pad, True
+    spec.validate()
+    spec.optimize()
     with tempfile.TemporaryDirectory() as folder:
         spec.save(folder)
         compute_type = "float16" if DEVICE.type == "cuda" else "default"

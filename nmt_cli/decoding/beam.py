@@ -36,7 +36,7 @@ def search(
     assert isinstance(model, Autoregressive)
     if config.sampling:
         return sample(model, source, config, prefixes)
-    beams = BeamSearch(model, source, config.beam, config, prefixes)
+    beams = BeamSearch(model, source, config, prefixes)
     while beams.sentences:
         beams.step()
     finished = beams.finished
@@ -54,17 +54,13 @@ class BeamSearch:
     """
 
     def __init__(
-        self,
-        model: Autoregressive[Any, Any],
-        source: Sequences,
-        beam_size: int,
-        config: SearchConfig,
-        prefixes: list[TokenIds] | None,
+        self, model: Autoregressive[Any, Any], source: Sequences, config: SearchConfig, prefixes: list[TokenIds] | None
     ) -> None:
-        self.model, self.config, self.beam_size = model, config, beam_size
+        self.model, self.config = model, config
+        self.beam_size = beam_size = config.beam
         self.eos_id = model.vocabulary.end
         sentence_count, device = source.ids.shape[0], source.ids.device
-        self.max_length, self.constraints = build_constraints(model, source, config, prefixes, beam_size)
+        self.max_length, self.constraints = build_constraints(model, source, config, prefixes)
         max_steps = max(self.max_length.limits) + 1
         self.sentences = list(range(sentence_count))  # the input's index of each sentence in the batch, B
         self.is_open = [True] * sentence_count

@@ -93,7 +93,7 @@ class SearchConfig(Section):
             try:
                 re.compile(pattern)
             except re.error as error:
-                errors.append(f"keep_patterns[{index}]: no regular expression: {error}")
+                errors.append(f"keep_patterns[{index}]: not a regular expression: {error}")
         if self.n_best > self.beam and not self.sampling:
             errors.append(f"n_best: {self.n_best} is more than beam {self.beam}")
         if self.max_length is not None and self.min_length > self.max_length:
@@ -156,12 +156,7 @@ class SearchConfig(Section):
 
     def normalize(self, log_probability: float, length: int) -> float:
         """The score that hypotheses are compared by; `length` counts the end of sentence."""
-        return log_probability / self.length_norm(length)
-
-    def length_norm(self, length: int) -> float:
-        """What a log-probability is divided by."""
-        if self.length_normalization == "average":
-            return float(length**self.length_penalty)
-        if self.length_normalization == "gnmt":
-            return float(((5 + length) / 6) ** self.length_penalty)
-        return 1.0
+        if self.length_normalization == "none":
+            return log_probability
+        base = length if self.length_normalization == "average" else (5 + length) / 6
+        return log_probability / float(base**self.length_penalty)

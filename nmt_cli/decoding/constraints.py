@@ -79,10 +79,11 @@ class Prefix(Constraint):
     """Forces the first tokens of each sentence."""
 
     def __init__(self, prefixes: list[TokenIds], limits: list[int], device: torch.device) -> None:
-        self.length = max(min(len(prefix), limit) for prefix, limit in zip(prefixes, limits, strict=True))
-        padded = torch.full((len(prefixes), self.length), -1)
-        for row, prefix, limit in zip(padded, prefixes, limits, strict=True):
-            row[: min(len(prefix), limit)] = torch.tensor(prefix[:limit])
+        forced = [prefix[:limit] for prefix, limit in zip(prefixes, limits, strict=True)]
+        self.length = max(map(len, forced))
+        padded = torch.full((len(forced), self.length), -1)
+        for row, ids in zip(padded, forced, strict=True):
+            row[: len(ids)] = torch.tensor(ids)
         self._tokens = padded.to(device)  # [B, longest prefix]; -1 where a token is free
 
     def next_tokens(self, length: int) -> Tensor | None:
@@ -134,16 +135,12 @@ class NoRepeatNgram(Constraint):
 
 
 def build_constraints(
-    model: Autoregressive[Any, Any],
-    source: Sequences,
-    config: SearchConfig,
-    prefixes: list[TokenIds] | None,
-    beam_size: int,
+    model: Autoregressive[Any, Any], source: Sequences, config: SearchConfig, prefixes: list[TokenIds] | None
 ) -> tuple[MaxLength, list[Constraint]]:
     """The constraints of a batch, in the order in which they must be applied; the first one also by itself."""
     eos_id, device = model.vocabulary.end, source.ids.device
     limits = _length_limits(model, source, config, prefixes)
-    max_length = MaxLength(limits, eos_id, beam_size, device)
+    max_length = MaxLength(limits, eos_id, config.beam_size, device)
     constraints: list[Constraint] = [max_length]
     prefix = Prefix(prefixes, limits, device) if prefixes and any(prefixes) else None
     if config.no_repeat_ngram is not None:

@@ -4,6 +4,7 @@ Legend: B sentences, U emitted positions, V vocabulary.
 """
 
 import math
+from itertools import groupby
 from typing import Any
 
 import torch
@@ -51,8 +52,11 @@ def _search_chunk(
     """Hypotheses of sentences whose log-probabilities are rows [b, U, V]."""
     excluded_tokens = [model.vocabulary.start, model.vocabulary.end]
     if config.beam == 1 and not (config.min_length or config.max_length or config.no_repeat_ngram):
-        paths = _collapse_best_paths(log_probs.argmax(-1), lengths, model.blank_id)
-        candidates = [[[token for token in ids if token not in excluded_tokens]] for ids in paths]
+        dropped = (model.blank_id, *excluded_tokens)
+        candidates = [
+            [[token for token, _ in groupby(path[:length]) if token not in dropped]]
+            for path, length in zip(log_probs.argmax(-1).tolist(), lengths, strict=True)
+        ]
     else:
         log_probs[:, :, excluded_tokens] = -math.inf
         candidates = [
@@ -62,14 +66,6 @@ def _search_chunk(
     return [
         _rank(sentence_log_probs, length, sentence_candidates, config, model.blank_id)
         for sentence_log_probs, length, sentence_candidates in zip(log_probs, lengths, candidates, strict=True)
-    ]
-
-
-def _collapse_best_paths(best_tokens: Tensor, lengths: list[int], blank: int) -> list[list[int]]:
-    paths = [ids[:length] for ids, length in zip(best_tokens.tolist(), lengths, strict=True)]
-    return [
-        [token for position, token in enumerate(path) if token != blank and path[position - 1 : position] != [token]]
-        for path in paths
     ]
 
 

@@ -24,7 +24,7 @@ class Hypothesis:
 
 
 class TokenInspection(NamedTuple):
-    """What a model gives to the tokens of one translation; S source and T target tokens, each with its end."""
+    """What a model assigns to the tokens of one translation; S source and T target tokens, each with its end."""
 
     log_probabilities: list[float]  # T
     alternatives: list[list[tuple[int, float]]]
@@ -39,7 +39,7 @@ class BeamNode(NamedTuple):
     """A hypothesis of a beam, by its last token."""
 
     token: int
-    parent: int  # its place among the hypotheses of the step before
+    parent: int  # its index among the hypotheses of the previous step
     log_probability: float  # of the whole hypothesis
     score: float | None = None  # what finished hypotheses are ranked by; None for others
 
@@ -90,7 +90,8 @@ class Engine(ABC):
         self, sources: list[TokenIds], targets: list[TokenIds], config: SearchConfig
     ) -> list[float] | None:
         """log p(target | source) of each pair in nats; None where the engine cannot compute it."""
-        return None
+        pairs = self.token_log_probabilities(sources, targets, config)
+        return None if pairs is None else [sum(log_probs) for log_probs in pairs]
 
     def token_log_probabilities(
         self, sources: list[TokenIds], targets: list[TokenIds], config: SearchConfig
@@ -102,7 +103,7 @@ class Engine(ABC):
         return None
 
     def inspect(self, source: TokenIds, target: TokenIds, alternatives: int) -> TokenInspection | None:
-        """What the model gives to each token of a translation, with so many alternatives; None where it cannot say."""
+        """What the model assigns to each token of a translation, with this many alternatives; None if unknown."""
         return None
 
     def trace_beam(self, source: TokenIds, config: SearchConfig, prefix: TokenIds) -> BeamTrace | None:

@@ -8,24 +8,24 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nmt_cli.data.batching import pad
 from nmt_cli.decoding.beam import BeamSearch
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.engine import BeamNode, BeamTrace, TokenIds, TokenInspection
-from nmt_cli.decoding.host import Array, to_host
-from nmt_cli.models.contract import Autoregressive, Sequences, TranslationModel
+from nmt_cli.decoding.host import Array, batch_with_end, batch_with_start, to_host
+from nmt_cli.models.contract import Autoregressive, TranslationModel
 
 
 @torch.inference_mode()
 def inspect_tokens(
     model: TranslationModel[Any], source_ids: TokenIds, target_ids: TokenIds, alternatives: int
 ) -> TokenInspection | None:
-    """What the model gives to each token of a translation, from one teacher-forced pass; None for a model that
-    emits all positions at once.
+    """What the model assigns to each token of a translation, from one teacher-forced pass.
+
+    None for a model that emits all positions at once.
     """
     if not isinstance(model, Autoregressive):
         return None
-    source, target_in = _sequences(model, source_ids, target_ids)
+    source, target_in = batch_with_end(model, [source_ids]), batch_with_start(model, [target_ids])
     logits = model.output_logits(model(source, target_in))[0]  # [T, V]
     log_probs = logits.float().log_softmax(-1)
     target_out = torch.tensor([*target_ids, model.vocabulary.end], device=log_probs.device)
@@ -50,8 +50,8 @@ def trace_beam(
     """The hypotheses of every step of a beam search for one sentence; None for a model or a search without a beam."""
     if not isinstance(model, Autoregressive) or config.sampling:
         return None
-    source, _ = _sequences(model, source_ids, [])
-    beams = _TracedBeamSearch(model, source, config.beam, config, [prefix] if prefix else None)
+    source = batch_with_end(model, [source_ids])
+    beams = _TracedBeamSearch(model, source, config, [prefix] if prefix else None)
     while beams.sentences:
         beams.step()
     return BeamTrace(config.beam, beams.steps)
@@ -80,13 +80,6 @@ class _TracedBeamSearch(BeamSearch):
         nodes = [BeamNode(token, parent, score) for token, parent, score in live if score > -float("inf")]
         self.steps.append(nodes + self._ended)
         super()._close_finished_sentences(best_scores)
-
-
-def _sequences(model: Autoregressive[Any, Any], source: TokenIds, target: TokenIds) -> tuple[Sequences, Sequences]:
-    vocabulary, device = model.vocabulary, next(model.parameters()).device
-    padded_source = pad([(source, [vocabulary.end])], vocabulary.pad)
-    padded_target = pad([([model.decoder_start_id], target)], vocabulary.pad)
-    return Sequences.from_numpy(*padded_source, device), Sequences.from_numpy(*padded_target, device)
 
 
 def _of_sentence(weights: Tensor | None) -> Tensor | None:

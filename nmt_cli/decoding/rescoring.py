@@ -7,13 +7,12 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import torch
-from torch import Tensor
 from torch.nn import functional
 
-from nmt_cli.data.batching import pad
 from nmt_cli.data.length_batching import batch_by_length
 from nmt_cli.decoding.engine import TokenIds
-from nmt_cli.models.contract import Autoregressive, NonAutoregressive, Sequences, TranslationModel
+from nmt_cli.decoding.host import batch_with_end, batch_with_start
+from nmt_cli.models.contract import Autoregressive, NonAutoregressive, TranslationModel
 
 Result = TypeVar("Result")
 MAX_LOGITS_PER_CHUNK = 1 << 23  # logits in memory at a time: 32 MiB in float32
@@ -32,7 +31,8 @@ def log_probabilities(
     """
     if isinstance(model, NonAutoregressive):
         return _in_batches(_score_ctc, model, sources, targets, max_positions)
-    return _in_batches(_score_autoregressive, model, sources, targets, max_positions)
+    assert isinstance(model, Autoregressive)
+    return [sum(terms) for terms in token_log_probabilities(model, sources, targets, max_positions)]
 
 
 @torch.inference_mode()
@@ -59,42 +59,22 @@ def _in_batches(
     return [results[index] for index in range(len(sources))]
 
 
-def _score_autoregressive(
-    model: Autoregressive[Any, Any], sources: list[TokenIds], targets: list[TokenIds]
-) -> list[float]:
-    scores: list[float] = _target_log_probs(model, sources, targets).sum(1).tolist()
-    return scores
-
-
 def _score_tokens(
     model: Autoregressive[Any, Any], sources: list[TokenIds], targets: list[TokenIds]
 ) -> list[list[float]]:
-    rows = _target_log_probs(model, sources, targets).tolist()
-    return [row[: len(target) + 1] for row, target in zip(rows, targets, strict=True)]
-
-
-def _target_log_probs(model: Autoregressive[Any, Any], sources: list[TokenIds], targets: list[TokenIds]) -> Tensor:
-    """[B, T], 0 at padding."""
-    source = _to_sequences(model, [(ids, [model.vocabulary.end]) for ids in sources])
-    target_in = _to_sequences(model, [([model.decoder_start_id], ids) for ids in targets])
-    target_out = _to_sequences(model, [(ids, [model.vocabulary.end]) for ids in targets])
-    hidden = model(source, target_in).flatten(0, 1)  # [B * T, D]
-    target_tokens = target_out.ids.flatten()  # [B * T]
+    target_ids = batch_with_end(model, targets).ids  # [B, T]
+    hidden = model(batch_with_end(model, sources), batch_with_start(model, targets)).flatten(0, 1)  # [B * T, D]
     chunk_size = max(1, MAX_LOGITS_PER_CHUNK // model.vocabulary.target_size)
     chunk_scores = [
         model.output_logits(hidden_chunk).float().log_softmax(-1).gather(1, ids[:, None]).squeeze(1)
-        for hidden_chunk, ids in zip(hidden.split(chunk_size), target_tokens.split(chunk_size), strict=True)
+        for hidden_chunk, ids in zip(hidden.split(chunk_size), target_ids.flatten().split(chunk_size), strict=True)
     ]
-    token_log_probs = torch.cat(chunk_scores).view(target_out.ids.shape)
-    padding = target_out.padding_mask()
-    if padding is not None:
-        token_log_probs = token_log_probs.masked_fill(padding, 0.0)
-    return token_log_probs
+    rows = torch.cat(chunk_scores).view(target_ids.shape).tolist()
+    return [row[: len(target) + 1] for row, target in zip(rows, targets, strict=True)]
 
 
 def _score_ctc(model: NonAutoregressive[Any], sources: list[TokenIds], targets: list[TokenIds]) -> list[float]:
-    source = _to_sequences(model, [(ids, [model.vocabulary.end]) for ids in sources])
-    hidden, output_lengths = model(source)
+    hidden, output_lengths = model(batch_with_end(model, sources))
     chunk_size = max(1, MAX_LOGITS_PER_CHUNK // (hidden.shape[1] * model.vocabulary.target_size))
     scores: list[float] = []
     for start in range(0, len(targets), chunk_size):
@@ -108,7 +88,3 @@ def _score_ctc(model: NonAutoregressive[Any], sources: list[TokenIds], targets: 
         )  # fmt: skip
         scores += (-nll).tolist()
     return scores
-
-
-def _to_sequences(model: TranslationModel[Any], rows: list[tuple[TokenIds, TokenIds]]) -> Sequences:
-    return Sequences.from_numpy(*pad(rows, model.vocabulary.pad), next(model.parameters()).device)

@@ -2,24 +2,23 @@
 
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from nmt_cli.data.batching import pad
 from nmt_cli.decoding.beam import search
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.engine import BeamTrace, Engine, Hypothesis, TokenIds, TokenInspection
+from nmt_cli.decoding.host import batch_with_end
 from nmt_cli.decoding.inspection import inspect_tokens, trace_beam
 from nmt_cli.decoding.rescoring import log_probabilities, token_log_probabilities
 from nmt_cli.decoding.word_alignment import attention_weights
-from nmt_cli.models.contract import Autoregressive, Sequences, TranslationModel
+from nmt_cli.models.contract import Autoregressive, TranslationModel
 
 
 class ModelEngine(Engine):
-    """Our own search over a model (or an ensemble) that takes and returns tensors on `device`."""
+    """Our own search over a model, or an ensemble."""
 
-    def __init__(self, model: TranslationModel[Any], device: torch.device) -> None:
-        self.model, self.device = model, device
+    def __init__(self, model: TranslationModel[Any]) -> None:
+        self.model, self.device = model, model.device
         self.max_source_positions, self.max_target_positions = (model.max_source_positions, model.max_target_positions)
 
     def max_batch_positions(self, config: SearchConfig) -> int:
@@ -30,16 +29,11 @@ class ModelEngine(Engine):
         self, sources: list[TokenIds], config: SearchConfig, prefixes: list[TokenIds] | None = None
     ) -> list[list[Hypothesis]]:
         """As `Engine.search`; all sources are one batch."""
-        vocabulary = self.model.vocabulary
-        padded = pad([(ids, [vocabulary.end]) for ids in sources], vocabulary.pad)
-        return search(self.model, Sequences.from_numpy(*padded, self.device), config, prefixes)
+        return search(self.model, batch_with_end(self.model, sources), config, prefixes)
 
 
 class TorchEngine(ModelEngine):
     """A model of ours, computed by PyTorch on the device of its parameters."""
-
-    def __init__(self, model: TranslationModel[Any]) -> None:
-        super().__init__(model, next(model.parameters()).device)
 
     def attention(self, sources: list[TokenIds], targets: list[TokenIds]) -> list[Tensor] | None:
         """As `Engine.attention`."""

@@ -1,4 +1,4 @@
-"""What attention weights tell of a translation: its word alignment, and how well it covers the source."""
+"""Word alignments from attention weights, and the coverage of the source."""
 
 from dataclasses import replace
 from typing import Any
@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nmt_cli.data.batching import pad
 from nmt_cli.decoding.engine import Hypothesis
+from nmt_cli.decoding.host import batch_with_end, batch_with_start
 from nmt_cli.models.contract import Autoregressive, Sequences, TranslationModel
 
 MIN_ATTENTION = 1e-6  # lower bound of the attention to a token, whose logarithm is taken
@@ -20,16 +20,12 @@ def attention_weights(
     """Attention weights [layers, heads, T, S] of each pair, ends of sentence included; None without attention."""
     if not isinstance(model, Autoregressive):
         return None
-    vocabulary, device = model.vocabulary, next(model.parameters()).device
-    source = pad([(ids, [vocabulary.end]) for ids in sources], vocabulary.pad)
-    target = pad([([model.decoder_start_id], ids) for ids in targets], vocabulary.pad)
-    weights = model.attention(Sequences.from_numpy(*source, device), Sequences.from_numpy(*target, device))
+    weights = model.attention(batch_with_end(model, sources), batch_with_start(model, targets))
     if weights is None:
         return None
-    sizes = zip(target.lengths.tolist(), source.lengths.tolist(), strict=True)
     return [
-        pair_weights[:, :, :target_length, :source_length].float().cpu()
-        for pair_weights, (target_length, source_length) in zip(weights, sizes, strict=True)
+        pair_weights[:, :, : len(target) + 1, : len(source) + 1].float().cpu()
+        for pair_weights, source, target in zip(weights, sources, targets, strict=True)
     ]
 
 

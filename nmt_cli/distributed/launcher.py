@@ -61,7 +61,6 @@ def launch(process_count: int, command: list[str], progress: Callable[[], object
 
 
 def _run(process_count: int, command: list[str]) -> LaunchResult:
-    """Start the processes once, and wait for their end."""
     logger = logging.getLogger("torch.distributed.elastic")
     logger.addHandler(logging.NullHandler())  # it reports each failure at length; one line is enough
     logger.propagate = False

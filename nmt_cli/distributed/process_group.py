@@ -41,18 +41,10 @@ class MainProcessFailed(Exception):
 class ProcessGroup:
     """The processes that train one run together; without arguments, a single process."""
 
-    def __init__(
-        self,
-        rank: int = 0,
-        world_size: int = 1,
-        *,
-        local_rank: int = 0,
-        local_world_size: int = 1,
-        watchdog: Watchdog | None = None,
-    ) -> None:
+    def __init__(self, rank: int = 0, world_size: int = 1, *, local_rank: int = 0, local_world_size: int = 1) -> None:
         self.rank, self.world_size = rank, world_size
         self.local_rank, self.local_world_size = local_rank, local_world_size
-        self.watchdog = watchdog or Watchdog(f"rank {rank} of {world_size}")
+        self.watchdog = Watchdog(f"rank {rank} of {world_size}")
         self._last_collective_end = time.perf_counter()
 
     @property

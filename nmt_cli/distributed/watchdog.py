@@ -12,7 +12,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO
 
 TRACEBACK_GRACE_SECONDS = 2.0  # a launcher ends all processes when one is gone, but each should print its stacks
 
@@ -20,10 +19,9 @@ TRACEBACK_GRACE_SECONDS = 2.0  # a launcher ends all processes when one is gone,
 class Watchdog:
     """Watches this process between `start` and `stop`; without `start` it does nothing."""
 
-    def __init__(self, name: str, stream: IO[str] | None = None) -> None:
+    def __init__(self, name: str) -> None:
         self.name = name
         self.last_position = "at the start"
-        self._stream = stream
         self._timeout_seconds, self._hint = 0.0, ""
         self._last_progress: float | None = None
         self._stopped = threading.Event()
@@ -72,13 +70,11 @@ class Watchdog:
             faulthandler.cancel_dump_traceback_later()
         else:
             faulthandler.dump_traceback_later(
-                1.25 * self._timeout_seconds + TRACEBACK_GRACE_SECONDS,
-                exit=True,
-                file=self._stream or sys.__stderr__ or sys.stderr,
+                1.25 * self._timeout_seconds + TRACEBACK_GRACE_SECONDS, exit=True, file=sys.__stderr__ or sys.stderr
             )
 
     def _dump_and_exit(self) -> None:
-        stream = self._stream or sys.__stderr__ or sys.stderr
+        stream = sys.__stderr__ or sys.stderr
         print(
             f"nmt: {self.name}: no progress for {self._timeout_seconds:g} s {self.last_position} ({self._hint}); "
             "its stacks:",

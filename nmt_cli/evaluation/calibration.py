@@ -30,8 +30,8 @@ def fit_calibration(
 ) -> CalibrationFit | None:
     """Translate a text, and fit how sure its translations are; `good_chrf` None: their median.
 
-    None where that cannot be: a text of less than MIN_LINES, translations that are all good or all not, or a model that
-    gives no probabilities of tokens.
+    None with fewer than MIN_LINES lines, if all translations are good or all are bad, or for a model that gives no
+    probabilities of tokens.
     """
     stride = max(1, -(-len(sources) // MAX_LINES))
     sources, references = sources[::stride], references[::stride]
@@ -68,8 +68,7 @@ def sentence_chrf(texts: Sequence[str], references: Sequence[str]) -> list[float
 
 
 def corrupt(texts: Sequence[str], corruption: str, seed: int = 1) -> list[str]:
-    """Translations that are none: cut after half of the words or less than all, with words shuffled, or swapped with
-    the next line's."""
+    """Bad translations: cut somewhere in the second half, with shuffled words, or swapped with the next line's."""
     if corruption == "swapped":
         return [*texts[1:], *texts[:1]]
     rng = random.Random(f"{seed}:{corruption}")

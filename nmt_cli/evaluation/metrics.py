@@ -60,17 +60,12 @@ def unsegmented_language(texts: Sequence[str]) -> str | None:
     return max((language for language in counts if language is not None), key=lambda language: counts[language])
 
 
-def sacrebleu_tokenizers() -> list[str]:
-    """Names of the tokenizers of sacreBLEU's BLEU."""
-    from sacrebleu.metrics.bleu import BLEU
-
-    return sorted(BLEU.TOKENIZERS)
-
-
 def tokenizer_error(name: str) -> str | None:
     """Why a tokenizer cannot be used, or None; loads it, since some need an extra or a download."""
-    if name not in sacrebleu_tokenizers():
-        return f"use one of {', '.join(sacrebleu_tokenizers())}"
+    from sacrebleu.metrics.bleu import BLEU
+
+    if name not in BLEU.TOKENIZERS:
+        return f"use one of {', '.join(sorted(BLEU.TOKENIZERS))}"
     try:
         build_metric("bleu", tokenize=name)
     except (ImportError, OSError, RuntimeError) as error:

@@ -22,7 +22,7 @@ from nmt_cli.inference.translator import Translator
 from nmt_cli.models.contract import TranslationModel
 from nmt_cli.training.batches import to_device
 from nmt_cli.training.config import TrainingConfig
-from nmt_cli.training.loss import evaluate_loss
+from nmt_cli.training.loss import evaluate_nll
 from nmt_cli.training.metrics import ValidationResult
 
 MAX_BASELINE_TOKENS = 1 << 22  # training tokens whose frequencies are counted
@@ -142,15 +142,14 @@ class Validator:
 
     def loss(self) -> float:
         """Negative log-likelihood per target token in nats, ends of sentences included."""
-        split, device = self.split, next(self.model.parameters()).device
+        split, device = self.split, self.model.device
         lengths = np.maximum(split.source_ids.lengths(), split.target_ids.lengths()) + 1
         nll, tokens = 0.0, 0
         index_batches = list(batch_by_length(lengths.tolist(), self.config.max_positions))
         for indices in index_batches[self.processes.rank :: self.processes.world_size]:
-            batch = collate(split.source_ids, split.target_ids, np.array(indices), self.vocabulary)
-            batch_loss = evaluate_loss(self.model, *to_device(batch, device))
-            nll += float(batch_loss.nll)
-            tokens += batch_loss.tokens
+            batch = to_device(collate(split.source_ids, split.target_ids, np.array(indices), self.vocabulary), device)
+            nll += float(evaluate_nll(self.model, *batch))
+            tokens += batch.tokens
         sums = torch.tensor([nll, tokens], dtype=torch.float64)
         self.processes.all_reduce(sums)
         return float(sums[0] / sums[1])

@@ -61,7 +61,7 @@ def export_folder(run: Path, name: str, weight_type: str) -> Path:
 
 
 def read_automatic_engine(run: RunFolder) -> AutomaticEngine | None:
-    """What auto.json says of the run's best checkpoint; None where there is nothing, or of other weights."""
+    """What auto.json records for the run's best checkpoint; None without it, or if it is of other weights."""
     try:
         automatic = AutomaticEngine(**read_json(exports_folder(run.path) / AUTO_FILE))
         return automatic if automatic.weights == run.checkpoints.best_weights_digest() else None

@@ -20,17 +20,17 @@ from nmt_cli.decoding.engine import Engine
 from nmt_cli.export.ctranslate2_support import PACKAGES as PACKAGES
 from nmt_cli.export.ctranslate2_support import QUANTIZATIONS as QUANTIZATIONS
 from nmt_cli.export.ctranslate2_support import incompatibilities as incompatibilities
+from nmt_cli.export.format import position_limit
 from nmt_cli.models.attention import MultiHeadAttention
 from nmt_cli.models.configs import TransformerConfig
 from nmt_cli.models.contract import TranslationModel
-from nmt_cli.models.positions import sinusoid_table
+from nmt_cli.models.positions import position_table
 from nmt_cli.models.transformer import Transformer
 
 if TYPE_CHECKING:
     from ctranslate2.specs import TransformerSpec
 
-MIN_POSITION_TABLE_ROWS = 2048  # or more if the search allows longer text
-
+MIN_POSITIONS = 2048  # or more if the search allows longer text
 MAX_7BIT_WEIGHT = 63
 Array = NDArray[np.float32]
 _ACTIVATIONS = {"relu": "RELU", "gelu": "GELU", "swish": "SWISH", "swiglu": "SWISH"}
@@ -41,11 +41,11 @@ def export_model(
 ) -> None:
     """See `ExportFormat.export_model`: writes model.bin, config.json and a JSON list of tokens per vocabulary."""
     assert isinstance(model, Transformer)
-    spec = _build_spec(model.config)
-    _fill_spec(spec, model, position_table_rows(model.config, search))
+    position_rows = position_limit(model.max_source_positions, search, MIN_POSITIONS)
+    spec = build_spec(model, position_rows)
     spec.register_source_vocabulary(_vocabulary_tokens(tokenizers.source))
     spec.register_target_vocabulary(_vocabulary_tokens(tokenizers.target))
-    _fill_config(spec.config, model, tokenizers, search)
+    _fill_config(spec.config, model, tokenizers, position_rows)
     spec.validate()
     if quantization.startswith("int8"):
         spec.optimize()  # writes equal matrices once
@@ -55,33 +55,11 @@ def export_model(
     spec.save(str(folder))
 
 
-def build_untokenized_spec(model: Transformer, tokens: list[str], position_rows: int) -> "TransformerSpec":
-    """A specification whose vocabularies are `tokens`, one for each id; for measuring speed."""
-    spec = _build_spec(model.config)
-    _fill_spec(spec, model, position_rows)
-    spec.register_source_vocabulary(tokens)
-    spec.register_target_vocabulary(tokens)
-    names = {name: tokens[getattr(model.vocabulary, name)] for name in ("start", "end", "pad")}
-    spec.config.bos_token = spec.config.decoder_start_token = names["start"]
-    spec.config.eos_token, spec.config.unk_token, spec.config.add_source_eos = names["end"], names["pad"], True
-    spec.validate()
-    spec.optimize()
-    return spec
-
-
 def load_engine(folder: Path, device: str, quantization: str) -> Engine:
     """See `ExportFormat.load_engine`."""
     from nmt_cli.export.ctranslate2_engine import CTranslate2Engine
 
     return CTranslate2Engine(folder, device, quantization)
-
-
-def position_table_rows(config: TransformerConfig, search: SearchConfig) -> int:
-    """Rows of the position tables of encoder and decoder."""
-    if config.positions == "learned":
-        return config.max_positions
-    source_length = search.max_source_length
-    return max(MIN_POSITION_TABLE_ROWS, source_length + 1, search.max_target_length(source_length) + 1)
 
 
 def _vocabulary_tokens(tokenizer: TextTokenizer) -> list[str]:
@@ -91,8 +69,7 @@ def _vocabulary_tokens(tokenizer: TextTokenizer) -> list[str]:
     return tokens
 
 
-def _build_spec(config: TransformerConfig) -> "TransformerSpec":
-    """CTranslate2's description of the layers, without weights."""
+def _empty_spec(config: TransformerConfig) -> "TransformerSpec":
     from ctranslate2.specs import TransformerSpec
     from ctranslate2.specs.common_spec import Activation
     from ctranslate2.specs.transformer_spec import TransformerDecoderSpec, TransformerEncoderSpec
@@ -113,8 +90,7 @@ def _build_spec(config: TransformerConfig) -> "TransformerSpec":
     )
 
 
-def _fill_config(config: Any, model: Transformer, tokenizers: Tokenizers, search: SearchConfig) -> None:
-    """Set what CTranslate2 reads from config.json."""
+def _fill_config(config: Any, model: Transformer, tokenizers: Tokenizers, position_rows: int) -> None:
     vocabulary = model.vocabulary
     ids = (vocabulary.unknown, vocabulary.start, vocabulary.end, model.decoder_start_id)
     names = ("unk_token", "bos_token", "eos_token", "decoder_start_token")
@@ -123,41 +99,46 @@ def _fill_config(config: Any, model: Transformer, tokenizers: Tokenizers, search
     config.add_source_eos = True
     config.layer_norm_epsilon = model.config.norm_epsilon
     if model.config.positions != "rotary":  # read by `CTranslate2Engine` only
-        config.add_attribute("max_position_embeddings", position_table_rows(model.config, search))
+        config.add_attribute("max_position_embeddings", position_rows)
 
 
-def _fill_spec(spec: Any, model: Transformer, position_rows: int) -> None:
-    """Copy the model's weights into the specification, in which quantization then changes them."""
-    for side_spec, layers, embeddings in (
-        (spec.encoder, model.encoder, [(spec.encoder.embeddings[0], model.source_embedding)]),
-        (spec.decoder, model.decoder, [(spec.decoder.embeddings, model.target_embedding)]),
+def build_spec(model: Transformer, position_rows: int) -> "TransformerSpec":
+    """CTranslate2's description of the model, with copies of its weights, which quantization then changes.
+
+    The tables of positions have `position_rows` rows.
+    """
+    spec: Any = _empty_spec(model.config)
+    spec.encoder.embeddings[0].weight = _to_numpy(model.source_embedding.weight)
+    spec.decoder.embeddings.weight = _to_numpy(model.target_embedding.weight)
+    for side_spec, layers, positions in (
+        (spec.encoder, model.encoder, model.source_positions),
+        (spec.decoder, model.decoder, model.target_positions),
     ):
-        for embedding_spec, embedding in embeddings:
-            embedding_spec.weight = _to_numpy(embedding.weight)
         side_spec.scale_embeddings = True
         if model.config.positions != "rotary":
-            is_encoder = side_spec is spec.encoder
-            position_module = model.source_positions if is_encoder else model.target_positions
-            side_spec.position_encodings.encodings = _position_table(model.config, position_module, position_rows)
+            # written out: CTranslate2's own sinusoids have sines and cosines in halves and begin at position 1
+            table = position_table(positions, position_rows, model.d_model)
+            side_spec.position_encodings.encodings = _to_numpy(table)
         for layer_spec, layer in zip(side_spec.layer, layers, strict=True):
             _fill_layer(layer_spec, layer)
     if model.config.norm_position == "pre":
         _fill_norm(spec.encoder.layer_norm, model.encoder_norm)
         _fill_norm(spec.decoder.layer_norm, model.decoder_norm)
     _fill_linear(spec.decoder.projection, model.output)
+    return spec
 
 
 def _fill_layer(spec: Any, layer: Any) -> None:
     """Copy the weights of an encoder layer, or of a decoder layer, which has cross-attention as well."""
     attend: MultiHeadAttention = layer.self_attention.attend
     _fill_norm(spec.self_attention.layer_norm, layer.self_attention.norm)
-    _fill_scale(spec.self_attention, attend)
+    spec.self_attention.queries_scale = np.float32(attend.scale)
     _fill_linear(spec.self_attention.linear[0], attend.query, attend.key_value)
     _fill_linear(spec.self_attention.linear[1], attend.out)
     if hasattr(layer, "cross_attention"):
         attend = layer.cross_attention.attend
         _fill_norm(spec.attention.layer_norm, layer.cross_attention.norm)
-        _fill_scale(spec.attention, attend)
+        spec.attention.queries_scale = np.float32(attend.scale)
         for linear_spec, linear in zip(
             spec.attention.linear, (attend.query, attend.key_value, attend.out), strict=True
         ):
@@ -193,19 +174,6 @@ def _quantize_to_7_bits(spec: "TransformerSpec") -> None:
     visit_spec(spec, quantize_weight)
 
 
-def _position_table(config: TransformerConfig, module: Any, rows: int) -> Array:
-    """The position encodings that are added to embeddings, [rows, D]; zeros for `positions: none`.
-
-    Written out for sinusoids, too: CTranslate2's own have sines and cosines in halves and begin at position 1.
-    """
-    if config.positions == "learned":
-        return _to_numpy(module.weight)
-    if config.positions == "none":
-        return np.zeros((rows, config.d_model), dtype=np.float32)
-    assert config.positions != "rotary"
-    return _to_numpy(sinusoid_table(rows, config.d_model, config.positions))
-
-
 def _fill_linear(spec: Any, *layers: nn.Linear) -> None:
     """Concatenate linear layers that read the same input into one matrix."""
     spec.weight = np.concatenate([_to_numpy(layer.weight) for layer in layers])
@@ -216,10 +184,6 @@ def _fill_norm(spec: Any, module: Any) -> None:
     spec.gamma = _to_numpy(module.weight)
     if hasattr(spec, "beta"):
         spec.beta = _to_numpy(module.bias)
-
-
-def _fill_scale(spec: Any, attend: MultiHeadAttention) -> None:
-    spec.queries_scale = np.float32(attend.scale)
 
 
 def _to_numpy(weight: Tensor) -> Array:

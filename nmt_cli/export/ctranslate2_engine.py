@@ -104,7 +104,7 @@ class CTranslate2Engine(Engine):
     ) -> Callable[[], list[list[Hypothesis]]]:
         """See `Engine.start_search`: batches are queued, and the next free worker takes the next one."""
         if config.sampling:
-            _set_random_seed(config.seed)
+            import_ctranslate2().set_random_seed(config.seed % (1 << 32))
         pending = self._queue(sources, config, prefixes, LENGTH_STEP)
 
         def finish() -> list[list[Hypothesis]]:
@@ -136,7 +136,6 @@ class CTranslate2Engine(Engine):
         return pending
 
     def _collect(self, pending: list[tuple[int, Any]], sentence_count: int) -> list[list[_Candidate]]:
-        """Wait for all translations."""
         candidates: list[list[_Candidate]] = [[] for _ in range(sentence_count)]
         for sentence, future in pending:
             translation = future.result()
@@ -270,12 +269,6 @@ class CTranslate2Engine(Engine):
             self._own_engine = self.open_own_engine()
         return None if self._own_engine is None else self._own_engine.attention(sources, targets)
 
-    def log_probabilities(
-        self, sources: list[TokenIds], targets: list[TokenIds], config: SearchConfig
-    ) -> list[float] | None:
-        """See `Engine.log_probabilities`."""
-        return [sum(log_probs) for log_probs in self.token_log_probabilities(sources, targets, config)]
-
     def token_log_probabilities(
         self, sources: list[TokenIds], targets: list[TokenIds], config: SearchConfig
     ) -> list[list[float]]:
@@ -324,10 +317,6 @@ def _read_vocabulary(folder: Path, side: str) -> list[str]:
     shared = folder / "shared_vocabulary.json"
     path = shared if shared.exists() else folder / f"{side}_vocabulary.json"
     return read_json_list(path, MAX_TOKENIZER_FILE_BYTES)
-
-
-def _set_random_seed(seed: int) -> None:
-    import_ctranslate2().set_random_seed(seed % (1 << 32))
 
 
 def _check_compute_type(device_kind: str, device_index: int, compute_type: str) -> None:

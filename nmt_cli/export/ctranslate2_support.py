@@ -61,7 +61,7 @@ def search_differences(search: SearchConfig) -> list[str]:
     """The options with which CTranslate2 translates otherwise than our own search, each as `search.key: reason`."""
     reasons = []
     if search.sampling:
-        reasons.append("search.sampling: its samples are others and not reproducible")
+        reasons.append("search.sampling: it draws other samples, which are not reproducible")
     if search.n_best > 1:
         reasons.append("search.n_best: it may stop before the others of the n best have ended")
     if search.no_repeat_ngram is not None:

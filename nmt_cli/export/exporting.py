@@ -80,7 +80,7 @@ def write_export(
 ) -> ExportResult:
     """Write a run, which is in float32 on the CPU, to the folder `out`, replacing what is there.
 
-    UserError, and nothing is kept, where `check`, which is given a folder with the export, sees a problem.
+    `check` compares the export in a folder with the run. If it sees a problem, nothing is kept: UserError.
     """
     with atomic_folder(out, marker=MANIFEST) as scratch:
         run.tokenizers.save(scratch)
@@ -156,12 +156,12 @@ def _head(run: LoadedRun, sources: Sequence[str], references: Sequence[str]) -> 
     return Sample(list(sources), list(references), tokenize).head(LARGE_SAMPLE_LINES)
 
 
-def _random_lines(tokenizers: Tokenizers, count: int = 100) -> list[str]:
-    """Lines of 1 to 20 random tokens of the source vocabulary."""
+def _random_lines(tokenizers: Tokenizers) -> list[str]:
+    """A hundred lines of 1 to 20 random tokens of the source vocabulary."""
     generator = torch.Generator().manual_seed(1)
     ids = [
         torch.randint(4, tokenizers.source.vocab_size, (1 + index % 20,), generator=generator).tolist()
-        for index in range(count)
+        for index in range(100)
     ]
     return [text.replace("\n", " ") for text in tokenizers.source.decode(ids)]
 

@@ -51,6 +51,17 @@ class ExportFormat(Protocol):
         """
 
 
+def position_limit(model_limit: int | None, search: SearchConfig, minimum: int) -> int:
+    """The most tokens of a source or a target of an export, end of sentence included.
+
+    What the model can read or write, if that is limited; else what the search allows, or `minimum`.
+    """
+    if model_limit is not None:
+        return model_limit
+    source_length = search.max_source_length
+    return max(minimum, source_length + 1, search.max_target_length(source_length) + 1)
+
+
 def require_packages(packages: tuple[str, ...], purpose: str) -> None:
     """Raise UserError if one of the packages is not installed; `purpose` begins the message."""
     missing = []

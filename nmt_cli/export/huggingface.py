@@ -9,7 +9,6 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
 from safetensors.torch import save_file
 from tokenizers import processors
 from torch import Tensor, nn
@@ -20,10 +19,11 @@ from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.engine import Engine
 from nmt_cli.device import find_device
+from nmt_cli.export.format import position_limit
 from nmt_cli.models.attention import MultiHeadAttention
 from nmt_cli.models.configs import ModelConfig, TransformerConfig
 from nmt_cli.models.contract import TranslationModel
-from nmt_cli.models.positions import sinusoid_table
+from nmt_cli.models.positions import position_table
 from nmt_cli.models.transformer import Transformer
 from nmt_cli.vocabulary import SPECIAL_TOKENS, Vocabulary
 
@@ -61,7 +61,7 @@ def export_model(
 ) -> None:
     """See `ExportFormat.export_model`: writes weights, configurations and tokenizer files of transformers."""
     assert isinstance(model, Transformer) and quantization == "float32"
-    max_positions = _max_positions(model.config, search)
+    max_positions = position_limit(model.max_source_positions, search, MIN_POSITIONS)
     tensors = {name: value.clone().contiguous() for name, value in _marian_tensors(model, max_positions).items()}
     save_file(tensors, folder / "model.safetensors", {"format": "pt"})
     _marian_config(model, max_positions).save_pretrained(folder)
@@ -82,23 +82,10 @@ def load_engine(folder: Path, device: str, quantization: str) -> Engine:
     return HuggingFaceEngine(folder, find_device(device))
 
 
-def _max_positions(config: TransformerConfig, search: SearchConfig) -> int:
-    """MarianMT's `max_position_embeddings`, the most tokens that it reads or writes."""
-    if config.positions == "learned":
-        return config.max_positions
-    source_length = search.max_source_length
-    return max(MIN_POSITIONS, source_length + 1, search.max_target_length(source_length) + 1)
-
-
 def _marian_config(model: Transformer, max_positions: int) -> "MarianConfig":
     from transformers import MarianConfig
 
     config, vocabulary = model.config, model.vocabulary
-    side_options = {
-        f"{side}_{key}": value
-        for side in ("encoder", "decoder")
-        for key, value in (("attention_heads", config.heads), ("ffn_dim", config.d_ff))
-    }
     return MarianConfig(
         architectures=["MarianMTModel"],
         vocab_size=vocabulary.source_size,
@@ -106,6 +93,10 @@ def _marian_config(model: Transformer, max_positions: int) -> "MarianConfig":
         d_model=config.d_model,
         encoder_layers=config.encoder_layers,
         decoder_layers=config.decoder_layers,
+        encoder_attention_heads=config.heads,
+        decoder_attention_heads=config.heads,
+        encoder_ffn_dim=config.d_ff,
+        decoder_ffn_dim=config.d_ff,
         activation_function=config.activation,
         max_position_embeddings=max_positions,
         scale_embedding=True,
@@ -120,7 +111,6 @@ def _marian_config(model: Transformer, max_positions: int) -> "MarianConfig":
         attention_dropout=config.attention_dropout,
         activation_dropout=config.activation_dropout,
         dtype="float32",
-        **side_options,
     )
 
 
@@ -170,21 +160,10 @@ def _marian_tensors(model: Transformer, max_positions: int) -> dict[str, Tensor]
         ("decoder", model.decoder, model.target_positions),
     ):
         if config.positions != "sinusoidal_marianmt":  # MarianMT computes that table itself
-            tensors[f"model.{side}.embed_positions.weight"] = _position_table(config, positions, max_positions)
+            tensors[f"model.{side}.embed_positions.weight"] = position_table(positions, max_positions, config.d_model)
         for index, layer in enumerate(layers):
             tensors |= _layer_tensors(f"model.{side}.layers.{index}", layer)
     return {name: value.detach() for name, value in tensors.items()}
-
-
-def _position_table(config: TransformerConfig, position_module: Any, max_positions: int) -> Tensor:
-    """The position encodings that are added to embeddings, [rows, D]."""
-    assert config.positions != "rotary"
-    if config.positions == "learned":
-        weight: Tensor = position_module.weight
-        return weight
-    if config.positions == "none":
-        return torch.zeros(max_positions, config.d_model)
-    return sinusoid_table(max_positions, config.d_model, config.positions)
 
 
 def _layer_tensors(prefix: str, layer: Any) -> dict[str, Tensor]:

@@ -11,20 +11,18 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import Tensor
 
 from nmt_cli.data.tokenization.imported import ImportedTokenizer, ImportedTokenizerInfo
-from nmt_cli.data.tokenization.sentencepiece import SentencePieceModel, build_tokenizer, read_sentencepiece
+from nmt_cli.data.tokenization.sentencepiece import build_tokenizer, read_sentencepiece
 from nmt_cli.data.tokenization.tokenizer import MAX_TOKENIZER_FILE_BYTES, TextTokenizer
 from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
 from nmt_cli.errors import RunError
 from nmt_cli.fs import read_json
+from nmt_cli.models.contract import NamedTensors
 from nmt_cli.vocabulary import Vocabulary
 
 WEIGHTS_FILE, PICKLE_FILE = "model.safetensors", "pytorch_model.bin"
 BANNED_TOKEN_BIAS = -100.0  # output bias of tokens that `generate` must not produce (bad_words_ids)
-
-Tensors = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
@@ -93,7 +91,7 @@ def _unsupported_settings(config: dict[str, Any]) -> list[str]:
     return unsupported
 
 
-def model_section(folder: MarianFolder, tensors: Tensors) -> dict[str, Any]:
+def model_section(folder: MarianFolder, tensors: NamedTensors) -> dict[str, Any]:
     """The recipe's model section."""
     config = folder.config
     activation = config["activation_function"]
@@ -152,7 +150,7 @@ def read_tokenizers(folder: MarianFolder) -> tuple[Tokenizers, str]:
     vocabulary = _build_vocabulary(folder, token_lists)
     sizes = (vocabulary.source_size, vocabulary.target_size)
     tokenizers = [
-        _build_imported_tokenizer(model, _pad_tokens(tokens, size), vocabulary)
+        ImportedTokenizer(build_tokenizer(model), _pad_tokens(tokens, size), vocabulary)
         for model, tokens, size in zip(models, (token_lists[0], token_lists[-1]), sizes, strict=True)
     ]
     original_paths = [path / name for name in (*names, "tokenizer_config.json")]
@@ -165,12 +163,6 @@ def _tokenizer_type(tokenizer: TextTokenizer) -> str:
     if content["type"] == "WordLevel":
         return "word"
     return "unigram" if content["type"] == "Unigram" else "bpe"
-
-
-def _build_imported_tokenizer(
-    model: SentencePieceModel, tokens: list[str], vocabulary: Vocabulary
-) -> ImportedTokenizer:
-    return ImportedTokenizer(build_tokenizer(model), tokens, vocabulary)
 
 
 def _read_tokens(path: Path) -> list[str]:
@@ -212,7 +204,7 @@ def _build_vocabulary(folder: MarianFolder, token_lists: list[list[str]]) -> Voc
     )
 
 
-def read_weights(folder: MarianFolder) -> Tensors:
+def read_weights(folder: MarianFolder) -> NamedTensors:
     """The tensors by their names in MarianMT, in float32; RunError if the file is damaged."""
     path = folder.path / WEIGHTS_FILE
     try:
@@ -221,12 +213,18 @@ def read_weights(folder: MarianFolder) -> Tensors:
         raise RunError(f"{path}: damaged: {error}") from error
 
 
-def convert_weights(folder: MarianFolder, tensors: Tensors) -> Tensors:
+def convert_weights(folder: MarianFolder, tensors: NamedTensors) -> NamedTensors:
     """The weights by their names in `Transformer`; RunError if one is missing."""
     try:
-        return _convert_weights(folder, tensors)
+        converted = _convert_embeddings(folder, tensors)
+        for side, name in (("encoder", "source"), ("decoder", "target")):
+            if _position_tensor_name(side) in tensors:
+                converted[f"{name}_positions.weight"] = tensors[_position_tensor_name(side)]
+            for layer in range(folder.config[f"{side}_layers"]):
+                converted |= _convert_layer(f"model.{side}.layers.{layer}", f"{side}.{layer}", tensors)
     except KeyError as error:
         raise RunError(f"{folder.path / WEIGHTS_FILE}: has no {error.args[0]}") from error
+    return converted
 
 
 def _tied_embeddings(config: dict[str, Any]) -> str:
@@ -236,19 +234,7 @@ def _tied_embeddings(config: dict[str, Any]) -> str:
     return "all" if config.get("share_encoder_decoder_embeddings", True) else "target"
 
 
-def _convert_weights(folder: MarianFolder, tensors: Tensors) -> Tensors:
-    config = folder.config
-    converted = _convert_embeddings(folder, tensors)
-    for side in ("encoder", "decoder"):
-        if _position_tensor_name(side) in tensors:
-            name = "source" if side == "encoder" else "target"
-            converted[f"{name}_positions.weight"] = tensors[_position_tensor_name(side)]
-        for layer in range(config[f"{side}_layers"]):
-            converted |= _convert_layer(f"model.{side}.layers.{layer}", f"{side}.{layer}", tensors)
-    return converted
-
-
-def _convert_embeddings(folder: MarianFolder, tensors: Tensors) -> Tensors:
+def _convert_embeddings(folder: MarianFolder, tensors: NamedTensors) -> NamedTensors:
     config = folder.config
     source, target = (  # a shared table is stored once
         tensors.get(f"model.{side}.embed_tokens.weight", tensors.get("model.shared.weight"))
@@ -271,14 +257,13 @@ def _convert_embeddings(folder: MarianFolder, tensors: Tensors) -> Tensors:
     return converted
 
 
-def _convert_layer(marian_prefix: str, prefix: str, tensors: Tensors) -> Tensors:
-    """The weights of one layer of encoder or decoder."""
+def _convert_layer(marian_prefix: str, prefix: str, tensors: NamedTensors) -> NamedTensors:
     names = {
         "feed_forward.network.expand": "fc1",
         "feed_forward.network.contract": "fc2",
         "feed_forward.norm": "final_layer_norm",
     }
-    converted: Tensors = {}
+    converted: NamedTensors = {}
     for name, marian_name in (("self_attention", "self_attn"), ("cross_attention", "encoder_attn")):
         if name == "cross_attention" and prefix.startswith("encoder"):
             continue

@@ -7,8 +7,6 @@ encoders need, and takes many times as long; see docs/decisions.md.
 import copy
 import json
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,7 @@ from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.engine import Engine
 from nmt_cli.device import find_device
 from nmt_cli.errors import UserError
+from nmt_cli.export.format import position_limit
 from nmt_cli.export.onnx_graphs import (
     DecodeStepGraph,
     InitStateGraph,
@@ -60,7 +59,7 @@ def export_model(
     UserError if PyTorch cannot trace the model.
     """
     assert quantization == "float32"
-    max_positions = _max_positions(model, search)
+    max_positions = position_limit(model.max_source_positions, search, MIN_POSITIONS)
     model = copy.deepcopy(model).eval()
     make_traceable(model, max_positions)
     special_tokens = {name: getattr(model.vocabulary, name) for name in ("pad", "unknown", "start", "end")}
@@ -89,14 +88,6 @@ def load_engine(folder: Path, device: str, quantization: str) -> Engine:
     from nmt_cli.export.onnx_engine import OnnxEngine
 
     return OnnxEngine(folder, find_device(device))
-
-
-def _max_positions(model: TranslationModel[Any], search: SearchConfig) -> int:
-    """The most tokens of a source or a target, end of sentence included."""
-    if model.max_source_positions is not None:
-        return model.max_source_positions
-    source_length = search.max_source_length
-    return max(MIN_POSITIONS, source_length + 1, search.max_target_length(source_length) + 1)
 
 
 def _write_graphs(model: TranslationModel[Any], folder: Path) -> dict[str, Any]:
@@ -166,7 +157,7 @@ def _trace(
     axes: dict[str, dict[int, str]],
 ) -> None:
     register: Any = torch.onnx.register_custom_op_symbolic  # type: ignore[attr-defined]
-    with _suppress_tracer_warnings():
+    with warnings.catch_warnings(action="ignore"):  # of constants: the parity check finds those that matter
         register("aten::rms_norm", _rms_norm, OPSET)
         register("aten::unflatten", _unflatten, OPSET)
         torch.onnx.export(
@@ -174,14 +165,6 @@ def _trace(
             dynamic_axes={name: axes[name] for name in (*inputs, *outputs)},
             opset_version=OPSET, dynamo=False,
         )  # fmt: skip
-
-
-@contextmanager
-def _suppress_tracer_warnings() -> Iterator[None]:
-    """Silence warnings about values that become constants of the graph; the parity check finds those that matter."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
 
 
 def _rms_norm(graph: Any, x: Any, shape: Any, weight: Any, epsilon: Any) -> Any:

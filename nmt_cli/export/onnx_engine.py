@@ -9,7 +9,14 @@ from torch import Tensor
 from nmt_cli.decoding.torch_engine import ModelEngine
 from nmt_cli.fs import read_json
 from nmt_cli.models.configs import ModelConfig
-from nmt_cli.models.contract import Autoregressive, NamedTensors, NonAutoregressive, Sequences, TensorState
+from nmt_cli.models.contract import (
+    Autoregressive,
+    NamedTensors,
+    NonAutoregressive,
+    Sequences,
+    TensorState,
+    TranslationModel,
+)
 from nmt_cli.vocabulary import Vocabulary
 
 
@@ -34,17 +41,17 @@ class OnnxGraph:
         return dict(zip(self.outputs, values, strict=True))
 
 
-class OnnxAutoregressive(Autoregressive[ModelConfig, TensorState]):
-    """encoder.onnx and decoder_step.onnx as an autoregressive model."""
+class _OnnxModel(TranslationModel[ModelConfig]):
+    """What graphs that return logits have in common."""
 
     config_class = ModelConfig
     summary = "graphs run by onnxruntime"
 
-    def __init__(self, folder: Path, export_config: dict[str, Any], device: torch.device) -> None:
-        super().__init__(ModelConfig(type=export_config["model"]), _read_vocabulary(export_config))
+    def __init__(self, export_config: dict[str, Any]) -> None:
+        sizes = {name: export_config[name] for name in ("source_size", "target_size")}
+        vocabulary = Vocabulary(joint=False, **sizes, **export_config["special_tokens"])
+        super().__init__(ModelConfig(type=export_config["model"]), vocabulary)
         self.export_config = export_config
-        self.encoder = OnnxGraph(folder / export_config["encoder"]["file"], device)
-        self.decoder = OnnxGraph(folder / export_config["decoder_step"]["file"], device)
 
     @property
     def d_model(self) -> int:
@@ -52,14 +59,27 @@ class OnnxAutoregressive(Autoregressive[ModelConfig, TensorState]):
         return self.vocabulary.target_size
 
     @property
-    def decoder_start_id(self) -> int:
-        """See `Autoregressive.decoder_start_id`."""
-        return int(self.export_config["first_token"])
-
-    @property
     def max_source_positions(self) -> int:
         """Rows of the position table."""
         return int(self.export_config["longest_source"])
+
+    def output_logits(self, hidden: Tensor) -> Tensor:
+        """The same: `hidden` is logits already."""
+        return hidden
+
+
+class OnnxAutoregressive(_OnnxModel, Autoregressive[ModelConfig, TensorState]):
+    """encoder.onnx and decoder_step.onnx as an autoregressive model."""
+
+    def __init__(self, folder: Path, export_config: dict[str, Any], device: torch.device) -> None:
+        super().__init__(export_config)
+        self.encoder = OnnxGraph(folder / export_config["encoder"]["file"], device)
+        self.decoder = OnnxGraph(folder / export_config["decoder_step"]["file"], device)
+
+    @property
+    def decoder_start_id(self) -> int:
+        """See `Autoregressive.decoder_start_id`."""
+        return int(self.export_config["first_token"])
 
     @property
     def max_target_positions(self) -> int:
@@ -88,49 +108,27 @@ class OnnxAutoregressive(Autoregressive[ModelConfig, TensorState]):
             step_logits.append(logits)
         return torch.stack(step_logits, 1)
 
-    def output_logits(self, hidden: Tensor) -> Tensor:
-        """The same: `hidden` is logits already."""
-        return hidden
-
     def attention(self, source: Sequences, target_in: Sequences) -> None:
         """The graphs do not return it."""
         return None
 
 
-class OnnxNonAutoregressive(NonAutoregressive[ModelConfig]):
+class OnnxNonAutoregressive(_OnnxModel, NonAutoregressive[ModelConfig]):
     """model.onnx as a non-autoregressive model."""
 
-    config_class = ModelConfig
-    summary = "a graph run by onnxruntime"
-
     def __init__(self, folder: Path, export_config: dict[str, Any], device: torch.device) -> None:
-        super().__init__(ModelConfig(type=export_config["model"]), _read_vocabulary(export_config))
-        self.export_config = export_config
+        super().__init__(export_config)
         self.graph = OnnxGraph(folder / export_config["whole"]["file"], device)
-
-    @property
-    def d_model(self) -> int:
-        """V: the graphs return logits."""
-        return self.vocabulary.target_size
 
     @property
     def blank_id(self) -> int:
         """See `NonAutoregressive.blank_id`."""
         return int(self.export_config["blank"])
 
-    @property
-    def max_source_positions(self) -> int:
-        """Rows of the position table."""
-        return int(self.export_config["longest_source"])
-
     def forward(self, source: Sequences) -> tuple[Tensor, Tensor]:
         """Logits [B, U, V], and the number of real positions [B]."""
         outputs = self.graph({"source": source.ids, "lengths": source.lengths})
         return outputs["logits"], outputs["emitted"]
-
-    def output_logits(self, hidden: Tensor) -> Tensor:
-        """The same: `hidden` is logits already."""
-        return hidden
 
 
 class OnnxEngine(ModelEngine):
@@ -139,9 +137,4 @@ class OnnxEngine(ModelEngine):
     def __init__(self, folder: Path, device: torch.device) -> None:
         export_config = read_json(folder / "config.json")
         model_class = OnnxNonAutoregressive if "whole" in export_config else OnnxAutoregressive
-        super().__init__(model_class(folder, export_config, device), torch.device("cpu"))
-
-
-def _read_vocabulary(export_config: dict[str, Any]) -> Vocabulary:
-    sizes = {name: export_config[name] for name in ("source_size", "target_size")}
-    return Vocabulary(joint=False, **sizes, **export_config["special_tokens"])
+        super().__init__(model_class(folder, export_config, device))

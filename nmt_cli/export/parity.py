@@ -55,7 +55,7 @@ class Parity:
             comparison += f", {round(self.beam * self.lines)} at beam {BEAM_SIZE}"
         if self.bleu is None:
             return comparison
-        return f"{comparison}; BLEU {self.bleu[0]:.2f} here, {self.bleu[1]:.2f} there, {self.signature}"
+        return f"{comparison}; BLEU {self.bleu[0]:.2f} of the run, {self.bleu[1]:.2f} of the export, {self.signature}"
 
 
 def compare(
@@ -69,21 +69,20 @@ def compare(
 ) -> Parity:
     """Translate the first lines of the sample with both engines; `exact` requires equal texts instead of equal BLEU."""
     small_sample = sample.head(SAMPLE_LINES)
+
+    def translate(beam: int, lines: Sample) -> list[list[str]]:
+        config = _plain_search(search, beam)
+        return [_translate(engine, tokenizers, config, lines) for engine in (original_engine, exported_engine)]
+
     equal_shares = []
     for beam in (1, BEAM_SIZE):
-        config = _plain_search(search, beam)
-        translations = [
-            _translate(engine, tokenizers, config, small_sample) for engine in (original_engine, exported_engine)
-        ]
+        translations = translate(beam, small_sample)
         equal_lines = sum(a == b for a, b in zip(*translations, strict=True))
         equal_shares.append(equal_lines / max(1, len(small_sample.sources)))
     bleu, signature = _bleu_scores(small_sample, translations)
     if not exact and _differs(bleu) and len(sample.sources) > SAMPLE_LINES:
         large_sample = sample.head(LARGE_SAMPLE_LINES)
-        translations = [
-            _translate(engine, tokenizers, config, large_sample) for engine in (original_engine, exported_engine)
-        ]
-        bleu, signature = _bleu_scores(large_sample, translations)
+        bleu, signature = _bleu_scores(large_sample, translate(BEAM_SIZE, large_sample))
     problem = _text_problem(equal_shares, len(small_sample.sources)) if exact else _score_problem("BLEU", bleu)
     return Parity(len(small_sample.sources), equal_shares[0], equal_shares[1], bleu, signature, problem)
 

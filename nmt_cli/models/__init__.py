@@ -20,8 +20,7 @@ _CLASSES = {
 class _Registry(Mapping[str, "type[TranslationModel[Any]]"]):
     def __getitem__(self, name: str) -> "type[TranslationModel[Any]]":
         module, _, class_name = _CLASSES[name].rpartition(".")
-        model_class: type[TranslationModel[Any]] = getattr(import_module(module), class_name)
-        return model_class
+        return getattr(import_module(module), class_name)
 
     def __contains__(self, name: object) -> bool:
         return name in _CLASSES

@@ -25,10 +25,8 @@ def attention_dtype(x: Tensor) -> torch.dtype:
     return torch.float32 if x.device.type == "cpu" else x.dtype
 
 
-def additive_mask(mask: Tensor | None, like: Tensor) -> Tensor | None:
-    """The bias to add to attention scores over `like`: -inf where `mask` is True, else 0; None without a mask."""
-    if mask is None:
-        return None
+def additive_mask(mask: Tensor, like: Tensor) -> Tensor:
+    """The bias to add to attention scores over `like`: -inf where `mask` is True, else 0."""
     shape = (*mask.shape[:-1], aligned_length(mask.shape[-1], mask.device))
     bias = torch.zeros(shape, dtype=attention_dtype(like), device=mask.device)
     return bias[..., : mask.shape[-1]].masked_fill_(mask, float("-inf"))
@@ -42,12 +40,9 @@ def aligned_length(length: int, device: torch.device) -> int:
     return -(-length // 8) * 8 if device.type == "cuda" else length
 
 
-def causal_bias(length: int, like: Tensor) -> Tensor:
-    """The bias [T, T] that hides later positions from each position."""
-    all_positions = torch.ones(length, length, dtype=torch.bool, device=like.device)
-    bias = additive_mask(all_positions.triu(1), like)
-    assert bias is not None
-    return bias
+def causal_mask(length: int, device: torch.device) -> Tensor:
+    """True where a position is later than the one that attends, [T, T]."""
+    return torch.ones(length, length, dtype=torch.bool, device=device).triu(1)
 
 
 class MultiHeadAttention(nn.Module):
@@ -91,8 +86,7 @@ class MultiHeadAttention(nn.Module):
             factors = None if rotary is None else rotary_factors(queries, rotary, torch.float32)
             keys, values = self._repeat_kv(keys), self._repeat_kv(values)
             attended = _AttentionFunction.apply(queries, keys, values, bias, factors, self.scale)  # type: ignore[no-untyped-call]
-            result: Tensor = self.out(attended)
-            return result
+            return self.out(attended)
         dtype = attention_dtype(queries)  # compiled layers get keys and values from `keys_values` that is not compiled
         queries, keys, values = queries.to(dtype), keys.to(dtype), values.to(dtype)
         if rotary is not None:
@@ -103,8 +97,7 @@ class MultiHeadAttention(nn.Module):
         else:
             rate = self.dropout.rate if self.training else 0.0
             attended = functional.scaled_dot_product_attention(queries, keys, values, bias, rate, scale=self.scale)
-        result = self.out(attended.transpose(1, 2).flatten(2).to(self.out.weight.dtype))
-        return result
+        return self.out(attended.transpose(1, 2).flatten(2).to(self.out.weight.dtype))
 
     def _differentiates_by_hand(self, x: Tensor) -> bool:
         """Whether `forward` is one operation for autograd: in training on a CPU, without dropout of weights."""

@@ -1,6 +1,6 @@
 """The options of each model: the model section of a recipe. Imports no torch, so that recipes are read at once."""
 
-from typing import Literal, Self, get_args
+from typing import ClassVar, Literal, Self, get_args
 
 from pydantic import Field
 
@@ -29,10 +29,14 @@ class ModelConfig(Section):
         """Options that contradict each other, each as `key: what is wrong`."""
         return []
 
+    tiny_base: ClassVar[dict[str, object]] = {}
+    tiny_variants: ClassVar[tuple[dict[str, object], ...]]
+
     @classmethod
     def tiny_configs(cls) -> list[Self]:
-        """Configurations of a few thousand parameters that together use every value of every option."""
-        raise NotImplementedError
+        """Configurations of a few thousand parameters for tests: `tiny_base` with each of `tiny_variants`, which
+        together use every value of every option."""
+        return [cls.model_validate(cls.tiny_base | variant) for variant in cls.tiny_variants]
 
 
 class LayerConfig(ModelConfig):
@@ -115,25 +119,28 @@ class TransformerConfig(LayerConfig):
         """Always."""
         return True
 
-    @classmethod
-    def tiny_configs(cls) -> list[Self]:
-        """See `ModelConfig.tiny_configs`."""
-        base = {"d_model": 16, "heads": 4, "encoder_layers": 2, "decoder_layers": 2, "d_ff": 32, "dropout": 0.0}
-        variants: list[dict[str, object]] = [
-            {},
-            {"norm_position": "post", "positions": "learned", "activation": "gelu"},
-            {"positions": "rotary", "norm": "rms", "activation": "swiglu", "key_value_heads": 2},
-            {"positions": "none", "activation": "swish", "tied_embeddings": "target"},
-            {"positions": "sinusoidal_halves", "tied_embeddings": "none", "scaled_attention": False},
-            {
-                "decoder_layers": 1,
-                "key_value_heads": 1,
-                "norm": "rms",
-                "norm_position": "post",
-                "positions": "sinusoidal_marianmt",
-            },
-        ]
-        return [cls.model_validate(base | variant) for variant in variants]
+    tiny_base: ClassVar = {
+        "d_model": 16,
+        "heads": 4,
+        "encoder_layers": 2,
+        "decoder_layers": 2,
+        "d_ff": 32,
+        "dropout": 0.0,
+    }
+    tiny_variants = (
+        {},
+        {"norm_position": "post", "positions": "learned", "activation": "gelu"},
+        {"positions": "rotary", "norm": "rms", "activation": "swiglu", "key_value_heads": 2},
+        {"positions": "none", "activation": "swish", "tied_embeddings": "target"},
+        {"positions": "sinusoidal_halves", "tied_embeddings": "none", "scaled_attention": False},
+        {
+            "decoder_layers": 1,
+            "key_value_heads": 1,
+            "norm": "rms",
+            "norm_position": "post",
+            "positions": "sinusoidal_marianmt",
+        },
+    )
 
 
 class RNNConfig(ModelConfig):
@@ -220,24 +227,20 @@ class RNNConfig(ModelConfig):
             return [f"input_feeding: does nothing with attention: {self.attention}"]
         return []
 
-    @classmethod
-    def tiny_configs(cls) -> list[Self]:
-        """See `ModelConfig.tiny_configs`."""
-        base = {"embedding_size": 12, "hidden_size": 16, "dropout": 0.0}
-        variants: list[dict[str, object]] = [
-            {},
-            {"cell": "lstm", "readout": "maxout", "tied_embeddings": "none", "readout_size": 10},
-            {"attention": "none", "cell": "lstm", "reverse_source": True, "bidirectional": False},
-            {"attention": "none", "tied_embeddings": "all", "encoder_layers": 2, "decoder_layers": 2},
-            {"attention": "dot", "bidirectional": False, "cell": "lstm", "decoder_layers": 2},
-            {"attention": "dot", "bidirectional": False, "scaled_attention": True, "local_window": 2},
-            {"attention": "general", "input_feeding": False},
-            {"attention": "concat", "encoder_layers": 2},
-            {"attention": "cosine", "bidirectional": False},
-            {"attention": "dot", "encoder_hidden_size": 8, "encoder_layers": 2},
-            {"attention": "none", "encoder_hidden_size": 10},
-        ]
-        return [cls.model_validate(base | variant) for variant in variants]
+    tiny_base: ClassVar = {"embedding_size": 12, "hidden_size": 16, "dropout": 0.0}
+    tiny_variants = (
+        {},
+        {"cell": "lstm", "readout": "maxout", "tied_embeddings": "none", "readout_size": 10},
+        {"attention": "none", "cell": "lstm", "reverse_source": True, "bidirectional": False},
+        {"attention": "none", "tied_embeddings": "all", "encoder_layers": 2, "decoder_layers": 2},
+        {"attention": "dot", "bidirectional": False, "cell": "lstm", "decoder_layers": 2},
+        {"attention": "dot", "bidirectional": False, "scaled_attention": True, "local_window": 2},
+        {"attention": "general", "input_feeding": False},
+        {"attention": "concat", "encoder_layers": 2},
+        {"attention": "cosine", "bidirectional": False},
+        {"attention": "dot", "encoder_hidden_size": 8, "encoder_layers": 2},
+        {"attention": "none", "encoder_hidden_size": 10},
+    )
 
 
 class DecoderOnlyConfig(LayerConfig):
@@ -254,25 +257,21 @@ class DecoderOnlyConfig(LayerConfig):
         """Always."""
         return True
 
-    @classmethod
-    def tiny_configs(cls) -> list[Self]:
-        """See `ModelConfig.tiny_configs`."""
-        base = {"d_model": 16, "heads": 4, "layers": 2, "d_ff": 32, "dropout": 0.0}
-        variants: list[dict[str, object]] = [
-            {"activation": "gelu"},
-            {"source_attention": "causal", "norm_position": "post", "positions": "learned"},
-            {
-                "positions": "rotary",
-                "norm": "rms",
-                "activation": "swiglu",
-                "key_value_heads": 2,
-                "tied_embeddings": "target",
-            },
-            {"positions": "none", "source_attention": "causal", "activation": "swish", "tied_embeddings": "none"},
-            {"positions": "sinusoidal_halves", "activation": "relu", "scaled_attention": False},
-            {"positions": "sinusoidal_marianmt", "layers": 1},
-        ]
-        return [cls.model_validate(base | variant) for variant in variants]
+    tiny_base: ClassVar = {"d_model": 16, "heads": 4, "layers": 2, "d_ff": 32, "dropout": 0.0}
+    tiny_variants = (
+        {"activation": "gelu"},
+        {"source_attention": "causal", "norm_position": "post", "positions": "learned"},
+        {
+            "positions": "rotary",
+            "norm": "rms",
+            "activation": "swiglu",
+            "key_value_heads": 2,
+            "tied_embeddings": "target",
+        },
+        {"positions": "none", "source_attention": "causal", "activation": "swish", "tied_embeddings": "none"},
+        {"positions": "sinusoidal_halves", "activation": "relu", "scaled_attention": False},
+        {"positions": "sinusoidal_marianmt", "layers": 1},
+    )
 
 
 class CTCConfig(LayerConfig):
@@ -288,19 +287,22 @@ class CTCConfig(LayerConfig):
     tied_embeddings: Literal["all", "none"] = "all"
     """Share one table between source and output; or not."""
 
-    @classmethod
-    def tiny_configs(cls) -> list[Self]:
-        """See `ModelConfig.tiny_configs`."""
-        base = {"d_model": 16, "heads": 4, "encoder_layers": 1, "decoder_layers": 1, "d_ff": 32}
-        variants: list[dict[str, object]] = [
-            {},
-            {"norm_position": "post", "positions": "learned", "activation": "gelu", "upsample": 2},
-            {"positions": "rotary", "norm": "rms", "activation": "swiglu", "key_value_heads": 2},
-            {"positions": "sinusoidal_halves", "activation": "swish", "tied_embeddings": "none"},
-            {"positions": "none", "scaled_attention": False, "decoder_layers": 0},
-            {"positions": "sinusoidal_marianmt"},
-        ]
-        return [cls.model_validate(base | {"dropout": 0.0} | variant) for variant in variants]
+    tiny_base: ClassVar = {
+        "d_model": 16,
+        "heads": 4,
+        "encoder_layers": 1,
+        "decoder_layers": 1,
+        "d_ff": 32,
+        "dropout": 0.0,
+    }
+    tiny_variants = (
+        {},
+        {"norm_position": "post", "positions": "learned", "activation": "gelu", "upsample": 2},
+        {"positions": "rotary", "norm": "rms", "activation": "swiglu", "key_value_heads": 2},
+        {"positions": "sinusoidal_halves", "activation": "swish", "tied_embeddings": "none"},
+        {"positions": "none", "scaled_attention": False, "decoder_layers": 0},
+        {"positions": "sinusoidal_marianmt"},
+    )
 
 
 CONFIGS: dict[str, type[ModelConfig]] = {

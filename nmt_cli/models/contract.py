@@ -164,9 +164,14 @@ class TranslationModel(nn.Module, ABC, Generic[ConfigT]):
         self.vocabulary = vocabulary
 
     @property
-    @abstractmethod
     def d_model(self) -> int:
         """The D of `forward`; the noam schedule scales the learning rate with it."""
+        return self.output.in_features
+
+    @property
+    def device(self) -> torch.device:
+        """Where inputs must be; the CPU for a model without parameters of its own."""
+        return next((parameter.device for parameter in self.parameters()), torch.device("cpu"))
 
     @property
     def has_attention(self) -> bool:
@@ -201,8 +206,7 @@ class TranslationModel(nn.Module, ABC, Generic[ConfigT]):
 
     def output_logits(self, hidden: Tensor) -> Tensor:
         """Unnormalised scores of tokens, [..., V], from hidden states [..., D]."""
-        result: Tensor = self.output(hidden)
-        return result
+        return self.output(hidden)
 
 
 class NonAutoregressive(TranslationModel[ConfigT]):

@@ -26,7 +26,7 @@ class CTC(NonAutoregressive[CTCConfig]):
     def __init__(self, config: CTCConfig, vocabulary: Vocabulary) -> None:
         super().__init__(config, vocabulary)
         d_model = config.d_model
-        self.source_embedding = Embedding(vocabulary.source_size, d_model)
+        self.source_embedding = Embedding(vocabulary.source_size, d_model, scaled=True)
         self.source_positions = make_positions(config.positions, d_model, config.max_positions)
         self.emitted_positions = make_positions(config.positions, d_model, config.max_positions * config.upsample)
         self.dropout = Dropout(config.dropout)
@@ -39,11 +39,6 @@ class CTC(NonAutoregressive[CTCConfig]):
         if tied:
             self.output.weight = self.source_embedding.weight
         initialize_weights(self, tied_output=self.output if tied else None)
-
-    @property
-    def d_model(self) -> int:
-        """D."""
-        return self.config.d_model
 
     @property
     def max_source_positions(self) -> int | None:
@@ -61,8 +56,7 @@ class CTC(NonAutoregressive[CTCConfig]):
     def forward(self, source: Sequences) -> tuple[Tensor, Tensor]:
         """See `NonAutoregressive.forward`."""
         factor, padding = self.config.upsample, source.padding_mask()
-        x = self.source_embedding(source.ids) * self.config.d_model**0.5
-        x = self.dropout(self.source_positions(x))
+        x = self.dropout(self.source_positions(self.source_embedding(source.ids)))
         bias = None if padding is None else additive_mask(padding[:, None, None], x)  # [B, 1, 1, S]
         for layer in self.before:
             x = layer(x, bias)

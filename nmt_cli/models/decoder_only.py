@@ -9,7 +9,7 @@ from typing import Self, cast
 import torch
 from torch import Tensor, nn
 
-from nmt_cli.models.attention import additive_mask
+from nmt_cli.models.attention import additive_mask, causal_mask
 from nmt_cli.models.configs import DecoderOnlyConfig
 from nmt_cli.models.contract import Autoregressive, ExportableState, SelfAttentionWeights, Sequences, TensorState
 from nmt_cli.models.dropout import Dropout
@@ -57,9 +57,9 @@ class DecoderOnly(Autoregressive[DecoderOnlyConfig, DecoderOnlyState]):
     def __init__(self, config: DecoderOnlyConfig, vocabulary: Vocabulary) -> None:
         super().__init__(config, vocabulary)
         d_model, share_embeddings = config.d_model, config.tied_embeddings == "all"
-        self.source_embedding = Embedding(vocabulary.source_size, d_model)
+        self.source_embedding = Embedding(vocabulary.source_size, d_model, scaled=True)
         self.target_embedding = (
-            self.source_embedding if share_embeddings else Embedding(vocabulary.target_size, d_model)
+            self.source_embedding if share_embeddings else Embedding(vocabulary.target_size, d_model, scaled=True)
         )
         self.positions = make_positions(config.positions, d_model, config.max_positions)
         self.dropout = Dropout(config.dropout)
@@ -70,11 +70,6 @@ class DecoderOnly(Autoregressive[DecoderOnlyConfig, DecoderOnlyState]):
         if tied:
             self.output.weight = self.target_embedding.weight
         initialize_weights(self, tied_output=self.output if tied else None)
-
-    @property
-    def d_model(self) -> int:
-        """D."""
-        return self.config.d_model
 
     @property
     def max_source_positions(self) -> int | None:
@@ -102,8 +97,7 @@ class DecoderOnly(Autoregressive[DecoderOnlyConfig, DecoderOnlyState]):
         token_positions = self._token_positions(source, target_in)
         for layer in self._layers:
             x = layer(x, bias, token_positions)
-        result: Tensor = self.norm(x[:, source_length:])
-        return result
+        return self.norm(x[:, source_length:])
 
     def init_state(self, source: Sequences, beam_size: int, max_steps: int) -> DecoderOnlyState:
         """See `Autoregressive.init_state`."""
@@ -113,10 +107,10 @@ class DecoderOnly(Autoregressive[DecoderOnlyConfig, DecoderOnlyState]):
         cache = KVCache(like, num_layers, attend.kv_heads, attend.head_dim, max_entries, prefix_entries=source_length)
         cache.mask_padding(source.padding_mask())
         for rows, chunk in source.chunks():
-            x = self.positions(self._scaled_embedding(self.source_embedding, chunk.ids))
+            x = self.positions(self.source_embedding(chunk.ids))
             bias = self._source_bias(chunk, x)
             for layer_index, layer in enumerate(self._layers):
-                cache.write_prefix(layer_index, rows, *layer.self_attention.keys_values(x, 0))
+                cache.write_prefix(layer_index, rows, *layer.self_attention.keys_values(x))
                 x = layer(x, bias)
         return DecoderOnlyState(cache, source.lengths)
 
@@ -125,7 +119,7 @@ class DecoderOnly(Autoregressive[DecoderOnlyConfig, DecoderOnlyState]):
         cache, position = state.cache, state.position
         cache.advance()
         ids = tokens.view(cache.batch_size, cache.beam_size)
-        x = self._scaled_embedding(self.target_embedding, ids)  # [B, W, D]
+        x = self.target_embedding(ids)  # [B, W, D]
         hypothesis_positions = position.repeat_interleave(cache.beam_size)
         end_position = cache.prefix_entries + cache.length  # above every position
         x = self.positions(x.flatten(0, 1).unsqueeze(1), hypothesis_positions, end_position).view_as(x)
@@ -136,28 +130,22 @@ class DecoderOnly(Autoregressive[DecoderOnlyConfig, DecoderOnlyState]):
 
     def attention(self, source: Sequences, target_in: Sequences) -> Tensor:
         """See `Autoregressive.attention`; weights are renormalised over the source."""
-        source_length = source.ids.shape[1]
-        x, bias = self._embed(source, target_in), self._attention_bias(source, target_in)
-        token_positions, layer_weights = self._token_positions(source, target_in), []
-        for layer in self._layers:
-            source_weights = layer.self_attention.attention_weights(x, bias, token_positions)[
-                :, :, source_length:, :source_length
-            ]
-            layer_weights.append(source_weights / source_weights.sum(-1, keepdim=True))
-            x = layer(x, bias, token_positions)
-        return torch.stack(layer_weights, 1)  # [B, layers, H, T, S]
+        length = source.ids.shape[1]
+        return _renormalize(self._attention_weights(source, target_in)[..., length:, :length])
 
     def self_attention(self, source: Sequences, target_in: Sequences) -> SelfAttentionWeights:
         """See `Autoregressive.self_attention`; weights of the target are renormalised over the target."""
-        length = source.ids.shape[1]
+        length, weights = source.ids.shape[1], self._attention_weights(source, target_in)
+        return SelfAttentionWeights(weights[..., :length, :length], _renormalize(weights[..., length:, length:]))
+
+    def _attention_weights(self, source: Sequences, target_in: Sequences) -> Tensor:
+        """Weights of source and target in a row, [B, layers, H, S + T, S + T]."""
         x, bias = self._embed(source, target_in), self._attention_bias(source, target_in)
         token_positions, layer_weights = self._token_positions(source, target_in), []
         for layer in self._layers:
             layer_weights.append(layer.self_attention.attention_weights(x, bias, token_positions))
             x = layer(x, bias, token_positions)
-        weights = torch.stack(layer_weights, 1)  # [B, layers, H, S + T, S + T]
-        target = weights[..., length:, length:]
-        return SelfAttentionWeights(weights[..., :length, :length], target / target.sum(-1, keepdim=True))
+        return torch.stack(layer_weights, 1)
 
     @property
     def _layers(self) -> list[SelfAttentionLayer]:
@@ -165,12 +153,11 @@ class DecoderOnly(Autoregressive[DecoderOnlyConfig, DecoderOnlyState]):
 
     def _embed(self, source: Sequences, target_in: Sequences) -> Tensor:
         """Source and target embeddings in a row, [B, S + T, D]."""
-        source_embeddings = self.positions(self._scaled_embedding(self.source_embedding, source.ids))
-        target_embeddings = self._scaled_embedding(self.target_embedding, target_in.ids)
+        source_embeddings = self.positions(self.source_embedding(source.ids))
+        target_embeddings = self.target_embedding(target_in.ids)
         end_position = source.ids.shape[1] + target_in.ids.shape[1]
         embeddings = torch.cat([source_embeddings, self.positions(target_embeddings, source.lengths, end_position)], 1)
-        result: Tensor = self.dropout(embeddings)
-        return result
+        return self.dropout(embeddings)
 
     def _token_positions(self, source: Sequences, target_in: Sequences) -> Tensor:
         """The position of each token, [B, S + T]; target positions follow the real source tokens."""
@@ -184,17 +171,14 @@ class DecoderOnly(Autoregressive[DecoderOnlyConfig, DecoderOnlyState]):
         source_length, padding = source.ids.shape[1], source.padding_mask()
         mask = None if padding is None else padding[:, None, None]
         if self.config.source_attention == "causal":
-            future = torch.ones(source_length, source_length, dtype=torch.bool, device=like.device).triu(1)
+            future = causal_mask(source_length, like.device)
             mask = future if mask is None else mask | future
-        return additive_mask(mask, like)
+        return None if mask is None else additive_mask(mask, like)
 
     def _attention_bias(self, source: Sequences, target_in: Sequences) -> Tensor:
         """Hides padding and later tokens, [B, 1, S + T, S + T]."""
         (batch_size, source_length), target_length = source.ids.shape, target_in.ids.shape[1]
-        device, like = source.ids.device, self.output.weight
-        mask = torch.ones(
-            source_length + target_length, source_length + target_length, dtype=torch.bool, device=device
-        ).triu(1)
+        mask = causal_mask(source_length + target_length, source.ids.device)
         if self.config.source_attention == "bidirectional":
             mask[:source_length, :source_length] = False
         mask = mask.expand(batch_size, 1, -1, -1)
@@ -202,10 +186,9 @@ class DecoderOnly(Autoregressive[DecoderOnlyConfig, DecoderOnlyState]):
         if padding is not None:
             key_padding = torch.cat([padding, padding.new_zeros(batch_size, target_length)], 1)
             mask = mask | key_padding[:, None, None]
-        bias = additive_mask(mask, like)
-        assert bias is not None
-        return bias
+        return additive_mask(mask, self.output.weight)
 
-    def _scaled_embedding(self, embedding: nn.Module, ids: Tensor) -> Tensor:
-        result: Tensor = embedding(ids) * self.config.d_model**0.5
-        return result
+
+def _renormalize(weights: Tensor) -> Tensor:
+    """Make the last dimension sum to one again."""
+    return weights / weights.sum(-1, keepdim=True)

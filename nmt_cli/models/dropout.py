@@ -35,12 +35,7 @@ class Dropout(nn.Module):
         unsupported = x.device.type != "cpu" or x.dtype not in _MASK_TYPES
         if unsupported or torch.compiler.is_compiling():
             return functional.dropout(x, self.rate)
-        dropped: Tensor = _DropoutFunction.apply(x, self.rate)  # type: ignore[no-untyped-call]
-        return dropped
-
-    def extra_repr(self) -> str:
-        """The rate, for printing a model."""
-        return f"rate={self.rate}"
+        return _DropoutFunction.apply(x, self.rate)  # type: ignore[no-untyped-call]
 
 
 class _DropoutFunction(Function):

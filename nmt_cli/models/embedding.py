@@ -29,15 +29,17 @@ class _EmbeddingFunction(Function):
 
 
 class Embedding(nn.Module):
-    """A table [V, D] of vectors, drawn from N(0, D^-1/2)."""
+    """A table [V, D] of vectors, drawn from N(0, D^-1/2); `scaled` multiplies what is looked up by sqrt(D)."""
 
-    def __init__(self, num_embeddings: int, embedding_dim: int) -> None:
+    def __init__(self, num_embeddings: int, embedding_dim: int, *, scaled: bool = False) -> None:
         super().__init__()
+        self.scale = embedding_dim**0.5 if scaled else 1.0
         self.weight = nn.Parameter(torch.empty(num_embeddings, embedding_dim).normal_(std=embedding_dim**-0.5))
 
     def forward(self, ids: Tensor) -> Tensor:
         """Ids of any shape [...] in, vectors [..., D] out."""
-        if not (torch.is_grad_enabled() and self.weight.requires_grad):
-            return functional.embedding(ids, self.weight)
-        result: Tensor = _EmbeddingFunction.apply(ids, self.weight)  # type: ignore[no-untyped-call]
-        return result
+        if torch.is_grad_enabled() and self.weight.requires_grad:
+            vectors: Tensor = _EmbeddingFunction.apply(ids, self.weight)  # type: ignore[no-untyped-call]
+        else:
+            vectors = functional.embedding(ids, self.weight)
+        return vectors if self.scale == 1.0 else vectors * self.scale

@@ -48,5 +48,4 @@ class FeedForward(nn.Module):
             hidden = self.activate(gate) * linear
         else:
             hidden = self.activate(hidden)
-        result: Tensor = self.contract(self.dropout(hidden))
-        return result
+        return self.contract(self.dropout(hidden))

@@ -82,7 +82,6 @@ class KVCache:
 
     def advance(self) -> None:
         """Begin the next step: each hypothesis sees the entry that it is about to write."""
-        assert self.self_mask is not None
         start = self.num_entries
         self.bias[:, :, :, start : start + self.beam_size] = self.self_mask
         self.length += 1

@@ -55,30 +55,29 @@ class SelfAttention(Sublayer):
 
     def forward(self, x: Tensor, bias: Tensor | None, offset: PositionOffset = 0) -> Tensor:
         """[B, T, D] in and out; `bias` broadcasts to [B, H, T, T]."""
-        sublayer_input = self.normalize_input(x)
-        queries, (keys, values) = self.attend.queries(sublayer_input), self.attend.keys_values(sublayer_input)
+        queries, keys, values = self._project(x)
         return self.add_and_normalize(x, self.attend(queries, keys, values, bias, offset if self.rotary else None))
 
-    def keys_values(self, x: Tensor, offset: PositionOffset = 0) -> tuple[Tensor, Tensor]:
-        """The keys and values that later tokens attend to, each [B, G, T, K]."""
-        return self._queries_keys_values(x, offset)[1:]
+    def keys_values(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The keys and values of positions 0, 1, ..., to which later tokens attend, each [B, G, T, K]."""
+        keys, values = self.attend.keys_values(self.normalize_input(x))
+        return apply_rotary(keys, 0) if self.rotary else keys, values
 
     def attention_weights(self, x: Tensor, bias: Tensor | None, offset: PositionOffset = 0) -> Tensor:
         """Attention weights, [B, H, T, T]."""
-        queries, keys, _ = self._queries_keys_values(x, offset)
-        return self.attend.attention_weights(queries, keys, bias)
-
-    def _queries_keys_values(self, x: Tensor, offset: PositionOffset) -> tuple[Tensor, Tensor, Tensor]:
-        sublayer_input = self.normalize_input(x)
-        queries, (keys, values) = (self.attend.queries(sublayer_input), self.attend.keys_values(sublayer_input))
+        queries, keys, _ = self._project(x)
         if self.rotary:
             queries, keys = apply_rotary(queries, offset), apply_rotary(keys, offset)
-        return queries, keys, values
+        return self.attend.attention_weights(queries, keys, bias)
+
+    def _project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values that are not rotated yet."""
+        sublayer_input = self.normalize_input(x)
+        return self.attend.queries(sublayer_input), *self.attend.keys_values(sublayer_input)
 
     def decode_step(self, x: Tensor, cache: KVCache, layer: int, position: PositionOffset) -> Tensor:
         """Advance every hypothesis by one position, [B, W, D] in and out; writes to `cache`."""
-        sublayer_input = self.normalize_input(x)
-        queries, (keys, values) = (self.attend.queries(sublayer_input), self.attend.keys_values(sublayer_input))
+        queries, keys, values = self._project(x)
         if self.rotary:  # the W hypotheses of a sentence are equally long
             queries = apply_rotary(queries.unsqueeze(3), position).squeeze(3)
             keys = apply_rotary(keys.unsqueeze(3), position).squeeze(3)
@@ -126,8 +125,7 @@ class SelfAttentionLayer(nn.Module):
 
     def forward(self, x: Tensor, bias: Tensor | None, offset: PositionOffset = 0) -> Tensor:
         """[B, T, D] in and out; `bias` broadcasts to [B, H, T, T]."""
-        result: Tensor = self.feed_forward(self.self_attention(x, bias, offset))
-        return result
+        return self.feed_forward(self.self_attention(x, bias, offset))
 
 
 def make_attention(config: LayerConfig) -> MultiHeadAttention:

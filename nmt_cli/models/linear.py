@@ -17,8 +17,7 @@ class Linear(nn.Linear):
         is_compiling = torch.compiler.is_compiling()  # a compiler would make a graph for every answer to the rest
         if is_compiling or not torch.is_grad_enabled() or self.weight.grad is None:
             return functional.linear(x, self.weight, self.bias)
-        result: Tensor = _LinearFunction.apply(x, self.weight, self.bias)  # type: ignore[no-untyped-call]
-        return result
+        return _LinearFunction.apply(x, self.weight, self.bias)  # type: ignore[no-untyped-call]
 
 
 class _LinearFunction(Function):

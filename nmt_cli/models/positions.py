@@ -99,6 +99,15 @@ def make_positions(kind: PositionType, d_model: int, max_positions: int) -> nn.M
     return SinusoidalPositions(d_model, kind)
 
 
+def position_table(positions: nn.Module, rows: int, d_model: int) -> Tensor:
+    """What a module of `make_positions` adds to the first `rows` embeddings, [rows, D]; all that it has if learned."""
+    if isinstance(positions, LearnedPositions):
+        return positions.weight
+    if isinstance(positions, SinusoidalPositions):
+        return sinusoid_table(rows, d_model, positions.kind)
+    return torch.zeros(rows, d_model)
+
+
 RotaryFactors = tuple[Tensor, Tensor]  # of each dimension and of its partner, each broadcasting to [B, H, T, K]
 
 
@@ -144,10 +153,5 @@ def _cos_sin_range(
     return _cos_sin(token_positions[:, None] * _rotary_frequencies(half_dim, device), dtype)
 
 
-@lru_cache(maxsize=256)
-@torch.inference_mode(False)  # tensors cached during a search may be used in training
-def _cached_cos_sin_range(
-    offset: int, length: int, half_dim: int, dtype: torch.dtype, device: torch.device
-) -> tuple[Tensor, Tensor]:
-    """`_cos_sin_range`, cached."""
-    return _cos_sin_range(offset, length, half_dim, dtype, device)
+# without inference mode: tensors cached during a search may be used in training
+_cached_cos_sin_range = lru_cache(maxsize=256)(torch.inference_mode(False)(_cos_sin_range))

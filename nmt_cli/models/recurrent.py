@@ -240,8 +240,7 @@ class Readout(nn.Module):
     def forward(self, state: Tensor, embedding: Tensor, context: Tensor) -> Tensor:
         """[..., U], [..., E] and [..., M] to [..., R]."""
         projected = self.linear(torch.cat([state, embedding, context], -1))
-        result: Tensor = projected.unflatten(-1, (-1, 2)).amax(-1) if self.maxout else projected.tanh()
-        return result
+        return projected.unflatten(-1, (-1, 2)).amax(-1) if self.maxout else projected.tanh()
 
 
 def reverse_sequences(ids: Tensor, lengths: Tensor) -> Tensor:

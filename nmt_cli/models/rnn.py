@@ -117,11 +117,6 @@ class RNN(Autoregressive[RNNConfig, RecurrentState]):
             self.output.weight = self.target_embedding.weight
         initialize_weights(self, self.target_embedding.weight)
 
-    @property
-    def d_model(self) -> int:
-        """R."""
-        return self.output.in_features
-
     def forward(self, source: Sequences, target_in: Sequences) -> Tensor:
         """See `Autoregressive.forward`."""
         return self._unroll(source, target_in)[0]
@@ -138,14 +133,11 @@ class RNN(Autoregressive[RNNConfig, RecurrentState]):
         embedding = self.target_embedding(tokens)
 
         def advance(feed: Tensor | None, layer_states: LayerStates) -> tuple[Tensor, LayerStates]:
-            cell_input = embedding if feed is None else torch.cat([embedding, feed], -1)
-            output: tuple[Tensor, LayerStates] = self.decoder(cell_input, layer_states)
-            return output
+            return self.decoder(embedding if feed is None else torch.cat([embedding, feed], -1), layer_states)
 
         top, context, _ = self._decode_position(advance, state)
-        state.input_feed = (
-            self._compute_readout(top, embedding, context) if self.attends_before_cell else state.input_feed
-        )
+        if self.attends_before_cell:
+            state.input_feed = self.readout(top, embedding, context)
         return self.output_logits(state.input_feed), state
 
     def attention(self, source: Sequences, target_in: Sequences) -> Tensor | None:
@@ -192,7 +184,7 @@ class RNN(Autoregressive[RNNConfig, RecurrentState]):
             weights.append(step_weights)
         readouts = torch.stack(readout_inputs, 1)
         if self.attends_before_cell:
-            readouts = self._compute_readout(readouts, embeddings, torch.stack(contexts, 1))
+            readouts = self.readout(readouts, embeddings, torch.stack(contexts, 1))
         present_weights = [step for step in weights if step is not None]
         return self.dropout(readouts), torch.stack(present_weights, 1) if present_weights else None
 
@@ -220,7 +212,3 @@ class RNN(Autoregressive[RNNConfig, RecurrentState]):
             return memory.values.expand(-1, beam_size, -1).flatten(0, 1), None
         context, weights = self.aligner(query.unflatten(0, (-1, beam_size)), memory)
         return context.flatten(0, 1), weights.flatten(0, 1)
-
-    def _compute_readout(self, top: Tensor, embedding: Tensor, context: Tensor) -> Tensor:
-        result: Tensor = self.readout(top, embedding, context)
-        return result

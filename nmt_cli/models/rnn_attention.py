@@ -71,19 +71,15 @@ class FeedForwardScore(nn.Module):
 
     def keys(self, memory: Tensor) -> Tensor:
         """The part that is computed once per sentence: [B, S, M] to [B, S, U]."""
-        result: Tensor = self.key(memory)
-        return result
+        return self.key(memory)
 
     def forward(self, queries: Tensor, memory: EncoderMemory) -> Tensor:
         """Queries [B, W, U] to scores [B, W, S]."""
         assert memory.keys is not None
         projected_queries, keys = self.query(queries), memory.keys
-        result: Tensor
         if torch.is_grad_enabled():
-            result = _FeedForwardScoreFunction.apply(projected_queries, keys, self.out.weight[0])  # type: ignore[no-untyped-call]
-        else:
-            result = self.out(_hidden_layer(projected_queries, keys)).squeeze(3)
-        return result
+            return _FeedForwardScoreFunction.apply(projected_queries, keys, self.out.weight[0])  # type: ignore[no-untyped-call]
+        return self.out(_hidden_layer(projected_queries, keys)).squeeze(3)
 
 
 class _FeedForwardScoreFunction(Function):
@@ -119,8 +115,7 @@ class ProductScore(nn.Module):
 
     def keys(self, memory: Tensor) -> Tensor:
         """[B, S, M] to [B, S, U]."""
-        result: Tensor = self.key(memory)
-        return result
+        return self.key(memory)
 
     def forward(self, queries: Tensor, memory: EncoderMemory) -> Tensor:
         """Queries [B, W, U] to scores [B, W, S]."""

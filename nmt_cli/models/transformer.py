@@ -10,7 +10,7 @@ from typing import Self, cast
 import torch
 from torch import Tensor, nn
 
-from nmt_cli.models.attention import additive_mask, attention_dtype, causal_bias
+from nmt_cli.models.attention import additive_mask, attention_dtype, causal_mask
 from nmt_cli.models.configs import TransformerConfig
 from nmt_cli.models.contract import Autoregressive, ExportableState, SelfAttentionWeights, Sequences, TensorState
 from nmt_cli.models.dropout import Dropout
@@ -39,8 +39,7 @@ class _DecoderLayer(nn.Module):
         """[B, T, D] in and out; `padding` is the bias over keys and values [B, G, S, K]."""
         x = self.self_attention(x, bias)
         x = self.cross_attention(x, keys, values, padding)
-        result: Tensor = self.feed_forward(x)
-        return result
+        return self.feed_forward(x)
 
 
 @dataclass
@@ -96,10 +95,12 @@ class Transformer(Autoregressive[TransformerConfig, TransformerState]):
 
     def __init__(self, config: TransformerConfig, vocabulary: Vocabulary) -> None:
         super().__init__(config, vocabulary)
-        self.source_embedding = Embedding(vocabulary.source_size, config.d_model)
+        self.source_embedding = Embedding(vocabulary.source_size, config.d_model, scaled=True)
         share_embeddings = config.tied_embeddings == "all"
         self.target_embedding = (
-            self.source_embedding if share_embeddings else Embedding(vocabulary.target_size, config.d_model)
+            self.source_embedding
+            if share_embeddings
+            else Embedding(vocabulary.target_size, config.d_model, scaled=True)
         )
         self.source_positions = make_positions(config.positions, config.d_model, config.max_positions)
         self.target_positions = make_positions(config.positions, config.d_model, config.max_positions)
@@ -111,11 +112,6 @@ class Transformer(Autoregressive[TransformerConfig, TransformerState]):
         if config.tied_embeddings != "none":
             self.output.weight = self.target_embedding.weight
         initialize_weights(self, tied_output=None if config.tied_embeddings == "none" else self.output)
-
-    @property
-    def d_model(self) -> int:
-        """D."""
-        return self.config.d_model
 
     @property
     def max_source_positions(self) -> int | None:
@@ -142,8 +138,7 @@ class Transformer(Autoregressive[TransformerConfig, TransformerState]):
         x, bias = self._embed_target(target_in.ids), self._causal_bias(target_in.ids)
         for layer, (keys, values) in zip(self._decoder_layers, memory.layers, strict=True):
             x = layer(x, bias, keys, values, memory.bias)
-        result: Tensor = self.decoder_norm(x)
-        return result
+        return self.decoder_norm(x)
 
     def init_state(self, source: Sequences, beam_size: int, max_steps: int) -> TransformerState:
         """See `Autoregressive.init_state`."""
@@ -159,7 +154,7 @@ class Transformer(Autoregressive[TransformerConfig, TransformerState]):
         position = cache.length
         cache.advance()
         ids = tokens.view(cache.batch_size, cache.beam_size)  # [B, W]
-        x = self._scaled_embedding(self.target_embedding, ids).unsqueeze(2)  # [B, W, 1, D]
+        x = self.target_embedding(ids).unsqueeze(2)  # [B, W, 1, D]
         x = self.target_positions(x, position).squeeze(2)  # [B, W, D]
         for layer_index, layer in enumerate(self._decoder_layers):
             x = layer.self_attention.decode_step(x, cache, layer_index, position)
@@ -182,7 +177,7 @@ class Transformer(Autoregressive[TransformerConfig, TransformerState]):
     def self_attention(self, source: Sequences, target_in: Sequences) -> SelfAttentionWeights:
         """See `Autoregressive.self_attention`."""
         memory, encoder_weights = self._encode(source), []
-        x = self.source_positions(self._scaled_embedding(self.source_embedding, source.ids))
+        x = self.source_positions(self.source_embedding(source.ids))
         for encoder_layer in cast(list[SelfAttentionLayer], self.encoder):
             encoder_weights.append(encoder_layer.self_attention.attention_weights(x, memory.bias))
             x = encoder_layer(x, memory.bias)
@@ -197,8 +192,7 @@ class Transformer(Autoregressive[TransformerConfig, TransformerState]):
         return cast(list[_DecoderLayer], self.decoder)
 
     def _encode(self, source: Sequences) -> TransformerMemory:
-        x = self.source_positions(self._scaled_embedding(self.source_embedding, source.ids))
-        x = self.dropout(x)
+        x = self.dropout(self.source_positions(self.source_embedding(source.ids)))
         bias = self._padding_bias(source, x)
         for layer in self.encoder:
             x = layer(x, bias)
@@ -230,14 +224,8 @@ class Transformer(Autoregressive[TransformerConfig, TransformerState]):
         return None if padding is None else additive_mask(padding[:, None, None], like)
 
     def _embed_target(self, ids: Tensor) -> Tensor:
-        x = self.target_positions(self._scaled_embedding(self.target_embedding, ids))
-        result: Tensor = self.dropout(x)
-        return result
-
-    def _scaled_embedding(self, embedding: nn.Module, ids: Tensor) -> Tensor:
-        result: Tensor = embedding(ids) * self.config.d_model**0.5
-        return result
+        return self.dropout(self.target_positions(self.target_embedding(ids)))
 
     def _causal_bias(self, ids: Tensor) -> Tensor:
         """Hides later positions, [T, T]; these include all padding that a real position could see."""
-        return causal_bias(ids.shape[1], self.output.weight)
+        return additive_mask(causal_mask(ids.shape[1], ids.device), self.output.weight)

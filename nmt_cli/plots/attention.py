@@ -86,23 +86,16 @@ def parse_selection(option: str, text: str, count: int, kind: str) -> Selection:
 
 def attention_panels(weights: AttentionWeights, layer: Selection, head: Selection) -> list[list[Panel]]:
     """Heatmaps of weights [L, H, T, S]: a row for each selected layer, a column for each selected head."""
-    layers = [
-        (name, weights[layer_indices].mean(0)) for name, layer_indices in _selected_indices("layer", layer, weights, 0)
-    ]
+    layers = _selected_indices("layer", layer, weights.shape[0])
+    heads = _selected_indices("head", head, weights.shape[1])
     return [
-        [
-            Panel(layer_name, head_name, layer_weights[head_indices].mean(0))
-            for head_name, head_indices in _selected_indices("head", head, weights, 1)
-        ]
-        for layer_name, layer_weights in layers
+        [Panel(layer_name, head_name, weights[in_layers].mean(0)[in_heads].mean(0)) for head_name, in_heads in heads]
+        for layer_name, in_layers in layers
     ]
 
 
-def _selected_indices(
-    kind: str, selection: Selection, weights: AttentionWeights, axis: int
-) -> list[tuple[str, slice | list[int]]]:
-    """Name and indices of each selected layer or head, which lie along `axis`."""
-    count = weights.shape[axis]
+def _selected_indices(kind: str, selection: Selection, count: int) -> list[tuple[str, slice | list[int]]]:
+    """Name and indices of each selected layer or head, of which there are `count`."""
     if count == 1:
         return [("", slice(None))]
     if selection == "mean":

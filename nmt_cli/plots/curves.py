@@ -91,9 +91,7 @@ def _draw_legend(
     """A legend of the runs above all panels, and one of training and validation loss in `axes`."""
     from matplotlib.lines import Line2D
 
-    handles = []
-    for number, name in enumerate(histories):
-        handles.append(Line2D([], [], **line_style(number)._asdict(), label=name))
+    handles = [Line2D([], [], **line_style(number)._asdict(), label=name) for number, name in enumerate(histories)]
     figure.legend(handles=handles, loc="outside upper left", ncols=columns)
     if with_loss:
         loss_handles = [

@@ -66,22 +66,20 @@ def _cell_size(columns: int, rows: int, single: bool) -> float:
 
 def _panel_figure(rows: list[list[Panel]], panel_size: tuple[float, float]) -> Any:
     """A figure with axes for each panel, of `panel_size` inches."""
-    width = len(rows[0]) * (panel_size[0] + PANEL_GAP_INCHES)
+    panel_width, panel_height = panel_size
+    width = len(rows[0]) * (panel_width + PANEL_GAP_INCHES)
     bottom_gap = PANEL_GAP_INCHES if rows[0][0].layer else 2.5 * PANEL_GAP_INCHES  # room for a name under each
-    height = len(rows) * (panel_size[1] + bottom_gap)
+    height = len(rows) * (panel_height + bottom_gap)
     figure = new_figure(width, height)
     for number, row in enumerate(rows, 1):
         for column in range(len(row)):
-            left, bottom = (
-                column * (panel_size[0] + PANEL_GAP_INCHES),
-                height - number * (panel_size[1] + bottom_gap) + bottom_gap,
-            )
-            figure.add_axes((left / width, bottom / height, panel_size[0] / width, panel_size[1] / height))
+            left = column * (panel_width + PANEL_GAP_INCHES)
+            bottom = height - number * (panel_height + bottom_gap) + bottom_gap
+            figure.add_axes((left / width, bottom / height, panel_width / width, panel_height / height))
     return figure
 
 
 def _draw_cell_borders(axes: Any, shape: tuple[int, ...], cell_size: float) -> None:
-    """Draw thin lines between and around the cells."""
     axes.spines[:].set_visible(False)
     height, width = shape
     style: dict[str, Any] = {"color": CELL_BORDER_COLOUR, "linewidth": min(0.8, 3 * cell_size), "capstyle": "butt"}
@@ -103,8 +101,9 @@ def _draw_labels(
     for axes in all_axes[:columns]:
         axes.xaxis.tick_top()
         axes.tick_params(length=0, pad=2)
-        tick_style: dict[str, Any] = {"rotation": 90 if not single else 45}
-        tick_style |= {} if not single else {"ha": "left", "rotation_mode": "anchor"}
+        tick_style: dict[str, Any] = {"rotation": 90}
+        if single:
+            tick_style = {"rotation": 45, "ha": "left", "rotation_mode": "anchor"}
         axes.set_xticks(range(len(column_labels)), column_labels, fontsize=font_size, color=TEXT_COLOUR, **tick_style)
     for axes in all_axes[::columns]:
         axes.tick_params(length=0, pad=2)
@@ -121,7 +120,8 @@ def _draw_labels(
 
 
 def _draw_colourbar(figure: Any, image: Any, panel_size: tuple[float, float]) -> None:
-    """Draw the colour scale beside the panels."""
+    from matplotlib.ticker import MaxNLocator
+
     width, height = figure.get_size_inches()
     bar_height = min(2.0, panel_size[1])
     left = width - PANEL_GAP_INCHES + (0.15 if len(figure.axes) == 1 else 0.4)
@@ -129,12 +129,6 @@ def _draw_colourbar(figure: Any, image: Any, panel_size: tuple[float, float]) ->
     axes = figure.add_axes(rectangle)
     bar = figure.colorbar(image, cax=axes)
     bar.outline.set_visible(False)
-    bar.locator = _locator()
+    bar.locator = MaxNLocator(4, min_n_ticks=2)
     axes.tick_params(length=2, labelsize=8, color=MUTED_COLOUR, labelcolor=MUTED_COLOUR)
     axes.set_ylabel("attention weight", fontsize=8, color=MUTED_COLOUR)
-
-
-def _locator() -> Any:
-    from matplotlib.ticker import MaxNLocator
-
-    return MaxNLocator(4, min_n_ticks=2)

@@ -36,12 +36,11 @@ def draw_lengths(path: Path, scores: LengthScores) -> None:
 
 def format_table(scores: LengthScores) -> Iterator[str]:
     """The same scores as the lines of a text table."""
-    header = [f"{scores.unit}", "sentences", *scores.systems]
+    header = [scores.unit, "sentences", *scores.systems]
     rows = [header]
     for number, bucket in enumerate(scores.buckets):
         cells = [_format_interval(intervals[number]) for intervals in scores.systems.values()]
-        label = bucket.label.replace("–", "-")
-        rows.append([label, f"{len(bucket.sentence_indices):,}", *cells])
+        rows.append([bucket.label.replace("–", "-"), f"{len(bucket.sentence_indices):,}", *cells])
     total = sum(len(bucket.sentence_indices) for bucket in scores.buckets)
     rows.append(["all", f"{total:,}", *(_format_interval(interval) for interval in scores.overall.values())])
     widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
@@ -69,10 +68,8 @@ def _draw_system(axes: Any, name: str, intervals: list[Interval], number: int, o
 def _set_score_limits(axes: Any, scores: LengthScores) -> None:
     """Start the axis at zero, unless all scores are far above it."""
     all_intervals = [interval for intervals in scores.systems.values() for interval in intervals]
-    low, high = (
-        min(interval.low for interval in all_intervals),
-        max(max(interval.high, interval.score) for interval in all_intervals),
-    )
+    low = min(interval.low for interval in all_intervals)
+    high = max(max(interval.high, interval.score) for interval in all_intervals)
     axes.set_ylim(0 if low < 0.6 * high else low - 0.15 * (high - low), high + 0.05 * high + 0.5)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nmt_cli.plots.figure import MUTED_COLOUR, add_grid, figure_style, line_style, new_figure, save_figure
+from nmt_cli.plots.figure import LINE_STYLES, MUTED_COLOUR, add_grid, figure_style, line_style, new_figure, save_figure
 
 PositionTable = NDArray[np.float32]
 MAX_PANELS_PER_ROW = 4
@@ -66,7 +66,7 @@ def _draw_dot_products(axes: Any, tables: Mapping[str, PositionTable]) -> None:
         mean, minimum, maximum = dot_products_by_distance(table)
         style = line_style(number)
         distance = np.arange(len(mean))
-        dashes = ("-", "--", ":", "-.")[number % 4]  # two curves may coincide
+        dashes = LINE_STYLES[number % len(LINE_STYLES)]  # two curves may coincide
         axes.plot(distance, mean, color=style.color, linestyle=dashes, label=name)
         if float((maximum - minimum).max()) > 1e-3:
             axes.fill_between(distance, minimum, maximum, color=style.color, alpha=0.15, linewidth=0)

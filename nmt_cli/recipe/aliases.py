@@ -21,7 +21,7 @@ class RenamedKey(NamedTuple):
         return (self.section, self.old)
 
     def message(self) -> str:
-        """What the user should know, or what is wrong."""
+        """A warning, or an error if there is a conflict."""
         if self.conflict:
             return f"{self.section}.{self.old}: is now {self.section}.{self.new}, which is given, too: use only that"
         return f"{self.section}.{self.old} is now {self.section}.{self.new}"

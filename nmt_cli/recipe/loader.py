@@ -117,11 +117,11 @@ def load_recipe(
 
 
 def load_run_recipe(path: Path, overrides: Sequence[str] = (), *, checked_sections: Sequence[str] = SECTIONS) -> Recipe:
-    """The recipe of a run, with overrides; keys that came after it was written have the value with which everything is
-    as it was.
+    """The recipe of a run, with overrides.
 
-    What was right when the run was trained, such as whether there is its corpus, need not be checked again, which takes
-    time: `checked_sections`.
+    Keys that were added after it was written have the value with which everything is as it was. Only in
+    `checked_sections` must values fit together: what was right when the run was trained need not be checked again, and
+    its corpus may be gone.
     """
     recipe = load_recipe(path, overrides, checked_sections=checked_sections)
     sections = {}
@@ -300,12 +300,8 @@ def _cross_field_errors(sections: dict[str, Any], checked_sections: Sequence[str
 
 def _format_error(error: _FieldError, label: str, line_numbers: LineNumbers, overridden: frozenset[KeyPath]) -> str:
     """`file:line: section.key: what is wrong`, or `--set section.key: ...`."""
-    dotted = ".".join(map(str, error.path))
-    path = error.path
-    if any(
-        path[: len(override_path)] == override_path or override_path[: len(path)] == path not in line_numbers
-        for override_path in overridden
-    ):
+    path, dotted = error.path, ".".join(map(str, error.path))
+    if any(path[: len(key)] == key or (key[: len(path)] == path and path not in line_numbers) for key in overridden):
         return f"--set {dotted}: {error.message}"
     while path and path not in line_numbers:
         path = path[:-1]

@@ -1,4 +1,4 @@
-"""--set section.key=value: how such settings are read, and put into the content of a recipe."""
+"""--set section.key=value: parsing such overrides and applying them to the content of a recipe."""
 
 import re
 from collections.abc import Sequence
@@ -13,14 +13,14 @@ _INDEX = re.compile(r"[0-9]{1,9}")
 
 
 class Override(NamedTuple):
-    """One --set: where, and what."""
+    """One --set."""
 
     path: KeyPath
     value: Any
 
 
 def parse_overrides(overrides: Sequence[str]) -> tuple[list[Override], list[str]]:
-    """What `a.b=value` settings ask for, and what is wrong with how they are written."""
+    """Parse `a.b=value` texts; also returns a message for each that is malformed."""
     parsed, errors = [], []
     for override in overrides:
         dotted, separator, text = override.partition("=")
@@ -37,7 +37,7 @@ def parse_overrides(overrides: Sequence[str]) -> tuple[list[Override], list[str]
 
 
 def apply_overrides(content: dict[str, Any], overrides: Sequence[Override]) -> list[str]:
-    """Put the changes into the content; what could not be put there."""
+    """Change the content; returns a message for each override that does not fit it."""
     errors = []
     for path, value in overrides:
         container: Any = content
@@ -51,7 +51,7 @@ def apply_overrides(content: dict[str, Any], overrides: Sequence[Override]) -> l
 
 
 def _get_or_create_child(container: Any, key: str | int, path: KeyPath) -> Any:
-    """The mapping or list under a key, made where there is none."""
+    """The mapping or list under a key; a new mapping if there is none."""
     if isinstance(container, dict):
         child = container.get(str(key))
         if not isinstance(child, dict | list):
@@ -72,7 +72,7 @@ def _assign(container: Any, key: str | int, value: Any, path: KeyPath) -> None:
 
 
 def _check_index(items: list[Any], key: str | int, path: KeyPath) -> None:
-    """RecipeError where a list has no entry of this number."""
+    """RecipeError if a list has no entry of this number."""
     if not isinstance(key, int) or key >= len(items):
         dotted_path, dotted_parent = (".".join(map(str, keys)) for keys in (path, path[:-1]))
         valid_indices = f"0 to {len(items) - 1}" if items else "none"

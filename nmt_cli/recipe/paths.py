@@ -1,11 +1,11 @@
-"""Where recipes lie: a path, or the name of one that ships with this program. Imports no torch."""
+"""Finding recipes: by path, or by the name of one that ships with this program. Imports no torch."""
 
 import re
 from pathlib import Path
 
 from nmt_cli.errors import RecipeError, UserError, suggest
 
-MAX_RECIPE_BYTES = 4_000_000  # bytes
+MAX_RECIPE_BYTES = 4_000_000
 
 
 def shipped_recipes_folder() -> Path:
@@ -21,7 +21,7 @@ def shipped_recipes() -> dict[str, Path]:
 
 
 def find_recipe(recipe: str | Path) -> Path:
-    """The file of a recipe; RecipeError where there is none, with the nearest name."""
+    """The file of a recipe; RecipeError with the nearest name if there is none."""
     path = Path(recipe)
     if path.is_file():
         return path

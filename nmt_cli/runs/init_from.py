@@ -60,7 +60,7 @@ def _existing_run(path: Path, recipe: Recipe) -> RunFolder:
     if not folder.recipe_path.is_file():
         raise RunError(
             f"training.init_from: {recipe.training.init_from}: no run folder here; "
-            "nmt train makes one, nmt import makes one of a MarianMT folder"
+            "nmt train makes one, nmt import makes one from a MarianMT folder"
         )
     return folder
 
@@ -107,25 +107,25 @@ def inherit_sections(recipe: Recipe, base_run: BaseRun) -> Recipe:
     return replace(recipe, **replacements)
 
 
-def training_words(data: PreparedData, base_path: Path | None) -> WordSet | None:
+def training_words(data: PreparedData, base_folder: RunFolder | None) -> WordSet | None:
     """The words of all text that a run learns from, including that of its base run.
 
     None if they are unknown: data may be prepared, and a base run trained or imported, without
     their list.
     """
     words = WordSet.load(data.folder)
-    if words is None or base_path is None:
+    if words is None or base_folder is None:
         return words
-    base_words = WordSet.load(base_path)
+    base_words = WordSet.load(base_folder.path)
     return None if base_words is None else base_words.union(words)
 
 
-def training_profile(corpus: CorpusConfig, data: PreparedData, base_path: Path | None) -> TextProfile:
+def training_profile(corpus: CorpusConfig, data: PreparedData, base_folder: RunFolder | None) -> TextProfile:
     """How the text of a run is treated; it knows the abbreviations, capitals and characters of its base run, too."""
     profile = TextProfile.load(data.folder, corpus)
-    if base_path is None:
+    if base_folder is None:
         return profile
-    base = TextProfile.load(base_path, corpus)
+    base = TextProfile.load(base_folder.path, corpus)
     characters = None
     if profile.source_characters is not None and base.source_characters is not None:
         characters = "".join(sorted({*profile.source_characters, *base.source_characters}))

@@ -14,7 +14,7 @@ from nmt_cli.fs import reject_external_symlinks
 from nmt_cli.models import MODELS
 from nmt_cli.models.contract import TranslationModel
 from nmt_cli.models.quantized import quantize
-from nmt_cli.recipe.loader import Recipe, load_recipe
+from nmt_cli.recipe.loader import Recipe, load_run_recipe
 from nmt_cli.reporting import Reporter
 from nmt_cli.runs.folder import RunFolder, check_manifest
 from nmt_cli.training.checkpoints import NamedTensors
@@ -34,9 +34,7 @@ class LoadedRun:
     update: int
 
 
-def open_run(
-    path: Path, device: torch.device, precision: Precision | Literal["int8"], overrides: tuple[str, ...] = ()
-) -> LoadedRun:
+def open_run(path: Path, device: torch.device, precision: Precision | Literal["int8"]) -> LoadedRun:
     """Open a run with its best weights; RunError if something is missing or does not fit.
 
     If they are damaged, the newest intact checkpoint is used, with a warning.
@@ -49,7 +47,7 @@ def open_run(
     if not folder.recipe_path.is_file():
         raise RunError(f"{path}: not a run folder: it has no recipe.yaml")
     reject_external_symlinks(path)
-    recipe = load_recipe(folder.recipe_path, overrides)
+    recipe = load_run_recipe(folder.recipe_path, checked_sections=("model", "search"))
     check_manifest(path)
     tokenizers = Tokenizers.load(path)
     checkpoint = folder.checkpoints.best()

@@ -29,10 +29,9 @@ MAX_WORKERS = 8  # the process that reads and writes cannot keep more of them bu
 
 @dataclass(frozen=True)
 class PreparationResult:
-    """Prepared data, whether they were reused, and the recipe with an absolute corpus.root."""
+    """Prepared data, and the recipe with an absolute corpus.root."""
 
     data: PreparedData
-    reused: bool
     recipe: Recipe
 
 
@@ -63,10 +62,9 @@ def prepare_recipe(
         identity["fetched"] = list(corpus.provenance)
     existing = find_prepared(store, identity["fingerprint"])
     if existing is not None:
-        data = PreparedData(existing)
         save_hash_cache(cached_hashes, store)
         reporter.info(f"prepared data are up to date: {existing}")
-        return PreparationResult(data, True, resolved_recipe)
+        return PreparationResult(PreparedData(existing), resolved_recipe)
     changed_inputs = describe_changes(store, recipe.name, identity)
     if changed_inputs:
         reporter.info("preparing again, because these changed: " + ", ".join(changed_inputs))
@@ -76,7 +74,7 @@ def prepare_recipe(
     data = prepare(settings, corpus, folder, identity, reporter, worker_pool)
     save_hash_cache(cached_hashes, store)
     report_preparation(data, reporter)
-    return PreparationResult(data, False, resolved_recipe)
+    return PreparationResult(data, resolved_recipe)
 
 
 def _make_pool(processes: int | None, corpus: Corpus, reporter: Reporter) -> PoolFactory:

@@ -73,20 +73,15 @@ class TrainingRun:
 
     def _write_folder(self) -> None:
         folder, data = self.folder, self.data
-        preserved_entries = {}
-        if (folder.path / "manifest.json").exists():
-            manifest = folder.read_json("manifest.json")
-            preserved_entries = {key: manifest[key] for key in ("init_from",) if key in manifest}
-            previous_fingerprint = manifest.get("fingerprint")
-            if previous_fingerprint != data.fingerprint:
-                raise RunError(
-                    f"{folder.path}: was started with prepared data {previous_fingerprint}, "
-                    f"these are {data.fingerprint}"
-                )
+        manifest = folder.read_json("manifest.json") if (folder.path / "manifest.json").exists() else None
+        if manifest is not None and manifest.get("fingerprint") != data.fingerprint:
+            raise RunError(
+                f"{folder.path}: was started with prepared data {manifest.get('fingerprint')}, "
+                f"these are {data.fingerprint}"
+            )
         if not folder.recipe_path.exists():  # it is written last: a run that has it has the other files too
             data.tokenizers.save(folder.path)
-            base_folder = find_base_folder(self.recipe)
-            words = training_words(data, None if base_folder is None else base_folder.path)
+            words = training_words(data, find_base_folder(self.recipe))
             if words is not None:
                 words.save(folder.path)
             if profile_files(data.folder):
@@ -103,7 +98,7 @@ class TrainingRun:
                 "prepared": data.folder.name,
                 "inputs": data.manifest["inputs"],
                 **counts,
-                **preserved_entries,
+                **({"init_from": manifest["init_from"]} if manifest and "init_from" in manifest else {}),
             },
         )
         atomic_write_text(folder.recipe_path, self.recipe.to_yaml())
@@ -251,9 +246,8 @@ def _text_profile(recipe: Recipe, data: PreparedData, folder: RunFolder) -> Text
     if folder.recipe_path.is_file():
         profile, words = TextProfile.load(folder.path, recipe.corpus), WordSet.load(folder.path)
     else:
-        base_folder = find_base_folder(recipe)
-        base_path = None if base_folder is None else base_folder.path
-        profile, words = training_profile(recipe.corpus, data, base_path), training_words(data, base_path)
+        base = find_base_folder(recipe)
+        profile, words = training_profile(recipe.corpus, data, base), training_words(data, base)
     return replace(profile, known_words=words) if recipe.search.correct_typos else profile
 
 

@@ -156,7 +156,6 @@ class BatchIterator:
         return replace(schedule, batches=order)
 
     def _load_batch(self, number: int) -> Batch:
-        """A batch of the current epoch."""
         schedule, stores = self.epoch_schedule(), self._stores(self.epoch)
         return collate(*stores, schedule.batches[number], self.vocabulary, schedule.shape(number))
 

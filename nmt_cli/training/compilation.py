@@ -8,8 +8,7 @@ compiled code: they differ from those of uncompiled code, but come from the same
 on a GPU.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -49,11 +48,6 @@ def compiled_graph_count() -> int:
     return int(counters["stats"]["unique_graphs"])
 
 
-@contextmanager
-def force_eager(is_compiled: bool) -> Iterator[None]:
+def force_eager(is_compiled: bool) -> AbstractContextManager[object]:
     """Run compiled layers uncompiled inside the block."""
-    if not is_compiled:
-        yield
-        return
-    with torch.compiler.set_stance("force_eager"):
-        yield
+    return torch.compiler.set_stance("force_eager") if is_compiled else nullcontext()

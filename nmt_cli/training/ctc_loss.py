@@ -1,6 +1,6 @@
 """The loss of non-autoregressive models: connectionist temporal classification (Graves et al. 2006)."""
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import torch
@@ -9,14 +9,14 @@ from torch.nn import functional
 
 from nmt_cli.models.contract import NonAutoregressive, Sequences
 
-ScoreFunction = Callable[[Tensor], tuple[Tensor, Tensor]]  # from logits to sums of smoothed loss and nll
 
+class CTCChunk(NamedTuple):
+    """Some sentences of a batch; lengths are on the CPU, where PyTorch's loss reads them without waiting."""
 
-class HiddenChunk(NamedTuple):
-    """The size of a chunk of hidden states along their first axis, and how its logits are scored."""
-
-    size: int
-    score: ScoreFunction
+    hidden: Tensor  # [b, U, D]
+    output_lengths: Tensor  # [b]
+    targets: Tensor  # [b, T]
+    target_lengths: Tensor  # [b], without their end of sentence, which such models do not emit
 
 
 def ctc_forward_backward(
@@ -31,81 +31,51 @@ def ctc_forward_backward(
 
     Each chunk of at most `max_logits` logits is scored and differentiated by itself.
     """
-    hidden, chunks = _split_into_chunks(model, source, target_out, smoothing, max_logits)
+    hidden, _ = model(source)
     chunk_gradients, sums = [], []
-    for hidden_chunk, chunk in zip(hidden.detach().split([c.size for c in chunks]), chunks, strict=True):
-        leaf = hidden_chunk.requires_grad_()
-        smoothed, nll = chunk.score(model.output_logits(leaf))
-        (smoothed * scale).backward()
+    for chunk in _split_into_chunks(model, hidden.detach(), source, target_out, max_logits):
+        leaf = chunk.hidden.requires_grad_()
+        chunk_sums = _loss_sums(model, chunk, smoothing)
+        (chunk_sums[0] * scale).backward()
         assert leaf.grad is not None
         chunk_gradients.append(leaf.grad)
-        sums.append(torch.stack([smoothed.detach(), nll]))
+        sums.append(chunk_sums.detach())
     hidden.backward(torch.cat(chunk_gradients))
     smoothed, nll = torch.stack(sums).sum(0)
     return smoothed, nll
 
 
-def evaluate_ctc_loss(
-    model: NonAutoregressive[Any], source: Sequences, target_out: Sequences, smoothing: float, max_logits: int
-) -> tuple[Tensor, Tensor]:
-    """The same sums, without gradients."""
-    hidden, chunks = _split_into_chunks(model, source, target_out, smoothing, max_logits)
-    sums = [
-        torch.stack(chunk.score(model.output_logits(hidden_chunk)))
-        for hidden_chunk, chunk in zip(hidden.split([c.size for c in chunks]), chunks, strict=True)
-    ]
-    smoothed, nll = torch.stack(sums).sum(0)
-    return smoothed, nll
+def evaluate_ctc_nll(
+    model: NonAutoregressive[Any], source: Sequences, target_out: Sequences, max_logits: int
+) -> Tensor:
+    """The sum of nll alone, without gradients."""
+    chunks = _split_into_chunks(model, model(source)[0], source, target_out, max_logits)
+    return torch.stack([_loss_sums(model, chunk, 0.0)[1] for chunk in chunks]).sum()
 
 
 def _split_into_chunks(
-    model: NonAutoregressive[Any], source: Sequences, target_out: Sequences, smoothing: float, max_logits: int
-) -> tuple[Tensor, list[HiddenChunk]]:
-    """Hidden states [B, U, D], and chunks of sentences with at most `max_logits` logits.
-
-    Targets are scored without their end of sentence, which such models do not emit. A target that is
-    too long for its output positions cannot be emitted and has no loss.
-    """
-    hidden, _ = model(source)
-    # on the CPU, since PyTorch's loss would read them back from the device
+    model: NonAutoregressive[Any], hidden: Tensor, source: Sequences, target_out: Sequences, max_logits: int
+) -> Iterator[CTCChunk]:
+    """Chunks of sentences with at most `max_logits` logits each."""
     output_lengths = torch.tensor([model.output_length(length) for length in source.lengths_on_cpu().tolist()])
-    target_lengths = target_out.lengths_on_cpu() - 1
+    columns = (hidden, output_lengths, target_out.ids, target_out.lengths_on_cpu() - 1)
     sentences_per_chunk = max(1, max_logits // (hidden.shape[1] * model.vocabulary.target_size))
-    chunks = (
-        output_lengths.split(sentences_per_chunk),
-        target_out.ids.split(sentences_per_chunk),
-        target_lengths.split(sentences_per_chunk),
-    )
-    return hidden, [
-        HiddenChunk(
-            len(chunk_output_lengths),
-            _make_ctc_score(model, chunk_output_lengths, chunk_targets, chunk_target_lengths, smoothing),
-        )
-        for chunk_output_lengths, chunk_targets, chunk_target_lengths in zip(*chunks, strict=True)
-    ]
+    return map(CTCChunk._make, zip(*(column.split(sentences_per_chunk) for column in columns), strict=True))
 
 
-def _make_ctc_score(
-    model: NonAutoregressive[Any], output_lengths: Tensor, targets: Tensor, target_lengths: Tensor, smoothing: float
-) -> ScoreFunction:
-    def score(logits: Tensor) -> tuple[Tensor, Tensor]:
-        """Sums of the smoothed loss and of the negative log-likelihood of logits [b, U, V]."""
-        log_probs = logits.float().log_softmax(-1)
-        nll = functional.ctc_loss(
-            log_probs.transpose(0, 1),
-            targets,
-            output_lengths,
-            target_lengths,
-            model.blank_id,
-            "sum",
-            zero_infinity=True,
-        )
-        if smoothing == 0.0:
-            return nll, nll.detach()
-        uniform_loss = -log_probs.mean(-1)  # [b, U]
-        is_output = torch.arange(uniform_loss.shape[1], device=log_probs.device) < output_lengths[:, None].to(
-            log_probs.device
-        )
-        return (1 - smoothing) * nll + smoothing * (uniform_loss * is_output).sum(), nll.detach()
+def _loss_sums(model: NonAutoregressive[Any], chunk: CTCChunk, smoothing: float) -> Tensor:
+    """The smoothed loss and the negative log-likelihood [2], summed over a chunk.
 
-    return score
+    A target that is too long for its output positions cannot be emitted and has no loss.
+    """
+    log_probs = model.output_logits(chunk.hidden).float().log_softmax(-1)  # [b, U, V]
+    nll = functional.ctc_loss(
+        log_probs.transpose(0, 1), chunk.targets, chunk.output_lengths, chunk.target_lengths, model.blank_id, "sum",
+        zero_infinity=True,
+    )  # fmt: skip
+    if smoothing == 0.0:
+        return torch.stack([nll, nll])
+    uniform_loss = -log_probs.mean(-1)  # [b, U]
+    output_lengths = chunk.output_lengths[:, None].to(log_probs.device)
+    is_output = torch.arange(uniform_loss.shape[1], device=log_probs.device) < output_lengths
+    return torch.stack([(1 - smoothing) * nll + smoothing * (uniform_loss * is_output).sum(), nll])

@@ -117,10 +117,9 @@ class GradientAccumulator:
         for batch_number, batch in rank_batches.batches:
             for micro_batch_number, micro_batch in enumerate(split_batch(batch, state.max_micro_batch_positions)):
                 seed_masks(self.seed, state.update, batch_number, *([micro_batch_number] if micro_batch_number else []))
-                tensors, scale = (to_device(micro_batch, self.device), 1.0 / rank_batches.update_tokens)
                 loss = forward_backward(
-                    self.model, *tensors, smoothing=self.smoothing, scale=scale,
-                    gradient_function=self.gradient_function,
+                    self.model, *to_device(micro_batch, self.device), smoothing=self.smoothing,
+                    scale=1.0 / rank_batches.update_tokens, gradient_function=self.gradient_function,
                 )  # fmt: skip
                 self.parameters.accumulate_grad()
                 total_loss += loss.smoothed
@@ -137,7 +136,6 @@ class GradientAccumulator:
 
 
 def _single_batch(batch: Batch) -> RankBatches:
-    """An update that consists of one batch."""
     return RankBatches([(0, batch)], int(batch.target_out.lengths.sum()), ())
 
 

@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from nmt_cli.models.contract import Autoregressive, NonAutoregressive, Sequences, TranslationModel
 from nmt_cli.models.linear import gradient_of
-from nmt_cli.training.ctc_loss import ctc_forward_backward, evaluate_ctc_loss
+from nmt_cli.training.ctc_loss import ctc_forward_backward, evaluate_ctc_nll
 
 MAX_LOGITS_BY_DEVICE = {"cpu": 1 << 22}
 """Logits per chunk on a type of device: 16 MiB in float32 on a CPU."""
@@ -64,46 +64,41 @@ def forward_backward(
     """
     if isinstance(model, NonAutoregressive):
         limit = max_logits(source.ids.device.type)
-        return LossSum(
-            *ctc_forward_backward(model, source, target_out, smoothing, scale, limit), target_out.num_tokens()
-        )
+        sums = ctc_forward_backward(model, source, target_out, smoothing, scale, limit)
+        return LossSum(*sums, target_out.num_tokens())
     assert isinstance(model, Autoregressive)
     hidden = model(source, target_in)
     with torch.no_grad():
         rows = _ScoredRows.select(hidden, target_out)
         row_gradients = torch.empty_like(rows.hidden)
         scaled_hidden = rows.hidden * scale  # instead of the gradient of the logits, which is larger
-        sums = []
+        chunk_sums = []
         for chunk in rows.chunks(model.output.out_features):
-            gradient, chunk_sums = _differentiate_chunk(model.output, rows, chunk, smoothing, gradient_function)
+            gradient, sums_of_chunk = _differentiate_chunk(model.output, rows, chunk, smoothing, gradient_function)
             torch.mm(gradient, model.output.weight, out=row_gradients[chunk])
             gradient_of(model.output.weight).addmm_(gradient.t(), scaled_hidden[chunk])
             bias_gradient = gradient[: max(0, rows.real_rows - chunk.start)].sum(0)
             gradient_of(model.output.bias).add_(bias_gradient, alpha=scale)
-            sums.append(chunk_sums)
+            chunk_sums.append(sums_of_chunk)
             del gradient
         hidden_gradient = rows.scatter(row_gradients.mul_(scale), hidden)
     hidden.backward(hidden_gradient)
-    return _loss_sum(torch.stack(sums), smoothing, target_out)
+    nll, uniform_loss = torch.stack(chunk_sums).sum(0).unbind()
+    return LossSum(torch.lerp(nll, uniform_loss, smoothing), nll, target_out.num_tokens())
 
 
 @torch.no_grad()
-def evaluate_loss(
-    model: Model, source: Sequences, target_in: Sequences, target_out: Sequences, *, smoothing: float = 0.0
-) -> LossSum:
-    """The same sums, without gradients."""
+def evaluate_nll(model: Model, source: Sequences, target_in: Sequences, target_out: Sequences) -> Tensor:
+    """The negative log-likelihood of a batch in nats, summed over its tokens without padding; no gradients."""
     if isinstance(model, NonAutoregressive):
-        limit = max_logits(source.ids.device.type)
-        return LossSum(*evaluate_ctc_loss(model, source, target_out, smoothing, limit), target_out.num_tokens())
+        return evaluate_ctc_nll(model, source, target_out, max_logits(source.ids.device.type))
     assert isinstance(model, Autoregressive)
     rows = _ScoredRows.select(model(source, target_in), target_out)
     sums = []
     for chunk in rows.chunks(model.output.out_features):
         log_probs = model.output_logits(rows.hidden[chunk]).float().log_softmax(-1)
-        nll = -log_probs.gather(1, rows.targets[chunk].clamp(min=0)[:, None]).squeeze(1)
-        is_target = (rows.targets[chunk] != IGNORE_INDEX).float()
-        sums.append(torch.stack([nll.dot(is_target), -log_probs.mean(1).dot(is_target)]))
-    return _loss_sum(torch.stack(sums), smoothing, target_out)
+        sums.append(functional.nll_loss(log_probs, rows.targets[chunk], ignore_index=IGNORE_INDEX, reduction="sum"))
+    return torch.stack(sums).sum()
 
 
 def _differentiate_chunk(
@@ -114,11 +109,6 @@ def _differentiate_chunk(
     if function is None:
         return logits_gradient_in_place(logits, targets, smoothing)
     return function(logits, targets.clone(), smoothing)  # compiled code would be specialised to the size of a view
-
-
-def _loss_sum(sums: Tensor, smoothing: float, target_out: Sequences) -> LossSum:
-    nll, uniform_loss = sums.sum(0).unbind()
-    return LossSum(torch.lerp(nll, uniform_loss, smoothing), nll, target_out.num_tokens())
 
 
 class _ScoredRows(NamedTuple):

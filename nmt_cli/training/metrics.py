@@ -13,6 +13,7 @@ from torch import Tensor
 from nmt_cli.errors import UserError
 from nmt_cli.fs import atomic_write_text, wrap_io_errors
 from nmt_cli.reporting import Reporter
+from nmt_cli.training.all_reduce import SyncedStep
 from nmt_cli.training.config import Metric
 from nmt_cli.training.state import TrainingState
 
@@ -66,15 +67,13 @@ class TrainMetrics:
         losses = torch.stack(self.losses).tolist() if self.losses else []
         return {**vars(self), "losses": losses}
 
-    def add(
-        self, loss: Tensor, tokens: int, seconds: float, sync_wait_seconds: float, all_reduce_seconds: float
-    ) -> None:
+    def add(self, synced: SyncedStep, tokens: int, seconds: float) -> None:
         """Add one update."""
-        self.losses.append(loss)
+        self.losses.append(synced.loss)
         self.tokens += tokens
         self.seconds += seconds
-        self.sync_wait_seconds += sync_wait_seconds
-        self.all_reduce_seconds += all_reduce_seconds
+        self.sync_wait_seconds += synced.sync_wait_seconds
+        self.all_reduce_seconds += synced.all_reduce_seconds
 
     def mean_loss(self) -> float:
         """Smoothed loss per token; waits for the device."""

@@ -23,20 +23,14 @@ class FlatOptimizer:
     ) -> None:
         self.parameters = parameters
         optimizer_class = torch.optim.Adam if name == "adam" else torch.optim.AdamW
-        matrix_numel = parameters.matrix_numel
-        self._flat_tensors = [
-            nn.Parameter(flat_tensor)
-            for flat_tensor in (parameters.master[:matrix_numel], parameters.master[matrix_numel:])
-        ]
-        for flat_tensor, gradient in zip(
-            self._flat_tensors, parameters.gradient.tensor_split([matrix_numel]), strict=True
-        ):
+        weights, gradients = (
+            flat.tensor_split([parameters.matrix_numel]) for flat in (parameters.master, parameters.gradient)
+        )
+        self._flat_tensors, groups = [nn.Parameter(flat_tensor) for flat_tensor in weights], []
+        for flat_tensor, gradient, decay in zip(self._flat_tensors, gradients, (weight_decay, 0.0), strict=True):
             flat_tensor.grad = gradient
-        groups = [
-            {"params": [flat_tensor], "weight_decay": decay}
-            for flat_tensor, decay in zip(self._flat_tensors, (weight_decay, 0.0), strict=True)
-            if flat_tensor.numel()
-        ]
+            if flat_tensor.numel():
+                groups.append({"params": [flat_tensor], "weight_decay": decay})
         self.torch_optimizer = optimizer_class(groups, lr=0.0, betas=betas, eps=epsilon, fused=True)
 
     def step(self, learning_rate: float, max_norm: float | None) -> Tensor:
@@ -54,11 +48,11 @@ class FlatOptimizer:
 
     def state_tensors(self) -> dict[str, Tensor]:
         """The moments and step counts, for a checkpoint."""
-        state: dict[str, Tensor] = {}
-        for number, flat_tensor in enumerate(self._flat_tensors):
-            for key, value in self.torch_optimizer.state[flat_tensor].items():
-                state[f"{number}.{key}"] = value
-        return state
+        return {
+            f"{number}.{key}": value
+            for number, flat_tensor in enumerate(self._flat_tensors)
+            for key, value in self.torch_optimizer.state[flat_tensor].items()
+        }
 
     def state_numel(self) -> int:
         """Elements that the first update will allocate; 0 after it."""
@@ -74,5 +68,5 @@ class FlatOptimizer:
             number, key = name.split(".")
             flat_tensor = self._flat_tensors[int(number)]
             if key != "step" and value.shape != flat_tensor.shape:
-                raise ValueError(f"the optimizer's {name} is of another size")
+                raise ValueError(f"{name} of the optimizer has another size")
             self.torch_optimizer.state[flat_tensor][key] = value.to(flat_tensor.device, copy=True)

@@ -29,9 +29,8 @@ class FlatParameters:
         self.compute_copy = torch.cat([p.detach().flatten() for _, p in named_parameters])
         self.master = self.compute_copy if dtype == torch.float32 else self.compute_copy.float()
         self.reduce_buffer = torch.zeros(self.numel + extra_scalar_count, device=device)
-        self.gradient, self.extra_scalars = (self.reduce_buffer[: self.numel], self.reduce_buffer[self.numel :])
-        is_float32 = dtype == torch.float32
-        self._compute_gradient = self.gradient if is_float32 else torch.zeros_like(self.compute_copy)
+        self.gradient, self.extra_scalars = self.reduce_buffer[: self.numel], self.reduce_buffer[self.numel :]
+        self._compute_gradient = self.gradient if dtype == torch.float32 else torch.zeros_like(self.compute_copy)
         views = zip(
             self.unflatten(self.compute_copy).values(), self.unflatten(self._compute_gradient).values(), strict=True
         )
@@ -52,9 +51,8 @@ class FlatParameters:
         shapes = {name: value.shape for name, value in named_tensors.items()}
         if shapes != self.shapes:
             mismatched_name = next(n for n in {**shapes, **self.shapes} if shapes.get(n) != self.shapes.get(n))
-            raise ValueError(f"the weights {mismatched_name} are others")
-        flat_tensors = [named_tensors[name].to(self.master).flatten() for name in self.shapes]
-        return torch.cat(flat_tensors)
+            raise ValueError(f"{mismatched_name} is missing or has another shape")
+        return torch.cat([named_tensors[name].to(self.master).flatten() for name in self.shapes])
 
     def load_master(self, flat: Tensor) -> None:
         """Replace the master weights and the copy to compute with."""

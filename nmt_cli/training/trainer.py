@@ -63,7 +63,7 @@ class Trainer:
     ) -> None:
         self.model, self.config, self.batch_iterator, self.validate = model, config, batch_iterator, validate
         self.checkpointer, self.logger, self.reporter = checkpointer, logger, logger.reporter
-        self.processes, self.device = processes, next(model.parameters()).device
+        self.processes, self.device = processes, model.device
         self.parameters = FlatParameters(model, dtype, extra_scalar_count(processes))
         self.gradient_all_reduce = GradientAllReduce(self.parameters, processes)
         betas = (config.beta1, config.beta2)
@@ -204,9 +204,7 @@ class Trainer:
         seconds = self.processes.broadcast_scalar(time.perf_counter() - started)
         state.training_seconds += seconds
         state.sync_wait_seconds += synced.sync_wait_seconds
-        self._metrics.add(
-            synced.loss, rank_batches.update_tokens, seconds, synced.sync_wait_seconds, synced.all_reduce_seconds
-        )
+        self._metrics.add(synced, rank_batches.update_tokens, seconds)
         self.processes.watchdog.report_progress(f"after update {state.update}")
         if state.update % BAR_TEXT_EVERY_UPDATES == 0:
             self._bar_text = self._metrics.progress_text(self._learning_rate())

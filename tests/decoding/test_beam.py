@@ -44,10 +44,6 @@ class TableModel(Autoregressive[ModelConfig, TableState]):
         table[..., [0, 1, 2]] = -math.inf
         self.table = torch.nn.Parameter(table)
 
-    @property
-    def d_model(self) -> int:
-        return 1
-
     def forward(self, source: Sequences, target_in: Sequences) -> Tensor:
         raise NotImplementedError
 

@@ -29,10 +29,6 @@ class Rows(NonAutoregressive[ModelConfig]):
         rows[:, [1, 2, 3]] = -math.inf  # specials are never emitted
         self.rows = torch.nn.Parameter(rows)
 
-    @property
-    def d_model(self) -> int:
-        return SIZE
-
     def forward(self, source: Sequences) -> tuple[Tensor, Tensor]:
         size = source.ids.shape[1]
         return self.rows[:size].expand(len(source.ids), -1, -1), source.lengths

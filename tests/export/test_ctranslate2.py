@@ -20,6 +20,7 @@ from nmt_cli.errors import DeviceError
 from nmt_cli.export import ctranslate2
 from nmt_cli.export.ctranslate2_engine import CTranslate2Engine
 from nmt_cli.export.exporting import export
+from nmt_cli.export.format import position_limit
 from nmt_cli.models import MODELS
 from nmt_cli.models.configs import TransformerConfig
 from nmt_cli.models.transformer import Transformer
@@ -254,10 +255,9 @@ def test_a_type_that_the_device_does_not_run_is_refused(tokenizers: Tokenizers, 
 
 
 def test_the_table_of_positions_is_as_long_as_search_asks_for(tokenizers: Tokenizers, tmp_path: Path) -> None:
-    plain = config()
-    assert ctranslate2.position_table_rows(plain, SearchConfig()) == 2048
-    assert ctranslate2.position_table_rows(plain, SearchConfig(max_source_length=2000)) == 3011
-    assert ctranslate2.position_table_rows(plain, SearchConfig(max_length=5000)) == 5001
+    assert position_limit(None, SearchConfig(), 2048) == 2048
+    assert position_limit(None, SearchConfig(max_source_length=2000), 2048) == 3011
+    assert position_limit(None, SearchConfig(max_length=5000), 2048) == 5001
     model = random_model(config(positions="learned", max_positions=12), tokenizers)
     engine = opened(model, tokenizers, tmp_path)
     assert engine.max_source_positions == engine.max_target_positions == 12

@@ -101,4 +101,4 @@ def test_without_references_there_is_no_bleu(tokenizers: Tokenizers) -> None:
 
 def test_the_text_has_both_scores_with_their_signature(tokenizers: Tokenizers) -> None:
     text = shares(tokenizers, {}).summary
-    assert "; BLEU " in text and " here, " in text and " there, nrefs:1|" in text
+    assert "; BLEU " in text and " of the run, " in text and " of the export, nrefs:1|" in text

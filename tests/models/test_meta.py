@@ -88,7 +88,7 @@ def test_an_update_reads_nothing_back(name: str, config: ModelConfig, is_padded:
     synced = gradients.accumulate_gradients(RankBatches([(0, batch)], 28, ()), state)
     norm = optimizer.step(1e-3, 1.0)
     monitor.record(state.update, (BatchIndex(0, 0),), synced.loss / 28, norm)
-    metrics.add(synced.loss, 28, 1.0, 0.0, 0.0)
+    metrics.add(synced, 28, 1.0)
     assert synced.loss.device == META
     assert all(parameter.device == META and parameter.grad is not None for parameter in model.parameters())
 

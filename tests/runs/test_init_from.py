@@ -240,7 +240,7 @@ def test_prepared_data_of_another_tokenizer_are_not_reused(base: Path) -> None:
     given = tuned(root, corpus__train="train")
     first = prepare_recipe(given, QUIET)
     assert first.data.fingerprint != learned.data.fingerprint
-    assert prepare_recipe(given, QUIET).reused
+    assert prepare_recipe(given, QUIET).data.folder == first.data.folder
     text = (base / "tokenizer.json").read_text()
     assert (first.data.folder / "tokenizer.json").read_text() == text
     shutil.copytree(base, root / "other")
@@ -286,7 +286,7 @@ def test_a_run_that_is_not_there_is_said_in_one_line(toy: Path) -> None:
         train(tuned(toy, "nowhere"), toy / "tuned", QUIET)
     assert str(caught.value) == (
         "training.init_from: nowhere: no run folder here; nmt train makes one, "
-        "nmt import makes one of a MarianMT folder"
+        "nmt import makes one from a MarianMT folder"
     )
 
 
