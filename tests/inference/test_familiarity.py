@@ -2,6 +2,7 @@
 
 import io
 import json
+import pickle
 from pathlib import Path
 
 import pytest
@@ -15,9 +16,9 @@ from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.inference.familiarity import FamiliarityLimits
 from nmt_cli.inference.translator import Translator
 from nmt_cli.training.checkpoints import Checkpointer
-from nmt_cli.translation.parallel import translate_stream
 from tests.conftest import Call
 from tests.decoding.test_lossless import Echo
+from tests.streams import translate_stream
 
 LIMITS = FamiliarityLimits(UnknownShares(0.5, 0.4), 0.2)
 
@@ -111,9 +112,7 @@ def test_the_best_checkpoint_knows_its_validation(tiny_run: Path, tmp_path: Path
 
 
 def test_fields_survive_the_way_from_a_worker(tokenizer: TextTokenizer) -> None:
-    from nmt_cli.translation.parallel import _from_tuple, _to_tuple
-
     config = SearchConfig.model_validate({"repair_degenerate": False})
     translator = Translator(Echo(None), Tokenizers(tokenizer, tokenizer), config)
     for line in translate_stream(translator, io.BytesIO("ǂ a. The old man.\n7\n".encode())):
-        assert _from_tuple(*_to_tuple(line.translation)) == line.translation
+        assert pickle.loads(pickle.dumps(line.translation)) == line.translation

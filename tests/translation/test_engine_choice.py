@@ -233,7 +233,7 @@ def test_the_next_blocks_are_begun_before_the_first_is_waited_for() -> None:
         blocks.block_lines = 1
         source.write(b"a\nb\n")
         translator: Any = Recorder()
-        generator = parallel._translate_blocks(translator, blocks)
+        generator = parallel.translate_blocks(translator, blocks)
         with pytest.raises(ValueError):  # the recorder returns no translations
             next(generator)
         assert events == ["start ['a']", "start ['b']", "finish ['a']"]
