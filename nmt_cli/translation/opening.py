@@ -17,6 +17,7 @@ from nmt_cli.inference.confidence import CalibrationFile, calibration_key
 from nmt_cli.inference.output import Abstention
 from nmt_cli.inference.translator import Translator
 from nmt_cli.recipe.loader import Recipe, load_run_recipe
+from nmt_cli.recipe.paths import run_recipe_path
 from nmt_cli.reporting import Reporter
 from nmt_cli.runs.folder import RunFolder
 from nmt_cli.translation.engine_choice import choose_engine
@@ -168,12 +169,9 @@ def _load_recipe(runs: Sequence[Path], overrides: Sequence[str]) -> Recipe:
     invalid_overrides = [override for override in overrides if not override.startswith("search.")]
     if invalid_overrides:
         raise UserError(f"--set {invalid_overrides[0]}: a finished run can only be given search.* settings")
-    if not runs[0].is_dir():
-        raise RunError(f"{runs[0]}: no such run folder; nmt train RECIPE makes one")
-    if not (runs[0] / "recipe.yaml").is_file():
-        raise RunError(f"{runs[0]}: not a run folder: it has no recipe.yaml")
+    path = run_recipe_path(runs[0])
     reject_external_symlinks(runs[0])
-    return load_run_recipe(runs[0] / "recipe.yaml", overrides, checked_sections=("search",))
+    return load_run_recipe(path, overrides, checked_sections=("search",))
 
 
 def _open_torch_engine(
