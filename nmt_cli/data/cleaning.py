@@ -249,12 +249,7 @@ class CorpusCleaner:
 
     def _drop(self, label: str, problem: Problem) -> None:
         self.report[problem.name].add(f"{label}:{problem.line_number}: {problem.text}")
-        if self.audit and problem.name in (
-            LOW_SCORE,
-            "not UTF-8",
-            OVERLAP,
-            "duplicate",
-        ):  # which no list of problems has
+        if self.audit and problem.name in (LOW_SCORE, "not UTF-8", OVERLAP, "duplicate"):  # no list of problems has it
             self.problems.append(problem)
 
     def _new_flags(self, filtered: FilteredBlock) -> list[bool]:
