@@ -43,7 +43,7 @@ class ParallelTranslator:
     With our own search on a CPU each process has one thread, and `auto` means one process per thread that PyTorch would
     use, if at least 8 KiB of input are waiting at the start; on GPUs it means one process per GPU, under the same
     condition, unless a GPU is named. CTranslate2 has one process, and so many threads that share the weights.
-    UserError where onnx is given several. Raises the errors of `open_translator`.
+    UserError where onnx is given several. Raises the errors of `TranslatorSpec.open`.
     """
 
     def __init__(self, spec: TranslatorSpec, processes: str, reporter: Reporter) -> None:

@@ -24,9 +24,9 @@ from nmt_cli.inference.output import TranslatedLine
 from nmt_cli.inference.translator import Translator
 from nmt_cli.models import MODELS
 from nmt_cli.models.contract import Autoregressive
-from nmt_cli.translation.opening import open_translator
 from tests.conftest import examples
 from tests.margins import clear_lines
+from tests.opening import open_translator
 from tests.streams import translate_stream
 
 ROOT = Path(__file__).parents[2]

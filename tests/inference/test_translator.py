@@ -15,8 +15,8 @@ from nmt_cli.errors import DataError, RecipeError, RunError, UserError
 from nmt_cli.inference.lines import to_single_line
 from nmt_cli.inference.translator import Translator
 from nmt_cli.models import MODELS
-from nmt_cli.translation.opening import open_translator
 from tests.margins import clear_lines
+from tests.opening import open_translator
 from tests.streams import translate_stream
 
 TABLE: list[bytes] = [
