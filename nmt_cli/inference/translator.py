@@ -16,12 +16,11 @@ from nmt_cli.inference.familiarity import FamiliarityLimits
 from nmt_cli.inference.line_plan import LinePlan, LinePlanner, TranslationUnit
 from nmt_cli.inference.lines import to_single_line
 from nmt_cli.inference.output import Candidate, TranslatedSentence, Translation, WordProbability
+from nmt_cli.inference.protection import Alignment
 from nmt_cli.inference.punctuation import drop_added_stop
 from nmt_cli.inference.segments import spaced_translations
 from nmt_cli.inference.unknown_tokens import SourceTokens, fill_unknown_tokens
 from nmt_cli.inference.words import words_of
-
-Alignment = list[tuple[int, int]]
 
 
 class Translator:
