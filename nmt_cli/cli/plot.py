@@ -124,7 +124,9 @@ def curves(
     reporter = Reporter(quiet)
     histories = command.read_training_histories(labelled_paths(runs), reporter)
     if out is not None:
-        command.plot_curves(histories, out)
+        from nmt_cli.plots.curves import draw_curves
+
+        draw_curves(out, histories)
         reporter.info(str(out))
         return
     screen = Screen.from_stdout()

@@ -87,11 +87,6 @@ class UnknownShares(NamedTuple):
     tokens: float | None = None
     """Of tokens that stand for text that the vocabulary lacks."""
 
-    @classmethod
-    def measure(cls, word_shares: Sequence[float], token_shares: Sequence[float]) -> "UnknownShares":
-        """From the shares of each line."""
-        return cls(*(rarely_exceeded(shares) for shares in (word_shares, token_shares)))
-
 
 def fallback_share(ids: Sequence[int], fallback_ids: frozenset[int]) -> float:
     """The share of tokens that stand for text that the vocabulary lacks."""

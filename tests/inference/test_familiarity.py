@@ -9,7 +9,7 @@ import pytest
 
 from nmt_cli.data.config import CorpusConfig
 from nmt_cli.data.known_words import WordSet, unknown_share
-from nmt_cli.data.text_profile import PROFILE_FILE, TextProfile, UnknownShares, fallback_share
+from nmt_cli.data.text_profile import PROFILE_FILE, TextProfile, UnknownShares, fallback_share, rarely_exceeded
 from nmt_cli.data.tokenization.tokenizer import TextTokenizer
 from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
 from nmt_cli.decoding.config import SearchConfig
@@ -44,7 +44,7 @@ def test_nothing_is_marked_where_nothing_was_measured() -> None:
 
 
 def test_uniform_development_text_does_not_make_every_new_word_a_sign() -> None:
-    uniform = FamiliarityLimits(UnknownShares.measure([0.0] * 50, [0.0] * 50))
+    uniform = FamiliarityLimits(UnknownShares(rarely_exceeded([0.0] * 50), rarely_exceeded([0.0] * 50)))
     assert uniform.signs(0.2, 0.2, 0.0) == {}
     assert uniform.signs(0.5, 0.5, 0.0) == {"unknown_words": 0.5, "unknown_tokens": 0.5}
 

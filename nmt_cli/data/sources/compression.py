@@ -31,11 +31,6 @@ HEAD_BYTES = 4096
 NOT_TEXT = ("README", "LICENSE", "LICENCE", "COPYING", "NOTICE", "INFO")  # files beside the texts of an archive
 
 
-def with_suffixes(path: Path) -> list[Path]:
-    """The path, and the same with each suffix of a compressed file."""
-    return [path.with_name(path.name + suffix) for suffix in SUFFIXES]
-
-
 def compression(path: Path) -> str:
     """How a file is compressed, as the suffix that it should have; empty for plain text.
 
