@@ -319,9 +319,7 @@ class Translator:
             for hypothesis in unit_hypotheses
         ]
         alignments = self._alignments(flat_hypotheses)
-        log_probabilities = self._log_probabilities(
-            [(unit.source_ids, hypothesis) for unit, hypothesis in flat_hypotheses]
-        )
+        log_probabilities = self._log_probabilities(flat_hypotheses)
         candidates = iter(
             Candidate(text, hypothesis.hypothesis.score, log_probability, alignment if self.align else None)
             for (unit, hypothesis), log_probability, (text, alignment) in zip(
@@ -342,7 +340,7 @@ class Translator:
                 written_prefix = self.tokenizers.target.decode([unit.prefix_ids])[0] if unit.prefix_ids else ""
                 yield unit.hidden.restore(text, alignment, unit.prefix, to_single_line(written_prefix))
 
-    def _log_probabilities(self, hypotheses: list[tuple[TokenIds, DecodedHypothesis]]) -> list[float]:
+    def _log_probabilities(self, hypotheses: list[tuple[TranslationUnit, DecodedHypothesis]]) -> list[float]:
         """The log-probability of each hypothesis, the same as `nmt rescore` computes for its text."""
         scores = [hypothesis.hypothesis.log_probability for _, hypothesis in hypotheses]
         if not self.rescore_canonical:
@@ -355,10 +353,8 @@ class Translator:
             for index, (ids, (_, hypothesis)) in enumerate(zip(canonical_ids, hypotheses, strict=True))
             if ids != hypothesis.hypothesis.ids and (max_target_positions is None or len(ids) < max_target_positions)
         ]
-        sources, targets = (
-            [hypotheses[index][0] for index in noncanonical],
-            [canonical_ids[index] for index in noncanonical],
-        )
+        sources = [hypotheses[index][0].source_ids for index in noncanonical]
+        targets = [canonical_ids[index] for index in noncanonical]
         if noncanonical and (canonical_scores := self.engine.log_probabilities(sources, targets, self.config)):
             for index, score in zip(noncanonical, canonical_scores, strict=True):
                 scores[index] = score
