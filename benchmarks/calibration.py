@@ -23,7 +23,8 @@ from nmt_cli.errors import UserError
 from nmt_cli.evaluation.calibration import CORRUPTIONS, corrupt, features_of_pairs, sentence_chrf
 from nmt_cli.inference.confidence import FEATURES, CalibrationFile
 from nmt_cli.plots.figure import add_grid, figure_style, line_style, new_figure, save_figure
-from nmt_cli.translation.opening import open_translator
+from nmt_cli.reporting import Reporter
+from nmt_cli.translation.opening import TranslatorSpec
 
 BIN_COUNT = 10
 MAX_CALIBRATION_ERROR, MIN_GAIN = 0.05, 0.05
@@ -82,7 +83,7 @@ def draw(path: Path, confidences: Values, log_probs: Values, good: Values) -> No
 
 def measure(run: Path, sources: list[str], references: list[str], overrides: list[str], picture: Path | None) -> bool:
     """Print the figures of the run on a text; whether they are as wanted."""
-    translator = open_translator([run], overrides, "cpu", assess=True)
+    translator = TranslatorSpec((str(run),), tuple(overrides), "cpu", assess=True).open(Reporter(quiet=True))
     calibration_file, calibration = CalibrationFile.load(run), translator.calibration
     if calibration_file is None or calibration is None:
         raise UserError(f"{run}: not calibrated")

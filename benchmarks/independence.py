@@ -22,7 +22,8 @@ from nmt_cli.data.tokenization.tokenizer import batched
 from nmt_cli.evaluation.metrics import corpus_scores
 from nmt_cli.inference.output import Translation
 from nmt_cli.inference.translator import Translator
-from nmt_cli.translation.opening import open_translator
+from nmt_cli.reporting import Reporter
+from nmt_cli.translation.opening import TranslatorSpec
 
 SETTINGS = ["search.repair_degenerate=false", "search.split=none", "search.keep=none"]
 MIN_SAME_SHARE = {"fp32": 0.999, "int8": 0.99}
@@ -69,7 +70,9 @@ def check_rescoring(run: Path, lines: list[str], translations: list[Translation]
 
 def compare_variants(run: Path, lines: list[str], precision: str) -> tuple[bool, list[Translation]]:
     """Whether all comparisons pass, each of which prints a line, and the translations of one batch."""
-    translator = open_translator([run], [f"search.precision={precision}", *SETTINGS], "cpu")
+    translator = TranslatorSpec((str(run),), (f"search.precision={precision}", *SETTINGS), "cpu").open(
+        Reporter(quiet=True)
+    )
     reference_translations = translator.translate(lines)
     passed = precision != "fp32" or check_rescoring(run, lines, reference_translations)
     for name, translate in batch_variants(translator):

@@ -15,7 +15,8 @@ from pathlib import Path
 from sacrebleu.metrics.bleu import BLEU
 
 from benchmarks.machine import describe_machine
-from nmt_cli.translation.opening import open_translator
+from nmt_cli.reporting import Reporter
+from nmt_cli.translation.opening import TranslatorSpec
 
 
 def join_lines(lines: Sequence[str], most: int) -> Iterator[str]:
@@ -39,7 +40,7 @@ def main() -> None:
         [line.strip() for line in path.read_text("utf-8").removesuffix("\n").split("\n")]
         for path in (options.source, options.reference)
     )
-    translator = open_translator([options.run], options.set)
+    translator = TranslatorSpec((str(options.run),), tuple(options.set)).open(Reporter(quiet=True))
     alone = [translation.text for translation in translator.translate(sources)]
     joined = [translation.text for translation in translator.translate(list(join_lines(sources, options.most)))]
     joined_references = list(join_lines(references, options.most))

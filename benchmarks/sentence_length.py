@@ -17,7 +17,8 @@ from typing import NamedTuple
 from benchmarks.machine import describe_machine
 from nmt_cli.evaluation.metrics import corpus_scores
 from nmt_cli.inference.translator import Translator
-from nmt_cli.translation.opening import open_translator
+from nmt_cli.reporting import Reporter
+from nmt_cli.translation.opening import TranslatorSpec
 
 MAX_JOINED = 10  # lines of one sentence
 STOPS = ".。।"
@@ -82,7 +83,7 @@ def main() -> None:
     sources, targets = (
         path.read_text("utf-8").split("\n")[: options.lines] for path in (options.source, options.reference)
     )
-    translator = open_translator([options.run], options.set)
+    translator = TranslatorSpec((str(options.run),), tuple(options.set)).open(Reporter(quiet=True))
     lengths = translator.planner.profile.lengths
     part_tokens = options.part or lengths.typical_tokens
     assert part_tokens is not None, f"{options.run} does not know the lengths of its training text: --part"

@@ -75,14 +75,13 @@ def load_run(
     >>> translator = nmt_cli.load_run("runs/mine", search={"beam": 4})
     >>> [translation.text for translation in translator.translate(["The dog sleeps."])]
     """
-    from nmt_cli.translation.opening import open_translator
+    from nmt_cli.translation.opening import TranslatorSpec
 
     if not runs:
         raise UserError("load_run: needs at least one run folder")
     overrides = _override_texts({f"search.{key}": value for key, value in (search or {}).items()})
-    return _with_plain_errors(
-        lambda: open_translator([Path(run) for run in runs], overrides, device, align=alignments, engine=engine)
-    )
+    spec = TranslatorSpec(tuple(map(str, runs)), tuple(overrides), device, alignments, engine)
+    return _with_plain_errors(lambda: spec.open(Reporter(quiet=True)))
 
 
 def translate(

@@ -52,8 +52,7 @@ def _configured(device: torch.device) -> torch.device:
 
 def choose_dtype(precision: Precision, device: torch.device) -> torch.dtype:
     """The type to compute in; see `automatic_precision` for `auto`."""
-    name = automatic_precision(device)[0] if precision == "auto" else precision
-    return DTYPES[name]
+    return DTYPES[resolved_precision(precision, device)]
 
 
 def resolved_precision(precision: str, device: torch.device) -> str:

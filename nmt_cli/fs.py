@@ -75,9 +75,8 @@ def atomic_folder(folder: Path, marker: str | None = None, error_class: type[Use
 
 
 def lock_file(path: Path, conflict_error: UserError | None) -> BinaryIO:
-    """Open a file and hold an exclusive lock on it until it is closed; raises `conflict_error` if it is locked.
-
-    None: waits until it is not.
+    """Open a file and hold an exclusive lock on it until it is closed; raises `conflict_error` if it is locked, or
+    waits until it is not where that is None.
 
     Where the system or the file system has no locks, nothing is locked.
     """
@@ -126,11 +125,11 @@ def read_json(path: Path, max_bytes: int = MAX_JSON_BYTES, error_class: type[Use
     return value
 
 
-def read_json_list(path: Path, max_bytes: int = MAX_JSON_BYTES, error_class: type[UserError] = DataError) -> list[Any]:
-    """The JSON list in a file; raises `error_class` if it is missing, damaged or larger than `max_bytes`."""
-    value = _read_json(path, max_bytes, error_class)
+def read_json_list(path: Path, max_bytes: int) -> list[Any]:
+    """The JSON list in a file; DataError if it is missing, damaged or larger than `max_bytes`."""
+    value = _read_json(path, max_bytes, DataError)
     if not isinstance(value, list):
-        raise error_class(f"{path}: missing or damaged: not a JSON list")
+        raise DataError(f"{path}: missing or damaged: not a JSON list")
     return value
 
 

@@ -149,18 +149,12 @@ class WorkerPool(Generic[Task, Result]):
         worker = self._workers[worker_index]
         assert worker.task is not None
         try:
-            kind, content = worker.pipe.recv()
+            answer = worker.pipe.recv()
         except (EOFError, OSError):
             self._replace(worker_index)
             return
         task_number, task = worker.task
-        if kind == "user":
-            raise UserError(content)
-        if kind == "bug":
-            error = WorkerError(f"{self._describe_task(task)}: {content.splitlines()[-1]}")
-            error.add_note(content)
-            raise error
-        self.results[task_number] = content
+        self.results[task_number] = result_of(answer, f"{self._describe_task(task)}: ")
         worker.task = None
 
     def _replace(self, worker_index: int) -> None:
@@ -201,6 +195,22 @@ def start_worker(
     process.start()
     child_pipe.close()
     return process, parent_pipe
+
+
+def result_of(answer: tuple[str, Any], label: str = "") -> Any:
+    """The result in an answer of `start_worker`'s process.
+
+    UserError as the worker raised it; WorkerError, its text behind `label` and the traceback as a note, for any other
+    exception there.
+    """
+    kind, content = answer
+    if kind == "user":
+        raise UserError(content)
+    if kind == "bug":
+        error = WorkerError(f"{label}{content.splitlines()[-1]}")
+        error.add_note(content)
+        raise error
+    return content
 
 
 def exit_reason(exit_code: int | None) -> str:

@@ -20,7 +20,7 @@ from nmt_cli.decoding.engine import Hypothesis
 from nmt_cli.decoding.rescoring import log_probabilities
 from nmt_cli.decoding.torch_engine import TorchEngine
 from nmt_cli.inference.translator import Translator
-from nmt_cli.translation.opening import open_translator
+from tests.opening import open_translator
 
 Ids = list[int]
 

@@ -617,7 +617,7 @@ OTHERS = [
     Case("nothing to rescore", "rescore x y", "nmt: nmt rescore RUN... SOURCE TARGET: give a run folder"),
     Case("rescoring with no run", "rescore nowhere y z", "nmt: nowhere: no such run folder; nmt train"),
     Case("detokenizing without a tokenizer", "detokenize text", "nmt: text: no tokenizer.json here"),
-    Case("average of no run", "average nowhere --out x", "nmt: nowhere: not a run folder: it has no re"),
+    Case("average of no run", "average nowhere --out x", "nmt: nowhere: no such run folder; nmt train"),
     Case("average of none", "average run --out x --last 0", "nmt: Invalid value for '--last': "),
     Case("attention of no run", "plot attention nowhere", "nmt: nowhere: no such run folder; nmt train"),
     Case("picture of another kind", "plot attention x -o a.gif",

@@ -3,6 +3,7 @@
 Commands import heavy packages only when they run, so that `nmt --help` answers at once.
 """
 
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -22,6 +23,13 @@ from nmt_cli.cli import (
     training,
     translation,
 )
+
+GROUPS = {
+    "plot": "Plot runs, in files or in the terminal.",
+    "corpora": "Corpora that a recipe can name.",
+    "recipes": "Recipes that come with nmt.",
+    "models": "Models that a recipe can name.",
+}
 
 
 def _print_version(requested: bool) -> None:
@@ -49,57 +57,33 @@ def build_app() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_main)
-    app.command()(data.prepare)
-    app.command()(data.check)
-    app.command()(training.train)
-    app.command()(translation.translate)
-    app.command()(translation.rescore)
-    app.command()(translation.calibrate)
-    app.command()(serving.serve)
-    app.command()(shards.merge_shards)
-    app.command()(score.score)
-    app.command()(data.tokenize)
-    app.command()(data.detokenize)
-    app.command()(perturb.perturb)
-    app.command()(training.average)
-    app.command()(export.export)
+    for command in (
+        data.prepare, data.check, training.train, translation.translate, translation.rescore, translation.calibrate,
+        serving.serve, shards.merge_shards, score.score, data.tokenize, data.detokenize, perturb.perturb,
+        training.average, export.export,
+    ):  # fmt: skip
+        app.command()(command)
     app.command("import")(export.import_run)
-    app.add_typer(_plots(), name="plot")
-    app.add_typer(_corpora(), name="corpora")
-    app.add_typer(_recipes(), name="recipes")
-    app.add_typer(_models(), name="models")
+    _add_group(
+        app, "plot", None, attention=plot.attention, lengths=plot.lengths, positions=plot.positions, curves=plot.curves
+    )
+    _add_group(app, "corpora", corpora.corpora, show=corpora.corpora_show, fetch=corpora.corpora_fetch)
+    _add_group(
+        app, "recipes", catalogue.recipes,
+        show=catalogue.recipes_show, copy=catalogue.recipes_copy, keys=catalogue.recipes_keys,
+    )  # fmt: skip
+    _add_group(app, "models", catalogue.models, show=catalogue.models_show)
     app.command()(doctor.doctor)
     return app
 
 
-def _plots() -> typer.Typer:
-    plot_app = typer.Typer(help="Plot runs, in files or in the terminal.", no_args_is_help=True)
-    plot_app.command()(plot.attention)
-    plot_app.command()(plot.lengths)
-    plot_app.command()(plot.positions)
-    plot_app.command()(plot.curves)
-    return plot_app
-
-
-def _corpora() -> typer.Typer:
-    corpora_app = typer.Typer(help="Corpora that a recipe can name.", invoke_without_command=True)
-    corpora_app.callback()(corpora.corpora)
-    corpora_app.command("show")(corpora.corpora_show)
-    corpora_app.command("fetch")(corpora.corpora_fetch)
-    return corpora_app
-
-
-def _recipes() -> typer.Typer:
-    recipes_app = typer.Typer(help="Recipes that come with nmt.", invoke_without_command=True)
-    recipes_app.callback()(catalogue.recipes)
-    recipes_app.command("show")(catalogue.recipes_show)
-    recipes_app.command("copy")(catalogue.recipes_copy)
-    recipes_app.command("keys")(catalogue.recipes_keys)
-    return recipes_app
-
-
-def _models() -> typer.Typer:
-    models_app = typer.Typer(help="Models that a recipe can name.", invoke_without_command=True)
-    models_app.callback()(catalogue.models)
-    models_app.command("show")(catalogue.models_show)
-    return models_app
+def _add_group(
+    app: typer.Typer, name: str, default: Callable[..., None] | None, **commands: Callable[..., None]
+) -> None:
+    """Add a command with commands of its own; `default` is run where none of them is named."""
+    group = typer.Typer(help=GROUPS[name], no_args_is_help=default is None, invoke_without_command=default is not None)
+    if default is not None:
+        group.callback()(default)
+    for command_name, command in commands.items():
+        group.command(command_name)(command)
+    app.add_typer(group, name=name)

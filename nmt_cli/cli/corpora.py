@@ -1,6 +1,7 @@
 """Command-line interface of corpora."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -18,7 +19,7 @@ def corpora(context: typer.Context, as_json: Json = False) -> None:
     if context.invoked_subcommand is None:
         from nmt_cli.commands.corpora import corpus_rows, corpus_table
 
-        lines = [json.dumps([row.to_dict() for row in corpus_rows()])] if as_json else corpus_table()
+        lines = [json.dumps([asdict(row) for row in corpus_rows()])] if as_json else corpus_table()
         for line in lines:
             print_line(line)
 

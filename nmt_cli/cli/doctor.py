@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from nmt_cli.cli.options import Json, print_line
@@ -25,7 +26,7 @@ def doctor(as_json: Json = False) -> None:
 
     diagnosis = diagnose()
     if as_json:
-        print_line(json.dumps(diagnosis.to_dict(), ensure_ascii=False))
+        print_line(json.dumps(asdict(diagnosis), ensure_ascii=False))
         return
     rows = [*_software_rows(diagnosis), *_machine_rows(diagnosis), *_package_rows(diagnosis)]
     width = max(len(label) for label, _ in rows) + 2

@@ -10,7 +10,18 @@ from nmt_cli.cli.labelled_paths import labelled_paths
 from nmt_cli.cli.options import Device, Json, Quiet, Run, open_stdin, print_line
 from nmt_cli.reporting import Reporter, Screen
 
-FigurePath = Annotated[Path | None, typer.Option("--out", "-o", help="File to draw: .png, .svg or .pdf.")]
+
+def _check_figure_path(path: Path | None) -> Path | None:
+    """UserError for a file that cannot be drawn, before anything is computed."""
+    if path is not None:
+        from nmt_cli.plots.figure import check_output_path
+
+        check_output_path(path)
+    return path
+
+
+_FIGURE_OPTION = typer.Option("--out", "-o", help="File to draw: .png, .svg or .pdf.", callback=_check_figure_path)
+FigurePath = Annotated[Path | None, _FIGURE_OPTION]
 
 
 def attention(
@@ -81,10 +92,6 @@ def lengths(
 
     Example: nmt plot lengths runs/quickstart --source test.en --reference test.de -o lengths.png
     """
-    if out is not None:
-        from nmt_cli.plots.figure import check_output_path
-
-        check_output_path(out)
     from nmt_cli.commands.plot_lengths import plot_lengths
     from nmt_cli.plots.lengths import format_table
 
@@ -112,16 +119,14 @@ def curves(
 
     Example: nmt plot curves runs/quickstart
     """
-    if out is not None:
-        from nmt_cli.plots.figure import check_output_path
-
-        check_output_path(out)
     from nmt_cli.commands import plot_curves as command
 
     reporter = Reporter(quiet)
     histories = command.read_training_histories(labelled_paths(runs), reporter)
     if out is not None:
-        command.plot_curves(histories, out)
+        from nmt_cli.plots.curves import draw_curves
+
+        draw_curves(out, histories)
         reporter.info(str(out))
         return
     screen = Screen.from_stdout()
@@ -131,7 +136,7 @@ def curves(
 
 def positions(
     run: Annotated[Path | None, typer.Argument(help="Run with learned positions.", show_default=False)] = None,
-    out: Annotated[Path, typer.Option("--out", "-o", help="File to draw: .png, .svg or .pdf.")] = Path("positions.png"),
+    out: Annotated[Path, _FIGURE_OPTION] = Path("positions.png"),
     count: Annotated[int | None, typer.Option(min=2, max=4096, help="Positions.")] = None,
     width: Annotated[int | None, typer.Option(min=2, max=4096, help="Dimensions.")] = None,
     quiet: Quiet = False,
@@ -140,9 +145,6 @@ def positions(
 
     Example: nmt plot positions -o positions.png
     """
-    from nmt_cli.plots.figure import check_output_path
-
-    check_output_path(out)
     from nmt_cli.commands import plot_positions as command
 
     command.plot_positions(command.position_tables(run, count, width), out)

@@ -40,9 +40,9 @@ def serve(
         from nmt_cli.serving.server import serve as run_server
     except ModuleNotFoundError as error:
         raise UserError(f"nmt serve needs {error.name}", hint="pip install 'nmt-cli[serve]'") from error
-    from nmt_cli.serving.settings import EngineChoice, Limits, ServerSettings, describe_runs
+    from nmt_cli.serving.settings import EngineOptions, Limits, ServerSettings, describe_runs
 
-    choice, hosts = EngineChoice(engine, tuple(overrides), device), tuple(name.lower() for name in allow_host)
+    choice, hosts = EngineOptions(engine, tuple(overrides), device), tuple(name.lower() for name in allow_host)
     limits = Limits(
         max_bytes=max(2 << 20, 16 * max_characters),  # a character takes up to 12 bytes in JSON
         max_characters=max_characters,

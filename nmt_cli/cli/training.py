@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nmt_cli.cli.interruption import Interrupted
+from nmt_cli.cli.entry import Interrupted
 from nmt_cli.cli.options import Device, Overrides, Quiet, Recipe, Run
 from nmt_cli.distributed.launcher import is_launched, launch
 from nmt_cli.errors import UserError

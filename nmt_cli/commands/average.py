@@ -9,6 +9,7 @@ from nmt_cli.data.text_profile import profile_files
 from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
 from nmt_cli.errors import RunError
 from nmt_cli.fs import atomic_folder, reject_external_symlinks
+from nmt_cli.recipe.paths import run_recipe_path
 from nmt_cli.runs.folder import RunFolder
 from nmt_cli.training.checkpoints import Checkpoint, NamedTensors, read_checkpoint
 
@@ -27,9 +28,7 @@ def average(run: Path, out: Path, last: int | None = None) -> AveragedRun:
     `out` appears completely or not at all. RunError if checkpoints are missing, damaged or of different shapes, or if
     a file of the run is a symbolic link to a file outside.
     """
-    source = RunFolder(run)
-    if not source.recipe_path.is_file():
-        raise RunError(f"{run}: not a run folder: it has no recipe.yaml")
+    source, recipe_path = RunFolder(run), run_recipe_path(run)
     reject_external_symlinks(run)
     if RunFolder(out).exists():
         raise RunError(f"{out} exists: choose another folder")
@@ -42,17 +41,16 @@ def average(run: Path, out: Path, last: int | None = None) -> AveragedRun:
             "training.average_checkpoints: N keeps the last N while training"
         )
     checkpoints = [read_checkpoint(path) for path in checkpoint_paths[-(last or len(checkpoint_paths)) :]]
-    copied_files = [source.recipe_path, run / "manifest.json"]
-    for path in copied_files:
-        if not path.is_file():
-            raise RunError(f"{run}: damaged: it has no {path.name}")
+    manifest_path = run / "manifest.json"
+    if not manifest_path.is_file():
+        raise RunError(f"{run}: damaged: it has no {manifest_path.name}")
     tokenizers = Tokenizers.load(run)
     mean_weights = _average_weights(checkpoints)
     updates = [checkpoint.update for checkpoint in checkpoints]
     with atomic_folder(out) as scratch:
         target = RunFolder(scratch)
         target.checkpoints.folder.mkdir(parents=True)
-        for path in [*copied_files, *word_files(run), *profile_files(run)]:
+        for path in [recipe_path, manifest_path, *word_files(run), *profile_files(run)]:
             shutil.copy(path, scratch / path.name)
         tokenizers.save(scratch)
         target.checkpoints.save_best(updates[-1], mean_weights, {"averaged": updates})

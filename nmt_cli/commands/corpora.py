@@ -1,9 +1,8 @@
 """nmt corpora: the corpora that a recipe can name, their terms, and how to download them."""
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from nmt_cli.data.sources.base import SPLITS, Languages
 from nmt_cli.data.sources.catalogue import CatalogueFile, catalogue_corpora, catalogue_entry, catalogue_file
@@ -23,10 +22,6 @@ class CorpusRow:
     pairs: tuple[int, int, int]  # train, dev, test
     bytes: int | None  # to download; None if not published
     licence: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """The row as a plain object."""
-        return asdict(self)
 
 
 def corpus_rows() -> list[CorpusRow]:

@@ -10,12 +10,12 @@ import shutil
 import time
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import nn
@@ -113,10 +113,6 @@ class Diagnosis:
     extras: dict[str, list[Package]]
     free_memory: int | None
     free_disk: int | None
-
-    def to_dict(self) -> dict[str, Any]:
-        """The report as plain values, for JSON."""
-        return asdict(self)
 
 
 def diagnose(seconds: float = MEASUREMENT_SECONDS) -> Diagnosis:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from nmt_cli.errors import UserError
 from nmt_cli.plots.chart import COLOURS, Curve, Row, legend_entry, render_chart
-from nmt_cli.plots.curves import AXES, available_quantities, draw_curves
+from nmt_cli.plots.curves import AXES, available_quantities
 from nmt_cli.plots.training_log import TrainingHistory, read_training_history
 from nmt_cli.reporting import Reporter, Screen
 
@@ -19,11 +19,6 @@ def read_training_histories(runs: Mapping[str, Path], reporter: Reporter) -> dic
             lines = f"{count} damaged line{'s' * (count > 1)}"
             reporter.warning(f"{path / 'log.jsonl'}: {lines} left out")
     return histories
-
-
-def plot_curves(histories: Mapping[str, TrainingHistory], out: Path) -> None:
-    """Draw them into a file."""
-    draw_curves(out, histories)
 
 
 def curves_text(histories: Mapping[str, TrainingHistory], axis: str, screen: Screen) -> Iterator[Row]:

@@ -3,12 +3,17 @@
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import TypeVar
 
 from nmt_cli.errors import DataError, UserError
 from nmt_cli.evaluation.by_length import LengthScores, LengthUnit, score_by_length, text_lengths
 from nmt_cli.evaluation.metrics import MetricName, check_tokenizer, default_bleu_tokenizer, read_texts
 from nmt_cli.plots.lengths import draw_lengths
 from nmt_cli.reporting import Reporter
+
+METRICS: tuple[MetricName, ...] = ("bleu", "chrf")
+UNITS: tuple[LengthUnit, ...] = ("words", "characters")
+Choice = TypeVar("Choice")
 
 LINES_PER_PROGRESS_STEP = 512  # lines between two movements of the progress bar
 
@@ -35,7 +40,7 @@ def plot_lengths(
     language of the first run. UserError and DataError say what does not fit, before anything is
     translated.
     """
-    metric_name, length_unit = _parse_metric(metric), _parse_unit(unit)
+    metric_name, length_unit = _choose("--metric", metric, METRICS), _choose("--unit", unit, UNITS)
     bucket_ends = None if buckets is None else _parse_bucket_ends(buckets)
     if tokenize is not None:
         check_tokenizer(tokenize)
@@ -58,18 +63,11 @@ def plot_lengths(
     return scores
 
 
-def _parse_metric(text: str) -> MetricName:
-    metrics: dict[str, MetricName] = {"bleu": "bleu", "chrf": "chrf"}
-    if text not in metrics:
-        raise UserError(f"--metric {text}: use bleu or chrf")
-    return metrics[text]
-
-
-def _parse_unit(text: str) -> LengthUnit:
-    units: dict[str, LengthUnit] = {"words": "words", "characters": "characters"}
-    if text not in units:
-        raise UserError(f"--unit {text}: use words or characters")
-    return units[text]
+def _choose(option: str, text: str, choices: tuple[Choice, ...]) -> Choice:
+    """The choice that a text names; UserError if it names none."""
+    if text not in choices:
+        raise UserError(f"{option} {text}: use {' or '.join(map(str, choices))}")
+    return choices[choices.index(text)]
 
 
 def _parse_bucket_ends(text: str) -> list[int]:
@@ -99,19 +97,19 @@ def _check_same_length(path: Path, lines: list[str], source: Path, sources: list
 
 def _bleu_tokenizer_of_run(path: Path) -> str | None:
     """sacreBLEU's tokenizer for the run's target language; None where there is no such run."""
-    from nmt_cli.recipe.loader import load_recipe
+    from nmt_cli.recipe.loader import load_run_recipe
 
     if not (path / "recipe.yaml").is_file():
         return None
-    recipe = load_recipe(path / "recipe.yaml")
+    recipe = load_run_recipe(path / "recipe.yaml", checked_sections=())
     return recipe.training.metric_tokenize or default_bleu_tokenizer(recipe.corpus.target)
 
 
 def _translate(path: Path, sources: list[str], reporter: Reporter, device: str, label: str) -> list[str]:
     """A run's translations of all lines."""
-    from nmt_cli.translation.opening import open_translator  # torch, only where there is a run
+    from nmt_cli.translation.opening import TranslatorSpec  # torch, only where there is a run
 
-    translator = open_translator([path], [], device, rescore_canonical=False)
+    translator = TranslatorSpec((str(path),), device=device, rescore_canonical=False).open(Reporter(quiet=True))
     texts: list[str] = []
     with reporter.progress(label, len(sources)) as bar:
         for start in range(0, len(sources), LINES_PER_PROGRESS_STEP):

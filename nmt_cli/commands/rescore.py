@@ -10,7 +10,8 @@ from nmt_cli.data.sources.rows import read_two_files
 from nmt_cli.evaluation.calibration import features_of_pairs
 from nmt_cli.inference.lines import InputLine, decode_line
 from nmt_cli.inference.translator import Translator
-from nmt_cli.translation.opening import open_translator
+from nmt_cli.reporting import Reporter
+from nmt_cli.translation.opening import TranslatorSpec
 
 MAX_PAIRS_PER_BATCH = 4096  # pairs scored together
 TYPICAL_PAIR_LENGTH = 1024  # characters of a pair
@@ -68,9 +69,10 @@ def rescore(
 
     Several runs with the same tokenizer are an ensemble; `overrides` are search.key=value. The files
     may be compressed. `with_confidence` says how sure a calibrated run is of each pair. DataError where one has more
-    lines than the other, UserError and RunError as for `open_translator`.
+    lines than the other, UserError and RunError as for `TranslatorSpec.open`.
     """
-    translator = open_translator(runs, overrides, device, assess=with_confidence)
+    spec = TranslatorSpec(tuple(map(str, runs)), tuple(overrides), device, assess=with_confidence)
+    translator = spec.open(Reporter(quiet=True))
     for batch in _batches(read_two_files(source, target)):
         yield from _rescore_batch(translator, batch)
 

@@ -50,7 +50,6 @@ class EpochBatches:
 
     batches: list[Indices]
     pair_count: int
-    padding_fraction: float  # share of target positions that are padding
     source_lengths: Indices  # what each pair of the store is padded to at least
     target_lengths: Indices
 
@@ -114,11 +113,7 @@ def build_epoch_batches(
         pool = pool[np.lexsort((target_lengths[pool], signed_source_lengths, padded_target[pool]))]
         batches += _split_into_batches(pool, padded_source[pool], padded_target[pool], max_positions)
     np.random.Generator(np.random.PCG64([*seed_sequence, 1])).shuffle(batches)
-    real_positions = int(target_lengths[pairs].sum())
-    padded_positions = sum(len(batch) * int(padded_target[batch].max()) for batch in batches)
-    return EpochBatches(
-        batches, len(pairs), 1 - real_positions / max(padded_positions, 1), padded_source, padded_target
-    )
+    return EpochBatches(batches, len(pairs), padded_source, padded_target)
 
 
 def _split_into_batches(
@@ -193,10 +188,10 @@ def _pad_stored(
     return PaddedSequences(ids, lengths)
 
 
-def pad(sequences: Sequence[Sequence[TokenIds | list[int]]], pad_id: int, min_length: int = 1) -> PaddedSequences:
-    """An array of at least `min_length` columns, padded at the end; each row is a sequence given in parts."""
+def pad(sequences: Sequence[Sequence[TokenIds | list[int]]], pad_id: int) -> PaddedSequences:
+    """An array of at least one column, padded at the end; each row is a sequence given in parts."""
     lengths = np.array([sum(map(len, chunks)) for chunks in sequences], dtype=np.int64)
-    ids = np.full((len(sequences), int(lengths.max(initial=min_length))), pad_id, dtype=np.int64)
+    ids = np.full((len(sequences), int(lengths.max(initial=1))), pad_id, dtype=np.int64)
     for row, chunks in zip(ids, sequences, strict=True):
         position = 0
         for chunk in chunks:

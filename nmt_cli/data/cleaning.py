@@ -104,10 +104,11 @@ class PairFilter:
                 dropped_pairs.append(Problem("not UTF-8", text, line_number))
                 continue
             source, target = pair.source, pair.target
+            own_problems = [Problem(name, f"{source}{PAIR_MARK}{target}", line_number) for name in names]
             if self.audit:
-                problems += [Problem(name, f"{source}{PAIR_MARK}{target}", line_number) for name in names]
-            if (reason := next((name for name in names if name in self._dropping), None)) is not None:
-                dropped_pairs.append(Problem(reason, f"{source}{PAIR_MARK}{target}", line_number))
+                problems += own_problems
+            if reason := next((problem for problem in own_problems if problem.name in self._dropping), None):
+                dropped_pairs.append(reason)
                 continue
             if self.hashes.sources and (overlap := self._find_overlap(source, target, line_number)) is not None:
                 overlaps.append(overlap)
@@ -249,12 +250,7 @@ class CorpusCleaner:
 
     def _drop(self, label: str, problem: Problem) -> None:
         self.report[problem.name].add(f"{label}:{problem.line_number}: {problem.text}")
-        if self.audit and problem.name in (
-            LOW_SCORE,
-            "not UTF-8",
-            OVERLAP,
-            "duplicate",
-        ):  # which no list of problems has
+        if self.audit and problem.name in (LOW_SCORE, "not UTF-8", OVERLAP, "duplicate"):  # no list of problems has it
             self.problems.append(problem)
 
     def _new_flags(self, filtered: FilteredBlock) -> list[bool]:

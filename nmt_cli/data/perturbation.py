@@ -24,26 +24,6 @@ _NEIGHBOURS = {
 Perturb = Callable[[str, random.Random], str]
 
 
-def upper_case(text: str, rng: random.Random) -> str:
-    """All letters as capitals."""
-    return text.upper()
-
-
-def title_case(text: str, rng: random.Random) -> str:
-    """Every word with a capital."""
-    return WORD.sub(lambda match: match[0][0].upper() + match[0][1:], text)
-
-
-def lower_case(text: str, rng: random.Random) -> str:
-    """No capitals."""
-    return text.lower()
-
-
-def drop_final_punctuation(text: str, rng: random.Random) -> str:
-    """No stop at the end."""
-    return FINAL_PUNCTUATION.sub("", text)
-
-
 def add_typos(text: str, rng: random.Random) -> str:
     """In a tenth of the words, drawn one by one, a letter swapped, dropped, doubled or mistyped."""
 
@@ -79,10 +59,10 @@ def insert_address(text: str, rng: random.Random) -> str:
 
 
 KINDS: dict[str, Perturb] = {
-    "upper": upper_case,
-    "title": title_case,
-    "lower": lower_case,
-    "no-stop": drop_final_punctuation,
+    "upper": lambda text, _: text.upper(),
+    "title": lambda text, _: WORD.sub(lambda match: match[0][0].upper() + match[0][1:], text),
+    "lower": lambda text, _: text.lower(),
+    "no-stop": lambda text, _: FINAL_PUNCTUATION.sub("", text),
     "typos": add_typos,
     "spaces": double_spaces,
     "no-accents": strip_accents,

@@ -36,13 +36,8 @@ class PlaceholderMaker:
         placeholders = rng.sample(SPAN_PLACEHOLDERS, len(SPAN_PLACEHOLDERS))
         occurrences = [string for string in sorted(strings) for _ in range(source.count(string))]
         for string, placeholder in zip(occurrences, placeholders, strict=False):
-            source, target = _replace_first(source, string, placeholder), _replace_first(target, string, placeholder)
+            source, target = (text.replace(string, placeholder, 1) for text in (source, target))
         return source, target
-
-
-def has_placeholder(text: str) -> bool:
-    """Whether a text has a placeholder."""
-    return any(placeholder in text for placeholder in SPAN_PLACEHOLDERS)
 
 
 def _protected_spans(text: str) -> list[Span]:
@@ -59,7 +54,3 @@ def _may_stay(word: str) -> bool:
     return (
         len(word) >= MIN_LETTERS or (len(word) >= MIN_NAME_LETTERS and word[0].isupper()) or any(map(str.isdigit, word))
     )
-
-
-def _replace_first(text: str, string: str, replacement: str) -> str:
-    return text.replace(string, replacement, 1)

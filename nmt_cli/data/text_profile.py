@@ -87,11 +87,6 @@ class UnknownShares(NamedTuple):
     tokens: float | None = None
     """Of tokens that stand for text that the vocabulary lacks."""
 
-    @classmethod
-    def measure(cls, word_shares: Sequence[float], token_shares: Sequence[float]) -> "UnknownShares":
-        """From the shares of each line."""
-        return cls(*(rarely_exceeded(shares) for shares in (word_shares, token_shares)))
-
 
 def fallback_share(ids: Sequence[int], fallback_ids: frozenset[int]) -> float:
     """The share of tokens that stand for text that the vocabulary lacks."""
@@ -197,35 +192,30 @@ class TextProfile:
             return profile
         content = read_json(path)
         try:
-            lengths = LineLengths(
-                {int(count): int(lines) for count, lines in content["source_sentences"].items()},
-                {float(share): int(tokens) for share, tokens in content["source_tokens"].items()},
-            )
-            source_case = CaseShares(**{case: float(share) for case, share in content.get("source_case", {}).items()})
             characters = content.get("source_characters")
             if characters is not None and not isinstance(characters, str):
                 raise ValueError("source_characters is no text")
-            placeholder_pairs = int(content.get("placeholder_pairs", 0))
-            unknown = UnknownShares(**content.get("unknown_in_dev", {}))
             added_stops = content.get("added_stops")
-            line_starters = tuple(map(str, content.get("line_starters", [])))
             words = {side: LearnedWords.load(folder / name) for side, name in ABBREVIATIONS_FILES.items()}
+            return replace(
+                profile,
+                source_words=words["source"],
+                target_words=words["target"],
+                lengths=LineLengths(
+                    {int(count): int(lines) for count, lines in content["source_sentences"].items()},
+                    {float(share): int(tokens) for share, tokens in content["source_tokens"].items()},
+                ),
+                truecaser=Truecaser.load(folder / TRUECASE_FILES["source"], corpus.source),
+                target_truecaser=Truecaser.load(folder / TRUECASE_FILES["target"], corpus.target),
+                source_case=CaseShares(**{key: float(share) for key, share in content.get("source_case", {}).items()}),
+                source_characters=characters,
+                placeholder_pairs=int(content.get("placeholder_pairs", 0)),
+                unknown=UnknownShares(**content.get("unknown_in_dev", {})),
+                added_stops=None if added_stops is None else float(added_stops),
+                line_starters=tuple(map(str, content.get("line_starters", []))),
+            )
         except (LookupError, TypeError, ValueError, AttributeError, OSError) as error:
             raise DataError(f"{path}: damaged: {error}") from error
-        return replace(
-            profile,
-            source_words=words["source"],
-            target_words=words["target"],
-            lengths=lengths,
-            truecaser=Truecaser.load(folder / TRUECASE_FILES["source"], corpus.source),
-            target_truecaser=Truecaser.load(folder / TRUECASE_FILES["target"], corpus.target),
-            source_case=source_case,
-            source_characters=characters,
-            placeholder_pairs=placeholder_pairs,
-            unknown=unknown,
-            added_stops=None if added_stops is None else float(added_stops),
-            line_starters=line_starters,
-        )
 
 
 def profile_files(folder: Path) -> list[Path]:

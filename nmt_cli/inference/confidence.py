@@ -147,13 +147,9 @@ class Calibration:
         confidences: list[float] = (self.quality.probabilities(rows) * self.intactness.probabilities(rows)).tolist()
         return confidences
 
-    def record(self) -> dict[str, Any]:
-        """As it is stored."""
-        return asdict(self)
-
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> "Calibration":
-        """What `record` gave; ValueError, TypeError or KeyError for anything else."""
+        """From its stored fields; ValueError, TypeError or KeyError for anything else."""
         regressions = {key: LogisticRegression(**record[key]) for key in ("quality", "intactness")}
         calibration = cls(**{**record, **regressions})
         sizes = (len(calibration.means), len(calibration.deviations))
@@ -194,7 +190,7 @@ class CalibrationFile:
         content = {
             "good_chrf": self.good_chrf,
             "features": FEATURES,
-            "calibrations": {key: calibration.record() for key, calibration in self.calibrations.items()},
+            "calibrations": {key: asdict(calibration) for key, calibration in self.calibrations.items()},
         }
         atomic_write_text(run / CONFIDENCE_FILE, json.dumps(content, indent=1) + "\n")
 

@@ -68,14 +68,9 @@ class LineReader:
         """Whether reading would not block."""
         return self.fd is None or bool(select.select([self.fd], [], [], 0)[0])
 
-    def fill(self, line_count: int) -> None:
-        """Read until this many lines are buffered or no more have arrived; block only for the first one."""
-        while self.should_read and len(self) < line_count and (not len(self) or self.readable()):
-            self.read()
-
-    def fill_ready(self, line_count: int) -> None:
-        """Read until this many lines are buffered or no more have arrived, without waiting."""
-        while self.should_read and len(self) < line_count and self.readable():
+    def fill(self, line_count: int, *, wait: bool = True) -> None:
+        """Read until this many lines are buffered or no more have arrived; `wait` blocks for the first one alone."""
+        while self.should_read and len(self) < line_count and ((wait and not len(self)) or self.readable()):
             self.read()
 
     def read(self) -> None:
@@ -222,10 +217,7 @@ class BlockReader:
     def next_ready_block(self, *, wait: bool) -> LineBlock | None:
         """A block of the lines that have arrived; None after the last one, or where nothing has and `wait` is off."""
         while not self.finished:
-            if wait:
-                self.lines.fill(self.lookahead_lines)
-            else:
-                self.lines.fill_ready(self.lookahead_lines)
+            self.lines.fill(self.lookahead_lines, wait=wait)
             block = self.next_block()
             if block is not None or not wait:
                 return block

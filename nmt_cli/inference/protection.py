@@ -25,7 +25,7 @@ from nmt_cli.inference.degeneration import UNSPACED_SCRIPTS
 from nmt_cli.inference.pieces import Piece, list_marks_end
 from nmt_cli.vocabulary import BREAK_MARK, SPAN_MARK, SPAN_PLACEHOLDERS
 
-Alignment = list[tuple[int, int]]
+Alignment = list[tuple[int, int]]  # (source word, target word), from 0
 
 _ANY_MARK = re.compile(f"[{SPAN_MARK}{BREAK_MARK}]")
 _WORD = re.compile(r"\S+")
@@ -241,7 +241,7 @@ class HiddenSpans:
             edits.append((0, len(written_prefix), prefix))
         else:
             prefix = ""
-        missing = _in_neither(self.spans, prefix)
+        missing = _missing_parts(self.spans, prefix)
         placed: list[tuple[int, HiddenSpan]] = []  # number of the edit, and what it writes
         for match in _span_pattern(self.spans).finditer(text, len(written_prefix) if prefix else 0):
             span = _written_span(match[0], missing, text)
@@ -388,10 +388,11 @@ def _removal(text: str, start: int, end: int, earlier: Sequence[Edit]) -> Edit:
     return start, end, " " if is_inside and not _UNSPACED.match(left) and not _UNSPACED.match(right) else ""
 
 
-def _in_neither(spans: Sequence[HiddenSpan], prefix: str) -> dict[HiddenSpan, str]:
+def _missing_parts(spans: Sequence[HiddenSpan], prefix: str) -> dict[HiddenSpan, str]:
     """What a prefix lacks of each span that it does not have whole."""
     missing: dict[HiddenSpan, str] = {}
-    counts = Counter(match[0] for match in pattern.finditer(prefix)) if (pattern := _literals(spans)) else Counter()
+    pattern = _literal_pattern(part for span in spans for part in span.parts)
+    counts = Counter(pattern.findall(prefix) if pattern else ())
     for span in spans:
         lacking = []
         for part in span.parts:
@@ -414,10 +415,6 @@ def _written_span(written: str, missing: Mapping[HiddenSpan, str], text: str) ->
     return None
 
 
-def _literals(spans: Iterable[HiddenSpan]) -> re.Pattern[str] | None:
-    return _literal_pattern(part for span in spans for part in span.parts)
-
-
 def _literal_pattern(strings: Iterable[str]) -> re.Pattern[str] | None:
     """Matches any of some strings, the longest first, and no part of a word."""
     ordered = sorted(set(strings), key=lambda string: (-len(string), string))
@@ -429,7 +426,7 @@ def _literal_pattern(strings: Iterable[str]) -> re.Pattern[str] | None:
 
 
 def _span_pattern(spans: Sequence[HiddenSpan]) -> re.Pattern[str]:
-    literals = _literals(spans)
+    literals = _literal_pattern(part for span in spans for part in span.parts)
     return _PLACEHOLDER if literals is None else re.compile(f"{literals.pattern}|{_PLACEHOLDER.pattern}")
 
 

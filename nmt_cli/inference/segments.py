@@ -187,13 +187,10 @@ def _make_segments(text: str, spans: list[Span]) -> Iterator[Segment]:
     for index, (start, end) in enumerate(spans):
         next_start = spans[index + 1][0] if index + 1 < len(spans) else len(text)
         separator = text[end:next_start]
-        if not separator and index + 1 < len(spans) and _is_unspaced(text[end - 1], text[end]):
+        is_inside = not separator and index + 1 < len(spans)
+        if is_inside and any(_in_scripts(UNSPACED_SCRIPTS, character) for character in text[end - 1 : end + 1]):
             separator = " "  # in the target; inside a word there is none
         yield Segment(text[start:end], separator)
-
-
-def _is_unspaced(*characters: str) -> bool:
-    return any(_in_scripts(UNSPACED_SCRIPTS, character) for character in characters)
 
 
 def _in_scripts(scripts: Sequence[range], character: str) -> bool:

@@ -16,12 +16,11 @@ from nmt_cli.inference.familiarity import FamiliarityLimits
 from nmt_cli.inference.line_plan import LinePlan, LinePlanner, TranslationUnit
 from nmt_cli.inference.lines import to_single_line
 from nmt_cli.inference.output import Candidate, TranslatedSentence, Translation, WordProbability
+from nmt_cli.inference.protection import Alignment
 from nmt_cli.inference.punctuation import drop_added_stop
 from nmt_cli.inference.segments import spaced_translations
 from nmt_cli.inference.unknown_tokens import SourceTokens, fill_unknown_tokens
 from nmt_cli.inference.words import words_of
-
-Alignment = list[tuple[int, int]]
 
 
 class Translator:
@@ -320,9 +319,7 @@ class Translator:
             for hypothesis in unit_hypotheses
         ]
         alignments = self._alignments(flat_hypotheses)
-        log_probabilities = self._log_probabilities(
-            [(unit.source_ids, hypothesis) for unit, hypothesis in flat_hypotheses]
-        )
+        log_probabilities = self._log_probabilities(flat_hypotheses)
         candidates = iter(
             Candidate(text, hypothesis.hypothesis.score, log_probability, alignment if self.align else None)
             for (unit, hypothesis), log_probability, (text, alignment) in zip(
@@ -343,7 +340,7 @@ class Translator:
                 written_prefix = self.tokenizers.target.decode([unit.prefix_ids])[0] if unit.prefix_ids else ""
                 yield unit.hidden.restore(text, alignment, unit.prefix, to_single_line(written_prefix))
 
-    def _log_probabilities(self, hypotheses: list[tuple[TokenIds, DecodedHypothesis]]) -> list[float]:
+    def _log_probabilities(self, hypotheses: list[tuple[TranslationUnit, DecodedHypothesis]]) -> list[float]:
         """The log-probability of each hypothesis, the same as `nmt rescore` computes for its text."""
         scores = [hypothesis.hypothesis.log_probability for _, hypothesis in hypotheses]
         if not self.rescore_canonical:
@@ -356,10 +353,8 @@ class Translator:
             for index, (ids, (_, hypothesis)) in enumerate(zip(canonical_ids, hypotheses, strict=True))
             if ids != hypothesis.hypothesis.ids and (max_target_positions is None or len(ids) < max_target_positions)
         ]
-        sources, targets = (
-            [hypotheses[index][0] for index in noncanonical],
-            [canonical_ids[index] for index in noncanonical],
-        )
+        sources = [hypotheses[index][0].source_ids for index in noncanonical]
+        targets = [canonical_ids[index] for index in noncanonical]
         if noncanonical and (canonical_scores := self.engine.log_probabilities(sources, targets, self.config)):
             for index, score in zip(noncanonical, canonical_scores, strict=True):
                 scores[index] = score

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from nmt_cli.errors import RecipeError, UserError, suggest
+from nmt_cli.errors import RecipeError, RunError, UserError, suggest
 
 MAX_RECIPE_BYTES = 4_000_000
 
@@ -32,6 +32,16 @@ def find_recipe(recipe: str | Path) -> Path:
         raise RecipeError([f"{recipe}: this is a folder; a recipe is a YAML file"])
     hint = suggest(str(recipe), shipped)
     raise RecipeError([f"{recipe}: no such recipe, neither a file nor a shipped one; {hint}"])
+
+
+def run_recipe_path(run: Path) -> Path:
+    """The recipe of a run; RunError where there is no such folder, or it is no run."""
+    if not run.is_dir():
+        raise RunError(f"{run}: no such run folder; nmt train RECIPE makes one")
+    path = run / "recipe.yaml"
+    if not path.is_file():
+        raise RunError(f"{run}: not a run folder: it has no recipe.yaml")
+    return path
 
 
 def read_recipe_text(path: Path) -> str:

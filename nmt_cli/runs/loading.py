@@ -15,6 +15,7 @@ from nmt_cli.models import MODELS
 from nmt_cli.models.contract import TranslationModel
 from nmt_cli.models.quantized import quantize
 from nmt_cli.recipe.loader import Recipe, load_run_recipe
+from nmt_cli.recipe.paths import run_recipe_path
 from nmt_cli.reporting import Reporter
 from nmt_cli.runs.folder import RunFolder, check_manifest
 from nmt_cli.training.checkpoints import NamedTensors
@@ -42,12 +43,9 @@ def open_run(path: Path, device: torch.device, precision: Precision | Literal["i
     if precision == "int8" and device.type != "cpu":
         raise DeviceError("search.precision: int8 runs on a CPU; use auto here, or --device cpu")
     folder = RunFolder(path)
-    if not path.is_dir():
-        raise RunError(f"{path}: no such run folder; nmt train RECIPE makes one")
-    if not folder.recipe_path.is_file():
-        raise RunError(f"{path}: not a run folder: it has no recipe.yaml")
+    recipe_path = run_recipe_path(path)
     reject_external_symlinks(path)
-    recipe = load_run_recipe(folder.recipe_path, checked_sections=("model", "search"))
+    recipe = load_run_recipe(recipe_path, checked_sections=("model", "search"))
     check_manifest(path)
     tokenizers = Tokenizers.load(path)
     checkpoint = folder.checkpoints.best()

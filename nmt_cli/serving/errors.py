@@ -1,7 +1,5 @@
 """What a request can fail with."""
 
-from nmt_cli.errors import UserError
-
 
 class RequestError(Exception):
     """A request that is refused: an HTTP status and what is wrong, for the client."""
@@ -19,8 +17,3 @@ def quote(value: object) -> str:
     """A value of a request, short enough for a message."""
     text = value if isinstance(value, str) else type(value).__name__
     return text if len(text) <= 40 else f"{text[:40]}..."
-
-
-def refuse_bad_input(error: UserError) -> RequestError:
-    """What the engine refuses, as an answer."""
-    return RequestError(400, f"Invalid request: {error}")

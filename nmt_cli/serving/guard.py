@@ -92,10 +92,12 @@ class Guard:
         if "*" in self.settings.allowed_hosts or host in self.settings.allowed_hosts:
             return True
         bound = self.settings.host.lower()
-        if host == bound and not _is_unspecified(bound):
+        bound_address = _parse_address(bound or "0.0.0.0")
+        if host == bound and not (bound_address and bound_address.is_unspecified):
             return True
-        address = (scope.get("server") or ("", 0))[0]  # at which the request arrived
-        return host == address or (host in LOOPBACK_NAMES and _is_loopback(address))
+        arrived_at = (scope.get("server") or ("", 0))[0]
+        address = _parse_address(arrived_at)
+        return host == arrived_at or (host in LOOPBACK_NAMES and address is not None and address.is_loopback)
 
     def _check_origin(self, origin: str, host: str, scope: Scope, exchange: "_Exchange") -> None:
         """Let pages of this server and of --cors ask; RequestError 403 for other pages."""
@@ -193,15 +195,9 @@ def _host_name(host: str) -> str:
     return host.rpartition(":")[0].lower() if host.count(":") == 1 else host.lower()
 
 
-def _is_loopback(address: str) -> bool:
+def _parse_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """None for a name."""
     try:
-        return ipaddress.ip_address(address).is_loopback
+        return ipaddress.ip_address(text)
     except ValueError:
-        return False
-
-
-def _is_unspecified(address: str) -> bool:
-    try:
-        return ipaddress.ip_address(address).is_unspecified
-    except ValueError:
-        return address == ""
+        return None

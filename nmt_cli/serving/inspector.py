@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 from nmt_cli.data.protected_spans import has_nothing_to_translate
 from nmt_cli.errors import UserError, WorkerError
 from nmt_cli.inference.inspection import inspect_sentence
-from nmt_cli.inference.translator import Alignment, Translator
+from nmt_cli.inference.protection import Alignment
+from nmt_cli.inference.translator import Translator
 from nmt_cli.reporting import Reporter
-from nmt_cli.serving.errors import RequestError, refuse_bad_input
+from nmt_cli.serving.errors import RequestError
 from nmt_cli.serving.jobs import OpenRun
 from nmt_cli.serving.processes import AsyncWorker, WorkerDied
 from nmt_cli.translation.opening import TranslatorSpec
@@ -99,7 +100,7 @@ class Inspector:
                 self.reporter.warning(f"the process for inspections died ({death}) and is replaced")
                 self._worker = None
             except UserError as error:
-                raise refuse_bad_input(error) from error
+                raise RequestError(400, f"Invalid request: {error}") from error
             except WorkerError as error:
                 self.reporter.warning("\n".join([f"an inspection failed: {error}", *error.__notes__]))
                 raise RequestError(500, f"The engine failed on this text: {error}") from error

@@ -3,12 +3,13 @@
 import hashlib
 import html
 from importlib import resources
+from pathlib import PurePath
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from nmt_cli.serving.errors import RequestError
-from nmt_cli.serving.languages import AUTO, Languages, language_name
+from nmt_cli.serving.languages import AUTO, language_name
 from nmt_cli.serving.requests import read_parameters, text_parameter, while_connected
 from nmt_cli.serving.service import TranslationRequest, TranslationService
 from nmt_cli.serving.settings import Limits
@@ -39,7 +40,9 @@ class Page:
     def __init__(self, service: TranslationService, limits: Limits) -> None:
         self.service, self.limits = service, limits
         folder = resources.files("nmt_cli.serving") / "page"
-        self._files = {file.name: file.read_bytes() for file in folder.iterdir() if _suffix(file.name) in MEDIA_TYPES}
+        self._files = {
+            file.name: file.read_bytes() for file in folder.iterdir() if PurePath(file.name).suffix in MEDIA_TYPES
+        }
         self._index = self._files.pop(INDEX).decode("utf-8")
 
     async def file(self, request: Request) -> Response:
@@ -52,7 +55,7 @@ class Page:
         headers = {"ETag": etag, "Cache-Control": "no-cache"}
         if request.headers.get("if-none-match") == etag:
             return Response(status_code=304, headers=headers)
-        return Response(content, headers=headers, media_type=MEDIA_TYPES[_suffix(name)])
+        return Response(content, headers=headers, media_type=MEDIA_TYPES[PurePath(name).suffix])
 
     async def index(self, request: Request) -> Response:
         """GET / and, from the form, POST /."""
@@ -76,9 +79,10 @@ class Page:
         self, source: str, target: str, text: str = "", translation: str = "", message: str = "", status: int = 200
     ) -> Response:
         languages = self.service.languages
+        targets = {run.target for run in languages.runs.values()}
         replacements = {
             "source-options": _options([AUTO, *languages.sources], source),
-            "target-options": _options([code for code in languages.codes if _is_target(languages, code)], target),
+            "target-options": _options([code for code in languages.codes if code in targets], target),
             "text": html.escape(text),
             "translation": html.escape(translation),
             "message": html.escape(message),
@@ -98,11 +102,3 @@ def _options(codes: list[str], selected: str) -> str:
         f"{html.escape('Detect language' if code == AUTO else language_name(code))}</option>"
         for code in codes
     )
-
-
-def _is_target(languages: Languages, code: str) -> bool:
-    return any(run.target == code for run in languages.runs.values())
-
-
-def _suffix(name: str) -> str:
-    return name[name.rfind(".") :] if "." in name else ""

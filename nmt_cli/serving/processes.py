@@ -4,8 +4,7 @@ import asyncio
 import multiprocessing
 from typing import Any
 
-from nmt_cli.errors import UserError, WorkerError
-from nmt_cli.workers import WorkFactory, exit_reason, start_worker
+from nmt_cli.workers import WorkFactory, exit_reason, result_of, start_worker
 
 
 class WorkerDied(Exception):
@@ -24,13 +23,13 @@ class AsyncWorker:
     async def call(self, task: Any, timeout: float | None = None) -> Any:
         """The result of a task.
 
-        UserError as the worker raised it; WorkerError, with the traceback as a note, for other exceptions there;
-        WorkerDied where the process has ended, or has not answered after `timeout` seconds and is killed.
+        Raises the errors of `result_of`; WorkerDied where the process has ended, or has not answered after `timeout`
+        seconds and is killed.
         """
         try:
             self.pipe.send(task)
             await asyncio.wait_for(self._wait_until_readable(), timeout)
-            kind, content = self.pipe.recv()
+            answer = self.pipe.recv()
         except TimeoutError:
             self.kill()
             raise WorkerDied(f"no answer after {timeout:g} seconds") from None
@@ -40,13 +39,7 @@ class AsyncWorker:
             self.kill()
             raise WorkerDied(reason) from error
         self.answered = True
-        if kind == "user":
-            raise UserError(content)
-        if kind == "bug":
-            failure = WorkerError(content.splitlines()[-1])
-            failure.add_note(content)
-            raise failure
-        return content
+        return result_of(answer)
 
     async def _wait_until_readable(self) -> None:
         loop, readable = asyncio.get_running_loop(), asyncio.Event()

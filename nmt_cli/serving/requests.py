@@ -15,7 +15,6 @@ from nmt_cli.serving.errors import ClientGone, RequestError, quote
 
 T = TypeVar("T")
 MAX_FIELDS = 10_000  # of a form
-MAX_JSON_DEPTH_MESSAGE = "the JSON is nested too deeply"
 Parameters = dict[str, Any]  # strings and numbers, or lists of them
 
 
@@ -62,7 +61,7 @@ def parse_json(body: bytes) -> Parameters:
     except UnicodeDecodeError:
         raise RequestError(400, "Invalid request: the JSON is not UTF-8") from None
     except RecursionError:
-        raise RequestError(400, f"Invalid request: {MAX_JSON_DEPTH_MESSAGE}") from None
+        raise RequestError(400, "Invalid request: the JSON is nested too deeply") from None
     except ValueError as error:
         raise RequestError(400, f"Invalid request: not JSON: {quote(str(error))}") from None
     if not isinstance(content, dict):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from nmt_cli import __version__
 from nmt_cli.errors import RunError
+from nmt_cli.recipe.paths import read_recipe_text, run_recipe_path
 from nmt_cli.yaml12 import read_yaml
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class ServedRun:
 
 
 @dataclass(frozen=True)
-class EngineChoice:
+class EngineOptions:
     """What translates, as for nmt translate; None: what is the default there."""
 
     engine: str | None = None
@@ -83,7 +84,7 @@ class ServerSettings:
     """How `nmt serve` was called."""
 
     runs: tuple[ServedRun, ...]
-    engine: EngineChoice = EngineChoice()
+    engine: EngineOptions = EngineOptions()
     host: str = "127.0.0.1"
     port: int = 5000
     workers: int = 1
@@ -96,11 +97,7 @@ def describe_runs(paths: list[Path]) -> tuple[ServedRun, ...]:
     """The runs to serve, by the names of their folders; RunError for a folder that is no run."""
     runs: list[ServedRun] = []
     for path in paths:
-        if not path.is_dir():
-            raise RunError(f"{path}: no such run folder; nmt train RECIPE makes one")
-        if not (path / "recipe.yaml").is_file():
-            raise RunError(f"{path}: not a run folder: it has no recipe.yaml")
-        recipe, _ = read_yaml((path / "recipe.yaml").read_text(encoding="utf-8"))
+        recipe, _ = read_yaml(read_recipe_text(run_recipe_path(path)))
         try:
             corpus, model = recipe["corpus"], recipe["model"]
             source, target = str(corpus["source"]), str(corpus["target"])

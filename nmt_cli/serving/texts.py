@@ -24,7 +24,10 @@ _TAG = re.compile(
     r"""<!-- | <(?: (?P<closing>/?)(?P<name>[a-zA-Z][^\s/>]*+) | [!?] ) (?: [^>"']++ | "[^"]*+" | '[^']*+' )*+ >""",
     re.VERBOSE,
 )
-_HIDDEN_TAGS = frozenset({"script", "style", "template", "noscript"})
+_HIDDEN_ENDS = {
+    name: re.compile(f"</{name}", re.IGNORECASE | re.ASCII) for name in ("script", "style", "template", "noscript")
+}
+_COMMENT_END = re.compile("-->")
 
 
 @dataclass(frozen=True)
@@ -163,7 +166,7 @@ def strip_tags(markup: str) -> tuple[str, bool]:
 
     In linear time, which html.parser does not promise. A tag that is not closed is text.
     """
-    lower, parts, position, has_tags = markup.lower(), [""], 0, False
+    parts, position, has_tags = [""], 0, False
     while position < len(markup):
         start = markup.find("<", position)
         text_end = start if start >= 0 else len(markup)
@@ -178,12 +181,13 @@ def strip_tags(markup: str) -> tuple[str, bool]:
             parts.append(html.unescape(markup[start:position]))
             continue
         has_tags, position, name = True, tag.end(), (tag["name"] or "").lower()
-        hidden_end = "-->" if tag[0] == "<!--" else f"</{name}" if name in _HIDDEN_TAGS and not tag["closing"] else ""
-        if hidden_end:
-            position = lower.find(hidden_end, position)
-            if position < 0:
+        is_comment = tag[0] == "<!--"
+        hidden_end = _COMMENT_END if is_comment else None if tag["closing"] else _HIDDEN_ENDS.get(name)
+        if hidden_end is not None:
+            end = hidden_end.search(markup, position)
+            if end is None:
                 break
-            position += len(hidden_end) if hidden_end == "-->" else 0
+            position = end.end() if is_comment else end.start()
         if _BLOCK_TAG.fullmatch(name) and parts[-1] and not parts[-1].endswith("\n"):
             parts.append("\n")
     return "".join(parts), has_tags

@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, NamedTuple
 
-from nmt_cli.data.sources.compression import is_compressed, open_decompressed
+from nmt_cli.data.sources.compression import ChunkStream, is_compressed, open_decompressed
 from nmt_cli.data.sources.files import BOM
 from nmt_cli.errors import DataError, UserError
 
@@ -98,7 +98,7 @@ def open_range(path: Path, text_range: TextRange, skip_lines: int) -> BinaryIO:
         if text_range.unit == "bytes"
         else _read_line_range(path, text_range, skip_lines)
     )
-    stream: Any = io.BufferedReader(_IteratorStream(chunks), READ_SIZE_BYTES)
+    stream: Any = io.BufferedReader(ChunkStream(chunks), READ_SIZE_BYTES)
     return stream  # type: ignore[no-any-return]
 
 
@@ -124,27 +124,6 @@ def _read_line_range(path: Path, text_range: TextRange, skip_lines: int) -> Iter
         if 0 < start < text_range.end:
             yield BOM
         yield from islice(file, start, text_range.end)
-
-
-class _IteratorStream(io.RawIOBase):
-    """A binary stream over the chunks of an iterator."""
-
-    def __init__(self, chunks: Iterator[bytes]) -> None:
-        self._chunks, self._remaining = chunks, b""
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        while not self._remaining:
-            chunk = next(self._chunks, None)
-            if chunk is None:
-                return 0
-            self._remaining = chunk
-        size = min(len(buffer), len(self._remaining))
-        buffer[:size] = self._remaining[:size]
-        self._remaining = self._remaining[size:]
-        return size
 
 
 def sample_hash(path: Path) -> str:

@@ -17,6 +17,7 @@ from nmt_cli.inference.confidence import CalibrationFile, calibration_key
 from nmt_cli.inference.output import Abstention
 from nmt_cli.inference.translator import Translator
 from nmt_cli.recipe.loader import Recipe, load_run_recipe
+from nmt_cli.recipe.paths import run_recipe_path
 from nmt_cli.reporting import Reporter
 from nmt_cli.runs.folder import RunFolder
 from nmt_cli.translation.engine_choice import choose_engine
@@ -33,7 +34,9 @@ class TranslatorSpec:
     device: str = "auto"
     align: bool = False
     engine: str = "auto"
+    """auto (see `choose_engine`), torch, ctranslate2 or onnx."""
     quantization: str | None = None
+    """Type of the weights of ctranslate2."""
     workers: int | None = None
     """Threads of CTranslate2 that translate a batch each; None: one on each core."""
     rescore_canonical: bool = True
@@ -52,104 +55,83 @@ class TranslatorSpec:
         Every process of a translation opens what this returns, so that all use the same engine.
         """
         runs = [Path(run) for run in self.runs]
-        choice = choose_engine(
+        choice = self._choose_engine(runs, _load_recipe(runs, self.overrides), reporter)
+        return replace(self, engine=choice.engine, quantization=choice.quantization), choice
+
+    def open(self, reporter: Reporter) -> Translator:
+        """A translator of one run, or of an ensemble of several with the same tokenizer.
+
+        Raises the errors of `choose_engine`; UserError for overrides of other keys than search.key=value, and for what
+        the engine cannot do; RunError for runs that cannot be opened or combined. An engine that needs an export makes
+        it first, which `reporter` announces.
+        """
+        runs = [Path(run) for run in self.runs]
+        recipe = _load_recipe(runs, self.overrides)
+        choice = self._choose_engine(runs, recipe, reporter)
+        engine, tokenizers = self._open_engine(runs, recipe, choice, reporter)
+        calibration = None
+        assess = self.assess or self.abstention is not None
+        if assess and len(runs) == 1 and (calibration_file := CalibrationFile.load(runs[0])) is not None:
+            precision = choice.quantization or _resolved_precision(recipe.search.precision, self.device)
+            calibration = calibration_file.find(calibration_key(choice.engine, precision))
+        if self.abstention is not None and calibration is None:
+            raise UserError(
+                f"--abstain-below: {self.runs[0]}: its confidence is unknown",
+                hint="nmt calibrate RUN SOURCE REFERENCE fits it; ensembles and ctc models have none",
+            )
+        return Translator(
+            engine,
+            tokenizers,
+            recipe.search,
+            _load_profile(runs[0], recipe),
+            RunFolder(runs[0]).checkpoints.best_validation().get("token_probability"),
+            align=self.align,
+            rescore_canonical=self.rescore_canonical,
+            assess=assess,
+            calibration=calibration,
+        )
+
+    def _choose_engine(self, runs: list[Path], recipe: Recipe, reporter: Reporter) -> EngineChoice:
+        return choose_engine(
             runs,
-            _load_recipe(runs, self.overrides),
+            recipe,
             engine=self.engine,
             quantization=self.quantization,
             device=self.device,
             align=self.align,
             reporter=reporter,
         )
-        return replace(self, engine=choice.engine, quantization=choice.quantization), choice
 
-    def open(self, reporter: Reporter) -> Translator:
-        """The translator; raises the errors of `open_translator`."""
-        translator = open_translator(
-            [Path(run) for run in self.runs],
-            self.overrides,
-            self.device,
-            align=self.align,
-            rescore_canonical=self.rescore_canonical,
-            engine=self.engine,
-            quantization=self.quantization,
-            assess=self.assess or self.abstention is not None,
+    def _open_engine(
+        self, runs: list[Path], recipe: Recipe, choice: EngineChoice, reporter: Reporter
+    ) -> tuple[Engine, Tokenizers]:
+        if choice.engine == "torch":
+            if self.quantization is not None:
+                raise UserError("quantization: only with engine ctranslate2; see search.precision")
+            return _open_torch_engine(runs, recipe.search, self.device, align=self.align)
+        if len(runs) > 1:
+            raise UserError(f"engine {choice.engine}: an ensemble needs engine torch")
+        if self.align:
+            raise UserError(f"engine {choice.engine}: alignments need engine torch")
+        engine = open_engine(
+            choice.engine,
+            runs[0],
+            recipe,
+            reporter,
+            quantization=choice.quantization,
+            device=self.device,
             workers=self.workers,
-            reporter=reporter,
         )
-        if self.abstention is not None and translator.calibration is None:
-            raise UserError(
-                f"--abstain-below: {self.runs[0]}: its confidence is unknown",
-                hint="nmt calibrate RUN SOURCE REFERENCE fits it; ensembles and ctc models have none",
-            )
-        return translator
+        if isinstance(engine, CTranslate2Engine):
+            exact_search = recipe.search.model_copy(update={"precision": "fp32"})
+            engine.open_own_engine = lambda: _open_torch_engine(runs, exact_search, "cpu", align=False)[0]
+        return engine, Tokenizers.load(runs[0])
 
     def load_known_words(self) -> list[WordSet]:
         """The words of each run's training text; empty where unknown words are not reported."""
         vocabularies = [WordSet.load(Path(run)) for run in self.runs] if self.report_unknown_words else []
         available = [words for words in vocabularies if words is not None]
         return available if len(available) == len(vocabularies) else []
-
-
-def open_translator(
-    runs: Sequence[Path],
-    overrides: Sequence[str] = (),
-    device: str = "auto",
-    *,
-    align: bool = False,
-    rescore_canonical: bool = True,
-    engine: str = "auto",
-    quantization: str | None = None,
-    assess: bool = False,
-    workers: int | None = None,
-    reporter: Reporter | None = None,
-) -> Translator:
-    """A translator of one run, or of an ensemble of several with the same tokenizer.
-
-    `overrides` are `search.key=value`; UserError for others. `engine` is auto (see `choose_engine`), torch, ctranslate2
-    or onnx; for the latter two the run is exported first, which `reporter` announces, with weights of type
-    `quantization`. `workers` are those of `CTranslate2Engine`; `align`, `rescore_canonical` and `assess` those of
-    Translator. RunError for runs that cannot be opened or combined.
-    """
-    recipe = _load_recipe(runs, overrides)
-    choice = choose_engine(
-        runs, recipe, engine=engine, quantization=quantization, device=device, align=align, reporter=reporter
-    )
-    opened_engine: Engine
-    if choice.engine == "torch":
-        if quantization is not None:
-            raise UserError("quantization: only with engine ctranslate2; see search.precision")
-        opened_engine, tokenizers = _open_torch_engine(runs, recipe.search, device, align=align)
-    else:
-        _check_engine_support(choice.engine, runs, align=align)
-        opened_engine = open_engine(
-            choice.engine,
-            runs[0],
-            recipe,
-            reporter or Reporter(quiet=True),
-            quantization=choice.quantization,
-            device=device,
-            workers=workers,
-        )
-        if isinstance(opened_engine, CTranslate2Engine):
-            exact_search = recipe.search.model_copy(update={"precision": "fp32"})
-            opened_engine.open_own_engine = lambda: _open_torch_engine(runs, exact_search, "cpu", align=False)[0]
-        tokenizers = Tokenizers.load(runs[0])
-    calibration = None
-    if assess and len(runs) == 1 and (calibration_file := CalibrationFile.load(runs[0])) is not None:
-        precision = choice.quantization or _resolved_precision(recipe.search.precision, device)
-        calibration = calibration_file.find(calibration_key(choice.engine, precision))
-    return Translator(
-        opened_engine,
-        tokenizers,
-        recipe.search,
-        _load_profile(runs[0], recipe),
-        RunFolder(runs[0]).checkpoints.best_validation().get("token_probability"),
-        align=align,
-        rescore_canonical=rescore_canonical,
-        assess=assess,
-        calibration=calibration,
-    )
 
 
 def _load_profile(run: Path, recipe: Recipe) -> TextProfile:
@@ -168,12 +150,9 @@ def _load_recipe(runs: Sequence[Path], overrides: Sequence[str]) -> Recipe:
     invalid_overrides = [override for override in overrides if not override.startswith("search.")]
     if invalid_overrides:
         raise UserError(f"--set {invalid_overrides[0]}: a finished run can only be given search.* settings")
-    if not runs[0].is_dir():
-        raise RunError(f"{runs[0]}: no such run folder; nmt train RECIPE makes one")
-    if not (runs[0] / "recipe.yaml").is_file():
-        raise RunError(f"{runs[0]}: not a run folder: it has no recipe.yaml")
+    path = run_recipe_path(runs[0])
     reject_external_symlinks(runs[0])
-    return load_run_recipe(runs[0] / "recipe.yaml", overrides, checked_sections=("search",))
+    return load_run_recipe(path, overrides, checked_sections=("search",))
 
 
 def _open_torch_engine(
@@ -206,11 +185,3 @@ def _open_torch_engine(
     if len(members) < len(runs):
         raise RunError("an ensemble needs models that write from left to right, not all positions at once")
     return TorchEngine(Ensemble(members).eval()), first.tokenizers
-
-
-def _check_engine_support(engine: str, runs: Sequence[Path], *, align: bool) -> None:
-    """UserError for what engines other than torch cannot do."""
-    if len(runs) > 1:
-        raise UserError(f"engine {engine}: an ensemble needs engine torch")
-    if align:
-        raise UserError(f"engine {engine}: alignments need engine torch")

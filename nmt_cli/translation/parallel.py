@@ -1,20 +1,16 @@
-"""Translating a stream of lines in order, in this process or in several.
-
-Workers get lines and return text and numbers in plain lists and tuples.
-"""
+"""Translating a stream of lines in order, in this process or in several."""
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from nmt_cli.data.known_words import unknown_share, unknown_words
 from nmt_cli.errors import DataError, UserError
-from nmt_cli.inference.degeneration import Diagnosis
 from nmt_cli.inference.lines import (
     MIN_PARALLEL_INPUT_BYTES,
     BlockPartitioner,
@@ -23,14 +19,7 @@ from nmt_cli.inference.lines import (
     LineBlock,
     available_bytes,
 )
-from nmt_cli.inference.output import (
-    Candidate,
-    OutputFormat,
-    TranslatedLine,
-    TranslatedSentence,
-    Translation,
-    WordProbability,
-)
+from nmt_cli.inference.output import OutputFormat, TranslatedLine, Translation
 from nmt_cli.inference.translator import Translator
 from nmt_cli.reporting import Reporter
 from nmt_cli.translation.opening import TranslatorSpec
@@ -45,9 +34,7 @@ from nmt_cli.workers import (
 
 MAX_BLOCKS_AHEAD = 3  # blocks of lines that are translated at a time in one process
 
-TranslationTuple = tuple[Any, ...]
-"""The fields of a translation, in their order."""
-Workers = WorkerPool[LineBlock, list[TranslationTuple]]
+Workers = WorkerPool[LineBlock, list[Translation]]
 
 
 class ParallelTranslator:
@@ -56,7 +43,7 @@ class ParallelTranslator:
     With our own search on a CPU each process has one thread, and `auto` means one process per thread that PyTorch would
     use, if at least 8 KiB of input are waiting at the start; on GPUs it means one process per GPU, under the same
     condition, unless a GPU is named. CTranslate2 has one process, and so many threads that share the weights.
-    UserError where onnx is given several. Raises the errors of `open_translator`.
+    UserError where onnx is given several. Raises the errors of `TranslatorSpec.open`.
     """
 
     def __init__(self, spec: TranslatorSpec, processes: str, reporter: Reporter) -> None:
@@ -103,8 +90,10 @@ class ParallelTranslator:
     def translate(
         self, stream: BinaryIO, prefix_path: Path | None = None, *, assume_long_input: bool = False
     ) -> Iterator[TranslatedLine]:
-        """Translate lines in their order; see `translate_stream`.
+        """Translate lines in their order, each block of them as soon as it has arrived.
 
+        `prefix_path` is a file with the beginning of each translation; DataError where it has more or fewer lines than
+        the input, after all lines that have one, or where a line is not as `spec.strict` demands.
         `assume_long_input`: the stream is long, though its size cannot be determined. WorkerError where a block of
         lines has killed two workers.
         """
@@ -115,7 +104,7 @@ class ParallelTranslator:
             and available_bytes(stream) < MIN_PARALLEL_INPUT_BYTES
         )
         if is_short_input or self.max_processes == 1:
-            translated_lines = _translate_blocks(self.translator, blocks)
+            translated_lines = translate_blocks(self.translator, blocks)
         else:
             translated_lines = self._translate_in_workers(blocks)
         for translated in translated_lines:
@@ -147,24 +136,7 @@ class ParallelTranslator:
         return WorkerPool(self.max_processes, open_worker, str, warn, fork=False)
 
 
-def translate_stream(
-    translator: Translator,
-    stream: BinaryIO,
-    prefix_path: Path | None = None,
-    *,
-    strict: bool = False,
-    partitioner: BlockPartitioner | None = None,
-) -> Iterator[TranslatedLine]:
-    """Translate lines in their order, each block of lines as soon as it has arrived.
-
-    `prefix_path` is a file with the beginning of each translation; DataError where it has more or fewer lines than
-    the input, after all lines that have one. With `strict`, DataError in place of a line that is not UTF-8 or cannot
-    be read whole. `partitioner` decides which lines are translated together; None: all that have arrived.
-    """
-    return _translate_blocks(translator, BlockReader(stream, partitioner, prefix_path, strict=strict))
-
-
-def _translate_blocks(translator: Translator, blocks: BlockReader) -> Iterator[TranslatedLine]:
+def translate_blocks(translator: Translator, blocks: BlockReader) -> Iterator[TranslatedLine]:
     """Translate blocks in order, beginning with a few more as soon as they have arrived.
 
     So an engine with threads of its own has work while this thread tokenizes the next lines and joins the last ones.
@@ -193,9 +165,9 @@ def translate_in_order(workers: Workers, blocks: BlockReader) -> Iterator[Transl
     submitted_count = yielded_count = 0
     while True:
         while yielded_count in workers.results:
-            results = workers.results.pop(yielded_count)
-            for line, values in zip(pending.pop(yielded_count).lines, results, strict=True):
-                yield _checked(line, _from_tuple(*values), strict=blocks.strict)
+            translations = workers.results.pop(yielded_count)
+            for line, translation in zip(pending.pop(yielded_count).lines, translations, strict=True):
+                yield _checked(line, translation, strict=blocks.strict)
             yielded_count += 1
         can_submit = workers.idle_count and submitted_count - yielded_count < MAX_TASKS_PER_WORKER * len(workers)
         if blocks.finished:
@@ -242,8 +214,8 @@ class _BlockTranslator:
         torch.set_num_threads(1)
         self.translator = translator
 
-    def __call__(self, block: LineBlock) -> list[TranslationTuple]:
-        return [_to_tuple(translation) for translation in self.translator.translate(block.texts, block.prefixes)]
+    def __call__(self, block: LineBlock) -> list[Translation]:
+        return self.translator.translate(block.texts, block.prefixes)
 
 
 def _open_worker(spec: TranslatorSpec, gpu_count: int, worker_index: int) -> _BlockTranslator:
@@ -253,45 +225,6 @@ def _open_worker(spec: TranslatorSpec, gpu_count: int, worker_index: int) -> _Bl
     torch.set_num_threads(1)
     device = f"cuda:{worker_index % gpu_count}" if gpu_count > 1 else spec.device
     return _BlockTranslator(replace(spec, device=device).open(Reporter(quiet=True)))
-
-
-def _to_tuple(translation: Translation) -> TranslationTuple:
-    candidates = [
-        (candidate.text, candidate.score, candidate.log_probability, candidate.alignment)
-        for candidate in translation.candidates
-    ]
-    diagnosis = translation.diagnosis
-    diagnosis_tuple = None if diagnosis is None else (diagnosis.issues, diagnosis.remaining_issues, diagnosis.replaced)
-    sentences = [(*sentence,) for sentence in translation.sentences]
-    words = [(*word,) for word in translation.words]
-    return (
-        candidates, translation.warnings, diagnosis_tuple, translation.truncated_tokens, sentences,
-        translation.confidence, words, translation.unknown_tokens, translation.token_probability,
-    )  # fmt: skip
-
-
-def _from_tuple(
-    candidates: list[Any],
-    warnings: list[str],
-    diagnosis_tuple: Any,
-    truncated_tokens: int,
-    sentences: list[Any],
-    confidence: float | None = None,
-    words: Sequence[Any] = (),
-    unknown_tokens: float = 0.0,
-    token_probability: float | None = None,
-) -> Translation:
-    return Translation(
-        [Candidate(*fields) for fields in candidates],
-        warnings,
-        None if diagnosis_tuple is None else Diagnosis(*diagnosis_tuple),
-        truncated_tokens,
-        [TranslatedSentence(*fields) for fields in sentences],
-        confidence,
-        [WordProbability(*fields) for fields in words],
-        unknown_tokens=unknown_tokens,
-        token_probability=token_probability,
-    )
 
 
 def _count_gpus(device: str) -> int:

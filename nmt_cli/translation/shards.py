@@ -98,13 +98,13 @@ def describe_job(
 
 def _describe_run(path: Path) -> dict[str, Any]:
     """Recipe, update, and SHA-256 of the weights, tokenizers and list of words of a run."""
-    from nmt_cli.recipe.loader import load_recipe
+    from nmt_cli.recipe.loader import load_run_recipe
     from nmt_cli.runs.folder import RunFolder
 
     checkpoint = RunFolder(path).checkpoints.best()
     other_files = [*sorted(path.glob("tokenizer*.json")), *word_files(path), *profile_files(path)]
     return {
-        "recipe": load_recipe(path / "recipe.yaml").hash(),
+        "recipe": load_run_recipe(path / "recipe.yaml", checked_sections=("model", "search")).hash(),
         "update": checkpoint.update,
         "files": checkpoint.state["files"] | {file.name: sha256_of_file(file) for file in other_files},
     }

@@ -8,7 +8,7 @@ import sys
 import tomllib
 import warnings
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -187,7 +187,7 @@ def test_another_word_for_auto_is_told_and_not_repeated(monkeypatch: pytest.Monk
     reported = diagnose(BRIEF)
     assert reported.precision is None
     assert reported.precision_reason == "NMT_AUTO_PRECISION is neither fp32 nor bf16"
-    assert "anna" not in json.dumps(reported.to_dict())
+    assert "anna" not in json.dumps(asdict(reported))
 
 
 @pytest.mark.parametrize("kind", [ImportError, OSError])
@@ -283,4 +283,4 @@ def test_what_is_not_there_is_said(doctor_output: Callable[..., str]) -> None:
 
 def test_json_is_one_object_on_one_line(doctor_output: Callable[..., str]) -> None:
     out = doctor_output("--json")
-    assert out.count("\n") == 1 and json.loads(out) == MADE_UP.to_dict()
+    assert out.count("\n") == 1 and json.loads(out) == asdict(MADE_UP)

@@ -16,8 +16,8 @@ from nmt_cli.fs import sha256_of_file
 from nmt_cli.recipe.loader import build_recipe
 from nmt_cli.reporting import Reporter
 from nmt_cli.runs.folder import RunFolder
-from nmt_cli.translation.opening import open_translator
 from tests.margins import clear_lines
+from tests.opening import open_translator
 
 pytest.importorskip("ctranslate2")
 QUIET = Reporter(quiet=True)

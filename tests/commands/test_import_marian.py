@@ -26,8 +26,8 @@ from nmt_cli.reporting import Reporter
 from nmt_cli.runs.folder import RunFolder
 from nmt_cli.runs.loading import open_run
 from nmt_cli.runs.preparation import prepare_recipe
-from nmt_cli.translation.opening import open_translator
 from tests.margins import assert_found, clear_lines, watched
+from tests.opening import open_translator
 
 transformers = pytest.importorskip("transformers")
 sentencepiece = pytest.importorskip("sentencepiece")

@@ -26,7 +26,7 @@ from nmt_cli.recipe.loader import build_recipe
 from nmt_cli.reporting import Reporter, Screen
 from nmt_cli.runs.folder import RunFolder
 from nmt_cli.runs.loading import LoadedRun, build_model
-from nmt_cli.translation.opening import open_translator
+from tests.opening import open_translator
 from tests.plots.pictures import png_size
 
 

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from nmt_cli.commands.plot_curves import curves_text, plot_curves, read_training_histories
+from nmt_cli.commands.plot_curves import curves_text, read_training_histories
 from nmt_cli.errors import RunError, UserError
+from nmt_cli.plots.curves import draw_curves
 from nmt_cli.plots.training_log import TrainingHistory
 from nmt_cli.reporting import Reporter, Screen
 from tests.plots.pictures import svg_size
@@ -61,7 +62,7 @@ def test_one_run_in_colours_needs_no_key(runs: dict[str, Path]) -> None:
 
 
 def test_a_file_is_drawn(runs: dict[str, Path], tmp_path: Path) -> None:
-    plot_curves(read_training_histories(runs, Reporter(quiet=True)), tmp_path / "c.svg")
+    draw_curves(tmp_path / "c.svg", read_training_histories(runs, Reporter(quiet=True)))
     assert svg_size(tmp_path / "c.svg")[0] > 600
 
 

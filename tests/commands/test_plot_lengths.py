@@ -12,7 +12,7 @@ from nmt_cli.commands.plot_lengths import plot_lengths
 from nmt_cli.errors import DataError, RunError, UserError
 from nmt_cli.evaluation.metrics import corpus_scores
 from nmt_cli.reporting import Reporter
-from nmt_cli.translation.opening import open_translator
+from tests.opening import open_translator
 from tests.plots.pictures import png_size
 
 SOURCE = ["a book", "the old man reads", "dogs", "the old man reads a book"] * 3

@@ -21,9 +21,9 @@ from nmt_cli.errors import DataError, RunError, UserError
 from nmt_cli.inference.translator import Translator
 from nmt_cli.models import MODELS
 from nmt_cli.models.contract import Sequences
-from nmt_cli.translation.opening import open_translator
-from nmt_cli.translation.parallel import translate_stream
 from tests.decoding.test_ctc_beam import Rows, everything
+from tests.opening import open_translator
+from tests.streams import translate_stream
 
 SOURCES = ["The old man reads a book.", "a book", "dogs", "Two dogs see 1995 houses 🙂", "我喜欢"]
 

@@ -21,9 +21,9 @@ from nmt_cli.commands.train import train
 from nmt_cli.recipe.loader import load_recipe
 from nmt_cli.reporting import Reporter
 from nmt_cli.runs.folder import RunFolder
-from nmt_cli.translation.opening import open_translator
 from tests.conftest import in_float32, toy_content, write_syllables
 from tests.margins import clear_lines
+from tests.opening import open_translator
 
 ROOT = Path(__file__).parent.parent.parent
 QUIET = Reporter(quiet=True)

@@ -8,8 +8,8 @@ from nmt_cli.data.numbers import missing_numbers
 from nmt_cli.data.tokenization.tokenizer import TextTokenizer
 from nmt_cli.inference.lines import InputLine
 from nmt_cli.inference.output import Candidate, TranslatedLine, Translation
-from nmt_cli.translation.parallel import translate_stream
 from tests.inference.test_sentences_of_lines import echo
+from tests.streams import translate_stream
 
 
 @pytest.mark.parametrize(

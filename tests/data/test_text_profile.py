@@ -14,7 +14,7 @@ from nmt_cli.data.sentences.abbreviations import LearnedWords
 from nmt_cli.data.sentences.splitter import SentenceSplitter
 from nmt_cli.data.text_profile import LineLengths, TextProfile, profile_files
 from nmt_cli.errors import DataError, RunError
-from nmt_cli.translation.opening import open_translator
+from tests.opening import open_translator
 
 CORPUS = CorpusConfig(source="en", target="de")
 FILES = [

@@ -24,10 +24,10 @@ from nmt_cli.inference.output import TranslatedLine
 from nmt_cli.inference.translator import Translator
 from nmt_cli.models import MODELS
 from nmt_cli.models.contract import Autoregressive
-from nmt_cli.translation.opening import open_translator
-from nmt_cli.translation.parallel import translate_stream
 from tests.conftest import examples
 from tests.margins import clear_lines
+from tests.opening import open_translator
+from tests.streams import translate_stream
 
 ROOT = Path(__file__).parents[2]
 
@@ -403,7 +403,7 @@ def test_a_hundred_thousand_lines_take_no_more_memory_than_a_few(tmp_path: Path)
         import io, sys
         sys.path.insert(0, sys.argv[1])
         from tests.decoding.test_lossless import echo
-        from nmt_cli.translation.parallel import translate_stream
+        from tests.streams import translate_stream
         from nmt_cli.data.tokenization.tokenizer import TokenizerConfig
         from nmt_cli.data.tokenization.training import train_tokenizer
 

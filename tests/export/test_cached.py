@@ -13,10 +13,10 @@ from nmt_cli.errors import DeviceError, UserError
 from nmt_cli.inference.translator import Translator
 from nmt_cli.reporting import Reporter
 from nmt_cli.runs.folder import RunFolder
-from nmt_cli.translation.opening import open_translator
-from nmt_cli.translation.parallel import translate_stream
 from tests.inference.test_translator import TABLE
 from tests.margins import clear_lines
+from tests.opening import open_translator
+from tests.streams import translate_stream
 
 pytest.importorskip("ctranslate2")
 

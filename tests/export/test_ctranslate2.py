@@ -25,9 +25,9 @@ from nmt_cli.models import MODELS
 from nmt_cli.models.configs import TransformerConfig
 from nmt_cli.models.transformer import Transformer
 from nmt_cli.reporting import Reporter
-from nmt_cli.translation.opening import open_translator
 from tests.conftest import translated_by_documented
 from tests.margins import assert_found, clear_lines, rounding, watched
+from tests.opening import open_translator
 
 pytest.importorskip("ctranslate2")
 Ids = list[int]

@@ -25,8 +25,8 @@ from nmt_cli.models import MODELS
 from nmt_cli.recipe.loader import build_recipe, load_recipe
 from nmt_cli.recipe.paths import shipped_recipes
 from nmt_cli.runs.loading import build_model
-from nmt_cli.translation.parallel import translate_stream
 from nmt_cli.yaml12 import read_yaml
+from tests.streams import translate_stream
 
 LANGUAGES = Languages("en", "de")
 SET = b"\n--set "  # what stands behind it, to the end of the line, is a --set

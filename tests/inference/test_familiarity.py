@@ -2,22 +2,23 @@
 
 import io
 import json
+import pickle
 from pathlib import Path
 
 import pytest
 
 from nmt_cli.data.config import CorpusConfig
 from nmt_cli.data.known_words import WordSet, unknown_share
-from nmt_cli.data.text_profile import PROFILE_FILE, TextProfile, UnknownShares, fallback_share
+from nmt_cli.data.text_profile import PROFILE_FILE, TextProfile, UnknownShares, fallback_share, rarely_exceeded
 from nmt_cli.data.tokenization.tokenizer import TextTokenizer
 from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.inference.familiarity import FamiliarityLimits
 from nmt_cli.inference.translator import Translator
 from nmt_cli.training.checkpoints import Checkpointer
-from nmt_cli.translation.parallel import translate_stream
 from tests.conftest import Call
 from tests.decoding.test_lossless import Echo
+from tests.streams import translate_stream
 
 LIMITS = FamiliarityLimits(UnknownShares(0.5, 0.4), 0.2)
 
@@ -43,7 +44,7 @@ def test_nothing_is_marked_where_nothing_was_measured() -> None:
 
 
 def test_uniform_development_text_does_not_make_every_new_word_a_sign() -> None:
-    uniform = FamiliarityLimits(UnknownShares.measure([0.0] * 50, [0.0] * 50))
+    uniform = FamiliarityLimits(UnknownShares(rarely_exceeded([0.0] * 50), rarely_exceeded([0.0] * 50)))
     assert uniform.signs(0.2, 0.2, 0.0) == {}
     assert uniform.signs(0.5, 0.5, 0.0) == {"unknown_words": 0.5, "unknown_tokens": 0.5}
 
@@ -111,9 +112,7 @@ def test_the_best_checkpoint_knows_its_validation(tiny_run: Path, tmp_path: Path
 
 
 def test_fields_survive_the_way_from_a_worker(tokenizer: TextTokenizer) -> None:
-    from nmt_cli.translation.parallel import _from_tuple, _to_tuple
-
     config = SearchConfig.model_validate({"repair_degenerate": False})
     translator = Translator(Echo(None), Tokenizers(tokenizer, tokenizer), config)
     for line in translate_stream(translator, io.BytesIO("ǂ a. The old man.\n7\n".encode())):
-        assert _from_tuple(*_to_tuple(line.translation)) == line.translation
+        assert pickle.loads(pickle.dumps(line.translation)) == line.translation

@@ -13,8 +13,8 @@ from nmt_cli.data.tokenization.tokenizer import TextTokenizer
 from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.inference.translator import Translator
-from nmt_cli.translation.parallel import translate_stream
 from tests.decoding.test_lossless import Echo
+from tests.streams import translate_stream
 
 LINES = 1000
 SCRIPTS = [(0x61, 0x7A), (0xC0, 0x17F), (0x391, 0x3C9), (0x410, 0x44F), (0x5D0, 0x5EA), (0x620, 0x64A), (0x905, 0x939),

@@ -21,8 +21,8 @@ from nmt_cli.inference.output import Candidate, TranslatedLine
 from nmt_cli.inference.segments import Segment, join_translations
 from nmt_cli.inference.translator import Translator, best_combinations
 from nmt_cli.models import MODELS
-from nmt_cli.translation.parallel import translate_stream
 from tests.decoding.test_lossless import Echo
+from tests.streams import translate_stream
 
 PROFILE = TextProfile("en", "de", NormalizationConfig())
 

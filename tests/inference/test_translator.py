@@ -15,9 +15,9 @@ from nmt_cli.errors import DataError, RecipeError, RunError, UserError
 from nmt_cli.inference.lines import to_single_line
 from nmt_cli.inference.translator import Translator
 from nmt_cli.models import MODELS
-from nmt_cli.translation.opening import open_translator
-from nmt_cli.translation.parallel import translate_stream
 from tests.margins import clear_lines
+from tests.opening import open_translator
+from tests.streams import translate_stream
 
 TABLE: list[bytes] = [
     b"The old man reads a book.", b"", b" ", b"\t", "\u3000".encode(), b"\xef\xbb\xbf", b"\x00",

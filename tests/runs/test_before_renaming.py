@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from nmt_cli.translation.opening import open_translator
 from tests.conftest import ROOT, Call
 from tests.margins import clear_lines
+from tests.opening import open_translator
 
 FIXTURE = ROOT / "tests/fixtures/before_renaming"
 PREPARED = "before-df3c83666016"

@@ -10,7 +10,7 @@ import yaml
 from nmt_cli.errors import DeviceError
 from nmt_cli.models.quantized import Int8Linear
 from nmt_cli.runs.loading import open_run
-from nmt_cli.translation.opening import open_translator
+from tests.opening import open_translator
 
 
 def test_int8_rounds_every_linear_layer_of_a_run_and_translates(tiny_run: Path) -> None:

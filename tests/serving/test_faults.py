@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from nmt_cli.errors import UserError
 from nmt_cli.serving.settings import describe_runs
 from tests.conftest import run
 from tests.serving.conftest import Server
@@ -68,11 +69,16 @@ def test_a_client_that_leaves_costs_nothing_more(server: Server) -> None:
     with socket.create_connection(("127.0.0.1", server.port)) as connection:
         head = "POST /translate HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         connection.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
-        time.sleep(0.5)
+        while not _count(server, "nmt_queue_texts"):
+            time.sleep(0.01)
     assert server.post("/translate", QUERY)[0] == 200
-    counts = dict(line.rsplit(" ", 1) for line in server.get("/metrics")[1].splitlines() if line[0] != "#")
-    assert int(counts["nmt_clients_gone_total"]) >= 1 and int(counts["nmt_texts_dropped_total"]) > 1000
-    assert int(counts["nmt_queue_texts"]) == 0
+    assert _count(server, "nmt_clients_gone_total") >= 1 and _count(server, "nmt_texts_dropped_total") > 1000
+    assert _count(server, "nmt_queue_texts") == 0
+
+
+def _count(server: Server, name: str) -> int:
+    lines = server.get("/metrics")[1].splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{name} "))
 
 
 @pytest.mark.slow
@@ -112,6 +118,12 @@ def test_what_cannot_be_served_is_said_at_once(tmp_path: Path, tiny_run: Path) -
         taken.listen()
         done = run("serve", tiny_run, "--port", taken.getsockname()[1])
     assert done.returncode == 2 and b"cannot listen at 127.0.0.1" in done.stderr
+
+
+def test_a_run_whose_recipe_is_no_text_is_said(tmp_path: Path) -> None:
+    (tmp_path / "recipe.yaml").write_bytes(b"name: \xff")
+    with pytest.raises(UserError, match="cannot read the recipe: not UTF-8 text"):
+        describe_runs([tmp_path])
 
 
 def test_runs_with_the_same_name_get_numbers(tiny_run: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 import nmt_cli
 from nmt_cli.inference.inspection import inspect_sentence
-from nmt_cli.translation.opening import open_translator
+from tests.opening import open_translator
 from tests.serving.conftest import Server
 
 TEXT = "The old man reads a book."

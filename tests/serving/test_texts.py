@@ -54,6 +54,7 @@ def test_alternatives_of_a_text_are_its_best_combinations() -> None:
         ("x<script>alert('<b>')</script>y", "xy"), ("<STYLE>p{}</STYLE>z", "z"), ("a<!-- <b> -->b", "ab"),
         ('<a href="x>y">link</a>', "link"), ("1 < 2 & 3 > 2", "1 < 2 & 3 > 2"), ("&lt;b&gt; &amp;", "<b> &"),
         ("<!DOCTYPE html>a", "a"), ("a <b unclosed", "a <b unclosed"), ("<script>never closed", ""), ("a<", "a<"),
+        ("İİ<script>x</SCRIPT>y", "İİy"), ("İİ<!-- x -->y", "İİy"),  # İ in lower case is two characters
     ],
 )  # fmt: skip
 def test_tags_are_taken_out(markup: str, text: str) -> None:

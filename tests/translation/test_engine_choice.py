@@ -20,10 +20,11 @@ from nmt_cli.reporting import Reporter
 from nmt_cli.runs.folder import RunFolder
 from nmt_cli.translation import parallel
 from nmt_cli.translation.engine_choice import ENGINE_VARIABLE, EngineChoice, choose_engine
-from nmt_cli.translation.opening import TranslatorSpec, open_translator
+from nmt_cli.translation.opening import TranslatorSpec
 from tests.conftest import Call, Listener
 from tests.inference.test_translator import TABLE
 from tests.margins import clear_lines
+from tests.opening import open_translator
 
 pytest.importorskip("ctranslate2")
 
@@ -233,7 +234,7 @@ def test_the_next_blocks_are_begun_before_the_first_is_waited_for() -> None:
         blocks.block_lines = 1
         source.write(b"a\nb\n")
         translator: Any = Recorder()
-        generator = parallel._translate_blocks(translator, blocks)
+        generator = parallel.translate_blocks(translator, blocks)
         with pytest.raises(ValueError):  # the recorder returns no translations
             next(generator)
         assert events == ["start ['a']", "start ['b']", "finish ['a']"]

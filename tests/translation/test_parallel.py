@@ -10,9 +10,10 @@ import pytest
 
 from nmt_cli.errors import DataError, UserError
 from nmt_cli.inference.lines import MAX_BLOCK_LINES, MIN_BLOCK_HYPOTHESES, BlockPartitioner, BlockReader, LineBlock
+from nmt_cli.inference.output import Candidate, Translation
 from nmt_cli.reporting import Reporter
 from nmt_cli.translation.opening import TranslatorSpec
-from nmt_cli.translation.parallel import ParallelTranslator, TranslationTuple, translate_in_order
+from nmt_cli.translation.parallel import ParallelTranslator, translate_in_order
 from nmt_cli.workers import MAX_TASKS_PER_WORKER
 
 
@@ -20,7 +21,7 @@ class FakeWorkers:
     """Finishes one task whenever it is waited for, in any order."""
 
     def __init__(self, count: int) -> None:
-        self.count, self.results = count, dict[int, list[TranslationTuple]]()
+        self.count, self.results = count, dict[int, list[Translation]]()
         self.under_way: dict[int, LineBlock] = {}
         self.sizes: list[int] = []
         self.most = 0
@@ -46,7 +47,7 @@ class FakeWorkers:
             prefixes = block.prefixes or [""] * len(block.texts)
             pairs = zip(block.texts, prefixes, strict=True)
             self.results[number] = [
-                ([(f"{prefix}{len(text)}", 0.0, 0.0, None)], [f"w{block.lines[0].number}"], None, 0, [], None, [])
+                Translation([Candidate(f"{prefix}{len(text)}", 0.0, 0.0)], [f"w{block.lines[0].number}"])
                 for text, prefix in pairs
             ]
         return False

@@ -14,10 +14,11 @@ import pytest
 from nmt_cli.errors import UserError
 from nmt_cli.inference.lines import MIN_PARALLEL_INPUT_BYTES, InputLine, LineBlock, available_bytes
 from nmt_cli.reporting import Reporter
-from nmt_cli.translation.opening import TranslatorSpec, open_translator
+from nmt_cli.translation.opening import TranslatorSpec
 from nmt_cli.translation.parallel import ParallelTranslator
 from tests.conftest import NMT, Call, environment, run, start
 from tests.margins import clear_lines
+from tests.opening import open_translator
 
 WORDS = ["old", "man", "reads", "book", "two", "dogs", "see", "houses", "they", "do"]
 LINES = [" ".join(WORDS[(n * k) % 10] for k in range(1, 2 + n % 9)) if n % 11 else "" for n in range(300)]

@@ -21,12 +21,13 @@ from nmt_cli.inference.output import OutputFormat, TranslatedLine
 from nmt_cli.reporting import Reporter
 from nmt_cli.translation import shards
 from nmt_cli.translation.byte_ranges import Shard
-from nmt_cli.translation.opening import TranslatorSpec, open_translator
+from nmt_cli.translation.opening import TranslatorSpec
 from nmt_cli.translation.parallel import ParallelTranslator
 from nmt_cli.translation.shard_files import ShardWriter, join_shards
 from nmt_cli.translation.shards import translate_shard
 from tests.conftest import Call
 from tests.margins import clear_lines
+from tests.opening import open_translator
 
 LINES = ["a book", "", "The old man", "two dogs see 1995 houses", "they do", "\ufeffodd"] * 5
 

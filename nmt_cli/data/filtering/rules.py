@@ -7,6 +7,7 @@ the corpus.
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -109,12 +110,8 @@ def _count_mojibake(pair: Pair) -> float:
     return sum(len(_MOJIBAKE.findall(text)) for text in (pair.raw_source, pair.raw_target) if not text.isascii())
 
 
-def _count_entities(pair: Pair) -> float:
-    return count_entities(pair.source) + count_entities(pair.target)
-
-
-def _count_other_entities(pair: Pair) -> float:
-    return sum(count_entities(text, except_escapes=True) for text in (pair.source, pair.target))
+def _count_entities(pair: Pair, *, except_escapes: bool = False) -> float:
+    return sum(count_entities(text, except_escapes=except_escapes) for text in (pair.source, pair.target))
 
 
 def _count_tags(pair: Pair) -> float:
@@ -181,7 +178,9 @@ class PairRules:
         self.limits: dict[str, float] = {
             rule.name: limit for rule in RULES if (limit := getattr(config, rule.name)) is not None
         }
-        counters = _COUNTERS | ({"entities": _count_other_entities} if profile.is_tokenized else {})
+        counters = _COUNTERS | (
+            {"entities": partial(_count_entities, except_escapes=True)} if profile.is_tokenized else {}
+        )
         self._counters = [
             (name, counter, self.limits[name]) for name, counter in counters.items() if name in self.limits
         ]

@@ -3,12 +3,12 @@
 import json
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import asdict
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 from nmt_cli.data import SIDES
 from nmt_cli.data.augmentation import AugmentConfig
@@ -27,7 +27,14 @@ from nmt_cli.data.sentences.splitter import SentenceSplitter
 from nmt_cli.data.sources.bad_rows import BadRows
 from nmt_cli.data.sources.base import ParallelText
 from nmt_cli.data.sources.corpus import Corpus
-from nmt_cli.data.text_profile import LineLengths, TextProfile, UnknownShares, added_stops, fallback_share
+from nmt_cli.data.text_profile import (
+    LineLengths,
+    TextProfile,
+    UnknownShares,
+    added_stops,
+    fallback_share,
+    rarely_exceeded,
+)
 from nmt_cli.data.tokenization.coverage import missing_characters
 from nmt_cli.data.tokenization.encoding import EncodedBlock, make_pair_encoder, variant_count
 from nmt_cli.data.tokenization.tokenizer import TokenizerConfig, batched
@@ -216,7 +223,6 @@ class _Preparation:
         self, tokenizers: Tokenizers, clean_ranges: list[PairRange], clean_text: CleanText
     ) -> list[PairRange]:
         """Write ids, text and words of the training pairs that are neither too long nor held out."""
-        writers = _TrainingWriters(self.folder, tokenizers, self.settings.variants)
         pairs, words = clean_text.pairs(), WordSet()
         self.characters: set[str] = set()
         self.placeholder_pairs = 0
@@ -224,10 +230,15 @@ class _Preparation:
         progress = self.reporter.progress("encode", clean_ranges[-1].end)
         with (
             TextWriter(self.folder, "train") as text_writer,
-            writers,
+            ExitStack() as writer_stack,
             self._encoder() as apply_encoder,
             progress as bar,
         ):
+            writers = [
+                (writer_stack.enter_context(SequenceWriter(self.folder, f"train.{side}.{variant}")), side)
+                for variant in range(self.settings.variants)
+                for side in SIDES
+            ]
             for pair_range in clean_ranges:
                 first = text_writer.line_count
                 range_pairs = islice(pairs, pair_range.end - pair_range.first)
@@ -238,7 +249,8 @@ class _Preparation:
                             text_writer.write(*pair)
                         else:
                             self.cleaner.report["too long"].add(" ||| ".join(pair))
-                    writers.write(encoded)
+                    for (writer, _), *column in zip(writers, encoded.ids, encoded.lengths, strict=True):
+                        writer.write_block(*column)
                     words.add(encoded.new_words)
                     self.characters.update(encoded.characters)
                     self.placeholder_pairs += encoded.placeholder_pairs
@@ -246,7 +258,8 @@ class _Preparation:
                 train_ranges.append(PairRange(pair_range.label, first, text_writer.line_count, pair_range.weight))
         if train_ranges[-1].end == 0:
             raise DataError("corpus.train: no pair is left to train on" + _dropped_summary(self.cleaner.report))
-        writers.close()
+        for writer, side in writers:
+            writer.close(getattr(tokenizers, side).vocab_size)
         words.save(self.folder)
         return train_ranges
 
@@ -293,9 +306,9 @@ class _Preparation:
         assert words is not None
         lines = [normalize(line.strip()) for line in read_written_lines(self.folder, "dev", "source")]
         fallback_ids = tokenizers.source.fallback_ids
-        return UnknownShares.measure(
-            [unknown_share(line, [words]) for line in lines],
-            [fallback_share(ids, fallback_ids) for ids in tokenizers.source.encode(lines)],
+        return UnknownShares(
+            rarely_exceeded([unknown_share(line, [words]) for line in lines]),
+            rarely_exceeded([fallback_share(ids, fallback_ids) for ids in tokenizers.source.encode(lines)]),
         )
 
     def _encoder(self) -> AbstractContextManager[MapFunction]:
@@ -343,33 +356,6 @@ def _with_results(
 
     for result in apply_encoder(columns()):
         yield pending.popleft(), result
-
-
-class _TrainingWriters:
-    """Writers of the ids of each side and variant of the training text."""
-
-    def __init__(self, folder: Path, tokenizers: Tokenizers, variants: int) -> None:
-        self.vocab_sizes = [tokenizers.source.vocab_size, tokenizers.target.vocab_size] * variants
-        self.writers = [
-            SequenceWriter(folder, f"train.{side}.{variant}") for variant in range(variants) for side in SIDES
-        ]
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        for writer in self.writers:
-            writer.__exit__(*error)
-
-    def write(self, encoded: EncodedBlock) -> None:
-        """Append a block."""
-        for writer, *column in zip(self.writers, encoded.ids, encoded.lengths, strict=True):
-            writer.write_block(*column)
-
-    def close(self) -> None:
-        """Finish the arrays."""
-        for writer, size in zip(self.writers, self.vocab_sizes, strict=True):
-            writer.close(size)
 
 
 def _dropped_summary(report: FilterReport) -> str:

@@ -93,25 +93,10 @@ _ORDINAL_LANGUAGES = frozenset(
 _SYLLABIC_CONSONANTS = frozenset(("cs", "sk", "hr", "sr", "sl", "bs", "mk"))  # words without vowels
 _BEFORE_I = frozenset(
     (
-        "and",
-        "am",
-        "do",
-        "did",
-        "can",
-        "will",
-        "than",
-        "was",
-        "as",
-        "or",
-        "have",
-        "would",
-        "could",
-        "should",
-        "nor",
-        "so",
-        "but",
+        "and", "am", "do", "did", "can", "will", "than", "was", "as", "or", "have", "would", "could", "should", "nor",
+        "so", "but",
     )
-)  # so am I
+)  # fmt: skip # so am I
 _UPPER, _LOWER, _DIGIT, _UNCASED, _SYMBOL, _NONE = "upper", "lower", "digit", "uncased", "symbol", "none"
 _STARTS = (_UPPER, _DIGIT, _UNCASED, _SYMBOL)
 _INITIAL_KIND = "initial"

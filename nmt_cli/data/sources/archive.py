@@ -9,7 +9,6 @@ import tarfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO
 
 from nmt_cli.errors import DataError
 
@@ -30,7 +29,8 @@ def extract_members(archive: Path, output_paths: Mapping[str, Path]) -> None:
                 if content is None:
                     raise DataError(f"{archive}: {member.name}: not a plain file: not unpacked")
                 _check_size(archive, member, path.parent)
-                _write_member(content, path)
+                with content, open(path, "wb") as output:
+                    shutil.copyfileobj(content, output, COPY_CHUNK_BYTES)
                 if not remaining:
                     return
     except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
@@ -47,8 +47,3 @@ def _check_size(archive: Path, member: tarfile.TarInfo, folder: Path) -> None:
             f"{archive}: {member.name} has {member.size:,} bytes; {folder} has {free_bytes:,} free, and "
             f"{MAX_EXPANSION_RATIO} times the archive is the most: not unpacked"
         )
-
-
-def _write_member(content: IO[bytes], path: Path) -> None:
-    with content, open(path, "wb") as file:
-        shutil.copyfileobj(content, file, COPY_CHUNK_BYTES)

@@ -31,11 +31,6 @@ HEAD_BYTES = 4096
 NOT_TEXT = ("README", "LICENSE", "LICENCE", "COPYING", "NOTICE", "INFO")  # files beside the texts of an archive
 
 
-def with_suffixes(path: Path) -> list[Path]:
-    """The path, and the same with each suffix of a compressed file."""
-    return [path.with_name(path.name + suffix) for suffix in SUFFIXES]
-
-
 def compression(path: Path) -> str:
     """How a file is compressed, as the suffix that it should have; empty for plain text.
 
@@ -91,34 +86,42 @@ def _decompress(file: BinaryIO, suffix: str) -> Any:
         return lzma.LZMAFile(file)
     if suffix == ".bz2":
         return bz2.BZ2File(file)
-    return io.BufferedReader(_ZstdReader(file)) if suffix == ".zst" else file
+    return io.BufferedReader(ChunkStream(_zstd_chunks(file))) if suffix == ".zst" else file
 
 
-class _ZstdReader(io.RawIOBase):
-    """Reads all frames of a .zst file; EOFError if the last one is truncated, which zstandard does not report."""
+def _zstd_chunks(file: BinaryIO) -> Iterator[bytes]:
+    """All frames of a .zst file; EOFError if the last one is truncated, which zstandard does not report."""
+    frame = None
+    while compressed := file.read(COMPRESSED_CHUNK_BYTES):
+        while compressed:
+            frame = frame or zstandard.ZstdDecompressor().decompressobj()
+            yield frame.decompress(compressed)
+            compressed = frame.unused_data
+            frame = None if frame.eof else frame
+    if frame is not None:
+        raise EOFError("Compressed file ended before the end of its last frame")
 
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self._frame: zstandard.ZstdDecompressionObj | None = None
-        self._compressed = self._decompressed = b""
+
+class ChunkStream(io.RawIOBase):
+    """A binary stream over the chunks of an iterator."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks, self._remaining = chunks, b""
 
     def readable(self) -> bool:
+        """It is."""
         return True
 
     def readinto(self, buffer: Any) -> int:
-        while not self._decompressed:
-            compressed = self._compressed or self._file.read(COMPRESSED_CHUNK_BYTES)
-            if not compressed and self._frame is not None:
-                raise EOFError("Compressed file ended before the end of its last frame")
-            if not compressed:
+        """Fill a buffer as far as the next chunk goes; the number of bytes, 0 at the end."""
+        while not self._remaining:
+            chunk = next(self._chunks, None)
+            if chunk is None:
                 return 0
-            frame = self._frame or zstandard.ZstdDecompressor().decompressobj()
-            self._decompressed = frame.decompress(compressed)
-            self._compressed = frame.unused_data
-            self._frame = None if frame.eof else frame
-        size = min(len(buffer), len(self._decompressed))
-        buffer[:size] = self._decompressed[:size]
-        self._decompressed = self._decompressed[size:]
+            self._remaining = chunk
+        size = min(len(buffer), len(self._remaining))
+        buffer[:size] = self._remaining[:size]
+        self._remaining = self._remaining[size:]
         return size
 
 

@@ -28,15 +28,13 @@ class FileSource(TextSource):
     def locate(self, split: str, root: Path) -> ParallelText:
         """The files, labelled by the name of the first; for a base name, two files or an archive of both."""
         names = self._file_names()
-        paths = [find_file(root / expand_user(name)) for name in names]
-        missing = [name for name, path in zip(names, paths, strict=True) if path is None]
+        files, missing = _find_files(root, names)
         if missing and self.config.name is not None:
             archive = find_file(root / expand_user(self.config.name))
             if archive is not None:
                 return self._locate_in_archive(archive, root)
         if missing:
             raise MissingTextError(f"no file {' and '.join(missing)} ({NO_SUCH_FILE})")
-        files = tuple(path for path in paths if path is not None)
         cut = self._score_cut(root)
         score_files = () if cut is None else cut.files()
         return ParallelText(names[0], (*files, *score_files), lambda bad_rows: self._read(files, bad_rows), scores=cut)
@@ -49,15 +47,11 @@ class FileSource(TextSource):
         if config.scores is None:
             return None
         names = [config.scores] if isinstance(config.scores, str) else [*config.scores]
-        count = len(names)
-        names += [] if config.baseline is None else [config.baseline]
-        located = [find_file(root / expand_user(name)) for name in names]
-        paths = [path for path in located if path is not None]
-        if len(paths) < len(names):
-            missing = [name for name, path in zip(names, located, strict=True) if path is None]
+        paths, missing = _find_files(root, names if config.baseline is None else [*names, config.baseline])
+        if missing:
             raise MissingTextError(f"no file {' and '.join(missing)} (scores)")
-        baseline = paths[count] if config.baseline is not None else None
-        return ScoreCut(tuple(paths[:count]), config.min_score, config.keep_share, baseline)
+        baseline = None if config.baseline is None else paths[-1]
+        return ScoreCut(paths[: len(names)], config.min_score, config.keep_share, baseline)
 
     def _locate_in_archive(self, archive: Path, root: Path) -> ParallelText:
         names = text_members(archive)
@@ -89,6 +83,13 @@ class FileSource(TextSource):
         if config.tmx is not None:
             return read_tmx(files[0], bad_rows, languages, keep_inline=config.inline == "keep")
         return pair_lines(read_lines(files[0]), read_lines(files[1]), (files[0], files[1]))
+
+
+def _find_files(root: Path, names: list[str]) -> tuple[tuple[Path, ...], list[str]]:
+    """The files of these names, each perhaps compressed, and the names of those that are missing."""
+    paths = [find_file(root / expand_user(name)) for name in names]
+    missing = [name for name, path in zip(names, paths, strict=True) if path is None]
+    return tuple(path for path in paths if path is not None), missing
 
 
 def _member_in(names: list[str], language: str, archive: Path) -> str:

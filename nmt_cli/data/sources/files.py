@@ -5,7 +5,7 @@ from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
-from nmt_cli.data.sources.compression import SUFFIXES, open_decompressed, with_suffixes
+from nmt_cli.data.sources.compression import SUFFIXES, open_decompressed
 from nmt_cli.errors import DataError
 
 BOM = b"\xef\xbb\xbf"
@@ -25,7 +25,8 @@ def expand_user(name: str) -> Path:
 
 def find_file(path: Path) -> Path | None:
     """The path, or else the first one with a suffix of a compressed file, that is a file; None if there is none."""
-    return next((candidate for candidate in with_suffixes(path) if candidate.is_file()), None)
+    candidates = (path.with_name(path.name + suffix) for suffix in SUFFIXES)
+    return next((candidate for candidate in candidates if candidate.is_file()), None)
 
 
 def read_lines(path: Path, member: str | None = None) -> Iterator[bytes]:

@@ -63,7 +63,9 @@ def read_sentencepiece(path: Path) -> SentencePieceModel:
 
 def build_tokenizer(model: SentencePieceModel) -> Tokenizer:
     """A tokenizer that segments text as the model does; unknown characters become UNKNOWN_PIECE."""
-    backend = Tokenizer(_unigram(model) if model.model_type == "unigram" else _bpe(model))
+    unigram_pieces = [(UNKNOWN_PIECE, 0.0), *model.pieces]
+    is_unigram = model.model_type == "unigram"
+    backend = Tokenizer(models.Unigram(unigram_pieces, 0, model.byte_fallback) if is_unigram else _bpe(model))
     steps: list[normalizers.Normalizer] = []
     if model.precompiled_charsmap:
         steps.append(normalizers.Precompiled(model.precompiled_charsmap))
@@ -72,10 +74,6 @@ def build_tokenizer(model: SentencePieceModel) -> Tokenizer:
     backend.normalizer = normalizers.Sequence(steps)
     backend.pre_tokenizer = pre_tokenizers.Metaspace(META_SPACE, "always" if model.add_dummy_prefix else "never")
     return backend
-
-
-def _unigram(model: SentencePieceModel) -> models.Unigram:
-    return models.Unigram([(UNKNOWN_PIECE, 0.0), *model.pieces], 0, model.byte_fallback)
 
 
 def _bpe(model: SentencePieceModel) -> models.BPE:

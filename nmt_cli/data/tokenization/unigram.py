@@ -27,26 +27,20 @@ MAX_WORDS = 200_000
 MAX_CHARACTERS = 2_000_000  # of all words used; bounds memory where a word is a sentence
 END_MARK = 0  # mark after each text; characters are their code points + 1
 SYMBOL_COUNT = 1 << 21  # more than there are code points
+SEED_FACTOR, KEPT_SHARE, EM_ITERATIONS = 10, 0.75, 2
 MIN_EXPECTED_COUNT = 0.5  # smaller expected counts are raised to it: digamma falls to -inf at 0
 
 
 def train_unigram(
-    word_counts: Counts,
-    vocab_size: int,
-    alphabet: Iterable[str],
-    max_subword_length: int = 16,
-    *,
-    seed_factor: int = 10,
-    shrink: float = 0.75,
-    sub_iterations: int = 2,
+    word_counts: Counts, vocab_size: int, alphabet: Iterable[str], max_subword_length: int = 16
 ) -> list[tuple[str, float]]:
     """Pieces and their natural log probabilities, best first, equals in order of code points.
 
     Every character of `alphabet` is a piece; longer ones have only such characters, and at most
-    `max_piece_length` of them. There are exactly vocab_size pieces; fewer where the words have
+    `max_subword_length` of them. There are exactly vocab_size pieces; fewer where the words have
     not so many substrings that occur twice, more where the alphabet alone is larger.
-    Training starts from seed_factor * vocab_size pieces. EM runs `sub_iterations` times before
-    each pruning, which keeps the share `shrink` of the pieces longer than one character.
+    Training starts from SEED_FACTOR times as many pieces. EM runs EM_ITERATIONS times before
+    each pruning, which keeps the share KEPT_SHARE of the pieces longer than one character.
     """
     characters = set(alphabet)
     if not characters:
@@ -54,14 +48,14 @@ def train_unigram(
     words = _select_words(word_counts, characters)
     max_longer_subwords = max(vocab_size - len(characters), 0)
     model = _UnigramModel(
-        words, _seed_subwords(words, characters, max_subword_length, seed_factor * max_longer_subwords)
+        words, _seed_subwords(words, characters, max_subword_length, SEED_FACTOR * max_longer_subwords)
     )
     while True:
-        counts = model.fit(sub_iterations)
+        counts = model.fit(EM_ITERATIONS)
         longer_count = int(model.is_alive.sum()) - len(characters)
         if longer_count <= max_longer_subwords:
             return model.sorted_by_score()
-        model.prune(len(characters) + max(int(shrink * longer_count), max_longer_subwords), counts)
+        model.prune(len(characters) + max(int(KEPT_SHARE * longer_count), max_longer_subwords), counts)
 
 
 def _select_words(word_counts: Counts, alphabet: set[str]) -> dict[str, int]:
