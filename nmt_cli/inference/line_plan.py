@@ -196,7 +196,10 @@ class LinePlanner:
             has_ordinals=self._source_splitter.has_ordinals,  # both sides of a pair have the same list marks
         )
         pieces = [
-            piece if piece.is_copied else piece._replace(text=self.normalizer.collapse(piece.text)) for piece in pieces
+            piece
+            if piece.is_copied
+            else piece._replace(text=self.normalizer.collapse(piece.text), is_copied=self._is_label(piece.text))
+            for piece in pieces
         ]
         return self.protector.assign(pieces, masked_spans, is_source=spans is None)
 
@@ -205,8 +208,13 @@ class LinePlanner:
         sentences = splitter.split(text)
         if splitter is not self._source_splitter:
             return sentences
-        starters = self.profile.line_starters
-        return [part for sentence in sentences for part in split_at_missing_stops(sentence, starters)]
+        starters, separators = self.profile.line_starters, self.protector.unseen_separators
+        sentences = [part for sentence in sentences for part in split_at_missing_stops(sentence, starters)]
+        return [part for sentence in sentences for part in separators.split(sentence)] if separators else sentences
+
+    def _is_label(self, text: str) -> bool:
+        """Whether a piece is one word before a colon that the model has never read: of it alone a sentence is made."""
+        return self.protector.unseen_separators is not None and text.endswith(":") and len(text.split()) == 1
 
     def _whole(self, line: str, spans: Sequence[str] | None = None) -> Piece:
         """A line as one piece that is translated; `spans` as for `_split`."""
