@@ -41,6 +41,8 @@ _GROUPS = rf"[^\w\s]*{_GROUP}(?:[^\w\s]*{_GROUP})*"
 _WORDS_OF_MARKS = rf"\A{_GROUPS}[^\w\s]*(?=\s)|(?<!\S){_GROUPS}[^\w\s]*?(?=[{_STOPS}]*(?:\s|\Z))"
 _WORDS_OR_GROUP = re.compile(rf"{_WORDS_OF_MARKS}|\({_GROUP}\)|\[{_GROUP}\]|{_GROUP}")
 _PLACEHOLDER = re.compile(f"[{SPAN_MARK}{SPAN_PLACEHOLDERS[0]}-{SPAN_PLACEHOLDERS[-1]}]")
+SEPARATORS = (":", ";")
+_SEPARATOR = re.compile("[:;]")
 _STOP = re.compile(r"[…;:!?][^\w\s]*")
 _CLOSING = tuple(")]}»”’\"'.,;:!?…")
 _OPENING = ("(", "[", "{", "<", "«", "„", "“", "‚", "‘", "¿", "¡")
@@ -56,7 +58,7 @@ class Protector:
         self._patterns = [re.compile(pattern) for pattern in config.keep_patterns]
         self._unseen = None if profile.source_characters is None else UnseenCharacters(profile.source_characters)
         self._clean = normalizer.clean
-        separators = "".join(mark for mark in ":;" if self.is_on and self._unseen and self._unseen.lacks(mark))
+        separators = "".join(mark for mark in SEPARATORS if self.is_on and self._unseen and self._unseen.lacks(mark))
         self.unseen_separators = re.compile(rf"(?<=\w[{separators}]\s)(?=\S)") if separators else None
         """Where a sentence is cut for a model that has never read what stands there; None: nowhere."""
 
@@ -94,13 +96,13 @@ class Protector:
         signs = find_emoji(piece.text)
         if self._unseen is not None:
             signs += self._unseen.signs(piece.text)
-        if not signs:
-            return piece
-        marks = [match.span() for match in re.finditer(SPAN_MARK, piece.text)]
-        text, masked = _mask(piece.text, merge_overlapping([*marks, *signs]))
-        remaining = iter(piece.spans)
-        spans = tuple(unmask(span, tuple(islice(remaining, span.count(SPAN_MARK)))) for span in masked)
-        return piece._replace(text=text, spans=spans)
+        return _mask_more(piece, signs)
+
+    def mask_separators(self, target: Piece, source: Piece) -> Piece:
+        """A part of a translation with the separators masked that its source has masked."""
+        return _mask_more(
+            target, [match.span() for match in _SEPARATOR.finditer(target.text) if match[0] in source.spans]
+        )
 
     def hide(self, piece: Piece, *, tag_words: int = 0) -> "HiddenSpans":
         """A piece as the model reads it."""
@@ -118,7 +120,10 @@ class Protector:
         for span in hidden_source.spans if hidden_source is not None else []:
             available.setdefault(span.text, []).append(span.placeholder)
         return HiddenSpans(
-            target.text, target.spans, lambda text: available[text].pop(0) if available.get(text) else ""
+            target.text,
+            target.spans,
+            lambda text: available[text].pop(0) if available.get(text) else "",
+            reads_stop=hidden_source is not None and any(span.is_stop for span in hidden_source.spans),
         ).read_text
 
     def drop_placeholders(self, text: str) -> str:
@@ -132,6 +137,17 @@ def mask_known(text: str, spans: Iterable[str]) -> tuple[str, tuple[str, ...]]:
     """A text with a SPAN_MARK in place of each of these spans that it has, and the spans in their order."""
     pattern = _literal_pattern(spans)
     return (text, ()) if pattern is None else _mask(text, [match.span() for match in pattern.finditer(text)])
+
+
+def _mask_more(piece: Piece, parts: Sequence[Span]) -> Piece:
+    """The piece with these parts masked, too."""
+    if not parts:
+        return piece
+    marks = [match.span() for match in re.finditer(SPAN_MARK, piece.text)]
+    text, masked = _mask(piece.text, merge_overlapping([*marks, *parts]))
+    remaining = iter(piece.spans)
+    spans = tuple(unmask(span, tuple(islice(remaining, span.count(SPAN_MARK)))) for span in masked)
+    return piece._replace(text=text, spans=spans)
 
 
 def unmask(text: str, spans: Sequence[str]) -> str:
