@@ -95,6 +95,19 @@ def lock_file(path: Path, conflict_error: UserError | None) -> BinaryIO:
     return file
 
 
+def require_run_folder(path: Path) -> None:
+    """RunError if a path is no run folder, with what it is instead."""
+    if path.is_file():
+        raise RunError(
+            f"{path}: a file, no run folder; text is read from standard input, as in nmt translate RUN < FILE"
+        )
+    if not path.is_dir():
+        raise RunError(f"{path}: no such run folder; nmt train RECIPE makes one")
+    if not (path / "recipe.yaml").is_file():
+        reason = "it is an export; name the run that was exported" if (path / "export.json").is_file() else ""
+        raise RunError(f"{path}: not a run folder: {reason or 'it has no recipe.yaml'}")
+
+
 def reject_external_symlinks(folder: Path) -> None:
     """Raise RunError if a folder has a link that leads out of it, or anything but files and folders.
 

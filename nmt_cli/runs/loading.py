@@ -10,7 +10,7 @@ from nmt_cli.config import Precision
 from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
 from nmt_cli.device import choose_dtype
 from nmt_cli.errors import DeviceError, RunError
-from nmt_cli.fs import reject_external_symlinks
+from nmt_cli.fs import reject_external_symlinks, require_run_folder
 from nmt_cli.models import MODELS
 from nmt_cli.models.contract import TranslationModel
 from nmt_cli.models.quantized import quantize
@@ -42,10 +42,7 @@ def open_run(path: Path, device: torch.device, precision: Precision | Literal["i
     if precision == "int8" and device.type != "cpu":
         raise DeviceError("search.precision: int8 runs on a CPU; use auto here, or --device cpu")
     folder = RunFolder(path)
-    if not path.is_dir():
-        raise RunError(f"{path}: no such run folder; nmt train RECIPE makes one")
-    if not folder.recipe_path.is_file():
-        raise RunError(f"{path}: not a run folder: it has no recipe.yaml")
+    require_run_folder(path)
     reject_external_symlinks(path)
     recipe = load_run_recipe(folder.recipe_path, checked_sections=("model", "search"))
     check_manifest(path)

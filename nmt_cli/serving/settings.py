@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from nmt_cli import __version__
 from nmt_cli.errors import RunError
+from nmt_cli.fs import require_run_folder
 from nmt_cli.yaml12 import read_yaml
 
 if TYPE_CHECKING:
@@ -96,10 +97,7 @@ def describe_runs(paths: list[Path]) -> tuple[ServedRun, ...]:
     """The runs to serve, by the names of their folders; RunError for a folder that is no run."""
     runs: list[ServedRun] = []
     for path in paths:
-        if not path.is_dir():
-            raise RunError(f"{path}: no such run folder; nmt train RECIPE makes one")
-        if not (path / "recipe.yaml").is_file():
-            raise RunError(f"{path}: not a run folder: it has no recipe.yaml")
+        require_run_folder(path)
         recipe, _ = read_yaml((path / "recipe.yaml").read_text(encoding="utf-8"))
         try:
             corpus, model = recipe["corpus"], recipe["model"]

@@ -12,7 +12,7 @@ from nmt_cli.decoding.engine import Engine
 from nmt_cli.errors import RunError, UserError
 from nmt_cli.export.cached import EngineChoice, open_engine
 from nmt_cli.export.ctranslate2_engine import CTranslate2Engine
-from nmt_cli.fs import reject_external_symlinks
+from nmt_cli.fs import reject_external_symlinks, require_run_folder
 from nmt_cli.inference.confidence import CalibrationFile, calibration_key
 from nmt_cli.inference.output import Abstention
 from nmt_cli.inference.translator import Translator
@@ -168,10 +168,7 @@ def _load_recipe(runs: Sequence[Path], overrides: Sequence[str]) -> Recipe:
     invalid_overrides = [override for override in overrides if not override.startswith("search.")]
     if invalid_overrides:
         raise UserError(f"--set {invalid_overrides[0]}: a finished run can only be given search.* settings")
-    if not runs[0].is_dir():
-        raise RunError(f"{runs[0]}: no such run folder; nmt train RECIPE makes one")
-    if not (runs[0] / "recipe.yaml").is_file():
-        raise RunError(f"{runs[0]}: not a run folder: it has no recipe.yaml")
+    require_run_folder(runs[0])
     reject_external_symlinks(runs[0])
     return load_run_recipe(runs[0] / "recipe.yaml", overrides, checked_sections=("search",))
 
