@@ -108,6 +108,8 @@ def score(
     """
     from nmt_cli.evaluation.metrics import METRICS, corpus_scores, tokenizer_error
 
+    if any(isinstance(lines, str) for lines in (hypotheses, *references)):
+        raise DataError("score: needs lists of lines, not one text")
     unknown_metrics = [name for name in metrics if name not in METRICS]
     if unknown_metrics:
         raise UserError(f"{unknown_metrics[0]}: no such metric; there are {', '.join(METRICS)}")

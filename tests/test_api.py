@@ -76,11 +76,20 @@ def test_errors_have_no_words_of_the_command_line(recipe: Path, tiny_run: Path) 
     assert message(RunError, lambda: nmt_cli.train(recipe, tiny_run)) == f"{tiny_run} exists"
 
 
+def test_one_text_is_not_taken_for_its_letters(tiny_run: Path) -> None:
+    translator = nmt_cli.load_run(tiny_run)
+    wrong: Any
+    for wrong in ("The dog sleeps.", [None]):
+        with pytest.raises(DataError, match="translate: needs a list of lines"):
+            translator.translate(wrong)
+
+
 def test_errors_of_scores_say_what_is_wrong() -> None:
     wrong: Any = ["bleurt"]
     for error, call, text in (
         (DataError, lambda: nmt_cli.score(["a"], ["a", "b"]), "score: 1 hypotheses, but 2 references"),
         (DataError, lambda: nmt_cli.score(["a"]), "score: needs hypotheses and at least one list of references"),
+        (DataError, lambda: nmt_cli.score("a", "b"), "score: needs lists of lines, not one text"),
         (DataError, lambda: nmt_cli.score([], []), "score: needs hypotheses and at least one list of references"),
         (UserError, lambda: nmt_cli.score(["a"], ["a"], metrics=wrong), "bleurt: no such metric; there are "),
         (UserError, lambda: nmt_cli.score(["a"], ["a"], tokenize="none such"), "tokenize none such: use one of "),

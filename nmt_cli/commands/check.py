@@ -30,7 +30,7 @@ from nmt_cli.evaluation.metrics import default_bleu_tokenizer, tokenizer_error
 from nmt_cli.fs import atomic_write_text
 from nmt_cli.recipe.loader import SECTIONS, Recipe, load_recipe
 from nmt_cli.reporting import Reporter
-from nmt_cli.runs.init_from import find_base_or_started_run, inherit_sections
+from nmt_cli.runs.init_from import find_base_or_started_run, inherit_sections, language_warning
 
 MAX_SAMPLE_PAIRS = 100_000  # pairs of each text that are cleaned
 MAX_TOKENIZER_PAIRS = 40_000  # of these, pairs for training the tokenizer that lengths are measured with
@@ -101,6 +101,8 @@ def check(
     with reporter.progress(f"check {loaded_recipe.name}", None):
         base_tokenizers = None if base_run is None else base_run.tokenizers
         findings = [*_check_options(resolved_recipe, run_path)]
+        if base_run is not None and (warning := language_warning(loaded_recipe.corpus, base_run)) is not None:
+            findings.append(Finding("warning", "training.init_from", warning))
         findings += _check_text(resolved_recipe, base_tokenizers, run_path, device, report)
         findings += _check_exports(resolved_recipe)
         return findings

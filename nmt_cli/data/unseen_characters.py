@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from itertools import groupby
 
 from nmt_cli.data.protected_spans import EMOJI, Span
+from nmt_cli.vocabulary import SPAN_MARK
 
 # Scripts written without spaces, where a word cannot be told from its neighbours.
 _UNSPACED = "\u0e00-\u109f\u1780-\u17ff\u2e80-\u2fff\u3005-\u3007\u3021-\ua4cf\uf900-\ufaff\U00020000-\U0003347f"
@@ -13,6 +14,8 @@ _SEPARATORS = '\\s!"#$%&(),/:;<=>?@\\[\\\\\\]^`{|}~«»“”„‟‘‚‹›�
 _EMOJI_PARTS = "\u2600-\u27bf\u2b00-\u2bff\u20e3\ufe0e\ufe0f\U0001f000-\U0001faff"
 _WORD = re.compile(f"[^{_SEPARATORS}{_UNSPACED}{_EMOJI_PARTS}]+")
 _SIGNS = frozenset("#%&*@§¶†‡‰‱※")  # punctuation to Unicode, but no language's own
+_LANGUAGES_OWN = frozenset("¿¡")  # what other languages do not write at all
+_ENTITY = re.compile(r"&(?:#\d{1,7}|#x[0-9a-f]{1,6}|[a-z]\w{1,20});", re.IGNORECASE)
 _UNSPACED_RUN = re.compile(f"[{_UNSPACED}]+")
 
 
@@ -22,7 +25,7 @@ class UnseenCharacters:
     def __init__(self, seen: Iterable[str]) -> None:
         self._seen = set(seen)
         self._seen.update(character.lower() for character in tuple(self._seen))
-        self._categories: dict[str, str] = {}  # of characters that were looked at: L, S, or nothing for a seen one
+        self._categories: dict[str, str] = {}  # of characters that were looked at
 
     def words(self, line: str, normalize: Callable[[str], str]) -> list[Span]:
         """Where words are that have such a letter, mark or digit after `normalize`."""
@@ -44,28 +47,47 @@ class UnseenCharacters:
         return spans
 
     def signs(self, text: str) -> list[Span]:
-        """Where symbols are that the training text never had, but for emoji."""
-        if not self._has(text, "S"):
+        """Where symbols and punctuation are that the training text never had, but for emoji, and for punctuation inside
+        a word, which belongs to it."""
+        if not self._has(text, "SP"):
             return []
-        return [
-            (position, position + 1)
-            for position, character in enumerate(text)
-            if self._has(character, "S") and not EMOJI.match(character)
-        ]
+        spans = []
+        for position, character in enumerate(text):
+            neighbours = text[position - 1 : position], text[position + 1 : position + 2]
+            is_inside_word = SPAN_MARK not in neighbours and all(map(str.isalnum, neighbours))
+            if self._has(character, "S" if is_inside_word else "SP") and not EMOJI.match(character):
+                spans.append((position, position + 1))
+        return spans
 
-    def _has(self, text: str, kind: str) -> bool:
-        """Whether a text has an unseen character of a kind: L (letters, marks and digits) or S (symbols)."""
+    def entities(self, line: str) -> list[Span]:
+        """Where HTML entities are, if the training text never had an &."""
+        if "&" not in line or not self.lacks("&"):
+            return []
+        return [match.span() for match in _ENTITY.finditer(line)]
+
+    def lacks(self, character: str) -> bool:
+        """Whether the training text never had this punctuation or symbol."""
+        return self._has(character, "SP")
+
+    def is_punctuation(self, text: str) -> bool:
+        """Whether a text is nothing but punctuation that the training text never had."""
+        return all(self._category(character) == "P" for character in text)
+
+    def _has(self, text: str, kinds: str) -> bool:
+        """Whether a text has an unseen character of one of these kinds: L (letters, marks and digits), S (symbols) or P
+        (punctuation)."""
         unseen = set(text) - self._seen
-        return bool(unseen) and any(self._category(character) == kind for character in unseen)
+        return bool(unseen) and any(self._category(character) in kinds for character in unseen)
 
     def _category(self, character: str) -> str:
+        """The kind of an unseen character; "-" if it is none of them."""
         category = self._categories.get(character)
         if category is None:
             kind = unicodedata.category(character)
-            category = {"L": "L", "M": "L", "N": "L", "S": "S", "Co": "S"}.get(kind if kind == "Co" else kind[0], "")
-            if character in _SIGNS:
+            category = {"L": "L", "M": "L", "N": "L", "S": "S", "P": "P"}.get(kind[0], "-")
+            if character in _SIGNS or kind == "Co":
                 category = "S"
-            if character.lower() in self._seen:
-                category = ""
+            if character in _LANGUAGES_OWN or character.lower() in self._seen:
+                category = "-"
             self._categories[character] = category
         return category

@@ -16,7 +16,7 @@ from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.engine import TokenIds
 from nmt_cli.inference.casing import CaseHandler
 from nmt_cli.inference.pieces import COLUMN_END, Piece, split_into_pieces
-from nmt_cli.inference.protection import HiddenSpans, Protector, mask_known, unmask
+from nmt_cli.inference.protection import SEPARATORS, HiddenSpans, Protector, mask_known, unmask
 from nmt_cli.inference.segments import Segment, split_at_clauses, split_line
 from nmt_cli.vocabulary import BREAK_MARK, SPAN_MARK
 
@@ -136,7 +136,7 @@ class LinePlanner:
         plan = self._begin(source)
         source_pieces = self._split(plan.line, self._source_splitter)
         spans = [*self.protector.mask(plan.line)[1], *(span for piece in source_pieces for span in piece.spans)]
-        target_pieces = self._split(target, self._target_splitter, spans)
+        target_pieces = self._split(target, self._target_splitter, [s for s in spans if s not in SEPARATORS])
         if [piece.is_copied for piece in source_pieces] != [piece.is_copied for piece in target_pieces]:
             source_pieces, target_pieces = [self._whole(plan.line)], [self._whole(target.strip(), spans)]
         (groups,), position, pairs = self._group([source_pieces]), 0, []
@@ -144,7 +144,8 @@ class LinePlanner:
             target_group = target_pieces[position : position + len(group)]
             position += len(group)
             if not group[0].is_copied:
-                source_piece, target_piece = self._join(group), self._join(target_group)
+                source_piece = self._join(group)
+                target_piece = self.protector.mask_separators(self._join(target_group), source_piece)
                 hidden = self.protector.hide(source_piece) if source_piece.spans else None
                 source_text = plan.language_tag + self._read_text(source_piece)
                 pairs.append((source_text, self.protector.hide_in_target(target_piece, hidden)))
@@ -196,17 +197,24 @@ class LinePlanner:
             has_ordinals=self._source_splitter.has_ordinals,  # both sides of a pair have the same list marks
         )
         pieces = [
-            piece if piece.is_copied else piece._replace(text=self.normalizer.collapse(piece.text)) for piece in pieces
+            piece
+            if piece.is_copied
+            else piece._replace(text=self.normalizer.collapse(piece.text), is_copied=self._is_label(piece.text))
+            for piece in pieces
         ]
         return self.protector.assign(pieces, masked_spans, is_source=spans is None)
 
     def _split_sentences(self, splitter: SentenceSplitter, text: str) -> list[str]:
         """The sentences of a text; of a source also those with no stop between them."""
-        sentences = splitter.split(text)
-        if splitter is not self._source_splitter:
-            return sentences
-        starters = self.profile.line_starters
-        return [part for sentence in sentences for part in split_at_missing_stops(sentence, starters)]
+        sentences, separators = splitter.split(text), self.protector.unseen_separators
+        if splitter is self._source_splitter:
+            starters = self.profile.line_starters
+            sentences = [part for sentence in sentences for part in split_at_missing_stops(sentence, starters)]
+        return [part for sentence in sentences for part in separators.split(sentence)] if separators else sentences
+
+    def _is_label(self, text: str) -> bool:
+        """Whether a piece is one word before a colon that the model has never read: of it alone a sentence is made."""
+        return self.protector.unseen_separators is not None and text.endswith(":") and len(text.split()) == 1
 
     def _whole(self, line: str, spans: Sequence[str] | None = None) -> Piece:
         """A line as one piece that is translated; `spans` as for `_split`."""
@@ -335,9 +343,10 @@ class LinePlanner:
         return not pieces
 
     def _spans(self, plan: LinePlan) -> list[str]:
-        """What is protected in a line."""
+        """What is protected in a line, but for what it is cut at."""
         hidden_spans = [span for unit in plan.units if unit.hidden is not None for span in unit.hidden.spans]
-        return [*self.protector.mask(plan.line)[1], *(part for span in hidden_spans for part in span.parts)]
+        parts = (part for span in hidden_spans for part in span.parts)
+        return [*self.protector.mask(plan.line)[1], *(part for part in parts if part not in SEPARATORS)]
 
     def _unmasked(self, pieces: Sequence[Piece]) -> str:
         """The text of pieces as it is given."""

@@ -41,6 +41,10 @@ _GROUPS = rf"[^\w\s]*{_GROUP}(?:[^\w\s]*{_GROUP})*"
 _WORDS_OF_MARKS = rf"\A{_GROUPS}[^\w\s]*(?=\s)|(?<!\S){_GROUPS}[^\w\s]*?(?=[{_STOPS}]*(?:\s|\Z))"
 _WORDS_OR_GROUP = re.compile(rf"{_WORDS_OF_MARKS}|\({_GROUP}\)|\[{_GROUP}\]|{_GROUP}")
 _PLACEHOLDER = re.compile(f"[{SPAN_MARK}{SPAN_PLACEHOLDERS[0]}-{SPAN_PLACEHOLDERS[-1]}]")
+SEPARATORS = (":", ";")
+_SEPARATOR = re.compile("[:;]")
+_STOP = re.compile(r"[…;:!?][^\w\s]*")
+_CLOSING = tuple(")]}»”’\"'.,;:!?…")
 _OPENING = ("(", "[", "{", "<", "«", "„", "“", "‚", "‘", "¿", "¡")
 _TRAILING_PUNCTUATION, _LEADING_PUNCTUATION = re.compile(r"[^\w\s]+\Z"), re.compile(r"[^\w\s]+")
 
@@ -54,6 +58,9 @@ class Protector:
         self._patterns = [re.compile(pattern) for pattern in config.keep_patterns]
         self._unseen = None if profile.source_characters is None else UnseenCharacters(profile.source_characters)
         self._clean = normalizer.clean
+        separators = "".join(mark for mark in SEPARATORS if self.is_on and self._unseen and self._unseen.lacks(mark))
+        self.unseen_separators = re.compile(rf"(?<=\w[{separators}]\s)(?=\S)") if separators else None
+        """Where a sentence is cut for a model that has never read what stands there; None: nowhere."""
 
     def mask(self, line: str) -> tuple[str, tuple[str, ...]]:
         """The line with a SPAN_MARK in place of each span but emoji and signs, or a BREAK_MARK, and the spans."""
@@ -62,7 +69,8 @@ class Protector:
         spans = find_spans(line, self._patterns)
         if self._unseen is not None:
             first = list_marks_end(line)
-            spans = [*spans, *(span for span in self._unseen.words(line, self._clean) if span[0] >= first)]
+            unseen = [*self._unseen.words(line, self._clean), *self._unseen.entities(line)]
+            spans += [span for span in unseen if span[0] >= first]
         return _mask(line, merge_overlapping(spans)) if spans else (line, ())
 
     def assign(self, pieces: list[Piece], spans: Sequence[str], *, is_source: bool = True) -> list[Piece]:
@@ -88,18 +96,23 @@ class Protector:
         signs = find_emoji(piece.text)
         if self._unseen is not None:
             signs += self._unseen.signs(piece.text)
-        if not signs:
-            return piece
-        marks = [match.span() for match in re.finditer(SPAN_MARK, piece.text)]
-        text, masked = _mask(piece.text, merge_overlapping([*marks, *signs]))
-        remaining = iter(piece.spans)
-        spans = tuple(unmask(span, tuple(islice(remaining, span.count(SPAN_MARK)))) for span in masked)
-        return piece._replace(text=text, spans=spans)
+        return _mask_more(piece, signs)
+
+    def mask_separators(self, target: Piece, source: Piece) -> Piece:
+        """A part of a translation with the separators masked that its source has masked."""
+        return _mask_more(
+            target, [match.span() for match in _SEPARATOR.finditer(target.text) if match[0] in source.spans]
+        )
 
     def hide(self, piece: Piece, *, tag_words: int = 0) -> "HiddenSpans":
         """A piece as the model reads it."""
-        placeholders = iter(self.placeholders)
-        return HiddenSpans(piece.text, piece.spans, lambda text: next(placeholders, ""), tag_words)
+        placeholders, unseen = iter(self.placeholders), self._unseen
+
+        def placeholder_of(text: str) -> str:
+            return "" if unseen is not None and unseen.is_punctuation(text) else next(placeholders, "")
+
+        reads_stop = unseen is not None and not unseen.lacks(".")
+        return HiddenSpans(piece.text, piece.spans, placeholder_of, tag_words, reads_stop=reads_stop)
 
     def hide_in_target(self, target: Piece, hidden_source: "HiddenSpans | None") -> str:
         """A translation as the model would write it, with the placeholders that its source has for the same spans."""
@@ -107,7 +120,10 @@ class Protector:
         for span in hidden_source.spans if hidden_source is not None else []:
             available.setdefault(span.text, []).append(span.placeholder)
         return HiddenSpans(
-            target.text, target.spans, lambda text: available[text].pop(0) if available.get(text) else ""
+            target.text,
+            target.spans,
+            lambda text: available[text].pop(0) if available.get(text) else "",
+            reads_stop=hidden_source is not None and any(span.is_stop for span in hidden_source.spans),
         ).read_text
 
     def drop_placeholders(self, text: str) -> str:
@@ -121,6 +137,17 @@ def mask_known(text: str, spans: Iterable[str]) -> tuple[str, tuple[str, ...]]:
     """A text with a SPAN_MARK in place of each of these spans that it has, and the spans in their order."""
     pattern = _literal_pattern(spans)
     return (text, ()) if pattern is None else _mask(text, [match.span() for match in pattern.finditer(text)])
+
+
+def _mask_more(piece: Piece, parts: Sequence[Span]) -> Piece:
+    """The piece with these parts masked, too."""
+    if not parts:
+        return piece
+    marks = [match.span() for match in re.finditer(SPAN_MARK, piece.text)]
+    text, masked = _mask(piece.text, merge_overlapping([*marks, *parts]))
+    remaining = iter(piece.spans)
+    spans = tuple(unmask(span, tuple(islice(remaining, span.count(SPAN_MARK)))) for span in masked)
+    return piece._replace(text=text, spans=spans)
 
 
 def unmask(text: str, spans: Sequence[str]) -> str:
@@ -152,6 +179,7 @@ class HiddenSpan:
     left: str  # the characters that stand directly before and behind it, or nothing
     right: str
     is_last: bool  # nothing is behind it
+    is_stop: bool = False  # a period is read in its place
 
     @property
     def is_glued_left(self) -> bool:
@@ -162,6 +190,11 @@ class HiddenSpan:
     def is_glued_right(self) -> bool:
         """Whether it belongs to the word behind it, as an opening tag does."""
         return self.right.isalnum() and not _UNSPACED.match(self.right)
+
+    @property
+    def closes(self) -> bool:
+        """Whether it belongs to the punctuation before it, as the second mark of '“Yes,” he said' does."""
+        return bool(self.left) and not self.left.isalnum() and not self.right and self.text.startswith(_CLOSING)
 
 
 class RestoredText(NamedTuple):
@@ -180,29 +213,37 @@ class HiddenSpans:
         spans: Sequence[str],
         placeholder_of: Callable[[str], str] = lambda text: "",
         tag_words: int = 0,
+        *,
+        reads_stop: bool = False,
     ) -> None:
-        """`placeholder_of` gives what stands for a span, or nothing. The model reads `tag_words` words before it."""
+        """`placeholder_of` gives what stands for a span, or nothing. The model reads `tag_words` words before it. With
+        `reads_stop` it reads a period where a span ends the sentence, as an ellipsis does that it has never seen."""
         self.tag_words, self._masked = tag_words, masked
         marks = [match.start() for match in re.finditer(SPAN_MARK, masked)]
         self._to_source = _Edits(masked, [(mark, mark + 1, span) for mark, span in zip(marks, spans, strict=True)])
         regions = list(_regions(masked, spans, placeholder_of))
+        remaining = iter(spans)
+        parts = [tuple(islice(remaining, masked.count(SPAN_MARK, start, end))) for start, end, _ in regions]
+        texts = [unmask(masked[start:end], own) for (start, end, _), own in zip(regions, parts, strict=True)]
         edits: list[Edit] = []
-        for start, end, placeholder in regions:
+        for (start, end, placeholder), text in zip(regions, texts, strict=True):
+            if reads_stop and not placeholder and _is_stop(text, masked[:start], masked[end:]):
+                placeholder = "."
             edits.append((start, end, placeholder) if placeholder else _removal(masked, start, end, edits))
         self._to_read = _Edits(masked, edits)
-        remaining = iter(spans)
         self.spans = [
             HiddenSpan(
-                unmask(masked[start:end], parts := tuple(islice(remaining, masked.count(SPAN_MARK, start, end)))),
-                parts,
+                text,
+                own,
                 placeholder,
                 self._to_source.move(start),
                 self._to_read.move(start),
                 masked[start - 1 : start].strip(),
                 masked[end : end + 1].strip(),
                 not masked[end:].strip(),
+                edit[2] == ".",
             )
-            for start, end, placeholder in regions
+            for (start, end, placeholder), text, own, edit in zip(regions, texts, parts, edits, strict=True)
         ]
 
     @property
@@ -295,6 +336,8 @@ class HiddenSpans:
             if position is not None:
                 is_left, is_right = aligned.get(gap - 1) == before - 1, aligned.get(gap) == behind
                 glued = span.is_glued_left * is_left + span.is_glued_right * is_right
+                if span.closes:
+                    glued += gaps.text.endswith(span.left, 0, position)
                 candidates.append((-glued, crossing, -2 * is_left - is_right, abs(gap - expected), position))
         return min(candidates)[-1] if candidates else len(gaps.text)
 
@@ -370,6 +413,11 @@ def _regions(masked: str, spans: Sequence[str], placeholder_of: Callable[[str], 
             groups.append((match.start() + group.start(), match.start() + group.end(), placeholder_of(text)))
         is_without = not any(placeholder for _, _, placeholder in groups)
         yield from [(*match.span(), "")] if is_without and _is_balanced(match[0]) else groups
+
+
+def _is_stop(text: str, before: str, behind: str) -> bool:
+    """Whether a span is what ends a sentence, with the marks that close it."""
+    return bool(_STOP.fullmatch(text)) and before[-1:].isalnum() and not behind.strip()
 
 
 def _is_balanced(text: str) -> bool:
@@ -480,6 +528,8 @@ class _Gaps:
 
 def _replaced(text: str, position: int, span: HiddenSpan, count: int) -> Span:
     """What gives way to a span, the only one at this position: the space that stood for one with none around it."""
+    if span.is_stop and text[position - 1 : position] == ".":
+        return position - 1, position
     is_inside = span.is_glued_right and (span.is_glued_left or span.left in _SENTENCE_STOPS)
     if is_inside and count == 1 and text[position : position + 1] == " ":
         return position, position + 1
@@ -492,7 +542,8 @@ def _with_spaces(text: str, position: int, span: HiddenSpan, span_text: str) -> 
     """What is written at a position, with the spaces that are needed around it."""
     left, right = text[max(0, position - 1) : position], text[position : position + 1]
     follows_stop = span.left and not span.left.isalnum() and not left.isalnum()  # as '.</p>' does
-    needs_left = left and not left.isspace() and left not in _OPENING and not span.is_glued_left and not follows_stop
+    is_attached = span.is_glued_left or span.closes or follows_stop
+    needs_left = left and not left.isspace() and left not in _OPENING and not is_attached
     is_apart = right.isalnum() or right in _OPENING or (not span.right and right in _SPACED)
     needs_right = right and is_apart and not span.is_glued_right
     return " " * bool(needs_left) + span_text + " " * bool(needs_right)

@@ -10,6 +10,7 @@ from nmt_cli.data.text_profile import TextProfile, UnknownShares, fallback_share
 from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.engine import Engine, Hypothesis, TokenIds
+from nmt_cli.errors import DataError
 from nmt_cli.inference.confidence import Assessment, Calibration, TranslatedPart, assess
 from nmt_cli.inference.degeneration import DecodedHypothesis, Diagnosis, SourceText, merge_diagnoses, repair_degenerate
 from nmt_cli.inference.familiarity import FamiliarityLimits
@@ -82,6 +83,8 @@ class Translator:
         (search.keep). A sentence of more than search.max_source_length tokens is translated in segments (or, without
         search.split, truncated), with a warning in its translation.
         """
+        if isinstance(lines, str) or not all(isinstance(line, str) for line in lines):
+            raise DataError("translate: needs a list of lines, each a text")
         plans = self.planner.plan(lines)
         for plan, prefix in zip(plans, prefixes or [""] * len(plans), strict=True):
             if prefix.strip():

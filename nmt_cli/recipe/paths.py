@@ -35,12 +35,17 @@ def find_recipe(recipe: str | Path) -> Path:
 
 
 def run_recipe_path(run: Path) -> Path:
-    """The recipe of a run; RunError where there is no such folder, or it is no run."""
+    """The recipe of a run; RunError, with what the path is instead, where there is no such folder, or it is no run."""
+    if run.is_file():
+        raise RunError(
+            f"{run}: a file, no run folder; text is read from standard input, as in nmt translate RUN < FILE"
+        )
     if not run.is_dir():
         raise RunError(f"{run}: no such run folder; nmt train RECIPE makes one")
     path = run / "recipe.yaml"
     if not path.is_file():
-        raise RunError(f"{run}: not a run folder: it has no recipe.yaml")
+        reason = "it is an export; name the run that was exported" if (run / "export.json").is_file() else ""
+        raise RunError(f"{run}: not a run folder: {reason or 'it has no recipe.yaml'}")
     return path
 
 

@@ -107,6 +107,18 @@ def inherit_sections(recipe: Recipe, base_run: BaseRun) -> Recipe:
     return replace(recipe, **replacements)
 
 
+def language_warning(corpus: CorpusConfig, base_run: BaseRun) -> str | None:
+    """What to say where a recipe translates between other languages than its base run."""
+    base = base_run.recipe.corpus
+    languages = [code.partition("-")[0].lower() for code in (corpus.source, corpus.target, base.source, base.target)]
+    if languages[:2] == languages[2:]:
+        return None
+    return (
+        f"{base_run.folder.path} translates {base.source} to {base.target}, this recipe {corpus.source} to "
+        f"{corpus.target}: what that run has learned may help little"
+    )
+
+
 def training_words(data: PreparedData, base_folder: RunFolder | None) -> WordSet | None:
     """The words of all text that a run learns from, including that of its base run.
 

@@ -18,7 +18,7 @@ from nmt_cli.data.sources.bad_rows import dropped_rows
 from nmt_cli.data.sources.corpus import Corpus, fetch_corpus, search_folders
 from nmt_cli.recipe.loader import Recipe
 from nmt_cli.reporting import Reporter
-from nmt_cli.runs.init_from import BaseRun, find_base_run, inherit_sections
+from nmt_cli.runs.init_from import BaseRun, find_base_run, inherit_sections, language_warning
 from nmt_cli.workers import PoolFactory, pool_factory, usable_cores
 
 DEFAULT_STORE = Path("prepared")
@@ -52,6 +52,8 @@ def prepare_recipe(
     base_run = base_run or find_base_run(recipe)
     base_tokenizers = None if base_run is None else base_run.tokenizers
     recipe = recipe if base_run is None else inherit_sections(recipe, base_run)
+    if base_run is not None and (warning := language_warning(recipe.corpus, base_run)) is not None:
+        reporter.warning(f"training.init_from: {warning}")
     corpus = fetch_corpus(recipe.corpus, search_folders(recipe.folder), reporter)
     resolved_recipe = _with_root(recipe, corpus)
     cached_hashes = load_hash_cache(store)

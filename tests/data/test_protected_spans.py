@@ -110,8 +110,11 @@ def test_words_with_unseen_characters(line: str, words: list[str]) -> None:
     unseen = UnseenCharacters("abcdefghijklmnopqrstuvwxyzABC ,.'ï")
     nfc = functools.partial(unicodedata.normalize, "NFC")
     assert sorted(line[start:end] for start, end in unseen.words(line, nfc)) == sorted(words)
-    assert unseen.signs("a → 5 € 😀 — “b”") == [(2, 3), (6, 7)]
-    assert unseen.signs("a+§ b/~\ue000") == [(1, 2), (2, 3), (6, 7), (7, 8)]
+    assert unseen.signs("a → 5 € 😀 — “b”") == [(2, 3), (6, 7), (10, 11), (12, 13), (14, 15)]
+    assert unseen.signs("a:b don’t ¿b, b. b…") == [(18, 19)]  # inside a word; of another language; seen
+    assert unseen.entities("b &amp; &#39;b & b;") == [(2, 7), (8, 13)]
+    assert not UnseenCharacters("&").entities("b &amp; b")
+    assert unseen.signs("a+§ b/~\ue000") == [(1, 2), (2, 3), (5, 6), (6, 7), (7, 8)]
     assert not unseen.words("a❤️ab 👍🏽", nfc)
 
 

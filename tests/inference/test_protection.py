@@ -271,6 +271,36 @@ def test_what_stands_around_a_span_stays_as_it_is(line: str, split: str, tokeniz
     assert opened.translate([line])[0].text == line
 
 
+@pytest.mark.parametrize(
+    "line, expected",
+    [
+        ('"The man reads."', ["The man reads."]),
+        ("“The man (it) reads,” they do", ["The man it reads, they do"]),
+        ("The man reads…", ["The man reads."]),
+        ("The man… reads", ["The man reads"]),
+        ("The man reads; two dogs do.", ["The man reads.", "two dogs do."]),
+        ('The man: "Two dogs do."', ["The man.", "Two dogs do."]),
+        ("Q: The man reads. A: Two dogs do.", ["The man reads.", "Two dogs do."]),
+        ("The man &amp; two dogs see 1:2", ["The man two dogs see"]),
+        ("The man’s dogs do", ["The man’s dogs do"]),
+    ],
+)
+def test_punctuation_that_was_never_seen_is_not_read_and_comes_out(
+    line: str, expected: list[str], tokenizer: TextTokenizer
+) -> None:
+    characters = "".join(set(CHARACTERS) - set(":;…\"()[]/'0123456789"))
+    opened = echo(tokenizer, replace(PROFILE, source_characters=characters))
+    (plan,) = opened.planner.plan([line])
+    assert [unit.read_text for unit in plan.units if unit.given is None] == expected
+    assert opened.translate([line])[0].text == line
+
+
+def test_a_mark_that_closes_stays_with_the_stop_before_it() -> None:
+    masked, spans = f"{SPAN_MARK}Yes,{SPAN_MARK} he says.", ["“", "”"]
+    hidden = HiddenSpans(masked, spans)
+    assert hidden.restore("Ja, sagt er.", [(0, 0), (0, 1), (1, 2)]).text == "“Ja,” sagt er."
+
+
 def test_paragraphs_are_read_by_themselves(tokenizer: TextTokenizer) -> None:
     (plan,) = translator(tokenizer).planner.plan(["<p>The man</p><p><b>A book</b></p>"])
     assert [unit.read_text for unit in plan.units if unit.given is None] == ["The man", "A book"]

@@ -18,6 +18,7 @@ from nmt_cli.errors import RecipeError, RunError
 from nmt_cli.recipe.loader import Recipe, build_recipe, load_recipe
 from nmt_cli.reporting import Reporter
 from nmt_cli.runs.folder import RunFolder
+from nmt_cli.runs.init_from import find_base_run, language_warning
 from nmt_cli.runs.preparation import prepare_recipe
 from nmt_cli.runs.setup import set_up_training
 from nmt_cli.training.signals import TrainingInterrupted
@@ -279,6 +280,18 @@ def test_all_that_does_not_agree_is_said_in_one_line(base: Path) -> None:
 def test_another_kind_of_model_is_said(base: Path) -> None:
     with pytest.raises(RecipeError, match=r"model\.type \(transformer -> rnn\)"):
         prepare_recipe(tuned(base.parent, model__type="rnn"), QUIET)
+
+
+def test_a_base_run_of_other_languages_is_warned_of(base: Path) -> None:
+    recipe = tuned(base.parent)
+    base_run = find_base_run(recipe)
+    assert base_run is not None and language_warning(recipe.corpus, base_run) is None
+    source, target = recipe.corpus.source, recipe.corpus.target
+    variant = recipe.corpus.model_copy(update={"source": f"{source.upper()}-GB"})
+    assert language_warning(variant, base_run) is None
+    turned = recipe.corpus.model_copy(update={"source": target, "target": source})
+    warning = language_warning(turned, base_run)
+    assert warning is not None and f"{source} to {target}, this recipe {target} to {source}" in warning
 
 
 def test_a_run_that_is_not_there_is_said_in_one_line(toy: Path) -> None:

@@ -211,7 +211,7 @@ def test_the_first_two_columns_of_any_tsv_come_back(
     lines = [b"\t".join([left, right, *more]) + b"\n" for left, right, more in cells]
     content = b"".join(lines)
     assume(3 * content.partition(b"\n")[0].count(b"\0") <= len(lines[0] if lines else b""))
-    assume(not content.startswith((BOM, b"\xff\xfe", b"\xfe\xff")))
+    assume(not content.startswith((BOM, b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")))
     assume(not content.startswith(tuple(first for beginnings in FIRST_BYTES.values() for first in beginnings)))
     path = packed(tmp_path_factory.mktemp("tsv") / "x.tsv", content, ending)
     expected = [RawPair(left, right, n) for n, (left, right, _) in enumerate(cells, 1)]
