@@ -298,7 +298,7 @@ def test_a_checkpoint_of_another_model_is_one_line(group: str, toy: Path) -> Non
     tensors[group] = {name: value[..., :1] if value.ndim else value
                       for name, value in tensors[group].items()}  # fmt: skip
     folder.checkpoints.save(13, tensors, newest.state)
-    with pytest.raises(RunError, match=r"step-000013: does not fit the recipe: the"):
+    with pytest.raises(RunError, match=r"step-000013: does not fit the recipe: .* another (size|shape)"):
         train(toy_recipe(toy / "text", updates=20), toy / "run", QUIET, resume=True)
 
 
