@@ -163,7 +163,7 @@ def _check_text(
     if corpus.dev is None and len(pairs) == 1:
         yield Finding("error", "corpus.train", "one pair is too few to hold out a development part")
     if corpus.dev is None and (held_out := int(total_pairs * HELD_OUT_FRACTION)) < MIN_PAIRS:
-        text = f"only {max(1, held_out)} pairs are held out: scores of so few vary by chance"
+        text = f"only {max(1, held_out)} pairs are held out: scores of so few vary by chance; corpus.dev names more"
         yield Finding("warning", "corpus.dev", text)
     if base_tokenizers is not None:
         yield from _check_characters(base_tokenizers, pairs)

@@ -87,7 +87,8 @@ def write_export(
         FORMATS[format_name].export_model(run.model, run.tokenizers, run.recipe.search, scratch, weight_type)
         parity = check(scratch)
         if parity.problem is not None:
-            raise UserError(f"{run.folder.path}: the export to {format_name} translates differently: {parity.problem}")
+            label = f"{run.folder.path}: the export to {format_name} in {weight_type}"
+            raise UserError(f"{label} translates differently: {parity.problem}")
         _write_manifest(run, format_name, weight_type, parity, scratch)
         _delete_folder(out)
     return ExportResult(out, format_name, weight_type, parity)

@@ -110,7 +110,10 @@ def report_preparation(data: PreparedData, reporter: Reporter) -> None:
     if manifest["held_out"]:
         reporter.info(f"no corpus.dev: {manifest['held_out']:,} pairs held out for development")
         if manifest["held_out"] < MIN_PAIRS:
-            reporter.warning(f"only {manifest['held_out']} pairs are held out: scores of so few vary by chance")
+            reporter.warning(
+                f"only {manifest['held_out']} pairs are held out: scores of so few vary by chance; "
+                "corpus.dev names more"
+            )
     for split, problems in manifest.get("evaluation_problems", {}).items():
         for problem in problems:
             reporter.warning(f"corpus.{split}: {problem}")

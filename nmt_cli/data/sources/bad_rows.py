@@ -8,6 +8,8 @@ from nmt_cli.errors import DataError
 MAX_BAD_ROWS, MAX_BAD_ROW_FRACTION = 10, 0.01  # the larger of them is allowed
 MAX_SHOWN_CHARS = 120
 HEADER = "header"  # the kind of a first row that names columns
+QUOTED = "cells in quotes"  # the kind of a row that is read with `quotes: true` only
+ADVICE = {HEADER: "header: true in its entry says that there is one", QUOTED: "quotes: true in its entry reads them"}
 
 
 @dataclass
@@ -34,7 +36,10 @@ class BadRows:
         bad_counts = self.counts - self.harmless
         if bad_counts.total() <= max(MAX_BAD_ROWS, self.max_fraction * row_count):
             return
-        kinds = "; ".join(f"{count:,} {kind} ({self.examples[kind]})" for kind, count in bad_counts.items())
+        kinds = "; ".join(
+            f"{count:,} {kind} ({self.examples[kind]})" + (f": {ADVICE[kind]}" if kind in ADVICE else "")
+            for kind, count in bad_counts.items()
+        )
         raise DataError(
             f"{label}: {bad_counts.total():,} of {row_count:,} rows cannot be used: {kinds}; {advice}, "
             f"corpus.max_bad_rows (now {self.max_fraction:g}) allows a larger share"
@@ -43,5 +48,5 @@ class BadRows:
 
 def dropped_rows(kind: str, count: int, example: str) -> str:
     """What was dropped, for a message."""
-    advice = "; header: true in its entry says that there is one" if kind == HEADER else ""
+    advice = f"; {ADVICE[kind]}" if kind in ADVICE else ""
     return f"{count:,} row{'s' if count != 1 else ''} dropped: {kind}, as in {example}{advice}"

@@ -8,7 +8,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from nmt_cli.data.sources.bad_rows import HEADER, BadRows
+from nmt_cli.data.sources.bad_rows import HEADER, QUOTED, BadRows
 from nmt_cli.data.sources.base import Languages, RawPair
 from nmt_cli.data.sources.files import read_lines
 from nmt_cli.errors import DataError
@@ -74,6 +74,8 @@ def read_tsv(
     for line_number, cells in rows:
         row_count += 1
         problem = _row_problem(cells, indices, takes_all=columns is None)
+        if problem is None and not quotes and any(map(_is_quoted, cells)):
+            problem = QUOTED
         if problem is not None:
             bad_rows.add(problem, path, line_number, b"\t".join(cells))
         elif row_count == 1 and header is None and _looks_like_header([cells[index] for index in indices], languages):
@@ -93,6 +95,12 @@ def _row_problem(cells: list[bytes], indices: tuple[int, ...], *, takes_all: boo
     if takes_all and any(cell.strip() for cell in cells[2:]):
         return "more than two columns"
     return None
+
+
+def _is_quoted(cell: bytes) -> bool:
+    """Whether a cell is surely in quotes as spreadsheets write them: those inside are doubled."""
+    inside = cell[1:-1].replace(b'""', b"")
+    return cell[:1] == cell[-1:] == b'"' and len(inside) < len(cell) - 2 and b'"' not in inside
 
 
 def _named_columns(path: Path, names: Columns, cells: list[bytes]) -> tuple[int, ...]:

@@ -10,7 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from nmt_cli.data.sources import rows
-from nmt_cli.data.sources.bad_rows import BadRows
+from nmt_cli.data.sources.bad_rows import BadRows, dropped_rows
 from nmt_cli.data.sources.base import Languages, RawPair
 from nmt_cli.data.sources.compression import FIRST_BYTES
 from nmt_cli.data.sources.files import BOM
@@ -141,6 +141,16 @@ def test_a_header_is_noticed_unless_the_entry_says_that_there_is_none(names: byt
     assert len(list(read_tsv(path, said, header=True))) == 1 and not said.counts
 
 
+def test_cells_in_quotes_are_not_taken_as_text(tmp_path: Path) -> None:
+    path, bad_rows = tmp_path / "a.tsv", BadRows()
+    path.write_text('"a ""b"" c"\t"d ""e"""\n"said so"\t"so"\n"" \t""\nx "y" z\tu\n', encoding="utf-8")
+    assert [pair.source for pair in read_tsv(path, bad_rows)] == [b'"said so"', b'"" ', b'x "y" z']
+    (kind,) = bad_rows.counts
+    message = dropped_rows(kind, 1, bad_rows.examples[kind])
+    assert message.startswith("1 row dropped: cells in quotes, as in ")
+    assert message.endswith("; quotes: true in its entry reads them")
+
+
 def test_quotes_are_read_as_spreadsheets_write_them(tmp_path: Path) -> None:
     content = b'"a ""b""\tc"\t"A\nB"\r\nplain\t5" wide\n\xff\t\xc3\xa4\n'
     path = packed(tmp_path / "x.tsv", content)
@@ -213,6 +223,7 @@ def test_the_first_two_columns_of_any_tsv_come_back(
     assume(3 * content.partition(b"\n")[0].count(b"\0") <= len(lines[0] if lines else b""))
     assume(not content.startswith((BOM, b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")))
     assume(not content.startswith(tuple(first for beginnings in FIRST_BYTES.values() for first in beginnings)))
+    assume(b'""' not in content)  # cells in quotes, as spreadsheets write them
     path = packed(tmp_path_factory.mktemp("tsv") / "x.tsv", content, ending)
     expected = [RawPair(left, right, n) for n, (left, right, _) in enumerate(cells, 1)]
     assert list(read_tsv(path, columns=(1, 2), header=False)) == expected
