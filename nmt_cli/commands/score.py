@@ -129,7 +129,8 @@ def _read_parallel(references: Sequence[Path], hypotheses: BinaryIO | Path) -> t
 def _read_hypotheses(hypotheses: BinaryIO | Path) -> list[str]:
     texts = read_texts(hypotheses, _label(hypotheses))
     if not texts:
-        raise DataError(f"{_label(hypotheses)}: no hypotheses to score")
+        advice = "" if isinstance(hypotheses, Path) else "; give a file with < FILE"
+        raise DataError(f"{_label(hypotheses)}: no hypotheses to score{advice}")
     return texts
 
 

@@ -77,7 +77,7 @@ class TranslationService:
         """The served language that a code means; RequestError 400 for another."""
         language = self.languages.match(code)
         if language is None:
-            raise RequestError(400, f"{quote(code)} is not supported")
+            raise RequestError(400, f"{quote(code)} is not supported; {', '.join(self.languages.codes)} are")
         return language
 
     def detect(self, text: str) -> list[Detection]:

@@ -105,7 +105,7 @@ def test_only_the_metrics_asked_for_are_computed(metrics: str, names: list[str],
 COUNTS = [
     (b"a\n", "ref has 2 lines and standard input has 1"),
     (b"a\nb\nc\n", "ref has 2 lines and standard input has 3"),
-    (b"", "standard input: no hypotheses to score"),
+    (b"", "standard input: no hypotheses to score; give a file with < FILE"),
     (b"a\n\xff\n", "standard input:2: not UTF-8 text"),
 ]
 
