@@ -30,12 +30,12 @@ class EncoderMemory:
     def share_gradients(self) -> None:
         """Compute the gradients of keys and values once for all positions of the target, not for each of them."""
         self.value_product = SharedProduct(self.values)
-        self.key_product = None if self.keys is None else SharedProduct(self.keys.mT)
+        self.key_product = None if self.keys is None else SharedProduct(self.keys.transpose(1, 2))
 
     def match(self, queries: Tensor) -> Tensor:
         """The products of queries [B, W, U] and keys, [B, W, S]."""
-        assert self.keys is not None
-        return queries @ self.keys.mT if self.key_product is None else self.key_product(queries)
+        assert self.keys is not None  # transposed below as ONNX knows it, which has no `mT`
+        return queries @ self.keys.transpose(1, 2) if self.key_product is None else self.key_product(queries)
 
     def mean(self, weights: Tensor) -> Tensor:
         """The values weighted by [B, W, S], [B, W, M]."""
