@@ -75,8 +75,9 @@ def atomic_folder(folder: Path, marker: str | None = None, error_class: type[Use
 
 
 def lock_file(path: Path, conflict_error: UserError | None) -> BinaryIO:
-    """Open a file and hold an exclusive lock on it until it is closed; raises `conflict_error` if it is locked, or
-    waits until it is not where that is None.
+    """Open a file and hold an exclusive lock on it until it is closed.
+
+    If it is locked, raises `conflict_error`; None waits until it is free.
 
     Where the system or the file system has no locks, nothing is locked.
     """

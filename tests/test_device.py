@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from nmt_cli import device
-from nmt_cli.device import DTYPES, automatic_precision, choose_dtype, find_device
+from nmt_cli.device import DTYPES, automatic_precision, choose_dtype, device_name, find_device
 from nmt_cli.errors import DeviceError
 
 
@@ -108,3 +108,9 @@ def test_an_apple_gpu_is_taken_where_there_is_one(monkeypatch: pytest.MonkeyPatc
     assert find_device("mps") == torch.device("mps")
     monkeypatch.delenv(device.AUTO_PRECISION_VARIABLE, raising=False)
     assert automatic_precision(torch.device("mps"))[0] == "fp32"
+
+
+@pytest.mark.parametrize("threads, name", [(1, "CPU, 1 thread"), (2, "CPU, 2 threads")])
+def test_a_cpu_is_named_with_its_threads(threads: int, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    assert device_name(torch.device("cpu")) == name

@@ -18,7 +18,7 @@ from nmt_cli.data.filtering.config import FilterConfig
 from nmt_cli.data.filtering.rules import FILTER_KEYS, RULES
 from nmt_cli.data.filtering.said_language import unlike_said
 from nmt_cli.data.inspection import ParallelTextStats, TokenLengths, inspect_corpus, token_lengths
-from nmt_cli.data.overlap import MIN_PAIRS, OverlapCounter
+from nmt_cli.data.overlap import OverlapCounter, held_out_warning
 from nmt_cli.data.prepared.build import train_tokenizers
 from nmt_cli.data.sources.bad_rows import dropped_rows
 from nmt_cli.data.sources.base import Languages, MissingTextError
@@ -162,9 +162,9 @@ def _check_text(
     total_pairs = sum(stats.pair_count for stats in stats_by_split["train"])
     if corpus.dev is None and len(pairs) == 1:
         yield Finding("error", "corpus.train", "one pair is too few to hold out a development part")
-    if corpus.dev is None and (held_out := int(total_pairs * HELD_OUT_FRACTION)) < MIN_PAIRS:
-        text = f"only {max(1, held_out)} pairs are held out: scores of so few vary by chance; corpus.dev names more"
-        yield Finding("warning", "corpus.dev", text)
+    held_out_count = max(1, int(total_pairs * HELD_OUT_FRACTION))
+    if corpus.dev is None and (warning := held_out_warning(held_out_count)) is not None:
+        yield Finding("warning", "corpus.dev", warning)
     if base_tokenizers is not None:
         yield from _check_characters(base_tokenizers, pairs)
     if (

@@ -14,6 +14,15 @@ from nmt_cli.data.sources.base import ParallelText
 
 HASH_BYTES = 8
 MIN_PAIRS = 100  # of a development or test text, below which scores are mostly chance
+FEW_PAIRS = "scores of so few vary by chance"
+
+
+def held_out_warning(count: int) -> str | None:
+    """What to say where so many pairs are held out for development, if they are few."""
+    if count >= MIN_PAIRS:
+        return None
+    pairs = "1 pair is" if count == 1 else f"{count} pairs are"
+    return f"only {pairs} held out: {FEW_PAIRS}; corpus.dev names more"
 
 
 def decoded_pairs(parallel_text: ParallelText, bad_rows: BadRows) -> Iterator[tuple[str, str]]:
@@ -86,7 +95,7 @@ class EvaluationText:
         }
         problems = [f"{number:,} of {count:,} pairs {what}" for what, number in counts.items() if number]
         if 0 < count < MIN_PAIRS:
-            problems.append(f"only {count} pairs: scores of so few vary by chance")
+            problems.append(f"only {count} pairs: {FEW_PAIRS}")
         return problems
 
 

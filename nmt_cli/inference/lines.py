@@ -69,7 +69,7 @@ class LineReader:
         return self.fd is None or bool(select.select([self.fd], [], [], 0)[0])
 
     def fill(self, line_count: int, *, wait: bool = True) -> None:
-        """Read until this many lines are buffered or no more have arrived; `wait` blocks for the first one alone."""
+        """Read until this many lines are buffered or no more have arrived; with `wait`, block for the first one."""
         while self.should_read and len(self) < line_count and ((wait and not len(self)) or self.readable()):
             self.read()
 

@@ -56,10 +56,9 @@ class RecurrentEncoder(nn.Module):
     def _forward_by_position(self, x: Tensor, source: Sequences) -> tuple[Tensor, Tensor]:
         """The same for training on a CPU, where PyTorch's layers fill, for each position, a gradient of all positions
         with zeros: an encoder would take quadratic time."""
-        positions, lengths = torch.arange(x.shape[1], device=x.device), source.lengths[:, None]
-        is_real = (positions < lengths).unsqueeze(2)
-        reversed_order = torch.where(positions < lengths, lengths - 1 - positions, positions).unsqueeze(2)
-        last_position = (lengths - 1).unsqueeze(2)
+        is_real = (torch.arange(x.shape[1], device=x.device) < source.lengths[:, None]).unsqueeze(2)
+        reversed_order = _reversed_positions(source.lengths, x.shape[1]).unsqueeze(2)
+        last_position = (source.lengths - 1)[:, None, None]
         for layer in range(self.layers.num_layers):
             directions = []
             for suffix in ("", "_reverse")[: 1 + self.layers.bidirectional]:
@@ -85,7 +84,7 @@ def _gather_positions(x: Tensor, positions: Tensor) -> Tensor:
 
 
 def run_cell(gates: Tensor, hidden_product: SharedProduct, *, is_lstm: bool) -> Tensor:
-    """Units of all positions [B, S, U], from zeros, for what the inputs give to the gates [B, S, 3U or 4U]."""
+    """Hidden states of all positions [B, S, U], from zeros and the inputs' shares of the gates [B, S, 3U or 4U]."""
     hidden = gates.new_zeros(len(gates), gates.shape[2] // (4 if is_lstm else 3))
     state: tuple[Tensor, ...] = (hidden, hidden) if is_lstm else (hidden,)
     outputs = []
@@ -98,7 +97,8 @@ def run_cell(gates: Tensor, hidden_product: SharedProduct, *, is_lstm: bool) -> 
 def advance_cell(input_gates: Tensor, hidden_gates: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     """The next state of an LSTM (h, c) or a GRU (h,), each [N, U].
 
-    From what input and hidden state give to the gates, [N, 4U] or [N, 3U], in the order of nn.LSTMCell and nn.GRUCell.
+    The gates are sums of a share of the input and one of the hidden state, each [N, 4U] or [N, 3U], in the order of
+    nn.LSTMCell and nn.GRUCell.
     """
     is_lstm = len(state) == 2
     if input_gates.is_cuda:  # one kernel, which PyTorch's own cells call
@@ -194,8 +194,8 @@ class CellStack(nn.Module):
         return x, new_states
 
     def unroll(self, embeddings: Tensor) -> "list[UnrolledPosition]":
-        """The same for all positions of known inputs [B, T, E], each of which gets the rest of its input when its
-        turn comes; the gradients of weights are computed once for all positions."""
+        """One for each position of a known target [B, T, E], which advances the cells when the rest of its input is
+        known, too. The gradient of each weight is computed once for all positions."""
         cells: list[Any] = list(self.cells)
         first, embedding_size = cells[0], embeddings.shape[2]
         gates = functional.linear(embeddings, first.weight_ih[:, :embedding_size], first.bias_ih)
@@ -212,7 +212,7 @@ class CellStack(nn.Module):
 class UnrolledPosition:
     """The cells of a decoder at one position of a target that is known."""
 
-    gates: Tensor  # what the target's token gives to the first layer's, [B, 3U or 4U]
+    gates: Tensor  # the token's share of the first layer's gates, [B, 3U or 4U]
     feed_product: SharedProduct
     input_products: list[SharedProduct]  # of all layers but the first
     hidden_products: list[SharedProduct]
@@ -245,9 +245,14 @@ class Readout(nn.Module):
 
 def reverse_sequences(ids: Tensor, lengths: Tensor) -> Tensor:
     """Reverse each sequence [S], leaving its padding at the end, [B, S]."""
-    positions = torch.arange(ids.shape[1], device=ids.device)
-    index = (lengths[:, None] - 1 - positions).remainder(ids.shape[1])
-    return ids.gather(1, torch.where(positions < lengths[:, None], index, positions))
+    return ids.gather(1, _reversed_positions(lengths, ids.shape[1]))
+
+
+def _reversed_positions(lengths: Tensor, count: int) -> Tensor:
+    """The positions of sequences of these lengths [B] from last to first, and then those of padding, [B, count]."""
+    positions = torch.arange(count, device=lengths.device)
+    from_the_end = lengths[:, None] - 1 - positions
+    return torch.where(from_the_end >= 0, from_the_end, positions)
 
 
 def initialize_weights(model: nn.Module, tied_embedding: Tensor) -> None:

@@ -191,7 +191,8 @@ class RNN(Autoregressive[RNNConfig, RecurrentState]):
     def _decode_position(self, advance: AdvanceCells, state: RecurrentState) -> tuple[Tensor, Tensor, Tensor | None]:
         """Advance N hypotheses by one position: top units [N, U], context [N, M] and weights [N, S].
 
-        `advance` gives what is fed back to the cells, beside the embedding of the last token.
+        `advance` runs the cells on the last token's embedding and what is fed back to them.
+
         Additive attention queries with the previous state and feeds the context to the cell; the other kinds
         query with the new state and feed the attentional vector to the next step.
         """

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nmt_cli.data.filtering.rules import FILTER_KEYS
-from nmt_cli.data.overlap import MIN_PAIRS, OverlapCount
+from nmt_cli.data.overlap import OverlapCount, held_out_warning
 from nmt_cli.data.prepared.build import PreparationSettings, prepare
 from nmt_cli.data.prepared.fingerprint import (
     build_identity,
@@ -109,11 +109,8 @@ def report_preparation(data: PreparedData, reporter: Reporter) -> None:
         reporter.info(f"the text has only {sizes} pieces, not the {requested_size:,} of tokenizer.vocab_size")
     if manifest["held_out"]:
         reporter.info(f"no corpus.dev: {manifest['held_out']:,} pairs held out for development")
-        if manifest["held_out"] < MIN_PAIRS:
-            reporter.warning(
-                f"only {manifest['held_out']} pairs are held out: scores of so few vary by chance; "
-                "corpus.dev names more"
-            )
+        if (warning := held_out_warning(manifest["held_out"])) is not None:
+            reporter.warning(warning)
     for split, problems in manifest.get("evaluation_problems", {}).items():
         for problem in problems:
             reporter.warning(f"corpus.{split}: {problem}")

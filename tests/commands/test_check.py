@@ -151,6 +151,12 @@ def test_a_single_pair_is_refused_as_training_refuses_it(toy: Path) -> None:
     assert "one pair" not in said(findings(toy), "error")
 
 
+def test_few_pairs_that_would_be_held_out_are_warned_of_with_what_to_do(toy: Path) -> None:
+    corpus = {"root": str(toy / "text"), "source": "ab", "target": "ba", "train": "train"}
+    few = "corpus.dev: only 3 pairs are held out: scores of so few vary by chance; corpus.dev names more"
+    assert few in said(findings(toy, corpus=corpus), "warning")
+
+
 def test_a_metric_that_cannot_be_computed_is_an_error(toy: Path) -> None:
     assert "training.metric_tokenize: " in said(findings(toy, "training.metric_tokenize=ja-mecab"), "error")
 

@@ -136,7 +136,7 @@ REFUSED: list[tuple[dict[str, Any], int, str]] = [
     ({"source": "en", "target": "de"}, 400, "missing q parameter"),
     ({"q": TEXT, "target": "de"}, 400, "missing source parameter"),
     ({"q": TEXT, "source": "en"}, 400, "missing target parameter"),
-    ({"q": TEXT, "source": "zz", "target": "de"}, 400, "zz is not supported"),
+    ({"q": TEXT, "source": "zz", "target": "de"}, 400, "zz is not supported; en, de, fr are"),
     ({"q": TEXT, "source": "de", "target": "en"}, 400, "English (en) is not available"),
     ({"q": TEXT, "source": "en", "target": "de", "format": "pdf"}, 400, "pdf format is not supported"),
     ({"q": TEXT, "source": "en", "target": "de", "alternatives": "x"}, 400, "alternatives parameter is not a number"),

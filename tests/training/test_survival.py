@@ -47,8 +47,8 @@ def kill_fresh_process(place: Path, command: list[str], seconds: float) -> bool:
 
 @pytest.mark.parametrize(
     "fresh, kills, every, updates",
-    [(0, 4, 6, 48), pytest.param(2, 10, 20, 240, marks=pytest.mark.slow)],
-    ids=["five kills", "twelve kills"],
+    [(0, 4, 6, 48), pytest.param(2, 17, 20, 400, marks=pytest.mark.slow)],
+    ids=["five kills", "twenty kills"],
 )
 def test_kills_at_random_moments_change_no_bit(fresh: int, kills: int, every: int, updates: int, place: Path) -> None:
     """`fresh` of them in a process of its own, the others in ones forked where torch is loaded.

@@ -99,8 +99,10 @@ def _row_problem(cells: list[bytes], indices: tuple[int, ...], *, takes_all: boo
 
 def _is_quoted(cell: bytes) -> bool:
     """Whether a cell is surely in quotes as spreadsheets write them: those inside are doubled."""
-    inside = cell[1:-1].replace(b'""', b"")
-    return cell[:1] == cell[-1:] == b'"' and len(inside) < len(cell) - 2 and b'"' not in inside
+    if not (cell[:1] == cell[-1:] == b'"'):
+        return False
+    unpaired = cell[1:-1].replace(b'""', b"")
+    return len(unpaired) < len(cell) - 2 and b'"' not in unpaired
 
 
 def _named_columns(path: Path, names: Columns, cells: list[bytes]) -> tuple[int, ...]:

@@ -15,6 +15,7 @@ from nmt_cli.data.sources.base import Languages, RawPair
 from nmt_cli.data.sources.compression import FIRST_BYTES
 from nmt_cli.data.sources.files import BOM
 from nmt_cli.data.sources.rows import read_two_files
+from nmt_cli.errors import DataError
 from tests.conftest import examples
 from tests.data.sources.test_files import PACK, complaint, packed
 
@@ -149,6 +150,9 @@ def test_cells_in_quotes_are_not_taken_as_text(tmp_path: Path) -> None:
     message = dropped_rows(kind, 1, bad_rows.examples[kind])
     assert message.startswith("1 row dropped: cells in quotes, as in ")
     assert message.endswith("; quotes: true in its entry reads them")
+    path.write_text('"a ""b"""\tc\n' * 20, encoding="utf-8")
+    with pytest.raises(DataError, match=r"20 cells in quotes \(.*: quotes: true in its entry reads them"):
+        list(read_tsv(path))
 
 
 def test_quotes_are_read_as_spreadsheets_write_them(tmp_path: Path) -> None:
