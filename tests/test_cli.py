@@ -5,14 +5,18 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from nmt_cli import __version__
+from nmt_cli.errors import UserError
 from nmt_cli.models import MODELS
+from nmt_cli.recipe import paths
 from nmt_cli.recipe.paths import shipped_recipes
-from tests.conftest import NMT, Call, environment, start
+from nmt_cli.yaml12 import write_yaml
+from tests.conftest import NMT, Call, environment, in_float32, start, toy_content
 
 # What it prints
 
@@ -295,6 +299,22 @@ def test_our_own_bug_is_exit_code_1_with_a_traceback() -> None:
     assert done.returncode == 1 and b"ZeroDivisionError" in done.stderr
 
 
+# What comes next
+
+
+def test_each_step_names_the_next(nmt: Call, toy: Path) -> None:
+    (toy / "toy.yaml").write_text(write_yaml(in_float32(toy_content(toy / "text", updates=2, validate_every=2))))
+    beam = ["--set", "search.beam=3"]
+    assert nmt("check", "toy.yaml", *beam)[2].splitlines()[-1] == (
+        "no errors; next: nmt train toy.yaml --set search.beam=3"
+    )
+    code, _, err = nmt("check", "toy.yaml", "--set", "training.metric_tokenize=ja-mecab")
+    assert code == 2 and "next:" not in err
+    assert nmt("prepare", "toy.yaml")[2].splitlines()[-1] == "next: nmt train toy.yaml"
+    assert nmt("train", "toy.yaml", "--out", "my run")[2].splitlines()[-1] == "next: nmt translate 'my run'"
+    assert nmt("translate", "my run", stdin=b"ba ce\n")[0] == 0
+
+
 # Pipes and signals
 
 
@@ -320,6 +340,21 @@ def test_typed_lines_are_answered_one_by_one_until_nobody_reads(tiny_run: Path) 
         process.stdin.flush()
         assert process.wait(60) == 0
         assert process.stderr.read() == b""
+
+
+@pytest.mark.parametrize("error", [ValueError("no shape"), UserError("not readable")])
+def test_an_interrupt_of_which_a_library_makes_an_error_is_one(
+    error: Exception, nmt: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted_library() -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(1)
+        except BaseException:
+            raise error from None
+
+    monkeypatch.setattr(paths, "shipped_recipes", interrupted_library)
+    assert nmt("recipes") == (143, "", "nmt: terminated\n")
 
 
 @pytest.mark.parametrize(

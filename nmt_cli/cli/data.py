@@ -1,13 +1,25 @@
 """Command-line interface of prepare, check, tokenize and detokenize."""
 
 import json
+import shlex
 from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from nmt_cli.cli.options import Device, Json, On, Overrides, Processes, Quiet, Recipe, input_blocks, print_line
+from nmt_cli.cli.options import (
+    Device,
+    Json,
+    On,
+    Overrides,
+    Processes,
+    Quiet,
+    Recipe,
+    input_blocks,
+    print_line,
+    train_arguments,
+)
 from nmt_cli.cli.shards import check_on_option
 from nmt_cli.data import SIDES
 from nmt_cli.errors import UserError
@@ -28,7 +40,9 @@ def prepare(
 
     process_count = parse_process_count(processes)
     check_on_option(on)
-    command.prepare(recipe, overrides, Reporter(quiet), process_count, on_ray=on == "ray")
+    reporter = Reporter(quiet)
+    command.prepare(recipe, overrides, reporter, process_count, on_ray=on == "ray")
+    reporter.info(f"next: {shlex.join(['nmt', *train_arguments(recipe, None, overrides, 'auto')])}")
 
 
 def check(
@@ -59,6 +73,7 @@ def check(
         print_line(f"{finding.level:8} {finding.about}: {finding.text}")
     if any(finding.level == "error" for finding in findings):
         raise typer.Exit(2)
+    reporter.info(f"no errors; next: {shlex.join(['nmt', *train_arguments(recipe, out, overrides, device)])}")
 
 
 def tokenize(

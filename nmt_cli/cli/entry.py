@@ -4,7 +4,8 @@ import gc
 import os
 import signal
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, NoReturn
 
 from nmt_cli.errors import UserError, WorkerError
@@ -22,8 +23,23 @@ class Interrupted(SystemExit):
         return f"{reason}. Resume with: {self.resume_command}" if self.resume_command else reason
 
 
+_received: list[int] = []  # the signals that an Interrupted was raised for
+
+
+@contextmanager
+def keep_interrupts() -> Iterator[None]:
+    """Turn what a library makes of an interrupt back into one: safetensors, reading a file, raises a ValueError."""
+    try:
+        yield
+    except Exception as error:
+        if not _received:
+            raise
+        raise Interrupted(_received[-1]) from error
+
+
 def main() -> NoReturn:
     """Run the command line; 0 done, 1 our bug, 2 the user's mistake, 130 and 143 interrupted."""
+    _received.clear()
     gc.set_threshold(20_000)  # a start makes many objects that stay, and would look at them again and again
     signal.signal(signal.SIGTERM, _raise_interrupted)
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
@@ -36,7 +52,8 @@ def main() -> NoReturn:
     usage_error: Any = typer.BadParameter.__base__
     command = typer.main.get_command(build_app())
     try:
-        code = command.main(prog_name="nmt", standalone_mode=False)
+        with keep_interrupts():
+            code = command.main(prog_name="nmt", standalone_mode=False)
     except usage_error as error:
         context = error.ctx.command_path if error.ctx else "nmt"
         text = " ".join(error.format_message().split()).rstrip(".")
@@ -86,6 +103,7 @@ def _print_error(text: str) -> None:
 
 def _raise_interrupted(signal_number: int, frame: object) -> NoReturn:
     signal.signal(signal_number, signal.SIG_DFL)  # the next one does not wait for us to tidy up
+    _received.append(signal_number)
     raise Interrupted(signal_number)
 
 

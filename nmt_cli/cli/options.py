@@ -89,3 +89,12 @@ def print_line(text: str) -> None:
         raise
     except OSError as error:
         raise UserError(f"standard output: cannot write: {error.strerror}") from error
+
+
+def train_arguments(recipe: str, out: Path | None, overrides: list[str], device: str) -> list[str]:
+    """The arguments of `nmt` that train a recipe so, the same each time its run is started or resumed."""
+    arguments = ["train", recipe]
+    arguments += ["--out", str(out)] if out else []
+    arguments += [argument for override in overrides for argument in ("--set", override)]
+    arguments += ["--device", device] if device != "auto" else []
+    return arguments

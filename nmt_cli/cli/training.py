@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nmt_cli.cli.entry import Interrupted
-from nmt_cli.cli.options import Device, Overrides, Quiet, Recipe, Run
+from nmt_cli.cli.entry import Interrupted, keep_interrupts
+from nmt_cli.cli.options import Device, Overrides, Quiet, Recipe, Run, train_arguments
 from nmt_cli.distributed.launcher import is_launched, launch
 from nmt_cli.errors import UserError
 from nmt_cli.reporting import Reporter
@@ -35,7 +35,7 @@ def train(
     """
     from nmt_cli.recipe.loader import load_recipe
 
-    arguments = _command_arguments(recipe, out, overrides, device)
+    arguments = train_arguments(recipe, out, overrides, device)
     if is_launched() and processes > 1:
         raise UserError("--processes: a launcher has started these already; leave it out")
     loaded_recipe = None
@@ -54,6 +54,7 @@ def train(
             group_recipe = loaded_recipe or group.main_first(lambda: load_recipe(recipe, overrides, reporter))
             folder = out or _default_folder(group_recipe)
             run_training(group_recipe, folder, reporter, resume=resume, device=device, processes=group)
+            reporter.info(f"next: {shlex.join(['nmt', 'translate', str(folder)])}")
     except MainProcessFailed:
         raise typer.Exit(0) from None
     except PeerLost as error:
@@ -67,7 +68,8 @@ def _exit_codes(group: "ProcessGroup", resume_command: str) -> Iterator[None]:
     from nmt_cli.training.signals import TrainingInterrupted
 
     try:
-        yield
+        with keep_interrupts():
+            yield
     except TrainingInterrupted as stopped:
         if group.is_main:
             print(f"nmt: {stopped}; saved. Resume with: {resume_command}", file=sys.stderr)
@@ -92,15 +94,6 @@ def _resume_command(arguments: list[str], group: "ProcessGroup") -> str:
         return "the same command on every machine, with --resume"
     process_arguments = [] if group.is_single else ["--processes", str(group.world_size)]
     return shlex.join(["nmt", *arguments, *process_arguments, "--resume"])
-
-
-def _command_arguments(recipe: str, out: Path | None, overrides: list[str], device: str) -> list[str]:
-    """The arguments of `nmt` that are the same each time this run is started or resumed."""
-    arguments = ["train", recipe]
-    arguments += ["--out", str(out)] if out else []
-    arguments += [argument for override in overrides for argument in ("--set", override)]
-    arguments += ["--device", device] if device != "auto" else []
-    return arguments
 
 
 def _latest_checkpoint_name(folder: Path) -> str | None:

@@ -11,10 +11,11 @@ import numpy as np
 
 from nmt_cli.data import SIDES
 from nmt_cli.data.batching import max_batch_rows
-from nmt_cli.data.clean_text import HELD_OUT_FRACTION
+from nmt_cli.data.clean_text import held_out_count
 from nmt_cli.data.cleaning import PAIR_MARK, SEVERAL_TARGETS, Problem, TextPair
 from nmt_cli.data.config import CorpusConfig
 from nmt_cli.data.filtering.config import FilterConfig
+from nmt_cli.data.filtering.corpus_profile import LEARNED_FILTERS, MIN_PAIRS
 from nmt_cli.data.filtering.rules import FILTER_KEYS, RULES
 from nmt_cli.data.filtering.said_language import unlike_said
 from nmt_cli.data.inspection import ParallelTextStats, TokenLengths, inspect_corpus, token_lengths
@@ -162,8 +163,7 @@ def _check_text(
     total_pairs = sum(stats.pair_count for stats in stats_by_split["train"])
     if corpus.dev is None and len(pairs) == 1:
         yield Finding("error", "corpus.train", "one pair is too few to hold out a development part")
-    held_out_count = max(1, int(total_pairs * HELD_OUT_FRACTION))
-    if corpus.dev is None and (warning := held_out_warning(held_out_count)) is not None:
+    if corpus.dev is None and (warning := held_out_warning(held_out_count(total_pairs))) is not None:
         yield Finding("warning", "corpus.dev", warning)
     if base_tokenizers is not None:
         yield from _check_characters(base_tokenizers, pairs)
@@ -184,7 +184,8 @@ def _check_corpus(corpus: Corpus, stats_by_split: dict[str, list[ParallelTextSta
             yield Finding("note", f"corpus.{split}", f"{stats.label}: {stats.pair_count:,} pairs")
             yield from _check_parallel_text(split, stats)
     if corpus.dev is None:
-        yield Finding("note", "corpus.dev", "none: 1 % of the training pairs are held out")
+        total = sum(stats.pair_count for stats in stats_by_split["train"])
+        yield Finding("note", "corpus.dev", f"none: {held_out_count(total):,} of the training pairs are held out")
     if corpus.test is None:
         yield Finding("warning", "corpus.test", "none: training ends without a test score")
 
@@ -235,6 +236,12 @@ def _check_content(corpus: CorpusConfig, stats_by_split: dict[str, list[Parallel
                 yield finding
                 if finding.key is not None and finding.level == "warning" and split == "train":
                     recommended[finding.key.rpartition(".")[2]] = True
+    learned = [name for name in LEARNED_FILTERS if corpus.filters and getattr(corpus.filters, name) is not None]
+    if learned and sum(stats.pair_count for stats in stats_by_split["train"]) < MIN_PAIRS:
+        text = (
+            f"{', '.join(learned)}: learned from the corpus, so with fewer than {MIN_PAIRS:,} pairs they drop nothing"
+        )
+        yield Finding("note", "corpus.filters", text)
     chosen = {rule.name for rule in RULES if corpus.filters and getattr(corpus.filters, rule.name) is not None}
     if to_add := recommended.keys() - chosen:
         filters = {rule.name: rule.limit(corpus.filters) for rule in RULES if rule.name in chosen | to_add}

@@ -17,6 +17,7 @@ from nmt_cli.errors import DataError
 
 CLEAN_TEXT_NAME = "clean"  # name of the files, as `TextWriter` makes them
 HELD_OUT_FRACTION, MAX_HELD_OUT_PAIRS = 0.01, 2000
+SMALL_HELD_OUT_FRACTION, FEW_HELD_OUT_PAIRS = 0.05, 200  # where 1 % would be fewer: scores of a handful say nothing
 
 TextPair = tuple[str, str]
 
@@ -49,18 +50,25 @@ class CleanText:
             (self.folder / f"{CLEAN_TEXT_NAME}.{side}.txt").unlink()
 
 
+def held_out_count(pair_count: int) -> int:
+    """How many of so many pairs are held out for development: 1 % and at most 2,000, of small corpora 5 % and at most
+    200."""
+    few = min(FEW_HELD_OUT_PAIRS, int(pair_count * SMALL_HELD_OUT_FRACTION))
+    return max(1, min(MAX_HELD_OUT_PAIRS, max(int(pair_count * HELD_OUT_FRACTION), few)))
+
+
 def draw_held_out(pair_count: int, seed: int, candidates: NDArray[np.int64] | None = None) -> frozenset[int]:
-    """Indices of the pairs to hold out: 1 %, at least one and at most 2,000, of `candidates` alone if there are any.
+    """Indices of the pairs to hold out, of `candidates` alone if there are any.
 
     DataError if no pair would be left.
     """
     if pair_count < 2:
         raise DataError("corpus.train: one pair is too few to hold out a development part")
-    held_out_count = min(MAX_HELD_OUT_PAIRS, max(1, int(pair_count * HELD_OUT_FRACTION)))
+    count = held_out_count(pair_count)
     rng = Generator(PCG64(seed))
     if candidates is None or not len(candidates):
-        return frozenset(rng.choice(pair_count, held_out_count, replace=False).tolist())
-    return frozenset(rng.choice(candidates, min(held_out_count, len(candidates)), replace=False).tolist())
+        return frozenset(rng.choice(pair_count, count, replace=False).tolist())
+    return frozenset(rng.choice(candidates, min(count, len(candidates)), replace=False).tolist())
 
 
 def unrepeated_sources(folder: Path) -> NDArray[np.int64]:

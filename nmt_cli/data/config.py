@@ -32,7 +32,8 @@ class CorpusConfig(Section):
     train: str | tuple[ParallelTextConfig, ...] = "train"
     """Training text: a base name, or a list of texts with weights."""
     dev: str | ParallelTextConfig | None = None
-    """Development text; null: held out from the training text (1 %, at most 2,000 pairs)."""
+    """Development text; null: held out from the training text (1 %, at most 2,000 pairs; of small corpora 5 %, at most
+    200)."""
     test: str | ParallelTextConfig | None = None
     """Test text, scored at the end of training."""
     download: Download | None = None

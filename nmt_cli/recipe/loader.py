@@ -162,7 +162,14 @@ def build_recipe(
         "search": SearchConfig,
     }
     model_class = _model_class(content.get("model"), errors)
-    if model_class is not None:
+    if model_class is not None and (leftover := _leftover_keys(content.get("model"), model_class, overridden)):
+        model_type = content["model"]["type"]
+        message = (
+            f"{model_type} has no {', '.join(leftover)}, as the recipe has;"
+            f" --set 'model={{type: {model_type}}}' replaces the whole section"
+        )
+        errors.append(_FieldError(("model", "type"), message))
+    elif model_class is not None:
         classes["model"] = model_class
     if "corpus" not in content:
         errors.append(_FieldError(("corpus",), "missing: a recipe must say where its text is"))
@@ -183,6 +190,13 @@ def _model_class(section: Any, errors: list[_FieldError]) -> type[ModelConfig] |
     message = f"no model {name!r}; {suggest(str(name), MODELS)}; see nmt models"
     errors.append(_FieldError(("model", "type"), message))
     return None
+
+
+def _leftover_keys(section: Any, model_class: type[ModelConfig], overridden: frozenset[KeyPath]) -> list[str]:
+    """Keys of the recipe's model that the one chosen with --set model.type does not have."""
+    if ("model", "type") not in overridden:
+        return []
+    return [key for key in section if key not in model_class.model_fields and ("model", key) not in overridden]
 
 
 def _parse_section(key: str, section_class: type[Section], value: Any, errors: list[_FieldError]) -> Section | None:

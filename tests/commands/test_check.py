@@ -153,7 +153,7 @@ def test_a_single_pair_is_refused_as_training_refuses_it(toy: Path) -> None:
 
 def test_few_pairs_that_would_be_held_out_are_warned_of_with_what_to_do(toy: Path) -> None:
     corpus = {"root": str(toy / "text"), "source": "ab", "target": "ba", "train": "train"}
-    few = "corpus.dev: only 3 pairs are held out: scores of so few vary by chance; corpus.dev names more"
+    few = "corpus.dev: only 15 pairs are held out: scores of so few vary by chance; corpus.dev names more"
     assert few in said(findings(toy, corpus=corpus), "warning")
 
 

@@ -123,6 +123,16 @@ def test_what_is_wrong_with_whole_files_is_said(tmp_path: Path) -> None:
     assert "dev.en: the same file is source and target" in text
 
 
+def test_filters_that_are_learned_from_a_corpus_are_said_to_be_idle_where_it_is_small(tmp_path: Path) -> None:
+    pairs = quickstart_pairs(PAIRS)
+    for size, notes in ((1900, 1), (PAIRS, 0)):
+        write_corpus(tmp_path, "train", pairs[:size])
+        write_corpus(tmp_path, "dev", pairs[:100])
+        texts = [finding.text for finding in checked(write_recipe(tmp_path)) if finding.about == "corpus.filters"]
+        assert texts == ["swapped, language, script: learned from the corpus, so with fewer than 2,000 pairs they"
+                         " drop nothing"] * notes  # fmt: skip
+
+
 def test_shifted_lines_and_several_targets_are_said(tmp_path: Path) -> None:
     pairs = quickstart_pairs(700)
     sources, targets = map(list, zip(*pairs[:600], strict=True))

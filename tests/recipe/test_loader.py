@@ -251,6 +251,17 @@ def test_a_mistake_in_set_is_named_as_such(setting: str, message: str, tmp_path:
     assert error.startswith(message)
 
 
+def test_another_model_on_the_command_line_needs_a_section_of_its_own(tmp_path: Path) -> None:
+    text = MINIMAL + "model: {type: transformer, d_model: 64, heads: 2, dropout: 0.2}"
+    (error,) = problems(tmp_path, text, "model.type=rnn")
+    assert error == (
+        "--set model.type: rnn has no d_model, heads, as the recipe has;"
+        " --set 'model={type: rnn}' replaces the whole section"
+    )
+    recipe = load_recipe(write(tmp_path, text), ["model={type: rnn}"])
+    assert (recipe.model.type, recipe.model.dropout) == ("rnn", type(recipe.model)().dropout)
+
+
 def test_mistakes_of_several_settings_and_of_the_file_come_together(tmp_path: Path) -> None:
     errors = problems(tmp_path, MINIMAL + "tokenizer: {typ: bpe}", "search.baem=3", "training.updates=x")
     assert [error.split(": ")[0] for error in sorted(errors)] == [

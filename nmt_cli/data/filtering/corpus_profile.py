@@ -19,6 +19,7 @@ from nmt_cli.fs import atomic_write_text, read_json
 
 SAMPLE_PAIRS = 15_000  # up to twice as many, evenly spaced, a profile is measured with
 MIN_PAIRS = 2000  # with fewer, nothing is usual
+LEARNED_FILTERS = ("swapped", "language", "script", "length")  # that drop nothing then
 MIN_SCRIPT_SHARE = 0.05  # of the letters of a side: a script with fewer is foreign there
 MIN_SCRIPT_LETTERS = 4  # of a text that is judged by its scripts: a shorter one may well be a formula
 MOSES_ESCAPES = ("&apos;", "&quot;", "&amp;", "&lt;", "&gt;", "&#124;", "&#91;", "&#93;")

@@ -75,8 +75,8 @@ class TextSource(ABC):
         """Addresses or names of what `fetch` has yet to download; empty if the text is on this machine."""
         return []
 
-    def fetch(self, reporter: Reporter) -> None:  # noqa: B027  (most sources have nothing to download)
-        """Download the text if it is not on this machine; DataError if that fails."""
+    def fetch(self, reporter: Reporter, bad_rows: BadRows) -> None:  # noqa: B027  (most have nothing to download)
+        """Download the text if it is not on this machine; DataError if that fails, or for too many bad rows."""
 
     def provenance(self) -> list[dict[str, Any]]:
         """Records of where downloaded text came from, for the manifest of prepared data."""

@@ -106,7 +106,7 @@ class CatalogueCorpus(TextSource):
         records: list[dict[str, Any]] = read_json(self.folder / PROVENANCE_FILE)["files"]
         return records
 
-    def fetch(self, reporter: Reporter) -> None:
+    def fetch(self, reporter: Reporter, bad_rows: BadRows) -> None:
         """Unpack the corpus into the cache."""
         self.unpack(self.folder, reporter)
 

@@ -45,7 +45,7 @@ def search_folders(recipe_folder: Path | None) -> list[Path]:
 def fetch_corpus(config: CorpusConfig, folders: Sequence[Path], reporter: Reporter) -> Corpus:
     """Locate every text as `find_corpus` does, after downloading what is missing; DataError if that fails."""
     for source in _sources(config):
-        source.fetch(reporter)
+        source.fetch(reporter, BadRows(config.max_bad_rows))
     try:
         return find_corpus(config, folders)
     except MissingTextError:

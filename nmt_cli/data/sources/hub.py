@@ -74,8 +74,10 @@ class LibraryDataset(TextSource):
         """The dataset's name, the version of the package that downloaded it, and the number of pairs."""
         return [read_json(self._provenance_path())]
 
-    def fetch(self, reporter: Reporter) -> None:
-        """Write both sides and the record, unless they exist; DataError if the library cannot give the text.
+    def fetch(self, reporter: Reporter, bad_rows: BadRows) -> None:
+        """Write both sides and the record, unless they exist.
+
+        DataError if the library cannot give the text, or if there are too many bad rows.
 
         A dataset in a folder of this machine is read again every time, since it may have changed.
         """
@@ -84,7 +86,7 @@ class LibraryDataset(TextSource):
         if find_spec(self.package) is None:
             raise DataError(f"{self.name} needs {self.package}: pip install 'nmt-cli[{self.package}]'")
         reporter.info(f"fetching {self.name} with {self.package}; see its own licence")
-        paths, bad_rows = self.paths(), BadRows()
+        paths = self.paths()
         paths[0].parent.mkdir(parents=True, exist_ok=True)
         partial_paths = [path.with_name(f".{path.name}.partial") for path in paths]
         try:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from nmt_cli.data import clean_text, cleaning
 from nmt_cli.data.batching import draw_epoch_pairs
+from nmt_cli.data.clean_text import held_out_count
 from nmt_cli.data.cleaning import FILTER_NAMES
 from nmt_cli.data.config import CorpusConfig
 from nmt_cli.data.normalization import NormalizationConfig, Normalizer
@@ -232,16 +233,20 @@ def test_held_out_pairs_leave_the_parts_in_step(tmp_path: Path) -> None:
 # 3. Development text that nobody named.
 
 
-@pytest.mark.parametrize(("size", "most", "count"), [(120, 2000, 1), (2, 2000, 1), (1000, 7, 7)])
-def test_one_percent_is_held_out_and_no_more_than_the_most(
+@pytest.mark.parametrize(("size", "most", "count"), [(120, 2000, 6), (2, 2000, 1), (1000, 7, 7)])
+def test_some_pairs_are_held_out_and_no_more_than_the_most(
     size: int, most: int, count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert (clean_text.HELD_OUT_FRACTION, clean_text.MAX_HELD_OUT_PAIRS) == (0.01, 2000)
     monkeypatch.setattr(clean_text, "MAX_HELD_OUT_PAIRS", most)
     write(tmp_path, "train", [(f"number {n}", f"Zahl {n}") for n in range(size)])
     data = prepared(tmp_path)
     assert (data.manifest["held_out"], data.manifest["train"]) == (count, size - count)
     assert data.manifest["splits"] == {"dev": count}
+
+
+def test_small_corpora_hold_out_enough_to_score() -> None:
+    counts = {size: held_out_count(size) for size in (2, 19, 211, 3_000, 10_000, 30_000, 1_000_000)}
+    assert counts == {2: 1, 19: 1, 211: 10, 3_000: 150, 10_000: 200, 30_000: 300, 1_000_000: 2000}
 
 
 def test_held_out_pairs_are_drawn_by_seed_and_are_not_trained_on(tmp_path: Path) -> None:
@@ -257,7 +262,7 @@ def test_held_out_pairs_are_drawn_by_seed_and_are_not_trained_on(tmp_path: Path)
         assert data.tokenizers.target.decode(ids(split.target_ids)) == split.references
         drawn.append(pairs)
     assert drawn[0] == drawn[1] != drawn[2]
-    assert len(drawn[0]) == 10
+    assert len(drawn[0]) == 50
 
 
 @pytest.mark.parametrize("joint", [True, False])
@@ -280,7 +285,7 @@ def test_the_tokenizer_is_learned_without_held_out_pairs(
 
 def test_a_split_that_is_not_there_is_none(root: Path) -> None:
     data = prepared(root, test="test")
-    assert data.manifest["splits"] == {"dev": 1, "test": 1}
+    assert data.manifest["splits"] == {"dev": 6, "test": 1}
     assert prepared(root, name="other", dev="dev").split("test") is None
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from nmt_cli.data.sources.bad_rows import BadRows
 from nmt_cli.data.sources.base import Languages
 from nmt_cli.data.sources.catalogue_corpus import (
     CatalogueCorpus,
@@ -27,7 +28,7 @@ def corpus(name: str = "toy") -> CatalogueCorpus:
 
 
 def fetch(name: str = "toy", reporter: Reporter = QUIET) -> Path:
-    corpus(name).fetch(reporter)
+    corpus(name).fetch(reporter, BadRows())
     assert corpus(name).pending_downloads() == []
     return corpus(name).folder
 

@@ -13,7 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from nmt_cli.data.config import CorpusConfig
+from nmt_cli.data.sources.bad_rows import BadRows
 from nmt_cli.data.sources.base import Languages
+from nmt_cli.data.sources.corpus import fetch_corpus
 from nmt_cli.data.sources.hub import HuggingFaceDataset, LibraryDataset, MtdataDataset
 from nmt_cli.data.sources.parse import parse_dataset
 from nmt_cli.errors import DataError
@@ -78,7 +81,7 @@ def dataset(name: str, source: str = "en", target: str = "de", split: str = "tra
 def fetch(name: str, source: str = "en", target: str = "de", role: str = "train") -> list[str]:
     """Both files of a text, line for line."""
     text = dataset(name, source, target, role)
-    text.fetch(QUIET)
+    text.fetch(QUIET, BadRows())
     return [path.read_text() for path in text.paths()]
 
 
@@ -160,6 +163,13 @@ def test_many_rows_without_the_languages_are_refused(packages: Path) -> None:
         "6 null (hf:toy::train:2: it has en, de); rows need the texts en and de, or source and target, "
         "corpus.max_bad_rows (now 0.01) allows a larger share"
     )
+
+
+def test_a_recipe_may_allow_more_rows_that_cannot_be_used(packages: Path) -> None:
+    fake_datasets(packages, [*[{"en": "a", "fr": "b"}] * 12, {"en": "a", "de": "b"}])
+    config = CorpusConfig(source="en", target="de", train="hf:toy", max_bad_rows=1)
+    assert fetch_corpus(config, [packages], QUIET).train[0].label == "hf:toy::train"
+    assert dataset("hf:toy").pending_downloads() == []
 
 
 def test_a_few_rows_without_the_languages_are_dropped(packages: Path) -> None:
