@@ -38,7 +38,7 @@ def gpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
 def test_training_and_translation_are_measured(gpu: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     words = ["gpu.py", "measure", "w1", "translate", "--updates", "2", "--tokens", "256", "--compile", "off"]
     monkeypatch.setattr(sys, "argv", words)
-    monkeypatch.setattr(gpu, "SENTENCES", 20)
+    monkeypatch.setattr(gpu, "SENTENCES", 10)
     gpu.main()
     results = json.loads((tmp_path / "gpu.json").read_text())
     assert results["w1"]["tokens_per_second"] > 0 and 0 < results["w1"]["share_of_peak"] < 1

@@ -38,7 +38,7 @@ def train_three_epochs() -> None:
 
 @pytest.mark.slow
 def test_after_the_first_epoch_onednn_makes_no_kernel_anew(tmp_path: Path) -> None:
-    write_syllables(tmp_path / "text", {"train": 3000, "dev": 2, "test": 2}, longest=30)
+    write_syllables(tmp_path / "text", {"train": 1500, "dev": 2, "test": 2}, longest=30)
     environment = environment_of_tests() | {"ONEDNN_VERBOSE": "profile_create"}
     done = subprocess.run(
         [sys.executable, "-c", "from tests.training.test_shapes import train_three_epochs as run; run()"],
@@ -52,5 +52,5 @@ def test_after_the_first_epoch_onednn_makes_no_kernel_anew(tmp_path: Path) -> No
     used = [len(re.findall("create:cache_hit", epoch)) for epoch in epochs[:3]]
     if not made[0]:
         pytest.skip("PyTorch multiplies bfloat16 without oneDNN on this processor")
-    assert made[1:] == [0, 0] and used[1] == used[2] > 1000
+    assert made[1:] == [0, 0] and used[1] == used[2] > 500
     assert made[0] < 512  # as many as `limit_kernel_cache` lets it keep

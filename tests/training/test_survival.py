@@ -47,8 +47,8 @@ def kill_fresh_process(place: Path, command: list[str], seconds: float) -> bool:
 
 @pytest.mark.parametrize(
     "fresh, kills, every, updates",
-    [(0, 4, 6, 48), pytest.param(2, 17, 20, 400, marks=pytest.mark.slow)],
-    ids=["five kills", "twenty kills"],
+    [(0, 4, 6, 48), pytest.param(2, 8, 20, 200, marks=pytest.mark.slow)],
+    ids=["five kills", "eleven kills"],
 )
 def test_kills_at_random_moments_change_no_bit(fresh: int, kills: int, every: int, updates: int, place: Path) -> None:
     """`fresh` of them in a process of its own, the others in ones forked where torch is loaded.
@@ -68,7 +68,7 @@ def test_kills_at_random_moments_change_no_bit(fresh: int, kills: int, every: in
         assert life.code == -9, f"{life.code}: {life.said}"
         lost.append(life.lost)
     assert lost[0] > 0, "killed in an update, it has lost that"
-    assert kills < 10 or sum(count > 0 for count in lost) > kills / 2, f"lost updates: {lost}"
+    assert kills < 8 or sum(count > 0 for count in lost) > kills / 2, f"lost updates: {lost}"
     assert live(command, place, broken, kill_at_random(draw, 1, "test")).code == -9
     last = live(command, place, broken)
     assert last.code == 0 and f"already at {updates} of {updates} updates" in last.said
