@@ -4,6 +4,8 @@
 # make clean deletes .venv, runs and prepared.
 PYTHON ?= python3
 BIN := .venv/bin
+# else each of the hundreds of processes that tests start compiles nmt_cli anew, and each worker the tests
+export PYTHONDONTWRITEBYTECODE :=
 PYTEST = $(BIN)/python -m pytest -n $(or $(WORKERS),2) --dist loadfile --no-loadscope-reorder
 
 .PHONY: quickstart test test-all test-precision check format bench comparison screenshots fuzz lock audit clean
