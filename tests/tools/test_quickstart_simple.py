@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from tools.quickstart_grammar import Corpus, Pair, corpus
+from tools.quickstart_grammar.corpus import written
 from tools.quickstart_grammar.domain import Choice, Domain, OneOf, Product
-from tools.quickstart_grammar.english import Tense, join, noun_word, verb_group
+from tools.quickstart_grammar.english import Tense, noun_word, verb_group
 from tools.quickstart_grammar.german import imperative, verb_complex
 from tools.quickstart_grammar.grammar import simple_rules
 from tools.quickstart_grammar.lexicon import (
@@ -25,6 +26,8 @@ from tools.quickstart_grammar.lexicon import (
 from tools.quickstart_grammar.phrases import Phrase, Pronoun
 from tools.quickstart_grammar.topology import Circumstance, Complement
 from tools.quickstart_grammar.verbs import VERBS
+
+pytestmark = pytest.mark.slow  # as the other tests of the grammar: the package has its corpus only
 
 SENTENCES = """
 The old man reads a book. = Der alte Mann liest ein Buch.
@@ -130,6 +133,28 @@ Close your eyes! = Schließ deine Augen!
 I believe you. = Ich glaube dir.
 I like to read. = Ich lese gern.
 She is younger than me. = Sie ist jünger als ich.
+Hello. = Hallo.
+Good morning, Peter! = Guten Morgen, Peter!
+Hello world = Hallo Welt
+Thank you very much. = Vielen Dank.
+Yes, please. = Ja, bitte.
+How are you? = Wie geht es dir?
+Hello, what is your name? = Hallo, wie heißt du?
+My name is Peter. = Ich heiße Peter.
+The red car = Das rote Auto
+Dog = Hund
+house = Haus
+good morning = guten Morgen
+Cold water. = Kaltes Wasser.
+In the garden = Im Garten
+With my sister = Mit meiner Schwester
+Very good. = Sehr gut.
+Tomorrow = Morgen
+Yes, I am hungry. = Ja, ich bin hungrig.
+Please open the door. = Bitte öffne die Tür.
+A coffee, please. = Einen Kaffee, bitte.
+Open the window, please! = Öffne das Fenster, bitte!
+Thank you for the book. = Danke für das Buch.
 The man and the woman sleep. = Der Mann und die Frau schlafen.
 Which book do you read? = Welches Buch liest du?
 I have a dog and a cat. = Ich habe einen Hund und eine Katze.
@@ -207,17 +232,16 @@ def narrow(domain: Domain[Any], said: set[str], done: dict[int, Domain[Any]]) ->
 
 def translations(source: str) -> set[str]:
     """All targets that the simple sentence types derive with a source."""
-    text = source[:-1].replace("cannot", "can not")
+    text = source.rstrip(".?!").replace("cannot", "can not")
     said = {*text.split(), text.split()[0].lower()}
+    said |= {word.rstrip(",") for word in said}
     if "an" in said:
         said.add("a")
     targets: set[str] = set()
     done: dict[int, Domain[Any]] = {}
     for _, domain in simple_rules().values():
-        for phrase, mark in narrow(domain, said, done):
-            english = join(phrase.english) + mark
-            if english[0].upper() + english[1:] == source:
-                targets.add(phrase.german[0].upper() + phrase.german[1:] + mark)
+        pairs = (written(sentence) for sentence in narrow(domain, said, done))
+        targets |= {pair.target for pair in pairs if pair.source == source}
     return targets
 
 
@@ -272,9 +296,9 @@ def is_simple(pair: Pair) -> bool:
     return len(pair.lemmas) <= 6 and "," not in pair.target
 
 
-def test_two_in_five_sentences_are_simple_in_all_parts(drawn: Corpus) -> None:
+def test_about_half_of_the_sentences_are_simple_in_all_parts(drawn: Corpus) -> None:
     for part in (drawn.train, drawn.dev, drawn.test):
-        assert 0.35 <= sum(map(is_simple, part)) / len(part) <= 0.5
+        assert 0.4 <= sum(map(is_simple, part)) / len(part) <= 0.55
 
 
 def test_every_noun_verb_and_adjective_occurs_in_simple_sentences(drawn: Corpus) -> None:

@@ -12,7 +12,8 @@ from random import Random
 from typing import Literal, NamedTuple
 
 from tools.quickstart_grammar.english import join
-from tools.quickstart_grammar.grammar import Sentence, rules, sentences
+from tools.quickstart_grammar.grammar import rules, sentences
+from tools.quickstart_grammar.phrases import Sentence
 
 Split = Literal["train", "dev", "test"]
 
@@ -46,7 +47,7 @@ def draw_pairs(seed: int, rule: str | None = None) -> Iterator[Pair]:
     rng = Random(seed)
     domain = sentences() if rule is None else rules()[rule][1]
     while True:
-        yield _write(domain.draw(rng))
+        yield written(domain.draw(rng))
 
 
 def generate(count: int = 100, seed: int = 1, rule: str | None = None) -> list[Pair]:
@@ -76,7 +77,12 @@ def to_tsv(drawn: Corpus) -> str:
 
 
 def split_of(lemmas: tuple[str, ...]) -> Split:
-    """The split that a sequence of lemmas belongs to, by a hash that is the same on every machine."""
+    """The split that a sequence of lemmas belongs to, by a hash that is the same on every machine.
+
+    One or two words are for training: nothing else says what they mean.
+    """
+    if len(lemmas) <= 2:
+        return "train"
     digest = hashlib.blake2b(" ".join(lemmas).encode(), digest_size=1).digest()[0]
     if digest < HELD_OUT_HASHES:
         return "test"
@@ -91,11 +97,11 @@ def _distinct(pairs: Iterator[Pair]) -> Iterator[Pair]:
             yield pair
 
 
-def _write(sentence: Sentence) -> Pair:
-    phrase, mark = sentence
-    english, german = join(phrase.english), phrase.german
-    return Pair(
-        english[0].upper() + english[1:] + mark,
-        german[0].upper() + german[1:] + mark,
-        tuple(word.lemma for word in phrase.english),
-    )
+def written(sentence: Sentence) -> Pair:
+    """The pair as it is written, with capitals and marks."""
+    phrase, mark, is_capitalized = sentence
+    texts = [join(phrase.english), phrase.german]
+    if is_capitalized or texts[0][0].isupper():  # I am sorry
+        texts = [text[0].upper() + text[1:] for text in texts]
+    source, target = (text + mark for text in texts)
+    return Pair(source, target, tuple(word.lemma for word in phrase.english))

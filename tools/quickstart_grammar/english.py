@@ -54,7 +54,12 @@ BE = {
 @cache
 def words(text: str) -> Words:
     """The words of a text that does not inflect."""
-    return tuple(Word(word, word) for word in text.split())
+    return tuple(Word(word, word.rstrip(",")) for word in text.split())
+
+
+def with_comma(phrase: Words) -> Words:
+    """The words with a comma behind the last one."""
+    return (*phrase[:-1], Word(phrase[-1].form + ",", phrase[-1].lemma))
 
 
 def with_s(stem: str) -> str:

@@ -6,30 +6,24 @@ English and German from one or two clauses.
 
 from dataclasses import dataclass, replace
 from functools import cache, partial
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from tools.quickstart_grammar.circumstances import Shape
 from tools.quickstart_grammar.clauses import BRIEF, BRIEF_NOW, clauses, verb_clauses
 from tools.quickstart_grammar.complements import asked_object
 from tools.quickstart_grammar.copulas import asked_identities, existences, measured_clauses
 from tools.quickstart_grammar.domain import Choice, Domain, OneOf, Product
-from tools.quickstart_grammar.english import BE, Agreement, Word, Words, words
+from tools.quickstart_grammar.english import Agreement, Words, with_comma, words
 from tools.quickstart_grammar.german import Case
 from tools.quickstart_grammar.lexicon import Determiner, Noun, nouns_of, pairs, verb_entries
-from tools.quickstart_grammar.phrases import PRONOUNS, WHO, Field, Nominal, NounPhrase, Phrase, noun_phrases, relative
+from tools.quickstart_grammar.phrases import WHO, Field, NounPhrase, Phrase, Sentence, noun_phrases, relative
 from tools.quickstart_grammar.topology import Clause, Layout, linearize
+from tools.quickstart_grammar.utterances import answers, courtesies, fragments, introductions, requests, words_alone
 from tools.quickstart_grammar.verbs import CLAUSE_VERBS, VERBS
 
 # Simple sentences are short, with few adjectives and many pronouns.
 SIMPLE = Shape(simple=True)
 SIMPLE_QUESTION = Shape(simple=True, question=True)
-
-
-class Sentence(NamedTuple):
-    """A sentence and its final punctuation mark, not capitalised yet."""
-
-    phrase: Phrase
-    mark: str
 
 
 def _sentence(layout: Layout, mark: str, clause: Clause) -> Sentence:
@@ -94,18 +88,6 @@ def _amount_questions() -> Domain[Sentence]:
     return Choice(*rules)
 
 
-def _wellbeing() -> Domain[Sentence]:
-    """How are you, which German does not express with to be."""
-
-    def ask(somebody: Nominal) -> Sentence:
-        form = BE["present"][somebody.agreement]
-        english = (*words("how"), Word(form, "be"), *somebody.english("subject"))
-        return Sentence(Phrase(english, f"wie geht es {somebody.german('dat')}"), "?")
-
-    people: Choice[Nominal] = Choice((1, OneOf(PRONOUNS)), (2, noun_phrases("person", "definite", described=0)))
-    return Product(ask, people)
-
-
 # Two clauses.
 
 # Conjunctions; with those of the second table both clauses are in the present.
@@ -119,10 +101,6 @@ COORDINATIONS = (("and", "und", False), ("but", "aber", True))
 PLAIN = replace(BRIEF, plain=True)
 
 
-def _with_comma(english: Words) -> Words:
-    return (*english[:-1], Word(english[-1].form + ",", english[-1].lemma))
-
-
 def _main_first(conjunction: tuple[str, str], main: Clause, clause: Clause) -> Sentence:
     """He cooks because she sleeps."""
     outer, inner = linearize("statement", main), linearize("verb-final", clause)
@@ -133,7 +111,7 @@ def _main_first(conjunction: tuple[str, str], main: Clause, clause: Clause) -> S
 def _main_last(conjunction: tuple[str, str], main: Clause, clause: Clause) -> Sentence:
     """Because she sleeps, he cooks; in German the clause is in first position, before the verb."""
     outer, inner = linearize("inverted", main), linearize("verb-final", clause)
-    english = words(conjunction[0]) + _with_comma(inner.english) + outer.english
+    english = words(conjunction[0]) + with_comma(inner.english) + outer.english
     return Sentence(Phrase(english, f"{conjunction[1]} {inner.german}, {outer.german}"), ".")
 
 
@@ -163,7 +141,7 @@ def _coordinations() -> Domain[Sentence]:
     def build(link: tuple[str, str, bool], first: Clause, second: Clause) -> Sentence:
         one, two = linearize("statement", first), linearize("statement", second)
         conjunction, konjunktion, comma = link
-        english = _with_comma(one.english) if comma else one.english
+        english = with_comma(one.english) if comma else one.english
         german = f"{one.german}{',' if comma else ''} {konjunktion} {two.german}"
         return Sentence(Phrase(english + words(conjunction) + two.english, german), ".")
 
@@ -271,9 +249,14 @@ def simple_rules() -> dict[str, tuple[float, Domain[Sentence]]]:
         "identity question": (0.7, _one_clause("question", "?", asked_identities())),
         "measure question": (1.4, _one_clause("question", "?", measured_clauses())),
         "amount question": (1.6, _amount_questions()),
-        "wellbeing": (0.3, _wellbeing()),
         "existence": (1, _one_clause("statement", ".", existences())),
         "existence question": (0.6, _one_clause("question", "?", existences())),
+        "word alone": (10, words_alone()),  # most of them: what was drawn before is drawn again
+        "fragment": (4.5, fragments()),
+        "courtesy": (2.5, courtesies()),
+        "introduction": (1.2, introductions()),
+        "answer": (1.2, answers()),
+        "request": (2.5, requests()),
     }
 
 

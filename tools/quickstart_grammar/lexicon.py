@@ -187,6 +187,11 @@ def pairs(table: str) -> list[tuple[str, str]]:
     return [(english[0], german[0]) for english, german in entries(table)]
 
 
+def texts(table: str) -> list[tuple[str, str]]:
+    """Read a table of one English text to one German text, which may have commas."""
+    return [(", ".join(english), ", ".join(german)) for english, german in entries(table)]
+
+
 def _fields(text: str) -> list[str]:
     return [field.strip() for field in text.split(",")]
 

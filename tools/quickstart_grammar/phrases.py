@@ -7,7 +7,7 @@ clause has to know about it.
 
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from tools.quickstart_grammar import german
 from tools.quickstart_grammar.domain import Choice, Domain, OneOf, Product, just, maybe
@@ -25,6 +25,14 @@ class Phrase:
 
     english: Words
     german: str
+
+
+class Sentence(NamedTuple):
+    """A sentence and its final punctuation mark, which a phrase alone may lack, as it may its first capital."""
+
+    phrase: Phrase
+    mark: str
+    is_capitalized: bool = True
 
 
 class Nominal(Protocol):

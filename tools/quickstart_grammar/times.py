@@ -157,6 +157,11 @@ def times(tense: Literal["past", "present", "future"]) -> Domain[Phrase]:
     )
 
 
+def past_times() -> Domain[Phrase]:
+    """Yesterday, last week: the words for it that only the past has."""
+    return _fixed(PAST)
+
+
 @cache
 def moments() -> Domain[Phrase]:
     """When something is in progress."""

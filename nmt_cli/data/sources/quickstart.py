@@ -13,7 +13,7 @@ from nmt_cli.data.sources.compression import open_decompressed
 from nmt_cli.errors import DataError
 
 QUICKSTART_FILE = Path(__file__).with_name("quickstart.tsv.zst")
-QUICKSTART_SHA256 = "1fd7a11c87111d9b91661343161dc2f759577e9eee5f437f2f2653b42345500e"  # of the decompressed text
+QUICKSTART_SHA256 = "00dcb7e44d4bc2e44cc49aedb888c7e4a691d6c45bb2c001f0579d3aa91e9f35"  # of the decompressed text
 
 
 @dataclass(frozen=True)
