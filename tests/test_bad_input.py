@@ -566,7 +566,7 @@ OPTIONS = [
     Case("out is no run", "train toy.yaml --out text --resume", "text: not a run folder: choose another"),
     Case("out cannot be written", "train toy.yaml --out shut/run", "cannot write into ",
          lambda: Path("shut").mkdir(0o555)),
-    Case("other settings", "train toy.yaml --out run --resume", "cannot resume with other settings "),
+    Case("other settings", "train toy.yaml --out run --resume", "cannot resume with settings other "),
     Case("settings of a finished run", "translate run --set model.heads=1",
          "--set model.heads=1: a finished run can only be given search.* settings"),
     Case("beam of nothing", "translate run --beam 0", "--set search.beam: should be greater than or"),

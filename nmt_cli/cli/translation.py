@@ -49,7 +49,7 @@ def translate(
     ] = "auto",
     quantization: Annotated[str | None, typer.Option(help="Weights of ctranslate2: float32, int8 ...")] = None,
     exact: Annotated[
-        bool, typer.Option("--exact", help="Our own search in float32: the same text on every machine.")
+        bool, typer.Option("--exact", help="Our own search in float32, whose result depends least on the machine.")
     ] = False,
     strict: Annotated[
         bool, typer.Option("--strict", help="Refuse lines that are not UTF-8 or cannot be read whole.")
@@ -148,7 +148,8 @@ def _print_lines(
     """Print the output of each line; if the user types the input, what is unknown in it, else, on a terminal, how many
     lines are unfamiliar."""
     unfamiliar: list[int] = []
-    line_count = abstained_count = lines_without_numbers = 0
+    line_count = abstained_count = 0
+    lines_without_numbers: list[int] = []
     with reporter.line_warnings() as report_line:
         for translated in lines:
             line_count += 1
@@ -158,7 +159,8 @@ def _print_lines(
             if translated.unfamiliar:
                 unfamiliar.append(translated.line.number)
             report_line(translated.line.number, translated.warnings)
-            lines_without_numbers += bool(translated.missing_numbers)
+            if translated.missing_numbers:
+                lines_without_numbers.append(translated.line.number)
             for output_line in translated.output_lines(output_format):
                 print_line(output_line)
             if interactive and translated.unknown_words:
@@ -172,17 +174,21 @@ def _print_lines(
         reporter.info(f"confidence too low for {abstained_count:,} of {line_count:,} lines (--abstain-below)")
     if lines_without_numbers:
         reporter.warning(
-            f"lines whose translation lacks a number of theirs, or has it in words: {lines_without_numbers:,}; --jsonl "
-            "names the numbers"
+            f"{_count_of_lines(lines_without_numbers)} whose translation lacks a number, or has it in words; --jsonl"
+            " names the numbers"
         )
 
 
-def _warn_of_unfamiliar_lines(numbers: list[int], reporter: Reporter) -> None:
+def _count_of_lines(numbers: list[int]) -> str:
+    """How many lines, and the numbers of the first ones."""
     first = ", ".join(f"{number:,}" for number in numbers[:MAX_NAMED_LINES])
     more = ", ..." if len(numbers) > MAX_NAMED_LINES else ""
+    return f"{len(numbers):,} {'line' if len(numbers) == 1 else 'lines'} ({first}{more})"
+
+
+def _warn_of_unfamiliar_lines(numbers: list[int], reporter: Reporter) -> None:
     reporter.warning(
-        f"unlike the training text, so that translations are guesses: {len(numbers):,} "
-        f"{'line' if len(numbers) == 1 else 'lines'} ({first}{more}); --jsonl marks them"
+        f"unlike the training text, so that translations are guesses: {_count_of_lines(numbers)}; --jsonl marks them"
     )
 
 

@@ -35,10 +35,12 @@ def calibrate(
     previous = CalibrationFile.load(run)
     sources, references = ([pair[side] for pair in pairs] for side in (0, 1))
     fit = fit_calibration(translator, sources, references, None if previous is None else previous.good_chrf)
+    if fit is None and len(pairs) < MIN_LINES:
+        raise DataError(f"{source}: {len(pairs):,} lines; calibration needs {MIN_LINES}")
     if fit is None:
         raise DataError(
-            f"{source}: cannot be calibrated on: it needs {MIN_LINES} lines, some of them translated well and some "
-            "not, and a model that writes from left to right"
+            f"{source}: cannot be calibrated on: it needs lines that are translated well and others that are not, and "
+            "a model that writes from left to right"
         )
     precision = choice.quantization or resolved_precision(translator.config.precision, find_device(device))
     calibrations = ({} if previous is None else previous.calibrations) | {

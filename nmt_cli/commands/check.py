@@ -12,7 +12,7 @@ import numpy as np
 from nmt_cli.data import SIDES
 from nmt_cli.data.batching import max_batch_rows
 from nmt_cli.data.clean_text import held_out_count
-from nmt_cli.data.cleaning import PAIR_MARK, SEVERAL_TARGETS, Problem, TextPair
+from nmt_cli.data.cleaning import NOT_UTF8, PAIR_MARK, SEVERAL_TARGETS, Problem, TextPair
 from nmt_cli.data.config import CorpusConfig
 from nmt_cli.data.filtering.config import FilterConfig
 from nmt_cli.data.filtering.corpus_profile import LEARNED_FILTERS, MIN_PAIRS
@@ -21,7 +21,7 @@ from nmt_cli.data.filtering.said_language import unlike_said
 from nmt_cli.data.inspection import ParallelTextStats, TokenLengths, inspect_corpus, token_lengths
 from nmt_cli.data.overlap import OverlapCounter, held_out_warning
 from nmt_cli.data.prepared.build import train_tokenizers
-from nmt_cli.data.sources.bad_rows import dropped_rows
+from nmt_cli.data.sources.bad_rows import dropped_rows, is_too_many, other_encoding
 from nmt_cli.data.sources.base import Languages, MissingTextError
 from nmt_cli.data.sources.corpus import Corpus, find_corpus, pending_downloads, search_folders
 from nmt_cli.data.tokenization.coverage import missing_characters
@@ -214,7 +214,10 @@ def _check_parallel_text(split: str, stats: ParallelTextStats) -> Iterator[Findi
     for kind, count in stats.bad_rows.counts.items():
         fraction = count / (stats.pair_count + stats.bad_rows.counts.total())
         yield Finding("warning", key, f"{dropped_rows(kind, count, stats.bad_rows.examples[kind])} ({fraction:.1%})")
-    if stats.invalid_utf8_lines:
+    invalid = stats.dropped[NOT_UTF8].count if NOT_UTF8 in stats.dropped else 0
+    if is_too_many(invalid, stats.inspected_pairs, stats.bad_rows.max_fraction):
+        yield Finding("error", key, other_encoding(stats.label, invalid, stats.inspected_pairs))
+    elif stats.invalid_utf8_lines:
         lines = ", ".join(map(str, stats.invalid_utf8_lines))
         yield Finding("warning", key, f"{stats.label}: not UTF-8: line {lines} ...")
     dropped_texts = stats.dropped if split == "train" else {}
@@ -259,7 +262,10 @@ def _check_languages(split: str, stats: ParallelTextStats, languages: Languages)
     for index, (side, language) in enumerate(zip(SIDES, languages, strict=True)):
         texts = [problem.text.split(PAIR_MARK)[index] for problem in stats.problems if problem.name == "language"]
         if (reason := unlike_said([pair[index] for pair in stats.clean_pairs] or texts, language)) is not None:
-            text = f"{stats.label}: the {side} does not look like {language}: {reason}; are the files swapped?"
+            text = (
+                f"{stats.label}: the {side} does not look like {language}: {reason};"
+                f" is corpus.{side} right, and are the files in this order?"
+            )
             yield Finding("warning", key, text)
 
 

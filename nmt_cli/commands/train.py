@@ -114,6 +114,8 @@ def _finish(run: TrainingRun, state: TrainingState) -> TrainingResult:
     signature_suffix = f"recipe:{recipe.hash()}|step:{checkpoint.update}|beam:{recipe.search.beam}"
     for score in scores:
         reporter.info(f"test {score.text}  {score.signature}|{signature_suffix}")
+    if checkpoint.update == 0:
+        reporter.warning("the best checkpoint is the one that training began with: the development text got no better")
     idle_fraction = state.sync_wait_seconds / max(state.training_seconds, 1e-9)
     idle_note = "" if run.processes.is_single else f", {idle_fraction:.1%} of it idle"
     reporter.info(f"{run.folder.path}: done in {state.training_seconds / 60:.1f} minutes of training{idle_note}")

@@ -23,13 +23,14 @@ TextPair = tuple[str, str]
 
 MAX_EXAMPLES = 5
 PAIR_MARK = " ||| "  # between the sides of a pair that is shown
+NOT_UTF8 = "not UTF-8"
 LENGTH_RATIO_SLACK_CHARS = 10  # added to the ratio limit: 'Hm.' may well have a long translation
 PAIRS_PER_BLOCK = 5000  # pairs filtered together, in any process
 LOW_SCORE = "low score"
 OVERLAP = "in development or test text"
 SEVERAL_TARGETS = "source with another target"  # no filter drops it
 FILTER_NAMES = (
-    LOW_SCORE, "not UTF-8", "empty", "length ratio", *(rule.name for rule in RULES), OVERLAP, "duplicate", "too long"
+    LOW_SCORE, NOT_UTF8, "empty", "length ratio", *(rule.name for rule in RULES), OVERLAP, "duplicate", "too long"
 )  # fmt: skip
 
 
@@ -100,8 +101,8 @@ class PairFilter:
         for raw_pair, pair, names in zip(block, pairs, self._problem_names(pairs), strict=True):
             line_number = raw_pair[2]
             if pair is None:
-                text = (raw_pair[0] + PAIR_MARK.encode() + raw_pair[1]).decode(errors="replace")
-                dropped_pairs.append(Problem("not UTF-8", text, line_number))
+                text = PAIR_MARK.join(" ".join(raw.decode(errors="replace").split()) for raw in raw_pair[:2])
+                dropped_pairs.append(Problem(NOT_UTF8, text, line_number))
                 continue
             source, target = pair.source, pair.target
             own_problems = [Problem(name, f"{source}{PAIR_MARK}{target}", line_number) for name in names]
@@ -250,7 +251,7 @@ class CorpusCleaner:
 
     def _drop(self, label: str, problem: Problem) -> None:
         self.report[problem.name].add(f"{label}:{problem.line_number}: {problem.text}")
-        if self.audit and problem.name in (LOW_SCORE, "not UTF-8", OVERLAP, "duplicate"):  # no list of problems has it
+        if self.audit and problem.name in (LOW_SCORE, NOT_UTF8, OVERLAP, "duplicate"):  # no list of problems has it
             self.problems.append(problem)
 
     def _new_flags(self, filtered: FilteredBlock) -> list[bool]:

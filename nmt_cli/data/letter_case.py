@@ -22,6 +22,8 @@ MIN_FORM_COUNT = 3  # a rarer word may be part of a headline
 MAX_LOWER_SHARE = 0.1  # of the letters of a text in capitals: 'iPHONE'
 MIN_SINGLE_WORD = 5  # letters; a shorter word alone in capitals is rather an acronym
 MIN_TITLE_WORDS = 4
+MAX_SMALL_LETTERS = 4  # of a word that may be without a capital inside a title: of, in, with
+MIN_RAISED_WORDS = 3  # that a title with such words has
 _TOKEN = re.compile(r"\S+")
 _LITERAL = re.compile(r"[@/\\{}<>=%$_~]|\w\.\w")  # in what is no word: addresses, placeholders, paths
 _OPENING = r"[\"'“„”‘‚«»‹›(\[¿¡]*"
@@ -139,13 +141,23 @@ class Truecaser:
         return "lower" if self._has_capitals and (word := _first_word(text)) and word.islower() else None
 
     def _is_title(self, text: str) -> bool:
-        """Whether every word has a capital, one at least that is usually written without: names alone are no title."""
-        if not self.forms or any(token[0].islower() for token in text.split()):
+        """Whether every word has a capital, one at least that is usually written without: names alone are no title.
+
+        Short words inside it may be without, as headlines have them (A Man in a Red Shirt), if three have a capital
+        that are usually written without.
+        """
+        if not self.forms:
+            return False
+        small = {token for token in text.split() if token[0].islower()}
+        if any(len(token) > MAX_SMALL_LETTERS for token in small):
             return False
         words = list(_words(text))
-        if len(words) < MIN_TITLE_WORDS or any(word[0].islower() for word in words):
+        if len(words) < MIN_TITLE_WORDS or words[0][0].islower() or words[-1][0].islower():
             return False
-        return any(self.forms.get(word.lower(), word) == word.lower() != word for word in words[1:])
+        if any(word[0].islower() and word not in small for word in words):
+            return False
+        raised = sum(self.forms.get(word.lower(), word) == word.lower() != word for word in words[1:])
+        return raised >= (MIN_RAISED_WORDS if small else 1)
 
     def usual_case(self, text: str, language: str | None = None) -> str:
         """A sentence whose capitals say nothing as it is usually written, with a capital at its beginning."""

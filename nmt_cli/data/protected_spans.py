@@ -59,8 +59,12 @@ _PLACEHOLDER = (
 _ESCAPE = (
     r"(?-i:\\[nrtNh](?![a-z]))|\\u[0-9a-f]{4}|\\x[0-9a-f]{2}|\x1b\[[\d;]*[a-z]"  # of strings, subtitles, terminals
 )
+_LINK = r"\]\([^()\s]{1,2000}(?:\s+(?:\"[^\"]{0,200}\"|'[^']{0,200}'))?\)"  # with a title or without
 _MARKDOWN = (
-    r"!?\[(?=[^\[\]]{1,200}\]\([^()\s]{1,2000}\))|(?<=\S)\]\([^()\s]{1,2000}\)|(?<!`)`[^`\s](?:[^`]{0,98}[^`\s])?`(?!`)"
+    rf"!?\[(?=[^\[\]]{{1,200}}{_LINK})|(?<=\S){_LINK}|(?<!`)`[^`\s](?:[^`]{{0,98}}[^`\s])?`(?!`)|\[\^[\w-]{{1,60}}\]:?"
+)
+_ENTITY = (  # but those that the tokenizer of Moses writes, which a model may know as words
+    r"&(?!(?:amp|apos|quot|lt|gt|#124|#91|#93);)(?:[a-z]{2,8}|#\d{2,6}|#x[0-9a-f]{2,6});"
 )
 _MESSAGE = (  # of ICU
     r"\{\s*[\w.-]{1,60}\s*,\s*(?:plural|select|selectordinal)\s*,(?:[^{}]++|\{(?:[^{}]++|\{[^{}]*+\})*+\})*+\}|"
@@ -76,11 +80,11 @@ _LANGUAGE = r"(?<!\w)(?:[cf]\#|[cg]\+\+)(?!\w)"  # of programs
 _EMOTICON = r"(?<!\S)(?:[:;=]['’]?-?[)(\][DPO/\\|*]+|<3|\^_?\^|xD)(?=[\s.,!?]|\Z)"
 _MARK = f"[{SPAN_MARK}-{BREAK_MARK}]+"
 _INLINE = "|".join(
-    [_TAG, _MARKDOWN, _IDENTIFIER, rf"(?<![\w]){URL}", rf"(?<![\w.+-]){EMAIL}(?!\w){_REMOTE_PATH}", _MESSAGE,
+    [_TAG, _ENTITY, _MARKDOWN, _IDENTIFIER, rf"(?<![\w]){URL}", rf"(?<![\w.+-]){EMAIL}(?!\w){_REMOTE_PATH}", _MESSAGE,
      _EMOTICON, _PLACEHOLDER, _HANDLE, _LANGUAGE, _DOMAIN, _PATH, _ESCAPE, _MARK]
 )  # fmt: skip
 _HINT = re.compile(
-    rf"[@/\\<{{}}%$#`\x1b{SPAN_MARK}-{BREAK_MARK}]|[:;=][\w+'’()\[\]|*-]|\+\+|\^|[xX]D|\w\.\w|\w-\w{{4}}-|__|\*\||\[[\[%]|0[xX]|T\d"
+    rf"[@/\\<{{}}%$#`\x1b{SPAN_MARK}-{BREAK_MARK}]|[:;=][\w+'’()\[\]|*-]|\+\+|\^|[xX]D|\w\.\w|\w-\w{{4}}-|__|\*\||\[[\[%^]|&[\w#]|0[xX]|T\d"
 )  # any of them has one
 _TRAILING = ".,;:!?…'’*"  # not part of an address at the end of it
 _BRACKETS = {")": "(", "]": "[", "}": "{", ">": "<"}

@@ -59,8 +59,9 @@ def _export(run: LoadedRun, development_text: Split | None) -> AutomaticEngine:
             assert parity.bleu is not None and parity.chrf is not None
             weight_type, figures["int8"] = "int8", asdict(parity)
             reason = (
-                f"int8 is as good as float32: BLEU {parity.bleu[1]:.2f} for {parity.bleu[0]:.2f}, "
-                f"chrF {parity.chrf[1]:.2f} for {parity.chrf[0]:.2f} on {parity.lines:,} lines"
+                f"int8 is as good as float32: BLEU {parity.bleu[1]:.2f} against {parity.bleu[0]:.2f}, "
+                f"chrF {parity.chrf[1]:.2f} against {parity.chrf[0]:.2f} on {parity.lines:,} "
+                f"line{'s' if parity.lines != 1 else ''}"
             )
     return AutomaticEngine(FORMAT, weight_type, reason, digest, figures)
 

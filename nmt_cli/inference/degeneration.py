@@ -81,7 +81,11 @@ class Diagnosis:
 
     def record(self) -> dict[str, object]:
         """The diagnosis as an object for --jsonl."""
-        return {"issues": list(self.issues), "remaining": list(self.remaining_issues), "resolved": self.replaced}
+        return {
+            "issues": list(self.issues),
+            "remaining": list(self.remaining_issues),
+            "resolved": self.replaced and not self.remaining_issues,
+        }
 
 
 SearchAgain = Callable[[list[int], SearchConfig], list[list[DecodedHypothesis]]]  # from indices of sources

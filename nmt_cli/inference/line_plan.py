@@ -20,6 +20,8 @@ from nmt_cli.inference.protection import SEPARATORS, HiddenSpans, Protector, mas
 from nmt_cli.inference.segments import Segment, split_at_clauses, split_line
 from nmt_cli.vocabulary import BREAK_MARK, SPAN_MARK
 
+EDGE_SPACES = " \t\xa0\u3000"  # at the ends of a line: indentation, empty columns of a table
+
 
 class TranslationUnit(NamedTuple):
     """What is translated as a whole: sentences of a line, or a segment of a long one."""
@@ -49,6 +51,8 @@ class LinePlan:
 
     line: str  # without its language tag
     language_tag: str = ""
+    leading: str = ""  # spaces and tabs that the translation begins with, too
+    trailing: str = ""
     units: list[TranslationUnit] = field(default_factory=list)
     is_segmented: bool = False
     """Whether a sentence was too long and is translated in segments."""
@@ -155,7 +159,8 @@ class LinePlanner:
         """The plan of a line without units: its text without its language tag, and with its typos corrected."""
         text = line.strip()
         tag = self.tokenizers.source.language_tag(text)
-        plan = LinePlan(text[len(tag) :], tag)
+        leading, trailing = len(line) - len(line.lstrip(EDGE_SPACES)), len(line.rstrip(EDGE_SPACES))
+        plan = LinePlan(text[len(tag) :], tag, line[:leading], line[trailing:])
         if self._corrector is not None:
             corrected: dict[str, str] = {}
             plan.line = self._corrector(plan.line, corrected.__setitem__)
@@ -168,6 +173,7 @@ class LinePlanner:
 
         Where the pieces of the prefix are not those of the line, the line is one unit that begins with the prefix.
         """
+        plan.leading = ""  # the prefix is what the translation begins with
         if not plan.units:
             plan.warnings.append("the line is blank: its prefix was not used")
         elif plan.is_segmented:

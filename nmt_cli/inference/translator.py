@@ -3,6 +3,7 @@
 import copy
 import math
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from nmt_cli.data.length_batching import batch_by_length
@@ -443,6 +444,8 @@ def _make_translation(
             for unit, candidate in zip(plan.units, combinations[0] if combinations else [], strict=False)
         ]
         candidates = _distinct([_join_candidates(plan, combination) for combination in combinations])
+    if plan.leading or plan.trailing:
+        candidates = [replace(each, text=f"{plan.leading}{each.text}{plan.trailing}") for each in candidates]
     return Translation(
         candidates,
         warnings,

@@ -108,7 +108,8 @@ def report_preparation(data: PreparedData, reporter: Reporter) -> None:
     if max(manifest["vocabulary"]) < requested_size:
         reporter.info(f"the text has only {sizes} pieces, not the {requested_size:,} of tokenizer.vocab_size")
     if manifest["held_out"]:
-        reporter.info(f"no corpus.dev: {manifest['held_out']:,} pairs held out for development")
+        pairs = "1 pair" if manifest["held_out"] == 1 else f"{manifest['held_out']:,} pairs"
+        reporter.info(f"no corpus.dev: {pairs} held out for development")
         if (warning := held_out_warning(manifest["held_out"])) is not None:
             reporter.warning(warning)
     for split, problems in manifest.get("evaluation_problems", {}).items():

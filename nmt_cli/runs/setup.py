@@ -286,7 +286,7 @@ def _reconcile_with_started_run(recipe: Recipe, started_recipe: Recipe, reporter
     }
     if forbidden_keys:
         raise RunError(
-            "cannot resume with other settings than the run was started with: "
+            "cannot resume with settings other than those the run was started with: "
             + ", ".join(descriptions[key] for key in forbidden_keys)
         )
     for key in changed_keys:

@@ -84,7 +84,7 @@ class FileApi:
             raise RequestError(400, "Invalid request: empty file")
         suffix = Path(file_name.lower()).suffix
         if suffix not in FILE_FORMATS:
-            raise RequestError(400, f"Invalid request: file format {quote(suffix)} not supported")
+            raise RequestError(400, f"Invalid request: file format {quote(suffix)} not supported; .txt is")
         translation_request = TranslationRequest([_decode(content)], source, target)
         results = await while_connected(
             request, self.service.translate(translation_request, len(content)), self.limits.file_timeout

@@ -112,7 +112,7 @@ class LibreTranslateApi:
         warnings = [*translation.warnings, *([TAGS_WARNING] if had_tags else [])]
         if translation.confidence is not None:
             record["confidence"] = round(translation.confidence, 4)
-        elif flag_parameter(parameters, "confidence"):
+        elif flag_parameter(parameters, "confidence") and texts and texts[0].strip():
             warnings.append("the confidence is unknown; nmt calibrate fits it for a run")
         asked = {name for name in ("sentences", "alignment", "attention") if flag_parameter(parameters, name)}
         if asked and len(result.route.runs) > 1:

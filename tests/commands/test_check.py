@@ -157,6 +157,12 @@ def test_few_pairs_that_would_be_held_out_are_warned_of_with_what_to_do(toy: Pat
     assert few in said(findings(toy, corpus=corpus), "warning")
 
 
+def test_a_text_in_another_encoding_is_an_error(toy: Path) -> None:
+    lines = (toy / "text/train.ba").read_text().splitlines()
+    (toy / "text/train.ba").write_bytes("".join(f"é {line}\n" for line in lines).encode("cp1252"))
+    assert "train.ab: 300 of 300 pairs are not UTF-8" in said(findings(toy), "error")
+
+
 def test_a_metric_that_cannot_be_computed_is_an_error(toy: Path) -> None:
     assert "training.metric_tokenize: " in said(findings(toy, "training.metric_tokenize=ja-mecab"), "error")
 

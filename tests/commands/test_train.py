@@ -179,7 +179,7 @@ def test_resuming_refuses_what_cannot_be_changed(
     for section, values in change.items():
         content[section] = content[section] | values
     before = sorted(finished.rglob("*"))
-    with pytest.raises(RunError, match="cannot resume with other settings .* with: " + message):
+    with pytest.raises(RunError, match="cannot resume with settings other .* with: " + message):
         train(build_recipe(content), finished / "run", QUIET, resume=True)
     assert sorted(finished.rglob("*")) == before
 

@@ -54,6 +54,9 @@ def test_capitals_are_those_of_the_language(text: str, language: str, expected: 
 
 def test_only_what_has_a_capital_it_does_not_need_is_a_title() -> None:
     assert TRUECASER.case_of("The Old Man And The Dog") == "title"
+    assert TRUECASER.case_of("The Old Man and the Dog Sleep") == "title"
+    assert TRUECASER.case_of("The Old Man and the dog") != "title"
+    assert TRUECASER.case_of("The Old House of the Smith Family") != "title"
     assert TRUECASER.case_of("The old man and the dog") is None
     assert TRUECASER.case_of("Anna Miller, John Smith") is None  # names alone
     assert TRUECASER.case_of("The Dog Says") is None  # too short to tell

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from nmt_cli.data.sentences import splitter as sentences
 from nmt_cli.data.sentences.abbreviations import ABBREVIATION_KINDS, LearnedWords, learn_words, list_of
 from nmt_cli.data.sentences.splitter import SentenceSplitter
+from nmt_cli.vocabulary import SPAN_MARK
 from tests.conftest import examples
 
 ROOT = Path(__file__).parent.parent.parent
@@ -115,6 +116,12 @@ CASES = {
     "number of a house": ("de", "Er wohnt in der Goethestr. 7 in Ulm. ¦Sie auch."),
     "brand in small letters": ("en", "It broke. ¦iPads break."),
     "footnote": ("en", "It ended in 1945.[1] ¦Europe lay in ruins.[2]"),
+    "footnote with a name": ("en", "It ended in 1945.[^war] ¦Europe lay in ruins."),
+    "no white space": ("en", "It rains.¦The street is wet...¦He waits!¦Go."),
+    "no white space in names": ("en", "Use Node.js, ASP.NET or System.In in St.Petersburg."),
+    "number that must not change": ("en", f"It rains. ¦({SPAN_MARK}) The street is wet.{SPAN_MARK} ¦He waits."),
+    "tag that must not change": ("en", f"It rains. {SPAN_MARK} is wet."),
+    "list of quotations": ("en", '"It rains.", ¦"He waits."'),
     "annex": ("de", "Siehe Beil. B."),
     "possessive": ("fr", "Ils mangent devant un McDonald's. ¦Un homme passe."),
     "interjection": ("en", "Well... I don't know. ¦I do... ¦But no."),

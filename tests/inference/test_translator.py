@@ -1,6 +1,7 @@
 """One line in, one line out, whatever the line holds; with a random model."""
 
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -87,9 +88,12 @@ def test_a_translation_does_not_depend_on_the_other_lines(tokenizer: TextTokeniz
             assert not sure or a.score == pytest.approx(b.score, abs=1e-4)
 
 
-def test_blanks_around_a_line_change_nothing(tokenizer: TextTokenizer) -> None:
-    plain, padded = translator(tokenizer).translate(["a book", "\t a book  "])
-    assert plain == padded
+def test_blanks_around_a_line_stand_around_its_translation(tokenizer: TextTokenizer) -> None:
+    plain, padded, blank = translator(tokenizer).translate(["a book", "\t a book  ", " \t"], ["", "", ""])
+    assert padded.text == f"\t {plain.text}  " and blank.text == ""
+    assert replace(padded, candidates=plain.candidates) == plain
+    begun = translator(tokenizer).translate(["\t a book"], ["Der"])[0]
+    assert begun.text.startswith("Der")
 
 
 def test_no_lines_give_no_translations(tokenizer: TextTokenizer) -> None:

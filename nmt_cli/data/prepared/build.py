@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from nmt_cli.data import SIDES
 from nmt_cli.data.augmentation import AugmentConfig
 from nmt_cli.data.clean_text import CLEAN_TEXT_NAME, CleanText, draw_held_out, read_written_lines, unrepeated_sources
-from nmt_cli.data.cleaning import NO_PROFILE, CorpusCleaner, FilterReport, make_pair_filter, measure_corpus
+from nmt_cli.data.cleaning import NO_PROFILE, NOT_UTF8, CorpusCleaner, FilterReport, make_pair_filter, measure_corpus
 from nmt_cli.data.config import CorpusConfig
 from nmt_cli.data.known_words import WordSet, unknown_share
 from nmt_cli.data.letter_case import Truecaser
@@ -24,7 +24,7 @@ from nmt_cli.data.prepared.writer import SequenceWriter, TextWriter
 from nmt_cli.data.sentences.abbreviations import learn_words
 from nmt_cli.data.sentences.missing_stops import learn_line_starters
 from nmt_cli.data.sentences.splitter import SentenceSplitter
-from nmt_cli.data.sources.bad_rows import BadRows
+from nmt_cli.data.sources.bad_rows import BadRows, is_too_many, other_encoding
 from nmt_cli.data.sources.base import ParallelText
 from nmt_cli.data.sources.corpus import Corpus
 from nmt_cli.data.text_profile import (
@@ -171,12 +171,18 @@ class _Preparation:
         filter_factory = partial(make_pair_filter, self.settings.corpus, self.cleaner.overlap.hashes(), self.profile)
         with TextWriter(self.folder, CLEAN_TEXT_NAME) as writer, self.pool(filter_factory) as apply_filter:
             for text in self.corpus.train:
-                first = writer.line_count
+                first, read_before, invalid_before = writer.line_count, self.pairs_read, self._invalid_pairs()
                 pairs = self._read_with_progress(text, self._bad_rows("train", text.label))
                 for pair in self.cleaner.clean(pairs, text.label, apply_filter, text.scores):
                     writer.write(*pair)
+                invalid, read = self._invalid_pairs() - invalid_before, self.pairs_read - read_before
+                if is_too_many(invalid, read, self.settings.corpus.max_bad_rows):
+                    raise DataError(other_encoding(text.label, invalid, read))
                 ranges.append(PairRange(text.label, first, writer.line_count, text.weight))
         return ranges
+
+    def _invalid_pairs(self) -> int:
+        return self.cleaner.report[NOT_UTF8].count
 
     def _read_once_more(self, text: ParallelText) -> Iterator[Any]:
         """The pairs of a training text, to be measured before they are cleaned."""

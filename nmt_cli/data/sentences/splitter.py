@@ -27,6 +27,7 @@ from nmt_cli.data.sentences.abbreviations import (
     LearnedWords,
     list_of,
 )
+from nmt_cli.vocabulary import SPAN_MARK
 
 _CJK = "\u2e80-\u2fff\u3040-\ua4cf\uf900-\ufaff\uff21-\uff3a\uff41-\uff5a\uff66-\uff9f\U00020000-\U0003347f"
 _OWN_STOPS = "؟۔։꓿᠃᠉‼⁇⁈⁉⸮"  # of scripts and doubled ones, with white space after them
@@ -41,8 +42,9 @@ CANDIDATE = re.compile(  # a stop, what is closed behind it, and the white space
     rf"""
     (?P<stop> (?: \.(?:[ \xa0]?\.){{1,20}}+ | [.!?…{_OWN_STOPS}] | {_GREEK_QUESTION} | (?<=[{_ARMENIAN}]): )
               (?: [.!?…{_OWN_STOPS}] | [ \xa0\u202f]?[!?](?=[\s!?]) )*+ )
-    (?P<close> (?: [{_CLOSERS}] | \[\d{{1,3}}\] | [¹²³⁰-⁹] | [ \xa0\u202f]+[»›](?![^\W_]) | [ ]?[{_EMOJI}] )*+ )
-    \s+ (?=\S)
+    (?P<close> (?: [{_CLOSERS}] | \[\^?\w{{1,20}}\] | {SPAN_MARK} | [¹²³⁰-⁹] | ,(?=\s[\"“„‘«])
+                  | [ \xa0\u202f]+[»›](?![^\W_]) | [ ]?[{_EMOJI}] )*+ )
+    (?: \s+ (?=\S) | (?![{_CJK}])(?=[^\W\d_]) )
     |
     (?P<wide> [{_UNSPACED_STOPS}][{_UNSPACED_STOPS}.!?…]*+ | (?<=[{_CJK}])(?:[!?．]++|\.(?=\s)) )
     (?P<wide_close> (?: [」』）”’》】〉〕\])"'»] | [ ]?[{_EMOJI}] )*+ )
@@ -53,6 +55,7 @@ CANDIDATE = re.compile(  # a stop, what is closed behind it, and the white space
 _LETTER, _ALPHANUMERIC = re.compile(r"[^\W\d_]"), re.compile(r"[^\W_]")
 _OPENERS = re.compile(r"(?:[\"'“”„‟‘’‚«»‹›(\[{¿¡*_「『（《〈【]++[ \xa0\u202f]?|[—–―-]++\s*+)*+")
 _OPENING_CHARACTERS = "\"'“”„‘’‚«»‹›([{¿¡*_—–-「『（$€£¥~≈"
+_MARKED = re.compile(rf"(?:{SPAN_MARK}[\s)\].:]*)+")  # what is protected: the number of an item, a note
 _WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
 _MIXED_CASE = re.compile(r"[^\W\d_]{1,3}[A-Z]")  # iPhone
 _LIST_ITEM = re.compile(r"(?:[a-z]|[ivx]+)\)\s")
@@ -203,6 +206,8 @@ class SentenceSplitter:
             return self._ends_wide(line, start, match)
         next_kind, next_at = self._find_next(line, match.end())
         close_end = match.end("close")
+        if match.end() == close_end and not self._is_missing_space(text, start, match):
+            return False
         if (
             next_kind not in _STARTS
             or _is_in_brackets(text, start, close_end)
@@ -216,6 +221,15 @@ class SentenceSplitter:
             return self._ellipsis_ends(text[max(start, stop_at - _TAIL_CHARACTERS) : stop_at], text, next_kind, next_at)
         return not (match["close"] and self._is_attributed(text, start, next_kind, next_at))
 
+    def _is_missing_space(self, text: str, start: int, match: re.Match[str]) -> bool:
+        """Whether a sentence ends where no white space is: behind a word in small letters, before one that often begins
+        sentences ("it rains.The street is wet")."""
+        words = text[max(start, match.start() - _TAIL_CHARACTERS) : match.start()].split()
+        word = words[-1].lstrip(_OPENING_CHARACTERS) if words else ""
+        is_word = len(word) > 1 and word.isalpha() and word.islower()
+        next_word = _word_at(text, match.end())
+        return is_word and not match["close"] and text[match.end()].isupper() and next_word in self._starters
+
     def _find_next(self, line: _Line, at: int) -> tuple[str, int]:
         """What a text begins with behind quotation marks and dashes, and where."""
         text = line.text
@@ -224,6 +238,9 @@ class SentenceSplitter:
         begin = opened.end()
         if begin >= len(text):
             return _NONE, begin
+        if marked := _MARKED.match(text, begin):
+            begin = marked.end()
+            return (_UPPER if text[begin : begin + 1].isupper() else _NONE), begin
         character = text[begin]
         if character.isupper() or character.istitle():
             return _UPPER, begin

@@ -34,7 +34,7 @@ class BadRows:
     def check(self, label: object, row_count: int, advice: str) -> None:
         """DataError with the first of each kind if too many of so many rows cannot be used."""
         bad_counts = self.counts - self.harmless
-        if bad_counts.total() <= max(MAX_BAD_ROWS, self.max_fraction * row_count):
+        if not is_too_many(bad_counts.total(), row_count, self.max_fraction):
             return
         kinds = "; ".join(
             f"{count:,} {kind} ({self.examples[kind]})" + (f": {ADVICE[kind]}" if kind in ADVICE else "")
@@ -44,6 +44,19 @@ class BadRows:
             f"{label}: {bad_counts.total():,} of {row_count:,} rows cannot be used: {kinds}; {advice}, "
             f"corpus.max_bad_rows (now {self.max_fraction:g}) allows a larger share"
         )
+
+
+def is_too_many(count: int, total: int, max_fraction: float) -> bool:
+    """Whether so many bad ones of `total` are more than a corpus may have."""
+    return count > max(MAX_BAD_ROWS, max_fraction * total)
+
+
+def other_encoding(label: str, count: int, total: int) -> str:
+    """What to say of a text with too many pairs that are not UTF-8."""
+    return (
+        f"{label}: {count:,} of {total:,} pairs are not UTF-8: it has another encoding, as Excel often writes"
+        " it; iconv -f CP1252 -t UTF-8 FILE converts that of Western Europe; corpus.max_bad_rows allows a larger share"
+    )
 
 
 def dropped_rows(kind: str, count: int, example: str) -> str:

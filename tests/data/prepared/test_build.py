@@ -230,6 +230,17 @@ def test_held_out_pairs_leave_the_parts_in_step(tmp_path: Path) -> None:
         assert 0 < part.end - part.first < len(pairs)
 
 
+def test_a_text_in_another_encoding_is_refused_with_how_to_convert_it(tmp_path: Path) -> None:
+    write(tmp_path, "train", [(f"number {n}", f"Zahl {n}") for n in range(100)])
+    lines = [f"Zähl {n}\n".encode("cp1252") for n in range(11)] + [f"Zahl {n}\n".encode() for n in range(89)]
+    (tmp_path / "train.de").write_bytes(b"".join(lines))
+    with pytest.raises(DataError) as caught:
+        prepared(tmp_path)
+    assert str(caught.value).startswith("train.en: 11 of 100 pairs are not UTF-8: ")
+    assert "iconv -f CP1252 -t UTF-8 FILE" in str(caught.value)
+    assert prepared(tmp_path, max_bad_rows=0.2).manifest["filters"]["not UTF-8"]["count"] == 11
+
+
 # 3. Development text that nobody named.
 
 
