@@ -421,7 +421,7 @@ RECIPES = [
 
 RUNS = [
     Case("no run", "translate nowhere", "nowhere: no such run folder; nmt train RECIPE makes one"),
-    Case("file for a run", "translate ref.txt", "ref.txt: a file, not a run folder: nmt translate RUN < FILE reads"),
+    Case("file for a run", "translate ref.txt", "ref.txt: a file, not a run folder: a run comes first"),
     Case("export for a run", "translate text", "text: not a run folder: it is an export; name the run",
          put("text/export.json", "{}")),
     Case("folder that is no run", "translate text", "text: not a run folder: it has no recipe.yaml"),

@@ -1,5 +1,6 @@
 """The corpus section of a recipe. What interprets its names is imported where it is needed."""
 
+import re
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
@@ -13,6 +14,9 @@ from nmt_cli.errors import DataError
 
 if TYPE_CHECKING:
     from nmt_cli.data.sources.parse import CorpusText
+
+
+LANGUAGE_CODE = re.compile(r"[A-Za-z]{2,3}(?:[-_]\w+)*")  # ISO 639 with a script or region, if any
 
 
 class CorpusConfig(Section):
@@ -94,14 +98,19 @@ class CorpusConfig(Section):
         return messages
 
     def warnings(self) -> list[str]:
-        """Keys that have no effect."""
+        """Keys that have no effect, and languages that nobody knows."""
+        unknown = [
+            f"{key}: {language} is no language code, as en is; nothing that depends on the language will work"
+            for key, language in (("source", self.source), ("target", self.target))
+            if not LANGUAGE_CODE.fullmatch(language)
+        ]
         if self.name is None:
-            return []
+            return unknown
         from nmt_cli.data.sources.parse import parse_corpus_name
 
         is_complete = parse_corpus_name(self.name, self.languages).is_complete
         keys = ("root", "train", "dev", "test", "download") if is_complete else ("train",)
-        return [f"{key}: does nothing with name: {self.name}" for key in self.non_default(*keys)]
+        return unknown + [f"{key}: does nothing with name: {self.name}" for key in self.non_default(*keys)]
 
     @property
     def languages(self) -> Languages:

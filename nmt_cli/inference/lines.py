@@ -268,7 +268,9 @@ class BlockReader:
 
 
 def read_prefixes(path: Path) -> Iterator[str]:
-    """The lines of a prefix file; DataError for one that is not UTF-8."""
+    """The lines of a prefix file; DataError for one that is not UTF-8, or no file."""
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise DataError(f"{path}: not a file; prefixes are read from one, not from a pipe")
     for number, raw in enumerate(read_lines(path), 1):
         try:
             yield raw.decode()

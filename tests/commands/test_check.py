@@ -163,6 +163,13 @@ def test_a_text_in_another_encoding_is_an_error(toy: Path) -> None:
     assert "train.ab: 300 of 300 pairs are not UTF-8" in said(findings(toy), "error")
 
 
+def test_a_language_that_is_no_code_is_warned_of(toy: Path) -> None:
+    corpus = toy_content(toy / "text")["corpus"]
+    warnings = said(findings(toy, corpus=corpus | {"source": "english"}), "warning")
+    assert "corpus.source: english is no language code, as en is" in warnings and "corpus.target" not in warnings
+    assert "no language code" not in said(findings(toy, corpus=corpus | {"source": "sr-Latn"}), "warning")
+
+
 def test_a_metric_that_cannot_be_computed_is_an_error(toy: Path) -> None:
     assert "training.metric_tokenize: " in said(findings(toy, "training.metric_tokenize=ja-mecab"), "error")
 
@@ -283,10 +290,12 @@ def _kept_by_autograd(model: Any, source: int, target: int, sentences: int) -> i
 
 def test_the_command_prints_a_line_each_and_fails_where_training_would(toy: Path) -> None:
     (toy / "toy.yaml").write_text(write_yaml(toy_content(toy / "text")))
-    arguments = ["check", "toy.yaml", "--quiet", "--device", "cpu"]
+    arguments = ["check", "toy.yaml", "--device", "cpu"]
     good = CliRunner().invoke(build_app(), arguments)
     assert good.exit_code == 0
     assert "note     corpus.train: train.ab: 300 pairs" in good.stdout.splitlines()
+    quiet = CliRunner().invoke(build_app(), [*arguments, "--quiet"]).stdout
+    assert "warning  " in quiet and "note  " not in quiet
     bad = CliRunner().invoke(build_app(), [*arguments, "--json", "--set", "training.updates=0"])
     assert bad.exit_code == 2
     (only,) = json.loads(bad.stdout)

@@ -129,11 +129,14 @@ def test_weights_are_begun_with_in_full_precision(base: Path) -> None:
     assert all(torch.equal(began[name], after[name]) for name in began)
 
 
-def test_the_best_checkpoint_is_never_worse_than_what_the_run_began_with(base: Path) -> None:
+def test_the_best_checkpoint_is_never_worse_than_what_the_run_began_with(
+    base: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     root = base.parent
     recipe = tuned(root, training__learning_rate=5.0, training__warmup_updates=0, training__metric="loss")
     train(recipe, root / "tuned", QUIET)
     assert RunFolder(root / "tuned").checkpoints.best().update == 0
+    assert "the best checkpoint is the one that training began with" in capsys.readouterr().err
 
 
 def test_a_stopped_fine_tuning_goes_on_without_beginning_anew(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
