@@ -45,6 +45,7 @@ SEPARATORS = (":", ";")
 _SEPARATOR = re.compile("[:;]")
 _STOP = re.compile(r"[…;:!?][^\w\s]*")
 _CLOSING = tuple(")]}»”’\"'.,;:!?…")
+_CLOSED_BY = {"(": ")", "[": "]", "{": "}", "«": "»", "“": "”", "„": "“", "‘": "’", "‚": "‘", "‹": "›"}
 _OPENING = ("(", "[", "{", "<", "«", "„", "“", "‚", "‘", "¿", "¡")
 _TRAILING_PUNCTUATION, _LEADING_PUNCTUATION = re.compile(r"[^\w\s]+\Z"), re.compile(r"[^\w\s]+")
 
@@ -294,7 +295,7 @@ class HiddenSpans:
         draft = _Edits(text, edits)
         links = None if alignment is None else _move_targets(alignment, text, draft)
         gaps = _Gaps(draft.text, len(prefix), [draft.written(number) for number, _ in placed])
-        insertions = sorted(((self._best_position(gaps, span, links), span) for span in missing), key=itemgetter(0))
+        insertions = sorted(self._insertions(gaps, missing, links), key=itemgetter(0))
         counts = Counter(position for position, _ in insertions)
         final = _Edits(
             draft.text,
@@ -312,10 +313,24 @@ class HiddenSpans:
             final.text, self._final_alignment(_move_targets(links, draft.text, final), final.text, starts)
         )
 
-    def _best_position(self, gaps: "_Gaps", span: HiddenSpan, links: Alignment | None) -> int:
+    def _insertions(
+        self, gaps: "_Gaps", spans: Iterable[HiddenSpan], links: Alignment | None
+    ) -> Iterator[tuple[int, HiddenSpan]]:
+        """Where to insert spans, given in the order of the source: what closes a bracket behind what opens it."""
+        opened: list[tuple[str, int]] = []  # what closes each, and where it is
+        for span in spans:
+            opening = next((entry for entry in reversed(opened) if entry[0] == span.text), None)
+            position = self._best_position(gaps, span, links, 0 if opening is None else opening[1] + 1)
+            if opening is not None:
+                opened.remove(opening)
+            elif span.text in _CLOSED_BY:
+                opened.append((_CLOSED_BY[span.text], position))
+            yield position, span
+
+    def _best_position(self, gaps: "_Gaps", span: HiddenSpan, links: Alignment | None, first: int = 0) -> int:
         """Where to insert a span: at the gap between words that the fewest links cross, beside its neighbours.
 
-        What is glued to a word, as a tag is, stays with it before all else.
+        What is glued to a word, as a tag is, stays with it before all else. `first` is the first offset to consider.
         """
         words, links = gaps.words(links)
         read_words = self._read_words
@@ -333,7 +348,7 @@ class HiddenSpans:
             if gap and (source := aligned.get(gap - 1)) is not None:
                 crossing += (source >= behind) - (source < before)
             position = gaps.position(words, gap, span)
-            if position is not None:
+            if position is not None and position >= first:
                 is_left, is_right = aligned.get(gap - 1) == before - 1, aligned.get(gap) == behind
                 glued = span.is_glued_left * is_left + span.is_glued_right * is_right
                 if span.closes:

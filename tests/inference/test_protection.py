@@ -311,3 +311,17 @@ def test_paragraphs_are_read_by_themselves(tokenizer: TextTokenizer) -> None:
 @pytest.mark.parametrize("line", ["(<b>dog</b>) sees", "-<b>dog", 'a "<i>dog</i>" sees', "a -{x}dog", "\x01<0>a"])
 def test_a_tag_behind_an_opening_mark_stays_with_the_word_behind_it(line: str, tokenizer: TextTokenizer) -> None:
     assert echo(tokenizer).translate([line])[0].text == line.lstrip("\x01")
+
+
+@pytest.mark.parametrize("marks", ["()", "[]", "“”", "«»"])
+def test_what_closes_a_bracket_stands_behind_what_opens_it(marks: str) -> None:
+    hidden = HiddenSpans(f"the man {SPAN_MARK}who sleeps{SPAN_MARK} buys {SPAN_MARK}a car{SPAN_MARK}", marks * 2)
+    words = ["der", "Mann", "der", "schläft", "kauft", "ein", "Auto"]
+    for seed in range(100):
+        draw = random.Random(seed)
+        links = [(source, draw.randrange(len(words))) for source in range(7)]
+        depth, text = 0, hidden.restore(" ".join(words), links).text
+        for character in text:
+            depth += (character == marks[0]) - (character == marks[1])
+            assert depth >= 0, text
+        assert depth == 0 and [text.count(mark) for mark in marks] == [2, 2], text
