@@ -24,9 +24,9 @@ MAX_JOINED = 3  # sentences
 class AugmentConfig(Section):
     """training.augment: shares of the training pairs that are changed, each way drawn by itself."""
 
-    upper: float = Field(default=0.005, ge=0, le=1)
-    """Both sides in capitals."""
-    title: float = Field(default=0.005, ge=0, le=1)
+    upper: float = Field(default=0.0, ge=0, le=1)
+    """Both sides in capitals, which search.case undoes anyhow where fewer than 5 % of the pairs have them."""
+    title: float = Field(default=0.0, ge=0, le=1)
     """Source with a capital on every word; the target, too, if it is English, which writes headlines so."""
     no_stop: float = Field(default=0.01, ge=0, le=1)
     """Both sides without final punctuation."""
@@ -34,7 +34,7 @@ class AugmentConfig(Section):
     """Source with typos in a tenth of its words."""
     spaces: float = Field(default=0.01, ge=0, le=1)
     """Source with some spaces doubled; nothing changes where corpus.normalization makes one space of them again."""
-    join: float = Field(default=0.01, ge=0, le=1)
+    join: float = Field(default=0.005, ge=0, le=1)
     """The pair joined with the next one or two of the text."""
     copies: int = Field(default=4, ge=1, le=16)
     """Differently changed copies of the training text, one per epoch in turn; each takes as much disk as the text."""
