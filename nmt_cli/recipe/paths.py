@@ -38,8 +38,7 @@ def run_recipe_path(run: Path) -> Path:
     """The recipe of a run; RunError, with what the path is instead, where there is no such folder, or it is no run."""
     if run.is_file():
         raise RunError(
-            f"{run}: a file, not a run folder",
-            hint="a run comes first; nmt translate RUN < FILE reads standard input",
+            f"{run}: a file, not a run folder", hint="a run comes first; nmt translate RUN < FILE reads standard input"
         )
     if not run.is_dir():
         raise RunError(f"{run}: no such run folder; nmt train RECIPE makes one")
