@@ -313,6 +313,9 @@ def test_each_step_names_the_next(nmt: Call, toy: Path) -> None:
     assert nmt("prepare", "toy.yaml")[2].splitlines()[-1] == "next: nmt train toy.yaml"
     assert nmt("train", "toy.yaml", "--out", "my run")[2].splitlines()[-1] == "next: nmt translate 'my run'"
     assert nmt("translate", "my run", stdin=b"ba ce\n")[0] == 0
+    (toy / "runs/toy").mkdir(parents=True)
+    assert nmt("check", "toy.yaml")[2].splitlines()[-1] == "no errors"
+    assert "next:" not in nmt("prepare", "toy.yaml")[2]
 
 
 # Pipes and signals

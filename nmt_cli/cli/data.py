@@ -41,8 +41,9 @@ def prepare(
     process_count = parse_process_count(processes)
     check_on_option(on)
     reporter = Reporter(quiet)
-    command.prepare(recipe, overrides, reporter, process_count, on_ray=on == "ray")
-    reporter.info(f"next: {shlex.join(['nmt', *train_arguments(recipe, None, overrides, 'auto')])}")
+    result = command.prepare(recipe, overrides, reporter, process_count, on_ray=on == "ray")
+    if not (Path("runs") / result.recipe.name).exists():
+        reporter.info(f"next: {shlex.join(['nmt', *train_arguments(recipe, None, overrides, 'auto')])}")
 
 
 def check(
@@ -74,7 +75,10 @@ def check(
         print_line(f"{finding.level:8} {finding.about}: {finding.text}")
     if any(finding.level == "error" for finding in findings):
         raise typer.Exit(2)
-    reporter.info(f"no errors; next: {shlex.join(['nmt', *train_arguments(recipe, out, overrides, device)])}")
+    if any(finding.about == "run folder" for finding in findings):
+        reporter.info("no errors")
+    else:
+        reporter.info(f"no errors; next: {shlex.join(['nmt', *train_arguments(recipe, out, overrides, device)])}")
 
 
 def tokenize(

@@ -185,7 +185,7 @@ def _check_corpus(corpus: Corpus, stats_by_split: dict[str, list[ParallelTextSta
             yield from _check_parallel_text(split, stats)
     if corpus.dev is None:
         total = sum(stats.pair_count for stats in stats_by_split["train"])
-        yield Finding("note", "corpus.dev", f"none: {held_out_count(total):,} of the training pairs are held out")
+        yield Finding("note", "corpus.dev", f"none: about {held_out_count(total):,} of the training pairs are held out")
     if corpus.test is None:
         yield Finding("warning", "corpus.test", "none: training ends without a test score")
 
@@ -216,7 +216,9 @@ def _check_parallel_text(split: str, stats: ParallelTextStats) -> Iterator[Findi
         yield Finding("warning", key, f"{dropped_rows(kind, count, stats.bad_rows.examples[kind])} ({fraction:.1%})")
     invalid = stats.dropped[NOT_UTF8].count if NOT_UTF8 in stats.dropped else 0
     if is_too_many(invalid, stats.inspected_pairs, stats.bad_rows.max_fraction):
-        yield Finding("error", key, other_encoding(stats.label, invalid, stats.inspected_pairs))
+        is_refused = is_too_many(invalid, stats.pair_count, stats.bad_rows.max_fraction)
+        level: Level = "error" if is_refused else "warning"
+        yield Finding(level, key, other_encoding(stats.label, invalid, stats.inspected_pairs))
     elif stats.invalid_utf8_lines:
         lines = ", ".join(map(str, stats.invalid_utf8_lines))
         yield Finding("warning", key, f"{stats.label}: not UTF-8: line {lines} ...")
@@ -241,9 +243,7 @@ def _check_content(corpus: CorpusConfig, stats_by_split: dict[str, list[Parallel
                     recommended[finding.key.rpartition(".")[2]] = True
     learned = [name for name in LEARNED_FILTERS if corpus.filters and getattr(corpus.filters, name) is not None]
     if learned and sum(stats.pair_count for stats in stats_by_split["train"]) < MIN_PAIRS:
-        text = (
-            f"{', '.join(learned)}: learned from the corpus, so with fewer than {MIN_PAIRS:,} pairs they drop nothing"
-        )
+        text = f"these learn from the corpus, and drop nothing below {MIN_PAIRS:,} pairs: {', '.join(learned)}"
         yield Finding("note", "corpus.filters", text)
     chosen = {rule.name for rule in RULES if corpus.filters and getattr(corpus.filters, rule.name) is not None}
     if to_add := recommended.keys() - chosen:

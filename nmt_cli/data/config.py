@@ -100,7 +100,7 @@ class CorpusConfig(Section):
     def warnings(self) -> list[str]:
         """Keys that have no effect, and languages that nobody knows."""
         unknown = [
-            f"{key}: {language} is no language code, as en is; nothing that depends on the language will work"
+            f"{key}: {language} is not a language code such as en: sentence ends, capitals and scores do not fit it"
             for key, language in (("source", self.source), ("target", self.target))
             if not LANGUAGE_CODE.fullmatch(language)
         ]

@@ -148,13 +148,13 @@ class Truecaser:
         """
         if not self.forms:
             return False
-        small = {token for token in text.split() if token[0].islower()}
-        if any(len(token) > MAX_SMALL_LETTERS for token in small):
+        if any(len(token) > MAX_SMALL_LETTERS for token in text.split() if token[0].islower()):
             return False
         words = list(_words(text))
-        if len(words) < MIN_TITLE_WORDS or words[0][0].islower() or words[-1][0].islower():
+        small = [word for word in words if word[0].islower()]
+        if len(words) < MIN_TITLE_WORDS or words[0] in small or words[-1] in small:
             return False
-        if any(word[0].islower() and word not in small for word in words):
+        if any(len(word) > MAX_SMALL_LETTERS for word in small):
             return False
         raised = sum(self.forms.get(word.lower(), word) == word.lower() != word for word in words[1:])
         return raised >= (MIN_RAISED_WORDS if small else 1)

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from nmt_cli.data.normalization import NormalizationConfig, Normalizer
-from nmt_cli.data.sources.bad_rows import BadRows
+from nmt_cli.data.sources.bad_rows import BadRows, is_too_many, other_encoding
 from nmt_cli.data.sources.base import ParallelText
+from nmt_cli.errors import DataError
 
 HASH_BYTES = 8
 MIN_PAIRS = 100  # of a development or test text, below which scores are mostly chance
@@ -26,10 +27,22 @@ def held_out_warning(count: int) -> str | None:
 
 
 def decoded_pairs(parallel_text: ParallelText, bad_rows: BadRows) -> Iterator[tuple[str, str]]:
-    """Pairs as text; invalid UTF-8 becomes U+FFFD, and line feeds, which JSON text may contain, become spaces."""
+    """Pairs as text; invalid UTF-8 becomes U+FFFD, and line feeds, which JSON text may contain, become spaces.
+
+    DataError if more pairs are not UTF-8 than bad rows are allowed.
+    """
+    count = invalid_count = 0
     for pair in parallel_text.read(bad_rows):
-        source, target = (text.replace(b"\n", b" ") for text in (pair.source, pair.target))
-        yield source.decode(errors="replace"), target.decode(errors="replace")
+        texts = [text.replace(b"\n", b" ") for text in (pair.source, pair.target)]
+        count += 1
+        try:
+            source, target = (text.decode() for text in texts)
+        except UnicodeDecodeError:
+            invalid_count += 1
+            source, target = (text.decode(errors="replace") for text in texts)
+        yield source, target
+    if is_too_many(invalid_count, count, bad_rows.max_fraction):
+        raise DataError(other_encoding(parallel_text.label, invalid_count, count))
 
 
 def hash_text(text: str) -> bytes:

@@ -63,8 +63,8 @@ _LINK = r"\]\([^()\s]{1,2000}(?:\s+(?:\"[^\"]{0,200}\"|'[^']{0,200}'))?\)"  # wi
 _MARKDOWN = (
     rf"!?\[(?=[^\[\]]{{1,200}}{_LINK})|(?<=\S){_LINK}|(?<!`)`[^`\s](?:[^`]{{0,98}}[^`\s])?`(?!`)|\[\^[\w-]{{1,60}}\]:?"
 )
-_ENTITY = (  # but those that the tokenizer of Moses writes, which a model may know as words
-    r"&(?!(?:amp|apos|quot|lt|gt|#124|#91|#93);)(?:[a-z]{2,8}|#\d{2,6}|#x[0-9a-f]{2,6});"
+_ENTITY = (  # of spaces and signs: not of letters, and not what the tokenizer of Moses writes
+    r"&(?:nbsp|ensp|emsp|thinsp|shy|copy|reg|trade|hellip|[nm]dash|bull|middot|times|euro|pound|sect|#160|#xa0);"
 )
 _MESSAGE = (  # of ICU
     r"\{\s*[\w.-]{1,60}\s*,\s*(?:plural|select|selectordinal)\s*,(?:[^{}]++|\{(?:[^{}]++|\{[^{}]*+\})*+\})*+\}|"

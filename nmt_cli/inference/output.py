@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal, NamedTuple
@@ -179,7 +180,8 @@ class Abstention:
             return translated
         if self.instead == "mark":
             candidates = [
-                replace(candidate, text=ABSTENTION_MARK + candidate.text) for candidate in translation.candidates
+                replace(candidate, text=re.sub(r"\A\s*", rf"\g<0>{ABSTENTION_MARK}", candidate.text))
+                for candidate in translation.candidates
             ]
         else:
             text = translated.line.text if self.instead == "copy" else ""

@@ -45,7 +45,9 @@ SEPARATORS = (":", ";")
 _SEPARATOR = re.compile("[:;]")
 _STOP = re.compile(r"[…;:!?][^\w\s]*")
 _CLOSING = tuple(")]}»”’\"'.,;:!?…")
-_CLOSED_BY = {"(": ")", "[": "]", "{": "}", "«": "»", "“": "”", "„": "“", "‘": "’", "‚": "‘", "‹": "›"}
+_CLOSED_BY = {
+    "(": ")", "[": "]", "{": "}", "«": "»", "»": "«", "“": "”", "„": "“”", "‘": "’", "‚": "‘’", "‹": "›", "›": "‹",
+}  # fmt: skip
 _OPENING = ("(", "[", "{", "<", "«", "„", "“", "‚", "‘", "¿", "¡")
 _TRAILING_PUNCTUATION, _LEADING_PUNCTUATION = re.compile(r"[^\w\s]+\Z"), re.compile(r"[^\w\s]+")
 
@@ -317,14 +319,14 @@ class HiddenSpans:
         self, gaps: "_Gaps", spans: Iterable[HiddenSpan], links: Alignment | None
     ) -> Iterator[tuple[int, HiddenSpan]]:
         """Where to insert spans, given in the order of the source: what closes a bracket behind what opens it."""
-        opened: list[tuple[str, int]] = []  # what closes each, and where it is
+        opened: list[tuple[str, int]] = []  # what may close each, and where it is
         for span in spans:
-            opening = next((entry for entry in reversed(opened) if entry[0] == span.text), None)
+            opening = next((entry for entry in reversed(opened) if any(mark in entry[0] for mark in span.text)), None)
             position = self._best_position(gaps, span, links, 0 if opening is None else opening[1] + 1)
             if opening is not None:
                 opened.remove(opening)
-            elif span.text in _CLOSED_BY:
-                opened.append((_CLOSED_BY[span.text], position))
+            elif closing := "".join(_CLOSED_BY.get(mark, "") for mark in span.text):
+                opened.append((closing, position))
             yield position, span
 
     def _best_position(self, gaps: "_Gaps", span: HiddenSpan, links: Alignment | None, first: int = 0) -> int:

@@ -165,7 +165,7 @@ def build_recipe(
     if model_class is not None and (leftover := _leftover_keys(content.get("model"), model_class, overridden)):
         model_type = content["model"]["type"]
         message = (
-            f"{model_type} has no {', '.join(leftover)}, as the recipe has;"
+            f"{model_type} has no {', '.join(leftover)}, which the recipe sets;"
             f" --set 'model={{type: {model_type}}}' replaces the whole section"
         )
         errors.append(_FieldError(("model", "type"), message))
@@ -196,7 +196,8 @@ def _leftover_keys(section: Any, model_class: type[ModelConfig], overridden: fro
     """Keys of the recipe's model that the one chosen with --set model.type does not have."""
     if ("model", "type") not in overridden:
         return []
-    return [key for key in section if key not in model_class.model_fields and ("model", key) not in overridden]
+    others = {key for name in MODELS for key in config_class(name).model_fields}
+    return [key for key in section if key in others - model_class.model_fields.keys()]
 
 
 def _parse_section(key: str, section_class: type[Section], value: Any, errors: list[_FieldError]) -> Section | None:

@@ -161,13 +161,16 @@ def test_a_text_in_another_encoding_is_an_error(toy: Path) -> None:
     lines = (toy / "text/train.ba").read_text().splitlines()
     (toy / "text/train.ba").write_bytes("".join(f"é {line}\n" for line in lines).encode("cp1252"))
     assert "train.ab: 300 of 300 pairs are not UTF-8" in said(findings(toy), "error")
+    (toy / "text/train.ba").write_text("".join(f"{line}\n" for line in lines))
+    (toy / "text/dev.ba").write_bytes("é\n".encode("cp1252") * 20)
+    assert "dev.ab: 20 of 20 pairs are not UTF-8" in said(findings(toy), "error")
 
 
 def test_a_language_that_is_no_code_is_warned_of(toy: Path) -> None:
     corpus = toy_content(toy / "text")["corpus"]
     warnings = said(findings(toy, corpus=corpus | {"source": "english"}), "warning")
-    assert "corpus.source: english is no language code, as en is" in warnings and "corpus.target" not in warnings
-    assert "no language code" not in said(findings(toy, corpus=corpus | {"source": "sr-Latn"}), "warning")
+    assert "corpus.source: english is not a language code such as en" in warnings and "corpus.target" not in warnings
+    assert "language code" not in said(findings(toy, corpus=corpus | {"source": "sr-Latn"}), "warning")
 
 
 def test_a_metric_that_cannot_be_computed_is_an_error(toy: Path) -> None:

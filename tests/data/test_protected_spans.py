@@ -78,7 +78,7 @@ def test_a_huge_text_without_a_space_is_judged_at_once() -> None:
         ("5 % of it, 50% discount, 20%discount, $5, 3 < 4 > 2", []),
         ("and/or, 24/7, km/h, TCP/IP, 1/2, S.C. and U.S., e.g. this", []),
         ("sat.It was sat.it was 10:30:45 said:hello: AT&T; &amp; &apos;s 1.2.3", []),
-        ("a&nbsp;b &eacute; &#160; &#xA0;", ["&nbsp;", "&eacute;", "&#160;", "&#xA0;"]),
+        ("a&nbsp;b caf&eacute; &#160; &#xA0; Q&As; &copy;", ["&nbsp;", "&#160;", "&#xA0;", "&copy;"]),
         ('See [a b](https://e.org/x "A title") and c[^1].', ["[", '](https://e.org/x "A title")', "[^1]"]),
     ],
 )  # fmt: skip

@@ -313,9 +313,11 @@ def test_a_tag_behind_an_opening_mark_stays_with_the_word_behind_it(line: str, t
     assert echo(tokenizer).translate([line])[0].text == line.lstrip("\x01")
 
 
-@pytest.mark.parametrize("marks", ["()", "[]", "“”", "«»"])
-def test_what_closes_a_bracket_stands_behind_what_opens_it(marks: str) -> None:
-    hidden = HiddenSpans(f"the man {SPAN_MARK}who sleeps{SPAN_MARK} buys {SPAN_MARK}a car{SPAN_MARK}", marks * 2)
+@pytest.mark.parametrize("marks", ["()", "[]", "“”", "«»", "»«", "„”"])
+@pytest.mark.parametrize("behind", ["", ","])
+def test_what_closes_a_bracket_stands_behind_what_opens_it(marks: str, behind: str) -> None:
+    spans = [marks[0], marks[1] + behind] * 2
+    hidden = HiddenSpans(f"the man {SPAN_MARK}who sleeps{SPAN_MARK} buys {SPAN_MARK}a car{SPAN_MARK}", spans)
     words = ["der", "Mann", "der", "schläft", "kauft", "ein", "Auto"]
     for seed in range(100):
         draw = random.Random(seed)

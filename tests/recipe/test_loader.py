@@ -255,9 +255,11 @@ def test_another_model_on_the_command_line_needs_a_section_of_its_own(tmp_path: 
     text = MINIMAL + "model: {type: transformer, d_model: 64, heads: 2, dropout: 0.2}"
     (error,) = problems(tmp_path, text, "model.type=rnn")
     assert error == (
-        "--set model.type: rnn has no d_model, heads, as the recipe has;"
+        "--set model.type: rnn has no d_model, heads, which the recipe sets;"
         " --set 'model={type: rnn}' replaces the whole section"
     )
+    (error,) = problems(tmp_path, MINIMAL + "model: {d_modle: 64}", "model.type=transformer")
+    assert error.endswith("model.d_modle: unknown key; did you mean d_model?")
     recipe = load_recipe(write(tmp_path, text), ["model={type: rnn}"])
     assert (recipe.model.type, recipe.model.dropout) == ("rnn", type(recipe.model)().dropout)
 

@@ -152,7 +152,7 @@ def test_the_type_of_weights_is_measured_once_and_stands_in_the_run(
     recipe.write_text(recipe.read_text().replace("precision: fp32", "precision: auto"))
     chosen = choice(run)
     assert (chosen.engine, chosen.quantization) == ("ctranslate2", weight_type)
-    assert ("39.80 for 40.00" if problem is None else problem) in chosen.reason
+    assert ("39.80 against 40.00" if problem is None else problem) in chosen.reason
     record = json.loads((exports_folder(run) / AUTO_FILE).read_text())
     assert record["quantization"] == weight_type and record["figures"]["float32"]["greedy"] >= 0.99
     assert (exports_folder(run) / "ctranslate2-int8").exists() == (problem is None)

@@ -42,7 +42,8 @@ CANDIDATE = re.compile(  # a stop, what is closed behind it, and the white space
     rf"""
     (?P<stop> (?: \.(?:[ \xa0]?\.){{1,20}}+ | [.!?…{_OWN_STOPS}] | {_GREEK_QUESTION} | (?<=[{_ARMENIAN}]): )
               (?: [.!?…{_OWN_STOPS}] | [ \xa0\u202f]?[!?](?=[\s!?]) )*+ )
-    (?P<close> (?: [{_CLOSERS}] | \[\^?\w{{1,20}}\] | {SPAN_MARK} | [¹²³⁰-⁹] | ,(?=\s[\"“„‘«])
+    (?P<close> (?: [{_CLOSERS}] | \[\^?\w{{1,20}}\] | {SPAN_MARK} | [¹²³⁰-⁹]
+                  | ,(?=(?:\s[\"“„‘«][^\"“”„‘’«»]*[.!?…][\"“”’»],?)+\s*\Z)
                   | [ \xa0\u202f]+[»›](?![^\W_]) | [ ]?[{_EMOJI}] )*+ )
     (?: \s+ (?=\S) | (?![{_CJK}])(?=[^\W\d_]) )
     |
@@ -57,6 +58,7 @@ _OPENERS = re.compile(r"(?:[\"'“”„‟‘’‚«»‹›(\[{¿¡*_「『�
 _OPENING_CHARACTERS = "\"'“”„‘’‚«»‹›([{¿¡*_—–-「『（$€£¥~≈"
 _MARKED = re.compile(rf"(?:{SPAN_MARK}[\s)\].:]*)+")  # what is protected: the number of an item, a note
 _WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
+_WHOLE_WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*(?=[\s,;:!?…]|\.(?!\w)|\Z)")  # no call: items.First()
 _MIXED_CASE = re.compile(r"[^\W\d_]{1,3}[A-Z]")  # iPhone
 _LIST_ITEM = re.compile(r"(?:[a-z]|[ivx]+)\)\s")
 _DUTCH_START = re.compile(r"['’][stnkmr]\s+[A-Z]")  # 's Avonds
@@ -208,6 +210,8 @@ class SentenceSplitter:
         close_end = match.end("close")
         if match.end() == close_end and not self._is_missing_space(text, start, match):
             return False
+        if SPAN_MARK in match["close"] and not text[next_at : next_at + 1].isupper():
+            return False
         if (
             next_kind not in _STARTS
             or _is_in_brackets(text, start, close_end)
@@ -227,7 +231,7 @@ class SentenceSplitter:
         words = text[max(start, match.start() - _TAIL_CHARACTERS) : match.start()].split()
         word = words[-1].lstrip(_OPENING_CHARACTERS) if words else ""
         is_word = len(word) > 1 and word.isalpha() and word.islower()
-        next_word = _word_at(text, match.end())
+        next_word = _word_at(text, match.end()) if _WHOLE_WORD.match(text, match.end()) else ""
         return is_word and not match["close"] and text[match.end()].isupper() and next_word in self._starters
 
     def _find_next(self, line: _Line, at: int) -> tuple[str, int]:
@@ -240,7 +244,8 @@ class SentenceSplitter:
             return _NONE, begin
         if marked := _MARKED.match(text, begin):
             begin = marked.end()
-            return (_UPPER if text[begin : begin + 1].isupper() else _NONE), begin
+            may_start = self.language not in _NOUN_LANGUAGES or any(mark in marked[0] for mark in ")].:")
+            return (_UPPER if may_start and text[begin : begin + 1].isupper() else _NONE), begin
         character = text[begin]
         if character.isupper() or character.istitle():
             return _UPPER, begin

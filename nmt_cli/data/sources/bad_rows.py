@@ -54,8 +54,9 @@ def is_too_many(count: int, total: int, max_fraction: float) -> bool:
 def other_encoding(label: str, count: int, total: int) -> str:
     """What to say of a text with too many pairs that are not UTF-8."""
     return (
-        f"{label}: {count:,} of {total:,} pairs are not UTF-8: it has another encoding, as Excel often writes"
-        " it; iconv -f CP1252 -t UTF-8 FILE converts that of Western Europe; corpus.max_bad_rows allows a larger share"
+        f"{label}: {count:,} of {total:,} pairs are not UTF-8: the text is in another encoding, as files from Excel"
+        " often are; iconv -f CP1252 -t UTF-8 FILE > NEW converts Western European text; corpus.max_bad_rows allows a"
+        " larger share"
     )
 
 
