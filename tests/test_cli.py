@@ -108,6 +108,17 @@ def test_translate_writes_one_line_a_line_in_each_form(nmt: Call, tiny_run: Path
     assert [line.split(" ||| ")[0] for line in out.removesuffix("\n").split("\n")] == ["1", "1"]
 
 
+def test_numbers_that_a_translation_lacks_are_counted_with_their_lines(nmt: Call, tiny_run: Path) -> None:
+    code, _, err = nmt("translate", tiny_run, "--processes", "1", stdin=b"The old man.\nThe 1995 man.\n")
+    assert code == 0 and "1 line (2) whose translation lacks a number, or has it in words" in err
+
+
+def test_prefixes_are_not_read_from_a_pipe(nmt: Call, tiny_run: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    code, _, err = nmt("translate", tiny_run, "--prefix", tmp_path / "pipe", stdin=b"The old man.\n")
+    assert code == 2 and err.splitlines()[-1].endswith("pipe: not a file; prefixes are read from one, not from a pipe")
+
+
 def test_translate_strict_stops_before_a_line_that_is_not_utf8(nmt: Call, tiny_run: Path) -> None:
     text = b"a book\n\n\xff\nThe old man"
     code, out, err = nmt("translate", tiny_run, "--strict", "--device", "cpu", stdin=text)

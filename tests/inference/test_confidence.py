@@ -166,6 +166,12 @@ def test_abstaining(instead: str, expected: str, calibrated_run: Path, nmt: Call
     assert "1 of 3 lines" in err
 
 
+def test_the_mark_of_a_line_stands_behind_its_indentation(calibrated_run: Path, nmt: Call) -> None:
+    options = ("--engine", "torch", "--abstain-below", "0.5", "--abstain", "mark", "--processes", "1")
+    code, out, _ = nmt("translate", calibrated_run, *options, stdin=b"\t The old man. \n")
+    assert code == 0 and out.startswith("\t [?] ") and out.endswith(" \n")
+
+
 def test_jsonl_has_confidence_and_words(calibrated_run: Path, tiny_run: Path, nmt: Call) -> None:
     words = ("--engine", "torch", "--jsonl", "--processes", "2", "--abstain-below", "0.5", "--abstain", "copy")
     code, out, _ = nmt("translate", calibrated_run, *words, stdin=b"The old man.\n12 34\n")

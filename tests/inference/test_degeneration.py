@@ -127,6 +127,7 @@ def test_a_loop_is_replaced_by_what_does_not_loop_though_search_scored_it_lower(
     assert texts == ["Salat"] and verdict == Diagnosis(("loop",), (), True)
     assert verdict.warning == "the translation was repeating itself; it was replaced by a better one"
     assert verdict.record() == {"issues": ["loop"], "remaining": [], "resolved": True}
+    assert Diagnosis(("loop", "run_on"), ("run_on",), True).record()["resolved"] is False
     ((numbers, config),) = again.asked
     assert numbers == [0] and config.no_repeat_ngram == 3
     assert config.beam == config.n_best == 5 and config.min_length == 0
