@@ -59,8 +59,8 @@ class CorpusConfig(Section):
     """Drop training pairs that the development or test text has, too, or all with its sources; none: only count them.
     Unless none, development pairs are held out only if no other pair has their source."""
     max_bad_rows: float = Field(default=0.01, ge=0, le=1)
-    """Share of the rows of a text that may be unusable (no tab, blank, no JSON, ...): they are dropped and counted;
-    more of them than this and than 10 are an error."""
+    """Share of the rows of a text that may be unusable (no tab, blank, no JSON, not UTF-8, ...): they are dropped and
+    counted; more of them than this and than 10 are an error."""
     max_length: int | None = Field(default=250, ge=1)
     """Drop training pairs with more pieces than this on either side; null: no limit."""
     max_length_ratio: float | None = Field(default=9.0, ge=1)

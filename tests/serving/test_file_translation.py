@@ -38,7 +38,7 @@ def test_a_text_file_is_translated(server: Server, tiny_run: Path, encoding: str
 @pytest.mark.parametrize(
     "content, file_name, target, words",
     [
-        (b"\xff\xffx", "a.txt", "de", "not UTF-8"), (b"x", "a.exe", "de", ".exe not supported"),
+        (b"\xff\xffx", "a.txt", "de", "not UTF-8"), (b"x", "a.exe", "de", ".exe not supported; .txt is"),
         (b"x", "../../a.txt", "zz", "zz is not supported"), (b"x", "", "de", "file"),
     ],
 )  # fmt: skip

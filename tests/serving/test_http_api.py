@@ -91,6 +91,13 @@ def test_a_language_is_not_translated_to_itself(server: Server) -> None:
     assert server.post("/translate", {"q": TEXT, "source": "de", "target": "de"})[1] == {"translatedText": TEXT}
 
 
+def test_an_unknown_confidence_is_said_of_texts_but_not_of_none(server: Server) -> None:
+    query = {"q": [TEXT, ""], "source": "en", "target": "de", "confidence": True}
+    assert server.post("/translate", query)[1]["warnings"] == [
+        ["the confidence is unknown; nmt calibrate fits it for a run"], None,
+    ]  # fmt: skip
+
+
 def test_the_confidence_is_that_of_the_calibrated_run(server: Server, second_run: Path, tiny_run: Path) -> None:
     query = {"q": f"{TEXT} Two dogs.", "source": "de", "target": "fr", "confidence": True, "sentences": True}
     _, answer = server.post("/translate", query)
