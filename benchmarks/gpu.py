@@ -105,7 +105,7 @@ def measure_training(name: str, updates: int, compile_: bool, tokens: int | None
     if compile_:
         problem = gradients.compile(batch_iterator.largest_batches()[0], state)
         assert problem is None, problem
-    gradients.dry_run(batch_iterator.largest_batches(), state, optimizer.state_numel())
+    gradients.dry_run(batch_iterator.largest_batches(), state)
     target_tokens = source_tokens = 0
     for update in range(1, WARMUP_UPDATES + updates + 1):
         if update == WARMUP_UPDATES + 1:

@@ -1,10 +1,13 @@
-"""Training speed on W1, W2 and W3, in turns with MarianMT of Transformers in plain PyTorch.
+"""Training speed on W1, W2 and W3, in turns with other toolkits.
 
     python -m benchmarks.training --updates 40 --rounds 2
 
-W3 is compared with OpenNMT-py, where NMT_PEER_OPENNMT names a Python that has it. Real text;
-padding, masks, clipping and reading batches are included. `nmt train` is timed by its own log, the
-peers in the same way (tokens without padding, windows after a warm-up).
+The peers are MarianMT of Transformers in plain PyTorch (W1, W2), and Eole and OpenNMT-py where
+NMT_PEER_EOLE and NMT_PEER_OPENNMT name a Python that has them: each in fp32 and, where the processor is
+fast at it and they have it, in bf16; each with a C allocator that keeps freed memory, as nmt does by
+itself (`--allocator as-is` leaves it alone). Real text; padding, masks, clipping and
+reading batches are included. `nmt train` is timed by its own log, the peers in the same way (tokens
+without padding, windows after a warm-up).
 """
 
 import argparse
@@ -30,7 +33,11 @@ from nmt_cli.reporting import Reporter
 from nmt_cli.runs.preparation import prepare_recipe
 
 WARMUP_WINDOWS = 1  # windows of five updates that are not timed
-PEERS = {"w1": ["fp32"], "w2": ["fp32"], "w3": []}
+KEEP_FREED_MEMORY = {  # glibc; one arena, no mapping of its own for a large block, nothing given back
+    "MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "30000000000",
+    "MALLOC_TOP_PAD_": "268435456",
+}  # fmt: skip
+PEERS_DIR = Path(__file__).parent / "peers"
 
 
 def measure_nmt(name: str, updates: int, arguments: list[str]) -> dict[str, Any]:
@@ -42,54 +49,58 @@ def measure_nmt(name: str, updates: int, arguments: list[str]) -> dict[str, Any]
     return training_speed(out, WARMUP_WINDOWS) | {"memory": cost.peak_memory, "seconds": cost.seconds}
 
 
-def measure_marian(name: str, updates: int, precision: str) -> dict[str, Any]:
-    """The same for MarianMT on the same data."""
-    data = prepare_recipe(workload(name), Reporter(quiet=True)).data.folder
-    script = Path(__file__).parent / "peers/marian_training.py"
-    shape = json.dumps(workload(name).model.model_dump(mode="json"))
-    cost = run([sys.executable, str(script), str(data), shape, precision, str(updates), str(WARMUP_WINDOWS)])
-    speed: dict[str, Any] = json.loads(cost.stdout)
-    return speed | {"memory": cost.peak_memory, "seconds": cost.seconds}
-
-
-def measure_opennmt(name: str, updates: int, python: str) -> dict[str, Any]:
-    """The same for the model of OpenNMT-py that is most like W3."""
-    data = prepare_recipe(workload(name), Reporter(quiet=True)).data.folder
-    script = Path(__file__).parent / "peers/opennmt_training.py"
-    cost = run([sys.executable, str(script), python, str(data), str(updates), str(WARMUP_WINDOWS)])
-    speed: dict[str, Any] = json.loads(cost.stdout)
-    return speed | {"memory": cost.peak_memory, "seconds": cost.seconds}
-
-
-def measure(name: str, updates: int, rounds: int, arguments: list[str], fast_bf16: bool) -> Any:
-    """nmt and its peers, in turns."""
-    precisions = [*PEERS[name], *(["bf16"] if fast_bf16 and PEERS[name] else [])]
-    runs: dict[str, list[Any]] = {"nmt": []} | {f"MarianMT {precision}": [] for precision in precisions}
-    opennmt_python = os.environ.get("NMT_PEER_OPENNMT") if name == "w3" else None
-    if opennmt_python:
-        runs["OpenNMT-py 3.5"] = []
-    for number in range(rounds):
-        runs["nmt"].append(measure_nmt(name, updates, arguments))
+def peer_commands(name: str, updates: int, data: Path, precisions: list[str]) -> dict[str, list[str]]:
+    """The command of each peer that is there, by what it is called in the table."""
+    section = workload(name).model.model_dump(mode="json")
+    shape, windows = json.dumps(section), [str(updates), str(WARMUP_WINDOWS)]
+    commands: dict[str, list[str]] = {}
+    if section["type"] == "transformer":
         for precision in precisions:
-            runs[f"MarianMT {precision}"].append(measure_marian(name, updates, precision))
-        if opennmt_python:
-            runs["OpenNMT-py 3.5"].append(measure_opennmt(name, updates, opennmt_python))
-        print(name, number + 1, {key: value[-1]["median"] for key, value in runs.items()})
+            script = [sys.executable, str(PEERS_DIR / "marian_training.py")]
+            commands[f"MarianMT {precision}"] = [*script, str(data), shape, precision, *windows]
+    for toolkit, label, variable in (("onmt", "OpenNMT-py", "NMT_PEER_OPENNMT"), ("eole", "Eole", "NMT_PEER_EOLE")):
+        python = os.environ.get(variable)
+        for precision in precisions if toolkit == "eole" else ["fp32"]:
+            if python:
+                script = [sys.executable, str(PEERS_DIR / "onmt_family_training.py"), toolkit, precision, python]
+                commands[f"{label} {precision}"] = [*script, str(data), shape, *windows]
+    return commands
+
+
+def measure_peer(command: list[str], environment: dict[str, str]) -> dict[str, Any]:
+    """The speed that a peer's script prints, and its cost."""
+    cost = run(command, environment=environment)
+    speed: dict[str, Any] = json.loads(cost.stdout)
+    return speed | {"memory": cost.peak_memory, "seconds": cost.seconds}
+
+
+def measure(name: str, arguments: argparse.Namespace, precisions: list[str]) -> dict[str, Any]:
+    """nmt and its peers, in turns."""
     recipe = workload(name)
     data = prepare_recipe(recipe, Reporter(quiet=True)).data
+    environment = KEEP_FREED_MEMORY if arguments.allocator == "kept" else {}
+    commands = peer_commands(name, arguments.updates, data.folder, precisions)
+    runs: dict[str, list[Any]] = {"nmt": []} | {peer: [] for peer in commands}
+    for number in range(arguments.rounds):
+        runs["nmt"].append(measure_nmt(name, arguments.updates, arguments.nmt))
+        for peer, command in commands.items():
+            runs[peer].append(measure_peer(command, environment))
+        print(name, number + 1, {key: value[-1]["median"] for key, value in runs.items()}, flush=True)
     return {"runs": runs, "operations_per_token": recipe_flops_per_token(recipe, data)}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--updates", type=int, default=40)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--only", nargs="*", default=["w1", "w2", "w3"])
+    parser.add_argument("--allocator", choices=["kept", "as-is"], default="kept", help="how peers get their memory")
     parser.add_argument("nmt", nargs="*", help="further arguments of nmt train, after --")
     arguments = parser.parse_args()
     machine = describe_machine()
+    precisions = ["fp32", "bf16"] if "peak_bf16" in machine else ["fp32"]
     for name in arguments.only:
-        measurement = measure(name, arguments.updates, arguments.rounds, arguments.nmt, "peak_bf16" in machine)
+        measurement = measure(name, arguments, precisions)
         save_result(f"training-{name}", {"machine": machine, "arguments": arguments.nmt, **measurement})
 
 

@@ -97,8 +97,8 @@ def measure_speed(command: list[str], all_path: Path, warmup_path: Path, referen
     """Sentences per second without and with loading, memory, and quality where there are references."""
     lines = all_path.read_bytes().count(b"\n")
     threads = {"OMP_NUM_THREADS": "1"}
-    warmup_cost: Cost = run(command, stdin=warmup_path, **threads)
-    full_cost: Cost = run(command, stdin=all_path, **threads)
+    warmup_cost: Cost = run(command, stdin=warmup_path, environment=threads)
+    full_cost: Cost = run(command, stdin=all_path, environment=threads)
     assert full_cost.stdout.count(b"\n") == lines, "a line went missing"
     measurement: dict[str, Any] = {
         "sentences_per_second": (lines - WARMUP_LINES) / (full_cost.seconds - warmup_cost.seconds),
@@ -133,7 +133,7 @@ def fastest_api_command(exported: Path, weight_type: str, beam_size: int, trial_
         for batches in API_BATCHES:
             words = [str(peer), str(exported), weight_type, str(beam_size), "0", *workers, *batches]
             command = [sys.executable, *words]
-            seconds[run(command, stdin=trial_path, OMP_NUM_THREADS="1").seconds] = command
+            seconds[run(command, stdin=trial_path, environment={"OMP_NUM_THREADS": "1"}).seconds] = command
     return seconds[min(seconds)]
 
 

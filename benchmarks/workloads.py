@@ -5,10 +5,12 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from statistics import median
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -76,13 +78,15 @@ class Cost:
     stderr: str
 
 
-def run(command: list[str], *, stdin: Path | None = None, **environment: str) -> Cost:
+def run(
+    command: list[str], *, stdin: Path | None = None, environment: Mapping[str, str] = MappingProxyType({})
+) -> Cost:
     """Run a command and measure time and peak memory; RuntimeError where it fails."""
     started = time.perf_counter()
     with open(stdin or os.devnull, "rb") as source:
         process = subprocess.Popen(
             command, stdin=source, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            env=os.environ | environment,
+            env={**os.environ, **environment},
         )  # fmt: skip
     sampler = MemorySampler(process.pid)
     sampler.start()

@@ -105,13 +105,13 @@ def _bf16_speedup() -> float:
 
 
 def limit_kernel_cache() -> None:
-    """Let oneDNN cache 512 compiled kernels instead of 1,024; each takes half a MiB in bfloat16.
+    """Let oneDNN cache 384 compiled kernels instead of 1,024; each takes half a MiB in bfloat16.
 
     Training needs fewer shapes (see data/batching.py); search has no limit on them. It must be called
     before the first matrix product. The environment variable ONEDNN_PRIMITIVE_CACHE_CAPACITY
     overrides it.
     """
-    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "512")
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "384")
 
 
 def keep_freed_memory(max_bytes: int = 1 << 30) -> None:
@@ -121,17 +121,27 @@ def keep_freed_memory(max_bytes: int = 1 << 30) -> None:
     page fault for each page. Memory that was freed before this call is returned. Without glibc this
     does nothing.
     """
-    if not sys.platform.startswith("linux"):
+    library = return_freed_memory()
+    if library is None:
         return
+    library.mallopt(_M_MMAP_MAX, 0)
+    library.mallopt(_M_TRIM_THRESHOLD, max_bytes)
+    library.mallopt(_M_TOP_PAD, 64 << 20)
+
+
+def return_freed_memory() -> ctypes.CDLL | None:
+    """Return to the system what the C allocator has kept so far: the next work needs blocks of other sizes.
+
+    The C library, None where it is not glibc and this does nothing.
+    """
+    if not sys.platform.startswith("linux"):
+        return None
     try:
         library = ctypes.CDLL("libc.so.6")
-        mallopt, trim = library.mallopt, library.malloc_trim
+        library.malloc_trim(0)
     except (OSError, AttributeError):
-        return
-    trim(0)
-    mallopt(_M_MMAP_MAX, 0)
-    mallopt(_M_TRIM_THRESHOLD, max_bytes)
-    mallopt(_M_TOP_PAD, 64 << 20)
+        return None
+    return library
 
 
 def device_name(device: torch.device) -> str:

@@ -97,7 +97,7 @@ def test_fewer_kernels_are_kept_unless_the_environment_says_how_many(monkeypatch
     assert os.environ[key] == "7"
     monkeypatch.delenv(key)
     device.limit_kernel_cache()
-    assert os.environ[key] == "512"
+    assert os.environ[key] == "384"
 
 
 def test_an_apple_gpu_is_taken_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """nmt train: from a recipe to a run folder."""
 
+import gc
 import platform
 import time
 from dataclasses import asdict, dataclass
@@ -9,7 +10,7 @@ import torch
 
 from nmt_cli import __version__
 from nmt_cli.decoding.torch_engine import TorchEngine
-from nmt_cli.device import device_name, keep_freed_memory, resolved_precision
+from nmt_cli.device import device_name, resolved_precision, return_freed_memory
 from nmt_cli.distributed.process_group import SINGLE_PROCESS, MainProcessFailed, ProcessGroup
 from nmt_cli.errors import DeviceError, TrainingError
 from nmt_cli.evaluation.calibration import fit_calibration
@@ -25,7 +26,6 @@ from nmt_cli.runs.setup import TrainingRun, set_up_training
 from nmt_cli.training.checkpoints import Checkpoint
 from nmt_cli.training.memory import peak_memory
 from nmt_cli.training.state import TrainingState
-from nmt_cli.training.trainer import Trainer
 from nmt_cli.translation.engine_choice import own_search_reason
 
 
@@ -58,9 +58,7 @@ def train(
     run = set_up_training(recipe, out, reporter, resume=resume, device=device, processes=processes)
     validator = processes.main_first(lambda: _make_validator(run))
     with run.open_folder():
-        trainer = run.make_trainer(validator, resume=resume)
-        processes.start_watchdog(60 * run.recipe.training.timeout_minutes, "training.timeout_minutes")
-        state = _run_trainer(trainer)
+        state = _run_trainer(run, validator, resume)
         if state.stop_reason:
             reporter.info(state.stop_reason)
         return _finish(run, state)
@@ -83,12 +81,14 @@ def _make_validator(run: TrainingRun) -> Validator:
     )
 
 
-def _run_trainer(trainer: Trainer) -> TrainingState:
+def _run_trainer(run: TrainingRun, validator: Validator, resume: bool) -> TrainingState:
     """Train; only rank 0 reports an error that all processes share."""
+    trainer = run.make_trainer(validator, resume=resume)
+    run.processes.start_watchdog(60 * run.recipe.training.timeout_minutes, "training.timeout_minutes")
     try:
         return trainer.run()
     except (TrainingError, DeviceError) as error:
-        if trainer.processes.is_main:
+        if run.processes.is_main:
             raise
         raise MainProcessFailed(str(error)) from error
 
@@ -103,11 +103,14 @@ def _finish(run: TrainingRun, state: TrainingState) -> TrainingResult:
     if precision == "int8" and run.device.type != "cpu":  # int8 is for later translation on a CPU
         precision = "auto"
     load_for_inference(run.model, checkpoint.tensors(), run.folder.path, run.device, precision)
-    keep_freed_memory()
+    gc.collect()  # the trainer, which refers to itself, and with it the moments of the optimizer
+    return_freed_memory()
     start_time = time.perf_counter()
     scores = _score_test(run)
     test_seconds = time.perf_counter() - start_time
+    return_freed_memory()
     run.processes.run_on_main(lambda: _fit_confidence(run, precision))
+    return_freed_memory()
     if run.processes.is_main:
         _write_result(run, state, checkpoint, scores, test_seconds)
         _export(run)

@@ -15,7 +15,7 @@ from nmt_cli.decoding.host import batch_with_end, batch_with_start
 from nmt_cli.models.contract import Autoregressive, NonAutoregressive, TranslationModel
 
 Result = TypeVar("Result")
-MAX_LOGITS_PER_CHUNK = 1 << 23  # logits in memory at a time: 32 MiB in float32
+MAX_LOGITS_PER_CHUNK = 1 << 21  # logits in memory at a time: 8 MiB in float32
 
 
 @torch.inference_mode()

@@ -43,7 +43,7 @@ class TorchEngine(ModelEngine):
         self, sources: list[TokenIds], targets: list[TokenIds], config: SearchConfig
     ) -> list[float] | None:
         """As `Engine.log_probabilities`."""
-        return log_probabilities(self.model, sources, targets, config.max_positions(self.device.type))
+        return log_probabilities(self.model, sources, targets, self._max_pair_positions(config))
 
     def token_log_probabilities(
         self, sources: list[TokenIds], targets: list[TokenIds], config: SearchConfig
@@ -51,7 +51,11 @@ class TorchEngine(ModelEngine):
         """As `Engine.token_log_probabilities`."""
         if not isinstance(self.model, Autoregressive):
             return None
-        return token_log_probabilities(self.model, sources, targets, config.max_positions(self.device.type))
+        return token_log_probabilities(self.model, sources, targets, self._max_pair_positions(config))
+
+    def _max_pair_positions(self, config: SearchConfig) -> int:
+        """The positions of one side in a batch of pairs, whose source and target are computed at once."""
+        return max(1, config.max_positions(self.device.type) // 2)
 
     def inspect(self, source: TokenIds, target: TokenIds, alternatives: int) -> TokenInspection | None:
         """As `Engine.inspect`."""

@@ -66,7 +66,8 @@ def build_model(recipe: Recipe, vocabulary: Vocabulary) -> Model:
 def load_for_inference(
     model: Model, tensors: NamedTensors, source: Path, device: torch.device, precision: Precision | Literal["int8"]
 ) -> None:
-    """Load weights into the model and prepare it for translating in this precision."""
+    """Load weights into the model and prepare it for translating in this precision; its gradients are freed."""
+    model.zero_grad(set_to_none=True)
     dtype = torch.float32 if precision == "int8" else choose_dtype(precision, device)
     model.to(device=device, dtype=dtype).eval()
     load_weights(model, tensors, source)

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from nmt_cli.models.contract import NonAutoregressive, Sequences
+from nmt_cli.training.backward import backward_from
 
 
 class CTCChunk(NamedTuple):
@@ -40,7 +41,7 @@ def ctc_forward_backward(
         assert leaf.grad is not None
         chunk_gradients.append(leaf.grad)
         sums.append(chunk_sums.detach())
-    hidden.backward(torch.cat(chunk_gradients))
+    backward_from(hidden, torch.cat(chunk_gradients))
     smoothed, nll = torch.stack(sums).sum(0)
     return smoothed, nll
 

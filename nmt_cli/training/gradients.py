@@ -60,17 +60,14 @@ class GradientAccumulator:
             self.parameters.zero_grad()
             self._reduce_micro_batch_size(synced.oom_positions, state)
 
-    def dry_run(self, batches: list[Batch], state: TrainingState, optimizer_numel: int) -> None:
-        """Try batches while as much memory is reserved as the optimizer will need, so that it runs out
-        before the first update rather than hours later.
+    def dry_run(self, batches: list[Batch], state: TrainingState) -> None:
+        """Try batches, so that memory runs out before the first update rather than hours later.
 
         Changes nothing but `state.max_micro_batch_positions`.
         """
         for batch in batches:
-            reserved_memory = torch.empty(optimizer_numel, device=self.device)
             self.accumulate_gradients(_single_batch(batch), state)
             self.parameters.zero_grad()
-            del reserved_memory
 
     def compile(self, batch: Batch, state: TrainingState) -> str | None:
         """Compile the model's layers and the loss by running a batch.

@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from nmt_cli.models.contract import Autoregressive, NonAutoregressive, Sequences, TranslationModel
 from nmt_cli.models.linear import gradient_of
+from nmt_cli.training.backward import backward_from
 from nmt_cli.training.ctc_loss import ctc_forward_backward, evaluate_ctc_nll
 
 MAX_LOGITS_BY_DEVICE = {"cpu": 1 << 22}
@@ -82,7 +83,7 @@ def forward_backward(
             chunk_sums.append(sums_of_chunk)
             del gradient
         hidden_gradient = rows.scatter(row_gradients.mul_(scale), hidden)
-    hidden.backward(hidden_gradient)
+    backward_from(hidden, hidden_gradient)
     nll, uniform_loss = torch.stack(chunk_sums).sum(0).unbind()
     return LossSum(torch.lerp(nll, uniform_loss, smoothing), nll, target_out.num_tokens())
 

@@ -1,10 +1,26 @@
 """The optimizer, and clipping of the gradient."""
 
+from typing import NamedTuple
+
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from torch.optim.adam import adam
+from torch.optim.adamw import adamw
 
 from nmt_cli.training.config import OptimizerName
 from nmt_cli.training.parameters import FlatParameters
+
+
+STATE_KEYS = ("step", "exp_avg", "exp_avg_sq")  # as torch.optim calls them
+
+
+class _Group(NamedTuple):
+    """Flat weights with the same weight decay, their gradient, and what the optimizer keeps of them."""
+
+    weights: Tensor
+    gradient: Tensor
+    weight_decay: float
+    state: dict[str, Tensor]  # by STATE_KEYS
 
 
 class FlatOptimizer:
@@ -21,17 +37,16 @@ class FlatOptimizer:
         epsilon: float,
         weight_decay: float,
     ) -> None:
-        self.parameters = parameters
-        optimizer_class = torch.optim.Adam if name == "adam" else torch.optim.AdamW
+        self.parameters, self.betas, self.epsilon = parameters, betas, epsilon
+        # as functions: the classes of torch.optim import PyTorch's compiler, a second and 70 MiB
+        self.update_weights = adam if name == "adam" else adamw
         weights, gradients = (
             flat.tensor_split([parameters.matrix_numel]) for flat in (parameters.master, parameters.gradient)
         )
-        self._flat_tensors, groups = [nn.Parameter(flat_tensor) for flat_tensor in weights], []
-        for flat_tensor, gradient, decay in zip(self._flat_tensors, gradients, (weight_decay, 0.0), strict=True):
-            flat_tensor.grad = gradient
-            if flat_tensor.numel():
-                groups.append({"params": [flat_tensor], "weight_decay": decay})
-        self.torch_optimizer = optimizer_class(groups, lr=0.0, betas=betas, eps=epsilon, fused=True)
+        self._groups = [
+            _Group(group_weights, gradient, decay, _initial_state(group_weights))
+            for group_weights, gradient, decay in zip(weights, gradients, (weight_decay, 0.0), strict=True)
+        ]
 
     def step(self, learning_rate: float, max_norm: float | None) -> Tensor:
         """Update the weights by the summed gradient, which is zero afterwards; returns its norm before clipping."""
@@ -39,34 +54,47 @@ class FlatOptimizer:
         norm: Tensor = gradient.norm()
         if max_norm is not None:
             gradient.mul_((max_norm / (norm + 1e-6)).clamp(max=1.0))
-        for group in self.torch_optimizer.param_groups:
-            group["lr"] = learning_rate
-        self.torch_optimizer.step()
+        for group in self._groups:
+            if group.weights.numel():
+                self._step_group(group, learning_rate)
         gradient.zero_()
         self.parameters.sync_compute_copy()
         return norm
 
+    @torch.no_grad()
+    def _step_group(self, group: _Group, learning_rate: float) -> None:
+        step, first_moment, second_moment = (group.state[key] for key in STATE_KEYS)
+        beta1, beta2 = self.betas
+        self.update_weights(
+            [group.weights], [group.gradient], [first_moment], [second_moment], [], [step],
+            fused=True, amsgrad=False, maximize=False, beta1=beta1, beta2=beta2, lr=learning_rate,
+            weight_decay=group.weight_decay, eps=self.epsilon,
+        )  # fmt: skip
+
     def state_tensors(self) -> dict[str, Tensor]:
         """The moments and step counts, for a checkpoint."""
         return {
-            f"{number}.{key}": value
-            for number, flat_tensor in enumerate(self._flat_tensors)
-            for key, value in self.torch_optimizer.state[flat_tensor].items()
+            f"{number}.{key}": value for number, group in enumerate(self._groups) for key, value in group.state.items()
         }
 
-    def state_numel(self) -> int:
-        """Elements that the first update will allocate; 0 after it."""
-        return 0 if self.torch_optimizer.state else 2 * self.parameters.numel
-
     def reset(self) -> None:
-        """Drop all moments, as before the first update."""
-        self.torch_optimizer.state.clear()
+        """Set the moments and step counts to zero, as before the first update."""
+        for value in self.state_tensors().values():
+            value.zero_()
 
     def load_state_tensors(self, tensors: dict[str, Tensor]) -> None:
-        """Restore `state_tensors`; ValueError or IndexError if they are another model's."""
+        """Restore `state_tensors`; ValueError or LookupError if they are another model's.
+
+        A checkpoint from before the first update may have none.
+        """
+        self.reset()
+        own_tensors = self.state_tensors()
         for name, value in tensors.items():
-            number, key = name.split(".")
-            flat_tensor = self._flat_tensors[int(number)]
-            if key != "step" and value.shape != flat_tensor.shape:
+            if value.shape != own_tensors[name].shape:
                 raise ValueError(f"{name} of the optimizer has another size")
-            self.torch_optimizer.state[flat_tensor][key] = value.to(flat_tensor.device, copy=True)
+            own_tensors[name].copy_(value)
+
+
+def _initial_state(weights: Tensor) -> dict[str, Tensor]:
+    tensors = (torch.zeros((), device=weights.device), torch.zeros_like(weights), torch.zeros_like(weights))
+    return dict(zip(STATE_KEYS, tensors, strict=True))

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nmt_cli.device import keep_freed_memory
+from nmt_cli.device import return_freed_memory
 from nmt_cli.distributed.process_group import SINGLE_PROCESS, ProcessGroup
 from nmt_cli.errors import RunError, TrainingError
 from nmt_cli.models.contract import TranslationModel
@@ -185,7 +185,7 @@ class Trainer:
             else:
                 self.compiled = False
                 self.reporter.warning(f"training.compile: not on this machine: {compile_error}")
-        self.gradient_accumulator.dry_run(largest_batches, self.state, self.optimizer.state_numel())
+        self.gradient_accumulator.dry_run(largest_batches, self.state)
 
     def _update(self, bar: Progress) -> None:
         started = time.perf_counter()
@@ -342,7 +342,7 @@ class Trainer:
         self.model.eval()
         with force_eager(self.compiled), self.parameters.swapped_in(validation_weights):
             validation = self.validate()
-        keep_freed_memory()  # returns what the search has freed to the system: it is fragmented
+        return_freed_memory()  # that of the search is fragmented
         self.model.train()
         is_best = judge_validation(state, validation, config)
         if is_best:
