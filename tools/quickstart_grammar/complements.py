@@ -6,7 +6,7 @@ from typing import Any
 from tools.quickstart_grammar.domain import Choice, Domain, OneOf, Product, just
 from tools.quickstart_grammar.english import words
 from tools.quickstart_grammar.german import Case
-from tools.quickstart_grammar.lexicon import Verb, nouns_of
+from tools.quickstart_grammar.lexicon import Verb, nouns_of, pairs
 from tools.quickstart_grammar.phrases import (
     IT,
     THEM,
@@ -33,6 +33,14 @@ COUPLED = {
 }  # fmt: skip
 
 
+# How something is done, for verbs that have the key among their adjuncts.
+MANNERS = {
+    "pace": "fast = schnell | slowly = langsam",
+    "skill": "well = gut | badly = schlecht",
+    "noise": "loudly = laut | quietly = leise",
+}
+
+
 @cache
 def is_human(spec: str) -> bool:
     """Whether a class of nouns has people among it, whom pronouns and names can stand for."""
@@ -44,7 +52,7 @@ def objects(spec: str, use: str, others: Others, described: float) -> Domain[Any
     """The nominals over a class: noun phrases, and for people also others that can be meant."""
     phrases: Domain[Any] = noun_phrases(spec, use, described)
     if spec in COUPLED and use != "negated" and described != DESCRIBED:
-        phrases = Choice((30, phrases), (1, pairs_of(*COUPLED[spec])))
+        phrases = Choice((15, phrases), (1, pairs_of(*COUPLED[spec])))
     if not is_human(spec):
         return phrases
     called = OneOf(item for item in others if item.field == "definite")
@@ -165,12 +173,12 @@ def place_question(verb: Verb) -> Phrase | None:
 
 def has_place(verb: Verb) -> bool:
     """Whether the verb can have an adjunct of place."""
-    return any(item not in ("with", "for") for item in verb.adjuncts)
+    return any(item not in ("with", "for", *MANNERS) for item in verb.adjuncts)
 
 
 @cache
 def adjuncts(verb: Verb, wanted: str, described: float = DESCRIBED) -> Domain[Any]:
-    """With whom, for whom or where; a `wanted` place leaves no other choice."""
+    """With whom, for whom, where or how; a `wanted` place leaves no other choice."""
     rules: list[tuple[float, Domain[Any]]] = []
     long = described == DESCRIBED
     other = (0.35 if long else 0.1) * (wanted == "optional")
@@ -180,6 +188,9 @@ def adjuncts(verb: Verb, wanted: str, described: float = DESCRIBED) -> Domain[An
             rules.append((other, _companions()))
         elif item == "for":
             rules.append((other, _people("for", "für", "acc")))
+        elif item in MANNERS:
+            manners = OneOf(Phrase(words(english), german) for english, german in pairs(MANNERS[item]))
+            rules.append((0.2 * (wanted == "optional"), manners))
         else:
             places = locations(item.removesuffix("!"), described)
             rules.append((often if item.endswith("!") else 0.25, places))

@@ -40,7 +40,7 @@ from tools.quickstart_grammar.topology import Circumstance, Clause, Complement
 # Each kind of noun with the weight of statements about it; adjectives are those that suit the kind.
 KINDS: dict[str, float] = {
     "person": 3, "animal": 1.5, "foodstuff": 1, "dish": 0.6, "drink": 0.5, "thing": 1.2,
-    "opening": 0.6, "furniture": 0.6, "clothing": 0.8, "vehicle": 1, "text": 0.8, "idea": 1.4,
+    "opening": 1, "furniture": 0.6, "clothing": 0.8, "vehicle": 1, "text": 0.8, "idea": 1.4,
     "event": 0.7, "place": 1, "plant": 0.6, "body": 0.7, "sky": 0.5, "matter": 0.3,
 }  # fmt: skip
 
@@ -164,6 +164,8 @@ def _predicates(kind: str, shape: Shape) -> Domain[tuple[Complement]]:
         (plain, Product(_predicate, just(None), OneOf(adjectives))),
         (1.5, Product(_predicate, degrees, OneOf(graded))),
         (1, Product(_comparison, OneOf(compared), standards)),
+        (0.3, Product(_comparison, OneOf(compared))),
+        (0.3, Product(_equality, OneOf(graded), standards)),
         (0.4 * (alone > 0), Product(_comparison, OneOf(compared), OneOf(PRONOUNS))),
         (alone, _fixed(PREDICATIVES)),
         (0.3 * shape.simple, Product(_two, OneOf(adjectives[::2]), OneOf(adjectives[1::2]))),
@@ -198,12 +200,20 @@ def _fixed(table: str) -> Domain[tuple[Complement]]:
     return OneOf(_standing(Phrase(words(en), de)) for en, de in pairs(table))
 
 
-def _comparison(adjective: Adjective, standard: Nominal) -> tuple[Complement]:
-    """Older than my house; in German the standard stands in the case of the subject."""
+def _comparison(adjective: Adjective, standard: Nominal | None = None) -> tuple[Complement]:
+    """Older than my house, or older; in German the standard stands in the case of the subject."""
     assert adjective.comparative
     english, german = adjective.comparative
+    if standard is None:
+        return (Complement(Phrase(_graded(adjective, english), german)),)
     than = (*_graded(adjective, english), *words("than"), *standard.english("object"))
     return (Complement(Phrase(than, f"{german} als {standard.german('nom')}")),)
+
+
+def _equality(adjective: Adjective, standard: Nominal) -> tuple[Complement]:
+    """As old as my house."""
+    english = words(f"as {adjective.english} as") + standard.english("object")
+    return (Complement(Phrase(english, f"so {adjective.german} wie {standard.german('nom')}")),)
 
 
 def _graded(adjective: Adjective, comparative: str) -> Words:

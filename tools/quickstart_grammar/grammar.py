@@ -115,23 +115,27 @@ def _main_last(conjunction: tuple[str, str], main: Clause, clause: Clause) -> Se
     return Sentence(Phrase(english, f"{conjunction[1]} {inner.german}, {outer.german}"), ".")
 
 
-def _subordinations() -> Domain[Sentence]:
+def _subordinations(*, simple: bool = False) -> Domain[Sentence]:
     rules: list[tuple[float, Domain[Sentence]]] = []
     for build in (_main_first, _main_last):
-        for table, shape in ((CONJUNCTIONS, BRIEF), (PRESENT_CONJUNCTIONS, BRIEF_NOW)):
+        for table, brief in ((CONJUNCTIONS, BRIEF), (PRESENT_CONJUNCTIONS, BRIEF_NOW)):
+            shape = replace(brief, simple=simple)
             sides = clauses(shape), clauses(shape)
             rules.append((1, Product(build, OneOf(pairs(table)), *sides)))
     return Choice(*rules)
 
 
-def _embedded_clauses() -> Domain[Sentence]:
-    """He says that she sleeps; he asks whether she sleeps."""
+CLAUSES = {"that": "dass", "whether": "ob", "why": "warum"}
+
+
+def _embedded_clauses(outer: Shape, inner: Shape) -> Domain[Sentence]:
+    """He says that she sleeps; he asks whether she sleeps; I do not know why she sleeps."""
     rules: list[tuple[float, Domain[Sentence]]] = []
     for verb in verb_entries(CLAUSE_VERBS):
-        conjunction = ("that", "dass") if verb.complements == ("that",) else ("whether", "ob")
-        main = verb_clauses(replace(verb, complements=()), BRIEF)
-        build = partial(_main_first, conjunction)
-        rules.append((1, Product(build, main, clauses(Shape(adjunct="none")))))
+        (conjunction,) = verb.complements
+        main = verb_clauses(replace(verb, complements=()), outer)
+        build = partial(_main_first, (conjunction, CLAUSES[conjunction]))
+        rules.append((1, Product(build, main, clauses(inner))))
     return Choice(*rules)
 
 
@@ -224,7 +228,7 @@ def _long_rules() -> dict[str, tuple[float, Domain[Sentence]]]:
         "place question": (2, _one_clause("question", "?", clauses(place_gap))),
         "adverbial question": (5, _adverbial_questions(question)),
         "subordination": (10, _subordinations()),
-        "embedded clause": (6, _embedded_clauses()),
+        "embedded clause": (6, _embedded_clauses(BRIEF, Shape(adjunct="none"))),
         "coordination": (5, _coordinations()),
         "purpose": (3, _purposes()),
         "relative clause": (4, _relative_clauses()),
@@ -245,7 +249,9 @@ def simple_rules() -> dict[str, tuple[float, Domain[Sentence]]]:
         "simple object question": (5, _one_clause("question", "?", clauses(object_gap))),
         "simple place question": (3, _one_clause("question", "?", clauses(place_gap))),
         "simple adverbial question": (4, _adverbial_questions(question)),
-        "imperative": (6, _one_clause("imperative", "!", clauses(imperative))),
+        "imperative": (8, Choice(*[(1, _one_clause("imperative", mark, clauses(imperative))) for mark in "!."])),
+        "simple embedded clause": (3, _embedded_clauses(replace(BRIEF, simple=True), replace(BRIEF, simple=True))),
+        "simple subordination": (2.5, _subordinations(simple=True)),
         "identity question": (0.7, _one_clause("question", "?", asked_identities())),
         "measure question": (1.4, _one_clause("question", "?", measured_clauses())),
         "amount question": (1.6, _amount_questions()),

@@ -138,7 +138,7 @@ KINDS: dict[str, str] = {
     newspaper = die Zeitung, Zeitungen | story = die Geschichte, Geschichten
     poem = das Gedicht, Gedichte      | song = das Lied, Lieder
     novel = der Roman, Romane         | report = der Bericht, Berichte
-    movie = der Film, Filme
+    movie = der Film, Filme           | film = der Film, Filme
     """,
     "idea": """
     problem = das Problem, Probleme   | plan = der Plan, Pläne

@@ -50,7 +50,7 @@ yes = ja | no = nein | maybe = vielleicht | of course = natürlich | okay = okay
 yes, please = ja, bitte | no, thank you = nein, danke | no problem = kein Problem
 good luck = viel Glück | have fun = viel Spaß | enjoy your meal = guten Appetit | cheers = prost
 congratulations = herzlichen Glückwunsch | happy birthday = alles Gute zum Geburtstag
-merry Christmas = frohe Weihnachten | happy new year = frohes neues Jahr
+merry Christmas = frohe Weihnachten | happy new year = frohes neues Jahr | happy New Year = frohes neues Jahr
 nice to meet you = freut mich | get well soon = gute Besserung
 """
 
@@ -229,5 +229,4 @@ def requests() -> Domain[Sentence]:
         (2, _marked(Product(partial(_beside, please), orders), ".!")),
         (2.5, _marked(Product(_joined, after, just(please)), ".!")),
         (1, _marked(thanks, ".!", typed=True)),
-        (1, _marked(orders, ".")),
     )

@@ -15,21 +15,21 @@ say).  The subject ``it`` is no noun but the word.
 """
 
 VERBS = """
-work       -        arbeiten     -          -               person  -               place!
-sleep      slept    schlafen     schläft    geschlafen      living  -               place!
-dance      -        tanzen       -          -               person  -               place!,with
-sing       sang     singen       -          gesungen        person,bird acc:song?   place,with
-laugh      -        lachen       -          -               person  -               place!
+work       -        arbeiten     -          -               person  -               place!,pace
+sleep      slept    schlafen     schläft    geschlafen      living  -               place!,skill
+dance      -        tanzen       -          -               person  -               place!,with,skill
+sing       sang     singen       -          gesungen        person,bird acc:song?   place,with,skill,noise
+laugh      -        lachen       -          -               person  -               place!,noise
 cry        -        weinen       -          -               person  -               place!
 shop       shopped  ein|kaufen   -          -               person  -               shops!,with
 play       -        spielen      -          -               living  -               place!,with
-play       -        spielen      -          -               person  acc:sport       place,with
+play       -        spielen      -          -               person  acc:sport       place,with,skill
 arrive     -        an|kommen    -          ist_angekommen  person,bus,train,plane - town!
 smile      -        lächeln      -          -               person  -               -
 smoke      -        rauchen      -          -               person  -               place
-swim       swam     schwimmen    -          ist_geschwommen living  -               swimming
+swim       swam     schwimmen    -          ist_geschwommen living  -               swimming,pace
 jump       -        springen     -          ist_gesprungen  living  -               outdoors
-fly        flew     fliegen      -          ist_geflogen    bird,plane -            -
+fly        flew     fliegen      -          ist_geflogen    bird,plane -            pace
 shine      shone    scheinen     -          geschienen      sun,moon -              -
 begin      began    beginnen     -          begonnen        event   -               -
 rain       -        regnen       -          -               it      -               -
@@ -61,7 +61,7 @@ greet      -        begrüßen     -          -               person  acc:person
 miss       -        vermissen    -          -               person  acc:person      -
 recognize  -        erkennen     -          erkannt         person  acc:person      -
 interrupt  -        unterbrechen unterbricht unterbrochen   person  acc:person      -
-understand understood verstehen  -          verstanden      person  acc:person,idea,text,tongue? -
+understand understood verstehen  -          verstanden      person  acc:person,idea,text,tongue? skill
 look_for   -        suchen       -          -               person  acc:anything    outdoors
 look_at    -        an|sehen     sieht      angesehen       person  acc:living,thing,plant,text -
 help       -        helfen       hilft      geholfen        person  dat:person?     place
@@ -109,20 +109,20 @@ wear       wore     tragen       trägt      getragen        person  acc:clothin
 try_on     -        an|probieren -          -               person  acc:clothing    place
 take_off   took     aus|ziehen   -          ausgezogen      person  acc:clothing    -
 wash       -        waschen      wäscht     gewaschen       person  acc:washable    for
-eat        ate      essen        isst       gegessen        person  acc:edible?     place
+eat        ate      essen        isst       gegessen        person  acc:edible?     place,pace
 eat        ate      fressen      frisst     gefressen       animal  acc:edible?     -
 cut        cut      schneiden    -          geschnitten     person  acc:edible      for
 bake       -        backen       backt      gebacken        person  acc:baked       for
-cook       -        kochen       -          -               person  acc:meal?       for,with
+cook       -        kochen       -          -               person  acc:meal?       for,with,skill
 order      -        bestellen    -          -               person  acc:menu        for,place
 prepare    -        zu|bereiten  -          -               person  acc:meal        for
 taste      -        probieren    -          -               person  acc:menu        -
-drink      drank    trinken      -          getrunken       living  acc:drink?      place,with
-write      wrote    schreiben    -          geschrieben     person  acc:writing?    for
-read       read     lesen        liest      gelesen         person  acc:readable?   place
-learn      -        lernen       -          -               person  acc:tongue,word,poem? place,with
-speak      spoke    sprechen     spricht    gesprochen      person  acc:tongue      with
-paint      -        malen        -          -               person  acc:drawn?      for
+drink      drank    trinken      -          getrunken       living  acc:drink?      place,with,pace
+write      wrote    schreiben    -          geschrieben     person  acc:writing?    for,pace
+read       read     lesen        liest      gelesen         person  acc:readable?   place,pace
+learn      -        lernen       -          -               person  acc:tongue,word,poem? place,with,pace
+speak      spoke    sprechen     spricht    gesprochen      person  acc:tongue      with,skill
+paint      -        malen        -          -               person  acc:drawn?      for,skill
 draw       drew     zeichnen     -          -               person  acc:drawn       for
 translate  -        übersetzen   -          übersetzt       person  acc:text        for
 borrow     -        aus|leihen   -          ausgeliehen     person  acc:loan        for
@@ -134,7 +134,7 @@ feed       fed      füttern      -          -               person  acc:animal 
 stroke     -        streicheln   -          -               person  acc:animal      -
 catch      caught   fangen       fängt      gefangen        living  acc:animal      outdoors
 watch      -        beobachten   -          -               living  acc:living      outdoors
-watch      -        sehen        sieht      gesehen         person  acc:movie,game  with
+watch      -        sehen        sieht      gesehen         person  acc:movie,film,game with
 
 give       gave     geben        gibt       gegeben         person  dat:person+acc:present -
 show       -        zeigen       -          -               person  dat:person+acc:present -
@@ -161,11 +161,11 @@ go         went     gehen        -          ist_gegangen    person  to:place    
 come       came     kommen       -          ist_gekommen    living  to:place?       with
 come       came     kommen       -          ist_gekommen    person  from:abroad     -
 be         was      kommen       -          ist_gekommen    person  from:abroad     -
-walk       -        gehen        -          ist_gegangen    person  to:place?       with
-run        ran      laufen       läuft      ist_gelaufen    living  to:outdoors?       -
+walk       -        gehen        -          ist_gegangen    person  to:place?       with,pace
+run        ran      laufen       läuft      ist_gelaufen    living  to:outdoors?       pace
 hurry      -        eilen        -          ist_geeilt      person  to:place        -
 drive      drove    fahren       fährt      ist_gefahren    person  to:town,abroad     with
-drive      drove    fahren       fährt      gefahren        person  acc:driven         -
+drive      drove    fahren       fährt      gefahren        person  acc:driven         pace
 travel     -        reisen       -          ist_gereist     person  to:abroad       with
 fly        flew     fliegen      -          ist_geflogen    person  to:abroad       with
 return     -        zurück|kehren -         ist_zurückgekehrt person to:town,abroad    -
@@ -177,12 +177,15 @@ place      -        stellen      -          -               person  acc:upright+
 carry      -        tragen       trägt      getragen        person  acc:portable+to:place  -
 """
 
-# Verbs that embed a clause, with the conjunction they take.
+# Verbs that embed a clause, with the conjunction they take (`CLAUSES` in grammar.py).
 CLAUSE_VERBS = """
 say        said     sagen        -          -               person  that            -
 believe    -        glauben      -          -               person  that            -
+think      thought  denken       -          gedacht         person  that            -
 know       knew     wissen       weiß       gewusst         person  that            -
 hope       -        hoffen       -          -               person  that            -
 notice     -        bemerken     -          -               person  that            -
 ask        -        fragen       -          -               person  whether         -
+ask        -        fragen       -          -               person  why             -
+know       knew     wissen       weiß       gewusst         person  why             -
 """

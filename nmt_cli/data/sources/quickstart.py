@@ -13,7 +13,7 @@ from nmt_cli.data.sources.compression import open_decompressed
 from nmt_cli.errors import DataError
 
 QUICKSTART_FILE = Path(__file__).with_name("quickstart.tsv.zst")
-QUICKSTART_SHA256 = "00dcb7e44d4bc2e44cc49aedb888c7e4a691d6c45bb2c001f0579d3aa91e9f35"  # of the decompressed text
+QUICKSTART_SHA256 = "5bdcd055d5aa8c1d5b541e3f30a0717983b8c56fc8a4447d4edcbe1d9e24084c"
 
 
 @dataclass(frozen=True)
