@@ -580,9 +580,8 @@ def test_each_sentence_type_uses_all_its_words(rule: str) -> None:
 
 
 def test_conjunctions_and_relative_clauses_stand_after_a_comma() -> None:
-    for rule in (
-        "subordination", "embedded clause", "simple subordination", "simple embedded clause", "purpose", "relative clause",
-    ):  # fmt: skip
+    rules_with_two_clauses = "subordination, embedded clause, simple subordination, simple embedded clause"
+    for rule in (*rules_with_two_clauses.split(", "), "purpose", "relative clause"):
         assert all("," in pair.target for pair in generate(200, seed=6, rule=rule))
 
 
@@ -608,11 +607,11 @@ def test_a_becomes_an_where_a_vowel_is_spoken(everything: list[Pair]) -> None:
     [
         (" well.", "gut"), (" badly.", "schlecht"), (" slowly.", "langsam"), (" loudly.", "laut"),
         (" quietly.", "leise"), (" runs fast.", "läuft schnell."), (" is older.", "ist älter."),
-        (" is taller.", "ist größer."), (" is as old as your mother.", "ist so alt wie deine Mutter."),
+        (" is taller.", "ist größer."), (" is as old as ", "ist so alt wie "),
     ],
 )  # fmt: skip
 def test_how_something_is_done_and_how_it_compares(english: str, german: str) -> None:
-    pairs = [pair for pair in islice(draw_pairs(3, "simple statement"), 60_000) if pair.source.endswith(english)]
+    pairs = [pair for pair in islice(draw_pairs(3, "simple statement"), 60_000) if english in pair.source]
     assert pairs and all(german in pair.target for pair in pairs)
 
 
