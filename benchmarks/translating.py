@@ -15,6 +15,7 @@ only, which is mostly loading.
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -77,11 +78,11 @@ def export_to_ctranslate2(folder: Path) -> Path:
     return out
 
 
-def system_commands(folder: Path, beam_size: int, length: int) -> dict[str, list[str]]:
-    """Commands that read lines and write translations, by system."""
+def system_commands(folder: Path, beam_size: int, length: int, precisions: Sequence[str]) -> dict[str, list[str]]:
+    """Commands that read lines and write translations, by system; our own search in these precisions."""
     peer = Path(__file__).parent / "peers/ctranslate2_translating.py"
     commands = {}
-    for kind in ("fp32", "int8"):
+    for kind in precisions:
         options = ["--engine", "torch", *search_options(beam_size, length), "--set", f"search.precision={kind}"]
         commands[f"nmt {kind}"] = nmt_command("translate", folder, "--quiet", *options, "--processes", 2)
     for kind in ("int8", "float32"):
@@ -115,14 +116,16 @@ def measure_speed(command: list[str], all_path: Path, warmup_path: Path, referen
 def measure(name: str, folder: Path, beam_size: int, rounds: int, count: int, length: int) -> None:
     all_path, warmup_path = write_inputs(folder, count)
     references = [] if length else (folder / "test.target.txt").read_text("utf-8").splitlines()
-    runs: dict[str, list[Any]] = {}
+    machine, runs = describe_machine(), dict[str, list[Any]]()
+    precisions = ("fp32", "bf16", "int8") if "peak_bf16" in machine else ("fp32", "int8")
+    commands = system_commands(folder, beam_size, length, precisions)
     if not length:
-        run(system_commands(folder, beam_size, length)["nmt --engine ctranslate2"], stdin=warmup_path)  # exports
+        run(commands["nmt --engine ctranslate2"], stdin=warmup_path)  # exports
     for _ in range(rounds):
-        for label, command in system_commands(folder, beam_size, length).items():
+        for label, command in commands.items():
             runs.setdefault(label, []).append(measure_speed(command, all_path, warmup_path, references))
             print(name, beam_size, label, runs[label][-1], flush=True)
-    save_result(f"translating-{name}-{beam_size}", {"machine": describe_machine(), "lines": count, "runs": runs})
+    save_result(f"translating-{name}-{beam_size}", {"machine": machine, "lines": count, "runs": runs})
 
 
 def fastest_api_command(exported: Path, weight_type: str, beam_size: int, trial_path: Path) -> list[str]:

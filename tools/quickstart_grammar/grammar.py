@@ -18,7 +18,15 @@ from tools.quickstart_grammar.german import Case
 from tools.quickstart_grammar.lexicon import Determiner, Noun, nouns_of, pairs, verb_entries
 from tools.quickstart_grammar.phrases import WHO, Field, NounPhrase, Phrase, Sentence, noun_phrases, relative
 from tools.quickstart_grammar.topology import Clause, Layout, linearize
-from tools.quickstart_grammar.utterances import answers, courtesies, fragments, introductions, requests, words_alone
+from tools.quickstart_grammar.utterances import (
+    answers,
+    courtesies,
+    fragments,
+    introductions,
+    prices,
+    requests,
+    words_alone,
+)
 from tools.quickstart_grammar.verbs import CLAUSE_VERBS, VERBS
 
 # Simple sentences are short, with few adjectives and many pronouns.
@@ -255,6 +263,7 @@ def simple_rules() -> dict[str, tuple[float, Domain[Sentence]]]:
         "identity question": (0.7, _one_clause("question", "?", asked_identities())),
         "measure question": (1.4, _one_clause("question", "?", measured_clauses())),
         "amount question": (1.6, _amount_questions()),
+        "price question": (0.6, prices()),
         "existence": (1, _one_clause("statement", ".", existences())),
         "existence question": (0.6, _one_clause("question", "?", existences())),
         "word alone": (10, words_alone()),  # most of them: what was drawn before is drawn again

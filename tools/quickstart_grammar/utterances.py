@@ -20,7 +20,9 @@ from tools.quickstart_grammar.lexicon import (
 )
 from tools.quickstart_grammar.nouns import FEMALE_NAMES, KINDS
 from tools.quickstart_grammar.phrases import (
+    IT,
     PRONOUNS,
+    THAT,
     YOU,
     Nominal,
     NounPhrase,
@@ -206,6 +208,23 @@ def introductions() -> Domain[Sentence]:
     stated = _marked(Choice((2, named), (1, Product(_joined, greeting, named))), ".", typed=True)
     questions = Choice((1, asked), (1, Product(_joined, greeting, asked)), (1, Product(_joined, asked, _called())))
     return Choice((1, stated), (1, _marked(questions, "?", typed=True)))
+
+
+def prices() -> Domain[Sentence]:
+    """How much the car costs."""
+
+    def ask(thing: Nominal) -> Phrase:
+        is_one = thing.agreement == "3sg"
+        english = (
+            *words("how much"),
+            Word("does" if is_one else "do", "do"),
+            *thing.english("subject"),
+            *words("cost"),
+        )
+        return Phrase(english, f"wie viel {'kostet' if is_one else 'kosten'} {thing.german('nom')}")
+
+    things: Choice[Any] = Choice((5, noun_phrases("wares", "definite", 0.1)), (1, OneOf((IT, *THAT[:2]))))
+    return _marked(Product(ask, things), "?")
 
 
 def answers() -> Domain[Sentence]:

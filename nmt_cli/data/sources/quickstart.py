@@ -13,7 +13,7 @@ from nmt_cli.data.sources.compression import open_decompressed
 from nmt_cli.errors import DataError
 
 QUICKSTART_FILE = Path(__file__).with_name("quickstart.tsv.zst")
-QUICKSTART_SHA256 = "5bdcd055d5aa8c1d5b541e3f30a0717983b8c56fc8a4447d4edcbe1d9e24084c"
+QUICKSTART_SHA256 = "4d711380a5d0c3c894c2fb3600ba6163ce19e65f1273d0aa2bd225c73476660d"
 
 
 @dataclass(frozen=True)
