@@ -52,7 +52,7 @@ def objects(spec: str, use: str, others: Others, described: float) -> Domain[Any
     """The nominals over a class: noun phrases, and for people also others that can be meant."""
     phrases: Domain[Any] = noun_phrases(spec, use, described)
     if spec in COUPLED and use != "negated" and described != DESCRIBED:
-        phrases = Choice((15, phrases), (1, pairs_of(*COUPLED[spec])))
+        phrases = Choice((8, phrases), (1, pairs_of(*COUPLED[spec])))
     if not is_human(spec):
         return phrases
     called = OneOf(item for item in others if item.field == "definite")

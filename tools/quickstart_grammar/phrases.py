@@ -183,7 +183,7 @@ _KNOWN = "the.sg:6, this.sg:.7, this.pl:.7, possessive.sg:4"
 USES: dict[str, str] = {
     "subject": f"{_KNOWN}, the.pl:3, possessive.pl:1, a.sg:3, every.sg:.6, many.pl:.6, numeral.pl:.6, bare.pl:.8",
     # Simple sentences often have no article: horses are strong.
-    "simple subject": f"{_KNOWN}, the.pl:4, possessive.pl:1, a.sg:2, every.sg:.6, many.pl:.6, numeral.pl:.8, bare.pl:3",
+    "simple subject": f"{_KNOWN}, the.pl:4, possessive.pl:1, a.sg:2, every.sg:.6, many.pl:.6, numeral.pl:.8, bare.pl:4",
     "definite": f"{_KNOWN}, the.pl:2, possessive.pl:1",
     "theme": f"{_KNOWN}, the.pl:2, possessive.pl:1, a.sg:6, numeral.pl:2, some.pl:1",
     "object": f"{_KNOWN}, the.pl:2, possessive.pl:1, a.sg:6, numeral.pl:2, some.pl:1, many.pl:.6,"

@@ -13,7 +13,7 @@ from nmt_cli.data.sources.compression import open_decompressed
 from nmt_cli.errors import DataError
 
 QUICKSTART_FILE = Path(__file__).with_name("quickstart.tsv.zst")
-QUICKSTART_SHA256 = "4d711380a5d0c3c894c2fb3600ba6163ce19e65f1273d0aa2bd225c73476660d"
+QUICKSTART_SHA256 = "3e29680664ac8facee79b0d1789fbb8fd9af3b2cfa7c62e08125eb7225edbebf"
 
 
 @dataclass(frozen=True)
