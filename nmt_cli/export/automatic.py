@@ -13,6 +13,7 @@ import torch
 
 from nmt_cli.data.prepared.store import Split
 from nmt_cli.decoding.torch_engine import TorchEngine
+from nmt_cli.device import return_freed_memory
 from nmt_cli.errors import UserError
 from nmt_cli.export.cached import AUTO_FILE, AutomaticEngine, export_folder, exports_folder, read_automatic_engine
 from nmt_cli.export.ctranslate2 import load_engine
@@ -49,6 +50,7 @@ def _export(run: LoadedRun, development_text: Split | None) -> AutomaticEngine:
     except UserError as error:
         return AutomaticEngine("torch", None, str(error), digest)
     figures: dict[str, Any] = {"float32": asdict(parity)}
+    return_freed_memory()  # of our own search
     weight_type, reason = "float32", "search.precision is fp32"
     if run.recipe.search.precision != "fp32":
         try:
