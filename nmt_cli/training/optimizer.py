@@ -10,7 +10,6 @@ from torch.optim.adamw import adamw
 from nmt_cli.training.config import OptimizerName
 from nmt_cli.training.parameters import FlatParameters
 
-
 STATE_KEYS = ("step", "exp_avg", "exp_avg_sq")  # as torch.optim calls them
 
 
