@@ -283,7 +283,9 @@ def _check_pairs(split: str, stats: ParallelTextStats, corpus: CorpusConfig) -> 
         if split != "train":
             advice = "development and test text is not filtered"
         max_share = 1 - MIN_KEPT_FRACTION if is_on else MAX_CLEAN_LOSS
-        level: Level = "warning" if share > max_share and not is_repaired else "note"
+        max_pairs = max_share * stats.inspected_pairs
+        is_chance = len(pairs) <= max_pairs + 2 * max_pairs**0.5  # two standard deviations above
+        level: Level = "note" if is_chance or is_repaired else "warning"
         text = f"{stats.label}: {_share_of(pairs, stats)} {rule.description}, as in {_examples(pairs, stats)}; {advice}"
         yield Finding(
             level, f"corpus.{split}", text + (f"; {rule.repair}" if rule.repair else ""), rule.key, len(pairs), share
