@@ -42,7 +42,10 @@ def train(
     if not is_launched():  # read before torch is imported, so that mistakes show at once
         loaded_recipe = load_recipe(recipe, overrides, Reporter(quiet) if processes == 1 else None)
     if loaded_recipe is not None and processes > 1:
+        from nmt_cli.runs.folder import RunFolder
+
         folder = out or _default_folder(loaded_recipe)
+        RunFolder(folder).check_trainable(resume=resume)  # the launcher resumes whatever ends badly
         command = [*arguments, *["--resume"] * resume, *["--quiet"] * quiet]
         raise typer.Exit(launch(processes, command, lambda: _latest_checkpoint_name(folder), Reporter(quiet)))
     from nmt_cli.commands.train import train as run_training

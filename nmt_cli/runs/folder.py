@@ -1,6 +1,7 @@
 """The run folder: everything that belongs to one trained model."""
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +29,19 @@ class RunFolder:
         if not self.path.is_dir():
             return self.path.exists()
         return any(self.path.iterdir())
+
+    def check_trainable(self, *, resume: bool) -> None:
+        """RunError if no run can be written or resumed in the folder, before any work is done."""
+        existing = next(path for path in (self.path, *self.path.absolute().parents) if path.exists())
+        if not existing.is_dir():
+            raise RunError(f"{self.path}: {existing} is a file, not a folder", hint="choose another --out")
+        if self.exists() and not resume:
+            raise RunError(f"{self.path} exists", hint="continue with --resume, or choose another --out DIR")
+        if self.exists() and not self.checkpoints.folder.is_dir():
+            raise RunError(f"{self.path}: not a run folder", hint="choose another --out DIR")
+        effective_ids = os.access in os.supports_effective_ids
+        if not os.access(existing, os.W_OK | os.X_OK, effective_ids=effective_ids):
+            raise RunError(f"{self.path}: cannot write into {existing}", hint="choose another --out")
 
     @contextmanager
     def lock(self) -> Iterator[None]:

@@ -1,7 +1,6 @@
 """Setting up a training: what is resolved, checked and written before the first update."""
 
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -225,7 +224,7 @@ def _prepare(
 
 def _prepare_on_main(recipe: Recipe, folder: RunFolder, resume: bool, reporter: Reporter) -> PreparationResult:
     out, has_started = folder.path, folder.recipe_path.is_file()
-    _check_output_dir(folder, resume)
+    folder.check_trainable(resume=resume)
     if out.is_dir():
         reject_external_symlinks(out)
     if recipe.training.tensorboard:
@@ -249,21 +248,6 @@ def _text_profile(recipe: Recipe, data: PreparedData, folder: RunFolder) -> Text
         base = find_base_folder(recipe)
         profile, words = training_profile(recipe.corpus, data, base), training_words(data, base)
     return replace(profile, known_words=words) if recipe.search.correct_typos else profile
-
-
-def _check_output_dir(folder: RunFolder, resume: bool) -> None:
-    """RunError if no run can be written or resumed in the folder, before any work is done."""
-    out = folder.path
-    existing = next(path for path in (out, *out.absolute().parents) if path.exists())
-    if not existing.is_dir():
-        raise RunError(f"{out}: {existing} is a file, not a folder", hint="choose another --out")
-    if folder.exists() and not resume:
-        raise RunError(f"{out} exists", hint="continue with --resume, or choose another --out DIR")
-    if folder.exists() and not folder.checkpoints.folder.is_dir():
-        raise RunError(f"{out}: not a run folder", hint="choose another --out DIR")
-    effective_ids = os.access in os.supports_effective_ids
-    if not os.access(existing, os.W_OK | os.X_OK, effective_ids=effective_ids):
-        raise RunError(f"{out}: cannot write into {existing}", hint="choose another --out")
 
 
 def _reconcile_with_started_run(recipe: Recipe, started_recipe: Recipe, reporter: Reporter) -> Recipe:
