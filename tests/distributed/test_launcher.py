@@ -2,6 +2,7 @@
 
 import os
 import signal
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -11,6 +12,7 @@ from nmt_cli.distributed import launcher
 from nmt_cli.distributed.launcher import LaunchResult, launch
 from nmt_cli.distributed.process_group import ProcessGroup
 from nmt_cli.reporting import Reporter
+from tests.conftest import Call, toy_recipe
 
 
 class Starts:
@@ -66,6 +68,21 @@ def test_starts_without_progress_come_to_an_end(
     assert len(starts.commands) == 6  # the third made a checkpoint: three more from there
     last = capsys.readouterr().err.splitlines()[-1]
     assert last == ("warning: rank 1 was killed by SIGKILL; 4 times without a new checkpoint: giving up")
+
+
+def test_nothing_is_launched_into_a_folder_that_is_there(toy: Path, nmt: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The launcher would answer a crash of a process that was about to refuse the folder by resuming the run."""
+    launched: list[list[str]] = []
+    monkeypatch.setattr("nmt_cli.cli.training.launch", lambda _, command, *others: launched.append(command) or 0)
+    (toy / "toy.yaml").write_text(toy_recipe(toy / "text").to_yaml())
+    (toy / "there/checkpoints").mkdir(parents=True)
+    arguments = ("train", "toy.yaml", "--processes", "2", "--out")
+    assert nmt(*arguments, "there") == (
+        2, "", "nmt: there exists: continue with --resume, or choose another --out DIR\n",
+    )  # fmt: skip
+    assert not launched
+    assert [nmt(*arguments, "there", "--resume")[0], nmt(*arguments, "new")[0]] == [0, 0]
+    assert [command[-1] for command in launched] == ["--resume", "new"]
 
 
 @pytest.mark.parametrize("given, expected", [(None, "4"), ("3", "3")])

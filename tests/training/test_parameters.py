@@ -84,3 +84,16 @@ def test_a_restored_optimizer_goes_on_bit_for_bit() -> None:
         weights.gradient.fill_(0.5)
         optimizer.step(0.01, None)
     assert torch.equal(other.master, again.master)
+
+
+def test_restoring_nothing_is_a_fresh_optimizer() -> None:
+    """As older checkpoints from before the first update have it."""
+    model = network()
+    weights = FlatParameters(model, torch.float32)
+    optimizer = FlatOptimizer(weights, "adam", (0.9, 0.98), 1e-9, 0.0)
+    learn(model, weights, optimizer, 2)
+    assert all(bool(value.any()) for value in optimizer.state_tensors().values())
+    optimizer.load_state_tensors({})
+    assert not any(bool(value.any()) for value in optimizer.state_tensors().values())
+    with pytest.raises(LookupError):
+        optimizer.load_state_tensors({"2.step": torch.ones(())})

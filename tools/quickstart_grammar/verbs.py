@@ -2,9 +2,9 @@
 
 Columns: English verb and past tense (its participle is in `english`); German infinitive (a bar
 marks a separable prefix), third person singular and participle (``ist_`` marks the auxiliary sein);
-the class of the subject; the complements; the adjuncts that suit it, an exclamation mark after
-those that seldom miss.  A hyphen means "regular" or "none", an underscore joins the words of a
-phrasal verb.
+the class of the subject; the complements; the adjuncts that suit it (places, with, for, or a key of
+`MANNERS` in `complements`), an exclamation mark after those that seldom miss.  A hyphen means
+"regular" or "none", an underscore joins the words of a phrasal verb.
 
 Complements are joined by ``+``: ``acc:goods`` is an accusative object of the class goods,
 ``for=auf.acc:person`` a prepositional one (English *for*, German *auf* with the accusative),
