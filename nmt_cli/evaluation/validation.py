@@ -26,6 +26,7 @@ from nmt_cli.training.loss import evaluate_nll
 from nmt_cli.training.metrics import ValidationResult
 
 MAX_BASELINE_TOKENS = 1 << 22  # training tokens whose frequencies are counted
+VALIDATION_BATCH_DIVISOR = 2  # smaller batches than those of nmt translate, as training takes memory, too
 
 
 def translate_distributed(
@@ -102,10 +103,12 @@ class Validator:
         self.processes, self.baseline_loss = processes, baseline_loss
         self.model, self.split, self.config = model, split, config
         self.vocabulary = tokenizers.vocabulary
+        max_positions = search.max_positions(model.device.type, model.kv_cache_per_token)
         validation_search = search.model_copy(
             update={
                 "beam": config.validation_beam,
                 "n_best": 1,
+                "tokens_per_batch": max(1, max_positions // VALIDATION_BATCH_DIVISOR),
                 "sampling": False,
                 "repair_degenerate": False,  # score the model alone, with one search per sentence
             }

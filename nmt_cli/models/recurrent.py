@@ -13,6 +13,7 @@ from torch.autograd import Function
 from torch.nn import functional
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
+from nmt_cli.models.activations import tanh
 from nmt_cli.models.configs import CellType
 from nmt_cli.models.contract import Sequences
 from nmt_cli.models.dropout import Dropout
@@ -119,7 +120,7 @@ class _GRUFunction(Function):
         reset_update = (input_gates[:, : 2 * units] + hidden_gates[:, : 2 * units]).sigmoid_()
         reset, update = reset_update.chunk(2, 1)
         hidden_candidate = hidden_gates[:, 2 * units :]
-        candidate = torch.addcmul(input_gates[:, 2 * units :], reset, hidden_candidate).tanh_()
+        candidate = tanh(torch.addcmul(input_gates[:, 2 * units :], reset, hidden_candidate), inplace=True)
         ctx.save_for_backward(reset, update, hidden_candidate, candidate, hidden)
         return torch.lerp(candidate, hidden, update)
 
@@ -142,9 +143,9 @@ class _LSTMFunction(Function):
     def forward(ctx: Any, gates: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
         input_gate, forget_gate, candidate, output_gate = gates.chunk(4, 1)
         input_gate, forget_gate, output_gate = (gate.sigmoid() for gate in (input_gate, forget_gate, output_gate))
-        candidate = candidate.tanh()
+        candidate = tanh(candidate)
         new_cell = torch.addcmul(forget_gate * cell, input_gate, candidate)
-        squashed_cell = new_cell.tanh()
+        squashed_cell = tanh(new_cell)
         ctx.save_for_backward(input_gate, forget_gate, candidate, output_gate, cell, squashed_cell)
         return output_gate * squashed_cell, new_cell
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.autograd import Function
 from torch.nn import functional
 
+from nmt_cli.models.activations import tanh
 from nmt_cli.models.configs import AttentionType
 from nmt_cli.models.contract import NamedTensors
 from nmt_cli.models.linear import Linear, SharedProduct
@@ -101,7 +102,7 @@ class _FeedForwardScoreFunction(Function):
 
 def _hidden_layer(queries: Tensor, keys: Tensor) -> Tensor:
     """tanh(q + k) of each query with each key, [B, W, S, U]."""
-    return (queries.unsqueeze(2) + keys.unsqueeze(1)).tanh_()
+    return tanh(queries.unsqueeze(2) + keys.unsqueeze(1), inplace=True)
 
 
 class ProductScore(nn.Module):

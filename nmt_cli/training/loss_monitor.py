@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from nmt_cli.training.batches import BatchIndex
+from nmt_cli.training.scalars import PendingScalars
 from nmt_cli.training.state import TrainingState
 
 CHECK_EVERY_UPDATES = 10
@@ -36,16 +37,18 @@ class Divergence:
 class LossMonitor:
     """Judges the updates of a run; its history of losses is part of the TrainingState, for checkpoints."""
 
-    def __init__(self, *, warmup_updates: int, vocabulary_size: int, clips_gradients: bool) -> None:
+    def __init__(
+        self, *, warmup_updates: int, vocabulary_size: int, clips_gradients: bool, device: torch.device
+    ) -> None:
         self.warmup_updates, self.clips_gradients = warmup_updates, clips_gradients
         self.min_spike_loss = 2 * math.log(vocabulary_size)
         self._pending_batches: list[tuple[int, tuple[BatchIndex, ...]]] = []
-        self._pending_values: list[Tensor] = []
+        self._pending_values = PendingScalars(2, device)  # loss and gradient norm
 
     def record(self, update: int, batch_indices: tuple[BatchIndex, ...], loss: Tensor, gradient_norm: Tensor) -> None:
         """Keep the smoothed loss per token and the gradient norm of an update, on the device."""
         self._pending_batches.append((update, batch_indices))
-        self._pending_values.append(torch.stack([loss.float(), gradient_norm.float()]))
+        self._pending_values.append(loss, gradient_norm)
 
     def check(self, state: TrainingState, weights: Tensor | None = None) -> Divergence | None:
         """The first divergence among the updates recorded since the last check; waits for the device.
@@ -53,8 +56,8 @@ class LossMonitor:
         Flat `weights` that are about to be saved are checked too. The history in `state` is updated.
         """
         pending, self._pending_batches = self._pending_batches, []
-        values = torch.stack(self._pending_values).tolist() if pending else []
-        self._pending_values = []
+        values = self._pending_values.rows().tolist()
+        self._pending_values.clear()
         for (update, batch_indices), (loss, gradient_norm) in zip(pending, values, strict=True):
             reason = self._find_spike(state, loss, gradient_norm)
             if reason is not None:

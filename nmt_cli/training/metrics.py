@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from nmt_cli.errors import UserError
 from nmt_cli.fs import atomic_write_text, wrap_io_errors
 from nmt_cli.reporting import Reporter
 from nmt_cli.training.all_reduce import SyncedStep
 from nmt_cli.training.config import Metric
+from nmt_cli.training.scalars import PendingScalars
 from nmt_cli.training.state import TrainingState
 
 # Fields of TrainMetrics that checkpoints of earlier versions have under another name
@@ -49,23 +49,34 @@ class ValidationResult:
 class TrainMetrics:
     """Sums over the updates since the last line of the log; losses stay on the device until it is written."""
 
-    losses: list[Tensor] = field(default_factory=list)
+    losses: PendingScalars  # smoothed, summed over the tokens of an update
     tokens: int = 0
     seconds: float = 0.0
     sync_wait_seconds: float = 0.0  # that a process waited for the slowest one, on average
     all_reduce_seconds: float = 0.0
 
     @classmethod
+    def on(cls, device: torch.device) -> "TrainMetrics":
+        """Empty sums."""
+        return cls(PendingScalars(1, device))
+
+    @classmethod
     def from_record(cls, record: dict[str, Any], device: torch.device) -> "TrainMetrics":
         """Restore `to_record`; an empty record gives empty sums."""
         current = {EARLIER_METRIC_NAMES.get(key, key): value for key, value in record.items()}
-        losses = torch.tensor(current.get("losses", []), device=device)
-        return cls(**{**current, "losses": list(losses)})
+        losses = PendingScalars(1, device)
+        for loss in current.get("losses", []):
+            losses.append(torch.tensor(loss))
+        return cls(**{**current, "losses": losses})
 
     def to_record(self) -> dict[str, Any]:
         """As a JSON object; waits for the device."""
-        losses = torch.stack(self.losses).tolist() if self.losses else []
-        return {**vars(self), "losses": losses}
+        return {**vars(self), "losses": self.losses.rows().flatten().tolist()}
+
+    def clear(self) -> None:
+        """Begin anew."""
+        self.losses.clear()
+        self.tokens, self.seconds, self.sync_wait_seconds, self.all_reduce_seconds = 0, 0.0, 0.0, 0.0
 
     def add(self, synced: SyncedStep, tokens: int, seconds: float) -> None:
         """Add one update."""
@@ -77,7 +88,7 @@ class TrainMetrics:
 
     def mean_loss(self) -> float:
         """Smoothed loss per token; waits for the device."""
-        return float(torch.stack(self.losses).sum()) / self.tokens
+        return float(self.losses.rows().sum()) / self.tokens
 
     def tokens_per_second(self) -> float:
         """Target tokens per second."""

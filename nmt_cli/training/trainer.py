@@ -73,6 +73,7 @@ class Trainer:
             warmup_updates=config.warmup_updates,
             vocabulary_size=model.vocabulary.target_size,
             clips_gradients=config.clip_norm is not None,
+            device=self.device,
         )
         self.gradient_accumulator = GradientAccumulator(
             model, self.parameters, device=self.device, seed=config.seed,
@@ -80,7 +81,7 @@ class Trainer:
         )  # fmt: skip
         self.compiled = should_compile(config.compile, self.device) and bool(model.compilable_layers())
         self.state = TrainingState(batches_per_update=config.gradient_accumulation * processes.world_size)
-        self._metrics = TrainMetrics()
+        self._metrics = TrainMetrics.on(self.device)
         self.prefetcher = BatchPrefetcher(batch_iterator, processes.rank, processes.world_size)
         self._seek_batches()
         self._initial_weights: Tensor | None = self.parameters.master.to("cpu", copy=True)
@@ -147,6 +148,7 @@ class Trainer:
         progress = self.reporter.progress("train", self.config.updates, self.state.update)
         with self.gradient_all_reduce.stop_signals, closing(self.prefetcher), progress as bar:
             if not self._is_finished():
+                return_freed_memory()  # of preparing the data
                 self._dry_run()
             while not self._is_finished():
                 self._update(bar)
@@ -304,7 +306,7 @@ class Trainer:
         self.optimizer.reset()
         self.weight_averager.reset()
         self.state = TrainingState(batches_per_update=self.state.batches_per_update)
-        self._metrics = TrainMetrics()
+        self._metrics.clear()
         self._seek_batches()
         if self._initialized_from_run:
             self._validate()
@@ -318,7 +320,7 @@ class Trainer:
         return scheduled_rate * self.state.learning_rate_scale
 
     def _log(self) -> None:
-        metrics, self._metrics = self._metrics, TrainMetrics()
+        metrics = self._metrics
         self._bar_text = metrics.progress_text(self._learning_rate())
         self.logger.log(
             {
@@ -334,15 +336,17 @@ class Trainer:
                 **peak_memory(self.device),
             }
         )
+        metrics.clear()
 
     def _validate(self) -> None:
         started = time.perf_counter()
         state, config = self.state, self.config
         validation_weights = self.weight_averager.validation_weights(state.update)
         self.model.eval()
+        return_freed_memory()  # an update and a search need blocks of other sizes, so here and below
         with force_eager(self.compiled), self.parameters.swapped_in(validation_weights):
             validation = self.validate()
-        return_freed_memory()  # that of the search is fragmented
+        return_freed_memory()
         self.model.train()
         is_best = judge_validation(state, validation, config)
         if is_best:

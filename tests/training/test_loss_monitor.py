@@ -29,6 +29,7 @@ from tests.training.killing import differences
 
 pytestmark = pytest.mark.precision
 
+CPU = torch.device("cpu")
 QUIET = Reporter(quiet=True)
 
 
@@ -36,7 +37,9 @@ def watched(
     losses: list[float], norms: list[float] | None = None, look_every: int = 7, **options: Any
 ) -> Divergence | None:
     """What a watch finds in a run of these losses and norms."""
-    watch = LossMonitor(**{"warmup_updates": 10, "vocabulary_size": 1000, "clips_gradients": True, **options})
+    watch = LossMonitor(
+        **{"warmup_updates": 10, "vocabulary_size": 1000, "clips_gradients": True, "device": CPU, **options}
+    )
     state = TrainingState()
     for update, loss in enumerate(losses, 1):
         norm = norms[update - 1] if norms else 1.0
@@ -96,7 +99,7 @@ def test_what_is_found_does_not_depend_on_when_somebody_looks() -> None:
 
 
 def test_weights_that_are_not_finite_are_found_before_they_are_saved() -> None:
-    watch = LossMonitor(warmup_updates=1, vocabulary_size=10, clips_gradients=True)
+    watch = LossMonitor(warmup_updates=1, vocabulary_size=10, clips_gradients=True, device=CPU)
     state = TrainingState(update=9)
     assert watch.check(state, torch.ones(3)) is None
     divergence = watch.check(state, torch.tensor([1.0, math.nan]))
