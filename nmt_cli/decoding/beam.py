@@ -72,12 +72,12 @@ class BeamSearch:
         self.history = torch.empty((sentence_count, beam_size, max_steps), dtype=torch.long, device=device)
         self.ids = np.zeros((sentence_count, beam_size, max_steps), np.int64)  # the history on the host
         self.length = 0
+        self.log_probs: Tensor | None = None  # of the last step
 
     def step(self) -> None:
         """Extend every hypothesis by one token, and close finished sentences."""
         logits, self.state = self.model.decode_step(self.tokens.flatten(), self.state)
-        log_probs = logits.float()
-        torch.log_softmax(log_probs, -1, out=log_probs)  # before the constraints, which do not renormalise
+        log_probs = self._normalize(logits)  # before the constraints, which do not renormalise
         past_tokens = self.history[:, :, : self.length]
         batch_log_probs = log_probs.view(len(self.sentences), self.beam_size, -1)
         for constraint in self.constraints:
@@ -96,6 +96,15 @@ class BeamSearch:
         self._collect_finished(*read[:4])
         self._record_ids(*read[4:6])
         self._close_finished_sentences(read[6].tolist())
+
+    def _normalize(self, logits: Tensor) -> Tensor:
+        """Log-probabilities [B * W, V] in float32, in the logits' place or in memory that every step uses again."""
+        log_probs = logits
+        if logits.dtype != torch.float32:
+            if self.log_probs is None:  # the batch only shrinks
+                self.log_probs = torch.empty(logits.shape, device=logits.device)
+            log_probs = self.log_probs[: len(logits)].copy_(logits)
+        return torch.log_softmax(log_probs, -1, out=log_probs)
 
     def _record_ids(self, tokens: Array, parents: Array) -> None:
         """Append a token to the history on the host."""
