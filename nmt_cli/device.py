@@ -104,14 +104,14 @@ def _bf16_speedup() -> float:
     return seconds[torch.float32] / seconds[torch.bfloat16]
 
 
-def limit_kernel_cache() -> None:
-    """Let oneDNN cache 384 compiled kernels instead of 1,024; each takes half a MiB in bfloat16.
+def limit_kernel_cache(kernels: int = 384) -> None:
+    """Let oneDNN cache this many compiled kernels instead of 1,024; each takes half a MiB in bfloat16.
 
     Training needs fewer shapes (see data/batching.py); search has no limit on them. It must be called
     before the first matrix product. The environment variable ONEDNN_PRIMITIVE_CACHE_CAPACITY
     overrides it.
     """
-    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "384")
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(kernels))
 
 
 def keep_freed_memory(max_bytes: int = 1 << 30) -> None:

@@ -27,9 +27,11 @@ from nmt_cli.runs.preparation import PreparationResult, prepare_recipe
 from nmt_cli.training.batch_size import find_batch_size
 from nmt_cli.training.batches import BatchIterator
 from nmt_cli.training.checkpoints import FORMAT_VERSION, Checkpoint, Checkpointer
+from nmt_cli.training.config import TrainingConfig
 from nmt_cli.training.metrics import MetricLogger, ValidationResult, tensorboard_writer_class
 from nmt_cli.training.trainer import Trainer
 
+FEW_VALIDATIONS = 5  # they take less memory than all kernels
 CHANGEABLE_ON_RESUME = (
     "training.updates",
     "training.export",
@@ -195,7 +197,7 @@ def set_up_training(
     """
     folder = RunFolder(out)
     torch_device = processes.main_first(lambda: processes.device_for(device))
-    limit_kernel_cache()
+    limit_kernel_cache(kernel_limit(recipe.training))
     dtype = choose_dtype(recipe.training.precision, torch_device)
     keep_freed_memory()
     recipe, data = _prepare(recipe, folder, resume, reporter, processes)
@@ -204,6 +206,16 @@ def set_up_training(
     profile = processes.main_first(lambda: _text_profile(recipe, data, folder))
     run = TrainingRun(recipe, data, profile, model, folder, torch_device, dtype, processes, reporter)
     return replace(run, recipe=_resolve_batch_size(run))
+
+
+def kernel_limit(config: TrainingConfig) -> int:
+    """How many kernels oneDNN may cache in a training: fewer than updates and validations need together, if it has few
+    validations.
+
+    Each then displaces kernels of updates, which are made anew amid the tensors of an update and break up its memory.
+    Training `multi30k-en-de-transformer`, that is 45 MiB per validation; all kernels together take another 200 MiB.
+    """
+    return 384 if config.updates <= FEW_VALIDATIONS * config.validate_every else 1024
 
 
 def _prepare(

@@ -11,7 +11,9 @@ import torch
 from nmt_cli.reporting import Reporter
 from nmt_cli.runs.loading import build_model
 from nmt_cli.runs.preparation import prepare_recipe
+from nmt_cli.runs.setup import kernel_limit
 from nmt_cli.training.batches import BatchIterator
+from nmt_cli.training.config import TrainingConfig
 from nmt_cli.training.gradients import GradientAccumulator
 from nmt_cli.training.parameters import FlatParameters
 from nmt_cli.training.state import TrainingState
@@ -34,6 +36,12 @@ def train_three_epochs() -> None:
             gradients.accumulate_gradients(batches.next_micro_batches(), state)
             gradients.parameters.zero_grad()
         print("epoch over", flush=True)
+
+
+def test_only_a_training_with_few_validations_limits_the_kernels() -> None:
+    assert [kernel_limit(TrainingConfig(updates=updates, validate_every=500)) for updates in (2500, 2501, 4500)] == [
+        384, 1024, 1024,
+    ]  # fmt: skip
 
 
 @pytest.mark.slow
