@@ -72,7 +72,7 @@ class BeamSearch:
         self.history = torch.empty((sentence_count, beam_size, max_steps), dtype=torch.long, device=device)
         self.ids = np.zeros((sentence_count, beam_size, max_steps), np.int64)  # the history on the host
         self.length = 0
-        self.log_probs: Tensor | None = None  # of the last step
+        self.log_probs: Tensor | None = None  # of the last step, where the logits are not float32
 
     def step(self) -> None:
         """Extend every hypothesis by one token, and close finished sentences."""
@@ -102,7 +102,7 @@ class BeamSearch:
         log_probs = logits
         if logits.dtype != torch.float32:
             if self.log_probs is None:  # the batch only shrinks
-                self.log_probs = torch.empty(logits.shape, device=logits.device)
+                self.log_probs = torch.empty_like(logits, dtype=torch.float32)
             log_probs = self.log_probs[: len(logits)].copy_(logits)
         return torch.log_softmax(log_probs, -1, out=log_probs)
 

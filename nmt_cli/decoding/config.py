@@ -82,7 +82,7 @@ class SearchConfig(Section):
     """Source tokens of a segment, at most; never more than the model can read."""
     tokens_per_batch: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
     """Source positions per batch, counted once per hypothesis; auto: 8192 on a CPU, fewer if the cache of
-    keys and values would exceed 160 MiB; 65536 on a GPU."""
+    keys and values would exceed 160 MiB, and half of that when training validates; 65536 on a GPU."""
     precision: Literal["auto", "fp32", "bf16", "int8"] = "auto"
     """Type of weights and activations; int8 rounds linear layers to 8 bits, on a CPU only."""
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from io import BytesIO
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -26,7 +26,6 @@ from nmt_cli.training.loss import evaluate_nll
 from nmt_cli.training.metrics import ValidationResult
 
 MAX_BASELINE_TOKENS = 1 << 22  # training tokens whose frequencies are counted
-VALIDATION_BATCH_DIVISOR = 2  # smaller batches than those of nmt translate, as training takes memory, too
 
 
 def translate_distributed(
@@ -86,6 +85,13 @@ def unigram_loss(training: SequenceStore, development: SequenceStore, vocab_size
     return -float(total) / (len(ids) + len(development))
 
 
+def validation_tokens_per_batch(model: TranslationModel[Any], search: SearchConfig) -> int | Literal["auto"]:
+    """On a CPU half of what `auto` is for `nmt translate`: training takes memory, too."""
+    if search.tokens_per_batch != "auto" or model.device.type != "cpu":
+        return search.tokens_per_batch
+    return search.max_positions("cpu", model.kv_cache_per_token) // 2
+
+
 class Validator:
     """Scores a model on the development text; all processes share the work and return the same result."""
 
@@ -103,12 +109,11 @@ class Validator:
         self.processes, self.baseline_loss = processes, baseline_loss
         self.model, self.split, self.config = model, split, config
         self.vocabulary = tokenizers.vocabulary
-        max_positions = search.max_positions(model.device.type, model.kv_cache_per_token)
         validation_search = search.model_copy(
             update={
                 "beam": config.validation_beam,
                 "n_best": 1,
-                "tokens_per_batch": max(1, max_positions // VALIDATION_BATCH_DIVISOR),
+                "tokens_per_batch": validation_tokens_per_batch(model, search),
                 "sampling": False,
                 "repair_degenerate": False,  # score the model alone, with one search per sentence
             }

@@ -213,7 +213,7 @@ def kernel_limit(config: TrainingConfig) -> int:
     validations.
 
     Each then displaces kernels of updates, which are made anew amid the tensors of an update and break up its memory.
-    Training `multi30k-en-de-transformer`, that is 45 MiB per validation; all kernels together take another 200 MiB.
+    Training `multi30k-en-de-transformer`, that is 50 MiB per validation; all kernels together take another 200 MiB.
     """
     return 384 if config.updates <= FEW_VALIDATIONS * config.validate_every else 1024
 
