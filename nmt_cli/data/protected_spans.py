@@ -12,37 +12,61 @@ from nmt_cli.vocabulary import BREAK_MARK, SPAN_MARK
 
 Span = tuple[int, int]
 
-URL = r"(?:[a-z][a-z0-9+.-]{0,30}://|(?:mailto|tel|urn|doi):)[^\s<>\"“”„«»]+"
-EMAIL = r"[^\s@<>()\[\]{},;:\"“”„«»]{1,64}@[^\s@<>()\[\]{},;:\"“”„«»]{1,255}\.\w{2,}"
+# Scripts without spaces between words, or with particles behind them: Thai, Lao, Burmese, Khmer, kana, Han, Hangul.
+# An address ends where they begin, since what follows it there is usually text.
+_UNSPACED = (
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\U00020000-\U0003ffff"
+)
+_STOP = r"\s<>\"“”„«»—‘’\u3000-\u303f\uff01-\uff20\uff3b-\uff40\uff5b-\uff65"  # what no address contains
+_CHARACTER = f"[^{_STOP}{_UNSPACED}]"  # of an address
+_BEFORE, _BEHIND = rf"(?:(?<!\w)|(?<=[{_UNSPACED}]))", rf"(?:(?!\w)|(?=[{_UNSPACED}]))"  # an address stands here
+
+URL = (  # such a script belongs to a URL as its host, as the value of a query, or below a first folder
+    rf"(?:[a-z][a-z0-9+.-]{{0,30}}://(?:[{_UNSPACED}][\w-]{{0,60}}\.)?|(?:mailto|tel|urn|doi):)"
+    rf"(?:[^/{_STOP}{_UNSPACED}]+(?:/[^/{_STOP}{_UNSPACED}]+)+/(?=[{_UNSPACED}])[^{_STOP}]+|"
+    rf"{_CHARACTER}*=(?=[{_UNSPACED}])[^{_STOP}]+|{_CHARACTER}+)"
+)
+_MAIL_PART = rf"[^@()\[\]{{}},;:{_STOP}{_UNSPACED}]"
+EMAIL = rf"{_MAIL_PART}{{1,64}}@{_MAIL_PART}{{1,255}}\.(?:(?![{_UNSPACED}])\w){{2,}}"
 ENDINGS = (
     "txt|md|pdf|docx?|xlsx?|pptx?|od[tsp]|html?|xml|json|ya?ml|csv|tsv|py|js|ts|[ch]|cpp|java|rs|go|sh|ini|cfg|toml|log|"
     "png|jpe?g|gif|svg|webp|mp[34]|wav|zip|gz|xz|zst|tar|exe|srt|vtt|po|tmx"
 )
 TOP_LEVEL = "com|org|net|edu|gov|int|info|biz|io|ai|dev|app|eu"
+COUNTRIES = (  # top-level domains without those that are words of a language: sat.it, casa.el, fini.je
+    "ae|af|ar|az|bd|bg|bo|br|bw|bz|ca|cc|ch|cl|cm|cn|cr|cu|cy|cz|de|dk|dz|ec|ee|eg|es|fi|fm|fr|ge|gh|gr|gt|hk|hn|hr|hu|"
+    "id|ie|iq|ir|jo|jp|ke|kg|kh|kr|kw|kz|lb|lk|lt|lu|lv|ly|md|mk|mm|mn|mt|mx|ng|nl|np|nz|ph|pk|pl|pr|pt|py|qa|ro|rs|ru|"
+    "rw|sd|se|sg|sk|sn|sv|sy|th|tj|tm|tn|tr|tt|tv|tw|tz|ua|ug|uk|uy|uz|vn|ws|ye|zm|zw"
+)
 
 # A text that is one of these, in brackets or with a stop behind it, is an address and nothing else.
+_LABEL = r"[A-Za-z0-9][A-Za-z0-9-]{0,62}"
+_HOST = (  # without anything before or behind it; the last name of a country's has two letters: not t.ex, p.es
+    rf"(?-i:(?:{_LABEL}\.){{1,9}}(?:{TOP_LEVEL})|(?:{_LABEL}\.){{0,8}}{_LABEL}[A-Za-z0-9]\.(?:{COUNTRIES})|"
+    rf"(?:{_LABEL}\.){{1,8}}(?:com?|org?|net?|ac|edu|go[bv]?|gouv)\.[a-z]{{2}})"
+)
 _WHOLE_DOMAIN = (
-    rf"(?:www\.\S+|(?:[\w-]+\.)+[a-z]{{2,}}(?::\d+|[/?#])\S*|(?-i:(?:[a-z0-9-]+\.)+(?:{TOP_LEVEL}|[a-z]{{2}})))"
+    rf"(?:www\.{_CHARACTER}+|(?:(?:(?![{_UNSPACED}])[\w-])+\.)+[a-z]{{2,}}(?::\d+|[/?#]){_CHARACTER}*|{_HOST})"
 )
 _WHOLE_PATH = (
     r"(?:~|\.{1,2})?(?:/[^\s/]+)+/?|[a-z]:\\\S*|\\\\\S+|(?:[\w.-]+/)+[\w.-]+\.\w+|"
     rf"[\w-]+(?:\.[\w-]+)*\.(?:{ENDINGS})"
 )
 _ADDRESS = (
-    rf"[<(\[]?(?:[a-z][a-z0-9+.-]*://\S+|(?:mailto|tel|urn|doi):\S+|[^\s@<>]+@[^\s@<>]+\.\w{{2,}}|"
+    rf"[<(\[]?(?:{URL}|{EMAIL}|"
     rf"{_WHOLE_DOMAIN}|{_WHOLE_PATH})[>)\]]?[.,;]?"
 )
 
 # Inside a line, where 'and/or', '5 %' and 'sat.It' must not be taken for any.
-_AMBIGUOUS_ENDINGS = "am|an|as|at|be|by|do|go|he|if|in|is|it|me|my|no|of|on|or|so|to|up|us|we"
 _DOMAIN = (
-    r"(?<![\w.@-])(?:www\.[^\s<>\"“”„«»]+|(?:[a-z0-9](?:[\w-]*\.))+[a-z]{2,}(?::\d+|[/?#])[^\s<>\"“”„«»]*|"
-    rf"(?-i:[a-z0-9][a-z0-9-]*(?:\.[a-z0-9-]+){{0,9}}\.(?:{TOP_LEVEL}|(?!(?:{_AMBIGUOUS_ENDINGS})\b)[a-z]{{2}}))(?![\w-])|"
+    rf"(?<![.@-]){_BEFORE}(?:www\.{_CHARACTER}+|(?:[a-z0-9](?:[\w-]*\.))+[a-z]{{2,}}(?::\d+|[/?#]){_CHARACTER}*|"
+    rf"{_HOST}(?!-){_BEHIND}|"
     r"\d{1,3}(?:\.\d{1,3}){3}(?::\d+|/\d+)?(?![\w.]))"
 )
 _FOLDER = r"[^\\/:*?\"<>|\s]+(?: [^\\/:*?\"<>|\s]+){0,3}"  # of Windows, with spaces
 _PATH = (
-    r"(?<![\w/\\<.~])(?:(?:~|\.{1,2})(?:/[^\s/<>\"'“”„«»]+)+/?|(?:/[\w.@+-]+){2,}/?|/[a-z][\w.-]{2,}/?|"
+    r"(?<![\w/\\<.~])(?:(?:~|\.{1,2})(?:/[^\s/<>\"'“”„«»]+)+/?|(?:/[\w.@+-]+){2,}/?|"
+    r"(?<![^\s(\[\"'“„«`=:])(?<![€$£¥%\d]\s)/[a-z][\w.-]{2,}/?|"  # not the unit of a price
     rf"[a-z]:\\(?:{_FOLDER}\\)*[^\s<>\"“”„«»]*|\\\\[\w.-]+\\[^\s<>\"“”„«»]+|"
     rf"(?:[\w.-]+/)+[\w-][\w.-]*\.[a-z]\w{{0,4}}(?!\w)|[\w-]{{2,}}(?:\.[\w-]+)*\.(?:{ENDINGS})(?![\w-]))"
 )
@@ -51,7 +75,7 @@ _TAG_ATTRIBUTE = r"\s+[a-z_:][\w:.-]*(?:\s*=\s*(?:\"[^\"]*\"|'[^']*'|[^\s\"'<>=]
 _TAG = rf"<<\w{{1,60}}>>|</?[a-z0-9][\w:.-]*(?:{_TAG_ATTRIBUTE}){{0,20}}\s*/?>|<!--.{{0,300}}?-->"
 _PLACEHOLDER = (
     r"\{\{\{[^{}]{0,100}\}\}\}|\{\{[^{}]{0,100}\}\}|\{%[^{}]{0,100}%\}|[$#@%]?\{[^{}\s](?:[^{}]{0,98}[^{}\s])?\}|[$#@%]?\{\}|"
-    r"\$[a-z_]\w*\$|(?<![\w$])\$[a-z_]\w*(?:\.\w+)*|%[a-z_]\w*%|%\([\w.]+\)[-+#0]*\d*(?:\.\d+)?[a-z]|"
+    r"\$[a-z_]\w*\$|(?<![\w$])(?a:\$[a-z_]\w*(?:\.\w+)*)|%[a-z_]\w*%|%\([\w.]+\)[-+#0]*\d*(?:\.\d+)?[a-z]|"
     r"(?<![\d%])%(?:\d+\$)?[-+#0]*\d*(?:\.\d+)?(?:hh|ll|[hlqjzt])?[sdiufgexcpon@](?![a-z])|%%|(?<![\d%])%\d{1,2}(?!\w)|"
     r"\$\(\w{1,60}\)|(?<!\w)@[a-z_]\w*@(?!\w)|\*\|\w+\|\*|"
     r"(?<![\w:]):[a-z][\w+-]*:(?!\w)|(?<!\w)__\w+__(?!\w)|\[\[[^\[\]]{1,100}\]\]|\[%[^\[\]]{1,100}%\]"
@@ -80,8 +104,8 @@ _LANGUAGE = r"(?<!\w)(?:[cf]\#|[cg]\+\+)(?!\w)"  # of programs
 _EMOTICON = r"(?<!\S)(?:[:;=]['’]?-?[)(\][DPO/\\|*]+|<3|\^_?\^|xD)(?=[\s.,!?]|\Z)"
 _MARK = f"[{SPAN_MARK}-{BREAK_MARK}]+"
 _INLINE = "|".join(
-    [_TAG, _ENTITY, _MARKDOWN, _IDENTIFIER, rf"(?<![\w]){URL}", rf"(?<![\w.+-]){EMAIL}(?!\w){_REMOTE_PATH}", _MESSAGE,
-     _EMOTICON, _PLACEHOLDER, _HANDLE, _LANGUAGE, _DOMAIN, _PATH, _ESCAPE, _MARK]
+    [_TAG, _ENTITY, _MARKDOWN, _IDENTIFIER, rf"{_BEFORE}{URL}", rf"(?<![.+-]){_BEFORE}{EMAIL}{_BEHIND}{_REMOTE_PATH}",
+     _MESSAGE, _EMOTICON, _PLACEHOLDER, _HANDLE, _LANGUAGE, _DOMAIN, _PATH, _ESCAPE, _MARK]
 )  # fmt: skip
 _HINT = re.compile(
     rf"[@/\\<{{}}%$#`\x1b{SPAN_MARK}-{BREAK_MARK}]|[:;=][\w+'’()\[\]|*-]|\+\+|\^|[xX]D|\w\.\w|\w-\w{{4}}-|__|\*\||\[[\[%^]|&[\w#]|0[xX]|T\d"
@@ -95,7 +119,8 @@ PARAGRAPH_END = re.compile(  # what stands before and behind it is not one sente
     re.IGNORECASE,
 )
 EMOJI = re.compile(
-    "(?:(?:[\u2600-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff]|[0-9#*]\ufe0f?\u20e3)"
+    "(?:(?:[\u231a\u231b\u23e9-\u23fa\u2600-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff]|[0-9#*]\ufe0f?\u20e3|"
+    "[\u2122\u2139\u2194-\u21aa\u24c2\u25aa-\u25fe\u3030\u303d\u3297\u3299]\ufe0f)"
     "[\ufe0e\ufe0f\u20e3\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f]*"
     "(?:\u200d[\u2190-\u2bff\U0001f000-\U0001faff][\ufe0e\ufe0f\U0001f3fb-\U0001f3ff]*)*\\s*)+"
 )

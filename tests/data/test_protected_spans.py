@@ -18,13 +18,16 @@ COPIED = [
     "www.example.org",
     "example.org", "example.org/path?q=1", "someone@example.org", "<someone@example.org>", "mailto:someone@example.org",
     "/usr/local/bin/nmt", "~/texts/a.txt", "./a/b", "C:\\Users\\Anna\\a.docx", "\\\\server\\share",
-    "src/main.py", "report.pdf", "nmt-0.1.tar.gz", "example.co.uk",
+    "src/main.py", "report.pdf", "nmt-0.1.tar.gz", "example.co.uk", "Booking.com", "amazon.de",
+    "https://zh.wikipedia.org/wiki/北京", "https://例え.jp/x", "https://пример.рф/путь", "https://example.org/?q=北京",
 ]  # fmt: skip
 TRANSLATED = [
     "a", "Hello", "No.", "bicycle", "BICYCLE", "U.S.", "z.B.", "Dr.", "see https://example.org", "mail to a@b.de",
     "and/or",
     "日本語", "3 cats", "don't", "e-mail", "Who?", "10 km", "Hello.", "x = 3", "TCP/IP", "Yes/No",
-    "Yes.No", "Danke.Gut", "danke.gut", "Hello.World", "etc.",
+    "Yes.No", "Danke.Gut", "danke.gut", "Hello.World", "etc.", "t.ex", "m.fl.", "p.ej", "casa.el", "moi.je",
+    "如有问题，请联系support@example.com", "https://example.com是我们的官方网站，欢迎访问。", "请访问example.com/a",
+    "이메일은 support@example.com으로",
 ]  # fmt: skip
 
 
@@ -79,6 +82,15 @@ def test_a_huge_text_without_a_space_is_judged_at_once() -> None:
         ("and/or, 24/7, km/h, TCP/IP, 1/2, S.C. and U.S., e.g. this", []),
         ("sat.It was sat.it was 10:30:45 said:hello: AT&T; &amp; &apos;s 1.2.3", []),
         ("a&nbsp;b caf&eacute; &#160; &#xA0; Q&As; &copy;", ["&nbsp;", "&#160;", "&#xA0;", "&copy;"]),
+        ("请联系support@example.com。请访问 https://example.com/path，然后", ["support@example.com", "https://example.com/path"]),
+        ("https://example.com是网站，example.com에서 https://a.example/b/c/北京", ["https://example.com", "example.com",
+         "https://a.example/b/c/北京"]),
+        ("เยี่ยมชม https://example.com/ได้เลย 「https://x.com/a」を見る", ["https://example.com/", "https://x.com/a"]),
+        ("https://e.example.com—see it, https://e.example.com’s $price看", ["https://e.example.com", "https://e.example.com",
+         "$price"]),
+        ("Det finns t.ex. hundar m.fl. djur, p.ej. casa.el, etc.pp. fini.il moi.je p.es.", []),
+        ("on Booking.com, Amazon.de, bbc.co.uk or hp.com", ["Booking.com", "Amazon.de", "bbc.co.uk", "hp.com"]),
+        ("10 €/Monat, 5 %/Jahr, 20 $/hour, 5 € /month, Kunde(n)/Partner (/help, /etc)", ["/help", "/etc"]),
         ('See [a b](https://e.org/x "A title") and c[^1].', ["[", '](https://e.org/x "A title")', "[^1]"]),
     ],
 )  # fmt: skip
@@ -90,7 +102,8 @@ def test_what_must_not_change_inside_a_line(line: str, spans: list[str]) -> None
 @pytest.mark.parametrize(
     "text",
     ["/", "a.", "{", "<a ", "a/", "\\", "@", "a@", "_", "%", "a-", "x:", ".", "<!--", "0.0.", "$a.b", "a", "1",
-     "C:\\a b\\", ":a:", "[", "<<a", "a@b.c:", "a ", "%s", "a: "],
+     "C:\\a b\\", ":a:", "[", "<<a", "a@b.c:", "a ", "%s", "a: ",
+     "https://a/", "https://a=", "北", "a.co."],
 )  # fmt: skip
 def test_a_huge_line_is_searched_at_once(text: str) -> None:
     """Patterns that go back over what they have read would take minutes."""
