@@ -132,7 +132,7 @@ def _load_recipe(recipe: str | Path, overrides: Mapping[str, Any] | None, report
 
 def _override_texts(overrides: Mapping[str, Any]) -> list[str]:
     """Overrides as `section.key=value`, with JSON values, which YAML reads as they are."""
-    return [f"{key}={json.dumps(value, default=str)}" for key, value in overrides.items()]
+    return [f"{key}={json.dumps(value, default=str, ensure_ascii=False)}" for key, value in overrides.items()]
 
 
 def _with_plain_errors(call: Callable[[], T]) -> T:

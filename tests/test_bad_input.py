@@ -425,6 +425,8 @@ RUNS = [
     Case("export for a run", "translate text", "text: not a run folder: it is an export; name the run",
          put("text/export.json", "{}")),
     Case("folder that is no run", "translate text", "text: not a run folder: it has no recipe.yaml"),
+    Case("abstaining below nothing", "translate run --abstain copy", "--abstain: says what is printed below a confidence"),
+    Case("precision twice", "translate run --exact --set search.precision=int8", "--exact and --set search.precision: "),
     Case("run without tokenizer", "translate run", "run: no tokenizer.json here",
          gone("run/tokenizer.json")),
     Case("run without checkpoints", "translate run", "run: no checkpoint yet",

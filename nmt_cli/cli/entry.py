@@ -40,6 +40,8 @@ def keep_interrupts() -> Iterator[None]:
 def main() -> NoReturn:
     """Run the command line; 0 done, 1 our bug, 2 the user's mistake, 130 and 143 interrupted."""
     _received.clear()
+    if sys.stderr is None:  # closed by who called
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115 (until the end)
     gc.set_threshold(20_000)  # a start makes many objects that stay, and would look at them again and again
     signal.signal(signal.SIGTERM, _raise_interrupted)
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:

@@ -47,7 +47,7 @@ def input_blocks() -> Iterator[list[str]]:
         for line in block:
             if line.invalid_utf8:
                 Reporter().warning(f"line {line.number}: invalid UTF-8 was replaced by U+FFFD")
-        yield [line.text for line in block]
+        yield [line.text + line.ending for line in block]
 
 
 def open_stdin() -> BinaryIO:

@@ -26,7 +26,7 @@ from nmt_cli.reporting import LineProgress, Reporter
 AbstentionForm = StrEnum("AbstentionForm", ["copy", "empty", "mark"])
 
 if TYPE_CHECKING:
-    from nmt_cli.inference.output import OutputFormat, TranslatedLine
+    from nmt_cli.inference.output import Abstention, OutputFormat, TranslatedLine
     from nmt_cli.translation.opening import TranslatorSpec
     from nmt_cli.translation.parallel import ParallelTranslator
 
@@ -40,7 +40,7 @@ def translate(
     overrides: Overrides = [],
     prefix: Annotated[Path | None, typer.Option(help="File with the beginning of each translation.")] = None,
     keep: Annotated[
-        list[str], typer.Option(metavar="PATTERN", help="Keep what matches as it is; may be repeated.")
+        list[str], typer.Option(metavar="PATTERN", help="Keep what matches as it is, too; may be repeated.")
     ] = [],
     alignments: Annotated[bool, typer.Option("--alignments", help="Add ||| and source-target word pairs.")] = False,
     jsonl: Annotated[bool, typer.Option("--jsonl", help="One JSON object per line.")] = False,
@@ -58,8 +58,8 @@ def translate(
         float | None, typer.Option(min=0, max=1, help="Do not trust translations with a lower confidence than this.")
     ] = None,
     abstain: Annotated[
-        AbstentionForm, typer.Option(help="Instead: copy the source, an empty line, or mark the translation.")
-    ] = AbstentionForm.mark,
+        AbstentionForm | None, typer.Option(help="Instead: copy the source, an empty line, or mark it (default).")
+    ] = None,
     device: Device = "auto",
     processes: Processes = "auto",
     shard: Annotated[str | None, typer.Option(metavar="I/N", help="Part I of N of --input; all/N: every part.")] = None,
@@ -76,23 +76,33 @@ def translate(
     from nmt_cli.workers import limit_blas_threads
 
     limit_blas_threads()
-    from nmt_cli.inference.output import Abstention
     from nmt_cli.translation.opening import TranslatorSpec
 
     reporter = Reporter(quiet)
     interactive = not shard_request and not jsonl and stdin_is_terminal()
     spec = TranslatorSpec(
-        tuple(map(str, runs)), (*overrides, *_search_overrides(beam, n_best, keep, exact)), device, alignments,
+        tuple(map(str, runs)), _with_search_options(runs, overrides, beam, n_best, keep, exact), device, alignments,
         engine=_exact_engine(engine, quantization) if exact else engine, quantization=quantization,
         rescore_canonical=jsonl, strict=strict, assess=jsonl,
         report_unknown_words=jsonl or interactive or (not shard_request and reporter.on_terminal),
-        abstention=None if abstain_below is None else Abstention(abstain_below, abstain.value),
+        abstention=_abstention(abstain_below, abstain),
     )  # fmt: skip
     translator = _open_translator(spec, processes, reporter)
     output_format = translator.output_format(jsonl=jsonl)
     if shard_request:
         return translate_shards(translator, shard_request, output_format, reporter)
     _translate_stdin(translator, prefix, output_format, reporter, interactive=interactive)
+
+
+def _abstention(below: float | None, form: AbstentionForm | None) -> "Abstention | None":
+    """What --abstain-below and --abstain ask for; UserError where the first is missing."""
+    from nmt_cli.inference.output import Abstention
+
+    if below is not None:
+        return Abstention(below, (form or AbstentionForm.mark).value)
+    if form is not None:
+        raise UserError("--abstain: says what is printed below a confidence: give --abstain-below, too")
+    return None
 
 
 def _open_translator(spec: "TranslatorSpec", processes: str, reporter: Reporter) -> "ParallelTranslator":
@@ -124,10 +134,26 @@ def _translate_stdin(
         _print_lines(lines, output_format, reporter, progress)
 
 
-def _search_overrides(beam: int | None, n_best: int | None, keep: list[str], exact: bool) -> list[str]:
-    """The options that are short for keys of the search section."""
-    values = {"beam": beam, "n_best": n_best, "keep_patterns": keep or None, "precision": "fp32" if exact else None}
-    return [f"search.{key}={json.dumps(value)}" for key, value in values.items() if value is not None]
+def _with_search_options(
+    runs: list[Path], overrides: list[str], beam: int | None, n_best: int | None, keep: list[str], exact: bool
+) -> tuple[str, ...]:
+    """The overrides with those of the options that are short for keys of the search section; --keep adds to the
+    patterns that there are. UserError for a key that is given twice."""
+    options = {
+        "--beam": ("beam", beam),
+        "--n-best": ("n_best", n_best),
+        "--exact": ("precision", "fp32" if exact else None),
+    }
+    given = {override.partition("=")[0].strip() for override in overrides}
+    values: dict[str, object] = {key: value for key, value in options.values() if value is not None}
+    for option, (key, value) in options.items():
+        if value is not None and f"search.{key}" in given:
+            raise UserError(f"{option} and --set search.{key}: leave one of them out")
+    if keep:
+        from nmt_cli.translation.opening import load_runs_recipe
+
+        values["keep_patterns"] = [*load_runs_recipe(runs, overrides).search.keep_patterns, *keep]
+    return (*overrides, *(f"search.{key}={json.dumps(value, ensure_ascii=False)}" for key, value in values.items()))
 
 
 def _exact_engine(engine: str, quantization: str | None) -> str:
@@ -155,7 +181,9 @@ def _print_lines(
             line_count += 1
             abstained_count += translated.translation.abstained
             if progress is not None:
-                progress.add(translated.line.text, max(1, len(translated.translation.sentences)))
+                progress.add(
+                    translated.line.text + translated.line.ending, max(1, len(translated.translation.sentences))
+                )
             if translated.unfamiliar:
                 unfamiliar.append(translated.line.number)
             report_line(translated.line.number, translated.warnings)

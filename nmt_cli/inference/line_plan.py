@@ -163,7 +163,8 @@ class LinePlanner:
         plan = LinePlan(text[len(tag) :], tag, line[:leading], line[trailing:])
         if self._corrector is not None:
             corrected: dict[str, str] = {}
-            plan.line = self._corrector(plan.line, corrected.__setitem__)
+            masked, spans = self.protector.mask(plan.line)
+            plan.line = unmask(self._corrector(masked, corrected.__setitem__), spans)
             plan.warnings += [f"read “{word}” as “{form}”" for word, form in corrected.items()]
         return plan
 

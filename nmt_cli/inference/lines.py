@@ -36,6 +36,7 @@ class InputLine:
     number: int  # from 1
     text: str
     invalid_utf8: bool  # bytes that are not UTF-8 were replaced by U+FFFD
+    ending: str = ""  # of a line that ends with CR LF, the CR
 
 
 class LineReader:
@@ -120,14 +121,16 @@ class LineReader:
 
 
 def decode_line(raw: bytes, number: int) -> InputLine:
-    """A line without its line feed; a byte order mark at the very beginning of the input is dropped."""
+    """A line without its end; a byte order mark at the very beginning of the input is dropped."""
     raw = raw.removesuffix(b"\n")
     if number == 1:
         raw = raw.removeprefix(BOM)
+    text = raw.removesuffix(b"\r")
+    ending = "\r" if text != raw else ""
     try:
-        return InputLine(number, raw.decode(), False)
+        return InputLine(number, text.decode(), False, ending)
     except UnicodeDecodeError:
-        return InputLine(number, raw.decode(errors="replace"), True)
+        return InputLine(number, text.decode(errors="replace"), True, ending)
 
 
 def read_blocks(stream: BinaryIO, max_lines: int = MAX_LINES_PER_READ) -> Iterator[list[InputLine]]:

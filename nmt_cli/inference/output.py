@@ -107,10 +107,13 @@ class TranslatedLine:
         return [] if self.translation.abstained else missing_numbers(self.line.text, self.translation.text)
 
     def output_lines(self, output_format: OutputFormat) -> list[str]:
-        """The output for the line; only `candidates` may have several lines."""
-        candidates = self.translation.candidates
+        """The output for the line, with its CR where it ends with CR LF; only `candidates` may have several lines."""
         if output_format == "jsonl":
             return [json.dumps(self.record(), ensure_ascii=False)]
+        return [f"{text}{self.line.ending}" for text in self._text_lines(output_format)]
+
+    def _text_lines(self, output_format: OutputFormat) -> list[str]:
+        candidates = self.translation.candidates
         if output_format == "candidates":
             candidate_lines = [
                 f"{self.line.number} ||| {candidate.text} ||| {candidate.score:.4f}" for candidate in candidates

@@ -19,7 +19,7 @@ MIN_SEGMENT_TOKENS = 8  # a shorter sentence is joined with the next one: it may
 ZERO_WIDTH_JOINER, VARIATION_SELECTORS = "\u200d", range(0xFE00, 0xFE10)  # inside emoji
 
 # Scripts written without spaces between words: the CJK ones have none between sentences either.
-CJK = (range(0x2E80, 0xA4D0), range(0xF900, 0xFB00), range(0xFF00, 0xFFF0))
+CJK = (range(0x2E80, 0x3130), range(0x3190, 0xA4D0), range(0xF900, 0xFB00), range(0xFF00, 0xFFF0))
 ASTRAL_CJK = range(0x20000, 0x33480)
 UNSPACED_SCRIPTS = (*CJK, range(0x0E00, 0x1100), range(0x1780, 0x1800))  # Thai, Lao, Tibetan, Burmese; Khmer
 
@@ -52,7 +52,7 @@ def split_line(text: str, max_tokens: int, count_tokens: TokenCounter) -> list[S
             if token_count <= max_tokens
             else _slice_characters(text, _grapheme_boundaries(text, span), max_tokens, count_tokens)
         )
-    return list(_make_segments(text, _strip_spans(text, fitting_spans)))
+    return list(make_segments(text, fitting_spans))
 
 
 def split_at_clauses(text: str, max_tokens: int, count_tokens: TokenCounter) -> list[Segment]:
@@ -68,27 +68,27 @@ def split_at_clauses(text: str, max_tokens: int, count_tokens: TokenCounter) -> 
         else:
             packed[-1] = (packed[-1][0], clause[1])
             packed_tokens += token_count
-    return list(_make_segments(text, _strip_spans(text, packed)))
-
-
-def join_translations(segments: Sequence[Segment], translations: Sequence[str]) -> str:
-    """The translation of a line from those of its segments, with the spacing that stood between them.
-
-    A single space is left out where the target is written without spaces.
-    """
-    return "".join(spaced_translations(segments, translations))
+    return list(make_segments(text, packed))
 
 
 def spaced_translations(segments: Sequence[Segment], translations: Sequence[str]) -> list[str]:
-    """The parts of what `join_translations` returns: each translation with the spacing before it."""
+    """The translations of the segments of a line, each with the spacing that stood before it.
+
+    A single space is left out where the target is written without spaces, and the spacing behind a translation that is
+    empty unless it ends a column of a table.
+    """
     parts: list[str] = []
     before = separator = ""
     for segment, text in zip(segments, translations, strict=True):
         if not text:
             parts.append("")
+            separator += segment.separator if "\t" in segment.separator else ""
             continue
-        unspaced = not before or _in_scripts(CJK, before[-1]) or _in_scripts(CJK, text[0])
-        parts.append(text if not before or (unspaced and separator == " ") else separator + text)
+        if not before:
+            is_spaced = "\t" in separator
+        else:
+            is_spaced = separator != " " or not (_in_scripts(CJK, before[-1]) or _in_scripts(CJK, text[0]))
+        parts.append(separator + text if is_spaced else text)
         before, separator = text, segment.separator
     return parts
 
@@ -172,7 +172,7 @@ def _grapheme_boundaries(text: str, span: Span) -> list[int]:
     return [*bounds, end]
 
 
-def _strip_spans(text: str, spans: list[Span]) -> list[Span]:
+def _strip_spans(text: str, spans: Sequence[Span]) -> list[Span]:
     """The spans without surrounding white space; blank spans are dropped."""
     stripped = []
     for start, end in spans:
@@ -183,7 +183,12 @@ def _strip_spans(text: str, spans: list[Span]) -> list[Span]:
     return stripped
 
 
-def _make_segments(text: str, spans: list[Span]) -> Iterator[Segment]:
+def make_segments(text: str, spans: Sequence[Span]) -> Iterator[Segment]:
+    """The segments of a text that lie in these parts of it; parts that are blank have none.
+
+    Where the script of the text has no space between two of them, the target may need one.
+    """
+    spans = _strip_spans(text, spans)
     for index, (start, end) in enumerate(spans):
         next_start = spans[index + 1][0] if index + 1 < len(spans) else len(text)
         separator = text[end:next_start]

@@ -39,6 +39,8 @@ class DeepLApi:
             }
             if parameters.get("show_billed_characters") in (True, "1", "true"):
                 record["billed_characters"] = len(text)
+            if result.translation.warnings:
+                record["warnings"] = result.translation.warnings
             records.append(record)
         return JsonResponse({"translations": records})
 

@@ -66,16 +66,23 @@ class EnginePool:
             worker = self._workers[index] = AsyncWorker(self._open_work, index)
             try:
                 await self._work(worker)
-            except WorkerDied as death:
+            except (WorkerDied, WorkerError) as error:
+                if isinstance(error, WorkerError):  # from opening a run, as below
+                    worker.kill()
+                    if not self._first_ready.is_set():
+                        return self._fail(UserError(f"a run cannot be opened: {error}"))
                 self.metrics.counts["nmt_worker_restarts_total"] += 1
-                self.reporter.warning(f"an engine worker died ({death}) and is replaced")
+                self.reporter.warning(f"an engine worker died ({error}) and is replaced")
                 delay = 0.0 if worker.answered else min(MAX_RESTART_DELAY, 2 * delay + 0.5)
                 await asyncio.sleep(delay)
-            except UserError as error:  # from opening a run
+            except UserError as error:
                 worker.kill()
-                if not self.failure.done():
-                    self.failure.set_exception(error)
-                return
+                return self._fail(error)
+
+    def _fail(self, error: UserError) -> None:
+        """End the server with an error."""
+        if not self.failure.done():
+            self.failure.set_exception(error)
 
     async def _work(self, worker: AsyncWorker) -> None:
         """Answer jobs, and open runs while there are none, until the worker dies."""

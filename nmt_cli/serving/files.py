@@ -90,7 +90,11 @@ class FileApi:
             request, self.service.translate(translation_request, len(content)), self.limits.file_timeout
         )
         name = self.store.add(results[0].translation.texts[0].encode("utf-8", "replace"), suffix)
-        return JsonResponse({"translatedFileUrl": str(request.url.replace(path=f"/download_file/{name}", query=""))})
+        answer: dict[str, object] = {
+            "translatedFileUrl": str(request.url.replace(path=f"/download_file/{name}", query=""))
+        }
+        warnings = results[0].translation.warnings
+        return JsonResponse(answer | ({"warnings": warnings} if warnings else {}))
 
     async def download(self, request: Request) -> Response:
         """GET /download_file/<name>."""

@@ -124,20 +124,29 @@ class Languages:
                 return (first, self._direct[third, target])
         return ()
 
-    def detect(self, text: str, familiarity: Familiarity) -> list[Detection]:
-        """The languages that can be translated from, the likeliest for this text first.
+    def sources_for(self, target: str, run_name: str | None = None) -> list[str]:
+        """The languages that a text to be translated may be in: those that lead to the target, by one run or any, and
+        the target itself; all languages where none does."""
+        sources = [code for code in self.sources if code == target or self._runs_between(code, target)]
+        if run_name in self.runs:
+            sources = [self.runs[run_name].source]
+        return sources if sources != [target] else self.sources
+
+    def detect(self, text: str, familiarity: Familiarity, sources: Sequence[str] | None = None) -> list[Detection]:
+        """The languages that can be translated from, or these, the likeliest for this text first.
 
         By the scripts of its letters and, among languages of the same script, by what runs were trained on.
         """
+        sources = sources or self.sources
         scripts = letter_scripts(text[:MAX_DETECTION_CHARACTERS])
         letters = sum(scripts.values())
         likelihoods = {}
-        for code in self.sources:
+        for code in sources:
             share = _script_share(code, scripts) / letters if letters else 0.0
             familiar = familiarity(text[:MAX_DETECTION_CHARACTERS], code) if share else None
             likelihoods[code] = share * (0.5 if familiar is None else 0.02 + 0.98 * familiar)
         total = sum(likelihoods.values())
-        ranked = sorted(self.sources, key=lambda code: -likelihoods[code])
+        ranked = sorted(sources, key=lambda code: -likelihoods[code])
         return [Detection(code, float(round(100 * likelihoods[code] / total)) if total else 0.0) for code in ranked]
 
 

@@ -11,7 +11,7 @@ from nmt_cli.data.known_words import WordSet, normalized_words
 from nmt_cli.data.text_profile import TextProfile
 from nmt_cli.serving.errors import RequestError, quote
 from nmt_cli.serving.jobs import JobGroup, JobOptions, JobQueue
-from nmt_cli.serving.languages import AUTO, Detection, Languages, Route
+from nmt_cli.serving.languages import AUTO, Detection, Languages, Route, language_name
 from nmt_cli.serving.settings import Limits, ServedRun
 from nmt_cli.serving.texts import TextLine, TextPlanner, TranslatedText, clean_input, join_text
 
@@ -62,7 +62,7 @@ class TranslationService:
         limit = self.limits.max_characters if max_characters is None else max_characters
         if sum(map(len, texts)) > limit:
             raise RequestError(400, f"Invalid request: request exceeds text limit ({limit:,} characters)")
-        detections = [self.detect(text)[0] if source is None else None for text in texts]
+        detections = self._detect_all(texts, target, request.run) if source is None else [None] * len(texts)
         routes = [
             self.languages.route(detection.language if detection else source or "", target, request.run)
             for detection in detections
@@ -84,11 +84,24 @@ class TranslationService:
         """The languages that a text may be in, the likeliest first."""
         return self.languages.detect(text, self._familiarity)
 
+    def _detect_all(self, texts: list[str], target: str, run: str | None) -> list[Detection | None]:
+        """The language of each text, of those that lead to the target; of one without letters that of all the texts."""
+        sources = self.languages.sources_for(target, run)
+        of_all = self.languages.detect("\n".join(texts), self._familiarity, sources)[0]
+        return [
+            self.languages.detect(text, self._familiarity, sources)[0] if any(map(str.isalpha, text)) else of_all
+            for text in texts
+        ]
+
     async def _follow_routes(
         self, texts: list[str], routes: list[Route], request: TranslationRequest
     ) -> list[TranslatedText]:
         """Translate each text with the runs of its route, one after the other."""
-        results = [TranslatedText([text], [], []) for text in texts]
+        is_detected = request.source == AUTO
+        results = [
+            TranslatedText([text], [], [_already_in(route.target)] if is_detected and _is_left(text, route) else [])
+            for text, route in zip(texts, routes, strict=True)
+        ]
         for step in range(max((len(route.runs) for route in routes), default=0)):
             indices = [index for index, route in enumerate(routes) if step < len(route.runs)]
             translated = await self._translate_with(
@@ -154,6 +167,15 @@ class TranslationService:
         if word_sets and words:
             evidence.append(sum(any(word in word_set for word_set in word_sets) for word in words) / len(words))
         return sum(evidence) / len(evidence) if evidence else None
+
+
+def _is_left(text: str, route: Route) -> bool:
+    """Whether a text that has letters is not translated, since it is in the target language."""
+    return not route.runs and any(map(str.isalpha, text))
+
+
+def _already_in(language: str) -> str:
+    return f"taken for {language_name(language)} already, and left as it is: if it is not, say its language"
 
 
 def _probability(model: LanguageModel, text: str) -> float:

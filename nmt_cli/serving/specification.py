@@ -56,10 +56,11 @@ def _translating() -> Schema:
     inspected = dict.fromkeys(("text", "source", "target", "run", "prefix", "translation"), STRING)
     inspected |= {"alternatives": {"type": "boolean", "default": True}, "beam": FLAG}
     file_query = {"file": {"type": "string", "format": "binary"}, "source": source, "target": language}
+    file_answer = _object({"translatedFileUrl": STRING, "warnings": answer["warnings"]}, ["translatedFileUrl"])
     return {
         "/translate": _post("Translate texts", query, ["q", "source", "target"], _object(answer, ["translatedText"])),
         "/translate_file": _post(
-            "Translate a file", file_query, list(file_query), _object({"translatedFileUrl": STRING}, []),
+            "Translate a file", file_query, list(file_query), file_answer,
             media_types=["multipart/form-data"],
         ),
         "/download_file/{name}": _get("A translated file", STRING, media_type="text/plain", in_path="name"),

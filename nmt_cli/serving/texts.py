@@ -2,12 +2,15 @@
 
 import html
 import re
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
+from nmt_cli.data.protected_spans import find_spans
 from nmt_cli.data.text_profile import TextProfile
 from nmt_cli.inference.output import Candidate, Translation
-from nmt_cli.inference.segments import Segment, join_translations
+from nmt_cli.inference.segments import Segment, make_segments, spaced_translations
 from nmt_cli.inference.translator import best_combinations
 
 SENTENCES_PER_JOB = 8  # of one line, about
@@ -28,6 +31,7 @@ _HIDDEN_ENDS = {
     name: re.compile(f"</{name}", re.IGNORECASE | re.ASCII) for name in ("script", "style", "template", "noscript")
 }
 _COMMENT_END = re.compile("-->")
+_WHITE_SPACE = re.compile("[ \t\n\f\r]+")  # of HTML
 
 
 @dataclass(frozen=True)
@@ -85,43 +89,51 @@ class TextPlanner:
             after = line[len(line.rstrip()) :] if content else ""
             is_split = split and (short_pieces or len(content) > MAX_UNCUT_CHARACTERS)
             sentences = self._splitter.split(content) if content and is_split else [content]
-            pieces = _group(sentences, size) if content else []
+            pieces = list(make_segments(content, _group(_sentence_ends(content, sentences), size))) if content else []
             lines.append(TextLine(before, pieces, after + text[end:next_position]))
             position = next_position
         return lines
 
 
-def _group(sentences: list[str], size: int) -> list[Segment]:
-    """Pieces of so many sentences, or fewer of long ones."""
-    groups: list[str] = []
-    count = 0
+def _sentence_ends(text: str, sentences: Sequence[str]) -> Iterator[int]:
+    """Where a text may be cut: behind its sentences, and in those that are longer than MAX_PIECE_CHARACTERS, at white
+    space where there is any; but nowhere inside what must not change, such as an address or a tag."""
+    spans = find_spans(text)
+    starts = [start for start, _ in spans]
+    begin = 0
     for sentence in sentences:
-        for part in _bounded(sentence):
-            if groups and count < size and len(groups[-1]) + len(part) <= MAX_PIECE_CHARACTERS:
-                groups[-1] += part
-            else:
-                groups.append(part)
-                count = 0
+        sentence_end = begin + len(sentence)
+        while begin < sentence_end:
+            end = sentence_end
+            if end - begin > MAX_PIECE_CHARACTERS:
+                bound = begin + MAX_PIECE_CHARACTERS
+                end = text.rfind(" ", begin + 1, bound) + 1 or bound
+            span = bisect_left(starts, end) - 1  # the last that begins before the cut
+            if span < 0 or spans[span][1] <= end:
+                yield end
+            begin = end
+
+
+def _group(ends: Iterator[int], size: int) -> list[tuple[int, int]]:
+    """Where pieces of so many sentences begin and end, or of fewer long ones."""
+    groups: list[tuple[int, int]] = []
+    count = 0
+    for begin, end in pairwise([0, *ends]):
+        if groups and count < size and end - groups[-1][0] <= MAX_PIECE_CHARACTERS:
+            groups[-1] = (groups[-1][0], end)
             count += 1
-    pieces = [(group.rstrip(), group) for group in groups]
-    return [Segment(piece, group[len(piece) :]) for piece, group in pieces]
-
-
-def _bounded(sentence: str) -> list[str]:
-    """A sentence, or parts of one that is longer than MAX_PIECE_CHARACTERS, cut at white space where there is any."""
-    parts = []
-    while len(sentence) > MAX_PIECE_CHARACTERS:
-        cut = sentence.rfind(" ", 1, MAX_PIECE_CHARACTERS) + 1 or MAX_PIECE_CHARACTERS
-        parts.append(sentence[:cut])
-        sentence = sentence[cut:]
-    return [*parts, sentence]
+        else:
+            groups.append((begin, end))
+            count = 1
+    return groups
 
 
 def join_text(lines: Sequence[TextLine], translations: Sequence[Translation], count: int) -> TranslatedText:
     """The `count` best translations of a text from those of the pieces of its lines."""
     pieces = [piece for line in lines for piece in line.pieces]
     choices = [translation.candidates or [Candidate("", 0.0, 0.0)] for translation in translations]
-    combinations = best_combinations(choices, count) if count > 1 else [[candidates[0] for candidates in choices]]
+    is_single = count == 1 or not pieces
+    combinations = [[candidates[0] for candidates in choices]] if is_single else best_combinations(choices, count)
     texts = [_join_lines(lines, [candidate.text for candidate in combination]) for combination in combinations]
     line_numbers = [number for number, line in enumerate(lines) for _ in line.pieces]
     sentences = [
@@ -136,7 +148,7 @@ def join_text(lines: Sequence[TextLine], translations: Sequence[Translation], co
 def _join_lines(lines: Sequence[TextLine], translations: list[str]) -> str:
     remaining, parts = iter(translations), []
     for line in lines:
-        parts += [line.before, join_translations(line.pieces, [next(remaining) for _ in line.pieces]), line.after]
+        parts += [line.before, *spaced_translations(line.pieces, [next(remaining) for _ in line.pieces]), line.after]
     return "".join(parts)
 
 
@@ -164,14 +176,19 @@ def clean_input(text: str) -> str:
 def strip_tags(markup: str) -> tuple[str, bool]:
     """The text of HTML, a line per block, and whether there were tags; scripts, styles and comments are left out.
 
-    In linear time, which html.parser does not promise. A tag that is not closed is text.
+    White space is a single space outside `pre` and `textarea`. A tag that is not closed is text. In linear time, which
+    html.parser does not promise.
     """
     parts, position, has_tags = [""], 0, False
+    preformatted_depth = 0
     while position < len(markup):
         start = markup.find("<", position)
         text_end = start if start >= 0 else len(markup)
         if text_end > position:
-            parts.append(html.unescape(markup[position:text_end]))
+            text = markup[position:text_end]
+            text = text if preformatted_depth else _WHITE_SPACE.sub(" ", text)
+            is_at_start = not preformatted_depth and (not parts[-1] or parts[-1].endswith(("\n", " ")))
+            parts.append(html.unescape(text.removeprefix(" ") if is_at_start else text))
         if start < 0:
             break
         tag = _TAG.match(markup, start)
@@ -188,6 +205,8 @@ def strip_tags(markup: str) -> tuple[str, bool]:
             if end is None:
                 break
             position = end.end() if is_comment else end.start()
+        if name in ("pre", "textarea"):
+            preformatted_depth = max(0, preformatted_depth + (-1 if tag["closing"] else 1))
         if _BLOCK_TAG.fullmatch(name) and parts[-1] and not parts[-1].endswith("\n"):
             parts.append("\n")
     return "".join(parts), has_tags

@@ -55,7 +55,7 @@ class TranslatorSpec:
         Every process of a translation opens what this returns, so that all use the same engine.
         """
         runs = [Path(run) for run in self.runs]
-        choice = self._choose_engine(runs, _load_recipe(runs, self.overrides), reporter)
+        choice = self._choose_engine(runs, load_runs_recipe(runs, self.overrides), reporter)
         return replace(self, engine=choice.engine, quantization=choice.quantization), choice
 
     def open(self, reporter: Reporter) -> Translator:
@@ -66,7 +66,7 @@ class TranslatorSpec:
         it first, which `reporter` announces.
         """
         runs = [Path(run) for run in self.runs]
-        recipe = _load_recipe(runs, self.overrides)
+        recipe = load_runs_recipe(runs, self.overrides)
         choice = self._choose_engine(runs, recipe, reporter)
         engine, tokenizers = self._open_engine(runs, recipe, choice, reporter)
         calibration = None
@@ -145,7 +145,7 @@ def _resolved_precision(precision: str, device: str) -> str:
     return resolved_precision(precision, find_device(device))
 
 
-def _load_recipe(runs: Sequence[Path], overrides: Sequence[str]) -> Recipe:
+def load_runs_recipe(runs: Sequence[Path], overrides: Sequence[str]) -> Recipe:
     """The recipe of the first run with these overrides; UserError for others than search.key=value."""
     invalid_overrides = [override for override in overrides if not override.startswith("search.")]
     if invalid_overrides:

@@ -65,7 +65,7 @@ def translate_shard(
             for translated_line in translator.translate(stream, assume_long_input=True):
                 renumbered = _renumber(translated_line, resumed_lines)
                 report_line(renumbered.line.number, renumbered.warnings)
-                bar.add(renumbered.line.text, max(1, len(renumbered.translation.sentences)))
+                bar.add(renumbered.line.text + renumbered.line.ending, max(1, len(renumbered.translation.sentences)))
                 writer.write(renumbered.output_lines(output_format))
                 if time.monotonic() - last_commit > COMMIT_INTERVAL_SECONDS:
                     writer.commit()

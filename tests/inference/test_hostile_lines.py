@@ -115,7 +115,8 @@ def test_every_letter_is_accounted_for(split: str, profile: TextProfile, tokeniz
     assert len(records) == len(lines)
     split_lines = 0
     for line, record in zip(lines, records, strict=True):
-        assert record["source"] == (line if record["line"] > 1 else line.removeprefix("\ufeff"))
+        read = line.removesuffix("\r")  # the line ends with CR LF
+        assert record["source"] == (read if record["line"] > 1 else read.removeprefix("\ufeff"))
         sentences = record.get("sentences", [])
         split_lines += bool(sentences)
         if not line.strip():

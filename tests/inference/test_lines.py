@@ -45,7 +45,7 @@ def flat(blocks: Iterator[list[InputLine]]) -> list[InputLine]:
 @pytest.mark.parametrize("raw, texts", LINES)
 def test_a_line_ends_at_a_line_feed_and_nowhere_else(raw: bytes, texts: list[str]) -> None:
     input_lines = flat(read_blocks(io.BytesIO(raw)))
-    assert [line.text for line in input_lines] == texts
+    assert [line.text + line.ending for line in input_lines] == texts
     assert [line.number for line in input_lines] == list(range(1, len(texts) + 1))
 
 

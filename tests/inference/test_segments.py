@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nmt_cli.inference.segments import Segment, join_translations, split_line
+from nmt_cli.inference.segments import Segment, spaced_translations, split_line
 from tests.conftest import examples
 
 
@@ -100,6 +100,9 @@ REJOINED: list[tuple[list[Segment], list[str], str]] = [
     ([Segment("我。"), Segment("他。")], ["你。", "他。"], "你。他。"),
     ([Segment("a"), Segment("b"), Segment("c")], ["x", "", "z"], "x z"),
     ([Segment("a"), Segment("b")], ["", "y"], "y"),
+    ([Segment("a", "\t"), Segment("b", "\t"), Segment("c")], ["", "", "z"], "\t\tz"),
+    ([Segment("a", "\t"), Segment("b", "\t"), Segment("c")], ["x", "", "z"], "x\t\tz"),
+    ([Segment("a."), Segment("b.")], ["하하 ㅋㅋ", "네."], "하하 ㅋㅋ 네."),
     ([], [], ""),
 ]
 
@@ -108,15 +111,15 @@ REJOINED: list[tuple[list[Segment], list[str], str]] = [
 def test_translations_are_put_together_as_their_script_wants(
     segments: list[Segment], texts: list[str], whole: str
 ) -> None:
-    assert join_translations(segments, texts) == whole
+    assert "".join(spaced_translations(segments, texts)) == whole
 
 
 def test_a_cut_inside_a_word_is_told_from_one_between_words() -> None:
     segments = split_line("xxxxyyyy zzzz", 4, lengths)
     assert [segment.separator for segment in segments] == ["", " ", ""]
-    assert join_translations(segments, ["a", "b", "c"]) == "ab c"
+    assert "".join(spaced_translations(segments, ["a", "b", "c"])) == "ab c"
     chinese = split_line("我喜欢读书他也喜欢", 4, lengths)
-    assert join_translations(chinese, ["a"] * len(chinese)) == " ".join(["a"] * len(chinese))
+    assert "".join(spaced_translations(chinese, ["a"] * len(chinese))) == " ".join(["a"] * len(chinese))
 
 
 @examples(50)
@@ -134,7 +137,7 @@ def test_any_text_comes_through_untranslated(text: str, limit: int) -> None:
     line = text.strip()
     segments = split_line(line, limit, characters)
     assert all(size <= limit for size in characters([segment.text for segment in segments])) or not line
-    again = join_translations(segments, [segment.text for segment in segments])
+    again = "".join(spaced_translations(segments, [segment.text for segment in segments]))
     assert "".join(again.split()) == "".join(line.split())
 
 

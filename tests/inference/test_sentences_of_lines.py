@@ -18,7 +18,7 @@ from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.torch_engine import TorchEngine
 from nmt_cli.inference.lines import InputLine
 from nmt_cli.inference.output import Candidate, TranslatedLine
-from nmt_cli.inference.segments import Segment, join_translations
+from nmt_cli.inference.segments import Segment, spaced_translations
 from nmt_cli.inference.translator import Translator, best_combinations
 from nmt_cli.models import MODELS
 from tests.decoding.test_lossless import Echo
@@ -115,7 +115,7 @@ def test_n_best_of_a_line_are_the_best_sums_and_all_different(tokenizer: TextTok
     (line,) = translator.translate(["The old man reads. Two dogs see a book."])
     segments = [Segment("The old man reads."), Segment("Two dogs see a book.")]
     sums = [
-        (a.score + b.score, join_translations(segments, [a.text, b.text]))
+        (a.score + b.score, "".join(spaced_translations(segments, [a.text, b.text])))
         for a, b in itertools.product(first.candidates, second.candidates)
     ]
     best = sorted(sums, reverse=True)[:3]
@@ -166,8 +166,8 @@ def test_sentences_without_spacing_between_them_get_some_where_the_target_has_it
     (plan,) = echo(tokenizer, languages).planner.plan([line])
     segments = [unit.segment for unit in plan.units]
     assert len(segments) == 2
-    assert join_translations(segments, ["One.", "Two."]) == "One. Two."
-    assert join_translations(segments, ["一。", "二。"]) == "一。二。"
+    assert "".join(spaced_translations(segments, ["One.", "Two."])) == "One. Two."
+    assert "".join(spaced_translations(segments, ["一。", "二。"])) == "一。二。"
 
 
 @pytest.mark.parametrize(
@@ -238,6 +238,15 @@ def test_a_blank_line_is_empty_or_what_it_was(line: str, expected: str, tokenize
     (translated,) = translate_stream(echo(tokenizer), io.BytesIO(f"{line}\n".encode()))
     assert translated.output_lines("text") == [expected]
     assert translated.translation.candidates == []
+
+
+def test_line_ends_of_windows_stay_with_the_empty_columns_before_them(tokenizer: TextTokenizer) -> None:
+    text = "The old man\t\t\r\n\r\nTwo dogs  \n"
+    translated = list(translate_stream(echo(tokenizer), io.BytesIO(text.encode())))
+    assert "".join(f"{line.output_lines('text')[0]}\n" for line in translated) == text
+    assert [json.loads(line.output_lines("jsonl")[0])["translation"] for line in translated] == [
+        "The old man\t\t", "", "Two dogs  ",
+    ]  # fmt: skip
 
 
 def test_a_sentence_longer_than_those_of_the_training_text_is_cut_at_clauses(tokenizer: TextTokenizer) -> None:

@@ -19,6 +19,8 @@ def test_the_model_reads_the_word_that_was_meant(tokenizer: TextTokenizer) -> No
     (translation,) = translator.translate([line])
     assert translation.text == "The old man reads a bok. Two dogs."
     assert translation.warnings == ["read “odl” as “old”", "read “raeds” as “reads”", "read “dgos” as “dogs”"]
+    (translation,) = translator.translate(["The odl man sees #dgos and `raeds`, dgos.com"])
+    assert translation.text == "The old man sees #dgos and `raeds`, dgos.com"  # what must not change
     assert translator.planner.split_pair("The odl man", "x") == [("The old man", "x")]
     assert translator.planner.translated_texts("The odl man") == ["The old man"]
 

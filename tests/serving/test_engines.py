@@ -179,3 +179,12 @@ def test_a_run_that_cannot_be_opened_is_reported(tmp_path: Path) -> None:
             await asyncio.shield(pool.failure)
 
     with_pool(tmp_path / "log", check, ("run", "damaged"))
+
+
+@pytest.mark.slow
+def test_a_run_whose_opening_fails_otherwise_is_reported_too(tmp_path: Path) -> None:
+    async def check(pool: EnginePool) -> None:
+        with pytest.raises(UserError, match=r"cannot be opened: .*out of memory"):
+            await asyncio.shield(pool.failure)
+
+    with_pool(tmp_path / "log", check, ("too large",))

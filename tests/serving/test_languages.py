@@ -1,5 +1,6 @@
 """Which runs lead from one language to another, and which language a text is in."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from nmt_cli.serving.errors import RequestError
 from nmt_cli.serving.jobs import JobQueue
 from nmt_cli.serving.languages import Languages, language_name
 from nmt_cli.serving.metrics import Metrics
-from nmt_cli.serving.service import TranslationService
+from nmt_cli.serving.service import TranslationRequest, TranslationService
 from nmt_cli.serving.settings import Limits, ServedRun
 from tests.data.filtering.test_language_model import PAIRS, speaker
 
@@ -66,6 +67,31 @@ def test_languages_are_detected_by_script_and_known_words() -> None:
     ]
     assert detected == ["en", "fr", "ru", "ja", "zh"]
     assert {detection.confidence for detection in languages.detect("12 !", familiarity)} == {0.0}
+
+
+def test_only_languages_that_lead_to_the_target_are_detected() -> None:
+    languages = served("en-de", "fr-es", "de-en")
+    assert languages.sources_for("es") == ["fr"] and languages.sources_for("de") == ["en", "de"]
+    assert languages.sources_for("de", "en-de") == ["en"]
+    assert [detection.language for detection in languages.detect("12:30", lambda text, code: None, ["fr"])] == ["fr"]
+
+
+@pytest.mark.slow
+def test_texts_without_letters_are_in_the_language_of_the_others(tmp_path: Path) -> None:
+    WordSet(["le", "chien"]).save(tmp_path)
+    runs = [ServedRun("en-es", Path(), "en", "es", "rnn", True), ServedRun("fr-es", tmp_path, "fr", "es", "rnn", True)]
+    service = TranslationService(runs, JobQueue(10, Metrics()), Limits())
+    assert [
+        detection.language for detection in service._detect_all(["Le chien", "", "12:30"], "es", None) if detection
+    ] == ["fr"] * 3
+    (result,) = asyncio.run(
+        TranslationService(
+            [*runs, ServedRun("es-en", Path(), "es", "en", "rnn", True)], JobQueue(10, Metrics()), Limits()
+        ).translate(TranslationRequest(["abc"], "auto", "en"))
+    )
+    assert result.route.source == "en" and result.translation.warnings == [
+        "taken for English already, and left as it is: if it is not, say its language"
+    ]
 
 
 def test_languages_have_names() -> None:

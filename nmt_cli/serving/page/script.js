@@ -247,11 +247,13 @@ async function translateFile(file) {
     const text = new TextDecoder("utf-8", { fatal: true }).decode(await file.arrayBuffer()).replace(/\n$/, "");
     const texts = text.split(/\r?\n/);
     const translated = [];
+    const warnings = new Set();
     const began = performance.now();
     while (translated.length < texts.length) {
       const part = texts.slice(translated.length, translated.length + LINES_PER_REQUEST);
       const answer = await call("translate", { q: part, ...settings() }, controller.signal);
       translated.push(...answer.translatedText);
+      (answer.warnings ?? []).flat().forEach((warning) => warning && warnings.add(warning));
       const rest = (performance.now() - began) / translated.length * (texts.length - translated.length) / 1000;
       bar.value = translated.length / texts.length;
       status.textContent = `${translated.length.toLocaleString()} of ${texts.length.toLocaleString()} lines, ${Math.ceil(rest)} s left`;
@@ -259,7 +261,7 @@ async function translateFile(file) {
     link.href = URL.createObjectURL(new Blob([translated.join("\n"), "\n"], { type: "text/plain" }));
     link.download = file.name.replace(/(\.[^.]*)?$/, `.${target.value}$1`);
     link.hidden = false;
-    status.textContent = `${texts.length.toLocaleString()} lines`;
+    status.textContent = [`${texts.length.toLocaleString()} lines`, ...warnings].join(" · ");
   } catch (error) {
     if (error.name === "AbortError") return;
     status.textContent = error instanceof TypeError ? "Not a text file in UTF-8" : error.message;
