@@ -34,7 +34,8 @@ class FlatParameters:
         views = zip(
             self.unflatten(self.compute_copy).values(), self.unflatten(self._compute_gradient).values(), strict=True
         )
-        for (_, parameter), (value, gradient) in zip(named_parameters, views, strict=True):
+        self._parameters = [parameter for _, parameter in named_parameters]
+        for parameter, (value, gradient) in zip(self._parameters, views, strict=True):
             parameter.data, parameter.grad = value, gradient
 
     def unflatten(self, flat: Tensor) -> dict[str, Tensor]:
@@ -77,13 +78,18 @@ class FlatParameters:
 
     @contextmanager
     def swapped_in(self, flat: Tensor | None) -> Iterator[None]:
-        """Compute with other weights inside the block; None: with the master weights."""
-        if flat is None:
-            yield
-            return
-        original = self.compute_copy.clone()
-        self.compute_copy.copy_(flat)
+        """Compute with other float32 weights inside the block; None: with the master weights.
+
+        On a CPU in float32, as `nmt translate` does, whatever training computes in: bfloat16 would make oneDNN compile
+        kernels for the shapes of search, which keep the memory that they take. Elsewhere in the type of training.
+        """
+        dtype = torch.float32 if self.master.device.type == "cpu" else self.compute_copy.dtype
+        weights = (self.master if flat is None else flat).to(dtype)
+        originals = [parameter.data for parameter in self._parameters]
+        for parameter, value in zip(self._parameters, self.unflatten(weights).values(), strict=True):
+            parameter.data = value
         try:
             yield
         finally:
-            self.compute_copy.copy_(original)
+            for parameter, original in zip(self._parameters, originals, strict=True):
+                parameter.data = original

@@ -60,14 +60,20 @@ def test_split_and_join_are_inverse() -> None:
     assert torch.equal(weights.flatten(weights.unflatten(weights.master)), weights.master)
 
 
-def test_showing_other_weights_ends_with_the_block() -> None:
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_showing_other_weights_ends_with_the_block(dtype: torch.dtype) -> None:
     model = network()
-    weights = FlatParameters(model, torch.float32)
-    before = weights.master.clone()
+    weights = FlatParameters(model, dtype)
+    before, addresses = weights.master.clone(), [parameter.data_ptr() for parameter in model.parameters()]
     with weights.swapped_in(torch.zeros_like(before)):
         assert all(float(p.detach().abs().sum()) == 0 for p in model.parameters())
+    with weights.swapped_in(None):  # on a CPU in float32
+        assert all(
+            torch.equal(parameter, weights.unflatten(before)[name]) for name, parameter in model.named_parameters()
+        )
     assert torch.equal(weights.master, before)
-    assert torch.equal(next(model.parameters()).flatten(), weights.unflatten(before)["0.weight"].flatten())
+    assert [parameter.data_ptr() for parameter in model.parameters()] == addresses
+    assert {parameter.dtype for parameter in model.parameters()} == {dtype}
 
 
 def test_a_restored_optimizer_goes_on_bit_for_bit() -> None:
