@@ -175,7 +175,7 @@ def _print_lines(
     lines are unfamiliar."""
     unfamiliar: list[int] = []
     line_count = abstained_count = 0
-    lines_without_numbers: list[int] = []
+    lines_with_other_numbers: list[int] = []
     with reporter.line_warnings() as report_line:
         for translated in lines:
             line_count += 1
@@ -187,8 +187,8 @@ def _print_lines(
             if translated.unfamiliar:
                 unfamiliar.append(translated.line.number)
             report_line(translated.line.number, translated.warnings)
-            if translated.missing_numbers:
-                lines_without_numbers.append(translated.line.number)
+            if translated.missing_numbers or translated.added_numbers:
+                lines_with_other_numbers.append(translated.line.number)
             for output_line in translated.output_lines(output_format):
                 print_line(output_line)
             if interactive and translated.unknown_words:
@@ -200,10 +200,10 @@ def _print_lines(
         _warn_of_unfamiliar_lines(unfamiliar, reporter)
     if abstained_count:
         reporter.info(f"confidence too low for {abstained_count:,} of {line_count:,} lines (--abstain-below)")
-    if lines_without_numbers:
+    if lines_with_other_numbers:
         reporter.warning(
-            f"{_count_of_lines(lines_without_numbers)} whose translation lacks a number, or has it in words; --jsonl"
-            " names the numbers"
+            f"{_count_of_lines(lines_with_other_numbers)} whose translation has other numbers, or one of them in words;"
+            " --jsonl names the numbers"
         )
 
 

@@ -106,6 +106,11 @@ class TranslatedLine:
         """The numbers of the line that are not in its translation, as the line writes them."""
         return [] if self.translation.abstained else missing_numbers(self.line.text, self.translation.text)
 
+    @cached_property
+    def added_numbers(self) -> list[str]:
+        """The numbers of the translation that are not in the line, as the translation writes them."""
+        return [] if self.translation.abstained else missing_numbers(self.translation.text, self.line.text)
+
     def output_lines(self, output_format: OutputFormat) -> list[str]:
         """The output for the line, with its CR where it ends with CR LF; only `candidates` may have several lines."""
         if output_format == "jsonl":
@@ -159,6 +164,8 @@ class TranslatedLine:
             record["truncated_tokens"] = translation.truncated_tokens
         if self.missing_numbers:
             record["numbers"] = self.missing_numbers
+        if self.added_numbers:
+            record["added_numbers"] = self.added_numbers
         if self.unknown_words:
             record["unknown_words"] = self.unknown_words
         if self.unfamiliar:

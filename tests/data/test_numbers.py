@@ -40,7 +40,9 @@ def test_numbers_that_are_missing(source: str, translation: str, missing: list[s
 
 def test_a_line_reports_them(tokenizer: TextTokenizer) -> None:
     line = TranslatedLine(InputLine(1, "7 dogs and 1,234 cats", False), Translation([Candidate("1.234", -1.0, -1.0)]))
-    assert line.record()["numbers"] == ["7"]
+    assert line.record()["numbers"] == ["7"] and "added_numbers" not in line.record()
+    line = TranslatedLine(InputLine(1, "1,234 cats", False), Translation([Candidate("1.234 und 70", -1.0, -1.0)]))
+    assert line.record()["added_numbers"] == ["70"] and "numbers" not in line.record()
     assert line.warnings == []
     (same,) = translate_stream(echo(tokenizer), io.BytesIO(b"The 7 dogs see 1995 houses.\n"))
-    assert same.warnings == [] and "numbers" not in same.record()
+    assert same.warnings == [] and not {"numbers", "added_numbers"} & set(same.record())
