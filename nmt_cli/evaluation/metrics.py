@@ -25,7 +25,6 @@ LANGUAGE_BY_SCRIPT = {
     **{"KHMER": "km", "MYANMAR": "my", "TIBETAN": "bo"},
 }
 SCRIPT_SAMPLE_LINES = 1000  # lines from which the script of a text is determined
-UNSEGMENTED_TOKENIZERS = ("zh", "char", "ja-mecab", "ko-mecab")
 MIN_KANA_SHARE = 0.05  # of the letters, from which text with Chinese characters counts as Japanese
 
 
@@ -95,10 +94,7 @@ def corpus_scores(
 def build_metric(
     name: MetricName, *, lowercase: bool = False, tokenize: str | None = None, effective_order: bool = False
 ) -> Any:
-    """sacreBLEU's object that computes a metric; with `effective_order`, BLEU is meant for single sentences.
-
-    Where BLEU's tokenizer is one for text without spaces, the words of TER are Chinese and Japanese characters.
-    """
+    """sacreBLEU's object that computes a metric; with `effective_order`, BLEU is meant for single sentences."""
     from sacrebleu.metrics.bleu import BLEU
     from sacrebleu.metrics.chrf import CHRF
     from sacrebleu.metrics.ter import TER
@@ -107,8 +103,7 @@ def build_metric(
         return BLEU(lowercase=lowercase, tokenize=tokenize, effective_order=effective_order)
     if name == "chrf":
         return CHRF(lowercase=lowercase)
-    is_unsegmented = tokenize in UNSEGMENTED_TOKENIZERS
-    return TER(normalized=is_unsegmented, asian_support=is_unsegmented)  # in lower case by default
+    return TER(case_sensitive=False) if lowercase else TER()
 
 
 def read_texts(source: BinaryIO | Path, label: str) -> list[str]:

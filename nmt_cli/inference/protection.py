@@ -33,6 +33,7 @@ _CHARACTER_OR_WORD = re.compile(rf"[{UNSPACED_SCRIPTS}]|[^\s{UNSPACED_SCRIPTS}]+
 _UNSPACED = re.compile(f"[{UNSPACED_SCRIPTS}]")
 _STOPS = r".,;:!?…。，！？؟।"
 _SENTENCE_STOPS = (".", "!", "?", "…")
+_CONTROL_CHARACTERS = frozenset(c for c in map(chr, (*range(0x20), *range(0x7F, 0xA0))) if not c.isspace())
 _SPACED = tuple("-–—&+=/*")  # with a space before them, unless they belong to a word
 _GROUP = f"{SPAN_MARK}(?:{BETWEEN_SPANS}{SPAN_MARK})*"
 _GROUPS = rf"[^\w\s]*{_GROUP}(?:[^\w\s]*{_GROUP})*"
@@ -187,17 +188,22 @@ class HiddenSpan:
     @property
     def is_glued_left(self) -> bool:
         """Whether it belongs to the word before it, as a closing tag does."""
-        return self.left.isalnum() and not _UNSPACED.match(self.left)
+        return _is_in_word(self.left)
 
     @property
     def is_glued_right(self) -> bool:
         """Whether it belongs to the word behind it, as an opening tag does."""
-        return self.right.isalnum() and not _UNSPACED.match(self.right)
+        return _is_in_word(self.right)
 
     @property
     def closes(self) -> bool:
         """Whether it belongs to the punctuation before it, as the second mark of '“Yes,” he said' does."""
         return bool(self.left) and not self.left.isalnum() and not self.right and self.text.startswith(_CLOSING)
+
+
+def _is_in_word(character: str) -> bool:
+    """Whether a character is part of a word, as are control characters that were not dropped; False for none."""
+    return (character.isalnum() or character in _CONTROL_CHARACTERS) and not _UNSPACED.match(character)
 
 
 class RestoredText(NamedTuple):
@@ -449,8 +455,8 @@ def _removal(text: str, start: int, end: int, earlier: Sequence[Edit]) -> Edit:
         return start, end + 1, ""
     if left.isspace() and (not right or not right.isalnum()) and right not in (*_OPENING, SPAN_MARK):
         return start - 1, end, ""
-    is_inside = (left.isalnum() or left in _SENTENCE_STOPS) and right.isalnum() and right != SPAN_MARK
-    return start, end, " " if is_inside and not _UNSPACED.match(left) and not _UNSPACED.match(right) else ""
+    is_inside = (_is_in_word(left) or left in _SENTENCE_STOPS) and _is_in_word(right)
+    return start, end, " " if is_inside else ""
 
 
 def _missing_parts(spans: Sequence[HiddenSpan], prefix: str) -> dict[HiddenSpan, str]:
