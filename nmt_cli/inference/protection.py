@@ -33,6 +33,7 @@ _CHARACTER_OR_WORD = re.compile(rf"[{UNSPACED_SCRIPTS}]|[^\s{UNSPACED_SCRIPTS}]+
 _UNSPACED = re.compile(f"[{UNSPACED_SCRIPTS}]")
 _STOPS = r".,;:!?…。，！？؟।"
 _SENTENCE_STOPS = (".", "!", "?", "…")
+_BEFORE_WORDS = (*_SENTENCE_STOPS, ":", ";", ",", ")", "]")  # a space follows
 _CONTROL_CHARACTERS = frozenset(c for c in map(chr, (*range(0x20), *range(0x7F, 0xA0))) if not c.isspace())
 _SPACED = tuple("-–—&+=/*")  # with a space before them, unless they belong to a word
 _GROUP = f"{SPAN_MARK}(?:{BETWEEN_SPANS}{SPAN_MARK})*"
@@ -344,8 +345,8 @@ class HiddenSpans:
         read_words = self._read_words
         before = bisect_left(read_words, span.read_start)  # words that are left of it
         if before and span.is_glued_right and not span.placeholder:
-            begun = self.read_text[read_words[before - 1] : span.read_start]
-            before -= not any(map(str.isalnum, begun))  # '(' of '(<b>dog' belongs to the word behind it
+            is_apart = not span.left or span.left in _BEFORE_WORDS
+            before -= not is_apart and not span.is_glued_left  # '(<b>dog' and "l'<b>eau" begin inside a word
         before += self.tag_words
         behind = before + bool(span.placeholder)  # the first word that is right of it
         aligned = {target: source for source, target in links}
@@ -455,7 +456,7 @@ def _removal(text: str, start: int, end: int, earlier: Sequence[Edit]) -> Edit:
         return start, end + 1, ""
     if left.isspace() and (not right or not right.isalnum()) and right not in (*_OPENING, SPAN_MARK):
         return start - 1, end, ""
-    is_inside = (_is_in_word(left) or left in _SENTENCE_STOPS) and _is_in_word(right)
+    is_inside = (_is_in_word(left) or left in _BEFORE_WORDS) and _is_in_word(right)
     return start, end, " " if is_inside else ""
 
 
@@ -553,7 +554,7 @@ def _replaced(text: str, position: int, span: HiddenSpan, count: int) -> Span:
     """What gives way to a span, the only one at this position: the space that stood for one with none around it."""
     if span.is_stop and text[position - 1 : position] == ".":
         return position - 1, position
-    is_inside = span.is_glued_right and (span.is_glued_left or span.left in _SENTENCE_STOPS)
+    is_inside = span.is_glued_right and (span.is_glued_left or span.left in _BEFORE_WORDS)
     if is_inside and count == 1 and text[position : position + 1] == " ":
         return position, position + 1
     if is_inside and count == 1 and text[position - 1 : position] == " ":

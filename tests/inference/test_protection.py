@@ -262,6 +262,8 @@ def test_a_piece_between_sentences_is_copied_with_what_is_protected_in_it(tokeni
         "10.0.0.1 - - The man",
         "[A book](https://a.example/b) do **under** it",
         "“The man.”{0} A book",
+        "Name:<b>The man</b> reads",
+        "(The man)<b>A book</b>",
     ],
 )
 @pytest.mark.parametrize("split", ["sentences", "none"])
