@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 
 from nmt_cli.data.known_words import WordSet
 from nmt_cli.data.letter_case import map_tokens
 
+REMEMBERED_WORDS = 1 << 14  # a few hundred words are looked at for each that is not known
 MIN_LETTERS = 3  # of a word that is corrected
 MIN_LETTERS_TO_CHANGE = 4  # of shorter words, too many others are near: letters are swapped only
 _WORD = re.compile(r"(?<![\w'’-])[^\W\d_]+(?![\w'’-])")
@@ -22,6 +24,7 @@ class TypoCorrector:
         """`usual_forms` are those of a `Truecaser`, by the lower case of words, the most frequent first."""
         self._ranks = {word: rank for rank, word in enumerate(usual_forms)}
         self._forms, self._known_words = usual_forms, known_words
+        self._correction = lru_cache(REMEMBERED_WORDS)(self._find_correction)
         self._letters = "".join(sorted({letter for word in usual_forms for letter in word if letter.isalpha()}))
 
     def __call__(self, text: str, on_correction: Callable[[str, str], None] = lambda word, form: None) -> str:
@@ -37,7 +40,7 @@ class TypoCorrector:
 
         return map_tokens(text, lambda token: _WORD.sub(correct, token))
 
-    def _correction(self, word: str) -> str | None:
+    def _find_correction(self, word: str) -> str | None:
         """The word that was meant; None where nothing is to be corrected, or nothing is near."""
         if len(word) < MIN_LETTERS or not word.islower() or word in self._known_words:
             return None
