@@ -140,7 +140,7 @@ class ProcessGroup:
             return work()
         with self.watchdog.paused():
             if not self.is_main:
-                answer = self._receive_json()
+                answer: dict[str, Any] = self.all_gather({})[0]
                 if "mistake" in answer:
                     self._barrier()
                     raise MainProcessFailed(answer["mistake"])
@@ -148,10 +148,10 @@ class ProcessGroup:
             try:
                 value = work()
             except UserError as error:
-                self._broadcast_json({"mistake": str(error)})
+                self.all_gather({"mistake": str(error)})
                 self._barrier()
                 raise
-            self._broadcast_json({"value": value})
+            self.all_gather({"value": value})
             return value
 
     def main_first(self, work: Callable[[], T]) -> T:
@@ -164,18 +164,6 @@ class ProcessGroup:
         """Wait for all ranks before they end: one that ended early would count as lost."""
         with suppress(PeerLost):
             self.all_reduce(torch.zeros(1))
-
-    def _broadcast_json(self, message: dict[str, Any]) -> None:
-        content = _to_bytes(message)
-        self.broadcast(torch.tensor([len(content)]))
-        self.broadcast(content)
-
-    def _receive_json(self) -> dict[str, Any]:
-        size = torch.zeros(1, dtype=torch.int64)
-        self.broadcast(size)
-        content = torch.empty(int(size), dtype=torch.uint8)
-        self.broadcast(content)
-        return _from_bytes(content)  # type: ignore[no-any-return]
 
     @contextmanager
     def _collective(self) -> Iterator[None]:
