@@ -8,14 +8,13 @@ trained here do.
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 
 from tokenizers import Tokenizer, decoders
 
 from nmt_cli.data import SIDES
-from nmt_cli.data.tokenization.tokenizer import BYTE_TOKENS, MAX_TOKENIZER_FILE_BYTES, META_SPACE, TextTokenizer
+from nmt_cli.data.tokenization.tokenizer import MAX_TOKENIZER_FILE_BYTES, META_SPACE, TextTokenizer
 from nmt_cli.errors import DataError
 from nmt_cli.fs import read_json
 from nmt_cli.vocabulary import Vocabulary
@@ -84,13 +83,6 @@ class ImportedTokenizer(TextTokenizer):
         token_lists = [[self._tokens[i] for i in ids if self._is_visible(i)] for ids in sequences]
         return [self.decode_tokens(tokens) if tokens else "" for tokens in token_lists]
 
-    @cached_property
-    def fallback_ids(self) -> frozenset[int]:
-        """Ids of what stands for text that the vocabulary lacks."""
-        return frozenset(
-            [self.unknown_id, *(self._token_ids[token] for token in BYTE_TOKENS if token in self._token_ids)]
-        )
-
     def _is_visible(self, token_id: int) -> bool:
         return token_id not in self._skipped_ids
 
@@ -113,13 +105,9 @@ class ImportedTokenizer(TextTokenizer):
         """The piece of each id."""
         return [self._tokens[i].replace(META_SPACE, " ") for i in ids]
 
-    def visible_tokens_to_ids(self, tokens: Iterable[str]) -> list[int]:
-        """Ids of visible pieces; DataError if one is unknown."""
-        token_list = list(tokens)
-        for token in token_list:
-            if token not in self._token_ids:
-                raise DataError(f"{token!r} is not a piece of this tokenizer")
-        return [self._token_ids[token] for token in token_list]
+    def visible_token_to_id(self, token: str) -> int | None:
+        """The id of a piece whose spaces are visible; None if it is unknown."""
+        return self._token_ids.get(token)
 
     def _to_model_ids(self, text: str, ids: list[int]) -> list[int]:
         """Convert ids of the SentencePiece model to ids of the imported model.

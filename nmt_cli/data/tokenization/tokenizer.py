@@ -126,7 +126,7 @@ class TextTokenizer:
     @cached_property
     def fallback_ids(self) -> frozenset[int]:
         """Ids of what stands for text that the vocabulary lacks: <unk>, and the bytes of a character."""
-        byte_ids = map(self.backend.token_to_id, BYTE_TOKENS)
+        byte_ids = map(self.visible_token_to_id, BYTE_TOKENS)
         return frozenset([self.unknown_id, *(token_id for token_id in byte_ids if token_id is not None)])
 
     def _is_visible(self, token_id: int) -> bool:
@@ -158,11 +158,16 @@ class TextTokenizer:
         """Pieces with their spaces made visible."""
         return [token.replace(" ", META_SPACE) for token in self.ids_to_tokens(ids)]
 
+    def visible_token_to_id(self, token: str) -> int | None:
+        """The id of a piece whose spaces are visible; None if it is unknown."""
+        token_id: int | None = self.backend.token_to_id(token.replace(META_SPACE, " "))
+        return token_id
+
     def visible_tokens_to_ids(self, tokens: Iterable[str]) -> list[int]:
         """The inverse of `ids_to_visible_tokens`; DataError if a piece is unknown."""
         ids = []
         for token in tokens:
-            token_id = self.backend.token_to_id(token.replace(META_SPACE, " "))
+            token_id = self.visible_token_to_id(token)
             if token_id is None:
                 raise DataError(f"{token!r} is not a piece of this tokenizer")
             ids.append(token_id)
