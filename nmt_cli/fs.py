@@ -53,6 +53,11 @@ def atomic_write_text(path: Path, text: str, *, concurrent: bool = False) -> Non
         fsync(path.parent)
 
 
+def write_json(path: Path, content: object, *, indent: int | None = 2, ensure_ascii: bool = False) -> None:
+    """Replace a JSON file as `atomic_write_text` does; `indent` and `ensure_ascii` as for json.dumps."""
+    atomic_write_text(path, json.dumps(content, indent=indent, ensure_ascii=ensure_ascii) + "\n")
+
+
 @contextmanager
 def atomic_folder(folder: Path, marker: str | None = None, error_class: type[UserError] = RunError) -> Iterator[Path]:
     """A scratch folder to fill, renamed to `folder` if the block succeeds and deleted if it fails.

@@ -5,7 +5,6 @@ of the development text is unknown: part of prepared data and of every run that 
 files was made before there were any.
 """
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -20,7 +19,7 @@ from nmt_cli.data.sentences.abbreviations import LearnedWords
 from nmt_cli.data.sentences.splitter import SentenceSplitter
 from nmt_cli.data.spelling import TypoCorrector
 from nmt_cli.errors import DataError
-from nmt_cli.fs import atomic_write_text, read_json
+from nmt_cli.fs import read_json, write_json
 
 PROFILE_FILE = "text.json"
 ABBREVIATIONS_FILES = {"source": "abbreviations.source.txt", "target": "abbreviations.target.txt"}
@@ -181,7 +180,7 @@ class TextProfile:
         }
         if self.source_characters is not None:
             content["source_characters"] = self.source_characters
-        atomic_write_text(folder / PROFILE_FILE, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+        write_json(folder / PROFILE_FILE, content, indent=1)
 
     @classmethod
     def load(cls, folder: Path, corpus: CorpusConfig) -> "TextProfile":

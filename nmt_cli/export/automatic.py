@@ -4,7 +4,6 @@ In float32 CTranslate2 must translate as our own search does. In int8, which is 
 must be as good on the development text, by BLEU and chrF.
 """
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from nmt_cli.export.cached import AUTO_FILE, AutomaticEngine, export_folder, exp
 from nmt_cli.export.ctranslate2 import load_engine
 from nmt_cli.export.exporting import development_sample, parity_sample, write_export
 from nmt_cli.export.parity import Parity, Sample, compare, compare_quantized
-from nmt_cli.fs import atomic_write_text, lock_file
+from nmt_cli.fs import lock_file, write_json
 from nmt_cli.runs.folder import RunFolder
 from nmt_cli.runs.loading import LoadedRun, open_run
 
@@ -38,8 +37,7 @@ def export_automatically(run: Path, development_text: Split | None = None) -> Au
         if made_meanwhile is not None:
             return made_meanwhile
         automatic = _export(open_run(run, torch.device("cpu"), "fp32"), development_text)
-        text = json.dumps(asdict(automatic), indent=2, ensure_ascii=False) + "\n"
-        atomic_write_text(exports_folder(run) / AUTO_FILE, text)
+        write_json(exports_folder(run) / AUTO_FILE, asdict(automatic))
     return automatic
 
 

@@ -1,6 +1,5 @@
 """nmt export: write a run in the format of another runtime, and check it against the run before keeping it."""
 
-import json
 import os
 import platform
 import shutil
@@ -26,7 +25,7 @@ from nmt_cli.export import ctranslate2, huggingface, onnx
 from nmt_cli.export.cached import MANIFEST
 from nmt_cli.export.format import ExportFormat, require_packages
 from nmt_cli.export.parity import LARGE_SAMPLE_LINES, Parity, Sample, compare
-from nmt_cli.fs import atomic_folder, atomic_write_text, sha256_of_file
+from nmt_cli.fs import atomic_folder, sha256_of_file, write_json
 from nmt_cli.recipe.loader import Recipe
 from nmt_cli.reporting import Reporter
 from nmt_cli.runs.folder import RunFolder
@@ -185,4 +184,4 @@ def _write_manifest(run: LoadedRun, format_name: str, weight_type: str, parity: 
         "versions": {"nmt": __version__, "torch": torch.__version__}
         | {package: version(package) for package in packages},
     }
-    atomic_write_text(folder / MANIFEST, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    write_json(folder / MANIFEST, content)

@@ -1,6 +1,5 @@
 """The run folder: everything that belongs to one trained model."""
 
-import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -8,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nmt_cli.errors import RunError
-from nmt_cli.fs import atomic_write_text, lock_file, read_json, sha256_of_file, wrap_io_errors
+from nmt_cli.fs import atomic_write_text, lock_file, read_json, sha256_of_file, wrap_io_errors, write_json
 from nmt_cli.training.checkpoints import FORMAT_VERSION, Checkpointer
 
 
@@ -62,7 +61,7 @@ class RunFolder:
 
     def write_json(self, name: str, content: Mapping[str, Any]) -> None:
         """Write a JSON file of the run atomically."""
-        self.write_text(name, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+        write_json(self.path / name, content)
 
     def read_json(self, name: str) -> dict[str, Any]:
         """Read a JSON file of the run; RunError if it is missing or damaged."""

@@ -10,7 +10,6 @@ Regular checkpoints step-N are what a run resumes from. Everything else follows 
 them: best.json points to the best checkpoint that it knows of, and log.jsonl is truncated to it.
 """
 
-import json
 import os
 import shutil
 from collections.abc import Mapping
@@ -21,7 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from safetensors import SafetensorError
 
 from nmt_cli.errors import RunError
-from nmt_cli.fs import atomic_write_text, fsync, read_json, sha256_of_file, wrap_io_errors
+from nmt_cli.fs import fsync, read_json, sha256_of_file, wrap_io_errors, write_json
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -105,7 +104,7 @@ def _write_files(
         fsync(path)
         hashes[path.name] = sha256_of_file(path)
     content = {"format": FORMAT_VERSION, **state, "files": hashes}
-    atomic_write_text(temporary_folder / "state.json", json.dumps(content, indent=2) + "\n")  # syncs the folder
+    write_json(temporary_folder / "state.json", content, ensure_ascii=True)  # syncs the folder
     return content
 
 
@@ -157,7 +156,7 @@ class Checkpointer:
         name = f"best-{update:06d}"
         if self.read_only or not (self.folder / name).is_dir():
             return
-        atomic_write_text(self.folder / "best.json", json.dumps({"folder": name}) + "\n")
+        write_json(self.folder / "best.json", {"folder": name}, indent=None)
         for folder in self._numbered_folders("best-*"):
             if folder.name != name:
                 delete_checkpoint(folder)

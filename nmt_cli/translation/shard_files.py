@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from nmt_cli.errors import DataError
-from nmt_cli.fs import atomic_write_text, lock_file, read_json, sha256_of_file
+from nmt_cli.fs import lock_file, read_json, sha256_of_file, write_json
 from nmt_cli.translation.byte_ranges import Shard, TextRange
 
 FORMAT_VERSION = 1
@@ -76,7 +76,7 @@ class ShardWriter:
         self._file.flush()
         os.fsync(self._file.fileno())
         content = {"lines": self.line_count, "output_lines": self.output_line_count}
-        _write_json(self._progress_path, content | {"bytes": self._file.tell()})
+        write_json(self._progress_path, content | {"bytes": self._file.tell()}, indent=1)
 
     def finish(self, text_range: TextRange) -> None:
         """Rename the output, and write its manifest."""
@@ -92,7 +92,7 @@ class ShardWriter:
             "output_lines": self.output_line_count,
             "sha256": sha256_of_file(self._text_path),
         }
-        _write_json(self._manifest_path, content)
+        write_json(self._manifest_path, content, indent=1)
         self._progress_path.unlink()
         self.is_finished = True
 
@@ -111,7 +111,7 @@ def _claim_folder(folder: Path, job: Job) -> str:
     path = folder / "job.json"
     if not path.exists():
         temporary = folder / f".job.json.{os.uname().nodename}.{os.getpid()}"
-        _write_json(temporary, expected)
+        write_json(temporary, expected, indent=1)
         with suppress(FileExistsError):
             os.link(temporary, path)  # the first of several shards; a rename would replace it
         temporary.unlink()
@@ -191,7 +191,3 @@ def _read_json(path: Path) -> dict[str, Any]:
     if content.get("format") != FORMAT_VERSION:
         raise DataError(f"{path}: not written by this version of nmt translate --shard")
     return content
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    atomic_write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")

@@ -127,7 +127,7 @@ class Killed(BaseException):
     """What a kill does to the code after it: nothing runs any more."""
 
 
-@pytest.mark.parametrize("at", ["save_file", "sha256_of_file", "fsync", "atomic_write_text", "replace"])
+@pytest.mark.parametrize("at", ["save_file", "sha256_of_file", "fsync", "write_json", "replace"])
 def test_killed_while_writing_the_new_checkpoint_is_not_there(
     at: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,7 +1,6 @@
 """What is usual in a corpus, measured in a first pass over it: its languages, its scripts, its ratio of lengths."""
 
 import html
-import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from nmt_cli.data.filtering.usual import Floats, Usual
 from nmt_cli.data.scripts import letter_scripts
 from nmt_cli.data.text_profile import LANGUAGES_FILE
 from nmt_cli.errors import DataError
-from nmt_cli.fs import atomic_write_text, read_json
+from nmt_cli.fs import read_json, write_json
 
 SAMPLE_PAIRS = 15_000  # up to twice as many, evenly spaced, a profile is measured with
 MIN_PAIRS = 2000  # with fewer, nothing is usual
@@ -156,8 +155,7 @@ class CorpusProfile:
     def save(self, folder: Path) -> None:
         """Write languages.json, unless there is no language model."""
         if self.language_model is not None:
-            text = json.dumps(self.language_model.record(), ensure_ascii=False)
-            atomic_write_text(folder / LANGUAGES_FILE, text + "\n")
+            write_json(folder / LANGUAGES_FILE, self.language_model.record(), indent=None)
 
 
 def load_language_model(folder: Path) -> LanguageModel | None:

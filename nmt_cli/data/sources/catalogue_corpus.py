@@ -1,6 +1,5 @@
 """Corpora of the catalogue as sources of text: downloaded, verified and unpacked, completely or not at all."""
 
-import json
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from nmt_cli.data.sources.markup import line_reader
 from nmt_cli.data.sources.rows import pair_lines
 from nmt_cli.data.sources.tmx import read_tmx
 from nmt_cli.errors import DataError
-from nmt_cli.fs import atomic_folder, atomic_write_text, read_json, sha256_of_file
+from nmt_cli.fs import atomic_folder, atomic_write_text, read_json, sha256_of_file, write_json
 from nmt_cli.reporting import Reporter
 
 PROVENANCE_FILE = "fetched.json"  # in the folder of an unpacked corpus
@@ -123,7 +122,7 @@ class CatalogueCorpus(TextSource):
             with atomic_folder(folder, marker=PROVENANCE_FILE, error_class=DataError) as scratch:
                 pair_counts = self._write_splits(scratch, reporter)
                 provenance = {"corpus": self.name, "files": records, "pairs": pair_counts}
-                atomic_write_text(scratch / PROVENANCE_FILE, json.dumps(provenance, indent=2) + "\n")
+                write_json(scratch / PROVENANCE_FILE, provenance, ensure_ascii=True)
         except OSError as error:
             raise DataError(f"{folder}: cannot be written: {error.strerror}") from error
         summary = ", ".join(f"{count:,} {name}" for name, count in pair_counts.items())

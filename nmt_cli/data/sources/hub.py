@@ -1,6 +1,5 @@
 """Datasets that other libraries download: Hugging Face datasets and those that mtdata knows."""
 
-import json
 import subprocess
 import sys
 from abc import abstractmethod
@@ -17,7 +16,7 @@ from nmt_cli.data.sources.bad_rows import BadRows, dropped_rows
 from nmt_cli.data.sources.base import SPLITS, Languages, ParallelText, TextSource, cache_folder
 from nmt_cli.data.sources.rows import read_two_files, usual_values, value_problem
 from nmt_cli.errors import DataError
-from nmt_cli.fs import atomic_write_text, read_json
+from nmt_cli.fs import read_json, write_json
 from nmt_cli.reporting import Reporter
 
 PairIterator = Iterator[tuple[str, str]]
@@ -101,7 +100,7 @@ class LibraryDataset(TextSource):
         for kind, count in bad_rows.counts.items():
             reporter.warning(dropped_rows(kind, count, bad_rows.examples[kind]))
         record = {"name": self.name, "by": f"{self.package} {version(self.package)}", "pairs": pair_count}
-        atomic_write_text(self._provenance_path(), json.dumps(record, indent=2) + "\n")
+        write_json(self._provenance_path(), record, ensure_ascii=True)
 
 
 def _write_pairs(pairs: PairIterator, paths: list[Path], reporter: Reporter) -> int:
