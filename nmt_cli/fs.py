@@ -11,12 +11,13 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 from nmt_cli.errors import DataError, RunError, UserError
 
 MAX_JSON_BYTES = 16 << 20  # a manifest has some thousand bytes
 DISK_FULL_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+T = TypeVar("T")
 
 
 @contextmanager
@@ -125,27 +126,24 @@ def _resolve_link(path: Path) -> Path:
 
 def read_json(path: Path, max_bytes: int = MAX_JSON_BYTES, error_class: type[UserError] = DataError) -> dict[str, Any]:
     """The JSON object in a file; raises `error_class` if it is missing, damaged or larger than `max_bytes`."""
-    value = _read_json(path, max_bytes, error_class)
-    if not isinstance(value, dict):
-        raise error_class(f"{path}: missing or damaged: not a JSON object")
-    return value
+    return _read_json(path, dict, max_bytes, error_class)
 
 
 def read_json_list(path: Path, max_bytes: int) -> list[Any]:
     """The JSON list in a file; DataError if it is missing, damaged or larger than `max_bytes`."""
-    value = _read_json(path, max_bytes, DataError)
-    if not isinstance(value, list):
-        raise DataError(f"{path}: missing or damaged: not a JSON list")
-    return value
+    return _read_json(path, list, max_bytes, DataError)
 
 
-def _read_json(path: Path, max_bytes: int, error_class: type[UserError]) -> Any:
+def _read_json(path: Path, kind: type[T], max_bytes: int, error_class: type[UserError]) -> T:
     try:
         with open(path, "rb") as file:
             content = file.read(max_bytes + 1)
         if len(content) > max_bytes:
             raise ValueError(f"more than {max_bytes:,} bytes")
-        return json.loads(content.decode())
+        value = json.loads(content.decode())
+        if not isinstance(value, kind):
+            raise ValueError(f"not a JSON {'object' if kind is dict else 'list'}")
+        return value
     except UnicodeDecodeError as error:
         raise error_class(f"{path}: missing or damaged: not UTF-8 text") from error
     except (OSError, ValueError, RecursionError) as error:
