@@ -134,18 +134,24 @@ def read_json_list(path: Path, max_bytes: int) -> list[Any]:
     return _read_json(path, list, max_bytes, DataError)
 
 
+def read_text(path: Path, max_bytes: int) -> str:
+    """A file of UTF-8 text; ValueError if it is larger than `max_bytes` or anything else, OSError if unreadable."""
+    with open(path, "rb") as file:
+        content = file.read(max_bytes + 1)
+    if len(content) > max_bytes:
+        raise ValueError(f"more than {max_bytes:,} bytes")
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise ValueError("not UTF-8 text") from error
+
+
 def _read_json(path: Path, kind: type[T], max_bytes: int, error_class: type[UserError]) -> T:
     try:
-        with open(path, "rb") as file:
-            content = file.read(max_bytes + 1)
-        if len(content) > max_bytes:
-            raise ValueError(f"more than {max_bytes:,} bytes")
-        value = json.loads(content.decode())
+        value = json.loads(read_text(path, max_bytes))
         if not isinstance(value, kind):
             raise ValueError(f"not a JSON {'object' if kind is dict else 'list'}")
         return value
-    except UnicodeDecodeError as error:
-        raise error_class(f"{path}: missing or damaged: not UTF-8 text") from error
     except (OSError, ValueError, RecursionError) as error:
         reason = " ".join(str(getattr(error, "strerror", None) or error).split())
         raise error_class(f"{path}: missing or damaged: {reason}") from error

@@ -14,6 +14,7 @@ from itertools import chain
 from pathlib import Path
 
 from nmt_cli.errors import DataError
+from nmt_cli.fs import read_text
 
 MAX_FILE_BYTES = 1 << 20
 MAX_REMEMBERED_TOKENS = 200_000  # tokens whose words were reported; a full cache is cleared
@@ -118,23 +119,22 @@ class WordSet:
     @classmethod
     def load(cls, folder: Path) -> "WordSet | None":
         """Read what `save` wrote; None if there is nothing, DataError if it is damaged."""
-        list_path, bloom_path = _file_paths(folder)
-        if list_path.exists():
-            content = _read_file(list_path)
-            if len(content) > MAX_FILE_BYTES:
-                raise _damaged_error(list_path, f"more than {MAX_FILE_BYTES:,} bytes")
-            try:
-                return cls(content.decode().split("\n")[:-1])
-            except UnicodeDecodeError as error:
-                raise _damaged_error(list_path, "not UTF-8 text") from error
-        if bloom_path.exists():
-            content = _read_file(bloom_path)
-            if len(content) != MAX_FILE_BYTES:
-                raise _damaged_error(bloom_path, f"not {MAX_FILE_BYTES:,} bytes")
-            words = cls()
-            words._bloom_filter = _BloomFilter(content)
-            return words
-        return None
+        path = next(iter(word_files(folder)), None)
+        if path is None:
+            return None
+        try:
+            if path.suffix == ".txt":
+                return cls(read_text(path, MAX_FILE_BYTES).split("\n")[:-1])
+            with open(path, "rb") as file:
+                bits = file.read(MAX_FILE_BYTES + 1)
+            if len(bits) != MAX_FILE_BYTES:
+                raise ValueError(f"not {MAX_FILE_BYTES:,} bytes")
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise DataError(f"{path}: damaged: {reason}; delete it to do without") from error
+        words = cls()
+        words._bloom_filter = _BloomFilter(bits)
+        return words
 
 
 class _BloomFilter:
@@ -207,15 +207,3 @@ def word_files(folder: Path) -> list[Path]:
 
 def _file_paths(folder: Path) -> tuple[Path, Path]:
     return folder / "words.source.txt", folder / "words.source.bloom"
-
-
-def _read_file(path: Path) -> bytes:
-    try:
-        with open(path, "rb") as file:
-            return file.read(MAX_FILE_BYTES + 1)
-    except OSError as error:
-        raise _damaged_error(path, error.strerror or "cannot be read") from error
-
-
-def _damaged_error(path: Path, problem: str) -> DataError:
-    return DataError(f"{path}: damaged: {problem}; delete it to do without")

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from nmt_cli.errors import RecipeError, RunError, UserError, suggest
+from nmt_cli.fs import read_text
 
 MAX_RECIPE_BYTES = 4_000_000
 
@@ -52,13 +53,9 @@ def run_recipe_path(run: Path) -> Path:
 def read_recipe_text(path: Path) -> str:
     """The text of a recipe; RecipeError where it cannot be read, is huge or is not UTF-8."""
     try:
-        with open(path, "rb") as file:
-            content = file.read(MAX_RECIPE_BYTES + 1)
-        if len(content) > MAX_RECIPE_BYTES:
-            raise RecipeError([f"{path}: cannot read the recipe: more than {MAX_RECIPE_BYTES:,} bytes"])
-        return content.decode()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not UTF-8 text"
+        return read_text(path, MAX_RECIPE_BYTES)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
         raise RecipeError([f"{path}: cannot read the recipe: {reason}"]) from error
 
 
