@@ -1,12 +1,11 @@
 """Whether systems differ by more than chance: sacreBLEU's paired bootstrap (Koehn 2004). Imports no torch."""
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from nmt_cli.evaluation.metrics import MetricName, build_metric
+from nmt_cli.workers import environment_variable
 
 SEED = 12345  # sacreBLEU's default
 SEED_VARIABLE = "SACREBLEU_SEED"  # the only way to give sacreBLEU a seed
@@ -77,7 +76,7 @@ def compare_with_baseline(
     scorers = {str(name): build_metric(name, lowercase=lowercase, tokenize=tokenize) for name in metrics}
     names = list(systems)
     hypotheses: list[tuple[str, Sequence[str]]] = [(name, list(texts)) for name, texts in systems.items()]
-    with _fixed_seed():
+    with environment_variable(SEED_VARIABLE, str(SEED)):
         test = PairedTest(hypotheses, scorers, [list(lines) for lines in references], "bs", samples)
         signatures, columns = test()
     comparisons: dict[MetricName, MetricComparison] = {}
@@ -110,17 +109,3 @@ def _verdict(metric: MetricName, result: SystemResult, baseline: SystemResult) -
         return f"{numbers}: no significant difference from {baseline.system}"
     improved = result.difference < 0 if metric == "ter" else result.difference > 0
     return f"{numbers}: significantly {'better' if improved else 'worse'} than {baseline.system}"
-
-
-@contextmanager
-def _fixed_seed() -> Iterator[None]:
-    """Let sacreBLEU resample with SEED, whatever its environment variable says."""
-    previous = os.environ.get(SEED_VARIABLE)
-    os.environ[SEED_VARIABLE] = str(SEED)
-    try:
-        yield
-    finally:
-        if previous is None:
-            del os.environ[SEED_VARIABLE]
-        else:
-            os.environ[SEED_VARIABLE] = previous

@@ -1,6 +1,5 @@
 """Translating a stream of lines in order, in this process or in several."""
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,6 +27,7 @@ from nmt_cli.workers import (
     TOKENIZERS_PARALLELISM_VARIABLE,
     WorkerPool,
     WorkFactory,
+    environment_variable,
     is_single_threaded,
     parse_process_count,
 )
@@ -246,14 +246,10 @@ def _threads_disabled() -> Iterator[int]:
     """
     import torch
 
-    thread_count, previous_setting = (torch.get_num_threads(), os.environ.get(TOKENIZERS_PARALLELISM_VARIABLE))
+    thread_count = torch.get_num_threads()
     torch.set_num_threads(1)
-    os.environ[TOKENIZERS_PARALLELISM_VARIABLE] = "false"
     try:
-        yield thread_count
+        with environment_variable(TOKENIZERS_PARALLELISM_VARIABLE, "false"):
+            yield thread_count
     finally:
         torch.set_num_threads(thread_count)
-        if previous_setting is None:
-            del os.environ[TOKENIZERS_PARALLELISM_VARIABLE]
-        else:
-            os.environ[TOKENIZERS_PARALLELISM_VARIABLE] = previous_setting
