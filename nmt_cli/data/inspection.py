@@ -101,7 +101,7 @@ def inspect_corpus(
     corpus: Corpus, config: CorpusConfig, max_pairs: int
 ) -> tuple[dict[str, list[ParallelTextStats]], OverlapCounter]:
     """The statistics of every text, by split: train, dev, test; and what training text shares with the others."""
-    evaluation_texts = {name: text for name, text in (("dev", corpus.dev), ("test", corpus.test)) if text is not None}
+    evaluation_texts = corpus.evaluation_texts()
     overlap = OverlapCounter(
         [
             EvaluationText.read(name, decoded_pairs(text, BadRows(config.max_bad_rows)), config.normalization)

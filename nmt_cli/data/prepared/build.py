@@ -120,7 +120,7 @@ class _Preparation:
         self.profile = NO_PROFILE
         if settings.corpus.filters is not None:
             self.profile = measure_corpus(map(self._read_once_more, corpus.train), settings.corpus)
-        evaluation_texts = [self._read_evaluation_text(*text) for text in self._splits()]
+        evaluation_texts = [self._read_evaluation_text(*text) for text in corpus.evaluation_texts().items()]
         self.cleaner = CorpusCleaner(settings.corpus, evaluation_texts, self.profile)
 
     def run(self) -> dict[str, Any]:
@@ -154,11 +154,6 @@ class _Preparation:
             "normalized": dict(self.cleaner.normalized),
             "vocabulary": [tokenizers.source.vocab_size, tokenizers.target.vocab_size],
         }
-
-    def _splits(self) -> list[tuple[str, ParallelText]]:
-        """The development and test text, as far as there are any."""
-        texts = (("dev", self.corpus.dev), ("test", self.corpus.test))
-        return [(name, text) for name, text in texts if text is not None]
 
     def _read_evaluation_text(self, name: str, text: ParallelText) -> EvaluationText:
         pairs = decoded_pairs(text, BadRows(self.settings.corpus.max_bad_rows))

@@ -29,9 +29,13 @@ class Corpus:
     root: Path | None = None  # the folder that relative paths start from
     provenance: tuple[dict[str, Any], ...] = ()  # where downloaded text came from
 
+    def evaluation_texts(self) -> dict[str, ParallelText]:
+        """The development and test text by split, as far as there are any."""
+        return {split: text for split, text in (("dev", self.dev), ("test", self.test)) if text is not None}
+
     def files(self) -> list[Path]:
         """Every file that is read."""
-        texts = [*self.train, *(text for text in (self.dev, self.test) if text is not None)]
+        texts = [*self.train, *self.evaluation_texts().values()]
         return list(dict.fromkeys(file for text in texts for file in text.files))
 
 
