@@ -7,18 +7,17 @@ from typing import BinaryIO
 
 import numpy as np
 
-from nmt_cli.data.batching import pad
 from nmt_cli.data.sources.files import read_lines
 from nmt_cli.data.text_profile import TextProfile
 from nmt_cli.data.tokenization.tokenizer import TextTokenizer
 from nmt_cli.decoding.beam import search
+from nmt_cli.decoding.host import batch_with_end
 from nmt_cli.decoding.word_alignment import alignment_layer, attention_weights, token_word_indices
 from nmt_cli.device import find_device
 from nmt_cli.errors import DataError, UserError
 from nmt_cli.fs import atomic_write_text
 from nmt_cli.inference.casing import CaseHandler
 from nmt_cli.inference.lines import InputLine, read_blocks
-from nmt_cli.models.contract import Sequences
 from nmt_cli.plots.attention import (
     EOS_LABEL,
     AttentionMap,
@@ -180,9 +179,7 @@ def _truncate(
 
 def _translate(run: LoadedRun, sources: list[TokenIds]) -> list[TokenIds]:
     """The ids of the best translation of each source."""
-    vocabulary, device = run.model.vocabulary, next(run.model.parameters()).device
-    padded = pad([(ids, [vocabulary.end]) for ids in sources], vocabulary.pad)
-    batch = Sequences.from_numpy(*padded, device)
+    batch = batch_with_end(run.model, sources)
     return [hypotheses[0].ids for hypotheses in search(run.model, batch, run.recipe.search)]
 
 
