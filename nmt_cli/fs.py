@@ -80,6 +80,15 @@ def atomic_folder(folder: Path, marker: str | None = None, error_class: type[Use
         shutil.rmtree(scratch, ignore_errors=True)
 
 
+def delete_folder(folder: Path) -> None:
+    """Delete a folder, if there is one; renamed first, so that a kill leaves nothing that looks like a damaged one."""
+    if folder.is_dir():
+        trash = folder.with_name(f"{folder.name}.{os.getpid()}.old.tmp")
+        shutil.rmtree(trash, ignore_errors=True)
+        os.replace(folder, trash)
+        shutil.rmtree(trash, ignore_errors=True)
+
+
 def lock_file(path: Path, conflict_error: UserError | None) -> BinaryIO:
     """Open a file and hold an exclusive lock on it until it is closed.
 

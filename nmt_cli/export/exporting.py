@@ -1,8 +1,6 @@
 """nmt export: write a run in the format of another runtime, and check it against the run before keeping it."""
 
-import os
 import platform
-import shutil
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -25,7 +23,7 @@ from nmt_cli.export import ctranslate2, huggingface, onnx
 from nmt_cli.export.cached import MANIFEST
 from nmt_cli.export.format import ExportFormat, require_packages
 from nmt_cli.export.parity import LARGE_SAMPLE_LINES, Parity, Sample, compare
-from nmt_cli.fs import atomic_folder, sha256_of_file, write_json
+from nmt_cli.fs import atomic_folder, delete_folder, sha256_of_file, write_json
 from nmt_cli.recipe.loader import Recipe
 from nmt_cli.reporting import Reporter
 from nmt_cli.runs.folder import RunFolder
@@ -89,21 +87,13 @@ def write_export(
             label = f"{run.folder.path}: the export to {format_name} in {weight_type}"
             raise UserError(f"{label} translates differently: {parity.problem}")
         _write_manifest(run, format_name, weight_type, parity, scratch)
-        _delete_folder(out)
+        delete_folder(out)
     return ExportResult(out, format_name, weight_type, parity)
 
 
 def incompatibilities(recipe: Recipe, format_name: str) -> list[str]:
     """Why runs of a recipe cannot be exported, each as `section.key: reason`."""
     return FORMATS[format_name].incompatibilities(recipe.model, recipe.search, recipe.tokenizer.joint)
-
-
-def _delete_folder(folder: Path) -> None:
-    """Delete an older export, if there is one; renamed first, so that a partly deleted one is never used."""
-    if folder.is_dir():
-        trash = folder.with_name(f"{folder.name}.{os.getpid()}.old")
-        os.replace(folder, trash)
-        shutil.rmtree(trash)
 
 
 def _find_format(format_name: str, quantization: str | None) -> tuple[ExportFormat, str]:

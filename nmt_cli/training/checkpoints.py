@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from safetensors import SafetensorError
 
 from nmt_cli.errors import RunError
-from nmt_cli.fs import fsync, read_json, sha256_of_file, wrap_io_errors, write_json
+from nmt_cli.fs import delete_folder, fsync, read_json, sha256_of_file, wrap_io_errors, write_json
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -83,7 +83,7 @@ def write_checkpoint(folder: Path, tensor_groups: Mapping[str, NamedTensors], st
             if _is_identical(folder, _write_files(temporary_folder, tensor_groups, state)):
                 shutil.rmtree(temporary_folder)
                 return
-            delete_checkpoint(folder)
+            delete_folder(folder)
             os.replace(temporary_folder, folder)
             fsync(folder.parent)
         except (OSError, SafetensorError, RunError):
@@ -114,15 +114,6 @@ def _is_identical(folder: Path, state: dict[str, Any]) -> bool:
         return read_checkpoint(folder).state | {"training_seconds": 0} == state | {"training_seconds": 0}
     except RunError:
         return False
-
-
-def delete_checkpoint(folder: Path) -> None:
-    """Delete a checkpoint, under another name so that a kill leaves nothing that looks like a damaged one."""
-    if folder.exists():
-        trash_folder = folder.with_name(folder.name + ".old.tmp")
-        shutil.rmtree(trash_folder, ignore_errors=True)
-        os.replace(folder, trash_folder)
-        shutil.rmtree(trash_folder, ignore_errors=True)
 
 
 def update_number(folder: Path) -> int:
@@ -159,7 +150,7 @@ class Checkpointer:
         write_json(self.folder / "best.json", {"folder": name}, indent=None)
         for folder in self._numbered_folders("best-*"):
             if folder.name != name:
-                delete_checkpoint(folder)
+                delete_folder(folder)
 
     def save_best(self, update: int, weights: NamedTensors, state: dict[str, Any]) -> None:
         """Write best-NNNNNN as the best checkpoint, and delete the one before it."""
@@ -239,7 +230,7 @@ class Checkpointer:
         kept_folders = {*step_folders[-keep_count:], *scheduled_folders[-keep_count:]}
         for folder in step_folders:
             if folder not in kept_folders:
-                delete_checkpoint(folder)
+                delete_folder(folder)
         for folder in self.folder.glob("*.tmp"):
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -249,7 +240,7 @@ class Checkpointer:
             return
         for folder in self.step_folders():
             if update_number(folder) > update:
-                delete_checkpoint(folder)
+                delete_folder(folder)
 
     def _numbered_folders(self, pattern: str) -> list[Path]:
         folders = [p for p in self.folder.glob(pattern) if p.is_dir() and update_number(p) >= 0]
