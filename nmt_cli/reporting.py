@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -69,7 +69,6 @@ class Reporter:
 
     quiet: bool = False  # warnings only
     silent: bool = False  # not even warnings, which another process prints
-    start_time: float = field(default_factory=time.monotonic)
     _console: "Console | None" = None
 
     @property

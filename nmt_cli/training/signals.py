@@ -1,7 +1,7 @@
 """Ctrl-C and SIGTERM during training: finish the update, save a checkpoint, stop."""
 
 import signal
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Any, Self
 
 
@@ -43,7 +43,5 @@ class StopSignals:
             signal.signal(number, handler)
         self._previous_handlers = {}
 
-    def __exit__(
-        self, error_type: type[BaseException] | None, error: BaseException | None, error_traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._restore_handlers()

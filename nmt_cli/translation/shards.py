@@ -24,11 +24,10 @@ COMMIT_INTERVAL_SECONDS = 10.0  # of work that is lost where a process is killed
 
 @dataclass(frozen=True)
 class ShardResult:
-    """A finished shard: its lines, and how many of them an earlier process had translated."""
+    """A finished shard and the number of its lines."""
 
     shard: Shard
     lines: int
-    resumed_lines: int
 
 
 def translate_shard(
@@ -50,7 +49,7 @@ def translate_shard(
     if writer.is_finished:
         writer.close()
         reporter.info(f"shard {shard}: already done")
-        return ShardResult(shard, writer.line_count, writer.line_count)
+        return ShardResult(shard, writer.line_count)
     resumed_lines = writer.line_count
     if resumed_lines:
         reporter.info(f"shard {shard}: resuming after line {resumed_lines:,}")
@@ -74,7 +73,7 @@ def translate_shard(
     finally:
         writer.close()
     reporter.info(f"shard {shard}: {writer.line_count:,} lines, {folder / shard.name}.txt")
-    return ShardResult(shard, writer.line_count, resumed_lines)
+    return ShardResult(shard, writer.line_count)
 
 
 def _renumber(translated_line: TranslatedLine, offset: int) -> TranslatedLine:

@@ -125,7 +125,7 @@ def test_a_mistake_stays_one_and_what_is_lost_is_named(
             raise ZeroDivisionError("division by zero")
         if text.endswith("odd"):
             raise UserError("the text is odd")
-        return ShardResult(Shard(*shard), 7, 0)
+        return ShardResult(Shard(*shard), 7)
 
     monkeypatch.setattr(cluster, "_translate_shard_task", translate)
     shards = [Shard(number, 4) for number in range(1, 5)]
@@ -140,7 +140,7 @@ def test_a_mistake_stays_one_and_what_is_lost_is_named(
         "shard 1/4: 7 lines",
     ]
     done = translate_on_ray(TranslatorSpec(("run",)), places[0], shards[:1], places[2], "text", Reporter())
-    assert done == [ShardResult(Shard(1, 4), 7, 0)]
+    assert done == [ShardResult(Shard(1, 4), 7)]
     with pytest.raises(UserError) as mistake:
         translate_on_ray(TranslatorSpec(("run",)), tmp_path / "odd", shards[:1], places[2], "text", Reporter())
     assert str(mistake.value) == "the text is odd"
