@@ -5,6 +5,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TypeVar
 
+from nmt_cli.commands.score import check_line_count, read_references
 from nmt_cli.errors import DataError, UserError
 from nmt_cli.evaluation.by_length import LengthScores, LengthUnit, score_by_length, text_lengths
 from nmt_cli.evaluation.metrics import MetricName, check_tokenizer, default_bleu_tokenizer, read_texts
@@ -47,10 +48,13 @@ def plot_lengths(
     files = hypotheses or {}
     if not files and not runs:
         raise UserError("name a run, or a file of translations with --hypotheses")
-    sources, targets = _read_parallel(source, references)
+    sources = read_texts(source, str(source))
+    if not sources:
+        raise DataError(f"{source}: no sentences to score")
+    targets = read_references(references, sources, str(source))
     file_texts = {label: read_texts(path, str(path)) for label, path in files.items()}
     for label, path in files.items():
-        _check_same_length(path, file_texts[label], source, sources)
+        check_line_count(path, file_texts[label], str(source), sources)
     if runs and tokenize is None and metric_name == "bleu":
         tokenize = _bleu_tokenizer_of_run(next(iter(runs.values())))
     run_texts = {label: _translate(path, sources, reporter, device, label) for label, path in runs.items()}
@@ -77,22 +81,6 @@ def _parse_bucket_ends(text: str) -> list[int]:
     if ends[0] < 1 or any(b <= a for a, b in pairwise(ends)):
         raise UserError(f"--buckets {text}: write rising whole numbers, as in 10,20,30")
     return ends
-
-
-def _read_parallel(source: Path, references: Sequence[Path]) -> tuple[list[str], list[list[str]]]:
-    sources = read_texts(source, str(source))
-    if not sources:
-        raise DataError(f"{source}: no sentences to score")
-    targets = []
-    for path in references:
-        targets.append(read_texts(path, str(path)))
-        _check_same_length(path, targets[-1], source, sources)
-    return sources, targets
-
-
-def _check_same_length(path: Path, lines: list[str], source: Path, sources: list[str]) -> None:
-    if len(lines) != len(sources):
-        raise DataError(f"{path} has {len(lines):,} lines and {source} has {len(sources):,}")
 
 
 def _bleu_tokenizer_of_run(path: Path) -> str | None:

@@ -106,11 +106,8 @@ def compare_files(
     texts = {label: _read_hypotheses(path) for label, path in paths.items()}
     baseline = next(iter(paths))
     for label, path in paths.items():
-        if len(texts[label]) != len(texts[baseline]):
-            raise DataError(
-                f"{path} has {len(texts[label]):,} lines and {paths[baseline]} has {len(texts[baseline]):,}"
-            )
-    all_references = _read_references(references, texts[baseline], str(paths[baseline]))
+        check_line_count(path, texts[label], str(paths[baseline]), texts[baseline])
+    all_references = read_references(references, texts[baseline], str(paths[baseline]))
     _suggest_tokenizer(references[0], all_references[0], options, tokenize, reporter)
     return compare_with_baseline(
         texts, all_references, metric_names, samples, lowercase=options.lowercase, tokenize=tokenize
@@ -123,7 +120,7 @@ def _label(hypotheses: BinaryIO | Path) -> str:
 
 def _read_parallel(references: Sequence[Path], hypotheses: BinaryIO | Path) -> tuple[list[str], list[list[str]]]:
     texts = _read_hypotheses(hypotheses)
-    return texts, _read_references(references, texts, _label(hypotheses))
+    return texts, read_references(references, texts, _label(hypotheses))
 
 
 def _read_hypotheses(hypotheses: BinaryIO | Path) -> list[str]:
@@ -134,15 +131,20 @@ def _read_hypotheses(hypotheses: BinaryIO | Path) -> list[str]:
     return texts
 
 
-def _read_references(paths: Sequence[Path], texts: Sequence[str], label: str) -> list[list[str]]:
-    """The lines of each reference file; DataError where there are not as many as hypotheses."""
+def read_references(paths: Sequence[Path], texts: Sequence[str], label: str) -> list[list[str]]:
+    """The lines of each reference file; DataError where there are not as many as in `texts`, called `label`."""
     all_references = []
     for path in paths:
         lines = read_texts(path, str(path))
-        if len(lines) != len(texts):
-            raise DataError(f"{path} has {len(lines):,} lines and {label} has {len(texts):,}")
+        check_line_count(path, lines, label, texts)
         all_references.append(lines)
     return all_references
+
+
+def check_line_count(path: Path, lines: Sequence[str], other_label: str, other_lines: Sequence[str]) -> None:
+    """DataError if two texts that belong together have different numbers of lines."""
+    if len(lines) != len(other_lines):
+        raise DataError(f"{path} has {len(lines):,} lines and {other_label} has {len(other_lines):,}")
 
 
 def _suggest_tokenizer(
