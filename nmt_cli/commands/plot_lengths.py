@@ -5,10 +5,16 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TypeVar
 
-from nmt_cli.commands.score import check_line_count, read_references
 from nmt_cli.errors import DataError, UserError
 from nmt_cli.evaluation.by_length import LengthScores, LengthUnit, score_by_length, text_lengths
-from nmt_cli.evaluation.metrics import MetricName, check_tokenizer, default_bleu_tokenizer, read_texts
+from nmt_cli.evaluation.metrics import (
+    MetricName,
+    check_line_count,
+    check_tokenizer,
+    default_bleu_tokenizer,
+    read_references,
+    read_texts,
+)
 from nmt_cli.plots.lengths import draw_lengths
 from nmt_cli.reporting import Reporter
 

@@ -11,9 +11,11 @@ from nmt_cli.evaluation.metrics import (
     MetricName,
     Score,
     build_metric,
+    check_line_count,
     check_tokenizer,
     corpus_scores,
     default_bleu_tokenizer,
+    read_references,
     read_texts,
     unsegmented_language,
 )
@@ -129,22 +131,6 @@ def _read_hypotheses(hypotheses: BinaryIO | Path) -> list[str]:
         advice = "" if isinstance(hypotheses, Path) else "; give a file with < FILE"
         raise DataError(f"{_label(hypotheses)}: no hypotheses to score{advice}")
     return texts
-
-
-def read_references(paths: Sequence[Path], texts: Sequence[str], label: str) -> list[list[str]]:
-    """The lines of each reference file; DataError where there are not as many as in `texts`, called `label`."""
-    all_references = []
-    for path in paths:
-        lines = read_texts(path, str(path))
-        check_line_count(path, lines, label, texts)
-        all_references.append(lines)
-    return all_references
-
-
-def check_line_count(path: Path, lines: Sequence[str], other_label: str, other_lines: Sequence[str]) -> None:
-    """DataError if two texts that belong together have different numbers of lines."""
-    if len(lines) != len(other_lines):
-        raise DataError(f"{path} has {len(lines):,} lines and {other_label} has {len(other_lines):,}")
 
 
 def _suggest_tokenizer(

@@ -119,6 +119,22 @@ def read_texts(source: BinaryIO | Path, label: str) -> list[str]:
     return _decode_lines(source, label)
 
 
+def read_references(paths: Sequence[Path], texts: Sequence[str], label: str) -> list[list[str]]:
+    """The lines of each reference file; DataError where there are not as many as in `texts`, called `label`."""
+    all_references = []
+    for path in paths:
+        lines = read_texts(path, str(path))
+        check_line_count(path, lines, label, texts)
+        all_references.append(lines)
+    return all_references
+
+
+def check_line_count(path: Path, lines: Sequence[str], other_label: str, other_lines: Sequence[str]) -> None:
+    """DataError if two texts that belong together have different numbers of lines."""
+    if len(lines) != len(other_lines):
+        raise DataError(f"{path} has {len(lines):,} lines and {other_label} has {len(other_lines):,}")
+
+
 def _decode_lines(stream: BinaryIO, label: str) -> list[str]:
     texts = []
     for number, line in enumerate(read_stream_lines(stream, label), 1):
