@@ -4,7 +4,7 @@ Mistakes that the caller can fix are raised as `nmt_cli.errors.UserError`.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -85,7 +85,7 @@ def load_run(
 
 
 def translate(
-    run: str | Path, lines: Sequence[str], *, search: Mapping[str, Any] | None = None, device: str = "auto"
+    run: str | Path, lines: Iterable[str], *, search: Mapping[str, Any] | None = None, device: str = "auto"
 ) -> "list[Translation]":
     """Translate lines with a run: one translation per line, in order. To translate often, use `load_run`.
 

@@ -84,6 +84,16 @@ def test_one_text_is_not_taken_for_its_letters(tiny_run: Path) -> None:
             translator.translate(wrong)
 
 
+def test_lines_come_from_any_iterable(tiny_run: Path, tmp_path: Path) -> None:
+    lines = ["The dog sleeps.", "The sun shines."]
+    (tmp_path / "text").write_text("".join(f"{line}\n" for line in lines))
+    translator = nmt_cli.load_run(tiny_run)
+    with open(tmp_path / "text") as file:
+        assert [line.text for line in translator.translate(file)] == [line.text for line in translator.translate(lines)]
+    with pytest.raises(DataError, match="1 prefixes for 2 lines"):
+        translator.translate(lines, ["Der"])
+
+
 def test_errors_of_scores_say_what_is_wrong() -> None:
     wrong: Any = ["bleurt"]
     for error, call, text in (

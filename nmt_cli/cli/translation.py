@@ -252,6 +252,8 @@ def rescore(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN... SOURCE TARGET", help="Run folders, two files.")],
     overrides: Overrides = [],
     jsonl: Annotated[bool, typer.Option("--jsonl", help="One JSON object per line.")] = False,
+    engine: Annotated[str, typer.Option(help="auto, torch or ctranslate2, as for translate.")] = "auto",
+    exact: Annotated[bool, typer.Option("--exact", help="Our own engine in float32.")] = False,
     device: Device = "auto",
 ) -> None:
     """Print the log-probability of given translations under a model, one line per pair.
@@ -266,7 +268,10 @@ def rescore(
     if len(runs) < 3:
         raise UserError("nmt rescore RUN... SOURCE TARGET: give a run folder and two files")
     *folders, source, target = runs
+    if exact:
+        engine, overrides = _exact_engine(engine, None), [*overrides, "search.precision=fp32"]
+    scored_pairs = rescore_files(folders, source, target, overrides, device, engine=engine, with_confidence=jsonl)
     with Reporter().line_warnings() as report_line:
-        for scored_pair in rescore_files(folders, source, target, overrides, device, with_confidence=jsonl):
+        for scored_pair in scored_pairs:
             report_line(scored_pair.number, scored_pair.warnings)
             print_line(json.dumps(scored_pair.record()) if jsonl else scored_pair.text)

@@ -63,6 +63,7 @@ def rescore(
     overrides: list[str],
     device: str = "auto",
     *,
+    engine: str = "auto",
     with_confidence: bool = False,
 ) -> Iterator[RescoredPair]:
     """log p(target line | source line) for each pair of lines, in their order, as it is computed.
@@ -71,7 +72,7 @@ def rescore(
     may be compressed. `with_confidence` says how sure a calibrated run is of each pair. DataError where one has more
     lines than the other, UserError and RunError as for `TranslatorSpec.open`.
     """
-    spec = TranslatorSpec(tuple(map(str, runs)), tuple(overrides), device, assess=with_confidence)
+    spec = TranslatorSpec(tuple(map(str, runs)), tuple(overrides), device, engine=engine, assess=with_confidence)
     translator = spec.open(Reporter(quiet=True))
     for batch in _batches(read_two_files(source, target)):
         yield from _rescore_batch(translator, batch)

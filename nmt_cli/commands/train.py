@@ -17,7 +17,7 @@ from nmt_cli.evaluation.calibration import fit_calibration
 from nmt_cli.evaluation.metrics import Score, corpus_scores, default_bleu_tokenizer
 from nmt_cli.evaluation.validation import Validator, translate_as_cli, unigram_loss
 from nmt_cli.export.automatic import export_automatically
-from nmt_cli.inference.confidence import CalibrationFile, calibration_key
+from nmt_cli.inference.confidence import CONFIDENCE_FILE, CalibrationFile, calibration_key
 from nmt_cli.inference.translator import Translator
 from nmt_cli.recipe.loader import Recipe
 from nmt_cli.reporting import Reporter
@@ -109,7 +109,7 @@ def _finish(run: TrainingRun, state: TrainingState) -> TrainingResult:
     scores = _score_test(run)
     test_seconds = time.perf_counter() - start_time
     return_freed_memory()
-    run.processes.run_on_main(lambda: _fit_confidence(run, precision))
+    run.processes.run_on_main(lambda: _fit_confidence(run, precision, (state.update, checkpoint.update)))
     return_freed_memory()
     if run.processes.is_main:
         _write_result(run, state, checkpoint, scores, test_seconds)
@@ -159,8 +159,16 @@ def _write_result(
     )
 
 
-def _fit_confidence(run: TrainingRun, precision: str) -> None:
-    """Write how sure translations are, fitted to the development text, if there is enough of it."""
+def _fit_confidence(run: TrainingRun, precision: str, updates: tuple[int, int]) -> None:
+    """Write how sure translations are, fitted to the development text, if there is enough of it.
+
+    Not where the run was finished before with the same updates of last and best checkpoint: `nmt calibrate` may have
+    written more since then.
+    """
+    if (run.folder.path / CONFIDENCE_FILE).is_file() and (run.folder.path / "result.json").is_file():
+        result = run.folder.read_json("result.json")
+        if (result.get("updates"), result.get("checkpoint")) == updates:
+            return
     split = run.data.split("dev")
     assert split is not None
     translator = Translator(TorchEngine(run.model), run.data.tokenizers, run.recipe.search, run.profile)

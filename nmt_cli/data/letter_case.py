@@ -16,7 +16,9 @@ from nmt_cli.fs import atomic_write_text
 
 LetterCase = Literal["upper", "title", "lower"]
 
-WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
+_MARKS = "\u0300-\u036f\u0483-\u0487\u1ab0-\u1aff\u1dc0-\u1dff\ufe20-\ufe2f"  # on letters of scripts with case
+LETTERS = rf"[^\W\d_](?:[^\W\d_]++|[{_MARKS}])*+"
+WORD = re.compile(rf"{LETTERS}(?:['’-]{LETTERS})*")
 MAX_FORMS = 30_000  # most frequent words whose form is kept
 MIN_FORM_COUNT = 3  # a rarer word may be part of a headline
 MAX_LOWER_SHARE = 0.1  # of the letters of a text in capitals: 'iPHONE'

@@ -59,17 +59,17 @@ _UNUSUAL_SPACE = "\t-\r\x1c-\x1f\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u2
 _SPACES = re.compile(f"[{_UNUSUAL_SPACE}][ {_UNUSUAL_SPACE}]*| [ {_UNUSUAL_SPACE}]+")
 _INVISIBLE = (
     "\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f"  # controls that are no white space
-    "\xad\u034f\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    "\xad\u034f\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
 )
 # Scripts in which joiners shape letters: Arabic to Thaana, N'Ko to Arabic extended, India, Tibet,
 # Myanmar, Khmer, Mongolian, and their extensions.
 _JOINING = (
     "\u0600-\u07ff\u0840-\u0dff\u0f00-\u109f"
-    "\u1780-\u18af\ua840-\ua87f\ua8e0-\ua8ff\ua9e0-\ua9ff\uaa60-\uaa7f\ufb50-\ufdff\ufe70-\ufefc"
+    "\u1780-\u18af\u1b00-\u1b7f\ua840-\ua87f\ua8e0-\ua8ff\ua980-\ua9ff\uaa60-\uaa7f\ufb50-\ufdff\ufe70-\ufefc"
 )
 _EMOJI = "\u2190-\u21ff\u2300-\u27bf\u2900-\u2bff\ufe0f\U0001f000-\U0001faff"
 _DROPPED = re.compile(
-    f"[{_INVISIBLE}]|(?<![{_JOINING}])\u200c|(?<![{_JOINING}{_EMOJI}])\u200d|(?<=[{_EMOJI}])\u200d(?![{_EMOJI}])"
+    f"[{_INVISIBLE}]|(?<![\u1820-\u18af])\u180e|(?<![{_JOINING}])\u200c|(?<![{_JOINING}{_EMOJI}])\u200d|(?<=[{_EMOJI}])\u200d(?![{_EMOJI}])"
 )
 _ASCII_TO_CHANGE = re.compile(r"[\x00-\x1f\x7f]|  |^ | \Z")
 _QUOTES = str.maketrans({**dict.fromkeys("“”„‟«»″〝〞", '"'), **dict.fromkeys("‘’‚‛‹›′", "'")})
@@ -85,7 +85,7 @@ class Normalizer:
         self.counts: Counter[str] = Counter()
         steps: list[tuple[str, bool, Callable[[str], str]]] = [
             ("mojibake", config.mojibake, _encoding_fixer() if config.mojibake else str),
-            ("entities", config.entities, html.unescape),
+            ("entities", config.entities, _unescape),
             ("invisible", config.invisible, drop_invisible),
             ("unicode", config.unicode != "none", self._to_normal_form),
             ("quotes", config.quotes, lambda text: text.translate(_QUOTES)),
@@ -120,6 +120,11 @@ class Normalizer:
 
     def _to_normal_form(self, text: str) -> str:
         return unicodedata.normalize("NFC" if self.config.unicode == "nfc" else "NFKC", text)
+
+
+def _unescape(text: str) -> str:
+    """The text without entities of HTML; those of line ends are spaces, so that it stays one line."""
+    return html.unescape(text).replace("\r", " ").replace("\n", " ") if "&" in text else text
 
 
 def collapse_white_space(text: str) -> str:

@@ -5,20 +5,35 @@ from collections import Counter
 from functools import lru_cache
 
 _SCRIPTS = """\
-CYRILLIC ab av ba be bg ce cv kk ky mk mn os ru sr tg tt uk|ARABIC ar fa ps sd ug ur|DEVANAGARI bh hi mr ne sa|\
-HEBREW he yi|ETHIOPIC am ti|BENGALI as bn|TIBETAN bo dz|THAANA dv|GREEK el|GUJARATI gu|ARMENIAN hy|CANADIAN iu|\
-HIRAGANA ja|KATAKANA ja|CJK ja zh|BOPOMOFO zh|GEORGIAN ka|KHMER km|KANNADA kn|HANGUL ko|LAO lo|MALAYALAM ml|\
-MYANMAR my|ORIYA or|GURMUKHI pa|SINHALA si|TAMIL ta|TELUGU te|THAI th"""
-SCRIPTS: dict[str, set[str]] = {}
-"""The scripts of each language, by the first words of the Unicode names of their letters; no entry: LATIN."""
+CYRILLIC ab abk ady av ava ba bak be bel bg bul ce che chv cu cv inh kaz kbd kir kk kom krc kum ky lez mdf mhr mk mkd \
+mn mon mrj myv os oss ru rus sah sr srp tat tg tgk tt tyv udm uk ukr uz uzb|LATIN sr srp uz uzb|\
+ARABIC apc ar ara arz ary azb ckb fa fas ks kas per pnb prs ps pus sd snd ug uig ur urd|\
+DEVANAGARI awa bh bho hi hin mag mai mar mr ne nep sa san|HEBREW he heb yi yid|ETHIOPIC am amh ti tir|\
+BENGALI as asm ben bn mni|TIBETAN bo bod dz dzo tib|THAANA div dv|GREEK el ell gre|GUJARATI gu guj|ARMENIAN arm hy hye|\
+CANADIAN iu iku|HIRAGANA ja jpn|KATAKANA ja jpn|CJK chi cmn ja jpn yue zh zho|BOPOMOFO zh zho|GEORGIAN geo ka kat|\
+KHMER khm km|KANNADA kan kn|HANGUL ko kor|LAO lao lo|MALAYALAM mal ml|MONGOLIAN mn mon|MYANMAR bur my mya shn|\
+ORIYA or ori ory|GURMUKHI pa pan|SINHALA si sin|TAMIL ta tam|TELUGU te tel|THAI th tha|OL sat|TIFINAGH zgh"""
+# ISO 15924, as in sr-Latn and zho_Hant
+_SUBTAGS = """\
+latn LATIN|cyrl CYRILLIC|arab ARABIC|deva DEVANAGARI|hebr HEBREW|ethi ETHIOPIC|beng BENGALI|tibt TIBETAN|thaa THAANA|\
+grek GREEK|gujr GUJARATI|armn ARMENIAN|cans CANADIAN|jpan HIRAGANA KATAKANA CJK|hani CJK|hans CJK|hant CJK BOPOMOFO|\
+geor GEORGIAN|khmr KHMER|knda KANNADA|hang HANGUL|kore HANGUL CJK|laoo LAO|mlym MALAYALAM|mong MONGOLIAN|mymr MYANMAR|\
+orya ORIYA|guru GURMUKHI|sinh SINHALA|taml TAMIL|telu TELUGU|thai THAI|olck OL|tfng TIFINAGH|nkoo NKO|syrc SYRIAC"""
+_BY_LANGUAGE: dict[str, set[str]] = {}
 for _name, *_codes in (entry.split() for entry in _SCRIPTS.split("|")):
     for _code in _codes:
-        SCRIPTS.setdefault(_code, set()).add(_name)
+        _BY_LANGUAGE.setdefault(_code, set()).add(_name)
+_BY_SUBTAG = {code: set(names) for code, *names in (entry.split() for entry in _SUBTAGS.split("|"))}
 
 
 def scripts_of(language: str) -> set[str]:
-    """The scripts of a language, by its code."""
-    return SCRIPTS.get(language.lower().replace("_", "-").split("-")[0], {"LATIN"})
+    """The scripts of a language, by its code (en, sr-Latn, rus_Cyrl): the first words of the Unicode names of their
+    letters. Empty where the code has three letters and is not known; Latin for others that are not."""
+    base, *subtags = language.lower().replace("_", "-").split("-")
+    for subtag in subtags:
+        if subtag in _BY_SUBTAG:
+            return _BY_SUBTAG[subtag]
+    return _BY_LANGUAGE.get(base, set() if len(base) == 3 else {"LATIN"})
 
 
 def letter_scripts(text: str) -> Counter[str]:

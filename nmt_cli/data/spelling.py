@@ -1,16 +1,18 @@
 """Slips of the fingers in words that the training text never had: a letter swapped, left out, doubled or mistyped."""
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 
 from nmt_cli.data.known_words import WordSet
-from nmt_cli.data.letter_case import map_tokens
+from nmt_cli.data.letter_case import LETTERS, map_tokens
 
 REMEMBERED_WORDS = 1 << 14  # a few hundred words are looked at for each that is not known
 MIN_LETTERS = 3  # of a word that is corrected
 MIN_LETTERS_TO_CHANGE = 4  # of shorter words, too many others are near: letters are swapped only
-_WORD = re.compile(r"(?<![\w'’-])[^\W\d_]+(?![\w'’-])")
+_BESIDE = r"[\w'’\xad\u200b-\u200d-]"  # a part of a word is no word, nor is one with a hyphen that is not seen
+_WORD = re.compile(rf"(?<!{_BESIDE}){LETTERS}(?!{_BESIDE})")
 
 
 class TypoCorrector:
@@ -42,7 +44,8 @@ class TypoCorrector:
 
     def _find_correction(self, word: str) -> str | None:
         """The word that was meant; None where nothing is to be corrected, or nothing is near."""
-        if len(word) < MIN_LETTERS or not word.islower() or word in self._known_words:
+        word = unicodedata.normalize("NFC", word)
+        if len(word) < MIN_LETTERS or not word.islower() or word in self._known_words or word in self._ranks:
             return None
         near = (candidate for candidate in self._one_slip_away(word) if candidate in self._ranks)
         best = min(near, key=self._ranks.__getitem__, default=None)

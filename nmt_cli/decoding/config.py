@@ -117,8 +117,9 @@ class SearchConfig(Section):
             warnings += [f"{key}: does nothing with beam: 1" for key in keys if self.beam == 1]
         if self.sampling and self.non_default("beam"):
             warnings.append("beam: does nothing with sampling: true; n_best says how many are drawn")
-        if self.sampling and self.non_default("patience"):
-            warnings.append("patience: does nothing with sampling: true")
+        if self.sampling:
+            keys = self.non_default("patience", "coverage_penalty")
+            warnings += [f"{key}: does nothing with sampling: true" for key in keys]
         if self.length_normalization == "none" and self.non_default("length_penalty"):
             warnings.append("length_penalty: does nothing with length_normalization: none")
         if self.max_length is not None and self.non_default("max_length_factor"):

@@ -31,6 +31,7 @@ def sample(
     tokens = torch.full(shape, model.decoder_start_id, device=device)
     total_log_probs = torch.zeros(shape, device=device)
     is_open = torch.ones(shape, dtype=torch.bool, device=device)
+    is_truncated = torch.zeros(shape, dtype=torch.bool, device=device)
     history = torch.empty((*shape, max_steps), dtype=torch.long, device=device)
     for length in range(max_steps):
         logits, state = model.decode_step(tokens.flatten(), state)
@@ -40,12 +41,13 @@ def sample(
             constraint.apply(constrained_log_probs, history[:, :, :length])
         tokens = history[:, :, length] = _sample_tokens(constrained_log_probs, config, rngs)
         total_log_probs += torch.where(is_open, log_probs.gather(2, tokens[..., None]).squeeze(2), 0.0)
+        is_truncated |= is_open & max_length.truncated
         is_open = is_open & (tokens != eos_id)
         if not to_host(is_open)[0].any():
             break
-    samples, log_probs_of_samples = to_host(history[:, :, : length + 1], total_log_probs)
-    sentences = zip(samples.tolist(), log_probs_of_samples.tolist(), max_length.limits, strict=True)
-    return [_rank(*sentence, eos_id, config) for sentence in sentences]
+    read = to_host(history[:, :, : length + 1], total_log_probs, is_truncated)
+    samples, scores, truncated = (array.tolist() for array in read)
+    return [_rank(*sentence, eos_id, config) for sentence in zip(samples, scores, truncated, strict=True)]
 
 
 def _sample_tokens(log_probs: Tensor, config: SearchConfig, rngs: list[Generator]) -> Tensor:
@@ -65,12 +67,12 @@ def _sample_tokens(log_probs: Tensor, config: SearchConfig, rngs: list[Generator
 
 
 def _rank(
-    samples: list[TokenIds], log_probs: list[float], limit: int, eos_id: int, config: SearchConfig
+    samples: list[TokenIds], log_probs: list[float], truncated: list[bool], eos_id: int, config: SearchConfig
 ) -> list[Hypothesis]:
     """The hypotheses of a sentence from samples that go on beyond their end, most probable first."""
     sequences = [ids[: ids.index(eos_id)] if eos_id in ids else ids for ids in samples]
     hypotheses = [
-        Hypothesis(ids, log_prob, config.normalize(log_prob, len(ids) + 1), len(ids) == limit)
-        for ids, log_prob in zip(sequences, log_probs, strict=True)
+        Hypothesis(ids, log_prob, config.normalize(log_prob, len(ids) + 1), is_cut)
+        for ids, log_prob, is_cut in zip(sequences, log_probs, truncated, strict=True)
     ]
     return sorted(hypotheses, key=lambda hypothesis: -hypothesis.score)

@@ -156,8 +156,9 @@ class CTranslate2Engine(Engine):
         runaways = []
         for sentence, (ids, sentence_candidates) in enumerate(zip(sources, candidates, strict=True)):
             longest = max((len(candidate.tokens) for candidate in sentence_candidates), default=0)
-            max_length = self._max_length(len(ids), config)
-            if longest >= max_length < self._max_length(_round_up(len(ids), LENGTH_STEP), config):
+            prefix_length = len(prefixes[sentence]) if prefixes else 0
+            max_length = self._max_length(len(ids), config, prefix_length)
+            if longest >= max_length < self._max_length(_round_up(len(ids), LENGTH_STEP), config, prefix_length):
                 runaways.append(sentence)
         if runaways:
             runaway_prefixes = None if prefixes is None else [prefixes[sentence] for sentence in runaways]
@@ -165,8 +166,9 @@ class CTranslate2Engine(Engine):
             for sentence, sentence_candidates in zip(runaways, self._collect(pending, len(runaways)), strict=True):
                 candidates[sentence] = sentence_candidates
 
-    def _max_length(self, source_length: int, config: SearchConfig) -> int:
-        max_length = config.max_target_length(source_length)
+    def _max_length(self, source_length: int, config: SearchConfig, prefix_length: int) -> int:
+        """The most target tokens: at least the length of the prefix, but at most what the model can write."""
+        max_length = max(config.max_target_length(source_length), prefix_length)
         return max_length if self.max_target_positions is None else min(max_length, self.max_target_positions - 1)
 
     def _batches(
@@ -181,8 +183,10 @@ class CTranslate2Engine(Engine):
         """
         by_limits: dict[tuple[int, int], list[int]] = defaultdict(list)
         for sentence, ids in enumerate(sources):
-            max_length = self._max_length(_round_up(len(ids), length_step), config)
-            by_limits[max_length, len(prefixes[sentence]) if prefixes else 0].append(sentence)
+            prefix_length = len(prefixes[sentence]) if prefixes else 0
+            by_limits[self._max_length(_round_up(len(ids), length_step), config, prefix_length), prefix_length].append(
+                sentence
+            )
         share = sum(len(ids) + 1 for ids in sources) // self.worker_count  # no worker is left without a batch
         max_positions = max(1, min(config.max_positions() // config.beam, share, self.max_batch_tokens))
         batches = []

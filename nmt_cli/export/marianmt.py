@@ -123,6 +123,9 @@ def search_section(folder: MarianFolder) -> dict[str, Any]:
         section["beam"] = settings["num_beams"]
     if isinstance(settings.get("length_penalty"), (int, float)):
         section["length_penalty"] = float(settings["length_penalty"])
+    for name, key in (("no_repeat_ngram_size", "no_repeat_ngram"), ("min_new_tokens", "min_length")):
+        if isinstance(settings.get(name), int) and settings[name] > 0:
+            section[key] = settings[name]
     return section
 
 

@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -70,11 +70,11 @@ class Translator:
         variant.planner = self.planner.with_config(variant.config)
         return variant
 
-    def translate(self, lines: Sequence[str], prefixes: Sequence[str] | None = None) -> list[Translation]:
+    def translate(self, lines: Iterable[str], prefixes: Iterable[str] | None = None) -> list[Translation]:
         """One translation per line; see `start`."""
         return self.start(lines, prefixes)()
 
-    def start(self, lines: Sequence[str], prefixes: Sequence[str] | None = None) -> Callable[[], list[Translation]]:
+    def start(self, lines: Iterable[str], prefixes: Iterable[str] | None = None) -> Callable[[], list[Translation]]:
         """Begin to translate lines; the function returned waits for the translations.
 
         One translation per line, in the order of the lines; that of a blank line is empty.
@@ -84,10 +84,15 @@ class Translator:
         (search.keep). A sentence of more than search.max_source_length tokens is translated in segments (or, without
         search.split, truncated), with a warning in its translation.
         """
-        if isinstance(lines, str) or not all(isinstance(line, str) for line in lines):
+        is_text = isinstance(lines, str)
+        lines = list(lines)  # of any iterable, such as an open file
+        if is_text or not all(isinstance(line, str) for line in lines):
             raise DataError("translate: needs a list of lines, each a text")
+        prefixes = [""] * len(lines) if prefixes is None else list(prefixes)
+        if len(prefixes) != len(lines):
+            raise DataError(f"translate: {len(prefixes):,} prefixes for {len(lines):,} lines: needs one for each")
         plans = self.planner.plan(lines)
-        for plan, prefix in zip(plans, prefixes or [""] * len(plans), strict=True):
+        for plan, prefix in zip(plans, prefixes, strict=True):
             if prefix.strip():
                 self.planner.set_prefix(plan, prefix)
         units = [unit for plan in plans for unit in plan.units if unit.given is None]

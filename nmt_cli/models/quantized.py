@@ -7,6 +7,7 @@ without VNNI adds pairs of products in 16 bits, where 255 * 127 * 2 would satura
 computations"): there inputs are quantised to 7 bits.
 """
 
+import threading
 from collections.abc import Iterator
 from functools import cache
 
@@ -61,8 +62,8 @@ def padded_row_count(rows: int) -> int:
     return -(-rows // multiple) * multiple
 
 
-class QuantizedInputCache:
-    """The most recent input of a model's layers, quantised.
+class QuantizedInputCache(threading.local):
+    """The most recent input of a model's layers, quantised, in each thread.
 
     Consecutive layers, such as those of queries and of keys and values, read the same tensor, which nothing
     changes in between.

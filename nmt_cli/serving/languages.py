@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from nmt_cli.data.scripts import SCRIPTS, letter_scripts
+from nmt_cli.data.scripts import letter_scripts, scripts_of
 from nmt_cli.serving.errors import RequestError, quote
 from nmt_cli.serving.settings import ServedRun
 
@@ -159,7 +159,7 @@ def language_name(code: str) -> str:
 def _script_share(code: str, scripts: Counter[str]) -> float:
     """How many letters a text has of the scripts of a language; Chinese has no kana."""
     base = code.lower().replace("_", "-").split("-")[0]
-    letters = sum(scripts[script] for script in SCRIPTS.get(base, {"LATIN"}))
+    letters = sum(scripts[script] for script in scripts_of(code) or {"LATIN"})
     kana = scripts["HIRAGANA"] + scripts["KATAKANA"]
     if base == "zh" and kana:
         return 0.0

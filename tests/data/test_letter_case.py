@@ -123,6 +123,10 @@ def test_forms_are_kept_in_a_file(tmp_path: Path) -> None:
         Truecaser.load(path)
 
 
+def test_a_mark_is_no_end_of_a_word() -> None:
+    assert capitalize_words("ṣùgbọ́n ó wà") == "Ṣùgbọ́n Ó Wà"
+
+
 def test_every_word_of_a_title_has_a_capital() -> None:
     assert capitalize_words("the old man's dog, e.g. {name}") == "The Old Man's Dog, e.g. {name}"
 

@@ -52,6 +52,8 @@ def test_options_change_what_is_part_of_the_text() -> None:
     assert Normalizer(every)("Ｔｏ ﬁnd „it“ ‘so’ – M&auml;rz&nbsp;&#8212; a‑b") == "To find \"it\" 'so' – März – a-b"
     assert Normalizer(NormalizationConfig(unicode="none"))("u\u0308") == "u\u0308"
     assert Normalizer(NormalizationConfig(entities=True))("a &lt; b") == "a < b"
+    one_line = Normalizer(NormalizationConfig(entities=True, whitespace=False))
+    assert one_line("a&#10;b&#13;c") == "a b c"
 
 
 def test_runs_of_before_keep_their_way() -> None:

@@ -15,6 +15,14 @@ FORMS = ["the", "with", "house", "horse", "sleeps", "children", "letter", "Münc
 CORRECT = TypoCorrector({form.lower(): form for form in FORMS}, WordSet([*map(str.lower, FORMS), "hotse", "lettre"]))
 
 
+def test_marks_belong_to_their_letters_and_no_part_of_a_word_is_corrected() -> None:
+    forms = ["oríkẹ̀", "orílẹ̀", "lọ", "verstündlich"]
+    correct = TypoCorrector({form: form for form in forms}, WordSet([*forms, "lọpọ̀"]))
+    for text in ("orílẹ̀", "lọpọ̀", "ver\xadständlich", "ori\u0301le\u0323\u0300"):
+        assert correct(text) == text
+    assert correct("orlẹ̀ verständlich") == "orílẹ̀ verstündlich"
+
+
 @pytest.mark.parametrize(
     ("typed", "read"),
     [

@@ -169,13 +169,15 @@ def test_a_prefix_may_repeat_what_the_rest_may_not() -> None:
 def test_what_would_have_gone_on_is_marked_and_what_ended_is_not() -> None:
     model = TableModel(1)
     model.table.data[..., 3] = -30.0
-    (hypotheses,) = search(model, source([4]), SearchConfig(beam=2, max_length=4))
-    assert hypotheses[0].truncated and len(hypotheses[0].ids) == 4
+    for config in (SearchConfig(beam=2, max_length=4), SearchConfig(sampling=True, max_length=4)):
+        (hypotheses,) = search(model, source([4]), config)
+        assert hypotheses[0].truncated and len(hypotheses[0].ids) == 4
     model.table.data[:, :3, :, 3] = -30.0
     model.table.data[:, 3:, :, 3] = 30.0  # ends after three by itself
     for longest in (3, 4):
-        (hypotheses,) = search(model, source([4]), SearchConfig(beam=2, max_length=longest))
-        assert not hypotheses[0].truncated and len(hypotheses[0].ids) == 3
+        for config in (SearchConfig(beam=2, max_length=longest), SearchConfig(sampling=True, max_length=longest)):
+            (hypotheses,) = search(model, source([4]), config)
+            assert not hypotheses[0].truncated and len(hypotheses[0].ids) == 3
 
 
 # Models that emit all positions at once

@@ -166,6 +166,16 @@ def test_prefixes_are_kept_and_counted(beam: int, tokenizers: Tokenizers, tmp_pa
         assert best.ids[: len(start)] == start
 
 
+@pytest.mark.parametrize("beam", [1, 5])
+def test_a_prefix_longer_than_the_limit_is_not_cut(beam: int, tokenizers: Tokenizers, tmp_path: Path) -> None:
+    model = random_model(config(), tokenizers)
+    theirs, source_ids = opened(model, tokenizers, tmp_path), sources(tokenizers)
+    prefixes = [list(range(5, 5 + 3 * (number % 4))) for number in range(len(source_ids))]
+    search = SearchConfig(beam=beam, max_length=6)
+    for prefix, (best, *_) in zip(prefixes, theirs.search(source_ids, search, prefixes), strict=True):
+        assert best.ids[: len(prefix)] == prefix and len(best.ids) <= max(6, len(prefix))
+
+
 def test_separate_vocabularies_keep_their_own_ids(tokenizer: TextTokenizer, tmp_path: Path) -> None:
     lines = ["Ein alter Mann liest ein Buch über Häuser.", "Zwei Hunde sehen zwei Häuser."] * 4
     other = train_tokenizer(lambda: lines, TokenizerConfig(vocab_size=330))

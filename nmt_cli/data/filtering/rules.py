@@ -80,11 +80,11 @@ _TAGS = (
     "link|meta|ol|option|p|pre|q|s|script|select|small|span|strong|style|sub|sup|table|tbody|td|th|thead|tr|tt|u|ul|"
     "seg|doc|bpt|ept|ph|g|x"
 )
-_TAG = re.compile(rf"<\s*/?\s*(?:{_TAGS})(?:\s[^<>]{{0,500}})?/?\s*>|<!--", re.IGNORECASE)
+_TAG = re.compile(rf"<\s*(/?)\s*({_TAGS})(?:\s[^<>]{{0,500}})?/?\s*>|<(!)--", re.IGNORECASE)
 # UTF-8 that was read as cp1252 or Latin-1: a first byte, and what the second one looks like.
 _SECOND = "\x80-\xbf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ"
 _MOJIBAKE = re.compile(
-    f"Ã[{_SECOND}]|Â[\x80-\xbf]|â[\x80-\x84€‚ƒ„][{_SECOND}]|ï»¿|[a-zß-ÿ]Ã(?![A-ZÀ-Þ])"
+    f"Ã(?!»(?![a-z]))[{_SECOND}]|Â[\x80-\xbf]|â[\x80-\x84€‚ƒ„][{_SECOND}]|ï»¿|[a-zß-ÿ]Ã(?![A-ZÀ-Þ])"
     f"|(?:[ÐÑÎÏØÙÄÅÕÖ×][{_SECOND}]){{2,}}|[àáâãäåæçèéêë][{_SECOND}]{{2}}[àáâãäåæçèéêë][{_SECOND}]{{2}}|\ufffd"
 )
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f]")
@@ -117,7 +117,11 @@ def _count_entities(pair: Pair, *, except_escapes: bool = False) -> float:
 def _count_tags(pair: Pair) -> float:
     if "<" not in pair.source and "<" not in pair.target:
         return 0
-    return _missing(*([tag.lower() for tag in _TAG.findall(text)] for text in (pair.source, pair.target)))
+    names = (
+        [f"{closing}{name}{comment}".lower() for closing, name, comment in _TAG.findall(text)]
+        for text in (pair.source, pair.target)
+    )
+    return _missing(*names)  # whatever their attributes, which may be translated
 
 
 def _count_controls(pair: Pair) -> float:

@@ -23,7 +23,7 @@ def unlike_said(texts: Sequence[str], language: str) -> str | None:
     if scripts.total() < MIN_LETTERS:
         return None
     expected = scripts_of(language)
-    if sum(scripts[script] for script in expected) < MIN_SCRIPT_SHARE * scripts.total():
+    if expected and sum(scripts[script] for script in expected) < MIN_SCRIPT_SHARE * scripts.total():
         script, count = scripts.most_common(1)[0]
         return f"{count / scripts.total():.0%} of its letters are {script}, not {' or '.join(sorted(expected))}"
     counts = Counter(word.strip(_AROUND_WORD).lower() for text in sample for word in text.split())

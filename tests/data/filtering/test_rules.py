@@ -42,6 +42,7 @@ ROWS: list[tuple[str, str, str]] = [
     ("markup", "bold text", "<b>fetter</b> Text"),
     ("markup", "a line<br>", "eine Zeile"),
     ("", "a <b>bold</b> line", "eine <b>fette</b> Zeile"),
+    ("", 'see <a href="/en/help">help</a><br>', 'siehe <a href="/de/hilfe">Hilfe</a><br />'),
     ("", "1 < 2 and a <placeholder>", "1 < 2 und ein <Platzhalter>"),
     ("controls", "a bell\x07 rings", "eine Glocke läutet"),
     ("", "a\tb", "a\u00a0b"),
@@ -197,6 +198,8 @@ RUSSIAN = ["Мужчина с женщиной в доме, и они за ст�
     [
         (ENGLISH, "en", None), (GERMAN, "de", None), (RUSSIAN, "ru", None), (ENGLISH, "en-GB", None),
         (ENGLISH, "de", "common in en"), (GERMAN, "en", "common in de"), (RUSSIAN, "en", "CYRILLIC, not LATIN"),
+        (RUSSIAN, "rus_Cyrl", None), (RUSSIAN, "sah", None), (RUSSIAN, "qqq", None),
+        (RUSSIAN, "sr-Latn", "CYRILLIC, not LATIN"), (ENGLISH, "sr", None),
         (ENGLISH, "ru", "LATIN, not CYRILLIC"), (ENGLISH, "xx", None), (GERMAN[:3], "en", None), ([], "en", None),
     ],
 )  # fmt: skip
