@@ -204,6 +204,11 @@ class _Preparation:
             return frozenset()
         corpus = self.settings.corpus
         candidates = None if corpus.drop_overlap == "none" else unrepeated_sources(self.folder)
+        if candidates is not None and not len(candidates):
+            self.reporter.warning(
+                "every source stands in several pairs: the pairs held out for development share theirs with training, "
+                "so scores will be too good: name a text as corpus.dev"
+            )
         return draw_held_out(pair_count, corpus.seed, candidates)
 
     def _obtain_tokenizers(self, clean_text: CleanText) -> Tokenizers:

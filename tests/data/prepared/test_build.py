@@ -276,6 +276,16 @@ def test_held_out_pairs_are_drawn_by_seed_and_are_not_trained_on(tmp_path: Path)
     assert len(drawn[0]) == 50
 
 
+def test_held_out_pairs_that_share_their_sources_with_training_are_warned_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for translations in (1, 2):
+        pairs = [(f"number {n}", f"Zahl {n}{way}") for n in range(100) for way in "ab"[:translations]]
+        write(tmp_path, "train", pairs)
+        prepared(tmp_path, name=str(translations))
+        assert ("every source stands in several pairs" in capsys.readouterr().err) == (translations == 2)
+
+
 @pytest.mark.parametrize("joint", [True, False])
 @pytest.mark.parametrize("sample_lines", [10_000_000, 60])
 def test_the_tokenizer_is_learned_without_held_out_pairs(
