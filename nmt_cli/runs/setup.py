@@ -31,7 +31,7 @@ from nmt_cli.training.config import TrainingConfig
 from nmt_cli.training.metrics import MetricLogger, ValidationResult, tensorboard_writer_class
 from nmt_cli.training.trainer import Trainer
 
-FEW_VALIDATIONS = 5  # they take less memory than all kernels
+FEW_VALIDATIONS = 5  # of a training that is too short to keep all kernels
 CHANGEABLE_ON_RESUME = (
     "training.updates",
     "training.export",
@@ -209,11 +209,10 @@ def set_up_training(
 
 
 def kernel_limit(config: TrainingConfig) -> int:
-    """How many kernels oneDNN may cache in a training: fewer than updates and validations need together, if it has few
-    validations.
+    """How many kernels oneDNN may cache in a training: all that a long one needs, fewer in one with few validations.
 
-    Each then displaces kernels of updates, which are made anew amid the tensors of an update and break up its memory.
-    Training `multi30k-en-de-transformer`, that is 50 MiB per validation; all kernels together take another 200 MiB.
+    A kernel that was displaced is made anew amid the tensors of an update and breaks up its memory, for which a long
+    training pays again and again. Those of `multi30k-en-de-transformer` take 200 MiB.
     """
     return 384 if config.updates <= FEW_VALIDATIONS * config.validate_every else 1024
 
