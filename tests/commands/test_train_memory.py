@@ -36,7 +36,9 @@ def short_recipe(model: str) -> Recipe:
     return build_recipe(in_float32(content))
 
 
-@pytest.mark.parametrize("model", ["transformer", "rnn", "ctc"])
+@pytest.mark.parametrize(
+    "model", ["transformer", *(pytest.param(name, marks=pytest.mark.slow) for name in ("rnn", "ctc"))]
+)
 def test_training_imports_no_compiler(model: str, toy: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", IMPORTED, model], cwd=toy, env=environment(), capture_output=True, text=True
