@@ -97,7 +97,10 @@ _MESSAGE = (  # of ICU
 _IDENTIFIER = (  # a UUID, a number in hexadecimal, an address of IPv6 or of a network card, a moment of ISO 8601
     r"(?<![\w:.-])(?:[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|0x[0-9a-f]+|(?:[0-9a-f]{1,4}:){1,6}(?::[0-9a-f]{1,4}){1,6}|"
     r"::[0-9a-f]{1,4}|(?:[0-9a-f]{1,4}[:]){5,7}[0-9a-f]{1,4}|"
-    r"\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)(?![\w:])"
+    r"\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)(?![\w:])|"
+    r"(?<![\w+])\+\d{1,3}(?:[ ()/.-]{0,2}\d{2,8}){2,7}(?!\w)|"  # a telephone number
+    r"(?<![\w.+-])(?=(?:-?\d){9})\d{1,7}(?:-\d{1,7}){2,6}(?![\w-])|"  # an ISBN, a national telephone number
+    r"(?<!\w)(?-i:[A-Z]{2}\d\d(?: ?[A-Z0-9]{4}){3,7}(?: ?[A-Z0-9]{1,3})?)(?!\w)"  # an IBAN
 )
 _HANDLE = r"(?<![\w@.&])@[a-z_][\w-]*|(?<![\w#&])#[^\W\d_]\w*"  # of a person, and the tag of a subject
 _LANGUAGE = r"(?<!\w)(?:[cf]\#|[cg]\+\+)(?!\w)"  # of programs
@@ -108,7 +111,7 @@ _INLINE = "|".join(
      _MESSAGE, _EMOTICON, _PLACEHOLDER, _HANDLE, _LANGUAGE, _DOMAIN, _PATH, _ESCAPE, _MARK]
 )  # fmt: skip
 _HINT = re.compile(
-    rf"[@/\\<{{}}%$#`\x1b{SPAN_MARK}-{BREAK_MARK}]|[:;=][\w+'’()\[\]|*-]|\+\+|\^|[xX]D|\w\.\w|\w-\w{{4}}-|__|\*\||\[[\[%^]|&[\w#]|0[xX]|T\d"
+    rf"[@/\\<{{}}%$#`\x1b{SPAN_MARK}-{BREAK_MARK}]|[:;=][\w+'’()\[\]|*-]|\+\+|\^|[xX]D|\w\.\w|\w-\w{{4}}-|__|\*\||\[[\[%^]|&[\w#]|0[xX]|T\d|\+\d|\d-\d|[A-Z]{{2}}\d\d"
 )  # any of them has one
 _TRAILING = ".,;:!?…'’*"  # not part of an address at the end of it
 _BRACKETS = {")": "(", "]": "[", "}": "{", ">": "<"}
