@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from nmt_cli.data.tokenization.tokenizer import TextTokenizer
 from nmt_cli.decoding.config import SearchConfig
-from nmt_cli.decoding.engine import BeamTrace, TokenIds, TokenInspection
+from nmt_cli.decoding.engine import BeamTrace, Hypothesis, TokenIds, TokenInspection
 from nmt_cli.errors import DataError, UserError
 from nmt_cli.inference.translator import Translator
 from nmt_cli.inference.words import Word, words_of
@@ -33,8 +33,8 @@ def inspect_sentence(
 
     A dictionary for JSON:
 
-    - `text` and `translation` as the model reads and writes them, `prefix`, and `score`, null for a translation that
-      was given;
+    - `text` and `translation` as the model reads and writes them, `displayed`, the translation in the case of its
+      source and with what must not change, `prefix`, and `score`, null for a translation that was given;
     - `source_words`, `target_words`: `text` and, of the target, `probability` given all words before (null where the
       model emits all at once); the last of each is the end of the sentence, `END`;
     - `alternatives`: for each target word the most probable words in its place: `text` (empty: the end), `probability`
@@ -47,25 +47,25 @@ def inspect_sentence(
 
     UserError for a text without tokens, DataError where the engine shows none of this.
     """
-    normalizer, tokenizers = translator.planner.normalizer, translator.tokenizers
-    source_text = translator.planner.read_form(text)
-    (source_ids,) = tokenizers.source.encode([source_text])
-    source_ids = source_ids[: translator.planner.max_source_tokens]
-    if not source_ids:
+    planner, tokenizers = translator.planner, translator.tokenizers
+    unit = planner.whole_unit(text)
+    if not (source_ids := unit.source_ids):
         raise UserError("there is nothing to translate")
-    (prefix_ids,) = tokenizers.target.encode([normalizer(prefix.strip())]) if prefix.strip() else ([],)
+    (prefix_ids,) = tokenizers.target.encode([planner.normalizer(prefix.strip())]) if prefix.strip() else ([],)
     config = translator.config.model_copy(update={"n_best": 1})
     if translation is None:
-        target_ids, score = _search(translator, source_ids, config, prefix_ids)
+        hypothesis = _search(translator, source_ids, config, prefix_ids)
+        target_ids, score = hypothesis.ids, round(hypothesis.score, 4)
+        displayed = translator.displayed_text(unit, hypothesis)
     else:
-        written = translator.planner.casing.written_form(normalizer(text.strip()), normalizer(translation.strip()))
-        (target_ids,), score = tokenizers.target.encode([written]), None
-        target_ids = target_ids[: translator.planner.max_target_tokens]
+        (target_ids,), score = tokenizers.target.encode([planner.written_form(unit, translation)]), None
+        target_ids, displayed = target_ids[: planner.max_target_tokens], translation.strip()
     inspection = translator.engine.inspect(source_ids, target_ids, MAX_ALTERNATIVES + 1 if alternatives else 0)
     source_words, target_words = words_of(tokenizers.source, source_ids), words_of(tokenizers.target, target_ids)
     record: dict[str, Any] = {
-        "text": source_text,
+        "text": planner.read_form(unit),
         "translation": tokenizers.target.decode([target_ids])[0],
+        "displayed": displayed,
         "prefix": tokenizers.target.decode([prefix_ids])[0],
         "score": score,
         "source_words": [{"text": word.text} for word in source_words],
@@ -81,14 +81,12 @@ def inspect_sentence(
     return record
 
 
-def _search(
-    translator: Translator, source_ids: TokenIds, config: SearchConfig, prefix_ids: TokenIds
-) -> tuple[TokenIds, float | None]:
-    """The ids of the best translation, and its score."""
+def _search(translator: Translator, source_ids: TokenIds, config: SearchConfig, prefix_ids: TokenIds) -> Hypothesis:
+    """The best translation."""
     (hypotheses,) = translator.engine.search([source_ids], config, [prefix_ids] if prefix_ids else None)
     if not hypotheses:
         raise DataError("search found no translation")
-    return hypotheses[0].ids, round(hypotheses[0].score, 4)
+    return hypotheses[0]
 
 
 def _add_inspection(

@@ -121,11 +121,28 @@ class LinePlanner:
         pieces = self._split(self._begin(line).line, self._source_splitter)
         return [piece.text for piece in pieces if not piece.is_copied]
 
-    def read_form(self, sentence: str) -> str:
-        """A sentence as the model reads it, apart from what is protected in it: normalised, without typos, in the case
-        that the model knows."""
-        plan = self._begin(sentence)
-        return plan.language_tag + self.casing.model_form(self.normalizer(plan.line))
+    def whole_unit(self, line: str) -> TranslationUnit:
+        """A line as one unit, however many sentences it has, cut to what the model reads."""
+        plan = self._begin(line)
+        piece = self._whole(plan.line)
+        if piece.spans and has_nothing_to_translate(piece.text):
+            piece = Piece(self.normalizer(plan.line))
+        tag = plan.language_tag
+        hidden = self.protector.hide(piece, tag_words=len(tag.split())) if piece.spans else None
+        (ids,) = self.tokenizers.source.encode([tag + self._model_form(piece)])
+        segment = Segment(unmask(piece.text, piece.spans))
+        return TranslationUnit(segment, ids[: self.max_source_tokens], hidden=hidden, language_tag=tag)
+
+    def read_form(self, unit: TranslationUnit) -> str:
+        """The text of a unit as the model reads it, in the case that it knows."""
+        return unit.language_tag + self.casing.model_form(unit.read_text)
+
+    def written_form(self, unit: TranslationUnit, translation: str) -> str:
+        """The translation of a unit as the model writes it: without what must not change, in the case that it knows."""
+        spans = () if unit.hidden is None else tuple(part for span in unit.hidden.spans for part in span.parts)
+        target = self._whole(translation.strip(), [span for span in spans if span not in SEPARATORS])
+        target = self.protector.mask_separators(target, Piece("", spans=spans))
+        return self.casing.written_form(unit.read_text, self.protector.hide_in_target(target, unit.hidden))
 
     def ends_in_abbreviation(self, translation: str) -> bool:
         """Whether the period at the end of a translation may belong to its last word."""

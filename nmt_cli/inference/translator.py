@@ -349,6 +349,12 @@ class Translator:
                 written_prefix = self.tokenizers.target.decode([unit.prefix_ids])[0] if unit.prefix_ids else ""
                 yield unit.hidden.restore(text, alignment, unit.prefix, to_single_line(written_prefix))
 
+    def displayed_text(self, unit: TranslationUnit, hypothesis: Hypothesis) -> str:
+        """A hypothesis of a unit as it comes out: in the case of its source, with what must not change."""
+        decoded = [(unit, decoded) for decoded in self._decode([unit], [[hypothesis]])[0]]
+        (restored,) = self._restore(decoded, self._alignments(decoded))
+        return restored[0]
+
     def _log_probabilities(self, hypotheses: list[tuple[TranslationUnit, DecodedHypothesis]]) -> list[float]:
         """The log-probability of each hypothesis, the same as `nmt rescore` computes for its text."""
         scores = [hypothesis.hypothesis.log_probability for _, hypothesis in hypotheses]

@@ -91,7 +91,7 @@ def test_a_slip_of_the_shift_key_is_not_read(tokenizer: TextTokenizer) -> None:
 
 def test_what_is_shown_of_a_sentence_is_what_the_model_reads_and_writes(tokenizer: TextTokenizer) -> None:
     planner = echo(tokenizer, LOWER).planner
-    assert planner.read_form(" the old  man ") == "The old man"
+    assert planner.read_form(planner.whole_unit(" the old  man ")) == "The old man"
     for source, translation, written in (
         ("the old man", "the dogs", "The dogs"),
         ("THE OLD MAN", "THE DOGS", "The dogs"),

@@ -124,6 +124,18 @@ def test_alignment_and_attention_are_those_of_our_own_engine(server: Server, tin
     assert len(heads[0]) == len(attention["target_words"]) and len(heads[0][0]) == len(attention["source_words"])
 
 
+def test_what_is_displayed_has_what_must_not_change_and_the_case_of_the_source(server: Server) -> None:
+    query = {"text": "SEE https://example.org/a?b=1 IN THE HOUSE!", "source": "en", "target": "de"}
+    _, answer = server.post("/inspect", {**query, "prefix": "Der Mann"})
+    assert answer["text"] == "See in the house!"
+    assert answer["displayed"].count("https://example.org/a?b=1") == 1
+    assert answer["translation"].startswith("Der Mann") and "DER MANN" in answer["displayed"]
+    _, given = server.post("/inspect", {**query, "translation": answer["displayed"]})
+    assert given["displayed"] == answer["displayed"] and "example.org" not in given["translation"]
+    _, copied = server.post("/inspect", {**query, "text": "www.example.org", "translation": "www.example.org"})
+    assert copied["text"] == copied["displayed"] == "www.example.org"
+
+
 def test_a_sentence_is_inspected(server: Server, tiny_run: Path) -> None:
     translator = nmt_cli.load_run(tiny_run)
     query = {"text": TEXT, "source": "en", "target": "de", "beam": True}

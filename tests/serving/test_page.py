@@ -1,7 +1,7 @@
 """The page in a real browser, by what a person does with it."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -62,6 +62,11 @@ def translated(page: Any) -> Any:
     return page.locator("#translation")
 
 
+def canned(page: Any, path: str, answer: Callable[[Any], Any]) -> None:
+    """Let a path be answered by a function of what is sent, and not by the server."""
+    page.route(f"**/{path}", lambda route: route.fulfill(json=answer(route.request.post_data_json)))
+
+
 class TestPage:
     pytestmark = needs_browser
 
@@ -114,6 +119,18 @@ class TestPage:
         choices.nth(0).click()
         page.locator("#translation").get_by_text(before, exact=True).wait_for(state="detached")
         assert translated(page).inner_text().startswith(other)
+
+    def test_a_word_is_chosen_in_what_comes_out_and_not_in_what_the_model_writes(self, page: Any) -> None:
+        address = "https://example.org/a?b=1"
+        page.fill("#text", f"SEE {address} IN THE HOUSE!")
+        translated(page).locator(".sentence").click()
+        choices = page.locator(".choices button:not([disabled])")
+        choices.first.wait_for()
+        with page.expect_response("**/inspect") as response:
+            choices.first.click()
+        shown = response.value.json()["displayed"]
+        assert address in shown
+        page.locator("#translation").get_by_text(shown).wait_for()
 
     def test_words_are_coloured_by_their_probability(self, page: Any) -> None:
         page.fill("#text", "Two dogs. A book.")

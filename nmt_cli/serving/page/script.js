@@ -180,8 +180,8 @@ function choose(sentence) {
   const options = { source: spoken(), target: target.value };
   const comparable = runs.filter((r) => r.source === options.source && r.target === options.target);
   inspect(sentence, { ...options, run: settings().run }, comparable, (record) => {
-    sentence.translation = record.translation;
-    setWords(sentence, record);
+    sentence.translation = record.displayed;
+    delete sentence.words; // asked for anew, since those of the record are as the model writes them
     render();
   });
 }
