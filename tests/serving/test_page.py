@@ -84,6 +84,24 @@ class TestPage:
         page.click("#clear")
         assert page.input_value("#text") == "" and page.locator(".sentence").count() == 0
 
+    def test_an_answer_that_comes_after_another_language_was_chosen_is_not_shown(self, page: Any) -> None:
+        held: list[Any] = []
+
+        def answer(route: Any) -> None:
+            if route.request.post_data_json["target"] == "de" and not held:
+                held.append(route)
+            else:
+                route.fulfill(json={"translatedText": [f"in {route.request.post_data_json['target']}"]})
+
+        page.route("**/translate", answer)
+        page.locator("#source").select_option("auto")
+        with page.expect_request("**/translate"):
+            page.fill("#text", "A dog.")
+        page.locator("#target").select_option("fr")
+        held[0].fulfill(json={"translatedText": ["in de"]})
+        page.locator("#translation:has-text('in')").wait_for()
+        assert page.locator("#translation").inner_text() == "in fr"
+
     def test_a_sentence_shows_its_words_attention_and_search(self, page: Any) -> None:
         page.fill("#text", "The old man reads a book.")
         translated(page).locator(".sentence").press("Enter")

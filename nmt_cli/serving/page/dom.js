@@ -6,6 +6,7 @@ export async function call(path, body, signal) {
     : body ? { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body), signal } : { signal };
   const response = await fetch(path, options);
   const answer = await response.json().catch(() => ({ error: `The server answered with status ${response.status}` }));
+  signal?.throwIfAborted();
   if (!response.ok) throw new Error(answer.error ?? `Status ${response.status}`);
   return answer;
 }

@@ -223,6 +223,7 @@ function swap() {
 }
 
 function start() {
+  request?.abort();
   cache = new Map();
   lines = [];
   closeInspection();
