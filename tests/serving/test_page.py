@@ -1,5 +1,6 @@
 """The page in a real browser, by what a person does with it."""
 
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from importlib import resources
@@ -60,6 +61,14 @@ def translated(page: Any) -> Any:
     page.locator(".sentence").first.wait_for()
     page.locator(".pending").first.wait_for(state="detached")
     return page.locator("#translation")
+
+
+def downloaded(page: Any) -> tuple[str, bytes]:
+    """The name and the content of the file that was translated."""
+    page.locator("#file-link").wait_for()
+    with page.expect_download() as download:
+        page.click("#file-link")
+    return download.value.suggested_filename, download.value.path().read_bytes()
 
 
 def canned(page: Any, path: str, answer: Callable[[Any], Any]) -> None:
@@ -159,16 +168,74 @@ class TestPage:
         assert page.locator(".doubt").first.get_attribute("title").endswith("%")
 
     def test_a_text_file_is_translated_and_downloaded(self, page: Any, tmp_path: Path) -> None:
-        (tmp_path / "my.txt").write_text("A dog.\n\nTwo dogs.\n" * 2)
+        (tmp_path / "my.txt").write_bytes(b"A dog.\r\n\nTwo dogs.\n" * 8 + b"A book.")
         page.set_input_files("#file", tmp_path / "my.txt")
-        page.locator("#file-link").wait_for()
-        with page.expect_download() as download:
-            page.click("#file-link")
-        assert download.value.suggested_filename == "my.de.txt"
-        assert download.value.path().read_text().count("\n") == 6
+        name, content = downloaded(page)
+        assert name == "my.de.txt"
+        assert re.findall(rb"\r?\n", content) == [b"\r\n", b"\n", b"\n"] * 8 and not content.endswith(b"\n")
         (tmp_path / "bad.txt").write_bytes(b"\xff\xfe\x00")
         page.set_input_files("#file", tmp_path / "bad.txt")
         page.locator("#file-status.error").wait_for()
+        assert page.locator("#file-status").inner_text() == "Not a text file in UTF-8"
+
+    def test_a_file_is_translated_with_what_was_chosen_when_it_was_dropped(self, page: Any, tmp_path: Path) -> None:
+        targets: list[str] = []
+
+        def answer(query: Any) -> Any:
+            targets.append(query["target"])
+            if len(targets) == 1:
+                page.locator("#target").select_option("fr")
+            return {"translatedText": [f"{line.strip()} in {query['target']}\n" for line in query["q"]]}
+
+        canned(page, "translate", answer)
+        page.locator("#source").select_option("auto")
+        (tmp_path / "my.txt").write_text("A dog.\n" * 40)
+        page.set_input_files("#file", tmp_path / "my.txt")
+        assert downloaded(page) == ("my.de.txt", b"A dog. in de\n" * 40)
+        assert targets == ["de"] * 3
+
+    def test_a_second_file_takes_the_place_of_the_first(self, page: Any, tmp_path: Path) -> None:
+        held: list[Any] = []
+
+        def answer(route: Any) -> None:
+            texts = route.request.post_data_json["q"]
+            if texts[0] == "first\n" and not held:
+                held.append(route)
+            else:
+                route.fulfill(json={"translatedText": [text.upper() for text in texts]})
+
+        page.route("**/translate", answer)
+        for name, lines in (("first", 40), ("second", 20)):
+            (tmp_path / f"{name}.txt").write_text(f"{name}\n" * lines)
+            with page.expect_request("**/translate"):
+                page.set_input_files("#file", tmp_path / f"{name}.txt")
+        held[0].fulfill(json={"translatedText": ["FIRST\n"] * 16})
+        assert downloaded(page) == ("second.de.txt", b"SECOND\n" * 20)
+        page.wait_for_timeout(200)
+        assert page.locator("#file-status").inner_text() == "20 lines"
+
+    def test_what_is_done_of_a_file_can_be_had_when_the_server_is_gone(
+        self, browser: Any, server: Server, tmp_path: Path
+    ) -> None:
+        page = browser.new_page()
+        page.goto(server.url, wait_until="networkidle")
+        requests: list[str] = []
+
+        def answer(route: Any) -> None:
+            requests.append(route.request.url)
+            if len(requests) > 1:
+                route.abort()
+            else:
+                route.fulfill(json={"translatedText": ["Ein Hund.\n"] * 16, "warnings": [["a warning"]]})
+
+        page.route("**/translate", answer)
+        (tmp_path / "my.txt").write_text("A dog.\n" * 20)
+        page.set_input_files("#file", tmp_path / "my.txt")
+        page.locator("#file-status.error").wait_for()
+        status = page.locator("#file-status").inner_text()
+        assert status == "The server cannot be reached · 16 of 20 lines · a warning"
+        assert downloaded(page) == ("my.de.txt", b"Ein Hund.\n" * 16)
+        page.close()
 
     def test_keys_colours_and_the_other_direction(self, page: Any) -> None:
         page.keyboard.press("Alt+s")

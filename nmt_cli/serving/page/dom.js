@@ -4,10 +4,12 @@ export async function call(path, body, signal) {
   const options = body instanceof FormData
     ? { method: "POST", body, signal }
     : body ? { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body), signal } : { signal };
-  const response = await fetch(path, options);
+  const response = await fetch(path, options).catch((error) => {
+    throw error.name === "AbortError" ? error : new Error("The server cannot be reached");
+  });
   const answer = await response.json().catch(() => ({ error: `The server answered with status ${response.status}` }));
   signal?.throwIfAborted();
-  if (!response.ok) throw new Error(answer.error ?? `Status ${response.status}`);
+  if (!response.ok || answer.error) throw new Error(answer.error ?? `Status ${response.status}`);
   return answer;
 }
 

@@ -13,6 +13,7 @@ let runs = [];
 let lines = []; // of the text: {text, sentences, pending}
 let cache = new Map(); // line -> {sentences}, each {text, translation, before, words}; before: what stands before it
 let request = null; // the AbortController of the request that is under way
+let fileRequest = null; // that of the text file
 let timer = 0;
 let colouring = false;
 
@@ -235,40 +236,53 @@ function start() {
 // --- text files
 
 async function translateFile(file) {
+  fileRequest?.abort();
+  const { signal } = (fileRequest = new AbortController());
+  const options = settings();
   const [bar, status, link] = ["file-bar", "file-status", "file-link"].map(byId);
   byId("file-progress").hidden = false;
   byId("file-name").textContent = file.name;
   link.hidden = true;
   bar.hidden = false;
   bar.removeAttribute("value");
+  status.textContent = "";
   status.classList.remove("error");
-  const controller = new AbortController();
-  byId("file-cancel").onclick = () => { controller.abort(); byId("file-progress").hidden = true; };
+  let texts = [];
+  const translated = [];
+  const warnings = new Set();
+  const done = () => `${translated.length.toLocaleString()} of ${texts.length.toLocaleString()} lines`;
   try {
-    const text = new TextDecoder("utf-8", { fatal: true }).decode(await file.arrayBuffer()).replace(/\n$/, "");
-    const texts = text.split(/\r?\n/);
-    const translated = [];
-    const warnings = new Set();
+    texts = linesOf(await file.arrayBuffer());
+    signal.throwIfAborted();
     const began = performance.now();
     while (translated.length < texts.length) {
       const part = texts.slice(translated.length, translated.length + LINES_PER_REQUEST);
-      const answer = await call("translate", { q: part, ...settings() }, controller.signal);
+      const answer = await call("translate", { q: part, ...options }, signal);
       translated.push(...answer.translatedText);
       (answer.warnings ?? []).flat().forEach((warning) => warning && warnings.add(warning));
       const rest = (performance.now() - began) / translated.length * (texts.length - translated.length) / 1000;
       bar.value = translated.length / texts.length;
-      status.textContent = `${translated.length.toLocaleString()} of ${texts.length.toLocaleString()} lines, ${Math.ceil(rest)} s left`;
+      status.textContent = `${done()}, ${Math.ceil(rest)} s left`;
     }
-    link.href = URL.createObjectURL(new Blob([translated.join("\n"), "\n"], { type: "text/plain" }));
-    link.download = file.name.replace(/(\.[^.]*)?$/, `.${target.value}$1`);
-    link.hidden = false;
+    bar.value = 1;
     status.textContent = [`${texts.length.toLocaleString()} lines`, ...warnings].join(" · ");
   } catch (error) {
     if (error.name === "AbortError") return;
-    status.textContent = error instanceof TypeError ? "Not a text file in UTF-8" : error.message;
+    status.textContent = [error.message, ...(translated.length ? [done(), ...warnings] : [])].join(" · ");
     status.classList.add("error");
     bar.hidden = true;
   }
+  if (!translated.length) return;
+  link.href = URL.createObjectURL(new Blob(translated, { type: "text/plain" }));
+  link.download = file.name.replace(/(\.[^.]*)?$/, `.${options.target}$1`);
+  link.hidden = false;
+}
+
+/** The lines of a text file, each with its end, which the server keeps. */
+function linesOf(bytes) {
+  let text = "";
+  try { text = new TextDecoder("utf-8", { fatal: true }).decode(bytes); } catch { throw new Error("Not a text file in UTF-8"); }
+  return text.match(/[^\n]*\n|[^\n]+$/g) ?? [];
 }
 
 // --- what is remembered: in this browser alone
@@ -300,6 +314,7 @@ function setTheme(theme) {
 function listen() {
   textBox.addEventListener("input", typed);
   for (const chooser of [source, target, run]) chooser.addEventListener("change", start);
+  byId("file-cancel").addEventListener("click", () => { fileRequest?.abort(); byId("file-progress").hidden = true; });
   byId("swap").addEventListener("click", swap);
   byId("colour").addEventListener("change", render);
   byId("translator").addEventListener("submit", (event) => { event.preventDefault(); translate(); });
