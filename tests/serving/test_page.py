@@ -17,6 +17,15 @@ FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
     "--disable-sync", "--disable-quic", "--no-first-run",
 ]  # fmt: skip
+BOTH_WAYS = [
+    {"code": "en", "name": "English", "targets": ["de"]},
+    {"code": "de", "name": "German", "targets": ["en"]},
+]
+ALREADY_GERMAN = {
+    "detectedLanguage": [{"language": "de", "confidence": 90.0}] * 2,
+    "sentences": [[], []],
+    "warnings": [["taken for German already"], None],
+}
 TEXT = "The old man reads a book. A dog sees two houses.\n\nWho is it?"
 
 needs_browser = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (apt install chromium)")]
@@ -110,6 +119,35 @@ class TestPage:
         held[0].fulfill(json={"translatedText": ["in de"]})
         page.locator("#translation:has-text('in')").wait_for()
         assert page.locator("#translation").inner_text() == "in fr"
+
+    def test_a_text_in_the_target_language_is_shown_as_it_is(self, page: Any) -> None:
+        canned(page, "translate", lambda query: ALREADY_GERMAN | {"translatedText": query["q"]})
+        page.locator("#source").select_option("auto")
+        page.fill("#text", "Der Hund.\nEin Buch.")
+        assert translated(page).inner_text() == page.input_value("#text")
+        assert page.locator("#status").inner_text() == "taken for German already"
+        assert page.locator("#detected").inner_text() == "German (90 %)"
+        assert page.input_value("#target") == "de"
+
+    def test_what_is_not_translated_yet_is_kept_when_the_languages_are_swapped(self, page: Any) -> None:
+        held: list[Any] = []
+
+        def answer(route: Any) -> None:
+            texts = route.request.post_data_json["q"]
+            if len(texts) == 16:
+                route.fulfill(json={"translatedText": [text.upper() for text in texts]})
+            else:
+                held.append(route)
+
+        page.route("**/languages", lambda route: route.fulfill(json=BOTH_WAYS))
+        page.reload(wait_until="networkidle")
+        page.route("**/translate", answer)
+        page.fill("#text", "\n".join(f"line {number}" for number in range(20)))
+        page.locator(".sentence").nth(15).wait_for()
+        page.keyboard.press("Alt+s")
+        swapped = [f"LINE {number}" for number in range(16)] + [f"line {number}" for number in range(16, 20)]
+        assert page.input_value("#text") == "\n".join(swapped)
+        assert (page.input_value("#source"), page.input_value("#target")) == ("de", "en")
 
     def test_a_sentence_shows_its_words_attention_and_search(self, page: Any) -> None:
         page.fill("#text", "The old man reads a book.")

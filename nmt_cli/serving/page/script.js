@@ -98,7 +98,8 @@ function reuse(line) {
 /** What is known of a line from the sentences that were kept and the answer for the rest. */
 function joined({ kept, rest }, answer, index) {
   const translation = answer.translatedText[index];
-  const pairs = answer.sentences?.[index] ?? (rest ? [{ source: rest, target: translation }] : []);
+  const parts = answer.sentences?.[index] ?? []; // none of a text that is left as it is
+  const pairs = parts.length || !rest ? parts : [{ source: rest, target: translation }];
   let end = 0;
   const sentences = pairs.map((sentence) => {
     const start = Math.max(end, translation.indexOf(sentence.target, end));
@@ -199,7 +200,8 @@ function option(value, text, data = {}) {
 
 function fillTargets() {
   const from = spoken();
-  const codes = from ? languages.find((language) => language.code === from)?.targets ?? [] : languages.flatMap((l) => l.targets);
+  const isTarget = source.value === "auto" && from === target.value; // detected: the text stays as it is
+  const codes = from && !isTarget ? languages.find((language) => language.code === from)?.targets ?? [] : languages.flatMap((l) => l.targets);
   const before = target.value;
   target.replaceChildren(...[...new Set(codes)].map((code) => option(code, nameOf(code))));
   if (codes.includes(before)) target.value = before;
@@ -215,7 +217,7 @@ function swap() {
   const from = spoken();
   if (!from || !languages.find((language) => language.code === target.value)?.targets.includes(from))
     return say("There is no run for the other direction", true);
-  const translated = lines.map(translationOf).join("\n");
+  const translated = lines.map((line) => (line.pending ? line.text : translationOf(line))).join("\n");
   source.value = target.value;
   fillTargets();
   target.value = from;
