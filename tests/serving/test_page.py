@@ -17,10 +17,7 @@ FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
     "--disable-sync", "--disable-quic", "--no-first-run",
 ]  # fmt: skip
-BOTH_WAYS = [
-    {"code": "en", "name": "English", "targets": ["de"]},
-    {"code": "de", "name": "German", "targets": ["en"]},
-]
+BOTH_WAYS = [{"code": "en", "name": "English", "targets": ["de"]}, {"code": "de", "name": "German", "targets": ["en"]}]
 ALREADY_GERMAN = {
     "detectedLanguage": [{"language": "de", "confidence": 90.0}] * 2,
     "sentences": [[], []],
@@ -148,6 +145,27 @@ class TestPage:
         swapped = [f"LINE {number}" for number in range(16)] + [f"line {number}" for number in range(16, 20)]
         assert page.input_value("#text") == "\n".join(swapped)
         assert (page.input_value("#source"), page.input_value("#target")) == ("de", "en")
+
+    def test_the_warnings_of_all_lines_are_shown_until_the_lines_are_gone(self, page: Any) -> None:
+        def answer(query: Any) -> Any:  # every word a sentence
+            sentences = [[{"source": word, "target": word} for word in line.split()] for line in query["q"]]
+            warnings = [[f"read “{typo}”" for typo in re.findall(r"typo\d", line)] for line in query["q"]]
+            return {"translatedText": query["q"], "sentences": sentences, "warnings": warnings}
+
+        canned(page, "translate", answer)
+        lines = ["typo1 a", *(f"{number} a" for number in range(30)), "typo2 a"]
+        status = page.locator("#status")
+        page.fill("#text", "\n".join(lines))
+        page.locator("#status:has-text('typo2')").wait_for()
+        assert status.inner_text() == "read “typo1”; read “typo2”"
+        page.fill("#text", "\n".join([*lines, "typo3 a"]))
+        page.locator("#status:has-text('typo3')").wait_for()
+        assert status.inner_text() == "read “typo1”; read “typo2”; read “typo3”"
+        page.fill("#text", "\n".join(["typo1 b", *lines[1:-1]]))
+        page.locator("#status:has-text('typo2')").wait_for(state="detached")
+        assert status.inner_text() == "read “typo1”"
+        page.fill("#text", "3 a")
+        page.locator("#status:has-text('typo1')").wait_for(state="detached")
 
     def test_a_sentence_shows_its_words_attention_and_search(self, page: Any) -> None:
         page.fill("#text", "The old man reads a book.")

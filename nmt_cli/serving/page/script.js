@@ -11,7 +11,7 @@ const RIGHT_TO_LEFT = /^(ar|arc|ckb|dv|fa|he|ps|sd|ug|ur|yi)\b/;
 let languages = [];
 let runs = [];
 let lines = []; // of the text: {text, sentences, pending}
-let cache = new Map(); // line -> {sentences}, each {text, translation, before, words}; before: what stands before it
+let cache = new Map(); // line -> {sentences, via, warnings}, each sentence {text, translation, before, words}; before: what stands before it
 let request = null; // the AbortController of the request that is under way
 let fileRequest = null; // that of the text file
 let timer = 0;
@@ -52,7 +52,7 @@ const translationOf = (line) => line.sentences.map((sentence) => sentence.before
 async function translate() {
   request?.abort();
   const waiting = [...new Set(lines.filter((line) => line.pending).map((line) => line.text))];
-  if (!waiting.length) return say("");
+  if (!waiting.length) return say(notes());
   const controller = (request = new AbortController());
   const options = settings();
   let done = 0;
@@ -60,20 +60,24 @@ async function translate() {
     while (done < waiting.length) {
       const part = waiting.slice(done, done + LINES_PER_REQUEST);
       const parts = part.map(reuse);
-      say(waiting.length > LINES_PER_REQUEST ? `${done} of ${waiting.length} lines` : "");
+      say([waiting.length > LINES_PER_REQUEST ? `${done} of ${waiting.length} lines` : "", notes()].filter(Boolean).join("; "));
       const answer = await call("translate", { q: parts.map((p) => p.rest), sentences: true, ...options }, controller.signal);
       showDetected(answer.detectedLanguage);
       part.forEach((line, index) => cache.set(line, joined(parts[index], answer, index)));
       done += part.length;
-      const via = answer.via?.find((codes) => codes?.length);
-      const warnings = [...new Set((answer.warnings ?? []).flat().filter(Boolean))];
-      say([via ? `Through ${via.map(nameOf).join(", ")}` : "", ...warnings].filter(Boolean).join("; "));
       splitLines();
       render();
+      say(notes());
     }
   } catch (error) {
     if (error.name !== "AbortError") say(error.message, true);
   }
+}
+
+/** What the reader of the translation should know, of all lines that are shown. */
+function notes() {
+  const via = lines.map((line) => (line.via?.length ? `Through ${line.via.map(nameOf).join(", ")}` : ""));
+  return [...new Set([...via, ...lines.flatMap((line) => line.warnings ?? [])])].filter(Boolean).join("; ");
 }
 
 /** The sentences at the beginning of a line that are translated already, and the rest of it. */
@@ -81,6 +85,7 @@ function reuse(line) {
   let best = { kept: [], rest: line };
   for (const [text, known] of cache) {
     if (line[0] !== text[0] || known.sentences.length < 2) continue;
+    if (known.warnings.length) continue; // they may be of any of its sentences
     let end = 0;
     const kept = [];
     for (const sentence of known.sentences.slice(0, -1)) { // the last one may go on
@@ -108,7 +113,7 @@ function joined({ kept, rest }, answer, index) {
     return { text: sentence.source, translation: sentence.target, before };
   });
   if (kept.length && sentences.length) sentences[0].before = sentences[0].before || " ";
-  return { sentences: [...kept, ...sentences] };
+  return { sentences: [...kept, ...sentences], via: answer.via?.[index], warnings: answer.warnings?.[index] ?? [] };
 }
 
 function say(message, isError = false) {
