@@ -223,6 +223,26 @@ class TestPage:
         assert translated(page).inner_text().split() == text.split()
         assert page.locator(".doubt").first.get_attribute("title").endswith("%")
 
+    @pytest.mark.parametrize(
+        ("words", "coloured"),
+        [
+            (["Der", "Hund", "schläft."], ["DER", "HUND", "SCHLÄFT."]),  # with the smiley, which the model never wrote
+            (["Der", "Kater", "schläft."], []),
+        ],
+    )
+    def test_colours_do_not_change_the_text(self, page: Any, words: list[str], coloured: list[str]) -> None:
+        text = "DER 🙂 HUND SCHLÄFT. 🙂"
+        canned(page, "translate", lambda query: {"translatedText": [text]})
+        record = {"target_words": [{"text": word, "probability": 0.5} for word in (*words, "⏎")]}
+        canned(page, "inspect", lambda query: record)
+        page.fill("#text", "THE 🙂 DOG SLEEPS. 🙂")
+        translated(page)
+        with page.expect_response("**/inspect"):
+            page.check("#colour")
+        page.locator(".sentence span").first.wait_for(state="attached")
+        assert page.locator("#translation").inner_text() == text
+        assert page.locator(".doubt").all_inner_texts() == coloured
+
     def test_a_text_file_is_translated_and_downloaded(self, page: Any, tmp_path: Path) -> None:
         (tmp_path / "my.txt").write_bytes(b"A dog.\r\n\nTwo dogs.\n" * 8 + b"A book.")
         page.set_input_files("#file", tmp_path / "my.txt")

@@ -148,7 +148,7 @@ function render() {
 function sentenceElement(sentence, coloured) {
   const open = () => choose(sentence);
   const children = coloured && sentence.words
-    ? sentence.words.flatMap((word, index) => [index ? word.before : "", element("span", {
+    ? sentence.words.flatMap((word, index) => [word.before, element("span", {
         class: word.probability === null ? "" : "doubt", style: { "--p": doubt(word.probability ?? 1) }, title: word.probability === null ? null : percent(word.probability),
       }, word.text)])
     : [sentence.translation];
@@ -172,15 +172,20 @@ async function colourWords() {
   } catch (error) { say(error.message, true); } finally { colouring = false; }
 }
 
-/** The words of a translation, each with what stands before it in the text. */
+/** The words of a translation, each with what stands before it; the text as it is where one of them is not in it. */
 function setWords(sentence, record) {
+  const text = sentence.translation;
+  const lower = text.toLowerCase(); // the model may write another case
+  const words = [];
   let end = 0;
-  sentence.words = record.target_words.slice(0, -1).map(({ text, probability }) => {
-    const start = Math.max(end, sentence.translation.indexOf(text, end));
-    const before = sentence.translation.slice(end, start);
-    end = start + text.length;
-    return { text, probability, before };
-  });
+  for (const word of record.target_words.slice(0, -1)) {
+    const start = lower.indexOf(word.text.toLowerCase(), end);
+    if (start < 0 || lower.length !== text.length) { words.length = end = 0; break; }
+    const before = text.slice(end, start);
+    end = start + word.text.length;
+    words.push({ text: text.slice(start, end), probability: word.probability, before });
+  }
+  sentence.words = [...words, { text: text.slice(end), probability: null, before: "" }];
 }
 
 function choose(sentence) {
