@@ -167,6 +167,25 @@ class TestPage:
         page.fill("#text", "3 a")
         page.locator("#status:has-text('typo1')").wait_for(state="detached")
 
+    def test_a_detected_language_is_that_of_the_text_that_is_there(self, page: Any) -> None:
+        german = {"detectedLanguage": [{"language": "de", "confidence": 90.0}], "translatedText": ["Un chien."]}
+        canned(page, "translate", lambda query: german)
+        targets = page.locator("#target option")
+        page.locator("#source").select_option("auto")
+        assert targets.all_inner_texts() == ["German", "French"]
+        for forget in (
+            lambda: page.click("#clear"),
+            lambda: page.fill("#text", ""),
+            lambda: (page.locator("#source").select_option("en"), page.locator("#source").select_option("auto")),
+        ):
+            page.locator("#target").select_option("fr")
+            page.fill("#text", "Ein Hund.")
+            page.locator("#detected:has-text('German')").wait_for()
+            assert targets.all_inner_texts() == ["French"]
+            forget()
+            assert targets.all_inner_texts() == ["German", "French"]
+            assert page.locator("#detected").inner_text() == ""
+
     def test_a_sentence_shows_its_words_attention_and_search(self, page: Any) -> None:
         page.fill("#text", "The old man reads a book.")
         translated(page).locator(".sentence").press("Enter")

@@ -31,6 +31,7 @@ const spoken = () => (source.value === "auto" ? byId("detected").dataset.languag
 function typed() {
   clearTimeout(timer);
   remember();
+  if (!textBox.value.trim() && byId("detected").dataset.language) { forgetDetected(); fillTargets(); }
   splitLines();
   render();
   timer = setTimeout(translate, TYPING_PAUSE);
@@ -124,11 +125,17 @@ function say(message, isError = false) {
 function showDetected(detected) {
   const first = Array.isArray(detected) ? detected.find((item) => item) : detected;
   const label = byId("detected");
-  if (source.value === "auto" && first) {
-    label.dataset.language = first.language;
-    label.textContent = `${nameOf(first.language)} (${Math.round(first.confidence)} %)`;
-    fillTargets();
-  } else if (source.value !== "auto") label.textContent = "";
+  if (source.value !== "auto" || !first || !textBox.value.trim()) return;
+  label.dataset.language = first.language;
+  label.textContent = `${nameOf(first.language)} (${Math.round(first.confidence)} %)`;
+  fillTargets();
+}
+
+/** No language was detected where there is no text, or its language is chosen. */
+function forgetDetected() {
+  if (source.value === "auto" && textBox.value.trim()) return;
+  byId("detected").textContent = "";
+  delete byId("detected").dataset.language;
 }
 
 // --- showing
@@ -240,8 +247,8 @@ function start() {
   cache = new Map();
   lines = [];
   closeInspection();
+  forgetDetected();
   fillTargets();
-  showDetected(null);
   typed();
 }
 
