@@ -186,6 +186,22 @@ class TestPage:
             assert targets.all_inner_texts() == ["German", "French"]
             assert page.locator("#detected").inner_text() == ""
 
+    def test_words_stand_in_the_direction_of_their_language(self, page: Any) -> None:
+        arabic = [{"code": "en", "name": "English", "targets": ["ar"]}, {"code": "ar", "name": "Arabic", "targets": []}]
+        page.route("**/languages", lambda route: route.fulfill(json=arabic))
+        page.reload(wait_until="networkidle")
+        words = [{"text": text, "probability": 0.5} for text in ("كلب", "كبير", "⏎")]
+        record = {"source_words": words, "target_words": words, "translation": "كلب كبير"}
+        canned(page, "translate", lambda query: {"translatedText": ["كلب كبير"]})
+        canned(page, "inspect", lambda query: record)
+        page.fill("#text", "A big dog.")
+        translated(page).locator(".sentence").click()
+        page.locator(".words.target button").first.wait_for()
+        boxes = [page.locator(".words.target button").nth(number).bounding_box() for number in (0, 1)]
+        assert boxes[0]["x"] > boxes[1]["x"]
+        languages = page.locator(".words").evaluate_all("lists => lists.map(list => [list.lang, list.dir])")
+        assert languages == [["en", "ltr"], ["ar", "rtl"]]
+
     def test_a_sentence_shows_its_words_attention_and_search(self, page: Any) -> None:
         page.fill("#text", "The old man reads a book.")
         translated(page).locator(".sentence").press("Enter")

@@ -13,6 +13,8 @@ export async function call(path, body, signal) {
   return answer;
 }
 
+export const RIGHT_TO_LEFT = /^(ar|arc|ckb|dv|fa|he|ps|sd|ug|ur|yi)\b/; // codes of languages
+
 export function element(name, attributes = {}, ...children) {
   const made = document.createElementNS(["svg", "path", "text", "title"].includes(name)
     ? "http://www.w3.org/2000/svg" : "http://www.w3.org/1999/xhtml", name);

@@ -1,5 +1,5 @@
 // How a sentence was translated: words and their alternatives, attention, the beam as a tree, several runs side by side.
-import { call, doubt, element, percent } from "./dom.js";
+import { call, doubt, element, percent, RIGHT_TO_LEFT } from "./dom.js";
 
 const byId = (id) => document.getElementById(id);
 const TABS = ["words", "attention", "search", "runs"];
@@ -73,7 +73,9 @@ function drawWords() {
     onpoint: () => light(sourceButtons, weights?.[i]),
     onclick: () => { shown.word = i; drawWords(); byId("view").querySelectorAll(".words.target button")[i]?.focus(); },
   }));
-  const list = (buttons, name) => element("ul", { class: `words ${name}` }, buttons.map((button) => element("li", {}, button)));
+  const list = (buttons, name) => element("ul", {
+    class: `words ${name}`, lang: shown.options[name], dir: RIGHT_TO_LEFT.test(shown.options[name]) ? "rtl" : "ltr",
+  }, buttons.map((button) => element("li", {}, button)));
   const help = weights ? "Point at a word to see what it attends to. " : "This model has no attention: all it knows of the source is one vector. ";
   byId("view").replaceChildren(
     element("p", { class: "note" }, help, "The stronger the orange, the less probable the word. Click a word to choose another one: the rest is translated anew."),

@@ -1,12 +1,11 @@
 // The page of `nmt serve`: translates as one types, and shows how a sentence was translated.
-import { call, doubt, element, percent } from "./dom.js";
+import { call, doubt, element, percent, RIGHT_TO_LEFT } from "./dom.js";
 import { closeInspection, inspect } from "./inspection.js";
 
 const byId = (id) => document.getElementById(id);
 const [textBox, output, source, target, run] = ["text", "translation", "source", "target", "run"].map(byId);
 const TYPING_PAUSE = 250; // milliseconds without a key before a text is sent
 const LINES_PER_REQUEST = 16;
-const RIGHT_TO_LEFT = /^(ar|arc|ckb|dv|fa|he|ps|sd|ug|ur|yi)\b/;
 
 let languages = [];
 let runs = [];
