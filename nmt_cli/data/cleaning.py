@@ -239,15 +239,12 @@ class CorpusCleaner:
                     self._drop(label, Problem("duplicate", f"{source}{PAIR_MARK}{target}", line_number))
 
     def _cut(self, pairs: Iterable[RawPair], label: str, scores: ScoreCut) -> Iterator[RawPair]:
-        line_number = 0
         for pair in pairs:
-            line_number = pair.line_number
-            if scores.keeps(line_number):
+            if scores.keeps(pair.line_number):
                 yield pair
             else:
                 text = (pair.source + PAIR_MARK.encode() + pair.target).decode(errors="replace")
-                self._drop(label, Problem(LOW_SCORE, text, line_number))
-        scores.check_line_count(line_number)
+                self._drop(label, Problem(LOW_SCORE, text, pair.line_number))
 
     def _drop(self, label: str, problem: Problem) -> None:
         self.report[problem.name].add(f"{label}:{problem.line_number}: {problem.text}")

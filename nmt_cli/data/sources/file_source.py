@@ -37,7 +37,12 @@ class FileSource(TextSource):
             raise MissingTextError(f"no file {' and '.join(missing)} ({NO_SUCH_FILE})")
         cut = self._score_cut(root)
         score_files = () if cut is None else cut.files()
-        return ParallelText(names[0], (*files, *score_files), lambda bad_rows: self._read(files, bad_rows), scores=cut)
+
+        def read(bad_rows: BadRows) -> Iterator[RawPair]:
+            pairs = self._read(files, bad_rows)
+            return pairs if cut is None else cut.check_count(pairs, bad_rows)
+
+        return ParallelText(names[0], (*files, *score_files), read, scores=cut)
 
     def _score_cut(self, root: Path) -> "ScoreCut | None":
         """What cuts the text by its scores; MissingTextError if a file of them is missing."""
@@ -58,12 +63,12 @@ class FileSource(TextSource):
         source, target = (_member_in(names, language, archive) for language in self.languages)
         labels = f"{archive}/{source}", f"{archive}/{target}"
         cut = self._score_cut(root)
-        return ParallelText(
-            str(self.config.name),
-            (archive, *(() if cut is None else cut.files())),
-            lambda _: pair_lines(read_lines(archive, source), read_lines(archive, target), labels),
-            scores=cut,
-        )
+
+        def read(bad_rows: BadRows) -> Iterator[RawPair]:
+            pairs = pair_lines(read_lines(archive, source), read_lines(archive, target), labels)
+            return pairs if cut is None else cut.check_count(pairs, bad_rows)
+
+        return ParallelText(str(self.config.name), (archive, *(() if cut is None else cut.files())), read, scores=cut)
 
     def _file_names(self) -> list[str]:
         config = self.config

@@ -124,6 +124,7 @@ def _without_blank_lines(lines: Iterator[bytes], path: Path, bad_rows: BadRows) 
     """The lines with their numbers; blank ones are bad rows, except at the end."""
     blank_numbers: list[int] = []
     for line_number, line in enumerate(lines, 1):
+        bad_rows.last_line_number = line_number
         if not line.strip(b" \r"):
             blank_numbers.append(line_number)
             continue

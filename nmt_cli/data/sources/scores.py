@@ -5,6 +5,7 @@ negated so that more is better: of the cross-entropies a and b per token, -(|a -
 scores of the same targets with sources of other pairs, is taken off: what is left is what the source explains.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +13,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from nmt_cli.data.sources.bad_rows import BadRows
+from nmt_cli.data.sources.base import RawPair
 from nmt_cli.data.sources.files import read_lines
 from nmt_cli.errors import DataError
 
@@ -28,15 +31,23 @@ class ScoreCut:
     baseline: Path | None = None
 
     def keeps(self, line_number: int) -> bool:
-        """Whether the pair on this line, counted from 1, is kept; DataError where it has no score."""
-        if line_number > len(self._mask):
-            raise self._wrong_count("more lines")
+        """Whether the pair on this line, counted from 1, is kept."""
         return bool(self._mask[line_number - 1])
 
-    def check_line_count(self, last_line_number: int) -> None:
-        """DataError where there are more scores than lines of the text, so that they may be those of another."""
-        if last_line_number < len(self._mask):
-            raise self._wrong_count(f"only {last_line_number:,} lines")
+    def check_count(self, pairs: Iterator[RawPair], bad_rows: BadRows) -> Iterator[RawPair]:
+        """The pairs of the text; DataError where it has more or fewer lines than there are scores.
+
+        Then the scores may be those of another text. Fewer lines are noticed when the last pair was read.
+        """
+        line_count = 0
+        for pair in pairs:
+            line_count = pair.line_number
+            if line_count > len(self._mask):
+                raise self._wrong_count("more lines")
+            yield pair
+        line_count = max(line_count, bad_rows.last_line_number)
+        if line_count < len(self._mask):
+            raise self._wrong_count(f"only {line_count:,} lines")
 
     def _wrong_count(self, line_count: str) -> DataError:
         names = " and ".join(map(str, self.files()))

@@ -9,6 +9,7 @@ import pytest
 
 from nmt_cli.data.cleaning import CorpusCleaner
 from nmt_cli.data.config import CorpusConfig
+from nmt_cli.data.inspection import inspect_corpus
 from nmt_cli.data.sources.bad_rows import BadRows
 from nmt_cli.data.sources.base import MissingTextError
 from nmt_cli.data.sources.corpus import find_corpus
@@ -89,6 +90,34 @@ def test_scores_that_do_not_fit_are_refused(folder: Path) -> None:
         kept(folder, scores="plain.txt", baseline="none.txt", min_score=-2)
     with pytest.raises(MissingTextError, match=r"no file none\.txt"):
         kept(folder, scores="none.txt", min_score=-2)
+
+
+def test_a_sample_of_a_scored_text_is_inspected_and_all_its_lines_are_counted(folder: Path) -> None:
+    corpus = config(name="train", scores="plain.txt", min_score=-2)
+    stats, _ = inspect_corpus(find_corpus(corpus, [folder]), corpus, max_pairs=3)
+    (train,) = stats["train"]
+    assert (train.pair_count, train.inspected_pairs, len(train.clean_pairs)) == (5, 3, 2)
+    for count, message in ((6, "only 5 lines"), (4, "more lines")):
+        (folder / "plain.txt").write_text("-1\n" * count)
+        with pytest.raises(DataError, match=message):
+            inspect_corpus(find_corpus(corpus, [folder]), corpus, max_pairs=3)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("tsv", "a\tA\nb\tB\nno tab\n"),
+        ("tsv", "a\tA\nb\tB\n\n"),
+        ("jsonl", '{"en": "a", "de": "A"}\n{"en": "b", "de": "B"}\n{"en": "c"}\n'),
+    ],
+)
+def test_a_bad_last_row_counts_as_a_line_that_has_a_score(name: str, content: str, tmp_path: Path) -> None:
+    (tmp_path / "train").write_text(content)
+    (tmp_path / "scores").write_text("-1\n-2\n-3\n")
+    entry = {name: "train", "scores": "scores", "min_score": -9}
+    corpus = config(**entry)
+    (text,) = find_corpus(corpus, [tmp_path]).train
+    assert len(list(CorpusCleaner(corpus).clean(text.read(BadRows()), text.label, None, text.scores))) == 2
 
 
 @pytest.mark.parametrize(
