@@ -46,8 +46,17 @@ def compression(path: Path) -> str:
 
 def is_compressed(path: Path) -> bool:
     """Whether a file is compressed; DataError if it cannot be read."""
+    return _readable_compression(path) != ""
+
+
+def is_zip(path: Path) -> bool:
+    """Whether a file is a .zip, perhaps a damaged one; DataError if it cannot be read."""
+    return _readable_compression(path) == ".zip"
+
+
+def _readable_compression(path: Path) -> str:
     try:
-        return compression(path) != ""
+        return compression(path)
     except OSError as error:
         raise DataError(f"{path}: cannot read: {error.strerror}") from error
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from nmt_cli.data.sources.bad_rows import BadRows
 from nmt_cli.data.sources.base import Languages, MissingTextError, ParallelText, RawPair, TextSource
-from nmt_cli.data.sources.compression import text_members
-from nmt_cli.data.sources.config import ParallelTextConfig
+from nmt_cli.data.sources.compression import SUFFIXES, is_zip, text_members
+from nmt_cli.data.sources.config import FORMATS, ParallelTextConfig
 from nmt_cli.data.sources.files import NO_SUCH_FILE, expand_user, find_file, read_lines
 from nmt_cli.data.sources.rows import pair_lines, read_jsonl, read_tsv
 from nmt_cli.data.sources.tmx import read_tmx
@@ -32,6 +32,8 @@ class FileSource(TextSource):
         if missing and self.config.name is not None:
             archive = find_file(root / expand_user(self.config.name))
             if archive is not None:
+                if not is_zip(archive):
+                    raise DataError(self._entry_advice(self.config.name))
                 return self._locate_in_archive(archive, root)
         if missing:
             raise MissingTextError(f"no file {' and '.join(missing)} ({NO_SUCH_FILE})")
@@ -70,10 +72,31 @@ class FileSource(TextSource):
 
         return ParallelText(str(self.config.name), (archive, *(() if cut is None else cut.files())), read, scores=cut)
 
+    def _entry_advice(self, name: str) -> str:
+        """What to write instead of the name of a file that is no archive."""
+        path = Path(name)
+        if path.suffix in SUFFIXES:
+            path = path.with_suffix("")
+        suffix = path.suffix.removeprefix(".").lower()
+        if suffix == "csv":
+            advice = f"save it with tabs between the columns, as TSV, and write {{tsv: {path.with_suffix('.tsv')}}}"
+        elif suffix in FORMATS:
+            advice = f"write {{{suffix}: {name}}}"
+        elif suffix in self.languages:
+            base_name = path.with_suffix("")
+            advice = f"write {base_name}, the base name of {' and '.join(self._language_names(base_name))}"
+        else:
+            advice = f"write {{tsv: {name}}}, {{jsonl: {name}}} or {{tmx: {name}}} for one file with both sides"
+        names = " and ".join(self._language_names(name))
+        return f"{name}: a name alone means the files {names} or a .zip of them; {advice}"
+
+    def _language_names(self, base_name: object) -> list[str]:
+        return [f"{base_name}.{language}" for language in self.languages]
+
     def _file_names(self) -> list[str]:
         config = self.config
         if config.name is not None:
-            return [f"{config.name}.{language}" for language in self.languages]
+            return self._language_names(config.name)
         names = (config.source, config.target, config.tsv, config.jsonl, config.tmx)
         return [name for name in names if name is not None]
 

@@ -238,6 +238,30 @@ def test_an_archive_without_a_side_names_what_it_has(tmp_path: Path) -> None:
         find_corpus(config(root=str(tmp_path), train="download"), [])
 
 
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("x.tsv", "write {tsv: x.tsv}"),
+        ("x.jsonl", "write {jsonl: x.jsonl}"),
+        ("x.tmx", "write {tmx: x.tmx}"),
+        ("x.tmx.gz", "write {tmx: x.tmx.gz}"),
+        ("x.csv", "save it with tabs between the columns, as TSV, and write {tsv: x.tsv}"),
+        ("x.de", "write x, the base name of x.en and x.de"),
+        ("x.txt", "write {tsv: x.txt}, {jsonl: x.txt} or {tmx: x.txt} for one file with both sides"),
+    ],
+)
+def test_one_file_in_place_of_a_base_name_is_refused_with_the_entry_to_write(
+    name: str, advice: str, tmp_path: Path
+) -> None:
+    content = b"a\tA\n"
+    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    with pytest.raises(DataError) as caught:
+        find_corpus(config(train=name), [tmp_path])
+    assert (
+        str(caught.value) == f"{name}: a name alone means the files {name}.en and {name}.de or a .zip of them; {advice}"
+    )
+
+
 def test_keys_of_an_entry_that_say_nothing_are_not_written() -> None:
     """So that data prepared before there were these keys keep their fingerprint."""
     assert ParallelTextConfig(tsv="x").model_dump() == {
