@@ -136,7 +136,7 @@ def _without_blank_lines(lines: Iterator[bytes], path: Path, bad_rows: BadRows) 
 
 def _plain_rows(path: Path, bad_rows: BadRows) -> Iterator[tuple[int, list[bytes]]]:
     for line_number, line in _without_blank_lines(read_lines(path), path, bad_rows):
-        yield line_number, line.split(b"\t")
+        yield line_number, line.removesuffix(b"\r").split(b"\t")
 
 
 def _quoted_rows(path: Path, bad_rows: BadRows) -> Iterator[tuple[int, list[bytes]]]:

@@ -69,7 +69,7 @@ def test_a_blank_last_line_of_one_file_is_no_row(blank_side: str, tmp_path: Path
 @pytest.mark.parametrize("ending", PACK)
 def test_a_tsv_gives_its_two_columns(ending: str, tmp_path: Path) -> None:
     path = packed(tmp_path / "x.tsv", BOM + b"a\tA\nb\tB\t\t \n\t\r\n", ending)
-    assert list(read_tsv(path)) == [RawPair(b"a", b"A", 1), RawPair(b"b", b"B", 2), RawPair(b"", b"\r", 3)]
+    assert list(read_tsv(path)) == [RawPair(b"a", b"A", 1), RawPair(b"b", b"B", 2), RawPair(b"", b"", 3)]
 
 
 GOOD_ROWS = b"a\tA\n" * 3
@@ -155,6 +155,13 @@ def test_cells_in_quotes_are_not_taken_as_text(tmp_path: Path) -> None:
         list(read_tsv(path))
 
 
+def test_cells_in_quotes_are_noticed_in_the_last_column_where_lines_end_with_cr_lf(tmp_path: Path) -> None:
+    bad_rows = BadRows()
+    path = packed(tmp_path / "a.tsv", b'a\t"b ""c"""\r\nd\te\r\n')
+    assert list(read_tsv(path, bad_rows)) == [RawPair(b"d", b"e", 2)]
+    assert bad_rows.counts == {"cells in quotes": 1}
+
+
 def test_quotes_are_read_as_spreadsheets_write_them(tmp_path: Path) -> None:
     content = b'"a ""b""\tc"\t"A\nB"\r\nplain\t5" wide\n\xff\t\xc3\xa4\n'
     path = packed(tmp_path / "x.tsv", content)
@@ -229,7 +236,9 @@ def test_the_first_two_columns_of_any_tsv_come_back(
     assume(not content.startswith(tuple(first for beginnings in FIRST_BYTES.values() for first in beginnings)))
     assume(b'""' not in content)  # cells in quotes, as spreadsheets write them
     path = packed(tmp_path_factory.mktemp("tsv") / "x.tsv", content, ending)
-    expected = [RawPair(left, right, n) for n, (left, right, _) in enumerate(cells, 1)]
+    expected = [
+        RawPair(left, right if more else right.removesuffix(b"\r"), n) for n, (left, right, more) in enumerate(cells, 1)
+    ]
     assert list(read_tsv(path, columns=(1, 2), header=False)) == expected
 
 
