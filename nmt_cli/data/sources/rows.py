@@ -1,10 +1,10 @@
 """Lines into pairs: two files, TSV, JSON lines. What cannot be used is dropped, counted by kind, and shown once."""
 
-import csv
 import json
 import re
-from collections.abc import Iterator, Sequence
-from itertools import zip_longest
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,13 @@ HEADER_WORDS = re.compile(
     "|japanese|korean|latvian|lithuanian|norwegian|persian|polish|portuguese|romanian|russian|slovak|spanish|swedish"
     "|turkish|ukrainian|vietnamese"
 )
+# a cell in quotes, what stands between them and the next tab (nothing, as a rule), or else a cell without quotes
+CELL_PATTERN = re.compile(rb'"([^"]*+(?:""[^"]*+)*+)(?:"([^\t]*)|\Z)|[^\t]*')
+MAX_ROW_LINES = 100  # of a row whose cells in quotes hold line ends
+UNCLOSED_QUOTE = "unclosed quote"
 
 Columns = Sequence[int | str]
+NumberedLines = Iterator[tuple[int, bytes]]
 
 
 def pair_lines(
@@ -62,14 +67,18 @@ def read_tsv(
     `header`, a first row is dropped that looks like one. DataError if the header lacks a name, or if there are too many
     bad rows.
     """
-    rows = _quoted_rows(path, bad_rows) if quotes else _plain_rows(path, bad_rows)
-    if columns is not None and isinstance(columns[0], str):
+    has_names = columns is not None and isinstance(columns[0], str)
+    indices = (0,) if has_names else tuple(int(column) - 1 for column in columns or (1, 2))
+
+    def has_problem(cells: list[bytes]) -> bool:
+        return _row_problem(cells, indices, takes_all=columns is None) is not None
+
+    rows = _quoted_rows(path, bad_rows, has_problem) if quotes else _plain_rows(path, bad_rows)
+    if columns is not None and has_names:
         _, header_cells = next(rows, (0, []))
         indices = _named_columns(path, columns, header_cells)
-    else:
-        indices = tuple(int(column) - 1 for column in columns or (1, 2))
-        if header:
-            next(rows, None)
+    elif header:
+        next(rows, None)
     row_count = 0
     for line_number, cells in rows:
         row_count += 1
@@ -83,7 +92,7 @@ def read_tsv(
         else:
             yield RawPair(cells[indices[0]], cells[indices[1]], line_number)
     advice = "columns: [NUMBER, NUMBER] or [NAME, NAME] chooses columns"
-    bad_rows.check(path, row_count + bad_rows.counts["blank"], advice)
+    bad_rows.check(path, row_count + bad_rows.counts["blank"] + bad_rows.counts[UNCLOSED_QUOTE], advice)
 
 
 def _row_problem(cells: list[bytes], indices: tuple[int, ...], *, takes_all: bool) -> str | None:
@@ -120,11 +129,16 @@ def _looks_like_header(cells: list[bytes], languages: Languages) -> bool:
     return all(name in codes or HEADER_WORDS.fullmatch(name) is not None for name in names)
 
 
-def _without_blank_lines(lines: Iterator[bytes], path: Path, bad_rows: BadRows) -> Iterator[tuple[int, bytes]]:
+def _numbered_lines(path: Path, bad_rows: BadRows) -> NumberedLines:
+    for line_number, line in enumerate(read_lines(path), 1):
+        bad_rows.last_line_number = line_number
+        yield line_number, line.removesuffix(b"\r")
+
+
+def _without_blank_lines(lines: NumberedLines, path: Path, bad_rows: BadRows) -> NumberedLines:
     """The lines with their numbers; blank ones are bad rows, except at the end."""
     blank_numbers: list[int] = []
-    for line_number, line in enumerate(lines, 1):
-        bad_rows.last_line_number = line_number
+    for line_number, line in lines:
         if not line.strip(b" \r"):
             blank_numbers.append(line_number)
             continue
@@ -135,30 +149,75 @@ def _without_blank_lines(lines: Iterator[bytes], path: Path, bad_rows: BadRows) 
 
 
 def _plain_rows(path: Path, bad_rows: BadRows) -> Iterator[tuple[int, list[bytes]]]:
-    for line_number, line in _without_blank_lines(read_lines(path), path, bad_rows):
-        yield line_number, line.removesuffix(b"\r").split(b"\t")
+    for line_number, line in _without_blank_lines(_numbered_lines(path, bad_rows), path, bad_rows):
+        yield line_number, line.split(b"\t")
 
 
-def _quoted_rows(path: Path, bad_rows: BadRows) -> Iterator[tuple[int, list[bytes]]]:
-    """Rows whose cells may be in quotes, with tabs, line ends and doubled quotes inside, as spreadsheets write them."""
-    lines = _without_blank_lines(read_lines(path), path, bad_rows)
-    line_number = 1
+def _quoted_rows(
+    path: Path, bad_rows: BadRows, has_problem: Callable[[list[bytes]], bool]
+) -> Iterator[tuple[int, list[bytes]]]:
+    """Rows whose cells may be in quotes, with tabs, line ends and doubled quotes inside, as spreadsheets write them.
 
-    def texts() -> Iterator[str]:
-        nonlocal line_number
-        for line_number, line in lines:  # noqa: B007
-            yield line.decode("utf-8", "surrogateescape").removesuffix("\r") + "\n"
+    A quote that is never closed costs its own line and no more.
+    """
+    lines = _joined_lines(_numbered_lines(path, bad_rows), has_problem)
+    for line_number, line in _without_blank_lines(lines, path, bad_rows):
+        cells = _quoted_cells(line)
+        if cells is None:
+            bad_rows.add(UNCLOSED_QUOTE, path, line_number, line)
+        else:
+            yield line_number, cells
 
-    reader = csv.reader(texts(), delimiter="\t")
-    while True:
-        try:
-            row = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:  # a quote that is never closed
-            bad_rows.add("quotes", path, line_number, str(error).encode())
-            continue
-        yield line_number, [cell.encode("utf-8", "surrogateescape") for cell in row]
+
+def _joined_lines(lines: NumberedLines, has_problem: Callable[[list[bytes]], bool]) -> NumberedLines:
+    """The lines, those of one row joined, with the number of the first.
+
+    Where the cells of the joined lines have a problem, it was a stray quote that joined them, and they stay apart.
+    """
+    ahead: deque[tuple[int, bytes]] = deque()
+    while (numbered_line := ahead.popleft() if ahead else next(lines, None)) is not None:
+        number, row = numbered_line
+        if _quoted_cells(row) is None:
+            ahead.extend(islice(lines, MAX_ROW_LINES - 1 - len(ahead)))
+            following = [line for _, line in ahead]
+            count = _continuation_count(following)
+            joined = b"\n".join([row, *following[:count]])
+            cells = _quoted_cells(joined)
+            if cells is not None and not has_problem(cells):
+                row = joined
+                for _ in range(count):
+                    ahead.popleft()
+        yield number, row
+
+
+def _continuation_count(lines: Iterable[bytes]) -> int:
+    """How many lines continue a row with an open quote; 0 if it is not closed there, or inside a cell."""
+    for count, line in enumerate(lines, 1):
+        continuation = b'"' + line
+        cell = CELL_PATTERN.match(continuation)
+        if cell is not None and cell[2]:
+            return 0
+        if _quoted_cells(continuation) is not None:
+            return count
+    return 0
+
+
+def _quoted_cells(row: bytes) -> list[bytes] | None:
+    """The cells of a row, without their quotes; None if a quote is not closed."""
+    cells = []
+    position = 0
+    while (cell := CELL_PATTERN.match(row, position)) is not None:
+        quoted, rest = cell.groups()
+        if quoted is None:
+            cells.append(cell[0])
+        elif rest is None:
+            return None
+        else:
+            cells.append(quoted.replace(b'""', b'"') + rest)
+        position = cell.end() + 1
+        if position > len(row):
+            break
+    return cells
 
 
 def read_jsonl(
@@ -170,7 +229,7 @@ def read_jsonl(
     nested objects. As in the other readers, invalid UTF-8 is passed on unchanged. DataError for too many bad rows.
     """
     row_count = 0
-    for line_number, line in _without_blank_lines(read_lines(path), path, bad_rows):
+    for line_number, line in _without_blank_lines(_numbered_lines(path, bad_rows), path, bad_rows):
         row_count += 1
         text, error_handler = _decode_json_line(line)
         try:

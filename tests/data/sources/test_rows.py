@@ -1,5 +1,6 @@
 """Lines into pairs; rows that cannot be used are dropped and counted, and too many of them are an error."""
 
+import csv
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -169,11 +170,41 @@ def test_quotes_are_read_as_spreadsheets_write_them(tmp_path: Path) -> None:
     assert pairs == [(b'a "b"\tc', b"A\nB"), (b"plain", b'5" wide'), (b"\xff", "ä".encode())]
 
 
-def test_a_quote_that_is_never_closed_costs_what_it_swallows_and_no_more(tmp_path: Path) -> None:
-    path = packed(tmp_path / "x.tsv", b'a\tA\nb\t"B\n' + b"c\tC\n" * 60_000)
+def test_a_quote_that_is_never_closed_costs_its_line_and_no_more(tmp_path: Path) -> None:
+    path = packed(tmp_path / "x.tsv", b'a\tA\nb\t"B\n' + b"c\tC\n" * 600)
     bad_rows = BadRows()
-    assert 20_000 < len(list(read_tsv(path, bad_rows, quotes=True))) < 60_000
-    assert sum(bad_rows.counts.values()) <= 2
+    assert [pair.line_number for pair in read_tsv(path, bad_rows, quotes=True)] == [1, *range(3, 603)]
+    assert bad_rows.counts == {"unclosed quote": 1}
+    assert bad_rows.examples["unclosed quote"].startswith(f"{path}:2: b")
+
+
+@pytest.mark.parametrize(
+    "closing", [b'c\t"C"', b'c\tC said "yes"', b'"c"\t"C"', b'c\tC 5"\tD', b'"c"\tC'], ids=bytes.decode
+)
+def test_a_stray_quote_does_not_join_its_row_with_others(closing: bytes, tmp_path: Path) -> None:
+    path = packed(tmp_path / "x.tsv", b'a\tA\nb\t"B\n' + closing + b"\nd\tD\n")
+    bad_rows = BadRows()
+    numbers = [pair.line_number for pair in read_tsv(path, bad_rows, quotes=True)]
+    assert numbers == ([1, 4] if closing.count(b"\t") > 1 else [1, 3, 4])
+    assert bad_rows.counts["unclosed quote"] == 1
+
+
+def test_blank_lines_inside_a_cell_in_quotes_are_its_text(tmp_path: Path) -> None:
+    path = packed(tmp_path / "x.tsv", b'a\t"A\r\n\r\n \nB"\r\n' * 40 + b"\nb\tB\n\n")
+    bad_rows = BadRows()
+    pairs = list(read_tsv(path, bad_rows, quotes=True))
+    assert pairs == [*(RawPair(b"a", b"A\n\n \nB", 1 + 4 * row) for row in range(40)), RawPair(b"b", b"B", 162)]
+    assert bad_rows.counts == {"blank": 1}
+
+
+@given(rows=st.lists(st.lists(st.text('"\t\na ', max_size=5), min_size=2, max_size=2), max_size=5))
+@examples(60)
+def test_what_a_spreadsheet_has_written_comes_back(rows: list[list[str]], tmp_path_factory: Any) -> None:
+    path = tmp_path_factory.mktemp("tsv") / "x.tsv"
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        csv.writer(file, delimiter="\t", quoting=csv.QUOTE_ALL).writerows(rows)
+    pairs = read_tsv(path, quotes=True, header=False)
+    assert [[pair.source.decode(), pair.target.decode()] for pair in pairs] == rows
 
 
 OBJECTS = [
