@@ -4,6 +4,7 @@ No document type is fetched, and a file that declares entities of its own is ref
 """
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,15 +18,25 @@ from nmt_cli.errors import DataError
 CHUNK_BYTES = 1 << 16
 SPACES_PATTERN = re.compile(r"\s+")
 CODE_ELEMENTS = frozenset(("bpt", "ept", "it", "ph", "ut"))  # what they hold is markup of the original document
+STANDALONE_ELEMENTS = frozenset(("it", "ph", "ut"))  # of these, what stands alone, as a line break does
+REMOVED_CODE = "\0"  # what stands for such an element until the segment ends; XML has no such character
+REMOVED_CODES_PATTERN = re.compile(f"{REMOVED_CODE}+")
 WITHOUT_LANGUAGE = "without one of the languages"
 ENTITY_KIND = "unknown entity"
+SECOND_TEXT = "second text in a language"
+BAD_REFERENCE = expat.errors.codes[expat.errors.XML_ERROR_BAD_CHAR_REF]
+BAD_REFERENCE_ADVICE = (
+    "XML has no such character; this takes control characters out:"
+    " sed -E 's/&#(0*([0-8]|1[124-9]|2[0-9]|3[01])|x0*([0-8bcefBCEF]|1[0-9a-fA-F]));//g' FILE > NEW"
+)
 
 
 def read_tmx(path: Path, bad_rows: BadRows, languages: Languages, *, keep_inline: bool = False) -> Iterator[RawPair]:
     """The pairs of the units that have both languages; line feeds become spaces.
 
-    en-GB serves for en where a unit has no en itself. The codes that inline elements hold are dropped unless
-    `keep_inline`. DataError for what is not TMX, and where no unit has both languages.
+    en-GB serves for en where a unit has no en itself; of several texts in a language the first is read. The codes that
+    inline elements hold are dropped unless `keep_inline`, with a space in their place where words would join. DataError
+    for what is not TMX, and where no unit has both languages.
     """
     reader = _TmxReader(path, bad_rows, languages, keep_inline)
     pair_count = 0
@@ -37,7 +48,8 @@ def read_tmx(path: Path, bad_rows: BadRows, languages: Languages, *, keep_inline
                     yield pair
             yield from reader.feed(b"", is_last=True)
     except expat.ExpatError as error:
-        raise DataError(f"{path}: not TMX: {error}") from error
+        advice = f"; {BAD_REFERENCE_ADVICE}" if error.code == BAD_REFERENCE else ""
+        raise DataError(f"{path}: not TMX: {error}{advice}") from error
     if reader.unit_count and not pair_count:
         counts = ", ".join(language for language, _ in reader.language_counts.most_common(20))
         raise DataError(
@@ -78,6 +90,8 @@ class _TmxReader:
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         if self._segment is not None:
+            if name in STANDALONE_ELEMENTS and not self._code_depth and not self.keep_inline:
+                self._segment.append(REMOVED_CODE)
             self._code_depth += name in CODE_ELEMENTS or self._code_depth > 0
         elif name == "tu":
             self._texts, self._text_ranks = [None, None], [0, 0]
@@ -90,11 +104,9 @@ class _TmxReader:
 
     def _end(self, name: str) -> None:
         if name == "seg" and self._segment is not None:
-            text = SPACES_PATTERN.sub(" ", "".join(self._segment)).strip()
+            text = REMOVED_CODES_PATTERN.sub(_gap, "".join(self._segment))
             self._segment = None
-            for side, rank in enumerate(self._current_ranks):
-                if rank > self._text_ranks[side]:
-                    self._texts[side], self._text_ranks[side] = text, rank
+            self._add_text(SPACES_PATTERN.sub(" ", text).strip())
         elif self._segment is not None:
             self._code_depth -= self._code_depth > 0
         elif name == "tu":
@@ -105,6 +117,13 @@ class _TmxReader:
     def _characters(self, text: str) -> None:
         if self._segment is not None and (self.keep_inline or not self._code_depth):
             self._segment.append(text)
+
+    def _add_text(self, text: str) -> None:
+        for side, rank in enumerate(self._current_ranks):
+            if rank > self._text_ranks[side]:
+                self._texts[side], self._text_ranks[side] = text, rank
+            elif rank and rank == self._text_ranks[side] and text != self._texts[side]:
+                self.bad_rows.add(SECOND_TEXT, self.path, self._line_number, text.encode(), is_harmless=True)
 
     def _finish_unit(self) -> None:
         self.unit_count += 1
@@ -133,6 +152,13 @@ class _TmxReader:
 
     def _skip_entity(self, name: str, _: bool) -> None:
         self._has_unknown_entity = True
+
+
+def _gap(removed_codes: re.Match[str]) -> str:
+    """A space between letters or digits, nothing elsewhere."""
+    text, (start, end) = removed_codes.string, removed_codes.span()
+    neighbours = text[max(start - 1, 0) : start] + text[end : end + 1]
+    return " " if len(neighbours) == 2 and all(unicodedata.category(c)[0] in "LMN" for c in neighbours) else ""
 
 
 def _normal_code(code: str) -> str:

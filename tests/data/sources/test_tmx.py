@@ -1,6 +1,7 @@
 """Translation memories: languages, inline codes, what is refused, and memory that does not grow."""
 
 import gzip
+import subprocess
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
@@ -70,6 +71,41 @@ def test_inline_codes_are_dropped_or_kept(tmp_path: Path) -> None:
     path = written(tmp_path / "x.tmx", unit(en=INLINE, ro="x"))
     assert pairs(path)[0][1] == "Click here now."
     assert pairs(path, keep_inline=True)[0][1] == "Click <b>althere</b> now."
+
+
+@pytest.mark.parametrize(
+    ("segment", "text"),
+    [
+        ("Line one<ph/>Line two", "Line one Line two"),
+        ("1<it>x</it><ut/>2", "1 2"),
+        ("हिन्दी<ph/>में", "हिन्दी में"),
+        ("<ph/>one<ph/>, two <ph/>three<ph/>", "one, two three"),
+        ("<bpt>b</bpt>o<ept>b</ept>ne<bpt><ph/></bpt>s", "ones"),
+    ],
+)
+def test_a_dropped_code_that_stands_alone_does_not_join_words(segment: str, text: str, tmp_path: Path) -> None:
+    path = written(tmp_path / "x.tmx", unit(en=segment, ro="x"))
+    assert pairs(path)[0][1] == text
+
+
+def test_further_texts_in_a_language_are_counted(tmp_path: Path) -> None:
+    bad_rows = BadRows()
+    second = '<tuv xml:lang="en"><seg>{}</seg></tuv></tu>'
+    units = [unit(en="first", ro="x").replace("</tu>", second.format(text)) for text in ("second", "first", "third")]
+    path = written(tmp_path / "x.tmx", "".join(units) + unit(en_GB="region", en="bare", ro="y"))
+    assert [row[1] for row in pairs(path, bad_rows=bad_rows)] == ["first"] * 3 + ["bare"]
+    assert bad_rows.counts == bad_rows.harmless == {tmx.SECOND_TEXT: 2}
+    assert bad_rows.examples[tmx.SECOND_TEXT] == f"{path}:3: second"
+
+
+def test_a_character_that_xml_forbids_is_refused_with_the_command_that_removes_it(tmp_path: Path) -> None:
+    references = "".join(f"&#{code};&#x{code:X};&#x00{code:x};" for code in range(32) if code not in (9, 10, 13))
+    path = written(tmp_path / "x.tmx", unit(en=f"a{references}&#9;&#xA;&#x0d;b", ro="x"))
+    with pytest.raises(DataError, match="not TMX: reference to invalid character number: line 3") as caught:
+        pairs(path)
+    command = str(caught.value).partition("out: ")[2].replace("FILE", str(path)).replace("NEW", str(tmp_path / "y.tmx"))
+    subprocess.run(command, shell=True, check=True)
+    assert pairs(tmp_path / "y.tmx")[0][1] == "a b"
 
 
 def test_units_with_an_entity_that_nobody_declared_are_dropped_and_counted(tmp_path: Path) -> None:
