@@ -54,9 +54,12 @@ def atomic_write_text(path: Path, text: str, *, concurrent: bool = False) -> Non
         fsync(path.parent)
 
 
-def write_json(path: Path, content: object, *, indent: int | None = 2, ensure_ascii: bool = False) -> None:
+def write_json(
+    path: Path, content: object, *, indent: int | None = 2, ensure_ascii: bool = False, concurrent: bool = False
+) -> None:
     """Replace a JSON file as `atomic_write_text` does; `indent` and `ensure_ascii` as for json.dumps."""
-    atomic_write_text(path, json.dumps(content, indent=indent, ensure_ascii=ensure_ascii) + "\n")
+    text = json.dumps(content, indent=indent, ensure_ascii=ensure_ascii) + "\n"
+    atomic_write_text(path, text, concurrent=concurrent)
 
 
 @contextmanager

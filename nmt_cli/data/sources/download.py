@@ -46,9 +46,7 @@ def fetch_file(url: str, path: Path, verify: Callable[[Path], None], reporter: R
     """
     _require_https(url)
     path.parent.mkdir(parents=True, exist_ok=True)
-    _delete_stale_partials(path)
-    # a different name for each download: two at the same time must not write into one file
-    partial_path = path.with_name(f"{PARTIAL_PREFIX}{secrets.token_hex(8)}-{path.name}")
+    partial_path = new_partial_path(path)
     try:
         _download(url, partial_path, path.name, reporter, advice)
         verify(partial_path)
@@ -71,12 +69,16 @@ def verify_sha256(label: str, actual: str, expected: str) -> None:
         raise DataError(f"{label}: SHA-256 is {actual[:12]}..., not {expected[:12]}...: not used")
 
 
-def _delete_stale_partials(path: Path) -> None:
-    """Delete what killed downloads of a file left behind; recent ones may still be running."""
+def new_partial_path(path: Path) -> Path:
+    """Where to write a file until it is complete: a name of its own for each download, also of the same file.
+
+    Deletes what killed downloads of the file left behind; recent ones may still be running.
+    """
     for leftover in path.parent.glob(f"{PARTIAL_PREFIX}*"):
         with suppress(OSError):
             if leftover.name.endswith(path.name) and time.time() - leftover.stat().st_mtime > STALE_PARTIAL_SECONDS:
                 leftover.unlink()
+    return path.with_name(f"{PARTIAL_PREFIX}{secrets.token_hex(8)}-{path.name}")
 
 
 def _download(url: str, partial_path: Path, name: str, reporter: Reporter, advice: str) -> None:

@@ -14,10 +14,11 @@ from urllib.parse import quote
 
 from nmt_cli.data.sources.bad_rows import BadRows, dropped_rows
 from nmt_cli.data.sources.base import SPLITS, Languages, ParallelText, TextSource, cache_folder
+from nmt_cli.data.sources.download import new_partial_path
 from nmt_cli.data.sources.rows import read_two_files, usual_values, value_problem
 from nmt_cli.errors import DataError
 from nmt_cli.fs import read_json, write_json
-from nmt_cli.reporting import Reporter
+from nmt_cli.reporting import Progress, Reporter
 
 PairIterator = Iterator[tuple[str, str]]
 LANGUAGE_CODES_SCRIPT = "import sys; from mtdata.iso.bcp47 import bcp47; print(*map(bcp47, sys.argv[1:]))"
@@ -87,9 +88,10 @@ class LibraryDataset(TextSource):
         reporter.info(f"fetching {self.name} with {self.package}; see its own licence")
         paths = self.paths()
         paths[0].parent.mkdir(parents=True, exist_ok=True)
-        partial_paths = [path.with_name(f".{path.name}.partial") for path in paths]
+        partial_paths = [new_partial_path(path) for path in paths]
         try:
-            pair_count = _write_pairs(self.read_remote(bad_rows), partial_paths, reporter)
+            with reporter.progress(paths[0].name, None) as bar:
+                pair_count = _write_pairs(self.read_remote(bad_rows), partial_paths, bar)
             for partial_path, path in zip(partial_paths, paths, strict=True):
                 partial_path.replace(path)
         except OSError as error:
@@ -100,16 +102,12 @@ class LibraryDataset(TextSource):
         for kind, count in bad_rows.counts.items():
             reporter.warning(dropped_rows(kind, count, bad_rows.examples[kind]))
         record = {"name": self.name, "by": f"{self.package} {version(self.package)}", "pairs": pair_count}
-        write_json(self._provenance_path(), record, ensure_ascii=True)
+        write_json(self._provenance_path(), record, ensure_ascii=True, concurrent=True)
 
 
-def _write_pairs(pairs: PairIterator, paths: list[Path], reporter: Reporter) -> int:
+def _write_pairs(pairs: PairIterator, paths: list[Path], bar: Progress) -> int:
     count = 0
-    with (
-        open(paths[0], "wb") as source_file,
-        open(paths[1], "wb") as target_file,
-        reporter.progress(paths[0].name.strip("."), None) as bar,
-    ):
+    with open(paths[0], "wb") as source_file, open(paths[1], "wb") as target_file:
         for pair in pairs:
             for file, text in zip((source_file, target_file), pair, strict=True):
                 # a line feed inside a text would end its line

@@ -17,7 +17,7 @@ from nmt_cli.data.config import CorpusConfig
 from nmt_cli.data.sources.bad_rows import BadRows
 from nmt_cli.data.sources.base import Languages
 from nmt_cli.data.sources.corpus import fetch_corpus
-from nmt_cli.data.sources.hub import HuggingFaceDataset, LibraryDataset, MtdataDataset
+from nmt_cli.data.sources.hub import HuggingFaceDataset, LibraryDataset, MtdataDataset, PairIterator
 from nmt_cli.data.sources.parse import parse_dataset
 from nmt_cli.errors import DataError
 from nmt_cli.reporting import Reporter
@@ -106,6 +106,25 @@ def test_a_text_of_mtdata_is_written_with_the_source_first(packages: Path) -> No
     assert fetch(f"mtdata:{ID}", "deu", "en")[0] == "Ein Haus.\nZwei\u2028Äpfel.\n"
     records = MtdataDataset(ID, Languages("en", "de")).provenance()
     assert records == [{"name": f"mtdata:{ID}", "by": "mtdata 9.9", "pairs": 2}]
+
+
+def test_two_that_fetch_the_same_text_do_not_damage_it(packages: Path) -> None:
+    fake_mtdata(packages, "")
+
+    class Text(MtdataDataset):
+        def read_remote(self, bad_rows: BadRows) -> PairIterator:
+            yield "a", "A"
+            MtdataDataset.fetch(InnerText(ID, self.languages), QUIET, BadRows())
+            yield "b", "B"
+
+    class InnerText(MtdataDataset):
+        def read_remote(self, bad_rows: BadRows) -> PairIterator:
+            yield from (("a", "A"), ("b", "B"))
+
+    text = Text(ID, Languages("en", "de"))
+    text.fetch(QUIET, BadRows())
+    assert [path.read_text() for path in text.paths()] == ["a\nb\n", "A\nB\n"]
+    assert len(list(text.paths()[0].parent.iterdir())) == 3
 
 
 def test_what_was_fetched_is_not_fetched_again(packages: Path) -> None:
