@@ -7,9 +7,12 @@ import errno
 import hashlib
 import json
 import os
+import re
+import secrets
 import shutil
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
@@ -17,7 +20,13 @@ from nmt_cli.errors import DataError, RunError, UserError
 
 MAX_JSON_BYTES = 16 << 20  # a manifest has some thousand bytes
 DISK_FULL_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+STALE_SECONDS = 24 * 3600  # age from which a scratch folder counts as abandoned
 T = TypeVar("T")
+
+
+def _unique_token() -> str:
+    """What makes a name one of this process alone; containers that share a volume may have equal process ids."""
+    return f"{os.getpid()}-{secrets.token_hex(4)}"
 
 
 @contextmanager
@@ -40,7 +49,7 @@ def atomic_write_text(path: Path, text: str, *, concurrent: bool = False) -> Non
     Set `concurrent` if other processes may write the same file at the same time. Raises RunError on failure; the old
     file is then unchanged.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}" if concurrent else f"{path.name}.tmp")
+    temporary = path.with_name(f".{path.name}.{_unique_token()}" if concurrent else f"{path.name}.tmp")
     with wrap_io_errors(path):
         try:
             with open(temporary, "w", encoding="utf-8", newline="\n") as file:
@@ -69,8 +78,8 @@ def atomic_folder(folder: Path, marker: str | None = None, error_class: type[Use
     If `folder` exists by then and holds a file called `marker`, another process has made the same folder in the
     meantime: theirs stays, ours is dropped. Raises `error_class` if the folder cannot be renamed.
     """
-    scratch = folder.absolute().with_name(f".{folder.name}.{os.getpid()}")
-    shutil.rmtree(scratch, ignore_errors=True)  # left by a killed process that had the same process id
+    _delete_stale_scratch(folder.absolute())
+    scratch = folder.absolute().with_name(f".{folder.name}.{_unique_token()}")
     try:
         scratch.mkdir(parents=True)
         yield scratch
@@ -83,11 +92,20 @@ def atomic_folder(folder: Path, marker: str | None = None, error_class: type[Use
         shutil.rmtree(scratch, ignore_errors=True)
 
 
+def _delete_stale_scratch(folder: Path) -> None:
+    """Delete the scratch folders of killed processes; one in which something was written lately may be in use."""
+    pattern = re.compile(rf"\.{re.escape(folder.name)}\.\d+-[0-9a-f]{{8}}")
+    with suppress(OSError):
+        for scratch in [path for path in folder.parent.iterdir() if pattern.fullmatch(path.name)]:
+            last_write = max(path.stat().st_mtime for path in (scratch, *scratch.rglob("*")))
+            if time.time() - last_write > STALE_SECONDS:
+                shutil.rmtree(scratch, ignore_errors=True)
+
+
 def delete_folder(folder: Path) -> None:
     """Delete a folder, if there is one; renamed first, so that a kill leaves nothing that looks like a damaged one."""
     if folder.is_dir():
-        trash = folder.with_name(f"{folder.name}.{os.getpid()}.old.tmp")
-        shutil.rmtree(trash, ignore_errors=True)
+        trash = folder.with_name(f"{folder.name}.{_unique_token()}.old.tmp")
         os.replace(folder, trash)
         shutil.rmtree(trash, ignore_errors=True)
 

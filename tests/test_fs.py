@@ -2,12 +2,20 @@
 
 import errno
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
 from nmt_cli.errors import DataError, RunError
-from nmt_cli.fs import atomic_write_text, read_json_list, reject_external_symlinks, wrap_io_errors
+from nmt_cli.fs import (
+    atomic_folder,
+    atomic_write_text,
+    delete_folder,
+    read_json_list,
+    reject_external_symlinks,
+    wrap_io_errors,
+)
 
 
 class Killed(BaseException):
@@ -38,6 +46,41 @@ def test_on_a_full_disk_the_old_text_stays_and_nothing_else(tmp_path: Path, monk
     with pytest.raises(RunError, match=r"x.json: cannot be written: No space .*; free disk space and run"):
         atomic_write_text(path, "new")
     assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
+
+
+def test_processes_with_the_same_id_do_not_share_temporary_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in containers that share a volume."""
+    monkeypatch.setattr(os, "getpid", lambda: 7)
+    sync = os.fsync
+
+    def write_another(descriptor: int) -> None:
+        monkeypatch.setattr(os, "fsync", sync)
+        atomic_write_text(tmp_path / "x", "theirs", concurrent=True)
+
+    monkeypatch.setattr(os, "fsync", write_another)
+    atomic_write_text(tmp_path / "x", "ours", concurrent=True)
+    assert (tmp_path / "x").read_text() == "ours" and list(tmp_path.iterdir()) == [tmp_path / "x"]
+
+    with atomic_folder(tmp_path / "folder", marker="done") as ours:
+        (ours / "done").write_text("ours")
+        with atomic_folder(tmp_path / "folder", marker="done") as theirs:
+            (theirs / "done").write_text("theirs")
+        assert (ours / "done").read_text() == "ours"
+    assert (tmp_path / "folder" / "done").read_text() == "theirs"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "x"]
+
+
+def test_a_folder_is_deleted_under_a_name_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "getpid", lambda: 7)
+    monkeypatch.setattr(shutil, "rmtree", lambda *_, **__: None)  # a container that is still deleting
+    for _ in range(2):
+        (tmp_path / "x").mkdir()
+        (tmp_path / "x" / "file").touch()
+        delete_folder(tmp_path / "x")
+    names = [path.name for path in tmp_path.iterdir()]
+    assert len(names) == 2 and all(name.startswith("x.7-") and name.endswith(".old.tmp") for name in names)
 
 
 def test_other_reasons_ask_for_no_room(tmp_path: Path) -> None:

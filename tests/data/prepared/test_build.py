@@ -1,6 +1,7 @@
 """Prepared folders: whole or not there, the same every time, references untouched."""
 
 import json
+import os
 import shutil
 import unicodedata
 from collections.abc import Callable, Iterator
@@ -524,13 +525,17 @@ def test_nothing_has_the_final_name_before_all_is_written(root: Path, monkeypatc
     assert data.folder == root / "out"
 
 
-def test_what_a_killed_process_left_is_no_hindrance(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.getpid", lambda: 7)
-    (root / ".out.7").mkdir()
-    (root / ".out.7" / "rubbish").write_text("half")
+def test_what_a_killed_process_left_is_no_hindrance_and_goes_a_day_later(root: Path) -> None:
+    old, recent, another = (root / name for name in (".out.7-01234567", ".out.7-89abcdef", ".out.backup"))
+    for folder in (old, recent, another):
+        folder.mkdir()
+        (folder / "rubbish").write_text("half")
+        os.utime(folder, (0, 0))
+    for folder in (old, another):
+        os.utime(folder / "rubbish", (0, 0))
     data = prepared(root)
     assert "rubbish" not in contents(data.folder)
-    assert not (root / ".out.7").exists()
+    assert not old.exists() and recent.exists() and another.exists()
 
 
 def test_who_prepares_the_same_at_the_same_time_shares_it(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
