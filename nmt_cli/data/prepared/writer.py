@@ -1,7 +1,7 @@
 """Writers of prepared data: text files and arrays that grow on disk, not in memory."""
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -68,28 +68,33 @@ class SequenceWriter:
         self._ids.close()
         self._lengths.close()
         dtype = np.dtype(np.uint16 if vocab_size <= 1 << 16 else np.uint32)
-        ids = self._create_array("ids", dtype, max(self._id_count, 1))
-        for start, block in _read_blocks(self._paths[0]):
-            ids[start : start + len(block)] = block
-        offsets = self._create_array("offsets", np.dtype(np.int64), self._sequence_count + 1)
-        last_offset = 0
-        for start, block in _read_blocks(self._paths[1]):
-            ends = last_offset + np.cumsum(block, dtype=np.int64)
-            offsets[start + 1 : start + 1 + len(block)] = ends
-            last_offset = int(ends[-1])
-        for array_file, path in zip((ids, offsets), self._paths, strict=True):
-            array_file.flush()
+        ids = _read_blocks(self._paths[0]) if self._id_count else [np.zeros(1, np.uint32)]
+        self._write_array("ids", dtype, max(self._id_count, 1), ids)
+        self._write_array("offsets", np.dtype(np.int64), self._sequence_count + 1, _offsets(self._paths[1]))
+        for path in self._paths:
             path.unlink()
 
-    def _create_array(self, name: str, dtype: np.dtype[Any], size: int) -> Any:
-        path = self.folder / f"{self.name}.{name}.npy"
-        return np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=(size,))
+    def _write_array(self, name: str, dtype: np.dtype[Any], size: int, blocks: Iterable[NDArray[Any]]) -> None:
+        """Write an array block by block: on a full disk a write fails, a store to a mapped page kills the process."""
+        header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": (size,)}
+        with open(self.folder / f"{self.name}.{name}.npy", "wb") as file:
+            np.lib.format.write_array_header_1_0(file, header)
+            for block in blocks:
+                file.write(block.astype(dtype).tobytes())
 
 
-def _read_blocks(path: Path) -> Iterator[tuple[int, NDArray[np.uint32]]]:
-    """Blocks of the numbers in a file of uint32, each with the index of its first number."""
-    start = 0
+def _offsets(lengths_path: Path) -> Iterator[NDArray[np.int64]]:
+    """Where the sequences begin, and where the last one ends, in blocks."""
+    offset = np.zeros(1, np.int64)
+    yield offset
+    for lengths in _read_blocks(lengths_path):
+        ends = offset + np.cumsum(lengths, dtype=np.int64)
+        yield ends
+        offset = ends[-1:]
+
+
+def _read_blocks(path: Path) -> Iterator[NDArray[np.uint32]]:
+    """Blocks of the numbers in a file of uint32."""
     with open(path, "rb") as file:
         while data := file.read(4 * IDS_PER_BLOCK):
-            yield start, np.frombuffer(data, dtype=np.uint32)
-            start += len(data) // 4
+            yield np.frombuffer(data, dtype=np.uint32)

@@ -1,10 +1,12 @@
 """Prepared folders: whole or not there, the same every time, references untouched."""
 
+import errno
 import json
 import os
 import shutil
 import unicodedata
 from collections.abc import Callable, Iterator
+from io import BytesIO
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -629,6 +631,21 @@ def test_any_sequences_come_back_in_the_smallest_type(
     assert ids(store) == largest
     assert store.ids.dtype == kind
     assert sorted(path.name for path in folder.iterdir()) == ["x.ids.npy", "x.offsets.npy"]
+
+
+def test_a_full_disk_is_an_error_and_no_signal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class FullDisk(BytesIO):
+        def write(self, _: object) -> int:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def open_array(path: Path, mode: str) -> Any:
+        return FullDisk() if path.suffix == ".npy" else open(path, mode)
+
+    writer = SequenceWriter(tmp_path, "x")
+    writer.write([1, 2, 3])
+    monkeypatch.setattr(writing, "open", open_array, raising=False)
+    with pytest.raises(OSError, match="No space left on device"):
+        writer.close(100)
 
 
 @pytest.mark.parametrize("sequences", [[], [[]], [[], []]])
