@@ -10,6 +10,7 @@ with 1 where an answer is a 5xx that is our bug, a valid request gets another tr
 
 import argparse
 import asyncio
+import itertools
 import json
 import os
 import random
@@ -138,14 +139,14 @@ def measure_speed(
 
 def _latencies_of_python(run: Path, lines: list[str], seconds: float, engine: str | None) -> dict[str, float]:
     program = f"""
-import json, sys, time
+import itertools, json, sys, time
 import nmt_cli
 translator = nmt_cli.load_run({str(run)!r}{f", engine={engine!r}" if engine else ""})
 lines = json.load(sys.stdin)
 for line in lines[:5]:
     translator.translate([line])
 times, end = [], time.monotonic() + {seconds}
-for line in lines * 1000:
+for line in itertools.cycle(lines):
     start = time.monotonic()
     translator.translate([line])
     times.append(time.monotonic() - start)
@@ -164,7 +165,7 @@ async def _measure_clients(server: ServerProcess, lines: list[str], count: int, 
 
     async def ask(index: int) -> None:
         client = Client(server.port)
-        for line in (lines[index:] + lines[:index]) * 1000:
+        for line in itertools.cycle(lines[index:] + lines[:index]):
             start = time.monotonic()
             status, _ = await client.post("/translate", {"q": line, "source": server.source, "target": server.target})
             assert status == 200
