@@ -269,7 +269,8 @@ def rescore(
         raise UserError("nmt rescore RUN... SOURCE TARGET: give a run folder and two files")
     *folders, source, target = runs
     if exact:
-        engine, overrides = _exact_engine(engine, None), [*overrides, "search.precision=fp32"]
+        engine = _exact_engine(engine, None)
+        overrides = [*_with_search_options(folders, overrides, None, None, [], exact)]
     scored_pairs = rescore_files(folders, source, target, overrides, device, engine=engine, with_confidence=jsonl)
     with Reporter().line_warnings() as report_line:
         for scored_pair in scored_pairs:

@@ -33,7 +33,7 @@ ENDINGS = (
     "png|jpe?g|gif|svg|webp|mp[34]|wav|zip|gz|xz|zst|tar|exe|srt|vtt|po|tmx"
 )
 TOP_LEVEL = "com|org|net|edu|gov|int|info|biz|io|ai|dev|app|eu"
-COUNTRIES = (  # top-level domains without those that are words of a language: sat.it, casa.el, fini.je
+COUNTRIES = (  # top-level domains without many that are rather words of a language: sat.it, casa.el, fini.je
     "ae|af|ar|az|bd|bg|bo|br|bw|bz|ca|cc|ch|cl|cm|cn|cr|cu|cy|cz|de|dk|dz|ec|ee|eg|es|fi|fm|fr|ge|gh|gr|gt|hk|hn|hr|hu|"
     "id|ie|iq|ir|jo|jp|ke|kg|kh|kr|kw|kz|lb|lk|lt|lu|lv|ly|md|mk|mm|mn|mt|mx|ng|nl|np|nz|ph|pk|pl|pr|pt|py|qa|ro|rs|ru|"
     "rw|sd|se|sg|sk|sn|sv|sy|th|tj|tm|tn|tr|tt|tv|tw|tz|ua|ug|uk|uy|uz|vn|ws|ye|zm|zw"
@@ -42,8 +42,8 @@ COUNTRIES = (  # top-level domains without those that are words of a language: s
 # A text that is one of these, in brackets or with a stop behind it, is an address and nothing else.
 _LABEL = r"[A-Za-z0-9][A-Za-z0-9-]{0,62}"
 _HOST = (  # without anything before or behind it; the last name of a country's has two letters: not t.ex, p.es
-    rf"(?-i:(?:{_LABEL}\.){{1,9}}(?:{TOP_LEVEL})|(?:{_LABEL}\.){{0,8}}{_LABEL}[A-Za-z0-9]\.(?:{COUNTRIES})|"
-    rf"(?:{_LABEL}\.){{1,8}}(?:com?|org?|net?|ac|edu|go[bv]?|gouv)\.[a-z]{{2}})"
+    rf"(?-i:(?:{_LABEL}\.){{1,8}}(?:(?:com?|org|net|ac|edu|go[bv]|gouv)\.[a-z]{{2}}|(?:or|ne|go)\.(?:jp|kr|id|th))|"
+    rf"(?:{_LABEL}\.){{0,8}}{_LABEL}[A-Za-z0-9]\.(?:{COUNTRIES})|(?:{_LABEL}\.){{1,9}}(?:{TOP_LEVEL}))"
 )
 _WHOLE_DOMAIN = (
     rf"(?:www\.{_CHARACTER}+|(?:(?:(?![{_UNSPACED}])[\w-])+\.)+[a-z]{{2,}}(?::\d+|[/?#]){_CHARACTER}*|{_HOST})"
@@ -65,7 +65,7 @@ _DOMAIN = (
 )
 _FOLDER = r"[^\\/:*?\"<>|\s]+(?: [^\\/:*?\"<>|\s]+){0,3}"  # of Windows, with spaces
 _PATH = (
-    r"(?<![\w/\\<.~])(?:(?:~|\.{1,2})(?:/[^\s/<>\"'“”„«»]+)+/?|(?:/[\w.@+-]+){2,}/?|"
+    r"(?<![\w/\\<.~-])(?:(?:~|\.{1,2})(?:/[^\s/<>\"'“”„«»]+)+/?|(?:/[\w.@+-]+){2,}/?|"
     r"(?<![^\s(\[\"'“„«`=:])(?<![€$£¥%\d]\s)/[a-z][\w.-]{2,}/?|"  # not the unit of a price
     rf"[a-z]:\\(?:{_FOLDER}\\)*[^\s<>\"“”„«»]*|\\\\[\w.-]+\\[^\s<>\"“”„«»]+|"
     rf"(?:[\w.-]+/)+[\w-][\w.-]*\.[a-z]\w{{0,4}}(?!\w)|[\w-]{{2,}}(?:\.[\w-]+)*\.(?:{ENDINGS})(?![\w-]))"
@@ -98,9 +98,10 @@ _IDENTIFIER = (  # a UUID, a number in hexadecimal, an address of IPv6 or of a n
     r"(?<![\w:.-])(?:[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|0x[0-9a-f]+|(?:[0-9a-f]{1,4}:){1,6}(?::[0-9a-f]{1,4}){1,6}|"
     r"::[0-9a-f]{1,4}|(?:[0-9a-f]{1,4}[:]){5,7}[0-9a-f]{1,4}|"
     r"\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)(?![\w:])|"
-    r"(?<![\w+])\+\d{1,3}(?:[ ()/.-]{0,2}\d{2,8}){2,7}(?!\w)|"  # a telephone number
-    r"(?<![\w.+-])(?=(?:-?\d){9})\d{1,7}(?:-\d{1,7}){2,6}(?![\w-])|"  # an ISBN, a national telephone number
-    r"(?<!\w)(?-i:[A-Z]{2}\d\d(?: ?[A-Z0-9]{4}){3,7}(?: ?[A-Z0-9]{1,3})?)(?!\w)"  # an IBAN
+    # A telephone number, but not +1.234.567; an ISBN or a national telephone number; an IBAN.
+    r"(?<![\w+])\+(?!\d{1,3}(?:[ .]\d{3})+(?![ ()/.-]{0,2}\d))\d(?:[ ()/.-]{0,2}\d){6,14}(?!\w)|"
+    r"(?<![\w.+-])(?=(?:-?\d){9})\d{1,7}(?:-\d{1,7}){2,6}(?:-X)?(?![\w-])|"
+    r"(?<!\w)(?-i:(?=[A-Z]{2}(?:[A-Z ]{0,6}\d){10})[A-Z]{2}\d\d(?: ?[A-Z0-9]{4}){3,7}(?: ?[A-Z0-9]{1,3})?)(?!\w)"
 )
 _HANDLE = r"(?<![\w@.&])@[a-z_][\w-]*|(?<![\w#&])#[^\W\d_]\w*"  # of a person, and the tag of a subject
 _LANGUAGE = r"(?<!\w)(?:[cf]\#|[cg]\+\+)(?!\w)"  # of programs

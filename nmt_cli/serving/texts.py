@@ -188,7 +188,8 @@ def strip_tags(markup: str) -> tuple[str, bool]:
             text = markup[position:text_end]
             text = text if preformatted_depth else _WHITE_SPACE.sub(" ", text)
             is_at_start = not preformatted_depth and (not parts[-1] or parts[-1].endswith(("\n", " ")))
-            parts.append(html.unescape(text.removeprefix(" ") if is_at_start else text))
+            text = text.removeprefix(" ") if is_at_start else text
+            parts += [html.unescape(text)] if text else []
         if start < 0:
             break
         tag = _TAG.match(markup, start)

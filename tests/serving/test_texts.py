@@ -79,6 +79,7 @@ def test_alternatives_of_a_text_are_its_best_combinations() -> None:
         ('<a href="x>y">link</a>', "link"), ("1 < 2 & 3 > 2", "1 < 2 & 3 > 2"), ("&lt;b&gt; &amp;", "<b> &"),
         ("<p>The old man\n  reads</p>\n\n<p>a&nbsp; book", "The old man reads\na\xa0 book"),
         ("a<pre>b\n  c</pre> d", "a\nb\n  c\nd"),
+        ("<li>One <img> </li><li>Two", "One \nTwo"),
         ("<!DOCTYPE html>a", "a"), ("a <b unclosed", "a <b unclosed"), ("<script>never closed", ""), ("a<", "a<"),
         ("İİ<script>x</SCRIPT>y", "İİy"), ("İİ<!-- x -->y", "İİy"),  # İ in lower case is two characters
     ],

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from xml.parsers import expat
 
+from nmt_cli.data.known_words import SPACELESS_SCRIPTS
 from nmt_cli.data.sources.bad_rows import BadRows
 from nmt_cli.data.sources.base import Languages, RawPair
 from nmt_cli.data.sources.compression import open_decompressed
@@ -155,10 +156,12 @@ class _TmxReader:
 
 
 def _gap(removed_codes: re.Match[str]) -> str:
-    """A space between letters or digits, nothing elsewhere."""
+    """A space between letters or digits of scripts that have spaces, nothing elsewhere."""
     text, (start, end) = removed_codes.string, removed_codes.span()
     neighbours = text[max(start - 1, 0) : start] + text[end : end + 1]
-    return " " if len(neighbours) == 2 and all(unicodedata.category(c)[0] in "LMN" for c in neighbours) else ""
+    is_inside = len(neighbours) == 2 and all(unicodedata.category(character)[0] in "LMN" for character in neighbours)
+    has_spaces = not any(SPACELESS_SCRIPTS.search(unicodedata.name(character, "")) for character in neighbours)
+    return " " if is_inside and has_spaces else ""
 
 
 def _normal_code(code: str) -> str:
