@@ -454,7 +454,8 @@ def _removal(text: str, start: int, end: int, earlier: Sequence[Edit]) -> Edit:
     left, right = text[max(first, start - 1) : start], text[end : end + 1]
     if right.isspace() and (start == 0 or text[start - 1].isspace() or text[start - 1] in _OPENING):
         return start, end + 1, ""
-    if left.isspace() and (not right or not right.isalnum()) and right not in (*_OPENING, SPAN_MARK):
+    is_before_word = right.isalnum() or right in _CONTROL_CHARACTERS
+    if left.isspace() and not is_before_word and right not in (*_OPENING, SPAN_MARK):
         return start - 1, end, ""
     is_inside = (_is_in_word(left) or left in _BEFORE_WORDS) and _is_in_word(right)
     return start, end, " " if is_inside else ""

@@ -115,7 +115,7 @@ def test_any_bytes_give_as_many_lines_as_they_are(
 @FEW
 @given(text=BYTES, limit=st.integers(8, 40))
 @example(text="\x00🀀a\n(🙂dog) -🙂a".encode(), limit=8)
-@example(text=b"0\x00<0>a\n0:<0>A", limit=8)
+@example(text="0\x00<0>a\n0:<0>A\n0 🀀\x00a".encode(), limit=8)
 def test_every_character_of_every_line_reaches_the_model(text: bytes, limit: int, tokenizer: TextTokenizer) -> None:
     translator = echo(tokenizer, max_source_length=limit)
     for line in stream(translator, text):
