@@ -113,6 +113,12 @@ def test_numbers_that_a_translation_lacks_are_counted_with_their_lines(nmt: Call
     assert code == 0 and "1 line (2) whose translation has other numbers, or one of them in words" in err
 
 
+def test_keep_adds_to_the_patterns_of_the_recipe(nmt: Call, tiny_run: Path) -> None:
+    options = ("--processes", "1", "--engine", "torch", "--set", r"search.keep_patterns=['Acme']")
+    code, out, err = nmt("translate", tiny_run, *options, "--keep", "𠮷野家|old", stdin="Acme 𠮷野家 old\n".encode())
+    assert (code, out, err) == (0, "Acme 𠮷野家 old\n", "")
+
+
 def test_prefixes_are_not_read_from_a_pipe(nmt: Call, tiny_run: Path, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     code, _, err = nmt("translate", tiny_run, "--prefix", tmp_path / "pipe", stdin=b"The old man.\n")

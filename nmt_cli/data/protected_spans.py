@@ -8,15 +8,14 @@ import re
 from collections.abc import Iterable, Sequence
 from functools import cache
 
+from nmt_cli.data.scripts import UNSPACED_SCRIPTS
 from nmt_cli.vocabulary import BREAK_MARK, SPAN_MARK
 
 Span = tuple[int, int]
 
-# Scripts without spaces between words, or with particles behind them: Thai, Lao, Burmese, Khmer, kana, Han, Hangul.
-# An address ends where they begin, since what follows it there is usually text.
-_UNSPACED = (
-    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\U00020000-\U0003ffff"
-)
+# Scripts without spaces between words, and Hangul, whose words have particles behind them. An address ends where they
+# begin, since what follows it there is usually text.
+_UNSPACED = rf"{UNSPACED_SCRIPTS}\uac00-\ud7a3\U00020000-\U0003ffff"
 _STOP = r"\s<>\"“”„«»—‘’\u3000-\u303f\uff01-\uff20\uff3b-\uff40\uff5b-\uff65"  # what no address contains
 _CHARACTER = f"[^{_STOP}{_UNSPACED}]"  # of an address
 _BEFORE, _BEHIND = rf"(?:(?<!\w)|(?<=[{_UNSPACED}]))", rf"(?:(?!\w)|(?=[{_UNSPACED}]))"  # an address stands here

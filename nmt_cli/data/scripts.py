@@ -4,6 +4,8 @@ import unicodedata
 from collections import Counter
 from functools import lru_cache
 
+UNSPACED_SCRIPTS = r"\u0e00-\u109f\u1780-\u17ff\u2e80-\ua4cf"
+"""Characters of Thai, Lao, Tibetan, Burmese, Khmer, Chinese and Japanese, for a class of a pattern."""
 _SCRIPTS = """\
 CYRILLIC ab abk ady av ava ba bak be bel bg bul ce che chv cu cv inh kaz kbd kir kk kom krc kum ky lez mdf mhr mk mkd \
 mn mon mrj myv os oss ru rus sah sr srp tat tg tgk tt tyv udm uk ukr uz uzb|LATIN sr srp uz uzb|\

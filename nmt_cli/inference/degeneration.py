@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from nmt_cli.data.scripts import UNSPACED_SCRIPTS
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.engine import Hypothesis
 
@@ -36,7 +37,6 @@ REPETITION_THRESHOLDS = {"words": 4, "long_words": 3, "letters": 5, "other": 8} 
 MIN_REPEATED_WORDS = 3  # fewer words that occurred before cannot reach any of these, but for letters within a word
 MAX_REPEATED_NGRAM_FRACTION, NGRAM_CHECK_MIN_WORDS = 0.4, 24  # of 4-grams, in translations of at least 24 words
 
-UNSPACED_SCRIPTS = r"\u0e00-\u109f\u1780-\u17ff\u2e80-\ua4cf"
 WORD = re.compile(rf"[{UNSPACED_SCRIPTS}]|[^\W_{UNSPACED_SCRIPTS}]+|[^\w\s]|_")
 FIRST_WIDE_CHARACTER = "\u1100"  # what comes before it has one column
 MAX_UNIT_WORDS = 64  # words in a repeated unit

@@ -18,10 +18,10 @@ from typing import NamedTuple
 
 from nmt_cli.data.normalization import Normalizer
 from nmt_cli.data.protected_spans import BETWEEN_SPANS, PARAGRAPH_END, Span, find_emoji, find_spans, merge_overlapping
+from nmt_cli.data.scripts import UNSPACED_SCRIPTS
 from nmt_cli.data.text_profile import TextProfile
 from nmt_cli.data.unseen_characters import UnseenCharacters
 from nmt_cli.decoding.config import SearchConfig
-from nmt_cli.inference.degeneration import UNSPACED_SCRIPTS
 from nmt_cli.inference.pieces import Piece, list_marks_end
 from nmt_cli.vocabulary import BREAK_MARK, SPAN_MARK, SPAN_PLACEHOLDERS
 

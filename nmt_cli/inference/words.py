@@ -3,9 +3,9 @@
 import re
 from typing import NamedTuple
 
+from nmt_cli.data.scripts import UNSPACED_SCRIPTS
 from nmt_cli.data.tokenization.tokenizer import TextTokenizer
 from nmt_cli.decoding.engine import TokenIds
-from nmt_cli.inference.degeneration import UNSPACED_SCRIPTS
 
 END = "⏎"
 UNSPACED = re.compile(rf" ?[{UNSPACED_SCRIPTS}]")

@@ -67,7 +67,7 @@ class EnginePool:
             try:
                 await self._work(worker)
             except (WorkerDied, WorkerError) as error:
-                if isinstance(error, WorkerError):  # from opening a run, as below
+                if isinstance(error, WorkerError):  # opening a run failed, and not by a mistake of the user
                     worker.kill()
                     if not self._first_ready.is_set():
                         return self._fail(UserError(f"a run cannot be opened: {error}"))

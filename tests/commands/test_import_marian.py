@@ -21,6 +21,7 @@ from nmt_cli.decoding.torch_engine import TorchEngine
 from nmt_cli.errors import DataError, RunError, UserError
 from nmt_cli.export import huggingface
 from nmt_cli.export.exporting import export
+from nmt_cli.export.marianmt import MarianFolder, search_section
 from nmt_cli.recipe.loader import build_recipe, load_recipe
 from nmt_cli.reporting import Reporter
 from nmt_cli.runs.folder import RunFolder
@@ -386,3 +387,10 @@ def test_the_command_says_that_text_may_change(
     said = capsys.readouterr().err
     assert stopped.value.code == 0
     assert said.startswith(f"{tmp_path / 'run'}: ") and "cut by SentencePiece" in said
+
+
+def test_the_search_options_of_a_folder_are_those_of_the_recipe() -> None:
+    settings = {"num_beams": 3, "length_penalty": 0.6, "no_repeat_ngram_size": 2, "min_new_tokens": 4}
+    expected = {"beam": 3, "length_penalty": 0.6, "no_repeat_ngram": 2, "min_length": 4}
+    assert search_section(MarianFolder(Path(), {}, settings, {})) == expected
+    assert search_section(MarianFolder(Path(), {"no_repeat_ngram_size": 0}, {}, {})) == {}

@@ -141,6 +141,18 @@ def test_resuming_a_finished_run_says_so_and_changes_nothing(toy: Path, capsys: 
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 
+def test_resuming_a_finished_run_keeps_what_was_calibrated_since(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = toy_recipe(toy / "text")
+    train(recipe, toy / "run", QUIET)
+    (toy / "run/confidence.json").write_text("{}")
+    calls: list[object] = []
+    monkeypatch.setattr("nmt_cli.commands.train.fit_calibration", lambda *rest: calls.append(rest))
+    train(recipe, toy / "run", QUIET, resume=True)
+    assert not calls and (toy / "run/confidence.json").read_text() == "{}"
+    train(toy_recipe(toy / "text", updates=14), toy / "run", QUIET, resume=True)
+    assert len(calls) == 1  # other weights
+
+
 def test_resuming_with_other_settings_names_them(toy: Path) -> None:
     train(toy_recipe(toy / "text"), toy / "run", QUIET)
     changed = toy_recipe(toy / "text", learning_rate=0.5, label_smoothing=0.0)

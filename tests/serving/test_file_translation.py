@@ -35,6 +35,14 @@ def test_a_text_file_is_translated(server: Server, tiny_run: Path, encoding: str
         assert response.headers["Content-Disposition"].startswith("attachment")
 
 
+def test_its_warnings_are_in_the_answer(server: Server) -> None:
+    body, content_type = form(("man " * 400).encode())
+    status, answer = server.post("/translate_file", body, **{"Content-Type": content_type})
+    assert status == 200 and any("parts" in warning for warning in answer["warnings"])
+    status, answer = server.post("/v2/translate", {"text": ["man " * 400], "target_lang": "DE"})
+    assert status == 200 and any("parts" in warning for warning in answer["translations"][0]["warnings"])
+
+
 @pytest.mark.parametrize(
     "content, file_name, target, words",
     [
