@@ -21,7 +21,7 @@ LETTERS = rf"[^\W\d_](?:[^\W\d_]++|[{_MARKS}])*+"
 WORD = re.compile(rf"{LETTERS}(?:['’-]{LETTERS})*")
 MAX_FORMS = 30_000  # most frequent words whose form is kept
 MIN_FORM_COUNT = 3  # a rarer word may be part of a headline
-MAX_LOWER_SHARE = 0.1  # of the letters of a text in capitals: 'iPHONE'
+MAX_OTHER_SHARE = 0.1  # of the letters of a text in capitals: those of 'iPHONE', and letters without case
 MIN_SINGLE_WORD = 5  # letters; a shorter word alone in capitals is rather an acronym
 MIN_TITLE_WORDS = 4
 MAX_SMALL_LETTERS = 4  # of a word that may be without a capital inside a title: of, in, with
@@ -30,6 +30,10 @@ _TOKEN = re.compile(r"\S+")
 _LITERAL = re.compile(r"[@/\\{}<>=%$_~]|\w\.\w")  # in what is no word: addresses, placeholders, paths
 _OPENING = r"[\"'“„”‘‚«»‹›(\[¿¡]*"
 _START = re.compile(rf"{_OPENING}[^\W\d_]")
+_NO_LITERAL = re.compile(  # and/or, e.g.
+    rf"{_OPENING}(?:{LETTERS}(?:['’/-]{LETTERS})*|(?:[^\W\d_]{{1,2}}\.){{2,}})[\"'“”‘’«»‹›)\].,;:!?…]*"
+)
+_INNER_PERIOD = re.compile(r"\w\.\w")
 _SLIP = re.compile("AA+a+|aAA+")
 _SENTENCE_START = re.compile(rf"(?:\A|[.!?…]\s+){_OPENING}[^\W\d_]")
 _TITLED_LANGUAGES = ("en", "eng")
@@ -48,14 +52,18 @@ def upper_case(text: str, language: str | None = None) -> str:
 
 
 def capitalize_words(text: str) -> str:
-    """A capital at the beginning of every word; addresses and placeholders stay as they are."""
-    return map_tokens(text, lambda token: WORD.sub(lambda match: match[0][0].upper() + match[0][1:], token))
+    """A capital at the beginning of every word; addresses, placeholders and abbreviations stay as they are."""
+
+    def capitalize(token: str) -> str:
+        return token if _INNER_PERIOD.search(token) else WORD.sub(lambda word: word[0][0].upper() + word[0][1:], token)
+
+    return map_tokens(text, capitalize)
 
 
 def capitalize_start(text: str, language: str | None = None) -> str:
     """A capital at the beginning of a text, as the language writes it."""
     start = _START.match(text)
-    if start is None or _LITERAL.search(text.split(maxsplit=1)[0]):
+    if start is None or _is_literal(text.split(maxsplit=1)[0]):
         return text
     position = start.end() - 1
     letters = "ij" if _base(language) in _IJ_LANGUAGES and text.startswith("ij", position) else text[position]
@@ -67,7 +75,7 @@ def capitalize_start(text: str, language: str | None = None) -> str:
 def _first_word(text: str) -> str | None:
     """The word that a text begins with, perhaps in quotation marks; None where something else stands there."""
     start = _START.match(text)
-    if start is None or _LITERAL.search(text.split(maxsplit=1)[0]):
+    if start is None or _is_literal(text.split(maxsplit=1)[0]):
         return None
     word = WORD.match(text, start.end() - 1)
     return None if word is None else word[0]
@@ -84,8 +92,8 @@ def is_upper(text: str) -> bool:
         return False  # at once, for most texts
     words = list(_words(text))
     letters = "".join(words)
-    lower_count = sum(map(str.islower, letters))
-    if not any(map(str.isupper, letters)) or lower_count > MAX_LOWER_SHARE * len(letters):
+    other_count = sum(letter.islower() or unicodedata.category(letter) == "Lo" for letter in letters)
+    if not any(map(str.isupper, letters)) or other_count > MAX_OTHER_SHARE * len(letters):
         return False
     return sum(len(word) > 1 for word in words) > 1 or len(letters) >= MIN_SINGLE_WORD
 
@@ -189,7 +197,11 @@ class Truecaser:
     def lower_start(self, text: str, language: str | None = None) -> str:
         """A text without the capital at its beginning, unless its first word is known to have one inside a sentence."""
         word = _first_word(text)
-        if word is None or not self.forms.get(_lower(word, language), word).islower():
+        if word is None:
+            return text
+        lower = _lower(word, language)
+        is_letter = len(word) == 1 and (lower, _base(language)) != ("i", "en")
+        if not self.forms.get(lower, lower if is_letter else word).islower():
             return text
         capitals = 2 if _base(language) in _IJ_LANGUAGES and word.startswith("IJ") else 1
         position = text.index(word)
@@ -220,7 +232,7 @@ class Truecaser:
 
 
 def _words(text: str) -> Iterator[str]:
-    """The words of a text, but not those in addresses and placeholders."""
+    """The words of a text, but not those in addresses and placeholders, nor what 'AC/DC' and 'U.S.' are made of."""
     for token in text.split():
         if not _LITERAL.search(token):
             yield from WORD.findall(token)
@@ -228,7 +240,12 @@ def _words(text: str) -> Iterator[str]:
 
 def map_tokens(text: str, change: Callable[[str], str]) -> str:
     """The text with what is between spaces changed, but for addresses and placeholders."""
-    return _TOKEN.sub(lambda match: match[0] if _LITERAL.search(match[0]) else change(match[0]), text)
+    return _TOKEN.sub(lambda match: match[0] if _is_literal(match[0]) else change(match[0]), text)
+
+
+def _is_literal(token: str) -> bool:
+    """Whether what stands between spaces is an address, a placeholder or the like."""
+    return _LITERAL.search(token) is not None and _NO_LITERAL.fullmatch(token) is None
 
 
 def _base(language: str | None) -> str:

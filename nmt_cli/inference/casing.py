@@ -43,7 +43,8 @@ class CaseHandler:
         """A translation as the model writes it, before `restore`."""
         case, language = self.case_of(source), self.profile.target_language
         if case == "lower":
-            return capitalize_start(translation, language)
+            sentences = [translation] if any(map(str.isupper, source)) else self._target_splitter.split(translation)
+            return "".join(capitalize_start(sentence, language) for sentence in sentences)
         truecaser = self.profile.target_truecaser
         if case is None or not truecaser.forms:
             return translation
@@ -54,11 +55,15 @@ class CaseHandler:
         case, language = self.case_of(source), self.profile.target_language
         if case is None or (case == "title" and not is_titled(language)):
             return translation
-        if case == "lower":
-            restores = is_start and not prefix
-            return self.profile.target_truecaser.lower_start(translation, language) if restores else translation
         start = len(prefix) if translation.startswith(prefix) else 0
         rest = translation[start:]
+        if case == "lower":
+            sentences = self._target_splitter.split(rest)
+            first = 0 if is_start and not prefix else 1
+            end = 1 if any(map(str.isupper, source)) else len(sentences)
+            lower_start = self.profile.target_truecaser.lower_start
+            sentences[first:end] = [lower_start(sentence, language) for sentence in sentences[first:end]]
+            return translation[:start] + "".join(sentences)
         return translation[:start] + (upper_case(rest, language) if case == "upper" else capitalize_words(rest))
 
 

@@ -28,6 +28,17 @@ TRUECASER = Truecaser.learn(LINES * 3)
         ("ÉTÉ À LA MER", True),
         ("1984 – 2001", False),
         ("我喜欢读书。", False),
+        ("他在NASA和UNESCO工作。", False),  # acronyms alone
+        ("彼はNASAとUNESCOで働いている。", False),
+        ("वह NASA और UNESCO में काम करता है।", False),
+        ("هو يعمل في NASA و UNESCO", False),
+        ("เขาทำงานที่ NASA และ UNESCO", False),
+        ("그는 NASA와 UNESCO에서 일한다.", False),
+        ("הוא עובד ב-NASA וב-UNESCO", False),
+        ("THE FAMOUS CITY OF 北京 WELCOMES ITS VISITORS", True),
+        ("HAWAIʻI OʻAHU", True),
+        ("AC/DC", False),
+        ("U.S.A. GDP", False),
     ],
 )
 def test_what_is_written_in_capitals(text: str, expected: bool) -> None:
@@ -46,6 +57,8 @@ def test_what_is_written_in_capitals(text: str, expected: bool) -> None:
             "SEE https://example.org/a OR MAIL a@b.org, {name}!",
         ),
         ("我喜欢读书。", "zh", "我喜欢读书。"),
+        ("neu und/oder alt, z.B. Hunde (u.a.)", "de", "NEU UND/ODER ALT, Z.B. HUNDE (U.A.)"),
+        ("in /usr/bin, b.py, a.b und //x", "de", "IN /usr/bin, b.py, a.b UND //x"),
     ],
 )
 def test_capitals_are_those_of_the_language(text: str, language: str, expected: str) -> None:
@@ -67,6 +80,7 @@ def test_only_what_has_a_capital_it_does_not_need_is_a_title() -> None:
 def test_words_get_their_usual_case() -> None:
     assert TRUECASER.usual_case("THE MAN, MR. OLD, SAW ANNA.") == "The man, mr. old, saw Anna."
     assert TRUECASER.usual_case("ASK {NAME} AT A@B.ORG") == "Ask {NAME} at A@B.ORG"
+    assert TRUECASER.usual_case("DOG AND/OR MAN, E.G. ANNA/OLD.") == "Dog and/or man, e.g. Anna/old."
     assert Truecaser().usual_case("«IŞIK VAR»", "tr") == "«Işık var»"
     lower = Truecaser.learn(line.lower() for line in LINES * 3)
     assert lower.usual_case("THE MAN SAW ANNA.") == "the man saw anna."  # text without capitals
@@ -101,6 +115,15 @@ def test_turkish_names_are_known_by_their_letters(tmp_path: Path) -> None:
         assert truecaser.lower_start("İstanbul", "tr") == "İstanbul" and truecaser.lower_start("İlk", "tr") == "ilk"
 
 
+def test_a_single_letter_is_no_name() -> None:
+    assert TRUECASER.lower_start("S Profil", "de") == "s Profil" and TRUECASER.lower_start("Ss", "de") == "Ss"
+    assert TRUECASER.lower_start("I see", "en") == "I see"
+
+
+def test_acronyms_in_text_without_case_teach() -> None:
+    assert Truecaser.learn(["我在 NASA 和 UNESCO 工作"] * 3).forms["nasa"] == "NASA"
+
+
 def test_headlines_and_first_words_do_not_teach() -> None:
     assert "YESTERDAY" not in TRUECASER.forms.values() and "yesterday" not in TRUECASER.forms
     assert Truecaser.learn([*LINES * 3, *["THE MAN SAW ANNA"] * 50]).forms == TRUECASER.forms
@@ -128,7 +151,7 @@ def test_a_mark_is_no_end_of_a_word() -> None:
 
 
 def test_every_word_of_a_title_has_a_capital() -> None:
-    assert capitalize_words("the old man's dog, e.g. {name}") == "The Old Man's Dog, e.g. {name}"
+    assert capitalize_words("the old man's and/or dog, e.g. {name}") == "The Old Man's And/Or Dog, e.g. {name}"
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,7 @@ LOWER = replace(PROFILE, source_case=CaseShares(lower=0.01), target_truecaser=Tr
         ("old anna sees Dana.", "Old anna sees Dana."),
         ("see mr. dana vs. anna", "See mr. dana vs. Anna"),  # no sentence ends there
         ("x.y is old", "x.y is old"),
+        ("old/new dogs", "Old/new dogs"),
         ("iPhone sees a dog", "iPhone sees a dog"),
         ("2 dogs", "2 dogs"),
     ],
@@ -83,6 +84,24 @@ def test_a_translation_begins_as_its_source_unless_its_first_word_has_a_capital_
     assert translation.text.startswith("The")
 
 
+@pytest.mark.parametrize(
+    "line, read",
+    [
+        ("the old man sees. dogs see. anna, too.", "The old man sees. Dogs see. Anna, too."),
+        ("the old man sees Dana. Dogs see.", "The old man sees Dana. Dogs see."),
+        ("THE OLD MAN SEES. DOGS SEE.", "The old man sees. Dogs see."),
+    ],
+)
+def test_sentences_that_are_translated_together_begin_as_they_do_in_the_source(
+    line: str, read: str, tokenizer: TextTokenizer
+) -> None:
+    profile = replace(LOWER, target_truecaser=Truecaser(FORMS | {"anna": "Anna", "see": "see"}))
+    assert given(tokenizer, line, profile, split="none") == [read]
+    assert translated(tokenizer, line, profile, split="none") == line.replace(" anna", " Anna")
+    (translation,) = echo(tokenizer, LOWER, split="none").translate([line], ["Who? "])
+    assert translation.text.startswith("Who?")
+
+
 def test_a_slip_of_the_shift_key_is_not_read(tokenizer: TextTokenizer) -> None:
     assert given(tokenizer, "THe old MAn", LOWER) == ["The old man"]
     assert given(tokenizer, "the oLD Man", LOWER) == ["The old Man"]
@@ -94,6 +113,8 @@ def test_what_is_shown_of_a_sentence_is_what_the_model_reads_and_writes(tokenize
     assert planner.read_form(planner.whole_unit(" the old  man ")) == "The old man"
     for source, translation, written in (
         ("the old man", "the dogs", "The dogs"),
+        ("the man. dogs", "the dogs. the man", "The dogs. The man"),
+        ("the man. Dogs", "the dogs. Dogs", "The dogs. Dogs"),
         ("THE OLD MAN", "THE DOGS", "The dogs"),
         ("The old man", "the dogs", "the dogs"),
     ):
