@@ -178,6 +178,15 @@ def test_each_part_of_a_long_line_has_its_language_code(run: Path) -> None:
     assert "".join(part.segment.text for part in parts).replace(" ", "") == plain.replace(" ", "")
 
 
+@pytest.mark.parametrize("line", [">> two dogs <<", ">> Two << dogs.", ">>xyz<< two dogs", ">><< two dogs"])
+def test_what_is_no_language_code_of_the_model_is_translated(line: str, run: Path) -> None:
+    opened = open_translator([run], ["search.precision=fp32"])
+    source = opened.tokenizers.source
+    assert source.language_tag(line) == "" and len(source.encode([line])[0]) > 2
+    assert " ".join(unit.segment.text for unit in opened.planner.plan([line])[0].units) == line
+    assert source.language_tag(f">>deu<< {line}") == ">>deu<< "
+
+
 def test_an_imported_run_is_exported_to_the_folder_it_came_from(run: Path, opus: Path) -> None:
     out = run.parent / "back"
     out.mkdir()

@@ -6,6 +6,7 @@ trained here do.
 """
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
@@ -21,6 +22,7 @@ from nmt_cli.vocabulary import Vocabulary
 
 VOCABULARY_FILE = "tokenizer.vocabulary.json"  # what marks the tokenizers of a folder as imported
 ORIGINAL_PREFIX = "original."  # begins the names of the files as they came
+_LANGUAGE_TAG = re.compile(r">>[\w-]{1,60}<<")
 
 
 @dataclass(frozen=True)
@@ -57,9 +59,9 @@ class ImportedTokenizer(TextTokenizer):
 
     def encode(self, lines: Sequence[str]) -> list[list[int]]:
         """Ids of each line, without the end of sentence; a language code such as >>fra<< in front is one piece."""
-        tagged_texts = [_split_language_tag(line) for line in lines]
+        tagged_texts = [self._split_language_tag(line) for line in lines]
         return [
-            [self._token_ids.get(tag, self.unknown_id) for tag in tags] + self._to_model_ids(text, ids)
+            [self._token_ids[tag] for tag in tags] + self._to_model_ids(text, ids)
             for (tags, text), ids in zip(
                 tagged_texts, self._sentencepiece_ids([t for _, t in tagged_texts]), strict=True
             )
@@ -70,8 +72,15 @@ class ImportedTokenizer(TextTokenizer):
 
     def language_tag(self, line: str) -> str:
         """What each segment of a line must begin with: its language code and the space after it, if it has one."""
-        tags, text = _split_language_tag(line)
+        tags, text = self._split_language_tag(line)
         return line[: len(line) - len(text.lstrip())] if tags else ""
+
+    def _split_language_tag(self, line: str) -> tuple[tuple[str, ...], str]:
+        """Split a line into the target language code of a multilingual model, if it has one, and the rest."""
+        tag = _LANGUAGE_TAG.match(line)
+        if tag is None or tag[0] not in self._token_ids:
+            return (), line
+        return (tag[0],), line[tag.end() :]
 
     def _sentencepiece_ids(self, texts: list[str]) -> list[list[int]]:
         """Ids of the SentencePiece model."""
@@ -93,7 +102,7 @@ class ImportedTokenizer(TextTokenizer):
     def encode_with_texts(self, line: str) -> tuple[list[int], list[str]]:
         """Ids of a line, and the token of each; a run of unknown characters is one token."""
         (ids,) = self.encode([line])
-        tags, text = _split_language_tag(line)
+        tags, text = self._split_language_tag(line)
         (sentencepiece_ids,) = self._sentencepiece_ids([text])
         surfaces = [*tags, *(surface for _, surface in self._pieces(text, sentencepiece_ids))]
         return ids, [
@@ -177,11 +186,3 @@ def load_imported(folder: Path) -> tuple[ImportedTokenizer, ImportedTokenizer, I
     except Exception as error:  # the library raises bare Exception
         raise DataError(f"{path}: damaged tokenizer: {error}") from error
     return source, target, ImportedTokenizerInfo(vocabulary, original_files)
-
-
-def _split_language_tag(line: str) -> tuple[tuple[str, ...], str]:
-    """Split a line into the target language code of a multilingual model and the rest."""
-    end = line.find("<<")
-    if line.startswith(">>") and end != -1:
-        return (line[: end + 2],), line[end + 2 :]
-    return (), line
