@@ -30,17 +30,19 @@ from nmt_cli.data.sentences.abbreviations import (
 from nmt_cli.vocabulary import SPAN_MARK
 
 _CJK = "\u2e80-\u2fff\u3040-\ua4cf\uf900-\ufaff\uff21-\uff3a\uff41-\uff5a\uff66-\uff9f\U00020000-\U0003347f"
-_OWN_STOPS = "؟۔։꓿᠃᠉‼⁇⁈⁉⸮"  # of scripts and doubled ones, with white space after them
+_OWN_STOPS = "؟۔։།༎꓿᠃᠉‼⁇⁈⁉⸮"  # of scripts and doubled ones, with white space after them
 _UNSPACED_STOPS = "。！？｡︒।॥။។៕።፧"
 _CLOSERS = "\"'”’»›)\\]}“‘«‹」』）】》〉〕*_"
 _EMOJI = "\u2600-\u27bf\ufe0f\u200d\U0001f000-\U0001faff"
 _GREEK, _ARMENIAN = "\u0370-\u03ff\u1f00-\u1fff", "\u0531-\u0587"
 _GREEK_QUESTION = rf"""(?<=[{_GREEK}»”"')])[;\u037e] | [;\u037e](?=\s+[{_GREEK}])"""
+_BAR_AS_DANDA = r"(?<=[\u0900-\u0dff])\|(?=\s)"
 
-STOPS = re.compile(rf"[.!?…;:．\u037e{_OWN_STOPS}{_UNSPACED_STOPS}]+")
+STOPS = re.compile(rf"[.!?…;:|．\u037e{_OWN_STOPS}{_UNSPACED_STOPS}]+")
 CANDIDATE = re.compile(  # a stop, what is closed behind it, and the white space before the next sentence
     rf"""
-    (?P<stop> (?: \.(?:[ \xa0]?\.){{1,20}}+ | [.!?…{_OWN_STOPS}] | {_GREEK_QUESTION} | (?<=[{_ARMENIAN}]): )
+    (?P<stop> (?: \.(?:[ \xa0]?\.){{1,20}}+ | [.!?…{_OWN_STOPS}] | {_GREEK_QUESTION} | (?<=[{_ARMENIAN}]):
+                | {_BAR_AS_DANDA} )
               (?: [.!?…{_OWN_STOPS}] | [ \xa0\u202f]?[!?](?=[\s!?]) )*+ )
     (?P<close> (?: [{_CLOSERS}] | \[\^?\w{{1,20}}\] | {SPAN_MARK} | [¹²³⁰-⁹]
                   | ,(?=(?:\s[\"“„‘«][^\"“”„‘’«»]*[.!?…][\"“”’»],?)+\s*\Z)
@@ -249,7 +251,7 @@ class SentenceSplitter:
         character = text[begin]
         if character.isupper() or character.istitle():
             return _UPPER, begin
-        if character.islower():
+        if character.islower() and character.title() != character:  # the letters of Georgian have no capitals
             is_start = _MIXED_CASE.match(text, begin) or _LIST_ITEM.match(text, begin) or _WEB.match(text, begin)
             is_start = is_start or _DUTCH_START.match(text, at)
             return (_UPPER if is_start or line.is_lower else _LOWER), begin
@@ -388,6 +390,8 @@ class SentenceSplitter:
             return TITLE if len(words) > 1 and words[-2].endswith(".") else MIDDLE
         if _ACRONYM.fullmatch(token):
             return MIDDLE
+        if _INITIAL.match(token) and token[2].isupper() and self._lacks_vowels(token[2:]):  # D.Lgs, but a.txt
+            return MIDDLE
         is_compound = len(token) > 4 and self.language in _COMPOUND_LANGUAGES and token.endswith(("str", "nr", "pl"))
         if ".-" in token or is_compound:  # Dipl.-Ing., Hauptstr.
             return NUMBER
@@ -423,16 +427,16 @@ class SentenceSplitter:
             return not (may_be_ordinal and len(token) <= 2)
         if self.language == "ko":  # 2024. 5. 12. is a date
             return False
+        if self.language == "hu" and text[next_at] == "§":  # a paragraph, with its number before the sign
+            return False
         if token.isdigit() and len(token) <= 2 and next_word in _GERMAN_MONTHS:  # in a text of another language, too
             return False
         if not may_be_ordinal or period.next_kind != _UPPER or next_word in self._starters:
             return True
         if text[next_at : next_at + 2].isupper():  # 1. FC
             return False
-        if self.language in _NOUN_LANGUAGES:
-            before = period.words[-2].lower().strip('("„»,') if len(period.words) > 1 else ""
-            return before not in self._sets[ORDINAL] and next_word not in self._sets[COUNTED]
-        return True
+        before = period.words[-2].lower().strip('("„»,') if len(period.words) > 1 else ""
+        return before not in self._sets[ORDINAL] and next_word not in self._sets[COUNTED]
 
 
 def _word_at(text: str, at: int) -> str:

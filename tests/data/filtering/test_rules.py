@@ -191,6 +191,7 @@ def test_a_sample_is_evenly_spaced_and_neither_small_nor_large(count: int) -> No
 ENGLISH = ["The man is with the woman in the house, and they are at the table."] * 30
 GERMAN = ["Der Mann ist mit der Frau in dem Haus, und sie sind an dem Tisch."] * 30
 RUSSIAN = ["Мужчина с женщиной в доме, и они за столом."] * 40
+SERBIAN = ["Čovek je u kući sa ženom, i oni su danas za stolom, ali ne i ja."] * 30
 
 
 @pytest.mark.parametrize(
@@ -199,7 +200,8 @@ RUSSIAN = ["Мужчина с женщиной в доме, и они за ст�
         (ENGLISH, "en", None), (GERMAN, "de", None), (RUSSIAN, "ru", None), (ENGLISH, "en-GB", None),
         (ENGLISH, "de", "common in en"), (GERMAN, "en", "common in de"), (RUSSIAN, "en", "CYRILLIC, not LATIN"),
         (RUSSIAN, "rus_Cyrl", None), (RUSSIAN, "sah", None), (RUSSIAN, "qqq", None),
-        (RUSSIAN, "sr-Latn", "CYRILLIC, not LATIN"), (ENGLISH, "sr", None),
+        (RUSSIAN, "sr-Latn", "CYRILLIC, not LATIN"), (ENGLISH, "uz", None), (SERBIAN, "sr", None),
+        (SERBIAN, "hr", None), (ENGLISH, "sr", "common in en"),
         (ENGLISH, "ru", "LATIN, not CYRILLIC"), (ENGLISH, "xx", None), (GERMAN[:3], "en", None), ([], "en", None),
     ],
 )  # fmt: skip
