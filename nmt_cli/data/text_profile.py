@@ -5,6 +5,7 @@ of the development text is unknown: part of prepared data and of every run that 
 files was made before there were any.
 """
 
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -96,8 +97,13 @@ def fallback_share(ids: Sequence[int], fallback_ids: frozenset[int]) -> float:
 
 def added_stops(pairs: Iterable[tuple[str, str]]) -> float:
     """The share of the pairs whose source ends in a letter or a digit that have a target with a final stop."""
-    ends = [target.rstrip()[-1:] in STOPS for source, target in pairs if source.rstrip()[-1:].isalnum()]
+    ends = [target.rstrip()[-1:] in STOPS for source, target in pairs if ends_in_word(source.rstrip())]
     return sum(ends) / len(ends) if ends else 0.0
+
+
+def ends_in_word(text: str) -> bool:
+    """Whether a text ends in a letter or a digit, perhaps with marks, such as the vowel signs of Hindi."""
+    return next((char.isalnum() for char in reversed(text) if unicodedata.category(char)[0] != "M"), False)
 
 
 def rarely_exceeded(values: Sequence[float]) -> float:

@@ -25,6 +25,9 @@ from tests.decoding.test_lossless import Echo
         ("the bicycle,", "das Fahrrad.", "das Fahrrad,"),
         ("and so", "und so ...", "und so ..."),
         ("自行车", "Fahrrad。", "Fahrrad"),
+        ("नमस्ते", "Hallo.", "Hallo"),  # ends in a vowel sign
+        ("hello", "नमस्ते।", "नमस्ते"),
+        ("hello ❤\ufe0f", "Hallo.", "Hallo."),
         ("x", ".", "."),
         ("x", "", ""),
     ],
@@ -35,6 +38,7 @@ def test_a_stop_that_the_source_lacks_goes(source: str, translation: str, expect
 
 def test_training_text_says_whether_a_stop_is_added() -> None:
     assert added_stops([("a", "b."), ("a", "b"), ("a.", "b."), ("a 7", "b 7 ")]) == pytest.approx(1 / 3)
+    assert added_stops([("नमस्ते", "b."), ("a", "नमस्ते")]) == 0.5
     assert added_stops([("a.", "b.")]) == 0.0
 
 
