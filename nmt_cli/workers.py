@@ -13,11 +13,12 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from nmt_cli.errors import UserError, WorkerError
@@ -186,15 +187,29 @@ def start_worker(
     process has died. `inherited_pipes` are those that a forked process must close.
     """
     parent_pipe, child_pipe = context.Pipe()
-    if context.get_start_method() == "fork":
+    is_forked = context.get_start_method() == "fork"
+    if is_forked:
         inherited_pipes = [*inherited_pipes, parent_pipe]
     arguments = (child_pipe, work_factory, worker_index, os.getpid(), list(inherited_pipes))
     process = context.Process(  # type: ignore[attr-defined]
         target=_worker_main, args=arguments, name=f"nmt worker {worker_index}", daemon=True
     )
-    process.start()
+    with nullcontext() if is_forked else _hidden_main_module():
+        process.start()
     child_pipe.close()
     return process, parent_pipe
+
+
+@contextmanager
+def _hidden_main_module() -> Iterator[None]:
+    """Keep processes that are spawned from running the caller's script again, of which they need nothing: it may be
+    standard input, or begin anew, without `if __name__ == "__main__"`."""
+    main_module = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main_module
 
 
 def result_of(answer: tuple[str, Any], label: str = "") -> Any:

@@ -146,6 +146,21 @@ def test_no_worker_outlives_its_parent(number: signal.Signals, fork: str) -> Non
     assert not any(map(alive, children))
 
 
+@pytest.mark.parametrize("from_file", [True, False])
+def test_a_script_that_starts_workers_is_not_run_again_by_them(from_file: bool, tmp_path: Path) -> None:
+    script = (
+        "from functools import partial\nfrom nmt_cli.workers import WorkerPool\n"
+        "from tests.test_workers import opened, square\n"
+        "with WorkerPool(2, partial(opened, square), str, print, fork=False) as workers:\n"
+        "    print(*workers.map(range(4)))\n"
+    )
+    (tmp_path / "script.py").write_text(script)
+    command = [sys.executable, tmp_path / "script.py" if from_file else "-"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, input=script, capture_output=True, text=True, env=environment)
+    assert (done.stdout, done.stderr) == ("0 1 4 9\n", "")
+
+
 def test_cores_are_those_that_the_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 3}, raising=False)
     assert usable_cores() == 2
