@@ -6,11 +6,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import nmt_cli
 from nmt_cli import api
 from nmt_cli.errors import DataError, RecipeError, RunError, UserError
+from nmt_cli.reporting import Reporter
 from nmt_cli.yaml12 import write_yaml
 from tests.conftest import environment, in_float32, toy_content
 
@@ -92,6 +94,17 @@ def test_lines_come_from_any_iterable(tiny_run: Path, tmp_path: Path) -> None:
         assert [line.text for line in translator.translate(file)] == [line.text for line in translator.translate(lines)]
     with pytest.raises(DataError, match="1 prefixes for 2 lines"):
         translator.translate(lines, ["Der"])
+
+
+def test_overrides_may_be_numbers_of_numpy_and_paths(recipe: Path) -> None:
+    overrides = {
+        "training.updates": np.int64(7),
+        "training.learning_rate": np.float32(0.5),
+        "corpus.root": recipe.parent,
+    }
+    loaded = api._load_recipe(recipe, overrides, Reporter(quiet=True))
+    assert (loaded.training.updates, loaded.training.learning_rate) == (7, 0.5)
+    assert str(loaded.corpus.root) == str(recipe.parent)
 
 
 def test_errors_of_scores_say_what_is_wrong() -> None:
