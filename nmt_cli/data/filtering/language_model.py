@@ -13,6 +13,7 @@ import re
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -154,12 +155,17 @@ class LanguageModel:
 
         `used` says which texts have been counted: they are judged by the n-grams of all others.
         """
-        own, other = _log_probabilities(self.counts[side]), _log_probabilities(self.counts[1 - side])
+        own, other = self._tables[side], self._tables[1 - side]
         own_means, other_means = grams.means(own[grams.places]), grams.means(other[grams.places])
         if used is not None:
             without_itself = _log_probabilities(self.counts[side], 1)
             own_means = np.where(used, grams.means(without_itself[grams.places]), own_means)
         return own_means, own_means - other_means
+
+    @cached_property
+    def _tables(self) -> tuple[Floats, Floats]:
+        """The log probability of each n-gram on each side."""
+        return _log_probabilities(self.counts[0]), _log_probabilities(self.counts[1])
 
     def _misfit(self, own: Floats, advantage: Floats, grams: NGrams, side: int) -> Floats:
         lengths = grams.lengths

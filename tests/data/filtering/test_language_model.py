@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nmt_cli.data.filtering import language_model
 from nmt_cli.data.filtering.language_model import MIN_PAIRS, LanguageModel, NGrams
 from nmt_cli.data.filtering.usual import Usual
 from tests.conftest import examples
@@ -87,6 +88,17 @@ def test_a_text_is_identified_with_a_probability(model: LanguageModel, sides: tu
         assert all(0.9 < probability <= 1 for _, probability in identified)
     assert model.identify(" ".join(sides[2][:3])) == (None, 0.0)
     assert model.identify("123") == (None, 0.0)
+
+
+def test_the_tables_of_a_model_are_computed_once(sides: tuple[list[str], ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    fitted = LanguageModel.fit(LANGUAGES, sides[0], sides[1])
+    assert fitted is not None
+    model, tables = LanguageModel.from_record(fitted.record()), []
+    logarithm = language_model._log_probabilities
+    monkeypatch.setattr(language_model, "_log_probabilities", lambda *counts: tables.append(1) or logarithm(*counts))
+    for text in sides[0][:5]:
+        model.identify(text)
+    assert len(tables) == 2
 
 
 def test_what_is_stored_judges_the_same(model: LanguageModel, sides: tuple[list[str], ...]) -> None:
