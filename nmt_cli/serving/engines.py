@@ -63,24 +63,25 @@ class EnginePool:
             await self._first_ready.wait()
         delay = 0.0
         while True:
-            worker = self._workers[index] = AsyncWorker(self._open_work, index)
+            worker: AsyncWorker | None = None
             try:
+                worker = self._workers[index] = AsyncWorker(self._open_work, index)
                 await self._work(worker)
-            except (WorkerDied, WorkerError) as error:
-                if isinstance(error, WorkerError):  # opening a run failed, and not by a mistake of the user
+            except (WorkerDied, WorkerError, UserError) as error:
+                if worker is not None:
                     worker.kill()
-                    if not self._first_ready.is_set():
-                        return self._fail(UserError(f"a run cannot be opened: {error}"))
+                if isinstance(error, UserError):
+                    return self._fail(error)
+                if isinstance(error, WorkerError) and not self._first_ready.is_set():
+                    return self._fail(UserError(f"a run cannot be opened: {error}"))
                 self.metrics.counts["nmt_worker_restarts_total"] += 1
                 self.reporter.warning(f"an engine worker died ({error}) and is replaced")
-                delay = 0.0 if worker.answered else min(MAX_RESTART_DELAY, 2 * delay + 0.5)
+                delay = 0.0 if worker is not None and worker.answered else min(MAX_RESTART_DELAY, 2 * delay + 0.5)
                 await asyncio.sleep(delay)
-            except UserError as error:
-                worker.kill()
-                return self._fail(error)
 
     def _fail(self, error: UserError) -> None:
-        """End the server with an error."""
+        """End the server with an error, once the requests that wait have been told."""
+        self.queue.fail_all(RequestError(503, "A run cannot be opened: the server ends"))
         if not self.failure.done():
             self.failure.set_exception(error)
 

@@ -85,15 +85,16 @@ class Inspector:
         self._waiting += 1
         try:
             async with self._lock:
-                return None if abandoned.is_set() else await self._call_with_retry(task)
+                return await self._call_with_retry(task, abandoned)
         finally:
             self._waiting -= 1
 
-    async def _call_with_retry(self, task: InspectSentence | AlignSentences) -> Any:
+    async def _call_with_retry(self, task: InspectSentence | AlignSentences, abandoned: asyncio.Event) -> Any:
         for _ in range(2):
-            if self._worker is None:
-                self._worker = AsyncWorker(self._open_work, 0)
+            if abandoned.is_set():
+                return None
             try:
+                self._worker = self._worker or AsyncWorker(self._open_work, 0)
                 await self._worker.call(OpenRun(task.run))  # however long it takes
                 return await self._worker.call(task, self.timeout)
             except WorkerDied as death:

@@ -103,16 +103,20 @@ class JobQueue:
         self._heap: list[tuple[float, int, Job]] = []
         self._numbers = itertools.count()
         self._arrival = asyncio.Event()
+        self._failure: RequestError | None = None
 
     @property
     def open_count(self) -> int:
         """Jobs that wait or are being translated."""
         return self.metrics.gauges["nmt_queue_texts"]
 
-    def submit(self, group: JobGroup) -> None:
-        """Add the jobs of a request, at least one; RequestError 503 where too many wait."""
+    def submit(self, group: JobGroup, *, is_admitted: bool = False) -> None:
+        """Add the jobs of a request, at least one; RequestError 503 where too many wait, unless other jobs of the
+        request have been taken already."""
+        if self._failure is not None:
+            raise self._failure
         count = len(group.jobs)
-        if self.open_count and self.open_count + count > self.max_jobs:
+        if not is_admitted and self.open_count and self.open_count + count > self.max_jobs:
             raise RequestError(503, "Too many texts are waiting: try again later", retry_after=5)
         self.metrics.gauges["nmt_queue_texts"] += count
         group.future.add_done_callback(lambda _: self._forget(group))
@@ -135,6 +139,12 @@ class JobQueue:
         for job in jobs:
             heapq.heappush(self._heap, (0.0, next(self._numbers), job))
         self._arrival.set()
+
+    def fail_all(self, error: RequestError) -> None:
+        """Let all requests fail whose jobs wait, and those that come."""
+        self._failure = error
+        for _, _, job in self._heap:
+            job.group.fail(error)
 
     def _forget(self, group: JobGroup) -> None:
         """Nobody waits for the jobs any more that have no answer."""

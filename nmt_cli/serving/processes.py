@@ -8,15 +8,19 @@ from nmt_cli.workers import WorkFactory, exit_reason, result_of, start_worker
 
 
 class WorkerDied(Exception):
-    """The process ended, or was ended because it took too long, before it answered."""
+    """The process ended, or was ended because it took too long, before it answered; or it could not be started."""
 
 
 class AsyncWorker:
     """A process that answers one task at a time."""
 
     def __init__(self, work_factory: WorkFactory, worker_index: int) -> None:
+        """WorkerDied where the system has no memory, processes or files left for it."""
         context = multiprocessing.get_context("spawn")
-        self.process, self.pipe = start_worker(context, work_factory, worker_index)
+        try:
+            self.process, self.pipe = start_worker(context, work_factory, worker_index)
+        except OSError as error:
+            raise WorkerDied(f"it could not be started: {error.strerror or error}") from error
         self.answered = False
         """Whether it has answered a task."""
 

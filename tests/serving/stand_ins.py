@@ -1,11 +1,17 @@
-"""Engines that do what a test asks of them, in worker processes."""
+"""Engines that do what a test asks of them, in worker processes, and processes that do not start."""
 
+import errno
 import os
 import time
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from nmt_cli.errors import UserError
 from nmt_cli.inference.output import Candidate, Translation
+from nmt_cli.serving import processes
+from nmt_cli.serving.inspector import InspectSentence
 from nmt_cli.serving.jobs import OpenRun, TranslateBatch
 
 
@@ -39,3 +45,35 @@ class StandIn:
 
 def make_stand_in(log: Path, index: int) -> StandIn:
     return StandIn(log)
+
+
+class InspectionStandIn:
+    """Says which text it was given, and writes it to a file; some words make it sleep."""
+
+    def __init__(self, log: Path) -> None:
+        self.log = log
+
+    def __call__(self, task: OpenRun | InspectSentence) -> dict[str, str]:
+        if isinstance(task, OpenRun):
+            return {}
+        with open(self.log, "a") as file:
+            file.write(f"{task.text}\n")
+        if task.text.startswith("sleep"):
+            time.sleep(float(task.text.split()[1]))
+        return {"text": task.text}
+
+
+def make_inspection_stand_in(log: Path, index: int) -> InspectionStandIn:
+    return InspectionStandIn(log)
+
+
+def fail_to_start(monkeypatch: pytest.MonkeyPatch, times: int) -> None:
+    """Let the next processes not start, as where memory is short."""
+    start_worker, failures = processes.start_worker, iter(range(times))
+
+    def start(*arguments: Any) -> Any:
+        if next(failures, None) is not None:
+            raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+        return start_worker(*arguments)
+
+    monkeypatch.setattr(processes, "start_worker", start)

@@ -13,7 +13,7 @@ from nmt_cli.serving.engines import EnginePool
 from nmt_cli.serving.errors import RequestError
 from nmt_cli.serving.jobs import MAX_BATCH_CHARACTERS, MAX_BATCH_JOBS, Job, JobGroup, JobOptions, JobQueue
 from nmt_cli.serving.metrics import Metrics
-from tests.serving.stand_ins import make_stand_in
+from tests.serving.stand_ins import fail_to_start, make_stand_in
 
 RUN = JobOptions("run")
 
@@ -163,6 +163,16 @@ def test_an_idle_worker_that_is_killed_is_replaced(tmp_path: Path) -> None:
     with_pool(tmp_path / "log", check)
 
 
+def test_a_worker_that_cannot_be_started_is_started_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fail_to_start(monkeypatch, times=1)
+
+    async def check(pool: EnginePool) -> None:
+        assert await results(pool, "a") == [["A"]]
+        assert pool.metrics.counts["nmt_worker_restarts_total"] == 1
+
+    with_pool(tmp_path / "log", check)
+
+
 @pytest.mark.slow
 def test_a_worker_that_does_not_answer_is_killed(tmp_path: Path) -> None:
     async def check(pool: EnginePool) -> None:
@@ -173,10 +183,16 @@ def test_a_worker_that_does_not_answer_is_killed(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_run_that_cannot_be_opened_is_reported(tmp_path: Path) -> None:
+def test_a_run_that_cannot_be_opened_is_reported_also_to_those_who_wait(tmp_path: Path) -> None:
     async def check(pool: EnginePool) -> None:
+        waiting = jobs("a", options=JobOptions("damaged"))
+        pool.queue.submit(waiting)
         with pytest.raises(UserError, match="no weights"):
             await asyncio.shield(pool.failure)
+        assert await result(waiting) == 503
+        with pytest.raises(RequestError, match="cannot be opened"):
+            pool.queue.submit(jobs("b"))
+        assert pool.queue.open_count == 0
 
     with_pool(tmp_path / "log", check, ("run", "damaged"))
 
