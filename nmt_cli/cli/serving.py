@@ -40,9 +40,17 @@ def serve(
         from nmt_cli.serving.server import serve as run_server
     except ModuleNotFoundError as error:
         raise UserError(f"nmt serve needs {error.name}", hint="pip install 'nmt-cli[serve]'") from error
-    from nmt_cli.serving.settings import EngineOptions, Limits, ServerSettings, describe_runs
+    from nmt_cli.serving.settings import (
+        EngineOptions,
+        Limits,
+        ServerSettings,
+        describe_runs,
+        parse_allowed_host,
+        parse_origin,
+    )
 
-    choice, hosts = EngineOptions(engine, tuple(overrides), device), tuple(name.lower() for name in allow_host)
+    choice = EngineOptions(engine, tuple(overrides), device)
+    hosts, origins = tuple(map(parse_allowed_host, allow_host)), tuple(map(parse_origin, cors))
     limits = Limits(
         max_bytes=max(2 << 20, 16 * max_characters),  # a character takes up to 12 bytes in JSON
         max_characters=max_characters,
@@ -50,5 +58,5 @@ def serve(
         timeout=timeout,
         receive_timeout=receive_timeout,
     )
-    settings = ServerSettings(describe_runs(runs), choice, host, port, workers, hosts, tuple(cors), limits)
+    settings = ServerSettings(describe_runs(runs), choice, host, port, workers, hosts, origins, limits)
     run_server(settings, Reporter(quiet))

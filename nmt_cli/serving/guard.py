@@ -12,7 +12,7 @@ from nmt_cli.reporting import Reporter
 from nmt_cli.serving.errors import ClientGone, RequestError, quote
 from nmt_cli.serving.metrics import Metrics
 from nmt_cli.serving.requests import JsonResponse
-from nmt_cli.serving.settings import ServerSettings
+from nmt_cli.serving.settings import ServerSettings, host_name
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 FILE_ENDPOINTS = frozenset({"/translate_file"})
@@ -77,7 +77,7 @@ class Guard:
     def _check(self, scope: Scope, exchange: "_Exchange") -> None:
         """RequestError for a host or origin that is not ours, and for a body that is announced too large."""
         headers = dict(scope["headers"])
-        host = _host_name(headers.get(b"host", b"").decode("latin-1"))
+        host = host_name(headers.get(b"host", b"").decode("latin-1"))
         if not self._is_own_host(host, scope):
             raise RequestError(403, f"Host {quote(host)} is not the address of this server; --allow-host names others")
         origin = headers.get(b"origin")
@@ -95,9 +95,10 @@ class Guard:
         bound_address = _parse_address(bound or "0.0.0.0")
         if host == bound and not (bound_address and bound_address.is_unspecified):
             return True
-        arrived_at = (scope.get("server") or ("", 0))[0]
-        address = _parse_address(arrived_at)
-        return host == arrived_at or (host in LOOPBACK_NAMES and address is not None and address.is_loopback)
+        arrived_at = _parse_address((scope.get("server") or ("", 0))[0])
+        if arrived_at is None:
+            return False
+        return _parse_address(host) == arrived_at or (host in LOOPBACK_NAMES and arrived_at.is_loopback)
 
     def _check_origin(self, origin: str, host: str, scope: Scope, exchange: "_Exchange") -> None:
         """Let pages of this server and of --cors ask; RequestError 403 for other pages."""
@@ -188,16 +189,11 @@ class _Exchange:
         return self._body_is_complete
 
 
-def _host_name(host: str) -> str:
-    """The name or address in a Host header, without its port."""
-    if host.startswith("["):
-        return host[1:].partition("]")[0].lower()
-    return host.rpartition(":")[0].lower() if host.count(":") == 1 else host.lower()
-
-
 def _parse_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """None for a name."""
+    """The address that a text is, of IPv4 where IPv6 only wraps it (::ffff:127.0.0.1); None for a name."""
     try:
-        return ipaddress.ip_address(text)
+        address = ipaddress.ip_address(text)
     except ValueError:
         return None
+    wrapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return wrapped or address

@@ -6,12 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nmt_cli import __version__
-from nmt_cli.errors import RunError
+from nmt_cli.errors import RunError, UserError
 from nmt_cli.recipe.paths import read_recipe_text, run_recipe_path
 from nmt_cli.yaml12 import read_yaml
 
 if TYPE_CHECKING:
     from nmt_cli.translation.opening import TranslatorSpec
+
+
+DEFAULT_PORTS = {"http": ":80", "https": ":443"}  # which browsers leave out of an origin
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,8 @@ class Limits:
     """Characters of all texts of a request; of a file, as many as its bytes hold."""
     max_sentences: int = 5_000
     """Pieces of text (up to SENTENCES_PER_JOB sentences of a line) of a request."""
+    max_file_sentences: int = 50_000
+    """Pieces of text of a file."""
     max_queue: int = 20_000
     """Pieces of text that wait, of all requests."""
     max_open_bytes: int = 128 << 20
@@ -110,6 +115,31 @@ def describe_runs(paths: list[Path]) -> tuple[ServedRun, ...]:
         name = next(n for n in (base, *(f"{base}-{number}" for number in range(2, 1000))) if n not in taken)
         runs.append(ServedRun(name, path, source, target, model_type, has_attention))
     return tuple(runs)
+
+
+def host_name(host: str) -> str:
+    """The name or address in a Host header, without its port."""
+    if host.startswith("["):
+        return host[1:].partition("]")[0].lower()
+    return host.rpartition(":")[0].lower() if host.count(":") == 1 else host.lower()
+
+
+def parse_allowed_host(text: str) -> str:
+    """The name in a value of --allow-host; UserError for what no request can have."""
+    name = host_name(text)
+    if not name or not text.isascii() or (set(text) & set("/?#@* ") and text != "*"):
+        raise UserError(f"--allow-host {text}: use the name of a host alone, such as translate.example.org")
+    return name
+
+
+def parse_origin(text: str) -> str:
+    """An origin in a value of --cors as browsers send it; UserError for what they never send."""
+    if text in ("*", "null"):
+        return text
+    scheme, _, host = text.lower().removesuffix("/").partition("://")
+    if not scheme or not host or not text.isascii() or set(host) & set("/?#@* "):
+        raise UserError(f"--cors {text}: use the scheme and host of an origin, such as https://example.org")
+    return f"{scheme}://{host.removesuffix(DEFAULT_PORTS.get(scheme, ''))}"
 
 
 def health(settings: ServerSettings, opened_runs: Collection[str]) -> dict[str, Any]:
