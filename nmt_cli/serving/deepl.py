@@ -9,7 +9,6 @@ from nmt_cli.serving.languages import AUTO, language_name
 from nmt_cli.serving.metrics import Metrics
 from nmt_cli.serving.requests import JsonResponse, Parameters, optional_text, read_parameters, while_connected
 from nmt_cli.serving.service import TranslationRequest, TranslationService
-from nmt_cli.serving.settings import Limits
 from nmt_cli.serving.texts import LINE_BREAK
 
 MAX_TEXTS = 50  # as at DeepL
@@ -23,14 +22,16 @@ UNLIMITED = 10**12  # characters
 class DeepLApi:
     """Answers in DeepL's form."""
 
-    def __init__(self, service: TranslationService, limits: Limits, metrics: Metrics) -> None:
-        self.service, self.limits, self.metrics = service, limits, metrics
+    def __init__(self, service: TranslationService, metrics: Metrics) -> None:
+        self.service, self.metrics = service, metrics
 
     async def translate(self, request: Request) -> JsonResponse:
         """POST /v2/translate."""
         parameters = await read_parameters(request)
         translation_request = _translation_request(parameters)
-        results = await while_connected(request, self.service.translate(translation_request), self.limits.timeout)
+        results = await while_connected(
+            request, self.service.translate(translation_request), self.service.limits.timeout
+        )
         records = []
         for text, result in zip(translation_request.texts, results, strict=True):
             record: dict[str, Any] = {

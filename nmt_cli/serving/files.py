@@ -13,7 +13,7 @@ from starlette.responses import FileResponse, Response
 
 from nmt_cli.serving.errors import RequestError, quote
 from nmt_cli.serving.libretranslate import FILE_FORMATS
-from nmt_cli.serving.requests import JsonResponse, read_multipart, text_parameter, while_connected
+from nmt_cli.serving.requests import JsonResponse, form_parameters, read_multipart, text_parameter, while_connected
 from nmt_cli.serving.service import TranslationRequest, TranslationService
 from nmt_cli.serving.settings import Limits
 
@@ -67,8 +67,8 @@ class FileStore:
 class FileApi:
     """Answers of the endpoints for files."""
 
-    def __init__(self, service: TranslationService, store: FileStore, limits: Limits) -> None:
-        self.service, self.store, self.limits = service, store, limits
+    def __init__(self, service: TranslationService, store: FileStore) -> None:
+        self.service, self.store = service, store
 
     async def translate(self, request: Request) -> JsonResponse:
         """POST /translate_file."""
@@ -78,16 +78,16 @@ class FileApi:
             raise RequestError(400, "Invalid request: missing file parameter")
         content, file_name = await upload.read(), upload.filename or ""
         await upload.close()
-        parameters = {key: value for key, value in form.items() if isinstance(value, str)}
+        parameters = form_parameters(form)
         source, target = text_parameter(parameters, "source"), text_parameter(parameters, "target")
         if not file_name:
             raise RequestError(400, "Invalid request: empty file")
         suffix = Path(file_name.lower()).suffix
         if suffix not in FILE_FORMATS:
             raise RequestError(400, f"Invalid request: file format {quote(suffix)} not supported; .txt is")
-        translation_request = TranslationRequest([_decode(content)], source, target)
+        translation_request = TranslationRequest([_decode(content)], source, target, is_file=True)
         results = await while_connected(
-            request, self.service.translate(translation_request, len(content)), self.limits.file_timeout
+            request, self.service.translate(translation_request), self.service.limits.file_timeout
         )
         name = self.store.add(results[0].translation.texts[0].encode("utf-8", "replace"), suffix)
         answer: dict[str, object] = {

@@ -143,7 +143,8 @@ class Languages:
         likelihoods = {}
         for code in sources:
             share = _script_share(code, scripts) / letters if letters else 0.0
-            familiar = familiarity(text[:MAX_DETECTION_CHARACTERS], code) if share else None
+            is_asked = share and len(sources) > 1
+            familiar = familiarity(text[:MAX_DETECTION_CHARACTERS], code) if is_asked else None
             likelihoods[code] = share * (0.5 if familiar is None else 0.02 + 0.98 * familiar)
         total = sum(likelihoods.values())
         ranked = sorted(sources, key=lambda code: -likelihoods[code])

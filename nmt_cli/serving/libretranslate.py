@@ -18,7 +18,6 @@ from nmt_cli.serving.requests import (
     while_connected,
 )
 from nmt_cli.serving.service import TextResult, TranslationRequest, TranslationService
-from nmt_cli.serving.settings import Limits
 from nmt_cli.serving.texts import escape_html, strip_tags
 
 FORMATS = ("text", "html")
@@ -30,8 +29,8 @@ TAGS_WARNING = "the tags were taken out"
 class LibreTranslateApi:
     """Answers of the endpoints that need nothing but translations."""
 
-    def __init__(self, service: TranslationService, inspector: Inspector, limits: Limits) -> None:
-        self.service, self.inspector, self.limits = service, inspector, limits
+    def __init__(self, service: TranslationService, inspector: Inspector) -> None:
+        self.service, self.inspector, self.limits = service, inspector, service.limits
 
     async def translate(self, request: Request) -> JsonResponse:
         """POST /translate."""

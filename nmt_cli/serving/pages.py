@@ -12,7 +12,6 @@ from nmt_cli.serving.errors import RequestError
 from nmt_cli.serving.languages import AUTO, language_name
 from nmt_cli.serving.requests import read_parameters, text_parameter, while_connected
 from nmt_cli.serving.service import TranslationRequest, TranslationService
-from nmt_cli.serving.settings import Limits
 
 MEDIA_TYPES = {
     ".html": "text/html; charset=utf-8",
@@ -37,8 +36,8 @@ class Page:
     <!--message--> are replaced by what the form without JavaScript needs.
     """
 
-    def __init__(self, service: TranslationService, limits: Limits) -> None:
-        self.service, self.limits = service, limits
+    def __init__(self, service: TranslationService) -> None:
+        self.service = service
         folder = resources.files("nmt_cli.serving") / "page"
         self._files = {
             file.name: file.read_bytes() for file in folder.iterdir() if PurePath(file.name).suffix in MEDIA_TYPES
@@ -68,7 +67,7 @@ class Page:
         source, target = text_parameter(parameters, "source", AUTO), text_parameter(parameters, "target")
         try:
             results = await while_connected(
-                request, self.service.translate(TranslationRequest([text], source, target)), self.limits.timeout
+                request, self.service.translate(TranslationRequest([text], source, target)), self.service.limits.timeout
             )
         except RequestError as error:
             return self._render(source, target, text, message=error.message, status=error.status)

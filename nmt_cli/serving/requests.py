@@ -2,10 +2,12 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable
 from typing import Any, TypeVar
 from urllib.parse import parse_qs
 
+from starlette.datastructures import FormData
+from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -40,11 +42,7 @@ async def read_parameters(request: Request) -> Parameters:
         return parse_json(await request.body())
     fields = _parse_query(request.url.query)
     if content_type == "multipart/form-data":
-        form = await read_multipart(request)
-        for key, value in form.items():
-            if isinstance(value, str):
-                fields[key] = [value]
-        return _single_values(fields)
+        return _single_values(fields) | form_parameters(await read_multipart(request))
     body = await request.body()
     if body:
         try:
@@ -69,16 +67,21 @@ def parse_json(body: bytes) -> Parameters:
     return content
 
 
-async def read_multipart(request: Request) -> Mapping[str, Any]:
+async def read_multipart(request: Request) -> FormData:
     """The fields and files of a multipart form; RequestError 400 for a malformed one."""
     try:
         return await request.form(max_files=1, max_fields=100, max_part_size=1 << 20)
-    except (MultiPartException, ValueError) as error:
-        raise RequestError(400, f"Invalid request: {quote(str(error))}") from None
-    except Exception as error:
-        if type(error).__name__ == "HTTPException":  # starlette's own form of the former
-            raise RequestError(400, f"Invalid request: {quote(str(getattr(error, 'detail', error)))}") from None
-        raise
+    except (MultiPartException, ValueError, HTTPException) as error:  # the latter is starlette's form of the first
+        raise RequestError(400, f"Invalid request: {quote(getattr(error, 'detail', str(error)))}") from None
+
+
+def form_parameters(form: FormData) -> Parameters:
+    """The fields of a form, without its files."""
+    fields: dict[str, list[str]] = {}
+    for key, value in form.multi_items():
+        if isinstance(value, str):
+            fields.setdefault(key, []).append(value)
+    return _single_values(fields)
 
 
 def _parse_query(text: str) -> dict[str, list[str]]:

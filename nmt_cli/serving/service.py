@@ -1,21 +1,25 @@
 """Translating the texts of a request with the served runs, whatever API they came through."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from nmt_cli.data.config import CorpusConfig
 from nmt_cli.data.filtering.corpus_profile import load_language_model
 from nmt_cli.data.filtering.language_model import LanguageModel
 from nmt_cli.data.known_words import WordSet, normalized_words
 from nmt_cli.data.text_profile import TextProfile
+from nmt_cli.inference.output import Translation
 from nmt_cli.serving.errors import RequestError, quote
 from nmt_cli.serving.jobs import JobGroup, JobOptions, JobQueue
 from nmt_cli.serving.languages import AUTO, Detection, Languages, Route, language_name
 from nmt_cli.serving.settings import Limits, ServedRun
 from nmt_cli.serving.texts import TextLine, TextPlanner, TranslatedText, clean_input, join_text
 
-MAX_CHARACTERS_AT_ONCE = 5_000  # that are cut into pieces in the event loop
+T = TypeVar("T")
+MAX_CHARACTERS_AT_ONCE = 5_000  # that are read in the event loop
+MAX_TEXTS_AT_ONCE = 10  # likewise, since each costs something by itself
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,8 @@ class TranslationRequest:
     assess: bool = False
     """Whether to say how sure each translation is."""
     run: str | None = None
+    is_file: bool = False
+    """Whether the limits of files hold instead of those of requests."""
 
 
 @dataclass(frozen=True)
@@ -48,21 +54,19 @@ class TranslationService:
     def __init__(self, runs: Sequence[ServedRun], queue: JobQueue, limits: Limits) -> None:
         self.languages, self.queue, self.limits = Languages(runs), queue, limits
         self._planners: dict[str, TextPlanner] = {}
-        self._word_sets: dict[str, list[WordSet]] = {}
-        self._language_models: dict[str, list[LanguageModel]] = {}
+        self._evidence: dict[str, tuple[list[WordSet], list[LanguageModel]]] = {}
 
-    async def translate(self, request: TranslationRequest, max_characters: int | None = None) -> list[TextResult]:
-        """The results in the order of the texts; RequestError for what cannot be done.
-
-        `max_characters`: instead of the limit of requests.
-        """
+    async def translate(self, request: TranslationRequest) -> list[TextResult]:
+        """The results in the order of the texts; RequestError for what cannot be done."""
         target = self.require(request.target)
         source = None if request.source == AUTO else self.require(request.source)
         texts = [clean_input(text) for text in request.texts]
-        limit = self.limits.max_characters if max_characters is None else max_characters
-        if sum(map(len, texts)) > limit:
+        limit = self.limits.max_characters
+        if sum(map(len, texts)) > limit and not request.is_file:
             raise RequestError(400, f"Invalid request: request exceeds text limit ({limit:,} characters)")
-        detections = self._detect_all(texts, target, request.run) if source is None else [None] * len(texts)
+        detections: Sequence[Detection | None] = [None] * len(texts)
+        if source is None:
+            detections = await _without_blocking(texts, lambda: self._detect_all(texts, target, request.run))
         routes = [
             self.languages.route(detection.language if detection else source or "", target, request.run)
             for detection in detections
@@ -84,7 +88,7 @@ class TranslationService:
         """The languages that a text may be in, the likeliest first."""
         return self.languages.detect(text, self._familiarity)
 
-    def _detect_all(self, texts: list[str], target: str, run: str | None) -> list[Detection | None]:
+    def _detect_all(self, texts: list[str], target: str, run: str | None) -> list[Detection]:
         """The language of each text, of those that lead to the target; of one without letters that of all the texts."""
         sources = self.languages.sources_for(target, run)
         of_all = self.languages.detect("\n".join(texts), self._familiarity, sources)[0]
@@ -119,29 +123,37 @@ class TranslationService:
         self, texts: list[str], runs: list[ServedRun], counts: list[int], request: TranslationRequest
     ) -> list[TranslatedText]:
         """Translate each text with its run, all of them at once."""
-        if sum(map(len, texts)) > MAX_CHARACTERS_AT_ONCE:  # other requests are answered meanwhile
-            lines_by_text = await asyncio.to_thread(self._plan, texts, runs, request)
-        else:
-            lines_by_text = self._plan(texts, runs, request)
-        piece_count = sum(len(line.pieces) for lines in lines_by_text for line in lines)
-        if piece_count > self.limits.max_sentences:
-            raise RequestError(413, f"More than {self.limits.max_sentences:,} pieces of text: send them in parts")
-        group = JobGroup()
-        jobs_by_text = [
-            [
-                group.add(JobOptions(run.name, count, request.split, request.assess), piece.text)
-                for line in lines
-                for piece in line.pieces
-            ]
+        lines_by_text = await _without_blocking(texts, lambda: self._plan(texts, runs, request))
+        pieces = [
+            (JobOptions(run.name, count, request.split, request.assess), piece.text)
             for lines, run, count in zip(lines_by_text, runs, counts, strict=True)
+            for line in lines
+            for piece in line.pieces
         ]
-        if piece_count:
-            self.queue.submit(group)
+        limit = self.limits.max_file_sentences if request.is_file else self.limits.max_sentences
+        if len(pieces) > limit:
+            raise RequestError(413, f"More than {limit:,} pieces of text: send them in parts")
+        translations = iter(await self._translate_pieces(pieces))
+        return await _without_blocking(
+            texts,
+            lambda: [
+                join_text(lines, [next(translations) for line in lines for _ in line.pieces], count)
+                for lines, count in zip(lines_by_text, counts, strict=True)
+            ],
+        )
+
+    async def _translate_pieces(self, pieces: list[tuple[JobOptions, str]]) -> list[Translation]:
+        """Their translations; of a file, those of a part after those of the part before, so that its pieces do not fill
+        the queue."""
+        translations: list[Translation] = []
+        for first in range(0, len(pieces), self.limits.max_sentences):
+            group = JobGroup()
+            for options, text in pieces[first : first + self.limits.max_sentences]:
+                group.add(options, text)
+            self.queue.submit(group, is_admitted=first > 0)
             await group.future  # cancelled with the request
-        return [
-            join_text(lines, [job.translation for job in jobs if job.translation is not None], count)
-            for lines, jobs, count in zip(lines_by_text, jobs_by_text, counts, strict=True)
-        ]
+            translations += [job.translation for job in group.jobs if job.translation is not None]
+        return translations
 
     def _plan(self, texts: list[str], runs: list[ServedRun], request: TranslationRequest) -> list[list[TextLine]]:
         return [
@@ -158,15 +170,24 @@ class TranslationService:
     def _familiarity(self, text: str, code: str) -> float | None:
         """How familiar a text is to the runs of a source language: the mean of the share of its words that they know
         and of the probability that their language models give it; None where they have neither."""
-        if code not in self._word_sets:
+        if code not in self._evidence:
             runs = [run.path for run in self.languages.runs.values() if run.source == code]
-            self._word_sets[code] = [words for words in map(WordSet.load, runs) if words is not None]
-            self._language_models[code] = [model for model in map(load_language_model, runs) if model is not None]
-        evidence = [_probability(model, text) for model in self._language_models[code]]
-        word_sets, words = self._word_sets[code], normalized_words(text)
+            self._evidence[code] = (
+                [words for words in map(WordSet.load, runs) if words is not None],
+                [model for model in map(load_language_model, runs) if model is not None],
+            )
+        (word_sets, models), words = self._evidence[code], normalized_words(text)
+        evidence = [_probability(model, text) for model in models]
         if word_sets and words:
             evidence.append(sum(any(word in word_set for word_set in word_sets) for word in words) / len(words))
         return sum(evidence) / len(evidence) if evidence else None
+
+
+async def _without_blocking(texts: Sequence[str], work: Callable[[], T]) -> T:
+    """What comes of work on texts; where they are so many or so long that other requests would wait, in a thread."""
+    if len(texts) > MAX_TEXTS_AT_ONCE or sum(map(len, texts)) > MAX_CHARACTERS_AT_ONCE:
+        return await asyncio.to_thread(work)
+    return work()
 
 
 def _is_left(text: str, route: Route) -> bool:

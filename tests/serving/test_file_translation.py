@@ -1,14 +1,21 @@
 """Files: translated, kept for a while under names that nobody can guess, and nothing else."""
 
+import asyncio
 import urllib.request
 from pathlib import Path
 
 import pytest
 
 import nmt_cli
+from nmt_cli.data.text_profile import TextProfile
+from nmt_cli.inference.output import Candidate, Translation
 from nmt_cli.serving.errors import RequestError
 from nmt_cli.serving.files import FileStore
-from nmt_cli.serving.settings import Limits
+from nmt_cli.serving.jobs import JobGroup, JobOptions, JobQueue
+from nmt_cli.serving.metrics import Metrics
+from nmt_cli.serving.service import TranslationRequest, TranslationService
+from nmt_cli.serving.settings import Limits, ServedRun
+from nmt_cli.serving.texts import TextPlanner
 from tests.serving.conftest import Server
 
 TEXT = "The old man reads a book.\r\n\r\nTwo dogs."
@@ -54,6 +61,38 @@ def test_other_files_are_refused(server: Server, content: bytes, file_name: str,
     body, content_type = form(content, file_name, target)
     status, answer = server.post("/translate_file", body, **{"Content-Type": content_type})
     assert status == 400 and words in answer["error"]
+
+
+def test_a_file_has_more_pieces_than_a_request_and_they_wait_in_parts() -> None:
+    run = ServedRun("run", Path(), "en", "de", "rnn", True)
+    limits = Limits(max_sentences=3, max_file_sentences=7, max_characters=10)
+
+    async def translate(text: str, *, is_file: bool) -> tuple[str | int, list[str]]:
+        """The translation, or the status of an error, and the batches; beside a file another request comes."""
+        queue, batches = JobQueue(3, Metrics()), list[str]()
+        service = TranslationService([run], queue, limits)
+        service._planners = {"run": TextPlanner(TextProfile())}
+        request = TranslationRequest(["\n".join(text)], "en", "de", is_file=is_file)
+        translation = asyncio.ensure_future(service.translate(request))
+        while not translation.done():
+            await asyncio.sleep(0)
+            if batch := queue.take():
+                batches.append("".join(job.text for job in batch))
+                for job in batch:
+                    queue.finish(job, Translation([Candidate(job.text.upper(), 0.0, 0.0)]))
+                if is_file and len(batches) == 1:
+                    other = JobGroup()
+                    other.add(JobOptions("run"), "x")
+                    queue.submit(other)
+        try:
+            return "".join((await translation)[0].translation.texts[0].split()), batches
+        except RequestError as error:
+            return error.status, batches
+
+    assert asyncio.run(translate("abc", is_file=False)) == ("ABC", ["abc"])
+    assert asyncio.run(translate("abcd", is_file=False)) == (413, [])
+    assert asyncio.run(translate("abcdefg", is_file=True)) == ("ABCDEFG", ["abc", "xdef", "g"])
+    assert asyncio.run(translate("abcdefgh", is_file=True)) == (413, [])
 
 
 def test_broken_forms_are_refused(server: Server) -> None:

@@ -1,6 +1,7 @@
 """Which runs lead from one language to another, and which language a text is in."""
 
 import asyncio
+import threading
 from pathlib import Path
 
 import pytest
@@ -81,9 +82,9 @@ def test_texts_without_letters_are_in_the_language_of_the_others(tmp_path: Path)
     WordSet(["le", "chien"]).save(tmp_path)
     runs = [ServedRun("en-es", Path(), "en", "es", "rnn", True), ServedRun("fr-es", tmp_path, "fr", "es", "rnn", True)]
     service = TranslationService(runs, JobQueue(10, Metrics()), Limits())
-    assert [
-        detection.language for detection in service._detect_all(["Le chien", "", "12:30"], "es", None) if detection
-    ] == ["fr"] * 3
+    assert [detection.language for detection in service._detect_all(["Le chien", "", "12:30"], "es", None)] == [
+        "fr"
+    ] * 3
     (result,) = asyncio.run(
         TranslationService(
             [*runs, ServedRun("es-en", Path(), "es", "en", "rnn", True)], JobQueue(10, Metrics()), Limits()
@@ -92,6 +93,28 @@ def test_texts_without_letters_are_in_the_language_of_the_others(tmp_path: Path)
     assert result.route.source == "en" and result.translation.warnings == [
         "taken for English already, and left as it is: if it is not, say its language"
     ]
+
+
+def test_many_texts_are_read_in_a_thread_and_none_where_one_language_is_possible() -> None:
+    runs = [ServedRun(f"{pair}", Path(), pair[:2], pair[3:], "rnn", True) for pair in ("en-de", "fr-de", "de-en")]
+    service, threads = TranslationService(runs, JobQueue(10, Metrics()), Limits()), set[int]()
+
+    def familiarity(text: str, code: str) -> float:
+        threads.add(threading.get_ident())
+        return float(code == "de")
+
+    def threads_of(texts: list[str], run: str | None = None) -> set[int]:
+        threads.clear()
+        results = asyncio.run(service.translate(TranslationRequest(texts, "auto", "de", run=run)))
+        assert [result.translation.texts for result in results] == [[text] for text in texts]
+        return set(threads)
+
+    service._familiarity = familiarity  # type: ignore[method-assign]
+    assert threads_of(["Ein Hund"]) == {threading.get_ident()}
+    for texts in (["Ein Hund"] * 100, ["Ein Hund. " * 1000]):
+        assert len(threads_of(texts)) == 1 and threads_of(texts) != {threading.get_ident()}
+    threads.clear()
+    assert service._detect_all(["Un chien"], "de", "fr-de")[0].language == "fr" and not threads
 
 
 def test_languages_have_names() -> None:

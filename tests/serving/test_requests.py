@@ -1,0 +1,38 @@
+"""What the parameters of a request are, in each of its forms."""
+
+import asyncio
+from urllib.parse import urlencode
+
+import pytest
+from starlette.requests import Request
+from starlette.types import Message
+
+from nmt_cli.serving.requests import Parameters, read_parameters
+
+FIELDS = [("text", "a"), ("text", "b"), ("target_lang", "DE")]
+
+
+def multipart(fields: list[tuple[str, str]]) -> bytes:
+    parts = [f'--edge\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n' for name, value in fields]
+    return "".join([*parts, "--edge--\r\n"]).encode()
+
+
+def parameters_of(content_type: str, body: bytes, query: str) -> Parameters:
+    async def receive() -> Message:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    headers = [(b"content-type", content_type.encode())]
+    scope = {"type": "http", "method": "POST", "path": "/", "query_string": query.encode(), "headers": headers}
+    return asyncio.run(read_parameters(Request(scope, receive)))
+
+
+@pytest.mark.parametrize(
+    "content_type, body",
+    [
+        ("application/x-www-form-urlencoded", urlencode(FIELDS).encode()),
+        ("multipart/form-data; boundary=edge", multipart(FIELDS)),
+    ],
+)
+def test_repeated_fields_are_lists_and_a_form_goes_before_the_address(content_type: str, body: bytes) -> None:
+    parameters = parameters_of(content_type, body, "text=c&source_lang=EN")
+    assert parameters == {"text": ["a", "b"], "target_lang": "DE", "source_lang": "EN"}
