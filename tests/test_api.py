@@ -1,8 +1,11 @@
 """The Python API: its examples run, it is imported without torch, and its errors have no words of the command line."""
 
 import doctest
+import inspect
+import re
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +16,12 @@ import nmt_cli
 from nmt_cli import api
 from nmt_cli.errors import DataError, RecipeError, RunError, UserError
 from nmt_cli.reporting import Reporter
+from nmt_cli.inference.output import Candidate, Translation
 from nmt_cli.yaml12 import write_yaml
-from tests.conftest import environment, in_float32, toy_content
+from tests.conftest import ROOT, environment, in_float32, toy_content
 
 FUNCTIONS = [name for name in nmt_cli.__all__ if name != "__version__"]
+PAGE = (ROOT / "docs/python.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture
@@ -42,6 +47,22 @@ def test_every_function_has_one_example_and_all_run(recipe: Path) -> None:
     assert len(results["load_run"]) == 1 and isinstance(results["load_run"][0], str)
     assert isinstance(results["translate"], str)
     assert 0 < results["score"] < 100
+
+
+def test_the_example_of_the_page_runs(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (example,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    exec(example, {})
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "300 training pairs" and len(lines) == 6
+
+
+def test_the_page_has_every_parameter_and_every_field() -> None:
+    for name in FUNCTIONS:
+        signature = inspect.signature(getattr(nmt_cli, name))
+        bare = [parameter.replace(annotation=inspect.Parameter.empty) for parameter in signature.parameters.values()]
+        assert f"`{name}{inspect.Signature(bare)}`" in PAGE
+    names = {field.name for kind in (Translation, Candidate) for field in fields(kind)}
+    assert {name for name in names if f"`{name}`" not in PAGE} == set()
 
 
 @pytest.mark.parametrize("use", ["", "nmt_cli.load_run; nmt_cli.train", "nmt_cli.score(['a b'], ['a b'])"])

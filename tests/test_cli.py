@@ -184,9 +184,10 @@ def test_perturb_changes_each_line_by_its_number_and_the_seed(nmt: Call) -> None
 
 
 def test_perturb_names_the_kinds_where_there_is_no_such_one(nmt: Call) -> None:
-    code, out, err = nmt("perturb", "typo", stdin=b"a\n")
+    assert nmt("perturb", "typo", stdin=b"a\n") == (2, "", "nmt: no kind 'typo'; did you mean typos?\n")
+    code, out, err = nmt("perturb", "xyz", stdin=b"a\n")
     kinds = "upper, title, lower, no-stop, typos, spaces, no-accents, address"
-    assert (code, out, err) == (2, "", f"nmt: no kind 'typo'; choose from {kinds}\n")
+    assert (code, out, err) == (2, "", f"nmt: no kind 'xyz'; choose from {kinds}\n")
 
 
 def test_average_says_what_it_wrote(nmt: Call, tiny_run: Path, tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ def tokenize(
     side: Annotated[str | None, typer.Option(help="source or target, if their tokenizers differ.")] = None,
     raw: Annotated[bool, typer.Option("--raw", help="Do not normalise the text as the run does.")] = False,
 ) -> None:
-    """Tokenise standard input into subword pieces; a space inside a piece is shown as U+2581.
+    """Tokenise standard input into subwords; a space inside a subword is shown as U+2581.
 
     Text is normalised first, as the run normalises it: nmt detokenize gives the normalised text back
     exactly, with --raw the text as it came.
@@ -108,7 +108,7 @@ def detokenize(
     tokenizer: Annotated[Path, typer.Argument(help="Run folder or tokenizer file.")],
     side: Annotated[str | None, typer.Option(help="source or target, if their tokenizers differ.")] = None,
 ) -> None:
-    """Turn pieces from standard input back into text.
+    """Turn subwords from standard input back into text.
 
     Example: nmt tokenize RUN < text | nmt detokenize RUN
     """

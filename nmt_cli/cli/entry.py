@@ -71,7 +71,9 @@ def main() -> NoReturn:
     except (MemoryError, RuntimeError) as error:
         if not _is_out_of_memory(error):
             raise
-        _exit_with_error(error, "not enough memory: try a smaller model, batch or beam")
+        _exit_with_error(
+            error, "not enough memory: try a smaller model (model.*), training.tokens_per_batch or search.beam"
+        )
     except Interrupted as exit_request:
         _print_error(str(exit_request))
         _flush_and_exit(128 + exit_request.signal_number)

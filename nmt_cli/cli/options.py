@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, BinaryIO, TextIO
+from typing import Annotated, Any, BinaryIO, TextIO
 
 import typer
 
@@ -25,15 +25,17 @@ def _warn_of_old_names(overrides: list[str]) -> list[str]:
 
 
 Recipe = Annotated[str, typer.Argument(help="Path of a recipe, or the name of a shipped one.")]
-Overrides = Annotated[
-    list[str],
-    typer.Option(
-        "--set", metavar="KEY=VALUE", help="Override a recipe key: section.key=value.", callback=_warn_of_old_names
-    ),
-]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but warnings.")]
+
+
+def _set_option(text: str) -> Any:
+    return typer.Option("--set", metavar="KEY=VALUE", help=text, callback=_warn_of_old_names)
+
+
+Overrides = Annotated[list[str], _set_option("Override a recipe key: training.updates=9000; may be repeated.")]
+SearchOverrides = Annotated[list[str], _set_option("Override a search setting: search.beam=1; may be repeated.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only warnings and errors.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
-Processes = Annotated[str, typer.Option(metavar="N|auto", help="Processes of this machine to share the lines.")]
+Processes = Annotated[str, typer.Option(metavar="N|auto", help="Number of worker processes on this machine.")]
 On = Annotated[str, typer.Option(metavar="here|ray", help="This machine, or a Ray cluster (RAY_ADDRESS).")]
 Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
 Run = Annotated[Path, typer.Argument(help="Run folder.", show_default=False)]

@@ -30,12 +30,12 @@ def attention(
         Path | None,
         typer.Option(
             "--out", "-o",
-            help=".png, .svg or .pdf, one a line (x-1.png, x-2.png ...); or .html for all lines; "
-            "without it, the terminal.",
+            help="File to draw: .png, .svg or .pdf, one for each line (x-1.png, x-2.png ...), or .html for all lines; "
+            "default: print in the terminal.",
         ),
     ] = None,
     layer: Annotated[
-        str | None, typer.Option(help="Number from 1, all or mean; default the one before last.")
+        str | None, typer.Option(help="Number from 1, all or mean; default: the last but one.")
     ] = None,
     head: Annotated[str, typer.Option(help="Number from 1, all or mean.")] = "mean",
     target: Annotated[
@@ -80,7 +80,10 @@ def lengths(
     ] = [],
     out: FigurePath = None,
     metric: Annotated[str, typer.Option(help="bleu or chrf.")] = "bleu",
-    buckets: Annotated[str | None, typer.Option(help="Upper ends, as in 10,20,30; default by the text.")] = None,
+    buckets: Annotated[
+        str | None,
+        typer.Option(help="Upper limits of the length ranges, as in 10,20,30; default: chosen from the text."),
+    ] = None,
     unit: Annotated[str, typer.Option(help="Lengths in words or characters.")] = "words",
     samples: Annotated[int, typer.Option(min=1, max=100_000, help="Resamples of the bootstrap.")] = 1000,
     tokenize: Annotated[str | None, typer.Option(help="sacreBLEU tokenizer for BLEU; default by the language.")] = None,

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from nmt_cli.cli.options import Device, Overrides, Quiet
+from nmt_cli.cli.options import Device, Quiet, SearchOverrides
 from nmt_cli.errors import UserError
 from nmt_cli.reporting import Reporter
 
@@ -22,7 +22,7 @@ def serve(
     cors: Annotated[
         list[str], typer.Option(metavar="ORIGIN", help="Let pages of this origin use the API; * lets all.")
     ] = [],
-    overrides: Overrides = [],
+    overrides: SearchOverrides = [],
     device: Device = "auto",
     timeout: Annotated[float, typer.Option(min=1, help="Seconds until a request is answered, at most.")] = 60.0,
     receive_timeout: Annotated[

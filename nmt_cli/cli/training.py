@@ -23,13 +23,21 @@ if TYPE_CHECKING:
 def train(
     recipe: Recipe,
     out: Annotated[Path | None, typer.Option(help="Run folder; default runs/<recipe name>.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Continue an earlier run.")] = False,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume", help="Continue the run in this folder from its last checkpoint, or start it if there is none."
+        ),
+    ] = False,
     processes: Annotated[int, typer.Option(min=1, help="Processes on this machine that share each update.")] = 1,
     overrides: Overrides = [],
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
     """Train a model into a run folder, preparing its data first if needed.
+
+    A folder that exists is continued with --resume, else refused. Ctrl-C saves a checkpoint and prints the command
+    that resumes. The checkpoint that is best on the development text is kept, and is what nmt translate uses.
 
     Example: nmt train quickstart
     """

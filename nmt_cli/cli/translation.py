@@ -11,9 +11,9 @@ import typer
 from nmt_cli.cli.options import (
     Device,
     On,
-    Overrides,
     Processes,
     Quiet,
+    SearchOverrides,
     open_stdin,
     print_line,
     stdin_is_terminal,
@@ -37,28 +37,38 @@ def translate(
     runs: Annotated[list[Path], typer.Argument(help="Run folders; several form an ensemble.")],
     beam: Annotated[int | None, typer.Option(help="search.beam; 1 is greedy.")] = None,
     n_best: Annotated[int | None, typer.Option(help="search.n_best.")] = None,
-    overrides: Overrides = [],
+    overrides: SearchOverrides = [],
     prefix: Annotated[Path | None, typer.Option(help="File with the beginning of each translation.")] = None,
     keep: Annotated[
-        list[str], typer.Option(metavar="PATTERN", help="Keep what matches as it is, too; may be repeated.")
+        list[str],
+        typer.Option(metavar="PATTERN", help="Regular expression of text to leave untranslated; may be repeated."),
     ] = [],
     alignments: Annotated[bool, typer.Option("--alignments", help="Add ||| and source-target word pairs.")] = False,
     jsonl: Annotated[bool, typer.Option("--jsonl", help="One JSON object per line.")] = False,
     engine: Annotated[
-        str, typer.Option(help="auto, torch (our own search), ctranslate2 or onnx; auto is the fastest that fits.")
+        str,
+        typer.Option(
+            help="auto, torch (nmt's own search), ctranslate2 or onnx; auto: the fastest within 0.3 BLEU and chrF."
+        ),
     ] = "auto",
     quantization: Annotated[str | None, typer.Option(help="Weights of ctranslate2: float32, int8 ...")] = None,
     exact: Annotated[
-        bool, typer.Option("--exact", help="Our own search in float32, whose result depends least on the machine.")
+        bool, typer.Option("--exact", help="nmt's own search in float32, whose result depends least on the machine.")
     ] = False,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Refuse lines that are not UTF-8 or cannot be read whole.")
+        bool, typer.Option("--strict", help="Stop at a line that is not UTF-8 or too long for the model.")
     ] = False,
     abstain_below: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Do not trust translations with a lower confidence than this.")
+        float | None,
+        typer.Option(
+            min=0, max=1, help="Mark or replace translations with a lower confidence than this; see --abstain."
+        ),
     ] = None,
     abstain: Annotated[
-        AbstentionForm | None, typer.Option(help="Instead: copy the source, an empty line, or mark it (default).")
+        AbstentionForm | None,
+        typer.Option(
+            help="With --abstain-below: copy the source, leave the line empty, or mark it with [?] (default)."
+        ),
     ] = None,
     device: Device = "auto",
     processes: Processes = "auto",
@@ -224,7 +234,7 @@ def calibrate(
     run: Annotated[Path, typer.Argument(help="Run folder.")],
     source: Annotated[Path, typer.Argument(help="Text of the kind that will be translated.")],
     reference: Annotated[Path, typer.Argument(help="Its translation.")],
-    overrides: Overrides = [],
+    overrides: SearchOverrides = [],
     engine: Annotated[str, typer.Option(help="auto, torch, ctranslate2 or onnx.")] = "auto",
     quantization: Annotated[str | None, typer.Option(help="Weights of ctranslate2: float32, int8 ...")] = None,
     device: Device = "auto",
@@ -250,10 +260,10 @@ def calibrate(
 
 def rescore(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN... SOURCE TARGET", help="Run folders, two files.")],
-    overrides: Overrides = [],
+    overrides: SearchOverrides = [],
     jsonl: Annotated[bool, typer.Option("--jsonl", help="One JSON object per line.")] = False,
     engine: Annotated[str, typer.Option(help="auto, torch or ctranslate2, as for translate.")] = "auto",
-    exact: Annotated[bool, typer.Option("--exact", help="Our own engine in float32.")] = False,
+    exact: Annotated[bool, typer.Option("--exact", help="nmt's own engine in float32.")] = False,
     device: Device = "auto",
 ) -> None:
     """Print the log-probability of given translations under a model, one line per pair.

@@ -36,7 +36,7 @@ def calibrate(
     sources, references = ([pair[side] for pair in pairs] for side in (0, 1))
     fit = fit_calibration(translator, sources, references, None if previous is None else previous.good_chrf)
     if fit is None and len(pairs) < MIN_LINES:
-        raise DataError(f"{source}: {len(pairs):,} lines; calibration needs {MIN_LINES}")
+        raise DataError(f"{source}: calibration needs at least {MIN_LINES} lines, not {len(pairs):,}")
     if fit is None:
         raise DataError(
             f"{source}: cannot be calibrated on: it needs lines that are translated well and others that are not, and "

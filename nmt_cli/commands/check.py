@@ -35,7 +35,7 @@ from nmt_cli.runs.init_from import find_base_or_started_run, inherit_sections, l
 
 MAX_SAMPLE_PAIRS = 100_000  # pairs of each text that are cleaned
 MAX_TOKENIZER_PAIRS = 40_000  # of these, pairs for training the tokenizer that lengths are measured with
-MIN_PIECE_FREQUENCY = 30  # mean occurrences of a piece, below which the vocabulary is too large
+MIN_SUBWORD_FREQUENCY = 30  # mean occurrences of a subword, below which the vocabulary is too large
 MIN_KEPT_FRACTION = 0.95  # of the pairs, below which a filter is worth a warning
 MAX_TRUNCATED_FRACTION = 0.01  # of the targets, above which a search limit is worth a warning
 MAX_CLEAN_LOSS = 0.003  # of the pairs: a filter that is off and would drop more of them is recommended
@@ -105,7 +105,8 @@ def check(
         if base_run is not None and (warning := language_warning(loaded_recipe.corpus, base_run)) is not None:
             findings.append(Finding("warning", "training.init_from", warning))
         findings += _check_text(resolved_recipe, base_tokenizers, run_path, device, report)
-        findings += _check_exports(resolved_recipe)
+        if not any(finding.level == "error" for finding in findings):
+            findings += _check_exports(resolved_recipe)
         return findings
 
 
@@ -122,11 +123,15 @@ def _check_options(recipe: Recipe, run_path: Path) -> Iterator[Finding]:
 
 
 def _check_exports(recipe: Recipe) -> Iterator[Finding]:
-    """Say to which formats a run cannot be exported; the last check, since the formats import torch."""
+    """Say which formats the choices of the recipe rule out; the last check, since the formats import torch."""
     from nmt_cli.export.exporting import FORMATS, incompatibilities
 
+    chosen_keys = tuple(
+        f"{section}.{key}: " for section in SECTIONS for key in getattr(recipe, section).model_fields_set
+    )
     for name in FORMATS:
-        if reasons := incompatibilities(recipe, name):
+        reasons = incompatibilities(recipe, name)
+        if any(reason.startswith(chosen_keys) for reason in reasons):
             yield Finding("note", "nmt export", f"not to {name}: {'; '.join(reasons)}")
 
 
@@ -141,10 +146,10 @@ def _check_text(
         if downloads := pending_downloads(recipe.corpus):
             yield Finding("warning", "corpus", f"not here yet; nmt prepare will fetch {', '.join(downloads)}")
         else:
-            yield Finding("error", "corpus", str(error))
+            yield _data_error("corpus", error)
         return
     except DataError as error:
-        yield Finding("error", "corpus", str(error))
+        yield _data_error("corpus", error)
         return
     if report is not None:
         _write_report(report, stats_by_split)
@@ -158,7 +163,7 @@ def _check_text(
     try:
         tokenizers = base_tokenizers or _train_tokenizers(recipe, pairs[:: -(-len(pairs) // MAX_TOKENIZER_PAIRS)])
     except DataError as error:
-        yield Finding("error", "tokenizer", str(error))
+        yield _data_error("tokenizer", error)
         return
     total_pairs = sum(stats.pair_count for stats in stats_by_split["train"])
     if corpus.dev is None and len(pairs) == 1:
@@ -176,6 +181,14 @@ def _check_text(
         yield from _check_vocabulary(recipe.tokenizer.vocab_size, sample)
     yield from _check_lengths(recipe, sample)
     yield from _check_model(recipe, sample, run_path, device)
+
+
+def _data_error(section: str, error: DataError) -> Finding:
+    """The error under the key that it begins with, else under its section."""
+    key, separator, reason = str(error).partition(": ")
+    if separator and key.startswith(f"{section}."):
+        return Finding("error", key, reason)
+    return Finding("error", section, str(error))
 
 
 def _check_corpus(corpus: Corpus, stats_by_split: dict[str, list[ParallelTextStats]]) -> Iterator[Finding]:
@@ -338,11 +351,12 @@ def _check_vocabulary(vocab_size: int, sample: _CorpusSample) -> Iterator[Findin
     tokenizers, key = sample.tokenizers, "tokenizer.vocab_size"
     actual_size = min(tokenizers.source.vocab_size, tokenizers.target.vocab_size)
     if sample.scale == 1 and actual_size < 0.98 * vocab_size:
-        yield Finding("warning", key, f"{vocab_size:,}, but the text gives only {actual_size:,} pieces")
+        yield Finding("warning", key, f"{vocab_size:,}, but the text gives only {actual_size:,} subwords")
     token_count = int((sample.source_lengths.sum() + sample.target_lengths.sum()) * sample.scale)
     mean_frequency = token_count / vocab_size / (1 if tokenizers.joint else 2)
-    text = f"each of the {vocab_size:,} pieces is seen {mean_frequency:,.0f} times on average"
-    if mean_frequency >= MIN_PIECE_FREQUENCY:
+    decimals = 0 if mean_frequency >= 10 else 1
+    text = f"each of the {vocab_size:,} subwords occurs {mean_frequency:,.{decimals}f} times on average"
+    if mean_frequency >= MIN_SUBWORD_FREQUENCY:
         yield Finding("note", key, text)
     else:
         yield Finding("warning", key, f"{text}; a smaller vocabulary learns more from this text")
@@ -352,12 +366,12 @@ def _check_lengths(recipe: Recipe, sample: _CorpusSample) -> Iterator[Finding]:
     source, target, search = sample.source_lengths, sample.target_lengths, recipe.search
     for side, lengths in (("source", source), ("target", target)):
         median, percentile_99 = np.percentile(lengths, [50, 99])
-        text = f"pieces: half below {median:.0f}, 99 % below {percentile_99:.0f}, longest {lengths.max()}"
+        text = f"subwords: half below {median:.0f}, 99 % below {percentile_99:.0f}, longest {lengths.max()}"
         yield Finding("note", f"{side} lengths", text)
     max_length = recipe.corpus.max_length
     dropped_fraction = 0.0 if max_length is None else float((np.maximum(source, target) > max_length).mean())
     if dropped_fraction:
-        text = f"{dropped_fraction:.2%} of the pairs are longer than {max_length} pieces and dropped"
+        text = f"{dropped_fraction:.2%} of the pairs are longer than {max_length} subwords and dropped"
         level: Level = "warning" if dropped_fraction > 1 - MIN_KEPT_FRACTION else "note"
         yield Finding(level, "corpus.max_length", text)
     max_target_lengths = np.array([search.max_target_length(int(source_length)) for source_length in source])
@@ -427,7 +441,7 @@ def _check_positions(model: "TranslationModel[Any]", longest_pair: tuple[int, in
 def _check_memory(estimate: "MemoryEstimate", free_bytes: int, longest_pair: tuple[int, int], rows: int) -> Finding:
     text = (
         f"about {estimate.total_bytes / GIB:.1f} GiB for the largest batch ({rows} pairs of "
-        f"{longest_pair[0]} and {longest_pair[1]} pieces), {free_bytes / GIB:.1f} GiB are free"
+        f"{longest_pair[0]} and {longest_pair[1]} subwords), {free_bytes / GIB:.1f} GiB are free"
     )
     if 0 < free_bytes < estimate.total_bytes:
         return Finding("error", "memory", f"{text}; reduce training.tokens_per_batch or corpus.max_length")

@@ -172,7 +172,7 @@ def _truncate(
     for line, ids in zip(lines, sequences, strict=True):
         if len(ids) > max_tokens:
             reporter.warning(
-                f"line {line.number}: the picture shows the first {max_tokens} of {len(ids)} {side} pieces"
+                f"line {line.number}: the picture shows the first {max_tokens} of {len(ids)} {side} subwords"
             )
     return [ids[:max_tokens] for ids in sequences]
 

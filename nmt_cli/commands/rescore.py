@@ -118,7 +118,7 @@ def _rescore_batch(translator: Translator, batch: list[RawPair]) -> Iterator[Res
         total = sum(score_by_index[index] for index in indices) if is_scored else None
         if total == -float("inf"):
             total = None
-            warnings.append("the model cannot write so many pieces for this source")
+            warnings.append("the model cannot write so many subwords for this source")
         source_tokens, target_tokens = (
             sum(len(ids[index]) + 1 for index in indices) for ids in (source_ids, target_ids)
         )
@@ -143,7 +143,7 @@ def _skip_reason(translator: Translator, source: str, source_token_count: int, t
         return "the source is blank: not scored"
     if source_token_count > translator.planner.max_source_tokens:
         return (
-            f"{source_token_count:,} source pieces are more than search.max_source_length or the model "
+            f"{source_token_count:,} source subwords are more than search.max_source_length or the model "
             f"allow ({translator.planner.max_source_tokens:,}): not scored"
         )
     max_target_tokens = max(
@@ -152,5 +152,5 @@ def _skip_reason(translator: Translator, source: str, source_token_count: int, t
     if translator.engine.max_target_positions is not None:
         max_target_tokens = min(max_target_tokens, translator.engine.max_target_positions - 1)
     if target_token_count > max_target_tokens:
-        return f"{target_token_count:,} target pieces are more than {max_target_tokens:,}: not scored"
+        return f"{target_token_count:,} target subwords are more than {max_target_tokens:,}: not scored"
     return None

@@ -1,4 +1,4 @@
-"""nmt tokenize and nmt detokenize: text to visible subword pieces and back."""
+"""nmt tokenize and nmt detokenize: text to visible subwords and back."""
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -54,14 +54,14 @@ def open_normalizer(path: Path) -> Normalizer | None:
 def tokenize(
     lines: Iterable[str], tokenizer: TextTokenizer, normalize: Callable[[str], str] | None = None
 ) -> Iterator[str]:
-    """The pieces of each line, joined by spaces; a space inside a piece is shown as U+2581."""
+    """The subwords of each line, joined by spaces; a space inside a subword is shown as U+2581."""
     for batch in batched(lines, 1000):
         for ids in tokenizer.encode(batch if normalize is None else [normalize(line) for line in batch]):
             yield " ".join(tokenizer.ids_to_visible_tokens(ids))
 
 
 def detokenize(lines: Iterable[str], tokenizer: TextTokenizer) -> Iterator[str]:
-    """The text of each line of pieces, on one line; DataError if a piece is unknown."""
+    """The text of each line of subwords, on one line; DataError if a subword is unknown."""
     for number, line in enumerate(lines, 1):
         subwords = line.split(" ") if line else []
         try:

@@ -62,7 +62,7 @@ class CorpusConfig(Section):
     """Share of the rows of a text that may be unusable (no tab, blank, no JSON, not UTF-8, ...): they are dropped and
     counted; more of them than this and than 10 are an error."""
     max_length: int | None = Field(default=250, ge=1)
-    """Drop training pairs with more pieces than this on either side; null: no limit."""
+    """Drop training pairs with more subwords than this on either side; null: no limit."""
     max_length_ratio: float | None = Field(default=9.0, ge=1)
     """Drop training pairs whose longer side has more than this many times the characters of the
     shorter one (plus 10); null: no limit."""

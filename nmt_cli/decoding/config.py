@@ -150,7 +150,7 @@ class SearchConfig(Section):
         return AUTO_BATCH_POSITIONS[device]
 
     def max_target_length(self, source_length: int) -> int:
-        """Most target pieces for a source of so many pieces."""
+        """Most target subwords for a source of so many subwords."""
         if self.max_length is not None:
             return self.max_length
         return max(self.min_length, math.ceil(self.max_length_factor * source_length) + 10)

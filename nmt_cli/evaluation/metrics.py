@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO, Literal, assert_never
 
 from nmt_cli.data.sources.compression import open_decompressed
 from nmt_cli.data.sources.files import read_stream_lines
@@ -103,7 +103,9 @@ def build_metric(
         return BLEU(lowercase=lowercase, tokenize=tokenize, effective_order=effective_order)
     if name == "chrf":
         return CHRF(lowercase=lowercase)
-    return TER(case_sensitive=False) if lowercase else TER()
+    if name == "ter":
+        return TER(case_sensitive=False) if lowercase else TER()
+    assert_never(name)
 
 
 def read_texts(source: BinaryIO | Path, label: str) -> list[str]:

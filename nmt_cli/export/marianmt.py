@@ -189,7 +189,7 @@ def _build_vocabulary(folder: MarianFolder, token_lists: list[list[str]]) -> Voc
     target_size = int(config.get("decoder_vocab_size") or source_size)
     for tokens, size in zip((token_lists[0], token_lists[-1]), (source_size, target_size), strict=True):
         if len(tokens) > size:
-            raise RunError(f"{folder.path}: has {len(tokens)} pieces, the model has {size} embeddings")
+            raise RunError(f"{folder.path}: has {len(tokens)} subwords, the model has {size} embeddings")
     eos_id, pad_id = config["eos_token_id"], config["pad_token_id"]
     if any("<unk>" not in tokens for tokens in token_lists):
         raise RunError(f"{folder.path}: vocab.json has no <unk>")

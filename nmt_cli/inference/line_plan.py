@@ -296,7 +296,7 @@ class LinePlanner:
             if len(segments) > 1:
                 unit_count = self._add_segments(plan, piece, segments)
                 plan.warnings.append(
-                    f"a sentence of {len(ids):,} pieces, longer than those of the training text: translated in "
+                    f"a sentence of {len(ids):,} subwords, longer than those of the training text: translated in "
                     f"{unit_count} parts"
                 )
                 return
@@ -381,7 +381,8 @@ class LinePlanner:
         """The unit with a prefix, truncated to what the model can write."""
         (ids,) = self.tokenizers.target.encode([prefix])
         if self.max_target_tokens is not None and len(ids) > self.max_target_tokens:
-            plan.warnings.append(f"the prefix is longer than the {self.max_target_tokens} pieces that the model can "
-                                 "write: cut")  # fmt: skip
+            plan.warnings.append(
+                f"the prefix is longer than the {self.max_target_tokens} subwords that the model can write: cut"
+            )
             ids = ids[: self.max_target_tokens]
         return unit._replace(prefix=prefix, prefix_ids=ids)

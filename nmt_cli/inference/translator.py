@@ -438,7 +438,7 @@ def _make_translation(
     diagnosis = merge_diagnoses([result.diagnosis for result in unit_results])
     warnings = [*plan.warnings]
     if plan.truncated_tokens:
-        warnings.append(f"longer than the model reads: {plan.truncated_tokens:,} of its pieces were not read")
+        warnings.append(f"longer than the model reads: {plan.truncated_tokens:,} of its subwords were not read")
     if diagnosis is not None:
         warnings.append(diagnosis.warning)
     if any(not result.candidates for result in unit_results):

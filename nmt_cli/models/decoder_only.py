@@ -1,4 +1,4 @@
-"""Translation by one causal stack that reads `source </s> <s> target` (Wang et al. 2021).
+"""Translation by one stack that reads `source </s> <s> target` (Wang et al. 2021).
 
 Legend: B batch, S source, T target, D model width, H heads, V vocabulary, W hypotheses per sentence.
 """
@@ -52,7 +52,7 @@ class DecoderOnly(Autoregressive[DecoderOnlyConfig, DecoderOnlyState]):
 
     config_class = DecoderOnlyConfig
     exportable_state = DecoderOnlyState
-    summary = "one causal stack over source and target (Wang et al. 2021)"
+    summary = "one stack over source and target: a prefix language model (Wang et al. 2021)"
 
     def __init__(self, config: DecoderOnlyConfig, vocabulary: Vocabulary) -> None:
         super().__init__(config, vocabulary)

@@ -10,6 +10,8 @@ from nmt_cli.errors import RunError
 from nmt_cli.fs import atomic_write_text, lock_file, read_json, sha256_of_file, wrap_io_errors, write_json
 from nmt_cli.training.checkpoints import FORMAT_VERSION, Checkpointer
 
+MIXED_FILES_HINT = "some of its files were changed or come from another run: copy the whole folder again"
+
 
 class RunFolder:
     """A run on disk: recipe.yaml, manifest.json, tokenizers, checkpoints, log.jsonl and results."""
@@ -82,7 +84,10 @@ def check_manifest(path: Path) -> None:
     manifest = read_json(path / "manifest.json")
     format_version = manifest.get("format", FORMAT_VERSION)
     if format_version != FORMAT_VERSION:
-        raise RunError(f"{path}: a run of format {format_version}; this version reads {FORMAT_VERSION}")
+        raise RunError(
+            f"{path}: a run of format {format_version}; this version of nmt reads {FORMAT_VERSION}",
+            hint="use the version that wrote it",
+        )
     recorded_hashes = manifest.get("tokenizers")
     if recorded_hashes is not None and recorded_hashes != tokenizer_hashes(path):
-        raise RunError(f"{path}: its tokenizer is not the one that it was trained with")
+        raise RunError(f"{path}: its tokenizer is not the one that it was trained with", hint=MIXED_FILES_HINT)

@@ -17,7 +17,7 @@ from nmt_cli.models.quantized import quantize
 from nmt_cli.recipe.loader import Recipe, load_run_recipe
 from nmt_cli.recipe.paths import run_recipe_path
 from nmt_cli.reporting import Reporter
-from nmt_cli.runs.folder import RunFolder, check_manifest
+from nmt_cli.runs.folder import MIXED_FILES_HINT, RunFolder, check_manifest
 from nmt_cli.training.checkpoints import NamedTensors
 from nmt_cli.vocabulary import Vocabulary
 
@@ -87,10 +87,11 @@ def check_weights(model: Model, tensors: NamedTensors, source: Path) -> None:
     parameters = dict(model.named_parameters())
     if set(parameters) != set(tensors):
         mismatched_names = sorted(set(parameters) ^ set(tensors))
-        raise RunError(f"{source}: the weights do not fit the recipe: {mismatched_names[0]}")
+        raise RunError(f"{source}: the weights do not fit the recipe: {mismatched_names[0]}", hint=MIXED_FILES_HINT)
     for name, parameter in parameters.items():
         if parameter.shape != tensors[name].shape:
             raise RunError(
                 f"{source}: the weights do not fit the recipe or tokenizer: {name} is "
-                f"{list(tensors[name].shape)}, not {list(parameter.shape)}"
+                f"{list(tensors[name].shape)}, not {list(parameter.shape)}",
+                hint=MIXED_FILES_HINT,
             )

@@ -102,11 +102,11 @@ def report_preparation(data: PreparedData, reporter: Reporter) -> None:
     reporter.info(
         f"{data.folder}: {manifest['read']:,} pairs read, {manifest['train']:,} for training, "
         + ", ".join(f"{count:,} for {name}" for name, count in manifest["splits"].items())
-        + f"; {sizes} pieces"
+        + f"; {sizes} subwords"
     )
     requested_size = manifest["tokenizer"]["vocab_size"]
     if max(manifest["vocabulary"]) < requested_size:
-        reporter.info(f"the text has only {sizes} pieces, not the {requested_size:,} of tokenizer.vocab_size")
+        reporter.info(f"the text has only {sizes} subwords, not the {requested_size:,} of tokenizer.vocab_size")
     if manifest["held_out"]:
         pairs = "1 pair" if manifest["held_out"] == 1 else f"{manifest['held_out']:,} pairs"
         reporter.info(f"no corpus.dev: {pairs} held out for development")

@@ -78,7 +78,8 @@ class TrainingRun:
         if manifest is not None and manifest.get("fingerprint") != data.fingerprint:
             raise RunError(
                 f"{folder.path}: was started with prepared data {manifest.get('fingerprint')}, "
-                f"these are {data.fingerprint}"
+                f"these are {data.fingerprint}",
+                hint="the corpus, tokenizer or augmentation has changed since: undo that, or use another --out",
             )
         if not folder.recipe_path.exists():  # it is written last: a run that has it has the other files too
             data.tokenizers.save(folder.path)
@@ -247,7 +248,9 @@ def _prepare_on_main(recipe: Recipe, folder: RunFolder, resume: bool, reporter: 
         recipe = _reconcile_with_started_run(recipe, started_recipe, reporter)
     prepared = prepare_recipe(recipe, reporter, base_run=base_run)
     if prepared.data.split("dev") is None:
-        raise DataError(f"{prepared.data.folder}: no development part")
+        raise DataError(
+            f"{prepared.data.folder}: no development text", hint="delete the folder and run nmt prepare again"
+        )
     return prepared
 
 
@@ -282,7 +285,8 @@ def _reconcile_with_started_run(recipe: Recipe, started_recipe: Recipe, reporter
     if forbidden_keys:
         raise RunError(
             "cannot resume with settings other than those the run was started with: "
-            + ", ".join(descriptions[key] for key in forbidden_keys)
+            + ", ".join(descriptions[key] for key in forbidden_keys),
+            hint="change them back, or use another --out",
         )
     for key in changed_keys:
         reporter.info(f"resuming with {descriptions[key]}")

@@ -45,7 +45,7 @@ def test_a_sound_recipe_has_no_errors_and_nothing_is_written(toy: Path) -> None:
     assert said(reported, "error") == ""
     notes = said(reported, "note")
     for text in (
-        "train.ab: 300 pairs", "dev.ab: 20 pairs", "source lengths: pieces: half below",
+        "train.ab: 300 pairs", "dev.ab: 20 pairs", "source lengths: subwords: half below",
         "parameters; 12 updates are", "GiB for the largest batch", "checkpoints, ",
     ):  # fmt: skip
         assert text in notes
@@ -112,6 +112,18 @@ def test_formats_that_the_model_does_not_fit_are_named(toy: Path) -> None:
     notes = said(findings(toy, model=TINY_MODELS["rnn"]), "note")
     expected = "nmt export: not to ctranslate2: model.type: CTranslate2 runs transformer, not rnn"
     assert expected in notes.splitlines()
+
+
+def test_formats_are_not_spoken_of_where_the_recipe_chose_nothing_or_is_wrong(toy: Path) -> None:
+    transformer = {"type": "transformer", "d_model": 16, "heads": 2, "d_ff": 16}
+    assert "nmt export" not in said(findings(toy, model=transformer), "note")
+    chosen = said(findings(toy, model=transformer | {"norm_position": "pre"}), "note")
+    assert "nmt export: not to huggingface: model.norm_position: MarianMT does not support pre" in chosen
+    assert "nmt export" not in said(findings(toy, "corpus.train=missing", model=TINY_MODELS["rnn"]), "note")
+
+
+def test_an_error_in_a_text_stands_once_under_its_key(toy: Path) -> None:
+    assert said(findings(toy, "corpus.train=missing"), "error").startswith("corpus.train: no file missing.ab and ")
 
 
 def test_every_mistake_in_a_recipe_is_an_error(toy: Path) -> None:
@@ -203,15 +215,15 @@ def test_what_is_cut_or_does_not_fit_is_found(toy: Path) -> None:
     assert "the model has 8 positions, the longest source needs 41" in said(findings(toy, *learned), "error")
 
 
-def test_how_often_pieces_are_seen_is_told_and_warned_of_where_it_is_seldom(toy: Path) -> None:
+def test_how_often_subwords_occur_is_told_and_warned_of_where_it_is_seldom(toy: Path) -> None:
     reported = findings(toy)
-    assert re.search(r"tokenizer.vocab_size: each of the 60 pieces is seen \d+ times on average$",
+    assert re.search(r"tokenizer.vocab_size: each of the 60 subwords occurs \d+ times on average$",
                      said(reported, "note"), re.MULTILINE)  # fmt: skip
-    assert "is seen" not in said(reported, "warning")
-    warning = re.search(r"tokenizer.vocab_size: each of the 5,000 pieces is seen (\d+) times on average; a smaller "
+    assert "subwords occurs" not in said(reported, "warning")
+    warning = re.search(r"tokenizer.vocab_size: each of the 5,000 subwords occurs ([\d.]+) times on average; a smaller "
                         "vocabulary learns more from this text", said(findings(toy, "tokenizer.vocab_size=5000"),
                         "warning"))  # fmt: skip
-    assert warning and int(warning[1]) < command.MIN_PIECE_FREQUENCY
+    assert warning and float(warning[1]) < command.MIN_SUBWORD_FREQUENCY
 
 
 def test_targets_that_a_model_cannot_emit_are_told(toy: Path) -> None:

@@ -149,8 +149,8 @@ def test_what_is_too_long_is_cut_and_said(tokenizer: TextTokenizer, tmp_path: Pa
     (attention_map,) = maps(run, "a " * 30 + "\n", said, targets=tmp_path / "target")
     assert (len(attention_map.source), len(attention_map.target)) == (8, 8)
     assert said.messages == [
-        "line 1: the picture shows the first 7 of 30 source pieces",
-        "line 1: the picture shows the first 7 of 20 target pieces",
+        "line 1: the picture shows the first 7 of 30 source subwords",
+        "line 1: the picture shows the first 7 of 20 target subwords",
     ]
 
 

@@ -44,7 +44,7 @@ def test_pieces_show_their_spaces(tokenizer: TextTokenizer) -> None:
 def test_an_unknown_piece_is_named_with_its_line(tokenizer: TextTokenizer) -> None:
     with pytest.raises(DataError) as caught:
         list(detokenize(["", "▁The zzz"], tokenizer))
-    assert str(caught.value) == "line 2: 'zzz' is not a piece of this tokenizer"
+    assert str(caught.value) == "line 2: 'zzz' is not a subword of this tokenizer"
 
 
 def test_a_run_folder_and_a_file_give_the_same_tokenizer(tiny_run: Path, tokenizer: TextTokenizer) -> None:

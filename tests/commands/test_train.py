@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from nmt_cli.commands.average import average
 from nmt_cli.commands.tokenize import open_tokenizer
 from nmt_cli.commands.train import train
+from nmt_cli.data.prepared.store import PreparedData
 from nmt_cli.errors import DataError, RunError, UserError
 from nmt_cli.evaluation import metrics
 from nmt_cli.inference.line_plan import LinePlan, LinePlanner
@@ -230,8 +231,16 @@ def test_resuming_with_other_text_under_the_same_names_is_refused(toy: Path) -> 
     for side in ("ab", "ba"):
         path = toy / "text" / f"train.{side}"
         path.write_text(path.read_text() + "ba ba ba ba ba ba ba ba\n")
-    with pytest.raises(RunError, match=r"run: was started with prepared data \w+, these are \w+"):
+    with pytest.raises(RunError, match=r"run: was started with prepared data \w+, these are \w+") as refused:
         train(toy_recipe(toy / "text"), toy / "run", QUIET, resume=True)
+    assert refused.value.hint.endswith("undo that, or use another --out")
+
+
+def test_prepared_data_without_development_text_come_with_a_remedy(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PreparedData, "split", lambda data, name: None)
+    with pytest.raises(DataError, match="no development text") as refused:
+        train(toy_recipe(toy / "text"), toy / "run", QUIET)
+    assert refused.value.hint == "delete the folder and run nmt prepare again"
 
 
 def test_a_run_that_patience_ended_stays_ended_when_resumed_and_goes_on_with_more(

@@ -236,7 +236,7 @@ def test_without_splitting_a_long_line_is_cut_and_that_is_said(
     line = "The old man reads a book and two dogs and the houses and 1995 of them."
     pieces = len(tokenizer.encode([line])[0])
     (translated,) = stream(translator, line.encode())
-    assert translated.warnings == [f"longer than the model reads: {pieces - 10} of its pieces were not read"]
+    assert translated.warnings == [f"longer than the model reads: {pieces - 10} of its subwords were not read"]
     assert translated.record()["truncated_tokens"] == pieces - 10
     with pytest.raises(DataError, match=r"line 1: longer than the model reads \(--strict\)"):
         stream(translator, line.encode(), strict=True)
@@ -245,7 +245,7 @@ def test_without_splitting_a_long_line_is_cut_and_that_is_said(
 
 def test_a_character_of_more_pieces_than_are_read_is_cut_and_that_is_said(tokenizer: TextTokenizer) -> None:
     (translated,) = stream(echo(tokenizer, max_source_length=3, keep="none"), "a 🙂".encode())
-    assert any(warning.endswith("of its pieces were not read") for warning in translated.warnings)
+    assert any(warning.endswith("of its subwords were not read") for warning in translated.warnings)
 
 
 # Bytes that are not UTF-8
@@ -301,7 +301,7 @@ def test_prefixes_that_cannot_be_used_are_said(tokenizer: TextTokenizer, tmp_pat
     path = write(tmp_path, b"x\n" + b"y " * 30 + b"\n\n")
     blank, cut, none = stream(echo(tokenizer, 9), b"\na\n\n", path)
     assert blank.warnings == ["the line is blank: its prefix was not used"]
-    assert cut.warnings == ["the prefix is longer than the 8 pieces that the model can write: cut"]
+    assert cut.warnings == ["the prefix is longer than the 8 subwords that the model can write: cut"]
     assert none.warnings == []
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from nmt_cli.evaluation.metrics import METRICS, corpus_scores, default_bleu_tokenizer
+from nmt_cli.evaluation.metrics import METRICS, build_metric, corpus_scores, default_bleu_tokenizer
 
 HYPOTHESES = ["The cat sat on the mat .", "two dogs"]
 REFERENCES = [["The cat sat on a mat .", "Two dogs bark"]]
@@ -31,6 +31,11 @@ def test_a_translation_equal_to_its_reference_is_perfect() -> None:
 def test_an_empty_translation_scores_nothing() -> None:
     values = {metric_score.name: metric_score.score for metric_score in corpus_scores(["", ""], REFERENCES)}
     assert values == pytest.approx({"bleu": 0.0, "chrf": 0.0, "ter": 100.0})
+
+
+def test_an_unknown_metric_is_none_of_the_known_ones() -> None:
+    with pytest.raises(AssertionError, match="chrf2"):
+        build_metric("chrf2")  # type: ignore[arg-type]
 
 
 def test_every_score_carries_its_signature() -> None:

@@ -186,7 +186,7 @@ def test_jsonl_has_confidence_and_words(calibrated_run: Path, tiny_run: Path, nm
 def test_calibrate_refuses_a_text_that_says_too_little(tiny_run: Path, tmp_path: Path, nmt: Call) -> None:
     (tmp_path / "text").write_text("The old man.\n" * 3)
     code, _, err = nmt("calibrate", tiny_run, "--engine", "torch", tmp_path / "text", tmp_path / "text")
-    assert code == 2 and err.endswith("text: 3 lines; calibration needs 100\n")
+    assert code == 2 and err.endswith("text: calibration needs at least 100 lines, not 3\n")
     (tmp_path / "text").write_text("The old man.\n" * 100)
     code, _, err = nmt("calibrate", tiny_run, "--engine", "torch", tmp_path / "text", tmp_path / "text")
     assert code == 2 and "text: cannot be calibrated on" in err

@@ -79,4 +79,4 @@ def test_checking_imports_torch_only_to_build_the_model(tmp_path: Path) -> None:
         "print(check.check(sys.argv[1], [], None, Reporter(quiet=True)))"
     )
     output, slow = modules_after(program, recipe)
-    assert "pieces: half below" in output and "torch" not in slow
+    assert "subwords: half below" in output and "torch" not in slow

@@ -259,7 +259,7 @@ def test_a_sentence_longer_than_those_of_the_training_text_is_cut_at_clauses(tok
     assert sources(translator, line) == expected
     (translation,) = translator.translate([line])
     assert translation.text == line and [sentence.text for sentence in translation.sentences] == expected
-    assert "longer than those of the training text" in translation.warnings[0]
+    assert "subwords, longer than those of the training text" in translation.warnings[0]
     for other in (echo(tokenizer, profile, split="long"), echo(tokenizer)):
         assert sources(other, line) == [line]
     no_clause = line.replace(",", "")

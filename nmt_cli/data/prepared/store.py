@@ -98,7 +98,7 @@ class PreparedData:
             raise _damaged_error(self.folder, f"{name.format('source')} has {len(source):,} sequences, "
                            f"{name.format('target')} has {len(target):,}")  # fmt: skip
         if source.max_id() >= vocabulary.source_size or target.max_id() >= vocabulary.target_size:
-            raise _damaged_error(self.folder, f"{name.format('*')} has pieces that its tokenizer lacks")
+            raise _damaged_error(self.folder, f"{name.format('*')} has subwords that its tokenizer lacks")
         return source, target
 
     def _load_pair_ranges(self) -> list[PairRange]:

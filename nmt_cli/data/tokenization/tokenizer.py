@@ -38,11 +38,11 @@ class TokenizerConfig(Section):
     type: TokenizerType = "bpe"
     """bpe (Sennrich et al. 2016), unigram (Kudo 2018), character or word."""
     vocab_size: int = Field(default=8000, ge=8, le=10_000_000)
-    """Pieces in each vocabulary, including 4 special tokens and (except for word) 256 bytes."""
+    """Subwords in each vocabulary, including 4 special tokens and (except for word) 256 bytes."""
     joint: bool = True
     """One vocabulary for both languages, which tying all embeddings needs."""
     character_coverage: float = Field(default=0.9999, gt=0, le=1)
-    """Share of the text's characters that get pieces; rarer ones are encoded as bytes."""
+    """Share of the text's characters that get subwords; rarer ones are encoded as bytes."""
     subword_samples: int = Field(default=1, ge=1, le=64)
     """Encodings of the training text, one per epoch in turn; the first is always the best one."""
     subword_sampling: float = Field(default=0.1, gt=0, lt=1)
@@ -169,7 +169,7 @@ class TextTokenizer:
         for token in tokens:
             token_id = self.visible_token_to_id(token)
             if token_id is None:
-                raise DataError(f"{token!r} is not a piece of this tokenizer")
+                raise DataError(f"{token!r} is not a subword of this tokenizer")
             ids.append(token_id)
         return ids
 
@@ -190,7 +190,7 @@ def _unsupported_feature(content: dict[str, Any], backend: Tokenizer) -> str | N
             return f"it has {key}"
     for token_id, token in enumerate(SPECIAL_TOKENS):
         if backend.token_to_id(token) != token_id:
-            return f"{token} is not piece {token_id}"
+            return f"{token} is not subword {token_id}"
     if max(backend.get_vocab().values()) >= backend.get_vocab_size():
         return "its ids have gaps"
     if backend.normalizer is None or backend.pre_tokenizer is None:
