@@ -30,6 +30,25 @@ if TYPE_CHECKING:
     from nmt_cli.translation.opening import TranslatorSpec
     from nmt_cli.translation.parallel import ParallelTranslator
 
+Keep = Annotated[
+    list[str],
+    typer.Option(metavar="PATTERN", help="Regular expression of text to leave untranslated; may be repeated."),
+]
+EngineName = Annotated[
+    str,
+    typer.Option(
+        help="auto, torch (nmt's own search), ctranslate2 or onnx; auto: the fastest within 0.3 BLEU and chrF."
+    ),
+]
+AbstainBelow = Annotated[
+    float | None,
+    typer.Option(min=0, max=1, help="Mark or replace translations with a lower confidence than this; see --abstain."),
+]
+Abstain = Annotated[
+    AbstentionForm | None,
+    typer.Option(help="With --abstain-below: copy the source, leave the line empty, or mark it with [?] (default)."),
+]
+
 MAX_NAMED_LINES = 10
 
 
@@ -39,18 +58,10 @@ def translate(
     n_best: Annotated[int | None, typer.Option(help="search.n_best.")] = None,
     overrides: SearchOverrides = [],
     prefix: Annotated[Path | None, typer.Option(help="File with the beginning of each translation.")] = None,
-    keep: Annotated[
-        list[str],
-        typer.Option(metavar="PATTERN", help="Regular expression of text to leave untranslated; may be repeated."),
-    ] = [],
+    keep: Keep = [],
     alignments: Annotated[bool, typer.Option("--alignments", help="Add ||| and source-target word pairs.")] = False,
     jsonl: Annotated[bool, typer.Option("--jsonl", help="One JSON object per line.")] = False,
-    engine: Annotated[
-        str,
-        typer.Option(
-            help="auto, torch (nmt's own search), ctranslate2 or onnx; auto: the fastest within 0.3 BLEU and chrF."
-        ),
-    ] = "auto",
+    engine: EngineName = "auto",
     quantization: Annotated[str | None, typer.Option(help="Weights of ctranslate2: float32, int8 ...")] = None,
     exact: Annotated[
         bool, typer.Option("--exact", help="nmt's own search in float32, whose result depends least on the machine.")
@@ -58,18 +69,8 @@ def translate(
     strict: Annotated[
         bool, typer.Option("--strict", help="Stop at a line that is not UTF-8 or too long for the model.")
     ] = False,
-    abstain_below: Annotated[
-        float | None,
-        typer.Option(
-            min=0, max=1, help="Mark or replace translations with a lower confidence than this; see --abstain."
-        ),
-    ] = None,
-    abstain: Annotated[
-        AbstentionForm | None,
-        typer.Option(
-            help="With --abstain-below: copy the source, leave the line empty, or mark it with [?] (default)."
-        ),
-    ] = None,
+    abstain_below: AbstainBelow = None,
+    abstain: Abstain = None,
     device: Device = "auto",
     processes: Processes = "auto",
     shard: Annotated[str | None, typer.Option(metavar="I/N", help="Part I of N of --input; all/N: every part.")] = None,

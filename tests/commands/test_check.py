@@ -66,7 +66,7 @@ def test_a_sound_recipe_has_no_errors_and_nothing_is_written(toy: Path) -> None:
         ("tokenizer.subword_sampling=0.2", "subword_sampling: does nothing without subword_samples"),
         ("tokenizer.character_coverage=0.5", "character_coverage: does nothing with type: word"),
         ("model.max_positions=99", "max_positions: does nothing with positions: sinusoidal"),
-        ("tokenizer.vocab_size=500", "vocab_size: 500, but the text gives only 18 pieces"),
+        ("tokenizer.vocab_size=500", "vocab_size: 500, but the text gives only 18 subwords"),
     ],
 )  # fmt: skip
 def test_an_option_that_does_nothing_is_named(toy: Path, setting: str, about: str) -> None:
@@ -208,7 +208,7 @@ def test_a_broken_archive_is_found(toy: Path) -> None:
 
 
 def test_what_is_cut_or_does_not_fit_is_found(toy: Path) -> None:
-    assert "longer than 3 pieces and dropped" in said(findings(toy, "corpus.max_length=3"), "warning")
+    assert "longer than 3 subwords and dropped" in said(findings(toy, "corpus.max_length=3"), "warning")
     learned = ["model.positions=learned", "model.max_positions=8"]
     (toy / "text/train.ab").write_text("ba " * 40 + "\n" + (toy / "text/train.ab").read_text())
     (toy / "text/train.ba").write_text("ce " * 40 + "\n" + (toy / "text/train.ba").read_text())
