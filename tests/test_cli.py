@@ -7,10 +7,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 
 from nmt_cli import __version__
+from nmt_cli.cli.app import build_app
 from nmt_cli.errors import UserError
 from nmt_cli.models import MODELS
 from nmt_cli.recipe import paths
@@ -438,3 +441,16 @@ def test_help_loads_nothing_but_the_face(loaded: dict[str, list[str]]) -> None:
     packages -= set(sys.stdlib_module_names)
     assert packages <= {"nmt_cli", "typer", "rich", "attr"}  # rich asks for attr where it is there
     assert 0 < sum(name.startswith("nmt_cli.") for name in loaded["--help"]) <= 25
+
+
+@pytest.mark.parametrize(
+    "command, example",
+    [
+        *((command, "search.beam=1") for command in ("translate", "rescore", "calibrate", "serve")),
+        *((command, "training.updates=9000") for command in ("train", "check", "prepare")),
+    ],
+)
+def test_set_is_explained_by_a_key_that_the_command_takes(command: str, example: str) -> None:
+    app: Any = typer.main.get_command(build_app())
+    (option,) = (parameter for parameter in app.commands[command].params if "--set" in parameter.opts)
+    assert option.help.endswith(f": {example}; may be repeated.")
