@@ -7,8 +7,9 @@ placeholders in training text.
 import re
 from collections.abc import Iterable, Sequence
 from functools import cache
+from itertools import chain
 
-from nmt_cli.data.scripts import UNSPACED_SCRIPTS
+from nmt_cli.data.scripts import UNSPACED_SCRIPTS, scripts_of
 from nmt_cli.vocabulary import BREAK_MARK, SPAN_MARK
 
 Span = tuple[int, int]
@@ -47,9 +48,27 @@ _HOST = (  # without anything before or behind it; the last name of a country's 
 _WHOLE_DOMAIN = (
     rf"(?:www\.{_CHARACTER}+|(?:(?:(?![{_UNSPACED}])[\w-])+\.)+[a-z]{{2,}}(?::\d+|[/?#]){_CHARACTER}*|{_HOST})"
 )
+
+
+def _name(characters: str) -> str:
+    """The name of a file or folder: a script of _UNSPACED belongs to it only where the name begins with it."""
+    return rf"(?=[{characters}])[{_UNSPACED}]*(?:(?![{_UNSPACED}])[{characters}])*"
+
+
+_NAME, _SYSTEM_NAME, _ANY_NAME = _name(r"\w.-"), _name(r"\w.@+-"), _name(rf"^/'{_STOP}")
+_FOLDER = r"[^\\/:*?\"<>|\s]+(?: [^\\/:*?\"<>|\s]+){0,3}"  # of Windows, with spaces
+_WINDOWS_NAME = _name(rf"^\\{_STOP}")
+_WINDOWS_NAMES = rf"(?:{_WINDOWS_NAME})?(?:\\+{_WINDOWS_NAME})*\\*"
+_SPACED = rf"(?![{UNSPACED_SCRIPTS}])"  # what follows is of no such script; Hangul has spaces
+_UNSPACED_NAME = (  # without a space or a bracket before it, a longer one is rather a sentence that ends in a name
+    rf"(?:(?<=[\s\"“「『《(（])[{UNSPACED_SCRIPTS}]+|(?<!\w)[{UNSPACED_SCRIPTS}]{{1,4}})"
+)
+_EXTENSION = rf"(?:(?![{_UNSPACED}])\w)"  # a character of one
+_FILE_ENDING = rf"(?:\.(?:{_SPACED}[\w-])+)*\.(?:{ENDINGS})"
 _WHOLE_PATH = (
-    r"(?:~|\.{1,2})?(?:/[^\s/]+)+/?|[a-z]:\\\S*|\\\\\S+|(?:[\w.-]+/)+[\w.-]+\.\w+|"
-    rf"[\w-]+(?:\.[\w-]+)*\.(?:{ENDINGS})"
+    rf"(?:~|\.{{1,2}})?(?:/{_name(f'^/{_STOP}')})+/?|(?:[a-z]:\\|\\\\){_WINDOWS_NAMES}|"
+    rf"(?:(?:{_SPACED}[\w.-])+|{_UNSPACED_NAME})/(?:{_NAME}/)*{_NAME}(?<=\.){_EXTENSION}+|"
+    rf"(?:(?:{_SPACED}[\w-])+|{_UNSPACED_NAME}){_FILE_ENDING}"
 )
 _ADDRESS = (
     rf"[<(\[]?(?:{URL}|{EMAIL}|"
@@ -58,29 +77,38 @@ _ADDRESS = (
 
 # Inside a line, where 'and/or', '5 %' and 'sat.It' must not be taken for any.
 _DOMAIN = (
-    rf"(?<![.@-]){_BEFORE}(?:www\.{_CHARACTER}+|(?:[a-z0-9](?:[\w-]*\.))+[a-z]{{2,}}(?::\d+|[/?#]){_CHARACTER}*|"
+    rf"(?<![.@-]){_BEFORE}(?:www\.{_CHARACTER}+|"
+    rf"(?:[a-z0-9](?:(?![{_UNSPACED}])[\w-])*\.)+[a-z]{{2,}}(?::\d+|[/?#]){_CHARACTER}*|"
     rf"{_HOST}(?!-){_BEHIND}|"
     r"\d{1,3}(?:\.\d{1,3}){3}(?::\d+|/\d+)?(?![\w.]))"
 )
-_FOLDER = r"[^\\/:*?\"<>|\s]+(?: [^\\/:*?\"<>|\s]+){0,3}"  # of Windows, with spaces
+_RELATIVE = rf"/(?:{_NAME}/){{0,20}}(?=[\w-]){_NAME}(?<=\.)[a-z]{_EXTENSION}{{0,4}}{_BEHIND}"
+_FILE = rf"{_FILE_ENDING}(?:(?![\w-])|(?=[{_UNSPACED}]))"
 _PATH = (
-    r"(?<![\w/\\<.~-])(?:(?:~|\.{1,2})(?:/[^\s/<>\"'“”„«»]+)+/?|(?:/[\w.@+-]+){2,}/?|"
-    r"(?<![^\s(\[\"'“„«`=:])(?<![€$£¥%\d]\s)/[a-z][\w.-]{2,}/?|"  # not the unit of a price
-    rf"[a-z]:\\(?:{_FOLDER}\\)*[^\s<>\"“”„«»]*|\\\\[\w.-]+\\[^\s<>\"“”„«»]+|"
-    rf"(?:[\w.-]+/)+[\w-][\w.-]*\.[a-z]\w{{0,4}}(?!\w)|[\w-]{{2,}}(?:\.[\w-]+)*\.(?:{ENDINGS})(?![\w-]))"
+    rf"(?<![\w/\\<.~-])(?:(?:/{_SYSTEM_NAME}){{2,}}/?|{_UNSPACED_NAME}(?:{_RELATIVE}|{_FILE})|"
+    rf"(?<![^\s(\[\"'“„«`=:])(?<![€$£¥%\d]\s)/[a-z](?:(?![{_UNSPACED}])[\w.-]){{2,}}/?)|"  # not the unit of a price
+    rf"(?:(?<![\w/\\<.~-])|(?<=[{_UNSPACED}]))(?:(?:~|\.{{1,2}})(?:/{_ANY_NAME})+/?|"
+    rf"[a-z]:\\(?:{_FOLDER}\\)*{_WINDOWS_NAMES}|\\\\[\w.-]+(?:\\+{_WINDOWS_NAME})+\\*|"
+    rf"(?:{_SPACED}[\w.-])+{_RELATIVE}|(?:{_SPACED}[\w-]){{2,}}{_FILE})"
 )
 _REMOTE_PATH = r"(?::[\w.~-]*/[\w./~-]+)?"  # behind the address of a repository
 _TAG_ATTRIBUTE = r"\s+[a-z_:][\w:.-]*(?:\s*=\s*(?:\"[^\"]*\"|'[^']*'|[^\s\"'<>=]+))?"
 _TAG = rf"<<\w{{1,60}}>>|</?[a-z0-9][\w:.-]*(?:{_TAG_ATTRIBUTE}){{0,20}}\s*/?>|<!--.{{0,300}}?-->"
+_UNIT = r"(?:[hmswykgx]|ms|min|sec|(?:[kmgt]i?)?b|[ckm]m|kg|p[xt]|st|nd|rd|th)(?![a-z])"  # of a number, glued to it
+_NUMBER_FORMAT = r"(?<![\d%])%(?:\d+\$)?[-+#0]*\d*(?:\.\d+)?(?:hh|ll|[hlqjzt])?"
+_PRINTF = rf"{_NUMBER_FORMAT}[sdiufgexcpon@](?![a-z])|(?<!\d\s){_NUMBER_FORMAT}(?-i:[sdiuf]){_UNIT}"
 _PLACEHOLDER = (
     r"\{\{\{[^{}]{0,100}\}\}\}|\{\{[^{}]{0,100}\}\}|\{%[^{}]{0,100}%\}|[$#@%]?\{[^{}\s](?:[^{}]{0,98}[^{}\s])?\}|[$#@%]?\{\}|"
-    r"\$[a-z_]\w*\$|(?<![\w$])(?a:\$[a-z_]\w*(?:\.\w+)*)|%[a-z_]\w*%|%\([\w.]+\)[-+#0]*\d*(?:\.\d+)?[a-z]|"
-    r"(?<![\d%])%(?:\d+\$)?[-+#0]*\d*(?:\.\d+)?(?:hh|ll|[hlqjzt])?[sdiufgexcpon@](?![a-z])|%%|(?<![\d%])%\d{1,2}(?!\w)|"
+    rf"\$[a-z_]\w*\$|(?<![\w$])(?a:\$[a-z_]\w*(?:\.\w+)*)|{_PRINTF}|(?<!\d)(?a:%[a-z_]\w+%){_BEHIND}|"
+    r"%\([\w.]+\)[-+#0]*\d*(?:\.\d+)?[a-z]|%%|"
     r"\$\(\w{1,60}\)|(?<!\w)@[a-z_]\w*@(?!\w)|\*\|\w+\|\*|"
     r"(?<![\w:]):[a-z][\w+-]*:(?!\w)|(?<!\w)__\w+__(?!\w)|\[\[[^\[\]]{1,100}\]\]|\[%[^\[\]]{1,100}%\]"
 )
-_ESCAPE = (
-    r"(?-i:\\[nrtNh](?![a-z]))|\\u[0-9a-f]{4}|\\x[0-9a-f]{2}|\x1b\[[\d;]*[a-z]"  # of strings, subtitles, terminals
+_QT = rf"(?<![\d%])%[0-9]{{1,2}}(?:%[0-9]{{1,2}})*{_BEHIND}(?![.,]\d|['’](?!s\b)[^\W\d_])"  # several may be neighbours
+_PERCENT_FIRST = {"tr", "tur", "az", "aze", "azj", "eu", "eus", "baq", "ku", "kur", "kmr"}  # languages that write %5
+_ESCAPE = (  # of strings, subtitles, terminals; before a small letter only behind the end of a clause: not C:\new
+    r"(?-i:\\[nrtNh](?![a-z]))|(?:(?<=\w[.!?…,;])|(?<=\w\w:)|(?<=[.!?…][)\"'”’»])|(?<=(?-i:\\[nrN])))(?-i:\\[nN])|"
+    r"\\u[0-9a-f]{4}|\\x[0-9a-f]{2}|\x1b\[[\d;]*[a-z]"
 )
 _LINK = r"\]\([^()\s]{1,2000}(?:\s+(?:\"[^\"]{0,200}\"|'[^']{0,200}'))?\)"  # with a title or without
 _MARKDOWN = (
@@ -89,10 +117,8 @@ _MARKDOWN = (
 _ENTITY = (  # of spaces and signs: not of letters, and not what the tokenizer of Moses writes
     r"&(?:nbsp|ensp|emsp|thinsp|shy|copy|reg|trade|hellip|[nm]dash|bull|middot|times|euro|pound|sect|#160|#xa0);"
 )
-_MESSAGE = (  # of ICU
-    r"\{\s*[\w.-]{1,60}\s*,\s*(?:plural|select|selectordinal)\s*,(?:[^{}]++|\{(?:[^{}]++|\{[^{}]*+\})*+\})*+\}|"
-    r"\{\s*[\w.-]{1,60}\s*,\s*(?:number|date|time)\b[^{}]{0,100}\}"
-)
+_MESSAGE_START = r"\{\s*[\w.-]{1,60}\s*,\s*(?:plural|select|selectordinal)\s*,"  # of ICU; braces behind it are nested
+_MESSAGE = r"\{\s*[\w.-]{1,60}\s*,\s*(?:number|date|time)\b[^{}]{0,100}\}"
 _IDENTIFIER = (  # a UUID, a number in hexadecimal, an address of IPv6 or of a network card, a moment of ISO 8601
     r"(?<![\w:.-])(?:[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|0x[0-9a-f]+|(?:[0-9a-f]{1,4}:){1,6}(?::[0-9a-f]{1,4}){1,6}|"
     r"::[0-9a-f]{1,4}|(?:[0-9a-f]{1,4}[:]){5,7}[0-9a-f]{1,4}|"
@@ -102,7 +128,9 @@ _IDENTIFIER = (  # a UUID, a number in hexadecimal, an address of IPv6 or of a n
     r"(?<![\w.+-])(?=(?:-?\d){9})\d{1,7}(?:-\d{1,7}){2,6}(?:-X)?(?![\w-])|"
     r"(?<!\w)(?-i:(?=[A-Z]{2}(?:[A-Z ]{0,6}\d){10})[A-Z]{2}\d\d(?: ?[A-Z0-9]{4}){3,7}(?: ?[A-Z0-9]{1,3})?)(?!\w)"
 )
-_HANDLE = r"(?<![\w@.&])@[a-z_][\w-]*|(?<![\w#&])#[^\W\d_]\w*"  # of a person, and the tag of a subject
+_HANDLE = (  # of a person, and the tag of a subject
+    rf"(?:(?<![\w@.&])|(?<=[{_UNSPACED}]))@[a-z_](?:(?![{_UNSPACED}])[\w-])*|(?<![\w#&])#[^\W\d_]\w*"
+)
 _LANGUAGE = r"(?<!\w)(?:[cf]\#|[cg]\+\+)(?!\w)"  # of programs
 _EMOTICON = r"(?<!\S)(?:[:;=]['’]?-?[)(\][DPO/\\|*]+|<3|\^_?\^|xD)(?=[\s.,!?]|\Z)"
 _MARK = f"[{SPAN_MARK}-{BREAK_MARK}]+"
@@ -151,12 +179,42 @@ def has_nothing_to_translate(text: str) -> bool:
     return not any(map(str.isalpha, text)) or is_address(text)
 
 
-def find_spans(text: str, patterns: Sequence[re.Pattern[str]] = ()) -> list[Span]:
-    """Where addresses, paths, placeholders, tags and matches of `patterns` are: in order, none overlapping."""
+def find_spans(text: str, patterns: Sequence[re.Pattern[str]] = (), language: str | None = None) -> list[Span]:
+    """Where addresses, paths, placeholders, tags and matches of `patterns` are: in order, none overlapping.
+
+    In a `language` with the percent sign before the number, a sign with a number behind it is no placeholder.
+    """
     spans = [match.span() for pattern in patterns for match in pattern.finditer(text) if match[0].strip()]
-    if _HINT.search(text):
-        spans += [_without_trailing(text, *match.span()) for match in _ignoring_case(_INLINE).finditer(text)]
+    if not _HINT.search(text):
+        return merge_overlapping(spans)
+    messages = _find_messages(text)
+    spans += messages
+    bounds = [0, *chain.from_iterable(messages), len(text)]
+    for begin, end in zip(bounds[::2], bounds[1::2], strict=True):
+        matches = _ignoring_case(_INLINE).finditer(text, begin, end)
+        spans += [_without_trailing(text, *match.span()) for match in matches]
+    if "%" in text and not (language and _has_percent_first(language)):
+        spans += [match.span() for match in _ignoring_case(_QT).finditer(text)]
     return merge_overlapping(spans)
+
+
+def _find_messages(text: str) -> list[Span]:
+    """Where messages of ICU are that have others in braces; a brace that is never closed begins none."""
+    starts = {match.start() for match in _ignoring_case(_MESSAGE_START).finditer(text)}
+    spans, opened = [], []
+    for brace in re.finditer("[{}]", text) if starts else ():
+        if brace[0] == "{":
+            opened.append(brace.start())
+        elif opened and (start := opened.pop()) in starts:
+            spans.append((start, brace.end()))
+    return merge_overlapping(spans)
+
+
+@cache
+def _has_percent_first(language: str) -> bool:
+    """Whether percentages are written as '%5': in Turkish and some others, in Arabic and Hebrew script in both ways."""
+    code = language.lower().replace("_", "-").split("-")[0]
+    return code in _PERCENT_FIRST or not {"ARABIC", "HEBREW"}.isdisjoint(scripts_of(language))
 
 
 def find_emoji(text: str) -> list[Span]:

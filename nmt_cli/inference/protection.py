@@ -62,7 +62,7 @@ class Protector:
         self.placeholders = SPAN_PLACEHOLDERS if self.is_on and profile.has_placeholders else ()
         self._patterns = [re.compile(pattern) for pattern in config.keep_patterns]
         self._unseen = None if profile.source_characters is None else UnseenCharacters(profile.source_characters)
-        self._clean = normalizer.clean
+        self._clean, self._language = normalizer.clean, profile.source_language
         separators = "".join(mark for mark in SEPARATORS if self.is_on and self._unseen and self._unseen.lacks(mark))
         self.unseen_separators = re.compile(rf"(?<=\w[{separators}]\s)(?=\S)") if separators else None
         """Where a sentence is cut for a model that has never read what stands there; None: nowhere."""
@@ -71,7 +71,7 @@ class Protector:
         """The line with a SPAN_MARK in place of each span but emoji and signs, or a BREAK_MARK, and the spans."""
         if not self.is_on:
             return line, ()
-        spans = find_spans(line, self._patterns)
+        spans = find_spans(line, self._patterns, self._language)
         if self._unseen is not None:
             first = list_marks_end(line)
             unseen = [*self._unseen.words(line, self._clean), *self._unseen.entities(line)]

@@ -98,6 +98,23 @@ def test_a_huge_text_without_a_space_is_judged_at_once() -> None:
         ("Det finns t.ex. hundar m.fl. djur, p.ej. casa.el, etc.pp. fini.il moi.je p.es.", []),
         ("on Booking.com, Amazon.de, bbc.co.uk or hp.com", ["Booking.com", "Amazon.de", "bbc.co.uk", "hp.com"]),
         ("10 €/Monat, 5 %/Jahr, 20 $/hour, 5 € /month, Kunde(n)/Partner (/help, /etc)", ["/help", "/etc"]),
+        ("%d%s, %dx%d px, 第%d页共%d页, %5d%%, 100%discount, %PATH%さん %ID%, 10%bis20%, a%bc%de",
+         ["%d", "%s", "%dx", "%d", "%d", "%d", "%5d", "%%", "%PATH%", "%ID%"]),
+        ("%dh %dm, (%ds), %dMB of %.1fGiB, %ldms; 50 %des gens, 5 %km, %date, %some",
+         ["%dh", "%dm", "%ds", "%dMB", "%.1fGiB", "%ldms"]),
+        ("%1's file %2%3, %4个文件 (%5) Oran %5,5 ya da %50'ye, %۵۰, %100", ["%1", "%2%3", "%4", "%5"]),
+        ("看report.pdf请打开a-b.tar.gz文件，用Node.js。请联系@john谢谢",
+         ["report.pdf", "a-b.tar.gz", "Node.js", "@john"]),
+        (r"看C:\a\b.txt文件 C:\用户\文档\a.txt和D:\c C:\\Users\\Anna \\srv\a.md文件",
+         [r"C:\a\b.txt", r"C:\用户\文档\a.txt", r"D:\c", r"C:\\Users\\Anna", r"\\srv\a.md"]),
+        ("看src/main.py文件 ./a/b.txt文件 ~/文档/报告.pdf文件 /etc/hosts文件 파일 보고서.pdf를",
+         ["src/main.py", "./a/b.txt", "~/文档/报告.pdf", "/etc/hosts", "보고서.pdf"]),
+        ("报告.pdf 和 季度财务报告.pdf 支持苹果/Mac/Linux", ["报告.pdf", "季度财务报告.pdf"]),
+        ("请打开报告.pdf", []),
+        ("{gender, select, male {{n, plural, one {a} other {b {c}}}} other {d}} {0} of {n, plural, one {a",
+         ["{gender, select, male {{n, plural, one {a} other {b {c}}}} other {d}}", "{0}"]),
+        (r"The dog.\nthe cat:\nthe said.”\nthe a\n\nthe dog,\r\nthe man; .\new ..\name src\name C:\new",
+         [r"\n", r"\n", r"\n", r"\n", r"\n", r"\r", r"\n", r"C:\new"]),
         ('See [a b](https://e.org/x "A title") and c[^1].', ["[", '](https://e.org/x "A title")', "[^1]"]),
     ],
 )  # fmt: skip
@@ -105,12 +122,20 @@ def test_what_must_not_change_inside_a_line(line: str, spans: list[str]) -> None
     assert [line[start:end] for start, end in find_spans(line)] == spans
 
 
+@pytest.mark.parametrize("language, spans", [("de", ["%50", "%1", "%s"]), ("tr-TR", ["%s"]), ("fa", ["%s"])])
+def test_a_percentage_is_no_placeholder_in_languages_with_the_sign_before_it(language: str, spans: list[str]) -> None:
+    line = "%50 x %1 %s"
+    assert [line[start:end] for start, end in find_spans(line, language=language)] == spans
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "text",
     ["/", "a.", "{", "<a ", "a/", "\\", "@", "a@", "_", "%", "a-", "x:", ".", "<!--", "0.0.", "$a.b", "a", "1",
      "C:\\a b\\", ":a:", "[", "<<a", "a@b.c:", "a ", "%s", "a: ",
-     "https://a/", "https://a=", "北", "a.co.", "+12", "12-", "DE12 ", "1-", "+1", "1"],
+     "https://a/", "https://a=", "北", "a.co.", "+12", "12-", "DE12 ", "1-", "+1", "1",
+     "北a", "北ab.c", "北a/", "봁a/", "/北a", "北C:\\", "C:\\\\a", " 北", "北@a", "%1", "%12.", ".\\n",
+     "{a,plural,", "{a,select,{", "{a,plural,}", "}{"],
 )  # fmt: skip
 def test_a_huge_line_is_searched_at_once(text: str) -> None:
     """Patterns that go back over what they have read would take minutes."""
