@@ -111,7 +111,8 @@ class LinePlanner:
                 if is_before_sentence and not piece.separator and not piece.is_copied:
                     piece = piece._replace(separator=" ")  # the target may need one where the source does not
                 if piece.is_copied:
-                    plan.units.append(TranslationUnit(Segment(piece.text, piece.separator), given=piece.text))
+                    segment = Segment(piece.text, piece.separator, is_copied=True)
+                    plan.units.append(TranslationUnit(segment, given=segment.text))
                 else:
                     self._add_units(plan, piece, next(encoded), len(group))
         return plans

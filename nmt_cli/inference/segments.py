@@ -9,6 +9,8 @@ import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from nmt_cli.data.protected_spans import PARAGRAPH_END
+
 # Punctuation followed by a space, including that of Hindi and its relatives, Urdu, Arabic, Armenian and Amharic; and
 # punctuation that needs no space: of Chinese, Japanese, Burmese and Khmer.
 SENTENCE_END = re.compile(r"(?<=[.!?…।॥۔؟։።])[\"'”’»)\]]*\s+|(?<=[。！？။។])(?![。！？။។])[”’」』）]*")
@@ -34,6 +36,8 @@ class Segment:
     text: str
     separator: str = " "
     """White space that follows it; none where the next segment continues without any."""
+    is_copied: bool = False
+    """Whether it is its own translation."""
 
 
 def split_line(text: str, max_tokens: int, count_tokens: TokenCounter) -> list[Segment]:
@@ -74,23 +78,35 @@ def split_at_clauses(text: str, max_tokens: int, count_tokens: TokenCounter) -> 
 def spaced_translations(segments: Sequence[Segment], translations: Sequence[str]) -> list[str]:
     """The translations of the segments of a line, each with the spacing that stood before it.
 
-    A single space is left out where the target is written without spaces, and the spacing behind a translation that is
-    empty unless it ends a column of a table.
+    Between two that are translated, a single space is left out where the target is written without spaces. Between one
+    that is copied and one that is not, it stays, since it may be what makes a mark of a list one; where the source has
+    none because it is written without spaces, there is one unless the target is, too. The spacing behind a translation
+    that is empty is left out unless it ends a column of a table.
     """
     parts: list[str] = []
-    before = separator = ""
+    separator, before, text_before = "", None, ""
     for segment, text in zip(segments, translations, strict=True):
         if not text:
             parts.append("")
             separator += segment.separator if "\t" in segment.separator else ""
             continue
-        if not before:
-            is_spaced = "\t" in separator
-        else:
-            is_spaced = separator != " " or not (_in_scripts(CJK, before[-1]) or _in_scripts(CJK, text[0]))
-        parts.append(separator + text if is_spaced else text)
-        before, separator = text, segment.separator
+        if before is None:
+            separator = separator if "\t" in separator else ""
+        elif before.is_copied or segment.is_copied:
+            separator = separator or " " * _needs_space(before, segment, text_before, text)
+        elif separator == " " and (_in_scripts(CJK, text_before[-1]) or _in_scripts(CJK, text[0])):
+            separator = ""
+        parts.append(separator + text)
+        separator, before, text_before = segment.separator, segment, text
     return parts
+
+
+def _needs_space(left: Segment, right: Segment, left_text: str, right_text: str) -> bool:
+    """Whether the target needs a space between what is copied and what is not, where the source has none."""
+    if left.is_copied == right.is_copied or PARAGRAPH_END.match((left if left.is_copied else right).text):
+        return False
+    source, target = (right.text[0], right_text[0]) if left.is_copied else (left.text[-1], left_text[-1])
+    return _in_scripts(UNSPACED_SCRIPTS, source) and not _in_scripts(UNSPACED_SCRIPTS, target)
 
 
 def _pack_units(text: str, span: Span, max_tokens: int, count_tokens: TokenCounter, level: int) -> list[Span]:

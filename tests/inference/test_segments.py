@@ -103,8 +103,14 @@ REJOINED: list[tuple[list[Segment], list[str], str]] = [
     ([Segment("a", "\t"), Segment("b", "\t"), Segment("c")], ["", "", "z"], "\t\tz"),
     ([Segment("a", "\t"), Segment("b", "\t"), Segment("c")], ["x", "", "z"], "x\t\tz"),
     ([Segment("a."), Segment("b.")], ["하하 ㅋㅋ", "네."], "하하 ㅋㅋ 네."),
+    ([Segment("-", is_copied=True), Segment("a.", "\t"), Segment("1.", is_copied=True), Segment("b.")],
+     ["-", "我。", "1.", "他。"], "- 我。\t1. 他。"),
+    ([Segment("我。", ""), Segment("😀", "", is_copied=True), Segment("他。", ""), Segment("<br>", "", is_copied=True),
+      Segment("我。")], ["x.", "😀", "y.", "<br>", "z."], "x. 😀 y.<br>z."),
+    ([Segment("我。", ""), Segment("😀", "", is_copied=True), Segment("他。")], ["私。", "😀", "彼。"], "私。😀彼。"),
+    ([Segment("a.", ""), Segment("😀", "", is_copied=True), Segment("b.")], ["x.", "😀", "y."], "x.😀y."),
     ([], [], ""),
-]
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("segments, texts, whole", REJOINED)

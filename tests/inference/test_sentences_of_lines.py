@@ -103,6 +103,29 @@ def test_marks_around_a_sentence_are_kept(before: str, after: str, tokenizer: Te
     assert outer.text == f"{before}{inner.text}{after}"
 
 
+@pytest.mark.parametrize(
+    "line, translation, expected",
+    [
+        ("- A dog.", "狗。", "- 狗。"), ("# A dog", "狗", "# 狗"), ("1. A dog. A dog.", "狗。", "1. 狗。狗。"),
+        ("> A dog", "狗", "> 狗"), ("- [ ] A dog.", "狗。", "- [ ] 狗。"),
+        ("你好。http://a.com", "Hi.", "Hi. http://a.com"), ("你好。😀你好。", "Hi.", "Hi. 😀 Hi."),
+        ("你好。{0}。你好。", "犬。", "犬。{0}。犬。"),
+        ("• 你好。• 你好。", "Hi.", "• Hi. • Hi."), ("你好。<br>你好。", "Hi.", "Hi.<br>Hi."),
+    ],
+)  # fmt: skip
+def test_what_is_copied_stands_apart_as_its_source_or_the_target_wants(
+    line: str, translation: str, expected: str, tokenizer: TextTokenizer
+) -> None:
+    (plan,) = echo(tokenizer).planner.plan([line])
+    texts = [translation if unit.given is None else unit.given for unit in plan.units]
+    assert "".join(spaced_translations([unit.segment for unit in plan.units], texts)) == expected
+
+
+def test_percentages_of_turkish_are_read(tokenizer: TextTokenizer) -> None:
+    (plan,) = echo(tokenizer, TextProfile("tr", "en", NormalizationConfig())).planner.plan(["Enflasyon %50 %s"])
+    assert [unit.read_text for unit in plan.units] == ["Enflasyon %50"]
+
+
 def test_text_is_normalised_as_the_run_was(tokenizer: TextTokenizer) -> None:
     assert sources(echo(tokenizer), "The\u00a0old  m\xadan\u200b reads.") == ["The old man reads."]
     before = TextProfile("en", "de")
