@@ -17,7 +17,7 @@ FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
     "--disable-sync", "--disable-quic", "--no-first-run",
 ]  # fmt: skip
-BOTH_WAYS = [{"code": "en", "name": "English", "targets": ["de"]}, {"code": "de", "name": "German", "targets": ["en"]}]
+ENGLISH_AND_FRENCH = [("en-de", "en", "de"), ("other", "en", "de"), ("fr-de", "fr", "de")]
 ALREADY_GERMAN = {
     "detectedLanguage": [{"language": "de", "confidence": 90.0}] * 2,
     "sentences": [[], []],
@@ -82,6 +82,36 @@ def canned(page: Any, path: str, answer: Callable[[Any], Any]) -> None:
     page.route(f"**/{path}", lambda route: route.fulfill(json=answer(route.request.post_data_json)))
 
 
+def serve(page: Any, runs: list[tuple[str, str, str]], **settings: Any) -> None:
+    """Open the page as if these runs were served: name, source, target."""
+    records = [{"name": name, "source": source, "target": target, "model": "rnn"} for name, source, target in runs]
+    codes = dict.fromkeys(code for _, *pair in runs for code in pair)
+    targets = {code: list(dict.fromkeys(target for _, source, target in runs if source == code)) for code in codes}
+    page.route("**/frontend/settings", lambda route: route.fulfill(json={"runs": records, **settings}))
+    languages = [{"code": code, "name": code.upper(), "targets": targets[code]} for code in codes]
+    page.route("**/languages", lambda route: route.fulfill(json=languages))
+    page.reload(wait_until="networkidle")
+
+
+def record_of(text: str, probability: float | None = 0.5, **more: Any) -> dict[str, Any]:
+    """What the server says of how a text was translated."""
+    words = [{"text": word, "probability": probability} for word in (*text.split(), "⏎")]
+    return {"source_words": words, "target_words": words, "translation": text, "displayed": text, **more}
+
+
+def in_upper_case(query: Any) -> Any:
+    """The answer to a query: its texts in capitals; those with "chien" are French."""
+    detected = [{"language": "fr" if "chien" in text else "en", "confidence": 90.0} for text in query["q"]]
+    return {"translatedText": [text.upper() for text in query["q"]], "detectedLanguage": detected}
+
+
+def luminance(colour: str) -> float:
+    """The relative luminance of WCAG 2.2 of `rgb(r, g, b)`."""
+    channels = [int(channel) / 255 for channel in re.findall(r"\d+", colour)[:3]]
+    linear = [channel / 12.92 if channel <= 0.04045 else ((channel + 0.055) / 1.055) ** 2.4 for channel in channels]
+    return sum(weight * channel for weight, channel in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
 class TestPage:
     pytestmark = needs_browser
 
@@ -125,6 +155,8 @@ class TestPage:
         assert page.locator("#status").inner_text() == "taken for German already"
         assert page.locator("#detected").inner_text() == "German (90 %)"
         assert page.input_value("#target") == "de"
+        page.locator(".sentence").first.click()
+        assert page.locator("#view").inner_text() == "Left as it is: it is in the target language already."
 
     def test_what_is_not_translated_yet_is_kept_when_the_languages_are_swapped(self, page: Any) -> None:
         held: list[Any] = []
@@ -136,8 +168,7 @@ class TestPage:
             else:
                 held.append(route)
 
-        page.route("**/languages", lambda route: route.fulfill(json=BOTH_WAYS))
-        page.reload(wait_until="networkidle")
+        serve(page, [("there", "en", "de"), ("back", "de", "en")])
         page.route("**/translate", answer)
         page.fill("#text", "\n".join(f"line {number}" for number in range(20)))
         page.locator(".sentence").nth(15).wait_for()
@@ -187,13 +218,9 @@ class TestPage:
             assert page.locator("#detected").inner_text() == ""
 
     def test_words_stand_in_the_direction_of_their_language(self, page: Any) -> None:
-        arabic = [{"code": "en", "name": "English", "targets": ["ar"]}, {"code": "ar", "name": "Arabic", "targets": []}]
-        page.route("**/languages", lambda route: route.fulfill(json=arabic))
-        page.reload(wait_until="networkidle")
-        words = [{"text": text, "probability": 0.5} for text in ("كلب", "كبير", "⏎")]
-        record = {"source_words": words, "target_words": words, "translation": "كلب كبير"}
+        serve(page, [("arabic", "en", "ar")])
         canned(page, "translate", lambda query: {"translatedText": ["كلب كبير"]})
-        canned(page, "inspect", lambda query: record)
+        canned(page, "inspect", lambda query: record_of("كلب كبير"))
         page.fill("#text", "A big dog.")
         translated(page).locator(".sentence").click()
         page.locator(".words.target button").first.wait_for()
@@ -268,8 +295,7 @@ class TestPage:
     def test_colours_do_not_change_the_text(self, page: Any, words: list[str], coloured: list[str]) -> None:
         text = "DER 🙂 HUND SCHLÄFT. 🙂"
         canned(page, "translate", lambda query: {"translatedText": [text]})
-        record = {"target_words": [{"text": word, "probability": 0.5} for word in (*words, "⏎")]}
-        canned(page, "inspect", lambda query: record)
+        canned(page, "inspect", lambda query: record_of(" ".join(words)))
         page.fill("#text", "THE 🙂 DOG SLEEPS. 🙂")
         translated(page)
         with page.expect_response("**/inspect"):
@@ -304,6 +330,34 @@ class TestPage:
         page.set_input_files("#file", tmp_path / "my.txt")
         assert downloaded(page) == ("my.de.txt", b"A dog. in de\n" * 40)
         assert targets == ["de"] * 3
+
+    def test_a_byte_order_mark_is_not_translated_and_stays(self, page: Any, tmp_path: Path) -> None:
+        canned(page, "translate", lambda query: {"translatedText": [text.upper() for text in query["q"]]})
+        (tmp_path / "my.txt").write_bytes("\ufeffA dog.\n".encode())
+        with page.expect_request("**/translate") as request:
+            page.set_input_files("#file", tmp_path / "my.txt")
+        assert request.value.post_data_json["q"] == ["A dog.\n"]
+        assert downloaded(page)[1] == "\ufeffA DOG.\n".encode()
+
+    def test_no_request_has_more_characters_than_the_server_takes(self, page: Any, tmp_path: Path) -> None:
+        sizes: list[list[int]] = []
+
+        def answer(query: Any) -> Any:
+            sizes.append([len(text.rstrip()) for text in query["q"]])
+            return {"translatedText": query["q"]}
+
+        serve(page, ENGLISH_AND_FRENCH, charLimit=1000)
+        canned(page, "translate", answer)
+        lines = [f"{number}".ljust(300, "x") for number in range(7)] + ["y" * 1200, *map(str, range(20))]
+        expected = [[300] * 3, [300] * 3, [300], [1200], [1] * 10 + [2] * 6, [2] * 4]
+        page.fill("#text", "\n".join(lines))
+        page.locator(".sentence").nth(27).wait_for()
+        assert sizes == expected
+        sizes.clear()
+        (tmp_path / "my.txt").write_text("\n".join(lines))
+        page.set_input_files("#file", tmp_path / "my.txt")
+        assert downloaded(page)[1].decode() == "\n".join(lines)
+        assert sizes == expected
 
     def test_a_second_file_takes_the_place_of_the_first(self, page: Any, tmp_path: Path) -> None:
         held: list[Any] = []
@@ -347,6 +401,207 @@ class TestPage:
         assert status == "The server cannot be reached · 16 of 20 lines · a warning"
         assert downloaded(page) == ("my.de.txt", b"Ein Hund.\n" * 16)
         page.close()
+
+    def test_each_text_is_translated_from_the_language_that_is_detected_for_it(self, page: Any, tmp_path: Path) -> None:
+        queries: list[Any] = []
+        inspected: list[tuple[str, str]] = []
+
+        def inspect(query: Any) -> Any:
+            inspected.append((query["text"], query["source"]))
+            assert "run" not in query
+            return record_of(query.get("translation", "CHAT"))
+
+        def translate(query: Any) -> Any:
+            queries.append(query)
+            return in_upper_case(query)
+
+        serve(page, ENGLISH_AND_FRENCH)
+        page.locator("#source").select_option("auto")
+        canned(page, "translate", translate)
+        canned(page, "inspect", inspect)
+        for text in ("A dog. Two", "A dog. Two dogs", "Un chien. Deux chiens", "A dog.\nUn chien."):
+            with page.expect_response("**/translate"):
+                page.fill("#text", text)
+            assert page.locator("#run-choice").is_hidden()
+        page.locator(".sentence:has-text('UN CHIEN.')").click()
+        page.locator(".words.target button").first.wait_for()
+        page.check("#colour")
+        page.locator(".sentence:has(.doubt)").nth(1).wait_for()
+        assert inspected == [("Un chien.", "fr"), ("A dog.", "en"), ("Un chien.", "fr")]
+        assert page.locator("#detected").inner_text() == "EN (90 %)"
+        (tmp_path / "my.txt").write_text("Un chien.")
+        page.set_input_files("#file", tmp_path / "my.txt")
+        assert downloaded(page)[1] == b"UN CHIEN."
+        assert [query["q"] for query in queries[:3]] == [["A dog. Two"], ["A dog. Two dogs"], ["Un chien. Deux chiens"]]
+        assert not any("run" in query for query in queries)
+
+    def test_a_sentence_that_is_refused_does_not_keep_the_others_from_their_colours(
+        self, browser: Any, server: Server
+    ) -> None:
+        def inspect(route: Any) -> None:
+            query = route.request.post_data_json
+            if query["text"] == "no":
+                route.fulfill(status=400, json={"error": "too long"})
+            else:
+                route.fulfill(json=record_of(query["translation"]))
+
+        page = browser.new_page()
+        page.goto(server.url, wait_until="networkidle")
+        canned(page, "translate", in_upper_case)
+        page.route("**/inspect", inspect)
+        page.fill("#text", "no\nyes\nperhaps")
+        translated(page)
+        page.check("#colour")
+        page.locator(".sentence:has-text('PERHAPS'):has(.doubt)").wait_for()
+        assert translated(page).inner_text() == "NO\nYES\nPERHAPS"
+        assert page.locator("#status").inner_text() == ""
+        page.close()
+
+    def test_the_focus_stays_where_it_is(self, page: Any) -> None:
+        def focused(selector: str) -> bool:
+            return bool(page.evaluate("selector => document.activeElement.matches(selector)", selector))
+
+        page.fill("#text", "A dog. Two dogs.")
+        translated(page)
+        page.locator(".sentence").nth(1).press("Enter")
+        assert focused("#tab-words")
+        page.locator(".choices button:not([disabled])").first.wait_for()
+        with page.expect_response("**/inspect"):
+            page.locator(".choices button:not([disabled])").first.press("Enter")
+        page.locator(".choices button").first.wait_for()
+        page.wait_for_function("document.activeElement.matches('.words.target [aria-pressed=true]')")
+        page.locator("#tab-words").press("ArrowRight")
+        for number in (1, 2):
+            chooser = page.locator(".controls select").nth(number)
+            chooser.focus()
+            for key in ("ArrowDown", "ArrowDown", "ArrowUp"):
+                page.keyboard.press(key)
+                assert focused(f".controls label:nth-child({number + 1}) select"), key
+            assert page.locator(".controls select").nth(number).input_value() == "0"
+        page.keyboard.press("Escape")
+        assert focused(".sentence:nth-of-type(2)")
+        page.locator(".sentence").nth(1).press(" ")
+        page.locator("#text").focus()
+        page.keyboard.press("Escape")
+        assert focused("#text") and page.locator("#inspection").is_hidden()
+
+    def test_what_is_selected_in_the_translation_stays_while_more_is_translated(self, page: Any) -> None:
+        held: list[Any] = []
+
+        def answer(route: Any) -> None:
+            query = route.request.post_data_json
+            if len(query["q"]) == 16:
+                route.fulfill(json=in_upper_case(query))
+            else:
+                held.append(route)
+
+        page.route("**/translate", answer)
+        canned(page, "inspect", lambda query: record_of(query["translation"]))
+        with page.expect_request(lambda request: request.url.endswith("translate") and "last" in request.post_data):
+            page.fill("#text", "\n".join([*(f"line {number}" for number in range(16)), "last"]))
+        page.locator(".sentence").nth(3).focus()
+        page.evaluate("getSelection().selectAllChildren(document.querySelectorAll('.sentence')[2])")
+        held[0].fulfill(json=in_upper_case(held[0].request.post_data_json))
+        page.locator(".sentence:has-text('LAST')").wait_for()
+        assert page.evaluate("String(getSelection())") == "LINE 2"
+        page.locator("#colour").evaluate("box => { box.checked = true; box.dispatchEvent(new Event('change')); }")
+        page.locator(".sentence:has-text('LAST'):has(.doubt)").wait_for()
+        assert page.evaluate("document.activeElement.textContent") == "LINE 3"
+
+    def test_what_was_chosen_is_remembered(self, page: Any) -> None:
+        serve(page, ENGLISH_AND_FRENCH)
+        page.locator("#run").select_option("other")
+        for _ in range(2):
+            page.reload(wait_until="networkidle")
+            assert page.input_value("#run") == "other"
+        page.click("#theme")
+        page.reload(wait_until="networkidle")
+        assert page.input_value("#run") == "other"
+        assert page.locator("html").get_attribute("data-theme") == "light"
+
+    def test_languages_are_remembered_when_the_server_cannot_say_them(self, browser: Any, server: Server) -> None:
+        page = browser.new_page()
+        page.goto(server.url, wait_until="networkidle")
+        page.locator("#target").select_option("fr")
+        page.route("**/languages", lambda route: route.abort())
+        page.reload(wait_until="networkidle")
+        page.locator("#status.error").wait_for()
+        page.click("#theme")
+        page.unroute("**/languages")
+        page.reload(wait_until="networkidle")
+        assert page.input_value("#target") == "fr"
+        page.close()
+
+    @pytest.mark.parametrize(
+        ("text", "translation"),
+        [
+            ("Hello. Bye.", "你好。再见。"),
+            ("Hello.\tBye.", "你好。\t再见。"),
+            ("Hello.  Bye.", "你好。  再见。"),
+            ("Nmt. Bye.", "nmt.再见。"),
+            ("Nmt. Nmt.", "nmt. nmt."),
+            ("Rare. Bye.", "𠀀再见。"),
+        ],
+    )
+    def test_what_is_typed_has_the_spaces_of_what_is_pasted(self, page: Any, text: str, translation: str) -> None:
+        chinese = {"Hello.": "你好。", "Bye.": "再见。", "Nmt.": "nmt.", "Rare.": "𠀀", "End.": "完。"}
+
+        def answer(query: Any) -> Any:
+            pairs = [{"source": sentence, "target": chinese[sentence]} for sentence in query["q"][0].split()]
+            return {"translatedText": ["".join(pair["target"] for pair in pairs)], "sentences": [pairs]}
+
+        serve(page, [("chinese", "en", "zh")])
+        canned(page, "translate", answer)
+        page.fill("#text", text)
+        translated(page)
+        with page.expect_request("**/translate") as request:
+            page.fill("#text", f"{text} End.")
+        assert request.value.post_data_json["q"] == [f"{text.split()[1]} End."]
+        page.locator(".sentence").nth(2).wait_for()
+        assert translated(page).inner_text() == f"{translation}完。"
+
+    def test_runs_that_do_not_say_how_probable_words_are_have_no_colours(self, page: Any) -> None:
+        serve(page, [("ctc", "en", "de"), ("other", "en", "de"), ("alone", "en", "fr")])
+        canned(page, "translate", in_upper_case)
+        canned(page, "inspect", lambda query: record_of("A DOG", None if query.get("run") == "ctc" else 0.5))
+        page.fill("#text", "a dog")
+        translated(page).locator(".sentence").click()
+        page.click("#tab-runs")
+        page.locator(".card .note").first.wait_for(state="detached")
+        words = page.locator(".card p").evaluate_all("cards => cards.map(c => [...c.children].map(word => word.title))")
+        assert words == [[""] * 3, ["50 %"] * 3]
+        page.locator("#target").select_option("fr")
+        translated(page).locator(".sentence").click()
+        page.locator(".words.target button").first.wait_for()
+        assert page.locator("#tab-words").get_attribute("aria-selected") == "true"
+
+    @pytest.mark.parametrize("source", ["en", "auto"])
+    def test_what_goes_through_a_third_language_says_so_and_no_more(self, page: Any, source: str) -> None:
+        page.locator("#source").select_option(source)
+        page.locator("#target").select_option("fr")
+        page.fill("#text", "The old man reads a book. A dog sees two houses.")
+        translated(page)
+        assert page.locator("#status").inner_text() == "Through German"
+        page.locator(".sentence").click()
+        assert "third language" in page.locator("#view").inner_text()
+
+    def test_messages_can_be_read_in_all_colours(self, page: Any) -> None:
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            for _ in range(3):
+                page.click("#theme")
+                page.keyboard.press("Alt+s")
+                colours = page.evaluate(
+                    "[getComputedStyle(document.querySelector('#status.error')).color,"
+                    " getComputedStyle(document.querySelector('.pane')).backgroundColor]"
+                )
+                darker, lighter = sorted(map(luminance, colours))
+                assert (lighter + 0.05) / (darker + 0.05) >= 4.5
+
+    @pytest.mark.parametrize(("key", "swaps"), [("s", True), ("ß", True), ("ś", False)])  # as macOS writes Alt+S
+    def test_the_key_that_swaps_the_languages(self, page: Any, key: str, swaps: bool) -> None:
+        page.locator("#text").dispatch_event("keydown", {"key": key, "code": "KeyS", "altKey": True, "bubbles": True})
+        assert bool(page.locator("#status").inner_text()) is swaps
 
     def test_keys_colours_and_the_other_direction(self, page: Any) -> None:
         page.keyboard.press("Alt+s")

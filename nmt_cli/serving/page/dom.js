@@ -9,7 +9,7 @@ export async function call(path, body, signal) {
   });
   const answer = await response.json().catch(() => ({ error: `The server answered with status ${response.status}` }));
   signal?.throwIfAborted();
-  if (!response.ok || answer.error) throw new Error(answer.error ?? `Status ${response.status}`);
+  if (!response.ok || answer.error) throw Object.assign(new Error(answer.error ?? `Status ${response.status}`), { status: response.status });
   return answer;
 }
 
@@ -29,5 +29,16 @@ export function element(name, attributes = {}, ...children) {
 }
 
 export const percent = (share) => share < 0.0005 ? "under 0.1 %" : `${share < 0.1 ? (100 * share).toFixed(1) : Math.round(100 * share)} %`;
-/** How strongly a word is coloured: nothing at 1, most at 0. */
-export const doubt = (probability) => (0.75 * (1 - probability)).toFixed(3);
+/** The attributes of a word: the less probable, the stronger its colour; none where its probability is not known. */
+export const doubt = (probability) => (probability ?? null) === null ? {}
+  : { class: "doubt", style: { "--p": (0.75 * (1 - probability)).toFixed(3) }, title: percent(probability) };
+
+/** Replace what an element holds; where a control in it had the focus, that in its place gets it, or what is around. */
+export function redraw(parent, ...children) {
+  const controls = () => [...parent.querySelectorAll("button, select, .sentence")];
+  const index = controls().indexOf(document.activeElement);
+  parent.replaceChildren(...children);
+  if (index < 0) return;
+  const control = controls()[index];
+  (control && !control.disabled ? control : parent.closest("[tabindex]")).focus({ preventScroll: true });
+}

@@ -1,20 +1,25 @@
 // How a sentence was translated: words and their alternatives, attention, the beam as a tree, several runs side by side.
-import { call, doubt, element, percent, RIGHT_TO_LEFT } from "./dom.js";
+import { call, doubt, element, percent, redraw, RIGHT_TO_LEFT } from "./dom.js";
 
 const byId = (id) => document.getElementById(id);
 const TABS = ["words", "attention", "search", "runs"];
-const shown = { text: "", options: {}, runs: [], changed: null, record: null, tab: "words", layer: -1, head: -1, kind: "cross", word: 0, request: null };
+const shown = { text: "", options: {}, runs: [], changed: null, record: null, tab: "words", layer: -1, head: -1, kind: "cross", word: 0, request: null, opener: null };
 
 /** Show how a sentence was translated; `changed` gets the new record where another word was chosen. */
 export async function inspect(sentence, options, runs, changed) {
-  Object.assign(shown, { text: sentence.text, options, runs, changed, record: null, layer: -1, head: -1, kind: "cross", word: 0 });
+  shown.request?.abort();
+  Object.assign(shown, { text: sentence.text, options, runs, changed, record: null, layer: -1, head: -1, kind: "cross", word: 0, opener: document.activeElement });
   byId("inspection").hidden = false;
-  await load({ translation: sentence.translation });
+  draw();
+  byId(`tab-${shown.tab}`).focus({ preventScroll: true });
+  if (runs.length) await load({ translation: sentence.translation });
+  else note(options.source === options.target ? "Left as it is: it is in the target language already." : "Translated through a third language: only what one run translates can be shown.");
   byId("view").scrollIntoView({ block: "nearest", behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
 }
 
 export function closeInspection() {
   shown.request?.abort();
+  if (byId("inspection").contains(document.activeElement)) (shown.opener.isConnected ? shown.opener : byId("translation")).focus();
   byId("inspection").hidden = true;
 }
 
@@ -29,15 +34,18 @@ async function load(what) {
   try {
     shown.record = await fetchRecord(what);
     if (what.prefix) shown.changed(shown.record);
+    const hasFocus = byId("view").contains(document.activeElement);
     draw();
+    if (what.prefix && hasFocus) byId("view").querySelector("[aria-pressed=true]")?.focus();
   } catch (error) { if (error.name !== "AbortError") note(error.message, true); }
 }
 
 function note(message, isError = false) {
-  byId("view").replaceChildren(element("p", { class: isError ? "note error" : "note" }, message));
+  redraw(byId("view"), element("p", { class: isError ? "note error" : "note" }, message));
 }
 
 function draw() {
+  if (shown.tab === "runs" && shown.runs.length < 2) shown.tab = "words";
   for (const tab of TABS) {
     const chosen = tab === shown.tab;
     byId(`tab-${tab}`).setAttribute("aria-selected", chosen);
@@ -71,14 +79,14 @@ function drawWords() {
   const targetButtons = record.target_words.map((word, i) => wordButton(word, {
     probability: word.probability, pressed: i === shown.word,
     onpoint: () => light(sourceButtons, weights?.[i]),
-    onclick: () => { shown.word = i; drawWords(); byId("view").querySelectorAll(".words.target button")[i]?.focus(); },
+    onclick: () => { shown.word = i; drawWords(); },
   }));
   const list = (buttons, name) => element("ul", {
     class: `words ${name}`, lang: shown.options[name], dir: RIGHT_TO_LEFT.test(shown.options[name]) ? "rtl" : "ltr",
   }, buttons.map((button) => element("li", {}, button)));
   const help = weights ? "Point at a word to see what it attends to. " : "This model has no attention: all it knows of the source is one vector. ";
-  byId("view").replaceChildren(
-    element("p", { class: "note" }, help, "The stronger the orange, the less probable the word. Click a word to choose another one: the rest is translated anew."),
+  redraw(
+    byId("view"), element("p", { class: "note" }, help, "The stronger the orange, the less probable the word. Click a word to choose another one: the rest is translated anew."),
     element("span", { class: "label" }, "Source"), list(sourceButtons, "source"),
     element("span", { class: "label" }, "Translation"), list(targetButtons, "target"),
     alternatives(record),
@@ -87,10 +95,9 @@ function drawWords() {
 }
 
 function wordButton(word, { probability, pressed, onpoint, onclick }) {
-  const low = probability !== undefined && probability !== null;
+  const attributes = doubt(probability);
   return element("button", {
-    type: "button", class: low ? "doubt" : "", style: low ? { "--p": doubt(probability) } : {}, "aria-pressed": pressed,
-    title: low ? percent(probability) : undefined, "aria-label": low ? `${word.text}, ${percent(probability)}` : word.text,
+    ...attributes, type: "button", "aria-pressed": pressed, "aria-label": attributes.title ? `${word.text}, ${attributes.title}` : word.text,
     onmouseenter: onpoint, onfocus: onpoint, onclick,
   }, word.text);
 }
@@ -122,8 +129,8 @@ function drawAttention() {
   const layer = (shown.layer + layers.length) % layers.length;
   if (shown.head >= layers[layer].length) shown.head = -1;
   const numbers = (length, name) => [[-1, name], ...[...Array(length).keys()].map((index) => [index, index + 1])];
-  byId("view").replaceChildren(
-    element("div", { class: "controls" },
+  redraw(
+    byId("view"), element("div", { class: "controls" },
       chooser("Of", kinds.map((kind) => [kind, KINDS[kind]]), shown.kind, (value) => { shown.kind = value; }),
       chooser("Layer", numbers(layers.length, "last"), shown.layer, (value) => { shown.layer = +value; }),
       chooser("Head", numbers(layers[layer].length, "mean of all"), shown.head, (value) => { shown.head = +value; })),
@@ -163,8 +170,8 @@ async function drawSearch() {
   }
   const beam = shown.record.beam;
   if (!beam?.steps?.length) return note("This model writes all words at once: there is no search to show.");
-  byId("view").replaceChildren(
-    element("p", { class: "note" }, `Each column is a step of the search: the ${beam.size} most probable beginnings so far, the best on top. Blue is what came out; ● ends a sentence; grey was given up.`),
+  redraw(
+    byId("view"), element("p", { class: "note" }, `Each column is a step of the search: the ${beam.size} most probable beginnings so far, the best on top. Blue is what came out; ● ends a sentence; grey was given up.`),
     tree(beam),
   );
 }
@@ -200,13 +207,13 @@ function tree(beam) {
 async function drawRuns() {
   const cards = shown.runs.map((run) => element("section", { class: "card", "aria-label": run.name },
     element("h3", {}, run.name), element("span", { class: "label" }, run.model), element("p", { class: "note" }, "…")));
-  byId("view").replaceChildren(element("p", { class: "note" }, "The same sentence, translated by every run of these languages, and what each looked at for every word."), element("div", { class: "side-by-side" }, cards));
+  redraw(byId("view"), element("p", { class: "note" }, "The same sentence, translated by every run of these languages, and what each looked at for every word."), element("div", { class: "side-by-side" }, cards));
   const controller = (shown.request = new AbortController());
   for (const [index, run] of shown.runs.entries()) {
     const card = cards[index];
     try {
       const record = await call("inspect", { text: shown.text, source: shown.options.source, target: shown.options.target, run: run.name, alternatives: false }, controller.signal);
-      const words = record.target_words.flatMap((word) => [element("span", { class: "doubt", style: { "--p": doubt(word.probability) }, title: percent(word.probability) }, word.text), " "]);
+      const words = record.target_words.flatMap((word) => [element("span", doubt(word.probability), word.text), " "]);
       const picture = matrixOf(record, "cross", -1, -1) ? matrixTable(record, "cross", -1, -1) : element("span", { class: "label" }, "no attention: one vector for the whole sentence");
       card.replaceChildren(element("h3", {}, run.name), element("span", { class: "label" }, run.model), element("p", { lang: shown.options.target, dir: "auto" }, words), picture);
     } catch (error) {

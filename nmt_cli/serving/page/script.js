@@ -1,16 +1,19 @@
 // The page of `nmt serve`: translates as one types, and shows how a sentence was translated.
-import { call, doubt, element, percent, RIGHT_TO_LEFT } from "./dom.js";
+import { call, doubt, element, redraw, RIGHT_TO_LEFT } from "./dom.js";
 import { closeInspection, inspect } from "./inspection.js";
 
 const byId = (id) => document.getElementById(id);
 const [textBox, output, source, target, run] = ["text", "translation", "source", "target", "run"].map(byId);
 const TYPING_PAUSE = 250; // milliseconds without a key before a text is sent
 const LINES_PER_REQUEST = 16;
+const CHARACTERS_PER_REQUEST = 5000;
+const IS_CJK = /^[\u2e80-\u312f\u3190-\ua4cf\uf900-\ufaff\uff00-\uffef\u{20000}-\u{3347f}]/u; // no space stands beside it
 
 let languages = [];
 let runs = [];
+let charLimit = CHARACTERS_PER_REQUEST; // of a request
 let lines = []; // of the text: {text, sentences, pending}
-let cache = new Map(); // line -> {sentences, via, warnings}, each sentence {text, translation, before, words}; before: what stands before it
+let cache = new Map(); // line -> {sentences, detected, via, warnings}, each sentence {text, translation, before, language, words}; before: what stands before it
 let request = null; // the AbortController of the request that is under way
 let fileRequest = null; // that of the text file
 let timer = 0;
@@ -20,10 +23,9 @@ let colouring = false;
 
 function settings() {
   const direct = { source: source.value, target: target.value };
-  return run.value && run.selectedOptions[0].dataset.pair === pair() ? { ...direct, run: run.value } : direct;
+  return run.value ? { ...direct, run: run.value } : direct; // none where the language is detected, of each line by itself
 }
 
-const pair = () => `${spoken()}>${target.value}`;
 /** The language of the text: the chosen one, or the one that was detected. */
 const spoken = () => (source.value === "auto" ? byId("detected").dataset.language : source.value);
 
@@ -47,6 +49,16 @@ function splitLines() {
   byId("count").textContent = textBox.value ? `${textBox.value.length.toLocaleString()} characters` : "";
 }
 
+/** The texts to be sent next: at least one. */
+function nextPart(texts, start) {
+  let end = start;
+  for (let size = 0; end < texts.length && end < start + LINES_PER_REQUEST; end++) {
+    size += texts[end].length;
+    if (end > start && size > Math.min(charLimit, CHARACTERS_PER_REQUEST)) break;
+  }
+  return texts.slice(start, end);
+}
+
 const translationOf = (line) => line.sentences.map((sentence) => sentence.before + sentence.translation).join("");
 
 async function translate() {
@@ -58,14 +70,14 @@ async function translate() {
   let done = 0;
   try {
     while (done < waiting.length) {
-      const part = waiting.slice(done, done + LINES_PER_REQUEST);
+      const part = nextPart(waiting, done);
       const parts = part.map(reuse);
-      say([waiting.length > LINES_PER_REQUEST ? `${done} of ${waiting.length} lines` : "", notes()].filter(Boolean).join("; "));
+      say([waiting.length > part.length ? `${done} of ${waiting.length} lines` : "", notes()].filter(Boolean).join("; "));
       const answer = await call("translate", { q: parts.map((p) => p.rest), sentences: true, ...options }, controller.signal);
-      showDetected(answer.detectedLanguage);
       part.forEach((line, index) => cache.set(line, joined(parts[index], answer, index)));
       done += part.length;
       splitLines();
+      showDetected(lines.find((line) => line.detected)?.detected);
       render();
       say(notes());
     }
@@ -80,40 +92,48 @@ function notes() {
   return [...new Set([...via, ...lines.flatMap((line) => line.warnings ?? [])])].filter(Boolean).join("; ");
 }
 
-/** The sentences at the beginning of a line that are translated already, and the rest of it. */
+/** The sentences at the beginning of a line that are translated already, and the rest of it with what stands before it. */
 function reuse(line) {
-  let best = { kept: [], rest: line };
+  let best = { kept: [], rest: line, space: "" };
+  if (source.value === "auto") return best; // the language is that of the whole line
   for (const [text, known] of cache) {
-    if (line[0] !== text[0] || known.sentences.length < 2) continue;
+    if (known.sentences.length < 2) continue;
     if (known.warnings.length) continue; // they may be of any of its sentences
     let end = 0;
     const kept = [];
     for (const sentence of known.sentences.slice(0, -1)) { // the last one may go on
-      const start = line.indexOf(sentence.text, end);
-      if (start < 0 || line.slice(end, start).trim()) break;
+      const start = text.indexOf(sentence.text, end);
+      if (start < 0 || !line.startsWith(text.slice(0, start + sentence.text.length))) break;
       end = start + sentence.text.length;
       kept.push(sentence);
     }
-    const next = line.slice(end);
-    if (kept.length > best.kept.length && /^\s/.test(next)) best = { kept, rest: next.trim() };
+    const [space] = line.slice(end).match(/^\s*/);
+    if (kept.length > best.kept.length && space) best = { kept, rest: line.slice(end).trim(), space };
   }
   return best;
 }
 
 /** What is known of a line from the sentences that were kept and the answer for the rest. */
-function joined({ kept, rest }, answer, index) {
+function joined({ kept, rest, space }, answer, index) {
   const translation = answer.translatedText[index];
   const parts = answer.sentences?.[index] ?? []; // none of a text that is left as it is
   const pairs = parts.length || !rest ? parts : [{ source: rest, target: translation }];
+  const detected = answer.detectedLanguage?.[index];
+  const via = answer.via?.[index];
+  const isNews = (warning) => !via?.length || !warning.startsWith("sentences: "); // there are none through a third language
+  const warnings = (answer.warnings?.[index] ?? []).filter(isNews);
   let end = 0;
   const sentences = pairs.map((sentence) => {
     const start = Math.max(end, translation.indexOf(sentence.target, end));
     const before = translation.slice(end, start);
     end = start + sentence.target.length;
-    return { text: sentence.source, translation: sentence.target, before };
+    return { text: sentence.source, translation: sentence.target, before, language: detected?.language ?? source.value };
   });
-  if (kept.length && sentences.length) sentences[0].before = sentences[0].before || " ";
-  return { sentences: [...kept, ...sentences], via: answer.via?.[index], warnings: answer.warnings?.[index] ?? [] };
+  if (kept.length && sentences.length) {
+    const neighbours = [[...kept.at(-1).translation].at(-1), sentences[0].translation];
+    sentences[0].before = space === " " && neighbours.some((text) => IS_CJK.test(text)) ? "" : space;
+  }
+  return { sentences: [...kept, ...sentences], detected, via, warnings };
 }
 
 function say(message, isError = false) {
@@ -122,11 +142,10 @@ function say(message, isError = false) {
 }
 
 function showDetected(detected) {
-  const first = Array.isArray(detected) ? detected.find((item) => item) : detected;
   const label = byId("detected");
-  if (source.value !== "auto" || !first || !textBox.value.trim()) return;
-  label.dataset.language = first.language;
-  label.textContent = `${nameOf(first.language)} (${Math.round(first.confidence)} %)`;
+  if (source.value !== "auto" || !detected || !textBox.value.trim()) return;
+  label.dataset.language = detected.language;
+  label.textContent = `${nameOf(detected.language)} (${Math.round(detected.confidence)} %)`;
   fillTargets();
 }
 
@@ -139,43 +158,72 @@ function forgetDetected() {
 
 // --- showing
 
+/** Show the lines; the elements of those that are shown already stay, and with them what is selected. */
 function render() {
-  const coloured = byId("colour").checked;
-  output.replaceChildren(...lines.flatMap((line, number) => {
-    const shown = line.sentences.flatMap((sentence) => [sentence.before, sentenceElement(sentence, coloured)]);
-    const row = element("span", { class: line.pending ? "pending" : "" }, ...shown);
-    return number ? ["\n", row] : [row];
-  }));
+  const rows = [...output.children];
+  lines.forEach((line, number) => {
+    const row = rows[number] ?? output.appendChild(element("span"));
+    row.classList.toggle("pending", Boolean(line.pending));
+    if (row.sentences === line.sentences) return;
+    row.sentences = line.sentences;
+    redraw(row, number ? "\n" : "", ...line.sentences.flatMap((sentence) => [sentence.before, sentenceElement(sentence)]));
+  });
+  rows.slice(lines.length).forEach((row) => row.remove());
   output.lang = target.value;
   output.dir = RIGHT_TO_LEFT.test(target.value) ? "rtl" : "auto";
-  if (coloured) colourWords();
+  colourWords();
 }
 
-function sentenceElement(sentence, coloured) {
-  const open = () => choose(sentence);
-  const children = coloured && sentence.words
-    ? sentence.words.flatMap((word, index) => [word.before, element("span", {
-        class: word.probability === null ? "" : "doubt", style: { "--p": doubt(word.probability ?? 1) }, title: word.probability === null ? null : percent(word.probability),
-      }, word.text)])
-    : [sentence.translation];
-  return element("span", {
-    class: "sentence", role: "button", tabindex: 0, title: coloured ? null : "See how it was translated", onclick: open,
-    onkeydown: (event) => { if (event.key === "Enter" || event.key === " ") { event.preventDefault(); open(); } },
-  }, ...children);
+function sentenceElement(sentence) {
+  const shown = element("span", {
+    class: "sentence", role: "button", tabindex: 0, onclick: () => choose(sentence),
+    onkeydown: (event) => { if (event.key === "Enter" || event.key === " ") { event.preventDefault(); choose(sentence); } },
+  });
+  shown.sentence = sentence;
+  fill(shown);
+  return shown;
+}
+
+/** Write the translation of a sentence into its element, with colours where they are known. */
+function fill(shown) {
+  const { translation, words } = shown.sentence;
+  const coloured = byId("colour").checked;
+  shown.title = coloured ? "" : "See how it was translated";
+  shown.replaceChildren(...(coloured && words?.length
+    ? words.flatMap((word) => [word.before, element("span", doubt(word.probability), word.text)])
+    : [translation]));
+}
+
+/** Fill the elements of a sentence anew, or of all of them. */
+function refill(sentence) {
+  for (const shown of output.querySelectorAll(".sentence")) if (!sentence || shown.sentence === sentence) fill(shown);
 }
 
 /** Ask for the probabilities of the words that have none yet, sentence by sentence. */
 async function colourWords() {
   if (colouring) return;
   colouring = true;
+  const done = () => lines.flatMap((line) => (line.pending ? [] : line.sentences));
+  const next = () => byId("colour").checked && done().find((sentence) => sentence.translation.trim() && !sentence.words);
   try {
-    const next = () => lines.flatMap((line) => (line.pending ? [] : line.sentences)).find((sentence) => sentence.translation.trim() && !sentence.words);
-    for (let sentence = next(); sentence && byId("colour").checked; sentence = next()) {
-      const record = await call("inspect", { text: sentence.text, translation: sentence.translation, alternatives: false, source: spoken(), target: target.value, run: settings().run });
-      setWords(sentence, record);
-      render();
+    for (let sentence = next(); sentence; sentence = next()) {
+      await colour(sentence);
+      refill(sentence);
     }
   } catch (error) { say(error.message, true); } finally { colouring = false; }
+}
+
+async function colour(sentence) {
+  sentence.words = []; // those of a sentence that is refused
+  if (!runsOf(sentence).length) return;
+  try {
+    const record = await call("inspect", { text: sentence.text, translation: sentence.translation, alternatives: false, ...optionsOf(sentence) });
+    setWords(sentence, record);
+  } catch (error) {
+    if (error.status === 400) return;
+    delete sentence.words;
+    throw error;
+  }
 }
 
 /** The words of a translation, each with what stands before it; the text as it is where one of them is not in it. */
@@ -194,13 +242,15 @@ function setWords(sentence, record) {
   sentence.words = [...words, { text: text.slice(end), probability: null, before: "" }];
 }
 
+const runsOf = (sentence) => runs.filter((r) => r.source === sentence.language && r.target === target.value);
+const optionsOf = (sentence) => ({ ...settings(), source: sentence.language });
+
 function choose(sentence) {
-  const options = { source: spoken(), target: target.value };
-  const comparable = runs.filter((r) => r.source === options.source && r.target === options.target);
-  inspect(sentence, { ...options, run: settings().run }, comparable, (record) => {
+  inspect(sentence, optionsOf(sentence), runsOf(sentence), (record) => {
     sentence.translation = record.displayed;
     delete sentence.words; // asked for anew, since those of the record are as the model writes them
-    render();
+    refill(sentence);
+    colourWords();
   });
 }
 
@@ -208,25 +258,21 @@ function choose(sentence) {
 
 const nameOf = (code) => languages.find((language) => language.code === code)?.name ?? code;
 
-function option(value, text, data = {}) {
-  const made = element("option", { value }, text);
-  Object.assign(made.dataset, data);
-  return made;
-}
+const option = (value, text) => element("option", { value }, text);
 
 function fillTargets() {
+  if (!languages.length) return; // they could not be had
   const from = spoken();
   const isTarget = source.value === "auto" && from === target.value; // detected: the text stays as it is
   const codes = from && !isTarget ? languages.find((language) => language.code === from)?.targets ?? [] : languages.flatMap((l) => l.targets);
   const before = target.value;
   target.replaceChildren(...[...new Set(codes)].map((code) => option(code, nameOf(code))));
   if (codes.includes(before)) target.value = before;
-  const fitting = runs.filter((r) => r.source === from && r.target === target.value);
+  const fitting = runs.filter((r) => r.source === source.value && r.target === target.value);
   byId("run-choice").hidden = fitting.length < 2;
   const chosen = run.value;
-  run.replaceChildren(...fitting.map((r) => option(r.name, r.name, { pair: `${r.source}>${r.target}` })));
+  run.replaceChildren(...fitting.map((r) => option(r.name, r.name)));
   if (fitting.some((r) => r.name === chosen)) run.value = chosen;
-  store();
 }
 
 function swap() {
@@ -248,6 +294,7 @@ function start() {
   closeInspection();
   forgetDetected();
   fillTargets();
+  if (languages.length) store({ source: source.value, target: target.value, run: run.value });
   typed();
 }
 
@@ -265,16 +312,16 @@ async function translateFile(file) {
   bar.removeAttribute("value");
   status.textContent = "";
   status.classList.remove("error");
-  let texts = [];
+  let texts = [], mark = "";
   const translated = [];
   const warnings = new Set();
   const done = () => `${translated.length.toLocaleString()} of ${texts.length.toLocaleString()} lines`;
   try {
-    texts = linesOf(await file.arrayBuffer());
+    [mark, texts] = linesOf(await file.arrayBuffer());
     signal.throwIfAborted();
     const began = performance.now();
     while (translated.length < texts.length) {
-      const part = texts.slice(translated.length, translated.length + LINES_PER_REQUEST);
+      const part = nextPart(texts, translated.length);
       const answer = await call("translate", { q: part, ...options }, signal);
       translated.push(...answer.translatedText);
       (answer.warnings ?? []).flat().forEach((warning) => warning && warnings.add(warning));
@@ -291,22 +338,25 @@ async function translateFile(file) {
     bar.hidden = true;
   }
   if (!translated.length) return;
-  link.href = URL.createObjectURL(new Blob(translated, { type: "text/plain" }));
+  link.href = URL.createObjectURL(new Blob([mark, ...translated], { type: "text/plain" }));
   link.download = file.name.replace(/(\.[^.]*)?$/, `.${options.target}$1`);
   link.hidden = false;
 }
 
-/** The lines of a text file, each with its end, which the server keeps. */
+/** The byte order mark of a text file, or nothing, and its lines, each with its end, which the server keeps. */
 function linesOf(bytes) {
   let text = "";
-  try { text = new TextDecoder("utf-8", { fatal: true }).decode(bytes); } catch { throw new Error("Not a text file in UTF-8"); }
-  return text.match(/[^\n]*\n|[^\n]+$/g) ?? [];
+  try { text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes); } catch { throw new Error("Not a text file in UTF-8"); }
+  const [mark] = text.match(/^\ufeff?/);
+  return [mark, text.slice(mark.length).match(/[^\n]*\n|[^\n]+$/g) ?? []];
 }
 
 // --- what is remembered: in this browser alone
 
-function store() {
-  try { localStorage.setItem("nmt", JSON.stringify({ source: source.value, target: target.value, run: run.value, theme: document.documentElement.dataset.theme ?? "" })); } catch { /* private mode */ }
+const stored = () => JSON.parse(recall(localStorage, "nmt") ?? "{}");
+
+function store(chosen) {
+  try { localStorage.setItem("nmt", JSON.stringify({ ...stored(), ...chosen })); } catch { /* private mode */ }
 }
 
 function remember() {
@@ -324,7 +374,6 @@ function setTheme(theme) {
   else delete document.documentElement.dataset.theme;
   byId("theme").textContent = THEMES[theme][0];
   byId("theme").setAttribute("aria-label", `Colours: ${THEMES[theme][1]}`);
-  store();
 }
 
 // --- beginning
@@ -334,7 +383,7 @@ function listen() {
   for (const chooser of [source, target, run]) chooser.addEventListener("change", start);
   byId("file-cancel").addEventListener("click", () => { fileRequest?.abort(); byId("file-progress").hidden = true; });
   byId("swap").addEventListener("click", swap);
-  byId("colour").addEventListener("change", render);
+  byId("colour").addEventListener("change", () => { refill(); colourWords(); });
   byId("translator").addEventListener("submit", (event) => { event.preventDefault(); translate(); });
   byId("clear").addEventListener("click", () => { textBox.value = ""; start(); textBox.focus(); });
   byId("copy").addEventListener("click", async () => {
@@ -345,7 +394,9 @@ function listen() {
   });
   byId("theme").addEventListener("click", () => {
     const order = Object.keys(THEMES);
-    setTheme(order[(order.indexOf(document.documentElement.dataset.theme ?? "") + 1) % order.length]);
+    const theme = order[(order.indexOf(document.documentElement.dataset.theme ?? "") + 1) % order.length];
+    setTheme(theme);
+    store({ theme });
   });
   byId("file").addEventListener("change", (event) => { if (event.target.files[0]) translateFile(event.target.files[0]); event.target.value = ""; });
   document.addEventListener("dragover", (event) => { if (event.dataTransfer.types.includes("Files")) { event.preventDefault(); document.body.classList.add("dropping"); } });
@@ -357,7 +408,8 @@ function listen() {
     translateFile(event.dataTransfer.files[0]);
   });
   document.addEventListener("keydown", (event) => {
-    if (event.altKey && event.key.toLowerCase() === "s") { event.preventDefault(); swap(); }
+    const isLetter = /[śš]/i.test(event.key); // of a Polish or Latvian keyboard; with others, macOS has ß or a sign there
+    if (event.altKey && !event.ctrlKey && event.code === "KeyS" && !isLetter) { event.preventDefault(); swap(); }
     if (event.key === "Escape") closeInspection();
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) { clearTimeout(timer); translate(); }
   });
@@ -365,17 +417,18 @@ function listen() {
 
 async function begin() {
   document.documentElement.classList.add("scripted");
-  const stored = JSON.parse(recall(localStorage, "nmt") ?? "{}");
-  setTheme(stored.theme in THEMES ? stored.theme : "");
+  output.replaceChildren(); // what the form without JavaScript was answered
+  const before = stored();
+  setTheme(before.theme in THEMES ? before.theme : "");
   listen();
   try {
-    [languages, runs] = await Promise.all([call("languages"), call("frontend/settings").then((answer) => answer.runs)]);
+    [languages, { runs, charLimit }] = await Promise.all([call("languages"), call("frontend/settings")]);
   } catch (error) { return say(error.message, true); }
-  if ([...source.options].some((choice) => choice.value === stored.source)) source.value = stored.source;
+  if ([...source.options].some((choice) => choice.value === before.source)) source.value = before.source;
   fillTargets();
-  if ([...target.options].some((choice) => choice.value === stored.target)) target.value = stored.target;
+  if ([...target.options].some((choice) => choice.value === before.target)) target.value = before.target;
   fillTargets();
-  if ([...run.options].some((choice) => choice.value === stored.run)) run.value = stored.run;
+  if ([...run.options].some((choice) => choice.value === before.run)) run.value = before.run;
   textBox.value ||= recall(sessionStorage, "nmt-text") ?? "";
   typed();
 }
