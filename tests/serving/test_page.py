@@ -464,7 +464,7 @@ class TestPage:
         page.fill("#text", "A dog. Two dogs.")
         translated(page)
         page.locator(".sentence").nth(1).press("Enter")
-        assert focused("#tab-words")
+        assert focused("#tab-words") and page.locator(".sentence.chosen").count() == 1
         page.locator(".choices button:not([disabled])").first.wait_for()
         with page.expect_response("**/inspect"):
             page.locator(".choices button:not([disabled])").first.press("Enter")
@@ -484,6 +484,7 @@ class TestPage:
         page.locator("#text").focus()
         page.keyboard.press("Escape")
         assert focused("#text") and page.locator("#inspection").is_hidden()
+        assert page.locator(".sentence.chosen").count() == 0
 
     def test_what_is_selected_in_the_translation_stays_while_more_is_translated(self, page: Any) -> None:
         held: list[Any] = []
@@ -586,17 +587,18 @@ class TestPage:
         assert "third language" in page.locator("#view").inner_text()
 
     def test_messages_can_be_read_in_all_colours(self, page: Any) -> None:
+        page.evaluate("document.querySelector('.pane').insertAdjacentHTML('beforeend', '<p class=\"note error\">!')")
         for scheme in ("light", "dark"):
             page.emulate_media(color_scheme=scheme)
             for _ in range(3):
                 page.click("#theme")
                 page.keyboard.press("Alt+s")
-                colours = page.evaluate(
-                    "[getComputedStyle(document.querySelector('#status.error')).color,"
-                    " getComputedStyle(document.querySelector('.pane')).backgroundColor]"
+                status, note, ground = page.evaluate(
+                    "['#status.error', '.note.error'].map(name => getComputedStyle(document.querySelector(name)).color)"
+                    ".concat(getComputedStyle(document.querySelector('.pane')).backgroundColor)"
                 )
-                darker, lighter = sorted(map(luminance, colours))
-                assert (lighter + 0.05) / (darker + 0.05) >= 4.5
+                darker, lighter = sorted(map(luminance, (status, ground)))
+                assert note == status and (lighter + 0.05) / (darker + 0.05) >= 4.5
 
     @pytest.mark.parametrize(("key", "swaps"), [("s", True), ("ß", True), ("ś", False)])  # as macOS writes Alt+S
     def test_the_key_that_swaps_the_languages(self, page: Any, key: str, swaps: bool) -> None:

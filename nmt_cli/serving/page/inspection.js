@@ -7,8 +7,9 @@ const shown = { text: "", options: {}, runs: [], changed: null, record: null, ta
 
 /** Show how a sentence was translated; `changed` gets the new record where another word was chosen. */
 export async function inspect(sentence, options, runs, changed) {
-  shown.request?.abort();
+  closeInspection();
   Object.assign(shown, { text: sentence.text, options, runs, changed, record: null, layer: -1, head: -1, kind: "cross", word: 0, opener: document.activeElement });
+  shown.opener.classList.add("chosen");
   byId("inspection").hidden = false;
   draw();
   byId(`tab-${shown.tab}`).focus({ preventScroll: true });
@@ -21,6 +22,7 @@ export function closeInspection() {
   shown.request?.abort();
   if (byId("inspection").contains(document.activeElement)) (shown.opener.isConnected ? shown.opener : byId("translation")).focus();
   byId("inspection").hidden = true;
+  shown.opener?.classList.remove("chosen");
 }
 
 async function fetchRecord(extra) {
