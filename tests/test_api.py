@@ -15,8 +15,8 @@ import pytest
 import nmt_cli
 from nmt_cli import api
 from nmt_cli.errors import DataError, RecipeError, RunError, UserError
-from nmt_cli.reporting import Reporter
 from nmt_cli.inference.output import Candidate, Translation
+from nmt_cli.reporting import Reporter
 from nmt_cli.yaml12 import write_yaml
 from tests.conftest import ROOT, environment, in_float32, toy_content
 
