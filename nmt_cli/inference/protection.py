@@ -7,6 +7,7 @@ attention, where it stands in proportion.
 """
 
 import re
+import unicodedata
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -29,8 +30,21 @@ Alignment = list[tuple[int, int]]  # (source word, target word), from 0
 
 _ANY_MARK = re.compile(f"[{SPAN_MARK}{BREAK_MARK}]")
 _WORD = re.compile(r"\S+")
-_CHARACTER_OR_WORD = re.compile(rf"[{UNSPACED_SCRIPTS}]|[^\s{UNSPACED_SCRIPTS}]+")
 _UNSPACED = re.compile(f"[{UNSPACED_SCRIPTS}]")
+_SOUTHERN = r"\u0e00-\u109f\u1780-\u17ff"  # of them, those with spaces between phrases
+_MARKS = "".join(
+    character for character in map(chr, range(0xE00, 0x1800)) if unicodedata.category(character) in ("Mn", "Mc")
+)
+# What is never torn: a letter of such a script with the vowels and marks around it, the letters stacked under it and
+# those that are silent or close its syllable; a syllable of Tibetan, a word in Katakana, or else a word.
+_CLUSTER = (
+    rf"[เ-ไເ-ໄ]?[{UNSPACED_SCRIPTS}](?:[\u1039\u17d2][{UNSPACED_SCRIPTS}]|[{_MARKS}\u3099\u309aะาำๅๆະາຳຽໆ]|"
+    rf"[{_SOUTHERN}][{_MARKS}]?[\u0e4c\u0ecc\u103a\u17cd])*"
+)
+_CLUSTER_OR_WORD = re.compile(
+    rf"[\u0f00-\u0fff]+?(?:\u0f0b|(?![\u0f00-\u0fff]))|[ァ-ヺー]+|{_CLUSTER}|[^\s{UNSPACED_SCRIPTS}]+"
+)
+_INSIDE_PHRASE = re.compile(rf"(?<=[{_SOUTHERN}])(?=[{_SOUTHERN}])")
 _STOPS = r".,;:!?…。，！？؟।"
 _SENTENCE_STOPS = (".", "!", "?", "…")
 _BEFORE_WORDS = (*_SENTENCE_STOPS, ":", ";", ",", ")", "]")  # a space follows
@@ -41,7 +55,6 @@ _GROUPS = rf"[^\w\s]*{_GROUP}(?:[^\w\s]*{_GROUP})*"
 # Words that have no letter besides what is protected in them, without the stops that follow; and in the beginning of a
 # text with them, as in 'NAME: it is'.
 _WORDS_OF_MARKS = rf"\A{_GROUPS}[^\w\s]*(?=\s)|(?<!\S){_GROUPS}[^\w\s]*?(?=[{_STOPS}]*(?:\s|\Z))"
-_WORDS_OR_GROUP = re.compile(rf"{_WORDS_OF_MARKS}|\({_GROUP}\)|\[{_GROUP}\]|{_GROUP}")
 _PLACEHOLDER = re.compile(f"[{SPAN_MARK}{SPAN_PLACEHOLDERS[0]}-{SPAN_PLACEHOLDERS[-1]}]")
 SEPARATORS = (":", ";")
 _SEPARATOR = re.compile("[:;]")
@@ -49,9 +62,21 @@ _STOP = re.compile(r"[…;:!?][^\w\s]*")
 _CLOSING = tuple(")]}»”’\"'.,;:!?…")
 _CLOSED_BY = {
     "(": ")", "[": "]", "{": "}", "«": "»", "»": "«", "“": "”", "„": "“”", "‘": "’", "‚": "‘’", "‹": "›", "›": "‹",
+    "「": "」", "『": "』", "（": "）", "【": "】", "《": "》", "〈": "〉", "［": "］",
 }  # fmt: skip
-_OPENING = ("(", "[", "{", "<", "«", "„", "“", "‚", "‘", "¿", "¡")
-_TRAILING_PUNCTUATION, _LEADING_PUNCTUATION = re.compile(r"[^\w\s]+\Z"), re.compile(r"[^\w\s]+")
+_CLOSING_ONLY = ")]}”」』）】》〉］"
+_IN_BRACKETS = "|".join(
+    f"{re.escape(opening)}{_GROUP}[{re.escape(closing)}]" for opening, closing in _CLOSED_BY.items()
+)
+# A span with what goes with it: brackets and quotation marks around it alone, and the ending of a genitive or a plural.
+_WORDS_OR_GROUP = re.compile(
+    rf"{_WORDS_OF_MARKS}|{_IN_BRACKETS}|\"{_GROUP}\"|«\s*{_GROUP}\s*»|(?<!\w){_GROUP}['’]?[sS](?!\w)|{_GROUP}"
+)
+_OPENING = tuple("([{<«„“‚‘¿¡「『（【《〈［")
+_OPENING_END = re.compile(rf"[{re.escape(''.join(_OPENING))}]|(?<!\S)[\"']")
+_OPENING_TAG = re.compile(r"<\w[^<>]*(?<!/)>\Z")
+_MARK_OR_TAG = re.compile(r"</?\w[\w:.-]*|[^\w\s]")
+_LEADING_PUNCTUATION = re.compile(r"[^\w\s]+")
 
 
 class Protector:
@@ -183,28 +208,45 @@ class HiddenSpan:
     read_start: int  # offset of its placeholder, or of where it was, in what the model reads
     left: str  # the characters that stand directly before and behind it, or nothing
     right: str
-    is_last: bool  # nothing is behind it
+    begins_word: bool  # it stands in the word behind it: '(' is before it or, if it is glued to what follows, "l'"
+    is_last: bool  # nothing is behind it that is read
     is_stop: bool = False  # a period is read in its place
 
-    @property
+    @cached_property
     def is_glued_left(self) -> bool:
         """Whether it belongs to the word before it, as a closing tag does."""
-        return _is_in_word(self.left)
+        return _is_in_word(self.left) or (self.text.startswith("</") and _is_letter(self.left))
 
-    @property
+    @cached_property
     def is_glued_right(self) -> bool:
         """Whether it belongs to the word behind it, as an opening tag does."""
-        return _is_in_word(self.right)
+        return _is_in_word(self.right) or (_OPENING_TAG.search(self.text) is not None and self.right.isalnum())
 
-    @property
+    @cached_property
+    def is_before_mark(self) -> bool:
+        """Whether punctuation follows it, without a space."""
+        return _is_mark(self.right)
+
+    @cached_property
     def closes(self) -> bool:
         """Whether it belongs to the punctuation before it, as the second mark of '“Yes,” he said' does."""
-        return bool(self.left) and not self.left.isalnum() and not self.right and self.text.startswith(_CLOSING)
+        return bool(self.left) and not _is_letter(self.left) and not self.right and self.text.startswith(_CLOSING)
+
+
+def _is_letter(character: str) -> bool:
+    """Whether a character is a letter, a mark on one or a digit; False for none."""
+    return character.isalnum() or (bool(character) and unicodedata.category(character).startswith("M"))
+
+
+def _is_mark(character: str) -> bool:
+    """Whether a character is a punctuation mark or a symbol; False for none."""
+    return bool(character.strip()) and not _is_letter(character) and character not in _CONTROL_CHARACTERS
 
 
 def _is_in_word(character: str) -> bool:
-    """Whether a character is part of a word, as are control characters that were not dropped; False for none."""
-    return (character.isalnum() or character in _CONTROL_CHARACTERS) and not _UNSPACED.match(character)
+    """Whether a character is part of a word that has spaces around it; so are control characters that were not
+    dropped."""
+    return (_is_letter(character) or character in _CONTROL_CHARACTERS) and not _UNSPACED.match(character)
 
 
 class RestoredText(NamedTuple):
@@ -236,10 +278,11 @@ class HiddenSpans:
         parts = [tuple(islice(remaining, masked.count(SPAN_MARK, start, end))) for start, end, _ in regions]
         texts = [unmask(masked[start:end], own) for (start, end, _), own in zip(regions, parts, strict=True)]
         edits: list[Edit] = []
-        for (start, end, placeholder), text in zip(regions, texts, strict=True):
+        read_behind = _read_behind(masked, regions)
+        for (start, end, placeholder), text, behind in zip(regions, texts, read_behind, strict=True):
             if reads_stop and not placeholder and _is_stop(text, masked[:start], masked[end:]):
                 placeholder = "."
-            edits.append((start, end, placeholder) if placeholder else _removal(masked, start, end, edits))
+            edits.append((start, end, placeholder) if placeholder else _removal(masked, start, end, edits, behind))
         self._to_read = _Edits(masked, edits)
         self.spans = [
             HiddenSpan(
@@ -249,11 +292,14 @@ class HiddenSpans:
                 self._to_source.move(start),
                 self._to_read.move(start),
                 masked[start - 1 : start].strip(),
-                masked[end : end + 1].strip(),
-                not masked[end:].strip(),
+                masked[end : end + 1].strip() or (masked[behind] if _is_mark(masked[behind : behind + 1]) else ""),
+                not placeholder and self._begins_word(masked, start, end),
+                behind == len(masked),
                 edit[2] == ".",
             )
-            for (start, end, placeholder), text, own, edit in zip(regions, texts, parts, edits, strict=True)
+            for (start, end, placeholder), text, own, edit, behind in zip(
+                regions, texts, parts, edits, read_behind, strict=True
+            )
         ]
 
     @property
@@ -267,8 +313,19 @@ class HiddenSpans:
         return self._to_read.text
 
     @cached_property
-    def _read_words(self) -> list[int]:
-        return _starts(self.read_text)
+    def _read_words(self) -> list[Span]:
+        return _spans_of(_CLUSTER_OR_WORD, self.read_text)
+
+    def _begins_word(self, masked: str, start: int, end: int) -> bool:
+        """Whether a part that is not read stands in the word behind it, with nothing before it but what opens the word
+        or, if it is glued to the rest, an article as in "l'"."""
+        read_start = self._to_read.move(start)
+        number = bisect_left(self._read_words, read_start, key=itemgetter(0)) - 1
+        if number < 0 or read_start >= self._read_words[number][1]:
+            return False
+        is_glued = _is_in_word(masked[end : end + 1]) and not _is_in_word(masked[start - 1 : start])
+        opening = _LEADING_PUNCTUATION.fullmatch(self.read_text, self._read_words[number][0], read_start)
+        return is_glued or (opening is not None and not _is_mark(masked[end : end + 1]))
 
     def needs_alignment(self, text: str) -> bool:
         """Whether a span has no place in what the model wrote."""
@@ -325,44 +382,48 @@ class HiddenSpans:
     def _insertions(
         self, gaps: "_Gaps", spans: Iterable[HiddenSpan], links: Alignment | None
     ) -> Iterator[tuple[int, HiddenSpan]]:
-        """Where to insert spans, given in the order of the source: what closes a bracket behind what opens it."""
-        opened: list[tuple[str, int]] = []  # what may close each, and where it is
-        for span in spans:
-            opening = next((entry for entry in reversed(opened) if any(mark in entry[0] for mark in span.text)), None)
-            position = self._best_position(gaps, span, links, 0 if opening is None else opening[1] + 1)
-            if opening is not None:
-                opened.remove(opening)
-            elif closing := "".join(_CLOSED_BY.get(mark, "") for mark in span.text):
-                opened.append((closing, position))
-            yield position, span
+        """Where to insert spans, given in the order of the source: what closes something behind what opens it."""
+        if links is None or _UNSPACED.search(gaps.text + self.read_text):
+            links = []  # they are between words, of which such a text has none
+        opened: list[tuple[Sequence[str], int]] = []  # what may close each, and the number of the span that opens it
+        positions: list[int] = []
+        for number, span in enumerate(spans):
+            first = 0
+            for mark in _MARK_OR_TAG.findall(span.text):
+                opening = next((entry for entry in reversed(opened) if mark in entry[0]), None)
+                if opening is not None:
+                    opened.remove(opening)
+                    first = positions[opening[1]] + 1 if opening[1] < number else first
+                elif closing := (f"</{mark[1:]}",) if mark[1:] else _CLOSED_BY.get(mark):
+                    opened.append((closing, number))
+            positions.append(self._best_position(gaps, span, links, first))
+            yield positions[-1], span
 
-    def _best_position(self, gaps: "_Gaps", span: HiddenSpan, links: Alignment | None, first: int = 0) -> int:
+    def _best_position(self, gaps: "_Gaps", span: HiddenSpan, links: Alignment, first: int) -> int:
         """Where to insert a span: at the gap between words that the fewest links cross, beside its neighbours.
 
         What is glued to a word, as a tag is, stays with it before all else. `first` is the first offset to consider.
         """
-        words, links = gaps.words(links)
-        read_words = self._read_words
-        before = bisect_left(read_words, span.read_start)  # words that are left of it
-        if before and span.is_glued_right and not span.placeholder:
-            is_apart = not span.left or span.left in _BEFORE_WORDS
-            before -= not is_apart and not span.is_glued_left  # '(<b>dog' and "l'<b>eau" begin inside a word
+        words, read_words = gaps.words, self._read_words
+        before = bisect_left(read_words, span.read_start, key=itemgetter(0)) - span.begins_word  # words left of it
         before += self.tag_words
-        behind = before + bool(span.placeholder)  # the first word that is right of it
+        is_word = bool(span.placeholder) and not span.is_glued_left and not span.is_glued_right
+        behind = before + is_word  # the first word that is right of it
         aligned = {target: source for source, target in links}
-        expected = len(words) * (before - self.tag_words) / max(1, len(read_words) - bool(span.placeholder))
+        expected = len(words) * (before - self.tag_words) / max(1, len(read_words) - is_word)
         crossing = sum(source < before for source in aligned.values())  # links that cross the gap before all words
         candidates = []
         for gap in range(len(words) + 1):
             if gap and (source := aligned.get(gap - 1)) is not None:
                 crossing += (source >= behind) - (source < before)
-            position = gaps.position(words, gap, span)
+            position = gaps.position(gap, span)
             if position is not None and position >= first:
                 is_left, is_right = aligned.get(gap - 1) == before - 1, aligned.get(gap) == behind
                 glued = span.is_glued_left * is_left + span.is_glued_right * is_right
                 if span.closes:
                     glued += gaps.text.endswith(span.left, 0, position)
-                candidates.append((-glued, crossing, -2 * is_left - is_right, abs(gap - expected), position))
+                near = -2 * is_left - is_right, gaps.is_inside_phrase(position), abs(gap - expected)
+                candidates.append((-glued, crossing, *near, position))
         return min(candidates)[-1] if candidates else len(gaps.text)
 
     def _final_alignment(self, links: Alignment, text: str, starts: Mapping[HiddenSpan, int]) -> Alignment:
@@ -436,7 +497,9 @@ def _regions(masked: str, spans: Sequence[str], placeholder_of: Callable[[str], 
             text = unmask(group[0], tuple(islice(remaining, group[0].count(SPAN_MARK))))
             groups.append((match.start() + group.start(), match.start() + group.end(), placeholder_of(text)))
         is_without = not any(placeholder for _, _, placeholder in groups)
-        yield from [(*match.span(), "")] if is_without and _is_balanced(match[0]) else groups
+        is_word = match[0].endswith(("s", "S")) and text.endswith(">")  # the s of '<b>s</b>' is no ending
+        is_whole = is_without and _is_balanced(match[0]) and not is_word
+        yield from [(*match.span(), "")] if is_whole else groups
 
 
 def _is_stop(text: str, before: str, behind: str) -> bool:
@@ -445,19 +508,42 @@ def _is_stop(text: str, before: str, behind: str) -> bool:
 
 
 def _is_balanced(text: str) -> bool:
-    return all(text.count(opening) == text.count(closing) for opening, closing in ("()", "[]", "{}", "«»", "“”"))
+    expected: list[str] = []
+    for mark in text:
+        if expected and mark in expected[-1]:
+            expected.pop()
+        elif mark in _CLOSING_ONLY:
+            return False
+        elif mark in _CLOSED_BY:
+            expected.append(_CLOSED_BY[mark])
+    return not expected and text.count('"') % 2 == 0
 
 
-def _removal(text: str, start: int, end: int, earlier: Sequence[Edit]) -> Edit:
-    """An edit that removes a part, with a space that would be left over beside it; letters around it get one."""
+def _read_behind(masked: str, regions: Sequence[tuple[int, int, str]]) -> list[int]:
+    """Where what is read behind each region begins: other regions that follow directly may not be read either."""
+    offsets: list[int] = []
+    next_start = next_behind = len(masked)
+    for start, end, placeholder in reversed(regions):
+        offsets.append(end if masked[end:next_start].strip() else next_behind)
+        next_start, next_behind = start, start if placeholder else offsets[-1]
+    return offsets[::-1]
+
+
+def _removal(text: str, start: int, end: int, earlier: Sequence[Edit], behind: int | None = None) -> Edit:
+    """An edit that removes a part, with a space that would be left over beside it; letters around it get one.
+
+    What is between `end` and `behind` is removed, too.
+    """
     first = earlier[-1][1] if earlier else 0
     left, right = text[max(first, start - 1) : start], text[end : end + 1]
-    if right.isspace() and (start == 0 or text[start - 1].isspace() or text[start - 1] in _OPENING):
-        return start, end + 1, ""
-    is_before_word = right.isalnum() or right in _CONTROL_CHARACTERS
-    if left.isspace() and not is_before_word and right not in (*_OPENING, SPAN_MARK):
+    following = right if behind is None else text[behind : behind + 1]
+    is_before_space = right.isspace() and following.isspace()
+    is_before_word = following in (*_OPENING, SPAN_MARK) or following.isalnum() or following in _CONTROL_CHARACTERS
+    if left.isspace() and not is_before_space and not is_before_word:
         return start - 1, end, ""
-    is_inside = (_is_in_word(left) or left in _BEFORE_WORDS) and _is_in_word(right)
+    if right.isspace() and (start == 0 or text[start - 1].isspace() or _OPENING_END.match(text, start - 1)):
+        return start, end + 1, ""
+    is_inside = (_is_in_word(left) or left in _BEFORE_WORDS) and _is_in_word(following) and not right.isspace()
     return start, end, " " if is_inside else ""
 
 
@@ -519,36 +605,42 @@ class _Gaps:
     def __init__(self, text: str, first: int, blocked: Sequence[Span]) -> None:
         """`first` is the first offset that is allowed, and none inside the `blocked` parts is."""
         self.text, self._first, self._blocked = text, first, blocked
+        self.words = _spans_of(_CLUSTER_OR_WORD, text)
+        self._has_spaces = bool(re.search(r"\S\s+\S", text))
 
-    def words(self, links: Alignment | None) -> tuple[list[Span], Alignment]:
-        """The words of the text, which may be characters, and the links to them, if there are any."""
-        if links is None or _UNSPACED.search(self.text):
-            return _spans_of(_CHARACTER_OR_WORD, self.text), []
-        return _spans_of(_WORD, self.text), links
+    def is_inside_phrase(self, position: int) -> bool:
+        """Whether a place may be inside a word of a script with spaces between phrases only, and others are not."""
+        return self._has_spaces and bool(_INSIDE_PHRASE.match(self.text, position))
 
-    def position(self, words: Sequence[Span], gap: int, span: HiddenSpan) -> int | None:
+    def position(self, gap: int, span: HiddenSpan) -> int | None:
         """Where a span is written before word `gap`: behind the word on its left, or directly before that on its right.
 
         None where it may not be.
         """
-        if gap < len(words) and (gap == 0 or (span.is_glued_right and not span.is_glued_left)):
+        words = self.words
+        if gap < len(words) and (gap == 0 or span.begins_word or (span.is_glued_right and not span.is_glued_left)):
             start, end = words[gap]
-            opening = (
-                _LEADING_PUNCTUATION.match(self.text, start, end) if span.left and not span.is_glued_left else None
-            )
+            opening = _LEADING_PUNCTUATION.match(self.text, start, end) if span.begins_word else None
             position = opening.end() if opening and opening.end() < end else start
         elif gap == 0:
             position = len(self.text)
         else:
-            start, end = words[gap - 1]
-            is_before_stop = (span.right and not span.is_glued_right) or (gap == len(words) and not span.is_last)
-            stop = _TRAILING_PUNCTUATION.search(self.text[:end], start) if is_before_stop else None
-            position = end
-            if stop:
-                own = stop[0].rfind(span.right[:1] or stop[0][0])  # of ',!' the '!' in 'Hello, {name}!'
-                position = stop.start() + max(0, own)
+            start, position = words[gap - 1]
+            if span.is_before_mark or (gap == len(words) and not span.is_last):
+                stops = _trailing_punctuation(self.text[start:position])
+                # Before the '!!' of ',!!' in 'Hello, {name}!!'.
+                own = len(stops[: stops.rfind(span.right) + 1].rstrip(span.right)) if span.right else 0
+                position += own - len(stops)
         is_allowed = position >= self._first and not any(start < position < end for start, end in self._blocked)
         return position if is_allowed else None
+
+
+def _trailing_punctuation(word: str) -> str:
+    """The punctuation at the end of a word, not the marks on its last letter."""
+    end = len(word)
+    while end and not _is_letter(word[end - 1]) and word[end - 1] != "_":
+        end -= 1
+    return word[end:]
 
 
 def _replaced(text: str, position: int, span: HiddenSpan, count: int) -> Span:
@@ -566,11 +658,14 @@ def _replaced(text: str, position: int, span: HiddenSpan, count: int) -> Span:
 def _with_spaces(text: str, position: int, span: HiddenSpan, span_text: str) -> str:
     """What is written at a position, with the spaces that are needed around it."""
     left, right = text[max(0, position - 1) : position], text[position : position + 1]
-    follows_stop = span.left and not span.left.isalnum() and not left.isalnum()  # as '.</p>' does
-    is_attached = span.is_glued_left or span.closes or follows_stop
-    needs_left = left and not left.isspace() and left not in _OPENING and not is_attached
+    follows_stop = span.left and not _is_letter(span.left) and not _is_letter(left)  # as '.</p>' does
+    follows_unspaced = _UNSPACED.match(left) and (span.is_glued_right or _UNSPACED.match(span.left))
+    is_attached = span.is_glued_left or span.closes or follows_stop or follows_unspaced
+    is_opened = left in _OPENING and span.left
+    needs_left = left and not left.isspace() and not is_opened and not is_attached
     is_apart = right.isalnum() or right in _OPENING or (not span.right and right in _SPACED)
-    needs_right = right and is_apart and not span.is_glued_right
+    precedes_unspaced = _UNSPACED.match(right) and (span.is_glued_left or _UNSPACED.match(span.right))
+    needs_right = right and is_apart and not span.is_glued_right and not precedes_unspaced
     return " " * bool(needs_left) + span_text + " " * bool(needs_right)
 
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from nmt_cli.data.normalization import NormalizationConfig
+from nmt_cli.data.protected_spans import find_spans
 from nmt_cli.data.text_profile import MIN_PLACEHOLDER_PAIRS, TextProfile
 from nmt_cli.data.tokenization.tokenizer import TextTokenizer, TokenizerConfig, TokenizerType
 from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
@@ -15,7 +16,7 @@ from nmt_cli.data.tokenization.training import train_tokenizer
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.torch_engine import TorchEngine
 from nmt_cli.inference.pieces import Piece
-from nmt_cli.inference.protection import HiddenSpans
+from nmt_cli.inference.protection import HiddenSpans, mask_known
 from nmt_cli.inference.translator import Translator
 from nmt_cli.models import MODELS
 from nmt_cli.vocabulary import SPAN_MARK, SPAN_PLACEHOLDERS
@@ -165,6 +166,7 @@ def test_what_is_read_has_placeholders_or_nothing(tokenizer: TextTokenizer, with
         ("See #.", ["URL"], "Sieh.", [(0, 0)], "Sieh URL."),
         ("See (#).", ["URL"], "Sieh.", [(0, 0)], "Sieh (URL)."),
         ("#old# man", ["<b>", "</b>"], "Mann alt", [(1, 0), (0, 1)], "Mann <b>alt</b>"),
+        ("#dogs #cats", ["{0}", "{1}"], "Katzen Hunde", [(0, 1), (1, 0)], "{1}Katzen {0}Hunde"),
         ("#: the man", ["%s"], "der Mann", [(0, 0), (1, 1)], "%s: der Mann"),
         ("the man # reads", ["{0}"], "", [], "{0}"),
         ("the man # reads", ["{0}"], "der Mann liest", None, "der Mann {0} liest"),
@@ -177,6 +179,72 @@ def test_it_is_put_where_the_alignment_says(
 ) -> None:
     hidden = HiddenSpans(masked.replace("#", SPAN_MARK), spans)
     assert hidden.restore(written, alignment).text == expected
+
+
+@pytest.mark.parametrize("has_links", [False, True])
+@pytest.mark.parametrize(
+    "line, read",
+    [
+        ("The dog ({0} kg, {1} cm) sees.", "The dog (kg, cm) sees."),
+        ("(%d of %d)", "(of)"),
+        ('He said "{0} dogs" to me', 'He said "dogs" to me'),
+        ("dog ({0}; cat) {1}", "dog (; cat)"),
+        ("Error: %s (%d)", "Error:"),
+        ("Error: %s (%d).", "Error:."),
+        ("Dog {0} ({1}) {2}", "Dog"),
+        ("See %s (%d) now", "See now"),
+        ("See %s(%d) now", "See now"),
+        ("Loading {0}...", "Loading..."),
+        ("supprimer « {0} » ?", "supprimer ?"),
+        ("Est-ce « {0} chats » ?", "Est-ce « chats » ?"),
+        ("„{0}“ löschen", "löschen"),
+        ("View {name}'s profile", "View profile"),
+        ("It's {name}’s dog.", "It's dog."),
+        ("{n}s ago", "ago"),
+        ("s <b>s</b> tebou", "s s tebou"),
+        ("मेरा <b>हिन्दी</b> नाम, {0}", "मेरा हिन्दी नाम,"),
+        ("नमस्ते {0}, आप", "नमस्ते, आप"),
+        ("你有{count}条来自团队的新消息。", "你有条来自团队的新消息。"),
+        ("请在<b>设置</b>中打开，{0}条。", "请在设置中打开，条。"),
+        ("删除“{0}”和《{1}》吗？", "删除和吗？"),
+        ("「{0}」を削除、ファイル『{1}』を（{2}）開く", "を削除、ファイルを開く"),
+        ("มี {count} ไฟล์", "มี ไฟล์"),
+        ("กรุณาคลิก<b>ที่นี่</b>เพื่อดาวน์โหลด", "กรุณาคลิกที่นี่เพื่อดาวน์โหลด"),
+        ("ដើម្បីទាញយក {count} ឯកសារ", "ដើម្បីទាញយក ឯកសារ"),
+    ],
+)
+def test_it_is_put_back_where_it_was(line: str, read: str, has_links: bool) -> None:
+    spans = find_spans(line)
+    masked, texts = mask_known(line, [line[start:end] for start, end in spans])
+    hidden = HiddenSpans(masked, texts)
+    assert hidden.read_text == read
+    links = [(word, word) for word in range(len(read.split()))] if has_links else None
+    assert hidden.restore(read, links).text == line
+
+
+@pytest.mark.parametrize(
+    "masked, spans, written, expected",
+    [
+        ("Cart (# items)", ["{n}"], "Warenkorb (Artikel)", "Warenkorb ({n} Artikel)"),
+        ("Error: # (#)", ["%s", "%d"], "Fehler:", "Fehler: %s (%d)"),
+        ("click # here", ["{n}"], "ไฟล์นี่", "ไฟล์ {n} นี่"),
+        ("click # here", ["{n}"], "ကျေးမြန်", "ကျေး {n} မြန်"),
+        ("click # here", ["{n}"], "ឡើង្បី", "ឡើ {n} ង្បី"),
+        ("click # here", ["{n}"], "ໄຟລ໌ນາ", "ໄຟລ໌ {n} ນາ"),
+        ("click # here", ["{n}"], "ཡིག་ནི།", "ཡིག་ {n} ནི།"),
+        ("click # here", ["{n}"], "ファイルを", "ファイル {n} を"),
+        ("to # you", ["{n}"], "กรุณาคลิกที่นี่เพื่อดาวน์โหลด ไฟล์", "กรุณาคลิกที่นี่เพื่อดาวน์โหลด {n} ไฟล์"),
+        ("click #here# to open", ["<b>", "</b>"], "คลิกที่นี่เพื่อเปิด ไฟล์ใหม่", "<b>คลิกที่นี่เพื่อเปิด</b> ไฟล์ใหม่"),
+        ("dog #, come", ["{n}"], "कुत्ते आओ", "कुत्ते {n} आओ"),
+        ("请在#设置#中打开", ["<b>", "</b>"], "Open in settings please", "Open <b>in</b> settings please"),
+        ("the very old #dog# and cat see", ["<b>", "</b>"], "le chien", "le <b>chien</b>"),
+    ],
+)
+def test_without_an_alignment_it_is_put_in_proportion_between_words(
+    masked: str, spans: list[str], written: str, expected: str
+) -> None:
+    hidden = HiddenSpans(masked.replace("#", SPAN_MARK), spans)
+    assert hidden.restore(written).text == expected
 
 
 def test_placeholders_are_replaced_and_copies_removed() -> None:
