@@ -228,7 +228,7 @@ def test_it_is_put_back_where_it_was(line: str, read: str, has_links: bool) -> N
         ("Cart (# items)", ["{n}"], "Warenkorb (Artikel)", "Warenkorb ({n} Artikel)"),
         ("Error: # (#)", ["%s", "%d"], "Fehler:", "Fehler: %s (%d)"),
         ("click # here", ["{n}"], "ไฟล์นี่", "ไฟล์ {n} นี่"),
-        ("click # here", ["{n}"], "ကျေးမြန်", "ကျေး {n} မြန်"),
+        ("click # here", ["{n}"], "ကျေးဇူးမြန်", "ကျေး {n} ဇူးမြန်"),
         ("click # here", ["{n}"], "ឡើង្បី", "ឡើ {n} ង្បី"),
         ("click # here", ["{n}"], "ໄຟລ໌ນາ", "ໄຟລ໌ {n} ນາ"),
         ("click # here", ["{n}"], "ཡིག་ནི།", "ཡིག་ {n} ནི།"),
