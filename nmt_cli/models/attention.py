@@ -33,11 +33,12 @@ def additive_mask(mask: Tensor, like: Tensor) -> Tensor:
 
 
 def aligned_length(length: int, device: torch.device) -> int:
-    """`length` rounded up so that each row of a bias begins at an address that attention on a GPU reads directly.
+    """More than `length`, so that each row of a bias begins at an address that attention on a GPU reads directly.
 
-    Unaligned biases are copied at every use.
+    Unaligned biases are copied at every use. Rows are never as far apart as they are long, which torch.compile would
+    take for another kind of tensor and compile once more.
     """
-    return -(-length // 8) * 8 if device.type == "cuda" else length
+    return (length // 8 + 1) * 8 if device.type == "cuda" else length
 
 
 def causal_mask(length: int, device: torch.device) -> Tensor:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from nmt_cli.commands.train import train
-from nmt_cli.models import MODELS
+from nmt_cli.models import MODELS, attention
 from nmt_cli.models.contract import Sequences
 from nmt_cli.recipe.loader import build_recipe
 from nmt_cli.reporting import Reporter
@@ -65,6 +65,20 @@ def test_the_gradient_is_the_same_and_a_new_shape_needs_no_new_graph(name: str) 
     for (key, one_), (_, other_) in parameter_pairs:
         torch.testing.assert_close(one_.grad, other_.grad, msg=key)
     assert counts[0] > 0 and counts[1:] == [counts[0]] * 3
+
+
+def test_a_bias_laid_out_as_on_a_gpu_needs_one_graph_for_all_lengths(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch._dynamo.reset()
+    gpu, aligned_length = torch.device("cuda"), attention.aligned_length
+    monkeypatch.setattr(attention, "aligned_length", lambda length, _: aligned_length(length, gpu))
+    layer = attention.MultiHeadAttention(36, 2, 2, dropout=0.0)
+    layer.compile(dynamic=True, backend="eager")
+    counts = []
+    for length in (13, 24):  # no other size or stride is one of these, or 16 or 32
+        x, padding = torch.ones(5, length, 36), torch.zeros(5, 1, 1, length, dtype=torch.bool)
+        layer(layer.queries(x), *layer.keys_values(x), attention.additive_mask(padding, x))
+        counts.append(compiled_graph_count())
+    assert counts[0] > 0 and counts[1] == counts[0]
 
 
 def test_a_recurrent_model_has_nothing_to_compile() -> None:
