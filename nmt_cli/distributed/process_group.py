@@ -18,7 +18,7 @@ import torch
 import torch.distributed as torch_distributed
 from torch import Tensor
 
-from nmt_cli.device import find_device
+from nmt_cli.device import find_device, is_out_of_memory
 from nmt_cli.distributed.launcher import is_launched
 from nmt_cli.distributed.rendezvous import create_store
 from nmt_cli.distributed.watchdog import Watchdog
@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 
 class PeerLost(Exception):
-    """Another process of the group is gone, so that this one cannot continue."""
+    """Another process of the group is gone or out of reach, so that this one cannot continue."""
 
 
 class MainProcessFailed(Exception):
@@ -167,13 +167,17 @@ class ProcessGroup:
 
     @contextmanager
     def _collective(self) -> Iterator[None]:
-        """Wraps a collective: its failure means that a process is lost, its success is progress for the watchdog."""
+        """Wraps a collective: its failure means that a process is lost or out of reach, unless memory ran out; its
+        success is progress for the watchdog."""
         try:
             yield
-        except torch.OutOfMemoryError:
-            raise
         except RuntimeError as error:
-            raise PeerLost(f"{self.watchdog.name}: lost another process {self.watchdog.last_position}") from error
+            if is_out_of_memory(error):
+                raise
+            raise PeerLost(
+                f"{self.watchdog.name}: lost another process {self.watchdog.last_position}, or could not talk to it: "
+                + (str(error).strip() or type(error).__name__).splitlines()[0]
+            ) from error
         self._last_collective_end = time.perf_counter()
         self.watchdog.report_progress()
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from nmt_cli.data.batching import Batch, PaddedSequences
+from nmt_cli.device import is_out_of_memory
 from nmt_cli.errors import DeviceError
 from nmt_cli.models.contract import TranslationModel
 from nmt_cli.models.dropout import seed_masks
@@ -21,7 +22,7 @@ from nmt_cli.training.all_reduce import SyncedStep, no_sync
 from nmt_cli.training.batches import RankBatches, to_device
 from nmt_cli.training.compilation import compile_layers, uncompile_layers
 from nmt_cli.training.loss import LogitsGradientFunction, forward_backward
-from nmt_cli.training.memory import empty_cache, is_out_of_memory
+from nmt_cli.training.memory import empty_cache
 from nmt_cli.training.parameters import FlatParameters
 from nmt_cli.training.state import TrainingState
 

@@ -1,4 +1,4 @@
-"""Measuring memory: what is free, what is allocated, and whether an error means that it ran out."""
+"""Measuring memory: what is free and what is allocated."""
 
 import resource
 import sys
@@ -8,23 +8,6 @@ from pathlib import Path
 import torch
 
 MIB = 1 << 20
-
-_OUT_OF_MEMORY_MESSAGES = (
-    "not enough memory",
-    "can't allocate memory",
-    "out of memory",
-    "bad_alloc",
-    "CUBLAS_STATUS_ALLOC_FAILED",
-    "CUDNN_STATUS_ALLOC_FAILED",
-    "could not create a memory",
-)
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error means that memory ran out, on a GPU or in the CPU's allocator."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    return isinstance(error, RuntimeError) and any(message in str(error) for message in _OUT_OF_MEMORY_MESSAGES)
 
 
 def empty_cache(device: torch.device) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from nmt_cli.distributed.process_group import SINGLE_PROCESS, ProcessGroup, join_process_group
+from nmt_cli.distributed.process_group import SINGLE_PROCESS, PeerLost, ProcessGroup, join_process_group
 from nmt_cli.errors import DeviceError, UserError
 
 ROOT = Path(__file__).parents[2]
@@ -92,7 +93,29 @@ def test_two_processes_tell_each_other_numbers_texts_and_mistakes() -> None:
         assert report["main_first"] == [report["rank"], True]
     assert reports[1]["busy"] >= 0.2
     assert reports[0]["mistake"] == reports[1]["elsewhere"] == "no such file: ü"
-    assert outputs[0][1:] == ["rank 0 of 2: lost another process after update 7"]
+    assert re.match(
+        r"rank 0 of 2: lost another process after update 7, or could not talk to it: .*(peer|reset)", outputs[0][1]
+    )
+
+
+@pytest.mark.parametrize(
+    "cause, error_class, message",
+    [
+        (RuntimeError("NCCL error in: a.cpp:1\nmore"), PeerLost, "could not talk to it: NCCL error in: a.cpp:1$"),
+        (RuntimeError(""), PeerLost, "could not talk to it: RuntimeError$"),
+        (RuntimeError("CUDA error: out of memory"), RuntimeError, "^CUDA error: out of memory$"),
+        (torch.OutOfMemoryError("2 GiB"), torch.OutOfMemoryError, "^2 GiB$"),
+    ],
+)
+def test_a_failed_collective_says_why_and_a_lack_of_memory_stays_one(
+    cause: Exception, error_class: type[Exception], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: torch.Tensor) -> None:
+        raise cause
+
+    monkeypatch.setattr(torch.distributed, "all_reduce", fail)
+    with pytest.raises(error_class, match=message):
+        ProcessGroup(0, 2).all_reduce(torch.zeros(1))
 
 
 def test_a_process_alone_has_what_it_brings() -> None:
