@@ -54,6 +54,12 @@ class Sequences(NamedTuple):
         positions = torch.arange(self.ids.shape[1], device=self.ids.device)
         return positions >= self.lengths[:, None]
 
+    def token_indices(self) -> Tensor:
+        """Where the real positions are in `ids.flatten()`; waits as `lengths_on_cpu` does."""
+        is_token = torch.arange(self.ids.shape[1]) < self.lengths_on_cpu()[:, None]
+        indices, device = is_token.flatten().nonzero().squeeze(1), self.ids.device
+        return (indices.pin_memory() if device.type == "cuda" else indices).to(device, non_blocking=True)
+
     def chunks(self) -> Iterator[tuple[slice, "Sequences"]]:
         """Neighbouring rows, each chunk padded only to its own longest row, as (rows, chunk).
 

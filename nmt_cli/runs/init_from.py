@@ -21,6 +21,8 @@ OVERRIDABLE_KEYS = {
     "model": ("dropout", "attention_dropout", "activation_dropout"),
 }
 
+INHERITED_CORPUS_KEYS = ("normalization", "placeholders")  # how the base run has learned to read text
+
 
 @dataclass(frozen=True)
 class BaseRun:
@@ -79,7 +81,8 @@ def find_base_or_started_run(recipe: Recipe, out: Path) -> BaseRun | None:
 
 
 def inherit_sections(recipe: Recipe, base_run: BaseRun) -> Recipe:
-    """The recipe with the tokenizer and model sections of the base run, and its normalisation unless it states one.
+    """The recipe with the tokenizer and model sections of the base run, and of its corpus section what the recipe does
+    not state of INHERITED_CORPUS_KEYS.
 
     RecipeError names each key that the recipe sets to another value, except OVERRIDABLE_KEYS, which
     keep the recipe's value.
@@ -101,9 +104,10 @@ def inherit_sections(recipe: Recipe, base_run: BaseRun) -> Recipe:
         )
     training = recipe.training.model_copy(update={"init_from": _resolve_init_from(recipe, base_run)})
     replacements: dict[str, Any] = {**sections, "training": training}
-    if "normalization" not in recipe.corpus.model_fields_set:
-        base_value = {"normalization": base_run.recipe.corpus.normalization}
-        replacements["corpus"] = recipe.corpus.model_copy(update=base_value)
+    base_values = {key: getattr(base_run.recipe.corpus, key) for key in INHERITED_CORPUS_KEYS}
+    unstated_values = {key: value for key, value in base_values.items() if key not in recipe.corpus.model_fields_set}
+    if unstated_values:
+        replacements["corpus"] = recipe.corpus.model_copy(update=unstated_values)
     return replace(recipe, **replacements)
 
 

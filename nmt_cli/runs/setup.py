@@ -140,6 +140,8 @@ class TrainingRun:
         base_folder = self.processes.main_first(lambda: find_base_folder(self.recipe))
         assert base_folder is not None
         checkpoint = base_folder.checkpoints.best()
+        for message in checkpoint.warnings:
+            self.reporter.warning(f"training.init_from: {message}")
         tensors = checkpoint.tensors()
         check_weights(self.model, tensors, base_folder.path)
         trainer.load_initial_weights(tensors)

@@ -126,11 +126,11 @@ class _ScoredRows(NamedTuple):
     @classmethod
     def select(cls, hidden: Tensor, target_out: Sequences) -> "_ScoredRows":
         """The rows of hidden states [B, T, D]."""
-        all_hidden, all_targets, padding = hidden.detach().flatten(0, 1), target_out.ids.flatten(), None
-        padding, count = target_out.padding_mask(), target_out.num_tokens()
-        if padding is None:
+        all_hidden, all_targets = hidden.detach().flatten(0, 1), target_out.ids.flatten()
+        count = target_out.num_tokens()
+        if count == len(all_targets):
             return cls(all_hidden, all_targets, count, None)
-        indices = (~padding).flatten().nonzero_static(size=count).squeeze(1)
+        indices = target_out.token_indices()
         row_count = count + -count % ROW_MULTIPLE
         row_hidden = all_hidden.new_zeros(row_count, all_hidden.shape[1])
         torch.index_select(all_hidden, 0, indices, out=row_hidden[:count])

@@ -187,6 +187,8 @@ class Trainer:
             else:
                 self.compiled = False
                 self.reporter.warning(f"training.compile: not on this machine: {compile_error}")
+        elif self.config.compile == "on":
+            self.reporter.warning("training.compile: on does nothing with this model, which has no layers to compile")
         self.gradient_accumulator.dry_run(largest_batches, self.state)
 
     def _update(self, bar: Progress) -> None:

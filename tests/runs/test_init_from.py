@@ -18,7 +18,7 @@ from nmt_cli.errors import RecipeError, RunError
 from nmt_cli.recipe.loader import Recipe, build_recipe, load_recipe
 from nmt_cli.reporting import Reporter
 from nmt_cli.runs.folder import RunFolder
-from nmt_cli.runs.init_from import find_base_run, language_warning
+from nmt_cli.runs.init_from import find_base_run, inherit_sections, language_warning
 from nmt_cli.runs.preparation import prepare_recipe
 from nmt_cli.runs.setup import set_up_training
 from nmt_cli.training.signals import TrainingInterrupted
@@ -260,6 +260,26 @@ def test_weights_of_parts_decide_how_often_a_pair_is_seen(base: Path) -> None:
     assert [(part.label, part.weight) for part in data.pair_ranges] == [
         ("domain.ab", 2.0), ("train.ab", 0.5)
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("key, base_value", [("placeholders", 0.5), ("normalization", {"unicode": "nfkc"})])
+def test_how_text_is_read_is_inherited_unless_the_recipe_states_it(base: Path, key: str, base_value: Any) -> None:
+    base_recipe = load_recipe(base / "recipe.yaml", [f"corpus.{key}={json.dumps(base_value)}"])
+    (base / "recipe.yaml").write_text(base_recipe.to_yaml())
+    stated = {"placeholders": 0.0, "normalization": {"unicode": "none"}}[key]
+    for recipe, source in (
+        (tuned(base.parent), base_recipe),
+        (own := tuned(base.parent, **{f"corpus__{key}": stated}), own),
+    ):
+        base_run = find_base_run(recipe)
+        assert base_run is not None
+        assert getattr(inherit_sections(recipe, base_run).corpus, key) == getattr(source.corpus, key)
+
+
+def test_a_base_run_with_a_damaged_best_checkpoint_is_warned_of(base: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (RunFolder(base).checkpoints.best().folder / "model.safetensors").write_bytes(b"x")
+    train(tuned(base.parent, training__updates=1), base.parent / "tuned", QUIET)
+    assert "warning: training.init_from: " in (said := capsys.readouterr().err) and "using step-000012 instead" in said
 
 
 def test_dropout_and_sampling_may_be_set_anew(base: Path) -> None:

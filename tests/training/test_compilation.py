@@ -134,6 +134,13 @@ def test_where_it_cannot_compile_a_run_goes_on_without(
     assert results[0] == results[1]
 
 
+@pytest.mark.slow
+def test_a_run_that_has_nothing_to_compile_says_so(toy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    content = in_float32(toy_content(toy / "text", "rnn", updates=2, compile="on"))
+    train(build_recipe(content), toy / "run", Reporter())
+    assert "\nwarning: training.compile: on does nothing with this model" in capsys.readouterr().err
+
+
 def test_forgetting_leaves_the_model_as_it_was() -> None:
     vocabulary = Vocabulary(source_size=80, target_size=80, joint=True)
     model = MODELS["transformer"](MODELS["transformer"].config_class.tiny_configs()[0], vocabulary)

@@ -48,6 +48,16 @@ def test_chunks_give_the_loss_and_gradients_of_the_whole(
     torch.testing.assert_close(module.evaluate_nll(model, source, target_in, target_out), loss.nll)
 
 
+def test_scored_rows_are_selected_where_the_device_has_no_operation_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.Tensor, "nonzero_static", None)
+    lengths = torch.tensor([5, 3, 6])
+    ids = torch.empty(3, 6, dtype=torch.long, device="meta")
+    rows = module._ScoredRows.select(torch.empty(3, 6, 8, device="meta"), Sequences(ids, lengths.to("meta"), lengths))
+    assert rows.indices is not None and len(rows.indices) == rows.real_rows == 14
+    expected = [*range(5), *range(6, 9), *range(12, 18)]
+    assert Sequences(torch.zeros(3, 6), lengths).token_indices().tolist() == expected
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_the_gradient_in_place_is_the_one_that_is_compiled(monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype) -> None:
     """In bfloat16 the gradient is rounded once, to 8 bits."""
