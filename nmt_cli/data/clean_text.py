@@ -8,7 +8,6 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
-from numpy.random import PCG64, Generator
 from numpy.typing import NDArray
 
 from nmt_cli.data import SIDES
@@ -57,28 +56,34 @@ def held_out_count(pair_count: int) -> int:
     return max(1, min(MAX_HELD_OUT_PAIRS, max(int(pair_count * HELD_OUT_FRACTION), few)))
 
 
-def draw_held_out(pair_count: int, seed: int, candidates: NDArray[np.int64] | None = None) -> frozenset[int]:
-    """Indices of the pairs to hold out, of `candidates` alone if there are any.
+def draw_held_out(keys: NDArray[np.uint64], *, unrepeated_only: bool) -> frozenset[int]:
+    """Indices of the pairs to hold out: those with the smallest of the `keys` that `source_keys` gives.
 
-    DataError if no pair would be left.
+    They depend on the sources alone, so that texts which share most of their pairs hold out almost the same ones. With
+    `unrepeated_only` they are pairs whose source no other pair has; none if there are none. DataError if no pair would
+    be left. Takes up to 30 bytes per pair.
     """
-    if pair_count < 2:
+    if len(keys) < 2:
         raise DataError("corpus.train: one pair is too few to hold out a development part")
-    count = held_out_count(pair_count)
-    rng = Generator(PCG64(seed))
-    if candidates is None or not len(candidates):
-        return frozenset(rng.choice(pair_count, count, replace=False).tolist())
-    return frozenset(rng.choice(candidates, min(count, len(candidates)), replace=False).tolist())
+    candidates = np.sort(keys)
+    if unrepeated_only:
+        differs = np.concatenate([[True], candidates[1:] != candidates[:-1], [True]])
+        candidates = candidates[differs[1:] & differs[:-1]]
+    count = held_out_count(len(keys))
+    chosen = candidates[:count]
+    if not len(chosen):
+        return frozenset()
+    indices = np.flatnonzero(keys <= chosen[-1])
+    indices = indices[np.isin(keys[indices], chosen)]
+    return frozenset(indices[np.argsort(keys[indices], kind="stable")][:count].tolist())
 
 
-def unrepeated_sources(folder: Path) -> NDArray[np.int64]:
-    """Indices of the clean pairs whose source no other pair has. Takes 8 bytes per pair, and as much to sort them."""
+def source_keys(folder: Path, seed: int) -> NDArray[np.uint64]:
+    """A number for the source of each clean pair, as if drawn at random, but the same for the same seed and source."""
     hashes = bytearray()
     for line in read_written_lines(folder, CLEAN_TEXT_NAME, "source"):
-        hashes += hash_text(line)
-    values = np.frombuffer(bytes(hashes), dtype=np.uint64)
-    _, first_indices, counts = np.unique(values, return_index=True, return_counts=True)
-    return np.sort(first_indices[counts == 1])
+        hashes += hash_text(f"{seed}\n{line}")
+    return np.frombuffer(hashes, dtype=np.uint64)
 
 
 def read_written_lines(folder: Path, name: str, side: str) -> Iterator[str]:

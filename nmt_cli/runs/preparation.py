@@ -2,28 +2,37 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from nmt_cli.data.filtering.rules import FILTER_KEYS
 from nmt_cli.data.overlap import OverlapCount, held_out_warning
 from nmt_cli.data.prepared.build import PreparationSettings, prepare
 from nmt_cli.data.prepared.fingerprint import (
+    HELD_OUT_KEY,
+    HashCache,
     build_identity,
     describe_changes,
+    describe_differences,
+    describes,
+    file_hash,
     find_prepared,
     load_hash_cache,
     save_hash_cache,
 )
-from nmt_cli.data.prepared.store import PreparedData
+from nmt_cli.data.prepared.store import PreparedData, read_manifest
 from nmt_cli.data.sources.bad_rows import dropped_rows
 from nmt_cli.data.sources.corpus import Corpus, fetch_corpus, search_folders
-from nmt_cli.recipe.loader import Recipe
+from nmt_cli.errors import DataError, RunError
+from nmt_cli.recipe.loader import Recipe, load_run_recipe
 from nmt_cli.reporting import Reporter
+from nmt_cli.runs.folder import RunFolder
 from nmt_cli.runs.init_from import BaseRun, find_base_run, inherit_sections, language_warning
 from nmt_cli.workers import PoolFactory, pool_factory, usable_cores
 
 DEFAULT_STORE = Path("prepared")
 MIN_PARALLEL_BYTES = 16 << 20  # of corpus files, from which several processes are faster than one
 MAX_FILTERED = 0.05  # of the pairs, above which what a filter of content drops is worth a warning
+SIMILAR_SHARES = 1.1  # of held-out pairs: of two texts that share most pairs, about so many more than the other
 MAX_WORKERS = 8  # the process that reads and writes cannot keep more of them busy
 
 
@@ -42,19 +51,28 @@ def prepare_recipe(
     base_run: BaseRun | None = None,
     processes: int | None = None,
     pool: PoolFactory | None = None,
+    started_run: RunFolder | None = None,
 ) -> PreparationResult:
     """Prepare a recipe's data under `store`, unless they are already there.
 
     The tokenizers come from `base_run`, or else from the run that training.init_from names, or else they are trained.
     `processes` defaults to 1, or for much text to the number of cores; it is not used with a `pool`. DataError if text
-    is missing or cannot be used.
+    is missing or cannot be used. The data of a `started_run` that is resumed are used even if their text is missing;
+    RunError if it has changed.
     """
     base_run = base_run or find_base_run(recipe)
     base_tokenizers = None if base_run is None else base_run.tokenizers
     recipe = recipe if base_run is None else inherit_sections(recipe, base_run)
     if base_run is not None and (warning := language_warning(recipe.corpus, base_run)) is not None:
         reporter.warning(f"training.init_from: {warning}")
-    corpus = fetch_corpus(recipe.corpus, search_folders(recipe.folder), reporter)
+    started_data = None if started_run is None else _StartedData.find(started_run, store)
+    try:
+        corpus = fetch_corpus(recipe.corpus, search_folders(recipe.folder), reporter)
+    except DataError as error:
+        if started_data is None or started_data.folder is None:
+            raise
+        reporter.warning(f"{error}; using what was prepared of it: {started_data.folder}")
+        return PreparationResult(PreparedData(started_data.folder), started_data.with_root(recipe))
     resolved_recipe = _with_root(recipe, corpus)
     cached_hashes = load_hash_cache(store)
     identity = build_identity(
@@ -62,21 +80,77 @@ def prepare_recipe(
     )
     if corpus.provenance:
         identity["fetched"] = list(corpus.provenance)
-    existing = find_prepared(store, identity["fingerprint"])
+    existing = find_prepared(store, identity["fingerprint"]) if started_data is None else started_data.check(identity)
     if existing is not None:
-        save_hash_cache(cached_hashes, store)
+        data = PreparedData(existing)
         reporter.info(f"prepared data are up to date: {existing}")
-        return PreparationResult(PreparedData(existing), resolved_recipe)
-    changed_inputs = describe_changes(store, recipe.name, identity)
-    if changed_inputs:
-        reporter.info("preparing again, because these changed: " + ", ".join(changed_inputs))
-    folder = store / f"{recipe.name}-{identity['fingerprint']}"
-    settings = PreparationSettings(recipe.corpus, recipe.tokenizer, base_tokenizers, recipe.training.augment)
-    worker_pool = pool or _make_pool(processes, corpus, reporter)
-    data = prepare(settings, corpus, folder, identity, reporter, worker_pool)
+    else:
+        changed_inputs = describe_changes(store, recipe.name, identity)
+        if changed_inputs:
+            reporter.info("preparing again, because these changed: " + ", ".join(changed_inputs))
+        folder = store / f"{recipe.name}-{identity['fingerprint']}"
+        settings = PreparationSettings(recipe.corpus, recipe.tokenizer, base_tokenizers, recipe.training.augment)
+        worker_pool = pool or _make_pool(processes, corpus, reporter)
+        data = prepare(settings, corpus, folder, identity, reporter, worker_pool)
+        report_preparation(data, reporter)
     save_hash_cache(cached_hashes, store)
-    report_preparation(data, reporter)
+    if base_run is not None and started_run is None and (shared := _shared_text(data, corpus, cached_hashes, base_run)):
+        reporter.warning(
+            f"training.init_from: {base_run.folder.path} was trained on {shared}, too, and held out other pairs of it "
+            "or fewer: scores of the development text will be too good: name a text as corpus.dev"
+        )
     return PreparationResult(data, resolved_recipe)
+
+
+@dataclass(frozen=True)
+class _StartedData:
+    """The prepared data that a run was started with; no folder if they are gone."""
+
+    run: RunFolder
+    fingerprint: str
+    folder: Path | None
+
+    @classmethod
+    def find(cls, run: RunFolder, store: Path) -> "_StartedData":
+        fingerprint = str(run.read_json("manifest.json").get("fingerprint"))
+        return cls(run, fingerprint, find_prepared(store, fingerprint))
+
+    def with_root(self, recipe: Recipe) -> Recipe:
+        """The recipe with the corpus.root of the run."""
+        root = load_run_recipe(self.run.recipe_path).corpus.root
+        return replace(recipe, corpus=recipe.corpus.model_copy(update={"root": root}))
+
+    def check(self, identity: dict[str, Any]) -> Path | None:
+        """The folder; RunError if other data would be prepared now."""
+        if self.folder is not None and describes(identity, read_manifest(self.folder)):
+            return self.folder
+        if identity["fingerprint"] == self.fingerprint:
+            return None
+        differences = [] if self.folder is None else describe_differences(self.folder, identity)
+        raise RunError(
+            f"{self.run.path}: was started with prepared data {self.fingerprint}, these are {identity['fingerprint']}"
+            + (f": {', '.join(differences)} changed" if differences else "")
+        )
+
+
+def _shared_text(data: PreparedData, corpus: Corpus, hash_cache: HashCache, base_run: BaseRun) -> str | None:
+    """The name of a training file of which the base run was trained on pairs that are held out now, if any."""
+    if corpus.dev is not None or not (base_run.folder.path / "manifest.json").is_file():
+        return None
+    base_manifest, base_seed = base_run.folder.read_json("manifest.json"), base_run.recipe.corpus.seed
+    same_draw = base_manifest.get(HELD_OUT_KEY) == data.manifest[HELD_OUT_KEY]
+    if same_draw and base_seed == data.manifest["corpus"]["seed"]:
+        share, base_share = (_held_out_share(manifest) for manifest in (data.manifest, base_manifest))
+        if share <= SIMILAR_SHARES * base_share:
+            return None
+    base_hashes = {entry["sha256"] for entry in base_manifest.get("inputs", [])}
+    paths = (path for text in corpus.train for path in text.files)
+    return next((path.name for path in paths if file_hash(path, hash_cache) in base_hashes), None)
+
+
+def _held_out_share(manifest: dict[str, Any]) -> float:
+    """The share of the pairs that are held out."""
+    return float(manifest["splits"]["dev"] / (manifest["train"] + manifest["splits"]["dev"]))
 
 
 def _make_pool(processes: int | None, corpus: Corpus, reporter: Reporter) -> PoolFactory:

@@ -12,6 +12,7 @@ import torch
 
 from nmt_cli.config import ADDED_KEYS
 from nmt_cli.data.known_words import WordSet
+from nmt_cli.data.prepared.fingerprint import HELD_OUT_KEY
 from nmt_cli.data.prepared.store import PreparedData
 from nmt_cli.data.text_profile import LANGUAGES_FILE, TextProfile, profile_files
 from nmt_cli.device import choose_dtype, device_name, keep_freed_memory, limit_kernel_cache
@@ -90,7 +91,8 @@ class TrainingRun:
                 self.profile.save(folder.path)
             if (data.folder / LANGUAGES_FILE).is_file():
                 shutil.copy(data.folder / LANGUAGES_FILE, folder.path / LANGUAGES_FILE)
-        counts = {key: data.manifest[key] for key in ("read", "train", "splits", "vocabulary")}
+        copied_keys = ("read", "train", "splits", "vocabulary", HELD_OUT_KEY)
+        counts = {key: data.manifest[key] for key in copied_keys if key in data.manifest}
         folder.write_json(
             "manifest.json",
             {
@@ -248,7 +250,7 @@ def _prepare_on_main(recipe: Recipe, folder: RunFolder, resume: bool, reporter: 
     if has_started:
         started_recipe = load_run_recipe(folder.recipe_path) if base_run is None else base_run.recipe
         recipe = _reconcile_with_started_run(recipe, started_recipe, reporter)
-    prepared = prepare_recipe(recipe, reporter, base_run=base_run)
+    prepared = prepare_recipe(recipe, reporter, base_run=base_run, started_run=folder if has_started else None)
     if prepared.data.split("dev") is None:
         raise DataError(
             f"{prepared.data.folder}: no development text", hint="delete the folder and run nmt prepare again"

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from nmt_cli.data.clean_text import draw_held_out
@@ -88,8 +89,23 @@ def test_where_every_source_is_repeated_any_pair_may_be_held_out(tmp_path: Path)
     assert prepared(tmp_path, [("s", f"t {number}") for number in range(200)]).manifest["held_out"] == 10
 
 
-def test_without_the_key_the_same_pairs_are_held_out_as_before() -> None:
-    assert sorted(draw_held_out(400, seed=1)) == sorted(draw_held_out(400, 1, None))
+def test_texts_that_share_most_pairs_hold_out_almost_the_same_ones(tmp_path: Path) -> None:
+    pairs = [(f"s {number}", f"t {number}") for number in range(400)]
+    changed = [(f"new {number}", "t") for number in range(20)] + pairs[:200] + pairs[220:]
+    drawn = []
+    for folder, text in (("first", pairs), ("second", changed)):
+        (tmp_path / folder).mkdir()
+        drawn.append(set(side_lines(prepared(tmp_path / folder, text), "dev", "source")))
+    assert [len(sources) for sources in drawn] == [20, 20] and len(drawn[0] & drawn[1]) >= 15
+
+
+@pytest.mark.parametrize("unrepeated_only", [False, True])
+def test_the_smallest_keys_are_held_out_and_no_more_than_asked_for(unrepeated_only: bool) -> None:
+    keys = np.array([*range(1000, 1036), 7, 3, 3, 3], dtype=np.uint64)  # 5 % of 40
+    assert draw_held_out(keys, unrepeated_only=unrepeated_only) == ({36, 0} if unrepeated_only else {37, 38})
+    assert draw_held_out(np.zeros(40, np.uint64), unrepeated_only=unrepeated_only) == (
+        set() if unrepeated_only else {0, 1}
+    )
 
 
 def test_preparing_says_what_it_counted_whatever_the_number_of_processes(tmp_path: Path) -> None:

@@ -276,6 +276,21 @@ def test_how_text_is_read_is_inherited_unless_the_recipe_states_it(base: Path, k
         assert getattr(inherit_sections(recipe, base_run).corpus, key) == getattr(source.corpus, key)
 
 
+@pytest.mark.parametrize(("base_dev", "seed", "is_warned_of"), [("dev", 1, True), (None, 1, False), (None, 2, True)])
+def test_held_out_pairs_that_the_base_run_was_trained_on_are_warned_of(
+    base_dev: str | None, seed: int, is_warned_of: bool, base: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = base.parent
+    if base_dev is None:
+        content = toy_content(root / "text", updates=1)
+        content["corpus"]["dev"] = None
+        train(build_recipe(content), root / "no_dev", QUIET)
+    run = "base" if base_dev else "no_dev"
+    prepare_recipe(tuned(root, run, corpus__dev=None, corpus__seed=seed, corpus__train="train"), QUIET)
+    warning = f"training.init_from: {root / run} was trained on train.ab, too"
+    assert (warning in capsys.readouterr().err) == is_warned_of
+
+
 def test_a_base_run_with_a_damaged_best_checkpoint_is_warned_of(base: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (RunFolder(base).checkpoints.best().folder / "model.safetensors").write_bytes(b"x")
     train(tuned(base.parent, training__updates=1), base.parent / "tuned", QUIET)

@@ -1,12 +1,16 @@
 """A recipe's data are prepared once, and again where something has changed, which is said."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 
-from nmt_cli.recipe.loader import build_recipe
+from nmt_cli.commands.train import train
+from nmt_cli.errors import RunError
+from nmt_cli.recipe.loader import build_recipe, load_recipe
+from nmt_cli.reporting import Reporter
 from nmt_cli.runs.preparation import prepare_recipe
-from tests.conftest import SYLLABLES, Listener, toy_content
+from tests.conftest import SYLLABLES, Listener, in_float32, toy_content
 
 
 def prepare(toy: Path, **changes: object) -> list[str]:
@@ -43,3 +47,23 @@ def test_a_filter_that_drops_much_is_warned_of(toy: Path, capsys: pytest.Capture
         prepare_recipe(build_recipe(toy_content(toy / "text")), listener)
         said = listener.said, capsys.readouterr().err.splitlines()
         assert [[text for text in texts if "filters.copies" in text] for texts in said] == [notes, warnings]
+
+
+def test_a_resumed_run_has_its_prepared_data_without_the_text_and_refuses_a_changed_one_at_once(
+    toy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = in_float32(toy_content(toy / "text", updates=2, samples=0))
+    train(build_recipe(content), toy / "run", Reporter(quiet=True))
+    root = load_recipe(toy / "run/recipe.yaml").corpus.root
+    with open(toy / "text/train.ab", "a") as ab, open(toy / "text/train.ba", "a") as ba:
+        ab.write("ba\n"), ba.write("ba\n")
+    prepared = list((toy / "prepared").iterdir())
+    content["training"]["updates"] = 3
+    with pytest.raises(RunError, match=r"these are .*the text of train\.ab, the text of train\.ba changed"):
+        train(build_recipe(content), toy / "run", Reporter(quiet=True), resume=True)
+    assert list((toy / "prepared").iterdir()) == prepared
+    shutil.rmtree(toy / "text")
+    content["corpus"]["root"] = "."
+    assert train(build_recipe(content), toy / "run", Reporter(quiet=True), resume=True).state.update == 3
+    assert "; using what was prepared of it: prepared/toy-" in capsys.readouterr().err
+    assert load_recipe(toy / "run/recipe.yaml").corpus.root == root

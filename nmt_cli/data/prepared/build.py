@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from nmt_cli.data import SIDES
 from nmt_cli.data.augmentation import AugmentConfig
-from nmt_cli.data.clean_text import CLEAN_TEXT_NAME, CleanText, draw_held_out, read_written_lines, unrepeated_sources
+from nmt_cli.data.clean_text import CLEAN_TEXT_NAME, CleanText, draw_held_out, read_written_lines, source_keys
 from nmt_cli.data.cleaning import NO_PROFILE, NOT_UTF8, CorpusCleaner, FilterReport, make_pair_filter, measure_corpus
 from nmt_cli.data.config import CorpusConfig
 from nmt_cli.data.known_words import WordSet, unknown_share
@@ -129,7 +129,7 @@ class _Preparation:
         pair_count = clean_ranges[-1].end
         if pair_count == 0:
             raise DataError("corpus.train: no pair is left to train on" + _dropped_summary(self.cleaner.report))
-        clean_text = CleanText(self.folder, self._choose_held_out(pair_count))
+        clean_text = CleanText(self.folder, self._choose_held_out())
         tokenizers = self._obtain_tokenizers(clean_text)
         tokenizers.save(self.folder)
         train_ranges = self._encode_training(tokenizers, clean_ranges, clean_text)
@@ -198,18 +198,20 @@ class _Preparation:
                     bar.advance(10_000, f"{self.pairs_read:,} pairs")
                 yield pair
 
-    def _choose_held_out(self, pair_count: int) -> frozenset[int]:
+    def _choose_held_out(self) -> frozenset[int]:
         """Pairs that serve as development text if the recipe names none."""
         if self.corpus.dev is not None:
             return frozenset()
         corpus = self.settings.corpus
-        candidates = None if corpus.drop_overlap == "none" else unrepeated_sources(self.folder)
-        if candidates is not None and not len(candidates):
-            self.reporter.warning(
-                "every source stands in several pairs: the pairs held out for development share theirs with training, "
-                "so scores will be too good: name a text as corpus.dev"
-            )
-        return draw_held_out(pair_count, corpus.seed, candidates)
+        keys, unrepeated_only = source_keys(self.folder, corpus.seed), corpus.drop_overlap != "none"
+        held_out = draw_held_out(keys, unrepeated_only=unrepeated_only)
+        if held_out:
+            return held_out
+        self.reporter.warning(
+            "every source stands in several pairs: the pairs held out for development share theirs with training, "
+            "so scores will be too good: name a text as corpus.dev"
+        )
+        return draw_held_out(keys, unrepeated_only=False)
 
     def _obtain_tokenizers(self, clean_text: CleanText) -> Tokenizers:
         if self.settings.given_tokenizers is not None:

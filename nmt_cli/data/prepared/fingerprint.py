@@ -16,7 +16,8 @@ from nmt_cli.errors import DataError
 from nmt_cli.fs import atomic_write_text, read_json, sha256_of_file
 
 HashCache = dict[str, Any]  # path to [size, modification time in ns, SHA-256]
-TOKENIZER_TEXT_KEY = "tokenizer_learned_from"
+TOKENIZER_TEXT_KEY, HELD_OUT_KEY = "tokenizer_learned_from", "held_out_by"
+LATER_FACTS = (TOKENIZER_TEXT_KEY, HELD_OUT_KEY)  # data were first prepared without them, in another way
 UNRELATED_KEYS = ("root", "download", "max_bad_rows")  # they do not change the prepared data
 
 
@@ -33,17 +34,31 @@ def build_identity(
     `given_tokenizers` are used instead of training new ones; `augment` is training.augment. `hash_cache` provides the
     hashes of files whose size and modification time are unchanged, and new hashes are added to it.
     """
-    files = {str(path): _file_hash(path, hash_cache) for path in corpus.files()}
+    files = {str(path): file_hash(path, hash_cache) for path in corpus.files()}
     facts: dict[str, Any] = {
         "corpus": corpus_config.model_dump(mode="json", exclude=set(UNRELATED_KEYS)),
         "tokenizer": tokenizer.model_dump(mode="json"),
         **_tokenizer_origin(corpus, given_tokenizers),
+        **({HELD_OUT_KEY: "hash of seed and source"} if corpus.dev is None else {}),
         **({} if augment is None else {"augment": augment.model_dump(mode="json")}),
         "inputs": [{"file": Path(path).name, "sha256": digest} for path, digest in files.items()],
     }
+    return {**facts, "fingerprint": _fingerprint(facts)}
+
+
+def describes(identity: dict[str, Any], manifest: dict[str, Any]) -> bool:
+    """Whether prepared data with this manifest were made from these inputs, be it before there were LATER_FACTS."""
+    facts = {key: value for key, value in identity.items() if key not in ("fingerprint", "fetched")}
+    for key in LATER_FACTS:
+        if key not in manifest:
+            facts.pop(key, None)
+    return _fingerprint(facts) == str(manifest["fingerprint"])
+
+
+def _fingerprint(facts: dict[str, Any]) -> str:
     stable_facts = facts | {section: original_form(section, facts[section]) for section in ("corpus", "tokenizer")}
     text = json.dumps([FORMAT_VERSION, stable_facts], sort_keys=True)
-    return {**facts, "fingerprint": hashlib.sha256(text.encode()).hexdigest()[:12]}
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def _tokenizer_origin(corpus: Corpus, given_tokenizers: Tokenizers | None) -> dict[str, str]:
@@ -68,11 +83,15 @@ def describe_changes(store: Path, name: str, identity: dict[str, Any]) -> list[s
     folders = [p for p in candidates if (p / "manifest.json").is_file()]
     if not folders:
         return []
-    newest = max(folders, key=lambda path: (path / "manifest.json").stat().st_mtime)
+    return describe_differences(max(folders, key=lambda path: (path / "manifest.json").stat().st_mtime), identity)
+
+
+def describe_differences(folder: Path, identity: dict[str, Any]) -> list[str]:
+    """What differs from the inputs of prepared data."""
     try:
-        old_manifest = read_manifest(newest)
+        old_manifest = read_manifest(folder)
     except DataError:
-        return [f"the format of {newest.name}"]
+        return [f"the format of {folder.name}"]
     differences = []
     for section in ("corpus", "tokenizer"):
         old_values = original_form(section, old_manifest.get(section, {}))
@@ -91,6 +110,8 @@ def describe_changes(store: Path, name: str, identity: dict[str, Any]) -> list[s
     ]
     if not differences and old_manifest.get(TOKENIZER_TEXT_KEY) != identity.get(TOKENIZER_TEXT_KEY):
         differences.append("the text that the tokenizer is trained on, now without held-out pairs")
+    if not differences and old_manifest.get(HELD_OUT_KEY) != identity.get(HELD_OUT_KEY):
+        differences.append("which pairs are held out")
     return differences
 
 
@@ -113,7 +134,8 @@ def save_hash_cache(hash_cache: HashCache, store: Path) -> None:
     atomic_write_text(store / "inputs.json", json.dumps(hash_cache, indent=1), concurrent=True)
 
 
-def _file_hash(path: Path, hash_cache: HashCache) -> str:
+def file_hash(path: Path, hash_cache: HashCache) -> str:
+    """The SHA-256 of a file, which is read only if the cache does not know it."""
     stat = path.stat()
     size_and_mtime = [stat.st_size, stat.st_mtime_ns]
     entry = hash_cache.get(str(path))

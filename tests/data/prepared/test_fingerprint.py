@@ -8,11 +8,14 @@ from typing import Any
 import pytest
 
 from nmt_cli.data.config import CorpusConfig
+from nmt_cli.data.prepared import fingerprint
 from nmt_cli.data.prepared.build import PreparationSettings, prepare
 from nmt_cli.data.prepared.fingerprint import (
+    HELD_OUT_KEY,
     TOKENIZER_TEXT_KEY,
     build_identity,
     describe_changes,
+    describes,
     find_prepared,
     load_hash_cache,
     save_hash_cache,
@@ -63,7 +66,7 @@ def identity(root: Path, store: Path, tokenizer: dict[str, Any] | None = None, *
 def finished(store: Path, name: str, what: Identity, number: int = FORMAT_VERSION) -> Path:
     """A prepared folder as far as finding it again goes."""
     folder = store / f"{name}-{what['fingerprint']}"
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / "manifest.json").write_text(json.dumps({"format": number, **what}))
     return folder
 
@@ -211,12 +214,17 @@ def test_data_whose_tokenizer_saw_held_out_pairs_are_made_anew_and_no_others(roo
         identity(root, store, normalization="nfc", drop_overlap="none", filters=None)["fingerprint"] == "c49f129d0559"
     )  # as ever: there is development text
     what = identity(root, store, dev=None)
-    before = {key: value for key, value in what.items() if key != TOKENIZER_TEXT_KEY}
-    finished(store, "a", before | {"fingerprint": "0ld"})
-    assert find_prepared(store, what["fingerprint"]) is None
-    assert describe_changes(store, "a", what) == [
-        "the text that the tokenizer is trained on, now without held-out pairs"
-    ]
+    for key, said in (
+        (TOKENIZER_TEXT_KEY, "the text that the tokenizer is trained on, now without held-out pairs"),
+        (HELD_OUT_KEY, "which pairs are held out"),
+    ):
+        before = {name: value for name, value in what.items() if name != key}
+        made_before = {name: value for name, value in before.items() if name != "fingerprint"}
+        assert describes(what, before | {"fingerprint": fingerprint._fingerprint(made_before)})
+        assert describes(what, what) and not describes(what, before)
+        finished(store, "a", before | {"fingerprint": "0ld"})
+        assert find_prepared(store, what["fingerprint"]) is None
+        assert describe_changes(store, "a", what) == [said]
     assert describe_changes(store, "a", identity(root, store)) == [
         'corpus.dev (null -> "dev")', "the text of dev.en", "the text of dev.de",
     ]  # fmt: skip
