@@ -49,6 +49,8 @@ class TrainingState:
     recent_gradient_norms: list[float] = field(default_factory=list)
     lowest_median_loss: float | None = None
     divergence_count: int = 0
+    overcome_divergences: int = 0  # of them, those after which a validation was the best so far
+    last_divergence_update: int = 0
     skipped_batches: list[dict[str, Any]] = field(default_factory=list)  # epoch, batch and pairs of what diverged
     metrics_since_log: dict[str, Any] = field(default_factory=dict)  # TrainMetrics.to_record
 

@@ -39,7 +39,7 @@ from nmt_cli.training.signals import TrainingInterrupted
 from nmt_cli.training.state import TrainingState
 
 BAR_TEXT_EVERY_UPDATES = 10  # updates between new texts beside the progress bar
-MAX_DIVERGENCES = 3  # after this many the run fails
+MAX_DIVERGENCES = 3  # after this many without a better validation in between the run fails
 LEARNING_RATE_BACKOFF = 0.5  # factor of the learning rate after each divergence
 
 
@@ -230,7 +230,7 @@ class Trainer:
     def _roll_back(self, divergence: Divergence) -> None:
         """Restore the last good state with a lower learning rate, without the batches to blame.
 
-        TrainingError after MAX_DIVERGENCES of them. None of this needs to be saved: a run that is
+        TrainingError after MAX_DIVERGENCES of them in a row. None of this needs to be saved: a run that is
         killed now reaches the same point again from the same checkpoint.
         """
         diverged = self.state
@@ -238,16 +238,20 @@ class Trainer:
         divergence_count = diverged.divergence_count + 1
         skipped_batches, skipped_file = self._skip_batches(divergence, divergence_count)
         file_note = f"; its pairs are in {skipped_file}" if skipped_file else ""
-        if divergence_count == MAX_DIVERGENCES:
+        if divergence_count - diverged.overcome_divergences == MAX_DIVERGENCES:
+            start = f" (with training.init_from={self.checkpointer.folder.parent})" if diverged.best_update else ""
             raise TrainingError(
-                f"update {divergence.update:,}: {divergence.reason}{file_note}; diverged {divergence_count} times: "
-                "lower training.learning_rate, raise training.warmup_updates, or look at these pairs"
+                f"update {divergence.update:,}: {divergence.reason}{file_note}; diverged {MAX_DIVERGENCES} times: "
+                f"start a new run{start} with a lower training.learning_rate or more training.warmup_updates, or look "
+                "at these pairs"
             )
         checkpoint_path = self.processes.run_on_main(lambda: self._find_rollback_folder(divergence.first_bad_update))
         self._restart() if checkpoint_path is None else self.resume(read_checkpoint(Path(checkpoint_path)))
         self.checkpointer.delete_after(self.state.update)
         self.logger.truncate(self.state.update)
         self.state.divergence_count = divergence_count
+        self.state.overcome_divergences = diverged.overcome_divergences
+        self.state.last_divergence_update = divergence.update
         self.state.training_seconds = diverged.training_seconds
         self.state.learning_rate_scale = diverged.learning_rate_scale * LEARNING_RATE_BACKOFF
         self.state.skipped_batches = skipped_batches
@@ -356,6 +360,8 @@ class Trainer:
                 self.parameters.master if validation_weights is None else validation_weights
             )
             self.checkpointer.write_best(state.update, named_weights, validation.figures())
+        if is_best and state.update >= state.last_divergence_update:
+            state.overcome_divergences = state.divergence_count
         self._apply_patience()
         state.training_seconds += self.processes.broadcast_scalar(time.perf_counter() - started)
         self.logger.log_validation(state, validation, is_best)

@@ -250,13 +250,30 @@ def test_after_three_times_training_stops_with_the_reason(
     poison(monkeypatch, lambda ids: True)
     message = (
         r"^update 1: the loss is not finite; its pairs are in diverged-000001-3.jsonl; diverged 3 "
-        r"times: lower training.learning_rate, raise training.warmup_updates, or look at these pairs$"
+        r"times: start a new run with a lower training.learning_rate or more training.warmup_updates, or look at these "
+        r"pairs$"
     )
     with pytest.raises(TrainingError, match=message):
         train(toy_recipe(toy / "text"), toy / "run", QUIET)
     assert capsys.readouterr().err.count("warning: update 1: the loss is not finite") == 2
     assert len(list((toy / "run").glob("diverged-*.jsonl"))) == 3
     assert RunFolder(toy / "run").checkpoints.step_folders() == []
+
+
+def test_divergences_that_a_better_validation_follows_do_not_end_a_run(
+    toy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe, original = toy_recipe(toy / "text", updates=30, metric="loss"), LossMonitor.check
+
+    def diverge(self: LossMonitor, state: TrainingState, weights: Tensor | None = None) -> Any:
+        if state.update == 6 * state.divergence_count + 6 and state.divergence_count < 4:
+            original(self, state, weights)
+            return Divergence(state.update, state.update, "the loss is not finite")
+        return original(self, state, weights)
+
+    monkeypatch.setattr(LossMonitor, "check", diverge)
+    state = train(recipe, toy / "run", QUIET).state
+    assert (state.update, state.divergence_count, state.overcome_divergences) == (30, 4, 4)
 
 
 def test_a_rate_far_too_high_is_found_and_lowered(toy: Path) -> None:
