@@ -7,7 +7,7 @@ lengths are rounded up to a grid, and a batch has a round number of rows.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from nmt_cli.data.prepared.store import PairRange, SequenceStore, TokenIds
 from nmt_cli.vocabulary import Vocabulary
 
 Indices = NDArray[np.int64]
+PaddedLengths = NDArray[np.unsignedinteger[Any]]
 SORT_POOL_PAIRS = 1_000_000  # pairs sorted by length together: all of a small corpus, parts of a large one
 SOURCE_LENGTH_BITS, TARGET_LENGTH_BITS = 3, 4  # significant bits of padded lengths
 ROW_COUNT_BITS = 4  # significant bits of the number of rows
@@ -50,8 +51,8 @@ class EpochBatches:
 
     batches: list[Indices]
     pair_count: int
-    source_lengths: Indices  # what each pair of the store is padded to at least
-    target_lengths: Indices
+    source_lengths: PaddedLengths  # what each pair of the store is padded to at least
+    target_lengths: PaddedLengths
 
     def shape(self, batch_index: int) -> BatchShape:
         """The shape of a batch."""
@@ -60,18 +61,21 @@ class EpochBatches:
         return BatchShape(len(pairs), *lengths)
 
 
-def round_up_lengths(lengths: Indices, bits: int) -> Indices:
+def round_up_lengths(lengths: Indices, bits: int) -> PaddedLengths:
     """Lengths [N], each at least 1, rounded up to numbers with this many significant bits.
 
     The largest stays as it is, since the model may have no further position. With 4 bits, lengths up to 16 stay, those
-    up to 32 become even, those up to 64 multiples of 4.
+    up to 32 become even, those up to 64 multiples of 4. The type of the result
+    is the smallest that fits, as there is a number for each pair.
     """
     if not len(lengths):
-        return lengths
-    bit_lengths = np.frexp(np.maximum(lengths - 1, 1).astype(np.float64))[1]  # of length - 1, in binary
+        return lengths.astype(np.uint8)
+    all_lengths = np.arange(int(lengths.max()) + 1)
+    bit_lengths = np.frexp(np.maximum(all_lengths - 1, 1).astype(np.float64))[1]  # of length - 1, in binary
     multiples = 1 << np.maximum(0, bit_lengths - bits).astype(np.int64)
-    rounded: Indices = np.minimum(-(-lengths // multiples) * multiples, lengths.max())
-    return rounded
+    rounded = np.minimum(-(-all_lengths // multiples) * multiples, all_lengths[-1])
+    table: PaddedLengths = rounded.astype(np.min_scalar_type(all_lengths[-1]))
+    return table[lengths]
 
 
 def draw_epoch_pairs(pair_ranges: Sequence[PairRange], seed: int, epoch: int) -> Indices:
@@ -105,7 +109,9 @@ def build_epoch_batches(
     """
     padded_source = round_up_lengths(source_lengths, SOURCE_LENGTH_BITS)
     padded_target = round_up_lengths(target_lengths, TARGET_LENGTH_BITS)
-    sort_direction = np.cumsum(np.bincount(padded_target, minlength=1) > 0) % 2 * 2 - 1  # by target length, 1 or -1
+    occurs = np.zeros(int(padded_target.max(initial=0)) + 1, dtype=bool)
+    occurs[padded_target] = True
+    sort_direction = np.cumsum(occurs) % 2 * 2 - 1  # by target length, 1 or -1
     batches: list[Indices] = []
     for start in range(0, len(pairs), SORT_POOL_PAIRS):
         pool = pairs[start : start + SORT_POOL_PAIRS]
@@ -117,7 +123,7 @@ def build_epoch_batches(
 
 
 def _split_into_batches(
-    pool: Indices, source_lengths: Indices, target_lengths: Indices, max_positions: int
+    pool: Indices, source_lengths: PaddedLengths, target_lengths: PaddedLengths, max_positions: int
 ) -> list[Indices]:
     """Consecutive ranges of a sorted pool within the limit, each as long as possible with a round number of rows."""
     batches = []

@@ -98,6 +98,9 @@ def test_lengths_are_rounded_up_to_few_significant_bits(bits: int) -> None:
         assert len(f"{length:b}".rstrip("0")) <= bits
     assert rounded.max() == 1000  # a model may have no position beyond the longest sentence
     assert len(batching.round_up_lengths(lengths[:0], bits)) == 0
+    for longest, size in ((255, 1), (65535, 2)):  # bytes per pair: no more than the longest needs
+        (rounded_longest,) = batching.round_up_lengths(np.array([longest]), bits)
+        assert (int(rounded_longest), rounded_longest.nbytes) == (longest, size)
 
 
 def caption_lengths(seed: int) -> list[tuple[int, int]]:
