@@ -7,9 +7,10 @@ from typing import Any
 
 from nmt_cli.config import Section
 from nmt_cli.data.config import CorpusConfig
-from nmt_cli.data.known_words import WordSet
+from nmt_cli.data.known_words import WordSet, unknown_share
+from nmt_cli.data.normalization import Normalizer
 from nmt_cli.data.prepared.store import PreparedData
-from nmt_cli.data.text_profile import TextProfile
+from nmt_cli.data.text_profile import TextProfile, UnknownShares, rarely_exceeded
 from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
 from nmt_cli.errors import RecipeError, RunError
 from nmt_cli.recipe.loader import Recipe, load_run_recipe
@@ -147,6 +148,7 @@ def training_profile(corpus: CorpusConfig, data: PreparedData, base_folder: RunF
         characters = "".join(sorted({*profile.source_characters, *base.source_characters}))
     return replace(
         profile,
+        unknown=_unknown_shares(profile, data, training_words(data, base_folder)),
         source_characters=characters,
         placeholder_pairs=profile.placeholder_pairs + base.placeholder_pairs,
         source_words=profile.source_words.union(base.source_words),
@@ -155,6 +157,16 @@ def training_profile(corpus: CorpusConfig, data: PreparedData, base_folder: RunF
         target_truecaser=profile.target_truecaser.union(base.target_truecaser),
         line_starters=tuple(sorted({*profile.line_starters, *base.line_starters})),
     )
+
+
+def _unknown_shares(profile: TextProfile, data: PreparedData, words: WordSet | None) -> UnknownShares:
+    """Those of the profile, with that of words measured anew on the development text, as more of them are known."""
+    split = data.split("dev")
+    if words is None or split is None or profile.unknown.words is None:
+        return profile.unknown
+    normalize = Normalizer(profile.normalization)
+    shares = [unknown_share(normalize(line.strip()), [words]) for line in split.sources]
+    return profile.unknown._replace(words=rarely_exceeded(shares))
 
 
 def _differences(own_section: Section, base_section: Section, overridable: tuple[str, ...]) -> list[str]:

@@ -18,7 +18,7 @@ from nmt_cli.errors import RecipeError, RunError
 from nmt_cli.recipe.loader import Recipe, build_recipe, load_recipe
 from nmt_cli.reporting import Reporter
 from nmt_cli.runs.folder import RunFolder
-from nmt_cli.runs.init_from import find_base_run, inherit_sections, language_warning
+from nmt_cli.runs.init_from import find_base_run, inherit_sections, language_warning, training_profile
 from nmt_cli.runs.preparation import prepare_recipe
 from nmt_cli.runs.setup import set_up_training
 from nmt_cli.training.signals import TrainingInterrupted
@@ -101,6 +101,16 @@ def test_a_run_knows_the_words_of_both_texts_where_both_have_a_list(base: Path) 
     (base / "words.source.txt").unlink()
     train(tuned(root), root / "other", QUIET)
     assert not list((root / "other").glob("words*"))
+
+
+def test_words_of_the_base_run_are_no_unknown_words_of_the_development_text(base: Path) -> None:
+    root = base.parent
+    data = prepare_recipe(tuned(root, corpus__dev="domain", corpus__train="train", corpus__drop_overlap="none"), QUIET)
+    limits = []
+    for words in ("zz\n", "older\n"):
+        (base / "words.source.txt").write_text(words)
+        limits.append(training_profile(data.recipe.corpus, data.data, RunFolder(base)).unknown.words)
+    assert limits[0] == 0 and limits[1] is not None and limits[1] > 0.1
 
 
 def test_a_run_knows_the_abbreviations_and_capitals_of_both_texts(base: Path) -> None:
