@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nmt_cli.device import return_freed_memory
+from nmt_cli.device import is_out_of_memory, return_freed_memory
 from nmt_cli.distributed.process_group import SINGLE_PROCESS, ProcessGroup
-from nmt_cli.errors import RunError, TrainingError
+from nmt_cli.errors import DeviceError, RunError, TrainingError
 from nmt_cli.models.contract import TranslationModel
 from nmt_cli.reporting import Progress
 from nmt_cli.training.all_reduce import GradientAllReduce, extra_scalar_count
@@ -351,7 +351,7 @@ class Trainer:
         self.model.eval()
         return_freed_memory()  # an update and a search need blocks of other sizes, so here and below
         with force_eager(self.compiled), self.parameters.swapped_in(validation_weights):
-            validation = self.validate()
+            validation = self._validate_in_memory()
         return_freed_memory()
         self.model.train()
         is_best = judge_validation(state, validation, config)
@@ -369,6 +369,18 @@ class Trainer:
         if problem is not None and not self._problem_reported:
             self.reporter.warning(problem)
         self._problem_reported = problem is not None
+
+    def _validate_in_memory(self) -> ValidationResult:
+        """The validation; DeviceError if memory runs out in it. Of several processes, that is reported as it is."""
+        try:
+            return self.validate()
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error) or not self.processes.is_single:
+                raise
+            raise DeviceError(
+                f"not enough memory for the validation after update {self.state.update:,}: lower "
+                "search.tokens_per_batch and continue with --resume"
+            ) from error
 
     def _apply_patience(self) -> None:
         """Lower the learning rate or stop after too many stale validations."""

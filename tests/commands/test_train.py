@@ -16,8 +16,9 @@ from nmt_cli.commands.average import average
 from nmt_cli.commands.tokenize import open_tokenizer
 from nmt_cli.commands.train import train
 from nmt_cli.data.prepared.store import PreparedData
-from nmt_cli.errors import DataError, RunError, UserError
+from nmt_cli.errors import DataError, DeviceError, RunError, UserError
 from nmt_cli.evaluation import metrics
+from nmt_cli.evaluation.validation import Validator
 from nmt_cli.inference.line_plan import LinePlan, LinePlanner
 from nmt_cli.models.quantized import quantize
 from nmt_cli.recipe.loader import build_recipe, load_recipe
@@ -511,3 +512,12 @@ def test_sampled_variants_of_the_text_must_fit_too(toy: Path) -> None:
     content["model"] |= {"positions": "learned", "max_positions": max(longest) - 1}
     with pytest.raises(DataError, match=f"needs {max(longest)} positions, the model has"):
         train(build_recipe(content), toy / "run", QUIET)
+
+
+def test_a_lack_of_memory_in_a_validation_names_what_to_lower(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: Validator) -> None:
+        raise RuntimeError("CUDA out of memory")
+
+    monkeypatch.setattr(Validator, "__call__", fail)
+    with pytest.raises(DeviceError, match=r"validation after update 1: lower search\.tokens_per_batch"):
+        train(toy_recipe(toy / "text", updates=1, precision="fp32"), toy / "run", QUIET)
