@@ -132,47 +132,28 @@ class TranslatedLine:
 
     def record(self) -> dict[str, Any]:
         """The line as an object for --jsonl."""
-        translation = self.translation
-        record: dict[str, Any] = {
-            "line": self.line.number,
-            "source": self.line.text,
-            "translation": self.text,
-            "score": None,
-            "log_probability": None,
-        }
-        if translation.candidates:
-            record |= translation.candidates[0].record()
+        translation, candidates = self.translation, self.translation.candidates
+        scores = {"score": None, "log_probability": None} | (candidates[0].record() if candidates else {})
+        record = {"line": self.line.number, "source": self.line.text, "translation": self.text, **scores}
         if translation.confidence is not None:
             record["confidence"] = round(translation.confidence, 4)
-        if translation.abstained:
-            record["abstained"] = True
-        if len(translation.candidates) > 1:
-            record["candidates"] = [
-                {"text": candidate.text, **candidate.record()} for candidate in translation.candidates
-            ]
-        if translation.words:
-            record["words"] = [
-                {"text": word.text, "probability": round(word.probability, 4)} for word in translation.words
-            ]
-        if translation.sentences:
-            record["sentences"] = [
+        several = candidates if len(candidates) > 1 else []
+        optional = {
+            "abstained": translation.abstained,
+            "candidates": [{"text": candidate.text, **candidate.record()} for candidate in several],
+            "words": [{"text": word.text, "probability": round(word.probability, 4)} for word in translation.words],
+            "sentences": [
                 sentence._asdict() | {"score": _finite(sentence.score)} for sentence in translation.sentences
-            ]
-        if translation.diagnosis is not None:
-            record["degeneration"] = translation.diagnosis.record()
-        if translation.truncated_tokens:
-            record["truncated_tokens"] = translation.truncated_tokens
-        if self.missing_numbers:
-            record["numbers"] = self.missing_numbers
-        if self.added_numbers:
-            record["added_numbers"] = self.added_numbers
-        if self.unknown_words:
-            record["unknown_words"] = self.unknown_words
-        if self.unfamiliar:
-            record["unfamiliar"] = self.unfamiliar
-        if self.warnings:
-            record["warnings"] = self.warnings
-        return record
+            ],
+            "degeneration": translation.diagnosis and translation.diagnosis.record(),
+            "truncated_tokens": translation.truncated_tokens,
+            "numbers": self.missing_numbers,
+            "added_numbers": self.added_numbers,
+            "unknown_words": self.unknown_words,
+            "unfamiliar": self.unfamiliar,
+            "warnings": self.warnings,
+        }
+        return record | {key: value for key, value in optional.items() if value}
 
 
 @dataclass(frozen=True)

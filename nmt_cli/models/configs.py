@@ -73,6 +73,8 @@ class LayerConfig(ModelConfig):
     tied_embeddings: Literal["all", "target", "none"] = "all"
     """Share one table between source, target and output; between target and output; or not."""
 
+    tiny_base: ClassVar = {"d_model": 16, "heads": 4, "d_ff": 32, "dropout": 0.0}
+
     @property
     def kv_heads(self) -> int:
         """G."""
@@ -119,14 +121,7 @@ class TransformerConfig(LayerConfig):
         """Always."""
         return True
 
-    tiny_base: ClassVar = {
-        "d_model": 16,
-        "heads": 4,
-        "encoder_layers": 2,
-        "decoder_layers": 2,
-        "d_ff": 32,
-        "dropout": 0.0,
-    }
+    tiny_base: ClassVar = LayerConfig.tiny_base | {"encoder_layers": 2, "decoder_layers": 2}
     tiny_variants = (
         {},
         {"norm_position": "post", "positions": "learned", "activation": "gelu"},
@@ -257,7 +252,7 @@ class DecoderOnlyConfig(LayerConfig):
         """Always."""
         return True
 
-    tiny_base: ClassVar = {"d_model": 16, "heads": 4, "layers": 2, "d_ff": 32, "dropout": 0.0}
+    tiny_base: ClassVar = LayerConfig.tiny_base | {"layers": 2}
     tiny_variants = (
         {"activation": "gelu"},
         {"source_attention": "causal", "norm_position": "post", "positions": "learned"},
@@ -287,14 +282,7 @@ class CTCConfig(LayerConfig):
     tied_embeddings: Literal["all", "none"] = "all"
     """Share one table between source and output; or not."""
 
-    tiny_base: ClassVar = {
-        "d_model": 16,
-        "heads": 4,
-        "encoder_layers": 1,
-        "decoder_layers": 1,
-        "d_ff": 32,
-        "dropout": 0.0,
-    }
+    tiny_base: ClassVar = LayerConfig.tiny_base | {"encoder_layers": 1, "decoder_layers": 1}
     tiny_variants = (
         {},
         {"norm_position": "post", "positions": "learned", "activation": "gelu", "upsample": 2},

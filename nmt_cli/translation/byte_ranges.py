@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, NamedTuple
 
-from nmt_cli.data.sources.compression import ChunkStream, is_compressed, open_decompressed
+from nmt_cli.data.sources.compression import ChunkStream, compression, open_decompressed
 from nmt_cli.data.sources.files import BOM
 from nmt_cli.errors import DataError, UserError
 
@@ -58,7 +58,7 @@ class TextRange(NamedTuple):
 
 def find_range(path: Path, shard: Shard) -> TextRange:
     """The range of a shard; DataError where the file cannot be read."""
-    if is_compressed(path):
+    if compression(path):
         line_count = _count_lines(path)
         begin, end = (line_count * index // shard.total for index in (shard.number - 1, shard.number))
         return TextRange("lines", begin, end, line_count)

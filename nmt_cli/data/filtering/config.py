@@ -45,6 +45,4 @@ class FilterConfig(Section):
     """Drop pairs with at least this many more brackets of a kind on one side than on the other."""
 
 
-NO_FILTERS = FilterConfig(
-    copies=None, swapped=None, language=None, script=None, mojibake=None, entities=None, markup=None, shifted=None
-)
+NO_FILTERS = FilterConfig(**dict.fromkeys(FilterConfig.model_fields))

@@ -34,31 +34,18 @@ NOT_TEXT = ("README", "LICENSE", "LICENCE", "COPYING", "NOTICE", "INFO")  # file
 def compression(path: Path) -> str:
     """How a file is compressed, as the suffix that it should have; empty for plain text.
 
-    A file whose suffix promises compression, but which begins neither with that nor with text, is damaged.
+    A file whose suffix promises compression, but which begins neither with that nor with text, is damaged. DataError
+    if it cannot be read.
     """
-    with open(path, "rb") as file:
-        head = file.read(HEAD_BYTES)
+    try:
+        with open(path, "rb") as file:
+            head = file.read(HEAD_BYTES)
+    except OSError as error:
+        raise DataError(f"{path}: cannot read: {error.strerror}") from error
     for suffix, beginnings in FIRST_BYTES.items():
         if head.startswith(beginnings):
             return suffix
     return path.suffix if path.suffix in SUFFIXES and not _is_text(head) else ""
-
-
-def is_compressed(path: Path) -> bool:
-    """Whether a file is compressed; DataError if it cannot be read."""
-    return _readable_compression(path) != ""
-
-
-def is_zip(path: Path) -> bool:
-    """Whether a file is a .zip, perhaps a damaged one; DataError if it cannot be read."""
-    return _readable_compression(path) == ".zip"
-
-
-def _readable_compression(path: Path) -> str:
-    try:
-        return compression(path)
-    except OSError as error:
-        raise DataError(f"{path}: cannot read: {error.strerror}") from error
 
 
 def _is_text(head: bytes) -> bool:

@@ -1,13 +1,13 @@
 """Text in files, as an entry of a recipe's corpus names them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nmt_cli.data.sources.bad_rows import BadRows
 from nmt_cli.data.sources.base import Languages, MissingTextError, ParallelText, RawPair, TextSource
-from nmt_cli.data.sources.compression import SUFFIXES, is_zip, text_members
+from nmt_cli.data.sources.compression import SUFFIXES, compression, text_members
 from nmt_cli.data.sources.config import FORMATS, ParallelTextConfig
 from nmt_cli.data.sources.files import NO_SUCH_FILE, expand_user, find_file, read_lines
 from nmt_cli.data.sources.rows import pair_lines, read_jsonl, read_tsv
@@ -32,19 +32,23 @@ class FileSource(TextSource):
         if missing and self.config.name is not None:
             archive = find_file(root / expand_user(self.config.name))
             if archive is not None:
-                if not is_zip(archive):
+                if compression(archive) != ".zip":
                     raise DataError(self._entry_advice(self.config.name))
                 return self._locate_in_archive(archive, root)
         if missing:
             raise MissingTextError(f"no file {' and '.join(missing)} ({NO_SUCH_FILE})")
+        return self._parallel_text(names[0], files, root, lambda bad_rows: self._read(files, bad_rows))
+
+    def _parallel_text(
+        self, label: str, files: tuple[Path, ...], root: Path, read: Callable[[BadRows], Iterator[RawPair]]
+    ) -> ParallelText:
+        """The text that `read` reads from the files, with its scores."""
         cut = self._score_cut(root)
-        score_files = () if cut is None else cut.files()
-
-        def read(bad_rows: BadRows) -> Iterator[RawPair]:
-            pairs = self._read(files, bad_rows)
-            return pairs if cut is None else cut.check_count(pairs, bad_rows)
-
-        return ParallelText(names[0], (*files, *score_files), read, scores=cut)
+        if cut is None:
+            return ParallelText(label, files, read)
+        return ParallelText(
+            label, (*files, *cut.files()), lambda bad_rows: cut.check_count(read(bad_rows), bad_rows), scores=cut
+        )
 
     def _score_cut(self, root: Path) -> "ScoreCut | None":
         """What cuts the text by its scores; MissingTextError if a file of them is missing."""
@@ -64,13 +68,12 @@ class FileSource(TextSource):
         names = text_members(archive)
         source, target = (_member_in(names, language, archive) for language in self.languages)
         labels = f"{archive}/{source}", f"{archive}/{target}"
-        cut = self._score_cut(root)
-
-        def read(bad_rows: BadRows) -> Iterator[RawPair]:
-            pairs = pair_lines(read_lines(archive, source), read_lines(archive, target), labels)
-            return pairs if cut is None else cut.check_count(pairs, bad_rows)
-
-        return ParallelText(str(self.config.name), (archive, *(() if cut is None else cut.files())), read, scores=cut)
+        return self._parallel_text(
+            str(self.config.name),
+            (archive,),
+            root,
+            lambda _: pair_lines(read_lines(archive, source), read_lines(archive, target), labels),
+        )
 
     def _entry_advice(self, name: str) -> str:
         """What to write instead of the name of a file that is no archive."""
