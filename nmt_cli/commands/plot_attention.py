@@ -1,7 +1,8 @@
 """nmt plot attention: what each produced word looked at in the source."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
@@ -11,6 +12,7 @@ from nmt_cli.data.sources.files import read_lines
 from nmt_cli.data.text_profile import TextProfile
 from nmt_cli.data.tokenization.tokenizer import TextTokenizer
 from nmt_cli.decoding.beam import search
+from nmt_cli.decoding.engine import TokenIds
 from nmt_cli.decoding.host import batch_with_end
 from nmt_cli.decoding.word_alignment import alignment_layer, attention_weights, token_word_indices
 from nmt_cli.device import find_device
@@ -27,22 +29,15 @@ from nmt_cli.plots.attention import (
     subword_labels,
 )
 from nmt_cli.plots.attention_html import attention_page
-from nmt_cli.plots.attention_text import Row, attention_rows
+from nmt_cli.plots.attention_text import attention_rows
+from nmt_cli.plots.chart import Row
 from nmt_cli.plots.fonts import escape_controls, missing_characters
 from nmt_cli.plots.heatmaps import draw_attention
 from nmt_cli.reporting import Reporter, Screen, Span
 from nmt_cli.runs.loading import LoadedRun, open_run
 
 MAX_LINES_PER_BATCH = 64  # most lines in a batch
-TokenIds = list[int]
-
-
-@dataclass(frozen=True)
-class AttentionSelection:
-    """Which layers and heads of a model are shown."""
-
-    layer: Selection
-    head: Selection
+AttentionSelection = tuple[Selection, Selection]  # the layers and the heads that are shown
 
 
 def open_attention_run(path: Path, device: str = "auto") -> LoadedRun:
@@ -59,9 +54,7 @@ def choose_selection(run: LoadedRun, layer: str | None, head: str) -> AttentionS
     assert weights is not None
     layers, heads = weights[0].shape[:2]
     layer_text = str(alignment_layer(layers) + 1) if layer is None else layer
-    return AttentionSelection(
-        parse_selection("--layer", layer_text, layers, "layer"), parse_selection("--head", head, heads, "head")
-    )
+    return parse_selection("--layer", layer_text, layers, "layer"), parse_selection("--head", head, heads, "head")
 
 
 def attention_maps(
@@ -75,7 +68,9 @@ def attention_maps(
     """
     profile = TextProfile.load(run.folder.path, run.recipe.corpus)
     normalize, casing = profile.normalizer(), CaseHandler(profile, run.recipe.search.case)
-    target_lines = None if targets is None else (normalize(_decode(line).strip()) for line in read_lines(targets))
+    target_lines = None
+    if targets is not None:
+        target_lines = (normalize(line.decode(errors="replace").strip()) for line in read_lines(targets))
     for block in read_blocks(stream, MAX_LINES_PER_BATCH):
         normalized = [replace(line, text=casing.model_form(normalize(line.text.strip()))) for line in block]
         pairs = list(_with_targets(normalized, target_lines, targets))
@@ -93,9 +88,7 @@ def attention_maps(
 
 def attention_text(attention_map: AttentionMap, selection: AttentionSelection, screen: Screen) -> Iterator[Row]:
     """A sentence's heatmaps as lines for the terminal, one below the other."""
-    for panel in (
-        panel for row in attention_panels(attention_map.weights, selection.layer, selection.head) for panel in row
-    ):
+    for panel in chain.from_iterable(attention_panels(attention_map.weights, *selection)):
         heading = f"line {attention_map.line_number}" + (f" · {panel.title}" if panel.title else "")
         yield [Span(heading, "bold")]
         yield from attention_rows(panel.weights, attention_map.source, attention_map.target, screen)
@@ -113,12 +106,12 @@ def write_attention(
     if not maps:
         raise UserError("standard input has no line with text: there is nothing to plot")
     if out.suffix.lower() == ".html":
-        atomic_write_text(out, attention_page(maps, title, selection.layer, selection.head))
+        atomic_write_text(out, attention_page(maps, title, *selection))
         return [out]
     paths = []
     for attention_map in maps:
         path = out if len(maps) == 1 else out.with_stem(f"{out.stem}-{attention_map.line_number}")
-        rows = attention_panels(attention_map.weights, selection.layer, selection.head)
+        rows = attention_panels(attention_map.weights, *selection)
         draw_attention(path, attention_map.source, attention_map.target, rows, title)
         uncovered = missing_characters(escape_controls("".join([*attention_map.source, *attention_map.target])))
         if uncovered:
@@ -200,7 +193,3 @@ def _group_words(tokenizer: TextTokenizer, ids: TokenIds) -> tuple[list[int], li
     for word_id, token in zip(word_ids, ids, strict=True):
         word_tokens[word_id].append(token)
     return [*word_ids, count], [*tokenizer.decode(word_tokens), EOS_LABEL]
-
-
-def _decode(raw: bytes) -> str:
-    return raw.decode(errors="replace")

@@ -6,10 +6,9 @@ Every cell sets its background, so that the heatmap looks the same in dark and l
 from collections.abc import Iterator, Sequence
 
 from nmt_cli.plots.attention import AttentionWeights
+from nmt_cli.plots.chart import Row
 from nmt_cli.plots.fonts import escape_controls
 from nmt_cli.reporting import Screen, Span, display_width
-
-Row = list[Span]
 
 MAX_LABEL_COLUMNS = 16
 ASCII_RAMP = " .:-=+*#%@"  # light to dark

@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from nmt_cli.commands.plot_attention import (
-    AttentionSelection,
     attention_maps,
     attention_text,
     choose_selection,
@@ -102,7 +101,7 @@ def test_every_model_with_attention_has_maps_whose_rows_sum_to_one(
     np.testing.assert_allclose(attention_map.weights.sum(-1), 1, rtol=1e-4)
     shown = choose_selection(run, None, "mean")
     layers = attention_map.weights.shape[0]
-    assert shown == AttentionSelection(max(1, layers - 1), "mean")
+    assert shown == (max(1, layers - 1), "mean")
 
 
 def test_text_is_normalised_as_nmt_translate_does(run: LoadedRun, tmp_path: Path) -> None:
@@ -177,13 +176,13 @@ def test_layers_and_heads_that_the_model_lacks_are_refused(run: LoadedRun) -> No
         choose_selection(run, "3", "mean")
     with pytest.raises(UserError, match="--head x: this model has heads 1 to 4"):
         choose_selection(run, None, "x")
-    assert choose_selection(run, "all", "2") == AttentionSelection("all", 2)
+    assert choose_selection(run, "all", "2") == ("all", 2)
 
 
 def test_one_line_makes_one_file_and_several_are_numbered(run: LoadedRun, tmp_path: Path) -> None:
     (tmp_path / "target").write_text("ein Buch\n\nMann\n")
     first, three = maps(run, "a book\n\nThe man\n", targets=tmp_path / "target")
-    shown, said = AttentionSelection(1, "all"), Said()
+    shown, said = (1, "all"), Said()
     out = tmp_path / "a.png"
     assert write_attention([first], shown, out, "run", said) == [out]
     assert write_attention([first, three], shown, out, "run", said) == [
@@ -196,14 +195,14 @@ def test_one_line_makes_one_file_and_several_are_numbered(run: LoadedRun, tmp_pa
 
 def test_nothing_to_plot_is_a_mistake(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="standard input has no line with text"):
-        write_attention([], AttentionSelection(1, 1), tmp_path / "a.html", "run", Said())
+        write_attention([], (1, 1), tmp_path / "a.html", "run", Said())
     assert list(tmp_path.iterdir()) == []
 
 
 def test_letters_without_a_font_are_said(tmp_path: Path) -> None:
     attention_map = AttentionMap(1, ["\U0010fffd", "</s>"], ["a"], np.full((1, 1, 1, 2), 0.5, np.float32))
     said = Said()
-    write_attention([attention_map], AttentionSelection(1, 1), tmp_path / "a.svg", "run", said)
+    write_attention([attention_map], (1, 1), tmp_path / "a.svg", "run", said)
     assert len(said.messages) == 1 and said.messages[0].startswith(str(tmp_path / "a.svg"))
     assert "no font here has \U0010fffd, so they are boxes; install one that has" in said.messages[0]
 
@@ -211,7 +210,7 @@ def test_letters_without_a_font_are_said(tmp_path: Path) -> None:
 def test_the_terminal_shows_each_chosen_head_below_its_name(run: LoadedRun) -> None:
     (attention_map,) = maps(run, "a book\n")
     screen = Screen(80, colours=False)
-    text = [screen.render(row) for row in attention_text(attention_map, AttentionSelection(2, "all"), screen)]
+    text = [screen.render(row) for row in attention_text(attention_map, (2, "all"), screen)]
     heads = [line for line in text if line.startswith("line 1")]
     assert heads == [f"line 1 · layer 2, head {n}" for n in (1, 2, 3, 4)]
     assert sum(line.endswith(". </s>") for line in text) == 4 and text[-1] == ""
