@@ -131,7 +131,7 @@ class ParallelTranslator:
         warn = self.reporter.warning
         if not self.gpu_count and is_single_threaded():
             translator = self.translator
-            return WorkerPool(self.max_processes, lambda _: _BlockTranslator(translator), str, warn, fork=True)
+            return WorkerPool(self.max_processes, lambda _: _block_translator(translator), str, warn, fork=True)
         open_worker: WorkFactory = partial(_open_worker, self.spec, self.gpu_count)
         return WorkerPool(self.max_processes, open_worker, str, warn, fork=False)
 
@@ -205,26 +205,21 @@ def _checked(line: InputLine, translation: Translation, *, strict: bool) -> Tran
     return TranslatedLine(line, translation)
 
 
-class _BlockTranslator:
-    """The work of a worker."""
+def _block_translator(translator: Translator) -> Callable[[LineBlock], list[Translation]]:
+    """The work of a worker, which has one thread."""
+    import torch
 
-    def __init__(self, translator: Translator) -> None:
-        import torch
-
-        torch.set_num_threads(1)
-        self.translator = translator
-
-    def __call__(self, block: LineBlock) -> list[Translation]:
-        return self.translator.translate(block.texts, block.prefixes)
+    torch.set_num_threads(1)
+    return lambda block: translator.translate(block.texts, block.prefixes)
 
 
-def _open_worker(spec: TranslatorSpec, gpu_count: int, worker_index: int) -> _BlockTranslator:
+def _open_worker(spec: TranslatorSpec, gpu_count: int, worker_index: int) -> Callable[[LineBlock], list[Translation]]:
     """The work of a spawned worker: on the GPUs in turn, or with one thread."""
     import torch
 
     torch.set_num_threads(1)
     device = f"cuda:{worker_index % gpu_count}" if gpu_count > 1 else spec.device
-    return _BlockTranslator(replace(spec, device=device).open(Reporter(quiet=True)))
+    return _block_translator(replace(spec, device=device).open(Reporter(quiet=True)))
 
 
 def _count_gpus(device: str) -> int:

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from nmt_cli.inference.output import OutputFormat
     from nmt_cli.translation.opening import TranslatorSpec
     from nmt_cli.translation.parallel import ParallelTranslator
-    from nmt_cli.translation.shards import ShardResult
 
 RAY_ENVIRONMENT = {"RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}  # else Ray warns of a future change
 
@@ -60,7 +59,7 @@ def translate_on_ray(
     folder: Path,
     output_format: "OutputFormat",
     reporter: Reporter,
-) -> "list[ShardResult]":
+) -> None:
     """`translate_shard` for each shard, each on one core (or GPU) of the cluster.
 
     A shard whose machine is lost is resumed on another one. Raises the errors of `translate_shard`; WorkerError,
@@ -72,37 +71,31 @@ def translate_on_ray(
         use_gpu = ray.cluster_resources().get("GPU", 0) > 0 and spec.device != "cpu"
         remote_task = ray.remote(num_cpus=1, num_gpus=int(use_gpu), max_retries=3)(_translate_shard_task)
         pending = {
-            remote_task.remote(
-                absolute_spec, str(text.absolute()), tuple(shard), str(folder.absolute()), output_format
-            ): shard
+            remote_task.remote(absolute_spec, text.absolute(), shard, folder.absolute(), output_format): shard
             for shard in shards
         }
-        results, failures = [], []
+        failures = []
         while pending:
             (reference,), _ = ray.wait(list(pending), num_returns=1)
             shard = pending.pop(reference)
             try:
-                results.append(_get_result(ray, reference, f"shard {shard}"))
+                line_count = _get_result(ray, reference, f"shard {shard}")
             except WorkerError as error:
                 failures.append(str(error))
                 reporter.warning(str(error))
             else:
-                reporter.info(f"shard {shard}: {results[-1].lines:,} lines")
+                reporter.info(f"shard {shard}: {line_count:,} lines")
     if failures:
         raise WorkerError(f"{len(failures)} of {len(shards)} shards failed: run the command again")
-    return sorted(results, key=lambda result: result.shard)
 
 
 def _translate_shard_task(
-    spec: "TranslatorSpec", text: str, shard: tuple[int, int], folder: str, output_format: "OutputFormat"
-) -> "ShardResult":
+    spec: "TranslatorSpec", text: Path, shard: Shard, folder: Path, output_format: "OutputFormat"
+) -> int:
     """Translate a shard in a process of the cluster."""
     from nmt_cli.translation.shards import translate_shard
 
-    quiet_reporter = Reporter(quiet=True)
-    return translate_shard(
-        _open_translator_once(spec), Path(text), Shard(*shard), Path(folder), output_format, quiet_reporter
-    )
+    return translate_shard(_open_translator_once(spec), text, shard, folder, output_format, Reporter(quiet=True))
 
 
 @cache

@@ -4,7 +4,7 @@ Only the output folder connects the processes; `nmt merge-shards` merges the sha
 """
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +22,6 @@ from nmt_cli.translation.shard_files import ShardWriter
 COMMIT_INTERVAL_SECONDS = 10.0  # of work that is lost where a process is killed
 
 
-@dataclass(frozen=True)
-class ShardResult:
-    """A finished shard and the number of its lines."""
-
-    shard: Shard
-    lines: int
-
-
 def translate_shard(
     translator: ParallelTranslator,
     text: Path,
@@ -37,8 +29,8 @@ def translate_shard(
     folder: Path,
     output_format: OutputFormat,
     reporter: Reporter,
-) -> ShardResult:
-    """Translate one shard of a file into `folder`, resuming where a killed process stopped.
+) -> int:
+    """Translate one shard of a file into `folder`, resuming where a killed process stopped; the number of its lines.
 
     DataError where the text cannot be read, or the folder belongs to another text, run or search.
     """
@@ -49,7 +41,7 @@ def translate_shard(
     if writer.is_finished:
         writer.close()
         reporter.info(f"shard {shard}: already done")
-        return ShardResult(shard, writer.line_count)
+        return writer.line_count
     resumed_lines = writer.line_count
     if resumed_lines:
         reporter.info(f"shard {shard}: resuming after line {resumed_lines:,}")
@@ -73,7 +65,7 @@ def translate_shard(
     finally:
         writer.close()
     reporter.info(f"shard {shard}: {writer.line_count:,} lines, {folder / shard.name}.txt")
-    return ShardResult(shard, writer.line_count)
+    return writer.line_count
 
 
 def _renumber(translated_line: TranslatedLine, offset: int) -> TranslatedLine:

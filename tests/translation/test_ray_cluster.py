@@ -17,7 +17,6 @@ from nmt_cli.translation import ray_cluster as cluster
 from nmt_cli.translation.byte_ranges import Shard
 from nmt_cli.translation.opening import TranslatorSpec
 from nmt_cli.translation.ray_cluster import ray_pool, ray_session, translate_on_ray
-from nmt_cli.translation.shards import ShardResult
 from tests.conftest import Call, toy_recipe
 
 ROOT = Path(__file__).parent.parent.parent
@@ -118,14 +117,14 @@ def test_few_blocks_are_under_way_at_a_time(ray: FakeRay) -> None:
 def test_a_mistake_stays_one_and_what_is_lost_is_named(
     ray: FakeRay, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    def translate(opening: TranslatorSpec, text: str, shard: tuple[int, int], *_: Any) -> ShardResult:
-        if shard[0] == 2:
+    def translate(opening: TranslatorSpec, text: Path, shard: Shard, *_: Any) -> int:
+        if shard.number == 2:
             raise FakeLost
-        if shard[0] == 3:
+        if shard.number == 3:
             raise ZeroDivisionError("division by zero")
-        if text.endswith("odd"):
+        if text.name == "odd":
             raise UserError("the text is odd")
-        return ShardResult(Shard(*shard), 7)
+        return 7
 
     monkeypatch.setattr(cluster, "_translate_shard_task", translate)
     shards = [Shard(number, 4) for number in range(1, 5)]
@@ -139,8 +138,8 @@ def test_a_mistake_stays_one_and_what_is_lost_is_named(
         "warning: shard 2/4: lost: FakeLost",
         "shard 1/4: 7 lines",
     ]
-    done = translate_on_ray(TranslatorSpec(("run",)), places[0], shards[:1], places[2], "text", Reporter())
-    assert done == [ShardResult(Shard(1, 4), 7)]
+    translate_on_ray(TranslatorSpec(("run",)), places[0], shards[:1], places[2], "text", Reporter())
+    assert capfd.readouterr().err == "shard 1/4: 7 lines\n"
     with pytest.raises(UserError) as mistake:
         translate_on_ray(TranslatorSpec(("run",)), tmp_path / "odd", shards[:1], places[2], "text", Reporter())
     assert str(mistake.value) == "the text is odd"
@@ -190,10 +189,7 @@ with ray_session() as ray:
     quiet = Reporter(quiet=True)
     data = prepare_recipe(toy_recipe(Path("text")), quiet, Path("two"), pool=ray_pool(ray)).data
     spec = TranslatorSpec((sys.argv[1],), ("search.beam=1",), "cpu")
-    results = translate_on_ray(
-        spec, Path("text/test.ab"), parse_shards("all/2"), Path("parts"), "text", quiet
-    )
-assert [result.shard.number for result in results] == [1, 2]
+    translate_on_ray(spec, Path("text/test.ab"), parse_shards("all/2"), Path("parts"), "text", quiet)
 sys.stdout.buffer.writelines(join_shards(Path("parts")))
 print(data.folder.name)
 """
