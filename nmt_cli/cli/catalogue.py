@@ -44,15 +44,15 @@ def recipes_keys() -> None:
 def models(context: typer.Context) -> None:
     """List the models."""
     if context.invoked_subcommand is None:
-        from nmt_cli.commands.models import model_summaries
+        from nmt_cli.models import MODELS
 
-        for name, summary in model_summaries():
-            print_line(f"{name:16} {summary}")
+        for name, model in MODELS.items():
+            print_line(f"{name:16} {model.summary}")
 
 
 def models_show(name: Annotated[str, typer.Argument(help="Name of a model.")]) -> None:
     """Explain a model's options."""
-    from nmt_cli.commands.models import model_options
+    from nmt_cli.recipe.docs import model_options
 
     for key, default, meaning in model_options(name):
         print_line(f"{key} (default {default})\n    {meaning}")

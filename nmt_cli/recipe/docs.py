@@ -14,6 +14,7 @@ from nmt_cli.data.config import CorpusConfig
 from nmt_cli.data.sources.config import Download, ParallelTextConfig
 from nmt_cli.data.tokenization.tokenizer import TokenizerConfig
 from nmt_cli.decoding.config import SearchConfig
+from nmt_cli.errors import UserError, suggest
 from nmt_cli.models import MODELS, config_class
 from nmt_cli.training.config import TrainingConfig
 
@@ -49,7 +50,14 @@ def recipe_reference() -> str:
     return HEADER + "".join(f"\n## {title}\n\n{_options_table(section_class)}" for title, section_class in sections)
 
 
-def section_options(section_class: type[Section]) -> list[tuple[str, str, str]]:
+def model_options(name: str) -> list[tuple[str, str, str]]:
+    """Key, default and meaning of each option of a model; UserError if there is no such model."""
+    if name not in MODELS:
+        raise UserError(f"no model {name!r}; {suggest(name, MODELS)}")
+    return _section_options(config_class(name))
+
+
+def _section_options(section_class: type[Section]) -> list[tuple[str, str, str]]:
     """Key, default and meaning of each option of a section; no default where one must be given.
 
     The name of a model is no option of the model.
@@ -64,7 +72,7 @@ def section_options(section_class: type[Section]) -> list[tuple[str, str, str]]:
 
 def _options_table(section_class: type[Section]) -> str:
     rows = ["| key | default | meaning |", "|---|---|---|"]
-    for key, default, meaning in section_options(section_class):
+    for key, default, meaning in _section_options(section_class):
         escaped = meaning.replace("|", "\\|")
         rows.append(f"| {key} | {default and f'`{default}`'} | {escaped} |")
     return "\n".join(rows) + "\n"
