@@ -1,14 +1,14 @@
 """BLEU, chrF and TER through sacreBLEU, for a corpus or for each sentence. Imports no torch."""
 
-import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, assert_never
 
+from nmt_cli.data.scripts import letter_scripts
 from nmt_cli.data.sources.compression import open_decompressed
-from nmt_cli.data.sources.files import read_stream_lines
+from nmt_cli.data.sources.files import decoded_lines, read_stream_lines
 from nmt_cli.errors import DataError, UserError
 
 MetricName = Literal["bleu", "chrf", "ter"]
@@ -48,10 +48,8 @@ def default_bleu_tokenizer(language: str) -> str:
 
 def unsegmented_language(texts: Sequence[str]) -> str | None:
     """The language whose tokenizer suits texts mostly in a script that 13a does not split into words; else None."""
-    letter_counts = Counter(char for text in texts[:SCRIPT_SAMPLE_LINES] for char in text if char.isalpha())
     counts: Counter[str | None] = Counter()
-    for letter, count in letter_counts.items():
-        script = unicodedata.name(letter, "").partition(" ")[0]
+    for script, count in letter_scripts("".join(texts[:SCRIPT_SAMPLE_LINES])).items():
         counts[LANGUAGE_BY_SCRIPT.get(script)] += count
     if 2 * counts[None] >= counts.total():
         return None
@@ -117,8 +115,8 @@ def read_texts(source: BinaryIO | Path, label: str) -> list[str]:
         if source.is_dir():
             raise DataError(f"{source}: this is a folder, not a file")
         with open_decompressed(source) as file:
-            return _decode_lines(file, label)
-    return _decode_lines(source, label)
+            return _read_texts(file, label)
+    return _read_texts(source, label)
 
 
 def read_references(paths: Sequence[Path], texts: Sequence[str], label: str) -> list[list[str]]:
@@ -137,14 +135,8 @@ def check_line_count(path: Path, lines: Sequence[str], other_label: str, other_l
         raise DataError(f"{path} has {len(lines):,} lines and {other_label} has {len(other_lines):,}")
 
 
-def _decode_lines(stream: BinaryIO, label: str) -> list[str]:
-    texts = []
-    for number, line in enumerate(read_stream_lines(stream, label), 1):
-        try:
-            texts.append(line.decode().rstrip())
-        except UnicodeDecodeError as error:
-            raise DataError(f"{label}:{number}: not UTF-8 text") from error
-    return texts
+def _read_texts(stream: BinaryIO, label: str) -> list[str]:
+    return [text.rstrip() for text in decoded_lines(read_stream_lines(stream, label), label)]
 
 
 def check_tokenizer(name: str) -> None:

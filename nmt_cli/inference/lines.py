@@ -16,7 +16,7 @@ from itertools import islice, pairwise
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from nmt_cli.data.sources.files import BOM, read_lines, reject_wide_encodings
+from nmt_cli.data.sources.files import BOM, decoded_lines, read_lines, reject_wide_encodings
 from nmt_cli.errors import DataError
 
 MAX_LINES_PER_READ = 4096  # lines per block where no partitioner decides
@@ -274,11 +274,7 @@ def read_prefixes(path: Path) -> Iterator[str]:
     """The lines of a prefix file; DataError for one that is not UTF-8, or no file."""
     if path.exists() and not (path.is_file() or path.is_dir()):
         raise DataError(f"{path}: not a file; prefixes are read from one, not from a pipe")
-    for number, raw in enumerate(read_lines(path), 1):
-        try:
-            yield raw.decode()
-        except UnicodeDecodeError as error:
-            raise DataError(f"{path}:{number}: not UTF-8 text") from error
+    yield from decoded_lines(read_lines(path), path)
 
 
 def remaining_file_bytes(stream: BinaryIO) -> int | None:

@@ -1,6 +1,6 @@
 """Text files as lines. A line ends at a line feed and nowhere else."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
@@ -49,6 +49,15 @@ def read_stream_lines(stream: BinaryIO, label: str) -> Iterator[bytes]:
     first_line = first_line.removeprefix(BOM)
     for line in chain([first_line] if first_line else [], stream):
         yield line.removesuffix(b"\n")
+
+
+def decoded_lines(lines: Iterable[bytes], label: object) -> Iterator[str]:
+    """The text of each line; DataError, with the number of the line, for one that is not UTF-8."""
+    for number, line in enumerate(lines, 1):
+        try:
+            yield line.decode()
+        except UnicodeDecodeError as error:
+            raise DataError(f"{label}:{number}: not UTF-8 text") from error
 
 
 def reject_wide_encodings(first_line: bytes, label: str, *, binary: bool = True) -> None:
