@@ -20,6 +20,7 @@ from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.engine import Engine
 from nmt_cli.device import find_device
 from nmt_cli.export.format import position_limit
+from nmt_cli.fs import write_json
 from nmt_cli.models.attention import MultiHeadAttention
 from nmt_cli.models.configs import ModelConfig, TransformerConfig
 from nmt_cli.models.contract import TranslationModel
@@ -229,5 +230,4 @@ def _write_tokenizer(tokenizer: TextTokenizer, folder: Path, max_length: int) ->
         "model_input_names": ["input_ids", "attention_mask"],
     }
     for name, document in (("tokenizer.json", content), ("tokenizer_config.json", tokenizer_config)):
-        text = json.dumps(document, indent=2, ensure_ascii=False)
-        (folder / name).write_text(text + "\n", encoding="utf-8")
+        write_json(folder / name, document)

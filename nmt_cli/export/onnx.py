@@ -5,7 +5,6 @@ encoders need, and takes many times as long; see docs/decisions.md.
 """
 
 import copy
-import json
 import warnings
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from nmt_cli.export.onnx_graphs import (
     make_traceable,
     next_tensors,
 )
+from nmt_cli.fs import write_json
 from nmt_cli.models import MODELS
 from nmt_cli.models.configs import ModelConfig
 from nmt_cli.models.contract import Autoregressive, NonAutoregressive, Sequences, TensorState, TranslationModel
@@ -79,8 +79,7 @@ def export_model(
     except RuntimeError as error:
         reason = str(error).partition("\n")[0]
         raise UserError(f"model.type: {model.config.type} cannot be exported to onnx: {reason}") from error
-    text = json.dumps(config, indent=2) + "\n"
-    (folder / "config.json").write_text(text, encoding="utf-8")
+    write_json(folder / "config.json", config)
 
 
 def load_engine(folder: Path, device: str, quantization: str) -> Engine:

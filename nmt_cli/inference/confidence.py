@@ -5,7 +5,6 @@ features are multiplied: whether a translation of the model is good, and whether
 translations that were cut, shuffled or swapped (see evaluation/calibration.py).
 """
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.engine import Engine, TokenIds
 from nmt_cli.errors import RunError
-from nmt_cli.fs import atomic_write_text, read_json
+from nmt_cli.fs import read_json, write_json
 
 if TYPE_CHECKING:
     import numpy as np
@@ -192,7 +191,7 @@ class CalibrationFile:
             "features": FEATURES,
             "calibrations": {key: asdict(calibration) for key, calibration in self.calibrations.items()},
         }
-        atomic_write_text(run / CONFIDENCE_FILE, json.dumps(content, indent=1) + "\n")
+        write_json(run / CONFIDENCE_FILE, content, indent=1)
 
     def find(self, key: str) -> Calibration | None:
         """The calibration for a key; else the one that training fitted, whose model is the same up to rounding."""

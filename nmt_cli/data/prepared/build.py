@@ -1,6 +1,5 @@
 """Prepare a corpus for training: clean it, train the tokenizers, encode and write it, all streamed."""
 
-import json
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, suppress
@@ -41,7 +40,7 @@ from nmt_cli.data.tokenization.tokenizer import TokenizerConfig, batched
 from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
 from nmt_cli.data.tokenization.training import train_tokenizer
 from nmt_cli.errors import DataError
-from nmt_cli.fs import atomic_folder, sha256_of_file
+from nmt_cli.fs import atomic_folder, sha256_of_file, write_json
 from nmt_cli.reporting import Reporter
 from nmt_cli.workers import MapFunction, PoolFactory, serial_pool
 
@@ -86,8 +85,7 @@ def prepare(
             results = _Preparation(settings, corpus, scratch, reporter, pool).run()
             hashes = {path.name: sha256_of_file(path) for path in sorted(scratch.iterdir())}
             manifest = {"format": FORMAT_VERSION, **identity, **results, "arrays": hashes}
-            text = json.dumps(manifest, indent=2, ensure_ascii=False)
-            (scratch / "manifest.json").write_text(text + "\n", encoding="utf-8")
+            write_json(scratch / "manifest.json", manifest)
     finally:
         if not parent_existed:  # remove it if it is empty, as after an error
             with suppress(OSError):

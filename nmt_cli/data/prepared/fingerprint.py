@@ -13,7 +13,7 @@ from nmt_cli.data.sources.corpus import Corpus
 from nmt_cli.data.tokenization.tokenizer import TokenizerConfig
 from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
 from nmt_cli.errors import DataError
-from nmt_cli.fs import atomic_write_text, read_json, sha256_of_file
+from nmt_cli.fs import read_json, sha256_of_file, write_json
 
 HashCache = dict[str, Any]  # path to [size, modification time in ns, SHA-256]
 TOKENIZER_TEXT_KEY, HELD_OUT_KEY = "tokenizer_learned_from", "held_out_by"
@@ -131,7 +131,7 @@ def load_hash_cache(store: Path) -> HashCache:
 def save_hash_cache(hash_cache: HashCache, store: Path) -> None:
     """Write the hashes to `store`/inputs.json."""
     store.mkdir(parents=True, exist_ok=True)
-    atomic_write_text(store / "inputs.json", json.dumps(hash_cache, indent=1), concurrent=True)
+    write_json(store / "inputs.json", hash_cache, indent=1, ensure_ascii=True, concurrent=True)
 
 
 def file_hash(path: Path, hash_cache: HashCache) -> str:
