@@ -17,6 +17,7 @@ from nmt_cli.evaluation.calibration import fit_calibration
 from nmt_cli.evaluation.metrics import Score, corpus_scores, default_bleu_tokenizer
 from nmt_cli.evaluation.validation import Validator, translate_as_cli, unigram_loss
 from nmt_cli.export.automatic import export_automatically
+from nmt_cli.fs import atomic_write_text
 from nmt_cli.inference.confidence import CONFIDENCE_FILE, CalibrationFile, calibration_key
 from nmt_cli.inference.translator import Translator
 from nmt_cli.recipe.loader import Recipe
@@ -190,6 +191,6 @@ def _score_test(run: TrainingRun) -> list[Score]:
     texts = {"source": split.sources, "target": split.references, "hypotheses": hypotheses}
     if run.processes.is_main:
         for name, lines in texts.items():
-            run.folder.write_text(f"test.{name}.txt", "".join(f"{line}\n" for line in lines))
+            atomic_write_text(run.folder.path / f"test.{name}.txt", "".join(f"{line}\n" for line in lines))
     tokenize = run.recipe.training.metric_tokenize or default_bleu_tokenizer(run.recipe.corpus.target)
     return corpus_scores(hypotheses, [split.references], ["bleu", "chrf"], tokenize=tokenize)

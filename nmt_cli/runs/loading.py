@@ -70,16 +70,11 @@ def load_for_inference(
     model.zero_grad(set_to_none=True)
     dtype = torch.float32 if precision == "int8" else choose_dtype(precision, device)
     model.to(device=device, dtype=dtype).eval()
-    load_weights(model, tensors, source)
-    if precision == "int8":
-        quantize(model)
-
-
-def load_weights(model: Model, tensors: NamedTensors, source: Path) -> None:
-    """Copy tensors into the model; RunError if names or shapes differ."""
     check_weights(model, tensors, source)
     for name, parameter in model.named_parameters():
         parameter.data.copy_(tensors[name])
+    if precision == "int8":
+        quantize(model)
 
 
 def check_weights(model: Model, tensors: NamedTensors, source: Path) -> None:

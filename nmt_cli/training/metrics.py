@@ -56,11 +56,6 @@ class TrainMetrics:
     all_reduce_seconds: float = 0.0
 
     @classmethod
-    def on(cls, device: torch.device) -> "TrainMetrics":
-        """Empty sums."""
-        return cls(PendingScalars(1, device))
-
-    @classmethod
     def from_record(cls, record: dict[str, Any], device: torch.device) -> "TrainMetrics":
         """Restore `to_record`; an empty record gives empty sums."""
         current = {EARLIER_METRIC_NAMES.get(key, key): value for key, value in record.items()}

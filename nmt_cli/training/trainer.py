@@ -81,7 +81,7 @@ class Trainer:
         )  # fmt: skip
         self.compiled = should_compile(config.compile, self.device) and bool(model.compilable_layers())
         self.state = TrainingState(batches_per_update=config.gradient_accumulation * processes.world_size)
-        self._metrics = TrainMetrics.on(self.device)
+        self._metrics = TrainMetrics.from_record({}, self.device)
         self.prefetcher = BatchPrefetcher(batch_iterator, processes.rank, processes.world_size)
         self._seek_batches()
         self._initial_weights: Tensor | None = self.parameters.master.to("cpu", copy=True)

@@ -82,7 +82,7 @@ def test_an_update_reads_nothing_back(name: str, config: ModelConfig, is_padded:
     gradients = GradientAccumulator(model, parameters, device=META, seed=1, smoothing=0.1)
     optimizer = FlatOptimizer(parameters, "adamw", (0.9, 0.98), 1e-9, 0.01)
     monitor = LossMonitor(warmup_updates=4, vocabulary_size=23, clips_gradients=True, device=META)
-    metrics, state = TrainMetrics.on(META), TrainingState()
+    metrics, state = TrainMetrics.from_record({}, META), TrainingState()
     lengths = ([5, 2, 7, 1], [4, 6, 1, 3]) if is_padded else ([7] * 4, [6] * 4)
     batch = Batch(padded(lengths[0], 7), padded(lengths[1], 6), padded(lengths[1], 6))
     synced = gradients.accumulate_gradients(RankBatches([(0, batch)], 28, ()), state)

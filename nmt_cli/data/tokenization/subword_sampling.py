@@ -8,21 +8,12 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from math import exp, log
-from typing import Protocol
 
 UNKNOWN_PENALTY = 10.0  # nats below the worst piece, for a character that is no piece
 MAX_CACHED_WORDS = 1 << 16
 MAX_CACHED_WORD_CHARS = 32  # longer words are mostly sentences without spaces, which do not come again
 
 IncomingEdges = tuple[list[int], list[float]]  # where the last piece starts, and cumulative weights
-
-
-class Segmenter(Protocol):
-    """Segments words into pieces."""
-
-    def segment(self, word: str, rng: random.Random) -> list[str]:
-        """Pieces that spell the word; draws from `rng` choose among the segmentations."""
-        ...
 
 
 class BpeDropout:
@@ -123,3 +114,6 @@ class UnigramSampler:
         starts.append(end - 1)
         log_weights.append(log_forward[end - 1] + self._scores.get(word[end - 1], self._unknown_score))
         return starts, log_weights
+
+
+Segmenter = BpeDropout | UnigramSampler
