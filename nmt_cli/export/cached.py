@@ -107,19 +107,16 @@ def open_engine(
 
 def _check_support(name: str, recipe: Recipe, weight_type: str, setting: str) -> None:
     """UserError where a package is missing, or the engine cannot do what the recipe or the `setting` says."""
-    if name == "ctranslate2":
-        packages, quantizations = ctranslate2_support.PACKAGES, ctranslate2_support.QUANTIZATIONS
-        unsupported = ctranslate2_support.incompatibilities(recipe.model, recipe.search, recipe.tokenizer.joint)
-    else:
-        from nmt_cli.export.exporting import FORMATS, incompatibilities
+    support: Any = ctranslate2_support
+    if name != "ctranslate2":
+        from nmt_cli.export.exporting import FORMATS
 
-        packages, quantizations = FORMATS[name].PACKAGES, FORMATS[name].QUANTIZATIONS
-        unsupported = incompatibilities(recipe, name)
-    require_packages(packages, f"engine {name}")
-    if unsupported:
+        support = FORMATS[name]
+    require_packages(support.PACKAGES, f"engine {name}")
+    if unsupported := support.incompatibilities(recipe.model, recipe.search, recipe.tokenizer.joint):
         raise UserError(f"engine {name} does not support this recipe: {'; '.join(unsupported)}")
-    if weight_type not in quantizations:
-        raise UserError(f"{setting}: engine {name} has {', '.join(quantizations)}, not {weight_type}")
+    if weight_type not in support.QUANTIZATIONS:
+        raise UserError(f"{setting}: engine {name} has {', '.join(support.QUANTIZATIONS)}, not {weight_type}")
 
 
 def is_up_to_date(folder: Path, run: RunFolder) -> bool:

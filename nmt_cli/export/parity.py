@@ -11,7 +11,7 @@ from typing import Any
 from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.engine import Engine
-from nmt_cli.evaluation.metrics import corpus_scores
+from nmt_cli.evaluation.metrics import MetricName, corpus_scores
 from nmt_cli.inference.translator import Translator
 
 MIN_EQUAL_GREEDY, MIN_EQUAL_BEAM = 0.99, 0.97
@@ -77,12 +77,11 @@ def compare(
     equal_shares = []
     for beam in (1, BEAM_SIZE):
         translations = translate(beam, small_sample)
-        equal_lines = sum(a == b for a, b in zip(*translations, strict=True))
-        equal_shares.append(equal_lines / max(1, len(small_sample.sources)))
-    bleu, signature = _bleu_scores(small_sample, translations)
+        equal_shares.append(_equal_share(translations))
+    bleu, signature = _scores("bleu", small_sample, translations)
     if not exact and _differs(bleu) and len(sample.sources) > SAMPLE_LINES:
         large_sample = sample.head(LARGE_SAMPLE_LINES)
-        bleu, signature = _bleu_scores(large_sample, translate(BEAM_SIZE, large_sample))
+        bleu, signature = _scores("bleu", large_sample, translate(BEAM_SIZE, large_sample))
     problem = _text_problem(equal_shares, len(small_sample.sources)) if exact else _score_problem("BLEU", bleu)
     return Parity(len(small_sample.sources), equal_shares[0], equal_shares[1], bleu, signature, problem)
 
@@ -96,25 +95,11 @@ def compare_quantized(
     """
     assert sample.references is not None
     config = _plain_search(search, 1)
-    float_texts, quantized_texts = (
-        _translate(engine, tokenizers, config, sample) for engine in (float_engine, quantized_engine)
-    )
-    results = [
-        corpus_scores(texts, [sample.references], ["bleu", "chrf"], tokenize=sample.tokenize)
-        for texts in (float_texts, quantized_texts)
-    ]
-    (float_bleu, float_chrf), (bleu, chrf) = ((result.score for result in scores) for scores in results)
-    equal_lines = sum(a == b for a, b in zip(float_texts, quantized_texts, strict=True))
-    problem = _score_problem("BLEU", (float_bleu, bleu)) or _score_problem("chrF", (float_chrf, chrf))
-    return Parity(
-        len(sample.sources),
-        equal_lines / max(1, len(sample.sources)),
-        None,
-        (float_bleu, bleu),
-        results[0][0].signature,
-        problem,
-        (float_chrf, chrf),
-    )
+    translations = [_translate(engine, tokenizers, config, sample) for engine in (float_engine, quantized_engine)]
+    bleu, signature = _scores("bleu", sample, translations)
+    chrf, _ = _scores("chrf", sample, translations)
+    problem = _score_problem("BLEU", bleu) or _score_problem("chrF", chrf)
+    return Parity(len(sample.sources), _equal_share(translations), None, bleu, signature, problem, chrf)
 
 
 def _plain_search(search: SearchConfig, beam: int) -> SearchConfig:
@@ -128,16 +113,22 @@ def _translate(engine: Engine, tokenizers: Tokenizers, config: SearchConfig, sam
     return [translation.text for translation in translations]
 
 
-def _bleu_scores(
-    sample: Sample, translations: Sequence[Sequence[str]]
+def _equal_share(translations: Sequence[Sequence[str]]) -> float:
+    """The share of lines with the same text in both translations."""
+    equal_lines: int = sum(a == b for a, b in zip(*translations, strict=True))
+    return equal_lines / max(1, len(translations[0]))
+
+
+def _scores(
+    metric: MetricName, sample: Sample, translations: Sequence[Sequence[str]]
 ) -> tuple[tuple[float, float] | None, str | None]:
-    """BLEU of run and export, and its signature; None without references."""
+    """The metric of run and export, and its signature; None without references."""
     if sample.references is None:
         return None, None
-    original_bleu, exported_bleu = (
-        corpus_scores(texts, [sample.references], ["bleu"], tokenize=sample.tokenize)[0] for texts in translations
+    original, exported = (
+        corpus_scores(texts, [sample.references], [metric], tokenize=sample.tokenize)[0] for texts in translations
     )
-    return (original_bleu.score, exported_bleu.score), original_bleu.signature
+    return (original.score, exported.score), original.signature
 
 
 def _differs(scores: tuple[float, float] | None) -> bool:
