@@ -205,19 +205,14 @@ class Translator:
         """Candidates that needed no search: of what is copied, with probability 1, and of a prefix, with that which the
         model gives it (0 where it cannot write as much)."""
         target_ids = self.tokenizers.target.encode([unit.given or "" for unit in units])
-        max_tokens = self.planner.max_target_tokens
-        log_probs = [0.0 if not unit.source_ids else -math.inf for unit in units]
-        scorable = [
-            index
-            for index, (unit, ids) in enumerate(zip(units, target_ids, strict=True))
-            if unit.source_ids and (max_tokens is None or len(ids) <= max_tokens)
-        ]
-        if scorable:
-            pairs = [units[index].source_ids for index in scorable], [target_ids[index] for index in scorable]
-            for index, log_prob in zip(
-                scorable, self.engine.log_probabilities(*pairs, self.config) or [], strict=False
-            ):
-                log_probs[index] = log_prob
+        log_probs = self._rescored(
+            [-math.inf if unit.source_ids else 0.0 for unit in units],
+            {
+                index: (unit.source_ids, ids)
+                for index, (unit, ids) in enumerate(zip(units, target_ids, strict=True))
+                if unit.source_ids and self._can_write(ids)
+            },
+        )
         return [
             Candidate(
                 unit.given or "",
@@ -362,18 +357,23 @@ class Translator:
             return scores
         texts = [self.planner.normalizer(hypothesis.text.strip()) for _, hypothesis in hypotheses]
         canonical_ids = self.tokenizers.target.encode(texts)
-        max_target_positions = self.engine.max_target_positions
-        noncanonical = [
-            index
-            for index, (ids, (_, hypothesis)) in enumerate(zip(canonical_ids, hypotheses, strict=True))
-            if ids != hypothesis.hypothesis.ids and (max_target_positions is None or len(ids) < max_target_positions)
-        ]
-        sources = [hypotheses[index][0].source_ids for index in noncanonical]
-        targets = [canonical_ids[index] for index in noncanonical]
-        if noncanonical and (canonical_scores := self.engine.log_probabilities(sources, targets, self.config)):
-            for index, score in zip(noncanonical, canonical_scores, strict=True):
-                scores[index] = score
-        return scores
+        noncanonical = {
+            index: (unit.source_ids, ids)
+            for index, (ids, (unit, hypothesis)) in enumerate(zip(canonical_ids, hypotheses, strict=True))
+            if ids != hypothesis.hypothesis.ids and self._can_write(ids)
+        }
+        return self._rescored(scores, noncanonical)
+
+    def _can_write(self, target_ids: TokenIds) -> bool:
+        max_tokens = self.planner.max_target_tokens
+        return max_tokens is None or len(target_ids) <= max_tokens
+
+    def _rescored(self, scores: list[float], pairs: dict[int, tuple[TokenIds, TokenIds]]) -> list[float]:
+        """The scores, but at the index of each pair its log-probability, where the engine can compute it."""
+        sources, targets = ([pair[side] for pair in pairs.values()] for side in (0, 1))
+        log_probs = self.engine.log_probabilities(sources, targets, self.config) if pairs else None
+        rescored = {} if log_probs is None else dict(zip(pairs, log_probs, strict=True))
+        return [rescored.get(index, score) for index, score in enumerate(scores)]
 
     def _alignments(self, hypotheses: list[tuple[TranslationUnit, DecodedHypothesis]]) -> list[Alignment | None]:
         """The word alignment of each hypothesis, where it is asked for or what must not change has no place yet."""
