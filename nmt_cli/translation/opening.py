@@ -54,8 +54,7 @@ class TranslatorSpec:
 
         Every process of a translation opens what this returns, so that all use the same engine.
         """
-        runs = [Path(run) for run in self.runs]
-        choice = self._choose_engine(runs, load_runs_recipe(runs, self.overrides), reporter)
+        choice = choose_engine(self, load_runs_recipe([Path(run) for run in self.runs], self.overrides), reporter)
         return replace(self, engine=choice.engine, quantization=choice.quantization), choice
 
     def open(self, reporter: Reporter) -> Translator:
@@ -67,7 +66,7 @@ class TranslatorSpec:
         """
         runs = [Path(run) for run in self.runs]
         recipe = load_runs_recipe(runs, self.overrides)
-        choice = self._choose_engine(runs, recipe, reporter)
+        choice = choose_engine(self, recipe, reporter)
         engine, tokenizers = self._open_engine(runs, recipe, choice, reporter)
         calibration = None
         assess = self.assess or self.abstention is not None
@@ -89,17 +88,6 @@ class TranslatorSpec:
             rescore_canonical=self.rescore_canonical,
             assess=assess,
             calibration=calibration,
-        )
-
-    def _choose_engine(self, runs: list[Path], recipe: Recipe, reporter: Reporter) -> EngineChoice:
-        return choose_engine(
-            runs,
-            recipe,
-            engine=self.engine,
-            quantization=self.quantization,
-            device=self.device,
-            align=self.align,
-            reporter=reporter,
         )
 
     def _open_engine(

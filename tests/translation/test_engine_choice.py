@@ -45,9 +45,12 @@ def exported(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def choice(*runs: Path, settings: tuple[str, ...] = (), **options: Any) -> EngineChoice:
+def choice(
+    *runs: Path, settings: tuple[str, ...] = (), reporter: Reporter | None = None, **options: Any
+) -> EngineChoice:
     recipe = load_recipe(runs[0] / "recipe.yaml", settings)
-    return choose_engine(runs, recipe, **{"device": "cpu", **options})
+    spec = TranslatorSpec(tuple(map(str, runs)), device="cpu", **options)
+    return choose_engine(spec, recipe, reporter or Reporter(quiet=True))
 
 
 def test_an_old_run_is_exported_once(run: Path) -> None:
