@@ -34,38 +34,29 @@ class BaseRun:
     tokenizers: Tokenizers
 
 
-def find_base_folder(recipe: Recipe) -> RunFolder | None:
+def find_base_folder(recipe: Recipe, started_run: Path | None = None) -> RunFolder | None:
     """The run folder that training.init_from names; None if the recipe names none.
 
-    Relative paths are looked for beside the recipe, then in the current folder. RunError if there
-    is no such run.
+    Relative paths are looked for beside the recipe, then in the current folder. A `started_run` stands in for it: a
+    run can be resumed after its base run is gone. RunError if there is no such run.
     """
     if recipe.training.init_from is None:
         return None
-    return _existing_run(_resolve_run_path(recipe, recipe.training.init_from), recipe)
-
-
-def find_base_run(recipe: Recipe, started_run: Path | None = None) -> BaseRun | None:
-    """The run that training.init_from names, opened; None if the recipe names none.
-
-    A `started_run` stands in for it: a run can be resumed after its base run is gone. RunError if
-    there is no such run.
-    """
-    if recipe.training.init_from is None:
-        return None
-    folder = find_base_folder(recipe) if started_run is None else _existing_run(started_run, recipe)
-    assert folder is not None
-    return BaseRun(folder, load_run_recipe(folder.recipe_path), Tokenizers.load(folder.path))
-
-
-def _existing_run(path: Path, recipe: Recipe) -> RunFolder:
-    folder = RunFolder(path)
+    folder = RunFolder(started_run or _resolve_run_path(recipe, recipe.training.init_from))
     if not folder.recipe_path.is_file():
         raise RunError(
             f"training.init_from: {recipe.training.init_from}: no run folder here; "
             "nmt train makes one, nmt import makes one from a MarianMT folder"
         )
     return folder
+
+
+def find_base_run(recipe: Recipe, started_run: Path | None = None) -> BaseRun | None:
+    """The run of `find_base_folder`, opened."""
+    folder = find_base_folder(recipe, started_run)
+    if folder is None:
+        return None
+    return BaseRun(folder, load_run_recipe(folder.recipe_path), Tokenizers.load(folder.path))
 
 
 def find_base_or_started_run(recipe: Recipe, out: Path) -> BaseRun | None:
