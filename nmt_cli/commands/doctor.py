@@ -174,13 +174,14 @@ def _value_or_none(query: Callable[[], T]) -> T | None:
 
 
 def _versions() -> dict[str, str | None]:
-    versions: dict[str, str | None] = {"nmt": __version__, "Python": platform.python_version()}
-    versions["PyTorch"] = torch.__version__
-    for name, package in (
-        ("NumPy", "numpy"), ("tokenizers", "tokenizers"), ("sacreBLEU", "sacrebleu")
-    ):  # fmt: skip
-        versions[name] = _installed_package(package).version
-    return versions
+    return {
+        "nmt": __version__,
+        "Python": platform.python_version(),
+        "PyTorch": torch.__version__,
+        "NumPy": _installed_package("numpy").version,
+        "tokenizers": _installed_package("tokenizers").version,
+        "sacreBLEU": _installed_package("sacrebleu").version,
+    }
 
 
 def _system() -> str:
@@ -210,9 +211,8 @@ def _gpu_properties(number: int) -> Gpu:
 def _precision(device: torch.device) -> tuple[str | None, str | None]:
     if precision_and_reason := _value_or_none(lambda: automatic_precision(device)):
         return precision_and_reason
-    return None, f"{AUTO_PRECISION_VARIABLE} is neither fp32 nor bf16" if os.environ.get(
-        AUTO_PRECISION_VARIABLE
-    ) else None
+    is_set = bool(os.environ.get(AUTO_PRECISION_VARIABLE))
+    return None, f"{AUTO_PRECISION_VARIABLE} is neither fp32 nor bf16" if is_set else None
 
 
 def _automatic_engine(device: torch.device) -> tuple[str, str]:
