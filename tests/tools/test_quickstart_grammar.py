@@ -177,7 +177,7 @@ def test_the_complements_of_a_verb_multiply() -> None:
     give = verb("give")
     recipients = noun_phrases("person", "definite").size + names().size + len(PRONOUNS)
     assert complements(give, False, (*PRONOUNS, *names()), "").size == (
-        recipients * noun_phrases("present", "theme").size
+        recipients * noun_phrases("givable", "theme").size
     )
 
 
@@ -222,12 +222,13 @@ def test_no_word_has_two_translations_that_the_sentence_cannot_tell_apart() -> N
     # "a" is kein next to "not"; a plan and a park are told from to plan and to park by what
     # stands before them, and so are open and clean.  Animals fressen and people essen, one knows
     # (kennt) a man and knows (weiß) that he sleeps, answers him and a question, listens to him and
-    # to a song, watches him and a movie; and who is from Rome, kommt aus Rom.
+    # to a song, watches him and a movie; trains fahren ab and people verlassen a house; and who is
+    # from Rome, kommt aus Rom.
     seen: dict[str, str] = {}
     ambiguous = {english for english, german in glossary() if seen.setdefault(english, german) != german}
     assert ambiguous == {
         *("a", "plan", "park", "open", "clean"),
-        *("eat", "know", "answer", "listen to", "watch", "be"),
+        *("eat", "know", "answer", "listen to", "watch", "be", "leave"),
     }
 
 
@@ -600,6 +601,7 @@ def test_a_becomes_an_where_a_vowel_is_spoken(everything: list[Pair]) -> None:
         for article, following in pairwise(forms):
             if article in ("a", "an"):
                 spoken = following[0] in "aeiou" or following == "honest"
+                spoken = spoken and following.rstrip(".,?!") not in ("university", "universities", "useful")
                 assert (article == "an") == spoken, pair.source
 
 
@@ -607,12 +609,12 @@ def test_a_becomes_an_where_a_vowel_is_spoken(everything: list[Pair]) -> None:
     ("english", "german"),
     [
         (" well.", "gut"), (" badly.", "schlecht"), (" slowly.", "langsam"), (" loudly.", "laut"),
-        (" quietly.", "leise"), (" runs fast.", "läuft schnell."), (" is older.", "ist älter."),
-        (" is taller.", "ist größer."), (" is as old as ", "ist so alt wie "),
+        (" quietly.", "leise"), (" runs fast.", "schnell."), (" is older.", "ist älter."),
+        (" taller.", "größer."), (" is as old as ", "so alt wie "),
     ],
 )  # fmt: skip
 def test_how_something_is_done_and_how_it_compares(english: str, german: str) -> None:
-    pairs = [pair for pair in islice(draw_pairs(3, "simple statement"), 60_000) if english in pair.source]
+    pairs = [pair for pair in islice(draw_pairs(3, "simple statement"), 120_000) if english in pair.source]
     assert pairs and all(german in pair.target for pair in pairs)
 
 
@@ -637,7 +639,7 @@ def test_the_pairs_do_not_depend_on_the_hash_seed_of_the_process(hash_seed: str)
 def test_the_first_pairs_of_seed_one_are_what_they_were_on_the_day_they_were_written() -> None:
     # random() is the same on every platform; this notices when the grammar itself changes.
     text = "\n".join(f"{pair.source}\t{pair.target}" for pair in generate(1000, seed=1))
-    assert hashlib.sha256(text.encode()).hexdigest()[:16] == "830a98dd25b74493"
+    assert hashlib.sha256(text.encode()).hexdigest()[:16] == "02c918f825d96fbb"
 
 
 def test_the_grammar_writes_exactly_the_corpus_in_the_package(drawn: Corpus) -> None:

@@ -160,6 +160,17 @@ The man and the woman sleep. = Der Mann und die Frau schlafen.
 Which book do you read? = Welches Buch liest du?
 I have a dog and a cat. = Ich habe einen Hund und eine Katze.
 I eat bread and cheese. = Ich esse Brot und Käse.
+He works in a bank. = Er arbeitet in einer Bank.
+Who is that man? = Wer ist dieser Mann?
+When does the train leave? = Wann fährt der Zug ab?
+We left the town. = Wir haben die Stadt verlassen.
+We have eaten dinner. = Wir haben Abendessen gegessen.
+The girl has long hair. = Das Mädchen hat langes Haar.
+You are holding the baby. = Du hältst das Baby.
+He is going to the sea tonight. = Er geht heute Abend ans Meer.
+All children like fruit. = Alle Kinder mögen Obst.
+The sky is beautiful. = Der Himmel ist schön.
+She has a useful dictionary. = Sie hat ein nützliches Wörterbuch.
 """
 
 # Not a table to write the grammar by: it was there first, and a model is to be tried with it.

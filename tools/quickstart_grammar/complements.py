@@ -28,7 +28,7 @@ DESCRIBED = 0.4
 
 # Classes whose nouns come in pairs in simple sentences: bread and milk, a dog and a cat.
 COUPLED = {
-    "edible": ("dish", "bare.sg"), "drink": ("drink", "bare.sg"),
+    "eaten": ("dish", "bare.sg"), "drink": ("drink", "bare.sg"),
     "wares": ("dish,drink", "bare.sg"), "owned": ("animal", "a.sg"),
 }  # fmt: skip
 

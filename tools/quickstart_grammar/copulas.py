@@ -42,6 +42,7 @@ KINDS: dict[str, float] = {
     "person": 3, "animal": 1.5, "foodstuff": 1, "dish": 0.6, "drink": 0.5, "thing": 1.2,
     "opening": 1, "furniture": 0.6, "clothing": 0.8, "vehicle": 1, "text": 0.8, "idea": 1.4,
     "event": 0.7, "place": 1, "plant": 0.6, "body": 0.7, "sky": 0.5, "matter": 0.3,
+    "hair": 0.5, "mealtime": 0.3,
 }  # fmt: skip
 
 # What stands, sits or lies somewhere, and what stands on tables.

@@ -29,7 +29,7 @@ IRREGULAR_PLURALS = {
     "man": "men", "woman": "women", "child": "children", "policeman": "policemen",
     "saleswoman": "saleswomen", "mouse": "mice", "goose": "geese", "wolf": "wolves",
     "knife": "knives", "shelf": "shelves", "potato": "potatoes", "tomato": "tomatoes",
-    "foot": "feet", "wife": "wives", "parents": "parents", "people": "people",
+    "foot": "feet", "tooth": "teeth", "wife": "wives", "scarf": "scarves", "parents": "parents", "people": "people",
 }  # fmt: skip
 
 # Participles that are not like the past tense.
@@ -39,7 +39,7 @@ PARTICIPLES = {
     "give": "given", "show": "shown", "go": "gone", "run": "run", "drive": "driven",
     "fly": "flown", "lie": "lain", "sing": "sung", "wake": "woken", "fall": "fallen",
     "know": "known", "draw": "drawn", "speak": "spoken", "swim": "swum", "begin": "begun",
-    "come": "come", "do": "done",
+    "come": "come", "do": "done", "break": "broken",
 }  # fmt: skip
 
 # Verbs that double their last letter before -ing.
@@ -143,8 +143,8 @@ def _finite(base: str, past: str, tense: Tense, agreement: Agreement) -> str:
 
 
 def _takes_an(word: str) -> bool:
-    # The sound decides; in this lexicon only a silent h differs from the spelling.
-    return word[0] in "aeiou" or word == "honest"
+    # The sound decides: in this lexicon a silent h and the first sound of "use" differ from the spelling.
+    return (word[0] in "aeiou" and not word.startswith(("uni", "use"))) or word == "honest"
 
 
 def join(sentence: Iterable[Word]) -> str:

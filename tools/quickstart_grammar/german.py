@@ -23,7 +23,7 @@ _ADJECTIVES: dict[str, dict[Case, str]] = {
 _COLUMNS = {"m": 0, "f": 1, "n": 2, "pl": 3}
 
 CONTRACTIONS = {
-    "in dem": "im", "an dem": "am", "zu dem": "zum", "zu der": "zur", "in das": "ins",
+    "in dem": "im", "an dem": "am", "zu dem": "zum", "zu der": "zur", "in das": "ins", "an das": "ans",
 }  # fmt: skip
 
 _PERSONS: tuple[Agreement, ...] = ("1sg", "2sg", "3sg", "1pl", "3pl")
@@ -122,7 +122,7 @@ def present(verb: Verb, agreement: Agreement) -> str:
     linking = "e" if stem.endswith(_LINKING) else ""
     if agreement == "3sg":
         return verb.third or stem + linking + "t"
-    changed = verb.third.removesuffix("t") if verb.third else stem + linking
+    changed = (verb.third if stem.endswith("t") else verb.third.removesuffix("t")) or stem + linking
     return changed + ("t" if changed.endswith(("s", "ß", "z")) else "st")
 
 

@@ -161,7 +161,7 @@ def _coordinations() -> Domain[Sentence]:
 
 
 # The complements of verbs that can have a purpose.
-MOTIONS = (("to:place",), ("to:abroad",), ("to:town,abroad",))
+MOTIONS = (("to:place",), ("to:abroad",), ("to:urban,abroad",))
 
 
 def _purposes() -> Domain[Sentence]:

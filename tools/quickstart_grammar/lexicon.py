@@ -95,36 +95,48 @@ dark = dunkel | little = klein | hot = heiß | bad = schlecht | angry = wütend
 thirsty = durstig     | loud = laut          | ugly = hässlich       | empty = leer
 full = voll           | nice = nett          | healthy = gesund      | easy = einfach
 open = offen          | closed = geschlossen | right = richtig       | wrong = falsch
-gray = grau           | intelligent = intelligent
+gray = grau           | intelligent = intelligent | grey = grau     | busy = beschäftigt
+wet = nass            | dry = trocken        | soft = weich          | hard = hart
+thin = dünn           | fat = dick           | weak = schwach        | shy = schüchtern
+proud = stolz         | stupid = dumm        | pretty = hübsch
+useful = nützlich     | wonderful = wunderbar | terrible = schrecklich | great = großartig
+popular = beliebt    | large = groß          | noisy = laut
 """
 
 # Which adjectives suit which kind of noun.
 ADJECTIVES_OF: dict[str, str] = {
     "person": "old young tall small rich poor strong smart friendly tired happy sad hungry famous"
     " strict polite lazy brave curious honest careful sick nervous angry thirsty nice healthy"
-    " beautiful good bad intelligent little",
+    " beautiful good bad intelligent little busy thin fat weak shy proud stupid pretty wonderful terrible popular",
     "animal": "old young big small strong smart slow tired hungry lazy curious wild dangerous sick"
-    " black white brown gray beautiful thirsty little",
-    "foodstuff": "big small cheap expensive fresh cold warm good delicious hot bad",
-    "dish": "cheap expensive fresh good delicious cold hot warm",
-    "drink": "cheap expensive cold warm good sweet hot",
+    " black white brown gray beautiful thirsty little grey fat weak shy wet pretty",
+    "foodstuff": "big small cheap expensive fresh cold warm good delicious hot bad wonderful terrible soft hard",
+    "dish": "cheap expensive fresh good delicious cold hot warm wonderful terrible dry",
+    "drink": "cheap expensive cold warm good sweet hot wonderful terrible",
     "thing": "old new big small heavy cheap expensive beautiful red blue green yellow black white"
-    " dirty clean broken modern strange ugly empty full good little",
+    " dirty clean broken modern strange ugly empty full good little large useful wonderful wet dry hard soft",
     "plant": "old big small beautiful green yellow red white",
-    "body": "big small beautiful dirty clean cold warm blue brown green",
-    "sky": "beautiful good bad warm cold hot",
+    "body": "big small beautiful dirty clean cold warm blue brown green large wet pretty",
+    "hair": "long short black brown gray grey beautiful wet dry dirty clean",
+    "mealtime": "good delicious cold warm wonderful terrible",
+    "sky": "beautiful good bad warm cold hot wonderful terrible",
     "matter": "good bad important",
     "tongue": "good bad",
     "sport": "",
     "opening": "old new big small green blue white dirty broken open closed",
-    "furniture": "old new big small heavy cheap expensive beautiful red brown black modern strange",
-    "clothing": "old new beautiful cheap expensive warm red blue green yellow black white brown dirty clean ugly gray",
+    "furniture": "old new big small heavy cheap expensive beautiful red brown black modern strange large soft hard",
+    "clothing": "old new beautiful cheap expensive warm red blue green yellow black white brown"
+    " dirty clean ugly gray grey wet dry soft pretty wonderful terrible",
     "vehicle": "old new big small fast slow cheap expensive red blue green yellow black white"
-    " modern dirty loud gray good empty full",
-    "text": "old new long short funny sad boring interesting beautiful important strange good bad",
-    "idea": "new big small difficult simple important interesting strange easy right wrong good bad",
-    "event": "big small long short interesting important boring difficult easy loud good bad",
-    "place": "old new big small famous beautiful modern quiet dark dirty clean ugly empty cold open closed",
+    " modern dirty loud gray good empty full grey noisy large wonderful",
+    "text": "old new long short funny sad boring interesting beautiful important strange good bad"
+    " useful wonderful terrible great popular",
+    "idea": "new big small difficult simple important interesting strange easy right wrong good"
+    " bad great useful wonderful terrible stupid",
+    "event": "big small long short interesting important boring difficult easy loud good bad great"
+    " wonderful terrible useful",
+    "place": "old new big small famous beautiful modern quiet dark dirty clean ugly empty cold"
+    " open closed large wonderful noisy popular great",
 }
 
 ARTICLES: dict[str, Determiner] = {
@@ -132,6 +144,9 @@ ARTICLES: dict[str, Determiner] = {
     "the.pl": Determiner("the", "d", "der", "pl", "the", definite=True),
     "this.sg": Determiner("this", "dies", "dieser", "sg", "this", definite=True),
     "this.pl": Determiner("these", "dies", "dieser", "pl", "this", definite=True),
+    "that.sg": Determiner("that", "dies", "dieser", "sg", "that", definite=True),
+    "that.pl": Determiner("those", "dies", "dieser", "pl", "that", definite=True),
+    "all.pl": Determiner("all", "all", "dieser", "pl", "all", definite=True),
     "every.sg": Determiner("every", "jed", "dieser", "sg", "every", definite=True),
     "a.sg": Determiner("a", "ein", "ein", "sg", "a"),
     "some.pl": Determiner("some", "einig", "dieser", "pl", "some"),
@@ -164,11 +179,12 @@ always = immer | often = oft | sometimes = manchmal | rarely = selten | never = 
 
 # Adjectives without an intensifier: nothing is very red or too broken.
 UNGRADED = """
-red blue green yellow black white brown gray broken fresh delicious open closed right wrong
+red blue green yellow black white brown
+gray grey wonderful terrible great broken fresh delicious open closed right wrong
 """
 
 # Adjectives that are not used in front of a noun.
-PREDICATIVES = "alone = allein"
+PREDICATIVES = "alone = allein | ready = fertig | ill = krank"
 TIMELY = "late = spät | early = früh"
 
 INTENSIFIERS = "very = sehr | too = zu | really = wirklich"

@@ -34,6 +34,11 @@ KINDS: dict[str, str] = {
     husband = der Mann, Männer        | wife = die Frau, Frauen
     baby = das Baby, Babys            | family = die Familie, Familien
     parents = die Eltern, Eltern      | people = die Leute, Leute
+    dentist = der Zahnarzt, Zahnärzte | driver = der Fahrer, Fahrer
+    singer = der Sänger, Sänger       | soldier = der Soldat*, Soldaten
+    president = der Präsident*, Präsidenten
+    visitor = der Besucher, Besucher  | neighbour = der Nachbar*, Nachbarn
+    person = die Person, Personen
     """,
     "animal": """
     dog = der Hund, Hunde             | cat = die Katze, Katzen
@@ -46,6 +51,7 @@ KINDS: dict[str, str] = {
     fox = der Fuchs, Füchse           | wolf = der Wolf, Wölfe
     goat = die Ziege, Ziegen          | donkey = der Esel, Esel
     animal = das Tier, Tiere          | chicken = das Huhn, Hühner
+    snake = die Schlange, Schlangen   | frog = der Frosch, Frösche
     """,
     "foodstuff": """
     apple = der Apfel, Äpfel          | pear = die Birne, Birnen
@@ -56,12 +62,15 @@ KINDS: dict[str, str] = {
     strawberry = die Erdbeere, Erdbeeren | onion = die Zwiebel, Zwiebeln
     mushroom = der Pilz, Pilze        | pizza = die Pizza, Pizzas
     orange = die Orange, Orangen
+    sandwich = das Sandwich, Sandwiches | lemon = die Zitrone, Zitronen
+    carrot = die Karotte, Karotten
     """,
     "dish": """
     bread = das Brot   | cheese = der Käse       | soup = die Suppe | rice = der Reis
     meat = das Fleisch | chocolate = die Schokolade | honey = der Honig
     fish = der Fisch   | butter = die Butter        | sugar = der Zucker
     salad = der Salat  | food = das Essen
+    fruit = das Obst   | salt = das Salz
     """,
     "drink": """
     coffee = der Kaffee | tea = der Tee   | milk = die Milch | water = das Wasser
@@ -85,6 +94,12 @@ KINDS: dict[str, str] = {
     television = der Fernseher, Fernseher | machine = die Maschine, Maschinen
     pen = der Stift, Stifte           | photo = das Foto, Fotos
     phone = das Telefon, Telefone     | toy = das Spielzeug, Spielzeuge
+    present = das Geschenk, Geschenke | map = die Karte, Karten
+    ticket = das Ticket, Tickets | pencil = der Bleistift, Bleistifte
+    notebook = das Heft, Hefte        | fork = die Gabel, Gabeln
+    passport = der Pass, Pässe        | stamp = die Briefmarke, Briefmarken
+    towel = das Handtuch, Handtücher  | stone = der Stein, Steine
+    piano = das Klavier, Klaviere
     """,
     "plant": """
     flower = die Blume, Blumen        | tree = der Baum, Bäume
@@ -93,10 +108,23 @@ KINDS: dict[str, str] = {
     eye = das Auge, Augen             | hand = die Hand, Hände
     nose = die Nase, Nasen            | foot = der Fuß, Füße
     head = der Kopf, Köpfe
+    arm = der Arm, Arme               | leg = das Bein, Beine
+    ear = das Ohr, Ohren              | mouth = der Mund, Münder
+    face = das Gesicht, Gesichter     | finger = der Finger, Finger
+    tooth = der Zahn, Zähne
+    """,
+    "hair": """
+    hair = das Haar
+    """,
+    "mealtime": """
+    breakfast = das Frühstück         | lunch = das Mittagessen
+    dinner = das Abendessen
     """,
     "sky": """
     sun = die Sonne, Sonnen           | moon = der Mond, Monde
     weather = das Wetter, Wetter
+    star = der Stern, Sterne          | cloud = die Wolke, Wolken
+    sky = der Himmel, Himmel
     """,
     "matter": """
     money = das Geld | time = die Zeit | music = die Musik
@@ -117,6 +145,7 @@ KINDS: dict[str, str] = {
     bed = das Bett, Betten            | sofa = das Sofa, Sofas
     cupboard = der Schrank, Schränke  | shelf = das Regal, Regale
     desk = der Schreibtisch, Schreibtische | bench = die Bank, Bänke
+    fridge = der Kühlschrank, Kühlschränke
     """,
     "clothing": """
     shirt = das Hemd, Hemden          | dress = das Kleid, Kleider
@@ -125,6 +154,7 @@ KINDS: dict[str, str] = {
     skirt = der Rock, Röcke           | sweater = der Pullover, Pullover
     glove = der Handschuh, Handschuhe | boot = der Stiefel, Stiefel
     cap = die Mütze, Mützen           | blouse = die Bluse, Blusen
+    sock = die Socke, Socken          | scarf = der Schal, Schals
     """,
     "vehicle": """
     car = das Auto, Autos             | bicycle = das Fahrrad, Fahrräder
@@ -132,6 +162,7 @@ KINDS: dict[str, str] = {
     boat = das Boot, Boote            | truck = der Lastwagen, Lastwagen
     taxi = das Taxi, Taxis            | motorcycle = das Motorrad, Motorräder
     plane = das Flugzeug, Flugzeuge   | ship = das Schiff, Schiffe
+    bike = das Fahrrad, Fahrräder
     """,
     "text": """
     book = das Buch, Bücher           | letter = der Brief, Briefe
@@ -139,18 +170,24 @@ KINDS: dict[str, str] = {
     poem = das Gedicht, Gedichte      | song = das Lied, Lieder
     novel = der Roman, Romane         | report = der Bericht, Berichte
     movie = der Film, Filme           | film = der Film, Filme
+    magazine = die Zeitschrift, Zeitschriften | dictionary = das Wörterbuch, Wörterbücher
+    sentence = der Satz, Sätze        | page = die Seite, Seiten
     """,
     "idea": """
     problem = das Problem, Probleme   | plan = der Plan, Pläne
     question = die Frage, Fragen      | rule = die Regel, Regeln
     task = die Aufgabe, Aufgaben      | mistake = der Fehler, Fehler
     language = die Sprache, Sprachen  | word = das Wort, Wörter
+    idea = die Idee, Ideen            | exercise = die Übung, Übungen
+    number = die Zahl, Zahlen         | example = das Beispiel, Beispiele
     """,
     "event": """
     concert = das Konzert, Konzerte   | wedding = die Hochzeit, Hochzeiten
     course = der Kurs, Kurse          | exam = die Prüfung, Prüfungen
     party = das Fest, Feste           | trip = der Ausflug, Ausflüge
     game = das Spiel, Spiele
+    lesson = die Stunde, Stunden      | meeting = das Treffen, Treffen
+    test = der Test, Tests
     """,
     "place": """
     kitchen = die Küche, Küchen, in, in, in     | garden = der Garten, Gärten, in, in, in
@@ -174,6 +211,13 @@ KINDS: dict[str, str] = {
     farm = der Bauernhof, Bauernhöfe, on, auf, auf | street = die Straße, Straßen, on, auf, auf
     room = das Zimmer, Zimmer, in, in, in       | bathroom = das Badezimmer, Badezimmer, in, in, in
     university = die Universität, Universitäten, at, an, an
+    bank = die Bank, Banken, in, in, zu         | zoo = der Zoo, Zoos, at, in, in
+    bedroom = das Schlafzimmer, Schlafzimmer, in, in, in
+    apartment = die Wohnung, Wohnungen, in, in, in
+    town = die Stadt, Städte, in, in, in        | country = das Land, Länder, in, in, in
+    mountain = der Berg, Berge, on, auf, auf    | sea = das Meer, Meere, at, an, an
+    road = die Straße, Straßen, on, auf, auf    | theatre = das Theater, Theater, in, in, in
+    classroom = das Klassenzimmer, Klassenzimmer, in, in, in
     """,
 }
 
@@ -184,55 +228,61 @@ CLASSES: dict[str, str] = {
     "nothing": "",
     "anything": "living edible drink thing plant opening furniture clothing vehicle text idea event"
     " place body music money",
-    "goods": "thing clothing furniture car bicycle boat motorcycle",
+    "goods": "thing clothing furniture car bicycle boat motorcycle bike",
     "wares": "goods edible drink text flower house",
     "owned": "living goods edible drink vehicle text plant body idea house garden farm hotel room"
+    " hair"
     " restaurant money time",
     "known": "person text idea event place animal",
-    "received": "present money flower animal",
+    "received": "givable money flower animal",
     "taken": "thing clothing foodstuff text bus train taxi plane money",
     "used": "thing furniture vehicle word language",
-    "readable": "book letter newspaper story poem novel report word",
+    "readable": "book letter newspaper story poem novel report word magazine sentence page dictionary",
     "baked": "cake cookie pizza roll bread",
     "drawn": "living plant picture house bridge castle body",
     "built": "house bridge boat castle school church ship street hotel hospital",
-    "cleaned": "opening furniture kitchen house room bathroom shoe mirror lamp bicycle",
+    "cleaned": "opening furniture kitchen house room bathroom shoe mirror lamp bicycle bedroom apartment fridge tooth",
     "edible": "foodstuff dish",
+    "eaten": "edible mealtime",
     "meal": "soup rice meat pizza potato egg mushroom sausage",
+    "made": "mealtime soup salad coffee tea lemonade mistake plan",
     "menu": "foodstuff dish drink",
     "valuable": "thing clothing vehicle",
-    "openable": "opening suitcase bottle box bag cupboard eye letter",
-    "lockable": "opening suitcase cupboard car",
+    "openable": "opening suitcase bottle box bag cupboard eye letter fridge",
+    "lockable": "opening suitcase cupboard car apartment",
     "device": "lamp radio computer television machine camera",
     "portable": "suitcase box basket bag chair table lamp mirror carpet computer",
     "upright": "vase bottle cup glass plate lamp candle basket box suitcase",
-    "flat": "book letter newspaper key ball knife spoon umbrella camera doll ring picture",
+    "flat": "book letter newspaper key ball knife spoon umbrella camera doll ring picture map"
+    " ticket pencil notebook magazine passport fork",
     "seat": "chair bench sofa bed",
-    "writing": "letter story poem song novel report",
-    "loan": "book newspaper novel",
-    "present": "thing clothing text",
+    "writing": "letter story poem song novel report sentence",
+    "loan": "book newspaper novel magazine dictionary",
+    "givable": "thing clothing text",
     "topic": "idea event text",
-    "washable": "clothing car plate cup glass body",
-    "ridden": "bus train taxi boat",
-    "rented": "car bicycle boat truck motorcycle house",
+    "washable": "clothing car plate cup glass body hair",
+    "ridden": "bus train taxi boat bike",
+    "rented": "car bicycle boat truck motorcycle house bike apartment",
     "driven": "car bus truck taxi motorcycle",
     "comparable": "vehicle thing clothing",
-    "outdoors": "garden park forest village river lake bridge beach island farm house",
-    "town": "school church park hospital station airport market museum supermarket theater cinema"
+    "outdoors": "garden park forest village river lake bridge beach island farm house mountain sea",
+    "urban": "school church park hospital station airport market museum supermarket theater cinema"
+    " bank zoo town theatre mountain sea"
     " restaurant hotel office factory library city village beach lake bakery pharmacy castle store"
     " stadium farm",
-    "swimming": "lake river",
+    "swimming": "lake river sea",
     "buildings": "school church park hospital station airport museum supermarket theater cinema"
+    " bank zoo theatre"
     " restaurant hotel library bridge castle lake river bakery pharmacy store stadium market",
-    "settlement": "city village",
-    "shops": "supermarket store market bakery pharmacy city village",
-    "home": "house village city castle hotel island farm",
+    "settlement": "city village town country",
+    "shops": "supermarket store market bakery pharmacy city village town",
+    "home": "house village city castle hotel island farm town country apartment",
 }
 
 # Professions say what somebody is without an article: er ist Arzt.
 PROFESSIONS = (
     "teacher doctor baker farmer gardener waiter student policeman judge lawyer engineer painter"
-    " musician mechanic nurse waitress saleswoman actress"
+    " musician mechanic nurse waitress saleswoman actress dentist driver singer soldier"
 )
 
 # German has feminine forms of these: sie ist Ärztin.
@@ -241,12 +291,14 @@ friend = Freundin   | neighbor = Nachbarin | colleague = Kollegin | teacher = Le
 doctor = Ärztin     | baker = Bäckerin     | farmer = Bäuerin     | gardener = Gärtnerin
 student = Studentin | judge = Richterin    | lawyer = Anwältin    | engineer = Ingenieurin
 boss = Chefin       | painter = Malerin    | musician = Musikerin | mechanic = Mechanikerin
+neighbour = Nachbarin | dentist = Zahnärztin | driver = Fahrerin    | singer = Sängerin
+soldier = Soldatin  | president = Präsidentin | visitor = Besucherin
 """
 
 # What people are to one another, and what they are with an article.
 ROLES = (
     "father mother brother sister son daughter uncle aunt grandfather grandmother friend neighbor"
-    " colleague boss teacher doctor nephew niece king queen"
+    " colleague boss teacher doctor nephew niece king queen neighbour dentist"
 )
 
 # What one may be without being anybody's.

@@ -179,11 +179,13 @@ def names() -> Domain[Pronoun]:
 
 # How often each determiner is drawn, for each use of a noun phrase.  What a use leaves out it
 # excludes: kein only stands in negated clauses, and there it is the only indefinite.
-_KNOWN = "the.sg:6, this.sg:.7, this.pl:.7, possessive.sg:4"
+_KNOWN = "the.sg:6, this.sg:.7, this.pl:.7, that.sg:.5, that.pl:.3, possessive.sg:4"
 USES: dict[str, str] = {
-    "subject": f"{_KNOWN}, the.pl:3, possessive.pl:1, a.sg:3, every.sg:.6, many.pl:.6, numeral.pl:.6, bare.pl:.8",
+    "subject": f"{_KNOWN}, the.pl:3, possessive.pl:1, a.sg:3, every.sg:.6, all.pl:.4, many.pl:.6, numeral.pl:.6,"
+    " bare.pl:.8",
     # Simple sentences often have no article: horses are strong.
-    "simple subject": f"{_KNOWN}, the.pl:4, possessive.pl:1, a.sg:2, every.sg:.6, many.pl:.6, numeral.pl:.8, bare.pl:4",
+    "simple subject": f"{_KNOWN}, the.pl:4, possessive.pl:1, a.sg:2, every.sg:.6, all.pl:.6, many.pl:.6,"
+    " numeral.pl:.8, bare.pl:4",
     "definite": f"{_KNOWN}, the.pl:2, possessive.pl:1",
     "theme": f"{_KNOWN}, the.pl:2, possessive.pl:1, a.sg:6, numeral.pl:2, some.pl:1",
     "object": f"{_KNOWN}, the.pl:2, possessive.pl:1, a.sg:6, numeral.pl:2, some.pl:1, many.pl:.6,"
@@ -220,7 +222,7 @@ KIND_USES: dict[str, str] = {"sky": "the.sg:1", "tongue": "bare.sg:1", "sport": 
 
 # In classes of several kinds, these are drawn less or more often than in proportion to their size:
 # people are in most sentences anyway, and few verbs are about trees or hands.
-SHARES = {"person": 0.4, "foodstuff": 1.5, "plant": 3, "body": 2.5}
+SHARES = {"person": 0.4, "foodstuff": 1.5, "plant": 3, "body": 2.5, "hair": 5}
 
 
 def _options(noun: Noun, use: str) -> list[tuple[str, float]]:

@@ -11,7 +11,8 @@ from tools.quickstart_grammar.phrases import NounPhrase, Phrase, noun_phrases, p
 
 # Places and goals without an article in English.
 PLACES = "at home = zu Hause | here = hier | there = dort | at school = in der Schule | at work = bei der Arbeit"
-GOALS = "home = nach Hause | to school = zur Schule | to bed = ins Bett | here = hierher"
+GOALS = "home = nach Hause | to school = zur Schule | to bed = ins Bett"
+HERE = "here = hierher"  # but not alone
 
 
 @cache
@@ -42,7 +43,7 @@ def locations(spec: str, described: float = 0.4) -> Domain[Phrase]:
 
 @cache
 def destinations(spec: str, described: float = 0.4) -> Domain[Phrase]:
-    """Where somebody goes: a class of places, ``abroad``, or both (``town,abroad``)."""
+    """Where somebody goes: a class of places, ``abroad``, or both (``urban,abroad``)."""
     cities = proper_places(CITIES, "to", "nach")
     countries = proper_places(COUNTRIES, "to", "nach")
     abroad: Domain[Phrase] = Choice((1, cities), (1, countries))
@@ -51,7 +52,8 @@ def destinations(spec: str, described: float = 0.4) -> Domain[Phrase]:
         (2, Product(_approached, noun_phrases(name, "place", described))) for name in nearby
     ]
     if "place" in nearby:
-        fixed = OneOf(Phrase(words(english), german) for english, german in pairs(GOALS))
+        goals = pairs(GOALS) + pairs(HERE) * ("abroad" not in spec)
+        fixed = OneOf(Phrase(words(english), german) for english, german in goals)
         options.append((0.3, fixed))
     return Choice(*options, (1, abroad)) if "abroad" in spec else Choice(*options)
 

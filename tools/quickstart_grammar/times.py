@@ -61,15 +61,17 @@ last year = letztes Jahr  | last night = letzte Nacht
 PRESENT = """
 today = heute             | now = jetzt              | every day = jeden Tag
 every week = jede Woche   | every month = jeden Monat | every year = jedes Jahr
-every morning = jeden Morgen | every evening = jeden Abend
+every morning = jeden Morgen | every evening = jeden Abend | every night = jede Nacht
 """
 FUTURE = """
 tomorrow = morgen         | soon = bald              | next week = nächste Woche
 next month = nächsten Monat | next year = nächstes Jahr
+tonight = heute Abend     | this evening = heute Abend | this week = diese Woche
 """
 ANY = """
 in the morning = am Morgen | in the afternoon = am Nachmittag | in the evening = am Abend
 at night = in der Nacht    | at noon = mittags | at midnight = um Mitternacht
+at the weekend = am Wochenende | on the weekend = am Wochenende
 """
 
 
@@ -165,7 +167,7 @@ def past_times() -> Domain[Phrase]:
 @cache
 def moments() -> Domain[Phrase]:
     """When something is in progress."""
-    return _fixed("now = jetzt | today = heute")
+    return _fixed("now = jetzt | today = heute | tonight = heute Abend")
 
 
 @cache

@@ -240,7 +240,7 @@ def requests() -> Domain[Sentence]:
     drinks = Product(NounPhrase, just(ARTICLES["a.sg"]), just(None), OneOf(nouns_of("drink")))  # a coffee: a cup of it
     wanted: Domain[Phrase] = Product(_accusative, Choice((4, noun_phrases("menu", "object", 0.2)), (1, drinks)))
     given: Domain[Phrase] = Product(
-        partial(prepositional, "for", "für", "acc"), noun_phrases("present,menu", "definite", 0.2)
+        partial(prepositional, "for", "für", "acc"), noun_phrases("givable,menu", "definite", 0.2)
     )
     thanks = Product(partial(_beside, Phrase(words("thank you"), "danke")), given)
     after = Choice((1, orders), (3, wanted))
