@@ -18,15 +18,6 @@ MIN_BF16_SPEEDUP = 1.2  # over float32; less is not worth the lower precision
 AUTO_PRECISION_VARIABLE = "NMT_AUTO_PRECISION"  # environment variable: fp32 or bf16 in place of auto
 
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
-_OUT_OF_MEMORY_MESSAGES = (
-    "not enough memory",
-    "can't allocate memory",
-    "out of memory",
-    "bad_alloc",
-    "CUBLAS_STATUS_ALLOC_FAILED",
-    "CUDNN_STATUS_ALLOC_FAILED",
-    "could not create a memory",
-)
 
 
 def find_device(name: str) -> torch.device:
@@ -161,10 +152,3 @@ def device_name(device: torch.device) -> str:
         return device.type
     threads = torch.get_num_threads()
     return f"CPU, {threads} thread{'s' * (threads != 1)}"
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error means that memory ran out, on a GPU or in the CPU's allocator."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    return isinstance(error, RuntimeError) and any(message in str(error) for message in _OUT_OF_MEMORY_MESSAGES)

@@ -15,6 +15,17 @@ Bugs of nmt_cli are AssertionError or whatever Python raises; they end with exit
 import difflib
 from collections.abc import Iterable, Sequence
 
+_OUT_OF_MEMORY_MESSAGES = (
+    "not enough memory",
+    "can't allocate memory",
+    "out of memory",
+    "bad_alloc",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+    "could not create a memory",
+    "Storage size calculation overflowed",
+)
+
 
 class UserError(Exception):
     """A mistake that the user can fix; its text is one line.
@@ -60,3 +71,12 @@ def suggest(name: str, known_names: Iterable[str]) -> str:
     names = list(known_names)
     matches = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     return f"did you mean {matches[0]}?" if matches else f"choose from {', '.join(names)}"
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error means that memory ran out, on a GPU or in a CPU's allocator: PyTorch says so by an error of its
+    own, or by words alone."""
+    class_names = {base.__name__ for base in type(error).__mro__}
+    if class_names & {"MemoryError", "OutOfMemoryError"}:
+        return True
+    return isinstance(error, RuntimeError) and any(message in str(error) for message in _OUT_OF_MEMORY_MESSAGES)

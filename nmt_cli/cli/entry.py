@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, NoReturn
 
-from nmt_cli.errors import UserError, WorkerError
+from nmt_cli.errors import UserError, WorkerError, is_out_of_memory
 
 
 class Interrupted(SystemExit):
@@ -69,7 +69,7 @@ def main() -> NoReturn:
             raise
         _exit_with_error(error, f"{error.filename or 'input or output'}: {error.strerror}")
     except (MemoryError, RuntimeError) as error:
-        if not _is_out_of_memory(error):
+        if not is_out_of_memory(error):
             raise
         _exit_with_error(
             error, "not enough memory: try a smaller model (model.*), training.tokens_per_batch or search.beam"
@@ -90,13 +90,6 @@ def _exit_with_error(error: BaseException, text: str, code: int = 2) -> NoReturn
         traceback.print_exception(error)
     _print_error(text)
     _flush_and_exit(code)
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory ran out: PyTorch says so by a RuntimeError of its own, or by words alone."""
-    class_names = {base.__name__ for base in type(error).__mro__}
-    messages = ("can't allocate memory", "Storage size calculation overflowed")
-    return bool(class_names & {"MemoryError", "OutOfMemoryError"}) or any(message in str(error) for message in messages)
 
 
 def _print_error(text: str) -> None:

@@ -18,11 +18,11 @@ import torch
 import torch.distributed as torch_distributed
 from torch import Tensor
 
-from nmt_cli.device import find_device, is_out_of_memory
+from nmt_cli.device import find_device
 from nmt_cli.distributed.launcher import is_launched
 from nmt_cli.distributed.rendezvous import create_store
 from nmt_cli.distributed.watchdog import Watchdog
-from nmt_cli.errors import DeviceError, UserError
+from nmt_cli.errors import DeviceError, UserError, is_out_of_memory
 
 COLLECTIVE_TIMEOUT = timedelta(days=20)  # the watchdog finds what is stuck; gloo allows at most 2^31 ms
 RENDEZVOUS_TIMEOUT_SECONDS = 30 * 60.0  # until all processes have joined the group

@@ -21,8 +21,9 @@ from nmt_cli.data.prepared.fingerprint import (
 )
 from nmt_cli.data.prepared.store import PreparedData, read_manifest
 from nmt_cli.data.sources.bad_rows import dropped_rows
+from nmt_cli.data.sources.base import MissingTextError
 from nmt_cli.data.sources.corpus import Corpus, fetch_corpus, search_folders
-from nmt_cli.errors import DataError, RunError
+from nmt_cli.errors import RunError
 from nmt_cli.recipe.loader import Recipe, load_run_recipe
 from nmt_cli.reporting import Reporter
 from nmt_cli.runs.folder import RunFolder
@@ -32,7 +33,7 @@ from nmt_cli.workers import PoolFactory, pool_factory, usable_cores
 DEFAULT_STORE = Path("prepared")
 MIN_PARALLEL_BYTES = 16 << 20  # of corpus files, from which several processes are faster than one
 MAX_FILTERED = 0.05  # of the pairs, above which what a filter of content drops is worth a warning
-SIMILAR_SHARES = 1.1  # of held-out pairs: of two texts that share most pairs, about so many more than the other
+SIMILAR_SHARES = 1.1  # texts that share most of their pairs may differ by this factor in the share held out
 MAX_WORKERS = 8  # the process that reads and writes cannot keep more of them busy
 
 
@@ -68,7 +69,7 @@ def prepare_recipe(
     started_data = None if started_run is None else _StartedData.find(started_run, store)
     try:
         corpus = fetch_corpus(recipe.corpus, search_folders(recipe.folder), reporter)
-    except DataError as error:
+    except MissingTextError as error:
         if started_data is None or started_data.folder is None:
             raise
         reporter.warning(f"{error}; using what was prepared of it: {started_data.folder}")
@@ -127,9 +128,16 @@ class _StartedData:
         if identity["fingerprint"] == self.fingerprint:
             return None
         differences = [] if self.folder is None else describe_differences(self.folder, identity)
+        hint = "the corpus, tokenizer or augmentation has changed since: undo that, or use another --out"
+        if self.folder is None and HELD_OUT_KEY in identity and HELD_OUT_KEY not in self.run.read_json("manifest.json"):
+            hint = (
+                "its prepared data are gone, and this version holds other pairs out for development, so that it cannot "
+                "be resumed: start a new run, with training.init_from to keep what was learned"
+            )
         raise RunError(
             f"{self.run.path}: was started with prepared data {self.fingerprint}, these are {identity['fingerprint']}"
-            + (f": {', '.join(differences)} changed" if differences else "")
+            + (f": {', '.join(differences)} changed" if differences else ""),
+            hint=hint,
         )
 
 

@@ -129,7 +129,9 @@ class TrainingConfig(Section):
             keys = self.non_default("plateau_factor", "plateau_patience")
             messages += [f"{key}: does nothing without schedule: plateau" for key in keys]
         elif self.patience is not None and self.plateau_patience >= self.patience:
-            messages.append(f"plateau_patience: {self.plateau_patience}, but the run stops after {self.patience}")
+            messages.append(
+                f"plateau_patience: {self.plateau_patience}, but training.patience ends the run after {self.patience} validations"
+            )
         if self.metric == "loss":
             keys = self.non_default("metric_tokenize", "validation_beam", "samples")
             messages += [f"{key}: does nothing with metric: loss" for key in keys]

@@ -14,8 +14,7 @@ import torch
 from torch import Tensor
 
 from nmt_cli.data.batching import Batch, PaddedSequences
-from nmt_cli.device import is_out_of_memory
-from nmt_cli.errors import DeviceError
+from nmt_cli.errors import DeviceError, is_out_of_memory
 from nmt_cli.models.contract import TranslationModel
 from nmt_cli.models.dropout import seed_masks
 from nmt_cli.training.all_reduce import SyncedStep, no_sync

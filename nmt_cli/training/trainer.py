@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nmt_cli.device import is_out_of_memory, return_freed_memory
+from nmt_cli.device import return_freed_memory
 from nmt_cli.distributed.process_group import SINGLE_PROCESS, ProcessGroup
-from nmt_cli.errors import DeviceError, RunError, TrainingError
+from nmt_cli.errors import DeviceError, RunError, TrainingError, is_out_of_memory
 from nmt_cli.models.contract import TranslationModel
 from nmt_cli.reporting import Progress
 from nmt_cli.training.all_reduce import GradientAllReduce, extra_scalar_count
@@ -377,9 +377,13 @@ class Trainer:
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error) or not self.processes.is_single:
                 raise
+            remedy = (
+                "a new run needs a smaller training.tokens_per_batch"
+                if self.config.metric == "loss"
+                else "lower search.tokens_per_batch and continue with --resume"
+            )
             raise DeviceError(
-                f"not enough memory for the validation after update {self.state.update:,}: lower "
-                "search.tokens_per_batch and continue with --resume"
+                f"not enough memory for the validation after update {self.state.update:,}: {remedy}"
             ) from error
 
     def _apply_patience(self) -> None:
