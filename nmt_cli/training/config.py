@@ -130,7 +130,7 @@ class TrainingConfig(Section):
             messages += [f"{key}: does nothing without schedule: plateau" for key in keys]
         elif self.patience is not None and self.plateau_patience >= self.patience:
             messages.append(
-                f"plateau_patience: {self.plateau_patience}, but training.patience ends the run after {self.patience} validations"
+                f"plateau_patience: {self.plateau_patience}, but patience: {self.patience} ends the run first"
             )
         if self.metric == "loss":
             keys = self.non_default("metric_tokenize", "validation_beam", "samples")
