@@ -129,9 +129,7 @@ class TrainingConfig(Section):
             keys = self.non_default("plateau_factor", "plateau_patience")
             messages += [f"{key}: does nothing without schedule: plateau" for key in keys]
         elif self.patience is not None and self.plateau_patience >= self.patience:
-            messages.append(
-                f"plateau_patience: {self.plateau_patience}, but patience: {self.patience} ends the run first"
-            )
+            messages.append(f"plateau_patience: {self.plateau_patience}, but patience: {self.patience} ends the run")
         if self.metric == "loss":
             keys = self.non_default("metric_tokenize", "validation_beam", "samples")
             messages += [f"{key}: does nothing with metric: loss" for key in keys]

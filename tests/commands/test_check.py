@@ -80,7 +80,7 @@ def test_an_option_that_does_nothing_is_named(toy: Path, setting: str, about: st
         (["search.beam=1", "search.length_penalty=2"], "length_penalty: does nothing with beam: 1"),
         (["search.beam=1", "search.patience=2"], "patience: does nothing with beam: 1"),
         (["search.sampling=true", "search.patience=2"], "patience: does nothing with sampling"),
-        (["training.schedule=plateau", "training.patience=2"], "plateau_patience: 2, but patience: 2 ends the run first"),
+        (["training.schedule=plateau", "training.patience=2"], "plateau_patience: 2, but patience: 2 ends the run"),
         (["search.sampling=true", "search.coverage_penalty=0.1"], "coverage_penalty: does nothing with sampling"),
         (["search.length_normalization=none", "search.length_penalty=2"],
          "length_penalty: does nothing with length_normalization: none"),
