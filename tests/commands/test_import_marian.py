@@ -316,7 +316,7 @@ def changed(opus: Path, folder: Path, **config: Any) -> Path:
             "ffn_dim: 24 in the encoder, 99 in the decoder",
         ),
         ({"activation_function": "tanh"}, "not a Transformer that nmt can import: activation_function: tanh"),
-        ({"vocab_size": 20}, "has 44 pieces, the model has 20 embeddings"),
+        ({"vocab_size": 20}, "has 44 subwords, the model has 20 embeddings"),
         ({"eos_token_id": [0, 1]}, "the two vocabularies have different special tokens"),
     ],
 )
