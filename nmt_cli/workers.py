@@ -11,6 +11,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
@@ -35,6 +36,7 @@ PoolFactory = Callable[[WorkFactory], AbstractContextManager[MapFunction]]
 MAX_TASKS_PER_WORKER = 4  # submitted tasks per worker whose results have not been returned yet
 TOKENIZERS_PARALLELISM_VARIABLE = "TOKENIZERS_PARALLELISM"  # whether the tokenizers library starts threads
 _PR_SET_PDEATHSIG = 1  # of prctl(2)
+_MAIN_MODULE_LOCK = threading.Lock()
 
 
 @dataclass
@@ -204,12 +206,13 @@ def start_worker(
 def _hidden_main_module() -> Iterator[None]:
     """Keep processes that are spawned from running the caller's script again, of which they need nothing: it may be
     standard input, or begin anew, without `if __name__ == "__main__"`."""
-    main_module = sys.modules["__main__"]
-    sys.modules["__main__"] = ModuleType("__main__")
-    try:
-        yield
-    finally:
-        sys.modules["__main__"] = main_module
+    with _MAIN_MODULE_LOCK:
+        main_module = sys.modules["__main__"]
+        sys.modules["__main__"] = ModuleType("__main__")
+        try:
+            yield
+        finally:
+            sys.modules["__main__"] = main_module
 
 
 def result_of(answer: tuple[str, Any], label: str = "") -> Any:

@@ -33,6 +33,7 @@ _START = re.compile(rf"{_OPENING}[^\W\d_]")
 _NO_LITERAL = re.compile(  # and/or, e.g.
     rf"{_OPENING}(?:{LETTERS}(?:['’/-]{LETTERS})*|(?:[^\W\d_]{{1,2}}\.){{2,}})[\"'“”‘’«»‹›)\].,;:!?…]*"
 )
+_JOINED = re.compile(r"\w[./]\w")
 _INNER_PERIOD = re.compile(r"\w\.\w")
 _SLIP = re.compile("AA+a+|aAA+")
 _SENTENCE_START = re.compile(rf"(?:\A|[.!?…]\s+){_OPENING}[^\W\d_]")
@@ -176,7 +177,8 @@ class Truecaser:
             word = _lower(match[0], language)
             if len(word) == 1 and word == match[0] and (word, _base(language)) != ("i", "en"):
                 return word  # a variable, or 'u' in a chat
-            return self.forms.get(word, word)
+            is_joined = bool(self.forms) and _JOINED.search(match.string) is not None  # AC/DC, J.R.R.
+            return self.forms.get(word, match[0] if is_joined else word)
 
         text = map_tokens(text, lambda token: WORD.sub(usual_form, token))
         return capitalize_start(text, language) if self._has_capitals else text

@@ -19,14 +19,17 @@ _WORD = re.compile(r"[^\W_]+(?:[-'’.][^\W_]+)*")
 class PlaceholderMaker:
     """Replaces parts of pairs; what is drawn depends on the seed and the pair alone."""
 
-    def __init__(self, share: float, seed: int) -> None:
+    def __init__(
+        self, share: float, seed: int, source_language: str | None = None, target_language: str | None = None
+    ) -> None:
         """`share` of the pairs that have a word in common; addresses and the like are replaced in all pairs."""
         self.share, self.seed = share, seed
+        self.source_language, self.target_language = source_language, target_language
 
     def __call__(self, source: str, target: str) -> tuple[str, str]:
         """The pair with placeholders, or as it is."""
-        strings = {source[start:end] for start, end in _protected_spans(source)}
-        strings &= {target[start:end] for start, end in _protected_spans(target)}
+        strings = {source[start:end] for start, end in _protected_spans(source, self.source_language)}
+        strings &= {target[start:end] for start, end in _protected_spans(target, self.target_language)}
         rng = random.Random(f"{self.seed}:{source}\n{target}")
         if not strings and rng.random() < self.share:
             words = sorted(_words_once(source) & _words_once(target))
@@ -40,8 +43,8 @@ class PlaceholderMaker:
         return source, target
 
 
-def _protected_spans(text: str) -> list[Span]:
-    return join_neighbours(text, [*find_spans(text), *find_emoji(text)])
+def _protected_spans(text: str, language: str | None) -> list[Span]:
+    return join_neighbours(text, [*find_spans(text, language=language), *find_emoji(text)])
 
 
 def _words_once(text: str) -> set[str]:

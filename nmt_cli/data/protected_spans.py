@@ -94,7 +94,9 @@ _PATH = (
 _REMOTE_PATH = r"(?::[\w.~-]*/[\w./~-]+)?"  # behind the address of a repository
 _TAG_ATTRIBUTE = r"\s+[a-z_:][\w:.-]*(?:\s*=\s*(?:\"[^\"]*\"|'[^']*'|[^\s\"'<>=]+))?"
 _TAG = rf"<<\w{{1,60}}>>|</?[a-z0-9][\w:.-]*(?:{_TAG_ATTRIBUTE}){{0,20}}\s*/?>|<!--.{{0,300}}?-->"
-_UNIT = r"(?:[hmswykgx]|ms|min|sec|(?:[kmgt]i?)?b|[ckm]m|kg|p[xt]|st|nd|rd|th)(?![a-z])"  # of a number, glued to it
+_UNIT = (
+    r"(?:[hmswykgx]|ms|min|sec|(?:[kmgt]i?)?b|[ckm]m|kg|p[xt]|st|nd|rd|th)(?![a-z])"  # behind a number, without a space
+)
 _NUMBER_FORMAT = r"(?<![\d%])%(?:\d+\$)?[-+#0]*\d*(?:\.\d+)?(?:hh|ll|[hlqjzt])?"
 _PRINTF = rf"{_NUMBER_FORMAT}[sdiufgexcpon@](?![a-z])|(?<!\d\s){_NUMBER_FORMAT}(?-i:[sdiuf]){_UNIT}"
 _PLACEHOLDER = (
@@ -107,7 +109,8 @@ _PLACEHOLDER = (
 _QT = rf"(?<![\d%])%[0-9]{{1,2}}(?:%[0-9]{{1,2}})*{_BEHIND}(?![.,]\d|['’](?!s\b)[^\W\d_])"  # several may be neighbours
 _PERCENT_FIRST = {"tr", "tur", "az", "aze", "azj", "eu", "eus", "baq", "ku", "kur", "kmr"}  # languages that write %5
 _ESCAPE = (  # of strings, subtitles, terminals; before a small letter only behind the end of a clause: not C:\new
-    r"(?-i:\\[nrtNh](?![a-z]))|(?:(?<=\w[.!?…,;])|(?<=\w\w:)|(?<=[.!?…][)\"'”’»])|(?<=(?-i:\\[nrN])))(?-i:\\[nN])|"
+    r"(?-i:\\[nrtNh](?![a-z]))|(?:(?<=\w[.!?…,;])|(?<=\w\w:)|(?<=[.!?…][)\"'”’»])|(?<=(?-i:\\[nrN])))"
+    r"(?-i:\\[nN])(?!(?:u|e|i|ot)(?![a-z\s])|eq(?![a-z])|abla|otin)|"  # but not \nu, \neq, \nabla of LaTeX
     r"\\u[0-9a-f]{4}|\\x[0-9a-f]{2}|\x1b\[[\d;]*[a-z]"
 )
 _LINK = r"\]\([^()\s]{1,2000}(?:\s+(?:\"[^\"]{0,200}\"|'[^']{0,200}'))?\)"  # with a title or without
@@ -118,6 +121,7 @@ _ENTITY = (  # of spaces and signs: not of letters, and not what the tokenizer o
     r"&(?:nbsp|ensp|emsp|thinsp|shy|copy|reg|trade|hellip|[nm]dash|bull|middot|times|euro|pound|sect|#160|#xa0);"
 )
 _MESSAGE_START = r"\{\s*[\w.-]{1,60}\s*,\s*(?:plural|select|selectordinal)\s*,"  # of ICU; braces behind it are nested
+_AROUND_MESSAGE = rf"{_TAG}|`[^`]{{1,1000}}`"
 _MESSAGE = r"\{\s*[\w.-]{1,60}\s*,\s*(?:number|date|time)\b[^{}]{0,100}\}"
 _IDENTIFIER = (  # a UUID, a number in hexadecimal, an address of IPv6 or of a network card, a moment of ISO 8601
     r"(?<![\w:.-])(?:[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|0x[0-9a-f]+|(?:[0-9a-f]{1,4}:){1,6}(?::[0-9a-f]{1,4}){1,6}|"
@@ -193,6 +197,9 @@ def find_spans(text: str, patterns: Sequence[re.Pattern[str]] = (), language: st
     for begin, end in zip(bounds[::2], bounds[1::2], strict=True):
         matches = _ignoring_case(_INLINE).finditer(text, begin, end)
         spans += [_without_trailing(text, *match.span()) for match in matches]
+    if messages:  # a tag or code that has one in it
+        around = [match.span() for match in _ignoring_case(_AROUND_MESSAGE).finditer(text)]
+        spans += [(start, end) for start, end in around if any(start < message[0] < end for message in messages)]
     if "%" in text and not (language and _has_percent_first(language)):
         spans += [match.span() for match in _ignoring_case(_QT).finditer(text)]
     return merge_overlapping(spans)
@@ -212,7 +219,7 @@ def _find_messages(text: str) -> list[Span]:
 
 @cache
 def _has_percent_first(language: str) -> bool:
-    """Whether percentages are written as '%5': in Turkish and some others, in Arabic and Hebrew script in both ways."""
+    """Whether percentages are written as '%5': as in Turkish; in Arabic and Hebrew script both are."""
     code = language.lower().replace("_", "-").split("-")[0]
     return code in _PERCENT_FIRST or not {"ARABIC", "HEBREW"}.isdisjoint(scripts_of(language))
 

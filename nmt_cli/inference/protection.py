@@ -73,7 +73,9 @@ _WORDS_OR_GROUP = re.compile(
     rf"{_WORDS_OF_MARKS}|{_IN_BRACKETS}|\"{_GROUP}\"|«\s*{_GROUP}\s*»|(?<!\w){_GROUP}['’]?[sS](?!\w)|{_GROUP}"
 )
 _OPENING = tuple("([{<«„“‚‘¿¡「『（【《〈［")
+_SPACED_OPENING = tuple(mark for mark in _OPENING if mark < "\u3000")  # with a space before them
 _OPENING_END = re.compile(rf"[{re.escape(''.join(_OPENING))}]|(?<!\S)[\"']")
+_GENITIVE = re.compile(rf"(?<={SPAN_MARK})['’][sS]\Z")
 _OPENING_TAG = re.compile(r"<\w[^<>]*(?<!/)>\Z")
 _MARK_OR_TAG = re.compile(r"</?\w[\w:.-]*|[^\w\s]")
 _LEADING_PUNCTUATION = re.compile(r"[^\w\s]+")
@@ -276,7 +278,10 @@ class HiddenSpans:
         regions = list(_regions(masked, spans, placeholder_of))
         remaining = iter(spans)
         parts = [tuple(islice(remaining, masked.count(SPAN_MARK, start, end))) for start, end, _ in regions]
-        texts = [unmask(masked[start:end], own) for (start, end, _), own in zip(regions, parts, strict=True)]
+        texts = [
+            unmask(_GENITIVE.sub("", masked[start:end]), own)
+            for (start, end, _), own in zip(regions, parts, strict=True)
+        ]
         edits: list[Edit] = []
         read_behind = _read_behind(masked, regions)
         for (start, end, placeholder), text, behind in zip(regions, texts, read_behind, strict=True):
@@ -411,6 +416,8 @@ class HiddenSpans:
         behind = before + is_word  # the first word that is right of it
         aligned = {target: source for source, target in links}
         expected = len(words) * (before - self.tag_words) / max(1, len(read_words) - is_word)
+        if _UNSPACED.search(self.read_text) and not any(map(_is_letter, self.read_text[span.read_start :])):
+            expected = len(words)  # it ends the sentence, before its stop, which is a word of such a text
         crossing = sum(source < before for source in aligned.values())  # links that cross the gap before all words
         candidates = []
         for gap in range(len(words) + 1):
@@ -621,16 +628,20 @@ class _Gaps:
         if gap < len(words) and (gap == 0 or span.begins_word or (span.is_glued_right and not span.is_glued_left)):
             start, end = words[gap]
             opening = _LEADING_PUNCTUATION.match(self.text, start, end) if span.begins_word else None
-            position = opening.end() if opening and opening.end() < end else start
+            is_opened = opening and (
+                opening.end() < end or (opening[0] in _OPENING and _UNSPACED.match(self.text, end))
+            )
+            position = opening.end() if opening and is_opened else start
         elif gap == 0:
             position = len(self.text)
         else:
             start, position = words[gap - 1]
             if span.is_before_mark or (gap == len(words) and not span.is_last):
                 stops = _trailing_punctuation(self.text[start:position])
-                # Before the '!!' of ',!!' in 'Hello, {name}!!'.
-                own = len(stops[: stops.rfind(span.right) + 1].rstrip(span.right)) if span.right else 0
-                position += own - len(stops)
+                own = stops.rfind(span.right) if span.right else 0
+                if span.right in _SENTENCE_STOPS:  # before the '!!' of ',!!' in 'Hello, {name}!!'
+                    own = len(stops[: own + 1].rstrip(span.right))
+                position += max(0, own) - len(stops)
         is_allowed = position >= self._first and not any(start < position < end for start, end in self._blocked)
         return position if is_allowed else None
 
@@ -663,7 +674,7 @@ def _with_spaces(text: str, position: int, span: HiddenSpan, span_text: str) -> 
     is_attached = span.is_glued_left or span.closes or follows_stop or follows_unspaced
     is_opened = left in _OPENING and span.left
     needs_left = left and not left.isspace() and not is_opened and not is_attached
-    is_apart = right.isalnum() or right in _OPENING or (not span.right and right in _SPACED)
+    is_apart = right.isalnum() or right in _SPACED_OPENING or (not span.right and right in _SPACED)
     precedes_unspaced = _UNSPACED.match(right) and (span.is_glued_left or _UNSPACED.match(span.right))
     needs_right = right and is_apart and not span.is_glued_right and not precedes_unspaced
     return " " * bool(needs_left) + span_text + " " * bool(needs_right)

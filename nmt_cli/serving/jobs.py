@@ -114,7 +114,7 @@ class JobQueue:
         """Add the jobs of a request, at least one; RequestError 503 where too many wait, unless other jobs of the
         request have been taken already."""
         if self._failure is not None:
-            raise self._failure
+            raise RequestError(self._failure.status, str(self._failure))
         count = len(group.jobs)
         if not is_admitted and self.open_count and self.open_count + count > self.max_jobs:
             raise RequestError(503, "Too many texts are waiting: try again later", retry_after=5)

@@ -80,7 +80,9 @@ def test_only_what_has_a_capital_it_does_not_need_is_a_title() -> None:
 def test_words_get_their_usual_case() -> None:
     assert TRUECASER.usual_case("THE MAN, MR. OLD, SAW ANNA.") == "The man, mr. old, saw Anna."
     assert TRUECASER.usual_case("ASK {NAME} AT A@B.ORG") == "Ask {NAME} at A@B.ORG"
-    assert TRUECASER.usual_case("DOG AND/OR MAN, E.G. ANNA/OLD.") == "Dog and/or man, e.g. Anna/old."
+    knowing = Truecaser({**TRUECASER.forms, "or": "or", "e": "e", "g": "g"})
+    assert knowing.usual_case("DOG AND/OR MAN, E.G. ANNA/OLD.") == "Dog and/or man, e.g. Anna/old."
+    assert knowing.usual_case("THE U.S. SAW AC/DC AND J.R.R. TOLKIEN.") == "The U.S. saw AC/DC and J.R.R. tolkien."
     assert Truecaser().usual_case("«IŞIK VAR»", "tr") == "«Işık var»"
     lower = Truecaser.learn(line.lower() for line in LINES * 3)
     assert lower.usual_case("THE MAN SAW ANNA.") == "the man saw anna."  # text without capitals

@@ -178,3 +178,18 @@ def test_placeholders_are_made_by_seed_where_both_sides_have_the_same() -> None:
     assert {c for pair in pairs for c in make(*pair)[0]} >= set(SPAN_PLACEHOLDERS)
     assert make("He and he", "Er und so") == ("He and he", "Er und so")
     assert make("Anna and Anna", "Anna und Anna") == ("Anna and Anna", "Anna und Anna")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('<a title="{n, plural, one {# file} other {# files}}">Link</a>',
+         ['<a title="{n, plural, one {# file} other {# files}}">', "</a>"]),
+        ("See `{n, plural, one {# file} other {# files}}` here", ["`{n, plural, one {# file} other {# files}}`"]),
+        (r"parameters $(\mu,\nu)$ and x=1,\neq y and f(x),\nabla g", []),
+        (r"It rains.\ne poi", [r"\n"]),
+        (r"It rains.\nu poi", [r"\n"]),
+    ],
+)  # fmt: skip
+def test_messages_inside_tags_and_formulas(text: str, expected: list[str]) -> None:
+    assert [text[start:end] for start, end in find_spans(text)] == expected

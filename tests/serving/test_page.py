@@ -600,9 +600,15 @@ class TestPage:
                 darker, lighter = sorted(map(luminance, (status, ground)))
                 assert note == status and (lighter + 0.05) / (darker + 0.05) >= 4.5
 
-    @pytest.mark.parametrize(("key", "swaps"), [("s", True), ("ß", True), ("ś", False)])  # as macOS writes Alt+S
-    def test_the_key_that_swaps_the_languages(self, page: Any, key: str, swaps: bool) -> None:
-        page.locator("#text").dispatch_event("keydown", {"key": key, "code": "KeyS", "altKey": True, "bubbles": True})
+    @pytest.mark.parametrize(
+        ("key", "code", "swaps"),
+        [
+            ("s", "KeyS", True), ("ß", "KeyS", True), ("ś", "KeyS", False),  # macOS, Polish
+            ("o", "KeyS", False), ("s", "Semicolon", True),  # Dvorak
+        ],
+    )  # fmt: skip
+    def test_the_key_that_swaps_the_languages(self, page: Any, key: str, code: str, swaps: bool) -> None:
+        page.locator("#text").dispatch_event("keydown", {"key": key, "code": code, "altKey": True, "bubbles": True})
         assert bool(page.locator("#status").inner_text()) is swaps
 
     def test_keys_colours_and_the_other_direction(self, page: Any) -> None:

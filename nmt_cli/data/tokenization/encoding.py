@@ -159,5 +159,9 @@ def make_pair_encoder(
 ) -> PairEncoder:
     """The encoder that a worker process applies, with the tokenizers of a folder."""
     augmenter = None if augment is None else Augmenter(augment, corpus)
-    placeholder_maker = PlaceholderMaker(corpus.placeholders, corpus.seed) if corpus.placeholders else None
+    placeholder_maker = (
+        PlaceholderMaker(corpus.placeholders, corpus.seed, corpus.source, corpus.target)
+        if corpus.placeholders
+        else None
+    )
     return PairEncoder(Tokenizers.load(folder), config, corpus.max_length, augmenter, placeholder_maker)

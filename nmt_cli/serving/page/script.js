@@ -408,8 +408,8 @@ function listen() {
     translateFile(event.dataTransfer.files[0]);
   });
   document.addEventListener("keydown", (event) => {
-    const isLetter = /[śš]/i.test(event.key); // of a Polish or Latvian keyboard; with others, macOS has ß or a sign there
-    if (event.altKey && !event.ctrlKey && event.code === "KeyS" && !isLetter) { event.preventDefault(); swap(); }
+    const isS = /^s$/i.test(event.key) || (event.code === "KeyS" && !/[a-zśš]/i.test(event.key)); // on macOS it is ß
+    if (event.altKey && !event.ctrlKey && isS) { event.preventDefault(); swap(); }
     if (event.key === "Escape") closeInspection();
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) { clearTimeout(timer); translate(); }
   });
