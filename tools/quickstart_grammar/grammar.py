@@ -216,10 +216,14 @@ def _relative_clauses() -> Domain[Sentence]:
     return Product(build, people, clauses(shape), clauses(shape))
 
 
+LONG_SHARE = 0.55  # the weight of long sentences beside simple ones; they have most of the tokens all the same
+
+
 @cache
 def rules() -> dict[str, tuple[float, Domain[Sentence]]]:
     """The sentence types by name, each with its weight."""
-    return _long_rules() | simple_rules()
+    long_rules = {name: (weight * LONG_SHARE, domain) for name, (weight, domain) in _long_rules().items()}
+    return long_rules | simple_rules()
 
 
 def _long_rules() -> dict[str, tuple[float, Domain[Sentence]]]:

@@ -1,4 +1,4 @@
-"""The quickstart corpus: 61,000 English-German sentence pairs shipped with the package.
+"""The quickstart corpus: 51,000 English-German sentence pairs shipped with the package.
 
 The file has the columns split, source and target; `python -m tools.quickstart_grammar` writes it.
 """
@@ -13,7 +13,7 @@ from nmt_cli.data.sources.compression import open_decompressed
 from nmt_cli.errors import DataError
 
 QUICKSTART_FILE = Path(__file__).with_name("quickstart.tsv.zst")
-QUICKSTART_SHA256 = "dc359c18fc8876df664b0d56f3505803eaf53706cd82212629fe0d94d35ac9a4"
+QUICKSTART_SHA256 = "e563980082dfa4f8d1856c249c051c368134eb29f687c185e1b8415582f77adb"
 
 
 @dataclass(frozen=True)
