@@ -297,7 +297,7 @@ def _check_pairs(split: str, stats: ParallelTextStats, corpus: CorpusConfig) -> 
             advice = "development and test text is not filtered"
         max_share = 1 - MIN_KEPT_FRACTION if is_on else MAX_CLEAN_LOSS
         max_pairs = max_share * stats.inspected_pairs
-        is_chance = len(pairs) <= max_pairs + 2 * max_pairs**0.5  # two standard deviations above
+        is_chance = len(pairs) <= max(1, max_pairs + 2 * max_pairs**0.5)  # or two standard deviations above
         level: Level = "note" if is_chance or is_repaired else "warning"
         text = f"{stats.label}: {_share_of(pairs, stats)} {rule.description}, as in {_examples(pairs, stats)}; {advice}"
         yield Finding(
