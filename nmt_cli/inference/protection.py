@@ -75,7 +75,7 @@ _WORDS_OR_GROUP = re.compile(
 _OPENING = tuple("([{<«„“‚‘¿¡「『（【《〈［")
 _SPACED_OPENING = tuple(mark for mark in _OPENING if mark < "\u3000")  # with a space before them
 _OPENING_END = re.compile(rf"[{re.escape(''.join(_OPENING))}]|(?<!\S)[\"']")
-_GENITIVE = re.compile(rf"(?<={SPAN_MARK})['’][sS]\Z")
+_GENITIVE = re.compile(rf"(?<={SPAN_MARK})['’][sS]\Z")  # of English, which other languages do not have
 _OPENING_TAG = re.compile(r"<\w[^<>]*(?<!/)>\Z")
 _MARK_OR_TAG = re.compile(r"</?\w[\w:.-]*|[^\w\s]")
 _LEADING_PUNCTUATION = re.compile(r"[^\w\s]+")
@@ -616,7 +616,7 @@ class _Gaps:
         self._has_spaces = bool(re.search(r"\S\s+\S", text))
 
     def is_inside_phrase(self, position: int) -> bool:
-        """Whether a place may be inside a word of a script with spaces between phrases only, and others are not."""
+        """Whether a place is inside a phrase of a script without spaces between words, in a text of several phrases."""
         return self._has_spaces and bool(_INSIDE_PHRASE.match(self.text, position))
 
     def position(self, gap: int, span: HiddenSpan) -> int | None:

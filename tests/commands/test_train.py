@@ -514,10 +514,16 @@ def test_sampled_variants_of_the_text_must_fit_too(toy: Path) -> None:
         train(build_recipe(content), toy / "run", QUIET)
 
 
-def test_a_lack_of_memory_in_a_validation_names_what_to_lower(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("metric", "remedy"),
+    [("bleu", r"lower search\.tokens_per_batch"), ("loss", r"a new run needs a smaller training\.tokens_per_batch")],
+)
+def test_a_lack_of_memory_in_a_validation_names_what_to_lower(
+    toy: Path, monkeypatch: pytest.MonkeyPatch, metric: str, remedy: str
+) -> None:
     def fail(_: Validator) -> None:
         raise RuntimeError("CUDA out of memory")
 
     monkeypatch.setattr(Validator, "__call__", fail)
-    with pytest.raises(DeviceError, match=r"validation after update 1: lower search\.tokens_per_batch"):
-        train(toy_recipe(toy / "text", updates=1, precision="fp32"), toy / "run", QUIET)
+    with pytest.raises(DeviceError, match=f"validation after update 1: {remedy}"):
+        train(toy_recipe(toy / "text", updates=1, precision="fp32", metric=metric), toy / "run", QUIET)

@@ -7,6 +7,7 @@ import pytest
 
 from nmt_cli.commands.train import train
 from nmt_cli.errors import RunError
+from nmt_cli.fs import read_json, write_json
 from nmt_cli.recipe.loader import build_recipe, load_recipe
 from nmt_cli.reporting import Reporter
 from nmt_cli.runs.preparation import prepare_recipe
@@ -67,3 +68,17 @@ def test_a_resumed_run_has_its_prepared_data_without_the_text_and_refuses_a_chan
     assert train(build_recipe(content), toy / "run", Reporter(quiet=True), resume=True).state.update == 3
     assert "; using what was prepared of it: prepared/toy-" in capsys.readouterr().err
     assert load_recipe(toy / "run/recipe.yaml").corpus.root == root
+
+
+def test_a_run_from_before_pairs_were_held_out_by_source_is_refused_once_its_data_are_gone(toy: Path) -> None:
+    content = in_float32(toy_content(toy / "text", updates=2, samples=0))
+    content["corpus"]["dev"] = None
+    train(build_recipe(content), toy / "run", Reporter(quiet=True))
+    shutil.rmtree(toy / "prepared")
+    manifest = read_json(toy / "run/manifest.json")
+    del manifest["held_out_by"]
+    write_json(toy / "run/manifest.json", manifest | {"fingerprint": "0" * 12})
+    content["training"]["updates"] = 3
+    with pytest.raises(RunError, match=r"was started with prepared data 0{12}, these are") as refused:
+        train(build_recipe(content), toy / "run", Reporter(quiet=True), resume=True)
+    assert refused.value.hint.startswith("its prepared data are gone, and this version holds other pairs out")

@@ -206,8 +206,8 @@ class _Preparation:
         if held_out:
             return held_out
         self.reporter.warning(
-            "every source stands in several pairs: the pairs held out for development have few different ones, "
-            "and the last may be in training, too: name a text as corpus.dev"
+            "every source stands in several pairs: those held out for development have few different sources, and one "
+            "of these may be in training, too: name a text as corpus.dev"
         )
         return draw_held_out(keys, unrepeated_only=False)
 
