@@ -15,9 +15,10 @@ import torch
 
 from benchmarks.machine import describe_machine
 from benchmarks.workloads import save_result, workload
+from nmt_cli.allocator import keep_freed_memory
 from nmt_cli.decoding.beam import search
 from nmt_cli.decoding.config import SearchConfig
-from nmt_cli.device import choose_dtype, find_device, keep_freed_memory
+from nmt_cli.device import choose_dtype, find_device
 from nmt_cli.models.contract import Sequences
 from nmt_cli.runs.loading import build_model
 from nmt_cli.training.loss import forward_backward

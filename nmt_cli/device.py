@@ -1,9 +1,7 @@
-"""The device and precision to compute in, and settings of PyTorch and the C allocator that matter for speed."""
+"""The device and precision to compute in, and settings of PyTorch that matter for speed."""
 
-import ctypes
 import os
 import re
-import sys
 import time
 import warnings
 from functools import cache
@@ -16,8 +14,6 @@ from nmt_cli.errors import DeviceError
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 MIN_BF16_SPEEDUP = 1.2  # over float32; less is not worth the lower precision
 AUTO_PRECISION_VARIABLE = "NMT_AUTO_PRECISION"  # environment variable: fp32 or bf16 in place of auto
-
-_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
 
 
 def find_device(name: str) -> torch.device:
@@ -112,36 +108,6 @@ def limit_kernel_cache(kernels: int = 384) -> None:
     overrides it.
     """
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(kernels))
-
-
-def keep_freed_memory(max_bytes: int = 1 << 30) -> None:
-    """Let the C allocator keep up to `max_bytes` of freed memory instead of returning it to the system.
-
-    Training frees and allocates the same large blocks at every update; returning them would cost a
-    page fault for each page. Memory that was freed before this call is returned. Without glibc this
-    does nothing.
-    """
-    library = return_freed_memory()
-    if library is None:
-        return
-    library.mallopt(_M_MMAP_MAX, 0)
-    library.mallopt(_M_TRIM_THRESHOLD, max_bytes)
-    library.mallopt(_M_TOP_PAD, 64 << 20)
-
-
-def return_freed_memory() -> ctypes.CDLL | None:
-    """Return to the system what the C allocator has kept so far: the next work needs blocks of other sizes.
-
-    The C library, None where it is not glibc and this does nothing.
-    """
-    if not sys.platform.startswith("linux"):
-        return None
-    try:
-        library = ctypes.CDLL("libc.so.6")
-        library.malloc_trim(0)
-    except (OSError, AttributeError):
-        return None
-    return library
 
 
 def device_name(device: torch.device) -> str:

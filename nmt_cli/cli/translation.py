@@ -91,12 +91,14 @@ def translate(
 
     reporter = Reporter(quiet)
     interactive = not shard_request and not jsonl and stdin_is_terminal()
+    abstention = _abstention(abstain_below, abstain)
     spec = TranslatorSpec(
         tuple(map(str, runs)), _with_search_options(runs, overrides, beam, n_best, keep, exact), device, alignments,
         engine=_exact_engine(engine, quantization) if exact else engine, quantization=quantization,
+        score=jsonl or interactive or reporter.on_terminal or abstention is not None,
         rescore_canonical=jsonl, strict=strict, assess=jsonl,
         report_unknown_words=jsonl or interactive or (not shard_request and reporter.on_terminal),
-        abstention=_abstention(abstain_below, abstain),
+        abstention=abstention,
     )  # fmt: skip
     translator = _open_translator(spec, processes, reporter)
     output_format = translator.output_format(jsonl=jsonl)

@@ -9,8 +9,9 @@ from pathlib import Path
 import torch
 
 from nmt_cli import __version__
+from nmt_cli.allocator import return_freed_memory
 from nmt_cli.decoding.torch_engine import TorchEngine
-from nmt_cli.device import device_name, resolved_precision, return_freed_memory
+from nmt_cli.device import device_name, resolved_precision
 from nmt_cli.distributed.process_group import SINGLE_PROCESS, MainProcessFailed, ProcessGroup
 from nmt_cli.errors import DeviceError, TrainingError
 from nmt_cli.evaluation.calibration import fit_calibration

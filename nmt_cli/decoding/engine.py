@@ -1,7 +1,6 @@
 """What translates ids: the interface of our own search and of other runtimes. Imports no torch."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -58,6 +57,8 @@ class Engine(ABC):
     """Most source tokens the model can read, end of sentence included; None: any number."""
     max_target_positions: int | None = None
     """Most target tokens the model can write, end of sentence included; None: any number."""
+    concurrent_searches = 1
+    """How many calls at a time keep it busy: more than one only where several threads may call it."""
 
     @abstractmethod
     def max_batch_positions(self, config: SearchConfig) -> int:
@@ -72,15 +73,6 @@ class Engine(ABC):
         Each source has at least one id and no end of sentence. `prefixes`, one per source, are ids
         that the translations must begin with.
         """
-
-    def start_search(
-        self, sources: list[TokenIds], config: SearchConfig, prefixes: list[TokenIds] | None = None
-    ) -> Callable[[], list[list[Hypothesis]]]:
-        """Begin a search; the function returned waits for what `search` returns.
-
-        An engine with threads of its own works meanwhile. Others search when they are waited for.
-        """
-        return lambda: self.search(sources, config, prefixes)
 
     def attention(self, sources: list[TokenIds], targets: list[TokenIds]) -> "list[Tensor] | None":
         """Attention weights [layers, heads, T, S] of each pair; None where the engine has none."""

@@ -10,9 +10,9 @@ from typing import Any
 
 import torch
 
+from nmt_cli.allocator import return_freed_memory
 from nmt_cli.data.prepared.store import Split
 from nmt_cli.decoding.torch_engine import TorchEngine
-from nmt_cli.device import return_freed_memory
 from nmt_cli.errors import UserError
 from nmt_cli.export.cached import AUTO_FILE, AutomaticEngine, export_folder, exports_folder, read_automatic_engine
 from nmt_cli.export.ctranslate2 import load_engine

@@ -17,6 +17,8 @@ How CTranslate2 differs, and what this engine does about it:
   large; one with a hypothesis that reaches its own maximum is searched once more with that.
 """
 
+import math
+import threading
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
@@ -52,6 +54,8 @@ class _Candidate(NamedTuple):
 class CTranslate2Engine(Engine):
     """An exported folder in CTranslate2."""
 
+    concurrent_searches = 3  # so that batches are queued while others are tokenized, searched again or joined
+
     def __init__(
         self,
         folder: Path,
@@ -78,12 +82,15 @@ class CTranslate2Engine(Engine):
             compute_type=compute_type,
             inter_threads=self.worker_count,
             intra_threads=1 if on_cpu else 0,
-            max_queued_batches=-1,  # else `start_search` waits for a worker, while the next lines could be tokenized
+            max_queued_batches=-1,  # else queueing waits for a worker
         )
         self.patience = patience
+        self.scores_greedy = True
+        """Whether greedy search says how probable its translations are, which takes a tenth of its time; else nan."""
         self.open_own_engine: Callable[[], Engine] | None = None
         """Opens the run in our own engine, which has the attention that CTranslate2 does not return."""
         self._own_engine: Engine | None = None
+        self._own_engine_lock = threading.Lock()
         self.source_tokens = _read_vocabulary(folder, "source")
         self.target_tokens = _read_vocabulary(folder, "target")
         self.target_token_ids = {token: token_id for token_id, token in enumerate(self.target_tokens)}
@@ -98,27 +105,16 @@ class CTranslate2Engine(Engine):
     def search(
         self, sources: list[TokenIds], config: SearchConfig, prefixes: list[TokenIds] | None = None
     ) -> list[list[Hypothesis]]:
-        """See `Engine.search`."""
-        return self.start_search(sources, config, prefixes)()
-
-    def start_search(
-        self, sources: list[TokenIds], config: SearchConfig, prefixes: list[TokenIds] | None = None
-    ) -> Callable[[], list[list[Hypothesis]]]:
-        """See `Engine.start_search`: batches are queued, and the next free worker takes the next one."""
+        """See `Engine.search`: batches are queued, and the next free worker takes the next one."""
         if config.sampling:
             import_ctranslate2().set_random_seed(config.seed % (1 << 32))
-        pending = self._queue(sources, config, prefixes, LENGTH_STEP)
-
-        def finish() -> list[list[Hypothesis]]:
-            candidates = self._collect(pending, len(sources))
-            self._search_runaways(sources, candidates, config, prefixes)
-            if prefixes is not None and config.beam > 1 and not config.sampling:
-                self._add_bare_prefixes(sources, candidates, prefixes, config)
-            keep_finished_scores = not (config.sampling or config.min_length or prefixes)
-            self._rescore(sources, candidates, unfinished_only=keep_finished_scores)
-            return [self._rank(sentence_candidates, config) for sentence_candidates in candidates]
-
-        return finish
+        candidates = self._collect(self._queue(sources, config, prefixes, LENGTH_STEP), len(sources))
+        self._limit_lengths(sources, candidates, config, prefixes)
+        if prefixes is not None and config.beam > 1 and not config.sampling:
+            self._add_bare_prefixes(sources, candidates, prefixes, config)
+        keep_finished_scores = not (config.sampling or config.min_length or prefixes)
+        self._rescore(sources, candidates, unfinished_only=keep_finished_scores)
+        return [self._rank(sentence_candidates, config) for sentence_candidates in candidates]
 
     def _queue(
         self, sources: list[TokenIds], config: SearchConfig, prefixes: list[TokenIds] | None, length_step: int
@@ -141,24 +137,35 @@ class CTranslate2Engine(Engine):
         candidates: list[list[_Candidate]] = [[] for _ in range(sentence_count)]
         for sentence, future in pending:
             translation = future.result()
-            for tokens, score in zip(translation.hypotheses, translation.scores, strict=True):
+            scores = translation.scores or [math.nan] * len(translation.hypotheses)
+            for tokens, score in zip(translation.hypotheses, scores, strict=True):
                 candidates[sentence].append(self._make_candidate(tokens, score))
         return candidates
 
-    def _search_runaways(
+    def _limit_lengths(
         self,
         sources: list[TokenIds],
         candidates: list[list[_Candidate]],
         config: SearchConfig,
         prefixes: list[TokenIds] | None,
     ) -> None:
-        """Replace the candidates of sentences that reached their own maximum length by those of a search with it."""
+        """Give sentences that reached their own maximum length the candidates of a search with it.
+
+        A greedy search with a smaller maximum writes the beginning of the same.
+        """
         runaways = []
         for sentence, (ids, sentence_candidates) in enumerate(zip(sources, candidates, strict=True)):
             longest = max((len(candidate.tokens) for candidate in sentence_candidates), default=0)
             prefix_length = len(prefixes[sentence]) if prefixes else 0
             max_length = self._max_length(len(ids), config, prefix_length)
-            if longest >= max_length < self._max_length(_round_up(len(ids), LENGTH_STEP), config, prefix_length):
+            if not longest >= max_length < self._max_length(_round_up(len(ids), LENGTH_STEP), config, prefix_length):
+                continue
+            if config.beam == 1 and not config.sampling:
+                (candidate,) = sentence_candidates
+                candidates[sentence] = [
+                    _Candidate(candidate.tokens[:max_length], False, -math.inf)
+                ]  # `_rescore` gives it a score
+            else:
                 runaways.append(sentence)
         if runaways:
             runaway_prefixes = None if prefixes is None else [prefixes[sentence] for sentence in runaways]
@@ -213,7 +220,7 @@ class CTranslate2Engine(Engine):
                 "sampling_temperature": config.temperature,
             }
         if config.beam == 1:
-            return common | {"beam_size": 1}
+            return common | {"beam_size": 1, "return_scores": self.scores_greedy}
         patience = config.patience or self.patience
         num_hypotheses = max(config.n_best, round(patience * config.beam))
         return common | {"beam_size": config.beam, "patience": patience, "num_hypotheses": num_hypotheses}
@@ -271,8 +278,9 @@ class CTranslate2Engine(Engine):
 
     def attention(self, sources: list[TokenIds], targets: list[TokenIds]) -> "list[Tensor] | None":
         """See `Engine.attention`: by our own engine, opened the first time; None without one."""
-        if self._own_engine is None and self.open_own_engine is not None:
-            self._own_engine = self.open_own_engine()
+        with self._own_engine_lock:
+            if self._own_engine is None and self.open_own_engine is not None:
+                self._own_engine = self.open_own_engine()
         return None if self._own_engine is None else self._own_engine.attention(sources, targets)
 
     def token_log_probabilities(

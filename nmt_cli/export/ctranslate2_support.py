@@ -1,8 +1,10 @@
 """What CTranslate2 can do with a run, and where its search means something else than ours. Imports no torch."""
 
+import os
 import sys
 from functools import cache
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -14,16 +16,20 @@ PACKAGES: tuple[str, ...] = ("ctranslate2",)
 QUANTIZATIONS: tuple[str, ...] = (
     "float32", "int8", "bfloat16", "float16", "int8_float16", "int8_bfloat16",
 )  # fmt: skip
+INSTRUCTIONS_VARIABLE = "CT2_FORCE_CPU_ISA"  # environment variable, which CTranslate2 reads
+_RECENT_AVX512 = {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl", "avx512_bf16"}
 MIN_VERSION = (4, 8, 5)  # the first that is imported without PyTorch
 
 
 @cache
 def import_ctranslate2() -> Any:
-    """The package; ImportError without it.
+    """The package, set up for this processor; ImportError without it.
 
     It imports asyncio, which takes longer than all the rest of it, for generators that are not used here. So it gets a
     stand-in that imports asyncio when something asks for a part of it.
     """
+    if (instructions := fastest_instructions()) is not None:
+        os.environ.setdefault(INSTRUCTIONS_VARIABLE, instructions)
     if "asyncio" in sys.modules:
         return import_module("ctranslate2")
     stand_in = ModuleType("asyncio")
@@ -33,6 +39,16 @@ def import_ctranslate2() -> Any:
         return import_module("ctranslate2")
     finally:
         del sys.modules["asyncio"]
+
+
+def fastest_instructions(cpu_info: Path = Path("/proc/cpuinfo")) -> str | None:
+    """The instructions that CTranslate2 should compute with; None: those that it chooses by itself.
+
+    It chooses AVX2 where there is AVX512, too, for which early processors lower their clock, but recent ones do not.
+    """
+    lines = cpu_info.read_text().splitlines() if cpu_info.exists() else []
+    flags = next((line for line in lines if line.startswith("flags")), "").split()
+    return "AVX512" if set(flags) >= _RECENT_AVX512 else None
 
 
 def missing_reason() -> str | None:

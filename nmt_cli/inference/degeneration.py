@@ -6,6 +6,7 @@ taken: the one with the least severe issues, then the one with the best score. S
 step of a loop is probable.
 """
 
+import math
 import re
 import unicodedata
 from collections import defaultdict
@@ -218,11 +219,14 @@ def _retry_config(config: SearchConfig, min_length: int) -> SearchConfig:
 def _rank(
     source: SourceText, first: list[DecodedHypothesis], second: list[DecodedHypothesis], config: SearchConfig
 ) -> list[DecodedHypothesis]:
-    """The n best of both searches, by severity, then by score; each text once."""
-    ranked = [(_severity(find_issues(source, [hypothesis])), hypothesis) for hypothesis in [*first, *second]]
-    ranked.sort(key=lambda entry: (entry[0], -entry[1].hypothesis.score))
+    """The n best of both searches, by severity, then by score, where there is one; each text once."""
+
+    def rank(hypothesis: DecodedHypothesis) -> tuple[int, float]:
+        score = hypothesis.hypothesis.score
+        return _severity(find_issues(source, [hypothesis])), math.inf if math.isnan(score) else -score
+
     unique: dict[str, DecodedHypothesis] = {}
-    for _, hypothesis in ranked:
+    for hypothesis in sorted([*first, *second], key=rank):
         unique.setdefault(hypothesis.text, hypothesis)
     return list(unique.values())[: config.n_best]
 

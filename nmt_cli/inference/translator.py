@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -71,13 +71,7 @@ class Translator:
         return variant
 
     def translate(self, lines: Iterable[str], prefixes: Iterable[str] | None = None) -> list[Translation]:
-        """One translation per line; see `start`."""
-        return self.start(lines, prefixes)()
-
-    def start(self, lines: Iterable[str], prefixes: Iterable[str] | None = None) -> Callable[[], list[Translation]]:
-        """Begin to translate lines; the function returned waits for the translations.
-
-        One translation per line, in the order of the lines; that of a blank line is empty.
+        """One translation per line, in the order of the lines; that of a blank line is empty.
 
         `prefixes`, one per line, are texts that the translations begin with; white space around them is ignored. A
         line is translated sentence by sentence (search.split), and what holds nothing to translate is copied
@@ -96,12 +90,7 @@ class Translator:
             if prefix.strip():
                 self.planner.set_prefix(plan, prefix)
         units = [unit for plan in plans for unit in plan.units if unit.given is None]
-        finish_search = self._start_search(units, self.config)
-
-        def finish() -> list[Translation]:
-            return self._finish(plans, units, finish_search())
-
-        return finish
+        return self._finish(plans, units, self._search(units, self.config))
 
     def _finish(
         self, plans: list[LinePlan], units: list[TranslationUnit], hypotheses: list[list[DecodedHypothesis]]
@@ -114,7 +103,7 @@ class Translator:
                 sources,
                 hypotheses,
                 self.config,
-                lambda indices, config: self._start_search([units[index] for index in indices], config)(),
+                lambda indices, config: self._search([units[index] for index in indices], config),
             )
         assessments = self._assess(plans, hypotheses) if self.assess else [{}] * len(plans)
         searched = iter(
@@ -229,25 +218,17 @@ class Translator:
             return None
         return [] if unit.source_ids else [(word, word) for word in range(len(unit.segment.text.split()))]
 
-    def _start_search(
-        self, units: Sequence[TranslationUnit], config: SearchConfig
-    ) -> Callable[[], list[list[DecodedHypothesis]]]:
-        """Begin the search for each unit's hypotheses, best first; units of similar length are searched together."""
+    def _search(self, units: Sequence[TranslationUnit], config: SearchConfig) -> list[list[DecodedHypothesis]]:
+        """The hypotheses of each unit, best first; units of similar length are searched together."""
         max_batch_positions = self.engine.max_batch_positions(config)
-        batches = []
+        hypotheses: list[list[Hypothesis]] = [[] for _ in units]
         for indices in batch_by_length([len(unit.source_ids) + 1 for unit in units], max_batch_positions):
             prefixes = [units[index].prefix_ids for index in indices]
             sources = [units[index].source_ids for index in indices]
-            batches.append((indices, self.engine.start_search(sources, config, prefixes if any(prefixes) else None)))
-
-        def finish() -> list[list[DecodedHypothesis]]:
-            hypotheses: list[list[Hypothesis]] = [[] for _ in units]
-            for indices, finish_batch in batches:
-                for index, unit_hypotheses in zip(indices, finish_batch(), strict=True):
-                    hypotheses[index] = unit_hypotheses
-            return self._decode(units, hypotheses)
-
-        return finish
+            searched = self.engine.search(sources, config, prefixes if any(prefixes) else None)
+            for index, unit_hypotheses in zip(indices, searched, strict=True):
+                hypotheses[index] = unit_hypotheses
+        return self._decode(units, hypotheses)
 
     def _decode(
         self, units: Sequence[TranslationUnit], hypotheses: list[list[Hypothesis]]

@@ -10,12 +10,13 @@ from typing import Any
 
 import torch
 
+from nmt_cli.allocator import keep_freed_memory
 from nmt_cli.config import ADDED_KEYS
 from nmt_cli.data.known_words import WordSet
 from nmt_cli.data.prepared.fingerprint import HELD_OUT_KEY
 from nmt_cli.data.prepared.store import PreparedData
 from nmt_cli.data.text_profile import LANGUAGES_FILE, TextProfile, profile_files
-from nmt_cli.device import choose_dtype, device_name, keep_freed_memory, limit_kernel_cache
+from nmt_cli.device import choose_dtype, device_name, limit_kernel_cache
 from nmt_cli.distributed.process_group import ProcessGroup
 from nmt_cli.errors import DataError, RunError
 from nmt_cli.fs import atomic_write_text, reject_external_symlinks

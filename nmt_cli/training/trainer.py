@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nmt_cli.device import return_freed_memory
+from nmt_cli.allocator import return_freed_memory
 from nmt_cli.distributed.process_group import SINGLE_PROCESS, ProcessGroup
 from nmt_cli.errors import DeviceError, RunError, TrainingError, is_out_of_memory
 from nmt_cli.models.contract import TranslationModel

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from nmt_cli.allocator import keep_freed_memory
 from nmt_cli.data.known_words import WordSet
 from nmt_cli.data.text_profile import TextProfile
 from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
@@ -39,6 +40,8 @@ class TranslatorSpec:
     """Type of the weights of ctranslate2."""
     workers: int | None = None
     """Threads of CTranslate2 that translate a batch each; None: one on each core."""
+    score: bool = True
+    """Say how probable translations are; False where nobody asks: CTranslate2's greedy search is faster without."""
     rescore_canonical: bool = True
     strict: bool = False
     """Refuse lines that are not UTF-8 or cannot be read whole."""
@@ -110,8 +113,10 @@ class TranslatorSpec:
             device=self.device,
             workers=self.workers,
         )
+        keep_freed_memory(ALLOCATOR_CACHE_BYTES)
         if isinstance(engine, CTranslate2Engine):
             exact_search = recipe.search.model_copy(update={"precision": "fp32"})
+            engine.scores_greedy = self.score
             engine.open_own_engine = lambda: _open_torch_engine(runs, exact_search, "cpu", align=False)[0]
         return engine, Tokenizers.load(runs[0])
 
@@ -149,7 +154,7 @@ def _open_torch_engine(
     """The model of a run, or of several as an ensemble, and the tokenizers that they share."""
     from nmt_cli.decoding.ensemble import Ensemble
     from nmt_cli.decoding.torch_engine import TorchEngine
-    from nmt_cli.device import find_device, keep_freed_memory, limit_kernel_cache
+    from nmt_cli.device import find_device, limit_kernel_cache
     from nmt_cli.models.contract import Autoregressive
     from nmt_cli.runs.loading import open_run
 

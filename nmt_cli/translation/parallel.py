@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -31,8 +32,6 @@ from nmt_cli.workers import (
     is_single_threaded,
     parse_process_count,
 )
-
-MAX_BLOCKS_AHEAD = 3  # blocks of lines that are translated at a time in one process
 
 Workers = WorkerPool[LineBlock, list[Translation]]
 
@@ -137,21 +136,28 @@ class ParallelTranslator:
 
 
 def translate_blocks(translator: Translator, blocks: BlockReader) -> Iterator[TranslatedLine]:
-    """Translate blocks in order, beginning with a few more as soon as they have arrived.
+    """Translate blocks in order, as many at a time as the engine can use, each as soon as it has arrived.
 
-    So an engine with threads of its own has work while this thread tokenizes the next lines and joins the last ones.
+    So an engine with threads of its own has work while lines are tokenized, searched again or joined.
     """
+    limit = translator.engine.concurrent_searches
+    pool = ThreadPoolExecutor(limit) if limit > 1 else None
     started: deque[tuple[LineBlock, Callable[[], list[Translation]]]] = deque()
-    while True:
-        block = blocks.next_ready_block(wait=not started) if len(started) < MAX_BLOCKS_AHEAD else None
-        if block is not None:
-            started.append((block, translator.start(block.texts, block.prefixes)))
-            continue
-        if not started:
-            break
-        block, finish = started.popleft()
-        for line, translation in zip(block.lines, finish(), strict=True):
-            yield _checked(line, translation, strict=blocks.strict)
+    try:
+        while True:
+            block = blocks.next_ready_block(wait=not started) if len(started) < limit else None
+            if block is not None:
+                translate = partial(translator.translate, block.texts, block.prefixes)
+                started.append((block, translate if pool is None else pool.submit(translate).result))
+                continue
+            if not started:
+                break
+            block, finish = started.popleft()
+            for line, translation in zip(block.lines, finish(), strict=True):
+                yield _checked(line, translation, strict=blocks.strict)
+    finally:
+        if pool is not None:
+            pool.shutdown(wait=False, cancel_futures=True)  # after an interrupt nobody waits for it
     blocks.raise_error()
 
 

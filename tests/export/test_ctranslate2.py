@@ -138,6 +138,28 @@ def test_every_setting_of_search_means_the_same(
     assert_found(theirs.search(source_ids, search), model, source_ids, search)
 
 
+@pytest.mark.parametrize("beam", [1, 5])
+def test_what_does_not_end_has_the_length_that_its_own_source_allows(
+    beam: int, tokenizers: Tokenizers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sentences are searched with the maximum of longer ones; a greedy search is cut to its own, not repeated."""
+    model = random_model(config(), tokenizers)
+    with torch.no_grad():
+        model.output.bias[tokenizers.vocabulary.end] = -30
+    theirs, source_ids = opened(model, tokenizers, tmp_path), sources(tokenizers)
+    queued: list[int] = []
+    queue = theirs._queue
+    monkeypatch.setattr(theirs, "_queue", lambda *given: queued.append(len(given[0])) or queue(*given))
+    search = SearchConfig(beam=beam)
+    results = theirs.search(source_ids, search)
+    assert_found(results, model, source_ids, search)
+    assert all(
+        len(best.ids) == search.max_target_length(len(ids)) and best.truncated
+        for ids, (best, *_) in zip(source_ids, results, strict=True)
+    )
+    assert queued == [12] if beam == 1 else queued[1:]
+
+
 def test_translations_of_at_least_some_length_have_their_full_probability(
     tokenizers: Tokenizers, tmp_path: Path
 ) -> None:

@@ -1,5 +1,6 @@
 """Nonsense is found by comparison with the source, mended where it can be, and always said."""
 
+import math
 import unicodedata
 from typing import Any
 
@@ -168,6 +169,13 @@ def test_lists_of_n_best_hold_each_text_once_flawless_ones_first() -> None:
     first = [draft("Salat " * 8, -0.1), draft("ein Salat", -0.5)]
     texts, _ = guard("salad", first, Again("Salat", "ein Salat"), n_best=2)
     assert texts == ["ein Salat", "Salat"]
+
+
+def test_a_draft_without_a_score_comes_after_those_with_the_same_flaws_in_their_order() -> None:
+    first = [draft("ein grüner Salat", math.nan), draft("Salat " * 8, math.nan)]
+    again = Again("Salat", "ein Salat", "der Salat", "mein Salat", "dein Salat")
+    texts, _ = guard("salad", first[::-1], again, n_best=6, beam=6)
+    assert texts == [*again.texts, first[0].text]
 
 
 def test_samples_are_judged_but_not_drawn_again() -> None:

@@ -3,18 +3,22 @@
 import json
 import os
 import shutil
+import threading
 from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.errors import UserError
 from nmt_cli.export import automatic, ctranslate2_support
 from nmt_cli.export.cached import AUTO_FILE, exports_folder
 from nmt_cli.export.ctranslate2_engine import CTranslate2Engine
 from nmt_cli.export.parity import Parity, Sample
 from nmt_cli.inference.lines import BlockReader
+from nmt_cli.inference.output import Candidate, Translation
 from nmt_cli.recipe.loader import load_recipe
 from nmt_cli.reporting import Reporter
 from nmt_cli.runs.folder import RunFolder
@@ -162,6 +166,50 @@ def test_the_type_of_weights_is_measured_once_and_stands_in_the_run(
     assert choice(run, settings=("search.precision=fp32",)).quantization == "float32"
 
 
+@pytest.mark.parametrize(
+    "flags, instructions",
+    [
+        ("fpu avx2 avx512f avx512bw avx512cd avx512dq avx512vl avx512_bf16 amx_tile", "AVX512"),
+        ("fpu avx2 avx512f avx512bw avx512cd avx512dq avx512vl", None),  # of the first generation
+        ("fpu avx2", None),
+        (None, None),  # not Linux, or not x86-64
+    ],
+)
+def test_ctranslate2_uses_avx512_where_that_is_faster(
+    flags: str | None, instructions: str | None, tmp_path: Path
+) -> None:
+    cpu_info = tmp_path / "cpuinfo"
+    if flags is not None:
+        cpu_info.write_text(f"processor\t: 0\nflags\t\t: {flags}\n\nprocessor\t: 1\nflags\t\t: fpu\n")
+    assert ctranslate2_support.fastest_instructions(cpu_info) == instructions
+
+
+def test_where_nobody_asks_greedy_search_computes_no_scores(
+    exported: Path, auto_engine: None, nmt: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And translates as with them."""
+    asked: list[tuple[int, bool]] = []
+
+    def search_options(self: CTranslate2Engine, config: SearchConfig) -> dict[str, Any]:
+        options = own_options(self, config)
+        asked.append((config.beam, options["return_scores"]))
+        return options
+
+    own_options = CTranslate2Engine._options
+    monkeypatch.setattr(CTranslate2Engine, "_options", search_options)
+    lines = "".join(line.decode(errors="replace").strip() + "\n" for line in TABLE).encode()
+    command = ["translate", exported, "--device", "cpu", "--set", "search.repair_degenerate=false", "--beam"]
+    _, greedy, _ = nmt(*command, "1", stdin=lines)
+    assert set(asked) == {(1, False)}
+    asked.clear()
+    nmt(*command, "5", stdin=lines)
+    assert set(asked) == {(5, True)}
+    asked.clear()
+    _, records, _ = nmt(*command, "1", "--jsonl", stdin=lines)
+    assert set(asked) == {(1, True)}
+    assert [json.loads(record)["translation"] for record in records.split("\n")[:-1]] == greedy.split("\n")[:-1]
+
+
 def test_the_environment_can_ask_for_our_own_search(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(ENGINE_VARIABLE, "torch")
     assert choice(exported).reason == f"{ENGINE_VARIABLE} is set"
@@ -222,22 +270,36 @@ def test_a_line_does_not_depend_on_its_batch(exported: Path) -> None:
         assert alone.warnings == translation.warnings
 
 
-def test_the_next_blocks_are_begun_before_the_first_is_waited_for() -> None:
-    """What has arrived is begun; nothing is waited for that has not, while there is something to answer."""
-    events: list[str] = []
+class Recorder:
+    """Translates blocks of one line: into its capital, where the next line has arrived meanwhile."""
 
-    class Recorder:
-        def start(self, lines: list[str], prefixes: None) -> Any:
-            events.append(f"start {lines}")
-            return lambda: events.append(f"finish {lines}") or []
+    def __init__(self, concurrent_searches: int) -> None:
+        self.engine = SimpleNamespace(concurrent_searches=concurrent_searches)
+        self.begun: dict[str, threading.Event] = {line: threading.Event() for line in "abc"}
+        self.threads: set[int] = set()
 
+    def translate(self, lines: list[str], prefixes: None) -> list[Translation]:
+        (line,) = lines
+        self.threads.add(threading.get_ident())
+        self.begun[line].set()
+        if line == "a" and self.engine.concurrent_searches > 1:
+            assert self.begun["b"].wait(30)
+        return [Translation([Candidate(line.upper(), 0.0, 0.0)])]
+
+
+@pytest.mark.parametrize("concurrent_searches", [1, 2])
+def test_blocks_are_translated_at_a_time_as_far_as_the_engine_can(concurrent_searches: int) -> None:
+    """What has arrived is begun; what has not is not waited for while there is something to answer."""
     read_end, write_end = os.pipe()
     with os.fdopen(read_end, "rb", buffering=0) as stream, os.fdopen(write_end, "wb", buffering=0) as source:
         blocks = BlockReader(stream)
         blocks.block_lines = 1
         source.write(b"a\nb\n")
-        translator: Any = Recorder()
-        generator = parallel.translate_blocks(translator, blocks)
-        with pytest.raises(ValueError):  # the recorder returns no translations
-            next(generator)
-        assert events == ["start ['a']", "start ['b']", "finish ['a']"]
+        recorder: Any = Recorder(concurrent_searches)
+        generator = parallel.translate_blocks(recorder, blocks)
+        translated = [next(generator), next(generator)]
+        source.write(b"c\n")
+        source.close()
+        translated += generator
+    assert [each.text for each in translated] == ["A", "B", "C"]
+    assert (threading.get_ident() in recorder.threads) == (concurrent_searches == 1)
