@@ -105,7 +105,9 @@ def compare_quantized(
 def _plain_search(search: SearchConfig, beam: int) -> SearchConfig:
     """The search with this beam and nothing around it, so that the engines alone are compared."""
     overrides: dict[str, Any] = {"beam": beam, "n_best": 1, "sampling": False, "top_k": None, "top_p": None}
-    return search.model_copy(update=overrides | {"repair_degenerate": False, "split": "none", "keep": "none"})
+    overrides |= {"repair_degenerate": False, "split": "none", "keep": "none"}
+    overrides["unknown"] = "drop"  # not every engine has the attention that says which word <unk> stands for
+    return search.model_copy(update=overrides)
 
 
 def _translate(engine: Engine, tokenizers: Tokenizers, config: SearchConfig, sample: Sample) -> list[str]:

@@ -2,11 +2,13 @@
 
 import pytest
 
-from nmt_cli.data.tokenization.tokenizer import TextTokenizer
+from nmt_cli.data.tokenization.tokenizer import TextTokenizer, TokenizerConfig
 from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
+from nmt_cli.data.tokenization.training import train_tokenizer
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.engine import Engine, Hypothesis, TokenIds
 from nmt_cli.export.parity import LARGE_SAMPLE_LINES, Parity, Sample, compare
+from tests.inference.test_unknown_tokens import KNOWN, Pointer
 
 
 class Echo(Engine):
@@ -64,6 +66,13 @@ def test_float32_gives_the_same_text(wrong: dict[int, int], problem: str | None,
     parity = shares(tokenizers, wrong)
     assert parity.problem == problem
     assert (parity.greedy, parity.beam) == (1 - wrong.get(1, 0) / 100, 1 - wrong.get(5, 0) / 100)
+
+
+def test_words_that_only_attention_puts_in_order_are_not_compared() -> None:
+    words = train_tokenizer(lambda: [KNOWN], TokenizerConfig(type="word", vocab_size=40))
+    sample = Sample(["Zyx Quux"], None)
+    parity = compare(Pointer(1), Pointer(None), Tokenizers(words, words), SearchConfig(), sample, exact=True)
+    assert (parity.greedy, parity.problem) == (1.0, None)
 
 
 def sentences(count: int) -> list[str]:
