@@ -45,7 +45,7 @@ class TrainingHistory:
 
 
 def read_training_history(run: Path) -> TrainingHistory:
-    """Read the log of a run; RunError if it is missing or has no records yet."""
+    """Read the log of a run; RunError if it is missing or has no loss yet."""
     path = run / "log.jsonl"
     if not run.is_dir():
         raise RunError(f"{run}: no such run folder; nmt train RECIPE makes one")
@@ -56,8 +56,6 @@ def read_training_history(run: Path) -> TrainingHistory:
     lines = text.split("\n")[:-1]
     entries = [_parse_record(line) for line in lines if line]
     records = _drop_repeated([entry for entry in entries if entry is not None])
-    if not records:
-        raise RunError(f"{path}: nothing is logged yet")
     history = TrainingHistory(damaged_lines=entries.count(None))
     for record in records:
         if record["event"] == "train":
@@ -68,6 +66,8 @@ def read_training_history(run: Path) -> TrainingHistory:
             history.dev_loss.add(record, record.get("loss"))
             scores = record.get("scores")
             history.bleu.add(record, scores.get("bleu") if isinstance(scores, dict) else None)
+    if not history.train_loss.values and not history.dev_loss.values:
+        raise RunError(f"{path}: nothing is logged yet")
     return history
 
 

@@ -87,6 +87,9 @@ def test_a_run_without_a_log_is_named(tmp_path: Path) -> None:
         read_training_history(tmp_path / "no")
     with pytest.raises(RunError, match=r"log\.jsonl: cannot read: No such file"):
         read_training_history(tmp_path)
-    (tmp_path / "log.jsonl").write_text("")
+
+
+@pytest.mark.parametrize("records", [[""], [{"event": "divergence", "update": 3, "reason": "the loss is nan"}]])
+def test_a_log_without_a_loss_is_said_to_have_nothing_yet(records: list[Any], tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"log\.jsonl: nothing is logged yet"):
-        read_training_history(tmp_path)
+        read_training_history(write_log(tmp_path, *records))
