@@ -14,11 +14,18 @@ from nmt_cli.allocator import return_freed_memory
 from nmt_cli.data.prepared.store import Split
 from nmt_cli.decoding.torch_engine import TorchEngine
 from nmt_cli.errors import UserError
-from nmt_cli.export.cached import AUTO_FILE, AutomaticEngine, export_folder, exports_folder, read_automatic_engine
+from nmt_cli.export.cached import (
+    AUTO_FILE,
+    AutomaticEngine,
+    export_folder,
+    exports_folder,
+    lock_exports,
+    read_automatic_engine,
+)
 from nmt_cli.export.ctranslate2 import load_engine
 from nmt_cli.export.exporting import development_sample, parity_sample, write_export
 from nmt_cli.export.parity import Parity, Sample, compare, compare_quantized
-from nmt_cli.fs import lock_file, write_json
+from nmt_cli.fs import write_json
 from nmt_cli.runs.folder import RunFolder
 from nmt_cli.runs.loading import LoadedRun, open_run
 
@@ -31,8 +38,7 @@ def export_automatically(run: Path, development_text: Split | None = None) -> Au
     `development_text` is that of the run, where it is open already. Another process that wants the same at the same
     time waits. RunError or OSError where the folder cannot be written.
     """
-    exports_folder(run).mkdir(exist_ok=True)
-    with lock_file(exports_folder(run) / "lock", None):
+    with lock_exports(run):
         made_meanwhile = read_automatic_engine(RunFolder(run))
         if made_meanwhile is not None:
             return made_meanwhile

@@ -2,17 +2,18 @@
 
 exports/<engine>-<type of the weights>   exports, each with its manifest export.json
 exports/auto.json                        the engine and type that `--engine auto` uses, why, and the figures behind it
+exports/lock                             held by the process that makes an export
 """
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from nmt_cli.decoding.engine import Engine
 from nmt_cli.errors import DataError, RunError, UserError
 from nmt_cli.export import ctranslate2_support
 from nmt_cli.export.format import require_packages
-from nmt_cli.fs import read_json, sha256_of_file
+from nmt_cli.fs import lock_file, read_json, sha256_of_file
 from nmt_cli.recipe.loader import Recipe
 from nmt_cli.reporting import Reporter
 from nmt_cli.runs.folder import RunFolder
@@ -60,6 +61,15 @@ def export_folder(run: Path, name: str, weight_type: str) -> Path:
     return exports_folder(run) / f"{name}-{weight_type}"
 
 
+def lock_exports(run: Path) -> BinaryIO:
+    """Lock the exports of a run until the file is closed; waits for another process that makes one.
+
+    OSError where the folder cannot be written.
+    """
+    exports_folder(run).mkdir(exist_ok=True)
+    return lock_file(exports_folder(run) / "lock", None)
+
+
 def read_automatic_engine(run: RunFolder) -> AutomaticEngine | None:
     """What auto.json records for the run's best checkpoint; None without it, or if it is of other weights."""
     try:
@@ -90,8 +100,10 @@ def open_engine(
     if not is_up_to_date(folder, RunFolder(run)):
         from nmt_cli.export.exporting import export
 
-        reporter.info(f"exporting to {folder}, once for this checkpoint")
-        export(run, name, folder, reporter, quantization=weight_type, device=device, replace=True)
+        with lock_exports(run):
+            if not is_up_to_date(folder, RunFolder(run)):  # still: another process may have made it meanwhile
+                reporter.info(f"exporting to {folder}, once for this checkpoint")
+                export(run, name, folder, reporter, quantization=weight_type, device=device, replace=True)
     if name == "ctranslate2":
         from nmt_cli.export.ctranslate2_engine import CTranslate2Engine
 

@@ -4,15 +4,19 @@ import io
 import json
 import shutil
 from pathlib import Path
+from threading import Event, Thread
 
 import pytest
 from typer.testing import CliRunner
 
 from nmt_cli.cli.app import build_app
 from nmt_cli.errors import DeviceError, UserError
+from nmt_cli.export import cached
+from nmt_cli.export.exporting import export
 from nmt_cli.inference.translator import Translator
 from nmt_cli.reporting import Reporter
 from nmt_cli.runs.folder import RunFolder
+from tests.conftest import Listener
 from tests.inference.test_translator import TABLE
 from tests.margins import clear_lines
 from tests.opening import open_translator
@@ -34,6 +38,10 @@ def opened(run: Path, *settings: str, quantization: str | None = None, engine: s
     )  # fmt: skip
 
 
+def exports(run: Path) -> list[str]:
+    return [path.name for path in (run / "exports").iterdir() if path.is_dir()]
+
+
 @pytest.mark.parametrize("engine", ["ctranslate2", "onnx"])
 @pytest.mark.parametrize("beam", [1, 2])
 def test_every_line_comes_out_as_from_our_own_search(beam: int, engine: str, run: Path) -> None:
@@ -44,7 +52,7 @@ def test_every_line_comes_out_as_from_our_own_search(beam: int, engine: str, run
     ours = list(translate_stream(own_translator, io.BytesIO(data)))
     translator = opened(run, *settings, engine=engine)
     theirs = list(translate_stream(translator, io.BytesIO(data)))
-    assert [path.name for path in (run / "exports").iterdir()] == [f"{engine}-float32"]
+    assert exports(run) == [f"{engine}-float32"]
     assert len(theirs) == len(TABLE)
     for our_line, other, sure in zip(ours, theirs, certain, strict=True):
         assert (our_line.line, our_line.warnings) == (other.line, other.warnings)
@@ -72,7 +80,29 @@ def test_a_run_is_exported_once_for_each_checkpoint(run: Path, capsys: pytest.Ca
     ours = open_translator([run], [], "cpu")
     assert clear_lines(ours, ["a book"]) == [True]
     assert again.translate(["a book"])[0].text == ours.translate(["a book"])[0].text
-    assert [path.name for path in (run / "exports").iterdir()] == ["ctranslate2-float32"]
+    assert exports(run) == ["ctranslate2-float32"]
+
+
+def test_of_two_processes_one_makes_the_export_and_the_other_waits_for_it(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, is_up_to_date = Event(), cached.is_up_to_date
+
+    def ask(folder: Path, run_folder: RunFolder) -> bool:
+        answer = is_up_to_date(folder, run_folder)
+        asked.set()
+        return answer
+
+    monkeypatch.setattr(cached, "is_up_to_date", ask)
+    other = Listener()
+    options = {"device": "cpu", "engine": "ctranslate2", "reporter": other}
+    thread = Thread(target=open_translator, args=([run],), kwargs=options)
+    with cached.lock_exports(run):
+        thread.start()
+        assert asked.wait(60)
+        export(run, "ctranslate2", run / "exports" / "ctranslate2-float32", Reporter(quiet=True), device="cpu")
+    thread.join()
+    assert other.said == [] and exports(run) == ["ctranslate2-float32"]
 
 
 @pytest.mark.parametrize("damage", ["half", "gone", "no manifest", "not json"])
@@ -95,10 +125,10 @@ def test_a_damaged_export_is_made_again(damage: str, run: Path, capsys: pytest.C
 
 def test_each_type_of_weights_has_its_own_export(run: Path) -> None:
     opened(run, quantization="int8")
-    assert [path.name for path in (run / "exports").iterdir()] == ["ctranslate2-int8"]
+    assert exports(run) == ["ctranslate2-int8"]
     with pytest.raises(DeviceError, match="CTranslate2 does not support bfloat16 on this cpu"):
         opened(run, "search.precision=bf16")
-    assert [path.name for path in (run / "exports").iterdir()] == ["ctranslate2-int8"]
+    assert exports(run) == ["ctranslate2-int8"]
 
 
 def test_a_precision_that_an_engine_does_not_have_is_refused_by_its_name(run: Path) -> None:
@@ -114,7 +144,7 @@ def test_a_precision_that_an_engine_does_not_have_is_refused_by_its_name(run: Pa
 
 def test_8_bits_are_asked_for_by_the_precision_of_search_too(run: Path) -> None:
     opened(run, "search.precision=int8")
-    assert [path.name for path in (run / "exports").iterdir()] == ["ctranslate2-int8"]
+    assert exports(run) == ["ctranslate2-int8"]
 
 
 def test_samples_of_our_own_search_over_graphs_are_those_of_the_run(
