@@ -15,7 +15,7 @@ from nmt_cli.export.marianmt import (
     read_weights,
     search_section,
 )
-from nmt_cli.fs import atomic_write_text
+from nmt_cli.fs import atomic_folder, atomic_write_text
 from nmt_cli.recipe.loader import build_recipe
 from nmt_cli.runs.folder import RunFolder
 from nmt_cli.runs.loading import build_model, check_weights
@@ -33,11 +33,10 @@ class MarianImport:
 def import_marian(folder: Path, out: Path, source: str | None = None, target: str | None = None) -> MarianImport:
     """Turn a MarianMT folder into the run folder `out`; `source` and `target` are language codes.
 
-    RunError if `out` exists or the model cannot be imported, DataError if its tokenizers cannot, UserError if the
-    languages are unknown.
+    `out` appears completely or not at all. RunError if it exists or the model cannot be imported, DataError if its
+    tokenizers cannot, UserError if the languages are unknown.
     """
-    run = RunFolder(out)
-    if run.exists():
+    if RunFolder(out).exists():
         raise RunError(f"{out} exists: choose another folder")
     marian = open_marian(folder)
     languages = _languages(marian, source, target)
@@ -60,11 +59,13 @@ def import_marian(folder: Path, out: Path, source: str | None = None, target: st
     weights = convert_weights(marian, tensors)
     model = build_model(recipe, tokenizers.vocabulary)
     check_weights(model, weights, folder)
-    run.checkpoints.folder.mkdir(parents=True)
-    tokenizers.save(out)
-    run.write_json("manifest.json", {"imported": str(folder.resolve())})
-    run.checkpoints.save_best(0, weights, {"imported": folder.resolve().name})
-    atomic_write_text(run.recipe_path, recipe.to_yaml())
+    with atomic_folder(out) as scratch:
+        run = RunFolder(scratch)
+        run.checkpoints.folder.mkdir(parents=True)
+        tokenizers.save(scratch)
+        run.write_json("manifest.json", {"imported": str(folder.resolve())})
+        run.checkpoints.save_best(0, weights, {"imported": folder.resolve().name})
+        atomic_write_text(run.recipe_path, recipe.to_yaml())
     parameter_count = sum(parameter.numel() for parameter in model.parameters())
     return MarianImport(out, parameter_count, tokenizers.imported is not None)
 

@@ -27,6 +27,7 @@ from nmt_cli.reporting import Reporter
 from nmt_cli.runs.folder import RunFolder
 from nmt_cli.runs.loading import open_run
 from nmt_cli.runs.preparation import prepare_recipe
+from nmt_cli.training.checkpoints import Checkpointer
 from tests.margins import assert_found, clear_lines, watched
 from tests.opening import open_translator
 
@@ -383,6 +384,20 @@ def test_a_missing_weight_is_named_and_a_run_is_never_overwritten(tmp_path: Path
         import_marian(folder, tmp_path / "run")
     with pytest.raises(RunError, match="exists: choose another folder"):
         import_marian(opus, run)
+
+
+def test_an_import_that_fails_leaves_nothing_that_blocks_the_next(
+    tmp_path: Path, opus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: Any) -> None:
+        raise RunError("No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpointer, "save_best", fail)
+        with pytest.raises(RunError, match="No space left"):
+            import_marian(opus, tmp_path / "run")
+    assert list(tmp_path.iterdir()) == []
+    assert open_run(import_marian(opus, tmp_path / "run").folder, CPU, "fp32").update == 0
 
 
 def test_the_command_says_that_text_may_change(
