@@ -129,12 +129,14 @@ def _finish(run: TrainingRun, state: TrainingState) -> TrainingResult:
 
 def _export(run: TrainingRun) -> None:
     """Export for CTranslate2 what `nmt translate` will use it for, and say how it compares."""
-    if not run.recipe.training.export or own_search_reason([run.folder.path], run.recipe, device="cpu") is not None:
+    runs = [run.folder.path]
+    if not run.recipe.training.export or own_search_reason(runs, run.recipe, device="cpu") is not None:
         return
     start_time = time.perf_counter()
     automatic = export_automatically(run.folder.path, run.data.split("dev"))
     seconds = time.perf_counter() - start_time
-    run.reporter.info(f"nmt translate uses {automatic.text} (exported in {seconds:.1f} s)")
+    place = "" if own_search_reason(runs, run.recipe) is None else "on a CPU "
+    run.reporter.info(f"{place}nmt translate uses {automatic.text} (exported in {seconds:.1f} s)")
 
 
 def _write_result(

@@ -6,12 +6,14 @@ import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from nmt_cli.commands import train as training
 from nmt_cli.commands.average import average
 from nmt_cli.commands.tokenize import open_tokenizer
 from nmt_cli.commands.train import train
@@ -19,6 +21,8 @@ from nmt_cli.data.prepared.store import PreparedData
 from nmt_cli.errors import DataError, DeviceError, RunError, UserError
 from nmt_cli.evaluation import metrics
 from nmt_cli.evaluation.validation import Validator
+from nmt_cli.export import ctranslate2_support
+from nmt_cli.export.cached import AutomaticEngine
 from nmt_cli.inference.line_plan import LinePlan, LinePlanner
 from nmt_cli.models.quantized import quantize
 from nmt_cli.recipe.loader import build_recipe, load_recipe
@@ -29,7 +33,7 @@ from nmt_cli.runs.loading import open_run
 from nmt_cli.runs.preparation import prepare_recipe
 from nmt_cli.training.signals import TrainingInterrupted
 from nmt_cli.training.trainer import Trainer
-from tests.conftest import SYLLABLES, Call, in_float32, toy_content, toy_recipe, write_syllables
+from tests.conftest import SYLLABLES, Call, Listener, in_float32, toy_content, toy_recipe, write_syllables
 from tests.training.killing import differences
 
 pytestmark = pytest.mark.precision
@@ -464,6 +468,19 @@ def test_the_test_text_is_corrected_as_nmt_translate_does(
     code, out, err = nmt("translate", toy / "run", stdin=source)
     assert code == 0 and "read “huose” as “house”" in err
     assert out == (toy / "run/test.hypotheses.txt").read_text()
+
+
+@pytest.mark.parametrize("device, place", [("cpu", ""), ("cuda", "on a CPU ")])
+def test_what_was_exported_is_said_to_be_for_cpus_where_there_is_a_gpu(
+    device: str, place: str, toy: Path, auto_engine: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = AutomaticEngine("ctranslate2", "float32", "search.precision is fp32", "")
+    monkeypatch.setattr(training, "export_automatically", lambda *arguments: engine)
+    monkeypatch.setattr(ctranslate2_support, "resolve_device", lambda name: (device, 0))
+    reporter, data = Listener(), SimpleNamespace(split=lambda name: None)
+    run: Any = SimpleNamespace(folder=RunFolder(toy), recipe=toy_recipe(toy / "text"), data=data, reporter=reporter)
+    training._export(run)
+    assert reporter.said[0].startswith(f"{place}nmt translate uses engine ctranslate2, float32: ")
 
 
 def test_two_processes_do_not_train_in_one_folder(toy: Path) -> None:
