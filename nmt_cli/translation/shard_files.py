@@ -110,11 +110,7 @@ def _claim_folder(folder: Path, job: Job) -> str:
     expected = {"format": FORMAT_VERSION, **job}
     path = folder / "job.json"
     if not path.exists():
-        temporary = folder / f".job.json.{os.uname().nodename}.{os.getpid()}"
-        write_json(temporary, expected, indent=1)
-        with suppress(FileExistsError):
-            os.link(temporary, path)  # the first of several shards; a rename would replace it
-        temporary.unlink()
+        _write_first(path, expected)
     existing = _read_json(path)
     if existing != expected:
         differing_keys = sorted(key for key in {*existing, *expected} if existing.get(key) != expected.get(key))
@@ -122,6 +118,24 @@ def _claim_folder(folder: Path, job: Job) -> str:
             f"{folder}: holds shards of another job (other {', '.join(differing_keys)}): choose another --out"
         )
     return _job_hash(expected)
+
+
+def _write_first(path: Path, content: Job) -> None:
+    """Write a file whole, unless another process is the first: a rename alone would replace its file."""
+    temporary = path.with_name(f".{path.name}.{os.uname().nodename}.{os.getpid()}")
+    lock_path = path.with_suffix(".lock")
+    try:
+        write_json(temporary, content, indent=1)
+        os.link(temporary, path)
+    except FileExistsError:
+        pass
+    except OSError:  # SMB, exFAT and FUSE have no hard links
+        with lock_file(lock_path, None):
+            if not path.exists():
+                temporary.rename(path)
+            lock_path.unlink(missing_ok=True)  # whoever waits for it finds the file
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _job_hash(job: Job) -> str:

@@ -1,15 +1,18 @@
 """Parts of a text translated by themselves, killed and gone on with, and joined when all are in."""
 
+import errno
 import io
 import itertools
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -186,6 +189,23 @@ def test_two_processes_do_not_write_the_same_part(tmp_path: Path) -> None:
     ShardWriter(tmp_path, Shard(2, 2), {"shards": 2}).close()
     writer.close()
     ShardWriter(tmp_path, Shard(1, 2), {"shards": 2}).close()
+
+
+@pytest.mark.parametrize("first, said", [(None, None), (2, None), (3, "holds shards of another job (other shards)")])
+def test_a_folder_without_hard_links_has_the_job_of_the_first_process(
+    first: int | None, said: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(source: Path, target: Path) -> None:
+        if first is not None:  # another process is a moment earlier
+            target.write_text(json.dumps({"format": 1, "shards": first}))
+        raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+
+    monkeypatch.setattr(os, "link", refuse)
+    with nullcontext() if said is None else pytest.raises(DataError, match=re.escape(said)):
+        ShardWriter(tmp_path, Shard(1, 2), {"shards": 2}).close()
+    assert json.loads((tmp_path / "job.json").read_text())["shards"] == (first or 2)
+    names = {"job.json"} if said else {"job.json", "shard-1-of-2.partial", "shard-1-of-2.lock"}
+    assert {path.name for path in tmp_path.iterdir()} == names
 
 
 def test_join_names_what_is_missing_damaged_or_of_another_input(tiny_run: Path, text: Path) -> None:
