@@ -55,7 +55,7 @@ class LineReader:
         self._partial_line: list[bytes] = []  # of a line whose end has not arrived
         self._buffered_bytes = 0
         self._first_line_checked = False
-        self.line_count = 0  # lines taken so far
+        self.line_count = 0  # the number of the line that was taken last
 
     def __len__(self) -> int:
         return len(self._lines)
@@ -193,7 +193,7 @@ class BlockReader:
 
     Where the input must not be translated any further, reading ends early and `error` says why: the stream could
     not be read or is UTF-16, the prefix file has more or fewer lines than the input, or, with `strict`, a line is
-    not UTF-8.
+    not UTF-8. `skipped_lines` stand before the stream and are counted.
     """
 
     def __init__(
@@ -203,8 +203,10 @@ class BlockReader:
         prefix_path: Path | None = None,
         *,
         strict: bool = False,
+        skipped_lines: int = 0,
     ) -> None:
         self.lines = LineReader(stream)
+        self.lines.line_count = skipped_lines
         self.partitioner, self.prefix_path, self.strict = partitioner, prefix_path, strict
         self.lookahead_lines = MAX_LINES_PER_READ if partitioner is None else partitioner.lookahead_lines
         self._prefixes = None if prefix_path is None else read_prefixes(prefix_path)

@@ -90,8 +90,8 @@ def _count_lines(path: Path) -> int:
 def open_range(path: Path, text_range: TextRange, skip_lines: int) -> BinaryIO:
     """The text of a range as a stream, without its first `skip_lines` lines.
 
-    Readers drop a byte order mark at the beginning of a stream; only that of the file is one. So a stream that begins
-    elsewhere gets an additional mark.
+    Readers drop a byte order mark from line 1; only that of the file is one. So a range that begins elsewhere gets an
+    additional mark, unless lines of it are skipped.
     """
     chunks = (
         _read_byte_range(path, text_range, skip_lines)
@@ -108,7 +108,7 @@ def _read_byte_range(path: Path, text_range: TextRange, skip_lines: int) -> Iter
         for _ in range(skip_lines):
             file.readline()
         offset = file.tell()
-        if 0 < offset < text_range.end:
+        if not skip_lines and 0 < offset < text_range.end:
             yield BOM
         while offset < text_range.end:
             block = file.read(min(READ_SIZE_BYTES, text_range.end - offset))
@@ -121,7 +121,7 @@ def _read_byte_range(path: Path, text_range: TextRange, skip_lines: int) -> Iter
 def _read_line_range(path: Path, text_range: TextRange, skip_lines: int) -> Iterator[bytes]:
     with open_decompressed(path) as file:
         start = text_range.begin + skip_lines
-        if 0 < start < text_range.end:
+        if not skip_lines and 0 < start < text_range.end:
             yield BOM
         yield from islice(file, start, text_range.end)
 

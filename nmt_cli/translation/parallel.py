@@ -87,16 +87,23 @@ class ParallelTranslator:
         return "alignments" if self.spec.align else "text"
 
     def translate(
-        self, stream: BinaryIO, prefix_path: Path | None = None, *, assume_long_input: bool = False
+        self,
+        stream: BinaryIO,
+        prefix_path: Path | None = None,
+        *,
+        assume_long_input: bool = False,
+        skipped_lines: int = 0,
     ) -> Iterator[TranslatedLine]:
         """Translate lines in their order, each block of them as soon as it has arrived.
 
         `prefix_path` is a file with the beginning of each translation; DataError where it has more or fewer lines than
         the input, after all lines that have one, or where a line is not as `spec.strict` demands.
-        `assume_long_input`: the stream is long, though its size cannot be determined. WorkerError where a block of
-        lines has killed two workers.
+        `assume_long_input`: the stream is long, though its size cannot be determined. `skipped_lines`: how many lines
+        stand before the first one, which count. WorkerError where a block of lines has killed two workers.
         """
-        blocks = BlockReader(stream, self.partitioner, prefix_path, strict=self.spec.strict)
+        blocks = BlockReader(
+            stream, self.partitioner, prefix_path, strict=self.spec.strict, skipped_lines=skipped_lines
+        )
         is_short_input = (
             self.requested_processes is None
             and not assume_long_input

@@ -4,16 +4,15 @@ Only the output folder connects the processes; `nmt merge-shards` merges the sha
 """
 
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from nmt_cli.data.known_words import word_files
 from nmt_cli.data.sources.files import read_lines
 from nmt_cli.data.text_profile import profile_files
-from nmt_cli.errors import DataError
+from nmt_cli.errors import DataError, WorkerError
 from nmt_cli.fs import sha256_of_file
-from nmt_cli.inference.output import OutputFormat, TranslatedLine
+from nmt_cli.inference.output import OutputFormat
 from nmt_cli.reporting import Reporter
 from nmt_cli.translation.byte_ranges import Shard, find_range, open_range, sample_hash
 from nmt_cli.translation.parallel import ParallelTranslator
@@ -53,24 +52,21 @@ def translate_shard(
         size = text_range.end - text_range.begin if size_is_known else None
         progress = reporter.line_progress(f"shard {shard}", size)
         with reporter.line_warnings(f"shard {shard}, ") as report_line, progress as bar:
-            for translated_line in translator.translate(stream, assume_long_input=True):
-                renumbered = _renumber(translated_line, resumed_lines)
-                report_line(renumbered.line.number, renumbered.warnings)
-                bar.add(renumbered.line.text + renumbered.line.ending, max(1, len(renumbered.translation.sentences)))
-                writer.write(renumbered.output_lines(output_format))
+            for translated in translator.translate(stream, assume_long_input=True, skipped_lines=resumed_lines):
+                report_line(translated.line.number, translated.warnings)
+                bar.add(translated.line.text + translated.line.ending, max(1, len(translated.translation.sentences)))
+                writer.write(translated.output_lines(output_format))
                 if time.monotonic() - last_commit > COMMIT_INTERVAL_SECONDS:
                     writer.commit()
                     last_commit = time.monotonic()
         writer.finish(text_range)
+    except (DataError, WorkerError) as error:
+        error.args = (f"shard {shard}, {error}",)
+        raise
     finally:
         writer.close()
     reporter.info(f"shard {shard}: {writer.line_count:,} lines, {folder / shard.name}.txt")
     return writer.line_count
-
-
-def _renumber(translated_line: TranslatedLine, offset: int) -> TranslatedLine:
-    """The line, numbered from the beginning of its shard."""
-    return replace(translated_line, line=replace(translated_line.line, number=translated_line.line.number + offset))
 
 
 def describe_job(

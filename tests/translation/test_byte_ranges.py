@@ -26,7 +26,7 @@ TEXTS = {
 
 def lines_of(path: Path, part: TextRange, skip: int = 0) -> list[str]:
     with open_range(path, part, skip) as stream:
-        return [decode_line(raw, n).text for n, raw in enumerate(stream, 1)]
+        return [decode_line(raw, n).text for n, raw in enumerate(stream, 1 + skip)]
 
 
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -107,9 +108,9 @@ def test_a_part_that_was_stopped_goes_on_where_it_was(
     for stop in (1, 5, 8):
 
         def broken(
-            self: ParallelTranslator, stream: io.BytesIO, *, assume_long_input: bool, stop: int = stop
+            self: ParallelTranslator, stream: io.BytesIO, *, stop: int = stop, **options: Any
         ) -> Iterator[TranslatedLine]:
-            for number, block in enumerate(whole(self, stream, assume_long_input=assume_long_input)):
+            for number, block in enumerate(whole(self, stream, **options)):
                 if number == stop:
                     raise KeyboardInterrupt
                 yield block
@@ -252,11 +253,13 @@ def test_options_that_do_not_fit_are_one_line(arguments: list[str], message: str
     assert (code, out) == (2, "") and err.startswith(f"nmt: {message}") and err.count("\n") == 1
 
 
-def test_strict_holds_for_parts_too(nmt: Call, tiny_run: Path, tmp_path: Path) -> None:
+def test_strict_holds_for_parts_too(nmt: Call, tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shards, "COMMIT_INTERVAL_SECONDS", -1.0)
     (tmp_path / "text").write_bytes(b"a book\n\xff\n")
     rest = ["--shard", "all/1", "--input", tmp_path / "text", "--out", tmp_path / "parts"]
-    code, _, err = nmt("translate", tiny_run, "--strict", "--device", "cpu", *rest)
-    assert (code, err) == (2, "nmt: line 2: not UTF-8 text (--strict)\n")
+    for resuming in ("", "shard 1/1: resuming after line 1\n"):
+        code, _, err = nmt("translate", tiny_run, "--strict", "--device", "cpu", *rest)
+        assert (code, err) == (2, f"{resuming}nmt: shard 1/1, line 2: not UTF-8 text (--strict)\n")
     assert not list((tmp_path / "parts").glob("*.txt"))
 
 
