@@ -1,4 +1,7 @@
-"""What CTranslate2 can do with a run, and where its search means something else than ours. Imports no torch."""
+"""What CTranslate2 can do with a run, and where its search means something else than ours.
+
+Imports torch only where CTranslate2 sees a GPU.
+"""
 
 import os
 import sys
@@ -88,10 +91,13 @@ def search_differences(search: SearchConfig) -> list[str]:
 
 
 def resolve_device(name: str) -> tuple[str, int]:
-    """CTranslate2's kind and index of the device that `--device` names; DeviceError for one that is not there."""
+    """CTranslate2's kind and index of the device that `--device` names; DeviceError for one that is not there.
+
+    `auto` is a GPU only if PyTorch can use it, too: its CPU build cannot, and all else asks PyTorch.
+    """
     gpu_count = int(import_ctranslate2().get_cuda_device_count())
     if name == "auto":
-        return ("cuda" if gpu_count else "cpu"), 0
+        return ("cuda" if gpu_count and import_module("torch").cuda.is_available() else "cpu"), 0
     kind, _, index = name.partition(":")
     if kind == "cpu" and not index:
         return "cpu", 0

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import threading
+import sys
 from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
@@ -118,6 +119,17 @@ def test_an_old_ctranslate2_is_none(exported: Path, auto_engine: None, monkeypat
 
     monkeypatch.setattr(ctranslate2_support, "import_ctranslate2", Old)
     assert choice(exported).reason == "ctranslate2 4.8.4 is older than 4.8.5"
+
+
+@pytest.mark.parametrize("seen, usable, device", [(0, None, "cpu"), (1, False, "cpu"), (1, True, "cuda")])
+def test_a_gpu_that_pytorch_cannot_use_is_none(
+    seen: int, usable: bool | None, device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch = None if usable is None else SimpleNamespace(cuda=SimpleNamespace(is_available=lambda: usable))
+    monkeypatch.setitem(sys.modules, "torch", torch)
+    stub = SimpleNamespace(get_cuda_device_count=lambda: seen)
+    monkeypatch.setattr(ctranslate2_support, "import_ctranslate2", lambda: stub)
+    assert ctranslate2_support.resolve_device("auto") == (device, 0)
 
 
 @pytest.mark.parametrize("refusal", ["access", "writing"])
