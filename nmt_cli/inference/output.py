@@ -170,14 +170,17 @@ class Abstention:
         if translation.confidence is None or translation.confidence >= self.below:
             return translated
         if self.instead == "mark":
-            candidates = [
-                replace(candidate, text=re.sub(r"\A\s*", rf"\g<0>{ABSTENTION_MARK}", candidate.text))
-                for candidate in translation.candidates
-            ]
+            candidates = [_marked(candidate) for candidate in translation.candidates]
         else:
             text = translated.line.text if self.instead == "copy" else ""
             candidates = [replace(candidate, text=text, alignment=None) for candidate in translation.candidates[:1]]
         return replace(translated, translation=replace(translation, candidates=candidates, abstained=True))
+
+
+def _marked(candidate: Candidate) -> Candidate:
+    """The candidate behind a mark, which is a word more."""
+    links = candidate.alignment and [(source_word, target_word + 1) for source_word, target_word in candidate.alignment]
+    return replace(candidate, text=re.sub(r"\A\s*", rf"\g<0>{ABSTENTION_MARK}", candidate.text), alignment=links)
 
 
 def _finite(value: float) -> float | None:

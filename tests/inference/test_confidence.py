@@ -20,6 +20,8 @@ from nmt_cli.inference.confidence import (
     TranslatedPart,
     assess,
 )
+from nmt_cli.inference.lines import InputLine
+from nmt_cli.inference.output import Abstention, Candidate, TranslatedLine, Translation
 from nmt_cli.inference.translator import Translator
 from tests.conftest import Call
 from tests.decoding.test_lossless import Echo
@@ -170,6 +172,13 @@ def test_the_mark_of_a_line_stands_behind_its_indentation(calibrated_run: Path, 
     options = ("--engine", "torch", "--abstain-below", "0.5", "--abstain", "mark", "--processes", "1")
     code, out, _ = nmt("translate", calibrated_run, *options, stdin=b"\t The old man. \n")
     assert code == 0 and out.startswith("\t [?] ") and out.endswith(" \n")
+
+
+def test_alignments_count_the_mark_as_a_word() -> None:
+    candidate = Candidate("\t das Buch", -1.0, -1.0, [(0, 0), (1, 1)])
+    line = TranslatedLine(InputLine(1, "\t the book", False), Translation([candidate], confidence=0.2))
+    (text,) = Abstention(below=0.5).apply(line).output_lines("alignments")
+    assert text == "\t [?] das Buch ||| 0-1 1-2"
 
 
 def test_jsonl_has_confidence_and_words(calibrated_run: Path, tiny_run: Path, nmt: Call) -> None:
