@@ -1,5 +1,7 @@
 """Datasets that other libraries download: Hugging Face datasets and those that mtdata knows."""
 
+import hashlib
+import os
 import subprocess
 import sys
 from abc import abstractmethod
@@ -50,12 +52,22 @@ class LibraryDataset(TextSource):
         """The pairs as the library gives them; DataError if it cannot, or if there are too many bad rows."""
 
     def paths(self) -> tuple[Path, Path]:
-        """The files of both sides, inside the cache whatever the names contain."""
-        folder = cache_folder() / "corpora" / self.library
-        for component in (f"{self.dataset}:{self.configuration}", "-".join(self.languages)):
+        """The files of both sides, inside the cache whatever the names contain.
+
+        Datasets in different folders of this machine have different files, though their names be the same.
+        """
+        folder, dataset = cache_folder() / "corpora" / self.library, self.dataset
+        if self._is_local():
+            path = Path(dataset).resolve()
+            dataset = f"{path.name}-{hashlib.sha256(os.fsencode(path)).hexdigest()[:16]}"
+        for component in (f"{dataset}:{self.configuration}", "-".join(self.languages)):
             folder /= quote(component, safe="")
         source_name, target_name = (quote(f"{self.split}.{language}", safe="") for language in self.languages)
         return folder / source_name, folder / target_name
+
+    def _is_local(self) -> bool:
+        """Whether the dataset is a folder of this machine."""
+        return Path(self.dataset).exists()
 
     def _provenance_path(self) -> Path:
         source_path, _ = self.paths()
@@ -81,7 +93,7 @@ class LibraryDataset(TextSource):
 
         A dataset in a folder of this machine is read again every time, since it may have changed.
         """
-        if not self.pending_downloads() and not Path(self.dataset).exists():
+        if not self.pending_downloads() and not self._is_local():
             return
         if find_spec(self.package) is None:
             raise DataError(f"{self.name} needs {self.package}: pip install 'nmt-cli[{self.package}]'")

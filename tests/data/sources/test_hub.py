@@ -215,6 +215,22 @@ def test_what_lies_on_this_machine_is_read_anew(
         assert fetch("hf:toy") == [f"{text}\n"] * 2
 
 
+def test_folders_of_the_same_name_have_texts_of_their_own(
+    packages: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake_datasets(packages, [{"en": "a", "de": "a"}])
+    for project in ("first", "second", "third"):
+        (tmp_path / project).mkdir()
+    (tmp_path / "first" / "toy").mkdir()
+    (tmp_path / "second" / "toy").mkdir()
+    monkeypatch.chdir(tmp_path / "first")
+    assert fetch("hf:toy") == ["a\n"] * 2
+    assert dataset("hf:toy").pending_downloads() == []
+    for project in ("second", "third"):
+        monkeypatch.chdir(tmp_path / project)
+        assert dataset("hf:toy").pending_downloads() == ["hf:toy::train"]
+
+
 @pytest.mark.slow
 def test_a_folder_of_this_machine_goes_through_the_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The real library, in a process of its own: JSON lines, packed, in three splits."""
