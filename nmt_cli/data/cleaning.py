@@ -101,8 +101,7 @@ class PairFilter:
         for raw_pair, pair, names in zip(block, pairs, self._problem_names(pairs), strict=True):
             line_number = raw_pair[2]
             if pair is None:
-                text = PAIR_MARK.join(" ".join(raw.decode(errors="replace").split()) for raw in raw_pair[:2])
-                dropped_pairs.append(Problem(NOT_UTF8, text, line_number))
+                dropped_pairs.append(Problem(NOT_UTF8, _one_line(*raw_pair[:2]), line_number))
                 continue
             source, target = pair.source, pair.target
             own_problems = [Problem(name, f"{source}{PAIR_MARK}{target}", line_number) for name in names]
@@ -165,6 +164,11 @@ class PairFilter:
         if max_ratio is not None and longer > max_ratio * shorter + LENGTH_RATIO_SLACK_CHARS:
             return "length ratio"
         return None
+
+
+def _one_line(raw_source: bytes, raw_target: bytes) -> str:
+    """A pair as it came, with a space for any white space: JSON text may hold line feeds."""
+    return PAIR_MARK.join(" ".join(raw.decode(errors="replace").split()) for raw in (raw_source, raw_target))
 
 
 def make_pair_filter(
@@ -243,8 +247,7 @@ class CorpusCleaner:
             if scores.keeps(pair.line_number):
                 yield pair
             else:
-                text = (pair.source + PAIR_MARK.encode() + pair.target).decode(errors="replace")
-                self._drop(label, Problem(LOW_SCORE, text, pair.line_number))
+                self._drop(label, Problem(LOW_SCORE, _one_line(pair.source, pair.target), pair.line_number))
 
     def _drop(self, label: str, problem: Problem) -> None:
         self.report[problem.name].add(f"{label}:{problem.line_number}: {problem.text}")

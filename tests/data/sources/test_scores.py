@@ -22,7 +22,7 @@ def config(**entry: Any) -> CorpusConfig:
 
 def kept(folder: Path, **entry: Any) -> tuple[list[str], list[str]]:
     """The sources that are kept, and the examples of those that are cut."""
-    corpus = config(name="train", **entry)
+    corpus = config(**entry)
     (text,) = find_corpus(corpus, [folder]).train
     cleaner = CorpusCleaner(corpus)
     pairs = list(cleaner.clean(text.read(BadRows(0.0)), text.label, None, text.scores))
@@ -59,13 +59,19 @@ def folder(tmp_path: Path) -> Path:
     ],
 )
 def test_pairs_with_the_best_scores_are_kept(folder: Path, entry: dict[str, Any], expected: str) -> None:
-    sources, cut = kept(folder, **entry)
+    sources, cut = kept(folder, name="train", **entry)
     assert sources == [f"{letter} en" for letter in expected]
     assert cut == [
         f"train.en:{'abcde'.index(letter) + 1}: {letter} en ||| {letter} de"
         for letter in "abcde"
         if letter not in expected
     ]
+
+
+def test_a_pair_that_is_cut_is_shown_on_one_line(folder: Path) -> None:
+    (folder / "web.jsonl").write_text(json.dumps({"en": "a\nb", "de": "A\r\n\tB"}) + "\n")
+    (folder / "low.txt").write_text("-5\n")
+    assert kept(folder, jsonl="web.jsonl", scores="low.txt", min_score=-2) == ([], ["web.jsonl:1: a b ||| A B"])
 
 
 def test_scores_are_an_input_of_the_data(folder: Path) -> None:
@@ -83,13 +89,13 @@ def test_scores_that_do_not_fit_are_refused(folder: Path) -> None:
         ("words.txt", "line 2: no score"),
     ):
         with pytest.raises(DataError, match=message):
-            kept(folder, scores=name, min_score=-2)
+            kept(folder, name="train", scores=name, min_score=-2)
     with pytest.raises(DataError, match="need as many lines"):
-        kept(folder, scores=["plain.txt", "short.txt"], min_score=-2)
+        kept(folder, name="train", scores=["plain.txt", "short.txt"], min_score=-2)
     with pytest.raises(MissingTextError, match=r"no file none\.txt"):
-        kept(folder, scores="plain.txt", baseline="none.txt", min_score=-2)
+        kept(folder, name="train", scores="plain.txt", baseline="none.txt", min_score=-2)
     with pytest.raises(MissingTextError, match=r"no file none\.txt"):
-        kept(folder, scores="none.txt", min_score=-2)
+        kept(folder, name="train", scores="none.txt", min_score=-2)
 
 
 def test_a_sample_of_a_scored_text_is_inspected_and_all_its_lines_are_counted(folder: Path) -> None:
