@@ -221,7 +221,7 @@ class CTranslate2Engine(Engine):
             }
         if config.beam == 1:
             return common | {"beam_size": 1, "return_scores": self.scores_greedy}
-        patience = config.patience or self.patience
+        patience = max(config.patience or self.patience, config.n_best / config.beam)  # less is refused
         num_hypotheses = max(config.n_best, round(patience * config.beam))
         return common | {"beam_size": config.beam, "patience": patience, "num_hypotheses": num_hypotheses}
 

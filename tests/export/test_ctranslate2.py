@@ -160,6 +160,15 @@ def test_what_does_not_end_has_the_length_that_its_own_source_allows(
     assert queued == [12] if beam == 1 else queued[1:]
 
 
+@pytest.mark.parametrize("beam, n_best, patience", [(5, 5, 0.5), (5, 1, 0.1), (7, 3, 0.4), (3, 3, 1.0)])
+def test_little_patience_leaves_as_many_translations_as_are_asked_for(
+    beam: int, n_best: int, patience: float, tokenizers: Tokenizers, tmp_path: Path
+) -> None:
+    theirs = opened(random_model(config(), tokenizers), tokenizers, tmp_path)
+    results = theirs.search(sources(tokenizers, 4), SearchConfig(beam=beam, n_best=n_best, patience=patience))
+    assert [len(hypotheses) for hypotheses in results] == [n_best] * 4
+
+
 def test_translations_of_at_least_some_length_have_their_full_probability(
     tokenizers: Tokenizers, tmp_path: Path
 ) -> None:

@@ -3,8 +3,8 @@
 import json
 import os
 import shutil
-import threading
 import sys
+import threading
 from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
