@@ -605,6 +605,11 @@ def test_a_becomes_an_where_a_vowel_is_spoken(everything: list[Pair]) -> None:
                 assert (article == "an") == spoken, pair.source
 
 
+@pytest.fixture(scope="module")
+def simple_statements() -> list[Pair]:
+    return list(islice(draw_pairs(3, "simple statement"), 120_000))
+
+
 @pytest.mark.parametrize(
     ("english", "german"),
     [
@@ -613,8 +618,8 @@ def test_a_becomes_an_where_a_vowel_is_spoken(everything: list[Pair]) -> None:
         (" taller.", "größer."), (" is as old as ", "so alt wie "),
     ],
 )  # fmt: skip
-def test_how_something_is_done_and_how_it_compares(english: str, german: str) -> None:
-    pairs = [pair for pair in islice(draw_pairs(3, "simple statement"), 120_000) if english in pair.source]
+def test_how_something_is_done_and_how_it_compares(english: str, german: str, simple_statements: list[Pair]) -> None:
+    pairs = [pair for pair in simple_statements if english in pair.source]
     assert pairs and all(german in pair.target for pair in pairs)
 
 
