@@ -184,7 +184,7 @@ def nmt(monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[byte
         monkeypatch.setattr(sys, "argv", ["nmt", *map(str, arguments)])
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
         with pytest.raises(SystemExit) as left:
-            entry.main()
+            entry.run()
         out, err = capfdbinary.readouterr()
         assert isinstance(left.value.code, int)
         return left.value.code, out.decode(), err.decode()

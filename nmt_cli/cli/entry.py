@@ -4,6 +4,7 @@ import gc
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, NoReturn
@@ -38,6 +39,18 @@ def keep_interrupts() -> Iterator[None]:
 
 
 def main() -> NoReturn:
+    """Run the command line as a program of its own: it does not wait for threads that go on after an error."""
+    try:
+        run()
+    except SystemExit as exit_request:
+        if any(not thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread()):
+            with suppress(AttributeError, OSError, ValueError):  # closed, or nobody is listening
+                sys.stderr.flush()
+            os._exit(exit_request.code if isinstance(exit_request.code, int) else 1)
+        raise
+
+
+def run() -> NoReturn:
     """Run the command line; 0 done, 1 our bug, 2 the user's mistake, 130 and 143 interrupted."""
     _received.clear()
     if sys.stderr is None:  # closed by who called

@@ -150,6 +150,7 @@ def translate_blocks(translator: Translator, blocks: BlockReader) -> Iterator[Tr
     limit = translator.engine.concurrent_searches
     pool = ThreadPoolExecutor(limit) if limit > 1 else None
     started: deque[tuple[LineBlock, Callable[[], list[Translation]]]] = deque()
+    is_done = False
     try:
         while True:
             block = blocks.next_ready_block(wait=not started) if len(started) < limit else None
@@ -162,9 +163,10 @@ def translate_blocks(translator: Translator, blocks: BlockReader) -> Iterator[Tr
             block, finish = started.popleft()
             for line, translation in zip(block.lines, finish(), strict=True):
                 yield _checked(line, translation, strict=blocks.strict)
+        is_done = True
     finally:
         if pool is not None:
-            pool.shutdown(wait=False, cancel_futures=True)  # after an interrupt nobody waits for it
+            pool.shutdown(wait=is_done, cancel_futures=True)  # after an error nobody waits for what goes on
     blocks.raise_error()
 
 

@@ -403,11 +403,11 @@ def test_an_import_that_fails_leaves_nothing_that_blocks_the_next(
 def test_the_command_says_that_text_may_change(
     tmp_path: Path, opus: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from nmt_cli.cli.entry import main
+    from nmt_cli.cli.entry import run
 
     monkeypatch.setattr(sys, "argv", ["nmt", "import", str(opus), "--out", str(tmp_path / "run")])
     with pytest.raises(SystemExit) as stopped:
-        main()
+        run()
     said = capsys.readouterr().err
     assert stopped.value.code == 0
     assert said.startswith(f"{tmp_path / 'run'}: ") and "cut by SentencePiece" in said

@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+import signal
+import subprocess
 import sys
 import threading
 from contextlib import nullcontext
@@ -315,3 +317,24 @@ def test_blocks_are_translated_at_a_time_as_far_as_the_engine_can(concurrent_sea
         translated += generator
     assert [each.text for each in translated] == ["A", "B", "C"]
     assert (threading.get_ident() in recorder.threads) == (concurrent_searches == 1)
+
+
+SLOW_SEARCH = """
+import time
+from nmt_cli.cli.entry import main
+from nmt_cli.export.ctranslate2_engine import CTranslate2Engine
+CTranslate2Engine.search = lambda *arguments: print("searching", flush=True) or time.sleep(100)
+main()
+"""
+
+
+def test_an_interrupt_does_not_wait_for_what_is_searched(exported: Path, auto_engine: None) -> None:
+    command = [sys.executable, "-c", SLOW_SEARCH, "translate", str(exported), "--device", "cpu"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdin and process.stdout and process.stderr
+        process.stdin.write(b"a book\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == b"searching\n"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(50) == 130
+        assert process.stderr.read() == b"nmt: interrupted\n"
