@@ -381,6 +381,36 @@ def test_an_interrupt_of_which_a_library_makes_an_error_is_one(
     assert nmt("recipes") == (143, "", "nmt: terminated\n")
 
 
+IGNORED = """
+import time
+from nmt_cli.cli import entry, options
+
+class Callback:
+    def __del__(self):
+        print("now", flush=True)
+        time.sleep(100)
+
+def open_stdin():
+    Callback()
+    print("not interrupted", flush=True)
+    time.sleep(100)
+
+import nmt_cli.cli.translation as translation
+translation.open_stdin = open_stdin
+entry.main()
+"""
+
+
+def test_an_interrupt_in_a_callback_which_python_ignores_is_one(tiny_run: Path) -> None:
+    command = [sys.executable, "-c", IGNORED, "translate", str(tiny_run), "--device", "cpu"]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout and process.stderr
+        assert process.stdout.readline() == b"now\n"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(50) == 130
+        assert process.stderr.read() == b"nmt: interrupted\n"
+
+
 @pytest.mark.parametrize(
     "number, code", [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
 )

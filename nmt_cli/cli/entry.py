@@ -53,6 +53,7 @@ def main() -> NoReturn:
 def run() -> NoReturn:
     """Run the command line; 0 done, 1 our bug, 2 the user's mistake, 130 and 143 interrupted."""
     _received.clear()
+    sys.unraisablehook = _unraisable
     if sys.stderr is None:  # closed by who called
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115 (until the end)
     gc.set_threshold(20_000)  # a start makes many objects that stay, and would look at them again and again
@@ -115,6 +116,16 @@ def _raise_interrupted(signal_number: int, frame: object) -> NoReturn:
     signal.signal(signal_number, signal.SIG_DFL)  # the next one does not wait for us to tidy up
     _received.append(signal_number)
     raise Interrupted(signal_number)
+
+
+def _unraisable(raised: "sys.UnraisableHookArgs") -> None:
+    """What Python cannot raise, in a destructor or a callback: an interrupt is sent once more, a moment later."""
+    if isinstance(raised.exc_value, Interrupted):
+        number = raised.exc_value.signal_number
+        signal.signal(number, _raise_interrupted)
+        threading.Timer(0.01, signal.pthread_kill, [threading.main_thread().ident, number]).start()
+    else:
+        sys.__unraisablehook__(raised)
 
 
 def _flush_and_exit(code: int) -> NoReturn:

