@@ -155,6 +155,7 @@ def test_rescore_prints_columns_or_json_one_line_a_pair(nmt: Call, tiny_run: Pat
     assert records[1]["log_probability"] is None and records[1]["warnings"]
 
 
+@pytest.mark.slow
 def test_typed_lines_are_tokenized_one_by_one(tiny_run: Path) -> None:
     for command, line in (("tokenize", b"a book\n"), ("detokenize", "▁a\n".encode())):
         with start(command, tiny_run) as process:
@@ -323,6 +324,7 @@ def test_our_own_bug_is_exit_code_1_with_a_traceback() -> None:
 # What comes next
 
 
+@pytest.mark.slow
 def test_each_step_names_the_next(nmt: Call, toy: Path) -> None:
     (toy / "toy.yaml").write_text(write_yaml(in_float32(toy_content(toy / "text", updates=2, validate_every=2))))
     beam = ["--set", "search.beam=3"]

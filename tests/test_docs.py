@@ -65,6 +65,7 @@ def test_every_readme_command_runs_as_written(readme_run: tuple[Path, dict[str, 
 
 
 @pytest.mark.precision
+@pytest.mark.slow
 def test_the_recipe_of_the_readme_is_one_for_two_files_of_ones_own(tmp_path: Path, environment: dict[str, str]) -> None:
     (recipe,) = re.findall(r"```yaml\n(name: mine.*?)```", README, re.DOTALL)
     (tmp_path / "mine.yaml").write_text(recipe)

@@ -201,6 +201,7 @@ def test_an_imported_run_is_exported_to_the_folder_it_came_from(run: Path, opus:
     assert generated(out, LINES)[0] == generated(opus, LINES)[0]
 
 
+@pytest.mark.slow
 def test_an_imported_run_is_translated_by_ctranslate2(run: Path) -> None:
     pytest.importorskip("ctranslate2")
     sources = [*LINES, *sentences(ENGLISH, 40)]

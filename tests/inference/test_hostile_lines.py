@@ -97,15 +97,12 @@ def any_case(text: str) -> list[str]:
     "split, profile",
     [
         ("sentences", TextProfile("en", "de", NormalizationConfig())),
-        pytest.param(
-            "sentences",
-            TextProfile("de", "en", NormalizationConfig(), lengths=LineLengths({3: 1}, {0.95: 40, 1.0: 50})),
-            marks=pytest.mark.slow,
-        ),
-        pytest.param("long", TextProfile(None, None, NormalizationConfig()), marks=pytest.mark.slow),
+        ("sentences", TextProfile("de", "en", NormalizationConfig(), lengths=LineLengths({3: 1}, {0.95: 40, 1.0: 50}))),
+        ("long", TextProfile(None, None, NormalizationConfig())),
         ("none", TextProfile("ja", "de", NormalizationConfig())),
     ],
 )
+@pytest.mark.slow
 def test_every_letter_is_accounted_for(split: str, profile: TextProfile, tokenizer: TextTokenizer) -> None:
     lines = hostile_lines(17)
     config = SearchConfig.model_validate({"split": split, "repair_degenerate": False, "max_source_length": 200})

@@ -20,6 +20,7 @@ def words(count: int) -> list[str]:
     return [f"word{number}" for number in range(count - 1)] + ["</s>"]
 
 
+@pytest.mark.slow
 def test_a_picture_grows_with_its_sentence(tmp_path: Path) -> None:
     sizes = []
     for count in (1, 8, 61):
@@ -66,6 +67,7 @@ def test_every_word_is_written_once_and_oddities_are_mended(tmp_path: Path, monk
         assert seen.count(label) == 1, label
 
 
+@pytest.mark.slow
 def test_labels_do_not_overlap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows are higher than their letters, at 1 and at 60 pieces, alone and in a grid."""
     tick_heights: list[tuple[float, float]] = []

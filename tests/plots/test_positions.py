@@ -34,6 +34,7 @@ def test_vectors_of_zero_have_products_of_zero() -> None:
 
 
 @pytest.mark.parametrize("count", [1, 2, 4, 5])
+@pytest.mark.slow
 def test_tables_stand_side_by_side(count: int, tmp_path: Path) -> None:
     table = sinusoid_table(20, 8).numpy()
     draw_positions(tmp_path / "a.png", {f"table {n}": table for n in range(count)}, "20 positions")

@@ -43,6 +43,7 @@ def test_prepared_data_are_up_to_date(before: Path, nmt: Call) -> None:
     assert set(written) <= {"prepared", "inputs.json"}
 
 
+@pytest.mark.slow
 def test_a_resumed_run_ends_as_one_that_was_not_interrupted(before: Path, nmt: Call) -> None:
     code, _, err = nmt("train", "before.yaml", "--out", "run", "--resume")
     assert code == 0, err

@@ -149,6 +149,7 @@ def test_the_best_checkpoint_is_never_worse_than_what_the_run_began_with(
     assert "the best checkpoint is the one that training began with" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_stopped_fine_tuning_goes_on_without_beginning_anew(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = base.parent
     train(tuned(root), root / "straight", QUIET)
@@ -171,6 +172,7 @@ def test_a_stopped_fine_tuning_goes_on_without_beginning_anew(base: Path, monkey
     assert "no run folder here" in resumed[0].text
 
 
+@pytest.mark.slow
 def test_a_stopped_fine_tuning_that_diverges_goes_back_to_what_it_began_with(
     base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -191,6 +193,7 @@ def test_a_stopped_fine_tuning_that_diverges_goes_back_to_what_it_began_with(
     assert [validation["update"] for validation in validations(root / "broken")] == [0, 8, 16]
 
 
+@pytest.mark.slow
 def test_a_begun_fine_tuning_needs_no_origin_that_was_named_by_a_relative_path(
     base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -213,6 +216,7 @@ def test_a_begun_fine_tuning_needs_no_origin_that_was_named_by_a_relative_path(
         train(begun, root / f"runs/{name}", QUIET, resume=True)
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_before_its_first_checkpoint_begins_with_the_weights(base: Path) -> None:
     root = base.parent
     train(tuned(root), root / "straight", QUIET)
@@ -225,6 +229,7 @@ def test_a_run_that_was_stopped_before_its_first_checkpoint_begins_with_the_weig
     assert updates == sorted(set(updates))  # what was said before is not said twice
 
 
+@pytest.mark.slow
 def test_a_run_whose_checkpoints_are_all_damaged_begins_with_the_weights_again(
     base: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -287,6 +292,7 @@ def test_how_text_is_read_is_inherited_unless_the_recipe_states_it(base: Path, k
 
 
 @pytest.mark.parametrize(("base_dev", "seed", "is_warned_of"), [("dev", 1, True), (None, 1, False), (None, 2, True)])
+@pytest.mark.slow
 def test_held_out_pairs_that_the_base_run_was_trained_on_are_warned_of(
     base_dev: str | None, seed: int, is_warned_of: bool, base: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -109,6 +109,7 @@ def test_the_confidence_is_that_of_the_calibrated_run(server: Server, second_run
     assert "confidence" not in answer and "nmt calibrate" in answer["warnings"][0]
 
 
+@pytest.mark.slow
 def test_alignment_and_attention_are_those_of_our_own_engine(server: Server, tiny_run: Path) -> None:
     translator = nmt_cli.load_run(tiny_run)
     target = translator.translate([TEXT])[0].text

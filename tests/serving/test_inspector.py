@@ -11,6 +11,7 @@ from nmt_cli.serving.inspector import Inspector, InspectSentence
 from tests.serving.stand_ins import fail_to_start, make_inspection_stand_in
 
 
+@pytest.mark.slow
 def test_what_nobody_waits_for_is_not_tried_again_and_a_process_that_does_not_start_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

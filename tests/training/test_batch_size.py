@@ -56,6 +56,7 @@ def test_a_small_corpus_gets_smaller_batches() -> None:
 
 
 @pytest.mark.precision
+@pytest.mark.slow
 def test_auto_is_said_written_down_and_the_same_when_resumed(
     toy: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -165,6 +165,7 @@ def test_a_run_whose_memory_runs_out_goes_on_in_parts_and_says_so_once(
     assert json.loads((toy / "run" / "result.json").read_text())["peak_rss_mib"] > 10
 
 
+@pytest.mark.slow
 def test_a_stopped_run_goes_on_with_the_same_parts(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patched:
         run_out_above(patched, 130, MemoryError())
@@ -190,6 +191,7 @@ def test_other_errors_are_not_taken_for_want_of_memory(toy: Path, monkeypatch: p
         train(toy_recipe(toy / "text"), toy / "run", QUIET)
 
 
+@pytest.mark.slow
 def test_the_rehearsal_takes_the_largest_batches_and_changes_nothing(
     toy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

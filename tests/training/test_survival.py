@@ -46,10 +46,9 @@ def kill_fresh_process(place: Path, command: list[str], seconds: float) -> bool:
 
 
 @pytest.mark.parametrize(
-    "fresh, kills, every, updates",
-    [(0, 4, 6, 48), pytest.param(2, 8, 20, 200, marks=pytest.mark.slow)],
-    ids=["five kills", "eleven kills"],
+    "fresh, kills, every, updates", [(0, 4, 6, 48), (2, 8, 20, 200)], ids=["five kills", "eleven kills"]
 )
+@pytest.mark.slow
 def test_kills_at_random_moments_change_no_bit(fresh: int, kills: int, every: int, updates: int, place: Path) -> None:
     """`fresh` of them in a process of its own, the others in ones forked where torch is loaded.
 
