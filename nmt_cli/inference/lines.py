@@ -273,9 +273,7 @@ class BlockReader:
 
 
 def read_prefixes(path: Path) -> Iterator[str]:
-    """The lines of a prefix file; DataError for one that is not UTF-8, or no file."""
-    if path.exists() and not (path.is_file() or path.is_dir()):
-        raise DataError(f"{path}: not a file; prefixes are read from one, not from a pipe")
+    """The lines of a prefix file; DataError for one that is not UTF-8, or cannot be read."""
     yield from decoded_lines(read_lines(path), path)
 
 

@@ -34,7 +34,8 @@ def translate_shard(
     DataError where the text cannot be read, or the folder belongs to another text, run or search.
     """
     if not text.is_file():
-        raise DataError(f"{text}: no such file")
+        reason = "not a file; only files are cut into shards" if text.exists() else "no such file"
+        raise DataError(f"{text}: {reason}")
     next(read_lines(text), None)  # refuses UTF-16 before anything is written
     writer = ShardWriter(folder, shard, describe_job(translator, text, shard.total, output_format))
     if writer.is_finished:

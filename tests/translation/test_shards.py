@@ -158,6 +158,8 @@ def test_another_text_run_or_search_needs_another_folder(tiny_run: Path, text: P
         translate(tiny_run, text, [2], form="jsonl")
     with pytest.raises(DataError, match="nowhere: no such file"):
         translate(tiny_run, text.with_name("nowhere"), [2])
+    with pytest.raises(DataError, match="only files are cut into shards"):
+        translate(tiny_run, Path("/dev/null"), [2])
 
 
 def test_parts_in_json_have_unknown_words_and_need_the_same_list(nmt: Call, tiny_run: Path, text: Path) -> None:

@@ -39,9 +39,14 @@ def compression(path: Path) -> str:
     """
     try:
         with open(path, "rb") as file:
-            head = file.read(HEAD_BYTES)
+            return _compression(path, file)
     except OSError as error:
         raise DataError(f"{path}: cannot read: {error.strerror}") from error
+
+
+def _compression(path: Path, file: io.BufferedReader) -> str:
+    """As `compression`, of a file that was just opened, perhaps a pipe: nothing of it is consumed."""
+    head = file.peek(HEAD_BYTES)[:HEAD_BYTES]
     for suffix, beginnings in FIRST_BYTES.items():
         if head.startswith(beginnings):
             return suffix
@@ -58,13 +63,13 @@ def _is_text(head: bytes) -> bool:
 
 @contextmanager
 def open_decompressed(path: Path, member: str | None = None) -> Iterator[BinaryIO]:
-    """Open a file for reading bytes, decompressed; DataError if it cannot be read.
+    """Open a file or a pipe for reading bytes, decompressed; DataError if it cannot be read.
 
     Of a .zip it is `member` that is read, or else its only text.
     """
     try:
-        suffix = compression(path)
         with open(path, "rb") as file:
+            suffix = _compression(path, file)
             if suffix == ".zip":
                 with zipfile.ZipFile(file) as archive, _open_member(archive, path, member) as content:
                     yield io.BufferedReader(content)

@@ -4,9 +4,12 @@ import bz2
 import gzip
 import io
 import lzma
+import os
 import tempfile
+import threading
 import zipfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -113,6 +116,33 @@ def test_opened_files_can_be_read_in_blocks(ending: str, tmp_path: Path) -> None
     content = bytes(range(256)) * 500
     with open_decompressed(packed(tmp_path / "text", content, ending)) as file:
         assert file.read(3) + file.read(70_000) + file.read() + file.read() == content
+
+
+@pytest.mark.parametrize("ending", [ending for ending in PACK if ending != ".zip"])
+def test_pipes_are_read_from_their_first_byte(ending: str) -> None:
+    content = b"".join(b"line %d\n" % number for number in range(20_000))
+    assert b"".join(line + b"\n" for line in lines_of_pipe(PACK[ending](content))) == content
+
+
+def test_an_archive_is_not_read_from_a_pipe() -> None:
+    assert ": cannot read: " in complaint(lambda: lines_of_pipe(PACK[".zip"](b"one\n")))
+
+
+def lines_of_pipe(content: bytes) -> list[bytes]:
+    """Read as a file that the shell's <(command) names."""
+    read_end, write_end = os.pipe()
+    writer = threading.Thread(target=write_and_close, args=(write_end, content))
+    writer.start()
+    try:
+        return list(read_lines(Path(f"/dev/fd/{read_end}")))
+    finally:
+        os.close(read_end)
+        writer.join()
+
+
+def write_and_close(descriptor: int, content: bytes) -> None:
+    with suppress(BrokenPipeError), open(descriptor, "wb") as file:
+        file.write(content)
 
 
 # 2. Which file.
