@@ -125,9 +125,7 @@ class LinePlanner:
     def whole_unit(self, line: str) -> TranslationUnit:
         """A line as one unit, however many sentences it has, cut to what the model reads."""
         plan = self._begin(line)
-        piece = self._whole(plan.line)
-        if piece.spans and has_nothing_to_translate(piece.text):
-            piece = Piece(self.normalizer(plan.line))
+        piece = self._whole_source(plan.line)
         tag = plan.language_tag
         hidden = self.protector.hide(piece, tag_words=len(tag.split())) if piece.spans else None
         (ids,) = self.tokenizers.source.encode([tag + self._model_form(piece)])
@@ -150,8 +148,8 @@ class LinePlanner:
         return self._target_splitter.is_abbreviation(translation.split()[-1].removesuffix("."))
 
     def split_pair(self, source: str, target: str) -> list[tuple[str, str]]:
-        """The units of a source line, each with its part of the target line where both have the same pieces; else one
-        pair, the whole lines.
+        """The units of a source line, each with its part of the target line where both have the same pieces and copied
+        ones are copies; else one pair, the whole lines.
 
         What is copied to the target has no probability and is in none of the pairs.
         """
@@ -159,8 +157,12 @@ class LinePlanner:
         source_pieces = self._split(plan.line, self._source_splitter)
         spans = [*self.protector.mask(plan.line)[1], *(span for piece in source_pieces for span in piece.spans)]
         target_pieces = self._split(target, self._target_splitter, [s for s in spans if s not in SEPARATORS])
-        if [piece.is_copied for piece in source_pieces] != [piece.is_copied for piece in target_pieces]:
-            source_pieces, target_pieces = [self._whole(plan.line)], [self._whole(target.strip(), spans)]
+        copies, target_copies = (
+            [piece.text if piece.is_copied else None for piece in pieces] for pieces in (source_pieces, target_pieces)
+        )
+        if copies != target_copies or not copies:
+            whole = self._whole_source(plan.line)
+            source_pieces, target_pieces = [whole], [self._whole(target.strip(), whole.spans)]
         (groups,), position, pairs = self._group([source_pieces]), 0, []
         for group in groups:
             target_group = target_pieces[position : position + len(group)]
@@ -247,6 +249,11 @@ class LinePlanner:
         text = self.normalizer(masked.replace(BREAK_MARK, SPAN_MARK))
         (piece,) = self.protector.assign([Piece(text)], masked_spans, is_source=spans is None)
         return piece
+
+    def _whole_source(self, line: str) -> Piece:
+        """As `_whole`; where nothing but what must not change is in the line, the model reads that."""
+        piece = self._whole(line)
+        return Piece(self.normalizer(line)) if piece.spans and has_nothing_to_translate(piece.text) else piece
 
     def _read_text(self, piece: Piece) -> str:
         """A piece without what must not change, before its case is what the model knows."""

@@ -146,6 +146,13 @@ def test_what_cannot_be_scored_keeps_its_line_and_says_why(tiny_run: Path, tmp_p
     assert [record.number for record in (blank, empty, long, wide, damaged)] == [1, 2, 3, 4, 5]
 
 
+def test_only_a_copy_is_certain(tiny_run: Path, tmp_path: Path) -> None:
+    copy, changed, blank = scored(tiny_run, tmp_path, b"12345\n12345\n \n", b"12345\n99 % !!!\n\n")
+    assert (copy.log_probability, copy.warnings) == (0, [])
+    assert changed.log_probability is not None and changed.log_probability < -1 and changed.target_tokens > 1
+    assert (blank.log_probability, blank.warnings) == (None, ["the source is blank: not scored"])
+
+
 def test_longer_pairs_are_scored_where_that_is_asked_for(tiny_run: Path, tmp_path: Path) -> None:
     (pair,) = scored(tiny_run, tmp_path, b"x " * 300, b"y", "search.max_source_length=2000")
     assert pair.log_probability is not None and pair.warnings == []

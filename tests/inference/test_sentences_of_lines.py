@@ -237,6 +237,10 @@ def test_pairs_to_score_are_grouped_as_the_source_is(tokenizer: TextTokenizer) -
     assert planner.split_pair("A dog. Two.", "Ein Hund") == [("A dog. Two.", "Ein Hund")]
     assert planner.split_pair("1. www.example.org", "1. www.example.org") == []
     assert planner.split_pair("123", "123") == [] and planner.split_pair("123", "abc") == [("123", "abc")]
+    assert planner.split_pair("12345", "99 % !!!") == [("12345", "99 % !!!")]
+    assert planner.split_pair("1. A dog.", "2. Ein Hund.") == [("1. A dog.", "2. Ein Hund.")]
+    assert planner.split_pair("www.example.org", "a.de/b") == [("www.example.org", "a.de/b")]
+    assert planner.split_pair(" ", "") == [("", "")]
     grouped = TextProfile("en", "de", NormalizationConfig(), lengths=LineLengths({2: 1}, {0.95: 1000}))
     source, target = "I am. You are. It is.", "Ich bin es nun auch. Du bist. Es ist."
     assert echo(tokenizer, grouped).planner.split_pair(source, target) == [
