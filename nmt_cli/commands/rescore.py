@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate, compress, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -108,33 +109,32 @@ def _rescore_batch(translator: Translator, batch: list[RawPair]) -> Iterator[Res
     )
     assert scores is not None
     score_by_index = dict(zip(scorable, scores, strict=True))
-    confidences = _confidences(translator, line_pairs)
-    start = 0
-    for pair, lines, pairs, confidence in zip(batch, line_pairs, split_pairs, confidences, strict=True):
-        indices = range(start, start := start + len(pairs))
+    starts = [0, *accumulate(map(len, split_pairs))]
+    indices_by_pair = [range(start, end) for start, end in pairwise(starts)]
+    is_scored = [all(index in score_by_index for index in indices) for indices in indices_by_pair]
+    confidences = _confidences(translator, list(compress(line_pairs, is_scored)))
+    for pair, lines, indices, scored in zip(batch, line_pairs, indices_by_pair, is_scored, strict=True):
         warnings = ["invalid UTF-8 was replaced by U+FFFD"] if any(line.invalid_utf8 for line in lines) else []
         warnings += [reason for index in indices if (reason := skip_reasons[index]) is not None]
-        is_scored = all(index in score_by_index for index in indices)
-        total = sum(score_by_index[index] for index in indices) if is_scored else None
+        total = sum(score_by_index[index] for index in indices) if scored else None
+        confidence = next(confidences) if scored else None
         if total == -float("inf"):
-            total = None
+            total = confidence = None
             warnings.append("the model cannot write so many subwords for this source")
         source_tokens, target_tokens = (
             sum(len(ids[index]) + 1 for index in indices) for ids in (source_ids, target_ids)
         )
-        yield RescoredPair(
-            pair.line_number, total, source_tokens, target_tokens, warnings, None if total is None else confidence
-        )
+        yield RescoredPair(pair.line_number, total, source_tokens, target_tokens, warnings, confidence)
 
 
-def _confidences(translator: Translator, line_pairs: Sequence[Sequence[InputLine]]) -> list[float | None]:
+def _confidences(translator: Translator, line_pairs: Sequence[Sequence[InputLine]]) -> Iterator[float | None]:
     """How sure the run is of each pair; None without a calibration."""
     if translator.calibration is None:
-        return [None] * len(line_pairs)
+        return iter([None] * len(line_pairs))
     sources, targets = ([lines[side].text for lines in line_pairs] for side in (0, 1))
     features = features_of_pairs(translator, sources, targets)
     confidences = iter(translator.calibration.confidences([row for row in features if row is not None]))
-    return [None if row is None else next(confidences) for row in features]
+    return (None if row is None else next(confidences) for row in features)
 
 
 def _skip_reason(translator: Translator, source: str, source_token_count: int, target_token_count: int) -> str | None:

@@ -11,7 +11,7 @@ from nmt_cli.data.tokenization.tokenizer import TextTokenizer
 from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.errors import RunError
-from nmt_cli.evaluation.calibration import corrupt, fit_calibration
+from nmt_cli.evaluation.calibration import corrupt, features_of_pairs, fit_calibration
 from nmt_cli.inference.confidence import (
     FEATURES,
     Calibration,
@@ -190,6 +190,26 @@ def test_jsonl_has_confidence_and_words(calibrated_run: Path, tiny_run: Path, nm
     assert second["confidence"] == 1.0 and "abstained" not in second
     code, _, err = nmt("translate", tiny_run, "--engine", "torch", "--abstain-below", "0.5", stdin=b"The old man.\n")
     assert code == 2 and "nmt calibrate" in err
+
+
+def test_rescore_assesses_only_what_it_scores(
+    calibrated_run: Path, tmp_path: Path, nmt: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assessed: list[str] = []
+
+    def assess_pairs(translator: Translator, sources: list[str], targets: list[str]) -> list[list[float] | None]:
+        assessed.extend(sources)
+        return features_of_pairs(translator, sources, targets)
+
+    monkeypatch.setattr("nmt_cli.commands.rescore.features_of_pairs", assess_pairs)
+    sources = ["The old man.", "12 34", "x " * 300, "a book"]
+    (tmp_path / "source").write_text("\n".join(sources))
+    (tmp_path / "target").write_text("ein Buch\n12 34\ny\nein Buch")
+    code, out, _ = nmt(
+        "rescore", calibrated_run, tmp_path / "source", tmp_path / "target", "--engine", "torch", "--jsonl"
+    )
+    assert code == 0 and assessed == [source for source in sources if len(source) < 100]
+    assert [json.loads(line).get("confidence") for line in out.splitlines()] == [0.0, None, None, 0.0]
 
 
 def test_calibrate_refuses_a_text_that_says_too_little(tiny_run: Path, tmp_path: Path, nmt: Call) -> None:
