@@ -164,12 +164,14 @@ def _write_result(
 
 
 def _fit_confidence(run: TrainingRun, precision: str, updates: tuple[int, int]) -> None:
-    """Write how sure translations are, fitted to the development text, if there is enough of it.
+    """Write how sure translations are, fitted to the development text; where it cannot be, delete what is of other
+    weights.
 
     Not where the run was finished before with the same updates of last and best checkpoint: `nmt calibrate` may have
     written more since then.
     """
-    if (run.folder.path / CONFIDENCE_FILE).is_file() and (run.folder.path / "result.json").is_file():
+    path = run.folder.path / CONFIDENCE_FILE
+    if path.is_file() and (run.folder.path / "result.json").is_file():
         result = run.folder.read_json("result.json")
         if (result.get("updates"), result.get("checkpoint")) == updates:
             return
@@ -180,6 +182,9 @@ def _fit_confidence(run: TrainingRun, precision: str, updates: tuple[int, int]) 
     if fit is not None:
         key = calibration_key("torch", resolved_precision(precision, run.device))
         CalibrationFile(fit.good_chrf, {key: fit.calibration}).save(run.folder.path)
+    elif path.is_file():
+        path.unlink()
+        run.reporter.warning(f"{path}: was of other weights: deleted; nmt calibrate makes a new one")
 
 
 def _score_test(run: TrainingRun) -> list[Score]:

@@ -157,6 +157,7 @@ def test_resuming_a_finished_run_keeps_what_was_calibrated_since(toy: Path, monk
     assert not calls and (toy / "run/confidence.json").read_text() == "{}"
     train(toy_recipe(toy / "text", updates=14), toy / "run", QUIET, resume=True)
     assert len(calls) == 1  # other weights
+    assert not (toy / "run/confidence.json").exists()
 
 
 def test_resuming_with_other_settings_names_them(toy: Path) -> None:
