@@ -265,7 +265,7 @@ def rescore(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN... SOURCE TARGET", help="Run folders, two files.")],
     overrides: SearchOverrides = [],
     jsonl: Annotated[bool, typer.Option("--jsonl", help="One JSON object per line.")] = False,
-    engine: Annotated[str, typer.Option(help="auto, torch or ctranslate2, as for translate.")] = "auto",
+    engine: Annotated[str, typer.Option(help="auto, torch, ctranslate2 or onnx, as for translate.")] = "auto",
     exact: Annotated[bool, typer.Option("--exact", help="nmt's own engine in float32.")] = False,
     device: Device = "auto",
 ) -> None:

@@ -31,14 +31,6 @@ class ModelEngine(Engine):
         """As `Engine.search`; all sources are one batch."""
         return search(self.model, batch_with_end(self.model, sources), config, prefixes)
 
-
-class TorchEngine(ModelEngine):
-    """A model of ours, computed by PyTorch on the device of its parameters."""
-
-    def attention(self, sources: list[TokenIds], targets: list[TokenIds]) -> list[Tensor] | None:
-        """As `Engine.attention`."""
-        return attention_weights(self.model, sources, targets)
-
     def log_probabilities(
         self, sources: list[TokenIds], targets: list[TokenIds], config: SearchConfig
     ) -> list[float] | None:
@@ -56,6 +48,14 @@ class TorchEngine(ModelEngine):
     def _max_pair_positions(self, config: SearchConfig) -> int:
         """The positions of one side in a batch of pairs, whose source and target are computed at once."""
         return max(1, config.max_positions(self.device.type) // 2)
+
+
+class TorchEngine(ModelEngine):
+    """A model of ours, computed by PyTorch on the device of its parameters."""
+
+    def attention(self, sources: list[TokenIds], targets: list[TokenIds]) -> list[Tensor] | None:
+        """As `Engine.attention`."""
+        return attention_weights(self.model, sources, targets)
 
     def inspect(self, source: TokenIds, target: TokenIds, alternatives: int) -> TokenInspection | None:
         """As `Engine.inspect`."""

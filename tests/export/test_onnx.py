@@ -79,6 +79,12 @@ def test_scores_and_searches_are_the_same(tmp_path: Path, name: str, number: int
     for shape in SHAPES:
         assert difference(model, engine.model, *shape) < 1e-4, shape
     sources = [[5, 6], [7, 8, 9, 10, 11, 12, 13], [11]]
+    targets = [[6, 5, 9], [], [12]]
+    for method in ("log_probabilities", "token_log_probabilities"):  # of logits that differ by less than 1e-4
+        expected, scores = (getattr(e, method)(sources, targets, SearchConfig()) for e in (TorchEngine(model), engine))
+        assert (scores is None) == (expected is None)
+        for score, expected_score in zip(scores or (), expected or (), strict=True):
+            assert score == pytest.approx(expected_score, abs=1e-3)
     for beam in (1, 3):
         config = SearchConfig(beam=beam, max_length=9)
         results = engine.search(sources, config)
