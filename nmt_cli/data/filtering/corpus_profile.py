@@ -92,19 +92,25 @@ class LengthRatio:
     def fit(cls, pairs: Sequence[tuple[str, str]]) -> Self:
         """From a sample of the pairs."""
         sources, targets = zip(*pairs, strict=True)
-        ratios, lengths = _log_ratios(sources, targets)
-        usual = Usual.of(ratios, lengths)
-        distances = usual.distance(ratios, lengths)
-        lacks_end = _lacks_end(sources, targets, distances)
-        return cls(usual, bool(lacks_end[np.abs(distances) < 2].mean() < MAX_MISSING_ENDS))
+        usual = Usual.of(*_log_ratios(sources, targets))
+        distances = _distances(usual, sources, targets)
+        is_usual = np.abs(distances) < 2
+        missing_ends = is_usual & _lacks_end(sources, targets, distances)
+        return cls(usual, bool(missing_ends.sum() < MAX_MISSING_ENDS * is_usual.sum()))
 
     def distances(self, sources: Sequence[str], targets: Sequence[str]) -> Floats:
         """By how many standard deviations the ratio of each pair is unusual, with what a missing end adds."""
-        distances = self.usual.distance(*_log_ratios(sources, targets))
+        distances = _distances(self.usual, sources, targets)
         result: Floats = np.abs(distances)
         if self.ends_count:
             result += MISSING_END * _lacks_end(sources, targets, distances)
         return result
+
+
+def _distances(usual: Usual, sources: Sequence[str], targets: Sequence[str]) -> Floats:
+    """By how many standard deviations each target is too long; one is at least what a character changes."""
+    ratios, lengths = _log_ratios(sources, targets)
+    return usual.distance(ratios, lengths, (2 / (lengths + 2 * LENGTH_OFFSET)) ** 2)
 
 
 def _log_ratios(sources: Sequence[str], targets: Sequence[str]) -> tuple[Floats, Floats]:

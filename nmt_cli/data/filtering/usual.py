@@ -44,11 +44,11 @@ class Usual:
         (mean, slope), (variance, variance_slope) = record
         return cls((float(mean), float(slope)), (float(variance), float(variance_slope)))
 
-    def distance(self, values: Floats, lengths: NDArray[Any]) -> Floats:
+    def distance(self, values: Floats, lengths: NDArray[Any], min_variance: Floats | float = 1e-9) -> Floats:
         """By how many standard deviations each value is above what is usual."""
         inverse = 1 / np.maximum(lengths, 1)
         variance = self.variance[0] + self.variance[1] * inverse
-        result: Floats = (values - self.mean[0] - self.mean[1] * inverse) / np.sqrt(np.maximum(variance, 1e-9))
+        result: Floats = (values - self.mean[0] - self.mean[1] * inverse) / np.sqrt(np.maximum(variance, min_variance))
         return result
 
 

@@ -114,6 +114,13 @@ def test_length_is_judged_by_what_is_usual_and_by_the_missing_end() -> None:
     assert not without_ends.ends_count
 
 
+def test_no_length_is_unusual_by_less_than_a_few_characters() -> None:
+    pairs = [("a" * n + ".", "b" * (n + 3) + ".") for n in (10, 11, 30)] * 800
+    ratio = LengthRatio.fit(pairs)
+    assert ratio.ends_count and ratio.distances(*zip(*pairs, strict=True)).max() < 1
+    assert ratio.distances(["a" * 30 + "."], ["b" * 60 + "."])[0] > 5
+
+
 @pytest.mark.parametrize("offset", [-2, 1])
 def test_a_stretch_of_shifted_lines_is_dropped_and_its_neighbours_are_not(offset: int) -> None:
     draw = random.Random(1)
