@@ -3,12 +3,11 @@
 from pathlib import Path
 
 from nmt_cli.data.sources.rows import read_two_files
-from nmt_cli.device import find_device, resolved_precision
 from nmt_cli.errors import DataError
 from nmt_cli.evaluation.calibration import MIN_LINES, CalibrationFit, fit_calibration
-from nmt_cli.inference.confidence import CalibrationFile, calibration_key
+from nmt_cli.inference.confidence import CalibrationFile
 from nmt_cli.reporting import Reporter
-from nmt_cli.translation.opening import TranslatorSpec
+from nmt_cli.translation.opening import TranslatorSpec, weights_key
 
 
 def calibrate(
@@ -42,9 +41,8 @@ def calibrate(
             f"{source}: cannot be calibrated on: it needs lines that are translated well and others that are not, and "
             "a model that writes from left to right"
         )
-    precision = choice.quantization or resolved_precision(translator.config.precision, find_device(device))
     calibrations = ({} if previous is None else previous.calibrations) | {
-        calibration_key(choice.engine, precision): fit.calibration
+        weights_key(choice, translator.config.precision, device): fit.calibration
     }
     CalibrationFile(fit.good_chrf, calibrations).save(run)
     return fit

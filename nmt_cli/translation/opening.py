@@ -11,7 +11,7 @@ from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.engine import Engine
 from nmt_cli.errors import RunError, UserError
-from nmt_cli.export.cached import EngineChoice, open_engine
+from nmt_cli.export.cached import QUANTIZATION_BY_PRECISION, EngineChoice, open_engine
 from nmt_cli.export.ctranslate2_engine import CTranslate2Engine
 from nmt_cli.fs import reject_external_symlinks
 from nmt_cli.inference.confidence import CalibrationFile, calibration_key
@@ -74,8 +74,7 @@ class TranslatorSpec:
         calibration = None
         assess = self.assess or self.abstention is not None
         if assess and len(runs) == 1 and (calibration_file := CalibrationFile.load(runs[0])) is not None:
-            precision = choice.quantization or _resolved_precision(recipe.search.precision, self.device)
-            calibration = calibration_file.find(calibration_key(choice.engine, precision))
+            calibration = calibration_file.find(weights_key(choice, recipe.search.precision, self.device))
         if self.abstention is not None and calibration is None:
             raise UserError(
                 f"--abstain-below: {self.runs[0]}: its confidence is unknown",
@@ -132,10 +131,13 @@ def _load_profile(run: Path, recipe: Recipe) -> TextProfile:
     return replace(profile, known_words=WordSet.load(run)) if recipe.search.correct_typos else profile
 
 
-def _resolved_precision(precision: str, device: str) -> str:
+def weights_key(choice: EngineChoice, precision: str, device: str) -> str:
+    """What a calibration for an engine and the type of its weights is stored under."""
+    if choice.engine != "torch":
+        return calibration_key(choice.engine, choice.quantization or QUANTIZATION_BY_PRECISION[precision])
     from nmt_cli.device import find_device, resolved_precision
 
-    return resolved_precision(precision, find_device(device))
+    return calibration_key(choice.engine, resolved_precision(precision, find_device(device)))
 
 
 def load_runs_recipe(runs: Sequence[Path], overrides: Sequence[str]) -> Recipe:

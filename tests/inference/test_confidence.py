@@ -1,6 +1,7 @@
 """How sure a translation is: fitted, stored, told, and what is printed where it is too low."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from nmt_cli.data.tokenization.tokenizer import TextTokenizer
 from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.errors import RunError
-from nmt_cli.evaluation.calibration import corrupt, features_of_pairs, fit_calibration
+from nmt_cli.evaluation.calibration import CalibrationFit, corrupt, features_of_pairs, fit_calibration
 from nmt_cli.inference.confidence import (
     FEATURES,
     Calibration,
@@ -150,8 +151,6 @@ def test_a_calibration_is_kept_in_the_run(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def calibrated_run(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the tiny run that is sure of nothing, except of what is copied."""
-    import shutil
-
     run = tmp_path_factory.mktemp("calibrated") / "run"
     shutil.copytree(tiny_run, run)
     CalibrationFile(50.0, {"torch fp32": calibration(bias=-40.0)}).save(run)
@@ -220,3 +219,21 @@ def test_calibrate_refuses_a_text_that_says_too_little(tiny_run: Path, tmp_path:
     code, _, err = nmt("calibrate", tiny_run, "--engine", "torch", tmp_path / "text", tmp_path / "text")
     assert code == 2 and "text: cannot be calibrated on" in err
     assert not (tiny_run / "confidence.json").exists()
+
+
+@pytest.fixture
+def own_run(tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the tiny run with a text, to which a calibration is fitted without translating it."""
+    monkeypatch.setattr("nmt_cli.commands.calibrate.fit_calibration", lambda *rest: CalibrationFit(calibration(), 40.0))
+    run = shutil.copytree(tiny_run, tmp_path / "run")
+    (run / "text").write_text("The old man.\n")
+    return run
+
+
+@pytest.mark.parametrize("options", [(), ("--quantization", "float32"), ("--set", "search.precision=auto")])
+def test_the_same_weights_have_one_calibration(options: tuple[str, ...], own_run: Path, nmt: Call) -> None:
+    texts = (own_run / "text", own_run / "text")
+    code, _, err = nmt("calibrate", own_run, "--engine", "ctranslate2", "--device", "cpu", *options, *texts)
+    calibrated = CalibrationFile.load(own_run)
+    assert code == 0, err
+    assert calibrated is not None and list(calibrated.calibrations) == ["ctranslate2 float32"]
