@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from nmt_cli.data.sources.rows import read_two_files
-from nmt_cli.errors import DataError
+from nmt_cli.errors import DataError, RunError
 from nmt_cli.evaluation.calibration import MIN_LINES, CalibrationFit, fit_calibration
 from nmt_cli.inference.confidence import CalibrationFile
 from nmt_cli.reporting import Reporter
@@ -31,7 +31,7 @@ def calibrate(
     ).resolve(reporter)
     translator = spec.open(reporter)
     pairs = [tuple(side.decode(errors="replace") for side in pair[:2]) for pair in read_two_files(source, reference)]
-    previous = CalibrationFile.load(run)
+    previous = _load(run, reporter)
     sources, references = ([pair[side] for pair in pairs] for side in (0, 1))
     fit = fit_calibration(translator, sources, references, None if previous is None else previous.good_chrf)
     if fit is None and len(pairs) < MIN_LINES:
@@ -46,3 +46,12 @@ def calibrate(
     }
     CalibrationFile(fit.good_chrf, calibrations).save(run)
     return fit
+
+
+def _load(run: Path, reporter: Reporter) -> CalibrationFile | None:
+    """What the run has; None where it has nothing, or a damaged file."""
+    try:
+        return CalibrationFile.load(run)
+    except RunError as error:
+        reporter.warning(f"{error}: it will be replaced, and good will be the median of this text")
+        return None

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.engine import Engine, TokenIds
-from nmt_cli.errors import RunError
+from nmt_cli.errors import DataError, RunError
 from nmt_cli.fs import read_json, write_json
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 CONFIDENCE_FILE = "confidence.json"
+REPLACE_HINT = "nmt calibrate RUN SOURCE REFERENCE writes it anew"
 FEATURES = (
     "mean", "spread", "worst", "worst_fifth", "end", "length_ratio", "source_length", "tokens_per_word",
 )  # fmt: skip
@@ -175,14 +176,16 @@ class CalibrationFile:
         path = run / CONFIDENCE_FILE
         if not path.is_file():
             return None
-        content = read_json(path, error_class=RunError)
         try:
+            content = read_json(path)
             if content["features"] != list(FEATURES):
                 return None  # of another version
             calibrations = {key: Calibration.from_record(record) for key, record in content["calibrations"].items()}
             return cls(float(content["good_chrf"]), calibrations)
+        except DataError as error:
+            raise RunError(str(error), hint=REPLACE_HINT) from error
         except (LookupError, TypeError, ValueError, AttributeError) as error:
-            raise RunError(f"{path}: damaged: {error}; nmt calibrate writes it anew") from error
+            raise RunError(f"{path}: damaged: {error}", hint=REPLACE_HINT) from error
 
     def save(self, run: Path) -> None:
         """Write it into a run."""

@@ -230,6 +230,17 @@ def own_run(tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     return run
 
 
+def test_calibrate_replaces_a_damaged_file(own_run: Path, nmt: Call) -> None:
+    path = own_run / "confidence.json"
+    for damaged in ("{", "{}"):
+        path.write_text(damaged)
+        code, _, err = nmt("translate", own_run, "--engine", "torch", "--abstain-below", "0.5", stdin=b"The old man.\n")
+        assert code == 2 and "nmt calibrate" in err
+        code, _, err = nmt("calibrate", own_run, "--engine", "torch", own_run / "text", own_run / "text")
+        assert code == 0 and err.startswith(f"warning: {path}: ") and "it will be replaced" in err
+        assert CalibrationFile.load(own_run) == CalibrationFile(40.0, {"torch fp32": calibration()})
+
+
 @pytest.mark.parametrize("options", [(), ("--quantization", "float32"), ("--set", "search.precision=auto")])
 def test_the_same_weights_have_one_calibration(options: tuple[str, ...], own_run: Path, nmt: Call) -> None:
     texts = (own_run / "text", own_run / "text")
