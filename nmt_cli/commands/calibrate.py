@@ -1,5 +1,6 @@
 """nmt calibrate: fit the confidence of a run to other text."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from nmt_cli.data.sources.rows import read_two_files
@@ -41,10 +42,9 @@ def calibrate(
             f"{source}: cannot be calibrated on: it needs lines that are translated well and others that are not, and "
             "a model that writes from left to right"
         )
-    calibrations = ({} if previous is None else previous.calibrations) | {
-        weights_key(choice, translator.config.precision, device): fit.calibration
-    }
-    CalibrationFile(fit.good_chrf, calibrations).save(run)
+    key = weights_key(choice, translator.config.precision, device)
+    latest = _load(run, Reporter(silent=True)) or CalibrationFile(fit.good_chrf, {})  # another process may have written
+    replace(latest, calibrations=latest.calibrations | {key: fit.calibration}).save(run)
     return fit
 
 

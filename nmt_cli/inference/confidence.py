@@ -188,13 +188,13 @@ class CalibrationFile:
             raise RunError(f"{path}: damaged: {error}", hint=REPLACE_HINT) from error
 
     def save(self, run: Path) -> None:
-        """Write it into a run."""
+        """Write it into a run, into which other processes may write theirs."""
         content = {
             "good_chrf": self.good_chrf,
             "features": FEATURES,
             "calibrations": {key: asdict(calibration) for key, calibration in self.calibrations.items()},
         }
-        write_json(run / CONFIDENCE_FILE, content, indent=1)
+        write_json(run / CONFIDENCE_FILE, content, indent=1, concurrent=True)
 
     def find(self, key: str) -> Calibration | None:
         """The calibration for a key; else the one that training fitted, whose model is the same up to rounding."""

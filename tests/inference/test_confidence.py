@@ -241,6 +241,21 @@ def test_calibrate_replaces_a_damaged_file(own_run: Path, nmt: Call) -> None:
         assert CalibrationFile.load(own_run) == CalibrationFile(40.0, {"torch fp32": calibration()})
 
 
+def test_what_another_process_calibrated_meanwhile_stays(
+    own_run: Path, nmt: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = CalibrationFile(50.0, {"torch bf16": calibration(bias=1.0)})
+
+    def fit(*rest: object) -> CalibrationFit:
+        other.save(own_run)
+        return CalibrationFit(calibration(), 40.0)
+
+    monkeypatch.setattr("nmt_cli.commands.calibrate.fit_calibration", fit)
+    assert nmt("calibrate", own_run, "--engine", "torch", own_run / "text", own_run / "text")[0] == 0
+    expected = CalibrationFile(50.0, other.calibrations | {"torch fp32": calibration()})
+    assert CalibrationFile.load(own_run) == expected
+
+
 @pytest.mark.parametrize("options", [(), ("--quantization", "float32"), ("--set", "search.precision=auto")])
 def test_the_same_weights_have_one_calibration(options: tuple[str, ...], own_run: Path, nmt: Call) -> None:
     texts = (own_run / "text", own_run / "text")
