@@ -132,12 +132,9 @@ def _load_recipe(recipe: str | Path, overrides: Mapping[str, Any] | None, report
 
 def _override_texts(overrides: Mapping[str, Any]) -> list[str]:
     """Overrides as `section.key=value`, with JSON values, which YAML reads as they are."""
-    return [f"{key}={json.dumps(value, default=_plain_value, ensure_ascii=False)}" for key, value in overrides.items()]
+    from nmt_cli.recipe.overrides import plain_value
 
-
-def _plain_value(value: Any) -> Any:
-    """What JSON has instead of a value: the numbers of a NumPy scalar or array, else its text."""
-    return value.tolist() if hasattr(value, "tolist") else str(value)
+    return [f"{key}={json.dumps(value, default=plain_value, ensure_ascii=False)}" for key, value in overrides.items()]
 
 
 def _with_plain_errors(call: Callable[[], T]) -> T:

@@ -74,6 +74,10 @@ class Engine(ABC):
         that the translations must begin with.
         """
 
+    def search_differences(self, config: SearchConfig) -> list[str]:
+        """The options that do nothing here, or something else than in our own search, as `search.key: reason`."""
+        return []
+
     def attention(self, sources: list[TokenIds], targets: list[TokenIds]) -> "list[Tensor] | None":
         """Attention weights [layers, heads, T, S] of each pair; None where the engine has none."""
         return None

@@ -37,7 +37,7 @@ def fit_calibration(
     sources, references = sources[::stride], references[::stride]
     if len(sources) < MIN_LINES:
         return None
-    translator = translator.with_search(n_best=1, sampling=False)
+    translator = translator.with_search(n_best=1, sampling=False, top_k=None, top_p=None)
     translator.assess = True
     translations = translator.translate(sources)
     scores = sentence_chrf([translation.text for translation in translations], references)

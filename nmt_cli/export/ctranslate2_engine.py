@@ -29,7 +29,12 @@ from nmt_cli.data.tokenization.tokenizer import MAX_TOKENIZER_FILE_BYTES
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.engine import Engine, Hypothesis, TokenIds
 from nmt_cli.errors import DeviceError
-from nmt_cli.export.ctranslate2_support import import_ctranslate2, resolve_device
+from nmt_cli.export.ctranslate2_support import (
+    import_ctranslate2,
+    resolve_device,
+    search_differences,
+    unsupported_options,
+)
 from nmt_cli.fs import read_json, read_json_list
 from nmt_cli.workers import usable_cores
 
@@ -101,6 +106,10 @@ class CTranslate2Engine(Engine):
     def max_batch_positions(self, config: SearchConfig) -> int:
         """As many as possible: `search` makes batches of them that run on all cores."""
         return MAX_POSITIONS_PER_CALL
+
+    def search_differences(self, config: SearchConfig) -> list[str]:
+        """See `Engine.search_differences`; of n_best, where little differs, nothing is said."""
+        return unsupported_options(config) + search_differences(config.model_copy(update={"n_best": 1}))
 
     def search(
         self, sources: list[TokenIds], config: SearchConfig, prefixes: list[TokenIds] | None = None

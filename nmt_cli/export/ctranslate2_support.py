@@ -71,20 +71,25 @@ def incompatibilities(config: ModelConfig, search: SearchConfig, joint: bool) ->
     reasons = []
     if not isinstance(config, TransformerConfig):
         reasons.append(f"model.type: CTranslate2 runs transformer, not {config.type}")
-    if search.coverage_penalty:
-        reasons.append("search.coverage_penalty: CTranslate2 computes it from one layer's attention: set it to 0")
-    return reasons
+    return reasons + [f"{reason}: set it to 0" for reason in unsupported_options(search)]
+
+
+def unsupported_options(search: SearchConfig) -> list[str]:
+    """The options that CTranslate2 does not have, each as `search.key: reason`."""
+    if not search.coverage_penalty:
+        return []
+    return ["search.coverage_penalty: CTranslate2 computes it from one layer's attention"]
 
 
 def search_differences(search: SearchConfig) -> list[str]:
     """The options with which CTranslate2 translates otherwise than our own search, each as `search.key: reason`."""
     reasons = []
     if search.sampling:
-        reasons.append("search.sampling: it draws other samples, which are not reproducible")
+        reasons.append("search.sampling: CTranslate2 draws other samples, which are not reproducible")
     if search.n_best > 1:
-        reasons.append("search.n_best: it may stop before the others of the n best have ended")
+        reasons.append("search.n_best: CTranslate2 may stop before the others of the n best have ended")
     if search.no_repeat_ngram is not None:
-        reasons.append("search.no_repeat_ngram: it forbids what the source itself repeats")
+        reasons.append("search.no_repeat_ngram: CTranslate2 forbids what the source itself repeats")
     if search.precision == "bf16":
         reasons.append("search.precision: bf16 is asked for")
     return reasons

@@ -46,9 +46,12 @@ def incompatibilities(config: ModelConfig, search: SearchConfig, joint: bool) ->
     model_class = MODELS[config.type]
     if issubclass(model_class, Autoregressive) and model_class.exportable_state is None:
         reasons.append(f"model.type: the state of {config.type} is not made of named tensors (exportable_state)")
-    if search.coverage_penalty:
-        reasons.append("search.coverage_penalty: the graphs do not return attention: set it to 0")
-    return reasons
+    return reasons + [f"{reason}: set it to 0" for reason in unsupported_options(search)]
+
+
+def unsupported_options(search: SearchConfig) -> list[str]:
+    """The options that the graphs cannot serve, each as `search.key: reason`."""
+    return ["search.coverage_penalty: the graphs do not return attention"] if search.coverage_penalty else []
 
 
 def export_model(

@@ -6,7 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.torch_engine import ModelEngine
+from nmt_cli.export.onnx import unsupported_options
 from nmt_cli.fs import read_json
 from nmt_cli.models.configs import ModelConfig
 from nmt_cli.models.contract import (
@@ -138,3 +140,7 @@ class OnnxEngine(ModelEngine):
         export_config = read_json(folder / "config.json")
         model_class = OnnxNonAutoregressive if "whole" in export_config else OnnxAutoregressive
         super().__init__(model_class(folder, export_config, device))
+
+    def search_differences(self, config: SearchConfig) -> list[str]:
+        """See `Engine.search_differences`."""
+        return unsupported_options(config)

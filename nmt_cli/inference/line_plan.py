@@ -1,6 +1,5 @@
 """What is translated for each line: its sentences, normalised, tokenized, and cut to what the model reads."""
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -79,15 +78,8 @@ class LinePlanner:
         self.normalizer = profile.normalizer()
         self.protector = Protector(config, profile, self.normalizer)
         self.casing = CaseHandler(profile, config.case)
-        self._corrector = profile.typo_corrector()
+        self._corrector = profile.typo_corrector() if config.correct_typos else None
         self._source_splitter, self._target_splitter = profile.source_splitter(), profile.target_splitter()
-
-    def with_config(self, config: SearchConfig) -> "LinePlanner":
-        """A planner for another search."""
-        variant = copy.copy(self)
-        variant.config = config
-        variant.protector = Protector(config, self.profile, self.normalizer)
-        return variant
 
     def plan(self, lines: Sequence[str]) -> list[LinePlan]:
         """A plan for each line; the sentences of all lines are tokenized together."""

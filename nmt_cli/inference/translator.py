@@ -11,7 +11,7 @@ from nmt_cli.data.text_profile import TextProfile, UnknownShares, fallback_share
 from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.engine import Engine, Hypothesis, TokenIds
-from nmt_cli.errors import DataError
+from nmt_cli.errors import DataError, UserError
 from nmt_cli.inference.confidence import Assessment, Calibration, TranslatedPart, assess
 from nmt_cli.inference.degeneration import DecodedHypothesis, Diagnosis, SourceText, merge_diagnoses, repair_degenerate
 from nmt_cli.inference.familiarity import FamiliarityLimits
@@ -23,6 +23,7 @@ from nmt_cli.inference.punctuation import drop_added_stop
 from nmt_cli.inference.segments import spaced_translations
 from nmt_cli.inference.unknown_tokens import SourceTokens, fill_unknown_tokens
 from nmt_cli.inference.words import words_of
+from nmt_cli.recipe.loader import change_search
 
 
 class Translator:
@@ -53,22 +54,39 @@ class Translator:
         self.engine, self.tokenizers, self.config = engine, tokenizers, config
         self.align, self.rescore_canonical = align, rescore_canonical
         self.limits = FamiliarityLimits(profile.unknown if profile else UnknownShares(), probability_limit)
-        max_source_tokens = min(config.max_source_length, (engine.max_source_positions or 1 << 30) - 1)
-        max_target_positions = engine.max_target_positions
-        self.planner = LinePlanner(
-            tokenizers,
-            config,
-            profile or TextProfile(),
-            max_source_tokens=max_source_tokens,
+        self.planner = self._make_planner(profile or TextProfile())
+
+    def _make_planner(self, profile: TextProfile) -> LinePlanner:
+        max_target_positions = self.engine.max_target_positions
+        return LinePlanner(
+            self.tokenizers,
+            self.config,
+            profile,
+            max_source_tokens=min(self.config.max_source_length, (self.engine.max_source_positions or 1 << 30) - 1),
             max_target_tokens=None if max_target_positions is None else max_target_positions - 1,
         )
 
     def with_search(self, **changes: object) -> "Translator":
-        """A translator with the same engine whose search section differs in these keys."""
+        """A translator with the same engine whose search section differs in these keys.
+
+        RecipeError for unknown keys and values that do not fit; UserError for what is settled when a run is opened.
+        """
         variant = copy.copy(self)
-        variant.config = SearchConfig.model_validate({**self.config.model_dump(), **changes})
-        variant.planner = self.planner.with_config(variant.config)
+        variant.config = change_search(self.config, changes, "with_search")
+        if reasons := self._settled(variant.config):
+            raise UserError(f"with_search: {reasons[0]}; open the run with it: load_run(RUN, search={{...}})")
+        variant.planner = variant._make_planner(self.planner.profile)
         return variant
+
+    def _settled(self, config: SearchConfig) -> list[str]:
+        """What another search section asks for that an open translator cannot change, each as `search.key: reason`."""
+        reasons = []
+        if config.precision != self.config.precision:
+            reasons.append("search.precision: the weights are loaded already")
+        if config.correct_typos and not self.config.correct_typos and self.planner.profile.known_words is None:
+            reasons.append("search.correct_typos: the words of the training text are not loaded")
+        present = self.engine.search_differences(self.config)
+        return reasons + [reason for reason in self.engine.search_differences(config) if reason not in present]
 
     def translate(self, lines: Iterable[str], prefixes: Iterable[str] | None = None) -> list[Translation]:
         """One translation per line, in the order of the lines; that of a blank line is empty.

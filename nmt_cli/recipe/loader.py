@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
@@ -18,7 +18,7 @@ from nmt_cli.errors import RecipeError, suggest
 from nmt_cli.models import MODELS, config_class
 from nmt_cli.models.configs import ModelConfig
 from nmt_cli.recipe.aliases import rename_content_keys, rename_line_numbers, rename_override_keys
-from nmt_cli.recipe.overrides import KeyPath, apply_overrides, parse_overrides
+from nmt_cli.recipe.overrides import KeyPath, apply_overrides, parse_overrides, plain_value
 from nmt_cli.recipe.paths import find_recipe, read_recipe_text
 from nmt_cli.reporting import Reporter
 from nmt_cli.training.config import TrainingConfig
@@ -132,6 +132,19 @@ def load_run_recipe(path: Path, overrides: Sequence[str] = (), *, checked_sectio
         missing = {key: added_values[key] for key in unstated_keys if defaults[key] != added_values[key]}
         sections[name] = section.model_copy(update=missing)
     return replace(recipe, **sections)
+
+
+def change_search(search: SearchConfig, changes: Mapping[str, Any], label: str) -> SearchConfig:
+    """A search section with other values for some keys; RecipeError lists every problem, after `label`."""
+    values = json.loads(json.dumps(changes, default=plain_value))
+    errors: list[_FieldError] = []
+    changed = _parse_section("search", SearchConfig, search.model_dump(mode="json") | values, errors)
+    if changed is not None:
+        errors = _cross_field_errors({"search": changed}, ("search",))
+    if errors:
+        raise RecipeError([_format_error(field_error, label, {}, frozenset()) for field_error in errors])
+    assert isinstance(changed, SearchConfig)
+    return changed
 
 
 def build_recipe(
@@ -299,10 +312,9 @@ def _unknown_key(path: tuple[str | int, ...], known_keys: Sequence[str]) -> _Fie
 
 def _cross_field_errors(sections: dict[str, Any], checked_sections: Sequence[str]) -> list[_FieldError]:
     """Problems of values that are valid on their own but not in combination."""
-    joint = sections["tokenizer"].joint
     messages_by_section = {key: sections[key].errors() for key in checked_sections if key != "model"}
     if "model" in checked_sections:
-        messages_by_section["model"] = sections["model"].errors(joint)
+        messages_by_section["model"] = sections["model"].errors(sections["tokenizer"].joint)
     errors = []
     for key, messages in messages_by_section.items():
         for message in messages:

@@ -19,6 +19,11 @@ class Override(NamedTuple):
     value: Any
 
 
+def plain_value(value: Any) -> Any:
+    """What JSON has instead of a value: the numbers of a NumPy scalar or array, else its text."""
+    return value.tolist() if hasattr(value, "tolist") else str(value)
+
+
 def parse_overrides(overrides: Sequence[str]) -> tuple[list[Override], list[str]]:
     """Parse `a.b=value` texts; also returns a message for each that is malformed."""
     parsed, errors = [], []

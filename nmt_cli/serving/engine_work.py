@@ -42,7 +42,8 @@ class EngineWork:
         changes: dict[str, object] = {}
         if options.candidates > 1:
             beam = max(translator.config.beam, options.candidates)
-            changes |= {"n_best": options.candidates, "beam": beam, "sampling": False}
+            changes |= {"n_best": options.candidates, "beam": beam}
+            changes |= {"sampling": False, "top_k": None, "top_p": None}
         if not options.split:
             changes["split"] = "long"
         variant = translator.with_search(**changes)

@@ -3,6 +3,7 @@
 import json
 import math
 import random
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.engine import Hypothesis
 from nmt_cli.decoding.rescoring import log_probabilities
 from nmt_cli.decoding.torch_engine import TorchEngine
-from nmt_cli.errors import DeviceError
+from nmt_cli.errors import DeviceError, UserError
 from nmt_cli.export import ctranslate2
 from nmt_cli.export.ctranslate2_engine import CTranslate2Engine
 from nmt_cli.export.exporting import export
@@ -315,6 +316,21 @@ def test_what_cannot_be_exported_is_said_before_training(name: str) -> None:
         assert reasons == expected
     (problem,) = ctranslate2.incompatibilities(config(), SearchConfig(coverage_penalty=0.2), True)
     assert problem == "search.coverage_penalty: CTranslate2 computes it from one layer's attention: set it to 0"
+
+
+def test_an_open_translator_takes_no_search_settings_that_ctranslate2_means_otherwise(
+    tiny_run: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"  # its export is kept in its folder
+    shutil.copytree(tiny_run, run)
+    plain = open_translator([run], [], "cpu", engine="ctranslate2")
+    assert len(plain.with_search(n_best=2).translate(["a book"])[0].candidates) == 2
+    for changes in ({"sampling": True}, {"coverage_penalty": 0.2}, {"no_repeat_ngram": 2}):
+        (key,) = changes
+        with pytest.raises(UserError, match=rf"^with_search: search\.{key}: CTranslate2 .*; open the run with it"):
+            plain.with_search(**changes)
+    sampling = open_translator([run], ["search.sampling=true"], "cpu", engine="ctranslate2")
+    assert sampling.with_search(temperature=2.0).config.temperature == 2.0  # asked for when it was opened
 
 
 def test_the_folder_says_what_ctranslate2_needs_to_know(tokenizers: Tokenizers, tmp_path: Path) -> None:

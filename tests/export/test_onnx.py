@@ -134,6 +134,8 @@ def test_tables_of_positions_are_as_long_as_search_asks_for(tmp_path: Path) -> N
     engine = OnnxEngine(tmp_path, CPU)
     assert (engine.max_source_positions, engine.max_target_positions) == (1501, 1501)
     assert difference(model, engine.model, 1, 1150, 2) < 1e-4
+    (reason,) = engine.search_differences(SearchConfig(coverage_penalty=0.2))
+    assert reason == "search.coverage_penalty: the graphs do not return attention"
 
 
 def test_the_program_in_the_docs_translates_as_the_run_does(tmp_path: Path, tiny_run: Path) -> None:

@@ -145,6 +145,8 @@ def test_a_model_that_knows_capitals_is_given_them(tokenizer: TextTokenizer) -> 
     assert given(tokenizer, line, replace(PROFILE, source_case=CaseShares(upper=0.2))) == [line]
     assert given(tokenizer, line, case="none") == [line]
     assert given(tokenizer, line, case="none", split="long", keep="none") == [line]
+    (plan,) = echo(tokenizer, PROFILE).with_search(case="none").planner.plan([line])
+    assert plan.units[0].read_text == line and tokenizer.decode([plan.units[0].source_ids]) == [line]
 
 
 def test_addresses_prefixes_and_tokens_of_long_lines(tokenizer: TextTokenizer) -> None:

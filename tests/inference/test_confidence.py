@@ -133,6 +133,7 @@ def test_a_short_text_and_one_that_is_all_good_fit_nothing(tokenizer: TextTokeni
     fit = fit_calibration(translator(tokenizer), lines, references)
     assert fit is not None and fit.calibration.lines == 120 and 0 < fit.good_chrf <= 100
     assert fit == fit_calibration(translator(tokenizer), lines, references)
+    assert fit == fit_calibration(translator(tokenizer, sampling=True, top_k=3), lines, references)
 
 
 def test_a_calibration_is_kept_in_the_run(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -64,6 +65,32 @@ def test_ten_thousand_words_are_one_line_translated_in_parts(tokenizer: TextToke
     long, short = small.translate([line, "a book"])
     assert "\n" not in long.text and len(long.text) > 50 and len(long.candidates) == 1
     assert long.warnings and "translated in" in long.warnings[0] and not short.warnings
+
+
+def test_other_search_settings_count(tokenizer: TextTokenizer) -> None:
+    plain, lines = translator(tokenizer), ["The old man reads a book.", "dogs"]
+    short = plain.with_search(max_source_length=5, split="long", n_best=np.int64(2), keep_patterns=["dogs"])
+    expected = translator(tokenizer, max_source_length=5, split="long", n_best=2, keep_patterns=("dogs",))
+    assert short.translate(lines) == expected.translate(lines) != plain.translate(lines)
+    assert short.with_search(**plain.config.model_dump()).translate(lines) == plain.translate(lines)
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"beem": 1}, r"^with_search: search\.beem: unknown key; did you mean beam\?$"),
+        ({"beam": "1"}, r"^with_search: search\.beam: should be an integer, not the text \"1\"$"),
+        ({"n_best": 3}, r"^with_search: search\.n_best: 3 is more than beam 2$"),
+        ({"keep_patterns": ["("]}, r"^with_search: search\.keep_patterns\.0: not a regular expression"),
+        ({"precision": "bf16"}, r"^with_search: search\.precision: .*; open the run with it: load_run\(RUN, search"),
+        ({"correct_typos": True}, r"^with_search: search\.correct_typos: the words of the training text are not "),
+    ],
+)
+def test_search_settings_that_cannot_count_are_refused(
+    changes: dict[str, Any], message: str, tokenizer: TextTokenizer
+) -> None:
+    with pytest.raises(UserError, match=message):
+        translator(tokenizer).with_search(**changes)
 
 
 def test_parts_are_as_long_as_the_model_reads_and_hold_the_whole_line(tokenizer: TextTokenizer) -> None:

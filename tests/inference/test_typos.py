@@ -14,7 +14,7 @@ KNOWING = replace(PROFILE, known_words=WordSet(FORMS))
 
 
 def test_the_model_reads_the_word_that_was_meant(tokenizer: TextTokenizer) -> None:
-    translator = echo(tokenizer, KNOWING)
+    translator = echo(tokenizer, KNOWING, correct_typos=True)
     line = "The odl man raeds a bok. Two dgos."
     (translation,) = translator.translate([line])
     assert translation.text == "The old man reads a bok. Two dogs."
@@ -23,6 +23,9 @@ def test_the_model_reads_the_word_that_was_meant(tokenizer: TextTokenizer) -> No
     assert translation.text == "The old man sees #dgos and `raeds`, dgos.com"  # what must not change
     assert translator.planner.split_pair("The odl man", "x") == [("The old man", "x")]
     assert translator.planner.translated_texts("The odl man") == ["The old man"]
+    careful = translator.with_search(correct_typos=False)
+    assert careful.translate(["The odl man"])[0].text == "The odl man"
+    assert careful.with_search(correct_typos=True).translate([line]) == translator.translate([line])
 
 
 def test_a_run_corrects_only_where_it_is_asked_to(tiny_run: Path, tmp_path: Path) -> None:

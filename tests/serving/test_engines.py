@@ -9,10 +9,20 @@ import pytest
 
 from nmt_cli.errors import UserError
 from nmt_cli.reporting import Reporter
+from nmt_cli.serving.engine_work import EngineWork
 from nmt_cli.serving.engines import EnginePool
 from nmt_cli.serving.errors import RequestError
-from nmt_cli.serving.jobs import MAX_BATCH_CHARACTERS, MAX_BATCH_JOBS, Job, JobGroup, JobOptions, JobQueue
+from nmt_cli.serving.jobs import (
+    MAX_BATCH_CHARACTERS,
+    MAX_BATCH_JOBS,
+    Job,
+    JobGroup,
+    JobOptions,
+    JobQueue,
+    TranslateBatch,
+)
 from nmt_cli.serving.metrics import Metrics
+from nmt_cli.translation.opening import TranslatorSpec
 from tests.serving.stand_ins import fail_to_start, make_stand_in
 
 RUN = JobOptions("run")
@@ -23,6 +33,15 @@ def jobs(*texts: str, options: JobOptions = RUN) -> JobGroup:
     for text in texts:
         group.add(options, text)
     return group
+
+
+def test_several_candidates_are_searched_even_where_one_is_drawn(tiny_run: Path) -> None:
+    spec = TranslatorSpec((str(tiny_run),), ("search.sampling=true", "search.top_k=3"), "cpu", engine="torch")
+    (translation,) = EngineWork({"run": spec}, Reporter(quiet=True))(
+        TranslateBatch(RUN._replace(candidates=3), ["a book"])
+    )
+    scores = [candidate.score for candidate in translation.candidates]
+    assert len(scores) == 3 and scores == sorted(scores, reverse=True)
 
 
 def with_queue(check: Callable[[JobQueue], None], max_jobs: int = 1000) -> None:
