@@ -3,6 +3,7 @@
 The translation is then written likewise; a capital on every word only if the target language writes headlines so.
 """
 
+from collections.abc import Sequence
 from typing import Literal
 
 from nmt_cli.data.letter_case import LetterCase, Truecaser, capitalize_start, capitalize_words, is_titled, upper_case
@@ -50,8 +51,13 @@ class CaseHandler:
             return translation
         return _usual_case(translation, truecaser, self._target_splitter, language)
 
-    def restore(self, source: str, translation: str, prefix: str = "", *, is_start: bool = True) -> str:
-        """The translation, or a part of it, in the case of its source; a `prefix` at its beginning stays as it is."""
+    def restore_words(self, source: str, words: Sequence[str], prefix: str = "") -> list[str]:
+        """The words of a translation as `restore` writes them."""
+        restored = iter(self.restore(source, " ".join(words), prefix).split(" "))
+        return [" ".join(next(restored) for _ in word.split(" ")) for word in words]
+
+    def restore(self, source: str, translation: str, prefix: str = "") -> str:
+        """The translation in the case of its source; a `prefix` at its beginning stays as it is."""
         case, language = self.case_of(source), self.profile.target_language
         if case is None or (case == "title" and not is_titled(language)):
             return translation
@@ -59,7 +65,7 @@ class CaseHandler:
         rest = translation[start:]
         if case == "lower":
             sentences = self._target_splitter.split(rest)
-            first = 0 if is_start and not prefix else 1
+            first = 1 if prefix else 0
             end = 1 if any(map(str.isupper, source)) else len(sentences)
             lower_start = self.profile.target_truecaser.lower_start
             sentences[first:end] = [lower_start(sentence, language) for sentence in sentences[first:end]]

@@ -190,9 +190,12 @@ class Translator:
                 words += [WordProbability(word, 1.0) for word in (unit.given or "").split()]
                 continue
             part, log_probs = next(scored_parts)
-            for word in words_of(self.tokenizers.target, part.target_ids, part.text)[:-1]:
-                text = word.text if unit.hidden is None else unit.hidden.replace_placeholders(word.text)
-                text = self.planner.casing.restore(unit.read_text, text, is_start=word.first == 0)
+            part_words = words_of(self.tokenizers.target, part.target_ids, part.text)[:-1]
+            texts = [word.text for word in part_words]
+            if unit.given is None:  # a prefix stays as it is
+                texts = self.planner.casing.restore_words(unit.read_text, texts, unit.prefix)
+            for word, text in zip(part_words, texts, strict=True):
+                text = text if unit.hidden is None else unit.hidden.replace_placeholders(text)
                 if text:
                     words.append(WordProbability(text, math.exp(sum(log_probs[word.first : word.end]))))
         return words

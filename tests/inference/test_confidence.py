@@ -3,7 +3,7 @@
 import json
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -26,6 +26,7 @@ from nmt_cli.inference.output import Abstention, Candidate, TranslatedLine, Tran
 from nmt_cli.inference.translator import Translator
 from tests.conftest import Call
 from tests.decoding.test_lossless import Echo
+from tests.inference.test_casing import LOWER
 from tests.inference.test_sentences_of_lines import real
 
 RNG = np.random.default_rng(1)
@@ -104,6 +105,26 @@ def test_probabilities_of_words_and_confidence_of_lines(tokenizer: TextTokenizer
     assert [word.text for word in mixed.words] == mixed.text.split()
     assert [word.probability for word in mixed.words[3:5]] == [1.0, 1.0]
     assert translator(tokenizer).translate(lines)[0].confidence is None  # without a calibration
+
+
+@pytest.mark.parametrize("split", ["sentences", "none"])
+@pytest.mark.parametrize(
+    "line, prefix",
+    [
+        ("the old man reads. dogs see.", ""),
+        ("the old man reads. Dogs see.", ""),
+        ("THE OLD MAN READS https://example.org/a. DOGS SEE.", ""),
+        ("THE OLD MAN READS. DOGS SEE.", "The old man reads. Dogs"),
+    ],
+)
+def test_the_words_are_those_of_the_translation_whatever_its_case(
+    line: str, prefix: str, split: Literal["sentences", "none"], tokenizer: TextTokenizer
+) -> None:
+    tokenizers = Tokenizers(tokenizer, tokenizer)
+    opened = Translator(Scored(None), tokenizers, SearchConfig(split=split), LOWER, assess=True)
+    (translation,) = opened.translate([line], [prefix])
+    written = translation.text.replace(" https://example.org/a", "")  # put in by word alignment
+    assert [word.text for word in translation.words] == written.split()
 
 
 def test_the_terms_of_a_log_probability_are_those_of_its_tokens(tokenizer: TextTokenizer) -> None:
