@@ -11,7 +11,7 @@ from torch import Tensor
 
 from nmt_cli.allocator import return_freed_memory
 from nmt_cli.distributed.process_group import SINGLE_PROCESS, ProcessGroup
-from nmt_cli.errors import DeviceError, RunError, TrainingError, is_out_of_memory
+from nmt_cli.errors import DeviceError, RunError, TrainingError, UserError, is_out_of_memory
 from nmt_cli.models.contract import TranslationModel
 from nmt_cli.reporting import Progress
 from nmt_cli.training.all_reduce import GradientAllReduce, extra_scalar_count
@@ -371,18 +371,20 @@ class Trainer:
         self._problem_reported = problem is not None
 
     def _validate_in_memory(self) -> ValidationResult:
-        """The validation; DeviceError if memory runs out in it. Of several processes, that is reported as it is."""
+        """The validation; DeviceError if memory runs out in it, UserError if it does in one of several processes, since
+        a DeviceError is one that all of them share."""
         try:
             return self.validate()
         except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error) or not self.processes.is_single:
+            if not is_out_of_memory(error):
                 raise
             remedy = (
                 "a new run needs a smaller training.tokens_per_batch"
                 if self.config.metric == "loss"
                 else "lower search.tokens_per_batch and continue with --resume"
             )
-            raise DeviceError(
+            error_class = DeviceError if self.processes.is_single else UserError
+            raise error_class(
                 f"not enough memory for the validation after update {self.state.update:,}: {remedy}"
             ) from error
 

@@ -18,6 +18,7 @@ from nmt_cli.commands.average import average
 from nmt_cli.commands.tokenize import open_tokenizer
 from nmt_cli.commands.train import train
 from nmt_cli.data.prepared.store import PreparedData
+from nmt_cli.distributed.process_group import ProcessGroup
 from nmt_cli.errors import DataError, DeviceError, RunError, UserError
 from nmt_cli.evaluation import metrics
 from nmt_cli.evaluation.validation import Validator
@@ -31,7 +32,9 @@ from nmt_cli.runs import loading as runs
 from nmt_cli.runs.folder import RunFolder
 from nmt_cli.runs.loading import open_run
 from nmt_cli.runs.preparation import prepare_recipe
+from nmt_cli.training.config import TrainingConfig
 from nmt_cli.training.signals import TrainingInterrupted
+from nmt_cli.training.state import TrainingState
 from nmt_cli.training.trainer import Trainer
 from tests.conftest import SYLLABLES, Call, Listener, in_float32, toy_content, toy_recipe, write_syllables
 from tests.training.killing import differences
@@ -545,3 +548,15 @@ def test_a_lack_of_memory_in_a_validation_names_what_to_lower(
     monkeypatch.setattr(Validator, "__call__", fail)
     with pytest.raises(DeviceError, match=f"validation after update 1: {remedy}"):
         train(toy_recipe(toy / "text", updates=1, precision="fp32", metric=metric), toy / "run", QUIET)
+
+
+def test_a_lack_of_memory_in_one_of_several_processes_is_reported_by_that_one() -> None:
+    def fail() -> None:
+        raise RuntimeError("CUDA out of memory")
+
+    trainer: Any = SimpleNamespace(
+        validate=fail, processes=ProcessGroup(1, 2), config=TrainingConfig(), state=TrainingState(update=7)
+    )
+    with pytest.raises(UserError, match=r"validation after update 7: lower search\.tokens_per_batch") as caught:
+        Trainer._validate_in_memory(trainer)
+    assert not isinstance(caught.value, DeviceError)  # of which rank 1 would say nothing
