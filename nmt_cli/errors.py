@@ -73,6 +73,11 @@ def suggest(name: str, known_names: Iterable[str]) -> str:
     return f"did you mean {matches[0]}?" if matches else f"choose from {', '.join(names)}"
 
 
+def pip_install(extra: str) -> str:
+    """The command that installs what an extra adds. Where nmt is installed, be it editable, pip leaves it as it is."""
+    return f"pip install 'nmt-cli[{extra}]'"
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error means that memory ran out, on a GPU or in a CPU's allocator: PyTorch says so by an error of its
     own, or by words alone."""

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from nmt_cli.cli.options import Json, print_line
+from nmt_cli.errors import pip_install
 
 if TYPE_CHECKING:  # with torch
     from nmt_cli.commands.doctor import Diagnosis, Gpu, Package, Speed
@@ -86,7 +87,7 @@ def _package_rows(diagnosis: "Diagnosis") -> Iterator[tuple[str, str | None]]:
     yield "engines", "what nmt translate --engine can use"
     for name, packages in diagnosis.engines.items():
         yield f"  {name}", _describe_packages(name, packages, "export" if name == "onnx" else None)
-    yield "extras", "what pip install 'nmt-cli[EXTRA]' adds"
+    yield "extras", f"what {pip_install('EXTRA')} adds"
     for name, packages in diagnosis.extras.items():
         yield f"  {name}", _describe_packages(name, packages, name)
 
@@ -94,8 +95,8 @@ def _package_rows(diagnosis: "Diagnosis") -> Iterator[tuple[str, str | None]]:
 def _describe_packages(label: str, packages: "Sequence[Package]", extra: str | None) -> str:
     """The packages with their versions, and how to get those that are missing: by an extra, or by their names."""
     missing = [package for package in packages if package.version is None]
-    requirement = f"'nmt-cli[{extra}]'" if extra else " ".join(package.name for package in missing)
-    hint = f": pip install {requirement}" if missing else ""
+    command = pip_install(extra) if extra else f"pip install {' '.join(package.name for package in missing)}"
+    hint = f": {command}" if missing else ""
     if len(missing) == len(packages):
         return f"not installed{hint}"
     if [package.name for package in packages] == [label]:

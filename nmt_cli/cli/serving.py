@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from nmt_cli.cli.options import Device, Quiet, SearchOverrides
-from nmt_cli.errors import UserError
+from nmt_cli.errors import UserError, pip_install
 from nmt_cli.reporting import Reporter
 
 
@@ -39,7 +39,7 @@ def serve(
     try:
         from nmt_cli.serving.server import serve as run_server
     except ModuleNotFoundError as error:
-        raise UserError(f"nmt serve needs {error.name}", hint="pip install 'nmt-cli[serve]'") from error
+        raise UserError(f"nmt serve needs {error.name}", hint=pip_install("serve")) from error
     from nmt_cli.serving.settings import (
         EngineOptions,
         Limits,

@@ -17,7 +17,7 @@ from typing import Any, Literal
 from pydantic import SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from nmt_cli.config import Section
-from nmt_cli.errors import UserError
+from nmt_cli.errors import UserError, pip_install
 
 
 class NormalizationConfig(Section):
@@ -141,6 +141,6 @@ def _encoding_fixer() -> Callable[[str], str]:
     try:
         import ftfy
     except ImportError as error:
-        raise UserError("normalization.mojibake: needs the extra: pip install 'nmt-cli[mojibake]'") from error
+        raise UserError(f"normalization.mojibake: needs the extra: {pip_install('mojibake')}") from error
     fix: Callable[[str], str] = ftfy.fix_encoding
     return fix

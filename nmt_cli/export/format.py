@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.engine import Engine
-from nmt_cli.errors import UserError
+from nmt_cli.errors import UserError, pip_install
 from nmt_cli.models.configs import ModelConfig
 
 if TYPE_CHECKING:
@@ -71,6 +71,4 @@ def require_packages(packages: tuple[str, ...], purpose: str) -> None:
         except ImportError:
             missing.append(package)
     if missing:
-        raise UserError(
-            f"{purpose} needs {' and '.join(missing)}: install the extra with pip install 'nmt-cli[export]'"
-        )
+        raise UserError(f"{purpose} needs {' and '.join(missing)}: install the extra with {pip_install('export')}")

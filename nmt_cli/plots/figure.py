@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from nmt_cli.errors import UserError
+from nmt_cli.errors import UserError, pip_install
 
 SUFFIXES = (".png", ".svg", ".pdf")
 MAX_PNG_PIXELS = 12_000  # of the longer side
@@ -78,7 +78,7 @@ def require_matplotlib() -> None:
     try:
         import matplotlib.figure  # noqa: F401
     except ImportError as error:
-        raise UserError("figures need matplotlib: pip install 'nmt-cli[plot]'") from error
+        raise UserError(f"figures need matplotlib: {pip_install('plot')}") from error
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from nmt_cli.errors import UserError
+from nmt_cli.errors import UserError, pip_install
 from nmt_cli.fs import atomic_write_text, wrap_io_errors
 from nmt_cli.reporting import Reporter
 from nmt_cli.training.all_reduce import SyncedStep
@@ -110,7 +110,7 @@ def tensorboard_writer_class() -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
-        raise UserError("training.tensorboard: needs the extra: pip install 'nmt-cli[tensorboard]'") from error
+        raise UserError(f"training.tensorboard: needs the extra: {pip_install('tensorboard')}") from error
     return SummaryWriter
 
 

@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nmt_cli.errors import UserError, WorkerError
+from nmt_cli.errors import UserError, WorkerError, pip_install
 from nmt_cli.reporting import Reporter
 from nmt_cli.translation.byte_ranges import Shard
 from nmt_cli.workers import MAX_TASKS_PER_WORKER, MapFunction, PoolFactory, WorkFactory
@@ -38,7 +38,7 @@ def ray_session() -> Iterator[Any]:
     try:
         import ray
     except ImportError as error:
-        raise UserError("--on ray: Ray is not installed: pip install 'nmt-cli[ray]'") from error
+        raise UserError(f"--on ray: Ray is not installed: {pip_install('ray')}") from error
     try:
         initialized_here = not ray.is_initialized()
         if initialized_here:

@@ -18,7 +18,7 @@ from nmt_cli.data.sources.bad_rows import BadRows, dropped_rows
 from nmt_cli.data.sources.base import SPLITS, Languages, ParallelText, TextSource, cache_folder
 from nmt_cli.data.sources.download import new_partial_path
 from nmt_cli.data.sources.rows import read_two_files, usual_values, value_problem
-from nmt_cli.errors import DataError
+from nmt_cli.errors import DataError, pip_install
 from nmt_cli.fs import read_json, write_json
 from nmt_cli.reporting import Progress, Reporter
 
@@ -96,7 +96,7 @@ class LibraryDataset(TextSource):
         if not self.pending_downloads() and not self._is_local():
             return
         if find_spec(self.package) is None:
-            raise DataError(f"{self.name} needs {self.package}: pip install 'nmt-cli[{self.package}]'")
+            raise DataError(f"{self.name} needs {self.package}: {pip_install(self.package)}")
         reporter.info(f"fetching {self.name} with {self.package}; see its own licence")
         paths = self.paths()
         paths[0].parent.mkdir(parents=True, exist_ok=True)
