@@ -40,20 +40,29 @@ def keep_interrupts() -> Iterator[None]:
 
 def main() -> NoReturn:
     """Run the command line as a program of its own: it does not wait for threads that go on after an error."""
+    sys.unraisablehook = _unraisable
     try:
         run()
     except SystemExit as exit_request:
-        if any(not thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread()):
-            with suppress(AttributeError, OSError, ValueError):  # closed, or nobody is listening
-                sys.stderr.flush()
-            os._exit(exit_request.code if isinstance(exit_request.code, int) else 1)
+        _exit_without_threads(exit_request.code if isinstance(exit_request.code, int) else 1)
         raise
+    except Exception as error:
+        sys.excepthook(type(error), error, error.__traceback__)
+        _exit_without_threads(1)
+        sys.exit(1)
+
+
+def _exit_without_threads(code: int) -> None:
+    """End this process if Python would wait for threads first."""
+    if any(not thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread()):
+        with suppress(AttributeError, OSError, ValueError):  # closed, or nobody is listening
+            sys.stderr.flush()
+        os._exit(code)
 
 
 def run() -> NoReturn:
     """Run the command line; 0 done, 1 our bug, 2 the user's mistake, 130 and 143 interrupted."""
     _received.clear()
-    sys.unraisablehook = _unraisable
     if sys.stderr is None:  # closed by who called
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115 (until the end)
     gc.set_threshold(20_000)  # a start makes many objects that stay, and would look at them again and again

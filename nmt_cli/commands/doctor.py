@@ -118,6 +118,7 @@ class Diagnosis:
 def diagnose(seconds: float = MEASUREMENT_SECONDS) -> Diagnosis:
     """Collect the report, and measure speeds for about `seconds`."""
     load = _value_or_none(lambda: os.getloadavg()[0])  # before the measurements add to it
+    environment = speed_variables(os.environ)  # before the engines that are looked at add to them
     device, gpus, warning = _devices()
     precision, reason = _precision(device)
     engine, engine_reason = _automatic_engine(device)
@@ -131,7 +132,7 @@ def diagnose(seconds: float = MEASUREMENT_SECONDS) -> Diagnosis:
         cores=_value_or_none(usable_cores),
         threads=torch.get_num_threads(),
         load=load,
-        environment=speed_variables(os.environ),
+        environment=environment,
         allocator=_value_or_none(allocator_name),
         cuda=torch.version.cuda,
         gpus=gpus,

@@ -171,10 +171,10 @@ def _fit_confidence(run: TrainingRun, precision: str, updates: tuple[int, int]) 
     written more since then.
     """
     path = run.folder.path / CONFIDENCE_FILE
-    if path.is_file() and (run.folder.path / "result.json").is_file():
-        result = run.folder.read_json("result.json")
-        if (result.get("updates"), result.get("checkpoint")) == updates:
-            return
+    has_finished = (run.folder.path / "result.json").is_file()
+    result = run.folder.read_json("result.json") if has_finished else {}
+    if path.is_file() and (result.get("updates"), result.get("checkpoint")) == updates:
+        return
     split = run.data.split("dev")
     assert split is not None
     translator = Translator(TorchEngine(run.model), run.data.tokenizers, run.recipe.search, run.profile)
@@ -182,9 +182,9 @@ def _fit_confidence(run: TrainingRun, precision: str, updates: tuple[int, int]) 
     if fit is not None:
         key = calibration_key("torch", resolved_precision(precision, run.device))
         CalibrationFile(fit.good_chrf, {key: fit.calibration}).save(run.folder.path)
-    elif path.is_file():
+    elif path.is_file() and result.get("checkpoint") != updates[1]:
         path.unlink()
-        run.reporter.warning(f"{path}: was of other weights: deleted; nmt calibrate makes a new one")
+        run.reporter.warning(f"{path}: of other weights: deleted; nmt calibrate makes a new one")
 
 
 def _score_test(run: TrainingRun) -> list[Score]:

@@ -14,7 +14,8 @@ How CTranslate2 differs, and what this engine does about it:
   temperature of samples applied; these hypotheses are rescored as well.
 - It applies search.no_repeat_ngram to every repetition; decoding/ allows as many as the source has.
 - It has one maximum length per batch. Sentences of similar length share the longest of theirs, so that batches are
-  large; one with a hypothesis that reaches its own maximum is searched once more with that.
+  large; one with a hypothesis that reaches its own maximum is searched once more with that (of a greedy search,
+  cut to it, which gives the same).
 """
 
 import math
@@ -91,7 +92,7 @@ class CTranslate2Engine(Engine):
         )
         self.patience = patience
         self.scores_greedy = True
-        """Whether greedy search says how probable its translations are, which takes a tenth of its time; else nan."""
+        """Whether greedy search says how probable its translations are, which takes 5 to 8 % of its time; else nan."""
         self.open_own_engine: Callable[[], Engine] | None = None
         """Opens the run in our own engine, which has the attention that CTranslate2 does not return."""
         self._own_engine: Engine | None = None
@@ -290,7 +291,7 @@ class CTranslate2Engine(Engine):
         with self._own_engine_lock:
             if self._own_engine is None and self.open_own_engine is not None:
                 self._own_engine = self.open_own_engine()
-        return None if self._own_engine is None else self._own_engine.attention(sources, targets)
+            return None if self._own_engine is None else self._own_engine.attention(sources, targets)
 
     def token_log_probabilities(
         self, sources: list[TokenIds], targets: list[TokenIds], config: SearchConfig

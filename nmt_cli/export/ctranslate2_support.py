@@ -49,8 +49,11 @@ def fastest_instructions(cpu_info: Path = Path("/proc/cpuinfo")) -> str | None:
 
     It chooses AVX2 where there is AVX512, too, for which early processors lower their clock, but recent ones do not.
     """
-    lines = cpu_info.read_text().splitlines() if cpu_info.exists() else []
-    flags = next((line for line in lines if line.startswith("flags")), "").split()
+    try:
+        with cpu_info.open() as lines:
+            flags = next((line for line in lines if line.startswith("flags")), "").split()
+    except OSError:
+        return None
     return "AVX512" if set(flags) >= _RECENT_AVX512 else None
 
 

@@ -150,7 +150,9 @@ def test_resuming_a_finished_run_says_so_and_changes_nothing(toy: Path, capsys: 
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 
-def test_resuming_a_finished_run_keeps_what_was_calibrated_since(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_resuming_a_finished_run_keeps_what_was_calibrated_since(
+    toy: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     recipe = toy_recipe(toy / "text")
     train(recipe, toy / "run", QUIET)
     (toy / "run/confidence.json").write_text("{}")
@@ -158,9 +160,14 @@ def test_resuming_a_finished_run_keeps_what_was_calibrated_since(toy: Path, monk
     monkeypatch.setattr("nmt_cli.commands.train.fit_calibration", lambda *rest: calls.append(rest))
     train(recipe, toy / "run", QUIET, resume=True)
     assert not calls and (toy / "run/confidence.json").read_text() == "{}"
-    train(toy_recipe(toy / "text", updates=14), toy / "run", QUIET, resume=True)
-    assert len(calls) == 1  # other weights
-    assert not (toy / "run/confidence.json").exists()
+    result = json.loads((toy / "run/result.json").read_text())
+    (toy / "run/result.json").write_text(json.dumps(result | {"updates": 11}))
+    train(recipe, toy / "run", QUIET, resume=True)  # with more updates, of which none was better
+    assert len(calls) == 1 and (toy / "run/confidence.json").exists()
+    train(toy_recipe(toy / "text", updates=14), toy / "run", Reporter(), resume=True)
+    assert len(calls) == 2 and not (toy / "run/confidence.json").exists()
+    message = f"{toy / 'run/confidence.json'}: of other weights: deleted; nmt calibrate makes a new one"
+    assert message in " ".join(capsys.readouterr().err.split())
 
 
 def test_resuming_with_other_settings_names_them(toy: Path) -> None:

@@ -1,5 +1,6 @@
 """Which engine `--engine auto` is for every kind of run and option, and that it translates by the one it names."""
 
+import io
 import json
 import os
 import shutil
@@ -282,6 +283,20 @@ def test_a_line_does_not_depend_on_its_batch(exported: Path) -> None:
         (alone,) = translator.translate([line])
         assert not sure or alone.text == translation.text
         assert alone.warnings == translation.warnings
+
+
+def test_blocks_that_are_translated_at_a_time_do_not_disturb_each_other(exported: Path) -> None:
+    lines = [line.decode(errors="replace").strip() for line in TABLE] * 3
+    own = open_translator([exported], ["search.max_length=6"], "cpu", engine="torch")
+    certain = clear_lines(own, lines)
+    translator = open_translator([exported], ["search.max_length=6"], "cpu", engine="ctranslate2")
+    assert translator.engine.concurrent_searches > 1
+    blocks = BlockReader(io.BytesIO("".join(f"{line}\n" for line in lines).encode()))
+    blocks.block_lines = 1
+    at_a_time = [translated.translation for translated in parallel.translate_blocks(translator, blocks)]
+    for sure, translation, expected in zip(certain, at_a_time, translator.translate(lines), strict=True):
+        assert not sure or translation.text == expected.text
+        assert translation.warnings == expected.warnings
 
 
 class Recorder:
