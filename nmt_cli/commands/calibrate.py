@@ -53,5 +53,5 @@ def _load(run: Path, reporter: Reporter) -> CalibrationFile | None:
     try:
         return CalibrationFile.load(run)
     except RunError as error:
-        reporter.warning(f"{error}: it will be replaced, and good will be the median of this text")
+        reporter.warning(f"{error}: ignored; good is the median of this text")
         return None

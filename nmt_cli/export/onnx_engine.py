@@ -21,6 +21,8 @@ from nmt_cli.models.contract import (
 )
 from nmt_cli.vocabulary import Vocabulary
 
+MAX_LOGITS = 1 << 25  # of one batch of pairs that are scored: 128 MiB
+
 
 class OnnxGraph:
     """A graph in onnxruntime; its inputs and outputs are CPU tensors by name."""
@@ -140,6 +142,10 @@ class OnnxEngine(ModelEngine):
         export_config = read_json(folder / "config.json")
         model_class = OnnxNonAutoregressive if "whole" in export_config else OnnxAutoregressive
         super().__init__(model_class(folder, export_config, device))
+
+    def _max_pair_positions(self, config: SearchConfig) -> int:
+        """As of our own models, but no more than keep within bounds what the graphs return: logits of all positions."""
+        return max(1, min(super()._max_pair_positions(config), MAX_LOGITS // self.model.vocabulary.target_size))
 
     def search_differences(self, config: SearchConfig) -> list[str]:
         """See `Engine.search_differences`."""

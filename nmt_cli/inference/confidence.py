@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 CONFIDENCE_FILE = "confidence.json"
+EARLIER_KEYS = {"ctranslate2 fp32": "ctranslate2 float32"}  # of calibrations
 REPLACE_HINT = "nmt calibrate RUN SOURCE REFERENCE writes it anew"
 FEATURES = (
     "mean", "spread", "worst", "worst_fifth", "end", "length_ratio", "source_length", "tokens_per_word",
@@ -180,7 +181,10 @@ class CalibrationFile:
             content = read_json(path)
             if content["features"] != list(FEATURES):
                 return None  # of another version
-            calibrations = {key: Calibration.from_record(record) for key, record in content["calibrations"].items()}
+            calibrations = {
+                EARLIER_KEYS.get(key, key): Calibration.from_record(record)
+                for key, record in content["calibrations"].items()
+            }
             return cls(float(content["good_chrf"]), calibrations)
         except DataError as error:
             raise RunError(str(error), hint=REPLACE_HINT) from error

@@ -42,7 +42,8 @@ class InputLine:
 class LineReader:
     """A buffer of the lines of a stream that have arrived and have not been taken yet."""
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: BinaryIO, skipped_lines: int = 0) -> None:
+        """`skipped_lines` stand before the stream, which then has no beginning of a text, and are counted."""
         self.stream = stream
         try:
             self.fd: int | None = stream.fileno()
@@ -54,8 +55,8 @@ class LineReader:
         self._lines: deque[bytes] = deque()
         self._partial_line: list[bytes] = []  # of a line whose end has not arrived
         self._buffered_bytes = 0
-        self._first_line_checked = False
-        self.line_count = 0  # the number of the line that was taken last
+        self._first_line_checked = skipped_lines > 0
+        self.line_count = skipped_lines  # the number of the line that was taken last
 
     def __len__(self) -> int:
         return len(self._lines)
@@ -205,8 +206,7 @@ class BlockReader:
         strict: bool = False,
         skipped_lines: int = 0,
     ) -> None:
-        self.lines = LineReader(stream)
-        self.lines.line_count = skipped_lines
+        self.lines = LineReader(stream, skipped_lines)
         self.partitioner, self.prefix_path, self.strict = partitioner, prefix_path, strict
         self.lookahead_lines = MAX_LINES_PER_READ if partitioner is None else partitioner.lookahead_lines
         self._prefixes = None if prefix_path is None else read_prefixes(prefix_path)

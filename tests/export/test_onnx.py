@@ -12,7 +12,7 @@ from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.torch_engine import TorchEngine
 from nmt_cli.errors import UserError
-from nmt_cli.export import onnx
+from nmt_cli.export import onnx, onnx_engine
 from nmt_cli.export.exporting import export
 from nmt_cli.export.onnx_engine import OnnxEngine
 from nmt_cli.models import MODELS
@@ -72,7 +72,9 @@ def difference(ours: Model, theirs: Model, count: int, size: int, steps: int) ->
 
 
 @pytest.mark.parametrize("name, number", CASES)
-def test_scores_and_searches_are_the_same(tmp_path: Path, name: str, number: int) -> None:
+def test_scores_and_searches_are_the_same(
+    tmp_path: Path, name: str, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     model = random_model(name, number)
     onnx.export_model(model, NO_TOKENIZERS, SearchConfig(), tmp_path, "float32")
     engine = OnnxEngine(tmp_path, CPU)
@@ -85,6 +87,13 @@ def test_scores_and_searches_are_the_same(tmp_path: Path, name: str, number: int
         assert (scores is None) == (expected is None)
         for score, expected_score in zip(scores or (), expected or (), strict=True):
             assert score == pytest.approx(expected_score, abs=1e-3)
+        with monkeypatch.context() as patch:  # each pair by itself, so that fewer logits are kept
+            patch.setattr(onnx_engine, "MAX_LOGITS", 8 * engine.model.vocabulary.target_size)
+            assert engine._max_pair_positions(SearchConfig()) == 8
+            for score, expected_score in zip(
+                getattr(engine, method)(sources, targets, SearchConfig()) or (), expected or (), strict=True
+            ):
+                assert score == pytest.approx(expected_score, abs=1e-3)
     for beam in (1, 3):
         config = SearchConfig(beam=beam, max_length=9)
         results = engine.search(sources, config)

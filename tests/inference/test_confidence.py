@@ -162,6 +162,9 @@ def test_a_calibration_is_kept_in_the_run(tmp_path: Path) -> None:
     stored = CalibrationFile(50.0, {"torch fp32": calibration()})
     stored.save(tmp_path)
     assert CalibrationFile.load(tmp_path) == stored
+    CalibrationFile(50.0, {"ctranslate2 fp32": calibration()}).save(tmp_path)  # as earlier versions wrote it
+    assert CalibrationFile.load(tmp_path) == CalibrationFile(50.0, {"ctranslate2 float32": calibration()})
+    stored.save(tmp_path)
     assert stored.find("torch fp32") == stored.find("ctranslate2 int8") == calibration()
     content = json.loads((tmp_path / "confidence.json").read_text())
     content["calibrations"]["torch fp32"]["means"] = [1.0]
@@ -259,7 +262,7 @@ def test_calibrate_replaces_a_damaged_file(own_run: Path, nmt: Call) -> None:
         code, _, err = nmt("translate", own_run, "--engine", "torch", "--abstain-below", "0.5", stdin=b"The old man.\n")
         assert code == 2 and "nmt calibrate" in err
         code, _, err = nmt("calibrate", own_run, "--engine", "torch", own_run / "text", own_run / "text")
-        assert code == 0 and err.startswith(f"warning: {path}: ") and "it will be replaced" in err
+        assert code == 0 and err.startswith(f"warning: {path}: ") and "ignored; good is the median of this text" in err
         assert CalibrationFile.load(own_run) == CalibrationFile(40.0, {"torch fp32": calibration()})
 
 

@@ -73,6 +73,14 @@ def test_a_byte_order_mark_goes_only_from_the_first_line() -> None:
     assert decode_line(b"\xef\xbb\xbfx\n", 2) == InputLine(2, "\ufeffx", False)
 
 
+def test_what_follows_skipped_lines_is_no_beginning_of_a_text() -> None:
+    reader = LineReader(io.BytesIO(b"\xff\xfea\x00b\n\xef\xbb\xbfb\n"), skipped_lines=7)
+    reader.fill(2)
+    first, second = reader.take(2)
+    assert reader.error is None and first.invalid_utf8
+    assert (first.number, second.number, second.text) == (8, 9, "\ufeffb")
+
+
 def test_a_typed_line_is_answered_before_the_next_one_arrives() -> None:
     end, start = os.pipe()
     with os.fdopen(end, "rb") as stream, os.fdopen(start, "wb", buffering=0) as keyboard:
