@@ -37,7 +37,7 @@ quickstart: .venv/core
 	@echo "  $(BIN)/nmt translate runs/quickstart                    # type English, end with Ctrl-D"
 	@echo "  $(BIN)/nmt recipes copy quickstart mine.yaml            # your own data: replace corpus:"
 
-# what takes a minute or two; test-all: everything; test-precision: what uses `precision: auto`, with
+# what takes a few minutes; test-all: everything; test-precision: what uses `precision: auto`, with
 # PRECISION=fp32 or bf16 instead of what auto stands for on this machine (the tests say it first)
 test: .venv/all
 	$(PYTEST) -m "not slow"

@@ -172,9 +172,8 @@ class CTranslate2Engine(Engine):
                 continue
             if config.beam == 1 and not config.sampling:
                 (candidate,) = sentence_candidates
-                candidates[sentence] = [
-                    _Candidate(candidate.tokens[:max_length], False, -math.inf)
-                ]  # `_rescore` gives it a score
+                # unfinished, so `_rescore` computes its log-probability
+                candidates[sentence] = [candidate._replace(tokens=candidate.tokens[:max_length], finished=False)]
             else:
                 runaways.append(sentence)
         if runaways:

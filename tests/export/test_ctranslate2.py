@@ -18,7 +18,7 @@ from nmt_cli.decoding.engine import Hypothesis
 from nmt_cli.decoding.rescoring import log_probabilities
 from nmt_cli.decoding.torch_engine import TorchEngine
 from nmt_cli.errors import DeviceError, UserError
-from nmt_cli.export import ctranslate2
+from nmt_cli.export import ctranslate2, ctranslate2_support
 from nmt_cli.export.ctranslate2_engine import CTranslate2Engine
 from nmt_cli.export.exporting import export
 from nmt_cli.export.format import position_limit
@@ -325,10 +325,18 @@ def test_an_open_translator_takes_no_search_settings_that_ctranslate2_means_othe
     shutil.copytree(tiny_run, run)
     plain = open_translator([run], [], "cpu", engine="ctranslate2")
     assert len(plain.with_search(n_best=2).translate(["a book"])[0].candidates) == 2
-    for changes in ({"sampling": True}, {"coverage_penalty": 0.2}, {"no_repeat_ngram": 2}):
-        (key,) = changes
-        with pytest.raises(UserError, match=rf"^with_search: search\.{key}: CTranslate2 .*; open the run with it"):
-            plain.with_search(**changes)
+    for key, value, reason in (
+        ("sampling", True, "draws other samples, which are not reproducible"),
+        ("coverage_penalty", 0.2, "computes it from one layer's attention"),
+        ("no_repeat_ngram", 2, "forbids what the source itself repeats"),
+    ):
+        with pytest.raises(
+            UserError, match=rf"^with_search: search\.{key}: CTranslate2 {reason}; open the run with it"
+        ):
+            plain.with_search(**{key: value})
+    assert ctranslate2_support.search_differences(SearchConfig(n_best=2)) == [
+        "search.n_best: CTranslate2 may stop before the others of the n best have ended"
+    ]
     sampling = open_translator([run], ["search.sampling=true"], "cpu", engine="ctranslate2")
     assert sampling.with_search(temperature=2.0).config.temperature == 2.0  # asked for when it was opened
 

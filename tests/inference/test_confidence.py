@@ -260,7 +260,7 @@ def test_calibrate_replaces_a_damaged_file(own_run: Path, nmt: Call) -> None:
     for damaged in ("{", "{}"):
         path.write_text(damaged)
         code, _, err = nmt("translate", own_run, "--engine", "torch", "--abstain-below", "0.5", stdin=b"The old man.\n")
-        assert code == 2 and "nmt calibrate" in err
+        assert code == 2 and "nmt calibrate RUN SOURCE REFERENCE writes it anew" in err
         code, _, err = nmt("calibrate", own_run, "--engine", "torch", own_run / "text", own_run / "text")
         assert code == 0 and err.startswith(f"warning: {path}: ") and "ignored; good is the median of this text" in err
         assert CalibrationFile.load(own_run) == CalibrationFile(40.0, {"torch fp32": calibration()})
