@@ -81,12 +81,15 @@ class Cost:
 def run(
     command: list[str], *, stdin: Path | None = None, environment: Mapping[str, str] = MappingProxyType({})
 ) -> Cost:
-    """Run a command and measure time and peak memory; RuntimeError where it fails."""
+    """Run a command and measure time and peak memory; RuntimeError where it fails.
+
+    Python keeps its bytecode, as it does where nmt is installed, whatever this process was told.
+    """
     started = time.perf_counter()
     with open(stdin or os.devnull, "rb") as source:
         process = subprocess.Popen(
             command, stdin=source, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            env={**os.environ, **environment},
+            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "", **environment},
         )  # fmt: skip
     sampler = MemorySampler(process.pid)
     sampler.start()

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 DEFAULT_PATIENCE = 1.5  # 2.0 gave 4 more of 3,000 texts as decoding/ does, in a tenth more time
 LENGTH_STEP = 16  # source tokens; batches of 16 sentences took a third less processor time than with 1
 MAX_BATCH_TOKENS = 512  # of source on a CPU; with 512 sentences instead of 32, a quarter more processor time
-MAX_FLOAT32_BATCH_TOKENS = 1024  # whose larger matrix products gain from larger batches
+MAX_FLOAT32_BATCH_TOKENS = 2048  # whose larger matrix products gain from larger batches
 MAX_POSITIONS_PER_CALL = 1 << 20  # `search` sorts and batches them
 
 
