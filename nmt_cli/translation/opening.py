@@ -1,7 +1,7 @@
 """Opening run folders for translation, with our own engine or another. Imports no torch for CTranslate2."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from nmt_cli.allocator import keep_freed_memory
@@ -51,14 +51,17 @@ class TranslatorSpec:
     """Say how probable each word is, and how sure the translation if the run was calibrated."""
     abstention: Abstention | None = None
     """UserError without a calibration."""
+    recipe: Recipe | None = field(default=None, repr=False)
+    """That of the runs with these overrides, once it has been read."""
 
     def resolve(self, reporter: Reporter) -> "tuple[TranslatorSpec, EngineChoice]":
         """The same with the engine that `auto` stands for here, and the choice; raises the errors of `choose_engine`.
 
-        Every process of a translation opens what this returns, so that all use the same engine.
+        Every process of a translation opens what this returns, so that all use the same engine and recipe.
         """
-        choice = choose_engine(self, load_runs_recipe([Path(run) for run in self.runs], self.overrides), reporter)
-        return replace(self, engine=choice.engine, quantization=choice.quantization), choice
+        recipe = load_runs_recipe([Path(run) for run in self.runs], self.overrides)
+        choice = choose_engine(self, recipe, reporter)
+        return replace(self, engine=choice.engine, quantization=choice.quantization, recipe=recipe), choice
 
     def open(self, reporter: Reporter) -> Translator:
         """A translator of one run, or of an ensemble of several with the same tokenizer.
@@ -68,7 +71,7 @@ class TranslatorSpec:
         it first, which `reporter` announces.
         """
         runs = [Path(run) for run in self.runs]
-        recipe = load_runs_recipe(runs, self.overrides)
+        recipe = self.recipe or load_runs_recipe(runs, self.overrides)
         choice = choose_engine(self, recipe, reporter)
         engine, tokenizers = self._open_engine(runs, recipe, choice, reporter)
         calibration = None

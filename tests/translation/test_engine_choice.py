@@ -26,7 +26,7 @@ from nmt_cli.inference.output import Candidate, Translation
 from nmt_cli.recipe.loader import load_recipe
 from nmt_cli.reporting import Reporter
 from nmt_cli.runs.folder import RunFolder
-from nmt_cli.translation import parallel
+from nmt_cli.translation import opening, parallel
 from nmt_cli.translation.engine_choice import ENGINE_VARIABLE, EngineChoice, choose_engine
 from nmt_cli.translation.opening import TranslatorSpec
 from tests.conftest import Call, Listener
@@ -233,6 +233,16 @@ def test_the_environment_can_ask_for_our_own_search(exported: Path, monkeypatch:
 def test_all_processes_of_a_translation_open_the_same_engine(exported: Path, auto_engine: None) -> None:
     spec, chosen = TranslatorSpec((str(exported),), device="cpu").resolve(Listener())
     assert (spec.engine, spec.quantization) == (chosen.engine, chosen.quantization) == ("ctranslate2", "float32")
+
+
+def test_a_translation_reads_its_recipe_once(
+    exported: Path, auto_engine: None, nmt: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = []
+    load = opening.load_run_recipe
+    monkeypatch.setattr(opening, "load_run_recipe", lambda *given, **named: read.append(given) or load(*given, **named))
+    assert nmt("translate", exported, "--device", "cpu", stdin=b"a book\n")[0] == 0
+    assert len(read) == 1
 
 
 @pytest.mark.parametrize(
