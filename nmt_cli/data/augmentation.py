@@ -12,6 +12,7 @@ from pydantic import Field
 
 from nmt_cli.config import Section
 from nmt_cli.data.config import CorpusConfig
+from nmt_cli.data.language_tags import leading_tag
 from nmt_cli.data.letter_case import capitalize_words, is_titled, upper_case
 from nmt_cli.data.normalization import Normalizer
 from nmt_cli.data.perturbation import KINDS
@@ -70,7 +71,11 @@ class Augmenter:
         config = self.config
         draw = {kind: rng.random() for kind in ("join", "case", "no_stop", "typos", "spaces")}
         count = rng.randint(2, MAX_JOINED) if draw["join"] < config.join else 1
+        if any(map(leading_tag, block[0][index : index + count])):
+            count = 1
         source, target = (" ".join(side[index : index + count]) for side in block)
+        tag = leading_tag(source)
+        source = source.removeprefix(tag)
         if draw["case"] < config.upper:
             source, target = self._upper_source(source), self._upper_target(target)
         elif draw["case"] < config.upper + config.title:
@@ -81,4 +86,4 @@ class Augmenter:
             source = KINDS["typos"](source, rng)
         if draw["spaces"] < config.spaces:
             source = KINDS["spaces"](source, rng)
-        return source, target
+        return tag + source, target

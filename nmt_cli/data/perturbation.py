@@ -1,7 +1,7 @@
 """Text as people type it: capitals, typos, missing stops. For augmenting training text and measuring.
 
 Every change is drawn from a seed and the number of the line, so that a line changes in the same way
-whatever is read with it.
+whatever is read with it. A language tag, such as <2de>, stays as it is.
 """
 
 import random
@@ -9,6 +9,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 
+from nmt_cli.data.language_tags import leading_tag
 from nmt_cli.data.letter_case import WORD
 
 FINAL_PUNCTUATION = re.compile(r"[.!?…。！？।؟]+(?=[\"'”’»)\]]*\s*\Z)")
@@ -72,9 +73,9 @@ KINDS: dict[str, Perturb] = {
 
 def perturb_lines(lines: Iterable[str], kind: str, seed: int = 1) -> Iterator[str]:
     """Each line, changed in the way that `kind`, a key of KINDS, names."""
-    change = KINDS[kind]
     for number, line in enumerate(lines, 1):
-        yield change(line, random.Random(f"{seed}:{kind}:{number}"))
+        tag = leading_tag(line)
+        yield tag + KINDS[kind](line.removeprefix(tag), random.Random(f"{seed}:{kind}:{number}"))
 
 
 def _mistyped(word: str, rng: random.Random) -> str:

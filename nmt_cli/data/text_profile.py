@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from nmt_cli.data.config import CorpusConfig
 from nmt_cli.data.known_words import WordSet
+from nmt_cli.data.language_tags import leading_tag
 from nmt_cli.data.letter_case import CaseShares, Truecaser
 from nmt_cli.data.normalization import LEGACY, NormalizationConfig, Normalizer
 from nmt_cli.data.sentences.abbreviations import LearnedWords
@@ -145,6 +146,8 @@ class TextProfile:
     """Of the target, whose words tell which of them begin with a capital anywhere."""
     line_starters: tuple[str, ...] = ()
     """Words that begin so many lines of the source that a capital inside a line may begin a sentence."""
+    language_tags: tuple[str, ...] = ()
+    """First words of source lines that say which language they are translated to."""
     known_words: WordSet | None = None
     """Of the source side of the training text; None where they are not known, or not needed."""
 
@@ -152,6 +155,11 @@ class TextProfile:
     def keeps_open_ends(self) -> bool:
         """Whether a translation has no final stop where its source has none, as in the training text."""
         return self.added_stops is not None and self.added_stops <= MAX_ADDED_STOPS
+
+    def language_tag(self, text: str) -> str:
+        """The language tag that a text begins with, and the space behind it; nothing where it has none."""
+        tag = leading_tag(text)
+        return text[: len(tag) + 1] if tag in self.language_tags else ""
 
     def normalizer(self) -> Normalizer:
         """Brings a text into the form that the run was trained on."""
@@ -183,6 +191,7 @@ class TextProfile:
             "unknown_in_dev": self.unknown._asdict(),
             "added_stops": self.added_stops,
             "line_starters": self.line_starters,
+            "language_tags": self.language_tags,
         }
         if self.source_characters is not None:
             content["source_characters"] = self.source_characters
@@ -218,6 +227,7 @@ class TextProfile:
                 unknown=UnknownShares(**content.get("unknown_in_dev", {})),
                 added_stops=None if added_stops is None else float(added_stops),
                 line_starters=tuple(map(str, content.get("line_starters", []))),
+                language_tags=tuple(map(str, content.get("language_tags", []))),
             )
         except (LookupError, TypeError, ValueError, AttributeError, OSError) as error:
             raise DataError(f"{path}: damaged: {error}") from error

@@ -170,7 +170,7 @@ class LinePlanner:
     def _begin(self, line: str) -> LinePlan:
         """The plan of a line without units: its text without its language tag, and with its typos corrected."""
         text = line.strip()
-        tag = self.tokenizers.source.language_tag(text)
+        tag = self.tokenizers.source.language_tag(text) or self.profile.language_tag(text)
         leading, trailing = len(line) - len(line.lstrip(EDGE_SPACES)), len(line.rstrip(EDGE_SPACES))
         plan = LinePlan(text[len(tag) :], tag, line[:leading], line[trailing:])
         if self._corrector is not None:

@@ -69,6 +69,8 @@ class Translation:
     """Whether the translation was replaced or marked because its confidence is too low."""
     unknown_tokens: float = 0.0
     """The share of source tokens that stand for text which the vocabulary lacks, in the part with most of them."""
+    language_tag: str = ""
+    """What the line begins with to say which language it is translated to."""
     token_probability: float | None = None
     """The geometric mean of the tokens' probabilities, in the least probable part; None where nothing was searched."""
 
@@ -104,12 +106,17 @@ class TranslatedLine:
     @cached_property
     def missing_numbers(self) -> list[str]:
         """The numbers of the line that are not in its translation, as the line writes them."""
-        return [] if self.translation.abstained else missing_numbers(self.line.text, self.translation.text)
+        return [] if self.translation.abstained else missing_numbers(self._source, self.translation.text)
 
     @cached_property
     def added_numbers(self) -> list[str]:
         """The numbers of the translation that are not in the line, as the translation writes them."""
-        return [] if self.translation.abstained else missing_numbers(self.translation.text, self.line.text)
+        return [] if self.translation.abstained else missing_numbers(self.translation.text, self._source)
+
+    @property
+    def _source(self) -> str:
+        """The line without what says which language it is translated to."""
+        return self.line.text.lstrip().removeprefix(self.translation.language_tag)
 
     def output_lines(self, output_format: OutputFormat) -> list[str]:
         """The output for the line, with its CR where it ends with CR LF; only `candidates` may have several lines."""

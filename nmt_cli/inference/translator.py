@@ -465,6 +465,7 @@ def _make_translation(
         diagnosis,
         plan.truncated_tokens,
         sentences,
+        language_tag=plan.language_tag,
         unknown_tokens=max((result.unknown_tokens for result in unit_results), default=0.0),
         token_probability=min(
             (result.token_probability for result in unit_results if result.token_probability is not None), default=None

@@ -147,6 +147,7 @@ def training_profile(corpus: CorpusConfig, data: PreparedData, base_folder: RunF
         truecaser=profile.truecaser.union(base.truecaser),
         target_truecaser=profile.target_truecaser.union(base.target_truecaser),
         line_starters=tuple(sorted({*profile.line_starters, *base.line_starters})),
+        language_tags=tuple(sorted({*profile.language_tags, *base.language_tags})),
     )
 
 

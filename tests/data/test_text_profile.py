@@ -31,6 +31,7 @@ PROFILE = TextProfile(
     CaseShares(0.25, 0.5, 0.125),
     target_truecaser=Truecaser({"haus": "Haus"}),
     line_starters=("A", "The"),
+    language_tags=("<2de>",),
 )
 
 

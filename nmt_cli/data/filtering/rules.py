@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 from nmt_cli.data.filtering.config import FilterConfig
 from nmt_cli.data.filtering.corpus_profile import CorpusProfile, count_entities
 from nmt_cli.data.filtering.shifts import shift_evidence
+from nmt_cli.data.language_tags import leading_tag
 from nmt_cli.data.numbers import missing_numbers
 
 
@@ -131,7 +132,7 @@ def _count_controls(pair: Pair) -> float:
 def _count_numbers(pair: Pair) -> float:
     if _DIGIT.search(pair.source) is None or _DIGIT.search(pair.target) is None:
         return 0
-    missing = missing_numbers(pair.source, pair.target)
+    missing = missing_numbers(pair.source.removeprefix(leading_tag(pair.source)), pair.target)
     return min(len(missing), len(missing_numbers(pair.target, pair.source))) if missing else 0
 
 

@@ -15,6 +15,7 @@ from nmt_cli.data.clean_text import CLEAN_TEXT_NAME, CleanText, draw_held_out, r
 from nmt_cli.data.cleaning import NO_PROFILE, NOT_UTF8, CorpusCleaner, FilterReport, make_pair_filter, measure_corpus
 from nmt_cli.data.config import CorpusConfig
 from nmt_cli.data.known_words import WordSet, unknown_share
+from nmt_cli.data.language_tags import find_language_tags
 from nmt_cli.data.letter_case import Truecaser
 from nmt_cli.data.normalization import Normalizer
 from nmt_cli.data.overlap import EvaluationText, decoded_pairs
@@ -302,6 +303,7 @@ class _Preparation:
             added_stops(zip(*map(sample, SIDES), strict=True)),
             Truecaser.learn(sample("target"), corpus.target),
             learn_line_starters(sample("source"), truecaser.forms),
+            find_language_tags(zip(*map(sample, SIDES), strict=True)),
         )
         profile.save(self.folder)
         self.profile.save(self.folder)

@@ -1,0 +1,77 @@
+"""Tags for the language of the translation: found in a text, read before each sentence, and left as they are."""
+
+import random
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from nmt_cli.data.augmentation import AugmentConfig, Augmenter
+from nmt_cli.data.config import CorpusConfig
+from nmt_cli.data.language_tags import find_language_tags, leading_tag
+from nmt_cli.data.perturbation import KINDS, perturb_lines
+from nmt_cli.data.text_profile import TextProfile
+from nmt_cli.data.tokenization.tokenizer import TextTokenizer
+from nmt_cli.inference.lines import InputLine
+from nmt_cli.inference.output import TranslatedLine
+from tests.data.test_augmentation import prepared
+from tests.inference.test_sentences_of_lines import PROFILE, echo
+
+TAGGED = replace(PROFILE, language_tags=("<2fr>", "<2nl>"))
+
+
+@pytest.mark.parametrize("tag", ["<2de>", "<de>", "<<de>>", ">>de<<", "__de__", "<to_de>", "<2zh-Hans>"])
+def test_tags_are_first_words_that_most_targets_do_not_have(tag: str) -> None:
+    plain = [("a dog", "ein Hund")] * 90
+    assert find_language_tags([*plain, *[(f"{tag} a dog", "ein Hund")] * 10]) == (tag,)
+    assert find_language_tags([*plain, *[(f"{tag} a dog", f"{tag} ein Hund")] * 10]) == ()  # markup
+    assert find_language_tags([*plain * 20, *[(f"{tag} a dog", "ein Hund")] * 10]) == ()  # a stray one
+    assert leading_tag(f"a {tag} dog") == leading_tag(tag) == ""
+
+
+@pytest.mark.parametrize("first", ["(Laughter)", "[Music]", '"Yes"', "-", "<i>A", "< 2"])
+def test_other_first_words_are_none(first: str) -> None:
+    assert find_language_tags([(f"{first} dog", "ein Hund")] * 10) == ()
+
+
+def test_a_model_reads_the_tag_before_each_sentence(tokenizer: TextTokenizer) -> None:
+    translator = echo(tokenizer, TAGGED)
+    (plan,) = translator.planner.plan(["<2nl> The old man reads. Two dogs see it."])
+    read = tokenizer.decode([unit.source_ids for unit in plan.units])
+    assert read == ["<2nl> The old man reads.", "<2nl> Two dogs see it."]
+    assert [translator.planner.read_form(unit) for unit in plan.units] == read
+    (plan,) = translator.planner.plan(["<2xx> The old man reads."])  # which the training text has not
+    assert plan.language_tag == "" and [span.text for span in plan.units[0].hidden.spans] == ["<2xx>"]  # type: ignore[union-attr]
+
+
+def test_a_tag_is_no_number_of_the_line(tokenizer: TextTokenizer) -> None:
+    (translation,) = echo(tokenizer, TAGGED).translate(["<2nl> 7 dogs"])
+    candidates = [replace(translation.candidates[0], text="7 honden")]
+    translated = TranslatedLine(InputLine(1, "<2nl> 7 dogs", False), replace(translation, candidates=candidates))
+    assert translated.missing_numbers == translated.added_numbers == []
+
+
+def test_a_tag_is_not_changed_as_people_type() -> None:
+    lines = ["<2nyx> the old man reads"] * 200
+    assert all(line.startswith("<2nyx> ") for kind in KINDS for line in perturb_lines(lines, kind))
+    config = AugmentConfig(typos=1, upper=0.5, title=0.5, spaces=1, join=1)
+    block = ([f"{draw} {line}" for draw, line in zip(_draws(), lines, strict=True)], ["alter Mann liest"] * 200)
+    changed = Augmenter(config, CorpusConfig(source="en", target="de"))(block, 0)
+    assert len(changed) == 200
+    assert all(source.startswith(block[0][index].split()[0] + " ") for index, (source, _) in changed.items())
+    assert all(target.count(" ") == 2 for _, target in changed.values())  # joined, only one language would be said
+
+
+def _draws() -> list[str]:
+    draw = random.Random(1)
+    return [draw.choice(["<2de>", "<2fr>"]) for _ in range(200)]
+
+
+def test_prepared_data_know_the_tags_of_their_text(tmp_path: Path) -> None:
+    for part, syllable in (("train", "ba"), ("dev", "di")):
+        texts = [f"{' '.join([syllable] * (1 + n % 3))} {n}" for n in range(40)]
+        sources = [f"<2{tag}> {text}" for text in texts for tag in ("de", "fr")]
+        for language, lines in (("en", sources), ("de", [text[::-1] for text in texts for _ in range(2)])):
+            (tmp_path / f"{part}.{language}").write_text("".join(f"{line}\n" for line in lines))
+    data = prepared(tmp_path, "data", None)
+    assert TextProfile.load(data.folder, CorpusConfig(source="en", target="de")).language_tags == ("<2de>", "<2fr>")
