@@ -65,6 +65,10 @@ class UnseenCharacters:
             return []
         return [match.span() for match in _ENTITY.finditer(line)]
 
+    def knows(self, text: str) -> bool:
+        """Whether the training text had every letter, digit, mark and symbol of a text."""
+        return not self._has(text, "LSP")
+
     def lacks(self, character: str) -> bool:
         """Whether the training text never had this punctuation or symbol."""
         return self._has(character, "SP")

@@ -109,6 +109,29 @@ class LinePlanner:
                     self._add_units(plan, piece, next(encoded), len(group))
         return plans
 
+    def verbatim(self, units: Sequence[TranslationUnit]) -> list[TranslationUnit | None]:
+        """Each unit with what must not change left in what the model reads, where it may have learned to copy that.
+
+        None for a unit that has nothing of the kind, a placeholder for it, a prefix, or too many tokens.
+        """
+        texts = [unit.language_tag + self.casing.model_form(self.normalizer(unit.segment.text)) for unit in units]
+        limit = min(self.max_source_tokens, self.max_sentence_tokens or self.max_source_tokens)
+        return [
+            unit._replace(source_ids=ids, hidden=None)
+            if unit.hidden is not None
+            and not unit.prefix
+            and len(ids) <= limit
+            and self.protector.may_copy(unit.hidden)
+            else None
+            for unit, ids in zip(units, self.tokenizers.source.encode(texts), strict=True)
+        ]
+
+    def keeps_spans(self, unit: TranslationUnit, translation: str) -> bool:
+        """Whether a translation has what of a unit must not change, each as often, and nothing else of that kind."""
+        assert unit.hidden is not None
+        spans = [part for span in unit.hidden.spans for part in span.parts]
+        return self.protector.has_exactly(spans, translation, unit.read_text)
+
     def translated_texts(self, line: str) -> list[str]:
         """The normalised pieces of a line, without its language tag, that are translated and not copied."""
         pieces = self._split(self._begin(line).line, self._source_splitter)

@@ -2,8 +2,8 @@
 
 Addresses, paths, placeholders, tags, emoji, words with a character that the training text never had, and what
 search.keep_patterns names. In a run that was trained with placeholders (corpus.placeholders), each is read and written
-as one of them; in any other it is left out of what is read, and put where the word alignment says or, without
-attention, where it stands in proportion.
+as one of them. In any other the model reads it as it is, and where its translation has not exactly the same, it is left
+out of what is read, and put where the word alignment says or, without attention, where it stands in proportion.
 """
 
 import re
@@ -78,6 +78,7 @@ _OPENING_END = re.compile(rf"[{re.escape(''.join(_OPENING))}]|(?<!\S)[\"']")
 _GENITIVE = re.compile(rf"(?<={SPAN_MARK})['’][sS]\Z")  # of English, which other languages do not have
 _OPENING_TAG = re.compile(r"<\w[^<>]*(?<!/)>\Z")
 _MARK_OR_TAG = re.compile(r"</?\w[\w:.-]*|[^\w\s]")
+_MARKUP = re.compile(r"[{}<>\[\]%$\\`|]")
 _LEADING_PUNCTUATION = re.compile(r"[^\w\s]+")
 
 
@@ -157,6 +158,31 @@ class Protector:
             lambda text: available[text].pop(0) if available.get(text) else "",
             reads_stop=hidden_source is not None and any(span.is_stop for span in hidden_source.spans),
         ).read_text
+
+    def may_copy(self, hidden: "HiddenSpans") -> bool:
+        """Whether a model may have learned to copy what is hidden from it: the training text had its characters."""
+        unseen = self._unseen
+        return unseen is not None and all(not span.placeholder and unseen.knows(span.text) for span in hidden.spans)
+
+    def has_exactly(self, spans: Sequence[str], text: str, read_text: str) -> bool:
+        """Whether a text has these spans, each as often, no other, and no more markup besides than `read_text`."""
+        rest, written = mask_known(text, spans)
+        rest = rest.replace(SPAN_MARK, " ")
+        return (
+            Counter(written) == Counter(spans)
+            and not Counter(_MARKUP.findall(rest)) - Counter(_MARKUP.findall(read_text))
+            and not find_spans(rest, self._patterns, self._language)
+        )
+
+    def added_placeholders(self, line: str, translation: str) -> list[str]:
+        """The placeholders of programs and the tags that a translation has and its line has not, or not as often."""
+        if not self.is_on or not _MARKUP.search(translation):
+            return []
+        written, given = (
+            [text[start:end] for start, end in find_spans(text, [], self._language)] for text in (translation, line)
+        )
+        added = Counter(written) - Counter(given)
+        return [span for span in added if _MARKUP.match(span) and span not in line]
 
     def drop_placeholders(self, text: str) -> str:
         """The text without placeholders that stand for nothing."""

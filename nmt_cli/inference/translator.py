@@ -13,7 +13,14 @@ from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.engine import Engine, Hypothesis, TokenIds
 from nmt_cli.errors import DataError, UserError
 from nmt_cli.inference.confidence import Assessment, Calibration, TranslatedPart, assess
-from nmt_cli.inference.degeneration import DecodedHypothesis, Diagnosis, SourceText, merge_diagnoses, repair_degenerate
+from nmt_cli.inference.degeneration import (
+    DecodedHypothesis,
+    Diagnosis,
+    SourceText,
+    find_issues,
+    merge_diagnoses,
+    repair_degenerate,
+)
 from nmt_cli.inference.familiarity import FamiliarityLimits
 from nmt_cli.inference.line_plan import LinePlan, LinePlanner, TranslationUnit
 from nmt_cli.inference.lines import to_single_line
@@ -107,8 +114,51 @@ class Translator:
         for plan, prefix in zip(plans, prefixes, strict=True):
             if prefix.strip():
                 self.planner.set_prefix(plan, prefix)
-        units = [unit for plan in plans for unit in plan.units if unit.given is None]
-        return self._finish(plans, units, self._search(units, self.config))
+        units, hypotheses = self._search_plans(plans)
+        return self._finish(plans, units, hypotheses)
+
+    def _search_plans(self, plans: list[LinePlan]) -> tuple[list[TranslationUnit], list[list[DecodedHypothesis]]]:
+        """The units of the plans that are searched for, and their hypotheses.
+
+        What must not change is first left in what the model reads, where it may have learned to copy it; a unit whose
+        translation has it exactly takes the place of the one without it in its plan.
+        """
+        places = [(plan, index) for plan in plans for index, unit in enumerate(plan.units) if unit.given is None]
+        units = [plan.units[index] for plan, index in places]
+        hidden = [place for place, unit in enumerate(units) if unit.hidden is not None and not self.config.sampling]
+        attempts = {
+            place: attempt
+            for place, attempt in zip(hidden, self.planner.verbatim([units[place] for place in hidden]), strict=True)
+            if attempt is not None
+        }
+        hypotheses = self._search([attempts.get(place, unit) for place, unit in enumerate(units)], self.config)
+        failed = []
+        for place, attempt in attempts.items():
+            if self._is_exact(units[place], attempt, hypotheses[place]):
+                plan, index = places[place]
+                units[place] = plan.units[index] = attempt
+            else:
+                failed.append(place)
+        for place, searched in zip(failed, self._search([units[place] for place in failed], self.config), strict=True):
+            hypotheses[place] = searched
+        return units, hypotheses
+
+    def _is_exact(
+        self, unit: TranslationUnit, attempt: TranslationUnit, hypotheses: Sequence[DecodedHypothesis]
+    ) -> bool:
+        """Whether every hypothesis of an attempt has exactly what must not change of the unit, and the first one no
+        issue."""
+        source = SourceText(attempt.read_text, len(attempt.source_ids), "")
+        unknown_id = self.tokenizers.target.unknown_id
+        return (
+            bool(hypotheses)
+            and not find_issues(source, hypotheses)
+            and all(
+                unknown_id not in hypothesis.ids
+                and self.planner.keeps_spans(unit, self.planner.casing.restore(attempt.read_text, text, ""))
+                for hypothesis, text, _ in hypotheses
+            )
+        )
 
     def _finish(
         self, plans: list[LinePlan], units: list[TranslationUnit], hypotheses: list[list[DecodedHypothesis]]
@@ -131,7 +181,7 @@ class Translator:
             )
         )
         given = iter(self._given_candidates([unit for plan in plans for unit in plan.units if unit.given is not None]))
-        return [
+        translations = [
             _make_translation(
                 plan,
                 [next(searched) if unit.given is None else _UnitResult([next(given)]) for unit in plan.units],
@@ -140,6 +190,10 @@ class Translator:
             )
             for plan, assessment in zip(plans, assessments, strict=True)
         ]
+        for plan, translation in zip(plans, translations, strict=True):
+            if added := self.planner.protector.added_placeholders(plan.line, translation.text):
+                translation.warnings.append(f"the translation has {', '.join(added)}, which the line has not")
+        return translations
 
     def translated_parts(self, pairs: Sequence[tuple[TranslationUnit, str]]) -> list[TranslatedPart]:
         """Units with their translations, as the tokenizer encodes them, cut to what the model can write."""

@@ -1,6 +1,7 @@
 """What must not change in a line comes out exactly once, whatever the model writes."""
 
 import random
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +15,7 @@ from nmt_cli.data.tokenization.tokenizer import TextTokenizer, TokenizerConfig, 
 from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
 from nmt_cli.data.tokenization.training import train_tokenizer
 from nmt_cli.decoding.config import SearchConfig
+from nmt_cli.decoding.engine import Hypothesis, TokenIds
 from nmt_cli.decoding.torch_engine import TorchEngine
 from nmt_cli.inference.pieces import Piece
 from nmt_cli.inference.protection import HiddenSpans, mask_known
@@ -404,3 +406,61 @@ def test_what_closes_a_bracket_stands_behind_what_opens_it(marks: str, behind: s
             depth += (character == marks[0]) - (character == marks[1])
             assert depth >= 0, text
         assert depth == 0 and [text.count(mark) for mark in marks] == [2, 2], text
+
+
+class Rewriting(Echo):
+    """An engine that writes a text for each that it reads, and keeps what it read."""
+
+    def __init__(self, tokenizer: TextTokenizer, rewrite: Callable[[str], str] = str) -> None:
+        super().__init__(None)
+        self.tokenizer, self.rewrite, self.read = tokenizer, rewrite, list[str]()
+
+    def search(self, sources: list[TokenIds], config: SearchConfig, prefixes: Any = None) -> list[list[Hypothesis]]:
+        texts = self.tokenizer.decode(sources)
+        self.read += texts
+        return super().search(self.tokenizer.encode([self.rewrite(text) for text in texts]), config, prefixes)
+
+
+def rewriting(tokenizer: TextTokenizer, rewrite: Callable[[str], str], characters: str = "{}%") -> Translator:
+    profile = replace(PROFILE, source_characters=CHARACTERS + characters)
+    return Translator(
+        Rewriting(tokenizer, rewrite), Tokenizers(tokenizer, tokenizer), SearchConfig(repair_degenerate=False), profile
+    )
+
+
+@pytest.mark.parametrize(
+    "rewrite, is_taken",
+    [
+        (str, True), (lambda text: text.replace("{name}", "{mane}"), False), (lambda text: f"{text} {{name}}", False),
+        (lambda text: text.replace("{name}", "{name}}"), False), (lambda text: f"{{0}} {text}", False),
+        (lambda text: " ".join(["a book"] * 20 + [text]), False),
+    ],
+)  # fmt: skip
+def test_what_a_model_copies_exactly_is_left_to_it(
+    rewrite: Callable[[str], str], is_taken: bool, tokenizer: TextTokenizer
+) -> None:
+    translator = rewriting(tokenizer, rewrite)
+    (translation,) = translator.translate(["The old man reads {name}."])
+    assert isinstance(translator.engine, Rewriting)
+    hidden = [] if is_taken else ["The old man reads."]
+    assert translator.engine.read == ["The old man reads {name}.", *hidden]
+    assert translation.text.count("{name}") == 1
+
+
+def test_what_a_model_cannot_have_learned_to_copy_is_not_tried(tokenizer: TextTokenizer) -> None:
+    for translator, line in [
+        (rewriting(tokenizer, str, characters=""), "The old man reads {name}."),  # it has never seen a brace
+        (rewriting(tokenizer, str), "The old man reads @name."),
+    ]:
+        translator.translate([line])
+        assert isinstance(translator.engine, Rewriting) and translator.engine.read == ["The old man reads."]
+
+
+def test_a_placeholder_that_the_line_has_not_is_reported(tokenizer: TextTokenizer) -> None:
+    for line, written, warnings in [
+        ("Two dogs read.", "%s Two dogs {0} read.", ["the translation has %s, {0}, which the line has not"]),
+        ("Two {0} dogs.", "{0} Two dogs.", []),
+        ("50 % of the dogs", "50 % der dogs", []),
+    ]:
+        (translation,) = rewriting(tokenizer, lambda _, written=written: written).translate([line])  # type: ignore[misc]
+        assert translation.warnings == warnings
