@@ -77,7 +77,16 @@ class Reporter:
         if self._console is None:
             from rich.console import Console
 
-            self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+            class MessageConsole(Console):
+                """Where nobody reads standard error any more, the command continues without messages.
+
+                rich would end it, and close standard output.
+                """
+
+                def on_broken_pipe(self) -> None:
+                    self.quiet = True
+
+            self._console = MessageConsole(stderr=True, highlight=False, soft_wrap=True)
         return self._console
 
     def info(self, text: str, *, style: str = "") -> None:

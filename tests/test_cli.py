@@ -180,6 +180,13 @@ def test_a_long_translation_ends_quietly_when_head_has_enough(command: str, tiny
     assert len(lines) == 4 and lines[3] == "0" and done.stderr == b""
 
 
+def test_all_lines_come_out_where_nobody_reads_the_warnings(tmp_path: Path) -> None:
+    (tmp_path / "text").write_bytes(b"\xff\n" * 1000)
+    script = '"$0" -m nmt_cli perturb upper <text 2>&1 >out | true; echo ${PIPESTATUS[0]}'
+    done = subprocess.run(["bash", "-c", script, sys.executable], capture_output=True, env=environment(), cwd=tmp_path)
+    assert done.stdout == b"0\n" and (tmp_path / "out").read_bytes().count(b"\n") == 1000
+
+
 def test_perturb_changes_each_line_by_its_number_and_the_seed(nmt: Call) -> None:
     text = "The old café.\n\nThe old café.".encode()
     assert nmt("perturb", "upper", stdin=text) == (0, "THE OLD CAFÉ.\n\nTHE OLD CAFÉ.\n", "")

@@ -1,7 +1,9 @@
 """What standard output shows of a picture: colours, width, columns of letters."""
 
 import io
+import os
 import sys
+from contextlib import suppress
 
 import pytest
 
@@ -88,6 +90,19 @@ def test_few_lines_at_fault_need_no_sum(capsys: pytest.CaptureFixture[str]) -> N
             tell(number, ["cut"])
         raise KeyError
     assert len(capsys.readouterr().err.splitlines()) == MAX_LINES_WITH_WARNINGS
+
+
+def test_a_command_goes_on_where_nobody_reads_its_messages(monkeypatch: pytest.MonkeyPatch) -> None:
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    with open(write_end, "w", buffering=1) as stderr:
+        monkeypatch.setattr(sys, "stderr", stderr)
+        reporter = Reporter()
+        for _ in range(2):
+            reporter.warning("cut")
+        with suppress(BrokenPipeError):  # of what is left in the buffer
+            stderr.close()
+    assert reporter.console.quiet
 
 
 def test_the_lines_of_a_text_are_counted_on_a_terminal_alone(monkeypatch: pytest.MonkeyPatch) -> None:
