@@ -64,6 +64,10 @@ class Engine(ABC):
     def max_batch_positions(self, config: SearchConfig) -> int:
         """Most source positions, padding included, that one call of `search` should get."""
 
+    def max_attention_positions(self, config: SearchConfig) -> int:
+        """Most positions of the longer side, padding included, that one call of `attention` should get."""
+        return self.max_batch_positions(config)
+
     @abstractmethod
     def search(
         self, sources: list[TokenIds], config: SearchConfig, prefixes: list[TokenIds] | None = None

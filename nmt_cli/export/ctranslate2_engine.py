@@ -285,12 +285,25 @@ class CTranslate2Engine(Engine):
         for (sentence, index), log_probs in zip(to_rescore, self._score(chosen_sources, targets), strict=True):
             candidates[sentence][index] = candidates[sentence][index]._replace(log_probability=sum(log_probs))
 
+    def max_attention_positions(self, config: SearchConfig) -> int:
+        """See `Engine.max_attention_positions`: those of our own engine, for which a call is one batch."""
+        own_engine = self._open_own_engine()
+        return MAX_POSITIONS_PER_CALL if own_engine is None else own_engine.max_attention_positions(config)
+
     def attention(self, sources: list[TokenIds], targets: list[TokenIds]) -> "list[Tensor] | None":
-        """See `Engine.attention`: by our own engine, opened the first time; None without one."""
+        """See `Engine.attention`: by our own engine, one call at a time; None without one."""
+        own_engine = self._open_own_engine()
+        if own_engine is None:
+            return None
+        with self._own_engine_lock:
+            return own_engine.attention(sources, targets)
+
+    def _open_own_engine(self) -> Engine | None:
+        """Our own engine, opened the first time."""
         with self._own_engine_lock:
             if self._own_engine is None and self.open_own_engine is not None:
                 self._own_engine = self.open_own_engine()
-            return None if self._own_engine is None else self._own_engine.attention(sources, targets)
+            return self._own_engine
 
     def token_log_probabilities(
         self, sources: list[TokenIds], targets: list[TokenIds], config: SearchConfig

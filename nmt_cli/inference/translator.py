@@ -2,9 +2,9 @@
 
 import copy
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from nmt_cli.data.length_batching import batch_by_length
 from nmt_cli.data.text_profile import TextProfile, UnknownShares, fallback_share
@@ -31,6 +31,8 @@ from nmt_cli.inference.segments import spaced_translations
 from nmt_cli.inference.unknown_tokens import SourceTokens, fill_unknown_tokens
 from nmt_cli.inference.words import words_of
 from nmt_cli.recipe.loader import change_search
+
+Reduced = TypeVar("Reduced")
 
 
 class Translator:
@@ -345,7 +347,7 @@ class Translator:
             return
         pairs = [(units[unit].source_ids, hypotheses[unit][rank].hypothesis.ids) for unit, rank in places]
         copies = self.config.unknown == "copy"
-        all_weights = self._attention(pairs) if copies else [None] * len(pairs)
+        all_weights = self._reduced_attention(pairs, _token_weights) if copies else [None] * len(pairs)
         for (unit, rank), (_, ids), weights in zip(places, pairs, all_weights, strict=True):
             tokens = tokenizer.visible_tokens(ids)
             prefix_tokens = tokenizer.encode_with_texts(units[unit].prefix)[1] if units[unit].prefix else []
@@ -353,10 +355,6 @@ class Translator:
             tokens[: len(prefix_tokens)] = prefix_tokens
             unknown = [place for place in range(len(prefix_tokens), len(ids)) if ids[place] == unknown_id]
             source = self._source_tokens(units[unit]) if copies else SourceTokens([], frozenset())
-            if weights is not None:
-                from nmt_cli.decoding.word_alignment import token_weights
-
-                weights = token_weights(weights)
             tokens = fill_unknown_tokens(tokens, unknown, source, weights)
             text = to_single_line(tokenizer.decode_tokens(tokens))
             hypotheses[unit][rank] = DecodedHypothesis(hypotheses[unit][rank].hypothesis, text, tokens)
@@ -459,25 +457,35 @@ class Translator:
     def _align_tokens(
         self, pairs: Sequence[tuple[TokenIds, TokenIds]], tokens: Sequence[tuple[list[str], list[str]]]
     ) -> list[Alignment | None]:
-        all_weights = self._attention(pairs)
-        if not any(weights is not None for weights in all_weights):
-            return [None] * len(pairs)
-        from nmt_cli.decoding.word_alignment import word_alignment  # with torch, which made the weights
+        def align(index: int, weights: Any) -> Alignment:
+            from nmt_cli.decoding.word_alignment import word_alignment  # with torch, which made the weights
 
-        return [
-            None if weights is None else word_alignment(weights, *pair_tokens)
-            for weights, pair_tokens in zip(all_weights, tokens, strict=True)
-        ]
+            return word_alignment(weights, *tokens[index])
 
-    def _attention(self, pairs: Sequence[tuple[TokenIds, TokenIds]]) -> list[Any]:
-        """Attention weights, a tensor [layers, heads, T, S] for each pair; None where the engine has none."""
-        all_weights: list[Any] = [None] * len(pairs)
+        return self._reduced_attention(pairs, align)
+
+    def _reduced_attention(
+        self, pairs: Sequence[tuple[TokenIds, TokenIds]], reduce: Callable[[int, Any], Reduced]
+    ) -> list[Reduced | None]:
+        """What `reduce` makes of the index and the attention weights of each pair, a tensor [layers, heads, T, S]; None
+        where the engine has none. The weights of one batch at a time are in memory."""
+        if not pairs:
+            return []
+        all_reduced: list[Reduced | None] = [None] * len(pairs)
         lengths = [max(len(source), len(target)) + 1 for source, target in pairs]
-        for indices in batch_by_length(lengths, self.engine.max_batch_positions(self.config)):
+        for indices in batch_by_length(lengths, self.engine.max_attention_positions(self.config)):
             sources, targets = ([pairs[index][side] for index in indices] for side in (0, 1))
-            for index, weights in zip(indices, self.engine.attention(sources, targets) or [], strict=False):
-                all_weights[index] = weights
-        return all_weights
+            batch_weights = self.engine.attention(sources, targets) or []
+            for index, reduced in zip(indices, map(reduce, indices, batch_weights), strict=False):
+                all_reduced[index] = reduced
+            del batch_weights  # before the next
+        return all_reduced
+
+
+def _token_weights(_: int, weights: Any) -> list[list[float]]:
+    from nmt_cli.decoding.word_alignment import token_weights  # with torch, which made the weights
+
+    return token_weights(weights)
 
 
 class _UnitResult(NamedTuple):

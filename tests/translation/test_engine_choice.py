@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import weakref
 from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,6 +17,8 @@ from typing import Any
 import pytest
 
 from nmt_cli.decoding.config import SearchConfig
+from nmt_cli.decoding.torch_engine import TorchEngine
+from nmt_cli.decoding.word_alignment import attention_weights
 from nmt_cli.errors import UserError
 from nmt_cli.export import automatic, ctranslate2_support
 from nmt_cli.export.cached import AUTO_FILE, exports_folder
@@ -281,6 +284,24 @@ def test_where_a_word_must_be_put_in_by_attention_it_is_that_of_our_own_model(ex
     own, theirs = (open_translator([exported], [], "cpu", engine=engine) for engine in ("torch", "ctranslate2"))
     pairs = [([5, 6, 7], [8, 9]), ([5], [6])]
     assert theirs.word_alignments(pairs) == own.word_alignments(pairs) != [None, None]
+
+
+def test_attention_beside_ctranslate2_is_used_batch_by_batch(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    overrides = ["search.beam=1", "search.tokens_per_batch=24"]
+    translator = open_translator([exported], overrides, "cpu", engine="ctranslate2")
+    shapes: list[tuple[int, int]] = []
+    last_weights: list[weakref.ref[Any]] = []
+
+    def attention(self: TorchEngine, sources: list[list[int]], targets: list[list[int]]) -> Any:
+        assert not any(weights() is not None for weights in last_weights)
+        shapes.append((len(sources), max(map(len, sources)) + 1))
+        all_weights = attention_weights(self.model, sources, targets)
+        last_weights[:] = map(weakref.ref, all_weights or [])
+        return all_weights
+
+    monkeypatch.setattr(TorchEngine, "attention", attention)
+    assert None not in translator.word_alignments([([5] * length, [6]) for length in (3, 2, 30, 3, 11, 2, 2, 2)])
+    assert shapes == [(1, 31), (2, 12), (5, 4)]
 
 
 def test_a_line_does_not_depend_on_its_batch(exported: Path) -> None:
