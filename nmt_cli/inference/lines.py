@@ -193,8 +193,8 @@ class BlockReader:
     """The blocks of a stream, with the prefixes of their lines from a file; None as partitioner: whatever has arrived.
 
     Where the input must not be translated any further, reading ends early and `error` says why: the stream could
-    not be read or is UTF-16, the prefix file has more or fewer lines than the input, or, with `strict`, a line is
-    not UTF-8. `skipped_lines` stand before the stream and are counted.
+    not be read or is UTF-16, the prefix file cannot be read or has more or fewer lines than the input, or, with
+    `strict`, a line is not UTF-8. `skipped_lines` stand before the stream and are counted.
     """
 
     def __init__(
@@ -247,11 +247,22 @@ class BlockReader:
             lines = self._valid_lines(lines)
         if self._prefixes is None:
             return LineBlock(lines) if lines else None
-        prefixes = list(islice(self._prefixes, len(lines)))
-        if len(prefixes) < len(lines):
-            lines = lines[: len(prefixes)]
-            self._error = DataError(f"{self.prefix_path}: fewer lines than the input")
+        prefixes = self._take_prefixes(self._prefixes, len(lines))
+        lines = lines[: len(prefixes)]
         return LineBlock(lines, prefixes) if lines else None
+
+    def _take_prefixes(self, available: Iterator[str], count: int) -> list[str]:
+        """The next prefixes; fewer than `count` where the file ends before, or cannot be read any further."""
+        prefixes: list[str] = []
+        try:
+            for prefix in islice(available, count):
+                prefixes.append(prefix)
+        except DataError as error:
+            self._error = error
+        else:
+            if len(prefixes) < count:
+                self._error = DataError(f"{self.prefix_path}: fewer lines than the input")
+        return prefixes
 
     def _valid_lines(self, lines: list[InputLine]) -> list[InputLine]:
         """The lines before the first that is not UTF-8."""

@@ -293,9 +293,15 @@ def test_more_prefixes_than_lines_are_a_mistake_that_is_said_at_the_end(
     assert texts == ["x a", "y b"]
 
 
-def test_prefixes_that_are_not_utf8_are_refused_with_their_line(tokenizer: TextTokenizer, tmp_path: Path) -> None:
+def test_prefixes_that_are_not_utf8_are_refused_with_their_line_after_those_before(
+    tokenizer: TextTokenizer, tmp_path: Path
+) -> None:
+    texts = []
     with pytest.raises(DataError, match=r"prefixes:2: not UTF-8 text"):
-        stream(echo(tokenizer), b"a\nb\n", write(tmp_path, b"x\n\xff\n"))
+        path = write(tmp_path, b"x\n\xff\ny\n")
+        for translated in translate_stream(echo(tokenizer), io.BytesIO(b"a\nb\nc\n"), path):
+            texts.append(translated.translation.text)
+    assert texts == ["x a"]
 
 
 def test_prefixes_that_cannot_be_used_are_said(tokenizer: TextTokenizer, tmp_path: Path) -> None:
