@@ -66,9 +66,9 @@ class LineReader:
         """Whether to read more: the stream has not ended, and the buffer is not full."""
         return not self.at_eof and (self._buffered_bytes < MAX_BUFFERED_BYTES or not self._lines)
 
-    def readable(self) -> bool:
-        """Whether reading would not block."""
-        return self.fd is None or bool(select.select([self.fd], [], [], 0)[0])
+    def readable(self, timeout: float | None = 0) -> bool:
+        """Whether reading would not block, after waiting for that for at most `timeout` seconds; None: until then."""
+        return self.fd is None or bool(select.select([self.fd], [], [], timeout)[0])
 
     def fill(self, line_count: int, *, wait: bool = True) -> None:
         """Read until this many lines are buffered or no more have arrived; with `wait`, block for the first one."""
@@ -89,6 +89,9 @@ class LineReader:
     def _read_available(self) -> None:
         try:
             data = self.stream.read(READ_SIZE_BYTES) if self.fd is None else os.read(self.fd, READ_SIZE_BYTES)
+        except BlockingIOError:  # who opened the stream made it non-blocking, and nothing has arrived
+            self.readable(None)
+            return self._read_available()
         except OSError as error:
             self.at_eof, self.error = True, error
             return

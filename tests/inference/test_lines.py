@@ -2,6 +2,7 @@
 
 import io
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -164,6 +165,19 @@ def test_a_line_that_arrives_in_pieces_is_one_line() -> None:
         keyboard.close()
         arrivals.read()
         assert [line.text for line in arrivals.take(9)] == ["and"] and arrivals.at_eof
+
+
+def test_a_pipe_that_does_not_block_is_waited_for() -> None:
+    end, start = os.pipe()
+    os.set_blocking(end, False)
+    with os.fdopen(end, "rb") as stream, os.fdopen(start, "wb") as keyboard:
+        arrivals = LineReader(stream)
+        typed = threading.Timer(0.05, lambda: (keyboard.write(b"a\n"), keyboard.close()))
+        typed.start()
+        arrivals.fill(2)
+        typed.join()
+        arrivals.fill(2)
+        assert [line.text for line in arrivals.take(9)] == ["a"] and arrivals.error is None
 
 
 def test_no_more_is_held_than_fits_but_a_line_may_be_longer() -> None:
