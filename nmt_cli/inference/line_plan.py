@@ -218,7 +218,7 @@ class LinePlanner:
             piece = self._whole(plan.line)
             (ids,) = self.tokenizers.source.encode([plan.language_tag + self._model_form(piece)])
             if not piece.text or not ids:
-                plan.warnings.append("the line is blank: its prefix was not used")
+                plan.warnings.append("the line is copied: its prefix was not used")
                 return
             plan.units.clear()
             self._add_units(plan, piece, ids, 1)

@@ -169,7 +169,9 @@ def test_a_prefix_of_several_sentences_begins_the_translation(tokenizer: TextTok
         assert translation.text.startswith(prefix)
     number, hidden = translator.translate(["7", "\u200b"], ["ein", "ein"])
     assert number.text.startswith("ein")
-    assert hidden.text == "\u200b" and hidden.warnings == ["the line is blank: its prefix was not used"]
+    for copied in (hidden, *translator.translate(["https://example.org/a"], ["ein"])):
+        assert copied.warnings == ["the line is copied: its prefix was not used"]
+    assert hidden.text == "\u200b" and copied.text == "https://example.org/a"
 
 
 def test_a_record_lists_the_sentences(tokenizer: TextTokenizer) -> None:
