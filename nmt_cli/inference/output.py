@@ -12,7 +12,6 @@ from nmt_cli.inference.degeneration import Diagnosis
 from nmt_cli.inference.lines import InputLine
 
 ABSTENTION_MARK = "[?] "  # before a translation that is probably not good
-ASCII_SPACE = " \t\n\r\f\v"
 
 OutputFormat = Literal["text", "candidates", "alignments", "jsonl"]
 
@@ -93,9 +92,8 @@ class TranslatedLine:
 
     @property
     def text(self) -> str:
-        """The best translation; a blank line with other white space than ASCII's comes out as it is."""
-        blank = not self.line.text.strip() and self.line.text.strip(ASCII_SPACE)
-        return self.line.text if blank else self.translation.text
+        """The best translation; a blank line comes out as it is."""
+        return self.translation.text if self.line.text.strip() else self.line.text
 
     @property
     def warnings(self) -> list[str]:
@@ -134,7 +132,7 @@ class TranslatedLine:
         if output_format == "alignments":
             word_pairs = (candidates[0].alignment or []) if candidates else []
             links = " ".join(f"{source_word}-{target_word}" for source_word, target_word in word_pairs)
-            return [f"{self.translation.text} ||| {links}"]
+            return [f"{self.text} ||| {links}"]
         return [self.text]
 
     def record(self) -> dict[str, Any]:

@@ -262,10 +262,11 @@ def test_a_prefix_that_the_model_cannot_write_has_no_score(tokenizer: TextTokeni
     json.dumps(record, allow_nan=False)
 
 
-@pytest.mark.parametrize("line, expected", [("", ""), (" \t", ""), ("\u00a0", "\u00a0"), ("\u3000 ", "\u3000 ")])
-def test_a_blank_line_is_empty_or_what_it_was(line: str, expected: str, tokenizer: TextTokenizer) -> None:
+@pytest.mark.parametrize("line", ["", " ", " \t", "\t\t\t\t", "\u00a0", "\u3000 "])
+def test_a_blank_line_comes_out_as_it_is(line: str, tokenizer: TextTokenizer) -> None:
     (translated,) = translate_stream(echo(tokenizer), io.BytesIO(f"{line}\n".encode()))
-    assert translated.output_lines("text") == [expected]
+    assert translated.output_lines("text") == [line]
+    assert translated.output_lines("alignments") == [f"{line} ||| "]
     assert translated.translation.candidates == []
 
 

@@ -184,7 +184,7 @@ def test_a_record_tells_everything_about_a_line(tokenizer: TextTokenizer) -> Non
     assert isinstance(first["alignment"], list)
     assert first["candidates"][0]["alignment"] == first["alignment"]
     assert blank == {
-        "line": 2, "source": " ", "translation": "", "score": None, "log_probability": None,
+        "line": 2, "source": " ", "translation": " ", "score": None, "log_probability": None,
     }  # fmt: skip
 
 
