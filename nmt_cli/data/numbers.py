@@ -6,6 +6,7 @@ known, so that one that is written out in the translation is missing.
 
 import re
 import unicodedata
+from collections import defaultdict, deque
 from collections.abc import Iterator
 from decimal import Decimal
 
@@ -25,14 +26,21 @@ def missing_numbers(source: str, translation: str) -> list[str]:
     """The numbers of a source that its translation does not have, or not as often, as the source writes them."""
     if not any(map(str.isdigit, source)):
         return []
-    available = [readings for _, readings in _numbers(translation)]
-    missing = []
+    positions: dict[Decimal, deque[int]] = defaultdict(deque)  # of each reading among the translation's numbers
+    for position, (_, readings) in enumerate(_numbers(translation)):
+        for reading in readings:
+            positions[reading].append(position)
+    missing, matched = [], set[int]()
     for written, readings in _numbers(source):
-        match = next((other for other in available if readings & other), None)
-        if match is None:
+        candidates = [positions[reading] for reading in readings if reading in positions]
+        for queue in candidates:
+            while queue and queue[0] in matched:
+                queue.popleft()
+        first = min((queue[0] for queue in candidates if queue), default=None)
+        if first is None:
             missing.append(written)
         else:
-            available.remove(match)
+            matched.add(first)
     return missing
 
 

@@ -1,10 +1,16 @@
 """Numbers are compared by what they mean, not by how they are written."""
 
 import io
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from nmt_cli.data.numbers import missing_numbers
+from nmt_cli.data import numbers
+from nmt_cli.data.numbers import _numbers, _readings, missing_numbers
 from nmt_cli.data.tokenization.tokenizer import TextTokenizer
 from nmt_cli.inference.lines import InputLine
 from nmt_cli.inference.output import Candidate, TranslatedLine, Translation
@@ -36,6 +42,42 @@ def test_the_same_numbers_in_other_clothes(source: str, translation: str) -> Non
 )  # fmt: skip
 def test_numbers_that_are_missing(source: str, translation: str, missing: list[str]) -> None:
     assert missing_numbers(source, translation) == missing
+
+
+NUMBER_TEXTS = st.lists(
+    st.sampled_from(["1", "1,234", "1.234", "1234", "1.23", "1,5", "1.50", "10:30", "1.2.3", "x", "٣", "3"])
+).map(" ".join)
+
+
+@given(NUMBER_TEXTS, NUMBER_TEXTS)
+def test_each_number_has_the_first_one_left_that_means_the_same(source: str, translation: str) -> None:
+    left = [readings for _, readings in _numbers(translation)]
+    missing = []
+    for written, readings in _numbers(source):
+        match = next((other for other in left if readings & other), None)
+        if match is None:
+            missing.append(written)
+        else:
+            left.remove(match)
+    assert missing_numbers(source, translation) == missing
+
+
+def test_numbers_are_looked_up_and_not_each_compared_with_all_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Counted(frozenset[Decimal]):
+        looks = 0
+
+        def __and__(self, other: Any) -> Any:
+            Counted.looks += 1
+            return super().__and__(other)
+
+        def __iter__(self) -> Iterator[Decimal]:
+            Counted.looks += 1
+            return super().__iter__()
+
+    monkeypatch.setattr(numbers, "_readings", lambda written: Counted(_readings(written)))
+    source, translation = (" x ".join(map(str, range(start, start + 100))) for start in (0, 100))
+    assert len(missing_numbers(source, translation)) == 100
+    assert 0 < Counted.looks <= 2 * 200
 
 
 def test_a_line_reports_them(tokenizer: TextTokenizer) -> None:
