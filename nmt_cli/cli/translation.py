@@ -49,8 +49,6 @@ Abstain = Annotated[
     typer.Option(help="With --abstain-below: copy the source, leave the line empty, or mark it with [?] (default)."),
 ]
 
-MAX_NAMED_LINES = 10
-
 
 def translate(
     runs: Annotated[list[Path], typer.Argument(help="Run folders; several form an ensemble.")],
@@ -97,7 +95,7 @@ def translate(
         engine=_exact_engine(engine, quantization) if exact else engine, quantization=quantization,
         score=jsonl or interactive or reporter.on_terminal or abstention is not None,
         rescore_canonical=jsonl, strict=strict, assess=jsonl,
-        report_unknown_words=jsonl or interactive or (not shard_request and reporter.on_terminal),
+        report_unknown_words=jsonl or interactive or reporter.on_terminal,
         abstention=abstention,
     )  # fmt: skip
     translator = _open_translator(spec, processes, reporter)
@@ -184,24 +182,18 @@ def _print_lines(
     *,
     interactive: bool = False,
 ) -> None:
-    """Print the output of each line; if the user types the input, what is unknown in it, else, on a terminal, how many
-    lines are unfamiliar."""
-    unfamiliar: list[int] = []
-    line_count = abstained_count = 0
-    lines_with_other_numbers: list[int] = []
+    """Print the output of each line, and the summary; if the user types the input, what is unknown in it, too."""
+    from nmt_cli.translation.summary import TranslationSummary
+
+    summary = TranslationSummary()
     with reporter.line_warnings() as report_line:
         for translated in lines:
-            line_count += 1
-            abstained_count += translated.translation.abstained
+            summary.add(translated)
             if progress is not None:
                 progress.add(
                     translated.line.text + translated.line.ending, max(1, len(translated.translation.sentences))
                 )
-            if translated.unfamiliar:
-                unfamiliar.append(translated.line.number)
             report_line(translated.line.number, translated.warnings)
-            if translated.missing_numbers or translated.added_numbers:
-                lines_with_other_numbers.append(translated.line.number)
             for output_line in translated.output_lines(output_format):
                 print_line(output_line)
             if interactive and translated.unknown_words:
@@ -209,28 +201,7 @@ def _print_lines(
                 reporter.info(f"line {translated.line.number}: not in the training text: {words}")
             elif interactive and translated.unfamiliar:
                 reporter.info(f"line {translated.line.number}: unlike the training text: the translation is a guess")
-    if unfamiliar and reporter.on_terminal and not interactive:
-        _warn_of_unfamiliar_lines(unfamiliar, reporter)
-    if abstained_count:
-        reporter.info(f"confidence too low for {abstained_count:,} of {line_count:,} lines (--abstain-below)")
-    if lines_with_other_numbers:
-        reporter.warning(
-            f"{_count_of_lines(lines_with_other_numbers)} whose translation has other numbers, or one of them in words;"
-            " --jsonl names the numbers"
-        )
-
-
-def _count_of_lines(numbers: list[int]) -> str:
-    """How many lines, and the numbers of the first ones."""
-    first = ", ".join(f"{number:,}" for number in numbers[:MAX_NAMED_LINES])
-    more = ", ..." if len(numbers) > MAX_NAMED_LINES else ""
-    return f"{len(numbers):,} {'line' if len(numbers) == 1 else 'lines'} ({first}{more})"
-
-
-def _warn_of_unfamiliar_lines(numbers: list[int], reporter: Reporter) -> None:
-    reporter.warning(
-        f"unlike the training text, so that translations are guesses: {_count_of_lines(numbers)}; --jsonl marks them"
-    )
+    summary.report(reporter, interactive=interactive)
 
 
 def calibrate(

@@ -93,13 +93,15 @@ class ParallelTranslator:
         *,
         assume_long_input: bool = False,
         skipped_lines: int = 0,
+        before_waiting: Callable[[], None] = lambda: None,
     ) -> Iterator[TranslatedLine]:
         """Translate lines in their order, each block of them as soon as it has arrived.
 
         `prefix_path` is a file with the beginning of each translation; DataError where it has more or fewer lines than
         the input, after all lines that have one, or where a line is not as `spec.strict` demands.
         `assume_long_input`: the stream is long, though its size cannot be determined. `skipped_lines`: how many lines
-        stand before the first one, which count. WorkerError where a block of lines has killed two workers.
+        stand before the first one, which count. `before_waiting` is called when all lines that are translated have been
+        taken. WorkerError where a block of lines has killed two workers.
         """
         blocks = BlockReader(
             stream, self.partitioner, prefix_path, strict=self.spec.strict, skipped_lines=skipped_lines
@@ -110,9 +112,9 @@ class ParallelTranslator:
             and available_bytes(stream) < MIN_PARALLEL_INPUT_BYTES
         )
         if is_short_input or self.max_processes == 1:
-            translated_lines = translate_blocks(self.translator, blocks)
+            translated_lines = translate_blocks(self.translator, blocks, before_waiting)
         else:
-            translated_lines = self._translate_in_workers(blocks)
+            translated_lines = self._translate_in_workers(blocks, before_waiting)
         for translated in translated_lines:
             if self.spec.abstention is not None:
                 translated = self.spec.abstention.apply(translated)
@@ -129,9 +131,11 @@ class ParallelTranslator:
         signs = self.translator.limits.signs(share, translation.unknown_tokens, translation.token_probability)
         return replace(translated, unknown_words=unknown, unfamiliar=signs) if unknown or signs else translated
 
-    def _translate_in_workers(self, blocks: BlockReader) -> Iterator[TranslatedLine]:
+    def _translate_in_workers(
+        self, blocks: BlockReader, before_waiting: Callable[[], None]
+    ) -> Iterator[TranslatedLine]:
         with self._start_workers() as workers:
-            yield from translate_in_order(workers, blocks)
+            yield from translate_in_order(workers, blocks, before_waiting)
 
     def _start_workers(self) -> Workers:
         warn = self.reporter.warning
@@ -142,7 +146,9 @@ class ParallelTranslator:
         return WorkerPool(self.max_processes, open_worker, str, warn, fork=False)
 
 
-def translate_blocks(translator: Translator, blocks: BlockReader) -> Iterator[TranslatedLine]:
+def translate_blocks(
+    translator: Translator, blocks: BlockReader, before_waiting: Callable[[], None] = lambda: None
+) -> Iterator[TranslatedLine]:
     """Translate blocks in order, as many at a time as the engine can use, each as soon as it has arrived.
 
     So an engine with threads of its own has work while lines are tokenized, searched again or joined.
@@ -161,6 +167,7 @@ def translate_blocks(translator: Translator, blocks: BlockReader) -> Iterator[Tr
             if not started:
                 break
             block, finish = started.popleft()
+            before_waiting()
             for line, translation in zip(block.lines, finish(), strict=True):
                 yield _checked(line, translation, strict=blocks.strict)
         is_done = True
@@ -170,7 +177,9 @@ def translate_blocks(translator: Translator, blocks: BlockReader) -> Iterator[Tr
     blocks.raise_error()
 
 
-def translate_in_order(workers: Workers, blocks: BlockReader) -> Iterator[TranslatedLine]:
+def translate_in_order(
+    workers: Workers, blocks: BlockReader, before_waiting: Callable[[], None] = lambda: None
+) -> Iterator[TranslatedLine]:
     """Translate the blocks in workers; each line in order, as soon as it and all lines before it are done.
 
     At most MAX_TASKS_PER_WORKER blocks per worker are held.
@@ -188,6 +197,7 @@ def translate_in_order(workers: Workers, blocks: BlockReader) -> Iterator[Transl
         if blocks.finished:
             if yielded_count == submitted_count:
                 break
+            before_waiting()
             workers.wait_for_results()
         elif can_submit and len(reader):
             if len(reader) < blocks.lookahead_lines and _read_or_collect(workers, blocks, timeout=0):
@@ -198,6 +208,7 @@ def translate_in_order(workers: Workers, blocks: BlockReader) -> Iterator[Transl
                 workers.submit(submitted_count, block)
                 submitted_count += 1
         else:
+            before_waiting()
             _read_or_collect(workers, blocks, timeout=None)
     blocks.raise_error()
 

@@ -12,9 +12,9 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from nmt_cli.errors import DataError
 from nmt_cli.fs import lock_file, read_json, sha256_of_file, write_json
@@ -22,6 +22,14 @@ from nmt_cli.translation.byte_ranges import Shard, TextRange
 
 FORMAT_VERSION = 1
 Job = dict[str, Any]
+
+
+class Written(NamedTuple):
+    """What is written of a shard; the keys of its mark."""
+
+    lines: int = 0  # of input
+    output_lines: int = 0
+    bytes: int = 0  # of output
 
 
 class ShardWriter:
@@ -38,45 +46,50 @@ class ShardWriter:
         self._progress_path = folder / f"{shard.name}.mark.json"
         self._text_path = folder / f"{shard.name}.txt"
         self._manifest_path = folder / f"{shard.name}.json"
-        self.line_count = self.output_line_count = 0
+        self._written = self._committed = Written()
         self._file: BinaryIO | None = None
         self._lock_path = folder / f"{shard.name}.lock"
         locked_error = DataError(f"{folder}: shard {shard}: another process is writing it")
         self._lock = lock_file(self._lock_path, locked_error)
         self.is_finished = self._manifest_path.is_file() and self._text_path.is_file()
         if self.is_finished:
-            self.line_count = _read_json(self._manifest_path)["lines"]
+            self._written = self._committed = Written(_read_json(self._manifest_path)["lines"])
         else:
             self._resume()
+
+    @property
+    def line_count(self) -> int:
+        """Lines of input whose output is written."""
+        return self._written.lines
 
     def _resume(self) -> None:
         """Open the output, truncated to the last mark."""
         if self._text_path.exists():  # killed between the last two steps of `finish`
             self._text_path.rename(self._partial_path)
-        byte_count = 0
-        with suppress(OSError, ValueError, KeyError):
-            progress = json.loads(self._progress_path.read_text())
-            if self._partial_path.stat().st_size >= progress["bytes"]:
-                byte_count = progress["bytes"]
-                self.line_count, self.output_line_count = (progress["lines"], progress["output_lines"])
+        with suppress(OSError, ValueError, TypeError):
+            progress = Written(**json.loads(self._progress_path.read_text()))
+            if self._partial_path.stat().st_size >= progress.bytes:
+                self._written = self._committed = progress
         self._file = open(self._partial_path, "ab")  # noqa: SIM115
-        self._file.truncate(byte_count)
+        self._file.truncate(self._written.bytes)
 
     def write(self, texts: Sequence[str]) -> None:
         """Append the output for one line of input."""
         assert self._file is not None
-        for text in texts:
-            self._file.write(text.encode("utf-8", "replace") + b"\n")
-        self.line_count += 1
-        self.output_line_count += len(texts)
+        output = "".join(f"{text}\n" for text in texts).encode("utf-8", "replace")
+        self._file.write(output)
+        lines, output_lines, byte_count = self._written
+        # At once: an interrupt must not come between the three.
+        self._written = Written(lines + 1, output_lines + len(texts), byte_count + len(output))
 
     def commit(self) -> None:
-        """Flush the output to disk and mark how far it goes."""
-        assert self._file is not None
+        """Flush the output to disk and mark how far it goes, unless nothing was written since."""
+        if self._file is None or self._written == self._committed:
+            return
         self._file.flush()
         os.fsync(self._file.fileno())
-        content = {"lines": self.line_count, "output_lines": self.output_line_count}
-        write_json(self._progress_path, content | {"bytes": self._file.tell()}, indent=1)
+        write_json(self._progress_path, self._written._asdict(), indent=1)
+        self._committed = self._written
 
     def finish(self, text_range: TextRange) -> None:
         """Rename the output, and write its manifest."""
@@ -88,21 +101,20 @@ class ShardWriter:
             "job": self.job_hash,
             "shard": list(self.shard),
             "range": text_range._asdict(),
-            "lines": self.line_count,
-            "output_lines": self.output_line_count,
+            "lines": self._written.lines,
+            "output_lines": self._written.output_lines,
             "sha256": sha256_of_file(self._text_path),
         }
         write_json(self._manifest_path, content, indent=1)
-        self._progress_path.unlink()
+        self._progress_path.unlink(missing_ok=True)
         self.is_finished = True
 
     def close(self) -> None:
-        """Release the shard."""
-        if self._file is not None:
-            self._file.close()
-        if self.is_finished:
-            self._lock_path.unlink(missing_ok=True)
-        self._lock.close()
+        """Commit what is written, and release the shard."""
+        with self._lock, self._file or nullcontext():
+            self.commit()
+            if self.is_finished:
+                self._lock_path.unlink(missing_ok=True)
 
 
 def _claim_folder(folder: Path, job: Job) -> str:

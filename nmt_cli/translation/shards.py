@@ -3,7 +3,6 @@
 Only the output folder connects the processes; `nmt merge-shards` merges the shards.
 """
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,7 @@ from nmt_cli.reporting import Reporter
 from nmt_cli.translation.byte_ranges import Shard, find_range, open_range, sample_hash
 from nmt_cli.translation.parallel import ParallelTranslator
 from nmt_cli.translation.shard_files import ShardWriter
-
-COMMIT_INTERVAL_SECONDS = 10.0  # of work that is lost where a process is killed
+from nmt_cli.translation.summary import TranslationSummary
 
 
 def translate_shard(
@@ -28,8 +26,8 @@ def translate_shard(
     folder: Path,
     output_format: OutputFormat,
     reporter: Reporter,
-) -> int:
-    """Translate one shard of a file into `folder`, resuming where a killed process stopped; the number of its lines.
+) -> None:
+    """Translate one shard of a file into `folder`, resuming where a killed process stopped.
 
     DataError where the text cannot be read, or the folder belongs to another text, run or search.
     """
@@ -41,33 +39,34 @@ def translate_shard(
     if writer.is_finished:
         writer.close()
         reporter.info(f"shard {shard}: already done")
-        return writer.line_count
+        return
     resumed_lines = writer.line_count
     if resumed_lines:
         reporter.info(f"shard {shard}: resuming after line {resumed_lines:,}")
     try:
         text_range = find_range(text, shard)
-        last_commit = time.monotonic()
         stream = open_range(text, text_range, resumed_lines)
         size_is_known = text_range.unit == "bytes" and not resumed_lines
         size = text_range.end - text_range.begin if size_is_known else None
+        lines = translator.translate(
+            stream, assume_long_input=True, skipped_lines=resumed_lines, before_waiting=writer.commit
+        )
+        summary = TranslationSummary()
         progress = reporter.line_progress(f"shard {shard}", size)
         with reporter.line_warnings(f"shard {shard}, ") as report_line, progress as bar:
-            for translated in translator.translate(stream, assume_long_input=True, skipped_lines=resumed_lines):
+            for translated in lines:
+                summary.add(translated)
                 report_line(translated.line.number, translated.warnings)
                 bar.add(translated.line.text + translated.line.ending, max(1, len(translated.translation.sentences)))
                 writer.write(translated.output_lines(output_format))
-                if time.monotonic() - last_commit > COMMIT_INTERVAL_SECONDS:
-                    writer.commit()
-                    last_commit = time.monotonic()
         writer.finish(text_range)
     except (DataError, WorkerError) as error:
         error.args = (f"shard {shard}, {error}",)
         raise
     finally:
         writer.close()
+    summary.report(reporter, f"shard {shard}: ")
     reporter.info(f"shard {shard}: {writer.line_count:,} lines, {folder / shard.name}.txt")
-    return writer.line_count
 
 
 def describe_job(

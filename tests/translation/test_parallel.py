@@ -3,6 +3,7 @@
 import io
 import random
 from collections.abc import Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,23 @@ def test_a_short_input_is_shared_out_evenly_and_the_end_of_a_long_one_too() -> N
         translate(workers, b"x\n" * 10_000, beam=beam)
         assert workers.sizes[:4] == [MAX_BLOCK_LINES] * 4
         assert MIN_BLOCK_HYPOTHESES / 2 <= beam * workers.sizes[-1] <= 2 * MIN_BLOCK_HYPOTHESES
+
+
+def test_a_wait_is_announced_once_all_translated_lines_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    workers = FakeWorkers(2)
+    pool: Any = workers
+    taken, marks = [0], [0]
+    wait = workers.wait_for_results
+
+    def checked_wait(other_files: Sequence[Any] = (), timeout: float | None = None) -> bool:
+        assert timeout is not None or other_files or marks[-1] == taken[-1]
+        return wait(other_files, timeout)
+
+    monkeypatch.setattr(workers, "wait_for_results", checked_wait)
+    blocks = BlockReader(io.BytesIO(b"x\n" * 5000), BlockPartitioner(2, 1))
+    for translated in translate_in_order(pool, blocks, lambda: marks.append(taken[-1])):
+        taken.append(translated.line.number)
+    assert len(set(marks)) > 2 and set(marks) < {0, *accumulate(workers.sizes)}
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])

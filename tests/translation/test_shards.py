@@ -2,7 +2,6 @@
 
 import errno
 import io
-import itertools
 import json
 import os
 import re
@@ -19,17 +18,21 @@ from typing import Any
 
 import pytest
 
-from nmt_cli.data.text_profile import TextProfile
+from nmt_cli.data.known_words import WordSet
+from nmt_cli.data.text_profile import TextProfile, UnknownShares
 from nmt_cli.errors import DataError
-from nmt_cli.inference.output import OutputFormat, TranslatedLine
+from nmt_cli.inference.confidence import CalibrationFile
+from nmt_cli.inference.output import OutputFormat, TranslatedLine, Translation
+from nmt_cli.inference.translator import Translator
 from nmt_cli.reporting import Reporter
-from nmt_cli.translation import shards
-from nmt_cli.translation.byte_ranges import Shard
+from nmt_cli.translation.byte_ranges import Shard, TextRange
 from nmt_cli.translation.opening import TranslatorSpec
 from nmt_cli.translation.parallel import ParallelTranslator
 from nmt_cli.translation.shard_files import ShardWriter, join_shards
 from nmt_cli.translation.shards import translate_shard
+from nmt_cli.translation.summary import LineCounter
 from tests.conftest import Call
+from tests.inference.test_confidence import calibration
 from tests.margins import clear_lines
 from tests.opening import open_translator
 
@@ -92,7 +95,7 @@ def test_a_finished_part_is_left_alone(tiny_run: Path, text: Path, capfd: pytest
     path = text.parent / "parts" / "shard-2-of-3.txt"
     before = path.stat()
     said = capfd.readouterr().err
-    assert said == f"shard 2/3: 11 lines, {path}\n"
+    assert said.endswith(f"shard 2/3: 11 lines, {path}\n")
     translate(tiny_run, text, [2])
     assert path.stat() == before
     assert capfd.readouterr().err == "shard 2/3: already done\n"
@@ -101,9 +104,6 @@ def test_a_finished_part_is_left_alone(tiny_run: Path, text: Path, capfd: pytest
 def test_a_part_that_was_stopped_goes_on_where_it_was(
     tiny_run: Path, text: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Stopped after each number of lines, with a mark at every second line."""
-    clock = itertools.count(0, 6)
-    monkeypatch.setattr(shards, "time", SimpleNamespace(monotonic=lambda: float(next(clock))))
     whole = ParallelTranslator.translate
     for stop in (1, 5, 8):
 
@@ -122,12 +122,48 @@ def test_a_part_that_was_stopped_goes_on_where_it_was(
             join_shards(text.parent / "parts")
         monkeypatch.setattr(ParallelTranslator, "translate", whole)
         translate(tiny_run, text, [2])
-        if stop > 2:
-            assert f"shard 2/3: resuming after line {stop // 2 * 2}" in capfd.readouterr().err
+        assert f"shard 2/3: resuming after line {stop}\n" in capfd.readouterr().err
         translate(tiny_run, text, [1, 3])
         assert b"".join(join_shards(text.parent / "parts")) == straight(tiny_run, text)
         for path in (text.parent / "parts").iterdir():
             path.unlink()
+
+
+def test_a_part_is_marked_before_each_block(tiny_run: Path, text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A block may take long, and a kill meanwhile loses nothing else."""
+    monkeypatch.setattr("nmt_cli.inference.lines.MAX_BLOCK_LINES", 4)
+    mark = text.parent / "parts" / "shard-1-of-1.mark.json"
+    marked: list[int] = []
+    translate_block = Translator.translate
+
+    def translate_and_look(self: Translator, *block: Any) -> list[Translation]:
+        marked.append(json.loads(mark.read_text())["lines"] if mark.exists() else 0)
+        return translate_block(self, *block)
+
+    monkeypatch.setattr(Translator, "translate", translate_and_look)
+    translator = opened(tiny_run, "search.precision=fp32")
+    assert translator.spec.engine == "torch"
+    translator._thread_count = 1  # blocks as on a machine with one core
+    translate_shard(translator, text, Shard(1, 1), text.parent / "parts", "text", Reporter())
+    assert marked == [0, 4, 8, 12, 16, 20, 24, 28]
+
+
+def test_an_interrupt_within_a_line_leaves_no_half_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = {"shards": 1}
+    writer = ShardWriter(tmp_path, Shard(1, 1), job)
+    writer.write(["one", "eins"])
+    assert writer._file is not None
+    writer._file.write(b"tw")  # the counts of this line are never written
+    writer.close()
+    for _ in range(2):  # the second time, nothing was written since
+        writer = ShardWriter(tmp_path, Shard(1, 1), job)
+        assert writer.line_count == 1
+        writer.close()
+    writer = ShardWriter(tmp_path, Shard(1, 1), job)
+    writer.write(["two"])
+    writer.finish(TextRange("bytes", 0, 8, 8))
+    writer.close()
+    assert b"".join(join_shards(tmp_path)) == b"one\neins\ntwo\n"
 
 
 def test_a_part_killed_between_its_last_two_steps_is_finished(
@@ -255,8 +291,7 @@ def test_options_that_do_not_fit_are_one_line(arguments: list[str], message: str
     assert (code, out) == (2, "") and err.startswith(f"nmt: {message}") and err.count("\n") == 1
 
 
-def test_strict_holds_for_parts_too(nmt: Call, tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shards, "COMMIT_INTERVAL_SECONDS", -1.0)
+def test_strict_holds_for_parts_too(nmt: Call, tiny_run: Path, tmp_path: Path) -> None:
     (tmp_path / "text").write_bytes(b"a book\n\xff\n")
     rest = ["--shard", "all/1", "--input", tmp_path / "text", "--out", tmp_path / "parts"]
     for resuming in ("", "shard 1/1: resuming after line 1\n"):
@@ -277,6 +312,38 @@ def test_the_commands_translate_and_join(nmt: Call, tiny_run: Path, text: Path) 
     ]
     code, out, err = nmt("merge-shards", folder)
     assert (code, err, out.count("\n")) == (0, "", 4)
+
+
+def test_parts_say_at_the_end_what_a_whole_text_says(
+    nmt: Call, tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, text = shutil.copytree(tiny_run, tmp_path / "run"), tmp_path / "text"
+    TextProfile("en", "de", unknown=UnknownShares(0.0, 0.0)).save(run)
+    WordSet(["the", "old", "man"]).save(run)
+    CalibrationFile(50.0, {"torch fp32": calibration(bias=-40.0)}).save(run)  # sure of nothing
+    text.write_text("The old man.\nThe 1995 man.\nfrobnicate quux\n")
+    command = ["translate", run, "--engine", "torch", "--processes", 1, "--input", text, "--shard", "1/1"]
+    numbers = (
+        "warning: shard 1/1: 1 line (2) whose translation has other numbers, or one of them in words;"
+        " --jsonl names the numbers"
+    )
+    assert nmt(*command, "--out", tmp_path / "a")[2].splitlines()[:-1] == [numbers]
+    said = nmt(*command, "--out", tmp_path / "b", "--abstain-below", 0.5)[2]
+    assert said.splitlines()[:-1] == ["shard 1/1: confidence too low for 3 of 3 lines (--abstain-below)"]
+    monkeypatch.setattr("nmt_cli.reporting.Reporter.on_terminal", True)
+    assert nmt(*command, "--out", tmp_path / "c", "-q")[2].splitlines() == [
+        "warning: shard 1/1: unlike the training text, so that translations are guesses: 1 line (3);"
+        " --jsonl marks them",
+        numbers,
+    ]
+
+
+def test_lines_are_counted_in_little_memory() -> None:
+    counter = LineCounter()
+    for number in range(1, 2001):
+        counter.add(number)
+    assert len(counter.first_numbers) == 10
+    assert str(counter) == "2,000 lines (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, ...)"
 
 
 @pytest.mark.slow
