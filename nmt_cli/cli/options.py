@@ -82,11 +82,17 @@ def _is_terminal(stream: TextIO | None) -> bool:
 
 def print_line(text: str) -> None:
     """A line of the product, at once; UserError where it cannot be written."""
+    write_stdout(text.encode("utf-8", "replace") + b"\n")
+
+
+def write_stdout(output: bytes, *, flush: bool = True) -> None:
+    """Bytes of the product, with `flush` at once; UserError where they cannot be written."""
     if sys.stdout is None:
         raise UserError("standard output is closed")
     try:
-        sys.stdout.buffer.write(text.encode("utf-8", "replace") + b"\n")
-        sys.stdout.buffer.flush()
+        sys.stdout.buffer.write(output)
+        if flush:
+            sys.stdout.buffer.flush()
     except BrokenPipeError:
         raise
     except OSError as error:

@@ -1,11 +1,11 @@
 """nmt translate --shard, and nmt merge-shards."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
+from nmt_cli.cli.options import write_stdout
 from nmt_cli.errors import UserError
 from nmt_cli.reporting import Reporter
 
@@ -74,5 +74,5 @@ def merge_shards(folder: Annotated[Path, typer.Argument(help="Folder that was gi
     from nmt_cli.translation.shard_files import join_shards
 
     for line in join_shards(folder):
-        sys.stdout.buffer.write(line)
-    sys.stdout.buffer.flush()
+        write_stdout(line, flush=False)
+    write_stdout(b"")

@@ -18,9 +18,10 @@ from typing import Any
 
 import pytest
 
+from nmt_cli.cli.shards import merge_shards
 from nmt_cli.data.known_words import WordSet
 from nmt_cli.data.text_profile import TextProfile, UnknownShares
-from nmt_cli.errors import DataError
+from nmt_cli.errors import DataError, UserError
 from nmt_cli.inference.confidence import CalibrationFile
 from nmt_cli.inference.output import OutputFormat, TranslatedLine, Translation
 from nmt_cli.inference.translator import Translator
@@ -344,6 +345,22 @@ def test_lines_are_counted_in_little_memory() -> None:
         counter.add(number)
     assert len(counter.first_numbers) == 10
     assert str(counter) == "2,000 lines (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, ...)"
+
+
+def test_merging_says_where_it_cannot_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    writer = ShardWriter(tmp_path, Shard(1, 1), {"shards": 1})
+    writer.write(["one"])
+    writer.finish(TextRange("bytes", 0, 4, 4))
+    writer.close()
+    monkeypatch.setattr(sys, "stdout", None)
+    with pytest.raises(UserError, match=r"^standard output is closed$"):
+        merge_shards(tmp_path)
+    full = SimpleNamespace(write=len, flush=lambda: os.write(device, b"x"))
+    with open("/dev/full", "wb", buffering=0) as file:
+        device = file.fileno()
+        monkeypatch.setattr(sys, "stdout", SimpleNamespace(buffer=full))
+        with pytest.raises(UserError, match=r"^standard output: cannot write: No space left on device$"):
+            merge_shards(tmp_path)
 
 
 @pytest.mark.slow
