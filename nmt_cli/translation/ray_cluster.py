@@ -9,10 +9,10 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nmt_cli.errors import UserError, WorkerError, pip_install
 from nmt_cli.reporting import Reporter
@@ -71,7 +71,9 @@ def translate_on_ray(
         use_gpu = ray.cluster_resources().get("GPU", 0) > 0 and spec.device != "cpu"
         remote_task = ray.remote(num_cpus=1, num_gpus=int(use_gpu), max_retries=3)(_translate_shard_task)
         pending = {
-            remote_task.remote(absolute_spec, text.absolute(), shard, folder.absolute(), output_format): shard
+            remote_task.remote(
+                absolute_spec, text.absolute(), shard, folder.absolute(), output_format, reporter.on_terminal
+            ): shard
             for shard in shards
         }
         failures = []
@@ -79,23 +81,53 @@ def translate_on_ray(
             (reference,), _ = ray.wait(list(pending), num_returns=1)
             shard = pending.pop(reference)
             try:
-                line_count = _get_result(ray, reference, f"shard {shard}")
+                messages = _get_result(ray, reference, f"shard {shard}")
             except WorkerError as error:
                 failures.append(str(error))
                 reporter.warning(str(error))
             else:
-                reporter.info(f"shard {shard}: {line_count:,} lines")
+                for message in messages:
+                    message.print(reporter)
     if failures:
         raise WorkerError(f"{len(failures)} of {len(shards)} shards failed: run the command again")
 
 
+class _Message(NamedTuple):
+    """What a task has to say, which only the process that waits for it can print."""
+
+    text: str
+    is_warning: bool = False
+
+    def print(self, reporter: Reporter) -> None:
+        (reporter.warning if self.is_warning else reporter.info)(self.text)
+
+
+@dataclass
+class _MessageCollector(Reporter):
+    """Keeps messages in place of printing them."""
+
+    quiet: bool = True  # no progress bar
+    on_terminal: bool = False  # of the process that prints them
+    messages: list[_Message] = field(default_factory=list)
+
+    def info(self, text: str, *, style: str = "") -> None:
+        """Keep a message."""
+        self.messages.append(_Message(text))
+
+    def warning(self, text: str) -> None:
+        """Keep a warning."""
+        self.messages.append(_Message(text, is_warning=True))
+
+
 def _translate_shard_task(
-    spec: "TranslatorSpec", text: Path, shard: Shard, folder: Path, output_format: "OutputFormat"
-) -> int:
-    """Translate a shard in a process of the cluster."""
+    spec: "TranslatorSpec", text: Path, shard: Shard, folder: Path, output_format: "OutputFormat", on_terminal: bool
+) -> list[_Message]:
+    """Translate a shard in a process of the cluster; what there is to say of it."""
     from nmt_cli.translation.shards import translate_shard
 
-    return translate_shard(_open_translator_once(spec), text, shard, folder, output_format, Reporter(quiet=True))
+    reporter = _MessageCollector(on_terminal=on_terminal)
+    translate_shard(_open_translator_once(spec), text, shard, folder, output_format, reporter)
+    return reporter.messages
 
 
 @cache

@@ -117,14 +117,14 @@ def test_few_blocks_are_under_way_at_a_time(ray: FakeRay) -> None:
 def test_a_mistake_stays_one_and_what_is_lost_is_named(
     ray: FakeRay, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    def translate(opening: TranslatorSpec, text: Path, shard: Shard, *_: Any) -> int:
+    def translate(opening: TranslatorSpec, text: Path, shard: Shard, *_: Any) -> list[cluster._Message]:
         if shard.number == 2:
             raise FakeLost
         if shard.number == 3:
             raise ZeroDivisionError("division by zero")
         if text.name == "odd":
             raise UserError("the text is odd")
-        return 7
+        return [cluster._Message(f"shard {shard}: 7 lines")]
 
     monkeypatch.setattr(cluster, "_translate_shard_task", translate)
     shards = [Shard(number, 4) for number in range(1, 5)]
@@ -143,6 +143,27 @@ def test_a_mistake_stays_one_and_what_is_lost_is_named(
     with pytest.raises(UserError) as mistake:
         translate_on_ray(TranslatorSpec(("run",)), tmp_path / "odd", shards[:1], places[2], "text", Reporter())
     assert str(mistake.value) == "the text is odd"
+
+
+def test_what_a_task_says_is_said_here(
+    ray: FakeRay, tiny_run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "text").write_bytes(b"a book\n" + b"\xff\n" * 102 + b"1995\nThe 1995 man.\n")
+    places = tmp_path / "text", [Shard(1, 1)], tmp_path / "parts"
+    spec = TranslatorSpec((str(tiny_run),), ("search.beam=1", "search.keep=none"), "cpu", engine="torch")
+    translate_on_ray(spec, *places, "text", Reporter())
+    *warnings, end = capfd.readouterr().err.splitlines()
+    assert warnings[0] == "warning: shard 1/1, line 2: invalid UTF-8 was replaced by U+FFFD"
+    assert warnings[99].startswith("warning: shard 1/1, line 101: invalid UTF-8")
+    assert warnings[100:] == [
+        "warning: shard 1/1, further lines with warnings are only counted",
+        "warning: shard 1/1, 2 more lines had warnings; --jsonl lists them all",
+        "warning: shard 1/1: 2 lines (104, 105) whose translation has other numbers, or one of them in words;"
+        " --jsonl names the numbers",
+    ]
+    assert end == f"shard 1/1: 105 lines, {places[2]}/shard-1-of-1.txt"
+    translate_on_ray(spec, *places, "text", Reporter(quiet=True))
+    assert capfd.readouterr().err == ""
 
 
 def test_a_cluster_that_cannot_be_reached_or_is_not_installed_is_one_line(
