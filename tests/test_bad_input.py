@@ -413,6 +413,7 @@ RECIPES = [
     Case("copy onto a link", "recipes copy quickstart x.yaml", "x.yaml exists: choose another",
          link("x.yaml", "nowhere")),
     Case("copy into nothing", "recipes copy quickstart no/x.yaml", "no/x.yaml: cannot write: No su"),
+    Case("copy into no folder", "recipes copy quickstart no/", "no/: no such folder: make it first"),
     Case("copy of nothing", "recipes copy x y", "x: no such recipe, neither a file nor a shipped"),
     Case("no model of this name", "models show transfomer",
          "no model 'transfomer'; did you mean transformer?"),

@@ -1,7 +1,6 @@
 """nmt recipes and nmt models."""
 
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -26,7 +25,7 @@ def recipes_show(name: Recipe) -> None:
 
 
 def recipes_copy(
-    name: Recipe, path: Annotated[Path, typer.Argument(help="File or folder to copy it to.")] = Path(".")
+    name: Recipe, path: Annotated[str, typer.Argument(help="File or folder to copy it to.")] = "."
 ) -> None:
     """Copy a shipped recipe, to change it."""
     from nmt_cli.recipe.paths import copy_recipe, find_recipe

@@ -28,7 +28,6 @@ SECTIONS = ("corpus", "tokenizer", "model", "training", "search")
 DEFAULT_MODEL = "transformer"
 
 _NAME = re.compile(r"(?!\.)[^/\x00-\x1f\x7f]{1,100}")  # it becomes the name of a folder
-_NAME_RULE = "should be a name without slashes, at most 100 characters, not beginning with a dot"
 
 
 @dataclass(frozen=True)
@@ -165,9 +164,8 @@ def build_recipe(
     sections: dict[str, Any] = {}
     known_keys = ("name", *SECTIONS)
     errors += [_unknown_key((key,), known_keys) for key in content if key not in known_keys]
-    name = content.get("name")
-    if not isinstance(name, str) or not _NAME.fullmatch(name) or len(name.encode()) > 200:
-        errors.append(_FieldError(("name",), _NAME_RULE))
+    if (problem := _name_problem(content.get("name"))) is not None:
+        errors.append(_FieldError(("name",), problem))
     classes: dict[str, type[Section]] = {
         "corpus": CorpusConfig,
         "tokenizer": TokenizerConfig,
@@ -194,6 +192,17 @@ def build_recipe(
     if errors:
         raise RecipeError([_format_error(field_error, label, line_numbers or {}, overridden) for field_error in errors])
     return Recipe(name=content["name"], folder=folder, **sections)
+
+
+def _name_problem(name: Any) -> str | None:
+    """What is wrong with the name of a recipe, by default that of its file."""
+    if not isinstance(name, str):
+        return f"should be text, in quotes where it looks like a number, not {_format_value(name)}"
+    if re.search("[\ud800-\udfff]", name):
+        return "should be UTF-8 text; a recipe without a name has that of its file"
+    if not _NAME.fullmatch(name) or len(name.encode()) > 200:
+        return "should be a name without slashes, at most 100 characters, not beginning with a dot"
+    return None
 
 
 def _model_class(section: Any, errors: list[_FieldError]) -> type[ModelConfig] | None:

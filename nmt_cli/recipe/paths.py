@@ -1,5 +1,6 @@
 """Finding recipes: by path, or by the name of one that ships with this program. Imports no torch."""
 
+import os
 import re
 from pathlib import Path
 
@@ -67,13 +68,18 @@ def first_comment(path: Path) -> str:
     return ""
 
 
-def copy_recipe(source: Path, target: Path) -> Path:
-    """Copy a recipe to a file or into a folder; UserError where it would overwrite.
+def copy_recipe(source: Path, target: str | Path) -> Path:
+    """Copy a recipe to a file or into a folder; UserError where it would overwrite, or text that ends with a slash
+    names no folder.
 
     A name that is the file's is left out of a copy that is called otherwise, so that its runs are
     called after its own file.
     """
-    path = target / source.name if target.is_dir() else target
+    path = Path(target)
+    if path.is_dir():
+        path /= source.name
+    elif str(target).endswith(("/", os.sep)):
+        raise UserError(f"{target}: no such folder: make it first, or leave out the slash to name the file")
     text = read_recipe_text(source)
     if path.stem != source.stem:
         text = re.sub(rf"^name: {re.escape(source.stem)} *\n", "", text, count=1, flags=re.MULTILINE)

@@ -94,7 +94,7 @@ MISTAKES: list[tuple[str, str]] = [
      "equal to 1, not 0"),
     ("training: {metric_tokenize: 13b}", "2: training.metric_tokenize: no tokenizer of sacreBLEU; "
      "use one of 13a, char, "),
-    ("name: 5", "2: name: should be a name without slashes"),
+    ("name: 5", "2: name: should be text, in quotes where it looks like a number, not 5"),
     ("name: ''", "2: name: should be a name without slashes"),
 ]  # fmt: skip
 
@@ -103,6 +103,13 @@ MISTAKES: list[tuple[str, str]] = [
 def test_a_mistake_is_named(text: str, message: str, tmp_path: Path) -> None:
     (error,) = problems(tmp_path, MINIMAL + text)
     assert error.startswith(f"my.yaml:{message}")
+
+
+def test_a_file_whose_name_is_not_utf8_needs_a_name_in_the_recipe(tmp_path: Path) -> None:
+    path = write(tmp_path, MINIMAL, "re\udce7.yaml")
+    with pytest.raises(RecipeError, match="name: should be UTF-8 text; a recipe without a name has that of its file"):
+        load_recipe(path)
+    assert load_recipe(path, ["name=other"]).name == "other"
 
 
 CORPUS: list[tuple[str, list[str]]] = [

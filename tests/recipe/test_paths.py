@@ -80,6 +80,14 @@ def test_copying_never_overwrites(tmp_path: Path) -> None:
     assert (tmp_path / "quickstart.yaml").read_text() == "mine"
 
 
+def test_a_slash_means_a_folder_which_must_be_there(tmp_path: Path) -> None:
+    source = shipped_recipes()["quickstart"]
+    with pytest.raises(UserError, match="recipes/: no such folder: make it first"):
+        copy_recipe(source, f"{tmp_path}/recipes/")
+    (tmp_path / "recipes").mkdir()
+    assert copy_recipe(source, f"{tmp_path}/recipes/") == tmp_path / "recipes/quickstart.yaml"
+
+
 def test_copying_into_a_folder_that_is_not_there_says_so(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"mine.yaml: cannot write: No such file or directory"):
         copy_recipe(shipped_recipes()["quickstart"], tmp_path / "no" / "mine.yaml")
