@@ -32,21 +32,11 @@ def average(run: Path, out: Path, last: int | None = None) -> AveragedRun:
     reject_external_symlinks(run)
     if RunFolder(out).exists():
         raise RunError(f"{out} exists: choose another folder")
-    checkpoint_paths = source.checkpoints.step_folders()
-    if not checkpoint_paths:
-        raise RunError(f"{run}: no checkpoint yet")
-    if last is not None and last > len(checkpoint_paths):
-        raise RunError(
-            f"{run}: has {len(checkpoint_paths)} checkpoints, not {last}; "
-            "training.average_checkpoints: N keeps the last N while training"
-        )
-    checkpoints = [read_checkpoint(path) for path in checkpoint_paths[-(last or len(checkpoint_paths)) :]]
     manifest_path = run / "manifest.json"
     if not manifest_path.is_file():
         raise RunError(f"{run}: damaged: it has no {manifest_path.name}")
     tokenizers = Tokenizers.load(run)
-    mean_weights = _average_weights(checkpoints)
-    updates = [checkpoint.update for checkpoint in checkpoints]
+    updates, mean_weights = _average_last(source, last)
     with atomic_folder(out) as scratch:
         target = RunFolder(scratch)
         target.checkpoints.folder.mkdir(parents=True)
@@ -55,6 +45,27 @@ def average(run: Path, out: Path, last: int | None = None) -> AveragedRun:
         tokenizers.save(scratch)
         target.checkpoints.save_best(updates[-1], mean_weights, {"averaged": updates})
     return AveragedRun(out, updates)
+
+
+def _average_last(run: RunFolder, last: int | None, *, retry: bool = True) -> tuple[list[int], NamedTensors]:
+    """The updates and mean weights of the newest checkpoints; once more if a training deletes one meanwhile."""
+    paths = run.checkpoints.step_folders()
+    if not paths:
+        best_name = run.checkpoints.best().folder.name  # RunError where there is none either
+        raise RunError(f"{run.path}: has no step checkpoints to average, only {best_name}")
+    if last is not None and last > len(paths):
+        raise RunError(
+            f"{run.path}: has {len(paths)} checkpoints, not {last}; "
+            "training.average_checkpoints: N keeps the last N while training"
+        )
+    paths = paths[-(last or len(paths)) :]
+    try:
+        checkpoints = [read_checkpoint(path) for path in paths]
+        return [checkpoint.update for checkpoint in checkpoints], _average_weights(checkpoints)
+    except RunError:
+        if not retry or all(path.is_dir() for path in paths):
+            raise
+    return _average_last(run, last, retry=False)
 
 
 def _average_weights(checkpoints: list[Checkpoint]) -> NamedTensors:

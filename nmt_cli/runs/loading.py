@@ -48,11 +48,11 @@ def open_run(path: Path, device: torch.device, precision: Precision | Literal["i
     recipe = load_run_recipe(recipe_path, checked_sections=("model", "search"))
     check_manifest(path)
     tokenizers = Tokenizers.load(path)
-    checkpoint = folder.checkpoints.best()
+    checkpoint, tensors = folder.checkpoints.load_best()
     for note in checkpoint.warnings:
         Reporter().warning(note)
     model = build_model(recipe, tokenizers.vocabulary)
-    load_for_inference(model, checkpoint.tensors(), path, device, precision)
+    load_for_inference(model, tensors, path, device, precision)
     return LoadedRun(folder, recipe, tokenizers, model, checkpoint.update)
 
 

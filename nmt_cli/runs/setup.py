@@ -142,10 +142,9 @@ class TrainingRun:
         """Load the weights of the run that training.init_from names, and record which."""
         base_folder = self.processes.main_first(lambda: find_base_folder(self.recipe))
         assert base_folder is not None
-        checkpoint = base_folder.checkpoints.best()
+        checkpoint, tensors = base_folder.checkpoints.load_best()
         for message in checkpoint.warnings:
             self.reporter.warning(f"training.init_from: {message}")
-        tensors = checkpoint.tensors()
         check_weights(self.model, tensors, base_folder.path)
         trainer.load_initial_weights(tensors)
         if self.processes.is_main:
@@ -187,7 +186,8 @@ class TrainingRun:
             reporter.warning(f"{processes.world_size - state.batches_per_update} process(es) will have nothing to do")
         if state.update >= updates:
             reporter.info(
-                f"already at {state.update:,} of {updates:,} updates; for more use --set training.updates={2 * updates}"
+                f"already at {state.update:,} of {updates:,} updates; for more use "
+                f"--set training.updates={2 * max(state.update, updates)}"
             )
         elif state.stop_reason is None:
             reporter.info(f"resuming at update {state.update:,} of {updates:,}")
@@ -244,6 +244,8 @@ def _prepare_on_main(recipe: Recipe, folder: RunFolder, resume: bool, reporter: 
     folder.check_trainable(resume=resume)
     if out.is_dir():
         reject_external_symlinks(out)
+    if has_started:
+        _check_resumable(folder)
     if recipe.training.tensorboard:
         tensorboard_writer_class()  # fails now rather than after the preparation
     base_run = find_base_run(recipe, out if has_started else None)
@@ -257,6 +259,21 @@ def _prepare_on_main(recipe: Recipe, folder: RunFolder, resume: bool, reporter: 
             f"{prepared.data.folder}: no development text", hint="delete the folder and run nmt prepare again"
         )
     return prepared
+
+
+def _check_resumable(folder: RunFolder) -> None:
+    """RunError if the run has trained weights, but no checkpoint to resume from: it would lose them at update 0."""
+    if folder.checkpoints.last()[0] is not None:
+        return
+    try:
+        best_update = folder.checkpoints.best().update
+    except RunError:
+        return
+    if best_update > 0:
+        raise RunError(
+            f"{folder.path}: has the weights after update {best_update:,}, but no intact checkpoint to resume from",
+            hint=f"start a new run with --out DIR --set training.init_from={folder.path}",
+        )
 
 
 def _text_profile(recipe: Recipe, data: PreparedData, folder: RunFolder) -> TextProfile:

@@ -12,10 +12,10 @@ them: best.json points to the best checkpoint that it knows of, and log.jsonl is
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from safetensors import SafetensorError
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 FORMAT_VERSION = 1
 WEIGHTS_GROUP = "model"
 NamedTensors: TypeAlias = "dict[str, Tensor]"
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -65,9 +66,16 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     if not isinstance(state.get("update"), int) or not isinstance(state.get("files"), dict):
         raise RunError(f"{folder}: damaged checkpoint: state.json is not what was written")
     for name, expected_hash in state["files"].items():
-        if "/" in name or not (folder / name).is_file() or sha256_of_file(folder / name) != expected_hash:
+        if "/" in name or not _has_hash(folder / name, expected_hash):
             raise RunError(f"{folder}: damaged checkpoint: {name} is not what was written")
     return Checkpoint(folder, state)
+
+
+def _has_hash(path: Path, expected_hash: str) -> bool:
+    try:
+        return path.is_file() and sha256_of_file(path) == expected_hash
+    except OSError:  # a training has deleted it meanwhile, or the disk cannot be read
+        return False
 
 
 def write_checkpoint(folder: Path, tensor_groups: Mapping[str, NamedTensors], state: dict[str, Any]) -> None:
@@ -114,6 +122,18 @@ def _is_identical(folder: Path, state: dict[str, Any]) -> bool:
         return read_checkpoint(folder).state | {"training_seconds": 0} == state | {"training_seconds": 0}
     except RunError:
         return False
+
+
+def _read_state(folder: Path) -> dict[str, Any]:
+    return read_json(folder / "state.json", error_class=RunError)
+
+
+def _weights_digest(folder: Path) -> str:
+    """SHA-256 of the weights, as state.json records it."""
+    files, name = _read_state(folder).get("files"), f"{WEIGHTS_GROUP}.safetensors"
+    if not isinstance(files, dict) or name not in files:
+        raise RunError(f"{folder}: damaged checkpoint: state.json is not what was written")
+    return str(files[name])
 
 
 def update_number(folder: Path) -> int:
@@ -176,6 +196,8 @@ class Checkpointer:
             try:
                 return read_checkpoint(folder), damage_messages
             except RunError as error:
+                if not folder.is_dir():
+                    return self.last()  # a training has deleted it meanwhile, after it wrote a newer one
                 damage_messages.append(str(error))
         return None, damage_messages
 
@@ -186,9 +208,9 @@ class Checkpointer:
         """
         messages: list[str] = []
         try:
-            folder = self._read_best_pointer()
-            if folder is not None:
-                return read_checkpoint(folder)
+            best_checkpoint = self._read_best(read_checkpoint)
+            if best_checkpoint is not None:
+                return best_checkpoint
         except RunError as error:
             messages.append(str(error))
         checkpoint, damage_messages = self.last()
@@ -198,11 +220,21 @@ class Checkpointer:
         instead = f"using {checkpoint.folder.name} instead"
         return replace(checkpoint, warnings=tuple(f"{message}; {instead}" for message in messages))
 
+    def load_best(self) -> tuple[Checkpoint, NamedTensors]:
+        """The checkpoint of `best` and its weights, those of a newer one if a training replaces it meanwhile."""
+        checkpoint = self.best()
+        try:
+            return checkpoint, checkpoint.tensors()
+        except RunError:
+            if checkpoint.folder.is_dir():
+                raise
+        checkpoint = self.best()
+        return checkpoint, checkpoint.tensors()
+
     def best_validation(self) -> dict[str, float]:
         """Figures of the validation that chose the best checkpoint; none where there was no such validation."""
         try:
-            folder = self._read_best_pointer()
-            state = {} if folder is None else read_json(folder / "state.json", error_class=RunError)
+            state = self._read_best(_read_state) or {}
         except RunError:
             return {}
         return {key: float(value) for key, value in state.items() if isinstance(value, (int, float))}
@@ -212,13 +244,7 @@ class Checkpointer:
 
         RunError where there is none.
         """
-        name, folder = f"{WEIGHTS_GROUP}.safetensors", self._read_best_pointer()
-        if folder is None:
-            return str(self.best().state["files"][name])
-        files = read_json(folder / "state.json", error_class=RunError).get("files")
-        if not isinstance(files, dict) or name not in files:
-            raise RunError(f"{folder}: damaged checkpoint: state.json is not what was written")
-        return str(files[name])
+        return self._read_best(_weights_digest) or _weights_digest(self.best().folder)
 
     def prune(self, keep_count: int, interval: int = 1) -> None:
         """Delete what a kill left incomplete, and all regular checkpoints except the newest `keep_count`
@@ -245,6 +271,22 @@ class Checkpointer:
     def _numbered_folders(self, pattern: str) -> list[Path]:
         folders = [p for p in self.folder.glob(pattern) if p.is_dir() and update_number(p) >= 0]
         return sorted(folders, key=update_number)
+
+    def _read_best(self, read: Callable[[Path], T]) -> T | None:
+        """What `read` makes of the folder that best.json names, or of a newer one that a training names meanwhile.
+
+        None without the file; RunError if it, or what it names, is damaged.
+        """
+        folder = self._read_best_pointer()
+        while folder is not None:
+            try:
+                return read(folder)
+            except RunError:
+                newer_folder = self._read_best_pointer()
+                if newer_folder == folder:
+                    raise
+                folder = newer_folder
+        return None
 
     def _read_best_pointer(self) -> Path | None:
         """The folder that best.json names; None without the file, RunError if it is damaged."""

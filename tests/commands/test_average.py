@@ -16,7 +16,7 @@ from nmt_cli.commands.average import average
 from nmt_cli.errors import RunError
 from nmt_cli.runs.folder import RunFolder
 from nmt_cli.runs.loading import open_run
-from nmt_cli.training.checkpoints import NamedTensors, read_checkpoint
+from nmt_cli.training.checkpoints import Checkpoint, NamedTensors, read_checkpoint
 from tests.conftest import examples
 
 
@@ -110,6 +110,30 @@ def test_what_cannot_be_averaged_is_named_and_nothing_is_written(tiny_run: Path,
     with pytest.raises(RunError, match="no checkpoint yet"):
         average(run, out)
     assert not out.exists()
+
+
+def test_a_run_that_has_only_its_best_weights_says_so(tiny_run: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(tiny_run, tmp_path / "run")
+    for folder in RunFolder(run).checkpoints.step_folders():
+        shutil.rmtree(folder)
+    with pytest.raises(RunError, match="run: has no step checkpoints to average, only best-000010"):
+        average(run, tmp_path / "mean")
+
+
+def test_checkpoints_that_a_training_deletes_meanwhile_are_listed_again(
+    tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = shutil.copytree(tiny_run, tmp_path / "run")
+    checkpoints, original = RunFolder(run).checkpoints, averaging._average_weights
+
+    def deleted_meanwhile(listed: list[Checkpoint]) -> NamedTensors:
+        monkeypatch.setattr(averaging, "_average_weights", original)
+        checkpoints.save(40, {"model": listed[0].tensors()}, {})
+        checkpoints.prune(2)
+        return original(listed)
+
+    monkeypatch.setattr(averaging, "_average_weights", deleted_meanwhile)
+    assert average(run, tmp_path / "mean").updates == [30, 40]
 
 
 def test_a_folder_or_file_that_exists_is_not_written_to(tiny_run: Path, tmp_path: Path) -> None:

@@ -148,6 +148,31 @@ def test_resuming_a_finished_run_says_so_and_changes_nothing(toy: Path, capsys: 
     assert "already at 12 of 12 updates; for more use --set training.updates=24" in (capsys.readouterr().err)
     after = final_weights(toy / "run")
     assert all(torch.equal(before[name], after[name]) for name in before)
+    train(toy_recipe(toy / "text", updates=3), toy / "run", Reporter(), resume=True)
+    assert "already at 12 of 3 updates; for more use --set training.updates=24" in (capsys.readouterr().err)
+
+
+@pytest.mark.parametrize("lost", ["deleted", "damaged", "averaged"])
+def test_a_run_with_weights_but_no_checkpoint_to_resume_from_is_refused_untouched(
+    lost: str, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(finished)
+    run = tmp_path / "run"
+    if lost == "averaged":
+        average(finished / "run", run)
+    else:
+        shutil.copytree(finished / "run", run)
+    for folder in RunFolder(run).checkpoints.step_folders():
+        shutil.rmtree(folder) if lost == "deleted" else (folder / "optimizer.safetensors").write_bytes(b"x")
+
+    def files() -> dict[Path, bytes]:
+        return {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+
+    before = files()
+    with pytest.raises(RunError, match="has the weights after update 12, but no intact checkpoint to") as refused:
+        train(toy_recipe(finished / "text", updates=14), run, QUIET, resume=True)
+    assert refused.value.hint == f"start a new run with --out DIR --set training.init_from={run}"
+    assert files() == before
 
 
 def test_resuming_a_finished_run_keeps_what_was_calibrated_since(

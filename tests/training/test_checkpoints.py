@@ -241,6 +241,52 @@ def test_a_best_checkpoint_that_is_gone_is_named(tmp_path: Path) -> None:
     assert "best-000010: damaged checkpoint" in checkpointer.best().warnings[0]
 
 
+@pytest.mark.parametrize("at", ["read_json", "sha256_of_file", "load_file"])
+def test_a_best_checkpoint_that_a_training_replaces_meanwhile_is_read_anew(
+    at: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training = run_with(tmp_path, 10, 20)
+    training.save_best(10, tensors(10), {"score": 1})
+    place: Any = safetensors.torch if at == "load_file" else module
+    original = getattr(place, at)
+
+    def replaced_meanwhile(path: Path, **options: Any) -> Any:
+        if path.name == "best.json":
+            return original(path, **options)
+        monkeypatch.setattr(place, at, original)
+        training.save_best(20, tensors(20), {"score": 2})
+        return original(path, **options)
+
+    def read_meanwhile(read: Any) -> Any:
+        training.save_best(10, tensors(10), {"score": 1})
+        monkeypatch.setattr(place, at, replaced_meanwhile)
+        return read()
+
+    checkpoint, loaded = read_meanwhile(training.load_best)
+    assert (checkpoint.folder.name, checkpoint.warnings) == ("best-000020", ())
+    assert torch.equal(loaded["a"], tensors(20)["a"])
+    if at == "read_json":
+        digest = training.best_weights_digest()
+        assert read_meanwhile(training.best_weights_digest) == digest
+        assert read_meanwhile(training.best_validation)["score"] == 2
+
+
+def test_a_step_that_a_training_deletes_meanwhile_is_not_taken_for_a_damaged_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training = run_with(tmp_path, 10)
+    original = module.read_checkpoint
+
+    def deleted_meanwhile(folder: Path) -> Any:
+        monkeypatch.setattr(module, "read_checkpoint", original)
+        run_with(tmp_path, 20).prune(1)
+        return original(folder)
+
+    monkeypatch.setattr(module, "read_checkpoint", deleted_meanwhile)
+    loaded, damaged = training.last()
+    assert loaded is not None and (loaded.update, damaged) == (20, [])
+
+
 def test_the_best_one_is_what_the_newest_step_says(tmp_path: Path) -> None:
     """Killed between the best checkpoint and the step that knows of it, the old one is best."""
     checkpointer = run_with(tmp_path, 10)
