@@ -37,6 +37,7 @@ class TrainingState:
     best_update: int = 0
     best_loss: float | None = None  # of the checkpoint with best_score; None: not known
     lowest_validation_loss: float | None = None  # of all validations
+    last_validation_update: int = 0
     stale_validations: int = 0  # in a row, in which neither score nor loss was the best so far
     plateau_stale_validations: int = 0  # the same, but since the learning rate was last lowered
     learning_rate_scale: float = 1.0

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -287,20 +287,30 @@ class Trainer:
         return skipped_batches, name
 
     def _find_rollback_folder(self, before_update: int) -> str | None:
-        """The newest intact scheduled checkpoint before an update, or else the oldest one that is always kept;
-        None if there is none yet.
+        """The newest intact scheduled checkpoint before an update, or else the oldest one that is always kept; in an
+        extended run that has none yet, likewise of those at which it ended. None if there is none of either.
 
         Checkpoints saved because of a signal do not count: an uninterrupted run would not have them.
         """
         config = self.config
         folders = self.checkpointer.scheduled_folders(config.validate_every, before=self.state.update + 1)
-        newest_first = folders[-config.keep_last_checkpoints :][::-1]
+        newest_first = (folders or self._final_folders())[-config.keep_last_checkpoints :][::-1]
         for path in [p for p in newest_first if update_number(p) < before_update] or newest_first[-1:]:
             try:
                 return str(read_checkpoint(path).folder)
             except RunError as error:
                 self.reporter.warning(str(error))
         return None
+
+    def _final_folders(self) -> list[Path]:
+        """The intact checkpoints with which training has ended, oldest first; all intact ones if none is known to be
+        such, and the state before the first update is gone, too."""
+        checkpoints = []
+        for path in self.checkpointer.step_folders():
+            with suppress(RunError):
+                checkpoints.append(read_checkpoint(path))
+        final = [c.folder for c in checkpoints if c.state.get("last_validation_update") == c.update]
+        return final or ([c.folder for c in checkpoints] if self._initial_weights is None else [])
 
     def _restart(self) -> None:
         """Return to the state before the first update; RunError if a resumed run no longer has it."""
@@ -354,6 +364,7 @@ class Trainer:
             validation = self._validate_in_memory()
         return_freed_memory()
         self.model.train()
+        state.last_validation_update = state.update
         is_best = judge_validation(state, validation, config)
         if is_best:
             named_weights = self.parameters.unflatten(

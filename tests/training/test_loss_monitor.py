@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -200,6 +201,30 @@ def test_a_run_that_diverged_and_was_stopped_goes_on_bit_for_bit(
         with pytest.raises(TrainingInterrupted):
             train(recipe, toy / "broken", QUIET)
     train(recipe, toy / "broken", QUIET, resume=True)
+    odd = differences(toy / "straight", toy / "broken")
+    assert [name for name in odd if not name.startswith("files:")] == []
+
+
+def test_an_extended_run_that_diverges_goes_back_to_where_it_had_ended(
+    toy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not to what a signal left, which another run does not have, and not to the beginning."""
+
+    def recipe(updates: int) -> Any:
+        return toy_recipe(toy / "text", updates=updates, validate_every=40)
+
+    bad = batch_of(toy, recipe(8), 12)
+    poison(monkeypatch, lambda ids: torch.equal(ids, bad))
+    train(recipe(8), toy / "straight", QUIET)
+    shutil.copytree(toy / "straight", toy / "broken")
+    with monkeypatch.context() as patched:
+        stop_after(patched, 2)
+        with pytest.raises(TrainingInterrupted, match="at update 10"):
+            train(recipe(16), toy / "broken", QUIET, resume=True)
+    for name in ("straight", "broken"):
+        train(recipe(16), toy / name, QUIET, resume=True)
+        (record,) = records(toy / name, "divergence")
+        assert (record["found"], record["update"]) == (12, 9)
     odd = differences(toy / "straight", toy / "broken")
     assert [name for name in odd if not name.startswith("files:")] == []
 
