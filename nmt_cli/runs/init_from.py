@@ -52,10 +52,15 @@ def find_base_folder(recipe: Recipe, started_run: Path | None = None) -> RunFold
 
 
 def find_base_run(recipe: Recipe, started_run: Path | None = None) -> BaseRun | None:
-    """The run of `find_base_folder`, opened."""
+    """The run of `find_base_folder`, opened; RunError if it has no checkpoint to start from."""
     folder = find_base_folder(recipe, started_run)
     if folder is None:
         return None
+    if started_run is None:
+        try:
+            folder.checkpoints.best()
+        except RunError as error:
+            raise RunError(f"training.init_from: {error}") from error
     return BaseRun(folder, load_run_recipe(folder.recipe_path), Tokenizers.load(folder.path))
 
 
@@ -77,7 +82,7 @@ def inherit_sections(recipe: Recipe, base_run: BaseRun) -> Recipe:
     not state of INHERITED_CORPUS_KEYS.
 
     RecipeError names each key that the recipe sets to another value, except OVERRIDABLE_KEYS, which
-    keep the recipe's value.
+    keep the recipe's value, or says that the base run knows no placeholders.
     """
     sections: dict[str, Section] = {}
     conflicts: list[str] = []
@@ -100,7 +105,10 @@ def inherit_sections(recipe: Recipe, base_run: BaseRun) -> Recipe:
     unstated_values = {key: value for key, value in base_values.items() if key not in recipe.corpus.model_fields_set}
     if unstated_values:
         replacements["corpus"] = recipe.corpus.model_copy(update=unstated_values)
-    return replace(recipe, **replacements)
+    inherited = replace(recipe, **replacements)
+    if inherited.corpus.placeholders and not base_run.tokenizers.have_placeholders:
+        raise RecipeError(["corpus.placeholders: the run of training.init_from has none in its vocabulary; use 0"])
+    return inherited
 
 
 def language_warning(corpus: CorpusConfig, base_run: BaseRun) -> str | None:
@@ -175,18 +183,21 @@ def _differences(own_section: Section, base_section: Section, overridable: tuple
 def _resolve_init_from(recipe: Recipe, base_run: BaseRun) -> str:
     """The absolute path of the base run, so that the resolved recipe can be used from any folder.
 
-    If a started run stands in for a base run that is gone, the path at which that was.
+    If a started run stands in for a base run that is gone or was moved, the path at which that was.
     """
-    init_from, base_init_from = recipe.training.init_from, base_run.recipe.training.init_from
+    init_from, started_from = recipe.training.init_from, base_run.recipe.training.init_from
     assert init_from is not None
     run_path = _resolve_run_path(recipe, init_from)
-    is_gone = base_init_from is not None and not run_path.is_dir() and Path(base_init_from).name == run_path.name
-    return base_init_from if base_init_from is not None and is_gone else str(run_path)
+    stands_in = started_from is not None and base_run.folder.path != run_path
+    return started_from if started_from and stands_in and Path(started_from).name == run_path.name else str(run_path)
 
 
 def _resolve_run_path(recipe: Recipe, path: str) -> Path:
     """The absolute path of the run, through symbolic links as they are: `latest` may point elsewhere tomorrow."""
-    run_path = Path(path).expanduser()
+    try:
+        run_path = Path(path).expanduser()
+    except RuntimeError as error:
+        raise RunError(f"training.init_from: {path}: there is no such user") from error
     candidates = [folder / run_path for folder in (recipe.folder, Path.cwd()) if folder is not None]
     existing = next((candidate for candidate in candidates if candidate.is_dir()), candidates[-1])
     return Path(os.path.abspath(existing))

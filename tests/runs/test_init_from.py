@@ -2,7 +2,9 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,7 +16,7 @@ from nmt_cli.data.letter_case import Truecaser
 from nmt_cli.data.prepared.store import PreparedData
 from nmt_cli.data.sentences.abbreviations import LearnedWords
 from nmt_cli.distributed.process_group import SINGLE_PROCESS
-from nmt_cli.errors import RecipeError, RunError
+from nmt_cli.errors import RecipeError, RunError, UserError
 from nmt_cli.recipe.loader import Recipe, build_recipe, load_recipe
 from nmt_cli.reporting import Reporter
 from nmt_cli.runs.folder import RunFolder
@@ -194,6 +196,30 @@ def test_a_stopped_fine_tuning_that_diverges_goes_back_to_what_it_began_with(
 
 
 @pytest.mark.slow
+def test_an_extended_fine_tuning_that_diverges_goes_back_to_where_it_had_ended(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = base.parent
+
+    def recipe(updates: int) -> Recipe:
+        return tuned(root, training__metric="loss", training__validate_every=40, training__updates=updates)
+
+    bad = batch_of(root, recipe(8), 12)
+    poison(monkeypatch, lambda ids: torch.equal(ids, bad))
+    train(recipe(8), root / "tuned", QUIET)
+    assert RunFolder(root / "tuned").checkpoints.best().update == 8  # so that the weights it began with are gone
+    shutil.copytree(root / "tuned", root / "older")
+    state_path = RunFolder(root / "older").checkpoints.step_folders()[-1] / "state.json"
+    state = json.loads(state_path.read_text())
+    del state["last_validation_update"]  # as an earlier version wrote it
+    state_path.write_text(json.dumps(state))
+    for name in ("tuned", "older"):
+        train(recipe(16), root / name, QUIET, resume=True)
+        (record,) = records(root / name, "divergence")
+        assert (record["found"], record["update"]) == (12, 9)
+
+
+@pytest.mark.slow
 def test_a_begun_fine_tuning_needs_no_origin_that_was_named_by_a_relative_path(
     base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -236,8 +262,12 @@ def test_a_run_whose_checkpoints_are_all_damaged_begins_with_the_weights_again(
     root = base.parent
     train(tuned(root), root / "straight", QUIET)
     shutil.copytree(root / "straight", root / "damaged")
-    for path in RunFolder(root / "damaged").checkpoints.step_folders():
+    checkpoints = RunFolder(root / "damaged").checkpoints
+    for path in checkpoints.step_folders():
         (path / "model.safetensors").write_bytes(b"x")
+    with pytest.raises(RunError, match="has the weights after update"):  # its best ones, which are intact
+        train(tuned(root), root / "damaged", QUIET, resume=True)
+    (checkpoints.best().folder / "model.safetensors").write_bytes(b"x")
     listener = Listener()
     train(tuned(root), root / "damaged", listener, resume=True)
     assert "damaged checkpoint: model.safetensors" in capsys.readouterr().err
@@ -246,7 +276,7 @@ def test_a_run_whose_checkpoints_are_all_damaged_begins_with_the_weights_again(
     )
     expected, repeated = final_weights(root / "straight"), final_weights(root / "damaged")
     assert all(torch.equal(expected[name], repeated[name]) for name in expected)
-    for path in RunFolder(root / "damaged").checkpoints.step_folders():
+    for path in [*checkpoints.step_folders(), checkpoints.best().folder]:
         (path / "model.safetensors").write_bytes(b"x")
     shutil.move(base, root / "elsewhere")
     with pytest.raises(RunError, match="no run folder here"):  # rather than from random weights
@@ -288,6 +318,7 @@ def test_how_text_is_read_is_inherited_unless_the_recipe_states_it(base: Path, k
     ):
         base_run = find_base_run(recipe)
         assert base_run is not None
+        base_run = replace(base_run, tokenizers=SimpleNamespace(have_placeholders=True))  # type: ignore[arg-type]
         assert getattr(inherit_sections(recipe, base_run).corpus, key) == getattr(source.corpus, key)
 
 
@@ -355,6 +386,50 @@ def test_a_run_that_is_not_there_is_said_in_one_line(toy: Path) -> None:
         "training.init_from: nowhere: no run folder here; nmt train makes one, "
         "nmt import makes one from a MarianMT folder"
     )
+
+
+def test_a_fine_tuning_is_resumed_after_the_folder_of_both_runs_was_moved(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, moved = base.parent, base.parent.parent / "moved"
+    train(tuned(root, training__updates=1), root / "tuned", QUIET)
+    monkeypatch.chdir(base.parent.parent)
+    shutil.copytree(root, moved)
+    monkeypatch.chdir(moved)
+    run = set_up_training(
+        tuned(moved, training__updates=2), Path("tuned"), QUIET, resume=True, device="cpu", processes=SINGLE_PROCESS
+    )  # fmt: skip
+    assert run.recipe.training.init_from == str(base)
+    shutil.copytree("base", "other")
+    with pytest.raises(RunError, match=r"training\.init_from"):
+        train(tuned(moved, "other"), Path("tuned"), QUIET, resume=True)
+
+
+@pytest.mark.parametrize(
+    "setting, message",
+    [
+        ("training.init_from=~nosuch/x", "training.init_from: ~nosuch/x: there is no such user"),
+        ("training.init_from=empty", "training.init_from: {root}/empty: no checkpoint yet"),
+        ("corpus.placeholders=0.1", "corpus.placeholders: the run of training.init_from has none in its vocabulary"),
+    ],
+)
+def test_what_cannot_be_begun_with_is_refused_before_anything_is_written(
+    setting: str, message: str, base: Path
+) -> None:
+    root = base.parent
+    shutil.copytree(base, root / "empty")
+    shutil.rmtree(root / "empty/checkpoints")
+    lines = {key: tuned(root).to_dict()[key] for key in ("corpus", "training")}
+    del lines["corpus"]["placeholders"]
+    (root / "tune.yaml").write_text(write_yaml(lines))
+    message = message.format(root=root)
+    before = sorted(root.rglob("*"))
+    (finding,) = check(root / "tune.yaml", [setting], root / "tuned", QUIET)
+    assert finding.level == "error" and finding.text.startswith(message)
+    with pytest.raises(UserError) as caught:
+        train(load_recipe(root / "tune.yaml", [setting]), root / "tuned", QUIET)
+    assert str(caught.value).startswith(message)
+    assert sorted(root.rglob("*")) == before
 
 
 def test_a_run_of_another_shape_is_found_before_training(base: Path) -> None:

@@ -80,6 +80,8 @@ def prepare(
     `identity` is what `build_identity` says about the inputs; it becomes part of the manifest. `pool` cleans and
     encodes blocks of pairs; the result does not depend on its number of processes.
     """
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / "manifest.json").exists():
+        raise DataError(f"{folder}: incomplete: it has no manifest.json", hint="delete it and run the command again")
     parent_existed = folder.parent.exists()
     try:
         with atomic_folder(folder, marker="manifest.json", error_class=DataError) as scratch:
@@ -215,8 +217,6 @@ class _Preparation:
     def _obtain_tokenizers(self, clean_text: CleanText) -> Tokenizers:
         if self.settings.given_tokenizers is not None:
             tokenizers = self.settings.given_tokenizers
-            if self.settings.corpus.placeholders and not tokenizers.have_placeholders:
-                raise DataError("corpus.placeholders: the run of training.init_from has none in its vocabulary; use 0")
             for side in SIDES:
                 lines = clean_text.sample(side, MAX_PROFILE_LINES)
                 if (problem := missing_characters(getattr(tokenizers, side), lines)) is not None:

@@ -553,12 +553,14 @@ def test_who_prepares_the_same_at_the_same_time_shares_it(root: Path, monkeypatc
     assert not [path for path in root.iterdir() if path.name.startswith(".")]
 
 
-def test_a_folder_in_the_way_is_not_overwritten(root: Path) -> None:
+def test_an_incomplete_folder_is_refused_before_anything_is_read(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (root / "out").mkdir()
     (root / "out" / "mine").write_text("mine")
+    monkeypatch.delattr(preparation, "_Preparation")
     with pytest.raises(DataError) as caught:
         prepared(root)
-    assert str(caught.value) == f"{root / 'out'}: cannot be written: Directory not empty"
+    assert str(caught.value) == f"{root / 'out'}: incomplete: it has no manifest.json"
+    assert caught.value.hint == "delete it and run the command again"
     assert list(contents(root / "out")) == ["mine"]
 
 
