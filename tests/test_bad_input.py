@@ -489,7 +489,7 @@ RUNS = [
     Case("unknown subword", "detokenize run", "line 1: 'qqqqq' is not a subword of this tokenizer",
          stdin=b"qqqqq\n"),
     Case("unknown side", "tokenize run --side left", "--side left: choose source or target"),
-    Case("average of nothing", "average run --out mean", "run: no checkpoint yet", gone(*STEPS)),
+    Case("average of nothing", "average run --out mean", "run: has no step checkpoints to average, only best", gone(*STEPS)),
     Case("average of too many", "average run --out mean --last 9", "run: has 2 checkpoints, not 9; "),
     Case("average of a damaged one", "average run --out mean", "step-000030: damaged checkpoint: mod",
          put("run/checkpoints/step-000030/model.safetensors", b"x")),
