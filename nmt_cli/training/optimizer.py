@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.utils import get_total_norm
 from torch.optim.adam import adam
 from torch.optim.adamw import adamw
 
@@ -11,6 +12,7 @@ from nmt_cli.training.config import OptimizerName
 from nmt_cli.training.parameters import FlatParameters
 
 STATE_KEYS = ("step", "exp_avg", "exp_avg_sq")  # as torch.optim calls them
+NORM_PART = 1 << 18  # numbers whose squares are summed at once; more lose digits in float32 on a CPU
 
 
 class _Group(NamedTuple):
@@ -50,7 +52,7 @@ class FlatOptimizer:
     def step(self, learning_rate: float, max_norm: float | None) -> Tensor:
         """Update the weights by the summed gradient, which is zero afterwards; returns its norm before clipping."""
         gradient = self.parameters.gradient
-        norm: Tensor = gradient.norm()
+        norm = get_total_norm(gradient.split(NORM_PART))
         if max_norm is not None:
             gradient.mul_((max_norm / (norm + 1e-6)).clamp(max=1.0))
         for group in self._groups:

@@ -55,6 +55,13 @@ def test_masters_are_float32_and_the_model_computes_in_the_chosen_type(dtype: to
         assert torch.equal(parameter, named[name].to(dtype))
 
 
+def test_the_norm_of_a_large_gradient_is_exact() -> None:
+    weights = FlatParameters(nn.Linear(1 << 12, 1 << 10), torch.float32)
+    weights.gradient.fill_(1e-3)
+    norm = FlatOptimizer(weights, "adam", (0.9, 0.98), 1e-9, 0.0).step(0.0, None)
+    assert float(norm) == pytest.approx(1e-3 * weights.numel**0.5, rel=1e-4)  # 0.1 % less as a single sum
+
+
 def test_split_and_join_are_inverse() -> None:
     weights = FlatParameters(network(), torch.float32)
     assert torch.equal(weights.flatten(weights.unflatten(weights.master)), weights.master)
