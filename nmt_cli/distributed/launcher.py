@@ -17,7 +17,7 @@ from nmt_cli.workers import usable_cores
 
 MAX_RESTARTS = 3  # without a new checkpoint in between
 SHUTDOWN_TIMEOUT_SECONDS = 600  # from a signal until the launcher kills; a validation may have to end first
-FINAL_EXIT_CODES = (2, 130, 143)  # after a mistake of the user, Ctrl-C and SIGTERM a restart is useless
+FINAL_EXIT_CODES = (2, 129, 130, 143)  # after a mistake of the user, SIGHUP, Ctrl-C and SIGTERM a restart is useless
 _LAUNCHER_VARIABLES = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 

@@ -5,7 +5,6 @@ behind it carry the loss, and signals and memory shortages that a single process
 process thus knows the same after the same update, and none stops or splits batches alone.
 """
 
-import signal
 from typing import NamedTuple
 
 import torch
@@ -13,13 +12,12 @@ from torch import Tensor
 
 from nmt_cli.distributed.process_group import ProcessGroup
 from nmt_cli.training.parameters import FlatParameters
-from nmt_cli.training.signals import StopSignals
+from nmt_cli.training.signals import STOP_SIGNALS, StopSignals
 
 # The extra scalars: the loss, a flag for each signal, the seconds that each rank was busy, and the
 # positions for which it ran out of memory.
 LOSS_OFFSET, SIGNALS_OFFSET = 0, 1
-SIGNALS = (signal.SIGINT, signal.SIGTERM)  # if both were received, the second counts
-BUSY_SECONDS_OFFSET = SIGNALS_OFFSET + len(SIGNALS)
+BUSY_SECONDS_OFFSET = SIGNALS_OFFSET + len(STOP_SIGNALS)
 
 
 def extra_scalar_count(processes: ProcessGroup) -> int:
@@ -69,7 +67,7 @@ class GradientAllReduce:
     def _pack_scalars(self, busy_seconds: float, oom_positions: int) -> list[float]:
         scalars = [0.0] * extra_scalar_count(self.processes)
         if self.stop_signals.received_signal is not None:
-            scalars[SIGNALS_OFFSET + SIGNALS.index(self.stop_signals.received_signal)] = 1.0
+            scalars[SIGNALS_OFFSET + STOP_SIGNALS.index(self.stop_signals.received_signal)] = 1.0
         scalars[BUSY_SECONDS_OFFSET + self.processes.rank] = busy_seconds
         scalars[BUSY_SECONDS_OFFSET + self.processes.world_size + self.processes.rank] = oom_positions
         return scalars
@@ -80,8 +78,8 @@ class GradientAllReduce:
         oom_positions_by_rank = [
             int(value) for value in values[BUSY_SECONDS_OFFSET + self.processes.world_size :] if value
         ]
-        received_signals = [s for n, s in enumerate(SIGNALS) if values[SIGNALS_OFFSET + n] > 0]
-        self._agreed_signal = received_signals[-1] if received_signals else None
+        received_signals = [s for n, s in enumerate(STOP_SIGNALS) if values[SIGNALS_OFFSET + n] > 0]
+        self._agreed_signal = received_signals[-1] if received_signals else None  # of several, the last of them
         max_busy_seconds = max(busy_seconds_by_rank)
         return SyncedStep(
             extra_scalars[LOSS_OFFSET],

@@ -1,8 +1,11 @@
-"""Ctrl-C and SIGTERM during training: finish the update, save a checkpoint, stop."""
+"""Ctrl-C, SIGTERM and a closed terminal during training: finish the update, save a checkpoint, stop."""
 
+import os
 import signal
 from types import FrameType
 from typing import Any, Self
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class TrainingInterrupted(Exception):
@@ -17,16 +20,22 @@ class StopSignals:
     """Inside the block, a first SIGINT or SIGTERM is only recorded; a second one has its usual effect.
 
     With `catch_repeated` later ones are only recorded too: a launcher and a batch system may both
-    send one to each process for the same reason, and a launcher kills what does not end.
+    send one to each process for the same reason, and a launcher kills what does not end. SIGHUP, which the
+    shell and the kernel both send when a terminal closes, is only recorded however often it comes, and
+    what would go to the terminal goes nowhere from then on; where it is ignored (nohup) it remains so.
     """
 
     def __init__(self, *, catch_repeated: bool = False) -> None:
         self.catch_repeated = catch_repeated
         self.received_signal: int | None = None
         self._previous_handlers: dict[int, Any] = {}
+        self._terminals: list[int] = []  # of standard output and standard error, those that are one
 
     def __enter__(self) -> Self:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        self._terminals = [descriptor for descriptor in (1, 2) if os.isatty(descriptor)]
+        for number in STOP_SIGNALS:
+            if number == signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
+                continue
             try:
                 self._previous_handlers[number] = signal.signal(number, self._handle)
             except ValueError:  # not in the main thread, which alone handles signals
@@ -35,13 +44,23 @@ class StopSignals:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         self.received_signal = number
-        if not self.catch_repeated:
-            self._restore_handlers()
+        if number == signal.SIGHUP:
+            self._discard_terminal_output()
+        elif not self.catch_repeated:
+            self._restore_handlers(signal.SIGINT, signal.SIGTERM)
 
-    def _restore_handlers(self) -> None:
-        for number, handler in self._previous_handlers.items():
-            signal.signal(number, handler)
-        self._previous_handlers = {}
+    def _discard_terminal_output(self) -> None:
+        """Writing to a terminal that is gone would be an error, and end the training before it has saved."""
+        for descriptor in self._terminals:
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, descriptor)
+            os.close(null)
+        self._terminals = []
+
+    def _restore_handlers(self, *numbers: int) -> None:
+        for number in numbers:
+            if number in self._previous_handlers:
+                signal.signal(number, self._previous_handlers.pop(number))
 
     def __exit__(self, *error: object) -> None:
-        self._restore_handlers()
+        self._restore_handlers(*STOP_SIGNALS)

@@ -105,7 +105,8 @@ def test_of_several_that_failed_the_killed_one_is_named() -> None:
         assert launcher._describe_failures(failures) == KILLED
     failures = {0: SimpleNamespace(exitcode=1), 1: SimpleNamespace(exitcode=-signal.SIGTERM)}
     assert launcher._describe_failures({0: failures[0]}) == LaunchResult(1, "rank 0 ended with exit code 1")
-    assert launcher._describe_failures({0: SimpleNamespace(exitcode=2)}).is_final
+    for code in (2, 128 + signal.SIGHUP):
+        assert launcher._describe_failures({0: SimpleNamespace(exitcode=code)}).is_final
 
 
 def test_processes_of_a_launcher_know_it(monkeypatch: pytest.MonkeyPatch) -> None:

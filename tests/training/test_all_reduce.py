@@ -16,6 +16,7 @@ from nmt_cli.training.all_reduce import (
     extra_scalar_count,
 )
 from nmt_cli.training.parameters import FlatParameters
+from nmt_cli.training.signals import StopSignals
 
 
 class WithOther(ProcessGroup):
@@ -79,6 +80,30 @@ def test_an_own_signal_counts_when_all_have_been_told() -> None:
         assert all_reduce.signal is None
         all_reduce(torch.tensor(0.0), 0)
     assert all_reduce.signal == signal.SIGINT
+
+
+@pytest.mark.parametrize("other_row", [{}, {SIGNALS_OFFSET: 1.0}])
+def test_a_closed_terminal_counts_however_often_it_is_told(other_row: dict[int, float]) -> None:
+    with (all_reduce := exchange(other_row)).stop_signals:
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGHUP)
+        all_reduce(torch.tensor(0.0), 0)
+    assert all_reduce.signal == signal.SIGHUP
+    alone = StopSignals()
+    with alone:
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGHUP)  # as a shell sends it while the checkpoint is being written
+    assert alone.received_signal == signal.SIGHUP
+
+
+def test_a_closed_terminal_that_nohup_ignores_stops_nothing() -> None:
+    previous = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with StopSignals() as stop_signals:
+            os.kill(os.getpid(), signal.SIGHUP)
+        assert stop_signals.received_signal is None and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, previous)
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,12 @@
 """Signals and full disks stop a real process with one line, and what is left goes on."""
 
+import os
 import resource
 import shlex
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from nmt_cli.yaml12 import write_yaml
-from tests.conftest import toy_content, write_syllables
+from tests.conftest import environment, toy_content, write_syllables
 from tests.training.killing import Blow, differences, live, newest
 
 pytestmark = pytest.mark.precision
@@ -45,7 +47,7 @@ def go_on(said: str, place: Path, run: Path) -> None:
     assert differences(place / "straight", run) == []
 
 
-@pytest.mark.parametrize("number, code, _", SIGNALS)
+@pytest.mark.parametrize("number, code, _", [*SIGNALS, pytest.param(signal.SIGHUP, 129, "", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("phase, count, saved", [("update", 3, 3), ("validation", 1, 6)])
 def test_a_signal_finishes_the_update_saves_and_says_how_to_go_on(
     number: signal.Signals, code: int, _: str, phase: str, count: int, saved: int, place: Path
@@ -59,6 +61,31 @@ def test_a_signal_finishes_the_update_saves_and_says_how_to_go_on(
     )
     assert newest(place / name) == saved
     go_on(life.said, place, place / name)
+
+
+def test_what_is_printed_to_a_closed_terminal_does_not_keep_training_from_saving(tmp_path: Path) -> None:
+    script = (
+        "import fcntl, termios, time\n"
+        "from pathlib import Path\n"
+        "from nmt_cli.training.signals import StopSignals\n"
+        "fcntl.ioctl(0, termios.TIOCSCTTY, 0)\n"
+        "with StopSignals() as stop_signals:\n"
+        "    print('training', flush=True)\n"
+        "    while stop_signals.received_signal is None:\n"
+        "        time.sleep(0.01)\n"
+        "    print('a validation', flush=True)\n"
+        "    Path('saved').write_text(str(stop_signals.received_signal))\n"
+    )
+    ours, theirs = os.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], stdin=theirs, stdout=theirs, stderr=theirs, cwd=tmp_path, env=environment(),
+        start_new_session=True,
+    )  # fmt: skip
+    os.close(theirs)
+    assert os.read(ours, 8) == b"training"
+    os.close(ours)
+    assert process.wait(60) == 0
+    assert (tmp_path / "saved").read_text() == str(int(signal.SIGHUP))
 
 
 @pytest.mark.parametrize("number, code, word", SIGNALS)
