@@ -82,6 +82,8 @@ def test_other_search_settings_count(tokenizer: TextTokenizer) -> None:
         ({"beam": "1"}, r"^with_search: search\.beam: should be an integer, not the text \"1\"$"),
         ({"n_best": 3}, r"^with_search: search\.n_best: 3 is more than beam 2$"),
         ({"keep_patterns": ["("]}, r"^with_search: search\.keep_patterns\.0: not a regular expression"),
+        ({"keep_patterns": ["a{99999999999}"]}, r"^with_search: search\.keep_patterns\.0: not a regular expression"),
+        ({"keep_patterns": ["(" * 5000]}, r"^with_search: search\.keep_patterns\.0: not a regular expression"),
         (
             {"precision": "bf16"},
             r"^with_search: search\.precision: the weights are loaded already; open the run with it: load_run\(",
