@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from functools import partial
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
@@ -266,11 +267,43 @@ def parse_process_count(processes: str) -> int | None:
 
 
 def usable_cores() -> int:
-    """The number of cores that this process may use."""
+    """The number of cores that this process may use, by its affinity and by the CPU time that its container has."""
     try:
-        return len(os.sched_getaffinity(0))
+        core_count = len(os.sched_getaffinity(0))
     except AttributeError:  # not available on every system
-        return os.cpu_count() or 1
+        core_count = os.cpu_count() or 1
+    return min([core_count, *_cpu_quotas(cgroup_folders("cpu"))])
+
+
+def cgroup_folders(
+    controller: str, membership: Path = Path("/proc/self/cgroup"), root: Path = Path("/sys/fs/cgroup")
+) -> list[Path]:
+    """The control groups whose limits of `controller` (cpu, memory) hold for this process, innermost first.
+
+    Of version 2, then of version 1. A container may not see the inner ones.
+    """
+    folders: list[Path] = []
+    with suppress(OSError):
+        for line in membership.read_text().splitlines():
+            _, controllers, path = line.split(":", 2)
+            if controllers and controller not in controllers.split(","):
+                continue
+            hierarchy = root / controller if controllers else root  # version 2 has one for all controllers
+            names = [name for name in path.split("/") if name]
+            folders += [hierarchy.joinpath(*names[:depth]) for depth in range(len(names), -1, -1)]
+    return folders
+
+
+def _cpu_quotas(folders: list[Path]) -> list[int]:
+    """The cores that the CPU time of each control group amounts to, rounded up."""
+    quotas = []
+    for folder in folders:
+        for names in (("cpu.max",), ("cpu.cfs_quota_us", "cpu.cfs_period_us")):  # version 2, version 1
+            with suppress(OSError, ValueError):  # unlimited: "max", -1
+                quota, period = (int(text) for name in names for text in (folder / name).read_text().split())
+                if quota > 0:
+                    quotas.append(-(-quota // period))
+    return quotas
 
 
 def limit_blas_threads() -> None:

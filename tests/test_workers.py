@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from nmt_cli.errors import UserError, WorkerError
-from nmt_cli.workers import MAX_TASKS_PER_WORKER, WorkerPool, is_single_threaded, usable_cores
+from nmt_cli.workers import MAX_TASKS_PER_WORKER, WorkerPool, cgroup_folders, is_single_threaded, usable_cores
 
 ROOT = Path(__file__).parent.parent
 START = [False] + [True] * is_single_threaded()  # spawned everywhere, forked where that is safe
@@ -162,7 +162,38 @@ def test_a_script_that_starts_workers_is_not_run_again_by_them(from_file: bool, 
 
 
 def test_cores_are_those_that_the_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nmt_cli.workers.cgroup_folders", lambda controller: [])
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 3}, raising=False)
     assert usable_cores() == 2
     monkeypatch.delattr(os, "sched_getaffinity")
     assert usable_cores() >= 1
+
+
+@pytest.mark.parametrize(
+    "files, cores",
+    [
+        ({"cpu.max": "200000 100000\n"}, 2),
+        ({"cpu.max": "250000 100000\n"}, 3),
+        ({"cpu.max": "1000 100000\n"}, 1),
+        ({"cpu.max": "max 100000\n"}, 8),
+        ({"cpu.cfs_quota_us": "150000\n", "cpu.cfs_period_us": "100000\n"}, 2),
+        ({"cpu.cfs_quota_us": "-1\n", "cpu.cfs_period_us": "100000\n"}, 8),
+    ],
+)
+def test_cores_are_those_whose_time_the_container_has(
+    files: dict[str, str], cores: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    monkeypatch.setattr("nmt_cli.workers.cgroup_folders", lambda controller: [tmp_path / "inner", tmp_path])
+    assert usable_cores() == cores
+
+
+def test_control_groups_are_those_of_the_process_and_all_around_them(tmp_path: Path) -> None:
+    (tmp_path / "cgroup").write_text("4:memory:/x\n3:cpu,cpuacct:/\n0::/job/step\n")
+    group = partial(cgroup_folders, membership=tmp_path / "cgroup", root=tmp_path)
+    version_2 = [tmp_path / "job/step", tmp_path / "job", tmp_path]
+    assert sorted(group("memory")) == sorted([tmp_path / "memory/x", tmp_path / "memory", *version_2])
+    assert sorted(group("cpu")) == sorted([tmp_path / "cpu", *version_2])
+    assert cgroup_folders("cpu", tmp_path / "none") == []

@@ -7,7 +7,14 @@ from pathlib import Path
 
 import torch
 
+from nmt_cli.workers import cgroup_folders
+
 MIB = 1 << 20
+# Files of a control group: its limit, what is used, and the cache of files among it in memory.stat; versions 2 and 1
+_CGROUP_FILES = (
+    ("memory.max", "memory.current", "inactive_file"),
+    ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+)
 
 
 def empty_cache(device: torch.device) -> None:
@@ -36,7 +43,7 @@ def available_memory(device: torch.device) -> int:
 
 def free_memory() -> int | None:
     """Bytes of main memory that the kernel and the cgroup leave; None if both are unknown."""
-    return min([*_meminfo("MemAvailable"), *_cgroup()], default=None)
+    return min([*_meminfo("MemAvailable"), *_cgroup(cgroup_folders("memory"))], default=None)
 
 
 def _meminfo(key: str, path: Path = Path("/proc/meminfo")) -> list[int]:
@@ -79,10 +86,13 @@ def _process_status_bytes(key: str) -> int:
     return max(_meminfo(key, Path("/proc/self/status")), default=0)
 
 
-def _cgroup(folder: Path = Path("/sys/fs/cgroup")) -> list[int]:
-    """What remains of a container's limit (cgroup v2)."""
-    try:
-        limit, current = ((folder / f"memory.{key}").read_text() for key in ("max", "current"))
-        return [max(0, int(limit) - int(current))]
-    except (OSError, ValueError):  # unlimited: "max"
-        return []
+def _cgroup(folders: list[Path]) -> list[int]:
+    """What remains of the limit of each control group, with the cached files that the kernel drops when it must."""
+    remaining = []
+    for folder in folders:
+        for limit_name, usage_name, cache_key in _CGROUP_FILES:
+            with suppress(OSError, ValueError):  # unlimited: "max"
+                limit, usage = (int((folder / name).read_text()) for name in (limit_name, usage_name))
+                statistics = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
+                remaining.append(max(0, limit - usage + int(statistics.get(cache_key, 0))))
+    return remaining

@@ -84,17 +84,26 @@ def test_auto_is_said_written_down_and_the_same_when_resumed(
 def test_memory_is_what_the_kernel_and_the_container_leave(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cpu = torch.device("cpu")
     monkeypatch.setattr(memory, "_meminfo", lambda key: [5 * GIB])
-    monkeypatch.setattr(memory, "_cgroup", lambda: [3 * GIB])
+    monkeypatch.setattr(memory, "_cgroup", lambda folders: [3 * GIB])
     assert available_memory(cpu) == free_memory() == 3 * GIB
     monkeypatch.setattr(memory, "_meminfo", lambda key: [])
-    monkeypatch.setattr(memory, "_cgroup", lambda: [])
+    monkeypatch.setattr(memory, "_cgroup", lambda folders: [])
     assert available_memory(cpu) == 4 * GIB and free_memory() is None
     monkeypatch.undo()
-    (tmp_path / "memory.max").write_text("1000\n")
-    (tmp_path / "memory.current").write_text("400\n")
-    assert memory._cgroup(tmp_path) == [600]
-    (tmp_path / "memory.max").write_text("max\n")
-    assert memory._cgroup(tmp_path) == [] and memory._cgroup(tmp_path / "none") == []
+    version_2, version_1 = tmp_path / "2", tmp_path / "1"
+    for folder, names, key in (
+        (version_2, ("max", "current"), "inactive_file"),
+        (version_1, ("limit_in_bytes", "usage_in_bytes"), "total_inactive_file"),
+    ):
+        folder.mkdir()
+        for name, number in zip(names, (1000, 400), strict=True):
+            (folder / f"memory.{name}").write_text(f"{number}\n")
+        (folder / "memory.stat").write_text(f"anon 100\n{key} 250\n")
+    assert memory._cgroup([version_2]) == memory._cgroup([version_1]) == [850]  # 150 are more than cached files
+    (version_1 / "memory.usage_in_bytes").write_text("900\n")
+    assert memory._cgroup([version_2, tmp_path, version_1]) == [850, 350]
+    (version_2 / "memory.max").write_text("max\n")
+    assert memory._cgroup([version_2]) == memory._cgroup([tmp_path / "none"]) == []
     (tmp_path / "meminfo").write_text("MemTotal: 9 kB\nMemAvailable:   7 kB\n")
     assert memory._meminfo("MemAvailable", tmp_path / "meminfo") == [7 * 1024]
     assert memory._meminfo("MemAvailable", tmp_path / "none") == []
