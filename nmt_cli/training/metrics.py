@@ -125,7 +125,14 @@ class MetricLogger:
         self.log_path = folder / "log.jsonl"
         self._tensorboard_writer: Any = None
         if tensorboard and not read_only:
-            self._tensorboard_writer = tensorboard_writer_class()(str(folder / "tensorboard"))
+            self._open_tensorboard()
+
+    def _open_tensorboard(self, purge_step: int | None = None) -> None:
+        """Begin a file of events; TensorBoard then shows none of earlier files from update `purge_step` on."""
+        if self._tensorboard_writer is not None:
+            self._tensorboard_writer.close()
+        writer_class = tensorboard_writer_class()
+        self._tensorboard_writer = writer_class(str(self.folder / "tensorboard"), purge_step=purge_step)
 
     def log(self, record: Mapping[str, Any]) -> None:
         """Append a record to log.jsonl; its floats become TensorBoard scalars under its event's name.
@@ -156,6 +163,8 @@ class MetricLogger:
                 if json.loads(line.decode()).get("update", 0) <= update:
                     lines.append(line.decode() + "\n")
         atomic_write_text(self.log_path, "".join(lines))
+        if self._tensorboard_writer is not None:
+            self._open_tensorboard(purge_step=update + 1)
 
     def write_pairs(self, name: str, records: Sequence[Mapping[str, Any]]) -> None:
         """Write sentence pairs into the run folder as JSON lines."""

@@ -2,8 +2,12 @@
 
 import json
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from nmt_cli.reporting import Reporter
+from nmt_cli.training import metrics
 from nmt_cli.training.metrics import MetricLogger
 
 
@@ -26,3 +30,24 @@ def test_the_log_is_cut_back_to_the_checkpoint(tmp_path: Path) -> None:
         file.write('{"update": 7, "half')
     logger.truncate(10)
     assert (tmp_path / "log.jsonl").read_text() == '{"update": 5}\n{"update": 10}\n'
+
+
+def test_tensorboard_shows_nothing_that_was_undone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[tuple[Any, ...]] = []
+
+    class Writer:
+        def __init__(self, folder: str, purge_step: int | None = None) -> None:
+            calls.append(("open", purge_step))
+
+        def __getattr__(self, name: str) -> Any:
+            return lambda *arguments: calls.append((name, *arguments))
+
+    monkeypatch.setattr(metrics, "tensorboard_writer_class", lambda: Writer)
+    logger = MetricLogger(tmp_path, Reporter(quiet=True), tensorboard=True)
+    logger.log({"event": "train", "update": 15, "loss": 2.5})
+    logger.truncate(10)
+    logger.log({"event": "train", "update": 15, "loss": 2.0})
+    assert calls == [
+        ("open", None), ("add_scalar", "train/loss", 2.5, 15), ("flush",),
+        ("close",), ("open", 11), ("add_scalar", "train/loss", 2.0, 15), ("flush",),
+    ]  # fmt: skip
