@@ -16,6 +16,7 @@ AUTO_BATCH_POSITIONS = {
     "mps": 8192,
 }  # measured on a CPU alone; a large GPU wants more at a time
 MAX_KV_CACHE_BYTES = 160 << 20  # about as many bytes of keys and values may a batch have on a CPU
+LONG_SEARCH = 100  # target tokens: few sentences need more, and an exact search goes on for a share of them
 
 
 class SearchConfig(Section):
@@ -38,7 +39,8 @@ class SearchConfig(Section):
     min_length: int = Field(default=0, ge=0)
     """Fewest target tokens, without the end of sentence."""
     max_length: int | None = Field(default=None, ge=1)
-    """Most target tokens, without the end of sentence; null: max_length_factor * source length + 10."""
+    """Most target tokens, without the end of sentence; null: max_length_factor * source length + 10. Far above what
+    lines need, it makes a search with beam slow, which patience prevents."""
     max_length_factor: float = Field(default=1.5, gt=0, le=100)
     """Target tokens per source token, at most, if max_length is null."""
     sampling: bool = False
@@ -82,7 +84,8 @@ class SearchConfig(Section):
     """Source tokens of a segment, at most; never more than the model can read."""
     tokens_per_batch: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
     """Source positions per batch, counted once per hypothesis; auto: 8192 on a CPU, fewer if the cache of
-    keys and values would exceed 160 MiB, and half of that when training validates; 65536 on a GPU."""
+    keys and values would exceed 160 MiB with translations as long as their sources, and half of that when training
+    validates; 65536 on a GPU."""
     precision: Literal["auto", "fp32", "bf16", "int8"] = "auto"
     """Type of weights and activations; int8 rounds linear layers to 8 bits, on a CPU only."""
 
@@ -124,6 +127,13 @@ class SearchConfig(Section):
             warnings.append("length_penalty: does nothing with length_normalization: none")
         if self.max_length is not None and self.non_default("max_length_factor"):
             warnings.append("max_length_factor: does nothing beside max_length")
+        is_exact = self.beam > 1 and not self.sampling and self.patience is None
+        is_normalized = self.length_normalization != "none" and self.length_penalty > 0
+        if is_exact and is_normalized and (self.max_length or 0) > LONG_SEARCH:
+            warnings.append(
+                f"max_length: {self.max_length} without patience: search goes on long after the best translation has"
+                " ended, since a longer one might win; set patience, such as 2"
+            )
         return warnings
 
     @field_validator("split", mode="before")

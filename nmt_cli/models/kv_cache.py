@@ -11,6 +11,8 @@ from torch import Tensor
 from nmt_cli.models.attention import additive_mask, aligned_length, attention_dtype
 from nmt_cli.models.contract import NamedTensors
 
+INITIAL_STEPS = 64  # that a cache has room for at first; nearly all translations end within them
+
 
 class BatchSelection(NamedTuple):
     """Which rows of a batch stay, in their new order; only rows that change place are copied."""
@@ -43,6 +45,7 @@ class KVCache:
     attends to the entries of all slots of its sentence, plus a bias [B, 1, W, N + T * W] that is 0 for the
     ancestors of its hypothesis and -inf elsewhere. Reordering a beam permutes the rows of this bias only,
     one for all layers, instead of copying the cache. The cost is attention over W * T keys instead of T.
+    Room for steps is doubled when it is used up, since few searches come near the most steps that they may take.
 
     Before these lie N prefix entries that all hypotheses of a sentence share, such as an encoded source.
     """
@@ -52,15 +55,29 @@ class KVCache:
     ) -> None:
         """`like` is [B, W, ...] on the model's device and in its dtype; `max_entries` is W * the most steps."""
         self.batch_size, self.beam_size = like.shape[:2]
-        self.prefix_entries = prefix_entries
-        shape = (layers, 2, self.batch_size, kv_heads, prefix_entries + max_entries, head_dim)
+        self.prefix_entries, self.max_entries = prefix_entries, prefix_entries + max_entries
+        entry_count = min(self.max_entries, prefix_entries + INITIAL_STEPS * self.beam_size)
+        shape = (layers, 2, self.batch_size, kv_heads, entry_count, head_dim)
         self.entries = torch.empty(shape, dtype=attention_dtype(like), device=like.device)
         self.entries[..., :prefix_entries, :] = 0  # padding is multiplied by zero, which must not be NaN
-        bias_entries = aligned_length(prefix_entries + max_entries, like.device)
-        self.bias = self.entries.new_full((self.batch_size, 1, self.beam_size, bias_entries), float("-inf"))
+        self.bias = self._hidden(entry_count)
         self.all_visible = self.beam_size == 1  # whether every hypothesis sees every entry
         self.self_mask = additive_mask(~torch.eye(self.beam_size, dtype=torch.bool, device=like.device), like)
         self.length = 0  # T
+
+    def _hidden(self, entry_count: int) -> Tensor:
+        """A bias that shows no entry, with room for so many."""
+        width = aligned_length(entry_count, self.entries.device)
+        return self.entries.new_full((self.batch_size, 1, self.beam_size, width), float("-inf"))
+
+    def _grow(self) -> None:
+        """Double the room for steps."""
+        used, entries, bias = self.num_entries, self.entries, self.bias
+        entry_count = min(self.max_entries, 2 * entries.shape[-2] - self.prefix_entries)
+        self.entries = entries.new_empty((*entries.shape[:-2], entry_count, entries.shape[-1]))
+        self.entries[..., :used, :] = entries[..., :used, :]
+        self.bias = self._hidden(entry_count)
+        self.bias[..., :used] = bias[..., :used]
 
     @property
     def num_entries(self) -> int:
@@ -83,6 +100,8 @@ class KVCache:
     def advance(self) -> None:
         """Begin the next step: each hypothesis sees the entry that it is about to write."""
         start = self.num_entries
+        if start == self.entries.shape[-2]:
+            self._grow()
         self.bias[:, :, :, start : start + self.beam_size] = self.self_mask
         self.length += 1
 

@@ -87,11 +87,18 @@ def test_an_option_that_does_nothing_is_named(toy: Path, setting: str, about: st
         (["search.sampling=true", "search.beam=3"], "beam: does nothing with sampling: true"),
         (["search.max_length=9", "search.max_length_factor=2"],
          "max_length_factor: does nothing beside max_length"),
+        (["search.max_length=101"], "max_length: 101 without patience: search goes on long after the best"),
         (["training.metric=loss", "training.samples=1"], "samples: does nothing with metric: loss"),
     ],
 )  # fmt: skip
 def test_options_that_cancel_each_other_are_named(toy: Path, settings: list[str], about: str) -> None:
     assert about in said(findings(toy, *settings), "warning")
+
+
+@pytest.mark.parametrize("setting", ["max_length=100", "patience=2", "beam=1", "length_penalty=0", "sampling=true"])
+def test_a_greatest_length_that_does_not_prolong_a_search_is_no_warning(toy: Path, setting: str) -> None:
+    warnings = said(findings(toy, "search.max_length=200", f"search.{setting}"), "warning")
+    assert "without patience" not in warnings
 
 
 def test_options_of_other_models_are_looked_at_too(toy: Path) -> None:

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from nmt_cli.models import kv_cache
 from nmt_cli.models.attention import MultiHeadAttention
 from nmt_cli.models.kv_cache import BatchSelection, GrowingKVCache, KVCache
 
@@ -26,7 +27,11 @@ def check_equal(actual: list[Tensor], expected: list[Tensor]) -> None:
     assert all(torch.equal(a, b) for a, b in zip(actual, expected, strict=True))
 
 
-def test_a_hypothesis_sees_what_its_ancestors_wrote_and_nothing_else() -> None:
+@pytest.mark.parametrize("initial_steps", [STEPS, 1])
+def test_a_hypothesis_sees_what_its_ancestors_wrote_and_nothing_else(
+    initial_steps: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kv_cache, "INITIAL_STEPS", initial_steps)
     torch.manual_seed(1)
     beam_size, sentences = 3, [0, 1, 2, 3]
     cache = make_cache(len(sentences), beam_size)
@@ -97,6 +102,27 @@ def test_all_hypotheses_of_a_sentence_see_its_prefix_but_not_the_padding(beam_si
         for slot in range(beam_size):
             expected = [*prefix[sentence, :, :length].unbind(1), keys[sentence, :, slot]]
             check_equal(visible_keys(all_keys, bias, sentence, slot), expected)
+
+
+def test_a_cache_has_room_for_twice_what_is_written_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kv_cache, "INITIAL_STEPS", 2)
+    cache = KVCache(torch.empty(3, 2), LAYERS, KV_HEADS, HEAD_DIM, 2 * 5, prefix_entries=3)
+    prefix, padding = torch.randn(3, KV_HEADS, 3, HEAD_DIM), torch.zeros(3, 3, dtype=torch.bool)
+    cache.write_prefix(1, slice(0, 3), prefix, -prefix)
+    padding[2, 2] = True
+    cache.mask_padding(padding)
+    rooms = []
+    for step in range(5):
+        cache.advance()
+        rooms.append(cache.entries.shape[-2])
+        keys, values = cache.write(1, torch.full((len(prefix), KV_HEADS, 2, HEAD_DIM), float(step)), prefix[:, :, :2])
+        if step == 0:
+            cache.select(BatchSelection.from_indices(torch.tensor([2, 1])))
+            prefix = prefix[[2, 1]]
+    assert rooms == [3 + 2 * steps for steps in (2, 2, 4, 4, 5)]
+    assert torch.equal(keys[:, :, :3], prefix) and torch.equal(values[:, :, :3], -prefix)
+    assert keys[0, 0, 3::2, 0].tolist() == [0, 1, 2, 3, 4]
+    assert cache.bias_in_use()[:, 0, 0, :3].tolist() == [[0, 0, float("-inf")], [0, 0, 0]]
 
 
 def test_no_bias_is_needed_where_every_hypothesis_sees_every_entry() -> None:
