@@ -1,5 +1,6 @@
 """Loss and scores of the development text during training."""
 
+import math
 from collections.abc import Sequence
 from io import BytesIO
 from typing import Any, Literal
@@ -22,7 +23,7 @@ from nmt_cli.inference.translator import Translator
 from nmt_cli.models.contract import TranslationModel
 from nmt_cli.training.batches import to_device
 from nmt_cli.training.config import TrainingConfig
-from nmt_cli.training.loss import evaluate_nll
+from nmt_cli.training.loss import evaluate_nll, evaluated_tokens
 from nmt_cli.training.metrics import ValidationResult
 
 MAX_BASELINE_TOKENS = 1 << 22  # training tokens whose frequencies are counted
@@ -149,7 +150,10 @@ class Validator:
         )
 
     def loss(self) -> float:
-        """Negative log-likelihood per target token in nats, ends of sentences included."""
+        """Negative log-likelihood per target token in nats, ends of sentences included.
+
+        Targets that a CTC model cannot emit are left out; infinite if there are no others.
+        """
         split, device = self.split, self.model.device
         lengths = np.maximum(split.source_ids.lengths(), split.target_ids.lengths()) + 1
         nll, tokens = 0.0, 0
@@ -157,10 +161,10 @@ class Validator:
         for indices in index_batches[self.processes.rank :: self.processes.world_size]:
             batch = to_device(collate(split.source_ids, split.target_ids, np.array(indices), self.vocabulary), device)
             nll += float(evaluate_nll(self.model, *batch))
-            tokens += batch.tokens
+            tokens += evaluated_tokens(self.model, batch.source, batch.target_out)
         sums = torch.tensor([nll, tokens], dtype=torch.float64)
         self.processes.all_reduce(sums)
-        return float(sums[0] / sums[1])
+        return float(sums[0] / sums[1]) if sums[1] else math.inf
 
     def _sample_translations(self, texts: list[str]) -> list[dict[str, str]]:
         """A few sentences spread over the text, the same at each validation."""

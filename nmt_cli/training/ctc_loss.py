@@ -54,12 +54,24 @@ def evaluate_ctc_nll(
     return torch.stack([_loss_sums(model, chunk, 0.0)[1] for chunk in chunks]).sum()
 
 
+def emittable_tokens(model: NonAutoregressive[Any], source: Sequences, target_out: Sequences) -> int:
+    """The tokens of the targets that can be emitted: two equal tokens in a row need a blank between them."""
+    ids, lengths = target_out.ids.cpu(), target_out.lengths_on_cpu() - 1
+    is_repeat = (ids[:, 1:] == ids[:, :-1]) & (torch.arange(1, ids.shape[1]) < lengths[:, None])
+    can_emit = lengths + is_repeat.sum(1) <= _output_lengths(model, source)
+    return int((lengths + 1)[can_emit].sum())
+
+
+def _output_lengths(model: NonAutoregressive[Any], source: Sequences) -> Tensor:
+    """[B], on the CPU."""
+    return torch.tensor([model.output_length(length) for length in source.lengths_on_cpu().tolist()])
+
+
 def _split_into_chunks(
     model: NonAutoregressive[Any], hidden: Tensor, source: Sequences, target_out: Sequences, max_logits: int
 ) -> Iterator[CTCChunk]:
     """Chunks of sentences with at most `max_logits` logits each."""
-    output_lengths = torch.tensor([model.output_length(length) for length in source.lengths_on_cpu().tolist()])
-    columns = (hidden, output_lengths, target_out.ids, target_out.lengths_on_cpu() - 1)
+    columns = (hidden, _output_lengths(model, source), target_out.ids, target_out.lengths_on_cpu() - 1)
     sentences_per_chunk = max(1, max_logits // (hidden.shape[1] * model.vocabulary.target_size))
     return map(CTCChunk._make, zip(*(column.split(sentences_per_chunk) for column in columns), strict=True))
 

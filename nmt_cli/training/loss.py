@@ -10,7 +10,7 @@ from torch.nn import functional
 from nmt_cli.models.contract import Autoregressive, NonAutoregressive, Sequences, TranslationModel
 from nmt_cli.models.linear import gradient_of
 from nmt_cli.training.backward import backward_from
-from nmt_cli.training.ctc_loss import ctc_forward_backward, evaluate_ctc_nll
+from nmt_cli.training.ctc_loss import ctc_forward_backward, emittable_tokens, evaluate_ctc_nll
 
 MAX_LOGITS_BY_DEVICE = {"cpu": 1 << 22}
 """Logits per chunk on a type of device: 16 MiB in float32 on a CPU."""
@@ -100,6 +100,13 @@ def evaluate_nll(model: Model, source: Sequences, target_in: Sequences, target_o
         log_probs = model.output_logits(rows.hidden[chunk]).float().log_softmax(-1)
         sums.append(functional.nll_loss(log_probs, rows.targets[chunk], ignore_index=IGNORE_INDEX, reduction="sum"))
     return torch.stack(sums).sum()
+
+
+def evaluated_tokens(model: Model, source: Sequences, target_out: Sequences) -> int:
+    """The tokens that `evaluate_nll` sums over: without those of targets that the model cannot emit."""
+    if isinstance(model, NonAutoregressive):
+        return emittable_tokens(model, source, target_out)
+    return target_out.num_tokens()
 
 
 def _differentiate_chunk(

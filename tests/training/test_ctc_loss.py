@@ -46,3 +46,19 @@ def test_a_target_too_long_for_its_positions_counts_nothing() -> None:
     assert float(loss.nll) == 0.0
     gradients = [p.grad for p in model.parameters() if p.grad is not None]
     assert gradients and all(bool(gradient.isfinite().all()) for gradient in gradients)
+
+
+def test_targets_that_cannot_be_emitted_are_not_among_the_evaluated_tokens() -> None:
+    vocabulary = Vocabulary(source_size=40, target_size=40, joint=True)
+    config = MODELS["ctc"].config_class.tiny_configs()[0].model_copy(update={"upsample": 2})
+    model = MODELS["ctc"](config, vocabulary)
+    source = Sequences(torch.full((4, 2), 5), torch.tensor([2, 2, 2, 1]))  # 4, 4, 4 and 2 outputs
+    ids = torch.tensor([[7, 8, 9, 7, 3], [7, 7, 8, 8, 3], [7, 7, 8, 3, 3], [7, 8, 9, 3, 0]])
+    target = Sequences(ids, torch.tensor([5, 5, 4, 4]))  # need 4, 6, 4 and 3 outputs
+    assert module.evaluated_tokens(model, source, target) == 5 + 4
+    by_sentence = [
+        float(module.evaluate_nll(model, *(Sequences(part.ids[i : i + 1], part.lengths[i : i + 1])
+                                           for part in (source, target, target))))
+        for i in range(4)
+    ]  # fmt: skip
+    assert [nll > 0 for nll in by_sentence] == [True, False, True, False]
