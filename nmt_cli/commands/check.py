@@ -4,10 +4,12 @@ import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nmt_cli.data import SIDES
 from nmt_cli.data.batching import max_batch_rows
@@ -19,10 +21,11 @@ from nmt_cli.data.filtering.corpus_profile import LEARNED_FILTERS, MIN_PAIRS
 from nmt_cli.data.filtering.rules import FILTER_KEYS, RULES
 from nmt_cli.data.filtering.said_language import unlike_said
 from nmt_cli.data.inspection import ParallelTextStats, TokenLengths, inspect_corpus, token_lengths
-from nmt_cli.data.overlap import OverlapCounter, held_out_warning
+from nmt_cli.data.normalization import Normalizer
+from nmt_cli.data.overlap import OverlapCounter, decoded_pairs, held_out_warning
 from nmt_cli.data.prepared.build import train_tokenizers
-from nmt_cli.data.sources.bad_rows import dropped_rows, is_too_many, other_encoding
-from nmt_cli.data.sources.base import Languages, MissingTextError
+from nmt_cli.data.sources.bad_rows import BadRows, dropped_rows, is_too_many, other_encoding
+from nmt_cli.data.sources.base import Languages, MissingTextError, ParallelText
 from nmt_cli.data.sources.corpus import Corpus, find_corpus, pending_downloads, search_folders
 from nmt_cli.data.tokenization.coverage import missing_characters
 from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
@@ -41,7 +44,8 @@ MAX_TRUNCATED_FRACTION = 0.01  # of the targets, above which a search limit is w
 MAX_CLEAN_LOSS = 0.003  # of the pairs: a filter that is off and would drop more of them is recommended
 MAX_SHOWN_EXAMPLES = 3
 REPORTED_KEYS = FILTER_KEYS | {"length ratio": "corpus.max_length_ratio", "duplicate": "corpus.deduplicate"}
-ASSUMED_TOKENS_PER_BATCH = 4096  # in place of training.tokens_per_batch: auto
+MAX_UNLEARNABLE_FRACTION = 0.01  # of the pairs, from which targets that a model cannot emit are worth a warning
+AUTO_MEMORY_TOKENS = 4096  # per batch, at most, whose memory is estimated: auto takes more only where it fits
 GIB = 1 << 30
 
 if TYPE_CHECKING:
@@ -71,14 +75,13 @@ class _CorpusSample(NamedTuple):
     """What the checks of lengths and resources know about the training text."""
 
     tokenizers: Tokenizers
+    pairs: list[TextPair]
     source_lengths: TokenLengths  # of each pair of the sample, without the end of sentence
     target_lengths: TokenLengths
-    total_pairs: int
-
-    @property
-    def scale(self) -> float:
-        """Pairs of the text per pair of the sample."""
-        return self.total_pairs / len(self.source_lengths)
+    scales: NDArray[np.float64]  # pairs of its text per inspected one, of each pair of the sample
+    weights: NDArray[np.float64]  # how often each pair of the sample is seen in an epoch
+    is_whole: bool  # every text was inspected to its end
+    longest_dev_pair: tuple[int, int] | None  # ends of sentences included; None where the recipe names no such text
 
 
 def check(
@@ -166,9 +169,10 @@ def _check_text(
         yield _data_error("tokenizer", error)
         return
     total_pairs = sum(stats.pair_count for stats in stats_by_split["train"])
+    held_out_pairs = held_out_count(total_pairs) if corpus.dev is None else 0
     if corpus.dev is None and len(pairs) == 1:
         yield Finding("error", "corpus.train", "one pair is too few to hold out a development part")
-    if corpus.dev is None and (warning := held_out_warning(held_out_count(total_pairs))) is not None:
+    if corpus.dev is None and (warning := held_out_warning(held_out_pairs)) is not None:
         yield Finding("warning", "corpus.dev", warning)
     if base_tokenizers is not None:
         yield from _check_characters(base_tokenizers, pairs)
@@ -176,11 +180,45 @@ def _check_text(
         reason := tokenizer_error(recipe.training.metric_tokenize or default_bleu_tokenizer(recipe.corpus.target))
     ) is not None:
         yield Finding("error", "training.metric_tokenize", reason)
-    sample = _CorpusSample(tokenizers, *token_lengths(tokenizers, pairs), total_pairs)
+    sample = _make_sample(tokenizers, pairs, corpus, stats_by_split["train"], recipe.corpus)
     if base_tokenizers is None:
         yield from _check_vocabulary(recipe.tokenizer.vocab_size, sample)
     yield from _check_lengths(recipe, sample)
     yield from _check_model(recipe, sample, run_path, device)
+
+
+def _make_sample(
+    tokenizers: Tokenizers,
+    pairs: list[TextPair],
+    corpus: Corpus,
+    training_stats: list[ParallelTextStats],
+    config: CorpusConfig,
+) -> _CorpusSample:
+    pair_counts = [len(stats.clean_pairs) for stats in training_stats]
+    scales = [stats.pair_count / max(1, stats.inspected_pairs) for stats in training_stats]
+    clean_pairs = int(np.dot(pair_counts, scales))
+    held_out_pairs = held_out_count(clean_pairs) if corpus.dev is None and clean_pairs > 1 else 0
+    weights = [text.weight * (1 - held_out_pairs / clean_pairs) for text in corpus.train]
+    return _CorpusSample(
+        tokenizers,
+        pairs,
+        *token_lengths(tokenizers, pairs),
+        np.repeat(scales, pair_counts),
+        np.repeat(weights, pair_counts),
+        all(stats.inspected_pairs == stats.pair_count for stats in training_stats),
+        None if corpus.dev is None else _longest_pair(tokenizers, corpus.dev, config),
+    )
+
+
+def _longest_pair(tokenizers: Tokenizers, text: ParallelText, config: CorpusConfig) -> tuple[int, int]:
+    """The most subwords of a source and of a target of the development text, which is not filtered."""
+    normalize = Normalizer(config.normalization)
+    pairs = [
+        (normalize(source.strip()), normalize(target.strip()))
+        for source, target in islice(decoded_pairs(text, BadRows(config.max_bad_rows)), MAX_SAMPLE_PAIRS)
+    ]
+    source, target = token_lengths(tokenizers, pairs)
+    return int(source.max(initial=0)) + 1, int(target.max(initial=0)) + 1
 
 
 def _data_error(section: str, error: DataError) -> Finding:
@@ -350,9 +388,10 @@ def _check_characters(tokenizers: Tokenizers, pairs: list[TextPair]) -> Iterator
 def _check_vocabulary(vocab_size: int, sample: _CorpusSample) -> Iterator[Finding]:
     tokenizers, key = sample.tokenizers, "tokenizer.vocab_size"
     actual_size = min(tokenizers.source.vocab_size, tokenizers.target.vocab_size)
-    if sample.scale == 1 and actual_size < 0.98 * vocab_size:
+    if sample.is_whole and actual_size < 0.98 * vocab_size:
         yield Finding("warning", key, f"{vocab_size:,}, but the text gives only {actual_size:,} subwords")
-    token_count = int((sample.source_lengths.sum() + sample.target_lengths.sum()) * sample.scale)
+        vocab_size = actual_size
+    token_count = int(np.dot(sample.source_lengths + sample.target_lengths, sample.scales))
     mean_frequency = token_count / vocab_size / (1 if tokenizers.joint else 2)
     decimals = 0 if mean_frequency >= 10 else 1
     text = f"each of the {vocab_size:,} subwords occurs {mean_frequency:,.{decimals}f} times on average"
@@ -384,7 +423,7 @@ def _check_lengths(recipe: Recipe, sample: _CorpusSample) -> Iterator[Finding]:
 
 
 def _check_model(recipe: Recipe, sample: _CorpusSample, run_path: Path, device_name: str) -> Iterator[Finding]:
-    """Check that the model fits the longest pair, and both the device and the disk."""
+    """Check that the model fits the longest pairs, and both the device and the disk."""
     training, max_length = recipe.training, recipe.corpus.max_length
     source, target = sample.source_lengths, sample.target_lengths
     keep_mask = np.maximum(source, target) <= (max_length or source.max() + target.max())
@@ -394,25 +433,31 @@ def _check_model(recipe: Recipe, sample: _CorpusSample, run_path: Path, device_n
     longest_pair = int(source[keep_mask].max()) + 1, int(target[keep_mask].max()) + 1
     from nmt_cli.device import choose_dtype, find_device
     from nmt_cli.runs.loading import build_model
+    from nmt_cli.training.batch_size import max_batch_tokens
     from nmt_cli.training.memory import available_memory
     from nmt_cli.training.memory_estimate import estimate_memory
 
     model = build_model(recipe, sample.tokenizers.vocabulary)
-    position_findings = list(_check_positions(model, longest_pair))
+    position_findings = list(_check_positions(model, longest_pair, sample.longest_dev_pair))
     yield from position_findings
+    yield from _check_emitted_lengths(model, sample, keep_mask)
     if any(finding.level == "error" for finding in position_findings):
         return
-    parameter_count = sum(parameter.numel() for parameter in model.parameters())
-    tokens_per_epoch = (float(target[keep_mask].mean()) + 1) * sample.total_pairs * float(keep_mask.mean())
-    max_positions = ASSUMED_TOKENS_PER_BATCH if training.tokens_per_batch == "auto" else training.max_positions
-    epochs = training.updates * training.gradient_accumulation * max_positions / tokens_per_epoch
-    text = f"{parameter_count:,} parameters; {training.updates:,} updates are {epochs:,.1f} epochs"
-    yield Finding("note", "training", text)
     try:
         device = find_device(device_name)
     except UserError as error:
         yield Finding("error", "device", str(error))
         return
+    parameter_count = sum(parameter.numel() for parameter in model.parameters())
+    kept_tokens = (target + 1) * sample.scales * keep_mask
+    is_auto = training.tokens_per_batch == "auto"
+    max_positions = max_batch_tokens(device, int(kept_tokens.sum())) if is_auto else training.max_positions
+    tokens_per_epoch = float(np.dot(kept_tokens, sample.weights))
+    epochs = training.updates * training.gradient_accumulation * max_positions / tokens_per_epoch
+    text = f"{parameter_count:,} parameters; {training.updates:,} updates are "
+    yield Finding("note", "training", f"{text}{'at most ' if is_auto else ''}{epochs:,.1f} epochs")
+    if is_auto:
+        max_positions = min(max_positions, AUTO_MEMORY_TOKENS)
     rows = max_batch_rows(*longest_pair, max_positions)
     estimate = estimate_memory(
         model,
@@ -426,16 +471,37 @@ def _check_model(recipe: Recipe, sample: _CorpusSample, run_path: Path, device_n
     yield _check_disk(estimate, training.keep_last_checkpoints + 1, run_path.absolute())
 
 
-def _check_positions(model: "TranslationModel[Any]", longest_pair: tuple[int, int]) -> Iterator[Finding]:
+def _check_positions(
+    model: "TranslationModel[Any]", longest_pair: tuple[int, int], longest_dev_pair: tuple[int, int] | None
+) -> Iterator[Finding]:
     limits = model.max_source_positions, model.max_target_positions
-    for side, limit, length in zip(SIDES, limits, longest_pair, strict=True):
-        if limit is not None and length > limit:
-            text = f"the model has {limit} positions, the longest {side} needs {length}"
-            yield Finding("error", "model.max_positions", text)
-    output_length = model.output_length(longest_pair[0])
-    if output_length is not None and longest_pair[1] > output_length:
-        text = f"emits {output_length} tokens for the longest source; targets longer than that cannot be learned"
-        yield Finding("note", "model", text)
+    for where, lengths in (("", longest_pair), (" of the development text", longest_dev_pair or (0, 0))):
+        for side, limit, length in zip(SIDES, limits, lengths, strict=True):
+            if limit is not None and length > limit:
+                text = f"the model has {limit} positions, the longest {side}{where} needs {length}"
+                yield Finding("error", "model.max_positions", text)
+
+
+def _check_emitted_lengths(
+    model: "TranslationModel[Any]", sample: _CorpusSample, keep_mask: NDArray[np.bool_]
+) -> Iterator[Finding]:
+    """Targets that a model with a fixed number of outputs per source cannot emit."""
+    if model.output_length(1) is None:
+        return
+    kept_sources = sample.source_lengths[keep_mask].tolist()
+    kept_targets = [pair[1] for pair, is_kept in zip(sample.pairs, keep_mask, strict=True) if is_kept]
+    count = 0
+    for source_length, ids in zip(kept_sources, sample.tokenizers.target.encode(kept_targets), strict=True):
+        blanks = sum(left == right for left, right in pairwise(ids))  # one between equal tokens
+        count += len(ids) + blanks > (model.output_length(source_length + 1) or 0)
+    if count:
+        share = count / len(kept_sources)
+        text = (
+            f"{count:,} of {len(kept_sources):,} pairs ({share:.2%}) cannot be learned: their targets have more tokens "
+            "than the model emits for their sources; raise model.upsample, or lower corpus.max_length_ratio"
+        )
+        level: Level = "warning" if share >= MAX_UNLEARNABLE_FRACTION else "note"
+        yield Finding(level, "model", text, None, count, share)
 
 
 def _check_memory(estimate: "MemoryEstimate", free_bytes: int, longest_pair: tuple[int, int], rows: int) -> Finding:

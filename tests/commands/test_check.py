@@ -46,7 +46,7 @@ def test_a_sound_recipe_has_no_errors_and_nothing_is_written(toy: Path) -> None:
     notes = said(reported, "note")
     for text in (
         "train.ab: 300 pairs", "dev.ab: 20 pairs", "source lengths: subwords: half below",
-        "parameters; 12 updates are", "GiB for the largest batch", "checkpoints, ",
+        "parameters; 12 updates are ", "GiB for the largest batch", "checkpoints, ",
     ):  # fmt: skip
         assert text in notes
     assert sorted(toy.rglob("*")) == sorted([*before, toy / "toy.yaml"])
@@ -221,27 +221,71 @@ def test_what_is_cut_or_does_not_fit_is_found(toy: Path) -> None:
     (toy / "text/train.ab").write_text("ba " * 40 + "\n" + (toy / "text/train.ab").read_text())
     (toy / "text/train.ba").write_text("ce " * 40 + "\n" + (toy / "text/train.ba").read_text())
     assert "the model has 8 positions, the longest source needs 41" in said(findings(toy, *learned), "error")
+    for side in ("ab", "ba"):
+        (toy / f"text/dev.{side}").write_text("ba " * 50 + "\n" + (toy / f"text/dev.{side}").read_text())
+    longer = ["model.positions=learned", "model.max_positions=41"]
+    error = "the model has 41 positions, the longest target of the development text needs 51"
+    assert error in said(findings(toy, *longer, "corpus.max_length_ratio=null"), "error")
+    assert said(findings(toy, longer[0], "model.max_positions=51"), "error") == ""
 
 
-def test_how_often_subwords_occur_is_told_and_warned_of_where_it_is_seldom(toy: Path) -> None:
+def test_how_often_subwords_occur_is_told_and_warned_of_where_it_is_seldom(
+    toy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     reported = findings(toy)
-    assert re.search(r"tokenizer.vocab_size: each of the 60 subwords occurs \d+ times on average$",
+    assert re.search(r"tokenizer.vocab_size: each of the 18 subwords occurs \d+ times on average$",
                      said(reported, "note"), re.MULTILINE)  # fmt: skip
     assert "subwords occurs" not in said(reported, "warning")
-    warning = re.search(r"tokenizer.vocab_size: each of the 5,000 subwords occurs ([\d.]+) times on average; a smaller "
-                        "vocabulary learns more from this text", said(findings(toy, "tokenizer.vocab_size=5000"),
-                        "warning"))  # fmt: skip
-    assert warning and float(warning[1]) < command.MIN_SUBWORD_FREQUENCY
+    monkeypatch.setattr(command, "MIN_SUBWORD_FREQUENCY", 10**6)
+    warnings = said(findings(toy), "warning")
+    assert re.search(r"each of the \d+ subwords occurs \d+ times on average; a smaller vocabulary learns", warnings)
+
+
+def test_a_vocabulary_that_the_text_cannot_fill_is_told_even_where_pairs_are_dropped(toy: Path) -> None:
+    for side in ("ab", "ba"):
+        lines = (toy / f"text/train.{side}").read_text()
+        (toy / f"text/train.{side}").write_text(lines + lines[: lines.index("\n") + 1])  # a duplicate
+    reported = findings(toy, "tokenizer.vocab_size=5000")
+    assert "vocab_size: 5,000, but the text gives only 18 subwords" in said(reported, "warning")
+    assert "vocab_size: each of the 18 subwords occurs " in said(reported, "note")
+
+
+def epochs(reported: list[Finding]) -> tuple[bool, float]:
+    """Whether they are the most that there may be, and how many."""
+    match = re.search(r"updates are (at most )?([\d,.]+) epochs", said(reported, "note"))
+    assert match
+    return match[1] is not None, float(match[2].replace(",", ""))
+
+
+def test_epochs_are_those_of_training(toy: Path) -> None:
+    tokens = sum(len(line.split()) + 1 for line in (toy / "text/train.ba").read_text().splitlines())
+    given = ["training.updates=1000", "training.tokens_per_batch=500"]
+    assert epochs(findings(toy, *given)) == (False, pytest.approx(1000 * 500 / tokens, abs=0.1))
+    corpus = toy_content(toy / "text")["corpus"]
+    weighted = corpus | {"train": [{"name": "train", "weight": 2.5}]}
+    assert epochs(findings(toy, *given, corpus=weighted))[1] == pytest.approx(1000 * 500 / tokens / 2.5, abs=0.1)
+    held_out = {key: value for key, value in corpus.items() if key != "dev"}
+    assert epochs(findings(toy, *given, corpus=held_out))[1] == pytest.approx(500_000 / tokens / 0.95, rel=0.01)
+    auto = findings(toy, given[0], "training.tokens_per_batch=auto")
+    assert epochs(auto) == (True, pytest.approx(1000 * 256 / tokens, abs=0.1))  # of so little text it takes 256
+    for side in ("ab", "ba"):
+        path = toy / f"text/train.{side}"
+        path.write_text(path.read_text() * 2)  # duplicates, which are dropped
+    assert epochs(findings(toy, *given))[1] == pytest.approx(1000 * 500 / tokens, abs=0.1)
 
 
 def test_targets_that_a_model_cannot_emit_are_told(toy: Path) -> None:
     for side, line in (("ab", "ba"), ("ba", "ba " * 30)):
         path = toy / f"text/train.{side}"
         path.write_text(f"{line}\n{path.read_text()}")
-    text = "tokens for the longest source; targets longer than that cannot be learned"
-    assert text not in said(findings(toy), "note")
-    model = MODELS["ctc"].config_class.tiny_configs()[0].model_dump(mode="json")
+    text = "1 of 301 pairs (0.33%) cannot be learned: their targets have more tokens than the model emits"
+    assert text not in said(findings(toy, "corpus.max_length_ratio=99"), "note")
+    model = MODELS["ctc"].config_class.tiny_configs()[0].model_dump(mode="json") | {"upsample": 3}
     assert text in said(findings(toy, "corpus.max_length_ratio=99", model=model), "note")
+    (toy / "text/train.ba").write_text("ba ba ba\n" * 300 + "ba ba\n")  # 5 and 3 outputs
+    (toy / "text/train.ab").write_text("ba\n" * 300 + "ba le\n")  # 4 and 6 with upsample: 2
+    warnings = said(findings(toy, "corpus.deduplicate=false", model=model | {"upsample": 2}), "warning")
+    assert "model: 300 of 301 pairs (99.67%) cannot be learned" in warnings
 
 
 def test_targets_that_search_could_not_write_are_found(toy: Path) -> None:
