@@ -46,15 +46,10 @@ def fit_calibration(
     good = [scores[index] >= good_chrf for index in measured]
     if len(measured) < MIN_LINES or all(good) or not any(good):
         return None
-    texts = [translations[index].text for index in measured]
-    corrupted = [
-        features
-        for corruption in CORRUPTIONS
-        for features in features_of_pairs(
-            translator, [sources[index] for index in measured], corrupt(texts, corruption)
-        )
-        if features is not None
-    ]
+    corrupted_pairs = corrupt_pairs(
+        [(sources[index], translations[index].text, references[index]) for index in measured]
+    )
+    corrupted = [features for features in features_of_pairs(translator, *corrupted_pairs) if features is not None]
     features = [list(translations[index].features or ()) for index in measured]
     return CalibrationFit(Calibration.fit(np.array(features), good, np.array(corrupted)), good_chrf)
 
@@ -67,8 +62,26 @@ def sentence_chrf(texts: Sequence[str], references: Sequence[str]) -> list[float
     ]
 
 
+def corrupt_pairs(lines: Sequence[tuple[str, str, str]]) -> tuple[list[str], list[str]]:
+    """Sources and bad translations of them, from lines of source, translation and reference.
+
+    A corruption that leaves a translation as it is, or makes the reference of it, gives no pair.
+    """
+    texts = [text for _, text, _ in lines]
+    pairs = [
+        (source, corrupted)
+        for corruption in CORRUPTIONS
+        for (source, text, reference), corrupted in zip(lines, corrupt(texts, corruption), strict=True)
+        if corrupted.split() not in (text.split(), reference.split())
+    ]
+    return [source for source, _ in pairs], [corrupted for _, corrupted in pairs]
+
+
 def corrupt(texts: Sequence[str], corruption: str, seed: int = 1) -> list[str]:
-    """Bad translations: cut somewhere in the second half, with shuffled words, or swapped with the next line's."""
+    """Bad translations: cut somewhere in the second half, with shuffled words, or swapped with the next line's.
+
+    Shuffling is a cyclic permutation (Sattolo 1986), so that it changes every text with two different words.
+    """
     if corruption == "swapped":
         return [*texts[1:], *texts[:1]]
     rng = random.Random(f"{seed}:{corruption}")
@@ -76,7 +89,9 @@ def corrupt(texts: Sequence[str], corruption: str, seed: int = 1) -> list[str]:
     for text in texts:
         words = text.split()
         if corruption == "shuffled":
-            rng.shuffle(words)
+            for last in range(len(words) - 1, 0, -1):
+                other = rng.randrange(last)
+                words[last], words[other] = words[other], words[last]
         else:
             words = words[: rng.randint(len(words) // 2, max(len(words) - 1, 0))]
         corrupted.append(" ".join(words))

@@ -12,7 +12,7 @@ from nmt_cli.data.tokenization.tokenizer import TextTokenizer
 from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.errors import RunError
-from nmt_cli.evaluation.calibration import CalibrationFit, corrupt, features_of_pairs, fit_calibration
+from nmt_cli.evaluation.calibration import CalibrationFit, corrupt, corrupt_pairs, features_of_pairs, fit_calibration
 from nmt_cli.inference.confidence import (
     FEATURES,
     Calibration,
@@ -144,6 +144,18 @@ def test_corruptions_change_what_they_say() -> None:
         text.startswith(cut) and len(text.split()) // 2 <= len(cut.split()) < len(text.split())
         for text, cut in zip(texts, corrupt(texts, "cut"), strict=True)
     )
+
+
+def test_shuffling_changes_every_text_with_two_words() -> None:
+    texts = ["a b", "a a b", "a b a b", "a b c"] * 20
+    assert all(text != shuffled for text, shuffled in zip(texts, corrupt(texts, "shuffled"), strict=True))
+
+
+def test_what_is_no_worse_than_before_is_not_taken_for_a_bad_translation() -> None:
+    lines = [("u", "a", "x"), ("v", "a", "x"), ("w", "b c", "c  b"), ("x", "d", "a")]
+    sources, corrupted = corrupt_pairs(lines)
+    pairs = list(zip(sources, corrupted, strict=True))
+    assert pairs == [("u", ""), ("v", ""), ("w", "b"), ("x", ""), ("v", "b c"), ("w", "d")]
 
 
 def test_a_short_text_and_one_that_is_all_good_fit_nothing(tokenizer: TextTokenizer) -> None:
