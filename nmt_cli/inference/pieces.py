@@ -18,8 +18,10 @@ LIST_MARK = re.compile(
     r"\[(?:\w{1,3}| )\])"
     r"(?=\s+\S)\s+|[–—](?=[^\W\d_])|-(?=[A-ZÀ-ÖØ-Þ¿¡])"
 )
-# A bar between two texts, and what ends a paragraph.
-BAR = re.compile(rf"(?:(?<=\s)|\A)(?:[|¦‖│║┃｜•▪·→⇒]|\|{{2,3}}|//)(?=\s)\s+|{BREAK_MARK}\s*(?:{BREAK_MARK}\s*)*")
+# A bar between two texts or at the end, and what ends a paragraph.
+BAR = re.compile(rf"(?:(?<=\s)|\A)(?:[|¦‖│║┃｜•▪·→⇒]|\|{{2,3}}|//)(?:\s+|\Z)|{BREAK_MARK}\s*(?:{BREAK_MARK}\s*)*")
+TABLE_ROW = re.compile(r"\|.*(?<!\\)\|\s*", re.DOTALL)  # of Markdown, whose bars need no space around them
+_ROW_BAR = re.compile(rf"(?<!\\)\|+\s*|{BAR.pattern}")
 _BAR_HINT = re.compile(rf"[|¦‖│║┃｜•▪·→⇒{BREAK_MARK}]|//")  # found in a quarter of the time
 COLUMN_END = re.compile(r"\s*[\t-\r\x1c-\x1f\x85\u2028\u2029]\s*")
 SplitSentences = Callable[[str], list[str]]  # "".join of what it returns is the text
@@ -75,7 +77,8 @@ def _separate(text: str, split_sentences: SplitSentences, has_ordinals: bool) ->
     for column in _columns(text):
         position = list_marks_end(column, has_ordinals)
         yield column[:position], True
-        for bar in BAR.finditer(column, position) if _BAR_HINT.search(column) else ():
+        bars = _ROW_BAR if TABLE_ROW.fullmatch(column, position) else BAR
+        for bar in bars.finditer(column, position) if _BAR_HINT.search(column) else ():
             yield from _separate_sentences(column[position : bar.start()], split_sentences)
             yield bar[0], True
             position = bar.end()

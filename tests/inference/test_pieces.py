@@ -49,6 +49,13 @@ def texts(line: str) -> list[str]:
         ("1.2.3 One", ["=1.2.3", "One"]),
         ("1.2 One", ["1.2 One"]),
         ("+ one // two ||| three ║ four", ["=+", "one", "=//", "two", "=|||", "three", "=║", "four"]),
+        ("| Open file | Save file |", ["=|", "Open file", "=|", "Save file", "=|"]),
+        ("Next →", ["Next", "=→"]),
+        ("|One|Two words||7|", ["=|", "One", "=|", "Two words", "=||", "=7", "=|"]),
+        (r"|One \| two | - three|", ["=|", r"One \| two", "=|", "=-", "three", "=|"]),
+        ("|---|:---:|", ["=|---|:---:|"]),
+        ("|x| is positive", ["|x| is positive"]),
+        ("yes|no", ["yes|no"]),
         ("One\tTwo", ["One", "Two"]),
         ("One\t7\ttwo\t\t- three", ["One", "=7", "two", "=-", "three"]),
         ("One\u2028Two", ["One", "Two"]),
@@ -64,6 +71,13 @@ def test_lines_are_cut_into_what_is_translated_and_what_is_copied(line: str, exp
 def test_spacing_between_pieces_is_theirs() -> None:
     pieces = split_into_pieces("a.\t| b", split_at_stops, copies=True)
     assert [(piece.text, piece.separator) for piece in pieces] == [("a.", "\t"), ("|", " "), ("b", "")]
+
+
+def test_what_stands_between_cells_is_kept() -> None:
+    pieces = split_into_pieces("|One | two|  three|", split_at_stops, copies=True)
+    assert [(piece.text, piece.separator) for piece in pieces] == [
+        ("|", ""), ("One", " "), ("|", " "), ("two", ""), ("|", "  "), ("three", ""), ("|", ""),
+    ]  # fmt: skip
 
 
 def test_without_copies_and_sentences_a_line_is_one_piece() -> None:
