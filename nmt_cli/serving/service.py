@@ -116,7 +116,8 @@ class TranslationService:
             )
             for index, result in zip(indices, translated, strict=True):
                 warnings = list(dict.fromkeys([*results[index].warnings, *result.warnings]))
-                results[index] = replace(result, warnings=warnings)
+                confidence = result.confidence if step == 0 else _product(results[index].confidence, result.confidence)
+                results[index] = replace(result, warnings=warnings, confidence=confidence)
         return results
 
     async def _translate_with(
@@ -188,6 +189,11 @@ async def _without_blocking(texts: Sequence[str], work: Callable[[], T]) -> T:
     if len(texts) > MAX_TEXTS_AT_ONCE or sum(map(len, texts)) > MAX_CHARACTERS_AT_ONCE:
         return await asyncio.to_thread(work)
     return work()
+
+
+def _product(first: float | None, second: float | None) -> float | None:
+    """The confidence of a translation of a translation; None where one of them is unknown."""
+    return None if first is None or second is None else first * second
 
 
 def _is_left(text: str, route: Route) -> bool:

@@ -49,7 +49,7 @@ def _translating() -> Schema:
         "detectedLanguage": {"description": "With source auto: language and confidence (0 to 100)"},
         "alternatives": {"description": "Further translations, if they were asked for"},
         "via": {"description": "The third language, where there is no direct run"},
-        "confidence": {"description": "0 to 1, if the run knows how sure it is"},
+        "confidence": {"description": "0 to 1, if every run on the way knows how sure it is"},
         "warnings": {"description": "What the reader of the translation should know"},
         "sentences": {"description": "The parts that were translated by themselves"},
     }

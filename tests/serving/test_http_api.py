@@ -1,5 +1,6 @@
 """The API of LibreTranslate: answers, errors and their statuses."""
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,11 @@ import pytest
 
 import nmt_cli
 from nmt_cli.inference.inspection import inspect_sentence
+from nmt_cli.serving.jobs import JobQueue
+from nmt_cli.serving.metrics import Metrics
+from nmt_cli.serving.service import TranslationRequest, TranslationService
+from nmt_cli.serving.settings import Limits, ServedRun
+from nmt_cli.serving.texts import TranslatedText
 from tests.opening import open_translator
 from tests.serving.conftest import Server
 
@@ -83,12 +89,34 @@ def test_a_pair_without_a_run_is_translated_through_a_third_language(
     _, answer = server.post("/translate", {"q": TEXT, "source": "en", "target": "fr", "sentences": True})
     assert answer["translatedText"] == translated(second_run, translated(tiny_run, TEXT))
     assert answer["via"] == ["de"] and "third language" in answer["warnings"][0]
+    _, answer = server.post("/translate", {"q": TEXT, "source": "en", "target": "fr", "confidence": True})
+    assert "confidence" not in answer and "nmt calibrate" in answer["warnings"][0]  # unknown of the first run
     _, answer = server.post("/translate", {"q": [TEXT, TEXT], "source": "en-GB", "target": "FR"})
     assert answer["via"] == [["de"], ["de"]]
 
 
 def test_a_language_is_not_translated_to_itself(server: Server) -> None:
     assert server.post("/translate", {"q": TEXT, "source": "de", "target": "de"})[1] == {"translatedText": TEXT}
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "product"), [(0.5, 0.8, 0.4), (None, 0.8, None), (0.5, None, None), (0.0, 0.8, 0.0)]
+)
+def test_the_confidence_through_a_third_language_is_that_of_the_whole_way(
+    first: float | None, second: float | None, product: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = [ServedRun(f"{source}-{target}", Path(), source, target, "rnn", True) for source, target in ("ed", "df")]
+    confidences = dict(zip((run.name for run in runs), (first, second), strict=True))
+
+    async def translate(
+        self: TranslationService, texts: list[str], runs: list[ServedRun], *rest: object
+    ) -> list[TranslatedText]:
+        return [TranslatedText([text], [], [], confidences[run.name]) for text, run in zip(texts, runs, strict=True)]
+
+    monkeypatch.setattr(TranslationService, "_translate_with", translate)
+    service = TranslationService(runs, JobQueue(1, Metrics()), Limits())
+    request = TranslationRequest(["x"], "e", "f", assess=True)
+    assert asyncio.run(service.translate(request))[0].translation.confidence == (product and pytest.approx(product))
 
 
 def test_an_unknown_confidence_is_said_of_texts_but_not_of_none(server: Server) -> None:
