@@ -3,7 +3,7 @@
 import re
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from nmt_cli.config import Section
 from nmt_cli.data.filtering.config import FilterConfig
@@ -33,8 +33,8 @@ class CorpusConfig(Section):
     """Source language code, which is also the ending of the source files."""
     target: str
     """Target language code, which is also the ending of the target files."""
-    train: str | tuple[ParallelTextConfig, ...] = "train"
-    """Training text: a base name, or a list of texts with weights."""
+    train: str | tuple[str | ParallelTextConfig, ...] = "train"
+    """Training text: a base name, or a list of base names and of texts with weights."""
     dev: str | ParallelTextConfig | None = None
     """Development text; null: held out from the training text (1 %, at most 2,000 pairs; of small corpora 5 %, at most
     200)."""
@@ -74,10 +74,22 @@ class CorpusConfig(Section):
     """Determines which pairs are held out, concatenated, augmented and given placeholders; training.seed draws the
     fractions of weights."""
 
+    @field_validator("train")
+    @classmethod
+    def _name_entries(
+        cls, value: str | tuple[str | ParallelTextConfig, ...]
+    ) -> str | tuple[str | ParallelTextConfig, ...]:
+        """A text in the list is a base name, as in {name: text}."""
+        if isinstance(value, str):
+            return value
+        return tuple(ParallelTextConfig(name=entry) if isinstance(entry, str) else entry for entry in value)
+
     def errors(self) -> list[str]:
         """Options that do not fit together."""
         messages = []
         for index, text_config in enumerate(self.train if isinstance(self.train, tuple) else ()):
+            if isinstance(text_config, str):
+                continue
             messages += [f"train[{index}]: {message}" for message in text_config.errors()]
             if self.concatenate > 1 and text_config.scores is not None:
                 messages.append(f"train[{index}]: scores: not with concatenate, which joins lines")

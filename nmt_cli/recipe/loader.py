@@ -245,7 +245,7 @@ def _section_errors(
     for item in explained:
         if isinstance(item, _UnionMismatch):
             mismatches.setdefault(item.path, []).append(item)
-    for path, path_mismatches in mismatches.items():
+    for path, path_mismatches in sorted(mismatches.items(), key=lambda item: -len(item[0])):  # the innermost first
         if not any(item.path[: len(path)] == path for item in field_errors):
             branches = " or ".join(dict.fromkeys(_describe_branch(item.branch) for item in path_mismatches))
             field_errors.append(

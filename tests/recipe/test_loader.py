@@ -116,7 +116,7 @@ CORPUS: list[tuple[str, list[str]]] = [
     ("dev: 5", ["corpus.dev: should be text or a mapping, not 5"]),
     ("dev: [val]", ['corpus.dev: should be text or a mapping, not the list ["val"]']),
     ("train: {name: a}", ['corpus.train: should be text or a list, not the mapping {"name": "a"}']),
-    ("train: [a]", ['corpus.train.0: should be a mapping, not the text "a"']),
+    ("train: [7]", ["corpus.train.0: should be text or a mapping, not 7"]),
     ("train: []", ["corpus.train: the list is empty"]),
     ("train: [{name: a, wieght: 2}]", ["corpus.train.0.wieght: unknown key; did you mean weight?"]),
     ("train: [{name: a, weight: no}]", ["corpus.train.0.weight: should be a number, not the text "

@@ -16,7 +16,7 @@ from nmt_cli.data.sources.hub import HuggingFaceDataset, LibraryDataset, MtdataD
 from nmt_cli.data.sources.quickstart import QuickstartCorpus
 
 HUGGINGFACE_SPLITS = {"train": "train", "dev": "validation", "test": "test"}  # our names and theirs
-TextValue = str | ParallelTextConfig | tuple[ParallelTextConfig, ...] | None
+TextValue = str | ParallelTextConfig | tuple[str | ParallelTextConfig, ...] | None
 
 
 class CorpusText(NamedTuple):

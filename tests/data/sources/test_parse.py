@@ -13,6 +13,7 @@ from nmt_cli.data.sources.file_source import FileSource
 from nmt_cli.data.sources.hub import HuggingFaceDataset, LibraryDataset, MtdataDataset
 from nmt_cli.data.sources.parse import CorpusText, parse_dataset
 from nmt_cli.data.sources.quickstart import QuickstartCorpus
+from nmt_cli.recipe.loader import build_recipe
 
 EN_DE = Languages("en", "de")
 WMT = "hf:wmt14:de-en"
@@ -67,6 +68,18 @@ def test_entries_of_a_list_keep_their_weights() -> None:
     entries = (ParallelTextConfig(name="hf:a", weight=2.0), ParallelTextConfig(tsv="x.tsv"))
     config = CorpusConfig(source="en", target="de", train=entries)
     assert config.texts() == [CorpusText("train", hf("a"), 2.0), CorpusText("train", FileSource(entries[1], EN_DE))]
+
+
+def test_a_text_in_a_list_is_a_base_name() -> None:
+    entries, named = (
+        build_recipe({"name": "r", "corpus": {"source": "en", "target": "de", "train": train}}).corpus
+        for train in (
+            ["bible", {"tsv": "x.tsv", "columns": [1, 2]}, WMT],
+            [{"name": "bible"}, {"tsv": "x.tsv", "columns": [1, 2]}, {"name": WMT}],
+        )
+    )
+    assert entries == named and entries.model_dump() == named.model_dump()
+    assert entries.texts()[0] == CorpusText("train", files("bible"))
 
 
 def test_each_dataset_has_its_own_files_inside_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
