@@ -26,7 +26,7 @@ def score(
             help="File; default standard input. Several are compared with the first.",
         ),
     ] = [],
-    metrics: Annotated[str, typer.Option(help="Some of bleu,chrf,ter.")] = "bleu,chrf,ter",
+    metrics: Annotated[str, typer.Option(help="Some of bleu,chrf,chrf++,ter.")] = "bleu,chrf,ter",
     lowercase: Annotated[bool, typer.Option("--lowercase", help="Ignore case.")] = False,
     tokenize: Annotated[str | None, typer.Option(help="sacreBLEU tokenizer for BLEU; default 13a.")] = None,
     language: Annotated[

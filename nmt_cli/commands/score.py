@@ -1,4 +1,4 @@
-"""nmt score: BLEU, chrF and TER of a system, of each of its sentences, or of several systems compared."""
+"""nmt score: BLEU, chrF, chrF++ and TER of a system, of each of its sentences, or of several systems compared."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""BLEU, chrF and TER through sacreBLEU, for a corpus or for each sentence. Imports no torch."""
+"""BLEU, chrF, chrF++ and TER through sacreBLEU, for a corpus or for each sentence. Imports no torch."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -11,8 +11,8 @@ from nmt_cli.data.sources.compression import open_decompressed
 from nmt_cli.data.sources.files import decoded_lines, read_stream_lines
 from nmt_cli.errors import DataError, UserError
 
-MetricName = Literal["bleu", "chrf", "ter"]
-METRICS: tuple[MetricName, ...] = ("bleu", "chrf", "ter")
+MetricName = Literal["bleu", "chrf", "chrf++", "ter"]
+METRICS: tuple[MetricName, ...] = ("bleu", "chrf", "chrf++", "ter")
 # ISO 639-1, and 639-2 and -3 with bibliographic variants
 CHINESE_CODES = ("zh", "zho", "chi", "cmn")
 CHARACTER_TOKENIZED_CODES = (
@@ -74,7 +74,7 @@ def tokenizer_error(name: str) -> str | None:
 def corpus_scores(
     hypotheses: Sequence[str],
     references: Sequence[Sequence[str]],
-    metrics: Sequence[MetricName] = METRICS,
+    metrics: Sequence[MetricName] = ("bleu", "chrf", "ter"),
     *,
     lowercase: bool = False,
     tokenize: str | None = None,
@@ -101,6 +101,8 @@ def build_metric(
         return BLEU(lowercase=lowercase, tokenize=tokenize, effective_order=effective_order)
     if name == "chrf":
         return CHRF(lowercase=lowercase)
+    if name == "chrf++":
+        return CHRF(lowercase=lowercase, word_order=2)  # Popović 2017
     if name == "ter":
         return TER(case_sensitive=False) if lowercase else TER()
     assert_never(name)

@@ -80,7 +80,7 @@ def compare_with_baseline(
         test = PairedTest(hypotheses, scorers, [list(lines) for lines in references], "bs", samples)
         signatures, columns = test()
     comparisons: dict[MetricName, MetricComparison] = {}
-    for metric, (column, signature) in zip(metrics, signatures.items(), strict=True):  # BLEU, chrF2 and TER
+    for metric, (column, signature) in zip(metrics, signatures.items(), strict=True):  # BLEU, chrF2, chrF2++ and TER
         results: list[Any] = columns[column]
         baseline_score = float(results[0].score)
         compared_systems = [

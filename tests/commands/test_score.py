@@ -66,6 +66,7 @@ CASES: list[tuple[int, dict[str, Any], list[str]]] = [
     (1, {"tokenize": "none"}, ["--tokenize", "none", "--force"]),
     (1, {"tokenize": "char"}, ["--tokenize", "char"]),
     (2, {"tokenize": "zh"}, ["--tokenize", "zh"]),
+    (2, {"metrics": "bleu,chrf++,ter"}, ["--chrf-word-order", "2"]),
 ]
 
 
@@ -95,7 +96,8 @@ def test_a_last_line_without_line_end_counts(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "metrics, names", [("bleu", ["bleu"]), ("ter, bleu", ["bleu", "ter"]), ("chrf,,chrf", ["chrf"])]
+    "metrics, names",
+    [("bleu", ["bleu"]), ("ter, bleu", ["bleu", "ter"]), ("chrf,,chrf", ["chrf"]), ("chrf++,chrf", ["chrf", "chrf++"])],
 )
 def test_only_the_metrics_asked_for_are_computed(metrics: str, names: list[str], tmp_path: Path) -> None:
     (reference,) = write(tmp_path, ref=FIRST)
@@ -125,9 +127,9 @@ def test_the_reference_whose_count_differs_is_named(tmp_path: Path) -> None:
 
 
 OPTIONS = [
-    ({"metrics": "bleu,comet"}, "--metrics bleu,comet: use some of bleu, chrf, ter"),
-    ({"metrics": ""}, "--metrics : use some of bleu, chrf, ter"),
-    ({"metrics": " , "}, "--metrics  , : use some of bleu, chrf, ter"),
+    ({"metrics": "bleu,comet"}, "--metrics bleu,comet: use some of bleu, chrf, chrf++, ter"),
+    ({"metrics": ""}, "--metrics : use some of bleu, chrf, chrf++, ter"),
+    ({"metrics": " , "}, "--metrics  , : use some of bleu, chrf, chrf++, ter"),
     ({"tokenize": "12a"}, "--tokenize 12a: use one of 13a, char, "),
     ({"tokenize": ""}, "--tokenize : use one of 13a, char, "),
 ]
