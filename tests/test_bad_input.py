@@ -327,7 +327,7 @@ FILES = [
          "corpus.train: no pair is left to train on: dropped 1 not UTF-8",
          jsonl(b'{"ab": "\xe4", "ba": "b"}\n')),
     Case("vocabulary without room", "prepare toy.yaml --set tokenizer={type: bpe, vocab_size: 262}",
-         "tokenizer.vocab_size: 262 has no room for 4 specials, 256 bytes and the"),
+         "tokenizer.vocab_size: 262 has no room for 4 specials, 256 bytes, the"),
     Case("download without tls", "prepare my.yaml", "http://192.0.2.1/train.ab: only https",
          recipe("corpus:\n  root: x\n  source: ab\n  target: ba\n  download:\n"
                 "    address: http://192.0.2.1/\n    sha256: {train.ab: '0'}\n")),

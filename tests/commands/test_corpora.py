@@ -105,6 +105,12 @@ def test_an_unknown_corpus_is_refused_with_the_nearest(nmt: Call) -> None:
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("command", [("show", "quickstart"), ("fetch", "quickstart", "en", "de")])
+def test_quickstart_is_said_to_be_shipped(command: tuple[str, ...], nmt: Call) -> None:
+    code, out, err = nmt("corpora", *command)
+    assert (code, out) == (2, "") and "shipped with nmt" in err and "corpus.name: quickstart" in err
+
+
 # 2. Getting it.
 
 

@@ -66,20 +66,28 @@ def _select_alphabet(
     wanted_characters = bisect_left(cumulative_counts, config.character_coverage * total) + 1
     min_characters = bisect_left(cumulative_counts, min(MIN_COVERAGE, config.character_coverage) * total) + 1
     if min_characters > max_characters:
-        min_vocab_size = (
-            config.vocab_size
-            - subword_count
-            + (min_characters if config.type == "character" else -(-min_characters * 3 // 2))
-        )
-        raise DataError(
-            f"tokenizer.vocab_size: {config.vocab_size} has no room for 4 specials, 256 bytes and "
-            f"the {min_characters} characters that make up {MIN_COVERAGE:.0%} of the text; "
-            f"use {min_vocab_size} or more"
-        )
+        raise DataError(_no_room(config, config.vocab_size - subword_count, min_characters))
     alphabet = [character for character, _ in ordered[: min(wanted_characters, max_characters)]]
     if " " not in alphabet:  # it goes before every text, also where words have none between them
         alphabet = [*alphabet[: max_characters - 1], " "]
     return alphabet
+
+
+def _no_room(config: TokenizerConfig, reserved_count: int, min_characters: int) -> str:
+    """The message that a vocabulary is too small for so many reserved tokens and characters."""
+    placeholders = reserved_count - len(SPECIAL_TOKENS) - len(BYTE_TOKENS)
+    longer_subwords = 0 if config.type == "character" else -(-min_characters // 2)
+    contents = [
+        f"{len(SPECIAL_TOKENS)} specials",
+        f"{len(BYTE_TOKENS)} bytes",
+        *([f"{placeholders} placeholders"] if placeholders else []),
+        f"the {min_characters} characters that make up {MIN_COVERAGE:.0%} of the text",
+        *([f"half as many longer subwords ({longer_subwords})"] if longer_subwords else []),
+    ]
+    return (
+        f"tokenizer.vocab_size: {config.vocab_size} has no room for {', '.join(contents[:-1])} and {contents[-1]}; "
+        f"use {reserved_count + min_characters + longer_subwords} or more"
+    )
 
 
 def _mask_uncovered(lines: Iterable[str], alphabet: list[str]) -> Iterable[str]:

@@ -1,5 +1,6 @@
 """Text in is text out, for every tokenizer."""
 
+import re
 import unicodedata
 from pathlib import Path
 
@@ -129,8 +130,18 @@ def test_a_vocabulary_without_room_for_the_characters_is_refused() -> None:
         trained("bpe", vocab_size=265)
     with pytest.raises(DataError) as refused:
         trained("character", vocab_size=265)
+    assert "longer" not in str(refused.value)
     enough = int(str(refused.value).split("use ")[1].split()[0])
     assert trained("character", vocab_size=enough).vocab_size <= enough
+
+
+@pytest.mark.parametrize("placeholders", [False, True])
+def test_what_has_no_room_in_a_vocabulary_adds_up_to_the_size_to_use(placeholders: bool) -> None:
+    text = ["".join(chr(0x61 + number) for number in range(20))] * 9
+    with pytest.raises(DataError) as refused:
+        train_tokenizer(lambda: text, TokenizerConfig(vocab_size=270), placeholders=placeholders)
+    numbers = map(int, re.findall(r"(?:, |and |for |the |\()(\d+)", str(refused.value)))
+    assert sum(numbers) == int(str(refused.value).split("use ")[1].split()[0]) == 290 + 16 * placeholders
 
 
 def test_a_large_alphabet_leaves_room_for_longer_pieces() -> None:
