@@ -118,7 +118,7 @@ def curves(
     by: Annotated[str, typer.Option(help="In the terminal: updates or minutes.")] = "updates",
     quiet: Quiet = False,
 ) -> None:
-    """Show loss, BLEU, learning rate and speed of runs, finished or still training.
+    """Show loss, scores, learning rate and speed of runs, finished or still training.
 
     Example: nmt plot curves runs/quickstart
     """

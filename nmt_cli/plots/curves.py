@@ -1,4 +1,4 @@
-"""Training curves: loss, BLEU, learning rate and speed by update and by minute, runs overlaid."""
+"""Training curves: loss, scores, learning rate and speed by update and by minute, runs overlaid."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from nmt_cli.plots.figure import MUTED_COLOUR, LineStyle, add_grid, figure_style, line_style, new_figure, save_figure
-from nmt_cli.plots.training_log import Series, TrainingHistory
+from nmt_cli.plots.training_log import SCORES, Series, TrainingHistory
 
 AXES = {"updates": "updates", "minutes": "minutes of training"}
 MAX_MARKERS = 40  # about, per line
@@ -23,6 +23,8 @@ class Quantity:
 QUANTITIES = (
     Quantity("loss", ("train_loss", "dev_loss")),
     Quantity("BLEU", ("bleu",)),
+    Quantity("chrF", ("chrf",)),
+    Quantity("TER", ("ter",)),
     Quantity("learning rate", ("learning_rate",)),
     Quantity("tokens/s", ("speed",)),
 )
@@ -62,7 +64,7 @@ def draw_curves(path: Path, histories: Mapping[str, TrainingHistory]) -> None:
 def _draw_quantity(axes: Any, quantity: Quantity, history: TrainingHistory, axis: str, style: LineStyle) -> None:
     for curve in quantity.curves:
         series: Series = getattr(history, curve)
-        is_validation = curve in ("dev_loss", "bleu")
+        is_validation = curve in ("dev_loss", *SCORES)
         marker = style.marker if is_validation or len(series.values) == 1 else None
         axes.plot(
             series.x_values(axis), series.values, color=style.color, marker=marker,

@@ -11,6 +11,8 @@ from typing import Any
 
 from nmt_cli.errors import RunError
 
+SCORES = ("bleu", "chrf", "ter")  # of the development text
+
 
 @dataclass
 class Series:
@@ -38,7 +40,9 @@ class TrainingHistory:
 
     train_loss: Series = field(default_factory=Series)  # label-smoothed, in nats per target token
     dev_loss: Series = field(default_factory=Series)  # not smoothed
-    bleu: Series = field(default_factory=Series)  # of the development text
+    bleu: Series = field(default_factory=Series)  # of the development text, as the other scores
+    chrf: Series = field(default_factory=Series)
+    ter: Series = field(default_factory=Series)  # where training.metric is ter
     learning_rate: Series = field(default_factory=Series)
     speed: Series = field(default_factory=Series)  # target tokens per second
     damaged_lines: int = 0  # complete lines that are not records
@@ -65,7 +69,9 @@ def read_training_history(run: Path) -> TrainingHistory:
         elif record["event"] == "validation":
             history.dev_loss.add(record, record.get("loss"))
             scores = record.get("scores")
-            history.bleu.add(record, scores.get("bleu") if isinstance(scores, dict) else None)
+            for name in SCORES:
+                series: Series = getattr(history, name)
+                series.add(record, scores.get(name) if isinstance(scores, dict) else None)
     if not history.train_loss.values and not history.dev_loss.values:
         raise RunError(f"{path}: nothing is logged yet")
     return history

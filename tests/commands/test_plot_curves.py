@@ -42,15 +42,15 @@ def test_the_terminal_has_a_chart_for_each_quantity(runs: dict[str, Path]) -> No
     assert text[:3] == ["* a", "o second", ""]
     titles = [line for line in text if line and line[0] not in " *o+"]
     assert titles == [
-        "loss (line: training, dots: validation)", "BLEU", "learning rate", "tokens/s",
+        "loss (line: training, dots: validation)", "BLEU", "chrF", "learning rate", "tokens/s",
     ]  # fmt: skip
-    assert sum(line.endswith(" 40 updates") for line in text) == 4  # one scale for all
+    assert sum(line.endswith(" 40 updates") for line in text) == 5  # one scale for all
     assert max(map(len, text)) <= 80 and "".join(text).isascii()
 
 
 def test_time_can_be_in_minutes(runs: dict[str, Path]) -> None:
     text = shown(read_training_histories(runs, Reporter(quiet=True)), "minutes")
-    assert sum(line.endswith(" 4 minutes") for line in text) == 4
+    assert sum(line.endswith(" 4 minutes") for line in text) == 5
     with pytest.raises(UserError, match="--by hours: use updates or minutes"):
         shown({}, "hours")
 

@@ -18,7 +18,7 @@ def course(folder: Path, bleu: float | None = 20.0) -> TrainingHistory:
 
 def test_only_what_was_measured_gets_panels(tmp_path: Path) -> None:
     full, without = course(tmp_path / "a"), course(tmp_path / "b", None)
-    labels = ["loss", "BLEU", "learning rate", "tokens/s"]
+    labels = ["loss", "BLEU", "chrF", "learning rate", "tokens/s"]
     assert [quantity.label for quantity in available_quantities({"a": full, "b": without})] == labels
     assert [quantity.label for quantity in available_quantities({"b": without})] == [
         "loss",
@@ -27,6 +27,9 @@ def test_only_what_was_measured_gets_panels(tmp_path: Path) -> None:
     ]
     only = read_training_history(write_log(tmp_path / "c", validation(5, 2)))
     assert [quantity.label for quantity in available_quantities({"c": only})] == ["loss"]
+    by_ter = {**validation(5, 2), "scores": {"ter": 60.0}}
+    edits = read_training_history(write_log(tmp_path / "d", by_ter))
+    assert [quantity.label for quantity in available_quantities({"d": edits})] == ["loss", "TER"]
 
 
 @pytest.mark.parametrize("runs", [1, 6])
@@ -43,12 +46,12 @@ def test_runs_are_overlaid_and_named(runs: int, tmp_path: Path, monkeypatch: pyt
     (key,) = picture.legends  # type: ignore[attr-defined]
     assert [text.get_text() for text in key.get_texts()] == [f"run {n}" for n in range(runs)]
     panels = picture.axes  # type: ignore[attr-defined]
-    assert len(panels) == 8 and len(panels[0].lines) == 2 * runs
+    assert len(panels) == 10 and len(panels[0].lines) == 2 * runs
     assert list(panels[0].lines[0].get_xdata()) == [10, 20, 30, 40, 50]
     assert list(panels[1].lines[0].get_xdata()) == [1, 2, 3, 4, 5]
     assert list(panels[0].lines[1].get_ydata()) == [2]
     assert [axes.get_ylabel() for axes in panels[::2]] == [
-        "loss", "BLEU", "learning rate", "tokens/s",
+        "loss", "BLEU", "chrF", "learning rate", "tokens/s",
     ]  # fmt: skip
     assert [axes.get_xlabel() for axes in panels[-2:]] == ["updates", "minutes of training"]
     assert svg_size(tmp_path / "a.svg")[0] > 600

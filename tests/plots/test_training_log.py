@@ -40,6 +40,7 @@ def test_every_quantity_is_read_with_updates_and_minutes(tmp_path: Path) -> None
     assert course.train_loss.x_values("updates") == [10, 20, 30]
     assert (course.dev_loss.values, course.dev_loss.minutes) == ([3], [2])
     assert (course.bleu.values, course.bleu.updates) == ([12.5], [20])
+    assert (course.chrf.values, course.ter.values) == ([25], [])
     assert course.learning_rate.values == [0.05, 0.04, 0.03]
     assert course.speed.values == [5000, 4000, 3000] and course.damaged_lines == 0
 
@@ -76,10 +77,10 @@ def test_damaged_lines_are_counted_and_left_out(tmp_path: Path) -> None:
 
 def test_other_events_and_other_scores_are_no_curves(tmp_path: Path) -> None:
     other = {"event": "note", "update": 15, "loss": 99}
-    odd = {**validation(20, 2), "scores": {"ter": 50}}
+    odd = {**validation(20, 2), "scores": {"comet": 50}}
     course = read_training_history(write_log(tmp_path, train(10, 5), other, odd))
     assert (course.train_loss.values, course.dev_loss.values) == ([5], [2])
-    assert course.bleu.values == []
+    assert course.bleu.values == course.chrf.values == course.ter.values == []
 
 
 def test_a_run_without_a_log_is_named(tmp_path: Path) -> None:

@@ -99,7 +99,9 @@ def catalogue_corpora() -> dict[str, CatalogueEntry]:
 def catalogue_entry(name: str) -> CatalogueEntry:
     """A corpus; DataError if there is none of this name."""
     if name == "quickstart":
-        raise DataError("quickstart is shipped with nmt, with nothing to download: a recipe says corpus.name: quickstart")
+        raise DataError(
+            "quickstart is shipped with nmt, with nothing to download: a recipe says corpus.name: quickstart"
+        )
     if name not in catalogue_corpora():
         hint = suggest(name, ["quickstart", *catalogue_corpora()])
         raise DataError(f"no corpus {name!r} (see nmt corpora); {hint}")
