@@ -208,7 +208,10 @@ def test_perturb_names_the_kinds_where_there_is_no_such_one(nmt: Call) -> None:
 def test_average_says_what_it_wrote(nmt: Call, tiny_run: Path, tmp_path: Path) -> None:
     code, out, err = nmt("average", tiny_run, "--out", tmp_path / "mean", "--last", 2)
     assert (code, out) == (0, "")
-    assert err == f"{tmp_path / 'mean'}: mean of the checkpoints after updates 20, 30\n"
+    assert err == (
+        f"{tmp_path / 'mean'}: mean of the checkpoints after updates 20, 30\n"
+        f"its confidence is not known: nmt calibrate {tmp_path / 'mean'} SOURCE REFERENCE fits it\n"
+    )
 
 
 PLOTS = ["attention", "lengths", "positions", "curves"]

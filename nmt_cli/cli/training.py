@@ -128,3 +128,4 @@ def average(
     result = average_run(run, out, last)
     updates = ", ".join(map(str, result.updates))
     print(f"{result.folder}: mean of the checkpoints after updates {updates}", file=sys.stderr)
+    print(f"its confidence is not known: nmt calibrate {result.folder} SOURCE REFERENCE fits it", file=sys.stderr)

@@ -537,10 +537,10 @@ def _make_translation(
 
 
 def _distinct(candidates: list[Candidate]) -> list[Candidate]:
-    """The first candidate with each text, in their order."""
+    """The first candidate with each text, whatever spaces are around it, in their order."""
     distinct: dict[str, Candidate] = {}
     for candidate in candidates:
-        distinct.setdefault(candidate.text, candidate)
+        distinct.setdefault(candidate.text.strip(), candidate)
     return list(distinct.values())
 
 

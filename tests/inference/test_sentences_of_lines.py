@@ -15,6 +15,7 @@ from nmt_cli.data.text_profile import LineLengths, TextProfile
 from nmt_cli.data.tokenization.tokenizer import TextTokenizer
 from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
 from nmt_cli.decoding.config import SearchConfig
+from nmt_cli.decoding.engine import Hypothesis
 from nmt_cli.decoding.torch_engine import TorchEngine
 from nmt_cli.inference.lines import InputLine
 from nmt_cli.inference.output import Candidate, TranslatedLine
@@ -312,3 +313,16 @@ def test_the_best_combinations_are_those_of_all_and_take_no_more_work_than_units
     many = best_combinations([choices[0]] * 3_000, 4)
     assert len(many) == 4 and all(len(way) == 3_000 for way in many)
     assert [sum(candidate is not choices[0][0] for candidate in way) for way in many] == [0, 1, 1, 1]
+
+
+def test_candidates_that_differ_in_outer_spaces_alone_are_one(tokenizer: TextTokenizer) -> None:
+    (ids,), space = tokenizer.encode(["a book"]), tokenizer.visible_token_to_id("▁")
+
+    class Spaced(Echo):
+        def search(self, sources: Any, config: Any, prefixes: Any = None) -> list[list[Hypothesis]]:
+            return [[Hypothesis(written, -1.0, -1.0) for written in (ids, [space, *ids])] for _ in sources]
+
+    assert tokenizer.decode([[space, *ids]]) == [" a book"]
+    config = SearchConfig(n_best=2, beam=2, repair_degenerate=False)
+    (translation,) = Translator(Spaced(None), Tokenizers(tokenizer, tokenizer), config, PROFILE).translate(["a book"])
+    assert [candidate.text for candidate in translation.candidates] == ["a book"]
