@@ -7,8 +7,9 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 
-_TAG = re.compile(r"(?:<{1,2}[\w-]{2,16}>{1,2}|>>[\w-]{2,16}<<|__[\w-]{2,16}__)(?=\s)")
-MIN_SHARE = 0.01  # of the sources begin with a tag
+_TAG = re.compile(r"(?:<{1,2}[\w-]{2,16}>{1,2}|>>[\w-]{2,16}<<|__[\w-]{2,16}__)(?=\s|\Z)")
+MIN_SHARE = 0.01  # of the sources that begin with a tag, whichever
+MIN_COUNT = 5  # of the sources with the same one, in a text of more than a few lines
 MAX_TARGET_SHARE = 0.1  # of the targets beside a tag have it, too: more, and it is markup
 
 
@@ -19,17 +20,13 @@ def leading_tag(text: str) -> str:
 
 
 def find_language_tags(pairs: Iterable[tuple[str, str]]) -> tuple[str, ...]:
-    """The tags of a parallel text, sorted."""
+    """The tags of a parallel text, sorted; those of small languages may be rare among them."""
     counts, in_target, line_count = Counter[str](), Counter[str](), 0
     for source, target in pairs:
         line_count += 1
         if tag := leading_tag(source):
             counts[tag] += 1
             in_target[tag] += tag in target
-    return tuple(
-        sorted(
-            tag
-            for tag, count in counts.items()
-            if count >= MIN_SHARE * line_count and in_target[tag] <= MAX_TARGET_SHARE * count
-        )
-    )
+    min_count = min(MIN_COUNT, MIN_SHARE * line_count)
+    tags = [tag for tag, count in counts.items() if count >= min_count and in_target[tag] <= MAX_TARGET_SHARE * count]
+    return tuple(sorted(tags)) if sum(counts[tag] for tag in tags) >= MIN_SHARE * line_count else ()

@@ -80,7 +80,7 @@ _DOMAIN = (
     rf"(?<![.@-]){_BEFORE}(?:www\.{_CHARACTER}+|"
     rf"(?:[a-z0-9](?:(?![{_UNSPACED}])[\w-])*\.)+[a-z]{{2,}}(?::\d+|[/?#]){_CHARACTER}*|"
     rf"{_HOST}(?!-){_BEHIND}|"
-    r"\d{1,3}(?:\.\d{1,3}){3}(?::\d+|/\d+)?(?![\w.]))"
+    r"\d{1,3}(?:\.\d{1,3}){3}(?::\d+|/\d+)?(?!\w|\.\w))"
 )
 _RELATIVE = rf"/(?:{_NAME}/){{0,20}}(?=[\w-]){_NAME}(?<=\.)[a-z]{_EXTENSION}{{0,4}}{_BEHIND}"
 _FILE = rf"{_FILE_ENDING}(?:(?![\w-])|(?=[{_UNSPACED}]))"

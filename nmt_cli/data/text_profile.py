@@ -157,9 +157,9 @@ class TextProfile:
         return self.added_stops is not None and self.added_stops <= MAX_ADDED_STOPS
 
     def language_tag(self, text: str) -> str:
-        """The language tag that a text begins with, and the space behind it; nothing where it has none."""
+        """The language tag that a text begins with, and a space; nothing where it has none."""
         tag = leading_tag(text)
-        return text[: len(tag) + 1] if tag in self.language_tags else ""
+        return f"{tag} " if tag in self.language_tags else ""
 
     def normalizer(self) -> Normalizer:
         """Brings a text into the form that the run was trained on."""

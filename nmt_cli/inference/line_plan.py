@@ -129,8 +129,7 @@ class LinePlanner:
     def keeps_spans(self, unit: TranslationUnit, translation: str) -> bool:
         """Whether a translation has what of a unit must not change, each as often, and nothing else of that kind."""
         assert unit.hidden is not None
-        spans = [part for span in unit.hidden.spans for part in span.parts]
-        return self.protector.has_exactly(spans, translation, unit.read_text)
+        return self.protector.has_exactly(unit.hidden, translation)
 
     def translated_texts(self, line: str) -> list[str]:
         """The normalised pieces of a line, without its language tag, that are translated and not copied."""

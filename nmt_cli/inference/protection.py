@@ -79,6 +79,12 @@ _GENITIVE = re.compile(rf"(?<={SPAN_MARK})['’][sS]\Z")  # of English, which ot
 _OPENING_TAG = re.compile(r"<\w[^<>]*(?<!/)>\Z")
 _MARK_OR_TAG = re.compile(r"</?\w[\w:.-]*|[^\w\s]")
 _MARKUP = re.compile(r"[{}<>\[\]%$\\`|]")
+_OF_PROGRAMS = re.compile(
+    r"\$?\{{1,2}[^{}]+\}{1,2}|%(?:\d+\$|\(\w+\))?[sdifgxu@]|</?[a-zA-Z][\w:.-]*(?:\s[^<>]*=[^<>]*)?\s*/?>"
+)
+_IS_PERCENTAGE = re.compile(r"\d\s?\Z")  # what stands before a percent sign
+_ENDS_BEFORE = re.compile(r"[.,;:!?)\]»”“’\"'…]*(?:\s|\Z)")  # what may follow a word
+_BEGINS_AFTER = re.compile(r"(?:\A|\s)[(\[«„“‚‘\"'¿¡]*\Z")
 _LEADING_PUNCTUATION = re.compile(r"[^\w\s]+")
 
 
@@ -90,7 +96,8 @@ class Protector:
         self.placeholders = SPAN_PLACEHOLDERS if self.is_on and profile.has_placeholders else ()
         self._patterns = [re.compile(pattern) for pattern in config.keep_patterns]
         self._unseen = None if profile.source_characters is None else UnseenCharacters(profile.source_characters)
-        self._clean, self._language = normalizer.clean, profile.source_language
+        self._normalizer, self._clean = normalizer, normalizer.clean
+        self._language, self._target_language = profile.source_language, profile.target_language
         separators = "".join(mark for mark in SEPARATORS if self.is_on and self._unseen and self._unseen.lacks(mark))
         self.unseen_separators = re.compile(rf"(?<=\w[{separators}]\s)(?=\S)") if separators else None
         """Where a sentence is cut for a model that has never read what stands there; None: nowhere."""
@@ -164,25 +171,43 @@ class Protector:
         unseen = self._unseen
         return unseen is not None and all(not span.placeholder and unseen.knows(span.text) for span in hidden.spans)
 
-    def has_exactly(self, spans: Sequence[str], text: str, read_text: str) -> bool:
-        """Whether a text has these spans, each as often, no other, and no more markup besides than `read_text`."""
+    def has_exactly(self, hidden: "HiddenSpans", text: str) -> bool:
+        """Whether a text has what is hidden of its source, each as often, tags in their order, joined to nothing else.
+
+        Besides, it may have no more markup than the source, and has words if the source has.
+        """
+        spans = [span.text for span in hidden.spans]
         rest, written = mask_known(text, spans)
-        rest = rest.replace(SPAN_MARK, " ")
+        source_rest, _ = mask_known(hidden.source_text, spans)
+        remaining, position = list(hidden.spans), 0
+        for part, span_text in zip(_ANY_MARK.split(rest), written, strict=False):
+            position += len(part)
+            span = next((span for span in remaining if span.text == span_text), None)
+            if span is None or not span.stands_alike(text[:position], text[position + len(span_text) :]):
+                return False
+            remaining.remove(span)
+            position += len(span_text)
+        tags, source_tags = ([span for span in texts if span.startswith("<")] for texts in (written, spans))
+        rest, source_rest = rest.replace(SPAN_MARK, " "), source_rest.replace(SPAN_MARK, " ")
         return (
-            Counter(written) == Counter(spans)
-            and not Counter(_MARKUP.findall(rest)) - Counter(_MARKUP.findall(read_text))
-            and not find_spans(rest, self._patterns, self._language)
+            not remaining
+            and tags == source_tags
+            and not Counter(_MARKUP.findall(rest)) - Counter(_MARKUP.findall(source_rest))
+            and (any(map(str.isalpha, rest)) or not any(map(str.isalpha, source_rest)))
+            and not find_spans(rest, self._patterns, self._target_language)
         )
 
     def added_placeholders(self, line: str, translation: str) -> list[str]:
-        """The placeholders of programs and the tags that a translation has and its line has not, or not as often."""
+        """The placeholders of programs and the tags that a translation has and its line has not."""
         if not self.is_on or not _MARKUP.search(translation):
             return []
-        written, given = (
-            [text[start:end] for start, end in find_spans(text, [], self._language)] for text in (translation, line)
-        )
-        added = Counter(written) - Counter(given)
-        return [span for span in added if _MARKUP.match(span) and span not in line]
+        given, spans = f"{line} {self._normalizer(line)}", find_spans(translation, [], self._target_language)
+        added = [
+            translation[start:end]
+            for start, end in spans
+            if _OF_PROGRAMS.fullmatch(translation, start, end) and not _IS_PERCENTAGE.search(translation, 0, start)
+        ]
+        return list(dict.fromkeys(span for span in added if span not in given))
 
     def drop_placeholders(self, text: str) -> str:
         """The text without placeholders that stand for nothing."""
@@ -250,6 +275,11 @@ class HiddenSpan:
         """Whether it belongs to the word behind it, as an opening tag does."""
         return _is_in_word(self.right) or (_OPENING_TAG.search(self.text) is not None and self.right.isalnum())
 
+    def stands_alike(self, before: str, behind: str) -> bool:
+        """Whether it stands between these parts of a translation as in its source: as a word, or glued to one."""
+        is_left = _stands_alike(self.left, before[-1:], is_apart=_BEGINS_AFTER.search(before) is not None)
+        return is_left and _stands_alike(self.right, behind[:1], is_apart=_ENDS_BEFORE.match(behind) is not None)
+
     @cached_property
     def is_before_mark(self) -> bool:
         """Whether punctuation follows it, without a space."""
@@ -259,6 +289,13 @@ class HiddenSpan:
     def closes(self) -> bool:
         """Whether it belongs to the punctuation before it, as the second mark of '“Yes,” he said' does."""
         return bool(self.left) and not _is_letter(self.left) and not self.right and self.text.startswith(_CLOSING)
+
+
+def _stands_alike(in_source: str, written: str, *, is_apart: bool) -> bool:
+    """Whether what is written beside a span joins it as its neighbour in the source does, or keeps apart from it."""
+    if _is_letter(in_source):
+        return _is_letter(written)
+    return is_apart or (written == in_source and written not in _STOPS)
 
 
 def _is_letter(character: str) -> bool:

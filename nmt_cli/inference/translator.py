@@ -512,6 +512,8 @@ def _make_translation(
     sentences: list[TranslatedSentence] = []
     if len(unit_candidates) == 1:
         candidates = unit_candidates[0]
+        if plan.language_tag and plan.units[0].given is not None:  # its alignment does not count the tag
+            candidates = [_join_candidates(plan, [candidate]) for candidate in candidates]
     else:
         combinations = best_combinations(unit_candidates, n_best)
         sentences = [

@@ -51,7 +51,7 @@ class TranslatorSpec:
     """Say how probable each word is, and how sure the translation if the run was calibrated."""
     abstention: Abstention | None = None
     """UserError without a calibration."""
-    recipe: Recipe | None = field(default=None, repr=False)
+    recipe: Recipe | None = field(default=None, repr=False, hash=False)
     """That of the runs with these overrides, once it has been read."""
 
     def resolve(self, reporter: Reporter) -> "tuple[TranslatorSpec, EngineChoice]":

@@ -12,9 +12,13 @@ from nmt_cli.data.language_tags import find_language_tags, leading_tag
 from nmt_cli.data.perturbation import KINDS, perturb_lines
 from nmt_cli.data.text_profile import TextProfile
 from nmt_cli.data.tokenization.tokenizer import TextTokenizer
+from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
+from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.inference.lines import InputLine
 from nmt_cli.inference.output import TranslatedLine
+from nmt_cli.inference.translator import Translator
 from tests.data.test_augmentation import prepared
+from tests.decoding.test_lossless import Echo
 from tests.inference.test_sentences_of_lines import PROFILE, echo
 
 TAGGED = replace(PROFILE, language_tags=("<2fr>", "<2nl>"))
@@ -26,7 +30,13 @@ def test_tags_are_first_words_that_most_targets_do_not_have(tag: str) -> None:
     assert find_language_tags([*plain, *[(f"{tag} a dog", "ein Hund")] * 10]) == (tag,)
     assert find_language_tags([*plain, *[(f"{tag} a dog", f"{tag} ein Hund")] * 10]) == ()  # markup
     assert find_language_tags([*plain * 20, *[(f"{tag} a dog", "ein Hund")] * 10]) == ()  # a stray one
-    assert leading_tag(f"a {tag} dog") == leading_tag(tag) == ""
+    assert (leading_tag(f"a {tag} dog"), leading_tag(tag)) == ("", tag)
+
+
+def test_tags_of_small_languages_may_be_rare() -> None:
+    large = [(f"<2{tag}> a dog", "ein Hund") for tag in ("de", "nl") for _ in range(5000)]
+    assert find_language_tags([*large, *[("<2dv> a dog", "x")] * 5]) == ("<2de>", "<2dv>", "<2nl>")
+    assert find_language_tags([*large, *[("<2dv> a dog", "x")] * 4]) == ("<2de>", "<2nl>")
 
 
 @pytest.mark.parametrize("first", ["(Laughter)", "[Music]", '"Yes"', "-", "<i>A", "< 2"])
@@ -40,8 +50,16 @@ def test_a_model_reads_the_tag_before_each_sentence(tokenizer: TextTokenizer) ->
     read = tokenizer.decode([unit.source_ids for unit in plan.units])
     assert read == ["<2nl> The old man reads.", "<2nl> Two dogs see it."]
     assert [translator.planner.read_form(unit) for unit in plan.units] == read
+    assert translator.planner.plan(["<2nl>\tThe old man"])[0].language_tag == "<2nl> "
+    assert [translation.text for translation in translator.translate(["<2nl>", "<2nl> "])] == ["", ""]
     (plan,) = translator.planner.plan(["<2xx> The old man reads."])  # which the training text has not
     assert plan.language_tag == "" and [span.text for span in plan.units[0].hidden.spans] == ["<2xx>"]  # type: ignore[union-attr]
+
+
+def test_alignments_count_the_tag_of_a_copied_line(tokenizer: TextTokenizer) -> None:
+    translator = Translator(Echo(None), Tokenizers(tokenizer, tokenizer), SearchConfig(), TAGGED, align=True)
+    (translation,) = translator.translate(["<2nl> 123"])
+    assert (translation.text, translation.candidates[0].alignment) == ("123", [(1, 0)])
 
 
 def test_a_tag_is_no_number_of_the_line(tokenizer: TextTokenizer) -> None:

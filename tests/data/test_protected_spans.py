@@ -65,6 +65,7 @@ def test_a_huge_text_without_a_space_is_judged_at_once() -> None:
          [r"C:\Program Files\My App\app.exe", r"\\srv\share"]),
         ("report.pdf, /etc/hosts, ~/a/b.txt, src/main.py.", ["report.pdf", "/etc/hosts", "~/a/b.txt", "src/main.py"]),
         ("„https://x.example/a“, go to example.de; 10.0.0.1:80", ["https://x.example/a", "example.de", "10.0.0.1:80"]),
+        ("It is 192.168.0.1.", ["192.168.0.1"]), ("version 192.168.0.1.5", []),
         ("git@host.example.org:a/r.git's {{{x}}} <<name>> %1 $(x) @y@", ["git@host.example.org:a/r.git", "{{{x}}}",
          "<<name>>", "%1", "$(x)", "@y@"]),
         (r"One\nTwo\t C:\new. \NTwo \u00e4 \textbf src\name", [r"\n", r"\t", r"C:\new", r"\N", r"\u00e4"]),

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from nmt_cli.data.normalization import NormalizationConfig
+from nmt_cli.data.normalization import NormalizationConfig, Normalizer
 from nmt_cli.data.protected_spans import find_spans
 from nmt_cli.data.text_profile import MIN_PLACEHOLDER_PAIRS, TextProfile
 from nmt_cli.data.tokenization.tokenizer import TextTokenizer, TokenizerConfig, TokenizerType
@@ -18,7 +18,7 @@ from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.engine import Hypothesis, TokenIds
 from nmt_cli.decoding.torch_engine import TorchEngine
 from nmt_cli.inference.pieces import Piece
-from nmt_cli.inference.protection import HiddenSpans, mask_known
+from nmt_cli.inference.protection import HiddenSpans, Protector, mask_known
 from nmt_cli.inference.translator import Translator
 from nmt_cli.models import MODELS
 from nmt_cli.vocabulary import SPAN_MARK, SPAN_PLACEHOLDERS
@@ -447,6 +447,38 @@ def test_what_a_model_copies_exactly_is_left_to_it(
     assert translation.text.count("{name}") == 1
 
 
+@pytest.mark.parametrize(
+    "source, written, expected",
+    [
+        ("Mail bob@example.com now.", "Mail bob@example.com now.", True),
+        ("Mail bob@example.com now.", "Mail rob-bob@example.com now.", False),
+        ("See example.com now.", "See my.example.com now.", False),
+        ("See http://a.de/ now.", "See http://a.de/x1 now.", False),
+        ("See http://a.de/x now.", "Now see http://a.de/x.", True),
+        ("It is 192.168.0.1 now.", "It is 192.168.0.1.5", False),
+        ("Call +49 30 123456 now.", "Call +49 30 123456-78.", False),
+        ("Read <b>book</b> now.", "Now read <b>Buch</b>.", True),
+        ("Read <b>book</b> now.", "Read </b>Buch<b>.", False),
+        ("The ({name}) reads.", "The {name} reads.", False),
+        ("The ({name}) reads.", "It reads ({name}).", True),
+        ("Read {name} now.", "Read{name}now.", False),
+        ("Read {name} now.", "{name}", False),
+        ("Read {name}, now.", "Now “{name}”!", True),
+        ("{name}", "{name}", True),
+        ("Go to [{name}] now.", "Now to [{name}]!", True),
+        ("The {name}'s dog", "Der Hund von {name}", True),
+        ("{n}s of dogs", "{n}e von Hunden", False),
+        ("{a} or {b}", "{b} or {a}", True),
+        ("20% of {name}", "{name} has 20%", True),
+    ],
+)
+def test_what_is_exactly_the_same(source: str, written: str, expected: bool, tokenizer: TextTokenizer) -> None:
+    planner = rewriting(tokenizer, str, characters="{}%<>@/:.-+[]“”").planner
+    (plan,) = planner.plan([source])
+    hidden = plan.units[0].hidden or planner.protector.hide(planner._whole(source))
+    assert planner.protector.has_exactly(hidden, written) is expected
+
+
 def test_what_a_model_cannot_have_learned_to_copy_is_not_tried(tokenizer: TextTokenizer) -> None:
     for translator, line in [
         (rewriting(tokenizer, str, characters=""), "The old man reads {name}."),  # it has never seen a brace
@@ -461,6 +493,25 @@ def test_a_placeholder_that_the_line_has_not_is_reported(tokenizer: TextTokenize
         ("Two dogs read.", "%s Two dogs {0} read.", ["the translation has %s, {0}, which the line has not"]),
         ("Two {0} dogs.", "{0} Two dogs.", []),
         ("50 % of the dogs", "50 % der dogs", []),
+        ("20 of it", "20 %s", []),
+        ("A man", "A <B and C> man", []),
+        ("A man", "A </b> man {x}", ["the translation has </b>, {x}, which the line has not"]),
     ]:
         (translation,) = rewriting(tokenizer, lambda _, written=written: written).translate([line])  # type: ignore[misc]
         assert translation.warnings == warnings
+
+
+def test_a_percentage_of_the_target_language_is_no_placeholder() -> None:
+    protector = Protector(
+        SearchConfig(), TextProfile("en", "tr", NormalizationConfig()), Normalizer(NormalizationConfig())
+    )
+    assert protector.added_placeholders("Growth of 20% now", "%20 büyüme, %s") == ["%s"]
+
+
+def test_what_is_decoded_in_the_line_is_not_added() -> None:
+    for options, line, translation in [
+        ({"entities": True}, "&lt;em&gt; dog", "<em> Hund"), ({"unicode": "nfkc"}, "｛name｝ dog", "{name} Hund"),
+    ]:  # fmt: skip
+        config = NormalizationConfig.model_validate(options)
+        protector = Protector(SearchConfig(), TextProfile("en", "de", config), Normalizer(config))
+        assert protector.added_placeholders(line, translation) == []

@@ -151,6 +151,7 @@ def test_what_a_task_says_is_said_here(
     (tmp_path / "text").write_bytes(b"a book\n" + b"\xff\n" * 102 + b"1995\nThe 1995 man.\n")
     places = tmp_path / "text", [Shard(1, 1)], tmp_path / "parts"
     spec = TranslatorSpec((str(tiny_run),), ("search.beam=1", "search.keep=none"), "cpu", engine="torch")
+    spec, _ = spec.resolve(Reporter())  # as the command does
     translate_on_ray(spec, *places, "text", Reporter())
     *warnings, end = capfd.readouterr().err.splitlines()
     assert warnings[0] == "warning: shard 1/1, line 2: invalid UTF-8 was replaced by U+FFFD"

@@ -11,7 +11,6 @@ import numpy as np
 
 from nmt_cli.data.filtering.language_model import Flags, LanguageModel
 from nmt_cli.data.filtering.usual import Floats, Usual
-from nmt_cli.data.language_tags import find_language_tags, leading_tag
 from nmt_cli.data.scripts import letter_scripts
 from nmt_cli.data.text_profile import LANGUAGES_FILE
 from nmt_cli.errors import DataError
@@ -129,6 +128,13 @@ def _lacks_end(sources: Sequence[str], targets: Sequence[str], distances: Floats
     return np.array(flags, bool)
 
 
+def _has_tag(source: str) -> bool:
+    """Whether a text may begin with a tag for a language, in brackets of any kind: <2de>, >>de<<, __de__, [de]."""
+    first, _, rest = source.partition(" ")
+    has_letters = any(map(str.isalpha, first[1:-1]))
+    return rest != "" and has_letters and not (first[0].isalnum() or first[-1].isalnum())
+
+
 @dataclass(frozen=True)
 class CorpusProfile:
     """What is usual in a corpus; None and False where it is too small to say, or nobody has looked."""
@@ -144,8 +150,7 @@ class CorpusProfile:
         none of them is foreign."""
         if len(pairs) < MIN_PAIRS:
             return cls()
-        tags = frozenset(find_language_tags(pairs))
-        is_multilingual = sum(leading_tag(source) in tags for source, _ in pairs) > len(pairs) / 2
+        is_multilingual = sum(map(_has_tag, (source for source, _ in pairs))) > len(pairs) / 2
         return cls(
             None if is_multilingual else LanguageModel.fit(languages, *zip(*pairs, strict=True)),
             None if is_multilingual else Scripts.of(pairs),
