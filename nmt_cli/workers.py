@@ -284,7 +284,7 @@ def cgroup_folders(
     """
     folders: list[Path] = []
     with suppress(OSError):
-        for line in membership.read_text().splitlines():
+        for line in membership.read_text(errors="surrogateescape").splitlines():
             _, controllers, path = line.split(":", 2)
             if controllers and controller not in controllers.split(","):
                 continue

@@ -3,7 +3,7 @@
 import shlex
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -83,7 +83,8 @@ def _exit_codes(group: "ProcessGroup", resume_command: str) -> Iterator[None]:
             yield
     except TrainingInterrupted as stopped:
         if group.is_main:
-            print(f"nmt: {stopped}; saved. Resume with: {resume_command}", file=sys.stderr)
+            with suppress(OSError):  # nobody reads it
+                print(f"nmt: {stopped}; saved. Resume with: {resume_command}", file=sys.stderr)
             raise typer.Exit(128 + stopped.signal_number) from None
     except Interrupted as interrupt:  # while preparing or translating the test text, with nothing to save
         if group.is_main:

@@ -455,7 +455,9 @@ def _check_model(recipe: Recipe, sample: _CorpusSample, run_path: Path, device_n
     tokens_per_epoch = float(np.dot(kept_tokens, sample.weights))
     epochs = training.updates * training.gradient_accumulation * max_positions / tokens_per_epoch
     text = f"{parameter_count:,} parameters; {training.updates:,} updates are "
-    yield Finding("note", "training", f"{text}{'at most ' if is_auto else ''}{epochs:,.1f} epochs")
+    is_changed = training.augment is not None or recipe.tokenizer.subword_samples > 1  # and may be longer then
+    how_exact = "at most " if is_auto else "about " if is_changed else ""
+    yield Finding("note", "training", f"{text}{how_exact}{epochs:,.1f} epochs")
     if is_auto:
         max_positions = min(max_positions, AUTO_MEMORY_TOKENS)
     rows = max_batch_rows(*longest_pair, max_positions)

@@ -68,6 +68,9 @@ def _run(process_count: int, command: list[str]) -> LaunchResult:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
+    options: dict[str, Any] = {}
+    if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN and "signals_to_handle" in LaunchConfig.__dataclass_fields__:
+        options["signals_to_handle"] = "SIGTERM,SIGINT,SIGQUIT"  # else it handles what nohup ignores
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,
@@ -76,6 +79,7 @@ def _run(process_count: int, command: list[str]) -> LaunchResult:
         rdzv_backend="c10d",
         rdzv_endpoint="localhost:0",
         max_restarts=0,
+        **options,
     )
     try:
         elastic_launch(config, sys.executable)("-m", "nmt_cli", *command)

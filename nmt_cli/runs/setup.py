@@ -263,12 +263,10 @@ def _prepare_on_main(recipe: Recipe, folder: RunFolder, resume: bool, reporter: 
 
 def _check_resumable(folder: RunFolder) -> None:
     """RunError if the run has trained weights, but no checkpoint to resume from: it would lose them at update 0."""
-    if folder.checkpoints.last()[0] is not None:
+    checkpoints = folder.checkpoints
+    if checkpoints.last()[0] is not None or not checkpoints.best_path.is_file():  # killed before its first checkpoint
         return
-    try:
-        best_update = folder.checkpoints.best().update
-    except RunError:
-        return
+    best_update = max(checkpoints.intact_best_updates(), default=0)
     if best_update > 0:
         raise RunError(
             f"{folder.path}: has the weights after update {best_update:,}, but no intact checkpoint to resume from",

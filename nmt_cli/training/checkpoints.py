@@ -13,6 +13,7 @@ them: best.json points to the best checkpoint that it knows of, and log.jsonl is
 import os
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
@@ -151,6 +152,7 @@ class Checkpointer:
 
     def __init__(self, folder: Path, *, read_only: bool = False) -> None:
         self.folder, self.read_only = folder, read_only
+        self.best_path = folder / "best.json"  # names the best checkpoint
 
     def save(self, update: int, tensors: Mapping[str, NamedTensors], state: dict[str, Any]) -> None:
         """Write step-NNNNNN. RunError if that fails; an earlier one of this name is then unchanged."""
@@ -167,7 +169,7 @@ class Checkpointer:
         name = f"best-{update:06d}"
         if self.read_only or not (self.folder / name).is_dir():
             return
-        write_json(self.folder / "best.json", {"folder": name}, indent=None)
+        write_json(self.best_path, {"folder": name}, indent=None)
         for folder in self._numbered_folders("best-*"):
             if folder.name != name:
                 delete_folder(folder)
@@ -176,6 +178,14 @@ class Checkpointer:
         """Write best-NNNNNN as the best checkpoint, and delete the one before it."""
         self.write_best(update, weights, state)
         self.mark_best(update)
+
+    def intact_best_updates(self) -> list[int]:
+        """After which updates there is a best checkpoint that can be read, whichever best.json names."""
+        updates = []
+        for folder in self._numbered_folders("best-*"):
+            with suppress(RunError):
+                updates.append(read_checkpoint(folder).update)
+        return updates
 
     def step_folders(self) -> list[Path]:
         """The folders of the regular checkpoints, oldest first."""
@@ -246,16 +256,16 @@ class Checkpointer:
         """
         return self._read_best(_weights_digest) or _weights_digest(self.best().folder)
 
-    def prune(self, keep_count: int, interval: int = 1) -> None:
-        """Delete what a kill left incomplete, and all regular checkpoints except the newest `keep_count`
-        and the newest `keep_count` of those after a multiple of `interval` updates."""
+    def prune(self, keep_count: int, interval: int = 1, ended_at: int | None = None) -> None:
+        """Delete what a kill left incomplete, and all regular checkpoints except the newest `keep_count`, the newest
+        `keep_count` of those after a multiple of `interval` updates, and that with which training has ended before."""
         if self.read_only:
             return
         step_folders = self.step_folders()
         scheduled_folders = [path for path in step_folders if update_number(path) % interval == 0]
         kept_folders = {*step_folders[-keep_count:], *scheduled_folders[-keep_count:]}
         for folder in step_folders:
-            if folder not in kept_folders:
+            if folder not in kept_folders and update_number(folder) != ended_at:
                 delete_folder(folder)
         for folder in self.folder.glob("*.tmp"):
             shutil.rmtree(folder, ignore_errors=True)
@@ -290,7 +300,7 @@ class Checkpointer:
 
     def _read_best_pointer(self) -> Path | None:
         """The folder that best.json names; None without the file, RunError if it is damaged."""
-        pointer_path = self.folder / "best.json"
+        pointer_path = self.best_path
         if not pointer_path.exists():
             return None
         name = read_json(pointer_path, error_class=RunError).get("folder")

@@ -54,6 +54,15 @@ def _meminfo(key: str, path: Path = Path("/proc/meminfo")) -> list[int]:
     return [int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{key}:")]
 
 
+def _byte_counts(path: Path, key: str) -> list[int]:
+    """The number behind a key of a control group's statistics, if it is there."""
+    try:
+        lines = path.read_text().splitlines()
+    except OSError:
+        return []
+    return [int(line.split()[1]) for line in lines if line.startswith(f"{key} ")]
+
+
 def allocated_memory(device: torch.device) -> int:
     """Bytes that are allocated now."""
     if device.type == "cuda":
@@ -93,6 +102,6 @@ def _cgroup(folders: list[Path]) -> list[int]:
         for limit_name, usage_name, cache_key in _CGROUP_FILES:
             with suppress(OSError, ValueError):  # unlimited: "max"
                 limit, usage = (int((folder / name).read_text()) for name in (limit_name, usage_name))
-                statistics = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
-                remaining.append(max(0, limit - usage + int(statistics.get(cache_key, 0))))
+                cached = max(_byte_counts(folder / "memory.stat", cache_key), default=0)
+                remaining.append(max(0, limit - usage + cached))
     return remaining

@@ -304,13 +304,14 @@ class Trainer:
 
     def _final_folders(self) -> list[Path]:
         """The intact checkpoints with which training has ended, oldest first; all intact ones if none is known to be
-        such, and the state before the first update is gone, too."""
+        such, and the state before the first update is gone, or would replace a best checkpoint."""
         checkpoints = []
         for path in self.checkpointer.step_folders():
             with suppress(RunError):
                 checkpoints.append(read_checkpoint(path))
         final = [c.folder for c in checkpoints if c.state.get("last_validation_update") == c.update]
-        return final or ([c.folder for c in checkpoints] if self._initial_weights is None else [])
+        must_not_restart = self._initial_weights is None or self.state.best_update > 0
+        return final or ([c.folder for c in checkpoints] if must_not_restart else [])
 
     def _restart(self) -> None:
         """Return to the state before the first update; RunError if a resumed run no longer has it."""
@@ -427,7 +428,9 @@ class Trainer:
         self.checkpointer.mark_best(self.state.best_update)
         if self.state.update % self.config.validate_every == 0:
             self._initial_weights = None  # from now on there is a checkpoint to roll back to
-        self.checkpointer.prune(self.config.keep_last_checkpoints, self.config.validate_every)
+        self.checkpointer.prune(
+            self.config.keep_last_checkpoints, self.config.validate_every, self.state.last_validation_update
+        )
 
     def _report_split(self, oom_positions: int, max_positions: int) -> None:
         self.logger.log(

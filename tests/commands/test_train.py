@@ -152,7 +152,7 @@ def test_resuming_a_finished_run_says_so_and_changes_nothing(toy: Path, capsys: 
     assert "already at 12 of 3 updates; for more use --set training.updates=24" in (capsys.readouterr().err)
 
 
-@pytest.mark.parametrize("lost", ["deleted", "damaged", "averaged"])
+@pytest.mark.parametrize("lost", ["deleted", "damaged", "averaged", "pointer"])
 def test_a_run_with_weights_but_no_checkpoint_to_resume_from_is_refused_untouched(
     lost: str, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -163,7 +163,9 @@ def test_a_run_with_weights_but_no_checkpoint_to_resume_from_is_refused_untouche
     else:
         shutil.copytree(finished / "run", run)
     for folder in RunFolder(run).checkpoints.step_folders():
-        shutil.rmtree(folder) if lost == "deleted" else (folder / "optimizer.safetensors").write_bytes(b"x")
+        shutil.rmtree(folder) if lost != "damaged" else (folder / "optimizer.safetensors").write_bytes(b"x")
+    if lost == "pointer":
+        (run / "checkpoints" / "best.json").write_text("")
 
     def files() -> dict[Path, bytes]:
         return {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}

@@ -4,6 +4,7 @@ import os
 import signal
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -96,6 +97,22 @@ def test_processes_divide_the_cores(given: str | None, expected: str, monkeypatc
     monkeypatch.setattr(launcher, "usable_cores", lambda: 1)
     run(Starts(LaunchResult(0)), monkeypatch)
     assert os.environ["OMP_NUM_THREADS"] == "1"
+
+
+@pytest.mark.parametrize("ignored, handled", [(True, "SIGTERM,SIGINT,SIGQUIT"), (False, None)])
+def test_what_nohup_ignores_the_launcher_does_not_handle(
+    ignored: bool, handled: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from torch.distributed.launcher import api
+
+    configs: list[Any] = []
+    monkeypatch.setattr(api, "elastic_launch", lambda config, *_: configs.append(config) or (lambda *_: None))
+    previous = signal.signal(signal.SIGHUP, signal.SIG_IGN if ignored else signal.SIG_DFL)
+    try:
+        launcher._run(2, ["train"])
+    finally:
+        signal.signal(signal.SIGHUP, previous)
+    assert configs[0].signals_to_handle == (handled or api.LaunchConfig.signals_to_handle)
 
 
 def test_of_several_that_failed_the_killed_one_is_named() -> None:

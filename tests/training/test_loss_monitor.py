@@ -217,16 +217,36 @@ def test_an_extended_run_that_diverges_goes_back_to_where_it_had_ended(
     poison(monkeypatch, lambda ids: torch.equal(ids, bad))
     train(recipe(8), toy / "straight", QUIET)
     shutil.copytree(toy / "straight", toy / "broken")
-    with monkeypatch.context() as patched:
-        stop_after(patched, 2)
-        with pytest.raises(TrainingInterrupted, match="at update 10"):
-            train(recipe(16), toy / "broken", QUIET, resume=True)
+    for update in (9, 10):  # its two checkpoints are the newest
+        with monkeypatch.context() as patched:
+            stop_after(patched, 1)
+            with pytest.raises(TrainingInterrupted, match=f"at update {update}"):
+                train(recipe(16), toy / "broken", QUIET, resume=True)
     for name in ("straight", "broken"):
         train(recipe(16), toy / name, QUIET, resume=True)
         (record,) = records(toy / name, "divergence")
         assert (record["found"], record["update"]) == (12, 9)
     odd = differences(toy / "straight", toy / "broken")
     assert [name for name in odd if not name.startswith("files:")] == []
+
+
+def test_a_rollback_leaves_no_run_that_cannot_be_resumed(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of an earlier version does not say where it had ended: it goes back to its checkpoint, not to update 0."""
+
+    def recipe(updates: int) -> Any:
+        return toy_recipe(toy / "text", updates=updates, validate_every=40)
+
+    bad = batch_of(toy, recipe(8), 12)
+    poison(monkeypatch, lambda ids: torch.equal(ids, bad))
+    train(recipe(8), toy / "run", QUIET)
+    path = RunFolder(toy / "run").checkpoints.step_folders()[-1] / "state.json"
+    state = json.loads(path.read_text())
+    del state["last_validation_update"]
+    path.write_text(json.dumps(state))
+    train(recipe(16), toy / "run", QUIET, resume=True)
+    (record,) = records(toy / "run", "divergence")
+    assert record["found"] == 12
+    assert [entry["update"] for entry in records(toy / "run", "validation")] == [8, 16]  # it did not begin again
 
 
 def test_a_rise_is_undone_back_to_before_it_and_later_checkpoints_are_gone(
