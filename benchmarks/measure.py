@@ -29,10 +29,11 @@ class MemorySampler(Thread):
         self._stop_requested = Event()
 
     def run(self) -> None:
-        max_resident, last_read = 0.0, 0.0
+        max_resident, last_read, started = 0.0, 0.0, time.monotonic()
         stopping = False
         while not stopping:
-            stopping = self._stop_requested.wait(POLL_SECONDS if last_read else 0.0)
+            age = time.monotonic() - started
+            stopping = self._stop_requested.wait(min(POLL_SECONDS, max(0.005, age / 10)))  # often in a short command
             pids = _descendants(self.pid)
             self.max_processes = max(self.max_processes, len(pids))
             resident, now = sum(map(_resident_pages, pids)), time.monotonic()
