@@ -126,7 +126,9 @@ def test_a_word_tokenizer_knows_words_and_unk() -> None:
 
 
 def test_a_vocabulary_without_room_for_the_characters_is_refused() -> None:
-    with pytest.raises(DataError, match=r"vocab_size: 265 has no room .* use \d+ or more$"):
+    with pytest.raises(
+        DataError, match=r"265 has no room for .* characters .* longer subwords \(\d+\); use \d+ or more$"
+    ):
         trained("bpe", vocab_size=265)
     with pytest.raises(DataError) as refused:
         trained("character", vocab_size=265)
