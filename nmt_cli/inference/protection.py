@@ -205,7 +205,8 @@ class Protector:
         added = [
             translation[start:end]
             for start, end in spans
-            if _OF_PROGRAMS.fullmatch(translation, start, end) and not _IS_PERCENTAGE.search(translation, 0, start)
+            if _OF_PROGRAMS.fullmatch(translation, start, end)
+            and not _IS_PERCENTAGE.search(translation[max(0, start - 2) : start])
         ]
         return list(dict.fromkeys(span for span in added if span not in given))
 
