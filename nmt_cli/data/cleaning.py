@@ -1,7 +1,7 @@
 """Filters of training pairs, each of which counts what it drops and keeps examples."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -15,7 +15,6 @@ from nmt_cli.data.filtering.rules import RULES, Pair, PairRules, every_filter
 from nmt_cli.data.normalization import Normalizer
 from nmt_cli.data.overlap import EvaluationText, Overlap, OverlapCounter, OverlapHashes, hash_pair, hash_text
 from nmt_cli.data.sources.base import RawPair
-from nmt_cli.data.sources.scores import ScoreCut
 from nmt_cli.data.tokenization.tokenizer import batched
 from nmt_cli.workers import MapFunction
 
@@ -212,15 +211,15 @@ class CorpusCleaner:
         pairs: Iterable[RawPair],
         label: str,
         apply_filter: MapFunction | None = None,
-        scores: ScoreCut | None = None,
+        keeps: Callable[[int], bool] | None = None,
     ) -> Iterator[TextPair]:
         """The normalised pairs that pass all filters.
 
         `apply_filter` applies a `PairFilter` to blocks, in any process; duplicates are found in this one, and those
-        that `scores` cut.
+        on lines that `keeps`, of the text's scores, does not keep.
         """
-        if scores is not None:
-            pairs = self._cut(pairs, label, scores)
+        if keeps is not None:
+            pairs = self._cut(pairs, label, keeps)
         blocks: Iterator[RawBlock] = ([(*pair,) for pair in block] for block in batched(pairs, PAIRS_PER_BLOCK))
         for filtered in (
             apply_filter(blocks)
@@ -242,9 +241,9 @@ class CorpusCleaner:
                 else:
                     self._drop(label, Problem("duplicate", f"{source}{PAIR_MARK}{target}", line_number))
 
-    def _cut(self, pairs: Iterable[RawPair], label: str, scores: ScoreCut) -> Iterator[RawPair]:
+    def _cut(self, pairs: Iterable[RawPair], label: str, keeps: Callable[[int], bool]) -> Iterator[RawPair]:
         for pair in pairs:
-            if scores.keeps(pair.line_number):
+            if keeps(pair.line_number):
                 yield pair
             else:
                 self._drop(label, Problem(LOW_SCORE, _one_line(pair.source, pair.target), pair.line_number))

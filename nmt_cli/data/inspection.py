@@ -61,9 +61,7 @@ def inspect_text(
     pairs = text.read(stats.bad_rows)
     if overlap is not None and overlap.texts:
         pairs = _count_overlap(pairs, text.label, config, overlap)
-    stats.clean_pairs = list(
-        cleaner.clean(_count_pairs(islice(pairs, max_pairs), stats), text.label, scores=text.scores)
-    )
+    stats.clean_pairs = list(cleaner.clean(_count_pairs(islice(pairs, max_pairs), stats), text.label, keeps=text.keeps))
     stats.dropped = {name: filter_stats for name, filter_stats in cleaner.report.items() if filter_stats.count}
     stats.problems = cleaner.problems
     stats.inspected_pairs = stats.pair_count

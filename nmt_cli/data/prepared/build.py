@@ -169,7 +169,7 @@ class _Preparation:
             for text in self.corpus.train:
                 first, read_before, invalid_before = writer.line_count, self.pairs_read, self._invalid_pairs()
                 pairs = self._read_with_progress(text, self._bad_rows("train", text.label))
-                for pair in self.cleaner.clean(pairs, text.label, apply_filter, text.scores):
+                for pair in self.cleaner.clean(pairs, text.label, apply_filter, text.keeps):
                     writer.write(*pair)
                 invalid, read = self._invalid_pairs() - invalid_before, self.pairs_read - read_before
                 if is_too_many(invalid, read, self.settings.corpus.max_bad_rows):

@@ -5,14 +5,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from nmt_cli.data.sources.bad_rows import BadRows
 from nmt_cli.errors import DataError
 from nmt_cli.reporting import Reporter
-
-if TYPE_CHECKING:
-    from nmt_cli.data.sources.scores import ScoreCut
 
 SPLITS = ("train", "dev", "test")
 
@@ -49,7 +46,8 @@ class ParallelText:
     files: tuple[Path, ...]
     read: Callable[[BadRows], Iterator[RawPair]]
     weight: float = 1.0
-    scores: "ScoreCut | None" = None
+    keeps: Callable[[int], bool] | None = None
+    """Whether the scores of the text keep the pair on a line, counted from 1; None where it has no scores."""
 
 
 class MissingTextError(DataError):

@@ -3,19 +3,15 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from nmt_cli.data.sources.bad_rows import BadRows
 from nmt_cli.data.sources.base import Languages, MissingTextError, ParallelText, RawPair, TextSource
 from nmt_cli.data.sources.compression import SUFFIXES, compression, text_members
 from nmt_cli.data.sources.config import FORMATS, ParallelTextConfig
 from nmt_cli.data.sources.files import NO_SUCH_FILE, expand_user, find_file, read_lines
-from nmt_cli.data.sources.rows import pair_lines, read_jsonl, read_tsv
+from nmt_cli.data.sources.rows import pair_lines, read_jsonl, read_tsv, read_two_files
 from nmt_cli.data.sources.tmx import read_tmx
 from nmt_cli.errors import DataError
-
-if TYPE_CHECKING:
-    from nmt_cli.data.sources.scores import ScoreCut
 
 
 @dataclass(frozen=True)
@@ -42,27 +38,21 @@ class FileSource(TextSource):
     def _parallel_text(
         self, label: str, files: tuple[Path, ...], root: Path, read: Callable[[BadRows], Iterator[RawPair]]
     ) -> ParallelText:
-        """The text that `read` reads from the files, with its scores."""
-        cut = self._score_cut(root)
-        if cut is None:
-            return ParallelText(label, files, read)
-        return ParallelText(
-            label, (*files, *cut.files()), lambda bad_rows: cut.check_count(read(bad_rows), bad_rows), scores=cut
-        )
-
-    def _score_cut(self, root: Path) -> "ScoreCut | None":
-        """What cuts the text by its scores; MissingTextError if a file of them is missing."""
-        from nmt_cli.data.sources.scores import ScoreCut
-
+        """The text that `read` reads, cut by its scores; MissingTextError if a file of scores is missing."""
         config = self.config
         if config.scores is None:
-            return None
+            return ParallelText(label, files, read)
+        from nmt_cli.data.sources.scores import ScoreCut  # needs NumPy
+
         names = [config.scores] if isinstance(config.scores, str) else [*config.scores]
         paths, missing = _find_files(root, names if config.baseline is None else [*names, config.baseline])
         if missing:
             raise MissingTextError(f"no file {' and '.join(missing)} (scores)")
         baseline = None if config.baseline is None else paths[-1]
-        return ScoreCut(paths[: len(names)], config.min_score, config.keep_share, baseline)
+        cut = ScoreCut(paths[: len(names)], config.min_score, config.keep_share, baseline)
+        return ParallelText(
+            label, (*files, *cut.files()), lambda bad_rows: cut.check_count(read(bad_rows), bad_rows), keeps=cut.keeps
+        )
 
     def _locate_in_archive(self, archive: Path, root: Path) -> ParallelText:
         names = text_members(archive)
@@ -113,7 +103,7 @@ class FileSource(TextSource):
             return read_jsonl(files[0], bad_rows, languages, columns=config.columns)
         if config.tmx is not None:
             return read_tmx(files[0], bad_rows, languages, keep_inline=config.inline == "keep")
-        return pair_lines(read_lines(files[0]), read_lines(files[1]), (files[0], files[1]))
+        return read_two_files(*files)
 
 
 def _find_files(root: Path, names: list[str]) -> tuple[tuple[Path, ...], list[str]]:

@@ -25,7 +25,7 @@ def kept(folder: Path, **entry: Any) -> tuple[list[str], list[str]]:
     corpus = config(**entry)
     (text,) = find_corpus(corpus, [folder]).train
     cleaner = CorpusCleaner(corpus)
-    pairs = list(cleaner.clean(text.read(BadRows(0.0)), text.label, None, text.scores))
+    pairs = list(cleaner.clean(text.read(BadRows(0.0)), text.label, None, text.keeps))
     return [source for source, _ in pairs], cleaner.report["low score"].examples
 
 
@@ -123,7 +123,7 @@ def test_a_bad_last_row_counts_as_a_line_that_has_a_score(name: str, content: st
     entry = {name: "train", "scores": "scores", "min_score": -9}
     corpus = config(**entry)
     (text,) = find_corpus(corpus, [tmp_path]).train
-    assert len(list(CorpusCleaner(corpus).clean(text.read(BadRows()), text.label, None, text.scores))) == 2
+    assert len(list(CorpusCleaner(corpus).clean(text.read(BadRows()), text.label, None, text.keeps))) == 2
 
 
 @pytest.mark.parametrize(
