@@ -17,9 +17,10 @@ from nmt_cli.data.clean_text import held_out_count
 from nmt_cli.data.cleaning import NOT_UTF8, PAIR_MARK, SEVERAL_TARGETS, Problem, TextPair
 from nmt_cli.data.config import CorpusConfig
 from nmt_cli.data.filtering.config import FilterConfig
-from nmt_cli.data.filtering.corpus_profile import LEARNED_FILTERS, MIN_PAIRS
+from nmt_cli.data.filtering.corpus_profile import LEARNED_FILTERS
 from nmt_cli.data.filtering.rules import FILTER_KEYS, RULES
 from nmt_cli.data.filtering.said_language import unlike_said
+from nmt_cli.data.filtering.usual import MIN_PAIRS
 from nmt_cli.data.inspection import ParallelTextStats, TokenLengths, inspect_corpus, token_lengths
 from nmt_cli.data.normalization import Normalizer
 from nmt_cli.data.overlap import OverlapCounter, decoded_pairs, held_out_warning

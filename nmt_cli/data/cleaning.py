@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from nmt_cli.data.config import CorpusConfig
 from nmt_cli.data.duplicates import SeenHashes
 from nmt_cli.data.filtering.config import NO_FILTERS
-from nmt_cli.data.filtering.corpus_profile import SAMPLE_PAIRS, CorpusProfile, EvenSample
+from nmt_cli.data.filtering.corpus_profile import SAMPLE_PAIRS, CorpusProfile, even_sample
 from nmt_cli.data.filtering.rules import RULES, Pair, PairRules, every_filter
 from nmt_cli.data.normalization import Normalizer
 from nmt_cli.data.overlap import EvaluationText, Overlap, OverlapCounter, OverlapHashes, hash_pair, hash_text
@@ -179,10 +180,8 @@ def make_pair_filter(
 
 def measure_corpus(texts: Iterable[Iterable[RawPair]], config: CorpusConfig) -> CorpusProfile:
     """What is usual in training text, from an evenly spaced sample of it."""
-    sample, decode = EvenSample(SAMPLE_PAIRS), PairFilter(config).decode
-    for text in texts:
-        sample.add_from(text)
-    pairs = [decode(source, target) for source, target, _ in sample.items]
+    decode = PairFilter(config).decode
+    pairs = [decode(source, target) for source, target, _ in even_sample(chain.from_iterable(texts), SAMPLE_PAIRS)]
     usable = [(pair.source, pair.target) for pair in pairs if pair is not None and pair.source and pair.target]
     return CorpusProfile.measure(config.languages, usable)
 

@@ -5,19 +5,20 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self, TypeVar
 
 import numpy as np
 
-from nmt_cli.data.filtering.language_model import Flags, LanguageModel
-from nmt_cli.data.filtering.usual import Floats, Usual
+from nmt_cli.data.filtering.language_model import LanguageModel
+from nmt_cli.data.filtering.usual import MIN_PAIRS, Flags, Floats, Usual
 from nmt_cli.data.scripts import letter_scripts
 from nmt_cli.data.text_profile import LANGUAGES_FILE
 from nmt_cli.errors import DataError
 from nmt_cli.fs import read_json, write_json
 
+T = TypeVar("T")
+
 SAMPLE_PAIRS = 15_000  # up to twice as many, evenly spaced, a profile is measured with
-MIN_PAIRS = 2000  # with fewer, nothing is usual
 LEARNED_FILTERS = ("swapped", "language", "script", "length")  # that drop nothing then
 MIN_SCRIPT_SHARE = 0.05  # of the letters of a side: a script with fewer is foreign there
 MIN_SCRIPT_LETTERS = 4  # of a text that is judged by its scripts: a shorter one may well be a formula
@@ -29,8 +30,6 @@ MAX_MISSING_ENDS = 0.1  # of the pairs of usual length: with more, it says nothi
 KANA = frozenset({"HIRAGANA", "KATAKANA"})  # of one language
 
 _END = re.compile(r"[.!?…。！？।:;][\"'”’»)\]」』]*$")
-
-
 _BEYOND_LATIN = re.compile("[\u0250-\u1dff\u2070-\U0010ffff]")
 _ENTITY = re.compile(r"&(?:[a-zA-Z][a-zA-Z0-9]{1,30}|#\d{1,7}|#[xX][0-9a-fA-F]{1,6});")
 
@@ -175,19 +174,14 @@ def load_language_model(folder: Path) -> LanguageModel | None:
         raise DataError(f"{path}: damaged: {error}") from error
 
 
-class EvenSample:
+def even_sample(items: Iterable[T], size: int) -> list[T]:
     """From `size` to twice as many items of a stream of unknown length, evenly spaced; all, where there are fewer."""
-
-    def __init__(self, size: int) -> None:
-        self.items: list[Any] = []
-        self._size, self._stride, self._seen = size, 1, 0
-
-    def add_from(self, items: Iterable[Any]) -> None:
-        """Take each k-th item, where k doubles whenever there are too many."""
-        for item in items:
-            if self._seen % self._stride == 0:
-                self.items.append(item)
-                if len(self.items) == 2 * self._size:
-                    del self.items[1::2]
-                    self._stride *= 2
-            self._seen += 1
+    sample: list[T] = []
+    stride = 1  # doubles whenever there are too many
+    for index, item in enumerate(items):
+        if index % stride == 0:
+            sample.append(item)
+            if len(sample) == 2 * size:
+                del sample[1::2]
+                stride *= 2
+    return sample

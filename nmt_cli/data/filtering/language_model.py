@@ -19,16 +19,12 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from nmt_cli.data.filtering.usual import Usual
-
-Floats = NDArray[np.float64]
-Flags = NDArray[np.bool_]
+from nmt_cli.data.filtering.usual import MIN_PAIRS, Flags, Floats, Usual
 
 ORDER = 4  # letters of an n-gram
 TABLE_BITS = 16
 SMOOTHING = 0.1  # added to each count
 MIN_LETTERS = 8  # of a text that is judged: a shorter one may well be a name
-MIN_PAIRS = 2000  # of a corpus that is learned from
 MAX_LEARNED_CHARACTERS = 300  # of each text
 TEXTS_PER_BLOCK = 2000  # turned into n-grams together, in memory that a processor has nearby
 FIT_ROUNDS = 4

@@ -7,9 +7,8 @@ of each source and a neighbour of its target instead, the stretch is shifted.
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from nmt_cli.data.filtering.usual import Floats
 
 WINDOW = 100  # pairs that are judged together
 OFFSETS = (-3, -2, -1, 1, 2, 3)

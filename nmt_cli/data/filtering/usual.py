@@ -7,7 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
 
+MIN_PAIRS = 2000  # of a corpus: with fewer, nothing is usual
 LENGTH_BINS = 8
 
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nmt_cli.data.filtering import language_model
-from nmt_cli.data.filtering.language_model import MIN_PAIRS, LanguageModel, NGrams
-from nmt_cli.data.filtering.usual import Usual
+from nmt_cli.data.filtering.language_model import LanguageModel, NGrams
+from nmt_cli.data.filtering.usual import MIN_PAIRS, Usual
 from tests.conftest import examples
 
 LANGUAGES = ("xx", "yy")

@@ -2,6 +2,7 @@
 
 import json
 import random
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -9,17 +10,11 @@ import pytest
 from nmt_cli.data.cleaning import NO_PROFILE, CorpusCleaner, measure_corpus
 from nmt_cli.data.config import CorpusConfig
 from nmt_cli.data.filtering.config import NO_FILTERS, FilterConfig
-from nmt_cli.data.filtering.corpus_profile import (
-    MIN_PAIRS,
-    CorpusProfile,
-    EvenSample,
-    LengthRatio,
-    Scripts,
-    load_language_model,
-)
+from nmt_cli.data.filtering.corpus_profile import CorpusProfile, LengthRatio, Scripts, even_sample, load_language_model
 from nmt_cli.data.filtering.rules import RULES, Pair, PairRules, every_filter
 from nmt_cli.data.filtering.said_language import unlike_said
 from nmt_cli.data.filtering.shifts import WINDOW
+from nmt_cli.data.filtering.usual import MIN_PAIRS
 from nmt_cli.data.sources.base import RawPair
 from nmt_cli.errors import DataError
 from tests.data.filtering.test_language_model import speaker
@@ -187,12 +182,10 @@ def test_an_audit_drops_the_same_and_says_more() -> None:
 
 @pytest.mark.parametrize("count", [0, 5, 19, 20, 21, 1000, 12345])
 def test_a_sample_is_evenly_spaced_and_neither_small_nor_large(count: int) -> None:
-    sample = EvenSample(10)
-    sample.add_from(range(count // 3))
-    sample.add_from(range(count // 3, count))
-    gaps = {second - first for first, second in zip(sample.items, sample.items[1:], strict=False)}
-    assert len(gaps) <= 1 and min(count, 10) <= len(sample.items) <= 20
-    assert sample.items[:1] == [0][:count]
+    sample = even_sample(range(count), 10)
+    gaps = {second - first for first, second in pairwise(sample)}
+    assert len(gaps) <= 1 and min(count, 10) <= len(sample) <= 20
+    assert sample[:1] == [0][:count]
 
 
 ENGLISH = ["The man is with the woman in the house, and they are at the table."] * 30
