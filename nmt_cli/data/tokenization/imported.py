@@ -40,8 +40,8 @@ class ImportedTokenizer(TextTokenizer):
         """`tokens` in the order of ids, with U+2581 for spaces."""
         super().__init__(backend)
         self.vocab_size = len(tokens)
-        self._tokens, self.unknown_id = list(tokens), vocabulary.unknown
-        self._skipped_ids = {vocabulary.pad, vocabulary.start, vocabulary.end}
+        self.tokens, self.unknown_id = list(tokens), vocabulary.unknown
+        self._skipped_ids = frozenset((vocabulary.pad, vocabulary.start, vocabulary.end))
         self._token_ids = {token: token_id for token_id, token in enumerate(tokens)}
         self._model_id_by_sentencepiece_id = [
             self._token_ids.get(backend.id_to_token(sentencepiece_id) or "", self.unknown_id)
@@ -51,11 +51,7 @@ class ImportedTokenizer(TextTokenizer):
 
     def serialize(self) -> str:
         """The tokenizer as text, equal if two tokenizers give the same ids."""
-        return json.dumps([self.backend.to_str(), self._tokens])
-
-    def save(self, path: Path) -> None:
-        """Write the segmentation model."""
-        path.write_text(self.backend.to_str(pretty=True) + "\n", encoding="utf-8")
+        return json.dumps([self.backend.to_str(), self.tokens])
 
     def encode(self, lines: Sequence[str]) -> list[list[int]]:
         """Ids of each line, without the end of sentence; a language code such as >>fra<< in front is one piece."""
@@ -89,11 +85,8 @@ class ImportedTokenizer(TextTokenizer):
 
     def decode(self, sequences: Sequence[Sequence[int]]) -> list[str]:
         """The text of each sequence."""
-        token_lists = [[self._tokens[i] for i in ids if self._is_visible(i)] for ids in sequences]
+        token_lists = [[self.tokens[i] for i in ids if i not in self._skipped_ids] for ids in sequences]
         return [self.decode_tokens(tokens) if tokens else "" for tokens in token_lists]
-
-    def _is_visible(self, token_id: int) -> bool:
-        return token_id not in self._skipped_ids
 
     def decode_tokens(self, tokens: Sequence[str]) -> str:
         """The text of tokens, which need not be in the vocabulary."""
@@ -112,7 +105,7 @@ class ImportedTokenizer(TextTokenizer):
 
     def ids_to_tokens(self, ids: Iterable[int]) -> list[str]:
         """The piece of each id."""
-        return [self._tokens[i].replace(META_SPACE, " ") for i in ids]
+        return [self.tokens[i].replace(META_SPACE, " ") for i in ids]
 
     def visible_token_to_id(self, token: str) -> int | None:
         """The id of a piece whose spaces are visible; None if it is unknown."""
@@ -143,11 +136,6 @@ class ImportedTokenizer(TextTokenizer):
                 surface = normalized[first[0] : last[1]].replace(" ", META_SPACE)
                 yield self._token_ids.get(surface, self.unknown_id), surface
 
-    @property
-    def vocabulary_tokens(self) -> list[str]:
-        """All pieces, ordered by id."""
-        return list(self._tokens)
-
 
 def save_imported(
     source: ImportedTokenizer, target: ImportedTokenizer, info: ImportedTokenizerInfo, folder: Path
@@ -158,9 +146,9 @@ def save_imported(
     vocabulary = info.vocabulary
     source.save(folder / "tokenizer.source.json")
     target.save(folder / "tokenizer.target.json")
-    tokens = {"source": source.vocabulary_tokens}
+    tokens = {"source": source.tokens}
     if not vocabulary.joint:
-        tokens["target"] = target.vocabulary_tokens
+        tokens["target"] = target.tokens
     fields = {**asdict(vocabulary), "pieces": tokens}
     text = json.dumps(fields, indent=0, ensure_ascii=False)
     (folder / VOCABULARY_FILE).write_text(text + "\n", encoding="utf-8")

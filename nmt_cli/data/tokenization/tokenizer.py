@@ -74,6 +74,7 @@ class TextTokenizer:
         self.backend = backend
         self.vocab_size: int = backend.get_vocab_size()
         self.unknown_id = SPECIAL_TOKENS.index("<unk>")
+        self._skipped_ids = frozenset(range(len(SPECIAL_TOKENS))) - {self.unknown_id}  # in text
 
     @classmethod
     def load(cls, path: Path) -> "TextTokenizer":
@@ -118,7 +119,7 @@ class TextTokenizer:
 
     def decode(self, sequences: Sequence[Sequence[int]]) -> list[str]:
         """The text of each sequence; special tokens except <unk> are dropped, invalid UTF-8 becomes U+FFFD."""
-        first_visible, unknown_id = len(SPECIAL_TOKENS), self.unknown_id
+        first_visible, unknown_id = len(SPECIAL_TOKENS), self.unknown_id  # faster than to look in _skipped_ids
         visible_ids = [[i for i in ids if i >= first_visible or i == unknown_id] for ids in sequences]
         decoded: list[str] = self.backend.decode_batch(visible_ids, skip_special_tokens=False)
         return decoded
@@ -129,16 +130,13 @@ class TextTokenizer:
         byte_ids = map(self.visible_token_to_id, BYTE_TOKENS)
         return frozenset([self.unknown_id, *(token_id for token_id in byte_ids if token_id is not None)])
 
-    def _is_visible(self, token_id: int) -> bool:
-        return token_id >= len(SPECIAL_TOKENS) or token_id == self.unknown_id
-
     def decode_tokens(self, tokens: Sequence[str]) -> str:
         """The text of tokens, which need not be in the vocabulary."""
         return str(self.backend.decoder.decode(list(tokens)))
 
     def visible_tokens(self, ids: Iterable[int]) -> list[str]:
         """The token of each id; "" for special tokens except <unk>."""
-        return [self.ids_to_tokens([i])[0] if self._is_visible(i) else "" for i in ids]
+        return ["" if i in self._skipped_ids else self.ids_to_tokens([i])[0] for i in ids]
 
     def encode_with_texts(self, line: str) -> tuple[list[int], list[str]]:
         """Ids of a line, and the token of each, with the text of the line in place of <unk>."""
