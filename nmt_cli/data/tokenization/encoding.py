@@ -16,9 +16,9 @@ from nmt_cli.data.augmentation import AugmentConfig, Augmenter
 from nmt_cli.data.config import CorpusConfig
 from nmt_cli.data.known_words import NewWordCollector
 from nmt_cli.data.placeholders import PlaceholderMaker
+from nmt_cli.data.tokenization.subword_sampling import VariantEncoder
 from nmt_cli.data.tokenization.tokenizer import TextTokenizer, TokenizerConfig, build_backend
 from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
-from nmt_cli.data.tokenization.variants import VariantEncoder
 
 MAX_CACHED_WORDS = 200_000  # words whose ids are cached; a full cache is cleared
 ID_DTYPE = np.dtype(np.uint32)
@@ -104,7 +104,8 @@ class PairEncoder:
     ) -> None:
         self.tokenizers = (tokenizers.source, tokenizers.target)
         self.caches = [WordCache(tokenizer) for tokenizer in self.tokenizers]
-        self.variant_encoders = [VariantEncoder(tokenizer, config) for tokenizer in self.tokenizers]
+        sampled_tokenizers = self.tokenizers if config.subword_samples > 1 else ()
+        self.variant_encoders = [VariantEncoder(tokenizer, config) for tokenizer in sampled_tokenizers]
         self.subword_samples, self.max_length, self.augmenter = config.subword_samples, max_length, augmenter
         self.variants = range(variant_count(config, None if augmenter is None else augmenter.config))
         self.collect_new_words = NewWordCollector()

@@ -1,4 +1,4 @@
-"""Random segmentation of words into subwords, determined by a seed (subword regularisation).
+"""Sampled encodings of text, determined by a seed, for subword regularisation.
 
 The tokenizers library has both methods, but draws BPE dropout from a generator without a seed.
 """
@@ -8,6 +8,11 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from math import exp, log
+
+from nmt_cli.data.tokenization.imported import ImportedTokenizer
+from nmt_cli.data.tokenization.tokenizer import BYTE_TOKENS, TextTokenizer, TokenizerConfig, model_dict
+from nmt_cli.errors import DataError
+from nmt_cli.vocabulary import SPECIAL_TOKENS
 
 UNKNOWN_PENALTY = 10.0  # nats below the worst piece, for a character that is no piece
 MAX_CACHED_WORDS = 1 << 16
@@ -117,3 +122,38 @@ class UnigramSampler:
 
 
 Segmenter = BpeDropout | UnigramSampler
+
+
+class VariantEncoder:
+    """Encodes lines by sampling; the result depends only on the number of the variant and the text."""
+
+    def __init__(self, tokenizer: TextTokenizer, config: TokenizerConfig) -> None:
+        """DataError for an imported tokenizer."""
+        if isinstance(tokenizer, ImportedTokenizer):
+            raise DataError("tokenizer.subword_samples: an imported tokenizer cuts text in one way: use 1")
+        self.tokenizer = tokenizer
+        self._token_ids = tokenizer.backend.get_vocab()
+        self._byte_ids = [self._token_ids[token] for token in BYTE_TOKENS]
+        self._segmenter = _make_segmenter(tokenizer, config)
+
+    def encode(self, lines: Sequence[str], variant: int) -> list[list[int]]:
+        """Ids of each line in this variant, counted from 1."""
+        return [self._encode(line, random.Random(f"{variant} {line}")) for line in lines]
+
+    def _encode(self, line: str, rng: random.Random) -> list[int]:
+        ids: list[int] = []
+        for word in self.tokenizer.pre_tokenize(line):
+            for subword in self._segmenter.segment(word, rng):
+                if subword in self._token_ids:
+                    ids.append(self._token_ids[subword])
+                else:
+                    ids += (self._byte_ids[byte] for byte in subword.encode())
+        return ids
+
+
+def _make_segmenter(tokenizer: TextTokenizer, config: TokenizerConfig) -> Segmenter:
+    content = model_dict(tokenizer)
+    if config.type == "unigram":
+        reserved_count = len(SPECIAL_TOKENS) + len(BYTE_TOKENS)
+        return UnigramSampler(dict(map(tuple, content["vocab"][reserved_count:])), config.subword_sampling)
+    return BpeDropout([(left, right) for left, right in content["merges"]], config.subword_sampling)

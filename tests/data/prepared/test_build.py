@@ -31,9 +31,9 @@ from nmt_cli.data.sources.bad_rows import BadRows
 from nmt_cli.data.sources.base import ParallelText, RawPair
 from nmt_cli.data.sources.corpus import Corpus, find_corpus
 from nmt_cli.data.text_profile import TextProfile
+from nmt_cli.data.tokenization.subword_sampling import VariantEncoder
 from nmt_cli.data.tokenization.tokenizer import TokenizerConfig
 from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
-from nmt_cli.data.tokenization.variants import VariantEncoder
 from nmt_cli.errors import DataError
 from nmt_cli.fs import sha256_of_file
 from nmt_cli.reporting import Reporter
@@ -130,10 +130,9 @@ def test_the_ids_are_those_of_the_normalised_text_in_every_variant(kind: dict[st
     assert len(data.variants) == config.subword_samples
     for side, name in enumerate(("source", "target")):
         tokenizer = getattr(data.tokenizers, name)
-        encoder = VariantEncoder(tokenizer, config)
         texts = [pair[side] for pair in text]
         for number, stores in enumerate(data.variants):
-            expected = encoder.encode(texts, number) if number else tokenizer.encode(texts)
+            expected = VariantEncoder(tokenizer, config).encode(texts, number) if number else tokenizer.encode(texts)
             assert ids(stores[side]) == expected
             assert stores[side].lengths().tolist() == list(map(len, expected))
     assert data.tokenizers.joint == config.joint

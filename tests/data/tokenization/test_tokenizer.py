@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nmt_cli.data.tokenization.subword_sampling import VariantEncoder
 from nmt_cli.data.tokenization.tokenizer import BYTE_TOKENS, META_SPACE, TextTokenizer, TokenizerConfig
 from nmt_cli.data.tokenization.training import train_tokenizer
-from nmt_cli.data.tokenization.variants import VariantEncoder
 from nmt_cli.errors import DataError
 from nmt_cli.vocabulary import SPECIAL_TOKENS
 from tests.conftest import examples
