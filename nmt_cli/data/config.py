@@ -1,12 +1,12 @@
 """The corpus section of a recipe. What interprets its names is imported where it is needed."""
 
-import re
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, field_validator
 
 from nmt_cli.config import Section
 from nmt_cli.data.filtering.config import FilterConfig
+from nmt_cli.data.language_codes import LANGUAGE_CODE
 from nmt_cli.data.normalization import NormalizationConfig
 from nmt_cli.data.sources.base import Languages
 from nmt_cli.data.sources.config import Download, ParallelTextConfig
@@ -14,9 +14,6 @@ from nmt_cli.errors import DataError
 
 if TYPE_CHECKING:
     from nmt_cli.data.sources.parse import CorpusText
-
-
-LANGUAGE_CODE = re.compile(r"[A-Za-z]{2,3}(?:[-_]\w+)*")  # ISO 639 with a script or region, if any
 
 
 class CorpusConfig(Section):

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from nmt_cli.data.language_codes import base_code
 from nmt_cli.errors import DataError
 from nmt_cli.fs import atomic_write_text
 
@@ -44,7 +45,7 @@ _IJ_LANGUAGES = ("nl", "nld", "dut")  # IJ is one letter
 
 def is_titled(language: str | None) -> bool:
     """Whether a language writes headlines with a capital on every word."""
-    return _base(language) in _TITLED_LANGUAGES
+    return base_code(language) in _TITLED_LANGUAGES
 
 
 def upper_case(text: str, language: str | None = None) -> str:
@@ -67,7 +68,7 @@ def capitalize_start(text: str, language: str | None = None) -> str:
     if start is None or _is_literal(text.split(maxsplit=1)[0]):
         return text
     position = start.end() - 1
-    letters = "ij" if _base(language) in _IJ_LANGUAGES and text.startswith("ij", position) else text[position]
+    letters = "ij" if base_code(language) in _IJ_LANGUAGES and text.startswith("ij", position) else text[position]
     # not `_upper` for all: it takes the tonos from a Greek letter
     capital = _upper(letters, language) if letters in ("i", "ij") else letters.title()
     return text[:position] + capital + text[position + len(letters) :]
@@ -175,7 +176,7 @@ class Truecaser:
 
         def usual_form(match: re.Match[str]) -> str:
             word = _lower(match[0], language)
-            if len(word) == 1 and word == match[0] and (word, _base(language)) != ("i", "en"):
+            if len(word) == 1 and word == match[0] and (word, base_code(language)) != ("i", "en"):
                 return word  # a variable, or 'u' in a chat
             is_joined = bool(self.forms) and _JOINED.search(match.string) is not None  # AC/DC, J.R.R.
             return self.forms.get(word, match[0] if is_joined else word)
@@ -202,10 +203,10 @@ class Truecaser:
         if word is None:
             return text
         lower = _lower(word, language)
-        is_letter = len(word) == 1 and (lower, _base(language)) != ("i", "en")
+        is_letter = len(word) == 1 and (lower, base_code(language)) != ("i", "en")
         if not self.forms.get(lower, lower if is_letter else word).islower():
             return text
-        capitals = 2 if _base(language) in _IJ_LANGUAGES and word.startswith("IJ") else 1
+        capitals = 2 if base_code(language) in _IJ_LANGUAGES and word.startswith("IJ") else 1
         position = text.index(word)
         end = position + capitals
         is_name = word[capitals:] != word[capitals:].lower()
@@ -250,19 +251,15 @@ def _is_literal(token: str) -> bool:
     return _LITERAL.search(token) is not None and _NO_LITERAL.fullmatch(token) is None
 
 
-def _base(language: str | None) -> str:
-    return re.split("[-_]", (language or "").lower())[0]
-
-
 def _upper(text: str, language: str | None) -> str:
-    if _base(language) in _DOTTED_I_LANGUAGES:
+    if base_code(language) in _DOTTED_I_LANGUAGES:
         text = text.replace("i", "İ")
-    if _base(language) in ("el", "ell", "gre"):  # capitals have no tonos
+    if base_code(language) in ("el", "ell", "gre"):  # capitals have no tonos
         text = unicodedata.normalize("NFC", unicodedata.normalize("NFD", text).replace("\u0301", ""))
     return text.upper()
 
 
 def _lower(text: str, language: str | None) -> str:
-    if _base(language) in _DOTTED_I_LANGUAGES:
+    if base_code(language) in _DOTTED_I_LANGUAGES:
         text = text.replace("I", "ı").replace("İ", "i")
     return text.lower()

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from itertools import chain
 
+from nmt_cli.data.language_codes import base_code
 from nmt_cli.data.scripts import UNSPACED_SCRIPTS, scripts_of
 from nmt_cli.vocabulary import BREAK_MARK, SPAN_MARK
 
@@ -220,8 +221,7 @@ def _find_messages(text: str) -> list[Span]:
 @cache
 def _has_percent_first(language: str) -> bool:
     """Whether percentages are written as '%5': as in Turkish; in Arabic and Hebrew script both are."""
-    code = language.lower().replace("_", "-").split("-")[0]
-    return code in _PERCENT_FIRST or not {"ARABIC", "HEBREW"}.isdisjoint(scripts_of(language))
+    return base_code(language) in _PERCENT_FIRST or not {"ARABIC", "HEBREW"}.isdisjoint(scripts_of(language))
 
 
 def find_emoji(text: str) -> list[Span]:

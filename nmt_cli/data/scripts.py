@@ -4,6 +4,8 @@ import unicodedata
 from collections import Counter
 from functools import lru_cache
 
+from nmt_cli.data.language_codes import normal_code
+
 UNSPACED_SCRIPTS = r"\u0e00-\u109f\u1780-\u17ff\u2e80-\ua4cf"
 """Characters of Thai, Lao, Tibetan, Burmese, Khmer, Chinese and Japanese, for a class of a pattern."""
 _SCRIPTS = """\
@@ -31,7 +33,7 @@ _BY_SUBTAG = {code: set(names) for code, *names in (entry.split() for entry in _
 def scripts_of(language: str) -> set[str]:
     """The scripts of a language, by its code (en, sr-Latn, rus_Cyrl): the first words of the Unicode names of their
     letters. Empty where the code has three letters and is not known; Latin for others that are not."""
-    base, *subtags = language.lower().replace("_", "-").split("-")
+    base, *subtags = normal_code(language).split("-")
     for subtag in subtags:
         if subtag in _BY_SUBTAG:
             return _BY_SUBTAG[subtag]

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
+from nmt_cli.data.language_codes import base_code
 from nmt_cli.data.scripts import letter_scripts, scripts_of
 from nmt_cli.data.sentences.abbreviations import STARTER, list_of, listed_languages
 
@@ -28,7 +29,7 @@ def unlike_said(texts: Sequence[str], language: str) -> str | None:
         return f"{count / scripts.total():.0%} of its letters are {script}, not {' or '.join(sorted(expected))}"
     counts = Counter(word.strip(_AROUND_WORD).lower() for text in sample for word in text.split())
     shares = {code: _listed_share(counts, code) for code in listed_languages()}
-    base = language.lower().replace("_", "-").split("-")[0]
+    base = base_code(language)
     best = max(shares, key=shares.__getitem__)
     if base in shares and shares[best] >= MIN_WORD_SHARE and shares[best] > MIN_LEAD * shares[base]:
         return f"{shares[best]:.0%} of its words are common in {best}, {shares[base]:.0%} in {base}"

@@ -89,7 +89,7 @@ def listed_languages() -> list[str]:
 
 
 @cache
-def list_of(language: str | None) -> LanguageWords:
+def list_of(language: str) -> LanguageWords:
     """The words of a language and those of every language; a language that isn't listed has the latter."""
     abbreviations: dict[str, str] = {}
     sets: dict[str, set[str]] = {kind: set() for kind in KINDS}

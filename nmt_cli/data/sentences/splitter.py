@@ -10,6 +10,7 @@ import unicodedata
 from dataclasses import dataclass
 from functools import cached_property
 
+from nmt_cli.data.language_codes import base_code
 from nmt_cli.data.sentences.abbreviations import (
     CONTINUING,
     COUNTED,
@@ -152,7 +153,7 @@ class SentenceSplitter:
     """
 
     def __init__(self, language: str | None = None, learned: LearnedWords | None = None) -> None:
-        self.language = re.split(r"[-_]", language)[0].lower() if language else None
+        self.language = base_code(language)
         words = list_of(self.language)
         learned = learned or LearnedWords()
         self._abbreviations = {**dict.fromkeys(learned.abbreviations, MIDDLE), **words.abbreviations}

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from nmt_cli.data.language_codes import normal_code
 from nmt_cli.data.sources.bad_rows import BadRows
 from nmt_cli.data.sources.base import Languages, MissingTextError, ParallelText, RawPair, TextSource
 from nmt_cli.data.sources.compression import SUFFIXES, compression, text_members
@@ -115,8 +116,8 @@ def _find_files(root: Path, names: list[str]) -> tuple[tuple[Path, ...], list[st
 
 def _member_in(names: list[str], language: str, archive: Path) -> str:
     """The text of an archive whose name ends like this language; DataError if there is not exactly one."""
-    code = language.lower().replace("_", "-")
-    endings = {name: name.rpartition(".")[2].lower().replace("_", "-") for name in names}
+    code = normal_code(language)
+    endings = {name: normal_code(name.rpartition(".")[2]) for name in names}
     for matching in (
         [name for name in names if endings[name] == code],
         [name for name in names if endings[name].startswith(f"{code}-")],

@@ -11,6 +11,7 @@ from pathlib import Path
 from xml.parsers import expat
 
 from nmt_cli.data.known_words import SPACELESS_SCRIPTS
+from nmt_cli.data.language_codes import normal_code
 from nmt_cli.data.sources.bad_rows import BadRows
 from nmt_cli.data.sources.base import Languages, RawPair
 from nmt_cli.data.sources.compression import open_decompressed
@@ -66,7 +67,7 @@ class _TmxReader:
         self.path, self.bad_rows, self.keep_inline = path, bad_rows, keep_inline
         self.unit_count = 0
         self.language_counts: Counter[str] = Counter()
-        self._own_codes = [_normal_code(language) for language in languages]
+        self._own_codes = [normal_code(language) for language in languages]
         self._ranks: dict[str, list[int]] = {}  # by code in the file: for each side 2 if it is its code, 1 if it serves
         self._pairs: list[RawPair] = []
         self._texts: list[str | None] = [None, None]
@@ -141,7 +142,7 @@ class _TmxReader:
         self.language_counts[code] += 1
         ranks = self._ranks.get(code)
         if ranks is None:
-            normal = _normal_code(code)
+            normal = normal_code(code)
             ranks = [
                 2 if normal == own_code else int(normal.startswith(f"{own_code}-")) for own_code in self._own_codes
             ]
@@ -162,7 +163,3 @@ def _gap(removed_codes: re.Match[str]) -> str:
     is_inside = len(neighbours) == 2 and all(unicodedata.category(character)[0] in "LMN" for character in neighbours)
     has_spaces = not any(SPACELESS_SCRIPTS.search(unicodedata.name(character, "")) for character in neighbours)
     return " " if is_inside and has_spaces else ""
-
-
-def _normal_code(code: str) -> str:
-    return code.lower().replace("_", "-")

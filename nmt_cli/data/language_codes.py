@@ -1,0 +1,15 @@
+"""Codes of languages: ISO 639 with a script or region, if any, as in de, pt-BR and zh_Hant."""
+
+import re
+
+LANGUAGE_CODE = re.compile(r"[A-Za-z]{2,3}(?:[-_]\w+)*")
+
+
+def normal_code(code: str) -> str:
+    """The code in lower case, with hyphens."""
+    return code.lower().replace("_", "-")
+
+
+def base_code(code: str | None) -> str:
+    """The code of the language alone, without script and region; empty where it is not known."""
+    return normal_code(code or "").partition("-")[0]
