@@ -8,6 +8,7 @@ from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Any
 
+from nmt_cli.data.language_codes import base_code, normal_code
 from nmt_cli.data.sources.bad_rows import HEADER, QUOTED, BadRows
 from nmt_cli.data.sources.base import Languages, RawPair
 from nmt_cli.data.sources.files import read_lines
@@ -124,8 +125,8 @@ def _named_columns(path: Path, names: Columns, cells: list[bytes]) -> tuple[int,
 
 
 def _looks_like_header(cells: list[bytes], languages: Languages) -> bool:
-    codes = {code.casefold() for language in languages for code in (language, language.partition("-")[0])}
-    names = [cell.decode(errors="replace").strip().casefold() for cell in cells]
+    codes = {code for language in languages for code in (normal_code(language), base_code(language))}
+    names = [normal_code(cell.decode(errors="replace").strip()) for cell in cells]
     return all(name in codes or HEADER_WORDS.fullmatch(name) is not None for name in names)
 
 

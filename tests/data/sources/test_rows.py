@@ -143,6 +143,12 @@ def test_a_header_is_noticed_unless_the_entry_says_that_there_is_none(names: byt
     assert len(list(read_tsv(path, said, header=True))) == 1 and not said.counts
 
 
+@pytest.mark.parametrize("names", ["en_GB\tzh_Hant", "en-gb\tzh-hant", "EN\tzh"])
+def test_a_header_of_codes_is_noticed_however_script_and_region_are_written(names: str, tmp_path: Path) -> None:
+    path, bad_rows = packed(tmp_path / "x.tsv", f"{names}\na\tA\n".encode()), BadRows()
+    assert list(rows.read_tsv(path, bad_rows, Languages("en-GB", "zh_Hant"))) == [RawPair(b"a", b"A", 2)]
+
+
 def test_cells_in_quotes_are_not_taken_as_text(tmp_path: Path) -> None:
     path, bad_rows = tmp_path / "a.tsv", BadRows()
     path.write_text('"a ""b"" c"\t"d ""e"""\n"said so"\t"so"\n"" \t""\nx "y" z\tu\n', encoding="utf-8")
