@@ -110,7 +110,7 @@ class Normalizer:
 
     def collapse(self, text: str) -> str:
         """The text after the step that changes white space alone."""
-        return self._apply("whitespace", collapse_white_space, text) if self.config.whitespace else text
+        return self._apply("whitespace", _collapse_white_space, text) if self.config.whitespace else text
 
     def _apply(self, name: str, step: Callable[[str], str], text: str) -> str:
         changed = step(text)
@@ -127,7 +127,7 @@ def _unescape(text: str) -> str:
     return html.unescape(text).replace("\r", " ").replace("\n", " ") if "&" in text else text
 
 
-def collapse_white_space(text: str) -> str:
+def _collapse_white_space(text: str) -> str:
     """One space for every run of white space, and none at the ends."""
     return _SPACES.sub(" ", text).strip(" ")
 

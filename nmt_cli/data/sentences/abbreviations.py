@@ -162,9 +162,11 @@ def _abbreviation_ratio(period_count: int, other_count: int, period_share: float
 def _find_starters(first: Counter[str], without_period: Counter[str]) -> list[str]:
     """Words that are more frequent at the start of a line than elsewhere, by the log likelihood ratio (equation 9)."""
     lines, total = first.total(), without_period.total()
+    if total <= lines:
+        return []
     scores: dict[str, float] = {}
     for word, first_count in first.items():
-        if not word or not _LETTERS.search(word) or "." in word or first_count < MIN_STARTER_COUNT or total <= lines:
+        if not _LETTERS.search(word) or "." in word or first_count < MIN_STARTER_COUNT:
             continue
         all_count = max(without_period[word], first_count)
         if first_count / lines > all_count / total:
@@ -180,8 +182,8 @@ def _dunning(lines: int, first_count: int, total: int, all_count: int) -> float:
             return 0.0
         return successes * math.log(chance) + (trials - successes) * math.log(1 - chance)
 
-    inner_count, inner = max(all_count - first_count, 0), max(total - lines, 1)
-    inner_count = min(inner_count, inner)
+    inner = total - lines
+    inner_count = min(all_count - first_count, inner)
     together = (first_count + inner_count) / (lines + inner)
     apart = log_binomial(first_count, lines, first_count / lines) + log_binomial(
         inner_count, inner, inner_count / inner
