@@ -67,9 +67,9 @@ class FilteredBlock(NamedTuple):
     kept_pairs: list[tuple[str, str, int]]  # normalised source and target, line number
     dropped_pairs: list[Problem]
     pair_hashes: bytes  # 8 bytes for each kept pair; empty if duplicates are kept
-    overlaps: list[Overlap] = []  # noqa: RUF012 (never changed) of pairs that the development or test text has
-    normalized: dict[str, int] = {}  # noqa: RUF012 (never changed) lines that each step of normalisation has changed
-    problems: list[Problem] = []  # noqa: RUF012 (never changed) what every filter says, in an audit
+    overlaps: list[Overlap]  # of pairs that the development or test text has
+    normalized: dict[str, int]  # lines that each step of normalisation has changed
+    problems: list[Problem]  # what every filter says, in an audit
 
 
 class PairFilter:

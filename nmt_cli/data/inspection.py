@@ -19,7 +19,7 @@ from nmt_cli.data.cleaning import (
 )
 from nmt_cli.data.config import CorpusConfig
 from nmt_cli.data.filtering.corpus_profile import CorpusProfile
-from nmt_cli.data.overlap import EvaluationText, OverlapCounter, decoded_pairs
+from nmt_cli.data.overlap import OverlapCounter, read_evaluation_texts
 from nmt_cli.data.sources.bad_rows import BadRows
 from nmt_cli.data.sources.base import ParallelText, RawPair
 from nmt_cli.data.sources.corpus import Corpus
@@ -100,12 +100,7 @@ def inspect_corpus(
 ) -> tuple[dict[str, list[ParallelTextStats]], OverlapCounter]:
     """The statistics of every text, by split: train, dev, test; and what training text shares with the others."""
     evaluation_texts = corpus.evaluation_texts()
-    overlap = OverlapCounter(
-        [
-            EvaluationText.read(name, decoded_pairs(text, BadRows(config.max_bad_rows)), config.normalization)
-            for name, text in evaluation_texts.items()
-        ]
-    )
+    overlap = OverlapCounter(read_evaluation_texts(evaluation_texts, config))
     profile = measure_corpus((text.read(BadRows(config.max_bad_rows)) for text in corpus.train), config)
     stats = {
         "train": [inspect_text(text, config, max_pairs, profile, overlap) for text in corpus.train],

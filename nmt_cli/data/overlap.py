@@ -4,10 +4,11 @@ Texts are compared as 8-byte hashes of their normalised form, so memory depends 
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from nmt_cli.data.config import CorpusConfig
 from nmt_cli.data.normalization import NormalizationConfig, Normalizer
 from nmt_cli.data.sources.bad_rows import BadRows, is_too_many, other_encoding
 from nmt_cli.data.sources.base import ParallelText
@@ -110,6 +111,14 @@ class EvaluationText:
         if 0 < count < MIN_PAIRS:
             problems.append(f"only {count} pairs: {FEW_PAIRS}")
         return problems
+
+
+def read_evaluation_texts(texts: Mapping[str, ParallelText], config: CorpusConfig) -> list[EvaluationText]:
+    """What is to be known of the development and test text, by split, before training text is read."""
+    return [
+        EvaluationText.read(split, decoded_pairs(text, BadRows(config.max_bad_rows)), config.normalization)
+        for split, text in texts.items()
+    ]
 
 
 @dataclass

@@ -18,7 +18,7 @@ from nmt_cli.data.known_words import WordSet, unknown_share
 from nmt_cli.data.language_tags import find_language_tags
 from nmt_cli.data.letter_case import Truecaser
 from nmt_cli.data.normalization import Normalizer
-from nmt_cli.data.overlap import EvaluationText, decoded_pairs
+from nmt_cli.data.overlap import decoded_pairs, read_evaluation_texts
 from nmt_cli.data.prepared.store import FORMAT_VERSION, PairRange, PreparedData, SequenceStore
 from nmt_cli.data.prepared.writer import SequenceWriter, TextWriter
 from nmt_cli.data.sentences.abbreviations import learn_words
@@ -121,7 +121,7 @@ class _Preparation:
         self.profile = NO_PROFILE
         if settings.corpus.filters is not None:
             self.profile = measure_corpus(map(self._read_once_more, corpus.train), settings.corpus)
-        evaluation_texts = [self._read_evaluation_text(*text) for text in corpus.evaluation_texts().items()]
+        evaluation_texts = read_evaluation_texts(corpus.evaluation_texts(), settings.corpus)
         self.cleaner = CorpusCleaner(settings.corpus, evaluation_texts, self.profile)
 
     def run(self) -> dict[str, Any]:
@@ -155,10 +155,6 @@ class _Preparation:
             "normalized": dict(self.cleaner.normalized),
             "vocabulary": [tokenizers.source.vocab_size, tokenizers.target.vocab_size],
         }
-
-    def _read_evaluation_text(self, name: str, text: ParallelText) -> EvaluationText:
-        pairs = decoded_pairs(text, BadRows(self.settings.corpus.max_bad_rows))
-        return EvaluationText.read(name, pairs, self.settings.corpus.normalization)
 
     def _clean(self) -> list[PairRange]:
         """Write clean.source.txt and clean.target.txt; the range of lines that each text of the corpus has there."""
