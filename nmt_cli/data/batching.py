@@ -50,7 +50,6 @@ class EpochBatches:
     """The batches of an epoch, each an array of pair indices, in the order of training."""
 
     batches: list[Indices]
-    pair_count: int
     source_lengths: PaddedLengths  # what each pair of the store is padded to at least
     target_lengths: PaddedLengths
 
@@ -119,7 +118,7 @@ def build_epoch_batches(
         pool = pool[np.lexsort((target_lengths[pool], signed_source_lengths, padded_target[pool]))]
         batches += _split_into_batches(pool, padded_source[pool], padded_target[pool], max_positions)
     np.random.Generator(np.random.PCG64([*seed_sequence, 1])).shuffle(batches)
-    return EpochBatches(batches, len(pairs), padded_source, padded_target)
+    return EpochBatches(batches, padded_source, padded_target)
 
 
 def _split_into_batches(

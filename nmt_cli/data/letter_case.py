@@ -64,23 +64,22 @@ def capitalize_words(text: str) -> str:
 
 def capitalize_start(text: str, language: str | None = None) -> str:
     """A capital at the beginning of a text, as the language writes it."""
-    start = _START.match(text)
-    if start is None or _is_literal(text.split(maxsplit=1)[0]):
+    word = _first_word(text)
+    if word is None:
         return text
-    position = start.end() - 1
+    position = word.start()
     letters = "ij" if base_code(language) in _IJ_LANGUAGES and text.startswith("ij", position) else text[position]
     # not `_upper` for all: it takes the tonos from a Greek letter
     capital = _upper(letters, language) if letters in ("i", "ij") else letters.title()
     return text[:position] + capital + text[position + len(letters) :]
 
 
-def _first_word(text: str) -> str | None:
+def _first_word(text: str) -> re.Match[str] | None:
     """The word that a text begins with, perhaps in quotation marks; None where something else stands there."""
     start = _START.match(text)
     if start is None or _is_literal(text.split(maxsplit=1)[0]):
         return None
-    word = WORD.match(text, start.end() - 1)
-    return None if word is None else word[0]
+    return WORD.match(text, start.end() - 1)
 
 
 def _has_slip(word: str) -> bool:
@@ -150,7 +149,7 @@ class Truecaser:
             return "upper"
         if self._is_title(text):
             return "title"
-        return "lower" if self._has_capitals and (word := _first_word(text)) and word.islower() else None
+        return "lower" if self._has_capitals and (word := _first_word(text)) and word[0].islower() else None
 
     def _is_title(self, text: str) -> bool:
         """Whether every word has a capital, one at least that is usually written without: names alone are no title.
@@ -199,15 +198,15 @@ class Truecaser:
 
     def lower_start(self, text: str, language: str | None = None) -> str:
         """A text without the capital at its beginning, unless its first word is known to have one inside a sentence."""
-        word = _first_word(text)
-        if word is None:
+        match = _first_word(text)
+        if match is None:
             return text
+        word, position = match[0], match.start()
         lower = _lower(word, language)
         is_letter = len(word) == 1 and (lower, base_code(language)) != ("i", "en")
         if not self.forms.get(lower, lower if is_letter else word).islower():
             return text
         capitals = 2 if base_code(language) in _IJ_LANGUAGES and word.startswith("IJ") else 1
-        position = text.index(word)
         end = position + capitals
         is_name = word[capitals:] != word[capitals:].lower()
         return text if is_name else text[:position] + _lower(word[:capitals], language) + text[end:]

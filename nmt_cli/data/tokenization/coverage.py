@@ -22,5 +22,7 @@ def missing_characters(tokenizer: TextTokenizer, lines: Iterable[str]) -> str | 
     share = missing.total() / max(1, counts.total())
     if share < MIN_REPORTED_SHARE:
         return None
-    shown = " ".join(character for character, _ in missing.most_common(MAX_SHOWN_CHARACTERS))
-    return f"{share:.2%} of the characters are not in the vocabulary ({shown}{' …' if len(missing) > 10 else ''})"
+    shown = [character for character, _ in missing.most_common(MAX_SHOWN_CHARACTERS)]
+    if len(missing) > len(shown):
+        shown.append("…")
+    return f"{share:.2%} of the characters are not in the vocabulary ({' '.join(shown)})"

@@ -35,9 +35,7 @@ def train_tokenizer(
         return TextTokenizer(build_backend(_word_model(lines(), config, nfc, placeholders), nfc=nfc))
     reserved = [*SPECIAL_TOKENS, *BYTE_TOKENS, *(_placeholder_tokens(config.type) if placeholders else ())]
     subword_count = config.vocab_size - len(reserved)
-    alphabet = _select_alphabet(
-        lines(), config, subword_count, subword_count if config.type == "character" else subword_count * 2 // 3
-    )
+    alphabet = _select_alphabet(lines(), config, subword_count)
     train = {"bpe": _train_bpe, "unigram": _train_unigram, "character": _character_model}[config.type]
     return TextTokenizer(build_backend(train(lines(), alphabet, subword_count, reserved), nfc=nfc))
 
@@ -47,14 +45,14 @@ def _placeholder_tokens(tokenizer_type: str) -> list[str]:
     return [*SPAN_PLACEHOLDERS, *with_space]
 
 
-def _select_alphabet(
-    lines: Iterable[str], config: TokenizerConfig, subword_count: int, max_characters: int
-) -> list[str]:
+def _select_alphabet(lines: Iterable[str], config: TokenizerConfig, subword_count: int) -> list[str]:
     """The most frequent characters that together cover the configured share of the text, most frequent first.
 
-    At most `max_characters`, so that room is left for longer pieces; DataError if those cover less than MIN_COVERAGE of
-    the text. U+2581 is always encoded as bytes, so that it can stand for the space when pieces are printed.
+    At most two thirds of `subword_count`, so that room is left for longer pieces; DataError if those cover less than
+    MIN_COVERAGE of the text. U+2581 is always encoded as bytes, so that it can stand for the space when pieces are
+    printed.
     """
+    max_characters = subword_count if config.type == "character" else subword_count * 2 // 3
     counts: Counter[str] = Counter()
     for line in lines:
         counts.update(line)
