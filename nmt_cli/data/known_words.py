@@ -150,12 +150,10 @@ class _BloomFilter:
         return all(self.bits[bit >> 3] & 1 << (bit & 7) for bit in self._bit_indices(word))
 
     def add(self, word: str) -> None:
-        """Add a word."""
         for bit in self._bit_indices(word):
             self.bits[bit >> 3] |= 1 << (bit & 7)
 
     def update(self, other: "_BloomFilter") -> None:
-        """Add all words of another filter."""
         bit_sets = (int.from_bytes(bloom_filter.bits, "little") for bloom_filter in (self, other))
         self.bits = bytearray((next(bit_sets) | next(bit_sets)).to_bytes(MAX_FILE_BYTES, "little"))
 

@@ -94,18 +94,13 @@ class EvaluationText:
             text.sources.append(hash_text(source))
         return text
 
-    @property
-    def repeated(self) -> int:
-        """Pairs that are identical to an earlier one."""
-        return len(self.pairs) - len(set(self.pairs))
-
     def problems(self) -> list[str]:
         """What is to be said about the text itself."""
         count = len(self.pairs)
         counts = {
             "have a blank side": self.blank,
             "are the same text on both sides": self.copies,
-            "repeat an earlier pair": self.repeated,
+            "repeat an earlier pair": count - len(set(self.pairs)),
         }
         problems = [f"{number:,} of {count:,} pairs {what}" for what, number in counts.items() if number]
         if 0 < count < MIN_PAIRS:

@@ -93,7 +93,7 @@ def fallback_share(ids: Sequence[int], fallback_ids: frozenset[int]) -> float:
     """The share of tokens that stand for text that the vocabulary lacks."""
     if fallback_ids.isdisjoint(ids):
         return 0.0
-    return sum(token_id in fallback_ids for token_id in ids) / len(ids) if ids else 0.0
+    return sum(token_id in fallback_ids for token_id in ids) / len(ids)
 
 
 def added_stops(pairs: Iterable[tuple[str, str]]) -> float:
@@ -132,12 +132,6 @@ class TextProfile:
     """Every character of the source side of the training text, sorted; None where it is not known."""
     placeholder_pairs: int = 0
     """How many training pairs have placeholders for what must not change."""
-
-    @property
-    def has_placeholders(self) -> bool:
-        """Whether a model can have learned to copy placeholders."""
-        return self.placeholder_pairs >= MIN_PLACEHOLDER_PAIRS
-
     unknown: UnknownShares = field(default_factory=UnknownShares)
     added_stops: float | None = None
     """Of the training pairs whose source ends without punctuation, the share whose target ends with a stop; 0.0 where
@@ -150,6 +144,11 @@ class TextProfile:
     """First words of source lines that say which language they are translated to."""
     known_words: WordSet | None = None
     """Of the source side of the training text; None where they are not known, or not needed."""
+
+    @property
+    def has_placeholders(self) -> bool:
+        """Whether a model can have learned to copy placeholders."""
+        return self.placeholder_pairs >= MIN_PLACEHOLDER_PAIRS
 
     @property
     def keeps_open_ends(self) -> bool:

@@ -198,7 +198,7 @@ def _usual(values: Floats, grams: NGrams, used: Flags) -> Usual:
 
 
 def _log_probabilities(counts: Floats, subtracted: int = 0) -> Floats:
-    """Of each n-gram."""
+    """Of each n-gram, with its count lessened by `subtracted`, as if one text that has it had not been counted."""
     smoothed = np.maximum(counts - subtracted, 0) + SMOOTHING
     result: Floats = np.log(smoothed / (counts.sum() + SMOOTHING * len(counts)))
     return result

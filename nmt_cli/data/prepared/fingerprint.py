@@ -73,17 +73,15 @@ def _tokenizer_origin(corpus: Corpus, given_tokenizers: Tokenizers | None) -> di
 
 def find_prepared(store: Path, fingerprint: str) -> Path | None:
     """The folder in the store with this fingerprint, whichever recipe made it."""
-    folders = sorted(p for p in store.glob(f"*-{fingerprint}") if (p / "manifest.json").is_file())
-    return folders[0] if folders else None
+    return min((path.parent for path in store.glob(f"*-{fingerprint}/manifest.json")), default=None)
 
 
 def describe_changes(store: Path, name: str, identity: dict[str, Any]) -> list[str]:
     """What differs from the newest data prepared under this name; empty if there are none."""
-    candidates = [p for p in store.glob("*-*") if p.name.rpartition("-")[0] == name]
-    folders = [p for p in candidates if (p / "manifest.json").is_file()]
-    if not folders:
+    manifests = [path for path in store.glob("*-*/manifest.json") if path.parent.name.rpartition("-")[0] == name]
+    if not manifests:
         return []
-    return describe_differences(max(folders, key=lambda path: (path / "manifest.json").stat().st_mtime), identity)
+    return describe_differences(max(manifests, key=lambda path: path.stat().st_mtime).parent, identity)
 
 
 def describe_differences(folder: Path, identity: dict[str, Any]) -> list[str]:

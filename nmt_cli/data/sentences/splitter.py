@@ -105,7 +105,7 @@ _BEFORE_I = frozenset(
         "so", "but",
     )
 )  # fmt: skip # so am I
-_UPPER, _LOWER, _DIGIT, _UNCASED, _SYMBOL, _NONE = "upper", "lower", "digit", "uncased", "symbol", "none"
+_UPPER, _DIGIT, _UNCASED, _SYMBOL, _NONE = "upper", "digit", "uncased", "symbol", "none"
 _STARTS = (_UPPER, _DIGIT, _UNCASED, _SYMBOL)
 _INITIAL_KIND = "initial"
 _TAIL_CHARACTERS = 48  # before a stop, enough for an abbreviation of several parts
@@ -255,7 +255,7 @@ class SentenceSplitter:
         if character.islower() and character.title() != character:  # the letters of Georgian have no capitals
             is_start = _MIXED_CASE.match(text, begin) or _LIST_ITEM.match(text, begin) or _WEB.match(text, begin)
             is_start = is_start or _DUTCH_START.match(text, at)
-            return (_UPPER if is_start or line.is_lower else _LOWER), begin
+            return (_UPPER if is_start or line.is_lower else _NONE), begin
         if character.isdigit():
             return _DIGIT, begin
         if character.isalpha():

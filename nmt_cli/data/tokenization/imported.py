@@ -79,7 +79,6 @@ class ImportedTokenizer(TextTokenizer):
         return (tag[0],), line[tag.end() :]
 
     def _sentencepiece_ids(self, texts: list[str]) -> list[list[int]]:
-        """Ids of the SentencePiece model."""
         batch = self.backend.encode_batch_fast(texts, add_special_tokens=False)
         return [encoding.ids for encoding in batch]
 

@@ -103,7 +103,6 @@ class _Substrings(NamedTuple):
 
     @classmethod
     def characters(cls, symbols: Ints) -> "_Substrings":
-        """All characters."""
         slots = np.flatnonzero(symbols != END_MARK)
         unique_symbols, group_ids = np.unique(symbols[slots], return_inverse=True)
         return cls(1, slots, group_ids, len(unique_symbols))
