@@ -84,7 +84,7 @@ class CatalogueCorpus(TextSource):
 
     def files(self) -> dict[str, CatalogueFile]:
         """Every file to download, by name."""
-        return {name: catalogue_file(name) for name in dict.fromkeys(text.file for text in self._all_texts())}
+        return {text.file: catalogue_file(text.file) for text in self._all_texts()}
 
     def _all_texts(self) -> list[CatalogueText]:
         return [text for split in SPLITS for text_pair in self.texts(split) for text in text_pair]

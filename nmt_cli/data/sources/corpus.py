@@ -1,7 +1,7 @@
 """A recipe's corpus: every text of its corpus section, downloaded if necessary and located."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 from nmt_cli.data.concatenation import join_neighbours
 from nmt_cli.data.config import CorpusConfig
 from nmt_cli.data.sources.bad_rows import BadRows
-from nmt_cli.data.sources.base import SPLITS, MissingTextError, ParallelText, RawPair, TextSource, cache_folder
+from nmt_cli.data.sources.base import SPLITS, MissingTextError, ParallelText, TextSource, cache_folder
 from nmt_cli.data.sources.download import fetch_missing_files
 from nmt_cli.data.sources.files import expand_user
 from nmt_cli.data.sources.parse import CorpusText
@@ -96,7 +96,8 @@ def find_corpus(config: CorpusConfig, folders: Sequence[Path]) -> Corpus:
         located, _ = _locate(texts, Path())
         return _make_corpus(config, located, None)
     failures: list[tuple[Path, list[str]]] = []
-    for root in _candidate_roots(config.root, folders):
+    path = expand_user(config.root)
+    for root in [path] if path.is_absolute() else [(folder / path).resolve() for folder in folders]:
         located, missing = _locate(texts, root)
         if not missing:
             return _make_corpus(config, located, root)
@@ -104,11 +105,6 @@ def find_corpus(config: CorpusConfig, folders: Sequence[Path]) -> Corpus:
     _, best_missing = min(failures, key=lambda failure: len(failure[1]))
     searched = ", ".join(str(root) for root, _ in failures)
     raise MissingTextError("; ".join(best_missing) + f" (looked in {searched})")
-
-
-def _candidate_roots(root: str, folders: Sequence[Path]) -> list[Path]:
-    path = expand_user(root)
-    return [path] if path.is_absolute() else [(folder / path).resolve() for folder in folders]
 
 
 def _locate(texts: list[CorpusText], root: Path) -> tuple[LocatedTexts, list[str]]:
@@ -132,8 +128,4 @@ def _make_corpus(config: CorpusConfig, located: LocatedTexts, root: Path | None)
 
 
 def _concatenate(text: ParallelText, config: CorpusConfig) -> ParallelText:
-
-    def read(bad_rows: BadRows) -> Iterator[RawPair]:
-        return join_neighbours(text.read(bad_rows), config.concatenate, config.seed)
-
-    return replace(text, read=read)
+    return replace(text, read=lambda bad_rows: join_neighbours(text.read(bad_rows), config.concatenate, config.seed))
