@@ -154,8 +154,8 @@ class _BloomFilter:
             self.bits[bit >> 3] |= 1 << (bit & 7)
 
     def update(self, other: "_BloomFilter") -> None:
-        bit_sets = (int.from_bytes(bloom_filter.bits, "little") for bloom_filter in (self, other))
-        self.bits = bytearray((next(bit_sets) | next(bit_sets)).to_bytes(MAX_FILE_BYTES, "little"))
+        bits = int.from_bytes(self.bits, "little") | int.from_bytes(other.bits, "little")
+        self.bits = bytearray(bits.to_bytes(MAX_FILE_BYTES, "little"))
 
     def _bit_indices(self, word: str) -> list[int]:
         digest = blake2b(word.encode(), digest_size=12).digest()
