@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain
 from typing import NamedTuple
 
@@ -217,14 +218,12 @@ class CorpusCleaner:
         `apply_filter` applies a `PairFilter` to blocks, in any process; duplicates are found in this one, and those
         on lines that `keeps`, of the text's scores, does not keep.
         """
+        if apply_filter is None:
+            apply_filter = partial(map, PairFilter(self.config, self.overlap.hashes(), self.profile, audit=self.audit))
         if keeps is not None:
             pairs = self._cut(pairs, label, keeps)
         blocks: Iterator[RawBlock] = ([(*pair,) for pair in block] for block in batched(pairs, PAIRS_PER_BLOCK))
-        for filtered in (
-            apply_filter(blocks)
-            if apply_filter
-            else map(PairFilter(self.config, self.overlap.hashes(), self.profile, audit=self.audit), blocks)
-        ):
+        for filtered in apply_filter(blocks):
             self.overlap.add(label, filtered.overlaps)
             self.normalized.update(filtered.normalized)
             self.problems += filtered.problems

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from nmt_cli.data import SIDES
 from nmt_cli.data.augmentation import AugmentConfig
 from nmt_cli.data.clean_text import CLEAN_TEXT_NAME, CleanText, draw_held_out, read_written_lines, source_keys
-from nmt_cli.data.cleaning import NO_PROFILE, NOT_UTF8, CorpusCleaner, FilterReport, make_pair_filter, measure_corpus
+from nmt_cli.data.cleaning import NO_PROFILE, NOT_UTF8, PAIR_MARK, CorpusCleaner, make_pair_filter, measure_corpus
 from nmt_cli.data.config import CorpusConfig
 from nmt_cli.data.known_words import WordSet, unknown_share
 from nmt_cli.data.language_tags import find_language_tags
@@ -129,7 +129,7 @@ class _Preparation:
         clean_ranges = self._clean()
         pair_count = clean_ranges[-1].end
         if pair_count == 0:
-            raise DataError("corpus.train: no pair is left to train on" + _dropped_summary(self.cleaner.report))
+            raise self._no_pair_left()
         clean_text = CleanText(self.folder, self._choose_held_out())
         tokenizers = self._obtain_tokenizers(clean_text)
         tokenizers.save(self.folder)
@@ -195,6 +195,11 @@ class _Preparation:
                     bar.advance(10_000, f"{self.pairs_read:,} pairs")
                 yield pair
 
+    def _no_pair_left(self) -> DataError:
+        counts = [f"{stats.count:,} {name}" for name, stats in self.cleaner.report.items() if stats.count]
+        reason = f"dropped {', '.join(counts)}" if counts else "the text is empty"
+        return DataError(f"corpus.train: no pair is left to train on: {reason}")
+
     def _choose_held_out(self) -> frozenset[int]:
         """Pairs that serve as development text if the recipe names none."""
         if self.corpus.dev is not None:
@@ -251,7 +256,7 @@ class _Preparation:
                         if is_kept:
                             text_writer.write(*pair)
                         else:
-                            self.cleaner.report["too long"].add(" ||| ".join(pair))
+                            self.cleaner.report["too long"].add(PAIR_MARK.join(pair))
                     for (writer, _), *column in zip(writers, encoded.ids, encoded.lengths, strict=True):
                         writer.write_block(*column)
                     words.add(encoded.new_words)
@@ -260,7 +265,7 @@ class _Preparation:
                     bar.advance(len(block))
                 train_ranges.append(PairRange(pair_range.label, first, text_writer.line_count, pair_range.weight))
         if train_ranges[-1].end == 0:
-            raise DataError("corpus.train: no pair is left to train on" + _dropped_summary(self.cleaner.report))
+            raise self._no_pair_left()
         for writer, side in writers:
             writer.close(getattr(tokenizers, side).vocab_size)
         words.save(self.folder)
@@ -351,7 +356,7 @@ def _with_results(
     blocks: Iterator[list[tuple[str, str]]], apply_encoder: MapFunction
 ) -> Iterator[tuple[list[tuple[str, str]], EncodedBlock]]:
     """Each block with the result of encoding it."""
-    pending: deque[list[tuple[str, str]]] = deque()
+    pending: deque[list[tuple[str, str]]] = deque()  # not `tee`, which frees 57 blocks at a time
 
     def columns() -> Iterator[Any]:
         for block in blocks:
@@ -360,9 +365,3 @@ def _with_results(
 
     for result in apply_encoder(columns()):
         yield pending.popleft(), result
-
-
-def _dropped_summary(report: FilterReport) -> str:
-    """What the filters dropped, for a message."""
-    counts = [f"{stats.count:,} {name}" for name, stats in report.items() if stats.count]
-    return f": dropped {', '.join(counts)}" if counts else ": the text is empty"
