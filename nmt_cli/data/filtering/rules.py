@@ -29,53 +29,6 @@ class Pair(NamedTuple):
     raw_target: str
 
 
-class Rule(NamedTuple):
-    """A kind of bad pair."""
-
-    name: str
-    """Also of the key in corpus.filters."""
-    description: str
-    """What such pairs do, after a count: '3 pairs ...'."""
-    recommended: float
-    """The threshold to use where the filter is off by default."""
-    repair: str = ""
-    """What repairs such text instead."""
-
-    def limit(self, config: FilterConfig | None) -> float:
-        """The threshold of a section, or else the recommended one."""
-        limit: float | None = None if config is None else getattr(config, self.name)
-        return self.recommended if limit is None else limit
-
-    @property
-    def key(self) -> str:
-        """The key of the recipe that switches the filter on."""
-        return f"corpus.filters.{self.name}"
-
-
-RULES = (
-    Rule("copies", "have a target that is their source", 15),
-    Rule("script", "have a side in another script than the corpus has there", 0.5),
-    Rule("mojibake", "have text in the wrong encoding", 1, "corpus.normalization.mojibake: true repairs most"),
-    Rule("entities", "have HTML entities", 1, "corpus.normalization.entities: true decodes them"),
-    Rule("markup", "have tags that the other side lacks", 1),
-    Rule("controls", "have control characters", 1, "corpus.normalization.invisible: true takes them out"),
-    Rule("numbers", "have other numbers on each side", 1),
-    Rule("addresses", "have addresses that the other side lacks", 1),
-    Rule("brackets", "have brackets that the other side lacks", 1),
-    Rule("swapped", "have their sides swapped", 5.0),
-    Rule("language", "have a side that is not in the language of that side", 9.5),
-    Rule("shifted", "are in a stretch of lines that fit the lines before or after their translations better", 0.5),
-    Rule("length", "have a side that is too short for the other", 4.0),
-)
-
-FILTER_KEYS = {rule.name: rule.key for rule in RULES}
-
-
-def every_filter(config: FilterConfig | None) -> FilterConfig:
-    """The section with all filters on, those that it has off with their recommended threshold."""
-    return FilterConfig.model_validate({rule.name: rule.limit(config) for rule in RULES})
-
-
 _TAGS = (
     "a|abbr|b|big|blockquote|body|br|center|cite|code|dd|div|dl|dt|em|font|h[1-6]|head|hr|html|i|iframe|img|input|li|"
     "link|meta|ol|option|p|pre|q|s|script|select|small|span|strong|style|sub|sup|table|tbody|td|th|thead|tr|tt|u|ul|"
@@ -163,16 +116,61 @@ def _missing(first: Sequence[str], second: Sequence[str]) -> int:
     return max(sum(count for count in counts.values() if count > 0), -sum(c for c in counts.values() if c < 0))
 
 
-_COUNTERS: dict[str, Callable[[Pair], float]] = {
-    "copies": _count_copied,
-    "mojibake": _count_mojibake,
-    "entities": _count_entities,
-    "markup": _count_tags,
-    "controls": _count_controls,
-    "numbers": _count_numbers,
-    "addresses": _count_addresses,
-    "brackets": _count_brackets,
-}
+class Rule(NamedTuple):
+    """A kind of bad pair."""
+
+    name: str
+    """Also of the key in corpus.filters."""
+    description: str
+    """What such pairs do, after a count: '3 pairs ...'."""
+    recommended: float
+    """The threshold to use where the filter is off by default."""
+    count_in: Callable[[Pair], float] | None = None
+    """How often it is in a pair, for a rule that looks at one pair alone; it is broken from the threshold on."""
+    repair: str = ""
+    """What repairs such text instead."""
+
+    def limit(self, config: FilterConfig | None) -> float:
+        """The threshold of a section, or else the recommended one."""
+        limit: float | None = None if config is None else getattr(config, self.name)
+        return self.recommended if limit is None else limit
+
+    @property
+    def key(self) -> str:
+        """The key of the recipe that switches the filter on."""
+        return f"corpus.filters.{self.name}"
+
+
+RULES = (
+    Rule("copies", "have a target that is their source", 15, _count_copied),
+    Rule("script", "have a side in another script than the corpus has there", 0.5),
+    Rule(
+        "mojibake",
+        "have text in the wrong encoding",
+        1,
+        _count_mojibake,
+        "corpus.normalization.mojibake: true repairs most",
+    ),
+    Rule("entities", "have HTML entities", 1, _count_entities, "corpus.normalization.entities: true decodes them"),
+    Rule("markup", "have tags that the other side lacks", 1, _count_tags),
+    Rule(
+        "controls", "have control characters", 1, _count_controls, "corpus.normalization.invisible: true takes them out"
+    ),
+    Rule("numbers", "have other numbers on each side", 1, _count_numbers),
+    Rule("addresses", "have addresses that the other side lacks", 1, _count_addresses),
+    Rule("brackets", "have brackets that the other side lacks", 1, _count_brackets),
+    Rule("swapped", "have their sides swapped", 5.0),
+    Rule("language", "have a side that is not in the language of that side", 9.5),
+    Rule("shifted", "are in a stretch of lines that fit the lines before or after their translations better", 0.5),
+    Rule("length", "have a side that is too short for the other", 4.0),
+)
+
+FILTER_KEYS = {rule.name: rule.key for rule in RULES}
+
+
+def every_filter(config: FilterConfig | None) -> FilterConfig:
+    """The section with all filters on, those that it has off with their recommended threshold."""
+    return FilterConfig.model_validate({rule.name: rule.limit(config) for rule in RULES})
 
 
 class PairRules:
@@ -183,12 +181,10 @@ class PairRules:
         self.limits: dict[str, float] = {
             rule.name: limit for rule in RULES if (limit := getattr(config, rule.name)) is not None
         }
-        counters = _COUNTERS | (
-            {"entities": partial(_count_entities, except_escapes=True)} if profile.is_tokenized else {}
-        )
-        self._counters = [
-            (name, counter, self.limits[name]) for name, counter in counters.items() if name in self.limits
-        ]
+        counts = {rule.name: rule.count_in for rule in RULES if rule.count_in and rule.name in self.limits}
+        if "entities" in counts and profile.is_tokenized:
+            counts["entities"] = partial(_count_entities, except_escapes=True)
+        self._counters = [(name, count, self.limits[name]) for name, count in counts.items()]
 
     def problems(self, pairs: Sequence[Pair]) -> list[list[str]]:
         """The names of the rules that each pair breaks; `pairs` are neighbours in their text.
