@@ -93,14 +93,11 @@ class ImportedTokenizer(TextTokenizer):
 
     def encode_with_texts(self, line: str) -> tuple[list[int], list[str]]:
         """Ids of a line, and the token of each; a run of unknown characters is one token."""
-        (ids,) = self.encode([line])
         tags, text = self._split_language_tag(line)
         (sentencepiece_ids,) = self._sentencepiece_ids([text])
-        surfaces = [*tags, *(surface for _, surface in self._pieces(text, sentencepiece_ids))]
-        return ids, [
-            surface.replace(META_SPACE, " ") if token_id == self.unknown_id else token
-            for token_id, token, surface in zip(ids, self.ids_to_tokens(ids), surfaces, strict=True)
-        ]
+        pieces = [*((self._token_ids[tag], tag) for tag in tags), *self._pieces(text, sentencepiece_ids)]
+        texts = [surface if token_id == self.unknown_id else self.tokens[token_id] for token_id, surface in pieces]
+        return [token_id for token_id, _ in pieces], [text.replace(META_SPACE, " ") for text in texts]
 
     def ids_to_tokens(self, ids: Iterable[int]) -> list[str]:
         """The piece of each id."""
