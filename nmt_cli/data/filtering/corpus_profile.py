@@ -1,6 +1,5 @@
 """What is usual in a corpus, measured in a first pass over it: its languages, its scripts, its ratio of lengths."""
 
-import html
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -22,7 +21,6 @@ SAMPLE_PAIRS = 15_000  # up to twice as many, evenly spaced, a profile is measur
 LEARNED_FILTERS = ("swapped", "language", "script", "length")  # that drop nothing then
 MIN_SCRIPT_SHARE = 0.05  # of the letters of a side: a script with fewer is foreign there
 MIN_SCRIPT_LETTERS = 4  # of a text that is judged by its scripts: a shorter one may well be a formula
-MOSES_ESCAPES = ("&apos;", "&quot;", "&amp;", "&lt;", "&gt;", "&#124;", "&#91;", "&#93;")
 LENGTH_OFFSET = 5  # characters added to both sides before their ratio is taken
 MISSING_END = 2.0  # standard deviations that a missing final punctuation is worth
 MAX_MISSING_ENDS = 0.1  # of the pairs of usual length: with more, it says nothing
@@ -31,18 +29,9 @@ KANA = frozenset({"HIRAGANA", "KATAKANA"})  # of one language
 
 _END = re.compile(r"[.!?…。！？।:;][\"'”’»)\]」』]*$")
 _BEYOND_LATIN = re.compile("[\u0250-\u1dff\u2070-\U0010ffff]")
-_ENTITY = re.compile(r"&(?:[a-zA-Z][a-zA-Z0-9]{1,30}|#\d{1,7}|#[xX][0-9a-fA-F]{1,6});")
 
 
-def count_entities(text: str, *, except_escapes: bool = False) -> int:
-    """How many HTML entities a text has, perhaps without those that tokenised text is written with."""
-    if "&" not in text:
-        return 0
-    entities = _ENTITY.findall(text)
-    return sum(html.unescape(e) != e and not (except_escapes and e in MOSES_ESCAPES) for e in entities)
-
-
-def is_tokenized(pairs: Sequence[tuple[str, str]]) -> bool:
+def _is_tokenized(pairs: Sequence[tuple[str, str]]) -> bool:
     """Whether text is written as the tokenizer of Moses writes it: a space before the last stop, and escapes."""
     ends = [text[-2:-1] == " " for pair in pairs for text in pair if text.endswith((".", "?", "!"))]
     return sum(ends) > len(ends) / 2
@@ -154,7 +143,7 @@ class CorpusProfile:
             None if is_multilingual else LanguageModel.fit(languages, *zip(*pairs, strict=True)),
             None if is_multilingual else Scripts.of(pairs),
             LengthRatio.fit(pairs),
-            is_tokenized(pairs),
+            _is_tokenized(pairs),
         )
 
     def save(self, folder: Path) -> None:

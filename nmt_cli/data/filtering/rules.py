@@ -4,6 +4,7 @@ A rule of characters looks at one pair; the rules of language and length compare
 the corpus.
 """
 
+import html
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from nmt_cli.data.filtering.config import FilterConfig
-from nmt_cli.data.filtering.corpus_profile import CorpusProfile, count_entities
+from nmt_cli.data.filtering.corpus_profile import CorpusProfile
 from nmt_cli.data.filtering.shifts import shift_evidence
 from nmt_cli.data.language_tags import leading_tag
 from nmt_cli.data.numbers import missing_numbers
@@ -41,6 +42,8 @@ _MOJIBAKE = re.compile(
     f"Ã(?!»(?![a-z]))[{_SECOND}]|Â[\x80-\xbf]|â[\x80-\x84€‚ƒ„][{_SECOND}]|ï»¿|[a-zß-ÿ]Ã(?![A-ZÀ-Þ])"
     f"|(?:[ÐÑÎÏØÙÄÅÕÖ×][{_SECOND}]){{2,}}|[àáâãäåæçèéêë][{_SECOND}]{{2}}[àáâãäåæçèéêë][{_SECOND}]{{2}}|\ufffd"
 )
+_ENTITY = re.compile(r"&(?:[a-zA-Z][a-zA-Z0-9]{1,30}|#\d{1,7}|#[xX][0-9a-fA-F]{1,6});")
+_MOSES_ESCAPES = ("&apos;", "&quot;", "&amp;", "&lt;", "&gt;", "&#124;", "&#91;", "&#93;")
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f]")
 _ADDRESS = re.compile(r"(?:https?://|www\.)[^\s<>\"“”„«»()]+|[^\s@<>()]{1,64}@[^\s@<>()]{1,255}\.\w{2,}", re.IGNORECASE)
 _BRACKET = re.compile(r"[()\[\]{}（）［］【】]")
@@ -65,7 +68,11 @@ def _count_mojibake(pair: Pair) -> float:
 
 
 def _count_entities(pair: Pair, *, except_escapes: bool = False) -> float:
-    return sum(count_entities(text, except_escapes=except_escapes) for text in (pair.source, pair.target))
+    """How many HTML entities a pair has, perhaps without those that tokenised text is written with."""
+    entities: list[str] = [
+        entity for text in (pair.source, pair.target) if "&" in text for entity in _ENTITY.findall(text)
+    ]
+    return sum(html.unescape(e) != e and not (except_escapes and e in _MOSES_ESCAPES) for e in entities)
 
 
 def _count_tags(pair: Pair) -> float:
