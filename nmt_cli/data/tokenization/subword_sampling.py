@@ -128,9 +128,11 @@ class VariantEncoder:
     """Encodes lines by sampling; the result depends only on the number of the variant and the text."""
 
     def __init__(self, tokenizer: TextTokenizer, config: TokenizerConfig) -> None:
-        """DataError for an imported tokenizer."""
+        """DataError for a tokenizer that knows one encoding of a text, be it imported or of the run to start from."""
         if isinstance(tokenizer, ImportedTokenizer):
             raise DataError("tokenizer.subword_samples: an imported tokenizer cuts text in one way: use 1")
+        if errors := config.errors():
+            raise DataError(f"tokenizer.{errors[0]}")
         self.tokenizer = tokenizer
         self._token_ids = tokenizer.backend.get_vocab()
         self._byte_ids = [self._token_ids[token] for token in BYTE_TOKENS]

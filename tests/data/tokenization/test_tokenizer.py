@@ -168,6 +168,15 @@ def test_variants_are_other_encodings_of_the_same_text_decided_by_seed(kind: str
         assert tokenizer.decode(ids) == [unicodedata.normalize("NFC", line) for line in TEXT]
 
 
+@pytest.mark.parametrize("kind", ["character", "word"])
+def test_variants_of_a_run_whose_tokenizer_knows_one_encoding_are_refused(kind: str) -> None:
+    """training.init_from takes the type from that run, and the number of samples from the recipe."""
+    config = TokenizerConfig.model_validate({"type": kind}).model_copy(update={"subword_samples": 2})
+    tokenizer = train_tokenizer(lambda: TEXT, TokenizerConfig.model_validate({"type": kind, "vocab_size": 420}))
+    with pytest.raises(DataError, match=rf"^tokenizer\.subword_samples: type {kind} knows one encoding"):
+        VariantEncoder(tokenizer, config)
+
+
 def test_a_foreign_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text("{}")
     with pytest.raises(DataError, match="not a tokenizer file"):
