@@ -14,8 +14,10 @@ from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.engine import TokenIds
 from nmt_cli.inference.casing import CaseHandler
+from nmt_cli.inference.hidden_spans import HiddenSpans
+from nmt_cli.inference.masks import mask_known, unmask
 from nmt_cli.inference.pieces import COLUMN_END, Piece, split_into_pieces
-from nmt_cli.inference.protection import SEPARATORS, HiddenSpans, Protector, mask_known, unmask
+from nmt_cli.inference.protection import SEPARATORS, Protector
 from nmt_cli.inference.segments import Segment, split_at_clauses, split_line
 from nmt_cli.vocabulary import BREAK_MARK, SPAN_MARK
 
@@ -126,11 +128,6 @@ class LinePlanner:
             for unit, ids in zip(units, self.tokenizers.source.encode(texts), strict=True)
         ]
 
-    def keeps_spans(self, unit: TranslationUnit, translation: str) -> bool:
-        """Whether a translation has what of a unit must not change, each as often, and nothing else of that kind."""
-        assert unit.hidden is not None
-        return self.protector.has_exactly(unit.hidden, translation)
-
     def translated_texts(self, line: str) -> list[str]:
         """The normalised pieces of a line, without its language tag, that are translated and not copied."""
         pieces = self._split(self._begin(line).line, self._source_splitter)
@@ -140,11 +137,8 @@ class LinePlanner:
         """A line as one unit, however many sentences it has, cut to what the model reads."""
         plan = self._begin(line)
         piece = self._whole_source(plan.line)
-        tag = plan.language_tag
-        hidden = self.protector.hide(piece, tag_words=len(tag.split())) if piece.spans else None
-        (ids,) = self.tokenizers.source.encode([tag + self._model_form(piece)])
-        segment = Segment(unmask(piece.text, piece.spans))
-        return TranslationUnit(segment, ids[: self.max_source_tokens], hidden=hidden, language_tag=tag)
+        (ids,) = self.tokenizers.source.encode([plan.language_tag + self._model_form(piece)])
+        return self._searched_unit(plan, piece, ids)
 
     def read_form(self, unit: TranslationUnit) -> str:
         """The text of a unit as the model reads it, in the case that it knows."""
@@ -152,9 +146,8 @@ class LinePlanner:
 
     def written_form(self, unit: TranslationUnit, translation: str) -> str:
         """The translation of a unit as the model writes it: without what must not change, in the case that it knows."""
-        spans = () if unit.hidden is None else tuple(part for span in unit.hidden.spans for part in span.parts)
+        spans = () if unit.hidden is None else unit.hidden.parts
         target = self._whole(translation.strip(), [span for span in spans if span not in SEPARATORS])
-        target = self.protector.mask_separators(target, Piece("", spans=spans))
         return self.casing.written_form(unit.read_text, self.protector.hide_in_target(target, unit.hidden))
 
     def ends_in_abbreviation(self, translation: str) -> bool:
@@ -183,10 +176,10 @@ class LinePlanner:
             position += len(group)
             if not group[0].is_copied:
                 source_piece = self._join(group)
-                target_piece = self.protector.mask_separators(self._join(target_group), source_piece)
-                hidden = self.protector.hide(source_piece) if source_piece.spans else None
-                source_text = plan.language_tag + self._read_text(source_piece)
-                pairs.append((source_text, self.protector.hide_in_target(target_piece, hidden)))
+                hidden = self.protector.hide(source_piece)
+                source_text = source_piece.text if hidden is None else hidden.read_text
+                target_text = self.protector.hide_in_target(self._join(target_group), hidden)
+                pairs.append((plan.language_tag + source_text, target_text))
         return pairs
 
     def _begin(self, line: str) -> LinePlan:
@@ -269,13 +262,10 @@ class LinePlanner:
         piece = self._whole(line)
         return Piece(self.normalizer(line)) if piece.spans and has_nothing_to_translate(piece.text) else piece
 
-    def _read_text(self, piece: Piece) -> str:
-        """A piece without what must not change, before its case is what the model knows."""
-        return self.protector.hide(piece).read_text if piece.spans else piece.text
-
     def _model_form(self, piece: Piece) -> str:
         """A piece as the model reads it."""
-        return self.casing.model_form(self._read_text(piece))
+        hidden = self.protector.hide(piece)
+        return self.casing.model_form(piece.text if hidden is None else hidden.read_text)
 
     def _group(self, pieces_by_line: list[list[Piece]]) -> list[list[list[Piece]]]:
         """Sentences together, as far as the training text has lines of so many, and so long; copied pieces alone."""
@@ -356,18 +346,21 @@ class LinePlanner:
 
     def _make_unit(self, plan: LinePlan, piece: Piece, ids: TokenIds, sentence_count: int) -> list[TranslationUnit]:
         """The unit of a piece that is not too long, or is cut; none for a piece that has nothing to translate."""
-        segment = Segment(unmask(piece.text, piece.spans), piece.separator)
         if piece.spans and (not ids or has_nothing_to_translate(piece.text)):
-            return [TranslationUnit(segment, given=segment.text)]
-        if not ids:
-            return []
-        hidden = self.protector.hide(piece, tag_words=len(plan.language_tag.split())) if piece.spans else None
-        cut_ids = ids[: self.max_source_tokens]
-        return [
-            TranslationUnit(
-                segment, cut_ids, sentence_count=sentence_count, hidden=hidden, language_tag=plan.language_tag
-            )
-        ]
+            return [TranslationUnit(Segment(piece.unmasked, piece.separator), given=piece.unmasked)]
+        return [self._searched_unit(plan, piece, ids, sentence_count)] if ids else []
+
+    def _searched_unit(
+        self, plan: LinePlan, piece: Piece, ids: TokenIds, sentence_count: int = 1
+    ) -> TranslationUnit:
+        """A piece as a unit whose translation is searched for."""
+        return TranslationUnit(
+            Segment(piece.unmasked, piece.separator),
+            ids[: self.max_source_tokens],
+            sentence_count=sentence_count,
+            hidden=self.protector.hide(piece, plan.language_tag),
+            language_tag=plan.language_tag,
+        )
 
     def _set_prefix_pieces(self, plan: LinePlan, pieces: list[Piece]) -> bool:
         """Give the pieces of a prefix to the units of a line, one after the other; False where they do not match."""
@@ -390,14 +383,12 @@ class LinePlanner:
 
     def _spans(self, plan: LinePlan) -> list[str]:
         """What is protected in a line, but for what it is cut at."""
-        hidden_spans = [span for unit in plan.units if unit.hidden is not None for span in unit.hidden.spans]
-        parts = (part for span in hidden_spans for part in span.parts)
+        parts = (part for unit in plan.units if unit.hidden is not None for part in unit.hidden.parts)
         return [*self.protector.mask(plan.line)[1], *(part for part in parts if part not in SEPARATORS)]
 
     def _unmasked(self, pieces: Sequence[Piece]) -> str:
         """The text of pieces as it is given."""
-        piece = self._join(pieces)
-        return unmask(piece.text, piece.spans)
+        return self._join(pieces).unmasked
 
     def _with_prefix(self, plan: LinePlan, unit: TranslationUnit, prefix: str) -> TranslationUnit:
         """The unit with a prefix, truncated to what the model can write."""

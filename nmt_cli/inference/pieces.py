@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from nmt_cli.data.protected_spans import EMOJI, has_nothing_to_translate
+from nmt_cli.inference.masks import unmask
 from nmt_cli.vocabulary import BREAK_MARK
 
 _NUMBER = r"\d{1,3}(?:\.\d{1,3})*\.|\d{1,3}(?:\.\d{1,3}){2,4}|[ivx]{2,5}\.|[IVX]{2,5}\."
@@ -34,6 +35,11 @@ class Piece(NamedTuple):
     separator: str = ""  # white space that follows it in the line
     is_copied: bool = False
     spans: tuple[str, ...] = ()  # what is protected in it, in the place of each SPAN_MARK of the text
+
+    @property
+    def unmasked(self) -> str:
+        """Its text with its spans."""
+        return unmask(self.text, self.spans)
 
 
 def split_into_pieces(

@@ -22,10 +22,10 @@ from nmt_cli.inference.degeneration import (
     repair_degenerate,
 )
 from nmt_cli.inference.familiarity import FamiliarityLimits
+from nmt_cli.inference.hidden_spans import Alignment
 from nmt_cli.inference.line_plan import LinePlan, LinePlanner, TranslationUnit
 from nmt_cli.inference.lines import to_single_line
 from nmt_cli.inference.output import Candidate, TranslatedSentence, Translation, WordProbability
-from nmt_cli.inference.protection import Alignment
 from nmt_cli.inference.punctuation import drop_added_stop
 from nmt_cli.inference.segments import spaced_translations
 from nmt_cli.inference.unknown_tokens import SourceTokens, fill_unknown_tokens
@@ -150,6 +150,7 @@ class Translator:
     ) -> bool:
         """Whether every hypothesis of an attempt has exactly what must not change of the unit, and the first one no
         issue."""
+        assert unit.hidden is not None
         source = SourceText(attempt.read_text, len(attempt.source_ids), "")
         unknown_id = self.tokenizers.target.unknown_id
         return (
@@ -157,7 +158,9 @@ class Translator:
             and not find_issues(source, hypotheses)
             and all(
                 unknown_id not in hypothesis.ids
-                and self.planner.keeps_spans(unit, self.planner.casing.restore(attempt.read_text, text, ""))
+                and self.planner.protector.has_exactly(
+                    unit.hidden, self.planner.casing.restore(attempt.read_text, text)
+                )
                 for hypothesis, text, _ in hypotheses
             )
         )

@@ -17,8 +17,10 @@ from nmt_cli.data.tokenization.training import train_tokenizer
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.engine import Hypothesis, TokenIds
 from nmt_cli.decoding.torch_engine import TorchEngine
+from nmt_cli.inference.hidden_spans import HiddenSpans
+from nmt_cli.inference.masks import mask_known
 from nmt_cli.inference.pieces import Piece
-from nmt_cli.inference.protection import HiddenSpans, Protector, mask_known
+from nmt_cli.inference.protection import Protector
 from nmt_cli.inference.translator import Translator
 from nmt_cli.models import MODELS
 from nmt_cli.vocabulary import SPAN_MARK, SPAN_PLACEHOLDERS
@@ -476,7 +478,7 @@ def test_what_is_exactly_the_same(source: str, written: str, expected: bool, tok
     planner = rewriting(tokenizer, str, characters="{}%<>@/:.-+[]“”").planner
     (plan,) = planner.plan([source])
     hidden = plan.units[0].hidden or planner.protector.hide(planner._whole(source))
-    assert planner.protector.has_exactly(hidden, written) is expected
+    assert hidden is not None and planner.protector.has_exactly(hidden, written) is expected
 
 
 def test_what_a_model_cannot_have_learned_to_copy_is_not_tried(tokenizer: TextTokenizer) -> None:

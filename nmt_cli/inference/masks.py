@@ -1,0 +1,42 @@
+"""Texts in which a mark stands in place of each part that must not change, so that nothing splits or rewrites it."""
+
+import re
+from collections.abc import Iterable, Sequence
+
+from nmt_cli.data.protected_spans import PARAGRAPH_END, Span
+from nmt_cli.vocabulary import BREAK_MARK, SPAN_MARK
+
+ANY_MARK = re.compile(f"[{SPAN_MARK}{BREAK_MARK}]")
+
+
+def mask(text: str, spans: Sequence[Span]) -> tuple[str, tuple[str, ...]]:
+    """A text with a SPAN_MARK in place of each span, or a BREAK_MARK where it ends a paragraph, and what they hide."""
+    parts, position = [], 0
+    for start, end in spans:
+        is_break = PARAGRAPH_END.fullmatch(text, start, end)
+        parts += [text[position:start], BREAK_MARK if is_break else SPAN_MARK]
+        position = end
+    return "".join([*parts, text[position:]]), tuple(text[start:end] for start, end in spans)
+
+
+def mask_known(text: str, strings: Iterable[str]) -> tuple[str, tuple[str, ...]]:
+    """A text in which each of these strings is masked wherever it has one, and the strings in their order."""
+    return mask(text, [match.span() for match in literal_pattern(strings).finditer(text)])
+
+
+def unmask(text: str, spans: Sequence[str]) -> str:
+    """The text with its spans again."""
+    if not spans:
+        return text
+    parts = ANY_MARK.split(text)
+    return parts[0] + "".join(span + part for span, part in zip(spans, parts[1:], strict=True))
+
+
+def literal_pattern(strings: Iterable[str]) -> re.Pattern[str]:
+    """Matches any of some strings, the longest first, and no part of a word; nothing where there are none."""
+    ordered = sorted(set(strings), key=lambda string: (-len(string), string))
+    alternatives = [
+        (r"(?<!\w)" if string[0].isalnum() else "") + re.escape(string) + (r"(?!\w)" if string[-1].isalnum() else "")
+        for string in ordered
+    ]
+    return re.compile("|".join(alternatives) or r"(?!)")
