@@ -125,7 +125,7 @@ def _check_support(name: str, recipe: Recipe, weight_type: str, setting: str) ->
 
         support = FORMATS[name]
     require_packages(support.PACKAGES, f"engine {name}")
-    if unsupported := support.incompatibilities(recipe.model, recipe.search, recipe.tokenizer.joint):
+    if unsupported := support.incompatibilities(recipe.model, recipe.search):
         raise UserError(f"engine {name} does not support this recipe: {'; '.join(unsupported)}")
     if weight_type not in support.QUANTIZATIONS:
         raise UserError(f"{setting}: engine {name} has {', '.join(support.QUANTIZATIONS)}, not {weight_type}")

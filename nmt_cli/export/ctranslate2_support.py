@@ -69,7 +69,7 @@ def missing_reason() -> str | None:
     return None if numbers >= MIN_VERSION else f"ctranslate2 {version} is older than {minimum}"
 
 
-def incompatibilities(config: ModelConfig, search: SearchConfig, joint: bool) -> list[str]:
+def incompatibilities(config: ModelConfig, search: SearchConfig) -> list[str]:
     """See `ExportFormat.incompatibilities`."""
     reasons = []
     if not isinstance(config, TransformerConfig):

@@ -93,7 +93,7 @@ def write_export(
 
 def incompatibilities(recipe: Recipe, format_name: str) -> list[str]:
     """Why runs of a recipe cannot be exported, each as `section.key: reason`."""
-    return FORMATS[format_name].incompatibilities(recipe.model, recipe.search, recipe.tokenizer.joint)
+    return FORMATS[format_name].incompatibilities(recipe.model, recipe.search)
 
 
 def _find_format(format_name: str, quantization: str | None) -> tuple[ExportFormat, str]:

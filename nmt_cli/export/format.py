@@ -25,7 +25,7 @@ class ExportFormat(Protocol):
     QUANTIZATIONS: tuple[str, ...]
     """Types that weights can be stored as; the first is the default."""
 
-    def incompatibilities(self, config: ModelConfig, search: SearchConfig, joint: bool) -> list[str]:
+    def incompatibilities(self, config: ModelConfig, search: SearchConfig) -> list[str]:
         """Why a run of this configuration cannot be exported, each as `section.key: reason`.
 
         Needs neither weights nor the runtime, so that `nmt check` can report it before training.

@@ -37,7 +37,7 @@ MIN_POSITIONS = 512  # or more if the search allows longer text
 TARGET_TOKENIZER_FOLDER = "target"  # with the tokenizer of the target language, if it is not the source tokenizer
 
 
-def incompatibilities(config: ModelConfig, search: SearchConfig, joint: bool) -> list[str]:
+def incompatibilities(config: ModelConfig, search: SearchConfig) -> list[str]:
     """See `ExportFormat.incompatibilities`."""
     if not isinstance(config, TransformerConfig):
         return [f"model.type: MarianMT is a transformer, not {config.type}"]

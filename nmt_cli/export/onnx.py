@@ -40,7 +40,7 @@ SOURCE_AXES = {"source": {0: "batch", 1: "source_length"}, "lengths": {0: "batch
 ENCODER_FILE, DECODER_STEP_FILE, MODEL_FILE = "encoder.onnx", "decoder_step.onnx", "model.onnx"
 
 
-def incompatibilities(config: ModelConfig, search: SearchConfig, joint: bool) -> list[str]:
+def incompatibilities(config: ModelConfig, search: SearchConfig) -> list[str]:
     """See `ExportFormat.incompatibilities`."""
     reasons = []
     model_class = MODELS[config.type]

@@ -61,7 +61,7 @@ def own_search_reason(runs: Sequence[Path], recipe: Recipe, *, device: str = "au
         return "several runs form an ensemble"
     if align:
         return "alignments are asked for"
-    reasons = ctranslate2_support.incompatibilities(recipe.model, recipe.search, recipe.tokenizer.joint)
+    reasons = ctranslate2_support.incompatibilities(recipe.model, recipe.search)
     reasons += ctranslate2_support.search_differences(recipe.search)
     if reasons:
         return reasons[0]

@@ -311,10 +311,10 @@ def test_the_table_of_positions_is_as_long_as_search_asks_for(tokenizers: Tokeni
 @pytest.mark.parametrize("name", MODELS)
 def test_what_cannot_be_exported_is_said_before_training(name: str) -> None:
     for model_config in MODELS[name].config_class.tiny_configs():
-        reasons = ctranslate2.incompatibilities(model_config, SearchConfig(), True)
+        reasons = ctranslate2.incompatibilities(model_config, SearchConfig())
         expected = [] if name == "transformer" else [f"model.type: CTranslate2 runs transformer, not {name}"]
         assert reasons == expected
-    (problem,) = ctranslate2.incompatibilities(config(), SearchConfig(coverage_penalty=0.2), True)
+    (problem,) = ctranslate2.incompatibilities(config(), SearchConfig(coverage_penalty=0.2))
     assert problem == "search.coverage_penalty: CTranslate2 computes it from one layer's attention: set it to 0"
 
 

@@ -50,6 +50,6 @@ def test_a_format_can_be_asked_without_its_packages(name: str, monkeypatch: pyte
     monkeypatch.setattr(builtins, "__import__", guarded)
     for model in MODELS.values():
         for config in model.config_class.tiny_configs():
-            reasons = FORMATS[name].incompatibilities(config, SearchConfig(), True)
+            reasons = FORMATS[name].incompatibilities(config, SearchConfig())
             assert all(": " in reason for reason in reasons)
     assert FORMATS[name].QUANTIZATIONS

@@ -157,15 +157,15 @@ def test_what_search_finds_when_it_is_told_nothing_is_what_the_recipe_says(expor
 )
 def test_what_does_not_fit_is_said_before_training(option: dict[str, str], said: str) -> None:
     config = TransformerConfig.model_validate(SMALL | option)
-    assert huggingface.incompatibilities(config, SearchConfig(), True) == [said]
+    assert huggingface.incompatibilities(config, SearchConfig()) == [said]
 
 
 def test_other_models_and_searches_are_said() -> None:
-    assert huggingface.incompatibilities(RNNConfig(), SearchConfig(), True) == [
+    assert huggingface.incompatibilities(RNNConfig(), SearchConfig()) == [
         "model.type: MarianMT is a transformer, not rnn"
     ]
     search = SearchConfig(length_normalization="gnmt", coverage_penalty=0.1)
-    assert huggingface.incompatibilities(TransformerConfig.model_validate(SMALL), search, True) == [
+    assert huggingface.incompatibilities(TransformerConfig.model_validate(SMALL), search) == [
         "search.length_normalization: transformers supports average and none, not gnmt",
         "search.coverage_penalty: transformers does not support it: set it to 0",
     ]

@@ -120,7 +120,7 @@ def test_a_model_that_cannot_be_traced_is_a_user_error_in_one_line(tmp_path: Pat
 
 def test_a_model_whose_state_is_not_made_of_tensors_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(RNN, "exportable_state", None)
-    (reason,) = onnx.incompatibilities(RNN.config_class(type="rnn"), SearchConfig(), True)
+    (reason,) = onnx.incompatibilities(RNN.config_class(type="rnn"), SearchConfig())
     assert reason == "model.type: the state of rnn is not made of named tensors (exportable_state)"
 
 
