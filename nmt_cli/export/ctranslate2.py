@@ -17,6 +17,7 @@ from nmt_cli.data.tokenization.tokenizer import TextTokenizer
 from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.engine import Engine
+from nmt_cli.export.ctranslate2_engine import CTranslate2Engine
 from nmt_cli.export.ctranslate2_support import PACKAGES as PACKAGES
 from nmt_cli.export.ctranslate2_support import QUANTIZATIONS as QUANTIZATIONS
 from nmt_cli.export.ctranslate2_support import incompatibilities as incompatibilities
@@ -57,8 +58,6 @@ def export_model(
 
 def load_engine(folder: Path, device: str, quantization: str) -> Engine:
     """See `ExportFormat.load_engine`."""
-    from nmt_cli.export.ctranslate2_engine import CTranslate2Engine
-
     return CTranslate2Engine(folder, device, quantization)
 
 

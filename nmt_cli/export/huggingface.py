@@ -20,6 +20,7 @@ from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.engine import Engine
 from nmt_cli.device import find_device
 from nmt_cli.export.format import position_limit
+from nmt_cli.export.huggingface_engine import HuggingFaceEngine
 from nmt_cli.fs import write_json
 from nmt_cli.models.attention import MultiHeadAttention
 from nmt_cli.models.configs import ModelConfig, TransformerConfig
@@ -78,8 +79,6 @@ def export_model(
 
 def load_engine(folder: Path, device: str, quantization: str) -> Engine:
     """See `ExportFormat.load_engine`."""
-    from nmt_cli.export.huggingface_engine import HuggingFaceEngine
-
     return HuggingFaceEngine(folder, find_device(device))
 
 

@@ -18,6 +18,7 @@ from nmt_cli.decoding.engine import Engine
 from nmt_cli.device import find_device
 from nmt_cli.errors import UserError
 from nmt_cli.export.format import position_limit
+from nmt_cli.export.onnx_engine import OnnxEngine, unsupported_options
 from nmt_cli.export.onnx_graphs import (
     DecodeStepGraph,
     InitStateGraph,
@@ -47,11 +48,6 @@ def incompatibilities(config: ModelConfig, search: SearchConfig) -> list[str]:
     if issubclass(model_class, Autoregressive) and model_class.exportable_state is None:
         reasons.append(f"model.type: the state of {config.type} is not made of named tensors (exportable_state)")
     return reasons + [f"{reason}: set it to 0" for reason in unsupported_options(search)]
-
-
-def unsupported_options(search: SearchConfig) -> list[str]:
-    """The options that the graphs cannot serve, each as `search.key: reason`."""
-    return ["search.coverage_penalty: the graphs do not return attention"] if search.coverage_penalty else []
 
 
 def export_model(
@@ -87,8 +83,6 @@ def export_model(
 
 def load_engine(folder: Path, device: str, quantization: str) -> Engine:
     """See `ExportFormat.load_engine`."""
-    from nmt_cli.export.onnx_engine import OnnxEngine
-
     return OnnxEngine(folder, find_device(device))
 
 

@@ -8,7 +8,6 @@ from torch import Tensor
 
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.torch_engine import ModelEngine
-from nmt_cli.export.onnx import unsupported_options
 from nmt_cli.fs import read_json
 from nmt_cli.models.configs import ModelConfig
 from nmt_cli.models.contract import (
@@ -22,6 +21,11 @@ from nmt_cli.models.contract import (
 from nmt_cli.vocabulary import Vocabulary
 
 MAX_LOGITS = 1 << 25  # of one batch of pairs that are scored: 128 MiB
+
+
+def unsupported_options(search: SearchConfig) -> list[str]:
+    """The options that the graphs cannot serve, each as `search.key: reason`."""
+    return ["search.coverage_penalty: the graphs do not return attention"] if search.coverage_penalty else []
 
 
 class OnnxGraph:
