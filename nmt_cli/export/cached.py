@@ -9,13 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from nmt_cli.decoding.engine import Engine
-from nmt_cli.errors import DataError, RunError, UserError
-from nmt_cli.export import ctranslate2_support
-from nmt_cli.export.format import require_packages
+from nmt_cli.errors import DataError, RunError
 from nmt_cli.fs import lock_file, read_json, sha256_of_file
-from nmt_cli.recipe.loader import Recipe
-from nmt_cli.reporting import Reporter
 from nmt_cli.runs.folder import RunFolder
 
 ENGINES = ("torch", "ctranslate2", "onnx")
@@ -32,6 +27,10 @@ class EngineChoice:
     engine: str
     quantization: str | None
     reason: str
+
+    def weight_type(self, precision: str) -> str:
+        """The type of the weights with this search.precision."""
+        return self.quantization or QUANTIZATION_BY_PRECISION[precision]
 
     @property
     def text(self) -> str:
@@ -77,58 +76,6 @@ def read_automatic_engine(run: RunFolder) -> AutomaticEngine | None:
         return automatic if automatic.weights == run.checkpoints.best_weights_digest() else None
     except (DataError, RunError, TypeError):
         return None
-
-
-def open_engine(
-    name: str,
-    run: Path,
-    recipe: Recipe,
-    reporter: Reporter,
-    *,
-    quantization: str | None = None,
-    device: str = "auto",
-    workers: int | None = None,
-) -> Engine:
-    """An engine for the run's best checkpoint in another runtime, exported first if needed.
-
-    `recipe` is the run's recipe with the search settings of this translation; its search.precision determines the
-    type of the weights unless `quantization` does. `workers` as for `CTranslate2Engine`. Raises the errors of `export`.
-    """
-    weight_type = quantization or QUANTIZATION_BY_PRECISION[recipe.search.precision]
-    _check_support(name, recipe, weight_type, "quantization" if quantization else "search.precision")
-    folder = export_folder(run, name, weight_type)
-    if not is_up_to_date(folder, RunFolder(run)):
-        from nmt_cli.export.exporting import export
-
-        with lock_exports(run):
-            if not is_up_to_date(folder, RunFolder(run)):  # still: another process may have made it meanwhile
-                reporter.info(f"exporting to {folder}, once for this checkpoint")
-                export(run, name, folder, reporter, quantization=weight_type, device=device, replace=True)
-    if name == "ctranslate2":
-        from nmt_cli.export.ctranslate2_engine import CTranslate2Engine
-
-        if recipe.search.sampling:
-            reporter.warning(
-                f"search.sampling: engine {name} draws other samples than engine torch, and they are not reproducible"
-            )
-        return CTranslate2Engine(folder, device, weight_type, workers=workers)
-    from nmt_cli.export.exporting import FORMATS
-
-    return FORMATS[name].load_engine(folder, device, weight_type)
-
-
-def _check_support(name: str, recipe: Recipe, weight_type: str, setting: str) -> None:
-    """UserError where a package is missing, or the engine cannot do what the recipe or the `setting` says."""
-    support: Any = ctranslate2_support
-    if name != "ctranslate2":
-        from nmt_cli.export.exporting import FORMATS
-
-        support = FORMATS[name]
-    require_packages(support.PACKAGES, f"engine {name}")
-    if unsupported := support.incompatibilities(recipe.model, recipe.search):
-        raise UserError(f"engine {name} does not support this recipe: {'; '.join(unsupported)}")
-    if weight_type not in support.QUANTIZATIONS:
-        raise UserError(f"{setting}: engine {name} has {', '.join(support.QUANTIZATIONS)}, not {weight_type}")
 
 
 def is_up_to_date(folder: Path, run: RunFolder) -> bool:

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from nmt_cli.errors import RunError, UserError
 from nmt_cli.export import ctranslate2_support
@@ -21,13 +20,19 @@ from nmt_cli.recipe.loader import Recipe
 from nmt_cli.reporting import Reporter
 from nmt_cli.runs.folder import RunFolder, check_manifest
 
-if TYPE_CHECKING:
-    from nmt_cli.translation.opening import TranslatorSpec
-
 ENGINE_VARIABLE = "NMT_AUTO_ENGINE"  # environment variable: torch, for our own search in place of auto
 
 
-def choose_engine(spec: "TranslatorSpec", recipe: Recipe, reporter: Reporter) -> EngineChoice:
+def choose_engine(
+    runs: Sequence[Path],
+    recipe: Recipe,
+    reporter: Reporter,
+    engine: str = AUTO,
+    quantization: str | None = None,
+    *,
+    device: str = "auto",
+    align: bool = False,
+) -> EngineChoice:
     """The engine for a translation, whose search settings are those of `recipe`.
 
     `auto` is CTranslate2 where it is installed, fits the model, and means the same by every option, on a CPU; else our
@@ -35,12 +40,11 @@ def choose_engine(spec: "TranslatorSpec", recipe: Recipe, reporter: Reporter) ->
     where that cannot be kept in its folder, it is our own search. UserError for an unknown engine, or a `quantization`
     that no engine would use.
     """
-    runs, engine, quantization = [Path(run) for run in spec.runs], spec.engine, spec.quantization
     if engine not in (AUTO, *ENGINES):
         raise UserError(f"engine {engine}: there are {', '.join((AUTO, *ENGINES))}")
     if engine != AUTO:
         return EngineChoice(engine, quantization, "as asked for")
-    reason = own_search_reason(runs, recipe, device=spec.device, align=spec.align)
+    reason = own_search_reason(runs, recipe, device=device, align=align)
     if reason is None and quantization is not None:
         return EngineChoice("ctranslate2", quantization, "as asked for")
     if reason is None:

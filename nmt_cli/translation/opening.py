@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from nmt_cli.allocator import keep_freed_memory
 from nmt_cli.data.known_words import WordSet
@@ -11,8 +12,10 @@ from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.engine import Engine
 from nmt_cli.errors import RunError, UserError
-from nmt_cli.export.cached import QUANTIZATION_BY_PRECISION, EngineChoice, open_engine
+from nmt_cli.export import ctranslate2_support
+from nmt_cli.export.cached import EngineChoice, export_folder, is_up_to_date, lock_exports
 from nmt_cli.export.ctranslate2_engine import CTranslate2Engine
+from nmt_cli.export.format import require_packages
 from nmt_cli.fs import reject_external_symlinks
 from nmt_cli.inference.confidence import CalibrationFile, calibration_key
 from nmt_cli.inference.output import Abstention
@@ -59,9 +62,16 @@ class TranslatorSpec:
 
         Every process of a translation opens what this returns, so that all use the same engine and recipe.
         """
-        recipe = load_runs_recipe([Path(run) for run in self.runs], self.overrides)
-        choice = choose_engine(self, recipe, reporter)
+        recipe, choice = self._choose(reporter)
         return replace(self, engine=choice.engine, quantization=choice.quantization, recipe=recipe), choice
+
+    def _choose(self, reporter: Reporter) -> tuple[Recipe, EngineChoice]:
+        """The recipe of the runs with the overrides, and the engine that translates by it."""
+        runs = [Path(run) for run in self.runs]
+        recipe = self.recipe or load_runs_recipe(runs, self.overrides)
+        return recipe, choose_engine(
+            runs, recipe, reporter, self.engine, self.quantization, device=self.device, align=self.align
+        )
 
     def open(self, reporter: Reporter) -> Translator:
         """A translator of one run, or of an ensemble of several with the same tokenizer.
@@ -71,8 +81,7 @@ class TranslatorSpec:
         it first, which `reporter` announces.
         """
         runs = [Path(run) for run in self.runs]
-        recipe = self.recipe or load_runs_recipe(runs, self.overrides)
-        choice = choose_engine(self, recipe, reporter)
+        recipe, choice = self._choose(reporter)
         engine, tokenizers = self._open_engine(runs, recipe, choice, reporter)
         calibration = None
         assess = self.assess or self.abstention is not None
@@ -106,21 +115,29 @@ class TranslatorSpec:
             raise UserError(f"engine {choice.engine}: an ensemble needs engine torch")
         if self.align:
             raise UserError(f"engine {choice.engine}: alignments need engine torch")
-        engine = open_engine(
-            choice.engine,
-            runs[0],
-            recipe,
-            reporter,
-            quantization=choice.quantization,
-            device=self.device,
-            workers=self.workers,
-        )
+        engine = self._open_export(runs[0], recipe, choice, reporter)
         keep_freed_memory(ALLOCATOR_CACHE_BYTES)
-        if isinstance(engine, CTranslate2Engine):
-            exact_search = recipe.search.model_copy(update={"precision": "fp32"})
-            engine.scores_greedy = self.score
-            engine.open_own_engine = lambda: _open_torch_engine(runs, exact_search, "cpu", align=False)[0]
         return engine, Tokenizers.load(runs[0])
+
+    def _open_export(self, run: Path, recipe: Recipe, choice: EngineChoice, reporter: Reporter) -> Engine:
+        """An engine of another runtime, with an export that the run's folder keeps."""
+        weight_type = choice.weight_type(recipe.search.precision)
+        _check_support(choice, recipe, weight_type)
+        folder = _updated_export(run, choice.engine, weight_type, self.device, reporter)
+        if choice.engine != "ctranslate2":
+            from nmt_cli.export.exporting import FORMATS
+
+            return FORMATS[choice.engine].load_engine(folder, self.device, weight_type)
+        if recipe.search.sampling:
+            reporter.warning(
+                "search.sampling: engine ctranslate2 draws other samples than engine torch,"
+                " and they are not reproducible"
+            )
+        engine = CTranslate2Engine(folder, self.device, weight_type, workers=self.workers)
+        exact_search = recipe.search.model_copy(update={"precision": "fp32"})
+        engine.scores_greedy = self.score
+        engine.open_own_engine = lambda: _open_torch_engine([run], exact_search, "cpu", align=False)[0]
+        return engine
 
     def load_known_words(self) -> list[WordSet]:
         """The words of each run's training text; empty where unknown words are not reported."""
@@ -134,10 +151,38 @@ def _load_profile(run: Path, recipe: Recipe) -> TextProfile:
     return replace(profile, known_words=WordSet.load(run)) if recipe.search.correct_typos else profile
 
 
+def _check_support(choice: EngineChoice, recipe: Recipe, weight_type: str) -> None:
+    """UserError where a package is missing, or the engine cannot do what the recipe or the type of weights says."""
+    support: Any = ctranslate2_support
+    if choice.engine != "ctranslate2":
+        from nmt_cli.export.exporting import FORMATS
+
+        support = FORMATS[choice.engine]
+    require_packages(support.PACKAGES, f"engine {choice.engine}")
+    if unsupported := support.incompatibilities(recipe.model, recipe.search):
+        raise UserError(f"engine {choice.engine} does not support this recipe: {'; '.join(unsupported)}")
+    if weight_type not in support.QUANTIZATIONS:
+        setting = "quantization" if choice.quantization else "search.precision"
+        raise UserError(f"{setting}: engine {choice.engine} has {', '.join(support.QUANTIZATIONS)}, not {weight_type}")
+
+
+def _updated_export(run: Path, name: str, weight_type: str, device: str, reporter: Reporter) -> Path:
+    """The folder of the export of a run's best checkpoint, made first if it is not there; the errors of `export`."""
+    folder = export_folder(run, name, weight_type)
+    if not is_up_to_date(folder, RunFolder(run)):
+        from nmt_cli.export.exporting import export
+
+        with lock_exports(run):
+            if not is_up_to_date(folder, RunFolder(run)):  # still: another process may have made it meanwhile
+                reporter.info(f"exporting to {folder}, once for this checkpoint")
+                export(run, name, folder, reporter, quantization=weight_type, device=device, replace=True)
+    return folder
+
+
 def weights_key(choice: EngineChoice, precision: str, device: str) -> str:
     """What a calibration for an engine and the type of its weights is stored under."""
     if choice.engine != "torch":
-        return calibration_key(choice.engine, choice.quantization or QUANTIZATION_BY_PRECISION[precision])
+        return calibration_key(choice.engine, choice.weight_type(precision))
     from nmt_cli.device import find_device, resolved_precision
 
     return calibration_key(choice.engine, resolved_precision(precision, find_device(device)))

@@ -11,11 +11,12 @@ from typer.testing import CliRunner
 
 from nmt_cli.cli.app import build_app
 from nmt_cli.errors import DeviceError, UserError
-from nmt_cli.export import cached
+from nmt_cli.export.cached import lock_exports
 from nmt_cli.export.exporting import export
 from nmt_cli.inference.translator import Translator
 from nmt_cli.reporting import Reporter
 from nmt_cli.runs.folder import RunFolder
+from nmt_cli.translation import opening
 from tests.conftest import Listener
 from tests.inference.test_translator import TABLE
 from tests.margins import clear_lines
@@ -86,18 +87,18 @@ def test_a_run_is_exported_once_for_each_checkpoint(run: Path, capsys: pytest.Ca
 def test_of_two_processes_one_makes_the_export_and_the_other_waits_for_it(
     run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked, is_up_to_date = Event(), cached.is_up_to_date
+    asked, is_up_to_date = Event(), opening.is_up_to_date
 
     def ask(folder: Path, run_folder: RunFolder) -> bool:
         answer = is_up_to_date(folder, run_folder)
         asked.set()
         return answer
 
-    monkeypatch.setattr(cached, "is_up_to_date", ask)
+    monkeypatch.setattr(opening, "is_up_to_date", ask)
     other = Listener()
     options = {"device": "cpu", "engine": "ctranslate2", "reporter": other}
     thread = Thread(target=open_translator, args=([run],), kwargs=options)
-    with cached.lock_exports(run):
+    with lock_exports(run):
         thread.start()
         assert asked.wait(60)
         export(run, "ctranslate2", run / "exports" / "ctranslate2-float32", Reporter(quiet=True), device="cpu")

@@ -60,8 +60,7 @@ def choice(
     *runs: Path, settings: tuple[str, ...] = (), reporter: Reporter | None = None, **options: Any
 ) -> EngineChoice:
     recipe = load_recipe(runs[0] / "recipe.yaml", settings)
-    spec = TranslatorSpec(tuple(map(str, runs)), device="cpu", **options)
-    return choose_engine(spec, recipe, reporter or Reporter(quiet=True))
+    return choose_engine(runs, recipe, reporter or Reporter(quiet=True), device="cpu", **options)
 
 
 def test_an_old_run_is_exported_once(run: Path) -> None:
