@@ -120,6 +120,10 @@ def test_keep_adds_to_the_patterns_of_the_recipe(nmt: Call, tiny_run: Path) -> N
     options = ("--processes", "1", "--engine", "torch", "--set", r"search.keep_patterns=['Acme']")
     code, out, err = nmt("translate", tiny_run, *options, "--keep", "𠮷野家|old", stdin="Acme 𠮷野家 old\n".encode())
     assert (code, out, err) == (0, "Acme 𠮷野家 old\n", "")
+    code, _, err = nmt("translate", tiny_run, *options, "--keep", "(", stdin=b"old\n")
+    assert code == 2 and err.startswith("nmt: --keep: search.keep_patterns.1: not a regular expression")
+    together = ("--set", "search.n_best=7", "--beam", 7, "--keep", "old")  # neither fits without the other
+    assert nmt("translate", tiny_run, *options, *together, stdin=b"old\n")[0] == 0
 
 
 def test_prefixes_may_come_from_a_pipe(nmt: Call, tiny_run: Path) -> None:

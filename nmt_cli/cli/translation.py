@@ -91,12 +91,12 @@ def translate(
     interactive = not shard_request and not jsonl and stdin_is_terminal()
     abstention = _abstention(abstain_below, abstain)
     spec = TranslatorSpec(
-        tuple(map(str, runs)), _with_search_options(runs, overrides, beam, n_best, keep, exact), device, alignments,
+        tuple(map(str, runs)), _with_search_options(overrides, beam, n_best, exact), device, alignments,
         engine=_exact_engine(engine, quantization) if exact else engine, quantization=quantization,
         score=jsonl or interactive or reporter.on_terminal or abstention is not None,
         rescore_canonical=jsonl, strict=strict, assess=jsonl,
         report_unknown_words=jsonl or interactive or reporter.on_terminal,
-        abstention=abstention,
+        abstention=abstention, keep_patterns=tuple(keep),
     )  # fmt: skip
     translator = _open_translator(spec, processes, reporter)
     output_format = translator.output_format(jsonl=jsonl)
@@ -145,26 +145,20 @@ def _translate_stdin(
         _print_lines(lines, output_format, reporter, progress)
 
 
-def _with_search_options(
-    runs: list[Path], overrides: list[str], beam: int | None, n_best: int | None, keep: list[str], exact: bool
-) -> tuple[str, ...]:
-    """The overrides with those of the options that are short for keys of the search section; --keep adds to the
-    patterns that there are. UserError for a key that is given twice."""
+def _with_search_options(overrides: list[str], beam: int | None, n_best: int | None, exact: bool) -> tuple[str, ...]:
+    """The overrides with those of the options that are short for keys of the search section; UserError for a key that
+    is given twice."""
     options = {
         "--beam": ("beam", beam),
         "--n-best": ("n_best", n_best),
         "--exact": ("precision", "fp32" if exact else None),
     }
     given = {override.partition("=")[0].strip() for override in overrides}
-    values: dict[str, object] = {key: value for key, value in options.values() if value is not None}
-    for option, (key, value) in options.items():
-        if value is not None and f"search.{key}" in given:
+    added = {option: (key, value) for option, (key, value) in options.items() if value is not None}
+    for option, (key, _) in added.items():
+        if f"search.{key}" in given:
             raise UserError(f"{option} and --set search.{key}: leave one of them out")
-    if keep:
-        from nmt_cli.translation.opening import load_runs_recipe
-
-        values["keep_patterns"] = [*load_runs_recipe(runs, overrides).search.keep_patterns, *keep]
-    return (*overrides, *(f"search.{key}={json.dumps(value, ensure_ascii=False)}" for key, value in values.items()))
+    return (*overrides, *(f"search.{key}={value}" for key, value in added.values()))
 
 
 def _exact_engine(engine: str, quantization: str | None) -> str:
@@ -254,7 +248,7 @@ def rescore(
     *folders, source, target = runs
     if exact:
         engine = _exact_engine(engine, None)
-        overrides = [*_with_search_options(folders, overrides, None, None, [], exact)]
+        overrides = [*_with_search_options(overrides, None, None, exact)]
     scored_pairs = rescore_files(folders, source, target, overrides, device, engine=engine, with_confidence=jsonl)
     with Reporter().line_warnings() as report_line:
         for scored_pair in scored_pairs:

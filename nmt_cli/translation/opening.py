@@ -20,7 +20,7 @@ from nmt_cli.fs import reject_external_symlinks
 from nmt_cli.inference.confidence import CalibrationFile, calibration_key
 from nmt_cli.inference.output import Abstention
 from nmt_cli.inference.translator import Translator
-from nmt_cli.recipe.loader import Recipe, load_run_recipe
+from nmt_cli.recipe.loader import Recipe, change_search, load_run_recipe
 from nmt_cli.recipe.paths import run_recipe_path
 from nmt_cli.reporting import Reporter
 from nmt_cli.runs.folder import RunFolder
@@ -54,8 +54,10 @@ class TranslatorSpec:
     """Say how probable each word is, and how sure the translation if the run was calibrated."""
     abstention: Abstention | None = None
     """UserError without a calibration."""
+    keep_patterns: tuple[str, ...] = ()
+    """Added to search.keep_patterns."""
     recipe: Recipe | None = field(default=None, repr=False, hash=False)
-    """That of the runs with these overrides, once it has been read."""
+    """That of the runs with these overrides and patterns, once it has been read."""
 
     def resolve(self, reporter: Reporter) -> "tuple[TranslatorSpec, EngineChoice]":
         """The same with the engine that `auto` stands for here, and the choice; raises the errors of `choose_engine`.
@@ -68,10 +70,24 @@ class TranslatorSpec:
     def _choose(self, reporter: Reporter) -> tuple[Recipe, EngineChoice]:
         """The recipe of the runs with the overrides, and the engine that translates by it."""
         runs = [Path(run) for run in self.runs]
-        recipe = self.recipe or load_runs_recipe(runs, self.overrides)
-        return recipe, choose_engine(
+        recipe = self.recipe or self._load_recipe(runs[0])
+        choice = choose_engine(
             runs, recipe, reporter, self.engine, self.quantization, device=self.device, align=self.align
         )
+        return recipe, choice
+
+    def _load_recipe(self, run: Path) -> Recipe:
+        """The recipe of the first run; UserError for overrides other than search.key=value."""
+        invalid_overrides = [override for override in self.overrides if not override.startswith("search.")]
+        if invalid_overrides:
+            raise UserError(f"--set {invalid_overrides[0]}: a finished run can only be given search.* settings")
+        path = run_recipe_path(run)
+        reject_external_symlinks(run)
+        recipe = load_run_recipe(path, self.overrides, checked_sections=("search",))
+        if not self.keep_patterns:
+            return recipe
+        patterns = [*recipe.search.keep_patterns, *self.keep_patterns]
+        return replace(recipe, search=change_search(recipe.search, {"keep_patterns": patterns}, "--keep"))
 
     def open(self, reporter: Reporter) -> Translator:
         """A translator of one run, or of an ensemble of several with the same tokenizer.
@@ -186,16 +202,6 @@ def weights_key(choice: EngineChoice, precision: str, device: str) -> str:
     from nmt_cli.device import find_device, resolved_precision
 
     return calibration_key(choice.engine, resolved_precision(precision, find_device(device)))
-
-
-def load_runs_recipe(runs: Sequence[Path], overrides: Sequence[str]) -> Recipe:
-    """The recipe of the first run with these overrides; UserError for others than search.key=value."""
-    invalid_overrides = [override for override in overrides if not override.startswith("search.")]
-    if invalid_overrides:
-        raise UserError(f"--set {invalid_overrides[0]}: a finished run can only be given search.* settings")
-    path = run_recipe_path(runs[0])
-    reject_external_symlinks(runs[0])
-    return load_run_recipe(path, overrides, checked_sections=("search",))
 
 
 def _open_torch_engine(

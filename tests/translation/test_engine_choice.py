@@ -243,7 +243,7 @@ def test_a_translation_reads_its_recipe_once(
     read = []
     load = opening.load_run_recipe
     monkeypatch.setattr(opening, "load_run_recipe", lambda *given, **named: read.append(given) or load(*given, **named))
-    assert nmt("translate", exported, "--device", "cpu", stdin=b"a book\n")[0] == 0
+    assert nmt("translate", exported, "--device", "cpu", "--keep", "book", stdin=b"a book\n")[0] == 0
     assert len(read) == 1
 
 
