@@ -20,7 +20,7 @@ from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.engine import Engine
 from nmt_cli.device import find_device
 from nmt_cli.export.format import position_limit
-from nmt_cli.export.huggingface_engine import HuggingFaceEngine
+from nmt_cli.export.huggingface_engine import HuggingFaceEngine, beam_options
 from nmt_cli.fs import write_json
 from nmt_cli.models.attention import MultiHeadAttention
 from nmt_cli.models.configs import ModelConfig, TransformerConfig
@@ -118,13 +118,7 @@ def _generation_config(vocabulary: Vocabulary, search: SearchConfig, max_positio
     """The defaults of `generate`: the run's search options, as far as it has them."""
     from transformers import GenerationConfig
 
-    options: dict[str, Any] = {}
-    if search.beam > 1:
-        average = search.length_normalization == "average"
-        options = {
-            "length_penalty": search.length_penalty if average else 0.0,
-            "early_stopping": "never",  # continue until no live hypothesis can win
-        }
+    options = {} if search.beam == 1 else beam_options(search)
     if search.min_length:
         options["min_new_tokens"] = search.min_length
     if search.no_repeat_ngram is not None:

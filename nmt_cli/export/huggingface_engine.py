@@ -14,6 +14,17 @@ from nmt_cli.errors import UserError
 from nmt_cli.models.contract import Sequences
 
 
+def beam_options(config: SearchConfig) -> dict[str, Any]:
+    """What `generate` is told besides the width of a beam."""
+    if config.beam == 1:
+        return {"length_penalty": 1.0, "early_stopping": False}
+    average = config.length_normalization == "average"
+    return {
+        "length_penalty": config.length_penalty if average else 0.0,
+        "early_stopping": "never",  # continue until no live hypothesis can win
+    }
+
+
 class HuggingFaceEngine(Engine):
     """A MarianMT folder in transformers."""
 
@@ -72,7 +83,8 @@ class HuggingFaceEngine(Engine):
             num_return_sequences=config.n_best,
             return_dict_in_generate=True,
             output_scores=True,
-            **self._beam_options(config),
+            num_beams=config.beam,
+            **beam_options(config),
         )
         options = {} if config.beam == 1 else {"beam_indices": output.beam_indices}
         transition_scores = self.model.compute_transition_scores(
@@ -94,16 +106,6 @@ class HuggingFaceEngine(Engine):
         eos_scores = torch.full_like(scores, float("-inf"))
         eos_scores[:, self.eos_id] = scores[:, self.eos_id]
         return eos_scores
-
-    def _beam_options(self, config: SearchConfig) -> dict[str, Any]:
-        if config.beam == 1:
-            return {"num_beams": 1, "early_stopping": False, "length_penalty": 1.0}
-        average = config.length_normalization == "average"
-        return {
-            "num_beams": config.beam,
-            "length_penalty": config.length_penalty if average else 0.0,
-            "early_stopping": "never",
-        }
 
     def _make_hypothesis(
         self, token_ids: TokenIds, token_scores: list[float], max_length: int, config: SearchConfig

@@ -170,16 +170,12 @@ def is_repetitive(source: str, text: str) -> bool:
     ) < min(REPETITION_THRESHOLDS.values()):
         return False
     source_repetition = Repetition.from_text(source)
-    source_word_repeats = max(source_repetition.words, source_repetition.letters)
-    source_repeats = {
-        "words": source_word_repeats,
-        "long_words": source_word_repeats,
-        "letters": source_word_repeats,
-        "other": source_repetition.other,
-    }
+    word_repeats = max(source_repetition.words, source_repetition.letters)  # 'ha ha ha' may become 'hahaha'
     for kind, threshold in REPETITION_THRESHOLDS.items():
-        count = getattr(target_repetition, kind)
-        if count >= threshold and count > 1.5 * source_repeats[kind] + 1:
+        count, source_count = getattr(target_repetition, kind), word_repeats
+        if kind == "other":
+            source_count = source_repetition.other
+        if count >= threshold and count > 1.5 * source_count + 1:
             return True
     return target_repetition.word_count >= NGRAM_CHECK_MIN_WORDS and target_repetition.repeated_ngram_fraction > max(
         MAX_REPEATED_NGRAM_FRACTION, source_repetition.repeated_ngram_fraction + MAX_REPEATED_NGRAM_FRACTION / 2

@@ -212,7 +212,7 @@ class BlockReader:
         self.lines = LineReader(stream, skipped_lines)
         self.partitioner, self.prefix_path, self.strict = partitioner, prefix_path, strict
         self.lookahead_lines = MAX_LINES_PER_READ if partitioner is None else partitioner.lookahead_lines
-        self._prefixes = None if prefix_path is None else read_prefixes(prefix_path)
+        self._prefixes = None if prefix_path is None else decoded_lines(read_lines(prefix_path), prefix_path)
         self._error: DataError | None = None
         self.block_lines = FIRST_BLOCK_LINES  # of the next block, where no partitioner decides
 
@@ -284,11 +284,6 @@ class BlockReader:
             self._error = DataError(f"{self.prefix_path}: more lines than the input, which has {line_count:,}")
         if self._error is not None:
             raise self._error
-
-
-def read_prefixes(path: Path) -> Iterator[str]:
-    """The lines of a prefix file; DataError for one that is not UTF-8, or cannot be read."""
-    yield from decoded_lines(read_lines(path), path)
 
 
 def remaining_file_bytes(stream: BinaryIO) -> int | None:

@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from nmt_cli.data.protected_spans import PARAGRAPH_END
+from nmt_cli.data.protected_spans import PARAGRAPH_END, Span
 
 # Punctuation followed by a space, including that of Hindi and its relatives, Urdu, Arabic, Armenian and Amharic; and
 # punctuation that needs no space: of Chinese, Japanese, Burmese and Khmer.
@@ -17,6 +17,7 @@ SENTENCE_END = re.compile(r"(?<=[.!?…।॥۔؟։።])[\"'”’»)\]]*\s+|(?<
 CLAUSE_END = re.compile(r"(?<=[,;:،؛၊])\s+|(?<=[、，；：])")
 SPACE = re.compile(r"\s+")
 BOUNDARY_PATTERNS = (SENTENCE_END, CLAUSE_END, SPACE)
+SENTENCES, CLAUSES, WORDS, CHARACTERS = range(4)  # levels at which a text is split
 MIN_SEGMENT_TOKENS = 8  # a shorter sentence is joined with the next one: it may end in an abbreviation ('Mr. Smith')
 ZERO_WIDTH_JOINER, VARIATION_SELECTORS = "\u200d", range(0xFE00, 0xFE10)  # inside emoji
 
@@ -26,7 +27,6 @@ ASTRAL_CJK = range(0x20000, 0x33480)
 UNSPACED_SCRIPTS = (*CJK, range(0x0E00, 0x1100), range(0x1780, 0x1800))  # Thai, Lao, Tibetan, Burmese; Khmer
 
 TokenCounter = Callable[[list[str]], list[int]]  # number of tokens of each text
-Span = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def split_line(text: str, max_tokens: int, count_tokens: TokenCounter) -> list[S
     """
     if count_tokens([text])[0] <= max_tokens:
         return [Segment(text)]
-    spans = _strip_spans(text, _pack_units(text, (0, len(text)), max_tokens, count_tokens, 0))
+    spans = _strip_spans(text, _pack_units(text, (0, len(text)), max_tokens, count_tokens, SENTENCES))
     token_counts = count_tokens([text[start:end] for start, end in spans])
     fitting_spans: list[Span] = []
     for span, token_count in zip(spans, token_counts, strict=True):  # joined units may have more tokens than the sum
@@ -61,18 +61,8 @@ def split_line(text: str, max_tokens: int, count_tokens: TokenCounter) -> list[S
 
 def split_at_clauses(text: str, max_tokens: int, count_tokens: TokenCounter) -> list[Segment]:
     """Segments of whole clauses, as many together as have at most `max_tokens` tokens; a longer clause stays whole."""
-    clauses = list(_split_at(text, (0, len(text)), CLAUSE_END))
-    token_counts = count_tokens([text[start:end].strip() for start, end in clauses])
-    packed: list[Span] = []
-    packed_tokens = max_tokens
-    for clause, token_count in zip(clauses, token_counts, strict=True):
-        if packed_tokens + token_count > max_tokens:
-            packed.append(clause)
-            packed_tokens = token_count
-        else:
-            packed[-1] = (packed[-1][0], clause[1])
-            packed_tokens += token_count
-    return list(make_segments(text, packed))
+    spans = _pack_units(text, (0, len(text)), max_tokens, count_tokens, CLAUSES, last_level=CLAUSES)
+    return list(make_segments(text, spans))
 
 
 def spaced_translations(segments: Sequence[Segment], translations: Sequence[str]) -> list[str]:
@@ -109,18 +99,20 @@ def _needs_space(left: Segment, right: Segment, left_text: str, right_text: str)
     return _in_scripts(UNSPACED_SCRIPTS, source) and not _in_scripts(UNSPACED_SCRIPTS, target)
 
 
-def _pack_units(text: str, span: Span, max_tokens: int, count_tokens: TokenCounter, level: int) -> list[Span]:
-    """Spans of neighbouring units: sentences (level 0), clauses (1), words (2) or characters (3)."""
-    if level == len(BOUNDARY_PATTERNS):
+def _pack_units(
+    text: str, span: Span, max_tokens: int, count_tokens: TokenCounter, level: int, last_level: int = CHARACTERS
+) -> list[Span]:
+    """Spans of neighbouring units of a level; a unit that is too long is split at the next level, up to the last."""
+    if level == CHARACTERS:
         return _slice_characters(text, _grapheme_boundaries(text, span), max_tokens, count_tokens)
     units = list(_split_at(text, span, BOUNDARY_PATTERNS[level]))
     token_counts = count_tokens([text[start:end].strip() for start, end in units])
-    min_tokens = min(MIN_SEGMENT_TOKENS, max_tokens) if level == 0 else max_tokens
+    min_tokens = min(MIN_SEGMENT_TOKENS, max_tokens) if level == SENTENCES else max_tokens
     packed: list[Span] = []
     last_token_count = max_tokens  # tokens in the last span; max_tokens where nothing may be added to it
     for unit, token_count in zip(units, token_counts, strict=True):
-        if token_count > max_tokens:
-            packed += _pack_units(text, unit, max_tokens, count_tokens, level + 1)
+        if token_count > max_tokens and level < last_level:
+            packed += _pack_units(text, unit, max_tokens, count_tokens, level + 1, last_level)
             last_token_count = max_tokens
         elif last_token_count >= min_tokens or last_token_count + token_count > max_tokens:
             packed.append(unit)

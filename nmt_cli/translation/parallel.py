@@ -64,7 +64,7 @@ class ParallelTranslator:
     @property
     def max_processes(self) -> int:
         """Processes used where there is enough input."""
-        return self.requested_processes or max(1, self.gpu_count or self._thread_count)
+        return self.requested_processes or self.gpu_count or self._thread_count
 
     @property
     def partitioner(self) -> BlockPartitioner | None:
@@ -74,7 +74,7 @@ class ParallelTranslator:
         """
         if self.spec.engine != "torch":
             return None
-        return BlockPartitioner(max(1, self.gpu_count or self._thread_count), self.translator.config.beam_size)
+        return BlockPartitioner(self.gpu_count or self._thread_count, self.translator.config.beam_size)
 
     def output_format(self, *, jsonl: bool = False) -> OutputFormat:
         """The format of the output; UserError for alignments of several candidates as text."""

@@ -12,7 +12,9 @@ from nmt_cli.data.text_profile import profile_files
 from nmt_cli.errors import DataError, WorkerError
 from nmt_cli.fs import sha256_of_file
 from nmt_cli.inference.output import OutputFormat
+from nmt_cli.recipe.loader import load_run_recipe
 from nmt_cli.reporting import Reporter
+from nmt_cli.runs.folder import RunFolder
 from nmt_cli.translation.byte_ranges import Shard, find_range, open_range, sample_hash
 from nmt_cli.translation.parallel import ParallelTranslator
 from nmt_cli.translation.shard_files import ShardWriter
@@ -85,9 +87,6 @@ def describe_job(
 
 def _describe_run(path: Path) -> dict[str, Any]:
     """Recipe, update, and SHA-256 of the weights, tokenizers and list of words of a run."""
-    from nmt_cli.recipe.loader import load_run_recipe
-    from nmt_cli.runs.folder import RunFolder
-
     checkpoint = RunFolder(path).checkpoints.best()
     other_files = [*sorted(path.glob("tokenizer*.json")), *word_files(path), *profile_files(path)]
     return {
