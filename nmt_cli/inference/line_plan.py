@@ -85,30 +85,26 @@ class LinePlanner:
 
     def plan(self, lines: Sequence[str]) -> list[LinePlan]:
         """A plan for each line; the sentences of all lines are tokenized together."""
-        plans, pieces_by_line = [], []
-        for line in lines:
-            plan = self._begin(line)
-            plans.append(plan)
-            pieces_by_line.append(self._split(plan.line, self._source_splitter))
-        groups_by_line = self._group(pieces_by_line)
+        plans = [self._begin(line) for line in lines]
+        groups_by_line = self._group([self._split(plan.line, self._source_splitter) for plan in plans])
+        joined_by_line = [[(self._join(group), len(group)) for group in groups] for groups in groups_by_line]
         texts = [
-            plan.language_tag + self._model_form(self._join(group))
-            for plan, groups in zip(plans, groups_by_line, strict=True)
-            for group in groups
-            if not group[0].is_copied
+            plan.language_tag + self._model_form(piece)
+            for plan, joined in zip(plans, joined_by_line, strict=True)
+            for piece, _ in joined
+            if not piece.is_copied
         ]
         encoded = iter(self.tokenizers.source.encode(texts))
-        for plan, groups in zip(plans, groups_by_line, strict=True):
-            for index, group in enumerate(groups):
-                piece = self._join(group)
-                is_before_sentence = index + 1 < len(groups) and not groups[index + 1][0].is_copied
-                if is_before_sentence and not piece.separator and not piece.is_copied:
-                    piece = piece._replace(separator=" ")  # the target may need one where the source does not
+        for plan, joined in zip(plans, joined_by_line, strict=True):
+            for index, (piece, sentence_count) in enumerate(joined):
                 if piece.is_copied:
                     segment = Segment(piece.text, piece.separator, is_copied=True)
                     plan.units.append(TranslationUnit(segment, given=segment.text))
-                else:
-                    self._add_units(plan, piece, next(encoded), len(group))
+                    continue
+                is_before_sentence = index + 1 < len(joined) and not joined[index + 1][0].is_copied
+                if is_before_sentence and not piece.separator:
+                    piece = piece._replace(separator=" ")  # the target may need one where the source does not
+                self._add_units(plan, piece, next(encoded), sentence_count)
         return plans
 
     def verbatim(self, units: Sequence[TranslationUnit]) -> list[TranslationUnit | None]:
@@ -313,8 +309,7 @@ class LinePlanner:
                 )
                 return
         if len(ids) <= self.max_source_tokens or self.config.split == "none":
-            plan.truncated_tokens += max(0, len(ids) - self.max_source_tokens)
-            plan.units += self._make_unit(plan, piece, ids, sentence_count)
+            self._add_unit(plan, piece, ids, sentence_count)
             return
         tag_tokens = len(self.tokenizers.source.encode([plan.language_tag])[0]) if plan.language_tag else 0
         segments = split_line(piece.text, max(1, self.max_source_tokens - tag_tokens), self._count_tokens)
@@ -326,7 +321,7 @@ class LinePlanner:
         return [len(ids) for ids in self.tokenizers.source.encode([*map(self.casing.model_form, texts)])]
 
     def _add_segments(self, plan: LinePlan, piece: Piece, segments: Sequence[Segment]) -> int:
-        """Add a unit for each segment of a piece, truncated to what the model reads; returns their number."""
+        """Add a unit for each segment of a piece; returns their number."""
         segments = [*segments[:-1], replace(segments[-1], separator=piece.separator)]
         remaining = iter(piece.spans)
         pieces = [
@@ -334,25 +329,22 @@ class LinePlanner:
             for segment in segments
         ]
         encoded = self.tokenizers.source.encode([plan.language_tag + self._model_form(part) for part in pieces])
-        plan.truncated_tokens += sum(max(0, len(segment_ids) - self.max_source_tokens) for segment_ids in encoded)
-        units = [
-            unit
-            for segment_piece, segment_ids in zip(pieces, encoded, strict=True)
-            for unit in self._make_unit(plan, segment_piece, segment_ids, 1)
-        ]
-        plan.units += units
-        plan.is_segmented |= len(units) > 1
-        return len(units)
+        first = len(plan.units)
+        for segment_piece, segment_ids in zip(pieces, encoded, strict=True):
+            self._add_unit(plan, segment_piece, segment_ids)
+        unit_count = len(plan.units) - first
+        plan.is_segmented |= unit_count > 1
+        return unit_count
 
-    def _make_unit(self, plan: LinePlan, piece: Piece, ids: TokenIds, sentence_count: int) -> list[TranslationUnit]:
-        """The unit of a piece that is not too long, or is cut; none for a piece that has nothing to translate."""
+    def _add_unit(self, plan: LinePlan, piece: Piece, ids: TokenIds, sentence_count: int = 1) -> None:
+        """Add the unit of a piece, truncated to what the model reads; none for one without anything to translate."""
+        plan.truncated_tokens += max(0, len(ids) - self.max_source_tokens)
         if piece.spans and (not ids or has_nothing_to_translate(piece.text)):
-            return [TranslationUnit(Segment(piece.unmasked, piece.separator), given=piece.unmasked)]
-        return [self._searched_unit(plan, piece, ids, sentence_count)] if ids else []
+            plan.units.append(TranslationUnit(Segment(piece.unmasked, piece.separator), given=piece.unmasked))
+        elif ids:
+            plan.units.append(self._searched_unit(plan, piece, ids, sentence_count))
 
-    def _searched_unit(
-        self, plan: LinePlan, piece: Piece, ids: TokenIds, sentence_count: int = 1
-    ) -> TranslationUnit:
+    def _searched_unit(self, plan: LinePlan, piece: Piece, ids: TokenIds, sentence_count: int = 1) -> TranslationUnit:
         """A piece as a unit whose translation is searched for."""
         return TranslationUnit(
             Segment(piece.unmasked, piece.separator),
