@@ -18,8 +18,7 @@ from nmt_cli.inference.lines import InputLine
 from nmt_cli.inference.output import TranslatedLine
 from nmt_cli.inference.translator import Translator
 from tests.data.test_augmentation import prepared
-from tests.decoding.test_lossless import Echo
-from tests.inference.test_sentences_of_lines import PROFILE, echo
+from tests.translators import PROFILE, Echo, echo
 
 TAGGED = replace(PROFILE, language_tags=("<2fr>", "<2nl>"))
 
@@ -57,7 +56,7 @@ def test_a_model_reads_the_tag_before_each_sentence(tokenizer: TextTokenizer) ->
 
 
 def test_alignments_count_the_tag_of_a_copied_line(tokenizer: TextTokenizer) -> None:
-    translator = Translator(Echo(None), Tokenizers(tokenizer, tokenizer), SearchConfig(), TAGGED, align=True)
+    translator = Translator(Echo(), Tokenizers(tokenizer, tokenizer), SearchConfig(), TAGGED, align=True)
     (translation,) = translator.translate(["<2nl> 123"])
     assert (translation.text, translation.candidates[0].alignment) == ("123", [(1, 0)])
 

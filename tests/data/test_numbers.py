@@ -14,8 +14,8 @@ from nmt_cli.data.numbers import _numbers, _readings, missing_numbers
 from nmt_cli.data.tokenization.tokenizer import TextTokenizer
 from nmt_cli.inference.lines import InputLine
 from nmt_cli.inference.output import Candidate, TranslatedLine, Translation
-from tests.inference.test_sentences_of_lines import echo
 from tests.streams import translate_stream
+from tests.translators import echo
 
 
 @pytest.mark.parametrize(

@@ -76,10 +76,7 @@ def everything(model: TableModel, word: int, config: SearchConfig) -> list[Hypot
         for ids in itertools.product(range(4, SIZE), repeat=length):
             total, last = 0.0, VOCABULARY.start
             for position, token in enumerate((*ids, END)):
-                row = tables[word, position, last]
-                if position == longest:  # only the end is possible, at its own probability
-                    row = tables[word, position, last]
-                total += float(row[token])
+                total += float(tables[word, position, last, token])
                 last = token
             hypotheses.append(Hypothesis(list(ids), total, config.normalize(total, length + 1)))
     return sorted(hypotheses, key=lambda hypothesis: -hypothesis.score)

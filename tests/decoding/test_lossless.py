@@ -9,16 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from hypothesis import HealthCheck, example, given
 from hypothesis import strategies as st
 
 from nmt_cli.data.sources.files import reject_wide_encodings
 from nmt_cli.data.tokenization.tokenizer import TextTokenizer
-from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
 from nmt_cli.decoding.config import SearchConfig
-from nmt_cli.decoding.engine import Engine, Hypothesis
-from nmt_cli.decoding.torch_engine import TorchEngine
+from nmt_cli.decoding.engine import Hypothesis
 from nmt_cli.errors import DataError
 from nmt_cli.inference import segments
 from nmt_cli.inference.output import TranslatedLine
@@ -29,37 +26,14 @@ from tests.conftest import examples
 from tests.margins import clear_lines
 from tests.opening import open_translator
 from tests.streams import translate_stream
+from tests.translators import Echo, echo, random_translator
 
 ROOT = Path(__file__).parents[2]
 
 
-class Echo(Engine):
-    """Answers every source with itself: a fake that shows what reached the model."""
-
-    def __init__(self, longest: int | None = None) -> None:
-        self.max_source_positions = self.max_target_positions = longest
-        self.most = 0  # pieces of the longest source so far
-
-    def max_batch_positions(self, config: SearchConfig) -> int:
-        return 1 << 16
-
-    def search(self, sources: list[list[int]], config: SearchConfig, prefixes: Any = None) -> list[list[Hypothesis]]:
-        self.most = max(self.most, *map(len, sources))
-        starts = prefixes or [[] for _ in sources]
-        return [[Hypothesis([*start, *ids], -1.0, -1.0)] for start, ids in zip(starts, sources, strict=True)]
-
-
-def echo(tokenizer: TextTokenizer, longest: int | None = None, **options: Any) -> Translator:
-    tokenizers = Tokenizers(tokenizer, tokenizer)
-    return Translator(Echo(longest), tokenizers, SearchConfig.model_validate(options))
-
-
 def real(tokenizer: TextTokenizer, name: str = "transformer", **options: Any) -> Translator:
-    torch.manual_seed(3)
-    tokenizers = Tokenizers(tokenizer, tokenizer)
-    model = MODELS[name](MODELS[name].config_class.tiny_configs()[0], tokenizers.vocabulary).eval()
-    extra = {"beam": 2, "max_length": 4, "max_source_length": 12, **options}
-    return Translator(TorchEngine(model), tokenizers, SearchConfig.model_validate(extra))
+    settings = {"beam": 2, "max_length": 4, "max_source_length": 12, **options}
+    return random_translator(tokenizer, None, name, seed=3, **settings)
 
 
 def stream(translator: Translator, text: bytes, *rest: Any, **options: Any) -> list[TranslatedLine]:
@@ -118,7 +92,7 @@ def test_any_bytes_give_as_many_lines_as_they_are(
 @example(text=b"\x00#A:A", limit=8)
 @example(text="0\x00<0>a\n0:<0>A\n0 🀀\x00a".encode(), limit=8)
 def test_every_character_of_every_line_reaches_the_model(text: bytes, limit: int, tokenizer: TextTokenizer) -> None:
-    translator = echo(tokenizer, max_source_length=limit)
+    translator = echo(tokenizer, None, max_source_length=limit)
     for line in stream(translator, text):
         read = "".join(line.translation.text.split())
         whole = tokenizer.decode(tokenizer.encode([line.line.text.strip()]))[0]  # its NFC form
@@ -147,7 +121,7 @@ NEVER_LINE_ENDS = ["\r", "\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c", "\x
 @pytest.mark.parametrize("character", NEVER_LINE_ENDS, ids=lambda one: f"{ord(one):x}")
 def test_a_line_ends_at_a_line_feed_only(character: str, tokenizer: TextTokenizer) -> None:
     text = f"a{character}b{character}\nc".encode()
-    first, second = stream(echo(tokenizer), text)
+    first, second = stream(echo(tokenizer, None), text)
     assert first.translation.text == f"a{character}b" and second.translation.text == "c"
 
 
@@ -176,7 +150,7 @@ def test_a_hundred_thousand_characters_in_a_line_are_all_read(
     kind: str, tokenizer: TextTokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     line = HUGE[kind]
-    translator, encode, encoded = echo(tokenizer, split="long", keep="none"), TextTokenizer.encode, 0
+    translator, encode, encoded = echo(tokenizer, None, split="long", keep="none"), TextTokenizer.encode, 0
 
     def counted(self: TextTokenizer, texts: list[str], *rest: Any) -> list[list[int]]:
         nonlocal encoded
@@ -200,7 +174,7 @@ def test_a_huge_line_is_all_read_by_default_and_put_together_in_one_go(
     kind: str, tokenizer: TextTokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     line = HUGE[kind][:30_000].strip()
-    translator, encode = echo(tokenizer), TextTokenizer.encode
+    translator, encode = echo(tokenizer, None), TextTokenizer.encode
     encoded = comparisons = 0
 
     def counting_encode(self: TextTokenizer, texts: list[str], *rest: Any) -> list[list[int]]:
@@ -233,7 +207,7 @@ def test_a_huge_line_goes_through_a_real_model(tokenizer: TextTokenizer) -> None
 def test_without_splitting_a_long_line_is_cut_and_that_is_said(
     longest: int | None, limit: int, tokenizer: TextTokenizer
 ) -> None:
-    translator = echo(tokenizer, longest, split="none", max_source_length=limit)
+    translator = echo(tokenizer, None, Echo(longest), split="none", max_source_length=limit)
     line = "The old man reads a book and two dogs and the houses and 1995 of them."
     pieces = len(tokenizer.encode([line])[0])
     (translated,) = stream(translator, line.encode())
@@ -241,11 +215,11 @@ def test_without_splitting_a_long_line_is_cut_and_that_is_said(
     assert translated.record()["truncated_tokens"] == pieces - 10
     with pytest.raises(DataError, match=r"line 1: longer than the model reads \(--strict\)"):
         stream(translator, line.encode(), strict=True)
-    assert stream(echo(tokenizer, split="none"), line.encode(), strict=True)[0].warnings == []
+    assert stream(echo(tokenizer, None, split="none"), line.encode(), strict=True)[0].warnings == []
 
 
 def test_a_character_of_more_pieces_than_are_read_is_cut_and_that_is_said(tokenizer: TextTokenizer) -> None:
-    (translated,) = stream(echo(tokenizer, max_source_length=3, keep="none"), "a 🙂".encode())
+    (translated,) = stream(echo(tokenizer, None, max_source_length=3, keep="none"), "a 🙂".encode())
     assert any(warning.endswith("of its subwords were not read") for warning in translated.warnings)
 
 
@@ -255,11 +229,11 @@ def test_a_character_of_more_pieces_than_are_read_is_cut_and_that_is_said(tokeni
 def test_strict_refuses_bytes_that_are_not_utf8_before_their_line(tokenizer: TextTokenizer) -> None:
     texts = []
     with pytest.raises(DataError) as caught:
-        lines = translate_stream(echo(tokenizer), io.BytesIO(b"a\nb\n\xff\nc\n"), strict=True)
+        lines = translate_stream(echo(tokenizer, None), io.BytesIO(b"a\nb\n\xff\nc\n"), strict=True)
         for translated in lines:
             texts.append(translated.translation.text)
     assert texts == ["a", "b"] and str(caught.value) == "line 3: not UTF-8 text (--strict)"
-    assert len(stream(echo(tokenizer), b"a\n\xef\xbf\xbd\n", strict=True)) == 2  # a real U+FFFD
+    assert len(stream(echo(tokenizer, None), b"a\n\xef\xbf\xbd\n", strict=True)) == 2  # a real U+FFFD
 
 
 # Prefixes
@@ -277,7 +251,7 @@ def test_lines_that_have_a_prefix_are_translated_before_its_lack_is_said(
     texts = []
     path = write(tmp_path, b"x\ny\n")
     with pytest.raises(DataError, match="prefixes: fewer lines than the input"):
-        for translated in translate_stream(echo(tokenizer), io.BytesIO(b"a\nb\nc\n"), path):
+        for translated in translate_stream(echo(tokenizer, None), io.BytesIO(b"a\nb\nc\n"), path):
             texts.append(translated.translation.text)
     assert texts == ["x a", "y b"]
 
@@ -288,7 +262,7 @@ def test_more_prefixes_than_lines_are_a_mistake_that_is_said_at_the_end(
     texts = []
     with pytest.raises(DataError, match="more lines than the input, which has 2"):
         path = write(tmp_path, b"x\ny\nz\n")
-        for translated in translate_stream(echo(tokenizer), io.BytesIO(b"a\nb\n"), path):
+        for translated in translate_stream(echo(tokenizer, None), io.BytesIO(b"a\nb\n"), path):
             texts.append(translated.translation.text)
     assert texts == ["x a", "y b"]
 
@@ -299,21 +273,21 @@ def test_prefixes_that_are_not_utf8_are_refused_with_their_line_after_those_befo
     texts = []
     with pytest.raises(DataError, match=r"prefixes:2: not UTF-8 text"):
         path = write(tmp_path, b"x\n\xff\ny\n")
-        for translated in translate_stream(echo(tokenizer), io.BytesIO(b"a\nb\nc\n"), path):
+        for translated in translate_stream(echo(tokenizer, None), io.BytesIO(b"a\nb\nc\n"), path):
             texts.append(translated.translation.text)
     assert texts == ["x a"]
 
 
 def test_prefixes_that_cannot_be_used_are_said(tokenizer: TextTokenizer, tmp_path: Path) -> None:
     path = write(tmp_path, b"x\n" + b"y " * 30 + b"\n\n")
-    blank, cut, none = stream(echo(tokenizer, 9), b"\na\n\n", path)
+    blank, cut, none = stream(echo(tokenizer, None, Echo(9)), b"\na\n\n", path)
     assert blank.warnings == ["the line is blank: its prefix was not used"]
     assert cut.warnings == ["the prefix is longer than the 8 subwords that the model can write: cut"]
     assert none.warnings == []
 
 
 def test_the_prefix_of_a_long_line_begins_its_first_part_only(tokenizer: TextTokenizer) -> None:
-    (translation,) = echo(tokenizer, max_source_length=9).translate(["a book. " * 20], ["Der"])
+    (translation,) = echo(tokenizer, None, max_source_length=9).translate(["a book. " * 20], ["Der"])
     assert translation.text.count("Der") == 1 and translation.text.startswith("Der")
 
 
@@ -329,29 +303,27 @@ class Loops(Echo):
 
 
 def test_a_loop_is_mended_flagged_and_said(tokenizer: TextTokenizer) -> None:
-    tokenizers = Tokenizers(tokenizer, tokenizer)
-    translator = Translator(Loops(), tokenizers, SearchConfig())
+    translator = echo(tokenizer, None, Loops())
     loop, blank = stream(translator, b"old man\n\n")
     assert loop.translation.text == "old man"
     assert loop.record()["degeneration"] == {"issues": ["loop"], "remaining": [], "resolved": True}
     assert loop.record()["warnings"] == ["the translation was repeating itself; it was replaced by a better one"]
     assert loop.record()["log_probability"] == -1.0
     assert "degeneration" not in blank.record() and blank.warnings == []
-    free = Translator(Loops(), tokenizers, SearchConfig(repair_degenerate=False))
+    free = echo(tokenizer, None, Loops(), repair_degenerate=False)
     (loop,) = stream(free, b"old man\n")
     assert loop.translation.text == " ".join(["old man"] * 7) and loop.warnings == []
 
 
 def test_a_part_of_a_long_line_is_mended_by_itself(tokenizer: TextTokenizer) -> None:
-    config = SearchConfig(max_source_length=8)
     line = "The old man reads a book. Two dogs don't see 1995 houses, do they?"
-    (translation,) = Translator(Loops(), Tokenizers(tokenizer, tokenizer), config).translate([line])
+    (translation,) = echo(tokenizer, None, Loops(), max_source_length=8).translate([line])
     assert translation.diagnosis is not None and translation.diagnosis.replaced
     assert translation.text == line
 
 
 def test_the_guard_leaves_repetitive_sources_alone(tokenizer: TextTokenizer) -> None:
-    translator = echo(tokenizer)
+    translator = echo(tokenizer, None)
     lines = ["ha ha ha ha", "1 1 1 1 1", "0 | 0 | 0 | 0 | 0 | 0 | 0 | 0 | 0 | 0", "no, no, no, no!"]
     for line, translation in zip(lines, translator.translate(lines), strict=True):
         assert translation.text == line and translation.diagnosis is None and translation.warnings == []
@@ -366,8 +338,7 @@ class Silent(Echo):
 
 @pytest.mark.parametrize("guard", [True, False])
 def test_a_line_without_any_hypothesis_is_never_silent(guard: bool, tokenizer: TextTokenizer) -> None:
-    tokenizers = Tokenizers(tokenizer, tokenizer)
-    translator = Translator(Silent(), tokenizers, SearchConfig(repair_degenerate=guard, max_source_length=8))
+    translator = echo(tokenizer, None, Silent(), repair_degenerate=guard, max_source_length=8)
     for line in ("a book", "The old man reads a book. The old man reads a book."):
         (translation,) = translator.translate([line])
         assert translation.text == "" and "search found no translation" in translation.warnings
@@ -413,7 +384,7 @@ def test_a_hundred_thousand_lines_take_no_more_memory_than_a_few(tmp_path: Path)
         """
         import io, sys
         sys.path.insert(0, sys.argv[1])
-        from tests.decoding.test_lossless import echo
+        from tests.translators import echo
         from tests.streams import translate_stream
         from nmt_cli.data.tokenization.tokenizer import TokenizerConfig
         from nmt_cli.data.tokenization.training import train_tokenizer
@@ -431,7 +402,7 @@ def test_a_hundred_thousand_lines_take_no_more_memory_than_a_few(tmp_path: Path)
         tokenizer = train_tokenizer(lambda: ["The old man reads a book."] * 4,
                                     TokenizerConfig(vocab_size=300))
         count, first = 0, 0.0
-        for line in translate_stream(echo(tokenizer), Endless()):
+        for line in translate_stream(echo(tokenizer, None), Endless()):
             count += 1
             assert line.line.number == count
             first = resident() if count == 20_000 else first

@@ -9,12 +9,8 @@ from nmt_cli.data.letter_case import CaseShares, Truecaser
 from nmt_cli.data.normalization import NormalizationConfig
 from nmt_cli.data.text_profile import TextProfile
 from nmt_cli.data.tokenization.tokenizer import TextTokenizer
-from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
-from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.engine import Hypothesis
-from nmt_cli.inference.translator import Translator
-from tests.decoding.test_lossless import Echo
-from tests.inference.test_sentences_of_lines import echo
+from tests.translators import Echo, echo
 
 FORMS = {word: word for word in ("the", "old", "man", "reads", "a", "book", "dogs")}
 PROFILE = TextProfile("en", "de", NormalizationConfig(), truecaser=Truecaser(FORMS | {"anna": "Anna"}))
@@ -132,8 +128,7 @@ def test_the_best_stays_first_where_another_candidate_has_the_same_text_once_its
                 for _ in sources
             ]
 
-    config = SearchConfig.model_validate({"n_best": 3, "beam": 3})
-    opened = Translator(Variants(), Tokenizers(tokenizer, tokenizer), config, PROFILE)
+    opened = echo(tokenizer, PROFILE, Variants(), n_best=3, beam=3)
     for line, parts in (("THE OLD MAN", 1), ("THE OLD MAN. THE OLD MAN.", 2)):
         (translation,) = opened.translate([line])
         assert translation.text == " ".join(["THE OLD MAN"] * parts)

@@ -25,9 +25,9 @@ from nmt_cli.inference.lines import InputLine
 from nmt_cli.inference.output import Abstention, Candidate, TranslatedLine, Translation
 from nmt_cli.inference.translator import Translator
 from tests.conftest import Call
-from tests.decoding.test_lossless import Echo
 from tests.inference.test_casing import LOWER
 from tests.inference.test_sentences_of_lines import real
+from tests.translators import Echo
 
 RNG = np.random.default_rng(1)
 
@@ -48,7 +48,7 @@ def calibration(*, bias: float = 0.0) -> Calibration:
 
 def translator(tokenizer: TextTokenizer, calibration: Calibration | None = None, **options: Any) -> Translator:
     return Translator(
-        Scored(None), Tokenizers(tokenizer, tokenizer), SearchConfig.model_validate(options), assess=True,
+        Scored(), Tokenizers(tokenizer, tokenizer), SearchConfig.model_validate(options), assess=True,
         calibration=calibration,
     )  # fmt: skip
 
@@ -84,13 +84,13 @@ def test_a_calibration_means_what_it_says_and_finds_what_is_no_translation() -> 
 
 def test_features_are_of_the_whole_line(tokenizer: TextTokenizer) -> None:
     parts = [TranslatedPart([5, 6, 7], [10, 30], 2), TranslatedPart([5], [20], 1)]
-    whole, nothing = assess(Scored(None), SearchConfig(), [parts, []])
+    whole, nothing = assess(Scored(), SearchConfig(), [parts, []])
     assert nothing is None and whole is not None
     named = dict(zip(FEATURES, whole.features, strict=True))
     assert named["mean"] == pytest.approx(-(0.1 + 0.3 + 0.5 + 0.2 + 0.5) / 5)
     assert named["worst"] == named["end"] == -0.5
     assert named["tokens_per_word"] == 2 and named["length_ratio"] == pytest.approx(np.log(5 / 6))
-    assert assess(Echo(None), SearchConfig(), [parts]) == [None]  # an engine that cannot say
+    assert assess(Echo(), SearchConfig(), [parts]) == [None]  # an engine that cannot say
 
 
 def test_probabilities_of_words_and_confidence_of_lines(tokenizer: TextTokenizer) -> None:
@@ -121,7 +121,7 @@ def test_the_words_are_those_of_the_translation_whatever_its_case(
     line: str, prefix: str, split: Literal["sentences", "none"], tokenizer: TextTokenizer
 ) -> None:
     tokenizers = Tokenizers(tokenizer, tokenizer)
-    opened = Translator(Scored(None), tokenizers, SearchConfig(split=split), LOWER, assess=True)
+    opened = Translator(Scored(), tokenizers, SearchConfig(split=split), LOWER, assess=True)
     (translation,) = opened.translate([line], [prefix])
     written = translation.text.replace(" https://example.org/a", "")  # put in by word alignment
     assert [word.text for word in translation.words] == written.split()

@@ -11,14 +11,11 @@ from nmt_cli.data.config import CorpusConfig
 from nmt_cli.data.known_words import WordSet, unknown_share
 from nmt_cli.data.text_profile import PROFILE_FILE, TextProfile, UnknownShares, fallback_share, rarely_exceeded
 from nmt_cli.data.tokenization.tokenizer import TextTokenizer
-from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
-from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.inference.familiarity import FamiliarityLimits
-from nmt_cli.inference.translator import Translator
 from nmt_cli.training.checkpoints import Checkpointer
 from tests.conftest import Call
-from tests.decoding.test_lossless import Echo
 from tests.streams import translate_stream
+from tests.translators import Echo, echo
 
 LIMITS = FamiliarityLimits(UnknownShares(0.5, 0.4), 0.2)
 
@@ -78,8 +75,7 @@ def test_the_least_probable_sentence_counts_and_copies_do_not(tokenizer: TextTok
                 [type(best)(best.ids, doubt, doubt)] for (best,), doubt in zip(hypotheses, self.doubts, strict=True)
             ]
 
-    config = SearchConfig.model_validate({"repair_degenerate": False})
-    translator = Translator(Doubting(None), Tokenizers(tokenizer, tokenizer), config, TextProfile("en", "de"))
+    translator = echo(tokenizer, TextProfile("en", "de"), Doubting(), repair_degenerate=False)
     long = "The old man reads a book."
     sure, unsure, copied = translator.translate([long, f"{long} A book.", "1995"])
     assert sure.token_probability is not None and sure.token_probability > 0.9
@@ -112,7 +108,6 @@ def test_the_best_checkpoint_knows_its_validation(tiny_run: Path, tmp_path: Path
 
 
 def test_fields_survive_the_way_from_a_worker(tokenizer: TextTokenizer) -> None:
-    config = SearchConfig.model_validate({"repair_degenerate": False})
-    translator = Translator(Echo(None), Tokenizers(tokenizer, tokenizer), config)
+    translator = echo(tokenizer, None, repair_degenerate=False)
     for line in translate_stream(translator, io.BytesIO("ǂ a. The old man.\n7\n".encode())):
         assert pickle.loads(pickle.dumps(line.translation)) == line.translation

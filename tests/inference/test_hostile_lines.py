@@ -10,11 +10,8 @@ import pytest
 from nmt_cli.data.normalization import NormalizationConfig, drop_invisible
 from nmt_cli.data.text_profile import LineLengths, TextProfile
 from nmt_cli.data.tokenization.tokenizer import TextTokenizer
-from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
-from nmt_cli.decoding.config import SearchConfig
-from nmt_cli.inference.translator import Translator
-from tests.decoding.test_lossless import Echo
 from tests.streams import translate_stream
+from tests.translators import echo
 
 LINES = 1000
 SCRIPTS = [(0x61, 0x7A), (0xC0, 0x17F), (0x391, 0x3C9), (0x410, 0x44F), (0x5D0, 0x5EA), (0x620, 0x64A), (0x905, 0x939),
@@ -105,8 +102,7 @@ def any_case(text: str) -> list[str]:
 @pytest.mark.slow
 def test_every_letter_is_accounted_for(split: str, profile: TextProfile, tokenizer: TextTokenizer) -> None:
     lines = hostile_lines(17)
-    config = SearchConfig.model_validate({"split": split, "repair_degenerate": False, "max_source_length": 200})
-    translator = Translator(Echo(None), Tokenizers(tokenizer, tokenizer), config, profile)
+    translator = echo(tokenizer, profile, split=split, repair_degenerate=False, max_source_length=200)
     stream = io.BytesIO("".join(f"{line}\n" for line in lines).encode())
     records = [json.loads(line.output_lines("jsonl")[0]) for line in translate_stream(translator, stream)]
     assert len(records) == len(lines)

@@ -5,27 +5,21 @@ import math
 from typing import Any
 
 import pytest
-import torch
 
 from nmt_cli.data.tokenization.tokenizer import TextTokenizer
-from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
-from nmt_cli.decoding.config import SearchConfig
-from nmt_cli.decoding.torch_engine import TorchEngine
 from nmt_cli.errors import UserError
 from nmt_cli.inference.inspection import inspect_sentence
 from nmt_cli.inference.translator import Translator
 from nmt_cli.inference.words import END, words_of
 from nmt_cli.models import MODELS
+from tests.translators import random_translator
 
 SENTENCE = "The old man reads a book."
 
 
 def make_translator(name: str, tokenizer: TextTokenizer, index: int = 0, **options: Any) -> Translator:
-    torch.manual_seed(5)
-    tokenizers = Tokenizers(tokenizer, tokenizer)
-    model = MODELS[name](MODELS[name].config_class.tiny_configs()[index], tokenizers.vocabulary).eval()
     settings = {"beam": 3, "max_length": 7, "precision": "fp32", "repair_degenerate": False, **options}
-    return Translator(TorchEngine(model), tokenizers, SearchConfig.model_validate(settings))
+    return random_translator(tokenizer, None, name, index, seed=5, **settings)
 
 
 @pytest.mark.parametrize("name", sorted(MODELS))

@@ -6,26 +6,21 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-import torch
 
 from nmt_cli.data.normalization import NormalizationConfig, Normalizer
 from nmt_cli.data.protected_spans import find_spans
 from nmt_cli.data.text_profile import MIN_PLACEHOLDER_PAIRS, TextProfile
 from nmt_cli.data.tokenization.tokenizer import TextTokenizer, TokenizerConfig, TokenizerType
-from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
 from nmt_cli.data.tokenization.training import train_tokenizer
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.engine import Hypothesis, TokenIds
-from nmt_cli.decoding.torch_engine import TorchEngine
 from nmt_cli.inference.hidden_spans import HiddenSpans
 from nmt_cli.inference.masks import mask_known
 from nmt_cli.inference.pieces import Piece
 from nmt_cli.inference.protection import Protector
 from nmt_cli.inference.translator import Translator
-from nmt_cli.models import MODELS
 from nmt_cli.vocabulary import SPAN_MARK, SPAN_PLACEHOLDERS
-from tests.decoding.test_lossless import Echo
-from tests.inference.test_sentences_of_lines import echo
+from tests.translators import Echo, echo, random_translator
 
 WORDS = "The old man reads a book Two dogs don't see 1995 houses do they garden under because".split()  # noqa: SIM905
 CHARACTERS = "".join(sorted({*" .,?!:;\"'()ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789äöüßÄÖÜ%/"}))
@@ -71,12 +66,9 @@ def translator(
     tokenizer: TextTokenizer, model: str = "transformer", profile: TextProfile = PROFILE, align: bool = False,
     **options: Any,
 ) -> Translator:  # fmt: skip
-    torch.manual_seed(5)
-    tokenizers = Tokenizers(tokenizer, tokenizer)
-    network = MODELS[model](MODELS[model].config_class.tiny_configs()[0], tokenizers.vocabulary).eval()
     keep = (r"Nebelkrähe \d+",)
-    values = {"beam": 2, "max_length": 6, "precision": "fp32", "keep_patterns": keep, **options}
-    return Translator(TorchEngine(network), tokenizers, SearchConfig.model_validate(values), profile, align=align)
+    settings = {"beam": 2, "max_length": 6, "precision": "fp32", "keep_patterns": keep, **options}
+    return random_translator(tokenizer, profile, model, seed=5, align=align, **settings)
 
 
 @pytest.fixture(scope="module")
@@ -296,8 +288,7 @@ def test_nothing_is_protected_if_nothing_is_kept(tokenizer: TextTokenizer) -> No
 
 def test_hidden_in_the_echo_of_its_source_everything_stands_where_it_stood(with_placeholders: TextTokenizer) -> None:
     lines, _ = lines_with_spans(100, 29)
-    config = SearchConfig(keep_patterns=(r"Nebelkrähe \d+",))
-    opened = Translator(Echo(None), Tokenizers(with_placeholders, with_placeholders), config, LEARNED)
+    opened = echo(with_placeholders, LEARNED, keep_patterns=(r"Nebelkrähe \d+",))
     few = [
         line
         for line, plan in zip(lines, opened.planner.plan(lines), strict=True)
@@ -347,9 +338,7 @@ def test_a_piece_between_sentences_is_copied_with_what_is_protected_in_it(tokeni
 )
 @pytest.mark.parametrize("split", ["sentences", "none"])
 def test_what_stands_around_a_span_stays_as_it_is(line: str, split: str, tokenizer: TextTokenizer) -> None:
-    config = SearchConfig.model_validate({"split": split})
-    opened = Translator(Echo(None), Tokenizers(tokenizer, tokenizer), config, PROFILE)
-    assert opened.translate([line])[0].text == line
+    assert echo(tokenizer, PROFILE, split=split).translate([line])[0].text == line
 
 
 @pytest.mark.parametrize(
@@ -414,7 +403,7 @@ class Rewriting(Echo):
     """An engine that writes a text for each that it reads, and keeps what it read."""
 
     def __init__(self, tokenizer: TextTokenizer, rewrite: Callable[[str], str] = str) -> None:
-        super().__init__(None)
+        super().__init__()
         self.tokenizer, self.rewrite, self.read = tokenizer, rewrite, list[str]()
 
     def search(self, sources: list[TokenIds], config: SearchConfig, prefixes: Any = None) -> list[list[Hypothesis]]:
@@ -425,9 +414,7 @@ class Rewriting(Echo):
 
 def rewriting(tokenizer: TextTokenizer, rewrite: Callable[[str], str], characters: str = "{}%") -> Translator:
     profile = replace(PROFILE, source_characters=CHARACTERS + characters)
-    return Translator(
-        Rewriting(tokenizer, rewrite), Tokenizers(tokenizer, tokenizer), SearchConfig(repair_degenerate=False), profile
-    )
+    return echo(tokenizer, profile, Rewriting(tokenizer, rewrite), repair_degenerate=False)
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,10 @@ import pytest
 
 from nmt_cli.data.text_profile import TextProfile, added_stops
 from nmt_cli.data.tokenization.tokenizer import TextTokenizer
-from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.engine import Hypothesis
 from nmt_cli.inference.punctuation import drop_added_stop
-from nmt_cli.inference.translator import Translator
-from tests.decoding.test_lossless import Echo
+from tests.translators import Echo, echo
 
 
 @pytest.mark.parametrize(
@@ -46,7 +44,7 @@ class Stopping(Echo):
     """Writes what it reads, and a stop after it."""
 
     def __init__(self, stop: int) -> None:
-        super().__init__(None)
+        super().__init__()
         self.stop = stop
 
     def search(self, sources: Any, config: SearchConfig, prefixes: Any = None) -> list[list[Hypothesis]]:
@@ -61,9 +59,8 @@ def test_a_run_follows_its_training_text(
     added: float | None, keep: str, expected: str, tokenizer: TextTokenizer
 ) -> None:
     engine = Stopping(tokenizer.encode(["book."])[0][-1])
-    config = SearchConfig.model_validate({"keep": keep, "repair_degenerate": False})
     profile = TextProfile("en", "de", added_stops=added)
-    translator = Translator(engine, Tokenizers(tokenizer, tokenizer), config, profile)
+    translator = echo(tokenizer, profile, engine, keep=keep, repair_degenerate=False)
     assert translator.translate(["a book"])[0].text == expected
     assert translator.translate(["a book"], ["a book."])[0].text.startswith("a book.")
     assert translator.translate(["the U.S", "z. B"])[1].text == "z. B."  # an abbreviation of the target

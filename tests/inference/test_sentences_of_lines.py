@@ -8,38 +8,23 @@ import random
 from typing import Any
 
 import pytest
-import torch
 
 from nmt_cli.data.normalization import NormalizationConfig
 from nmt_cli.data.text_profile import LineLengths, TextProfile
 from nmt_cli.data.tokenization.tokenizer import TextTokenizer
-from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
-from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.engine import Hypothesis
-from nmt_cli.decoding.torch_engine import TorchEngine
 from nmt_cli.inference.lines import InputLine
 from nmt_cli.inference.output import Candidate, TranslatedLine
 from nmt_cli.inference.segments import Segment, spaced_translations
 from nmt_cli.inference.translator import Translator, best_combinations
-from nmt_cli.models import MODELS
-from tests.decoding.test_lossless import Echo
 from tests.streams import translate_stream
-
-PROFILE = TextProfile("en", "de", NormalizationConfig())
-
-
-def echo(tokenizer: TextTokenizer, profile: TextProfile = PROFILE, **options: Any) -> Translator:
-    """A translator whose engine gives back what it reads."""
-    return Translator(Echo(None), Tokenizers(tokenizer, tokenizer), SearchConfig.model_validate(options), profile)
+from tests.translators import PROFILE, Echo, echo, random_translator
 
 
 def real(tokenizer: TextTokenizer, profile: TextProfile = PROFILE, **options: Any) -> Translator:
-    torch.manual_seed(4)
-    tokenizers = Tokenizers(tokenizer, tokenizer)
-    model = MODELS["transformer"](MODELS["transformer"].config_class.tiny_configs()[0], tokenizers.vocabulary)
-    config = SearchConfig.model_validate({"beam": 3, "max_length": 4, "precision": "fp32", **options})
+    settings = {"beam": 3, "max_length": 4, "precision": "fp32", **options}
     align = bool(options.get("n_best")) or "min_length" in options
-    return Translator(TorchEngine(model.eval()), tokenizers, config, profile, align=align)
+    return random_translator(tokenizer, profile, seed=4, align=align, **settings)
 
 
 def sources(translator: Translator, line: str) -> list[str]:
@@ -323,6 +308,6 @@ def test_candidates_that_differ_in_outer_spaces_alone_are_one(tokenizer: TextTok
             return [[Hypothesis(written, -1.0, -1.0) for written in (ids, [space, *ids])] for _ in sources]
 
     assert tokenizer.decode([[space, *ids]]) == [" a book"]
-    config = SearchConfig(n_best=2, beam=2, repair_degenerate=False)
-    (translation,) = Translator(Spaced(None), Tokenizers(tokenizer, tokenizer), config, PROFILE).translate(["a book"])
+    translator = echo(tokenizer, engine=Spaced(), n_best=2, beam=2, repair_degenerate=False)
+    (translation,) = translator.translate(["a book"])
     assert [candidate.text for candidate in translation.candidates] == ["a book"]

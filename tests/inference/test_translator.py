@@ -7,19 +7,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from nmt_cli.data.tokenization.tokenizer import TextTokenizer
-from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
-from nmt_cli.decoding.config import SearchConfig
-from nmt_cli.decoding.torch_engine import TorchEngine
-from nmt_cli.errors import DataError, RecipeError, RunError, UserError
+from nmt_cli.errors import RecipeError, RunError, UserError
 from nmt_cli.inference.lines import to_single_line
 from nmt_cli.inference.translator import Translator
-from nmt_cli.models import MODELS
 from tests.margins import clear_lines
 from tests.opening import open_translator
 from tests.streams import translate_stream
+from tests.translators import random_translator
 
 TABLE: list[bytes] = [
     b"The old man reads a book.", b"", b" ", b"\t", "\u3000".encode(), b"\xef\xbb\xbf", b"\x00",
@@ -30,12 +26,8 @@ TABLE: list[bytes] = [
 
 
 def translator(tokenizer: TextTokenizer, align: bool = False, **options: Any) -> Translator:
-    torch.manual_seed(3)
-    tokenizers = Tokenizers(tokenizer, tokenizer)
-    kind = MODELS["transformer"]
-    model = kind(kind.config_class.tiny_configs()[0], tokenizers.vocabulary).eval()
     settings = {"beam": 2, "max_length": 6, "repair_degenerate": False, **options}
-    return Translator(TorchEngine(model), tokenizers, SearchConfig.model_validate(settings), align=align)
+    return random_translator(tokenizer, seed=3, align=align, **settings)
 
 
 @pytest.mark.parametrize("last", [b"", b"\n"])
@@ -140,13 +132,6 @@ def test_translations_begin_with_their_prefixes(tokenizer: TextTokenizer) -> Non
     assert translations[1].candidates == []
     assert translations[2].text == translator(tokenizer).translate(lines)[2].text
     assert translator(tokenizer).translate(lines, ["Der alte \r", "x", "\r", "ein Haus "]) == translations
-
-
-def test_too_few_prefixes_are_refused(tokenizer: TextTokenizer, tmp_path: Path) -> None:
-    (tmp_path / "prefixes").write_text("a\n")
-    stream = translate_stream(translator(tokenizer), io.BytesIO(b"x\ny\n"), tmp_path / "prefixes")
-    with pytest.raises(DataError, match="prefixes: fewer lines than the input"):
-        list(stream)
 
 
 def test_prefixes_go_with_their_lines_over_many_blocks(tokenizer: TextTokenizer, tmp_path: Path) -> None:

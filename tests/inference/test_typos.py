@@ -7,8 +7,8 @@ from pathlib import Path
 from nmt_cli.data.known_words import WordSet
 from nmt_cli.data.tokenization.tokenizer import TextTokenizer
 from tests.inference.test_casing import FORMS, PROFILE
-from tests.inference.test_sentences_of_lines import echo
 from tests.opening import open_translator
+from tests.translators import echo
 
 KNOWING = replace(PROFILE, known_words=WordSet(FORMS))
 

@@ -11,7 +11,7 @@ from nmt_cli.data.tokenization.training import train_tokenizer
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.inference.translator import Translator
 from nmt_cli.inference.unknown_tokens import SourceTokens, fill_unknown_tokens
-from tests.decoding.test_lossless import Echo
+from tests.translators import Echo
 
 KNOWN = "the old man reads a book and sees his dog."
 
@@ -20,7 +20,7 @@ class Pointer(Echo):
     """Says that target token i looks at source token i + shift, and writes <unk> where it is told to."""
 
     def __init__(self, shift: int | None, unknown: tuple[int, ...] = ()) -> None:
-        super().__init__(None)
+        super().__init__()
         self.shift, self.unknown, self.asked = shift, unknown, 0
 
     def search(self, sources: Any, config: SearchConfig, prefixes: Any = None) -> Any:
