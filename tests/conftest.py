@@ -4,6 +4,7 @@ import io
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -250,6 +251,17 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory, tokenizer: TextTokenizer)
         folder.checkpoints.save(update, {"model": tensors}, {})
     folder.checkpoints.save_best(10, weights, {})
     return folder.path
+
+
+@pytest.fixture(scope="session")
+def exported(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with the exports of `--engine auto`; no test changes it."""
+    pytest.importorskip("ctranslate2")
+    from nmt_cli.export.automatic import export_automatically
+
+    folder = shutil.copytree(tiny_run, tmp_path_factory.mktemp("exported") / "run")
+    export_automatically(folder)
+    return folder
 
 
 def translated_by_documented(line: str, folder: Path, lines: list[str]) -> list[str]:

@@ -1,7 +1,6 @@
 """From text to text through CTranslate2, and scoring and tokenizing, without torch, so that they answer at once."""
 
 import pkgutil
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -40,17 +39,6 @@ def test_neither_the_text_side_nor_the_interface_of_engines_imports_torch() -> N
     modules = [*MODULES, "nmt_cli.decoding.config", "nmt_cli.decoding.engine", "nmt_cli.export.ctranslate2_engine"]
     assert "nmt_cli.inference.translator" in modules
     assert "torch" not in modules_after(f"import {', '.join(modules)}")[1]
-
-
-@pytest.fixture(scope="module")
-def exported(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    pytest.importorskip("ctranslate2")
-    from nmt_cli.export.automatic import export_automatically
-
-    folder = tmp_path_factory.mktemp("exported") / "run"
-    shutil.copytree(tiny_run, folder)
-    export_automatically(folder)
-    return folder
 
 
 @pytest.mark.parametrize("options", [[], ["--jsonl", "--set", "search.repair_degenerate=true"]])

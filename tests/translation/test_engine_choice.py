@@ -47,15 +47,6 @@ def run(tiny_run: Path, tmp_path: Path, auto_engine: None) -> Path:
     return tmp_path / "run"
 
 
-@pytest.fixture(scope="module")
-def exported(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run with the exports of `--engine auto`, not to be changed."""
-    folder = tmp_path_factory.mktemp("exported") / "run"
-    shutil.copytree(tiny_run, folder)
-    automatic.export_automatically(folder)
-    return folder
-
-
 def choice(
     *runs: Path, settings: tuple[str, ...] = (), reporter: Reporter | None = None, **options: Any
 ) -> EngineChoice:
