@@ -42,6 +42,10 @@ class Recipe:
     search: SearchConfig
     folder: Path | None = None  # searched first for relative paths
 
+    def with_values(self, section: str, **values: Any) -> "Recipe":
+        """This recipe with other values for some keys of a section; they are not checked."""
+        return replace(self, **{section: getattr(self, section).model_copy(update=values)})
+
     def to_dict(self) -> dict[str, Any]:
         """All keys with their values, defaults included."""
         sections = {key: getattr(self, key).model_dump(mode="json") for key in SECTIONS}
@@ -123,14 +127,13 @@ def load_run_recipe(path: Path, overrides: Sequence[str] = (), *, checked_sectio
     its corpus may be gone.
     """
     recipe = load_recipe(path, overrides, checked_sections=checked_sections)
-    sections = {}
     for name, added_values in ADDED_KEYS.items():
         section = getattr(recipe, name)
         defaults = section.model_dump(mode="json")
         unstated_keys = added_values.keys() - section.model_fields_set
         missing = {key: added_values[key] for key in unstated_keys if defaults[key] != added_values[key]}
-        sections[name] = section.model_copy(update=missing)
-    return replace(recipe, **sections)
+        recipe = recipe.with_values(name, **missing)
+    return recipe
 
 
 def change_search(search: SearchConfig, changes: Mapping[str, Any], label: str) -> SearchConfig:

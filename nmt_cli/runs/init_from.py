@@ -84,7 +84,7 @@ def inherit_sections(recipe: Recipe, base_run: BaseRun) -> Recipe:
     RecipeError names each key that the recipe sets to another value, except OVERRIDABLE_KEYS, which
     keep the recipe's value, or says that the base run knows no placeholders.
     """
-    sections: dict[str, Section] = {}
+    sections: dict[str, Any] = {}
     conflicts: list[str] = []
     for name, overridable in OVERRIDABLE_KEYS.items():
         own_section, base_section = getattr(recipe, name), getattr(base_run.recipe, name)
@@ -99,13 +99,9 @@ def inherit_sections(recipe: Recipe, base_run: BaseRun) -> Recipe:
                 + "; remove these keys to use its own"
             ]
         )
-    training = recipe.training.model_copy(update={"init_from": _resolve_init_from(recipe, base_run)})
-    replacements: dict[str, Any] = {**sections, "training": training}
-    base_values = {key: getattr(base_run.recipe.corpus, key) for key in INHERITED_CORPUS_KEYS}
-    unstated_values = {key: value for key, value in base_values.items() if key not in recipe.corpus.model_fields_set}
-    if unstated_values:
-        replacements["corpus"] = recipe.corpus.model_copy(update=unstated_values)
-    inherited = replace(recipe, **replacements)
+    unstated_keys = set(INHERITED_CORPUS_KEYS) - recipe.corpus.model_fields_set
+    inherited = replace(recipe, **sections).with_values("training", init_from=_resolve_init_from(recipe, base_run))
+    inherited = inherited.with_values("corpus", **{key: getattr(base_run.recipe.corpus, key) for key in unstated_keys})
     if inherited.corpus.placeholders and not base_run.tokenizers.have_placeholders:
         raise RecipeError(["corpus.placeholders: the run of training.init_from has none in its vocabulary; use 0"])
     return inherited

@@ -1,6 +1,6 @@
 """A recipe's prepared data: found in the store, or made from its corpus."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -73,8 +73,10 @@ def prepare_recipe(
         if started_data is None or started_data.folder is None:
             raise
         reporter.warning(f"{error}; using what was prepared of it: {started_data.folder}")
-        return PreparationResult(PreparedData(started_data.folder), started_data.with_root(recipe))
-    resolved_recipe = _with_root(recipe, corpus)
+        root = load_run_recipe(started_data.run.recipe_path).corpus.root
+        return PreparationResult(PreparedData(started_data.folder), recipe.with_values("corpus", root=root))
+    if corpus.root is not None:
+        recipe = recipe.with_values("corpus", root=str(corpus.root))  # so that it works in any working directory
     cached_hashes = load_hash_cache(store)
     identity = build_identity(
         recipe.corpus, recipe.tokenizer, corpus, cached_hashes, base_tokenizers, recipe.training.augment
@@ -100,7 +102,7 @@ def prepare_recipe(
             f"training.init_from: {base_run.folder.path} was trained on {shared}, too, and held out other pairs of it "
             "or fewer: scores of the development text will be too good: name a text as corpus.dev"
         )
-    return PreparationResult(data, resolved_recipe)
+    return PreparationResult(data, recipe)
 
 
 @dataclass(frozen=True)
@@ -115,11 +117,6 @@ class _StartedData:
     def find(cls, run: RunFolder, store: Path) -> "_StartedData":
         fingerprint = str(run.read_json("manifest.json").get("fingerprint"))
         return cls(run, fingerprint, find_prepared(store, fingerprint))
-
-    def with_root(self, recipe: Recipe) -> Recipe:
-        """The recipe with the corpus.root of the run."""
-        root = load_run_recipe(self.run.recipe_path).corpus.root
-        return replace(recipe, corpus=recipe.corpus.model_copy(update={"root": root}))
 
     def check(self, identity: dict[str, Any]) -> Path | None:
         """The folder; RunError if other data would be prepared now."""
@@ -167,14 +164,6 @@ def _make_pool(processes: int | None, corpus: Corpus, reporter: Reporter) -> Poo
         corpus_bytes = sum(path.stat().st_size for path in corpus.files())
         processes = min(usable_cores(), MAX_WORKERS) if corpus_bytes >= MIN_PARALLEL_BYTES else 1
     return pool_factory(processes, lambda _: "a block of training pairs", reporter.warning)
-
-
-def _with_root(recipe: Recipe, corpus: Corpus) -> Recipe:
-    """The recipe with an absolute corpus.root, so that it works in any working directory."""
-    if corpus.root is None:
-        return recipe
-    section = recipe.corpus.model_copy(update={"root": str(corpus.root)})
-    return replace(recipe, corpus=section)
 
 
 def report_preparation(data: PreparedData, reporter: Reporter) -> None:

@@ -291,10 +291,9 @@ def _reconcile_with_started_run(recipe: Recipe, started_recipe: Recipe, reporter
     what is prepared. Reports the settings that have changed since; RunError for those that must not.
     """
     if recipe.training.tokens_per_batch == "auto":
-        recipe = _with_tokens_per_batch(recipe, started_recipe.training.max_positions)
+        recipe = recipe.with_values("training", tokens_per_batch=started_recipe.training.max_positions)
     unstated_keys = {"normalization", *ADDED_KEYS["corpus"]} - recipe.corpus.model_fields_set
-    kept_values = {key: getattr(started_recipe.corpus, key) for key in unstated_keys}
-    recipe = replace(recipe, corpus=recipe.corpus.model_copy(update=kept_values))
+    recipe = recipe.with_values("corpus", **{key: getattr(started_recipe.corpus, key) for key in unstated_keys})
     old_values, new_values = _flatten(started_recipe.to_dict()), _flatten(recipe.to_dict())
     changed_keys = [key for key in {**old_values, **new_values} if old_values.get(key) != new_values.get(key)]
     changed_keys = [key for key in changed_keys if key not in ("name", "corpus.root")]
@@ -343,11 +342,7 @@ def _resolve_batch_size(run: TrainingRun) -> Recipe:
         f"training.tokens_per_batch: auto is {tokens:,} here: it takes {usage} of "
         f"{available_bytes / (1 << 30):.1f} GiB that are free"
     )
-    return _with_tokens_per_batch(recipe, tokens)
-
-
-def _with_tokens_per_batch(recipe: Recipe, tokens: int) -> Recipe:
-    return replace(recipe, training=recipe.training.model_copy(update={"tokens_per_batch": tokens}))
+    return recipe.with_values("training", tokens_per_batch=tokens)
 
 
 def _format_value(values: dict[str, Any], key: str) -> str:
