@@ -119,7 +119,7 @@ class ProcessGroup:
         """The values of all ranks, by rank; they must be representable in JSON."""
         if self.is_single:
             return [value]
-        content = _to_bytes(value)
+        content = torch.frombuffer(bytearray(json.dumps(value).encode()), dtype=torch.uint8)
         with self._collective():
             sizes = [torch.zeros(1, dtype=torch.int64) for _ in range(self.world_size)]
             torch_distributed.all_gather(sizes, torch.tensor([len(content)]))
@@ -128,7 +128,7 @@ class ProcessGroup:
             padded[: len(content)] = content
             rows = [torch.empty_like(padded) for _ in range(self.world_size)]
             torch_distributed.all_gather(rows, padded)
-        return [_from_bytes(row[:length]) for row, length in zip(rows, lengths, strict=True)]
+        return [json.loads(row[:length].numpy().tobytes()) for row, length in zip(rows, lengths, strict=True)]
 
     def run_on_main(self, work: Callable[[], T]) -> T:
         """Call `work` on rank 0 only and return its result, which must be representable in JSON, on all ranks.
@@ -214,11 +214,3 @@ def join_process_group() -> Iterator[ProcessGroup]:
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the launcher may send it to a process that is ending
         processes.watchdog.stop()
-
-
-def _to_bytes(value: object) -> Tensor:
-    return torch.frombuffer(bytearray(json.dumps(value).encode()), dtype=torch.uint8)
-
-
-def _from_bytes(content: Tensor) -> Any:
-    return json.loads(content.numpy().tobytes())

@@ -29,9 +29,9 @@ class SyncedStep(NamedTuple):
     """What every process knows after the all-reduce."""
 
     loss: Tensor  # smoothed, summed over the batches of all processes; on the device
-    sync_wait_seconds: float  # that a process waited for the slowest one, on average
-    all_reduce_seconds: float  # from the moment when the slowest process was ready
     oom_positions: int  # for which memory ran out in some process; 0: in none; negative: those of a single pair
+    sync_wait_seconds: float = 0.0  # that a process waited for the slowest one, on average
+    all_reduce_seconds: float = 0.0  # from the moment when the slowest process was ready
 
 
 class GradientAllReduce:
@@ -54,7 +54,7 @@ class GradientAllReduce:
         shared with the next update.
         """
         if self.processes.is_single:
-            return no_sync(loss, oom_positions)
+            return SyncedStep(loss, oom_positions)
         if loss.device.type == "cuda":
             torch.cuda.synchronize(loss.device)  # otherwise only the launch of kernels would be timed
         busy_seconds = self.processes.busy_seconds()
@@ -83,12 +83,7 @@ class GradientAllReduce:
         max_busy_seconds = max(busy_seconds_by_rank)
         return SyncedStep(
             extra_scalars[LOSS_OFFSET],
+            min(oom_positions_by_rank, default=0),
             max_busy_seconds - sum(busy_seconds_by_rank) / len(busy_seconds_by_rank),
             max(0.0, elapsed_seconds - (max_busy_seconds - busy_seconds)),
-            min(oom_positions_by_rank, default=0),
         )
-
-
-def no_sync(loss: Tensor, oom_positions: int) -> SyncedStep:
-    """The result for a single process."""
-    return SyncedStep(loss, 0.0, 0.0, oom_positions)

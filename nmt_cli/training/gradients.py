@@ -17,7 +17,7 @@ from nmt_cli.data.batching import Batch, PaddedSequences
 from nmt_cli.errors import DeviceError, is_out_of_memory
 from nmt_cli.models.contract import TranslationModel
 from nmt_cli.models.dropout import seed_masks
-from nmt_cli.training.all_reduce import SyncedStep, no_sync
+from nmt_cli.training.all_reduce import SyncedStep
 from nmt_cli.training.batches import RankBatches, to_device
 from nmt_cli.training.compilation import compile_layers, uncompile_layers
 from nmt_cli.training.loss import LogitsGradientFunction, forward_backward
@@ -38,7 +38,7 @@ class GradientAccumulator:
         seed: int,
         smoothing: float = 0.0,
         on_split: Callable[[int, int], None] = lambda oom_positions, max_positions: None,
-        all_reduce: Callable[[Tensor, int], SyncedStep] = no_sync,
+        all_reduce: Callable[[Tensor, int], SyncedStep] = SyncedStep,  # of a single process: its own
     ) -> None:
         self.all_reduce = all_reduce
         self.gradient_function: LogitsGradientFunction | None = None  # compiled; None: the default one

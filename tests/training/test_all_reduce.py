@@ -118,7 +118,7 @@ def test_alone_nothing_is_exchanged() -> None:
     weights = FlatParameters(nn.Linear(2, 1), torch.float32, extra_scalar_count(ProcessGroup()))
     all_reduce = GradientAllReduce(weights, ProcessGroup())
     assert len(weights.reduce_buffer) == 3
-    assert all_reduce(torch.tensor(2.0), 7) == (torch.tensor(2.0), 0.0, 0.0, 7)
+    assert all_reduce(torch.tensor(2.0), 7) == (torch.tensor(2.0), 7, 0.0, 0.0)
     with all_reduce.stop_signals:
         os.kill(os.getpid(), signal.SIGTERM)
     assert all_reduce.signal == signal.SIGTERM

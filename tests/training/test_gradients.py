@@ -102,7 +102,7 @@ def test_a_shortage_in_another_process_makes_all_take_smaller_parts(toy: Path) -
     def exchange(loss: torch.Tensor, shortage: int) -> SyncedStep:
         weights.gradient.add_(1000.0)  # the other one's gradient
         assert shortage == 0
-        return SyncedStep(loss, 0.0, 0.0, heard.pop(0))
+        return SyncedStep(loss, heard.pop(0))
 
     accumulator = GradientAccumulator(
         network, weights, device=torch.device("cpu"), seed=1, all_reduce=exchange,
