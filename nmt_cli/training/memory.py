@@ -43,31 +43,24 @@ def available_memory(device: torch.device) -> int:
 
 def free_memory() -> int | None:
     """Bytes of main memory that the kernel and the cgroup leave; None if both are unknown."""
-    return min([*_meminfo("MemAvailable"), *_cgroup(cgroup_folders("memory"))], default=None)
+    free_bytes = _kernel_bytes(Path("/proc/meminfo"), "MemAvailable:")
+    return min([*free_bytes, *_cgroup(cgroup_folders("memory"))], default=None)
 
 
-def _meminfo(key: str, path: Path = Path("/proc/meminfo")) -> list[int]:
+def _kernel_bytes(path: Path, key: str) -> list[int]:
+    """The bytes that a line of the kernel's statistics states after its key, in KiB or bytes; [] if it has none."""
     try:
-        lines = path.read_text().splitlines()
+        lines = [line.split() for line in path.read_text().splitlines()]
     except OSError:
         return []
-    return [int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{key}:")]
-
-
-def _byte_counts(path: Path, key: str) -> list[int]:
-    """The number behind a key of a control group's statistics, if it is there."""
-    try:
-        lines = path.read_text().splitlines()
-    except OSError:
-        return []
-    return [int(line.split()[1]) for line in lines if line.startswith(f"{key} ")]
+    return [int(words[1]) * (1024 if "kB" in words else 1) for words in lines if words[:1] == [key]]
 
 
 def allocated_memory(device: torch.device) -> int:
     """Bytes that are allocated now."""
     if device.type == "cuda":
         return torch.cuda.memory_allocated(device)
-    return _process_status_bytes("VmRSS") or _peak_rss()
+    return _process_status_bytes("VmRSS:") or _peak_rss()
 
 
 def reset_peak_memory(device: torch.device) -> None:
@@ -83,7 +76,7 @@ def peak_allocated_memory(device: torch.device) -> int:
     """The most bytes that were allocated at once since `reset_peak_memory`."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    return _process_status_bytes("VmHWM") or _peak_rss()
+    return _process_status_bytes("VmHWM:") or _peak_rss()
 
 
 def _peak_rss() -> int:
@@ -92,7 +85,7 @@ def _peak_rss() -> int:
 
 
 def _process_status_bytes(key: str) -> int:
-    return max(_meminfo(key, Path("/proc/self/status")), default=0)
+    return max(_kernel_bytes(Path("/proc/self/status"), key), default=0)
 
 
 def _cgroup(folders: list[Path]) -> list[int]:
@@ -102,6 +95,6 @@ def _cgroup(folders: list[Path]) -> list[int]:
         for limit_name, usage_name, cache_key in _CGROUP_FILES:
             with suppress(OSError, ValueError):  # unlimited: "max"
                 limit, usage = (int((folder / name).read_text()) for name in (limit_name, usage_name))
-                cached = max(_byte_counts(folder / "memory.stat", cache_key), default=0)
+                cached = max(_kernel_bytes(folder / "memory.stat", cache_key), default=0)
                 remaining.append(max(0, limit - usage + cached))
     return remaining

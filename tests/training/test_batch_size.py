@@ -83,10 +83,10 @@ def test_auto_is_said_written_down_and_the_same_when_resumed(
 
 def test_memory_is_what_the_kernel_and_the_container_leave(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cpu = torch.device("cpu")
-    monkeypatch.setattr(memory, "_meminfo", lambda key: [5 * GIB])
+    monkeypatch.setattr(memory, "_kernel_bytes", lambda path, key: [5 * GIB])
     monkeypatch.setattr(memory, "_cgroup", lambda folders: [3 * GIB])
     assert available_memory(cpu) == free_memory() == 3 * GIB
-    monkeypatch.setattr(memory, "_meminfo", lambda key: [])
+    monkeypatch.setattr(memory, "_kernel_bytes", lambda path, key: [])
     monkeypatch.setattr(memory, "_cgroup", lambda folders: [])
     assert available_memory(cpu) == 4 * GIB and free_memory() is None
     monkeypatch.undo()
@@ -107,8 +107,8 @@ def test_memory_is_what_the_kernel_and_the_container_leave(tmp_path: Path, monke
     (version_2 / "memory.max").write_text("max\n")
     assert memory._cgroup([version_2]) == memory._cgroup([tmp_path / "none"]) == []
     (tmp_path / "meminfo").write_text("MemTotal: 9 kB\nMemAvailable:   7 kB\n")
-    assert memory._meminfo("MemAvailable", tmp_path / "meminfo") == [7 * 1024]
-    assert memory._meminfo("MemAvailable", tmp_path / "none") == []
+    assert memory._kernel_bytes(tmp_path / "meminfo", "MemAvailable:") == [7 * 1024]
+    assert memory._kernel_bytes(tmp_path / "none", "MemAvailable:") == []
 
 
 def test_the_peak_is_at_least_what_is_taken() -> None:
