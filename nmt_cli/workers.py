@@ -94,10 +94,6 @@ class WorkerPool(Generic[Task, Result]):
         """The number of workers without a task."""
         return sum(worker.task is None for worker in self._workers)
 
-    def process_ids(self) -> list[int]:
-        """The process ids by worker index."""
-        return [worker.process.pid or 0 for worker in self._workers]
-
     def submit(self, task_number: int, task: Task) -> None:
         """Send a task to an idle worker; its result will be `results[task_number]`."""
         worker_index = next(worker_index for worker_index, worker in enumerate(self._workers) if worker.task is None)

@@ -1,5 +1,6 @@
 """Workers: every result in order, whatever dies; errors keep their kind; nobody is left over."""
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -95,7 +96,8 @@ def test_a_worker_that_died_while_it_had_nothing_to_do_is_replaced() -> None:
     said: list[str] = []
     with start(square, 1, said, START[-1]) as workers:
         assert list(workers.map([3])) == [9]
-        os.kill(workers.process_ids()[0], signal.SIGKILL)
+        (worker,) = multiprocessing.active_children()
+        worker.kill()
         time.sleep(0.1)
         assert list(workers.map([4])) == [16]
     assert said == ["a worker died (SIGKILL): task 4: retried by another one"]
@@ -125,12 +127,12 @@ def alive(process: int) -> bool:
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_no_worker_outlives_its_parent(number: signal.Signals, fork: str) -> None:
     script = (
-        "import time, sys\nfrom functools import partial\nfrom nmt_cli.workers import WorkerPool\n"
+        "import multiprocessing, time\nfrom functools import partial\nfrom nmt_cli.workers import WorkerPool\n"
         "from tests.test_workers import opened\n"
         "if __name__ == '__main__':\n"
         f"    workers = WorkerPool(2, partial(opened, time.sleep), str, print, fork={fork})\n"
         "    workers.submit(0, 60)\n    workers.submit(1, 60)\n"
-        "    print(*workers.process_ids(), flush=True)\n    time.sleep(60)\n"
+        "    print(*[child.pid for child in multiprocessing.active_children()], flush=True)\n    time.sleep(60)\n"
     )
     command = [sys.executable, "-c", script]
     parent = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT, text=True)

@@ -23,11 +23,6 @@ class TensorBatch(NamedTuple):
     target_in: Sequences
     target_out: Sequences
 
-    @property
-    def tokens(self) -> int:
-        """Target positions without padding, with the end of each sentence."""
-        return self.target_out.num_tokens()
-
 
 def to_device(batch: Batch, device: torch.device) -> TensorBatch:
     """Copy a batch from NumPy arrays to tensors on the device."""
