@@ -92,11 +92,11 @@ class MultiHeadAttention(nn.Module):
         queries, keys, values = queries.to(dtype), keys.to(dtype), values.to(dtype)
         if rotary is not None:
             queries, keys = apply_rotary(queries, rotary), apply_rotary(keys, rotary)
-        keys, values = self._repeat_kv(keys), self._repeat_kv(values)
+        values = self._repeat_kv(values)
         if queries.device.type == "cpu":
-            attended = self.dropout(self._attention_weights(queries, keys, bias)) @ values  # [B, H, Q, K]
+            attended = self.dropout(self.attention_weights(queries, keys, bias)) @ values  # [B, H, Q, K]
         else:
-            rate = self.dropout.rate if self.training else 0.0
+            keys, rate = self._repeat_kv(keys), self.dropout.rate if self.training else 0.0
             attended = functional.scaled_dot_product_attention(queries, keys, values, bias, rate, scale=self.scale)
         return self.out(attended.transpose(1, 2).flatten(2).to(self.out.weight.dtype))
 
@@ -114,10 +114,7 @@ class MultiHeadAttention(nn.Module):
 
     def attention_weights(self, queries: Tensor, keys: Tensor, bias: Tensor | None) -> Tensor:
         """The attention weights, [B, H, Q, N]."""
-        return self._attention_weights(queries, self._repeat_kv(keys), bias)
-
-    def _attention_weights(self, queries: Tensor, keys: Tensor, bias: Tensor | None) -> Tensor:
-        scores = (queries * self.scale) @ keys.transpose(2, 3)  # [B, H, Q, N]
+        scores = (queries * self.scale) @ self._repeat_kv(keys).transpose(2, 3)  # [B, H, Q, N]
         if bias is not None:
             scores = scores + bias
         return scores.softmax(-1)

@@ -35,10 +35,9 @@ class CTC(NonAutoregressive[CTCConfig]):
         self.after = nn.ModuleList(SelfAttentionLayer(config) for _ in range(config.decoder_layers))
         self.norm = make_final_normalization(config)
         self.output = nn.Linear(d_model, vocabulary.target_size)
-        tied = config.tied_embeddings == "all"
-        if tied:
+        if config.tied_embeddings == "all":
             self.output.weight = self.source_embedding.weight
-        initialize_weights(self, tied_output=self.output if tied else None)
+        initialize_weights(self)
 
     @property
     def max_source_positions(self) -> int | None:

@@ -13,7 +13,7 @@ from nmt_cli.models.attention import additive_mask, causal_mask
 from nmt_cli.models.configs import DecoderOnlyConfig
 from nmt_cli.models.contract import Autoregressive, ExportableState, SelfAttentionWeights, Sequences, TensorState
 from nmt_cli.models.dropout import Dropout
-from nmt_cli.models.embedding import Embedding
+from nmt_cli.models.embedding import make_embeddings
 from nmt_cli.models.kv_cache import BatchSelection, GrowingKVCache, KVCache
 from nmt_cli.models.layers import SelfAttentionLayer, initialize_weights, make_final_normalization
 from nmt_cli.models.positions import make_positions
@@ -56,20 +56,17 @@ class DecoderOnly(Autoregressive[DecoderOnlyConfig, DecoderOnlyState]):
 
     def __init__(self, config: DecoderOnlyConfig, vocabulary: Vocabulary) -> None:
         super().__init__(config, vocabulary)
-        d_model, share_embeddings = config.d_model, config.tied_embeddings == "all"
-        self.source_embedding = Embedding(vocabulary.source_size, d_model, scaled=True)
-        self.target_embedding = (
-            self.source_embedding if share_embeddings else Embedding(vocabulary.target_size, d_model, scaled=True)
+        self.source_embedding, self.target_embedding = make_embeddings(
+            vocabulary, config.d_model, shared=config.tied_embeddings == "all", scaled=True
         )
-        self.positions = make_positions(config.positions, d_model, config.max_positions)
+        self.positions = make_positions(config.positions, config.d_model, config.max_positions)
         self.dropout = Dropout(config.dropout)
         self.stack = nn.ModuleList(SelfAttentionLayer(config) for _ in range(config.layers))
         self.norm = make_final_normalization(config)
-        self.output = nn.Linear(d_model, vocabulary.target_size)
-        tied = config.tied_embeddings != "none"
-        if tied:
+        self.output = nn.Linear(config.d_model, vocabulary.target_size)
+        if config.tied_embeddings != "none":
             self.output.weight = self.target_embedding.weight
-        initialize_weights(self, tied_output=self.output if tied else None)
+        initialize_weights(self)
 
     @property
     def max_source_positions(self) -> int | None:

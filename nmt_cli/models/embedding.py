@@ -7,6 +7,8 @@ from torch import Tensor, nn
 from torch.autograd import Function
 from torch.nn import functional
 
+from nmt_cli.vocabulary import Vocabulary
+
 
 class _EmbeddingFunction(Function):
     """Looks up rows; in bfloat16 the sum of a frequent row's gradients would lose precision."""
@@ -43,3 +45,11 @@ class Embedding(nn.Module):
         else:
             vectors = functional.embedding(ids, self.weight)
         return vectors if self.scale == 1.0 else vectors * self.scale
+
+
+def make_embeddings(
+    vocabulary: Vocabulary, embedding_dim: int, *, shared: bool, scaled: bool = False
+) -> tuple[Embedding, Embedding]:
+    """The tables of source and target: the same one if it is `shared`."""
+    source = Embedding(vocabulary.source_size, embedding_dim, scaled=scaled)
+    return source, source if shared else Embedding(vocabulary.target_size, embedding_dim, scaled=scaled)

@@ -9,19 +9,21 @@ from torch import Tensor, nn
 from nmt_cli.models.attention import MultiHeadAttention
 from nmt_cli.models.configs import LayerConfig
 from nmt_cli.models.dropout import Dropout
+from nmt_cli.models.embedding import Embedding
 from nmt_cli.models.feed_forward import FeedForward
 from nmt_cli.models.kv_cache import KVCache
 from nmt_cli.models.positions import PositionOffset, apply_rotary
 
 
-def initialize_weights(model: nn.Module, *, tied_output: nn.Linear | None) -> None:
+def initialize_weights(model: nn.Module) -> None:
     """Glorot-uniform matrices and zero biases, as in the paper's own code.
 
-    The weight of `tied_output` is an embedding table and is left unchanged.
+    Embedding tables are left unchanged, also where the output shares one.
     """
+    tables = {id(module.weight) for module in model.modules() if isinstance(module, Embedding)}
     for module in model.modules():
         if isinstance(module, nn.Linear):
-            if module is not tied_output:
+            if id(module.weight) not in tables:
                 nn.init.xavier_uniform_(module.weight)
             nn.init.zeros_(module.bias)
 

@@ -4,7 +4,8 @@ Legend: B batch, S source positions, E input width, U hidden width ("units"), M 
 R readout width, N = B * W hypotheses.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -21,6 +22,9 @@ from nmt_cli.models.linear import Linear, SharedProduct
 
 tanh_backward, sigmoid_backward = torch.ops.aten.tanh_backward, torch.ops.aten.sigmoid_backward
 LayerStates = list[tuple[Tensor, ...]]  # for each layer (h,) or (h, c), each [N, U]
+# Runs all layers at a position whose token is known: what is fed back [N, F], if anything, and the states to the top
+# layer's h [N, U] and the new states
+AdvanceCells = Callable[[Tensor | None, LayerStates], tuple[Tensor, LayerStates]]
 
 
 class RecurrentEncoder(nn.Module):
@@ -194,40 +198,28 @@ class CellStack(nn.Module):
             x = new_state[0]
         return x, new_states
 
-    def unroll(self, embeddings: Tensor) -> "list[UnrolledPosition]":
-        """One for each position of a known target [B, T, E], which advances the cells when the rest of its input is
-        known, too. The gradient of each weight is computed once for all positions."""
+    def unroll(self, embeddings: Tensor) -> list[AdvanceCells]:
+        """`forward` at each position of a known target [B, T, E], called with the rest of its input, [B, F], if any.
+
+        The gradient of each weight is computed once for all positions.
+        """
         cells: list[Any] = list(self.cells)
         first, embedding_size = cells[0], embeddings.shape[2]
         gates = functional.linear(embeddings, first.weight_ih[:, :embedding_size], first.bias_ih)
         feed_product = SharedProduct(first.weight_ih[:, embedding_size:].t())
         input_products = [SharedProduct(cell.weight_ih.t(), cell.bias_ih) for cell in cells[1:]]
         hidden_products = [SharedProduct(cell.weight_hh.t(), cell.bias_hh) for cell in cells]
-        return [
-            UnrolledPosition(position_gates, feed_product, input_products, hidden_products, self.dropout)
-            for position_gates in gates.unbind(1)
-        ]
 
+        def advance(token_gates: Tensor, feed: Tensor | None, states: LayerStates) -> tuple[Tensor, LayerStates]:
+            layer_gates = token_gates if feed is None else token_gates + feed_product(feed)
+            new_states: LayerStates = []
+            for layer, (hidden_product, layer_state) in enumerate(zip(hidden_products, states, strict=True)):
+                if layer:
+                    layer_gates = input_products[layer - 1](self.dropout(new_states[-1][0]))
+                new_states.append(advance_cell(layer_gates, hidden_product(layer_state[0]), layer_state))
+            return new_states[-1][0], new_states
 
-@dataclass(frozen=True)
-class UnrolledPosition:
-    """The cells of a decoder at one position of a target that is known."""
-
-    gates: Tensor  # the token's share of the first layer's gates, [B, 3U or 4U]
-    feed_product: SharedProduct
-    input_products: list[SharedProduct]  # of all layers but the first
-    hidden_products: list[SharedProduct]
-    dropout: Dropout
-
-    def __call__(self, feed: Tensor | None, states: LayerStates) -> tuple[Tensor, LayerStates]:
-        """The rest of the input [B, F] and layer states to the top layer's h [B, U] and the new layer states."""
-        gates = self.gates if feed is None else self.gates + self.feed_product(feed)
-        new_states: LayerStates = []
-        for layer, (hidden_product, layer_state) in enumerate(zip(self.hidden_products, states, strict=True)):
-            if layer:
-                gates = self.input_products[layer - 1](self.dropout(new_states[-1][0]))
-            new_states.append(advance_cell(gates, hidden_product(layer_state[0]), layer_state))
-        return new_states[-1][0], new_states
+        return [partial(advance, token_gates) for token_gates in gates.unbind(1)]
 
 
 class Readout(nn.Module):
@@ -256,14 +248,13 @@ def _reversed_positions(lengths: Tensor, count: int) -> Tensor:
     return torch.where(from_the_end >= 0, from_the_end, positions)
 
 
-def initialize_weights(model: nn.Module, tied_embedding: Tensor) -> None:
+def initialize_weights(model: nn.Module) -> None:
     """Glorot-uniform input matrices, an orthogonal recurrent matrix per gate, zero biases.
 
-    Leaves embeddings, `tied_embedding` (which the output may share) and the sharpness of cosine attention
-    unchanged.
+    Leaves embeddings and the sharpness of cosine attention unchanged.
     """
-    for name, parameter in model.named_parameters():
-        if "embedding" in name or "sharpness" in name or parameter is tied_embedding:
+    for name, parameter in model.named_parameters():  # a table that the output shares is there once, as an embedding
+        if "embedding" in name or "sharpness" in name:
             continue
         if parameter.ndim < 2:
             nn.init.zeros_(parameter)

@@ -4,7 +4,6 @@ Legend: B batch, S source, T target, E embedding width, U decoder units, M memor
 V vocabulary, W hypotheses per sentence, N = B * W.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
 
@@ -14,9 +13,10 @@ from torch import Tensor, nn
 from nmt_cli.models.configs import RNNConfig
 from nmt_cli.models.contract import Autoregressive, ExportableState, Sequences, TensorState, expand_to_hypotheses
 from nmt_cli.models.dropout import Dropout
-from nmt_cli.models.embedding import Embedding
+from nmt_cli.models.embedding import make_embeddings
 from nmt_cli.models.linear import Linear
 from nmt_cli.models.recurrent import (
+    AdvanceCells,
     CellStack,
     LayerStates,
     Readout,
@@ -26,8 +26,6 @@ from nmt_cli.models.recurrent import (
 )
 from nmt_cli.models.rnn_attention import EncoderMemory, RNNAttention
 from nmt_cli.vocabulary import Vocabulary
-
-AdvanceCells = Callable[[Tensor | None, LayerStates], tuple[Tensor, LayerStates]]
 
 
 @dataclass
@@ -83,10 +81,8 @@ class RNN(Autoregressive[RNNConfig, RecurrentState]):
         super().__init__(config, vocabulary)
         hidden_size, memory_size = config.hidden_size, config.memory_size
         readout_size = config.readout_size or config.embedding_size
-        self.source_embedding = Embedding(vocabulary.source_size, config.embedding_size)
-        share_embeddings = config.tied_embeddings == "all"
-        self.target_embedding = (
-            self.source_embedding if share_embeddings else Embedding(vocabulary.target_size, config.embedding_size)
+        self.source_embedding, self.target_embedding = make_embeddings(
+            vocabulary, config.embedding_size, shared=config.tied_embeddings == "all"
         )
         self.encoder = RecurrentEncoder(
             config.cell,
@@ -115,7 +111,7 @@ class RNN(Autoregressive[RNNConfig, RecurrentState]):
         self.output = nn.Linear(readout_size, vocabulary.target_size)
         if config.tied_embeddings != "none":
             self.output.weight = self.target_embedding.weight
-        initialize_weights(self, self.target_embedding.weight)
+        initialize_weights(self)
 
     def forward(self, source: Sequences, target_in: Sequences) -> Tensor:
         """See `Autoregressive.forward`."""

@@ -14,7 +14,7 @@ from nmt_cli.models.attention import additive_mask, attention_dtype, causal_mask
 from nmt_cli.models.configs import TransformerConfig
 from nmt_cli.models.contract import Autoregressive, ExportableState, SelfAttentionWeights, Sequences, TensorState
 from nmt_cli.models.dropout import Dropout
-from nmt_cli.models.embedding import Embedding
+from nmt_cli.models.embedding import make_embeddings
 from nmt_cli.models.kv_cache import BatchSelection, GrowingKVCache, KVCache, collect_key_values, name_key_values
 from nmt_cli.models.layers import (
     CrossAttention,
@@ -95,12 +95,8 @@ class Transformer(Autoregressive[TransformerConfig, TransformerState]):
 
     def __init__(self, config: TransformerConfig, vocabulary: Vocabulary) -> None:
         super().__init__(config, vocabulary)
-        self.source_embedding = Embedding(vocabulary.source_size, config.d_model, scaled=True)
-        share_embeddings = config.tied_embeddings == "all"
-        self.target_embedding = (
-            self.source_embedding
-            if share_embeddings
-            else Embedding(vocabulary.target_size, config.d_model, scaled=True)
+        self.source_embedding, self.target_embedding = make_embeddings(
+            vocabulary, config.d_model, shared=config.tied_embeddings == "all", scaled=True
         )
         self.source_positions = make_positions(config.positions, config.d_model, config.max_positions)
         self.target_positions = make_positions(config.positions, config.d_model, config.max_positions)
@@ -111,7 +107,7 @@ class Transformer(Autoregressive[TransformerConfig, TransformerState]):
         self.output = nn.Linear(config.d_model, vocabulary.target_size)
         if config.tied_embeddings != "none":
             self.output.weight = self.target_embedding.weight
-        initialize_weights(self, tied_output=None if config.tied_embeddings == "none" else self.output)
+        initialize_weights(self)
 
     @property
     def max_source_positions(self) -> int | None:
