@@ -44,6 +44,7 @@ _MAIN_MODULE_LOCK = threading.Lock()
 class _Worker(Generic[Task]):
     """A process, our end of its pipe, and the number and content of its task."""
 
+    index: int
     process: BaseProcess
     pipe: "Connection[Any, Any]"
     task: tuple[int, Task] | None = None
@@ -72,8 +73,8 @@ class WorkerPool(Generic[Task, Result]):
         self._retried_tasks: set[int] = set()  # tasks during which a worker died
         self._workers: list[_Worker[Task]] = []
         self.results: dict[int, Result] = {}
-        for number in range(count):
-            self._workers.append(self._start_worker(number))
+        for index in range(count):
+            self._workers.append(_Worker(index, *self._start_process(index)))
 
     def __len__(self) -> int:
         return len(self._workers)
@@ -96,22 +97,19 @@ class WorkerPool(Generic[Task, Result]):
 
     def submit(self, task_number: int, task: Task) -> None:
         """Send a task to an idle worker; its result will be `results[task_number]`."""
-        worker_index = next(worker_index for worker_index, worker in enumerate(self._workers) if worker.task is None)
-        self._send(worker_index, task_number, task)
+        self._send(next(worker for worker in self._workers if worker.task is None), task_number, task)
 
     def wait_for_results(self, other_files: Sequence[Any] = (), timeout: float | None = None) -> bool:
         """Wait for a result, or until one of `other_files` is readable; returns whether one is."""
-        worker_by_pipe = {
-            worker.pipe: worker_index for worker_index, worker in enumerate(self._workers) if worker.task is not None
-        }
+        worker_by_pipe = {worker.pipe: worker for worker in self._workers if worker.task is not None}
         from multiprocessing.connection import wait  # 15 ms that a translation without workers need not spend
 
         assert worker_by_pipe or other_files or timeout is not None, "nothing to wait for"
         ready = wait([*worker_by_pipe, *other_files], timeout)
-        for pipe, worker_index in worker_by_pipe.items():
+        for pipe, worker in worker_by_pipe.items():
             if pipe in ready:
-                self._handle(worker_index)
-        return any(worker in ready for worker in other_files)
+                self._handle(worker)
+        return any(file in ready for file in other_files)
 
     def map(self, tasks: Iterable[Task]) -> Iterator[Result]:
         """The results in the order of the tasks, which are read as workers become idle."""
@@ -132,34 +130,31 @@ class WorkerPool(Generic[Task, Result]):
             if yielded < submitted and yielded not in self.results:
                 self.wait_for_results()
 
-    def _start_worker(self, worker_index: int) -> _Worker[Task]:
+    def _start_process(self, worker_index: int) -> tuple[BaseProcess, "Connection[Any, Any]"]:
         inherited_pipes = [worker.pipe for worker in self._workers] if self._fork else []
-        return _Worker(*start_worker(self._context, self._work_factory, worker_index, inherited_pipes))
+        return start_worker(self._context, self._work_factory, worker_index, inherited_pipes)
 
-    def _send(self, worker_index: int, task_number: int, task: Task) -> None:
-        worker = self._workers[worker_index]
+    def _send(self, worker: _Worker[Task], task_number: int, task: Task) -> None:
         worker.task = (task_number, task)
         try:
             worker.pipe.send(task)
         except OSError:  # the worker died while it was idle
-            self._replace(worker_index)
+            self._replace(worker)
 
-    def _handle(self, worker_index: int) -> None:
+    def _handle(self, worker: _Worker[Task]) -> None:
         """Receive the result of a worker, or replace it if it has died."""
-        worker = self._workers[worker_index]
         assert worker.task is not None
         try:
             answer = worker.pipe.recv()
         except (EOFError, OSError):
-            self._replace(worker_index)
+            self._replace(worker)
             return
         task_number, task = worker.task
         self.results[task_number] = result_of(answer, f"{self._describe_task(task)}: ")
         worker.task = None
 
-    def _replace(self, worker_index: int) -> None:
-        """Start another worker in place of one that died, with the same task."""
-        worker = self._workers[worker_index]
+    def _replace(self, worker: _Worker[Task]) -> None:
+        """Start another process in place of one that died, with the same task."""
         assert worker.task is not None
         task_number, task = worker.task
         worker.process.join()
@@ -170,8 +165,8 @@ class WorkerPool(Generic[Task, Result]):
             raise WorkerError(f"{name}: gave up after two workers died ({reason})")
         self._warn(f"a worker died ({reason}): {name}: retried by another one")
         self._retried_tasks.add(task_number)
-        self._workers[worker_index] = self._start_worker(worker_index)
-        self._send(worker_index, task_number, task)
+        worker.process, worker.pipe = self._start_process(worker.index)
+        self._send(worker, task_number, task)
 
 
 def start_worker(
