@@ -15,11 +15,6 @@ class RenamedKey(NamedTuple):
     new: str
     conflict: bool = False  # the new name is given, too
 
-    @property
-    def old_path(self) -> KeyPath:
-        """The path of the key under its old name."""
-        return (self.section, self.old)
-
     def message(self) -> str:
         """A warning, or an error if there is a conflict."""
         if self.conflict:

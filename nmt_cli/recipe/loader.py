@@ -100,7 +100,7 @@ def load_recipe(
     content.setdefault("name", path.stem)
     errors = []
     for renamed in rename_content_keys(content):
-        message = f"{path}:{line_numbers[renamed.old_path]}: {renamed.message()}"
+        message = f"{path}:{line_numbers[renamed.section, renamed.old]}: {renamed.message()}"
         if renamed.conflict:
             errors.append(message)
         elif reporter is not None:

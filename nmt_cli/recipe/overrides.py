@@ -47,38 +47,25 @@ def apply_overrides(content: dict[str, Any], overrides: Sequence[Override]) -> l
     for path, value in overrides:
         container: Any = content
         try:
-            for depth, key in enumerate(path[:-1]):
-                container = _get_or_create_child(container, key, path[: depth + 1])
-            _assign(container, path[-1], value, path)
+            for depth in range(1, len(path)):
+                key = _key_in(container, path[:depth])
+                child = container.get(key) if isinstance(container, dict) else container[key]
+                if not isinstance(child, dict | list):
+                    child = container[key] = {}
+                container = child
+            container[_key_in(container, path)] = value
         except RecipeError as error:
             errors += error.errors
     return errors
 
 
-def _get_or_create_child(container: Any, key: str | int, path: KeyPath) -> Any:
-    """The mapping or list under a key; a new mapping if there is none."""
+def _key_in(container: dict[str, Any] | list[Any], path: KeyPath) -> Any:
+    """The last key of a path as a mapping has it, or a list; RecipeError if the list has no entry of this number."""
+    key = path[-1]
     if isinstance(container, dict):
-        child = container.get(str(key))
-        if not isinstance(child, dict | list):
-            child = container[str(key)] = {}
-        return child
-    _check_index(container, key, path)
-    if not isinstance(container[key], dict | list):
-        container[key] = {}
-    return container[key]
-
-
-def _assign(container: Any, key: str | int, value: Any, path: KeyPath) -> None:
-    if isinstance(container, dict):
-        container[str(key)] = value
-    else:
-        _check_index(container, key, path)
-        container[key] = value
-
-
-def _check_index(items: list[Any], key: str | int, path: KeyPath) -> None:
-    """RecipeError if a list has no entry of this number."""
-    if not isinstance(key, int) or key >= len(items):
+        return str(key)
+    if not isinstance(key, int) or key >= len(container):
         dotted_path, dotted_parent = (".".join(map(str, keys)) for keys in (path, path[:-1]))
-        valid_indices = f"0 to {len(items) - 1}" if items else "none"
+        valid_indices = f"0 to {len(container) - 1}" if container else "none"
         raise RecipeError([f"--set {dotted_path}: {dotted_parent} is a list; its entries are {valid_indices}"])
+    return key
