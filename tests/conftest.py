@@ -1,6 +1,7 @@
 """What tests share: text and recipes (syllables, to be written backwards), runs, command lines."""
 
 import io
+import json
 import os
 import random
 import re
@@ -275,6 +276,12 @@ def translated_by_documented(line: str, folder: Path, lines: list[str]) -> list[
     )  # fmt: skip
     assert done.returncode == 0, done.stderr.decode()
     return done.stdout.decode().split("\n")[: len(lines)]
+
+
+def log_records(run: Path, event: str) -> list[dict[str, Any]]:
+    """What a run has logged of an event: train, validation, divergence or split."""
+    records = map(json.loads, (run / "log.jsonl").read_text().splitlines())
+    return [record for record in records if record["event"] == event]
 
 
 class Listener(Reporter):

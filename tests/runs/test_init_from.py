@@ -26,8 +26,17 @@ from nmt_cli.runs.setup import set_up_training
 from nmt_cli.training.signals import TrainingInterrupted
 from nmt_cli.yaml12 import write_yaml
 from tests.commands.test_train import final_weights, stop_after
-from tests.conftest import SYLLABLES, TOY, Listener, syllable_lines, toy_content, toy_recipe, write_syllables
-from tests.training.test_loss_monitor import batch_of, poison, records
+from tests.conftest import (
+    SYLLABLES,
+    TOY,
+    Listener,
+    log_records,
+    syllable_lines,
+    toy_content,
+    toy_recipe,
+    write_syllables,
+)
+from tests.training.test_loss_monitor import batch_of, poison
 
 pytestmark = pytest.mark.precision
 
@@ -73,11 +82,6 @@ def tuned(root: Path, run: Path | str = "base", **changes: Any) -> Recipe:
     return build_recipe(content)
 
 
-def validations(run: Path) -> list[dict[str, Any]]:
-    records = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
-    return [record for record in records if record["event"] == "validation"]
-
-
 def test_a_run_begins_with_the_weights_tokenizer_and_model_of_another(base: Path) -> None:
     root = base.parent
     listener = Listener()
@@ -88,7 +92,7 @@ def test_a_run_begins_with_the_weights_tokenizer_and_model_of_another(base: Path
     old = load_recipe(base / "recipe.yaml")
     assert (resolved.model, resolved.tokenizer) == (old.model, old.tokenizer)
     assert resolved.training.init_from == str(base)
-    before, first = validations(base)[-1], validations(root / "tuned")[0]
+    before, first = log_records(base, "validation")[-1], log_records(root / "tuned", "validation")[0]
     assert first["update"] == 0 and first["loss"] == pytest.approx(before["loss"], abs=1e-9)
     manifest = RunFolder(root / "tuned").read_json("manifest.json")
     assert manifest["init_from"] == {"run": str(base), "checkpoint": 12}
@@ -190,9 +194,9 @@ def test_a_stopped_fine_tuning_that_diverges_goes_back_to_what_it_began_with(
     train(recipe, root / "broken", QUIET, resume=True)
     expected, resumed = final_weights(root / "straight"), final_weights(root / "broken")
     assert all(torch.equal(expected[name], resumed[name]) for name in expected)
-    (record,) = records(root / "broken", "divergence")
+    (record,) = log_records(root / "broken", "divergence")
     assert (record["found"], record["update"]) == (6, 1)
-    assert [validation["update"] for validation in validations(root / "broken")] == [0, 8, 16]
+    assert [validation["update"] for validation in log_records(root / "broken", "validation")] == [0, 8, 16]
 
 
 @pytest.mark.slow
@@ -215,7 +219,7 @@ def test_an_extended_fine_tuning_that_diverges_goes_back_to_where_it_had_ended(
     state_path.write_text(json.dumps(state))
     for name in ("tuned", "older"):
         train(recipe(16), root / name, QUIET, resume=True)
-        (record,) = records(root / name, "divergence")
+        (record,) = log_records(root / name, "divergence")
         assert (record["found"], record["update"]) == (12, 9)
 
 
@@ -251,7 +255,7 @@ def test_a_run_that_was_stopped_before_its_first_checkpoint_begins_with_the_weig
     listener = Listener()
     train(tuned(root), root / "straight", listener, resume=True)
     assert f"starting from {base} after 12 updates" in listener.said
-    updates = [record["update"] for record in validations(root / "straight")]
+    updates = [record["update"] for record in log_records(root / "straight", "validation")]
     assert updates == sorted(set(updates))  # what was said before is not said twice
 
 

@@ -1,6 +1,5 @@
 """Compiled layers give the numbers of uncompiled ones, and nothing is compiled twice."""
 
-import json
 import math
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from nmt_cli.training import gradients
 from nmt_cli.training.compilation import compile_layers, compiled_graph_count, should_compile, uncompile_layers
 from nmt_cli.training.loss import forward_backward
 from nmt_cli.vocabulary import Vocabulary
-from tests.conftest import in_float32, toy_content, toy_recipe
+from tests.conftest import in_float32, log_records, toy_content, toy_recipe
 
 # PyTorch's tracer warns itself of its own doings, which pytest would make errors of.
 pytestmark = pytest.mark.filterwarnings("default")
@@ -86,11 +85,6 @@ def test_a_recurrent_model_has_nothing_to_compile() -> None:
     assert MODELS["rnn"](MODELS["rnn"].config_class.tiny_configs()[0], vocabulary).compilable_layers() == []
 
 
-def records(run: Path) -> list[dict[str, Any]]:
-    lines = (run / "log.jsonl").read_text().splitlines()
-    return [record for record in map(json.loads, lines) if record["event"] == "train"]
-
-
 @pytest.mark.slow
 def test_a_compiled_run_says_so_and_counts_its_graphs(toy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Without dropout, whose masks are other ones, its losses are the same up to rounding.
@@ -104,13 +98,13 @@ def test_a_compiled_run_says_so_and_counts_its_graphs(toy: Path, capsys: pytest.
     train(build_recipe(content), toy / "run", Reporter())
     said = capsys.readouterr().err
     assert "layers compiled by torch.compile; the log counts their graphs" in said
-    counts = [record["graphs"] for record in records(toy / "run")]
+    counts = [record["graphs"] for record in log_records(toy / "run", "train")]
     assert counts[0] > 0 and counts[1:] == [counts[1]] * 3  # validations added none
     content["training"]["compile"] = "off"
     train(build_recipe(content), toy / "plain", Reporter(quiet=True))
-    losses = [[record["loss"] for record in records(toy / run)] for run in ("run", "plain")]
+    losses = [[record["loss"] for record in log_records(toy / run, "train")] for run in ("run", "plain")]
     assert losses[0] == pytest.approx(losses[1], rel=24 * 2**-24 * math.sqrt(256 * 60))
-    assert "graphs" not in records(toy / "plain")[0]
+    assert "graphs" not in log_records(toy / "plain", "train")[0]
 
 
 @pytest.mark.slow

@@ -21,7 +21,7 @@ from nmt_cli.training.batches import BatchIterator, RankBatches
 from nmt_cli.training.gradients import GradientAccumulator, padded_positions, split_batch
 from nmt_cli.training.parameters import FlatParameters
 from nmt_cli.training.state import TrainingState
-from tests.conftest import toy_content, toy_recipe
+from tests.conftest import log_records, toy_content, toy_recipe
 from tests.training.killing import differences
 
 pytestmark = pytest.mark.precision
@@ -157,11 +157,9 @@ def test_a_run_whose_memory_runs_out_goes_on_in_parts_and_says_so_once(
     assert result.state.max_micro_batch_positions is not None and max(tried[3:]) <= max(
         130, result.state.max_micro_batch_positions * 2
     )
-    lines = [json.loads(line) for line in (toy / "run" / "log.jsonl").read_text().splitlines()]
-    split = [line for line in lines if line["event"] == "split"]
+    split = log_records(toy / "run", "split")
     assert split[-1]["part"] == result.state.max_micro_batch_positions and split[0]["update"] == 0  # in the rehearsal
-    train_records = [line for line in lines if line["event"] == "train"]
-    assert all(line["peak_rss_mib"] > 10 for line in train_records)
+    assert all(record["peak_rss_mib"] > 10 for record in log_records(toy / "run", "train"))
     assert json.loads((toy / "run" / "result.json").read_text())["peak_rss_mib"] > 10
 
 

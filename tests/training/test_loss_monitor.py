@@ -25,7 +25,7 @@ from nmt_cli.training.loss_monitor import MEDIAN_WINDOW_UPDATES, Divergence, Los
 from nmt_cli.training.signals import TrainingInterrupted
 from nmt_cli.training.state import TrainingState
 from nmt_cli.training.trainer import Trainer
-from tests.conftest import toy_recipe
+from tests.conftest import log_records, toy_recipe
 from tests.training.killing import differences
 
 pytestmark = pytest.mark.precision
@@ -144,11 +144,6 @@ def stop_after(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
     monkeypatch.setattr(Trainer, "_update", stopping)
 
 
-def records(run: Path, event: str) -> list[dict[str, Any]]:
-    lines = (run / "log.jsonl").read_text().splitlines()
-    return [record for record in map(json.loads, lines) if record["event"] == event]
-
-
 @pytest.mark.parametrize("update, back", [(3, 0), (9, 6)])
 def test_a_bad_batch_is_set_aside_and_the_last_good_state_restored(
     update: int, back: int, toy: Path, monkeypatch: pytest.MonkeyPatch,
@@ -173,9 +168,9 @@ def test_a_bad_batch_is_set_aside_and_the_last_good_state_restored(
     state = result.state
     assert (state.update, state.divergence_count, state.learning_rate_scale) == (30, 1, 0.5)
     assert state.epoch > 1  # past the epochs that have these pairs in other batches
-    (record,) = records(toy / "run", "divergence")
+    (record,) = log_records(toy / "run", "divergence")
     assert (record["found"], record["update"], record["set_aside"]) == (update, back + 1, name)
-    logged = [entry["update"] for entry in records(toy / "run", "train")]
+    logged = [entry["update"] for entry in log_records(toy / "run", "train")]
     assert logged == sorted(set(logged))  # nothing of what was undone
     newest = RunFolder(toy / "run").checkpoints.last()[0]
     assert newest is not None and all(
@@ -195,7 +190,7 @@ def test_a_run_that_diverged_and_was_stopped_goes_on_bit_for_bit(
     bad = batch_of(toy, recipe, 9)
     poison(monkeypatch, lambda ids: torch.equal(ids, bad))
     train(recipe, toy / "straight", QUIET)
-    assert records(toy / "straight", "divergence")[0]["found"] == 9
+    assert log_records(toy / "straight", "divergence")[0]["found"] == 9
     with monkeypatch.context() as patched:
         stop_after(patched, stop)
         with pytest.raises(TrainingInterrupted):
@@ -224,7 +219,7 @@ def test_an_extended_run_that_diverges_goes_back_to_where_it_had_ended(
                 train(recipe(16), toy / "broken", QUIET, resume=True)
     for name in ("straight", "broken"):
         train(recipe(16), toy / name, QUIET, resume=True)
-        (record,) = records(toy / name, "divergence")
+        (record,) = log_records(toy / name, "divergence")
         assert (record["found"], record["update"]) == (12, 9)
     odd = differences(toy / "straight", toy / "broken")
     assert [name for name in odd if not name.startswith("files:")] == []
@@ -244,9 +239,9 @@ def test_a_rollback_leaves_no_run_that_cannot_be_resumed(toy: Path, monkeypatch:
     del state["last_validation_update"]
     path.write_text(json.dumps(state))
     train(recipe(16), toy / "run", QUIET, resume=True)
-    (record,) = records(toy / "run", "divergence")
+    (record,) = log_records(toy / "run", "divergence")
     assert record["found"] == 12
-    assert [entry["update"] for entry in records(toy / "run", "validation")] == [8, 16]  # it did not begin again
+    assert [entry["update"] for entry in log_records(toy / "run", "validation")] == [8, 16]  # it did not begin again
 
 
 def test_a_rise_is_undone_back_to_before_it_and_later_checkpoints_are_gone(
