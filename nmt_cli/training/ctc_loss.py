@@ -27,31 +27,30 @@ def ctc_forward_backward(
     smoothing: float,
     scale: float,
     max_logits: int,
-) -> tuple[Tensor, Tensor]:
-    """Add the gradients of scale * loss to the parameters; the unscaled sums of smoothed loss and nll.
+) -> Tensor:
+    """Add the gradients of scale * loss to the parameters; returns the smoothed loss, summed over the batch.
 
     Each chunk of at most `max_logits` logits is scored and differentiated by itself.
     """
     hidden, _ = model(source)
-    chunk_gradients, sums = [], []
+    chunk_gradients, losses = [], []
     for chunk in _split_into_chunks(model, hidden.detach(), source, target_out, max_logits):
         leaf = chunk.hidden.requires_grad_()
-        chunk_sums = _loss_sums(model, chunk, smoothing)
-        (chunk_sums[0] * scale).backward()
+        loss = _loss(model, chunk, smoothing)
+        (loss * scale).backward()
         assert leaf.grad is not None
         chunk_gradients.append(leaf.grad)
-        sums.append(chunk_sums.detach())
+        losses.append(loss.detach())
     backward_from(hidden, torch.cat(chunk_gradients))
-    smoothed, nll = torch.stack(sums).sum(0)
-    return smoothed, nll
+    return torch.stack(losses).sum()
 
 
 def evaluate_ctc_nll(
     model: NonAutoregressive[Any], source: Sequences, target_out: Sequences, max_logits: int
 ) -> Tensor:
-    """The sum of nll alone, without gradients."""
+    """The negative log-likelihood, summed over the batch; no gradients."""
     chunks = _split_into_chunks(model, model(source)[0], source, target_out, max_logits)
-    return torch.stack([_loss_sums(model, chunk, 0.0)[1] for chunk in chunks]).sum()
+    return torch.stack([_loss(model, chunk, smoothing=0.0) for chunk in chunks]).sum()
 
 
 def emittable_tokens(model: NonAutoregressive[Any], source: Sequences, target_out: Sequences) -> int:
@@ -76,8 +75,8 @@ def _split_into_chunks(
     return map(CTCChunk._make, zip(*(column.split(sentences_per_chunk) for column in columns), strict=True))
 
 
-def _loss_sums(model: NonAutoregressive[Any], chunk: CTCChunk, smoothing: float) -> Tensor:
-    """The smoothed loss and the negative log-likelihood [2], summed over a chunk.
+def _loss(model: NonAutoregressive[Any], chunk: CTCChunk, smoothing: float) -> Tensor:
+    """The smoothed loss, summed over a chunk; without smoothing the negative log-likelihood.
 
     A target that is too long for its output positions cannot be emitted and has no loss.
     """
@@ -87,8 +86,8 @@ def _loss_sums(model: NonAutoregressive[Any], chunk: CTCChunk, smoothing: float)
         zero_infinity=True,
     )  # fmt: skip
     if smoothing == 0.0:
-        return torch.stack([nll, nll])
+        return nll
     uniform_loss = -log_probs.mean(-1)  # [b, U]
     output_lengths = chunk.output_lengths[:, None].to(log_probs.device)
     is_output = torch.arange(uniform_loss.shape[1], device=log_probs.device) < output_lengths
-    return torch.stack([(1 - smoothing) * nll + smoothing * (uniform_loss * is_output).sum(), nll])
+    return (1 - smoothing) * nll + smoothing * (uniform_loss * is_output).sum()

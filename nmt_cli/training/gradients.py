@@ -114,12 +114,11 @@ class GradientAccumulator:
         for batch_number, batch in rank_batches.batches:
             for micro_batch_number, micro_batch in enumerate(split_batch(batch, state.max_micro_batch_positions)):
                 seed_masks(self.seed, state.update, batch_number, *([micro_batch_number] if micro_batch_number else []))
-                loss = forward_backward(
+                total_loss += forward_backward(
                     self.model, *to_device(micro_batch, self.device), smoothing=self.smoothing,
                     scale=1.0 / rank_batches.update_tokens, gradient_function=self.gradient_function,
                 )  # fmt: skip
                 self.parameters.accumulate_grad()
-                total_loss += loss.smoothed
         return total_loss
 
     def _reduce_micro_batch_size(self, oom_positions: int, state: TrainingState) -> None:

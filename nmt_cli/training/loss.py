@@ -22,14 +22,6 @@ IGNORE_INDEX = -100  # the target of a filler row
 MIN_PROBABILITY = torch.finfo(torch.float32).tiny  # a target has at least this one in training: a loss of 87 nats
 
 
-class LossSum(NamedTuple):
-    """Sums over the tokens of a batch without padding; on the device until they are read."""
-
-    smoothed: Tensor  # label-smoothed loss, which is minimised
-    nll: Tensor  # negative log-likelihood, in nats
-    tokens: int
-
-
 class LogitsGradient(NamedTuple):
     """The derivative of the smoothed loss with respect to logits [n, V], and sums [2] over their rows: the negative
     log-likelihood of the targets, and that of all tokens with equal weight."""
@@ -56,8 +48,10 @@ def forward_backward(
     smoothing: float,
     scale: float,
     gradient_function: LogitsGradientFunction | None = None,
-) -> LossSum:
-    """Add the gradients of scale * loss to the parameters; returns the unscaled sums.
+) -> Tensor:
+    """Add the gradients of scale * loss to the parameters; returns the loss, label-smoothed and in nats.
+
+    It is the sum over the tokens of the batch without padding, on the device until it is read.
 
     Each chunk of hidden states is projected, scored and differentiated by itself, so that its logits
     are freed before those of the next chunk are computed; then one backward pass goes through the
@@ -65,8 +59,7 @@ def forward_backward(
     """
     if isinstance(model, NonAutoregressive):
         limit = max_logits(source.ids.device.type)
-        sums = ctc_forward_backward(model, source, target_out, smoothing, scale, limit)
-        return LossSum(*sums, target_out.num_tokens())
+        return ctc_forward_backward(model, source, target_out, smoothing, scale, limit)
     assert isinstance(model, Autoregressive)
     hidden = model(source, target_in)
     with torch.no_grad():
@@ -85,7 +78,7 @@ def forward_backward(
         hidden_gradient = rows.scatter(row_gradients.mul_(scale), hidden)
     backward_from(hidden, hidden_gradient)
     nll, uniform_loss = torch.stack(chunk_sums).sum(0).unbind()
-    return LossSum(torch.lerp(nll, uniform_loss, smoothing), nll, target_out.num_tokens())
+    return torch.lerp(nll, uniform_loss, smoothing)
 
 
 @torch.no_grad()

@@ -20,7 +20,6 @@ from nmt_cli.runs.folder import RunFolder
 from nmt_cli.runs.preparation import prepare_recipe
 from nmt_cli.training import gradients
 from nmt_cli.training.batches import BatchIndex, BatchIterator
-from nmt_cli.training.loss import LossSum
 from nmt_cli.training.loss_monitor import MEDIAN_WINDOW_UPDATES, Divergence, LossMonitor
 from nmt_cli.training.signals import TrainingInterrupted
 from nmt_cli.training.state import TrainingState
@@ -111,12 +110,12 @@ def poison(monkeypatch: pytest.MonkeyPatch, bad: Callable[[Tensor], bool]) -> No
     """Let the loss of every batch whose source ids are `bad` be NaN, as its gradient."""
     original = gradients.forward_backward
 
-    def poisoned(model: Any, source: Any, *rest: Any, **options: Any) -> LossSum:
-        loss = original(model, source, *rest, **options)
+    def poisoned(model: Any, source: Any, *rest: Any, **options: Any) -> Tensor:
+        loss: Tensor = original(model, source, *rest, **options)
         if not bad(source.ids):
             return loss
         next(model.parameters()).grad.fill_(math.nan)
-        return LossSum(loss.smoothed * math.nan, loss.nll, loss.tokens)
+        return loss * math.nan
 
     monkeypatch.setattr(gradients, "forward_backward", poisoned)
 
