@@ -8,7 +8,9 @@ import torch
 from nmt_cli.models import MODELS
 from nmt_cli.models.configs import ModelConfig
 from nmt_cli.models.contract import Sequences, TranslationModel
-from nmt_cli.training.loss import forward_backward
+from nmt_cli.training.loss import evaluate_nll, forward_backward
+from nmt_cli.training.optimizer import FlatOptimizer
+from nmt_cli.training.parameters import FlatParameters
 from nmt_cli.vocabulary import Vocabulary
 
 VOCABULARY = Vocabulary(source_size=23, target_size=23, joint=True)
@@ -50,6 +52,18 @@ def sequences(lengths: list[int], size: int, seed: int) -> Sequences:
     draw = torch.Generator().manual_seed(seed)
     ids = torch.randint(4, size, (len(lengths), max(lengths)), generator=draw)
     return Sequences(ids, torch.tensor(lengths))
+
+
+def overfit(model: TranslationModel[Any], source: Sequences, target_in: Sequences, target_out: Sequences) -> float:
+    """The loss per token of these pairs after 400 updates on them, or fewer if it is near zero by then."""
+    optimizer = FlatOptimizer(FlatParameters(model, torch.float32), "adam", (0.9, 0.98), 1e-9, 0.0)
+    tokens = int(target_out.lengths.sum())
+    for update in range(400):
+        loss = forward_backward(model, source, target_in, target_out, smoothing=0.0, scale=1 / 90)
+        optimizer.step(0.01 if update < 250 else 0.003, 1.0)
+        if float(loss) / tokens < 0.05:
+            break
+    return float(evaluate_nll(model, source, target_in, target_out)) / tokens
 
 
 def check_gradients(model: TranslationModel[Any], source: Sequences, target: Sequences) -> None:

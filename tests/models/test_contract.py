@@ -10,11 +10,8 @@ from torch import Tensor
 from nmt_cli.models import MODELS, contract
 from nmt_cli.models.configs import ModelConfig
 from nmt_cli.models.contract import Autoregressive, Sequences
-from nmt_cli.training.loss import evaluate_nll, forward_backward
-from nmt_cli.training.optimizer import FlatOptimizer
-from nmt_cli.training.parameters import FlatParameters
 from tests.models import conftest
-from tests.models.conftest import check_gradients, every_configuration, one_of_each, sequences
+from tests.models.conftest import check_gradients, every_configuration, one_of_each, overfit, sequences
 
 Model = Autoregressive[Any, Any]
 CASES = every_configuration(Autoregressive)
@@ -224,15 +221,7 @@ def test_it_overfits_twenty_pairs(name: str, config: ModelConfig) -> None:
     out = sequences([3 + n % 4 for n in range(20)], model.vocabulary.target_size, 8)
     start = torch.full((20, 1), model.decoder_start_id)
     target_in = Sequences(torch.cat([start, out.ids[:, :-1]], 1), out.lengths)
-    weights = FlatParameters(model, torch.float32)
-    optimizer = FlatOptimizer(weights, "adam", (0.9, 0.98), 1e-9, 0.0)
-    tokens = int(out.lengths.sum())
-    for update in range(400):
-        loss = forward_backward(model, source, target_in, out, smoothing=0.0, scale=1 / 90)
-        optimizer.step(0.01 if update < 250 else 0.003, 1.0)
-        if float(loss) / tokens < 0.05:
-            break
-    assert float(evaluate_nll(model, source, target_in, out)) / tokens < 0.1
+    assert overfit(model, source, target_in, out) < 0.1
 
 
 @each_model

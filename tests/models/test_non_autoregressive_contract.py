@@ -7,11 +7,8 @@ import torch
 
 from nmt_cli.models.configs import ModelConfig
 from nmt_cli.models.contract import NonAutoregressive, Sequences
-from nmt_cli.training.loss import evaluate_nll, forward_backward
-from nmt_cli.training.optimizer import FlatOptimizer
-from nmt_cli.training.parameters import FlatParameters
 from tests.models import conftest
-from tests.models.conftest import check_gradients, every_configuration, one_of_each, sequences
+from tests.models.conftest import check_gradients, every_configuration, one_of_each, overfit, sequences
 
 each_model = pytest.mark.parametrize("name, config", every_configuration(NonAutoregressive))
 
@@ -52,14 +49,5 @@ def test_it_overfits_twenty_pairs(name: str, config: ModelConfig) -> None:
     model = build(name, config).train()
     source = sequences([4 + n % 3 for n in range(20)], model.vocabulary.source_size, 7)
     target = sequences([3 + n % 4 for n in range(20)], model.vocabulary.target_size, 8)
-    optimizer = FlatOptimizer(FlatParameters(model, torch.float32), "adam", (0.9, 0.98), 1e-9, 0.0)
-    tokens = int(target.lengths.sum())
-    for update in range(400):
-        loss = forward_backward(model, source, target, target, smoothing=0.0, scale=1 / 90)
-        optimizer.step(0.01 if update < 250 else 0.003, 1.0)
-        if float(loss) / tokens < 0.05:
-            break
-    if getattr(config, "positions", "") == "none":  # a bag of words cannot overfit
-        assert float(loss) / tokens < 2.0
-    else:
-        assert float(evaluate_nll(model, source, target, target)) / tokens < 0.1
+    is_bag_of_words = getattr(config, "positions", "") == "none"  # which cannot overfit
+    assert overfit(model, source, target, target) < (2.0 if is_bag_of_words else 0.1)
