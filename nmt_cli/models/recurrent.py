@@ -14,7 +14,6 @@ from torch.autograd import Function
 from torch.nn import functional
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
-from nmt_cli.models.activations import tanh
 from nmt_cli.models.configs import CellType
 from nmt_cli.models.contract import Sequences
 from nmt_cli.models.dropout import Dropout
@@ -97,6 +96,16 @@ def run_cell(gates: Tensor, hidden_product: SharedProduct, *, is_lstm: bool) -> 
         state = advance_cell(position_gates, hidden_product(state[0]), state)
         outputs.append(state[0])
     return torch.stack(outputs, 1)
+
+
+def tanh(x: Tensor, *, inplace: bool = False) -> Tensor:
+    """The hyperbolic tangent, in the type of `x`; without a gradient. `inplace` allows to overwrite `x`.
+
+    On a CPU PyTorch takes three times as long in bfloat16 as in float32 with two conversions.
+    """
+    if x.dtype == torch.bfloat16 and x.device.type == "cpu":
+        return x.float().tanh_().to(x.dtype)
+    return x.tanh_() if inplace else x.tanh()
 
 
 def advance_cell(input_gates: Tensor, hidden_gates: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
