@@ -148,7 +148,8 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _represent_str(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    plain = isinstance(parse_scalar(text), str) and not re.search(r"^[\s&*!]|[\x85\u2028\u2029]", text)
+    is_text = not any(pattern.fullmatch(text) for pattern in (_NULL, _BOOL, _INT, _FLOAT, _SPECIAL_FLOAT))
+    plain = is_text and not re.search(r"^[\s&*!]|[\x85\u2028\u2029]", text)
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if plain else '"')
 
 

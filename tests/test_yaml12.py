@@ -167,6 +167,11 @@ def test_any_input_is_read_or_refused(text: str) -> None:
         assert "\n" not in str(error)
 
 
+def test_a_text_of_more_digits_than_a_number_may_have_is_written_and_read_back() -> None:
+    text = "9" * 5000
+    assert read_yaml(write_yaml({"a": text}))[0] == {"a": text}
+
+
 def test_one_value_written_twice_needs_no_anchor() -> None:
     part = {"a": [1]}
     assert read_yaml(write_yaml({"x": part, "y": part}))[0] == {"x": part, "y": part}
