@@ -2,45 +2,18 @@
 
 import gc
 import os
-import signal
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import Any, NoReturn
 
+from nmt_cli.cli.interrupts import Interrupted, catch_interrupts, keep_interrupts, repeat_unraisable
 from nmt_cli.errors import UserError, WorkerError, is_out_of_memory
-
-
-class Interrupted(SystemExit):
-    """Ctrl-C or SIGTERM outside of training; it carries the command that resumes, if there is one."""
-
-    def __init__(self, signal_number: int, resume_command: str | None = None) -> None:
-        super().__init__(128 + signal_number)
-        self.signal_number, self.resume_command = signal_number, resume_command
-
-    def __str__(self) -> str:
-        reason = "interrupted" if self.signal_number == signal.SIGINT else "terminated"
-        return f"{reason}. Resume with: {self.resume_command}" if self.resume_command else reason
-
-
-_received: list[int] = []  # the signals that an Interrupted was raised for
-
-
-@contextmanager
-def keep_interrupts() -> Iterator[None]:
-    """Turn what a library makes of an interrupt back into one: safetensors, reading a file, raises a ValueError."""
-    try:
-        yield
-    except Exception as error:
-        if not _received:
-            raise
-        raise Interrupted(_received[-1]) from error
 
 
 def main() -> NoReturn:
     """Run the command line as a program of its own: it does not wait for threads that go on after an error."""
-    sys.unraisablehook = _unraisable
+    sys.unraisablehook = repeat_unraisable
     try:
         run()
     except SystemExit as exit_request:
@@ -62,13 +35,10 @@ def _exit_without_threads(code: int) -> None:
 
 def run() -> NoReturn:
     """Run the command line; 0 done, 1 our bug, 2 the user's mistake, 130 and 143 interrupted."""
-    _received.clear()
     if sys.stderr is None:  # closed by who called
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115 (until the end)
     gc.set_threshold(20_000)  # a start makes many objects that stay, and would look at them again and again
-    signal.signal(signal.SIGTERM, _raise_interrupted)
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, _raise_interrupted)
+    catch_interrupts()
     import typer  # now: an interrupt while it is imported is one line, too
 
     from nmt_cli.cli.app import build_app
@@ -119,22 +89,6 @@ def _print_error(text: str) -> None:
     with suppress(OSError):  # nobody may be listening
         for line in text.splitlines():
             print(f"nmt: {line}", file=sys.stderr)
-
-
-def _raise_interrupted(signal_number: int, frame: object) -> NoReturn:
-    signal.signal(signal_number, signal.SIG_DFL)  # the next one does not wait for us to tidy up
-    _received.append(signal_number)
-    raise Interrupted(signal_number)
-
-
-def _unraisable(raised: "sys.UnraisableHookArgs") -> None:
-    """What Python cannot raise, in a destructor or a callback: an interrupt is sent once more, a moment later."""
-    if isinstance(raised.exc_value, Interrupted):
-        number = raised.exc_value.signal_number
-        signal.signal(number, _raise_interrupted)
-        threading.Timer(0.01, signal.pthread_kill, [threading.main_thread().ident, number]).start()
-    else:
-        sys.__unraisablehook__(raised)
 
 
 def _flush_and_exit(code: int) -> NoReturn:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nmt_cli.cli.entry import Interrupted, keep_interrupts
+from nmt_cli.cli.interrupts import Interrupted, keep_interrupts
 from nmt_cli.cli.options import Device, Overrides, Quiet, Recipe, Run, train_arguments
 from nmt_cli.distributed.launcher import is_launched, launch
 from nmt_cli.errors import UserError

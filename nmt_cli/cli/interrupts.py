@@ -1,0 +1,58 @@
+"""Ctrl-C and SIGTERM outside of training: an exception that ends the command with one line and an exit code."""
+
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NoReturn
+
+
+class Interrupted(SystemExit):
+    """Ctrl-C or SIGTERM outside of training; it carries the command that resumes, if there is one."""
+
+    def __init__(self, signal_number: int, resume_command: str | None = None) -> None:
+        super().__init__(128 + signal_number)
+        self.signal_number, self.resume_command = signal_number, resume_command
+
+    def __str__(self) -> str:
+        reason = "interrupted" if self.signal_number == signal.SIGINT else "terminated"
+        return f"{reason}. Resume with: {self.resume_command}" if self.resume_command else reason
+
+
+_received: list[int] = []  # the signals that an Interrupted was raised for
+
+
+def catch_interrupts() -> None:
+    """Raise an Interrupted for SIGTERM and, unless it is ignored, for SIGINT."""
+    _received.clear()
+    signal.signal(signal.SIGTERM, _raise_interrupted)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _raise_interrupted)
+
+
+@contextmanager
+def keep_interrupts() -> Iterator[None]:
+    """Turn what a library makes of an interrupt back into one: safetensors, reading a file, raises a ValueError."""
+    try:
+        yield
+    except Exception as error:
+        if not _received:
+            raise
+        raise Interrupted(_received[-1]) from error
+
+
+def repeat_unraisable(raised: "sys.UnraisableHookArgs") -> None:
+    """What Python cannot raise, in a destructor or a callback: an interrupt is sent once more, a moment later."""
+    if isinstance(raised.exc_value, Interrupted):
+        number = raised.exc_value.signal_number
+        signal.signal(number, _raise_interrupted)
+        threading.Timer(0.01, signal.pthread_kill, [threading.main_thread().ident, number]).start()
+    else:
+        sys.__unraisablehook__(raised)
+
+
+def _raise_interrupted(signal_number: int, frame: object) -> NoReturn:
+    signal.signal(signal_number, signal.SIG_DFL)  # the next one does not wait for us to tidy up
+    _received.append(signal_number)
+    raise Interrupted(signal_number)
