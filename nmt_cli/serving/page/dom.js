@@ -1,10 +1,8 @@
 // What the files of the page share: requests, elements, numbers.
 
 export async function call(path, body, signal) {
-  const options = body instanceof FormData
-    ? { method: "POST", body, signal }
-    : body ? { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body), signal } : { signal };
-  const response = await fetch(path, options).catch((error) => {
+  const post = body && { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
+  const response = await fetch(path, { ...post, signal }).catch((error) => {
     throw error.name === "AbortError" ? error : new Error("The server cannot be reached");
   });
   const answer = await response.json().catch(() => ({ error: `The server answered with status ${response.status}` }));
@@ -12,6 +10,8 @@ export async function call(path, body, signal) {
   if (!response.ok || answer.error) throw Object.assign(new Error(answer.error ?? `Status ${response.status}`), { status: response.status });
   return answer;
 }
+
+export const byId = (id) => document.getElementById(id);
 
 export const RIGHT_TO_LEFT = /^(ar|arc|ckb|dv|fa|he|ps|sd|ug|ur|yi)\b/; // codes of languages
 

@@ -1,7 +1,6 @@
 // How a sentence was translated: words and their alternatives, attention, the beam as a tree, several runs side by side.
-import { call, doubt, element, percent, redraw, RIGHT_TO_LEFT } from "./dom.js";
+import { byId, call, doubt, element, percent, redraw, RIGHT_TO_LEFT } from "./dom.js";
 
-const byId = (id) => document.getElementById(id);
 const TABS = ["words", "attention", "search", "runs"];
 const shown = { text: "", options: {}, runs: [], changed: null, record: null, tab: "words", layer: -1, head: -1, kind: "cross", word: 0, request: null, opener: null };
 
@@ -214,7 +213,7 @@ async function drawRuns() {
   for (const [index, run] of shown.runs.entries()) {
     const card = cards[index];
     try {
-      const record = await call("inspect", { text: shown.text, source: shown.options.source, target: shown.options.target, run: run.name, alternatives: false }, controller.signal);
+      const record = await call("inspect", { text: shown.text, ...shown.options, run: run.name, alternatives: false }, controller.signal);
       const words = record.target_words.flatMap((word) => [element("span", doubt(word.probability), word.text), " "]);
       const picture = matrixOf(record, "cross", -1, -1) ? matrixTable(record, "cross", -1, -1) : element("span", { class: "label" }, "no attention: one vector for the whole sentence");
       card.replaceChildren(element("h3", {}, run.name), element("span", { class: "label" }, run.model), element("p", { lang: shown.options.target, dir: "auto" }, words), picture);

@@ -1,8 +1,7 @@
 // The page of `nmt serve`: translates as one types, and shows how a sentence was translated.
-import { call, doubt, element, redraw, RIGHT_TO_LEFT } from "./dom.js";
+import { byId, call, doubt, element, redraw, RIGHT_TO_LEFT } from "./dom.js";
 import { closeInspection, inspect } from "./inspection.js";
 
-const byId = (id) => document.getElementById(id);
 const [textBox, output, source, target, run] = ["text", "translation", "source", "target", "run"].map(byId);
 const TYPING_PAUSE = 250; // milliseconds without a key before a text is sent
 const LINES_PER_REQUEST = 16;
