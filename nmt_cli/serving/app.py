@@ -11,8 +11,7 @@ from starlette.routing import Route, Router
 
 from nmt_cli.reporting import Reporter
 from nmt_cli.serving.deepl import DeepLApi
-from nmt_cli.serving.engine_work import open_engine_work
-from nmt_cli.serving.engines import EnginePool
+from nmt_cli.serving.engines import EnginePool, open_engine_work
 from nmt_cli.serving.errors import RequestError
 from nmt_cli.serving.files import FileApi, FileStore
 from nmt_cli.serving.inspection_api import inspect
@@ -43,10 +42,6 @@ class Application:
         self.service, self.files = TranslationService(settings.runs, queue, limits), FileStore(limits)
         self.routes = self._routes()
         self.asgi = Router(self.routes, redirect_slashes=False)
-
-    def start(self) -> None:
-        """Start the engines."""
-        self.engines.start()
 
     async def stop(self) -> None:
         """End the engines, and delete what was kept."""

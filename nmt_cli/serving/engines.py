@@ -1,15 +1,20 @@
 """The engine workers: they fill batches from the queue, and are replaced when they die."""
 
 import asyncio
+import os
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field, replace
 
 from nmt_cli.errors import UserError, WorkerError
+from nmt_cli.inference.output import Translation
+from nmt_cli.inference.translator import Translator
 from nmt_cli.reporting import Reporter
 from nmt_cli.serving.errors import RequestError
-from nmt_cli.serving.jobs import Job, JobQueue, OpenRun, TranslateBatch
+from nmt_cli.serving.jobs import Job, JobOptions, JobQueue, OpenRun, TranslateBatch
 from nmt_cli.serving.metrics import Metrics
 from nmt_cli.serving.processes import AsyncWorker, WorkerDied
+from nmt_cli.translation.opening import TranslatorSpec
 from nmt_cli.workers import WorkFactory
 
 BATCH_WINDOW = 0.002  # seconds that a worker waits for more texts, if its last batch had more than one
@@ -139,3 +144,46 @@ class EnginePool:
             if job.deaths > 1:
                 job.group.fail(error)
         self.queue.resubmit([job for job in batch if job.deaths == 1])
+
+
+@dataclass
+class EngineWork:
+    """What a worker does: it opens runs, keeps every run that it has opened, and translates batches."""
+
+    specs: dict[str, TranslatorSpec]
+    reporter: Reporter
+    opened: dict[str, Translator] = field(default_factory=dict)
+    variants: dict[JobOptions, Translator] = field(default_factory=dict)
+
+    def __call__(self, task: OpenRun | TranslateBatch) -> list[Translation]:
+        """The translations of a batch; none for a run that is opened."""
+        if isinstance(task, OpenRun):
+            self._translator(JobOptions(task.run)).translate(["1"])  # a copied text: nothing is searched
+            return []
+        return self._translator(task.options).translate(task.texts)
+
+    def _translator(self, options: JobOptions) -> Translator:
+        """The translator of a run, whose search is as the options say; variants share its engine."""
+        if options.run not in self.opened:
+            self.opened[options.run] = self.specs[options.run].open(self.reporter)
+        if options not in self.variants:
+            self.variants[options] = _make_variant(self.opened[options.run], options)
+        return self.variants[options]
+
+
+def _make_variant(translator: Translator, options: JobOptions) -> Translator:
+    changes: dict[str, object] = {}
+    if options.candidates > 1:
+        beam = max(translator.config.beam, options.candidates)
+        changes = {"n_best": options.candidates, "beam": beam, "sampling": False, "top_k": None, "top_p": None}
+    if not options.split:
+        changes["split"] = "long"
+    variant = translator.with_search(**changes)
+    variant.assess = options.assess
+    return variant
+
+
+def open_engine_work(specs: dict[str, TranslatorSpec], threads: int, quiet: bool, worker_index: int) -> EngineWork:
+    """The work of a worker that computes in so many threads."""
+    os.environ["OMP_NUM_THREADS"] = str(threads)
+    return EngineWork({run: replace(spec, workers=threads) for run, spec in specs.items()}, Reporter(quiet=quiet))

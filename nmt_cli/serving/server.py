@@ -52,7 +52,7 @@ async def _serve(settings: ServerSettings, reporter: Reporter, listener: socket.
     guard.endpoints = frozenset(route.path for route in application.routes if "{" not in route.path)
     failure = application.engines.failure
     failure.add_done_callback(lambda _: _stop(server))
-    application.start()
+    application.engines.start()
     front.open(application.asgi)
     try:
         await serving

@@ -9,8 +9,7 @@ import pytest
 
 from nmt_cli.errors import UserError
 from nmt_cli.reporting import Reporter
-from nmt_cli.serving.engine_work import EngineWork
-from nmt_cli.serving.engines import EnginePool
+from nmt_cli.serving.engines import EnginePool, EngineWork
 from nmt_cli.serving.errors import RequestError
 from nmt_cli.serving.jobs import (
     MAX_BATCH_CHARACTERS,
