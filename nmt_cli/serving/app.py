@@ -14,7 +14,6 @@ from nmt_cli.serving.deepl import DeepLApi
 from nmt_cli.serving.engines import EnginePool, open_engine_work
 from nmt_cli.serving.errors import RequestError
 from nmt_cli.serving.files import FileApi, FileStore
-from nmt_cli.serving.inspection_api import inspect
 from nmt_cli.serving.inspector import Inspector, open_inspection_work
 from nmt_cli.serving.jobs import JobQueue
 from nmt_cli.serving.libretranslate import LibreTranslateApi
@@ -50,8 +49,8 @@ class Application:
         self.files.close()
 
     def _routes(self) -> list[Route]:
-        service, inspector = self.service, self.inspector
-        api, page = LibreTranslateApi(service, inspector), Page(service)
+        service = self.service
+        api, page = LibreTranslateApi(service, self.inspector), Page(service)
         deepl, files = DeepLApi(service, self.metrics), FileApi(service, self.files)
         return [
             Route("/", page.index, methods=["GET", "POST"]),
@@ -63,7 +62,7 @@ class Application:
             Route("/translate_file", files.translate, methods=["POST"]),
             Route("/download_file/{name}", files.download, methods=["GET"]),
             Route("/suggest", _refuse_suggestion, methods=["POST"]),
-            Route("/inspect", partial(inspect, service, inspector), methods=["POST"]),
+            Route("/inspect", api.inspect, methods=["POST"]),
             Route("/v2/translate", deepl.translate, methods=["POST"]),
             Route("/v2/languages", deepl.languages, methods=["GET", "POST"]),
             Route("/v2/usage", deepl.usage, methods=["GET", "POST"]),

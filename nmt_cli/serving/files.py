@@ -43,7 +43,7 @@ class FileStore:
         if sum(file.size for file in self._files.values()) + len(content) > self.limits.max_stored_bytes:
             raise RequestError(503, "Too many files wait for their download: try again later", retry_after=60)
         name = f"{secrets.token_urlsafe(18)}{suffix}"
-        path = Path(self._folder.name) / f"{len(self._files)}-{secrets.token_hex(8)}"
+        path = Path(self._folder.name) / name
         path.write_bytes(content)
         self._files[name] = StoredFile(path, len(content), time.monotonic())
         return name

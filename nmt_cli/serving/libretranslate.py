@@ -1,4 +1,4 @@
-"""The API of LibreTranslate, with additions: /translate, /detect, /languages, /frontend/settings."""
+"""The API of LibreTranslate, with additions (/translate, /detect, /languages, /frontend/settings), and our /inspect."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from starlette.requests import Request
 
 from nmt_cli.serving.errors import RequestError, quote
 from nmt_cli.serving.inspector import AlignSentences, Inspector, InspectSentence
-from nmt_cli.serving.languages import language_name
+from nmt_cli.serving.languages import AUTO, language_name
 from nmt_cli.serving.requests import (
     JsonResponse,
     Parameters,
@@ -18,16 +18,17 @@ from nmt_cli.serving.requests import (
     while_connected,
 )
 from nmt_cli.serving.service import TextResult, TranslationRequest, TranslationService
-from nmt_cli.serving.texts import escape_html, strip_tags
+from nmt_cli.serving.texts import LINE_BREAK, clean_input, escape_html, strip_tags
 
 FORMATS = ("text", "html")
 FILE_FORMATS = (".txt",)
 MAX_ALIGNED_SENTENCES = 100
+MAX_INSPECTED_CHARACTERS = 2_000
 TAGS_WARNING = "the tags were taken out"
 
 
 class LibreTranslateApi:
-    """Answers of the endpoints that need nothing but translations."""
+    """Answers of the endpoints for text."""
 
     def __init__(self, service: TranslationService, inspector: Inspector) -> None:
         self.service, self.inspector, self.limits = service, inspector, service.limits
@@ -36,6 +37,33 @@ class LibreTranslateApi:
         """POST /translate."""
         parameters = await read_parameters(request)
         return JsonResponse(await while_connected(request, self._translate(parameters), self.limits.timeout))
+
+    async def inspect(self, request: Request) -> JsonResponse:
+        """POST /inspect: how a sentence was translated."""
+        parameters = await read_parameters(request)
+        text = text_parameter(parameters, "text")
+        prefix, translation = optional_text(parameters, "prefix"), optional_text(parameters, "translation")
+        for name, value in (("text", text), ("prefix", prefix), ("translation", translation)):
+            if value is not None and len(value) > MAX_INSPECTED_CHARACTERS:
+                limit = f"{MAX_INSPECTED_CHARACTERS:,}"
+                raise RequestError(400, f"Invalid request: {name} parameter exceeds {limit} characters")
+        source, target = text_parameter(parameters, "source", AUTO), text_parameter(parameters, "target")
+        languages = self.service.languages
+        source_language = self.service.detect(text)[0].language if source == AUTO else self.service.require(source)
+        run_name = optional_text(parameters, "run") or None
+        route = languages.route(source_language, self.service.require(target), run_name)
+        if len(route.runs) != 1:
+            raise RequestError(400, "Invalid request: only a translation by one run can be inspected")
+        task = InspectSentence(
+            route.runs[0].name,
+            _on_one_line(text),
+            _on_one_line(prefix or ""),
+            None if translation is None else _on_one_line(translation),
+            flag_parameter(parameters, "alternatives", default=True),
+            flag_parameter(parameters, "beam"),
+        )
+        record = await while_connected(request, self.inspector.inspect(task), self.limits.timeout)
+        return JsonResponse({"run": task.run, **record})
 
     async def detect(self, request: Request) -> JsonResponse:
         """POST /detect."""
@@ -153,3 +181,7 @@ class LibreTranslateApi:
                     "weights": inspection["attention"]["cross"],
                 }
         return records
+
+
+def _on_one_line(text: str) -> str:
+    return LINE_BREAK.sub(" ", clean_input(text))
