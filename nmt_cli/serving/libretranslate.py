@@ -47,11 +47,12 @@ class LibreTranslateApi:
             if value is not None and len(value) > MAX_INSPECTED_CHARACTERS:
                 limit = f"{MAX_INSPECTED_CHARACTERS:,}"
                 raise RequestError(400, f"Invalid request: {name} parameter exceeds {limit} characters")
-        source, target = text_parameter(parameters, "source", AUTO), text_parameter(parameters, "target")
-        languages = self.service.languages
-        source_language = self.service.detect(text)[0].language if source == AUTO else self.service.require(source)
+        source = text_parameter(parameters, "source", AUTO)
+        target = self.service.require(text_parameter(parameters, "target"))
         run_name = optional_text(parameters, "run") or None
-        route = languages.route(source_language, self.service.require(target), run_name)
+        if source == AUTO:
+            source = self.service.detect_all([text], target, run_name)[0].language
+        route = self.service.languages.route(self.service.require(source), target, run_name)
         if len(route.runs) != 1:
             raise RequestError(400, "Invalid request: only a translation by one run can be inspected")
         task = InspectSentence(

@@ -66,7 +66,7 @@ class TranslationService:
             raise RequestError(400, f"Invalid request: request exceeds text limit ({limit:,} characters)")
         detections: Sequence[Detection | None] = [None] * len(texts)
         if source is None:
-            detections = await _without_blocking(texts, lambda: self._detect_all(texts, target, request.run))
+            detections = await _without_blocking(texts, lambda: self.detect_all(texts, target, request.run))
         routes = [
             self.languages.route(detection.language if detection else source or "", target, request.run)
             for detection in detections
@@ -88,7 +88,7 @@ class TranslationService:
         """The languages that a text may be in, the likeliest first."""
         return self.languages.detect(text, self._familiarity)
 
-    def _detect_all(self, texts: list[str], target: str, run: str | None) -> list[Detection]:
+    def detect_all(self, texts: list[str], target: str, run: str | None) -> list[Detection]:
         """The language of each text, of those that lead to the target; of one without letters that of all the texts."""
         sources = self.languages.sources_for(target, run)
         of_all = self.languages.detect("\n".join(texts), self._familiarity, sources)[0]

@@ -176,6 +176,7 @@ def test_a_sentence_is_inspected(server: Server, tiny_run: Path) -> None:
     _, given = server.post("/inspect", {**query, "translation": "Der Mann."})
     assert given["translation"] == "Der Mann." and given["score"] is None
     assert server.post("/inspect", {**query, "target": "fr"})[0] == 400
+    assert server.post("/inspect", {"text": TEXT, "target": "fr", "run": "second"})[0] == 200  # a run from German
     assert server.post("/inspect", {**query, "text": ""})[0] == 400
     assert server.post("/inspect", {**query, "text": "a" * 2001})[0] == 400
 

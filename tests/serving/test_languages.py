@@ -82,7 +82,7 @@ def test_texts_without_letters_are_in_the_language_of_the_others(tmp_path: Path)
     WordSet(["le", "chien"]).save(tmp_path)
     runs = [ServedRun("en-es", Path(), "en", "es", "rnn", True), ServedRun("fr-es", tmp_path, "fr", "es", "rnn", True)]
     service = TranslationService(runs, JobQueue(10, Metrics()), Limits())
-    assert [detection.language for detection in service._detect_all(["Le chien", "", "12:30"], "es", None)] == [
+    assert [detection.language for detection in service.detect_all(["Le chien", "", "12:30"], "es", None)] == [
         "fr"
     ] * 3
     (result,) = asyncio.run(
@@ -114,7 +114,7 @@ def test_many_texts_are_read_in_a_thread_and_none_where_one_language_is_possible
     for texts in (["Ein Hund"] * 100, ["Ein Hund. " * 1000]):
         assert len(threads_of(texts)) == 1 and threads_of(texts) != {threading.get_ident()}
     threads.clear()
-    assert service._detect_all(["Un chien"], "de", "fr-de")[0].language == "fr" and not threads
+    assert service.detect_all(["Un chien"], "de", "fr-de")[0].language == "fr" and not threads
 
 
 def test_languages_have_names() -> None:
