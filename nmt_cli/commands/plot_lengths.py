@@ -54,11 +54,11 @@ def plot_lengths(
     files = hypotheses or {}
     if not files and not runs:
         raise UserError("name a run, or a file of translations with --hypotheses")
-    sources = read_texts(source, str(source))
+    sources = read_texts(source)
     if not sources:
         raise DataError(f"{source}: no sentences to score")
     targets = read_references(references, sources, str(source))
-    file_texts = {label: read_texts(path, str(path)) for label, path in files.items()}
+    file_texts = {label: read_texts(path) for label, path in files.items()}
     for label, path in files.items():
         check_line_count(path, file_texts[label], str(source), sources)
     if runs and tokenize is None and metric_name == "bleu":

@@ -17,6 +17,7 @@ from nmt_cli.evaluation.metrics import (
     default_bleu_tokenizer,
     read_references,
     read_texts,
+    text_name,
     unsegmented_language,
 )
 from nmt_cli.evaluation.significance import Comparison, compare_with_baseline
@@ -116,20 +117,16 @@ def compare_files(
     )
 
 
-def _label(hypotheses: BinaryIO | Path) -> str:
-    return str(hypotheses) if isinstance(hypotheses, Path) else "standard input"
-
-
 def _read_parallel(references: Sequence[Path], hypotheses: BinaryIO | Path) -> tuple[list[str], list[list[str]]]:
     texts = _read_hypotheses(hypotheses)
-    return texts, read_references(references, texts, _label(hypotheses))
+    return texts, read_references(references, texts, text_name(hypotheses))
 
 
 def _read_hypotheses(hypotheses: BinaryIO | Path) -> list[str]:
-    texts = read_texts(hypotheses, _label(hypotheses))
+    texts = read_texts(hypotheses)
     if not texts:
         advice = "" if isinstance(hypotheses, Path) else "; give a file with < FILE"
-        raise DataError(f"{_label(hypotheses)}: no hypotheses to score{advice}")
+        raise DataError(f"{text_name(hypotheses)}: no hypotheses to score{advice}")
     return texts
 
 

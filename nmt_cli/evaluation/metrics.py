@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, assert_never
@@ -108,37 +109,37 @@ def build_metric(
     assert_never(name)
 
 
-def read_texts(source: BinaryIO | Path, label: str) -> list[str]:
+def text_name(source: BinaryIO | Path) -> str:
+    """What messages call a file, or the stream that is standard input."""
+    return str(source) if isinstance(source, Path) else "standard input"
+
+
+def read_texts(source: BinaryIO | Path) -> list[str]:
     """The lines of a UTF-8 file or stream without white space at their ends, as sacreBLEU's command reads them.
 
     A byte order mark at the start is dropped.
     """
-    if isinstance(source, Path):
-        if source.is_dir():
-            raise DataError(f"{source}: this is a folder, not a file")
-        with open_decompressed(source) as file:
-            return _read_texts(file, label)
-    return _read_texts(source, label)
+    name = text_name(source)
+    if isinstance(source, Path) and source.is_dir():
+        raise DataError(f"{source}: this is a folder, not a file")
+    with open_decompressed(source) if isinstance(source, Path) else nullcontext(source) as file:
+        return [text.rstrip() for text in decoded_lines(read_stream_lines(file, name), name)]
 
 
-def read_references(paths: Sequence[Path], texts: Sequence[str], label: str) -> list[list[str]]:
-    """The lines of each reference file; DataError where there are not as many as in `texts`, called `label`."""
+def read_references(paths: Sequence[Path], texts: Sequence[str], name: str) -> list[list[str]]:
+    """The lines of each reference file; DataError where there are not as many as in `texts`, called `name`."""
     all_references = []
     for path in paths:
-        lines = read_texts(path, str(path))
-        check_line_count(path, lines, label, texts)
+        lines = read_texts(path)
+        check_line_count(path, lines, name, texts)
         all_references.append(lines)
     return all_references
 
 
-def check_line_count(path: Path, lines: Sequence[str], other_label: str, other_lines: Sequence[str]) -> None:
+def check_line_count(path: Path, lines: Sequence[str], other_name: str, other_lines: Sequence[str]) -> None:
     """DataError if two texts that belong together have different numbers of lines."""
     if len(lines) != len(other_lines):
-        raise DataError(f"{path} has {len(lines):,} lines and {other_label} has {len(other_lines):,}")
-
-
-def _read_texts(stream: BinaryIO, label: str) -> list[str]:
-    return [text.rstrip() for text in decoded_lines(read_stream_lines(stream, label), label)]
+        raise DataError(f"{path} has {len(lines):,} lines and {other_name} has {len(other_lines):,}")
 
 
 def check_tokenizer(name: str) -> None:
