@@ -1,38 +1,39 @@
 """nmt check: find in seconds what would go wrong hours into a training. Imports torch only to build the model."""
 
-import json
 import shutil
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
 from itertools import islice, pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nmt_cli.commands.check_text import (
+    MIN_KEPT_FRACTION,
+    Finding,
+    Level,
+    check_content,
+    check_corpus,
+    check_evaluation_texts,
+    write_report,
+)
 from nmt_cli.data import SIDES
 from nmt_cli.data.batching import max_batch_rows
 from nmt_cli.data.clean_text import held_out_count
-from nmt_cli.data.cleaning import NOT_UTF8, PAIR_MARK, SEVERAL_TARGETS, Problem, TextPair
+from nmt_cli.data.cleaning import TextPair
 from nmt_cli.data.config import CorpusConfig
-from nmt_cli.data.filtering.config import FilterConfig
-from nmt_cli.data.filtering.corpus_profile import LEARNED_FILTERS
-from nmt_cli.data.filtering.rules import FILTER_KEYS, RULES
-from nmt_cli.data.filtering.said_language import unlike_said
-from nmt_cli.data.filtering.usual import MIN_PAIRS
 from nmt_cli.data.inspection import ParallelTextStats, TokenLengths, inspect_corpus, token_lengths
 from nmt_cli.data.normalization import Normalizer
-from nmt_cli.data.overlap import OverlapCounter, decoded_pairs, held_out_warning
+from nmt_cli.data.overlap import decoded_pairs, held_out_warning
 from nmt_cli.data.prepared.build import train_tokenizers
-from nmt_cli.data.sources.bad_rows import BadRows, dropped_rows, is_too_many, other_encoding
-from nmt_cli.data.sources.base import Languages, MissingTextError, ParallelText
+from nmt_cli.data.sources.bad_rows import BadRows
+from nmt_cli.data.sources.base import MissingTextError, ParallelText
 from nmt_cli.data.sources.corpus import Corpus, find_corpus, pending_downloads, search_folders
 from nmt_cli.data.tokenization.coverage import missing_characters
 from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
 from nmt_cli.errors import DataError, RecipeError, UserError
 from nmt_cli.evaluation.metrics import default_bleu_tokenizer, tokenizer_error
-from nmt_cli.fs import atomic_write_text
 from nmt_cli.recipe.loader import SECTIONS, Recipe, load_recipe
 from nmt_cli.reporting import Reporter
 from nmt_cli.runs.init_from import find_base_or_started_run, inherit_sections, language_warning
@@ -40,11 +41,7 @@ from nmt_cli.runs.init_from import find_base_or_started_run, inherit_sections, l
 MAX_SAMPLE_PAIRS = 100_000  # pairs of each text that are cleaned
 MAX_TOKENIZER_PAIRS = 40_000  # of these, pairs for training the tokenizer that lengths are measured with
 MIN_SUBWORD_FREQUENCY = 30  # mean occurrences of a subword, below which the vocabulary is too large
-MIN_KEPT_FRACTION = 0.95  # of the pairs, below which a filter is worth a warning
 MAX_TRUNCATED_FRACTION = 0.01  # of the targets, above which a search limit is worth a warning
-MAX_CLEAN_LOSS = 0.003  # of the pairs: a filter that is off and would drop more of them is recommended
-MAX_SHOWN_EXAMPLES = 3
-REPORTED_KEYS = FILTER_KEYS | {"length ratio": "corpus.max_length_ratio", "duplicate": "corpus.deduplicate"}
 MAX_UNLEARNABLE_FRACTION = 0.01  # of the pairs, from which targets that a model cannot emit are worth a warning
 AUTO_MEMORY_TOKENS = 4096  # per batch, at most, whose memory is estimated: auto takes more only where it fits
 GIB = 1 << 30
@@ -52,24 +49,6 @@ GIB = 1 << 30
 if TYPE_CHECKING:
     from nmt_cli.models.contract import TranslationModel
     from nmt_cli.training.memory_estimate import MemoryEstimate
-
-Level = Literal["error", "warning", "note"]
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing to know before training."""
-
-    level: Level
-    about: str
-    text: str
-    key: str | None = None  # that would filter what was found
-    count: int | None = None  # of the pairs
-    share: float | None = None  # of the pairs that were looked at
-
-    def record(self) -> dict[str, Any]:
-        """The finding as a plain object."""
-        return {key: value for key, value in asdict(self).items() if value is not None}
 
 
 class _CorpusSample(NamedTuple):
@@ -156,10 +135,10 @@ def _check_text(
         yield _data_error("corpus", error)
         return
     if report is not None:
-        _write_report(report, stats_by_split)
-    yield from _check_corpus(corpus, stats_by_split)
-    yield from _check_content(recipe.corpus, stats_by_split)
-    yield from _check_evaluation_texts(overlap, recipe.corpus.drop_overlap)
+        write_report(report, stats_by_split)
+    yield from check_corpus(corpus, stats_by_split)
+    yield from check_content(recipe.corpus, stats_by_split)
+    yield from check_evaluation_texts(overlap, recipe.corpus.drop_overlap)
     pairs = [pair for stats in stats_by_split["train"] for pair in stats.clean_pairs]
     if not pairs:
         yield Finding("error", "corpus.train", "no pair is left to train on")
@@ -169,17 +148,16 @@ def _check_text(
     except DataError as error:
         yield _data_error("tokenizer", error)
         return
-    total_pairs = sum(stats.pair_count for stats in stats_by_split["train"])
-    held_out_pairs = held_out_count(total_pairs) if corpus.dev is None else 0
-    if corpus.dev is None and len(pairs) == 1:
-        yield Finding("error", "corpus.train", "one pair is too few to hold out a development part")
-    if corpus.dev is None and (warning := held_out_warning(held_out_pairs)) is not None:
-        yield Finding("warning", "corpus.dev", warning)
+    if corpus.dev is None:
+        if len(pairs) == 1:
+            yield Finding("error", "corpus.train", "one pair is too few to hold out a development part")
+        total_pairs = sum(stats.pair_count for stats in stats_by_split["train"])
+        if (warning := held_out_warning(held_out_count(total_pairs))) is not None:
+            yield Finding("warning", "corpus.dev", warning)
     if base_tokenizers is not None:
         yield from _check_characters(base_tokenizers, pairs)
-    if (
-        reason := tokenizer_error(recipe.training.metric_tokenize or default_bleu_tokenizer(recipe.corpus.target))
-    ) is not None:
+    metric_tokenizer = recipe.training.metric_tokenize or default_bleu_tokenizer(recipe.corpus.target)
+    if (reason := tokenizer_error(metric_tokenizer)) is not None:
         yield Finding("error", "training.metric_tokenize", reason)
     sample = _make_sample(tokenizers, pairs, corpus, stats_by_split["train"], recipe.corpus)
     if base_tokenizers is None:
@@ -228,147 +206,6 @@ def _data_error(section: str, error: DataError) -> Finding:
     if separator and key.startswith(f"{section}."):
         return Finding("error", key, reason)
     return Finding("error", section, str(error))
-
-
-def _check_corpus(corpus: Corpus, stats_by_split: dict[str, list[ParallelTextStats]]) -> Iterator[Finding]:
-    for split, texts in stats_by_split.items():
-        for stats in texts:
-            yield Finding("note", f"corpus.{split}", f"{stats.label}: {stats.pair_count:,} pairs")
-            yield from _check_parallel_text(split, stats)
-    if corpus.dev is None:
-        total = sum(stats.pair_count for stats in stats_by_split["train"])
-        yield Finding("note", "corpus.dev", f"none: about {held_out_count(total):,} of the training pairs are held out")
-    if corpus.test is None:
-        yield Finding("warning", "corpus.test", "none: training ends without a test score")
-
-
-def _check_evaluation_texts(overlap: OverlapCounter, drop_overlap: str) -> Iterator[Finding]:
-    """What is wrong with the development and test text, and what of them the training text has."""
-    for text in overlap.texts:
-        for problem in text.problems():
-            yield Finding("warning", f"corpus.{text.split}", problem)
-    for count in overlap.report():
-        advice = {
-            "none": "corpus.drop_overlap: pairs (or sources) drops them",
-            "pairs": "corpus.drop_overlap: pairs drops these pairs"
-            + ("" if count.pairs else ", but not these sources"),
-            "sources": "corpus.drop_overlap: sources drops them",
-        }[drop_overlap]
-        level: Level = "warning" if drop_overlap == "none" or count.pairs else "note"
-        yield Finding(level, f"corpus.{count.split}", f"{count.message()}; {advice}")
-
-
-def _check_parallel_text(split: str, stats: ParallelTextStats) -> Iterator[Finding]:
-    key = f"corpus.{split}"
-    if stats.pair_count == 0:
-        yield Finding("error", key, f"{stats.label}: the text is empty")
-        return
-    for kind, count in stats.bad_rows.counts.items():
-        fraction = count / (stats.pair_count + stats.bad_rows.counts.total())
-        yield Finding("warning", key, f"{dropped_rows(kind, count, stats.bad_rows.examples[kind])} ({fraction:.1%})")
-    invalid = stats.dropped[NOT_UTF8].count if NOT_UTF8 in stats.dropped else 0
-    if is_too_many(invalid, stats.inspected_pairs, stats.bad_rows.max_fraction):
-        is_refused = is_too_many(invalid, stats.pair_count, stats.bad_rows.max_fraction)
-        level: Level = "error" if is_refused else "warning"
-        yield Finding(level, key, other_encoding(stats.label, invalid, stats.inspected_pairs))
-    elif stats.invalid_utf8_lines:
-        lines = ", ".join(map(str, stats.invalid_utf8_lines))
-        yield Finding("warning", key, f"{stats.label}: not UTF-8: line {lines} ...")
-    dropped_texts = stats.dropped if split == "train" else {}
-    for name, dropped in dropped_texts.items():
-        if name in FILTER_KEYS:
-            continue  # said with the others of its kind
-        fraction = dropped.count / stats.inspected_pairs
-        text = f"{stats.label}: {fraction:.1%} dropped: {name}, as in {dropped.examples[0]}"
-        yield Finding("warning" if fraction > 1 - MIN_KEPT_FRACTION else "note", key, text)
-
-
-def _check_content(corpus: CorpusConfig, stats_by_split: dict[str, list[ParallelTextStats]]) -> Iterator[Finding]:
-    """What is wrong with pairs, by the filters that would drop them; at last, what to add to the recipe."""
-    recommended = {}
-    for split, texts in stats_by_split.items():
-        for stats in texts:
-            yield from _check_languages(split, stats, corpus.languages)
-            for finding in _check_pairs(split, stats, corpus):
-                yield finding
-                if finding.key is not None and finding.level == "warning" and split == "train":
-                    recommended[finding.key.rpartition(".")[2]] = True
-    learned = [name for name in LEARNED_FILTERS if corpus.filters and getattr(corpus.filters, name) is not None]
-    if learned and sum(stats.pair_count for stats in stats_by_split["train"]) < MIN_PAIRS:
-        text = f"these learn from the corpus, and drop nothing below {MIN_PAIRS:,} pairs: {', '.join(learned)}"
-        yield Finding("note", "corpus.filters", text)
-    chosen = {rule.name for rule in RULES if corpus.filters and getattr(corpus.filters, rule.name) is not None}
-    if to_add := recommended.keys() - chosen:
-        filters = {rule.name: rule.limit(corpus.filters) for rule in RULES if rule.name in chosen | to_add}
-        off = {name: None for name in FilterConfig().model_dump(exclude_none=True) if name not in filters}
-        text = ", ".join(f"{name}: {json.dumps(limit)}" for name, limit in (filters | off).items())
-        yield Finding(
-            "warning", "corpus.filters", f"to drop such pairs, put into the section corpus: filters: {{{text}}}"
-        )
-
-
-def _check_languages(split: str, stats: ParallelTextStats, languages: Languages) -> Iterator[Finding]:
-    key = f"corpus.{split}"
-    if stats.is_one_file:
-        yield Finding("warning", key, f"{stats.label}: the same file is source and target")
-    for index, (side, language) in enumerate(zip(SIDES, languages, strict=True)):
-        texts = [problem.text.split(PAIR_MARK)[index] for problem in stats.problems if problem.name == "language"]
-        if (reason := unlike_said([pair[index] for pair in stats.clean_pairs] or texts, language)) is not None:
-            text = (
-                f"{stats.label}: the {side} does not look like {language}: {reason};"
-                f" is corpus.{side} right, and are the files in this order?"
-            )
-            yield Finding("warning", key, text)
-
-
-def _check_pairs(split: str, stats: ParallelTextStats, corpus: CorpusConfig) -> Iterator[Finding]:
-    """A finding for each kind of problem, with three examples."""
-    problems: dict[str, list[Problem]] = {}
-    for problem in stats.problems:
-        problems.setdefault(problem.name, []).append(problem)
-    for rule in RULES:
-        if not (pairs := problems.get(rule.name)) or (split != "train" and rule.name == "copies"):
-            continue
-        share, is_on = len(pairs) / stats.inspected_pairs, corpus.filters and getattr(corpus.filters, rule.name)
-        is_repaired = rule.name == "controls" and corpus.normalization.invisible
-        advice = f"dropped by {rule.key}: {is_on}" if is_on else f"{rule.key}: {rule.recommended} drops them"
-        if split != "train":
-            advice = "development and test text is not filtered"
-        max_share = 1 - MIN_KEPT_FRACTION if is_on else MAX_CLEAN_LOSS
-        max_pairs = max_share * stats.inspected_pairs
-        is_chance = len(pairs) <= max(1, max_pairs + 2 * max_pairs**0.5)  # or two standard deviations above
-        level: Level = "note" if is_chance or is_repaired else "warning"
-        text = f"{stats.label}: {_share_of(pairs, stats)} {rule.description}, as in {_examples(pairs, stats)}; {advice}"
-        yield Finding(
-            level, f"corpus.{split}", text + (f"; {rule.repair}" if rule.repair else ""), rule.key, len(pairs), share
-        )
-    if split == "train" and (pairs := problems.get(SEVERAL_TARGETS)):
-        text = f"{stats.label}: {_share_of(pairs, stats)} have the source of another pair and another target, as in "
-        yield Finding("note", "corpus.train", text + _examples(pairs, stats), None, len(pairs))
-
-
-def _share_of(problems: list[Problem], stats: ParallelTextStats) -> str:
-    sample = "" if stats.inspected_pairs == stats.pair_count else "first "
-    total = stats.inspected_pairs
-    return f"{len(problems):,} of the {sample}{total:,} pairs ({len(problems) / total:.2%})"
-
-
-def _examples(problems: list[Problem], stats: ParallelTextStats) -> str:
-    shown = problems[:: max(1, len(problems) // MAX_SHOWN_EXAMPLES)][:MAX_SHOWN_EXAMPLES]
-    texts = (text if len(text := problem.text) <= 200 else text[:200] + "…" for problem in shown)
-    return "; ".join(f"{stats.label}:{problem.line_number}: {text}" for problem, text in zip(shown, texts, strict=True))
-
-
-def _write_report(path: Path, stats_by_split: dict[str, list[ParallelTextStats]]) -> None:
-    """A line for each problem of a pair: text, line, what it is, the key that filters it, and the pair."""
-    rows = [("file", "line", "finding", "key", "text")]
-    for split, texts in stats_by_split.items():
-        for stats in texts:
-            for problem in sorted(stats.problems, key=lambda problem: problem.line_number):
-                key = REPORTED_KEYS.get(problem.name, "") if split == "train" else ""
-                text = problem.text.replace("\t", " ")
-                rows.append((stats.label, str(problem.line_number), problem.name, key, text))
-    atomic_write_text(path, "".join("\t".join(row) + "\n" for row in rows))
 
 
 def _train_tokenizers(recipe: Recipe, pairs: list[TextPair]) -> Tokenizers:

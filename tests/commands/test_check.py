@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 
 from nmt_cli.cli.app import build_app
 from nmt_cli.commands import check as command
-from nmt_cli.commands.check import Finding, check
+from nmt_cli.commands.check import check
+from nmt_cli.commands.check_text import Finding
 from nmt_cli.data.sources import quickstart
 from nmt_cli.data.sources.quickstart import read_quickstart
 from nmt_cli.models import MODELS

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from benchmarks.filtering import CLEAN, Corpus, add_noise
-from nmt_cli.commands.check import Finding, check
+from nmt_cli.commands.check import check
+from nmt_cli.commands.check_text import Finding
 from nmt_cli.data.filtering.rules import RULES
 from nmt_cli.data.sources.quickstart import read_quickstart
 from nmt_cli.reporting import Reporter

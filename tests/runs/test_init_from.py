@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import torch
 
-from nmt_cli.commands.check import Finding, check
+from nmt_cli.commands.check import check
+from nmt_cli.commands.check_text import Finding
 from nmt_cli.commands.train import train
 from nmt_cli.data.letter_case import Truecaser
 from nmt_cli.data.prepared.store import PreparedData
