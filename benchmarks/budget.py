@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 
 from benchmarks.machine import describe_machine
-from benchmarks.workloads import save_result
+from benchmarks.workloads import log_records, save_result
 from nmt_cli.recipe.loader import load_recipe
 
 
@@ -20,17 +20,14 @@ def main() -> None:
     parser.add_argument("--note", default="", help="how the run was trained")
     arguments = parser.parse_args()
     run, note = arguments.run, arguments.note
-    lines = map(json.loads, (run / "log.jsonl").read_text(encoding="utf-8").splitlines())
     validations = [
         [record["seconds"] / 60, record["update"], record["scores"]["bleu"]]
-        for record in lines
-        if record["event"] == "validation"
+        for record in log_records(run, "validation")
     ]
-    result_path = run / "result.json"
-    run_result = json.loads(result_path.read_text(encoding="utf-8")) if result_path.exists() else {}
     recipe = load_recipe(run / "recipe.yaml")
     measurement = {"recipe": recipe.name, "machine": describe_machine(), "course": validations, "note": note}
-    if run_result:
+    if (result_path := run / "result.json").exists():
+        run_result = json.loads(result_path.read_text(encoding="utf-8"))
         measurement |= {"test": run_result["test"], "minutes": run_result["training_seconds"] / 60}
     save_result("budget", measurement)
     for minutes, update, bleu in validations:

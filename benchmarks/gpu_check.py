@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import nmt_cli
+from benchmarks.workloads import log_records
 from nmt_cli.data.sources.quickstart import read_quickstart
 from nmt_cli.errors import UserError
 
@@ -108,8 +109,7 @@ def _compare_losses(label: str, expected: Path, actual: Path) -> Result:
 
 
 def _losses(run: Path) -> list[float]:
-    records = map(json.loads, (run / "log.jsonl").read_text().splitlines())
-    return [record["loss"] for record in records if record["event"] == "train"]
+    return [record["loss"] for record in log_records(run, "train")]
 
 
 def _compare_texts(

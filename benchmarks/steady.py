@@ -10,7 +10,6 @@ Runs with one thread, so that other work on the machine matters less.
 """
 
 import argparse
-import json
 import os
 import shutil
 import subprocess
@@ -22,7 +21,7 @@ from typing import Any
 
 from benchmarks.machine import describe_machine
 from benchmarks.measure import MemorySampler
-from benchmarks.workloads import RUNS_DIR, nmt_command, save_result
+from benchmarks.workloads import RUNS_DIR, log_records, nmt_command, save_result
 
 WINDOWS = 500  # of the whole command
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
@@ -33,11 +32,10 @@ def train_windows(recipe: str, updates: int, settings: list[str]) -> tuple[list[
     out = RUNS_DIR / "steady"
     shutil.rmtree(out, ignore_errors=True)
     log_every = max(1, updates // WINDOWS)
-    options = [f"training.updates={updates}", f"training.log_every={log_every}", *settings]
-    words = [word for option in options for word in ("--set", option)]
+    settings = [f"training.updates={updates}", f"training.log_every={log_every}", *settings]
+    words = [f"--set={setting}" for setting in settings]
     subprocess.run(nmt_command("train", recipe, "--out", out, *words), check=True, env=ENVIRONMENT)
-    records = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
-    windows = [record for record in records if record["event"] == "train"]
+    windows = log_records(out, "train")
     return [w["tokens_per_second"] for w in windows], [w["peak_rss_mib"] for w in windows]
 
 
@@ -47,7 +45,7 @@ def translate_windows(run: Path, source: Path, lines: int, settings: list[str]) 
     RUNS_DIR.mkdir(parents=True, exist_ok=True)
     path, lines_per_window = RUNS_DIR / "steady.txt", max(1, lines // WINDOWS)
     path.write_bytes(b"".join((source_lines * (1 + lines // len(source_lines)))[:lines]))
-    words = [word for setting in settings for word in ("--set", setting)]
+    words = [f"--set={setting}" for setting in settings]
     with path.open("rb") as stdin:
         process = subprocess.Popen(
             nmt_command("translate", run, "--quiet", *words), stdin=stdin, stdout=subprocess.PIPE,

@@ -60,7 +60,7 @@ def search_options(beam_size: int, length: int) -> list[str]:
     options += ["search.patience=1"] if beam_size > 1 else []
     if length:
         options += [f"search.min_length={length}", f"search.max_length={length}"]
-    return [word for option in options for word in ("--set", option)]
+    return [f"--set={option}" for option in options]
 
 
 def export_to_ctranslate2(folder: Path) -> Path:
@@ -83,13 +83,13 @@ def system_commands(folder: Path, beam_size: int, length: int, precisions: Seque
     peer = Path(__file__).parent / "peers/ctranslate2_translating.py"
     commands = {}
     for kind in precisions:
-        options = ["--engine", "torch", *search_options(beam_size, length), "--set", f"search.precision={kind}"]
+        options = ["--engine", "torch", *search_options(beam_size, length), f"--set=search.precision={kind}"]
         commands[f"nmt {kind}"] = nmt_command("translate", folder, "--quiet", *options, "--processes", 2)
     for kind in ("int8", "float32"):
         words = [str(peer), str(export_to_ctranslate2(folder)), kind, str(beam_size), str(length)]
         commands[f"CTranslate2 {kind}"] = [sys.executable, *words]
     if not length:  # with a minimum length it would rescore every hypothesis
-        engine = ["--engine", "ctranslate2", *search_options(beam_size, 0), "--set", "search.precision=int8"]
+        engine = ["--engine", "ctranslate2", *search_options(beam_size, 0), "--set=search.precision=int8"]
         commands["nmt --engine ctranslate2"] = nmt_command("translate", folder, "--quiet", *engine)
     return commands
 
@@ -150,7 +150,7 @@ def measure_text(folder: Path, text: Path, beam_size: int, rounds: int) -> None:
     all_path, warmup_path, trial_path = paths
     commands = {"nmt as typed": nmt_command("translate", folder, "--quiet", "--beam", beam_size)}
     for precision, weight_type in (("int8", "int8"), ("fp32", "float32")):
-        plain = [*search_options(beam_size, 0), "--set", f"search.precision={precision}"]
+        plain = [*search_options(beam_size, 0), f"--set=search.precision={precision}"]
         command = nmt_command("translate", folder, "--quiet", "--engine", "ctranslate2", *plain)
         run(command, stdin=warmup_path)  # exports where the run has no such export
         commands[f"nmt {weight_type}"] = command

@@ -106,10 +106,15 @@ def nmt_command(*arguments: object) -> list[str]:
     return [sys.executable, "-m", "nmt_cli", *map(str, arguments)]
 
 
+def log_records(run: Path, event: str) -> list[dict[str, Any]]:
+    """The records of one kind in a run's log."""
+    lines = (run / "log.jsonl").read_text(encoding="utf-8").splitlines()
+    return [record for record in map(json.loads, lines) if record["event"] == event]
+
+
 def training_speed(folder: Path, skip: int) -> dict[str, float]:
     """Target tokens per second in a run's log without the first `skip` records."""
-    records = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
-    speeds = [record["tokens_per_second"] for record in records if record["event"] == "train"][skip:]
+    speeds = [record["tokens_per_second"] for record in log_records(folder, "train")][skip:]
     return {"median": median(speeds), "least": min(speeds), "most": max(speeds)}
 
 

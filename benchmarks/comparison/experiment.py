@@ -18,8 +18,8 @@ from statistics import median
 from typing import Any
 
 from benchmarks.machine import processor
+from benchmarks.workloads import ROOT, log_records, nmt_command
 
-ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "docs/comparison/results"
 RUNS = ROOT / "runs/comparison"
 
@@ -43,7 +43,7 @@ class Experiment:
 
 def run_nmt(*arguments: object, stdin: Path | None = None) -> str:
     """Standard output of nmt of this checkout."""
-    command = [sys.executable, "-m", "nmt_cli", *map(str, arguments)]
+    command = nmt_command(*arguments)
     with open(stdin or os.devnull, "rb") as source:
         return subprocess.run(command, stdin=source, stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT).stdout
 
@@ -72,12 +72,7 @@ def run_pinned(commands: Iterable[Sequence[str]], core_sets: Sequence[Sequence[i
 
 def set_options(settings: dict[str, Any]) -> list[str]:
     """Settings as --set options."""
-    return [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
-
-
-def log_records(run: Path, event: str) -> list[dict[str, Any]]:
-    lines = (run / "log.jsonl").read_text().splitlines()
-    return [record for record in map(json.loads, lines) if record["event"] == event]
+    return [f"--set={key}={value}" for key, value in settings.items()]
 
 
 def measure(experiment: Experiment, train_options: list[str]) -> dict[str, Any]:

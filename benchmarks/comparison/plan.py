@@ -1,6 +1,7 @@
 """What is compared: the systems of the main table, and the experiments on sentence length and positions."""
 
-from benchmarks.comparison.experiment import ROOT, Experiment
+from benchmarks.comparison.experiment import Experiment
+from benchmarks.workloads import ROOT
 
 SYSTEMS = {
     "none": "LSTM, one fixed vector (Cho et al. 2014), source reversed (Sutskever et al. 2014)",

@@ -8,10 +8,11 @@ from collections.abc import Iterable
 from statistics import median
 from typing import Any
 
-from benchmarks.comparison.experiment import RESULTS, ROOT
+from benchmarks.comparison.experiment import RESULTS
 from benchmarks.comparison.figures import draw_parallelism, draw_scaling
 from benchmarks.comparison.plan import BOTTLENECK, POSITIONS, ROWS, SYSTEMS
 from benchmarks.pages import date_range, fill_tables, markdown_table
+from benchmarks.workloads import ROOT
 
 PAGE = ROOT / "docs/comparison.md"
 FIGURES = ROOT / "docs/comparison"

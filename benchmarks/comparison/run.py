@@ -14,8 +14,9 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
-from benchmarks.comparison.experiment import RESULTS, ROOT, RUNS, Experiment, measure, run_nmt, run_pinned
+from benchmarks.comparison.experiment import RESULTS, RUNS, Experiment, measure, run_nmt, run_pinned
 from benchmarks.comparison.plan import BOTTLENECK, POSITIONS, ROWS
+from benchmarks.workloads import ROOT
 
 FIGURES = ROOT / "docs/comparison"
 LENGTH_BUCKETS = "10,20,30,40,50,60,80"  # upper ends, in words

@@ -13,7 +13,8 @@ from typing import Any
 
 import torch
 
-from benchmarks.comparison.experiment import RESULTS, ROOT, RUNS, log_records, run_nmt, set_options, training_facts
+from benchmarks.comparison.experiment import RESULTS, RUNS, run_nmt, set_options, training_facts
+from benchmarks.workloads import ROOT, log_records
 from nmt_cli.data.prepared.store import PreparedData
 from nmt_cli.decoding.word_alignment import attention_weights
 from nmt_cli.models.attention import MultiHeadAttention

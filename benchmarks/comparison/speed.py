@@ -19,9 +19,10 @@ from typing import Any
 
 import torch
 
-from benchmarks.comparison.experiment import RESULTS, RUNS, log_records, run_nmt, run_pinned, set_options
+from benchmarks.comparison.experiment import RESULTS, RUNS, run_nmt, run_pinned, set_options
 from benchmarks.comparison.plan import ROWS
 from benchmarks.machine import processor
+from benchmarks.workloads import log_records
 from nmt_cli.recipe.loader import load_recipe
 
 CORES_PER_JOB, UPDATES = 2, 60
