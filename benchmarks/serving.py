@@ -21,7 +21,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median, quantiles
@@ -113,9 +113,8 @@ class Client:
 
 
 async def _get(port: int, path: str) -> Any:
-    client = Client(port)
-    _, content = await client.request(f"GET {path} HTTP/1.1")
-    client.close()
+    with closing(Client(port)) as client:
+        _, content = await client.request(f"GET {path} HTTP/1.1")
     return json.loads(content)
 
 
@@ -164,15 +163,15 @@ async def _measure_clients(server: ServerProcess, lines: list[str], count: int, 
     end = time.monotonic() + seconds
 
     async def ask(index: int) -> None:
-        client = Client(server.port)
-        for line in itertools.cycle(lines[index:] + lines[:index]):
-            start = time.monotonic()
-            status, _ = await client.post("/translate", {"q": line, "source": server.source, "target": server.target})
-            assert status == 200
-            times.append(time.monotonic() - start)
-            if time.monotonic() > end:
-                break
-        client.close()
+        query = {"source": server.source, "target": server.target}
+        with closing(Client(server.port)) as client:
+            for line in itertools.cycle(lines[index:] + lines[:index]):
+                start = time.monotonic()
+                status, _ = await client.post("/translate", {"q": line, **query})
+                assert status == 200
+                times.append(time.monotonic() - start)
+                if time.monotonic() > end:
+                    break
 
     step = max(1, len(lines) // count)
     await asyncio.gather(*(ask(index * step) for index in range(count)))
@@ -234,11 +233,9 @@ class HostileClients:
         return self.report
 
     async def _ask(self, sentence: str) -> dict[str, str]:
-        client = Client(self.server.port)
-        _, answer = await client.post("/translate", {"q": sentence, **self.query})
-        client.close()
-        result: dict[str, str] = answer
-        return result
+        with closing(Client(self.server.port)) as client:
+            answer: dict[str, str] = (await client.post("/translate", {"q": sentence, **self.query}))[1]
+        return answer
 
     async def _repeat(self, kind: Callable[[], Awaitable[None]], end: float) -> None:
         name = getattr(kind, "__name__", "?")
@@ -264,11 +261,8 @@ class HostileClients:
                 self.report.kills += 1
 
     async def _post(self, kind: str, path: str, content: bytes, content_type: str = "application/json") -> bytes:
-        client = Client(self.server.port)
-        try:
+        with closing(Client(self.server.port)) as client:
             status, answer = await client.request(f"POST {path} HTTP/1.1\r\nContent-Type: {content_type}", content)
-        finally:
-            client.close()
         self.report.count(kind, status)
         return answer
 
@@ -349,20 +343,21 @@ class HostileClients:
         path = self.draw.choice(
             ["/../../etc/passwd", "/page/..%2f..%2fx", "/download_file/x", "//", "/%00", "/" + "a" * 9000]
         )
-        client = Client(self.server.port)
-        try:
-            status, _ = await client.request(f"{self.draw.choice(['GET', 'PUT', 'DELETE', 'OPTIONS'])} {path} HTTP/1.1")
-        finally:
-            client.close()
+        method = self.draw.choice(["GET", "PUT", "DELETE", "OPTIONS"])
+        with closing(Client(self.server.port)) as client:
+            status, _ = await client.request(f"{method} {path} HTTP/1.1")
         self.report.count("odd_addresses", status)
 
     async def leavers(self) -> None:
         """A long request whose client leaves."""
-        await self._send(self._json(q=[self.draw.choice(SENTENCES) for _ in range(500)]), self.draw.random() * 0.3)
+        _, writer = await self._send(self._json(q=[self.draw.choice(SENTENCES) for _ in range(500)]))
+        await asyncio.sleep(self.draw.random() * 0.3)
+        writer.close()
+        self.report.count("leavers", 0)
 
     async def half_closed(self) -> None:
         """A client that closes its side and waits."""
-        reader, writer = await self._send(self._json(q=SENTENCES[0]), None)
+        reader, writer = await self._send(self._json(q=SENTENCES[0]))
         writer.write_eof()
         with suppress(OSError):
             await asyncio.wait_for(reader.read(), 60)
@@ -389,16 +384,12 @@ class HostileClients:
             writer.close()
         self.report.count("idle", 0)
 
-    async def _send(self, content: bytes, seconds: float | None) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """Send a request; close the connection after so many seconds, or leave it open."""
+    async def _send(self, content: bytes) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Send a request, and leave the connection open."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.server.port)
         head = "POST /translate HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
         writer.write(f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content)
         await writer.drain()
-        if seconds is not None:
-            await asyncio.sleep(seconds)
-            writer.close()
-            self.report.count("leavers", 0)
         return reader, writer
 
     def _json(self, **parameters: Any) -> bytes:
