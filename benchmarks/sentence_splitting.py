@@ -15,7 +15,8 @@ import argparse
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,31 +39,10 @@ class Case:
     is_hard: bool
 
 
-@dataclass
-class Counts:
-    right: int = 0
-    wrong: int = 0
-    missed: int = 0
-    lines: int = 0
-    right_lines: int = 0
-
-    def add(self, expected: set[int], found: set[int]) -> None:
-        self.right += len(expected & found)
-        self.wrong += len(found - expected)
-        self.missed += len(expected - found)
-        self.lines += 1
-        self.right_lines += expected == found
-
-    def __iadd__(self, other: "Counts") -> "Counts":
-        for name in ("right", "wrong", "missed", "lines", "right_lines"):
-            setattr(self, name, getattr(self, name) + getattr(other, name))
-        return self
-
-    @property
-    def f1(self) -> float:
-        """In percent; that of no boundaries at all is 100."""
-        total = 2 * self.right + self.wrong + self.missed
-        return 100.0 if total == 0 else 200.0 * self.right / total
+def f1(counts: Counter[str]) -> float:
+    """In percent; that of no boundaries at all is 100."""
+    total = 2 * counts["right"] + counts["wrong"] + counts["missed"]
+    return 100.0 if total == 0 else 200.0 * counts["right"] / total
 
 
 def parse_case(line: str) -> Case:
@@ -84,27 +64,21 @@ def language_of(path: Path) -> str | None:
 
 
 def count_boundaries(
-    cases: Iterator[Case], find_starts: FindStarts, show: Callable[[str], None] | None = None
-) -> Counts:
-    counts = Counts()
+    cases: Iterable[Case], find_starts: FindStarts, show: Callable[[str], None] | None = None
+) -> Counter[str]:
+    """How many boundaries are right, wrong or missed, and how many lines there are and have all of them right."""
+    counts: Counter[str] = Counter()
     for case in cases:
-        expected, found = set(case.starts), set(find_starts(case.text))
-        counts.add(expected, found)
-        if show and expected != found:
-            marked = "".join(
-                (
-                    "[+]"
-                    if at in found - expected
-                    else "[-]"
-                    if at in expected - found
-                    else MARK
-                    if at in expected
-                    else ""
-                )
-                + character
-                for at, character in enumerate(case.text)
-            )
-            show(marked)
+        expected, starts = set(case.starts), set(find_starts(case.text))
+        counts["right"] += len(expected & starts)
+        counts["wrong"] += len(starts - expected)
+        counts["missed"] += len(expected - starts)
+        counts["lines"] += 1
+        counts["right lines"] += expected == starts
+        if show and expected != starts:
+            marks = dict.fromkeys(expected & starts, MARK)
+            marks |= dict.fromkeys(starts - expected, "[+]") | dict.fromkeys(expected - starts, "[-]")
+            show("".join(marks.get(position, "") + character for position, character in enumerate(case.text)))
     return counts
 
 
@@ -161,8 +135,8 @@ def main() -> None:
     parser.add_argument("--errors", action="store_true", help="show lines with a wrong [+] or a missed [-] boundary")
     parser.add_argument("--speed-seconds", type=float, default=1.0)
     options = parser.parse_args()
-    totals: dict[str, Counts] = {}
-    common = {"ours": Counts(), "plain": Counts(), "pysbd": Counts()}  # where pysbd knows the language
+    totals: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    common: defaultdict[str, Counter[str]] = defaultdict(Counter)  # where pysbd knows the language
     print(f"{'':8}{'lines':>6}{'hard':>6}{'ours':>8}{'plain':>8}{'pysbd':>8}   F1 in %, part: {options.part}")
     for path in sorted(options.set.glob("*.txt")):
         language = language_of(path)
@@ -177,21 +151,21 @@ def main() -> None:
             if find_starts is None:
                 columns.append(f"{'-':>8}")
                 continue
-            counts = count_boundaries(iter(cases), find_starts)
-            totals.setdefault(name, Counts()).__iadd__(counts)
+            counts = count_boundaries(cases, find_starts)
+            totals[name] += counts
             if systems["pysbd"]:
                 common[name] += counts
-            columns.append(f"{counts.f1:8.1f}")
+            columns.append(f"{f1(counts):8.1f}")
         print(f"{path.stem:8}{len(cases):6}{sum(case.is_hard for case in cases):6}{''.join(columns)}")
         if options.errors and systems["ours"]:
-            count_boundaries(iter(cases), systems["ours"], lambda line: print(f"    {line}", file=sys.stderr))
+            count_boundaries(cases, systems["ours"], lambda line: print(f"    {line}", file=sys.stderr))
     for name, counts in totals.items():
         print(
-            f"{name:8} F1 {counts.f1:.2f} %, {counts.right_lines} of {counts.lines} lines right, "
-            f"{counts.wrong} boundaries wrong, {counts.missed} missed"
+            f"{name:8} F1 {f1(counts):.2f} %, {counts['right lines']} of {counts['lines']} lines right, "
+            f"{counts['wrong']} boundaries wrong, {counts['missed']} missed"
         )
-    if common["pysbd"].lines:
-        print("where pysbd has the language: " + ", ".join(f"{name} {c.f1:.2f} %" for name, c in common.items()))
+    if common:
+        print("where pysbd has the language: " + ", ".join(f"{name} {f1(c):.2f} %" for name, c in common.items()))
     for text, rate, length in measure_speed(options.speed_seconds) if options.speed_seconds else []:
         print(f"{rate:,.0f} lines of {length} characters a second of a core: {text}")
 

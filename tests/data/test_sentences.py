@@ -6,6 +6,7 @@ In the set a line holds `¦` where a sentence begins in it and `* ` in front if 
 import importlib
 import pickle
 import re
+from collections import Counter
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -45,21 +46,21 @@ def test_the_set_is_large_enough(program: Any) -> None:
 
 @pytest.mark.parametrize("part", ["tuned", "held-out"])
 def test_f1_of_the_set(program: Any, part: str) -> None:
-    total = program.Counts()
+    total: Counter[str] = Counter()
     for path in FILES:
         splitter = SentenceSplitter(program.language_of(path))
         counts = program.count_boundaries(program.read_cases(path, part), splitter.find_starts)
-        assert counts.f1 >= MIN_LANGUAGE_F1, f"{path.stem}: {counts}"
+        assert program.f1(counts) >= MIN_LANGUAGE_F1, f"{path.stem}: {counts}"
         total += counts
-    assert total.f1 >= MIN_F1, total
+    assert program.f1(total) >= MIN_F1, total
 
 
 def test_f1_of_more_lines_that_the_rules_were_tuned_on(program: Any) -> None:
-    total = program.Counts()
+    total: Counter[str] = Counter()
     for path in sorted((FILES[0].parent / "more").glob("*.txt")):
         splitter = SentenceSplitter(program.language_of(path))
         total += program.count_boundaries(program.read_cases(path, "both"), splitter.find_starts)
-    assert total.lines > 800 and total.f1 >= MIN_F1, total
+    assert total["lines"] > 800 and program.f1(total) >= MIN_F1, total
 
 
 def test_the_program_prints_f1_of_each_language(
@@ -77,9 +78,9 @@ def test_the_program_prints_f1_of_each_language(
 def test_boundaries_are_counted_right(program: Any) -> None:
     case = program.parse_case("* Go. ¦Now. ¦Please.")
     assert case == program.Case("Go. Now. Please.", (4, 9), True)
-    counts = program.count_boundaries(iter([case]), lambda line: [4, 7])
-    assert (counts.right, counts.wrong, counts.missed, counts.f1) == (1, 1, 1, 50.0)
-    assert program.Counts().f1 == 100.0
+    counts = program.count_boundaries([case], lambda line: [4, 7])
+    assert (counts["right"], counts["wrong"], counts["missed"], program.f1(counts)) == (1, 1, 1, 50.0)
+    assert program.f1(Counter()) == 100.0
 
 
 # Single cases: sentences begin at `¦`
