@@ -18,9 +18,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from nmt_cli.data.sources.files import read_lines
 from nmt_cli.errors import UserError
 from nmt_cli.evaluation.calibration import CORRUPTIONS, corrupt, features_of_pairs, sentence_chrf
+from nmt_cli.evaluation.metrics import read_texts
 from nmt_cli.inference.confidence import FEATURES, CalibrationFile
 from nmt_cli.plots.figure import add_grid, figure_style, line_style, new_figure, save_figure
 from nmt_cli.reporting import Reporter
@@ -130,9 +130,7 @@ def main() -> int:
     parser.add_argument("--picture", type=Path)
     parser.add_argument("--set", dest="overrides", action="append", default=[])
     options = parser.parse_args()
-    sources, references = (
-        [line.decode() for line in read_lines(path)][: options.limit] for path in (options.source, options.reference)
-    )
+    sources, references = (read_texts(path)[: options.limit] for path in (options.source, options.reference))
     passed = measure(options.run, sources, references, options.overrides, options.picture)
     return 0 if passed else 1
 

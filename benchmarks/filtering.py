@@ -27,9 +27,9 @@ from nmt_cli.data.config import CorpusConfig
 from nmt_cli.data.filtering.config import FilterConfig
 from nmt_cli.data.filtering.rules import RULES, every_filter
 from nmt_cli.data.sources.base import RawPair
-from nmt_cli.data.sources.compression import open_decompressed
 from nmt_cli.data.sources.quickstart import read_quickstart
 from nmt_cli.data.sources.scores import ScoreCut
+from nmt_cli.evaluation.metrics import read_texts
 
 CLEAN = "clean"
 Pair = tuple[str, str]
@@ -97,13 +97,13 @@ def _markup(corpus: Corpus, index: int, draw: random.Random) -> Pair | None:
 def _truncate_target(corpus: Corpus, index: int, draw: random.Random) -> Pair | None:
     source, target = corpus.pairs[index]
     words = target.split()
-    return (source, " ".join(words[: max(1, len(words) // 3)])) if len(words) > 2 else None
+    return (source, " ".join(words[: len(words) // 3])) if len(words) > 2 else None
 
 
 def _truncate_source(corpus: Corpus, index: int, draw: random.Random) -> Pair | None:
     source, target = corpus.pairs[index]
     words = source.split()
-    return (" ".join(words[: max(1, len(words) // 3)]), target) if len(words) > 2 else None
+    return (" ".join(words[: len(words) // 3]), target) if len(words) > 2 else None
 
 
 def _numbers(corpus: Corpus, index: int, draw: random.Random) -> Pair | None:
@@ -236,11 +236,6 @@ def shifted_report(corpus: Corpus, share: float, seed: int, languages: Sequence[
     return table
 
 
-def read_lines(path: Path) -> list[str]:
-    with open_decompressed(path) as file:
-        return file.read().decode().removesuffix("\n").split("\n")
-
-
 def write_corpora(folder: Path, corpus: Corpus, noise: list[Pair], languages: Sequence[str]) -> None:
     """The clean pairs, the same with noise added, and what the filters leave of these; all to be trained on with
     corpus.filters: null."""
@@ -267,8 +262,8 @@ def main() -> None:
     if arguments.corpus == ["quickstart"]:
         pairs = [(pair.source.decode(), pair.target.decode()) for pair in read_quickstart("train")]
     else:
-        pairs = list(zip(*(read_lines(Path(path)) for path in arguments.corpus), strict=True))
-    foreign = read_lines(arguments.foreign) if arguments.foreign else []
+        pairs = list(zip(*(read_texts(Path(path)) for path in arguments.corpus), strict=True))
+    foreign = read_texts(arguments.foreign) if arguments.foreign else []
     corpus = Corpus([(source.strip(), target.strip()) for source, target in pairs], [text.strip() for text in foreign])
     if arguments.run:
         print("\n".join(shifted_report(corpus, arguments.share, arguments.seed, arguments.languages, arguments.run)))

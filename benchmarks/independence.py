@@ -17,9 +17,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from nmt_cli.commands.rescore import rescore
-from nmt_cli.data.sources.files import read_lines
 from nmt_cli.data.tokenization.tokenizer import batched
-from nmt_cli.evaluation.metrics import corpus_scores
+from nmt_cli.evaluation.metrics import corpus_scores, read_texts
 from nmt_cli.inference.output import Translation
 from nmt_cli.inference.translator import Translator
 from nmt_cli.reporting import Reporter
@@ -92,14 +91,14 @@ def main() -> int:
     parser.add_argument("reference", type=Path, nargs="?")
     parser.add_argument("--limit", type=int, default=1000)
     options = parser.parse_args()
-    lines = [raw.decode() for raw in read_lines(options.source)]
+    lines = read_texts(options.source)
     numbers = [n for n, line in enumerate(lines) if line.strip()][: options.limit]
     passed, bleu = True, []
     for precision in MIN_SAME_SHARE:
         precision_passed, translations = compare_variants(options.run, [lines[n] for n in numbers], precision)
         passed = passed and precision_passed
         if options.reference:
-            references = [raw.decode() for raw in read_lines(options.reference)]
+            references = read_texts(options.reference)
             texts = [translation.text for translation in translations]
             bleu.append(corpus_scores(texts, [[references[n] for n in numbers]], ["bleu"])[0].score)
             print(f"{precision}: {bleu[-1]:.2f} BLEU")

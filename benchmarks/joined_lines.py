@@ -15,6 +15,7 @@ from pathlib import Path
 from sacrebleu.metrics.bleu import BLEU
 
 from benchmarks.machine import describe_machine
+from nmt_cli.evaluation.metrics import read_texts
 from nmt_cli.reporting import Reporter
 from nmt_cli.translation.opening import TranslatorSpec
 
@@ -36,10 +37,7 @@ def main() -> None:
     parser.add_argument("--most", type=int, default=4, help="most lines that are joined")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     options = parser.parse_args()
-    sources, references = (
-        [line.strip() for line in path.read_text("utf-8").removesuffix("\n").split("\n")]
-        for path in (options.source, options.reference)
-    )
+    sources, references = read_texts(options.source), read_texts(options.reference)
     translator = TranslatorSpec((str(options.run),), tuple(options.set)).open(Reporter(quiet=True))
     alone = [translation.text for translation in translator.translate(sources)]
     joined = [translation.text for translation in translator.translate(list(join_lines(sources, options.most)))]

@@ -21,8 +21,7 @@ import torch
 
 import nmt_cli
 from nmt_cli.data.perturbation import perturb_lines
-from nmt_cli.data.sources.files import read_lines
-from nmt_cli.evaluation.metrics import corpus_scores
+from nmt_cli.evaluation.metrics import corpus_scores, read_texts
 from nmt_cli.yaml12 import write_yaml
 
 KINDS = ("upper", "title", "no-stop", "typos", "address")
@@ -91,9 +90,7 @@ def main() -> int:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     options.folder.mkdir(parents=True, exist_ok=True)
-    sources, references = (
-        [line.decode() for line in read_lines(next(options.data.glob(f"val.{language}*")))] for language in ("en", "de")
-    )
+    sources, references = (read_texts(next(options.data.glob(f"val.{language}*"))) for language in ("en", "de"))
     scores_by_system: dict[str, list[dict[str, float]]] = {system: [] for system in SYSTEMS}
     for seed in options.seeds:
         for system, scores in scores_by_system.items():

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.machine import describe_machine
-from nmt_cli.evaluation.metrics import corpus_scores
+from nmt_cli.evaluation.metrics import corpus_scores, read_texts
 from nmt_cli.inference.translator import Translator
 from nmt_cli.reporting import Reporter
 from nmt_cli.translation.opening import TranslatorSpec
@@ -80,9 +80,7 @@ def main() -> None:
     parser.add_argument("--lines", type=int, default=500, help="so many lines of the files are used")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     options = parser.parse_args()
-    sources, targets = (
-        path.read_text("utf-8").split("\n")[: options.lines] for path in (options.source, options.reference)
-    )
+    sources, targets = (read_texts(path)[: options.lines] for path in (options.source, options.reference))
     translator = TranslatorSpec((str(options.run),), tuple(options.set)).open(Reporter(quiet=True))
     lengths = translator.planner.profile.lengths
     part_tokens = options.part or lengths.typical_tokens
