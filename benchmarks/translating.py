@@ -41,14 +41,11 @@ def make_run(name: str) -> Path:
     return out
 
 
-def write_inputs(folder: Path, count: int) -> tuple[Path, Path]:
-    """Files with `count` lines and with the first few of them."""
-    test_lines = (folder / "test.source.txt").read_bytes().splitlines(keepends=True)
-    lines = (test_lines * (1 + count // len(test_lines)))[:count]
-    all_path, warmup_path = RUNS_DIR / "lines.txt", RUNS_DIR / "few.txt"
-    all_path.write_bytes(b"".join(lines))
-    warmup_path.write_bytes(b"".join(lines[:WARMUP_LINES]))
-    return all_path, warmup_path
+def write_lines(name: str, lines: list[bytes]) -> Path:
+    RUNS_DIR.mkdir(parents=True, exist_ok=True)
+    path = RUNS_DIR / name
+    path.write_bytes(b"".join(lines))
+    return path
 
 
 def search_options(beam_size: int, length: int) -> list[str]:
@@ -80,18 +77,22 @@ def export_to_ctranslate2(folder: Path) -> Path:
 
 def system_commands(folder: Path, beam_size: int, length: int, precisions: Sequence[str]) -> dict[str, list[str]]:
     """Commands that read lines and write translations, by system; our own search in these precisions."""
-    peer = Path(__file__).parent / "peers/ctranslate2_translating.py"
     commands = {}
     for kind in precisions:
         options = ["--engine", "torch", *search_options(beam_size, length), f"--set=search.precision={kind}"]
         commands[f"nmt {kind}"] = nmt_command("translate", folder, "--quiet", *options, "--processes", 2)
     for kind in ("int8", "float32"):
-        words = [str(peer), str(export_to_ctranslate2(folder)), kind, str(beam_size), str(length)]
-        commands[f"CTranslate2 {kind}"] = [sys.executable, *words]
+        commands[f"CTranslate2 {kind}"] = api_command(export_to_ctranslate2(folder), kind, beam_size, length)
     if not length:  # with a minimum length it would rescore every hypothesis
         engine = ["--engine", "ctranslate2", *search_options(beam_size, 0), "--set=search.precision=int8"]
         commands["nmt --engine ctranslate2"] = nmt_command("translate", folder, "--quiet", *engine)
     return commands
+
+
+def api_command(exported: Path, weight_type: str, beam_size: int, length: int, *settings: str) -> list[str]:
+    """The command that translates with CTranslate2's API."""
+    peer = Path(__file__).parent / "peers/ctranslate2_translating.py"
+    return [sys.executable, *map(str, (peer, exported, weight_type, beam_size, length, *settings))]
 
 
 def measure_speed(command: list[str], all_path: Path, warmup_path: Path, references: list[str]) -> dict[str, Any]:
@@ -113,29 +114,38 @@ def measure_speed(command: list[str], all_path: Path, warmup_path: Path, referen
     return measurement
 
 
+def measure_in_turns(
+    name: str, commands: dict[str, list[str]], rounds: int, all_path: Path, warmup_path: Path, references: list[str]
+) -> dict[str, list[Any]]:
+    """What each command costs in each round, by system."""
+    runs: dict[str, list[Any]] = {label: [] for label in commands}
+    for _ in range(rounds):
+        for label, command in commands.items():
+            runs[label].append(measure_speed(command, all_path, warmup_path, references))
+            print(name, label, runs[label][-1], flush=True)
+    return runs
+
+
 def measure(name: str, folder: Path, beam_size: int, rounds: int, count: int, length: int) -> None:
-    all_path, warmup_path = write_inputs(folder, count)
+    test_lines = (folder / "test.source.txt").read_bytes().splitlines(keepends=True)
+    lines = (test_lines * (1 + count // len(test_lines)))[:count]
+    all_path, warmup_path = write_lines("lines.txt", lines), write_lines("few.txt", lines[:WARMUP_LINES])
     references = [] if length else (folder / "test.target.txt").read_text("utf-8").splitlines()
-    machine, runs = describe_machine(), dict[str, list[Any]]()
+    machine = describe_machine()
     precisions = ("fp32", "bf16", "int8") if "peak_bf16" in machine else ("fp32", "int8")
     commands = system_commands(folder, beam_size, length, precisions)
     if not length:
         run(commands["nmt --engine ctranslate2"], stdin=warmup_path)  # exports
-    for _ in range(rounds):
-        for label, command in commands.items():
-            runs.setdefault(label, []).append(measure_speed(command, all_path, warmup_path, references))
-            print(name, beam_size, label, runs[label][-1], flush=True)
+    runs = measure_in_turns(f"{name} {beam_size}", commands, rounds, all_path, warmup_path, references)
     save_result(f"translating-{name}-{beam_size}", {"machine": machine, "lines": count, "runs": runs})
 
 
 def fastest_api_command(exported: Path, weight_type: str, beam_size: int, trial_path: Path) -> list[str]:
     """The command of CTranslate2's API with the settings that translate the trial lines fastest."""
-    peer = Path(__file__).parent / "peers/ctranslate2_translating.py"
     seconds: dict[float, list[str]] = {}
     for workers in API_WORKERS:
         for batches in API_BATCHES:
-            words = [str(peer), str(exported), weight_type, str(beam_size), "0", *workers, *batches]
-            command = [sys.executable, *words]
+            command = api_command(exported, weight_type, beam_size, 0, *workers, *batches)
             seconds[run(command, stdin=trial_path, environment={"OMP_NUM_THREADS": "1"}).seconds] = command
     return seconds[min(seconds)]
 
@@ -143,11 +153,8 @@ def fastest_api_command(exported: Path, weight_type: str, beam_size: int, trial_
 def measure_text(folder: Path, text: Path, beam_size: int, rounds: int) -> None:
     """Real text through `nmt translate` as typed and through CTranslate2's API, in float32 and int8, in turns."""
     lines = text.read_bytes().splitlines(keepends=True)[:TEXT_LINES]
-    paths = [RUNS_DIR / name for name in ("lines.txt", "few.txt", "trial.txt")]
-    for path, count in zip(paths, (TEXT_LINES, WARMUP_LINES, TRIAL_LINES), strict=True):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b"".join(lines[:count]))
-    all_path, warmup_path, trial_path = paths
+    all_path, warmup_path = write_lines("lines.txt", lines), write_lines("few.txt", lines[:WARMUP_LINES])
+    trial_path = write_lines("trial.txt", lines[:TRIAL_LINES])
     commands = {"nmt as typed": nmt_command("translate", folder, "--quiet", "--beam", beam_size)}
     for precision, weight_type in (("int8", "int8"), ("fp32", "float32")):
         plain = [*search_options(beam_size, 0), f"--set=search.precision={precision}"]
@@ -156,11 +163,7 @@ def measure_text(folder: Path, text: Path, beam_size: int, rounds: int) -> None:
         commands[f"nmt {weight_type}"] = command
         exported = folder / "exports" / f"ctranslate2-{weight_type}"
         commands[f"CTranslate2's API {weight_type}"] = fastest_api_command(exported, weight_type, beam_size, trial_path)
-    runs: dict[str, list[Any]] = {}
-    for _ in range(rounds):
-        for label, command in commands.items():
-            runs.setdefault(label, []).append(measure_speed(command, all_path, warmup_path, []))
-            print(beam_size, label, runs[label][-1], flush=True)
+    runs = measure_in_turns(f"text {beam_size}", commands, rounds, all_path, warmup_path, [])
     settings = {label: command[-4:] for label, command in commands.items() if "API" in label}
     as_typed = read_json(folder / "exports/auto.json").get("quantization", "int8")
     result = {"machine": describe_machine(), "lines": len(lines), "runs": runs}
