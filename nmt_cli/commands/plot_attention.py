@@ -1,8 +1,8 @@
 """nmt plot attention: what each produced word looked at in the source."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
-from itertools import chain
+from itertools import chain, repeat
 from pathlib import Path
 from typing import BinaryIO
 
@@ -68,12 +68,14 @@ def attention_maps(
     """
     profile = TextProfile.load(run.folder.path, run.recipe.corpus)
     normalize, casing = profile.normalizer(), CaseHandler(profile, run.recipe.search.case)
-    target_lines = None
+    target_lines: Iterator[str | None] = repeat(None)
     if targets is not None:
         target_lines = (normalize(line.decode(errors="replace").strip()) for line in read_lines(targets))
     for block in read_blocks(stream, MAX_LINES_PER_BATCH):
         normalized = [replace(line, text=casing.model_form(normalize(line.text.strip()))) for line in block]
-        pairs = list(_with_targets(normalized, target_lines, targets))
+        pairs = list(zip(normalized, target_lines, strict=False))
+        if len(pairs) < len(normalized):
+            raise DataError(f"{targets}: fewer lines than the input")
         for line, _ in pairs:
             if line.invalid_utf8:
                 reporter.warning(f"line {line.number}: invalid UTF-8 was replaced by U+FFFD")
@@ -82,7 +84,7 @@ def attention_maps(
         nonempty = [(line, target) for line, target in pairs if line.text]
         if nonempty:
             yield from _block_maps(run, nonempty, reporter, words=words)
-    if target_lines is not None and next(target_lines, None) is not None:
+    if next(target_lines, None) is not None:
         raise DataError(f"{targets}: more lines than the input")
 
 
@@ -123,16 +125,6 @@ def write_attention(
     return paths
 
 
-def _with_targets(
-    block: list[InputLine], target_lines: Iterator[str] | None, targets: Path | None
-) -> Iterable[tuple[InputLine, str | None]]:
-    for line in block:
-        target = None if target_lines is None else next(target_lines, None)
-        if target_lines is not None and target is None:
-            raise DataError(f"{targets}: fewer lines than the input")
-        yield line, target
-
-
 def _block_maps(
     run: LoadedRun, pairs: list[tuple[InputLine, str | None]], reporter: Reporter, *, words: bool
 ) -> Iterator[AttentionMap]:
@@ -146,14 +138,13 @@ def _block_maps(
     for line, source, target in zip(lines, sources, targets, strict=True):
         weights = attention_weights(run.model, [source], [target])
         assert weights is not None
-        labels = [
-            [*subword_labels(tokenizer.ids_to_tokens(ids)), EOS_LABEL]
-            for tokenizer, ids in (
-                (run.tokenizers.source, source), (run.tokenizers.target, target)
-            )
-        ]  # fmt: skip
-        attention_map = AttentionMap(line.number, labels[0], labels[1], np.asarray(weights[0]))
+        source_labels, target_labels = _labels(run.tokenizers.source, source), _labels(run.tokenizers.target, target)
+        attention_map = AttentionMap(line.number, source_labels, target_labels, np.asarray(weights[0]))
         yield _merge_to_words(attention_map, run, source, target) if words else attention_map
+
+
+def _labels(tokenizer: TextTokenizer, ids: TokenIds) -> list[str]:
+    return [*subword_labels(tokenizer.ids_to_tokens(ids)), EOS_LABEL]
 
 
 def _truncate(
@@ -178,11 +169,9 @@ def _translate(run: LoadedRun, sources: list[TokenIds]) -> list[TokenIds]:
 
 def _merge_to_words(attention_map: AttentionMap, run: LoadedRun, source: TokenIds, target: TokenIds) -> AttentionMap:
     """The map for words; each end of sentence is a word of its own."""
-    words = [
-        _group_words(tokenizer, ids)
-        for tokenizer, ids in ((run.tokenizers.source, source), (run.tokenizers.target, target))
-    ]
-    return attention_map.merge_to_words(words[0][0], words[1][0], words[0][1], words[1][1])
+    source_word_ids, source_words = _group_words(run.tokenizers.source, source)
+    target_word_ids, target_words = _group_words(run.tokenizers.target, target)
+    return attention_map.merge_to_words(source_word_ids, target_word_ids, source_words, target_words)
 
 
 def _group_words(tokenizer: TextTokenizer, ids: TokenIds) -> tuple[list[int], list[str]]:
