@@ -9,20 +9,7 @@ from typing import Annotated
 import typer
 
 from nmt_cli import __version__
-from nmt_cli.cli import (
-    catalogue,
-    corpora,
-    data,
-    doctor,
-    export,
-    perturb,
-    plot,
-    score,
-    serving,
-    shards,
-    training,
-    translation,
-)
+from nmt_cli.cli import catalogue, corpora, data, doctor, export, plot, score, serving, shards, training, translation
 
 GROUPS = {
     "plot": "Plot runs, in files or in the terminal.",
@@ -59,7 +46,7 @@ def build_app() -> typer.Typer:
     app.callback()(_main)
     for command in (
         data.prepare, data.check, training.train, translation.translate, translation.rescore, translation.calibrate,
-        serving.serve, shards.merge_shards, score.score, data.tokenize, data.detokenize, perturb.perturb,
+        serving.serve, shards.merge_shards, score.score, data.tokenize, data.detokenize, data.perturb,
         training.average, export.export,
     ):  # fmt: skip
         app.command()(command)

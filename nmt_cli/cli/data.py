@@ -1,4 +1,4 @@
-"""Command-line interface of prepare, check, tokenize and detokenize."""
+"""The command line of prepare, check, tokenize, detokenize and perturb."""
 
 import json
 import shlex
@@ -16,13 +16,14 @@ from nmt_cli.cli.options import (
     Processes,
     Quiet,
     Recipe,
+    check_on_option,
     input_blocks,
     print_line,
     train_arguments,
 )
-from nmt_cli.cli.shards import check_on_option
 from nmt_cli.data import SIDES
-from nmt_cli.errors import UserError
+from nmt_cli.data.perturbation import KINDS, perturb_lines
+from nmt_cli.errors import UserError, suggest
 from nmt_cli.reporting import Reporter
 
 
@@ -116,6 +117,24 @@ def detokenize(
 
     text_tokenizer = command.open_tokenizer(tokenizer, _parse_side(side))
     for line in command.detokenize(chain.from_iterable(input_blocks()), text_tokenizer):
+        print_line(line)
+
+
+def perturb(
+    kind: Annotated[str, typer.Argument(help="What is done to each line; see above.", show_default=False)],
+    seed: Annotated[int, typer.Option(help="Decides what is drawn, together with the number of the line.")] = 1,
+) -> None:
+    """Change text as people type it, to see whether a model still translates it.
+
+    upper, title, lower: all capitals, a capital on every word, none; no-stop: no final punctuation;
+    typos: in a tenth of the words; spaces: some doubled; no-accents: letters without accents;
+    address: a URL or e-mail address in the middle.
+
+    Example: nmt perturb typos < test.en | nmt translate RUN | nmt score test.de
+    """
+    if kind not in KINDS:
+        raise UserError(f"no kind '{kind}'; {suggest(kind, KINDS)}")
+    for line in perturb_lines(chain.from_iterable(input_blocks()), kind, seed):
         print_line(line)
 
 

@@ -41,6 +41,12 @@ Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
 Run = Annotated[Path, typer.Argument(help="Run folder.", show_default=False)]
 
 
+def check_on_option(on: str) -> None:
+    """UserError if --on is neither here nor ray."""
+    if on not in ("here", "ray"):
+        raise UserError(f"--on {on}: use here or ray")
+
+
 def input_blocks() -> Iterator[list[str]]:
     """Blocks of lines from standard input as they arrive; invalid UTF-8 is replaced, with a warning."""
     from nmt_cli.inference.lines import read_blocks

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from nmt_cli.cli.options import write_stdout
+from nmt_cli.cli.options import check_on_option, write_stdout
 from nmt_cli.errors import UserError
 from nmt_cli.reporting import Reporter
 
@@ -43,12 +43,6 @@ def parse_shard_options(
     from nmt_cli.translation.byte_ranges import parse_shards
 
     return ShardRequest(parse_shards(shard), text, out, on)
-
-
-def check_on_option(on: str) -> None:
-    """UserError if --on is neither here nor ray."""
-    if on not in ("here", "ray"):
-        raise UserError(f"--on {on}: use here or ray")
 
 
 def translate_shards(
