@@ -5,18 +5,18 @@ from collections.abc import Iterator
 
 DURATION_BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)  # seconds
 BATCH_BOUNDS = (1, 2, 4, 8, 16, 32, 64)  # texts
-_HELP = {
-    "nmt_requests_total": "Requests answered, by endpoint and status.",
-    "nmt_clients_gone_total": "Requests whose client left before the answer.",
-    "nmt_texts_total": "Pieces of text translated.",
-    "nmt_characters_total": "Characters of source text translated.",
-    "nmt_texts_dropped_total": "Pieces of text that nobody waited for any more.",
-    "nmt_worker_restarts_total": "Engine workers that died and were replaced.",
-    "nmt_request_seconds": "Time until a request was answered.",
-    "nmt_batch_texts": "Pieces of text per batch.",
-    "nmt_queue_texts": "Pieces of text that wait or are being translated.",
-    "nmt_open_requests": "Requests being answered.",
-    "nmt_engines_ready": "Engine workers that have opened every run.",
+_KINDS_AND_MEANINGS = {
+    "nmt_requests_total": ("counter", "Requests answered, by endpoint and status."),
+    "nmt_clients_gone_total": ("counter", "Requests whose client left before the answer."),
+    "nmt_texts_total": ("counter", "Pieces of text translated."),
+    "nmt_characters_total": ("counter", "Characters of source text translated."),
+    "nmt_texts_dropped_total": ("counter", "Pieces of text that nobody waited for any more."),
+    "nmt_worker_restarts_total": ("counter", "Engine workers that died and were replaced."),
+    "nmt_queue_texts": ("gauge", "Pieces of text that wait or are being translated."),
+    "nmt_open_requests": ("gauge", "Requests being answered."),
+    "nmt_engines_ready": ("gauge", "Engine workers that have opened every run."),
+    "nmt_request_seconds": ("histogram", "Time until a request was answered."),
+    "nmt_batch_texts": ("histogram", "Pieces of text per batch."),
 }
 
 
@@ -59,21 +59,15 @@ class Metrics:
     def text(self) -> str:
         """All of them."""
         lines: list[str] = []
-
-        def describe(name: str, kind: str) -> None:
-            lines.extend([f"# HELP {name} {_HELP[name]}", f"# TYPE {name} {kind}"])
-
-        describe("nmt_requests_total", "counter")
-        for (endpoint, status), count in sorted(self.requests.items()):
-            lines.append(f'nmt_requests_total{{endpoint="{endpoint}",status="{status}"}} {count}')
-        for name in _HELP:
-            if name.endswith("_total") and name != "nmt_requests_total":
-                describe(name, "counter")
-                lines.append(f"{name} {self.counts[name]}")
-        for name in ("nmt_queue_texts", "nmt_open_requests", "nmt_engines_ready"):
-            describe(name, "gauge")
-            lines.append(f"{name} {self.gauges[name]}")
-        for name, histogram in (("nmt_request_seconds", self.request_seconds), ("nmt_batch_texts", self.batch_texts)):
-            describe(name, "histogram")
-            lines.extend(histogram.lines(name))
+        for name, (kind, meaning) in _KINDS_AND_MEANINGS.items():
+            lines += [f"# HELP {name} {meaning}", f"# TYPE {name} {kind}", *self._values(name, kind)]
         return "\n".join(lines) + "\n"
+
+    def _values(self, name: str, kind: str) -> Iterator[str]:
+        if name == "nmt_requests_total":
+            for (endpoint, status), count in sorted(self.requests.items()):
+                yield f'{name}{{endpoint="{endpoint}",status="{status}"}} {count}'
+        elif kind == "histogram":
+            yield from (self.request_seconds if name == "nmt_request_seconds" else self.batch_texts).lines(name)
+        else:
+            yield f"{name} {(self.gauges if kind == 'gauge' else self.counts)[name]}"
