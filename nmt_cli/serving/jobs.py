@@ -163,20 +163,20 @@ class JobQueue:
         No more than the share of one of `free_workers`, so that each has something to do.
         """
         max_jobs = min(MAX_BATCH_JOBS, -(-len(self._heap) // free_workers))
-        first = self._pop()
-        if first is None:
+        if (entry := self._pop()) is None:
             return []
-        batch = [first[2]]
-        if first[2].deaths:
+        first = entry[2]
+        batch = [first]
+        if first.deaths:
             return batch
-        length_limit = MAX_LENGTH_RATIO * max(SHORT_TEXT, len(first[2].text))
-        characters, skipped = len(first[2].text), []
+        length_limit = MAX_LENGTH_RATIO * max(SHORT_TEXT, len(first.text))
+        characters, skipped = len(first.text), []
         for _ in range(MAX_SCANNED):
             if len(batch) >= max_jobs or (entry := self._pop()) is None:
                 break
             job = entry[2]
             fits = characters + len(job.text) <= MAX_BATCH_CHARACTERS and len(job.text) <= length_limit
-            if fits and job.options == first[2].options and not job.deaths:
+            if fits and job.options == first.options and not job.deaths:
                 batch.append(job)
                 characters += len(job.text)
             else:

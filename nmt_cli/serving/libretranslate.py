@@ -105,7 +105,7 @@ class LibreTranslateApi:
         text_format = text_parameter(parameters, "format", "text")
         if text_format not in FORMATS:
             raise RequestError(400, f"{quote(text_format)} format is not supported")
-        alternatives = number_parameter(parameters, "alternatives", 0, self.limits.max_alternatives)
+        alternatives = number_parameter(parameters, "alternatives", self.limits.max_alternatives)
         run = optional_text(parameters, "run")
         if len(texts) > self.limits.max_sentences:
             raise RequestError(413, f"More than {self.limits.max_sentences:,} texts: send them in parts")

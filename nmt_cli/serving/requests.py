@@ -110,9 +110,9 @@ def optional_text(parameters: Parameters, name: str) -> str | None:
     return None if parameters.get(name) is None else text_parameter(parameters, name)
 
 
-def number_parameter(parameters: Parameters, name: str, default: int, maximum: int) -> int:
-    """A parameter that is a whole number from 0."""
-    value = parameters.get(name, default)
+def number_parameter(parameters: Parameters, name: str, maximum: int) -> int:
+    """A parameter that is a whole number from 0, which is its default."""
+    value = parameters.get(name, 0)
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 10:
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int):

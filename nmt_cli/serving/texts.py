@@ -17,7 +17,7 @@ SENTENCES_PER_JOB = 8  # of one line, about
 MAX_UNCUT_CHARACTERS = 300  # a line up to this is one piece, whatever sentences it has
 MAX_PIECE_CHARACTERS = 1_500  # more than a model reads at once, so that engines cut longer sentences, too
 SURROGATES = re.compile("[\ud800-\udfff]")
-LINE_BREAK = re.compile(r"\r\n|[\n\r\u2028\u2029]")
+LINE_BREAK = re.compile(r"(\r\n|[\n\r\u2028\u2029])")
 _BLOCK_TAG = re.compile(
     "address|article|aside|blockquote|body|br|d[dlt]|details|div|fieldset|fig(caption|ure)|footer|form|h[1-6r]|head|header"
     "|html|li|main|nav|[ou]l|opt(group|ion)|p|pre|section|select|table|t(body|d|extarea|foot|h|head|itle|r)"
@@ -79,19 +79,16 @@ class TextPlanner:
         size = self._typical_sentences
         if not short_pieces:
             size *= max(1, SENTENCES_PER_JOB // size)
-        lines, position = [], 0
-        for line_break in [*LINE_BREAK.finditer(text), None]:
-            end = len(text) if line_break is None else line_break.start()
-            next_position = len(text) if line_break is None else line_break.end()
-            line = text[position:end]
+        lines_and_breaks = [*LINE_BREAK.split(text), ""]  # in turn
+        lines = []
+        for line, line_break in zip(lines_and_breaks[::2], lines_and_breaks[1::2], strict=True):
             content = line.strip()
-            before = line[: len(line) - len(line.lstrip())] if content else line
+            before = line[: len(line) - len(line.lstrip())]
             after = line[len(line.rstrip()) :] if content else ""
             is_split = split and (short_pieces or len(content) > MAX_UNCUT_CHARACTERS)
             sentences = self._splitter.split(content) if content and is_split else [content]
             pieces = list(make_segments(content, _group(_sentence_ends(content, sentences), size))) if content else []
-            lines.append(TextLine(before, pieces, after + text[end:next_position]))
-            position = next_position
+            lines.append(TextLine(before, pieces, after + line_break))
         return lines
 
 
