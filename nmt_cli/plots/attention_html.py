@@ -19,11 +19,12 @@ WEIGHT_SCALE = 10_000  # weights are written as integers, in units of 1 / WEIGHT
 
 
 def attention_page(maps: Sequence[AttentionMap], title: str, layer: Selection, head: Selection) -> str:
-    """The page, which shows this layer and head at first (the mean for `all`)."""
+    """The page of at least one map, which shows this layer and head at first (the mean for `all`)."""
+    layer_count, head_count = maps[0].weights.shape[:2]
     content = {
         "unit": WEIGHT_SCALE,
-        "layers": maps[0].weights.shape[0] if maps else 1,
-        "heads": maps[0].weights.shape[1] if maps else 1,
+        "layers": layer_count,
+        "heads": head_count,
         "layer": "mean" if layer == "all" else layer,
         "head": "mean" if head == "all" else head,
         "sentences": [

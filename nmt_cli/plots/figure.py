@@ -62,7 +62,7 @@ def line_style(index: int) -> LineStyle:
 
 
 def check_output_path(path: Path, suffixes: Sequence[str] = SUFFIXES) -> None:
-    """UserError if no figure can be written to `path`; called before anything is computed for it."""
+    """UserError if no figure can be written to `path`, or matplotlib is missing; called before anything is computed."""
     if path.suffix.lower() not in suffixes:
         raise UserError(f"-o {path}: the file name must end in {', '.join(suffixes[:-1])} or {suffixes[-1]}")
     if not path.parent.is_dir():
@@ -70,15 +70,10 @@ def check_output_path(path: Path, suffixes: Sequence[str] = SUFFIXES) -> None:
     if path.is_dir():
         raise UserError(f"-o {path}: this is a folder, not a file")
     if path.suffix.lower() in SUFFIXES:
-        require_matplotlib()
-
-
-def require_matplotlib() -> None:
-    """UserError that says how to install matplotlib, if it is missing."""
-    try:
-        import matplotlib.figure  # noqa: F401
-    except ImportError as error:
-        raise UserError(f"figures need matplotlib: {pip_install('plot')}") from error
+        try:
+            import matplotlib.figure  # noqa: F401
+        except ImportError as error:
+            raise UserError(f"figures need matplotlib: {pip_install('plot')}") from error
 
 
 @contextmanager
