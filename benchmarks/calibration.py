@@ -33,14 +33,14 @@ Values = NDArray[np.float64]
 
 def calibration_error(confidences: Values, good: Values) -> float:
     """The mean distance of confidence and share of good translations over equal bins, weighted by their size."""
+    masks = bin_masks(confidences)
+    return float(sum(mask.mean() * abs(confidences[mask].mean() - good[mask].mean()) for mask in masks))
+
+
+def bin_masks(confidences: Values) -> list[NDArray[np.bool_]]:
+    """Which values are in each of the bins that have any."""
     bins = np.minimum((confidences * BIN_COUNT).astype(int), BIN_COUNT - 1)
-    return float(
-        sum(
-            (bins == number).mean() * abs(confidences[bins == number].mean() - good[bins == number].mean())
-            for number in range(BIN_COUNT)
-            if (bins == number).any()
-        )
-    )
+    return [bins == number for number in np.unique(bins)]
 
 
 def roc_area(positive: Values, negative: Values) -> float:
@@ -57,9 +57,7 @@ def draw(path: Path, confidences: Values, log_probs: Values, good: Values) -> No
     with figure_style([title]):
         figure = new_figure(9.0, 4.0, constrained=True)
         reliability, risk = figure.subplots(1, 2)
-        bins = np.minimum((confidences * BIN_COUNT).astype(int), BIN_COUNT - 1)
-        filled = [number for number in range(BIN_COUNT) if (bins == number).any()]
-        points = [[values[bins == number].mean() for number in filled] for values in (confidences, good)]
+        points = [[values[mask].mean() for mask in bin_masks(confidences)] for values in (confidences, good)]
         reliability.plot([0, 1], [0, 1], color="#999999", linestyle=":", label="perfect")
         reliability.plot(*points, label="measured", **line_style(0)._asdict())
         reliability.set_xlabel("confidence")
