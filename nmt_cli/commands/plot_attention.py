@@ -40,7 +40,7 @@ MAX_LINES_PER_BATCH = 64  # most lines in a batch
 AttentionSelection = tuple[Selection, Selection]  # the layers and the heads that are shown
 
 
-def open_attention_run(path: Path, device: str = "auto") -> LoadedRun:
+def open_attention_run(path: Path, device: str) -> LoadedRun:
     """A run in float32 whose model has attention; UserError for one without."""
     run = open_run(path, find_device(device), "fp32")
     if not run.model.has_attention:

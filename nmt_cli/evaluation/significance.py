@@ -67,8 +67,8 @@ def compare_with_baseline(
     metrics: Sequence[MetricName],
     samples: int,
     *,
-    lowercase: bool = False,
-    tokenize: str | None = None,
+    lowercase: bool,
+    tokenize: str | None,
 ) -> Comparison:
     """Compare the hypotheses of each system with those of the first; all texts have the same number of lines."""
     from sacrebleu.significance import PairedTest

@@ -15,7 +15,7 @@ from nmt_cli.data.text_profile import TextProfile, rarely_exceeded
 from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.torch_engine import TorchEngine
-from nmt_cli.distributed.process_group import SINGLE_PROCESS, ProcessGroup
+from nmt_cli.distributed.process_group import ProcessGroup
 from nmt_cli.errors import UserError
 from nmt_cli.evaluation.metrics import corpus_scores, default_bleu_tokenizer, tokenizer_error
 from nmt_cli.inference.lines import MIN_PARALLEL_INPUT_BYTES, BlockPartitioner, BlockReader
@@ -104,8 +104,8 @@ class Validator:
         config: TrainingConfig,
         search: SearchConfig,
         profile: TextProfile,
-        processes: ProcessGroup = SINGLE_PROCESS,
-        baseline_loss: float | None = None,
+        processes: ProcessGroup,
+        baseline_loss: float,
     ) -> None:
         self.processes, self.baseline_loss = processes, baseline_loss
         self.model, self.split, self.config = model, split, config
