@@ -46,13 +46,7 @@ class ServerProcess:
 
     def resident_bytes(self) -> int:
         """Of the server and its workers."""
-        return sum(map(_resident_bytes, [self.process.pid, *self.workers()]))
-
-    def workers(self) -> list[int]:
-        """The process ids of the workers."""
-        path = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-        processes = [int(number) for number in path.read_text().split()]
-        return [number for number in processes if b"spawn_main" in _read_bytes(Path(f"/proc/{number}/cmdline"))]
+        return sum(map(_resident_bytes, [self.process.pid, *worker_processes(self.process.pid)]))
 
 
 @contextmanager
@@ -256,7 +250,7 @@ class HostileClients:
     async def _kill_workers(self, end: float, kill_every: float | None) -> None:
         while kill_every is not None and time.monotonic() + kill_every < end:
             await asyncio.sleep(kill_every)
-            for worker in self.server.workers()[:1]:
+            for worker in worker_processes(self.server.process.pid)[:1]:
                 os.kill(worker, signal.SIGKILL)
                 self.report.kills += 1
 
@@ -394,6 +388,12 @@ class HostileClients:
 
     def _json(self, **parameters: Any) -> bytes:
         return json.dumps({**self.query, **parameters}).encode()
+
+
+def worker_processes(server_process: int) -> list[int]:
+    """The process ids of the workers of a server."""
+    children = Path(f"/proc/{server_process}/task/{server_process}/children").read_text().split()
+    return [int(child) for child in children if b"spawn_main" in _read_bytes(Path(f"/proc/{child}/cmdline"))]
 
 
 def _resident_bytes(process_id: int) -> int:

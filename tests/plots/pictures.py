@@ -1,5 +1,6 @@
-"""What tests look at in a file of a picture."""
+"""What tests look at in a file of a picture, and in its colours."""
 
+import re
 import struct
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
@@ -21,3 +22,20 @@ def svg_size(path: Path) -> tuple[float, float]:
     root = ElementTree.parse(path).getroot()
     assert root.tag == f"{SVG}svg"
     return float(root.attrib["width"][:-2]), float(root.attrib["height"][:-2])
+
+
+def contrast(*colours: str) -> float:
+    """That of WCAG 2.2 between two colours, each as #abc, #aabbcc or rgb(1, 2, 3)."""
+    darker, lighter = sorted(map(_relative_luminance, colours))
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+def _relative_luminance(colour: str) -> float:
+    if colour.startswith("#"):
+        digits = colour[1:] if len(colour) == 7 else "".join(2 * digit for digit in colour[1:])
+        channels = list(bytes.fromhex(digits))
+    else:
+        channels = [int(channel) for channel in re.findall(r"\d+", colour)[:3]]
+    shares = [channel / 255 for channel in channels]
+    linear = [share / 12.92 if share <= 0.04045 else ((share + 0.055) / 1.055) ** 2.4 for share in shares]
+    return sum(weight * value for weight, value in zip((0.2126, 0.7152, 0.0722), linear, strict=True))

@@ -9,6 +9,7 @@ import pytest
 
 from nmt_cli.plots.attention import AttentionMap
 from nmt_cli.plots.attention_html import attention_page
+from tests.plots.pictures import contrast
 
 EVIL = "</script><script>alert(1)</script><!-- @TITLE@ & \u202e"
 
@@ -98,12 +99,4 @@ def test_ink_is_readable_on_every_ground(name: str) -> None:
     for ink in ("ink", "faint"):
         colours = [re.findall(rf"--{colour_name}: (#[0-9a-f]+)", page) for colour_name in (name, ink)]
         for ground, letters in zip(*colours, strict=True):
-            low, high = sorted((luminance(ground), luminance(letters)))
-            assert (high + 0.05) / (low + 0.05) >= 4.5
-
-
-def luminance(colour: str) -> float:
-    digits = colour[1:] if len(colour) == 7 else "".join(2 * digit for digit in colour[1:])
-    parts = [int(digits[n : n + 2], 16) / 255 for n in (0, 2, 4)]
-    linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+            assert contrast(ground, letters) >= 4.5

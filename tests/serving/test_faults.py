@@ -12,19 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.serving import worker_processes
 from nmt_cli.errors import UserError
 from nmt_cli.serving.settings import describe_runs
 from tests.conftest import run
 from tests.serving.conftest import Server
 
 QUERY = {"q": "The old man reads a book.", "source": "en", "target": "de"}
-
-
-def children(process_id: int) -> list[int]:
-    """The processes that a process has started, workers only."""
-    path = Path(f"/proc/{process_id}/task/{process_id}/children")
-    processes = [int(number) for number in path.read_text().split()]
-    return [number for number in processes if b"spawn_main" in Path(f"/proc/{number}/cmdline").read_bytes()]
 
 
 def talk(server: Server, content: bytes, *, half_close: bool = False, timeout: float = 120.0) -> bytes:
@@ -84,7 +78,7 @@ def _count(server: Server, name: str) -> int:
 @pytest.mark.slow
 def test_a_killed_worker_is_replaced_and_nobody_notices(server: Server) -> None:
     expected = server.post("/translate", QUERY)
-    for worker in children(server.process.pid):
+    for worker in worker_processes(server.process.pid):
         os.kill(worker, signal.SIGKILL)
     assert server.post("/translate", QUERY) == expected
     status, answer = server.post("/inspect", {"text": "Two dogs.", "source": "en", "target": "de"})

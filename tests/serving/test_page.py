@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.plots.pictures import contrast
 from tests.serving.conftest import Server
 
 MAX_PAGE_BYTES = 60_000
@@ -103,13 +104,6 @@ def in_upper_case(query: Any) -> Any:
     """The answer to a query: its texts in capitals; those with "chien" are French."""
     detected = [{"language": "fr" if "chien" in text else "en", "confidence": 90.0} for text in query["q"]]
     return {"translatedText": [text.upper() for text in query["q"]], "detectedLanguage": detected}
-
-
-def luminance(colour: str) -> float:
-    """The relative luminance of WCAG 2.2 of `rgb(r, g, b)`."""
-    channels = [int(channel) / 255 for channel in re.findall(r"\d+", colour)[:3]]
-    linear = [channel / 12.92 if channel <= 0.04045 else ((channel + 0.055) / 1.055) ** 2.4 for channel in channels]
-    return sum(weight * channel for weight, channel in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
 
 
 class TestPage:
@@ -597,8 +591,7 @@ class TestPage:
                     "['#status.error', '.note.error'].map(name => getComputedStyle(document.querySelector(name)).color)"
                     ".concat(getComputedStyle(document.querySelector('.pane')).backgroundColor)"
                 )
-                darker, lighter = sorted(map(luminance, (status, ground)))
-                assert note == status and (lighter + 0.05) / (darker + 0.05) >= 4.5
+                assert note == status and contrast(status, ground) >= 4.5
 
     @pytest.mark.parametrize(
         ("key", "code", "swaps"),
