@@ -6,6 +6,7 @@ import time
 from urllib.parse import urlsplit
 
 from starlette.exceptions import HTTPException
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from nmt_cli.reporting import Reporter
@@ -45,7 +46,7 @@ class Guard:
         try:
             self._check(scope, exchange)
             if exchange.is_preflight:
-                await exchange.send_error(RequestError(204, ""))
+                await exchange.answer(Response(status_code=204))
             else:
                 await self.app({**scope, "app": self}, exchange.receive, exchange.send)  # errors are raised then
         except RequestError as error:
@@ -158,15 +159,15 @@ class _Exchange:
 
     async def send_error(self, error: RequestError) -> None:
         """Answer with an error, unless an answer has begun."""
-        if self.status:
-            return
         headers = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
         key = "message" if self._scope["path"].startswith("/v2/") else "error"  # as at DeepL
-        content = {key: error.message} if error.status != 204 else None
-        response = JsonResponse(content, error.status, headers)
-        if error.status == 204:
-            response.body = b""
-        if error.status == 408 or not await self._discard_body():
+        await self.answer(JsonResponse({key: error.message}, error.status, headers))
+
+    async def answer(self, response: Response) -> None:
+        """Answer in place of the application, unless an answer has begun."""
+        if self.status:
+            return
+        if response.status_code == 408 or not await self._discard_body():
             response.headers["Connection"] = "close"
         await response({"type": "http"}, self._receive, self.send)
 
