@@ -401,6 +401,26 @@ def test_an_interrupt_of_which_a_library_makes_an_error_is_one(
     assert nmt("recipes") == (143, "", "nmt: terminated\n")
 
 
+IMPORTING = """
+import os, signal, sys
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == "typer":
+            os.kill(os.getpid(), signal.SIGTERM)
+
+sys.meta_path.insert(0, Finder())
+sys.argv = ["nmt", "recipes"]
+from nmt_cli.cli.entry import main
+main()
+"""
+
+
+def test_an_interrupt_while_the_command_line_is_imported_is_one_line() -> None:
+    done = subprocess.run([sys.executable, "-c", IMPORTING], capture_output=True, env=environment())
+    assert (done.returncode, done.stdout, done.stderr) == (143, b"", b"nmt: terminated\n")
+
+
 IGNORED = """
 import time
 from nmt_cli.cli import entry, options

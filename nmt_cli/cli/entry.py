@@ -39,7 +39,15 @@ def run() -> NoReturn:
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115 (until the end)
     gc.set_threshold(20_000)  # a start makes many objects that stay, and would look at them again and again
     catch_interrupts()
-    import typer  # now: an interrupt while it is imported is one line, too
+    try:
+        _run_command()
+    except Interrupted as interrupt:
+        _print_error(str(interrupt))
+        _flush_and_exit(128 + interrupt.signal_number)
+
+
+def _run_command() -> NoReturn:
+    import typer
 
     from nmt_cli.cli.app import build_app
 
@@ -67,9 +75,8 @@ def run() -> NoReturn:
         _exit_with_error(
             error, "not enough memory: try a smaller model (model.*), training.tokens_per_batch or search.beam"
         )
-    except Interrupted as exit_request:
-        _print_error(str(exit_request))
-        _flush_and_exit(128 + exit_request.signal_number)
+    except Interrupted:
+        raise
     except SystemExit as exit_request:  # typer makes an exit of 1 out of a closed pipe
         pipe_closed = isinstance(exit_request.__context__, BrokenPipeError)
         _flush_and_exit(0 if pipe_closed or not isinstance(exit_request.code, int) else exit_request.code)
