@@ -9,9 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from typer.testing import CliRunner
 
-from nmt_cli.cli.app import build_app
 from nmt_cli.commands import check as command
 from nmt_cli.commands.check import check
 from nmt_cli.commands.check_text import Finding
@@ -25,7 +23,7 @@ from nmt_cli.runs.loading import build_model
 from nmt_cli.training.memory_estimate import PROBE_PAIRS, estimate_memory
 from nmt_cli.vocabulary import Vocabulary
 from nmt_cli.yaml12 import write_yaml
-from tests.conftest import TINY_MODELS, toy_content
+from tests.conftest import TINY_MODELS, Call, toy_content
 
 pytestmark = pytest.mark.precision
 
@@ -357,15 +355,14 @@ def _kept_by_autograd(model: Any, source: int, target: int, sentences: int) -> i
     return sum(size for place, size in bytes_by_address.items() if place not in own)
 
 
-def test_the_command_prints_a_line_each_and_fails_where_training_would(toy: Path) -> None:
+def test_the_command_prints_a_line_each_and_fails_where_training_would(toy: Path, nmt: Call) -> None:
     (toy / "toy.yaml").write_text(write_yaml(toy_content(toy / "text")))
     arguments = ["check", "toy.yaml", "--device", "cpu"]
-    good = CliRunner().invoke(build_app(), arguments)
-    assert good.exit_code == 0
-    assert "note     corpus.train: train.ab: 300 pairs" in good.stdout.splitlines()
-    quiet = CliRunner().invoke(build_app(), [*arguments, "--quiet"]).stdout
+    code, out, _ = nmt(*arguments)
+    assert code == 0 and "note     corpus.train: train.ab: 300 pairs" in out.splitlines()
+    _, quiet, _ = nmt(*arguments, "--quiet")
     assert "warning  " in quiet and "note  " not in quiet
-    bad = CliRunner().invoke(build_app(), [*arguments, "--json", "--set", "training.updates=0"])
-    assert bad.exit_code == 2
-    (only,) = json.loads(bad.stdout)
+    code, out, _ = nmt(*arguments, "--json", "--set", "training.updates=0")
+    assert code == 2
+    (only,) = json.loads(out)
     assert only["level"] == "error" and "training.updates" in only["text"]

@@ -6,9 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from nmt_cli.cli.app import build_app
 from nmt_cli.errors import DeviceError, RunError, UserError
 from nmt_cli.export import ctranslate2, ctranslate2_support
 from nmt_cli.export.exporting import FORMATS, export, incompatibilities
@@ -16,6 +14,7 @@ from nmt_cli.fs import sha256_of_file
 from nmt_cli.recipe.loader import build_recipe
 from nmt_cli.reporting import Reporter
 from nmt_cli.runs.folder import RunFolder
+from tests.conftest import Call
 from tests.margins import clear_lines
 from tests.opening import open_translator
 
@@ -117,16 +116,16 @@ def test_a_format_is_named_as_its_module(name: str) -> None:
     assert FORMATS[name].__name__.endswith(f".{name}")  # type: ignore[attr-defined]
 
 
-def test_the_command_says_how_the_two_compare(run: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    arguments = ["export", str(run), "--to", "ctranslate2", "--out"]
-    done = CliRunner().invoke(build_app(), [*arguments, str(out)])
-    assert done.exit_code == 0 and done.stdout == ""
-    assert done.stderr.startswith(
-        f"{out}: ctranslate2, float32; of 3 lines 3 are translated the same greedily, 3 at beam 5; "
+def test_the_command_says_how_the_two_compare(run: Path, tmp_path: Path, nmt: Call) -> None:
+    folder = tmp_path / "out"
+    arguments = ["export", run, "--to", "ctranslate2", "--out"]
+    code, out, err = nmt(*arguments, folder)
+    assert (code, out) == (0, "")
+    assert err.startswith(
+        f"{folder}: ctranslate2, float32; of 3 lines 3 are translated the same greedily, 3 at beam 5; "
     )
-    asked = [*arguments, str(tmp_path / "int8"), "--quantization", "int8", "--json"]
-    record = json.loads(CliRunner().invoke(build_app(), asked).stdout)
+    _, out, _ = nmt(*arguments, tmp_path / "int8", "--quantization", "int8", "--json")
+    record = json.loads(out)
     assert record["quantization"] == "int8" and record["parity"]["lines"] == 3
 
 
