@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from nmt_cli.data import SIDES
 from nmt_cli.data.clean_text import held_out_count
-from nmt_cli.data.cleaning import NOT_UTF8, PAIR_MARK, SEVERAL_TARGETS, Problem
+from nmt_cli.data.cleaning import NOT_UTF8, PAIR_MARK, SEVERAL_TARGETS, Problem, exceeds_share
 from nmt_cli.data.config import CorpusConfig
 from nmt_cli.data.filtering.config import FilterConfig
 from nmt_cli.data.filtering.corpus_profile import LEARNED_FILTERS
@@ -141,10 +141,12 @@ def _check_pairs(split: str, stats: ParallelTextStats, corpus: CorpusConfig) -> 
         advice = f"dropped by {rule.key}: {threshold}" if threshold else f"{rule.key}: {rule.recommended} drops them"
         if split != "train":
             advice = "development and test text is not filtered"
-        max_share = 1 - MIN_KEPT_FRACTION if threshold else MAX_CLEAN_LOSS
-        max_pairs = max_share * stats.inspected_pairs
-        is_chance = len(pairs) <= max(1, max_pairs + 2 * max_pairs**0.5)  # or two standard deviations above
-        level: Level = "note" if is_chance or is_repaired else "warning"
+        is_much = exceeds_share(
+            len(pairs), 1 - MIN_KEPT_FRACTION if threshold else MAX_CLEAN_LOSS, stats.inspected_pairs
+        )
+        level: Level = "warning" if is_much and not is_repaired else "note"
+        if is_much and threshold and split == "train":
+            advice += "; null keeps them"
         text = f"{stats.label}: {_share_of(pairs, stats)} {rule.description}, as in {_examples(pairs, stats)}; {advice}"
         yield Finding(
             level, f"corpus.{split}", text + (f"; {rule.repair}" if rule.repair else ""), rule.key, len(pairs), share

@@ -41,12 +41,21 @@ class FilterStats:
 
     count: int = 0
     examples: list[str] = field(default_factory=list)
+    by_text: dict[str, int] = field(default_factory=dict)  # by label, where it is known
 
-    def add(self, example: str) -> None:
-        """Count a pair, and keep it as an example if it is among the first."""
+    def add(self, example: str, label: str | None = None) -> None:
+        """Count a pair, of the text with a label, and keep it as an example if it is among the first."""
         self.count += 1
+        if label is not None:
+            self.by_text[label] = self.by_text.get(label, 0) + 1
         if len(self.examples) < MAX_EXAMPLES:
             self.examples.append(example if len(example) <= 200 else example[:200] + "…")
+
+
+def exceeds_share(count: int, max_share: float, total: int) -> bool:
+    """Whether more than a share of some pairs were counted: more than one, and by two standard deviations."""
+    expected = max_share * total
+    return count > max(1, expected + 2 * expected**0.5)
 
 
 NO_OVERLAP, NO_PROFILE = OverlapHashes(), CorpusProfile()
@@ -180,11 +189,11 @@ def make_pair_filter(
 
 
 def measure_corpus(texts: Iterable[Iterable[RawPair]], config: CorpusConfig) -> CorpusProfile:
-    """What is usual in training text, from an evenly spaced sample of it."""
+    """What is usual in training text, from an evenly spaced sample of it, in which a repeated pair counts once."""
     decode = PairFilter(config).decode
     pairs = [decode(source, target) for source, target, _ in even_sample(chain.from_iterable(texts), SAMPLE_PAIRS)]
-    usable = [(pair.source, pair.target) for pair in pairs if pair is not None and pair.source and pair.target]
-    return CorpusProfile.measure(config.languages, usable)
+    usable = {(pair.source, pair.target): None for pair in pairs if pair is not None and pair.source and pair.target}
+    return CorpusProfile.measure(config.languages, list(usable))
 
 
 class CorpusCleaner:
@@ -247,7 +256,7 @@ class CorpusCleaner:
                 self._drop(label, Problem(LOW_SCORE, _one_line(pair.source, pair.target), pair.line_number))
 
     def _drop(self, label: str, problem: Problem) -> None:
-        self.report[problem.name].add(f"{label}:{problem.line_number}: {problem.text}")
+        self.report[problem.name].add(f"{label}:{problem.line_number}: {problem.text}", label)
         if self.audit and problem.name in (LOW_SCORE, NOT_UTF8, OVERLAP, "duplicate"):  # no list of problems has it
             self.problems.append(problem)
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nmt_cli.data.cleaning import exceeds_share
 from nmt_cli.data.filtering.rules import FILTER_KEYS
 from nmt_cli.data.overlap import OverlapCount, held_out_warning
 from nmt_cli.data.prepared.build import PreparationSettings, prepare
@@ -193,6 +194,7 @@ def report_preparation(data: PreparedData, reporter: Reporter) -> None:
         )
     for entry in manifest.get("bad_rows", []):
         reporter.warning(dropped_rows(entry["kind"], entry["count"], entry["first"]))
+    read_by_text = manifest.get("read_by_text", {})
     for name, filter_stats in manifest["filters"].items():
         if filter_stats["count"]:
             fraction = filter_stats["count"] / manifest["read"]
@@ -203,3 +205,10 @@ def report_preparation(data: PreparedData, reporter: Reporter) -> None:
                 reporter.info(f"  {text}")
             for example in filter_stats["examples"]:
                 reporter.info(f"      {example}", style="dim")
+        for label, count in filter_stats.get("by_text", {}).items() if name in FILTER_KEYS else ():
+            read = read_by_text[label]
+            if len(read_by_text) > 1 and exceeds_share(count, MAX_FILTERED, read):
+                reporter.warning(
+                    f"{label}: dropped {count:,} of {read:,} pairs ({count / read:.0%}): {FILTER_KEYS[name]}; "
+                    "null keeps such pairs"
+                )

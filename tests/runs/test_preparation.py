@@ -50,6 +50,20 @@ def test_a_filter_that_drops_much_is_warned_of(toy: Path, capsys: pytest.Capture
         assert [[text for text in texts if "filters.copies" in text] for texts in said] == [notes, warnings]
 
 
+def test_what_a_filter_drops_of_a_small_text_among_others_is_warned_of(
+    toy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number, side in enumerate(("ab", "ba")):
+        copies = [f"{SYLLABLES[n]} the same text on both sides {SYLLABLES[n + 1]}\n" for n in range(8)]
+        own = [f"{SYLLABLES[n]} {SYLLABLES[n + 1 + number]}\n" for n in range(12)]
+        (toy / f"text/small.{side}").write_text("".join(copies + own))
+    content = toy_content(toy / "text")
+    content["corpus"] |= {"train": ["train", "small"]}
+    prepare_recipe(build_recipe(content), Listener())
+    (text,) = (text for text in capsys.readouterr().err.splitlines() if "filters.copies" in text)
+    assert text == ("warning: small.ab: dropped 8 of 20 pairs (40%): corpus.filters.copies; null keeps such pairs")
+
+
 def test_a_resumed_run_has_its_prepared_data_without_the_text_and_refuses_a_changed_one_at_once(
     toy: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

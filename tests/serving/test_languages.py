@@ -82,9 +82,7 @@ def test_texts_without_letters_are_in_the_language_of_the_others(tmp_path: Path)
     WordSet(["le", "chien"]).save(tmp_path)
     runs = [ServedRun("en-es", Path(), "en", "es", "rnn", True), ServedRun("fr-es", tmp_path, "fr", "es", "rnn", True)]
     service = TranslationService(runs, JobQueue(10, Metrics()), Limits())
-    assert [detection.language for detection in service.detect_all(["Le chien", "", "12:30"], "es", None)] == [
-        "fr"
-    ] * 3
+    assert [detection.language for detection in service.detect_all(["Le chien", "", "12:30"], "es", None)] == ["fr"] * 3
     (result,) = asyncio.run(
         TranslationService(
             [*runs, ServedRun("es-en", Path(), "es", "en", "rnn", True)], JobQueue(10, Metrics()), Limits()

@@ -31,6 +31,8 @@ FIT_ROUNDS = 4
 FIRST_SHARE = 0.7  # of the pairs that the second round learns from: those that fit best
 MAX_MISFIT = 5.0  # standard deviations, beyond which a pair is not learned from
 MIN_LEARNED = 0.5  # share of the texts that fit: with fewer, nobody knows which half is noise
+MIN_SUBJECT_PAIRS = 20  # of neighbours that may be about another subject than the rest of the corpus
+MAX_OFF_SIDE = 0.1  # share of them that is likelier in the other language
 CODES_PER_DOUBLING = 12  # of the counts as they are stored, of 2^21 at most
 
 _NO_LETTERS = re.compile(r"(?:[^\w\n]|[\d_])+")
@@ -135,6 +137,23 @@ class LanguageModel:
         is_judged = grams.lengths >= MIN_LETTERS
         misfits = np.where(is_judged, self._misfit(own, advantage, grams, side), 0.0)
         return misfits, np.where(is_judged, _log_odds(advantage, grams), 0.0)
+
+    def judge_pairs(self, sources: Sequence[str], targets: Sequence[str]) -> tuple[Floats, Floats]:
+        """The misfit of each pair's worse side, and the log odds of its better one.
+
+        `sources` and `targets` are neighbours in their text. Where nearly all of them misfit, and yet are likelier in
+        their own language than in the other, the text is about another subject, and these misfits count as 0.
+        """
+        (source_misfits, source_odds), (target_misfits, target_odds) = self.judge(sources, 0), self.judge(targets, 1)
+        misfits = np.maximum(source_misfits, target_misfits)
+        is_judged, is_off_side = misfits != 0, np.minimum(source_odds, target_odds) < 0
+        if (
+            is_judged.sum() >= MIN_SUBJECT_PAIRS
+            and np.median(misfits[is_judged]) > MAX_MISFIT
+            and np.mean(is_off_side[is_judged]) < MAX_OFF_SIDE
+        ):
+            misfits = np.where(is_off_side, misfits, 0.0)
+        return misfits, np.maximum(source_odds, target_odds)
 
     def identify(self, text: str) -> tuple[str | None, float]:
         """The language of a text, with its probability among the two; None where it is neither, or nobody can say."""

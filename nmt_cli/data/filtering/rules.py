@@ -213,12 +213,9 @@ class PairRules:
         if "script" in self.limits and scripts is not None:
             yield "script", [scripts.foreign_share(*sides) for sides in zip(sources, targets, strict=True)]
         if model is not None and not self.limits.keys().isdisjoint(("swapped", "language")):
-            (source_misfits, source_odds), (target_misfits, target_odds) = (
-                model.judge(sources, 0),
-                model.judge(targets, 1),
-            )
-            yield "swapped", -np.maximum(source_odds, target_odds)
-            yield "language", np.maximum(source_misfits, target_misfits)
+            misfits, odds = model.judge_pairs(sources, targets)
+            yield "swapped", -odds
+            yield "language", misfits
         if "shifted" in self.limits:
             yield "shifted", shift_evidence(sources, targets)
         if "length" in self.limits and ratio is not None:

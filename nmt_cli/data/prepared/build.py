@@ -141,6 +141,7 @@ class _Preparation:
             "variants": self.settings.variants,
             "parts": [asdict(pair_range) for pair_range in train_ranges],
             "read": self.pairs_read,
+            "read_by_text": self.read_by_text,
             "train": train_ranges[-1].end,
             "splits": splits,
             "held_out": len(clean_text.held_out),
@@ -160,6 +161,7 @@ class _Preparation:
         """Write clean.source.txt and clean.target.txt; the range of lines that each text of the corpus has there."""
         ranges: list[PairRange] = []
         self.pairs_read = 0
+        self.read_by_text: dict[str, int] = {}
         filter_factory = partial(make_pair_filter, self.settings.corpus, self.cleaner.overlap.hashes(), self.profile)
         with TextWriter(self.folder, CLEAN_TEXT_NAME) as writer, self.pool(filter_factory) as apply_filter:
             for text in self.corpus.train:
@@ -168,6 +170,7 @@ class _Preparation:
                 for pair in self.cleaner.clean(pairs, text.label, apply_filter, text.keeps):
                     writer.write(*pair)
                 invalid, read = self._invalid_pairs() - invalid_before, self.pairs_read - read_before
+                self.read_by_text[text.label] = self.read_by_text.get(text.label, 0) + read
                 if is_too_many(invalid, read, self.settings.corpus.max_bad_rows):
                     raise DataError(other_encoding(text.label, invalid, read))
                 ranges.append(PairRange(text.label, first, writer.line_count, text.weight))

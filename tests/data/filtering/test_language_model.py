@@ -66,6 +66,31 @@ def test_noise_is_not_learned(share: float, sides: tuple[list[str], ...]) -> Non
     assert np.mean(misfits[3 * width :] > THRESHOLD) < 0.002
 
 
+def test_a_text_about_another_subject_is_not_taken_for_another_language(
+    model: LanguageModel, sides: tuple[list[str], ...]
+) -> None:
+    """A third of its words are those of its language, the others new ones; a line of a third language misfits still."""
+    new_words, draw = speaker(4, "aeiouxqvwz"), random.Random(5)
+    subject = [
+        [
+            " ".join(draw.choices(f"{line} {line} {new_words()} {new_words()} {new_words()}".split(), k=14))
+            for line in side
+        ]
+        for side in (sides[0][:200], sides[1][:200])
+    ]
+    alone = np.maximum(model.judge(subject[0], 0)[0], model.judge(subject[1], 1)[0])
+    assert np.mean(alone > THRESHOLD) > 0.3
+    assert np.mean(model.judge_pairs(*subject)[0] > THRESHOLD) < 0.05
+    few = [side[:10] for side in subject]
+    assert model.judge_pairs(*few)[0].tolist() == alone[:10].tolist()
+    foreign = [subject[0], sides[2][:200]]
+    assert np.mean(model.judge_pairs(*foreign)[0] > THRESHOLD) > 0.98
+    with_noise = [subject[0][:190] + sides[0][190:200], subject[1][:190] + sides[0][190:200]]
+    misfits, odds = model.judge_pairs(*with_noise)
+    assert np.mean(misfits[190:] > THRESHOLD) > 0.9
+    assert np.mean(misfits[:190] > THRESHOLD) < 0.05
+
+
 def test_it_abstains_where_nobody_can_say(sides: tuple[list[str], ...]) -> None:
     first, second, _ = sides
     few = MIN_PAIRS - 1

@@ -169,6 +169,11 @@ def test_the_cleaner_drops_by_what_the_corpus_teaches(tmp_path: Any) -> None:
         load_language_model(tmp_path)
 
 
+def test_a_corpus_that_is_named_twice_teaches_no_more_than_once() -> None:
+    pairs = lines(MIN_PAIRS - 100)
+    assert measure_corpus([raw(pairs), raw(pairs)], config()).language_model is None
+
+
 def test_an_audit_drops_the_same_and_says_more() -> None:
     pairs = [("5 men (old)", "6 Männer"), ("Fine.", "Sch&ouml;n."), ("a", "b"), ("a", "c"), ("a", "b"), ("", "x")]
     plain, audit = CorpusCleaner(config()), CorpusCleaner(config(), audit=True)
