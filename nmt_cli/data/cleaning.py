@@ -1,5 +1,6 @@
 """Filters of training pairs, each of which counts what it drops and keeps examples."""
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -55,7 +56,7 @@ class FilterStats:
 def exceeds_share(count: int, max_share: float, total: int) -> bool:
     """Whether more than a share of some pairs were counted: more than one, and by two standard deviations."""
     expected = max_share * total
-    return count > max(1, expected + 2 * expected**0.5)
+    return count > max(1.0, expected + 2 * math.sqrt(expected))
 
 
 NO_OVERLAP, NO_PROFILE = OverlapHashes(), CorpusProfile()

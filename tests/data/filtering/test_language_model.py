@@ -86,7 +86,7 @@ def test_a_text_about_another_subject_is_not_taken_for_another_language(
     foreign = [subject[0], sides[2][:200]]
     assert np.mean(model.judge_pairs(*foreign)[0] > THRESHOLD) > 0.98
     with_noise = [subject[0][:190] + sides[0][190:200], subject[1][:190] + sides[0][190:200]]
-    misfits, odds = model.judge_pairs(*with_noise)
+    misfits, _ = model.judge_pairs(*with_noise)
     assert np.mean(misfits[190:] > THRESHOLD) > 0.9
     assert np.mean(misfits[:190] > THRESHOLD) < 0.05
 
