@@ -148,6 +148,8 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _represent_str(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    if _SURROGATE.search(text):  # of a path whose bytes are not UTF-8
+        raise YamlError(f"{ascii(text)}: not UTF-8, so it cannot stand in YAML: rename that file or folder")
     is_text = not any(pattern.fullmatch(text) for pattern in (_NULL, _BOOL, _INT, _FLOAT, _SPECIAL_FLOAT))
     plain = is_text and not re.search(r"^[\s&*!]|[\x85\u2028\u2029]", text)
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if plain else '"')
@@ -157,5 +159,5 @@ _Dumper.add_representer(str, _represent_str)
 
 
 def write_yaml(value: Any) -> str:
-    """The value as YAML; `read_yaml` returns the same value."""
+    """The value as YAML; `read_yaml` returns the same value. YamlError for text that YAML cannot hold."""
     return str(yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1000))

@@ -1,6 +1,7 @@
 """YAML by the core rules of version 1.2, refusals in one line, and the way back."""
 
 import math
+import os
 import sys
 from typing import Any
 
@@ -170,6 +171,11 @@ def test_any_input_is_read_or_refused(text: str) -> None:
 def test_a_text_of_more_digits_than_a_number_may_have_is_written_and_read_back() -> None:
     text = "9" * 5000
     assert read_yaml(write_yaml({"a": text}))[0] == {"a": text}
+
+
+def test_a_path_that_is_not_utf_8_is_refused_when_it_is_written_not_when_it_is_read() -> None:
+    with pytest.raises(YamlError, match=r"'/tmp/x\\udce7y': not UTF-8, .*rename that file or folder"):
+        write_yaml({"corpus": {"root": os.fsdecode(b"/tmp/x\xe7y")}})
 
 
 def test_one_value_written_twice_needs_no_anchor() -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, assert_never
 
+from nmt_cli.data.language_codes import base_code
 from nmt_cli.data.scripts import letter_scripts
 from nmt_cli.data.sources.compression import open_decompressed
 from nmt_cli.data.sources.files import decoded_lines, read_stream_lines
@@ -41,7 +42,7 @@ class Score:
 
 def default_bleu_tokenizer(language: str) -> str:
     """sacreBLEU's tokenizer for a target language, by its code."""
-    code = language.replace("_", "-").lower().split("-")[0]
+    code = base_code(language)
     if code in CHINESE_CODES:
         return "zh"
     return "char" if code in CHARACTER_TOKENIZED_CODES else "13a"

@@ -8,6 +8,7 @@ from typing import Any
 from nmt_cli.config import Section
 from nmt_cli.data.config import CorpusConfig
 from nmt_cli.data.known_words import WordSet, unknown_share
+from nmt_cli.data.language_codes import base_code
 from nmt_cli.data.normalization import Normalizer
 from nmt_cli.data.prepared.store import PreparedData
 from nmt_cli.data.text_profile import TextProfile, UnknownShares, rarely_exceeded
@@ -110,7 +111,7 @@ def inherit_sections(recipe: Recipe, base_run: BaseRun) -> Recipe:
 def language_warning(corpus: CorpusConfig, base_run: BaseRun) -> str | None:
     """What to say where a recipe translates between other languages than its base run."""
     base = base_run.recipe.corpus
-    languages = [code.partition("-")[0].lower() for code in (corpus.source, corpus.target, base.source, base.target)]
+    languages = [base_code(code) for code in (corpus.source, corpus.target, base.source, base.target)]
     if languages[:2] == languages[2:]:
         return None
     return (

@@ -76,6 +76,7 @@ class TrainingRun:
 
     def _write_folder(self) -> None:
         folder, data = self.folder, self.data
+        recipe_text = self.recipe.to_yaml()  # before anything is written: a path in it may not be UTF-8
         manifest = folder.read_json("manifest.json") if (folder.path / "manifest.json").exists() else None
         if manifest is not None and manifest.get("fingerprint") != data.fingerprint:
             raise RunError(
@@ -106,7 +107,7 @@ class TrainingRun:
                 **({"init_from": manifest["init_from"]} if manifest and "init_from" in manifest else {}),
             },
         )
-        atomic_write_text(folder.recipe_path, self.recipe.to_yaml())
+        atomic_write_text(folder.recipe_path, recipe_text)
 
     def _report_summary(self) -> None:
         parameters = sum(parameter.numel() for parameter in self.model.parameters())

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from nmt_cli.data.language_codes import base_code, normal_code
 from nmt_cli.data.scripts import letter_scripts, scripts_of
 from nmt_cli.serving.errors import RequestError, quote
 from nmt_cli.serving.settings import ServedRun
@@ -82,8 +83,8 @@ class Languages:
     def match(self, code: str) -> str | None:
         """The served language that a code means: itself, whatever its case, its language for a
         variant (en-GB), or the only variant for a language."""
-        requested = code.strip().lower().replace("_", "-")
-        by_code = {served.lower().replace("_", "-"): served for served in self.codes}
+        requested = normal_code(code.strip())
+        by_code = {normal_code(served): served for served in self.codes}
         subtags = requested.split("-")
         for length in range(len(subtags), 0, -1):
             language = by_code.get("-".join(subtags[:length]))
@@ -153,13 +154,12 @@ class Languages:
 
 def language_name(code: str) -> str:
     """The English name of a language, or the code itself."""
-    lower = code.lower().replace("_", "-")
-    return NAMES.get(lower) or NAMES.get(lower.split("-")[0]) or code
+    return NAMES.get(normal_code(code)) or NAMES.get(base_code(code)) or code
 
 
 def _script_share(code: str, scripts: Counter[str]) -> float:
     """How many letters a text has of the scripts of a language; Chinese has no kana."""
-    base = code.lower().replace("_", "-").split("-")[0]
+    base = base_code(code)
     letters = sum(scripts[script] for script in scripts_of(code) or {"LATIN"})
     kana = scripts["HIRAGANA"] + scripts["KATAKANA"]
     if base == "zh" and kana:

@@ -377,7 +377,7 @@ def test_a_base_run_of_other_languages_is_warned_of(base: Path) -> None:
     base_run = find_base_run(recipe)
     assert base_run is not None and language_warning(recipe.corpus, base_run) is None
     source, target = recipe.corpus.source, recipe.corpus.target
-    variant = recipe.corpus.model_copy(update={"source": f"{source.upper()}-GB"})
+    variant = recipe.corpus.model_copy(update={"source": f"{source.upper()}_GB"})
     assert language_warning(variant, base_run) is None
     turned = recipe.corpus.model_copy(update={"source": target, "target": source})
     warning = language_warning(turned, base_run)
