@@ -149,7 +149,7 @@ class _Dumper(yaml.SafeDumper):
 
 def _represent_str(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
     if _SURROGATE.search(text):  # of a path whose bytes are not UTF-8
-        raise YamlError(f"{ascii(text)}: not UTF-8, so it cannot stand in YAML: rename that file or folder")
+        raise YamlError(f"{text!a}: not UTF-8, so it cannot stand in YAML: rename that file or folder")
     is_text = not any(pattern.fullmatch(text) for pattern in (_NULL, _BOOL, _INT, _FLOAT, _SPECIAL_FLOAT))
     plain = is_text and not re.search(r"^[\s&*!]|[\x85\u2028\u2029]", text)
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if plain else '"')
