@@ -15,20 +15,20 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.machine import describe_machine
+from nmt_cli.data.final_marks import FULL_STOPS
 from nmt_cli.evaluation.metrics import corpus_scores, read_texts
 from nmt_cli.inference.translator import Translator
 from nmt_cli.reporting import Reporter
 from nmt_cli.translation.opening import TranslatorSpec
 
 MAX_JOINED = 10  # lines of one sentence
-STOPS = ".。।"
 
 
 def join_neighbours(sources: Sequence[str], targets: Sequence[str], count: int, link: str) -> Iterator[tuple[str, str]]:
     """Sentences of `count` neighbouring pairs, whose stops but the last become `link`."""
     for start in range(0, len(sources) - count + 1, count):
         sides = [side[start : start + count] for side in (sources, targets)]
-        if any(line.rstrip()[-1:] not in STOPS for side in sides for line in side):
+        if any(line.rstrip()[-1:] not in FULL_STOPS for side in sides for line in side):
             continue  # a question is no part of a longer sentence
         source, target = (link.join([*(line.rstrip()[:-1] for line in side[:-1]), side[-1]]) for side in sides)
         yield source, target

@@ -11,14 +11,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from nmt_cli.data.final_marks import FINAL_MARKS
 from nmt_cli.data.language_codes import base_code
 from nmt_cli.errors import DataError
 from nmt_cli.fs import atomic_write_text
 
 LetterCase = Literal["upper", "title", "lower"]
 
-_MARKS = "\u0300-\u036f\u0483-\u0487\u1ab0-\u1aff\u1dc0-\u1dff\ufe20-\ufe2f"  # on letters of scripts with case
-LETTERS = rf"[^\W\d_](?:[^\W\d_]++|[{_MARKS}])*+"
+MARKS = "\u0300-\u036f\u0483-\u0487\u1ab0-\u1aff\u1dc0-\u1dff\ufe20-\ufe2f"  # on letters of scripts with case
+LETTERS = rf"[^\W\d_](?:[^\W\d_]++|[{MARKS}])*+"
 WORD = re.compile(rf"{LETTERS}(?:['’-]{LETTERS})*")
 MAX_FORMS = 30_000  # most frequent words whose form is kept
 MIN_FORM_COUNT = 3  # a rarer word may be part of a headline
@@ -37,7 +38,7 @@ _NO_LITERAL = re.compile(  # and/or, e.g.
 _JOINED = re.compile(r"\w[./]\w")
 _INNER_PERIOD = re.compile(r"\w\.\w")
 _SLIP = re.compile("AA+a+|aAA+")
-_SENTENCE_START = re.compile(rf"(?:\A|[.!?…]\s+){_OPENING}[^\W\d_]")
+_SENTENCE_START = re.compile(rf"(?:\A|[{FINAL_MARKS}]\s+){_OPENING}[^\W\d_]")
 _TITLED_LANGUAGES = ("en", "eng")
 _DOTTED_I_LANGUAGES = ("tr", "az", "tur", "aze", "azj")
 _IJ_LANGUAGES = ("nl", "nld", "dut")  # IJ is one letter

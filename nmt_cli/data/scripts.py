@@ -45,10 +45,11 @@ def letter_scripts(text: str) -> Counter[str]:
     scripts: Counter[str] = Counter()
     for character, count in Counter(text).items():
         if character.isalpha():
-            scripts[_script(character)] += count
+            scripts[script_of(character)] += count
     return scripts
 
 
 @lru_cache(maxsize=1 << 16)
-def _script(letter: str) -> str:
-    return unicodedata.name(letter, "UNKNOWN").removeprefix("FULLWIDTH ").split(" ")[0].split("-")[0]
+def script_of(character: str) -> str:
+    """The script of a letter, or of a mark that is named after one."""
+    return unicodedata.name(character, "UNKNOWN").removeprefix("FULLWIDTH ").split(" ")[0].split("-")[0]

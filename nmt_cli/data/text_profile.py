@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from nmt_cli.data.config import CorpusConfig
+from nmt_cli.data.final_marks import without_full_stop
 from nmt_cli.data.known_words import WordSet
 from nmt_cli.data.language_tags import leading_tag
 from nmt_cli.data.letter_case import CaseShares, Truecaser
@@ -29,7 +30,6 @@ TRUECASE_FILES = {"source": "truecase.source.txt", "target": "truecase.target.tx
 LANGUAGES_FILE = "languages.json"  # written by data/filtering, which needs NumPy
 TYPICAL_SHARE = 0.95  # of the training lines are not longer
 MIN_PLACEHOLDER_PAIRS = 500  # with fewer training pairs that have placeholders, a model has not learned to copy them
-STOPS = frozenset(".。।")
 MAX_ADDED_STOPS = 0.05  # a text with more of them teaches to add a stop
 RARE_SHARE = 0.999  # of lines have nothing that is rare: a greater length, more unknown words
 QUANTILES = (0.05, 0.25, 0.5, 0.75, TYPICAL_SHARE, 0.99, RARE_SHARE, 1.0)
@@ -98,7 +98,8 @@ def fallback_share(ids: Sequence[int], fallback_ids: frozenset[int]) -> float:
 
 def added_stops(pairs: Iterable[tuple[str, str]]) -> float:
     """The share of the pairs whose source ends in a letter or a digit that have a target with a final stop."""
-    ends = [target.rstrip()[-1:] in STOPS for source, target in pairs if ends_in_word(source.rstrip())]
+    targets = [target.rstrip() for source, target in pairs if ends_in_word(source.rstrip())]
+    ends = [without_full_stop(target) != target for target in targets]
     return sum(ends) / len(ends) if ends else 0.0
 
 

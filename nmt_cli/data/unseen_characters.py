@@ -5,17 +5,20 @@ import unicodedata
 from collections.abc import Callable, Iterable
 from itertools import groupby
 
+from nmt_cli.data.final_marks import CLOSERS, FINAL_MARKS, FULL_STOPS, OWN_MARKS, TYPED_STOP, UNSPACED_MARKS
 from nmt_cli.data.protected_spans import EMOJI, Span
+from nmt_cli.data.scripts import script_of
 from nmt_cli.vocabulary import SPAN_MARK
 
 # Scripts written without spaces, where a word cannot be told from its neighbours.
 _UNSPACED = "\u0e00-\u109f\u1780-\u17ff\u2e80-\u2fff\u3005-\u3007\u3021-\ua4cf\uf900-\ufaff\U00020000-\U0003347f"
-_SEPARATORS = '\\s!"#$%&(),/:;<=>?@\\[\\\\\\]^`{|}~«»“”„‟‘‚‹›–—…、。，！？：；（）「」『』'
+_SEPARATORS = '\\s!"#$%&(),/:;<=>?@\\[\\\\\\]^`{|}~«»“”„‟‘‚‹›–—…、，：；（）「」『』'
 _EMOJI_PARTS = "\u2600-\u27bf\u2b00-\u2bff\u20e3\ufe0e\ufe0f\U0001f000-\U0001faff"
-_WORD = re.compile(f"[^{_SEPARATORS}{_UNSPACED}{_EMOJI_PARTS}]+")
+_WORD = re.compile(f"[^{_SEPARATORS}{OWN_MARKS}{UNSPACED_MARKS}{TYPED_STOP}{_UNSPACED}{_EMOJI_PARTS}]+")
 _SIGNS = frozenset("#%&*@§¶†‡‰‱※")  # punctuation to Unicode, but no language's own
 _LANGUAGES_OWN = frozenset("¿¡")  # what other languages do not write at all
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#x[0-9a-f]{1,6}|[a-z]\w{1,20});", re.IGNORECASE)
+_FULL_STOP = re.compile(rf"(?<![{FINAL_MARKS}])(?:[{''.join(FULL_STOPS)}]|{TYPED_STOP})(?=[{CLOSERS}]*(?:\s|\Z))")
 _UNSPACED_RUN = re.compile(f"[{_UNSPACED}]+")
 
 
@@ -25,6 +28,7 @@ class UnseenCharacters:
     def __init__(self, seen: Iterable[str]) -> None:
         self._seen = set(seen)
         self._seen.update(character.lower() for character in tuple(self._seen))
+        self._full_stops = [stop for stop in FULL_STOPS if stop in self._seen]
         self._categories: dict[str, str] = {}  # of characters that were looked at
 
     def words(self, line: str, normalize: Callable[[str], str]) -> list[Span]:
@@ -58,6 +62,20 @@ class UnseenCharacters:
             if self._has(character, "S" if is_inside_word else "SP") and not EMOJI.match(character):
                 spans.append((position, position + 1))
         return spans
+
+    def replace_full_stops(self, text: str) -> str:
+        """The text with a full stop that the training text had in place of each that it never had."""
+
+        def replace(match: re.Match[str]) -> str:
+            return (self.lacks(match[0]) and self.full_stop_after(text[: match.start()])) or match[0]
+
+        return _FULL_STOP.sub(replace, text) if self._has(text, "P") else text
+
+    def full_stop_after(self, text: str) -> str:
+        """The full stop that the training text had for the script of a text's last letter; else a period or another
+        one that it had, or nothing."""
+        script = next((script_of(character) for character in reversed(text) if character.isalpha()), "")
+        return max(self._full_stops, key=lambda stop: script_of(stop) == script, default="")
 
     def entities(self, line: str) -> list[Span]:
         """Where HTML entities are, if the training text never had an &."""

@@ -16,8 +16,10 @@ from itertools import islice
 from operator import itemgetter
 from typing import NamedTuple
 
+from nmt_cli.data.final_marks import FINAL_MARK, FINAL_MARKS, FULL_STOPS, without_full_stop
 from nmt_cli.data.protected_spans import BETWEEN_SPANS, Span
 from nmt_cli.data.scripts import UNSPACED_SCRIPTS
+from nmt_cli.data.text_profile import ends_in_word
 from nmt_cli.inference.masks import literal_pattern, unmask
 from nmt_cli.vocabulary import SPAN_MARK, SPAN_PLACEHOLDERS
 
@@ -41,9 +43,8 @@ _CLUSTER_OR_WORD = re.compile(
     rf"[\u0f00-\u0fff]+?(?:\u0f0b|(?![\u0f00-\u0fff]))|[ァ-ヺー]+|{_CLUSTER}|[^\s{UNSPACED_SCRIPTS}]+"
 )
 _INSIDE_PHRASE = re.compile(rf"(?<=[{_SOUTHERN}])(?=[{_SOUTHERN}])")
-_STOPS = r".,;:!?…。，！？؟।"
-_SENTENCE_STOPS = (".", "!", "?", "…")
-_BEFORE_WORDS = (*_SENTENCE_STOPS, ":", ";", ",", ")", "]")  # a space follows
+_STOPS = f",;:，{FINAL_MARKS}"
+_BEFORE_WORDS = (*FINAL_MARKS, ":", ";", ",", ")", "]")  # a space follows
 _CONTROL_CHARACTERS = frozenset(c for c in map(chr, (*range(0x20), *range(0x7F, 0xA0))) if not c.isspace())
 _SPACED = tuple("-–—&+=/*")  # with a space before them, unless they belong to a word
 _GROUP = f"{SPAN_MARK}(?:{BETWEEN_SPANS}{SPAN_MARK})*"
@@ -51,8 +52,8 @@ _GROUPS = rf"[^\w\s]*{_GROUP}(?:[^\w\s]*{_GROUP})*"
 # Words that have no letter besides what is protected in them, without the stops that follow; and in the beginning of a
 # text with them, as in 'NAME: it is'.
 _WORDS_OF_MARKS = rf"\A{_GROUPS}[^\w\s]*(?=\s)|(?<!\S){_GROUPS}[^\w\s]*?(?=[{_STOPS}]*(?:\s|\Z))"
-_STOP = re.compile(r"[…;:!?][^\w\s]*")
-_CLOSING = tuple(")]}»”’\"'.,;:!?…")
+_STOP = re.compile(rf"(?:{FINAL_MARK}|[;:؛፤፥፦；：])[^\w\s]*")
+_CLOSING = tuple(f")]}}»”’\"'{_STOPS}")
 _CLOSED_BY = {
     "(": ")", "[": "]", "{": "}", "«": "»", "»": "«", "“": "”", "„": "“”", "‘": "’", "‚": "‘’", "‹": "›", "›": "‹",
     "「": "」", "『": "』", "（": "）", "【": "】", "《": "》", "〈": "〉", "［": "］",
@@ -71,7 +72,7 @@ _OPENING_END = re.compile(rf"[{re.escape(''.join(_OPENING))}]|(?<!\S)[\"']")
 _GENITIVE = re.compile(rf"(?<={SPAN_MARK})['’][sS]\Z")  # of English, which other languages do not have
 _OPENING_TAG = re.compile(r"<\w[^<>]*(?<!/)>\Z")
 _MARK_OR_TAG = re.compile(r"</?\w[\w:.-]*|[^\w\s]")
-_ENDS_BEFORE = re.compile(r"[.,;:!?)\]»”“’\"'…]*(?:\s|\Z)")  # what may follow a word
+_ENDS_BEFORE = re.compile(rf"[{_STOPS})\]»”“’\"']*(?:\s|\Z)")  # what may follow a word
 _BEGINS_AFTER = re.compile(r"(?:\A|\s)[(\[«„“‚‘\"'¿¡]*\Z")
 _LEADING_PUNCTUATION = re.compile(r"[^\w\s]+")
 
@@ -89,7 +90,7 @@ class HiddenSpan:
     right: str
     begins_word: bool  # it stands in the word behind it: '(' is before it or, if it is glued to what follows, "l'"
     is_last: bool  # nothing is behind it that is read
-    is_stop: bool  # a period is read in its place
+    is_stop: bool  # a full stop is read in its place
 
     @cached_property
     def is_glued_left(self) -> bool:
@@ -156,11 +157,11 @@ class HiddenSpans:
         spans: Sequence[str],
         placeholder_of: Callable[[str], str] = lambda text: "",
         tag_words: int = 0,
-        *,
-        reads_stop: bool = False,
+        full_stop_after: Callable[[str], str] = lambda text: "",
     ) -> None:
-        """`placeholder_of` gives what stands for a span, or nothing. The model reads `tag_words` words before it. With
-        `reads_stop` it reads a period where a span ends the sentence, as an ellipsis does that it has never seen."""
+        """`placeholder_of` gives what stands for a span, or nothing. The model reads `tag_words` words before it, and
+        where a span ends the sentence, as an ellipsis does that it has never seen, what `full_stop_after` gives for
+        the text before it, if anything."""
         self.tag_words, self._masked, self.parts = tag_words, masked, tuple(spans)
         marks = [match.start() for match in re.finditer(SPAN_MARK, masked)]
         self._to_source = _Edits(masked, [(mark, mark + 1, span) for mark, span in zip(marks, spans, strict=True)])
@@ -168,8 +169,8 @@ class HiddenSpans:
         read_behind = _read_behind(masked, regions)
         edits: list[Edit] = []
         for (start, end, text, _, placeholder), behind in zip(regions, read_behind, strict=True):
-            if reads_stop and not placeholder and _is_stop(text, masked[:start], masked[end:]):
-                placeholder = "."
+            if not placeholder and _is_stop(text, masked[:start], masked[end:]):
+                placeholder = full_stop_after(masked[:start])
             edits.append((start, end, placeholder) if placeholder else _removal(masked, start, end, behind, edits))
         self._to_read = _Edits(masked, edits)
         self.spans = [
@@ -183,7 +184,7 @@ class HiddenSpans:
                 masked[end : end + 1].strip() or (masked[behind] if _is_mark(masked[behind : behind + 1]) else ""),
                 not placeholder and self._begins_word(masked, start, end),
                 behind == len(masked),
-                edit[2] == ".",
+                edit[2] in FULL_STOPS,
             )
             for (start, end, text, parts, placeholder), edit, behind in zip(regions, edits, read_behind, strict=True)
         ]
@@ -424,7 +425,7 @@ def _regions(masked: str, spans: Sequence[str], placeholder_of: Callable[[str], 
 
 def _is_stop(text: str, before: str, behind: str) -> bool:
     """Whether a span is what ends a sentence, with the marks that close it."""
-    return bool(_STOP.fullmatch(text)) and before[-1:].isalnum() and not behind.strip()
+    return bool(_STOP.fullmatch(text)) and ends_in_word(before) and not behind.strip()
 
 
 def _is_balanced(text: str) -> bool:
@@ -520,7 +521,7 @@ class _Gaps:
             if span.is_before_mark or (gap == len(words) and not span.is_last):
                 stops = _trailing_punctuation(self.text[start:position])
                 own = stops.rfind(span.right) if span.right else 0
-                if span.right in _SENTENCE_STOPS:  # before the '!!' of ',!!' in 'Hello, {name}!!'
+                if span.right in tuple(FINAL_MARKS):  # before the '!!' of ',!!' in 'Hello, {name}!!'
                     own = len(stops[: own + 1].rstrip(span.right))
                 position += max(0, own) - len(stops)
         is_allowed = position >= self._first and not any(start < position < end for start, end in self._blocked)
@@ -537,8 +538,8 @@ def _trailing_punctuation(word: str) -> str:
 
 def _replaced(text: str, position: int, span: HiddenSpan, count: int) -> Span:
     """What gives way to a span, the only one at this position: the space that stood for one with none around it."""
-    if span.is_stop and text[position - 1 : position] == ".":
-        return position - 1, position
+    if span.is_stop and (stem := without_full_stop(text[:position])) != text[:position]:
+        return len(stem), position
     is_inside = span.is_glued_right and (span.is_glued_left or span.left in _BEFORE_WORDS)
     if is_inside and count == 1 and text[position : position + 1] == " ":
         return position, position + 1

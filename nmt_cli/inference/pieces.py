@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from nmt_cli.data.final_marks import FINAL_MARK
 from nmt_cli.data.protected_spans import EMOJI, has_nothing_to_translate
 from nmt_cli.inference.masks import unmask
 from nmt_cli.vocabulary import BREAK_MARK
@@ -25,6 +26,7 @@ TABLE_ROW = re.compile(r"\|.*(?<!\\)\|\s*", re.DOTALL)  # of Markdown, whose bar
 _ROW_BAR = re.compile(rf"(?<!\\)\|+\s*|{BAR.pattern}")
 _BAR_HINT = re.compile(rf"[|¦‖│║┃｜•▪·→⇒{BREAK_MARK}]|//")  # found in a quarter of the time
 COLUMN_END = re.compile(r"\s*[\t-\r\x1c-\x1f\x85\u2028\u2029]\s*")
+_ENDS_SENTENCE = re.compile(rf"{FINAL_MARK}\Z")
 SplitSentences = Callable[[str], list[str]]  # "".join of what it returns is the text
 
 
@@ -126,7 +128,7 @@ def _separate_emoji(text: str) -> Iterator[tuple[str, bool]]:
         before, left = text[position : emoji.start()].rstrip(), text[: emoji.start()][-1:]
         # Between a sign and a letter without spaces ('-🙂a') a translation has no place for it.
         is_wedged = left != "" and not left.isspace() and not left.isalnum() and not emoji[0][-1].isspace()
-        is_edge = not any(map(str.isalnum, before)) or before[-1] in ".!?…。！？" or emoji.end() == len(text)
+        is_edge = not any(map(str.isalnum, before)) or _ENDS_SENTENCE.search(before) or emoji.end() == len(text)
         if is_edge or is_wedged:
             if position < emoji.start():
                 yield text[position : emoji.start()], False

@@ -75,6 +75,8 @@ class Protector:
 
     def _mask_signs(self, piece: Piece) -> Piece:
         """The piece with its emoji and unknown signs masked, too."""
+        if self._unseen is not None:
+            piece = piece._replace(text=self._unseen.replace_full_stops(piece.text))
         signs = find_emoji(piece.text)
         if self._unseen is not None:
             signs += self._unseen.signs(piece.text)
@@ -89,9 +91,8 @@ class Protector:
         def placeholder_of(text: str) -> str:
             return "" if unseen is not None and unseen.is_punctuation(text) else next(placeholders, "")
 
-        reads_stop = unseen is not None and not unseen.lacks(".")
-        tag_words = len(language_tag.split())
-        return HiddenSpans(piece.text, piece.spans, placeholder_of, tag_words, reads_stop=reads_stop)
+        full_stop_after = (lambda text: "") if unseen is None else unseen.full_stop_after
+        return HiddenSpans(piece.text, piece.spans, placeholder_of, len(language_tag.split()), full_stop_after)
 
     def hide_in_target(self, target: Piece, hidden_source: HiddenSpans | None) -> str:
         """A translation as the model would write it: without the separators that its source hides, and with the
@@ -107,7 +108,7 @@ class Protector:
             target.text,
             target.spans,
             lambda text: available[text].pop(0) if available.get(text) else "",
-            reads_stop=any(span.is_stop for span in hidden_source.spans),
+            full_stop_after=lambda text: "." if any(span.is_stop for span in hidden_source.spans) else "",
         ).read_text
 
     def may_copy(self, hidden: HiddenSpans) -> bool:

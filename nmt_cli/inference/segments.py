@@ -9,11 +9,14 @@ import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from nmt_cli.data.final_marks import CLOSERS, FINAL_MARKS, TYPED_STOP, UNSPACED_MARKS
 from nmt_cli.data.protected_spans import PARAGRAPH_END, Span
 
-# Punctuation followed by a space, including that of Hindi and its relatives, Urdu, Arabic, Armenian and Amharic; and
-# punctuation that needs no space: of Chinese, Japanese, Burmese and Khmer.
-SENTENCE_END = re.compile(r"(?<=[.!?…।॥۔؟։።])[\"'”’»)\]]*\s+|(?<=[。！？။។])(?![。！？။។])[”’」』）]*")
+# A mark followed by a space, and one that needs none.
+SENTENCE_END = re.compile(
+    rf"(?:(?<=[{FINAL_MARKS}])|(?<={TYPED_STOP}))[{CLOSERS}]*\s+|"
+    rf"(?:(?<=[{UNSPACED_MARKS}])|(?<={TYPED_STOP}))(?![{UNSPACED_MARKS}{TYPED_STOP}])[{CLOSERS}]*"
+)
 CLAUSE_END = re.compile(r"(?<=[,;:،؛၊])\s+|(?<=[、，；：])")
 SPACE = re.compile(r"\s+")
 BOUNDARY_PATTERNS = (SENTENCE_END, CLAUSE_END, SPACE)

@@ -136,6 +136,7 @@ CASES = {
     "no letters": ("en", "3. 4! 5? 6"),
     "white space kept": ("en", "  One. \t ¦Two.\u00a0\u2003¦Three. "),
     "Dutch evening": ("nl", "Het was laat. ¦'s Avonds regende het."),
+    "Amharic stop of two marks": ("am", "እናቴ ዳቦ ይገዛል፡፡ ¦ዳቦ፡ነው፡፡¦መጣ፡፡"),
     "Chinese": ("zh", "你好吗？¦“我很好。”¦价格是3.5元！"),
     "Chinese who said so": ("zh", "“你去哪儿？”他问。¦没有人回答。"),
     "Japanese particle": ("ja", "「はい。行きます。」と答えた。¦「どこへ？」¦誰も知らない。"),

@@ -365,6 +365,30 @@ def test_punctuation_that_was_never_seen_is_not_read_and_comes_out(
     assert opened.translate([line])[0].text == line
 
 
+@pytest.mark.parametrize(
+    "line, characters, expected",
+    [
+        ("The man reads፡፡", CHARACTERS, "The man reads."),
+        ("The man reads፡፡ Two dogs do።", CHARACTERS, "The man reads. Two dogs do."),
+        ("The man reads.", CHARACTERS.replace(".", "。"), "The man reads。"),
+        ("እናቴ ዳቦ፡፡", "እናቴ ዳቦ.።", "እናቴ ዳቦ።"),
+        ("እናቴ ዳቦ፤", "እናቴ ዳቦ.።", "እናቴ ዳቦ።"),
+        ("نماز۔", "نماز.", "نماز."),
+        ("अम्मा।", "अम्मा.", "अम्मा."),
+    ],
+)
+def test_a_full_stop_that_was_never_seen_is_read_as_one_that_was(line: str, characters: str, expected: str) -> None:
+    protector = Protector(
+        SearchConfig(), replace(PROFILE, source_characters=characters), Normalizer(NormalizationConfig())
+    )
+    (piece,) = protector.assign([Piece(line)], ())
+    hidden = protector.hide(piece)
+    assert (piece.text if hidden is None else hidden.read_text) == expected
+    if hidden is not None:  # the model writes the stop of its own script
+        assert hidden.restore("Mutter kauft Brot.").text == f"Mutter kauft Brot{line[-1]}"
+        assert hidden.restore("የገዛ ዳቦ።").text == f"የገዛ ዳቦ{line[-1]}"
+
+
 def test_a_mark_that_closes_stays_with_the_stop_before_it() -> None:
     masked, spans = f"{SPAN_MARK}Yes,{SPAN_MARK} he says.", ["“", "”"]
     hidden = HiddenSpans(masked, spans)

@@ -25,6 +25,12 @@ from tests.translators import Echo, echo
         ("自行车", "Fahrrad。", "Fahrrad"),
         ("नमस्ते", "Hallo.", "Hallo"),  # ends in a vowel sign
         ("hello", "नमस्ते।", "नमस्ते"),
+        ("mother", "እናቴ።", "እናቴ"),
+        ("mother", "እናቴ፡፡", "እናቴ"),
+        ("mother.", "እናቴ።", "እናቴ።"),
+        ("mother", "ម្ដាយ។", "ម្ដាយ"),
+        ("mother", "အမေသည်။", "အမေသည်"),
+        ("mother", "ماں۔", "ماں"),
         ("hello ❤\ufe0f", "Hallo.", "Hallo."),
         ("x", ".", "."),
         ("x", "", ""),
@@ -38,6 +44,7 @@ def test_training_text_says_whether_a_stop_is_added() -> None:
     assert added_stops([("a", "b."), ("a", "b"), ("a.", "b."), ("a 7", "b 7 ")]) == pytest.approx(1 / 3)
     assert added_stops([("नमस्ते", "b."), ("a", "नमस्ते")]) == 0.5
     assert added_stops([("a.", "b.")]) == 0.0
+    assert added_stops([("a", "እናቴ።"), ("a", "እናቴ፡፡"), ("a", "እናቴ")]) == pytest.approx(2 / 3)
 
 
 class Stopping(Echo):

@@ -49,6 +49,12 @@ def test_a_line_that_must_be_cut_is_cut_into_its_sentences_and_short_ones_go_tog
     assert cut(line, 25) == [sentence, f"Mr. Smith. {sentence}", sentence]
 
 
+@pytest.mark.parametrize("stop", [*"።။។。।", "፡፡"])
+@pytest.mark.parametrize("space", ["", " "])
+def test_full_stops_that_need_no_space_cut_with_one_and_without(stop: str, space: str) -> None:
+    assert cut(f"ab{stop}{space}cd", 4, lengths) == [f"ab{stop}", "cd"]
+
+
 def test_chinese_is_cut_after_its_full_stops_or_else_its_commas() -> None:
     assert cut("我喜欢。他也喜欢。好！", 7, characters) == ["我喜欢。", "他也喜欢。", "好！"]
     assert cut("他说：「我喜欢。」你呢", 10, characters) == ["他说：「我喜欢。」", "你呢"]

@@ -10,6 +10,7 @@ import numpy as np
 
 from nmt_cli.data.filtering.language_model import LanguageModel
 from nmt_cli.data.filtering.usual import MIN_PAIRS, Flags, Floats, Usual
+from nmt_cli.data.final_marks import CLOSERS, FINAL_MARK
 from nmt_cli.data.scripts import letter_scripts
 from nmt_cli.data.text_profile import LANGUAGES_FILE
 from nmt_cli.errors import DataError
@@ -27,7 +28,7 @@ MAX_MISSING_ENDS = 0.1  # of the pairs of usual length: with more, it says nothi
 
 KANA = frozenset({"HIRAGANA", "KATAKANA"})  # of one language
 
-_END = re.compile(r"[.!?…。！？।:;][\"'”’»)\]」』]*$")
+_END = re.compile(rf"(?:{FINAL_MARK}|[:;])[{CLOSERS}]*$")
 _BEYOND_LATIN = re.compile("[\u0250-\u1dff\u2070-\U0010ffff]")
 
 

@@ -10,6 +10,7 @@ import unicodedata
 from dataclasses import dataclass
 from functools import cached_property
 
+from nmt_cli.data.final_marks import OWN_MARKS, TYPED_STOP, UNSPACED_MARKS
 from nmt_cli.data.language_codes import base_code
 from nmt_cli.data.sentences.abbreviations import (
     CONTINUING,
@@ -31,26 +32,25 @@ from nmt_cli.data.sentences.abbreviations import (
 from nmt_cli.vocabulary import SPAN_MARK
 
 _CJK = "\u2e80-\u2fff\u3040-\ua4cf\uf900-\ufaff\uff21-\uff3a\uff41-\uff5a\uff66-\uff9f\U00020000-\U0003347f"
-_OWN_STOPS = "؟۔։།༎꓿᠃᠉‼⁇⁈⁉⸮"  # of scripts and doubled ones, with white space after them
-_UNSPACED_STOPS = "。！？｡︒।॥။។៕።፧"
 _CLOSERS = "\"'”’»›)\\]}“‘«‹」』）】》〉〕*_"
 _EMOJI = "\u2600-\u27bf\ufe0f\u200d\U0001f000-\U0001faff"
 _GREEK, _ARMENIAN = "\u0370-\u03ff\u1f00-\u1fff", "\u0531-\u0587"
 _GREEK_QUESTION = rf"""(?<=[{_GREEK}»”"')])[;\u037e] | [;\u037e](?=\s+[{_GREEK}])"""
 _BAR_AS_DANDA = r"(?<=[\u0900-\u0dff])\|(?=\s)"
 
-STOPS = re.compile(rf"[.!?…;:|．\u037e{_OWN_STOPS}{_UNSPACED_STOPS}]+")
+STOPS = re.compile(rf"[.!?…;:|．\u037e{OWN_MARKS}{UNSPACED_MARKS}{TYPED_STOP}]+")
 CANDIDATE = re.compile(  # a stop, what is closed behind it, and the white space before the next sentence
     rf"""
-    (?P<stop> (?: \.(?:[ \xa0]?\.){{1,20}}+ | [.!?…{_OWN_STOPS}] | {_GREEK_QUESTION} | (?<=[{_ARMENIAN}]):
+    (?P<stop> (?: \.(?:[ \xa0]?\.){{1,20}}+ | [.!?…{OWN_MARKS}] | {_GREEK_QUESTION} | (?<=[{_ARMENIAN}]):
                 | {_BAR_AS_DANDA} )
-              (?: [.!?…{_OWN_STOPS}] | [ \xa0\u202f]?[!?](?=[\s!?]) )*+ )
+              (?: [.!?…{OWN_MARKS}] | [ \xa0\u202f]?[!?](?=[\s!?]) )*+ )
     (?P<close> (?: [{_CLOSERS}] | \[\^?\w{{1,20}}\] | {SPAN_MARK} | [¹²³⁰-⁹]
                   | ,(?=(?:\s[\"“„‘«][^\"“”„‘’«»]*[.!?…][\"“”’»],?)+\s*\Z)
                   | [ \xa0\u202f]+[»›](?![^\W_]) | [ ]?[{_EMOJI}] )*+ )
     (?: \s+ (?=\S) | (?![{_CJK}])(?=[^\W\d_]) )
     |
-    (?P<wide> [{_UNSPACED_STOPS}][{_UNSPACED_STOPS}.!?…]*+ | (?<=[{_CJK}])(?:[!?．]++|\.(?=\s)) )
+    (?P<wide> (?: [{UNSPACED_MARKS}] | {TYPED_STOP} ) [{UNSPACED_MARKS}{TYPED_STOP}.!?…]*+
+              | (?<=[{_CJK}])(?:[!?．]++|\.(?=\s)) )
     (?P<wide_close> (?: [」』）”’》】〉〕\])"'»] | [ ]?[{_EMOJI}] )*+ )
     \s* (?=\S)
     """,

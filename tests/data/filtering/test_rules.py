@@ -98,11 +98,12 @@ def lines(count: int) -> list[tuple[str, str]]:
              " ".join(target() for _ in range(1 + i % 3)) + ".") for i in range(count)]  # fmt: skip
 
 
-def test_length_is_judged_by_what_is_usual_and_by_the_missing_end() -> None:
-    pairs = [("a" * n + ".", "b" * (2 * n + n % 7) + ".") for n in [*range(20, 120)] * 30]
+@pytest.mark.parametrize("stop", ".።")
+def test_length_is_judged_by_what_is_usual_and_by_the_missing_end(stop: str) -> None:
+    pairs = [("a" * n + ".", "b" * (2 * n + n % 7) + stop) for n in [*range(20, 120)] * 30]
     ratio = LengthRatio.fit(pairs)
     kept, cut, cut_with_end = ratio.distances(
-        ["a" * 60 + "."] * 3, ["b" * 122 + ".", "b" * 41, "b" * 40 + "."]
+        ["a" * 60 + "."] * 3, ["b" * 122 + stop, "b" * 41, "b" * 40 + stop]
     ).tolist()
     assert kept < 2 < 4 < cut_with_end and cut == pytest.approx(cut_with_end + 2, abs=0.5)
     without_ends = LengthRatio.fit([(source, target[:-1]) for source, target in pairs])
