@@ -81,7 +81,7 @@ class Augmenter:
         elif draw["case"] < config.upper + config.title:
             source, target = capitalize_words(source), self._title_target(target)
         if draw["no_stop"] < config.no_stop:
-            source, target = (KINDS["no-stop"](text, rng) or text for text in (source, target))
+            source, target = (KINDS["no-stop"](text, rng) for text in (source, target))
         if draw["typos"] < config.typos:
             source = KINDS["typos"](source, rng)
         if draw["spaces"] < config.spaces:

@@ -9,10 +9,16 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 
+from nmt_cli.data.final_marks import CLOSERS, FINAL_MARK
 from nmt_cli.data.language_tags import leading_tag
-from nmt_cli.data.letter_case import WORD
+from nmt_cli.data.letter_case import MARKS, WORD
 
-FINAL_PUNCTUATION = re.compile(r"[.!?…。！？।؟]+(?=[\"'”’»)\]]*\s*\Z)")
+FINAL_PUNCTUATION = re.compile(rf"{FINAL_MARK}+(?=[{CLOSERS}]*\s*\Z)")
+# In canonical decomposition: marks on Latin and Greek letters, and those of stress and ё; й and ї are letters.
+_ACCENTS = re.compile(
+    rf"(?<=[A-Za-z\u00c0-\u02af\u0370-\u03ff\u1e00-\u1fff])[{MARKS}]+|"
+    r"(?<=[АаЕеИиІіЄєОоУуЫыЭэЮюЯя])[\u0300\u0301]+|(?<=[Ее])\u0308[\u0300\u0301]*"
+)
 TYPO_RATE = 0.1  # of the words
 MIN_TYPO_LETTERS = 3  # a shorter word would become another one
 _KEYBOARD = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
@@ -45,13 +51,14 @@ def double_spaces(text: str, rng: random.Random) -> str:
 
 
 def strip_accents(text: str, rng: random.Random) -> str:
-    """Letters without their accents."""
-    decomposed = unicodedata.normalize("NFD", text)
-    return unicodedata.normalize("NFC", "".join(c for c in decomposed if not unicodedata.combining(c)))
+    """Latin, Greek and Cyrillic letters without their accents."""
+    return unicodedata.normalize("NFC", _ACCENTS.sub("", unicodedata.normalize("NFD", text)))
 
 
 def insert_address(text: str, rng: random.Random) -> str:
-    """An address between two words in the middle."""
+    """An address between two words in the middle; none on a blank line."""
+    if not text.strip():
+        return text
     words = text.split(" ")
     name = "".join(rng.choice("abcdefghijklmnopqrstuvwxyz") for _ in range(6))
     address = rng.choice((f"https://{name}.example.org/{rng.randrange(1000)}", f"{name}@example.org"))
@@ -63,7 +70,7 @@ KINDS: dict[str, Perturb] = {
     "upper": lambda text, _: text.upper(),
     "title": lambda text, _: WORD.sub(lambda match: match[0][0].upper() + match[0][1:], text),
     "lower": lambda text, _: text.lower(),
-    "no-stop": lambda text, _: FINAL_PUNCTUATION.sub("", text),
+    "no-stop": lambda text, _: FINAL_PUNCTUATION.sub("", text) or text,
     "typos": add_typos,
     "spaces": double_spaces,
     "no-accents": strip_accents,

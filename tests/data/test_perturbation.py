@@ -25,9 +25,28 @@ def test_letters_and_stops_change_as_named(kind: str) -> None:
 
 
 def test_a_stop_before_a_closing_quotation_mark_goes_too() -> None:
-    assert list(perturb_lines(['He said: "Go!"', "So?!", "U.S.", "Dr. No"], "no-stop")) == [
-        'He said: "Go"', "So", "U.S", "Dr. No",
+    assert list(perturb_lines(['He said: "Go!"', "So?!", "U.S.", "Dr. No", "「好。」", "?"], "no-stop")) == [
+        'He said: "Go"', "So", "U.S", "Dr. No", "「好」", "?",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("stop", [*"።፧។။۔།։॥", "፡፡"])
+def test_final_marks_of_all_scripts_go(stop: str) -> None:
+    assert list(perturb_lines([f"a b{stop}"], "no-stop")) == ["a b"]
+
+
+@pytest.mark.parametrize("text", ["बच्चा हिन्दी", "བོད་ཡིག", "អ្នក", "ئاپام", "မိုးရွာသည်", "שָׁלוֹם", "が한국", "й їжак ў", "≠"])
+def test_marks_that_are_no_accents_stay(text: str) -> None:
+    assert list(perturb_lines([text], "no-accents")) == [text]
+
+
+def test_accents_of_greek_and_cyrillic_go_too() -> None:
+    assert list(perturb_lines(["Άλφα ΐ Việt ёж Ё́ замо́к"], "no-accents")) == ["Αλφα ι Viet еж Е замок"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_blank_line_stays_one(kind: str) -> None:
+    assert all(not line.strip() for line in perturb_lines(["", " ", "\t"], kind))
 
 
 @pytest.mark.parametrize("kind", KINDS)
