@@ -87,6 +87,10 @@ def lengths(
     unit: Annotated[str, typer.Option(help="Lengths in words or characters.")] = "words",
     samples: Annotated[int, typer.Option(min=1, max=100_000, help="Resamples of the bootstrap.")] = 1000,
     tokenize: Annotated[str | None, typer.Option(help="sacreBLEU tokenizer for BLEU; default by the language.")] = None,
+    language: Annotated[
+        str | None,
+        typer.Option(metavar="CODE", help="Choose the tokenizer by the target language; default: the first run's."),
+    ] = None,
     device: Device = "auto",
     as_json: Json = False,
     quiet: Quiet = False,
@@ -101,7 +105,7 @@ def lengths(
     reporter, files = Reporter(quiet), labelled_paths(hypotheses)
     length_scores = plot_lengths(
         labelled_paths(runs, taken=list(files)), source, reference, reporter, out=out, hypotheses=files, metric=metric,
-        buckets=buckets, unit=unit, samples=samples, tokenize=tokenize, device=device,
+        buckets=buckets, unit=unit, samples=samples, tokenize=tokenize, language=language, device=device,
     )  # fmt: skip
     if as_json:
         print_line(json.dumps(length_scores.to_dict(), ensure_ascii=False))

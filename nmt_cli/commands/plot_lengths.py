@@ -5,15 +5,16 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TypeVar
 
+from nmt_cli.commands.score import ScoringOptions, suggest_tokenizer
 from nmt_cli.errors import DataError, UserError
 from nmt_cli.evaluation.by_length import LengthScores, LengthUnit, score_by_length, text_lengths
 from nmt_cli.evaluation.metrics import (
     MetricName,
     check_line_count,
-    check_tokenizer,
     default_bleu_tokenizer,
     read_references,
     read_texts,
+    unsegmented_language,
 )
 from nmt_cli.plots.lengths import draw_lengths
 from nmt_cli.reporting import Reporter
@@ -38,19 +39,20 @@ def plot_lengths(
     unit: str = "words",
     samples: int = 1000,
     tokenize: str | None = None,
+    language: str | None = None,
     device: str = "auto",
 ) -> LengthScores:
     """Translate the source with each run, score by length, and draw it where `out` is given.
 
     `runs` and `hypotheses` (files of translations made elsewhere) are paths by the names of the systems.
-    `buckets` are the upper ends of the buckets, divided by commas. BLEU is tokenised for the
-    language of the first run. UserError and DataError say what does not fit, before anything is
-    translated.
+    `buckets` are the upper ends of the buckets, divided by commas. BLEU is tokenised for
+    `language`, or that of the first run, unless `tokenize` says how. UserError and DataError say
+    what does not fit, before anything is translated.
     """
     metric_name, length_unit = _choose("--metric", metric, METRICS), _choose("--unit", unit, UNITS)
     bucket_ends = None if buckets is None else _parse_bucket_ends(buckets)
-    if tokenize is not None:
-        check_tokenizer(tokenize)
+    options = ScoringOptions(metric_name, tokenize=tokenize, language=language)
+    tokenize = options.bleu_tokenizer()
     files = hypotheses or {}
     if not files and not runs:
         raise UserError("name a run, or a file of translations with --hypotheses")
@@ -63,6 +65,9 @@ def plot_lengths(
         check_line_count(path, file_texts[label], str(source), sources)
     if runs and tokenize is None and metric_name == "bleu":
         tokenize = _bleu_tokenizer_of_run(next(iter(runs.values())))
+    suggest_tokenizer(references[0], targets[0], options, tokenize, reporter)
+    if length_unit == "words" and unsegmented_language(sources) not in (None, "ko"):
+        reporter.info(f"hint: {source} has no spaces between words: use --unit characters")
     run_texts = {label: _translate(path, sources, reporter, device, label) for label, path in runs.items()}
     scores = score_by_length(
         text_lengths(sources, length_unit), targets, run_texts | file_texts, metric_name,

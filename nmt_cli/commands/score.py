@@ -79,7 +79,7 @@ def score_files(
     """
     metric_names, tokenize = options.metric_names(), options.bleu_tokenizer()
     texts, all_references = _read_parallel(references, hypotheses)
-    _suggest_tokenizer(references[0], all_references[0], options, tokenize, reporter)
+    suggest_tokenizer(references[0], all_references[0], options, tokenize, reporter)
     return corpus_scores(texts, all_references, metric_names, lowercase=options.lowercase, tokenize=tokenize)
 
 
@@ -89,7 +89,7 @@ def score_sentences(
     """Score every line by itself, BLEU with effective order; errors as for `score_files`."""
     metric_names, tokenize = options.metric_names(), options.bleu_tokenizer()
     texts, all_references = _read_parallel(references, hypotheses)
-    _suggest_tokenizer(references[0], all_references[0], options, tokenize, reporter)
+    suggest_tokenizer(references[0], all_references[0], options, tokenize, reporter)
     scorers = {
         name: build_metric(name, lowercase=options.lowercase, tokenize=tokenize, effective_order=True)
         for name in metric_names
@@ -111,7 +111,7 @@ def compare_files(
     for label, path in paths.items():
         check_line_count(path, texts[label], str(paths[baseline]), texts[baseline])
     all_references = read_references(references, texts[baseline], str(paths[baseline]))
-    _suggest_tokenizer(references[0], all_references[0], options, tokenize, reporter)
+    suggest_tokenizer(references[0], all_references[0], options, tokenize, reporter)
     return compare_with_baseline(
         texts, all_references, metric_names, samples, lowercase=options.lowercase, tokenize=tokenize
     )
@@ -130,7 +130,7 @@ def _read_hypotheses(hypotheses: BinaryIO | Path) -> list[str]:
     return texts
 
 
-def _suggest_tokenizer(
+def suggest_tokenizer(
     path: Path, lines: Sequence[str], options: ScoringOptions, tokenize: str | None, reporter: Reporter
 ) -> None:
     """Hint at --language where nobody chose a tokenizer and 13a would not split the references into words."""

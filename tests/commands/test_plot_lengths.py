@@ -33,7 +33,8 @@ def plot(runs: Sequence[str] = (), hypotheses: Sequence[str] = (), **options: An
     defaults: dict[str, Any] = {"source": Path("s"), "references": [Path("r.gz")], "samples": 10}
     files = labelled_paths(hypotheses)
     named_runs = labelled_paths(runs, taken=list(files))
-    return plot_lengths(named_runs, reporter=Reporter(quiet=True), hypotheses=files, **(defaults | options))
+    defaults["reporter"] = Reporter(quiet=True)
+    return plot_lengths(named_runs, hypotheses=files, **(defaults | options))
 
 
 def test_runs_and_files_are_scored_beside_each_other(files: Path, tiny_run: Path) -> None:
@@ -48,6 +49,28 @@ def test_runs_and_files_are_scored_beside_each_other(files: Path, tiny_run: Path
     (expected,) = corpus_scores(texts, [REFERENCE], ["chrf"])
     assert scores.overall["mine"].score == pytest.approx(expected.score)
     assert png_size(Path("a.png"))[0] > 600
+
+
+KHMER = "ម្ដាយរបស់ខ្ញុំទិញនំប៉័ង។"
+
+
+@pytest.mark.parametrize("language, tokenizer", [(None, "13a"), ("km", "char")])
+def test_the_language_chooses_the_tokenizer_and_is_hinted_at(
+    language: str | None, tokenizer: str, files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("km").write_text(f"{KHMER}\n" * len(SOURCE))
+    options = {"references": [Path("km")], "language": language, "reporter": Reporter()}
+    assert f"tok:{tokenizer}" in plot(hypotheses=["km"], **options).signature
+    assert ("--language km" in capsys.readouterr().err) == (language is None)
+
+
+@pytest.mark.parametrize("unit, is_hinted", [("words", True), ("characters", False)])
+def test_sources_without_spaces_are_better_counted_in_characters(
+    unit: str, is_hinted: bool, files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("km").write_text(f"{KHMER}\n" * len(SOURCE))
+    plot(hypotheses=["perfect"], source=Path("km"), unit=unit, reporter=Reporter())
+    assert ("--unit characters" in capsys.readouterr().err) == is_hinted
 
 
 def test_without_a_file_to_draw_nothing_is_written(files: Path) -> None:
