@@ -9,6 +9,7 @@ MAX_BAD_ROWS, MAX_BAD_ROW_FRACTION = 10, 0.01  # the larger of them is allowed
 MAX_SHOWN_CHARS = 120
 HEADER = "header"  # the kind of a first row that names columns
 QUOTED = "cells in quotes"  # the kind of a row that is read with `quotes: true` only
+CONVERSION = "iconv -f CP1252 -t UTF-8 FILE > NEW converts Western European text"
 ADVICE = {HEADER: "header: true in its entry says that there is one", QUOTED: "quotes: true in its entry reads them"}
 
 
@@ -57,8 +58,7 @@ def other_encoding(label: str, count: int, total: int) -> str:
     """What to say of a text with too many pairs that are not UTF-8."""
     return (
         f"{label}: {count:,} of {total:,} pairs are not UTF-8: the text is in another encoding, as files from Excel"
-        " often are; iconv -f CP1252 -t UTF-8 FILE > NEW converts Western European text; corpus.max_bad_rows allows a"
-        " larger share"
+        f" often are; {CONVERSION}; corpus.max_bad_rows allows a larger share"
     )
 
 

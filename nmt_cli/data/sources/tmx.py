@@ -12,12 +12,13 @@ from xml.parsers import expat
 
 from nmt_cli.data.known_words import SPACELESS_SCRIPTS
 from nmt_cli.data.language_codes import normal_code
-from nmt_cli.data.sources.bad_rows import BadRows
+from nmt_cli.data.sources.bad_rows import CONVERSION, BadRows
 from nmt_cli.data.sources.base import Languages, RawPair
 from nmt_cli.data.sources.compression import open_decompressed
 from nmt_cli.errors import DataError
 
 CHUNK_BYTES = 1 << 16
+MAX_CHARACTER_BYTES = 4  # in UTF-8
 SPACES_PATTERN = re.compile(r"\s+")
 CODE_ELEMENTS = frozenset(("bpt", "ept", "it", "ph", "ut"))  # what they hold is markup of the original document
 STANDALONE_ELEMENTS = frozenset(("it", "ph", "ut"))  # of these, what stands alone, as a line break does
@@ -26,11 +27,12 @@ REMOVED_CODES_PATTERN = re.compile(f"{REMOVED_CODE}+")
 WITHOUT_LANGUAGE = "without one of the languages"
 ENTITY_KIND = "unknown entity"
 SECOND_TEXT = "second text in a language"
-BAD_REFERENCE = expat.errors.codes[expat.errors.XML_ERROR_BAD_CHAR_REF]
-BAD_REFERENCE_ADVICE = (
-    "XML has no such character; this takes control characters out:"
-    " sed -E 's/&#(0*([0-8]|1[124-9]|2[0-9]|3[01])|x0*([0-8bcefBCEF]|1[0-9a-fA-F]));//g' FILE > NEW"
-)
+ADVICE = {
+    expat.errors.XML_ERROR_BAD_CHAR_REF: "; XML has no such character; this takes control characters out:"
+    " sed -E 's/&#(0*([0-8]|1[124-9]|2[0-9]|3[01])|x0*([0-8bcefBCEF]|1[0-9a-fA-F]));//g' FILE > NEW",
+    expat.errors.XML_ERROR_INCORRECT_ENCODING: "; where it was converted to UTF-8, this makes the declaration say so:"
+    " sed -E '1s/encoding=[^ ?]+/encoding=\"UTF-8\"/' FILE > NEW",
+}
 
 
 def read_tmx(path: Path, bad_rows: BadRows, languages: Languages, *, keep_inline: bool = False) -> Iterator[RawPair]:
@@ -50,8 +52,7 @@ def read_tmx(path: Path, bad_rows: BadRows, languages: Languages, *, keep_inline
                     yield pair
             yield from reader.feed(b"", is_last=True)
     except expat.ExpatError as error:
-        advice = f"; {BAD_REFERENCE_ADVICE}" if error.code == BAD_REFERENCE else ""
-        raise DataError(f"{path}: not TMX: {error}{advice}") from error
+        raise DataError(f"{path}: not TMX: {error}{reader.advice(error)}") from error
     if reader.unit_count and not pair_count:
         counts = ", ".join(language for language, _ in reader.language_counts.most_common(20))
         raise DataError(
@@ -76,6 +77,7 @@ class _TmxReader:
         self._line_number = self._code_depth = 0
         self._segment: list[str] | None = None
         self._has_unknown_entity = False
+        self._fed_bytes, self._recent = 0, b""
         self._parser = expat.ParserCreate()
         self._parser.buffer_text = True
         self._parser.StartElementHandler = self._start
@@ -86,9 +88,17 @@ class _TmxReader:
 
     def feed(self, chunk: bytes, *, is_last: bool = False) -> list[RawPair]:
         """The pairs that end in the next piece of the file."""
+        self._fed_bytes, self._recent = self._fed_bytes + len(chunk), self._recent[-MAX_CHARACTER_BYTES:] + chunk
         self._parser.Parse(chunk, is_last)
         pairs, self._pairs = self._pairs, []
         return pairs
+
+    def advice(self, error: expat.ExpatError) -> str:
+        """What to do about what could not be parsed."""
+        start = self._parser.ErrorByteIndex - self._fed_bytes + len(self._recent)
+        if self._recent[start : start + MAX_CHARACTER_BYTES].decode(errors="replace").startswith("\ufffd"):
+            return f"; that is not UTF-8: {CONVERSION}"
+        return ADVICE.get(expat.errors.messages[error.code], "")
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         if self._segment is not None:

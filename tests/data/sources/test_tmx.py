@@ -108,6 +108,35 @@ def test_a_character_that_xml_forbids_is_refused_with_the_command_that_removes_i
     assert pairs(tmp_path / "y.tmx")[0][1] == "a b"
 
 
+def test_a_declaration_that_says_another_encoding_is_refused_with_the_command_that_changes_it(tmp_path: Path) -> None:
+    for number, declared in enumerate(('"UTF-16"?', "'utf-16' standalone='yes'?")):
+        path = written(tmp_path / f"{number}.tmx", unit(en="a", ro="ș"), HEAD.replace('"utf-8"?', declared))
+        with pytest.raises(DataError, match="not TMX: encoding specified in XML declaration is incorrect") as caught:
+            pairs(path)
+        command = str(caught.value).partition("say so: ")[2].replace("FILE", str(path))
+        subprocess.run(command.replace("NEW", str(tmp_path / "new.tmx")), shell=True, check=True)
+        assert pairs(tmp_path / "new.tmx")[0][:2] == ("ș", "a")
+
+
+def test_a_file_in_utf16_is_read(tmp_path: Path) -> None:
+    path = written(tmp_path / "x.tmx", unit(en="a", ro="ș"), HEAD.replace("utf-8", "utf-16"))
+    path.write_bytes(path.read_text(encoding="utf-8").encode("utf-16"))
+    assert pairs(path)[0][:2] == ("ș", "a")
+
+
+def test_a_byte_that_is_not_utf8_is_said_also_between_two_chunks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = written(tmp_path / "x.tmx", unit(en="Grüße", ro="x") + "<ü/>")
+    path.write_bytes(path.read_text(encoding="utf-8").encode("cp1252"))
+    for chunk_bytes in (1, 1 << 16):
+        monkeypatch.setattr(tmx, "CHUNK_BYTES", chunk_bytes)
+        with pytest.raises(DataError, match=r"line 3, column \d+; that is not UTF-8: iconv -f CP1252"):
+            pairs(path)
+    with pytest.raises(DataError, match=r"invalid token\): line 4, column \d+$"):
+        pairs(written(tmp_path / "y.tmx", unit(en="Grüße", ro="x") + "<×/>"))
+
+
 def test_units_with_an_entity_that_nobody_declared_are_dropped_and_counted(tmp_path: Path) -> None:
     bad_rows = BadRows()
     path = written(tmp_path / "x.tmx", unit(en="a&nbsp;b", ro="x") + unit(en="&#233;", ro="y"))
