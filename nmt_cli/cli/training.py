@@ -129,4 +129,8 @@ def average(
     result = average_run(run, out, last)
     updates = ", ".join(map(str, result.updates))
     print(f"{result.folder}: mean of the checkpoints after updates {updates}", file=sys.stderr)
+    if len(result.updates) == 1:
+        Reporter().warning(
+            "the mean of one checkpoint is that checkpoint; training.average_checkpoints: N keeps the last N"
+        )
     print(f"its confidence is not known: nmt calibrate {result.folder} SOURCE REFERENCE fits it", file=sys.stderr)

@@ -32,6 +32,8 @@ def average(run: Path, out: Path, last: int | None = None) -> AveragedRun:
     reject_external_symlinks(run)
     if RunFolder(out).exists():
         raise RunError(f"{out} exists: choose another folder")
+    if out.resolve().is_relative_to(run.resolve()):
+        raise RunError(f"{out} is inside the run that is averaged: choose another folder")
     manifest_path = run / "manifest.json"
     if not manifest_path.is_file():
         raise RunError(f"{run}: damaged: it has no {manifest_path.name}")

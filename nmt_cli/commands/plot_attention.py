@@ -64,8 +64,9 @@ def attention_maps(
 
     The target is the model's own translation, found as the run's search section says, or the
     same line of the file `targets` (forced decoding); DataError where it has another number of
-    lines than the input. What is left out or cut is said.
+    lines than the input, UserError where no line has text. What is left out or cut is said.
     """
+    is_blank = True
     profile = TextProfile.load(run.folder.path, run.recipe.corpus)
     normalize, casing = profile.normalizer(), CaseHandler(profile, run.recipe.search.case)
     target_lines: Iterator[str | None] = repeat(None)
@@ -83,9 +84,12 @@ def attention_maps(
                 reporter.warning(f"line {line.number}: empty, so there is no picture of it")
         nonempty = [(line, target) for line, target in pairs if line.text]
         if nonempty:
+            is_blank = False
             yield from _block_maps(run, nonempty, reporter, words=words)
     if next(target_lines, None) is not None:
         raise DataError(f"{targets}: more lines than the input")
+    if is_blank:
+        raise UserError("standard input has no line with text: there is nothing to plot")
 
 
 def attention_text(attention_map: AttentionMap, selection: AttentionSelection, screen: Screen) -> Iterator[Row]:
@@ -103,10 +107,8 @@ def write_attention(
     """Write the pictures and return their paths.
 
     HTML holds all sentences. Of an image there is one a sentence, with the number of its line
-    before the ending where there are several. UserError where there is no sentence.
+    before the ending where there are several.
     """
-    if not maps:
-        raise UserError("standard input has no line with text: there is nothing to plot")
     if out.suffix.lower() == ".html":
         atomic_write_text(out, attention_page(maps, title, *selection))
         return [out]

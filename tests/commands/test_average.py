@@ -17,7 +17,7 @@ from nmt_cli.errors import RunError
 from nmt_cli.runs.folder import RunFolder
 from nmt_cli.runs.loading import open_run
 from nmt_cli.training.checkpoints import Checkpoint, NamedTensors, read_checkpoint
-from tests.conftest import examples
+from tests.conftest import Call, examples
 
 
 def weights(run: Path, update: int) -> NamedTensors:
@@ -101,6 +101,8 @@ def test_what_cannot_be_averaged_is_named_and_nothing_is_written(tiny_run: Path,
         average(tiny_run, out, 4)
     with pytest.raises(RunError, match=r"not a run folder: it has no recipe.yaml"):
         average(tmp_path, out)
+    with pytest.raises(RunError, match=r"mean is inside the run that is averaged: choose another folder"):
+        average(tiny_run, tiny_run / "mean")
     run = tmp_path / "run"
     shutil.copytree(tiny_run, run)
     (run / "checkpoints" / "step-000020" / "model.safetensors").write_bytes(b"x")
@@ -110,6 +112,12 @@ def test_what_cannot_be_averaged_is_named_and_nothing_is_written(tiny_run: Path,
     with pytest.raises(RunError, match="no checkpoint yet"):
         average(run, out)
     assert not out.exists()
+
+
+def test_the_mean_of_one_checkpoint_is_warned_of(tiny_run: Path, tmp_path: Path, nmt: Call) -> None:
+    for last, warns in ((1, True), (2, False)):
+        code, _, err = nmt("average", tiny_run, "--out", tmp_path / str(last), "--last", last)
+        assert code == 0 and ("warning: the mean of one checkpoint is that checkpoint" in err) == warns
 
 
 def test_a_run_that_has_only_its_best_weights_says_so(tiny_run: Path, tmp_path: Path) -> None:

@@ -111,7 +111,8 @@ def test_text_is_normalised_as_nmt_translate_does(run: LoadedRun, tmp_path: Path
     (attention_map,) = maps(run, "The\u2009old \u200b man\n", targets=tmp_path / "odd")
     assert (attention_map.source, attention_map.target) == (expected.source, expected.target)
     said = Said()
-    assert maps(run, "\u200b\n", said) == []
+    with pytest.raises(UserError):
+        maps(run, "\u200b\n", said)
     assert said.messages == ["line 1: empty, so there is no picture of it"]
 
 
@@ -193,10 +194,10 @@ def test_one_line_makes_one_file_and_several_are_numbered(run: LoadedRun, tmp_pa
     assert (tmp_path / "a.html").read_text().count('"number":') == 2
 
 
-def test_nothing_to_plot_is_a_mistake(tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", ["", "\n"])
+def test_nothing_to_plot_is_a_mistake(text: str, run: LoadedRun) -> None:
     with pytest.raises(UserError, match="standard input has no line with text"):
-        write_attention([], (1, 1), tmp_path / "a.html", "run", Said())
-    assert list(tmp_path.iterdir()) == []
+        maps(run, text)
 
 
 def test_letters_without_a_font_are_said(tmp_path: Path) -> None:
