@@ -187,8 +187,7 @@ class TrainingRun:
             reporter.warning(f"{processes.world_size - state.batches_per_update} process(es) will have nothing to do")
         if state.update >= updates:
             reporter.info(
-                f"already at {state.update:,} of {updates:,} updates; for more use "
-                f"--set training.updates={2 * max(state.update, updates)}"
+                f"already at {state.update:,} of {updates:,} updates; for more use --set training.updates={2 * updates}"
             )
         elif state.stop_reason is None:
             reporter.info(f"resuming at update {state.update:,} of {updates:,}")
@@ -246,7 +245,7 @@ def _prepare_on_main(recipe: Recipe, folder: RunFolder, resume: bool, reporter: 
     if out.is_dir():
         reject_external_symlinks(out)
     if has_started:
-        _check_resumable(folder)
+        _check_resumable(folder, recipe.training.updates)
     if recipe.training.tensorboard:
         tensorboard_writer_class()  # fails now rather than after the preparation
     base_run = find_base_run(recipe, out if has_started else None)
@@ -262,10 +261,17 @@ def _prepare_on_main(recipe: Recipe, folder: RunFolder, resume: bool, reporter: 
     return prepared
 
 
-def _check_resumable(folder: RunFolder) -> None:
-    """RunError if the run has trained weights, but no checkpoint to resume from: it would lose them at update 0."""
+def _check_resumable(folder: RunFolder, updates: int) -> None:
+    """RunError if the run has done more updates than that, or has trained weights, but no checkpoint to resume from: it
+    would lose them at update 0."""
     checkpoints = folder.checkpoints
-    if checkpoints.last()[0] is not None or not checkpoints.best_path.is_file():  # killed before its first checkpoint
+    last, _ = checkpoints.last()
+    if last is not None and last.update > updates:
+        raise RunError(
+            f"{folder.path}: has done {last.update:,} updates, more than the training.updates of {updates:,}",
+            hint="ask for as many or more, or start a new run with another --out",
+        )
+    if last is not None or not checkpoints.best_path.is_file():  # killed before its first checkpoint
         return
     best_update = max(checkpoints.intact_best_updates(), default=0)
     if best_update > 0:

@@ -148,8 +148,10 @@ def test_resuming_a_finished_run_says_so_and_changes_nothing(toy: Path, capsys: 
     assert "already at 12 of 12 updates; for more use --set training.updates=24" in (capsys.readouterr().err)
     after = final_weights(toy / "run")
     assert all(torch.equal(before[name], after[name]) for name in before)
-    train(toy_recipe(toy / "text", updates=3), toy / "run", Reporter(), resume=True)
-    assert "already at 12 of 3 updates; for more use --set training.updates=24" in (capsys.readouterr().err)
+    recipe_text = (toy / "run/recipe.yaml").read_text()
+    with pytest.raises(RunError, match=r"run: has done 12 updates, more than the training.updates of 3$"):
+        train(toy_recipe(toy / "text", updates=3), toy / "run", QUIET, resume=True)
+    assert (toy / "run/recipe.yaml").read_text() == recipe_text
 
 
 @pytest.mark.parametrize("lost", ["deleted", "damaged", "averaged", "pointer"])
