@@ -11,14 +11,13 @@ from nmt_cli.data.clean_text import held_out_count
 from nmt_cli.data.cleaning import NOT_UTF8, PAIR_MARK, SEVERAL_TARGETS, Problem, exceeds_share
 from nmt_cli.data.config import CorpusConfig
 from nmt_cli.data.filtering.config import FilterConfig
-from nmt_cli.data.filtering.corpus_profile import LEARNED_FILTERS
+from nmt_cli.data.filtering.corpus_profile import LEARNED_FILTERS, have_tags
 from nmt_cli.data.filtering.rules import FILTER_KEYS, RULES
 from nmt_cli.data.filtering.said_language import unlike_said
 from nmt_cli.data.filtering.usual import MIN_PAIRS
 from nmt_cli.data.inspection import ParallelTextStats
 from nmt_cli.data.overlap import OverlapCounter
 from nmt_cli.data.sources.bad_rows import dropped_rows, is_too_many, other_encoding
-from nmt_cli.data.sources.base import Languages
 from nmt_cli.data.sources.corpus import Corpus
 from nmt_cli.fs import atomic_write_text
 
@@ -90,7 +89,7 @@ def check_content(corpus: CorpusConfig, stats_by_split: dict[str, list[ParallelT
     recommended = set()
     for split, texts in stats_by_split.items():
         for stats in texts:
-            yield from _check_languages(split, stats, corpus.languages)
+            yield from _check_languages(split, stats, corpus)
             for finding in _check_pairs(split, stats, corpus):
                 yield finding
                 if finding.key is not None and finding.level == "warning" and split == "train":
@@ -113,11 +112,14 @@ def _filter_thresholds(corpus: CorpusConfig) -> dict[str, float]:
     return corpus.filters.model_dump(exclude_none=True) if corpus.filters else {}
 
 
-def _check_languages(split: str, stats: ParallelTextStats, languages: Languages) -> Iterator[Finding]:
+def _check_languages(split: str, stats: ParallelTextStats, corpus: CorpusConfig) -> Iterator[Finding]:
     key = f"corpus.{split}"
     if stats.is_one_file:
-        yield Finding("warning", key, f"{stats.label}: the same file is source and target")
-    for index, (side, language) in enumerate(zip(SIDES, languages, strict=True)):
+        is_meant = split == "train" and corpus.filters is not None and corpus.filters.copies is None
+        yield Finding("note" if is_meant else "warning", key, f"{stats.label}: the same file is source and target")
+    if stats.is_one_file or have_tags([source for source, _ in stats.clean_pairs]):
+        return  # the text of one language on both sides, or of several on one
+    for index, (side, language) in enumerate(zip(SIDES, corpus.languages, strict=True)):
         texts = [problem.text.split(PAIR_MARK)[index] for problem in stats.problems if problem.name == "language"]
         if (reason := unlike_said([pair[index] for pair in stats.clean_pairs] or texts, language)) is not None:
             text = (
@@ -134,9 +136,11 @@ def _check_pairs(split: str, stats: ParallelTextStats, corpus: CorpusConfig) -> 
     for problem in stats.problems:
         problems.setdefault(problem.name, []).append(problem)
     for rule in RULES:
-        if not (pairs := problems.get(rule.name)) or (split != "train" and rule.name == "copies"):
+        threshold = thresholds.get(rule.name)
+        are_meant = rule.name == "copies" and (split != "train" or (stats.is_one_file and threshold is None))
+        if are_meant or not (pairs := problems.get(rule.name)):
             continue
-        share, threshold = len(pairs) / stats.inspected_pairs, thresholds.get(rule.name)
+        share = len(pairs) / stats.inspected_pairs
         is_repaired = rule.name == "controls" and corpus.normalization.invisible
         advice = f"dropped by {rule.key}: {threshold}" if threshold else f"{rule.key}: {rule.recommended} drops them"
         if split != "train":

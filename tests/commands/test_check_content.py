@@ -124,6 +124,24 @@ def test_what_is_wrong_with_whole_files_is_said(tmp_path: Path) -> None:
     assert "dev.en: the same file is source and target" in text
 
 
+def test_a_text_in_several_languages_and_one_that_is_copied_are_as_the_docs_say(tmp_path: Path) -> None:
+    pairs = quickstart_pairs(400)
+    foreign = [
+        (f"<2ha> {source}", "".join(chr(0x623 + ord(letter) % 20) for letter in target)) for source, target in pairs
+    ]
+    write_corpus(tmp_path, "train", pairs[:300])
+    write_corpus(tmp_path, "tagged", foreign)
+    write_corpus(tmp_path, "dev", foreign[300:])
+    copied = {"source": "train.de", "target": "train.de"}
+    unusual = {"language", "swapped", "script", "does not look like", "same file", "copies"}
+    for train, filters in (([{"name": "tagged"}], {}), ([{"name": "train"}, copied], {"copies": None})):
+        findings = checked(write_recipe(tmp_path, train=train, dev="dev", filters=filters))
+        warnings = [finding.text for finding in findings if finding.level == "warning"]
+        assert not [text for text in warnings if any(word in text for word in unusual)], warnings
+    findings = checked(write_recipe(tmp_path, train=["train", copied], dev="train"))
+    assert [f.text for f in findings if f.level == "warning" and "the same file" in f.text]
+
+
 def test_filters_that_are_learned_from_a_corpus_are_said_to_be_idle_where_it_is_small(tmp_path: Path) -> None:
     pairs = quickstart_pairs(PAIRS)
     for size, notes in ((1900, 1), (PAIRS, 0)):

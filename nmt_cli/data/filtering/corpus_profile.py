@@ -117,6 +117,11 @@ def _lacks_end(sources: Sequence[str], targets: Sequence[str], distances: Floats
     return np.array(flags, bool)
 
 
+def have_tags(sources: Sequence[str]) -> bool:
+    """Whether most of some texts begin with tags, as those of a model for several languages do."""
+    return sum(map(_has_tag, sources)) > len(sources) / 2
+
+
 def _has_tag(source: str) -> bool:
     """Whether a text may begin with a tag for a language, in brackets of any kind: <2de>, >>de<<, __de__, [de]."""
     first, _, rest = source.partition(" ")
@@ -139,10 +144,10 @@ class CorpusProfile:
         none of them is foreign."""
         if len(pairs) < MIN_PAIRS:
             return cls()
-        is_multilingual = sum(map(_has_tag, (source for source, _ in pairs))) > len(pairs) / 2
+        are_tagged = have_tags([source for source, _ in pairs])
         return cls(
-            None if is_multilingual else LanguageModel.fit(languages, *zip(*pairs, strict=True)),
-            None if is_multilingual else Scripts.of(pairs),
+            None if are_tagged else LanguageModel.fit(languages, *zip(*pairs, strict=True)),
+            None if are_tagged else Scripts.of(pairs),
             LengthRatio.fit(pairs),
             _is_tokenized(pairs),
         )
