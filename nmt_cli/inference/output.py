@@ -32,7 +32,7 @@ class Candidate:
 
 
 class WordProbability(NamedTuple):
-    """A word of a translation, and the product of the probabilities of its tokens."""
+    """A word of a translation, and the product of its tokens' probabilities; 1 for what the model did not write."""
 
     text: str
     probability: float
@@ -66,6 +66,8 @@ class Translation:
     """What the confidence depends on (inference/confidence.py)."""
     abstained: bool = False
     """Whether the translation was replaced or marked because its confidence is too low."""
+    replacement: str | None = None
+    """What is printed in place of the best candidate, which is withheld; None: that is printed."""
     unknown_tokens: float = 0.0
     """The share of source tokens that stand for text which the vocabulary lacks, in the part with most of them."""
     language_tag: str = ""
@@ -75,8 +77,15 @@ class Translation:
 
     @property
     def text(self) -> str:
-        """The best candidate, on one line."""
+        """What is printed, on one line: the best candidate or what replaces it."""
+        if self.replacement is not None:
+            return self.replacement
         return self.candidates[0].text if self.candidates else ""
+
+    @property
+    def printed(self) -> list[Candidate]:
+        """The candidates, unless they are withheld."""
+        return [] if self.replacement is not None else self.candidates
 
 
 @dataclass(frozen=True)
@@ -104,12 +113,12 @@ class TranslatedLine:
     @cached_property
     def missing_numbers(self) -> list[str]:
         """The numbers of the line that are not in its translation, as the line writes them."""
-        return [] if self.translation.abstained else missing_numbers(self._source, self.translation.text)
+        return missing_numbers(self._source, self.translation.text) if self.translation.printed else []
 
     @cached_property
     def added_numbers(self) -> list[str]:
         """The numbers of the translation that are not in the line, as the translation writes them."""
-        return [] if self.translation.abstained else missing_numbers(self.translation.text, self._source)
+        return missing_numbers(self.translation.text, self._source) if self.translation.printed else []
 
     @property
     def _source(self) -> str:
@@ -123,12 +132,12 @@ class TranslatedLine:
         return [f"{text}{self.line.ending}" for text in self._text_lines(output_format)]
 
     def _text_lines(self, output_format: OutputFormat) -> list[str]:
-        candidates = self.translation.candidates
+        candidates = self.translation.printed
         if output_format == "candidates":
             candidate_lines = [
                 f"{self.line.number} ||| {candidate.text} ||| {candidate.score:.4f}" for candidate in candidates
             ]
-            return candidate_lines or [f"{self.line.number} |||  ||| "]
+            return candidate_lines or [f"{self.line.number} ||| {self.translation.text} ||| "]
         if output_format == "alignments":
             word_pairs = (candidates[0].alignment or []) if candidates else []
             links = " ".join(f"{source_word}-{target_word}" for source_word, target_word in word_pairs)
@@ -137,15 +146,15 @@ class TranslatedLine:
 
     def record(self) -> dict[str, Any]:
         """The line as an object for --jsonl."""
-        translation, candidates = self.translation, self.translation.candidates
-        scores = {"score": None, "log_probability": None} | (candidates[0].record() if candidates else {})
+        translation, printed = self.translation, self.translation.printed
+        scores = {"score": None, "log_probability": None} | (printed[0].record() if printed else {})
         record = {"line": self.line.number, "source": self.line.text, "translation": self.text, **scores}
         if translation.confidence is not None:
             record["confidence"] = round(translation.confidence, 4)
-        several = candidates if len(candidates) > 1 else []
+        listed = [] if len(printed) == 1 else translation.candidates
         optional = {
             "abstained": translation.abstained,
-            "candidates": [{"text": candidate.text, **candidate.record()} for candidate in several],
+            "candidates": [{"text": candidate.text, **candidate.record()} for candidate in listed],
             "words": [{"text": word.text, "probability": round(word.probability, 4)} for word in translation.words],
             "sentences": [
                 sentence._asdict() | {"score": _finite(sentence.score)} for sentence in translation.sentences
@@ -175,11 +184,13 @@ class Abstention:
         if translation.confidence is None or translation.confidence >= self.below:
             return translated
         if self.instead == "mark":
+            mark = [WordProbability(ABSTENTION_MARK.strip(), 1.0)] if translation.words else []
             candidates = [_marked(candidate) for candidate in translation.candidates]
-        else:
-            text = translated.line.text if self.instead == "copy" else ""
-            candidates = [replace(candidate, text=text, alignment=None) for candidate in translation.candidates[:1]]
-        return replace(translated, translation=replace(translation, candidates=candidates, abstained=True))
+            marked = replace(translation, candidates=candidates, words=mark + translation.words, abstained=True)
+            return replace(translated, translation=marked)
+        text = translated.line.text if self.instead == "copy" else ""
+        withheld = replace(translation, replacement=text, words=[], sentences=[], abstained=True)
+        return replace(translated, translation=withheld)
 
 
 def _marked(candidate: Candidate) -> Candidate:

@@ -4,6 +4,7 @@ import copy
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import Any, NamedTuple, TypeVar
 
 from nmt_cli.data.length_batching import batch_by_length
@@ -29,7 +30,7 @@ from nmt_cli.inference.output import Candidate, TranslatedSentence, Translation,
 from nmt_cli.inference.punctuation import drop_added_stop
 from nmt_cli.inference.segments import spaced_translations
 from nmt_cli.inference.unknown_tokens import SourceTokens, fill_unknown_tokens
-from nmt_cli.inference.words import words_of
+from nmt_cli.inference.words import place_words, words_of
 from nmt_cli.recipe.loader import change_search
 
 Reduced = TypeVar("Reduced")
@@ -229,7 +230,7 @@ class Translator:
                 is_copied = bool(units) and not line_parts
                 fields.append({"confidence": 1.0 if is_copied and self.calibration is not None else None})
                 continue
-            words = self._word_probabilities([unit for unit, _ in units], line_parts, assessment)
+            words = list(self._word_probabilities([unit for unit, _ in units], line_parts, assessment))
             fields.append(
                 {"confidence": next(confidences, None), "words": words, "features": tuple(assessment.features)}
             )
@@ -237,27 +238,23 @@ class Translator:
 
     def _word_probabilities(
         self, units: Sequence[TranslationUnit], parts: Sequence[TranslatedPart], assessment: Assessment
-    ) -> list[WordProbability]:
-        """The words of a translation, and the product of their tokens' probabilities; 1 for what is copied.
-
-        What was put in by word alignment was not written, and has none.
-        """
+    ) -> Iterator[list[WordProbability]]:
+        """The words of each unit as the model wrote them, and the product of their tokens' probabilities; 1 for what is
+        copied. What was put in by word alignment is not among them."""
         scored_parts = iter(zip(parts, assessment.log_probabilities, strict=True))
-        words: list[WordProbability] = []
         for unit in units:
             if not unit.source_ids:
-                words += [WordProbability(word, 1.0) for word in (unit.given or "").split()]
+                yield [WordProbability(word, 1.0) for word in (unit.given or "").split()]
                 continue
             part, log_probs = next(scored_parts)
             part_words = words_of(self.tokenizers.target, part.target_ids, part.text)[:-1]
             texts = [word.text for word in part_words]
             if unit.given is None:  # a prefix stays as it is
                 texts = self.planner.casing.restore_words(unit.read_text, texts, unit.prefix)
-            for word, text in zip(part_words, texts, strict=True):
-                text = text if unit.hidden is None else unit.hidden.replace_placeholders(text)
-                if text:
-                    words.append(WordProbability(text, math.exp(sum(log_probs[word.first : word.end]))))
-        return words
+            if unit.hidden is not None:
+                texts = [unit.hidden.replace_placeholders(text) for text in texts]
+            probabilities = [math.exp(sum(log_probs[word.first : word.end])) for word in part_words]
+            yield [word for word in map(WordProbability, texts, probabilities) if word.text]
 
     def _familiarity(
         self, unit: TranslationUnit, hypotheses: Sequence[DecodedHypothesis]
@@ -526,6 +523,12 @@ def _make_translation(
         candidates = _distinct([_join_candidates(plan, combination) for combination in combinations])
     if plan.leading or plan.trailing:
         candidates = [replace(each, text=f"{plan.leading}{each.text}{plan.trailing}") for each in candidates]
+    if "words" in assessment:
+        words = [
+            place_words(words, result.candidates[0].text if result.candidates else "", unit.hidden)
+            for unit, result, words in zip(plan.units, unit_results, assessment["words"], strict=True)
+        ]
+        assessment = assessment | {"words": list(chain.from_iterable(words))}
     return Translation(
         candidates,
         warnings,

@@ -97,6 +97,8 @@ class TranslatorSpec:
         it first, which `reporter` announces.
         """
         runs = [Path(run) for run in self.runs]
+        if self.abstention is not None and len(runs) > 1:
+            raise UserError("--abstain-below: an ensemble has no confidence; give one run")
         recipe, choice = self._choose(reporter)
         engine, tokenizers = self._open_engine(runs, recipe, choice, reporter)
         calibration = None
@@ -106,7 +108,7 @@ class TranslatorSpec:
         if self.abstention is not None and calibration is None:
             raise UserError(
                 f"--abstain-below: {self.runs[0]}: its confidence is unknown",
-                hint="nmt calibrate RUN SOURCE REFERENCE fits it; ensembles and ctc models have none",
+                hint="nmt calibrate RUN SOURCE REFERENCE fits it; ctc models have none",
             )
         return Translator(
             engine,

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,9 +22,19 @@ from nmt_cli.inference.confidence import (
     TranslatedPart,
     assess,
 )
+from nmt_cli.inference.hidden_spans import HiddenSpans
 from nmt_cli.inference.lines import InputLine
-from nmt_cli.inference.output import Abstention, Candidate, TranslatedLine, Translation
+from nmt_cli.inference.output import (
+    Abstention,
+    Candidate,
+    TranslatedLine,
+    TranslatedSentence,
+    Translation,
+    WordProbability,
+)
 from nmt_cli.inference.translator import Translator
+from nmt_cli.inference.words import place_words
+from nmt_cli.vocabulary import SPAN_MARK
 from tests.conftest import Call
 from tests.inference.test_casing import LOWER
 from tests.inference.test_sentences_of_lines import real
@@ -123,8 +134,23 @@ def test_the_words_are_those_of_the_translation_whatever_its_case(
     tokenizers = Tokenizers(tokenizer, tokenizer)
     opened = Translator(Scored(), tokenizers, SearchConfig(split=split), LOWER, assess=True)
     (translation,) = opened.translate([line], [prefix])
-    written = translation.text.replace(" https://example.org/a", "")  # put in by word alignment
-    assert [word.text for word in translation.words] == written.split()
+    assert [word.text for word in translation.words] == translation.text.split()
+
+
+@pytest.mark.parametrize(
+    "written, text, placed",
+    [
+        ("Möchten Ordner?", 'Möchten Ordner "{name}"?', [("Möchten", 0.5), ("Ordner", 0.25), ('"{name}"?', 0.25)]),
+        ("Ordner neu", "<b>Ordner</b> {neu} neu", [("<b>Ordner</b>", 0.5), ("{neu}", 1.0), ("neu", 0.25)]),
+        ("打开 文件", "打开{打开}文件", [("打开", 0.5), ("{打开}", 1.0), ("文件", 0.25)]),
+        ("a x x b", "a b", [("a", 0.5), ("b", 0.0625)]),
+        ("a b", "\t a b ", [("a", 0.5), ("b", 0.25)]),
+    ],
+)
+def test_what_was_put_in_stands_among_the_words(written: str, text: str, placed: list[tuple[str, float]]) -> None:
+    words = [WordProbability(word, 0.5 ** (number + 1)) for number, word in enumerate(written.split())]
+    hidden = HiddenSpans(SPAN_MARK * 5, ["{name}", "<b>", "</b>", "{neu}", "{打开}"])
+    assert place_words(words, text, hidden) == placed
 
 
 def test_the_terms_of_a_log_probability_are_those_of_its_tokens(tokenizer: TextTokenizer) -> None:
@@ -217,15 +243,51 @@ def test_alignments_count_the_mark_as_a_word() -> None:
     assert text == "\t [?] das Buch ||| 0-1 1-2"
 
 
+CANDIDATES = [Candidate("Ein Buch 7.", -1.0, -2.0, [(0, 0)]), Candidate("Das Buch 7.", -3.0, -4.0, [(0, 0)])]
+UNSURE = TranslatedLine(
+    InputLine(1, "a book 5.", False),
+    Translation(CANDIDATES, confidence=0.2, words=[WordProbability("Ein", 0.5)],
+                sentences=[TranslatedSentence("a book 5.", "Ein Buch 7.", -1.0)]),
+)  # fmt: skip
+
+
+def test_wrong_numbers_of_a_marked_translation_are_reported() -> None:
+    record = Abstention(below=0.5).apply(UNSURE).record()
+    assert (record["numbers"], record["added_numbers"]) == (["5"], ["7"])
+    assert record["translation"] == "[?] Ein Buch 7." and record["score"] == -1.0
+
+
+@pytest.mark.parametrize("instead, text", [("copy", "a book 5."), ("empty", "")])
+def test_a_text_that_stands_for_a_translation_has_no_score_of_it_and_nothing_is_lost(instead: str, text: str) -> None:
+    line = Abstention(below=0.5, instead=instead).apply(UNSURE)
+    assert line.output_lines("candidates") == [f"1 ||| {text} ||| "]
+    assert line.output_lines("alignments") == [f"{text} ||| "]
+    assert line.record() == {
+        "line": 1, "source": "a book 5.", "translation": text, "score": None, "log_probability": None,
+        "confidence": 0.2, "abstained": True,
+        "candidates": [{"text": candidate.text, **candidate.record()} for candidate in CANDIDATES],
+    }  # fmt: skip
+    alone = replace(line, translation=replace(line.translation, candidates=CANDIDATES[:1]))
+    assert len(alone.record()["candidates"]) == 1  # without --n-best, too
+
+
 def test_jsonl_has_confidence_and_words(calibrated_run: Path, tiny_run: Path, nmt: Call) -> None:
-    words = ("--engine", "torch", "--jsonl", "--processes", "2", "--abstain-below", "0.5", "--abstain", "copy")
+    words = ("--engine", "torch", "--jsonl", "--processes", "2", "--abstain-below", "0.5")
     code, out, _ = nmt("translate", calibrated_run, *words, stdin=b"The old man.\n12 34\n")
     first, second = map(json.loads, out.splitlines())
-    assert code == 0 and first["confidence"] == 0.0 and first["abstained"] and first["translation"] == "The old man."
+    assert code == 0 and first["confidence"] == 0.0 and first["abstained"]
+    assert [word["text"] for word in first["words"]] == first["translation"].split() and first["words"][0][
+        "text"
+    ] == "[?]"
     assert all(0 <= word["probability"] <= 1 for word in first["words"])
     assert second["confidence"] == 1.0 and "abstained" not in second
     code, _, err = nmt("translate", tiny_run, "--engine", "torch", "--abstain-below", "0.5", stdin=b"The old man.\n")
     assert code == 2 and "nmt calibrate" in err
+
+
+def test_an_ensemble_has_no_confidence(calibrated_run: Path, nmt: Call) -> None:
+    code, _, err = nmt("translate", calibrated_run, calibrated_run, "--abstain-below", "0.5", stdin=b"The old man.\n")
+    assert (code, err) == (2, "nmt: --abstain-below: an ensemble has no confidence; give one run\n")
 
 
 def test_rescore_assesses_only_what_it_scores(

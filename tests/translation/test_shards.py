@@ -329,8 +329,10 @@ def test_parts_say_at_the_end_what_a_whole_text_says(
         " --jsonl names the numbers"
     )
     assert nmt(*command, "--out", tmp_path / "a")[2].splitlines()[:-1] == [numbers]
-    said = nmt(*command, "--out", tmp_path / "b", "--abstain-below", 0.5)[2]
-    assert said.splitlines()[:-1] == ["shard 1/1: confidence too low for 3 of 3 lines (--abstain-below)"]
+    abstained = "shard 1/1: confidence too low for 3 of 3 lines (--abstain-below)"
+    for instead, reported in (("mark", [numbers]), ("copy", [])):
+        options = ("--out", tmp_path / instead, "--abstain-below", 0.5, "--abstain", instead)
+        assert sorted(nmt(*command, *options)[2].splitlines()[:-1]) == sorted([abstained, *reported])
     monkeypatch.setattr("nmt_cli.reporting.Reporter.on_terminal", True)
     assert nmt(*command, "--out", tmp_path / "c", "-q")[2].splitlines() == [
         "warning: shard 1/1: unlike the training text, so that translations are guesses: 1 line (3);"
