@@ -141,8 +141,12 @@ def change_search(search: SearchConfig, changes: Mapping[str, Any], label: str) 
     values = json.loads(json.dumps(changes, default=plain_value))
     errors: list[_FieldError] = []
     changed = _parse_section("search", SearchConfig, search.model_dump(mode="json") | values, errors)
-    if changed is not None:
-        errors = _cross_field_errors({"search": changed}, ("search",))
+    if isinstance(changed, SearchConfig):
+        errors = _cross_field_errors({"search": changed}, ("search",)) or [
+            _FieldError(("search", "keep_patterns", index), f"“{pattern}” matches the empty string: say what it keeps")
+            for index, pattern in enumerate(changed.keep_patterns)
+            if pattern not in search.keep_patterns and any(not match[0] for match in re.finditer(pattern, "aa "))
+        ]  # of new patterns alone: a run may have such a one
     if errors:
         raise RecipeError([_format_error(field_error, label, {}, frozenset()) for field_error in errors])
     assert isinstance(changed, SearchConfig)
