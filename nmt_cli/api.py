@@ -79,7 +79,7 @@ def load_run(
 
     if not runs:
         raise UserError("load_run: needs at least one run folder")
-    overrides = _override_texts({f"search.{key}": value for key, value in (search or {}).items()})
+    overrides = _override_texts(search, "search", "search.")
     spec = TranslatorSpec(tuple(map(str, runs)), tuple(overrides), device, alignments, engine)
     return _with_plain_errors(lambda: spec.open(Reporter(quiet=True)))
 
@@ -95,8 +95,8 @@ def translate(
 
 
 def score(
-    hypotheses: Sequence[str],
-    *references: Sequence[str],
+    hypotheses: Iterable[str],
+    *references: Iterable[str],
     metrics: "Sequence[MetricName]" = ("bleu", "chrf", "ter"),
     tokenize: str | None = None,
 ) -> "list[Score]":
@@ -107,34 +107,44 @@ def score(
     >>> nmt_cli.score(["Der Hund schläft."], ["Der Hund schläft gerade."], metrics=["chrf"])[0].score
     """
     from nmt_cli.evaluation.metrics import METRICS, corpus_scores, tokenizer_error
+    from nmt_cli.inference.lines import list_of_lines
 
-    if any(isinstance(lines, str) for lines in (hypotheses, *references)):
-        raise DataError("score: needs lists of lines, not one text")
+    hypothesis_lines, *reference_lines = [list_of_lines(lines, "score") for lines in (hypotheses, *references)]
     unknown_metrics = [name for name in metrics if name not in METRICS]
     if unknown_metrics:
         raise UserError(f"{unknown_metrics[0]}: no such metric; there are {', '.join(METRICS)}")
-    if not references or not hypotheses:
+    if not reference_lines or not hypothesis_lines:
         raise DataError("score: needs hypotheses and at least one list of references")
-    for lines in references:
-        if len(lines) != len(hypotheses):
-            raise DataError(f"score: {len(hypotheses):,} hypotheses, but {len(lines):,} references")
+    for lines in reference_lines:
+        if len(lines) != len(hypothesis_lines):
+            raise DataError(f"score: {len(hypothesis_lines):,} hypotheses, but {len(lines):,} references")
     reason = None if tokenize is None else tokenizer_error(tokenize)
     if reason is not None:
         raise UserError(f"tokenize {tokenize}: {reason}")
-    return corpus_scores(hypotheses, references, metrics, tokenize=tokenize)
+    return corpus_scores(hypothesis_lines, reference_lines, metrics, tokenize=tokenize)
 
 
 def _load_recipe(recipe: str | Path, overrides: Mapping[str, Any] | None, reporter: Reporter) -> "Recipe":
     from nmt_cli.recipe.loader import load_recipe
 
-    return _with_plain_errors(lambda: load_recipe(recipe, _override_texts(overrides or {}), reporter))
+    if not isinstance(recipe, (str, Path)):
+        raise UserError("recipe: needs a path or a name; what changes in it goes into overrides, a dictionary")
+    texts = _override_texts(overrides, "overrides")
+    return _with_plain_errors(lambda: load_recipe(recipe, texts, reporter))
 
 
-def _override_texts(overrides: Mapping[str, Any]) -> list[str]:
+def _override_texts(overrides: Mapping[str, Any] | None, parameter: str, prefix: str = "") -> list[str]:
     """Overrides as `section.key=value`, with JSON values, which YAML reads as they are."""
     from nmt_cli.recipe.overrides import plain_value
 
-    return [f"{key}={json.dumps(value, default=plain_value, ensure_ascii=False)}" for key, value in overrides.items()]
+    if overrides is None:
+        return []
+    if not isinstance(overrides, Mapping):
+        raise UserError(f"{parameter}: needs a dictionary of keys and values, not {type(overrides).__name__}")
+    return [
+        f"{prefix}{key}={json.dumps(value, default=plain_value, ensure_ascii=False)}"
+        for key, value in overrides.items()
+    ]
 
 
 def _with_plain_errors(call: Callable[[], T]) -> T:

@@ -2,7 +2,10 @@
 
 import doctest
 import inspect
+import os
+import pickle
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import fields
@@ -102,9 +105,51 @@ def test_errors_have_no_words_of_the_command_line(recipe: Path, tiny_run: Path) 
 def test_one_text_is_not_taken_for_its_letters(tiny_run: Path) -> None:
     translator = nmt_cli.load_run(tiny_run)
     wrong: Any
-    for wrong in ("The dog sleeps.", [None]):
+    for wrong in ("The dog sleeps.", [None], 7):
         with pytest.raises(DataError, match="translate: needs a list of lines"):
             translator.translate(wrong)
+    for wrong in ("D", [None]):
+        with pytest.raises(DataError, match="translate: prefixes: needs a list of lines"):
+            translator.translate(["A"], wrong)
+
+
+def test_what_is_no_dictionary_and_no_recipe_is_refused(tiny_run: Path) -> None:
+    wrong: Any = "beam=3"
+    with pytest.raises(UserError, match="search: needs a dictionary"):
+        nmt_cli.load_run(tiny_run, search=wrong)
+    with pytest.raises(UserError, match="overrides: needs a dictionary"):
+        nmt_cli.prepare("quickstart", wrong)
+    wrong = {"corpus": {}}
+    with pytest.raises(UserError, match="recipe: needs a path or a name"):
+        nmt_cli.prepare(wrong)
+
+
+def test_a_translator_does_not_pickle(tiny_run: Path) -> None:
+    with pytest.raises(UserError, match="cannot be pickled"):
+        pickle.dumps(nmt_cli.load_run(tiny_run, engine="torch"))
+
+
+FORK = """
+import multiprocessing, sys, nmt_cli
+translator = nmt_cli.load_run(sys.argv[1], engine=sys.argv[2])
+expected = [line.text for line in translator.translate(["The old man."])]
+def check():
+    assert [line.text for line in translator.translate(["The old man."])] == expected
+child = multiprocessing.get_context("fork").Process(target=check)
+child.start()
+child.join(60)
+code = child.exitcode
+child.kill()
+sys.exit(code is None or code)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.parametrize("engine", ["torch", "ctranslate2", pytest.param("onnx", marks=pytest.mark.slow)])
+def test_a_translator_works_in_a_forked_process(engine: str, tiny_run: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(tiny_run, tmp_path / "run")
+    command = [sys.executable, "-W", "ignore", "-c", FORK, run, engine]
+    subprocess.run(command, check=True, env=environment())
 
 
 def test_lines_come_from_any_iterable(tiny_run: Path, tmp_path: Path) -> None:
@@ -133,7 +178,8 @@ def test_errors_of_scores_say_what_is_wrong() -> None:
     for error, call, text in (
         (DataError, lambda: nmt_cli.score(["a"], ["a", "b"]), "score: 1 hypotheses, but 2 references"),
         (DataError, lambda: nmt_cli.score(["a"]), "score: needs hypotheses and at least one list of references"),
-        (DataError, lambda: nmt_cli.score("a", "b"), "score: needs lists of lines, not one text"),
+        (DataError, lambda: nmt_cli.score("a", "b"), "score: needs a list of lines, each a text"),
+        (DataError, lambda: nmt_cli.score(iter(["a", wrong]), ["a", "b"]), "score: needs a list of lines, each a text"),
         (DataError, lambda: nmt_cli.score([], []), "score: needs hypotheses and at least one list of references"),
         (UserError, lambda: nmt_cli.score(["a"], ["a"], metrics=wrong), "bleurt: no such metric; there are "),
         (UserError, lambda: nmt_cli.score(["a"], ["a"], tokenize="none such"), "tokenize none such: use one of "),

@@ -1,10 +1,15 @@
 """What translates ids: the interface of our own search and of other runtimes. Imports no torch."""
 
+import ctypes
+import os
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+from weakref import WeakMethod
 
 from nmt_cli.decoding.config import SearchConfig
+from nmt_cli.errors import DeviceError, UserError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -109,3 +114,29 @@ class Engine(ABC):
     def trace_beam(self, source: TokenIds, config: SearchConfig, prefix: TokenIds) -> BeamTrace | None:
         """Every step of a beam search; None where the engine shows none."""
         return None
+
+    def __reduce__(self) -> str:
+        raise UserError("a translator cannot be pickled: open it in the process that translates, by load_run")
+
+
+def after_fork(method: Callable[[], None]) -> None:
+    """Call a method in every process that is forked while its object lives: threads are not there any more."""
+    reference = WeakMethod(method)
+
+    def call() -> None:
+        living = reference()
+        if living is not None:
+            living()
+
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=call)
+
+
+def abandon(runtime: Any) -> None:
+    """Never destroy an object of a runtime in a forked process, where it would wait for threads that are gone."""
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(runtime))
+
+
+def forked_from_gpu() -> DeviceError:
+    """What is to be raised where a process was forked from one that uses a GPU."""
+    return DeviceError("a translator on a GPU does not work after a fork: open it in the process that translates")

@@ -2,11 +2,20 @@
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from nmt_cli.decoding.beam import search
 from nmt_cli.decoding.config import SearchConfig
-from nmt_cli.decoding.engine import BeamTrace, Engine, Hypothesis, TokenIds, TokenInspection
+from nmt_cli.decoding.engine import (
+    BeamTrace,
+    Engine,
+    Hypothesis,
+    TokenIds,
+    TokenInspection,
+    after_fork,
+    forked_from_gpu,
+)
 from nmt_cli.decoding.host import batch_with_end
 from nmt_cli.decoding.inspection import inspect_tokens, trace_beam
 from nmt_cli.decoding.rescoring import log_probabilities, token_log_probabilities
@@ -20,6 +29,13 @@ class ModelEngine(Engine):
     def __init__(self, model: TranslationModel[Any]) -> None:
         self.model, self.device = model, model.device
         self.max_source_positions, self.max_target_positions = (model.max_source_positions, model.max_target_positions)
+        self._forked_from_gpu = False
+        after_fork(self._follow_fork)
+
+    def _follow_fork(self) -> None:
+        """One thread: OpenMP waits forever for those of the other process."""
+        self._forked_from_gpu = self.device.type != "cpu"
+        torch.set_num_threads(1)
 
     def max_batch_positions(self, config: SearchConfig) -> int:
         """As `Engine.max_batch_positions`: the positions of one batch."""
@@ -29,6 +45,8 @@ class ModelEngine(Engine):
         self, sources: list[TokenIds], config: SearchConfig, prefixes: list[TokenIds] | None = None
     ) -> list[list[Hypothesis]]:
         """As `Engine.search`; all sources are one batch."""
+        if self._forked_from_gpu:
+            raise forked_from_gpu()
         return search(self.model, batch_with_end(self.model, sources), config, prefixes)
 
     def log_probabilities(

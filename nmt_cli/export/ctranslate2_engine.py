@@ -22,13 +22,14 @@ import math
 import threading
 from collections import defaultdict
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nmt_cli.data.length_batching import batch_by_length
 from nmt_cli.data.tokenization.tokenizer import MAX_TOKENIZER_FILE_BYTES
 from nmt_cli.decoding.config import SearchConfig
-from nmt_cli.decoding.engine import Engine, Hypothesis, TokenIds
+from nmt_cli.decoding.engine import Engine, Hypothesis, TokenIds, abandon, after_fork, forked_from_gpu
 from nmt_cli.errors import DeviceError
 from nmt_cli.export.ctranslate2_support import (
     import_ctranslate2,
@@ -81,7 +82,8 @@ class CTranslate2Engine(Engine):
         self.worker_count = workers or usable_cores() if on_cpu else 1
         cpu_tokens = MAX_FLOAT32_BATCH_TOKENS if compute_type == "float32" else MAX_BATCH_TOKENS
         self.max_batch_tokens = cpu_tokens if on_cpu else MAX_POSITIONS_PER_CALL
-        self.translator = import_ctranslate2().Translator(
+        self._open = partial(
+            import_ctranslate2().Translator,
             str(folder),
             kind,
             device_index=index,
@@ -90,19 +92,36 @@ class CTranslate2Engine(Engine):
             intra_threads=1 if on_cpu else 0,
             max_queued_batches=-1,  # else queueing waits for a worker
         )
+        self._translator: Any = self._open()
+        self._on_gpu = not on_cpu
+        after_fork(self._follow_fork)
         self.patience = patience
         self.scores_greedy = True
         """Whether greedy search says how probable its translations are, which takes 5 to 8 % of its time; else nan."""
         self.open_own_engine: Callable[[], Engine] | None = None
         """Opens the run in our own engine, which has the attention that CTranslate2 does not return."""
         self._own_engine: Engine | None = None
-        self._own_engine_lock = threading.Lock()
+        self._lock = threading.Lock()
         self.source_tokens = _read_vocabulary(folder, "source")
         self.target_tokens = _read_vocabulary(folder, "target")
         self.target_token_ids = {token: token_id for token_id, token in enumerate(self.target_tokens)}
         config = read_json(folder / "config.json")
         self.eos_token: str = config["eos_token"]
         self.max_source_positions = self.max_target_positions = config.get("max_position_embeddings")
+
+    def _follow_fork(self) -> None:
+        abandon(self._translator)
+        self._translator, self._lock = None, threading.Lock()
+
+    @property
+    def translator(self) -> Any:
+        """CTranslate2's, opened again after a fork; DeviceError where that cannot be."""
+        if self._translator is None:
+            if self._on_gpu:
+                raise forked_from_gpu()
+            with self._lock:
+                self._translator = self._translator or self._open()
+        return self._translator
 
     def max_batch_positions(self, config: SearchConfig) -> int:
         """As many as possible: `search` makes batches of them that run on all cores."""
@@ -295,12 +314,12 @@ class CTranslate2Engine(Engine):
         own_engine = self._open_own_engine()
         if own_engine is None:
             return None
-        with self._own_engine_lock:
+        with self._lock:
             return own_engine.attention(sources, targets)
 
     def _open_own_engine(self) -> Engine | None:
         """Our own engine, opened the first time."""
-        with self._own_engine_lock:
+        with self._lock:
             if self._own_engine is None and self.open_own_engine is not None:
                 self._own_engine = self.open_own_engine()
             return self._own_engine

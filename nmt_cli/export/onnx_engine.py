@@ -1,5 +1,6 @@
 """The search of decoding/ over graphs that onnxruntime runs."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import torch
 from torch import Tensor
 
 from nmt_cli.decoding.config import SearchConfig
+from nmt_cli.decoding.engine import abandon, after_fork
 from nmt_cli.decoding.torch_engine import ModelEngine
 from nmt_cli.fs import read_json
 from nmt_cli.models.configs import ModelConfig
@@ -37,14 +39,23 @@ class OnnxGraph:
         on_gpu = ["CUDAExecutionProvider"] if device.type == "cuda" else []
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
-        self.session = onnxruntime.InferenceSession(str(path), options, providers=[*on_gpu, "CPUExecutionProvider"])
-        self.inputs = [node.name for node in self.session.get_inputs()]
-        self.outputs = [node.name for node in self.session.get_outputs()]
+        providers = [*on_gpu, "CPUExecutionProvider"]
+        self._open = partial(onnxruntime.InferenceSession, str(path), options, providers=providers)
+        self._session = self._open()
+        self.inputs = [node.name for node in self._session.get_inputs()]
+        self.outputs = [node.name for node in self._session.get_outputs()]
+        after_fork(self._follow_fork)
+
+    def _follow_fork(self) -> None:
+        abandon(self._session)
+        self._session = None
 
     def __call__(self, tensors: NamedTensors) -> NamedTensors:
         """Run the graph on those tensors that are its inputs; return its outputs."""
         feeds = {name: tensors[name].numpy() for name in self.inputs}
-        outputs = self.session.run(None, feeds)
+        if self._session is None:  # after a fork
+            self._session = self._open()
+        outputs = self._session.run(None, feeds)
         values = map(torch.from_numpy, outputs)
         return dict(zip(self.outputs, values, strict=True))
 

@@ -15,13 +15,14 @@ from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.engine import TokenIds
 from nmt_cli.inference.casing import CaseHandler
 from nmt_cli.inference.hidden_spans import HiddenSpans
+from nmt_cli.inference.lines import LINE_BREAKS, SURROGATES_REPLACED, replace_surrogates
 from nmt_cli.inference.masks import mask_known, unmask
 from nmt_cli.inference.pieces import COLUMN_END, Piece, split_into_pieces
 from nmt_cli.inference.protection import SEPARATORS, Protector
 from nmt_cli.inference.segments import Segment, split_at_clauses, split_line
 from nmt_cli.vocabulary import BREAK_MARK, SPAN_MARK
 
-EDGE_SPACES = " \t\xa0\u3000"  # at the ends of a line: indentation, empty columns of a table
+EDGE_SPACES = f" \t\xa0\u3000{LINE_BREAKS}"  # at the ends of a line: indentation, empty columns of a table or lines
 
 
 class TranslationUnit(NamedTuple):
@@ -180,10 +181,13 @@ class LinePlanner:
 
     def _begin(self, line: str) -> LinePlan:
         """The plan of a line without units: its text without its language tag, and with its typos corrected."""
+        given, line = line, replace_surrogates(line)
         text = line.strip()
         tag = self.tokenizers.source.language_tag(text) or self.profile.language_tag(text)
         leading, trailing = len(line) - len(line.lstrip(EDGE_SPACES)), len(line.rstrip(EDGE_SPACES))
         plan = LinePlan(text[len(tag) :], tag, line[:leading], line[trailing:])
+        if line != given:
+            plan.warnings.append(SURROGATES_REPLACED)
         if self._corrector is not None:
             corrected: dict[str, str] = {}
             masked, spans = self.protector.mask(plan.line)
@@ -198,6 +202,9 @@ class LinePlanner:
         Where the pieces of the prefix are not those of the line, the line is one unit that begins with the prefix.
         """
         plan.leading = ""  # the prefix is what the translation begins with
+        given, prefix = prefix, replace_surrogates(prefix)
+        if prefix != given:
+            plan.warnings.append(SURROGATES_REPLACED)
         if not plan.units:
             plan.warnings.append("the line is blank: its prefix was not used")
         elif plan.is_segmented:

@@ -6,11 +6,12 @@ something else too asks `LineReader.readable` whether there is more to read.
 
 import io
 import os
+import re
 import select
 import stat
 import struct
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice, pairwise
 from pathlib import Path
@@ -19,6 +20,9 @@ from typing import BinaryIO, NamedTuple
 from nmt_cli.data.sources.files import BOM, decoded_lines, read_lines, reject_wide_encodings
 from nmt_cli.errors import DataError
 
+LINE_BREAKS = "\n\r\u2028\u2029"
+SURROGATES_REPLACED = "half a surrogate pair was replaced by U+FFFD"
+_SURROGATE = re.compile("[\ud800-\udfff]")
 MAX_LINES_PER_READ = 4096  # lines per block where no partitioner decides
 FIRST_BLOCK_LINES = 256  # lines of the first one; each is twice as long as the last, so that work begins at once
 READ_SIZE_BYTES = 1 << 16  # bytes read at a time
@@ -315,3 +319,17 @@ def available_bytes(stream: BinaryIO) -> int:
 def to_single_line(text: str) -> str:
     """Line feeds, which byte tokens can spell, become spaces: one line in, one line out."""
     return text.replace("\n", " ")
+
+
+def replace_surrogates(text: str) -> str:
+    """The text without halves of surrogate pairs, which strings and JSON can hold and UTF-8 cannot."""
+    return _SURROGATE.sub("\ufffd", text)
+
+
+def list_of_lines(lines: Iterable[str], label: str) -> list[str]:
+    """The lines of any iterable, such as an open file; DataError, which begins with `label`, for anything else."""
+    if isinstance(lines, Iterable) and not isinstance(lines, str):
+        listed = list(lines)
+        if all(isinstance(line, str) for line in listed):
+            return listed
+    raise DataError(f"{label}: needs a list of lines, each a text")

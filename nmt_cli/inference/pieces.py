@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from nmt_cli.data.final_marks import FINAL_MARK
 from nmt_cli.data.protected_spans import EMOJI, has_nothing_to_translate
+from nmt_cli.inference.lines import LINE_BREAKS
 from nmt_cli.inference.masks import unmask
 from nmt_cli.vocabulary import BREAK_MARK
 
@@ -27,6 +28,7 @@ _ROW_BAR = re.compile(rf"(?<!\\)\|+\s*|{BAR.pattern}")
 _BAR_HINT = re.compile(rf"[|¦‖│║┃｜•▪·→⇒{BREAK_MARK}]|//")  # found in a quarter of the time
 COLUMN_END = re.compile(r"\s*[\t-\r\x1c-\x1f\x85\u2028\u2029]\s*")
 _ENDS_SENTENCE = re.compile(rf"{FINAL_MARK}\Z")
+_LINE = re.compile(rf"[^{LINE_BREAKS}]+(?:[{LINE_BREAKS}]\s*)?")
 SplitSentences = Callable[[str], list[str]]  # "".join of what it returns is the text
 
 
@@ -55,10 +57,10 @@ def split_into_pieces(
     """The pieces of a line; its leading and trailing white space is in none of them.
 
     With `copies`, a line that holds nothing to translate is one piece that is copied, exactly as it is. Otherwise the
-    line is split after `clean`: into one piece without `split_sentences`; else into its sentences and, with `copies`,
-    what lies between them and holds nothing to translate: the mark of a list (but no number with a period in a language
-    that `has_ordinals`, where it may belong to the sentence), a bar, an emoji or a BREAK_MARK between two sentences, a
-    number, an address. The columns of a table, between tabs, are apart as well.
+    line is split after `clean`, at line breaks and then: into one piece without `split_sentences`; else into its
+    sentences and, with `copies`, what lies between them and holds nothing to translate: the mark of a list (but no
+    number with a period in a language that `has_ordinals`, where it may belong to the sentence), a bar, an emoji or a
+    BREAK_MARK between two sentences, a number, an address. The columns of a table, between tabs, are apart as well.
     """
     text = line.strip()
     if text and copies and has_nothing_to_translate(text):
@@ -66,18 +68,28 @@ def split_into_pieces(
     text = clean(text).strip()
     if not text:
         return []
-    if split_sentences is None:
-        return [Piece(text)]
     pieces: list[Piece] = []
-    parts = (
-        _separate(text, split_sentences, has_ordinals) if copies else ((part, False) for part in split_sentences(text))
-    )
-    for part, is_mark in parts:
+    for part, is_mark in _parts(text, split_sentences, copies=copies, has_ordinals=has_ordinals):
         content = part.rstrip()
         if content:
             is_copied = is_mark or (copies and has_nothing_to_translate(content))
             pieces.append(Piece(content, part[len(content) :], is_copied))
+        elif pieces:
+            pieces[-1] = pieces[-1]._replace(separator=pieces[-1].separator + part)
     return pieces
+
+
+def _parts(
+    text: str, split_sentences: SplitSentences | None, *, copies: bool, has_ordinals: bool
+) -> Iterator[tuple[str, bool]]:
+    """Parts of a text, and whether each is copied as a mark; none goes on behind a line break."""
+    for line_and_break in [text] if text.isprintable() else _LINE.findall(text):
+        line = line_and_break.rstrip()
+        if copies and split_sentences is not None:
+            yield from _separate(line, split_sentences, has_ordinals)
+        else:
+            yield from ((part, False) for part in ([line] if split_sentences is None else split_sentences(line)))
+        yield line_and_break[len(line) :], False
 
 
 def _separate(text: str, split_sentences: SplitSentences, has_ordinals: bool) -> Iterator[tuple[str, bool]]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from nmt_cli.data.final_marks import CLOSERS, FINAL_MARKS, TYPED_STOP, UNSPACED_MARKS
 from nmt_cli.data.protected_spans import PARAGRAPH_END, Span
+from nmt_cli.inference.lines import LINE_BREAKS
 
 # A mark followed by a space, and one that needs none.
 SENTENCE_END = re.compile(
@@ -18,6 +19,7 @@ SENTENCE_END = re.compile(
     rf"(?:(?<=[{UNSPACED_MARKS}])|(?<={TYPED_STOP}))(?![{UNSPACED_MARKS}{TYPED_STOP}])[{CLOSERS}]*"
 )
 CLAUSE_END = re.compile(r"(?<=[,;:،؛၊])\s+|(?<=[、，；：])")
+ENDS = re.compile(f"[\t{LINE_BREAKS}]")  # of a column of a table, or of a line
 SPACE = re.compile(r"\s+")
 BOUNDARY_PATTERNS = (SENTENCE_END, CLAUSE_END, SPACE)
 SENTENCES, CLAUSES, WORDS, CHARACTERS = range(4)  # levels at which a text is split
@@ -74,17 +76,17 @@ def spaced_translations(segments: Sequence[Segment], translations: Sequence[str]
     Between two that are translated, a single space is left out where the target is written without spaces. Between one
     that is copied and one that is not, it stays, since it may be what makes a mark of a list one; where the source has
     none because it is written without spaces, there is one unless the target is, too. The spacing behind a translation
-    that is empty is left out unless it ends a column of a table.
+    that is empty is left out unless it ends a column of a table or a line.
     """
     parts: list[str] = []
     separator, before, text_before = "", None, ""
     for segment, text in zip(segments, translations, strict=True):
         if not text:
             parts.append("")
-            separator += segment.separator if "\t" in segment.separator else ""
+            separator += segment.separator if ENDS.search(segment.separator) else ""
             continue
         if before is None:
-            separator = separator if "\t" in separator else ""
+            separator = separator if ENDS.search(separator) else ""
         elif before.is_copied or segment.is_copied:
             separator = separator or " " * _needs_space(before, segment, text_before, text)
         elif separator == " " and (_in_scripts(CJK, text_before[-1]) or _in_scripts(CJK, text[0])):

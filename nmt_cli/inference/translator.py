@@ -25,7 +25,7 @@ from nmt_cli.inference.degeneration import (
 from nmt_cli.inference.familiarity import FamiliarityLimits
 from nmt_cli.inference.hidden_spans import Alignment
 from nmt_cli.inference.line_plan import LinePlan, LinePlanner, TranslationUnit
-from nmt_cli.inference.lines import to_single_line
+from nmt_cli.inference.lines import list_of_lines, to_single_line
 from nmt_cli.inference.output import Candidate, TranslatedSentence, Translation, WordProbability
 from nmt_cli.inference.punctuation import drop_added_stop
 from nmt_cli.inference.segments import spaced_translations
@@ -101,16 +101,14 @@ class Translator:
     def translate(self, lines: Iterable[str], prefixes: Iterable[str] | None = None) -> list[Translation]:
         """One translation per line, in the order of the lines; that of a blank line is empty.
 
+        A line break at the end of a line ends it; what others part is translated by itself, and they are kept.
         `prefixes`, one per line, are texts that the translations begin with; white space around them is ignored. A
         line is translated sentence by sentence (search.split), and what holds nothing to translate is copied
         (search.keep). A sentence of more than search.max_source_length tokens is translated in segments (or, without
         search.split, truncated), with a warning in its translation.
         """
-        is_text = isinstance(lines, str)
-        lines = list(lines)  # of any iterable, such as an open file
-        if is_text or not all(isinstance(line, str) for line in lines):
-            raise DataError("translate: needs a list of lines, each a text")
-        prefixes = [""] * len(lines) if prefixes is None else list(prefixes)
+        lines = [line.removesuffix("\n") for line in list_of_lines(lines, "translate")]
+        prefixes = [""] * len(lines) if prefixes is None else list_of_lines(prefixes, "translate: prefixes")
         if len(prefixes) != len(lines):
             raise DataError(f"translate: {len(prefixes):,} prefixes for {len(lines):,} lines: needs one for each")
         plans = self.planner.plan(lines)

@@ -122,7 +122,8 @@ NEVER_LINE_ENDS = ["\r", "\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c", "\x
 def test_a_line_ends_at_a_line_feed_only(character: str, tokenizer: TextTokenizer) -> None:
     text = f"a{character}b{character}\nc".encode()
     first, second = stream(echo(tokenizer, None), text)
-    assert first.translation.text == f"a{character}b" and second.translation.text == "c"
+    kept = character if character in "\u2028\u2029" else ""  # at the end, as a line break within a text
+    assert first.translation.text == f"a{character}b{kept}" and second.translation.text == "c"
 
 
 # Lines longer than the model reads

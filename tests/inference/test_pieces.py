@@ -61,6 +61,7 @@ def texts(line: str) -> list[str]:
         ("One\t7\ttwo\t\t- three", ["One", "=7", "two", "=-", "three"]),
         ("One\u2028Two", ["One", "Two"]),
         ("One\ttwo", ["One\ttwo"]),  # a space
+        ("One\ttwo 🚲\nthree. Four", ["One\ttwo", "=🚲", "three.", "Four"]),
         (f"One{BREAK_MARK}{BREAK_MARK} two", ["One", f"={BREAK_MARK}{BREAK_MARK}", "two"]),
         ("J. Smith came", ["J.", "Smith came"]),
     ],
@@ -84,9 +85,12 @@ def test_what_stands_between_cells_is_kept() -> None:
 def test_without_copies_and_sentences_a_line_is_one_piece() -> None:
     assert split_into_pieces("- 7. 8", None, copies=False) == [Piece("- 7. 8")]
     assert split_into_pieces("7", split_at_stops, copies=False) == [Piece("7")]
+    expected = [Piece("One.", " \r\n\n "), Piece("two")]
+    assert split_into_pieces("One. \r\n\n two", None, copies=False) == expected
+    assert split_into_pieces("One. \r\n\n two", split_at_stops, copies=False) == expected
 
 
-@given(st.text(alphabet=st.sampled_from(f"a .|-–B1)😀\u200d!?\t\u00a0é。{BREAK_MARK}")))
+@given(st.text(alphabet=st.sampled_from(f"a .|-–B1)😀\u200d!?\t\n\u2028\u00a0é。{BREAK_MARK}")))
 def test_no_character_is_lost(line: str) -> None:
     for copies in (True, False):
         pieces = split_into_pieces(line, split_at_stops, copies=copies)

@@ -13,7 +13,7 @@ from nmt_cli.data.normalization import NormalizationConfig
 from nmt_cli.data.text_profile import LineLengths, TextProfile
 from nmt_cli.data.tokenization.tokenizer import TextTokenizer
 from nmt_cli.decoding.engine import Hypothesis
-from nmt_cli.inference.lines import InputLine
+from nmt_cli.inference.lines import SURROGATES_REPLACED, InputLine
 from nmt_cli.inference.output import Candidate, TranslatedLine
 from nmt_cli.inference.segments import Segment, spaced_translations
 from nmt_cli.inference.translator import Translator, best_combinations
@@ -254,6 +254,18 @@ def test_a_blank_line_comes_out_as_it_is(line: str, tokenizer: TextTokenizer) ->
     assert translated.output_lines("text") == [line]
     assert translated.output_lines("alignments") == [f"{line} ||| "]
     assert translated.translation.candidates == []
+
+
+@pytest.mark.parametrize("options", [{}, {"split": "none"}, {"keep": "none"}])
+def test_line_breaks_within_a_text_are_kept(options: dict[str, Any], tokenizer: TextTokenizer) -> None:
+    text = "\n The old man\r\nreads a book.\n\n  two dogs\u2028a\n"
+    (translation,) = echo(tokenizer, **options).translate([f"{text}\n"])
+    assert translation.text == text
+
+
+def test_half_a_surrogate_pair_is_replaced_with_a_warning(tokenizer: TextTokenizer) -> None:
+    translations = real(tokenizer).translate(["A dog.", "A \udce9 dog.", "A dog."], ["", "", "\ud83d"])
+    assert [SURROGATES_REPLACED in translation.warnings for translation in translations] == [False, True, True]
 
 
 def test_line_ends_of_windows_stay_with_the_empty_columns_before_them(tokenizer: TextTokenizer) -> None:
