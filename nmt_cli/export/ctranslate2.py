@@ -21,7 +21,7 @@ from nmt_cli.export.ctranslate2_engine import CTranslate2Engine
 from nmt_cli.export.ctranslate2_support import PACKAGES as PACKAGES
 from nmt_cli.export.ctranslate2_support import QUANTIZATIONS as QUANTIZATIONS
 from nmt_cli.export.ctranslate2_support import incompatibilities as incompatibilities
-from nmt_cli.export.format import position_limit
+from nmt_cli.export.format import Languages, position_limit
 from nmt_cli.models.attention import MultiHeadAttention
 from nmt_cli.models.configs import TransformerConfig
 from nmt_cli.models.contract import TranslationModel
@@ -38,7 +38,12 @@ _ACTIVATIONS = {"relu": "RELU", "gelu": "GELU", "swish": "SWISH", "swiglu": "SWI
 
 
 def export_model(
-    model: TranslationModel[Any], tokenizers: Tokenizers, search: SearchConfig, folder: Path, quantization: str
+    model: TranslationModel[Any],
+    tokenizers: Tokenizers,
+    search: SearchConfig,
+    folder: Path,
+    quantization: str,
+    languages: Languages | None = None,
 ) -> None:
     """See `ExportFormat.export_model`: writes model.bin, config.json and a JSON list of tokens per vocabulary."""
     assert isinstance(model, Transformer)

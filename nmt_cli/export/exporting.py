@@ -23,7 +23,7 @@ from nmt_cli.export import ctranslate2, huggingface, onnx
 from nmt_cli.export.cached import MANIFEST
 from nmt_cli.export.format import ExportFormat, require_packages
 from nmt_cli.export.parity import LARGE_SAMPLE_LINES, Parity, Sample, compare
-from nmt_cli.fs import atomic_folder, delete_folder, sha256_of_file, write_json
+from nmt_cli.fs import atomic_folder, delete_folder, sha256_of_file, wrap_io_errors, write_json
 from nmt_cli.recipe.loader import Recipe
 from nmt_cli.reporting import Reporter
 from nmt_cli.runs.folder import RunFolder
@@ -80,8 +80,12 @@ def write_export(
     `check` compares the export in a folder with the run. If it sees a problem, nothing is kept: UserError.
     """
     with atomic_folder(out, marker=MANIFEST) as scratch:
-        run.tokenizers.save(scratch)
-        FORMATS[format_name].export_model(run.model, run.tokenizers, run.recipe.search, scratch, weight_type)
+        with wrap_io_errors(out):
+            run.tokenizers.save(scratch)
+            languages = (run.recipe.corpus.source, run.recipe.corpus.target)
+            FORMATS[format_name].export_model(
+                run.model, run.tokenizers, run.recipe.search, scratch, weight_type, languages
+            )
         parity = check(scratch)
         if parity.problem is not None:
             label = f"{run.folder.path}: the export to {format_name} in {weight_type}"

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from nmt_cli.models.contract import TranslationModel
 
 
+Languages = tuple[str, str]  # the codes of source and target
+
+
 class ExportFormat(Protocol):
     """What a module of this package offers for a format; `FORMATS` in `exporting.py` lists them by the name for `--to`.
 
@@ -38,8 +41,9 @@ class ExportFormat(Protocol):
         search: SearchConfig,
         folder: Path,
         quantization: str,
+        languages: Languages | None = None,
     ) -> None:
-        """Write `model`, which is in float32 on the CPU, to `folder`.
+        """Write `model`, which is in float32 on the CPU, to `folder`; a format that can says its languages.
 
         The folder contains the run's tokenizer files already, which may be replaced.
         """

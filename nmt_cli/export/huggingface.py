@@ -19,7 +19,7 @@ from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.engine import Engine
 from nmt_cli.device import find_device
-from nmt_cli.export.format import position_limit
+from nmt_cli.export.format import Languages, position_limit
 from nmt_cli.export.huggingface_engine import HuggingFaceEngine, beam_options
 from nmt_cli.fs import write_json
 from nmt_cli.models.attention import MultiHeadAttention
@@ -59,7 +59,12 @@ def incompatibilities(config: ModelConfig, search: SearchConfig) -> list[str]:
 
 
 def export_model(
-    model: TranslationModel[Any], tokenizers: Tokenizers, search: SearchConfig, folder: Path, quantization: str
+    model: TranslationModel[Any],
+    tokenizers: Tokenizers,
+    search: SearchConfig,
+    folder: Path,
+    quantization: str,
+    languages: Languages | None = None,
 ) -> None:
     """See `ExportFormat.export_model`: writes weights, configurations and tokenizer files of transformers."""
     assert isinstance(model, Transformer) and quantization == "float32"
@@ -68,13 +73,14 @@ def export_model(
     save_file(tensors, folder / "model.safetensors", {"format": "pt"})
     _marian_config(model, max_positions).save_pretrained(folder)
     _generation_config(model.vocabulary, search, max_positions).save_pretrained(folder)
+    sides = {} if languages is None else dict(zip(("source_lang", "target_lang"), languages, strict=True))
     if tokenizers.imported is not None:
-        _write_original_files(tokenizers.imported, folder)
+        _write_original_files(tokenizers.imported, folder, sides)
         return
-    _write_tokenizer(tokenizers.source, folder, max_positions)
+    _write_tokenizer(tokenizers.source, folder, max_positions, sides)
     if tokenizers.source is not tokenizers.target:
         (folder / TARGET_TOKENIZER_FOLDER).mkdir()
-        _write_tokenizer(tokenizers.target, folder / TARGET_TOKENIZER_FOLDER, max_positions)
+        _write_tokenizer(tokenizers.target, folder / TARGET_TOKENIZER_FOLDER, max_positions, sides)
 
 
 def load_engine(folder: Path, device: str, quantization: str) -> Engine:
@@ -197,14 +203,14 @@ def _named_tensors(prefix: str, module: nn.Module) -> dict[str, Tensor]:
     return {f"{prefix}.{name}": value for name, value in module.named_parameters()}
 
 
-def _write_original_files(imported: ImportedTokenizerInfo, folder: Path) -> None:
+def _write_original_files(imported: ImportedTokenizerInfo, folder: Path, languages: dict[str, str]) -> None:
     """Write the SentencePiece files that an imported model came with, for the tokenizer class they belong to."""
-    tokenizer_config = json.dumps({"tokenizer_class": "MarianTokenizer"}).encode()
+    tokenizer_config = json.dumps({"tokenizer_class": "MarianTokenizer", **languages}).encode()
     for name, content in ({"tokenizer_config.json": tokenizer_config} | imported.original_files).items():
         (folder / name).write_bytes(content)
 
 
-def _write_tokenizer(tokenizer: TextTokenizer, folder: Path, max_length: int) -> None:
+def _write_tokenizer(tokenizer: TextTokenizer, folder: Path, max_length: int, languages: dict[str, str]) -> None:
     """Write tokenizer.json, which appends the end of sentence, and the options of PreTrainedTokenizerFast."""
     pad, unknown, start, end = SPECIAL_TOKENS
     content = json.loads(tokenizer.backend.to_str())
@@ -221,6 +227,7 @@ def _write_tokenizer(tokenizer: TextTokenizer, folder: Path, max_length: int) ->
         "split_special_tokens": True,  # "</s>" in a text is not the end of sentence
         "padding_side": "right",
         "model_input_names": ["input_ids", "attention_mask"],
+        **languages,
     }
     for name, document in (("tokenizer.json", content), ("tokenizer_config.json", tokenizer_config)):
         write_json(folder / name, document)

@@ -43,7 +43,9 @@ class MarianFolder:
 def open_marian(path: Path) -> MarianFolder:
     """Read the JSON files; RunError if the folder is not a MarianMT model that `Transformer` can represent."""
     if not (path / "config.json").is_file():
-        raise RunError(f"{path}: not a MarianMT folder: it has no config.json")
+        is_marian = any(path.glob("*.npz")) or (path / "decoder.yml").is_file()
+        format_hint = "; it is in Marian's own format: convert it with transformers first" if is_marian else ""
+        raise RunError(f"{path}: not a MarianMT folder: it has no config.json{format_hint}")
     config = _read_optional_json(path / "config.json")
     if config.get("model_type") != "marian":
         raise RunError(f"{path}: model_type is {config.get('model_type')}; nmt import reads marian")

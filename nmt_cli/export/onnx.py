@@ -17,7 +17,7 @@ from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.engine import Engine
 from nmt_cli.device import find_device
 from nmt_cli.errors import UserError
-from nmt_cli.export.format import position_limit
+from nmt_cli.export.format import Languages, position_limit
 from nmt_cli.export.onnx_engine import OnnxEngine, unsupported_options
 from nmt_cli.export.onnx_graphs import (
     DecodeStepGraph,
@@ -51,7 +51,12 @@ def incompatibilities(config: ModelConfig, search: SearchConfig) -> list[str]:
 
 
 def export_model(
-    model: TranslationModel[Any], tokenizers: Tokenizers, search: SearchConfig, folder: Path, quantization: str
+    model: TranslationModel[Any],
+    tokenizers: Tokenizers,
+    search: SearchConfig,
+    folder: Path,
+    quantization: str,
+    languages: Languages | None = None,
 ) -> None:
     """See `ExportFormat.export_model`: writes the graphs, and a config.json that names their inputs and outputs.
 

@@ -347,6 +347,12 @@ def test_what_is_missing_is_named(tmp_path: Path, opus: Path, name: str, said: s
     assert str(caught.value) == said.format(folder)
 
 
+def test_a_model_in_the_format_of_marian_is_to_be_converted(tmp_path: Path) -> None:
+    (tmp_path / "opus.npz").touch()
+    with pytest.raises(RunError, match="Marian's own format: convert it with transformers first"):
+        import_marian(tmp_path, tmp_path / "run")
+
+
 def test_damaged_files_are_named(tmp_path: Path, opus: Path) -> None:
     folder = changed(opus, tmp_path / "hub")
     (folder / "source.spm").write_bytes(b"\x0a\xff\xff")

@@ -1,17 +1,19 @@
 """A MarianMT folder, loaded by transformers' own classes."""
 
+import errno
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors import SafetensorError
 
 from nmt_cli.data.tokenization.tokenizer import TextTokenizer
 from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.torch_engine import TorchEngine
-from nmt_cli.errors import UserError
+from nmt_cli.errors import RunError, UserError
 from nmt_cli.export import huggingface
 from nmt_cli.export.exporting import export
 from nmt_cli.fs import atomic_write_text
@@ -100,6 +102,22 @@ def test_an_export_is_checked_against_the_run(tmp_path: Path, tokenizer: TextTok
         "config.json", "generation_config.json", "model.safetensors", "tokenizer.json",
         "tokenizer_config.json",
     }  # fmt: skip
+    languages = {"source_lang": "en", "target_lang": "de"}
+    assert languages.items() <= json.loads((tmp_path / "out/tokenizer_config.json").read_text()).items()
+
+
+@pytest.mark.parametrize("error", [SafetensorError("No space left on device"), OSError(errno.ENOSPC, "No space left")])
+def test_a_full_disk_is_said_with_the_folder(
+    error: Exception, tmp_path: Path, tokenizer: TextTokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    run = random_run(tmp_path / "run", Tokenizers(tokenizer, tokenizer), SMALL)
+    monkeypatch.setattr(huggingface, "save_file", fail)
+    with pytest.raises(RunError, match=f"^{tmp_path / 'out'}: cannot be written: No space left"):
+        export(run, "huggingface", tmp_path / "out", QUIET)
+    assert not (tmp_path / "out").exists()
 
 
 def test_logits_are_the_same(exported: tuple[Path, Path]) -> None:
