@@ -111,6 +111,11 @@ def _decode(content: bytes) -> str:
     """The text of a file in UTF-8, or in UTF-16 with a byte order mark; RequestError 400 for another."""
     encoding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     try:
-        return content.decode(encoding)
+        text = content.decode(encoding)
     except UnicodeDecodeError as error:
         raise RequestError(400, f"Invalid request: the file is not UTF-8 text (byte {error.start:,})") from None
+    if "\0" in text:
+        raise RequestError(
+            400, "Invalid request: the file is not UTF-8 text: it has NUL characters, as UTF-16 and UTF-32"
+        )
+    return text

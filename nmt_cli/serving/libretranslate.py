@@ -4,6 +4,7 @@ from typing import Any
 
 from starlette.requests import Request
 
+from nmt_cli.inference.lines import replace_surrogates
 from nmt_cli.serving.errors import RequestError, quote
 from nmt_cli.serving.inspector import AlignSentences, Inspector, InspectSentence
 from nmt_cli.serving.languages import AUTO, language_name
@@ -18,7 +19,7 @@ from nmt_cli.serving.requests import (
     while_connected,
 )
 from nmt_cli.serving.service import TextResult, TranslationRequest, TranslationService
-from nmt_cli.serving.texts import LINE_BREAK, clean_input, escape_html, strip_tags
+from nmt_cli.serving.texts import LINE_BREAK, escape_html, strip_tags
 
 FORMATS = ("text", "html")
 FILE_FORMATS = (".txt",)
@@ -185,4 +186,4 @@ class LibreTranslateApi:
 
 
 def _on_one_line(text: str) -> str:
-    return LINE_BREAK.sub(" ", clean_input(text))
+    return LINE_BREAK.sub(" ", replace_surrogates(text))

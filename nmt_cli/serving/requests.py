@@ -40,15 +40,14 @@ async def read_parameters(request: Request) -> Parameters:
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if content_type == "application/json":
         return parse_json(await request.body())
-    fields = _parse_query(request.url.query)
+    fields = _parse_query(request.scope["query_string"])
     if content_type == "multipart/form-data":
         return _single_values(fields) | form_parameters(await read_multipart(request))
     body = await request.body()
     if body:
-        try:
-            fields |= _parse_query(body.decode("utf-8"))
-        except UnicodeDecodeError:
-            raise RequestError(400, "Invalid request: the form is not UTF-8") from None
+        if body.lstrip().startswith(b"{"):
+            raise RequestError(400, "Invalid request: JSON needs the header Content-Type: application/json")
+        fields |= _parse_query(body)
     return _single_values(fields)
 
 
@@ -84,9 +83,11 @@ def form_parameters(form: FormData) -> Parameters:
     return _single_values(fields)
 
 
-def _parse_query(text: str) -> dict[str, list[str]]:
+def _parse_query(query: bytes) -> dict[str, list[str]]:
     try:
-        return parse_qs(text, keep_blank_values=True, max_num_fields=MAX_FIELDS, errors="replace")
+        return parse_qs(query.decode("utf-8"), keep_blank_values=True, max_num_fields=MAX_FIELDS, errors="strict")
+    except UnicodeDecodeError:
+        raise RequestError(400, "Invalid request: the parameters are not UTF-8") from None
     except ValueError:
         raise RequestError(413, f"Invalid request: more than {MAX_FIELDS:,} fields") from None
 
@@ -96,8 +97,10 @@ def _single_values(fields: dict[str, list[str]]) -> Parameters:
 
 
 def text_parameter(parameters: Parameters, name: str, default: str | None = None) -> str:
-    """A parameter that is one text; RequestError 400 where it is missing or something else."""
-    value = parameters.get(name, default)
+    """A parameter that is one text; RequestError 400 where it is missing or empty without a default, or something
+    else."""
+    value = parameters.get(name)
+    value = default if value in (None, "") else value
     if value is None:
         raise RequestError(400, f"Invalid request: missing {name} parameter")
     if not isinstance(value, str):
@@ -107,7 +110,7 @@ def text_parameter(parameters: Parameters, name: str, default: str | None = None
 
 def optional_text(parameters: Parameters, name: str) -> str | None:
     """A parameter that is one text, or None where it is missing."""
-    return None if parameters.get(name) is None else text_parameter(parameters, name)
+    return None if parameters.get(name) is None else text_parameter(parameters, name, "")
 
 
 def number_parameter(parameters: Parameters, name: str, maximum: int) -> int:

@@ -10,12 +10,13 @@ from nmt_cli.data.filtering.corpus_profile import load_language_model
 from nmt_cli.data.filtering.language_model import LanguageModel
 from nmt_cli.data.known_words import WordSet, normalized_words
 from nmt_cli.data.text_profile import TextProfile
+from nmt_cli.inference.lines import SURROGATES_REPLACED, replace_surrogates
 from nmt_cli.inference.output import Translation
 from nmt_cli.serving.errors import RequestError, quote
 from nmt_cli.serving.jobs import JobGroup, JobOptions, JobQueue
 from nmt_cli.serving.languages import AUTO, Detection, Languages, Route, language_name
 from nmt_cli.serving.settings import Limits, ServedRun
-from nmt_cli.serving.texts import TextLine, TextPlanner, TranslatedText, clean_input, join_text
+from nmt_cli.serving.texts import TextLine, TextPlanner, TranslatedText, join_text
 
 T = TypeVar("T")
 MAX_CHARACTERS_AT_ONCE = 5_000  # that are read in the event loop
@@ -60,7 +61,7 @@ class TranslationService:
         """The results in the order of the texts; RequestError for what cannot be done."""
         target = self.require(request.target)
         source = None if request.source == AUTO else self.require(request.source)
-        texts = [clean_input(text) for text in request.texts]
+        texts = [replace_surrogates(text) for text in request.texts]
         limit = self.limits.max_characters
         if sum(map(len, texts)) > limit and not request.is_file:
             raise RequestError(400, f"Invalid request: request exceeds text limit ({limit:,} characters)")
@@ -86,7 +87,7 @@ class TranslationService:
 
     def detect(self, text: str) -> list[Detection]:
         """The languages that a text may be in, the likeliest first."""
-        return self.languages.detect(text, self._familiarity)
+        return self.languages.detect(replace_surrogates(text), self._familiarity)
 
     def detect_all(self, texts: list[str], target: str, run: str | None) -> list[Detection]:
         """The language of each text, of those that lead to the target; of one without letters that of all the texts."""
@@ -103,8 +104,13 @@ class TranslationService:
         """Translate each text with the runs of its route, one after the other."""
         is_detected = request.source == AUTO
         results = [
-            TranslatedText([text], [], [_already_in(route.target)] if is_detected and _is_left(text, route) else [])
-            for text, route in zip(texts, routes, strict=True)
+            TranslatedText(
+                [text],
+                [],
+                [SURROGATES_REPLACED] * (text != given)
+                + [_already_in(route.target)] * (is_detected and _is_left(text, route)),
+            )
+            for text, given, route in zip(texts, request.texts, routes, strict=True)
         ]
         for step in range(max((len(route.runs) for route in routes), default=0)):
             indices = [index for index, route in enumerate(routes) if step < len(route.runs)]

@@ -9,6 +9,7 @@ from itertools import pairwise
 
 from nmt_cli.data.protected_spans import find_spans
 from nmt_cli.data.text_profile import TextProfile
+from nmt_cli.inference.lines import LINE_BREAKS
 from nmt_cli.inference.output import Candidate, Translation
 from nmt_cli.inference.segments import Segment, make_segments, spaced_translations
 from nmt_cli.inference.translator import best_combinations
@@ -16,8 +17,7 @@ from nmt_cli.inference.translator import best_combinations
 SENTENCES_PER_JOB = 8  # of one line, about
 MAX_UNCUT_CHARACTERS = 300  # a line up to this is one piece, whatever sentences it has
 MAX_PIECE_CHARACTERS = 1_500  # more than a model reads at once, so that engines cut longer sentences, too
-SURROGATES = re.compile("[\ud800-\udfff]")
-LINE_BREAK = re.compile(r"(\r\n|[\n\r\u2028\u2029])")
+LINE_BREAK = re.compile(rf"(\r\n|[{LINE_BREAKS}])")
 _BLOCK_TAG = re.compile(
     "address|article|aside|blockquote|body|br|d[dlt]|details|div|fieldset|fig(caption|ure)|footer|form|h[1-6r]|head|header"
     "|html|li|main|nav|[ou]l|opt(group|ion)|p|pre|section|select|table|t(body|d|extarea|foot|h|head|itle|r)"
@@ -163,11 +163,6 @@ def _mean_confidence(pieces: Sequence[Segment], translations: Sequence[Translati
         return None
     weighted = [(confidence or 0.0) * length for confidence, length in zip(confidences, lengths, strict=True)]
     return sum(weighted) / sum(lengths)
-
-
-def clean_input(text: str) -> str:
-    """The text without halves of surrogate pairs, which JSON can hold and UTF-8 cannot."""
-    return SURROGATES.sub("\ufffd", text)
 
 
 def strip_tags(markup: str) -> tuple[str, bool]:

@@ -10,7 +10,7 @@ import nmt_cli
 from nmt_cli.data.text_profile import TextProfile
 from nmt_cli.inference.output import Candidate, Translation
 from nmt_cli.serving.errors import RequestError
-from nmt_cli.serving.files import FileStore
+from nmt_cli.serving.files import FileStore, _decode
 from nmt_cli.serving.jobs import JobGroup, JobOptions, JobQueue
 from nmt_cli.serving.metrics import Metrics
 from nmt_cli.serving.service import TranslationRequest, TranslationService
@@ -119,3 +119,9 @@ def test_files_are_bounded_and_expire() -> None:
     assert store.path(name) is None and not path.exists()
     store.close()
     assert not path.parent.exists()
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"])
+def test_a_file_with_nul_characters_is_refused(encoding: str) -> None:
+    with pytest.raises(RequestError, match="not UTF-8"):
+        _decode(TEXT.encode(encoding))

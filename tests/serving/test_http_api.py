@@ -9,6 +9,7 @@ import pytest
 
 import nmt_cli
 from nmt_cli.inference.inspection import inspect_sentence
+from nmt_cli.inference.lines import SURROGATES_REPLACED
 from nmt_cli.serving.jobs import JobQueue
 from nmt_cli.serving.metrics import Metrics
 from nmt_cli.serving.service import TranslationRequest, TranslationService
@@ -216,7 +217,9 @@ def test_json_that_is_none_is_refused(server: Server, body: bytes) -> None:
 
 def test_halves_of_surrogate_pairs_are_replaced(server: Server) -> None:
     body = json.dumps({"q": "\ud800 12", "source": "en", "target": "de"}).encode()
-    assert server.post("/translate", body)[0] == 200
+    status, answer = server.post("/translate", body)
+    assert status == 200 and answer["warnings"] == [SURROGATES_REPLACED]
+    assert server.post("/detect", {"q": "a\ud800"})[0] == 200
 
 
 def test_other_hosts_and_origins_are_refused(server: Server) -> None:

@@ -7,7 +7,8 @@ import pytest
 from starlette.requests import Request
 from starlette.types import Message
 
-from nmt_cli.serving.requests import Parameters, read_parameters
+from nmt_cli.serving.errors import RequestError
+from nmt_cli.serving.requests import Parameters, read_parameters, text_parameter
 
 FIELDS = [("text", "a"), ("text", "b"), ("target_lang", "DE")]
 
@@ -17,12 +18,12 @@ def multipart(fields: list[tuple[str, str]]) -> bytes:
     return "".join([*parts, "--edge--\r\n"]).encode()
 
 
-def parameters_of(content_type: str, body: bytes, query: str) -> Parameters:
+def parameters_of(content_type: str, body: bytes, query: bytes) -> Parameters:
     async def receive() -> Message:
         return {"type": "http.request", "body": body, "more_body": False}
 
     headers = [(b"content-type", content_type.encode())]
-    scope = {"type": "http", "method": "POST", "path": "/", "query_string": query.encode(), "headers": headers}
+    scope = {"type": "http", "method": "POST", "path": "/", "query_string": query, "headers": headers}
     return asyncio.run(read_parameters(Request(scope, receive)))
 
 
@@ -34,5 +35,25 @@ def parameters_of(content_type: str, body: bytes, query: str) -> Parameters:
     ],
 )
 def test_repeated_fields_are_lists_and_a_form_goes_before_the_address(content_type: str, body: bytes) -> None:
-    parameters = parameters_of(content_type, body, "text=c&source_lang=EN")
+    parameters = parameters_of(content_type, body, b"text=c&source_lang=EN")
     assert parameters == {"text": ["a", "b"], "target_lang": "DE", "source_lang": "EN"}
+
+
+@pytest.mark.parametrize(
+    "body, query, words",
+    [
+        (b"q=Caf%E9", b"", "not UTF-8"),
+        (b"q=Caf\xe9", b"", "not UTF-8"),
+        (b"", b"q=Caf%E9", "not UTF-8"),
+        (b' {"q": "a"}', b"", "Content-Type: application/json"),
+    ],
+)
+def test_what_is_no_form_is_refused(body: bytes, query: bytes, words: str) -> None:
+    with pytest.raises(RequestError, match=words):
+        parameters_of("application/x-www-form-urlencoded", body, query)
+
+
+def test_an_empty_parameter_is_a_missing_one() -> None:
+    assert text_parameter({"source": ""}, "source", "auto") == "auto"
+    with pytest.raises(RequestError, match="missing target parameter"):
+        text_parameter({"target": ""}, "target")
