@@ -122,6 +122,8 @@ def test_keep_adds_to_the_patterns_of_the_recipe(nmt: Call, tiny_run: Path) -> N
     assert (code, out, err) == (0, "Acme 𠮷野家 old\n", "")
     code, _, err = nmt("translate", tiny_run, *options, "--keep", "(", stdin=b"old\n")
     assert code == 2 and err.startswith("nmt: --keep: search.keep_patterns.1: not a regular expression")
+    code, _, err = nmt("translate", tiny_run, *options, "--keep", os.fsdecode(b"\xe7"), stdin=b"old\n")
+    assert code == 2 and err.startswith("nmt: --keep: ") and err.endswith(": not UTF-8 text\n") and len(err) < 100
     together = ("--set", "search.n_best=7", "--beam", 7, "--keep", "old")  # neither fits without the other
     assert nmt("translate", tiny_run, *options, *together, stdin=b"old\n")[0] == 0
 

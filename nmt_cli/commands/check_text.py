@@ -95,8 +95,10 @@ def check_content(corpus: CorpusConfig, stats_by_split: dict[str, list[ParallelT
                 if finding.key is not None and finding.level == "warning" and split == "train":
                     recommended.add(finding.key.rpartition(".")[2])
     learned = [name for name in LEARNED_FILTERS if name in thresholds]
-    if learned and sum(stats.pair_count for stats in stats_by_split["train"]) < MIN_PAIRS:
-        text = f"these learn from the corpus, and drop nothing below {MIN_PAIRS:,} pairs: {', '.join(learned)}"
+    if learned and len({pair for stats in stats_by_split["train"] for pair in stats.clean_pairs}) < MIN_PAIRS:
+        text = (
+            f"these learn from the corpus, and drop nothing below {MIN_PAIRS:,} different pairs: {', '.join(learned)}"
+        )
         yield Finding("note", "corpus.filters", text)
     if to_add := recommended - thresholds.keys():
         filters = {rule.name: rule.limit(corpus.filters) for rule in RULES if rule.name in thresholds.keys() | to_add}

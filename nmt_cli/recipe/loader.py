@@ -138,7 +138,10 @@ def load_run_recipe(path: Path, overrides: Sequence[str] = (), *, checked_sectio
 
 def change_search(search: SearchConfig, changes: Mapping[str, Any], label: str) -> SearchConfig:
     """A search section with other values for some keys; RecipeError lists every problem, after `label`."""
-    values = json.loads(json.dumps(changes, default=plain_value))
+    text = json.dumps(changes, default=plain_value, ensure_ascii=False)
+    if not text.isprintable() and re.search("[\ud800-\udfff]", text):
+        raise RecipeError([f"{label}: {text!a}: not UTF-8 text"])
+    values = json.loads(text)
     errors: list[_FieldError] = []
     changed = _parse_section("search", SearchConfig, search.model_dump(mode="json") | values, errors)
     if isinstance(changed, SearchConfig):

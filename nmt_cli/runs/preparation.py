@@ -34,6 +34,7 @@ from nmt_cli.workers import PoolFactory, pool_factory, usable_cores
 DEFAULT_STORE = Path("prepared")
 MIN_PARALLEL_BYTES = 16 << 20  # of corpus files, from which several processes are faster than one
 MAX_FILTERED = 0.05  # of the pairs, above which what a filter of content drops is worth a warning
+MAX_SHOWN_TEXTS = 3  # of those of which it drops as much
 SIMILAR_SHARES = 1.1  # texts that share most of their pairs may differ by this factor in the share held out
 MAX_WORKERS = 8  # the process that reads and writes cannot keep more of them busy
 
@@ -205,10 +206,25 @@ def report_preparation(data: PreparedData, reporter: Reporter) -> None:
                 reporter.info(f"  {text}")
             for example in filter_stats["examples"]:
                 reporter.info(f"      {example}", style="dim")
-        for label, count in filter_stats.get("by_text", {}).items() if name in FILTER_KEYS else ():
-            read = read_by_text[label]
-            if len(read_by_text) > 1 and exceeds_share(count, MAX_FILTERED, read):
-                reporter.warning(
-                    f"{label}: dropped {count:,} of {read:,} pairs ({count / read:.0%}): {FILTER_KEYS[name]}; "
-                    "null keeps such pairs"
-                )
+        if name in FILTER_KEYS and len(read_by_text) > 1:
+            _report_much_filtered(name, filter_stats.get("by_text", {}), read_by_text, reporter)
+
+
+def _report_much_filtered(
+    name: str, dropped_by_text: dict[str, int], read_by_text: dict[str, int], reporter: Reporter
+) -> None:
+    """Warn of the texts of which a filter has dropped much, the worst first."""
+    shares = {
+        label: count / read_by_text[label]
+        for label, count in dropped_by_text.items()
+        if exceeds_share(count, MAX_FILTERED, read_by_text[label])
+    }
+    if shares:
+        worst = sorted(shares, key=shares.__getitem__, reverse=True)
+        shown = ", ".join(
+            f"{shares[label]:.0%} of {label} ({dropped_by_text[label]:,} pairs)" for label in worst[:MAX_SHOWN_TEXTS]
+        )
+        more = f" and more than {MAX_FILTERED:.0%} of {len(worst) - MAX_SHOWN_TEXTS} more texts"
+        reporter.warning(
+            f"{FILTER_KEYS[name]} dropped {shown}{more if len(worst) > MAX_SHOWN_TEXTS else ''}; null keeps such pairs"
+        )

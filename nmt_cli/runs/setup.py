@@ -33,6 +33,7 @@ from nmt_cli.training.config import TrainingConfig
 from nmt_cli.training.metrics import MetricLogger, ValidationResult, tensorboard_writer_class
 from nmt_cli.training.trainer import Trainer
 
+COPIED_KEYS = ("read", "train", "splits", "vocabulary", HELD_OUT_KEY)  # of the prepared data's manifest
 FEW_VALIDATIONS = 5  # of a training that is too short to keep all kernels
 CHANGEABLE_ON_RESUME = (
     "training.updates",
@@ -76,13 +77,21 @@ class TrainingRun:
 
     def _write_folder(self) -> None:
         folder, data = self.folder, self.data
-        recipe_text = self.recipe.to_yaml()  # before anything is written: a path in it may not be UTF-8
+        recipe_text = self.recipe.to_yaml()  # before the run is written: a path in it may not be UTF-8
         manifest = folder.read_json("manifest.json") if (folder.path / "manifest.json").exists() else None
         if manifest is not None and manifest.get("fingerprint") != data.fingerprint:
             raise RunError(
                 f"{folder.path}: was started with prepared data {manifest.get('fingerprint')}, "
                 f"these are {data.fingerprint}",
                 hint="the corpus, tokenizer or augmentation has changed since: undo that, or use another --out",
+            )
+        counts = {key: data.manifest[key] for key in COPIED_KEYS if key in data.manifest}
+        changed = [key for key in counts if manifest is not None and manifest.get(key, counts[key]) != counts[key]]
+        if manifest is not None and changed:
+            raise RunError(
+                f"{folder.path}: was started with prepared data that are gone, and prepared anew they differ "
+                f"({changed[0]} was {manifest[changed[0]]}, is {counts[changed[0]]})",
+                hint="prepare them with the version of nmt that the run began with, or use another --out",
             )
         if not folder.recipe_path.exists():  # it is written last: a run that has it has the other files too
             data.tokenizers.save(folder.path)
@@ -93,8 +102,6 @@ class TrainingRun:
                 self.profile.save(folder.path)
             if (data.folder / LANGUAGES_FILE).is_file():
                 shutil.copy(data.folder / LANGUAGES_FILE, folder.path / LANGUAGES_FILE)
-        copied_keys = ("read", "train", "splits", "vocabulary", HELD_OUT_KEY)
-        counts = {key: data.manifest[key] for key in copied_keys if key in data.manifest}
         folder.write_json(
             "manifest.json",
             {

@@ -148,7 +148,7 @@ def test_filters_that_are_learned_from_a_corpus_are_said_to_be_idle_where_it_is_
         write_corpus(tmp_path, "train", pairs[:size])
         write_corpus(tmp_path, "dev", pairs[:100])
         texts = [finding.text for finding in checked(write_recipe(tmp_path)) if finding.about == "corpus.filters"]
-        note = "these learn from the corpus, and drop nothing below 2,000 pairs: swapped, language, script"
+        note = "these learn from the corpus, and drop nothing below 2,000 different pairs: swapped, language, script"
         assert texts == [note] * notes
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from nmt_cli.commands.train import train
+from nmt_cli.data.cleaning import PairFilter
 from nmt_cli.errors import RunError
 from nmt_cli.fs import read_json, write_json
 from nmt_cli.recipe.loader import build_recipe, load_recipe
@@ -61,7 +62,21 @@ def test_what_a_filter_drops_of_a_small_text_among_others_is_warned_of(
     content["corpus"] |= {"train": ["train", "small"]}
     prepare_recipe(build_recipe(content), Listener())
     (text,) = (text for text in capsys.readouterr().err.splitlines() if "filters.copies" in text)
-    assert text == ("warning: small.ab: dropped 8 of 20 pairs (40%): corpus.filters.copies; null keeps such pairs")
+    assert text == "warning: corpus.filters.copies dropped 40% of small.ab (8 pairs); null keeps such pairs"
+
+
+def test_a_run_is_not_resumed_with_pairs_that_are_prepared_otherwise_than_they_were(
+    toy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a filter of another version may do, which no fingerprint says."""
+    recipe = build_recipe(in_float32(toy_content(toy / "text", updates=2, samples=0)))
+    train(recipe, toy / "run", Reporter(quiet=True))
+    shutil.rmtree("prepared")
+    monkeypatch.setattr(PairFilter, "_drop_reason", lambda _, source, target: "empty" if len(source) % 2 else None)
+    before = (toy / "run/manifest.json").read_text()
+    with pytest.raises(RunError, match=r"prepared anew they differ \(train was \d+, is \d+\)"):
+        train(recipe, toy / "run", Reporter(quiet=True), resume=True)
+    assert (toy / "run/manifest.json").read_text() == before
 
 
 def test_a_resumed_run_has_its_prepared_data_without_the_text_and_refuses_a_changed_one_at_once(

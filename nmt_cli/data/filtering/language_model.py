@@ -19,7 +19,9 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from nmt_cli.data.filtering.said_language import unlike_said
 from nmt_cli.data.filtering.usual import MIN_PAIRS, Flags, Floats, Usual
+from nmt_cli.data.scripts import letter_scripts
 
 ORDER = 4  # letters of an n-gram
 TABLE_BITS = 16
@@ -141,8 +143,8 @@ class LanguageModel:
     def judge_pairs(self, sources: Sequence[str], targets: Sequence[str]) -> tuple[Floats, Floats]:
         """The misfit of each pair's worse side, and the log odds of its better one.
 
-        `sources` and `targets` are neighbours in their text. Where nearly all of them misfit, and yet are likelier in
-        their own language than in the other, the text is about another subject, and these misfits count as 0.
+        `sources` and `targets` are neighbours in their text. Where they are about another subject than the rest of the
+        corpus, the misfits of those that are likelier in their own language than in the other count as 0.
         """
         (source_misfits, source_odds), (target_misfits, target_odds) = self.judge(sources, 0), self.judge(targets, 1)
         misfits = np.maximum(source_misfits, target_misfits)
@@ -151,9 +153,16 @@ class LanguageModel:
             is_judged.sum() >= MIN_SUBJECT_PAIRS
             and np.median(misfits[is_judged]) > MAX_MISFIT
             and np.mean(is_off_side[is_judged]) < MAX_OFF_SIDE
+            and self._could_be_its_languages(sources, targets)
         ):
             misfits = np.where(is_off_side, misfits, 0.0)
         return misfits, np.maximum(source_odds, target_odds)
+
+    def _could_be_its_languages(self, *sides: Sequence[str]) -> bool:
+        """Whether nothing speaks against texts on both sides: that they are likelier in their own language than in the
+        other says nothing where only one of the two has their letters."""
+        scripts = {letter_scripts("\n".join(texts)).most_common(1)[0][0] for texts in sides}
+        return len(scripts) == 1 and not any(map(unlike_said, sides, self.languages))
 
     def identify(self, text: str) -> tuple[str | None, float]:
         """The language of a text, with its probability among the two; None where it is neither, or nobody can say."""

@@ -66,29 +66,62 @@ def test_noise_is_not_learned(share: float, sides: tuple[list[str], ...]) -> Non
     assert np.mean(misfits[3 * width :] > THRESHOLD) < 0.002
 
 
-def test_a_text_about_another_subject_is_not_taken_for_another_language(
-    model: LanguageModel, sides: tuple[list[str], ...]
-) -> None:
-    """A third of its words are those of its language, the others new ones; a line of a third language misfits still."""
+@pytest.fixture(scope="module")
+def subject(sides: tuple[list[str], ...]) -> tuple[list[str], list[str]]:
+    """200 lines of each side about another subject: a third of the words are of the language, the others new ones."""
     new_words, draw = speaker(4, "aeiouxqvwz"), random.Random(5)
-    subject = [
+    first, second = (
         [
             " ".join(draw.choices(f"{line} {line} {new_words()} {new_words()} {new_words()}".split(), k=14))
             for line in side
         ]
         for side in (sides[0][:200], sides[1][:200])
-    ]
+    )
+    return first, second
+
+
+def share_dropped(model: LanguageModel, sources: list[str], targets: list[str]) -> float:
+    return float(np.mean(model.judge_pairs(sources, targets)[0] > THRESHOLD))
+
+
+def test_a_text_about_another_subject_is_not_taken_for_another_language(
+    model: LanguageModel, sides: tuple[list[str], ...], subject: tuple[list[str], list[str]]
+) -> None:
     alone = np.maximum(model.judge(subject[0], 0)[0], model.judge(subject[1], 1)[0])
     assert np.mean(alone > THRESHOLD) > 0.3
-    assert np.mean(model.judge_pairs(*subject)[0] > THRESHOLD) < 0.05
+    assert share_dropped(model, *subject) < 0.05
     few = [side[:10] for side in subject]
     assert model.judge_pairs(*few)[0].tolist() == alone[:10].tolist()
-    foreign = [subject[0], sides[2][:200]]
-    assert np.mean(model.judge_pairs(*foreign)[0] > THRESHOLD) > 0.98
+    assert share_dropped(model, subject[0], sides[2][:200]) > 0.98
     with_noise = [subject[0][:190] + sides[0][190:200], subject[1][:190] + sides[0][190:200]]
     misfits, _ = model.judge_pairs(*with_noise)
     assert np.mean(misfits[190:] > THRESHOLD) > 0.9
     assert np.mean(misfits[:190] > THRESHOLD) < 0.05
+
+
+def test_a_language_may_be_a_third_one_where_only_one_side_has_its_letters(
+    sides: tuple[list[str], ...], subject: tuple[list[str], list[str]]
+) -> None:
+    """It is likelier in the language with its letters, whatever it is."""
+    other_letters = str.maketrans("aeioubdfgklmnprstxqvwz", "аеиоубдфгклмнпрстхщвшз")
+    targets, subject_targets = ([line.translate(other_letters) for line in lines] for lines in (sides[1], subject[1]))
+    model = LanguageModel.fit(LANGUAGES, sides[0], targets)
+    assert model is not None
+    assert share_dropped(model, subject[0], subject_targets) > 0.3
+
+
+def test_a_language_that_its_commonest_words_betray_is_no_other_subject(
+    sides: tuple[list[str], ...], subject: tuple[list[str], list[str]]
+) -> None:
+    english, german = (
+        [f"{words[0]} {line} {words[1]} {line.split()[0]}" for line in lines]
+        for lines, words in ((sides[0], ("the", "of")), (sides[1], ("der", "und")))
+    )
+    model = LanguageModel.fit(("en", "de"), english, german)
+    assert model is not None
+    targets = [f"der {line} und {line.split()[0]}" for line in subject[1]]
+    assert share_dropped(model, [f"the {line} of {line.split()[0]}" for line in subject[0]], targets) < 0.05
+    assert share_dropped(model, [f"les {line} et une {line.split()[0]} dans" for line in subject[0]], targets) > 0.3
 
 
 def test_it_abstains_where_nobody_can_say(sides: tuple[list[str], ...]) -> None:
