@@ -124,7 +124,7 @@ def _check_text(
     """Check the corpus, and what depends on it; stops at an error that makes later checks impossible."""
     try:
         corpus = find_corpus(recipe.corpus, search_folders(recipe.folder))
-        stats_by_split, overlap = inspect_corpus(corpus, recipe.corpus, MAX_SAMPLE_PAIRS)
+        stats_by_split, overlap, profile = inspect_corpus(corpus, recipe.corpus, MAX_SAMPLE_PAIRS)
     except MissingTextError as error:
         if downloads := pending_downloads(recipe.corpus):
             yield Finding("warning", "corpus", f"not here yet; nmt prepare will fetch {', '.join(downloads)}")
@@ -137,7 +137,7 @@ def _check_text(
     if report is not None:
         write_report(report, stats_by_split)
     yield from check_corpus(corpus, stats_by_split)
-    yield from check_content(recipe.corpus, stats_by_split)
+    yield from check_content(recipe.corpus, stats_by_split, is_profiled=profile.length_ratio is not None)
     yield from check_evaluation_texts(overlap, recipe.corpus.drop_overlap)
     pairs = [pair for stats in stats_by_split["train"] for pair in stats.clean_pairs]
     if not pairs:

@@ -83,8 +83,13 @@ def _check_parallel_text(split: str, stats: ParallelTextStats) -> Iterator[Findi
         yield Finding("warning" if fraction > 1 - MIN_KEPT_FRACTION else "note", key, text)
 
 
-def check_content(corpus: CorpusConfig, stats_by_split: dict[str, list[ParallelTextStats]]) -> Iterator[Finding]:
-    """What is wrong with pairs, by the filters that would drop them; at last, what to add to the recipe."""
+def check_content(
+    corpus: CorpusConfig, stats_by_split: dict[str, list[ParallelTextStats]], *, is_profiled: bool
+) -> Iterator[Finding]:
+    """What is wrong with pairs, by the filters that would drop them; at last, what to add to the recipe.
+
+    `is_profiled` says whether the corpus is large enough for the filters that learn what is usual in it.
+    """
     thresholds = _filter_thresholds(corpus)
     recommended = set()
     for split, texts in stats_by_split.items():
@@ -95,7 +100,7 @@ def check_content(corpus: CorpusConfig, stats_by_split: dict[str, list[ParallelT
                 if finding.key is not None and finding.level == "warning" and split == "train":
                     recommended.add(finding.key.rpartition(".")[2])
     learned = [name for name in LEARNED_FILTERS if name in thresholds]
-    if learned and len({pair for stats in stats_by_split["train"] for pair in stats.clean_pairs}) < MIN_PAIRS:
+    if learned and not is_profiled:
         text = (
             f"these learn from the corpus, and drop nothing below {MIN_PAIRS:,} different pairs: {', '.join(learned)}"
         )

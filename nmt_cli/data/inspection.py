@@ -97,8 +97,9 @@ def _is_utf8(line: bytes) -> bool:
 
 def inspect_corpus(
     corpus: Corpus, config: CorpusConfig, max_pairs: int
-) -> tuple[dict[str, list[ParallelTextStats]], OverlapCounter]:
-    """The statistics of every text, by split: train, dev, test; and what training text shares with the others."""
+) -> tuple[dict[str, list[ParallelTextStats]], OverlapCounter, CorpusProfile]:
+    """The statistics of every text, by split: train, dev, test; what training text shares with the others, and what is
+    usual in it."""
     evaluation_texts = corpus.evaluation_texts()
     overlap = OverlapCounter(read_evaluation_texts(evaluation_texts, config))
     profile = measure_corpus((text.read(BadRows(config.max_bad_rows)) for text in corpus.train), config)
@@ -108,7 +109,7 @@ def inspect_corpus(
         "test": [],
     }
     stats |= {name: [inspect_text(text, config, max_pairs, profile)] for name, text in evaluation_texts.items()}
-    return stats, overlap
+    return stats, overlap, profile
 
 
 def token_lengths(tokenizers: Tokenizers, pairs: list[TextPair]) -> tuple[TokenLengths, TokenLengths]:

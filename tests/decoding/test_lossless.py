@@ -165,6 +165,9 @@ def test_a_hundred_thousand_characters_in_a_line_are_all_read(
     whole = tokenizer.decode(tokenizer.encode([line.strip()]))[0]
     assert "".join(translated.translation.text.split()) == "".join(whole.split())
     assert after.translation.text == "a" and after.warnings == []
+    if kind == "carriage returns":  # each ends a line within the line, and none is too long
+        assert translated.warnings == []
+        return
     (warning,) = translated.warnings
     assert warning.startswith("longer than the model reads: translated in ")
     assert 2 <= int(warning.split()[-2]) < 5000

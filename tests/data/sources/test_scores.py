@@ -100,7 +100,7 @@ def test_scores_that_do_not_fit_are_refused(folder: Path) -> None:
 
 def test_a_sample_of_a_scored_text_is_inspected_and_all_its_lines_are_counted(folder: Path) -> None:
     corpus = config(name="train", scores="plain.txt", min_score=-2)
-    stats, _ = inspect_corpus(find_corpus(corpus, [folder]), corpus, max_pairs=3)
+    stats, *_ = inspect_corpus(find_corpus(corpus, [folder]), corpus, max_pairs=3)
     (train,) = stats["train"]
     assert (train.pair_count, train.inspected_pairs, len(train.clean_pairs)) == (5, 3, 2)
     for count, message in ((6, "only 5 lines"), (4, "more lines")):
