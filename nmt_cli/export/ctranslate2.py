@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from nmt_cli.data.sources.base import Languages
 from nmt_cli.data.tokenization.tokenizer import TextTokenizer
 from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
 from nmt_cli.decoding.config import SearchConfig
@@ -21,7 +22,7 @@ from nmt_cli.export.ctranslate2_engine import CTranslate2Engine
 from nmt_cli.export.ctranslate2_support import PACKAGES as PACKAGES
 from nmt_cli.export.ctranslate2_support import QUANTIZATIONS as QUANTIZATIONS
 from nmt_cli.export.ctranslate2_support import incompatibilities as incompatibilities
-from nmt_cli.export.format import Languages, position_limit
+from nmt_cli.export.format import position_limit
 from nmt_cli.models.attention import MultiHeadAttention
 from nmt_cli.models.configs import TransformerConfig
 from nmt_cli.models.contract import TranslationModel

@@ -82,9 +82,8 @@ def write_export(
     with atomic_folder(out, marker=MANIFEST) as scratch:
         with wrap_io_errors(out):
             run.tokenizers.save(scratch)
-            languages = (run.recipe.corpus.source, run.recipe.corpus.target)
             FORMATS[format_name].export_model(
-                run.model, run.tokenizers, run.recipe.search, scratch, weight_type, languages
+                run.model, run.tokenizers, run.recipe.search, scratch, weight_type, run.recipe.corpus.languages
             )
         parity = check(scratch)
         if parity.problem is not None:

@@ -4,6 +4,7 @@ import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from nmt_cli.data.sources.base import Languages
 from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.engine import Engine
@@ -12,9 +13,6 @@ from nmt_cli.models.configs import ModelConfig
 
 if TYPE_CHECKING:
     from nmt_cli.models.contract import TranslationModel
-
-
-Languages = tuple[str, str]  # the codes of source and target
 
 
 class ExportFormat(Protocol):

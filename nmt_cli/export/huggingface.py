@@ -13,13 +13,14 @@ from safetensors.torch import save_file
 from tokenizers import processors
 from torch import Tensor, nn
 
+from nmt_cli.data.sources.base import Languages
 from nmt_cli.data.tokenization.imported import ImportedTokenizerInfo
 from nmt_cli.data.tokenization.tokenizer import TextTokenizer
 from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.engine import Engine
 from nmt_cli.device import find_device
-from nmt_cli.export.format import Languages, position_limit
+from nmt_cli.export.format import position_limit
 from nmt_cli.export.huggingface_engine import HuggingFaceEngine, beam_options
 from nmt_cli.fs import write_json
 from nmt_cli.models.attention import MultiHeadAttention

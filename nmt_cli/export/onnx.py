@@ -12,12 +12,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from nmt_cli.data.sources.base import Languages
 from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.engine import Engine
 from nmt_cli.device import find_device
 from nmt_cli.errors import UserError
-from nmt_cli.export.format import Languages, position_limit
+from nmt_cli.export.format import position_limit
 from nmt_cli.export.onnx_engine import OnnxEngine, unsupported_options
 from nmt_cli.export.onnx_graphs import (
     DecodeStepGraph,

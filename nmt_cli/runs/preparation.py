@@ -224,7 +224,7 @@ def _report_much_filtered(
         shown = ", ".join(
             f"{shares[label]:.0%} of {label} ({dropped_by_text[label]:,} pairs)" for label in worst[:MAX_SHOWN_TEXTS]
         )
-        more = f" and more than {MAX_FILTERED:.0%} of {len(worst) - MAX_SHOWN_TEXTS} more texts"
+        more = f" and more than {MAX_FILTERED:.0%} of {len(worst) - MAX_SHOWN_TEXTS} other texts"
         reporter.warning(
             f"{FILTER_KEYS[name]} dropped {shown}{more if len(worst) > MAX_SHOWN_TEXTS else ''}; null keeps such pairs"
         )

@@ -54,15 +54,20 @@ def test_a_filter_that_drops_much_is_warned_of(toy: Path, capsys: pytest.Capture
 def test_what_a_filter_drops_of_a_small_text_among_others_is_warned_of(
     toy: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for number, side in enumerate(("ab", "ba")):
-        copies = [f"{SYLLABLES[n]} the same text on both sides {SYLLABLES[n + 1]}\n" for n in range(8)]
-        own = [f"{SYLLABLES[n]} {SYLLABLES[n + 1 + number]}\n" for n in range(12)]
-        (toy / f"text/small.{side}").write_text("".join(copies + own))
+    for text in "wxyz":
+        for number, side in enumerate(("ab", "ba")):
+            copies = [f"{SYLLABLES[n]} the same text on both sides {SYLLABLES[n + 1]}{text}\n" for n in range(8)]
+            count = 12 + ord(text) - ord("w")
+            own = [f"{SYLLABLES[n % 12]}{text}{n} {SYLLABLES[n % 12 + 1 + number]}\n" for n in range(count)]
+            (toy / f"text/{text}.{side}").write_text("".join(copies + own))
     content = toy_content(toy / "text")
-    content["corpus"] |= {"train": ["train", "small"]}
+    content["corpus"] |= {"train": ["train", *"wxyz"]}
     prepare_recipe(build_recipe(content), Listener())
-    (text,) = (text for text in capsys.readouterr().err.splitlines() if "filters.copies" in text)
-    assert text == "warning: corpus.filters.copies dropped 40% of small.ab (8 pairs); null keeps such pairs"
+    (text,) = (text for text in capsys.readouterr().err.splitlines() if "of w.ab" in text)
+    assert text == (
+        "warning: corpus.filters.copies dropped 40% of w.ab (8 pairs), 38% of x.ab (8 pairs), 36% of y.ab (8 pairs) "
+        "and more than 5% of 1 other texts; null keeps such pairs"
+    )
 
 
 def test_a_run_is_not_resumed_with_pairs_that_are_prepared_otherwise_than_they_were(

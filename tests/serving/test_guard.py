@@ -1,9 +1,10 @@
 """Which hosts and origins are let in."""
 
+import asyncio
 from typing import Any
 
 import pytest
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from nmt_cli.errors import UserError
 from nmt_cli.reporting import Reporter
@@ -71,3 +72,23 @@ def test_origins_are_allowed_as_browsers_send_them(value: str, origin: str | Non
             parse_origin(value)
     else:
         assert parse_origin(value) == origin
+
+
+def test_a_preflight_is_answered_without_the_application_and_without_a_body() -> None:
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    headers = [(b"host", b"127.0.0.1:5000"), (b"origin", b"https://site.example")]
+    headers.append((b"access-control-request-method", b"POST"))
+    scope = {"type": "http", "method": "OPTIONS", "path": "/translate", "headers": headers, "query_string": b""}
+    scope |= {"server": ("127.0.0.1", 5000), "client": ("127.0.0.1", 1)}
+    asyncio.run(guard(cors_origins=("https://site.example",))(scope, receive, send))
+    start, body = sent
+    answered = {name.decode().lower(): value.decode() for name, value in start["headers"]}
+    assert start["status"] == 204 and body["body"] == b"" and "content-type" not in answered
+    assert answered["access-control-allow-origin"] == "https://site.example"

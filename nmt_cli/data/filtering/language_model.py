@@ -161,8 +161,8 @@ class LanguageModel:
     def _could_be_its_languages(self, *sides: Sequence[str]) -> bool:
         """Whether nothing speaks against texts on both sides: that they are likelier in their own language than in the
         other says nothing where only one of the two has their letters."""
-        scripts = {letter_scripts("\n".join(texts)).most_common(1)[0][0] for texts in sides}
-        return len(scripts) == 1 and not any(map(unlike_said, sides, self.languages))
+        source, target = ([script for script, _ in letter_scripts("\n".join(texts)).most_common(1)] for texts in sides)
+        return source == target and not any(map(unlike_said, sides, self.languages))
 
     def identify(self, text: str) -> tuple[str | None, float]:
         """The language of a text, with its probability among the two; None where it is neither, or nobody can say."""

@@ -90,6 +90,8 @@ def test_a_text_about_another_subject_is_not_taken_for_another_language(
     alone = np.maximum(model.judge(subject[0], 0)[0], model.judge(subject[1], 1)[0])
     assert np.mean(alone > THRESHOLD) > 0.3
     assert share_dropped(model, *subject) < 0.05
+    without_letters = ["12 34"] * 200
+    assert share_dropped(model, subject[0], without_letters) > 0.2
     few = [side[:10] for side in subject]
     assert model.judge_pairs(*few)[0].tolist() == alone[:10].tolist()
     assert share_dropped(model, subject[0], sides[2][:200]) > 0.98
