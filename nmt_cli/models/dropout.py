@@ -1,5 +1,6 @@
 """Dropout (Srivastava et al. 2014) with masks that are cheap to draw on a CPU."""
 
+import threading
 from typing import Any
 
 import numpy as np
@@ -11,16 +12,31 @@ from torch.nn import functional
 _MASK_TYPES = {torch.bfloat16: (torch.int16, 15), torch.float32: (torch.int32, 31)}
 
 
+class _MaskSeeds(threading.local):
+    """The generator of the seeds of masks on a CPU, one for each thread."""
+
+    def __init__(self) -> None:
+        self.generator = torch.Generator()
+
+
+_mask_seeds = _MaskSeeds()
+
+
 def seed_masks(*key: int) -> None:
-    """Make all following masks a function of `key` alone, such as (seed, update, micro-batch)."""
-    torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> 1))
+    """Make all following masks of this thread a function of `key` alone, such as (seed, update, micro-batch).
+
+    On a GPU, and where layers are compiled, those of all threads.
+    """
+    seed = int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> 1)
+    _mask_seeds.generator.manual_seed(seed)
+    torch.manual_seed(seed)
 
 
 class Dropout(nn.Module):
     """During training, zero each element with probability `rate` and divide the others by 1 - `rate`.
 
     PyTorch draws CPU masks element by element, which takes a tenth of a training step. Here a mask is integer
-    arithmetic on the raw output of a fast generator, seeded by one draw from PyTorch's generator, so that
+    arithmetic on the raw output of a fast generator, seeded by one draw from a generator of PyTorch's, so that
     `seed_masks` determines it.
     """
 
@@ -67,7 +83,7 @@ def _draw_keep_mask(x: Tensor, rate: float) -> Tensor:
     sign to all bits.
     """
     int_dtype, bits = _MASK_TYPES[x.dtype]
-    seed = int(torch.randint(2**62, (1,)))
+    seed = int(torch.randint(2**62, (1,), generator=_mask_seeds.generator))
     per_word = 8 // int_dtype.itemsize
     random_words = np.random.SFC64(seed).random_raw((x.numel() + per_word - 1) // per_word)
     random_bits = torch.from_numpy(random_words.view(np.int64)).view(int_dtype)[: x.numel()]

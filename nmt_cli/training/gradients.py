@@ -1,14 +1,15 @@
 """The gradient of an update, summed over micro-batches that fit into memory and over processes.
 
 The loss of a micro-batch is divided by the tokens of the whole update, so that the sum over
-micro-batches and processes is the gradient of the whole update, up to rounding. Dropout masks
-depend on a batch's number within the update, not on the process that computes it.
+micro-batches and processes is the gradient of the whole update, up to rounding. On a CPU, threads with
+replicas of the model may each compute a part of a micro-batch. Dropout masks depend on a batch's number
+within the update, not on the process that computes it, and on the number of replicas.
 """
 
 import math
 from collections.abc import Callable
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -23,7 +24,15 @@ from nmt_cli.training.compilation import compile_layers, uncompile_layers
 from nmt_cli.training.loss import LogitsGradientFunction, forward_backward
 from nmt_cli.training.memory import empty_cache
 from nmt_cli.training.parameters import FlatParameters
+from nmt_cli.training.replicas import ReplicaThreads
 from nmt_cli.training.state import TrainingState
+
+
+class _Part(NamedTuple):
+    """What one replica computes."""
+
+    batch: Batch
+    mask_key: tuple[int, ...]  # see `seed_masks`
 
 
 class GradientAccumulator:
@@ -37,12 +46,14 @@ class GradientAccumulator:
         device: torch.device,
         seed: int,
         smoothing: float = 0.0,
+        replica_count: int = 1,
         on_split: Callable[[int, int], None] = lambda oom_positions, max_positions: None,
         all_reduce: Callable[[Tensor, int], SyncedStep] = SyncedStep,  # of a single process: its own
     ) -> None:
         self.all_reduce = all_reduce
         self.gradient_function: LogitsGradientFunction | None = None  # compiled; None: the default one
         self.model, self.parameters, self.device = model, parameters, device
+        self.replica_threads = ReplicaThreads(model, parameters, replica_count)
         self.seed, self.smoothing, self.on_split = seed, smoothing, on_split
 
     def accumulate_gradients(self, rank_batches: RankBatches, state: TrainingState) -> SyncedStep:
@@ -110,16 +121,28 @@ class GradientAccumulator:
         return torch.zeros((), device=self.device), max_positions if rows > 1 else -max_positions
 
     def _forward_backward(self, rank_batches: RankBatches, state: TrainingState) -> Tensor:
+        def compute_part(model: TranslationModel[Any], part: _Part) -> Tensor:
+            seed_masks(*part.mask_key)
+            return forward_backward(
+                model, *to_device(part.batch, self.device), smoothing=self.smoothing,
+                scale=1.0 / rank_batches.update_tokens, gradient_function=self.gradient_function,
+            )  # fmt: skip
+
         total_loss = torch.zeros((), device=self.device)
         for batch_number, batch in rank_batches.batches:
             for micro_batch_number, micro_batch in enumerate(split_batch(batch, state.max_micro_batch_positions)):
-                seed_masks(self.seed, state.update, batch_number, *([micro_batch_number] if micro_batch_number else []))
-                total_loss += forward_backward(
-                    self.model, *to_device(micro_batch, self.device), smoothing=self.smoothing,
-                    scale=1.0 / rank_batches.update_tokens, gradient_function=self.gradient_function,
-                )  # fmt: skip
+                key = (self.seed, state.update, batch_number, micro_batch_number)
+                for loss in self.replica_threads.map(compute_part, self._parts(micro_batch, key)):
+                    total_loss += loss
                 self.parameters.accumulate_grad()
         return total_loss
+
+    def _parts(self, micro_batch: Batch, key: tuple[int, ...]) -> list[_Part]:
+        """A micro-batch as the replicas share it."""
+        batches = interleave_rows(micro_batch, len(self.replica_threads.models))
+        if len(batches) == 1:
+            return [_Part(micro_batch, key)]
+        return [_Part(batch, (*key, number)) for number, batch in enumerate(batches)]
 
     def _reduce_micro_batch_size(self, oom_positions: int, state: TrainingState) -> None:
         if oom_positions < 0:
@@ -149,6 +172,16 @@ def split_batch(batch: Batch, max_positions: int | None) -> list[Batch]:
     split_count = math.ceil(rows / rows_per_split)
     row_boundaries = [rows * split_number // split_count for split_number in range(split_count + 1)]
     return [Batch(*(_slice_rows(padded, first, end) for padded in batch)) for first, end in pairwise(row_boundaries)]
+
+
+def interleave_rows(batch: Batch, count: int) -> list[Batch]:
+    """Deal the rows of a batch to `count` parts of the same padded lengths; a batch of fewer rows stays as it is."""
+    if count == 1 or len(batch.source.ids) < count:
+        return [batch]
+    return [
+        Batch(*(PaddedSequences(padded.ids[start::count], padded.lengths[start::count]) for padded in batch))
+        for start in range(count)
+    ]
 
 
 def _slice_rows(padded: PaddedSequences, first: int, end: int) -> PaddedSequences:

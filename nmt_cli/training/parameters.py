@@ -7,9 +7,13 @@ all-reduce of gradients one operation each.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import deepcopy
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
+
+ModuleType = TypeVar("ModuleType", bound=nn.Module)
 
 
 class FlatParameters:
@@ -30,13 +34,25 @@ class FlatParameters:
         self.master = self.compute_copy if dtype == torch.float32 else self.compute_copy.float()
         self.reduce_buffer = torch.zeros(self.numel + extra_scalar_count, device=device)
         self.gradient, self.extra_scalars = self.reduce_buffer[: self.numel], self.reduce_buffer[self.numel :]
-        self._compute_gradient = self.gradient if dtype == torch.float32 else torch.zeros_like(self.compute_copy)
-        views = zip(
-            self.unflatten(self.compute_copy).values(), self.unflatten(self._compute_gradient).values(), strict=True
-        )
+        compute_gradient = self.gradient if dtype == torch.float32 else torch.zeros_like(self.compute_copy)
+        self._compute_gradients = [] if dtype == torch.float32 else [compute_gradient]  # to be added to the sum
         self._parameters = [parameter for _, parameter in named_parameters]
-        for parameter, (value, gradient) in zip(self._parameters, views, strict=True):
-            parameter.data, parameter.grad = value, gradient
+        self._set_views(self._parameters, compute_gradient)
+
+    def _set_views(self, parameters: list[nn.Parameter], gradient: Tensor) -> None:
+        """Make parameters views of the copy to compute with, and their gradients views of a flat one."""
+        views = zip(self.unflatten(self.compute_copy).values(), self.unflatten(gradient).values(), strict=True)
+        for parameter, (value, gradient_view) in zip(parameters, views, strict=True):
+            parameter.data, parameter.grad = value, gradient_view
+
+    def replicate(self, model: ModuleType) -> ModuleType:
+        """A copy of the model that shares its weights. Its gradients are its own, and become part of the sum, too."""
+        gradient = torch.zeros_like(self.compute_copy)
+        parameters = [nn.Parameter(parameter.detach()) for parameter in self._parameters]
+        self._set_views(parameters, gradient)
+        self._compute_gradients.append(gradient)
+        copies: dict[int, Any] = {id(own): copy for own, copy in zip(self._parameters, parameters, strict=True)}
+        return deepcopy(model, copies)
 
     def unflatten(self, flat: Tensor) -> dict[str, Tensor]:
         """Views of a flat tensor, by name of the parameter."""
@@ -66,15 +82,15 @@ class FlatParameters:
             self.compute_copy.copy_(self.master)
 
     def accumulate_grad(self) -> None:
-        """Add the gradient of a micro-batch to the float32 sum."""
-        if self.gradient is not self._compute_gradient:
-            self.gradient.add_(self._compute_gradient)
-            self._compute_gradient.zero_()
+        """Add the gradient of a micro-batch, and of its parts, to the float32 sum."""
+        for gradient in self._compute_gradients:
+            self.gradient.add_(gradient)
+            gradient.zero_()
 
     def zero_grad(self) -> None:
         """Set the summed gradient to zero."""
-        self.gradient.zero_()
-        self._compute_gradient.zero_()
+        for gradient in (self.gradient, *self._compute_gradients):
+            gradient.zero_()
 
     @contextmanager
     def swapped_in(self, flat: Tensor | None) -> Iterator[None]:

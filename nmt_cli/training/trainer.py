@@ -34,6 +34,7 @@ from nmt_cli.training.metrics import MetricLogger, TrainMetrics, ValidationResul
 from nmt_cli.training.optimizer import FlatOptimizer
 from nmt_cli.training.parameters import FlatParameters
 from nmt_cli.training.progress import judge_validation, not_learning
+from nmt_cli.training.replicas import replica_count
 from nmt_cli.training.schedule import scheduled_learning_rate
 from nmt_cli.training.signals import TrainingInterrupted
 from nmt_cli.training.state import TrainingState
@@ -75,11 +76,13 @@ class Trainer:
             clips_gradients=config.clip_norm is not None,
             device=self.device,
         )
-        self.gradient_accumulator = GradientAccumulator(
-            model, self.parameters, device=self.device, seed=config.seed,
-            smoothing=config.label_smoothing, on_split=self._report_split, all_reduce=self.gradient_all_reduce,
-        )  # fmt: skip
         self.compiled = should_compile(config.compile, self.device) and bool(model.compilable_layers())
+        replicas = replica_count(self.parameters.numel, batch_iterator.max_positions, self.device)
+        self.gradient_accumulator = GradientAccumulator(
+            model, self.parameters, device=self.device, seed=config.seed, smoothing=config.label_smoothing,
+            replica_count=1 if self.compiled else replicas,
+            on_split=self._report_split, all_reduce=self.gradient_all_reduce,
+        )  # fmt: skip
         self.state = TrainingState(batches_per_update=config.gradient_accumulation * processes.world_size)
         self._metrics = TrainMetrics.from_record({}, self.device)
         self.prefetcher = BatchPrefetcher(batch_iterator, processes.rank, processes.world_size)
@@ -146,7 +149,8 @@ class Trainer:
         if self._initialized_from_run and self.state.update == 0:
             self._validate()
         progress = self.reporter.progress("train", self.config.updates, self.state.update)
-        with self.gradient_all_reduce.stop_signals, closing(self.prefetcher), progress as bar:
+        replica_threads = self.gradient_accumulator.replica_threads
+        with self.gradient_all_reduce.stop_signals, closing(self.prefetcher), replica_threads, progress as bar:
             if not self._is_finished():
                 return_freed_memory()  # of preparing the data
                 self._dry_run()
