@@ -274,6 +274,7 @@ def _check_model(recipe: Recipe, sample: _CorpusSample, run_path: Path, device_n
     from nmt_cli.training.batch_size import max_batch_tokens
     from nmt_cli.training.memory import available_memory
     from nmt_cli.training.memory_estimate import estimate_memory
+    from nmt_cli.training.replicas import replica_count
 
     model = build_model(recipe, sample.tokenizers.vocabulary)
     position_findings = list(_check_positions(model, longest_pair, sample.longest_dev_pair))
@@ -306,6 +307,7 @@ def _check_model(recipe: Recipe, sample: _CorpusSample, run_path: Path, device_n
         rows,
         device.type,
         has_moving_average=training.ema_decay is not None,
+        replica_count=replica_count(parameter_count, max_positions, device),
     )
     yield _check_memory(estimate, available_memory(device), longest_pair, rows)
     yield _check_disk(estimate, training.keep_last_checkpoints + 1, run_path.absolute())

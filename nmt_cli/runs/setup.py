@@ -212,7 +212,7 @@ def set_up_training(
     torch_device = processes.main_first(lambda: processes.device_for(device))
     limit_kernel_cache(kernel_limit(recipe.training))
     dtype = choose_dtype(recipe.training.precision, torch_device)
-    keep_freed_memory()
+    keep_freed_memory(one_arena=True)  # for the threads of replicas
     recipe, data = _prepare(recipe, folder, resume, reporter, processes)
     model = build_model(recipe, data.tokenizers.vocabulary)
     processes.main_first(lambda: _check_positions(model, data))

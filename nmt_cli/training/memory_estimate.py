@@ -36,22 +36,24 @@ def estimate_memory(
     device: str = "cpu",
     *,
     has_moving_average: bool = False,
+    replica_count: int = 1,
 ) -> MemoryEstimate:
     """The memory for batches of `sentences` pairs of these lengths, on a type of device ("cpu" or "cuda").
 
-    `has_moving_average` as with training.ema_decay. The tensors that a backward pass needs are
-    counted for a batch of two such pairs, as their sizes do not depend on the device, and scaled up:
-    they are linear in the number of sentences.
+    `has_moving_average` as with training.ema_decay; `replica_count` as by the function of that name.
+    The tensors that a backward pass needs are counted for a batch of two such pairs, as their sizes
+    do not depend on the device, and scaled up: they are linear in the number of sentences.
     """
     parameter_count = sum(parameter.numel() for parameter in model.parameters())
     low_precision_bytes = 0 if dtype == torch.float32 else 2 * 2 * parameter_count  # copy and gradient in bfloat16
+    replica_bytes = (replica_count - 1) * dtype.itemsize * parameter_count  # their gradients
     activation_bytes = _saved_activation_bytes(model, source_length, target_length) * dtype.itemsize // 4
-    master_bytes = 4 * parameter_count
+    master_bytes, vocabulary_size = 4 * parameter_count, model.vocabulary.target_size
     scored_positions = max(target_length, model.output_length(source_length) or source_length)
     return MemoryEstimate(
-        weight_bytes=(4 + has_moving_average) * master_bytes + low_precision_bytes,
+        weight_bytes=(4 + has_moving_average) * master_bytes + low_precision_bytes + replica_bytes,
         activation_bytes=activation_bytes * sentences // PROBE_PAIRS,
-        logit_bytes=3 * 4 * min(max_logits(device), sentences * scored_positions * model.vocabulary.target_size),
+        logit_bytes=3 * 4 * min(replica_count * max_logits(device), sentences * scored_positions * vocabulary_size),
         checkpoint_bytes=(3 + has_moving_average) * master_bytes,
     )
 
