@@ -73,6 +73,12 @@ def suggest(name: str, known_names: Iterable[str]) -> str:
     return f"did you mean {matches[0]}?" if matches else f"choose from {', '.join(names)}"
 
 
+def pluralize(count: int, noun: str) -> str:
+    """A number of things, for a message: '1 line', '1,200 lines', '2 processes'."""
+    ending = "" if count == 1 else "es" if noun.endswith("s") else "s"
+    return f"{count:,} {noun}{ending}"
+
+
 def pip_install(extra: str) -> str:
     """The command that installs what an extra adds. Where nmt is installed, be it editable, pip leaves it as it is."""
     return f"pip install 'nmt-cli[{extra}]'"

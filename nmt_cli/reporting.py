@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from nmt_cli.errors import pluralize
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -123,7 +125,7 @@ class Reporter:
             yield report_line
         finally:
             if suppressed_lines:
-                self.warning(f"{prefix}{suppressed_lines:,} more lines had warnings; --jsonl lists them all")
+                self.warning(f"{prefix}{pluralize(suppressed_lines, 'more line')} had warnings; --jsonl lists them all")
 
     @property
     def on_terminal(self) -> bool:

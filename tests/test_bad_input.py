@@ -421,7 +421,7 @@ RECIPES = [
 ]  # fmt: skip
 
 RUNS = [
-    Case("no run", "translate nowhere", "nowhere: no such run folder; nmt train RECIPE makes one"),
+    Case("no run", "translate nowhere", "nowhere: no such run folder in "),
     Case("file for a run", "translate ref.txt", "ref.txt: a file, not a run folder: a run comes first"),
     Case("export for a run", "translate text", "text: not a run folder: it is an export; name the run",
          put("text/export.json", "{}")),
@@ -625,11 +625,11 @@ OPTIONS = [
 
 OTHERS = [
     Case("nothing to rescore", "rescore x y", "nmt: nmt rescore RUN... SOURCE TARGET: give a run folder"),
-    Case("rescoring with no run", "rescore nowhere y z", "nmt: nowhere: no such run folder; nmt train"),
+    Case("rescoring with no run", "rescore nowhere y z", "nmt: nowhere: no such run folder in "),
     Case("detokenizing without a tokenizer", "detokenize text", "nmt: text: no tokenizer.json here"),
-    Case("average of no run", "average nowhere --out x", "nmt: nowhere: no such run folder; nmt train"),
+    Case("average of no run", "average nowhere --out x", "nmt: nowhere: no such run folder in "),
     Case("average of none", "average run --out x --last 0", "nmt: Invalid value for '--last': "),
-    Case("attention of no run", "plot attention nowhere", "nmt: nowhere: no such run folder; nmt train"),
+    Case("attention of no run", "plot attention nowhere", "nmt: nowhere: no such run folder in "),
     Case("picture of another kind", "plot attention x -o a.gif",
          "nmt: -o a.gif: the file name must end in .png, .svg, .pdf or .html"),
     Case("picture in no folder", "plot positions -o no/a.png", "nmt: -o no/a.png: no such folder: no"),

@@ -7,7 +7,7 @@ from pathlib import Path
 from nmt_cli.data.known_words import word_files
 from nmt_cli.data.text_profile import profile_files
 from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
-from nmt_cli.errors import RunError
+from nmt_cli.errors import RunError, pluralize
 from nmt_cli.fs import atomic_folder, reject_external_symlinks
 from nmt_cli.recipe.paths import run_recipe_path
 from nmt_cli.runs.folder import RunFolder
@@ -57,7 +57,7 @@ def _average_last(run: RunFolder, last: int | None, *, retry: bool = True) -> tu
         raise RunError(f"{run.path}: has no step checkpoints to average, only {best_name}")
     if last is not None and last > len(paths):
         raise RunError(
-            f"{run.path}: has {len(paths)} checkpoints, not {last}; "
+            f"{run.path}: has {pluralize(len(paths), 'checkpoint')}, not {last}; "
             "training.average_checkpoints: N keeps the last N while training"
         )
     paths = paths[-(last or len(paths)) :]

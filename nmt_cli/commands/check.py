@@ -32,7 +32,7 @@ from nmt_cli.data.sources.base import MissingTextError, ParallelText
 from nmt_cli.data.sources.corpus import Corpus, find_corpus, pending_downloads, search_folders
 from nmt_cli.data.tokenization.coverage import missing_characters
 from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
-from nmt_cli.errors import DataError, RecipeError, UserError
+from nmt_cli.errors import DataError, RecipeError, UserError, pluralize
 from nmt_cli.evaluation.metrics import default_bleu_tokenizer, tokenizer_error
 from nmt_cli.recipe.loader import SECTIONS, Recipe, load_recipe
 from nmt_cli.reporting import Reporter
@@ -293,7 +293,8 @@ def _check_model(recipe: Recipe, sample: _CorpusSample, run_path: Path, device_n
     max_positions = max_batch_tokens(device, int(kept_tokens.sum())) if is_auto else training.max_positions
     tokens_per_epoch = float(np.dot(kept_tokens, sample.weights))
     epochs = training.updates * training.gradient_accumulation * max_positions / tokens_per_epoch
-    text = f"{parameter_count:,} parameters; {training.updates:,} updates are "
+    verb = "is" if training.updates == 1 else "are"
+    text = f"{parameter_count:,} parameters; {pluralize(training.updates, 'update')} {verb} "
     is_changed = training.augment is not None or recipe.tokenizer.subword_samples > 1  # and may be longer then
     how_exact = "at most " if is_auto else "about " if is_changed else ""
     yield Finding("note", "training", f"{text}{how_exact}{epochs:,.1f} epochs")
@@ -348,7 +349,7 @@ def _check_emitted_lengths(
 
 def _check_memory(estimate: "MemoryEstimate", free_bytes: int, longest_pair: tuple[int, int], rows: int) -> Finding:
     text = (
-        f"about {estimate.total_bytes / GIB:.1f} GiB for the largest batch ({rows} pairs of "
+        f"about {estimate.total_bytes / GIB:.1f} GiB for the largest batch ({pluralize(rows, 'pair')} of "
         f"{longest_pair[0]} and {longest_pair[1]} subwords), {free_bytes / GIB:.1f} GiB are free"
     )
     if 0 < free_bytes < estimate.total_bytes:

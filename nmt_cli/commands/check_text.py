@@ -19,6 +19,7 @@ from nmt_cli.data.inspection import ParallelTextStats
 from nmt_cli.data.overlap import OverlapCounter
 from nmt_cli.data.sources.bad_rows import dropped_rows, is_too_many, other_encoding
 from nmt_cli.data.sources.corpus import Corpus
+from nmt_cli.errors import pluralize
 from nmt_cli.fs import atomic_write_text
 
 MIN_KEPT_FRACTION = 0.95  # of the pairs, below which a filter is worth a warning
@@ -49,11 +50,12 @@ def check_corpus(corpus: Corpus, stats_by_split: dict[str, list[ParallelTextStat
     """How many pairs each text has, what is wrong with its files, and what is dropped but by filters of content."""
     for split, texts in stats_by_split.items():
         for stats in texts:
-            yield Finding("note", f"corpus.{split}", f"{stats.label}: {stats.pair_count:,} pairs")
+            yield Finding("note", f"corpus.{split}", f"{stats.label}: {pluralize(stats.pair_count, 'pair')}")
             yield from _check_parallel_text(split, stats)
     if corpus.dev is None:
         total = sum(stats.pair_count for stats in stats_by_split["train"])
-        yield Finding("note", "corpus.dev", f"none: about {held_out_count(total):,} of the training pairs are held out")
+        held_out = pluralize(held_out_count(total), "training pair")
+        yield Finding("note", "corpus.dev", f"none: about {held_out} will be held out")
     if corpus.test is None:
         yield Finding("warning", "corpus.test", "none: training ends without a test score")
 
@@ -151,7 +153,8 @@ def _check_pairs(split: str, stats: ParallelTextStats, corpus: CorpusConfig) -> 
         is_repaired = rule.name == "controls" and corpus.normalization.invisible
         advice = f"dropped by {rule.key}: {threshold}" if threshold else f"{rule.key}: {rule.recommended} drops them"
         if split != "train":
-            advice = "development and test text is not filtered"
+            compared = "compared with corpus.train; " if rule.name in LEARNED_FILTERS else ""
+            advice = f"{compared}development and test text is not filtered"
         is_much = exceeds_share(
             len(pairs), 1 - MIN_KEPT_FRACTION if threshold else MAX_CLEAN_LOSS, stats.inspected_pairs
         )

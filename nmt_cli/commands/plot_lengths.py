@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from nmt_cli.commands.score import ScoringOptions, suggest_tokenizer
-from nmt_cli.errors import DataError, UserError
+from nmt_cli.errors import DataError, UserError, pluralize
 from nmt_cli.evaluation.by_length import LengthScores, LengthUnit, score_by_length, text_lengths
 from nmt_cli.evaluation.metrics import (
     MetricName,
@@ -115,5 +115,5 @@ def _translate(path: Path, sources: list[str], reporter: Reporter, device: str, 
             block = sources[start : start + LINES_PER_PROGRESS_STEP]
             texts += [translation.text for translation in translator.translate(block)]
             bar.advance(len(block))
-    reporter.info(f"{label}: {len(texts):,} lines translated")
+    reporter.info(f"{label}: {pluralize(len(texts), 'line')} translated")
     return texts

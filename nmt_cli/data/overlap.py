@@ -12,7 +12,7 @@ from nmt_cli.data.config import CorpusConfig
 from nmt_cli.data.normalization import NormalizationConfig, Normalizer
 from nmt_cli.data.sources.bad_rows import BadRows, is_too_many, other_encoding
 from nmt_cli.data.sources.base import ParallelText
-from nmt_cli.errors import DataError
+from nmt_cli.errors import DataError, pluralize
 
 HASH_BYTES = 8
 MIN_PAIRS = 100  # of a development or test text, below which scores are mostly chance
@@ -23,8 +23,8 @@ def held_out_warning(count: int) -> str | None:
     """What to say where so many pairs are held out for development, if they are few."""
     if count >= MIN_PAIRS:
         return None
-    pairs = "1 pair is" if count == 1 else f"{count} pairs are"
-    return f"only {pairs} held out: {FEW_PAIRS}; corpus.dev names more"
+    verb = "is" if count == 1 else "are"
+    return f"only {pluralize(count, 'pair')} {verb} held out: {FEW_PAIRS}; corpus.dev names more"
 
 
 def decoded_pairs(parallel_text: ParallelText, bad_rows: BadRows) -> Iterator[tuple[str, str]]:
@@ -104,7 +104,7 @@ class EvaluationText:
         }
         problems = [f"{number:,} of {count:,} pairs {what}" for what, number in counts.items() if number]
         if 0 < count < MIN_PAIRS:
-            problems.append(f"only {count} pairs: {FEW_PAIRS}")
+            problems.append(f"only {pluralize(count, 'pair')}: {FEW_PAIRS}")
         return problems
 
 

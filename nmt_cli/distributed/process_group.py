@@ -22,7 +22,7 @@ from nmt_cli.device import find_device
 from nmt_cli.distributed.launcher import is_launched
 from nmt_cli.distributed.rendezvous import create_store
 from nmt_cli.distributed.watchdog import Watchdog
-from nmt_cli.errors import DeviceError, UserError, is_out_of_memory
+from nmt_cli.errors import DeviceError, UserError, is_out_of_memory, pluralize
 
 COLLECTIVE_TIMEOUT = timedelta(days=20)  # the watchdog finds what is stuck; gloo allows at most 2^31 ms
 RENDEZVOUS_TIMEOUT_SECONDS = 30 * 60.0  # until all processes have joined the group
@@ -82,7 +82,7 @@ class ProcessGroup:
             raise DeviceError(f"--device {name}: {self.local_world_size} processes need a GPU each: use --device cuda")
         if self.local_world_size > gpu_count:
             raise DeviceError(
-                f"{self.local_world_size} processes on a machine with {gpu_count} GPU(s): start one per "
+                f"{self.local_world_size} processes on a machine with {pluralize(gpu_count, 'GPU')}: start one per "
                 "GPU, or use --device cpu"
             )
         torch.cuda.set_device(self.local_rank)

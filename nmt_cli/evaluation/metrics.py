@@ -11,7 +11,7 @@ from nmt_cli.data.language_codes import base_code
 from nmt_cli.data.scripts import letter_scripts
 from nmt_cli.data.sources.compression import open_decompressed
 from nmt_cli.data.sources.files import decoded_lines, read_stream_lines
-from nmt_cli.errors import DataError, UserError
+from nmt_cli.errors import DataError, UserError, pluralize
 
 MetricName = Literal["bleu", "chrf", "chrf++", "ter"]
 METRICS: tuple[MetricName, ...] = ("bleu", "chrf", "chrf++", "ter")
@@ -140,7 +140,7 @@ def read_references(paths: Sequence[Path], texts: Sequence[str], name: str) -> l
 def check_line_count(path: Path, lines: Sequence[str], other_name: str, other_lines: Sequence[str]) -> None:
     """DataError if two texts that belong together have different numbers of lines."""
     if len(lines) != len(other_lines):
-        raise DataError(f"{path} has {len(lines):,} lines and {other_name} has {len(other_lines):,}")
+        raise DataError(f"{path} has {pluralize(len(lines), 'line')} and {other_name} has {len(other_lines):,}")
 
 
 def check_tokenizer(name: str) -> None:

@@ -12,7 +12,7 @@ from nmt_cli.data.text_profile import TextProfile, UnknownShares, fallback_share
 from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.engine import Engine, Hypothesis, TokenIds
-from nmt_cli.errors import DataError, UserError
+from nmt_cli.errors import DataError, UserError, pluralize
 from nmt_cli.inference.confidence import Assessment, Calibration, TranslatedPart, assess
 from nmt_cli.inference.degeneration import (
     DecodedHypothesis,
@@ -110,7 +110,9 @@ class Translator:
         lines = [line.removesuffix("\n") for line in list_of_lines(lines, "translate")]
         prefixes = [""] * len(lines) if prefixes is None else list_of_lines(prefixes, "translate: prefixes")
         if len(prefixes) != len(lines):
-            raise DataError(f"translate: {len(prefixes):,} prefixes for {len(lines):,} lines: needs one for each")
+            raise DataError(
+                f"translate: {len(prefixes):,} prefixes for {pluralize(len(lines), 'line')}: needs one for each"
+            )
         plans = self.planner.plan(lines)
         for plan, prefix in zip(plans, prefixes, strict=True):
             if prefix.strip():

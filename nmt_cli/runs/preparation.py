@@ -24,7 +24,7 @@ from nmt_cli.data.prepared.store import PreparedData, read_manifest
 from nmt_cli.data.sources.bad_rows import dropped_rows
 from nmt_cli.data.sources.base import MissingTextError
 from nmt_cli.data.sources.corpus import Corpus, fetch_corpus, search_folders
-from nmt_cli.errors import RunError
+from nmt_cli.errors import RunError, pluralize
 from nmt_cli.recipe.loader import Recipe, load_run_recipe
 from nmt_cli.reporting import Reporter
 from nmt_cli.runs.folder import RunFolder
@@ -88,7 +88,9 @@ def prepare_recipe(
     existing = find_prepared(store, identity["fingerprint"]) if started_data is None else started_data.check(identity)
     if existing is not None:
         data = PreparedData(existing)
-        reporter.info(f"prepared data are up to date: {existing}")
+        made_for = existing.name.removesuffix(f"-{data.fingerprint}")
+        reason = "" if made_for == recipe.name else f" (made for {made_for}: the same text, prepared in the same way)"
+        reporter.info(f"prepared data are up to date: {existing}{reason}")
     else:
         changed_inputs = describe_changes(store, recipe.name, identity)
         if changed_inputs:
@@ -173,7 +175,7 @@ def report_preparation(data: PreparedData, reporter: Reporter) -> None:
     manifest = data.manifest
     sizes = " + ".join(f"{size:,}" for size in dict.fromkeys(manifest["vocabulary"]))
     reporter.info(
-        f"{data.folder}: {manifest['read']:,} pairs read, {manifest['train']:,} for training, "
+        f"{data.folder}: {pluralize(manifest['read'], 'pair')} read, {manifest['train']:,} for training, "
         + ", ".join(f"{count:,} for {name}" for name, count in manifest["splits"].items())
         + f"; {sizes} subwords"
     )
@@ -181,8 +183,7 @@ def report_preparation(data: PreparedData, reporter: Reporter) -> None:
     if max(manifest["vocabulary"]) < requested_size:
         reporter.info(f"the text has only {sizes} subwords, not the {requested_size:,} of tokenizer.vocab_size")
     if manifest["held_out"]:
-        pairs = "1 pair" if manifest["held_out"] == 1 else f"{manifest['held_out']:,} pairs"
-        reporter.info(f"no corpus.dev: {pairs} held out for development")
+        reporter.info(f"no corpus.dev: {pluralize(manifest['held_out'], 'pair')} held out for development")
         if (warning := held_out_warning(manifest["held_out"])) is not None:
             reporter.warning(warning)
     for split, problems in manifest.get("evaluation_problems", {}).items():
@@ -222,9 +223,10 @@ def _report_much_filtered(
     if shares:
         worst = sorted(shares, key=shares.__getitem__, reverse=True)
         shown = ", ".join(
-            f"{shares[label]:.0%} of {label} ({dropped_by_text[label]:,} pairs)" for label in worst[:MAX_SHOWN_TEXTS]
+            f"{shares[label]:.0%} of {label} ({pluralize(dropped_by_text[label], 'pair')})"
+            for label in worst[:MAX_SHOWN_TEXTS]
         )
-        more = f" and more than {MAX_FILTERED:.0%} of {len(worst) - MAX_SHOWN_TEXTS} other texts"
+        more = f" and more than {MAX_FILTERED:.0%} of {pluralize(len(worst) - MAX_SHOWN_TEXTS, 'other text')}"
         reporter.warning(
             f"{FILTER_KEYS[name]} dropped {shown}{more if len(worst) > MAX_SHOWN_TEXTS else ''}; null keeps such pairs"
         )

@@ -18,7 +18,7 @@ from nmt_cli.data.prepared.store import PreparedData
 from nmt_cli.data.text_profile import LANGUAGES_FILE, TextProfile, profile_files
 from nmt_cli.device import choose_dtype, device_name, limit_kernel_cache
 from nmt_cli.distributed.process_group import ProcessGroup
-from nmt_cli.errors import DataError, RunError
+from nmt_cli.errors import DataError, RunError, pluralize
 from nmt_cli.fs import atomic_write_text, reject_external_symlinks
 from nmt_cli.recipe.loader import Recipe, build_recipe, load_run_recipe
 from nmt_cli.reporting import Reporter
@@ -121,8 +121,8 @@ class TrainingRun:
         precision = str(self.dtype).removeprefix("torch.")
         self.reporter.info(
             f"{self.recipe.name}: {self.recipe.model.type}, {parameters:,} parameters, {precision} on "
-            f"{device_name(self.device)}; {self.data.manifest['train']:,} pairs, "
-            f"{self.recipe.training.updates:,} updates"
+            f"{device_name(self.device)}; {pluralize(self.data.manifest['train'], 'pair')}, "
+            f"{pluralize(self.recipe.training.updates, 'update')}"
             + ("" if self.processes.is_single else f", {self.processes.world_size} processes")
         )
 
@@ -159,7 +159,7 @@ class TrainingRun:
             provenance = {"run": str(base_folder.path), "checkpoint": checkpoint.update}
             manifest = self.folder.read_json("manifest.json")
             self.folder.write_json("manifest.json", manifest | {"init_from": provenance})
-        self.reporter.info(f"starting from {base_folder.path} after {checkpoint.update:,} updates")
+        self.reporter.info(f"starting from {base_folder.path} after {pluralize(checkpoint.update, 'update')}")
 
     def _find_checkpoint(self, trainer: Trainer) -> Checkpoint | None:
         """The last intact checkpoint, to which the log is cut; None where there is none, which is reported."""
@@ -188,10 +188,12 @@ class TrainingRun:
         if state.batches_per_update != trainer.config.gradient_accumulation * processes.world_size:
             reporter.info(
                 f"keeping {state.batches_per_update} batches per update, as the run was started, "
-                f"now over {processes.world_size} process(es)"
+                f"now over {pluralize(processes.world_size, 'process')}"
             )
         if state.batches_per_update < processes.world_size:
-            reporter.warning(f"{processes.world_size - state.batches_per_update} process(es) will have nothing to do")
+            reporter.warning(
+                f"{pluralize(processes.world_size - state.batches_per_update, 'process')} will have nothing to do"
+            )
         if state.update >= updates:
             reporter.info(
                 f"already at {state.update:,} of {updates:,} updates; for more use --set training.updates={2 * updates}"
@@ -275,7 +277,8 @@ def _check_resumable(folder: RunFolder, updates: int) -> None:
     last, _ = checkpoints.last()
     if last is not None and last.update > updates:
         raise RunError(
-            f"{folder.path}: has done {last.update:,} updates, more than the training.updates of {updates:,}",
+            f"{folder.path}: has done {pluralize(last.update, 'update')}, "
+            f"more than the training.updates of {updates:,}",
             hint="ask for as many or more, or start a new run with another --out",
         )
     if last is not None or not checkpoints.best_path.is_file():  # killed before its first checkpoint

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from nmt_cli.config import Precision, Section
 from nmt_cli.data.augmentation import AugmentConfig
+from nmt_cli.errors import pluralize
 
 CompileMode = Literal["auto", "on", "off"]
 Metric = Literal["bleu", "chrf", "ter", "loss"]
@@ -134,12 +135,14 @@ class TrainingConfig(Section):
             keys = self.non_default("metric_tokenize", "validation_beam", "samples")
             messages += [f"{key}: does nothing with metric: loss" for key in keys]
         if self.warmup_updates >= self.updates:
-            messages.append(f"warmup_updates: {self.warmup_updates}, but there are only {self.updates} updates")
+            messages.append(f"warmup_updates: {self.warmup_updates}, with only {pluralize(self.updates, 'update')}")
         if self.validate_every > self.updates:
-            messages.append(f"validate_every: {self.validate_every} is more than {self.updates} updates")
+            messages.append(f"validate_every: {self.validate_every} is more than {pluralize(self.updates, 'update')}")
         validations = -(-self.updates // self.validate_every)
         if self.average_checkpoints > validations:
-            messages.append(f"average_checkpoints: {self.average_checkpoints}, but there are {validations} checkpoints")
+            messages.append(
+                f"average_checkpoints: {self.average_checkpoints}, with only {pluralize(validations, 'checkpoint')}"
+            )
         if self.patience is not None and self.patience >= validations:
-            messages.append(f"patience: {self.patience}, but there are {validations} validations")
+            messages.append(f"patience: {self.patience}, with only {pluralize(validations, 'validation')}")
         return messages

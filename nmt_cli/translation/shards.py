@@ -9,7 +9,7 @@ from typing import Any
 from nmt_cli.data.known_words import word_files
 from nmt_cli.data.sources.files import read_lines
 from nmt_cli.data.text_profile import profile_files
-from nmt_cli.errors import DataError, WorkerError
+from nmt_cli.errors import DataError, WorkerError, pluralize
 from nmt_cli.fs import sha256_of_file
 from nmt_cli.inference.output import OutputFormat
 from nmt_cli.recipe.loader import load_run_recipe
@@ -68,7 +68,7 @@ def translate_shard(
     finally:
         writer.close()
     summary.report(reporter, f"shard {shard}: ")
-    reporter.info(f"shard {shard}: {writer.line_count:,} lines, {folder / shard.name}.txt")
+    reporter.info(f"shard {shard}: {pluralize(writer.line_count, 'line')}, {folder / shard.name}.txt")
 
 
 def describe_job(

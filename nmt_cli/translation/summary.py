@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from nmt_cli.errors import pluralize
 from nmt_cli.inference.output import TranslatedLine
 from nmt_cli.reporting import Reporter
 
@@ -24,7 +25,7 @@ class LineCounter:
     def __str__(self) -> str:
         first = ", ".join(f"{number:,}" for number in self.first_numbers)
         more = ", ..." if self.count > MAX_NAMED_LINES else ""
-        return f"{self.count:,} {'line' if self.count == 1 else 'lines'} ({first}{more})"
+        return f"{pluralize(self.count, 'line')} ({first}{more})"
 
 
 @dataclass

@@ -56,10 +56,10 @@ def test_a_sound_recipe_has_no_errors_and_nothing_is_written(toy: Path) -> None:
     [
         ("training.plateau_factor=0.3", "plateau_factor: does nothing without schedule: plateau"),
         ("training.plateau_patience=3", "plateau_patience: does nothing without schedule"),
-        ("training.warmup_updates=12", "warmup_updates: 12, but there are only 12 updates"),
+        ("training.warmup_updates=12", "warmup_updates: 12, with only 12 updates"),
         ("training.validate_every=13", "validate_every: 13 is more than 12 updates"),
-        ("training.average_checkpoints=3", "average_checkpoints: 3, but there are 2 checkpoints"),
-        ("training.patience=2", "patience: 2, but there are 2 validations"),
+        ("training.average_checkpoints=3", "average_checkpoints: 3, with only 2 checkpoints"),
+        ("training.patience=2", "patience: 2, with only 2 validations"),
         ("search.temperature=2", "temperature: does nothing without sampling: true"),
         ("search.seed=2", "seed: does nothing without sampling"),
         ("tokenizer.subword_sampling=0.2", "subword_sampling: does nothing without subword_samples"),

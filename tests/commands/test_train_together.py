@@ -184,7 +184,7 @@ def test_a_signal_saves_once_and_one_process_can_go_on(
     monkeypatch.chdir(place.folder)
     train(load_recipe("toy.yaml"), Path("stopped"), Reporter(), resume=True)
     said = capsys.readouterr().err
-    assert "keeping 2 batches per update, as the run was started, now over 1 process(es)" in said
+    assert "keeping 2 batches per update, as the run was started, now over 1 process" in said
     after = [record for record in place.records("stopped") if record["update"] > update]
     assert_same_losses(after, place.records("two")[update:])
 

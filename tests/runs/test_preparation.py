@@ -1,5 +1,6 @@
 """A recipe's data are prepared once, and again where something has changed, which is said."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -26,7 +27,10 @@ def prepare(toy: Path, **changes: object) -> list[str]:
 def test_what_has_changed_since_data_were_prepared_is_said(toy: Path) -> None:
     assert prepare(toy) == []
     (again,) = prepare(toy)
-    assert again.startswith("prepared data are up to date: prepared/toy-")
+    assert re.fullmatch("prepared data are up to date: prepared/toy-[0-9a-f]{12}", again)
+    listener = Listener()
+    prepare_recipe(build_recipe(toy_content(toy / "text") | {"name": "other"}), listener)
+    assert listener.said == [f"{again} (made for toy: the same text, prepared in the same way)"]
     changed = "preparing again, because these changed: "
     assert prepare(toy, max_length=9, seed=2) == [f"{changed}corpus.max_length (250 -> 9), corpus.seed (1 -> 2)"]
     with open(toy / "text/train.ab", "a") as file:
@@ -66,7 +70,7 @@ def test_what_a_filter_drops_of_a_small_text_among_others_is_warned_of(
     (text,) = (text for text in capsys.readouterr().err.splitlines() if "of w.ab" in text)
     assert text == (
         "warning: corpus.filters.copies dropped 40% of w.ab (8 pairs), 38% of x.ab (8 pairs), 36% of y.ab (8 pairs) "
-        "and more than 5% of 1 other texts; null keeps such pairs"
+        "and more than 5% of 1 other text; null keeps such pairs"
     )
 
 

@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
-from nmt_cli.errors import DataError
+from nmt_cli.errors import DataError, pluralize
 
 MAX_BAD_ROWS, MAX_BAD_ROW_FRACTION = 10, 0.01  # the larger of them is allowed
 MAX_SHOWN_CHARS = 120
@@ -65,4 +65,4 @@ def other_encoding(label: str, count: int, total: int) -> str:
 def dropped_rows(kind: str, count: int, example: str) -> str:
     """What was dropped, for a message."""
     advice = f"; {ADVICE[kind]}" if kind in ADVICE else ""
-    return f"{count:,} row{'s' if count != 1 else ''} dropped: {kind}, as in {example}{advice}"
+    return f"{pluralize(count, 'row')} dropped: {kind}, as in {example}{advice}"

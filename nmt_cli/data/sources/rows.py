@@ -12,7 +12,7 @@ from nmt_cli.data.language_codes import base_code, normal_code
 from nmt_cli.data.sources.bad_rows import HEADER, QUOTED, BadRows
 from nmt_cli.data.sources.base import Languages, RawPair
 from nmt_cli.data.sources.files import read_lines
-from nmt_cli.errors import DataError
+from nmt_cli.errors import DataError, pluralize
 
 HEADER_WORDS = re.compile(
     "(source|target|src|tgt|trg|text|translation|reference)([ _-]?(text|sentence|segment|lang|language))?|sentence[12]"
@@ -42,7 +42,7 @@ def pair_lines(
             counts = [number - 1, number - 1]
             counts[source is None] += left_count
             raise DataError(
-                f"{labels[0]} has {counts[0]:,} lines and {labels[1]} has {counts[1]:,}: "
+                f"{labels[0]} has {pluralize(counts[0], 'line')} and {labels[1]} has {counts[1]:,}: "
                 "line i of one must be the translation of line i of the other"
             )
         yield RawPair(source, target, number)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from nmt_cli.data.sources.bad_rows import BadRows
 from nmt_cli.data.sources.base import RawPair
 from nmt_cli.data.sources.files import read_lines
-from nmt_cli.errors import DataError
+from nmt_cli.errors import DataError, pluralize
 
 LOWEST_BASELINE = -100.0  # where a baseline could not be computed
 
@@ -47,11 +47,13 @@ class ScoreCut:
             yield pair
         line_count = max(line_count, bad_rows.last_line_number)
         if line_count < len(self._mask):
-            raise self._wrong_count(f"only {line_count:,} lines")
+            raise self._wrong_count(f"only {pluralize(line_count, 'line')}")
 
     def _wrong_count(self, line_count: str) -> DataError:
         names = " and ".join(map(str, self.files()))
-        return DataError(f"{names}: {len(self._mask):,} scores, but the text has {line_count}: one for each is needed")
+        return DataError(
+            f"{names}: {pluralize(len(self._mask), 'score')}, but the text has {line_count}: one for each is needed"
+        )
 
     @cached_property
     def _mask(self) -> NDArray[np.bool_]:
