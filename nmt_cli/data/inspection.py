@@ -19,6 +19,7 @@ from nmt_cli.data.cleaning import (
 )
 from nmt_cli.data.config import CorpusConfig
 from nmt_cli.data.filtering.corpus_profile import CorpusProfile
+from nmt_cli.data.filtering.said_language import unlike_said
 from nmt_cli.data.overlap import OverlapCounter, read_evaluation_texts
 from nmt_cli.data.sources.bad_rows import BadRows
 from nmt_cli.data.sources.base import ParallelText, RawPair
@@ -99,17 +100,27 @@ def inspect_corpus(
     corpus: Corpus, config: CorpusConfig, max_pairs: int
 ) -> tuple[dict[str, list[ParallelTextStats]], OverlapCounter, CorpusProfile]:
     """The statistics of every text, by split: train, dev, test; what training text shares with the others, and what is
-    usual in it."""
+    usual in it.
+
+    Development and test text is compared with that only where the training text is in its languages: else what is right
+    would seem wrong.
+    """
     evaluation_texts = corpus.evaluation_texts()
     overlap = OverlapCounter(read_evaluation_texts(evaluation_texts, config))
     profile = measure_corpus((text.read(BadRows(config.max_bad_rows)) for text in corpus.train), config)
-    stats = {
-        "train": [inspect_text(text, config, max_pairs, profile, overlap) for text in corpus.train],
-        "dev": [],
-        "test": [],
-    }
-    stats |= {name: [inspect_text(text, config, max_pairs, profile)] for name, text in evaluation_texts.items()}
+    training_stats = [inspect_text(text, config, max_pairs, profile, overlap) for text in corpus.train]
+    stats = {"train": training_stats, "dev": [], "test": []}
+    usual = profile if _are_as_said(training_stats, config) else CorpusProfile(is_tokenized=profile.is_tokenized)
+    stats |= {name: [inspect_text(text, config, max_pairs, usual)] for name, text in evaluation_texts.items()}
     return stats, overlap, profile
+
+
+def _are_as_said(texts: list[ParallelTextStats], config: CorpusConfig) -> bool:
+    """Whether nothing speaks against the languages of training texts as a whole."""
+    pairs = [pair for stats in texts if not stats.is_one_file for pair in stats.clean_pairs]
+    return all(
+        unlike_said([pair[side] for pair in pairs], language) is None for side, language in enumerate(config.languages)
+    )
 
 
 def token_lengths(tokenizers: Tokenizers, pairs: list[TextPair]) -> tuple[TokenLengths, TokenLengths]:

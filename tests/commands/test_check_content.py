@@ -124,6 +124,24 @@ def test_what_is_wrong_with_whole_files_is_said(tmp_path: Path) -> None:
     assert "dev.en: the same file is source and target" in text
 
 
+def test_a_swapped_training_text_alone_is_blamed_not_the_others(tmp_path: Path) -> None:
+    pairs = quickstart_pairs(PAIRS + 100)
+    write_corpus(tmp_path, "train", [pair[::-1] for pair in pairs[:PAIRS]])
+    write_corpus(tmp_path, "dev", pairs[PAIRS:])
+    findings = checked(write_recipe(tmp_path))
+    warned = {
+        finding.about for finding in findings if finding.level == "warning" and finding.about.startswith("corpus")
+    }
+    assert warned == {"corpus.train"}
+    assert [finding for finding in findings if finding.key == "corpus.filters.swapped"] == []
+    write_corpus(tmp_path, "train", pairs[:PAIRS])
+    write_corpus(tmp_path, "dev", [pair[::-1] for pair in pairs[PAIRS:]])
+    findings = checked(write_recipe(tmp_path))
+    (dev, _) = [finding for finding in findings if finding.key == "corpus.filters.swapped"]  # and the test text
+    assert dev.about == "corpus.dev" and dev.share is not None and dev.share > 0.9
+    assert dev.text.endswith("; compared with corpus.train; development and test text is not filtered")
+
+
 def test_a_text_in_several_languages_and_one_that_is_copied_are_as_the_docs_say(tmp_path: Path) -> None:
     pairs = quickstart_pairs(400)
     foreign = [
