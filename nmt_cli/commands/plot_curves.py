@@ -3,21 +3,32 @@
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from nmt_cli.errors import UserError
+from nmt_cli.errors import UserError, pluralize
 from nmt_cli.plots.chart import COLOURS, Curve, Row, legend_entry, render_chart
 from nmt_cli.plots.curves import AXES, available_quantities
-from nmt_cli.plots.training_log import TrainingHistory, read_training_history
+from nmt_cli.plots.training_log import NothingLoggedError, TrainingHistory, read_training_history
 from nmt_cli.reporting import Reporter, Screen
 
 
 def read_training_histories(runs: Mapping[str, Path], reporter: Reporter) -> dict[str, TrainingHistory]:
-    """The course of each run, by its name; a log with damaged lines is said."""
-    histories = {}
+    """The course of each run, by its name; a log with damaged lines, and a run without a loss beside others, are said.
+
+    NothingLoggedError where no run has a loss yet, RunError for what is no run.
+    """
+    histories: dict[str, TrainingHistory] = {}
+    unlogged: list[NothingLoggedError] = []
     for name, path in runs.items():
-        histories[name] = read_training_history(path)
+        try:
+            histories[name] = read_training_history(path)
+        except NothingLoggedError as error:
+            unlogged.append(error)
+            continue
         if count := histories[name].damaged_lines:
-            lines = f"{count} damaged line{'s' * (count > 1)}"
-            reporter.warning(f"{path / 'log.jsonl'}: {lines} left out")
+            reporter.warning(f"{path / 'log.jsonl'}: {pluralize(count, 'damaged line')} left out")
+    if not histories:
+        raise unlogged[0]
+    for error in unlogged:
+        reporter.warning(f"{error}: left out")
     return histories
 
 

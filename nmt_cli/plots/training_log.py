@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from nmt_cli.errors import RunError
+from nmt_cli.recipe.paths import run_recipe_path
 
 SCORES = ("bleu", "chrf", "ter")  # of the development text
 
@@ -48,12 +49,17 @@ class TrainingHistory:
     damaged_lines: int = 0  # complete lines that are not records
 
 
+class NothingLoggedError(RunError):
+    """A run that has no loss in its log yet."""
+
+
 def read_training_history(run: Path) -> TrainingHistory:
-    """Read the log of a run; RunError if it is missing or has no loss yet."""
+    """Read the log of a run; NothingLoggedError if it has no loss yet, RunError if there is no such run."""
     path = run / "log.jsonl"
-    if not run.is_dir():
-        raise RunError(f"{run}: no such run folder; nmt train RECIPE makes one")
     try:
+        if not path.exists():
+            run_recipe_path(run)
+            raise NothingLoggedError(f"{run}: nothing is logged yet")
         text = path.read_bytes().decode("utf-8", "replace")
     except OSError as error:
         raise RunError(f"{path}: cannot read: {error.strerror}") from error
@@ -73,7 +79,7 @@ def read_training_history(run: Path) -> TrainingHistory:
                 series: Series = getattr(history, name)
                 series.add(record, scores.get(name) if isinstance(scores, dict) else None)
     if not history.train_loss.values and not history.dev_loss.values:
-        raise RunError(f"{path}: nothing is logged yet")
+        raise NothingLoggedError(f"{run}: nothing is logged yet")
     return history
 
 

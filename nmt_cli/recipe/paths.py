@@ -1,10 +1,13 @@
 """Finding recipes: by path, or by the name of one that ships with this program. Imports no torch."""
 
+import difflib
 import os
 import re
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
-from nmt_cli.errors import RecipeError, RunError, UserError, suggest
+from nmt_cli.errors import RecipeError, RunError, UserError
 from nmt_cli.fs import read_text
 
 MAX_RECIPE_BYTES = 4_000_000
@@ -23,7 +26,7 @@ def shipped_recipes() -> dict[str, Path]:
 
 
 def find_recipe(recipe: str | Path) -> Path:
-    """The file of a recipe; RecipeError with the nearest name if there is none."""
+    """The file of a recipe; RecipeError, with the nearest name beside it or of a shipped one, if there is none."""
     path = Path(recipe)
     if path.is_file():
         return path
@@ -32,8 +35,31 @@ def find_recipe(recipe: str | Path) -> Path:
         return shipped[str(recipe)]
     if path.is_dir():
         raise RecipeError([f"{recipe}: this is a folder; a recipe is a YAML file"])
-    hint = suggest(str(recipe), shipped)
-    raise RecipeError([f"{recipe}: no such recipe, neither a file nor a shipped one; {hint}"])
+    beside = {file.stem: file for suffix in (".yml", ".yaml") for file in path.parent.glob(f"*{suffix}")}
+    near = _nearest(re.sub(r"\.ya?ml$", "", path.name), {name: Path(name) for name in shipped} | beside)
+    hint = f"did you mean {near}?" if near else "nmt recipes lists the shipped ones"
+    raise RecipeError([f"{recipe}: no such recipe, neither a file{_where(path)} nor a shipped one; {hint}"])
+
+
+def missing_run(run: Path) -> RunError:
+    """That there is no such run folder, with the run beside it, or in runs, that has nearly its name."""
+    recipes = [recipe for folder in (Path("runs"), run.parent) for recipe in folder.glob("*/recipe.yaml")]
+    near = _nearest(run.name, {recipe.parent.name: recipe.parent for recipe in recipes})
+    hint = f"did you mean {near}?" if near else "nmt train RECIPE makes one"
+    return RunError(f"{run}: no such run folder{_where(run)}; {hint}")
+
+
+def _where(path: Path) -> str:
+    """Where a path that does not begin at the root was looked for."""
+    with suppress(OSError):  # the folder was deleted
+        return "" if path.is_absolute() else f" in {Path.cwd()}"
+    return ""
+
+
+def _nearest(name: str, paths: Mapping[str, Path]) -> Path | None:
+    """The path of the name that is most like another; None if none is."""
+    matches = difflib.get_close_matches(name, sorted(paths), n=1)
+    return paths[matches[0]] if matches else None
 
 
 def run_recipe_path(run: Path) -> Path:
@@ -43,7 +69,7 @@ def run_recipe_path(run: Path) -> Path:
             f"{run}: a file, not a run folder", hint="a run comes first; nmt translate RUN < FILE reads standard input"
         )
     if not run.is_dir():
-        raise RunError(f"{run}: no such run folder; nmt train RECIPE makes one")
+        raise missing_run(run)
     path = run / "recipe.yaml"
     if not path.is_file():
         reason = "it is an export; name the run that was exported" if (run / "export.json").is_file() else ""

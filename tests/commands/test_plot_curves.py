@@ -37,6 +37,23 @@ def test_damaged_lines_are_said_and_runs_are_named(
         read_training_histories({"nowhere": Path("nowhere")}, Reporter(quiet=True))
 
 
+def test_a_run_without_a_loss_is_left_out_beside_others_and_refused_alone(
+    runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stopped = tmp_path / "stopped"
+    stopped.mkdir()
+    (stopped / "recipe.yaml").write_text("")
+    empty = write_log(tmp_path / "empty")
+    courses = read_training_histories({"stopped": stopped, **runs, "empty": empty}, Reporter(quiet=True))
+    assert list(courses) == ["a", "second"]
+    said = " ".join(capsys.readouterr().err.split())
+    for run in (stopped, empty):
+        assert f"warning: {run}: nothing is logged yet: left out" in said
+    with pytest.raises(RunError) as caught:
+        read_training_histories({"stopped": stopped, "empty": empty}, Reporter(quiet=True))
+    assert str(caught.value) == f"{stopped}: nothing is logged yet"
+
+
 def test_the_terminal_has_a_chart_for_each_quantity(runs: dict[str, Path]) -> None:
     text = shown(read_training_histories(runs, Reporter(quiet=True)))
     assert text[:3] == ["* a", "o second", ""]

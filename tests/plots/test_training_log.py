@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from nmt_cli.errors import RunError
-from nmt_cli.plots.training_log import read_training_history
+from nmt_cli.plots.training_log import NothingLoggedError, read_training_history
 
 
 def train(update: int, loss: float, seconds: float = 0.0) -> dict[str, Any]:
@@ -86,11 +86,15 @@ def test_other_events_and_other_scores_are_no_curves(tmp_path: Path) -> None:
 def test_a_run_without_a_log_is_named(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"no: no such run folder; nmt train RECIPE makes one"):
         read_training_history(tmp_path / "no")
-    with pytest.raises(RunError, match=r"log\.jsonl: cannot read: No such file"):
+    with pytest.raises(RunError, match=r"not a run folder: it has no recipe\.yaml$"):
         read_training_history(tmp_path)
+    (tmp_path / "recipe.yaml").write_text("")
+    with pytest.raises(NothingLoggedError) as caught:
+        read_training_history(tmp_path)
+    assert str(caught.value) == f"{tmp_path}: nothing is logged yet"
 
 
 @pytest.mark.parametrize("records", [[""], [{"event": "divergence", "update": 3, "reason": "the loss is nan"}]])
 def test_a_log_without_a_loss_is_said_to_have_nothing_yet(records: list[Any], tmp_path: Path) -> None:
-    with pytest.raises(RunError, match=r"log\.jsonl: nothing is logged yet"):
+    with pytest.raises(RunError, match=r"[^l]: nothing is logged yet$"):
         read_training_history(write_log(tmp_path, *records))

@@ -4,9 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from nmt_cli.errors import RecipeError, UserError
+from nmt_cli.errors import RecipeError, RunError, UserError
 from nmt_cli.recipe.loader import load_recipe
-from nmt_cli.recipe.paths import copy_recipe, find_recipe, first_comment, shipped_recipes, shipped_recipes_folder
+from nmt_cli.recipe.paths import (
+    copy_recipe,
+    find_recipe,
+    first_comment,
+    run_recipe_path,
+    shipped_recipes,
+    shipped_recipes_folder,
+)
 
 
 def test_the_recipes_of_the_readme_ship() -> None:
@@ -39,23 +46,73 @@ def test_a_file_is_found_before_a_shipped_recipe_and_a_folder_is_not(
 
 
 MISSING = [
-    ("quickstrat", ": no such recipe, neither a file nor a shipped one; did you mean quickstart?"),
-    ("zzz", f": no such recipe, neither a file nor a shipped one; choose from {', '.join(shipped_recipes())}"),
-    ("no/such.yaml", f": no such recipe, neither a file nor a shipped one; choose from {', '.join(shipped_recipes())}"),
-    ("", ": this is a folder; a recipe is a YAML file"),  # the empty path is "."
+    ("quickstrat", "did you mean quickstart?"),
+    ("trf", "did you mean trf.yaml?"),  # a file beside it, or a shipped recipe
+    ("tfr.yaml", "did you mean trf.yaml?"),
+    ("sub/fast.yaml", "did you mean sub/fest.yml?"),
+    ("zzz", "nmt recipes lists the shipped ones"),
+    ("no/such.yaml", "nmt recipes lists the shipped ones"),
 ]
 
 
-@pytest.mark.parametrize("name, message", MISSING)
-def test_a_recipe_that_is_not_there_is_named_with_the_nearest_one(name: str, message: str) -> None:
+@pytest.mark.parametrize("name, hint", MISSING)
+def test_a_recipe_that_is_not_there_is_named_with_the_nearest_one_and_the_folder(
+    name: str, hint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("sub").mkdir()
+    Path("trf.yaml").write_text("")
+    Path("sub/fest.yml").write_text("")
     with pytest.raises(RecipeError) as caught:
         find_recipe(name)
-    assert str(caught.value) == name + message
+    assert str(caught.value) == f"{name}: no such recipe, neither a file in {Path.cwd()} nor a shipped one; {hint}"
+    with pytest.raises(RecipeError) as caught:
+        find_recipe(Path("/zzz.yaml"))
+    assert str(caught.value) == (
+        "/zzz.yaml: no such recipe, neither a file nor a shipped one; nmt recipes lists the shipped ones"
+    )
+
+
+@pytest.mark.parametrize(
+    "run, hint",
+    [
+        ("runs/transfomer", "did you mean runs/transformer?"),
+        ("transformer", "did you mean runs/transformer?"),
+        ("other/rnn-3.1", "did you mean other/rnn-3?"),
+        ("runs/notes", "nmt train RECIPE makes one"),  # a folder that is no run
+    ],
+)
+def test_a_run_that_is_not_there_is_named_with_the_nearest_one_and_the_folder(
+    run: str, hint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for recipe in ("runs/transformer/recipe.yaml", "other/rnn-3/recipe.yaml"):
+        Path(recipe).parent.mkdir(parents=True)
+        Path(recipe).write_text("")
+    Path("runs/note").mkdir()
+    with pytest.raises(RunError) as caught:
+        run_recipe_path(Path(run))
+    assert str(caught.value) == f"{run}: no such run folder in {Path.cwd()}; {hint}"
+    with pytest.raises(RunError) as caught:
+        run_recipe_path(tmp_path / "nowhere")
+    assert str(caught.value) == f"{tmp_path / 'nowhere'}: no such run folder; nmt train RECIPE makes one"
+
+
+def test_what_was_looked_for_in_a_folder_that_was_deleted_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(RunError) as caught:
+        run_recipe_path(Path("nowhere"))
+    assert str(caught.value) == "nowhere: no such run folder; nmt train RECIPE makes one"
 
 
 def test_a_folder_is_no_recipe(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match="this is a folder; a recipe is a YAML file"):
-        find_recipe(tmp_path)
+    for folder in (tmp_path, ""):  # the empty path is "."
+        with pytest.raises(RecipeError, match=f"^{folder}: this is a folder; a recipe is a YAML file$"):
+            find_recipe(folder)
 
 
 def test_a_recipe_is_copied_into_a_folder_or_to_a_name(tmp_path: Path) -> None:
