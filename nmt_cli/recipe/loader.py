@@ -28,6 +28,7 @@ SECTIONS = ("corpus", "tokenizer", "model", "training", "search")
 DEFAULT_MODEL = "transformer"
 
 _NAME = re.compile(r"(?!\.)[^/\x00-\x1f\x7f]{1,100}")  # it becomes the name of a folder
+_DECIMAL_COMMA = re.compile(r"[-+]?[0-9]+,[0-9]+")
 
 
 @dataclass(frozen=True)
@@ -268,7 +269,7 @@ def _explain_error(section_class: type[Section], key: str, value: Any, error: An
     """A problem with its path in the recipe, or a union branch that does not fit the value."""
     path: list[str | int] = [key]
     innermost_class: type[Section] = section_class
-    current_value = value
+    current_value = parent = value
     for index, element in enumerate(error["loc"]):
         is_last = index == len(error["loc"]) - 1
         is_child = (isinstance(current_value, dict) and element in current_value) or (
@@ -276,17 +277,31 @@ def _explain_error(section_class: type[Section], key: str, value: Any, error: An
         )
         if is_child:
             path.append(element)
-            current_value = current_value[element]
+            parent, current_value = current_value, current_value[element]
             innermost_class = _nested_section_class(innermost_class, element)
         elif is_last and error["type"] == "missing":
             path.append(element)
         elif not _branch_matches(str(element), current_value):
             return _UnionMismatch(tuple(path), str(element), current_value)
     if error["type"] == "extra_forbidden":
+        if (number := _number_with_comma(parent, str(path[-1]))) is not None:
+            return _FieldError(tuple(path), f"unknown key; write a decimal point, not a comma: {number}")
         return _unknown_key(tuple(path), list(innermost_class.model_fields))
     if error["type"] == "missing":
         return _FieldError(tuple(path), "missing")
-    return _FieldError(tuple(path), f"{_rephrase(error['msg'])}, not {_format_value(current_value)}")
+    message = f"{_rephrase(error['msg'])}, not {_format_value(current_value)}"
+    if isinstance(current_value, str) and _DECIMAL_COMMA.fullmatch(current_value):
+        message += f"; write a decimal point: {current_value.replace(',', '.')}"
+    return _FieldError(tuple(path), message)
+
+
+def _number_with_comma(mapping: dict[str, Any], key: str) -> str | None:
+    """What `{rate: 0,003}` means, which YAML reads as {rate: 0, 003: null}; None for a key that is no such part."""
+    keys = list(mapping)
+    before = keys[max(0, keys.index(key) - 1)]
+    if key.isdecimal() and mapping[key] is None and type(mapping[before]) is int:
+        return f"{before}: {mapping[before]}.{key}"
+    return None
 
 
 def _nested_section_class(section_class: type[Section], key: str | int) -> type[Section]:

@@ -83,6 +83,13 @@ MISTAKES: list[tuple[str, str]] = [
     ("search: {qqqq: 1}", "2: search.qqqq: unknown key; choose from beam, n_best,"),
     ("training: {learning_rate: 1e-3x}", "2: training.learning_rate: should be a number, not the "
      'text "1e-3x"'),
+    ("training:\n  learning_rate: 0,003", "3: training.learning_rate: should be a number, not the text "
+     '"0,003"; write a decimal point: 0.003'),
+    ("training: {updates: 5, max_minutes: 2,5}", "2: training.5: unknown key; write a decimal point, not a comma: "
+     "max_minutes: 2.5"),
+    ("training: {updates: 5, 5}", "2: training.5: unknown key; write a decimal point, not a comma: updates: 5.5"),
+    ("training: {seed: 5, 5: 5}", "2: training.5: unknown key; choose from "),
+    ("training: {5}", "2: training.5: unknown key; choose from "),
     ("training: {learning_rate: .inf}", "2: training.learning_rate: should be a finite number"),
     ("training: {learning_rate: .nan}", "2: training.learning_rate: should be a finite number"),
     ("training: {clip_norm: 1e999}", "2: training.clip_norm: should be a finite number"),
@@ -244,6 +251,10 @@ SET_MISTAKES: list[tuple[str, str]] = [
     ("search..beam=3", "--set search..beam=3: write it as section.key=value"),
     ("search.beam=[1", "--set search.beam=[1: line 1: not YAML"),
     ("search.beam=five", '--set search.beam: should be an integer, not the text "five"'),
+    (
+        "training.learning_rate=0,003",
+        '--set training.learning_rate: should be a number, not the text "0,003"; write a decimal point: 0.003',
+    ),
     ("search.baem=3", "--set search.baem: unknown key; did you mean beam?"),
     ("serach.beam=3", "--set serach: unknown key; did you mean search?"),
     ("model.type=rn", "--set model.type: no model 'rn'; did you mean rnn?"),
