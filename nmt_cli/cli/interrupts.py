@@ -9,15 +9,14 @@ from typing import NoReturn
 
 
 class Interrupted(SystemExit):
-    """Ctrl-C or SIGTERM outside of training; it carries the command that resumes, if there is one."""
+    """Ctrl-C or SIGTERM outside of training; `advice`, if any, says what was saved and how to go on."""
 
-    def __init__(self, signal_number: int, resume_command: str | None = None) -> None:
+    def __init__(self, signal_number: int, advice: str = "") -> None:
         super().__init__(128 + signal_number)
-        self.signal_number, self.resume_command = signal_number, resume_command
+        self.signal_number, self.advice = signal_number, advice
 
     def __str__(self) -> str:
-        reason = "interrupted" if self.signal_number == signal.SIGINT else "terminated"
-        return f"{reason}. Resume with: {self.resume_command}" if self.resume_command else reason
+        return ("interrupted" if self.signal_number == signal.SIGINT else "terminated") + self.advice
 
 
 _received: list[int] = []  # the signals that an Interrupted was raised for

@@ -60,12 +60,14 @@ def train(
     from nmt_cli.distributed.process_group import MainProcessFailed, PeerLost, join_process_group
 
     try:
-        with join_process_group() as group, _exit_codes(group, _resume_command(arguments, group)):
+        with join_process_group() as group:
             reporter = Reporter(quiet, silent=not group.is_main)
-            group_recipe = loaded_recipe or group.main_first(lambda: load_recipe(recipe, overrides, reporter))
+            with _exit_codes(group, arguments, out):
+                group_recipe = loaded_recipe or group.main_first(lambda: load_recipe(recipe, overrides, reporter))
             folder = out or _default_folder(group_recipe)
-            run_training(group_recipe, folder, reporter, resume=resume, device=device, processes=group)
-            reporter.info(f"next: {shlex.join(['nmt', 'translate', str(folder)])}")
+            with _exit_codes(group, arguments, folder):
+                run_training(group_recipe, folder, reporter, resume=resume, device=device, processes=group)
+                reporter.info(f"next: {shlex.join(['nmt', 'translate', str(folder)])}")
     except MainProcessFailed:
         raise typer.Exit(0) from None
     except PeerLost as error:
@@ -74,8 +76,11 @@ def train(
 
 
 @contextmanager
-def _exit_codes(group: "ProcessGroup", resume_command: str) -> Iterator[None]:
-    """Report what ends training early: rank 0 with how to resume, others with their rank or in silence."""
+def _exit_codes(group: "ProcessGroup", arguments: list[str], folder: Path | None) -> Iterator[None]:
+    """Report what ends training early: rank 0 with how to go on, others with their rank or in silence.
+
+    `folder` is that of the run; None while the recipe that names it is read.
+    """
     from nmt_cli.training.signals import TrainingInterrupted
 
     try:
@@ -84,11 +89,14 @@ def _exit_codes(group: "ProcessGroup", resume_command: str) -> Iterator[None]:
     except TrainingInterrupted as stopped:
         if group.is_main:
             with suppress(OSError):  # nobody reads it
-                print(f"nmt: {stopped}; saved. Resume with: {resume_command}", file=sys.stderr)
+                print(f"nmt: {stopped}; saved. {_next_command(arguments, group)}", file=sys.stderr)
             raise typer.Exit(128 + stopped.signal_number) from None
     except Interrupted as interrupt:  # while preparing or translating the test text, with nothing to save
         if group.is_main:
-            raise Interrupted(interrupt.signal_number, resume_command) from None
+            is_started = folder is not None and folder.exists()
+            saved = "" if is_started else "; nothing is saved yet"
+            command = _next_command(arguments, group, is_started=is_started)
+            raise Interrupted(interrupt.signal_number, f"{saved}. {command}") from None
         raise typer.Exit(128 + interrupt.signal_number) from None
     except UserError as error:
         if group.is_main:
@@ -100,12 +108,13 @@ def _default_folder(recipe: "LoadedRecipe") -> Path:
     return Path("runs") / recipe.name
 
 
-def _resume_command(arguments: list[str], group: "ProcessGroup") -> str:
-    """The command that resumes a training that was stopped."""
+def _next_command(arguments: list[str], group: "ProcessGroup", *, is_started: bool = True) -> str:
+    """How to resume a training that was stopped, or to start it again where it has no run folder."""
+    what = "Resume with" if is_started else "Start again with"
     if group.local_world_size < group.world_size:
-        return "the same command on every machine, with --resume"
+        return f"{what}: the same command on every machine{', with --resume' * is_started}"
     process_arguments = [] if group.is_single else ["--processes", str(group.world_size)]
-    return shlex.join(["nmt", *arguments, *process_arguments, "--resume"])
+    return f"{what}: {shlex.join(['nmt', *arguments, *process_arguments, *['--resume'] * is_started])}"
 
 
 def _latest_checkpoint_name(folder: Path) -> str | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from nmt_cli.cli.training import _resume_command
+from nmt_cli.cli.training import _next_command
 from nmt_cli.distributed import launcher
 from nmt_cli.distributed.launcher import LaunchResult, launch
 from nmt_cli.distributed.process_group import ProcessGroup
@@ -144,8 +144,10 @@ def test_a_stopped_process_has_time_to_save(given: str | None, expected: str, mo
 
 def test_how_to_go_on_is_said_for_one_machine_and_for_several() -> None:
     words = ["train", "toy"]
-    assert _resume_command(words, ProcessGroup()) == "nmt train toy --resume"
+    assert _next_command(words, ProcessGroup()) == "Resume with: nmt train toy --resume"
     processes = ProcessGroup(0, 2, local_world_size=2)
-    assert _resume_command(words, processes) == "nmt train toy --processes 2 --resume"
+    assert _next_command(words, processes) == "Resume with: nmt train toy --processes 2 --resume"
     several = ProcessGroup(0, 8, local_world_size=4)
-    assert _resume_command(words, several) == "the same command on every machine, with --resume"
+    assert _next_command(words, several) == "Resume with: the same command on every machine, with --resume"
+    again = "Start again with: the same command on every machine"
+    assert _next_command(words, several, is_started=False) == again
