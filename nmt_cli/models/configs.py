@@ -144,7 +144,8 @@ class RNNConfig(ModelConfig):
     type: Literal["rnn"] = "rnn"
     attention: AttentionType = "additive"
     """none: one fixed vector, read at every step as in Cho et al. 2014; additive: computed from the previous
-    state, as in RNNsearch; the others from the current state, as in Luong et al. 2015."""
+    state, as in RNNsearch; the others from the current state, as in Luong et al. 2015. dot and cosine need an encoder
+    as wide as the decoder: halve encoder_hidden_size where bidirectional."""
     cell: CellType = "gru"
     """Recurrent unit."""
     embedding_size: int = Field(default=256, ge=1)
@@ -152,7 +153,7 @@ class RNNConfig(ModelConfig):
     hidden_size: int = Field(default=512, ge=1)
     """Units of the decoder."""
     encoder_hidden_size: int | None = Field(default=None, ge=1)
-    """Units per direction of the encoder; null: hidden_size."""
+    """Units per direction of the encoder; null: hidden_size, so that a bidirectional one has twice as many."""
     encoder_layers: int = Field(default=1, ge=1)
     """Layers of the encoder."""
     decoder_layers: int = Field(default=1, ge=1)
