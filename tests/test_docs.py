@@ -13,6 +13,7 @@ from nmt_cli.models import MODELS
 from nmt_cli.recipe.docs import recipe_reference
 from nmt_cli.recipe.loader import SECTIONS, load_recipe
 from nmt_cli.recipe.paths import shipped_recipes
+from nmt_cli.runs.setup import CHANGEABLE_ON_RESUME
 from tools.readme_picture import picture
 
 ROOT = Path(__file__).parent.parent
@@ -194,3 +195,9 @@ def test_every_system_of_the_line_has_a_recipe() -> None:
     assert {model.type for model in models} == set(MODELS)
     attentions = {getattr(model, "attention", None) for model in models} - {None}
     assert attentions == {"none", "additive", "dot", "general", "concat", "cosine"}
+
+
+def test_the_keys_that_may_change_on_resume_are_those_of_the_docs() -> None:
+    page = (ROOT / "docs/training.md").read_text(encoding="utf-8")
+    (sentence,) = re.findall(r"^What may change on `--resume`: (.*?);", page, re.DOTALL | re.MULTILINE)
+    assert tuple(re.findall("`(.*?)`", sentence)) == CHANGEABLE_ON_RESUME
