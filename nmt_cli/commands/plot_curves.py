@@ -27,8 +27,8 @@ def read_training_histories(runs: Mapping[str, Path], reporter: Reporter) -> dic
             reporter.warning(f"{path / 'log.jsonl'}: {pluralize(count, 'damaged line')} left out")
     if not histories:
         raise unlogged[0]
-    for error in unlogged:
-        reporter.warning(f"{error}: left out")
+    for unlogged_error in unlogged:
+        reporter.warning(f"{unlogged_error}: left out")
     return histories
 
 
