@@ -278,7 +278,7 @@ FILES = [
          "corpus: ~nosuchuser/x: there is no such user"),
     Case("empty text", "prepare toy.yaml",
          "corpus.train: no pair is left to train on: the text is empty", train_text(b"", b"")),
-    Case("unequal text", "prepare toy.yaml", "text/train.ab has 1 lines and ",
+    Case("unequal text", "prepare toy.yaml", "text/train.ab has 1 line and ",
          put("text/train.ab", b"ba\n")),
     Case("empty dev", "train toy.yaml", "corpus.dev: the text is empty",
          all_of(put("text/dev.ab", b""), put("text/dev.ba", b""))),
@@ -339,8 +339,8 @@ FILES = [
 ]  # fmt: skip
 
 RECIPES = [
-    Case("no recipe", "train nowhere.yaml", "nowhere.yaml: no such recipe, neither a file nor a"),
-    Case("nearly a recipe", "train quickstrat", "quickstrat: no such recipe, neither a file nor a "
+    Case("no recipe", "train nowhere.yaml", "nowhere.yaml: no such recipe, neither a file in "),
+    Case("nearly a recipe", "train quickstrat", " nor a "
          "shipped one; did you mean quickstart?"),
     Case("folder for a recipe", "prepare text",
          "text: this is a folder; a recipe is a YAML file"),
@@ -414,7 +414,7 @@ RECIPES = [
          link("x.yaml", "nowhere")),
     Case("copy into nothing", "recipes copy quickstart no/x.yaml", "no/x.yaml: cannot write: No su"),
     Case("copy into no folder", "recipes copy quickstart no/", "no/: no such folder: make it first"),
-    Case("copy of nothing", "recipes copy x y", "x: no such recipe, neither a file nor a shipped"),
+    Case("copy of nothing", "recipes copy x y", "x: no such recipe, neither a file in "),
     Case("no model of this name", "models show transfomer",
          "no model 'transfomer'; did you mean transformer?"),
     Case("no model like it", "models show x", "no model 'x'; choose from "),
@@ -605,7 +605,7 @@ OPTIONS = [
          stdin="ba ce\n".encode("utf-16")),
     Case("utf-16 to rescore", "rescore run x x", "x: UTF-16 or binary, not UTF-8 text",
          put("x", "ba ce\n".encode("utf-16"))),
-    Case("systems of unequal length", "score ref.txt -i ref.txt -i x", "x has 1 lines and ref.txt has 2",
+    Case("systems of unequal length", "score ref.txt -i ref.txt -i x", "x has 1 line and ref.txt has 2",
          put("x", "a\n")),
     Case("one system twice", "score ref.txt -i ref.txt -i ref.txt", "the name ref.txt is used twice: name one of them"),
     Case("sentences of two systems", "score ref.txt -i ref.txt -i x --sentences",

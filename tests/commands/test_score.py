@@ -122,7 +122,7 @@ def test_hypotheses_that_do_not_fit_are_refused(hypotheses: bytes, message: str,
 
 def test_the_reference_whose_count_differs_is_named(tmp_path: Path) -> None:
     good, short = write(tmp_path, good=["x", "y"], short=["x"])
-    with pytest.raises(DataError, match=r"short has 1 lines and .*good has 2"):
+    with pytest.raises(DataError, match=r"short has 1 line and .*good has 2"):
         scored([good, short], good)
 
 

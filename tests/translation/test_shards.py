@@ -309,7 +309,7 @@ def test_the_commands_translate_and_join(nmt: Call, tiny_run: Path, text: Path) 
     assert err.splitlines() == [
         "warning: shard 1/2, line 2: invalid UTF-8 was replaced by U+FFFD",
         f"shard 1/2: 3 lines, {folder}/shard-1-of-2.txt",
-        f"shard 2/2: 1 lines, {folder}/shard-2-of-2.txt",
+        f"shard 2/2: 1 line, {folder}/shard-2-of-2.txt",
     ]
     code, out, err = nmt("merge-shards", folder)
     assert (code, err, out.count("\n")) == (0, "", 4)
