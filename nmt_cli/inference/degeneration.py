@@ -100,7 +100,7 @@ def repair_degenerate(
 ) -> tuple[list[list[DecodedHypothesis]], list[Diagnosis | None]]:
     """The hypotheses of each source, repaired where possible, and a diagnosis where the best one was degenerate.
 
-    Samples are diagnosed but not drawn again, since they depend on the seed alone.
+    Samples are diagnosed, but stay as they are: none is drawn again or left out.
     """
     issues = [
         find_issues(source, source_hypotheses) for source, source_hypotheses in zip(sources, hypotheses, strict=True)
@@ -110,7 +110,9 @@ def repair_degenerate(
     result = list(hypotheses)
     retried = {} if config.sampling else _search_again(degenerate, sources, issues, config, search_again)
     for index in degenerate:
-        candidates = _rank(sources[index], hypotheses[index], retried.get(index, []), config)
+        candidates = hypotheses[index]
+        if not config.sampling:
+            candidates = _rank(sources[index], candidates, retried[index], config)
         remaining = find_issues(sources[index], candidates)
         improved = _severity(remaining) < _severity(issues[index])
         if improved:

@@ -2,6 +2,7 @@
 
 import copy
 import math
+import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
@@ -144,7 +145,29 @@ class Translator:
                 failed.append(place)
         for place, searched in zip(failed, self._search([units[place] for place in failed], self.config), strict=True):
             hypotheses[place] = searched
+        if self.config.sampling:
+            hypotheses = self._pair_draws(plans, units, hypotheses)
         return units, hypotheses
+
+    def _pair_draws(
+        self, plans: list[LinePlan], units: list[TranslationUnit], hypotheses: list[list[DecodedHypothesis]]
+    ) -> list[list[DecodedHypothesis]]:
+        """The hypotheses of each unit in such an order that the i-th ones of a line are a draw of the line, the most
+        probable draw first.
+
+        Engines sort the draws of a unit; shuffled by search.seed and its source, those of a line are independent.
+        """
+        paired: list[list[DecodedHypothesis]] = []
+        for plan in plans:
+            own = slice(len(paired), len(paired) + sum(unit.given is None for unit in plan.units))
+            shuffled = [
+                random.Random(f"{self.config.seed} {place} {unit.source_ids}").sample(drawn, len(drawn))
+                for place, (unit, drawn) in enumerate(zip(units[own], hypotheses[own], strict=True))
+            ]
+            draws = zip(*shuffled, strict=True)
+            ranked = sorted(draws, key=lambda draw: -sum(part.hypothesis.score for part in draw))
+            paired += map(list, zip(*ranked, strict=True))
+        return paired
 
     def _is_exact(
         self, unit: TranslationUnit, attempt: TranslationUnit, hypotheses: Sequence[DecodedHypothesis]
@@ -191,7 +214,7 @@ class Translator:
             _make_translation(
                 plan,
                 [next(searched) if unit.given is None else _UnitResult([next(given)]) for unit in plan.units],
-                self.config.n_best,
+                self.config,
                 assessment,
             )
             for plan, assessment in zip(plans, assessments, strict=True)
@@ -496,7 +519,7 @@ class _UnitResult(NamedTuple):
 
 
 def _make_translation(
-    plan: LinePlan, unit_results: list[_UnitResult], n_best: int, assessment: dict[str, Any]
+    plan: LinePlan, unit_results: list[_UnitResult], config: SearchConfig, assessment: dict[str, Any]
 ) -> Translation:
     """The translation of a line from the results of its units; `assessment` are the fields that `_assess` made."""
     diagnosis = merge_diagnoses([result.diagnosis for result in unit_results])
@@ -507,7 +530,8 @@ def _make_translation(
         warnings.append(diagnosis.warning)
     if any(not result.candidates for result in unit_results):
         warnings.append("search found no translation")
-    unit_candidates = [_distinct(result.candidates) for result in unit_results]
+    distinct = list if config.sampling else _distinct  # how often something is drawn says how probable it is
+    unit_candidates = [distinct(result.candidates) for result in unit_results]
     candidates: list[Candidate]
     sentences: list[TranslatedSentence] = []
     if len(unit_candidates) == 1:
@@ -515,12 +539,13 @@ def _make_translation(
         if plan.language_tag and plan.units[0].given is not None:  # its alignment does not count the tag
             candidates = [_join_candidates(plan, [candidate]) for candidate in candidates]
     else:
-        combinations = best_combinations(unit_candidates, n_best)
+        combine = _draws if config.sampling else best_combinations
+        combinations = combine(unit_candidates, config.n_best)
         sentences = [
             TranslatedSentence(unit.segment.text, candidate.text, candidate.score)
             for unit, candidate in zip(plan.units, combinations[0] if combinations else [], strict=False)
         ]
-        candidates = _distinct([_join_candidates(plan, combination) for combination in combinations])
+        candidates = distinct([_join_candidates(plan, combination) for combination in combinations])
     if plan.leading or plan.trailing:
         candidates = [replace(each, text=f"{plan.leading}{each.text}{plan.trailing}") for each in candidates]
     if "words" in assessment:
@@ -569,6 +594,13 @@ def best_combinations(unit_candidates: list[list[Candidate]], count: int) -> lis
         ]
         best = sorted(extended, key=lambda combination: -combination[0])[:count]
     return [_unchain(chain) for _, chain in best]
+
+
+def _draws(unit_candidates: list[list[Candidate]], count: int) -> list[list[Candidate]]:
+    """The i-th candidate of each unit together, `count` times; what is copied is in each draw, and alone drawn once."""
+    most = max(map(len, unit_candidates), default=0)
+    repeated = [candidates * (most // len(candidates)) for candidates in unit_candidates]
+    return [list(draw) for draw in zip(*repeated, strict=True)][:count]
 
 
 def _unchain(chain: Any) -> list[Candidate]:

@@ -260,7 +260,7 @@ def test_wrong_numbers_of_a_marked_translation_are_reported() -> None:
 @pytest.mark.parametrize("instead, text", [("copy", "a book 5."), ("empty", "")])
 def test_a_text_that_stands_for_a_translation_has_no_score_of_it_and_nothing_is_lost(instead: str, text: str) -> None:
     line = Abstention(below=0.5, instead=instead).apply(UNSURE)
-    assert line.output_lines("candidates") == [f"1 ||| {text} ||| "]
+    assert line.output_lines("candidates") == [f"1 ||| {text} ||| -inf"]
     assert line.output_lines("alignments") == [f"{text} ||| "]
     assert line.record() == {
         "line": 1, "source": "a book 5.", "translation": text, "score": None, "log_probability": None,

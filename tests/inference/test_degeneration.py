@@ -180,9 +180,10 @@ def test_a_draft_without_a_score_comes_after_those_with_the_same_flaws_in_their_
 
 def test_samples_are_judged_but_not_drawn_again() -> None:
     again = Again("Salat")
-    texts, verdict = guard("salad", [draft("Salat " * 8)], again, sampling=True)
+    drawn = ["Salat " * 8, "ein Salat", "ein Salat"]
+    texts, verdict = guard("salad", [draft(text) for text in drawn], again, sampling=True, n_best=3)
     assert again.asked == [] and verdict == Diagnosis(("loop",), ("loop",), False)
-    assert len(texts) == 1
+    assert texts == drawn
 
 
 def test_only_flawed_tasks_are_searched_again_each_with_its_own_result() -> None:

@@ -5,6 +5,7 @@ import itertools
 import json
 import math
 import random
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -310,6 +311,42 @@ def test_the_best_combinations_are_those_of_all_and_take_no_more_work_than_units
     many = best_combinations([choices[0]] * 3_000, 4)
     assert len(many) == 4 and all(len(way) == 3_000 for way in many)
     assert [sum(candidate is not choices[0][0] for candidate in way) for way in many] == [0, 1, 1, 1]
+
+
+class Draws(Echo):
+    """Of each sentence half of the samples are `a book`, the others `dogs`; sorted, as engines do it."""
+
+    def __init__(self, tokenizer: TextTokenizer) -> None:
+        super().__init__()
+        self.texts = tokenizer.encode(["a book", "dogs"])
+
+    def search(self, sources: Any, config: Any, prefixes: Any = None) -> list[list[Hypothesis]]:
+        half = config.n_best // 2
+        drawn = [Hypothesis(ids, -rank, -rank) for rank, ids in enumerate(self.texts, 1) for _ in range(half)]
+        return [drawn for _ in sources]
+
+
+def test_every_sample_of_a_line_is_a_candidate_and_those_of_its_sentences_are_independent(
+    tokenizer: TextTokenizer,
+) -> None:
+    translator = echo(tokenizer, engine=Draws(tokenizer), sampling=True, n_best=400)
+    single, two, copied = translator.translate(["The old man.", "The old man reads. Who is it?", "12 34"])
+    assert [candidate.text for candidate in single.candidates] == ["a book"] * 200 + ["dogs"] * 200
+    counts = Counter(candidate.text for candidate in two.candidates)
+    assert sorted(counts) == ["a book a book", "a book dogs", "dogs a book", "dogs dogs"]
+    assert all(count == pytest.approx(100, abs=25) for count in counts.values())  # five standard deviations
+    scores = [candidate.score for candidate in two.candidates]
+    assert len(scores) == 400 and scores == sorted(scores, reverse=True)
+    assert two.text == "a book a book" and [sentence.translation for sentence in two.sentences] == ["a book"] * 2
+    assert [candidate.text for candidate in copied.candidates] == ["12 34"]
+
+
+def test_samples_of_a_line_are_the_same_in_any_batch(tokenizer: TextTokenizer) -> None:
+    lines = ["The old man reads. Two dogs see it.", "Who is it?", "5! The old man. Dogs."]
+    translator = real(tokenizer, sampling=True, n_best=7)
+    together = [[candidate.text for candidate in each.candidates] for each in translator.translate(lines)]
+    alone = [[candidate.text for candidate in translator.translate([line])[0].candidates] for line in lines]
+    assert together == alone and [len(texts) for texts in alone] == [7, 7, 7]
 
 
 def test_candidates_that_differ_in_outer_spaces_alone_are_one(tokenizer: TextTokenizer) -> None:
