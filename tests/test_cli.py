@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 
 from nmt_cli import __version__
-from nmt_cli.cli.app import build_app
+from nmt_cli.cli.app import build_command
 from nmt_cli.errors import UserError
+from nmt_cli.evaluation.calibration import MIN_LINES
+from nmt_cli.export.ctranslate2_support import QUANTIZATIONS
 from nmt_cli.models import MODELS
 from nmt_cli.recipe import paths
 from nmt_cli.recipe.paths import shipped_recipes
@@ -520,11 +522,43 @@ def test_help_loads_nothing_but_the_face(loaded: dict[str, list[str]]) -> None:
 @pytest.mark.parametrize(
     "command, example",
     [
-        *((command, "search.beam=1") for command in ("translate", "rescore", "calibrate", "serve")),
+        *((command, "search.beam=1") for command in ("translate", "calibrate", "serve")),
+        ("rescore", "search.split=none"),
         *((command, "training.updates=9000") for command in ("train", "check", "prepare")),
     ],
 )
 def test_set_is_explained_by_a_key_that_the_command_takes(command: str, example: str) -> None:
-    app: Any = typer.main.get_command(build_app())
-    (option,) = (parameter for parameter in app.commands[command].params if "--set" in parameter.opts)
-    assert option.help.endswith(f": {example}; may be repeated.")
+    assert option(command, "--set").help.endswith(f": {example}; may be repeated.")
+
+
+def option(command: str, name: str) -> Any:
+    """An option of a command."""
+    (parameter,) = (each for each in build_command().commands[command].params if name in each.opts)
+    return parameter
+
+
+@pytest.mark.parametrize("command", ["translate", "calibrate", "export"])
+def test_every_type_of_weights_is_named(command: str) -> None:
+    text = option(command, "--quantization").help
+    assert [name for name in QUANTIZATIONS if not re.search(rf"\b{name}\b", text)] == []
+
+
+def test_flags_are_shown_without_a_value(nmt: Call) -> None:
+    for command in ([], ["translate"], ["corpora"], ["recipes", "keys"]):
+        code, out, _ = nmt(*command, "--help")
+        assert code == 0 and "--help" in out and "<bool>" not in out
+
+
+def test_the_help_says_what_a_group_does_without_a_command(nmt: Call) -> None:
+    out = nmt("--help")[1]
+    assert all(f"{name:13} List the {name} that " in out for name in ("corpora", "recipes", "models"))
+
+
+def test_the_help_of_calibrate_says_how_many_lines_it_needs(nmt: Call) -> None:
+    assert f"At least {MIN_LINES} lines of the kind" in nmt("calibrate", "--help")[1]
+
+
+@pytest.mark.parametrize("command", [("score", "r", "-i", "a", "-i", "b"), ("plot", "lengths", "--source", "s")])
+def test_no_bootstrap_has_fewer_than_100_samples(command: tuple[str, ...], nmt: Call) -> None:
+    code, _, err = nmt(*command, "--samples", 99)
+    assert code == 2 and err.startswith("nmt: Invalid value for '--samples': ") and " 100 (see" in err

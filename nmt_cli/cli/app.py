@@ -4,7 +4,7 @@ Commands import heavy packages only when they run, so that `nmt --help` answers 
 """
 
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -13,9 +13,9 @@ from nmt_cli.cli import catalogue, corpora, data, doctor, export, plot, score, s
 
 GROUPS = {
     "plot": "Plot runs, in files or in the terminal.",
-    "corpora": "Corpora that a recipe can name.",
-    "recipes": "Recipes that come with nmt.",
-    "models": "Models that a recipe can name.",
+    "corpora": "List the corpora that a recipe can name; with a command, show one or download it.",
+    "recipes": "List the recipes that come with nmt; with a command, show or copy one, or explain all keys.",
+    "models": "List the models that a recipe can name; with a command, show one.",
 }
 
 
@@ -62,6 +62,22 @@ def build_app() -> typer.Typer:
     _add_group(app, "models", catalogue.models, show=catalogue.models_show)
     app.command()(doctor.doctor)
     return app
+
+
+def build_command() -> Any:
+    """The whole command line as the object that runs it; in its help, flags have no type, since they take no value."""
+    command = typer.main.get_command(build_app())
+    _hide_types_of_flags(command, None)
+    return command
+
+
+def _hide_types_of_flags(command: Any, parent: Any) -> None:
+    context = command.context_class(command, parent=parent, **command.context_settings)
+    for parameter in command.get_params(context):
+        if getattr(parameter, "is_flag", False):
+            parameter.metavar = ""
+    for subcommand in getattr(command, "commands", {}).values():
+        _hide_types_of_flags(subcommand, context)
 
 
 def _add_group(

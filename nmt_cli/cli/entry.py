@@ -49,11 +49,11 @@ def run() -> NoReturn:
 def _run_command() -> NoReturn:
     import typer
 
-    from nmt_cli.cli.app import build_app
+    from nmt_cli.cli.app import build_command
 
     # The click under typer is a package of its own or, in later versions, a part of typer.
     usage_error: Any = typer.BadParameter.__base__
-    command = typer.main.get_command(build_app())
+    command = build_command()
     try:
         with keep_interrupts():
             code = command.main(prog_name="nmt", standalone_mode=False)

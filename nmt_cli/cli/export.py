@@ -1,7 +1,6 @@
 """nmt export and nmt import."""
 
 import json
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -17,7 +16,11 @@ def export(
     to: Annotated[str, typer.Option(help="Format: ctranslate2, onnx or huggingface.")],
     out: Annotated[Path, typer.Option(help="Folder to write.")],
     quantization: Annotated[
-        str | None, typer.Option(help="Type of the weights: float32 (default), int8, bfloat16 ...")
+        str | None,
+        typer.Option(
+            help="Type of the weights: float32 (default); ctranslate2 also int8, bfloat16, float16, int8_float16 or "
+            "int8_bfloat16."
+        ),
     ] = None,
     device: Device = "auto",
     as_json: Json = False,
@@ -35,7 +38,7 @@ def export(
         print_line(json.dumps(asdict(result), ensure_ascii=False, default=str))
         return
     summary = f"{result.format}, {result.quantization}; {result.parity.summary}"
-    print(f"{result.folder}: {summary}", file=sys.stderr)
+    reporter.info(f"{result.folder}: {summary}")
 
 
 def import_run(
@@ -43,6 +46,7 @@ def import_run(
     out: Annotated[Path, typer.Option(help="Run folder to write.")],
     source: Annotated[str | None, typer.Option(help="Source language code.")] = None,
     target: Annotated[str | None, typer.Option(help="Target language code.")] = None,
+    quiet: Quiet = False,
 ) -> None:
     """Turn a MarianMT folder of transformers (safetensors) into a run.
 
@@ -54,4 +58,4 @@ def import_run(
     sentencepiece_note = (
         "; text is cut by SentencePiece, so spaces and rare characters may change" if imported.sentencepiece else ""
     )
-    print(f"{imported.folder}: {imported.parameters:,} parameters{sentencepiece_note}", file=sys.stderr)
+    Reporter(quiet).info(f"{imported.folder}: {imported.parameters:,} parameters{sentencepiece_note}")

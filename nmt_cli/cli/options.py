@@ -33,6 +33,9 @@ def _set_option(text: str) -> Any:
 
 Overrides = Annotated[list[str], _set_option("Override a recipe key: training.updates=9000; may be repeated.")]
 SearchOverrides = Annotated[list[str], _set_option("Override a search setting: search.beam=1; may be repeated.")]
+ScoringOverrides = Annotated[
+    list[str], _set_option("Override a search setting: search.split=none; may be repeated.")
+]  # where nothing is searched for
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only warnings and errors.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
 Processes = Annotated[str, typer.Option(metavar="N|auto", help="Number of worker processes on this machine.")]

@@ -85,7 +85,7 @@ def lengths(
         typer.Option(help="Upper limits of the length ranges, as in 10,20,30; default: chosen from the text."),
     ] = None,
     unit: Annotated[str, typer.Option(help="Lengths in words or characters.")] = "words",
-    samples: Annotated[int, typer.Option(min=1, max=100_000, help="Resamples of the bootstrap.")] = 1000,
+    samples: Annotated[int, typer.Option(min=100, max=100_000, help="Resamples of the bootstrap.")] = 1000,
     tokenize: Annotated[str | None, typer.Option(help="sacreBLEU tokenizer for BLEU; default by the language.")] = None,
     language: Annotated[
         str | None,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 import typer
 
 from nmt_cli.cli.labelled_paths import labelled_paths
-from nmt_cli.cli.options import Json, open_stdin, print_line
+from nmt_cli.cli.options import Json, Quiet, open_stdin, print_line
 from nmt_cli.errors import UserError
 from nmt_cli.reporting import Reporter
 
@@ -37,6 +37,7 @@ def score(
         int, typer.Option(min=100, max=100_000, help="Resamples of the bootstrap that compares systems.")
     ] = 1000,
     as_json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Score translations with sacreBLEU, or compare systems with its paired bootstrap.
 
@@ -44,7 +45,7 @@ def score(
     """  # fmt: skip
     from nmt_cli.commands.score import ScoringOptions, compare_files, score_files
 
-    options, reporter = ScoringOptions(metrics, lowercase, tokenize, language), Reporter()
+    options, reporter = ScoringOptions(metrics, lowercase, tokenize, language), Reporter(quiet)
     paths = labelled_paths(hypotheses)
     if len(paths) > 1:
         if sentences:

@@ -128,6 +128,7 @@ def average(
     run: Run,
     out: Annotated[Path, typer.Option(help="Run folder to write.")],
     last: Annotated[int | None, typer.Option(min=1, help="Number of checkpoints; default all that are kept.")] = None,
+    quiet: Quiet = False,
 ) -> None:
     """Average the last checkpoints of a run into a new run.
 
@@ -135,11 +136,11 @@ def average(
     """
     from nmt_cli.commands.average import average as average_run
 
-    result = average_run(run, out, last)
+    result, reporter = average_run(run, out, last), Reporter(quiet)
     updates = ", ".join(map(str, result.updates))
-    print(f"{result.folder}: mean of the checkpoints after updates {updates}", file=sys.stderr)
+    reporter.info(f"{result.folder}: mean of the checkpoints after updates {updates}")
     if len(result.updates) == 1:
-        Reporter().warning(
+        reporter.warning(
             "the mean of one checkpoint is that checkpoint; training.average_checkpoints: N keeps the last N"
         )
-    print(f"its confidence is not known: nmt calibrate {result.folder} SOURCE REFERENCE fits it", file=sys.stderr)
+    reporter.info(f"its confidence is not known: nmt calibrate {result.folder} SOURCE REFERENCE fits it")

@@ -11,8 +11,8 @@ import typer
 from nmt_cli.cli.options import (
     Device,
     On,
-    Processes,
     Quiet,
+    ScoringOverrides,
     SearchOverrides,
     open_stdin,
     print_line,
@@ -37,8 +37,18 @@ Keep = Annotated[
 EngineName = Annotated[
     str,
     typer.Option(
-        help="auto, torch (nmt's own search), ctranslate2 or onnx; auto: the fastest within 0.3 BLEU and chrF."
+        help="auto, torch (nmt's own search), ctranslate2 or onnx; auto: ctranslate2 where it translates as well."
     ),
+]
+Quantization = Annotated[
+    str | None,
+    typer.Option(help="Weights of ctranslate2: float32, int8, bfloat16, float16, int8_float16 or int8_bfloat16."),
+]
+Exact = Annotated[
+    bool, typer.Option("--exact", help="nmt's own search in float32, whose result depends least on the machine.")
+]
+TranslationProcesses = Annotated[
+    str, typer.Option(metavar="N|auto", help="Number of worker processes; with ctranslate2, of threads in one process.")
 ]
 AbstainBelow = Annotated[
     float | None,
@@ -60,17 +70,15 @@ def translate(
     alignments: Annotated[bool, typer.Option("--alignments", help="Add ||| and source-target word pairs.")] = False,
     jsonl: Annotated[bool, typer.Option("--jsonl", help="One JSON object per line.")] = False,
     engine: EngineName = "auto",
-    quantization: Annotated[str | None, typer.Option(help="Weights of ctranslate2: float32, int8 ...")] = None,
-    exact: Annotated[
-        bool, typer.Option("--exact", help="nmt's own search in float32, whose result depends least on the machine.")
-    ] = False,
+    quantization: Quantization = None,
+    exact: Exact = False,
     strict: Annotated[
         bool, typer.Option("--strict", help="Stop at a line that is not UTF-8 or too long for the model.")
     ] = False,
     abstain_below: AbstainBelow = None,
     abstain: Abstain = None,
     device: Device = "auto",
-    processes: Processes = "auto",
+    processes: TranslationProcesses = "auto",
     shard: Annotated[str | None, typer.Option(metavar="I/N", help="Part I of N of --input; all/N: every part.")] = None,
     text: Annotated[Path | None, typer.Option("--input", help="With --shard: the text.")] = None,
     out: Annotated[Path | None, typer.Option(help="With --shard: folder of the parts.")] = None,
@@ -200,11 +208,11 @@ def _print_lines(
 
 def calibrate(
     run: Annotated[Path, typer.Argument(help="Run folder.")],
-    source: Annotated[Path, typer.Argument(help="Text of the kind that will be translated.")],
+    source: Annotated[Path, typer.Argument(help="At least 100 lines of the kind that will be translated.")],
     reference: Annotated[Path, typer.Argument(help="Its translation.")],
     overrides: SearchOverrides = [],
-    engine: Annotated[str, typer.Option(help="auto, torch, ctranslate2 or onnx.")] = "auto",
-    quantization: Annotated[str | None, typer.Option(help="Weights of ctranslate2: float32, int8 ...")] = None,
+    engine: EngineName = "auto",
+    quantization: Quantization = None,
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
@@ -228,10 +236,10 @@ def calibrate(
 
 def rescore(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN... SOURCE TARGET", help="Run folders, two files.")],
-    overrides: SearchOverrides = [],
+    overrides: ScoringOverrides = [],
     jsonl: Annotated[bool, typer.Option("--jsonl", help="One JSON object per line.")] = False,
-    engine: Annotated[str, typer.Option(help="auto, torch, ctranslate2 or onnx, as for translate.")] = "auto",
-    exact: Annotated[bool, typer.Option("--exact", help="nmt's own engine in float32.")] = False,
+    engine: EngineName = "auto",
+    exact: Exact = False,
     device: Device = "auto",
 ) -> None:
     """Print the log-probability of given translations under a model, one line per pair.

@@ -118,6 +118,8 @@ def test_the_mean_of_one_checkpoint_is_warned_of(tiny_run: Path, tmp_path: Path,
     for last, warns in ((1, True), (2, False)):
         code, _, err = nmt("average", tiny_run, "--out", tmp_path / str(last), "--last", last)
         assert code == 0 and ("warning: the mean of one checkpoint is that checkpoint" in err) == warns
+    assert "mean of the checkpoints after updates" in err
+    assert nmt("average", tiny_run, "--out", tmp_path / "quiet", "--quiet") == (0, "", "")
 
 
 def test_a_run_that_has_only_its_best_weights_says_so(tiny_run: Path, tmp_path: Path) -> None:

@@ -412,12 +412,13 @@ def test_the_command_says_that_text_may_change(
 ) -> None:
     from nmt_cli.cli.entry import run
 
-    monkeypatch.setattr(sys, "argv", ["nmt", "import", str(opus), "--out", str(tmp_path / "run")])
-    with pytest.raises(SystemExit) as stopped:
-        run()
-    said = capsys.readouterr().err
-    assert stopped.value.code == 0
-    assert said.startswith(f"{tmp_path / 'run'}: ") and "cut by SentencePiece" in said
+    for name, options in (("run", []), ("quiet", ["--quiet"])):
+        monkeypatch.setattr(sys, "argv", ["nmt", "import", str(opus), "--out", str(tmp_path / name), *options])
+        with pytest.raises(SystemExit) as stopped:
+            run()
+        said = capsys.readouterr().err
+        assert stopped.value.code == 0
+        assert (said == "") if options else said.startswith(f"{tmp_path / 'run'}: ") and "cut by SentencePiece" in said
 
 
 def test_the_search_options_of_a_folder_are_those_of_the_recipe() -> None:

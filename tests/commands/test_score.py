@@ -240,6 +240,7 @@ def test_sentence_scores_are_printed_as_tsv_or_json_lines(nmt: Call, tmp_path: P
     code, out, err = nmt(*command)
     assert (code, out) == (0, "line\tbleu\tchrf\n1\t100.00\t100.00\n2\t0.00\t0.00\n3\t0.00\t0.00\n")
     assert [line.partition(":")[0] for line in err.splitlines()] == ["bleu", "chrf"]
+    assert nmt(*command, "--quiet") == (0, out, "")
     code, out, _ = nmt(*command, "--json")
     records = [json.loads(line) for line in out.splitlines()]
     assert code == 0 and [record["line"] for record in records] == [1, 2, 3]
