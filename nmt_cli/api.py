@@ -69,8 +69,8 @@ def load_run(
     """Open a run, or several as an ensemble, to translate with.
 
     `search` overrides keys of the recipe's search section. With `alignments`, translations have word alignments.
-    `engine` is auto, torch (our own search), ctranslate2 or onnx; for the latter two the run is exported if it was not
-    at the end of its training. `auto` is ctranslate2 where that translates as well, else torch.
+    `engine` is auto, torch (nmt's own search), ctranslate2 or onnx; for the latter two the run is exported if it was
+    not at the end of its training. `auto` is ctranslate2 where that translates as well, else torch.
 
     >>> translator = nmt_cli.load_run("runs/mine", search={"beam": 4})
     >>> [translation.text for translation in translator.translate(["The dog sleeps."])]

@@ -1,5 +1,6 @@
 """README and docs are true: commands run as written, links lead somewhere, the map of packages is the tree."""
 
+import json
 import os
 import re
 import subprocess
@@ -201,3 +202,25 @@ def test_the_keys_that_may_change_on_resume_are_those_of_the_docs() -> None:
     page = (ROOT / "docs/training.md").read_text(encoding="utf-8")
     (sentence,) = re.findall(r"^What may change on `--resume`: (.*?);", page, re.DOTALL | re.MULTILINE)
     assert tuple(re.findall("`(.*?)`", sentence)) == CHANGEABLE_ON_RESUME
+
+
+@pytest.mark.precision
+def test_the_commands_that_rerank_an_n_best_list_choose_by_the_other_model(
+    tiny_run: Path, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    page = (ROOT / "docs/translating.md").read_text(encoding="utf-8")
+    (script,) = re.findall(r"```sh\n(nmt translate RUN --n-best .*?)```", page, re.DOTALL)
+    (tmp_path / "text").write_text("a book\n\nThe old man. Two dogs.\n5 ||| 6\nWho is it?\n")
+    for name in ("RUN", "OTHER"):
+        (tmp_path / name).symlink_to(tiny_run)
+
+    def run(command: str) -> str:
+        shell = ["bash", "-e", "-o", "pipefail", "-c", command]
+        return subprocess.run(shell, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True).stdout
+
+    run(script.replace("--n-best 5", "--n-best 2"))  # the run's beam
+    lines = [json.loads(line) for line in run("nmt translate RUN --n-best 2 --jsonl < text").splitlines()]
+    best = [max(line.get("candidates", [line]), key=lambda each: each["log_probability"] or 0) for line in lines]
+    expected = [candidate.get("text", candidate.get("translation")) for candidate in best]
+    assert (tmp_path / "translations").read_text() == "".join(f"{text}\n" for text in expected)
+    assert any(text != line["translation"] for text, line in zip(expected, lines, strict=True))

@@ -25,7 +25,8 @@ class SearchConfig(Section):
     beam: int = Field(default=5, ge=1, le=256)
     """Hypotheses kept per sentence; 1 is greedy search."""
     n_best: int = Field(default=1, ge=1)
-    """Translations per sentence, best first; at most beam, unless sampling."""
+    """Translations per sentence, best first: up to so many different ones, at most beam; with sampling, so many
+    samples, equal ones included."""
     length_normalization: LengthNormalization = "average"
     """average: log-probability / length^alpha; gnmt: / ((5 + length) / 6)^alpha (Wu et al. 2016,
     eq. 14); none. The end of sentence counts as a token."""
@@ -39,8 +40,8 @@ class SearchConfig(Section):
     min_length: int = Field(default=0, ge=0)
     """Fewest target tokens, without the end of sentence."""
     max_length: int | None = Field(default=None, ge=1)
-    """Most target tokens, without the end of sentence; null: max_length_factor * source length + 10. Far above what
-    lines need, it makes a search with beam slow, which patience prevents."""
+    """Most target tokens, without the end of sentence; null: max_length_factor * source length + 10. A value far
+    above what lines need slows beam search; patience prevents that."""
     max_length_factor: float = Field(default=1.5, gt=0, le=100)
     """Target tokens per source token, at most, if max_length is null."""
     sampling: bool = False

@@ -36,7 +36,7 @@ class EngineChoice:
     def text(self) -> str:
         """One line for the user."""
         weights = f", {self.quantization}" if self.quantization else ""
-        name = "torch (our own search)" if self.engine == "torch" else self.engine
+        name = "torch (nmt's own search)" if self.engine == "torch" else self.engine
         return f"engine {name}{weights}: {self.reason}"
 
 

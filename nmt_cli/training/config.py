@@ -77,7 +77,7 @@ class TrainingConfig(Section):
     plateau_factor: float = Field(default=0.5, gt=0, lt=1)
     """Schedule plateau: the factor of the learning rate after plateau_patience validations."""
     plateau_patience: int = Field(default=2, ge=1)
-    """Schedule plateau: so many such validations in a row lower the learning rate."""
+    """Schedule plateau: the learning rate is lowered after this many such validations in a row."""
     average_checkpoints: int = Field(default=1, ge=1)
     """Validate the mean of this many last checkpoints, and keep it as the best one."""
     ema_decay: float | None = Field(default=None, gt=0, lt=1)

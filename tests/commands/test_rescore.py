@@ -5,6 +5,7 @@ import io
 import itertools
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -185,3 +186,11 @@ def test_many_pairs_are_answered_block_by_block(
     assert [next(pairs).number for _ in range(8)] == list(range(1, 9))  # before the end is read
     with pytest.raises(DataError):
         list(pairs)
+
+
+def test_the_page_explains_every_key_of_a_pair() -> None:
+    pair = RescoredPair(1, -1.0, 2, 3, ["cut"], 0.5)
+    page = (Path(__file__).parents[2] / "docs/translating.md").read_text(encoding="utf-8")
+    table = page.partition("| key of a pair |")[2].partition("\n\n")[0]
+    keys = [key for row in table.splitlines() for key in re.findall("`(.*?)`", row.split(" | ")[0])]
+    assert keys == list(pair.record())
