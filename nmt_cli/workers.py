@@ -8,11 +8,13 @@ answers one task at a time over its own pipe, and ends with its parent.
 
 import ctypes
 import multiprocessing
+import multiprocessing.util
 import os
 import signal
 import sys
 import threading
 import traceback
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
@@ -36,6 +38,7 @@ PoolFactory = Callable[[WorkFactory], AbstractContextManager[MapFunction]]
 
 MAX_TASKS_PER_WORKER = 4  # submitted tasks per worker whose results have not been returned yet
 TOKENIZERS_PARALLELISM_VARIABLE = "TOKENIZERS_PARALLELISM"  # whether the tokenizers library starts threads
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _PR_SET_PDEATHSIG = 1  # of prctl(2)
 _MAIN_MODULE_LOCK = threading.Lock()
 
@@ -190,8 +193,16 @@ def start_worker(
     )
     with nullcontext() if is_forked else _hidden_main_module():
         process.start()
+    # At exit, before multiprocessing sends SIGTERM, which workers ignore, and waits for them.
+    multiprocessing.util.Finalize(process, _kill, args=(weakref.ref(process),), exitpriority=0)
     child_pipe.close()
     return process, parent_pipe
+
+
+def _kill(process_reference: "weakref.ref[BaseProcess]") -> None:
+    process = process_reference()
+    if process is not None:  # else it has ended
+        process.kill()
 
 
 @contextmanager
@@ -334,8 +345,10 @@ def _worker_main(
     inherited_pipes: list["Connection[Any, Any]"],
 ) -> None:
     """The main function of a worker: answer tasks until the parent is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the parent ends its workers
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for (
+        number
+    ) in STOP_SIGNALS:  # Ctrl-C, a closed terminal and systemd reach all processes; the parent ends its workers
+        signal.signal(number, signal.SIG_IGN)
     for inherited_pipe in inherited_pipes:  # if kept open, other workers would not notice that the parent ends
         inherited_pipe.close()
     _die_with_parent(parent_pid)

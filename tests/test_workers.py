@@ -148,6 +148,35 @@ def test_no_worker_outlives_its_parent(number: signal.Signals, fork: str) -> Non
     assert not any(map(alive, children))
 
 
+@pytest.mark.parametrize("fork", START)
+def test_what_a_stop_sends_to_all_processes_leaves_workers_at_work(fork: bool) -> None:
+    said: list[str] = []
+    with start(slow_square, 1, said, fork) as workers:
+        assert list(workers.map([1])) == [1]
+        (worker,) = multiprocessing.active_children()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            os.kill(worker.pid or 0, number)
+        time.sleep(0.1)
+        assert list(workers.map([2])) == [4]
+    assert said == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks /proc")
+@pytest.mark.parametrize("fork", ["True", "False"])
+def test_a_parent_that_forgets_its_workers_ends_with_them(fork: str) -> None:
+    script = (
+        "import multiprocessing, time\nfrom functools import partial\nfrom nmt_cli.workers import WorkerPool\n"
+        "from tests.test_workers import opened, square\n"
+        f"workers = WorkerPool(2, partial(opened, square), str, print, fork={fork})\n"
+        "assert list(workers.map([1, 2, 3])) == [1, 4, 9]\n"
+        "print(*[child.pid for child in multiprocessing.active_children()])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, cwd=ROOT, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    children = [int(pid) for pid in done.stdout.split()]
+    assert len(children) == 2 and not any(map(alive, children))
+
+
 @pytest.mark.parametrize("from_file", [True, False])
 def test_a_script_that_starts_workers_is_not_run_again_by_them(from_file: bool, tmp_path: Path) -> None:
     script = (
