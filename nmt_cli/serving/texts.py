@@ -166,29 +166,32 @@ def _mean_confidence(pieces: Sequence[Segment], translations: Sequence[Translati
 
 
 def strip_tags(markup: str) -> tuple[str, bool]:
-    """The text of HTML, a line per block, and whether there were tags; scripts, styles and comments are left out.
+    """The text of HTML, a line per block without a line feed behind the last, and whether there were tags.
 
-    White space is a single space outside `pre` and `textarea`. A tag that is not closed is text. In linear time, which
-    html.parser does not promise.
+    Scripts, styles and comments are left out. White space is a single space outside `pre` and `textarea`. A tag that is
+    not closed is text. In linear time, which html.parser does not promise.
     """
     parts, position, has_tags = [""], 0, False
-    preformatted_depth = 0
+    preformatted_depth, line_break = 0, ""  # before the next text
     while position < len(markup):
         start = markup.find("<", position)
         text_end = start if start >= 0 else len(markup)
         if text_end > position:
             text = markup[position:text_end]
             text = text if preformatted_depth else _WHITE_SPACE.sub(" ", text)
-            is_at_start = not preformatted_depth and (not parts[-1] or parts[-1].endswith(("\n", " ")))
+            is_at_start = not preformatted_depth and (line_break or not parts[-1] or parts[-1].endswith(("\n", " ")))
             text = text.removeprefix(" ") if is_at_start else text
-            parts += [html.unescape(text)] if text else []
+            if text:
+                parts.append(line_break + html.unescape(text))
+                line_break = ""
         if start < 0:
             break
         tag = _TAG.match(markup, start)
         if tag is None:
             is_unclosed = _TAG_START.match(markup, start) is not None
             position = len(markup) if is_unclosed else start + 1  # where one tag is not closed, no later one is
-            parts.append(html.unescape(markup[start:position]))
+            parts.append(line_break + html.unescape(markup[start:position]))
+            line_break = ""
             continue
         has_tags, position, name = True, tag.end(), (tag["name"] or "").lower()
         is_comment = tag[0] == "<!--"
@@ -201,7 +204,7 @@ def strip_tags(markup: str) -> tuple[str, bool]:
         if name in ("pre", "textarea"):
             preformatted_depth = max(0, preformatted_depth + (-1 if tag["closing"] else 1))
         if _BLOCK_TAG.fullmatch(name) and parts[-1] and not parts[-1].endswith("\n"):
-            parts.append("\n")
+            line_break = "\n"
     return "".join(parts), has_tags
 
 

@@ -75,7 +75,8 @@ def test_alternatives_of_a_text_are_its_best_combinations() -> None:
 @pytest.mark.parametrize(
     "markup, text",
     [
-        ("a <b>bold</b> word", "a bold word"), ("<p>one</p><p>two</p>", "one\ntwo\n"), ("a<br/>b", "a\nb"),
+        ("a <b>bold</b> word", "a bold word"), ("<p>one</p><p>two</p>", "one\ntwo"),
+        ("<p>The <b>dog</b>.</p>\n", "The dog."), ("<p>a<br>", "a"), ("a<br/>b", "a\nb"),
         ("x<script>alert('<b>')</script>y", "xy"), ("<STYLE>p{}</STYLE>z", "z"), ("a<!-- <b> -->b", "ab"),
         ('<a href="x>y">link</a>', "link"), ("1 < 2 & 3 > 2", "1 < 2 & 3 > 2"), ("&lt;b&gt; &amp;", "<b> &"),
         ("<p>The old man\n  reads</p>\n\n<p>a&nbsp; book", "The old man reads\na\xa0 book"),
