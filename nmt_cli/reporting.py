@@ -3,6 +3,7 @@
 This is the only module that uses rich.
 """
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -32,6 +33,19 @@ class Progress:
         if self._bar is not None:
             fields = {} if note is None else {"note": note}
             self._bar.update(self._task, advance=amount, **fields)
+
+
+def terminal_outputs() -> list[int]:
+    """The descriptors of standard output and standard error, those that are a terminal."""
+    return [descriptor for descriptor in (1, 2) if os.isatty(descriptor)]
+
+
+def discard_output(descriptors: Sequence[int]) -> None:
+    """Let what is written there go nowhere: writing to a terminal that was closed is an error."""
+    for descriptor in descriptors:
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, descriptor)
+        os.close(null)
 
 
 MIN_SECONDS_BETWEEN_NOTES = 0.1

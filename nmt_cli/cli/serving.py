@@ -22,6 +22,9 @@ def serve(
     cors: Annotated[
         list[str], typer.Option(metavar="ORIGIN", help="Let pages of this origin use the API; * lets all.")
     ] = [],
+    public_url: Annotated[
+        str | None, typer.Option(metavar="URL", help="Address at which people reach the server through a proxy.")
+    ] = None,
     overrides: SearchOverrides = [],
     device: Device = "auto",
     timeout: Annotated[float, typer.Option(min=1, help="Seconds until a request is answered, at most.")] = 60.0,
@@ -47,6 +50,7 @@ def serve(
         describe_runs,
         parse_allowed_host,
         parse_origin,
+        parse_public_url,
     )
 
     choice = EngineOptions(engine, tuple(overrides), device)
@@ -58,5 +62,6 @@ def serve(
         timeout=timeout,
         receive_timeout=receive_timeout,
     )
-    settings = ServerSettings(describe_runs(runs), choice, host, port, workers, hosts, origins, limits)
+    url = "" if public_url is None else parse_public_url(public_url)
+    settings = ServerSettings(describe_runs(runs), choice, host, port, workers, hosts, origins, limits, url)
     run_server(settings, Reporter(quiet))

@@ -19,9 +19,9 @@ from nmt_cli.serving.jobs import JobQueue
 from nmt_cli.serving.libretranslate import LibreTranslateApi
 from nmt_cli.serving.metrics import Metrics
 from nmt_cli.serving.pages import Page
-from nmt_cli.serving.requests import JsonResponse
+from nmt_cli.serving.requests import JsonResponse, health_response
 from nmt_cli.serving.service import TranslationService
-from nmt_cli.serving.settings import ServerSettings, health
+from nmt_cli.serving.settings import ServerSettings
 from nmt_cli.serving.specification import specification
 from nmt_cli.workers import usable_cores
 
@@ -38,7 +38,8 @@ class Application:
         self.engines = EnginePool(list(specs), open_work, settings.workers, queue, metrics, reporter, limits.timeout)
         inspection_specs = {run.name: settings.engine.inspection_spec(run) for run in settings.runs}
         self.inspector = Inspector(partial(open_inspection_work, inspection_specs), reporter, limits.timeout)
-        self.service, self.files = TranslationService(settings.runs, queue, limits), FileStore(limits)
+        self.service, self._store = TranslationService(settings.runs, queue, limits), FileStore(limits)
+        self.files = FileApi(self.service, self._store, settings.public_url)
         self.routes = self._routes()
         self.asgi = Router(self.routes, redirect_slashes=False)
 
@@ -46,12 +47,12 @@ class Application:
         """End the engines, and delete what was kept."""
         await self.engines.stop()
         await self.inspector.stop()
-        self.files.close()
+        self._store.close()
 
     def _routes(self) -> list[Route]:
         service = self.service
         api, page = LibreTranslateApi(service, self.inspector), Page(service)
-        deepl, files = DeepLApi(service, self.metrics), FileApi(service, self.files)
+        deepl, files = DeepLApi(service, self.metrics), self.files
         return [
             Route("/", page.index, methods=["GET", "POST"]),
             Route("/page/{name}", page.file, methods=["GET"]),
@@ -73,7 +74,7 @@ class Application:
 
     async def _health(self, request: Request) -> Response:
         """GET /health."""
-        return JsonResponse(health(self.settings, self.engines.opened_runs))
+        return health_response(self.settings, self.engines.opened_runs)
 
     async def _metrics(self, request: Request) -> Response:
         """GET /metrics."""

@@ -41,13 +41,18 @@ class EnginePool:
         self._open_work = work_factory
         self.run_names, self.worker_count, self.queue = list(run_names), worker_count, queue
         self.metrics, self.reporter, self.task_timeout = metrics, reporter, task_timeout
-        self.opened_runs: set[str] = set()
         self.failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Fails with the UserError of a run that cannot be opened."""
         self._workers: dict[int, AsyncWorker] = {}
+        self._opened_runs: dict[int, set[str]] = {}  # of each worker that has not died
         self._waiting_count = 0  # workers that wait for jobs
         self._first_ready = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def opened_runs(self) -> set[str]:
+        """The runs that are open in a worker."""
+        return set().union(*self._opened_runs.values())
 
     def start(self) -> None:
         """Start all workers; the runs are opened in the background."""
@@ -71,8 +76,9 @@ class EnginePool:
             worker: AsyncWorker | None = None
             try:
                 worker = self._workers[index] = AsyncWorker(self._open_work, index)
-                await self._work(worker)
+                await self._work(worker, self._opened_runs.setdefault(index, set()))
             except (WorkerDied, WorkerError, UserError) as error:
+                self._opened_runs.pop(index, None)
                 if worker is not None:
                     worker.kill()
                 if isinstance(error, UserError):
@@ -90,8 +96,8 @@ class EnginePool:
         if not self.failure.done():
             self.failure.set_exception(error)
 
-    async def _work(self, worker: AsyncWorker) -> None:
-        """Answer jobs, and open runs while there are none, until the worker dies."""
+    async def _work(self, worker: AsyncWorker, opened_runs: set[str]) -> None:
+        """Answer jobs, and open runs while there are none, until the worker dies; which are open is added to a set."""
         unopened, last_batch_size = list(self.run_names), 0
         try:
             while True:
@@ -106,7 +112,7 @@ class EnginePool:
                     self.queue.resubmit(batch)  # other jobs may join them meanwhile
                     await worker.call(OpenRun(name))  # however long it takes
                     unopened.remove(name)
-                    self.opened_runs.add(name)
+                    opened_runs.add(name)
                     if not unopened:
                         self.metrics.gauges["nmt_engines_ready"] += 1
                         self._first_ready.set()

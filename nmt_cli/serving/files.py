@@ -1,5 +1,6 @@
 """Translating files: /translate_file and /download_file. Plain text only; documents are to come here."""
 
+import asyncio
 import re
 import secrets
 import tempfile
@@ -13,8 +14,15 @@ from starlette.responses import FileResponse, Response
 
 from nmt_cli.serving.errors import RequestError, quote
 from nmt_cli.serving.libretranslate import FILE_FORMATS
-from nmt_cli.serving.requests import JsonResponse, form_parameters, read_multipart, text_parameter, while_connected
-from nmt_cli.serving.service import TranslationRequest, TranslationService
+from nmt_cli.serving.requests import (
+    NO_TEMPORARY_FOLDER,
+    JsonResponse,
+    form_parameters,
+    read_multipart,
+    text_parameter,
+    while_connected,
+)
+from nmt_cli.serving.service import TextResult, TranslationRequest, TranslationService
 from nmt_cli.serving.settings import Limits
 
 NAME = re.compile(r"[A-Za-z0-9_-]{20,40}\.[a-z]{2,5}")
@@ -30,21 +38,34 @@ class StoredFile:
 
 
 class FileStore:
-    """Translated files in a temporary folder, under names that we draw; none is kept for long."""
+    """Translated files in a temporary folder, made for the first, under names that we draw; none is kept for long."""
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
-        self._folder = tempfile.TemporaryDirectory(prefix="nmt-serve-", ignore_cleanup_errors=True)
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._files: dict[str, StoredFile] = {}
 
+    def open_folder(self) -> Path:
+        """The folder; RequestError 503 where there is no place for it."""
+        try:
+            if self._folder is None:
+                self._folder = tempfile.TemporaryDirectory(prefix="nmt-serve-", ignore_cleanup_errors=True)
+        except OSError:
+            raise RequestError(503, NO_TEMPORARY_FOLDER) from None
+        return Path(self._folder.name)
+
     def add(self, content: bytes, suffix: str) -> str:
-        """Keep a file; its name. RequestError 503 where too much is kept already."""
+        """Keep a file; its name. RequestError 503 where too much is kept already, or the folder is full."""
         self._delete_old()
         if sum(file.size for file in self._files.values()) + len(content) > self.limits.max_stored_bytes:
             raise RequestError(503, "Too many files wait for their download: try again later", retry_after=60)
         name = f"{secrets.token_urlsafe(18)}{suffix}"
-        path = Path(self._folder.name) / name
-        path.write_bytes(content)
+        path = self.open_folder() / name
+        try:
+            path.write_bytes(content)
+        except OSError:
+            path.unlink(missing_ok=True)
+            raise RequestError(503, NO_TEMPORARY_FOLDER) from None
         self._files[name] = StoredFile(path, len(content), time.monotonic())
         return name
 
@@ -56,7 +77,8 @@ class FileStore:
 
     def close(self) -> None:
         """Delete everything."""
-        self._folder.cleanup()
+        if self._folder is not None:
+            self._folder.cleanup()
 
     def _delete_old(self) -> None:
         oldest = time.monotonic() - self.limits.file_lifetime
@@ -67,11 +89,20 @@ class FileStore:
 class FileApi:
     """Answers of the endpoints for files."""
 
-    def __init__(self, service: TranslationService, store: FileStore) -> None:
-        self.service, self.store = service, store
+    def __init__(self, service: TranslationService, store: FileStore, public_url: str = "") -> None:
+        self.service, self.store, self.public_url = service, store, public_url
+        self._translations: set[asyncio.Future[list[TextResult]]] = set()
+        self._is_stopped = False
+
+    def stop(self) -> None:
+        """Refuse the files that are being translated, and later ones: nobody could download them any more."""
+        self._is_stopped = True
+        for translation in self._translations:
+            translation.cancel()
 
     async def translate(self, request: Request) -> JsonResponse:
         """POST /translate_file."""
+        self.store.open_folder()
         form = await read_multipart(request)
         upload = form.get("file")
         if not isinstance(upload, UploadFile):
@@ -86,15 +117,27 @@ class FileApi:
         if suffix not in FILE_FORMATS:
             raise RequestError(400, f"Invalid request: file format {quote(suffix)} not supported; .txt is")
         translation_request = TranslationRequest([_decode(content)], source, target, is_file=True)
-        results = await while_connected(
-            request, self.service.translate(translation_request), self.service.limits.file_timeout
-        )
-        name = self.store.add(results[0].translation.texts[0].encode("utf-8", "replace"), suffix)
-        answer: dict[str, object] = {
-            "translatedFileUrl": str(request.url.replace(path=f"/download_file/{name}", query=""))
-        }
-        warnings = results[0].translation.warnings
+        translation = (await self._translate(request, translation_request)).translation
+        name = self.store.add(translation.texts[0].encode("utf-8", "replace"), suffix)
+        url = self.public_url or str(request.url.replace(path="", query=""))
+        answer: dict[str, object] = {"translatedFileUrl": f"{url}/download_file/{name}"}
+        warnings = translation.warnings
         return JsonResponse(answer | ({"warnings": warnings} if warnings else {}))
+
+    async def _translate(self, request: Request, translation_request: TranslationRequest) -> TextResult:
+        """What becomes of a file; RequestError 503 where the server ends before."""
+        translation = asyncio.ensure_future(self.service.translate(translation_request))
+        self._translations.add(translation)
+        translation.add_done_callback(self._translations.discard)
+        if self._is_stopped:
+            translation.cancel()
+        try:
+            (result,) = await while_connected(request, translation, self.service.limits.file_timeout)
+        except asyncio.CancelledError:
+            if not self._is_stopped:
+                raise
+            raise RequestError(503, "The server ends: send the file again later", retry_after=60) from None
+        return result
 
     async def download(self, request: Request) -> Response:
         """GET /download_file/<name>."""

@@ -3,7 +3,6 @@
 import asyncio
 import ipaddress
 import time
-from urllib.parse import urlsplit
 
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
@@ -13,7 +12,7 @@ from nmt_cli.reporting import Reporter
 from nmt_cli.serving.errors import ClientGone, RequestError, quote
 from nmt_cli.serving.metrics import Metrics
 from nmt_cli.serving.requests import JsonResponse
-from nmt_cli.serving.settings import ServerSettings, host_name
+from nmt_cli.serving.settings import DEFAULT_PORTS, ServerSettings, host_name
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 FILE_ENDPOINTS = frozenset({"/translate_file"})
@@ -67,7 +66,7 @@ class Guard:
             endpoint = scope["path"] if scope["path"] in self.endpoints else "other"
             if exchange.status:
                 self.metrics.requests[endpoint, exchange.status] += 1
-                self.metrics.request_seconds.observe(time.monotonic() - start)
+                self.metrics.request_durations[endpoint].observe(time.monotonic() - start)
 
     def take_bytes(self, count: int) -> None:
         """Count bytes of a body; RequestError 503 where all open requests have too many."""
@@ -78,19 +77,25 @@ class Guard:
     def _check(self, scope: Scope, exchange: "_Exchange") -> None:
         """RequestError for a host or origin that is not ours, and for a body that is announced too large."""
         headers = dict(scope["headers"])
-        host = host_name(headers.get(b"host", b"").decode("latin-1"))
+        host_and_port = headers.get(b"host", b"").decode("latin-1").lower()
+        host = host_name(host_and_port)
         if not self._is_own_host(host, scope):
+            if not host:
+                raise RequestError(400, "Invalid request: no host in the header Host")
             raise RequestError(403, f"Host {quote(host)} is not the address of this server; --allow-host names others")
         origin = headers.get(b"origin")
         if origin is not None:
-            self._check_origin(origin.decode("latin-1"), host, scope, exchange)
+            self._check_origin(origin.decode("latin-1"), host_and_port, scope, exchange)
         length = headers.get(b"content-length", b"0")
         if length.isdigit() and int(length) > exchange.max_bytes:
             raise exchange.too_large()
 
     def _is_own_host(self, host: str, scope: Scope) -> bool:
-        """Whether a host is the bound address, a name of it, or allowed by --allow-host."""
+        """Whether a host is the bound address, a name of it, that of --public-url, or allowed by --allow-host."""
         if "*" in self.settings.allowed_hosts or host in self.settings.allowed_hosts:
+            return True
+        public_origin = self.settings.public_origin
+        if public_origin is not None and host == host_name(public_origin.partition("://")[2]):
             return True
         bound = self.settings.host.lower()
         bound_address = _parse_address(bound or "0.0.0.0")
@@ -101,14 +106,14 @@ class Guard:
             return False
         return _parse_address(host) == arrived_at or (host in LOOPBACK_NAMES and arrived_at.is_loopback)
 
-    def _check_origin(self, origin: str, host: str, scope: Scope, exchange: "_Exchange") -> None:
+    def _check_origin(self, origin: str, host_and_port: str, scope: Scope, exchange: "_Exchange") -> None:
         """Let pages of this server and of --cors ask; RequestError 403 for other pages."""
         if "*" in self.settings.cors_origins or origin in self.settings.cors_origins:
             exchange.cors_headers = [(b"access-control-allow-origin", origin.encode("latin-1")), (b"vary", b"Origin")]
             if scope["method"] == "OPTIONS":
                 exchange.is_preflight = True
                 exchange.cors_headers += CORS_HEADERS
-        elif (urlsplit(origin).hostname or "") != host:
+        elif origin != self.settings.public_origin and not _is_of_host(origin, host_and_port):
             raise RequestError(403, f"Pages of {quote(origin)} may not ask this server; --cors names those that may")
 
 
@@ -188,6 +193,13 @@ class _Exchange:
             discarded_bytes += len(message.get("body", b""))
             self._body_is_complete = not message.get("more_body", False)
         return self._body_is_complete
+
+
+def _is_of_host(origin: str, host_and_port: str) -> bool:
+    """Whether an origin is the page of a server that is asked by this `Host`."""
+    scheme, _, site = origin.lower().partition("://")
+    default_port = DEFAULT_PORTS.get(scheme, "")  # which either may leave out
+    return bool(site) and site.removesuffix(default_port) == host_and_port.removesuffix(default_port)
 
 
 def _parse_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from itertools import accumulate
 
 DURATION_BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)  # seconds
 BATCH_BOUNDS = (1, 2, 4, 8, 16, 32, 64)  # texts
@@ -15,7 +16,7 @@ _KINDS_AND_MEANINGS = {
     "nmt_queue_texts": ("gauge", "Pieces of text that wait or are being translated."),
     "nmt_open_requests": ("gauge", "Requests being answered."),
     "nmt_engines_ready": ("gauge", "Engine workers that have opened every run."),
-    "nmt_request_seconds": ("histogram", "Time until a request was answered."),
+    "nmt_request_duration_seconds": ("histogram", "Time until a request was answered, by endpoint."),
     "nmt_batch_texts": ("histogram", "Pieces of text per batch."),
 }
 
@@ -36,15 +37,14 @@ class Histogram:
                 self.counts[index] += 1
                 return
 
-    def lines(self, name: str) -> Iterator[str]:
-        """The histogram as Prometheus reads it: cumulative counts."""
-        cumulative = 0
-        for bound, count in zip(self.bounds, self.counts, strict=True):
-            cumulative += count
-            yield f'{name}_bucket{{le="{bound}"}} {cumulative}'
-        yield f'{name}_bucket{{le="+Inf"}} {self.count}'
-        yield f"{name}_sum {self.total:.6f}"
-        yield f"{name}_count {self.count}"
+    def lines(self, name: str, label: str = "") -> Iterator[str]:
+        """The histogram as Prometheus reads it: cumulative counts, each with this label, such as `endpoint="/"`."""
+        labels, label_and_comma = (f"{{{label}}}", f"{label},") if label else ("", "")
+        for bound, cumulative in zip(self.bounds, accumulate(self.counts), strict=True):
+            yield f'{name}_bucket{{{label_and_comma}le="{bound}"}} {cumulative}'
+        yield f'{name}_bucket{{{label_and_comma}le="+Inf"}} {self.count}'
+        yield f"{name}_sum{labels} {self.total:.6f}"
+        yield f"{name}_count{labels} {self.count}"
 
 
 class Metrics:
@@ -54,7 +54,9 @@ class Metrics:
         self.requests: Counter[tuple[str, int]] = Counter()
         self.counts: defaultdict[str, int] = defaultdict(int)
         self.gauges: defaultdict[str, int] = defaultdict(int)
-        self.request_seconds, self.batch_texts = Histogram(DURATION_BOUNDS), Histogram(BATCH_BOUNDS)
+        self.request_durations: defaultdict[str, Histogram] = defaultdict(lambda: Histogram(DURATION_BOUNDS))
+        """By endpoint."""
+        self.batch_texts = Histogram(BATCH_BOUNDS)
 
     def text(self) -> str:
         """All of them."""
@@ -67,7 +69,10 @@ class Metrics:
         if name == "nmt_requests_total":
             for (endpoint, status), count in sorted(self.requests.items()):
                 yield f'{name}{{endpoint="{endpoint}",status="{status}"}} {count}'
-        elif kind == "histogram":
-            yield from (self.request_seconds if name == "nmt_request_seconds" else self.batch_texts).lines(name)
+        elif name == "nmt_request_duration_seconds":
+            for endpoint, histogram in sorted(self.request_durations.items()):
+                yield from histogram.lines(name, f'endpoint="{endpoint}"')
+        elif name == "nmt_batch_texts":
+            yield from self.batch_texts.lines(name)
         else:
             yield f"{name} {(self.gauges if kind == 'gauge' else self.counts)[name]}"

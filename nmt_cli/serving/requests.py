@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable
+import sys
+from collections.abc import Awaitable, Collection
 from typing import Any, TypeVar
 from urllib.parse import parse_qs
 
@@ -13,10 +14,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Message
 
+from nmt_cli import __version__
 from nmt_cli.serving.errors import ClientGone, RequestError, quote
+from nmt_cli.serving.settings import ServerSettings
 
 T = TypeVar("T")
 MAX_FIELDS = 10_000  # of a form
+NO_TEMPORARY_FOLDER = "Files cannot be translated: the server cannot write to a temporary folder (TMPDIR)"
 Parameters = dict[str, Any]  # strings and numbers, or lists of them
 
 
@@ -30,6 +34,14 @@ class JsonResponse(Response):
         return json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode(
             "utf-8", "replace"
         )
+
+
+def health_response(settings: ServerSettings, opened_runs: Collection[str]) -> JsonResponse:
+    """The answer of /health: `ok` while every run is open in an engine worker; else `loading`, with status 503."""
+    runs = {run.name: "ok" if run.name in opened_runs else "loading" for run in settings.runs}
+    status = "ok" if set(runs.values()) == {"ok"} else "loading"
+    record = {"status": status, "version": __version__, "runs": runs}
+    return JsonResponse(record, 200 if status == "ok" else 503)
 
 
 async def read_parameters(request: Request) -> Parameters:
@@ -67,9 +79,12 @@ def parse_json(body: bytes) -> Parameters:
 
 
 async def read_multipart(request: Request) -> FormData:
-    """The fields and files of a multipart form; RequestError 400 for a malformed one."""
+    """The fields and files of a multipart form, whose size the Guard limits; RequestError 400 for a malformed one, 503
+    where a file has no place in the temporary folder."""
     try:
-        return await request.form(max_files=1, max_fields=100, max_part_size=1 << 20)
+        return await request.form(max_files=1, max_fields=100, max_part_size=sys.maxsize)
+    except OSError:  # a file of more than a megabyte is read into a temporary one
+        raise RequestError(503, NO_TEMPORARY_FOLDER) from None
     except (MultiPartException, ValueError, HTTPException) as error:  # the latter is starlette's form of the first
         raise RequestError(400, f"Invalid request: {quote(getattr(error, 'detail', str(error)))}") from None
 

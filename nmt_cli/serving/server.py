@@ -1,12 +1,15 @@
 """Running the server: the socket, signals, connections that stall."""
 
 import asyncio
+import errno
 import importlib
+import resource
 import signal
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from types import FrameType
 from typing import Any
 
 import uvicorn
@@ -14,32 +17,36 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from nmt_cli.errors import UserError
-from nmt_cli.reporting import Reporter
+from nmt_cli.reporting import Reporter, discard_output, terminal_outputs
 from nmt_cli.serving.guard import Guard
 from nmt_cli.serving.metrics import Metrics
-from nmt_cli.serving.requests import JsonResponse
-from nmt_cli.serving.settings import ServerSettings, health
+from nmt_cli.serving.requests import health_response
+from nmt_cli.serving.settings import ServerSettings
 
-BACKLOG = 2048  # connections that the system keeps until they are accepted
-MAX_CONNECTIONS = 2000
+MAX_CONNECTIONS = 2000  # beyond them requests are refused, beyond twice as many the connections
+OTHER_FILES = 48  # that a server has open
+FILES_PER_WORKER = 4
 MAX_HEADER_BYTES = 64 << 10
 STALL_CHECK_SECONDS = 1.0
 
 
 def serve(settings: ServerSettings, reporter: Reporter) -> None:
-    """Serve until SIGTERM or SIGINT, then answer what is open.
+    """Serve until SIGTERM, SIGINT or SIGHUP, then answer what is open.
 
     UserError where the address cannot be bound or a run cannot be opened.
     """
-    with _bind(settings.host, settings.port) as listener:
-        asyncio.run(_serve(settings, reporter, listener))
+    max_connections = _max_connections(settings.workers)
+    if max_connections < MAX_CONNECTIONS:
+        reporter.warning(f"at most {max_connections:,} connections: few files may be open (raise ulimit -n)")
+    with _bind(settings.host, settings.port, max_connections) as listener:
+        asyncio.run(_serve(settings, reporter, listener, max_connections))
 
 
-async def _serve(settings: ServerSettings, reporter: Reporter, listener: socket.socket) -> None:
+async def _serve(settings: ServerSettings, reporter: Reporter, listener: socket.socket, max_connections: int) -> None:
     metrics = Metrics()
     front = _Front(settings)
     guard = Guard(front, settings, metrics, reporter)
-    server = _Server(_uvicorn_config(guard, settings))
+    server = _Server(_uvicorn_config(guard, settings, max_connections))
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     stalls = asyncio.create_task(_close_stalled(server, settings.limits.receive_timeout))
     while not server.started and not serving.done():
@@ -54,6 +61,7 @@ async def _serve(settings: ServerSettings, reporter: Reporter, listener: socket.
     failure.add_done_callback(lambda _: _stop(server))
     application.engines.start()
     front.open(application.asgi)
+    server.on_signal = application.files.stop
     try:
         await serving
     finally:
@@ -64,7 +72,7 @@ async def _serve(settings: ServerSettings, reporter: Reporter, listener: socket.
     failure.cancel()
 
 
-def _uvicorn_config(app: ASGIApp, settings: ServerSettings) -> uvicorn.Config:
+def _uvicorn_config(app: ASGIApp, settings: ServerSettings, max_connections: int) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         http=_Connection,
@@ -74,8 +82,8 @@ def _uvicorn_config(app: ASGIApp, settings: ServerSettings) -> uvicorn.Config:
         log_config=None,
         access_log=False,
         server_header=False,
-        backlog=BACKLOG,
-        limit_concurrency=MAX_CONNECTIONS,
+        backlog=max_connections,
+        limit_concurrency=max_connections,
         h11_max_incomplete_event_size=MAX_HEADER_BYTES,
         timeout_graceful_shutdown=int(settings.limits.timeout),
     )
@@ -94,26 +102,39 @@ class _Front:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
         if not self._application.done() and scope["path"] == "/health":
-            await JsonResponse(health(self.settings, ()))(scope, receive, send)
+            await health_response(self.settings, ())(scope, receive, send)
             return
         application: ASGIApp = await asyncio.shield(self._application)
         await application(scope, receive, send)
 
 
 class _Server(uvicorn.Server):
-    """A server that ends by itself after SIGTERM and SIGINT, instead of raising them again."""
+    """A server that ends by itself after a signal, instead of raising it again."""
+
+    on_signal: Callable[[], None] | None = None
+    """Called when the first signal has arrived."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Answer what is open after the first signal; end at once after the second."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
+        """Answer what is open after the first signal; end at once after a second SIGINT. `nohup` has SIGHUP ignored."""
+        loop, self._terminals = asyncio.get_running_loop(), terminal_outputs()
+        is_hangup_ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        numbers = [signal.SIGTERM, signal.SIGINT, *([] if is_hangup_ignored else [signal.SIGHUP])]
+        for number in numbers:
             loop.add_signal_handler(number, self.handle_exit, number, None)
         try:
             yield
         finally:
-            for number in (signal.SIGTERM, signal.SIGINT):
+            for number in numbers:
                 loop.remove_signal_handler(number)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Stop accepting requests; whatever is written to a terminal that was closed goes nowhere."""
+        if sig == signal.SIGHUP:
+            discard_output(self._terminals)
+        super().handle_exit(sig, frame)
+        if self.on_signal is not None:
+            self.on_signal()
 
 
 class _Connection(H11Protocol):
@@ -122,8 +143,10 @@ class _Connection(H11Protocol):
     waiting_since: float = 0.0
 
     def connection_made(self, transport: Any) -> None:
-        """The client has connected."""
+        """The client has connected; it is cut off where very many others have."""
         super().connection_made(transport)
+        if self.limit_concurrency is not None and len(self.connections) > 2 * self.limit_concurrency:
+            transport.abort()
         self.waiting_since = time.monotonic()
 
     def on_response_complete(self) -> None:
@@ -150,8 +173,28 @@ def _stop(server: uvicorn.Server) -> None:
     server.should_exit = True
 
 
-def _bind(host: str, port: int) -> socket.socket:
-    """A listening socket; UserError where the address cannot be bound."""
+def _max_connections(workers: int) -> int:
+    """How many connections the limit of open files is enough for, which is raised as far as it may.
+
+    Twice as many may be open, and as many again be accepted before they are counted: where a file is lacking, asyncio
+    prints thousands of tracebacks per second.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    other_files = OTHER_FILES + FILES_PER_WORKER * workers
+    needed_files = 3 * MAX_CONNECTIONS + other_files
+    if 0 <= soft < needed_files:  # negative: unlimited
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (min(needed_files, hard) if hard >= 0 else needed_files, hard))
+        soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        return max(1, (soft - other_files) // 3)
+    return MAX_CONNECTIONS
+
+
+def _bind(host: str, port: int, backlog: int) -> socket.socket:
+    """A listening socket, for which the system keeps so many connections until they are accepted.
+
+    UserError where the address cannot be bound.
+    """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM)[0]
         listener = socket.socket(family, kind, protocol)
@@ -163,12 +206,12 @@ def _bind(host: str, port: int) -> socket.socket:
             with suppress(OSError):
                 listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         listener.bind(address)
-        listener.listen(BACKLOG)
+        listener.listen(backlog)
     except OSError as error:
         listener.close()
-        raise UserError(
-            f"cannot listen at {host}, port {port}: {error.strerror}", hint="choose another --port"
-        ) from error
+        is_foreign = error.errno == errno.EADDRNOTAVAIL
+        hint = "choose a --host of this machine, or 0.0.0.0 for all" if is_foreign else "choose another --port"
+        raise UserError(f"cannot listen at {host}, port {port}: {error.strerror}", hint=hint) from error
     return listener
 
 

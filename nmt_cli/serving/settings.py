@@ -1,11 +1,9 @@
 """What a server is started with: runs, address, limits."""
 
-from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nmt_cli import __version__
 from nmt_cli.errors import RunError, UserError
 from nmt_cli.recipe.paths import read_recipe_text, run_recipe_path
 from nmt_cli.yaml12 import read_yaml
@@ -96,6 +94,13 @@ class ServerSettings:
     allowed_hosts: tuple[str, ...] = ()
     cors_origins: tuple[str, ...] = ()
     limits: Limits = Limits()
+    public_url: str = ""
+    """The address at which people reach the server through a proxy, as of `parse_public_url`; empty: as they ask."""
+
+    @property
+    def public_origin(self) -> str | None:
+        """The origin of `public_url`, as browsers send it."""
+        return "/".join(self.public_url.split("/")[:3]) if self.public_url else None
 
 
 def describe_runs(paths: list[Path]) -> tuple[ServedRun, ...]:
@@ -118,10 +123,11 @@ def describe_runs(paths: list[Path]) -> tuple[ServedRun, ...]:
 
 
 def host_name(host: str) -> str:
-    """The name or address in a Host header, without its port."""
+    """The name or address in a Host header, without its port and the dot at the end of a full name."""
     if host.startswith("["):
         return host[1:].partition("]")[0].lower()
-    return host.rpartition(":")[0].lower() if host.count(":") == 1 else host.lower()
+    name = host.rpartition(":")[0] if host.count(":") == 1 else host
+    return name.lower().removesuffix(".")
 
 
 def parse_allowed_host(text: str) -> str:
@@ -142,7 +148,10 @@ def parse_origin(text: str) -> str:
     return f"{scheme}://{host.removesuffix(DEFAULT_PORTS.get(scheme, ''))}"
 
 
-def health(settings: ServerSettings, opened_runs: Collection[str]) -> dict[str, Any]:
-    """The answer of /health: `loading` until every run has been opened, then `ok`."""
-    runs = {run.name: "ok" if run.name in opened_runs else "loading" for run in settings.runs}
-    return {"status": "ok" if len(opened_runs) == len(runs) else "loading", "version": __version__, "runs": runs}
+def parse_public_url(text: str) -> str:
+    """A value of --public-url without a slash at its end; UserError for what is no address of a site."""
+    scheme, _, rest = text.partition("://")
+    host, slash, path = rest.partition("/")
+    if scheme.lower() not in DEFAULT_PORTS or not host or not text.isascii() or set(rest) & set("?#@* "):
+        raise UserError(f"--public-url {text}: use an address such as https://example.org/nmt")
+    return parse_origin(f"{scheme}://{host}") + (slash + path).rstrip("/")

@@ -14,7 +14,7 @@ ERRORS = {
     "408": "The request did not arrive in time",
     "413": "The request asks for too much",
     "500": "The engine failed twice on this text, or the server has a bug",
-    "503": "Too much is waiting",
+    "503": "Too much is waiting, or the server ends",
     "504": "The answer took too long",
 }
 
@@ -73,7 +73,10 @@ def _describing() -> Schema:
     return {
         "/languages": _get("The languages that are served", {"type": "array"}),
         "/frontend/settings": _get("Limits, default languages and runs", {"type": "object"}),
-        "/health": _get("Whether the runs are open", _object({"status": {"enum": ["loading", "ok"]}}, ["status"])),
+        "/health": _get(
+            "Whether the runs are open (if not, the same answer with 503)",
+            _object({"status": {"enum": ["loading", "ok"]}}, ["status"]),
+        ),
         "/metrics": _get("Counters for Prometheus", STRING, media_type="text/plain"),
         "/spec": _get("This document", {"type": "object"}),
     }

@@ -1,9 +1,10 @@
 """Ctrl-C, SIGTERM and a closed terminal during training: finish the update, save a checkpoint, stop."""
 
-import os
 import signal
 from types import FrameType
 from typing import Any, Self
+
+from nmt_cli.reporting import discard_output, terminal_outputs
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -32,7 +33,7 @@ class StopSignals:
         self._terminals: list[int] = []  # of standard output and standard error, those that are one
 
     def __enter__(self) -> Self:
-        self._terminals = [descriptor for descriptor in (1, 2) if os.isatty(descriptor)]
+        self._terminals = terminal_outputs()
         for number in STOP_SIGNALS:
             if number == signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
                 continue
@@ -45,17 +46,10 @@ class StopSignals:
     def _handle(self, number: int, frame: FrameType | None) -> None:
         self.received_signal = number
         if number == signal.SIGHUP:
-            self._discard_terminal_output()
+            discard_output(self._terminals)  # else the training would end before it has saved
+            self._terminals = []
         elif not self.catch_repeated:
             self._restore_handlers(signal.SIGINT, signal.SIGTERM)
-
-    def _discard_terminal_output(self) -> None:
-        """Writing to a terminal that is gone would be an error, and end the training before it has saved."""
-        for descriptor in self._terminals:
-            null = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(null, descriptor)
-            os.close(null)
-        self._terminals = []
 
     def _restore_handlers(self, *numbers: int) -> None:
         for number in numbers:

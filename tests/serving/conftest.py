@@ -64,9 +64,9 @@ class Server:
         headers = {"Content-Type": "application/json", **headers}
         return self.send(urllib.request.Request(self.url + path, body, headers))
 
-    def stop(self) -> int:
-        """SIGTERM; the exit code."""
-        self.process.send_signal(signal.SIGTERM)
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Send a signal; the exit code."""
+        self.process.send_signal(number)
         code = self.process.wait(timeout=60)
         self.process.communicate()
         return code

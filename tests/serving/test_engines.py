@@ -174,9 +174,23 @@ def test_a_text_that_kills_its_worker_fails_alone_after_a_second_try(tmp_path: P
 def test_an_idle_worker_that_is_killed_is_replaced(tmp_path: Path) -> None:
     async def check(pool: EnginePool) -> None:
         await results(pool, "a")
+        assert pool.opened_runs == {"run"}
         pool._workers[0].process.kill()
         await asyncio.sleep(0.1)
         assert await results(pool, "b") == [["B"]]
+
+    with_pool(tmp_path / "log", check)
+
+
+def test_a_run_is_open_while_a_worker_that_has_opened_it_lives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def check(pool: EnginePool) -> None:
+        await results(pool, "a")
+        assert pool.opened_runs == {"run"}
+        fail_to_start(monkeypatch, times=1000)
+        pool.queue.submit(jobs("die"))
+        while not pool.metrics.counts["nmt_worker_restarts_total"]:
+            await asyncio.sleep(0.01)
+        assert pool.opened_runs == set()
 
     with_pool(tmp_path / "log", check)
 

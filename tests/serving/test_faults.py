@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import resource
 import signal
 import socket
 import threading
@@ -14,6 +15,7 @@ import pytest
 
 from benchmarks.serving import worker_processes
 from nmt_cli.errors import UserError
+from nmt_cli.serving.server import _max_connections
 from nmt_cli.serving.settings import describe_runs
 from tests.conftest import run
 from tests.serving.conftest import Server
@@ -97,6 +99,8 @@ def test_slow_senders_are_cut_off_and_sigterm_answers_what_is_open(tiny_run: Pat
     thread = threading.Thread(target=lambda: answers.append(server.post("/translate", {**QUERY, "q": texts})[0]))
     thread.start()
     time.sleep(0.3)
+    for worker in worker_processes(server.process.pid):  # as systemd does
+        os.kill(worker, signal.SIGTERM)
     assert server.stop() == 0
     thread.join()
     assert answers == [200]
@@ -111,7 +115,28 @@ def test_what_cannot_be_served_is_said_at_once(tmp_path: Path, tiny_run: Path) -
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         done = run("serve", tiny_run, "--port", taken.getsockname()[1])
-    assert done.returncode == 2 and b"cannot listen at 127.0.0.1" in done.stderr
+        port = taken.getsockname()[1]
+    message = f"nmt: cannot listen at 127.0.0.1, port {port}: Address already in use: choose another --port\n"
+    assert done.returncode == 2 and done.stderr.decode() == message
+    done = run("serve", tiny_run, "--host", "192.0.2.1")
+    message = (
+        "nmt: cannot listen at 192.0.2.1, port 5000: Cannot assign requested address: "
+        "choose a --host of this machine, or 0.0.0.0 for all\n"
+    )
+    assert done.returncode == 2 and done.stderr.decode() == message
+
+
+@pytest.mark.slow
+def test_a_closed_terminal_ends_the_server_unless_nohup_was_asked_for(tiny_run: Path) -> None:
+    assert Server(tiny_run).stop(signal.SIGHUP) == 0
+    previous = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does; the server inherits it
+    try:
+        server = Server(tiny_run)
+    finally:
+        signal.signal(signal.SIGHUP, previous)
+    server.process.send_signal(signal.SIGHUP)
+    server.wait_until_ready()
+    assert server.stop() == 0
 
 
 def test_a_run_whose_recipe_is_no_text_is_said(tmp_path: Path) -> None:
@@ -122,3 +147,20 @@ def test_a_run_whose_recipe_is_no_text_is_said(tmp_path: Path) -> None:
 
 def test_runs_with_the_same_name_get_numbers(tiny_run: Path) -> None:
     assert [described.name for described in describe_runs([tiny_run, tiny_run])] == ["tiny", "tiny-2"]
+
+
+@pytest.mark.parametrize(
+    "soft, hard, raised, connections",
+    [
+        (1024, 1 << 20, 6052, 2000), (1 << 20, 1 << 20, None, 2000), (64, 64, 64, 4), (10, 10, 10, 1),
+        (1024, 4096, 4096, 1348), (256, -1, 6052, 2000), (-1, -1, None, 2000),
+    ],
+)  # fmt: skip
+def test_connections_are_as_many_as_files_may_be_open(
+    soft: int, hard: int, raised: int | None, connections: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits = [(soft, hard)]
+    monkeypatch.setattr(resource, "getrlimit", lambda _: limits[-1])
+    monkeypatch.setattr(resource, "setrlimit", lambda _, limit: limits.append(limit))
+    assert _max_connections(workers=1) == connections
+    assert limits[1:] == ([] if raised is None else [(raised, hard)])

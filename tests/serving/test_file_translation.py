@@ -1,21 +1,28 @@
 """Files: translated, kept for a while under names that nobody can guess, and nothing else."""
 
 import asyncio
+import json
+import tempfile
 import urllib.request
 from pathlib import Path
+from typing import cast
 
 import pytest
+from starlette.requests import Request
+from starlette.types import Message
 
 import nmt_cli
 from nmt_cli.data.text_profile import TextProfile
 from nmt_cli.inference.output import Candidate, Translation
 from nmt_cli.serving.errors import RequestError
-from nmt_cli.serving.files import FileStore, _decode
+from nmt_cli.serving.files import FileApi, FileStore, _decode
 from nmt_cli.serving.jobs import JobGroup, JobOptions, JobQueue
+from nmt_cli.serving.languages import Route
 from nmt_cli.serving.metrics import Metrics
-from nmt_cli.serving.service import TranslationRequest, TranslationService
+from nmt_cli.serving.requests import read_multipart
+from nmt_cli.serving.service import TextResult, TranslationRequest, TranslationService
 from nmt_cli.serving.settings import Limits, ServedRun
-from nmt_cli.serving.texts import TextPlanner
+from nmt_cli.serving.texts import TextPlanner, TranslatedText
 from tests.serving.conftest import Server
 
 TEXT = "The old man reads a book.\r\n\r\nTwo dogs."
@@ -119,6 +126,81 @@ def test_files_are_bounded_and_expire() -> None:
     assert store.path(name) is None and not path.exists()
     store.close()
     assert not path.parent.exists()
+
+
+class FileService:
+    """Translates to upper case, or never."""
+
+    def __init__(self, *, answers: bool = True) -> None:
+        self.limits, self.answers, self.is_asked = Limits(), answers, asyncio.Event()
+
+    async def translate(self, request: TranslationRequest) -> list[TextResult]:
+        self.is_asked.set()
+        if not self.answers:
+            await asyncio.Event().wait()
+        return [TextResult(Route("en", "de", ()), TranslatedText([request.texts[0].upper()], [], []))]
+
+
+def file_request(content: bytes = b"a dog") -> Request:
+    body, content_type = form(content)
+    messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def receive() -> Message:
+        return messages.pop() if messages else await asyncio.Event().wait() or {}
+
+    headers = [(b"content-type", content_type.encode()), (b"host", b"127.0.0.1:5000")]
+    scope = {"type": "http", "method": "POST", "path": "/translate_file", "query_string": b"a=b", "headers": headers}
+    return Request(scope | {"scheme": "http", "server": ("127.0.0.1", 5000)}, receive)
+
+
+def file_api(service: FileService, public_url: str = "") -> FileApi:
+    return FileApi(cast("TranslationService", service), FileStore(Limits()), public_url)
+
+
+@pytest.mark.parametrize(
+    "public_url, begin", [("", "http://127.0.0.1:5000"), ("https://site.example/nmt", "https://site.example/nmt")]
+)
+def test_its_address_is_the_one_at_which_people_reach_the_server(public_url: str, begin: str) -> None:
+    api = file_api(FileService(), public_url)
+    answer = json.loads(asyncio.run(api.translate(file_request())).body)
+    address, _, name = answer["translatedFileUrl"].rpartition("/")
+    assert address == f"{begin}/download_file"
+    path = api.store.path(name)
+    assert path is not None and path.read_text() == "A DOG"
+    api.store.close()
+
+
+def test_a_file_is_refused_where_the_server_ends_before_it_is_translated() -> None:
+    async def refused(*, is_stopped_before: bool) -> tuple[int, str, int | None]:
+        service = FileService(answers=False)
+        api = file_api(service)
+        if is_stopped_before:
+            api.stop()
+        answer = asyncio.ensure_future(api.translate(file_request()))
+        if not is_stopped_before:
+            await service.is_asked.wait()
+            api.stop()
+        with pytest.raises(RequestError) as error:
+            await asyncio.wait_for(answer, 10)
+        api.store.close()
+        return error.value.status, error.value.message, error.value.retry_after
+
+    for is_stopped_before in (True, False):
+        answer = asyncio.run(refused(is_stopped_before=is_stopped_before))
+        assert answer == (503, "The server ends: send the file again later", 60)
+
+
+@pytest.mark.parametrize("size", [5, 2 << 20])
+def test_without_a_temporary_folder_files_alone_are_refused(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", "/nonexistent")
+    api = file_api(FileService())
+    for read in (api.translate, read_multipart):
+        if size > 5 or read == api.translate:
+            with pytest.raises(RequestError) as error:
+                asyncio.run(read(file_request(b"a" * size)))
+            message = "Files cannot be translated: the server cannot write to a temporary folder (TMPDIR)"
+            assert (error.value.status, error.value.message) == (503, message)
+    api.store.close()
 
 
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"])

@@ -1,20 +1,23 @@
 """Which hosts and origins are let in."""
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
+from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from nmt_cli.errors import UserError
 from nmt_cli.reporting import Reporter
 from nmt_cli.serving.guard import Guard
 from nmt_cli.serving.metrics import Metrics
-from nmt_cli.serving.settings import ServerSettings, parse_allowed_host, parse_origin
+from nmt_cli.serving.settings import ServerSettings, parse_allowed_host, parse_origin, parse_public_url
 
 
 async def nothing(scope: Scope, receive: Receive, send: Send) -> None:
-    """An application that is never asked."""
+    """An application that answers 200."""
+    await Response()(scope, receive, send)
 
 
 def guard(**settings: Any) -> Guard:
@@ -37,6 +40,85 @@ def test_a_server_of_all_addresses_answers_to_the_one_that_was_asked(
     host: str, arrived_at: str, is_own: bool, bound: str
 ) -> None:
     assert guard(host=bound)._is_own_host(host, {"server": (arrived_at, 5000)}) is is_own
+
+
+def ask(headers: dict[str, str], method: str = "GET", **settings: Any) -> list[Message]:
+    """What a server at 127.0.0.1:5000 sends to a request with these headers."""
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    raw_headers = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
+    scope = {"type": "http", "method": method, "path": "/translate", "headers": raw_headers, "query_string": b""}
+    scope |= {"server": ("127.0.0.1", 5000), "client": ("127.0.0.1", 1)}
+    asyncio.run(guard(**settings)(scope, receive, send))
+    return sent
+
+
+def refusal(headers: dict[str, str], **settings: Any) -> tuple[int, str]:
+    """The status, and the error where there is one."""
+    start, body = ask(headers, **settings)
+    return start["status"], json.loads(body["body"])["error"] if body["body"] else ""
+
+
+PUBLIC = {"public_url": "https://site.example/nmt"}
+
+
+@pytest.mark.parametrize(
+    "host, origin, settings, is_own",
+    [
+        ("127.0.0.1:5000", "http://127.0.0.1:5000", {}, True), ("[::1]:5000", "http://[::1]:5000", {}, True),
+        ("LOCALHOST:5000", "http://localhost:5000", {}, True), ("127.0.0.1:80", "http://127.0.0.1", {}, True),
+        ("127.0.0.1", "http://127.0.0.1:80", {}, True), ("127.0.0.1:443", "https://127.0.0.1", {}, True),
+        ("127.0.0.1:5000", "http://127.0.0.1:9999", {}, False), ("127.0.0.1:5000", "http://127.0.0.1", {}, False),
+        ("127.0.0.1:443", "http://127.0.0.1", {}, False), ("127.0.0.1:5000", "http://127.0.0.1:x", {}, False),
+        ("127.0.0.1:5000", "http://[", {}, False), ("127.0.0.1:5000", "http://]", {}, False),
+        ("127.0.0.1:5000", "null", {}, False), ("127.0.0.1:5000", "", {}, False),
+        ("127.0.0.1:5000", "\xff://\xff", {}, False),
+        ("127.0.0.1:5000", "https://site.example", PUBLIC, True),
+        ("site.example", "https://site.example", PUBLIC, True),
+        ("127.0.0.1:5000", "http://site.example", PUBLIC, False),
+        ("127.0.0.1:5000", "https://site.example:8443", PUBLIC, False),
+    ],
+)  # fmt: skip
+def test_a_page_is_of_this_server_where_scheme_host_and_port_are(
+    host: str, origin: str, settings: dict[str, str], is_own: bool
+) -> None:
+    error = f"Pages of {origin} may not ask this server; --cors names those that may"
+    asked = refusal({"host": host, "origin": origin}, allowed_hosts=("::1",), **settings)
+    assert asked == ((200, "") if is_own else (403, error))
+
+
+@pytest.mark.parametrize("headers", [{}, {"host": ""}, {"host": "["}, {"host": ":5000"}])
+def test_a_request_without_a_host_is_told_so(headers: dict[str, str]) -> None:
+    assert refusal(headers) == (400, "Invalid request: no host in the header Host")
+
+
+def test_the_dot_at_the_end_of_a_full_name_does_not_count() -> None:
+    assert refusal({"host": "localhost.:5000"}) == refusal({"host": "localhost."}) == (200, "")
+    assert refusal({"host": "localhost..", "origin": ""})[0] == 403
+
+
+@pytest.mark.parametrize(
+    "value, url",
+    [
+        ("https://Site.example/nmt/", "https://site.example/nmt"), ("http://site.example", "http://site.example"),
+        ("https://site.example:443/Nmt", "https://site.example/Nmt"), ("http://[::1]:8080/", "http://[::1]:8080"),
+        ("site.example", None), ("ftp://site.example", None), ("https://", None), ("https://site.example/?a", None),
+        ("*", None), ("", None),
+    ],
+)  # fmt: skip
+def test_a_public_address_is_that_of_a_site(value: str, url: str | None) -> None:
+    if url is None:
+        with pytest.raises(UserError) as error:
+            parse_public_url(value)
+        assert str(error.value) == f"--public-url {value}: use an address such as https://example.org/nmt"
+    else:
+        assert parse_public_url(value) == url
 
 
 @pytest.mark.parametrize(
@@ -75,20 +157,8 @@ def test_origins_are_allowed_as_browsers_send_them(value: str, origin: str | Non
 
 
 def test_a_preflight_is_answered_without_the_application_and_without_a_body() -> None:
-    sent: list[Message] = []
-
-    async def receive() -> Message:
-        return {"type": "http.request", "body": b"", "more_body": False}
-
-    async def send(message: Message) -> None:
-        sent.append(message)
-
-    headers = [(b"host", b"127.0.0.1:5000"), (b"origin", b"https://site.example")]
-    headers.append((b"access-control-request-method", b"POST"))
-    scope = {"type": "http", "method": "OPTIONS", "path": "/translate", "headers": headers, "query_string": b""}
-    scope |= {"server": ("127.0.0.1", 5000), "client": ("127.0.0.1", 1)}
-    asyncio.run(guard(cors_origins=("https://site.example",))(scope, receive, send))
-    start, body = sent
+    headers = {"host": "127.0.0.1:5000", "origin": "https://site.example", "access-control-request-method": "POST"}
+    start, body = ask(headers, method="OPTIONS", cors_origins=("https://site.example",))
     answered = {name.decode().lower(): value.decode() for name, value in start["headers"]}
     assert start["status"] == 204 and body["body"] == b"" and "content-type" not in answered
     assert answered["access-control-allow-origin"] == "https://site.example"

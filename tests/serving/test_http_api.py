@@ -49,7 +49,7 @@ def test_alternatives_are_the_other_hypotheses(server: Server, tiny_run: Path) -
 def test_the_tags_of_html_are_taken_out_and_the_answer_is_escaped(server: Server) -> None:
     query = {"source": "en", "target": "de", "format": "html"}
     _, answer = server.post("/translate", {"q": "1 &lt; 2<script>alert(1)</script><p>3</p>", **query})
-    assert answer["translatedText"] == "1 &lt; 2\n3\n"
+    assert answer["translatedText"] == "1 &lt; 2\n3"
     assert answer["warnings"] == ["the tags were taken out"]
 
 
@@ -79,7 +79,11 @@ def test_what_is_served_is_said(server: Server, tiny_run: Path) -> None:
     status, settings = server.get("/frontend/settings")
     assert status == 200 and settings["language"]["target"] == {"code": "de", "name": "German"}
     assert [run["name"] for run in settings["runs"]] == [tiny_run.name, "second"]
-    assert 'nmt_requests_total{endpoint="/languages",status="200"}' in server.get("/metrics")[1]
+    metrics = server.get("/metrics")[1]
+    assert 'nmt_requests_total{endpoint="/languages",status="200"}' in metrics
+    assert 'nmt_request_duration_seconds_bucket{endpoint="/languages",le="60.0"}' in metrics
+    assert 'nmt_request_duration_seconds_count{endpoint="/languages"}' in metrics
+    assert 'nmt_batch_texts_bucket{le="64"}' in metrics and "nmt_batch_texts_count 0" not in metrics
     paths = server.get("/spec")[1]["paths"]
     assert {"/translate", "/detect", "/languages", "/inspect", "/v2/translate"} <= set(paths)
 

@@ -1,14 +1,19 @@
 """What the parameters of a request are, in each of its forms."""
 
 import asyncio
+import json
+from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 from starlette.requests import Request
 from starlette.types import Message
 
+from nmt_cli import __version__
 from nmt_cli.serving.errors import RequestError
-from nmt_cli.serving.requests import Parameters, read_parameters, text_parameter
+from nmt_cli.serving.requests import Parameters, health_response, read_parameters, text_parameter
+from nmt_cli.serving.settings import ServedRun, ServerSettings
 
 FIELDS = [("text", "a"), ("text", "b"), ("target_lang", "DE")]
 
@@ -37,6 +42,28 @@ def parameters_of(content_type: str, body: bytes, query: bytes) -> Parameters:
 def test_repeated_fields_are_lists_and_a_form_goes_before_the_address(content_type: str, body: bytes) -> None:
     parameters = parameters_of(content_type, body, b"text=c&source_lang=EN")
     assert parameters == {"text": ["a", "b"], "target_lang": "DE", "source_lang": "EN"}
+
+
+def test_a_field_of_a_form_is_as_long_as_the_form_may_be() -> None:
+    text = "a" * (3 << 20)
+    assert parameters_of("multipart/form-data; boundary=edge", multipart([("q", text)]), b"") == {"q": text}
+
+
+@pytest.mark.parametrize(
+    "opened, status, record",
+    [
+        ((), 503, {"status": "loading", "runs": {"a": "loading", "b": "loading"}}),
+        (("b",), 503, {"status": "loading", "runs": {"a": "loading", "b": "ok"}}),
+        (("a", "b"), 200, {"status": "ok", "runs": {"a": "ok", "b": "ok"}}),
+    ],
+)
+def test_a_server_is_healthy_while_every_run_is_open(
+    opened: tuple[str, ...], status: int, record: dict[str, Any]
+) -> None:
+    settings = ServerSettings(tuple(ServedRun(name, Path(), "en", "de", "rnn", True) for name in "ab"))
+    response = health_response(settings, opened)
+    assert response.status_code == status
+    assert json.loads(response.body) == {**record, "version": __version__}
 
 
 @pytest.mark.parametrize(
