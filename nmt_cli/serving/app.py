@@ -74,7 +74,7 @@ class Application:
 
     async def _health(self, request: Request) -> Response:
         """GET /health."""
-        return health_response(self.settings, self.engines.opened_runs)
+        return health_response(self.settings, self.engines.opened_runs, self.engines.lost_runs)
 
     async def _metrics(self, request: Request) -> Response:
         """GET /metrics."""

@@ -44,6 +44,8 @@ class EnginePool:
         self.failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Fails with the UserError of a run that cannot be opened."""
         self._workers: dict[int, AsyncWorker] = {}
+        self.lost_runs: set[str] = set()
+        """The runs that have not been opened since a worker died; another one may have them open."""
         self._opened_runs: dict[int, set[str]] = {}  # of each worker that has not died
         self._waiting_count = 0  # workers that wait for jobs
         self._first_ready = asyncio.Event()
@@ -79,6 +81,7 @@ class EnginePool:
                 await self._work(worker, self._opened_runs.setdefault(index, set()))
             except (WorkerDied, WorkerError, UserError) as error:
                 self._opened_runs.pop(index, None)
+                self.lost_runs.update(self.run_names)
                 if worker is not None:
                     worker.kill()
                 if isinstance(error, UserError):
@@ -113,6 +116,7 @@ class EnginePool:
                     await worker.call(OpenRun(name))  # however long it takes
                     unopened.remove(name)
                     opened_runs.add(name)
+                    self.lost_runs.discard(name)
                     if not unopened:
                         self.metrics.gauges["nmt_engines_ready"] += 1
                         self._first_ready.set()

@@ -36,12 +36,18 @@ class JsonResponse(Response):
         )
 
 
-def health_response(settings: ServerSettings, opened_runs: Collection[str]) -> JsonResponse:
-    """The answer of /health: `ok` while every run is open in an engine worker; else `loading`, with status 503."""
-    runs = {run.name: "ok" if run.name in opened_runs else "loading" for run in settings.runs}
-    status = "ok" if set(runs.values()) == {"ok"} else "loading"
+def health_response(
+    settings: ServerSettings, opened_runs: Collection[str] = (), lost_runs: Collection[str] = ()
+) -> JsonResponse:
+    """The answer of /health: `loading` until every run has been opened, while requests wait for it, then `ok`.
+
+    A run that no engine worker has open since one has died is `down`, with status 503.
+    """
+    closed = {run.name: "down" if run.name in lost_runs else "loading" for run in settings.runs}
+    runs = {name: "ok" if name in opened_runs else status for name, status in closed.items()}
+    status = next((status for status in ("down", "loading") if status in runs.values()), "ok")
     record = {"status": status, "version": __version__, "runs": runs}
-    return JsonResponse(record, 200 if status == "ok" else 503)
+    return JsonResponse(record, 503 if status == "down" else 200)
 
 
 async def read_parameters(request: Request) -> Parameters:

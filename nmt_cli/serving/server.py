@@ -102,7 +102,7 @@ class _Front:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
         if not self._application.done() and scope["path"] == "/health":
-            await health_response(self.settings, ())(scope, receive, send)
+            await health_response(self.settings)(scope, receive, send)
             return
         application: ASGIApp = await asyncio.shield(self._application)
         await application(scope, receive, send)

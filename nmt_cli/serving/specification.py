@@ -74,8 +74,8 @@ def _describing() -> Schema:
         "/languages": _get("The languages that are served", {"type": "array"}),
         "/frontend/settings": _get("Limits, default languages and runs", {"type": "object"}),
         "/health": _get(
-            "Whether the runs are open (if not, the same answer with 503)",
-            _object({"status": {"enum": ["loading", "ok"]}}, ["status"]),
+            "Whether the runs are open (with 503 where the worker that had one has died)",
+            _object({"status": {"enum": ["loading", "ok", "down"]}}, ["status"]),
         ),
         "/metrics": _get("Counters for Prometheus", STRING, media_type="text/plain"),
         "/spec": _get("This document", {"type": "object"}),

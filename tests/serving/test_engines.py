@@ -185,12 +185,12 @@ def test_an_idle_worker_that_is_killed_is_replaced(tmp_path: Path) -> None:
 def test_a_run_is_open_while_a_worker_that_has_opened_it_lives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def check(pool: EnginePool) -> None:
         await results(pool, "a")
-        assert pool.opened_runs == {"run"}
+        assert (pool.opened_runs, pool.lost_runs) == ({"run"}, set())
         fail_to_start(monkeypatch, times=1000)
         pool.queue.submit(jobs("die"))
         while not pool.metrics.counts["nmt_worker_restarts_total"]:
             await asyncio.sleep(0.01)
-        assert pool.opened_runs == set()
+        assert (pool.opened_runs, pool.lost_runs) == (set(), {"run"})
 
     with_pool(tmp_path / "log", check)
 
@@ -201,6 +201,7 @@ def test_a_worker_that_cannot_be_started_is_started_later(tmp_path: Path, monkey
     async def check(pool: EnginePool) -> None:
         assert await results(pool, "a") == [["A"]]
         assert pool.metrics.counts["nmt_worker_restarts_total"] == 1
+        assert (pool.opened_runs, pool.lost_runs) == ({"run"}, set())
 
     with_pool(tmp_path / "log", check)
 

@@ -50,18 +50,20 @@ def test_a_field_of_a_form_is_as_long_as_the_form_may_be() -> None:
 
 
 @pytest.mark.parametrize(
-    "opened, status, record",
+    "opened, lost, status, record",
     [
-        ((), 503, {"status": "loading", "runs": {"a": "loading", "b": "loading"}}),
-        (("b",), 503, {"status": "loading", "runs": {"a": "loading", "b": "ok"}}),
-        (("a", "b"), 200, {"status": "ok", "runs": {"a": "ok", "b": "ok"}}),
+        ((), (), 200, {"status": "loading", "runs": {"a": "loading", "b": "loading"}}),
+        (("b",), (), 200, {"status": "loading", "runs": {"a": "loading", "b": "ok"}}),
+        (("a", "b"), (), 200, {"status": "ok", "runs": {"a": "ok", "b": "ok"}}),
+        ((), ("a",), 503, {"status": "down", "runs": {"a": "down", "b": "loading"}}),
+        (("a", "b"), ("a", "b"), 200, {"status": "ok", "runs": {"a": "ok", "b": "ok"}}),  # in another worker
     ],
 )
-def test_a_server_is_healthy_while_every_run_is_open(
-    opened: tuple[str, ...], status: int, record: dict[str, Any]
+def test_a_server_is_ill_while_a_run_is_lost(
+    opened: tuple[str, ...], lost: tuple[str, ...], status: int, record: dict[str, Any]
 ) -> None:
     settings = ServerSettings(tuple(ServedRun(name, Path(), "en", "de", "rnn", True) for name in "ab"))
-    response = health_response(settings, opened)
+    response = health_response(settings, opened, lost)
     assert response.status_code == status
     assert json.loads(response.body) == {**record, "version": __version__}
 
