@@ -45,7 +45,7 @@ function splitLines() {
     const partial = before.find((line) => line.text && (text.startsWith(line.text) || line.text.startsWith(text)));
     return { text, pending: true, sentences: partial?.sentences ?? [] };
   });
-  byId("count").textContent = textBox.value ? `${textBox.value.length.toLocaleString()} characters` : "";
+  byId("count").textContent = textBox.value ? counted(textBox.value.length, "character") : "";
 }
 
 /** The texts to be sent next: at least one. */
@@ -71,7 +71,7 @@ async function translate() {
     while (done < waiting.length) {
       const part = nextPart(waiting, done);
       const parts = part.map(reuse);
-      say([waiting.length > part.length ? `${done} of ${waiting.length} lines` : "", notes()].filter(Boolean).join("; "));
+      say([waiting.length > part.length ? `${done} of ${counted(waiting.length, "line")}` : "", notes()].filter(Boolean).join("; "));
       const answer = await call("translate", { q: parts.map((p) => p.rest), sentences: true, ...options }, controller.signal);
       part.forEach((line, index) => cache.set(line, joined(parts[index], answer, index)));
       done += part.length;
@@ -83,6 +83,11 @@ async function translate() {
   } catch (error) {
     if (error.name !== "AbortError") say(error.message, true);
   }
+}
+
+/** A number with its noun: 1 line, 2 lines. */
+function counted(number, noun) {
+  return `${number.toLocaleString()} ${noun}${number === 1 ? "" : "s"}`;
 }
 
 /** What the reader of the translation should know, of all lines that are shown. */
@@ -314,7 +319,7 @@ async function translateFile(file) {
   let texts = [], mark = "";
   const translated = [];
   const warnings = new Set();
-  const done = () => `${translated.length.toLocaleString()} of ${texts.length.toLocaleString()} lines`;
+  const done = () => `${translated.length.toLocaleString()} of ${counted(texts.length, "line")}`;
   try {
     [mark, texts] = linesOf(await file.arrayBuffer());
     signal.throwIfAborted();
@@ -329,7 +334,7 @@ async function translateFile(file) {
       status.textContent = `${done()}, ${Math.ceil(rest)} s left`;
     }
     bar.value = 1;
-    status.textContent = [`${texts.length.toLocaleString()} lines`, ...warnings].join(" · ");
+    status.textContent = [counted(texts.length, "line"), ...warnings].join(" · ");
   } catch (error) {
     if (error.name === "AbortError") return;
     status.textContent = [error.message, ...(translated.length ? [done(), ...warnings] : [])].join(" · ");
