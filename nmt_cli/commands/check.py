@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
+from importlib.util import find_spec
 from itertools import islice, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -32,7 +33,7 @@ from nmt_cli.data.sources.base import MissingTextError, ParallelText
 from nmt_cli.data.sources.corpus import Corpus, find_corpus, pending_downloads, search_folders
 from nmt_cli.data.tokenization.coverage import missing_characters
 from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
-from nmt_cli.errors import DataError, RecipeError, UserError, pluralize
+from nmt_cli.errors import DataError, RecipeError, UserError, pip_install, pluralize
 from nmt_cli.evaluation.metrics import default_bleu_tokenizer, tokenizer_error
 from nmt_cli.recipe.loader import SECTIONS, Recipe, load_recipe
 from nmt_cli.reporting import Reporter
@@ -100,6 +101,8 @@ def _check_options(recipe: Recipe, run_path: Path) -> Iterator[Finding]:
             yield Finding("warning", f"{section}.{key}", reason)
     if recipe.search.coverage_penalty and not recipe.model.has_attention:
         yield Finding("warning", "search.coverage_penalty", f"does nothing: {recipe.model.type} has no attention here")
+    if recipe.training.tensorboard and find_spec("tensorboard") is None:
+        yield Finding("error", "training.tensorboard", f"needs the extra: {pip_install('tensorboard')}")
     if run_path.exists():
         text = f"{run_path} exists: continue with --resume, or choose another --out DIR"
         yield Finding("warning", "run folder", text)

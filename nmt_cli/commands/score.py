@@ -15,6 +15,7 @@ from nmt_cli.evaluation.metrics import (
     check_tokenizer,
     corpus_scores,
     default_bleu_tokenizer,
+    looks_tokenized,
     read_references,
     read_texts,
     text_name,
@@ -133,7 +134,7 @@ def _read_hypotheses(hypotheses: BinaryIO | Path) -> list[str]:
 def suggest_tokenizer(
     path: Path, lines: Sequence[str], options: ScoringOptions, tokenize: str | None, reporter: Reporter
 ) -> None:
-    """Hint at --language where nobody chose a tokenizer and 13a would not split the references into words."""
+    """Hint at --tokenize or --language where nobody chose a tokenizer and 13a does not suit the references."""
     if options.tokenize is not None or tokenize not in (None, "13a") or "bleu" not in options.metric_names():
         return
     language = unsegmented_language(lines)
@@ -142,4 +143,9 @@ def suggest_tokenizer(
         reporter.info(
             f"hint: {path} is in a script that BLEU's tokenizer 13a does not split into words: "
             f"use --language {language} (or --tokenize {tokenizer})"
+        )
+    elif looks_tokenized(lines):
+        reporter.info(
+            f"hint: {path} looks tokenised, and BLEU's tokenizer 13a is for text as people write it: "
+            "score detokenised text, or use --tokenize none"
         )

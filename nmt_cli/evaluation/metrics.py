@@ -60,6 +60,12 @@ def unsegmented_language(texts: Sequence[str]) -> str | None:
     return max((language for language in counts if language is not None), key=lambda language: counts[language])
 
 
+def looks_tokenized(texts: Sequence[str]) -> bool:
+    """Whether most of the lines that end in a full stop have a space before it."""
+    ends = Counter(text.rstrip()[-2:] == " ." for text in texts if text.rstrip().endswith("."))
+    return ends[True] > ends[False]
+
+
 def tokenizer_error(name: str) -> str | None:
     """Why a tokenizer cannot be used, or None; loads it, since some need an extra or a download."""
     from sacrebleu.metrics.bleu import BLEU
@@ -100,7 +106,8 @@ def build_metric(
     from sacrebleu.metrics.ter import TER
 
     if name == "bleu":
-        return BLEU(lowercase=lowercase, tokenize=tokenize, effective_order=effective_order)
+        # force: whether text is tokenised is said by nmt (`looks_tokenized`), which has no parameter of that name
+        return BLEU(lowercase=lowercase, tokenize=tokenize, effective_order=effective_order, force=True)
     if name == "chrf":
         return CHRF(lowercase=lowercase)
     if name == "chrf++":

@@ -311,6 +311,14 @@ def test_what_is_missing_but_can_be_fetched_is_a_warning(toy: Path) -> None:
     assert "nmt prepare will fetch https://example.org/train.ab" in said(reported, "warning")
 
 
+def test_an_extra_that_training_needs_is_missed_before_it(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "find_spec", lambda _: None)
+    reported = findings(toy, "training.tensorboard=true")
+    assert said(reported, "error") == "training.tensorboard: needs the extra: pip install 'nmt-cli[tensorboard]'"
+    monkeypatch.setattr(command, "find_spec", lambda _: object())
+    assert said(findings(toy, "training.tensorboard=true"), "error") == ""
+
+
 def test_a_run_folder_that_exists_is_said(toy: Path) -> None:
     (toy / "runs/toy").mkdir(parents=True)
     assert "runs/toy exists: continue with --resume" in said(findings(toy), "warning")

@@ -211,6 +211,33 @@ def test_a_text_without_words_for_13a_gets_one_hint(
     assert err.count("\n") == bool(hint)
 
 
+@pytest.mark.parametrize(
+    "line, options, is_said",
+    [
+        ("Er liest ein Buch .", {}, True),
+        ("Er liest ein Buch .", {"tokenize": "none"}, False),
+        ("Er liest ein Buch .", {"tokenize": "13a"}, False),
+        ("Er liest ein Buch.", {}, False),
+        ("Er liest ein Buch", {}, False),
+    ],
+)
+def test_a_tokenised_text_gets_one_hint_of_nmt_and_none_of_sacrebleu(
+    line: str,
+    options: dict[str, str],
+    is_said: bool,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    (reference,) = write(tmp_path, ref=[line] * 200)
+    scored([reference], reference, **options)
+    hint = (
+        f"hint: {reference} looks tokenised, and BLEU's tokenizer 13a is for text as people write it: "
+        "score detokenised text, or use --tokenize none\n"
+    )
+    assert capsys.readouterr().err == (hint if is_said else "") and not caplog.records
+
+
 @pytest.mark.parametrize("language, tokenizer", [("zh", "zh"), ("ja", "char"), ("th_TH", "char"), ("de", "13a")])
 def test_the_language_chooses_the_tokenizer_that_training_uses(language: str, tokenizer: str, tmp_path: Path) -> None:
     hypotheses, reference = write(tmp_path, hyp=HYPOTHESES, ref=FIRST)
