@@ -9,7 +9,7 @@ from functools import cache
 import torch
 
 from nmt_cli.config import Precision
-from nmt_cli.errors import DeviceError
+from nmt_cli.errors import DeviceError, pluralize
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 MIN_BF16_SPEEDUP = 1.2  # over float32; less is not worth the lower precision
@@ -28,7 +28,7 @@ def find_device(name: str) -> torch.device:
     if kind == "cuda" and not torch.cuda.is_available():
         raise DeviceError(f"--device {name}: no GPU that PyTorch can use; try --device cpu")
     if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
-        raise DeviceError(f"--device {name}: this machine has {torch.cuda.device_count()} GPU(s)")
+        raise DeviceError(f"--device {name}: this machine has {pluralize(torch.cuda.device_count(), 'GPU')}")
     return _configured(torch.device(name))
 
 
@@ -117,4 +117,4 @@ def device_name(device: torch.device) -> str:
     if device.type != "cpu":
         return device.type
     threads = torch.get_num_threads()
-    return f"CPU, {threads} thread{'s' * (threads != 1)}"
+    return f"CPU, {pluralize(threads, 'thread')}"

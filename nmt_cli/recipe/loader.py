@@ -28,7 +28,7 @@ SECTIONS = ("corpus", "tokenizer", "model", "training", "search")
 DEFAULT_MODEL = "transformer"
 
 _NAME = re.compile(r"(?!\.)[^/\x00-\x1f\x7f]{1,100}")  # it becomes the name of a folder
-_DECIMAL_COMMA = re.compile(r"[-+]?[0-9]+,[0-9]+")
+_NUMBER_WITH_COMMA = re.compile(r"[-+]?[0-9]+,[0-9]+")
 
 
 @dataclass(frozen=True)
@@ -284,24 +284,27 @@ def _explain_error(section_class: type[Section], key: str, value: Any, error: An
         elif not _branch_matches(str(element), current_value):
             return _UnionMismatch(tuple(path), str(element), current_value)
     if error["type"] == "extra_forbidden":
-        if (number := _number_with_comma(parent, str(path[-1]))) is not None:
-            return _FieldError(tuple(path), f"unknown key; write a decimal point, not a comma: {number}")
+        if (number := _number_with_comma(parent, str(path[-1]), innermost_class)) is not None:
+            return _FieldError(tuple(path), f"unknown key; a comma ends a value here: write {number}")
         return _unknown_key(tuple(path), list(innermost_class.model_fields))
     if error["type"] == "missing":
         return _FieldError(tuple(path), "missing")
     message = f"{_rephrase(error['msg'])}, not {_format_value(current_value)}"
-    if isinstance(current_value, str) and _DECIMAL_COMMA.fullmatch(current_value):
-        message += f"; write a decimal point: {current_value.replace(',', '.')}"
+    if isinstance(current_value, str) and _NUMBER_WITH_COMMA.fullmatch(current_value):
+        is_fractional = error["type"].startswith("float")
+        message += f"; write {current_value.replace(',', '.' if is_fractional else '')}"
     return _FieldError(tuple(path), message)
 
 
-def _number_with_comma(mapping: dict[str, Any], key: str) -> str | None:
+def _number_with_comma(mapping: dict[str, Any], key: str, section_class: type[Section]) -> str | None:
     """What `{rate: 0,003}` means, which YAML reads as {rate: 0, 003: null}; None for a key that is no such part."""
     keys = list(mapping)
     before = keys[max(0, keys.index(key) - 1)]
-    if key.isdecimal() and mapping[key] is None and type(mapping[before]) is int:
-        return f"{before}: {mapping[before]}.{key}"
-    return None
+    field = section_class.model_fields.get(before)
+    if field is None or not key.isdecimal() or mapping[key] is not None or type(mapping[before]) is not int:
+        return None
+    is_fractional = float in (field.annotation, *get_args(field.annotation))
+    return f"{before}: {mapping[before]}{'.' if is_fractional else ''}{key}"
 
 
 def _nested_section_class(section_class: type[Section], key: str | int) -> type[Section]:

@@ -29,6 +29,7 @@ from nmt_cli.runs.preparation import PreparationResult, prepare_recipe
 from nmt_cli.training.batch_size import find_batch_size
 from nmt_cli.training.batches import BatchIterator
 from nmt_cli.training.checkpoints import FORMAT_VERSION, Checkpoint, Checkpointer
+from nmt_cli.training.compilation import should_compile
 from nmt_cli.training.config import TrainingConfig
 from nmt_cli.training.metrics import MetricLogger, ValidationResult, tensorboard_writer_class
 from nmt_cli.training.trainer import Trainer
@@ -352,6 +353,7 @@ def _resolve_batch_size(run: TrainingRun) -> Recipe:
         lambda: find_batch_size(
             run.model, run.data, device=run.device, dtype=run.dtype, seed=recipe.training.seed,
             processes_per_machine=processes.local_world_size,
+            may_have_replicas=not should_compile(recipe.training.compile, run.device),
         )
     )  # fmt: skip
     usage = "more" if needed_bytes is None else f"{needed_bytes / (1 << 30):.1f} GiB"

@@ -12,6 +12,7 @@ from nmt_cli.training.batches import BatchIterator
 from nmt_cli.training.gradients import GradientAccumulator
 from nmt_cli.training.memory import allocated_memory, available_memory, peak_allocated_memory, reset_peak_memory
 from nmt_cli.training.parameters import FlatParameters
+from nmt_cli.training.replicas import replica_count
 
 MEMORY_FRACTION = 0.85  # of the memory that is free before training that may be used
 MIN_TRIED_TOKENS, MAX_TRIED_TOKENS = 1024, {"cpu": 4096, "cuda": 32768, "mps": 4096}  # tokens per batch
@@ -26,17 +27,22 @@ def find_batch_size(
     dtype: torch.dtype,
     seed: int,
     processes_per_machine: int = 1,
+    may_have_replicas: bool = True,
 ) -> tuple[int, int | None, int]:
     """The tokens per batch for a model on a device, the bytes that they need (None: more than available), and
     the bytes that are available.
 
-    The model is not changed. `processes_per_machine` share main memory; each has a GPU of its own.
+    The model is not changed. With `may_have_replicas`, threads share batches on a CPU as they do in training.
+    `processes_per_machine` share main memory; each has a GPU of its own.
     """
     allocated_before, available_bytes = allocated_memory(device), available_memory(device)
     available_bytes //= processes_per_machine if device.type == "cpu" else 1
     trial_model = deepcopy(model).to(device).train()
     parameters = FlatParameters(trial_model, dtype)
-    accumulator = GradientAccumulator(trial_model, parameters, device=device, seed=seed)
+    lengths = data.variants[0][1].lengths() + 1
+    max_tokens = max_batch_tokens(device, int(lengths.sum()))
+    replicas = replica_count(parameters.numel, max_tokens, device) if may_have_replicas else 1
+    accumulator = GradientAccumulator(trial_model, parameters, device=device, seed=seed, replica_count=replicas)
     optimizer_moments = torch.ones(2 * parameters.numel, device=device)  # as large as the optimizer's will be
 
     def measure_bytes(tokens: int) -> int | None:
@@ -44,10 +50,8 @@ def find_batch_size(
         fits = all(accumulator.fits_memory(batch) for batch in BatchIterator(data, tokens, seed).largest_batches())
         return peak_allocated_memory(device) - allocated_before if fits else None
 
-    lengths = data.variants[0][1].lengths() + 1
-    batch_tokens, needed_bytes = choose_batch_size(
-        measure_bytes, available_bytes, max_batch_tokens(device, int(lengths.sum()))
-    )
+    with accumulator.replica_threads:
+        batch_tokens, needed_bytes = choose_batch_size(measure_bytes, available_bytes, max_tokens)
     del optimizer_moments
     return batch_tokens, needed_bytes, available_bytes
 

@@ -135,7 +135,7 @@ class TrainingConfig(Section):
             keys = self.non_default("metric_tokenize", "validation_beam", "samples")
             messages += [f"{key}: does nothing with metric: loss" for key in keys]
         if self.warmup_updates >= self.updates:
-            messages.append(f"warmup_updates: {self.warmup_updates}, with only {pluralize(self.updates, 'update')}")
+            messages.append(f"warmup_updates: {self.warmup_updates:,}, with only {pluralize(self.updates, 'update')}")
         if self.validate_every > self.updates:
             messages.append(f"validate_every: {self.validate_every} is more than {pluralize(self.updates, 'update')}")
         validations = -(-self.updates // self.validate_every)

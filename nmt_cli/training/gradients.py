@@ -3,7 +3,7 @@
 The loss of a micro-batch is divided by the tokens of the whole update, so that the sum over
 micro-batches and processes is the gradient of the whole update, up to rounding. On a CPU, threads with
 replicas of the model may each compute a part of a micro-batch. Dropout masks depend on a batch's number
-within the update, not on the process that computes it, and on the number of replicas.
+within the update and on the number of replicas, not on the process that computes it.
 """
 
 import math
@@ -74,11 +74,22 @@ class GradientAccumulator:
     def dry_run(self, batches: list[Batch], state: TrainingState) -> None:
         """Try batches, so that memory runs out before the first update rather than hours later.
 
-        Changes nothing but `state.max_micro_batch_positions`.
+        Changes nothing but `state.max_micro_batch_positions`, and that a model that draws from PyTorch's own generator
+        has no replicas: which thread is first would decide what it draws.
         """
+        if len(self.replica_threads.models) > 1 and self._draws_from_shared_generator(batches[0]):
+            self.replica_threads.keep_one()
         for batch in batches:
             self.accumulate_gradients(_single_batch(batch), state)
             self.parameters.zero_grad()
+
+    def _draws_from_shared_generator(self, batch: Batch) -> bool:
+        pair = Batch(*(_slice_rows(padded, 0, 1) for padded in batch))
+        seed_masks(self.seed)
+        before = torch.get_rng_state()
+        forward_backward(self.model, *to_device(pair, self.device), smoothing=self.smoothing, scale=1.0)
+        self.parameters.zero_grad()
+        return not torch.equal(before, torch.get_rng_state())
 
     def compile(self, batch: Batch, state: TrainingState) -> str | None:
         """Compile the model's layers and the loss by running a batch.

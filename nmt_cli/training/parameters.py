@@ -54,6 +54,10 @@ class FlatParameters:
         copies: dict[int, Any] = {id(own): copy for own, copy in zip(self._parameters, parameters, strict=True)}
         return deepcopy(model, copies)
 
+    def forget_replicas(self) -> None:
+        """Sum the gradients of the model alone."""
+        del self._compute_gradients[self.master is not self.compute_copy :]
+
     def unflatten(self, flat: Tensor) -> dict[str, Tensor]:
         """Views of a flat tensor, by name of the parameter."""
         flat_tensors = flat.split([shape.numel() for shape in self.shapes.values()])

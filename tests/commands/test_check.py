@@ -337,6 +337,8 @@ def test_memory_is_linear_in_sentences_and_counts_what_the_backward_pass_needs()
     assert half.weight_bytes == 20 * count
     shared = estimate_memory(model, torch.bfloat16, 12, 10, PROBE_PAIRS, replica_count=3)
     assert shared.weight_bytes == half.weight_bytes + 2 * 2 * count
+    most_shared = estimate_memory(model, torch.bfloat16, 12, 10, 10**6, replica_count=3)
+    assert most_shared.logit_bytes == 3 * 12 << 22
     averaged = estimate_memory(model, torch.float32, 12, 10, PROBE_PAIRS, has_moving_average=True)
     assert (averaged.checkpoint_bytes, averaged.weight_bytes) == (16 * count, 20 * count)
     assert single.logit_bytes == 12 * PROBE_PAIRS * 12 * 60

@@ -84,10 +84,11 @@ MISTAKES: list[tuple[str, str]] = [
     ("training: {learning_rate: 1e-3x}", "2: training.learning_rate: should be a number, not the "
      'text "1e-3x"'),
     ("training:\n  learning_rate: 0,003", "3: training.learning_rate: should be a number, not the text "
-     '"0,003"; write a decimal point: 0.003'),
-    ("training: {updates: 5, max_minutes: 2,5}", "2: training.5: unknown key; write a decimal point, not a comma: "
+     '"0,003"; write 0.003'),
+    ("training:\n  updates: 5,000", '3: training.updates: should be an integer, not the text "5,000"; write 5000'),
+    ("training: {updates: 5, max_minutes: 2,5}", "2: training.5: unknown key; a comma ends a value here: write "
      "max_minutes: 2.5"),
-    ("training: {updates: 5, 5}", "2: training.5: unknown key; write a decimal point, not a comma: updates: 5.5"),
+    ("training: {updates: 5,000}", "2: training.000: unknown key; a comma ends a value here: write updates: 5000"),
     ("training: {seed: 5, 5: 5}", "2: training.5: unknown key; choose from "),
     ("training: {5}", "2: training.5: unknown key; choose from "),
     ("training: {learning_rate: .inf}", "2: training.learning_rate: should be a finite number"),
@@ -253,7 +254,7 @@ SET_MISTAKES: list[tuple[str, str]] = [
     ("search.beam=five", '--set search.beam: should be an integer, not the text "five"'),
     (
         "training.learning_rate=0,003",
-        '--set training.learning_rate: should be a number, not the text "0,003"; write a decimal point: 0.003',
+        '--set training.learning_rate: should be a number, not the text "0,003"; write 0.003',
     ),
     ("search.baem=3", "--set search.baem: unknown key; did you mean beam?"),
     ("serach.beam=3", "--set serach: unknown key; did you mean search?"),

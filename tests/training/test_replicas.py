@@ -1,7 +1,9 @@
 """Threads with replicas of a model compute the gradient of the whole batch."""
 
+import gc
 import threading
 import time
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from nmt_cli.commands.train import train
-from nmt_cli.models import MODELS
+from nmt_cli.models import MODELS, transformer
 from nmt_cli.models.dropout import Dropout, seed_masks
 from nmt_cli.recipe.loader import build_recipe
 from nmt_cli.reporting import Reporter
 from nmt_cli.runs.loading import build_model
 from nmt_cli.runs.preparation import prepare_recipe
-from nmt_cli.training import gradients, replicas, trainer
+from nmt_cli.training import batch_size, gradients, replicas, trainer
+from nmt_cli.training.batch_size import find_batch_size
 from nmt_cli.training.batches import BatchIterator
 from nmt_cli.training.gradients import GradientAccumulator, interleave_rows
 from nmt_cli.training.parameters import FlatParameters
@@ -132,7 +135,7 @@ def test_an_error_waits_for_the_other_threads() -> None:
     def compute(model: Any, part: int) -> Tensor:
         if part == 1:
             failed.set()
-            raise MemoryError
+            raise MemoryError(part)
         failed.wait()
         time.sleep(0.1 * part)
         ended.append(part)
@@ -144,24 +147,93 @@ def test_an_error_waits_for_the_other_threads() -> None:
         assert ended == [0, 2]
 
 
-def test_want_of_memory_in_one_thread_splits_the_batch(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_several_errors_that_of_the_first_part_is_raised() -> None:
+    threads = ReplicaThreads(nn.Linear(2, 2), FlatParameters(nn.Linear(2, 2), torch.float32))  # type: ignore[arg-type]
+    threads.models = [nn.Linear(2, 2) for _ in range(3)]  # type: ignore[misc]
+    last_failed = threading.Event()
+
+    def compute(model: Any, part: int) -> Tensor:
+        if part == 2:
+            last_failed.set()
+        last_failed.wait()
+        if part > 0:
+            raise MemoryError(f"part {part}")
+        return torch.zeros(())
+
+    with threads, pytest.raises(MemoryError, match="part 1"):
+        threads.map(compute, [0, 1, 2])
+
+
+def test_want_of_memory_in_one_thread_splits_the_batch_and_frees_what_it_had(
+    toy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     content = toy_content(toy / "text")
     content["model"]["dropout"] = 0.0
     recipe = build_recipe(content)
     alone, _ = accumulated(recipe, torch.float32, 1)
-    original, tried = gradients.forward_backward, []
+    original, tried, held = gradients.forward_backward, [], []
 
     def backward(model: Any, source: Any, *rest: Any, **options: Any) -> Tensor:
+        activations = torch.zeros(1)
         tried.append(source.ids.shape[0])
+        if len(tried) > 2:
+            assert not any(reference() is not None for reference in held)
         loss = original(model, source, *rest, **options)
-        if len(tried) == 2:
+        if len(tried) <= 2:
+            held.append(weakref.ref(activations))
             raise MemoryError
         return loss
 
     monkeypatch.setattr(gradients, "forward_backward", backward)
-    split, _ = accumulated(recipe, torch.float32, 2)
-    assert len(tried) >= 2 + 2 * 2 and max(tried[2:]) < max(tried[:2])
+    gc.disable()
+    try:
+        split, _ = accumulated(recipe, torch.float32, 2)
+    finally:
+        gc.enable()
+    assert len(held) == 2 and len(tried) >= 2 + 2 * 2 and max(tried[2:]) < max(tried[:2])
     torch.testing.assert_close(split, alone, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("dropout_class", [Dropout, nn.Dropout])
+def test_a_model_that_draws_from_the_shared_generator_has_no_replicas(
+    dropout_class: Any, toy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transformer, "Dropout", dropout_class)
+    content = toy_content(toy / "text")
+    content["model"]["dropout"] = 0.3
+    recipe = build_recipe(content)
+    data = prepare_recipe(recipe, QUIET).data
+    model = build_model(recipe, data.tokenizers.vocabulary).train()
+    for dtype in (torch.float32, torch.bfloat16):
+        parameters = FlatParameters(model, dtype)
+        accumulator = GradientAccumulator(model, parameters, device=CPU, seed=1, replica_count=2)
+        batches = BatchIterator(data, 256, 1)
+        with accumulator.replica_threads:
+            accumulator.dry_run(batches.largest_batches(), TrainingState())
+            assert len(accumulator.replica_threads.models) == (2 if dropout_class is Dropout else 1)
+            accumulator.accumulate_gradients(batches.next_micro_batches(), TrainingState(update=1))
+        assert parameters.gradient.any()
+
+
+def test_auto_measures_batches_as_they_are_shared(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = toy_recipe(toy / "text")
+    data = prepare_recipe(recipe, QUIET).data
+    made: list[int] = []
+    monkeypatch.setattr(batch_size, "replica_count", lambda *_: 2)
+    original = replicas.ReplicaThreads.__init__
+
+    def init(self: Any, model: Any, parameters: Any, count: int = 1) -> None:
+        made.append(count)
+        original(self, model, parameters, count)
+
+    monkeypatch.setattr(replicas.ReplicaThreads, "__init__", init)
+    model = build_model(recipe, data.tokenizers.vocabulary)
+    for may_have_replicas in (True, False):
+        tokens, needed, available = find_batch_size(
+            model, data, device=CPU, dtype=torch.float32, seed=1, may_have_replicas=may_have_replicas
+        )
+        assert tokens >= 256 and needed is not None and needed < available
+    assert made == [2, 1] and not any(thread.name.startswith("replica") for thread in threading.enumerate())
 
 
 def test_a_resumed_training_with_replicas_is_the_same(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,8 +276,10 @@ def test_what_is_compiled_has_no_replicas(toy: Path, monkeypatch: pytest.MonkeyP
         (4, 2_400_000, 2048, 1),
         (8, 11_000_000, 4096, 4),
         (16, 11_000_000, 4096, 2),
-        (5, 10**8, 10**5, 1),
+        (5, 10**8, 10**5, 4),
         (6, 10**8, 10**5, 3),
+        (7, 10**8, 10**5, 3),
+        (11, 10**8, 10**5, 3),
     ],
 )
 def test_replicas_need_work_enough_for_each_thread(
