@@ -12,7 +12,7 @@ from tools.quickstart_grammar.corpus import written
 from tools.quickstart_grammar.domain import Choice, Domain, OneOf, Product
 from tools.quickstart_grammar.english import Tense, noun_word, verb_group
 from tools.quickstart_grammar.german import imperative, verb_complex
-from tools.quickstart_grammar.grammar import CONJUNCTIONS, PRESENT_CONJUNCTIONS, simple_rules
+from tools.quickstart_grammar.grammar import CONJUNCTIONS, PAST_CONJUNCTIONS, PRESENT_CONJUNCTIONS, simple_rules
 from tools.quickstart_grammar.lexicon import (
     Adjective,
     Determiner,
@@ -170,6 +170,50 @@ You are holding the baby. = Du hältst das Baby.
 He is going to the sea tonight. = Er geht heute Abend ans Meer.
 All children like fruit. = Alle Kinder mögen Obst.
 The sky is beautiful. = Der Himmel ist schön.
+I would like a cup of tea. = Ich möchte eine Tasse Tee.
+A cup of coffee, please. = Eine Tasse Kaffee, bitte.
+Can I have a glass of water? = Kann ich ein Glas Wasser haben?
+She drinks two cups of tea. = Sie trinkt zwei Tassen Tee.
+He does not eat a piece of cake. = Er isst kein Stück Kuchen.
+The milk is in the fridge. = Die Milch ist im Kühlschrank.
+The museum is near the station. = Das Museum ist in der Nähe des Bahnhofs.
+The bank is next to the hotel. = Die Bank ist neben dem Hotel.
+She sits next to me. = Sie sitzt neben mir.
+The bird is flying over the house. = Der Vogel fliegt über das Haus.
+There is a picture on the wall. = Es gibt ein Bild an der Wand.
+Nobody knows. = Niemand weiß.
+Nobody loves me. = Niemand liebt mich.
+Everybody is tired. = Jeder ist müde.
+I see somebody. = Ich sehe jemanden.
+He does not help anybody. = Er hilft niemandem.
+I do not see anything. = Ich sehe nichts.
+Do you need anything? = Brauchst du etwas?
+Is anybody at home? = Ist jemand zu Hause?
+Everything is good. = Alles ist gut.
+When it rains, we stay at home. = Wenn es regnet, bleiben wir zu Hause.
+When I was a child, I lived in Berlin. = Als ich ein Kind war, habe ich in Berlin gewohnt.
+Let us go home. = Lass uns nach Hause gehen.
+Let's play football! = Lass uns Fußball spielen!
+They came home late. = Sie sind spät nach Hause gekommen.
+He gets up early. = Er steht früh auf.
+It is cold outside. = Es ist draußen kalt.
+The film begins at eight. = Der Film beginnt um acht.
+Do not be afraid. = Hab keine Angst.
+He is afraid of spiders. = Er hat Angst vor Spinnen.
+He is not right. = Er hat nicht recht.
+I am late. = Ich bin zu spät.
+I was born in March. = Ich bin im März geboren.
+Where were you born? = Wo bist du geboren?
+You are my best friend. = Du bist mein bester Freund.
+I have never been to Paris. = Ich bin nie in Paris gewesen.
+He wants to be a pilot. = Er will Pilot sein.
+The dog runs after the cat. = Der Hund läuft der Katze nach.
+The cheese smells bad. = Der Käse riecht schlecht.
+She sings beautifully. = Sie singt schön.
+Turn left at the corner. = Bieg an der Ecke links ab.
+The weather is nice. = Das Wetter ist schön.
+What time is it? = Wie spät ist es?
+I am sorry, I am late. = Es tut mir leid, ich bin zu spät.
 She has a useful dictionary. = Sie hat ein nützliches Wörterbuch.
 """
 
@@ -177,7 +221,7 @@ She has a useful dictionary. = Sie hat ein nützliches Wörterbuch.
 HELD_OUT = Path(__file__).parents[1] / "data/quickstart_simple.tsv"
 
 # What joins two clauses: sentences without it have far fewer derivations.
-SUBORDINATING = {*pairs(CONJUNCTIONS), *pairs(PRESENT_CONJUNCTIONS)}
+SUBORDINATING = {pair for table in (CONJUNCTIONS, PRESENT_CONJUNCTIONS, PAST_CONJUNCTIONS) for pair in pairs(table)}
 
 TENSES: tuple[Tense, ...] = ("present", "past", "progressive", "perfect")
 
@@ -222,7 +266,7 @@ def may_say(item: Any, said: set[str]) -> bool:
             return item[0] in said
         return all(may_say(part, said) for part in item)
     if isinstance(item, Circumstance):
-        return item.adverb is None or may_say(item.adverb, said)
+        return all(phrase is None or may_say(phrase, said) for phrase in (item.adverb, item.time))
     return True
 
 

@@ -12,13 +12,14 @@ from tools.quickstart_grammar.phrases import Phrase
 from tools.quickstart_grammar.times import moments, times
 from tools.quickstart_grammar.topology import NOT, Circumstance
 
-Polarity = Literal["affirmative", "plain", "negative"]
+Polarity = Literal["affirmative", "plain", "indefinite", "negative"]
 Gap = Literal["", "subject", "object", "amount", "place", "time"]
 
-# A modal with a negation is left out where English and German disagree: "must not" is "darf nicht".
+# A modal with a negation, or with nobody, is left out where English and German disagree: "must not" is "darf nicht".
 MODALS: dict[Polarity, tuple[Tense, ...]] = {
     "affirmative": ("can", "must", "want", "should", "may", "have to", "would like", "like to"),
     "plain": ("can", "must", "want", "should", "may", "have to", "would like", "like to"),
+    "indefinite": ("can", "want", "should", "have to", "would like"),
     "negative": ("can", "want", "should", "have to", "would like"),
 }
 
@@ -32,8 +33,11 @@ TIMELESS = (
 # These have no progressive and no imperative.
 STATES = (
     "belong to", "believe", "know", "hope", "notice", "have", "like", "want", "hate", "love",
-    "see", "hear", "understand", "need", "miss", "recognize", "trust", "be",
+    "see", "hear", "understand", "need", "miss", "recognize", "trust", "be", "smell",
 )  # fmt: skip
+
+# Tenses that some of the timeless verbs have besides: would like, can I have a coffee.
+SPECIAL: dict[str, tuple[float, Tense]] = {"like": (1.5, "would like"), "have": (0.5, "can")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,7 @@ class Shape:
     The gap is what a question asks for or a relative pronoun stands for.  A `plain` clause has no
     negation and no adverb of frequency, a `current` one no past and no future, a `simple` one few
     adjectives and many pronouns.  In a question *did* tells the past even of verbs like *read*.
+    A `past` clause has no other tense, and *indefinites* are about somebody (some) or anybody (any).
     """
 
     time: Literal["none", "optional", "required"] = "optional"
@@ -50,9 +55,11 @@ class Shape:
     gap: Gap = ""
     plain: bool = False
     current: bool = False
+    past: bool = False
     simple: bool = False
     question: bool = False
-    mood: Literal["finite", "infinitive", "imperative"] = "finite"
+    mood: Literal["finite", "infinitive", "imperative", "let"] = "finite"
+    indefinites: Literal["", "some", "any"] = ""
 
     @property
     def described(self) -> float:
@@ -62,7 +69,7 @@ class Shape:
 
 def polarities(shape: Shape) -> tuple[tuple[float, Polarity], ...]:
     """The polarities that a shape allows, with their weights."""
-    if shape.plain or shape.mood == "infinitive":
+    if shape.plain or shape.mood in ("infinitive", "let"):
         return ((1, "plain"),)
     return ((0.84, "affirmative"), (0.16, "negative"))
 
@@ -73,15 +80,19 @@ def circumstances(verb: Verb, shape: Shape, polarity: Polarity) -> Domain[Circum
         return just(Circumstance("imperative", NOT if polarity == "negative" else None))
     if shape.mood == "infinitive":
         return just(Circumstance("infinitive"))
+    if shape.mood == "let":
+        return OneOf((Circumstance("let us"), Circumstance("let's")))
+    if shape.past:
+        return just(Circumstance("past", _adverb(polarity)))
     past = _tells_past(verb, shape, polarity) and not shape.current
     if verb is COPULA or verb.english in TIMELESS:
         if verb.german == "kommen":  # to be from is kommen aus, but only now
             return just(Circumstance("present", _adverb(polarity)))
-        rules = _timeless(polarity, past, not shape.current, verb.english == "like")
+        rules = _timeless(polarity, past, not shape.current, verb.english)
         if verb is not COPULA or not shape.simple or shape.time == "none":
             return rules
         return Choice((0.9, rules), (0.1, _dated(polarity)))
-    progressive = verb.english not in STATES
+    progressive = verb.english not in STATES and verb.german != "schmecken"
     return _timed(polarity, shape.time, past, not shape.current, progressive, shape.simple)
 
 
@@ -118,10 +129,11 @@ def _at(tense: Tense, adverb: Phrase | None, time: Domain[Phrase]) -> Domain[Cir
 
 
 @cache
-def _timeless(polarity: Polarity, past: bool, then: bool, liked: bool) -> Domain[Circumstance]:
+def _timeless(polarity: Polarity, past: bool, then: bool, english: str) -> Domain[Circumstance]:
     weights: list[tuple[float, Tense]] = [
-        (3, "present"), (2 * past, "past"), (0.3 * then, "future"), (1.5 * liked, "would like"),
+        (3, "present"), (2 * past, "past"), (0.3 * then, "future"),
     ]  # fmt: skip
+    weights += [SPECIAL[english]] if english in SPECIAL and then else []
     adverb = _adverb(polarity)
     return Choice(*[(weight, just(Circumstance(tense, adverb))) for weight, tense in weights])
 

@@ -25,6 +25,7 @@ from tools.quickstart_grammar.complements import (
     asked_object,
     complements,
     has_place,
+    indefinite_objects,
     is_human,
     place_question,
     question_words,
@@ -32,7 +33,19 @@ from tools.quickstart_grammar.complements import (
 from tools.quickstart_grammar.copulas import copular_clauses, has_copula
 from tools.quickstart_grammar.domain import Choice, Domain, OneOf, Product, just
 from tools.quickstart_grammar.lexicon import Verb, verb_entries
-from tools.quickstart_grammar.phrases import IT, PRONOUNS, SILENT, TOLD, YOU, Phrase, couples, names, noun_phrases
+from tools.quickstart_grammar.phrases import (
+    INDEFINITE_THINGS,
+    INDEFINITES,
+    IT,
+    PRONOUNS,
+    SILENT,
+    TOLD,
+    YOU,
+    Phrase,
+    couples,
+    names,
+    noun_phrases,
+)
 from tools.quickstart_grammar.topology import Clause
 from tools.quickstart_grammar.verbs import VERBS
 
@@ -54,6 +67,7 @@ COPULAR_SHARE = (0.08, 0.38)
 
 BRIEF = Shape(time="none", adjunct="none")
 BRIEF_NOW = Shape(time="none", adjunct="none", current=True)
+BRIEF_PAST = Shape(time="none", adjunct="none", past=True)
 
 
 @cache
@@ -100,7 +114,28 @@ def _clauses_of(verb: Verb, shape: Shape) -> Domain[Clause]:
             objects = complements(verb, negated, (), "", shape.described)
             build = partial(Clause, verb=verb)
             rules.append((0.2, Product(build, one, past_alone(shape), objects, adjunct)))
+    if shape.indefinites:
+        rules += _about_anybody(verb, shape)
     return Choice(*rules)
+
+
+def _about_anybody(verb: Verb, shape: Shape) -> list[tuple[float, Domain[Clause]]]:
+    """Nobody sleeps, I see somebody, he does not say anything."""
+    build = partial(Clause, verb=verb)
+    adjunct = adjuncts(verb, shape.adjunct, shape.described)
+    frame = circumstances(verb, shape, "indefinite")
+    # German would put the pronoun before jemand in a question.
+    others = tuple(names()) if shape.indefinites == "any" else (*PRONOUNS, *names())
+    rules: list[tuple[float, Domain[Clause]]] = []
+    if is_human(verb.subject):
+        objects = complements(verb, False, others, "", shape.described)
+        rules.append((0.06, Product(build, OneOf(INDEFINITES[shape.indefinites]), frame, objects, adjunct)))
+    negative = circumstances(verb, shape, "negative")
+    for weight, chosen, around in ((0.06, shape.indefinites, frame), (0.03, "not any", negative)):
+        objects = indefinite_objects(verb, INDEFINITES[chosen], INDEFINITE_THINGS[chosen])
+        for share, subject, _ in _subjects(verb, shape, negated=True):
+            rules.append((weight * share, Product(build, subject, around, objects, adjunct)))
+    return rules
 
 
 def _fits(verb: Verb, shape: Shape) -> bool:
@@ -108,7 +143,7 @@ def _fits(verb: Verb, shape: Shape) -> bool:
     if shape.mood != "finite":
         if not is_human(verb.subject) or verb.english in STATES:
             return False
-        return shape.mood == "imperative" or asked_object(verb).startswith("acc:")
+        return shape.mood in ("imperative", "let") or asked_object(verb).startswith("acc:")
     fits_gap = {
         "": True,
         "subject": is_human(verb.subject),
@@ -117,6 +152,8 @@ def _fits(verb: Verb, shape: Shape) -> bool:
         "place": place_question(verb) is not None,
         "time": not timeless,
     }[shape.gap]
+    if shape.past and not has_own_past(verb):
+        return False
     fits_time = shape.time != "required" or not timeless
     return fits_gap and fits_time and (shape.adjunct != "place" or has_place(verb))
 
@@ -132,6 +169,8 @@ def _subjects(verb: Verb, shape: Shape, negated: bool) -> list[tuple[float, Doma
     everybody = (*PRONOUNS, *names())
     if shape.mood == "imperative":
         return [(1, just(TOLD), _others("you"))]
+    if shape.mood == "let":
+        return [(1, just(TOLD), _others("I", "you", "we"))]
     if shape.mood == "infinitive":
         return [(1, just(SILENT), ())]
     if shape.gap == "subject":

@@ -17,8 +17,9 @@ from tools.quickstart_grammar.phrases import (
     noun_phrases,
     pairs_of,
     prepositional,
+    quantities,
 )
-from tools.quickstart_grammar.places import destinations, locations, origins, positions
+from tools.quickstart_grammar.places import destinations, junctions, locations, origins, positions
 from tools.quickstart_grammar.topology import Complement, bare_object
 
 Others = tuple[Pronoun, ...]
@@ -32,12 +33,18 @@ COUPLED = {
     "wares": ("dish,drink", "bare.sg"), "owned": ("animal", "a.sg"),
 }  # fmt: skip
 
+# Classes of which one often has a cup or a piece, with their weight beside 8 for the rest.
+MEASURED = {"drink": 2, "menu": 1.5, "eaten": 0.7, "wares": 0.3, "owned": 0.3, "brought": 0.5, "anything": 0.2}
+
 
 # How something is done, for verbs that have the key among their adjuncts.
 MANNERS = {
     "pace": "fast = schnell | slowly = langsam",
     "skill": "well = gut | badly = schlecht",
     "noise": "loudly = laut | quietly = leise",
+    "voice": "beautifully = schön",
+    "hour": "late = spät | early = früh",
+    "scent": "good = gut | bad = schlecht",
 }
 
 
@@ -53,6 +60,8 @@ def objects(spec: str, use: str, others: Others, described: float) -> Domain[Any
     phrases: Domain[Any] = noun_phrases(spec, use, described)
     if spec in COUPLED and use != "negated" and described != DESCRIBED:
         phrases = Choice((8, phrases), (1, pairs_of(*COUPLED[spec])))
+    if spec in MEASURED and use != "definite":
+        phrases = Choice((8, phrases), (MEASURED[spec], quantities(spec, use)))
     if not is_human(spec):
         return phrases
     called = OneOf(item for item in others if item.field == "definite")
@@ -103,6 +112,22 @@ def _things(item: str) -> Domain[Complement]:
     pronouns = (IT,) if is_human(spec) else (IT, THEM)
     things = any(noun.kind != "person" for noun in nouns_of(spec))
     return OneOf([bare_object("acc", "", pronoun) for pronoun in pronouns if things])
+
+
+# Verbs with something, nothing and everything as objects; others have another German verb there.
+SOMETHING = (
+    "see", "hear", "eat", "drink", "buy", "sell", "need", "find", "lose", "forget", "read", "write", "say", "do",
+    "want", "have", "understand", "learn", "order", "cook", "take", "look for",
+)  # fmt: skip
+
+
+def indefinite_objects(verb: Verb, people: Others, things: Others) -> Domain[tuple[Complement, ...]]:
+    """The pronouns for nobody in particular that can be the only object of the verb."""
+    marker, _, spec = verb.complements[0].partition(":") if len(verb.complements) == 1 else ("", "", "")
+    if marker not in ("acc", "dat") or not _is_free(verb):
+        return Choice()
+    called = people * is_human(spec) + things * (verb.english in SOMETHING)
+    return OneOf((bare_object(_case(marker), "", pronoun),) for pronoun in called)
 
 
 @cache
@@ -173,7 +198,7 @@ def place_question(verb: Verb) -> Phrase | None:
 
 def has_place(verb: Verb) -> bool:
     """Whether the verb can have an adjunct of place."""
-    return any(item not in ("with", "for", *MANNERS) for item in verb.adjuncts)
+    return any(item.removesuffix("!") not in ("with", "for", "junction", *MANNERS) for item in verb.adjuncts)
 
 
 @cache
@@ -188,9 +213,17 @@ def adjuncts(verb: Verb, wanted: str, described: float = DESCRIBED) -> Domain[An
             rules.append((other, _companions()))
         elif item == "for":
             rules.append((other, _people("for", "für", "acc")))
-        elif item in MANNERS:
-            manners = OneOf(Phrase(words(english), german) for english, german in pairs(MANNERS[item]))
-            rules.append((0.2 * (wanted == "optional"), manners))
+        elif item.removesuffix("!") in MANNERS:
+            table = MANNERS[item.removesuffix("!")]
+            manners = OneOf(Phrase(words(english), german) for english, german in pairs(table))
+            rules.append(
+                (
+                    (8 if item.endswith("!") else 0.5 if item in ("hour", "voice") else 0.2) * (wanted == "optional"),
+                    manners,
+                )
+            )
+        elif item == "junction!":
+            rules.append((3, junctions()))
         else:
             places = locations(item.removesuffix("!"), described)
             rules.append((often if item.endswith("!") else 0.25, places))

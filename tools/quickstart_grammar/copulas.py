@@ -1,16 +1,20 @@
 """The clauses with to be: how somebody or something is, what, and where; and what there is."""
 
+from dataclasses import replace
 from functools import cache, partial
 from typing import Any
 
 from tools.quickstart_grammar.circumstances import Polarity, Shape, circumstances, polarities
 from tools.quickstart_grammar.domain import Choice, Domain, OneOf, Product, just
 from tools.quickstart_grammar.english import Word, Words, words
-from tools.quickstart_grammar.identities import identities
+from tools.quickstart_grammar.identities import becoming, identities
 from tools.quickstart_grammar.lexicon import (
+    BORN,
     COPULA,
     EXISTENCE,
+    HAVING,
     INTENSIFIERS,
+    LATE,
     PREDICATIVES,
     TIMELY,
     UNGRADED,
@@ -19,11 +23,15 @@ from tools.quickstart_grammar.lexicon import (
     all_adjectives,
     pairs,
 )
+from tools.quickstart_grammar.nouns import CITIES, COUNTRIES
 from tools.quickstart_grammar.phrases import (
+    INDEFINITE_THINGS,
+    INDEFINITES,
     IT,
     PRONOUNS,
     SILENT,
     THAT,
+    THEM,
     THERE,
     TOLD,
     WHO,
@@ -33,21 +41,25 @@ from tools.quickstart_grammar.phrases import (
     Phrase,
     names,
     noun_phrases,
+    prepositional,
+    quantities,
 )
-from tools.quickstart_grammar.places import locations, positions
-from tools.quickstart_grammar.topology import Circumstance, Clause, Complement
+from tools.quickstart_grammar.places import PLACES, beside_buildings, insides, locations, positions, proper_places
+from tools.quickstart_grammar.times import dates, months
+from tools.quickstart_grammar.topology import NOT, Circumstance, Clause, Complement
 
 # Each kind of noun with the weight of statements about it; adjectives are those that suit the kind.
 KINDS: dict[str, float] = {
     "person": 3, "animal": 1.5, "foodstuff": 1, "dish": 0.6, "drink": 0.5, "thing": 1.2,
     "opening": 1, "furniture": 0.6, "clothing": 0.8, "vehicle": 1, "text": 0.8, "idea": 1.4,
     "event": 0.7, "place": 1, "plant": 0.6, "body": 0.7, "sky": 0.5, "matter": 0.3,
-    "hair": 0.5, "mealtime": 0.3,
+    "hair": 0.5, "mealtime": 0.3, "color": 0.4, "surface": 0.2,
 }  # fmt: skip
 
 # What stands, sits or lies somewhere, and what stands on tables.
 LOCATED = "person,animal,thing,clothing,vehicle,text"
 PLACED = "thing,text,clothing,foodstuff,cat"
+INSIDE = "thing,text,clothing,foodstuff,dish,drink"
 
 # Adjectives in imperatives: be quiet, do not be sad.
 ASKED_TO_BE = "careful polite quiet nice honest brave friendly good happy smart"
@@ -71,7 +83,7 @@ def has_copula(shape: Shape) -> bool:
         shape.time != "required"
         and shape.adjunct != "place"
         and shape.gap not in ("object", "amount")
-        and shape.mood != "infinitive"
+        and shape.mood not in ("infinitive", "let")
     )
 
 
@@ -86,11 +98,15 @@ def copular_clauses(shape: Shape) -> Domain[Clause]:
             wanted = ASKED_NOT_TO_BE if polarity == "negative" else ASKED_TO_BE
             predicates: Domain[Any] = Product(_predicate, just(None), _adjectives(wanted))
             rules.append((weight, Product(build, just(TOLD), frame, predicates)))
+            if polarity == "negative":
+                rules.append((weight, Product(partial(Clause, verb=HAVING), just(TOLD), frame, _fear(negated=True))))
             continue
         for share, subject, predicates in _sayings(shape, polarity):
             asked = partial(build, asked=Phrase(words("where"), "wo"))
             builder = asked if shape.gap == "place" else build
             rules.append((weight * share, Product(builder, subject, frame, predicates)))
+    if shape.simple and shape.mood == "finite" and not shape.gap:
+        rules += idioms(shape)
     return Choice(*rules)
 
 
@@ -119,6 +135,13 @@ def _sayings(shape: Shape, polarity: Polarity) -> list[tuple[float, Domain[Any],
     somebody = Choice((2, _movable(negated)), (1, _known(shape.question)))
     said.append((1.6, somebody, _whereabouts(shape)))
     said.append((0.8, noun_phrases(PLACED, "definite", 0), Product(_standing, placed)))
+    said.append((0.9, noun_phrases(INSIDE, "definite", 0), Product(_standing, insides())))
+    said.append((0.35, noun_phrases("hung", "definite", 0), just(_standing(ON_THE_WALL))))
+    said.append((0.5, noun_phrases("buildings", "definite", 0), Product(_standing, beside_buildings())))
+    punctual: Domain[Any] = Choice(
+        (2, _known(shape.question)), (1, noun_phrases("person,bus,train,plane", "single", 0))
+    )
+    said.append((0.5, punctual, _fixed(LATE)))
     return said + identities(negated, shape.question)
 
 
@@ -223,6 +246,105 @@ def _graded(adjective: Adjective, comparative: str) -> Words:
     return (Word(comparative, adjective.english),)
 
 
+# What English says with to be and German with something else.
+
+ON_THE_WALL = Phrase(words("on the wall"), "an der Wand")
+WEATHER = "cold warm hot dark quiet nice_ wet beautiful loud"
+EVERYTHING = "good bad new expensive cheap beautiful wonderful important easy difficult right wrong clean dirty"
+
+
+def idioms(shape: Shape) -> list[tuple[float, Domain[Clause]]]:
+    """He is afraid and right, she was born in May, has been to Rome and wants to be a doctor; it is cold outside."""
+    people: Choice[Any] = Choice((2, _known(shape.question)), (1, noun_phrases("person", "definite", 0)))
+    rules: list[tuple[float, Domain[Clause]]] = []
+    for weight, polarity in polarities(shape):
+        frame = circumstances(COPULA, shape, polarity)
+        rules.append((weight * 1.2, Product(partial(Clause, verb=HAVING), people, frame, _having(polarity))))
+    weather = Product(_predicate, just(None), _adjectives(WEATHER))
+    here = Choice((3, _outside()), (1, _indoors()))
+    now = circumstances(COPULA, replace(shape, time="none"), "plain")
+    rules.append((0.9, Product(partial(Clause, verb=COPULA), just(IT), now, weather, here)))
+    if not (shape.current or shape.past):
+        rules += [(0.7, _wishes_to_be()), (0.5, _been(people))]
+    if not shape.current:
+        rules.append((0.6, _born(people)))
+    if shape.indefinites:
+        rules.append((0.9, _somebody_is(shape)))
+    return rules
+
+
+def _having(polarity: Polarity) -> Domain[tuple[Complement, ...]]:
+    return Choice((2, _fear(polarity == "negative")), (1, _fixed("right = recht | wrong = unrecht")))
+
+
+def _fear(negated: bool) -> Domain[tuple[Complement, ...]]:
+    """Afraid, afraid of dogs."""
+    fear = Complement(Phrase(words("afraid"), "keine Angst" if negated else "Angst"), "indefinite", negated)
+    feared: Choice[Any] = Choice(
+        (4, noun_phrases("animal", "feared", 0)), (1, noun_phrases("person", "definite", 0)),
+        (0.7, OneOf((*PRONOUNS[2:4], THEM))),
+    )  # fmt: skip
+    of = Product(partial(prepositional, "of", "vor", "dat"), feared)
+    return Choice((1, just((fear,))), (1, Product(lambda phrase: (fear, Complement(phrase)), of)))
+
+
+def _outside() -> Domain[Phrase]:
+    return OneOf(Phrase(words(english), german) for english, german in pairs(PLACES) if " " not in english)
+
+
+def _indoors() -> Domain[Phrase]:
+    rooms = noun_phrases("garden,house,kitchen,city,room,forest", "position", 0)
+    return Product(partial(prepositional, "in", "in", "dat"), rooms)
+
+
+def _wishes_to_be() -> Domain[Clause]:
+    modals: Choice[Circumstance] = Choice(
+        (2, just(Circumstance("want"))), (1, OneOf(Circumstance(tense) for tense in ("must", "should", "can")))
+    )
+    build = partial(Clause, verb=COPULA)
+    professions = [(share, Product(build, subject, modals, roles)) for share, subject, roles in becoming()]
+    wanted = Product(_predicate, just(None), _adjectives(ASKED_TO_BE))
+    return Choice(*professions, (4, Product(build, _known(), modals, wanted)))
+
+
+def _been(people: Domain[Any]) -> Domain[Clause]:
+    """I have never been to Paris, where German has in."""
+    adverbs = (NOT, *(Phrase(words(english), german) for english, german in pairs("never = nie | often = oft")))
+    frames = Choice(
+        (1, just(Circumstance("perfect"))), (2, OneOf(Circumstance("perfect", adverb) for adverb in adverbs))
+    )
+    places = Choice(*[(1, proper_places(table, "to", "in")) for table in (CITIES, COUNTRIES)])
+    return Product(partial(Clause, verb=COPULA), people, frames, Product(_standing, places))
+
+
+def _born(people: Domain[Any]) -> Domain[Clause]:
+    when = Product(lambda time: Circumstance("past", None, time), Choice((2, months()), (0.5, dates())))
+    places = Choice(*[(1, proper_places(table, "in", "in")) for table in (CITIES, COUNTRIES)])
+    build = partial(Clause, verb=BORN)
+    there = Product(build, people, just(Circumstance("past")), Product(_standing, places))
+    return Choice((2, Product(build, people, when, just(()))), (1, there))
+
+
+def _somebody_is(shape: Shape) -> Domain[Clause]:
+    """Nobody is here, everything is good, is anybody at home."""
+    frame = circumstances(COPULA, replace(shape, time="none"), "indefinite")
+    build = partial(Clause, verb=COPULA)
+    people, things = OneOf(INDEFINITES[shape.indefinites]), OneOf(INDEFINITE_THINGS[shape.indefinites])
+    how = Product(_predicate, just(None), OneOf(adjectives_of("person")))
+    what = Product(_predicate, just(None), _adjectives(EVERYTHING))
+    return Choice(
+        (1, Product(build, people, frame, Choice((1, how), (1.5, _whereabouts(shape))))),
+        (1, Product(build, things, frame, what)),
+    )
+
+
+def birth_questions() -> Domain[Clause]:
+    """When and where somebody was born."""
+    asked = OneOf(Phrase(words(english), german) for english, german in pairs("when = wann | where = wo"))
+    people: Choice[Any] = Choice((2, _known(asked=True)), (1, noun_phrases("person", "definite", 0)))
+    return Product(lambda word, who: Clause(who, Circumstance("past"), verb=BORN, asked=word), asked, people)
+
+
 # Questions of their own.
 
 
@@ -270,5 +392,12 @@ def existences() -> Domain[Clause]:
         now = Circumstance("present")
         return Clause(subject, now, (what, Complement(place)), verb=EXISTENCE)
 
-    places = Choice((5, locations("place", 0.1)), (1, positions("furniture", "dat", 0)))
-    return Choice((2, Product(build, things, places)), (1, Product(build, buildings, locations("settlement", 0.1))))
+    places = Choice((4, locations("place", 0.1)), (1, positions("furniture", "dat", 0)), (1, insides(0)))
+    served = quantities("drink,foodstuff,dish", "existing")
+    hung = noun_phrases("hung", "existing", 0)
+    return Choice(
+        (2, Product(build, things, places)),
+        (0.3, Product(build, served, Choice((2, positions("table,desk", "dat", 0)), (1, insides(0))))),
+        (0.15, Product(build, hung, just(ON_THE_WALL))),
+        (1, Product(build, buildings, locations("settlement", 0.1))),
+    )

@@ -6,13 +6,13 @@ from functools import cache
 from itertools import pairwise
 from typing import Literal, NamedTuple
 
-from tools.quickstart_grammar.lexicon import COPULA, Noun, Number, Verb
+from tools.quickstart_grammar.lexicon import Noun, Number, Verb
 
 Agreement = Literal["1sg", "2sg", "3sg", "1pl", "3pl"]
 Tense = Literal[
     "present", "past", "future", "progressive", "perfect", "infinitive", "imperative",
     "can", "must", "want", "should", "may", "have to", "would like",
-    "like to",
+    "like to", "let us", "let's",
 ]  # fmt: skip
 
 
@@ -27,9 +27,8 @@ Words = tuple[Word, ...]
 
 IRREGULAR_PLURALS = {
     "man": "men", "woman": "women", "child": "children", "policeman": "policemen",
-    "saleswoman": "saleswomen", "mouse": "mice", "goose": "geese", "wolf": "wolves",
-    "knife": "knives", "shelf": "shelves", "potato": "potatoes", "tomato": "tomatoes",
-    "foot": "feet", "tooth": "teeth", "wife": "wives", "scarf": "scarves", "parents": "parents", "people": "people",
+    "mouse": "mice", "knife": "knives", "shelf": "shelves", "potato": "potatoes", "tomato": "tomatoes",
+    "foot": "feet", "tooth": "teeth", "wife": "wives", "parents": "parents", "people": "people",
 }  # fmt: skip
 
 # Participles that are not like the past tense.
@@ -39,11 +38,11 @@ PARTICIPLES = {
     "give": "given", "show": "shown", "go": "gone", "run": "run", "drive": "driven",
     "fly": "flown", "lie": "lain", "sing": "sung", "wake": "woken", "fall": "fallen",
     "know": "known", "draw": "drawn", "speak": "spoken", "swim": "swum", "begin": "begun",
-    "come": "come", "do": "done", "break": "broken",
+    "come": "come", "do": "done", "break": "broken", "be": "been",
 }  # fmt: skip
 
 # Verbs that double their last letter before -ing.
-DOUBLING = "get shop plan run sit cut swim begin hug win forget put stop"
+DOUBLING = "get plan run sit cut swim begin hug win forget put stop"
 
 BE = {
     "present": {"1sg": "am", "2sg": "are", "3sg": "is", "1pl": "are", "3pl": "are"},
@@ -107,13 +106,15 @@ class VerbGroup:
 @cache
 def verb_group(verb: Verb, tense: Tense, agreement: Agreement, supported: bool) -> VerbGroup:
     """Inflect a verb; negated and inverted clauses are `supported` by an auxiliary (do)."""
-    if verb.english == COPULA.english and tense in BE:
-        return VerbGroup((Word(BE[tense][agreement], "be"),), ())
     base, *particles = verb.english.split()
     rest = words(" ".join(particles))
+    if base == "be" and tense in BE:
+        return VerbGroup((Word(BE[tense][agreement], "be"),), rest)
     plain = (Word(base, base), *rest)
     if tense in ("infinitive", "imperative"):
         return VerbGroup(words("do") if supported else (), plain)
+    if tense in ("let us", "let's"):
+        return VerbGroup((), words(tense) + plain)
     if tense in ("future", "can", "must", "should", "may"):
         return VerbGroup(words("will" if tense == "future" else tense), plain)
     if tense == "progressive":

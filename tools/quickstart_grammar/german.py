@@ -162,6 +162,8 @@ def verb_complex(verb: Verb, tense: Tense, agreement: Agreement) -> tuple[str, s
     if tense == "infinitive":
         joined = f"{verb.prefix}zu{verb.german}" if verb.prefix else f"zu {verb.german}"
         return "", joined, joined
+    if tense in ("let us", "let's"):
+        return "lass uns", verb.prefix + verb.german, ""
     if tense == "past" and verb.german in _PRETERITES:
         finite = _PRETERITES[verb.german].split()[person]
         return finite, "", finite

@@ -9,9 +9,9 @@ from functools import cache, partial
 from typing import Literal
 
 from tools.quickstart_grammar.circumstances import Shape
-from tools.quickstart_grammar.clauses import BRIEF, BRIEF_NOW, clauses, verb_clauses
+from tools.quickstart_grammar.clauses import BRIEF, BRIEF_NOW, BRIEF_PAST, clauses, verb_clauses
 from tools.quickstart_grammar.complements import asked_object
-from tools.quickstart_grammar.copulas import asked_identities, existences, measured_clauses
+from tools.quickstart_grammar.copulas import asked_identities, birth_questions, existences, measured_clauses
 from tools.quickstart_grammar.domain import Choice, Domain, OneOf, Product
 from tools.quickstart_grammar.english import Agreement, Words, with_comma, words
 from tools.quickstart_grammar.german import Case
@@ -100,7 +100,8 @@ def _amount_questions() -> Domain[Sentence]:
 
 # Conjunctions; with those of the second table both clauses are in the present.
 CONJUNCTIONS = "because = weil | although = obwohl"
-PRESENT_CONJUNCTIONS = "if = wenn | while = während"
+PRESENT_CONJUNCTIONS = "if = wenn | while = während | when = wenn"
+PAST_CONJUNCTIONS = "when = als"  # in the past
 
 # English, German, and whether a comma goes before them.
 COORDINATIONS = (("and", "und", False), ("but", "aber", True))
@@ -126,10 +127,11 @@ def _main_last(conjunction: tuple[str, str], main: Clause, clause: Clause) -> Se
 def _subordinations(*, simple: bool = False) -> Domain[Sentence]:
     rules: list[tuple[float, Domain[Sentence]]] = []
     for build in (_main_first, _main_last):
-        for table, brief in ((CONJUNCTIONS, BRIEF), (PRESENT_CONJUNCTIONS, BRIEF_NOW)):
+        tables = ((CONJUNCTIONS, BRIEF), (PRESENT_CONJUNCTIONS, BRIEF_NOW), (PAST_CONJUNCTIONS, BRIEF_PAST))
+        for table, brief in tables:
             shape = replace(brief, simple=simple)
             sides = clauses(shape), clauses(shape)
-            rules.append((1, Product(build, OneOf(pairs(table)), *sides)))
+            rules.append((1.5 if table is PRESENT_CONJUNCTIONS else 1, Product(build, OneOf(pairs(table)), *sides)))
     return Choice(*rules)
 
 
@@ -216,7 +218,7 @@ def _relative_clauses() -> Domain[Sentence]:
     return Product(build, people, clauses(shape), clauses(shape))
 
 
-LONG_SHARE = 0.55  # the weight of long sentences beside simple ones; they have most of the tokens all the same
+LONG_SHARE = 0.45  # the weight of long sentences beside simple ones; they have most of the tokens all the same
 
 
 @cache
@@ -253,29 +255,31 @@ def simple_rules() -> dict[str, tuple[float, Domain[Sentence]]]:
     question = SIMPLE_QUESTION
     object_gap = replace(question, gap="object", plain=True)
     place_gap = replace(question, gap="place", adjunct="none", plain=True)
-    imperative = replace(SIMPLE, mood="imperative")
+    imperative, together = replace(SIMPLE, mood="imperative"), replace(SIMPLE, mood="let")
     return {
-        "simple statement": (40, _one_clause("statement", ".", clauses(SIMPLE))),
-        "simple polar question": (14, _one_clause("question", "?", clauses(question))),
+        "simple statement": (40, _one_clause("statement", ".", clauses(replace(SIMPLE, indefinites="some")))),
+        "simple polar question": (14, _one_clause("question", "?", clauses(replace(question, indefinites="any")))),
         "simple who question": (4, _who_questions(question)),
         "simple object question": (5, _one_clause("question", "?", clauses(object_gap))),
-        "simple place question": (3, _one_clause("question", "?", clauses(place_gap))),
+        "simple place question": (3.5, _one_clause("question", "?", clauses(place_gap))),
         "simple adverbial question": (4, _adverbial_questions(question)),
         "imperative": (8, Choice(*[(1, _one_clause("imperative", mark, clauses(imperative))) for mark in "!."])),
+        "suggestion": (1.2, Choice(*[(1, _one_clause("imperative", mark, clauses(together))) for mark in "!."])),
+        "birth question": (0.2, _one_clause("question", "?", birth_questions())),
         "simple embedded clause": (3, _embedded_clauses(replace(BRIEF, simple=True), replace(BRIEF, simple=True))),
-        "simple subordination": (2.5, _subordinations(simple=True)),
+        "simple subordination": (3.2, _subordinations(simple=True)),
         "identity question": (0.7, _one_clause("question", "?", asked_identities())),
         "measure question": (1.4, _one_clause("question", "?", measured_clauses())),
         "amount question": (1.6, _amount_questions()),
         "price question": (0.6, prices()),
-        "existence": (1, _one_clause("statement", ".", existences())),
+        "existence": (1.2, _one_clause("statement", ".", existences())),
         "existence question": (0.6, _one_clause("question", "?", existences())),
         "word alone": (10, words_alone()),  # most of them: what was drawn before is drawn again
         "fragment": (4.5, fragments()),
-        "courtesy": (2.5, courtesies()),
-        "introduction": (1.2, introductions()),
+        "courtesy": (3, courtesies()),
+        "introduction": (1.6, introductions()),
         "answer": (1.2, answers()),
-        "request": (2.5, requests()),
+        "request": (3, requests()),
     }
 
 

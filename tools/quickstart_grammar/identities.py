@@ -4,13 +4,23 @@ from functools import cache
 from typing import Any
 
 from tools.quickstart_grammar.domain import Choice, Domain, OneOf, Product, just
-from tools.quickstart_grammar.lexicon import Noun, Number, adjectives_of, all_nouns, determiners, feminine
+from tools.quickstart_grammar.lexicon import (
+    Noun,
+    Number,
+    adjectives_of,
+    all_nouns,
+    determiners,
+    feminine,
+    superlatives_of,
+)
 from tools.quickstart_grammar.nouns import FEMALE_NAMES, HUMANS, PROFESSIONS, ROLES, SEXES
 from tools.quickstart_grammar.phrases import IT, PRONOUNS, THAT, YOU, NounPhrase, Phrase, names, noun_phrases
 from tools.quickstart_grammar.topology import Complement
 
 # Classes of what this and that can point at.
-POINTED_AT = "person,animal,foodstuff,dish,drink,thing,plant,opening,furniture,clothing,vehicle,text,idea,place"
+POINTED_AT = (
+    "person,animal,foodstuff,dish,drink,thing,plant,opening,surface,color,furniture,clothing,vehicle,text,idea,place"
+)
 
 
 def _is(nominal: NounPhrase) -> tuple[Complement]:
@@ -32,6 +42,11 @@ def identities(negated: bool, asked: bool) -> list[tuple[float, Domain[Any], Dom
         (0.3, just(IT), Product(_is, noun_phrases(POINTED_AT.removeprefix("person,"), use, 0.3))),
         (0.7, OneOf(THAT[2:]), Product(_is, noun_phrases(POINTED_AT, uses, 0.15))),
     ]
+
+
+def becoming() -> list[tuple[float, Domain[Any], Domain[Any]]]:
+    """Who can want to be what."""
+    return [(1, _of_sex(sex, asked=False), _roles(sex, "sg", negated=False)) for sex in ("m", "f")]
 
 
 def _of_sex(sex: str, asked: bool) -> Domain[Any]:
@@ -64,26 +79,32 @@ def _roles(sex: str, number: Number, negated: bool) -> Domain[tuple[Complement]]
         other = SEXES["m" if sex == "f" else "f"].split()
         return OneOf(noun for noun in nouns if noun.gender in (sex, "n") and noun.english not in other)
 
-    def phrases(determiner: str, names_: str, described: bool = False) -> Domain[Any]:
-        adjectives = OneOf(adjectives_of("person")) if described else just(None)
-        parts = OneOf(determiners(determiner)), adjectives, members(names_)
+    def phrases(determiner: str, names_: str, described: str = "") -> Domain[Any]:
+        adjectives = {
+            "": just(None),
+            "adjective": OneOf(adjectives_of("person")),
+            "best": OneOf(superlatives_of("person")),
+        }
+        parts = OneOf(determiners(determiner)), adjectives[described], members(names_)
         return Product(_is, Product(NounPhrase, *parts))
 
     if number == "pl":
         bare = "not bare.pl" if negated else "bare.pl"
         return Choice(
             (2, phrases(bare, PROFESSIONS)),
-            (0.5, phrases(bare, PROFESSIONS, described=True)),
+            (0.5, phrases(bare, PROFESSIONS, "adjective")),
             (1.5, phrases("possessive.pl", ROLES)),
+            (0.3, phrases("possessive.pl", ROLES, "best")),
         )
     article = "not a.sg" if negated else "a.sg"
     kin = [name for name in ROLES.split() if name not in PROFESSIONS.split()]
     others = f"{HUMANS} {' '.join(kin)}"
     return Choice(
         (5, phrases("not a.sg" if negated else "profession.sg", PROFESSIONS)),
-        (1, phrases(article, PROFESSIONS, described=True)),
+        (1, phrases(article, PROFESSIONS, "adjective")),
         (0.5, phrases(article, others)),
-        (0.5, phrases(article, HUMANS, described=True)),
+        (0.5, phrases(article, HUMANS, "adjective")),
         (2, phrases("possessive.sg", ROLES)),
+        (0.7, phrases("possessive.sg", ROLES, "best")),
         (0.5, phrases("the.sg", PROFESSIONS)),
     )

@@ -100,44 +100,55 @@ wet = nass            | dry = trocken        | soft = weich          | hard = ha
 thin = dünn           | fat = dick           | weak = schwach        | shy = schüchtern
 proud = stolz         | stupid = dumm        | pretty = hübsch
 useful = nützlich     | wonderful = wunderbar | terrible = schrecklich | great = großartig
-popular = beliebt    | large = groß          | noisy = laut
+popular = beliebt    | large = groß          | noisy = laut            | married = verheiratet
+nice_ = schön
 """
 
 # Which adjectives suit which kind of noun.
 ADJECTIVES_OF: dict[str, str] = {
     "person": "old young tall small rich poor strong smart friendly tired happy sad hungry famous"
     " strict polite lazy brave curious honest careful sick nervous angry thirsty nice healthy"
-    " beautiful good bad intelligent little busy thin fat weak shy proud stupid pretty wonderful terrible popular",
+    " beautiful good bad intelligent little busy thin fat weak shy proud stupid pretty wonderful terrible popular"
+    " married",
     "animal": "old young big small strong smart slow tired hungry lazy curious wild dangerous sick"
     " black white brown gray beautiful thirsty little grey fat weak shy wet pretty",
     "foodstuff": "big small cheap expensive fresh cold warm good delicious hot bad wonderful terrible soft hard",
     "dish": "cheap expensive fresh good delicious cold hot warm wonderful terrible dry",
     "drink": "cheap expensive cold warm good sweet hot wonderful terrible",
     "thing": "old new big small heavy cheap expensive beautiful red blue green yellow black white"
-    " dirty clean broken modern strange ugly empty full good little large useful wonderful wet dry hard soft",
-    "plant": "old big small beautiful green yellow red white",
+    " dirty clean broken modern strange ugly empty full good little large useful wonderful wet dry hard soft nice_",
+    "plant": "old big small beautiful green yellow red white nice_",
     "body": "big small beautiful dirty clean cold warm blue brown green large wet pretty",
     "hair": "long short black brown gray grey beautiful wet dry dirty clean",
     "mealtime": "good delicious cold warm wonderful terrible",
-    "sky": "beautiful good bad warm cold hot wonderful terrible",
+    "sky": "beautiful good bad warm cold hot wonderful terrible nice_",
     "matter": "good bad important",
+    "color": "beautiful dark ugly strange nice_",
     "tongue": "good bad",
     "sport": "",
     "opening": "old new big small green blue white dirty broken open closed",
+    "surface": "old new big small green blue white dirty clean wet dry",
     "furniture": "old new big small heavy cheap expensive beautiful red brown black modern strange large soft hard",
     "clothing": "old new beautiful cheap expensive warm red blue green yellow black white brown"
-    " dirty clean ugly gray grey wet dry soft pretty wonderful terrible",
+    " dirty clean ugly gray grey wet dry soft pretty wonderful terrible nice_",
     "vehicle": "old new big small fast slow cheap expensive red blue green yellow black white"
-    " modern dirty loud gray good empty full grey noisy large wonderful",
+    " modern dirty loud gray good empty full grey noisy large wonderful nice_",
     "text": "old new long short funny sad boring interesting beautiful important strange good bad"
     " useful wonderful terrible great popular",
     "idea": "new big small difficult simple important interesting strange easy right wrong good"
     " bad great useful wonderful terrible stupid",
     "event": "big small long short interesting important boring difficult easy loud good bad great"
-    " wonderful terrible useful",
+    " wonderful terrible useful nice_",
     "place": "old new big small famous beautiful modern quiet dark dirty clean ugly empty cold"
-    " open closed large wonderful noisy popular great",
+    " open closed large wonderful noisy popular great nice_",
 }
+
+# Superlatives stand after an article or a possessive only: my best friend.
+SUPERLATIVES = "best = best | oldest = ältest | youngest = jüngst | biggest = größt | fastest = schnellst"
+SUPERLATIVES_OF = {
+    "person": "best oldest youngest", "animal": "oldest biggest", "vehicle": "best fastest",
+    "place": "best oldest biggest", "text": "best", "thing": "best biggest",
+}  # fmt: skip
 
 ARTICLES: dict[str, Determiner] = {
     "the.sg": Determiner("the", "d", "der", "sg", "the", definite=True),
@@ -180,12 +191,13 @@ always = immer | often = oft | sometimes = manchmal | rarely = selten | never = 
 # Adjectives without an intensifier: nothing is very red or too broken.
 UNGRADED = """
 red blue green yellow black white brown
-gray grey wonderful terrible great broken fresh delicious open closed right wrong
+gray grey wonderful terrible great broken fresh delicious open closed right wrong married
 """
 
 # Adjectives that are not used in front of a noun.
 PREDICATIVES = "alone = allein | ready = fertig | ill = krank"
 TIMELY = "late = spät | early = früh"
+LATE = "late = zu spät"  # people and trains
 
 INTENSIFIERS = "very = sehr | too = zu | really = wirklich"
 
@@ -242,9 +254,9 @@ def nouns_of(spec: str) -> tuple[Noun, ...]:
 
 @cache
 def all_adjectives() -> dict[str, Adjective]:
-    """Every adjective by its English lemma."""
+    """Every adjective by its English lemma, with an underscore where this is its second meaning (nice house)."""
     return {
-        english[0]: Adjective(english[0], german[0], (english[1], german[1]) if len(english) > 1 else None)
+        english[0]: Adjective(english[0].rstrip("_"), german[0], (english[1], german[1]) if len(english) > 1 else None)
         for english, german in entries(ADJECTIVES)
     }
 
@@ -253,6 +265,26 @@ def all_adjectives() -> dict[str, Adjective]:
 def adjectives_of(kind: str) -> tuple[Adjective, ...]:
     """The adjectives that suit a kind of noun."""
     return tuple(all_adjectives()[name] for name in ADJECTIVES_OF[kind].split())
+
+
+@cache
+def superlatives_of(kind: str) -> tuple[Adjective, ...]:
+    """The superlatives that suit a kind of noun."""
+    table = dict(pairs(SUPERLATIVES))
+    return tuple(Adjective(name, table[name], None) for name in SUPERLATIVES_OF.get(kind, "").split())
+
+
+@cache
+def first_meanings() -> tuple[Adjective, ...]:
+    """The adjectives as they are understood alone."""
+    return tuple(adjective for name, adjective in all_adjectives().items() if not name.endswith("_"))
+
+
+@cache
+def measures() -> tuple[tuple[Noun, str], ...]:
+    """What food and drink are measured in, and the names of what each holds."""
+    piece = Noun("piece", "Stück", "n", "", False, "measure", ())
+    return tuple((all_nouns().get(name, piece), ",".join(held.split())) for name, held in pairs(nouns.QUANTITIES))
 
 
 @cache
@@ -288,13 +320,13 @@ def _verb(
     return Verb(
         english.replace("_", " "),
         past.strip("-"),
-        prefix,
+        prefix.replace("_", " "),
         german,
         third.strip("-"),
-        participle.removeprefix("ist_").strip("-"),
+        participle.removeprefix("ist_").strip("-").replace("_", " "),
         "sein" if participle.startswith("ist_") else "haben",
         subject,
-        tuple(complements.strip("-").split("+")) if complements != "-" else (),
+        tuple(complements.strip("-").replace("_", " ").split("+")) if complements != "-" else (),
         tuple(adjuncts.split(",")) if adjuncts != "-" else (),
     )
 
@@ -313,5 +345,11 @@ def feminine(noun: Noun) -> Noun:
 
 EXISTENCE = Verb("be", "was", "", "geben", "gibt", "gegeben", "haben", "", (), ())
 """There is and there are, es gibt."""
+
+HAVING = Verb("be", "was", "", "haben", "", "gehabt", "haben", "", (), ())
+"""To be afraid and to be right, which German says with haben."""
+
+BORN = Verb("be born", "was", "", "gebären", "", "geboren", "sein", "", (), ())
+"""To be born, in German a perfect: ist geboren."""
 
 COPULA = Verb("be", "was", "", "sein", "ist", "gewesen", "sein", "", (), ())

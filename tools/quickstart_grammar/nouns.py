@@ -21,16 +21,17 @@ KINDS: dict[str, str] = {
     neighbor = der Nachbar*, Nachbarn | colleague = der Kollege*, Kollegen
     teacher = der Lehrer, Lehrer      | doctor = der Arzt, Ärzte
     nurse = die Krankenschwester, Krankenschwestern | baker = der Bäcker, Bäcker
-    farmer = der Bauer*, Bauern       | gardener = der Gärtner, Gärtner
+    farmer = der Bauer*, Bauern
     waiter = der Kellner, Kellner     | waitress = die Kellnerin, Kellnerinnen
     student = der Student*, Studenten | policeman = der Polizist*, Polizisten
-    judge = der Richter, Richter      | lawyer = der Anwalt, Anwälte
-    engineer = der Ingenieur, Ingenieure | saleswoman = die Verkäuferin, Verkäuferinnen
-    actress = die Schauspielerin, Schauspielerinnen | king = der König, Könige
+    judge = der Richter, Richter
+    engineer = der Ingenieur, Ingenieure
+    king = der König, Könige
+    pilot = der Pilot*, Piloten
     queen = die Königin, Königinnen   | guest = der Gast, Gäste
     tourist = der Tourist*, Touristen | customer = der Kunde*, Kunden
     boss = der Chef, Chefs            | painter = der Maler, Maler
-    musician = der Musiker, Musiker   | mechanic = der Mechaniker, Mechaniker
+    musician = der Musiker, Musiker
     husband = der Mann, Männer        | wife = die Frau, Frauen
     baby = das Baby, Babys            | family = die Familie, Familien
     parents = die Eltern, Eltern      | people = die Leute, Leute
@@ -47,11 +48,10 @@ KINDS: dict[str, str] = {
     lion = der Löwe*, Löwen           | bear = der Bär*, Bären
     monkey = der Affe*, Affen         | elephant = der Elefant*, Elefanten
     rabbit = das Kaninchen, Kaninchen | pig = das Schwein, Schweine
-    duck = die Ente, Enten            | goose = die Gans, Gänse
-    fox = der Fuchs, Füchse           | wolf = der Wolf, Wölfe
-    goat = die Ziege, Ziegen          | donkey = der Esel, Esel
+    duck = die Ente, Enten
     animal = das Tier, Tiere          | chicken = das Huhn, Hühner
     snake = die Schlange, Schlangen   | frog = der Frosch, Frösche
+    spider = die Spinne, Spinnen
     """,
     "foodstuff": """
     apple = der Apfel, Äpfel          | pear = die Birne, Birnen
@@ -60,7 +60,7 @@ KINDS: dict[str, str] = {
     cake = der Kuchen, Kuchen         | sausage = die Wurst, Würste
     roll = das Brötchen, Brötchen     | cookie = der Keks, Kekse
     strawberry = die Erdbeere, Erdbeeren | onion = die Zwiebel, Zwiebeln
-    mushroom = der Pilz, Pilze        | pizza = die Pizza, Pizzas
+    pizza = die Pizza, Pizzas
     orange = die Orange, Orangen
     sandwich = das Sandwich, Sandwiches | lemon = die Zitrone, Zitronen
     carrot = die Karotte, Karotten
@@ -84,10 +84,10 @@ KINDS: dict[str, str] = {
     plate = der Teller, Teller        | cup = die Tasse, Tassen
     glass = das Glas, Gläser          | bottle = die Flasche, Flaschen
     lamp = die Lampe, Lampen          | carpet = der Teppich, Teppiche
-    mirror = der Spiegel, Spiegel     | vase = die Vase, Vasen
-    candle = die Kerze, Kerzen        | camera = die Kamera, Kameras
+    mirror = der Spiegel, Spiegel
+    camera = die Kamera, Kameras
     computer = der Computer, Computer | radio = das Radio, Radios
-    guitar = die Gitarre, Gitarren    | doll = die Puppe, Puppen
+    guitar = die Gitarre, Gitarren
     ring = der Ring, Ringe            | gift = das Geschenk, Geschenke
     box = die Schachtel, Schachteln   | basket = der Korb, Körbe
     picture = das Bild, Bilder        | telephone = das Telefon, Telefone
@@ -97,7 +97,7 @@ KINDS: dict[str, str] = {
     present = das Geschenk, Geschenke | map = die Karte, Karten
     ticket = das Ticket, Tickets | pencil = der Bleistift, Bleistifte
     notebook = das Heft, Hefte        | fork = die Gabel, Gabeln
-    passport = der Pass, Pässe        | stamp = die Briefmarke, Briefmarken
+    passport = der Pass, Pässe
     towel = das Handtuch, Handtücher  | stone = der Stein, Steine
     piano = das Klavier, Klaviere
     """,
@@ -133,6 +133,9 @@ KINDS: dict[str, str] = {
     German = das Deutsch              | English = das Englisch
     French = das Französisch          | Spanish = das Spanisch
     """,
+    "color": """
+    color = die Farbe, Farben         | colour = die Farbe, Farben
+    """,
     "sport": """
     football = der Fußball            | tennis = das Tennis
     chess = das Schach
@@ -147,19 +150,22 @@ KINDS: dict[str, str] = {
     desk = der Schreibtisch, Schreibtische | bench = die Bank, Bänke
     fridge = der Kühlschrank, Kühlschränke
     """,
+    "surface": """
+    wall = die Wand, Wände
+    """,
     "clothing": """
     shirt = das Hemd, Hemden          | dress = das Kleid, Kleider
     coat = der Mantel, Mäntel         | jacket = die Jacke, Jacken
     shoe = der Schuh, Schuhe          | hat = der Hut, Hüte
     skirt = der Rock, Röcke           | sweater = der Pullover, Pullover
-    glove = der Handschuh, Handschuhe | boot = der Stiefel, Stiefel
-    cap = die Mütze, Mützen           | blouse = die Bluse, Blusen
-    sock = die Socke, Socken          | scarf = der Schal, Schals
+    boot = der Stiefel, Stiefel
+    cap = die Mütze, Mützen
+    sock = die Socke, Socken
     """,
     "vehicle": """
     car = das Auto, Autos             | bicycle = das Fahrrad, Fahrräder
     bus = der Bus, Busse              | train = der Zug, Züge
-    boat = das Boot, Boote            | truck = der Lastwagen, Lastwagen
+    boat = das Boot, Boote
     taxi = das Taxi, Taxis            | motorcycle = das Motorrad, Motorräder
     plane = das Flugzeug, Flugzeuge   | ship = das Schiff, Schiffe
     bike = das Fahrrad, Fahrräder
@@ -168,7 +174,7 @@ KINDS: dict[str, str] = {
     book = das Buch, Bücher           | letter = der Brief, Briefe
     newspaper = die Zeitung, Zeitungen | story = die Geschichte, Geschichten
     poem = das Gedicht, Gedichte      | song = das Lied, Lieder
-    novel = der Roman, Romane         | report = der Bericht, Berichte
+    report = der Bericht, Berichte
     movie = der Film, Filme           | film = der Film, Filme
     magazine = die Zeitschrift, Zeitschriften | dictionary = das Wörterbuch, Wörterbücher
     sentence = der Satz, Sätze        | page = die Seite, Seiten
@@ -180,6 +186,7 @@ KINDS: dict[str, str] = {
     language = die Sprache, Sprachen  | word = das Wort, Wörter
     idea = die Idee, Ideen            | exercise = die Übung, Übungen
     number = die Zahl, Zahlen         | example = das Beispiel, Beispiele
+    job = der Job, Jobs
     """,
     "event": """
     concert = das Konzert, Konzerte   | wedding = die Hochzeit, Hochzeiten
@@ -187,7 +194,7 @@ KINDS: dict[str, str] = {
     party = das Fest, Feste           | trip = der Ausflug, Ausflüge
     game = das Spiel, Spiele
     lesson = die Stunde, Stunden      | meeting = das Treffen, Treffen
-    test = der Test, Tests
+    test = der Test, Tests            | birthday = der Geburtstag, Geburtstage
     """,
     "place": """
     kitchen = die Küche, Küchen, in, in, in     | garden = der Garten, Gärten, in, in, in
@@ -218,6 +225,7 @@ KINDS: dict[str, str] = {
     mountain = der Berg, Berge, on, auf, auf    | sea = das Meer, Meere, at, an, an
     road = die Straße, Straßen, on, auf, auf    | theatre = das Theater, Theater, in, in, in
     classroom = das Klassenzimmer, Klassenzimmer, in, in, in
+    shop = das Geschäft, Geschäfte, in, in, in  | corner = die Ecke, Ecken, at, an, an
     """,
 }
 
@@ -226,73 +234,85 @@ CLASSES: dict[str, str] = {
     "living": "person animal",
     # What only questions ask for.
     "nothing": "",
-    "anything": "living edible drink thing plant opening furniture clothing vehicle text idea event"
-    " place body music money",
+    "anything": "living edible drink thing plant opening surface furniture clothing vehicle text idea event"
+    " place body color music money",
     "goods": "thing clothing furniture car bicycle boat motorcycle bike",
     "wares": "goods edible drink text flower house",
     "owned": "living goods edible drink vehicle text plant body idea house garden farm hotel room"
-    " hair"
-    " restaurant money time",
+    " hair restaurant money time job",
     "known": "person text idea event place animal",
-    "received": "givable money flower animal",
+    "received": "givable money flower animal drink job",
+    "brought": "givable drink flower",
     "taken": "thing clothing foodstuff text bus train taxi plane money",
     "used": "thing furniture vehicle word language",
-    "readable": "book letter newspaper story poem novel report word magazine sentence page dictionary",
+    "readable": "book letter newspaper story poem report word magazine sentence page dictionary",
     "baked": "cake cookie pizza roll bread",
     "drawn": "living plant picture house bridge castle body",
     "built": "house bridge boat castle school church ship street hotel hospital",
-    "cleaned": "opening furniture kitchen house room bathroom shoe mirror lamp bicycle bedroom apartment fridge tooth",
+    "cleaned": "opening surface furniture kitchen house room bathroom shoe mirror lamp bicycle bedroom apartment"
+    " fridge tooth",
     "edible": "foodstuff dish",
     "eaten": "edible mealtime",
-    "meal": "soup rice meat pizza potato egg mushroom sausage",
+    "meal": "soup rice meat pizza potato egg sausage",
     "made": "mealtime soup salad coffee tea lemonade mistake plan",
     "menu": "foodstuff dish drink",
     "valuable": "thing clothing vehicle",
-    "openable": "opening suitcase bottle box bag cupboard eye letter fridge",
-    "lockable": "opening suitcase cupboard car apartment",
+    "openable": "door window suitcase bottle box bag cupboard eye letter fridge",
+    "lockable": "door window suitcase cupboard car apartment",
     "device": "lamp radio computer television machine camera",
     "portable": "suitcase box basket bag chair table lamp mirror carpet computer",
-    "upright": "vase bottle cup glass plate lamp candle basket box suitcase",
-    "flat": "book letter newspaper key ball knife spoon umbrella camera doll ring picture map"
+    "upright": "bottle cup glass plate lamp basket box suitcase",
+    "flat": "book letter newspaper key ball knife spoon umbrella camera ring picture map"
     " ticket pencil notebook magazine passport fork",
     "seat": "chair bench sofa bed",
-    "writing": "letter story poem song novel report sentence",
-    "loan": "book newspaper novel magazine dictionary",
+    "writing": "letter story poem song report sentence",
+    "loan": "book newspaper magazine dictionary",
     "givable": "thing clothing text",
     "topic": "idea event text",
     "washable": "clothing car plate cup glass body hair",
     "ridden": "bus train taxi boat bike",
-    "rented": "car bicycle boat truck motorcycle house bike apartment",
-    "driven": "car bus truck taxi motorcycle",
+    "rented": "car bicycle boat motorcycle house bike apartment",
+    "driven": "car bus taxi motorcycle",
     "comparable": "vehicle thing clothing",
     "outdoors": "garden park forest village river lake bridge beach island farm house mountain sea",
     "urban": "school church park hospital station airport market museum supermarket theater cinema"
-    " bank zoo town theatre mountain sea"
+    " bank zoo town theatre mountain sea shop"
     " restaurant hotel office factory library city village beach lake bakery pharmacy castle store"
     " stadium farm",
     "swimming": "lake river sea",
     "buildings": "school church park hospital station airport museum supermarket theater cinema"
-    " bank zoo theatre"
+    " bank zoo theatre shop"
     " restaurant hotel library bridge castle lake river bakery pharmacy store stadium market",
+    "container": "fridge cupboard box bag suitcase basket",
+    "hung": "picture clock mirror map lamp photo",
+    "junction": "corner church school station bank bridge",
+    "overflown": "house city town village lake sea mountain forest river bridge park island garden",
+    "smelling": "edible drink flower",
     "settlement": "city village town country",
-    "shops": "supermarket store market bakery pharmacy city village town",
+    "shops": "supermarket store shop market bakery pharmacy city village town",
     "home": "house village city castle hotel island farm town country apartment",
 }
 
 # Professions say what somebody is without an article: er ist Arzt.
 PROFESSIONS = (
-    "teacher doctor baker farmer gardener waiter student policeman judge lawyer engineer painter"
-    " musician mechanic nurse waitress saleswoman actress dentist driver singer soldier"
+    "teacher doctor baker farmer waiter student policeman judge engineer painter"
+    " musician nurse waitress dentist driver singer soldier pilot"
 )
 
 # German has feminine forms of these: sie ist Ärztin.
 FEMININES = """
 friend = Freundin   | neighbor = Nachbarin | colleague = Kollegin | teacher = Lehrerin
-doctor = Ärztin     | baker = Bäckerin     | farmer = Bäuerin     | gardener = Gärtnerin
-student = Studentin | judge = Richterin    | lawyer = Anwältin    | engineer = Ingenieurin
-boss = Chefin       | painter = Malerin    | musician = Musikerin | mechanic = Mechanikerin
+doctor = Ärztin     | baker = Bäckerin     | farmer = Bäuerin     | pilot = Pilotin
+student = Studentin | judge = Richterin    | engineer = Ingenieurin
+boss = Chefin       | painter = Malerin    | musician = Musikerin
 neighbour = Nachbarin | dentist = Zahnärztin | driver = Fahrerin    | singer = Sängerin
 soldier = Soldatin  | president = Präsidentin | visitor = Besucherin
+"""
+
+# What the measures of food and drink hold.
+QUANTITIES = """
+cup = coffee tea | glass = water milk juice wine beer lemonade | bottle = water milk juice wine beer lemonade
+piece = cake bread cheese meat chocolate
 """
 
 # What people are to one another, and what they are with an article.
@@ -320,5 +340,5 @@ Rome = Rom      | Paris = Paris    | Prague = Prag  | Warsaw = Warschau | Hambur
 
 COUNTRIES = """
 Germany = Deutschland | Austria = Österreich | France = Frankreich | Italy = Italien
-Spain = Spanien       | Poland = Polen       | Greece = Griechenland | Norway = Norwegen
+Spain = Spanien       | Poland = Polen       | Greece = Griechenland | England = England
 """

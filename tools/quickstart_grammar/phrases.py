@@ -13,7 +13,16 @@ from tools.quickstart_grammar import german
 from tools.quickstart_grammar.domain import Choice, Domain, OneOf, Product, just, maybe
 from tools.quickstart_grammar.english import Agreement, Word, Words, noun_word, words
 from tools.quickstart_grammar.german import Case
-from tools.quickstart_grammar.lexicon import Adjective, Determiner, Noun, adjectives_of, determiners, nouns_of
+from tools.quickstart_grammar.lexicon import (
+    Adjective,
+    Determiner,
+    Noun,
+    adjectives_of,
+    determiners,
+    measures,
+    nouns_of,
+    superlatives_of,
+)
 from tools.quickstart_grammar.nouns import NAMES, SEXES
 
 Field = Literal["pronouns", "definite", "indefinite", "complement"]
@@ -118,6 +127,37 @@ class Couple:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Quantity:
+    """A measure of something: a cup of tea, eine Tasse Tee."""
+
+    measure: NounPhrase
+    content: Noun
+
+    @property
+    def agreement(self) -> Agreement:
+        """The value of the measure."""
+        return self.measure.agreement
+
+    @property
+    def field(self) -> Field:
+        """The value of the measure."""
+        return self.measure.field
+
+    @property
+    def negative(self) -> bool:
+        """Whether the measure is negative."""
+        return self.measure.negative
+
+    def english(self, role: Literal["subject", "object"]) -> Words:
+        """A cup of tea."""
+        return self.measure.english(role) + words("of") + (noun_word(self.content, "sg"),)
+
+    def german(self, case: Case) -> str:
+        """Eine Tasse Tee: only the measure has a case."""
+        return f"{self.measure.german(case)} {self.content.german}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Pronoun:
     """A pronoun or a name, with its forms spelled out."""
 
@@ -129,8 +169,8 @@ class Pronoun:
 
     def english(self, role: Literal["subject", "object"]) -> Words:
         """The form for the role: he, him."""
-        form = self.forms[role == "object"]
-        return (Word(form, self.forms[0]),) if form else ()
+        said = zip(self.forms[role == "object"].split(), self.forms[0].split(), strict=True)
+        return tuple(Word(form, lemma) for form, lemma in said)
 
     def german(self, case: Case) -> str:
         """The form for the case: er, ihn, ihm."""
@@ -162,6 +202,36 @@ SILENT = Pronoun(("", ""), ("", "", ""), "3sg")
 """The subject of an infinitive, or of a clause whose subject is filled in later."""
 TOLD = Pronoun(("", ""), ("", "", ""), "2sg")
 """The subject of an imperative."""
+
+
+def _indefinite(english: str, *cases: str) -> tuple[Pronoun, ...]:
+    """Pronouns for nobody in particular, all with the same German cases; niemand and nichts negate their clause."""
+    negative = cases[0] in ("niemand", "nichts")
+    forms = [form.strip() for form in english.split(",")]
+    return tuple(Pronoun((form, form), (*cases,), "3sg", "indefinite", negative) for form in forms)  # type: ignore[arg-type]
+
+
+NOBODY, SOMEBODY = ("niemand", "niemanden", "niemandem"), ("jemand", "jemanden", "jemandem")
+NOTHING, SOMETHING = ("nichts", "nichts", "nichts"), ("etwas", "etwas", "etwas")
+INDEFINITES = {
+    "some": (
+        *_indefinite("nobody, no one", *NOBODY),
+        *_indefinite("somebody, someone", *SOMEBODY),
+        *_indefinite("everybody, everyone", "jeder", "jeden", "jedem"),
+    ),
+    "any": _indefinite("anybody, anyone", *SOMEBODY),
+    "not any": _indefinite("anybody, anyone", *NOBODY),
+}
+"""People in statements, in questions and next to not."""
+INDEFINITE_THINGS = {
+    "some": tuple(
+        pronoun
+        for form, cases in (("nothing", NOTHING), ("something", SOMETHING), ("everything", ("alles", "alles", "allem")))
+        for pronoun in _indefinite(form, *cases)
+    ),
+    "any": _indefinite("anything", *SOMETHING),
+    "not any": _indefinite("anything", *NOTHING),
+}
 
 
 def relative(antecedent: NounPhrase) -> Pronoun:
@@ -203,6 +273,7 @@ USES: dict[str, str] = {
     "standard": "possessive.sg:2, possessive.pl:1, the.sg:1.5",
     "place": "the.sg:6, this.sg:.7, a.sg:1.5",
     "position": "the.sg:6, this.sg:.7, possessive.sg:2",
+    "feared": "bare.pl:6, the.sg:3, the.pl:1, possessive.sg:1",
 }
 MASS_USES: dict[str, str] = {
     "subject": "the.sg:4, this.sg:1, possessive.sg:2, bare.sg:2",
@@ -242,13 +313,33 @@ def noun_phrases(spec: str, use: str, described: float = 0.4) -> Domain[NounPhra
     alternatives: list[tuple[float, Domain[NounPhrase]]] = []
     for kind, number in dict.fromkeys((noun.kind, noun.number) for noun in nouns):
         members = OneOf(noun for noun in nouns if (noun.kind, noun.number) == (kind, number))
-        adjectives = maybe(OneOf(adjectives_of(kind)), described)
         rules = [
-            (weight, Product(NounPhrase, OneOf(determiners(name)), adjectives, members))
+            (weight, Product(NounPhrase, OneOf(determiners(name)), maybe(_attributes(kind, name), described), members))
             for name, weight in _options(members.items[0], use)
         ]
         alternatives.append((members.size * SHARES.get(kind, 1), Choice(*rules)))
     return Choice(*alternatives)
+
+
+def _attributes(kind: str, determiner: str) -> Domain[Adjective]:
+    """The adjectives before a kind of noun; *best* only stands after *the*, *my* and the like."""
+    known = determiner.startswith(("the.", "possessive."))
+    return Choice((1, OneOf(adjectives_of(kind))), (0.1 * known, OneOf(superlatives_of(kind))))
+
+
+@cache
+def quantities(spec: str, use: str) -> Domain[Quantity]:
+    """A cup of tea, two bottles of water: measures of what a class of food and drink has."""
+    articles = {"negated": "not a.sg:1", "existing": "a.sg:6, numeral.pl:2"}
+    options = articles.get(use, "a.sg:8, numeral.pl:2, the.sg:1, possessive.sg:.5").split(", ")
+    rules: list[tuple[float, Domain[Quantity]]] = []
+    for measure, contents in measures():
+        held = [noun for noun in nouns_of(contents) if noun in nouns_of(spec)]
+        for name, _, weight in (option.partition(":") for option in options):
+            if measure.plural or not name.endswith(".pl"):
+                measured = Product(NounPhrase, OneOf(determiners(name)), just(None), just(measure))
+                rules.append((float(weight) * len(held), Product(Quantity, measured, OneOf(held))))
+    return Choice(*rules)
 
 
 @cache

@@ -1,6 +1,6 @@
 """Where something is or happens, where somebody goes, and where somebody comes from."""
 
-from functools import cache
+from functools import cache, partial
 
 from tools.quickstart_grammar.domain import Choice, Domain, OneOf, Product
 from tools.quickstart_grammar.english import words
@@ -10,9 +10,12 @@ from tools.quickstart_grammar.nouns import CITIES, COUNTRIES
 from tools.quickstart_grammar.phrases import NounPhrase, Phrase, noun_phrases, prepositional
 
 # Places and goals without an article in English.
-PLACES = "at home = zu Hause | here = hier | there = dort | at school = in der Schule | at work = bei der Arbeit"
+PLACES = """
+at home = zu Hause | here = hier | there = dort | at school = in der Schule | at work = bei der Arbeit
+outside = draußen | inside = drinnen
+"""
 GOALS = "home = nach Hause | to school = zur Schule | to bed = ins Bett"
-HERE = "here = hierher"  # but not alone
+HERE = "here = hierher | outside = nach draußen"  # but not alone
 
 
 @cache
@@ -38,7 +41,39 @@ def locations(spec: str, described: float = 0.4) -> Domain[Phrase]:
     countries = proper_places(COUNTRIES, "in", "in")
     places = Product(_located, noun_phrases(spec, "place", described))
     fixed = OneOf(Phrase(words(english), german) for english, german in pairs(PLACES))
-    return Choice((5, places), (1, cities), (0.7, countries), (0.4, fixed))
+    return Choice((5, places), (1, cities), (0.7, countries), (0.6, fixed), (0.3, nearby(spec)))
+
+
+@cache
+def nearby(spec: str) -> Domain[Phrase]:
+    """Near the station, near Berlin."""
+    cities = proper_places(CITIES, "near", "in der Nähe von")
+    near = partial(prepositional, "near", "in der Nähe", "gen")
+    return Choice((3, Product(near, noun_phrases(spec, "place", 0))), (1, cities))
+
+
+@cache
+def junctions() -> Domain[Phrase]:
+    """At the corner, on the bridge: where one turns."""
+    return Product(_located, noun_phrases("junction", "position", 0))
+
+
+@cache
+def insides(described: float = 0.1) -> Domain[Phrase]:
+    """In the fridge, in my bag."""
+    return Product(partial(prepositional, "in", "in", "dat"), noun_phrases("container", "position", described))
+
+
+@cache
+def beside_buildings() -> Domain[Phrase]:
+    """Near the station, next to the bank."""
+
+    def build(side: tuple[str, str], building: NounPhrase) -> Phrase:
+        return prepositional(*side, "dat", building)
+
+    sides = [pair for pair in pairs(POSITIONS) if pair[0] not in ("on", "under")]
+    buildings = noun_phrases("buildings", "position", 0)
+    return Choice((1, nearby("buildings")), (1, Product(build, OneOf(sides), buildings)))
 
 
 @cache

@@ -90,6 +90,7 @@ def clock() -> Domain[Phrase]:
     full = [
         Phrase(words(f"at {hour} o'clock"), f"um {'ein' if hour == 'one' else stunde} Uhr") for hour, stunde in HOURS
     ]
+    short = [Phrase(words(f"at {hour}"), f"um {stunde}") for hour, stunde in HOURS]
     # Half past two is half three in German.
     half = [
         Phrase(words(f"at half past {hour}"), f"um halb {following}")
@@ -100,7 +101,7 @@ def clock() -> Domain[Phrase]:
         for english, german in entries(CLOCK)
         for hour, stunde in HOURS
     ]
-    return OneOf([*full, *half, *other])
+    return OneOf([*full, *short, *half, *other])
 
 
 @cache
@@ -150,7 +151,7 @@ def times(tense: Literal["past", "present", "future"]) -> Domain[Phrase]:
         (7.0, _calendar(tense)),
         (1.5, weekdays),
         (2.5, dates()),
-        (0.8, _framed("in {}", "im {}", MONTHS)),
+        (0.8, months()),
         (0.4, _framed("in {}", "im {}", SEASONS)),
         (1.2, _fixed(ANY)),
         (1.6, clock()),
@@ -162,6 +163,11 @@ def times(tense: Literal["past", "present", "future"]) -> Domain[Phrase]:
 def past_times() -> Domain[Phrase]:
     """Yesterday, last week: the words for it that only the past has."""
     return _fixed(PAST)
+
+
+def months() -> Domain[Phrase]:
+    """In March."""
+    return _framed("in {}", "im {}", MONTHS)
 
 
 @cache

@@ -1,6 +1,6 @@
 """What people say and type that is no clause: phrases alone, courtesies, names, answers and requests."""
 
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from tools.quickstart_grammar.circumstances import Shape
@@ -13,7 +13,7 @@ from tools.quickstart_grammar.lexicon import (
     INTENSIFIERS,
     UNGRADED,
     adjectives_of,
-    all_adjectives,
+    first_meanings,
     nouns_of,
     pairs,
     texts,
@@ -32,6 +32,7 @@ from tools.quickstart_grammar.phrases import (
     names,
     noun_phrases,
     prepositional,
+    quantities,
 )
 from tools.quickstart_grammar.places import destinations, locations, origins
 from tools.quickstart_grammar.times import past_times, times
@@ -53,15 +54,18 @@ yes, please = ja, bitte | no, thank you = nein, danke | no problem = kein Proble
 good luck = viel Glück | have fun = viel Spaß | enjoy your meal = guten Appetit | cheers = prost
 congratulations = herzlichen Glückwunsch | happy birthday = alles Gute zum Geburtstag
 merry Christmas = frohe Weihnachten | happy new year = frohes neues Jahr | happy New Year = frohes neues Jahr
-nice to meet you = freut mich | get well soon = gute Besserung
+nice to meet you = freut mich | I am fine = es geht mir gut | I am fine, thank you = es geht mir gut, danke
+get well soon = gute Besserung
 """
 
 QUESTIONS = """
 what is your name = wie heißt du | what is his name = wie heißt er | what is her name = wie heißt sie
 what time is it = wie spät ist es | how are you today = wie geht es dir heute
+what day is it today = welcher Tag ist heute
 """
 
 ANSWERS = "yes = ja | no = nein"
+APOLOGIES = "I am sorry = es tut mir leid | sorry = Entschuldigung"
 ADDRESSEES = "my friend = mein Freund | world = Welt | everyone = alle zusammen"
 COMPANY: dict[Case, str] = {"dat": "with = mit", "acc": "for = für | without = ohne"}
 
@@ -105,7 +109,10 @@ def _things() -> Domain[Phrase]:
         countable = OneOf(noun for noun in nouns_of(kind) if noun.number is None)
         parts = just(ARTICLES["bare.sg"]), OneOf(adjectives_of(kind)), countable
         bare.append((countable.size, Product(NounPhrase, *parts)))
-    nominals: Choice[Any] = Choice((5, described), (0.6, Choice(*bare)), (0.6, couples()), (0.2, names()))
+    measured = quantities("drink,foodstuff,dish", "object")
+    nominals: Choice[Any] = Choice(
+        (5, described), (0.6, Choice(*bare)), (0.6, couples()), (0.2, names()), (0.4, measured)
+    )
     return Product(_nominative, nominals)
 
 
@@ -113,7 +120,7 @@ def words_alone() -> Domain[Sentence]:
     """Dog, red: words that somebody looks up."""
     nouns = OneOf(noun for noun in nouns_of(",".join(KINDS)) if noun.number is None)
     bare = Product(NounPhrase, just(ARTICLES["bare.sg"]), just(None), nouns)
-    adjectives = OneOf(Phrase(words(item.english), item.german) for item in all_adjectives().values())
+    adjectives = OneOf(Phrase(words(item.english), item.german) for item in first_meanings())
     alone = Choice((nouns.size, Product(_nominative, bare)), (adjectives.size, adjectives))
     return _marked(alone, ".", typed=True)
 
@@ -136,7 +143,7 @@ def _company() -> Domain[Phrase]:
 
 def _qualities() -> Domain[Phrase]:
     """Very good, not tired."""
-    graded = [item for item in all_adjectives().values() if item.english not in UNGRADED.split()]
+    graded = [item for item in first_meanings() if item.english not in UNGRADED.split()]
     grades = OneOf(Phrase(words(english), german) for english, german in pairs(f"{INTENSIFIERS} | not = nicht"))
     return Product(_beside, grades, OneOf(Phrase(words(item.english), item.german) for item in graded))
 
@@ -201,12 +208,20 @@ def courtesies() -> Domain[Sentence]:
     return _marked(Choice((1, said), (1, addressed)), ".!", typed=True)
 
 
+@cache
+def fixed_phrases() -> frozenset[tuple[str, ...]]:
+    """The lemmas of what cannot be translated word by word, and how are you."""
+    tables = (GREETINGS, COURTESIES, QUESTIONS, ANSWERS, APOLOGIES, "how be you = ")
+    return frozenset(tuple(w.lemma for w in words(english)) for table in tables for english, _ in texts(table))
+
+
 def introductions() -> Domain[Sentence]:
     """Who is who and how one is, with a greeting or without."""
     greeting = _phrases(GREETINGS)
-    named, asked = _introductions(), Choice((1, _wellbeing()), (1, _phrases(QUESTIONS)))
+    named, asked = _introductions(), Choice((1, _wellbeing()), (1.3, _phrases(QUESTIONS)))
     stated = _marked(Choice((2, named), (1, Product(_joined, greeting, named))), ".", typed=True)
-    questions = Choice((1, asked), (1, Product(_joined, greeting, asked)), (1, Product(_joined, asked, _called())))
+    opening = _phrases(f"{GREETINGS} | excuse me = Entschuldigung")
+    questions = Choice((1, asked), (1, Product(_joined, opening, asked)), (1, Product(_joined, asked, _called())))
     return Choice((1, stated), (1, _marked(questions, "?", typed=True)))
 
 
@@ -230,7 +245,15 @@ def prices() -> Domain[Sentence]:
 def answers() -> Domain[Sentence]:
     """Yes, she sleeps."""
     statements = Product(partial(linearize, "statement"), clauses(Shape(simple=True)))
-    return _marked(Product(_joined, _phrases(ANSWERS), statements), ".")
+    return _marked(Product(_joined, Choice((2, _phrases(ANSWERS)), (0.7, _phrases(APOLOGIES))), statements), ".")
+
+
+def _would_like(wanted: Phrase) -> Phrase:
+    return Phrase(words("I would like") + wanted.english, f"ich möchte {wanted.german}")
+
+
+def _can_have(wanted: Phrase) -> Phrase:
+    return Phrase(words("can I have") + wanted.english, f"kann ich {wanted.german} haben")
 
 
 def requests() -> Domain[Sentence]:
@@ -238,14 +261,19 @@ def requests() -> Domain[Sentence]:
     please = Phrase(words("please"), "bitte")
     orders = Product(partial(linearize, "imperative"), clauses(Shape(simple=True, mood="imperative")))
     drinks = Product(NounPhrase, just(ARTICLES["a.sg"]), just(None), OneOf(nouns_of("drink")))  # a coffee: a cup of it
-    wanted: Domain[Phrase] = Product(_accusative, Choice((4, noun_phrases("menu", "object", 0.2)), (1, drinks)))
+    measured = quantities("menu", "object")
+    wanted: Domain[Phrase] = Product(
+        _accusative, Choice((4, noun_phrases("menu", "object", 0.2)), (1, drinks), (2.5, measured))
+    )
     given: Domain[Phrase] = Product(
         partial(prepositional, "for", "für", "acc"), noun_phrases("givable,menu", "definite", 0.2)
     )
     thanks = Product(partial(_beside, Phrase(words("thank you"), "danke")), given)
-    after = Choice((1, orders), (3, wanted))
+    after = Choice((1, orders), (3, wanted), (0.5, Product(_would_like, wanted)))
+    asked = Product(_can_have, wanted)
     return Choice(
         (2, _marked(Product(partial(_beside, please), orders), ".!")),
         (2.5, _marked(Product(_joined, after, just(please)), ".!")),
+        (0.5, _marked(Choice((1, asked), (1, Product(_joined, asked, just(please)))), "?")),
         (1, _marked(thanks, ".!", typed=True)),
     )

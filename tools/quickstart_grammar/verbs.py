@@ -18,26 +18,26 @@ VERBS = """
 work       -        arbeiten     -          -               person  -               place!,pace
 sleep      slept    schlafen     schläft    geschlafen      living  -               place!,skill
 dance      -        tanzen       -          -               person  -               place!,with,skill
-sing       sang     singen       -          gesungen        person,bird acc:song?   place,with,skill,noise
+sing       sang     singen       -          gesungen        person,bird acc:song?   place,with,skill,noise,voice
 laugh      -        lachen       -          -               person  -               place!,noise
 cry        -        weinen       -          -               person  -               place!
-shop       shopped  ein|kaufen   -          -               person  -               shops!,with
+go_shopping went    ein|kaufen   -          -               person  -               shops!,with
 play       -        spielen      -          -               living  -               place!,with
 play       -        spielen      -          -               person  acc:sport,game  place,with,skill
-arrive     -        an|kommen    -          ist_angekommen  person,bus,train,plane - urban!
+arrive     -        an|kommen    -          ist_angekommen  person,bus,train,plane - urban!,hour
 smile      -        lächeln      -          -               person  -               -
 smoke      -        rauchen      -          -               person  -               place
 swim       swam     schwimmen    -          ist_geschwommen living  -               swimming,pace
 jump       -        springen     -          ist_gesprungen  living  -               outdoors
-fly        flew     fliegen      -          ist_geflogen    bird,plane -            pace
+fly        flew     fliegen      -          ist_geflogen    bird,plane over=über.acc:overflown? pace
 shine      shone    scheinen     -          geschienen      sun,moon -              -
-begin      began    beginnen     -          begonnen        event   -               -
-start      -        beginnen     -          begonnen        event   -               -
+begin      began    beginnen     -          begonnen        event,film,movie -      -
+start      -        beginnen     -          begonnen        event,film,movie  -               -
 fight      fought   kämpfen      -          -               person  -               with
 leave      left     ab|fahren    fährt      ist_abgefahren  bus,train,ship -        -
 rain       -        regnen       -          -               it      -               -
 snow       -        schneien     -          -               it      -               -
-get_up     got      auf|stehen   -          ist_aufgestanden person -               -
+get_up     got      auf|stehen   -          ist_aufgestanden person -               hour
 wake_up    woke     auf|wachen   -          ist_aufgewacht  living  -               -
 fall_asleep fell    ein|schlafen schläft    ist_eingeschlafen living -              -
 live       -        wohnen       -          -               person  at:home         -
@@ -63,7 +63,6 @@ love       -        lieben       -          -               person  acc:person  
 greet      -        begrüßen     -          -               person  acc:person      place
 miss       -        vermissen    -          -               person  acc:person      -
 recognize  -        erkennen     -          erkannt         person  acc:person      -
-interrupt  -        unterbrechen unterbricht unterbrochen   person  acc:person      -
 understand understood verstehen  -          verstanden      person  acc:person,idea,text,tongue? skill
 look_for   -        suchen       -          -               person  acc:anything    outdoors
 look_at    -        an|sehen     sieht      angesehen       person  acc:living,thing,plant,text -
@@ -71,7 +70,6 @@ touch      -        berühren     -          -               person  acc:living,
 help       -        helfen       hilft      geholfen        person  dat:person?     place
 believe    -        glauben      -          -               person  dat:person      -
 thank      -        danken       -          -               person  dat:person      -
-congratulate -      gratulieren  -          -               person  dat:person      -
 trust      -        vertrauen    -          -               person  dat:person      -
 answer     -        antworten    -          -               person  dat:person?     -
 answer     -        beantworten  -          -               person  acc:question,letter -
@@ -79,6 +77,11 @@ listen_to  -        zu|hören     -          -               person  dat:person 
 listen_to  -        hören        -          -               person  acc:music,song,radio -
 agree_with -        zu|stimmen   -          -               person  dat:person      -
 follow     -        folgen       -          ist_gefolgt     living  dat:living      -
+run_after  ran      nach|laufen  läuft      ist_nachgelaufen living dat:living      -
+turn_left  -        links_ab|biegen - ist_links_abgebogen   person  -               junction!
+turn_right -        rechts_ab|biegen - ist_rechts_abgebogen person  -               junction!
+smell      -        riechen      -          gerochen        smelling -              scent!
+taste      -        schmecken    -          -               menu    -               scent!
 
 have       had      haben        hat        gehabt          living  acc:owned       -
 want       -        wollen       will       gewollt         person  acc:wares,animal,money -
@@ -141,7 +144,6 @@ translate  -        übersetzen   -          übersetzt       person  acc:text  
 borrow     -        aus|leihen   -          ausgeliehen     person  acc:loan        for
 finish     -        beenden      -          -               person  acc:writing     -
 solve      -        lösen        -          -               person  acc:problem,task with
-discuss    -        besprechen   bespricht  besprochen      person  acc:idea        with
 plan       planned  planen       -          -               person  acc:event       with
 feed       fed      füttern      -          -               person  acc:animal      outdoors
 stroke     -        streicheln   -          -               person  acc:animal      -
@@ -152,14 +154,16 @@ watch      -        sehen        sieht      gesehen         person  acc:movie,fi
 give       gave     geben        gibt       gegeben         person  dat:person+acc:givable -
 show       -        zeigen       -          -               person  dat:person+acc:givable -
 send       sent     schicken     -          -               person  dat:person+acc:givable -
-bring      brought  bringen      -          gebracht        person  dat:person+acc:givable -
+bring      brought  bringen      -          gebracht        person  dat:person+acc:brought -
+give       gave     geben        gibt       gegeben         person  acc:givable+to=dat:person -
+send       sent     schicken     -          -               person  acc:text+to=dat:person -
+write      wrote    schreiben    -          geschrieben     person  acc:letter,poem+to=dat:person -
 lend       lent     leihen       -          geliehen        person  dat:person+acc:goods   -
 offer      -        an|bieten    -          angeboten       person  dat:person+acc:goods   -
 promise    -        versprechen  verspricht versprochen     person  dat:person+acc:givable -
 tell       told     erzählen     -          -               person  dat:person+acc:story   -
 explain    -        erklären     -          -               person  acc:idea        -
 explain    -        erklären     -          -               person  acc:idea+to=dat:person -
-describe   -        beschreiben  -          beschrieben     person  acc:goods+to=dat:person -
 recommend  -        empfehlen    empfiehlt  empfohlen       person  acc:text+to=dat:person -
 belong_to  -        gehören      -          -               goods   dat:person             -
 
@@ -170,8 +174,8 @@ dream      dreamed  träumen      -          -               person  of=von.dat:
 look       -        auf|passen   -          -               person  after=auf.acc:person,animal -
 take_part  took     teil|nehmen  nimmt      teilgenommen    person  in=an.dat:event        with
 
-go         went     gehen        -          ist_gegangen    person  to:place        with
-come       came     kommen       -          ist_gekommen    living  to:place?       with
+go         went     gehen        -          ist_gegangen    person  to:place        with,hour
+come       came     kommen       -          ist_gekommen    living  to:place?       with,hour
 come       came     kommen       -          ist_gekommen    person  from:abroad     -
 be         was      kommen       -          ist_gekommen    person  from:abroad     -
 walk       -        gehen        -          ist_gegangen    person  to:place?       with,pace
@@ -183,6 +187,7 @@ travel     -        reisen       -          ist_gereist     person  to:abroad   
 fly        flew     fliegen      -          ist_geflogen    person  to:abroad       with
 return     -        zurück|kehren -         ist_zurückgekehrt person to:urban,abroad    -
 sit        sat      sitzen       -          gesessen        living  on.dat:seat     -
+sit        sat      sitzen       -          gesessen        person  next_to=neben.dat:person -
 stand      stood    stehen       -          gestanden       upright on.dat:furniture -
 stand      stood    stehen       -          gestanden       person  -               place!
 lie        lay      liegen       -          gelegen         flat,dog,cat on.dat:furniture -

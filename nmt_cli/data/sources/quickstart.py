@@ -13,7 +13,7 @@ from nmt_cli.data.sources.compression import open_decompressed
 from nmt_cli.errors import DataError
 
 QUICKSTART_FILE = Path(__file__).with_name("quickstart.tsv.zst")
-QUICKSTART_SHA256 = "e563980082dfa4f8d1856c249c051c368134eb29f687c185e1b8415582f77adb"
+QUICKSTART_SHA256 = "7a94afa87ebdcf8c6857dc37b6f80f80782cc32d63c28f5bcbd85170042039ee"
 
 
 @dataclass(frozen=True)
