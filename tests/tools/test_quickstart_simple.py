@@ -367,7 +367,7 @@ def test_every_noun_verb_and_adjective_occurs_in_simple_sentences(drawn: Corpus)
     for pair in drawn.train:
         if len(pair.lemmas) <= 8 and "," not in pair.target:
             counts.update(set(pair.lemmas))
-    names = [*all_nouns(), *all_adjectives()]
+    names = [*all_nouns(), *(item.english for item in all_adjectives().values())]
     names += [verb.english.split()[0] for verb in verb_entries(VERBS)]
     assert not {name: counts[name] for name in names if counts[name] < 10}
 
