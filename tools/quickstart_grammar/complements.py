@@ -58,6 +58,10 @@ def is_human(spec: str) -> bool:
 def objects(spec: str, use: str, others: Others, described: float) -> Domain[Any]:
     """The nominals over a class: noun phrases, and for people also others that can be meant."""
     phrases: Domain[Any] = noun_phrases(spec, use, described)
+    if spec == "owned":
+        # Eyes and hair are long or brown: nobody just has hair.
+        features = noun_phrases("body,hair", use if use == "negated" else "features", 0.8)
+        phrases = Choice((8, phrases), (1.4, features))
     if spec in COUPLED and use != "negated" and described != DESCRIBED:
         phrases = Choice((8, phrases), (1, pairs_of(*COUPLED[spec])))
     if spec in MEASURED and use != "definite":

@@ -56,7 +56,7 @@ def generate(count: int = 100, seed: int = 1, rule: str | None = None) -> list[P
     return list(islice(_distinct(draw_pairs(seed, rule)), count))
 
 
-def corpus(train: int = 50000, dev: int = 500, test: int = 500, seed: int = 1) -> Corpus:
+def corpus(train: int = 60000, dev: int = 500, test: int = 500, seed: int = 1) -> Corpus:
     """Draw a corpus with splits of the given sizes."""
     splits: dict[Split, list[Pair]] = {"train": [], "dev": [], "test": []}
     sizes: dict[Split, int] = {"train": train, "dev": dev, "test": test}

@@ -218,7 +218,7 @@ def _relative_clauses() -> Domain[Sentence]:
     return Product(build, people, clauses(shape), clauses(shape))
 
 
-LONG_SHARE = 0.45  # the weight of long sentences beside simple ones; they have most of the tokens all the same
+LONG_SHARE = 0.4  # the weight of long sentences beside simple ones; they have most of the tokens all the same
 
 
 @cache
@@ -277,7 +277,7 @@ def simple_rules() -> dict[str, tuple[float, Domain[Sentence]]]:
         "word alone": (10, words_alone()),  # most of them: what was drawn before is drawn again
         "fragment": (4.5, fragments()),
         "courtesy": (3, courtesies()),
-        "introduction": (1.6, introductions()),
+        "introduction": (2.2, introductions()),
         "answer": (1.2, answers()),
         "request": (3, requests()),
     }

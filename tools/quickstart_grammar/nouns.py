@@ -238,8 +238,7 @@ CLASSES: dict[str, str] = {
     " place body color music money",
     "goods": "thing clothing furniture car bicycle boat motorcycle bike",
     "wares": "goods edible drink text flower house",
-    "owned": "living goods edible drink vehicle text plant body idea house garden farm hotel room"
-    " hair restaurant money time job",
+    "owned": "living goods edible drink vehicle text plant idea house garden farm hotel room restaurant money time job",
     "known": "person text idea event place animal",
     "received": "givable money flower animal drink job",
     "brought": "givable drink flower",

@@ -273,9 +273,11 @@ USES: dict[str, str] = {
     "standard": "possessive.sg:2, possessive.pl:1, the.sg:1.5",
     "place": "the.sg:6, this.sg:.7, a.sg:1.5",
     "position": "the.sg:6, this.sg:.7, possessive.sg:2",
+    "features": "bare.pl:5, a.sg:2, numeral.pl:1",
     "feared": "bare.pl:6, the.sg:3, the.pl:1, possessive.sg:1",
 }
 MASS_USES: dict[str, str] = {
+    "features": "bare.sg:1",
     "subject": "the.sg:4, this.sg:1, possessive.sg:2, bare.sg:2",
     "simple subject": "the.sg:4, this.sg:1, possessive.sg:2, bare.sg:2",
     "owned": "bare.sg:4, the.sg:2, no.sg:2",
@@ -293,7 +295,7 @@ KIND_USES: dict[str, str] = {"sky": "the.sg:1", "tongue": "bare.sg:1", "sport": 
 
 # In classes of several kinds, these are drawn less or more often than in proportion to their size:
 # people are in most sentences anyway, and few verbs are about trees or hands.
-SHARES = {"person": 0.4, "foodstuff": 1.5, "plant": 3, "body": 2.5, "hair": 5}
+SHARES = {"person": 0.4, "foodstuff": 1.5, "plant": 3, "body": 2.5, "hair": 8, "mealtime": 2}
 
 
 def _options(noun: Noun, use: str) -> list[tuple[str, float]]:

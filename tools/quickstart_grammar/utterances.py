@@ -218,7 +218,7 @@ def fixed_phrases() -> frozenset[tuple[str, ...]]:
 def introductions() -> Domain[Sentence]:
     """Who is who and how one is, with a greeting or without."""
     greeting = _phrases(GREETINGS)
-    named, asked = _introductions(), Choice((1, _wellbeing()), (1.3, _phrases(QUESTIONS)))
+    named, asked = _introductions(), Choice((1, _wellbeing()), (2, _phrases(QUESTIONS)))
     stated = _marked(Choice((2, named), (1, Product(_joined, greeting, named))), ".", typed=True)
     opening = _phrases(f"{GREETINGS} | excuse me = Entschuldigung")
     questions = Choice((1, asked), (1, Product(_joined, opening, asked)), (1, Product(_joined, asked, _called())))

@@ -13,7 +13,7 @@ from nmt_cli.data.sources.compression import open_decompressed
 from nmt_cli.errors import DataError
 
 QUICKSTART_FILE = Path(__file__).with_name("quickstart.tsv.zst")
-QUICKSTART_SHA256 = "7a94afa87ebdcf8c6857dc37b6f80f80782cc32d63c28f5bcbd85170042039ee"
+QUICKSTART_SHA256 = "28748ee2988ea8189fd2bf95bb23dfb33c42f1a243641be0bc22ed84159d6a74"
 
 
 @dataclass(frozen=True)

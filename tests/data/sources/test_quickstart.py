@@ -11,8 +11,8 @@ from nmt_cli.errors import DataError
 
 def test_the_splits_have_their_sizes_and_share_no_source() -> None:
     splits = {split: list(quickstart.read_quickstart(split)) for split in ("train", "dev", "test")}
-    assert {split: len(pairs) for split, pairs in splits.items()} == {"train": 50000, "dev": 500, "test": 500}
-    assert len({pair.source for pairs in splits.values() for pair in pairs}) == 51000
+    assert {split: len(pairs) for split, pairs in splits.items()} == {"train": 60000, "dev": 500, "test": 500}
+    assert len({pair.source for pairs in splits.values() for pair in pairs}) == 61000
     for pairs in splits.values():
         assert [pair.line_number for pair in pairs] == list(range(1, len(pairs) + 1))
 
