@@ -233,6 +233,13 @@ class TextProfile:
             raise DataError(f"{path}: damaged: {error}") from error
 
 
+def union_of_characters(profiles: Iterable[TextProfile]) -> str | None:
+    """Every character of the source side of any of the training texts, sorted; None if one of them is not known."""
+    texts = [profile.source_characters for profile in profiles]
+    known_texts = [text for text in texts if text is not None]
+    return "".join(sorted(set().union(*known_texts))) if len(known_texts) == len(texts) else None
+
+
 def profile_files(folder: Path) -> list[Path]:
     """The files that `TextProfile.save` wrote into a folder, and the language model; empty where there are none."""
     names = (PROFILE_FILE, *ABBREVIATIONS_FILES.values(), *TRUECASE_FILES.values(), LANGUAGES_FILE)

@@ -11,7 +11,7 @@ from nmt_cli.data.known_words import WordSet, unknown_share
 from nmt_cli.data.language_codes import base_code
 from nmt_cli.data.normalization import Normalizer
 from nmt_cli.data.prepared.store import PreparedData
-from nmt_cli.data.text_profile import TextProfile, UnknownShares, rarely_exceeded
+from nmt_cli.data.text_profile import TextProfile, UnknownShares, rarely_exceeded, union_of_characters
 from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
 from nmt_cli.errors import RecipeError, RunError
 from nmt_cli.recipe.loader import Recipe, load_run_recipe
@@ -139,13 +139,10 @@ def training_profile(corpus: CorpusConfig, data: PreparedData, base_folder: RunF
     if base_folder is None:
         return profile
     base = TextProfile.load(base_folder.path, corpus)
-    characters = None
-    if profile.source_characters is not None and base.source_characters is not None:
-        characters = "".join(sorted({*profile.source_characters, *base.source_characters}))
     return replace(
         profile,
         unknown=_unknown_shares(profile, data, training_words(data, base_folder)),
-        source_characters=characters,
+        source_characters=union_of_characters([profile, base]),
         placeholder_pairs=profile.placeholder_pairs + base.placeholder_pairs,
         source_words=profile.source_words.union(base.source_words),
         target_words=profile.target_words.union(base.target_words),

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
 from nmt_cli.allocator import keep_freed_memory
 from nmt_cli.data.known_words import WordSet
-from nmt_cli.data.text_profile import TextProfile
+from nmt_cli.data.text_profile import TextProfile, union_of_characters
 from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
 from nmt_cli.decoding.config import SearchConfig
 from nmt_cli.decoding.engine import Engine
@@ -114,7 +115,7 @@ class TranslatorSpec:
             engine,
             tokenizers,
             recipe.search,
-            _load_profile(runs[0], recipe),
+            _load_profile(runs, recipe),
             RunFolder(runs[0]).checkpoints.best_validation().get("token_probability"),
             align=self.align,
             rescore_canonical=self.rescore_canonical,
@@ -159,14 +160,24 @@ class TranslatorSpec:
 
     def load_known_words(self) -> list[WordSet]:
         """The words of each run's training text; empty where unknown words are not reported."""
-        vocabularies = [WordSet.load(Path(run)) for run in self.runs] if self.report_unknown_words else []
-        available = [words for words in vocabularies if words is not None]
-        return available if len(available) == len(vocabularies) else []
+        return _load_word_sets([Path(run) for run in self.runs]) if self.report_unknown_words else []
 
 
-def _load_profile(run: Path, recipe: Recipe) -> TextProfile:
-    profile = TextProfile.load(run, recipe.corpus)
-    return replace(profile, known_words=WordSet.load(run)) if recipe.search.correct_typos else profile
+def _load_word_sets(runs: Sequence[Path]) -> list[WordSet]:
+    """The words of each run's training text; empty where a run has no list of them."""
+    word_sets = [words for run in runs if (words := WordSet.load(run)) is not None]
+    return word_sets if len(word_sets) == len(runs) else []
+
+
+def _load_profile(runs: Sequence[Path], recipe: Recipe) -> TextProfile:
+    """That of the first run, but an ensemble knows the characters and words of all its runs' training texts."""
+    profiles = [TextProfile.load(run, recipe.corpus) for run in runs]
+    word_sets = _load_word_sets(runs) if recipe.search.correct_typos else []
+    return replace(
+        profiles[0],
+        source_characters=union_of_characters(profiles),
+        known_words=reduce(WordSet.union, word_sets) if word_sets else None,
+    )
 
 
 def _check_support(choice: EngineChoice, recipe: Recipe, weight_type: str) -> None:
