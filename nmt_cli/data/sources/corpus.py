@@ -1,7 +1,7 @@
 """A recipe's corpus: every text of its corpus section, downloaded if necessary and located."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 from nmt_cli.data.concatenation import join_neighbours
 from nmt_cli.data.config import CorpusConfig
 from nmt_cli.data.sources.bad_rows import BadRows
-from nmt_cli.data.sources.base import SPLITS, MissingTextError, ParallelText, TextSource, cache_folder
+from nmt_cli.data.sources.base import SPLITS, MissingTextError, ParallelText, RawPair, TextSource, cache_folder
 from nmt_cli.data.sources.download import fetch_missing_files
 from nmt_cli.data.sources.files import expand_user
 from nmt_cli.data.sources.parse import CorpusText
@@ -128,4 +128,7 @@ def _make_corpus(config: CorpusConfig, located: LocatedTexts, root: Path | None)
 
 
 def _concatenate(text: ParallelText, config: CorpusConfig) -> ParallelText:
-    return replace(text, read=lambda bad_rows: join_neighbours(text.read(bad_rows), config.concatenate, config.seed))
+    def read(bad_rows: BadRows) -> Iterator[RawPair]:
+        return join_neighbours(text.read(bad_rows), config.concatenate, config.seed, config.normalization)
+
+    return text if config.concatenate == 1 else replace(text, read=read)
