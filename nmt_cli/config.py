@@ -50,6 +50,13 @@ FORMER_VALUES: dict[str, dict[str, dict[str, Any]]] = {"search": {"split": {"sen
 """Per section and key, values that were written in another way before."""
 
 
+def present_form(section: str, values: dict[str, Any]) -> dict[str, Any]:
+    """The values of a section of any version under the present names of its keys, with those of added keys."""
+    names = RENAMED_KEYS.get(section, {})
+    present = {names.get(key, key): value for key, value in values.items()}
+    return present | {key: value for key, value in ADDED_KEYS.get(section, {}).items() if key not in present}
+
+
 def original_form(section: str, values: dict[str, Any]) -> dict[str, Any]:
     """The values of a section under the first names of its keys, without added keys that change nothing.
 

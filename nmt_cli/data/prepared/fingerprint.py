@@ -2,10 +2,12 @@
 
 import hashlib
 import json
+from collections.abc import Iterator
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from nmt_cli.config import original_form
+from nmt_cli.config import original_form, present_form
 from nmt_cli.data.augmentation import AugmentConfig
 from nmt_cli.data.config import CorpusConfig
 from nmt_cli.data.prepared.store import FORMAT_VERSION, read_manifest
@@ -90,14 +92,10 @@ def describe_differences(folder: Path, identity: dict[str, Any]) -> list[str]:
         old_manifest = read_manifest(folder)
     except DataError:
         return [f"the format of {folder.name}"]
-    differences = []
+    differences: list[str] = []
     for section in ("corpus", "tokenizer"):
-        old_values = original_form(section, old_manifest.get(section, {}))
-        new_values = original_form(section, identity[section])
-        for key, value in new_values.items():
-            old_value = old_values.get(key)
-            if old_value != value:
-                differences.append(f"{section}.{key} ({_abbreviate(old_value)} -> {_abbreviate(value)})")
+        old_values, new_values = (present_form(section, facts.get(section, {})) for facts in (old_manifest, identity))
+        differences += _changed_values(section, old_values, new_values)
     if old_manifest.get("given_tokenizer") != identity.get("given_tokenizer"):
         differences.append("the tokenizer of training.init_from")
     if old_manifest.get("augment") != identity.get("augment"):
@@ -113,9 +111,19 @@ def describe_differences(folder: Path, identity: dict[str, Any]) -> list[str]:
     return differences
 
 
-def _abbreviate(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 40 else text[:37] + "..."
+def _changed_values(key: str, old: Any, new: Any) -> Iterator[str]:
+    """`key (old -> new)` for each value that differs; of sections and lists only what differs in them is shown."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for name in new | old:
+            yield from _changed_values(f"{key}.{name}", old.get(name), new.get(name))
+    elif isinstance(old, list) and isinstance(new, list):
+        for index, values in enumerate(zip_longest(old, new)):
+            yield from _changed_values(f"{key}[{index}]", *values)
+    elif old != new:
+        texts = [json.dumps(value, ensure_ascii=False) for value in (old, new)]
+        abbreviated = [text if len(text) <= 40 else text[:37] + "..." for text in texts]
+        old_text, new_text = abbreviated if abbreviated[0] != abbreviated[1] else texts
+        yield f"{key} ({old_text} -> {new_text})"
 
 
 def load_hash_cache(store: Path) -> HashCache:

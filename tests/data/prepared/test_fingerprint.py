@@ -198,6 +198,13 @@ CHANGES: list[tuple[dict[str, Any], dict[str, Any], list[str]]] = [
     ({"train": [{"name": "train", "weight": 2.5}]}, {},
      ['corpus.train ("train" -> [{"name": "train", "source": null, "t...)']),
     ({"test": "dev"}, {}, ['corpus.test (null -> "dev")']),
+    ({"concatenate": 3}, {"subword_samples": 2, "subword_sampling": 0.2},
+     ["corpus.concatenate (1 -> 3)", "tokenizer.subword_samples (1 -> 2)", "tokenizer.subword_sampling (0.1 -> 0.2)"]),
+    ({"filters": {"length": 4.0, "copies": None}}, {},
+     ["corpus.filters.copies (15 -> null)", "corpus.filters.length (null -> 4.0)"]),
+    ({"normalization": {"quotes": True}}, {}, ["corpus.normalization.quotes (false -> true)"]),
+    ({"drop_overlap": "none", "filters": None}, {},
+     ['corpus.filters ({"copies": 15, "swapped": 5.0, "langu... -> null)', 'corpus.drop_overlap ("pairs" -> "none")']),
 ]  # fmt: skip
 
 
@@ -207,6 +214,31 @@ def test_changed_settings_are_named_with_old_and_new_value(
 ) -> None:
     finished(store, "a", identity(root, store))
     assert describe_changes(store, "a", identity(root, store, tokenizer, **corpus)) == expected
+
+
+def test_of_lists_and_long_values_what_differs_is_shown(root: Path, store: Path) -> None:
+    name = "x" * 50
+    for language in ("en", "de"):
+        for text in (f"{name}1", f"{name}2"):
+            (root / f"{text}.{language}").write_text(f"{text} {language}\n")
+    finished(store, "a", identity(root, store, train=["train", f"{name}1"]))
+    other = identity(root, store, train=[{"name": "train", "weight": 2.5}, f"{name}2"])
+    assert describe_changes(store, "a", other)[:2] == [
+        "corpus.train[0].weight (1.0 -> 2.5)", f'corpus.train[1].name ("{name}1" -> "{name}2")',
+    ]  # fmt: skip
+    shorter = describe_changes(store, "a", identity(root, store, train=["train"]))
+    assert shorter == ['corpus.train[1] ({"name": "' + "x" * 27 + "... -> null)"]
+
+
+def test_data_of_an_earlier_version_are_compared_by_the_names_of_today(root: Path, store: Path) -> None:
+    what = identity(root, store, concatenate=2, drop_overlap="none", filters=None)
+    corpus = {key: value for key, value in what["corpus"].items() if key not in ("drop_overlap", "filters")}
+    corpus["join"] = corpus.pop("concatenate")
+    finished(store, "a", what | {"corpus": corpus})
+    assert describe_changes(store, "a", what) == []
+    assert describe_changes(store, "a", identity(root, store, concatenate=3, filters=None)) == [
+        "corpus.concatenate (2 -> 3)", 'corpus.drop_overlap ("none" -> "pairs")',
+    ]  # fmt: skip
 
 
 def test_data_whose_tokenizer_saw_held_out_pairs_are_made_anew_and_no_others(root: Path, store: Path) -> None:
