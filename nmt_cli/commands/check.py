@@ -223,7 +223,7 @@ def _check_characters(tokenizers: Tokenizers, pairs: list[TextPair]) -> Iterator
     for index, side in enumerate(SIDES):
         problem = missing_characters(getattr(tokenizers, side), (pair[index] for pair in pairs))
         if problem is not None:
-            yield Finding("warning", "training.init_from", f"{side}: {problem}: they are spelled in bytes or lost")
+            yield Finding("warning", "training.init_from", f"{side}: {problem}")
 
 
 def _check_vocabulary(vocab_size: int, sample: _CorpusSample) -> Iterator[Finding]:

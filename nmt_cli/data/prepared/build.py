@@ -224,7 +224,7 @@ class _Preparation:
             for side in SIDES:
                 lines = clean_text.sample(side, MAX_PROFILE_LINES)
                 if (problem := missing_characters(getattr(tokenizers, side), lines)) is not None:
-                    self.reporter.warning(f"training.init_from: {side}: {problem}: they are spelled in bytes or lost")
+                    self.reporter.warning(f"training.init_from: {side}: {problem}")
             return tokenizers
         config = self.settings.tokenizer
         self.reporter.info(f"training a {config.type} tokenizer")

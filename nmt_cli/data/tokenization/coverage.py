@@ -11,9 +11,12 @@ MIN_REPORTED_SHARE = 1e-4
 
 
 def missing_characters(tokenizer: TextTokenizer, lines: Iterable[str]) -> str | None:
-    """Which share of the characters, white space apart, no subword of the tokenizer has; None if it is negligible."""
-    tokens = set(tokenizer.ids_to_tokens(range(tokenizer.vocab_size))) - {*SPECIAL_TOKENS, *BYTE_TOKENS}
-    alphabet = set("".join(tokens))
+    """Which share of the characters, white space apart, no subword of the tokenizer has, and what becomes of them.
+
+    None if it is negligible.
+    """
+    tokens = set(tokenizer.ids_to_tokens(range(tokenizer.vocab_size)))
+    alphabet = set("".join(tokens - {*SPECIAL_TOKENS, *BYTE_TOKENS}))
     counts: Counter[str] = Counter()
     for line in lines:
         counts.update(line)
@@ -25,4 +28,5 @@ def missing_characters(tokenizer: TextTokenizer, lines: Iterable[str]) -> str | 
     shown = [character for character, _ in missing.most_common(MAX_SHOWN_CHARACTERS)]
     if len(missing) > len(shown):
         shown.append("…")
-    return f"{share:.2%} of the characters are not in the vocabulary ({' '.join(shown)})"
+    fate = "they are spelled in bytes" if tokens.issuperset(BYTE_TOKENS) else "it has no bytes, so they are lost"
+    return f"{share:.2%} of the characters are not in the vocabulary ({' '.join(shown)}): {fate}"
