@@ -30,7 +30,8 @@ def attention(
         Path | None,
         typer.Option(
             "--out", "-o",
-            help="File to draw: .png, .svg or .pdf, one for each line (x-1.png, x-2.png ...), or .html for all lines; "
+            help="File to draw: .png, .svg or .pdf, one for each line (x-1.png, x-2.png ...) and each part that is "
+            "translated by itself (x-1-1.png, x-1-2.png ...), or .html for all; "
             "default: print in the terminal.",
         ),
     ] = None,
@@ -39,7 +40,7 @@ def attention(
     ] = None,
     head: Annotated[str, typer.Option(help="Number from 1, all or mean.")] = "mean",
     target: Annotated[
-        Path | None, typer.Option(help="File of translations to use instead of the run's own.")
+        Path | None, typer.Option(help="File of translations to use instead of the run's own, each of a whole line.")
     ] = None,
     words: Annotated[bool, typer.Option("--words", help="Words instead of subwords.")] = False,
     device: Device = "auto",

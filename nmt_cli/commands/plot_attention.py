@@ -1,25 +1,26 @@
 """nmt plot attention: what each produced word looked at in the source."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import chain, repeat
+from itertools import chain
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
+from nmt_cli.data.known_words import WordSet
 from nmt_cli.data.sources.files import read_lines
 from nmt_cli.data.text_profile import TextProfile
 from nmt_cli.data.tokenization.tokenizer import TextTokenizer
-from nmt_cli.decoding.beam import search
 from nmt_cli.decoding.engine import TokenIds
-from nmt_cli.decoding.host import batch_with_end
+from nmt_cli.decoding.torch_engine import TorchEngine
 from nmt_cli.decoding.word_alignment import alignment_layer, attention_weights, token_word_indices
 from nmt_cli.device import find_device
 from nmt_cli.errors import DataError, UserError
 from nmt_cli.fs import atomic_write_text
-from nmt_cli.inference.casing import CaseHandler
+from nmt_cli.inference.line_plan import LinePlan, LinePlanner, TranslationUnit
 from nmt_cli.inference.lines import InputLine, read_blocks
+from nmt_cli.inference.translator import Translator
 from nmt_cli.plots.attention import (
     EOS_LABEL,
     AttentionMap,
@@ -37,6 +38,8 @@ from nmt_cli.reporting import Reporter, Screen, Span
 from nmt_cli.runs.loading import LoadedRun, open_run
 
 MAX_LINES_PER_BATCH = 64  # most lines in a batch
+INVALID_UTF8 = "invalid UTF-8 was replaced by U+FFFD"
+EMPTY = "empty, so there is no picture of it"
 AttentionSelection = tuple[Selection, Selection]  # the layers and the heads that are shown
 
 
@@ -62,40 +65,29 @@ def attention_maps(
 ) -> Iterator[AttentionMap]:
     """The weights of each line with text, as lines arrive, normalised and in the case that `nmt translate` gives them.
 
-    The target is the model's own translation, found as the run's search section says, or the
-    same line of the file `targets` (forced decoding); DataError where it has another number of
-    lines than the input, UserError where no line has text. What is left out or cut is said.
+    The target is the run's own translation, part by part as `nmt translate` finds it in one process, a map for each
+    part; or the same line of the file `targets` (forced decoding), a map for the whole line. What the model does not
+    read, because it is copied, is in no map. DataError where `targets` has another number of lines than the input,
+    UserError where there is nothing to translate. What is left out or cut is said.
     """
-    is_blank = True
-    profile = TextProfile.load(run.folder.path, run.recipe.corpus)
-    normalize, casing = profile.normalizer(), CaseHandler(profile, run.recipe.search.case)
-    target_lines: Iterator[str | None] = repeat(None)
-    if targets is not None:
-        target_lines = (normalize(line.decode(errors="replace").strip()) for line in read_lines(targets))
-    for block in read_blocks(stream, MAX_LINES_PER_BATCH):
-        normalized = [replace(line, text=casing.model_form(normalize(line.text.strip()))) for line in block]
-        pairs = list(zip(normalized, target_lines, strict=False))
-        if len(pairs) < len(normalized):
-            raise DataError(f"{targets}: fewer lines than the input")
-        for line, _ in pairs:
-            if line.invalid_utf8:
-                reporter.warning(f"line {line.number}: invalid UTF-8 was replaced by U+FFFD")
-            if not line.text:
-                reporter.warning(f"line {line.number}: empty, so there is no picture of it")
-        nonempty = [(line, target) for line, target in pairs if line.text]
-        if nonempty:
-            is_blank = False
-            yield from _block_maps(run, nonempty, reporter, words=words)
-    if next(target_lines, None) is not None:
-        raise DataError(f"{targets}: more lines than the input")
-    if is_blank:
-        raise UserError("standard input has no line with text: there is nothing to plot")
+    translator = _open_translator(run)
+    pairs = (
+        _translated_pairs(translator, stream, reporter)
+        if targets is None
+        else _forced_pairs(run, translator.planner, stream, reporter, targets)
+    )
+    is_empty = True
+    for pair in pairs:
+        is_empty = False
+        yield _attention_map(run, pair, words=words)
+    if is_empty:
+        raise UserError("standard input has no text to translate: there is nothing to plot")
 
 
 def attention_text(attention_map: AttentionMap, selection: AttentionSelection, screen: Screen) -> Iterator[Row]:
-    """A sentence's heatmaps as lines for the terminal, one below the other."""
+    """A map's heatmaps as lines for the terminal, one below the other."""
     for panel in chain.from_iterable(attention_panels(attention_map.weights, *selection)):
-        heading = f"line {attention_map.line_number}" + (f" · {panel.title}" if panel.title else "")
+        heading = attention_map.name + (f" · {panel.title}" if panel.title else "")
         yield [Span(heading, "bold")]
         yield from attention_rows(panel.weights, attention_map.source, attention_map.target, screen)
         yield []
@@ -106,17 +98,20 @@ def write_attention(
 ) -> list[Path]:
     """Write the pictures and return their paths.
 
-    HTML holds all sentences. Of an image there is one a sentence, with the number of its line
-    before the ending where there are several.
+    HTML holds all maps. Of an image there is one a map, with the number of its line, and of its part where the line
+    has several, before the ending where there are several.
     """
     if out.suffix.lower() == ".html":
         atomic_write_text(out, attention_page(maps, title, *selection))
         return [out]
     paths = []
     for attention_map in maps:
-        path = out if len(maps) == 1 else out.with_stem(f"{out.stem}-{attention_map.line_number}")
+        path, heading = out, title
+        if len(maps) > 1:
+            path = out.with_stem("-".join([out.stem, *map(str, attention_map.numbers)]))
+            heading = f"{title} · {attention_map.name}"
         rows = attention_panels(attention_map.weights, *selection)
-        draw_attention(path, attention_map.source, attention_map.target, rows, title)
+        draw_attention(path, attention_map.source, attention_map.target, rows, heading)
         uncovered = missing_characters(escape_controls("".join([*attention_map.source, *attention_map.target])))
         if uncovered:
             reporter.warning(
@@ -127,22 +122,99 @@ def write_attention(
     return paths
 
 
-def _block_maps(
-    run: LoadedRun, pairs: list[tuple[InputLine, str | None]], reporter: Reporter, *, words: bool
-) -> Iterator[AttentionMap]:
-    """The maps of a block of normalised lines with text."""
+class _Pair(NamedTuple):
+    """The ids of a line, or of a part of it, and of its translation."""
+
+    line_number: int
+    part: int | None  # from 1; None: the line is drawn as a whole
+    source: TokenIds
+    target: TokenIds
+
+
+def _open_translator(run: LoadedRun) -> Translator:
+    """What translates as `nmt translate` does, with the model of the run."""
+    profile = TextProfile.load(run.folder.path, run.recipe.corpus)
+    if run.recipe.search.correct_typos:
+        profile = replace(profile, known_words=WordSet.load(run.folder.path))
+    return Translator(TorchEngine(run.model), run.tokenizers, run.recipe.search, profile)
+
+
+def _translated_pairs(translator: Translator, stream: BinaryIO, reporter: Reporter) -> Iterator[_Pair]:
+    """The parts of each line that are translated by themselves, with the run's own translations."""
+    for block in read_blocks(stream, MAX_LINES_PER_BATCH):
+        searched = translator.searched_units([line.text for line in block])
+        for line, (plan, units) in zip(block, searched, strict=True):
+            _warn_of_line(line, plan, len(units), reporter)
+            for number, (unit, ids) in enumerate(units, 1):
+                yield _Pair(line.number, number if len(units) > 1 else None, unit.source_ids, ids)
+
+
+def _warn_of_line(line: InputLine, plan: LinePlan, drawn: int, reporter: Reporter) -> None:
+    """Say what of a line is not in its pictures, of which so many are drawn."""
+    warnings = [INVALID_UTF8] if line.invalid_utf8 else []
+    warnings += plan.warnings
+    if plan.truncated_tokens:
+        warnings.append(f"the picture lacks its last {plan.truncated_tokens:,} subwords, which the model does not read")
+    searched = sum(unit.given is None for unit in plan.units)
+    if not plan.units:
+        warnings.append(EMPTY)
+    elif not searched:
+        warnings.append("copied, not translated, so there is no picture of it")
+    elif copied := [text for unit in plan.units for text in _copied_texts(unit)]:
+        warnings.append(f"copied, not read by the model, so not in the picture: {' '.join(copied)}")
+    if drawn < searched:
+        warnings.append("search found no translation")
+    for warning in warnings:
+        reporter.warning(f"line {line.number}: {warning}")
+
+
+def _copied_texts(unit: TranslationUnit) -> Sequence[str]:
+    """What of a unit is copied to its translation without the model's doing."""
+    if unit.given is not None:
+        return [unit.given]
+    return [] if unit.hidden is None else unit.hidden.parts
+
+
+def _forced_pairs(
+    run: LoadedRun, planner: LinePlanner, stream: BinaryIO, reporter: Reporter, targets: Path
+) -> Iterator[_Pair]:
+    """Each line with text as a whole, with the same line of a file of translations."""
+    normalize = planner.normalizer
+    target_lines = (normalize(line.decode(errors="replace").strip()) for line in read_lines(targets))
+    for block in read_blocks(stream, MAX_LINES_PER_BATCH):
+        normalized = [replace(line, text=planner.casing.model_form(normalize(line.text.strip()))) for line in block]
+        pairs = list(zip(normalized, target_lines, strict=False))
+        if len(pairs) < len(normalized):
+            raise DataError(f"{targets}: fewer lines than the input")
+        for line, _ in pairs:
+            if line.invalid_utf8:
+                reporter.warning(f"line {line.number}: {INVALID_UTF8}")
+            if not line.text:
+                reporter.warning(f"line {line.number}: {EMPTY}")
+        nonempty = [(line, target) for line, target in pairs if line.text]
+        if nonempty:
+            yield from _encode_pairs(run, nonempty, reporter)
+    if next(target_lines, None) is not None:
+        raise DataError(f"{targets}: more lines than the input")
+
+
+def _encode_pairs(run: LoadedRun, pairs: list[tuple[InputLine, str]], reporter: Reporter) -> Iterator[_Pair]:
+    """The pairs of normalised lines with text and their translations, cut to what the model takes."""
     lines, max_source_tokens = [line for line, _ in pairs], run.recipe.search.max_source_length
     sources = run.tokenizers.source.encode([line.text for line in lines])
     sources = _truncate(sources, [run.model.max_source_positions, max_source_tokens + 1], lines, "source", reporter)
-    target_texts = [target for _, target in pairs if target is not None]
-    targets = run.tokenizers.target.encode(target_texts) if target_texts else _translate(run, sources)
+    targets = run.tokenizers.target.encode([target for _, target in pairs])
     targets = _truncate(targets, [run.model.max_target_positions], lines, "target", reporter)
     for line, source, target in zip(lines, sources, targets, strict=True):
-        weights = attention_weights(run.model, [source], [target])
-        assert weights is not None
-        source_labels, target_labels = _labels(run.tokenizers.source, source), _labels(run.tokenizers.target, target)
-        attention_map = AttentionMap(line.number, source_labels, target_labels, np.asarray(weights[0]))
-        yield _merge_to_words(attention_map, run, source, target) if words else attention_map
+        yield _Pair(line.number, None, source, target)
+
+
+def _attention_map(run: LoadedRun, pair: _Pair, *, words: bool) -> AttentionMap:
+    weights = attention_weights(run.model, [pair.source], [pair.target])
+    assert weights is not None
+    source, target = _labels(run.tokenizers.source, pair.source), _labels(run.tokenizers.target, pair.target)
+    attention_map = AttentionMap(pair.line_number, source, target, np.asarray(weights[0]), pair.part)
+    return _merge_to_words(attention_map, run, pair.source, pair.target) if words else attention_map
 
 
 def _labels(tokenizer: TextTokenizer, ids: TokenIds) -> list[str]:
@@ -161,12 +233,6 @@ def _truncate(
                 f"line {line.number}: the picture shows the first {max_tokens} of {len(ids)} {side} subwords"
             )
     return [ids[:max_tokens] for ids in sequences]
-
-
-def _translate(run: LoadedRun, sources: list[TokenIds]) -> list[TokenIds]:
-    """The ids of the best translation of each source."""
-    batch = batch_with_end(run.model, sources)
-    return [hypotheses[0].ids for hypotheses in search(run.model, batch, run.recipe.search)]
 
 
 def _merge_to_words(attention_map: AttentionMap, run: LoadedRun, source: TokenIds, target: TokenIds) -> AttentionMap:

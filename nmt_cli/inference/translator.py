@@ -121,6 +121,18 @@ class Translator:
         units, hypotheses = self._search_plans(plans)
         return self._finish(plans, units, hypotheses)
 
+    def searched_units(self, lines: Sequence[str]) -> list[tuple[LinePlan, list[tuple[TranslationUnit, TokenIds]]]]:
+        """How `translate` translates each line: its plan, and the units that are searched for, each with the ids of its
+        best hypothesis. What is copied, and a unit for which search finds nothing, is only in the plan."""
+        plans = self.planner.plan([line.removesuffix("\n") for line in lines])
+        units, hypotheses = self._search_plans(plans)
+        searched = iter(zip(units, self._repair(units, hypotheses)[0], strict=True))
+        units_by_line = [[next(searched) for unit in plan.units if unit.given is None] for plan in plans]
+        return [
+            (plan, [(unit, found[0].hypothesis.ids) for unit, found in line_units if found])
+            for plan, line_units in zip(plans, units_by_line, strict=True)
+        ]
+
     def _search_plans(self, plans: list[LinePlan]) -> tuple[list[TranslationUnit], list[list[DecodedHypothesis]]]:
         """The units of the plans that are searched for, and their hypotheses.
 
@@ -193,15 +205,7 @@ class Translator:
         self, plans: list[LinePlan], units: list[TranslationUnit], hypotheses: list[list[DecodedHypothesis]]
     ) -> list[Translation]:
         """Repair and score hypotheses, and join those of a line."""
-        diagnoses: list[Diagnosis | None] = [None] * len(units)
-        if self.config.repair_degenerate:
-            sources = [SourceText(unit.read_text, len(unit.source_ids), unit.prefix) for unit in units]
-            hypotheses, diagnoses = repair_degenerate(
-                sources,
-                hypotheses,
-                self.config,
-                lambda indices, config: self._search([units[index] for index in indices], config),
-            )
+        hypotheses, diagnoses = self._repair(units, hypotheses)
         assessments = self._assess(plans, hypotheses) if self.assess else [{}] * len(plans)
         searched = iter(
             _UnitResult(candidates, diagnosis, *self._familiarity(unit, unit_hypotheses))
@@ -223,6 +227,19 @@ class Translator:
             if added := self.planner.protector.added_placeholders(plan.line, translation.text):
                 translation.warnings.append(f"the translation has {', '.join(added)}, which the line has not")
         return translations
+
+    def _repair(
+        self, units: list[TranslationUnit], hypotheses: list[list[DecodedHypothesis]]
+    ) -> tuple[list[list[DecodedHypothesis]], list[Diagnosis | None]]:
+        """The hypotheses after degenerate ones were repaired (search.repair_degenerate), and what was found."""
+        if not self.config.repair_degenerate:
+            return hypotheses, [None] * len(units)
+        return repair_degenerate(
+            [SourceText(unit.read_text, len(unit.source_ids), unit.prefix) for unit in units],
+            hypotheses,
+            self.config,
+            lambda indices, config: self._search([units[index] for index in indices], config),
+        )
 
     def translated_parts(self, pairs: Sequence[tuple[TranslationUnit, str]]) -> list[TranslatedPart]:
         """Units with their translations, as the tokenizer encodes them, cut to what the model can write."""

@@ -21,12 +21,23 @@ EOS_LABEL = "</s>"
 
 @dataclass(frozen=True)
 class AttentionMap:
-    """Attention of each target subword or word of a sentence to the source."""
+    """Attention of each target subword or word of a line, or of a part of it, to the source."""
 
     line_number: int  # line of the input, from 1
     source: list[str]  # S labels
     target: list[str]  # T labels
     weights: AttentionWeights  # [L, H, T, S]
+    part: int | None = None  # of the line, from 1, where its parts are translated, and drawn, by themselves
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The number of the line and, if it is drawn in parts, of the part."""
+        return (self.line_number,) if self.part is None else (self.line_number, self.part)
+
+    @property
+    def name(self) -> str:
+        """Which line this is, and which part of it."""
+        return f"line {self.line_number}" + ("" if self.part is None else f", part {self.part}")
 
     def merge_to_words(
         self,
@@ -43,7 +54,7 @@ class AttentionMap:
         columns, rows = (_one_hot(source_word_ids), _one_hot(target_word_ids))  # [S, words], [T, words]
         rows /= rows.sum(0)
         weights = np.einsum("lhts,ti,sj->lhij", self.weights, rows, columns, optimize=True)
-        return AttentionMap(self.line_number, source_words, target_words, weights.astype(np.float32))
+        return AttentionMap(self.line_number, source_words, target_words, weights.astype(np.float32), self.part)
 
 
 class Panel(NamedTuple):
@@ -100,8 +111,9 @@ def _selected_indices(kind: str, selection: Selection, count: int) -> list[tuple
         return [("", slice(None))]
     if selection == "mean":
         return [(f"mean of {count} {kind}s", slice(None))]
-    numbers = range(1, count + 1) if selection == "all" else [selection]
-    return [(f"{kind} {number}", [number - 1]) for number in numbers]
+    if selection == "all":
+        return [(f"{kind} {number}", [number - 1]) for number in range(1, count + 1)]
+    return [(f"{kind} {selection} of {count}", [selection - 1])]
 
 
 def _one_hot(word_ids: Sequence[int]) -> NDArray[np.float32]:

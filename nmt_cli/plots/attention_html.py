@@ -6,6 +6,7 @@ attention.html beside this file is the template; the weights of every layer and 
 import html
 import json
 import re
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -29,9 +30,10 @@ def attention_page(maps: Sequence[AttentionMap], title: str, layer: Selection, h
         "head": "mean" if head == "all" else head,
         "sentences": [
             {
-                "number": attention_map.line_number,
+                "name": attention_map.name,
                 "source": list(map(escape_controls, attention_map.source)),
                 "target": list(map(escape_controls, attention_map.target)),
+                "directions": {"source": _direction(attention_map.source), "target": _direction(attention_map.target)},
                 "weights": np.rint(attention_map.weights * WEIGHT_SCALE).astype(int).tolist(),
             }
             for attention_map in maps
@@ -42,3 +44,11 @@ def attention_page(maps: Sequence[AttentionMap], title: str, layer: Selection, h
     replacements = {"@TITLE@": html.escape(escape_controls(title)), "@DATA@": escaped}
     template = TEMPLATE_PATH.read_text(encoding="utf-8")
     return re.sub("@TITLE@|@DATA@", lambda match: replacements[match.group()], template)
+
+
+def _direction(labels: Sequence[str]) -> str:
+    """The direction in which labels are laid out, that of the first letter that has one: ltr or rtl."""
+    for character in "".join(labels):
+        if (bidirectional := unicodedata.bidirectional(character)) in ("L", "R", "AL"):
+            return "ltr" if bidirectional == "L" else "rtl"
+    return "ltr"

@@ -109,6 +109,9 @@ def _draw_labels(
         axes.tick_params(length=0, pad=2)
         axes.set_yticks(range(len(row_labels)), row_labels, fontsize=font_size, color=TEXT_COLOUR)
     if single:
+        all_axes[0].xaxis.set_label_position("top")
+        all_axes[0].set_xlabel("source", fontsize=9, color=MUTED_COLOUR)
+        all_axes[0].set_ylabel("target", fontsize=9, color=MUTED_COLOUR)
         return
     by_layer = bool(rows[0][0].layer)
     for number, (axes, panel) in enumerate(zip(all_axes, panels, strict=True)):

@@ -1,6 +1,7 @@
 """nmt plot attention: lines in, maps and pictures out; what is cut, empty or unfit is said."""
 
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from nmt_cli.errors import DataError, UserError
 from nmt_cli.models import MODELS
 from nmt_cli.models.contract import Autoregressive
 from nmt_cli.plots.attention import AttentionMap
-from nmt_cli.recipe.loader import build_recipe
+from nmt_cli.recipe.loader import build_recipe, change_search
 from nmt_cli.reporting import Reporter, Screen
 from nmt_cli.runs.folder import RunFolder
 from nmt_cli.runs.loading import LoadedRun, build_model
@@ -79,6 +80,60 @@ def test_the_map_is_of_the_translation_that_nmt_translate_gives(run: LoadedRun, 
     assert words.source == ["The", "old", "man", "reads", "a", "book.", "</s>"]
 
 
+def test_a_line_of_several_sentences_is_drawn_as_nmt_translate_translates_it(run: LoadedRun, tiny_run: Path) -> None:
+    line = "The old man reads a book. Two dogs play. The old man reads a book."
+    drawn = maps(run, f"a book\n{line}\n", words=True)
+    assert [attention_map.name for attention_map in drawn] == [
+        "line 1", "line 2, part 1", "line 2, part 2", "line 2, part 3",
+    ]  # fmt: skip
+    (translation,) = open_translator([tiny_run], [], "cpu").translate([line])
+    assert " ".join(" ".join(each.target[:-1]) for each in drawn[1:]).split() == translation.text.split()
+    assert [" ".join(each.source[:-1]) for each in drawn[1:]] == [
+        "The old man reads a book.", "Two dogs play.", "The old man reads a book.",
+    ]  # fmt: skip
+
+
+def test_what_is_copied_is_said_and_not_drawn(run: LoadedRun) -> None:
+    said = Said()
+    (drawn,) = maps(run, "See https://x.org/a here.\nhttps://x.org\n", said, words=True)
+    assert (drawn.name, drawn.source) == ("line 1", ["See", "here.", "</s>"])
+    assert said.messages == [
+        "line 1: copied, not read by the model, so not in the picture: https://x.org/a",
+        "line 2: copied, not translated, so there is no picture of it",
+    ]
+    with pytest.raises(UserError, match=r"^standard input has no text to translate: there is nothing to plot$"):
+        maps(run, "https://x.org\n")
+
+
+def test_the_translation_that_took_the_place_of_a_degenerate_one_is_drawn(
+    run: LoadedRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def repair(sources: list[Any], hypotheses: list[list[Any]], *_: object) -> tuple[list[list[Any]], list[None]]:
+        ((best, *_),) = hypotheses
+        return [[best._replace(hypothesis=replace(best.hypothesis, ids=best.hypothesis.ids[:1]))]], [None]
+
+    monkeypatch.setattr("nmt_cli.inference.translator.repair_degenerate", repair)
+    run = replace(
+        run, recipe=replace(run.recipe, search=change_search(run.recipe.search, {"repair_degenerate": True}, "test"))
+    )
+    (drawn,) = maps(run, "The old man reads a book.\n")
+    assert len(drawn.target) == 2  # a token and the end
+
+
+def test_a_given_translation_is_of_the_whole_line(run: LoadedRun, tmp_path: Path) -> None:
+    (tmp_path / "target").write_text("Ein Haus. Zwei Hunde.\n")
+    (drawn,) = maps(run, "A house. Two dogs.\n", targets=tmp_path / "target", words=True)
+    assert (drawn.name, drawn.source) == ("line 1", ["A", "house.", "Two", "dogs.", "</s>"])
+    assert drawn.target == ["Ein", "Haus.", "Zwei", "Hunde.", "</s>"]
+
+
+def test_pictures_of_parts_are_numbered_by_line_and_part(run: LoadedRun, tmp_path: Path) -> None:
+    drawn = maps(run, "A book. Two dogs.\n")
+    assert write_attention(drawn, (1, 1), tmp_path / "a.svg", "run", Said()) == [
+        tmp_path / "a-1-1.svg", tmp_path / "a-1-2.svg",
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     "name, options",
     [
@@ -113,7 +168,7 @@ def test_text_is_normalised_as_nmt_translate_does(run: LoadedRun, tmp_path: Path
     said = Said()
     with pytest.raises(UserError):
         maps(run, "\u200b\n", said)
-    assert said.messages == ["line 1: empty, so there is no picture of it"]
+    assert said.messages == ["line 1: copied, not translated, so there is no picture of it"]
 
 
 def test_a_given_translation_is_looked_at_instead(run: LoadedRun, tmp_path: Path) -> None:
@@ -191,12 +246,12 @@ def test_one_line_makes_one_file_and_several_are_numbered(run: LoadedRun, tmp_pa
     ]  # fmt: skip
     assert png_size(tmp_path / "a-3.png")[0] > 300 and said.messages == []
     assert write_attention([first, three], shown, tmp_path / "a.html", "run", said) == [tmp_path / "a.html"]
-    assert (tmp_path / "a.html").read_text().count('"number":') == 2
+    assert (tmp_path / "a.html").read_text().count('"name":"line ') == 2
 
 
 @pytest.mark.parametrize("text", ["", "\n"])
 def test_nothing_to_plot_is_a_mistake(text: str, run: LoadedRun) -> None:
-    with pytest.raises(UserError, match="standard input has no line with text"):
+    with pytest.raises(UserError, match=r"^standard input has no text to translate: there is nothing to plot$"):
         maps(run, text)
 
 
@@ -213,7 +268,7 @@ def test_the_terminal_shows_each_chosen_head_below_its_name(run: LoadedRun) -> N
     screen = Screen(80, colours=False)
     text = [screen.render(row) for row in attention_text(attention_map, (2, "all"), screen)]
     heads = [line for line in text if line.startswith("line 1")]
-    assert heads == [f"line 1 · layer 2, head {n}" for n in (1, 2, 3, 4)]
+    assert heads == [f"line 1 · layer 2 of 2, head {n}" for n in (1, 2, 3, 4)]
     assert sum(line.endswith(". </s>") for line in text) == 4 and text[-1] == ""
 
 

@@ -15,11 +15,11 @@ def weights(layers: int, heads: int, target: int = 4, source: int = 5) -> np.nda
 @pytest.mark.parametrize(
     "layer, head, titles",
     [
-        (2, 3, [["layer 2, head 3"]]),
-        (1, "mean", [["layer 1, mean of 4 heads"]]),
+        (2, 3, [["layer 2 of 3, head 3 of 4"]]),
+        (1, "mean", [["layer 1 of 3, mean of 4 heads"]]),
         ("mean", "mean", [["mean of 3 layers, mean of 4 heads"]]),
-        (3, "all", [[f"layer 3, head {n}" for n in (1, 2, 3, 4)]]),
-        ("all", 2, [[f"layer {n}, head 2"] for n in (1, 2, 3)]),
+        (3, "all", [[f"layer 3 of 3, head {n}" for n in (1, 2, 3, 4)]]),
+        ("all", 2, [[f"layer {n}, head 2 of 4"] for n in (1, 2, 3)]),
         ("all", "all", [[f"layer {n}, head {m}" for m in (1, 2, 3, 4)] for n in (1, 2, 3)]),
     ],
 )

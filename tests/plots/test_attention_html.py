@@ -59,7 +59,7 @@ def test_the_page_holds_every_weight_of_every_layer_and_head() -> None:
     assert {key: data[key] for key in ("layers", "heads", "layer", "head")} == {
         "layers": 2, "heads": 3, "layer": 2, "head": "mean",
     }  # fmt: skip
-    assert [sentence_data["number"] for sentence_data in data["sentences"]] == [1, 3]
+    assert [sentence_data["name"] for sentence_data in data["sentences"]] == ["line 1", "line 3"]
     for attention_map, sentence in zip(maps, data["sentences"], strict=True):
         assert (sentence["source"], sentence["target"]) == (attention_map.source, attention_map.target)
         shown = np.array(sentence["weights"]) / data["unit"]
@@ -82,6 +82,19 @@ def test_text_cannot_break_out_of_its_place() -> None:
     assert page_outline.seen.count("script") == 2 and "alert(1)</script>" not in page
     data = json.loads(page_outline.scripts[0])
     assert data["sentences"][0]["source"][:2] == [EVIL.replace("\u202e", "<U+202E>"), "@DATA@"]
+
+
+def test_words_run_in_the_direction_of_their_script() -> None:
+    hebrew, digits = a_map(1, ("«", "3", "שלום", "</s>")), a_map(2, ("12", "</s>"))
+    data = json.loads(outline(attention_page([hebrew, digits], "run", 1, 1)).scripts[0])
+    directions = [sentence["directions"] for sentence in data["sentences"]]
+    assert directions == [{"source": "rtl", "target": "ltr"}, {"source": "ltr", "target": "ltr"}]
+
+
+def test_long_words_are_cut_where_they_would_cover_others_and_shown_when_pointed_at() -> None:
+    page = attention_page([a_map()], "run", 1, 1)
+    assert "thead th span, tbody th { overflow: hidden; text-overflow: ellipsis; }" in page
+    assert page.count(".title = word;") == 2
 
 
 def test_it_is_right_in_light_and_dark_and_by_keyboard() -> None:
