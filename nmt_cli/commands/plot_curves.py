@@ -5,7 +5,7 @@ from pathlib import Path
 
 from nmt_cli.errors import UserError, pluralize
 from nmt_cli.plots.chart import COLOURS, Curve, Row, legend_entry, render_chart
-from nmt_cli.plots.curves import AXES, available_quantities
+from nmt_cli.plots.curves import AXES, TRAINING_LOSS, VALIDATION_LOSS, available_quantities
 from nmt_cli.plots.training_log import NothingLoggedError, TrainingHistory, read_training_history
 from nmt_cli.reporting import Reporter, Screen
 
@@ -57,7 +57,8 @@ def curves_text(histories: Mapping[str, TrainingHistory], axis: str, screen: Scr
             for number, history in enumerate(histories.values())
             for curve_index, series in enumerate(getattr(history, curve) for curve in quantity.curves)
         ]
-        title = f"{quantity.label} (line: training, dots: validation)"
+        line, points = ("line", "dots") if screen.colours else ("line of marks", "digits")
+        title = f"{quantity.label} ({line}: {TRAINING_LOSS}; {points}: {VALIDATION_LOSS})"
         yield from render_chart(
             title if quantity.label == "loss" else quantity.label, curves, axis, x_max, screen,
             height=11 if quantity.label == "loss" else 7,

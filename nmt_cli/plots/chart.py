@@ -16,6 +16,7 @@ BRAILLE_BLANK = 0x2800
 # Named colours, which terminals adapt to their background
 COLOURS = ("blue", "red", "green", "magenta", "yellow", "cyan")
 ASCII_MARKERS = "*o+x#@"
+ASCII_POINT_MARKERS = "123456"  # of curves without lines between their points
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,8 @@ class Curve:
 
 
 def legend_entry(name: str, style_index: int, screen: Screen) -> Row:
-    """The name of a curve after a sample of its line."""
-    mark = "━━" if screen.colours else ASCII_MARKERS[style_index % len(ASCII_MARKERS)]
+    """The name of a run after a sample of its lines and, in plain ASCII, of its points."""
+    mark = "━━" if screen.colours else "".join(m[style_index % len(m)] for m in (ASCII_MARKERS, ASCII_POINT_MARKERS))
     return [Span(mark, COLOURS[style_index % len(COLOURS)]), Span(f" {name}")]
 
 
@@ -94,6 +95,7 @@ class _Canvas:
         self.x_size, self.y_size = (2 * width, 4 * height) if braille else (width, height)
         self.dot_bits = [[0] * width for _ in range(height)]
         self.style_indices = [[-1] * width for _ in range(height)]
+        self.markers = [[" "] * width for _ in range(height)]  # in plain ASCII
 
     def draw(self, points: list[tuple[float, float]], style_index: int, *, points_only: bool) -> None:
         """Draw points whose coordinates are fractions of the width and height, from the lower left."""
@@ -103,7 +105,7 @@ class _Canvas:
             if math.isfinite(x) and math.isfinite(y)
         ]
         for pixel in pixels:
-            self._set_dot(*pixel, style_index)
+            self._set_dot(*pixel, style_index, is_point=points_only)
             if points_only:
                 self._thicken(*pixel, style_index)
         if not points_only:
@@ -117,12 +119,14 @@ class _Canvas:
     def row(self, row_index: int) -> Row:
         """A row, counted from the top, as spans of one colour each."""
         spans: Row = []
-        for bits, style_index in zip(self.dot_bits[row_index], self.style_indices[row_index], strict=True):
+        cells = zip(
+            self.dot_bits[row_index], self.style_indices[row_index], self.markers[row_index], strict=True
+        )  # fmt: skip
+        for bits, style_index, marker in cells:
             style = "" if style_index < 0 else COLOURS[style_index % len(COLOURS)]
+            text = marker
             if self.braille:
                 text = chr(BRAILLE_BLANK + bits) if bits else " "
-            else:
-                text = " " if style_index < 0 else ASCII_MARKERS[style_index % len(ASCII_MARKERS)]
             if spans and spans[-1].style == style:
                 spans[-1] = Span(spans[-1].text + text, style)
             else:
@@ -135,7 +139,9 @@ class _Canvas:
             for dx, dy in ((1, 0), (0, 1), (1, 1)):
                 self._set_dot(min(x + dx, self.x_size - 1), min(y + dy, self.y_size - 1), style_index)
 
-    def _set_dot(self, x: int, y: int, style_index: int) -> None:
+    def _set_dot(self, x: int, y: int, style_index: int, *, is_point: bool = False) -> None:
         column, row = (x // 2, y // 4) if self.braille else (x, y)
         self.dot_bits[row][column] |= BRAILLE_DOT_BITS[x % 2][y % 4]
         self.style_indices[row][column] = style_index
+        markers = ASCII_POINT_MARKERS if is_point else ASCII_MARKERS
+        self.markers[row][column] = markers[style_index % len(markers)]

@@ -9,7 +9,11 @@ from nmt_cli.plots.figure import MUTED_COLOUR, LineStyle, add_grid, figure_style
 from nmt_cli.plots.training_log import SCORES, Series, TrainingHistory
 
 AXES = {"updates": "updates", "minutes": "minutes of training"}
+TRAINING_LOSS, VALIDATION_LOSS = "training, label-smoothed", "validation"
 MAX_MARKERS = 40  # about, per line
+
+
+SINGLE_POINT_MARKER = "_"  # a piece of line, where a curve of the training has a single point
 
 
 @dataclass(frozen=True)
@@ -65,12 +69,13 @@ def _draw_quantity(axes: Any, quantity: Quantity, history: TrainingHistory, axis
     for curve in quantity.curves:
         series: Series = getattr(history, curve)
         is_validation = curve in ("dev_loss", *SCORES)
-        marker = style.marker if is_validation or len(series.values) == 1 else None
+        is_single = not is_validation and len(series.values) == 1
+        marker = style.marker if is_validation else SINGLE_POINT_MARKER if is_single else None
         axes.plot(
             series.x_values(axis), series.values, color=style.color, marker=marker,
             linestyle=style.linestyle, markersize=4.5, markevery=-(-len(series.values) // MAX_MARKERS) or 1,
             linewidth=1.0 if is_validation and len(quantity.curves) > 1 else 1.5,
-            markeredgecolor="white", markeredgewidth=0.5,
+            markeredgecolor=style.color if is_single else "white", markeredgewidth=1.5 if is_single else 0.5,
         )  # fmt: skip
 
 
@@ -97,7 +102,7 @@ def _draw_legend(
     figure.legend(handles=handles, loc="outside upper left", ncols=columns)
     if with_loss:
         loss_handles = [
-            Line2D([], [], color=MUTED_COLOUR, label="training, label-smoothed"),
-            Line2D([], [], color=MUTED_COLOUR, marker="o", markersize=4.5, label="validation"),
+            Line2D([], [], color=MUTED_COLOUR, label=TRAINING_LOSS),
+            Line2D([], [], color=MUTED_COLOUR, marker="o", markersize=4.5, label=VALIDATION_LOSS),
         ]
         axes.legend(handles=loss_handles, loc="upper right", fontsize=8, labelcolor=MUTED_COLOUR)

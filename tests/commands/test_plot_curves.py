@@ -56,13 +56,21 @@ def test_a_run_without_a_loss_is_left_out_beside_others_and_refused_alone(
 
 def test_the_terminal_has_a_chart_for_each_quantity(runs: dict[str, Path]) -> None:
     text = shown(read_training_histories(runs, Reporter(quiet=True)))
-    assert text[:3] == ["* a", "o second", ""]
-    titles = [line for line in text if line and line[0] not in " *o+"]
+    assert text[:3] == ["*1 a", "o2 second", ""]
+    titles = [line for line in text if line and line[0] not in " *o+1"]
     assert titles == [
-        "loss (line: training, dots: validation)", "BLEU", "chrF", "learning rate", "tokens/s",
+        "loss (line of marks: training, label-smoothed; digits: validation)",
+        "BLEU", "chrF", "learning rate", "tokens/s",
     ]  # fmt: skip
     assert sum(line.endswith(" 40 updates") for line in text) == 5  # one scale for all
     assert max(map(len, text)) <= 80 and "".join(text).isascii()
+
+
+def test_validation_has_marks_of_its_own_without_colours(runs: dict[str, Path]) -> None:
+    text = shown(read_training_histories(runs, Reporter(quiet=True)))
+    loss = "".join(line.partition("|")[2] for line in text[4 : text.index("", 4)])
+    assert loss.count("1") == 1 and "2" not in loss  # only the first run was validated, once
+    assert "*" in loss and "o" in loss
 
 
 def test_time_can_be_in_minutes(runs: dict[str, Path]) -> None:
@@ -74,8 +82,9 @@ def test_time_can_be_in_minutes(runs: dict[str, Path]) -> None:
 
 def test_one_run_in_colours_needs_no_key(runs: dict[str, Path]) -> None:
     courses = read_training_histories({"a": runs["a"]}, Reporter(quiet=True))
-    assert shown(courses, screen=Screen(80, colours=True))[0].startswith("loss")
-    assert shown(courses)[0] == "* a"
+    title = "loss (line: training, label-smoothed; dots: validation)"
+    assert shown(courses, screen=Screen(80, colours=True))[0] == title
+    assert shown(courses)[0] == "*1 a"
 
 
 def test_a_file_is_drawn(runs: dict[str, Path], tmp_path: Path) -> None:

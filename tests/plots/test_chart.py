@@ -21,7 +21,7 @@ def test_a_chart_in_plain_ascii() -> None:
     dots = Curve([(100, 4)], 1, points_only=True)
     assert text([falling, dots]) == [
         "loss",
-        "   4.00 |***                  o",
+        "   4.00 |***                  2",
         "        |   *****",
         "   2.00 |        *****",
         "        |             ******",
@@ -45,7 +45,7 @@ def test_runs_have_colours_of_the_terminal_and_letters_without() -> None:
     rows = list(render_chart("x", [Curve([(0, 0)], 0), Curve([(100, 1)], 1)], "u", 100.0, COLOURS, 3))
     assert [span.style for span in rows[3] if span.style] == ["dim", "blue"]
     assert [span.style for span in rows[1] if span.style] == ["dim", "red"]
-    assert legend_entry("run", 1, PLAIN) == [Span("o", "red"), Span(" run")]
+    assert legend_entry("run", 1, PLAIN) == [Span("o2", "red"), Span(" run")]
     assert legend_entry("run", 1, COLOURS) == [Span("━━", "red"), Span(" run")]
 
 

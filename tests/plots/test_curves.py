@@ -60,3 +60,14 @@ def test_runs_are_overlaid_and_named(runs: int, tmp_path: Path, monkeypatch: pyt
 def test_a_run_with_a_single_record_can_be_drawn(tmp_path: Path) -> None:
     draw_curves(tmp_path / "a.png", {"x": read_training_history(write_log(tmp_path / "x", train(1, 5)))})
     assert png_size(tmp_path / "a.png")[0] > 1000
+
+
+def test_a_single_point_of_the_training_does_not_look_like_a_validation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = []
+    monkeypatch.setattr(curves, "save_figure", lambda picture, path, *, title: drawn.append(picture))
+    draw_curves(tmp_path / "a.svg", {"x": read_training_history(write_log(tmp_path, train(1, 5), validation(1, 4)))})
+    training, dev = drawn[0].axes[0].lines
+    _, validation_key = drawn[0].axes[1].get_legend().get_lines()
+    assert (training.get_marker(), dev.get_marker(), validation_key.get_marker()) == ("_", "o", "o")
