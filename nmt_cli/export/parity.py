@@ -145,7 +145,8 @@ def _text_problem(equal_shares: list[float], lines: int) -> str | None:
         if share < minimum:
             return (
                 f"{name}: {round(share * lines)} of {lines} lines have the same translation, "
-                f"at least {minimum:.0%} must"
+                f"at least {minimum:.0%} must (where a model has learned little, its hypotheses are nearly equally "
+                "probable, and small differences decide)"
             )
     return None
 
