@@ -97,11 +97,12 @@ def translate(
 def score(
     hypotheses: Iterable[str],
     *references: Iterable[str],
-    metrics: "Sequence[MetricName]" = ("bleu", "chrf", "ter"),
+    metrics: "str | Sequence[MetricName]" = ("bleu", "chrf", "ter"),
     tokenize: str | None = None,
 ) -> "list[Score]":
     """Corpus scores by sacreBLEU, with signatures; each of `references` is as long as `hypotheses`.
 
+    `metrics` are some of bleu, chrf, chrf++ and ter, in a list or separated by commas; UserError for others.
     `tokenize` is sacreBLEU's tokenizer for BLEU; None for its default, 13a.
 
     >>> nmt_cli.score(["Der Hund schläft."], ["Der Hund schläft gerade."], metrics=["chrf"])[0].score
@@ -110,9 +111,11 @@ def score(
     from nmt_cli.inference.lines import list_of_lines
 
     hypothesis_lines, *reference_lines = [list_of_lines(lines, "score") for lines in (hypotheses, *references)]
-    unknown_metrics = [name for name in metrics if name not in METRICS]
-    if unknown_metrics:
-        raise UserError(f"{unknown_metrics[0]}: no such metric; there are {', '.join(METRICS)}")
+    names = [name.strip() for name in metrics.split(",")] if isinstance(metrics, str) else list(metrics)
+    known: dict[str, MetricName] = {name: name for name in METRICS}
+    for name in names:
+        if name not in known:
+            raise UserError(f"{name or repr(name)}: no such metric; there are {', '.join(METRICS)}")
     if not reference_lines or not hypothesis_lines:
         raise DataError("score: needs hypotheses and at least one list of references")
     for lines in reference_lines:
@@ -121,7 +124,7 @@ def score(
     reason = None if tokenize is None else tokenizer_error(tokenize)
     if reason is not None:
         raise UserError(f"tokenize {tokenize}: {reason}")
-    return corpus_scores(hypothesis_lines, reference_lines, metrics, tokenize=tokenize)
+    return corpus_scores(hypothesis_lines, reference_lines, [known[name] for name in names], tokenize=tokenize)
 
 
 def _load_recipe(recipe: str | Path, overrides: Mapping[str, Any] | None, reporter: Reporter) -> "Recipe":

@@ -173,6 +173,12 @@ def test_overrides_may_be_numbers_of_numpy_and_paths(recipe: Path) -> None:
     assert str(loaded.corpus.root) == str(recipe.parent)
 
 
+def test_metrics_are_named_in_a_list_or_separated_by_commas() -> None:
+    for metrics in ("bleu, chrf", ["bleu", "chrf"]):
+        assert [score.name for score in nmt_cli.score(["a"], ["a"], metrics=metrics)] == ["bleu", "chrf"]  # type: ignore[arg-type]
+    assert [score.name for score in nmt_cli.score(["a"], ["a"], metrics="ter")] == ["ter"]
+
+
 def test_errors_of_scores_say_what_is_wrong() -> None:
     wrong: Any = ["bleurt"]
     for error, call, text in (
@@ -182,6 +188,7 @@ def test_errors_of_scores_say_what_is_wrong() -> None:
         (DataError, lambda: nmt_cli.score(iter(["a", wrong]), ["a", "b"]), "score: needs a list of lines, each a text"),
         (DataError, lambda: nmt_cli.score([], []), "score: needs hypotheses and at least one list of references"),
         (UserError, lambda: nmt_cli.score(["a"], ["a"], metrics=wrong), "bleurt: no such metric; there are "),
+        (UserError, lambda: nmt_cli.score(["a"], ["a"], metrics="bleu,x"), "x: no such metric; there are "),
         (UserError, lambda: nmt_cli.score(["a"], ["a"], tokenize="none such"), "tokenize none such: use one of "),
     ):
         with pytest.raises(error) as caught:

@@ -47,6 +47,9 @@ def score(
 
     options, reporter = ScoringOptions(metrics, lowercase, tokenize, language), Reporter(quiet)
     paths = labelled_paths(hypotheses)
+    if len(references) > 1:
+        named = ", ".join(map(str, references))
+        reporter.info(f"{len(references)} references for each line: {named} (every system needs an -i of its own)")
     if len(paths) > 1:
         if sentences:
             raise UserError("--sentences: scores one system; give a single -i FILE")

@@ -360,3 +360,11 @@ def test_a_comparison_is_printed_as_text_or_as_json(nmt: Call, tmp_path: Path) -
         assert (first["system"], first["significant"]) == ("good", None)
         assert (second["system"], second["significant"]) == ("bad", True)
         assert second["difference"] == pytest.approx(second["score"] - first["score"])
+
+
+def test_several_references_are_said(nmt: Call, tmp_path: Path) -> None:
+    first, second, system = write(tmp_path, r=["a"], b=["b"], a=["a"])
+    said = f"2 references for each line: {first}, {second} (every system needs an -i of its own)\n"
+    assert nmt("score", first, "-i", system, second)[2] == said
+    assert nmt("score", first, "-i", system)[2] == ""
+    assert nmt("score", first, "-i", system, second, "--quiet")[2] == ""
