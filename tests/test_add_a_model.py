@@ -34,7 +34,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the tree in which the page has been followed."""
     copy = tmp_path_factory.mktemp("tree")
     ignored = shutil.ignore_patterns("__pycache__")
-    for name in ("nmt_cli", "recipes", "tests", "tools"):
+    for name in ("nmt_cli", "recipes", "tests", "tools", "docs"):
         shutil.copytree(ROOT / name, copy / name, ignore=ignored)
     for name in ("pyproject.toml", "README.md"):
         shutil.copy(ROOT / name, copy)
@@ -45,6 +45,9 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
         registry.write_text(apply(registry.read_text(encoding="utf-8"), diff), encoding="utf-8")
     (recipe,) = blocks("yaml")
     (copy / "recipes/quickstart-bag.yaml").write_text(recipe, encoding="utf-8")
+    (command,) = blocks("sh")
+    arguments, page = command.removeprefix("nmt ").split(" > ")
+    (copy / page.strip()).write_text(output_of(nmt(copy, *arguments.split())), encoding="utf-8")
     return copy
 
 
@@ -77,11 +80,13 @@ def trained_run(tree: Path) -> str:
 
 def test_the_new_model_keeps_the_contract(tree: Path) -> None:
     tests = ["tests/models/test_contract.py", "tests/export/test_onnx.py", "tests/test_docs.py"]
-    chosen = "bag or every_option_value or shipped_recipe"
+    chosen = "bag or every_option_value or shipped_recipe or reference_of_recipe_keys or every_system"
     output = output_of(python(tree, "pytest", *tests, "-k", chosen, "-p", "no:cacheprovider", "-vv"))
     promises = ["step_by_step", "padding", "reorder", "every_parameter", "overfits", "rebuilt_from_its_tensors"]
     for promise in [*promises, "scores_and_searches_are_the_same"]:
         assert re.search(rf"{promise}.*bag.*PASSED", output), promise
+    for promise in ("reference_of_recipe_keys_is_current", "every_system_of_the_line_has_a_recipe"):
+        assert re.search(rf"{promise} PASSED", output), promise
 
 
 def test_it_is_listed_explained_trained_and_translates(tree: Path, trained_run: str) -> None:
