@@ -112,9 +112,9 @@ def score(
 
     hypothesis_lines, *reference_lines = [list_of_lines(lines, "score") for lines in (hypotheses, *references)]
     names = [name.strip() for name in metrics.split(",")] if isinstance(metrics, str) else list(metrics)
-    known: dict[str, MetricName] = {name: name for name in METRICS}
+    metric_names: dict[str, MetricName] = {name: name for name in METRICS}
     for name in names:
-        if name not in known:
+        if name not in metric_names:
             raise UserError(f"{name or repr(name)}: no such metric; there are {', '.join(METRICS)}")
     if not reference_lines or not hypothesis_lines:
         raise DataError("score: needs hypotheses and at least one list of references")
@@ -124,7 +124,7 @@ def score(
     reason = None if tokenize is None else tokenizer_error(tokenize)
     if reason is not None:
         raise UserError(f"tokenize {tokenize}: {reason}")
-    return corpus_scores(hypothesis_lines, reference_lines, [known[name] for name in names], tokenize=tokenize)
+    return corpus_scores(hypothesis_lines, reference_lines, [metric_names[name] for name in names], tokenize=tokenize)
 
 
 def _load_recipe(recipe: str | Path, overrides: Mapping[str, Any] | None, reporter: Reporter) -> "Recipe":

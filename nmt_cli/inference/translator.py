@@ -129,7 +129,7 @@ class Translator:
         searched = iter(zip(units, self._repair(units, hypotheses)[0], strict=True))
         units_by_line = [[next(searched) for unit in plan.units if unit.given is None] for plan in plans]
         return [
-            (plan, [(unit, found[0].hypothesis.ids) for unit, found in line_units if found])
+            (plan, [(unit, hypotheses[0].hypothesis.ids) for unit, hypotheses in line_units if hypotheses])
             for plan, line_units in zip(plans, units_by_line, strict=True)
         ]
 
