@@ -53,7 +53,7 @@ class SearchConfig(Section):
     top_p: float | None = Field(default=None, gt=0, le=1)
     """Sample among the fewest tokens that hold this probability (Holtzman et al. 2020)."""
     seed: int = Field(default=1, ge=0, lt=1 << 63)
-    """Seed of sampling, together with the text of the line."""
+    """Seed of sampling: what is drawn for a line depends on it and on the line alone. CTranslate2 ignores it."""
     no_repeat_ngram: int | None = Field(default=None, ge=1)
     """No target n-gram of this length twice (Paulus et al. 2018), or as often as the source repeats one of
     its own; null: no limit."""

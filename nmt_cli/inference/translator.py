@@ -3,6 +3,7 @@
 import copy
 import math
 import random
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
@@ -35,6 +36,7 @@ from nmt_cli.inference.words import place_words, words_of
 from nmt_cli.recipe.loader import change_search
 
 Reduced = TypeVar("Reduced")
+NOTHING = Candidate("", -math.inf, -math.inf)  # of a unit for which search found no translation
 
 
 class Translator:
@@ -136,12 +138,14 @@ class Translator:
     def _search_plans(self, plans: list[LinePlan]) -> tuple[list[TranslationUnit], list[list[DecodedHypothesis]]]:
         """The units of the plans that are searched for, and their hypotheses.
 
-        What must not change is first left in what the model reads, where it may have learned to copy it; a unit whose
-        translation has it exactly takes the place of the one without it in its plan.
+        Except with sampling, what must not change is first left in what the model reads, where it may have learned to
+        copy it; a unit whose translation has it exactly takes the place of the one without it in its plan.
         """
         places = [(plan, index) for plan in plans for index, unit in enumerate(plan.units) if unit.given is None]
         units = [plan.units[index] for plan, index in places]
-        hidden = [place for place, unit in enumerate(units) if unit.hidden is not None and not self.config.sampling]
+        if self.config.sampling:
+            return units, self._draw(plans, units)
+        hidden = [place for place, unit in enumerate(units) if unit.hidden is not None]
         attempts = {
             place: attempt
             for place, attempt in zip(hidden, self.planner.verbatim([units[place] for place in hidden]), strict=True)
@@ -157,29 +161,53 @@ class Translator:
                 failed.append(place)
         for place, searched in zip(failed, self._search([units[place] for place in failed], self.config), strict=True):
             hypotheses[place] = searched
-        if self.config.sampling:
-            hypotheses = self._pair_draws(plans, units, hypotheses)
         return units, hypotheses
 
+    def _draw(self, plans: list[LinePlan], units: list[TranslationUnit]) -> list[list[DecodedHypothesis]]:
+        """The samples of each unit, in such an order that the i-th ones of a line are a draw of the line.
+
+        An engine draws the same for the same ids, so each time that they stand in a line again, they are drawn with
+        another seed.
+        """
+        places = iter(range(len(units)))
+        lines = [[next(places) for unit in plan.units if unit.given is None] for plan in plans]
+        by_occurrence: dict[int, list[int]] = defaultdict(list)
+        for line in lines:
+            occurrences: Counter[tuple[int, ...]] = Counter()
+            for place in line:
+                ids = tuple(units[place].source_ids)
+                by_occurrence[occurrences[ids]].append(place)
+                occurrences[ids] += 1
+        hypotheses: list[list[DecodedHypothesis]] = [[] for _ in units]
+        for occurrence, drawn_places in by_occurrence.items():
+            config = self.config
+            if occurrence:
+                seed = random.Random(f"{config.seed} {occurrence}").getrandbits(63)
+                config = config.model_copy(update={"seed": seed})
+            drawn = self._search([units[place] for place in drawn_places], config)
+            for place, unit_hypotheses in zip(drawn_places, drawn, strict=True):
+                hypotheses[place] = unit_hypotheses
+        for line in lines:
+            self._pair_draws([place for place in line if hypotheses[place]], units, hypotheses)
+        return hypotheses
+
     def _pair_draws(
-        self, plans: list[LinePlan], units: list[TranslationUnit], hypotheses: list[list[DecodedHypothesis]]
-    ) -> list[list[DecodedHypothesis]]:
-        """The hypotheses of each unit in such an order that the i-th ones of a line are a draw of the line, the most
-        probable draw first.
+        self, line: list[int], units: list[TranslationUnit], hypotheses: list[list[DecodedHypothesis]]
+    ) -> None:
+        """Order the hypotheses of the units of a line so that the i-th ones are a draw of it, the most probable first.
 
         Engines sort the draws of a unit; shuffled by search.seed and its source, those of a line are independent.
         """
-        paired: list[list[DecodedHypothesis]] = []
-        for plan in plans:
-            own = slice(len(paired), len(paired) + sum(unit.given is None for unit in plan.units))
-            shuffled = [
-                random.Random(f"{self.config.seed} {place} {unit.source_ids}").sample(drawn, len(drawn))
-                for place, (unit, drawn) in enumerate(zip(units[own], hypotheses[own], strict=True))
-            ]
-            draws = zip(*shuffled, strict=True)
-            ranked = sorted(draws, key=lambda draw: -sum(part.hypothesis.score for part in draw))
-            paired += map(list, zip(*ranked, strict=True))
-        return paired
+        shuffled = [
+            random.Random(f"{self.config.seed} {index} {units[place].source_ids}").sample(
+                hypotheses[place], len(hypotheses[place])
+            )
+            for index, place in enumerate(line)
+        ]
+        draws = zip(*shuffled, strict=True)
+        ranked = sorted(draws, key=lambda draw: -sum(part.hypothesis.score for part in draw))
+        for place, drawn in zip(line, zip(*ranked, strict=True), strict=True):
+            hypotheses[place] = list(drawn)
 
     def _is_exact(
         self, unit: TranslationUnit, attempt: TranslationUnit, hypotheses: Sequence[DecodedHypothesis]
@@ -601,22 +629,25 @@ def best_combinations(unit_candidates: list[list[Candidate]], count: int) -> lis
     """
     if not any(unit_candidates):
         return []
-    nothing = [Candidate("", -math.inf, -math.inf)]
     best: list[tuple[float, Any]] = [(0.0, None)]  # sum, and a chain of the last candidate and the one before it
     for candidates in unit_candidates:
         extended = [
             (total + candidate.score, (candidate, chain))
             for total, chain in best
-            for candidate in candidates or nothing
+            for candidate in candidates or [NOTHING]
         ]
         best = sorted(extended, key=lambda combination: -combination[0])[:count]
     return [_unchain(chain) for _, chain in best]
 
 
 def _draws(unit_candidates: list[list[Candidate]], count: int) -> list[list[Candidate]]:
-    """The i-th candidate of each unit together, `count` times; what is copied is in each draw, and alone drawn once."""
+    """The i-th candidate of each unit together, `count` times; what is copied is in each draw, and alone drawn once.
+
+    [] where no unit has any candidate.
+    """
     most = max(map(len, unit_candidates), default=0)
-    repeated = [candidates * (most // len(candidates)) for candidates in unit_candidates]
+    present = [candidates or [NOTHING] for candidates in unit_candidates]
+    repeated = [candidates * (most // len(candidates)) for candidates in present]
     return [list(draw) for draw in zip(*repeated, strict=True)][:count]
 
 

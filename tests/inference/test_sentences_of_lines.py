@@ -5,6 +5,7 @@ import itertools
 import json
 import math
 import random
+import re
 from collections import Counter
 from typing import Any
 
@@ -347,6 +348,38 @@ def test_samples_of_a_line_are_the_same_in_any_batch(tokenizer: TextTokenizer) -
     together = [[candidate.text for candidate in each.candidates] for each in translator.translate(lines)]
     alone = [[candidate.text for candidate in translator.translate([line])[0].candidates] for line in lines]
     assert together == alone and [len(texts) for texts in alone] == [7, 7, 7]
+
+
+@pytest.mark.parametrize(
+    "line", ["Two dogs see it. Two dogs see it.", "The dog XY-1 reads. The dog XY-2 reads.", "A dog. A dog. A dog."]
+)
+def test_a_sentence_that_stands_in_a_line_again_is_drawn_anew(line: str, tokenizer: TextTokenizer) -> None:
+    translator = real(tokenizer, sampling=True, keep_patterns=(r"XY-\d",))
+    alike = 0
+    for seed in range(8):
+        seeded = translator.with_search(seed=seed)
+        (alone,) = seeded.translate([line])
+        together = seeded.translate([line, "A dog. Two dogs see it.", line])
+        assert [together[0].text, together[2].text] == [alone.text] * 2
+        drawn = [re.sub(r"XY-\d", "", sentence.translation) for sentence in alone.sentences]
+        assert len(drawn) > 1
+        alike += len(drawn) - len(set(drawn))
+    assert alike <= 2
+
+
+def test_a_sentence_for_which_nothing_is_drawn_is_empty(tokenizer: TextTokenizer) -> None:
+    nothing_for = tokenizer.encode(["Dogs."])[0]
+
+    class SomeDraws(Draws):
+        def search(self, sources: Any, config: Any, prefixes: Any = None) -> list[list[Hypothesis]]:
+            drawn = super().search(sources, config, prefixes)
+            return [[] if ids == nothing_for else own for ids, own in zip(sources, drawn, strict=True)]
+
+    translator = echo(tokenizer, engine=SomeDraws(tokenizer), sampling=True, n_best=4, repair_degenerate=False)
+    some, none = translator.translate(["The old man reads. Dogs.", "Dogs. Dogs."])
+    assert [candidate.text.strip() for candidate in some.candidates] == ["a book", "a book", "dogs", "dogs"]
+    assert none.candidates == []
+    assert some.warnings == none.warnings == ["search found no translation"]
 
 
 def test_candidates_that_differ_in_outer_spaces_alone_are_one(tokenizer: TextTokenizer) -> None:
