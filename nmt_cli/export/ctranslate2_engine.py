@@ -12,6 +12,10 @@ How CTranslate2 differs, and what this engine does about it:
 - Its beam never ends directly after a prefix; this hypothesis is added here.
 - Its scores leave out prefixes, renormalise probabilities where search.min_length forbids the end, and have the
   temperature of samples applied; these hypotheses are rescored as well.
+- Its random numbers do not depend on search.seed: each worker has a generator, seeded when it first draws, and with
+  a given seed all workers would draw the same.
+- It refuses several samples with search.top_k 1, where all are the same, and a search.top_k above the size of the
+  vocabulary.
 - It applies search.no_repeat_ngram to every repetition; decoding/ allows as many as the source has.
 - It has one maximum length per batch. Sentences of similar length share the longest of theirs, so that batches are
   large; one with a hypothesis that reaches its own maximum is searched once more with that (of a greedy search,
@@ -135,15 +139,14 @@ class CTranslate2Engine(Engine):
         self, sources: list[TokenIds], config: SearchConfig, prefixes: list[TokenIds] | None = None
     ) -> list[list[Hypothesis]]:
         """See `Engine.search`: batches are queued, and the next free worker takes the next one."""
-        if config.sampling:
-            import_ctranslate2().set_random_seed(config.seed % (1 << 32))
         candidates = self._collect(self._queue(sources, config, prefixes, LENGTH_STEP), len(sources))
         self._limit_lengths(sources, candidates, config, prefixes)
         if prefixes is not None and config.beam > 1 and not config.sampling:
             self._add_bare_prefixes(sources, candidates, prefixes, config)
         keep_finished_scores = not (config.sampling or config.min_length or prefixes)
         self._rescore(sources, candidates, unfinished_only=keep_finished_scores)
-        return [self._rank(sentence_candidates, config) for sentence_candidates in candidates]
+        copies = config.n_best if config.sampling and config.top_k == 1 else 1  # of the only sample that there is
+        return [self._rank(sentence_candidates * copies, config) for sentence_candidates in candidates]
 
     def _queue(
         self, sources: list[TokenIds], config: SearchConfig, prefixes: list[TokenIds] | None, length_step: int
@@ -242,8 +245,8 @@ class CTranslate2Engine(Engine):
         if config.sampling:
             return common | {
                 "beam_size": 1,
-                "num_hypotheses": config.n_best,
-                "sampling_topk": config.top_k or 0,
+                "num_hypotheses": 1 if config.top_k == 1 else config.n_best,
+                "sampling_topk": min(config.top_k or 0, len(self.target_tokens)),
                 "sampling_topp": config.top_p or 1.0,
                 "sampling_temperature": config.temperature,
             }

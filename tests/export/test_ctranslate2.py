@@ -246,6 +246,30 @@ def test_samples_come_with_their_probability_and_in_order(tokenizers: Tokenizers
             assert sample.log_probability == pytest.approx(score, abs=bound)
 
 
+def test_workers_do_not_draw_the_same(tokenizers: Tokenizers, tmp_path: Path) -> None:
+    ctranslate2.export_model(random_model(config(), tokenizers), tokenizers, SearchConfig(), tmp_path, "float32")
+    engine = CTranslate2Engine(tmp_path, "cpu", "float32", workers=4)
+    engine.max_batch_tokens = 1  # each sentence is a batch, so all workers get some
+    search = SearchConfig(sampling=True, min_length=12, max_length=12, temperature=3.0)
+    samples = engine.search([[4, 5, 6, 7]] * 200, search)
+    assert len({tuple(hypothesis.ids) for (hypothesis,) in samples}) == 200
+
+
+@pytest.mark.parametrize("top_k", [1, "vocabulary", 100_000])
+def test_the_fewest_and_the_most_tokens_to_sample_from(top_k: Any, tokenizers: Tokenizers, tmp_path: Path) -> None:
+    model, source_ids = random_model(config(), tokenizers), sources(tokenizers, 6)
+    theirs = opened(model, tokenizers, tmp_path)
+    top_k = tokenizers.target.vocab_size if top_k == "vocabulary" else top_k
+    results = theirs.search(source_ids, SearchConfig(sampling=True, n_best=3, max_length=6, top_k=top_k))
+    assert [len(drawn) for drawn in results] == [3] * 6
+    if top_k == 1:
+        assert all(drawn == [drawn[0]] * 3 for drawn in results)
+        greedy = SearchConfig(beam=1, max_length=6)
+        assert_found([drawn[:1] for drawn in results], model, source_ids, greedy)
+    else:
+        assert any(len({tuple(sample.ids) for sample in drawn}) > 1 for drawn in results)
+
+
 def scored(engine: CTranslate2Engine, sources: list[Ids], results: list[list[Hypothesis]]) -> list[float]:
     """The log-probabilities that CTranslate2 gives to hypotheses."""
     given = (
