@@ -109,10 +109,11 @@ def test_translate_writes_one_line_a_line_in_each_form(nmt: Call, tiny_run: Path
     assert [json.loads(line)["line"] for line in out.removesuffix("\n").split("\n")] == [1, 2, 3, 4]
     out = nmt("translate", tiny_run, "--alignments", "--beam", 1, "--device", "cpu", stdin=text)[1]
     assert out.count("\n") == 4 and out.count(" ||| ") == 4 and "-0" in out
-    out = nmt("translate", tiny_run, "--n-best", 2, "--device", "cpu", stdin=b"a book\n\n5 ||| 6\n")[1]
-    *candidates, blank, copied = out.splitlines()
+    out = nmt("translate", tiny_run, "--n-best", 2, "--device", "cpu", stdin=b"a book\n\n5 ||| 6\n \t\n")[1]
+    *candidates, blank, copied, spaces = out.splitlines()
     assert [line.split(" ||| ")[0] for line in candidates] == ["1", "1"]
     assert (blank, copied) == ("2 |||  ||| -inf", "3 ||| 5 ||| 6 ||| 0.0000")
+    assert spaces == "4 |||  \t ||| -inf"
 
 
 def test_numbers_that_a_translation_lacks_are_counted_with_their_lines(nmt: Call, tiny_run: Path) -> None:

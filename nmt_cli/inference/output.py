@@ -137,7 +137,7 @@ class TranslatedLine:
             candidate_lines = [
                 f"{self.line.number} ||| {candidate.text} ||| {candidate.score:.4f}" for candidate in candidates
             ]
-            return candidate_lines or [f"{self.line.number} ||| {self.translation.text} ||| -inf"]
+            return candidate_lines or [f"{self.line.number} ||| {self.text} ||| -inf"]
         if output_format == "alignments":
             word_pairs = (candidates[0].alignment or []) if candidates else []
             links = " ".join(f"{source_word}-{target_word}" for source_word, target_word in word_pairs)
