@@ -70,7 +70,7 @@ def load_run(
 
     `search` overrides keys of the recipe's search section. With `alignments`, translations have word alignments.
     `engine` is auto, torch (nmt's own search), ctranslate2 or onnx; for the latter two the run is exported if it was
-    not at the end of its training. `auto` is ctranslate2 where that translates as well, else torch.
+    not at the end of its training. `auto` is ctranslate2 where its translations are as good, else torch.
 
     >>> translator = nmt_cli.load_run("runs/mine", search={"beam": 4})
     >>> [translation.text for translation in translator.translate(["The dog sleeps."])]

@@ -37,7 +37,7 @@ Keep = Annotated[
 EngineName = Annotated[
     str,
     typer.Option(
-        help="auto, torch (nmt's own search), ctranslate2 or onnx; auto: ctranslate2 where it translates as well."
+        help="auto, torch (nmt's own search), ctranslate2 or onnx; auto: ctranslate2 if its translations are as good."
     ),
 ]
 Quantization = Annotated[
@@ -63,7 +63,9 @@ Abstain = Annotated[
 def translate(
     runs: Annotated[list[Path], typer.Argument(help="Run folders; several form an ensemble.")],
     beam: Annotated[int | None, typer.Option(help="search.beam; 1 is greedy.")] = None,
-    n_best: Annotated[int | None, typer.Option(help="search.n_best.")] = None,
+    n_best: Annotated[
+        int | None, typer.Option(help="Translations per line (search.n_best); with search.sampling, samples.")
+    ] = None,
     overrides: SearchOverrides = [],
     prefix: Annotated[Path | None, typer.Option(help="File with the beginning of each translation.")] = None,
     keep: Keep = [],
