@@ -242,7 +242,7 @@ def test_attention_is_plotted_in_the_terminal_and_in_files(nmt: Call, tiny_run: 
     assert (code, err) == (0, "")
     lines = out.splitlines()
     assert lines[:4] == [
-        "line 1 · layer 2, head 3", "      . a", "      |  . book", "      |  |  . </s>",
+        "line 1 · layer 2 of 2, head 3 of 4", "      . a", "      |  . book", "      |  |  . </s>",
     ]  # fmt: skip
     assert [line.split()[0] for line in lines[4:7]] == ["ein", "Buch", "</s>"]
     assert "\x1b" not in out
@@ -259,7 +259,7 @@ def test_attention_is_plotted_in_the_terminal_and_in_files(nmt: Call, tiny_run: 
 def test_lengths_are_a_table_or_json_and_a_figure(nmt: Call, tmp_path: Path) -> None:
     (tmp_path / "t").write_text("a b c d\na b\n")
     same = ["--source", tmp_path / "t", "--reference", tmp_path / "t"]
-    plot = ["plot", "lengths", *same, "--hypotheses", f"mine={tmp_path / 't'}", "--samples", 5]
+    plot = ["plot", "lengths", *same, "--hypotheses", f"mine={tmp_path / 't'}", "--samples", 100]
     code, out, err = nmt(*plot, "--metric", "chrf", "--buckets", "2")
     assert (code, err) == (0, "")
     assert out.splitlines()[:2] == [
@@ -283,7 +283,7 @@ def test_curves_are_shown_in_the_terminal_or_drawn(nmt: Call, tmp_path: Path) ->
     record = {"event": "train", "update": 10, "loss": 2.5, "seconds": 60.0}
     (run / "log.jsonl").write_text(json.dumps(record) + "\n")
     code, out, err = nmt("plot", "curves", run, "--by", "minutes")
-    assert (code, err) == (0, "") and "loss (line: training" in out and "1 minutes" in out
+    assert (code, err) == (0, "") and "loss (line of marks: training" in out and "1 minutes" in out
     picture = tmp_path / "c.png"
     assert nmt("plot", "curves", f"x={run}", "-o", picture) == (0, "", f"{picture}\n")
     assert picture.is_file()

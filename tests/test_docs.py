@@ -103,7 +103,7 @@ def test_the_example_script_translates_three_sentences_and_shows_their_attention
     assert picture.startswith("line 1 · layer ")
     page = readme_run[0] / "runs/quickstart/attention.html"
     assert done.stdout.decode().endswith(": runs/quickstart/attention.html\n")
-    assert page.read_text().count('"number":') == 3
+    assert page.read_text().count('"name":"line ') == 3
 
 
 def test_the_map_of_packages_is_the_tree() -> None:

@@ -130,7 +130,11 @@ def test_a_swapped_training_text_alone_is_blamed_not_the_others(tmp_path: Path) 
     write_corpus(tmp_path, "dev", pairs[PAIRS:])
     findings = checked(write_recipe(tmp_path))
     warned = {
-        finding.about for finding in findings if finding.level == "warning" and finding.about.startswith("corpus")
+        finding.about
+        for finding in findings
+        if finding.level == "warning"
+        and finding.about.startswith("corpus")
+        and "the same text on both" not in finding.text
     }
     assert warned == {"corpus.train"}
     assert [finding for finding in findings if finding.key == "corpus.filters.swapped"] == []
@@ -180,5 +184,5 @@ def test_shifted_lines_and_several_targets_are_said(tmp_path: Path) -> None:
     write_corpus(tmp_path, "dev", pairs[600:])
     findings = checked(write_recipe(tmp_path))
     (stretch,) = (finding for finding in findings if finding.key == "corpus.filters.shifted")
-    assert stretch.count is not None and 250 <= stretch.count <= 360
+    assert stretch.count is not None and 0.8 * 299 <= stretch.count <= 1.2 * 299  # as many as are behind the gap
     assert any("5 of the 604 pairs (0.83%) have the source of another pair" in finding.text for finding in findings)

@@ -160,7 +160,7 @@ def test_each_process_takes_the_gpu_of_its_local_rank(monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(
     "there, device, message",
     [
-        (1, "auto", r"2 processes on a machine with 1 GPU\(s\): start one per GPU, or use"),
+        (1, "auto", "2 processes on a machine with 1 GPU: start one per GPU, or use"),
         (2, "cuda:1", "--device cuda:1: 2 processes need a GPU each: use --device cuda$"),
     ],
 )

@@ -55,7 +55,7 @@ def test_unequal_files_are_named_with_their_counts(
     source_path = packed(tmp_path / "x.en", b"a\n" * source, ".gz")
     other = packed(tmp_path / "x.de", b"A\n" * target)
     assert complaint(lambda: list(read_two_files(source_path, other))) == (
-        f"{source_path} has {counts[0]} lines and {other} has {counts[1]}: "
+        f"{source_path} has {counts[0]} {'line' if source == 1 else 'lines'} and {other} has {counts[1]}: "
         "line i of one must be the translation of line i of the other"
     )
 

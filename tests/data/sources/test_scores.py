@@ -84,7 +84,7 @@ def test_scores_that_do_not_fit_are_refused(folder: Path) -> None:
     (folder / "words.txt").write_text("-1\nhigh\n")
     (folder / "long.txt").write_text("-1\n" * 6)
     for name, message in (
-        ("short.txt", "1 scores, but the text has more lines"),
+        ("short.txt", "1 score, but the text has more lines"),
         ("long.txt", "6 scores, but the text has only 5 lines"),
         ("words.txt", "line 2: no score"),
     ):
