@@ -191,17 +191,17 @@ def start_worker(
     process = context.Process(  # type: ignore[attr-defined]
         target=_worker_main, args=arguments, name=f"nmt worker {worker_index}", daemon=True
     )
-    with nullcontext() if is_forked else _hidden_main_module():
-        process.start()
     # At exit, before multiprocessing sends SIGTERM, which workers ignore, and waits for them.
     multiprocessing.util.Finalize(process, _kill, args=(weakref.ref(process),), exitpriority=0)
+    with nullcontext() if is_forked else _hidden_main_module():
+        process.start()
     child_pipe.close()
     return process, parent_pipe
 
 
 def _kill(process_reference: "weakref.ref[BaseProcess]") -> None:
     process = process_reference()
-    if process is not None:  # else it has ended
+    if process is not None and process.pid is not None:  # else it has ended, or was never started
         process.kill()
 
 
@@ -345,9 +345,8 @@ def _worker_main(
     inherited_pipes: list["Connection[Any, Any]"],
 ) -> None:
     """The main function of a worker: answer tasks until the parent is gone."""
-    for (
-        number
-    ) in STOP_SIGNALS:  # Ctrl-C, a closed terminal and systemd reach all processes; the parent ends its workers
+    # Ctrl-C, a closed terminal and systemd reach all processes; the parent ends its workers
+    for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     for inherited_pipe in inherited_pipes:  # if kept open, other workers would not notice that the parent ends
         inherited_pipe.close()

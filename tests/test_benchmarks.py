@@ -65,7 +65,7 @@ def test_a_device_is_compared_with_the_cpu(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(gpu_check, "MODELS", {"rnn": gpu_check.MODELS["rnn"]})
     monkeypatch.setattr(gpu_check, "PAIRS", {"train": 1000, "dev": 20, "test": 20})
-    assert gpu_check.check("cpu", updates=10, lines=4)
+    assert gpu_check.check("cpu", updates=60, lines=4)  # fewer leave hypotheses that are nearly equal
     said = capsys.readouterr().out
     assert said.count("same") >= 6 and "losses differ by up to 0.0e+00" in said and "100% of 4 texts" in said
     monkeypatch.setattr(gpu_check, "_losses", lambda run: [1.0 + 0.01 * ("device" in run.name)])

@@ -311,7 +311,9 @@ def _check_model(recipe: Recipe, sample: _CorpusSample, run_path: Path, device_n
         rows,
         device.type,
         has_moving_average=training.ema_decay is not None,
-        replica_count=1 if training.compile == "on" else replica_count(parameter_count, max_positions, device),
+        replica_count=1
+        if training.compile == "on" and model.compilable_layers()
+        else replica_count(parameter_count, max_positions, device),
     )
     yield _check_memory(estimate, available_memory(device), longest_pair, rows)
     yield _check_disk(estimate, training.keep_last_checkpoints + 1, run_path.absolute())

@@ -8,9 +8,7 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
-from nmt_cli.data.known_words import WordSet
 from nmt_cli.data.sources.files import read_lines
-from nmt_cli.data.text_profile import TextProfile
 from nmt_cli.data.tokenization.tokenizer import TextTokenizer
 from nmt_cli.decoding.engine import TokenIds
 from nmt_cli.decoding.torch_engine import TorchEngine
@@ -36,6 +34,7 @@ from nmt_cli.plots.fonts import escape_controls, missing_characters
 from nmt_cli.plots.heatmaps import draw_attention
 from nmt_cli.reporting import Reporter, Screen, Span
 from nmt_cli.runs.loading import LoadedRun, open_run
+from nmt_cli.translation.opening import load_profile
 
 MAX_LINES_PER_BATCH = 64  # most lines in a batch
 INVALID_UTF8 = "invalid UTF-8 was replaced by U+FFFD"
@@ -133,9 +132,7 @@ class _Pair(NamedTuple):
 
 def _open_translator(run: LoadedRun) -> Translator:
     """What translates as `nmt translate` does, with the model of the run."""
-    profile = TextProfile.load(run.folder.path, run.recipe.corpus)
-    if run.recipe.search.correct_typos:
-        profile = replace(profile, known_words=WordSet.load(run.folder.path))
+    profile = load_profile([run.folder.path], run.recipe)
     return Translator(TorchEngine(run.model), run.tokenizers, run.recipe.search, profile)
 
 

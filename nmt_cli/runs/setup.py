@@ -353,7 +353,9 @@ def _resolve_batch_size(run: TrainingRun) -> Recipe:
         lambda: find_batch_size(
             run.model, run.data, device=run.device, dtype=run.dtype, seed=recipe.training.seed,
             processes_per_machine=processes.local_world_size,
-            may_have_replicas=not should_compile(recipe.training.compile, run.device),
+            may_have_replicas=not (
+                should_compile(recipe.training.compile, run.device) and run.model.compilable_layers()
+            ),
         )
     )  # fmt: skip
     usage = "more" if needed_bytes is None else f"{needed_bytes / (1 << 30):.1f} GiB"

@@ -123,7 +123,7 @@ class EnginePool:
                 else:
                     self._waiting_count += 1
                     try:
-                        await self.queue.wait()
+                        await worker.wait_idle(self.queue.wait())
                     finally:
                         self._waiting_count -= 1
         finally:

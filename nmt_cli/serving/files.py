@@ -5,6 +5,7 @@ import re
 import secrets
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,7 +49,7 @@ class FileStore:
     def open_folder(self) -> Path:
         """The folder; RequestError 503 where there is no place for it."""
         try:
-            if self._folder is None:
+            if self._folder is None or not Path(self._folder.name).is_dir():  # systemd-tmpfiles deletes what is old
                 self._folder = tempfile.TemporaryDirectory(prefix="nmt-serve-", ignore_cleanup_errors=True)
         except OSError:
             raise RequestError(503, NO_TEMPORARY_FOLDER) from None
@@ -64,7 +65,8 @@ class FileStore:
         try:
             path.write_bytes(content)
         except OSError:
-            path.unlink(missing_ok=True)
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
             raise RequestError(503, NO_TEMPORARY_FOLDER) from None
         self._files[name] = StoredFile(path, len(content), time.monotonic())
         return name
@@ -73,7 +75,7 @@ class FileStore:
         """Where a file is kept; None where there is none of this name."""
         self._delete_old()
         file = self._files.get(name)
-        return None if file is None else file.path
+        return file.path if file is not None and file.path.is_file() else None
 
     def close(self) -> None:
         """Delete everything."""

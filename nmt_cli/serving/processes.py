@@ -2,6 +2,7 @@
 
 import asyncio
 import multiprocessing
+from collections.abc import Coroutine
 from typing import Any
 
 from nmt_cli.workers import WorkFactory, exit_reason, result_of, start_worker
@@ -44,6 +45,20 @@ class AsyncWorker:
             raise WorkerDied(reason) from error
         self.answered = True
         return result_of(answer)
+
+    async def wait_idle(self, arrival: Coroutine[Any, Any, None]) -> None:
+        """Wait for something to do; WorkerDied where the process ends meanwhile, which has nothing to say else."""
+        waits = [asyncio.ensure_future(arrival), asyncio.ensure_future(self._wait_until_readable())]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            has_ended = waits[1].done()
+        finally:
+            for wait in waits:
+                wait.cancel()
+            await asyncio.gather(*waits, return_exceptions=True)
+        if has_ended:
+            self.process.join(timeout=5)
+            raise WorkerDied(exit_reason(self.process.exitcode))
 
     async def _wait_until_readable(self) -> None:
         loop, readable = asyncio.get_running_loop(), asyncio.Event()

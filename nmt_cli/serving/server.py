@@ -37,7 +37,8 @@ def serve(settings: ServerSettings, reporter: Reporter) -> None:
     """
     max_connections = _max_connections(settings.workers)
     if max_connections < MAX_CONNECTIONS:
-        reporter.warning(f"at most {max_connections:,} connections: few files may be open (raise ulimit -n)")
+        text = f"at most {max_connections:,} connections: the limit of open files allows no more (raise ulimit -n)"
+        reporter.warning(text)
     with _bind(settings.host, settings.port, max_connections) as listener:
         asyncio.run(_serve(settings, reporter, listener, max_connections))
 
@@ -62,6 +63,8 @@ async def _serve(settings: ServerSettings, reporter: Reporter, listener: socket.
     application.engines.start()
     front.open(application.asgi)
     server.on_signal = application.files.stop
+    if server.should_exit:  # a signal came while the application was imported
+        application.files.stop()
     try:
         await serving
     finally:
@@ -112,7 +115,7 @@ class _Server(uvicorn.Server):
     """A server that ends by itself after a signal, instead of raising it again."""
 
     on_signal: Callable[[], None] | None = None
-    """Called when the first signal has arrived."""
+    """Called when a signal has arrived."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -186,7 +189,7 @@ def _max_connections(workers: int) -> int:
         with suppress(OSError, ValueError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (min(needed_files, hard) if hard >= 0 else needed_files, hard))
         soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        return max(1, (soft - other_files) // 3)
+        return max(2, (soft - other_files) // 3)  # uvicorn counts the one that it looks at
     return MAX_CONNECTIONS
 
 

@@ -152,6 +152,6 @@ def parse_public_url(text: str) -> str:
     """A value of --public-url without a slash at its end; UserError for what is no address of a site."""
     scheme, _, rest = text.partition("://")
     host, slash, path = rest.partition("/")
-    if scheme.lower() not in DEFAULT_PORTS or not host or not text.isascii() or set(rest) & set("?#@* "):
+    if scheme.lower() not in DEFAULT_PORTS or not host_name(host) or not text.isascii() or set(rest) & set("?#@* "):
         raise UserError(f"--public-url {text}: use an address such as https://example.org/nmt")
     return parse_origin(f"{scheme}://{host}") + (slash + path).rstrip("/")

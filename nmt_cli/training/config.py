@@ -137,7 +137,7 @@ class TrainingConfig(Section):
         if self.warmup_updates >= self.updates:
             messages.append(f"warmup_updates: {self.warmup_updates:,}, with only {pluralize(self.updates, 'update')}")
         if self.validate_every > self.updates:
-            messages.append(f"validate_every: {self.validate_every} is more than {pluralize(self.updates, 'update')}")
+            messages.append(f"validate_every: {self.validate_every:,} is more than {pluralize(self.updates, 'update')}")
         validations = -(-self.updates // self.validate_every)
         if self.average_checkpoints > validations:
             messages.append(

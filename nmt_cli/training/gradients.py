@@ -77,11 +77,11 @@ class GradientAccumulator:
         Changes nothing but `state.max_micro_batch_positions`, and that a model that draws from PyTorch's own generator
         has no replicas: which thread is first would decide what it draws.
         """
-        if len(self.replica_threads.models) > 1 and self._draws_from_shared_generator(batches[0]):
-            self.replica_threads.keep_one()
         for batch in batches:
             self.accumulate_gradients(_single_batch(batch), state)
             self.parameters.zero_grad()
+        if len(self.replica_threads.models) > 1 and self._draws_from_shared_generator(batches[0]):
+            self.replica_threads.keep_one()
 
     def _draws_from_shared_generator(self, batch: Batch) -> bool:
         pair = Batch(*(_slice_rows(padded, 0, 1) for padded in batch))

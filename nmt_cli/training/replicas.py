@@ -73,7 +73,7 @@ class ReplicaThreads:
             self._executor = self._start()
         futures = [self._executor.submit(compute, model, part) for model, part in zip(self.models, parts, strict=False)]
         wait(futures)
-        errors = [error for future in futures if (error := future.exception()) is not None]
+        errors = [error for error in [future.exception() for future in futures] if error is not None]
         try:
             if errors:
                 raise errors[0]

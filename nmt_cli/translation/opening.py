@@ -115,7 +115,7 @@ class TranslatorSpec:
             engine,
             tokenizers,
             recipe.search,
-            _load_profile(runs, recipe),
+            load_profile(runs, recipe),
             RunFolder(runs[0]).checkpoints.best_validation().get("token_probability"),
             align=self.align,
             rescore_canonical=self.rescore_canonical,
@@ -169,7 +169,7 @@ def _load_word_sets(runs: Sequence[Path]) -> list[WordSet]:
     return word_sets if len(word_sets) == len(runs) else []
 
 
-def _load_profile(runs: Sequence[Path], recipe: Recipe) -> TextProfile:
+def load_profile(runs: Sequence[Path], recipe: Recipe) -> TextProfile:
     """That of the first run, but an ensemble knows the characters and words of all its runs' training texts."""
     profiles = [TextProfile.load(run, recipe.corpus) for run in runs]
     word_sets = _load_word_sets(runs) if recipe.search.correct_typos else []

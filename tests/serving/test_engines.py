@@ -176,8 +176,12 @@ def test_an_idle_worker_that_is_killed_is_replaced(tmp_path: Path) -> None:
         await results(pool, "a")
         assert pool.opened_runs == {"run"}
         pool._workers[0].process.kill()
-        await asyncio.sleep(0.1)
-        assert await results(pool, "b") == [["B"]]
+        while not pool.metrics.counts["nmt_worker_restarts_total"]:  # without a job for it
+            await asyncio.sleep(0.01)
+        assert (pool.opened_runs, pool.lost_runs) == (set(), {"run"})
+        while pool.lost_runs:
+            await asyncio.sleep(0.01)
+        assert pool.opened_runs == {"run"} and await results(pool, "b") == [["B"]]
 
     with_pool(tmp_path / "log", check)
 

@@ -152,7 +152,7 @@ def test_runs_with_the_same_name_get_numbers(tiny_run: Path) -> None:
 @pytest.mark.parametrize(
     "soft, hard, raised, connections",
     [
-        (1024, 1 << 20, 6052, 2000), (1 << 20, 1 << 20, None, 2000), (64, 64, 64, 4), (10, 10, 10, 1),
+        (1024, 1 << 20, 6052, 2000), (1 << 20, 1 << 20, None, 2000), (64, 64, 64, 4), (10, 10, 10, 2),
         (1024, 4096, 4096, 1348), (256, -1, 6052, 2000), (-1, -1, None, 2000),
     ],
 )  # fmt: skip

@@ -109,6 +109,7 @@ def test_the_dot_at_the_end_of_a_full_name_does_not_count() -> None:
         ("https://Site.example/nmt/", "https://site.example/nmt"), ("http://site.example", "http://site.example"),
         ("https://site.example:443/Nmt", "https://site.example/Nmt"), ("http://[::1]:8080/", "http://[::1]:8080"),
         ("site.example", None), ("ftp://site.example", None), ("https://", None), ("https://site.example/?a", None),
+        ("https://:80", None),
         ("*", None), ("", None),
     ],
 )  # fmt: skip
