@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from nmt_cli.commands.plot_attention import (
+    _warn_of_line,
     attention_maps,
     attention_text,
     choose_selection,
@@ -19,6 +20,9 @@ from nmt_cli.commands.plot_attention import (
 from nmt_cli.data.tokenization.tokenizer import TextTokenizer
 from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
 from nmt_cli.errors import DataError, UserError
+from nmt_cli.inference.line_plan import LinePlan, TranslationUnit
+from nmt_cli.inference.lines import InputLine
+from nmt_cli.inference.segments import Segment
 from nmt_cli.models import MODELS
 from nmt_cli.models.contract import Autoregressive
 from nmt_cli.plots.attention import AttentionMap
@@ -298,3 +302,18 @@ def _weights_of(model: Any, source: list[int], target: list[int]) -> torch.Tenso
     with torch.inference_mode():
         weights: torch.Tensor = model.attention(*batch)[0, 0, 0]
     return weights
+
+
+@pytest.mark.parametrize(
+    "truncated_tokens, drawn, messages",
+    [
+        (0, 1, []),
+        (1234, 1, ["line 7: the picture lacks its last 1,234 subwords, which the model does not read"]),
+        (0, 0, ["line 7: search found no translation"]),
+    ],
+)
+def test_what_a_picture_lacks_is_said(truncated_tokens: int, drawn: int, messages: list[str]) -> None:
+    plan = LinePlan("a", units=[TranslationUnit(Segment("a", ""))], truncated_tokens=truncated_tokens)
+    said = Said()
+    _warn_of_line(InputLine(7, "a", False), plan, drawn, said)
+    assert said.messages == messages

@@ -15,8 +15,10 @@ import pytest
 
 from benchmarks.serving import worker_processes
 from nmt_cli.errors import UserError
+from nmt_cli.reporting import Reporter
+from nmt_cli.serving import server as server_module
 from nmt_cli.serving.server import _max_connections
-from nmt_cli.serving.settings import describe_runs
+from nmt_cli.serving.settings import ServerSettings, describe_runs
 from tests.conftest import run
 from tests.serving.conftest import Server
 
@@ -164,3 +166,14 @@ def test_connections_are_as_many_as_files_may_be_open(
     monkeypatch.setattr(resource, "setrlimit", lambda _, limit: limits.append(limit))
     assert _max_connections(workers=1) == connections
     assert limits[1:] == ([] if raised is None else [(raised, hard)])
+
+
+def test_few_open_files_are_said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(server_module, "_max_connections", lambda workers: 1234)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(UserError, match="cannot listen at"):
+            server_module.serve(ServerSettings((), port=port), Reporter())
+    assert " ".join(capsys.readouterr().err.split()) == (
+        "warning: at most 1,234 connections: the limit of open files allows no more (raise ulimit -n)"
+    )
