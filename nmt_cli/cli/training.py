@@ -14,6 +14,7 @@ from nmt_cli.cli.options import Device, Overrides, Quiet, Recipe, Run, train_arg
 from nmt_cli.distributed.launcher import is_launched, launch
 from nmt_cli.errors import UserError
 from nmt_cli.reporting import Reporter
+from nmt_cli.workers import shorten_spinning
 
 if TYPE_CHECKING:
     from nmt_cli.distributed.process_group import ProcessGroup
@@ -43,6 +44,7 @@ def train(
     """
     from nmt_cli.recipe.loader import load_recipe
 
+    shorten_spinning()
     arguments = train_arguments(recipe, out, overrides, device)
     if is_launched() and processes > 1:
         raise UserError("--processes: a launcher has started these already; leave it out")

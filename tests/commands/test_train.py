@@ -3,6 +3,7 @@
 import json
 import random
 import shutil
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -36,7 +37,7 @@ from nmt_cli.training.config import TrainingConfig
 from nmt_cli.training.signals import TrainingInterrupted
 from nmt_cli.training.state import TrainingState
 from nmt_cli.training.trainer import Trainer
-from tests.conftest import SYLLABLES, Call, Listener, in_float32, toy_content, toy_recipe, write_syllables
+from tests.conftest import SYLLABLES, Call, Listener, environment, in_float32, toy_content, toy_recipe, write_syllables
 from tests.training.killing import differences
 
 pytestmark = pytest.mark.precision
@@ -596,3 +597,20 @@ def test_a_lack_of_memory_in_one_of_several_processes_is_reported_by_that_one() 
     with pytest.raises(UserError, match=r"validation after update 7: lower search\.tokens_per_batch") as caught:
         Trainer._validate_in_memory(trainer)
     assert not isinstance(caught.value, DeviceError)  # of which rank 1 would say nothing
+
+
+@pytest.mark.parametrize(
+    "given, spin_count", [({}, "10000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "active"}, None)]
+)
+def test_threads_that_wait_spin_for_a_short_time_unless_the_environment_says_otherwise(
+    given: dict[str, str], spin_count: str | None
+) -> None:
+    code = (
+        "import os, sys\nfrom nmt_cli.cli import training\nfrom nmt_cli.errors import UserError\n"
+        "try:\n    training.train('no-such-recipe')\nexcept UserError:\n"
+        "    print(os.environ.get('GOMP_SPINCOUNT'), 'torch' in sys.modules)"
+    )
+    names = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
+    clean = {name: value for name, value in environment().items() if name not in names}
+    result = subprocess.run([sys.executable, "-c", code], env=clean | given, capture_output=True, text=True, check=True)
+    assert result.stdout == f"{spin_count} False\n"
