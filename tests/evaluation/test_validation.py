@@ -32,10 +32,9 @@ def test_the_loss_of_a_ctc_model_is_that_of_the_targets_that_it_can_emit(tmp_pat
     def loss(pairs: list[tuple[list[int], list[int]]]) -> float:
         stores = []
         for side, name in enumerate(("source", "target")):
-            with SequenceWriter(tmp_path, name) as writer:
+            with SequenceWriter(tmp_path, name, 40) as writer:
                 for pair in pairs:
                     writer.write(pair[side])
-                writer.close(40)
             stores.append(SequenceStore.open(tmp_path, name))
         own: Any = SimpleNamespace(
             split=SimpleNamespace(source_ids=stores[0], target_ids=stores[1]), model=model, vocabulary=vocabulary,

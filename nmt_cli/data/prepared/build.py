@@ -246,7 +246,9 @@ class _Preparation:
             progress as bar,
         ):
             writers = [
-                (writer_stack.enter_context(SequenceWriter(self.folder, f"train.{side}.{variant}")), side)
+                writer_stack.enter_context(
+                    SequenceWriter(self.folder, f"train.{side}.{variant}", getattr(tokenizers, side).vocab_size)
+                )
                 for variant in range(self.settings.variants)
                 for side in SIDES
             ]
@@ -260,8 +262,8 @@ class _Preparation:
                             text_writer.write(*pair)
                         else:
                             self.cleaner.report["too long"].add(PAIR_MARK.join(pair))
-                    for (writer, _), *column in zip(writers, encoded.ids, encoded.lengths, strict=True):
-                        writer.write_block(*column)
+                    for writer, ids, lengths in zip(writers, encoded.ids, encoded.lengths, strict=True):
+                        writer.write_block(ids, lengths)
                     words.add(encoded.new_words)
                     self.characters.update(encoded.characters)
                     self.placeholder_pairs += encoded.placeholder_pairs
@@ -269,8 +271,6 @@ class _Preparation:
                 train_ranges.append(PairRange(pair_range.label, first, text_writer.line_count, pair_range.weight))
         if train_ranges[-1].end == 0:
             raise self._no_pair_left()
-        for writer, side in writers:
-            writer.close(getattr(tokenizers, side).vocab_size)
         words.save(self.folder)
         return train_ranges
 
@@ -330,28 +330,25 @@ class _Preparation:
     def _encode_splits(self, tokenizers: Tokenizers, clean_text: CleanText) -> dict[str, int]:
         """Write raw text and ids of the development and test text; the number of pairs of each."""
         sizes = {}
-        for name, parallel_text in (("dev", self.corpus.dev), ("test", self.corpus.test)):
-            if parallel_text is not None:
-                pairs = decoded_pairs(parallel_text, self._bad_rows(name, parallel_text.label))
-            elif name == "dev":
-                pairs = (pair for pair, held_out in clean_text.pairs() if held_out)
-            else:
-                continue
+        normalize = Normalizer(self.settings.corpus.normalization)
+        splits: dict[str, Iterator[tuple[str, str]]] = {}
+        if self.corpus.dev is None:
+            splits["dev"] = (pair for pair, held_out in clean_text.pairs() if held_out)
+        for name, text in self.corpus.evaluation_texts().items():
+            splits[name] = decoded_pairs(text, self._bad_rows(name, text.label))
+        for name, pairs in splits.items():
             with TextWriter(self.folder, name) as text_writer:
                 for pair in pairs:
                     text_writer.write(*pair)
             if text_writer.line_count == 0:
                 raise DataError(f"corpus.{name}: the text is empty")
             sizes[name] = text_writer.line_count
-            normalize = Normalizer(self.settings.corpus.normalization)
             for side in SIDES:
                 tokenizer = getattr(tokenizers, side)
-                with SequenceWriter(self.folder, f"{name}.{side}") as writer:
+                with SequenceWriter(self.folder, f"{name}.{side}", tokenizer.vocab_size) as writer:
                     for block in batched(read_written_lines(self.folder, name, side)):
-                        normalized = [normalize(line.strip()) for line in block]
-                        for ids in tokenizer.encode(normalized):
+                        for ids in tokenizer.encode([normalize(line.strip()) for line in block]):
                             writer.write(ids)
-                    writer.close(tokenizer.vocab_size)
         return sizes
 
 

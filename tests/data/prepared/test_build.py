@@ -429,7 +429,6 @@ def test_packing_and_blocks_change_nothing(root: Path, monkeypatch: pytest.Monke
     batches = preparation.batched
     monkeypatch.setattr(preparation, "batched", lambda items, _=0: batches(items, 7))
     monkeypatch.setattr(cleaning, "PAIRS_PER_BLOCK", 3)
-    monkeypatch.setattr(writing, "IDS_PER_BLOCK", 5)
     packed = prepared(root, KINDS[0], "two", dev="dev")
     assert contents(plain.folder) == contents(packed.folder)
     assert "words.source.txt" in contents(plain.folder)
@@ -622,12 +621,9 @@ def test_any_sequences_come_back_in_the_smallest_type(
 ) -> None:
     folder = tmp_path_factory.mktemp("store")
     largest = [[vocabulary - 1], *sequences]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(writing, "IDS_PER_BLOCK", 3)
-        writer = SequenceWriter(folder, "x")
+    with SequenceWriter(folder, "x", vocabulary) as writer:
         for sequence in largest:
             writer.write(sequence)
-        writer.close(vocabulary)
     store = SequenceStore.open(folder, "x")
     assert ids(store) == largest
     assert store.ids.dtype == kind
@@ -636,25 +632,21 @@ def test_any_sequences_come_back_in_the_smallest_type(
 
 def test_a_full_disk_is_an_error_and_no_signal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class FullDisk(BytesIO):
-        def write(self, _: object) -> int:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        def write(self, content: Any) -> int:
+            if self.tell():  # behind the header
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return super().write(content)
 
-    def open_array(path: Path, mode: str) -> Any:
-        return FullDisk() if path.suffix == ".npy" else open(path, mode)
-
-    writer = SequenceWriter(tmp_path, "x")
-    writer.write([1, 2, 3])
-    monkeypatch.setattr(writing, "open", open_array, raising=False)
-    with pytest.raises(OSError, match="No space left on device"):
-        writer.close(100)
+    monkeypatch.setattr(writing, "open", lambda path, mode: FullDisk(), raising=False)
+    with pytest.raises(OSError, match="No space left on device"), SequenceWriter(tmp_path, "x", 100) as writer:
+        writer.write([1, 2, 3])
 
 
 @pytest.mark.parametrize("sequences", [[], [[]], [[], []]])
 def test_a_store_may_hold_nothing(sequences: list[list[int]], tmp_path: Path) -> None:
-    writer = SequenceWriter(tmp_path, "x")
-    for sequence in sequences:
-        writer.write(sequence)
-    writer.close(100)
+    with SequenceWriter(tmp_path, "x", 100) as writer:
+        for sequence in sequences:
+            writer.write(sequence)
     store = SequenceStore.open(tmp_path, "x")
     assert ids(store) == sequences
     assert len(store.lengths()) == len(sequences)
