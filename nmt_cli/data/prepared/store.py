@@ -17,7 +17,6 @@ from nmt_cli.errors import DataError
 from nmt_cli.fs import read_json, reject_external_symlinks
 
 FORMAT_VERSION = 1
-IDS_PER_BLOCK = 1 << 24  # ids checked at a time
 TokenIds = NDArray[np.unsignedinteger[Any]]
 
 
@@ -44,8 +43,8 @@ class SequenceStore:
 
     def max_id(self) -> int:
         """The largest id, or -1 if there is none. Reads all of them."""
-        block_starts = range(0, int(self.offsets[-1]), IDS_PER_BLOCK)
-        return max((int(self.ids[start : start + IDS_PER_BLOCK].max()) for start in block_starts), default=-1)
+        ids = self.ids[: self.offsets[-1]]
+        return int(ids.max()) if len(ids) else -1
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
