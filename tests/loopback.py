@@ -54,7 +54,7 @@ class Shop:
             files[name] |= changes.get(name.replace(".", "_"), {})
         splits = {role: [{"file": role + ".{language}.gz"}] for role in ("train", "dev", "test")}
         talk = {"file": "talks.tgz", "member": "talks/train.tags.{pair}.{language}"}
-        test = {"file": "talks.tgz", "first_member": "talks/t.ab.xml", "second_member": "talks/t.{second}.xml"}
+        test = {"file": "talks.tgz", "member": "talks/t.{language}.xml"}
         text = {"title": "Syllables", "licence": "free", "terms": "Do as\nyou like.", "citation": ""}
         corpora = {
             "toy": {**text, "citation": "@misc{toy}\n", "pairs": {"ab-ba": {"pairs": [100, 10, 10]}}, "splits": splits},

@@ -28,13 +28,9 @@ class SplitFile(Section):
     """Some pairs of a split: for each language a file of the catalogue, or a member of it if it is an archive."""
 
     file: str
-    """Name of the file, with {pair} and {language}."""
+    """Name of the file, with {pair}, {first}, {language} and {role} as fields."""
     member: str | None = None
     """Name inside the archive, with the same fields; null: the file itself is the text."""
-    first_member: str | None = None
-    """The member of the first language, if the two names differ by more than {language}."""
-    second_member: str | None = None
-    """The member of the second language."""
 
 
 class CorpusSplits(Section):

@@ -1,5 +1,6 @@
 """Corpora of the catalogue as sources of text: downloaded, verified and unpacked, completely or not at all."""
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -10,7 +11,15 @@ from typing import Any, NamedTuple
 
 from nmt_cli.data.sources.archive import extract_members
 from nmt_cli.data.sources.bad_rows import BadRows
-from nmt_cli.data.sources.base import SPLITS, Languages, MissingTextError, ParallelText, TextSource, cache_folder
+from nmt_cli.data.sources.base import (
+    SPLITS,
+    Languages,
+    MissingTextError,
+    ParallelText,
+    RawPair,
+    TextSource,
+    cache_folder,
+)
 from nmt_cli.data.sources.catalogue import CatalogueEntry, CatalogueFile, SplitFile, catalogue_entry, catalogue_file
 from nmt_cli.data.sources.config import ParallelTextConfig
 from nmt_cli.data.sources.download import content_hash, fetch_file, verify_sha256
@@ -71,16 +80,12 @@ class CatalogueCorpus(TextSource):
         extra_files = self.entry.pairs[self.pair].more if split == "train" else ()
         first, second = self.catalogue_languages
         for split_file in (*getattr(self.entry.splits, split), *extra_files):
-            first_text = self._text(split_file, first, split_file.first_member)
-            yield first_text, self._text(split_file, second, split_file.second_member)
+            yield self._text(split_file, first, "src"), self._text(split_file, second, "ref")
 
-    def _text(self, split_file: SplitFile, language: str, own_member: str | None) -> CatalogueText:
-        first, second = self.catalogue_languages
-        fields = {"language": language, "pair": self.pair, "first": first, "second": second}
-        member = own_member or split_file.member
-        return CatalogueText(
-            split_file.file.format(**fields), None if member is None else member.format(**fields), language
-        )
+    def _text(self, split_file: SplitFile, language: str, role: str) -> CatalogueText:
+        fields = {"pair": self.pair, "first": self.catalogue_languages[0], "language": language, "role": role}
+        member = None if split_file.member is None else split_file.member.format(**fields)
+        return CatalogueText(split_file.file.format(**fields), member, language)
 
     def files(self) -> dict[str, CatalogueFile]:
         """Every file to download, by name."""
@@ -128,62 +133,56 @@ class CatalogueCorpus(TextSource):
         summary = ", ".join(f"{count:,} {name}" for name, count in pair_counts.items())
         reporter.info(f"{folder}: {summary} pairs")
 
-    def _write_splits(self, folder: Path, reporter: Reporter) -> dict[str, int]:
-        with TemporaryDirectory(dir=folder) as member_folder:
+    def _write_splits(self, folder: Path, reporter: Reporter) -> Counter[str]:
+        """Write <split>.<language> for all splits; the number of pairs of each.
+
+        Every n-th training pair is a dev pair if the catalogue says so.
+        """
+        pair_counts: Counter[str] = Counter()
+        with TemporaryDirectory(dir=folder) as member_folder, ExitStack() as stack:
             paths = self._extract_texts(Path(member_folder), reporter)
-            pair_counts: dict[str, int] = {}
+            files = {
+                split: [
+                    stack.enter_context(open(folder / f"{split}.{language}", "wb"))
+                    for language in self.catalogue_languages
+                ]
+                for split in SPLITS
+            }
             for split in SPLITS:
-                pair_counts |= self._write_split(folder, split, self._read_pairs(split, paths))
+                dev_interval = self.entry.splits.every if split == "train" else None
+                for number, pair in enumerate(self._read_pairs(split, paths), 1):
+                    own_split = "dev" if dev_interval and number % dev_interval == 0 else split
+                    pair_counts[own_split] += 1
+                    for file, line in zip(files[own_split], (pair.source, pair.target), strict=True):
+                        file.write(line + b"\n")
         return pair_counts
 
     def _extract_texts(self, folder: Path, reporter: Reporter) -> dict[CatalogueText, Path]:
         """The file of each text: in the download folder, or extracted from an archive there."""
-        texts = dict.fromkeys(self._all_texts())
-        paths = {text: download_folder() / text.file for text in texts if text.member is None}
-        archives: dict[str, list[CatalogueText]] = {}
-        for text in texts:
-            if text.member is not None:
-                archives.setdefault(text.file, []).append(text)
+        paths: dict[CatalogueText, Path] = {}
+        archives: dict[str, dict[str, Path]] = {}  # by archive: where each member is written
+        for text in dict.fromkeys(self._all_texts()):
+            if text.member is None:
+                paths[text] = download_folder() / text.file
+            else:
+                suffix = ".gz" if text.member.endswith(".gz") else ""
+                paths[text] = folder / f"{len(paths)}{suffix}"
+                archives.setdefault(text.file, {})[text.member] = paths[text]
         with reporter.progress("unpack", len(archives)) as bar:
-            for name, archive_texts in archives.items():
-                for text in archive_texts:
-                    suffix = ".gz" if text.format_name.endswith(".gz") else ""
-                    paths[text] = folder / f"{len(paths)}{suffix}"
-                extract_members(download_folder() / name, {str(text.member): paths[text] for text in archive_texts})
+            for name, output_paths in archives.items():
+                extract_members(download_folder() / name, output_paths)
                 bar.advance(1, name)
         return paths
 
-    def _read_pairs(self, split: str, paths: dict[CatalogueText, Path]) -> Iterator[tuple[bytes, bytes]]:
+    def _read_pairs(self, split: str, paths: dict[CatalogueText, Path]) -> Iterator[RawPair]:
         """All pairs of a split, in the order of the catalogue's files."""
         for first, second in self.texts(split):
             if ".tmx" in first.format_name:
                 languages = Languages(first.language, second.language)
-                tmx_pairs = read_tmx(paths[first], BadRows(), languages, keep_inline=True)
-                yield from ((source, target) for source, target, _ in tmx_pairs)
+                yield from read_tmx(paths[first], BadRows(), languages, keep_inline=True)
             else:
-                names = first.format_name, second.format_name
                 first_lines, second_lines = (line_reader(text.format_name)(paths[text]) for text in (first, second))
-                line_pairs = pair_lines(first_lines, second_lines, names)
-                yield from ((source, target) for source, target, _ in line_pairs)
-
-    def _write_split(self, folder: Path, split: str, pairs: Iterator[tuple[bytes, bytes]]) -> dict[str, int]:
-        """Append pairs to a split, and every n-th training pair to dev if the catalogue says so; pairs per split."""
-        dev_interval = self.entry.splits.every if split == "train" else None
-        pair_counts: dict[str, int] = {}
-        with ExitStack() as stack:
-            files = {
-                name: [
-                    stack.enter_context(open(folder / f"{name}.{language}", "ab"))
-                    for language in self.catalogue_languages
-                ]
-                for name in ([split, "dev"] if dev_interval else [split])
-            }
-            for number, pair in enumerate(pairs, 1):
-                name = "dev" if dev_interval and number % dev_interval == 0 else split
-                pair_counts[name] = pair_counts.get(name, 0) + 1
-                for file, line in zip(files[name], pair, strict=True):
-                    file.write(line + b"\n")
-        return pair_counts
+                yield from pair_lines(first_lines, second_lines, (first.format_name, second.format_name))
 
 
 def find_catalogue_corpus(name: str, languages: Languages) -> CatalogueCorpus:
