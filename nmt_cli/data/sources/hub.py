@@ -183,10 +183,8 @@ class MtdataDataset(LibraryDataset):
 
     def read_remote(self, bad_rows: BadRows) -> PairIterator:
         """Pairs that mtdata prints in a process of its own: it unpickles its index, which our process must not do."""
-        output_lines = self._run([sys.executable, "-c", LANGUAGE_CODES_SCRIPT, *self.languages])
-        requested_codes = next(output_lines, "").split()
-        for _ in output_lines:
-            pass
+        codes, *_ = self._run([sys.executable, "-c", LANGUAGE_CODES_SCRIPT, *self.languages])
+        requested_codes = codes.split()
         dataset_codes = self.dataset.split("-")[-2:]
         if sorted(dataset_codes) != sorted(requested_codes):
             raise DataError(f"{self.name} is {'-'.join(dataset_codes)}, not {'-'.join(requested_codes)}")

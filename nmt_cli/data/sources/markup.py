@@ -11,7 +11,6 @@ from pathlib import Path
 from nmt_cli.data.sources.files import read_lines
 
 SEGMENT_PATTERN = re.compile(r"<seg\b[^>]*>(.*)</seg>", re.IGNORECASE)
-SPACES_PATTERN = re.compile(r"\s+")
 
 
 def line_reader(name: str) -> Callable[[Path], Iterator[bytes]]:
@@ -30,8 +29,7 @@ def read_segments(path: Path) -> Iterator[bytes]:
     for line in read_lines(path):
         match = SEGMENT_PATTERN.search(line.decode("utf-8", "surrogateescape"))
         if match:
-            text = SPACES_PATTERN.sub(" ", match[1]).strip()
-            yield text.encode("utf-8", "surrogateescape")
+            yield " ".join(match[1].split()).encode("utf-8", "surrogateescape")
 
 
 def read_between_tags(path: Path) -> Iterator[bytes]:

@@ -71,10 +71,10 @@ def read_tsv(
     has_names = columns is not None and isinstance(columns[0], str)
     indices = (0,) if has_names else tuple(int(column) - 1 for column in columns or (1, 2))
 
-    def has_problem(cells: list[bytes]) -> bool:
-        return _row_problem(cells, indices, takes_all=columns is None) is not None
+    def problem_of(cells: list[bytes]) -> str | None:
+        return _row_problem(cells, indices, takes_all=columns is None)
 
-    rows = _quoted_rows(path, bad_rows, has_problem) if quotes else _plain_rows(path, bad_rows)
+    rows = _quoted_rows(path, bad_rows, problem_of) if quotes else _plain_rows(path, bad_rows)
     if columns is not None and has_names:
         _, header_cells = next(rows, (0, []))
         indices = _named_columns(path, columns, header_cells)
@@ -83,7 +83,7 @@ def read_tsv(
     row_count = 0
     for line_number, cells in rows:
         row_count += 1
-        problem = _row_problem(cells, indices, takes_all=columns is None)
+        problem = problem_of(cells)
         if problem is None and not quotes and any(map(_is_quoted, cells)):
             problem = QUOTED
         if problem is not None:
@@ -155,13 +155,13 @@ def _plain_rows(path: Path, bad_rows: BadRows) -> Iterator[tuple[int, list[bytes
 
 
 def _quoted_rows(
-    path: Path, bad_rows: BadRows, has_problem: Callable[[list[bytes]], bool]
+    path: Path, bad_rows: BadRows, problem_of: Callable[[list[bytes]], str | None]
 ) -> Iterator[tuple[int, list[bytes]]]:
     """Rows whose cells may be in quotes, with tabs, line ends and doubled quotes inside, as spreadsheets write them.
 
     A quote that is never closed costs its own line and no more.
     """
-    lines = _joined_lines(_numbered_lines(path, bad_rows), has_problem)
+    lines = _joined_lines(_numbered_lines(path, bad_rows), problem_of)
     for line_number, line in _without_blank_lines(lines, path, bad_rows):
         cells = _quoted_cells(line)
         if cells is None:
@@ -170,7 +170,7 @@ def _quoted_rows(
             yield line_number, cells
 
 
-def _joined_lines(lines: NumberedLines, has_problem: Callable[[list[bytes]], bool]) -> NumberedLines:
+def _joined_lines(lines: NumberedLines, problem_of: Callable[[list[bytes]], str | None]) -> NumberedLines:
     """The lines, those of one row joined, with the number of the first.
 
     Where the cells of the joined lines have a problem, it was a stray quote that joined them, and they stay apart.
@@ -184,7 +184,7 @@ def _joined_lines(lines: NumberedLines, has_problem: Callable[[list[bytes]], boo
             count = _continuation_count(following)
             joined = b"\n".join([row, *following[:count]])
             cells = _quoted_cells(joined)
-            if cells is not None and not has_problem(cells):
+            if cells is not None and problem_of(cells) is None:
                 row = joined
                 for _ in range(count):
                     ahead.popleft()

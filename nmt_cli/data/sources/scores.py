@@ -62,8 +62,8 @@ class ScoreCut:
         if self.min_score is not None:
             keep &= scores >= self.min_score
         if self.keep_share is not None and len(scores):
-            rank = max(0, len(scores) - round(self.keep_share * len(scores)))
-            keep &= scores >= np.sort(scores)[min(rank, len(scores) - 1)]
+            kept_count = max(1, round(self.keep_share * len(scores)))
+            keep &= scores >= np.sort(scores)[-kept_count]
         return keep
 
     def scores(self) -> NDArray[np.float64]:

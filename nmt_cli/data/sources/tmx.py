@@ -19,7 +19,6 @@ from nmt_cli.errors import DataError
 
 CHUNK_BYTES = 1 << 16
 MAX_CHARACTER_BYTES = 4  # in UTF-8
-SPACES_PATTERN = re.compile(r"\s+")
 CODE_ELEMENTS = frozenset(("bpt", "ept", "it", "ph", "ut"))  # what they hold is markup of the original document
 STANDALONE_ELEMENTS = frozenset(("it", "ph", "ut"))  # of these, what stands alone, as a line break does
 REMOVED_CODE = "\0"  # what stands for such an element until the segment ends; XML has no such character
@@ -118,7 +117,7 @@ class _TmxReader:
         if name == "seg" and self._segment is not None:
             text = REMOVED_CODES_PATTERN.sub(_gap, "".join(self._segment))
             self._segment = None
-            self._add_text(SPACES_PATTERN.sub(" ", text).strip())
+            self._add_text(" ".join(text.split()))
         elif self._segment is not None:
             self._code_depth -= self._code_depth > 0
         elif name == "tu":
@@ -150,14 +149,10 @@ class _TmxReader:
 
     def _rank(self, code: str) -> list[int]:
         self.language_counts[code] += 1
-        ranks = self._ranks.get(code)
-        if ranks is None:
+        if code not in self._ranks:
             normal = normal_code(code)
-            ranks = [
-                2 if normal == own_code else int(normal.startswith(f"{own_code}-")) for own_code in self._own_codes
-            ]
-            self._ranks[code] = ranks
-        return ranks
+            self._ranks[code] = [2 if normal == own else int(normal.startswith(f"{own}-")) for own in self._own_codes]
+        return self._ranks[code]
 
     def _refuse_entity(self, name: str, *_: object) -> None:
         raise DataError(f"{self.path}: declares the entity {name[:40]}: refused; write its text where it is used")
