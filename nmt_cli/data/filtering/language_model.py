@@ -12,7 +12,7 @@ import base64
 import re
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple, Self
 
@@ -90,8 +90,7 @@ class NGrams(NamedTuple):
         """How often each n-gram is in the texts that are used."""
         until_next = np.append(self.starts[1:], len(self.places)) - self.starts  # with the gap
         used_places = self.places[np.repeat(used, until_next)]
-        counts: Floats = np.bincount(used_places, minlength=1 << TABLE_BITS).astype(np.float64)
-        return counts
+        return np.bincount(used_places, minlength=1 << TABLE_BITS).astype(np.float64)
 
 
 @dataclass(frozen=True)
@@ -99,10 +98,10 @@ class LanguageModel:
     """The two languages of a corpus, by the n-grams of each side."""
 
     languages: tuple[str, str]
-    counts: tuple[Floats, Floats]
-    own: tuple[Usual, Usual] = (Usual(), Usual())
+    counts: Sequence[Floats]
+    own: Sequence[Usual] = (Usual(), Usual())
     """Of the mean log probability of a text on its side."""
-    advantage: tuple[Usual, Usual] = (Usual(), Usual())
+    advantage: Sequence[Usual] = (Usual(), Usual())
     """Of by how much that is higher than the one on the other side."""
 
     @classmethod
@@ -119,13 +118,13 @@ class LanguageModel:
         for share in (FIRST_SHARE, *[1.0] * (FIT_ROUNDS - 1)):
             if used.sum() < MIN_LEARNED * usable.sum():
                 return None
-            model = cls(languages, (sides[0].counts(used), sides[1].counts(used)))
+            model = cls(languages, [grams.counts(used) for grams in sides])
             fits = [model._fit_of(grams, side, used) for side, grams in enumerate(sides)]
-            model = cls(
-                languages,
-                model.counts,
-                *((_usual(fits[0][which], sides[0], used), _usual(fits[1][which], sides[1], used)) for which in (0, 1)),
+            own, advantage = (
+                [Usual.of(fit[which][used], grams.lengths[used]) for fit, grams in zip(fits, sides, strict=True)]
+                for which in (0, 1)
             )
+            model = replace(model, own=own, advantage=advantage)
             misfit = np.maximum(*(model._misfit(*fits[side], grams, side) for side, grams in enumerate(sides)))
             is_on_its_side = (fits[0][1] > 0) & (fits[1][1] > 0)
             used = usable & is_on_its_side & (misfit < min(MAX_MISFIT, np.quantile(misfit, share)))
@@ -221,10 +220,6 @@ def _log_odds(advantage: Floats, grams: NGrams) -> Floats:
     return np.clip(advantage * grams.lengths / ORDER, -50.0, 50.0)
 
 
-def _usual(values: Floats, grams: NGrams, used: Flags) -> Usual:
-    return Usual.of(values[used], grams.lengths[used])
-
-
 def _log_probabilities(counts: Floats, subtracted: int = 0) -> Floats:
     """Of each n-gram, with its count lessened by `subtracted`, as if one text that has it had not been counted."""
     smoothed = np.maximum(counts - subtracted, 0) + SMOOTHING
@@ -245,5 +240,4 @@ def _unpack(text: str) -> Floats:
         raise ValueError("damaged counts") from error
     if len(codes) != 1 << TABLE_BITS:
         raise ValueError("counts of another size")
-    counts: Floats = np.exp2(codes / CODES_PER_DOUBLING) - 1
-    return counts
+    return np.exp2(codes / CODES_PER_DOUBLING) - 1

@@ -117,10 +117,9 @@ def _count_brackets(pair: Pair) -> float:
 
 
 def _missing(first: Sequence[str], second: Sequence[str]) -> int:
-    """How many more there are on one side, of all kinds."""
-    counts = Counter(first)
-    counts.subtract(second)
-    return max(sum(count for count in counts.values() if count > 0), -sum(c for c in counts.values() if c < 0))
+    """How many of one side the other lacks, whichever lacks more."""
+    first_counts, second_counts = Counter(first), Counter(second)
+    return max((first_counts - second_counts).total(), (second_counts - first_counts).total())
 
 
 class Rule(NamedTuple):
