@@ -121,9 +121,7 @@ class OverlapCounter:
     """Counts what of development and test text the training text has."""
 
     texts: list[EvaluationText] = field(default_factory=list)
-    seen_pairs: set[bytes] = field(default_factory=set)
-    seen_sources: set[bytes] = field(default_factory=set)
-    examples: dict[bytes, str] = field(default_factory=dict)  # by the hash of a pair, or else of its source
+    examples: dict[bytes, str] = field(default_factory=dict)  # the first training pair of each hash that it has
 
     def hashes(self) -> OverlapHashes:
         """What training pairs are compared with."""
@@ -133,21 +131,19 @@ class OverlapCounter:
     def add(self, label: str, overlaps: Iterable[Overlap]) -> None:
         """Record training pairs of a text."""
         for overlap in overlaps:
-            self.seen_sources.add(overlap.source_hash)
+            example = f"{label}:{overlap.line_number}: {overlap.text}"
+            self.examples.setdefault(overlap.source_hash, example)
             if overlap.pair_hash:
-                self.seen_pairs.add(overlap.pair_hash)
-            self.examples.setdefault(
-                overlap.pair_hash or overlap.source_hash, f"{label}:{overlap.line_number}: {overlap.text}"
-            )
+                self.examples.setdefault(overlap.pair_hash, example)
 
     def report(self) -> list["OverlapCount"]:
         """The overlap of each text that has any."""
         counts = []
         for text in self.texts:
-            pairs = [value for value in text.pairs if value in self.seen_pairs]
-            sources = [value for value in text.sources if value in self.seen_sources]
+            pairs = [value for value in text.pairs if value in self.examples]
+            sources = [value for value in text.sources if value in self.examples]
             if sources:
-                example = next(self.examples[v] for v in (*pairs, *sources) if v in self.examples)
+                example = self.examples[(pairs or sources)[0]]
                 counts.append(OverlapCount(text.split, len(text.pairs), len(pairs), len(sources), example))
         return counts
 

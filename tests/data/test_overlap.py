@@ -50,6 +50,17 @@ def test_overlap_is_counted_and_dropped_as_the_recipe_says(
     assert "is in the training text, too: 2 of 3; with the same target: 1; as in" in count.message()
 
 
+def test_a_source_is_counted_where_its_pair_is_that_of_another_text() -> None:
+    config = CorpusConfig(source="en", target="de")
+    texts = [
+        EvaluationText.read(*text, config.normalization) for text in (("dev", [("c", "X")]), ("test", [("c", "K")]))
+    ]
+    cleaner = CorpusCleaner(config, texts)
+    assert list(cleaner.clean([RawPair(b"c", b"K", 1)], "train.en")) == []
+    example = "train.en:1: c ||| K"
+    assert cleaner.overlap.report() == [OverlapCount("dev", 1, 0, 1, example), OverlapCount("test", 1, 1, 1, example)]
+
+
 def test_what_is_remarkable_about_a_text_is_said() -> None:
     pairs = [("a", "A"), ("a", "A "), ("b", ""), ("", ""), ("c", "c")]
     config = CorpusConfig(source="en", target="de")
