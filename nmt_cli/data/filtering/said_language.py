@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from nmt_cli.data.language_codes import base_code
 from nmt_cli.data.scripts import letter_scripts, scripts_of
-from nmt_cli.data.sentences.abbreviations import STARTER, list_of, listed_languages
+from nmt_cli.data.sentences.abbreviations import list_of, listed_languages
 
 MAX_LINES = 2000  # that are looked at, evenly spaced
 MIN_LETTERS = 1000  # of all of them
@@ -37,7 +37,7 @@ def unlike_said(texts: Sequence[str], language: str) -> str | None:
 
 
 def _listed_share(counts: Counter[str], language: str) -> float:
-    words = list_of(language).sets[STARTER]
+    words = list_of(language).sets["starter"]
     if len(words) < MIN_LISTED_WORDS:
         return 0.0
     return sum(counts[word] for word in words) / counts.total()

@@ -13,15 +13,15 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from pathlib import Path
+from typing import Literal, get_args
 
 from nmt_cli.fs import atomic_write_text
 
 EVERY_LANGUAGE = "*"
-TITLE, NUMBER, WORD, MIDDLE, END, UNIT = "title", "number", "word", "middle", "end", "unit"
-ABBREVIATION_KINDS = (TITLE, NUMBER, WORD, MIDDLE, END, UNIT)
-STARTER, SPEECH, ORDINAL, COUNTED = "starter", "speech", "ordinal", "counted"
-LETTERED, HEADING, CONTINUING = "lettered", "heading", "continuing"
-KINDS = (*ABBREVIATION_KINDS, STARTER, SPEECH, ORDINAL, COUNTED, LETTERED, HEADING, CONTINUING)
+AbbreviationKind = Literal["title", "number", "word", "middle", "end", "unit"]
+WordKind = Literal["starter", "speech", "ordinal", "counted", "lettered", "heading", "continuing"]
+ABBREVIATION_KINDS: tuple[AbbreviationKind, ...] = get_args(AbbreviationKind)
+WORD_KINDS: tuple[WordKind, ...] = get_args(WordKind)
 
 ABBREVIATION_SCORE = 0.3  # Kiss and Strunk's threshold for the scaled log likelihood ratio
 STARTER_SCORE = 30  # and the one for sentence starters
@@ -69,12 +69,10 @@ class LearnedWords:
 
 @dataclass(frozen=True)
 class LanguageWords:
-    """The list's words of a language."""
+    """The list's words of a language; abbreviations.txt explains the kinds."""
 
-    abbreviations: dict[str, str]
-    """The kind of each."""
-    sets: dict[str, frozenset[str]]
-    """The words of the other kinds."""
+    abbreviations: dict[str, AbbreviationKind]
+    sets: dict[WordKind, frozenset[str]]
 
 
 @cache
@@ -91,16 +89,16 @@ def listed_languages() -> list[str]:
 @cache
 def list_of(language: str) -> LanguageWords:
     """The words of a language and those of every language; a language that isn't listed has the latter."""
-    abbreviations: dict[str, str] = {}
-    sets: dict[str, set[str]] = {kind: set() for kind in KINDS}
+    abbreviations: dict[str, AbbreviationKind] = {}
+    sets: dict[WordKind, set[str]] = {kind: set() for kind in WORD_KINDS}
     for line in _list_lines():
         line_language, kind, *words = line.split()
-        assert kind in KINDS, line
         if line_language not in (EVERY_LANGUAGE, language):
             continue
-        if kind in ABBREVIATION_KINDS:
-            abbreviations.update(dict.fromkeys(words, kind))  # a later line of the language wins
+        if kind in ABBREVIATION_KINDS:  # a later line of the language wins
+            abbreviations.update(dict.fromkeys(words, kind))
         else:
+            assert kind in WORD_KINDS, line
             sets[kind].update(words)
     return LanguageWords(abbreviations, {kind: frozenset(words) for kind, words in sets.items()})
 

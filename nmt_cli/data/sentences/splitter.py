@@ -9,27 +9,18 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
+from typing import Literal
 
 from nmt_cli.data.final_marks import OWN_MARKS, TYPED_STOP, UNSPACED_MARKS
 from nmt_cli.data.language_codes import base_code
-from nmt_cli.data.sentences.abbreviations import (
-    CONTINUING,
-    COUNTED,
-    END,
-    HEADING,
-    LETTERED,
-    MIDDLE,
-    NUMBER,
-    ORDINAL,
-    SPEECH,
-    STARTER,
-    TITLE,
-    UNIT,
-    WORD,
-    LearnedWords,
-    list_of,
-)
+from nmt_cli.data.sentences.abbreviations import AbbreviationKind, LearnedWords, list_of
 from nmt_cli.vocabulary import SPAN_MARK
+
+_NextKind = Literal["upper", "digit", "uncased", "symbol"]
+"""What a sentence begins with."""
+_PeriodKind = AbbreviationKind | Literal["initial"]
+"""The kind of abbreviation before a period."""
 
 _CJK = "\u2e80-\u2fff\u3040-\ua4cf\uf900-\ufaff\uff21-\uff3a\uff41-\uff5a\uff66-\uff9f\U00020000-\U0003347f"
 _CLOSERS = "\"'”’»›)\\]}“‘«‹」』）】》〉〕*_"
@@ -105,9 +96,6 @@ _BEFORE_I = frozenset(
         "so", "but",
     )
 )  # fmt: skip # so am I
-_UPPER, _DIGIT, _UNCASED, _SYMBOL, _NONE = "upper", "digit", "uncased", "symbol", "none"
-_STARTS = (_UPPER, _DIGIT, _UNCASED, _SYMBOL)
-_INITIAL_KIND = "initial"
 _TAIL_CHARACTERS = 48  # before a stop, enough for an abbreviation of several parts
 _MAX_STOPS = 8  # in a row that are looked at one by one, as …。 needs it
 _MAX_BRACKETED = 500  # characters from a bracket or quotation mark to the stop inside, and from there to its end
@@ -137,7 +125,7 @@ class _Period:
     """Of the sentence before it, at most those of `_TAIL_CHARACTERS` characters."""
     token: str
     """The last of them without quotation marks and the like."""
-    next_kind: str
+    next_kind: _NextKind
     next_at: int
     next_word: str
     """In lower case."""
@@ -156,8 +144,11 @@ class SentenceSplitter:
         self.language = base_code(language)
         words = list_of(self.language)
         learned = learned or LearnedWords()
-        self._abbreviations = {**dict.fromkeys(learned.abbreviations, MIDDLE), **words.abbreviations}
-        self._starters = words.sets[STARTER] | frozenset(learned.starters)
+        self._abbreviations: dict[str, AbbreviationKind] = {
+            **dict.fromkeys(learned.abbreviations, "middle"),
+            **words.abbreviations,
+        }
+        self._starters = words.sets["starter"] | frozenset(learned.starters)
         self._sets = words.sets
 
     @property
@@ -167,10 +158,7 @@ class SentenceSplitter:
 
     def split(self, line: str) -> list[str]:
         """The sentences of a line, each with the white space after it: joined, they are the line again."""
-        starts = self.find_starts(line)
-        if not starts:
-            return [line]
-        return [line[start:end] for start, end in zip([0, *starts], [*starts, len(line)], strict=True)]
+        return [line[start:end] for start, end in pairwise([0, *self.find_starts(line), len(line)])]
 
     def find_starts(self, line: str) -> list[int]:
         """Where the second sentence of a line starts, and those after it."""
@@ -205,7 +193,7 @@ class SentenceSplitter:
             if _LIST_MARK.fullmatch(text, start, stop_end):
                 return False
             heading = _HEADING.fullmatch(text, start, stop_end)
-            if heading and heading[1].lower() in self._sets[HEADING]:
+            if heading and heading[1].lower() in self._sets["heading"]:
                 return False
         if wide:
             return self._ends_wide(line, start, match)
@@ -216,7 +204,7 @@ class SentenceSplitter:
         if SPAN_MARK in match["close"] and not text[next_at : next_at + 1].isupper():
             return False
         if (
-            next_kind not in _STARTS
+            next_kind is None
             or _is_in_brackets(text, start, close_end)
             or _is_in_embedded_quote(text, start, close_end)
             or (stop == "." and _LAST_LETTER.match(text, next_at))
@@ -237,36 +225,36 @@ class SentenceSplitter:
         next_word = _word_at(text, match.end()) if _WHOLE_WORD.match(text, match.end()) else ""
         return is_word and not match["close"] and text[match.end()].isupper() and next_word in self._starters
 
-    def _find_next(self, line: _Line, at: int) -> tuple[str, int]:
+    def _find_next(self, line: _Line, at: int) -> tuple[_NextKind | None, int]:
         """What a text begins with behind quotation marks and dashes, and where."""
         text = line.text
         opened = _OPENERS.match(text, at)
         assert opened is not None
         begin = opened.end()
         if begin >= len(text):
-            return _NONE, begin
+            return None, begin
         if marked := _MARKED.match(text, begin):
             begin = marked.end()
             may_start = self.language not in _NOUN_LANGUAGES or any(mark in marked[0] for mark in ")].:")
-            return (_UPPER if may_start and text[begin : begin + 1].isupper() else _NONE), begin
+            return ("upper" if may_start and text[begin : begin + 1].isupper() else None), begin
         character = text[begin]
         if character.isupper() or character.istitle():
-            return _UPPER, begin
+            return "upper", begin
         if character.islower() and character.title() != character:  # the letters of Georgian have no capitals
             is_start = _MIXED_CASE.match(text, begin) or _LIST_ITEM.match(text, begin) or _WEB.match(text, begin)
             is_start = is_start or _DUTCH_START.match(text, at)
-            return (_UPPER if is_start or line.is_lower else _NONE), begin
+            return ("upper" if is_start or line.is_lower else None), begin
         if character.isdigit():
-            return _DIGIT, begin
+            return "digit", begin
         if character.isalpha():
-            return _UNCASED, begin
+            return "uncased", begin
         if character in "#@§•·" or (character not in _MATH and unicodedata.category(character)[0] == "S"):
-            return _SYMBOL, begin
-        return _NONE, begin
+            return "symbol", begin
+        return None, begin
 
-    def _ellipsis_ends(self, before: str, text: str, next_kind: str, next_at: int) -> bool:
+    def _ellipsis_ends(self, before: str, text: str, next_kind: _NextKind, next_at: int) -> bool:
         before = before.rstrip()
-        if next_kind == _UNCASED or before[-1:] in ("[", "("):
+        if next_kind == "uncased" or before[-1:] in ("[", "("):
             return False
         words = [word.lower().lstrip(_OPENING_CHARACTERS) for word in before.split()]
         next_word = _word_at(text, next_at)
@@ -274,13 +262,13 @@ class SentenceSplitter:
             return False
         return not next_word or words[-1:] != [next_word]  # I ... I don't know
 
-    def _is_attributed(self, text: str, start: int, next_kind: str, next_at: int) -> bool:
+    def _is_attributed(self, text: str, start: int, next_kind: _NextKind, next_at: int) -> bool:
         """Whether what follows says who asked or cried out what stands in quotation marks from the start."""
-        speech = self._sets[SPEECH]
+        speech = self._sets["speech"]
         if not speech or not text[start : start + 8].lstrip().startswith(_QUOTE_STARTS):
             return False
         clause = _CLAUSE_END.split(text[next_at : next_at + 60], maxsplit=1)[0]
-        if next_kind == _UPPER:
+        if next_kind == "upper":
             words = clause.lower().split()[:5]
             is_name = bool(words) and (words[0] == "i" or words[0] not in self._starters)
             return is_name and not speech.isdisjoint(words)
@@ -305,11 +293,11 @@ class SentenceSplitter:
         after = _skip_quotes(text, end)
         if before[-1] in "」』）" and _JAPANESE_PARTICLE.match(text, after):
             return False
-        return not self._is_attributed(text, start, _UNCASED, after)
+        return not self._is_attributed(text, start, "uncased", after)
 
     # A period
 
-    def _period_ends(self, line: _Line, start: int, at: int, next_kind: str, next_at: int) -> bool:
+    def _period_ends(self, line: _Line, start: int, at: int, next_kind: _NextKind, next_at: int) -> bool:
         text = line.text
         words = text[max(start, at - _TAIL_CHARACTERS) : at].split()
         token = words[-1].lstrip(_OPENING_CHARACTERS) if words and text[at - 1] not in " \xa0\u202f" else ""
@@ -317,7 +305,7 @@ class SentenceSplitter:
             return True
         next_word = _word_at(text, next_at)
         starts_often = (
-            next_kind == _UPPER
+            next_kind == "upper"
             and next_word in self._starters
             and not line.is_one_case
             and not _INITIAL.match(text, next_at)  # А. В. Сомов
@@ -329,35 +317,35 @@ class SentenceSplitter:
         if kind is not None:
             return self._abbreviation_ends(line, period, kind)
         if len(token) >= 2 and _ROMAN.fullmatch(token):
-            return starts_often or self.language not in _ORDINAL_LANGUAGES
+            return starts_often or not self.has_ordinals
         last = token[-1]
         return last.isdigit() or last.islower() or last.isupper() or _uncased_word_ends(token)
 
-    def _abbreviation_ends(self, line: _Line, period: _Period, kind: str) -> bool:
+    def _abbreviation_ends(self, line: _Line, period: _Period, kind: _PeriodKind) -> bool:
         """Whether an abbreviation is the last word of a sentence."""
         words, next_word = period.words, period.next_word
-        if kind == END:
+        if kind == "end":
             if line.is_lower:
                 return False
-            if next_word in self._sets[CONTINUING] or (
+            if next_word in self._sets["continuing"] or (
                 next_word not in self._starters and _ROMAN_WORD.match(line.text, period.next_at)
             ):
                 return False
             is_adverbial = 1 < len(words) <= 3 and _is_number(words[-2])  # At 5 a.m. Mr. Smith came.
-            return period.next_kind != _DIGIT and (period.starts_often or not is_adverbial)
-        if kind == _INITIAL_KIND:
+            return period.next_kind != "digit" and (period.starts_often or not is_adverbial)
+        if kind == "initial":
             before = words[-2] if len(words) > 1 else ""
             if period.token == "I" and self.language == "en" and before.lower() in _BEFORE_I:
                 return True
-            if before.lower() in self._sets[LETTERED] or (before[:1].isdigit() and before[-1] in "ºª"):
+            if before.lower() in self._sets["lettered"] or (before[:1].isdigit() and before[-1] in "ºª"):
                 return True
             return period.starts_often and bool(before) and not _INITIAL.fullmatch(before)
-        if kind == WORD:
+        if kind == "word":
             is_numeral = len(next_word) == 1 or bool(_ROMAN.fullmatch(next_word.upper()))
-            return period.next_kind != _DIGIT and (period.starts_often or not is_numeral)
-        return kind in (NUMBER, MIDDLE) and period.starts_often
+            return period.next_kind != "digit" and (period.starts_often or not is_numeral)
+        return kind in ("number", "middle") and period.starts_often
 
-    def _find_kind(self, period: _Period) -> str | None:
+    def _find_kind(self, period: _Period) -> _PeriodKind | None:
         """The kind of abbreviation that a period follows; None for other words."""
         words, token = period.words, period.token
         last_part = _PARTS_OF_WORD.split(token)[-1]
@@ -373,40 +361,40 @@ class SentenceSplitter:
             joined = "".join(parts[first:])
             kind = self._abbreviations.get(joined)
             if kind is None and first == len(parts) - 1 and len(token) == 1 and token.isupper():
-                return _INITIAL_KIND
+                return "initial"
             if kind is None and not is_capitals and (len(token) > 1 or token.islower() or joined.isupper()):
                 kind = self._abbreviations.get(joined.lower())  # but min isn't MIN
-            if kind == UNIT:
-                return END if self._is_counted(period) else TITLE if len(token) == 1 or token[0].isupper() else None
+            if kind == "unit":
+                return "end" if self._is_counted(period) else "title" if len(token) == 1 or token[0].isupper() else None
             if kind is not None:
                 return kind
         return self._guess_kind(period)
 
-    def _guess_kind(self, period: _Period) -> str | None:
+    def _guess_kind(self, period: _Period) -> AbbreviationKind | None:
         """The kind of a word that isn't listed, by its shape."""
         words, token = period.words, period.token
         if len(token) == 1 and token.islower():
             if self._is_counted(period):
-                return END
-            return TITLE if len(words) > 1 and words[-2].endswith(".") else MIDDLE
+                return "end"
+            return "title" if len(words) > 1 and words[-2].endswith(".") else "middle"
         if _ACRONYM.fullmatch(token):
-            return MIDDLE
+            return "middle"
         if _INITIAL.match(token) and token[2].isupper() and self._lacks_vowels(token[2:]):  # D.Lgs, but a.txt
-            return MIDDLE
+            return "middle"
         is_compound = len(token) > 4 and self.language in _COMPOUND_LANGUAGES and token.endswith(("str", "nr", "pl"))
         if ".-" in token or is_compound:  # Dipl.-Ing., Hauptstr.
-            return NUMBER
+            return "number"
         if token[0] == "و" and token[1:] in self._abbreviations:  # Arabic "and", written together
             return self._abbreviations[token[1:]]
         if not self._lacks_vowels(token):
             return None
-        return END if self._is_counted(period) else MIDDLE
+        return "end" if self._is_counted(period) else "middle"
 
     def _is_counted(self, period: _Period) -> bool:
         """Whether a number stands before the last word, or before a unit that does: 5 km, 5 sq. km."""
         number = len(period.words) - 2
         unit = period.words[number] if number > 0 else ""
-        if unit.endswith(".") and self._abbreviations.get(unit[:-1].lower()) in (UNIT, END):
+        if unit.endswith(".") and self._abbreviations.get(unit[:-1].lower()) in ("unit", "end"):
             number -= 1
         return number >= 0 and _is_number(period.words[number])
 
@@ -419,8 +407,8 @@ class SentenceSplitter:
 
     def _number_ends(self, text: str, period: _Period) -> bool:
         token, next_word, next_at = period.token, period.next_word, period.next_at
-        may_be_ordinal = token.isdigit() and len(token) <= 3 and self.language in _ORDINAL_LANGUAGES
-        if period.next_kind == _DIGIT:
+        may_be_ordinal = token.isdigit() and len(token) <= 3 and self.has_ordinals
+        if period.next_kind == "digit":
             if token.isdigit() and len(token) <= 2 and _DATE_REST.match(text, next_at):
                 return False
             if _DAY_BEFORE.search(text[max(0, period.at - 10) : period.at + 1]) or self.language == "ko":
@@ -432,12 +420,12 @@ class SentenceSplitter:
             return False
         if token.isdigit() and len(token) <= 2 and next_word in _GERMAN_MONTHS:  # in a text of another language, too
             return False
-        if not may_be_ordinal or period.next_kind != _UPPER or next_word in self._starters:
+        if not may_be_ordinal or period.next_kind != "upper" or next_word in self._starters:
             return True
         if text[next_at : next_at + 2].isupper():  # 1. FC
             return False
         before = period.words[-2].lower().strip('("„»,') if len(period.words) > 1 else ""
-        return before not in self._sets[ORDINAL] and next_word not in self._sets[COUNTED]
+        return before not in self._sets["ordinal"] and next_word not in self._sets["counted"]
 
 
 def _word_at(text: str, at: int) -> str:
