@@ -6,7 +6,6 @@ done to a pair depends on corpus.seed, the copy and the pair alone.
 
 import random
 from collections.abc import Sequence
-from functools import partial
 
 from pydantic import Field
 
@@ -49,11 +48,8 @@ class Augmenter:
     """Changes pairs of training text for one copy of it."""
 
     def __init__(self, config: AugmentConfig, corpus: CorpusConfig) -> None:
-        self.config, self.seed = config, corpus.seed
+        self.config, self.corpus = config, corpus
         self._normalize = Normalizer(corpus.normalization)
-        self._upper_source, self._upper_target = (
-            partial(upper_case, language=language) for language in (corpus.source, corpus.target)
-        )
         self._title_target = capitalize_words if is_titled(corpus.target) else str
 
     def __call__(self, block: Columns, copy: int) -> dict[int, TextPair]:
@@ -61,7 +57,7 @@ class Augmenter:
         fewer neighbours to be joined with."""
         changed = {}
         for index, pair in enumerate(zip(*block, strict=True)):
-            rng = random.Random(f"{self.seed}:{copy}:{pair[0]}\n{pair[1]}")
+            rng = random.Random(f"{self.corpus.seed}:{copy}:{pair[0]}\n{pair[1]}")
             augmented = self._augment(block, index, rng)
             if augmented != pair:
                 changed[index] = (self._normalize(augmented[0]), self._normalize(augmented[1]))
@@ -77,7 +73,7 @@ class Augmenter:
         tag = leading_tag(source)
         source = source.removeprefix(tag)
         if draw["case"] < config.upper:
-            source, target = self._upper_source(source), self._upper_target(target)
+            source, target = upper_case(source, self.corpus.source), upper_case(target, self.corpus.target)
         elif draw["case"] < config.upper + config.title:
             source, target = capitalize_words(source), self._title_target(target)
         if draw["no_stop"] < config.no_stop:

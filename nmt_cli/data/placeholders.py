@@ -7,6 +7,7 @@ import random
 import re
 from collections import Counter
 
+from nmt_cli.data.config import CorpusConfig
 from nmt_cli.data.protected_spans import Span, find_emoji, find_spans, join_neighbours
 from nmt_cli.vocabulary import SPAN_PLACEHOLDERS
 
@@ -17,21 +18,18 @@ _WORD = re.compile(r"[^\W_]+(?:[-'’.][^\W_]+)*")
 
 
 class PlaceholderMaker:
-    """Replaces parts of pairs; what is drawn depends on the seed and the pair alone."""
+    """Replaces parts of pairs: words in corpus.placeholders of those that have any in common, and addresses and the
+    like in all; what is drawn depends on corpus.seed and the pair alone."""
 
-    def __init__(
-        self, share: float, seed: int, source_language: str | None = None, target_language: str | None = None
-    ) -> None:
-        """`share` of the pairs that have a word in common; addresses and the like are replaced in all pairs."""
-        self.share, self.seed = share, seed
-        self.source_language, self.target_language = source_language, target_language
+    def __init__(self, corpus: CorpusConfig) -> None:
+        self.corpus = corpus
 
     def __call__(self, source: str, target: str) -> tuple[str, str]:
         """The pair with placeholders, or as it is."""
-        strings = {source[start:end] for start, end in _protected_spans(source, self.source_language)}
-        strings &= {target[start:end] for start, end in _protected_spans(target, self.target_language)}
-        rng = random.Random(f"{self.seed}:{source}\n{target}")
-        if not strings and rng.random() < self.share:
+        strings = {source[start:end] for start, end in _protected_spans(source, self.corpus.source)}
+        strings &= {target[start:end] for start, end in _protected_spans(target, self.corpus.target)}
+        rng = random.Random(f"{self.corpus.seed}:{source}\n{target}")
+        if not strings and rng.random() < self.corpus.placeholders:
             words = sorted(_words_once(source) & _words_once(target))
             strings = set(rng.sample(words, min(len(words), rng.randint(1, MAX_WORDS))))
         if not strings or any(source.count(string) != target.count(string) for string in strings):
@@ -43,7 +41,7 @@ class PlaceholderMaker:
         return source, target
 
 
-def _protected_spans(text: str, language: str | None) -> list[Span]:
+def _protected_spans(text: str, language: str) -> list[Span]:
     return join_neighbours(text, [*find_spans(text, language=language), *find_emoji(text)])
 
 

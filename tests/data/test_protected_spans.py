@@ -5,6 +5,7 @@ import unicodedata
 
 import pytest
 
+from nmt_cli.data.config import CorpusConfig
 from nmt_cli.data.placeholders import PlaceholderMaker
 from nmt_cli.data.protected_spans import find_spans, has_nothing_to_translate
 from nmt_cli.data.unseen_characters import UnseenCharacters
@@ -167,15 +168,17 @@ def test_words_with_unseen_characters(line: str, words: list[str]) -> None:
 
 
 def test_placeholders_are_made_by_seed_where_both_sides_have_the_same() -> None:
-    make = PlaceholderMaker(1.0, 1)
+    make, make_few = (
+        PlaceholderMaker(CorpusConfig(source="en", target="de", placeholders=share)) for share in (1.0, 0.2)
+    )
     source, target = make("Anna sees {0} at www.example.org", "Am www.example.org sieht Anna {0}")
     assert "Anna" in source and "Anna" in target and "{0}" not in source + target and "www" not in source + target
     placeholders = [character for character in source if character in SPAN_PLACEHOLDERS]
     assert len(placeholders) == 2 and sorted(placeholders) == sorted(c for c in target if c in SPAN_PLACEHOLDERS)
     pairs = [(f"Anna sees Berlin {number}", f"Anna sieht Berlin {number}") for number in range(400)]
     changed = [make(*pair) != pair for pair in pairs]
-    assert all(changed) and [make(*pair) for pair in pairs] == [PlaceholderMaker(1.0, 1)(*pair) for pair in pairs]
-    assert 40 < sum(PlaceholderMaker(0.2, 1)(*pair) != pair for pair in pairs) < 120
+    assert all(changed) and [make(*pair) for pair in pairs] == [PlaceholderMaker(make.corpus)(*pair) for pair in pairs]
+    assert 40 < sum(make_few(*pair) != pair for pair in pairs) < 120
     assert {c for pair in pairs for c in make(*pair)[0]} >= set(SPAN_PLACEHOLDERS)
     assert make("He and he", "Er und so") == ("He and he", "Er und so")
     assert make("Anna and Anna", "Anna und Anna") == ("Anna and Anna", "Anna und Anna")

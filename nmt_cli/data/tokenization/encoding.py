@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from tokenizers import models
 
-from nmt_cli.data.augmentation import AugmentConfig, Augmenter
+from nmt_cli.data.augmentation import AugmentConfig, Augmenter, Columns
 from nmt_cli.data.config import CorpusConfig
 from nmt_cli.data.known_words import NewWordCollector
 from nmt_cli.data.placeholders import PlaceholderMaker
@@ -22,8 +22,6 @@ from nmt_cli.data.tokenization.tokenizer_pair import Tokenizers
 
 MAX_CACHED_WORDS = 200_000  # words whose ids are cached; a full cache is cleared
 ID_DTYPE = np.dtype(np.uint32)
-
-TextBlock = tuple[list[str], list[str]]  # sources and targets
 
 
 class EncodedBlock(NamedTuple):
@@ -49,25 +47,13 @@ class WordCache:
         """The ids of each line."""
         if not self.caches_words:
             return _as_bytes(self.tokenizer.encode(lines))
-        line_words = [line.split(" ") for line in lines]
-        has_single_spaces = [words == line.split() for words, line in zip(line_words, lines, strict=True)]
-        word_ids = self._ids_by_word(
-            [words for words, is_plain in zip(line_words, has_single_spaces, strict=True) if is_plain]
-        )
-        other_lines = [line for line, is_plain in zip(lines, has_single_spaces, strict=True) if not is_plain]
-        other_ids = iter(_as_bytes(self.tokenizer.encode(other_lines)))
-        return [
-            b"".join([word_ids[word] for word in words]) if is_plain else next(other_ids)
-            for words, is_plain in zip(line_words, has_single_spaces, strict=True)
-        ]
-
-    def _ids_by_word(self, lines: list[list[str]]) -> dict[str, bytes]:
-        """A table that contains the words of all these lines."""
+        # A line with runs of spaces, or other white space, stands as a whole for its only word.
+        line_words = [words if (words := line.split(" ")) == line.split() else [line] for line in lines]
         if len(self._ids) > self.max_words:
             self._ids = {}
-        collect_new_words = list({word: None for words in lines for word in words if word not in self._ids})
-        self._ids.update(zip(collect_new_words, _as_bytes(self.tokenizer.encode(collect_new_words)), strict=True))
-        return self._ids
+        new_words = list({word: None for words in line_words for word in words if word not in self._ids})
+        self._ids.update(zip(new_words, _as_bytes(self.tokenizer.encode(new_words)), strict=True))
+        return [b"".join([self._ids[word] for word in words]) for words in line_words]
 
 
 def _pre_tokenizes_like_ours(tokenizer: TextTokenizer) -> bool:
@@ -111,31 +97,26 @@ class PairEncoder:
         self.collect_new_words = NewWordCollector()
         self.placeholder_maker = placeholder_maker
 
-    def __call__(self, block: TextBlock) -> EncodedBlock:
+    def __call__(self, block: Columns) -> EncodedBlock:
         """The ids of the pairs that are not too long in any variant before they are augmented."""
         texts = block
         if self.placeholder_maker is not None:
             pairs = list(map(self.placeholder_maker, *block))
             texts = [source for source, _ in pairs], [target for _, target in pairs]
         columns = [column for variant in self.variants for column in self._encode_variant(texts, variant)]
-        column_lengths = [
-            np.array([len(ids) // ID_DTYPE.itemsize for ids in column], dtype=ID_DTYPE) for column in columns
-        ]
-        keep_mask = np.ones(len(block[0]), dtype=bool)
-        if self.max_length is not None:
-            for lengths in column_lengths:
-                keep_mask &= lengths <= self.max_length
+        lengths = np.array([[len(ids) // ID_DTYPE.itemsize for ids in column] for column in columns], dtype=ID_DTYPE)
+        keep_mask = (lengths <= (np.inf if self.max_length is None else self.max_length)).all(axis=0)
         kept_indices = np.flatnonzero(keep_mask).tolist()
         return EncodedBlock(
             keep_mask.tobytes(),
             [b"".join([column[index] for index in kept_indices]) for column in columns],
-            [lengths[keep_mask].tobytes() for lengths in column_lengths],
+            [column.tobytes() for column in lengths[:, keep_mask]],
             self.collect_new_words(block[0][index] for index in kept_indices),
             "".join(set().union(*(block[0][index] for index in kept_indices))),
             sum(texts[0][index] != block[0][index] for index in kept_indices),
         )
 
-    def _encode_variant(self, block: TextBlock, variant: int) -> list[list[bytes]]:
+    def _encode_variant(self, block: Columns, variant: int) -> list[list[bytes]]:
         """The ids of each side; a pair that would become too long by being augmented stays as it was."""
         columns = [self._encode(side, block[side], variant) for side in (0, 1)]
         changed_pairs = {} if self.augmenter is None else self.augmenter(block, variant)
@@ -160,9 +141,5 @@ def make_pair_encoder(
 ) -> PairEncoder:
     """The encoder that a worker process applies, with the tokenizers of a folder."""
     augmenter = None if augment is None else Augmenter(augment, corpus)
-    placeholder_maker = (
-        PlaceholderMaker(corpus.placeholders, corpus.seed, corpus.source, corpus.target)
-        if corpus.placeholders
-        else None
-    )
+    placeholder_maker = PlaceholderMaker(corpus) if corpus.placeholders else None
     return PairEncoder(Tokenizers.load(folder), config, corpus.max_length, augmenter, placeholder_maker)
