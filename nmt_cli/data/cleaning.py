@@ -72,15 +72,16 @@ class Problem(NamedTuple):
     line_number: int
 
 
-class FilteredBlock(NamedTuple):
+@dataclass
+class FilteredBlock:
     """What the filters decided about a block of pairs."""
 
-    kept_pairs: list[tuple[str, str, int]]  # normalised source and target, line number
-    dropped_pairs: list[Problem]
-    pair_hashes: bytes  # 8 bytes for each kept pair; empty if duplicates are kept
-    overlaps: list[Overlap]  # of pairs that the development or test text has
-    normalized: dict[str, int]  # lines that each step of normalisation has changed
-    problems: list[Problem]  # what every filter says, in an audit
+    kept_pairs: list[tuple[str, str, int]] = field(default_factory=list)  # normalised source and target, line number
+    dropped_pairs: list[Problem] = field(default_factory=list)
+    pair_hashes: bytearray = field(default_factory=bytearray)  # 8 for each kept pair; empty if duplicates are kept
+    overlaps: list[Overlap] = field(default_factory=list)  # of pairs that the development or test text has
+    normalized: Counter[str] = field(default_factory=Counter)  # lines that each step of normalisation has changed
+    problems: list[Problem] = field(default_factory=list)  # what every filter says, in an audit
 
 
 class PairFilter:
@@ -103,34 +104,30 @@ class PairFilter:
 
     def __call__(self, block: RawBlock) -> FilteredBlock:
         """Apply the filters to a block of pairs."""
-        kept_pairs: list[tuple[str, str, int]] = []
-        dropped_pairs: list[Problem] = []
-        problems: list[Problem] = []
-        pair_hashes = bytearray()
-        overlaps: list[Overlap] = []
+        filtered = FilteredBlock()
         pairs = [self.decode(raw_source, raw_target) for raw_source, raw_target, _ in block]
         for raw_pair, pair, names in zip(block, pairs, self._problem_names(pairs), strict=True):
-            line_number = raw_pair[2]
+            raw_source, raw_target, line_number = raw_pair
             if pair is None:
-                dropped_pairs.append(Problem(NOT_UTF8, _one_line(*raw_pair[:2]), line_number))
+                filtered.dropped_pairs.append(Problem(NOT_UTF8, _one_line(raw_source, raw_target), line_number))
                 continue
             source, target = pair.source, pair.target
             own_problems = [Problem(name, f"{source}{PAIR_MARK}{target}", line_number) for name in names]
             if self.audit:
-                problems += own_problems
+                filtered.problems += own_problems
             if reason := next((problem for problem in own_problems if problem.name in self._dropping), None):
-                dropped_pairs.append(reason)
+                filtered.dropped_pairs.append(reason)
                 continue
             if self.hashes.sources and (overlap := self._find_overlap(source, target, line_number)) is not None:
-                overlaps.append(overlap)
+                filtered.overlaps.append(overlap)
                 if self.config.drop_overlap == "sources" or (overlap.pair_hash and self.config.drop_overlap == "pairs"):
-                    dropped_pairs.append(Problem(OVERLAP, overlap.text, line_number))
+                    filtered.dropped_pairs.append(Problem(OVERLAP, overlap.text, line_number))
                     continue
-            kept_pairs.append((source, target, line_number))
+            filtered.kept_pairs.append((source, target, line_number))
             if self.config.deduplicate:
-                pair_hashes += hash_pair(source, target)
-        normalized, self._normalizer.counts = dict(self._normalizer.counts), Counter()
-        return FilteredBlock(kept_pairs, dropped_pairs, bytes(pair_hashes), overlaps, normalized, problems)
+                filtered.pair_hashes += hash_pair(source, target)
+        filtered.normalized, self._normalizer.counts = self._normalizer.counts, Counter()
+        return filtered
 
     def decode(self, raw_source: bytes, raw_target: bytes) -> Pair | None:
         """A pair as it came and normalised; None if it is not UTF-8."""
