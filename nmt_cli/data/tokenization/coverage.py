@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
+from itertools import chain
 
 from nmt_cli.data.tokenization.tokenizer import BYTE_TOKENS, TextTokenizer
 from nmt_cli.vocabulary import SPECIAL_TOKENS
@@ -17,9 +18,7 @@ def missing_characters(tokenizer: TextTokenizer, lines: Iterable[str]) -> str | 
     """
     tokens = set(tokenizer.ids_to_tokens(range(tokenizer.vocab_size)))
     alphabet = set("".join(tokens - {*SPECIAL_TOKENS, *BYTE_TOKENS}))
-    counts: Counter[str] = Counter()
-    for line in lines:
-        counts.update(line)
+    counts = Counter(chain.from_iterable(lines))
     counts = Counter({character: count for character, count in counts.items() if not character.isspace()})
     missing = Counter({character: count for character, count in counts.items() if character not in alphabet})
     share = missing.total() / max(1, counts.total())

@@ -56,11 +56,10 @@ class ImportedTokenizer(TextTokenizer):
     def encode(self, lines: Sequence[str]) -> list[list[int]]:
         """Ids of each line, without the end of sentence; a language code such as >>fra<< in front is one piece."""
         tagged_texts = [self._split_language_tag(line) for line in lines]
+        sentencepiece_ids = super().encode([text for _, text in tagged_texts])
         return [
             [self._token_ids[tag] for tag in tags] + self._to_model_ids(text, ids)
-            for (tags, text), ids in zip(
-                tagged_texts, self._sentencepiece_ids([t for _, t in tagged_texts]), strict=True
-            )
+            for (tags, text), ids in zip(tagged_texts, sentencepiece_ids, strict=True)
         ]
 
     def skip_normal_form(self) -> None:
@@ -78,10 +77,6 @@ class ImportedTokenizer(TextTokenizer):
             return (), line
         return (tag[0],), line[tag.end() :]
 
-    def _sentencepiece_ids(self, texts: list[str]) -> list[list[int]]:
-        batch = self.backend.encode_batch_fast(texts, add_special_tokens=False)
-        return [encoding.ids for encoding in batch]
-
     def decode(self, sequences: Sequence[Sequence[int]]) -> list[str]:
         """The text of each sequence."""
         token_lists = [[self.tokens[i] for i in ids if i not in self._skipped_ids] for ids in sequences]
@@ -94,7 +89,7 @@ class ImportedTokenizer(TextTokenizer):
     def encode_with_texts(self, line: str) -> tuple[list[int], list[str]]:
         """Ids of a line, and the token of each; a run of unknown characters is one token."""
         tags, text = self._split_language_tag(line)
-        (sentencepiece_ids,) = self._sentencepiece_ids([text])
+        (sentencepiece_ids,) = super().encode([text])
         pieces = [*((self._token_ids[tag], tag) for tag in tags), *self._pieces(text, sentencepiece_ids)]
         texts = [surface if token_id == self.unknown_id else self.tokens[token_id] for token_id, surface in pieces]
         return [token_id for token_id, _ in pieces], [text.replace(META_SPACE, " ") for text in texts]

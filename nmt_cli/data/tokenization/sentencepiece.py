@@ -80,13 +80,11 @@ def _bpe(model: SentencePieceModel) -> models.BPE:
     """Merges from scores: SentencePiece joins the neighbours that make the piece with the best score."""
     piece_texts = [piece for piece, _ in model.pieces]
     vocabulary = {piece: number for number, piece in enumerate([UNKNOWN_PIECE, *piece_texts])}
-    ranked = sorted(
-        (piece_and_score for piece_and_score in model.pieces if piece_and_score[0] not in BYTE_TOKENS),
-        key=lambda piece_and_score: -piece_and_score[1],
-    )
+    ranked = sorted(model.pieces, key=lambda piece_and_score: -piece_and_score[1])
     merges = [
         (piece[:split_at], piece[split_at:])
         for piece, _ in ranked
+        if piece not in BYTE_TOKENS
         for split_at in range(1, len(piece))
         if piece[:split_at] in vocabulary and piece[split_at:] in vocabulary
     ]

@@ -154,7 +154,7 @@ class VariantEncoder:
 
 
 def _make_segmenter(tokenizer: TextTokenizer, config: TokenizerConfig) -> Segmenter:
-    content = model_dict(tokenizer)
+    content = model_dict(tokenizer.backend)
     if config.type == "unigram":
         reserved_count = len(SPECIAL_TOKENS) + len(BYTE_TOKENS)
         return UnigramSampler(dict(map(tuple, content["vocab"][reserved_count:])), config.subword_sampling)

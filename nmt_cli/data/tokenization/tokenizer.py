@@ -218,9 +218,9 @@ def build_backend(model: models.Model, *, nfc: bool) -> Tokenizer:
     return backend
 
 
-def model_dict(tokenizer: TextTokenizer) -> dict[str, Any]:
+def model_dict(backend: Tokenizer) -> dict[str, Any]:
     """The model part of tokenizer.json."""
-    content: dict[str, Any] = json.loads(tokenizer.backend.to_str())["model"]
+    content: dict[str, Any] = json.loads(backend.to_str())["model"]
     return content
 
 

@@ -3,7 +3,7 @@
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable
-from itertools import accumulate
+from itertools import accumulate, chain
 
 from tokenizers import models, trainers
 
@@ -53,9 +53,7 @@ def _select_alphabet(lines: Iterable[str], config: TokenizerConfig, subword_coun
     printed.
     """
     max_characters = subword_count if config.type == "character" else subword_count * 2 // 3
-    counts: Counter[str] = Counter()
-    for line in lines:
-        counts.update(line)
+    counts = Counter(chain.from_iterable(lines))
     for character in (META_SPACE, SPAN_MARK, *SPAN_PLACEHOLDERS):
         del counts[character]
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
@@ -106,7 +104,7 @@ def _train_bpe(lines: Iterable[str], alphabet: list[str], subword_count: int, re
         max_token_length=MAX_SUBWORD_CHARS, show_progress=False,
     )  # fmt: skip
     backend.train_from_iterator(_mask_uncovered(lines, alphabet), trainer)
-    merges = [(left, right) for left, right in model_dict(TextTokenizer(backend))["merges"]]
+    merges = [(left, right) for left, right in model_dict(backend)["merges"]]
     merges += [(" ", token[1:]) for token in reserved if token.startswith(" ")]
     learned = sorted(backend.get_vocab().items(), key=lambda item: item[1])
     vocabulary = {token: token_id for token_id, token in enumerate([*reserved, *(subword for subword, _ in learned)])}
@@ -133,9 +131,7 @@ def _character_model(
 
 def _word_model(lines: Iterable[str], config: TokenizerConfig, nfc: bool, placeholders: bool) -> models.Model:
     pre_tokenizer = TextTokenizer(build_backend(models.BPE(), nfc=nfc))
-    counts: Counter[str] = Counter()
-    for line in lines:
-        counts.update(pre_tokenizer.pre_tokenize(line))
+    counts = Counter(chain.from_iterable(map(pre_tokenizer.pre_tokenize, lines)))
     without_meta_space = ((word, count) for word, count in counts.items() if META_SPACE not in word)
     ordered = sorted(without_meta_space, key=lambda item: (-item[1], item[0]))
     reserved = [*SPECIAL_TOKENS, *(_placeholder_tokens("word") if placeholders else ())]
