@@ -18,8 +18,6 @@ CLEAN_TEXT_NAME = "clean"  # name of the files, as `TextWriter` makes them
 HELD_OUT_FRACTION, MAX_HELD_OUT_PAIRS = 0.01, 2000
 SMALL_HELD_OUT_FRACTION, FEW_HELD_OUT_PAIRS = 0.05, 200  # where 1 % would be fewer: scores of a handful say nothing
 
-TextPair = tuple[str, str]
-
 
 class CleanText:
     """clean.source.txt and clean.target.txt in `folder`; `held_out` counts lines from 0."""
@@ -27,7 +25,7 @@ class CleanText:
     def __init__(self, folder: Path, held_out: frozenset[int]) -> None:
         self.folder, self.held_out = folder, held_out
 
-    def pairs(self) -> Iterator[tuple[TextPair, bool]]:
+    def pairs(self) -> Iterator[tuple[tuple[str, str], bool]]:
         """Each pair, and whether it is held out."""
         side_lines = (read_written_lines(self.folder, CLEAN_TEXT_NAME, side) for side in SIDES)
         for index, (source, target) in enumerate(zip(*side_lines, strict=True)):

@@ -17,9 +17,6 @@ class SeenHashes:
     def __init__(self) -> None:
         self._runs: list[Hashes] = []
 
-    def __len__(self) -> int:
-        return sum(map(len, self._runs))
-
     def add(self, hashes: Hashes) -> NDArray[np.bool_]:
         """Add a block; for each of its hashes, whether it occurs for the first time."""
         unique_hashes, first_indices = np.unique(hashes, return_index=True)

@@ -23,11 +23,8 @@ latn LATIN|cyrl CYRILLIC|arab ARABIC|deva DEVANAGARI|hebr HEBREW|ethi ETHIOPIC|b
 grek GREEK|gujr GUJARATI|armn ARMENIAN|cans CANADIAN|jpan HIRAGANA KATAKANA CJK|hani CJK|hans CJK|hant CJK BOPOMOFO|\
 geor GEORGIAN|khmr KHMER|knda KANNADA|hang HANGUL|kore HANGUL CJK|laoo LAO|mlym MALAYALAM|mong MONGOLIAN|mymr MYANMAR|\
 orya ORIYA|guru GURMUKHI|sinh SINHALA|taml TAMIL|telu TELUGU|thai THAI|olck OL|tfng TIFINAGH|nkoo NKO|syrc SYRIAC"""
-_BY_LANGUAGE: dict[str, set[str]] = {}
-for _name, *_codes in (entry.split() for entry in _SCRIPTS.split("|")):
-    for _code in _codes:
-        _BY_LANGUAGE.setdefault(_code, set()).add(_name)
-_BY_SUBTAG = {code: set(names) for code, *names in (entry.split() for entry in _SUBTAGS.split("|"))}
+_LANGUAGES = {script: set(codes) for script, *codes in map(str.split, _SCRIPTS.split("|"))}
+_BY_SUBTAG = {code: set(scripts) for code, *scripts in map(str.split, _SUBTAGS.split("|"))}
 
 
 def scripts_of(language: str) -> set[str]:
@@ -37,7 +34,8 @@ def scripts_of(language: str) -> set[str]:
     for subtag in subtags:
         if subtag in _BY_SUBTAG:
             return _BY_SUBTAG[subtag]
-    return _BY_LANGUAGE.get(base, set() if len(base) == 3 else {"LATIN"})
+    scripts = {script for script, codes in _LANGUAGES.items() if base in codes}
+    return scripts or (set() if len(base) == 3 else {"LATIN"})
 
 
 def letter_scripts(text: str) -> Counter[str]:

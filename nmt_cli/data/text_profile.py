@@ -210,11 +210,10 @@ class TextProfile:
             if characters is not None and not isinstance(characters, str):
                 raise ValueError("source_characters is no text")
             added_stops = content.get("added_stops")
-            words = {side: LearnedWords.load(folder / name) for side, name in ABBREVIATIONS_FILES.items()}
             return replace(
                 profile,
-                source_words=words["source"],
-                target_words=words["target"],
+                source_words=LearnedWords.load(folder / ABBREVIATIONS_FILES["source"]),
+                target_words=LearnedWords.load(folder / ABBREVIATIONS_FILES["target"]),
                 lengths=LineLengths(
                     {int(count): int(lines) for count, lines in content["source_sentences"].items()},
                     {float(share): int(tokens) for share, tokens in content["source_tokens"].items()},
